@@ -1,0 +1,48 @@
+// Generates the xDS message types (src/xds/gen) with protobuf-es from the .proto trees that npm packages ship.
+// Runs from npm's `prepare`, so that a clone has them after `npm ci`. Takes about 3 s.
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const deps = join(root, 'node_modules/@grpc/grpc-js-xds/deps');
+const work = join(root, 'node_modules/.cache/sallyport-proto');
+const out = join(root, 'src/xds/gen');
+const list = join(root, 'proto/roots.txt');
+
+/** validate.proto in that package is older than its envoy-api, which uses these options. */
+function overlayValidate(file) {
+  const text = readFileSync(file, 'utf8');
+  if (text.includes('ignore_empty')) return;
+  const lastField = { StringRules: 40, BytesRules: 40 };
+  let patched = text;
+  for (const message of ['FloatRules', 'DoubleRules', 'Int32Rules', 'Int64Rules', 'UInt32Rules', 'UInt64Rules', 'SInt32Rules', 'SInt64Rules',
+    'Fixed32Rules', 'Fixed64Rules', 'SFixed32Rules', 'SFixed64Rules', 'StringRules', 'BytesRules', 'RepeatedRules', 'MapRules']) {
+    patched = patched.replace(new RegExp(`message ${message} \\{`), `$&\n    optional bool ignore_empty = ${lastField[message] ?? 90};`);
+  }
+  writeFileSync(file, patched);
+}
+
+const roots = readFileSync(list, 'utf8').split('\n').map((line) => line.trim()).filter((line) => line && !line.startsWith('#'));
+const stamp = join(out, '.stamp');
+const wanted = `${readFileSync(join(root, 'node_modules/@grpc/grpc-js-xds/package.json'), 'utf8').match(/"version": "(.*)"/)[1]}\n${roots.join('\n')}\n${readFileSync(join(root, 'proto/istio/nds.proto'), 'utf8')}`;
+if (existsSync(stamp) && statSync(stamp).isFile() && readFileSync(stamp, 'utf8') === wanted && !process.argv.includes('--force')) process.exit(0);
+
+rmSync(work, { recursive: true, force: true });
+mkdirSync(work, { recursive: true });
+for (const tree of ['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate']) cpSync(join(deps, tree), work, { recursive: true });
+cpSync(join(root, 'proto/istio'), join(work, 'istio'), { recursive: true });
+overlayValidate(join(work, 'validate/validate.proto'));
+writeFileSync(join(work, 'buf.yaml'), 'version: v2\n');
+writeFileSync(join(work, 'buf.gen.yaml'), `version: v2
+plugins:
+  - local: ${join(root, 'node_modules/.bin/protoc-gen-es')}
+    out: ${out}
+    strategy: all
+    include_imports: true
+    opt: [target=js+dts, import_extension=js]
+`);
+rmSync(out, { recursive: true, force: true });
+execFileSync(join(root, 'node_modules/.bin/buf'), ['generate', ...roots.flatMap((path) => ['--path', path])], { cwd: work, stdio: 'inherit' });
+writeFileSync(stamp, wanted);

@@ -1,0 +1,47 @@
+import type { Position } from '../lib/finding.ts';
+
+export interface Metadata {
+  readonly name: string;
+  /** Empty for cluster-scoped kinds. */
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** RFC 3339, as the API server writes it. */
+  readonly creationTimestamp?: string;
+}
+
+/** One step into a document: a field's name or an index of a list. */
+export type PathStep = string | number;
+
+/** Where a resource was read from. */
+export interface Source {
+  readonly file: string;
+  /** The position of the value at `path` (from the document's root), or of its nearest ancestor that the document has. */
+  position(path?: readonly PathStep[]): Position;
+  /** As `position`, but of the key that names the field. */
+  keyPosition(path: readonly PathStep[]): Position;
+}
+
+/**
+ * A decoded object. `spec` has the JSON shape and field names of the API, with three changes: durations are numbers of milliseconds,
+ * defaults that the API documents are filled in, and the deprecated spellings of a field are replaced by the present one.
+ * Kinds whose API has no `spec` (Secret, ConfigMap, Endpoints, EndpointSlice, ServiceAccount) have their top-level fields in it.
+ */
+export interface Resource<Kind extends string = string, Spec = unknown> {
+  readonly apiVersion: string;
+  readonly kind: Kind;
+  readonly metadata: Metadata;
+  readonly spec: Spec;
+  readonly status?: unknown;
+  /** Age: the smaller is the older, and the older wins a conflict. By creationTimestamp, then by the order of files and documents. */
+  readonly order: number;
+  /** False if a finding of level Error concerns its schema or its validation. Only analysis reads such an object. */
+  readonly valid: boolean;
+  readonly source: Source;
+}
+
+/** `Kind namespace/name`, the name under which findings, logs and xDS metadata know an object. */
+export function originOf(resource: Pick<Resource, 'kind' | 'metadata'>): string {
+  const { namespace, name } = resource.metadata;
+  return namespace ? `${resource.kind} ${namespace}/${name}` : `${resource.kind} ${name}`;
+}

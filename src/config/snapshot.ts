@@ -1,0 +1,15 @@
+import type { Kind, ResourceOf } from '../api/index.ts';
+import type { Finding } from '../lib/finding.ts';
+
+/** All resources at one moment. Immutable; built by the Store alone. */
+export interface Snapshot {
+  /** Grows by one with each snapshot of a Store. */
+  readonly version: number;
+  /** The valid objects of a kind, oldest first. */
+  list<K extends Kind>(kind: K): readonly ResourceOf<K>[];
+  get<K extends Kind>(kind: K, namespace: string, name: string): ResourceOf<K> | undefined;
+  /** Every object that decoded at all, also the invalid ones, oldest first: for analysis. */
+  all(): readonly ResourceOf<Kind>[];
+  /** What decoding and validation reported. */
+  readonly findings: readonly Finding[];
+}

@@ -1,0 +1,193 @@
+/** The seams inside the data plane: what listeners hand to network filters, what clusters offer to them, and what a log line holds. */
+import type { Socket } from 'node:net';
+import type { Cluster as ClusterConfig } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { HeaderMap } from '../xds/match/headers.ts';
+
+export interface Address {
+  /** An IP address, or the path of a unix socket with port 0. */
+  readonly ip: string;
+  readonly port: number;
+}
+
+export interface PeerCertificate {
+  readonly uriSans: readonly string[];
+  readonly dnsSans: readonly string[];
+  readonly subject: string;
+  readonly sha256: string;
+}
+
+/** A downstream connection after listener filters, filter-chain match and, where the chain has one, the TLS handshake. */
+export interface Downstream {
+  readonly id: number;
+  /** Plain or a TLSSocket. Paused, without data listeners; whoever takes it over adds its own and its error listener. */
+  readonly socket: Socket;
+  /** What was read already and not consumed; comes before what the socket gives. */
+  readonly head: Buffer | undefined;
+  readonly remoteAddress: Address;
+  /** The original destination where one was restored, else the socket's own. */
+  readonly localAddress: Address;
+  readonly directLocalAddress: Address;
+  readonly localAddressRestored: boolean;
+  readonly listenerName: string;
+  readonly filterChainName: string;
+  /** SNI, or empty; also of TLS that is passed through. */
+  readonly serverName: string;
+  /** The ALPN that was negotiated (terminated TLS), or empty. */
+  readonly alpn: string;
+  readonly tls: { readonly version: string; readonly cipher: string; readonly peer: PeerCertificate | undefined } | undefined;
+  /** Milliseconds since the epoch. */
+  readonly startTime: number;
+  /**
+   * Set on connections of the explicit proxy that carry absolute-form requests. The HTTP connection calls it, between two requests, when the
+   * next request's authority is not the one for which this filter chain was chosen: it gives the socket and the unread bytes back,
+   * and the listener chooses anew.
+   */
+  readonly reenter: ((unread: Buffer) => void) | undefined;
+}
+
+/** The terminal network filter of a filter chain: takes a connection over. One instance a filter chain, shared by its connections. */
+export interface ConnectionHandler {
+  onConnection(downstream: Downstream): void;
+  /** Keep-alive connections are told to close, running requests go on. Called once, when the chain is replaced or the process ends. */
+  drain(): void;
+  /** Connections that are still open. */
+  readonly active: number;
+}
+
+/** One address of a cluster. The same object for as long as the address stays in the cluster, so that pools can hang on it. */
+export interface UpstreamHost {
+  readonly address: Address;
+  /** `ip:port` or the path, as logs print it. */
+  readonly text: string;
+  /** The name it was resolved from or that the endpoint gives; for SNI and Host rewriting; may be empty. */
+  readonly hostname: string;
+  /** Requests or connections in flight: least request reads it, router and TCP proxy count it. */
+  active: number;
+  /** False once the address has left the cluster: pools on it let no new request in and close when idle. */
+  readonly live: boolean;
+}
+
+/** What the choice of a host may depend on. */
+export interface ChoiceContext {
+  readonly downstream: Downstream | undefined;
+  /** Host and port that a dynamic forward proxy resolves (from the authority, or from SNI). */
+  readonly target: Address | undefined;
+  readonly hash: number | undefined;
+}
+
+/** Why there is no upstream connection; `failure.ts` maps it to a reply and Envoy's response flag. */
+export type UpstreamFailure =
+  | { readonly kind: 'no-cluster' }
+  | { readonly kind: 'no-host' }
+  | { readonly kind: 'overflow' }
+  | { readonly kind: 'dns'; readonly reason: string }
+  | { readonly kind: 'connect'; readonly reason: string }
+  | { readonly kind: 'connect-timeout' }
+  | { readonly kind: 'tls'; readonly reason: string }
+  | { readonly kind: 'reset'; readonly reason: string };
+
+export interface UpstreamConnectOptions {
+  readonly downstream: Downstream | undefined;
+  /** Authority of the request: `auto_sni` and `auto_san_validation` take the name from it. */
+  readonly authority: string | undefined;
+}
+
+/** An upstream connection being made; `done` is called exactly once, never before `connect` returns. */
+export type UpstreamConnectDone = (failure: UpstreamFailure | undefined, socket: Socket, alpn: string) => void;
+
+export interface ResourceLimit {
+  readonly max: number;
+  used: number;
+}
+
+export interface Cluster {
+  readonly name: string;
+  readonly config: ClusterConfig;
+  /** `http1` and `http2` as configured; `downstream` follows the client's; `alpn` what TLS negotiates. */
+  readonly protocol: 'http1' | 'http2' | 'downstream' | 'alpn';
+  /** Most requests on one upstream connection, 0 for no limit; idle time of one in ms, 0 for none. */
+  readonly maxRequestsPerConnection: number;
+  readonly idleTimeoutMs: number;
+  readonly limits: {
+    readonly connections: ResourceLimit;
+    readonly pending: ResourceLimit;
+    readonly requests: ResourceLimit;
+    readonly retries: ResourceLimit;
+  };
+  /**
+   * A host by the cluster's load-balancing policy. Returns it at once where it can (the common case); calls `later` with it, once, where a name
+   * has to be resolved first, and then returns undefined.
+   */
+  choose(context: ChoiceContext, later: (host: UpstreamHost | UpstreamFailure) => void): UpstreamHost | UpstreamFailure | undefined;
+  /** Opens a connection, TLS included, within the cluster's connect timeout. Returns what abandons it. */
+  connect(host: UpstreamHost, options: UpstreamConnectOptions, done: UpstreamConnectDone): () => void;
+  readonly stats: ClusterStats;
+}
+
+/** Plain counters, named as Envoy's `cluster.NAME.*`. */
+export interface ClusterStats {
+  upstreamCxTotal: number;
+  upstreamCxActive: number;
+  upstreamCxConnectFail: number;
+  upstreamCxOverflow: number;
+  upstreamRqTotal: number;
+  upstreamRqActive: number;
+  upstreamRqPendingOverflow: number;
+  upstreamRqTimeout: number;
+  upstreamRq2xx: number;
+  upstreamRq3xx: number;
+  upstreamRq4xx: number;
+  upstreamRq5xx: number;
+  upstreamCxTxBytes: number;
+  upstreamCxRxBytes: number;
+}
+
+export interface ClusterManager {
+  get(name: string): Cluster | undefined;
+}
+
+/** Envoy's response flags, in the short form that logs print. */
+export type ResponseFlag =
+  | 'DC' | 'DF' | 'DI' | 'DPE' | 'FI' | 'IH' | 'LH' | 'LR' | 'NC' | 'NR' | 'OM' | 'RL' | 'SI' | 'UAEX' | 'UC' | 'UF' | 'UH' | 'UMSDR' | 'UO' | 'UPE' | 'UR' | 'URX' | 'UT';
+
+/** What one request or connection leaves behind; access logs and metrics are made from it alone. */
+export interface AccessRecord {
+  downstream: Downstream;
+  /** `HTTP/1.1`, `HTTP/2`, …; empty for TCP. */
+  protocol: string;
+  /** Milliseconds since the epoch. */
+  startTime: number;
+  /** performance.now() in ms at the start, at the end of the request, at the first and last byte of the response; 0 where it did not come to it. */
+  started: number;
+  requestReceived: number;
+  upstreamFirstByteSent: number;
+  responseStarted: number;
+  ended: number;
+  method: string;
+  path: string;
+  authority: string;
+  scheme: string;
+  /** As received and changed by filters; undefined for TCP. */
+  requestHeaders: HeaderMap | undefined;
+  responseHeaders: HeaderMap | undefined;
+  responseTrailers: HeaderMap | undefined;
+  /** 0 where no reply was sent. */
+  responseCode: number;
+  responseCodeDetails: string;
+  connectionTerminationDetails: string;
+  flags: ResponseFlag[];
+  /** Body bytes for HTTP, connection bytes for TCP. */
+  bytesReceived: number;
+  bytesSent: number;
+  routeName: string;
+  upstreamCluster: string;
+  upstreamHost: UpstreamHost | undefined;
+  upstreamLocalAddress: Address | undefined;
+  upstreamTransportFailureReason: string;
+  attempts: number;
+}
+
+/** Takes finished records: the access logs of one connection manager or TCP proxy, and the metrics. */
+export interface RecordSink {
+  record(record: AccessRecord): void;
+}

@@ -1,0 +1,11 @@
+/** Names of extensions that are ours and not Envoy's, and the keys under which our facts stand in xDS metadata. */
+
+/** `metadata.filter_metadata[SALLYPORT_METADATA]`: `{ origins: [{ kind, namespace, name, file?, line? }], refusal?: string }`. */
+export const SALLYPORT_METADATA = 'sallyport';
+
+/**
+ * Listener filter of the explicit proxy: reads SOCKS5, CONNECT or an absolute-form request, looks the host up in the name table and then in
+ * DNS, and sets the connection's original destination, so that what follows is what captured traffic meets. Its typed_config is a
+ * google.protobuf.Empty.
+ */
+export const EXPLICIT_PROXY_FILTER = 'sallyport.filters.listener.explicit_proxy';

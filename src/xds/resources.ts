@@ -1,0 +1,43 @@
+/** The set of xDS resources for one proxy: what `translate` returns, what a bootstrap file holds, and what a data plane runs on. */
+import type { Cluster } from './gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { ClusterLoadAssignment } from './gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import type { Listener } from './gen/envoy/config/listener/v3/listener_pb.js';
+import type { RouteConfiguration } from './gen/envoy/config/route/v3/route_pb.js';
+import type { Secret } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import type { NameTable } from './gen/istio/nds_pb.js';
+
+export const TYPE_URL = {
+  listener: 'type.googleapis.com/envoy.config.listener.v3.Listener',
+  route: 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
+  cluster: 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
+  endpoint: 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment',
+  secret: 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
+  nameTable: 'type.googleapis.com/istio.networking.nds.v1.NameTable',
+} as const;
+
+export type ResourceType = keyof typeof TYPE_URL;
+
+/** Listener, route, cluster and secret by name, endpoints by cluster_name; each list is sorted by that name and has it once. */
+export interface XdsResources {
+  readonly listeners: readonly Listener[];
+  readonly routes: readonly RouteConfiguration[];
+  readonly clusters: readonly Cluster[];
+  readonly endpoints: readonly ClusterLoadAssignment[];
+  readonly secrets: readonly Secret[];
+  /** Host names and the addresses that the proxy's DNS answers for them. */
+  readonly nameTable: NameTable;
+}
+
+/** A change of the set, as it goes to a data plane: encoded messages, so that it can cross threads. */
+export interface XdsUpdate {
+  /** Identifies the whole set after this change: a hash of its content. */
+  readonly version: string;
+  readonly changed: readonly { readonly type: ResourceType; readonly name: string; readonly version: string; readonly bytes: Uint8Array }[];
+  readonly removed: readonly { readonly type: ResourceType; readonly name: string }[];
+}
+
+/** What a data plane says of an update. A refused resource leaves its last good version in force. */
+export interface XdsAck {
+  readonly version: string;
+  readonly rejected: readonly { readonly type: ResourceType; readonly name: string; readonly message: string }[];
+}
