@@ -1,0 +1,65 @@
+/** Names of xDS resources as Istio builds them, so that dashboards, `istioctl` and habits carry over. */
+
+export type TrafficDirection = 'outbound' | 'inbound';
+
+/** `outbound|80|v1|www.example.com`; an inbound cluster has neither subset nor host: `inbound|8000||`. */
+export function clusterName(direction: TrafficDirection, port: number, subset: string, hostname: string): string {
+  return `${direction}|${port}|${subset}|${hostname}`;
+}
+
+export function outboundClusterName(hostname: string, port: number, subset = ''): string {
+  return clusterName('outbound', port, subset, hostname);
+}
+
+export function inboundClusterName(port: number): string {
+  return clusterName('inbound', port, '', '');
+}
+
+/** `outbound_.80_.v1_.www.example.com`: the SNI by which an AUTO_PASSTHROUGH gateway knows a cluster, and the cluster that it then uses. */
+export function dnsSrvClusterName(hostname: string, port: number, subset = ''): string {
+  return `outbound_.${port}_.${subset}_.${hostname}`;
+}
+
+export const BLACK_HOLE_CLUSTER = 'BlackHoleCluster';
+export const PASSTHROUGH_CLUSTER = 'PassthroughCluster';
+export const INBOUND_PASSTHROUGH_CLUSTER = 'InboundPassthroughCluster';
+/** Takes what the sidecar and a passthrough send to the workload itself, so that the redirect rules let it through. */
+export const INBOUND_SOURCE_ADDRESS = '127.0.0.6';
+
+/** The catch-all virtual hosts (and the names of their routes) of an outbound route configuration. */
+export const BLOCK_ALL = 'block_all';
+export const ALLOW_ANY = 'allow_any';
+/** A route of a service that no VirtualService concerns. */
+export const DEFAULT_ROUTE = 'default';
+
+export const VIRTUAL_OUTBOUND_LISTENER = 'virtualOutbound';
+export const VIRTUAL_INBOUND_LISTENER = 'virtualInbound';
+export const VIRTUAL_OUTBOUND_PORT = 15001;
+export const VIRTUAL_INBOUND_PORT = 15006;
+
+/** What `gateways` of a VirtualService calls the sidecars. */
+export const MESH_GATEWAY = 'mesh';
+
+/** The DNS cache that the dynamic forward proxy's clusters (resolution DYNAMIC_DNS) and filters share. */
+export const DYNAMIC_FORWARD_PROXY_CACHE = 'dynamic_forward_proxy_cache_config';
+
+/** Secrets, as Istio's agent and control plane name them. */
+export function credentialSecretName(credentialName: string): string {
+  return `kubernetes://${credentialName}`;
+}
+
+/** The CA that a credential's client certificates (or an upstream's certificate) are verified against. */
+export function credentialCaSecretName(credentialName: string): string {
+  return `${credentialSecretName(credentialName)}-cacert`;
+}
+
+export function fileCertSecretName(certificatePath: string, keyPath: string): string {
+  return `file-cert:${certificatePath}~${keyPath}`;
+}
+
+export function fileRootSecretName(caPath: string): string {
+  return `file-root:${caPath}`;
+}
+
+/** The operating system's CAs. */
+export const SYSTEM_ROOT_SECRET = 'file-root:system';
