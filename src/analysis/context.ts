@@ -1,0 +1,98 @@
+import type { Kind, MeshConfig, ResourceOf } from '../api/index.ts';
+import { originOf, type PathStep, type Resource } from '../api/resource.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import type { Finding } from '../lib/finding.ts';
+import type { Registry, Service } from '../registry/model.ts';
+import { type Code, MESSAGES } from './messages.ts';
+
+/** What analysis reads: one moment's resources, the invalid ones included, and what follows from them. */
+export interface AnalysisInput {
+  readonly snapshot: Snapshot;
+  readonly registry: Registry;
+  readonly mesh: MeshConfig;
+}
+
+/** Labels that a selector can meet: those of a Pod, of a Deployment's template or of a WorkloadEntry. */
+export interface Selectable {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly resource: Resource | undefined;
+}
+
+/** Handed to each analyzer: the input, indexes over it, and the one way to report. */
+export interface Context extends AnalysisInput {
+  /** All objects of a kind, the invalid ones too, oldest first. */
+  of<K extends Kind>(kind: K): readonly ResourceOf<K>[];
+  find<K extends Kind>(kind: K, namespace: string, name: string): ResourceOf<K> | undefined;
+  /** Pods, templates of Deployments, and the workload of the default ingress gateway. */
+  readonly pods: readonly Selectable[];
+  /** Services by namespace, to find those over a workload. */
+  readonly services: readonly Service[];
+  /** Reports at `path` (from the document's root, e.g. `['spec', 'hosts', 0]`). The same finding is kept once. */
+  report(code: Code, resource: Resource, path: readonly PathStep[], message: string): void;
+}
+
+export type Analyzer = (context: Context) => void;
+
+/** Builds the context, and the list into which its `report` writes. */
+export function createContext(input: AnalysisInput, options: { readonly defaultGateways: boolean }): { context: Context; findings: Finding[] } {
+  const byKind = new Map<string, Resource[]>();
+  const byName = new Map<string, Resource>();
+  for (const resource of input.snapshot.all() as readonly Resource[]) {
+    const list = byKind.get(resource.kind);
+    if (list) list.push(resource);
+    else byKind.set(resource.kind, [resource]);
+    byName.set(`${resource.kind}/${resource.metadata.namespace}/${resource.metadata.name}`, resource);
+  }
+  const findings: Finding[] = [];
+  const seen = new Set<string>();
+  const of = <K extends Kind>(kind: K) => (byKind.get(kind) ?? []) as unknown as readonly ResourceOf<K>[];
+  const context: Context = {
+    ...input,
+    of,
+    find: <K extends Kind>(kind: K, namespace: string, name: string) => byName.get(`${kind}/${namespace}/${name}`) as ResourceOf<K> | undefined,
+    pods: selectables(of, options.defaultGateways),
+    services: input.registry.services,
+    report(code, resource, path, message) {
+      const origin = originOf(resource);
+      const key = `${code}\0${origin}\0${path.join('/')}\0${message}`;
+      if (seen.has(key)) return;
+      seen.add(key);
+      findings.push({ code, level: MESSAGES[code].level, message, origin, position: resource.source.position(path) });
+    },
+  };
+  return { context, findings };
+}
+
+/** Where an installation has its gateways, if the files do not say. */
+export const INGRESS_GATEWAY = {
+  namespace: 'istio-system',
+  name: 'istio-ingressgateway',
+  labels: { app: 'istio-ingressgateway', istio: 'ingressgateway' },
+  ports: [15021, 80, 443, 31400, 15443],
+} as const;
+
+function selectables(of: Context['of'], defaultGateways: boolean): Selectable[] {
+  const pods: Selectable[] = of('Pod').map((pod) => ({ namespace: pod.metadata.namespace, labels: pod.metadata.labels, resource: pod }));
+  for (const deployment of of('Deployment')) {
+    const labels = deployment.spec.template?.metadata?.labels;
+    if (labels) pods.push({ namespace: deployment.metadata.namespace, labels, resource: deployment });
+  }
+  const defined = pods.some((pod) => matchesLabels({ istio: 'ingressgateway' }, pod.labels));
+  if (defaultGateways && !defined) pods.push({ namespace: INGRESS_GATEWAY.namespace, labels: INGRESS_GATEWAY.labels, resource: undefined });
+  return pods;
+}
+
+/** Whether `labels` has everything that `selector` asks for; an empty selector asks for nothing. */
+export function matchesLabels(selector: Readonly<Record<string, string>>, labels: Readonly<Record<string, string>>): boolean {
+  for (const key in selector) if (labels[key] !== selector[key]) return false;
+  return true;
+}
+
+/** `a=b,c=d` sorted by key, as kubectl prints a selector. */
+export function formatSelector(selector: Readonly<Record<string, string>>): string {
+  return Object.keys(selector)
+    .sort()
+    .map((key) => `${key}=${selector[key]}`)
+    .join(',');
+}

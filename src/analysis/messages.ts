@@ -1,0 +1,104 @@
+import type { Level } from '../lib/finding.ts';
+
+/** One kind of finding: what `docs/findings/` says of it and what every output names it by. */
+export interface MessageType {
+  readonly name: string;
+  readonly level: Level;
+  /** One sentence: what is wrong and what it does to traffic. */
+  readonly summary: string;
+}
+
+const error = (name: string, summary: string): MessageType => ({ name, level: 'Error', summary });
+const warning = (name: string, summary: string): MessageType => ({ name, level: 'Warning', summary });
+const info = (name: string, summary: string): MessageType => ({ name, level: 'Info', summary });
+
+/** The catalogue. Codes, names and levels `IST…` are Istio's; `SP1…` are ours, for what Istio does not see. */
+export const MESSAGES = {
+  IST0002: warning('Deprecated', 'A field, provider or kind is on its way out or already ignored.'),
+  IST0101: error('ReferencedResourceNotFound', 'A host, subset, gateway, selector, secret or namespace that the object names does not exist.'),
+  IST0102: info('NamespaceNotInjected', 'The namespace carries no injection label, so its pods run without a sidecar and their traffic is not captured.'),
+  IST0103: warning('PodMissingProxy', 'A running pod of an injected namespace has no sidecar: its traffic goes out unwatched.'),
+  IST0106: error('SchemaValidationError', 'The object breaks a rule of its schema; a cluster would refuse it, and it is not in force.'),
+  IST0107: warning('MisplacedAnnotation', 'An annotation stands on a kind of object on which it has no effect.'),
+  IST0108: warning('UnknownAnnotation', 'An annotation has the form of one of Istio’s, but there is none of that name.'),
+  IST0109: error('ConflictingMeshGatewayVirtualServiceHosts', 'Several VirtualServices on the mesh claim one host: only the oldest counts.'),
+  IST0110: error('ConflictingSidecarWorkloadSelectors', 'Several Sidecars of a namespace select one workload: which one counts is open.'),
+  IST0111: error('MultipleSidecarsWithoutWorkloadSelectors', 'A namespace has several Sidecars without a selector: which one counts is open.'),
+  IST0112: error('VirtualServiceDestinationPortSelectorRequired', 'A route to a service with several ports names none of them.'),
+  IST0116: warning('DeploymentAssociatedToMultipleServices', 'Services over one Deployment give one port number different protocols.'),
+  IST0118: info('PortNameIsNotUnderNamingConvention', 'The name of a Service port does not tell the protocol, which must then be sniffed.'),
+  IST0123: warning('NamespaceMultipleInjectionLabels', 'A namespace carries injection labels of both styles, which may disagree.'),
+  IST0125: warning('InvalidAnnotation', 'The value of an annotation does not parse or is out of range.'),
+  IST0126: error('UnknownMeshNetworksServiceRegistry', 'The mesh networks name a service registry (cluster) that is not known.'),
+  IST0127: warning('NoMatchingWorkloadsFound', 'The selector of a policy covers no workload, so the policy has no effect.'),
+  IST0128: warning('NoServerCertificateVerificationDestinationLevel', 'TLS origination names no CA: the server’s certificate goes unverified.'),
+  IST0129: warning('NoServerCertificateVerificationPortLevel', 'TLS origination of one port names no CA: the server’s certificate goes unverified.'),
+  IST0130: warning('VirtualServiceUnreachableRule', 'An earlier rule takes all traffic of this one, which is never reached.'),
+  IST0131: info('VirtualServiceIneffectiveMatch', 'An earlier rule covers this match already.'),
+  IST0132: warning('VirtualServiceHostNotFoundInGateway', 'The gateway serves none of the VirtualService’s hosts: calls to them end in 404 or are closed.'),
+  IST0133: warning('SchemaWarning', 'The object is valid but holds a doubtful construct.'),
+  IST0134: warning('ServiceEntryAddressesRequired', 'A TCP port without addresses takes its port for every address.'),
+  IST0135: info('DeprecatedAnnotation', 'An annotation still works but is on its way out.'),
+  IST0136: info('AlphaAnnotation', 'An annotation belongs to a feature of alpha maturity.'),
+  IST0137: warning('DeploymentConflictingPorts', 'Services over one Deployment map one target port to different ports.'),
+  IST0138: warning('GatewayDuplicateCertificate', 'Servers of one gateway share a certificate: HTTP/2 clients reuse the connection for the other host and get 404.'),
+  IST0139: error('InvalidWebhook', 'An injection webhook overlaps another or calls a service that does not exist.'),
+  IST0140: warning('IngressRouteRulesNotAffected', 'A route on a gateway bypasses the subsets that a mesh VirtualService defines for its destination.'),
+  IST0144: warning('InvalidApplicationUID', 'A pod runs as uid 1337, which is the proxy’s: its traffic is not captured.'),
+  IST0145: error('ConflictingGateways', 'Gateways that select the same pods serve one host on one port.'),
+  IST0146: warning('ImageAutoWithoutInjectionWarning', 'A Deployment asks for the proxy’s automatic image, but nothing injects it.'),
+  IST0147: error('ImageAutoWithoutInjectionError', 'A pod asks for the proxy’s automatic image, but nothing injected it.'),
+  IST0148: info('NamespaceInjectionEnabledByDefault', 'The namespace is injected only because unlabelled namespaces are.'),
+  IST0149: error('JwtClaimBasedRoutingWithoutRequestAuthN', 'A route matches JWT claims, but no RequestAuthentication covers the gateway: it never matches.'),
+  IST0150: warning('ExternalNameServiceTypeInvalidPortName', 'A port of an ExternalName Service is unnamed or TCP and takes its port for every address.'),
+  IST0151: warning('EnvoyFilterUsesRelativeOperation', 'A patch depends on the order of other filters and has no priority.'),
+  IST0152: error('EnvoyFilterUsesReplaceOperationIncorrectly', 'REPLACE works on filters only; this patch has no effect.'),
+  IST0153: error('EnvoyFilterUsesAddOperationIncorrectly', 'ADD has no effect on route configuration.'),
+  IST0154: error('EnvoyFilterUsesRemoveOperationIncorrectly', 'REMOVE has no effect on route configuration.'),
+  IST0155: warning('EnvoyFilterUsesRelativeOperationWithProxyVersion', 'An order-dependent patch is tied to a proxy version and may vanish with an upgrade.'),
+  IST0157: warning('InvalidTelemetryProvider', 'A Telemetry section names no provider and there is no default one: it has no effect.'),
+  IST0158: warning('PodsIstioProxyImageMismatchInNamespace', 'Running sidecars have another image than injection would give them now.'),
+  IST0159: error('ConflictingTelemetryWorkloadSelectors', 'Several Telemetry objects of a namespace select one workload.'),
+  IST0160: error('MultipleTelemetriesWithoutWorkloadSelectors', 'A namespace has several Telemetry objects without a selector.'),
+  IST0161: error('InvalidGatewayCredential', 'The secret of a Gateway’s server lacks keys, does not parse or has expired: TLS handshakes fail.'),
+  IST0162: warning('GatewayPortNotDefinedOnService', 'No Service of the gateway’s pods exposes the server’s port: nothing can reach it.'),
+  IST0163: warning('InvalidExternalControlPlaneConfig', 'The URL of a webhook to an external control plane is missing or malformed.'),
+  IST0164: info('ExternalControlPlaneAddressIsNotAHostname', 'The URL of a webhook to an external control plane has an IP address in place of a name.'),
+  IST0165: warning('ReferencedInternalGateway', 'A VirtualService is bound to a Gateway that is generated and not meant for it.'),
+  IST0166: warning('IneffectiveSelector', 'A policy selects a Kubernetes Gateway’s pods by labels, which has no effect: it needs targetRefs.'),
+  IST0167: warning('IneffectivePolicy', 'The policy has no effect where it stands.'),
+  IST0170: warning('MultiClusterInconsistentService', 'One Service is defined differently in different clusters.'),
+  IST0171: warning('NegativeConditionStatus', 'The object’s own status reports a failed condition.'),
+  IST0173: error('DestinationRuleSubsetNotSelectPods', 'The labels of a subset select no pod of the host: its routes end in 503.'),
+  IST0174: warning('UnknownDestinationRuleHost', 'The host of a DestinationRule is no known service: the rule has no effect.'),
+  IST0175: warning('JwksUriFetchUnrestricted', 'Keys of JWTs are fetched from URLs, and nothing restricts the addresses that the control plane reaches.'),
+  IST0176: warning('GatewayAPICRDVersionBelowMinimum', 'A CRD of the Gateway API is older than required: its objects are ignored.'),
+  IST0177: warning('ConflictingServiceEntryProtocol', 'ServiceEntries visible together give one host and port different protocols.'),
+
+  SP1001: warning('EgressBypassesGateway', 'An external host is declared, but no VirtualService on the mesh routes it to an egress gateway: calls leave straight from the sidecar.'),
+  SP1002: warning('EgressPortBypassesGateway', 'Some ports of an external host go through the egress gateway, and this one leaves straight from the sidecar.'),
+  SP1003: warning('VirtualServiceNotOnMesh', 'A VirtualService for an external host is not bound to `mesh`: sidecars ignore it, and calls leave round the gateway.'),
+  SP1004: warning('VirtualServiceHiddenFromNamespaces', 'exportTo or a Sidecar hides the route to the egress gateway from workloads that see the host: their calls go round it.'),
+  SP1005: error('VirtualServiceGatewayNotFound', 'The gateway that a VirtualService names resolves to nothing, so its rules for that gateway are in force nowhere.'),
+  SP1006: error('HostMisspelled', 'A VirtualService’s host differs by a few letters from the ServiceEntry’s and the Gateway’s.'),
+  SP1007: error('TlsMatchNeverMatches', 'A `tls` match can never match: it has no sniHosts, or the port does not carry TLS.'),
+  SP1008: error('ServerWithoutTlsMode', 'An HTTPS or TLS server of a Gateway has no TLS settings: a cluster would refuse it.'),
+  SP1009: warning('SubsetUnused', 'No route uses this subset, so its settings have no effect.'),
+  SP1010: warning('FieldWithoutEffect', 'A field is accepted here but has no effect.'),
+  SP1011: error('TcpServicesCollide', 'Two TCP services claim one address and port: only the older is served.'),
+  SP1012: warning('TcpServiceCapturesPort', 'A TCP ServiceEntry without addresses takes its port for every address, declared or not.'),
+  SP1013: warning('ServerNameNotVerified', 'TLS origination does not verify the server’s name.'),
+  SP1014: error('MeshTlsToExternalServer', 'ISTIO_MUTUAL reaches a server outside the mesh, which cannot answer it.'),
+  SP1015: error('GatewayLoop', 'A route on the gateway leads back to the same gateway.'),
+  SP1016: error('DestinationUnreachableFromGateway', 'A route on the gateway leads to a host that the gateway’s namespace does not see: 503 NC.'),
+  SP1017: warning('RuleShadowed', 'A rule can never be reached, because a rule of another object or an earlier host takes its traffic.'),
+  SP1018: warning('HostNeverReached', 'A host that is declared or routed cannot be reached by any workload.'),
+  SP1019: info('WildcardWiderThanNeeded', 'A wildcard allows every name under a suffix, while only some are routed.'),
+  SP1020: warning('PrivateAddressesReachable', 'DYNAMIC_DNS resolves whatever name is called: a name that resolves to a private address reaches it.'),
+  SP1021: info('PlainHttpLeavesMesh', 'Plain HTTP to an external host leaves the mesh unencrypted.'),
+  SP1022: info('DeadObject', 'No traffic can use this object.'),
+  SP1023: warning('EgressGatewayWithoutNetworkPolicy', 'Nothing but the application’s good behaviour makes traffic use the egress gateway: no NetworkPolicy keeps workloads from leaving directly.'),
+  SP1024: error('NotEnforced', 'The object asks for something that this version does not do; what it concerns refuses instead of running open.'),
+} as const satisfies Record<string, MessageType>;
+
+export type Code = keyof typeof MESSAGES;
