@@ -1,0 +1,112 @@
+import { authorizationPolicy } from './authorization-policy.ts';
+import { destinationRule } from './destination-rule.ts';
+import { envoyFilter } from './envoy-filter.ts';
+import { gateway } from './gateway.ts';
+import { configMap } from './kubernetes/config-map.ts';
+import { deployment } from './kubernetes/deployment.ts';
+import { endpointSlice } from './kubernetes/endpoint-slice.ts';
+import { endpoints } from './kubernetes/endpoints.ts';
+import { namespace } from './kubernetes/namespace.ts';
+import { networkPolicy } from './kubernetes/network-policy.ts';
+import { node } from './kubernetes/node.ts';
+import { podSpec } from './kubernetes/pod.ts';
+import { secret } from './kubernetes/secret.ts';
+import { service } from './kubernetes/service.ts';
+import { serviceAccount } from './kubernetes/service-account.ts';
+import { peerAuthentication } from './peer-authentication.ts';
+import { proxyConfig } from './proxy-config.ts';
+import { requestAuthentication } from './request-authentication.ts';
+import type { Resource } from './resource.ts';
+import type { Infer, Schema } from './schema.ts';
+import { serviceEntry } from './service-entry.ts';
+import { sidecar } from './sidecar.ts';
+import { telemetry } from './telemetry.ts';
+import { virtualService } from './virtual-service.ts';
+import { workloadEntry } from './workload-entry.ts';
+import { workloadGroup } from './workload-group.ts';
+
+export type * from './authorization-policy.ts';
+export type { Destination, PolicyTargetReference, ServerPort, WorkloadLabelSelector, WorkloadSelector } from './common.ts';
+export type * from './destination-rule.ts';
+export type * from './envoy-filter.ts';
+export type * from './gateway.ts';
+export type { LabelSelector } from './kubernetes/common.ts';
+export type * from './kubernetes/config-map.ts';
+export type * from './kubernetes/deployment.ts';
+export type * from './kubernetes/endpoint-slice.ts';
+export type * from './kubernetes/endpoints.ts';
+export type * from './kubernetes/namespace.ts';
+export type * from './kubernetes/network-policy.ts';
+export type * from './kubernetes/node.ts';
+export type * from './kubernetes/pod.ts';
+export type * from './kubernetes/secret.ts';
+export type * from './kubernetes/service.ts';
+export type * from './kubernetes/service-account.ts';
+export type * from './mesh-config.ts';
+export type * from './peer-authentication.ts';
+export type * from './proxy-config.ts';
+export type * from './request-authentication.ts';
+export type * from './resource.ts';
+export type * from './service-entry.ts';
+export type * from './sidecar.ts';
+export type * from './telemetry.ts';
+export type * from './virtual-service.ts';
+export type * from './workload-entry.ts';
+export type * from './workload-group.ts';
+
+export interface KindInfo<S extends Schema<unknown> = Schema<unknown>> {
+  /** API group, empty for Kubernetes' core. */
+  readonly group: string;
+  readonly versions: readonly string[];
+  readonly namespaced: boolean;
+  readonly schema: S;
+  /** True where the API has no `spec`: the schema's fields stand at the top of the document. */
+  readonly flat: boolean;
+}
+
+function kind<S extends Schema<unknown>>(
+  group: string,
+  versions: readonly string[],
+  schema: S,
+  flags: { cluster?: boolean; flat?: boolean } = {},
+): KindInfo<S> {
+  return { group, versions, schema, namespaced: !flags.cluster, flat: flags.flat ?? false };
+}
+
+const NETWORKING = 'networking.istio.io';
+const SECURITY = 'security.istio.io';
+const STABLE = ['v1', 'v1beta1', 'v1alpha3'] as const;
+
+/** Every kind that decodes, by name. */
+export const KINDS = {
+  Gateway: kind(NETWORKING, STABLE, gateway),
+  ServiceEntry: kind(NETWORKING, STABLE, serviceEntry),
+  VirtualService: kind(NETWORKING, STABLE, virtualService),
+  DestinationRule: kind(NETWORKING, STABLE, destinationRule),
+  Sidecar: kind(NETWORKING, STABLE, sidecar),
+  WorkloadEntry: kind(NETWORKING, STABLE, workloadEntry),
+  WorkloadGroup: kind(NETWORKING, STABLE, workloadGroup),
+  ProxyConfig: kind(NETWORKING, ['v1beta1'], proxyConfig),
+  EnvoyFilter: kind(NETWORKING, ['v1alpha3'], envoyFilter),
+  PeerAuthentication: kind(SECURITY, ['v1', 'v1beta1'], peerAuthentication),
+  AuthorizationPolicy: kind(SECURITY, ['v1', 'v1beta1'], authorizationPolicy),
+  RequestAuthentication: kind(SECURITY, ['v1', 'v1beta1'], requestAuthentication),
+  Telemetry: kind('telemetry.istio.io', ['v1', 'v1alpha1'], telemetry),
+  Namespace: kind('', ['v1'], namespace, { cluster: true }),
+  Service: kind('', ['v1'], service),
+  Endpoints: kind('', ['v1'], endpoints, { flat: true }),
+  EndpointSlice: kind('discovery.k8s.io', ['v1'], endpointSlice, { flat: true }),
+  Pod: kind('', ['v1'], podSpec),
+  Secret: kind('', ['v1'], secret, { flat: true }),
+  ConfigMap: kind('', ['v1'], configMap, { flat: true }),
+  ServiceAccount: kind('', ['v1'], serviceAccount, { flat: true }),
+  Node: kind('', ['v1'], node, { cluster: true }),
+  Deployment: kind('apps', ['v1'], deployment),
+  NetworkPolicy: kind('networking.k8s.io', ['v1'], networkPolicy),
+} as const;
+
+export type Kind = keyof typeof KINDS;
+/** The decoded `spec` of a kind. */
+export type SpecOf<K extends Kind> = Infer<(typeof KINDS)[K]['schema']>;
+/** The decoded object of a kind; for a union of kinds, the union of their objects. */
+export type ResourceOf<K extends Kind> = K extends Kind ? Resource<K, SpecOf<K>> : never;

@@ -1,0 +1,31 @@
+import { any, enumeration, type Infer, list, map, object, required, string, withDefault } from '../schema.ts';
+
+/** Kubernetes' set-based label selector. */
+export const labelSelectorRequirement = object({
+  key: required(string()),
+  operator: required(enumeration('In', 'NotIn', 'Exists', 'DoesNotExist')),
+  values: list(string()),
+});
+
+/** All of both parts must hold; an empty selector selects everything. */
+export const kubernetesLabelSelector = object({ matchLabels: map(string()), matchExpressions: list(labelSelectorRequirement) });
+export type LabelSelector = Infer<typeof kubernetesLabelSelector>;
+
+/** The metadata that a pod template carries. */
+export const templateMetadata = object({ labels: map(string()), annotations: map(string()) }, { open: true });
+
+export const objectReference = object({
+  kind: string(),
+  namespace: string(),
+  name: string(),
+  uid: string(),
+  apiVersion: string(),
+  resourceVersion: string(),
+  fieldPath: string(),
+});
+
+export const localObjectReference = object({ name: withDefault(string(), '') });
+
+export const transportProtocol = withDefault(enumeration('TCP', 'UDP', 'SCTP'), 'TCP');
+
+export const ignored = any();

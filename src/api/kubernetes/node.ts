@@ -1,0 +1,10 @@
+import { boolean, type Infer, list, object, string, withDefault } from '../schema.ts';
+
+export const node = object({ podCIDR: string(), podCIDRs: list(string()), providerID: string(), unschedulable: boolean() }, { open: true });
+export type Node = Infer<typeof node>;
+
+export const nodeStatus = object(
+  { addresses: list(object({ type: withDefault(string(), ''), address: withDefault(string(), '') })) },
+  { open: true },
+);
+export type NodeStatus = Infer<typeof nodeStatus>;
