@@ -1,0 +1,19 @@
+/** Small helpers for building protobuf messages. */
+import { create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf';
+import { type Any, anyPack, type Duration, DurationSchema } from '@bufbuild/protobuf/wkt';
+
+/** A protobuf Duration of so many milliseconds; fractions down to a nanosecond are kept. */
+export function toDuration(milliseconds: number): Duration {
+  const seconds = Math.trunc(milliseconds / 1000);
+  return create(DurationSchema, { seconds: BigInt(seconds), nanos: Math.round((milliseconds - seconds * 1000) * 1e6) });
+}
+
+/** A message packed as `Any`. */
+export function packed<Desc extends DescMessage>(schema: Desc, init: MessageInitShape<Desc>): Any {
+  return anyPack(schema, create(schema, init));
+}
+
+/** The `config_type` of an extension: its configuration, packed. */
+export function typedConfig<Desc extends DescMessage>(schema: Desc, init: MessageInitShape<Desc>): { case: 'typedConfig'; value: Any } {
+  return { case: 'typedConfig', value: packed(schema, init) };
+}
