@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { create } from '@bufbuild/protobuf';
+import { ClusterSchema } from './gen/envoy/config/cluster/v3/cluster_pb.js';
+import { NameTableSchema } from './gen/istio/nds_pb.js';
+import type { XdsResources } from './resources.ts';
+import { EMPTY_SET, encodeSet, updateBetween } from './update.ts';
+
+function setOf(clusters: Record<string, string>): XdsResources {
+  return {
+    listeners: [],
+    routes: [],
+    clusters: Object.entries(clusters).map(([name, altStatName]) => create(ClusterSchema, { name, altStatName })),
+    endpoints: [],
+    secrets: [],
+    nameTable: create(NameTableSchema),
+  };
+}
+
+test('the same content has the same version and no update', () => {
+  const first = encodeSet(setOf({ a: '1' }));
+  const second = encodeSet(setOf({ a: '1' }));
+  assert.equal(first.version, second.version);
+  assert.equal(updateBetween(first, second), undefined);
+});
+
+test('an update holds what was added, changed and removed, and nothing else', () => {
+  const before = encodeSet(setOf({ same: '1', changed: '1', gone: '1' }));
+  const after = encodeSet(setOf({ same: '1', changed: '2', added: '1' }));
+  const update = updateBetween(before, after);
+  assert.ok(update);
+  assert.equal(update.version, after.version);
+  assert.deepEqual(update.changed.map(({ type, name }) => `${type}/${name}`).sort(), ['cluster/added', 'cluster/changed']);
+  assert.deepEqual(update.removed, [{ type: 'cluster', name: 'gone' }]);
+});
+
+test('the first update holds everything, the name table too', () => {
+  const update = updateBetween(EMPTY_SET, encodeSet(setOf({ a: '1' })));
+  assert.deepEqual(update?.changed.map(({ type, name }) => `${type}/${name}`).sort(), ['cluster/a', 'nameTable/nameTable']);
+});
