@@ -1,7 +1,19 @@
 import type { Resource } from '../api/resource.ts';
 
 /** Istio's protocol of a service port; `Unsupported` is what is to be sniffed. */
-export type Protocol = 'HTTP' | 'HTTP2' | 'GRPC' | 'GRPC-Web' | 'HTTPS' | 'TLS' | 'TCP' | 'Mongo' | 'MySQL' | 'Redis' | 'UDP' | 'Unsupported';
+export type Protocol =
+  | 'HTTP'
+  | 'HTTP2'
+  | 'GRPC'
+  | 'GRPC-Web'
+  | 'HTTPS'
+  | 'TLS'
+  | 'TCP'
+  | 'Mongo'
+  | 'MySQL'
+  | 'Redis'
+  | 'UDP'
+  | 'Unsupported';
 
 /** How a client finds a service's endpoints; Istio's names. */
 export type Resolution = 'ClientSideLB' | 'DNSLB' | 'DNSRoundRobinLB' | 'Passthrough' | 'DynamicDNS' | 'Alias';
@@ -88,5 +100,7 @@ export interface Registry {
   /** Every endpoint of a service's port, in a stable order. */
   endpoints(service: Service, port: ServicePort): readonly Endpoint[];
   /** The services and ports whose endpoints are at one of these addresses: what a workload serves. */
-  servicesOf(workload: Pick<Workload, 'namespace' | 'addresses' | 'labels'>): readonly { service: Service; port: ServicePort; endpointPort: number }[];
+  servicesOf(
+    workload: Pick<Workload, 'namespace' | 'addresses' | 'labels'>,
+  ): readonly { service: Service; port: ServicePort; endpointPort: number }[];
 }

@@ -40,8 +40,10 @@ export const VIRTUAL_INBOUND_PORT = 15006;
 /** What `gateways` of a VirtualService calls the sidecars. */
 export const MESH_GATEWAY = 'mesh';
 
-/** The DNS cache that the dynamic forward proxy's clusters (resolution DYNAMIC_DNS) and filters share. */
-export const DYNAMIC_FORWARD_PROXY_CACHE = 'dynamic_forward_proxy_cache_config';
+/** The DNS cache that the cluster of a service with resolution DYNAMIC_DNS and the filters before it share. */
+export function dnsCacheName(hostname: string): string {
+  return `${hostname}_dfp_dns_cache`;
+}
 
 /** Secrets, as Istio's agent and control plane name them. */
 export function credentialSecretName(credentialName: string): string {

@@ -1,0 +1,204 @@
+import type { ResourceOf } from '../api/index.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import type { Endpoint, Service, ServicePort, Workload } from './model.ts';
+import { isReady, tlsModeOf, type Workloads } from './workloads.ts';
+
+export type EndpointsOf = (service: Service, port: ServicePort) => readonly Endpoint[];
+
+const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
+
+interface Sources {
+  readonly workloads: Workloads;
+  /** By `namespace/service`. */
+  readonly slices: ReadonlyMap<string, readonly ResourceOf<'EndpointSlice'>[]>;
+  readonly legacy: ReadonlyMap<string, ResourceOf<'Endpoints'>>;
+}
+
+/** Endpoints by service port, worked out when first asked for and kept. */
+export function endpointIndex(snapshot: Snapshot, workloads: Workloads): EndpointsOf {
+  const slices = new Map<string, ResourceOf<'EndpointSlice'>[]>();
+  for (const slice of snapshot.list('EndpointSlice')) {
+    const { namespace, labels } = slice.metadata;
+    const key = `${namespace}/${labels[SERVICE_NAME_LABEL] ?? ''}`;
+    const siblings = slices.get(key);
+    if (siblings) siblings.push(slice);
+    else slices.set(key, [slice]);
+  }
+  const legacy = new Map(snapshot.list('Endpoints').map((object) => [`${object.metadata.namespace}/${object.metadata.name}`, object]));
+  const sources: Sources = { workloads, slices, legacy };
+  const kept = new Map<Service, Map<ServicePort, readonly Endpoint[]>>();
+  return (service, port) => {
+    let ports = kept.get(service);
+    if (!ports) {
+      ports = new Map();
+      kept.set(service, ports);
+    }
+    let endpoints = ports.get(port);
+    if (!endpoints) {
+      endpoints =
+        service.registry === 'Kubernetes' ? kubernetesEndpoints(service, port, sources) : serviceEntryEndpoints(service, port, workloads);
+      ports.set(port, endpoints);
+    }
+    return endpoints;
+  };
+}
+
+function kubernetesEndpoints(service: Service, port: ServicePort, { workloads, slices, legacy }: Sources): readonly Endpoint[] {
+  if (service.resolution === 'Alias') return [];
+  const resource = service.resource as ResourceOf<'Service'>;
+  const publishNotReady = resource.spec.publishNotReadyAddresses === true;
+  const key = `${resource.metadata.namespace}/${resource.metadata.name}`;
+  const selected = workloads.select(service.namespace, service.selector);
+  // WorkloadEntries are never in slices: Kubernetes does not know them.
+  const entries = selected.filter((workload) => workload.kind === 'WorkloadEntry').flatMap((entry) => entryEndpoint(entry, service, port));
+  const ofService = slices.get(key);
+  if (ofService) return unique([...ofService.flatMap((slice) => sliceEndpoints(slice, port, workloads, publishNotReady)), ...entries]);
+  const object = legacy.get(key);
+  if (object) return unique([...legacyEndpoints(object, port, workloads, publishNotReady), ...entries]);
+  const pods = selected.filter((workload) => workload.kind === 'Pod').flatMap((pod) => podEndpoint(pod, service, port, publishNotReady));
+  return [...pods, ...entries];
+}
+
+function sliceEndpoints(slice: ResourceOf<'EndpointSlice'>, port: ServicePort, workloads: Workloads, publishNotReady: boolean): Endpoint[] {
+  const number = (slice.spec.ports ?? []).find(({ name }) => (name ?? '') === port.name)?.port;
+  if (!number || slice.spec.addressType === 'FQDN') return [];
+  const { namespace } = slice.metadata;
+  return (slice.spec.endpoints ?? []).flatMap((endpoint) => {
+    const { targetRef } = endpoint;
+    const pod = targetRef?.kind === 'Pod' && targetRef.name ? workloads.pod(targetRef.namespace || namespace, targetRef.name) : undefined;
+    // A condition that is not stated counts as ready, says the API.
+    const healthy = publishNotReady || endpoint.conditions?.ready !== false;
+    const locality = workloads.nodeLocality(endpoint.nodeName);
+    return (endpoint.addresses ?? []).map((address) =>
+      atAddress(address, number, port, pod ?? workloads.podAt(address), { namespace, healthy, locality }),
+    );
+  });
+}
+
+function legacyEndpoints(object: ResourceOf<'Endpoints'>, port: ServicePort, workloads: Workloads, publishNotReady: boolean): Endpoint[] {
+  const { namespace } = object.metadata;
+  return (object.spec.subsets ?? []).flatMap((subset) => {
+    const number = (subset.ports ?? []).find(({ name }) => (name ?? '') === port.name)?.port;
+    if (!number) return [];
+    const ready = (subset.addresses ?? []).map((address) => ({ ...address, healthy: true }));
+    const notReady = (subset.notReadyAddresses ?? []).map((address) => ({ ...address, healthy: publishNotReady }));
+    return [...ready, ...notReady].flatMap(({ ip, nodeName, targetRef, healthy }) => {
+      if (!ip) return [];
+      const pod =
+        targetRef?.kind === 'Pod' && targetRef.name ? workloads.pod(targetRef.namespace || namespace, targetRef.name) : workloads.podAt(ip);
+      return [atAddress(ip, number, port, pod, { namespace, healthy, locality: workloads.nodeLocality(nodeName) })];
+    });
+  });
+}
+
+function atAddress(
+  address: string,
+  number: number,
+  port: ServicePort,
+  pod: Workload | undefined,
+  { namespace, healthy, locality }: { namespace: string; healthy: boolean; locality: string },
+): Endpoint {
+  const labels = pod?.labels ?? {};
+  return {
+    address,
+    port: number,
+    servicePortName: port.name,
+    labels,
+    weight: 0,
+    locality: pod?.locality || locality,
+    network: '',
+    serviceAccount: pod?.serviceAccount ?? '',
+    namespace: pod?.namespace ?? namespace,
+    workload: pod?.name ?? '',
+    healthy,
+    tlsMode: tlsModeOf(labels),
+  };
+}
+
+function podEndpoint(pod: Workload, service: Service, port: ServicePort, publishNotReady: boolean): Endpoint[] {
+  const address = pod.addresses[0];
+  const number = targetPortAt(pod, service, port);
+  if (!address || !number) return [];
+  return [atAddress(address, number, port, pod, { namespace: pod.namespace, healthy: publishNotReady || isReady(pod), locality: '' })];
+}
+
+/** The port at which a workload serves a service's port; undefined if the target port is a name that the workload does not have. */
+export function targetPortAt(workload: Workload, service: Service, port: ServicePort): number | undefined {
+  if (workload.kind === 'WorkloadEntry') {
+    const ports = (workload.resource as ResourceOf<'WorkloadEntry'>).spec.ports ?? {};
+    const target = targetPortOf(service, port);
+    return (typeof target === 'string' ? ports[target] : undefined) ?? ports[port.name] ?? port.targetPort;
+  }
+  const target = targetPortOf(service, port);
+  if (typeof target !== 'string') return port.targetPort;
+  const containers = (workload.resource as ResourceOf<'Pod'>).spec.containers ?? [];
+  for (const container of containers) {
+    const match = (container.ports ?? []).find(({ name }) => name === target);
+    if (match?.containerPort) return match.containerPort;
+  }
+  return undefined;
+}
+
+function targetPortOf(service: Service, port: ServicePort): number | string | undefined {
+  if (service.registry !== 'Kubernetes') return port.targetPort;
+  return (service.resource as ResourceOf<'Service'>).spec.ports?.find((candidate) => candidate.port === port.number)?.targetPort;
+}
+
+function entryEndpoint(entry: Workload, service: Service, port: ServicePort): Endpoint[] {
+  const { spec } = entry.resource as ResourceOf<'WorkloadEntry'>;
+  return stated({ ...spec, labels: entry.labels }, targetPortAt(entry, service, port) ?? port.targetPort, port, entry);
+}
+
+function serviceEntryEndpoints(service: Service, port: ServicePort, workloads: Workloads): readonly Endpoint[] {
+  if (service.resolution === 'DynamicDNS') return [];
+  const { spec, metadata } = service.resource as ResourceOf<'ServiceEntry'>;
+  if (spec.workloadSelector) {
+    return workloads
+      .select(service.namespace, service.selector)
+      .flatMap((workload) =>
+        workload.kind === 'Pod' ? podEndpoint(workload, service, port, false) : entryEndpoint(workload, service, port),
+      );
+  }
+  if (spec.endpoints?.length) {
+    const owner = { namespace: metadata.namespace, name: '' };
+    return spec.endpoints.flatMap((endpoint) => stated(endpoint, endpoint.ports?.[port.name] ?? port.targetPort, port, owner));
+  }
+  const named = service.resolution === 'DNSLB' || service.resolution === 'DNSRoundRobinLB';
+  return named ? stated({ address: service.hostname }, port.targetPort, port, { namespace: metadata.namespace, name: '' }) : [];
+}
+
+/** An endpoint as a ServiceEntry or a WorkloadEntry writes it. */
+function stated(
+  entry: Partial<ResourceOf<'WorkloadEntry'>['spec']>,
+  port: number,
+  servicePort: ServicePort,
+  owner: { namespace: string; name: string },
+): Endpoint[] {
+  if (!entry.address) return [];
+  const labels = entry.labels ?? {};
+  return [
+    {
+      address: entry.address,
+      port: entry.address.startsWith('unix://') ? 0 : port,
+      servicePortName: servicePort.name,
+      labels,
+      weight: entry.weight ?? 0,
+      locality: entry.locality ?? '',
+      network: entry.network ?? '',
+      serviceAccount: entry.serviceAccount ?? '',
+      namespace: owner.namespace,
+      workload: owner.name,
+      healthy: true,
+      tlsMode: tlsModeOf(labels),
+    },
+  ];
+}
+
+/** A Pod may stand in several slices of one Service, e.g. while it moves between them. */
+function unique(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  const seen = new Set<string>();
+  return endpoints.filter(({ address, port }) => {
+    const key = `${address}|${port}`;
+    return !seen.has(key) && seen.add(key);
+  });
+}

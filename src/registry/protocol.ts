@@ -1,0 +1,60 @@
+import type { Protocol } from './model.ts';
+
+const PROTOCOLS: Readonly<Record<string, Protocol>> = {
+  http: 'HTTP',
+  http2: 'HTTP2',
+  grpc: 'GRPC',
+  'grpc-web': 'GRPC-Web',
+  https: 'HTTPS',
+  tls: 'TLS',
+  tcp: 'TCP',
+  mongo: 'Mongo',
+  mysql: 'MySQL',
+  redis: 'Redis',
+  udp: 'UDP',
+  // The Kubernetes names of `appProtocol`.
+  'kubernetes.io/h2c': 'HTTP2',
+  'kubernetes.io/ws': 'HTTP',
+  'kubernetes.io/wss': 'HTTPS',
+};
+
+/** Ports on which the server speaks first, so that sniffing would hang: TCP unless the port says otherwise. SMTP, DNS, MySQL, MongoDB. */
+const SERVER_FIRST_PORTS: ReadonlySet<number> = new Set([25, 53, 3306, 27017]);
+
+/** What a `protocol` or `appProtocol` names, whatever its case; what is unknown or missing is to be sniffed. */
+export function parseProtocol(name: string | undefined): Protocol {
+  return PROTOCOLS[name?.toLowerCase() ?? ''] ?? 'Unsupported';
+}
+
+/** The protocol of a Kubernetes Service port: UDP, then `appProtocol`, then the name up to its first `-`. */
+export function kubernetesProtocol(port: { port: number; name?: string; protocol?: string; appProtocol?: string }): Protocol {
+  if (port.protocol === 'UDP') return 'UDP';
+  const application = parseProtocol(port.appProtocol);
+  if (application !== 'Unsupported') return application;
+  const name = (port.name ?? '').toLowerCase();
+  // The only protocol whose name holds a dash.
+  if (name.startsWith('grpc-web')) return 'GRPC-Web';
+  const named = parseProtocol(name.split('-', 1)[0]);
+  if (named === 'Unsupported' && SERVER_FIRST_PORTS.has(port.port)) return 'TCP';
+  return named;
+}
+
+/** Requests that a route can tell apart. */
+export function isHttp(protocol: Protocol): boolean {
+  return protocol === 'HTTP' || protocol === 'HTTP2' || protocol === 'GRPC' || protocol === 'GRPC-Web';
+}
+
+/** HTTP that is spoken to the upstream as HTTP/2. GRPC-Web is HTTP/2 too: the filter turns it into gRPC. */
+export function isHttp2(protocol: Protocol): boolean {
+  return protocol === 'HTTP2' || protocol === 'GRPC' || protocol === 'GRPC-Web';
+}
+
+/** TLS that passes through by its SNI. */
+export function isTls(protocol: Protocol): boolean {
+  return protocol === 'HTTPS' || protocol === 'TLS';
+}
+
+/** Bytes whose protocol nobody looks at. Databases count here: no filter of theirs is in the chain. */
+export function isTcp(protocol: Protocol): boolean {
+  return protocol === 'TCP' || protocol === 'Mongo' || protocol === 'MySQL' || protocol === 'Redis';
+}

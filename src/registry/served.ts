@@ -1,0 +1,53 @@
+import type { EndpointsOf } from './endpoints.ts';
+import type { Registry, Service, ServicePort } from './model.ts';
+
+interface Served {
+  readonly service: Service;
+  readonly port: ServicePort;
+  readonly endpointPort: number;
+}
+
+/** What a workload serves: services with an endpoint at one of its addresses, and those that select it while it has no address yet. */
+export function servedBy(services: readonly Service[], endpoints: EndpointsOf): Registry['servicesOf'] {
+  let byAddress: ReadonlyMap<string, readonly Served[]> | undefined;
+  return (workload) => {
+    byAddress ??= indexByAddress(services, endpoints);
+    const found: Served[] = [];
+    for (const address of workload.addresses) {
+      for (const served of byAddress.get(address) ?? []) if (!found.includes(served)) found.push(served);
+    }
+    if (workload.addresses.length === 0) found.push(...selecting(services, workload));
+    return found.sort((a, b) => a.service.order - b.service.order);
+  };
+}
+
+function indexByAddress(services: readonly Service[], endpoints: EndpointsOf): ReadonlyMap<string, readonly Served[]> {
+  const index = new Map<string, Served[]>();
+  for (const service of services) {
+    // The endpoints of the others are names, or there are none.
+    if (service.resolution !== 'ClientSideLB' && service.resolution !== 'Passthrough') continue;
+    for (const port of service.ports) {
+      for (const endpoint of endpoints(service, port)) {
+        const served = { service, port, endpointPort: endpoint.port };
+        const siblings = index.get(endpoint.address);
+        if (siblings) siblings.push(served);
+        else index.set(endpoint.address, [served]);
+      }
+    }
+  }
+  return index;
+}
+
+function selecting(
+  services: readonly Service[],
+  { namespace, labels }: { namespace: string; labels: Readonly<Record<string, string>> },
+): Served[] {
+  const found: Served[] = [];
+  for (const service of services) {
+    if (service.namespace !== namespace) continue;
+    const wanted = Object.entries(service.selector);
+    if (wanted.length === 0 || !wanted.every(([key, value]) => labels[key] === value)) continue;
+    for (const port of service.ports) found.push({ service, port, endpointPort: port.targetPort });
+  }
+  return found;
+}

@@ -1,0 +1,58 @@
+import type { MeshConfig, ResourceOf } from '../api/index.ts';
+import type { Resolution, Service, ServicePort } from './model.ts';
+import { parseProtocol } from './protocol.ts';
+import { visibilityOf } from './visibility.ts';
+
+const RESOLUTIONS: Readonly<Record<string, Resolution>> = {
+  NONE: 'Passthrough',
+  STATIC: 'ClientSideLB',
+  DNS: 'DNSLB',
+  DNS_ROUND_ROBIN: 'DNSRoundRobinLB',
+  DYNAMIC_DNS: 'DynamicDNS',
+};
+
+/** The services that a ServiceEntry makes, one for each host; `autoAddresses` are still empty. */
+export function serviceEntryServices(resource: ResourceOf<'ServiceEntry'>, mesh: MeshConfig): Service[] {
+  const { spec } = resource;
+  const { namespace, labels } = resource.metadata;
+  const hostnames = [...new Set((spec.hosts ?? []).map((host) => host.toLowerCase()))];
+  const ports = (spec.ports ?? []).map(servicePort);
+  const exportTo = visibilityOf(spec.exportTo, mesh.defaultServiceExportTo);
+  const declared = RESOLUTIONS[spec.resolution ?? 'NONE'] ?? 'Passthrough';
+  return hostnames.map((hostname) => ({
+    hostname,
+    namespace,
+    registry: 'External',
+    resource,
+    order: resource.order,
+    ports,
+    // There is no name to look up for a wildcard, so what the client resolved is used.
+    resolution: isDns(declared) && hostname.startsWith('*') && !spec.endpoints?.length && !spec.workloadSelector ? 'Passthrough' : declared,
+    meshExternal: spec.location !== 'MESH_INTERNAL',
+    addresses: spec.addresses ?? [],
+    autoAddresses: [],
+    headless: false,
+    exportTo,
+    subjectAltNames: spec.subjectAltNames ?? [],
+    labels,
+    selector: spec.workloadSelector?.labels ?? {},
+  }));
+}
+
+/** Istio's rule: a host that is no wildcard, declares no address and whose clients' addresses do not matter gets one. */
+export function wantsAutoAddress(service: Service): boolean {
+  return (
+    service.registry === 'External' &&
+    service.addresses.length === 0 &&
+    service.resolution !== 'Passthrough' &&
+    !service.hostname.startsWith('*')
+  );
+}
+
+function isDns(resolution: Resolution): boolean {
+  return resolution === 'DNSLB' || resolution === 'DNSRoundRobinLB';
+}
+
+function servicePort(port: NonNullable<ResourceOf<'ServiceEntry'>['spec']['ports']>[number]): ServicePort {
+  return { number: port.number, name: port.name ?? '', protocol: parseProtocol(port.protocol), targetPort: port.targetPort || port.number };
+}

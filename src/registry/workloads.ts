@@ -1,0 +1,107 @@
+import type { ResourceOf } from '../api/index.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import type { Workload } from './model.ts';
+
+type Labels = Readonly<Record<string, string>>;
+
+/** The label that injection sets on workloads whose proxy takes the mesh's mTLS. */
+const TLS_MODE_LABEL = 'security.istio.io/tlsMode';
+const LOCALITY_LABEL = 'istio-locality';
+
+/** Pods and WorkloadEntries, with the ways to find them that endpoints need. */
+export interface Workloads {
+  readonly list: readonly Workload[];
+  /** Of one namespace whose labels hold all of the selector's; none for an empty selector. */
+  select(namespace: string, selector: Labels): readonly Workload[];
+  pod(namespace: string, name: string): Workload | undefined;
+  podAt(address: string): Workload | undefined;
+  /** `region/zone/subzone` of a node. */
+  nodeLocality(nodeName: string | undefined): string;
+}
+
+export function buildWorkloads(snapshot: Snapshot): Workloads {
+  const localities = new Map(snapshot.list('Node').map((node) => [node.metadata.name, topologyOf(node.metadata.labels)]));
+  const nodeLocality = (name: string | undefined) => (name ? (localities.get(name) ?? '') : '');
+  const list: Workload[] = [];
+  const byNamespace = new Map<string, Workload[]>();
+  const podsByName = new Map<string, Workload>();
+  const podsByAddress = new Map<string, Workload>();
+  const add = (workload: Workload) => {
+    list.push(workload);
+    const siblings = byNamespace.get(workload.namespace);
+    if (siblings) siblings.push(workload);
+    else byNamespace.set(workload.namespace, [workload]);
+  };
+  for (const pod of snapshot.list('Pod')) {
+    const workload = podWorkload(pod, nodeLocality);
+    if (!workload) continue;
+    add(workload);
+    podsByName.set(`${workload.namespace}/${workload.name}`, workload);
+    // Pods on the host's network share its address: none of them can be known by it.
+    if (!pod.spec.hostNetwork) for (const address of workload.addresses) podsByAddress.set(address, workload);
+  }
+  for (const entry of snapshot.list('WorkloadEntry')) add(entryWorkload(entry));
+  return {
+    list,
+    select(namespace, selector) {
+      const wanted = Object.entries(selector);
+      if (wanted.length === 0) return [];
+      return (byNamespace.get(namespace) ?? []).filter((workload) => wanted.every(([key, value]) => workload.labels[key] === value));
+    },
+    pod: (namespace, name) => podsByName.get(`${namespace}/${name}`),
+    podAt: (address) => podsByAddress.get(address),
+    nodeLocality,
+  };
+}
+
+function podWorkload(pod: ResourceOf<'Pod'>, nodeLocality: (name: string | undefined) => string): Workload | undefined {
+  const status = (pod.status ?? {}) as { phase?: string; podIP?: string; podIPs?: { ip?: string }[] };
+  if (status.phase === 'Succeeded' || status.phase === 'Failed') return undefined;
+  const { labels, name, namespace } = pod.metadata;
+  const addresses = (status.podIPs ?? []).flatMap(({ ip }) => (ip ? [ip] : []));
+  if (status.podIP && !addresses.includes(status.podIP)) addresses.unshift(status.podIP);
+  return {
+    kind: 'Pod',
+    name,
+    namespace,
+    addresses,
+    labels,
+    serviceAccount: pod.spec.serviceAccountName || 'default',
+    // A label's value cannot hold a slash.
+    locality: labels[LOCALITY_LABEL]?.replaceAll('.', '/') ?? nodeLocality(pod.spec.nodeName),
+    resource: pod,
+  };
+}
+
+function entryWorkload(entry: ResourceOf<'WorkloadEntry'>): Workload {
+  const { name, namespace } = entry.metadata;
+  const { address, serviceAccount, locality } = entry.spec;
+  return {
+    kind: 'WorkloadEntry',
+    name,
+    namespace,
+    addresses: address ? [address] : [],
+    labels: { ...entry.spec.labels, ...entry.metadata.labels },
+    serviceAccount: serviceAccount || 'default',
+    locality: locality ?? '',
+    resource: entry,
+  };
+}
+
+/** Whether a Pod is to get traffic: Kubernetes' condition `Ready`; a Pod without conditions (a file by hand) counts as ready. */
+export function isReady(workload: Workload): boolean {
+  if (workload.kind === 'WorkloadEntry') return true;
+  const conditions = ((workload.resource.status ?? {}) as { conditions?: { type?: string; status?: string }[] }).conditions;
+  const ready = conditions?.find(({ type }) => type === 'Ready');
+  return ready === undefined || ready.status === 'True';
+}
+
+export function tlsModeOf(labels: Labels): 'istio' | 'disabled' {
+  return labels[TLS_MODE_LABEL] === 'istio' ? 'istio' : 'disabled';
+}
+
+function topologyOf(labels: Labels): string {
+  const parts = [labels['topology.kubernetes.io/region'], labels['topology.kubernetes.io/zone'], labels['topology.istio.io/subzone']];
+  while (parts.length > 0 && !parts.at(-1)) parts.pop();
+  return parts.map((part) => part ?? '').join('/');
+}

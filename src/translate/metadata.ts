@@ -1,0 +1,44 @@
+/** Metadata of xDS objects: where they come from, in our form and in Istio's. */
+import { create, type JsonObject } from '@bufbuild/protobuf';
+import type { Resource } from '../api/resource.ts';
+import { type Metadata, MetadataSchema } from '../xds/gen/envoy/config/core/v3/base_pb.js';
+import { SALLYPORT_METADATA } from '../xds/names.ts';
+
+/** The API group and kind as paths of Kubernetes' API have them: what Istio's `config` metadata starts with. */
+const PLURALS: Readonly<Record<string, string>> = {
+  DestinationRule: 'destination-rule',
+  VirtualService: 'virtual-service',
+  ServiceEntry: 'service-entry',
+  Gateway: 'gateway',
+  Sidecar: 'sidecar',
+};
+
+export interface MetadataParts {
+  /** The resources that this object follows from; the deciding one first. */
+  readonly origins?: readonly Resource[];
+  /** Why this object refuses traffic. */
+  readonly refusal?: string;
+  /** Fields of Istio's own metadata. */
+  readonly istio?: JsonObject;
+}
+
+/** Undefined where there is nothing to say. */
+export function metadataOf({ origins = [], refusal, istio }: MetadataParts): Metadata | undefined {
+  const filterMetadata: Record<string, JsonObject> = {};
+  if (origins.length > 0 || refusal)
+    filterMetadata[SALLYPORT_METADATA] = { origins: origins.map(originJson), ...(refusal ? { refusal } : {}) };
+  if (istio && Object.keys(istio).length > 0) filterMetadata.istio = istio;
+  return Object.keys(filterMetadata).length > 0 ? create(MetadataSchema, { filterMetadata }) : undefined;
+}
+
+/** `/apis/networking.istio.io/v1alpha3/namespaces/NS/destination-rule/NAME`, as Istio's `config` field names an object. */
+export function istioConfigPath({ apiVersion, kind, metadata }: Resource): string {
+  const group = apiVersion.split('/')[0];
+  return `/apis/${group}/v1alpha3/namespaces/${metadata.namespace}/${PLURALS[kind] ?? kind.toLowerCase()}/${metadata.name}`;
+}
+
+function originJson(resource: Resource): JsonObject {
+  const { kind, metadata, source } = resource;
+  const position = source.position();
+  return { kind, namespace: metadata.namespace, name: metadata.name, file: position.file, line: position.line };
+}
