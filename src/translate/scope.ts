@@ -1,41 +1,97 @@
-/** What one proxy sees of the mesh. */
-import type { ResourceOf } from '../api/index.ts';
+/** What one proxy sees of the mesh: its Sidecar's (or the default) egress, the DestinationRules in force and the VirtualServices that apply. */
+import type { ResourceOf, Sidecar } from '../api/index.ts';
+import { fullHostname } from '../lib/hostname.ts';
 import type { Service } from '../registry/model.ts';
+import { isVisible } from '../registry/visibility.ts';
+import { destinationRuleLookup } from './destination-rule-lookup.ts';
+import type { Mesh, Proxy } from './model.ts';
+import { MESH_GATEWAY } from './names.ts';
+import { type EgressScope, sidecarEgress } from './scope-egress.ts';
+import { type PreparedVirtualService, preparedVirtualServices } from './scope-virtual-services.ts';
 
-/** One `egress` entry of the Sidecar, or the single one that stands for no Sidecar. */
-export interface EgressScope {
-  /** The port of this listener; undefined for the one that takes every port that no other listener has. */
-  readonly port: { readonly number: number; readonly protocol: string; readonly name: string } | undefined;
-  /** An IP address or `unix://path`; empty for the default. */
-  readonly bind: string;
-  readonly captureMode: 'DEFAULT' | 'IPTABLES' | 'NONE';
-  /** Services that this listener serves, oldest first. A listener with a port has the services with that one port only. */
-  readonly services: readonly Service[];
-  /** VirtualServices for `mesh` that this listener imports, oldest first; delegates merged in, hosts and destinations fully qualified. */
-  readonly virtualServices: readonly ResourceOf<'VirtualService'>[];
-}
+export type { EgressScope } from './scope-egress.ts';
 
 export interface OutboundTrafficPolicy {
   readonly mode: 'ALLOW_ANY' | 'REGISTRY_ONLY';
-  /** Cluster that takes unknown traffic in place of the passthrough. */
+  /** Cluster that takes unknown traffic in place of the passthrough; the host is fully qualified. */
   readonly egressProxy: { readonly host: string; readonly subset: string; readonly port: number } | undefined;
 }
 
 export interface Scope {
   /** The Sidecar resource in force; undefined for routers and where none concerns this proxy. */
   readonly sidecar: ResourceOf<'Sidecar'> | undefined;
-  /** Never empty; the one without a port is the last. A router has one with all that its namespace sees, and no VirtualServices in it. */
+  /**
+   * Those with a port first, in the Sidecar's order, then at most one without. A router has one, with all that its namespace sees and no
+   * VirtualServices.
+   */
   readonly egress: readonly EgressScope[];
-  /** The services of all egress entries, oldest first, one for each hostname; each has a cluster for each of its ports. */
+  /**
+   * The services of all egress entries, oldest first, one for each hostname, and those that imported VirtualServices route to; each has a
+   * cluster for each of its ports.
+   */
   readonly services: readonly Service[];
   readonly outboundTrafficPolicy: OutboundTrafficPolicy;
   /** The service with a cluster under this (fully qualified, maybe wildcard) hostname. */
   serviceFor(hostname: string): Service | undefined;
-  /** The DestinationRule in force for this host: the client's namespace, then the service's, then the root namespace; same-namespace rules merged. */
+  /**
+   * The DestinationRule in force for this service's host: the client's namespace, then the service's, then the root namespace; the most
+   * specific host in the first of these that has any. Several for one host in a namespace are merged, the oldest first.
+   */
   destinationRuleFor(hostname: string): ResourceOf<'DestinationRule'> | undefined;
   /**
    * VirtualServices that name this gateway (`namespace/name`), visible to the proxy's namespace, oldest first; delegates merged in,
    * hosts and destinations fully qualified.
    */
   virtualServicesForGateway(gateway: string): readonly ResourceOf<'VirtualService'>[];
+}
+
+export function scopeFor(proxy: Proxy, mesh: Mesh): Scope {
+  const prepared = preparedVirtualServices(mesh);
+  const visible = (virtualService: PreparedVirtualService) =>
+    isVisible(virtualService.exportTo, virtualService.resource.metadata.namespace, proxy.namespace);
+  const sidecar = proxy.type === 'sidecar' ? sidecarFor(proxy, mesh) : undefined;
+  const meshServices =
+    proxy.type === 'sidecar' ? (prepared.byGateway.get(MESH_GATEWAY) ?? []).filter(visible).map(({ resource }) => resource) : [];
+  const { egress, services } = sidecarEgress(sidecar?.spec, proxy.namespace, mesh.registry, meshServices);
+  const byHostname = new Map(services.map((service) => [service.hostname, service]));
+  const ruleFor = destinationRuleLookup(mesh, proxy);
+  return {
+    sidecar,
+    egress,
+    services,
+    outboundTrafficPolicy: outboundTrafficPolicy(sidecar, proxy, mesh),
+    serviceFor: (hostname) => byHostname.get(hostname),
+    destinationRuleFor(hostname) {
+      const service = byHostname.get(hostname);
+      return service && ruleFor(service);
+    },
+    virtualServicesForGateway: (gateway) => (prepared.byGateway.get(gateway) ?? []).filter(visible).map(({ resource }) => resource),
+  };
+}
+
+/** Of the proxy's namespace the oldest that selects it, then the oldest without a selector; then the root namespace's without one. */
+function sidecarFor(proxy: Proxy, mesh: Mesh): ResourceOf<'Sidecar'> | undefined {
+  const all = mesh.snapshot.list('Sidecar');
+  const own = all.filter(({ metadata }) => metadata.namespace === proxy.namespace);
+  return (
+    own.find(({ spec }) => hasSelector(spec) && selects(spec.workloadSelector?.labels ?? {}, proxy.labels)) ??
+    own.find(({ spec }) => !hasSelector(spec)) ??
+    all.find(({ metadata, spec }) => metadata.namespace === mesh.config.rootNamespace && !hasSelector(spec))
+  );
+}
+
+function hasSelector(spec: Sidecar): boolean {
+  return Object.keys(spec.workloadSelector?.labels ?? {}).length > 0;
+}
+
+function selects(selector: Readonly<Record<string, string>>, labels: Readonly<Record<string, string>>): boolean {
+  return Object.entries(selector).every(([key, value]) => labels[key] === value);
+}
+
+function outboundTrafficPolicy(sidecar: ResourceOf<'Sidecar'> | undefined, proxy: Proxy, mesh: Mesh): OutboundTrafficPolicy {
+  const { mode, egressProxy } = sidecar?.spec.outboundTrafficPolicy ?? mesh.config.outboundTrafficPolicy;
+  if (!egressProxy) return { mode, egressProxy: undefined };
+  // A short name in the root namespace's Sidecar is a Service of the workload's own namespace.
+  const host = fullHostname(egressProxy.host, proxy.namespace).toLowerCase();
+  return { mode, egressProxy: { host, subset: egressProxy.subset ?? '', port: egressProxy.port?.number ?? 0 } };
 }

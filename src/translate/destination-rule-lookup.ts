@@ -1,0 +1,151 @@
+/** Which DestinationRule holds for a service at one proxy. */
+import type { DestinationRule, ResourceOf } from '../api/index.ts';
+import { fullHostname, hostCovers, isWildcard } from '../lib/hostname.ts';
+import type { Service } from '../registry/model.ts';
+import { isVisible, visibilityOf } from '../registry/visibility.ts';
+import type { Mesh, Proxy } from './model.ts';
+
+type Rule = ResourceOf<'DestinationRule'>;
+
+/** The rules of one namespace by their full host; of one host oldest first. */
+interface Rules {
+  readonly exact: ReadonlyMap<string, readonly Rule[]>;
+  /** Longest first: the most specific wins. */
+  readonly wildcards: readonly (readonly [host: string, rules: readonly Rule[]])[];
+}
+
+interface Index {
+  /** All rules of a namespace: what its own proxies look at first. */
+  readonly local: ReadonlyMap<string, Rules>;
+  /** Of each namespace what others may see, by the namespace that looks. */
+  exported(owner: string, client: string): Rules;
+}
+
+const EMPTY: Rules = { exact: new Map(), wildcards: [] };
+const kept = new WeakMap<Mesh, Index>();
+
+/** Client's namespace, service's namespace, root namespace; a rule with a workloadSelector counts in its own namespace only. */
+export function destinationRuleLookup(mesh: Mesh, proxy: Proxy): (service: Service) => Rule | undefined {
+  let index = kept.get(mesh);
+  if (!index) {
+    index = buildIndex(mesh);
+    kept.set(mesh, index);
+  }
+  const { local, exported } = index;
+  const { rootNamespace } = mesh.config;
+  const found = new Map<Service, Rule | undefined>();
+  const look = (service: Service): Rule | undefined => {
+    const candidates = [
+      // Rules of the root namespace are meant for the whole mesh: a proxy there looks at the service's namespace before them, save for its private ones.
+      mostSpecific(
+        proxy.namespace === rootNamespace ? privateOf(local.get(rootNamespace), mesh) : local.get(proxy.namespace),
+        service.hostname,
+      ),
+      mostSpecific(exported(service.namespace, proxy.namespace), service.hostname),
+      mostSpecific(exported(rootNamespace, proxy.namespace), service.hostname),
+    ];
+    const rules = candidates.find((each) => each.length > 0) ?? [];
+    return forProxy(rules, proxy);
+  };
+  return (service) => {
+    if (!found.has(service)) found.set(service, look(service));
+    return found.get(service);
+  };
+}
+
+function buildIndex(mesh: Mesh): Index {
+  const all = mesh.snapshot.list('DestinationRule');
+  const byNamespace = groupBy(all, ({ metadata }) => metadata.namespace);
+  const local = new Map(
+    [...byNamespace].map(([namespace, rules]) => [namespace, rulesOf(rules.filter((rule) => visibleTo(rule, namespace, mesh)))]),
+  );
+  const cache = new Map<string, Rules>();
+  return {
+    local,
+    exported(owner, client) {
+      const key = `${owner}/${client}`;
+      let rules = cache.get(key);
+      if (!rules) {
+        const list = (byNamespace.get(owner) ?? []).filter((rule) => !isPrivate(rule, mesh) && visibleTo(rule, client, mesh));
+        rules = list.length > 0 ? rulesOf(list) : EMPTY;
+        cache.set(key, rules);
+      }
+      return rules;
+    },
+  };
+}
+
+function visibleTo({ spec, metadata }: Rule, client: string, mesh: Mesh): boolean {
+  return isVisible(visibilityOf(spec.exportTo, mesh.config.defaultDestinationRuleExportTo), metadata.namespace, client);
+}
+
+/** Seen in its own namespace alone: so exported, or because a workloadSelector reaches no further. */
+function isPrivate({ spec, metadata }: Rule, mesh: Mesh): boolean {
+  if (spec.workloadSelector) return true;
+  const names = spec.exportTo.length > 0 ? spec.exportTo : mesh.config.defaultDestinationRuleExportTo;
+  return names.length > 0 && names.every((name) => name === '.' || name === metadata.namespace);
+}
+
+function privateOf(rules: Rules | undefined, mesh: Mesh): Rules | undefined {
+  if (!rules) return undefined;
+  const keep = (list: readonly Rule[]) => list.filter((rule) => isPrivate(rule, mesh));
+  return {
+    exact: new Map([...rules.exact].map(([host, list]) => [host, keep(list)])),
+    wildcards: rules.wildcards.map(([host, list]) => [host, keep(list)] as const).filter(([, list]) => list.length > 0),
+  };
+}
+
+function rulesOf(list: readonly Rule[]): Rules {
+  const byHost = groupBy(list, ({ spec, metadata }) => fullHostname(spec.host.toLowerCase(), metadata.namespace));
+  const wildcards = [...byHost].filter(([host]) => isWildcard(host)).sort(([a], [b]) => b.length - a.length || (a < b ? -1 : 1));
+  return { exact: byHost, wildcards };
+}
+
+function mostSpecific(rules: Rules | undefined, hostname: string): readonly Rule[] {
+  if (!rules) return [];
+  const exact = rules.exact.get(hostname);
+  if (exact?.length) return exact;
+  return rules.wildcards.find(([host]) => hostCovers(host, hostname))?.[1] ?? [];
+}
+
+/** The rules whose workloadSelector picks this proxy, else those without one; merged. */
+function forProxy(rules: readonly Rule[], proxy: Proxy): Rule | undefined {
+  const selecting = rules.filter(
+    ({ spec, metadata }) => spec.workloadSelector && metadata.namespace === proxy.namespace && selects(spec, proxy),
+  );
+  const [first] = selecting;
+  if (first) return merge(selecting.filter((rule) => sameSelector(rule.spec, first.spec)));
+  return merge(rules.filter(({ spec }) => !spec.workloadSelector));
+}
+
+function selects({ workloadSelector }: DestinationRule, proxy: Proxy): boolean {
+  return Object.entries(workloadSelector?.matchLabels ?? {}).every(([key, value]) => proxy.labels[key] === value);
+}
+
+function sameSelector(a: DestinationRule, b: DestinationRule): boolean {
+  const [one, other] = [a.workloadSelector?.matchLabels ?? {}, b.workloadSelector?.matchLabels ?? {}];
+  const keys = Object.keys(one);
+  return keys.length === Object.keys(other).length && keys.every((key) => one[key] === other[key]);
+}
+
+/** The oldest, with the subsets of the others that it does not define, and the first policy that any of them states. */
+function merge(rules: readonly Rule[]): Rule | undefined {
+  const [oldest, ...others] = rules;
+  if (!oldest || others.length === 0) return oldest;
+  const subsets = [...oldest.spec.subsets];
+  for (const { spec } of others) {
+    for (const subset of spec.subsets) if (!subsets.some(({ name }) => name === subset.name)) subsets.push(subset);
+  }
+  const trafficPolicy = rules.find(({ spec }) => spec.trafficPolicy)?.spec.trafficPolicy;
+  return { ...oldest, spec: { ...oldest.spec, subsets, ...(trafficPolicy ? { trafficPolicy } : {}) } };
+}
+
+function groupBy<T>(list: readonly T[], key: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of list) {
+    const group = groups.get(key(item));
+    if (group) group.push(item);
+    else groups.set(key(item), [item]);
+  }
+  return groups;
+}

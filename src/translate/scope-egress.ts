@@ -1,0 +1,149 @@
+import type { ResourceOf, Sidecar } from '../api/index.ts';
+import { hostCovers, hostsOverlap } from '../lib/hostname.ts';
+import type { Registry, Service } from '../registry/model.ts';
+
+/** One `egress` entry of the Sidecar, or the single one that stands for no Sidecar. */
+export interface EgressScope {
+  /** The port of this listener; undefined for the one that takes every port that no other listener has. */
+  readonly port: { readonly number: number; readonly protocol: string; readonly name: string } | undefined;
+  /** An IP address or `unix://path`; empty for the default. */
+  readonly bind: string;
+  readonly captureMode: 'DEFAULT' | 'IPTABLES' | 'NONE';
+  /** Services that this listener serves, oldest first, one for each hostname. A listener with a port has them with that one port only. */
+  readonly services: readonly Service[];
+  /** VirtualServices for `mesh` that this listener imports, oldest first; delegates merged in, hosts and destinations fully qualified. */
+  readonly virtualServices: readonly ResourceOf<'VirtualService'>[];
+}
+
+type VirtualService = ResourceOf<'VirtualService'>;
+type EgressListener = Sidecar['egress'][number];
+
+/** The egress entries of a Sidecar (or the default one) and all services that get clusters. */
+export function sidecarEgress(
+  sidecar: Sidecar | undefined,
+  namespace: string,
+  registry: Registry,
+  virtualServices: readonly VirtualService[],
+): { egress: readonly EgressScope[]; services: readonly Service[] } {
+  const visible = registry.visibleTo(namespace);
+  if (!sidecar?.egress.length) {
+    const services = onePerHostname(visible, namespace);
+    return { egress: [{ port: undefined, bind: '', captureMode: 'DEFAULT', services, virtualServices }], services };
+  }
+  const entries = sidecar.egress.map((listener) => entryOf(listener, namespace, visible, virtualServices));
+  const egress = [...entries.filter(({ port }) => port), ...entries.filter(({ port }) => !port)];
+  return { egress, services: clusterServices(egress, namespace, registry) };
+}
+
+function entryOf(
+  listener: EgressListener,
+  namespace: string,
+  visible: readonly Service[],
+  virtualServices: readonly VirtualService[],
+): EgressScope {
+  const imports = listener.hosts.map((host) => importOf(host, namespace));
+  const imported = onePerHostname(
+    visible.filter((service) => imports.some((each) => each.takes(service.namespace) && hostCovers(each.host, service.hostname))),
+    namespace,
+  );
+  const number = listener.port?.number;
+  return {
+    port: number ? { number, protocol: listener.port?.protocol ?? '', name: listener.port?.name ?? '' } : undefined,
+    bind: listener.bind ?? '',
+    captureMode: listener.captureMode,
+    services: number ? imported.flatMap((service) => withPorts(service, [number])) : imported,
+    virtualServices: virtualServices.filter(({ metadata, spec }) =>
+      imports.some((each) => each.takes(metadata.namespace) && spec.hosts.some((host) => hostsOverlap(each.host, host))),
+    ),
+  };
+}
+
+interface Import {
+  readonly host: string;
+  takes(namespace: string): boolean;
+}
+
+/** `namespace/host` of an egress listener; `.` is the workload's namespace, `*` any, `~` none. */
+function importOf(text: string, own: string): Import {
+  const slash = text.indexOf('/');
+  const namespace = slash < 0 ? '*' : text.slice(0, slash);
+  const host = text.slice(slash + 1).toLowerCase();
+  if (namespace === '*') return { host, takes: () => true };
+  const wanted = namespace === '.' ? own : namespace;
+  return { host, takes: (candidate) => candidate === wanted };
+}
+
+/** Of several with one hostname the client's own namespace's, then Kubernetes', then the oldest: the order of `Registry.lookup`. */
+function onePerHostname(services: readonly Service[], namespace: string): readonly Service[] {
+  const chosen = new Map<string, Service>();
+  let repeated = false;
+  for (const service of services) {
+    const other = chosen.get(service.hostname);
+    if (!other) {
+      chosen.set(service.hostname, service);
+      continue;
+    }
+    repeated = true;
+    if (rank(service, namespace) < rank(other, namespace)) chosen.set(service.hostname, service);
+  }
+  return repeated ? services.filter((service) => chosen.get(service.hostname) === service) : services;
+}
+
+function rank(service: Service, namespace: string): number {
+  if (service.namespace === namespace) return 0;
+  return service.registry === 'Kubernetes' ? 1 : 2;
+}
+
+/** The services of the listeners, and those that imported VirtualServices route to though no listener imports them. */
+function clusterServices(egress: readonly EgressScope[], namespace: string, registry: Registry): readonly Service[] {
+  const services = new Map<string, Service>();
+  for (const entry of egress) for (const service of entry.services) add(services, service);
+  for (const entry of egress) {
+    for (const [hostname, ports] of destinations(entry.virtualServices)) {
+      if (services.has(hostname)) continue;
+      const service = registry.lookup(hostname, namespace);
+      if (service) for (const narrowed of withPorts(service, ports)) add(services, narrowed);
+    }
+  }
+  return [...services.values()].sort((a, b) => a.order - b.order);
+}
+
+/** Two listeners may have brought different ports of one service. */
+function add(services: Map<string, Service>, service: Service): void {
+  const other = services.get(service.hostname);
+  if (!other || other.namespace !== service.namespace) {
+    if (!other) services.set(service.hostname, service);
+    return;
+  }
+  const more = service.ports.filter((port) => !other.ports.includes(port));
+  if (more.length > 0) services.set(service.hostname, { ...other, ports: [...other.ports, ...more] });
+}
+
+/** The service with these of its ports; with all of them where 0 is among those asked for, and none at all where it has none of them. */
+function withPorts(service: Service, numbers: readonly number[]): Service[] {
+  if (numbers.includes(0)) return [service];
+  const ports = service.ports.filter(({ number }) => numbers.includes(number));
+  if (ports.length === 0) return [];
+  return [ports.length === service.ports.length ? service : { ...service, ports }];
+}
+
+/** Hostnames that VirtualServices route to, with the ports that they name; 0 where a route names none. */
+function destinations(virtualServices: readonly VirtualService[]): ReadonlyMap<string, readonly number[]> {
+  const found = new Map<string, number[]>();
+  const note = (destination: { host: string; port?: { number: number } | undefined } | undefined) => {
+    if (!destination) return;
+    const port = destination.port?.number ?? 0;
+    const ports = found.get(destination.host);
+    if (!ports) found.set(destination.host, [port]);
+    else if (!ports.includes(port)) ports.push(port);
+  };
+  for (const { spec } of virtualServices) {
+    for (const rule of spec.http) {
+      for (const { destination } of rule.route) note(destination);
+      for (const { destination } of rule.mirrors) note(destination);
+      note(rule.mirror);
+    }
+    for (const rule of [...spec.tls, ...spec.tcp]) for (const { destination } of rule.route) note(destination);
+  }
+  return found;
+}

@@ -1,0 +1,100 @@
+/** VirtualServices as routing reads them: short names made full, delegates merged into their roots, indexed by gateway. */
+import type { Destination, HttpMatchRequest, HttpRoute, ResourceOf, VirtualService } from '../api/index.ts';
+import { fullHostname } from '../lib/hostname.ts';
+import type { Visibility } from '../registry/model.ts';
+import { isVisible, visibilityOf } from '../registry/visibility.ts';
+import type { Mesh } from './model.ts';
+import { MESH_GATEWAY } from './names.ts';
+import { mergeDelegate } from './scope-delegates.ts';
+
+export interface PreparedVirtualService {
+  readonly resource: ResourceOf<'VirtualService'>;
+  readonly exportTo: Visibility;
+}
+
+export interface PreparedVirtualServices {
+  /** By `namespace/name` of a Gateway, or `mesh`; oldest first. A VirtualService that several gateways name stands under each. */
+  readonly byGateway: ReadonlyMap<string, readonly PreparedVirtualService[]>;
+}
+
+/** Every proxy of a mesh needs the same: worked out once a mesh. */
+const kept = new WeakMap<Mesh, PreparedVirtualServices>();
+
+export function preparedVirtualServices(mesh: Mesh): PreparedVirtualServices {
+  let prepared = kept.get(mesh);
+  if (!prepared) {
+    prepared = prepare(mesh);
+    kept.set(mesh, prepared);
+  }
+  return prepared;
+}
+
+function prepare(mesh: Mesh): PreparedVirtualServices {
+  const all = mesh.snapshot.list('VirtualService').map((resource) => ({
+    resource: withFullNames(resource),
+    exportTo: visibilityOf(resource.spec.exportTo, mesh.config.defaultVirtualServiceExportTo),
+  }));
+  // Without hosts a VirtualService is a delegate: it does nothing of its own.
+  const delegates = new Map(
+    all
+      .filter(({ resource }) => resource.spec.hosts.length === 0)
+      .map((each) => [`${each.resource.metadata.namespace}/${each.resource.metadata.name}`, each]),
+  );
+  const byGateway = new Map<string, PreparedVirtualService[]>();
+  for (const { resource, exportTo } of all) {
+    if (resource.spec.hosts.length === 0) continue;
+    const prepared = { resource: withDelegates(resource, delegates), exportTo };
+    for (const gateway of gatewaysOf(prepared.resource.spec)) {
+      const list = byGateway.get(gateway);
+      if (list) list.push(prepared);
+      else byGateway.set(gateway, [prepared]);
+    }
+  }
+  return { byGateway };
+}
+
+/** The object's gateways and those that only a match names do not count: Istio looks at the list of the object alone. */
+function gatewaysOf(spec: VirtualService): ReadonlySet<string> {
+  return new Set(spec.gateways);
+}
+
+function withDelegates(
+  resource: ResourceOf<'VirtualService'>,
+  delegates: ReadonlyMap<string, PreparedVirtualService>,
+): ResourceOf<'VirtualService'> {
+  if (!resource.spec.http.some(({ delegate }) => delegate)) return resource;
+  const own = resource.metadata.namespace;
+  const http = resource.spec.http.flatMap((root): readonly HttpRoute[] => {
+    if (!root.delegate) return [root];
+    const found = delegates.get(`${root.delegate.namespace || own}/${root.delegate.name}`);
+    if (!found || !isVisible(found.exportTo, found.resource.metadata.namespace, own)) return [];
+    return mergeDelegate(root, found.resource.spec.http);
+  });
+  return { ...resource, spec: { ...resource.spec, http } };
+}
+
+function withFullNames(resource: ResourceOf<'VirtualService'>): ResourceOf<'VirtualService'> {
+  const { namespace } = resource.metadata;
+  const { spec } = resource;
+  const host = (name: string) => fullHostname(name.toLowerCase(), namespace);
+  const gateways = (names: readonly string[]) =>
+    names.map((name) => (name === MESH_GATEWAY || name.includes('/') ? name : `${namespace}/${name}`));
+  const to = (destination: Destination): Destination => ({ ...destination, host: host(destination.host) });
+  const route = <R extends { readonly destination: Destination }>(each: R): R => ({ ...each, destination: to(each.destination) });
+  const matching = <M extends { readonly gateways: readonly string[] }>(match: M): M => ({ ...match, gateways: gateways(match.gateways) });
+  const full: VirtualService = {
+    ...spec,
+    hosts: spec.hosts.map(host),
+    gateways: gateways(spec.gateways),
+    http: spec.http.map((rule) => ({
+      ...rule,
+      match: rule.match.map((match): HttpMatchRequest => matching(match)),
+      route: rule.route.map(route),
+      mirrors: rule.mirrors.map(route),
+      ...(rule.mirror ? { mirror: to(rule.mirror) } : {}),
+    })),
+    tls: spec.tls.map((rule) => ({ ...rule, match: rule.match.map(matching), route: rule.route.map(route) })),
+    tcp: spec.tcp.map((rule) => ({ ...rule, match: rule.match.map(matching), route: rule.route.map(route) })),
+  };
+  return { ...resource, spec: full };
+}
