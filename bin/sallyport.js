@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+// Starts the command line. Plain JavaScript that Node 20 reads, so that an old Node can hand over to the one the package pins.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire, enableCompileCache } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const NEEDED = 24;
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
+  enableCompileCache?.();
+  const built = join(root, 'dist/cli/main.js');
+  const { main } = await import(pathToFileURL(existsSync(built) ? built : join(root, 'src/cli/main.ts')).href);
+  await main(process.argv.slice(2));
+} else {
+  const node = pinnedNode();
+  if (node) handOver(node);
+  else {
+    console.error(
+      `sallyport needs Node ${NEEDED} or later, and this is ${process.version} (${process.execPath}).\n` +
+        'Install it from https://nodejs.org, or put it beside the package: npm install node@24',
+    );
+    process.exitCode = 3;
+  }
+}
+
+/** The binary of the npm package `node`, if it is installed where this package can see it. */
+function pinnedNode() {
+  try {
+    const binary = join(dirname(createRequire(import.meta.url).resolve('node/package.json')), 'bin/node');
+    return existsSync(binary) ? binary : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function handOver(node) {
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  child.on('error', (error) => {
+    console.error(`sallyport: cannot run ${node}: ${error.message}`);
+    process.exitCode = 3;
+  });
+  child.on('exit', (code, signal) => {
+    process.exitCode = code ?? (signal === 'SIGINT' ? 130 : 143);
+  });
+}

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Finding } from '../lib/finding.ts';
+import { plain } from './colours.ts';
+import { findingJson, findingText, printFindings, sortFindings } from './findings.ts';
+
+const finding: Finding = {
+  code: 'IST0101',
+  level: 'Error',
+  message: 'Referenced host not found: "reviewz"',
+  origin: 'VirtualService default/reviews',
+  position: { file: 'egress.yaml', line: 12, column: 11 },
+};
+
+test('text names the place and underlines it in the source', () => {
+  const text = findingText(finding, plain, () => '    host: reviewz # the wrong one');
+  assert.equal(
+    text,
+    'Error [IST0101] VirtualService default/reviews (egress.yaml:12:11)\n' +
+      '  Referenced host not found: "reviewz"\n' +
+      '  12 |     host: reviewz # the wrong one\n' +
+      '     |           ^^^^^^^\n',
+  );
+});
+
+test('text does without the source where it cannot be read', () => {
+  assert.ok(!findingText(finding, plain, () => undefined).includes('^'));
+});
+
+test('the form for programs has the reference and the page of an Istio code', () => {
+  assert.deepEqual(findingJson(finding), {
+    code: 'IST0101',
+    level: 'Error',
+    message: 'Referenced host not found: "reviewz"',
+    origin: 'VirtualService default/reviews',
+    reference: 'egress.yaml:12:11',
+    documentationUrl: 'https://istio.io/latest/docs/reference/config/analysis/ist0101/',
+  });
+});
+
+test('errors come first and nothing twice', () => {
+  const warning: Finding = { ...finding, level: 'Warning', code: 'SP1001' };
+  assert.deepEqual(
+    sortFindings([warning, finding, { ...finding }]).map(({ level }) => level),
+    ['Error', 'Warning'],
+  );
+});
+
+test('json and yaml hold the same', async () => {
+  const { parse } = await import('yaml');
+  const json = JSON.parse(await printFindings([finding], { output: 'json', paint: plain }));
+  assert.deepEqual(parse(await printFindings([finding], { output: 'yaml', paint: plain })), json);
+});

@@ -1,0 +1,102 @@
+/** Findings look the same wherever they are printed. */
+import { readFileSync } from 'node:fs';
+import { type Finding, formatPosition, type Level, type Position } from '../lib/finding.ts';
+import type { Paint, Style } from './colours.ts';
+
+export type Output = 'text' | 'json' | 'yaml';
+
+const STYLES: Readonly<Record<Level, Style>> = { Error: 'red', Warning: 'yellow', Info: 'cyan' };
+const ORDER: Readonly<Record<Level, number>> = { Error: 0, Warning: 1, Info: 2 };
+
+/** The stable form for programs. */
+export interface FindingJson {
+  readonly code: string;
+  readonly level: Level;
+  readonly message: string;
+  readonly origin: string;
+  /** `file:line:column`. */
+  readonly reference?: string;
+  readonly documentationUrl?: string;
+}
+
+export function findingJson(finding: Finding): FindingJson {
+  const { code, level, message, origin, position } = finding;
+  return {
+    code,
+    level,
+    message,
+    origin,
+    ...(position && { reference: formatPosition(position) }),
+    ...(code.startsWith('IST') && { documentationUrl: `https://istio.io/latest/docs/reference/config/analysis/${code.toLowerCase()}/` }),
+  };
+}
+
+/** One line of a file, for the excerpt under a finding; undefined if it cannot be read. */
+export type ReadLine = (position: Position) => string | undefined;
+
+/** The text form: what and where, the message, and the line of the source with the place underlined. */
+export function findingText(finding: Finding, paint: Paint, readLine: ReadLine): string {
+  const { code, level, message, origin, position } = finding;
+  const head = `${paint([STYLES[level], 'bold'], level)} ${paint('bold', `[${code}]`)} ${origin}${position ? paint('dim', ` (${formatPosition(position)})`) : ''}`;
+  const excerpt = position ? excerptOf(position, level, paint, readLine) : '';
+  return `${head}\n  ${message.replaceAll('\n', '\n  ')}\n${excerpt}`;
+}
+
+function excerptOf(position: Position, level: Level, paint: Paint, readLine: ReadLine): string {
+  const line = readLine(position)?.replaceAll('\t', ' ');
+  if (line === undefined || position.column > line.length + 1) return '';
+  const shown = line.length > 160 ? `${line.slice(0, 160)}…` : line;
+  const marked = /^\S*/.exec(shown.slice(position.column - 1))![0].length || 1;
+  const number = String(position.line);
+  const gutter = ' '.repeat(number.length);
+  return (
+    `  ${paint('dim', `${number} |`)} ${shown}\n` +
+    `  ${paint('dim', `${gutter} |`)} ${' '.repeat(position.column - 1)}${paint(STYLES[level], '^'.repeat(marked))}\n`
+  );
+}
+
+/** Errors first, then by place, then by text; each once. */
+export function sortFindings(findings: readonly Finding[]): Finding[] {
+  const key = (finding: Finding) => JSON.stringify(findingJson(finding));
+  const unique = new Map(findings.map((finding) => [key(finding), finding]));
+  const place = ({ position }: Finding) =>
+    position ? `${position.file}\n${String(position.line).padStart(8)}${String(position.column).padStart(6)}` : '';
+  return [...unique]
+    .sort(([keyA, a], [keyB, b]) => ORDER[a.level] - ORDER[b.level] || compare(place(a), place(b)) || compare(keyA, keyB))
+    .map(([, finding]) => finding);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Reads lines from disk, each file once. */
+export function lineReader(): ReadLine {
+  const files = new Map<string, readonly string[]>();
+  return ({ file, line }) => {
+    let lines = files.get(file);
+    if (!lines) {
+      try {
+        lines = readFileSync(file, 'utf8').split('\n');
+      } catch {
+        lines = [];
+      }
+      files.set(file, lines);
+    }
+    return lines[line - 1];
+  };
+}
+
+export interface PrintOptions {
+  readonly output: Output;
+  readonly paint: Paint;
+}
+
+/** All findings in the form asked for. */
+export async function printFindings(findings: readonly Finding[], { output, paint }: PrintOptions): Promise<string> {
+  const sorted = sortFindings(findings);
+  if (output === 'json') return `${JSON.stringify(sorted.map(findingJson), undefined, 2)}\n`;
+  if (output === 'yaml') return (await import('yaml')).stringify(sorted.map(findingJson));
+  const readLine = lineReader();
+  return sorted.map((finding) => findingText(finding, paint, readLine)).join('\n');
+}
