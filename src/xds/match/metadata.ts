@@ -1,0 +1,30 @@
+/** What our control plane writes into xDS metadata. */
+import type { Metadata } from '../gen/envoy/config/core/v3/base_pb.js';
+import { SALLYPORT_METADATA } from '../names.ts';
+import type { Origin } from './route-model.ts';
+
+/** The resources that an xDS object came from; empty for objects of other control planes. */
+export function originsOf(metadata: Metadata | undefined): readonly Origin[] {
+  const list = metadata?.filterMetadata[SALLYPORT_METADATA]?.origins;
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((entry): Origin[] => {
+    if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) return [];
+    const { kind, namespace, name, file, line } = entry;
+    if (typeof kind !== 'string' || typeof name !== 'string') return [];
+    return [
+      {
+        kind,
+        namespace: typeof namespace === 'string' ? namespace : '',
+        name,
+        file: typeof file === 'string' ? file : undefined,
+        line: typeof line === 'number' ? line : undefined,
+      },
+    ];
+  });
+}
+
+/** Why the control plane made an object that refuses, or undefined. */
+export function refusalOf(metadata: Metadata | undefined): string | undefined {
+  const refusal = metadata?.filterMetadata[SALLYPORT_METADATA]?.refusal;
+  return typeof refusal === 'string' && refusal !== '' ? refusal : undefined;
+}
