@@ -133,7 +133,11 @@ export class CidrMap<T> {
     if (ip) {
       for (const level of this.#byLength) {
         if (level.family !== ip.length) continue;
-        const value = level.values.get(level.family === 1 ? String((ip[0]! & (level.length === 0 ? 0 : 0xffffffff << (32 - level.length))) >>> 0) : maskWords(ip, level.length).join(':'));
+        const value = level.values.get(
+          level.family === 1
+            ? String((ip[0]! & (level.length === 0 ? 0 : 0xffffffff << (32 - level.length))) >>> 0)
+            : maskWords(ip, level.length).join(':'),
+        );
         if (value !== undefined) return value;
       }
     }

@@ -4,7 +4,11 @@
  * names is taken, and there is no way back from it to a less specific one. Pure.
  */
 import { SallyportError } from '../../lib/errors.ts';
-import { type FilterChain, type FilterChainMatch, FilterChainMatch_ConnectionSourceType } from '../gen/envoy/config/listener/v3/listener_components_pb.js';
+import {
+  type FilterChain,
+  type FilterChainMatch,
+  FilterChainMatch_ConnectionSourceType,
+} from '../gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../gen/envoy/config/listener/v3/listener_pb.js';
 import { type Cidr, CidrMap, compileCidr, isLoopback, parseIp, sameIp } from './cidr.ts';
 
@@ -50,7 +54,10 @@ type DestinationIps = CidrMap<ServerNames>;
 /** Compiles a listener's chains. Throws `xds-invalid` for two chains with the same match and for what Envoy refuses as well. */
 export function compileFilterChains(listener: Listener): FilterChainTable {
   if (listener.filterChainMatcher) {
-    throw new SallyportError('xds-unsupported', `listener "${listener.name}": filter_chain_matcher is not supported; use filter_chain_match`);
+    throw new SallyportError(
+      'xds-unsupported',
+      `listener "${listener.name}": filter_chain_matcher is not supported; use filter_chain_match`,
+    );
   }
   const ports = new Map<number, DestinationIps>();
   const chains = listener.filterChains.map((config, index): CompiledFilterChain => ({ name: config.name, config, index }));
@@ -66,7 +73,10 @@ export function compileFilterChains(listener: Listener): FilterChainTable {
 function add(ports: Map<number, DestinationIps>, chain: CompiledFilterChain, listener: string): void {
   const match = chain.config.filterChainMatch;
   if (match?.addressSuffix || match?.suffixLen !== undefined) {
-    throw new SallyportError('xds-unsupported', `listener "${listener}": filter_chain_match.address_suffix is not implemented (nor is it in Envoy)`);
+    throw new SallyportError(
+      'xds-unsupported',
+      `listener "${listener}": filter_chain_match.address_suffix is not implemented (nor is it in Envoy)`,
+    );
   }
   const destinations = orAny(match?.prefixRanges.map(compileCidr));
   const directSources = orAny(match?.directSourcePrefixRanges.map(compileCidr));
@@ -122,7 +132,10 @@ function orAny(ranges: Cidr[] | undefined): (Cidr | undefined)[] {
 function serverNameKey(name: string, listener: string): string {
   const key = name.startsWith('*.') ? name.slice(1) : name;
   if (key.includes('*')) {
-    throw new SallyportError('xds-invalid', `listener "${listener}": server name "${name}" has a wildcard elsewhere than as its first label`);
+    throw new SallyportError(
+      'xds-invalid',
+      `listener "${listener}": server name "${name}" has a wildcard elsewhere than as its first label`,
+    );
   }
   return key.toLowerCase();
 }

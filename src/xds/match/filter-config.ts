@@ -10,7 +10,11 @@ export type FilterConfigs = Readonly<Record<string, Any>> | undefined;
 const decoded = new WeakMap<Any, { readonly type: string; readonly value: unknown }>();
 
 /** The first level that has an entry for the filter decides; levels go from the most specific to the least. */
-export function filterConfig<Desc extends DescMessage>(levels: readonly FilterConfigs[], filter: string, schema: Desc): MessageShape<Desc> | 'disabled' | undefined {
+export function filterConfig<Desc extends DescMessage>(
+  levels: readonly FilterConfigs[],
+  filter: string,
+  schema: Desc,
+): MessageShape<Desc> | 'disabled' | undefined {
   for (const level of levels) {
     const entry = level?.[filter];
     if (entry) return decode(entry, filter, schema);
@@ -32,6 +36,7 @@ function unpack<Desc extends DescMessage>(entry: Any, filter: string, schema: De
     return wrapper.disabled ? 'disabled' : wrapper.config && unpack(wrapper.config, filter, schema);
   }
   const message = anyUnpack(entry, schema);
-  if (!message) throw new SallyportError('xds-type-mismatch', `typed_per_filter_config "${filter}" is a ${entry.typeUrl}, not a ${schema.typeName}`);
+  if (!message)
+    throw new SallyportError('xds-type-mismatch', `typed_per_filter_config "${filter}" is a ${entry.typeUrl}, not a ${schema.typeName}`);
   return message;
 }

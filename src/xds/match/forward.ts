@@ -1,13 +1,13 @@
 /** The route action: clusters, timeouts, rewrites, retries, mirrors. */
 import { SallyportError } from '../../lib/errors.ts';
+import { RoutingPriority } from '../gen/envoy/config/core/v3/base_pb.js';
 import {
   type RetryPolicy as RetryPolicyConfig,
-  type RouteAction as RouteActionConfig,
   RouteAction_ClusterNotFoundResponseCode,
   type RouteAction_RequestMirrorPolicy,
+  type RouteAction as RouteActionConfig,
   type WeightedCluster,
 } from '../gen/envoy/config/route/v3/route_components_pb.js';
-import { RoutingPriority } from '../gen/envoy/config/core/v3/base_pb.js';
 import { durationMs } from './duration.ts';
 import type { FormatContext } from './format/operators.ts';
 import { compileRuntimeFraction } from './fraction.ts';
@@ -139,7 +139,8 @@ function compileWeighted(config: WeightedCluster, context: FormatContext): Clust
       totalWeight,
       requestMutations: compileMutations(cluster.requestHeadersToAdd, cluster.requestHeadersToRemove, context),
       responseMutations: compileMutations(cluster.responseHeadersToAdd, cluster.responseHeadersToRemove, context),
-      hostRewriteLiteral: cluster.hostRewriteSpecifier.case === 'hostRewriteLiteral' ? cluster.hostRewriteSpecifier.value || undefined : undefined,
+      hostRewriteLiteral:
+        cluster.hostRewriteSpecifier.case === 'hostRewriteLiteral' ? cluster.hostRewriteSpecifier.value || undefined : undefined,
       metadataMatch: cluster.metadataMatch,
       filterConfigs: cluster.typedPerFilterConfig,
     };

@@ -1,7 +1,7 @@
 import { SallyportError } from '../../lib/errors.ts';
 import type { RuntimeFractionalPercent } from '../gen/envoy/config/core/v3/base_pb.js';
-import { FractionalPercent_DenominatorType } from '../gen/envoy/type/v3/percent_pb.js';
 import type { FractionalPercent } from '../gen/envoy/type/v3/percent_pb.js';
+import { FractionalPercent_DenominatorType } from '../gen/envoy/type/v3/percent_pb.js';
 
 /** True for a random integer that falls into the fraction: `random mod denominator < numerator`. There is no runtime, so defaults hold. */
 export function compileFraction(fraction: FractionalPercent | undefined): (random: number) => boolean {

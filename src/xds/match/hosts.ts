@@ -7,7 +7,10 @@ export interface HostTable<T> {
 }
 
 /** Throws `xds-invalid` if two entries have a domain, or a domain has a wildcard inside. */
-export function compileHosts<T>(entries: readonly { readonly name: string; readonly domains: readonly string[]; readonly value: T }[], ignorePort: boolean): HostTable<T> {
+export function compileHosts<T>(
+  entries: readonly { readonly name: string; readonly domains: readonly string[]; readonly value: T }[],
+  ignorePort: boolean,
+): HostTable<T> {
   const exact = new Map<string, T>();
   const suffixes = new Map<string, T>();
   const prefixes = new Map<string, T>();
@@ -21,8 +24,13 @@ export function compileHosts<T>(entries: readonly { readonly name: string; reado
         any = value;
         continue;
       }
-      const [map, key] = domain.startsWith('*') ? ([suffixes, domain.slice(1)] as const) : domain.endsWith('*') ? ([prefixes, domain.slice(0, -1)] as const) : ([exact, domain] as const);
-      if (key.includes('*')) throw new SallyportError('xds-invalid', `virtual host "${name}": the domain "${given}" may have one wildcard, at its start or end`);
+      const [map, key] = domain.startsWith('*')
+        ? ([suffixes, domain.slice(1)] as const)
+        : domain.endsWith('*')
+          ? ([prefixes, domain.slice(0, -1)] as const)
+          : ([exact, domain] as const);
+      if (key.includes('*'))
+        throw new SallyportError('xds-invalid', `virtual host "${name}": the domain "${given}" may have one wildcard, at its start or end`);
       if (map.has(key)) throw fail();
       map.set(key, value);
     }

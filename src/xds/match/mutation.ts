@@ -1,6 +1,6 @@
 /** Header changes of routes: removals first, then additions whose values come from formats. Envoy's order and rules (HeaderParser). */
 import { SallyportError } from '../../lib/errors.ts';
-import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction } from '../gen/envoy/config/core/v3/base_pb.js';
+import type { HeaderValueOption, HeaderValueOption_HeaderAppendAction } from '../gen/envoy/config/core/v3/base_pb.js';
 import type { FormatContext } from './format/operators.ts';
 import type { FormatRecord } from './format/record.ts';
 import { compileText, isLiteral, type TextFormatter } from './format/text.ts';
@@ -20,13 +20,20 @@ interface Addition {
 const ACTIONS: readonly Action[] = ['append', 'add-if-absent', 'overwrite', 'overwrite-if-exists'];
 
 /** One level's changes (route, virtual host, …). Undefined where there are none. Throws `xds-invalid` and `xds-unsupported` for bad formats. */
-export function compileMutations(add: readonly HeaderValueOption[], remove: readonly string[], context: FormatContext): HeaderMutations | undefined {
+export function compileMutations(
+  add: readonly HeaderValueOption[],
+  remove: readonly string[],
+  context: FormatContext,
+): HeaderMutations | undefined {
   if (add.length === 0 && remove.length === 0) return undefined;
   const removals = remove.map((name) => name.toLowerCase());
   for (const name of removals) {
     if (name.startsWith(':') || name === 'host') throw new SallyportError('xds-invalid', `header "${name}" may not be removed`);
   }
-  return new Level(removals, add.map((option) => compileAddition(option, context)));
+  return new Level(
+    removals,
+    add.map((option) => compileAddition(option, context)),
+  );
 }
 
 /** Several levels as one, in this order. */
@@ -54,7 +61,11 @@ function compileAddition(option: HeaderValueOption, context: FormatContext): Add
 function actionOf(option: HeaderValueOption, name: string): Action {
   if (option.append !== undefined) return option.append ? 'append' : 'overwrite';
   const action = ACTIONS[option.appendAction];
-  if (action === undefined) throw new SallyportError('xds-invalid', `header "${name}": append_action ${String(option.appendAction satisfies HeaderValueOption_HeaderAppendAction)} is not known`);
+  if (action === undefined)
+    throw new SallyportError(
+      'xds-invalid',
+      `header "${name}": append_action ${String(option.appendAction satisfies HeaderValueOption_HeaderAppendAction)} is not known`,
+    );
   return action;
 }
 
@@ -81,7 +92,9 @@ class Level implements HeaderMutations {
     const additions = this.#additions;
     // All values are formed from the headers as they were before the first addition.
     const values = this.#literal ? undefined : additions.map((addition) => addition.literal ?? addition.format(record));
-    const present = additions.map(({ name, action }) => (action === 'add-if-absent' || action === 'overwrite-if-exists' ? headers.has(name) || PSEUDO[name] !== undefined : true));
+    const present = additions.map(({ name, action }) =>
+      action === 'add-if-absent' || action === 'overwrite-if-exists' ? headers.has(name) || PSEUDO[name] !== undefined : true,
+    );
     for (const overwrites of [true, false]) {
       for (let i = 0; i < additions.length; i++) {
         const { name, action, keepEmpty, literal } = additions[i]!;

@@ -30,7 +30,10 @@ export function compileRegex(matcher: RegexMatcher | undefined): (value: string)
 export function compileSubstitution(rewrite: RegexMatchAndSubstitute): (value: string) => string {
   const compiled = compile(rewrite.pattern?.regex ?? '');
   const parts = parseSubstitution(rewrite.substitution, compiled.groupCount());
-  return (value) => compiled.matcher(value).replaceAll((...groups: unknown[]) => parts.map((part) => (typeof part === 'string' ? part : String(groups[part] ?? ''))).join(''));
+  return (value) =>
+    compiled
+      .matcher(value)
+      .replaceAll((...groups: unknown[]) => parts.map((part) => (typeof part === 'string' ? part : String(groups[part] ?? ''))).join(''));
 }
 
 function parseSubstitution(text: string, groups: number): (string | number)[] {
@@ -44,11 +47,16 @@ function parseSubstitution(text: string, groups: number): (string | number)[] {
     const next = text[++i];
     if (next === '\\') literal += '\\';
     else if (next !== undefined && next >= '0' && next <= '9') {
-      if (Number(next) > groups) throw new SallyportError('xds-invalid', `the substitution "${text}" names group ${next}, the pattern has ${groups}`);
+      if (Number(next) > groups)
+        throw new SallyportError('xds-invalid', `the substitution "${text}" names group ${next}, the pattern has ${groups}`);
       if (literal) parts.push(literal);
       literal = '';
       parts.push(Number(next));
-    } else throw new SallyportError('xds-invalid', `the substitution "${text}" has a backslash that is followed by neither a digit nor a backslash`);
+    } else
+      throw new SallyportError(
+        'xds-invalid',
+        `the substitution "${text}" has a backslash that is followed by neither a digit nor a backslash`,
+      );
   }
   if (literal) parts.push(literal);
   return parts;

@@ -14,16 +14,24 @@ const PREVIOUS_HOSTS = 'envoy.retry_host_predicates.previous_hosts';
 
 /** Throws `xds-unsupported` for retry plugins that are not known. Conditions that Envoy does not know are left out, as Envoy does. */
 export function compileRetryPolicy(config: RetryPolicyConfig): RetryPolicy {
-  if (config.retryPriority) throw new SallyportError('xds-unsupported', `retry policy: retry_priority "${config.retryPriority.name}" is not supported`);
+  if (config.retryPriority)
+    throw new SallyportError('xds-unsupported', `retry policy: retry_priority "${config.retryPriority.name}" is not supported`);
   const unknown = config.retryHostPredicate.find(({ name }) => name !== PREVIOUS_HOSTS);
   if (unknown) throw new SallyportError('xds-unsupported', `retry policy: the host predicate "${unknown.name}" is not supported`);
-  if (config.retryOptionsPredicates.length > 0) throw new SallyportError('xds-unsupported', 'retry policy: retry_options_predicates are not supported');
-  if (config.rateLimitedRetryBackOff) throw new SallyportError('xds-unsupported', 'retry policy: rate_limited_retry_back_off is not supported');
+  if (config.retryOptionsPredicates.length > 0)
+    throw new SallyportError('xds-unsupported', 'retry policy: retry_options_predicates are not supported');
+  if (config.rateLimitedRetryBackOff)
+    throw new SallyportError('xds-unsupported', 'retry policy: rate_limited_retry_back_off is not supported');
   const responses = config.retriableHeaders.map(compileHeaderMatcher);
   const requests = config.retriableRequestHeaders.map(compileHeaderMatcher);
   const baseIntervalMs = durationMs(config.retryBackOff?.baseInterval, 25);
   return {
-    on: new Set(config.retryOn.split(',').map((condition) => condition.trim()).filter((condition) => CONDITIONS.has(condition))),
+    on: new Set(
+      config.retryOn
+        .split(',')
+        .map((condition) => condition.trim())
+        .filter((condition) => CONDITIONS.has(condition)),
+    ),
     retries: config.numRetries ?? 1,
     perTryTimeoutMs: durationMs(config.perTryTimeout, 0),
     perTryIdleTimeoutMs: durationMs(config.perTryIdleTimeout, 0),

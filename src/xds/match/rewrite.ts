@@ -7,8 +7,13 @@ import { compileSubstitution } from './regex.ts';
 import type { HostRewrite } from './route-model.ts';
 
 /** The new path, query kept, for `prefix_rewrite` or `regex_rewrite`; undefined where neither is set. */
-export function compilePathRewrite(matcher: PathMatcher, prefixRewrite: string, regexRewrite: RegexMatchAndSubstitute | undefined): ((path: string) => string) | undefined {
-  if (prefixRewrite !== '' && regexRewrite) throw new SallyportError('xds-invalid', 'route: prefix_rewrite and regex_rewrite exclude one another');
+export function compilePathRewrite(
+  matcher: PathMatcher,
+  prefixRewrite: string,
+  regexRewrite: RegexMatchAndSubstitute | undefined,
+): ((path: string) => string) | undefined {
+  if (prefixRewrite !== '' && regexRewrite)
+    throw new SallyportError('xds-invalid', 'route: prefix_rewrite and regex_rewrite exclude one another');
   if (prefixRewrite !== '') return (path) => prefixRewrite + path.slice(matcher.matchedLength(withoutQuery(path)));
   if (!regexRewrite) return undefined;
   const substitute = compileSubstitution(regexRewrite);

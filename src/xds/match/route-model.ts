@@ -179,7 +179,13 @@ export interface RetryPolicy {
 
 export type HashPolicy = { readonly terminal: boolean } & (
   | { readonly kind: 'header'; readonly name: string; rewrite: ((value: string) => string) | undefined }
-  | { readonly kind: 'cookie'; readonly name: string; readonly path: string; readonly ttlSeconds: number | undefined; readonly attributes: string }
+  | {
+      readonly kind: 'cookie';
+      readonly name: string;
+      readonly path: string;
+      readonly ttlSeconds: number | undefined;
+      readonly attributes: string;
+    }
   | { readonly kind: 'source-ip' }
   | { readonly kind: 'query-parameter'; readonly name: string }
 );

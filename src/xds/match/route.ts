@@ -4,7 +4,12 @@
  */
 import type { DescMessage } from '@bufbuild/protobuf';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
-import { type Route, type RouteMatch, type VirtualHost, VirtualHost_TlsRequirementType } from '../gen/envoy/config/route/v3/route_components_pb.js';
+import {
+  type Route,
+  type RouteMatch,
+  type VirtualHost,
+  VirtualHost_TlsRequirementType,
+} from '../gen/envoy/config/route/v3/route_components_pb.js';
 import type { RouteConfiguration } from '../gen/envoy/config/route/v3/route_pb.js';
 import { filterConfig } from './filter-config.ts';
 import type { FormatContext } from './format/operators.ts';
@@ -80,7 +85,9 @@ function matchHost(host: Host, request: RouteRequest, ignoreParameters: boolean)
 function compileVirtualHost(config: VirtualHost, parent: RouteConfiguration, context: FormatContext): Host {
   const where = `virtual host "${config.name}"`;
   if (config.matcher) throw new SallyportError('xds-unsupported', `${where}: matcher is not supported; use routes`);
-  const unsupported = [config.rateLimits.length > 0 && 'rate_limits', config.retryPolicyTypedConfig && 'retry_policy_typed_config'].find((field) => field);
+  const unsupported = [config.rateLimits.length > 0 && 'rate_limits', config.retryPolicyTypedConfig && 'retry_policy_typed_config'].find(
+    (field) => field,
+  );
   if (unsupported) throw new SallyportError('xds-unsupported', `${where}: ${unsupported} is not supported`);
   const levels = { parent, host: config, context, mutations: compileLevels(config, parent, context) };
   const routes: CompiledRoute[] = [];
@@ -136,7 +143,12 @@ function compileEntry(route: Route, host: CompiledVirtualHost, levels: Levels): 
   return { path, rest: compileRest(match), route: compileRoute(route, path, host, levels) };
 }
 
-function compileRoute(route: Route, path: PathMatcher, virtualHost: CompiledVirtualHost, { parent, host, context, mutations }: Levels): CompiledRoute {
+function compileRoute(
+  route: Route,
+  path: PathMatcher,
+  virtualHost: CompiledVirtualHost,
+  { parent, host, context, mutations }: Levels,
+): CompiledRoute {
   const order = (own: HeaderMutations | undefined, level: LevelMutations) =>
     chainMutations(parent.mostSpecificHeaderMutationsWins ? [level.global, level.host, own] : [own, level.host, level.global]);
   const own = {
@@ -161,7 +173,13 @@ function compileRoute(route: Route, path: PathMatcher, virtualHost: CompiledVirt
   };
 }
 
-function compileAction(route: Route, path: PathMatcher, parent: RouteConfiguration, host: VirtualHost, context: FormatContext): RouteAction {
+function compileAction(
+  route: Route,
+  path: PathMatcher,
+  parent: RouteConfiguration,
+  host: VirtualHost,
+  context: FormatContext,
+): RouteAction {
   const { action } = route;
   switch (action.case) {
     case 'route': {
@@ -172,13 +190,22 @@ function compileAction(route: Route, path: PathMatcher, parent: RouteConfigurati
       return compileRedirect(action.value, path);
     case 'directResponse': {
       const { status } = action.value;
-      if (status < 200 || status > 599) throw new SallyportError('xds-invalid', `direct_response: the status ${status} is not between 200 and 599`);
-      return { kind: 'direct-response', status, body: directBody(route, parent.maxDirectResponseBodySizeBytes ?? DEFAULT_BODY_LIMIT), refusal: refusalOf(route.metadata) };
+      if (status < 200 || status > 599)
+        throw new SallyportError('xds-invalid', `direct_response: the status ${status} is not between 200 and 599`);
+      return {
+        kind: 'direct-response',
+        status,
+        body: directBody(route, parent.maxDirectResponseBodySizeBytes ?? DEFAULT_BODY_LIMIT),
+        refusal: refusalOf(route.metadata),
+      };
     }
     case 'nonForwardingAction':
       return { kind: 'non-forwarding' };
     default:
-      throw new SallyportError(action.case ? 'xds-unsupported' : 'xds-invalid', action.case ? `the action ${action.case} is not supported` : 'no action');
+      throw new SallyportError(
+        action.case ? 'xds-unsupported' : 'xds-invalid',
+        action.case ? `the action ${action.case} is not supported` : 'no action',
+      );
   }
 }
 
@@ -186,10 +213,14 @@ function directBody(route: Route, limit: number): Uint8Array | undefined {
   const source = route.action.case === 'directResponse' ? route.action.value.body?.specifier : undefined;
   if (!source?.case) return undefined;
   if (source.case === 'filename' || source.case === 'environmentVariable') {
-    throw new SallyportError('xds-unsupported', `direct_response: a body from ${source.case === 'filename' ? 'a file' : 'the environment'} is not supported; give it inline`);
+    throw new SallyportError(
+      'xds-unsupported',
+      `direct_response: a body from ${source.case === 'filename' ? 'a file' : 'the environment'} is not supported; give it inline`,
+    );
   }
   const body = typeof source.value === 'string' ? new TextEncoder().encode(source.value) : source.value;
-  if (body.length > limit) throw new SallyportError('xds-invalid', `direct_response: the body has ${body.length} bytes, the limit is ${limit}`);
+  if (body.length > limit)
+    throw new SallyportError('xds-invalid', `direct_response: the body has ${body.length} bytes, the limit is ${limit}`);
   return body.length > 0 ? body : undefined;
 }
 
@@ -207,7 +238,9 @@ function compileRest(match: RouteMatch): Predicate | undefined {
   if (tlsContext) {
     const { presented, validated } = tlsContext;
     predicates.push(
-      ({ tls }) => (presented === undefined || presented === (tls?.presented ?? false)) && (validated === undefined || validated === (tls?.validated ?? false)),
+      ({ tls }) =>
+        (presented === undefined || presented === (tls?.presented ?? false)) &&
+        (validated === undefined || validated === (tls?.validated ?? false)),
     );
   }
   if (predicates.length < 2) return predicates[0];

@@ -18,7 +18,8 @@ const reader =
   (read: (record: FormatRecord) => Metadata): OperatorFactory =>
   (args) => {
     const path = (args ?? '').split(':');
-    if (path[0] === '') throw new SallyportError('xds-invalid', 'format string: a metadata operator needs the name of a filter in parentheses');
+    if (path[0] === '')
+      throw new SallyportError('xds-invalid', 'format string: a metadata operator needs the name of a filter in parentheses');
     return (record) => lookup(read(record), path);
   };
 

@@ -36,7 +36,8 @@ export function compileOperator(command: Command, context: FormatContext): Opera
 export const plain =
   (operator: Operator): OperatorFactory =>
   (args) => {
-    if (args !== undefined && args !== '') throw new SallyportError('xds-invalid', `format string: "(${args})" stands after an operator that takes no arguments`);
+    if (args !== undefined && args !== '')
+      throw new SallyportError('xds-invalid', `format string: "(${args})" stands after an operator that takes no arguments`);
     return operator;
   };
 
@@ -49,14 +50,19 @@ const text = (value: string): string | undefined => value || undefined;
 
 /** `ip:port`, with brackets around IPv6; the path of a unix socket. */
 export function formatAddress(address: FormatAddress): string {
-  return address.ip.includes(':') ? `[${address.ip}]:${address.port}` : address.ip.startsWith('/') ? address.ip : `${address.ip}:${address.port}`;
+  return address.ip.includes(':')
+    ? `[${address.ip}]:${address.port}`
+    : address.ip.startsWith('/')
+      ? address.ip
+      : `${address.ip}:${address.port}`;
 }
 
 /** Whole milliseconds between two marks; undefined while one of them is missing. */
 const between = (from: number, to: number): number | undefined => (from > 0 && to > 0 ? Math.max(0, Math.floor(to - from)) : undefined);
 
 /** Spaces would break the columns of a line. */
-const withoutSpaces = (value: string): string | undefined => (value === '' ? undefined : value.includes(' ') ? value.replace(/\s/g, '_') : value);
+const withoutSpaces = (value: string): string | undefined =>
+  value === '' ? undefined : value.includes(' ') ? value.replace(/\s/g, '_') : value;
 
 type Side = 'request' | 'response' | 'trailer';
 
@@ -144,7 +150,11 @@ const commonDuration: OperatorFactory = (args) => {
   const from = POINTS[start];
   const to = POINTS[end];
   const factor = { ms: 1, us: 1e3, ns: 1e6 }[precision];
-  if (!from || !to || !factor) throw new SallyportError('xds-unsupported', `format string: %COMMON_DURATION(${args})% names a time point or precision that is not known`);
+  if (!from || !to || !factor)
+    throw new SallyportError(
+      'xds-unsupported',
+      `format string: %COMMON_DURATION(${args})% names a time point or precision that is not known`,
+    );
   return (record) => {
     const a = from(record);
     const b = to(record);
@@ -195,7 +205,8 @@ const FACTORIES: Readonly<Record<string, OperatorFactory | undefined>> = {
   REQ_WITHOUT_QUERY: reqWithoutQuery,
   PATH: pathOperator,
   QUERY_PARAMS: (args) => {
-    if (args && !['ORIG', 'PATH', 'ORIG_OR_PATH'].includes(args)) throw new SallyportError('xds-invalid', `format string: %QUERY_PARAMS(${args})% is not known`);
+    if (args && !['ORIG', 'PATH', 'ORIG_OR_PATH'].includes(args))
+      throw new SallyportError('xds-invalid', `format string: %QUERY_PARAMS(${args})% is not known`);
     return (record) => query(record.requestHeaders?.get('x-envoy-original-path') ?? record.path);
   },
   QUERY_PARAM: (args) => {
@@ -204,9 +215,12 @@ const FACTORIES: Readonly<Record<string, OperatorFactory | undefined>> = {
   },
   PROTOCOL: plain((record) => text(record.protocol)),
   RESPONSE_CODE: plain((record) => record.responseCode),
-  RESPONSE_CODE_DETAILS: (args) => (args === 'ALLOW_WHITESPACES' ? (record) => text(record.responseCodeDetails) : (record) => withoutSpaces(record.responseCodeDetails)),
+  RESPONSE_CODE_DETAILS: (args) =>
+    args === 'ALLOW_WHITESPACES' ? (record) => text(record.responseCodeDetails) : (record) => withoutSpaces(record.responseCodeDetails),
   CONNECTION_TERMINATION_DETAILS: plain((record) => text(record.connectionTerminationDetails)),
-  RESPONSE_FLAGS: plain((record) => (record.flags.length === 0 ? undefined : record.flags.length === 1 ? record.flags[0] : record.flags.join(','))),
+  RESPONSE_FLAGS: plain((record) =>
+    record.flags.length === 0 ? undefined : record.flags.length === 1 ? record.flags[0] : record.flags.join(','),
+  ),
   RESPONSE_FLAGS_LONG: plain((record) => text(record.flags.map((flag) => RESPONSE_FLAG_NAMES[flag] ?? flag).join(','))),
   DURATION: plain((record) => between(record.started, record.ended)),
   REQUEST_DURATION: plain((record) => between(record.started, record.requestReceived)),
@@ -231,7 +245,9 @@ const FACTORIES: Readonly<Record<string, OperatorFactory | undefined>> = {
   UPSTREAM_CLUSTER_RAW: plain((record) => text(record.upstreamCluster)),
   UPSTREAM_HOST: plain((record) => record.upstreamHost?.text),
   UPSTREAM_HOST_NAME: plain((record) => record.upstreamHost && (record.upstreamHost.hostname || record.upstreamHost.text)),
-  UPSTREAM_HOST_NAME_WITHOUT_PORT: plain((record) => record.upstreamHost && (record.upstreamHost.hostname || record.upstreamHost.address.ip)),
+  UPSTREAM_HOST_NAME_WITHOUT_PORT: plain(
+    (record) => record.upstreamHost && (record.upstreamHost.hostname || record.upstreamHost.address.ip),
+  ),
   UPSTREAM_PROTOCOL: plain((record) => record.upstreamProtocol),
   UPSTREAM_REQUEST_ATTEMPT_COUNT: plain((record) => record.attempts),
   UPSTREAM_TRANSPORT_FAILURE_REASON: plain((record) => withoutSpaces(record.upstreamTransportFailureReason)),

@@ -69,5 +69,8 @@ function parseCommand(format: string, start: number): { command: Command; end: n
 }
 
 function invalid(format: string, at: number): SallyportError {
-  return new SallyportError('xds-invalid', `format string: the "%" at character ${at + 1} starts no command operator (write "%%" for a percent sign): ${format}`);
+  return new SallyportError(
+    'xds-invalid',
+    `format string: the "%" at character ${at + 1} starts no command operator (write "%%" for a percent sign): ${format}`,
+  );
 }

@@ -10,7 +10,8 @@ const MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 
 const two = (value: number) => (value < 10 ? `0${value}` : String(value));
 const blank = (value: number) => (value < 10 ? ` ${value}` : String(value));
 const hour12 = (date: Date) => date.getUTCHours() % 12 || 12;
-const yearDay = (date: Date) => Math.floor((Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()) - Date.UTC(date.getUTCFullYear(), 0, 1)) / 86_400_000);
+const yearDay = (date: Date) =>
+  Math.floor((Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()) - Date.UTC(date.getUTCFullYear(), 0, 1)) / 86_400_000);
 
 /** Nanoseconds of the second as nine digits, cut to `digits`. */
 function fraction(epochMs: number, digits: number): string {

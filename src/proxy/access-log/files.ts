@@ -1,0 +1,193 @@
+/** Log files: lines are gathered and written together, off the request's path; what does not fit into the bound is counted and dropped. */
+import { close, closeSync, openSync, write, writeSync } from 'node:fs';
+import { messageOf, SallyportError } from '../../lib/errors.ts';
+
+export interface LogFilesOptions {
+  /** How long a line may wait, in ms; default 10. */
+  readonly flushAfterMs?: number;
+  /** Most characters that wait for one file; default 8 Mi. A line beyond it is dropped. */
+  readonly maxPending?: number;
+  /** Told once a row of failures (a full disk), with the file and the reason. */
+  readonly onError?: (path: string, reason: string) => void;
+}
+
+export interface LogWriter {
+  /** Takes a line with its end. */
+  write(line: string): void;
+}
+
+const FLUSH_AT = 64 * 1024;
+
+class LogFile implements LogWriter {
+  readonly #path: string;
+  readonly #options: Required<LogFilesOptions>;
+  #fd: number;
+  #lines: string[] = [];
+  #size = 0;
+  #inFlight: Buffer | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #waiting: (() => void)[] = [];
+  #failing = false;
+  dropped = 0;
+  written = 0;
+
+  constructor(path: string, options: Required<LogFilesOptions>) {
+    this.#path = path;
+    this.#options = options;
+    this.#fd = openLog(path);
+  }
+
+  write(line: string): void {
+    if (this.#size + line.length > this.#options.maxPending) {
+      this.dropped++;
+      return;
+    }
+    this.#lines.push(line);
+    this.#size += line.length;
+    if (this.#inFlight) return;
+    if (this.#size >= FLUSH_AT) this.#start();
+    else this.#timer ??= setTimeout(() => this.#start(), this.#options.flushAfterMs).unref();
+  }
+
+  /** Resolves once everything that was given before is written or has failed. */
+  flush(): Promise<void> {
+    if (!this.#inFlight) this.#start();
+    return this.#inFlight ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve();
+  }
+
+  #take(): Buffer {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const bytes = Buffer.from(this.#lines.join(''));
+    this.written += this.#lines.length;
+    this.#lines = [];
+    this.#size = 0;
+    return bytes;
+  }
+
+  #start(): void {
+    if (this.#inFlight) return;
+    const bytes = this.#take();
+    if (bytes.length > 0) this.#send(bytes);
+    else this.#idle();
+  }
+
+  #send(bytes: Buffer): void {
+    this.#inFlight = bytes;
+    write(this.#fd, bytes, (error, count) => {
+      // A pipe that is full answers EAGAIN: the bytes keep their place and are tried again.
+      if (error && error.code === 'EAGAIN') {
+        setTimeout(() => this.#send(bytes), this.#options.flushAfterMs);
+        return;
+      }
+      this.#report(error);
+      this.#inFlight = undefined;
+      if (!error && count < bytes.length) this.#send(bytes.subarray(count));
+      else if (this.#lines.length > 0) this.#start();
+      else this.#idle();
+    });
+  }
+
+  #idle(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  #report(error: Error | null): void {
+    if (error && !this.#failing) this.#options.onError(this.#path, messageOf(error));
+    this.#failing = error !== null;
+  }
+
+  /** Opens the path anew; what is under way still goes to the old file. Keeps the old one if the path cannot be opened. */
+  async reopen(): Promise<void> {
+    if (isStandard(this.#path)) return;
+    await this.flush();
+    let fd: number;
+    try {
+      fd = openLog(this.#path);
+    } catch (error) {
+      this.#options.onError(this.#path, messageOf(error));
+      return;
+    }
+    const old = this.#fd;
+    this.#fd = fd;
+    close(old, () => {});
+  }
+
+  /** Writes what is left before returning: for the end of the process. A write that is under way is not waited for. */
+  closeSync(): void {
+    const rest = this.#take();
+    try {
+      for (let at = 0; at < rest.length; ) at += writeSync(this.#fd, rest, at);
+      if (!isStandard(this.#path)) closeSync(this.#fd);
+    } catch (error) {
+      this.#report(error as Error);
+    }
+  }
+}
+
+const STANDARD: Readonly<Record<string, number | undefined>> = { '/dev/stdout': 1, '/dev/stderr': 2 };
+const isStandard = (path: string) => STANDARD[path] !== undefined;
+
+function openLog(path: string): number {
+  const standard = STANDARD[path];
+  if (standard !== undefined) return standard;
+  try {
+    return openSync(path, 'a', 0o644);
+  } catch (error) {
+    throw new SallyportError('access-log-unwritable', `access log: cannot open ${path} for appending: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** All log files of a thread, by path. */
+export class LogFiles {
+  readonly #files = new Map<string, LogFile>();
+  readonly #options: Required<LogFilesOptions>;
+
+  constructor(options: LogFilesOptions = {}) {
+    this.#options = {
+      flushAfterMs: options.flushAfterMs ?? 10,
+      maxPending: options.maxPending ?? 8 * 1024 * 1024,
+      onError: options.onError ?? (() => {}),
+    };
+  }
+
+  /** The writer of a path; `/dev/stdout` and `/dev/stderr` are the process's own. Throws `access-log-unwritable`. */
+  open(path: string): LogWriter {
+    let file = this.#files.get(path);
+    if (!file) {
+      file = new LogFile(path, this.#options);
+      this.#files.set(path, file);
+    }
+    return file;
+  }
+
+  /** Lines that were dropped because too much waited, and lines handed to the system. */
+  get counts(): { readonly dropped: number; readonly written: number } {
+    let dropped = 0;
+    let written = 0;
+    for (const file of this.#files.values()) {
+      dropped += file.dropped;
+      written += file.written;
+    }
+    return { dropped, written };
+  }
+
+  async flush(): Promise<void> {
+    await Promise.all([...this.#files.values()].map((file) => file.flush()));
+  }
+
+  /** For log rotation: the process calls it on SIGUSR1. */
+  async reopen(): Promise<void> {
+    await Promise.all([...this.#files.values()].map((file) => file.reopen()));
+  }
+
+  /** Writes everything that waits and closes; in an exit handler, where nothing asynchronous runs any more. */
+  closeSync(): void {
+    for (const file of this.#files.values()) file.closeSync();
+    this.#files.clear();
+  }
+}

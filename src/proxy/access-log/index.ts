@@ -1,0 +1,34 @@
+/** Access logs: compiled formats, filters, and files that are written in batches. */
+import type { AccessLog } from '../../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
+import type { FormatContext } from '../../xds/match/format/operators.ts';
+import type { RecordSink } from '../types.ts';
+import type { LogFiles } from './files.ts';
+import { compileLogger } from './logger.ts';
+
+export { LogFiles, type LogFilesOptions } from './files.ts';
+
+/** What access logs of one process share. */
+export interface AccessLogContext extends FormatContext {
+  /** Open files; shared by all loggers, so that two of one path write to one descriptor. */
+  readonly files: LogFiles;
+  /** 0 ≤ n < 2^53, for `runtime_filter` with a percentage. */
+  readonly random: () => number;
+}
+
+/**
+ * The access logs of a connection manager, TCP proxy or listener. Throws `xds-unsupported` for a logger, filter or command operator that is not known, and
+ * `xds-invalid` for a format that does not parse: whoever compiles the resource refuses it.
+ */
+export function createAccessLogSink(configs: readonly AccessLog[], context: AccessLogContext): RecordSink {
+  return combineSinks(configs.map((config) => compileLogger(config, context)));
+}
+
+/** One sink that passes each record on to all, in order. */
+export function combineSinks(sinks: readonly RecordSink[]): RecordSink {
+  if (sinks.length === 1) return sinks[0]!;
+  return {
+    record(record) {
+      for (let i = 0; i < sinks.length; i++) sinks[i]!.record(record);
+    },
+  };
+}

@@ -1,0 +1,101 @@
+/** One access logger: file, standard output or standard error, in a text or JSON format. */
+import type { JsonObject } from '@bufbuild/protobuf';
+import { SallyportError } from '../../lib/errors.ts';
+import type { AccessLog } from '../../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
+import type { SubstitutionFormatString } from '../../xds/gen/envoy/config/core/v3/substitution_format_string_pb.js';
+import { FileAccessLogSchema } from '../../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
+import { StderrAccessLogSchema, StdoutAccessLogSchema } from '../../xds/gen/envoy/extensions/access_loggers/stream/v3/stream_pb.js';
+import { ENVOY_DEFAULT_FORMAT } from '../../xds/match/format/default.ts';
+import { compileJson, type JsonFormatOptions } from '../../xds/match/format/json.ts';
+import type { FormatContext } from '../../xds/match/format/operators.ts';
+import type { FormatRecord } from '../../xds/match/format/record.ts';
+import { compileText } from '../../xds/match/format/text.ts';
+import type { RecordSink } from '../types.ts';
+import { typeNameOf, unpack } from '../unpack.ts';
+import type { LogWriter } from './files.ts';
+import { compileFilter } from './filter.ts';
+import type { AccessLogContext } from './index.ts';
+
+type Formatter = (record: FormatRecord) => string;
+
+interface Target {
+  readonly path: string;
+  readonly format: Formatter;
+}
+
+export function compileLogger(config: AccessLog, context: AccessLogContext): RecordSink {
+  const { path, format } = target(config, context);
+  const filter = config.filter && compileFilter(config.filter, context.random);
+  // Opened last: a refused resource leaves no empty file behind.
+  const writer: LogWriter = context.files.open(path);
+  if (!filter) return { record: (record) => writer.write(format(record)) };
+  return {
+    record(record) {
+      if (filter(record)) writer.write(format(record));
+    },
+  };
+}
+
+function target(config: AccessLog, context: FormatContext): Target {
+  const any = config.configType.case === 'typedConfig' ? config.configType.value : undefined;
+  const where = `access log "${config.name}"`;
+  switch (typeNameOf(any)) {
+    case FileAccessLogSchema.typeName: {
+      const file = unpack(any, FileAccessLogSchema, where);
+      if (file.path === '') throw new SallyportError('xds-invalid', `${where}: the path is empty`);
+      const { accessLogFormat: format } = file;
+      switch (format.case) {
+        case 'logFormat':
+          return { path: file.path, format: substitution(format.value, context) };
+        case 'format':
+          return { path: file.path, format: compileText(format.value || ENVOY_DEFAULT_FORMAT, context, false) };
+        case 'jsonFormat':
+        case 'typedJsonFormat':
+          return { path: file.path, format: json(format.value, context, { omitEmpty: false, sortProperties: false }) };
+        default:
+          return { path: file.path, format: compileText(ENVOY_DEFAULT_FORMAT, context, false) };
+      }
+    }
+    case StdoutAccessLogSchema.typeName:
+      return { path: '/dev/stdout', format: substitution(unpack(any, StdoutAccessLogSchema, where).accessLogFormat.value, context) };
+    case StderrAccessLogSchema.typeName:
+      return { path: '/dev/stderr', format: substitution(unpack(any, StderrAccessLogSchema, where).accessLogFormat.value, context) };
+    default:
+      throw new SallyportError(
+        'xds-unsupported',
+        `${where}: loggers of type "${typeNameOf(any)}" are not supported; use a file, stdout or stderr`,
+      );
+  }
+}
+
+function substitution(config: SubstitutionFormatString | undefined, context: FormatContext): Formatter {
+  if (!config) return compileText(ENVOY_DEFAULT_FORMAT, context, false);
+  const { format, omitEmptyValues: omitEmpty } = config;
+  const unknown = config.formatters.find(({ name }) => !BUILT_IN_FORMATTERS.has(name));
+  if (unknown) throw new SallyportError('xds-unsupported', `access log: the formatter extension "${unknown.name}" is not supported`);
+  switch (format.case) {
+    case 'textFormat':
+      return compileText(format.value, context, omitEmpty);
+    case 'jsonFormat':
+      return json(format.value, context, { omitEmpty, sortProperties: config.jsonFormatOptions?.sortProperties ?? false });
+    case 'textFormatSource': {
+      const { specifier } = format.value;
+      if (specifier.case === 'inlineString') return compileText(specifier.value, context, omitEmpty);
+      if (specifier.case === 'inlineBytes') return compileText(new TextDecoder().decode(specifier.value), context, omitEmpty);
+      throw new SallyportError(
+        'xds-unsupported',
+        'access log: text_format_source from a file or the environment is not supported; give it inline',
+      );
+    }
+    default:
+      return compileText(ENVOY_DEFAULT_FORMAT, context, omitEmpty);
+  }
+}
+
+/** Extensions whose operators are built in: naming them changes nothing. */
+const BUILT_IN_FORMATTERS: ReadonlySet<string> = new Set(['envoy.formatter.metadata', 'envoy.formatter.req_without_query']);
+
+function json(format: JsonObject, context: FormatContext, options: JsonFormatOptions): Formatter {
+  const line = compileJson(format, context, options);
+  return (record) => `${line(record)}\n`;
+}
