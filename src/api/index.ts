@@ -8,15 +8,15 @@ import { endpointSlice } from './kubernetes/endpoint-slice.ts';
 import { endpoints } from './kubernetes/endpoints.ts';
 import { namespace } from './kubernetes/namespace.ts';
 import { networkPolicy } from './kubernetes/network-policy.ts';
-import { node } from './kubernetes/node.ts';
-import { podSpec } from './kubernetes/pod.ts';
+import { node, nodeStatus } from './kubernetes/node.ts';
+import { podSpec, podStatus } from './kubernetes/pod.ts';
 import { secret } from './kubernetes/secret.ts';
 import { service } from './kubernetes/service.ts';
 import { serviceAccount } from './kubernetes/service-account.ts';
 import { peerAuthentication } from './peer-authentication.ts';
 import { proxyConfig } from './proxy-config.ts';
 import { requestAuthentication } from './request-authentication.ts';
-import type { Resource } from './resource.ts';
+import type { PathStep, Resource } from './resource.ts';
 import type { Infer, Schema } from './schema.ts';
 import { serviceEntry } from './service-entry.ts';
 import { sidecar } from './sidecar.ts';
@@ -54,6 +54,18 @@ export type * from './virtual-service.ts';
 export type * from './workload-entry.ts';
 export type * from './workload-group.ts';
 
+/** What a rule reports; the path is from the root of the object. */
+export interface RuleIssue {
+  readonly path: readonly PathStep[];
+  readonly message: string;
+  /** Error by default: the object is not in force. */
+  readonly level?: 'Error' | 'Warning';
+  readonly at?: 'key' | 'value';
+}
+
+/** Checks what a schema can't say: what Istio's admission webhook refuses or warns of. */
+export type Rules<Spec> = (resource: Resource<string, Spec>, report: (issue: RuleIssue) => void) => void;
+
 export interface KindInfo<S extends Schema<unknown> = Schema<unknown>> {
   /** API group, empty for Kubernetes' core. */
   readonly group: string;
@@ -62,15 +74,18 @@ export interface KindInfo<S extends Schema<unknown> = Schema<unknown>> {
   readonly schema: S;
   /** True where the API has no `spec`: the schema's fields stand at the top of the document. */
   readonly flat: boolean;
+  readonly status?: Schema<unknown>;
+  // biome-ignore lint/suspicious/noExplicitAny: the rules of each kind take their own spec; the registry can't name it.
+  readonly rules?: Rules<any>;
 }
 
 function kind<S extends Schema<unknown>>(
   group: string,
   versions: readonly string[],
   schema: S,
-  flags: { cluster?: boolean; flat?: boolean } = {},
+  more: { cluster?: boolean; flat?: boolean; status?: Schema<unknown>; rules?: Rules<Infer<S>> } = {},
 ): KindInfo<S> {
-  return { group, versions, schema, namespaced: !flags.cluster, flat: flags.flat ?? false };
+  return { group, versions, schema, namespaced: !more.cluster, flat: more.flat ?? false, status: more.status, rules: more.rules };
 }
 
 const NETWORKING = 'networking.istio.io';
@@ -96,11 +111,11 @@ export const KINDS = {
   Service: kind('', ['v1'], service),
   Endpoints: kind('', ['v1'], endpoints, { flat: true }),
   EndpointSlice: kind('discovery.k8s.io', ['v1'], endpointSlice, { flat: true }),
-  Pod: kind('', ['v1'], podSpec),
+  Pod: kind('', ['v1'], podSpec, { status: podStatus }),
   Secret: kind('', ['v1'], secret, { flat: true }),
   ConfigMap: kind('', ['v1'], configMap, { flat: true }),
   ServiceAccount: kind('', ['v1'], serviceAccount, { flat: true }),
-  Node: kind('', ['v1'], node, { cluster: true }),
+  Node: kind('', ['v1'], node, { cluster: true, status: nodeStatus }),
   Deployment: kind('apps', ['v1'], deployment),
   NetworkPolicy: kind('networking.k8s.io', ['v1'], networkPolicy),
 } as const;

@@ -1,0 +1,26 @@
+import type { Level } from '../lib/finding.ts';
+
+/** What reading and decoding report, beside Istio's own IST0106 (a schema or validation rule is broken) and IST0133 (a doubtful construct). */
+export const DECODING_CODES = {
+  SP0001: { name: 'DocumentDoesNotParse', level: 'Error', summary: 'A document is neither YAML nor JSON; nothing of it is in force.' },
+  SP0002: { name: 'FileUnreadable', level: 'Error', summary: 'A file or folder cannot be read; nothing of it is in force.' },
+  SP0003: { name: 'FileTooLarge', level: 'Error', summary: 'A file is larger than the limit; nothing of it is in force.' },
+  SP0004: { name: 'FileNotText', level: 'Error', summary: 'A file is not UTF-8 text; nothing of it is in force.' },
+  SP0005: { name: 'NotAnObject', level: 'Error', summary: 'A document has no apiVersion, kind or name, so it is no object of the API.' },
+  SP0006: { name: 'UnknownKind', level: 'Info', summary: 'An object is of a kind that Sallyport does not read; it is skipped.' },
+  SP0007: {
+    name: 'UnknownVersion',
+    level: 'Error',
+    summary: 'An object of a known kind names a version that does not exist; it is not in force.',
+  },
+  SP0008: {
+    name: 'UnknownField',
+    level: 'Error',
+    summary: 'A field does not exist at this place; a cluster would refuse the object, and it is not in force.',
+  },
+  SP0009: { name: 'DuplicateObject', level: 'Error', summary: 'Two documents hold one object; the first is in force.' },
+  SP0010: { name: 'EarlierVersionInForce', level: 'Warning', summary: 'An object or file broke; what it said before stays in force.' },
+  SP0011: { name: 'NoEffect', level: 'Warning', summary: 'A deprecated field is accepted and has no effect.' },
+} as const satisfies Readonly<Record<string, { name: string; level: Level; summary: string }>>;
+
+export type DecodingCode = keyof typeof DECODING_CODES;

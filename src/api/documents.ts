@@ -1,0 +1,196 @@
+import type { Finding } from '../lib/finding.ts';
+import { closest } from '../lib/spelling.ts';
+import { DECODING_CODES, type DecodingCode } from './codes.ts';
+import { decode, formatPath, type Issue, isMapping } from './decode.ts';
+import { KINDS, type Kind, type KindInfo, type ResourceOf } from './index.ts';
+import { type ObjectMeta, objectMeta } from './metadata.ts';
+import { originOf, type Resource, type Source } from './resource.ts';
+import { DocumentSource, NestedSource } from './source.ts';
+import { LineIndex, splitDocuments } from './yaml/documents.ts';
+import { parseYaml } from './yaml/parse.ts';
+
+export interface DecodeOptions {
+  /** Of objects that name none. */
+  readonly namespace?: string;
+}
+
+export interface Decoded {
+  /** In the order of the text; `order` counts from 0. Invalid ones are among them if they have a name. */
+  readonly resources: readonly ResourceOf<Kind>[];
+  readonly findings: readonly Finding[];
+}
+
+/** Decodes every document of a file, YAML or JSON, and the items of Lists. */
+export function decodeDocuments(text: string, file: string, options: DecodeOptions = {}): Decoded {
+  const lines = new LineIndex(text);
+  const resources: ResourceOf<Kind>[] = [];
+  const findings: Finding[] = [];
+  const collector: Collector = { resources, findings, namespace: options.namespace ?? 'default' };
+  for (const chunk of splitDocuments(text)) {
+    const source = new DocumentSource(file, chunk, lines);
+    const parsed = parseYaml(chunk.text);
+    if ('problem' in parsed) {
+      findings.push({ ...codeOf('SP0001'), message: parsed.problem, origin: file, position: source.at(parsed.offset) });
+    } else if (parsed.value !== null && parsed.value !== undefined) {
+      decodeObject(parsed.value, source, collector);
+    }
+  }
+  return { resources, findings };
+}
+
+interface Collector {
+  readonly resources: ResourceOf<Kind>[];
+  readonly findings: Finding[];
+  readonly namespace: string;
+}
+
+function codeOf(code: DecodingCode): Pick<Finding, 'code' | 'level'> {
+  return { code, level: DECODING_CODES[code].level };
+}
+
+/** Decodes one object that was parsed already, or the items of a List. */
+function decodeObject(value: unknown, source: Source, collector: Collector): void {
+  const { findings } = collector;
+  const notAnObject = (message: string) =>
+    findings.push({ ...codeOf('SP0005'), message, origin: source.file, position: source.position() });
+  if (!isMapping(value)) {
+    notAnObject('the document is no object: it needs apiVersion, kind and metadata');
+    return;
+  }
+  const { apiVersion, kind } = value;
+  if (typeof kind !== 'string' || typeof apiVersion !== 'string') {
+    const missing = [typeof apiVersion === 'string' ? '' : 'apiVersion', typeof kind === 'string' ? '' : 'kind'].filter(Boolean);
+    notAnObject(`the document has no ${missing.join(' and no ')}, so it is no object of the API`);
+    return;
+  }
+  if (kind.endsWith('List') && Array.isArray(value.items)) {
+    decodeList(value.items, kind, apiVersion, source, collector);
+    return;
+  }
+
+  const [group, version] = splitVersion(apiVersion);
+  const info = infoOf(kind, group);
+  if (!info) {
+    findings.push({
+      ...codeOf('SP0006'),
+      message: unknownKind(kind, group, apiVersion),
+      origin: nameForUnknown(value, kind),
+      position: source.position(),
+    });
+    return;
+  }
+  const issues: Issue[] = [];
+  const report = (issue: Issue) => void issues.push(issue);
+  const object = decodeTop(info, value, report);
+  const metadata = object.metadata;
+  if (!metadata?.name) {
+    for (const issue of issues) findings.push(toFinding(issue, kind, source));
+    return;
+  }
+  const resource = {
+    apiVersion,
+    kind: kind as Kind,
+    metadata: {
+      name: metadata.name,
+      namespace: info.namespaced ? metadata.namespace || collector.namespace : '',
+      labels: metadata.labels,
+      annotations: metadata.annotations,
+      ...(metadata.creationTimestamp && { creationTimestamp: metadata.creationTimestamp }),
+    },
+    spec: object.spec,
+    ...(object.status !== undefined && { status: object.status }),
+    order: collector.resources.length,
+    valid: true,
+    source,
+  } as Resource;
+  if (!info.versions.includes(version)) {
+    const message = `apiVersion: ${kind} has no version ${version}; its versions are ${info.versions.map((name) => (group ? `${group}/${name}` : name)).join(', ')}`;
+    report({ path: ['apiVersion'], at: 'value', ...codeOf('SP0007'), message });
+  }
+  // Rules read a spec whose fields have their types; where that failed, the reports of the schema are enough.
+  if (issues.length === 0)
+    info.rules?.(resource as never, (issue) =>
+      report({ at: 'value', code: issue.level === 'Warning' ? 'IST0133' : 'IST0106', level: 'Error', ...issue }),
+    );
+  const origin = originOf(resource);
+  for (const issue of issues) findings.push(toFinding(issue, origin, source));
+  const valid = !issues.some((issue) => issue.level === 'Error');
+  collector.resources.push((valid ? resource : { ...resource, valid }) as ResourceOf<Kind>);
+}
+
+function decodeList(items: readonly unknown[], kind: string, apiVersion: string, source: Source, collector: Collector): void {
+  items.forEach((item, index) => {
+    // The items of a typed list need not repeat what the list's kind says.
+    const typed =
+      kind !== 'List' && isMapping(item) && item.kind === undefined ? { apiVersion, kind: kind.slice(0, -'List'.length), ...item } : item;
+    decodeObject(typed, new NestedSource(source, ['items', index]), collector);
+  });
+}
+
+interface Top {
+  readonly metadata: ObjectMeta | undefined;
+  readonly spec: unknown;
+  readonly status: unknown;
+}
+
+/** Decodes the top level, where a kind either has a `spec` or fields of its own. */
+function decodeTop(info: KindInfo, value: Record<string, unknown>, report: (issue: Issue) => void): Top {
+  const metadata = isMapping(value.metadata) ? (decode(objectMeta, value.metadata, ['metadata'], report) as ObjectMeta) : undefined;
+  if (!metadata) report({ path: ['metadata'], at: 'value', code: 'IST0106', level: 'Error', message: 'needs metadata with a name' });
+  const status = value.status !== undefined && info.status ? decode(info.status, value.status, ['status'], () => {}) : value.status;
+  const rest: Record<string, unknown> = {};
+  for (const name in value) {
+    if (name === 'apiVersion' || name === 'kind' || name === 'metadata' || name === 'status' || (name === 'spec' && !info.flat)) continue;
+    rest[name] = value[name];
+  }
+  if (info.flat) return { metadata, spec: decode(info.schema, rest, [], report), status };
+  for (const name in rest) {
+    const hint = closest(name, ['apiVersion', 'kind', 'metadata', 'spec', 'status']);
+    report({
+      path: [name],
+      at: 'key',
+      ...codeOf('SP0008'),
+      message: `no such field${hint ? `; did you mean ${hint}?` : '; an object has apiVersion, kind, metadata and spec'}`,
+    });
+  }
+  return { metadata, spec: decode(info.schema, value.spec ?? {}, ['spec'], report), status };
+}
+
+function toFinding(issue: Issue, origin: string, source: Source): Finding {
+  const where = formatPath(issue.path);
+  return {
+    code: issue.code,
+    level: issue.level,
+    message: where ? `${where}: ${issue.message}` : issue.message,
+    origin,
+    position: issue.at === 'key' ? source.keyPosition(issue.path) : source.position(issue.path),
+  };
+}
+
+function splitVersion(apiVersion: string): [group: string, version: string] {
+  const slash = apiVersion.indexOf('/');
+  return slash < 0 ? ['', apiVersion] : [apiVersion.slice(0, slash), apiVersion.slice(slash + 1)];
+}
+
+function infoOf(kind: string, group: string): KindInfo | undefined {
+  const info: KindInfo | undefined = Object.hasOwn(KINDS, kind) ? KINDS[kind as Kind] : undefined;
+  return info?.group === group ? info : undefined;
+}
+
+function unknownKind(kind: string, group: string, apiVersion: string): string {
+  const names = Object.keys(KINDS) as Kind[];
+  const same = Object.hasOwn(KINDS, kind) ? KINDS[kind as Kind] : undefined;
+  if (same)
+    return `skipped: ${apiVersion} has no ${kind} that Sallyport reads; did you mean ${same.group ? `${same.group}/` : ''}${same.versions[0]}?`;
+  const hint = closest(
+    kind,
+    names.filter((name) => KINDS[name].group === group),
+  );
+  return `skipped: Sallyport reads no ${kind} of ${apiVersion}${hint ? `; did you mean ${hint}?` : ''}`;
+}
+
+function nameForUnknown(value: Record<string, unknown>, kind: string): string {
+  const metadata = isMapping(value.metadata) ? value.metadata : {};
+  const name = typeof metadata.name === 'string' ? metadata.name : '';
+  return `${kind} ${typeof metadata.namespace === 'string' ? `${metadata.namespace}/` : ''}${name}`.trim();
+}

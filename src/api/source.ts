@@ -1,0 +1,67 @@
+import type { Position } from '../lib/finding.ts';
+import type { PathStep, Source } from './resource.ts';
+import type { Chunk, LineIndex } from './yaml/documents.ts';
+import { Positions } from './yaml/positions.ts';
+
+/** A document of a file. Finds the places of fields when first asked for one. */
+export class DocumentSource implements Source {
+  readonly file: string;
+  readonly #chunk: Chunk;
+  readonly #lines: LineIndex;
+  #positions: Positions | undefined;
+
+  constructor(file: string, chunk: Chunk, lines: LineIndex) {
+    this.file = file;
+    this.#chunk = chunk;
+    this.#lines = lines;
+  }
+
+  position(path: readonly PathStep[] = []): Position {
+    return this.at(path.length === 0 ? contentStart(this.#chunk.text) : this.#places().value(path));
+  }
+
+  keyPosition(path: readonly PathStep[]): Position {
+    return this.at(this.#places().key(path));
+  }
+
+  /** The position of an offset into the document's text. */
+  at(offset: number): Position {
+    return { file: this.file, ...this.#lines.at(this.#chunk.start + offset) };
+  }
+
+  #places(): Positions {
+    this.#positions ??= new Positions(this.#chunk.text);
+    return this.#positions;
+  }
+}
+
+/** Skips what stands before a document's first key: blank lines and comments. */
+function contentStart(text: string): number {
+  return /^(?:\s+|#.*)*/.exec(text)![0].length;
+}
+
+/** An object within a document, e.g. an item of a List. */
+export class NestedSource implements Source {
+  readonly file: string;
+  readonly #document: Source;
+  readonly #base: readonly PathStep[];
+
+  constructor(document: Source, base: readonly PathStep[]) {
+    this.file = document.file;
+    this.#document = document;
+    this.#base = base;
+  }
+
+  position(path: readonly PathStep[] = []): Position {
+    return this.#document.position([...this.#base, ...path]);
+  }
+
+  keyPosition(path: readonly PathStep[]): Position {
+    return this.#document.keyPosition([...this.#base, ...path]);
+  }
+}
+
+const NOWHERE: Position = { file: '', line: 1, column: 1 };
+
+/** For objects that no file holds. */
+export const NO_SOURCE: Source = { file: '', position: () => NOWHERE, keyPosition: () => NOWHERE };

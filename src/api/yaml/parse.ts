@@ -1,0 +1,32 @@
+import { CORE_SCHEMA, load, mergeTag, YAMLException } from 'js-yaml';
+import { messageOf } from '../../lib/errors.ts';
+
+/**
+ * YAML as files of Kubernetes use it: the core schema of YAML 1.2 with merge keys (`<<`); a key given twice is an error. Aliases are limited:
+ * a few lines of nested aliases would otherwise stand for millions of values.
+ */
+const OPTIONS = { schema: CORE_SCHEMA.withTags(mergeTag), maxAliases: 1000, maxDepth: 100 } as const;
+
+export type Parsed = { readonly value: unknown } | { readonly problem: string; readonly offset: number };
+
+/** Parses one document. */
+export function parseYaml(text: string): Parsed {
+  try {
+    return { value: load(text, OPTIONS) };
+  } catch (error) {
+    if (!(error instanceof YAMLException)) return { problem: messageOf(error), offset: 0 };
+    return { problem: explain(error.reason), offset: Math.min(error.mark?.position ?? 0, text.length) };
+  }
+}
+
+const ADVICE: readonly (readonly [RegExp, string])[] = [
+  [/tab characters/, 'indent with spaces: YAML does not allow tabs there'],
+  [/duplicated mapping key/, 'the key stands twice in one mapping: remove or rename one'],
+  [/aliases exceeds|maxAliases/i, `more than ${OPTIONS.maxAliases} aliases in one document: write the values out, or split the document`],
+  [/nesting exceeded|maxDepth/i, `nested more than ${OPTIONS.maxDepth} levels deep`],
+];
+
+function explain(reason: string): string {
+  const advice = ADVICE.find(([pattern]) => pattern.test(reason))?.[1];
+  return advice ? `${reason}; ${advice}` : reason;
+}

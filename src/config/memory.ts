@@ -1,0 +1,16 @@
+import { type DecodeOptions, decodeDocuments } from '../api/documents.ts';
+import type { Snapshot } from './snapshot.ts';
+import { Store } from './store.ts';
+
+export interface MemoryOptions extends DecodeOptions {
+  /** What positions call the text. */
+  readonly file?: string;
+}
+
+/** The snapshot of objects written as YAML or JSON in a string. */
+export function snapshotFromText(text: string, options: MemoryOptions = {}): Snapshot {
+  const store = new Store();
+  const file = options.file ?? 'inline.yaml';
+  store.set(file, decodeDocuments(text, file, options));
+  return store.snapshot();
+}
