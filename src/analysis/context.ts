@@ -2,7 +2,7 @@ import type { Kind, MeshConfig, ResourceOf } from '../api/index.ts';
 import { originOf, type PathStep, type Resource } from '../api/resource.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding } from '../lib/finding.ts';
-import type { Registry, Service } from '../registry/model.ts';
+import type { Registry } from '../registry/model.ts';
 import { type Code, MESSAGES } from './messages.ts';
 
 /** What analysis reads: one moment's resources, the invalid ones included, and what follows from them. */
@@ -10,6 +10,8 @@ export interface AnalysisInput {
   readonly snapshot: Snapshot;
   readonly registry: Registry;
   readonly mesh: MeshConfig;
+  /** Milliseconds since the epoch: certificates are judged by it. */
+  readonly now: number;
 }
 
 /** Labels that a selector can meet: those of a Pod, of a Deployment's template or of a WorkloadEntry. */
@@ -26,8 +28,8 @@ export interface Context extends AnalysisInput {
   find<K extends Kind>(kind: K, namespace: string, name: string): ResourceOf<K> | undefined;
   /** Pods, templates of Deployments, and the workload of the default ingress gateway. */
   readonly pods: readonly Selectable[];
-  /** Services by namespace, to find those over a workload. */
-  readonly services: readonly Service[];
+  /** Whether hints are asked for: what is right but could be narrower or encrypted. */
+  readonly hints: boolean;
   /** Reports at `path` (from the document's root, e.g. `['spec', 'hosts', 0]`). The same finding is kept once. */
   report(code: Code, resource: Resource, path: readonly PathStep[], message: string): void;
 }
@@ -35,7 +37,10 @@ export interface Context extends AnalysisInput {
 export type Analyzer = (context: Context) => void;
 
 /** Builds the context, and the list into which its `report` writes. */
-export function createContext(input: AnalysisInput, options: { readonly defaultGateways: boolean }): { context: Context; findings: Finding[] } {
+export function createContext(
+  input: AnalysisInput,
+  options: { readonly defaultGateways: boolean; readonly hints: boolean },
+): { context: Context; findings: Finding[] } {
   const byKind = new Map<string, Resource[]>();
   const byName = new Map<string, Resource>();
   for (const resource of input.snapshot.all() as readonly Resource[]) {
@@ -50,9 +55,10 @@ export function createContext(input: AnalysisInput, options: { readonly defaultG
   const context: Context = {
     ...input,
     of,
-    find: <K extends Kind>(kind: K, namespace: string, name: string) => byName.get(`${kind}/${namespace}/${name}`) as ResourceOf<K> | undefined,
+    find: <K extends Kind>(kind: K, namespace: string, name: string) =>
+      byName.get(`${kind}/${namespace}/${name}`) as ResourceOf<K> | undefined,
     pods: selectables(of, options.defaultGateways),
-    services: input.registry.services,
+    hints: options.hints,
     report(code, resource, path, message) {
       const origin = originOf(resource);
       const key = `${code}\0${origin}\0${path.join('/')}\0${message}`;

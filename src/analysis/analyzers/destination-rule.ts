@@ -1,0 +1,92 @@
+import type { ClientTlsSettings, ResourceOf } from '../../api/index.ts';
+import { fullHostname, hostCovers } from '../../lib/hostname.ts';
+import { closest } from '../../lib/spelling.ts';
+import type { Service } from '../../registry/model.ts';
+import { type Context, matchesLabels } from '../context.ts';
+
+/**
+ * IST0128, IST0129: TLS origination without a CA. The recorded Istio verifies against the system's CAs then, which is right for public servers;
+ * older releases verified nothing, and a private CA is refused, so it is better stated.
+ */
+export function caCertificates(context: Context): void {
+  const verifies = context.mesh.defaultConfig?.proxyMetadata?.VERIFY_CERTIFICATE_AT_CLIENT !== 'false';
+  for (const rule of context.of('DestinationRule')) {
+    const { trafficPolicy, host } = rule.spec;
+    if (lacksCa(trafficPolicy?.tls)) {
+      context.report('IST0128', rule, ['spec', 'trafficPolicy', 'tls'], text(rule, `${host}`, trafficPolicy!.tls!, verifies));
+    }
+    for (const [i, level] of (trafficPolicy?.portLevelSettings ?? []).entries()) {
+      if (!lacksCa(level.tls)) continue;
+      context.report(
+        'IST0129',
+        rule,
+        ['spec', 'trafficPolicy', 'portLevelSettings', i, 'tls'],
+        text(rule, `${host} port ${level.port?.number ?? '?'}`, level.tls!, verifies),
+      );
+    }
+  }
+}
+
+function lacksCa(tls: ClientTlsSettings | undefined): boolean {
+  return (tls?.mode === 'SIMPLE' || tls?.mode === 'MUTUAL') && !tls.caCertificates && !tls.credentialName && !tls.insecureSkipVerify;
+}
+
+function text(rule: ResourceOf<'DestinationRule'>, target: string, tls: ClientTlsSettings, verifies: boolean): string {
+  const consequence = verifies
+    ? "the server's certificate is verified against the operating system's CAs only, and by older releases not at all"
+    : "the server's certificate goes unverified";
+  return `DestinationRule ${rule.metadata.namespace}/${rule.metadata.name} sets TLS mode ${tls.mode} for ${target} but no caCertificates to validate the server's identity: ${consequence}. Set caCertificates (the system's bundle is /etc/ssl/certs/ca-certificates.crt) or credentialName.`;
+}
+
+/** IST0173, IST0174: whether a rule's host is known, and whether its subsets select anything. */
+export function destinationRuleHosts(context: Context): void {
+  for (const rule of context.of('DestinationRule')) {
+    const { namespace } = rule.metadata;
+    const host = fullHostname(rule.spec.host, namespace).toLowerCase();
+    const services = context.registry.services.filter(
+      (service) => hostCovers(host, service.hostname) || hostCovers(service.hostname, host),
+    );
+    if (services.length === 0) {
+      const near = closest(
+        host,
+        context.registry.services.map((service) => service.hostname),
+      );
+      context.report(
+        'IST0174',
+        rule,
+        ['spec', 'host'],
+        `Host ${host} of this DestinationRule is no known service, so its settings (TLS, subsets, limits) reach no traffic. ${near ? `Did you mean ${near}?` : 'Declare the service, or correct the host.'}`,
+      );
+      continue;
+    }
+    checkSubsets(context, rule, services);
+  }
+}
+
+function checkSubsets(context: Context, rule: ResourceOf<'DestinationRule'>, services: readonly Service[]): void {
+  for (const [i, subset] of rule.spec.subsets.entries()) {
+    if (Object.keys(subset.labels).length === 0) continue;
+    const selected = services.some((service) => {
+      const selectsPods = service.registry === 'Kubernetes' && Object.keys(service.selector).length > 0;
+      const byPods =
+        selectsPods &&
+        context.pods.some(
+          (pod) =>
+            pod.namespace === service.namespace && matchesLabels(service.selector, pod.labels) && matchesLabels(subset.labels, pod.labels),
+        );
+      return (
+        byPods ||
+        service.ports.some((port) =>
+          context.registry.endpoints(service, port).some((endpoint) => matchesLabels(subset.labels, endpoint.labels)),
+        )
+      );
+    });
+    if (selected) continue;
+    context.report(
+      'IST0173',
+      rule,
+      ['spec', 'subsets', i, 'labels'],
+      `Subset "${subset.name}" selects no endpoint of ${rule.spec.host}: routes to it end in 503 (UH). Use labels that the host's pods or endpoints have.`,
+    );
+  }
+}

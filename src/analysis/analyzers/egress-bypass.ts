@@ -1,0 +1,166 @@
+import { fullHostname, hostCovers } from '../../lib/hostname.ts';
+import { closest } from '../../lib/spelling.ts';
+import type { Service, ServicePort } from '../../registry/model.ts';
+import { isVisible, visibilityOf } from '../../registry/visibility.ts';
+import type { Context } from '../context.ts';
+import {
+  externalServices,
+  gatewayServices,
+  gatewaysFor,
+  meshDestinations,
+  meshVirtualServiceFor,
+  onMesh,
+  routeKind,
+  type VirtualService,
+} from '../egress-model.ts';
+
+/**
+ * SP1001–SP1004, SP1006: external hosts whose traffic goes round an egress gateway. Only where there is one to go round: a Gateway that serves
+ * the host, or sidecars' routes of other hosts that lead to a gateway's Service.
+ */
+export function egressBypass(context: Context): void {
+  const services = gatewayServices(context);
+  const leadsToGateway = (hosts: readonly string[] | undefined) => hosts?.some((host) => services.has(host)) ?? false;
+  const external = externalServices(context);
+  const routed = external.map((service) => {
+    const virtualService = meshVirtualServiceFor(context, service.hostname, (candidate) => seenWhere(context, candidate, service));
+    const through = service.ports.filter((port) => virtualService && leadsToGateway(meshDestinations(virtualService, port)));
+    return { service, virtualService, through };
+  });
+  const inUse = routed.some(({ through }) => through.length > 0);
+  for (const { service, virtualService, through } of routed) {
+    const intended = gatewaysFor(context, service.hostname).filter((gateway) => gateway.spec.selector.istio !== 'ingressgateway');
+    if (through.length === 0) {
+      if (intended.length === 0 && !inUse) continue;
+      if (!explainBypass(context, service)) {
+        const names = intended.map((gateway) => `${gateway.metadata.namespace}/${gateway.metadata.name}`).join(', ');
+        const how = virtualService ? ` VirtualService ${nameOf(virtualService)} routes it elsewhere.` : '';
+        context.report(
+          'SP1001',
+          service.resource,
+          hostPath(service),
+          `No VirtualService on the mesh routes ${service.hostname} to an egress gateway${names ? `, although Gateway ${names} serves it` : ''}: calls leave straight from the sidecar.${how} Add a VirtualService with gateways [mesh, …] whose ${[...new Set(service.ports.map(routeKind))].join(' and ')} routes lead to the gateway's Service.`,
+        );
+      }
+    } else {
+      for (const port of service.ports) if (!through.includes(port)) reportPort(context, service, port, virtualService!, through);
+      reportHidden(context, service, virtualService!);
+    }
+  }
+}
+
+function nameOf({ metadata }: VirtualService): string {
+  return `${metadata.namespace}/${metadata.name}`;
+}
+
+function hostPath(service: Service): (string | number)[] {
+  const hosts = (service.resource.spec as { hosts?: readonly string[] }).hosts ?? [];
+  const index = hosts.findIndex((host) => host.toLowerCase() === service.hostname);
+  return ['spec', 'hosts', Math.max(0, index)];
+}
+
+/** Whether some namespace sees both the VirtualService and the service. */
+function seenWhere(context: Context, virtualService: VirtualService, service: Service): boolean {
+  const visibility = visibilityOf(virtualService.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
+  const { namespace } = virtualService.metadata;
+  return isVisible(visibility, namespace, service.namespace) || isVisible(service.exportTo, service.namespace, namespace);
+}
+
+/** A VirtualService that was meant for the host but is not on the mesh, or has its name misspelt. */
+function explainBypass(context: Context, service: Service): boolean {
+  for (const virtualService of context.of('VirtualService')) {
+    const { hosts, gateways } = virtualService.spec;
+    const names = hosts.map((host) => fullHostname(host, virtualService.metadata.namespace).toLowerCase());
+    if (!onMesh(virtualService) && names.some((host) => hostCovers(host, service.hostname)) && !boundToMeshElsewhere(context, service)) {
+      context.report(
+        'SP1003',
+        virtualService,
+        ['spec', 'gateways'],
+        `gateways does not name mesh (it has ${gateways.join(', ')}), so no sidecar follows this VirtualService, and calls to ${service.hostname} leave straight from the sidecar, round the gateway. Add mesh to gateways, with a match for mesh that leads to the egress gateway's Service.`,
+      );
+      return true;
+    }
+    const index = names.findIndex((host) => isMisspelling(context, host, service.hostname));
+    if (index >= 0) {
+      context.report(
+        'SP1006',
+        virtualService,
+        ['spec', 'hosts', index],
+        `${hosts[index]} is declared nowhere; ${service.resource.kind} ${service.namespace}/${service.resource.metadata.name} declares ${service.hostname}. The rules for ${hosts[index]} meet no traffic, and calls to ${service.hostname} leave straight from the sidecar, round the gateway. Did you mean ${service.hostname}?`,
+      );
+      if (!onMesh(virtualService)) {
+        context.report(
+          'SP1003',
+          virtualService,
+          ['spec', 'gateways'],
+          `gateways does not name mesh (it has ${gateways.join(', ')}), so no sidecar follows this VirtualService. Add mesh to gateways.`,
+        );
+      }
+      return true;
+    }
+  }
+  return false;
+}
+
+function boundToMeshElsewhere(context: Context, service: Service): boolean {
+  return meshVirtualServiceFor(context, service.hostname, () => true) !== undefined;
+}
+
+/** Whether `host`, which nothing declares, is near to `declared`: by letters, or with the same first and last label and one a part of the other. */
+function isMisspelling(context: Context, host: string, declared: string): boolean {
+  if (
+    host === declared ||
+    context.registry.services.some((service) => hostCovers(service.hostname, host) || hostCovers(host, service.hostname))
+  )
+    return false;
+  if (closest(host, [declared])) return true;
+  const [a, b] = [host.split('.'), declared.split('.')];
+  if (a.length !== b.length || a[0] !== b[0] || a.at(-1) !== b.at(-1)) return false;
+  return a.every(
+    (label, i) => label === b[i] || (label.length > 3 && b[i]!.startsWith(label)) || (b[i]!.length > 3 && label.startsWith(b[i]!)),
+  );
+}
+
+function reportPort(
+  context: Context,
+  service: Service,
+  port: ServicePort,
+  virtualService: VirtualService,
+  through: readonly ServicePort[],
+): void {
+  const kind = routeKind(port);
+  const others = through.map((other) => other.number).join(', ');
+  const wrongKind = kind !== 'http' && virtualService.spec.http.some((route) => route.match.some((match) => match.port === port.number));
+  const why = wrongKind
+    ? `The http rule of VirtualService ${nameOf(virtualService)} for this port does not hold: its bytes are encrypted for the sidecar. Use a ${kind} rule.`
+    : `VirtualService ${nameOf(virtualService)} has no ${kind} rule on the mesh for it that leads to the gateway. Add one, or take the port out of the ServiceEntry.`;
+  context.report(
+    'SP1002',
+    service.resource,
+    ['spec', 'ports', service.ports.indexOf(port), 'number'],
+    `Port ${port.number} (${port.protocol}) of ${service.hostname} leaves straight from the sidecar, while port ${others} goes through the egress gateway. ${why}`,
+  );
+}
+
+/** SP1004: namespaces that see the host but not the VirtualService that takes it to the gateway. */
+function reportHidden(context: Context, service: Service, virtualService: VirtualService): void {
+  const visibility = visibilityOf(virtualService.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
+  const owner = virtualService.metadata.namespace;
+  if (visibility.has('*')) return;
+  const namespaces = new Set([
+    ...context.of('Namespace').map((resource) => resource.metadata.name),
+    ...context.pods.map((pod) => pod.namespace),
+    service.namespace,
+  ]);
+  const wider = service.exportTo.has('*');
+  const blind = [...namespaces]
+    .filter((name) => isVisible(service.exportTo, service.namespace, name) && !isVisible(visibility, owner, name))
+    .sort();
+  if (!wider && blind.length === 0) return;
+  context.report(
+    'SP1004',
+    virtualService,
+    ['spec', 'exportTo'],
+    `exportTo shows this VirtualService to ${[...visibility].join(', ')} only, while ${service.hostname} is visible ${wider ? 'everywhere' : `in ${blind.join(', ')} too`}: there, calls leave straight from the sidecar, round the gateway. Export both alike.`,
+  );
+}

@@ -1,0 +1,102 @@
+import { fullHostname, hostCovers } from '../../lib/hostname.ts';
+import type { Context } from '../context.ts';
+import { externalServices, gatewayServices, onMesh, routeKind } from '../egress-model.ts';
+import { gatewayPods } from './gateway.ts';
+import { findGateway, gatewayNames } from './virtual-service-gateways.ts';
+
+/** SP1020: names that DYNAMIC_DNS resolves may lead to private addresses. */
+export function privateAddresses(context: Context): void {
+  for (const entry of context.of('ServiceEntry')) {
+    if (entry.spec.resolution !== 'DYNAMIC_DNS') continue;
+    for (const [i, host] of entry.spec.hosts.entries()) {
+      if (!host.startsWith('*')) continue;
+      context.report(
+        'SP1020',
+        entry,
+        ['spec', 'hosts', i],
+        `Whoever controls a name under ${host} decides which address is reached, 10.0.0.0/8, 192.168.0.0/16 and 169.254.169.254 included. Name the hosts that are needed, or keep the gateway's pods from private ranges by a NetworkPolicy.`,
+      );
+    }
+  }
+}
+
+/** SP1019 and SP1021, hints: what could be narrower or encrypted. */
+export function hardening(context: Context): void {
+  if (!context.hints) return;
+  for (const service of externalServices(context)) {
+    const originates = context.of('DestinationRule').some((rule) => {
+      const { trafficPolicy } = rule.spec;
+      const levels = [trafficPolicy, ...(trafficPolicy?.portLevelSettings ?? [])];
+      return (
+        hostCovers(fullHostname(rule.spec.host, rule.metadata.namespace).toLowerCase(), service.hostname) &&
+        levels.some((level) => level?.tls && level.tls.mode !== 'DISABLE')
+      );
+    });
+    for (const [i, port] of service.ports.entries()) {
+      if (routeKind(port) !== 'http' || originates) continue;
+      context.report(
+        'SP1021',
+        service.resource,
+        ['spec', 'ports', i],
+        `Calls to ${service.hostname} port ${port.number} leave the mesh in plain ${port.protocol}. Originate TLS at the gateway with a DestinationRule (tls mode SIMPLE), if the server speaks it.`,
+      );
+    }
+    if (!service.hostname.startsWith('*')) continue;
+    const narrower = context
+      .of('VirtualService')
+      .flatMap(({ spec, metadata }) => spec.hosts.map((host) => fullHostname(host, metadata.namespace).toLowerCase()));
+    const names = [...new Set(narrower.filter((host) => host !== service.hostname && hostCovers(service.hostname, host)))];
+    if (names.length === 0 || narrower.includes(service.hostname)) continue;
+    context.report(
+      'SP1019',
+      service.resource,
+      ['spec', 'hosts'],
+      `${service.hostname} allows every name under it, while only ${names.join(', ')} is routed. Declare those names in place of the wildcard.`,
+    );
+  }
+}
+
+/** SP1022: Gateways to which no VirtualService is bound: whatever reaches them is refused. */
+export function deadObjects(context: Context): void {
+  const bound = new Set<unknown>();
+  for (const virtualService of context.of('VirtualService')) {
+    for (const { name } of gatewayNames(virtualService)) bound.add(findGateway(context, name, virtualService.metadata.namespace));
+  }
+  for (const gateway of context.of('Gateway')) {
+    const onlyServes = gateway.spec.servers.every((server) => server.tls?.mode === 'AUTO_PASSTHROUGH' || server.tls?.httpsRedirect);
+    if (bound.has(gateway) || onlyServes || gateway.spec.servers.length === 0) continue;
+    const { namespace, name } = gateway.metadata;
+    context.report(
+      'SP1022',
+      gateway,
+      ['metadata', 'name'],
+      `No VirtualService is bound to Gateway ${namespace}/${name}: whatever reaches it is answered 404 or closed. Bind one (gateways: [${namespace}/${name}]), or remove the Gateway.`,
+    );
+  }
+}
+
+/** SP1023: an egress gateway that nothing forces workloads to use. Asked only where the files describe the gateway's deployment. */
+export function networkPolicies(context: Context): void {
+  const services = gatewayServices(context);
+  const used = new Set<string>();
+  for (const virtualService of context.of('VirtualService')) {
+    if (!onMesh(virtualService)) continue;
+    for (const rule of [...virtualService.spec.http, ...virtualService.spec.tls, ...virtualService.spec.tcp]) {
+      for (const { destination } of rule.route) used.add(fullHostname(destination.host, virtualService.metadata.namespace).toLowerCase());
+    }
+  }
+  const restricts = context.of('NetworkPolicy').some((policy) => policy.spec.policyTypes.includes('Egress'));
+  if (restricts) return;
+  for (const [hostname, gateways] of services) {
+    if (!used.has(hostname)) continue;
+    for (const gateway of gateways) {
+      if (!gatewayPods(context, gateway).some((pod) => pod.resource !== undefined)) continue;
+      context.report(
+        'SP1023',
+        gateway,
+        ['spec', 'selector'],
+        `No NetworkPolicy restricts egress, so a workload that goes round its sidecar (another uid, a pod without one) leaves directly and not through this gateway. Write policies that let only the gateway's pods leave: sallyport netpol prints them.`,
+      );
+    }
+  }
+}

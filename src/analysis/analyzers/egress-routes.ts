@@ -1,0 +1,238 @@
+import { fullHostname, hostCovers } from '../../lib/hostname.ts';
+import { cidrsOverlap } from '../../lib/ip.ts';
+import { isVisible } from '../../registry/visibility.ts';
+import type { Context } from '../context.ts';
+import { externalServices, type Gateway, gatewayServices, routeKind } from '../egress-model.ts';
+import { gatewayPods } from './gateway.ts';
+import { findGateway } from './virtual-service-gateways.ts';
+
+/** SP1007: `tls` rules whose match can never hold. */
+export function tlsMatches(context: Context): void {
+  for (const virtualService of context.of('VirtualService')) {
+    const { namespace } = virtualService.metadata;
+    const hosts = virtualService.spec.hosts.map((host) => fullHostname(host, namespace).toLowerCase());
+    for (const [i, rule] of virtualService.spec.tls.entries()) {
+      for (const [j, match] of rule.match.entries()) {
+        const path = ['spec', 'tls', i, 'match', j];
+        if (match.sniHosts.length === 0) {
+          context.report(
+            'SP1007',
+            virtualService,
+            path,
+            `This match has no sniHosts, and TLS is told apart by SNI alone: it never holds. Add sniHosts: [${virtualService.spec.hosts.join(', ')}].`,
+          );
+          continue;
+        }
+        for (const [k, sni] of match.sniHosts.entries()) {
+          if (hosts.some((host) => hostCovers(host, sni.toLowerCase()))) continue;
+          context.report(
+            'SP1007',
+            virtualService,
+            [...path, 'sniHosts', k],
+            `SNI ${sni} is none of this VirtualService's hosts (${hosts.join(', ')}), so the match never holds for it. Use one of the hosts, or add ${sni} to hosts.`,
+          );
+        }
+        const services = context.registry.services.filter((service) => hosts.some((host) => hostCovers(host, service.hostname)));
+        const ports = services.flatMap((service) => service.ports).filter((port) => !match.port || port.number === match.port);
+        if (match.gateways.some((name) => name !== 'mesh') || services.length === 0) continue;
+        if (ports.length > 0 && ports.every((port) => routeKind(port) === 'http')) {
+          const numbers = [...new Set(ports.map((port) => port.number))].join(', ');
+          context.report(
+            'SP1007',
+            virtualService,
+            path,
+            `Port ${numbers} is declared as ${ports[0]!.protocol}, so sidecars look for an http rule and this tls match never holds. Declare the port as TLS, or write an http rule.`,
+          );
+        }
+      }
+    }
+  }
+}
+
+/** SP1009: subsets of DestinationRules that no route names. */
+export function unusedSubsets(context: Context): void {
+  const used = new Set<string>();
+  for (const virtualService of context.of('VirtualService')) {
+    const { http, tls, tcp } = virtualService.spec;
+    const destinations = [...http, ...tls, ...tcp].flatMap((rule) => rule.route.map((target) => target.destination));
+    for (const rule of http) destinations.push(...(rule.mirror ? [rule.mirror] : []), ...rule.mirrors.map((mirror) => mirror.destination));
+    for (const { host, subset } of destinations)
+      if (subset) used.add(`${fullHostname(host, virtualService.metadata.namespace).toLowerCase()}|${subset}`);
+  }
+  for (const rule of context.of('DestinationRule')) {
+    const host = fullHostname(rule.spec.host, rule.metadata.namespace).toLowerCase();
+    for (const [i, subset] of rule.spec.subsets.entries()) {
+      const named = [...used].some((key) => key.endsWith(`|${subset.name}`) && hostCovers(host, key.slice(0, key.indexOf('|'))));
+      if (named) continue;
+      context.report(
+        'SP1009',
+        rule,
+        ['spec', 'subsets', i, 'name'],
+        `No route uses subset ${subset.name} of ${rule.spec.host}, so nothing that it says takes effect. Route to it with a VirtualService (destination.subset: ${subset.name}), or remove it.`,
+      );
+    }
+  }
+}
+
+/** SP1010: fields that are accepted but have no effect where they stand. */
+export function fieldsWithoutEffect(context: Context): void {
+  for (const entry of context.of('ServiceEntry')) {
+    const { addresses, ports, resolution, endpoints } = entry.spec;
+    if (addresses.length > 0 && resolution === 'DYNAMIC_DNS') {
+      context.report(
+        'SP1010',
+        entry,
+        ['spec', 'addresses'],
+        'addresses have no effect with resolution DYNAMIC_DNS, which looks up the name that is called. Remove them.',
+      );
+    }
+    if (resolution === 'NONE' && endpoints.length > 0) {
+      context.report(
+        'SP1010',
+        entry,
+        ['spec', 'endpoints'],
+        'endpoints have no effect with resolution NONE: calls go to the address that the client dialled. Use resolution STATIC or DNS, or remove them.',
+      );
+    }
+    for (const [i, port] of ports.entries()) {
+      if (port.targetPort !== undefined && port.targetPort !== port.number && resolution === 'NONE') {
+        context.report(
+          'SP1010',
+          entry,
+          ['spec', 'ports', i, 'targetPort'],
+          'targetPort has no effect with resolution NONE: calls go to the port that the client dialled. Use resolution STATIC or DNS, or remove it.',
+        );
+      }
+    }
+  }
+}
+
+/** SP1011: TCP services that claim one address and port. */
+export function tcpCollisions(context: Context): void {
+  const claims = new Map<number, { index: number; service: (typeof services)[number] }[]>();
+  const services = context.registry.services.filter((service) => service.registry === 'External');
+  for (const service of services) {
+    for (const [index, port] of service.ports.entries()) {
+      if (routeKind(port) !== 'tcp') continue;
+      const list = claims.get(port.number) ?? [];
+      list.push({ index, service });
+      claims.set(port.number, list);
+    }
+  }
+  for (const [number, list] of claims) {
+    for (const [i, claim] of list.entries()) {
+      const older = list.slice(0, i).find(({ service }) => {
+        const together =
+          isVisible(service.exportTo, service.namespace, claim.service.namespace) ||
+          isVisible(claim.service.exportTo, claim.service.namespace, service.namespace);
+        return together && service.resource !== claim.service.resource && sameAddresses(service.addresses, claim.service.addresses);
+      });
+      if (!older) continue;
+      const { namespace, resource } = older.service;
+      context.report(
+        'SP1011',
+        claim.service.resource,
+        claim.service.addresses.length > 0 ? ['spec', 'addresses'] : ['spec', 'ports', claim.index],
+        `ServiceEntry ${namespace}/${resource.metadata.name} is older and claims port ${number} at ${describe(claim.service.addresses)} too: its hosts take every connection, and ${claim.service.hostname} gets none. Give each its own addresses or port.`,
+      );
+    }
+  }
+}
+
+function sameAddresses(a: readonly string[], b: readonly string[]): boolean {
+  if (a.length === 0 || b.length === 0) return a.length === b.length;
+  return a.some((one) => b.some((other) => cidrsOverlap(one, other) && one.split('/')[1] === other.split('/')[1]));
+}
+
+function describe(addresses: readonly string[]): string {
+  return addresses.length > 0 ? addresses.join(', ') : 'every address';
+}
+
+/** SP1013, SP1014: TLS that the sidecar or gateway originates to external servers without checking whom it talks to, or in a form they can't answer. */
+export function tlsOrigination(context: Context): void {
+  const external = externalServices(context);
+  for (const rule of context.of('DestinationRule')) {
+    const host = fullHostname(rule.spec.host, rule.metadata.namespace).toLowerCase();
+    const { trafficPolicy, subsets } = rule.spec;
+    const places = [
+      { tls: trafficPolicy?.tls, path: ['spec', 'trafficPolicy', 'tls'] },
+      ...(trafficPolicy?.portLevelSettings ?? []).map((level, i) => ({
+        tls: level.tls,
+        path: ['spec', 'trafficPolicy', 'portLevelSettings', i, 'tls'],
+      })),
+      ...subsets.map((subset, i) => ({ tls: subset.trafficPolicy?.tls, path: ['spec', 'subsets', i, 'trafficPolicy', 'tls'] })),
+    ];
+    for (const { tls, path } of places) {
+      if (tls?.insecureSkipVerify && (tls.mode === 'SIMPLE' || tls.mode === 'MUTUAL')) {
+        context.report(
+          'SP1013',
+          rule,
+          [...path, 'insecureSkipVerify'],
+          `insecureSkipVerify turns off verification of the certificate and name of ${rule.spec.host}: anyone on the way can answer in its place. Remove it, and set caCertificates if its CA is private.`,
+        );
+      }
+      const outside = tls?.mode === 'ISTIO_MUTUAL' ? external.find((service) => hostCovers(host, service.hostname)) : undefined;
+      if (outside) {
+        context.report(
+          'SP1014',
+          rule,
+          [...path, 'mode'],
+          `ISTIO_MUTUAL presents a certificate of the mesh and offers its ALPN to ${outside.hostname}, which is outside the mesh and verifies neither: handshakes fail. Use SIMPLE, or MUTUAL with credentials of its own.`,
+        );
+      }
+    }
+  }
+}
+
+/** SP1015, SP1016: routes at a gateway that lead back to it, or to a host that it does not see. */
+export function gatewayRoutes(context: Context): void {
+  const services = gatewayServices(context);
+  for (const virtualService of context.of('VirtualService')) {
+    const { namespace } = virtualService.metadata;
+    for (const kind of ['http', 'tls', 'tcp'] as const) {
+      for (const [i, rule] of virtualService.spec[kind].entries()) {
+        const names = new Set(
+          rule.match.length > 0
+            ? rule.match.flatMap((match) => (match.gateways.length > 0 ? match.gateways : virtualService.spec.gateways))
+            : virtualService.spec.gateways,
+        );
+        const gateways = [...names]
+          .filter((name) => name !== 'mesh')
+          .map((name) => findGateway(context, name, namespace))
+          .filter((gateway) => gateway !== undefined);
+        for (const [j, { destination }] of rule.route.entries()) {
+          const path = ['spec', kind, i, 'route', j, 'destination', 'host'];
+          const host = fullHostname(destination.host, namespace).toLowerCase();
+          const loop = gateways.find((gateway) => services.get(host)?.some((other) => samePods(context, gateway, other)));
+          if (loop) {
+            context.report(
+              'SP1015',
+              virtualService,
+              path,
+              `At gateway ${loop.metadata.namespace}/${loop.metadata.name} this route leads to ${host}, which is the gateway itself: calls go round until the connection limit. Limit the rule to mesh (match: gateways: [mesh]), and add one for the gateway that leads to the external host.`,
+            );
+            continue;
+          }
+          for (const gateway of gateways) {
+            const podNamespace = gatewayPods(context, gateway)[0]?.namespace;
+            if (podNamespace === undefined || context.registry.lookup(host, podNamespace)) continue;
+            const hidden = context.registry.services.find((service) => service.hostname === host);
+            if (!hidden) continue;
+            context.report(
+              'SP1016',
+              virtualService,
+              path,
+              `Gateway ${gateway.metadata.namespace}/${gateway.metadata.name} runs in ${podNamespace}, to which ${hidden.resource.kind} ${hidden.namespace}/${hidden.resource.metadata.name} is not exported: calls on this route end in 503 (NC). Add ${podNamespace} to its exportTo.`,
+            );
+          }
+        }
+      }
+    }
+  }
+}
+
+function samePods(context: Context, a: Gateway, b: Gateway): boolean {
+  if (a === b) return true;
+  const pods = new Set(gatewayPods(context, a));
+  return gatewayPods(context, b).some((pod) => pods.has(pod));
+}

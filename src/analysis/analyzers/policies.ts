@@ -1,0 +1,73 @@
+import type { Context } from '../context.ts';
+import { formatSelector, matchesLabels } from '../context.ts';
+
+/** IST0127, IST0101 (namespace): AuthorizationPolicies that select nothing or name namespaces that do not exist. */
+export function authorizationPolicies(context: Context): void {
+  const namespaces = new Set(context.of('Namespace').map((namespace) => namespace.metadata.name));
+  for (const policy of context.of('AuthorizationPolicy')) {
+    const { namespace } = policy.metadata;
+    const { selector, targetRef, targetRefs, rules } = policy.spec;
+    if (!targetRef && targetRefs.length === 0) {
+      const labels = selector?.matchLabels ?? {};
+      const everywhere = namespace === context.mesh.rootNamespace;
+      const found = context.pods.some((pod) => (everywhere || pod.namespace === namespace) && matchesLabels(labels, pod.labels));
+      if (!found) {
+        const what = Object.keys(labels).length > 0 ? `labels ${formatSelector(labels)}` : `namespace ${namespace}`;
+        context.report(
+          'IST0127',
+          policy,
+          ['spec', 'selector'],
+          `No matching workloads for this policy: none is found by its ${what}, so it protects nothing. Correct the selector, or deploy the workload.`,
+        );
+      }
+    }
+    if (namespaces.size === 0) continue;
+    for (const [i, rule] of rules.entries()) {
+      for (const [j, { source }] of rule.from.entries()) {
+        for (const [k, name] of (source?.namespaces ?? []).entries()) {
+          if (matchesAny(name, namespaces)) continue;
+          context.report(
+            'IST0101',
+            policy,
+            ['spec', 'rules', i, 'from', j, 'source', 'namespaces', k],
+            `Referenced namespace not found: "${name}". This source matches no caller. Correct the name, or create the namespace.`,
+          );
+        }
+      }
+    }
+  }
+}
+
+/** Names in policies may begin or end with `*`. */
+function matchesAny(pattern: string, names: ReadonlySet<string>): boolean {
+  if (pattern === '*') return true;
+  if (pattern.endsWith('*')) return [...names].some((name) => name.startsWith(pattern.slice(0, -1)));
+  if (pattern.startsWith('*')) return [...names].some((name) => name.endsWith(pattern.slice(1)));
+  return names.has(pattern);
+}
+
+/** IST0157: Telemetry without a provider, where the mesh has no default one. */
+export function telemetryProviders(context: Context): void {
+  const defaults = context.mesh.defaultProviders;
+  for (const telemetry of context.of('Telemetry')) {
+    for (const [i, tracing] of telemetry.spec.tracing.entries()) {
+      if (tracing.providers.length === 0 && !defaults?.tracing?.length && !tracing.disableSpanReporting) {
+        context.report(
+          'IST0157',
+          telemetry,
+          ['spec', 'tracing', i],
+          'The Telemetry names no tracing provider and the mesh has no default one: no span is reported. Name one of the mesh’s extensionProviders.',
+        );
+      }
+    }
+    for (const [i, logging] of telemetry.spec.accessLogging.entries()) {
+      if (logging.providers.length > 0 || defaults?.accessLogging?.length || context.mesh.accessLogFile || logging.disabled) continue;
+      context.report(
+        'IST0157',
+        telemetry,
+        ['spec', 'accessLogging', i],
+        'The Telemetry names no access log provider and the mesh has no default one: nothing is logged. Name one, e.g. envoy.',
+      );
+    }
+  }
+}

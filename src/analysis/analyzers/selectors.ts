@@ -1,0 +1,79 @@
+import type { Kind } from '../../api/index.ts';
+import type { Resource } from '../../api/resource.ts';
+import { type Context, formatSelector, matchesLabels } from '../context.ts';
+import type { Code } from '../messages.ts';
+
+interface Selecting {
+  readonly resource: Resource;
+  readonly selector: Readonly<Record<string, string>>;
+  readonly path: readonly string[];
+}
+
+/** IST0101 (selector), IST0110, IST0111: Sidecars that select nothing, or the same workload. */
+export function sidecarSelectors(context: Context): void {
+  const sidecars = context.of('Sidecar').map((resource) => ({
+    resource,
+    selector: resource.spec.workloadSelector?.labels ?? {},
+    path: ['spec', 'workloadSelector', 'labels'],
+  }));
+  reportUnmatched(context, sidecars);
+  reportConflicts(context, 'Sidecar', sidecars, 'IST0110', 'IST0111');
+}
+
+/** IST0101 (selector), IST0159, IST0160: the same for Telemetry. */
+export function telemetrySelectors(context: Context): void {
+  const all = context.of('Telemetry').filter(({ spec }) => !spec.targetRef && spec.targetRefs.length === 0);
+  const telemetries = all.map((resource) => ({
+    resource,
+    selector: resource.spec.selector?.matchLabels ?? {},
+    path: ['spec', 'selector', 'matchLabels'],
+  }));
+  reportUnmatched(context, telemetries);
+  reportConflicts(context, 'Telemetry', telemetries, 'IST0159', 'IST0160');
+}
+
+function hasSelector({ selector }: Selecting): boolean {
+  return Object.keys(selector).length > 0;
+}
+
+function reportUnmatched(context: Context, list: readonly Selecting[]): void {
+  for (const item of list) {
+    const { namespace } = item.resource.metadata;
+    if (!hasSelector(item) || context.pods.some((pod) => pod.namespace === namespace && matchesLabels(item.selector, pod.labels))) continue;
+    context.report(
+      'IST0101',
+      item.resource,
+      item.path,
+      `Referenced selector not found: "${formatSelector(item.selector)}". No workload of namespace ${namespace} has these labels, so the object has no effect. Correct the labels, or deploy the workload.`,
+    );
+  }
+}
+
+function reportConflicts(context: Context, kind: Kind, list: readonly Selecting[], sameWorkload: Code, several: Code): void {
+  for (const item of list) {
+    const { namespace } = item.resource.metadata;
+    const peers = list.filter(
+      (other) => other !== item && other.resource.metadata.namespace === namespace && hasSelector(other) === hasSelector(item),
+    );
+    const conflicting = hasSelector(item)
+      ? peers.filter((other) =>
+          context.pods.some(
+            (pod) => pod.namespace === namespace && matchesLabels(item.selector, pod.labels) && matchesLabels(other.selector, pod.labels),
+          ),
+        )
+      : peers;
+    if (conflicting.length === 0) continue;
+    const names = conflicting
+      .map((other) => other.resource.metadata.name)
+      .sort()
+      .join(', ');
+    context.report(
+      hasSelector(item) ? sameWorkload : several,
+      item.resource,
+      hasSelector(item) ? item.path : ['metadata', 'name'],
+      hasSelector(item)
+        ? `The ${kind}s ${names} of namespace ${namespace} select some of the same workloads (${formatSelector(item.selector)}): only one of them is in force for each. Make the selectors disjoint.`
+        : `Namespace ${namespace} has further ${kind}s without a selector (${names}): only one of them is in force. Keep one.`,
+    );
+  }
+}

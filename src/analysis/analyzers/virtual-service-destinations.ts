@@ -1,0 +1,111 @@
+import type { Destination, ResourceOf } from '../../api/index.ts';
+import type { PathStep } from '../../api/resource.ts';
+import { fullHostname, hostCovers } from '../../lib/hostname.ts';
+import { closest } from '../../lib/spelling.ts';
+import type { Service } from '../../registry/model.ts';
+import type { Context } from '../context.ts';
+
+type VirtualService = ResourceOf<'VirtualService'>;
+
+/** A destination that a VirtualService names, where it does, and for whom: `mesh` or gateways. */
+export interface NamedDestination {
+  readonly destination: Destination;
+  readonly path: readonly PathStep[];
+}
+
+/** Every destination of routes and mirrors. */
+export function* destinationsOf(virtualService: VirtualService): Generator<NamedDestination> {
+  const { http, tls, tcp } = virtualService.spec;
+  for (const [kind, routes] of [
+    ['http', http],
+    ['tls', tls],
+    ['tcp', tcp],
+  ] as const) {
+    for (const [i, route] of routes.entries()) {
+      for (const [j, target] of route.route.entries())
+        yield { destination: target.destination, path: ['spec', kind, i, 'route', j, 'destination'] };
+    }
+  }
+  for (const [i, route] of http.entries()) {
+    if (route.mirror) yield { destination: route.mirror, path: ['spec', 'http', i, 'mirror'] };
+    for (const [j, mirror] of route.mirrors.entries())
+      yield { destination: mirror.destination, path: ['spec', 'http', i, 'mirrors', j, 'destination'] };
+  }
+}
+
+/** IST0101 (host, subset), IST0112: whether destinations lead to services that exist, by ports and subsets that exist. */
+export function virtualServiceDestinations(context: Context): void {
+  for (const virtualService of context.of('VirtualService')) {
+    const { namespace } = virtualService.metadata;
+    for (const { destination, path } of destinationsOf(virtualService)) {
+      const host = fullHostname(destination.host, namespace).toLowerCase();
+      const service = findService(context, host, namespace);
+      if (!service) {
+        context.report(
+          'IST0101',
+          virtualService,
+          [...path, 'host'],
+          `Referenced host not found: "${destination.host}". Calls on this route end in 503 (NC). ${missingHost(context, host, namespace)}`,
+        );
+        continue;
+      }
+      if (destination.subset !== undefined && destination.subset !== '') checkSubset(context, virtualService, destination, host, path);
+      const port = destination.port?.number;
+      if (port === undefined && service.ports.length > 1) {
+        context.report(
+          'IST0112',
+          virtualService,
+          [...path, 'host'],
+          `This destination must name a port: ${host} has ${service.ports.length} (${service.ports.map((p) => p.number).join(', ')}), and without one the port that the client called is used, whatever it is. Add port: {number: …}.`,
+        );
+      } else if (port !== undefined && port !== 0 && !service.ports.some((p) => p.number === port)) {
+        context.report(
+          'SP1025',
+          virtualService,
+          [...path, 'port', 'number'],
+          `${host} has no port ${port}; it has ${service.ports.map((p) => p.number).join(', ') || 'none'}. Calls on this route end in 503 (NC). Use one of its ports, or declare port ${port} there.`,
+        );
+      }
+    }
+  }
+}
+
+/** The service that a route of `namespace` reaches under this host, a wildcard one included. */
+export function findService(context: Context, host: string, namespace: string): Service | undefined {
+  return (
+    context.registry.lookup(host, namespace) ??
+    context.registry.visibleTo(namespace).find((service) => service.hostname !== host && hostCovers(service.hostname, host))
+  );
+}
+
+function missingHost(context: Context, host: string, namespace: string): string {
+  const hidden = context.registry.services.find((service) => service.hostname === host);
+  if (hidden)
+    return `${hidden.namespace}/${hidden.resource.metadata.name} declares it but exports it to other namespaces than ${namespace}: add ${namespace} (or '*') to its exportTo.`;
+  const near = closest(
+    host,
+    context.registry.services.map((service) => service.hostname),
+  );
+  return near ? `Did you mean ${near}?` : 'Declare it with a ServiceEntry, or correct the name.';
+}
+
+function checkSubset(
+  context: Context,
+  virtualService: VirtualService,
+  destination: Destination,
+  host: string,
+  path: readonly PathStep[],
+): void {
+  const rules = context
+    .of('DestinationRule')
+    .filter((rule) => hostCovers(fullHostname(rule.spec.host, rule.metadata.namespace).toLowerCase(), host));
+  const names = rules.flatMap((rule) => rule.spec.subsets.map((subset) => subset.name));
+  if (names.includes(destination.subset!)) return;
+  const near = closest(destination.subset!, names);
+  context.report(
+    'IST0101',
+    virtualService,
+    [...path, 'subset'],
+    `Referenced host+subset in destinationrule not found: "${destination.host}+${destination.subset}". Calls on this route end in 503 (NC). ${near ? `Did you mean subset ${near}?` : 'Define the subset in a DestinationRule for the host.'}`,
+  );
+}

@@ -1,0 +1,114 @@
+/** `analyze`: everything that can be said of a configuration without making a call. */
+import type { ResourceOf } from '../api/index.ts';
+import { originOf, type Resource } from '../api/resource.ts';
+import type { Finding } from '../lib/finding.ts';
+import { caCertificates, destinationRuleHosts } from './analyzers/destination-rule.ts';
+import { egressBypass } from './analyzers/egress-bypass.ts';
+import { deadObjects, hardening, networkPolicies, privateAddresses } from './analyzers/egress-exposure.ts';
+import { fieldsWithoutEffect, gatewayRoutes, tcpCollisions, tlsMatches, tlsOrigination, unusedSubsets } from './analyzers/egress-routes.ts';
+import { conflictingGateways, gatewayCertificates, gatewayPorts } from './analyzers/gateway.ts';
+import { gatewaySecrets } from './analyzers/gateway-secret.ts';
+import { conditions, deprecatedFields, ingressBypassesSubsets, kubernetesGatewaySelectors } from './analyzers/misc.ts';
+import { authorizationPolicies, telemetryProviders } from './analyzers/policies.ts';
+import { sidecarSelectors, telemetrySelectors } from './analyzers/selectors.ts';
+import { conflictingServiceEntryProtocols, serviceEntryAddresses } from './analyzers/service-entry.ts';
+import { conflictingMeshHosts, jwtClaimRoutes } from './analyzers/virtual-service-conflicts.ts';
+import { virtualServiceDestinations } from './analyzers/virtual-service-destinations.ts';
+import { virtualServiceGateways } from './analyzers/virtual-service-gateways.ts';
+import { virtualServiceRules } from './analyzers/virtual-service-rules.ts';
+import { type AnalysisInput, type Analyzer, createContext } from './context.ts';
+
+export type { AnalysisInput } from './context.ts';
+
+const ANALYZERS: readonly Analyzer[] = [
+  virtualServiceGateways,
+  virtualServiceDestinations,
+  virtualServiceRules,
+  conflictingMeshHosts,
+  jwtClaimRoutes,
+  ingressBypassesSubsets,
+  destinationRuleHosts,
+  caCertificates,
+  gatewayPorts,
+  conflictingGateways,
+  gatewayCertificates,
+  gatewaySecrets,
+  serviceEntryAddresses,
+  conflictingServiceEntryProtocols,
+  sidecarSelectors,
+  telemetrySelectors,
+  authorizationPolicies,
+  telemetryProviders,
+  kubernetesGatewaySelectors,
+  conditions,
+  deprecatedFields,
+  egressBypass,
+  tlsMatches,
+  unusedSubsets,
+  fieldsWithoutEffect,
+  tcpCollisions,
+  tlsOrigination,
+  gatewayRoutes,
+  privateAddresses,
+  hardening,
+  deadObjects,
+  networkPolicies,
+];
+
+export interface AnalysisOptions {
+  /** An installation's ingress gateway exists unless the files define one. Default true. */
+  readonly defaultGateways?: boolean;
+  /** Reports what could be narrower or encrypted (SP1019, SP1021) too. Default false. */
+  readonly hints?: boolean;
+  /** `CODE=ORIGIN`; both may hold `*`. */
+  readonly suppress?: readonly string[];
+}
+
+const SUPPRESS_ANNOTATION = 'galley.istio.io/analyze-suppress';
+const LEVELS = ['Error', 'Warning', 'Info'];
+
+/** Every finding on a configuration, decoding's included: by level, then by place. */
+export function analyze(input: AnalysisInput, options: AnalysisOptions = {}): Finding[] {
+  const { context, findings } = createContext(input, { defaultGateways: options.defaultGateways ?? true, hints: options.hints ?? false });
+  for (const analyzer of ANALYZERS) analyzer(context);
+  const all = [...input.snapshot.findings, ...findings];
+  const suppressed = suppressions(input.snapshot.all() as readonly ResourceOf<'Gateway'>[], options.suppress ?? []);
+  return all.filter((finding) => !suppressed(finding)).sort(compare);
+}
+
+function compare(a: Finding, b: Finding): number {
+  return (
+    LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level) ||
+    (a.position?.file ?? '').localeCompare(b.position?.file ?? '') ||
+    (a.position?.line ?? 0) - (b.position?.line ?? 0) ||
+    a.code.localeCompare(b.code) ||
+    a.origin.localeCompare(b.origin)
+  );
+}
+
+function suppressions(resources: readonly Resource[], rules: readonly string[]): (finding: Finding) => boolean {
+  const annotated = new Map<string, readonly string[]>();
+  for (const resource of resources) {
+    const codes = resource.metadata.annotations[SUPPRESS_ANNOTATION];
+    if (codes !== undefined)
+      annotated.set(
+        originOf(resource),
+        codes.split(',').map((code) => code.trim()),
+      );
+  }
+  const patterns = rules.map((rule) => {
+    const equals = rule.indexOf('=');
+    return { code: glob(rule.slice(0, equals)), origin: glob(rule.slice(equals + 1)) };
+  });
+  return ({ code, origin }) => {
+    const codes = annotated.get(origin);
+    return (
+      (codes?.some((name) => name === '*' || name === code) ?? false) ||
+      patterns.some((pattern) => pattern.code.test(code) && pattern.origin.test(origin))
+    );
+  };
+}
+
+function glob(pattern: string): RegExp {
+  return new RegExp(`^${pattern.replace(/[.*+?^${}()|[\]\\]/g, (c) => (c === '*' ? '.*' : `\\${c}`))}$`);
+}
