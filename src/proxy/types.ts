@@ -1,5 +1,5 @@
 /** The seams inside the data plane: what listeners hand to network filters, what clusters offer to them, and what a log line holds. */
-import type { Socket } from 'node:net';
+import type { OnReadOpts, Socket } from 'node:net';
 import type { Cluster as ClusterConfig } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { HeaderMap } from '../xds/match/headers.ts';
 
@@ -90,6 +90,10 @@ export interface UpstreamConnectOptions {
   readonly downstream: Downstream | undefined;
   /** Authority of the request: `auto_sni` and `auto_san_validation` take the name from it. */
   readonly authority: string | undefined;
+  /** ALPN to offer where the cluster's TLS context names none; without it, what the cluster's protocol asks for. */
+  readonly alpn?: readonly string[] | undefined;
+  /** Set by who reads raw bytes by itself: the socket reads into these buffers, stays open when one direction ends, and offers no ALPN of HTTP. */
+  readonly onread?: OnReadOpts | undefined;
 }
 
 /** An upstream connection being made; `done` is called exactly once, never before `connect` returns. */
@@ -148,7 +152,29 @@ export interface ClusterManager {
 
 /** Envoy's response flags, in the short form that logs print. */
 export type ResponseFlag =
-  | 'DC' | 'DF' | 'DI' | 'DPE' | 'FI' | 'IH' | 'LH' | 'LR' | 'NC' | 'NR' | 'OM' | 'RL' | 'SI' | 'UAEX' | 'UC' | 'UF' | 'UH' | 'UMSDR' | 'UO' | 'UPE' | 'UR' | 'URX' | 'UT';
+  | 'DC'
+  | 'DF'
+  | 'DI'
+  | 'DPE'
+  | 'FI'
+  | 'IH'
+  | 'LH'
+  | 'LR'
+  | 'NC'
+  | 'NR'
+  | 'OM'
+  | 'RL'
+  | 'SI'
+  | 'UAEX'
+  | 'UC'
+  | 'UF'
+  | 'UH'
+  | 'UMSDR'
+  | 'UO'
+  | 'UPE'
+  | 'UR'
+  | 'URX'
+  | 'UT';
 
 /** What one request or connection leaves behind; access logs and metrics are made from it alone. */
 export interface AccessRecord {

@@ -1,0 +1,140 @@
+/** One upstream cluster: its hosts, the choice among them, and connections to them. */
+import type { Cluster as ClusterConfig } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import type { MaterialStore } from '../tls/material.ts';
+import type { ChoiceContext, Cluster, ClusterStats, UpstreamConnectDone, UpstreamConnectOptions, UpstreamHost } from '../types.ts';
+import { Balancer } from './balancer.ts';
+import { type Connector, openConnection } from './connect.ts';
+import {
+  type Choice,
+  type Discovery,
+  dynamicForwardProxy,
+  type Environment,
+  fixedHosts,
+  type Later,
+  originalDestination,
+  resolvedHosts,
+} from './discovery.ts';
+import { readEndpoints, requireAddresses } from './endpoints.ts';
+import type { Host } from './host.ts';
+import { type ClusterSettings, readSettings } from './settings.ts';
+import { readTransports } from './transport.ts';
+
+export interface ClusterEnvironment extends Environment {
+  readonly store: MaterialStore;
+  readonly random: () => number;
+}
+
+/** Envoy's default for how long a dynamically resolved host is kept without use, in ms. */
+const DYNAMIC_HOST_TTL_MS = 300_000;
+
+export function emptyStats(): ClusterStats {
+  return {
+    upstreamCxTotal: 0,
+    upstreamCxActive: 0,
+    upstreamCxConnectFail: 0,
+    upstreamCxOverflow: 0,
+    upstreamRqTotal: 0,
+    upstreamRqActive: 0,
+    upstreamRqPendingOverflow: 0,
+    upstreamRqTimeout: 0,
+    upstreamRq2xx: 0,
+    upstreamRq3xx: 0,
+    upstreamRq4xx: 0,
+    upstreamRq5xx: 0,
+    upstreamCxTxBytes: 0,
+    upstreamCxRxBytes: 0,
+  };
+}
+
+export class UpstreamCluster implements Cluster {
+  readonly name: string;
+  readonly config: ClusterConfig;
+  readonly settings: ClusterSettings;
+  readonly limits: Cluster['limits'];
+  readonly stats: ClusterStats;
+  readonly #discovery: Discovery;
+  readonly #connector: Connector;
+
+  /**
+   * Throws `xds-invalid` or `xds-unsupported`. `assignment` holds the endpoints of an EDS cluster; `stats` goes on counting for a cluster of
+   * the same name.
+   */
+  constructor(config: ClusterConfig, assignment: ClusterLoadAssignment | undefined, env: ClusterEnvironment, stats = emptyStats()) {
+    this.name = config.name;
+    this.config = config;
+    this.settings = readSettings(config);
+    this.limits = this.settings.limits;
+    this.stats = stats;
+    const transports = readTransports(config, env.store);
+    this.#connector = { settings: this.settings, protocol: this.settings.protocol, transports, limits: this.limits, stats };
+    // Last: it starts timers and lookups, and nothing may throw after that.
+    this.#discovery = discover(config, this.settings, assignment, env);
+  }
+
+  get protocol(): Cluster['protocol'] {
+    return this.settings.protocol;
+  }
+
+  get maxRequestsPerConnection(): number {
+    return this.settings.maxRequestsPerConnection;
+  }
+
+  get idleTimeoutMs(): number {
+    return this.settings.idleTimeoutMs;
+  }
+
+  get hosts(): Iterable<Host> {
+    return this.#discovery.hosts;
+  }
+
+  /** The name under which endpoints of this cluster come, if they come over EDS. */
+  get endpointsName(): string | undefined {
+    return this.settings.discovery === 'eds' ? this.config.edsClusterConfig?.serviceName || this.name : undefined;
+  }
+
+  /** Throws `xds-invalid` for endpoints that are no addresses; the known ones then stay. */
+  setEndpoints(assignment: ClusterLoadAssignment | undefined): void {
+    const entries = readEndpoints(assignment, this.name);
+    requireAddresses(entries, this.name);
+    this.#discovery.update(entries);
+  }
+
+  choose(context: ChoiceContext, later: Later): Choice {
+    return this.#discovery.choose(context, later);
+  }
+
+  /** Hosts come from `choose` alone, so they are this cluster's own. */
+  connect(host: UpstreamHost, options: UpstreamConnectOptions, done: UpstreamConnectDone): () => void {
+    return openConnection(this.#connector, host as Host, options, done);
+  }
+
+  /** Its hosts are no longer live; open connections go on. */
+  close(): void {
+    this.#discovery.close();
+  }
+}
+
+function discover(
+  config: ClusterConfig,
+  settings: ClusterSettings,
+  assignment: ClusterLoadAssignment | undefined,
+  env: ClusterEnvironment,
+): Discovery {
+  const balancer = new Balancer(settings.policy, settings.byLocality, env.random);
+  switch (settings.discovery) {
+    case 'original-dst':
+      return originalDestination(settings, env);
+    case 'dynamic-forward-proxy':
+      return dynamicForwardProxy(settings.lookupFamily, DYNAMIC_HOST_TTL_MS, env);
+    case 'strict-dns':
+    case 'logical-dns':
+      return resolvedHosts(readEndpoints(config.loadAssignment, config.name), settings, balancer, env);
+    case 'static':
+    case 'eds': {
+      const entries = readEndpoints(settings.discovery === 'eds' ? assignment : config.loadAssignment, config.name);
+      requireAddresses(entries, config.name);
+      return fixedHosts(entries, balancer);
+    }
+  }
+}

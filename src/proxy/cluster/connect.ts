@@ -1,0 +1,153 @@
+/** Opens upstream connections: address, source address, TLS, connect timeout, and the counts that go with them. */
+import { Socket, type TcpNetConnectOpts } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { codeOf } from '../../lib/errors.ts';
+import { handshakeFailure } from '../tls/client.ts';
+import type { Cluster, UpstreamConnectDone, UpstreamConnectOptions, UpstreamFailure } from '../types.ts';
+import type { Host } from './host.ts';
+import type { ClusterSettings } from './settings.ts';
+import type { TransportChoice } from './transport.ts';
+
+export interface Connector {
+  readonly settings: ClusterSettings;
+  readonly protocol: Cluster['protocol'];
+  readonly transports: TransportChoice;
+  readonly limits: Cluster['limits'];
+  readonly stats: Cluster['stats'];
+}
+
+/** As Envoy's connection pools: offered where the TLS context names no protocols. */
+const FALLBACK_ALPN: Readonly<Record<Cluster['protocol'], readonly string[]>> = {
+  http1: ['http/1.1'],
+  http2: ['h2'],
+  downstream: ['http/1.1'],
+  alpn: ['h2', 'http/1.1'],
+};
+
+/** The system's words, which Envoy's logs print. */
+const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'Connection refused',
+  ECONNRESET: 'Connection reset by peer',
+  ETIMEDOUT: 'Connection timed out',
+  ENETUNREACH: 'Network is unreachable',
+  EHOSTUNREACH: 'No route to host',
+  EADDRNOTAVAIL: 'Cannot assign requested address',
+  EACCES: 'Permission denied',
+  EPERM: 'Operation not permitted',
+  ENOENT: 'No such file or directory',
+  EMFILE: 'Too many open files',
+  EPIPE: 'Broken pipe',
+};
+
+export function systemError(error: unknown): string {
+  const code = codeOf(error) ?? '';
+  return SYSTEM_ERRORS[code] ?? (code || 'unknown error');
+}
+
+/** Host without port and brackets, in lower case. */
+function hostOf(authority: string | undefined): string | undefined {
+  if (!authority) return undefined;
+  return (
+    authority
+      .replace(/:\d+$/, '')
+      .replace(/^\[|\]$/g, '')
+      .toLowerCase() || undefined
+  );
+}
+
+export function openConnection(connector: Connector, host: Host, options: UpstreamConnectOptions, done: UpstreamConnectDone): () => void {
+  const { settings, limits, stats } = connector;
+  const transport = connector.transports(host.transportMatch);
+  const target: TcpNetConnectOpts & { path?: string } = {
+    ...(host.address.port === 0
+      ? ({ path: host.address.ip } as unknown as TcpNetConnectOpts)
+      : { host: host.address.ip, port: host.address.port }),
+    noDelay: true,
+    ...(settings.keepAliveMs === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: settings.keepAliveMs }),
+    ...(settings.bindAddress && host.address.port !== 0 ? { localAddress: settings.bindAddress } : {}),
+    // Only who reads by itself handles a peer that closes one direction.
+    ...(options.onread ? { onread: options.onread, allowHalfOpen: true } : {}),
+  };
+  host.connections++;
+  limits.connections.used++;
+  stats.upstreamCxTotal++;
+  stats.upstreamCxActive++;
+
+  let finished = false;
+  let connected = false;
+  let secured = false;
+  const finish = (failure: UpstreamFailure | undefined): void => {
+    if (finished) return;
+    finished = true;
+    clearTimeout(timer);
+    if (failure) {
+      stats.upstreamCxConnectFail++;
+      socket.destroy();
+    } else {
+      // Whoever gets the socket listens for errors itself.
+      socket.removeListener('error', onError);
+      socket.on('error', ignore);
+    }
+    const alpn = failure || !transport ? '' : (socket as TLSSocket).alpnProtocol || '';
+    done(failure, socket, alpn);
+  };
+  const onError = (error: Error): void => {
+    if (!connected) finish({ kind: 'connect', reason: `delayed connect error: ${systemError(error)}` });
+    else if (transport && !secured) finish(handshakeError(error));
+  };
+
+  const opened = open();
+  const socket: Socket = 'missing' in opened ? new Socket() : opened;
+  socket.once('close', () => {
+    host.connections--;
+    limits.connections.used--;
+    stats.upstreamCxActive--;
+    stats.upstreamCxTxBytes += socket.bytesWritten;
+    stats.upstreamCxRxBytes += socket.bytesRead;
+    if (connected && !finished) finish({ kind: 'tls', reason: 'connection closed during the TLS handshake' });
+  });
+  socket.on('error', onError);
+  const timer = setTimeout(() => finish({ kind: 'connect-timeout' }), settings.connectTimeoutMs);
+  if ('missing' in opened) {
+    const { missing } = opened;
+    setImmediate(() => finish({ kind: 'tls', reason: missing }));
+  } else {
+    socket.once('connect', () => {
+      connected = true;
+      if (!transport) finish(undefined);
+    });
+  }
+  return () => {
+    if (finished) return;
+    finished = true;
+    clearTimeout(timer);
+    socket.on('error', ignore);
+    socket.destroy();
+  };
+
+  function open(): Socket | { readonly missing: string } {
+    if (!transport) return new Socket(target).connect(target);
+    const authority = settings.autoSni || settings.autoSanValidation ? hostOf(options.authority) : undefined;
+    return transport.connect(
+      {
+        target,
+        autoSni: settings.autoSni ? authority : undefined,
+        autoSan: settings.autoSanValidation ? authority : undefined,
+        sessions: host.sessions,
+        alpn: options.alpn ?? (options.onread ? [] : FALLBACK_ALPN[connector.protocol]),
+      },
+      (failure) => {
+        secured = true;
+        finish(failure === undefined ? undefined : { kind: 'tls', reason: failure });
+      },
+    );
+  }
+}
+
+function ignore(): void {
+  // The socket's `close` event tells all that matters.
+}
+
+function handshakeError(error: Error): UpstreamFailure {
+  return { kind: 'tls', reason: codeOf(error) === 'ECONNRESET' ? 'connection reset during the TLS handshake' : handshakeFailure(error) };
+}

@@ -1,0 +1,121 @@
+/** The addresses of a cluster, and how they are kept over updates. */
+import type { JsonObject } from '@bufbuild/protobuf';
+import type { Address, UpstreamHost } from '../types.ts';
+
+/** What an update says of one address. */
+export interface HostEntry {
+  readonly address: Address;
+  readonly hostname: string;
+  /** At least 1. */
+  readonly weight: number;
+  /** 0 is used first. */
+  readonly priority: number;
+  /** Groups hosts whose locality has a weight of its own. */
+  readonly locality: string;
+  readonly localityWeight: number;
+  readonly healthy: boolean;
+  /** `filter_metadata["envoy.transport_socket_match"]` of the endpoint. */
+  readonly transportMatch: JsonObject | undefined;
+}
+
+export class Host implements UpstreamHost {
+  readonly address: Address;
+  readonly text: string;
+  hostname: string;
+  active = 0;
+  /** Connections that are open or being made. */
+  connections = 0;
+  live = true;
+  weight: number;
+  healthy: boolean;
+  transportMatch: JsonObject | undefined;
+  /** Milliseconds of the monotonic clock; hosts that are made on demand go when they have not been used for long. */
+  usedAt = 0;
+  /** Ticket of the last TLS session, by server name. */
+  readonly sessions = new Map<string, Buffer>();
+
+  constructor(entry: HostEntry) {
+    this.address = entry.address;
+    this.text = addressText(entry.address);
+    this.hostname = entry.hostname;
+    this.weight = entry.weight;
+    this.healthy = entry.healthy;
+    this.transportMatch = entry.transportMatch;
+  }
+}
+
+/** `ip:port`, `[v6]:port`, or a unix socket's path. */
+export function addressText({ ip, port }: Address): string {
+  return ip.startsWith('/') || ip.startsWith('@') ? ip : ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+}
+
+export interface Locality {
+  readonly weight: number;
+  readonly hosts: readonly Host[];
+}
+
+/** The hosts of one priority. */
+export interface Priority {
+  readonly total: number;
+  /** Hosts that may be chosen. */
+  readonly hosts: readonly Host[];
+  readonly localities: readonly Locality[];
+}
+
+/** Hosts by address, and grouped for load balancing. */
+export class HostTable {
+  #byText = new Map<string, Host>();
+  #priorities: readonly Priority[] = [];
+
+  get priorities(): readonly Priority[] {
+    return this.#priorities;
+  }
+
+  get hosts(): Iterable<Host> {
+    return this.#byText.values();
+  }
+
+  /** Takes a new list of addresses. A Host stays the same object while its address stays; what is gone is marked as no longer live. */
+  update(entries: readonly HostEntry[]): void {
+    const next = new Map<string, Host>();
+    const groups = new Map<number, Map<string, { weight: number; total: number; hosts: Host[] }>>();
+    for (const entry of entries) {
+      const text = addressText(entry.address);
+      if (next.has(text)) continue;
+      let host = this.#byText.get(text);
+      if (host) {
+        host.hostname = entry.hostname;
+        host.weight = entry.weight;
+        host.healthy = entry.healthy;
+        host.transportMatch = entry.transportMatch;
+      } else {
+        host = new Host(entry);
+      }
+      next.set(text, host);
+      let localities = groups.get(entry.priority);
+      if (!localities) {
+        localities = new Map();
+        groups.set(entry.priority, localities);
+      }
+      let locality = localities.get(entry.locality);
+      if (!locality) {
+        locality = { weight: entry.localityWeight, total: 0, hosts: [] };
+        localities.set(entry.locality, locality);
+      }
+      locality.total++;
+      if (host.healthy) locality.hosts.push(host);
+    }
+    for (const [text, host] of this.#byText) if (!next.has(text)) host.live = false;
+    this.#byText = next;
+    this.#priorities = [...groups]
+      .sort(([a], [b]) => a - b)
+      .map(([, localities]) => {
+        const list = [...localities.values()];
+        return { total: list.reduce((sum, { total }) => sum + total, 0), hosts: list.flatMap(({ hosts }) => hosts), localities: list };
+      });
+  }
+
+  clear(): void {
+    this.update([]);
+  }
+}

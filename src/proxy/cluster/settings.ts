@@ -1,0 +1,182 @@
+/** What the data plane reads of a Cluster, checked: fields that it cannot honour refuse the resource. */
+import { SallyportError } from '../../lib/errors.ts';
+import type { CircuitBreakers, CircuitBreakers_Thresholds } from '../../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
+import {
+  type Cluster,
+  Cluster_DiscoveryType as DiscoveryType,
+  Cluster_LbPolicy as LbPolicy,
+  Cluster_DnsLookupFamily as LookupFamily,
+} from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { RoutingPriority } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { LeastRequestSchema } from '../../xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js';
+import {
+  HttpProtocolOptionsSchema,
+  type HttpProtocolOptions as ProtocolOptions,
+} from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import type { Family } from '../dns/resolver.ts';
+import { durationMs } from '../duration.ts';
+import type { Cluster as ProxyCluster, ResourceLimit } from '../types.ts';
+import { typeNameOf, unpack, unsupported } from '../unpack.ts';
+import type { Policy } from './balancer.ts';
+
+const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+const DFP_TYPE = 'envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig';
+
+export type Discovery = 'static' | 'eds' | 'strict-dns' | 'logical-dns' | 'original-dst' | 'dynamic-forward-proxy';
+
+export interface ClusterSettings {
+  readonly discovery: Discovery;
+  readonly policy: Policy;
+  readonly byLocality: boolean;
+  readonly protocol: ProxyCluster['protocol'];
+  readonly maxRequestsPerConnection: number;
+  readonly idleTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  readonly autoSni: boolean;
+  readonly autoSanValidation: boolean;
+  readonly limits: ProxyCluster['limits'];
+  readonly lookupFamily: Family;
+  /** Milliseconds between lookups of a name; the records' TTL where `respectTtl`. */
+  readonly refreshMs: number;
+  readonly failureRefreshMs: number;
+  readonly respectTtl: boolean;
+  /** Source address of connections, or undefined for the system's choice. */
+  readonly bindAddress: string | undefined;
+  /** Port that replaces the one of the original destination. */
+  readonly portOverride: number | undefined;
+  /** Idle time before TCP keep-alive probes in ms, or undefined for none. */
+  readonly keepAliveMs: number | undefined;
+  /** Hosts that are made on demand go after this time without use. */
+  readonly cleanupMs: number;
+  /** What is accepted without effect, for the log. */
+  readonly ignored: readonly string[];
+}
+
+export function readSettings(config: Cluster): ClusterSettings {
+  const where = `cluster "${config.name}"`;
+  if (config.lbSubsetConfig && config.lbSubsetConfig.subsetSelectors.length > 0)
+    unsupported(`${where}.lb_subset_config`, 'not supported; use a cluster for each subset');
+  if (config.filters.length > 0) unsupported(`${where}.filters`, 'upstream network filters are not supported');
+  const discovery = readDiscovery(config, where);
+  const original = config.lbConfig.case === 'originalDstLbConfig' ? config.lbConfig.value : undefined;
+  if (original?.useHttpHeader || original?.metadataKey)
+    unsupported(`${where}.original_dst_lb_config`, 'use_http_header and metadata_key are not supported');
+  const options = protocolOptions(config, where);
+  const common = options?.commonHttpProtocolOptions ?? config.commonHttpProtocolOptions;
+  const http = options?.upstreamHttpProtocolOptions ?? config.upstreamHttpProtocolOptions;
+  const refreshMs = positive(durationMs(config.dnsRefreshRate), 5000);
+  const keepAlive = config.upstreamConnectionOptions?.tcpKeepalive;
+  return {
+    discovery,
+    policy: readPolicy(config, where),
+    byLocality: config.commonLbConfig?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
+    protocol: readProtocol(options),
+    maxRequestsPerConnection: common?.maxRequestsPerConnection ?? config.maxRequestsPerConnection ?? 0,
+    idleTimeoutMs: durationMs(common?.idleTimeout) ?? 3_600_000,
+    connectTimeoutMs: positive(durationMs(config.connectTimeout), 5000),
+    autoSni: http?.autoSni ?? false,
+    autoSanValidation: http?.autoSanValidation ?? false,
+    limits: readLimits(config.circuitBreakers),
+    lookupFamily: FAMILIES[config.dnsLookupFamily],
+    refreshMs,
+    failureRefreshMs: positive(durationMs(config.dnsFailureRefreshRate?.baseInterval), refreshMs),
+    respectTtl: config.respectDnsTtl,
+    bindAddress: config.upstreamBindConfig?.sourceAddress?.address || undefined,
+    portOverride: original?.upstreamPortOverride,
+    keepAliveMs: keepAlive ? (keepAlive.keepaliveTime ?? 7200) * 1000 : undefined,
+    cleanupMs: positive(durationMs(config.cleanupInterval), 5000),
+    ignored: [...(config.healthChecks.length > 0 ? ['health_checks'] : []), ...(config.outlierDetection ? ['outlier_detection'] : [])],
+  };
+}
+
+const FAMILIES: Readonly<Record<LookupFamily, Family>> = {
+  [LookupFamily.AUTO]: 'v6-preferred',
+  [LookupFamily.V4_ONLY]: 'v4',
+  [LookupFamily.V6_ONLY]: 'v6',
+  [LookupFamily.V4_PREFERRED]: 'v4-preferred',
+  [LookupFamily.ALL]: 'all',
+};
+
+function positive(value: number | undefined, fallback: number): number {
+  return value !== undefined && value > 0 ? value : fallback;
+}
+
+function readDiscovery(config: Cluster, where: string): Discovery {
+  const type = config.clusterDiscoveryType;
+  if (type.case === 'clusterType') {
+    if (typeNameOf(type.value.typedConfig) === DFP_TYPE) return 'dynamic-forward-proxy';
+    return unsupported(`${where}.cluster_type`, `the cluster type "${type.value.name}" is not supported`);
+  }
+  switch (type.value ?? DiscoveryType.STATIC) {
+    case DiscoveryType.STATIC:
+      return 'static';
+    case DiscoveryType.EDS:
+      return 'eds';
+    case DiscoveryType.STRICT_DNS:
+      return 'strict-dns';
+    case DiscoveryType.LOGICAL_DNS:
+      return 'logical-dns';
+    case DiscoveryType.ORIGINAL_DST:
+      return 'original-dst';
+    default:
+      throw new SallyportError('xds-invalid', `${where}.type: unknown discovery type ${type.value}`);
+  }
+}
+
+function readPolicy(config: Cluster, where: string): Policy {
+  const extension = config.loadBalancingPolicy?.policies[0]?.typedExtensionConfig;
+  if (extension) {
+    const name = typeNameOf(extension.typedConfig).split('.').at(-1);
+    if (name === 'RoundRobin') return { kind: 'round-robin' };
+    if (name === 'Random') return { kind: 'random' };
+    if (name === 'RingHash' || name === 'Maglev') return { kind: 'hash' };
+    if (name === 'LeastRequest')
+      return leastRequest(unpack(extension.typedConfig, LeastRequestSchema, `${where}.load_balancing_policy`).choiceCount);
+    return unsupported(`${where}.load_balancing_policy`, `"${extension.name}" is not supported`);
+  }
+  switch (config.lbPolicy) {
+    case LbPolicy.LEAST_REQUEST:
+      return leastRequest(config.lbConfig.case === 'leastRequestLbConfig' ? config.lbConfig.value.choiceCount : undefined);
+    case LbPolicy.RANDOM:
+      return { kind: 'random' };
+    case LbPolicy.RING_HASH:
+    case LbPolicy.MAGLEV:
+      return { kind: 'hash' };
+    default:
+      return { kind: 'round-robin' };
+  }
+}
+
+function leastRequest(choices: number | undefined): Policy {
+  return { kind: 'least-request', choices: Math.max(2, choices ?? 2) };
+}
+
+function protocolOptions(config: Cluster, where: string): ProtocolOptions | undefined {
+  const any = config.typedExtensionProtocolOptions[PROTOCOL_OPTIONS];
+  return any && unpack(any, HttpProtocolOptionsSchema, `${where}.typed_extension_protocol_options`);
+}
+
+function readProtocol(options: ProtocolOptions | undefined): ProxyCluster['protocol'] {
+  const upstream = options?.upstreamProtocolOptions;
+  switch (upstream?.case) {
+    case 'useDownstreamProtocolConfig':
+      return 'downstream';
+    case 'autoConfig':
+      return 'alpn';
+    case 'explicitHttpConfig':
+      return upstream.value.protocolConfig.case === 'http2ProtocolOptions' ? 'http2' : 'http1';
+    default:
+      return 'http1';
+  }
+}
+
+function readLimits(breakers: CircuitBreakers | undefined): ProxyCluster['limits'] {
+  const found: CircuitBreakers_Thresholds | undefined = breakers?.thresholds.find(({ priority }) => priority === RoutingPriority.DEFAULT);
+  const limit = (value: number | undefined, fallback: number): ResourceLimit => ({ max: value ?? fallback, used: 0 });
+  return {
+    connections: limit(found?.maxConnections, 1024),
+    pending: limit(found?.maxPendingRequests, 1024),
+    requests: limit(found?.maxRequests, 1024),
+    retries: limit(found?.maxRetries, 3),
+  };
+}

@@ -1,0 +1,201 @@
+/** Builds node's SecureContext from an Envoy CommonTlsContext, and builds it anew when what it stands on has changed. */
+import { createHash } from 'node:crypto';
+import { createSecureContext, type SecureContext, type SecureContextOptions, type SecureVersion } from 'node:tls';
+import { messageOf } from '../../lib/errors.ts';
+import {
+  type CertificateValidationContext,
+  TlsParameters_TlsProtocol as Protocol,
+  type TlsParameters,
+  CertificateValidationContext_TrustChainVerification as TrustChain,
+} from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
+import type { CommonTlsContext } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { unsupported } from '../unpack.ts';
+import { type KeyPair, type MaterialStore, readPair, readTrust, SECRET_MISSING, type TrustMaterial } from './material.ts';
+import { compileSanMatchers, type Expectation } from './verify.ts';
+
+export interface ReadyContext {
+  readonly secureContext: SecureContext;
+  readonly expected: Expectation;
+  /** Whether the chain is verified: there is a CA, and ACCEPT_UNTRUSTED is not set. */
+  readonly verifies: boolean;
+  readonly hasCertificate: boolean;
+  /** Changes with the material. */
+  readonly id: string;
+}
+
+export type TlsState = ReadyContext | { readonly missing: string };
+
+const VERSIONS: Readonly<Partial<Record<Protocol, SecureVersion>>> = {
+  [Protocol.TLSv1_0]: 'TLSv1',
+  [Protocol.TLSv1_1]: 'TLSv1.1',
+  [Protocol.TLSv1_2]: 'TLSv1.2',
+  [Protocol.TLSv1_3]: 'TLSv1.3',
+};
+
+/** As in Envoy, `cipher_suites` concern TLS 1.2 and below only. */
+const TLS13_SUITES = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256';
+
+/** Throws `xds-unsupported` or `xds-invalid` for what no change of material can mend. */
+function parameters(params: TlsParameters | undefined, where: string): SecureContextOptions {
+  const ciphers = params?.cipherSuites.map((suite) => suite.replace(/^\[|\]$/g, '').replaceAll('|', ':')).join(':');
+  const options: SecureContextOptions = {
+    minVersion: VERSIONS[params?.tlsMinimumProtocolVersion ?? 0] ?? 'TLSv1.2',
+    maxVersion: VERSIONS[params?.tlsMaximumProtocolVersion ?? 0] ?? 'TLSv1.3',
+    ecdhCurve: params?.ecdhCurves.length ? params.ecdhCurves.join(':') : 'auto',
+    ...(ciphers ? { ciphers: `${ciphers}:${TLS13_SUITES}`, honorCipherOrder: true } : {}),
+    ...(params?.signatureAlgorithms.length ? { sigalgs: params.signatureAlgorithms.map(signatureAlgorithm).join(':') } : {}),
+  };
+  try {
+    createSecureContext(options);
+  } catch (error) {
+    return unsupported(`${where}.tls_params`, messageOf(error));
+  }
+  return options;
+}
+
+/** `rsa_pkcs1_sha256` and its kin, as OpenSSL calls them. */
+function signatureAlgorithm(name: string): string {
+  return name.replace(/^rsa_pkcs1_sha(\d+)$/, (_, bits: string) => `RSA+SHA${bits}`);
+}
+
+/** A context whose material may come late or change. `state` is called for each handshake and is cheap while nothing changed. */
+export class TlsContext {
+  readonly #config: CommonTlsContext | undefined;
+  readonly #store: MaterialStore;
+  readonly #base: SecureContextOptions;
+  readonly #where: string;
+  readonly #validation: { config: CertificateValidationContext | undefined; secret: string | undefined };
+  #generation = -1;
+  #state: TlsState = { missing: SECRET_MISSING };
+
+  constructor(config: CommonTlsContext | undefined, store: MaterialStore, where: string, sessionIdContext?: string) {
+    this.#config = config;
+    this.#store = store;
+    this.#where = where;
+    this.#base = { ...parameters(config?.tlsParams, where), ...(sessionIdContext ? { sessionIdContext } : {}) };
+    this.#validation = validationSource(config, where);
+    if (config?.customHandshaker) unsupported(`${where}.custom_handshaker`, 'not supported');
+    if (config?.tlsCertificateProviderInstance) unsupported(`${where}.tls_certificate_provider_instance`, 'not supported');
+    // Bad matchers are refused with the resource, not at the first handshake.
+    if (this.#validation.config) compileSanMatchers(this.#validation.config, where);
+  }
+
+  get alpn(): readonly string[] {
+    return this.#config?.alpnProtocols ?? [];
+  }
+
+  get requiresTrust(): boolean {
+    return this.#validation.config !== undefined || this.#validation.secret !== undefined;
+  }
+
+  state(): TlsState {
+    if (this.#generation !== this.#store.generation) {
+      this.#state = this.#build();
+      // Reading a file for the first time may be what made the generation known; take it as it is now.
+      this.#generation = this.#store.generation;
+    }
+    return this.#state;
+  }
+
+  #build(): TlsState {
+    const pairs = this.#pairs();
+    if ('missing' in pairs) return pairs;
+    const trust = this.#trust();
+    if (trust && 'missing' in trust) return trust;
+    const id = contentId(pairs, trust);
+    if ('id' in this.#state && this.#state.id === id) return this.#state;
+    try {
+      const secureContext = createSecureContext({
+        ...this.#base,
+        ...(pairs.length > 0
+          ? { cert: pairs.map(({ chain }) => chain), key: pairs.map(({ key, passphrase }) => ({ pem: key, passphrase })) }
+          : {}),
+        ca: trust?.ca ?? [],
+        ...(trust?.crl ? { crl: trust.crl } : {}),
+      });
+      const { config } = trust ?? {};
+      return {
+        secureContext,
+        id,
+        hasCertificate: pairs.length > 0,
+        verifies: trust?.ca !== undefined && config?.trustChainVerification !== TrustChain.ACCEPT_UNTRUSTED,
+        expected: {
+          sans: config ? compileSanMatchers(config, this.#where) : [],
+          hashes: config?.verifyCertificateHash.map((hash) => hash.replaceAll(':', '').toLowerCase()) ?? [],
+          spki: config?.verifyCertificateSpki ?? [],
+        },
+      };
+    } catch (error) {
+      return { missing: messageOf(error) };
+    }
+  }
+
+  #pairs(): KeyPair[] | { readonly missing: string } {
+    const read = this.#store.read.bind(this.#store);
+    const pairs: KeyPair[] = [];
+    const configs = [...(this.#config?.tlsCertificates ?? [])];
+    for (const { name } of this.#config?.tlsCertificateSdsSecretConfigs ?? []) {
+      const secret = this.#store.secret(name);
+      if (secret?.type.case !== 'tlsCertificate') return { missing: SECRET_MISSING };
+      configs.push(secret.type.value);
+    }
+    for (const config of configs) {
+      const pair = readPair(config, read);
+      if ('missing' in pair) return pair;
+      pairs.push(pair);
+    }
+    return pairs;
+  }
+
+  #trust(): TrustMaterial | { readonly missing: string } | undefined {
+    const read = this.#store.read.bind(this.#store);
+    const { config, secret: name } = this.#validation;
+    if (name === undefined) return config && readTrust(config, read);
+    const secret = this.#store.secret(name);
+    if (secret?.type.case !== 'validationContext') return { missing: SECRET_MISSING };
+    return readTrust(config ? merged(config, secret.type.value) : secret.type.value, read);
+  }
+}
+
+/** As in Envoy's combined context: what the secret sets wins, lists are joined. */
+function merged(base: CertificateValidationContext, secret: CertificateValidationContext): CertificateValidationContext {
+  return {
+    ...base,
+    trustedCa: secret.trustedCa ?? base.trustedCa,
+    crl: secret.crl ?? base.crl,
+    matchTypedSubjectAltNames: [...base.matchTypedSubjectAltNames, ...secret.matchTypedSubjectAltNames],
+    matchSubjectAltNames: [...base.matchSubjectAltNames, ...secret.matchSubjectAltNames],
+    verifyCertificateHash: [...base.verifyCertificateHash, ...secret.verifyCertificateHash],
+    verifyCertificateSpki: [...base.verifyCertificateSpki, ...secret.verifyCertificateSpki],
+    trustChainVerification: secret.trustChainVerification || base.trustChainVerification,
+  };
+}
+
+function validationSource(config: CommonTlsContext | undefined, where: string) {
+  const type = config?.validationContextType;
+  switch (type?.case) {
+    case undefined:
+      return { config: undefined, secret: undefined };
+    case 'validationContext':
+      return { config: type.value, secret: undefined };
+    case 'validationContextSdsSecretConfig':
+      return { config: undefined, secret: type.value.name };
+    case 'combinedValidationContext':
+      return { config: type.value.defaultValidationContext, secret: type.value.validationContextSdsSecretConfig?.name };
+    default:
+      return unsupported(`${where}.validation_context_type`, `${type?.case} is not supported`);
+  }
+}
+
+function contentId(pairs: readonly KeyPair[], trust: TrustMaterial | undefined): string {
+  const hash = createHash('sha256');
+  for (const { chain, key } of pairs) hash.update(chain).update(key);
+  if (trust) {
+    hash.update(trust.ca ?? '').update(trust.crl ?? '');
+    for (const text of [...trust.config.verifyCertificateHash, ...trust.config.verifyCertificateSpki]) hash.update(text);
+    hash.update(
+      trust.config.matchTypedSubjectAltNames.map(({ sanType, matcher }) => `${sanType} ${JSON.stringify(matcher?.matchPattern)}`).join(),
+    );
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,123 @@
+/** TLS towards the client: one DownstreamTlsContext, one handshake at a time. */
+
+import { createHash } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { toBinary } from '@bufbuild/protobuf';
+import { type DownstreamTlsContext, DownstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import type { PeerCertificate } from '../types.ts';
+import { unsupported } from '../unpack.ts';
+import { TlsContext } from './context.ts';
+import type { MaterialStore } from './material.ts';
+import { certificateFailure, checkCertificate, peerCertificate } from './verify.ts';
+
+export interface AcceptedTls {
+  readonly socket: TLSSocket;
+  readonly serverName: string;
+  readonly alpn: string;
+  readonly version: string;
+  readonly cipher: string;
+  readonly peer: PeerCertificate | undefined;
+}
+
+export interface ServerTls {
+  /**
+   * Shakes hands on a paused socket whose unread bytes have been put back (`unshift`). `done` is called once, with a paused TLS socket, or with
+   * the reason, the socket then being destroyed. `offered`: the client's ALPN where the ClientHello was inspected.
+   */
+  accept(
+    socket: Socket,
+    offered: readonly string[] | undefined,
+    timeoutMs: number,
+    done: (result: AcceptedTls | { readonly failure: string }) => void,
+  ): void;
+}
+
+/** Node's TLSSocket has the OpenSSL verdict on the peer's chain, but no public name for it outside a tls.Server. */
+interface VerifyingHandle {
+  verifyError(): (Error & { code?: string }) | null;
+}
+
+/** Throws `xds-unsupported` or `xds-invalid`. */
+export function createServerTls(config: DownstreamTlsContext, store: MaterialStore, where: string): ServerTls {
+  if (
+    config.sessionTicketKeysType.case === 'sessionTicketKeys' ||
+    config.sessionTicketKeysType.case === 'sessionTicketKeysSdsSecretConfig'
+  ) {
+    unsupported(`${where}.session_ticket_keys`, 'not supported; each process makes its own');
+  }
+  // Sessions of one context must not resume in another, which may ask for other client certificates.
+  const sessionIdContext = createHash('sha256').update(toBinary(DownstreamTlsContextSchema, config)).digest('hex').slice(0, 32);
+  const context = new TlsContext(config.commonTlsContext, store, `${where}.common_tls_context`, sessionIdContext);
+  const requireCertificate = config.requireClientCertificate ?? false;
+  const requestCert = requireCertificate || context.requiresTrust;
+
+  return {
+    accept(raw, offered, timeoutMs, done) {
+      const state = context.state();
+      if ('missing' in state || !state.hasCertificate) {
+        raw.destroy();
+        done({ failure: 'missing' in state ? state.missing : 'there is no certificate to present' });
+        return;
+      }
+      const negotiates = context.alpn.length > 0 && (!offered || offered.some((protocol) => context.alpn.includes(protocol)));
+      const socket = new TLSSocket(raw, {
+        isServer: true,
+        secureContext: state.secureContext,
+        requestCert,
+        rejectUnauthorized: false,
+        ...(negotiates ? { ALPNCallback: ({ protocols }) => choose(context.alpn, protocols) } : {}),
+      });
+      let finished = false;
+      const timer = timeoutMs > 0 ? setTimeout(() => fail('handshake timeout'), timeoutMs) : undefined;
+      const fail = (failure: string): void => {
+        if (finished) return;
+        finished = true;
+        clearTimeout(timer);
+        socket.destroy();
+        raw.destroy();
+        done({ failure });
+      };
+      socket.on('error', (error) => fail(error.message));
+      raw.on('error', (error) => fail(error.message));
+      socket.on('close', () => fail('the client closed the connection during the handshake'));
+      socket.on('secure', () => {
+        if (finished) return;
+        const refused = verdict(socket);
+        if (refused !== undefined) return fail(refused);
+        finished = true;
+        clearTimeout(timer);
+        const serverName = typeof socket.servername === 'string' ? socket.servername.toLowerCase() : '';
+        done({
+          socket,
+          serverName,
+          alpn: socket.alpnProtocol || '',
+          version: socket.getProtocol() ?? '',
+          cipher: socket.getCipher().standardName,
+          peer: requestCert ? peerCertificate(socket.getPeerCertificate()) : undefined,
+        });
+      });
+
+      function verdict(shaken: TLSSocket): string | undefined {
+        if (config.requireSni && !shaken.servername) return 'the client sent no server name';
+        if (!requestCert || 'missing' in state) return undefined;
+        const certificate = shaken.getPeerCertificate();
+        if (!certificate?.fingerprint256) return requireCertificate ? 'the client presented no certificate' : undefined;
+        if (state.verifies) {
+          const error = (shaken as unknown as { ssl: VerifyingHandle }).ssl.verifyError();
+          if (error) return certificateFailure(error.code ?? error.message);
+        }
+        const why = checkCertificate(certificate, state.expected);
+        return why === undefined ? undefined : certificateFailure(why);
+      }
+    },
+  };
+}
+
+/**
+ * The server's first protocol that the client offers. Without a common one Envoy goes on without ALPN, and so do connections whose ClientHello was
+ * inspected; else node can only end the handshake or take one that was offered, and takes the client's first.
+ */
+function choose(own: readonly string[], offered: readonly string[]): string | undefined {
+  return own.find((protocol) => offered.includes(protocol)) ?? offered[0];
+}
