@@ -16,7 +16,7 @@ import {
 import type { Family } from '../dns/resolver.ts';
 import { durationMs } from '../duration.ts';
 import type { Cluster as ProxyCluster, ResourceLimit } from '../types.ts';
-import { typeNameOf, unpack, unsupported } from '../unpack.ts';
+import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
 import type { Policy } from './balancer.ts';
 
 const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';

@@ -5,7 +5,7 @@ import type { TransportSocket } from '../../xds/gen/envoy/config/core/v3/base_pb
 import { UpstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { type ClientTls, createClientTls } from '../tls/client.ts';
 import type { MaterialStore } from '../tls/material.ts';
-import { typeNameOf, unpack, unsupported } from '../unpack.ts';
+import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
 
 /** Undefined: plain TCP. */
 export type Transport = ClientTls | undefined;

@@ -9,7 +9,7 @@ import {
   CertificateValidationContext_TrustChainVerification as TrustChain,
 } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import type { CommonTlsContext } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
-import { unsupported } from '../unpack.ts';
+import { unsupported } from '../../xds/unpack.ts';
 import { type KeyPair, type MaterialStore, readPair, readTrust, SECRET_MISSING, type TrustMaterial } from './material.ts';
 import { compileSanMatchers, type Expectation } from './verify.ts';
 

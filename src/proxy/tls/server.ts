@@ -6,7 +6,7 @@ import { TLSSocket } from 'node:tls';
 import { toBinary } from '@bufbuild/protobuf';
 import { type DownstreamTlsContext, DownstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import type { PeerCertificate } from '../types.ts';
-import { unsupported } from '../unpack.ts';
+import { unsupported } from '../../xds/unpack.ts';
 import { TlsContext } from './context.ts';
 import type { MaterialStore } from './material.ts';
 import { certificateFailure, checkCertificate, peerCertificate } from './verify.ts';

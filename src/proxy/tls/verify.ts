@@ -8,7 +8,7 @@ import {
 import type { StringMatcher } from '../../xds/gen/envoy/type/matcher/v3/string_pb.js';
 import { compileStringMatcher } from '../../xds/match/string.ts';
 import type { PeerCertificate } from '../types.ts';
-import { unsupported } from '../unpack.ts';
+import { unsupported } from '../../xds/unpack.ts';
 
 export interface AltName {
   readonly type: 'dns' | 'uri' | 'ip' | 'email' | 'other';
