@@ -1,0 +1,249 @@
+/**
+ * Istio's standard metrics, one series a combination of labels, found through small maps so that a request costs a lookup. The names, labels and their order
+ * are those of Istio's stats filter.
+ */
+import type { JsonObject } from '@bufbuild/protobuf';
+import { grpcStatus } from '../../xds/match/format/operators.ts';
+import type { AccessRecord } from '../types.ts';
+import type { Counter, Histogram, Labels, StatsRegistry } from './registry.ts';
+
+/** What labels tell of one side of a call. */
+export interface WorkloadIdentity {
+  readonly workload: string;
+  readonly namespace: string;
+  readonly app: string;
+  readonly version: string;
+  readonly canonicalService: string;
+  readonly canonicalRevision: string;
+  readonly cluster: string;
+}
+
+export interface ServiceIdentity {
+  /** Fully qualified host, name and namespace of the destination service. */
+  readonly host: string;
+  readonly name: string;
+  readonly namespace: string;
+}
+
+export interface IstioMetricsOptions {
+  /** This proxy's own workload, from the metadata of its xDS node. */
+  readonly self: WorkloadIdentity;
+  /** `destination` for inbound listeners, `source` for outbound ones and for gateways. */
+  readonly reporter: 'source' | 'destination';
+  /** Cluster metadata `istio.services[0]`, by the cluster's name; undefined where there is none. */
+  readonly serviceOf: (cluster: string) => ServiceIdentity | undefined;
+  /** The workload behind an upstream host (endpoint metadata `istio.workload`); undefined where it is not known. */
+  readonly workloadOf?: (record: AccessRecord) => WorkloadIdentity | undefined;
+}
+
+const UNKNOWN: WorkloadIdentity = {
+  workload: 'unknown',
+  namespace: 'unknown',
+  app: 'unknown',
+  version: 'unknown',
+  canonicalService: 'unknown',
+  canonicalRevision: 'latest',
+  cluster: 'unknown',
+};
+
+/** Beyond so many series of a sink, the host that a client sent no longer makes new ones. */
+const MAX_SERIES = 5000;
+
+interface HttpSeries {
+  readonly requests: Counter;
+  readonly duration: Histogram;
+  readonly requestBytes: Histogram;
+  readonly responseBytes: Histogram;
+}
+
+interface TcpSeries {
+  readonly opened: Counter;
+  readonly closed: Counter;
+  readonly sent: Counter;
+  readonly received: Counter;
+}
+
+/** The workload of a node's metadata, as Istio's injector and our control plane write it (WORKLOAD_NAME, NAMESPACE, LABELS, CLUSTER_ID). */
+export function workloadOfNode(metadata: JsonObject | undefined): WorkloadIdentity {
+  const text = (value: unknown, missing: string) => (typeof value === 'string' && value !== '' ? value : missing);
+  const labels = metadata?.LABELS;
+  const label = (name: string) => (typeof labels === 'object' && labels !== null && !Array.isArray(labels) ? labels[name] : undefined);
+  const workload = text(metadata?.WORKLOAD_NAME, text(metadata?.NAME, 'unknown'));
+  const app = text(label('app.kubernetes.io/name'), text(label('app'), ''));
+  const version = text(label('app.kubernetes.io/version'), text(label('version'), ''));
+  return {
+    workload,
+    namespace: text(metadata?.NAMESPACE, 'unknown'),
+    app: text(label('app'), 'unknown'),
+    version: text(label('version'), 'unknown'),
+    canonicalService: text(label('service.istio.io/canonical-name'), app || workload),
+    canonicalRevision: text(label('service.istio.io/canonical-revision'), version || 'latest'),
+    cluster: text(metadata?.CLUSTER_ID, 'unknown'),
+  };
+}
+
+/** `name;namespace;canonical service;canonical revision;cluster`, as Istio writes a workload into endpoint metadata. */
+export function parseWorkload(text: string): WorkloadIdentity {
+  const [workload, namespace, canonicalService, canonicalRevision, cluster] = text.split(';');
+  return {
+    workload: workload || 'unknown',
+    namespace: namespace || 'unknown',
+    app: canonicalService || 'unknown',
+    version: canonicalRevision || 'unknown',
+    canonicalService: canonicalService || 'unknown',
+    canonicalRevision: canonicalRevision || 'latest',
+    cluster: cluster || 'unknown',
+  };
+}
+
+/** The service of a cluster's metadata. */
+export function serviceOfMetadata(metadata: Readonly<Record<string, JsonObject>> | undefined): ServiceIdentity | undefined {
+  const services = metadata?.istio?.services;
+  const first = Array.isArray(services) ? services[0] : undefined;
+  if (typeof first !== 'object' || first === null || Array.isArray(first)) return undefined;
+  const { host, name, namespace } = first;
+  if (typeof host !== 'string') return undefined;
+  return { host, name: typeof name === 'string' ? name : host, namespace: typeof namespace === 'string' ? namespace : 'unknown' };
+}
+
+export class IstioMetrics {
+  readonly #registry: StatsRegistry;
+  readonly #options: IstioMetricsOptions;
+  readonly #http = new Map<string, Map<string | number, HttpSeries>>();
+  readonly #tcp = new Map<string, TcpSeries>();
+  #count = 0;
+
+  constructor(registry: StatsRegistry, options: IstioMetricsOptions) {
+    this.#registry = registry;
+    this.#options = options;
+  }
+
+  http(record: AccessRecord): void {
+    const series = this.#httpSeries(record);
+    series.requests.value++;
+    series.duration.record(record.ended > 0 ? record.ended - record.started : 0);
+    series.requestBytes.record(record.bytesReceived);
+    series.responseBytes.record(record.bytesSent);
+  }
+
+  opened(record: AccessRecord): void {
+    this.#tcpSeries(record).opened.value++;
+  }
+
+  closed(record: AccessRecord): void {
+    const series = this.#tcpSeries(record);
+    series.closed.value++;
+    series.sent.value += record.bytesSent;
+    series.received.value += record.bytesReceived;
+  }
+
+  #httpSeries(record: AccessRecord): HttpSeries {
+    const service = this.#options.serviceOf(record.upstreamCluster);
+    const where = `${record.upstreamCluster}\0${service ? '' : this.#host(record)}`;
+    let byCode = this.#http.get(where);
+    if (!byCode) {
+      byCode = new Map();
+      this.#http.set(where, byCode);
+    }
+    const key = this.#httpKey(record);
+    let series = byCode.get(key);
+    if (!series) {
+      this.#count++;
+      series = this.#createHttp(record, service);
+      byCode.set(key, series);
+    }
+    return series;
+  }
+
+  /** Most requests have no flags, no gRPC and no peer that matters: their status is the whole key. */
+  #httpKey(record: AccessRecord): string | number {
+    const grpc = grpcStatus(record);
+    const peer = record.downstream.tls?.peer?.uriSans[0] ?? '';
+    const target = this.#options.workloadOf ? (record.upstreamHost?.text ?? '') : '';
+    if (record.flags.length === 0 && grpc === undefined && peer === '' && target === '' && record.protocol !== 'HTTP/2')
+      return record.responseCode;
+    return `${record.responseCode}\0${record.flags.join(',')}\0${grpc ?? ''}\0${peer}\0${target}\0${protocolOf(record)}`;
+  }
+
+  #createHttp(record: AccessRecord, service: ServiceIdentity | undefined): HttpSeries {
+    const grpc = grpcStatus(record);
+    const [peers, security] = this.#labels(record, service);
+    const labels: Labels = [
+      ...peers,
+      ['request_protocol', protocolOf(record)],
+      ['response_code', String(record.responseCode)],
+      ['grpc_response_status', grpc === undefined ? '' : String(grpc)],
+      ['response_flags', record.flags.join(',') || '-'],
+      security,
+    ];
+    return {
+      requests: this.#registry.counter('istio_requests_total', labels),
+      duration: this.#registry.histogram('istio_request_duration_milliseconds', labels),
+      requestBytes: this.#registry.histogram('istio_request_bytes', labels),
+      responseBytes: this.#registry.histogram('istio_response_bytes', labels),
+    };
+  }
+
+  #tcpSeries(record: AccessRecord): TcpSeries {
+    const service = this.#options.serviceOf(record.upstreamCluster);
+    const peer = record.downstream.tls?.peer?.uriSans[0] ?? '';
+    const target = this.#options.workloadOf ? (record.upstreamHost?.text ?? '') : '';
+    const key = `${record.upstreamCluster}\0${record.flags.join(',')}\0${peer}\0${target}`;
+    let series = this.#tcp.get(key);
+    if (!series) {
+      const [peers, security] = this.#labels(record, service);
+      const labels: Labels = [...peers, ['request_protocol', 'tcp'], ['response_flags', record.flags.join(',') || '-'], security];
+      series = {
+        opened: this.#registry.counter('istio_tcp_connections_opened_total', labels),
+        closed: this.#registry.counter('istio_tcp_connections_closed_total', labels),
+        sent: this.#registry.counter('istio_tcp_sent_bytes_total', labels),
+        received: this.#registry.counter('istio_tcp_received_bytes_total', labels),
+      };
+      this.#tcp.set(key, series);
+    }
+    return series;
+  }
+
+  /** The host of a request that no service stands for; `unknown` once there are too many. */
+  #host(record: AccessRecord): string {
+    return this.#count < MAX_SERIES && record.authority !== '' ? record.authority : 'unknown';
+  }
+
+  #labels(record: AccessRecord, service: ServiceIdentity | undefined): [Labels, readonly [string, string]] {
+    const { self, reporter, workloadOf } = this.#options;
+    const outbound = reporter === 'source';
+    const source = outbound ? self : UNKNOWN;
+    const destination = outbound ? (workloadOf?.(record) ?? UNKNOWN) : self;
+    const { tls } = record.downstream;
+    const mutual = !outbound && tls?.peer !== undefined;
+    // What has no service of its own is known by its cluster: PassthroughCluster, BlackHoleCluster, …
+    const fallback = record.upstreamCluster || 'unknown';
+    const labels: Labels = [
+      ['reporter', reporter],
+      ['source_workload', source.workload],
+      ['source_canonical_service', source.canonicalService],
+      ['source_canonical_revision', source.canonicalRevision],
+      ['source_workload_namespace', source.namespace],
+      ['source_principal', (mutual && tls?.peer?.uriSans[0]) || 'unknown'],
+      ['source_app', source.app],
+      ['source_version', source.version],
+      ['source_cluster', source.cluster],
+      ['destination_workload', destination.workload],
+      ['destination_workload_namespace', destination.namespace],
+      ['destination_principal', 'unknown'],
+      ['destination_app', destination.app],
+      ['destination_version', destination.version],
+      ['destination_service', service?.host ?? (record.protocol === '' ? 'unknown' : this.#host(record))],
+      ['destination_canonical_service', destination.canonicalService],
+      ['destination_canonical_revision', destination.canonicalRevision],
+      ['destination_service_name', service?.name ?? fallback],
+      ['destination_service_namespace', service?.namespace ?? 'unknown'],
+      ['destination_cluster', destination.cluster],
+    ];
+    return [labels, ['connection_security_policy', outbound ? 'unknown' : mutual ? 'mutual_tls' : 'none']];
+  }
+}
+
+function protocolOf(record: AccessRecord): string {
+  return record.requestHeaders?.get('content-type')?.startsWith('application/grpc') ? 'grpc' : 'http';
+}
