@@ -1,0 +1,119 @@
+/** Brings resources into force: one snapshot at a time, translated for each proxy and handed to its engine as a change. */
+import type { MeshConfig } from '../api/index.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import type { Finding } from '../lib/finding.ts';
+import { buildRegistry } from '../registry/index.ts';
+import { translate } from '../translate/index.ts';
+import type { Mesh, Proxy as ProxyIdentity } from '../translate/model.ts';
+import { EMPTY_SET, type EncodedSet, encodeSet, updateBetween } from '../xds/update.ts';
+import type { Engine, Refusal } from './engine.ts';
+
+/** What resources come from: files with the objects of `up` laid over them. */
+export interface Input {
+  readonly snapshot: Snapshot;
+  readonly mesh: MeshConfig;
+}
+
+export interface ProxyState {
+  readonly identity: ProxyIdentity;
+  /** Hash of the xDS in force; empty before the first. */
+  readonly version: string;
+  readonly refusals: readonly Refusal[];
+}
+
+/** What is in force. */
+export interface Report {
+  /** The snapshot's number. */
+  readonly snapshot: number;
+  /** Of decoding, registry and translation. */
+  readonly findings: readonly Finding[];
+  readonly proxies: readonly ProxyState[];
+}
+
+interface Managed {
+  identity: ProxyIdentity;
+  readonly engine: Engine;
+  inForce: EncodedSet;
+  refusals: readonly Refusal[];
+}
+
+/** Which proxies there are to be for a mesh; called for each snapshot. Those of a key that stays keep their engine. */
+export type ProxiesFor = (mesh: Mesh) => ReadonlyMap<string, ProxyIdentity>;
+export type StartEngine = (key: string, identity: ProxyIdentity) => Promise<Engine>;
+
+export interface ControlPlaneOptions {
+  readonly proxiesFor: ProxiesFor;
+  readonly startEngine: StartEngine;
+  /** Time for running requests of a proxy that is no longer wanted, ms. */
+  readonly graceMs: number;
+}
+
+export class ControlPlane {
+  readonly #options: ControlPlaneOptions;
+  readonly #proxies = new Map<string, Managed>();
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ControlPlaneOptions) {
+    this.#options = options;
+  }
+
+  /** Brings the input into force, after those that came before it; resolves when every proxy serves it. */
+  apply(input: Input): Promise<Report> {
+    const turn = this.#turn.then(() => this.#apply(input));
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  /** Drains and ends every proxy. */
+  async close(graceMs: number): Promise<void> {
+    await this.#turn;
+    await Promise.all([...this.#proxies.values()].map(({ engine }) => engine.close(graceMs)));
+    this.#proxies.clear();
+  }
+
+  async #apply({ snapshot, mesh: config }: Input): Promise<Report> {
+    const { registry, findings: registryFindings } = buildRegistry(snapshot, config);
+    const mesh: Mesh = { snapshot, registry, config };
+    const findings: Finding[] = [...snapshot.findings, ...registryFindings];
+    const wanted = this.#options.proxiesFor(mesh);
+    const work: Promise<void>[] = [];
+    for (const [key, identity] of wanted) {
+      const translation = translate(identity, mesh);
+      findings.push(...translation.findings);
+      const managed = this.#proxies.get(key) ?? (await this.#start(key, identity));
+      managed.identity = identity;
+      const set = encodeSet(translation.resources);
+      const update = updateBetween(managed.inForce, set);
+      if (!update) continue;
+      work.push(
+        managed.engine.apply(translation.resources, update).then((refusals) => {
+          managed.inForce = set;
+          managed.refusals = refusals;
+        }),
+      );
+    }
+    await Promise.all(work);
+    await this.#endUnwanted(wanted);
+    const proxies = [...this.#proxies.values()].map(({ identity, inForce, refusals }) => ({
+      identity,
+      version: inForce.version,
+      refusals,
+    }));
+    return { snapshot: snapshot.version, findings, proxies };
+  }
+
+  async #start(key: string, identity: ProxyIdentity): Promise<Managed> {
+    const engine = await this.#options.startEngine(key, identity);
+    const managed: Managed = { identity, engine, inForce: EMPTY_SET, refusals: [] };
+    this.#proxies.set(key, managed);
+    return managed;
+  }
+
+  async #endUnwanted(wanted: ReadonlyMap<string, ProxyIdentity>): Promise<void> {
+    for (const [key, { engine }] of this.#proxies) {
+      if (wanted.has(key)) continue;
+      this.#proxies.delete(key);
+      await engine.close(this.#options.graceMs);
+    }
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * The workloads of `up`: a router for each Gateway selector, with an address of its own, as Pods that ordinary Services select; and the gateway
+ * Services of an Istio installation where the files define none. Pure.
+ */
+import type { ResourceOf } from '../api/index.ts';
+import { snapshotFromText } from '../config/memory.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import type { Finding } from '../lib/finding.ts';
+import type { Proxy as ProxyIdentity } from '../translate/model.ts';
+
+type Labels = Readonly<Record<string, string>>;
+
+export interface Router {
+  /** Stays the same while the selector does. */
+  readonly key: string;
+  readonly identity: ProxyIdentity;
+}
+
+export interface LocalMesh {
+  /** The files' resources with the local ones laid over them. */
+  readonly snapshot: Snapshot;
+  readonly routers: readonly Router[];
+  /** What holds here and would not hold in a cluster. */
+  readonly findings: readonly Finding[];
+}
+
+/** Gives each router the same address for as long as the process runs. */
+export class RouterAddresses {
+  readonly #taken = new Map<string, string>();
+
+  of(key: string): string {
+    let address = this.#taken.get(key);
+    if (!address) {
+      address = `127.0.100.${this.#taken.size + 1}`;
+      this.#taken.set(key, address);
+    }
+    return address;
+  }
+}
+
+/** The gateways of an Istio installation: the value of the label `istio`, and the Service with its usual ports. */
+const INSTALLED = {
+  egressgateway: { service: 'istio-egressgateway', ports: { 80: ['http2', 8080], 443: ['https', 8443] } },
+  ingressgateway: {
+    service: 'istio-ingressgateway',
+    ports: { 80: ['http2', 8080], 443: ['https', 8443], 15443: ['tls', 15443], 31400: ['tcp', 31400] },
+  },
+} as const satisfies Record<string, { service: string; ports: Record<number, readonly [string, number]> }>;
+
+/** @param rootNamespace where Istio is installed, and so its gateways. */
+export function localMesh(files: Snapshot, rootNamespace: string, addresses: RouterAddresses): LocalMesh {
+  const gateways = files.list('Gateway');
+  const services = files.list('Service');
+  const routers: Router[] = [];
+  const documents: object[] = [];
+  const findings: Finding[] = [];
+  const labelsOf = (selector: Labels): Labels => {
+    const installed = INSTALLED[selector.istio as keyof typeof INSTALLED];
+    const labels = { ...(installed && { app: installed.service }), ...selector };
+    return Object.assign(
+      {},
+      ...services.filter((service) => holds(service.spec.selector ?? {}, selector)).map(({ spec }) => spec.selector),
+      labels,
+    );
+  };
+  for (const { spec } of gateways) {
+    const selector = spec.selector ?? {};
+    if (Object.keys(selector).length === 0 || routers.some(({ identity }) => holds(identity.labels, selector))) continue;
+    const labels = labelsOf(selector);
+    const key = `router ${Object.entries(selector).sort().join(' ')}`;
+    const address = addresses.of(key);
+    const namespace = services.find((service) => selects(service, labels))?.metadata.namespace ?? rootNamespace;
+    const name = labels.app ?? Object.values(selector)[0] ?? 'router';
+    documents.push(pod(name, namespace, labels, address));
+    const identity: ProxyIdentity = {
+      type: 'router',
+      name,
+      namespace,
+      labels,
+      serviceAccount: name,
+      addresses: [address],
+      locality: '',
+      bindAddress: address,
+    };
+    routers.push({ key, identity });
+  }
+  Object.values(INSTALLED).forEach(({ service: name, ports: usual }, index) => {
+    if (files.get('Service', rootNamespace, name)) return;
+    const selector = { istio: name.replace('istio-', '') };
+    const ports: Record<number, readonly [string, number]> = { ...usual };
+    for (const gateway of gateways) {
+      if (!holds({ app: name, ...selector }, gateway.spec.selector ?? {}) || Object.keys(gateway.spec.selector ?? {}).length === 0)
+        continue;
+      gateway.spec.servers?.forEach(({ port }, at) => {
+        if (ports[port.number]) return;
+        ports[port.number] = portOf(port.number, port.protocol);
+        findings.push(opened(gateway, name, rootNamespace, port.number, at));
+      });
+    }
+    documents.push(service(name, rootNamespace, selector, `127.0.101.${index + 1}`, ports));
+  });
+  const local = snapshotFromText(documents.map((document) => JSON.stringify(document)).join('\n---\n'), { file: 'sallyport up' });
+  return { snapshot: new Layered(files, local), routers, findings };
+}
+
+/** Whether the labels have all that the selector asks for. */
+function holds(labels: Labels, selector: Labels): boolean {
+  return Object.entries(selector).every(([key, value]) => labels[key] === value);
+}
+
+function selects(service: ResourceOf<'Service'>, labels: Labels): boolean {
+  const selector = service.spec.selector ?? {};
+  return Object.keys(selector).length > 0 && holds(labels, selector);
+}
+
+function portOf(number: number, protocol: string): readonly [string, number] {
+  const name = `${protocol.toLowerCase()}-${number}`;
+  // Ports below 1024 need a privilege that the router should not need.
+  return [name, number < 1024 ? number + 10_000 : number];
+}
+
+function opened(gateway: ResourceOf<'Gateway'>, service: string, namespace: string, port: number, index: number): Finding {
+  const { name, namespace: own } = gateway.metadata;
+  return {
+    code: 'SP0101',
+    level: 'Info',
+    message:
+      `Port ${port} is not one of the usual ports of the Service ${service}: here it is opened, in a cluster add it to the Service ` +
+      `${namespace}/${service}. To try the very Service of the cluster, put it beside these files.`,
+    origin: `Gateway ${own}/${name}`,
+    position: gateway.source.position(['spec', 'servers', index, 'port', 'number']),
+  };
+}
+
+function pod(name: string, namespace: string, labels: Labels, address: string): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace, labels },
+    spec: { serviceAccountName: name, containers: [{ name: 'istio-proxy' }] },
+    status: { phase: 'Running', podIP: address, conditions: [{ type: 'Ready', status: 'True' }] },
+  };
+}
+
+function service(
+  name: string,
+  namespace: string,
+  selector: Labels,
+  clusterIP: string,
+  ports: Record<number, readonly [string, number]>,
+): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace, labels: selector },
+    spec: {
+      clusterIP,
+      selector,
+      ports: Object.entries(ports).map(([port, [portName, targetPort]]) => ({
+        name: portName,
+        port: Number(port),
+        targetPort,
+        protocol: 'TCP',
+      })),
+    },
+  };
+}
+
+/** A snapshot with the objects of another that it does not have itself; they are the youngest. */
+class Layered implements Snapshot {
+  readonly #base: Snapshot;
+  readonly #extra: Snapshot;
+
+  constructor(base: Snapshot, extra: Snapshot) {
+    this.#base = base;
+    this.#extra = extra;
+  }
+
+  get version(): number {
+    return this.#base.version;
+  }
+
+  get findings(): readonly Finding[] {
+    return [...this.#base.findings, ...this.#extra.findings];
+  }
+
+  list: Snapshot['list'] = (kind) => {
+    const base = this.#base.list(kind);
+    const first = this.#base.all().length;
+    const extra = this.#extra.list(kind).filter(({ metadata }) => !this.#base.get(kind, metadata.namespace, metadata.name));
+    return extra.length === 0 ? base : [...base, ...extra.map((resource) => ({ ...resource, order: first + resource.order }))];
+  };
+
+  get: Snapshot['get'] = (kind, namespace, name) => this.#base.get(kind, namespace, name) ?? this.#extra.get(kind, namespace, name);
+
+  all: Snapshot['all'] = () => this.#base.all();
+}
