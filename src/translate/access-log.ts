@@ -1,0 +1,86 @@
+/** Access logs as MeshConfig asks for them. */
+import { create, type JsonObject } from '@bufbuild/protobuf';
+import type { MeshConfig } from '../api/index.ts';
+import { type AccessLog, AccessLogFilterSchema, AccessLogSchema } from '../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
+import { type FileAccessLog, FileAccessLogSchema } from '../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
+import { typedConfig } from './proto.ts';
+
+/** Istio's defaults; each name of a field beside the command that fills it. */
+const DEFAULT_TEXT =
+  '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% ' +
+  '%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% %BYTES_SENT% ' +
+  '%DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" ' +
+  '"%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% ' +
+  '%DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n';
+
+const DEFAULT_JSON: JsonObject = {
+  start_time: '%START_TIME%',
+  route_name: '%ROUTE_NAME%',
+  method: '%REQ(:METHOD)%',
+  path: '%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%',
+  protocol: '%PROTOCOL%',
+  response_code: '%RESPONSE_CODE%',
+  response_flags: '%RESPONSE_FLAGS%',
+  response_code_details: '%RESPONSE_CODE_DETAILS%',
+  connection_termination_details: '%CONNECTION_TERMINATION_DETAILS%',
+  bytes_received: '%BYTES_RECEIVED%',
+  bytes_sent: '%BYTES_SENT%',
+  duration: '%DURATION%',
+  upstream_service_time: '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%',
+  x_forwarded_for: '%REQ(X-FORWARDED-FOR)%',
+  user_agent: '%REQ(USER-AGENT)%',
+  request_id: '%REQ(X-REQUEST-ID)%',
+  authority: '%REQ(:AUTHORITY)%',
+  upstream_host: '%UPSTREAM_HOST%',
+  upstream_cluster: '%UPSTREAM_CLUSTER_RAW%',
+  upstream_local_address: '%UPSTREAM_LOCAL_ADDRESS%',
+  downstream_local_address: '%DOWNSTREAM_LOCAL_ADDRESS%',
+  downstream_remote_address: '%DOWNSTREAM_REMOTE_ADDRESS%',
+  requested_server_name: '%REQUESTED_SERVER_NAME%',
+  upstream_transport_failure_reason: '%UPSTREAM_TRANSPORT_FAILURE_REASON%',
+};
+
+/** One line for each request or connection; none where the mesh writes no access log. */
+export function accessLogs(config: MeshConfig): AccessLog[] {
+  return config.accessLogFile ? [create(AccessLogSchema, fileLog(config))] : [];
+}
+
+/** Only connections that no filter chain takes: the filters log the others. */
+export function listenerAccessLogs(config: MeshConfig): AccessLog[] {
+  if (!config.accessLogFile || config.disableEnvoyListenerLog) return [];
+  const filter = create(AccessLogFilterSchema, { filterSpecifier: { case: 'responseFlagFilter', value: { flags: ['NR'] } } });
+  return [create(AccessLogSchema, { ...fileLog(config), filter })];
+}
+
+function fileLog(config: MeshConfig) {
+  return {
+    name: 'envoy.access_loggers.file',
+    configType: typedConfig(FileAccessLogSchema, { path: config.accessLogFile, accessLogFormat: format(config) }),
+  };
+}
+
+function format({ accessLogEncoding, accessLogFormat }: MeshConfig): FileAccessLog['accessLogFormat'] {
+  const value =
+    accessLogEncoding === 'JSON'
+      ? ({ format: { case: 'jsonFormat', value: jsonFormat(accessLogFormat) } } as const)
+      : ({
+          format: { case: 'textFormatSource', value: { specifier: { case: 'inlineString', value: textFormat(accessLogFormat) } } },
+        } as const);
+  return create(FileAccessLogSchema, { accessLogFormat: { case: 'logFormat', value } }).accessLogFormat;
+}
+
+function textFormat(format: string): string {
+  if (!format) return DEFAULT_TEXT;
+  return format.endsWith('\n') ? format : `${format}\n`;
+}
+
+/** Istio falls back to its own format where the given one is no JSON object. */
+function jsonFormat(format: string): JsonObject {
+  if (!format) return DEFAULT_JSON;
+  try {
+    const parsed: unknown = JSON.parse(format);
+    return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed) ? (parsed as JsonObject) : DEFAULT_JSON;
+  } catch {
+    return DEFAULT_JSON;
+  }
+}

@@ -1,0 +1,136 @@
+/** The Gateways that select a router, put together: which servers share a listener, and which of them lose to others. */
+import type { ResourceOf, Server } from '../api/index.ts';
+import { originOf } from '../api/resource.ts';
+import { isHttp, parseProtocol } from '../registry/protocol.ts';
+import type { TranslateContext } from './context.ts';
+
+type GatewayResource = ResourceOf<'Gateway'>;
+
+/**
+ * How a server treats connections: plain HTTP, HTTPS that is terminated, TLS that is terminated for bytes inside, TLS that passes, TLS that passes to
+ * the cluster that the SNI names, bytes, or the mesh's mutual TLS.
+ */
+export type ServerKind = 'http' | 'https' | 'tls' | 'passthrough' | 'auto-passthrough' | 'tcp' | 'istio-mutual';
+
+export interface GatewayServer {
+  readonly gateway: GatewayResource;
+  /** `namespace/name`. */
+  readonly gatewayName: string;
+  readonly server: Server;
+  readonly kind: ServerKind;
+  /** `host` or `namespace/host`, in lower case. */
+  readonly hosts: readonly string[];
+  /** The hosts alone: what the SNI has to be. Empty for servers without TLS. */
+  readonly serverNames: readonly string[];
+  /** The port that is bound. */
+  readonly port: number;
+  /** Empty for every address. */
+  readonly bind: string;
+  /** Of servers that speak HTTP: the name of their route configuration. */
+  readonly routeName: string;
+}
+
+/** Servers that share a socket, in the order of their Gateways' age. */
+export interface GatewayPort {
+  readonly port: number;
+  readonly bind: string;
+  readonly servers: GatewayServer[];
+}
+
+export function gatewayPorts(context: TranslateContext): GatewayPort[] {
+  const ports = new Map<string, GatewayPort>();
+  for (const gateway of gatewaysOf(context)) {
+    for (const server of gateway.spec.servers) {
+      const entry = gatewayServer(context, gateway, server);
+      const key = `${entry.bind}_${entry.port}`;
+      const shared = ports.get(key) ?? { port: entry.port, bind: entry.bind, servers: [] };
+      const conflict = conflictWith(shared.servers, entry);
+      if (conflict) {
+        reportConflict(context, entry, conflict);
+        continue;
+      }
+      shared.servers.push(entry);
+      ports.set(key, shared);
+    }
+  }
+  return [...ports.values()];
+}
+
+/** Those of every namespace whose selector the proxy's labels satisfy, oldest first. An empty selector is satisfied by every router. */
+export function gatewaysOf({ proxy, mesh }: Pick<TranslateContext, 'proxy' | 'mesh'>): GatewayResource[] {
+  return mesh.snapshot
+    .list('Gateway')
+    .filter(({ spec }) => Object.entries(spec.selector).every(([key, value]) => proxy.labels[key] === value));
+}
+
+function gatewayServer(context: TranslateContext, gateway: GatewayResource, server: Server): GatewayServer {
+  const { namespace, name } = gateway.metadata;
+  const kind = serverKind(server);
+  const port = boundPort(context, server.port.number);
+  const bind = server.bind ?? '';
+  const hosts = server.hosts.map((host) => qualifiedHost(host.toLowerCase(), namespace));
+  const suffix = bind ? `.${bind}` : '';
+  const routeName =
+    kind === 'http'
+      ? `http.${port}${suffix}`
+      : kind === 'https'
+        ? `https.${server.port.number}.${server.port.name}.${name}.${namespace}${suffix}`
+        : '';
+  const serverNames = kind === 'http' || kind === 'tcp' ? [] : [...new Set(hosts.map((host) => host.slice(host.indexOf('/') + 1)))].sort();
+  return { gateway, gatewayName: `${namespace}/${name}`, server, kind, hosts, serverNames, port, bind, routeName };
+}
+
+function serverKind({ port, tls }: Server): ServerKind {
+  const protocol = parseProtocol(port.protocol);
+  if (isHttp(protocol)) return 'http';
+  if (!tls) return 'tcp';
+  switch (tls.mode) {
+    case 'PASSTHROUGH':
+      return 'passthrough';
+    case 'AUTO_PASSTHROUGH':
+      return 'auto-passthrough';
+    case 'ISTIO_MUTUAL':
+      return 'istio-mutual';
+    default:
+      return protocol === 'HTTPS' ? 'https' : 'tls';
+  }
+}
+
+/** The port of a Service over the proxy is bound as its target port; one that no Service has is bound as it is. */
+function boundPort({ mesh, proxy }: TranslateContext, number: number): number {
+  return mesh.registry.servicesOf(proxy).find(({ port }) => port.number === number)?.endpointPort ?? number;
+}
+
+/** `./host` means the Gateway's namespace, a star in place of it any. */
+function qualifiedHost(host: string, namespace: string): string {
+  const slash = host.indexOf('/');
+  if (slash < 0) return host;
+  const [owner, name] = [host.slice(0, slash), host.slice(slash + 1)];
+  if (owner === '*') return name;
+  return `${owner === '.' ? namespace : owner}/${name}`;
+}
+
+/** The older server for whose sake this one can't be served; plain HTTP may come after TLS on one port, but not before it. */
+function conflictWith(others: readonly GatewayServer[], entry: GatewayServer): GatewayServer | undefined {
+  const isPlain = (each: GatewayServer) => each.kind === 'http' || each.kind === 'tcp';
+  if (!isPlain(entry)) {
+    const first = others[0];
+    if (first && isPlain(first)) return first;
+    return others.find((other) => !isPlain(other) && other.hosts.some((host) => entry.hosts.includes(host)));
+  }
+  const plain = others.find(isPlain);
+  return plain && (entry.kind === 'tcp' || plain.kind === 'tcp') ? plain : undefined;
+}
+
+function reportConflict({ report }: TranslateContext, lost: GatewayServer, kept: GatewayServer): void {
+  const { port } = lost.server;
+  report({
+    code: 'IST0145',
+    level: 'Error',
+    message:
+      `server ${port.name || port.number} (${port.protocol}, port ${port.number}) is not served: ${originOf(kept.gateway)} is older and has ` +
+      `${kept.server.port.protocol} on the same port, which can't be shared. Use another port or other hosts.`,
+    origin: originOf(lost.gateway),
+    position: lost.gateway.source.position(['spec', 'servers', lost.gateway.spec.servers.indexOf(lost.server)]),
+  });
+}

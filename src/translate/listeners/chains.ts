@@ -1,0 +1,80 @@
+/** Filter chains before they are messages: so that chains of several services can be compared and put together into one listener. */
+import { create } from '@bufbuild/protobuf';
+import type { Metadata, TransportSocket } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import {
+  type Filter,
+  type FilterChain,
+  type FilterChainMatch,
+  FilterChainMatchSchema,
+  FilterChainSchema,
+} from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { canonicalCidr, parseCidr } from './cidr.ts';
+
+export type TransportProtocol = '' | 'raw_buffer' | 'tls';
+
+export interface Chain {
+  readonly name?: string;
+  /** Names of SNI; none, or `*` among them, for any. */
+  readonly serverNames: readonly string[];
+  readonly destinationCidrs: readonly string[];
+  readonly applicationProtocols: readonly string[];
+  readonly transportProtocol: TransportProtocol;
+  readonly destinationPort?: number;
+  readonly filters: readonly Filter[];
+  readonly transportSocket?: TransportSocket;
+  readonly metadata: Metadata | undefined;
+}
+
+/** What a chain is when only its filters and its origin are said. */
+export function chain(parts: Pick<Chain, 'filters' | 'metadata'> & Partial<Chain>): Chain {
+  return { serverNames: [], destinationCidrs: [], applicationProtocols: [], transportProtocol: '', ...parts };
+}
+
+/** Envoy tells any SNI by no condition at all. */
+function serverNames(parts: Chain): string[] {
+  return parts.serverNames.includes('*') ? [] : [...new Set(parts.serverNames)].sort();
+}
+
+function cidrs(parts: Chain): string[] {
+  return [...new Set(parts.destinationCidrs.map(canonicalCidr))].filter((cidr) => cidr !== '0.0.0.0/0' && cidr !== '').sort();
+}
+
+export function matchesAll(parts: Chain): boolean {
+  return (
+    serverNames(parts).length === 0 &&
+    parts.applicationProtocols.length === 0 &&
+    parts.transportProtocol === '' &&
+    parts.destinationPort === undefined &&
+    parts.destinationCidrs.length === 0
+  );
+}
+
+/** Chains with one match: Envoy refuses a listener that has both. */
+export function sameMatch(a: Chain, b: Chain): boolean {
+  const key = (parts: Chain) =>
+    JSON.stringify([parts.transportProtocol, parts.applicationProtocols, serverNames(parts), cidrs(parts), parts.destinationPort]);
+  return key(a) === key(b);
+}
+
+export function filterChain(parts: Chain): FilterChain {
+  return create(FilterChainSchema, {
+    name: parts.name ?? '',
+    filterChainMatch: matchesAll(parts) ? undefined : chainMatch(parts),
+    filters: [...parts.filters],
+    transportSocket: parts.transportSocket,
+    metadata: parts.metadata,
+  });
+}
+
+function chainMatch(parts: Chain): FilterChainMatch {
+  return create(FilterChainMatchSchema, {
+    serverNames: serverNames(parts),
+    prefixRanges: cidrs(parts).map((cidr) => {
+      const { address, bits } = parseCidr(cidr)!;
+      return { addressPrefix: address, prefixLen: bits };
+    }),
+    applicationProtocols: [...parts.applicationProtocols],
+    transportProtocol: parts.transportProtocol,
+    destinationPort: parts.destinationPort,
+  });
+}

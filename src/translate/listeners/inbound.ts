@@ -1,0 +1,223 @@
+/** A sidecar's inbound side: one filter chain or two for each port that its workload serves, and what takes the other ports. */
+import { create } from '@bufbuild/protobuf';
+import { originOf, type Resource } from '../../api/resource.ts';
+import type { Protocol } from '../../registry/model.ts';
+import { isHttp, parseProtocol } from '../../registry/protocol.ts';
+import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import {
+  type ListenerFilter,
+  ListenerFilterChainMatchPredicateSchema,
+} from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { accessLogs, listenerAccessLogs } from '../access-log.ts';
+import type { TranslateContext } from '../context.ts';
+import { httpInspector, originalDestination, PLAINTEXT_HTTP, tcpProxy, tlsInspector } from '../filters.ts';
+import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName, VIRTUAL_INBOUND_LISTENER } from '../names.ts';
+import { toDuration } from '../proto.ts';
+import { inboundRoute } from '../routes/defaults.ts';
+import { originMetadata } from '../routes/origin.ts';
+import { type Chain, chain, filterChain } from './chains.ts';
+import { httpConnectionManager } from './hcm.ts';
+import { WILDCARD } from './outbound.ts';
+import { type RefusalOf, refusals, refusingChain } from './refusal.ts';
+import { socketAddress } from './sidecar.ts';
+
+/** One port of the workload. */
+interface Served {
+  /** Where the workload listens; undefined for the ports that nothing describes. */
+  readonly port: number | undefined;
+  /** The port as the service calls it. */
+  readonly servicePort: number;
+  readonly protocol: Protocol;
+  readonly hostname: string;
+  readonly cluster: string;
+  readonly bind: string;
+  /** A socket of its own in place of a chain of `virtualInbound`. */
+  readonly bindToPort: boolean;
+  readonly origin: Resource | undefined;
+}
+
+export function sidecarInbound(context: TranslateContext): Listener[] {
+  const refusalOf = refusals(context);
+  const served = servedPorts(context);
+  const captured = [PASSTHROUGH, ...served.filter((each) => !each.bindToPort)].flatMap((each) => servedChains(context, each, refusalOf));
+  const virtual = inboundListener(context, VIRTUAL_INBOUND_LISTENER, context.mesh.config.proxyInboundListenPort, [
+    loopChain(context),
+    ...captured,
+  ]);
+  virtual.address = socketAddress(context.proxy.bindAddress ?? WILDCARD, context.mesh.config.proxyInboundListenPort);
+  virtual.listenerFilters.unshift(originalDestination());
+  const bound = served
+    .filter((each) => each.bindToPort)
+    .map((each) => {
+      const chains = servedChains(context, each, refusalOf).map((parts) => ({ ...parts, destinationPort: undefined }));
+      const listener = inboundListener(context, `${each.bind}_${each.port}`, each.port!, chains);
+      listener.address = socketAddress(each.bind, each.port!);
+      return listener;
+    });
+  return [virtual, ...bound];
+}
+
+const PASSTHROUGH: Served = {
+  port: undefined,
+  servicePort: 0,
+  protocol: 'Unsupported',
+  hostname: '',
+  cluster: INBOUND_PASSTHROUGH_CLUSTER,
+  bind: WILDCARD,
+  bindToPort: false,
+  origin: undefined,
+};
+
+/** A Sidecar's `ingress` replaces what follows from services. In the order of the ports; of two for one port the first stays. */
+function servedPorts(context: TranslateContext): Served[] {
+  const ingress = context.scope.sidecar?.spec.ingress ?? [];
+  const all = ingress.length > 0 ? ingressPorts(context) : servicePorts(context);
+  const byPort = new Map<number, Served>();
+  for (const each of all) {
+    const other = byPort.get(each.port!);
+    if (!other) byPort.set(each.port!, each);
+    else if (other.protocol !== each.protocol && other.hostname !== each.hostname) reportConflict(context, other, each);
+  }
+  return [...byPort.values()].sort((a, b) => a.port! - b.port!);
+}
+
+function servicePorts({ mesh, proxy }: TranslateContext): Served[] {
+  return mesh.registry
+    .servicesOf(proxy)
+    .filter(({ port }) => port.protocol !== 'UDP')
+    .map(({ service, port, endpointPort }) => ({
+      port: endpointPort,
+      servicePort: port.number,
+      protocol: port.protocol,
+      hostname: service.hostname,
+      cluster: inboundClusterName(endpointPort),
+      bind: WILDCARD,
+      bindToPort: false,
+      origin: service.resource,
+    }));
+}
+
+function ingressPorts({ scope, proxy }: TranslateContext): Served[] {
+  const sidecar = scope.sidecar!;
+  return sidecar.spec.ingress.map(({ port, bind, captureMode }) => ({
+    port: port.number,
+    servicePort: port.number,
+    protocol: parseProtocol(port.protocol),
+    hostname: `${sidecar.metadata.name}.${sidecar.metadata.namespace}`,
+    cluster: inboundClusterName(port.number),
+    bind: bind || (captureMode === 'NONE' ? (proxy.addresses[0] ?? WILDCARD) : WILDCARD),
+    bindToPort: captureMode === 'NONE',
+    origin: sidecar,
+  }));
+}
+
+function reportConflict({ report }: TranslateContext, kept: Served, lost: Served): void {
+  report({
+    code: 'IST0116',
+    level: 'Warning',
+    message: `port ${lost.port} of the workload is ${lost.protocol} to ${lost.hostname} and ${kept.protocol} to ${kept.hostname}, which is older and decides`,
+    origin: originOf(lost.origin!),
+    position: lost.origin!.source.position(),
+  });
+}
+
+/** Where the mesh's mutual TLS is missing, TLS is the application's own and passes; a port that is HTTP takes plain HTTP only. */
+function servedChains(context: TranslateContext, served: Served, refusalOf: RefusalOf): Chain[] {
+  const { protocol, port } = served;
+  const metadata = served.origin && originMetadata(served.origin);
+  const base = { destinationPort: port, metadata };
+  const sniffed = protocol === 'Unsupported';
+  const http = {
+    ...base,
+    transportProtocol: 'raw_buffer',
+    applicationProtocols: sniffed ? PLAINTEXT_HTTP : [],
+    name: chainName(served, true),
+  } as const;
+  const tcp = { ...base, name: chainName(served, false) };
+  const refusal = refusalOf(port ?? 0);
+  const refuse = (parts: Partial<Chain>, isHttpChain: boolean) =>
+    refusingChain(context, { ...parts, side: 'inbound', http: isHttpChain }, refusal!);
+  const chains: Chain[] = [];
+  if (sniffed || isHttp(protocol)) chains.push(refusal ? refuse(http, true) : chain({ ...http, filters: [httpFilter(context, served)] }));
+  if (isHttp(protocol)) return chains;
+  // Beside a chain that asks for a transport protocol, Envoy wants each named; alone, the chain need not wait for the client's first bytes.
+  for (const transportProtocol of sniffed ? (['raw_buffer', 'tls'] as const) : ([''] as const)) {
+    const parts = { ...tcp, transportProtocol };
+    chains.push(refusal?.concerns === 'all' ? refuse(parts, false) : chain({ ...parts, filters: [tcpFilter(context, served)] }));
+  }
+  return chains;
+}
+
+function chainName({ port, bind }: Served, http: boolean): string {
+  if (port !== undefined) return `${bind}_${port}`;
+  return http ? 'virtualInbound-catchall-http' : VIRTUAL_INBOUND_LISTENER;
+}
+
+function httpFilter(context: TranslateContext, served: Served) {
+  const statPrefix = served.port === undefined ? served.cluster : `inbound_${chainName(served, true)}`;
+  return httpConnectionManager(context.mesh.config, { side: 'inbound', statPrefix, routes: inboundRoutes(served) });
+}
+
+function inboundRoutes({ cluster, hostname, servicePort }: Served): RouteConfiguration {
+  return create(RouteConfigurationSchema, {
+    name: cluster,
+    validateClusters: false,
+    virtualHosts: [
+      { name: `inbound|http|${servicePort}`, domains: ['*'], routes: [inboundRoute(cluster, `${hostname}:${servicePort}/*`)] },
+    ],
+  });
+}
+
+function tcpFilter(context: TranslateContext, { cluster }: Served) {
+  return tcpProxy({ statPrefix: cluster, clusters: [{ name: cluster, weight: 1 }], accessLog: accessLogs(context.mesh.config) });
+}
+
+/** A call of the port itself was not captured: passing it on would come back here for ever. */
+function loopChain(context: TranslateContext): Chain {
+  return chain({
+    name: 'virtualInbound-blackhole',
+    destinationPort: context.mesh.config.proxyInboundListenPort,
+    filters: [tcpProxy({ statPrefix: BLACK_HOLE_CLUSTER, clusters: [{ name: BLACK_HOLE_CLUSTER, weight: 1 }], accessLog: [] })],
+    metadata: undefined,
+  });
+}
+
+function inboundListener(context: TranslateContext, name: string, port: number, chains: readonly Chain[]): Listener {
+  const { config } = context.mesh;
+  return create(ListenerSchema, {
+    name,
+    address: socketAddress(WILDCARD, port),
+    trafficDirection: TrafficDirection.INBOUND,
+    continueOnListenerFiltersTimeout: true,
+    listenerFilters: inspectors(chains),
+    listenerFiltersTimeout: toDuration(config.protocolDetectionTimeout),
+    filterChains: chains.map(filterChain),
+    accessLog: listenerAccessLogs(config),
+  });
+}
+
+/** On ports that are TCP neither inspector waits for bytes: there the server may be the first to speak. */
+function inspectors(chains: readonly Chain[]): ListenerFilter[] {
+  const without = (inspected: (parts: Chain) => boolean): ListenerFilter['filterDisabled'] => {
+    const ports = new Set(chains.filter((parts) => !inspected(parts)).flatMap((parts) => parts.destinationPort ?? []));
+    for (const parts of chains) if (inspected(parts) && parts.destinationPort !== undefined) ports.delete(parts.destinationPort);
+    return portPredicate([...ports].sort((a, b) => a - b));
+  };
+  const tls = tlsInspector();
+  tls.filterDisabled = without((parts) => parts.transportProtocol !== '');
+  const filters = [tls];
+  if (chains.some((parts) => parts.applicationProtocols.length > 0)) {
+    const http = httpInspector();
+    http.filterDisabled = without((parts) => parts.applicationProtocols.length > 0);
+    filters.push(http);
+  }
+  return filters;
+}
+
+function portPredicate(ports: readonly number[]): ListenerFilter['filterDisabled'] {
+  const rules = ports.map((port) => ({ rule: { case: 'destinationPortRange' as const, value: { start: port, end: port + 1 } } }));
+  if (rules.length === 0) return undefined;
+  return create(ListenerFilterChainMatchPredicateSchema, rules.length === 1 ? rules[0]! : { rule: { case: 'orMatch', value: { rules } } });
+}

@@ -1,0 +1,202 @@
+/** The listeners of a sidecar's outbound side: which there are, and which services share one. */
+import ipaddr from 'ipaddr.js';
+import { originOf } from '../../api/resource.ts';
+import type { Service, ServicePort } from '../../registry/model.ts';
+import { isHttp, isTcp, isTls } from '../../registry/protocol.ts';
+import type { TranslateContext } from '../context.ts';
+import { PLAINTEXT_HTTP } from '../filters.ts';
+import { originMetadata } from '../routes/origin.ts';
+import type { EgressScope } from '../scope.ts';
+import { type Chain, chain, sameMatch } from './chains.ts';
+import { singleAddress } from './cidr.ts';
+import { httpConnectionManager } from './hcm.ts';
+import { outboundTcpChains } from './tcp-chains.ts';
+
+export const WILDCARD = '0.0.0.0';
+
+/** One listener while services are still being added to it. */
+export interface OutboundListener {
+  readonly address: string;
+  readonly port: number;
+  /** True where an application addresses the listener itself, so that it has a socket of its own. */
+  readonly bindToPort: boolean;
+  chains: Chain[];
+  /** What it serves so far: `mixed` tells HTTP and other bytes apart by looking at them. */
+  kind: 'http' | 'tcp' | 'mixed';
+  /** Protocols that a server speaks first share their port with no other: looking at the bytes would hang them. */
+  serverFirst: ServicePort['protocol'] | undefined;
+  /** A Sidecar has named this port: services of its catch-all listener stay out. */
+  locked: boolean;
+  /** The service of a listener on an address of its own. */
+  readonly owner: Service | undefined;
+}
+
+type Family = 'http' | 'tcp' | 'auto';
+
+/** Undefined for protocols that have no listener (UDP). */
+function familyOf({ protocol }: ServicePort): Family | undefined {
+  if (isHttp(protocol)) return 'http';
+  if (isTcp(protocol) || isTls(protocol)) return 'tcp';
+  return protocol === 'Unsupported' ? 'auto' : undefined;
+}
+
+/** The routes that an HTTP listener asks for. */
+export interface WantedRoutes {
+  readonly port: number;
+  readonly egress: EgressScope;
+  /** The routes serve this service alone, which the listener's address has told already. */
+  readonly only: Service | undefined;
+}
+
+export interface Outbound {
+  /** By `address_port`, in the order of their first service. */
+  readonly listeners: ReadonlyMap<string, OutboundListener>;
+  /** By the name under which the listeners ask for them. */
+  readonly routes: ReadonlyMap<string, WantedRoutes>;
+}
+
+interface Draft {
+  readonly context: TranslateContext;
+  readonly listeners: Map<string, OutboundListener>;
+  readonly routes: Map<string, WantedRoutes>;
+}
+
+export function outbound(context: TranslateContext): Outbound {
+  const draft: Draft = { context, listeners: new Map(), routes: new Map() };
+  for (const egress of context.scope.egress) {
+    if (!egress.port) for (const listener of draft.listeners.values()) listener.locked = true;
+    for (const service of egress.services) {
+      if (service.resolution === 'Alias') continue;
+      for (const port of listenPorts(egress, service)) addPort(draft, { egress, service, port });
+    }
+  }
+  return draft;
+}
+
+/** A port of a service as one egress listener sees it. */
+interface Offer {
+  readonly egress: EgressScope;
+  readonly service: Service;
+  readonly port: ServicePort;
+}
+
+/** A listener with a port speaks the protocol that the Sidecar says, whatever the service calls it. */
+function listenPorts(egress: EgressScope, service: Service): readonly ServicePort[] {
+  const named = egress.port;
+  if (!named) return service.ports;
+  const own = service.ports.find((port) => port.number === named.number);
+  const protocol = protocolOf(named.protocol) ?? own?.protocol ?? 'Unsupported';
+  return [{ number: named.number, name: named.name, protocol, targetPort: own?.targetPort ?? named.number }];
+}
+
+function protocolOf(name: string): ServicePort['protocol'] | undefined {
+  return SIDECAR_PROTOCOLS[name.toUpperCase()];
+}
+
+const SIDECAR_PROTOCOLS: Readonly<Record<string, ServicePort['protocol']>> = {
+  HTTP: 'HTTP',
+  HTTP2: 'HTTP2',
+  GRPC: 'GRPC',
+  'GRPC-WEB': 'GRPC-Web',
+  HTTPS: 'HTTPS',
+  TLS: 'TLS',
+  TCP: 'TCP',
+  MONGO: 'Mongo',
+  MYSQL: 'MySQL',
+  REDIS: 'Redis',
+};
+
+function addPort(draft: Draft, offer: Offer): void {
+  const { egress, service, port } = offer;
+  const family = familyOf(port);
+  if (!family) return;
+  const bound = boundAddress(egress);
+  if (family === 'http' || bound !== undefined) {
+    addListener(draft, offer, family, bound ?? WILDCARD, []);
+    return;
+  }
+  const { addresses, cidrs } = listenAddresses(draft.context, service, port);
+  for (const address of addresses) addListener(draft, offer, family, address, []);
+  if (cidrs.length > 0) addListener(draft, offer, family, WILDCARD, cidrs);
+}
+
+/** Undefined where a listener takes the addresses of its services. */
+function boundAddress({ bind, captureMode }: EgressScope): string | undefined {
+  return bind || (captureMode === 'NONE' ? '127.0.0.1' : undefined);
+}
+
+/**
+ * Where a TCP service is to be recognised: at its addresses; at those of its endpoints if it is headless; else at every address, besides the
+ * one that was allocated for it and that this proxy's DNS answers.
+ */
+function listenAddresses(context: TranslateContext, service: Service, port: ServicePort): { addresses: string[]; cidrs: string[] } {
+  const addresses = service.addresses.flatMap((address) => singleAddress(address) ?? []);
+  const cidrs = service.addresses.filter((address) => ipaddr.isValidCIDR(address) && singleAddress(address) === undefined);
+  if (addresses.length > 0 || cidrs.length > 0) return { addresses, cidrs };
+  if (service.resolution === 'Passthrough' && (isTcp(port.protocol) || port.protocol === 'Unsupported')) {
+    const endpoints = context.mesh.registry.endpoints(service, port).map((endpoint) => endpoint.address);
+    const reachable = [...new Set(endpoints)].filter((address) => ipaddr.isValid(address) && !context.proxy.addresses.includes(address));
+    // Endpoints may come later: without any there is nothing to reach, and taking the port for every address would be wrong.
+    const hasEndpoints = endpoints.length > 0 || service.registry === 'Kubernetes' || Object.keys(service.selector).length > 0;
+    if (hasEndpoints) return { addresses: reachable, cidrs };
+  }
+  return { addresses: [...service.autoAddresses, WILDCARD], cidrs };
+}
+
+function addListener(draft: Draft, offer: Offer, family: Family, address: string, cidrs: readonly string[]): void {
+  const { egress, service, port } = offer;
+  const name = `${address}_${port.number}`;
+  const current = draft.listeners.get(name);
+  if (current?.locked) return;
+  // Routes tell HTTP services apart, so that the first one's chain serves them all.
+  if (current && current.kind !== 'tcp' && family !== 'tcp') return;
+  const serverFirst = port.protocol === 'Mongo' || port.protocol === 'MySQL' ? port.protocol : undefined;
+  if (current && current.serverFirst !== serverFirst) {
+    reportCollision(draft.context, offer, 'another service has it, and one of the two has a protocol whose server speaks first');
+    return;
+  }
+  const chains = buildChains(draft, offer, family, address, cidrs);
+  if (!current) {
+    const bindToPort = egress.captureMode === 'NONE';
+    const kind = family === 'tcp' ? 'tcp' : family === 'http' && address !== WILDCARD ? 'http' : 'mixed';
+    const owner = address === WILDCARD || egress.bind ? undefined : service;
+    draft.listeners.set(name, { address, port: port.number, bindToPort, chains, kind, serverFirst, locked: false, owner });
+    return;
+  }
+  if (current.kind === 'http' || family !== 'tcp') current.kind = 'mixed';
+  for (const each of chains) {
+    if (!current.chains.some((other) => sameMatch(other, each))) current.chains.push(each);
+    else if (family === 'tcp') reportCollision(draft.context, offer, 'an older service has the same address and port');
+  }
+}
+
+function buildChains(draft: Draft, offer: Offer, family: Family, address: string, cidrs: readonly string[]): Chain[] {
+  const { egress, service, port } = offer;
+  const { context } = draft;
+  const wildcard = address === WILDCARD;
+  const shared = wildcard || boundAddress(egress) !== undefined;
+  const tcp =
+    family === 'http' ? [] : outboundTcpChains(context, { service, port, cidrs, shared, virtualServices: egress.virtualServices });
+  if (family === 'tcp') return tcp;
+  const only = family === 'auto' && !shared ? service : undefined;
+  const routes = only ? `${only.hostname}:${port.number}` : String(port.number);
+  if (!draft.routes.has(routes)) draft.routes.set(routes, { port: port.number, egress, only });
+  const http = chain({
+    filters: [httpConnectionManager(context.mesh.config, { side: 'outbound', statPrefix: `outbound_${address}_${port.number}`, routes })],
+    metadata: wildcard ? undefined : originMetadata(service.resource),
+    // Everything else on the port goes to the chain that takes what no service claims.
+    ...((wildcard || family === 'auto') && { applicationProtocols: PLAINTEXT_HTTP, transportProtocol: 'raw_buffer' as const }),
+  });
+  return [...tcp, http];
+}
+
+function reportCollision({ report }: TranslateContext, { service, port }: Offer, because: string): void {
+  const { resource } = service;
+  report({
+    code: 'SP1011',
+    level: 'Error',
+    message: `${service.hostname} is not served on port ${port.number} (${port.protocol}): ${because}. Give it an address or a port of its own.`,
+    origin: originOf(resource),
+    position: resource.source.position(),
+  });
+}

@@ -1,0 +1,141 @@
+/** Filter chains for TLS and TCP on a sidecar's outbound side: those that VirtualServices ask for, else the service's own. */
+import type { L4MatchAttributes, ResourceOf, RouteDestination, TlsMatchAttributes } from '../../api/index.ts';
+import { hostsOverlap } from '../../lib/hostname.ts';
+import type { Service, ServicePort } from '../../registry/model.ts';
+import { isTls } from '../../registry/protocol.ts';
+import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { accessLogs } from '../access-log.ts';
+import type { TranslateContext } from '../context.ts';
+import { tcpProxy } from '../filters.ts';
+import { MESH_GATEWAY, outboundClusterName } from '../names.ts';
+import { destinationCluster } from '../routes/destination.ts';
+import { originMetadata } from '../routes/origin.ts';
+import { type Chain, chain } from './chains.ts';
+import { canonicalCidr } from './cidr.ts';
+import { dynamicDnsFilters } from './dynamic-dns.ts';
+
+export interface TcpListen {
+  readonly service: Service;
+  /** The port of the listener; its number may differ from the service's where a Sidecar names it. */
+  readonly port: ServicePort;
+  /** Networks of the service, where the listener is bound to every address. */
+  readonly cidrs: readonly string[];
+  /** True where the listener is not at an address of the service, so that only SNI or networks tell services apart. */
+  readonly shared: boolean;
+  readonly virtualServices: readonly ResourceOf<'VirtualService'>[];
+}
+
+/** In the order in which they count: of two with the same match the first stays. */
+export function outboundTcpChains(context: TranslateContext, listen: TcpListen): Chain[] {
+  const concerned = listen.virtualServices.filter(({ spec }) => spec.hosts.some((host) => hostsOverlap(host, listen.service.hostname)));
+  return isTls(listen.port.protocol) ? tlsChains(context, listen, concerned) : tcpChains(context, listen, concerned);
+}
+
+function tlsChains(context: TranslateContext, listen: TcpListen, virtualServices: readonly ResourceOf<'VirtualService'>[]): Chain[] {
+  const chains: Chain[] = [];
+  const seen = new Set<string>();
+  for (const virtualService of virtualServices) {
+    for (const rule of virtualService.spec.tls) {
+      for (const match of rule.match) {
+        if (!concerns(context, match, listen.port.number)) continue;
+        // Matches that differ only in what is decided here are one to the proxy, and the first of them counts.
+        const key = JSON.stringify([match.sniHosts, match.destinationSubnets]);
+        if (seen.has(key)) continue;
+        seen.add(key);
+        chains.push(
+          chain({
+            serverNames: match.sniHosts,
+            destinationCidrs: match.destinationSubnets.length > 0 ? match.destinationSubnets : listen.cidrs,
+            filters: destinationFilters(context, rule.route, listen.port, virtualService),
+            metadata: originMetadata(virtualService),
+          }),
+        );
+      }
+    }
+  }
+  if (chains.length > 0) return chains;
+  // Behind an address of its own the service is known; elsewhere only the SNI tells it.
+  const serverNames = listen.shared ? [listen.service.hostname] : [];
+  return [chain({ ...serviceChain(context, listen), serverNames })];
+}
+
+function tcpChains(context: TranslateContext, listen: TcpListen, virtualServices: readonly ResourceOf<'VirtualService'>[]): Chain[] {
+  const chains: Chain[] = [];
+  for (const virtualService of virtualServices) {
+    for (const rule of virtualService.spec.tcp) {
+      const matches = rule.match.filter((match) => concerns(context, match, listen.port.number));
+      if (rule.match.length > 0 && matches.length === 0) continue;
+      const anywhere = matches.length === 0 || matches.some((match) => match.destinationSubnets.length === 0);
+      const subnets = matches.flatMap((match) => match.destinationSubnets);
+      chains.push(
+        chain({
+          destinationCidrs: anywhere ? listen.cidrs : subnets,
+          filters: destinationFilters(context, rule.route, listen.port, virtualService),
+          metadata: originMetadata(virtualService),
+        }),
+      );
+      // What takes every address of the service leaves nothing for rules behind it.
+      if (anywhere || sameNetworks(subnets, listen.cidrs)) return chains;
+    }
+  }
+  return [...chains, serviceChain(context, listen)];
+}
+
+function concerns({ proxy }: TranslateContext, match: TlsMatchAttributes | L4MatchAttributes, port: number): boolean {
+  if (match.gateways.length > 0 && !match.gateways.includes(MESH_GATEWAY)) return false;
+  if (match.port && match.port !== port) return false;
+  if (match.sourceNamespace && match.sourceNamespace !== proxy.namespace) return false;
+  return Object.entries(match.sourceLabels).every(([key, value]) => proxy.labels[key] === value);
+}
+
+function sameNetworks(a: readonly string[], b: readonly string[]): boolean {
+  return a.length > 0 && a.map(canonicalCidr).sort().join() === b.map(canonicalCidr).sort().join();
+}
+
+/** To the service itself, on its only port if it has one port, else on the listener's. */
+function serviceChain(context: TranslateContext, { service, port, cidrs }: TcpListen): Chain {
+  const number = service.ports.length === 1 ? service.ports[0]!.number : port.number;
+  const cluster = outboundClusterName(service.hostname, number);
+  const proxy = tcpProxy({
+    statPrefix: cluster,
+    clusters: [{ name: cluster, weight: 1 }],
+    destinationRule: context.scope.destinationRuleFor(service.hostname)?.spec,
+    accessLog: accessLogs(context.mesh.config),
+  });
+  return chain({
+    destinationCidrs: cidrs,
+    filters: [...dynamicDnsFilters(context, service, number), proxy],
+    metadata: originMetadata(service.resource),
+  });
+}
+
+/** To the destinations of a `tls` or `tcp` rule; those with weight 0 take no connection unless they are alone. */
+export function destinationFilters(
+  context: TranslateContext,
+  routes: readonly RouteDestination[],
+  port: Pick<ServicePort, 'number'>,
+  origin: ResourceOf<'VirtualService'>,
+): Filter[] {
+  const { scope, mesh } = context;
+  const first = routes[0]!.destination;
+  const service = scope.serviceFor(first.host);
+  const destinationRule = service && scope.destinationRuleFor(service.hostname)?.spec;
+  const accessLog = accessLogs(mesh.config);
+  if (routes.length === 1) {
+    const cluster = destinationCluster(first, service, port.number);
+    const proxy = tcpProxy({
+      statPrefix: cluster,
+      clusters: [{ name: cluster, weight: 1 }],
+      destinationRule,
+      subset: first.subset,
+      accessLog,
+    });
+    return service ? [...dynamicDnsFilters(context, service, first.port?.number || port.number), proxy] : [proxy];
+  }
+  const weighted = routes.filter(({ weight }) => weight > 0);
+  const clusters = weighted.map(({ destination, weight }) => ({
+    name: destinationCluster(destination, scope.serviceFor(destination.host), port.number),
+    weight,
+  }));
+  return [tcpProxy({ statPrefix: `${origin.metadata.name}.${origin.metadata.namespace}`, clusters, destinationRule, accessLog })];
+}

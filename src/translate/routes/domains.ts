@@ -1,0 +1,38 @@
+/** The names under which clients call a service, as domains of a virtual host. Ports are left out: route configurations ignore them. */
+import ipaddr from 'ipaddr.js';
+import type { Service } from '../../registry/model.ts';
+
+const KUBERNETES = '.svc.';
+
+/** IPv6 addresses stand in brackets in a Host header. */
+export function asDomain(host: string): string {
+  return ipaddr.IPv6.isValid(host) ? `[${host}]` : host;
+}
+
+export interface ServiceDomains {
+  readonly domains: readonly string[];
+  /** Those among them that are other spellings than the service's own: a service that really has the name goes first. */
+  readonly alternatives: ReadonlySet<string>;
+}
+
+/** Host name, other spellings, addresses, and for headless services the names of their pods. `domain` is the cluster's DNS domain. */
+export function serviceDomains(service: Service, clientNamespace: string, domain = 'cluster.local'): ServiceDomains {
+  const alternatives = alternativeNames(service.hostname, clientNamespace, domain);
+  const names = [service.hostname, ...alternatives];
+  if (service.resolution === 'Passthrough' && service.registry === 'Kubernetes') names.push(...names.map((name) => `*.${name}`));
+  const addresses = [...service.addresses, ...service.autoAddresses].map(asDomain);
+  return { domains: [...names, ...addresses], alternatives: new Set(alternatives) };
+}
+
+/** With the final dot of an absolute name; of a Kubernetes Service also what its DNS search path allows. */
+function alternativeNames(hostname: string, clientNamespace: string, domain: string): string[] {
+  const names = ipaddr.isValid(hostname) ? [] : [`${hostname}.`];
+  const suffix = `${KUBERNETES}${domain}`;
+  if (!hostname.endsWith(suffix)) return names;
+  const qualified = hostname.slice(0, -suffix.length);
+  const dot = qualified.indexOf('.');
+  if (dot < 0) return names;
+  if (qualified.slice(dot + 1) === clientNamespace) names.push(qualified.slice(0, dot));
+  names.push(`${qualified}.svc`, qualified);
+  return names;
+}

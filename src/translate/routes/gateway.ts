@@ -1,0 +1,107 @@
+/** The routes of a gateway's HTTP servers. */
+import { create } from '@bufbuild/protobuf';
+import type { ResourceOf } from '../../api/index.ts';
+import type { Resource } from '../../api/resource.ts';
+import {
+  type Route,
+  type VirtualHost,
+  VirtualHost_TlsRequirementType,
+  VirtualHostSchema,
+} from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import type { TranslateContext } from '../context.ts';
+import type { GatewayServer } from '../gateways.ts';
+import { metadataOf } from '../metadata.ts';
+import { intersectHosts } from './host-sets.ts';
+import { isCatchAll } from './match.ts';
+import { MAX_BODY_BYTES } from './sidecar.ts';
+import { virtualServiceRoutes } from './virtual-service.ts';
+
+interface HostDraft {
+  readonly host: string;
+  /** The port as the first server that has the host calls it. */
+  readonly port: number;
+  readonly routes: Route[];
+  readonly origins: Set<Resource>;
+  requireTls: boolean;
+}
+
+/** `servers` share the name. Routes of several VirtualServices for a host stand in the order of their age, catch-alls behind the others. */
+export function gatewayRoutes(context: TranslateContext, name: string, servers: readonly GatewayServer[]): RouteConfiguration {
+  const hosts = new Map<string, HostDraft>();
+  for (const server of servers) addServer(context, hosts, server);
+  const virtualHosts = [...hosts.values()].map(virtualHost).sort((a, b) => (a.name < b.name ? -1 : 1));
+  return create(RouteConfigurationSchema, {
+    name,
+    virtualHosts: virtualHosts.length > 0 ? virtualHosts : [noRoutes(servers[0]!)],
+    validateClusters: false,
+    maxDirectResponseBodySizeBytes: MAX_BODY_BYTES,
+    ignorePortInHostMatching: true,
+  });
+}
+
+function addServer(context: TranslateContext, hosts: Map<string, HostDraft>, entry: GatewayServer): void {
+  const { server, gatewayName, gateway } = entry;
+  const port = server.port.number;
+  const redirects = server.tls?.httpsRedirect ?? false;
+  const draft = (host: string): HostDraft => {
+    const found = hosts.get(host) ?? { host, port, routes: [], origins: new Set(), requireTls: false };
+    found.origins.add(gateway);
+    found.requireTls ||= redirects;
+    hosts.set(host, found);
+    return found;
+  };
+  const routing = {
+    proxy: context.proxy,
+    scope: context.scope,
+    config: context.mesh.config,
+    port,
+    gateway: gatewayName,
+    tls: server.tls !== undefined,
+  };
+  for (const virtualService of context.scope.virtualServicesForGateway(gatewayName)) {
+    const common = intersectHosts(hostsFor(entry, virtualService), virtualService.spec.hosts);
+    const routes = common.length > 0 ? virtualServiceRoutes(routing, virtualService) : [];
+    if (routes.length === 0) continue;
+    for (const host of common) {
+      const { routes: all, origins } = draft(host);
+      all.push(...routes);
+      origins.add(virtualService);
+    }
+  }
+  // A redirect to HTTPS needs no route.
+  if (redirects) for (const host of entry.serverNames.length > 0 ? entry.serverNames : plainHosts(entry)) draft(host);
+}
+
+/** The server's hosts that a VirtualService of this namespace may use. */
+function hostsFor({ hosts }: GatewayServer, { metadata }: ResourceOf<'VirtualService'>): string[] {
+  return hosts.flatMap((host) => {
+    const slash = host.indexOf('/');
+    if (slash < 0) return [host];
+    return host.slice(0, slash) === metadata.namespace ? [host.slice(slash + 1)] : [];
+  });
+}
+
+function plainHosts({ hosts }: GatewayServer): string[] {
+  return hosts.map((host) => host.slice(host.indexOf('/') + 1));
+}
+
+function virtualHost({ host, port, routes, origins, requireTls }: HostDraft): VirtualHost {
+  return create(VirtualHostSchema, {
+    name: `${host}:${port}`,
+    domains: [host],
+    routes: [...routes.filter((route) => !isCatchAll(route)), ...routes.filter(isCatchAll)],
+    requireTls: requireTls ? VirtualHost_TlsRequirementType.ALL : VirtualHost_TlsRequirementType.NONE,
+    includeRequestAttemptCount: true,
+    metadata: metadataOf({ origins: [...origins] }),
+  });
+}
+
+/** Answers 404: the server is there, but no VirtualService has a route for it. */
+function noRoutes({ server, gateway }: GatewayServer): VirtualHost {
+  return create(VirtualHostSchema, {
+    name: `blackhole:${server.port.number}`,
+    domains: ['*'],
+    metadata: metadataOf({ origins: [gateway] }),
+  });
+}

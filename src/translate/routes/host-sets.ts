@@ -1,0 +1,24 @@
+/** Choosing among lists of hosts that may hold wildcards. */
+import { hostCovers, isWildcard } from '../../lib/hostname.ts';
+
+/** The hosts that both lists cover: of two that overlap, the narrower. In the order of `a`, each once. */
+export function intersectHosts(a: readonly string[], b: readonly string[]): string[] {
+  const result = new Set<string>();
+  for (const left of a) {
+    for (const right of b) {
+      if (hostCovers(right, left)) result.add(left);
+      else if (hostCovers(left, right)) result.add(right);
+    }
+  }
+  return [...result];
+}
+
+/** The most specific of `patterns` that covers `host`: the name itself, else the longest wildcard. */
+export function mostSpecific(host: string, patterns: Iterable<string>): string | undefined {
+  let best: string | undefined;
+  for (const pattern of patterns) {
+    if (pattern === host) return pattern;
+    if (isWildcard(pattern) && hostCovers(pattern, host) && (best === undefined || pattern.length > best.length)) best = pattern;
+  }
+  return best;
+}
