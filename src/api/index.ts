@@ -27,8 +27,10 @@ import { workloadGroup } from './workload-group.ts';
 
 export type * from './authorization-policy.ts';
 export type { Destination, PolicyTargetReference, ServerPort, WorkloadLabelSelector, WorkloadSelector } from './common.ts';
+export type { DefaultConfig } from './default-config.ts';
 export type * from './destination-rule.ts';
 export type * from './envoy-filter.ts';
+export type { ExtensionProvider } from './extension-provider.ts';
 export type * from './gateway.ts';
 export type { LabelSelector } from './kubernetes/common.ts';
 export type * from './kubernetes/config-map.ts';

@@ -16,8 +16,11 @@ export type PathStep = string | number;
 /** Where a resource was read from. */
 export interface Source {
   readonly file: string;
-  /** The position of the value at `path` (from the document's root), or of its nearest ancestor that the document has. */
-  position(path?: readonly PathStep[]): Position;
+  /**
+   * The position of the value at `path` (from the document's root), or of its nearest ancestor that the document has. `within` is a place
+   * in the text of the value, for values that hold a document of their own.
+   */
+  position(path?: readonly PathStep[], within?: { readonly line: number; readonly column: number }): Position;
   /** As `position`, but of the key that names the field. */
   keyPosition(path: readonly PathStep[]): Position;
 }

@@ -16,8 +16,14 @@ export class DocumentSource implements Source {
     this.#lines = lines;
   }
 
-  position(path: readonly PathStep[] = []): Position {
-    return this.at(path.length === 0 ? contentStart(this.#chunk.text) : this.#places().value(path));
+  position(path: readonly PathStep[] = [], within?: { readonly line: number; readonly column: number }): Position {
+    if (path.length === 0) return this.at(contentStart(this.#chunk.text));
+    const { start, indent } = this.#places().value(path);
+    const position = this.at(start);
+    // Only in a literal block do the lines of the value stand in the file as they are.
+    return within && indent !== undefined
+      ? { ...position, line: position.line + within.line - 1, column: indent + within.column }
+      : position;
   }
 
   keyPosition(path: readonly PathStep[]): Position {
@@ -52,8 +58,8 @@ export class NestedSource implements Source {
     this.#base = base;
   }
 
-  position(path: readonly PathStep[] = []): Position {
-    return this.#document.position([...this.#base, ...path]);
+  position(path: readonly PathStep[] = [], within?: { readonly line: number; readonly column: number }): Position {
+    return this.#document.position([...this.#base, ...path], within);
   }
 
   keyPosition(path: readonly PathStep[]): Position {

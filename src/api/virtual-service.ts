@@ -80,7 +80,7 @@ const httpRewrite = object({
 });
 export type HttpRewrite = Infer<typeof httpRewrite>;
 
-const httpRetry = object({
+export const httpRetry = object({
   attempts: withDefault(int32(), 0),
   perTryTimeout: positiveDuration(),
   retryOn: string(),

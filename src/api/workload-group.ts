@@ -3,7 +3,7 @@ import { workloadEntry } from './workload-entry.ts';
 
 const count = () => integer(0, 0x7fff_ffff);
 
-const probe = object(
+export const readinessProbe = object(
   {
     initialDelaySeconds: count(),
     timeoutSeconds: count(),
@@ -23,12 +23,12 @@ const probe = object(
   },
   { atMostOne: [['httpGet', 'tcpSocket', 'exec', 'grpc']] },
 );
-export type ReadinessProbe = Infer<typeof probe>;
+export type ReadinessProbe = Infer<typeof readinessProbe>;
 
 /** The pattern for WorkloadEntries that register themselves. */
 export const workloadGroup = object({
   metadata: object({ labels: map(string(), { maxProperties: 256 }), annotations: map(string(), { maxProperties: 256 }) }),
   template: required(workloadEntry),
-  probe,
+  probe: readinessProbe,
 });
 export type WorkloadGroup = Infer<typeof workloadGroup>;

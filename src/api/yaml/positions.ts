@@ -1,10 +1,12 @@
-import { EVENT_ID, type Event, getScalarValue, parseEvents } from 'js-yaml';
+import { EVENT_ID, type Event, getScalarValue, parseEvents, SCALAR_STYLE } from 'js-yaml';
 import type { PathStep } from '../resource.ts';
 
 /** Where a value starts, where the key that names it starts, and the same for what it contains. */
-interface Place {
+export interface Place {
   start: number;
   key: number;
+  /** Of the text of a literal block. */
+  indent?: number;
   children: Map<PathStep, Place> | undefined;
 }
 
@@ -17,15 +19,14 @@ export class Positions {
     this.#root = build(parseEvents(text, { maxDepth: 1000 }), text);
   }
 
-  /** Offset of the value at `path`, or of the deepest part of the path that the document has. */
-  value(path: readonly PathStep[]): number {
-    return this.#find(path).start;
+  /** The value at `path`, or the deepest part of the path that the document has. */
+  value(path: readonly PathStep[]): Readonly<Place> {
+    return this.#find(path);
   }
 
   /** Offset of the key of the last step of `path`; of an item of a list, of the item. */
   key(path: readonly PathStep[]): number {
-    const place = this.#find(path);
-    return place.key;
+    return this.#find(path).key;
   }
 
   #find(path: readonly PathStep[]): Place {
@@ -79,9 +80,11 @@ function build(events: readonly Event[], text: string): Place {
         frames.push({ place, mapping: event.type === EVENT_ID.MAPPING, pendingKey: undefined, count: 0 });
         break;
       }
-      case EVENT_ID.SCALAR:
-        add({ start: quoteStart(text, event.valueStart, event.style) }, getScalarValue(text, event));
+      case EVENT_ID.SCALAR: {
+        const place = add({ start: quoteStart(event.valueStart, event.style) }, getScalarValue(text, event));
+        if (place && event.style === SCALAR_STYLE.LITERAL_BLOCK) place.indent = event.indent;
         break;
+      }
       case EVENT_ID.ALIAS:
         add({ start: event.anchorStart - 1, children: anchors.get(text.slice(event.anchorStart, event.anchorEnd))?.children });
         break;
@@ -96,10 +99,9 @@ function build(events: readonly Event[], text: string): Place {
 }
 
 /** Offsets of quoted scalars point behind the quote. */
-function quoteStart(text: string, offset: number, style: number): number {
+function quoteStart(offset: number, style: number): number {
   if (offset < 0) return offset;
-  const quoted = (style === 2 && text[offset - 1] === "'") || (style === 3 && text[offset - 1] === '"');
-  return quoted ? offset - 1 : offset;
+  return style === SCALAR_STYLE.SINGLE_QUOTED || style === SCALAR_STYLE.DOUBLE_QUOTED ? offset - 1 : offset;
 }
 
 function child(parent: Place, step: PathStep, start: number, key: number, children: Map<PathStep, Place> | undefined): Place {

@@ -1,0 +1,70 @@
+import type { Finding, Position } from '../lib/finding.ts';
+import { DECODING_CODES } from './codes.ts';
+import { decode, formatPath, isMapping } from './decode.ts';
+import { type MeshConfig, meshConfig } from './mesh-config.ts';
+import type { Source } from './resource.ts';
+import { DocumentSource } from './source.ts';
+import { LineIndex, splitDocuments } from './yaml/documents.ts';
+import { parseYaml } from './yaml/parse.ts';
+
+export interface MeshConfigDecoded {
+  readonly config: MeshConfig;
+  readonly findings: readonly Finding[];
+}
+
+/** Maps a place in a text to where that text stands in a file. */
+type Locate = (within: { readonly line: number; readonly column: number }) => Position;
+
+const ORIGIN = 'MeshConfig';
+
+/** The MeshConfig that a cluster without any settings has. */
+export function defaultMeshConfig(): MeshConfig {
+  return decode(meshConfig, {}, [], () => {}) as MeshConfig;
+}
+
+/**
+ * Decodes a MeshConfig. The text is one alone, or a ConfigMap that holds one under `mesh`. What does not decode keeps its default and is a
+ * finding.
+ * @param locate where the text stands, if it is part of a larger file; by default it is the whole of `file`.
+ */
+export function decodeMeshConfig(text: string, file: string, locate: Locate = (within) => ({ file, ...within })): MeshConfigDecoded {
+  const findings: Finding[] = [];
+  const chunk = splitDocuments(text)[0];
+  if (!chunk) return { config: defaultMeshConfig(), findings };
+  const source = new DocumentSource(file, chunk, new LineIndex(text));
+  const parsed = parseYaml(chunk.text);
+  if ('problem' in parsed) {
+    findings.push({
+      code: 'SP0001',
+      level: DECODING_CODES.SP0001.level,
+      message: parsed.problem,
+      origin: ORIGIN,
+      position: locate(source.at(parsed.offset)),
+    });
+    return { config: defaultMeshConfig(), findings };
+  }
+  const { value } = parsed;
+  if (isMapping(value) && value.kind === 'ConfigMap') return decodeConfigMap(value, source, file);
+  const config = decode(meshConfig, value ?? {}, [], (issue) => {
+    const position = issue.at === 'key' ? source.keyPosition(issue.path) : source.position(issue.path);
+    const where = formatPath(issue.path);
+    findings.push({
+      code: issue.code,
+      level: issue.level,
+      message: where ? `${where}: ${issue.message}` : issue.message,
+      origin: ORIGIN,
+      position: locate(position),
+    });
+  });
+  return { config: (config as MeshConfig | undefined) ?? defaultMeshConfig(), findings };
+}
+
+function decodeConfigMap(value: Record<string, unknown>, source: Source, file: string): MeshConfigDecoded {
+  const mesh = isMapping(value.data) ? value.data.mesh : undefined;
+  if (typeof mesh === 'string') return decodeMeshConfig(mesh, file, (within) => source.position(['data', 'mesh'], within));
+  const message = 'data: the ConfigMap has no key mesh that holds a MeshConfig';
+  return {
+    config: defaultMeshConfig(),
+    findings: [{ code: 'IST0106', level: 'Error', message, origin: ORIGIN, position: source.position(['data']) }],
+  };
+}
