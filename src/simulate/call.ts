@@ -1,0 +1,97 @@
+/** A call as an application makes it, before any proxy has seen it. */
+import { HeaderMap } from '../xds/match/headers.ts';
+
+export interface Endpoint {
+  readonly ip: string;
+  readonly port: number;
+}
+
+export interface HttpRequest {
+  readonly method: string;
+  /** Host or :authority, as sent. */
+  readonly authority: string;
+  /** With the query. */
+  readonly path: string;
+  /** Names in lower case, without Host. */
+  readonly headers: HeaderMap;
+  readonly version: '1.0' | '1.1' | '2';
+}
+
+/** What goes over one connection: a layer of TLS or none, and under it HTTP or bytes that say nothing. */
+export interface Payload {
+  /** Undefined: no TLS (or what is left after it was terminated). */
+  readonly tls: { readonly serverName: string; readonly alpn: readonly string[] } | undefined;
+  /** Undefined: bytes that are not HTTP. */
+  readonly http: HttpRequest | undefined;
+}
+
+export interface Call {
+  readonly source: Endpoint;
+  /** Where the application connects to, after it looked the name up. */
+  readonly destination: Endpoint;
+  readonly payload: Payload;
+}
+
+/** `GET https://host/path`, `tcp://ip:port`, `tls://host:port`: what is called, before names are looked up. */
+export interface CallTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly payload: Payload;
+}
+
+export interface TargetOptions {
+  readonly method?: string;
+  /** `name: value` each. A `host` replaces the URL's. */
+  readonly headers?: readonly string[];
+  /** Replaces the URL's host as SNI; empty for none. */
+  readonly serverName?: string;
+  readonly httpVersion?: HttpRequest['version'];
+}
+
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443, 'tls:': 443 };
+
+/** Reads a call's URL. Throws a TypeError that says what is wrong. */
+export function parseTarget(text: string, options: TargetOptions = {}): CallTarget {
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    throw new TypeError(`"${text}" is no URL: write http://host/path, https://host/path, tls://host:port or tcp://address:port`);
+  }
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const port = url.port === '' ? DEFAULT_PORTS[url.protocol] : Number(url.port);
+  if (!(url.protocol in { 'http:': 1, 'https:': 1, 'tls:': 1, 'tcp:': 1 })) {
+    throw new TypeError(`"${url.protocol}//" is no scheme of a call: use http, https, tls or tcp`);
+  }
+  if (port === undefined || host === '')
+    throw new TypeError(`"${text}" lacks a ${host === '' ? 'host' : 'port'}: write tcp://address:port`);
+  const serverName = options.serverName ?? (isAddress(host) ? '' : host);
+  const http = url.protocol === 'http:' || url.protocol === 'https:' ? request(url, options) : undefined;
+  const alpn = http ? [http.version === '2' ? 'h2' : 'http/1.1'] : [];
+  const tls = url.protocol === 'https:' || url.protocol === 'tls:' ? { serverName, alpn } : undefined;
+  return { host, port, payload: { tls, http } };
+}
+
+function request(url: URL, options: TargetOptions): HttpRequest {
+  const headers = new HeaderMap();
+  let authority = url.host;
+  for (const line of options.headers ?? []) {
+    const colon = line.indexOf(':');
+    if (colon <= 0) throw new TypeError(`"${line}" is no header: write 'name: value'`);
+    const name = line.slice(0, colon).trim().toLowerCase();
+    const value = line.slice(colon + 1).trim();
+    if (name === 'host') authority = value;
+    else headers.append(name, value);
+  }
+  return {
+    method: options.method ?? 'GET',
+    authority,
+    path: `${url.pathname}${url.search}`,
+    headers,
+    version: options.httpVersion ?? '1.1',
+  };
+}
+
+function isAddress(host: string): boolean {
+  return host.includes(':') || /^\d+\.\d+\.\d+\.\d+$/.test(host);
+}

@@ -1,0 +1,89 @@
+/** What a cluster does with a call: which hosts it has, and what it wraps the call in. Pure. */
+import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { refusalOf } from '../xds/match/metadata.ts';
+import { typeNameOf, unpack } from '../xds/unpack.ts';
+import type { Endpoint, Payload } from './call.ts';
+import type { SimulatedProxy } from './proxy.ts';
+
+export interface UpstreamHost {
+  /** Undefined where the name has yet to be looked up: then `host` is the name. */
+  readonly endpoint: Endpoint | undefined;
+  readonly host: string;
+  readonly port: number;
+}
+
+export type Upstreams =
+  | { readonly kind: 'hosts'; readonly hosts: readonly UpstreamHost[] }
+  /** No host: 503 UH, or the connection is closed. */
+  | { readonly kind: 'none'; readonly why: string };
+
+const DYNAMIC_FORWARD_PROXY = 'envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig';
+
+/** The hosts of a cluster for a call to `destination`, whose authority or SNI is `name`. */
+export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination: Endpoint, name: string): Upstreams {
+  const refusal = refusalOf(cluster.metadata);
+  if (refusal) return { kind: 'none', why: refusal };
+  const { clusterDiscoveryType } = cluster;
+  if (clusterDiscoveryType.case === 'clusterType') {
+    if (typeNameOf(clusterDiscoveryType.value.typedConfig) !== DYNAMIC_FORWARD_PROXY) {
+      return { kind: 'none', why: `cluster type ${clusterDiscoveryType.value.name} is not simulated` };
+    }
+    const { host, port } = splitAuthority(name, destination.port);
+    return host === ''
+      ? { kind: 'none', why: 'the call names no host to look up' }
+      : { kind: 'hosts', hosts: [{ endpoint: undefined, host, port }] };
+  }
+  if (clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST) {
+    return { kind: 'hosts', hosts: [{ endpoint: destination, host: '', port: destination.port }] };
+  }
+  const assignment = proxy.endpoints(cluster);
+  const resolves =
+    clusterDiscoveryType.value === Cluster_DiscoveryType.STRICT_DNS || clusterDiscoveryType.value === Cluster_DiscoveryType.LOGICAL_DNS;
+  const hosts = (assignment?.endpoints ?? []).flatMap((locality) =>
+    locality.lbEndpoints.flatMap((entry): UpstreamHost[] => {
+      if (entry.hostIdentifier.case !== 'endpoint') return [];
+      const address = entry.hostIdentifier.value.address?.address;
+      if (address?.case !== 'socketAddress') return [];
+      const { value } = address;
+      const port = value.portSpecifier.case === 'portValue' ? value.portSpecifier.value : 0;
+      const isName = resolves && !isIp(value.address);
+      return [{ endpoint: isName ? undefined : { ip: value.address, port }, host: isName ? value.address : '', port }];
+    }),
+  );
+  return hosts.length > 0 ? { kind: 'hosts', hosts } : { kind: 'none', why: 'the cluster has no endpoint' };
+}
+
+/** What goes out: the payload, under TLS where the cluster originates it. */
+export function throughTransport(
+  proxy: SimulatedProxy,
+  cluster: Cluster,
+  payload: Payload,
+  authority: string,
+): { payload: Payload; missingSecret: string | undefined } {
+  const socket = cluster.transportSocket;
+  if (!socket || socket.configType.case !== 'typedConfig' || typeNameOf(socket.configType.value) !== UpstreamTlsContextSchema.typeName) {
+    return { payload, missingSecret: undefined };
+  }
+  const context = unpack(socket.configType.value, UpstreamTlsContextSchema, `cluster "${cluster.name}": transport_socket`);
+  const common = context.commonTlsContext;
+  const validation = common?.validationContextType;
+  const names = [
+    ...(common?.tlsCertificateSdsSecretConfigs ?? []).map((secret) => secret.name),
+    ...(validation?.case === 'validationContextSdsSecretConfig' ? [validation.value.name] : []),
+    ...(validation?.case === 'combinedValidationContext' ? [validation.value.validationContextSdsSecretConfig?.name ?? ''] : []),
+  ];
+  const missingSecret = names.find((name) => name.startsWith('kubernetes://') && !proxy.hasSecret(name));
+  const serverName = context.sni || (context.autoHostSni ? '' : splitAuthority(authority, 0).host);
+  return { payload: { ...payload, tls: { serverName, alpn: common?.alpnProtocols ?? [] } }, missingSecret };
+}
+
+export function splitAuthority(authority: string, defaultPort: number): Endpoint & { host: string } {
+  const match = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(authority);
+  const host = (match?.[1] ?? authority).replace(/^\[|\]$/g, '');
+  return { host, ip: host, port: match?.[2] ? Number(match[2]) : defaultPort };
+}
+
+export function isIp(text: string): boolean {
+  return text.includes(':') || /^\d+\.\d+\.\d+\.\d+$/.test(text);
+}

@@ -1,0 +1,64 @@
+/** A call through a whole mesh: from the application's sidecar (or no sidecar) through routers to the server that answers. Pure. */
+import type { Call } from './call.ts';
+import { type HopOptions, simulateHop } from './hop.ts';
+import type { SimulatedProxy } from './proxy.ts';
+import type { Hop, Trace } from './trace.ts';
+
+/** Where calls go that no proxy stands before. */
+export interface SimulatedMesh {
+  /** The proxy that takes what arrives at an address. */
+  proxyAt(ip: string): SimulatedProxy | undefined;
+}
+
+/** A mesh of these proxies. */
+export function simulatedMesh(proxies: readonly SimulatedProxy[]): SimulatedMesh {
+  const byAddress = new Map<string, SimulatedProxy>();
+  for (const proxy of proxies) for (const address of proxy.addresses) byAddress.set(address, proxy);
+  return { proxyAt: (ip) => byAddress.get(ip) };
+}
+
+const FIRST: HopOptions = { random: 0, pick: (hosts) => hosts[0]! };
+/** More hops than this are a loop. */
+const MAX_HOPS = 16;
+
+const VIRTUAL_OUTBOUND = 'virtualOutbound';
+const VIRTUAL_INBOUND = 'virtualInbound';
+
+/**
+ * What becomes of a call. `from` is the caller's sidecar, or undefined for a caller without one (then the call goes straight to its destination,
+ * which may be a router or a workload with a sidecar).
+ */
+export function explainCall(mesh: SimulatedMesh, from: SimulatedProxy | undefined, call: Call, options: HopOptions = FIRST): Trace {
+  const hops: Hop[] = [];
+  let current: Call = call;
+  let proxy = from ?? mesh.proxyAt(call.destination.ip);
+  let entry = from ? from.listenerNamed(VIRTUAL_OUTBOUND) : proxy && inboundListener(proxy, current);
+  while (proxy) {
+    if (!entry) {
+      const details = `${proxy.name} has no listener on port ${current.destination.port}: the connection is refused`;
+      return { hops, outcome: { kind: 'closed', details } };
+    }
+    const { hop, outcome } = simulateHop(proxy, entry, current, options);
+    hops.push(hop);
+    if (outcome) return { hops, outcome };
+    const { endpoint, host, payload } = hop.next!;
+    if (hops.length >= MAX_HOPS)
+      return { hops, outcome: { kind: 'undecided', details: `the call goes round in a loop (${MAX_HOPS} hops)` } };
+    const receiver = endpoint && mesh.proxyAt(endpoint.ip);
+    // A sidecar's own inbound side sends to the application beside it, which no proxy takes again.
+    if (!endpoint || !receiver || (receiver === proxy && entry.name === VIRTUAL_INBOUND))
+      return { hops, outcome: { kind: 'upstream', endpoint, host, payload } };
+    current = { source: { ip: proxy.addresses[0] ?? current.source.ip, port: 0 }, destination: endpoint, payload };
+    proxy = receiver;
+    entry = inboundListener(receiver, current);
+  }
+  const { destination, payload } = current;
+  return { hops, outcome: { kind: 'upstream', endpoint: destination, host: '', payload } };
+}
+
+/** The listener at which a connection from outside arrives: a sidecar's inbound one, or a router's on that port. */
+function inboundListener(proxy: SimulatedProxy, call: Call) {
+  return proxy.type === 'sidecar'
+    ? proxy.listenerNamed(VIRTUAL_INBOUND)
+    : proxy.listeners.match(call.destination.ip, call.destination.port);
+}

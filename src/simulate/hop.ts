@@ -1,0 +1,376 @@
+/** What one proxy does with a call: listener, filter chain, route, cluster. The data plane's own matchers decide. Pure. */
+import type { Filter, FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import {
+  type HttpConnectionManager,
+  HttpConnectionManagerSchema,
+} from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { DownstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import type { CompiledFilterChain } from '../xds/match/filter-chain.ts';
+import { originsOf, refusalOf } from '../xds/match/metadata.ts';
+import type { CompiledRoute, ForwardAction, RouteRequest, RouteTable } from '../xds/match/route.ts';
+import { typeNameOf, unpack } from '../xds/unpack.ts';
+import type { Call, HttpRequest, Payload } from './call.ts';
+import { splitAuthority, throughTransport, upstreamsOf } from './cluster.ts';
+import type { SimulatedProxy } from './proxy.ts';
+import type { Hop, Outcome, Step } from './trace.ts';
+
+export interface HopOptions {
+  /** Decides weights and fractions: 0 ≤ random < 2^53. */
+  readonly random: number;
+  /** Chooses among the hosts of a cluster. */
+  readonly pick: <T>(hosts: readonly T[]) => T;
+}
+
+export interface HopResult {
+  readonly hop: Hop;
+  /** Undefined where the call goes on to `hop.next`. */
+  readonly outcome: Outcome | undefined;
+}
+
+/** Collects the steps of a hop. */
+class Recorder {
+  readonly steps: Step[] = [];
+  cluster = '';
+  readonly proxy: string;
+
+  constructor(proxy: string) {
+    this.proxy = proxy;
+  }
+
+  step(kind: Step['kind'], name: string, text: string, origins: Step['origins'] = []): void {
+    this.steps.push({ kind, name, text, origins });
+  }
+
+  end(flag: string, outcome: Outcome): HopResult {
+    return { hop: { proxy: this.proxy, steps: this.steps, cluster: this.cluster, flag, next: undefined }, outcome };
+  }
+
+  closed(flag: string, details: string): HopResult {
+    return this.end(flag, { kind: 'closed', details });
+  }
+
+  reply(status: number, flag: string, details: string, location?: string): HopResult {
+    return this.end(flag, { kind: 'reply', status, location, details });
+  }
+
+  goOn(next: NonNullable<Hop['next']>): HopResult {
+    return { hop: { proxy: this.proxy, steps: this.steps, cluster: this.cluster, flag: '', next }, outcome: undefined };
+  }
+}
+
+/** The call arrives at `listener` (15001 of a sidecar for what leaves, 15006 for what comes in, the dialled port of a router). */
+export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, options: HopOptions): HopResult {
+  const recorder = new Recorder(proxy.name);
+  const { destination } = call;
+  const listener = entry.useOriginalDst?.value ? (proxy.listeners.match(destination.ip, destination.port) ?? entry) : entry;
+  recorder.step('listener', listener.name, `takes connections to ${destination.ip}:${destination.port}`, originsOf(listener.metadata));
+  const chain = proxy.chains(listener).match(connectionInfo(listener, call));
+  if (!chain) {
+    recorder.step('filter-chain', '', 'no filter chain matches: the connection is closed');
+    return recorder.closed('NR', 'filter_chain_not_found');
+  }
+  const origins = originsOf(chain.config.metadata);
+  recorder.step('filter-chain', chain.name, chain.index < 0 ? 'no other filter chain matches' : describeMatch(chain.config), origins);
+  const inner = terminate(proxy, chain.config, call.payload, recorder);
+  if ('hop' in inner) return inner;
+  return runFilters(
+    proxy,
+    chain,
+    { ...call, payload: inner },
+    options,
+    recorder,
+    call.payload.tls !== undefined && inner.tls === undefined,
+  );
+}
+
+function connectionInfo(listener: Listener, { source, destination, payload }: Call) {
+  const has = (name: string) =>
+    listener.listenerFilters.some((filter) => filter.name === name || filter.name.endsWith(name.slice(name.lastIndexOf('.'))));
+  const tls = has('envoy.filters.listener.tls_inspector') ? payload.tls : undefined;
+  const http = !payload.tls && has('envoy.filters.listener.http_inspector') ? payload.http : undefined;
+  return {
+    destinationIp: destination.ip,
+    destinationPort: destination.port,
+    sourceIp: source.ip,
+    sourcePort: source.port,
+    serverName: tls?.serverName ?? '',
+    transportProtocol: tls ? 'tls' : 'raw_buffer',
+    applicationProtocols: tls ? tls.alpn : http ? [APPLICATION_PROTOCOL[http.version]] : [],
+  };
+}
+
+const APPLICATION_PROTOCOL: Readonly<Record<HttpRequest['version'], string>> = { '1.0': 'http/1.0', '1.1': 'http/1.1', '2': 'h2c' };
+
+function describeMatch({ filterChainMatch: match }: FilterChain): string {
+  const parts: string[] = [];
+  if (match?.serverNames.length) parts.push(`SNI is one of ${match.serverNames.join(', ')}`);
+  if (match?.prefixRanges.length)
+    parts.push(`the destination is in ${match.prefixRanges.map((range) => `${range.addressPrefix}/${range.prefixLen ?? 0}`).join(', ')}`);
+  if (match?.destinationPort !== undefined) parts.push(`the port is ${match.destinationPort}`);
+  if (match?.transportProtocol) parts.push(match.transportProtocol === 'tls' ? 'it is TLS' : 'it is not TLS');
+  if (match?.applicationProtocols.length) parts.push(`it speaks ${match.applicationProtocols.join(' or ')}`);
+  return parts.length > 0 ? `matches because ${parts.join(' and ')}` : 'matches everything';
+}
+
+/** What is left of the payload after the chain's TLS, or where the handshake ended. */
+function terminate(proxy: SimulatedProxy, chain: FilterChain, payload: Payload, recorder: Recorder): Payload | HopResult {
+  const socket = chain.transportSocket;
+  if (!socket || socket.configType.case !== 'typedConfig' || typeNameOf(socket.configType.value) !== DownstreamTlsContextSchema.typeName)
+    return payload;
+  if (!payload.tls) {
+    recorder.step('tls', '', 'the listener expects TLS, and the call is plain: the connection is closed');
+    return recorder.closed('', 'not TLS');
+  }
+  const context = unpack(socket.configType.value, DownstreamTlsContextSchema, `filter chain "${chain.name}": transport_socket`);
+  const names = (context.commonTlsContext?.tlsCertificateSdsSecretConfigs ?? []).map((secret) => secret.name);
+  const missing = names.find((name) => name.startsWith('kubernetes://') && !proxy.hasSecret(name));
+  if (missing !== undefined) {
+    recorder.step('tls', missing, 'the certificate is missing: the connection is closed');
+    return recorder.closed('', `secret ${missing} is missing`);
+  }
+  recorder.step('tls', names.join(', '), `TLS for ${payload.tls.serverName || '(no SNI)'} ends here`);
+  if (context.requireClientCertificate?.value) {
+    recorder.step('tls', '', 'a client certificate is required: without one that is trusted, the handshake fails');
+  }
+  return { ...payload, tls: undefined };
+}
+
+const HCM = HttpConnectionManagerSchema.typeName;
+const TCP_PROXY = TcpProxySchema.typeName;
+/** Filters that change neither where a call goes nor whether it may. */
+const TRANSPARENT = new Set(['envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig']);
+
+function runFilters(
+  proxy: SimulatedProxy,
+  chain: CompiledFilterChain,
+  call: Call,
+  options: HopOptions,
+  recorder: Recorder,
+  terminated: boolean,
+): HopResult {
+  for (const filter of chain.config.filters) {
+    const config = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
+    const type = typeNameOf(config);
+    if (TRANSPARENT.has(type)) continue;
+    if (type === TCP_PROXY) return tcpProxy(proxy, filter, chain, call, options, recorder);
+    if (type === HCM)
+      return http(proxy, unpack(config, HttpConnectionManagerSchema, filter.name), chain, call, options, recorder, terminated);
+    return recorder.end('', { kind: 'undecided', details: `network filter ${filter.name} (${type}) is not simulated` });
+  }
+  return recorder.closed('', refusalOf(chain.config.metadata) ?? 'the filter chain has no filter');
+}
+
+function tcpProxy(
+  proxy: SimulatedProxy,
+  filter: Filter,
+  chain: CompiledFilterChain,
+  call: Call,
+  options: HopOptions,
+  recorder: Recorder,
+): HopResult {
+  const config = unpack(filter.configType.case === 'typedConfig' ? filter.configType.value : undefined, TcpProxySchema, filter.name);
+  const { clusterSpecifier } = config;
+  const name =
+    clusterSpecifier.case === 'cluster'
+      ? clusterSpecifier.value
+      : clusterSpecifier.case === 'weightedClusters'
+        ? weighted(clusterSpecifier.value.clusters, options.random)
+        : '';
+  const origins = originsOf(chain.config.metadata);
+  return forward(proxy, name, call, call.payload.tls?.serverName ?? '', options, recorder, {
+    origins,
+    noCluster: () => recorder.closed('NC', `cluster ${name} does not exist`),
+    noHost: (why) => recorder.closed('UH', why),
+    failed: (why) => recorder.closed('UF,URX', why),
+  });
+}
+
+function weighted(clusters: readonly { readonly name: string; readonly weight: number }[], random: number): string {
+  const total = clusters.reduce((sum, cluster) => sum + cluster.weight, 0);
+  let left = total > 0 ? random % total : 0;
+  for (const cluster of clusters) {
+    if (left < cluster.weight) return cluster.name;
+    left -= cluster.weight;
+  }
+  return '';
+}
+
+function http(
+  proxy: SimulatedProxy,
+  config: HttpConnectionManager,
+  chain: CompiledFilterChain,
+  call: Call,
+  options: HopOptions,
+  recorder: Recorder,
+  terminated: boolean,
+): HopResult {
+  const request = call.payload.http;
+  if (call.payload.tls || !request) return recorder.closed('DPE', 'the bytes are not HTTP');
+  if (request.version === '1.0' && !config.httpProtocolOptions?.acceptHttp10) return recorder.reply(426, 'DPE', 'low_version');
+  const table = routeTable(proxy, config);
+  if (!table) return recorder.reply(404, 'NR', 'the route configuration is missing');
+  const routeRequest: RouteRequest = {
+    method: request.method,
+    authority: request.authority,
+    path: normalizePath(request.path, config),
+    scheme: terminated ? 'https' : 'http',
+    headers: request.headers,
+    random: options.random,
+    tls: terminated ? { presented: false, validated: false } : undefined,
+    internal: false,
+  };
+  const virtualHost = table.virtualHost(request.authority);
+  if (!virtualHost) {
+    recorder.step(
+      'virtual-host',
+      '',
+      `route configuration ${table.name} has no virtual host for ${request.authority || '(no host)'}`,
+      originsOf(chain.config.metadata),
+    );
+    return recorder.reply(404, 'NR', 'route_not_found');
+  }
+  recorder.step('virtual-host', virtualHost.name, `serves ${request.authority}`, originsOf(virtualHost.config.metadata));
+  const route = table.match(routeRequest);
+  if (!route) {
+    recorder.step(
+      'route',
+      '',
+      `no route of virtual host ${virtualHost.name} matches ${request.method} ${request.path}`,
+      originsOf(virtualHost.config.metadata),
+    );
+    return recorder.reply(404, 'NR', 'route_not_found');
+  }
+  return runRoute(proxy, route, routeRequest, call, options, recorder);
+}
+
+/** The route configuration by RDS or inline. */
+export function routeTable(proxy: SimulatedProxy, config: HttpConnectionManager): RouteTable | undefined {
+  const { routeSpecifier } = config;
+  if (routeSpecifier.case === 'routeConfig') return proxy.compileRoutes(routeSpecifier.value);
+  return routeSpecifier.case === 'rds' ? proxy.routes(routeSpecifier.value.routeConfigName) : undefined;
+}
+
+/** RFC 3986 dot segments and unreserved escapes, where the connection manager normalises; the URL of a call is close to that already. */
+function normalizePath(path: string, config: HttpConnectionManager): string {
+  if (!config.normalizePath?.value) return path;
+  const question = path.indexOf('?');
+  const [bare, query] = question < 0 ? [path, ''] : [path.slice(0, question), path.slice(question)];
+  const decoded = bare.replace(/%([0-9a-fA-F]{2})/g, (escape, hex: string) => {
+    const character = String.fromCharCode(Number.parseInt(hex, 16));
+    return /[A-Za-z0-9\-._~]/.test(character) ? character : escape;
+  });
+  const merged = config.mergeSlashes ? decoded.replace(/\/{2,}/g, '/') : decoded;
+  const out: string[] = [];
+  const segments = merged.split('/');
+  for (const [i, segment] of segments.entries()) {
+    if (segment === '.' || segment === '..') {
+      if (segment === '..' && out.length > 1) out.pop();
+      if (i === segments.length - 1) out.push('');
+    } else out.push(segment);
+  }
+  return out.join('/') + query;
+}
+
+function runRoute(
+  proxy: SimulatedProxy,
+  route: CompiledRoute,
+  request: RouteRequest,
+  call: Call,
+  options: HopOptions,
+  recorder: Recorder,
+): HopResult {
+  const { action } = route;
+  const name = route.name || '(unnamed)';
+  switch (action.kind) {
+    case 'redirect': {
+      const location = action.location(request);
+      recorder.step('route', name, `redirects with ${action.status} to ${location}`, route.origins);
+      return recorder.reply(action.status, '', 'direct_response', location);
+    }
+    case 'direct-response':
+      recorder.step('route', name, action.refusal ?? `answers ${action.status} itself`, route.origins);
+      return recorder.reply(action.status, action.refusal || route.name === 'block_all' ? 'NR' : '', 'direct_response');
+    case 'non-forwarding':
+      return recorder.end('', { kind: 'undecided', details: 'a non-forwarding action answers nothing' });
+    case 'forward':
+      return runForward(proxy, route, action, request, call, options, recorder);
+  }
+}
+
+function runForward(
+  proxy: SimulatedProxy,
+  route: CompiledRoute,
+  action: ForwardAction,
+  request: RouteRequest,
+  call: Call,
+  options: HopOptions,
+  recorder: Recorder,
+): HopResult {
+  const choice = action.choose(request);
+  if (!choice) return recorder.reply(action.clusterNotFoundStatus, 'NC', `the request lacks the header ${action.clusterHeader}`);
+  const share = choice.weight === choice.totalWeight ? '' : ` (${choice.weight} of ${choice.totalWeight})`;
+  recorder.step(
+    'route',
+    route.name || '(unnamed)',
+    `sends ${request.method} ${request.path} to cluster ${choice.cluster}${share}`,
+    route.origins,
+  );
+  const rewritten = action.hostRewrite?.kind === 'value' ? action.hostRewrite.rewrite(request) : undefined;
+  const http: HttpRequest = {
+    ...call.payload.http!,
+    authority: choice.hostRewriteLiteral ?? rewritten ?? request.authority,
+    path: action.rewritePath(request.path),
+  };
+  return forward(proxy, choice.cluster, { ...call, payload: { tls: undefined, http } }, http.authority, options, recorder, {
+    origins: route.origins,
+    noCluster: () => recorder.reply(action.clusterNotFoundStatus, 'NC', 'cluster_not_found'),
+    noHost: (why) => recorder.reply(503, 'UH', why),
+    failed: (why) => recorder.reply(503, 'URX,UF', why),
+  });
+}
+
+interface Endings {
+  readonly origins: Step['origins'];
+  noCluster(): HopResult;
+  noHost(why: string): HopResult;
+  failed(why: string): HopResult;
+}
+
+function forward(
+  proxy: SimulatedProxy,
+  name: string,
+  call: Call,
+  authority: string,
+  options: HopOptions,
+  recorder: Recorder,
+  endings: Endings,
+): HopResult {
+  recorder.cluster = name;
+  const cluster = proxy.cluster(name);
+  if (!cluster) {
+    recorder.step('cluster', name, 'does not exist at this proxy', endings.origins);
+    return endings.noCluster();
+  }
+  const origins = originsOf(cluster.metadata);
+  const upstreams = upstreamsOf(proxy, cluster, call.destination, authority);
+  if (upstreams.kind === 'none') {
+    recorder.step('cluster', name, upstreams.why, origins);
+    return endings.noHost(upstreams.why);
+  }
+  const { payload, missingSecret } = throughTransport(proxy, cluster, call.payload, authority);
+  if (missingSecret !== undefined) {
+    recorder.step('cluster', name, `secret ${missingSecret}, which its TLS needs, is missing`, origins);
+    return endings.failed(`secret ${missingSecret} is missing`);
+  }
+  const tls = payload.tls && !call.payload.tls ? `originates TLS (SNI ${payload.tls.serverName || 'none'})` : 'connects as it is';
+  recorder.step('cluster', name, tls, origins);
+  const host = options.pick(upstreams.hosts);
+  recorder.step(
+    'endpoint',
+    host.endpoint ? `${host.endpoint.ip}:${host.endpoint.port}` : `${host.host}:${host.port}`,
+    upstreams.hosts.length > 1 ? `one of ${upstreams.hosts.length}` : 'the only one',
+  );
+  return recorder.goOn({ endpoint: host.endpoint, host: host.host || splitAuthority(authority, 0).host, payload });
+}

@@ -1,0 +1,66 @@
+/** One proxy's xDS, compiled for simulation: lazily, since a call reads few of its objects. Pure. */
+import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
+import { compileFilterChains, type FilterChainTable } from '../xds/match/filter-chain.ts';
+import { compileListeners, type ListenerTable } from '../xds/match/listener.ts';
+import { compileRouteConfiguration, type RouteTable } from '../xds/match/route.ts';
+import type { XdsResources } from '../xds/resources.ts';
+
+export interface SimulatedProxy {
+  /** `default/sleep`, as traces print it. */
+  readonly name: string;
+  readonly type: 'sidecar' | 'router';
+  /** Addresses at which it takes connections for its workload. */
+  readonly addresses: readonly string[];
+  readonly listeners: ListenerTable<Listener>;
+  listenerNamed(name: string): Listener | undefined;
+  chains(listener: Listener): FilterChainTable;
+  /** A route configuration by RDS name. */
+  routes(name: string): RouteTable | undefined;
+  compileRoutes(config: RouteConfiguration): RouteTable;
+  cluster(name: string): Cluster | undefined;
+  endpoints(cluster: Cluster): ClusterLoadAssignment | undefined;
+  hasSecret(name: string): boolean;
+}
+
+export interface ProxyIdentity {
+  readonly name: string;
+  readonly type: 'sidecar' | 'router';
+  readonly addresses: readonly string[];
+}
+
+export function simulatedProxy(identity: ProxyIdentity, resources: XdsResources): SimulatedProxy {
+  const listeners = new Map(resources.listeners.map((listener) => [listener.name, listener]));
+  const routes = new Map(resources.routes.map((route) => [route.name, route]));
+  const clusters = new Map(resources.clusters.map((cluster) => [cluster.name, cluster]));
+  const endpoints = new Map(resources.endpoints.map((assignment) => [assignment.clusterName, assignment]));
+  const secrets = new Set(resources.secrets.map((secret) => secret.name));
+  const chainTables = new Map<Listener, FilterChainTable>();
+  const routeTables = new Map<RouteConfiguration, RouteTable>();
+  const compileRoutes = (config: RouteConfiguration) => memo(routeTables, config, () => compileRouteConfiguration(config));
+  return {
+    ...identity,
+    listeners: compileListeners(resources.listeners.map((config) => ({ config, value: config }))),
+    listenerNamed: (name) => listeners.get(name),
+    chains: (listener) => memo(chainTables, listener, () => compileFilterChains(listener)),
+    routes(name) {
+      const config = routes.get(name);
+      return config && compileRoutes(config);
+    },
+    compileRoutes,
+    cluster: (name) => clusters.get(name),
+    endpoints: (cluster) => cluster.loadAssignment ?? endpoints.get(cluster.edsClusterConfig?.serviceName || cluster.name),
+    hasSecret: (name) => secrets.has(name),
+  };
+}
+
+function memo<K, V>(map: Map<K, V>, key: K, create: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = create();
+    map.set(key, value);
+  }
+  return value;
+}

@@ -1,0 +1,34 @@
+/** What a simulated call did: hop by hop, each step with the resources that caused it, and the outcome. */
+import type { Origin } from '../xds/match/route-model.ts';
+import type { Endpoint, Payload } from './call.ts';
+
+export interface Step {
+  readonly kind: 'listener' | 'filter-chain' | 'tls' | 'virtual-host' | 'route' | 'cluster' | 'endpoint';
+  /** The xDS object's name; for `endpoint` the address. */
+  readonly name: string;
+  /** What was decided here, as a clause. */
+  readonly text: string;
+  readonly origins: readonly Origin[];
+}
+
+export interface Hop {
+  readonly proxy: string;
+  readonly steps: readonly Step[];
+  /** The cluster that took the call, or empty. */
+  readonly cluster: string;
+  /** The response flag in the access log of this proxy, or empty. */
+  readonly flag: string;
+  /** What the proxy sends on; undefined where the call ended here. */
+  readonly next: { readonly endpoint: Endpoint | undefined; readonly host: string; readonly payload: Payload } | undefined;
+}
+
+export type Outcome =
+  | { readonly kind: 'upstream'; readonly endpoint: Endpoint | undefined; readonly host: string; readonly payload: Payload }
+  | { readonly kind: 'reply'; readonly status: number; readonly location: string | undefined; readonly details: string }
+  | { readonly kind: 'closed'; readonly details: string }
+  | { readonly kind: 'undecided'; readonly details: string };
+
+export interface Trace {
+  readonly hops: readonly Hop[];
+  readonly outcome: Outcome;
+}
