@@ -62,7 +62,7 @@ export function throughTransport(
   authority: string,
 ): { payload: Payload; missingSecret: string | undefined } {
   const socket = cluster.transportSocket;
-  if (!socket || socket.configType.case !== 'typedConfig' || typeNameOf(socket.configType.value) !== UpstreamTlsContextSchema.typeName) {
+  if (socket?.configType.case !== 'typedConfig' || typeNameOf(socket.configType.value) !== UpstreamTlsContextSchema.typeName) {
     return { payload, missingSecret: undefined };
   }
   const context = unpack(socket.configType.value, UpstreamTlsContextSchema, `cluster "${cluster.name}": transport_socket`);
@@ -74,7 +74,7 @@ export function throughTransport(
     ...(validation?.case === 'combinedValidationContext' ? [validation.value.validationContextSdsSecretConfig?.name ?? ''] : []),
   ];
   const missingSecret = names.find((name) => name.startsWith('kubernetes://') && !proxy.hasSecret(name));
-  const serverName = context.sni || (context.autoHostSni ? '' : splitAuthority(authority, 0).host);
+  const serverName = context.sni || splitAuthority(authority, 0).host;
   return { payload: { ...payload, tls: { serverName, alpn: common?.alpnProtocols ?? [] } }, missingSecret };
 }
 

@@ -64,7 +64,7 @@ class Recorder {
 export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, options: HopOptions): HopResult {
   const recorder = new Recorder(proxy.name);
   const { destination } = call;
-  const listener = entry.useOriginalDst?.value ? (proxy.listeners.match(destination.ip, destination.port) ?? entry) : entry;
+  const listener = entry.useOriginalDst ? (proxy.listeners.match(destination.ip, destination.port) ?? entry) : entry;
   recorder.step('listener', listener.name, `takes connections to ${destination.ip}:${destination.port}`, originsOf(listener.metadata));
   const chain = proxy.chains(listener).match(connectionInfo(listener, call));
   if (!chain) {
@@ -117,7 +117,7 @@ function describeMatch({ filterChainMatch: match }: FilterChain): string {
 /** What is left of the payload after the chain's TLS, or where the handshake ended. */
 function terminate(proxy: SimulatedProxy, chain: FilterChain, payload: Payload, recorder: Recorder): Payload | HopResult {
   const socket = chain.transportSocket;
-  if (!socket || socket.configType.case !== 'typedConfig' || typeNameOf(socket.configType.value) !== DownstreamTlsContextSchema.typeName)
+  if (socket?.configType.case !== 'typedConfig' || typeNameOf(socket.configType.value) !== DownstreamTlsContextSchema.typeName)
     return payload;
   if (!payload.tls) {
     recorder.step('tls', '', 'the listener expects TLS, and the call is plain: the connection is closed');
@@ -131,7 +131,7 @@ function terminate(proxy: SimulatedProxy, chain: FilterChain, payload: Payload, 
     return recorder.closed('', `secret ${missing} is missing`);
   }
   recorder.step('tls', names.join(', '), `TLS for ${payload.tls.serverName || '(no SNI)'} ends here`);
-  if (context.requireClientCertificate?.value) {
+  if (context.requireClientCertificate) {
     recorder.step('tls', '', 'a client certificate is required: without one that is trusted, the handshake fails');
   }
   return { ...payload, tls: undefined };
@@ -254,7 +254,7 @@ export function routeTable(proxy: SimulatedProxy, config: HttpConnectionManager)
 
 /** RFC 3986 dot segments and unreserved escapes, where the connection manager normalises; the URL of a call is close to that already. */
 function normalizePath(path: string, config: HttpConnectionManager): string {
-  if (!config.normalizePath?.value) return path;
+  if (!config.normalizePath) return path;
   const question = path.indexOf('?');
   const [bare, query] = question < 0 ? [path, ''] : [path.slice(0, question), path.slice(question)];
   const decoded = bare.replace(/%([0-9a-fA-F]{2})/g, (escape, hex: string) => {
