@@ -1,29 +1,31 @@
 import type { Protocol } from './model.ts';
 
-const PROTOCOLS: Readonly<Record<string, Protocol>> = {
-  http: 'HTTP',
-  http2: 'HTTP2',
-  grpc: 'GRPC',
-  'grpc-web': 'GRPC-Web',
-  https: 'HTTPS',
-  tls: 'TLS',
-  tcp: 'TCP',
-  mongo: 'Mongo',
-  mysql: 'MySQL',
-  redis: 'Redis',
-  udp: 'UDP',
-  // The Kubernetes names of `appProtocol`.
-  'kubernetes.io/h2c': 'HTTP2',
-  'kubernetes.io/ws': 'HTTP',
-  'kubernetes.io/wss': 'HTTPS',
-};
+const PROTOCOLS: ReadonlyMap<string, Protocol> = new Map(
+  Object.entries({
+    http: 'HTTP',
+    http2: 'HTTP2',
+    grpc: 'GRPC',
+    'grpc-web': 'GRPC-Web',
+    https: 'HTTPS',
+    tls: 'TLS',
+    tcp: 'TCP',
+    mongo: 'Mongo',
+    mysql: 'MySQL',
+    redis: 'Redis',
+    udp: 'UDP',
+    // The Kubernetes names of `appProtocol`.
+    'kubernetes.io/h2c': 'HTTP2',
+    'kubernetes.io/ws': 'HTTP',
+    'kubernetes.io/wss': 'HTTPS',
+  } as const satisfies Record<string, Protocol>),
+);
 
 /** Ports on which the server speaks first, so that sniffing would hang: TCP unless the port says otherwise. SMTP, DNS, MySQL, MongoDB. */
 const SERVER_FIRST_PORTS: ReadonlySet<number> = new Set([25, 53, 3306, 27017]);
 
 /** What a `protocol` or `appProtocol` names, whatever its case; what is unknown or missing is to be sniffed. */
 export function parseProtocol(name: string | undefined): Protocol {
-  return PROTOCOLS[name?.toLowerCase() ?? ''] ?? 'Unsupported';
+  return PROTOCOLS.get(name?.toLowerCase() ?? '') ?? 'Unsupported';
 }
 
 /** The protocol of a Kubernetes Service port: UDP, then `appProtocol`, then the name up to its first `-`. */

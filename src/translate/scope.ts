@@ -89,7 +89,9 @@ function selects(selector: Readonly<Record<string, string>>, labels: Readonly<Re
 }
 
 function outboundTrafficPolicy(sidecar: ResourceOf<'Sidecar'> | undefined, proxy: Proxy, mesh: Mesh): OutboundTrafficPolicy {
-  const { mode, egressProxy } = sidecar?.spec.outboundTrafficPolicy ?? mesh.config.outboundTrafficPolicy;
+  const own = sidecar?.spec.outboundTrafficPolicy;
+  const { mode } = own ?? mesh.config.outboundTrafficPolicy;
+  const egressProxy = own?.egressProxy;
   if (!egressProxy) return { mode, egressProxy: undefined };
   // A short name in the root namespace's Sidecar is a Service of the workload's own namespace.
   const host = fullHostname(egressProxy.host, proxy.namespace).toLowerCase();

@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { kubernetesProtocol, parseProtocol } from './protocol.ts';
+
+test('protocols are read in any case; what is unknown is to be sniffed', () => {
+  assert.equal(parseProtocol('https'), 'HTTPS');
+  assert.equal(parseProtocol('gRPC-Web'), 'GRPC-Web');
+  assert.equal(parseProtocol('constructor'), 'Unsupported');
+  assert.equal(parseProtocol(undefined), 'Unsupported');
+});
+
+test('a Service port: UDP, then appProtocol, then the name up to its first dash', () => {
+  const cases: [Parameters<typeof kubernetesProtocol>[0], string][] = [
+    [{ port: 80, name: 'http' }, 'HTTP'],
+    [{ port: 80, name: 'HTTP2-api' }, 'HTTP2'],
+    [{ port: 80, name: 'grpc-web-api' }, 'GRPC-Web'],
+    [{ port: 80, name: 'httpx' }, 'Unsupported'],
+    [{ port: 80, name: 'http', appProtocol: 'tcp' }, 'TCP'],
+    [{ port: 80, name: 'x', appProtocol: 'kubernetes.io/h2c' }, 'HTTP2'],
+    [{ port: 80, name: 'http', appProtocol: 'example.com/own' }, 'HTTP'],
+    [{ port: 53, name: 'dns', protocol: 'UDP' }, 'UDP'],
+    [{ port: 3306, name: 'db' }, 'TCP'],
+    [{ port: 3306, name: 'http' }, 'HTTP'],
+  ];
+  for (const [port, protocol] of cases) assert.equal(kubernetesProtocol(port), protocol, JSON.stringify(port));
+});

@@ -1,0 +1,250 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { meshFromText } from '../../test/support/mesh.ts';
+import type { Registry, Service } from './model.ts';
+
+function registryOf(text: string): Registry {
+  return meshFromText(text).registry;
+}
+
+function serviceEntry(name: string, spec: string, metadata = ''): string {
+  return `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: ${name}, namespace: default${metadata} }
+spec: ${spec}
+---`;
+}
+
+function service(registry: Registry, hostname: string, namespace = 'default'): Service {
+  const found = registry.lookup(hostname, namespace);
+  assert.ok(found, `${hostname} is visible`);
+  return found;
+}
+
+function addressesOf(registry: Registry, hostname: string, port = 0): string[] {
+  const found = service(registry, hostname);
+  return registry
+    .endpoints(found, found.ports[port]!)
+    .map((endpoint) => `${endpoint.address}:${endpoint.port}${endpoint.healthy ? '' : ' unhealthy'}`);
+}
+
+test('a ServiceEntry makes a service for each host, with its ports and one allocated address each', () => {
+  const registry = registryOf(
+    serviceEntry(
+      's',
+      '{ hosts: [A.example.com, b.example.com], ports: [{ number: 80, name: http, protocol: http, targetPort: 8080 }], resolution: DNS }',
+    ),
+  );
+  assert.deepEqual(
+    registry.services.map(({ hostname, resolution, meshExternal }) => ({ hostname, resolution, meshExternal })),
+    ['a.example.com', 'b.example.com'].map((hostname) => ({ hostname, resolution: 'DNSLB', meshExternal: true })),
+  );
+  const [a, b] = registry.services;
+  assert.deepEqual(a!.ports, [{ number: 80, name: 'http', protocol: 'HTTP', targetPort: 8080 }]);
+  assert.match(a!.autoAddresses[0]!, /^240\.240\./);
+  assert.notEqual(a!.autoAddresses[0], b!.autoAddresses[0]);
+  assert.deepEqual(addressesOf(registry, 'a.example.com'), ['a.example.com:8080']);
+});
+
+test('no address is allocated for wildcards, resolution NONE and where addresses are declared', () => {
+  const ports = 'ports: [{ number: 80, name: http, protocol: HTTP }]';
+  const registry = registryOf(
+    serviceEntry('w', `{ hosts: ['*.example.com'], ${ports}, resolution: DYNAMIC_DNS }`) +
+      serviceEntry('n', `{ hosts: [n.example.com], ${ports}, resolution: NONE }`) +
+      serviceEntry('a', `{ hosts: [a.example.com], ${ports}, resolution: DNS, addresses: [203.0.113.1] }`),
+  );
+  assert.deepEqual(
+    registry.services.map(({ autoAddresses }) => autoAddresses),
+    [[], [], []],
+  );
+});
+
+test('resolution DNS of a wildcard without endpoints is the address that the client dialled', () => {
+  const registry = registryOf(
+    serviceEntry('w', "{ hosts: ['*.lab.test'], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS }") +
+      serviceEntry(
+        'e',
+        "{ hosts: ['*.example.org'], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS, endpoints: [{ address: cdn.example.com }] }",
+      ),
+  );
+  assert.equal(service(registry, '*.lab.test').resolution, 'Passthrough');
+  assert.equal(service(registry, '*.example.org').resolution, 'DNSLB');
+  assert.deepEqual(addressesOf(registry, '*.example.org'), ['cdn.example.com:80']);
+});
+
+test('endpoints keep their own ports, weights and localities; unix sockets have none', () => {
+  const registry = registryOf(
+    serviceEntry(
+      's',
+      `{ hosts: [pool.example.com], ports: [{ number: 80, name: http, protocol: HTTP, targetPort: 81 }], resolution: STATIC,
+         endpoints: [{ address: 203.0.113.1, weight: 3, locality: eu/1 }, { address: 203.0.113.2, ports: { http: 8080 } }, { address: 'unix:///run/s.sock' }] }`,
+    ),
+  );
+  assert.deepEqual(addressesOf(registry, 'pool.example.com'), ['203.0.113.1:81', '203.0.113.2:8080', 'unix:///run/s.sock:0']);
+  const found = service(registry, 'pool.example.com');
+  assert.deepEqual(
+    registry.endpoints(found, found.ports[0]!).map(({ weight, locality }) => [weight, locality]),
+    [
+      [3, 'eu/1'],
+      [0, ''],
+      [0, ''],
+    ],
+  );
+});
+
+const WORKLOADS = `
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: vm, namespace: default }
+spec: { address: 203.0.113.21, labels: { app: vm }, ports: { http: 8080 }, serviceAccount: vm }
+---
+apiVersion: v1
+kind: Node
+metadata: { name: node, labels: { topology.kubernetes.io/region: eu, topology.kubernetes.io/zone: eu-1 } }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: pod, namespace: default, labels: { app: vm } }
+spec: { nodeName: node, serviceAccountName: podsa, containers: [{ name: app, ports: [{ name: web, containerPort: 9090 }] }] }
+status: { phase: Running, podIP: 10.1.1.1, conditions: [{ type: Ready, status: 'True' }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: starting, namespace: default, labels: { app: vm } }
+spec: { containers: [{ name: app, ports: [{ name: web, containerPort: 9090 }] }] }
+status: { phase: Running, podIP: 10.1.1.2, conditions: [{ type: Ready, status: 'False' }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: done, namespace: default, labels: { app: vm } }
+spec: { containers: [{ name: app }] }
+status: { phase: Succeeded, podIP: 10.1.1.3 }
+---`;
+
+test('workloadSelector picks the Pods and WorkloadEntries of its own namespace', () => {
+  const registry = registryOf(
+    WORKLOADS +
+      serviceEntry(
+        's',
+        '{ hosts: [pool.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: STATIC, workloadSelector: { labels: { app: vm } } }',
+      ),
+  );
+  assert.deepEqual(addressesOf(registry, 'pool.example.com').sort(), ['10.1.1.1:80', '10.1.1.2:80 unhealthy', '203.0.113.21:8080']);
+  const found = service(registry, 'pool.example.com');
+  const pod = registry.endpoints(found, found.ports[0]!).find(({ workload }) => workload === 'pod');
+  assert.equal(pod?.locality, 'eu/eu-1');
+  assert.equal(pod?.serviceAccount, 'podsa');
+});
+
+const KUBERNETES_SERVICE = `
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: default }
+spec: { clusterIP: 10.96.0.1, selector: { app: vm }, ports: [{ name: http, port: 80, targetPort: web }] }
+---`;
+
+test('a Service without slices or Endpoints takes the Pods that it selects, by named target port, and WorkloadEntries', () => {
+  const registry = registryOf(WORKLOADS + KUBERNETES_SERVICE);
+  assert.deepEqual(addressesOf(registry, 'web.default.svc.cluster.local').sort(), [
+    '10.1.1.1:9090',
+    '10.1.1.2:9090 unhealthy',
+    '203.0.113.21:8080',
+  ]);
+});
+
+test('EndpointSlices come before Endpoints, and those before selected Pods', () => {
+  const endpoints = `
+apiVersion: v1
+kind: Endpoints
+metadata: { name: web, namespace: default }
+subsets: [{ addresses: [{ ip: 10.2.0.1 }], notReadyAddresses: [{ ip: 10.2.0.2 }], ports: [{ name: http, port: 81 }] }]
+---`;
+  assert.deepEqual(addressesOf(registryOf(KUBERNETES_SERVICE + endpoints), 'web.default.svc.cluster.local'), [
+    '10.2.0.1:81',
+    '10.2.0.2:81 unhealthy',
+  ]);
+  const slice = `
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: web-1, namespace: default, labels: { kubernetes.io/service-name: web } }
+addressType: IPv4
+endpoints:
+- { addresses: [10.1.1.1], conditions: { ready: true } }
+- { addresses: [10.3.0.2], conditions: { ready: false } }
+- { addresses: [10.3.0.3] }
+ports: [{ name: http, port: 82 }]
+---`;
+  const registry = registryOf(
+    WORKLOADS.replace('kind: WorkloadEntry', 'kind: WorkloadGroup').replace(/spec: \{ address.*\n/, 'spec: { template: {} }\n') +
+      KUBERNETES_SERVICE +
+      endpoints +
+      slice,
+  );
+  assert.deepEqual(addressesOf(registry, 'web.default.svc.cluster.local'), ['10.1.1.1:82', '10.3.0.2:82 unhealthy', '10.3.0.3:82']);
+  const found = service(registry, 'web.default.svc.cluster.local');
+  assert.equal(registry.endpoints(found, found.ports[0]!)[0]!.workload, 'pod');
+});
+
+test('headless and ExternalName Services', () => {
+  const registry = registryOf(`
+apiVersion: v1
+kind: Service
+metadata: { name: headless, namespace: default }
+spec: { clusterIP: None, selector: { app: x }, ports: [{ name: tcp, port: 9000 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: alias, namespace: default }
+spec: { type: ExternalName, externalName: WWW.example.com., ports: [{ name: http, port: 80 }] }
+`);
+  assert.equal(service(registry, 'headless.default.svc.cluster.local').resolution, 'Passthrough');
+  const alias = service(registry, 'alias.default.svc.cluster.local');
+  assert.equal(alias.resolution, 'Alias');
+  assert.equal(alias.externalName, 'www.example.com');
+});
+
+test('of two objects with one host in a namespace the older stays, a Kubernetes Service before any; the loser is a finding', () => {
+  const port = 'ports: [{ number: 80, name: http, protocol: HTTP }]';
+  const mesh = meshFromText(
+    serviceEntry('old', `{ hosts: [www.example.com], ${port}, resolution: STATIC }`) +
+      serviceEntry('young', `{ hosts: [www.example.com], ${port}, resolution: DNS }`) +
+      serviceEntry('squatter', `{ hosts: [web.default.svc.cluster.local], ${port}, resolution: DNS }`) +
+      KUBERNETES_SERVICE,
+  );
+  assert.equal(service(mesh.registry, 'www.example.com').resolution, 'ClientSideLB');
+  assert.equal(service(mesh.registry, 'web.default.svc.cluster.local').registry, 'Kubernetes');
+  assert.deepEqual(
+    mesh.findings.map(({ code, origin }) => `${code} ${origin}`),
+    ['SP1018 ServiceEntry default/young', 'SP1018 ServiceEntry default/squatter'],
+  );
+});
+
+test('exportTo: own namespace, named namespaces, everyone; the own namespace comes first in a lookup', () => {
+  const spec = (exportTo: string) =>
+    `{ hosts: [www.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS, exportTo: [${exportTo}] }`;
+  const registry = registryOf(
+    serviceEntry('private', spec("'.'")) +
+      serviceEntry('named', spec('a, b')).replace('namespace: default', 'namespace: owner') +
+      serviceEntry('open', spec("'*'")).replace('namespace: default', 'namespace: open'),
+  );
+  const seen = (namespace: string) => registry.lookup('www.example.com', namespace)?.resource.metadata.name;
+  assert.equal(seen('default'), 'private');
+  assert.equal(seen('a'), 'named');
+  assert.equal(seen('owner'), 'open', 'an exportTo that does not name it hides an object from its own namespace');
+  assert.equal(seen('elsewhere'), 'open');
+  assert.deepEqual(
+    registry.visibleTo('default').map(({ resource }) => resource.metadata.name),
+    ['private', 'open'],
+  );
+});
+
+test('what a workload serves: by its address, or by selectors while it has none', () => {
+  const registry = registryOf(WORKLOADS + KUBERNETES_SERVICE);
+  const served = (workload: { namespace: string; addresses: string[]; labels: Record<string, string> }) =>
+    registry.servicesOf(workload).map(({ service: { hostname }, port, endpointPort }) => `${hostname} ${port.number} ${endpointPort}`);
+  assert.deepEqual(served({ namespace: 'default', addresses: ['10.1.1.1'], labels: {} }), ['web.default.svc.cluster.local 80 9090']);
+  assert.deepEqual(served({ namespace: 'default', addresses: ['10.9.9.9'], labels: {} }), []);
+  assert.deepEqual(served({ namespace: 'default', addresses: [], labels: { app: 'vm' } }), ['web.default.svc.cluster.local 80 80']);
+  assert.deepEqual(served({ namespace: 'other', addresses: [], labels: { app: 'vm' } }), []);
+});

@@ -1,0 +1,86 @@
+/**
+ * Translation goldens: `NAME/in.yaml` (resources, on top of base.yaml) → `NAME/out.yaml` (the xDS of the proxies that `NAME/case.yaml` names).
+ * `UPDATE_GOLDEN=1 node --test test/golden/golden.test.ts` rewrites the outputs; the change is then reviewed like any other.
+ *
+ * case.yaml: `about`; `mesh`: overrides of MeshConfig; `proxies`: names of pods of the input; `show`: parts of the output, of `listeners`,
+ * `routes`, `clusters`, `endpoints`, `secrets`, `nameTable` and `findings` (all where absent); `only`: a regular expression on the names of
+ * listeners, routes, clusters and endpoints, where one case is about few of them.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type DescMessage, type JsonValue, type MessageShape, toJson } from '@bufbuild/protobuf';
+import { parse, stringify } from 'yaml';
+import type { Finding } from '../../src/lib/finding.ts';
+import { translate } from '../../src/translate/index.ts';
+import type { Mesh, Proxy } from '../../src/translate/model.ts';
+import { ClusterSchema } from '../../src/xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { ClusterLoadAssignmentSchema } from '../../src/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { ListenerSchema } from '../../src/xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { RouteConfigurationSchema } from '../../src/xds/gen/envoy/config/route/v3/route_pb.js';
+import { SecretSchema } from '../../src/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { NameTableSchema } from '../../src/xds/gen/istio/nds_pb.js';
+import { typeRegistry } from '../../src/xds/type-registry.ts';
+import { meshFromText, proxyOfWorkload } from '../support/mesh.ts';
+
+interface Case {
+  readonly about: string;
+  readonly mesh?: Record<string, unknown>;
+  readonly proxies: readonly string[];
+  readonly show?: readonly string[];
+  readonly only?: string;
+}
+
+const HERE = import.meta.dirname;
+const UPDATE = process.env.UPDATE_GOLDEN === '1';
+
+for (const name of readdirSync(HERE)) {
+  const folder = join(HERE, name);
+  if (!existsSync(join(folder, 'case.yaml'))) continue;
+  const golden = parse(readFileSync(join(folder, 'case.yaml'), 'utf8')) as Case;
+  test(`${name}: ${golden.about}`, () => {
+    const got = stringify(outputOf(folder, golden), { lineWidth: 0, aliasDuplicateObjects: false });
+    const file = join(folder, 'out.yaml');
+    if (UPDATE) writeFileSync(file, got);
+    assert.equal(got, readFileSync(file, 'utf8'), `${file} differs: review, then rewrite it with UPDATE_GOLDEN=1`);
+  });
+}
+
+function outputOf(folder: string, golden: Case): JsonValue {
+  const text = ['base.yaml', join(folder, 'in.yaml')]
+    .map((file) => readFileSync(file.startsWith('/') ? file : join(HERE, file), 'utf8'))
+    .join('\n---\n');
+  const mesh = meshFromText(text, golden.mesh);
+  const output: Record<string, JsonValue> = mesh.findings.length > 0 ? { registryFindings: mesh.findings.map(findingText) } : {};
+  for (const name of golden.proxies) output[name] = proxyOutput(proxyOfWorkload(name, mesh), mesh, golden);
+  return output;
+}
+
+function proxyOutput(proxy: Proxy, mesh: Mesh, { show, only }: Case): JsonValue {
+  const { resources, findings } = translate(proxy, mesh);
+  const wanted = new RegExp(only ?? '');
+  const list = <Desc extends DescMessage>(schema: Desc, items: readonly MessageShape<Desc>[]): JsonValue[] =>
+    items
+      .map((item) => toJson(schema, item, { registry: typeRegistry, useProtoFieldName: true }))
+      .filter((json) => wanted.test(nameOf(json)));
+  const parts: Record<string, () => JsonValue> = {
+    listeners: () => list(ListenerSchema, resources.listeners),
+    routes: () => list(RouteConfigurationSchema, resources.routes),
+    clusters: () => list(ClusterSchema, resources.clusters),
+    endpoints: () => list(ClusterLoadAssignmentSchema, resources.endpoints),
+    secrets: () => list(SecretSchema, resources.secrets),
+    nameTable: () => toJson(NameTableSchema, resources.nameTable, { registry: typeRegistry }),
+    findings: () => findings.map(findingText),
+  };
+  return Object.fromEntries(Object.entries(parts).flatMap(([part, make]) => (show?.includes(part) === false ? [] : [[part, make()]])));
+}
+
+function nameOf(json: JsonValue): string {
+  const { name, cluster_name } = json as { name?: string; cluster_name?: string };
+  return name ?? cluster_name ?? '';
+}
+
+function findingText({ code, level, origin, message }: Finding): string {
+  return `${level} ${code} ${origin}: ${message}`;
+}
