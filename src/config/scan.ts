@@ -1,0 +1,90 @@
+import { type Dirent, promises as fs } from 'node:fs';
+import { dirname, extname, join, resolve } from 'node:path';
+import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
+
+const EXTENSIONS: ReadonlySet<string> = new Set(['.yaml', '.yml', '.json']);
+
+/** The path that stands for standard input. */
+export const STDIN = '-';
+
+export interface Unreadable {
+  readonly path: string;
+  readonly reason: string;
+}
+
+export interface Scan {
+  /** Files to read, in the order of the paths given and, within a folder, of their names. */
+  readonly files: readonly string[];
+  /** Folders that tell of changes: those scanned, those of files named alone, and those that links lead to. */
+  readonly folders: ReadonlySet<string>;
+  readonly unreadable: readonly Unreadable[];
+}
+
+/**
+ * Finds the files under paths: a file is taken whatever its name, a folder gives its .yaml, .yml and .json files, recursively. Names that
+ * begin with a dot are left out, so editors' swap files and mounted ConfigMaps' internals are too.
+ * @throws SallyportError `path-not-found` if `strict` and a path does not exist.
+ */
+export async function scan(paths: readonly string[], strict: boolean): Promise<Scan> {
+  const files = new Map<string, string>();
+  const folders = new Set<string>();
+  const unreadable: Unreadable[] = [];
+  const visited = new Set<string>();
+
+  const addFile = async (path: string) => {
+    const key = resolve(path);
+    if (!files.has(key)) files.set(key, path);
+    folders.add(dirname(key));
+    const real = await fs.realpath(path).catch(() => key);
+    if (real !== key) folders.add(dirname(real));
+  };
+
+  const addFolder = async (path: string) => {
+    try {
+      const real = await fs.realpath(path);
+      if (visited.has(real)) return;
+      visited.add(real);
+      folders.add(resolve(path));
+      const entries = await fs.readdir(path, { withFileTypes: true });
+      for (const entry of entries.sort(byName)) if (!entry.name.startsWith('.')) await addEntry(join(path, entry.name), entry);
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') unreadable.push({ path, reason: messageOf(error) });
+    }
+  };
+
+  const addEntry = async (path: string, entry: Dirent) => {
+    const wanted = EXTENSIONS.has(extname(entry.name).toLowerCase());
+    if (entry.isDirectory()) await addFolder(path);
+    else if (entry.isFile() && wanted) await addFile(path);
+    else if (entry.isSymbolicLink()) {
+      const target = await fs.stat(path).catch(() => undefined);
+      if (target?.isDirectory()) await addFolder(path);
+      else if (wanted && target?.isFile()) await addFile(path);
+      else if (wanted && !target) unreadable.push({ path, reason: 'the link leads nowhere' });
+    }
+  };
+
+  for (const path of paths) {
+    if (path === STDIN) {
+      files.set(STDIN, STDIN);
+      continue;
+    }
+    try {
+      const stats = await fs.stat(path);
+      if (stats.isDirectory()) await addFolder(path);
+      else await addFile(path);
+    } catch (error) {
+      const missing = codeOf(error) === 'ENOENT';
+      if (missing && strict) throw new SallyportError('path-not-found', `there is no file or folder ${path}`, { cause: error });
+      // A file that was replaced by renaming is missing for a moment: its folder tells when it is back.
+      folders.add(dirname(resolve(path)));
+      if (!missing) unreadable.push({ path, reason: messageOf(error) });
+    }
+  }
+  return { files: [...files.values()], folders, unreadable };
+}
+
+/** By code points, so that the order is that of every machine. */
+function byName(a: Dirent, b: Dirent): number {
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+}
