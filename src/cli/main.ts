@@ -1,0 +1,37 @@
+/** The command line: one file a command, loaded when it is asked for. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { describeFailure, EXIT } from './exit.ts';
+import { proxyCommand } from './proxy.ts';
+import { runCommand } from './run.ts';
+import { upCommand } from './up.ts';
+
+/** Runs a command line (without the program's name) and sets the process's exit code. */
+export async function main(argv: readonly string[]): Promise<void> {
+  // What stands after -- is the command that `run` runs.
+  const dashes = argv.indexOf('--');
+  const own = dashes < 0 ? argv : argv.slice(0, dashes);
+  const program = new Command('sallyport')
+    .description("An egress gateway and service mesh that speaks Istio's API.")
+    .version(version(), '-V, --version')
+    .enablePositionalOptions()
+    .showHelpAfterError('(add --help for what there is)');
+  for (const command of [upCommand(), runCommand(dashes < 0 ? [] : argv.slice(dashes + 1)), proxyCommand()])
+    program.addCommand(command);
+  for (const command of [program, ...program.commands]) command.exitOverride();
+  try {
+    await program.parseAsync(own, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? EXIT.fine : EXIT.usage;
+      return;
+    }
+    const { code, text } = describeFailure(error);
+    process.stderr.write(`${text}\n`);
+    process.exitCode = code;
+  }
+}
+
+function version(): string {
+  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+}

@@ -1,0 +1,64 @@
+/** Values of options, checked. */
+import { InvalidArgumentError } from 'commander';
+
+export interface SocketOption {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** `PORT` or `ADDRESS:PORT`; an IPv6 address in brackets. */
+export function socketOption(fallback: string): (text: string) => SocketOption {
+  return (text) => {
+    const match = /^(?:(?:\[([0-9a-fA-F:]+)\]|([^:]+)):)?(\d{1,5})$/.exec(text);
+    if (!match) throw new InvalidArgumentError('it is PORT or ADDRESS:PORT.');
+    return { address: match[1] ?? match[2] ?? fallback, port: checkedPort(match[3]!) };
+  };
+}
+
+export function portOption(text: string): number {
+  if (!/^\d{1,5}$/.test(text)) throw new InvalidArgumentError('it is a port number.');
+  return checkedPort(text);
+}
+
+function checkedPort(text: string): number {
+  const port = Number(text);
+  if (port > 65_535) throw new InvalidArgumentError('ports end at 65535.');
+  return port;
+}
+
+export function countOption(text: string): number {
+  if (!/^\d{1,4}$/.test(text)) throw new InvalidArgumentError('it is a whole number from 0 on.');
+  return Number(text);
+}
+
+/** A duration as Istio and Envoy write it, in milliseconds: `500ms`, `30s`, `2m`. */
+export function durationOption(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text);
+  if (!match) throw new InvalidArgumentError('it is a duration such as 500ms, 30s or 2m.');
+  return Number(match[1]) * { ms: 1, s: 1000, m: 60_000 }[match[2] as 'ms' | 's' | 'm'];
+}
+
+export function choiceOption<T extends string>(...choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = choices.find((choice) => choice === text);
+    if (!found) throw new InvalidArgumentError(`it is one of ${choices.join(', ')}.`);
+    return found;
+  };
+}
+
+export function namespacedNameOption(text: string): { namespace: string; name: string } {
+  const match = /^([a-z0-9.-]+)\/([a-z0-9.-]+)$/.exec(text);
+  if (!match) throw new InvalidArgumentError('it is NAMESPACE/NAME.');
+  return { namespace: match[1]!, name: match[2]! };
+}
+
+/** `key=value,key=value`. */
+export function labelsOption(text: string): Record<string, string> {
+  const labels: Record<string, string> = {};
+  for (const pair of text.split(',').filter(Boolean)) {
+    const match = /^([A-Za-z0-9][A-Za-z0-9./_-]*)=([A-Za-z0-9._-]*)$/.exec(pair);
+    if (!match) throw new InvalidArgumentError('labels are KEY=VALUE,KEY=VALUE.');
+    labels[match[1]!] = match[2]!;
+  }
+  return labels;
+}

@@ -1,0 +1,109 @@
+/** `sallyport proxy -c`: the data plane alone, from an Envoy bootstrap file and the files it subscribes to. */
+import { once } from 'node:events';
+import { type FSWatcher, readFileSync, watch } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { messageOf, SallyportError } from '../lib/errors.ts';
+import type { Proxy as ProxyIdentity } from '../translate/model.ts';
+import { type BootstrapConfig, readBootstrap } from '../xds/bootstrap.ts';
+import { readFileSet } from '../xds/bootstrap-files.ts';
+import { EMPTY_SET, type EncodedSet, encodeSet, updateBetween } from '../xds/update.ts';
+import type { Engine } from './engine.ts';
+import { EngineStarter } from './engines.ts';
+import { EXIT } from './exit.ts';
+import type { ProxyOptions } from './proxy.ts';
+import { say } from './session.ts';
+
+/** Returns the exit code, once a signal or a failure has ended the proxy. */
+export async function runBootstrap(file: string, options: ProxyOptions): Promise<number> {
+  if (options.engine !== 'embedded')
+    throw new SallyportError('usage', 'Envoy runs a bootstrap file itself: envoy -c FILE. --engine is for --role.');
+  const bootstrap = readBootstrap(read(file), file);
+  const admin = options.adminAddress ?? bootstrap.admin;
+  const starter = new EngineStarter({ engine: 'embedded', envoy: undefined, concurrency: options.concurrency, logLevel: '' });
+  const engine = await starter.start({ identity: identityOf(bootstrap), admin });
+  const follower = new Follower(bootstrap, engine);
+  try {
+    if ((await follower.apply()) > 0) throw new SallyportError('xds-rejected', `${file}: what is named above cannot be run.`);
+    follower.watch();
+    say('ready');
+    const end = await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT'), starter.failed]);
+    if (end instanceof Error) throw end;
+    say('draining');
+    return EXIT.fine;
+  } finally {
+    follower.close();
+    await engine.close(options.grace);
+  }
+}
+
+/** Keeps an engine at what the files say. */
+class Follower {
+  readonly #bootstrap: BootstrapConfig;
+  readonly #engine: Engine;
+  readonly #watchers = new Map<string, FSWatcher>();
+  #files: readonly string[] = [];
+  #inForce: EncodedSet = EMPTY_SET;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(bootstrap: BootstrapConfig, engine: Engine) {
+    this.#bootstrap = bootstrap;
+    this.#engine = engine;
+  }
+
+  /** Returns how many resources were refused. */
+  async apply(): Promise<number> {
+    const { resources, files } = readFileSet(this.#bootstrap, read);
+    this.#files = files;
+    const set = encodeSet(resources);
+    const update = updateBetween(this.#inForce, set);
+    if (!update) return 0;
+    const refusals = await this.#engine.apply(resources, update);
+    this.#inForce = set;
+    for (const { resource, message } of refusals) say(`${resource}: ${message}`);
+    return refusals.length;
+  }
+
+  /** Watches the folders: a subscription's file is replaced by renaming another over it. */
+  watch(): void {
+    for (const file of this.#files) {
+      const folder = dirname(file);
+      if (this.#watchers.has(folder)) continue;
+      const watcher = watch(folder, (_event, name) => {
+        if (!this.#files.some((path) => dirname(path) === folder && basename(path) === name)) return;
+        this.#turn = this.#turn
+          .then(() => this.apply())
+          .then(() => this.watch())
+          .catch((error: unknown) => say(`${messageOf(error)}; what was in force before stays`));
+      });
+      watcher.on('error', (error) => say(`${folder} is not being watched any more: ${error.message}`));
+      this.#watchers.set(folder, watcher);
+    }
+  }
+
+  close(): void {
+    for (const watcher of this.#watchers.values()) watcher.close();
+  }
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new SallyportError('file-unreadable', `${path} cannot be read: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** Node ids of Istio's form name the workload; any other is a name. */
+function identityOf({ node }: BootstrapConfig): ProxyIdentity {
+  const [type, address, workload] = (node?.id ?? '').split('~');
+  const [name = 'proxy', namespace = ''] = (workload ?? node?.id ?? 'proxy').split('.');
+  return {
+    type: type === 'sidecar' ? 'sidecar' : 'router',
+    name,
+    namespace,
+    labels: {},
+    serviceAccount: '',
+    addresses: address ? [address] : [],
+    locality: [node?.locality?.region, node?.locality?.zone, node?.locality?.subZone].filter(Boolean).join('/'),
+  };
+}

@@ -1,0 +1,97 @@
+/** The mesh of `up`: control plane, local sidecar, local routers. */
+import { SallyportError } from '../lib/errors.ts';
+import type { Mesh, Proxy as ProxyIdentity } from '../translate/model.ts';
+import { ControlPlane, type Report } from './control-plane.ts';
+import { EngineStarter } from './engines.ts';
+import { type LocalMesh, localMesh, RouterAddresses } from './local-mesh.ts';
+import { openMeshFiles } from './mesh-files.ts';
+import { Session, say } from './session.ts';
+import { startStatusServer } from './status-server.ts';
+import type { UpOptions } from './up.ts';
+
+export interface RunningMesh {
+  /** What came into force first. */
+  readonly report: Report;
+  /** Serves until a signal or a failure; returns the exit code. */
+  run(): Promise<number>;
+  /** Ends it without waiting for a signal. */
+  close(): Promise<void>;
+}
+
+const SIDECAR = 'sidecar';
+
+export async function startLocalMesh(paths: readonly string[], options: UpOptions): Promise<RunningMesh> {
+  const { engine, envoy, concurrency, envoyLogLevel: logLevel, grace: graceMs } = options;
+  const starter = new EngineStarter({ engine, envoy, concurrency, logLevel });
+  const addresses = new RouterAddresses();
+  const sidecar = sidecarIdentity(options);
+  let local: LocalMesh | undefined;
+  const controlPlane = new ControlPlane({
+    graceMs,
+    proxiesFor: (_mesh: Mesh) =>
+      new Map([...(local?.routers ?? []).map(({ key, identity }) => [key, identity] as const), [SIDECAR, sidecar]]),
+    startEngine: (key, identity) => {
+      if (key !== SIDECAR) return starter.start({ identity, admin: { address: identity.bindAddress!, port: options.adminAddress.port } });
+      const dns = options.dnsAddress.port > 0 ? options.dnsAddress : undefined;
+      return starter.start({ identity, admin: options.adminAddress, dns });
+    },
+  });
+  const files = await openMeshFiles({ paths, meshConfig: options.meshConfig, watch: options.watch });
+  const session = new Session({
+    files,
+    controlPlane,
+    failed: starter.failed,
+    graceMs,
+    prepare: (input) => {
+      local = localMesh(input.snapshot, input.mesh.rootNamespace, addresses);
+      return { input: { ...input, snapshot: local.snapshot }, findings: local.findings };
+    },
+  });
+  const { address, port } = options.statusAddress;
+  const status =
+    port > 0 ? await startStatusServer({ address, port, report: () => session.report, reload: () => session.reload() }) : undefined;
+  const end = () => {
+    status?.close();
+    files.close();
+  };
+  try {
+    const report = await session.apply(files.current);
+    announce(options, report);
+    return {
+      report,
+      run: () => session.run().finally(end),
+      close: async () => {
+        end();
+        await controlPlane.close(graceMs);
+      },
+    };
+  } catch (error) {
+    end();
+    await controlPlane.close(0);
+    throw error;
+  }
+}
+
+function sidecarIdentity({ namespace, workload, proxyAddress, engine }: UpOptions): ProxyIdentity {
+  if (namespace === '') throw new SallyportError('usage', '--namespace must not be empty.');
+  return {
+    type: 'sidecar',
+    name: workload.app || 'local',
+    namespace,
+    labels: workload,
+    serviceAccount: 'default',
+    addresses: [],
+    locality: '',
+    bindAddress: '127.0.0.1',
+    ...(proxyAddress.port > 0 && engine === 'embedded' && { explicitProxy: proxyAddress }),
+  };
+}
+
+function announce({ engine, proxyAddress, dnsAddress }: UpOptions, { proxies }: Report): void {
+  for (const { identity } of proxies) {
+    if (identity.type === 'router') say(`router ${identity.namespace}/${identity.name} at ${identity.bindAddress}`);
+  }
+  if (engine === 'embedded' && dnsAddress.port > 0) say(`DNS at ${dnsAddress.address}:${dnsAddress.port}`);
+  if (engine === 'embedded' && proxyAddress.port > 0) say(`ready: use the proxy http://${proxyAddress.address}:${proxyAddress.port}`);
+  else say('ready');
+}

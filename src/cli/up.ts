@@ -1,0 +1,66 @@
+/** `sallyport up`: a whole mesh for one machine. */
+import { Command, Option } from 'commander';
+import { ENGINES } from './engines.ts';
+import { choiceOption, countOption, durationOption, labelsOption, type SocketOption, socketOption } from './options.ts';
+
+export interface UpOptions {
+  readonly namespace: string;
+  readonly workload: Readonly<Record<string, string>>;
+  readonly meshConfig?: string;
+  readonly proxyAddress: SocketOption;
+  readonly dnsAddress: SocketOption;
+  readonly adminAddress: SocketOption;
+  readonly statusAddress: SocketOption;
+  readonly engine: (typeof ENGINES)[number];
+  readonly envoy?: string;
+  readonly envoyLogLevel: string;
+  readonly concurrency: number;
+  readonly grace: number;
+  readonly watch: boolean;
+}
+
+const socket = (flags: string, description: string, port: number) =>
+  new Option(flags, description).argParser(socketOption('127.0.0.1')).default({ address: '127.0.0.1', port }, `127.0.0.1:${port}`);
+
+/** The options that `up` and `run` share. */
+export function addMeshOptions(command: Command): Command {
+  return command
+    .option('--namespace <name>', "namespace of this machine's workload", 'default')
+    .addOption(
+      new Option('--workload <labels>', "labels of this machine's workload, KEY=VALUE,...")
+        .argParser(labelsOption)
+        .default({ app: 'local' }, 'app=local'),
+    )
+    .option('--mesh-config <file>', 'MeshConfig; without it the ConfigMap istio in istio-system, if there is one')
+    .addOption(socket('--proxy-address <address:port>', 'explicit proxy: HTTP, CONNECT, SOCKS5; port 0 for none', 15080))
+    .addOption(socket('--dns-address <address:port>', "DNS for the mesh's hosts; port 0 for none", 15053))
+    .addOption(
+      socket(
+        '--admin-address <address:port>',
+        "admin server of the sidecar; the routers' have the same port at their own addresses",
+        15000,
+      ),
+    )
+    .addOption(socket('--status-address <address:port>', 'readiness, version in force, reload; port 0 for none', 15021))
+    .addOption(new Option('--engine <engine>', 'what carries the traffic').argParser(choiceOption(...ENGINES)).default('embedded'))
+    .option('--envoy <binary>', 'the Envoy of --engine envoy; without it the one on the PATH')
+    .option('--envoy-log-level <level>', "Envoy's own log", 'warning')
+    .addOption(new Option('--concurrency <n>', 'worker threads of each proxy, 0 for one a core').argParser(countOption).default(1))
+    .addOption(new Option('--grace <duration>', 'time for running requests at the end').argParser(durationOption).default(5000, '5s'))
+    .option('--no-watch', 'do not follow changes of the files');
+}
+
+export function upCommand(): Command {
+  const command = new Command('up')
+    .summary('run the mesh of these files on this machine')
+    .description(
+      'Runs a sidecar for this machine, a router (gateway) for each Gateway selector, and DNS, on the resources in PATH. ' +
+        'Applications use the explicit proxy, e.g. curl -x http://127.0.0.1:15080 http://HOST/. Changes of the files take effect at once.',
+    )
+    .argument('<path...>', 'files and folders with resources; - for stdin');
+  return addMeshOptions(command).action(async (paths: string[], options: UpOptions) => {
+    const { startLocalMesh } = await import('./up-mesh.ts');
+    const running = await startLocalMesh(paths, options);
+    process.exitCode = await running.run();
+  });
+}
