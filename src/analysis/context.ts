@@ -14,11 +14,11 @@ export interface AnalysisInput {
   readonly now: number;
 }
 
-/** Labels that a selector can meet: those of a Pod, of a Deployment's template or of a WorkloadEntry. */
+/** Labels that a selector can meet: those of a Pod or of a Deployment's template. */
 export interface Selectable {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
-  readonly resource: Resource | undefined;
+  readonly resource: Resource;
 }
 
 /** Handed to each analyzer: the input, indexes over it, and the one way to report. */
@@ -26,7 +26,7 @@ export interface Context extends AnalysisInput {
   /** All objects of a kind, the invalid ones too, oldest first. */
   of<K extends Kind>(kind: K): readonly ResourceOf<K>[];
   find<K extends Kind>(kind: K, namespace: string, name: string): ResourceOf<K> | undefined;
-  /** Pods, templates of Deployments, and the workload of the default ingress gateway. */
+  /** Pods and the templates of Deployments. */
   readonly pods: readonly Selectable[];
   /** Whether hints are asked for: what is right but could be narrower or encrypted. */
   readonly hints: boolean;
@@ -37,10 +37,7 @@ export interface Context extends AnalysisInput {
 export type Analyzer = (context: Context) => void;
 
 /** Builds the context, and the list into which its `report` writes. */
-export function createContext(
-  input: AnalysisInput,
-  options: { readonly defaultGateways: boolean; readonly hints: boolean },
-): { context: Context; findings: Finding[] } {
+export function createContext(input: AnalysisInput, options: { readonly hints: boolean }): { context: Context; findings: Finding[] } {
   const byKind = new Map<string, Resource[]>();
   const byName = new Map<string, Resource>();
   for (const resource of input.snapshot.all() as readonly Resource[]) {
@@ -57,7 +54,7 @@ export function createContext(
     of,
     find: <K extends Kind>(kind: K, namespace: string, name: string) =>
       byName.get(`${kind}/${namespace}/${name}`) as ResourceOf<K> | undefined,
-    pods: selectables(of, options.defaultGateways),
+    pods: selectables(of),
     hints: options.hints,
     report(code, resource, path, message) {
       const origin = originOf(resource);
@@ -70,22 +67,12 @@ export function createContext(
   return { context, findings };
 }
 
-/** Where an installation has its gateways, if the files do not say. */
-export const INGRESS_GATEWAY = {
-  namespace: 'istio-system',
-  name: 'istio-ingressgateway',
-  labels: { app: 'istio-ingressgateway', istio: 'ingressgateway' },
-  ports: [15021, 80, 443, 31400, 15443],
-} as const;
-
-function selectables(of: Context['of'], defaultGateways: boolean): Selectable[] {
+function selectables(of: Context['of']): Selectable[] {
   const pods: Selectable[] = of('Pod').map((pod) => ({ namespace: pod.metadata.namespace, labels: pod.metadata.labels, resource: pod }));
   for (const deployment of of('Deployment')) {
     const labels = deployment.spec.template?.metadata?.labels;
     if (labels) pods.push({ namespace: deployment.metadata.namespace, labels, resource: deployment });
   }
-  const defined = pods.some((pod) => matchesLabels({ istio: 'ingressgateway' }, pod.labels));
-  if (defaultGateways && !defined) pods.push({ namespace: INGRESS_GATEWAY.namespace, labels: INGRESS_GATEWAY.labels, resource: undefined });
   return pods;
 }
 

@@ -38,20 +38,7 @@ export function gatewayServices(context: Context): Map<string, Gateway[]> {
       if (fronts) services.set(service.hostname, [...(services.get(service.hostname) ?? []), gateway]);
     }
   }
-  // The usual name of an installation's egress gateway, when its Service is not among the files.
-  for (const gateway of context.of('Gateway')) {
-    if (gateway.spec.selector.istio !== 'egressgateway') continue;
-    for (const { destination } of context.of('VirtualService').flatMap(allDestinations)) {
-      if (!/^istio-egressgateway\./.test(destination.host)) continue;
-      const known = services.get(destination.host) ?? [];
-      if (!known.includes(gateway)) services.set(destination.host, [...known, gateway]);
-    }
-  }
   return services;
-}
-
-function allDestinations({ spec }: VirtualService) {
-  return [...spec.http, ...spec.tls, ...spec.tcp].flatMap((route) => route.route);
 }
 
 /** External services: what leaves the mesh. */

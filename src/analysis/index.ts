@@ -56,8 +56,6 @@ const ANALYZERS: readonly Analyzer[] = [
 ];
 
 export interface AnalysisOptions {
-  /** An installation's ingress gateway exists unless the files define one. Default true. */
-  readonly defaultGateways?: boolean;
   /** Reports what could be narrower or encrypted (SP1019, SP1021) too. Default false. */
   readonly hints?: boolean;
   /** `CODE=ORIGIN`; both may hold `*`. */
@@ -69,7 +67,7 @@ const LEVELS = ['Error', 'Warning', 'Info'];
 
 /** Every finding on a configuration, decoding's included: by level, then by place. */
 export function analyze(input: AnalysisInput, options: AnalysisOptions = {}): Finding[] {
-  const { context, findings } = createContext(input, { defaultGateways: options.defaultGateways ?? true, hints: options.hints ?? false });
+  const { context, findings } = createContext(input, { hints: options.hints ?? false });
   for (const analyzer of ANALYZERS) analyzer(context);
   const all = [...input.snapshot.findings, ...findings];
   const suppressed = suppressions(input.snapshot.all() as readonly ResourceOf<'Gateway'>[], options.suppress ?? []);

@@ -1,5 +1,6 @@
 import { fullHostname, hostCovers } from '../../lib/hostname.ts';
 import type { Context } from '../context.ts';
+import { isDefaultGateway } from '../default-gateways.ts';
 import { externalServices, gatewayServices, onMesh, routeKind } from '../egress-model.ts';
 import { gatewayPods } from './gateway.ts';
 import { findGateway, gatewayNames } from './virtual-service-gateways.ts';
@@ -90,7 +91,7 @@ export function networkPolicies(context: Context): void {
   for (const [hostname, gateways] of services) {
     if (!used.has(hostname)) continue;
     for (const gateway of gateways) {
-      if (!gatewayPods(context, gateway).some((pod) => pod.resource !== undefined)) continue;
+      if (!gatewayPods(context, gateway).some((pod) => !isDefaultGateway(pod.resource))) continue;
       context.report(
         'SP1023',
         gateway,

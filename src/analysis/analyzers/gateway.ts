@@ -1,6 +1,6 @@
 import type { ResourceOf } from '../../api/index.ts';
 import { hostsOverlap } from '../../lib/hostname.ts';
-import { type Context, formatSelector, INGRESS_GATEWAY, matchesLabels, type Selectable } from '../context.ts';
+import { type Context, formatSelector, matchesLabels, type Selectable } from '../context.ts';
 
 type Gateway = ResourceOf<'Gateway'>;
 
@@ -47,15 +47,12 @@ export function gatewayPorts(context: Context): void {
 function exposedPorts(context: Context, pods: readonly Selectable[]): Set<number> {
   const ports = new Set<number>();
   for (const pod of pods) {
-    let services = 0;
     for (const service of context.of('Service')) {
       const selector = service.spec.selector ?? {};
       if (service.metadata.namespace !== pod.namespace || Object.keys(selector).length === 0 || !matchesLabels(selector, pod.labels))
         continue;
-      services++;
       for (const port of service.spec.ports ?? []) if ((port.protocol ?? 'TCP') === 'TCP') ports.add(port.port);
     }
-    if (services === 0 && pod.resource === undefined) for (const port of INGRESS_GATEWAY.ports) ports.add(port);
   }
   return ports;
 }

@@ -1,0 +1,52 @@
+/**
+ * The gateways of an installation, for files that leave them out. As in Istio's own analysis the ingress gateway is taken to exist; the egress gateway
+ * too where the files describe routing alone, without a workload or Service of the cluster: then its absence says nothing.
+ */
+import type { ResourceOf } from '../api/index.ts';
+import type { Resource } from '../api/resource.ts';
+import { Layered } from '../config/layered.ts';
+import { snapshotFromText } from '../config/memory.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+
+const FILE = 'default gateways';
+const USUAL_PORTS = { ingressgateway: [15021, 80, 443, 31400, 15443], egressgateway: [80, 443] } as const;
+
+/** The snapshot with the default gateways laid under it. `namespace` is where Istio is installed. */
+export function withDefaultGateways(snapshot: Snapshot, namespace: string): Snapshot {
+  const routingOnly = (['Pod', 'Deployment', 'Service'] as const).every((kind) => snapshot.list(kind).length === 0);
+  const gateways = snapshot.all().filter((resource) => resource.kind === 'Gateway') as ResourceOf<'Gateway'>[];
+  const documents: object[] = [];
+  for (const istio of ['ingressgateway', 'egressgateway'] as const) {
+    const defined =
+      snapshot.list('Pod').some(({ metadata }) => metadata.labels.istio === istio) ||
+      snapshot.list('Service').some(({ spec }) => spec.selector?.istio === istio);
+    if (defined || (istio === 'egressgateway' && !routingOnly)) continue;
+    const ports = new Set<number>(USUAL_PORTS[istio]);
+    if (routingOnly && istio === 'egressgateway') {
+      // Which further ports the installation opens is not said either.
+      for (const { spec } of snapshot.list('Gateway'))
+        if (spec.selector.istio === istio) for (const { port } of spec.servers) ports.add(port.number);
+    }
+    documents.push(...gateway(`istio-${istio}`, namespace, istio, [...ports]));
+  }
+  if (documents.length === 0) return snapshot;
+  return new Layered(snapshot, snapshotFromText(documents.map((document) => JSON.stringify(document)).join('\n---\n'), { file: FILE }));
+}
+
+/** Whether the object comes from here and not from the user's files. */
+export function isDefaultGateway(resource: Resource): boolean {
+  return resource.source.file === FILE;
+}
+
+function gateway(name: string, namespace: string, istio: string, ports: readonly number[]): object[] {
+  const labels = { app: name, istio };
+  return [
+    { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace, labels }, spec: { containers: [{ name: 'istio-proxy' }] } },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name, namespace },
+      spec: { selector: labels, ports: ports.map((port) => ({ name: `tcp-${port}`, port })) },
+    },
+  ];
+}
