@@ -2,7 +2,7 @@
 // Starts the command line. Plain JavaScript that Node 20 reads, so that an old Node can hand over to the one the package pins.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire, enableCompileCache } from 'node:module';
+import * as module from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -10,7 +10,7 @@ const NEEDED = 24;
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
-  enableCompileCache?.();
+  module.enableCompileCache?.();
   const built = join(root, 'dist/cli/main.js');
   const { main } = await import(pathToFileURL(existsSync(built) ? built : join(root, 'src/cli/main.ts')).href);
   await main(process.argv.slice(2));
@@ -29,7 +29,7 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
 /** The binary of the npm package `node`, if it is installed where this package can see it. */
 function pinnedNode() {
   try {
-    const binary = join(dirname(createRequire(import.meta.url).resolve('node/package.json')), 'bin/node');
+    const binary = join(dirname(module.createRequire(import.meta.url).resolve('node/package.json')), 'bin/node');
     return existsSync(binary) ? binary : undefined;
   } catch {
     return undefined;
