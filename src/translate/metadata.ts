@@ -37,8 +37,10 @@ export function istioConfigPath({ apiVersion, kind, metadata }: Resource): strin
   return `/apis/${group}/v1alpha3/namespaces/${metadata.namespace}/${PLURALS[kind] ?? kind.toLowerCase()}/${metadata.name}`;
 }
 
-function originJson(resource: Resource): JsonObject {
-  const { kind, metadata, source } = resource;
-  const position = source.position();
-  return { kind, namespace: metadata.namespace, name: metadata.name, file: position.file, line: position.line };
+/**
+ * Without the line: it changes whenever something above it in the file does, and each change of metadata replaces clusters and drains listeners.
+ * Whoever has the resources at hand finds the line by kind, namespace and name.
+ */
+function originJson({ kind, metadata, source }: Resource): JsonObject {
+  return { kind, namespace: metadata.namespace, name: metadata.name, file: source.file };
 }

@@ -41,7 +41,13 @@ function addressesOf(service: Service, context: TranslateContext): readonly stri
   const declared = service.addresses
     .filter((address) => !address.includes('/') || isSingle(address))
     .map((address) => address.split('/')[0]!);
-  return declared.length > 0 ? declared : service.addresses.length === 0 ? service.autoAddresses : [];
+  return declared.length > 0 ? declared : service.addresses.length === 0 ? allocated(service, context) : [];
+}
+
+/** An IPv6 address only for a workload that has one itself: others could not use it, and clients often try it first. */
+function allocated({ autoAddresses }: Service, { proxy }: TranslateContext): readonly string[] {
+  const ipv6 = proxy.addresses.some((address) => address.includes(':'));
+  return autoAddresses.filter((address) => ipv6 || !address.includes(':'));
 }
 
 function isSingle(cidr: string): boolean {

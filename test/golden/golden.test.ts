@@ -48,10 +48,8 @@ for (const name of readdirSync(HERE)) {
 }
 
 function outputOf(folder: string, golden: Case): JsonValue {
-  const text = ['base.yaml', join(folder, 'in.yaml')]
-    .map((file) => readFileSync(file.startsWith('/') ? file : join(HERE, file), 'utf8'))
-    .join('\n---\n');
-  const mesh = meshFromText(text, golden.mesh);
+  const read = (file: string) => readFileSync(file, 'utf8');
+  const mesh = meshFromText({ 'base.yaml': read(join(HERE, 'base.yaml')), 'in.yaml': read(join(folder, 'in.yaml')) }, golden.mesh);
   const output: Record<string, JsonValue> = mesh.findings.length > 0 ? { registryFindings: mesh.findings.map(findingText) } : {};
   for (const name of golden.proxies) output[name] = proxyOutput(proxyOfWorkload(name, mesh), mesh, golden);
   return output;

@@ -1,8 +1,9 @@
 /** Meshes and proxies from YAML, for tests. */
 import assert from 'node:assert/strict';
 import { decode } from '../../src/api/decode.ts';
+import { decodeDocuments } from '../../src/api/documents.ts';
 import { type MeshConfig, meshConfig } from '../../src/api/mesh-config.ts';
-import { snapshotFromText } from '../../src/config/memory.ts';
+import { Store } from '../../src/config/store.ts';
 import type { Finding } from '../../src/lib/finding.ts';
 import { buildRegistry } from '../../src/registry/index.ts';
 import type { Mesh, Proxy } from '../../src/translate/model.ts';
@@ -12,9 +13,12 @@ export interface TestMesh extends Mesh {
   readonly findings: readonly Finding[];
 }
 
-/** The mesh of objects that decode without errors; `overrides` is laid over MeshConfig's defaults. */
-export function meshFromText(text: string, overrides: Record<string, unknown> = {}): TestMesh {
-  const snapshot = snapshotFromText(text);
+/** The mesh of objects that decode without errors, given as text or as texts by file, oldest first; `overrides` is laid over MeshConfig. */
+export function meshFromText(text: string | Readonly<Record<string, string>>, overrides: Record<string, unknown> = {}): TestMesh {
+  const store = new Store();
+  const files = typeof text === 'string' ? { 'inline.yaml': text } : text;
+  for (const [file, content] of Object.entries(files)) store.set(file, decodeDocuments(content, file));
+  const snapshot = store.snapshot();
   const errors = snapshot.findings.filter(({ level }) => level === 'Error');
   assert.deepEqual(errors, [], 'the input is valid');
   const config = meshConfigOf(overrides);
