@@ -24,8 +24,7 @@ export function withDefaultGateways(snapshot: Snapshot, namespace: string): Snap
     const ports = new Set<number>(USUAL_PORTS[istio]);
     if (routingOnly && istio === 'egressgateway') {
       // Which further ports the installation opens is not said either.
-      for (const { spec } of snapshot.list('Gateway'))
-        if (spec.selector.istio === istio) for (const { port } of spec.servers) ports.add(port.number);
+      for (const { spec } of gateways) if (spec.selector.istio === istio) for (const { port } of spec.servers) ports.add(port.number);
     }
     documents.push(...gateway(`istio-${istio}`, namespace, istio, [...ports]));
   }

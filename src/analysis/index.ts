@@ -58,6 +58,8 @@ const ANALYZERS: readonly Analyzer[] = [
 export interface AnalysisOptions {
   /** Reports what could be narrower or encrypted (SP1019, SP1021) too. Default false. */
   readonly hints?: boolean;
+  /** Findings of other stages (the registry's conflicts), to be suppressed and sorted with these. */
+  readonly also?: readonly Finding[];
   /** `CODE=ORIGIN`; both may hold `*`. */
   readonly suppress?: readonly string[];
 }
@@ -69,7 +71,7 @@ const LEVELS = ['Error', 'Warning', 'Info'];
 export function analyze(input: AnalysisInput, options: AnalysisOptions = {}): Finding[] {
   const { context, findings } = createContext(input, { hints: options.hints ?? false });
   for (const analyzer of ANALYZERS) analyzer(context);
-  const all = [...input.snapshot.findings, ...findings];
+  const all = [...input.snapshot.findings, ...(options.also ?? []), ...findings];
   const suppressed = suppressions(input.snapshot.all() as readonly ResourceOf<'Gateway'>[], options.suppress ?? []);
   return all.filter((finding) => !suppressed(finding)).sort(compare);
 }

@@ -2,13 +2,17 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { describeFailure, EXIT } from './exit.ts';
-import { proxyCommand } from './proxy.ts';
-import { runCommand } from './run.ts';
-import { upCommand } from './up.ts';
+
+/** By name. `after` is what stands after `--`: the command that `run` runs. */
+const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Command>>> = {
+  up: async () => (await import('./up.ts')).upCommand(),
+  run: async (after) => (await import('./run.ts')).runCommand(after),
+  proxy: async () => (await import('./proxy.ts')).proxyCommand(),
+  analyze: async () => (await import('./analyze.ts')).analyzeCommand(version),
+};
 
 /** Runs a command line (without the program's name) and sets the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
-  // What stands after -- is the command that `run` runs.
   const dashes = argv.indexOf('--');
   const own = dashes < 0 ? argv : argv.slice(0, dashes);
   const program = new Command('sallyport')
@@ -16,8 +20,9 @@ export async function main(argv: readonly string[]): Promise<void> {
     .version(version(), '-V, --version')
     .enablePositionalOptions()
     .showHelpAfterError('(add --help for what there is)');
-  for (const command of [upCommand(), runCommand(dashes < 0 ? [] : argv.slice(dashes + 1)), proxyCommand()])
-    program.addCommand(command);
+  const after = dashes < 0 ? [] : argv.slice(dashes + 1);
+  const asked = own.find((word) => word in COMMANDS);
+  for (const name of asked ? [asked] : Object.keys(COMMANDS)) program.addCommand(await COMMANDS[name]!(after));
   for (const command of [program, ...program.commands]) command.exitOverride();
   try {
     await program.parseAsync(own, { from: 'user' });

@@ -1,0 +1,83 @@
+/** `sallyport analyze`: what is wrong with a configuration, before it is applied. */
+import { Command } from 'commander';
+import { withDefaultGateways } from '../analysis/default-gateways.ts';
+import { analyze } from '../analysis/index.ts';
+import { MESSAGES } from '../analysis/messages.ts';
+import { DECODING_CODES } from '../api/codes.ts';
+import { openFiles } from '../config/files.ts';
+import { loadMeshConfig } from '../config/mesh-config.ts';
+import type { Finding, Level } from '../lib/finding.ts';
+import { buildRegistry } from '../registry/index.ts';
+import { paintFor, plain } from './colours.ts';
+import { EXIT } from './exit.ts';
+import { githubCommands, sarif } from './finding-formats.ts';
+import { type Output, printFindings, sortFindings } from './findings.ts';
+import { choiceOption } from './options.ts';
+
+type AnalyzeOutput = Output | 'sarif' | 'github';
+
+interface AnalyzeOptions {
+  readonly namespace: string;
+  readonly meshConfig?: string;
+  readonly defaultGateways: boolean;
+  readonly suppress: readonly string[];
+  readonly failureThreshold: Level;
+  readonly hints: boolean;
+  readonly output: AnalyzeOutput;
+  readonly color: boolean;
+}
+
+const SEVERITY: Readonly<Record<Level, number>> = { Info: 0, Warning: 1, Error: 2 };
+
+export function analyzeCommand(version: () => string): Command {
+  return new Command('analyze')
+    .description('Find what is wrong with a configuration: files, folders, or - for stdin.')
+    .argument('<path...>')
+    .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
+    .option('--mesh-config <file>', 'MeshConfig (else the ConfigMap istio among the files, else the defaults)')
+    .option('--no-default-gateways', "do not take an installation's gateways to exist where the files leave them out")
+    .option('-S, --suppress <code=origin>', "leave out findings, e.g. 'IST0128=DestinationRule default/*' (repeatable)", collect, [])
+    .option(
+      '--failure-threshold <level>',
+      'Info, Warning or Error: from which level on the exit code is 1',
+      choiceOption('Info', 'Warning', 'Error'),
+      'Error',
+    )
+    .option('--hints', 'report what is right but could be narrower or encrypted', false)
+    .option('-o, --output <format>', 'text, json, yaml, sarif or github', choiceOption('text', 'json', 'yaml', 'sarif', 'github'), 'text')
+    .option('--no-color', 'plain text, also on a terminal')
+    .action(async (paths: string[], options: AnalyzeOptions) => {
+      const findings = sortFindings(await findingsOf(paths, options));
+      process.stdout.write(await print(findings, options, version));
+      const failed = findings.some((finding) => SEVERITY[finding.level] >= SEVERITY[options.failureThreshold]);
+      process.exitCode = failed ? EXIT.findings : EXIT.fine;
+    });
+}
+
+function collect(value: string, all: readonly string[]): string[] {
+  return [...all, value];
+}
+
+async function findingsOf(paths: readonly string[], options: AnalyzeOptions): Promise<Finding[]> {
+  const source = await openFiles(paths, { namespace: options.namespace });
+  source.close();
+  const { config: mesh, findings } = loadMeshConfig(source.snapshot, options.meshConfig);
+  const snapshot = options.defaultGateways ? withDefaultGateways(source.snapshot, mesh.rootNamespace) : source.snapshot;
+  const { registry, findings: conflicts } = buildRegistry(snapshot, mesh);
+  const { suppress, hints } = options;
+  return [...findings, ...analyze({ snapshot, registry, mesh, now: Date.now() }, { suppress, hints, also: conflicts })];
+}
+
+async function print(findings: readonly Finding[], { output, color }: AnalyzeOptions, version: () => string): Promise<string> {
+  if (output === 'sarif') return sarif(findings, version(), describe);
+  if (output === 'github') return githubCommands(findings);
+  const text = await printFindings(findings, { output, paint: color ? paintFor(process.stdout) : plain });
+  if (output !== 'text') return text;
+  if (findings.length === 0) return 'No findings.\n';
+  const count = (level: Level) => findings.filter((finding) => finding.level === level).length;
+  return `${text}\n${count('Error')} errors, ${count('Warning')} warnings, ${count('Info')} notes\n`;
+}
+
+function describe(code: string): { name: string; summary: string } | undefined {
+  return { ...DECODING_CODES, ...MESSAGES }[code as keyof typeof MESSAGES];
+}

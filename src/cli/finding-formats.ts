@@ -1,0 +1,56 @@
+/** Findings for machines that review changes: SARIF 2.1.0 (OASIS) and GitHub's workflow commands. */
+import type { Finding, Level } from '../lib/finding.ts';
+
+const SARIF_LEVEL: Readonly<Record<Level, 'error' | 'warning' | 'note'>> = { Error: 'error', Warning: 'warning', Info: 'note' };
+const GITHUB_COMMAND: Readonly<Record<Level, string>> = { Error: 'error', Warning: 'warning', Info: 'notice' };
+
+/** What a rule of SARIF needs of the catalogue. */
+export type Describe = (code: string) => { readonly name: string; readonly summary: string } | undefined;
+
+export function sarif(findings: readonly Finding[], version: string, describe: Describe): string {
+  const codes = [...new Set(findings.map((finding) => finding.code))].sort();
+  const rules = codes.map((id) => {
+    const described = describe(id);
+    return { id, ...(described && { name: described.name, shortDescription: { text: described.summary } }) };
+  });
+  const results = findings.map(({ code, level, message, origin, position }) => ({
+    ruleId: code,
+    ruleIndex: codes.indexOf(code),
+    level: SARIF_LEVEL[level],
+    message: { text: `${origin}: ${message}` },
+    locations: position
+      ? [
+          {
+            physicalLocation: {
+              artifactLocation: { uri: position.file },
+              region: { startLine: position.line, startColumn: position.column },
+            },
+          },
+        ]
+      : [],
+  }));
+  const log = {
+    $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
+    version: '2.1.0',
+    runs: [{ tool: { driver: { name: 'sallyport', version, rules } }, results }],
+  };
+  return `${JSON.stringify(log, undefined, 2)}\n`;
+}
+
+/** One command a finding, as a step of a GitHub workflow prints it to annotate the change. */
+export function githubCommands(findings: readonly Finding[]): string {
+  return findings
+    .map(({ code, level, message, origin, position }) => {
+      const place = position ? `file=${property(position.file)},line=${position.line},col=${position.column},` : '';
+      return `::${GITHUB_COMMAND[level]} ${place}title=${property(`${code} ${origin}`)}::${data(message)}\n`;
+    })
+    .join('');
+}
+
+function data(text: string): string {
+  return text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
+}
+
+function property(text: string): string {
+  return data(text).replaceAll(':', '%3A').replaceAll(',', '%2C');
+}
