@@ -124,12 +124,15 @@ function conflictWith(others: readonly GatewayServer[], entry: GatewayServer): G
 
 function reportConflict({ report }: TranslateContext, lost: GatewayServer, kept: GatewayServer): void {
   const { port } = lost.server;
+  const older = originOf(kept.gateway);
+  const because =
+    kept.serverNames.length > 0 && lost.serverNames.length > 0
+      ? `${older} is older and serves ${lost.hosts.filter((host) => kept.hosts.includes(host)).join(', ')} on the same port`
+      : `${older} is older and has ${kept.server.port.protocol} on the same port, which can't be shared`;
   report({
     code: 'IST0145',
     level: 'Error',
-    message:
-      `server ${port.name || port.number} (${port.protocol}, port ${port.number}) is not served: ${originOf(kept.gateway)} is older and has ` +
-      `${kept.server.port.protocol} on the same port, which can't be shared. Use another port or other hosts.`,
+    message: `server ${port.name || port.number} (${port.protocol}, port ${port.number}) is not served: ${because}. Use another port or other hosts.`,
     origin: originOf(lost.gateway),
     position: lost.gateway.source.position(['spec', 'servers', lost.gateway.spec.servers.indexOf(lost.server)]),
   });

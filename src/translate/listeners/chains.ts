@@ -1,5 +1,5 @@
 /** Filter chains before they are messages: so that chains of several services can be compared and put together into one listener. */
-import { create } from '@bufbuild/protobuf';
+import { create, equals } from '@bufbuild/protobuf';
 import type { Metadata, TransportSocket } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import {
   type Filter,
@@ -7,6 +7,7 @@ import {
   type FilterChainMatch,
   FilterChainMatchSchema,
   FilterChainSchema,
+  FilterSchema,
 } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { canonicalCidr, parseCidr } from './cidr.ts';
 
@@ -54,6 +55,11 @@ export function sameMatch(a: Chain, b: Chain): boolean {
   const key = (parts: Chain) =>
     JSON.stringify([parts.transportProtocol, parts.applicationProtocols, serverNames(parts), cidrs(parts), parts.destinationPort]);
   return key(a) === key(b);
+}
+
+/** Whether it makes no difference which of the two takes a connection. */
+export function sameFilters(a: Chain, b: Chain): boolean {
+  return a.filters.length === b.filters.length && a.filters.every((filter, index) => equals(FilterSchema, filter, b.filters[index]!));
 }
 
 export function filterChain(parts: Chain): FilterChain {

@@ -7,7 +7,7 @@ import type { TranslateContext } from '../context.ts';
 import { PLAINTEXT_HTTP } from '../filters.ts';
 import { originMetadata } from '../routes/origin.ts';
 import type { EgressScope } from '../scope.ts';
-import { type Chain, chain, sameMatch } from './chains.ts';
+import { type Chain, chain, sameFilters, sameMatch } from './chains.ts';
 import { singleAddress } from './cidr.ts';
 import { httpConnectionManager } from './hcm.ts';
 import { outboundTcpChains } from './tcp-chains.ts';
@@ -165,8 +165,10 @@ function addListener(draft: Draft, offer: Offer, family: Family, address: string
   }
   if (current.kind === 'http' || family !== 'tcp') current.kind = 'mixed';
   for (const each of chains) {
-    if (!current.chains.some((other) => sameMatch(other, each))) current.chains.push(each);
-    else if (family === 'tcp') reportCollision(draft.context, offer, 'an older service has the same address and port');
+    const other = current.chains.find((candidate) => sameMatch(candidate, each));
+    if (!other) current.chains.push(each);
+    else if (family === 'tcp' && !sameFilters(other, each))
+      reportCollision(draft.context, offer, 'an older service has the same address and port');
   }
 }
 
