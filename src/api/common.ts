@@ -3,16 +3,25 @@ import { duration, enumeration, type Infer, integer, list, map, object, port, re
 /** The shortest duration that Istio accepts where it needs a positive one. */
 export const positiveDuration = () => duration(1);
 
-/** A port of a Gateway server or of a Sidecar's listener. */
+/** A port of a Gateway server. */
 export const serverPort = object({
-  number: withDefault(integer(), 0),
+  number: required(integer()),
   /** HTTP, HTTPS, GRPC, GRPC-WEB, HTTP2, MONGO, TCP or TLS, in any case. */
-  protocol: withDefault(string(), ''),
-  name: withDefault(string(), ''),
+  protocol: required(string()),
+  name: required(string()),
   /** Deprecated, without effect in Istio. */
   targetPort: integer(),
 });
 export type ServerPort = Infer<typeof serverPort>;
+
+/** A port of a Sidecar's listener. */
+export const sidecarPort = object({
+  number: withDefault(integer(), 0),
+  protocol: withDefault(string(), ''),
+  name: withDefault(string(), ''),
+  targetPort: integer(),
+});
+export type SidecarPort = Infer<typeof sidecarPort>;
 
 /** A service as a route names it: short or full host, one of its subsets, one of its ports. */
 export const destination = object({
@@ -37,8 +46,8 @@ export const targetReference = object({
   group: withDefault(string({ maxLength: 253, pattern: GROUP }), ''),
   kind: required(string({ minLength: 1, maxLength: 63, pattern: /^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$/ })),
   name: required(string({ minLength: 1, maxLength: 253 })),
-  /** Must stay empty: a policy reaches its own namespace only. */
-  namespace: string({ maxLength: 0 }),
+  /** Must stay empty (see rules/targets.ts): a policy reaches its own namespace only. */
+  namespace: string(),
 });
 export type PolicyTargetReference = Infer<typeof targetReference>;
 
@@ -52,5 +61,3 @@ export const policyTargets = {
 
 /** Sidecar listeners: whether traffic is redirected to them or addressed to them. */
 export const captureMode = withDefault(enumeration('DEFAULT', 'IPTABLES', 'NONE'), 'DEFAULT');
-
-export const portNumber = port;

@@ -33,7 +33,7 @@ const server = object({
   port: required(serverPort),
   bind: string(),
   /** `host` or `namespace/host`; the namespace may be `*` or `.`. */
-  hosts: list(string()),
+  hosts: required(list(string())),
   tls: serverTlsSettings,
   defaultEndpoint: string(),
   name: string(),

@@ -26,7 +26,7 @@ import { workloadEntry } from './workload-entry.ts';
 import { workloadGroup } from './workload-group.ts';
 
 export type * from './authorization-policy.ts';
-export type { Destination, PolicyTargetReference, ServerPort, WorkloadLabelSelector, WorkloadSelector } from './common.ts';
+export type { Destination, PolicyTargetReference, ServerPort, SidecarPort, WorkloadLabelSelector, WorkloadSelector } from './common.ts';
 export type { DefaultConfig } from './default-config.ts';
 export type * from './destination-rule.ts';
 export type * from './envoy-filter.ts';

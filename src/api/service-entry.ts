@@ -13,7 +13,7 @@ export type ServiceEntryPort = Infer<typeof servicePort>;
 
 /** Services that no Kubernetes Service declares, usually outside the mesh. */
 export const serviceEntry = object({
-  hosts: list(string(), { minItems: 1, maxItems: 256 }),
+  hosts: required(list(string(), { minItems: 1, maxItems: 256 })),
   /** Virtual addresses, IP or CIDR. */
   addresses: list(string({ maxLength: 64 }), { maxItems: 256 }),
   ports: list(servicePort, { maxItems: 256 }),

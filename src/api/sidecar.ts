@@ -1,10 +1,10 @@
-import { captureMode, destination, serverPort, workloadSelector } from './common.ts';
+import { captureMode, destination, sidecarPort, workloadSelector } from './common.ts';
 import { connectionPool } from './destination-rule.ts';
 import { serverTlsSettings } from './gateway.ts';
 import { enumeration, type Infer, list, object, required, string, withDefault } from './schema.ts';
 
 const ingressListener = object({
-  port: required(serverPort),
+  port: required(sidecarPort),
   bind: string(),
   captureMode,
   /** `127.0.0.1:PORT`, `[::1]:PORT`, `0.0.0.0:PORT`, `[::]:PORT` or `unix:///path`. */
@@ -16,11 +16,11 @@ export type IstioIngressListener = Infer<typeof ingressListener>;
 
 const egressListener = object({
   /** Absent: the listener for every port that no other egress listener names. */
-  port: serverPort,
+  port: sidecarPort,
   bind: string(),
   captureMode,
   /** `namespace/host`; the namespace may be `*`, `.` or `~`. */
-  hosts: list(string()),
+  hosts: required(list(string())),
 });
 export type IstioEgressListener = Infer<typeof egressListener>;
 

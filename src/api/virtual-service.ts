@@ -2,7 +2,6 @@ import { destination, positiveDuration } from './common.ts';
 import {
   boolean,
   booleanValue,
-  duration,
   enumeration,
   type Infer,
   int32,
@@ -138,8 +137,8 @@ export const httpRoute = object(
     directResponse: httpDirectResponse,
     delegate: object({ name: withDefault(string(), ''), namespace: string() }),
     rewrite: httpRewrite,
-    /** 0 or absent: none. */
-    timeout: duration(0),
+    /** Absent: none. */
+    timeout: positiveDuration(),
     retries: httpRetry,
     fault: faultInjection,
     mirror: destination,
@@ -162,7 +161,7 @@ const routeDestination = object({ destination: required(destination), weight: wi
 export type RouteDestination = Infer<typeof routeDestination>;
 
 const tlsMatchAttributes = object({
-  sniHosts: list(string()),
+  sniHosts: required(list(string())),
   destinationSubnets: list(string()),
   port: integer(),
   sourceLabels: map(string()),
@@ -171,7 +170,7 @@ const tlsMatchAttributes = object({
 });
 export type TlsMatchAttributes = Infer<typeof tlsMatchAttributes>;
 
-const tlsRoute = object({ match: list(tlsMatchAttributes), route: list(routeDestination) });
+const tlsRoute = object({ match: required(list(tlsMatchAttributes)), route: list(routeDestination) });
 export type TlsRoute = Infer<typeof tlsRoute>;
 
 const l4MatchAttributes = object({

@@ -18,7 +18,7 @@ export const readinessProbe = object(
       httpHeaders: list(object({ name: withDefault(string({ pattern: /^[-_A-Za-z0-9]+$/ }), ''), value: string() })),
     }),
     tcpSocket: object({ host: string(), port: required(port()) }),
-    exec: object({ command: list(string({ minLength: 1 })) }),
+    exec: object({ command: required(list(string({ minLength: 1 }))) }),
     grpc: object({ port: port(), service: string() }),
   },
   { atMostOne: [['httpGet', 'tcpSocket', 'exec', 'grpc']] },
