@@ -10,8 +10,8 @@ import { compileJson, type JsonFormatOptions } from '../../xds/match/format/json
 import type { FormatContext } from '../../xds/match/format/operators.ts';
 import type { FormatRecord } from '../../xds/match/format/record.ts';
 import { compileText } from '../../xds/match/format/text.ts';
-import type { RecordSink } from '../types.ts';
 import { typeNameOf, unpack } from '../../xds/unpack.ts';
+import type { RecordSink } from '../types.ts';
 import type { LogWriter } from './files.ts';
 import { compileFilter } from './filter.ts';
 import type { AccessLogContext } from './index.ts';

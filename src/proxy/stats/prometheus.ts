@@ -11,16 +11,16 @@ export interface PrintOptions {
 /** Where Envoy's names hide labels; the labels are named as Istio's proxies name them. */
 const TAGS: readonly { readonly pattern: RegExp; readonly family: string; readonly label: string }[] = [
   {
-    pattern: /^cluster\.(.+)\.((?:ssl|circuit_breakers|outlier_detection|internal|external)\..+|[a-z0-9_]+)$/,
+    pattern: /^cluster\.(.+?)\.((?:(?:ssl|circuit_breakers\.(?:default|high)|outlier_detection|internal|external)\.)?[a-z0-9_]+)$/,
     family: 'cluster',
     label: 'cluster_name',
   },
-  { pattern: /^listener\.(.+)\.((?:ssl|http)\..+|[a-z0-9_]+)$/, family: 'listener', label: 'listener_address' },
-  { pattern: /^http\.(.+)\.((?:tracing|rbac)\..+|[a-z0-9_]+)$/, family: 'http', label: 'http_conn_manager_prefix' },
+  { pattern: /^listener\.(.+?)\.((?:ssl\.)?[a-z0-9_]+)$/, family: 'listener', label: 'listener_address' },
+  { pattern: /^http\.(.+?)\.((?:(?:tracing|rbac)\.)?[a-z0-9_]+)$/, family: 'http', label: 'http_conn_manager_prefix' },
   { pattern: /^tcp\.(.+)\.([a-z0-9_]+)$/, family: 'tcp', label: 'tcp_prefix' },
 ];
 
-/** The family and the labels of a series: `envoy_cluster_upstream_rq_xx{response_code_class="2",cluster_name="…"}`. */
+/** The family and the labels of a series: `envoy_cluster_upstream_rq{response_code_class="2xx",cluster_name="…"}`. */
 export function prometheusSeries(name: string, labels: Labels | undefined): { family: string; labels: Labels } {
   if (labels) return { family: name, labels };
   const out: (readonly [string, string])[] = [];
@@ -34,7 +34,7 @@ export function prometheusSeries(name: string, labels: Labels | undefined): { fa
   }
   rest = rest.replace(/_rq_(\d)xx$/, (_, digit: string) => {
     out.unshift(['response_code_class', `${digit}xx`]);
-    return '_rq_xx';
+    return '_rq';
   });
   rest = rest.replace(/_rq_(\d{3})$/, (_, code: string) => {
     out.unshift(['response_code', code]);

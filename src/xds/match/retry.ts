@@ -10,12 +10,15 @@ const CONDITIONS: ReadonlySet<string> = new Set([
   'retriable-status-codes', 'retriable-headers', 'http3-post-connect-failure', 'cancelled', 'deadline-exceeded', 'internal', 'resource-exhausted', 'unavailable',
 ]); // biome-ignore format: a table
 
+const PREVIOUS_PRIORITIES = 'envoy.retry_priorities.previous_priorities';
 const PREVIOUS_HOSTS = 'envoy.retry_host_predicates.previous_hosts';
 
 /** Throws `xds-unsupported` for retry plugins that are not known. Conditions that Envoy does not know are left out, as Envoy does. */
 export function compileRetryPolicy(config: RetryPolicyConfig): RetryPolicy {
-  if (config.retryPriority)
-    throw new SallyportError('xds-unsupported', `retry policy: retry_priority "${config.retryPriority.name}" is not supported`);
+  const { retryPriority } = config;
+  if (retryPriority && retryPriority.name !== PREVIOUS_PRIORITIES) {
+    throw new SallyportError('xds-unsupported', `retry policy: retry_priority "${retryPriority.name}" is not supported`);
+  }
   const unknown = config.retryHostPredicate.find(({ name }) => name !== PREVIOUS_HOSTS);
   if (unknown) throw new SallyportError('xds-unsupported', `retry policy: the host predicate "${unknown.name}" is not supported`);
   if (config.retryOptionsPredicates.length > 0)
@@ -41,6 +44,7 @@ export function compileRetryPolicy(config: RetryPolicyConfig): RetryPolicy {
     baseIntervalMs,
     maxIntervalMs: durationMs(config.retryBackOff?.maxInterval, baseIntervalMs * 10),
     avoidPreviousHosts: config.retryHostPredicate.length > 0,
+    avoidPreviousPriorities: retryPriority !== undefined,
     hostSelectionAttempts: Number(config.hostSelectionRetryMaxAttempts) || 1,
   };
 }

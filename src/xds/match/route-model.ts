@@ -174,6 +174,8 @@ export interface RetryPolicy {
   readonly maxIntervalMs: number;
   /** True with the predicate `envoy.retry_host_predicates.previous_hosts`. */
   readonly avoidPreviousHosts: boolean;
+  /** True with the retry priority `envoy.retry_priorities.previous_priorities`. */
+  readonly avoidPreviousPriorities: boolean;
   readonly hostSelectionAttempts: number;
 }
 

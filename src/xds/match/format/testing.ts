@@ -1,0 +1,43 @@
+/** A record for tests. */
+import { HeaderMap } from '../headers.ts';
+import type { FormatRecord } from './record.ts';
+
+export const SAMPLE_RECORD: FormatRecord = {
+  downstream: {
+    id: 7,
+    remoteAddress: { ip: '10.0.0.1', port: 40000 },
+    localAddress: { ip: '10.0.0.2', port: 80 },
+    directLocalAddress: { ip: '127.0.0.1', port: 15001 },
+    filterChainName: '0.0.0.0_80',
+    serverName: '',
+    alpn: '',
+    tls: undefined,
+    startTime: Date.UTC(2026, 10, 21, 13, 5, 52, 7),
+  },
+  protocol: 'HTTP/1.1',
+  startTime: Date.UTC(2026, 10, 21, 13, 5, 52, 123),
+  started: 1000,
+  requestReceived: 1001.5,
+  upstreamFirstByteSent: 1001,
+  responseStarted: 1011.2,
+  ended: 1012.9,
+  method: 'GET',
+  path: '/a?b=c',
+  authority: 'www.example.com',
+  scheme: 'http',
+  requestHeaders: new HeaderMap(['user-agent', 'curl/8', 'x-request-id', 'id-1', 'x-many', 'one', 'x-many', 'two']),
+  responseHeaders: new HeaderMap(['x-envoy-upstream-service-time', '10']),
+  responseTrailers: undefined,
+  responseCode: 200,
+  responseCodeDetails: 'via_upstream',
+  connectionTerminationDetails: '',
+  flags: [],
+  bytesReceived: 0,
+  bytesSent: 256,
+  routeName: 'default',
+  upstreamCluster: 'outbound|80||www.example.com',
+  upstreamHost: { address: { ip: '192.0.2.7', port: 80 }, text: '192.0.2.7:80', hostname: 'www.example.com' },
+  upstreamLocalAddress: { ip: '10.0.0.2', port: 50000 },
+  upstreamTransportFailureReason: '',
+  attempts: 1,
+};
