@@ -72,7 +72,17 @@ export class EnvoyEngine implements Engine {
   #start(): void {
     const { binary, proxy, admin, concurrency, logLevel } = this.#options;
     this.#write(BOOTSTRAP_FILE, envoyBootstrap({ folder: this.#folder, proxy, admin }));
-    const argv = ['-c', join(this.#folder, BOOTSTRAP_FILE), '--disable-hot-restart', '--log-level', logLevel, '--drain-time-s', '5'];
+    const argv = [
+      '-c',
+      join(this.#folder, BOOTSTRAP_FILE),
+      '--disable-hot-restart',
+      '--log-level',
+      logLevel,
+      '--drain-time-s',
+      '5',
+      '--file-flush-interval-msec',
+      '50',
+    ];
     if (concurrency > 0) argv.push('--concurrency', String(concurrency));
     const child = spawn(binary, argv, { stdio: ['ignore', 'inherit', 'inherit'] });
     this.#child = child;
