@@ -99,7 +99,7 @@ class Decoder {
         this.#path.pop();
         if (decoded !== FAILED && decoded !== undefined) out[name] = decoded;
         // A field that is there but does not decode is not reported as missing as well.
-        else if (field.required) out[name] = undefined;
+        else if (field.required) out[name] = blank(field.node);
       } else if (Object.hasOwn(old, name)) {
         if (raw === null || raw === undefined) continue;
         this.#path.push(name);
@@ -117,8 +117,10 @@ class Decoder {
     for (const name in fields) {
       if (name in out) continue;
       const field = fields[name]!;
-      if (field.required) this.#missing(name);
-      else if (field.implied) out[name] = this.#node(field.node, {});
+      if (field.required) {
+        this.#missing(name);
+        out[name] = blank(field.node);
+      } else if (field.implied) out[name] = this.#node(field.node, {});
       else if (field.fallback !== undefined) out[name] = field.fallback;
     }
     node.normalise?.(out, deprecated ?? NOTHING);
@@ -248,4 +250,32 @@ export function formatPath(path: readonly PathStep[]): string {
     else text += `[${JSON.stringify(step)}]`;
   }
   return text;
+}
+
+/** What stands for a required field that is missing or broken: the object is not in force, but analysis still walks over it. */
+function blank(node: Node): unknown {
+  switch (node.type) {
+    case 'list':
+      return [];
+    case 'map':
+      return {};
+    case 'object': {
+      const out: Record<string, unknown> = {};
+      for (const [name, field] of Object.entries(node.fields)) {
+        if (field.required || field.implied) out[name] = blank(field.node);
+        else if (field.fallback !== undefined) out[name] = field.fallback;
+      }
+      return out;
+    }
+    case 'boolean':
+      return false;
+    case 'integer':
+    case 'number':
+    case 'duration':
+      return 0;
+    case 'enum':
+      return node.values[0];
+    default:
+      return '';
+  }
 }
