@@ -14,6 +14,9 @@ export interface PeerCertificate {
   readonly dnsSans: readonly string[];
   readonly subject: string;
   readonly sha256: string;
+  /** The certificate, and the chain it was presented with, in PEM; absent where nobody asked for them. */
+  readonly pem?: string | undefined;
+  readonly chainPem?: string | undefined;
 }
 
 /** A downstream connection after listener filters, filter-chain match and, where the chain has one, the TLS handshake. */
@@ -34,7 +37,15 @@ export interface Downstream {
   readonly serverName: string;
   /** The ALPN that was negotiated (terminated TLS), or empty. */
   readonly alpn: string;
-  readonly tls: { readonly version: string; readonly cipher: string; readonly peer: PeerCertificate | undefined } | undefined;
+  readonly tls:
+    | {
+        readonly version: string;
+        readonly cipher: string;
+        readonly peer: PeerCertificate | undefined;
+        /** The certificate that was served: x-forwarded-client-cert names its URI. */
+        readonly local?: PeerCertificate | undefined;
+      }
+    | undefined;
   /** Milliseconds since the epoch. */
   readonly startTime: number;
   /**
