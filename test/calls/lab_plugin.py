@@ -6,7 +6,7 @@ SALLYPORT_NODE=Node's binary (the one that the package pins).
 import json, os, shutil, subprocess
 from concurrent.futures import ThreadPoolExecutor
 import infra
-from topology import LOGS, PROXIED, RUN
+from topology import LOG_FIELDS, PROXIED, RUN
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NODE = os.environ.get("SALLYPORT_NODE") or f"{ROOT}/node_modules/node/bin/node"
@@ -77,7 +77,8 @@ def apply(config, mesh, fixed):
     with open(fixed) as f:
         write(f"{FILES}/00-fixed.yaml", f.read())
     write(f"{FILES}/10-case.yaml", config or "")
-    write(MESH, json.dumps(mesh))
+    # What the lab compares the way through the proxies by.
+    write(MESH, json.dumps({"accessLogFormat": json.dumps(LOG_FIELDS)} | mesh))
     with ThreadPoolExecutor() as pool:
         states = list(pool.map(bring_up, [p for p in PROXIED if p.name in started]))
     if os.environ.get("SALLYPORT_LAB_VERBOSE"):
