@@ -1,6 +1,6 @@
 /** What the egress analyzers share: which Gateways are for egress, and where the sidecars send a host's ports. */
 import type { ResourceOf } from '../api/index.ts';
-import { fullHostname, hostCovers } from '../lib/hostname.ts';
+import { fullHostname, hostCovers, isWildcard } from '../lib/hostname.ts';
 import type { Service, ServicePort } from '../registry/model.ts';
 import { gatewayPods } from './analyzers/gateway.ts';
 import { type Context, matchesLabels } from './context.ts';
@@ -46,24 +46,24 @@ export function externalServices(context: Context): Service[] {
   return context.registry.services.filter((service) => service.registry === 'External' && service.meshExternal);
 }
 
-/** The VirtualService that sidecars of `namespace` follow for a host: the most specific host, then the oldest. */
-export function meshVirtualServiceFor(
-  context: Context,
-  hostname: string,
-  sees: (virtualService: VirtualService) => boolean,
-): VirtualService | undefined {
-  let best: VirtualService | undefined;
-  let length = -1;
+export type FindMeshVirtualService = (hostname: string, sees: (virtualService: VirtualService) => boolean) => VirtualService | undefined;
+
+/** Finds the VirtualService that sidecars follow for a host: the most specific host, then the oldest. Indexed once. */
+export function meshVirtualServices(context: Context): FindMeshVirtualService {
+  const exact = new Map<string, VirtualService[]>();
+  const wildcards: { readonly host: string; readonly virtualService: VirtualService }[] = [];
   for (const virtualService of context.of('VirtualService')) {
-    if (!onMesh(virtualService) || !sees(virtualService)) continue;
-    for (const host of virtualService.spec.hosts) {
-      const name = fullHostname(host, virtualService.metadata.namespace).toLowerCase();
-      if (!hostCovers(name, hostname)) continue;
-      const specific = name === hostname ? Number.MAX_SAFE_INTEGER : name.length;
-      if (specific > length) [best, length] = [virtualService, specific];
+    if (!onMesh(virtualService)) continue;
+    for (const written of virtualService.spec.hosts) {
+      const host = fullHostname(written, virtualService.metadata.namespace).toLowerCase();
+      if (isWildcard(host)) wildcards.push({ host, virtualService });
+      else exact.set(host, [...(exact.get(host) ?? []), virtualService]);
     }
   }
-  return best;
+  wildcards.sort((a, b) => b.host.length - a.host.length || a.virtualService.order - b.virtualService.order);
+  return (hostname, sees) =>
+    exact.get(hostname)?.find(sees) ??
+    wildcards.find(({ host, virtualService }) => hostCovers(host, hostname) && sees(virtualService))?.virtualService;
 }
 
 /** Whether any rule is for sidecars: the object's gateways name `mesh`. */

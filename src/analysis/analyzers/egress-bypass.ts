@@ -5,10 +5,11 @@ import { isVisible, visibilityOf } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
 import {
   externalServices,
+  type FindMeshVirtualService,
   gatewayServices,
   gatewaysFor,
   meshDestinations,
-  meshVirtualServiceFor,
+  meshVirtualServices,
   onMesh,
   routeKind,
   type VirtualService,
@@ -22,8 +23,9 @@ export function egressBypass(context: Context): void {
   const services = gatewayServices(context);
   const leadsToGateway = (hosts: readonly string[] | undefined) => hosts?.some((host) => services.has(host)) ?? false;
   const external = externalServices(context);
+  const find = meshVirtualServices(context);
   const routed = external.map((service) => {
-    const virtualService = meshVirtualServiceFor(context, service.hostname, (candidate) => seenWhere(context, candidate, service));
+    const virtualService = find(service.hostname, (candidate) => seenWhere(context, candidate, service));
     const through = service.ports.filter((port) => virtualService && leadsToGateway(meshDestinations(virtualService, port)));
     return { service, virtualService, through };
   });
@@ -32,7 +34,7 @@ export function egressBypass(context: Context): void {
     const intended = gatewaysFor(context, service.hostname).filter((gateway) => gateway.spec.selector.istio !== 'ingressgateway');
     if (through.length === 0) {
       if (intended.length === 0 && !inUse) continue;
-      if (!explainBypass(context, service)) {
+      if (!explainBypass(context, service, find)) {
         const names = intended.map((gateway) => `${gateway.metadata.namespace}/${gateway.metadata.name}`).join(', ');
         const how = virtualService ? ` VirtualService ${nameOf(virtualService)} routes it elsewhere.` : '';
         context.report(
@@ -67,11 +69,15 @@ function seenWhere(context: Context, virtualService: VirtualService, service: Se
 }
 
 /** A VirtualService that was meant for the host but is not on the mesh, or has its name misspelt. */
-function explainBypass(context: Context, service: Service): boolean {
+function explainBypass(context: Context, service: Service, find: FindMeshVirtualService): boolean {
   for (const virtualService of context.of('VirtualService')) {
     const { hosts, gateways } = virtualService.spec;
     const names = hosts.map((host) => fullHostname(host, virtualService.metadata.namespace).toLowerCase());
-    if (!onMesh(virtualService) && names.some((host) => hostCovers(host, service.hostname)) && !boundToMeshElsewhere(context, service)) {
+    if (
+      !onMesh(virtualService) &&
+      names.some((host) => hostCovers(host, service.hostname)) &&
+      find(service.hostname, () => true) === undefined
+    ) {
       context.report(
         'SP1003',
         virtualService,
@@ -100,10 +106,6 @@ function explainBypass(context: Context, service: Service): boolean {
     }
   }
   return false;
-}
-
-function boundToMeshElsewhere(context: Context, service: Service): boolean {
-  return meshVirtualServiceFor(context, service.hostname, () => true) !== undefined;
 }
 
 /** Whether `host`, which nothing declares, is near to `declared`: by letters, or with the same first and last label and one a part of the other. */
