@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { chains, entry, hosts, listenerOf, routesOf, SIDECAR, translated } from '../../../test/support/translated.ts';
+
+const BLACK_HOLE = 'else → tcp BlackHoleCluster';
+
+test('HTTP services of a port share a listener that leaves other bytes to the fallback', () => {
+  const result = translated(entry('a.example.com', ['80 HTTP']) + entry('b.example.com', ['80 HTTP']));
+  assert.deepEqual(chains(listenerOf(result, '0.0.0.0_80')), ['raw_buffer http/1.1 h2c → http 80', BLACK_HOLE]);
+  assert.equal(listenerOf(result, '0.0.0.0_80').bindToPort, false);
+});
+
+test('unknown traffic passes where the mesh allows any', () => {
+  const result = translated(entry('a.example.com', ['80 HTTP']), SIDECAR, { outboundTrafficPolicy: { mode: 'ALLOW_ANY' } });
+  assert.equal(chains(listenerOf(result, '0.0.0.0_80')).at(-1), 'else → tcp PassthroughCluster');
+  assert.deepEqual(chains(listenerOf(result, 'virtualOutbound')), ['port 15001 → tcp BlackHoleCluster', 'any → tcp PassthroughCluster']);
+});
+
+test('TLS services without an address are told apart by SNI', () => {
+  const result = translated(
+    entry('a.example.com', ['443 TLS']) + entry('*.example.org', ['443 HTTPS']).replace('resolution: DNS', 'resolution: NONE'),
+  );
+  assert.deepEqual(chains(listenerOf(result, '0.0.0.0_443')), [
+    'a.example.com → tcp outbound|443||a.example.com',
+    '*.example.org → tcp outbound|443||*.example.org',
+    BLACK_HOLE,
+  ]);
+});
+
+test('TCP services have listeners at their addresses, and chains for their networks', () => {
+  const vip = entry('a.example.com', ['9000 TCP'], '  addresses: [203.0.113.9]');
+  const network = entry('b.example.com', ['9000 TCP'], '  addresses: [203.0.113.64/26, 198.51.100.1/24]');
+  const result = translated(vip + network);
+  assert.deepEqual(chains(listenerOf(result, '203.0.113.9_9000')), ['any → tcp outbound|9000||a.example.com']);
+  assert.deepEqual(chains(listenerOf(result, '0.0.0.0_9000')), [
+    '198.51.100.0/24 203.0.113.64/26 → tcp outbound|9000||b.example.com',
+    BLACK_HOLE,
+  ]);
+});
+
+test('of two TCP services without an address the older has the port, and the younger is reported', () => {
+  const result = translated(entry('a.example.com', ['9000 TCP']) + entry('b.example.com', ['9000 TCP']));
+  assert.deepEqual(chains(listenerOf(result, '0.0.0.0_9000')), ['any → tcp outbound|9000||a.example.com']);
+  assert.deepEqual(
+    result.findings.map(({ code, origin }) => `${code} ${origin}`),
+    ['SP1011 ServiceEntry default/b-example-com'],
+  );
+});
+
+test('HTTP and TCP on one port are told apart by the bytes, whichever is older', () => {
+  const [http, tcp] = [entry('h.example.com', ['9000 HTTP']), entry('t.example.com', ['9000 TCP'])];
+  for (const text of [http + tcp, tcp + http]) {
+    const listener = listenerOf(translated(text), '0.0.0.0_9000');
+    assert.deepEqual(chains(listener), ['raw_buffer http/1.1 h2c → http 9000', 'else → tcp outbound|9000||t.example.com']);
+    assert.deepEqual(
+      listener.listenerFilters.map(({ name }) => name),
+      ['envoy.filters.listener.tls_inspector', 'envoy.filters.listener.http_inspector'],
+    );
+  }
+});
+
+test('a protocol whose server speaks first shares its port with no other', () => {
+  const result = translated(entry('h.example.com', ['3306 HTTP']) + entry('m.example.com', ['3306 MySQL']));
+  assert.deepEqual(chains(listenerOf(result, '0.0.0.0_3306')), ['raw_buffer http/1.1 h2c → http 3306', BLACK_HOLE]);
+  assert.deepEqual(
+    result.findings.map(({ code, origin }) => `${code} ${origin}`),
+    ['SP1011 ServiceEntry default/m-example-com'],
+  );
+});
+
+const UNNAMED_PORT = `
+apiVersion: v1
+kind: Service
+metadata: { name: any, namespace: default }
+spec: { clusterIP: 10.96.1.30, ports: [{ port: 7000 }] }
+`;
+
+test('a port without a protocol is sniffed, and its routes serve any Host', () => {
+  const result = translated(UNNAMED_PORT);
+  assert.deepEqual(chains(listenerOf(result, '10.96.1.30_7000')), [
+    'raw_buffer http/1.1 h2c → http any.default.svc.cluster.local:7000',
+    'else → tcp outbound|7000||any.default.svc.cluster.local',
+  ]);
+  assert.deepEqual(hosts(routesOf(result, 'any.default.svc.cluster.local:7000')), ['any.default.svc.cluster.local:7000: *']);
+});
+
+test('protocol detection ends after the time that the mesh allows', () => {
+  const timeout = (settings: Record<string, unknown>) =>
+    listenerOf(translated(UNNAMED_PORT, SIDECAR, settings), '10.96.1.30_7000').listenerFiltersTimeout;
+  assert.equal(timeout({})?.seconds, 0n);
+  assert.equal(timeout({ protocolDetectionTimeout: '5s' })?.seconds, 5n);
+});
+
+const MESH_RULES = `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: steer, namespace: default }
+spec:
+  hosts: [a.example.com, b.example.com]
+  tls:
+    - match: [{ port: 443, sniHosts: [a.example.com], sourceLabels: { app: nobody } }]
+      route: [{ destination: { host: nowhere.example.com } }]
+    - match: [{ port: 443, sniHosts: [a.example.com] }, { port: 8443, sniHosts: [b.example.com] }]
+      route: [{ destination: { host: gw.example.com, port: { number: 8443 } } }]
+  tcp:
+    - match: [{ port: 9000, destinationSubnets: [203.0.113.64/26] }]
+      route: [{ destination: { host: gw.example.com, port: { number: 9000 } }, weight: 3 }, { destination: { host: b.example.com }, weight: 1 }]
+`;
+
+test('tls and tcp rules of a VirtualService take the place of the chains of their services', () => {
+  const services = entry('a.example.com', ['443 TLS']) + entry('b.example.com', ['443 TLS', '9000 TCP']);
+  const result = translated(services + MESH_RULES);
+  assert.deepEqual(chains(listenerOf(result, '0.0.0.0_443')), ['a.example.com → tcp outbound|8443||gw.example.com', BLACK_HOLE]);
+  assert.deepEqual(chains(listenerOf(result, '0.0.0.0_9000')), [
+    '203.0.113.64/26 → tcp outbound|9000||gw.example.com=3 outbound|9000||b.example.com=1',
+    'else → tcp outbound|9000||b.example.com',
+  ]);
+  assert.deepEqual(result.findings, []);
+});
+
+const SIDECAR_EGRESS = `
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: scoped, namespace: default }
+spec:
+  egress:
+    - { port: { number: 80, protocol: HTTP, name: http }, hosts: ['./a.example.com'] }
+    - { port: { number: 9000, protocol: TCP, name: own }, bind: 127.0.0.1, captureMode: NONE, hosts: ['./t.example.com'] }
+    - { hosts: ['./*'] }
+`;
+
+test('a port that a Sidecar names is for the services of that listener', () => {
+  const services =
+    entry('a.example.com', ['80 HTTP']) + entry('b.example.com', ['80 HTTP', '81 HTTP']) + entry('t.example.com', ['9000 TCP']);
+  const result = translated(services + SIDECAR_EGRESS);
+  const names = (port: string) => routesOf(result, port).virtualHosts.map(({ name }) => name);
+  assert.deepEqual(names('80'), ['a.example.com:80', 'block_all']);
+  assert.deepEqual(names('81'), ['b.example.com:81', 'block_all']);
+  const own = listenerOf(result, '127.0.0.1_9000');
+  assert.deepEqual(chains(own), ['any → tcp outbound|9000||t.example.com']);
+  assert.equal(own.bindToPort, undefined);
+});
