@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { entry, hosts, routesOf, SIDECAR, translated } from '../../../test/support/translated.ts';
+import type { Metadata } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { Translation } from '../model.ts';
 
 /** Virtual hosts as `name → clusters or answers of their routes`. */
@@ -106,8 +107,10 @@ test('a destination without a port is the only port of its service, else the por
 test('every route and virtual host names the objects that it follows from', () => {
   const result = translated(entry('a.example.com', ['80 HTTP']) + virtualService('v', ['a.example.com'], 'gw.example.com'));
   const [host] = routesOf(result, '80').virtualHosts;
-  const origins = (metadata: typeof host extends undefined ? never : NonNullable<typeof host>['metadata']) =>
-    (metadata?.filterMetadata.sallyport?.origins as { kind: string; name: string }[]).map(({ kind, name }) => `${kind} ${name}`);
+  const origins = (metadata: Metadata | undefined) => {
+    const listed = metadata!.filterMetadata.sallyport!.origins as { kind: string; name: string }[];
+    return listed.map(({ kind, name }) => `${kind} ${name}`);
+  };
   assert.deepEqual(origins(host!.metadata), ['VirtualService v', 'ServiceEntry a-example-com']);
   assert.deepEqual(origins(host!.routes[0]!.metadata), ['VirtualService v']);
 });
