@@ -1,0 +1,155 @@
+/** `sallyport explain`: where one call goes, hop by hop, and which resource decided. */
+import { Command } from 'commander';
+import { openFiles } from '../config/files.ts';
+import { loadMeshConfig } from '../config/mesh-config.ts';
+import { SallyportError } from '../lib/errors.ts';
+import { indexNames } from '../proxy/dns/names.ts';
+import { type CallTarget, parseTarget } from '../simulate/call.ts';
+import { explainCall } from '../simulate/explain.ts';
+import type { Outcome, Step, Trace } from '../simulate/trace.ts';
+import type { Origin } from '../xds/match/route-model.ts';
+import { type Paint, paintFor, plain } from './colours.ts';
+import { EXIT } from './exit.ts';
+import { type Advice, adviseOn } from './explain-advice.ts';
+import { choiceOption } from './options.ts';
+import { type SimulatedFiles, simulateFiles } from './simulated.ts';
+
+interface ExplainOptions {
+  readonly file: readonly string[];
+  readonly from?: string;
+  readonly to?: string;
+  readonly header: readonly string[];
+  readonly sni?: string;
+  readonly httpVersion: '1.0' | '1.1' | '2';
+  readonly meshConfig?: string;
+  readonly namespace: string;
+  readonly output: 'text' | 'json';
+}
+
+export function explainCommand(): Command {
+  return new Command('explain')
+    .summary('where a call goes, and which resource decided')
+    .description(
+      'Explains one call over a configuration: [METHOD] URL, where URL is http://…, https://…, tls://host:port or tcp://address:port.',
+    )
+    .argument('<call...>', "e.g. GET 'https://api.example.com/v1?x=1'")
+    .requiredOption('-f, --file <path>', 'files and folders with the configuration (repeatable)', collect, [])
+    .option(
+      '--from <namespace/name>',
+      'the workload that calls, or plain for one without a sidecar; by default the only one with a sidecar',
+    )
+    .option('--to <address>', 'the address that the client resolved the name to itself')
+    .option('-H, --header <header>', "a request header 'name: value' (repeatable)", collect, [])
+    .option('--sni <name>', "TLS server name, if not the URL's host")
+    .option('--http-version <version>', '1.0, 1.1 or 2', choiceOption('1.0', '1.1', '2'), '1.1')
+    .option('--mesh-config <file>', 'MeshConfig (else the ConfigMap istio among the files, else the defaults)')
+    .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
+    .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
+    .action(async (words: string[], options: ExplainOptions) => {
+      const target = targetOf(words, options);
+      const source = await openFiles(options.file, { namespace: options.namespace });
+      source.close();
+      const { config } = loadMeshConfig(source.snapshot, options.meshConfig);
+      const files = simulateFiles(source.snapshot, config);
+      const explanation = explain(files, target, options);
+      const text =
+        options.output === 'json'
+          ? `${JSON.stringify(explanation, undefined, 2)}\n`
+          : render(explanation, process.stdout.isTTY ? paintFor(process.stdout) : plain);
+      process.stdout.write(text);
+      process.exitCode = explanation.trace.outcome.kind === 'upstream' ? EXIT.fine : EXIT.findings;
+    });
+}
+
+function collect(value: string, all: readonly string[]): string[] {
+  return [...all, value];
+}
+
+function targetOf(words: readonly string[], { header, sni, httpVersion }: ExplainOptions): CallTarget {
+  const [first, second] = words;
+  const [method, url] = second === undefined ? ['GET', first!] : [first!, second];
+  try {
+    return parseTarget(url, { method, headers: header, serverName: sni, httpVersion });
+  } catch (error) {
+    throw new SallyportError('usage', (error as Error).message);
+  }
+}
+
+export interface Explanation {
+  readonly from: string;
+  readonly destination: string;
+  /** How the address was found. */
+  readonly resolved: string;
+  readonly trace: Trace;
+  readonly advice: Advice | undefined;
+}
+
+/** Stands for what real DNS says of a name that the mesh has no address for: TEST-NET-3 of RFC 5737. */
+const SOMEWHERE = '203.0.113.1';
+
+function explain(files: SimulatedFiles, target: CallTarget, options: ExplainOptions): Explanation {
+  const sidecars = files.proxies.filter(({ type }) => type === 'sidecar');
+  const name = options.from ?? (sidecars.length === 1 ? `${sidecars[0]!.namespace}/${sidecars[0]!.name}` : undefined);
+  if (name === undefined) {
+    throw new SallyportError(
+      'usage',
+      `say who calls: --from ${sidecars.map((sidecar) => `${sidecar.namespace}/${sidecar.name}`).join(' or --from ')}`,
+    );
+  }
+  const from = name === 'plain' ? undefined : files.proxy(name);
+  const known = from && indexNames(files.nameTable(from)).lookup(target.host)?.find((ip) => !ip.includes(':'));
+  const isAddress = /^[\d.]+$|:/.test(target.host);
+  const ip = options.to ?? (isAddress ? target.host : (known ?? SOMEWHERE));
+  const resolved = options.to ? 'as given' : isAddress ? '' : known ? "the mesh's DNS" : 'real DNS (any address outside the mesh)';
+  const call = {
+    source: { ip: from?.addresses[0] ?? '192.0.2.1', port: 0 },
+    destination: { ip, port: target.port },
+    payload: target.payload,
+  };
+  const trace = explainCall(files.simulated, from, call);
+  return { from: name, destination: `${ip}:${target.port}`, resolved, trace, advice: adviseOn(files, from, target, trace) };
+}
+
+function render({ from, destination, resolved, trace, advice }: Explanation, paint: Paint): string {
+  const lines = [`${paint('bold', from)} connects to ${destination}${resolved ? ` (${resolved})` : ''}`];
+  for (const hop of trace.hops) {
+    lines.push('', `${paint('bold', hop.proxy)}${hop.flag ? `  flag ${paint('red', hop.flag)}` : ''}`);
+    for (const step of hop.steps) lines.push(`  ${stepLine(step, paint)}`);
+  }
+  lines.push('', outcomeLine(trace.outcome, paint));
+  if (advice) {
+    for (const line of advice.nearMisses) lines.push(`  ${line}`);
+    if (advice.allow) lines.push('', 'To allow this call, add:', '', advice.allow.trimEnd());
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function stepLine({ kind, name, text, origins }: Step, paint: Paint): string {
+  const where = origins.map(originText).join(', ');
+  return `${paint('dim', kind.padEnd(13))} ${name ? `${paint('cyan', name)}: ` : ''}${text}${where ? paint('dim', `  [${where}]`) : ''}`;
+}
+
+function originText({ kind, namespace, name, file, line }: Origin): string {
+  return `${kind} ${namespace ? `${namespace}/` : ''}${name}${file ? ` ${file}:${line ?? 1}` : ''}`;
+}
+
+/** What the application sees. */
+function outcomeLine(outcome: Outcome, paint: Paint): string {
+  switch (outcome.kind) {
+    case 'upstream': {
+      const where = outcome.endpoint ? `${outcome.endpoint.ip}:${outcome.endpoint.port}` : outcome.host;
+      const what = outcome.payload.tls
+        ? `TLS, SNI ${outcome.payload.tls.serverName || 'none'}`
+        : outcome.payload.http
+          ? `HTTP, Host ${outcome.payload.http.authority}`
+          : 'TCP';
+      return `${paint('green', 'Reaches')} ${outcome.host && outcome.endpoint ? `${outcome.host} at ` : ''}${where} (${what})`;
+    }
+    case 'reply':
+      return `${paint(outcome.status >= 400 ? 'red' : 'green', 'Answered')} ${outcome.status} by the proxy${outcome.location ? `, location ${outcome.location}` : ''} (${outcome.details})`;
+    case 'closed':
+      return `${paint('red', 'Closed')}: the application sees its connection accepted and closed (${outcome.details})`;
+    case 'undecided':
+      return `${paint('yellow', 'Undecided')}: ${outcome.details}`;
+  }
+}

@@ -1,0 +1,97 @@
+/** A mesh of files, ready for simulation: its proxies, translated when a call comes to them. */
+import type { MeshConfig } from '../api/index.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import { SallyportError } from '../lib/errors.ts';
+import { closest } from '../lib/spelling.ts';
+import { buildRegistry } from '../registry/index.ts';
+import type { Workload } from '../registry/model.ts';
+import type { SimulatedMesh } from '../simulate/explain.ts';
+import { type SimulatedProxy, simulatedProxy } from '../simulate/proxy.ts';
+import { translate } from '../translate/index.ts';
+import type { Mesh, Proxy as ProxyIdentity } from '../translate/model.ts';
+import type { NameTable } from '../xds/gen/istio/nds_pb.js';
+import { localMesh, RouterAddresses } from './local-mesh.ts';
+
+export interface SimulatedFiles {
+  readonly mesh: Mesh;
+  readonly simulated: SimulatedMesh;
+  /** Every workload with a proxy, sidecars and routers. */
+  readonly proxies: readonly ProxyIdentity[];
+  /** The proxy of `namespace/name`, translated. Throws `no-such-workload`. */
+  proxy(name: string): SimulatedProxy;
+  /** What the DNS of a proxy answers. */
+  nameTable(proxy: SimulatedProxy): NameTable;
+}
+
+/** The workload that calls come from where the files have none: as `sallyport up` has it. */
+const LOCAL: ProxyIdentity = {
+  type: 'sidecar',
+  name: 'local',
+  namespace: 'default',
+  labels: { app: 'local' },
+  serviceAccount: 'default',
+  addresses: [],
+  locality: '',
+};
+
+export function simulateFiles(files: Snapshot, config: MeshConfig): SimulatedFiles {
+  const snapshot = hasGatewayPods(files) ? files : localMesh(files, config.rootNamespace, new RouterAddresses()).snapshot;
+  const { registry } = buildRegistry(snapshot, config);
+  const mesh: Mesh = { snapshot, registry, config };
+  const selectors = snapshot.list('Gateway').map(({ spec }) => spec.selector);
+  const identities = registry.workloads.map((workload) => identityOf(workload, selectors));
+  const proxies = identities.some(({ type }) => type === 'sidecar') ? identities : [...identities, LOCAL];
+  const translated = new Map<ProxyIdentity, { proxy: SimulatedProxy; nameTable: NameTable }>();
+  const translatedOf = (identity: ProxyIdentity) => {
+    let known = translated.get(identity);
+    if (!known) {
+      const { resources } = translate(identity, mesh);
+      known = { proxy: simulatedProxy({ ...identity, name: nameOf(identity) }, resources), nameTable: resources.nameTable };
+      translated.set(identity, known);
+    }
+    return known;
+  };
+  return {
+    mesh,
+    proxies,
+    simulated: {
+      proxyAt(ip) {
+        const identity = proxies.find(({ addresses }) => addresses.includes(ip));
+        return identity && translatedOf(identity).proxy;
+      },
+    },
+    proxy(name) {
+      const identity = proxies.find((candidate) => nameOf(candidate) === name);
+      if (!identity) throw new SallyportError('no-such-workload', unknown(name, proxies));
+      return translatedOf(identity).proxy;
+    },
+    nameTable: (proxy) => translatedOf(proxies.find((candidate) => nameOf(candidate) === proxy.name)!).nameTable,
+  };
+}
+
+function nameOf({ namespace, name }: ProxyIdentity): string {
+  return `${namespace}/${name}`;
+}
+
+function unknown(name: string, proxies: readonly ProxyIdentity[]): string {
+  const names = proxies.map(nameOf);
+  const near = closest(name, names);
+  return `there is no workload ${name}; ${near ? `did you mean ${near}?` : `the files have ${names.join(', ')}.`}`;
+}
+
+function hasGatewayPods(files: Snapshot): boolean {
+  const pods = files.list('Pod');
+  return files.list('Gateway').every(({ spec }) => pods.some(({ metadata }) => holds(metadata.labels, spec.selector)));
+}
+
+function identityOf(
+  { namespace, name, labels, serviceAccount, addresses, locality }: Workload,
+  selectors: readonly Readonly<Record<string, string>>[],
+): ProxyIdentity {
+  const type = selectors.some((selector) => Object.keys(selector).length > 0 && holds(labels, selector)) ? 'router' : 'sidecar';
+  return { type, name, namespace, labels, serviceAccount, addresses, locality };
+}
+
+function holds(labels: Readonly<Record<string, string>>, selector: Readonly<Record<string, string>>): boolean {
+  return Object.entries(selector).every(([key, value]) => labels[key] === value);
+}
