@@ -54,7 +54,7 @@ test('HTTP and TCP on one port are told apart by the bytes, whichever is older',
     assert.deepEqual(chains(listener), ['raw_buffer http/1.1 h2c → http 9000', 'else → tcp outbound|9000||t.example.com']);
     assert.deepEqual(
       listener.listenerFilters.map(({ name }) => name),
-      ['envoy.filters.listener.tls_inspector', 'envoy.filters.listener.http_inspector'],
+      ['envoy.filters.listener.http_inspector'],
     );
   }
 });

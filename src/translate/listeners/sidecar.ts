@@ -42,7 +42,8 @@ function outboundListener(context: TranslateContext, name: string, listener: Out
     else chains.push(filterChain(each));
   }
   const sniffsHttp = listener.chains.some((each) => each.applicationProtocols.length > 0);
-  const sniffsTls = sniffsHttp || listener.chains.some((each) => each.serverNames.length > 0);
+  // Only where a chain asks for SNI: the inspector waits for five bytes, and a client may send fewer.
+  const sniffsTls = listener.chains.some((each) => each.serverNames.length > 0);
   const { protocolDetectionTimeout } = context.mesh.config;
   return create(ListenerSchema, {
     name,
