@@ -110,7 +110,7 @@ function byHash(hosts: readonly Host[], hash: number): Host {
   let best = hosts[0]!;
   let bestScore = Number.NEGATIVE_INFINITY;
   for (const host of hosts) {
-    const score = -host.weight / Math.log((mix(fnv(host.text) ^ hash) + 0.5) / 4294967296);
+    const score = -host.weight / Math.log((mix(hashText(host.text) ^ hash) + 0.5) / 4294967296);
     if (score > bestScore) {
       best = host;
       bestScore = score;
@@ -119,7 +119,8 @@ function byHash(hosts: readonly Host[], hash: number): Host {
   return best;
 }
 
-function fnv(text: string): number {
+/** A 32-bit hash of a text (FNV-1a). */
+export function hashText(text: string): number {
   let h = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
   return h >>> 0;

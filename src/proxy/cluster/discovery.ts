@@ -134,6 +134,8 @@ export function resolvedHosts(
   };
 }
 
+const ON_DEMAND = { weight: 1, priority: 0, locality: '', localityWeight: 0, healthy: true, transportMatch: undefined, workload: '' };
+
 /** Hosts that are made when they are asked for, and go when they have not been used for a while. */
 class OnDemandHosts {
   readonly #hosts = new Map<string, Host>();
@@ -153,16 +155,7 @@ class OnDemandHosts {
     const key = `${addressText(address)} ${hostname}`;
     let host = this.#hosts.get(key);
     if (!host) {
-      host = new Host({
-        address,
-        hostname,
-        weight: 1,
-        priority: 0,
-        locality: '',
-        localityWeight: 0,
-        healthy: true,
-        transportMatch: undefined,
-      });
+      host = new Host({ ...ON_DEMAND, address, hostname });
       this.#hosts.set(key, host);
     }
     host.usedAt = this.#now();

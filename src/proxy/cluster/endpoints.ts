@@ -36,6 +36,7 @@ export function readEndpoints(assignment: ClusterLoadAssignment | undefined, clu
         localityWeight: group.loadBalancingWeight ?? 0,
         healthy: !UNUSABLE.has(endpoint.healthStatus),
         transportMatch: endpoint.metadata?.filterMetadata[TRANSPORT_SOCKET_MATCH],
+        workload: String(endpoint.metadata?.filterMetadata.istio?.workload ?? ''),
       });
     }
   });

@@ -16,6 +16,8 @@ export interface HostEntry {
   readonly healthy: boolean;
   /** `filter_metadata["envoy.transport_socket_match"]` of the endpoint. */
   readonly transportMatch: JsonObject | undefined;
+  /** `filter_metadata["istio"].workload` of the endpoint, for metrics; empty where there is none. */
+  readonly workload: string;
 }
 
 export class Host implements UpstreamHost {
@@ -29,6 +31,7 @@ export class Host implements UpstreamHost {
   weight: number;
   healthy: boolean;
   transportMatch: JsonObject | undefined;
+  workload: string;
   /** Milliseconds of the monotonic clock; hosts that are made on demand go when they have not been used for long. */
   usedAt = 0;
   /** Ticket of the last TLS session, by server name. */
@@ -41,6 +44,7 @@ export class Host implements UpstreamHost {
     this.weight = entry.weight;
     this.healthy = entry.healthy;
     this.transportMatch = entry.transportMatch;
+    this.workload = entry.workload;
   }
 }
 
@@ -88,6 +92,7 @@ export class HostTable {
         host.weight = entry.weight;
         host.healthy = entry.healthy;
         host.transportMatch = entry.transportMatch;
+        host.workload = entry.workload;
       } else {
         host = new Host(entry);
       }

@@ -13,10 +13,10 @@ import {
   HttpProtocolOptionsSchema,
   type HttpProtocolOptions as ProtocolOptions,
 } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
-import type { Family } from '../dns/resolver.ts';
-import { durationMs } from '../duration.ts';
-import type { Cluster as ProxyCluster, ResourceLimit } from '../types.ts';
+import { durationMs } from '../../xds/match/duration.ts';
 import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
+import type { Family } from '../dns/resolver.ts';
+import type { Cluster as ProxyCluster, ResourceLimit } from '../types.ts';
 import type { Policy } from './balancer.ts';
 
 const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
@@ -64,7 +64,7 @@ export function readSettings(config: Cluster): ClusterSettings {
   const options = protocolOptions(config, where);
   const common = options?.commonHttpProtocolOptions ?? config.commonHttpProtocolOptions;
   const http = options?.upstreamHttpProtocolOptions ?? config.upstreamHttpProtocolOptions;
-  const refreshMs = positive(durationMs(config.dnsRefreshRate), 5000);
+  const refreshMs = positive(durationMs(config.dnsRefreshRate, undefined), 5000);
   const keepAlive = config.upstreamConnectionOptions?.tcpKeepalive;
   return {
     discovery,
@@ -72,19 +72,19 @@ export function readSettings(config: Cluster): ClusterSettings {
     byLocality: config.commonLbConfig?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
     protocol: readProtocol(options),
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? config.maxRequestsPerConnection ?? 0,
-    idleTimeoutMs: durationMs(common?.idleTimeout) ?? 3_600_000,
-    connectTimeoutMs: positive(durationMs(config.connectTimeout), 5000),
+    idleTimeoutMs: durationMs(common?.idleTimeout, undefined) ?? 3_600_000,
+    connectTimeoutMs: positive(durationMs(config.connectTimeout, undefined), 5000),
     autoSni: http?.autoSni ?? false,
     autoSanValidation: http?.autoSanValidation ?? false,
     limits: readLimits(config.circuitBreakers),
     lookupFamily: FAMILIES[config.dnsLookupFamily],
     refreshMs,
-    failureRefreshMs: positive(durationMs(config.dnsFailureRefreshRate?.baseInterval), refreshMs),
+    failureRefreshMs: positive(durationMs(config.dnsFailureRefreshRate?.baseInterval, undefined), refreshMs),
     respectTtl: config.respectDnsTtl,
     bindAddress: config.upstreamBindConfig?.sourceAddress?.address || undefined,
     portOverride: original?.upstreamPortOverride,
     keepAliveMs: keepAlive ? (keepAlive.keepaliveTime ?? 7200) * 1000 : undefined,
-    cleanupMs: positive(durationMs(config.cleanupInterval), 5000),
+    cleanupMs: positive(durationMs(config.cleanupInterval, undefined), 5000),
     ignored: [...(config.healthChecks.length > 0 ? ['health_checks'] : []), ...(config.outlierDetection ? ['outlier_detection'] : [])],
   };
 }

@@ -3,9 +3,9 @@ import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { TransportSocket } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { UpstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
 import { type ClientTls, createClientTls } from '../tls/client.ts';
 import type { MaterialStore } from '../tls/material.ts';
-import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
 
 /** Undefined: plain TCP. */
 export type Transport = ClientTls | undefined;

@@ -5,8 +5,8 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { toBinary } from '@bufbuild/protobuf';
 import { type DownstreamTlsContext, DownstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
-import type { PeerCertificate } from '../types.ts';
 import { unsupported } from '../../xds/unpack.ts';
+import type { PeerCertificate } from '../types.ts';
 import { TlsContext } from './context.ts';
 import type { MaterialStore } from './material.ts';
 import { certificateFailure, checkCertificate, peerCertificate } from './verify.ts';
@@ -84,7 +84,10 @@ export function createServerTls(config: DownstreamTlsContext, store: MaterialSto
       socket.on('secure', () => {
         if (finished) return;
         const refused = verdict(socket);
-        if (refused !== undefined) return fail(refused);
+        if (refused !== undefined) {
+          fail(refused);
+          return;
+        }
         finished = true;
         clearTimeout(timer);
         const serverName = typeof socket.servername === 'string' ? socket.servername.toLowerCase() : '';

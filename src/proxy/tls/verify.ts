@@ -7,8 +7,8 @@ import {
 } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import type { StringMatcher } from '../../xds/gen/envoy/type/matcher/v3/string_pb.js';
 import { compileStringMatcher } from '../../xds/match/string.ts';
-import type { PeerCertificate } from '../types.ts';
 import { unsupported } from '../../xds/unpack.ts';
+import type { PeerCertificate } from '../types.ts';
 
 export interface AltName {
   readonly type: 'dns' | 'uri' | 'ip' | 'email' | 'other';

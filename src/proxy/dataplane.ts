@@ -1,0 +1,220 @@
+/** The embedded data plane: takes xDS, carries traffic. Everything that it does comes from the resources that it was given. */
+import { create, fromBinary, type JsonObject } from '@bufbuild/protobuf';
+import { messageOf } from '../lib/errors.ts';
+import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { RouteConfigurationSchema } from '../xds/gen/envoy/config/route/v3/route_pb.js';
+import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
+import { compileRouteConfiguration, type RouteTable } from '../xds/match/route.ts';
+import type { ResourceType, XdsAck, XdsUpdate } from '../xds/resources.ts';
+import { Clusters } from './cluster/manager.ts';
+import { indexNames, type NameIndex } from './dns/names.ts';
+import { createDnsResolver } from './dns/resolver.ts';
+import type { DnsServer } from './dns/server.ts';
+import type { HttpFactory } from './http-factory.ts';
+import { HTTP_CONNECTION_MANAGER, type NetworkFilters } from './listener/chain.ts';
+import { Listeners } from './listener/manager.ts';
+import { Sinks } from './sinks.ts';
+import { clusterStatsSource, type StatsSnapshot } from './stats/index.ts';
+import { type DataPlaneStatus, dataPlaneStatus } from './status.ts';
+import { createTcpProxy } from './tcp/proxy.ts';
+import { MaterialStore } from './tls/material.ts';
+import type { Address } from './types.ts';
+
+export type { DataPlaneStatus } from './status.ts';
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+export type Log = (level: LogLevel, message: string) => void;
+
+export interface DataPlaneOptions {
+  readonly log: Log;
+  /** For `%ENVIRONMENT(NAME)%` in formats. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Metadata of the proxy's xDS node, from which Istio's metrics take the workload; without it they are not kept. */
+  readonly nodeMetadata?: JsonObject | undefined;
+  /** Ports are shared with other workers; the first of them sees to it that no stranger shares them too. Default: alone. */
+  readonly sharesPorts?: boolean;
+  readonly first?: boolean;
+  /** Name servers instead of those of /etc/resolv.conf, `ip` or `ip:port`. */
+  readonly nameServers?: readonly string[] | undefined;
+  /** Where the DNS server answers (over UDP and TCP); without it there is none. */
+  readonly dns?: Address | undefined;
+}
+
+export interface DataPlane {
+  /**
+   * Takes a change of the set over; resolves when it is in force. What is refused keeps its last good version. Updates take effect one after the
+   * other, in the order of the calls.
+   */
+  apply(update: XdsUpdate): Promise<XdsAck>;
+  stats(): StatsSnapshot;
+  status(): DataPlaneStatus;
+  /** The address of the DNS server. */
+  readonly dnsAddress: Address | undefined;
+  /** Opens access logs anew, after they were rotated. */
+  reopenLogs(): Promise<void>;
+  /** Accepts no more connections, tells idle ones to close, and resolves when none is left or after `graceMs`. */
+  drain(graceMs: number): Promise<void>;
+  /** Ends everything now and writes what logs still hold. */
+  close(): void;
+}
+
+/** Clusters and what they need come before what refers to them (make before break). */
+const ORDER: readonly ResourceType[] = ['secret', 'endpoint', 'cluster', 'route', 'nameTable', 'listener'];
+
+const MAX_INTEGER = Number.MAX_SAFE_INTEGER;
+const EMPTY_NAMES = indexNames(create(NameTableSchema));
+
+/** Rejects if the DNS server's port cannot be had. */
+export async function createDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
+  const { log } = options;
+  const now = () => performance.now();
+  const random = Math.random;
+  const resolver = createDnsResolver({ servers: options.nameServers, now });
+  const store = new MaterialStore();
+  const clusters = new Clusters({ resolver, now, store, random });
+  const sinks = new Sinks({
+    nodeMetadata: options.nodeMetadata,
+    environment: options.environment,
+    clusters,
+    log: (message) => log('error', message),
+  });
+  sinks.registry.addSource(clusterStatsSource(() => clusters.all()));
+  const routes = new Map<string, { readonly version: string; readonly table: RouteTable }>();
+  let names: NameIndex = EMPTY_NAMES;
+  let http: HttpFactory | undefined;
+  let version = '';
+  let ids = 0;
+  let queue: Promise<unknown> = Promise.resolve();
+  let closed = false;
+
+  const filters: NetworkFilters = {
+    store,
+    // Loaded before the first listener that has a connection manager is compiled.
+    http: (config, context) => http!.create(config, context),
+    tcp: (config, overrides, context) => {
+      const sink = sinks.create('tcp', config.accessLog, config.statPrefix, context.direction);
+      return createTcpProxy(config, overrides, { clusters, sink, random, now, date: Date.now }, context.where);
+    },
+  };
+  const listeners = new Listeners({
+    filters,
+    explicitProxy: { names: () => names, resolver, log: (message) => log('info', message) },
+    createSink: (config) => sinks.logs(config.accessLog),
+    nextId: () => ++ids,
+    now,
+    date: Date.now,
+    log,
+    reusePort: options.sharesPorts ?? false,
+    first: options.first ?? true,
+  });
+  const dns = options.dns && (await startDns(options.dns));
+
+  async function startDns(address: Address): Promise<DnsServer> {
+    const { createDnsServer } = await import('./dns/server.ts');
+    return createDnsServer({ address, names: () => names, upstreams: options.nameServers, now, log: (message) => log('error', message) });
+  }
+
+  async function loadHttp(): Promise<void> {
+    if (http) return;
+    const { createHttpFactory } = await import('./http-factory.ts');
+    http = createHttpFactory({
+      clusters,
+      routes: { get: (name) => routes.get(name)?.table },
+      sinks,
+      random: () => Math.floor(random() * MAX_INTEGER),
+      now,
+      log,
+    });
+  }
+
+  /** Puts one resource in force, or throws. */
+  async function set(type: ResourceType, bytes: Uint8Array, content: string, leaving: readonly string[]): Promise<void> {
+    if (type === 'secret') store.set(fromBinary(SecretSchema, bytes));
+    else if (type === 'endpoint') clusters.setEndpoints(fromBinary(ClusterLoadAssignmentSchema, bytes), content);
+    else if (type === 'cluster') setCluster(bytes, content);
+    else if (type === 'route') setRoute(bytes, content);
+    else if (type === 'nameTable') names = indexNames(fromBinary(NameTableSchema, bytes));
+    else await setListener(bytes, content, leaving);
+  }
+
+  function setCluster(bytes: Uint8Array, content: string): void {
+    const { name, settings } = clusters.set(fromBinary(ClusterSchema, bytes), content);
+    if (settings.ignored.length > 0) log('debug', `cluster "${name}": accepted without effect: ${settings.ignored.join(', ')}`);
+  }
+
+  function setRoute(bytes: Uint8Array, content: string): void {
+    const config = fromBinary(RouteConfigurationSchema, bytes);
+    if (routes.get(config.name)?.version === content) return;
+    routes.set(config.name, { version: content, table: compileRouteConfiguration(config, sinks.formatContext) });
+  }
+
+  async function setListener(bytes: Uint8Array, content: string, leaving: readonly string[]): Promise<void> {
+    const config = fromBinary(ListenerSchema, bytes);
+    const chains = config.defaultFilterChain ? [...config.filterChains, config.defaultFilterChain] : config.filterChains;
+    const hasHttp = chains.some(({ filters: all }) =>
+      all.some(({ configType }) => configType.case === 'typedConfig' && configType.value.typeUrl.endsWith(HTTP_CONNECTION_MANAGER)),
+    );
+    if (hasHttp) await loadHttp();
+    await listeners.set(config, content, leaving);
+  }
+
+  function remove(type: ResourceType, name: string): void {
+    if (type === 'secret') store.delete(name);
+    else if (type === 'endpoint') clusters.deleteEndpoints(name);
+    else if (type === 'cluster') clusters.delete(name);
+    else if (type === 'route') routes.delete(name);
+    else if (type === 'nameTable') names = EMPTY_NAMES;
+    else listeners.delete(name);
+  }
+
+  async function run(update: XdsUpdate): Promise<XdsAck> {
+    const rejected: { type: ResourceType; name: string; message: string }[] = [];
+    const leaving = update.removed.filter(({ type }) => type === 'listener').map(({ name }) => name);
+    for (const type of ORDER) {
+      for (const resource of update.changed) {
+        if (resource.type !== type || closed) continue;
+        try {
+          await set(type, resource.bytes, resource.version, leaving);
+        } catch (error) {
+          rejected.push({ type, name: resource.name, message: messageOf(error) });
+        }
+      }
+    }
+    for (const type of [...ORDER].reverse()) {
+      for (const resource of update.removed) if (resource.type === type) remove(type, resource.name);
+    }
+    version = update.version;
+    return { version, rejected };
+  }
+
+  return {
+    apply(update) {
+      const result = queue.then(() => run(update));
+      queue = result.catch(() => undefined);
+      return result;
+    },
+    stats: () => sinks.registry.snapshot(),
+    status: () => dataPlaneStatus({ version, clusters, listeners, store }),
+    get dnsAddress() {
+      return dns?.address;
+    },
+    reopenLogs: () => sinks.files.reopen(),
+    async drain(graceMs) {
+      listeners.drain();
+      const end = now() + graceMs;
+      while (listeners.active > 0 && now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
+    },
+    close() {
+      closed = true;
+      dns?.close();
+      listeners.close();
+      http?.close();
+      clusters.close();
+      store.close();
+      resolver.close();
+      sinks.files.closeSync();
+    },
+  };
+}

@@ -1,0 +1,46 @@
+/** Puts the HTTP connection manager and what it stands on together. A module of its own, as it and its types are loaded only where a listener needs them. */
+import type { Any } from '@bufbuild/protobuf/wkt';
+import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { unpack } from '../xds/unpack.ts';
+import type { Log } from './dataplane.ts';
+import { createHttpConnectionManager, type RouteSource } from './http/manager.ts';
+import { createHttpPools } from './http/pool/pools.ts';
+import type { ChainContext } from './listener/chain.ts';
+import type { Sinks } from './sinks.ts';
+import type { ClusterManager, ConnectionHandler } from './types.ts';
+
+export interface HttpFactoryDeps {
+  readonly clusters: ClusterManager;
+  readonly routes: RouteSource;
+  readonly sinks: Sinks;
+  /** 0 ≤ n < 2^53. */
+  readonly random: () => number;
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+export interface HttpFactory {
+  create(config: Any, context: ChainContext): ConnectionHandler;
+  close(): void;
+}
+
+export function createHttpFactory(deps: HttpFactoryDeps): HttpFactory {
+  const pools = createHttpPools();
+  return {
+    create(any, context) {
+      const config = unpack(any, HttpConnectionManagerSchema, context.where);
+      return createHttpConnectionManager(config, {
+        clusters: deps.clusters,
+        routes: deps.routes,
+        pools,
+        sink: deps.sinks.create('http', config.accessLog, config.statPrefix, context.direction),
+        random: deps.random,
+        now: deps.now,
+        timeOrigin: performance.timeOrigin,
+        direction: context.direction,
+        logger: { warn: (message) => deps.log('warn', message) },
+      });
+    },
+    close: () => pools.close(),
+  };
+}

@@ -1,0 +1,141 @@
+/** A filter chain in force: its TLS, and the terminal network filter that takes connections over. */
+import { createHash } from 'node:crypto';
+import { toBinary } from '@bufbuild/protobuf';
+import type { Any } from '@bufbuild/protobuf/wkt';
+import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { type FilterChain, FilterChainSchema } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { ConnectionLimitSchema } from '../../xds/gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js';
+import type { HttpConnectionManager } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { FilterConfigSchema as SniForwardProxySchema } from '../../xds/gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js';
+import { type TcpProxy, TcpProxySchema } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { DownstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { durationMs } from '../../xds/match/duration.ts';
+import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
+import type { TcpProxyOverrides } from '../tcp/proxy.ts';
+import type { MaterialStore } from '../tls/material.ts';
+import { createServerTls, type ServerTls } from '../tls/server.ts';
+import type { ConnectionHandler } from '../types.ts';
+
+export interface ChainContext {
+  readonly listener: string;
+  readonly direction: 'inbound' | 'outbound' | 'unspecified';
+  /** Names the filter in refusals. */
+  readonly where: string;
+}
+
+/** The terminal filters, supplied by whoever puts the data plane together. */
+export interface NetworkFilters {
+  readonly store: MaterialStore;
+  /** Decodes the typed_config of a connection manager; apart from `http`, as its types are loaded late. */
+  http(config: Any, context: ChainContext): ConnectionHandler;
+  tcp(config: TcpProxy, overrides: TcpProxyOverrides, context: ChainContext): ConnectionHandler;
+}
+
+export interface ActiveChain {
+  /** Changes with the chain's content: equal keys are one and the same chain over updates. */
+  readonly key: string;
+  readonly name: string;
+  readonly kind: 'http' | 'tcp';
+  readonly tls: ServerTls | undefined;
+  /** For the TLS handshake, in ms; 0 for none. */
+  readonly handshakeTimeoutMs: number;
+  /** Most connections at a time, or undefined. */
+  readonly maxConnections: number | undefined;
+  readonly handler: ConnectionHandler;
+}
+
+export const HTTP_CONNECTION_MANAGER: HttpConnectionManager['$typeName'] =
+  'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
+const TCP_PROXY = 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy';
+const SNI_CLUSTER = 'envoy.extensions.filters.network.sni_cluster.v3.SniCluster';
+const SNI_FORWARD_PROXY = 'envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig';
+const CONNECTION_LIMIT = 'envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit';
+
+/** Node ends a handshake after this time by default as well. */
+const HANDSHAKE_TIMEOUT_MS = 15_000;
+
+export function chainKey(chain: FilterChain, listener: Listener): string {
+  return createHash('sha256')
+    .update(`${listener.name} ${listener.trafficDirection} `)
+    .update(toBinary(FilterChainSchema, chain))
+    .digest('base64');
+}
+
+/** Throws `xds-unsupported` or `xds-invalid`, naming the field. */
+export function compileChain(chain: FilterChain, index: number, listener: Listener, filters: NetworkFilters): ActiveChain {
+  const place = index < 0 ? 'default_filter_chain' : `filter_chains[${index}]`;
+  const where = `listener "${listener.name}".${place}${chain.name ? ` "${chain.name}"` : ''}`;
+  if (chain.useProxyProto) unsupported(`${where}.use_proxy_proto`, 'not supported; use the listener filter proxy_protocol');
+  if (chain.onDemandConfiguration) unsupported(`${where}.on_demand_configuration`, 'not supported');
+  const tls = compileTls(chain, filters.store, `${where}.transport_socket`);
+  return {
+    key: chainKey(chain, listener),
+    name: chain.name,
+    tls,
+    handshakeTimeoutMs: durationMs(chain.transportSocketConnectTimeout, 0) || HANDSHAKE_TIMEOUT_MS,
+    ...compileFilters(chain, listener, where, filters),
+  };
+}
+
+function compileTls(chain: FilterChain, store: MaterialStore, where: string): ServerTls | undefined {
+  const config = chain.transportSocket;
+  if (!config) return undefined;
+  const any = config.configType.value;
+  switch (typeNameOf(any)) {
+    case 'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext':
+      return createServerTls(unpack(any, DownstreamTlsContextSchema, where), store, where);
+    case 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer':
+      return undefined;
+    default:
+      return unsupported(where, `the transport socket "${config.name}" (${typeNameOf(any) || 'without typed_config'}) is not supported`);
+  }
+}
+
+function compileFilters(
+  chain: FilterChain,
+  listener: Listener,
+  where: string,
+  filters: NetworkFilters,
+): Pick<ActiveChain, 'kind' | 'handler' | 'maxConnections'> {
+  let sniCluster = false;
+  let sniForwardPort: number | undefined;
+  let maxConnections: number | undefined;
+  for (const [index, filter] of chain.filters.entries()) {
+    const place = `${where}.filters[${index}] "${filter.name}"`;
+    if (filter.configType.case === 'configDiscovery') unsupported(`${place}.config_discovery`, 'not supported; give typed_config');
+    const any = filter.configType.value;
+    const context: ChainContext = { listener: listener.name, direction: DIRECTIONS[listener.trafficDirection], where: place };
+    const terminal = index === chain.filters.length - 1;
+    switch (typeNameOf(any)) {
+      case HTTP_CONNECTION_MANAGER:
+        if (!terminal) unsupported(place, 'a terminal filter must be the last of its chain');
+        return { kind: 'http', handler: filters.http(any!, context), maxConnections };
+      case TCP_PROXY: {
+        if (!terminal) unsupported(place, 'a terminal filter must be the last of its chain');
+        const config = unpack(any, TcpProxySchema, place);
+        return { kind: 'tcp', handler: filters.tcp(config, { sniCluster, sniForwardPort }, context), maxConnections };
+      }
+      case SNI_CLUSTER:
+        sniCluster = true;
+        break;
+      case SNI_FORWARD_PROXY: {
+        const { portSpecifier } = unpack(any, SniForwardProxySchema, place);
+        sniForwardPort = portSpecifier.case === 'portValue' ? portSpecifier.value : 443;
+        break;
+      }
+      case CONNECTION_LIMIT:
+        maxConnections = Number(unpack(any, ConnectionLimitSchema, place).maxConnections ?? 0) || undefined;
+        break;
+      default:
+        unsupported(place, `the network filter ${typeNameOf(any) || 'without typed_config'} is not supported`);
+    }
+  }
+  return unsupported(`${where}.filters`, 'there is no terminal filter (http_connection_manager or tcp_proxy)');
+}
+
+const DIRECTIONS: Readonly<Record<TrafficDirection, ChainContext['direction']>> = {
+  [TrafficDirection.UNSPECIFIED]: 'unspecified',
+  [TrafficDirection.INBOUND]: 'inbound',
+  [TrafficDirection.OUTBOUND]: 'outbound',
+};

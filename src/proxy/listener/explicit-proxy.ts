@@ -1,0 +1,91 @@
+/**
+ * The listener filter of the explicit proxy: finds out where the client wants to go, and makes that the connection's original destination. What comes after
+ * it treats the connection as captured traffic to that address and port.
+ */
+import { isIP } from 'node:net';
+import type { NameIndex } from '../dns/names.ts';
+import type { DnsResolver } from '../dns/resolver.ts';
+import {
+  CONNECT_ESTABLISHED,
+  type ExplicitRequest,
+  httpReply,
+  type ProxyTarget,
+  readExplicitRequest,
+  SOCKS_REPLY,
+  socksReply,
+} from './explicit-request.ts';
+import type { Inspection, ListenerFilter } from './inspection.ts';
+
+export interface ExplicitProxyDeps {
+  /** The name table in force. */
+  readonly names: () => NameIndex;
+  readonly resolver: DnsResolver;
+  readonly log: (message: string) => void;
+}
+
+export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connection: Inspection) => boolean): ListenerFilter {
+  const greeted = new WeakSet<Inspection>();
+
+  function inspect(connection: Inspection, resume: (verdict: 'next' | 'close') => void): 'close' | 'more' | 'later' {
+    for (;;) {
+      const request = readExplicitRequest(connection.ahead.data, greeted.has(connection));
+      switch (request.kind) {
+        case 'need-more':
+          connection.wanted = connection.ahead.length + 1;
+          return 'more';
+        case 'greeting':
+          connection.ahead.drop(request.consumed);
+          connection.socket.write(request.reply);
+          greeted.add(connection);
+          break;
+        case 'refuse':
+          deps.log(`explicit proxy: refused ${connection.remoteAddress.ip}:${connection.remoteAddress.port}: ${request.reason}`);
+          connection.socket.end(request.reply);
+          return 'close';
+        default:
+          void go(connection, request, resume);
+          return 'later';
+      }
+    }
+  }
+
+  async function go(
+    connection: Inspection,
+    request: Extract<ExplicitRequest, { target: ProxyTarget }>,
+    resume: (verdict: 'next' | 'close') => void,
+  ): Promise<void> {
+    const { host, port } = request.target;
+    const found = await addressOf(host);
+    if ('problem' in found) {
+      deps.log(`explicit proxy: ${found.problem}`);
+      if (!connection.socket.destroyed) connection.socket.end(failureReply(request, found.problem));
+      resume('close');
+      return;
+    }
+    connection.restore({ ip: found.ip, port });
+    if (request.kind === 'tunnel') {
+      connection.ahead.drop(request.consumed);
+      connection.socket.write(request.protocol === 'socks5' ? socksReply(SOCKS_REPLY.succeeded) : CONNECT_ESTABLISHED);
+    } else {
+      connection.reenters = true;
+    }
+    resume('next');
+  }
+
+  async function addressOf(host: string): Promise<{ readonly ip: string } | { readonly problem: string }> {
+    if (isIP(host) > 0) return { ip: host };
+    const known = deps.names().lookup(host)?.[0];
+    if (known !== undefined) return { ip: known };
+    const answer = await deps.resolver.resolve(host, 'v4-preferred');
+    if (answer.kind === 'found' && answer.ips[0] !== undefined) return { ip: answer.ips[0] };
+    const why = answer.kind === 'found' ? 'DNS has no address for it' : `DNS does not answer (${answer.reason})`;
+    return { problem: `the host ${host} cannot be resolved: no ServiceEntry or Service declares it with an address, and ${why}` };
+  }
+
+  return { name: 'explicit_proxy', mandatory: true, disabled, inspect };
+}
+
+function failureReply(request: Extract<ExplicitRequest, { target: ProxyTarget }>, problem: string): Buffer {
+  if (request.kind === 'tunnel' && request.protocol === 'socks5') return socksReply(SOCKS_REPLY.hostUnreachable);
+  return httpReply(502, 'Bad Gateway', `sallyport: ${problem}`);
+}

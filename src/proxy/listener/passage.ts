@@ -1,0 +1,275 @@
+/** One connection's way from a listener's first filter to its filter chain. */
+import type { Socket } from 'node:net';
+import type { AccessRecord, Downstream } from '../types.ts';
+import type { ActiveChain } from './chain.ts';
+import { Inspection } from './inspection.ts';
+import type { ListenerEnvironment, Plan, ProxyListener } from './listener.ts';
+
+/** Bytes that listener filters may read ahead; no head, hello or greeting is longer. */
+const MAX_READ_AHEAD = 128 * 1024;
+
+export class Passage {
+  readonly #listener: ProxyListener;
+  readonly #accepting: ProxyListener;
+  readonly #connection: Inspection;
+  readonly #plan: Plan;
+  readonly #env: ListenerEnvironment;
+  readonly #inspecting: Set<Inspection>;
+  #index = 0;
+  #reading = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    listener: ProxyListener,
+    accepting: ProxyListener,
+    connection: Inspection,
+    plan: Plan,
+    env: ListenerEnvironment,
+    inspecting: Set<Inspection>,
+  ) {
+    this.#listener = listener;
+    this.#accepting = accepting;
+    this.#connection = connection;
+    this.#plan = plan;
+    this.#env = env;
+    this.#inspecting = inspecting;
+  }
+
+  run(): void {
+    const { filters } = this.#plan;
+    const connection = this.#connection;
+    while (this.#index < filters.length) {
+      const filter = filters[this.#index]!;
+      if (!filter.disabled(connection)) {
+        const verdict = filter.inspect(connection, this.#resume);
+        if (verdict !== 'next') {
+          if (verdict === 'more') this.#read();
+          else if (verdict === 'later') this.#wait();
+          else this.#refuse();
+          return;
+        }
+      }
+      this.#index++;
+    }
+    this.#finish();
+  }
+
+  /** The verdict of a filter that answered `later`. */
+  readonly #resume = (verdict: 'next' | 'close'): void => {
+    if (this.#connection.socket.destroyed || verdict === 'close') {
+      this.#refuse();
+    } else {
+      this.#index++;
+      this.run();
+    }
+  };
+
+  #wait(): void {
+    this.#stopReading();
+    this.#startTimer();
+  }
+
+  #read(): void {
+    const { socket } = this.#connection;
+    this.#startTimer();
+    if (this.#reading) return;
+    this.#reading = true;
+    socket.on('data', this.#onData);
+    socket.on('end', this.#onEnd);
+    socket.on('close', this.#onEnd);
+    socket.resume();
+  }
+
+  #stopReading(): void {
+    if (!this.#reading) return;
+    this.#reading = false;
+    const { socket } = this.#connection;
+    socket.removeListener('data', this.#onData);
+    socket.removeListener('end', this.#onEnd);
+    socket.removeListener('close', this.#onEnd);
+    socket.pause();
+  }
+
+  #startTimer(): void {
+    this.#inspecting.add(this.#connection);
+    const { filtersTimeoutMs } = this.#plan;
+    if (filtersTimeoutMs > 0) this.#timer ??= setTimeout(() => this.#onTimeout(), filtersTimeoutMs);
+  }
+
+  readonly #onData = (piece: Buffer): void => {
+    const { ahead, wanted } = this.#connection;
+    ahead.append(piece);
+    if (ahead.length > MAX_READ_AHEAD) this.#refuse();
+    else if (ahead.length >= wanted) this.run();
+  };
+
+  /** Half a hello or request line and no more: nothing can come of it. */
+  readonly #onEnd = (): void => this.#refuse();
+
+  #onTimeout(): void {
+    this.#listener.stats.downstreamPreCxTimeout++;
+    const filter = this.#plan.filters[this.#index];
+    if (!this.#plan.config.continueOnListenerFiltersTimeout || filter?.mandatory) this.#refuse();
+    else this.#finish();
+  }
+
+  #leave(): void {
+    clearTimeout(this.#timer);
+    this.#stopReading();
+    this.#inspecting.delete(this.#connection);
+  }
+
+  #refuse(): void {
+    this.#leave();
+    // A filter may just have written why.
+    this.#connection.socket.destroySoon();
+  }
+
+  #finish(): void {
+    this.#leave();
+    const connection = this.#connection;
+    const { config } = this.#plan;
+    if (config.useOriginalDst && connection.localAddressRestored) {
+      const other = this.#env.handOff(connection.localAddress);
+      if (other && other !== this.#listener) {
+        other.take(connection, this.#accepting);
+        return;
+      }
+    }
+    const chain = this.#chain();
+    if (!chain) {
+      this.#listener.stats.noFilterChainMatch++;
+      this.#plan.sink.record(refusedRecord(connection, this.#listener.name, this.#env));
+      connection.socket.destroy();
+      return;
+    }
+    if (chain.maxConnections !== undefined && chain.handler.active >= chain.maxConnections) {
+      connection.socket.destroy();
+      return;
+    }
+    if (chain.tls) this.#secure(chain);
+    else this.#handOver(chain, connection.socket, connection.ahead.take(), undefined);
+  }
+
+  #chain(): ActiveChain | undefined {
+    const connection = this.#connection;
+    const match = this.#plan.table.match({
+      destinationIp: connection.localAddress.ip,
+      destinationPort: connection.localAddress.port,
+      sourceIp: connection.remoteAddress.ip,
+      sourcePort: connection.remoteAddress.port,
+      serverName: connection.serverName,
+      transportProtocol: connection.transportProtocol,
+      applicationProtocols: connection.applicationProtocols,
+    });
+    return match && this.#plan.chains.get(match.index);
+  }
+
+  #secure(chain: ActiveChain): void {
+    const { socket, ahead } = this.#connection;
+    const head = ahead.take();
+    if (head) socket.unshift(head);
+    this.#inspecting.add(this.#connection);
+    const inspected = this.#connection.transportProtocol === 'tls';
+    const offered = inspected ? this.#connection.applicationProtocols : undefined;
+    if (chain.kind === 'http') socket.allowHalfOpen = false;
+    chain.tls!.accept(socket, offered, chain.handshakeTimeoutMs, (result) => {
+      this.#inspecting.delete(this.#connection);
+      if ('failure' in result) {
+        this.#listener.stats.sslHandshakeError++;
+        const { ip, port } = this.#connection.remoteAddress;
+        this.#env.log('debug', `listener "${this.#listener.name}": TLS handshake with ${ip}:${port} failed: ${result.failure}`);
+        return;
+      }
+      this.#connection.serverName ||= result.serverName;
+      this.#handOver(chain, result.socket, undefined, result);
+    });
+  }
+
+  #handOver(
+    chain: ActiveChain,
+    socket: Socket,
+    head: Buffer | undefined,
+    tls:
+      | { readonly alpn: string; readonly version: string; readonly cipher: string; readonly peer: NonNullable<Downstream['tls']>['peer'] }
+      | undefined,
+  ): void {
+    const connection = this.#connection;
+    // An HTTP client that ends its side ends the connection; raw bytes may go on the other way.
+    if (chain.kind === 'http') socket.allowHalfOpen = false;
+    const downstream: Downstream = {
+      ...identity(connection, this.#listener.name, chain.name),
+      socket,
+      head,
+      alpn: tls?.alpn ?? '',
+      tls: tls && { version: tls.version, cipher: tls.cipher, peer: tls.peer },
+      reenter: connection.reenters ? (unread) => this.#reenter(unread) : undefined,
+    };
+    chain.handler.onConnection(downstream);
+  }
+
+  /** The explicit proxy's next request goes elsewhere: all is chosen anew, by the configuration that is in force now. */
+  #reenter(unread: Buffer): void {
+    const { socket, id } = this.#connection;
+    const next = new Inspection(id, socket, this.#env.date());
+    socket.allowHalfOpen = true;
+    if (unread.length > 0) next.ahead.append(unread);
+    this.#accepting.take(next, this.#accepting);
+  }
+}
+
+function identity(connection: Inspection, listenerName: string, filterChainName: string) {
+  const { id, remoteAddress, localAddress, directLocalAddress, localAddressRestored, serverName, startTime } = connection;
+  return {
+    id,
+    remoteAddress,
+    localAddress,
+    directLocalAddress,
+    localAddressRestored,
+    serverName,
+    startTime,
+    listenerName,
+    filterChainName,
+  };
+}
+
+/** The record of a connection that no filter chain takes. */
+function refusedRecord(connection: Inspection, listenerName: string, env: ListenerEnvironment): AccessRecord {
+  const now = env.now();
+  return {
+    downstream: {
+      ...identity(connection, listenerName, ''),
+      socket: connection.socket,
+      head: undefined,
+      alpn: '',
+      tls: undefined,
+      reenter: undefined,
+    },
+    protocol: '',
+    startTime: connection.startTime,
+    started: now,
+    requestReceived: 0,
+    upstreamFirstByteSent: 0,
+    responseStarted: 0,
+    ended: now,
+    method: '',
+    path: '',
+    authority: '',
+    scheme: '',
+    requestHeaders: undefined,
+    responseHeaders: undefined,
+    responseTrailers: undefined,
+    responseCode: 0,
+    responseCodeDetails: 'filter_chain_not_found',
+    connectionTerminationDetails: '',
+    flags: ['NR'],
+    bytesReceived: 0,
+    bytesSent: 0,
+    routeName: '',
+    upstreamCluster: '',
+    upstreamHost: undefined,
+    upstreamLocalAddress: undefined,
+    upstreamTransportFailureReason: '',
+    attempts: 0,
+  };
+}

@@ -1,0 +1,78 @@
+/** What takes the records of requests and connections: the access logs of a filter, and the metrics. */
+import { hostname } from 'node:os';
+import type { JsonObject } from '@bufbuild/protobuf';
+import type { AccessLog } from '../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
+import { type AccessLogContext, combineSinks, createAccessLogSink, LogFiles } from './access-log/index.ts';
+import { Host } from './cluster/host.ts';
+import type { Clusters } from './cluster/manager.ts';
+import {
+  createHttpMetrics,
+  createTcpMetrics,
+  type IstioMetricsOptions,
+  parseWorkload,
+  StatsRegistry,
+  serviceOfMetadata,
+  workloadOfNode,
+} from './stats/index.ts';
+import type { RecordSink } from './types.ts';
+
+export interface SinksOptions {
+  /** Metadata of the proxy's xDS node; without it, Istio's metrics are not kept. */
+  readonly nodeMetadata: JsonObject | undefined;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly clusters: Clusters;
+  readonly log: (message: string) => void;
+}
+
+export class Sinks {
+  readonly registry = new StatsRegistry();
+  readonly files: LogFiles;
+  readonly #context: AccessLogContext;
+  readonly #options: SinksOptions;
+
+  constructor(options: SinksOptions) {
+    this.#options = options;
+    this.files = new LogFiles({ onError: (path, reason) => options.log(`access log ${path}: ${reason}`) });
+    this.#context = { hostname: hostname(), environment: options.environment, files: this.files, random: randomInteger };
+  }
+
+  get formatContext(): Pick<AccessLogContext, 'hostname' | 'environment'> {
+    return this.#context;
+  }
+
+  /** Throws `xds-unsupported`, `xds-invalid` or `access-log-unwritable`. */
+  create(
+    kind: 'http' | 'tcp',
+    logs: readonly AccessLog[],
+    statPrefix: string,
+    direction: 'inbound' | 'outbound' | 'unspecified',
+  ): RecordSink {
+    const metrics = { registry: this.registry, statPrefix, istio: this.#istio(direction) };
+    return combineSinks([
+      ...(logs.length > 0 ? [createAccessLogSink(logs, this.#context)] : []),
+      kind === 'http' ? createHttpMetrics(metrics) : createTcpMetrics(metrics),
+    ]);
+  }
+
+  /** Access logs alone: of connections that no filter took. */
+  logs(logs: readonly AccessLog[]): RecordSink {
+    return createAccessLogSink(logs, this.#context);
+  }
+
+  #istio(direction: 'inbound' | 'outbound' | 'unspecified'): IstioMetricsOptions | undefined {
+    const { nodeMetadata, clusters } = this.#options;
+    if (!nodeMetadata) return undefined;
+    return {
+      self: workloadOfNode(nodeMetadata),
+      reporter: direction === 'inbound' ? 'destination' : 'source',
+      serviceOf: (name) => serviceOfMetadata(clusters.get(name)?.config.metadata?.filterMetadata),
+      workloadOf: ({ upstreamHost }) =>
+        upstreamHost instanceof Host && upstreamHost.workload !== '' ? parseWorkload(upstreamHost.workload) : undefined,
+    };
+  }
+}
+
+/** 0 ≤ n < 2^53. */
+export function randomInteger(): number {
+  return Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
+}

@@ -1,0 +1,218 @@
+/** One connection of the TCP proxy, from the choice of a cluster to its access record. */
+import type { Socket } from 'node:net';
+import { hashText } from '../cluster/balancer.ts';
+import type { AccessRecord, Cluster, Downstream, ResponseFlag, UpstreamFailure, UpstreamHost } from '../types.ts';
+import type { TcpProxyDeps, TcpSettings } from './proxy.ts';
+import { Pump } from './pump.ts';
+import { takeOver } from './take-over.ts';
+
+const FLAGS: Readonly<Record<UpstreamFailure['kind'], ResponseFlag>> = {
+  'no-cluster': 'NC',
+  'no-host': 'UH',
+  overflow: 'UO',
+  dns: 'DF',
+  connect: 'UF',
+  'connect-timeout': 'UF',
+  tls: 'UF',
+  reset: 'UF',
+};
+
+/** Failures of one attempt, after which another host may do better. */
+const RETRIABLE = new Set<UpstreamFailure['kind']>(['connect', 'connect-timeout', 'tls', 'reset']);
+
+export class Relay {
+  readonly #settings: TcpSettings;
+  readonly #deps: TcpProxyDeps;
+  readonly #done: () => void;
+  readonly #record: AccessRecord;
+  readonly #down = new Pump();
+  readonly #up = new Pump();
+  #downstream: Socket;
+  #upstream: Socket | undefined;
+  #abandon: (() => void) | undefined;
+  #maxTimer: NodeJS.Timeout | undefined;
+  #closed = false;
+  readonly #head: Buffer | undefined;
+
+  constructor(downstream: Downstream, settings: TcpSettings, deps: TcpProxyDeps, done: () => void) {
+    this.#settings = settings;
+    this.#deps = deps;
+    this.#done = done;
+    this.#downstream = downstream.socket;
+    this.#head = downstream.head;
+    const started = deps.now();
+    this.#record = {
+      downstream,
+      protocol: '',
+      startTime: downstream.startTime,
+      started: started - Math.max(0, deps.date() - downstream.startTime),
+      requestReceived: 0,
+      upstreamFirstByteSent: 0,
+      responseStarted: 0,
+      ended: 0,
+      method: '',
+      path: '',
+      authority: '',
+      scheme: '',
+      requestHeaders: undefined,
+      responseHeaders: undefined,
+      responseTrailers: undefined,
+      responseCode: 0,
+      responseCodeDetails: '',
+      connectionTerminationDetails: '',
+      flags: [],
+      bytesReceived: 0,
+      bytesSent: 0,
+      routeName: '',
+      upstreamCluster: '',
+      upstreamHost: undefined,
+      upstreamLocalAddress: undefined,
+      upstreamTransportFailureReason: '',
+      attempts: 0,
+    };
+  }
+
+  start(): void {
+    const { overrides, idleTimeoutMs, maxDurationMs } = this.#settings;
+    this.#downstream.on('error', ignore);
+    this.#downstream.on('close', this.#onDownstreamClose);
+    if (idleTimeoutMs > 0) this.#downstream.setTimeout(idleTimeoutMs, () => this.cut());
+    if (maxDurationMs) this.#maxTimer = setTimeout(() => this.cut(), maxDurationMs).unref();
+    const { downstream } = this.#record;
+    const name = this.#settings.cluster(downstream);
+    this.#record.upstreamCluster = name;
+    const cluster = this.#deps.clusters.get(name);
+    if (!cluster) {
+      this.#refuse({ kind: 'no-cluster' });
+      return;
+    }
+    if (cluster.limits.connections.used >= cluster.limits.connections.max) {
+      cluster.stats.upstreamCxOverflow++;
+      this.#refuse({ kind: 'overflow' });
+      return;
+    }
+    const target =
+      overrides.sniForwardPort !== undefined && downstream.serverName !== ''
+        ? { ip: downstream.serverName, port: overrides.sniForwardPort }
+        : undefined;
+    const hash = this.#settings.hashSource ? hashText(downstream.remoteAddress.ip) : undefined;
+    const choice = cluster.choose({ downstream, target, hash }, (later) => this.#onChoice(cluster, later));
+    if (choice) this.#onChoice(cluster, choice);
+  }
+
+  #onChoice(cluster: Cluster, choice: UpstreamHost | UpstreamFailure): void {
+    if (this.#closed) return;
+    if ('kind' in choice) {
+      this.#refuse(choice);
+      return;
+    }
+    const record = this.#record;
+    record.attempts++;
+    record.upstreamHost = choice;
+    choice.active++;
+    this.#abandon = cluster.connect(
+      choice,
+      { downstream: record.downstream, authority: undefined, onread: this.#up.onread },
+      (failure, socket) => {
+        this.#abandon = undefined;
+        if (failure || this.#closed) {
+          choice.active--;
+          socket.destroy();
+          if (failure && !this.#closed) this.#onFailure(cluster, failure);
+          return;
+        }
+        socket.once('close', () => choice.active--);
+        this.#relay(socket);
+      },
+    );
+  }
+
+  #onFailure(cluster: Cluster, failure: UpstreamFailure): void {
+    if (!RETRIABLE.has(failure.kind) || this.#record.attempts >= this.#settings.maxAttempts) {
+      this.#refuse(failure);
+      return;
+    }
+    const { downstream } = this.#record;
+    const choice = cluster.choose({ downstream, target: undefined, hash: undefined }, (later) => this.#onChoice(cluster, later));
+    if (choice) this.#onChoice(cluster, choice);
+  }
+
+  /** A refused connection is closed at once: a client that waits for the server to speak must not wait for a timeout. */
+  #refuse(failure: UpstreamFailure): void {
+    const { flags } = this.#record;
+    flags.push(FLAGS[failure.kind]);
+    // Envoy's log says of each failed connect that all attempts are used up.
+    if (RETRIABLE.has(failure.kind)) flags.push('URX');
+    if ('reason' in failure) this.#record.upstreamTransportFailureReason = failure.reason;
+    this.cut();
+  }
+
+  #relay(upstream: Socket): void {
+    const record = this.#record;
+    this.#upstream = upstream;
+    record.upstreamLocalAddress = { ip: upstream.localAddress ?? '', port: upstream.localPort ?? 0 };
+    upstream.on('error', ignore);
+    upstream.on('close', this.#onUpstreamClose);
+    upstream.on('end', () => this.#downstream.end());
+    const head = this.#takeDownstream();
+    const downstream = this.#downstream;
+    downstream.on('end', () => upstream.end());
+    this.#down.start(downstream, upstream, head);
+    this.#up.start(upstream, downstream, undefined);
+    if (downstream === record.downstream.socket) this.#down.readEvents(downstream);
+    // A side that ended before anybody listened does not say so again.
+    if (downstream.readableEnded) upstream.end();
+    upstream.resume();
+  }
+
+  /** Makes the client's socket read into our buffers where it can; returns the bytes that come first. */
+  #takeDownstream(): Buffer | undefined {
+    const old = this.#downstream;
+    old.removeListener('close', this.#onDownstreamClose);
+    const taken = takeOver(old, this.#down.onread);
+    if (!taken) {
+      old.on('close', this.#onDownstreamClose);
+      return this.#head;
+    }
+    this.#downstream = taken.socket;
+    taken.socket.on('error', ignore);
+    taken.socket.on('close', this.#onDownstreamClose);
+    if (this.#settings.idleTimeoutMs > 0) taken.socket.setTimeout(this.#settings.idleTimeoutMs, () => this.cut());
+    if (this.#head && taken.unread) return Buffer.concat([this.#head, taken.unread]);
+    return this.#head ?? taken.unread;
+  }
+
+  readonly #onDownstreamClose = (): void => {
+    this.#upstream?.destroy();
+    this.#finish();
+  };
+
+  readonly #onUpstreamClose = (): void => {
+    // What the server sent last still goes to the client.
+    this.#downstream.destroySoon();
+  };
+
+  /** Closes both sides now. */
+  cut(): void {
+    this.#downstream.destroy();
+    this.#upstream?.destroy();
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#maxTimer);
+    this.#abandon?.();
+    this.#done();
+    const record = this.#record;
+    record.ended = this.#deps.now();
+    record.bytesReceived = this.#down.bytes;
+    record.bytesSent = this.#up.bytes;
+    this.#deps.sink.record(record);
+  }
+}
+
+function ignore(): void {
+  // `close` follows each error.
+}

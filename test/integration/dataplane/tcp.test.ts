@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import {
+  accessLog,
+  client,
+  cluster,
+  dataPlane,
+  folder,
+  HTTP_INSPECTOR,
+  listener,
+  logged,
+  readAll,
+  readUntil,
+  server,
+  tcpProxy,
+} from './support.ts';
+
+test('TCP goes both ways, and each side can end by itself', async (t) => {
+  // The server answers only when the client has ended its direction.
+  const upstream = await server(t, async (socket) => {
+    const all = await readAll(socket);
+    socket.end(`got ${all.toString()}`);
+  });
+  const log = join(folder(t), 'log');
+  const { plane, set, port } = await dataPlane(t);
+  const ack = await set({
+    listeners: [listener('l', [{ filters: [tcpProxy('c', { accessLog: accessLog(log) })] }])],
+    clusters: [cluster('c', [upstream])],
+  });
+  assert.deepEqual(ack.rejected, []);
+  const socket = await client(t, port('l'));
+  socket.end('hello');
+  assert.equal((await readAll(socket)).toString(), 'got hello');
+  plane.close();
+  const [line] = logged(log);
+  assert.equal(line?.cluster, 'c');
+  assert.equal(line?.received, 5);
+  assert.equal(line?.sent, 9);
+});
+
+test('a client that ends before the upstream is there loses nothing, inspected or not', async (t) => {
+  const upstream = await server(t, async (socket) => {
+    const all = await readAll(socket);
+    socket.end(`got ${all.toString()}`);
+  });
+  const { set, port } = await dataPlane(t);
+  const chain = { filters: [tcpProxy('c')] };
+  await set({
+    listeners: [listener('l', [chain]), listener('inspected', [chain], { listenerFilters: [HTTP_INSPECTOR] })],
+    clusters: [cluster('c', [upstream])],
+  });
+  for (const name of ['l', 'inspected']) {
+    const socket = await client(t, port(name));
+    socket.end('\0\x01hello\n');
+    assert.equal((await readAll(socket)).toString(), 'got \0\x01hello\n', name);
+  }
+});
+
+test('a server that speaks first is heard', async (t) => {
+  const upstream = await server(t, (socket) => socket.write('HELLO\n'));
+  const { set, port } = await dataPlane(t);
+  await set({ listeners: [listener('l', [{ filters: [tcpProxy('c')] }])], clusters: [cluster('c', [upstream])] });
+  const socket = await client(t, port('l'));
+  assert.equal(await readUntil(socket, '\n'), 'HELLO\n');
+});
+
+test('refusals close the client at once, with their flags', async (t) => {
+  const closedPort = await server(t, () => {}).then(async (free) => free);
+  const log = join(folder(t), 'log');
+  const { plane, set, port } = await dataPlane(t);
+  const proxy = (name: string) => [{ filters: [tcpProxy(name, { accessLog: accessLog(log) })] }];
+  const limits = { circuitBreakers: { thresholds: [{ maxConnections: 0 }] } };
+  await set({
+    listeners: ['full', 'missing', 'none', 'refused'].map((name) => listener(name, proxy(name))),
+    clusters: [cluster('none', []), cluster('full', [closedPort], limits), cluster('refused', [1])],
+  });
+  for (const name of ['none', 'missing', 'full', 'refused']) {
+    const socket = await client(t, port(name));
+    await Promise.all([once(socket, 'close'), readAll(socket).then(() => socket.end())]);
+  }
+  plane.close();
+  assert.deepEqual(
+    logged(log).map(({ cluster: name, flags, reason }) => [name, flags, reason]),
+    [
+      ['none', 'UH', null],
+      ['missing', 'NC', null],
+      ['full', 'UO', null],
+      ['refused', 'UF,URX', 'delayed_connect_error:_Connection_refused'],
+    ],
+  );
+});
+
+test('a slow reader of 300 MB holds memory flat, and nothing is lost', async (t) => {
+  const total = 300 * 1024 * 1024;
+  const piece = Buffer.alloc(1024 * 1024, 'x');
+  const upstream = await server(t, (socket) => {
+    let sent = 0;
+    const go = (): void => {
+      while (sent < total) {
+        sent += piece.length;
+        if (!socket.write(piece)) {
+          socket.once('drain', go);
+          return;
+        }
+      }
+      socket.end();
+    };
+    go();
+  });
+  const { set, port } = await dataPlane(t);
+  await set({ listeners: [listener('l', [{ filters: [tcpProxy('c')] }])], clusters: [cluster('c', [upstream])] });
+  const socket = await client(t, port('l'));
+  let received = 0;
+  let peak = 0;
+  const start = process.memoryUsage().arrayBuffers;
+  for await (const data of socket) {
+    received += (data as Buffer).length;
+    peak = Math.max(peak, process.memoryUsage().arrayBuffers - start);
+    // Every megabyte the reader rests for a turn of the loop, so that the server is always ahead.
+    if (received % (1024 * 1024) < (data as Buffer).length) await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(received, total);
+  assert.ok(peak < 64 * 1024 * 1024, `buffers grew by ${peak} bytes`);
+});
+
+test('weighted clusters, and an update that takes a chain away, leave running connections alone', async (t) => {
+  const echo = (name: string) => server(t, (socket) => socket.on('data', (data: Buffer) => socket.write(`${name}:${data}`)));
+  const [a, b] = [await echo('a'), await echo('b')];
+  const { set, port, plane } = await dataPlane(t);
+  const clusters = [cluster('a', [a]), cluster('b', [b])];
+  await set({ listeners: [listener('l', [{ filters: [tcpProxy('a')] }])], clusters });
+  const at = port('l');
+  const first = await client(t, at);
+  first.write('1\n');
+  assert.equal(await readUntil(first, '\n'), 'a:1\n');
+  const weighted = {
+    name: 'tcp',
+    typedConfig: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
+      statPrefix: 't',
+      weightedClusters: {
+        clusters: [
+          { name: 'b', weight: 100 },
+          { name: 'a', weight: 0 },
+        ],
+      },
+    },
+  };
+  await set({ listeners: [listener('l', [{ filters: [weighted] }])], clusters });
+  assert.equal(port('l'), at, 'the socket is kept');
+  const second = await client(t, at);
+  second.write('2\n');
+  assert.equal(await readUntil(second, '\n'), 'b:2\n');
+  first.write('3\n');
+  assert.equal(await readUntil(first, '\n'), 'a:3\n', 'the old connection goes on');
+  assert.equal(plane.status().activeConnections, 2);
+  // The whole listener goes, and its cluster too.
+  await set({ clusters: [cluster('b', [b])] });
+  first.write('4\n');
+  assert.equal(await readUntil(first, '\n'), 'a:4\n');
+  await assert.rejects(client(t, at), /ECONNREFUSED/);
+});
+
+test('a refused resource names its field and leaves the last good version in force', async (t) => {
+  const upstream = await server(t, (socket) => socket.end('old'));
+  const { set, port } = await dataPlane(t);
+  await set({ listeners: [listener('l', [{ filters: [tcpProxy('c')] }])], clusters: [cluster('c', [upstream])] });
+  const unknown = {
+    name: 'x',
+    typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC', statPrefix: 'x' },
+  };
+  const ack = await set({
+    listeners: [listener('l', [{ filters: [unknown, tcpProxy('c')] }])],
+    clusters: [cluster('c', [], { type: 'STRICT_DNS', lbSubsetConfig: { subsetSelectors: [{ keys: ['a'] }] } })],
+  });
+  assert.deepEqual(
+    ack.rejected.map(({ type, name }) => [type, name]),
+    [
+      ['cluster', 'c'],
+      ['listener', 'l'],
+    ],
+  );
+  assert.match(ack.rejected[0]!.message, /cluster "c"\.lb_subset_config/);
+  assert.match(ack.rejected[1]!.message, /listener "l"\.filter_chains\[0\]\.filters\[0\] "x".*RBAC/);
+  const socket = await client(t, port('l'));
+  assert.equal((await readAll(socket)).toString(), 'old');
+});
+
+test('a port in use names the process that has it', async (t) => {
+  const taken = await server(t, () => {});
+  const { set } = await dataPlane(t);
+  const { rejected } = await set({
+    listeners: [
+      { ...listener('l', [{ filters: [tcpProxy('c')] }]), address: { socketAddress: { address: '127.0.0.1', portValue: taken } } },
+    ],
+  });
+  assert.match(rejected[0]!.message, new RegExp(`127.0.0.1:${taken} is already in use by process ${process.pid} \\(`));
+});
