@@ -182,7 +182,8 @@ function discover(cluster: Cluster, { context, service, port, subset, policy }: 
       serviceName: cluster.name,
       edsConfig: adsSource(),
     };
-    return endpoints();
+    const known = endpoints();
+    return known.length === 0 && service.resolution === 'Passthrough' ? virtualAddresses(service, port) : known;
   }
   cluster.dnsLookupFamily = dnsLookupFamily(proxy);
   cluster.dnsRefreshRate = toDuration(mesh.config.dnsRefreshRate);
@@ -190,6 +191,30 @@ function discover(cluster: Cluster, { context, service, port, subset, policy }: 
   const named = type === Cluster_DiscoveryType.LOGICAL_DNS ? endpoints().slice(0, 1) : endpoints();
   // As in Istio: a DNS cluster without a name to resolve is none, and requests to it end in 503 NC.
   return named.length > 0 ? named : undefined;
+}
+
+/**
+ * At a gateway, a service without endpoints is at the addresses that it declares: a sidecar sends there what its client dialled, and a gateway,
+ * which does not know that, would have nowhere to send it (docs/decisions). Ranges and wildcards stay without an endpoint, as in Istio.
+ */
+function virtualAddresses({ addresses, namespace, registry }: Service, port: ServicePort): readonly Endpoint[] {
+  if (registry !== 'External') return [];
+  return addresses
+    .filter((address) => !address.includes('/'))
+    .map((address) => ({
+      address,
+      port: port.targetPort,
+      servicePortName: port.name,
+      labels: {},
+      weight: 0,
+      locality: '',
+      network: '',
+      serviceAccount: '',
+      namespace,
+      workload: '',
+      healthy: true,
+      tlsMode: 'disabled',
+    }));
 }
 
 /** A workload's names resolve to addresses of the families that it has itself; a proxy without addresses of its own takes either. */
