@@ -1,0 +1,74 @@
+/** The admin server: Envoy's endpoints over the data plane, so that istioctl, dashboards and habits carry over. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
+import { type Answer, ENDPOINTS, helpText } from './endpoints.ts';
+import type { AdminSource } from './model.ts';
+
+export interface AdminServer {
+  /** The port that was bound. */
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+export interface AdminAddress {
+  readonly address: string;
+  /** 0 for any free one. */
+  readonly port: number;
+}
+
+/** Starts the server. Rejects with `port-in-use` or `admin-listen` if the address cannot be had. */
+export async function createAdmin(source: AdminSource, at: AdminAddress): Promise<AdminServer> {
+  const server = createServer((request, response) => {
+    request.resume();
+    answer(source, request).then(
+      (reply) => send(request, response, reply),
+      (error: unknown) => send(request, response, { status: 500, text: `${messageOf(error)}\n` }),
+    );
+  });
+  await listen(server, at);
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function answer(source: AdminSource, request: IncomingMessage): Promise<Answer> {
+  const url = new URL(request.url ?? '/', 'http://admin');
+  const endpoint = ENDPOINTS[url.pathname];
+  if (!endpoint) return { status: 404, text: `invalid path. ${helpText()}` };
+  if (endpoint.mutates ? request.method !== 'POST' : !['GET', 'HEAD', 'POST'].includes(request.method ?? '')) {
+    return { status: 405, text: 'Method Not Allowed', headers: { allow: endpoint.mutates ? 'POST' : 'GET, HEAD, POST' } };
+  }
+  return endpoint.handle(source, url.searchParams);
+}
+
+function send(request: IncomingMessage, response: ServerResponse, { status = 200, json, text, headers, after, contentType }: Answer): void {
+  const body = json === undefined ? (text ?? '') : `${JSON.stringify(json, undefined, 1)}\n`;
+  response.writeHead(status, {
+    'content-type': contentType ?? (json === undefined ? 'text/plain; charset=UTF-8' : 'application/json'),
+    'cache-control': 'no-cache, max-age=0',
+    'x-content-type-options': 'nosniff',
+    ...headers,
+  });
+  response.end(request.method === 'HEAD' ? undefined : body, after);
+}
+
+function listen(server: Server, { address, port }: AdminAddress): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => {
+      const inUse = codeOf(error) === 'EADDRINUSE';
+      const reason = inUse ? 'the port is in use; choose another one for the admin server' : messageOf(error);
+      reject(
+        new SallyportError(inUse ? 'port-in-use' : 'admin-listen', `admin server: cannot listen on ${address}:${port}: ${reason}`, {
+          cause: error,
+        }),
+      );
+    });
+    server.listen(port, address, () => resolve());
+  });
+}
