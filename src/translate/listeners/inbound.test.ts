@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { chains, httpOf, listenerOf, SIDECAR, translated } from '../../../test/support/translated.ts';
+import type { Proxy, Translation } from '../model.ts';
+
+const SERVER: Proxy = { ...SIDECAR, name: 'web', labels: { app: 'web' }, addresses: ['10.244.1.20'] };
+
+const WORKLOAD = `
+apiVersion: v1
+kind: Pod
+metadata: { name: web, namespace: default, labels: { app: web } }
+spec: { containers: [{ name: app }] }
+status: { phase: Running, podIP: 10.244.1.20, conditions: [{ type: Ready, status: 'True' }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: default }
+spec:
+  clusterIP: 10.96.1.20
+  selector: { app: web }
+  ports: [{ name: http, port: 80, targetPort: 8000 }, { name: tcp, port: 90, targetPort: 9000 }, { name: any, port: 70, targetPort: 7000 }]
+---
+`;
+
+const HTTP = 'http/1.1 h2c';
+const REST = [
+  `raw_buffer ${HTTP} → http inline InboundPassthroughCluster`,
+  'raw_buffer → tcp InboundPassthroughCluster',
+  'tls → tcp InboundPassthroughCluster',
+];
+const inbound = (result: Translation) => chains(listenerOf(result, 'virtualInbound'));
+
+test('each served port has its chains, by what its protocol is', () => {
+  const result = translated(WORKLOAD, SERVER);
+  assert.deepEqual(inbound(result), [
+    'port 15006 → tcp BlackHoleCluster',
+    ...REST,
+    `port 7000 raw_buffer ${HTTP} → http inline inbound|7000||`,
+    'port 7000 raw_buffer → tcp inbound|7000||',
+    'port 7000 tls → tcp inbound|7000||',
+    'port 8000 raw_buffer → http inline inbound|8000||',
+    'port 9000 → tcp inbound|9000||',
+  ]);
+});
+
+test('on a TCP port nobody waits for the client’s first bytes', () => {
+  const filters = listenerOf(translated(WORKLOAD, SERVER), 'virtualInbound').listenerFilters;
+  const disabled = (name: string) => {
+    const rule = filters.find((filter) => filter.name === `envoy.filters.listener.${name}`)!.filterDisabled!.rule;
+    const rules = rule.case === 'orMatch' ? rule.value.rules.map((each) => each.rule) : [rule];
+    return rules.map((each) => (each.case === 'destinationPortRange' ? each.value.start : undefined));
+  };
+  assert.equal(filters[0]!.name, 'envoy.filters.listener.original_dst');
+  assert.deepEqual(disabled('tls_inspector'), [9000, 15006]);
+  assert.deepEqual(disabled('http_inspector'), [8000, 9000, 15006]);
+});
+
+test('the routes to the application name the service and know neither timeout nor retries', () => {
+  const chain = listenerOf(translated(WORKLOAD, SERVER), 'virtualInbound').filterChains.find(({ name }) => name === '0.0.0.0_8000')!;
+  const { routeSpecifier, serverName, useRemoteAddress } = httpOf(chain);
+  assert.ok(routeSpecifier.case === 'routeConfig');
+  const [host] = routeSpecifier.value.virtualHosts;
+  assert.equal(host!.name, 'inbound|http|80');
+  assert.equal(host!.routes[0]!.decorator!.operation, 'web.default.svc.cluster.local:80/*');
+  assert.equal(serverName, 'istio-envoy');
+  assert.equal(useRemoteAddress, false);
+});
+
+test('a Sidecar’s ingress takes the place of the services', () => {
+  const sidecar = `
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: s, namespace: default }
+spec:
+  ingress:
+    - { port: { number: 8080, protocol: HTTP, name: h }, defaultEndpoint: 127.0.0.1:8000 }
+    - { port: { number: 9090, protocol: TCP, name: t }, defaultEndpoint: 127.0.0.1:9000, captureMode: NONE, bind: 10.244.1.20 }
+`;
+  const result = translated(WORKLOAD + sidecar, SERVER);
+  assert.deepEqual(inbound(result), ['port 15006 → tcp BlackHoleCluster', ...REST, 'port 8080 raw_buffer → http inline inbound|8080||']);
+  assert.deepEqual(chains(listenerOf(result, '10.244.1.20_9090')), ['any → tcp inbound|9090||']);
+});
+
+function policy(kind: string, spec: string, more = ''): string {
+  return `
+apiVersion: security.istio.io/v1
+kind: ${kind}
+metadata: { name: p, namespace: default ${more} }
+spec: { ${spec} }
+---
+`;
+}
+
+const refused = (origin: string) => [
+  'port 15006 → tcp BlackHoleCluster',
+  `raw_buffer ${HTTP} → http inline refused|${origin}`,
+  'raw_buffer → tcp BlackHoleCluster',
+  'tls → tcp BlackHoleCluster',
+  `port 7000 raw_buffer ${HTTP} → http inline refused|${origin}`,
+  'port 7000 raw_buffer → tcp BlackHoleCluster',
+  'port 7000 tls → tcp BlackHoleCluster',
+  `port 8000 raw_buffer → http inline refused|${origin}`,
+  'port 9000 → tcp BlackHoleCluster',
+];
+
+test('an AuthorizationPolicy for the workload closes it', () => {
+  const result = translated(WORKLOAD + policy('AuthorizationPolicy', 'selector: { matchLabels: { app: web } }, rules: [{}]'), SERVER);
+  assert.deepEqual(inbound(result), refused('AuthorizationPolicy default/p'));
+  assert.deepEqual(
+    result.findings.map(({ code, level, origin }) => `${code} ${level} ${origin}`),
+    ['SP1024 Error AuthorizationPolicy default/p'],
+  );
+  const chain = listenerOf(result, 'virtualInbound').filterChains.find(
+    ({ filterChainMatch }) => filterChainMatch?.destinationPort === 8000,
+  )!;
+  const { routeSpecifier } = httpOf(chain);
+  assert.ok(routeSpecifier.case === 'routeConfig');
+  const { action } = routeSpecifier.value.virtualHosts[0]!.routes[0]!;
+  assert.ok(action.case === 'directResponse');
+  assert.equal(action.value.status, 403);
+});
+
+test('policies that concern others, or only report, close nothing', () => {
+  const open = inbound(translated(WORKLOAD, SERVER));
+  const others = [
+    policy('AuthorizationPolicy', 'selector: { matchLabels: { app: other } }, rules: [{}]'),
+    policy('AuthorizationPolicy', 'rules: [{}]').replace('namespace: default', 'namespace: other'),
+    policy('AuthorizationPolicy', 'action: AUDIT, rules: [{}]'),
+    policy('AuthorizationPolicy', 'rules: [{}]', ", annotations: { istio.io/dry-run: 'true' }"),
+    policy('AuthorizationPolicy', 'rules: [{}], targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: g }]'),
+    policy('PeerAuthentication', 'mtls: { mode: PERMISSIVE }'),
+  ];
+  for (const text of others) assert.deepEqual(inbound(translated(WORKLOAD + text, SERVER)), open, text);
+});
+
+test('policies of the root namespace hold everywhere', () => {
+  const root = policy('AuthorizationPolicy', 'rules: [{}]').replace('namespace: default', 'namespace: istio-system');
+  assert.deepEqual(inbound(translated(WORKLOAD + root, SERVER)), refused('AuthorizationPolicy istio-system/p'));
+});
+
+test('PeerAuthentication: STRICT refuses, and the nearest policy decides', () => {
+  const strict = policy('PeerAuthentication', 'mtls: { mode: STRICT }');
+  assert.deepEqual(inbound(translated(WORKLOAD + strict, SERVER)), refused('PeerAuthentication default/p'));
+  const own = policy('PeerAuthentication', 'selector: { matchLabels: { app: web } }, mtls: { mode: DISABLE }').replace(
+    'name: p',
+    'name: q',
+  );
+  assert.deepEqual(inbound(translated(WORKLOAD + strict + own, SERVER)), inbound(translated(WORKLOAD, SERVER)));
+  const byPort = policy('PeerAuthentication', 'selector: { matchLabels: { app: web } }, portLevelMtls: { 9000: { mode: STRICT } }');
+  const changed = inbound(translated(WORKLOAD + byPort, SERVER)).filter((line) => line.includes('port 9000') || line.includes('port 8000'));
+  assert.deepEqual(changed, ['port 8000 raw_buffer → http inline inbound|8000||', 'port 9000 → tcp BlackHoleCluster']);
+});
+
+test('RequestAuthentication closes HTTP and leaves other bytes, which carry no token', () => {
+  const jwt = policy('RequestAuthentication', 'jwtRules: [{ issuer: i, jwks: "{}" }]');
+  const lines = inbound(translated(WORKLOAD + jwt, SERVER)).filter((line) => line.startsWith('port 8000') || line.startsWith('port 9000'));
+  assert.deepEqual(lines, ['port 8000 raw_buffer → http inline refused|RequestAuthentication default/p', 'port 9000 → tcp inbound|9000||']);
+});
