@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import module from 'node:module';
 import net from 'node:net';
 import { type Address, AddressMap, CAPTURE_PORT, podNumber } from './addresses.ts';
+import { ORIGINAL_DESTINATION } from './original-dst.ts';
 import { BLACKHOLE_IP, PODS, podsOf, SERVICES } from './topology.ts';
 
 interface Settings {
@@ -20,7 +21,6 @@ const settings: Settings = JSON.parse(process.env.LOOPBACK_POD!);
 const pod = PODS.find((each) => each.name === settings.pod)!;
 const self = podNumber(pod.ip);
 const map = new AddressMap(settings.octet);
-const ORIGINAL_DESTINATION = Symbol.for('loopback.originalDestination');
 
 interface Patched extends net.Socket {
   readonly _handle: { [ORIGINAL_DESTINATION]?: Address };
@@ -126,6 +126,15 @@ function redirectTo(server: net.Server, port: number, options: Record<string, un
     });
   }
 }
+
+// SO_ORIGINAL_DST is the kernel's word on a redirect; here the redirect is ours.
+const substitute = new URL('original-dst.ts', import.meta.url).href;
+module.registerHooks({
+  resolve(specifier, context, next) {
+    const resolved = next(specifier, context);
+    return resolved.url.endsWith('/src/proxy/listener/original-dst.ts') ? { ...resolved, url: substitute } : resolved;
+  },
+});
 
 // --- the files of the pod ---
 

@@ -1,0 +1,97 @@
+/** The one Envoy bootstrap on which both Envoy and Sallyport run. */
+
+export interface BootstrapOptions {
+  /** Listens here for HTTP and proxies to `upstreamPort`. */
+  readonly httpPort: number;
+  readonly tlsOriginationPort?: number;
+  readonly tcpPort?: number;
+  readonly upstreamPort: number;
+  readonly upstreamTlsPort?: number;
+  readonly upstreamCa?: string;
+  readonly adminPort: number;
+  readonly accessLog: string;
+}
+
+/** Istio's default text format. */
+const ACCESS_LOG_FORMAT =
+  '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% ' +
+  '%CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% %BYTES_SENT% %DURATION% ' +
+  '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" ' +
+  '"%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% ' +
+  '%REQUESTED_SERVER_NAME% %ROUTE_NAME%\n';
+
+const EXTENSIONS = 'type.googleapis.com/envoy.extensions';
+const address = (port: number) => ({ socket_address: { address: '127.0.0.1', port_value: port } });
+
+function accessLog(path: string): object[] {
+  const log_format = { text_format_source: { inline_string: ACCESS_LOG_FORMAT } };
+  return [
+    {
+      name: 'envoy.access_loggers.file',
+      typed_config: { '@type': `${EXTENSIONS}.access_loggers.file.v3.FileAccessLog`, path, log_format },
+    },
+  ];
+}
+
+function httpListener(name: string, port: number, cluster: string, log: string): object {
+  const routes = [{ name: 'default', match: { prefix: '/' }, route: { cluster, timeout: '0s' } }];
+  const typed_config = {
+    '@type': `${EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
+    stat_prefix: name,
+    access_log: accessLog(log),
+    use_remote_address: true,
+    route_config: { name, virtual_hosts: [{ name: 'any', domains: ['*'], routes }] },
+    http_filters: [{ name: 'envoy.filters.http.router', typed_config: { '@type': `${EXTENSIONS}.filters.http.router.v3.Router` } }],
+  };
+  return {
+    name,
+    address: address(port),
+    filter_chains: [{ filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config }] }],
+  };
+}
+
+function tcpListener(name: string, port: number, cluster: string, log: string): object {
+  const typed_config = {
+    '@type': `${EXTENSIONS}.filters.network.tcp_proxy.v3.TcpProxy`,
+    stat_prefix: name,
+    cluster,
+    access_log: accessLog(log),
+  };
+  return { name, address: address(port), filter_chains: [{ filters: [{ name: 'envoy.filters.network.tcp_proxy', typed_config }] }] };
+}
+
+function staticCluster(name: string, port: number, more: object = {}): object {
+  const thresholds = [{ max_connections: 100_000, max_pending_requests: 100_000, max_requests: 100_000 }];
+  return {
+    name,
+    type: 'STATIC',
+    connect_timeout: '5s',
+    circuit_breakers: { thresholds },
+    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address: address(port) } }] }] },
+    ...more,
+  };
+}
+
+export function bootstrap(options: BootstrapOptions): string {
+  const { httpPort, tlsOriginationPort, tcpPort, upstreamPort, upstreamTlsPort, upstreamCa, adminPort, accessLog: log } = options;
+  const listeners = [httpListener('http', httpPort, 'upstream', log)];
+  const clusters = [staticCluster('upstream', upstreamPort)];
+  if (tcpPort !== undefined) listeners.push(tcpListener('tcp', tcpPort, 'upstream', log));
+  if (tlsOriginationPort !== undefined) {
+    listeners.push(httpListener('tls', tlsOriginationPort, 'upstream_tls', log));
+    const typed_config = {
+      '@type': `${EXTENSIONS}.transport_sockets.tls.v3.UpstreamTlsContext`,
+      sni: 'upstream.test',
+      common_tls_context: {
+        validation_context: {
+          trusted_ca: { filename: upstreamCa },
+          match_typed_subject_alt_names: [{ san_type: 'DNS', matcher: { exact: 'upstream.test' } }],
+        },
+      },
+    };
+    clusters.push(
+      staticCluster('upstream_tls', upstreamTlsPort!, { transport_socket: { name: 'envoy.transport_sockets.tls', typed_config } }),
+    );
+  }
+  return JSON.stringify({ admin: { address: address(adminPort) }, static_resources: { listeners, clusters } }, undefined, 1);
+}

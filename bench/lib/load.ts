@@ -1,0 +1,143 @@
+/** Loads on a proxy, each bounded in time and connections, and what it did with them. */
+import { execFile } from 'node:child_process';
+import { connect, type Socket } from 'node:net';
+import { promisify } from 'node:util';
+import { cpuMicros, LOAD_CORE, type Running } from './processes.ts';
+
+const run = promisify(execFile);
+
+export interface Throughput {
+  readonly requestsPerSecond: number;
+  readonly cpuMicrosPerRequest: number;
+}
+
+/** wrk over keep-alive connections. Throws if an answer was not a 2xx or a connection failed: a number would mean nothing. */
+export async function wrk(port: number, proxy: Running, connections: number, seconds: number): Promise<Throughput> {
+  const url = `http://127.0.0.1:${port}/`;
+  const before = cpuMicros(proxy.pid);
+  const { stdout } = await run('taskset', ['-c', String(LOAD_CORE), 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, url]);
+  const used = cpuMicros(proxy.pid) - before;
+  if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`${proxy.name}: ${stdout}`);
+  const requests = Number(/(\d+) requests in/.exec(stdout)![1]);
+  return { requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)![1]), cpuMicrosPerRequest: used / requests };
+}
+
+export interface Transfer {
+  readonly gigabitsPerSecond: number;
+  readonly cpuSecondsPerGigabyte: number;
+}
+
+/** One download of a big file through a TCP proxy. */
+export async function download(port: number, proxy: Running): Promise<Transfer> {
+  const before = cpuMicros(proxy.pid);
+  const format = '%{http_code} %{size_download} %{time_total}';
+  const curl = ['curl', '-s', '-o', '/dev/null', '-m', '60', '-w', format, `http://127.0.0.1:${port}/big`];
+  const { stdout } = await run('taskset', ['-c', String(LOAD_CORE), ...curl]);
+  const used = cpuMicros(proxy.pid) - before;
+  const [code, bytes = 0, seconds = 1] = stdout.split(' ').map(Number);
+  if (code !== 200) throw new Error(`${proxy.name}: download answered ${stdout}`);
+  return { gigabitsPerSecond: (bytes * 8) / seconds / 1e9, cpuSecondsPerGigabyte: used / 1e6 / (bytes / 1e9) };
+}
+
+const REQUEST = 'GET / HTTP/1.1\r\nHost: upstream.test\r\nUser-Agent: bench\r\n\r\n';
+
+/** True if a request on a new connection is answered with 200. */
+export async function answers(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  return new Promise((resolve) => {
+    socket.on('connect', () => socket.write(REQUEST));
+    socket.on('data', (data: Buffer) => {
+      resolve(data.toString('latin1', 0, 12) === 'HTTP/1.1 200');
+      socket.destroy();
+    });
+    socket.on('error', () => resolve(false));
+    socket.on('close', () => resolve(false));
+  });
+}
+
+/** Opens connections, has each answer one request, and leaves them open. Returns what closes them. */
+export async function idleConnections(port: number, count: number): Promise<() => void> {
+  const sockets: Socket[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const socket = connect(port, '127.0.0.1');
+    sockets.push(socket);
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', () => socket.write(REQUEST));
+      socket.once('data', () => resolve());
+      socket.once('error', reject);
+      socket.once('close', () => reject(new Error(`connection ${i} of ${count} was closed`)));
+    });
+  }
+  return () => {
+    for (const socket of sockets) socket.destroy();
+  };
+}
+
+export interface Latency {
+  /** Milliseconds. */
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly requests: number;
+}
+
+/**
+ * Requests at a constant rate over keep-alive connections, whether or not earlier ones are answered: one that finds no free connection
+ * waits, and its waiting counts (no coordinated omission).
+ */
+export async function constantRate(port: number, perSecond: number, connections: number, seconds: number): Promise<Latency> {
+  const latencies: number[] = [];
+  const waiting: number[] = [];
+  const free: Socket[] = [];
+  const since = new Map<Socket, number>();
+  let failure: Error | undefined;
+  const send = (socket: Socket, due: number) => {
+    since.set(socket, due);
+    socket.write(REQUEST);
+  };
+  const sockets = await Promise.all(
+    Array.from({ length: connections }, async () => {
+      const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+      await new Promise<void>((resolve, reject) => {
+        socket.once('connect', resolve);
+        socket.once('error', reject);
+      });
+      // Answers are small and come in one piece each.
+      socket.on('data', (data: Buffer) => {
+        if (data.toString('latin1', 0, 12) !== 'HTTP/1.1 200') failure ??= new Error(`answered ${data.toString('latin1', 0, 40)}`);
+        latencies.push(performance.now() - since.get(socket)!);
+        const next = waiting.shift();
+        if (next === undefined) free.push(socket);
+        else send(socket, next);
+      });
+      socket.on('close', () => {
+        failure ??= new Error('a connection was closed');
+      });
+      free.push(socket);
+      return socket;
+    }),
+  );
+  const started = performance.now();
+  const total = perSecond * seconds;
+  let sent = 0;
+  await new Promise<void>((resolve) => {
+    const tick = setInterval(() => {
+      const now = performance.now();
+      for (const due = Math.min(total, ((now - started) / 1000) * perSecond); sent < due; sent += 1) {
+        const socket = free.shift();
+        if (socket === undefined) waiting.push(now);
+        else send(socket, now);
+      }
+      const over = now - started > seconds * 1000 + 5000;
+      if (latencies.length >= total || over || failure !== undefined) {
+        clearInterval(tick);
+        resolve();
+      }
+    }, 1);
+  });
+  for (const socket of sockets) socket.removeAllListeners('close').destroy();
+  if (failure !== undefined) throw failure;
+  const sorted = latencies.toSorted((a, b) => a - b);
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
+  return { p50: at(0.5), p99: at(0.99), p999: at(0.999), requests: sorted.length };
+}

@@ -1,0 +1,139 @@
+/** The proxies that are compared: how each is started, and at which ports it does what. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findTool } from '../../test/integration/tools.ts';
+import { bootstrap } from './bootstrap.ts';
+import { haproxyProxy, nginxProxy, nginxUpstream } from './others.ts';
+import { LOAD_CORE, listening, PROXY_CORE, type Running, start } from './processes.ts';
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
+
+export interface Ports {
+  readonly http: number;
+  readonly tls: number;
+  /** 0 where the proxy has none. */
+  readonly tcp: number;
+  readonly admin: number;
+}
+
+export interface Contestant {
+  readonly name: string;
+  readonly ports: Ports;
+  /** True if it is also measured as sidecar and gateway in a row. */
+  readonly pairs: boolean;
+  /** `role` distinguishes the processes of one contestant: their files and ports. */
+  start(ports: Ports, upstream: { readonly http: number; readonly tls?: number }, role: string): Running;
+}
+
+export const UPSTREAM = { http: 19_000, tls: 19_001 };
+
+/** The package as a user has it: compiled, in the benchmark's own folder. */
+export function buildPackage(folder: string): string {
+  const target = join(folder, 'package');
+  mkdirSync(join(target, 'dist'), { recursive: true });
+  const tsc = join(ROOT, 'node_modules/.bin/tsc');
+  execFileSync(process.execPath, [tsc, '-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(target, 'dist')], { stdio: 'inherit' });
+  cpSync(join(ROOT, 'src/xds/gen'), join(target, 'dist/xds/gen'), { recursive: true });
+  cpSync(join(ROOT, 'bin'), join(target, 'bin'), { recursive: true });
+  cpSync(join(ROOT, 'package.json'), join(target, 'package.json'));
+  if (!existsSync(join(target, 'node_modules'))) symlinkSync(join(ROOT, 'node_modules'), join(target, 'node_modules'));
+  return join(target, 'bin/sallyport.js');
+}
+
+/** nginx answers; it and the certificate are made in `folder`. */
+export async function startUpstream(folder: string): Promise<Running> {
+  const subject = ['-subj', '/CN=upstream.test', '-addext', 'subjectAltName=DNS:upstream.test'];
+  const files = ['-keyout', join(folder, 'upstream.key'), '-out', join(folder, 'upstream.crt')];
+  execFileSync(
+    'openssl',
+    ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', ...subject, ...files],
+    {
+      stdio: 'ignore',
+    },
+  );
+  execFileSync('truncate', ['-s', '2G', join(folder, 'big')]);
+  writeFileSync(join(folder, 'upstream.conf'), nginxUpstream(folder, UPSTREAM.http, UPSTREAM.tls));
+  const log = join(folder, 'upstream.log');
+  const running = start('upstream', LOAD_CORE, findTool('nginx')!, ['-c', join(folder, 'upstream.conf')], log);
+  await listening(UPSTREAM.http, 'the upstream', log);
+  return running;
+}
+
+function writeBootstrap(folder: string, name: string, ports: Ports, upstream: { http: number; tls?: number }): string {
+  const path = join(folder, `${name}.json`);
+  const tls =
+    upstream.tls === undefined
+      ? {}
+      : { tlsOriginationPort: ports.tls, upstreamTlsPort: upstream.tls, upstreamCa: join(folder, 'upstream.crt') };
+  const text = bootstrap({
+    httpPort: ports.http,
+    ...(ports.tcp > 0 ? { tcpPort: ports.tcp } : {}),
+    ...tls,
+    upstreamPort: upstream.http,
+    adminPort: ports.admin,
+    accessLog: join(folder, `${name}.access.log`),
+  });
+  writeFileSync(path, text);
+  return path;
+}
+
+const portsFrom = (base: number): Ports => ({ http: base, tls: base + 1, tcp: base + 2, admin: base + 3 });
+
+export function sallyport(folder: string, program: string): Contestant {
+  return {
+    name: 'sallyport',
+    ports: portsFrom(18_000),
+    pairs: true,
+    start(ports, upstream, role) {
+      const config = writeBootstrap(folder, `sallyport-${role}`, ports, upstream);
+      return start(
+        'sallyport',
+        PROXY_CORE,
+        process.execPath,
+        [program, 'proxy', '-c', config, '--concurrency', '1', '--status-address', '0'],
+        join(folder, `sallyport-${role}.log`),
+      );
+    },
+  };
+}
+
+export function envoy(folder: string, binary: string): Contestant {
+  return {
+    name: 'envoy',
+    ports: portsFrom(18_100),
+    pairs: true,
+    start(ports, upstream, role) {
+      const config = writeBootstrap(folder, `envoy-${role}`, ports, upstream);
+      const args = ['-c', config, '--concurrency', '1', '--disable-hot-restart', '--log-level', 'warning'];
+      return start('envoy', PROXY_CORE, binary, args, join(folder, `envoy-${role}.log`));
+    },
+  };
+}
+
+export function nginx(folder: string, binary: string): Contestant {
+  const ports = { ...portsFrom(18_200), tcp: 0 };
+  return {
+    name: 'nginx',
+    ports,
+    pairs: false,
+    start(_ports, _upstream, role) {
+      writeFileSync(join(folder, 'nginx.conf'), nginxProxy(folder, ports, UPSTREAM));
+      return start('nginx', PROXY_CORE, binary, ['-c', join(folder, 'nginx.conf')], join(folder, `nginx-${role}.log`));
+    },
+  };
+}
+
+export function haproxy(folder: string, binary: string): Contestant {
+  const ports = portsFrom(18_300);
+  return {
+    name: 'haproxy',
+    ports,
+    pairs: false,
+    start(_ports, _upstream, role) {
+      writeFileSync(join(folder, 'haproxy.cfg'), haproxyProxy(folder, ports, UPSTREAM));
+      return start('haproxy', PROXY_CORE, binary, ['-db', '-f', join(folder, 'haproxy.cfg')], join(folder, `haproxy-${role}.log`));
+    },
+  };
+}

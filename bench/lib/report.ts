@@ -1,0 +1,91 @@
+/** Figures of repeated runs: the median, with the least and the most, and the ratio to Envoy's. */
+
+export interface Figure {
+  readonly scenario: string;
+  readonly contestant: string;
+  readonly unit: string;
+  /** More is better, or less. */
+  readonly better: 'more' | 'less';
+  readonly samples: number[];
+}
+
+export interface Target {
+  readonly scenario: string;
+  readonly unit: string;
+  /** Of our median to Envoy's, at least (more is better) or at most (less is better); or a bound on our own median. */
+  readonly ratio?: number;
+  readonly bound?: number;
+}
+
+export function median(samples: readonly number[]): number {
+  const sorted = samples.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+export class Report {
+  readonly figures: Figure[] = [];
+
+  add(scenario: string, contestant: string, unit: string, better: 'more' | 'less', sample: number): void {
+    let figure = this.#find(scenario, contestant, unit);
+    if (figure === undefined) {
+      figure = { scenario, contestant, unit, better, samples: [] };
+      this.figures.push(figure);
+    }
+    figure.samples.push(sample);
+  }
+
+  #find(scenario: string, contestant: string, unit: string): Figure | undefined {
+    return this.figures.find((each) => each.scenario === scenario && each.contestant === contestant && each.unit === unit);
+  }
+
+  /** A median over Envoy's; undefined where one of them was not measured. */
+  ratio(scenario: string, unit: string, contestant = 'sallyport'): number | undefined {
+    const [ours, theirs] = [contestant, 'envoy'].map((name) => this.#find(scenario, name, unit));
+    return ours === undefined || theirs === undefined ? undefined : median(ours.samples) / median(theirs.samples);
+  }
+
+  /** For the JSON file. */
+  summary(): object[] {
+    return this.figures.map((figure) => ({
+      ...figure,
+      median: median(figure.samples),
+      min: Math.min(...figure.samples),
+      max: Math.max(...figure.samples),
+      ratioToEnvoy: figure.contestant === 'envoy' ? undefined : this.ratio(figure.scenario, figure.unit, figure.contestant),
+    }));
+  }
+
+  table(): string {
+    const rows = [['scenario', 'proxy', 'unit', 'median', 'min', 'max', 'ratio to envoy']];
+    for (const { scenario, contestant, unit, samples } of this.figures) {
+      const ratio = this.ratio(scenario, unit, contestant)?.toFixed(2) ?? '';
+      rows.push([scenario, contestant, unit, ...[median(samples), Math.min(...samples), Math.max(...samples)].map(shown), ratio]);
+    }
+    const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+    return rows
+      .map((row) => row.map((cell, column) => (column < 3 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join('  '))
+      .join('\n');
+  }
+
+  /** One line a target: reached, missed or not measured. */
+  targets(targets: readonly Target[]): string {
+    return targets
+      .map(({ scenario, unit, ratio, bound }) => {
+        const ours = this.#find(scenario, 'sallyport', unit);
+        const value = bound === undefined ? this.ratio(scenario, unit) : ours && median(ours.samples);
+        const wanted = bound ?? ratio!;
+        const more = this.figures.find((each) => each.scenario === scenario && each.unit === unit)?.better === 'more';
+        const met = value !== undefined && (more ? value >= wanted : value <= wanted);
+        const state = value === undefined ? 'not measured' : met ? 'reached' : 'MISSED';
+        const what = bound === undefined ? `${more ? 'at least' : 'at most'} ${wanted} x envoy` : `under ${wanted} ${unit}`;
+        return `${state.padEnd(12)}  ${scenario}, ${unit}: ${what}; measured ${value === undefined ? '-' : shown(value)}`;
+      })
+      .join('\n');
+  }
+}
+
+function shown(value: number): string {
+  if (value >= 1000) return Math.round(value).toLocaleString('en-US');
+  return value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2);
+}

@@ -1,0 +1,112 @@
+/** What is measured. Within a scenario the proxies take turns, so that a change of the machine's mood meets all of them. */
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { answers, constantRate, download, idleConnections, wrk } from './load.ts';
+import { listening, type Running, residentMiB, tailOf } from './processes.ts';
+import { type Contestant, type Ports, UPSTREAM } from './proxies.ts';
+import type { Report } from './report.ts';
+
+export const HTTP = 'http/1.1 keep-alive, 64 connections';
+export const TLS = 'http/1.1 with TLS origination, 64 connections';
+export const TCP = 'tcp, one stream';
+export const PAIR = 'sidecar and gateway, 1,000 requests/s';
+export const START = 'start to first answered request';
+export const MEMORY = '1,000 idle connections';
+
+export interface Bench {
+  readonly folder: string;
+  readonly contestants: readonly Contestant[];
+  readonly repeats: number;
+  readonly seconds: number;
+  readonly report: Report;
+}
+
+export type Started = ReadonlyMap<Contestant, Running>;
+
+export async function startAll({ contestants, folder }: Bench): Promise<Started> {
+  const started = new Map<Contestant, Running>();
+  for (const each of contestants) {
+    started.set(each, each.start(each.ports, UPSTREAM, 'main'));
+    await listening(each.ports.http, each.name, logOf(folder, each.name, 'main'));
+  }
+  return started;
+}
+
+function logOf(folder: string, name: string, role: string): string {
+  return join(folder, `${name}-${role}.log`);
+}
+
+/** Requests a second and CPU time a request. */
+export async function http(bench: Bench, started: Started, scenario: string, portOf: (ports: Ports) => number): Promise<void> {
+  const { report, repeats, seconds } = bench;
+  // Pools fill, code gets compiled.
+  for (const [{ ports }, running] of started) await wrk(portOf(ports), running, 64, 2);
+  for (let i = 0; i < repeats; i += 1) {
+    for (const [{ name, ports }, running] of started) {
+      const { requestsPerSecond, cpuMicrosPerRequest } = await wrk(portOf(ports), running, 64, seconds);
+      report.add(scenario, name, 'requests/s', 'more', requestsPerSecond);
+      report.add(scenario, name, 'CPU us/request', 'less', cpuMicrosPerRequest);
+    }
+  }
+}
+
+export async function tcp({ report, repeats }: Bench, started: Started): Promise<void> {
+  for (let i = 0; i < repeats; i += 1) {
+    for (const [{ name, ports }, running] of started) {
+      if (ports.tcp === 0) continue;
+      const { gigabitsPerSecond, cpuSecondsPerGigabyte } = await download(ports.tcp, running);
+      report.add(TCP, name, 'Gbit/s', 'more', gigabitsPerSecond);
+      report.add(TCP, name, 'CPU s/GB', 'less', cpuSecondsPerGigabyte);
+    }
+  }
+}
+
+/** In processes of their own, so that what other scenarios left in a heap does not count. */
+export async function memory({ folder, contestants, repeats, report }: Bench): Promise<void> {
+  for (let i = 0; i < repeats; i += 1) {
+    for (const each of contestants) {
+      const running = each.start(each.ports, UPSTREAM, 'memory');
+      await listening(each.ports.http, each.name, logOf(folder, each.name, 'memory'));
+      const close = await idleConnections(each.ports.http, 1000);
+      report.add(MEMORY, each.name, 'MiB', 'less', residentMiB(running.pid));
+      close();
+      await running.stop();
+    }
+  }
+}
+
+export async function start({ folder, contestants, repeats, report }: Bench): Promise<void> {
+  for (let i = 0; i < repeats; i += 1) {
+    for (const each of contestants) {
+      const running = each.start(each.ports, UPSTREAM, 'start');
+      const end = running.started + 20_000;
+      while (!(await answers(each.ports.http))) {
+        if (performance.now() > end) throw new Error(`${each.name} does not answer:\n${tailOf(logOf(folder, each.name, 'start'))}`);
+        await delay(2);
+      }
+      report.add(START, each.name, 'ms', 'less', performance.now() - running.started);
+      await running.stop();
+    }
+  }
+}
+
+/** Two proxies of one kind in a row, as an egress call meets them; both on the proxies' core. */
+export async function pair({ folder, contestants, repeats, seconds, report }: Bench): Promise<void> {
+  for (const each of contestants) {
+    if (each.pairs) {
+      const sidecarPorts = { ...each.ports, http: each.ports.http + 50, tls: 0, tcp: 0, admin: each.ports.admin + 50 };
+      const gateway = each.start({ ...each.ports, tcp: 0 }, { http: UPSTREAM.http }, 'gateway');
+      const sidecar = each.start(sidecarPorts, { http: each.ports.http }, 'sidecar');
+      await listening(each.ports.http, each.name, logOf(folder, each.name, 'gateway'));
+      await listening(sidecarPorts.http, each.name, logOf(folder, each.name, 'sidecar'));
+      await constantRate(sidecarPorts.http, 1000, 32, 3);
+      for (let i = 0; i < repeats; i += 1) {
+        const { p50, p99, p999 } = await constantRate(sidecarPorts.http, 1000, 32, seconds);
+        report.add(PAIR, each.name, 'p50 ms', 'less', p50);
+        report.add(PAIR, each.name, 'p99 ms', 'less', p99);
+        report.add(PAIR, each.name, 'p99.9 ms', 'less', p999);
+      }
+      await Promise.all([sidecar.stop(), gateway.stop()]);
+    }
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * `npm run bench`: Sallyport's data plane beside Envoy, nginx and HAProxy, on the same work in one run. Sallyport and Envoy run on the same bootstrap.
+ *
+ *   node bench/run.ts [--only http,tls,tcp,pair,start,memory] [--proxies sallyport,envoy,nginx,haproxy] [--repeats 3] [--seconds 5] [--out FILE]
+ *
+ * The proxies have core 0 to themselves, load and upstream share core 1. A machine with other work on it gives other figures.
+ */
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { fetchEnvoy } from '../scripts/fetch-envoy.ts';
+import { findTool } from '../test/integration/tools.ts';
+import { pinSelf, stopAll } from './lib/processes.ts';
+import { buildPackage, type Contestant, envoy, haproxy, nginx, sallyport, startUpstream } from './lib/proxies.ts';
+import { Report, type Target } from './lib/report.ts';
+import * as scenarios from './lib/scenarios.ts';
+
+const INSTALL: Readonly<Record<string, string>> = {
+  curl: 'curl',
+  haproxy: 'haproxy',
+  nginx: 'nginx-light',
+  openssl: 'openssl',
+  taskset: 'util-linux',
+  wrk: 'wrk',
+};
+
+const TARGETS: readonly Target[] = [
+  { scenario: scenarios.HTTP, unit: 'requests/s', ratio: 1.5 },
+  { scenario: scenarios.TLS, unit: 'requests/s', ratio: 1.3 },
+  { scenario: scenarios.TCP, unit: 'Gbit/s', ratio: 0.8 },
+  { scenario: scenarios.PAIR, unit: 'p99 ms', ratio: 1 },
+  { scenario: scenarios.START, unit: 'ms', bound: 500 },
+  { scenario: scenarios.MEMORY, unit: 'MiB', ratio: 1 },
+];
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: 'string', default: 'start,memory,http,tls,tcp,pair' },
+    proxies: { type: 'string', default: 'sallyport,envoy,nginx,haproxy' },
+    repeats: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '5' },
+    out: { type: 'string' },
+  },
+});
+
+const folder = mkdtempSync(join(tmpdir(), 'sallyport-bench-'));
+// Started by root, nginx reads the big file as another user.
+chmodSync(folder, 0o755);
+try {
+  process.exitCode = await main();
+} finally {
+  await stopAll();
+  rmSync(folder, { recursive: true, force: true });
+}
+
+async function main(): Promise<number> {
+  const missing = ['taskset', 'wrk', 'nginx', 'curl', 'openssl'].filter((tool) => findTool(tool) === undefined);
+  for (const tool of missing) console.error(`bench: ${tool} is needed. On Debian: apt-get install ${INSTALL[tool]}`);
+  if (cpus().length < 2) console.error('bench: two cores are needed, one for the proxy and one for load and upstream');
+  if (missing.length > 0 || cpus().length < 2) return 3;
+  const contestants = chooseContestants(new Set(options.proxies.split(',')));
+  pinSelf();
+  await startUpstream(folder);
+  const report = new Report();
+  const bench = { folder, contestants, report, repeats: Number(options.repeats), seconds: Number(options.seconds) };
+  const only = new Set(options.only.split(','));
+  if (only.has('start')) await scenarios.start(bench);
+  if (only.has('memory')) await scenarios.memory(bench);
+  if (only.has('pair')) await scenarios.pair(bench);
+  if (only.has('http') || only.has('tls') || only.has('tcp')) {
+    const started = await scenarios.startAll(bench);
+    if (only.has('http')) await scenarios.http(bench, started, scenarios.HTTP, (ports) => ports.http);
+    if (only.has('tls')) await scenarios.http(bench, started, scenarios.TLS, (ports) => ports.tls);
+    if (only.has('tcp')) await scenarios.tcp(bench, started);
+  }
+  console.log(`\n${report.table()}\n\n${report.targets(TARGETS)}`);
+  const out =
+    options.out ?? join(dirname(fileURLToPath(import.meta.url)), 'results', `${new Date().toISOString().replaceAll(':', '-')}.json`);
+  mkdirSync(dirname(out), { recursive: true });
+  const machine = { cpu: cpus()[0]!.model, cores: cpus().length, node: process.version };
+  writeFileSync(
+    out,
+    `${JSON.stringify({ date: new Date().toISOString(), machine, seconds: bench.seconds, figures: report.summary() }, undefined, 1)}\n`,
+  );
+  console.log(`\nwritten: ${out}`);
+  return 0;
+}
+
+function chooseContestants(names: ReadonlySet<string>): Contestant[] {
+  const contestants: Contestant[] = [];
+  if (names.has('sallyport')) contestants.push(sallyport(folder, buildPackage(folder)));
+  if (names.has('envoy')) contestants.push(envoy(folder, fetchEnvoy()));
+  if (names.has('nginx')) contestants.push(nginx(folder, findTool('nginx')!));
+  const haproxyBinary = findTool('haproxy');
+  if (names.has('haproxy') && haproxyBinary !== undefined) contestants.push(haproxy(folder, haproxyBinary));
+  else if (names.has('haproxy')) console.error(`bench: haproxy is left out. On Debian: apt-get install ${INSTALL.haproxy}`);
+  return contestants;
+}
