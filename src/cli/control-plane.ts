@@ -5,6 +5,7 @@ import type { Finding } from '../lib/finding.ts';
 import { buildRegistry } from '../registry/index.ts';
 import { translate } from '../translate/index.ts';
 import type { Mesh, Proxy as ProxyIdentity } from '../translate/model.ts';
+import type { XdsResources } from '../xds/resources.ts';
 import { EMPTY_SET, type EncodedSet, encodeSet, updateBetween } from '../xds/update.ts';
 import type { Engine, Refusal } from './engine.ts';
 
@@ -19,6 +20,7 @@ export interface ProxyState {
   /** Hash of the xDS in force; empty before the first. */
   readonly version: string;
   readonly refusals: readonly Refusal[];
+  readonly resources: XdsResources;
 }
 
 /** What is in force. */
@@ -34,6 +36,7 @@ interface Managed {
   identity: ProxyIdentity;
   readonly engine: Engine;
   inForce: EncodedSet;
+  resources: XdsResources;
   refusals: readonly Refusal[];
 }
 
@@ -80,7 +83,7 @@ export class ControlPlane {
     for (const [key, identity] of wanted) {
       const translation = translate(identity, mesh);
       findings.push(...translation.findings);
-      const managed = this.#proxies.get(key) ?? (await this.#start(key, identity));
+      const managed = this.#proxies.get(key) ?? (await this.#start(key, identity, translation.resources));
       managed.identity = identity;
       const set = encodeSet(translation.resources);
       const update = updateBetween(managed.inForce, set);
@@ -88,23 +91,25 @@ export class ControlPlane {
       work.push(
         managed.engine.apply(translation.resources, update).then((refusals) => {
           managed.inForce = set;
+          managed.resources = translation.resources;
           managed.refusals = refusals;
         }),
       );
     }
     await Promise.all(work);
     await this.#endUnwanted(wanted);
-    const proxies = [...this.#proxies.values()].map(({ identity, inForce, refusals }) => ({
+    const proxies = [...this.#proxies.values()].map(({ identity, inForce, refusals, resources }) => ({
       identity,
       version: inForce.version,
       refusals,
+      resources,
     }));
     return { snapshot: snapshot.version, findings, proxies };
   }
 
-  async #start(key: string, identity: ProxyIdentity): Promise<Managed> {
+  async #start(key: string, identity: ProxyIdentity, resources: XdsResources): Promise<Managed> {
     const engine = await this.#options.startEngine(key, identity);
-    const managed: Managed = { identity, engine, inForce: EMPTY_SET, refusals: [] };
+    const managed: Managed = { identity, engine, inForce: EMPTY_SET, resources, refusals: [] };
     this.#proxies.set(key, managed);
     return managed;
   }

@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { type DescMessage, type JsonObject, type JsonValue, type MessageShape, toJson } from '@bufbuild/protobuf';
-import type { Proxy as ProxyIdentity } from '../translate/model.ts';
 import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { type Listener, ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -12,6 +11,7 @@ import { EXPLICIT_PROXY_FILTER } from '../xds/names.ts';
 import { TYPE_URL, type XdsResources } from '../xds/resources.ts';
 import { typeRegistry } from '../xds/type-registry.ts';
 import type { Refusal } from './engine.ts';
+import { type NodeIdentity, nodeJson } from './node.ts';
 
 export interface EnvoyFiles {
   /** Paths relative to the folder; whoever refers to a file comes after it. */
@@ -83,21 +83,14 @@ export function envoyFiles(set: XdsResources, version: string, folder: string): 
 
 export interface EnvoyBootstrapOptions {
   readonly folder: string;
-  readonly proxy: Pick<ProxyIdentity, 'type' | 'name' | 'namespace' | 'addresses' | 'labels' | 'locality'>;
+  readonly proxy: NodeIdentity;
   readonly admin: { readonly address: string; readonly port: number };
 }
 
 /** The bootstrap of an Envoy that reads those files. */
 export function envoyBootstrap({ folder, proxy, admin }: EnvoyBootstrapOptions): string {
-  const [region = '', zone = '', subZone = ''] = proxy.locality.split('/');
-  const address = proxy.addresses[0] ?? '127.0.0.1';
   const bootstrap = {
-    node: {
-      id: `${proxy.type}~${address}~${proxy.name}.${proxy.namespace}~${proxy.namespace}.svc.cluster.local`,
-      cluster: `${proxy.labels.app ?? proxy.name}.${proxy.namespace}`,
-      metadata: { NAMESPACE: proxy.namespace, NAME: proxy.name, LABELS: { ...proxy.labels } },
-      locality: { region, zone, subZone },
-    },
+    node: nodeJson(proxy),
     admin: { address: { socketAddress: { address: admin.address, portValue: admin.port } } },
     dynamicResources: { cdsConfig: subscription(folder, CLUSTERS_FILE), ldsConfig: subscription(folder, LISTENERS_FILE) },
     layeredRuntime: {

@@ -97,7 +97,11 @@ function explain(files: SimulatedFiles, target: CallTarget, options: ExplainOpti
     );
   }
   const from = name === 'plain' ? undefined : files.proxy(name);
-  const known = from && indexNames(files.nameTable(from)).lookup(target.host)?.find((ip) => !ip.includes(':'));
+  const known =
+    from &&
+    indexNames(files.nameTable(from))
+      .lookup(target.host)
+      ?.find((ip) => !ip.includes(':'));
   const isAddress = /^[\d.]+$|:/.test(target.host);
   const ip = options.to ?? (isAddress ? target.host : (known ?? SOMEWHERE));
   const resolved = options.to ? 'as given' : isAddress ? '' : known ? "the mesh's DNS" : 'real DNS (any address outside the mesh)';

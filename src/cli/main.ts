@@ -8,6 +8,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   up: async () => (await import('./up.ts')).upCommand(),
   run: async (after) => (await import('./run.ts')).runCommand(after),
   proxy: async () => (await import('./proxy.ts')).proxyCommand(),
+  demo: async () => (await import('./demo.ts')).demoCommand(),
   explain: async () => (await import('./explain.ts')).explainCommand(),
   analyze: async () => (await import('./analyze.ts')).analyzeCommand(version),
 };

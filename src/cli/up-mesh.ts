@@ -1,10 +1,12 @@
 /** The mesh of `up`: control plane, local sidecar, local routers. */
+import type { MeshConfig } from '../api/index.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { Mesh, Proxy as ProxyIdentity } from '../translate/model.ts';
 import { ControlPlane, type Report } from './control-plane.ts';
 import { EngineStarter } from './engines.ts';
 import { type LocalMesh, localMesh, RouterAddresses } from './local-mesh.ts';
 import { openMeshFiles } from './mesh-files.ts';
+import type { SocketOption } from './options.ts';
 import { Session, say } from './session.ts';
 import { startStatusServer } from './status-server.ts';
 import type { UpOptions } from './up.ts';
@@ -20,7 +22,12 @@ export interface RunningMesh {
 
 const SIDECAR = 'sidecar';
 
-export async function startLocalMesh(paths: readonly string[], options: UpOptions): Promise<RunningMesh> {
+/** @param adjust changes the mesh's settings beyond what the files say */
+export async function startLocalMesh(
+  paths: readonly string[],
+  options: UpOptions,
+  adjust: (config: MeshConfig) => MeshConfig = (config) => config,
+): Promise<RunningMesh> {
   const { engine, envoy, concurrency, envoyLogLevel: logLevel, grace: graceMs } = options;
   const starter = new EngineStarter({ engine, envoy, concurrency, logLevel });
   const addresses = new RouterAddresses();
@@ -31,9 +38,9 @@ export async function startLocalMesh(paths: readonly string[], options: UpOption
     proxiesFor: (_mesh: Mesh) =>
       new Map([...(local?.routers ?? []).map(({ key, identity }) => [key, identity] as const), [SIDECAR, sidecar]]),
     startEngine: (key, identity) => {
-      if (key !== SIDECAR) return starter.start({ identity, admin: { address: identity.bindAddress!, port: options.adminAddress.port } });
+      if (key !== SIDECAR) return starter.start({ identity, admin: adminOf(options, identity.bindAddress!) });
       const dns = options.dnsAddress.port > 0 ? options.dnsAddress : undefined;
-      return starter.start({ identity, admin: options.adminAddress, dns });
+      return starter.start({ identity, admin: adminOf(options, options.adminAddress.address), dns });
     },
   });
   const files = await openMeshFiles({ paths, meshConfig: options.meshConfig, watch: options.watch });
@@ -44,7 +51,7 @@ export async function startLocalMesh(paths: readonly string[], options: UpOption
     graceMs,
     prepare: (input) => {
       local = localMesh(input.snapshot, input.mesh.rootNamespace, addresses);
-      return { input: { ...input, snapshot: local.snapshot }, findings: local.findings };
+      return { input: { ...input, snapshot: local.snapshot, mesh: adjust(input.mesh) }, findings: local.findings };
     },
   });
   const { address, port } = options.statusAddress;
@@ -56,7 +63,7 @@ export async function startLocalMesh(paths: readonly string[], options: UpOption
   };
   try {
     const report = await session.apply(files.current);
-    announce(options, report);
+    if (!options.quiet) announce(options, report);
     return {
       report,
       run: () => session.run().finally(end),
@@ -70,6 +77,11 @@ export async function startLocalMesh(paths: readonly string[], options: UpOption
     await controlPlane.close(0);
     throw error;
   }
+}
+
+/** Every proxy has its admin server at one port and an address of its own; port 0 is none. */
+function adminOf({ adminAddress: { port } }: UpOptions, address: string): SocketOption | undefined {
+  return port > 0 ? { address, port } : undefined;
 }
 
 function sidecarIdentity({ namespace, workload, proxyAddress, engine }: UpOptions): ProxyIdentity {

@@ -17,6 +17,8 @@ export interface UpOptions {
   readonly concurrency: number;
   readonly grace: number;
   readonly watch: boolean;
+  /** Says nothing of how it starts and ends. */
+  readonly quiet?: boolean;
 }
 
 const socket = (flags: string, description: string, port: number) =>

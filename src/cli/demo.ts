@@ -1,0 +1,25 @@
+/** `sallyport demo`: the examples, run and called, each outcome held against what the example states. */
+import { Command } from 'commander';
+
+export interface DemoOptions {
+  readonly examples?: string;
+  readonly serve: boolean;
+  readonly ca?: string;
+}
+
+export function demoCommand(): Command {
+  return new Command('demo')
+    .summary('run the examples and make the calls that an application would')
+    .description(
+      'Starts stand-ins for the outside world (HTTP, HTTPS with a CA of its own, Redis), runs each example with REGISTRY_ONLY, makes its calls and prints ' +
+        'their outcomes, the way they took and why. Exits with 1 if an outcome is not the one that the example states.',
+    )
+    .argument('[example...]', 'names of examples; all of them if none is named')
+    .option('--examples <folder>', "folder with examples; the package's own if none is named")
+    .option('--serve', 'only the stand-ins, until interrupted', false)
+    .option('--ca <folder>', "with --serve: where to write the CA's certificate, and the Secret for examples that verify it")
+    .action(async (names: string[], options: DemoOptions) => {
+      const { runDemo, serveOutside } = await import('./demo/run.ts');
+      process.exitCode = options.serve ? await serveOutside(options.ca) : await runDemo(names, options.examples);
+    });
+}

@@ -1,0 +1,85 @@
+/** What the proxies' access logs and configuration tell of a call: the way it took, and the resource that decided. */
+
+import { SALLYPORT_METADATA } from '../../xds/names.ts';
+import type { XdsResources } from '../../xds/resources.ts';
+import type { ProxyState } from '../control-plane.ts';
+
+/** The fields that the demonstration has the proxies log. */
+export const LOG_FIELDS = {
+  at: '%START_TIME(%s.%6f)%',
+  local: '%DOWNSTREAM_LOCAL_ADDRESS%',
+  authority: '%REQ(:AUTHORITY)%',
+  cluster: '%UPSTREAM_CLUSTER_RAW%',
+  route: '%ROUTE_NAME%',
+  chain: '%FILTER_CHAIN_NAME%',
+  code: '%RESPONSE_CODE%',
+  flags: '%RESPONSE_FLAGS%',
+  upstream: '%UPSTREAM_HOST%',
+} as const;
+
+export type LogRecord = Readonly<Partial<Record<keyof typeof LOG_FIELDS, string | number | null>>>;
+
+export interface Way {
+  readonly path: readonly string[];
+  readonly because: string;
+}
+
+/** @param records of one call */
+export function wayOf(records: readonly LogRecord[], proxies: readonly ProxyState[], answered: boolean): Way {
+  const hops = [...records].sort((a, b) => Number(a.at) - Number(b.at)).map((record) => ({ record, proxy: proxyOf(record, proxies) }));
+  const path = hops.map(({ proxy }) => (proxy.identity.type === 'router' ? proxy.identity.name : 'sidecar'));
+  const last = hops.at(-1);
+  if (!last) return { path, because: 'no proxy logged it' };
+  const host = /^outbound\|\d+\|[^|]*\|(.*)$/.exec(String(last.record.cluster ?? ''))?.[1];
+  if (answered && host) path.push(host);
+  const because = answered
+    ? hops.map(({ record, proxy }) => decider(record, proxy.resources)).find(Boolean)
+    : refusal(last.record, last.proxy);
+  return { path, because: because ?? '' };
+}
+
+function proxyOf({ local }: LogRecord, proxies: readonly ProxyState[]): ProxyState {
+  const router = proxies.find(({ identity: { bindAddress, type } }) => type === 'router' && String(local).startsWith(`${bindAddress}:`));
+  return router ?? proxies.find(({ identity }) => identity.type === 'sidecar')!;
+}
+
+function refusal(record: LogRecord, { identity, resources }: ProxyState): string {
+  if (record.cluster === 'BlackHoleCluster' || record.route === 'block_all')
+    return 'no resource declares it, and the mesh is REGISTRY_ONLY';
+  const decided = decider(record, resources);
+  if (String(record.flags).includes('NR') || record.code === 404) {
+    const gateways = new Set(
+      resources.listeners.flatMap((listener) => listener.filterChains.flatMap((chain) => originsOf(chain.metadata))),
+    );
+    const names = [...gateways].filter((origin) => origin.startsWith('Gateway'));
+    return `no route for ${record.authority} at ${names.join(', ') || identity.name}`;
+  }
+  return [record.flags, decided].filter((part) => part && part !== '-').join(' ') || 'refused';
+}
+
+/** The resource that the route, filter chain or cluster of this record comes from. */
+function decider({ route, chain, cluster, authority }: LogRecord, { routes, listeners, clusters }: XdsResources): string | undefined {
+  const host = String(authority ?? '').replace(/:\d+$/, '');
+  const found = [
+    ...routes
+      .flatMap((config) => config.virtualHosts)
+      .filter(({ domains }) => domains.some((domain) => domain === host || domain === authority))
+      .flatMap((virtualHost) => virtualHost.routes)
+      .filter(
+        ({ name, action }) =>
+          (name || null) === (route || null) && (action.case !== 'route' || action.value.clusterSpecifier.value === cluster),
+      )
+      .map(({ metadata }) => metadata),
+    ...listeners
+      .flatMap(({ filterChains }) => filterChains)
+      .filter((candidate) => chain && candidate.name === chain)
+      .map(({ metadata }) => metadata),
+    ...clusters.filter(({ name }) => name === cluster).map(({ metadata }) => metadata),
+  ].flatMap(originsOf);
+  return found.find((origin) => origin.startsWith('VirtualService')) ?? found[0];
+}
+
+function originsOf(metadata: { readonly filterMetadata: Readonly<Record<string, unknown>> } | undefined): string[] {
+  const own = metadata?.filterMetadata[SALLYPORT_METADATA] as { origins?: { kind: string; namespace: string; name: string }[] } | undefined;
+  return (own?.origins ?? []).map(({ kind, namespace, name }) => (namespace ? `${kind} ${namespace}/${name}` : `${kind} ${name}`));
+}

@@ -1,0 +1,172 @@
+/** Runs the demonstration. */
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { paintFor } from '../colours.ts';
+import { EXIT } from '../exit.ts';
+import type { UpOptions } from '../up.ts';
+import { startLocalMesh } from '../up-mesh.ts';
+import { type Call, type Example, readExamples } from './calls.ts';
+import { make, type Result } from './client.ts';
+import { type Arrival, OUTSIDE_PORTS, type Outside, startOutside } from './outside.ts';
+import { LOG_FIELDS, type LogRecord, type Way, wayOf } from './path.ts';
+import { printExample, type Row } from './table.ts';
+
+const OUTSIDE_ADDRESS = '127.0.0.1';
+const SECRET_FILE = 'outside-ca.yaml';
+
+/** Returns the exit code. */
+export async function runDemo(names: readonly string[], folder: string | undefined): Promise<number> {
+  const started = performance.now();
+  const examples = readExamples(folder ?? fileURLToPath(new URL('../../../examples', import.meta.url)), names);
+  const work = mkdtempSync(join(tmpdir(), 'sallyport-demo-'));
+  const outside = await startOutside(OUTSIDE_ADDRESS, Date.now());
+  const paint = paintFor(process.stdout);
+  let differing = 0;
+  try {
+    writeFileSync(join(work, SECRET_FILE), secretFor(outside));
+    for (const example of examples) {
+      const rows = await runExample(example, outside, work);
+      differing += rows.filter(({ problems }) => problems.length > 0).length;
+      process.stdout.write(printExample(example, rows, paint));
+    }
+  } finally {
+    outside.close();
+    rmSync(work, { recursive: true, force: true });
+  }
+  const calls = examples.reduce((sum, example) => sum + example.calls.length, 0);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  const verdict = differing === 0 ? paint('green', 'all as stated') : paint('red', `${differing} not as stated`);
+  process.stdout.write(`${examples.length} examples, ${calls} calls, ${verdict}, ${seconds} s\n`);
+  return differing === 0 ? EXIT.fine : EXIT.findings;
+}
+
+/** The stand-ins alone, for trying an example by hand. */
+export async function serveOutside(folder: string | undefined): Promise<number> {
+  const outside = await startOutside(OUTSIDE_ADDRESS, Date.now());
+  const ports = Object.entries(OUTSIDE_PORTS).map(([name, port]) => `${name} ${OUTSIDE_ADDRESS}:${port}`);
+  process.stdout.write(`stand-ins for the outside: ${ports.join(', ')}\n`);
+  if (folder !== undefined) {
+    writeFileSync(join(folder, 'outside-ca.crt'), outside.authority.certificate);
+    writeFileSync(join(folder, SECRET_FILE), secretFor(outside));
+    process.stdout.write(
+      `their CA: ${join(folder, 'outside-ca.crt')}, and as a Secret for the egress gateway: ${join(folder, SECRET_FILE)}\n`,
+    );
+  }
+  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  outside.close();
+  return EXIT.fine;
+}
+
+async function runExample(example: Example, outside: Outside, work: string): Promise<Row[]> {
+  const log = join(work, `${example.name}.log`);
+  const proxyAddress = { address: '127.0.0.1', port: await freePort() };
+  const mesh = await startLocalMesh([example.folder, join(work, SECRET_FILE)], { ...UP_OPTIONS, proxyAddress }, (config) => ({
+    ...config,
+    accessLogFile: log,
+    accessLogEncoding: 'JSON',
+    accessLogFormat: JSON.stringify(LOG_FIELDS),
+  }));
+  const rows: Row[] = [];
+  try {
+    let seen = 0;
+    for (const call of example.calls) {
+      const arrived = outside.arrivals.length;
+      const result = await make(call, { proxy: proxyAddress, ca: outside.authority.certificate });
+      const arrivals = outside.arrivals.slice(arrived);
+      const proxies = call.expect.path.filter(
+        (name, index) => index < call.expect.path.length - 1 || call.expect.outcome === 'refused' || !name.includes('.'),
+      );
+      const records = await newRecords(log, seen, proxies.length);
+      seen += records.length;
+      const answered = arrivals.length > 0 || (result.status > 0 && result.status < 400);
+      const way = wayOf(records, mesh.report.proxies, answered);
+      rows.push({ call, result, answered, way, problems: problemsOf(call, result, answered, way, arrivals) });
+    }
+  } finally {
+    await mesh.close();
+  }
+  return rows;
+}
+
+function problemsOf(
+  { expect }: Call,
+  { status, text }: Result,
+  answered: boolean,
+  { path, because }: Way,
+  arrivals: readonly Arrival[],
+): string[] {
+  const outcome = answered ? 'answered' : 'refused';
+  const problems: string[] = [];
+  if (outcome !== expect.outcome) problems.push(`the example states that it is ${expect.outcome}, it was ${outcome} (${status || text})`);
+  if (expect.status !== undefined && status !== expect.status)
+    problems.push(`the example states status ${expect.status}, it was ${status || text}`);
+  if (expect.reply !== undefined && !text.startsWith(expect.reply))
+    problems.push(`the example states the reply ${expect.reply}, it was ${text}`);
+  if (path.join() !== expect.path.join())
+    problems.push(`the example states the path ${expect.path.join(' → ')}, it was ${path.join(' → ') || 'none'}`);
+  if (!because.includes(expect.because))
+    problems.push(`the example states that ${expect.because} decides, it was: ${because || 'nothing known'}`);
+  if (expect.server && !arrivals.some(({ server }) => server === expect.server))
+    problems.push(`nothing reached the ${expect.server} server`);
+  return problems;
+}
+
+/** The log lines beyond those seen, once there are as many as expected (or, after a second, what there is). */
+async function newRecords(log: string, seen: number, expected: number): Promise<LogRecord[]> {
+  const end = performance.now() + 1000;
+  for (;;) {
+    const lines = readLines(log).slice(seen);
+    if (lines.length >= expected || performance.now() > end) return lines.map((line) => JSON.parse(line) as LogRecord);
+    await delay(10);
+  }
+}
+
+function readLines(log: string): string[] {
+  try {
+    return readFileSync(log, 'utf8').split('\n').slice(0, -1);
+  } catch {
+    // Not written yet.
+    return [];
+  }
+}
+
+const UP_OPTIONS: UpOptions = {
+  namespace: 'default',
+  workload: { app: 'demo' },
+  proxyAddress: { address: '127.0.0.1', port: 0 },
+  dnsAddress: { address: '127.0.0.1', port: 0 },
+  adminAddress: { address: '127.0.0.1', port: 0 },
+  statusAddress: { address: '127.0.0.1', port: 0 },
+  engine: 'embedded',
+  envoyLogLevel: 'warning',
+  concurrency: 1,
+  grace: 200,
+  watch: false,
+  quiet: true,
+};
+
+/** The CA of the stand-ins as the Secret that examples name. */
+function secretFor({ authority }: Outside): string {
+  const secret = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'outside-ca', namespace: 'istio-system' },
+    stringData: { 'ca.crt': authority.certificate },
+  };
+  return `${JSON.stringify(secret, undefined, 1)}\n`;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
