@@ -1,0 +1,42 @@
+/** Messages between the main thread and the workers that carry traffic. */
+import type { JsonObject } from '@bufbuild/protobuf';
+import type { XdsAck, XdsUpdate } from '../xds/resources.ts';
+import type { DataPlaneStatus, LogLevel } from './dataplane.ts';
+import type { StatsSnapshot } from './stats/index.ts';
+import type { Address } from './types.ts';
+
+/** `workerData` of a worker. */
+export interface WorkerData {
+  readonly index: number;
+  readonly sharesPorts: boolean;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly nodeMetadata: JsonObject | undefined;
+  readonly nameServers: readonly string[] | undefined;
+  /** Only the first worker has it. */
+  readonly dns: Address | undefined;
+}
+
+export type WorkerRequest =
+  | { readonly kind: 'apply'; readonly update: XdsUpdate }
+  | { readonly kind: 'stats' }
+  | { readonly kind: 'status' }
+  | { readonly kind: 'reopen-logs' }
+  | { readonly kind: 'drain'; readonly graceMs: number }
+  | { readonly kind: 'close' };
+
+export interface WorkerReplies {
+  readonly apply: XdsAck;
+  readonly stats: StatsSnapshot;
+  readonly status: DataPlaneStatus;
+  readonly 'reopen-logs': undefined;
+  readonly drain: undefined;
+  readonly close: undefined;
+}
+
+export type ToWorker = { readonly id: number; readonly request: WorkerRequest };
+
+export type FromWorker =
+  /** The data plane is there; or it could not be made (a port of the DNS server that is taken). */
+  | { readonly kind: 'ready'; readonly problem: { readonly code: string; readonly message: string } | undefined }
+  | { readonly kind: 'reply'; readonly id: number; readonly value: WorkerReplies[keyof WorkerReplies]; readonly error: string | undefined }
+  | { readonly kind: 'log'; readonly level: LogLevel; readonly message: string };

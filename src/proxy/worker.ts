@@ -1,0 +1,69 @@
+/** Entry of a worker thread: one data plane that takes xDS from the main thread. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { codeOf, messageOf } from '../lib/errors.ts';
+import { createDataPlane, type DataPlane, type LogLevel } from './dataplane.ts';
+import type { FromWorker, ToWorker, WorkerData, WorkerReplies, WorkerRequest } from './worker-protocol.ts';
+
+const port = parentPort;
+if (!port) throw new Error('worker.ts runs as a worker thread only');
+const send = (message: FromWorker): void => port.postMessage(message);
+const log = (level: LogLevel, message: string): void => send({ kind: 'log', level, message });
+const data = workerData as WorkerData;
+
+// A fault in one connection's code must not take the others with it.
+process.on('uncaughtException', (error) => log('error', `unexpected error in a worker: ${error.stack ?? error.message}`));
+process.on('unhandledRejection', (reason) =>
+  log('error', `unexpected rejection in a worker: ${reason instanceof Error ? reason.stack : String(reason)}`),
+);
+
+async function start(): Promise<DataPlane | undefined> {
+  try {
+    const plane = await createDataPlane({
+      log,
+      environment: data.environment,
+      nodeMetadata: data.nodeMetadata,
+      sharesPorts: data.sharesPorts,
+      first: data.index === 0,
+      nameServers: data.nameServers,
+      dns: data.dns,
+    });
+    send({ kind: 'ready', problem: undefined });
+    return plane;
+  } catch (error) {
+    send({ kind: 'ready', problem: { code: codeOf(error) ?? 'worker-failed', message: messageOf(error) } });
+    return undefined;
+  }
+}
+
+async function answer(plane: DataPlane, request: WorkerRequest): Promise<WorkerReplies[keyof WorkerReplies]> {
+  switch (request.kind) {
+    case 'apply':
+      return plane.apply(request.update);
+    case 'stats':
+      return plane.stats();
+    case 'status':
+      return plane.status();
+    case 'reopen-logs':
+      await plane.reopenLogs();
+      return undefined;
+    case 'drain':
+      await plane.drain(request.graceMs);
+      return undefined;
+    case 'close':
+      plane.close();
+      return undefined;
+  }
+}
+
+const starting = start();
+
+port.on('message', async ({ id, request }: ToWorker) => {
+  const plane = await starting;
+  if (!plane) return;
+  try {
+    send({ kind: 'reply', id, value: await answer(plane, request), error: undefined });
+  } catch (error) {
+    send({ kind: 'reply', id, value: undefined, error: messageOf(error) });
+  }
+  if (request.kind === 'close') port.close();
+});

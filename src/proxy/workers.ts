@@ -1,0 +1,196 @@
+/** The worker threads that carry traffic, seen from the main thread: started, fed with xDS, asked, restarted, ended. */
+import { Worker } from 'node:worker_threads';
+import type { JsonObject } from '@bufbuild/protobuf';
+import { SallyportError } from '../lib/errors.ts';
+import type { XdsAck, XdsUpdate } from '../xds/resources.ts';
+import type { DataPlaneStatus, Log } from './dataplane.ts';
+import { mergeSnapshots, type StatsSnapshot } from './stats/registry.ts';
+import type { Address } from './types.ts';
+import type { FromWorker, WorkerData, WorkerReplies, WorkerRequest } from './worker-protocol.ts';
+
+export interface WorkersOptions {
+  /** How many threads; at least 1. */
+  readonly concurrency: number;
+  readonly log: Log;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly nodeMetadata?: JsonObject | undefined;
+  readonly nameServers?: readonly string[] | undefined;
+  readonly dns?: Address | undefined;
+}
+
+export interface Workers {
+  /**
+   * Resolves when every worker has taken the change over. The first worker goes first: it finds out whether ports can be had. A resource counts as
+   * refused if one worker refused it.
+   */
+  apply(update: XdsUpdate): Promise<XdsAck>;
+  /** Numbers of all workers, added up. */
+  stats(): Promise<StatsSnapshot>;
+  /** One for each worker. */
+  status(): Promise<DataPlaneStatus[]>;
+  reopenLogs(): Promise<void>;
+  /** Accepts no more, lets running requests finish for at most `graceMs`. */
+  drain(graceMs: number): Promise<void>;
+  /** Ends all threads. */
+  close(): Promise<void>;
+}
+
+/** The same file name ending as this module has: `.ts` from sources, `.js` from dist. */
+const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
+/** A worker that dies right after it started is started again after this time, in ms. */
+const RESTART_DELAY_MS = 1000;
+
+/** One thread. Requests that it has not answered when it dies are rejected. */
+class WorkerThread {
+  readonly #worker: Worker;
+  readonly #log: Log;
+  readonly #pending = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
+  #ids = 0;
+  readonly ready: Promise<void>;
+  readonly ended: Promise<string>;
+  #failure = '';
+
+  constructor(data: WorkerData, log: Log) {
+    this.#log = log;
+    this.#worker = new Worker(ENTRY, { workerData: data, name: `sallyport-${data.index}`, stdout: false, stderr: false });
+    this.ready = new Promise((resolve, reject) => {
+      this.#worker.on('message', (message: FromWorker) => {
+        if (message.kind === 'log') this.#log(message.level, message.message);
+        else if (message.kind === 'reply') this.#settle(message);
+        else if (message.problem) reject(new SallyportError(message.problem.code, message.problem.message));
+        else resolve();
+      });
+      this.#worker.on('error', (error) => {
+        this.#failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
+        reject(new SallyportError('worker-failed', `a worker thread failed: ${this.#failure}`, { cause: error }));
+      });
+    });
+    // Whoever does not wait for it learns of it by `ended`.
+    this.ready.catch(() => undefined);
+    this.ended = new Promise((resolve) => {
+      this.#worker.on('exit', (code) => {
+        const reason = this.#failure || `exit code ${code}`;
+        for (const { reject } of this.#pending.values()) reject(new SallyportError('worker-failed', `a worker thread ended: ${reason}`));
+        this.#pending.clear();
+        resolve(reason);
+      });
+    });
+  }
+
+  #settle(message: Extract<FromWorker, { kind: 'reply' }>): void {
+    const pending = this.#pending.get(message.id);
+    this.#pending.delete(message.id);
+    if (message.error === undefined) pending?.resolve(message.value as never);
+    else pending?.reject(new SallyportError('worker-failed', message.error));
+  }
+
+  ask<K extends WorkerRequest['kind']>(request: Extract<WorkerRequest, { kind: K }>): Promise<WorkerReplies[K]> {
+    const id = ++this.#ids;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve: resolve as (value: never) => void, reject });
+      this.#worker.postMessage({ id, request });
+    });
+  }
+
+  async terminate(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}
+
+/** Starts the threads; they load while the caller goes on. Rejects if a data plane cannot be made. */
+export function startWorkers(options: WorkersOptions): Workers {
+  const { log } = options;
+  const count = Math.max(1, options.concurrency);
+  /** Everything that was applied, for threads that are started again. */
+  const current = new Map<string, XdsUpdate['changed'][number]>();
+  let version = '';
+  let closing = false;
+  let queue: Promise<unknown> = Promise.resolve();
+  const threads = Array.from({ length: count }, (_, index) => start(index));
+
+  function start(index: number): WorkerThread {
+    const thread = new WorkerThread(
+      {
+        index,
+        sharesPorts: count > 1,
+        environment: options.environment,
+        nodeMetadata: options.nodeMetadata,
+        nameServers: options.nameServers,
+        dns: index === 0 ? options.dns : undefined,
+      },
+      log,
+    );
+    const born = performance.now();
+    void thread.ended.then((reason) => {
+      if (closing) return;
+      log('error', `worker ${index} ended (${reason}); it is started again`);
+      const delay = performance.now() - born < RESTART_DELAY_MS ? RESTART_DELAY_MS : 0;
+      setTimeout(() => restart(index), delay);
+    });
+    return thread;
+  }
+
+  function restart(index: number): void {
+    if (closing) return;
+    const thread = start(index);
+    threads[index] = thread;
+    const run = async (): Promise<void> => {
+      await thread.ready;
+      const ack = await thread.ask({ kind: 'apply', update: { version, changed: [...current.values()], removed: [] } });
+      for (const { type, name, message } of ack.rejected) log('error', `worker ${index}: ${type} ${name} refused: ${message}`);
+    };
+    const result = queue.then(run).catch((error: unknown) => log('error', `worker ${index} cannot be started again: ${String(error)}`));
+    queue = result;
+  }
+
+  /** What a worker that starts later must get: of a refused resource, the last good version. */
+  function remember(update: XdsUpdate, refused: ReadonlySet<string>): void {
+    for (const resource of update.changed) {
+      const key = `${resource.type}/${resource.name}`;
+      if (!refused.has(key)) current.set(key, resource);
+    }
+    for (const { type, name } of update.removed) current.delete(`${type}/${name}`);
+    version = update.version;
+  }
+
+  async function run(update: XdsUpdate): Promise<XdsAck> {
+    const [first, ...others] = threads as [WorkerThread, ...WorkerThread[]];
+    await first.ready;
+    const acks = [await first.ask({ kind: 'apply', update })];
+    acks.push(...(await Promise.all(others.map((thread) => thread.ready.then(() => thread.ask({ kind: 'apply', update }))))));
+    const rejected = new Map<string, XdsAck['rejected'][number]>();
+    for (const entry of acks.flatMap((ack) => ack.rejected)) {
+      const key = `${entry.type}/${entry.name}`;
+      if (!rejected.has(key)) rejected.set(key, entry);
+    }
+    remember(update, new Set(rejected.keys()));
+    return { version: update.version, rejected: [...rejected.values()] };
+  }
+
+  return {
+    apply(update) {
+      const result = queue.then(() => run(update));
+      queue = result.catch(() => undefined);
+      return result;
+    },
+    stats: async () => mergeSnapshots(await Promise.all(threads.map((thread) => thread.ask({ kind: 'stats' })))),
+    status: () => Promise.all(threads.map((thread) => thread.ask({ kind: 'status' }))),
+    async reopenLogs() {
+      await Promise.all(threads.map((thread) => thread.ask({ kind: 'reopen-logs' })));
+    },
+    async drain(graceMs) {
+      await Promise.all(threads.map((thread) => thread.ask({ kind: 'drain', graceMs })));
+    },
+    async close() {
+      closing = true;
+      // A thread that is still loading, or hangs, is ended all the same.
+      await Promise.all(
+        threads.map(async (thread) => {
+          const done = thread.ready.then(() => thread.ask({ kind: 'close' })).catch(() => undefined);
+          await Promise.race([done, thread.ended, new Promise((resolve) => setTimeout(resolve, 1000).unref())]);
+          await thread.terminate();
+        }),
+      );
+    },
+  };
+}
