@@ -10,6 +10,8 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   proxy: async () => (await import('./proxy.ts')).proxyCommand(),
   demo: async () => (await import('./demo.ts')).demoCommand(),
   explain: async () => (await import('./explain.ts')).explainCommand(),
+  verify: async () => (await import('./verify.ts')).verifyCommand(),
+  netpol: async () => (await import('./netpol.ts')).netpolCommand(),
   analyze: async () => (await import('./analyze.ts')).analyzeCommand(version),
 };
 

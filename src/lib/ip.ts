@@ -38,3 +38,31 @@ export function cidrCovers(wide: string, narrow: string): boolean {
 export function cidrsOverlap(a: string, b: string): boolean {
   return cidrCovers(a, b) || cidrCovers(b, a);
 }
+
+/** An address of `range` that is in none of `excluded`, or undefined if they cover it. Looks at the ends of the ranges, where every gap begins. */
+export function sampleOutside(range: string, excluded: readonly string[]): string | undefined {
+  const parsed = parseRange(range);
+  if (!parsed) return undefined;
+  const candidates = [firstOf(parsed), ...excluded.flatMap((text) => afterLast(text))];
+  return candidates.find((ip) => cidrCovers(range, ip) && !excluded.some((text) => cidrCovers(text, ip)));
+}
+
+function firstOf({ address, length }: IpRange): string {
+  const bytes = address.toByteArray().map((byte, i) => byte & (0xff00 >> Math.min(8, Math.max(0, length - i * 8))) & 0xff);
+  return ipaddr.fromByteArray(bytes).toString();
+}
+
+/** The address after a range's last, or nothing after the end of all addresses. */
+function afterLast(text: string): string[] {
+  const range = parseRange(text);
+  if (!range) return [];
+  const bytes = range.address.toByteArray().map((byte, i) => byte | (0xff >> Math.min(8, Math.max(0, range.length - i * 8))));
+  for (let i = bytes.length - 1; i >= 0; i--) {
+    if (bytes[i]! < 255) {
+      bytes[i]!++;
+      return [ipaddr.fromByteArray(bytes).toString()];
+    }
+    bytes[i] = 0;
+  }
+  return [];
+}

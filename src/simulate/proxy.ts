@@ -15,6 +15,8 @@ export interface SimulatedProxy {
   /** Addresses at which it takes connections for its workload. */
   readonly addresses: readonly string[];
   readonly listeners: ListenerTable<Listener>;
+  /** Every listener. */
+  readonly all: readonly Listener[];
   listenerNamed(name: string): Listener | undefined;
   chains(listener: Listener): FilterChainTable;
   /** A route configuration by RDS name. */
@@ -43,6 +45,7 @@ export function simulatedProxy(identity: ProxyIdentity, resources: XdsResources)
   return {
     ...identity,
     listeners: compileListeners(resources.listeners.map((config) => ({ config, value: config }))),
+    all: resources.listeners,
     listenerNamed: (name) => listeners.get(name),
     chains: (listener) => memo(chainTables, listener, () => compileFilterChains(listener)),
     routes(name) {

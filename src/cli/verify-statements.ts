@@ -1,0 +1,78 @@
+/** Statements that `verify` proves: the default one, and those of a file. */
+import { readFileSync } from 'node:fs';
+import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
+import { hostCovers } from '../lib/hostname.ts';
+import type { Arrival, Statement } from '../simulate/verify.ts';
+
+/** What holds by default; `isGateway` tells routers by `namespace/name`. */
+export function onlyThroughGateways(isGateway: (proxy: string) => boolean): Statement {
+  return {
+    text: 'no workload reaches a host outside the mesh but through an egress gateway',
+    allows: ({ through }) => isGateway(through),
+  };
+}
+
+interface StatementFile {
+  readonly onlyWorkloads?: { readonly host: string; readonly workloads: readonly string[] };
+  readonly onlyTls?: { readonly host: string };
+  readonly nothingLeaves?: { readonly namespace: string };
+  readonly onlyThroughGateways?: boolean;
+}
+
+const FORMS = 'onlyThroughGateways: true, onlyWorkloads: {host, workloads}, onlyTls: {host} or nothingLeaves: {namespace}';
+
+/** Reads a YAML list of statements. Throws `statements-invalid` or `path-not-found`. */
+export async function readStatements(file: string, isGateway: (proxy: string) => boolean): Promise<Statement[]> {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new SallyportError(
+      codeOf(error) === 'ENOENT' ? 'path-not-found' : 'statements-unreadable',
+      `cannot read ${file}: ${messageOf(error)}`,
+      { cause: error },
+    );
+  }
+  let list: unknown;
+  try {
+    list = (await import('yaml')).parse(text);
+  } catch (error) {
+    throw new SallyportError('statements-invalid', `${file}: ${messageOf(error)}`, { cause: error });
+  }
+  if (!Array.isArray(list)) throw new SallyportError('statements-invalid', `${file}: write a list of statements, each ${FORMS}`);
+  return list.map((entry: StatementFile, i) => statementOf(entry, `${file}: statement ${i + 1}`, isGateway));
+}
+
+function statementOf(entry: StatementFile, where: string, isGateway: (proxy: string) => boolean): Statement {
+  if (entry?.onlyThroughGateways === true) return onlyThroughGateways(isGateway);
+  if (entry?.onlyWorkloads?.host && Array.isArray(entry.onlyWorkloads.workloads)) {
+    const { host, workloads } = entry.onlyWorkloads;
+    return {
+      text: `only ${workloads.join(', ')} reach ${host}`,
+      allows: (arrival, callers) => !concerns(host, arrival) || callers.every((caller) => workloads.includes(caller)),
+    };
+  }
+  if (entry?.onlyTls?.host) {
+    const { host } = entry.onlyTls;
+    return {
+      text: `${host} is reached by TLS only`,
+      allows: (arrival) =>
+        !concerns(host, arrival) || (arrival.trace.outcome.kind === 'upstream' && arrival.trace.outcome.payload.tls !== undefined),
+    };
+  }
+  if (entry?.nothingLeaves?.namespace) {
+    const { namespace } = entry.nothingLeaves;
+    return {
+      text: `nothing from namespace ${namespace} leaves the mesh`,
+      allows: (_arrival, callers) => !callers.some((caller) => caller.startsWith(`${namespace}/`)),
+    };
+  }
+  throw new SallyportError('statements-invalid', `${where}: is none of ${FORMS}`);
+}
+
+/** The name that was resolved last, or that the call names where an address was dialled. */
+function concerns(host: string, { host: reached, trace }: Arrival): boolean {
+  const named =
+    trace.outcome.kind === 'upstream' ? (trace.outcome.payload.tls?.serverName ?? trace.outcome.payload.http?.authority ?? '') : '';
+  return [reached, named].some((name) => name !== '' && hostCovers(host.toLowerCase(), name.toLowerCase()));
+}

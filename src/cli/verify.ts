@@ -1,0 +1,162 @@
+/** `sallyport verify`: statements about all calls, proved or refuted by a call that shows it. */
+import { Command } from 'commander';
+import { openFiles } from '../config/files.ts';
+import { loadMeshConfig } from '../config/mesh-config.ts';
+import { isInsideCluster, openEgress } from '../kube/network-policy.ts';
+import type { Call } from '../simulate/call.ts';
+import { type Verdict, verify } from '../simulate/verify.ts';
+import { type Paint, paintFor, plain } from './colours.ts';
+import { EXIT } from './exit.ts';
+import { choiceOption } from './options.ts';
+import { type SimulatedFiles, simulateFiles } from './simulated.ts';
+import { onlyThroughGateways, readStatements } from './verify-statements.ts';
+import { workloadClasses } from './workload-classes.ts';
+
+interface VerifyOptions {
+  readonly statements?: string;
+  readonly meshConfig?: string;
+  readonly namespace: string;
+  readonly clusterCidr: readonly string[];
+  readonly maxCells: number;
+  readonly adversary: 'captured' | 'bypassing' | 'both';
+  readonly output: 'text' | 'json';
+}
+
+/** Ranges that are the cluster's own unless said otherwise: private addresses, and those of the loopback mesh of `up`. */
+const CLUSTER_RANGES = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '127.0.0.0/8'];
+
+export function verifyCommand(): Command {
+  return new Command('verify')
+    .summary('prove statements about all calls')
+    .description(
+      'Proves by default that no workload reaches a host outside the mesh but through an egress gateway; or the statements of a file.',
+    )
+    .argument('<path...>', 'files and folders with the configuration; - for stdin')
+    .option('-s, --statements <file>', 'a YAML list of statements to prove in place of the default')
+    .option(
+      '--adversary <kind>',
+      'captured: applications whose traffic is captured; bypassing: those that go round the sidecar; or both',
+      choiceOption('captured', 'bypassing', 'both'),
+      'both',
+    )
+    .option(
+      '--cluster-cidr <range>',
+      "the cluster's own addresses (repeatable; by default the private ranges)",
+      (value: string, all: readonly string[]) => [...all, value],
+      [],
+    )
+    .option('--max-cells <n>', 'cells to judge before the rest counts as undecided', Number, 1_000_000)
+    .option('--mesh-config <file>', 'MeshConfig (else the ConfigMap istio among the files, else the defaults)')
+    .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
+    .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
+    .action(async (paths: string[], options: VerifyOptions) => {
+      const source = await openFiles(paths, { namespace: options.namespace });
+      source.close();
+      const { config } = loadMeshConfig(source.snapshot, options.meshConfig);
+      const verdicts = await judge(simulateFiles(source.snapshot, config), options);
+      process.stdout.write(
+        options.output === 'json'
+          ? `${JSON.stringify(verdicts, undefined, 2)}\n`
+          : verdicts.map((verdict) => render(verdict, process.stdout.isTTY ? paintFor(process.stdout) : plain)).join('\n'),
+      );
+      process.exitCode = verdicts.every(({ result }) => result === 'proved') ? EXIT.fine : EXIT.findings;
+    });
+}
+
+/** A verdict on one adversary. */
+export interface AdversaryVerdict extends Verdict {
+  readonly adversary: 'captured' | 'bypassing';
+  /** For the one that bypasses: what opens the way, a sentence each. */
+  readonly openings: readonly string[];
+}
+
+export async function judge(files: SimulatedFiles, options: VerifyOptions): Promise<AdversaryVerdict[]> {
+  const verdicts: AdversaryVerdict[] = [];
+  if (options.adversary !== 'bypassing') verdicts.push(...(await captured(files, options)));
+  if (options.adversary !== 'captured' && !options.statements) verdicts.push(bypassing(files, options));
+  return verdicts;
+}
+
+async function captured(files: SimulatedFiles, { statements: file, maxCells }: VerifyOptions): Promise<AdversaryVerdict[]> {
+  const { mesh, proxies, simulated } = files;
+  const routers = new Set(proxies.filter(({ type }) => type === 'router').map(({ namespace, name }) => `${namespace}/${name}`));
+  const isGateway = (proxy: string) => routers.has(proxy);
+  const statements = file ? await readStatements(file, isGateway) : [onlyThroughGateways(isGateway)];
+  const sidecars = proxies.filter(({ type }) => type === 'sidecar');
+  const classes = workloadClasses(mesh, sidecars).map((members) => {
+    const workloads = members.map(({ namespace, name }) => `${namespace}/${name}`);
+    return { proxy: files.proxy(workloads[0]!), workloads };
+  });
+  const inside = insideAddresses(files);
+  return verify({ mesh: simulated, classes, statements, isInside: (ip) => inside.has(ip), maxCells }).map((verdict) => ({
+    ...verdict,
+    adversary: 'captured',
+    openings: [],
+  }));
+}
+
+/** Addresses of workloads, of Kubernetes Services and of endpoints of services inside the mesh. */
+function insideAddresses({ mesh: { registry } }: SimulatedFiles): Set<string> {
+  const inside = new Set<string>(registry.workloads.flatMap(({ addresses }) => addresses));
+  for (const service of registry.services) {
+    if (service.meshExternal) continue;
+    for (const address of [...service.addresses, ...service.autoAddresses]) inside.add(address);
+    for (const port of service.ports) for (const { address } of registry.endpoints(service, port)) inside.add(address);
+  }
+  return inside;
+}
+
+/** Against a workload that does not use its sidecar only NetworkPolicies count. */
+function bypassing({ mesh, proxies }: SimulatedFiles, { clusterCidr }: VerifyOptions): AdversaryVerdict {
+  const policies = mesh.snapshot.list('NetworkPolicy');
+  const ranges = clusterCidr.length > 0 ? clusterCidr : CLUSTER_RANGES;
+  const openings: string[] = [];
+  const workloads = proxies.filter(({ type }) => type === 'sidecar');
+  for (const { namespace, name, labels } of workloads) {
+    const open = openEgress(policies, { namespace, labels }, ranges);
+    if (!open || isInsideCluster(open.ip, ranges)) continue;
+    const why = open.policy
+      ? `NetworkPolicy ${open.policy.metadata.namespace}/${open.policy.metadata.name} allows it`
+      : 'no NetworkPolicy restricts its egress';
+    openings.push(`${namespace}/${name} connects to ${open.ip}${open.port ? `:${open.port}` : ', any port,'} past its sidecar: ${why}`);
+  }
+  return {
+    adversary: 'bypassing',
+    statement: 'no workload that goes round its sidecar leaves the cluster',
+    result: openings.length > 0 ? 'refuted' : 'proved',
+    counterexamples: [],
+    undecided: [],
+    cells: workloads.length,
+    openings,
+  };
+}
+
+const MOST_SHOWN = 10;
+
+function render({ adversary, statement, result, counterexamples, undecided, openings, cells }: AdversaryVerdict, paint: Paint): string {
+  const style = result === 'proved' ? 'green' : result === 'refuted' ? 'red' : 'yellow';
+  const lines = [`${paint([style, 'bold'], result.toUpperCase())} (${adversary}, ${cells} cells): ${statement}`];
+  for (const { workloads, call, trace } of counterexamples.slice(0, MOST_SHOWN)) {
+    const last = trace.hops.at(-1);
+    const origin = last?.steps.flatMap(({ origins }) => origins).at(-1);
+    const host =
+      trace.outcome.kind === 'upstream' ? trace.outcome.host || `${trace.outcome.endpoint?.ip}:${trace.outcome.endpoint?.port}` : '';
+    lines.push(
+      `  ${workloads.slice(0, 3).join(', ')}${workloads.length > 3 ? ` and ${workloads.length - 3} more` : ''}: ${describeCall(call)} reaches ${host} from ${last?.proxy ?? 'the application'}, cluster ${last?.cluster || 'none'}${origin ? ` [${origin.kind} ${origin.namespace}/${origin.name}]` : ''}`,
+    );
+  }
+  if (counterexamples.length > MOST_SHOWN) lines.push(`  … and ${counterexamples.length - MOST_SHOWN} more (--output json has them all)`);
+  for (const opening of openings.slice(0, MOST_SHOWN)) lines.push(`  ${opening}`);
+  if (openings.length > MOST_SHOWN) lines.push(`  … and ${openings.length - MOST_SHOWN} more`);
+  if (openings.length > 0) lines.push('  sallyport netpol prints the policies that close this.');
+  for (const sentence of undecided.slice(0, MOST_SHOWN)) lines.push(`  undecided: ${sentence}`);
+  return `${lines.join('\n')}\n`;
+}
+
+/** As `explain` takes it. */
+export function describeCall({ destination, payload }: Call): string {
+  const to = `--to ${destination.ip}`;
+  if (payload.http) return `${payload.http.method} http://${payload.http.authority}:${destination.port}${payload.http.path} ${to}`;
+  if (payload.tls) return `tls://${payload.tls.serverName || destination.ip}:${destination.port} ${to}`;
+  return `tcp://${destination.ip}:${destination.port}`;
+}
