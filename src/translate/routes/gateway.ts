@@ -22,7 +22,9 @@ interface HostDraft {
   /** The port as the first server that has the host calls it. */
   readonly port: number;
   readonly routes: Route[];
-  readonly origins: Set<Resource>;
+  /** VirtualServices, which decide, before Gateways. */
+  readonly rules: Set<Resource>;
+  readonly gateways: Set<Resource>;
   requireTls: boolean;
 }
 
@@ -45,8 +47,8 @@ function addServer(context: TranslateContext, hosts: Map<string, HostDraft>, ent
   const port = server.port.number;
   const redirects = server.tls?.httpsRedirect ?? false;
   const draft = (host: string): HostDraft => {
-    const found = hosts.get(host) ?? { host, port, routes: [], origins: new Set(), requireTls: false };
-    found.origins.add(gateway);
+    const found = hosts.get(host) ?? { host, port, routes: [], rules: new Set(), gateways: new Set(), requireTls: false };
+    found.gateways.add(gateway);
     found.requireTls ||= redirects;
     hosts.set(host, found);
     return found;
@@ -64,9 +66,9 @@ function addServer(context: TranslateContext, hosts: Map<string, HostDraft>, ent
     const routes = common.length > 0 ? virtualServiceRoutes(routing, virtualService) : [];
     if (routes.length === 0) continue;
     for (const host of common) {
-      const { routes: all, origins } = draft(host);
+      const { routes: all, rules } = draft(host);
       all.push(...routes);
-      origins.add(virtualService);
+      rules.add(virtualService);
     }
   }
   // A redirect to HTTPS needs no route.
@@ -86,14 +88,14 @@ function plainHosts({ hosts }: GatewayServer): string[] {
   return hosts.map((host) => host.slice(host.indexOf('/') + 1));
 }
 
-function virtualHost({ host, port, routes, origins, requireTls }: HostDraft): VirtualHost {
+function virtualHost({ host, port, routes, rules, gateways, requireTls }: HostDraft): VirtualHost {
   return create(VirtualHostSchema, {
     name: `${host}:${port}`,
     domains: [host],
     routes: [...routes.filter((route) => !isCatchAll(route)), ...routes.filter(isCatchAll)],
     requireTls: requireTls ? VirtualHost_TlsRequirementType.ALL : VirtualHost_TlsRequirementType.NONE,
     includeRequestAttemptCount: true,
-    metadata: metadataOf({ origins: [...origins] }),
+    metadata: metadataOf({ origins: [...rules, ...gateways] }),
   });
 }
 
