@@ -67,6 +67,21 @@ spec: { selector: { istio: edge, tier: front }, ports: [{ port: 80, name: http }
   assert.deepEqual(routers[0]?.identity.labels, { istio: 'edge', tier: 'front' });
 });
 
+test('a Service without an address gets one, as the API server would give it', () => {
+  const { snapshot } = meshOf(`
+apiVersion: v1
+kind: Service
+metadata: { name: db, namespace: default }
+spec: { selector: { app: db }, ports: [{ port: 5432, name: tcp }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: headless, namespace: default }
+spec: { clusterIP: None, selector: { app: db }, ports: [{ port: 5432, name: tcp }] }`);
+  assert.match(snapshot.get('Service', 'default', 'db')?.spec.clusterIP ?? '', /^240\.96\./);
+  assert.equal(snapshot.get('Service', 'default', 'headless')?.spec.clusterIP, 'None');
+});
+
 test('a router keeps its address while others come and go', () => {
   const addresses = new RouterAddresses();
   meshOf(gateway('a', 'istio: one', 80, 'HTTP') + gateway('b', 'istio: two', 80, 'HTTP'), addresses);

@@ -2,7 +2,7 @@
  * The workloads of `up`: a router for each Gateway selector, with an address of its own, as Pods that ordinary Services select; and the gateway
  * Services of an Istio installation where the files define none. Pure.
  */
-import type { ResourceOf } from '../api/index.ts';
+import type { Kind, ResourceOf } from '../api/index.ts';
 import { Layered } from '../config/layered.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import type { Snapshot } from '../config/snapshot.ts';
@@ -101,7 +101,7 @@ export function localMesh(files: Snapshot, rootNamespace: string, addresses: Rou
     documents.push(service(name, rootNamespace, selector, `127.0.101.${index + 1}`, ports));
   });
   const local = snapshotFromText(documents.map((document) => JSON.stringify(document)).join('\n---\n'), { file: 'sallyport up' });
-  return { snapshot: new Layered(files, local), routers, findings };
+  return { snapshot: new WithClusterIps(new Layered(files, local)), routers, findings };
 }
 
 /** Whether the labels have all that the selector asks for. */
@@ -165,4 +165,46 @@ function service(
       })),
     },
   };
+}
+
+/**
+ * Services without a clusterIP get one, as the API server would give them: without an address of its own a TCP service would take its port for
+ * every address.
+ */
+class WithClusterIps implements Snapshot {
+  readonly #base: Snapshot;
+  readonly #services: readonly ResourceOf<'Service'>[];
+
+  constructor(base: Snapshot) {
+    this.#base = base;
+    this.#services = base.list('Service').map(withClusterIp);
+  }
+
+  get version(): number {
+    return this.#base.version;
+  }
+
+  get findings(): readonly Finding[] {
+    return this.#base.findings;
+  }
+
+  list<K extends Kind>(kind: K): readonly ResourceOf<K>[] {
+    return kind === 'Service' ? (this.#services as unknown as readonly ResourceOf<K>[]) : this.#base.list(kind);
+  }
+
+  get<K extends Kind>(kind: K, namespace: string, name: string): ResourceOf<K> | undefined {
+    if (kind !== 'Service') return this.#base.get(kind, namespace, name);
+    return this.list(kind).find(({ metadata }) => metadata.namespace === namespace && metadata.name === name);
+  }
+
+  all(): readonly ResourceOf<Kind>[] {
+    return this.#base.all();
+  }
+}
+
+/** Addresses of the class E block, which nothing else uses: nobody reaches them but through a proxy. */
+function withClusterIp(service: ResourceOf<'Service'>, index: number): ResourceOf<'Service'> {
+  const { spec } = service;
+  if (spec.clusterIP || spec.clusterIPs?.length || spec.type === 'ExternalName') return service;
+  return { ...service, spec: { ...spec, clusterIP: `240.96.${(index >> 8) + 1}.${index & 255}` } };
 }

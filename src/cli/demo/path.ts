@@ -1,5 +1,8 @@
 /** What the proxies' access logs and configuration tell of a call: the way it took, and the resource that decided. */
 
+import { anyUnpack } from '@bufbuild/protobuf/wkt';
+import type { FilterChain } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { TcpProxySchema } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { SALLYPORT_METADATA } from '../../xds/names.ts';
 import type { XdsResources } from '../../xds/resources.ts';
 import type { ProxyState } from '../control-plane.ts';
@@ -72,11 +75,20 @@ function decider({ route, chain, cluster, authority }: LogRecord, { routes, list
       .map(({ metadata }) => metadata),
     ...listeners
       .flatMap(({ filterChains }) => filterChains)
-      .filter((candidate) => chain && candidate.name === chain)
+      .filter((candidate) => (chain ? candidate.name === chain : leadsTo(candidate, cluster)))
       .map(({ metadata }) => metadata),
     ...clusters.filter(({ name }) => name === cluster).map(({ metadata }) => metadata),
   ].flatMap(originsOf);
   return found.find((origin) => origin.startsWith('VirtualService')) ?? found[0];
+}
+
+/** Whether the chain's TCP proxy has this cluster. */
+function leadsTo({ filters }: FilterChain, cluster: LogRecord['cluster']): boolean {
+  return filters.some(({ configType }) => {
+    if (configType.case !== 'typedConfig') return false;
+    const specifier = anyUnpack(configType.value, TcpProxySchema)?.clusterSpecifier;
+    return specifier?.case === 'cluster' && specifier.value === cluster;
+  });
 }
 
 function originsOf(metadata: { readonly filterMetadata: Readonly<Record<string, unknown>> } | undefined): string[] {
