@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   verify: async () => (await import('./verify.ts')).verifyCommand(),
   netpol: async () => (await import('./netpol.ts')).netpolCommand(),
   analyze: async () => (await import('./analyze.ts')).analyzeCommand(version),
+  'proxy-config': async () => (await import('./proxy-config.ts')).proxyConfigCommand(),
 };
 
 /** Runs a command line (without the program's name) and sets the process's exit code. */

@@ -1,0 +1,87 @@
+/** `sallyport proxy-config`: what a proxy has been told, as tables, JSON or YAML. */
+import { Command } from 'commander';
+import { choiceOption, portOption, type SocketOption, socketOption } from './options.ts';
+import { type DumpSource, dumpOfFile, dumpOfFiles, dumpOfProxy } from './proxy-config-source.ts';
+import { type Filters, KINDS, type Kind, printTable, tableOf } from './proxy-config-tables.ts';
+
+interface Options extends Filters {
+  readonly file?: string;
+  readonly admin?: SocketOption;
+  readonly workload?: string;
+  readonly namespace: string;
+  readonly meshConfig?: string;
+  readonly output: 'table' | 'json' | 'yaml';
+}
+
+const DEFAULT_ADMIN: SocketOption = { address: '127.0.0.1', port: 15000 };
+
+/** Which filters each table takes. */
+const FILTERS: Readonly<Record<Kind, readonly (keyof Filters)[]>> = {
+  listeners: ['address', 'port'],
+  routes: ['name', 'fqdn'],
+  clusters: ['fqdn', 'port', 'subset', 'direction'],
+  endpoints: ['address', 'port', 'cluster', 'fqdn', 'status'],
+  secrets: ['name'],
+};
+
+const FILTER_TEXT: Readonly<Record<keyof Filters, string>> = {
+  address: 'only with this IP address',
+  port: 'only with this port',
+  name: 'only with this name',
+  fqdn: 'only of hosts that contain this',
+  subset: 'only of subsets that contain this',
+  direction: 'inbound or outbound',
+  cluster: 'only of this cluster',
+  status: 'only with this health, e.g. HEALTHY',
+};
+
+export function proxyConfigCommand(): Command {
+  const command = new Command('proxy-config')
+    .alias('pc')
+    .description('What a proxy has been told: listeners, routes, clusters, endpoints, secrets.')
+    // Inherited by the subcommands: wrong usage is the program's to report.
+    .exitOverride();
+  for (const kind of KINDS) {
+    const sub = command.command(`${kind} [paths...]`).alias(kind.slice(0, -1)).description(`its ${kind}`);
+    common(sub);
+    for (const filter of FILTERS[kind]) {
+      if (filter === 'port') sub.option('--port <port>', FILTER_TEXT.port, portOption);
+      else sub.option(`--${filter} <value>`, FILTER_TEXT[filter]);
+    }
+    sub.action(async (paths: string[], options: Options) => print([kind], await sourceOf(paths, options), options));
+  }
+  const all = common(command.command('all [paths...]').description('all of these'));
+  all.action(async (paths: string[], options: Options) => print(KINDS, await sourceOf(paths, options), options));
+  return command;
+}
+
+function common(command: Command): Command {
+  return command
+    .option('-f, --file <dump>', 'a file with a config dump (- for stdin)')
+    .option(
+      '--admin <address>',
+      'admin address of a running proxy: PORT or ADDRESS:PORT (default 127.0.0.1:15000)',
+      socketOption('127.0.0.1'),
+    )
+    .option('--workload <namespace/name>', 'with PATHS: the workload whose proxy it is')
+    .option('-n, --namespace <name>', 'with PATHS: namespace of objects that name none', 'default')
+    .option('--mesh-config <file>', 'with PATHS: MeshConfig')
+    .option('-o, --output <format>', 'table, json or yaml', choiceOption('table', 'json', 'yaml'), 'table');
+}
+
+function sourceOf(paths: readonly string[], { file, admin, workload, namespace, meshConfig }: Options): Promise<DumpSource> {
+  if (file !== undefined) return dumpOfFile(file);
+  if (paths.length > 0) return dumpOfFiles(paths, { workload, namespace, meshConfig });
+  return dumpOfProxy(admin ?? DEFAULT_ADMIN);
+}
+
+async function print(kinds: readonly Kind[], { dump, states }: DumpSource, options: Options): Promise<void> {
+  const tables = kinds.map((kind) => tableOf(kind, dump, options, states));
+  if (options.output === 'table') {
+    process.stdout.write(tables.map(printTable).join('\n'));
+    return;
+  }
+  const value = tables.length === 1 ? tables[0]!.resources : Object.fromEntries(kinds.map((kind, i) => [kind, tables[i]!.resources]));
+  if (options.output === 'json') process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
+  else process.stdout.write((await import('yaml')).stringify(value));
+}
