@@ -20,8 +20,8 @@ function labelKeys({ snapshot }: Mesh): Set<string> {
     for (const key in labels) keys.add(key);
   };
   for (const { spec } of snapshot.list('Sidecar')) add(spec.workloadSelector?.labels);
-  for (const { spec } of snapshot.list('DestinationRule')) add(spec.workloadSelector?.labels);
-  for (const { spec } of snapshot.list('EnvoyFilter')) add(spec.workloadSelector?.matchLabels);
+  for (const { spec } of snapshot.list('DestinationRule')) add(spec.workloadSelector?.matchLabels);
+  for (const { spec } of snapshot.list('EnvoyFilter')) add(spec.workloadSelector?.labels);
   for (const { spec } of snapshot.list('VirtualService')) {
     for (const rule of [...spec.http, ...spec.tls, ...spec.tcp]) for (const match of rule.match) add(match.sourceLabels);
   }

@@ -1,0 +1,439 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MESSAGES } from './messages.ts';
+import { codesOf, findingsOf } from './testing.ts';
+
+const EGRESS_SERVICE = 'istio-egressgateway.istio-system.svc.cluster.local';
+
+const entry = (extra = '', host = 'www.example.com', ports = '[{number: 80, name: http, protocol: HTTP}]', name = 'ext') => `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: ${name}, namespace: default}
+spec:
+  hosts: ['${host}']
+  location: MESH_EXTERNAL
+  resolution: DNS
+  ports: ${ports}
+${extra}
+---`;
+const gateway = (
+  servers = '[{port: {number: 80, name: http, protocol: HTTP}, hosts: [www.example.com]}]',
+  name = 'egress',
+  selector = '{istio: egressgateway}',
+) => `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: ${name}, namespace: istio-system}
+spec: {selector: ${selector}, servers: ${servers}}
+---`;
+const through = (extra = '', hosts = '[www.example.com]', gateways = '[mesh, istio-system/egress]') => `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: through, namespace: default}
+spec:
+  hosts: ${hosts}
+  gateways: ${gateways}
+  http:
+  - match: [{gateways: [mesh], port: 80}]
+    route: [{destination: {host: ${EGRESS_SERVICE}, port: {number: 80}}}]
+  - match: [{gateways: [istio-system/egress], port: 80}]
+    route: [{destination: {host: www.example.com, port: {number: 80}}}]
+${extra}
+---`;
+const object = (kind: string, name: string, spec: string, namespace = 'default', group = 'networking.istio.io/v1') => `
+apiVersion: ${group}
+kind: ${kind}
+metadata: {name: ${name}, namespace: ${namespace}}
+spec: ${spec}
+---`;
+const pod = (name: string, labels: string, namespace = 'default') => `
+apiVersion: v1
+kind: Pod
+metadata: {name: ${name}, namespace: ${namespace}, labels: ${labels}}
+spec: {containers: [{name: app}]}
+---`;
+const service = (name: string, selector: string, ports: string, namespace = 'default') => `
+apiVersion: v1
+kind: Service
+metadata: {name: ${name}, namespace: ${namespace}}
+spec: {selector: ${selector}, ports: ${ports}}
+---`;
+
+const STANDARD = entry() + gateway() + through();
+const EGRESS_POD =
+  pod('egress', '{app: istio-egressgateway, istio: egressgateway}', 'istio-system') +
+  service('istio-egressgateway', '{istio: egressgateway}', '[{name: http2, port: 80}, {name: https, port: 443}]', 'istio-system');
+const WIDE = '[{number: 443, name: tls, protocol: TLS}]';
+
+test('the standard egress pattern gives no finding, with one VirtualService or with two', () => {
+  assert.deepEqual(findingsOf(STANDARD), []);
+  const mesh = object(
+    'VirtualService',
+    'for-mesh',
+    `{hosts: [www.example.com], http: [{route: [{destination: {host: ${EGRESS_SERVICE}, port: {number: 80}}}]}]}`,
+  );
+  const atGateway = object(
+    'VirtualService',
+    'for-gateway',
+    '{hosts: [www.example.com], gateways: [istio-system/egress], http: [{route: [{destination: {host: www.example.com, port: {number: 80}}}]}]}',
+  );
+  assert.deepEqual(findingsOf(entry() + gateway() + mesh + atGateway), []);
+});
+
+/** Each code with a configuration that has it, and one that is right and as near as may be. */
+const PAIRS: Readonly<Record<string, { readonly wrong: string; readonly right: string; readonly hints?: true }>> = {
+  IST0101: { wrong: entry() + gateway() + through('', '[www.example.com]', '[mesh, istio-system/egres]'), right: STANDARD },
+  IST0109: {
+    wrong:
+      STANDARD +
+      object('VirtualService', 'second', '{hosts: [www.example.com], http: [{route: [{destination: {host: www.example.com}}]}]}'),
+    right:
+      STANDARD +
+      entry('', 'other.example.com', undefined, 'other') +
+      object(
+        'VirtualService',
+        'second',
+        `{hosts: [other.example.com], http: [{route: [{destination: {host: ${EGRESS_SERVICE}, port: {number: 80}}}]}]}`,
+      ),
+  },
+  IST0110: {
+    wrong:
+      pod('a', '{app: a}') +
+      object('Sidecar', 'one', '{workloadSelector: {labels: {app: a}}, egress: [{hosts: ["*/*"]}]}') +
+      object('Sidecar', 'two', '{workloadSelector: {labels: {app: a}}, egress: [{hosts: ["*/*"]}]}'),
+    right:
+      pod('a', '{app: a}') +
+      object('Sidecar', 'one', '{workloadSelector: {labels: {app: a}}, egress: [{hosts: ["*/*"]}]}') +
+      object('Sidecar', 'two', '{egress: [{hosts: ["*/*"]}]}'),
+  },
+  IST0111: {
+    wrong: object('Sidecar', 'one', '{egress: [{hosts: ["*/*"]}]}') + object('Sidecar', 'two', '{egress: [{hosts: ["*/*"]}]}'),
+    right: object('Sidecar', 'one', '{egress: [{hosts: ["*/*"]}]}') + object('Sidecar', 'two', '{egress: [{hosts: ["*/*"]}]}', 'other'),
+  },
+  IST0112: {
+    wrong:
+      entry('', 'www.example.com', '[{number: 80, name: http, protocol: HTTP}, {number: 8080, name: http-alt, protocol: HTTP}]') +
+      object('VirtualService', 'v', '{hosts: [www.example.com], http: [{route: [{destination: {host: www.example.com}}]}]}'),
+    right: entry() + object('VirtualService', 'v', '{hosts: [www.example.com], http: [{route: [{destination: {host: www.example.com}}]}]}'),
+  },
+  IST0127: {
+    wrong:
+      pod('a', '{app: a}') + object('AuthorizationPolicy', 'p', '{selector: {matchLabels: {app: b}}}', 'default', 'security.istio.io/v1'),
+    right:
+      pod('a', '{app: a}') + object('AuthorizationPolicy', 'p', '{selector: {matchLabels: {app: a}}}', 'default', 'security.istio.io/v1'),
+  },
+  IST0128: {
+    wrong: entry() + object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: SIMPLE}}}'),
+    right:
+      entry() +
+      object(
+        'DestinationRule',
+        'd',
+        '{host: www.example.com, trafficPolicy: {tls: {mode: SIMPLE, caCertificates: /etc/ssl/certs/ca-certificates.crt}}}',
+      ),
+  },
+  IST0129: {
+    wrong:
+      entry() +
+      object(
+        'DestinationRule',
+        'd',
+        '{host: www.example.com, trafficPolicy: {portLevelSettings: [{port: {number: 80}, tls: {mode: SIMPLE}}]}}',
+      ),
+    right:
+      entry() +
+      object(
+        'DestinationRule',
+        'd',
+        '{host: www.example.com, trafficPolicy: {portLevelSettings: [{port: {number: 80}, tls: {mode: SIMPLE, credentialName: ca}}]}}',
+      ),
+  },
+  IST0130: {
+    wrong:
+      entry() +
+      object(
+        'VirtualService',
+        'v',
+        '{hosts: [www.example.com], http: [{match: [{uri: {prefix: /a}}], route: [{destination: {host: www.example.com}}]}, {match: [{uri: {exact: /ab}}], route: [{destination: {host: www.example.com}}]}]}',
+      ),
+    right:
+      entry() +
+      object(
+        'VirtualService',
+        'v',
+        '{hosts: [www.example.com], http: [{match: [{uri: {exact: /ab}}], route: [{destination: {host: www.example.com}}]}, {match: [{uri: {prefix: /a}}], route: [{destination: {host: www.example.com}}]}]}',
+      ),
+  },
+  IST0131: {
+    wrong:
+      entry() +
+      object(
+        'VirtualService',
+        'v',
+        '{hosts: [www.example.com], http: [{match: [{uri: {prefix: /a}}], route: [{destination: {host: www.example.com}}]}, {match: [{uri: {exact: /ab}}, {uri: {exact: /b}}], route: [{destination: {host: www.example.com}}]}]}',
+      ),
+    right:
+      entry() +
+      object(
+        'VirtualService',
+        'v',
+        '{hosts: [www.example.com], http: [{match: [{uri: {prefix: /a}}], route: [{destination: {host: www.example.com}}]}, {match: [{uri: {exact: /c}}, {uri: {exact: /b}}], route: [{destination: {host: www.example.com}}]}]}',
+      ),
+  },
+  IST0132: { wrong: STANDARD.replace('hosts: [www.example.com]}]', 'hosts: [ww.example.com]}]'), right: STANDARD },
+  IST0134: {
+    wrong: entry('', 'db.example.com', '[{number: 5432, name: tcp, protocol: TCP}]'),
+    right: entry('  addresses: [203.0.113.9]', 'db.example.com', '[{number: 5432, name: tcp, protocol: TCP}]'),
+  },
+  IST0138: {
+    wrong: `${gateway('[{port: {number: 443, name: a, protocol: HTTPS}, hosts: [a.example.com], tls: {mode: SIMPLE, credentialName: c}}]', 'one', '{istio: ingressgateway}')}${gateway('[{port: {number: 443, name: b, protocol: HTTPS}, hosts: [b.example.com], tls: {mode: SIMPLE, credentialName: c}}]', 'two', '{istio: ingressgateway}')}`,
+    right: `${gateway('[{port: {number: 443, name: a, protocol: HTTPS}, hosts: [a.example.com], tls: {mode: SIMPLE, credentialName: c}}]', 'one', '{istio: ingressgateway}')}${gateway('[{port: {number: 443, name: b, protocol: HTTPS}, hosts: [b.example.com], tls: {mode: SIMPLE, credentialName: d}}]', 'two', '{istio: ingressgateway}')}`,
+  },
+  IST0140: {
+    wrong:
+      entry() +
+      object('DestinationRule', 'd', '{host: www.example.com, subsets: [{name: v1, labels: {}}]}') +
+      object('VirtualService', 'm', '{hosts: [www.example.com], http: [{route: [{destination: {host: www.example.com, subset: v1}}]}]}') +
+      gateway() +
+      object(
+        'VirtualService',
+        'g',
+        '{hosts: [www.example.com], gateways: [istio-system/egress], http: [{route: [{destination: {host: www.example.com}}]}]}',
+      ),
+    right:
+      entry() +
+      object('DestinationRule', 'd', '{host: www.example.com, subsets: [{name: v1, labels: {}}]}') +
+      object('VirtualService', 'm', '{hosts: [www.example.com], http: [{route: [{destination: {host: www.example.com, subset: v1}}]}]}') +
+      gateway() +
+      object(
+        'VirtualService',
+        'g',
+        '{hosts: [www.example.com], gateways: [istio-system/egress], http: [{route: [{destination: {host: www.example.com, subset: v1}}]}]}',
+      ),
+  },
+  IST0145: {
+    wrong: STANDARD + gateway(undefined, 'second'),
+    right: STANDARD + gateway('[{port: {number: 80, name: http, protocol: HTTP}, hosts: [api.example.com]}]', 'second'),
+  },
+  IST0149: {
+    wrong: STANDARD.replace(
+      '[{gateways: [istio-system/egress], port: 80}]',
+      '[{gateways: [istio-system/egress], headers: {"@request.auth.claims.group": {exact: a}}}]',
+    ),
+    right:
+      STANDARD.replace(
+        '[{gateways: [istio-system/egress], port: 80}]',
+        '[{gateways: [istio-system/egress], headers: {"@request.auth.claims.group": {exact: a}}}]',
+      ) +
+      object(
+        'RequestAuthentication',
+        'r',
+        '{selector: {matchLabels: {istio: egressgateway}}, jwtRules: [{issuer: a, jwksUri: "https://a.example.com/k"}]}',
+        'istio-system',
+        'security.istio.io/v1',
+      ),
+  },
+  IST0157: {
+    wrong: object('Telemetry', 't', '{tracing: [{randomSamplingPercentage: 10}]}', 'default', 'telemetry.istio.io/v1'),
+    right: object(
+      'Telemetry',
+      't',
+      '{tracing: [{providers: [{name: otel}], randomSamplingPercentage: 10}]}',
+      'default',
+      'telemetry.istio.io/v1',
+    ),
+  },
+  IST0159: {
+    wrong:
+      pod('a', '{app: a}') +
+      object('Telemetry', 'one', '{selector: {matchLabels: {app: a}}}', 'default', 'telemetry.istio.io/v1') +
+      object('Telemetry', 'two', '{selector: {matchLabels: {app: a}}}', 'default', 'telemetry.istio.io/v1'),
+    right:
+      pod('a', '{app: a}') +
+      object('Telemetry', 'one', '{selector: {matchLabels: {app: a}}}', 'default', 'telemetry.istio.io/v1') +
+      object('Telemetry', 'two', '{}', 'default', 'telemetry.istio.io/v1'),
+  },
+  IST0160: {
+    wrong:
+      object('Telemetry', 'one', '{}', 'default', 'telemetry.istio.io/v1') +
+      object('Telemetry', 'two', '{}', 'default', 'telemetry.istio.io/v1'),
+    right:
+      object('Telemetry', 'one', '{}', 'default', 'telemetry.istio.io/v1') +
+      object('Telemetry', 'two', '{}', 'other', 'telemetry.istio.io/v1'),
+  },
+  IST0161: {
+    wrong: `${gateway('[{port: {number: 443, name: a, protocol: HTTPS}, hosts: [a.example.com], tls: {mode: SIMPLE, credentialName: c}}]')}\napiVersion: v1\nkind: Secret\nmetadata: {name: c, namespace: istio-system}\nstringData: {tls.crt: nonsense, tls.key: nonsense}\n---`,
+    right: gateway('[{port: {number: 443, name: a, protocol: HTTPS}, hosts: [a.example.com], tls: {mode: PASSTHROUGH}}]'),
+  },
+  IST0162: {
+    wrong: EGRESS_POD + gateway('[{port: {number: 8888, name: http, protocol: HTTP}, hosts: [www.example.com]}]'),
+    right: EGRESS_POD + gateway(),
+  },
+  IST0166: {
+    wrong: object(
+      'RequestAuthentication',
+      'r',
+      '{selector: {matchLabels: {"gateway.networking.k8s.io/gateway-name": g}}, jwtRules: [{issuer: a}]}',
+      'default',
+      'security.istio.io/v1',
+    ),
+    right: object(
+      'RequestAuthentication',
+      'r',
+      '{targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: g}], jwtRules: [{issuer: a}]}',
+      'default',
+      'security.istio.io/v1',
+    ),
+  },
+  IST0171: {
+    wrong: `${entry()}`.replace('---', 'status: {conditions: [{type: Reconciled, status: "False", reason: Broken}]}\n---'),
+    right: `${entry()}`.replace('---', 'status: {conditions: [{type: Reconciled, status: "True"}]}\n---'),
+  },
+  IST0173: {
+    wrong:
+      service('a', '{app: a}', '[{name: http, port: 80}]') +
+      pod('a', '{app: a, version: v1}') +
+      object('DestinationRule', 'd', '{host: a, subsets: [{name: v2, labels: {version: v2}}]}'),
+    right:
+      service('a', '{app: a}', '[{name: http, port: 80}]') +
+      pod('a', '{app: a, version: v1}') +
+      object('DestinationRule', 'd', '{host: a, subsets: [{name: v1, labels: {version: v1}}]}'),
+  },
+  IST0174: {
+    wrong: entry() + object('DestinationRule', 'd', '{host: ww.example.com}'),
+    right: entry() + object('DestinationRule', 'd', '{host: www.example.com}'),
+  },
+  IST0177: {
+    wrong:
+      entry() +
+      entry('', 'www.example.com', '[{number: 80, name: tcp, protocol: TLS}]', 'second').replace('namespace: default', 'namespace: other'),
+    right: entry() + entry('', 'www.example.com', undefined, 'second').replace('namespace: default', 'namespace: other'),
+  },
+  SP1001: {
+    wrong: STANDARD + entry('', 'api.example.com', undefined, 'api'),
+    right: entry() + entry('', 'api.example.com', undefined, 'api'),
+  },
+  SP1002: {
+    wrong: STANDARD.replace(
+      '[{number: 80, name: http, protocol: HTTP}]',
+      '[{number: 80, name: http, protocol: HTTP}, {number: 443, name: tls, protocol: TLS}]',
+    ),
+    right: STANDARD,
+  },
+  SP1003: { wrong: entry() + gateway() + through('', '[www.example.com]', '[istio-system/egress]'), right: STANDARD },
+  SP1004: {
+    wrong: entry() + gateway() + through('  exportTo: ["."]'),
+    right: entry('  exportTo: ["."]') + gateway() + through('  exportTo: ["."]'),
+  },
+  SP1006: { wrong: entry() + gateway() + through('', '[www.exmaple.com]'), right: STANDARD },
+  SP1007: {
+    wrong:
+      entry('', 'www.example.com', WIDE) +
+      object(
+        'VirtualService',
+        'v',
+        '{hosts: [www.example.com], tls: [{match: [{sniHosts: [api.example.com]}], route: [{destination: {host: www.example.com}}]}]}',
+      ),
+    right:
+      entry('', 'www.example.com', WIDE) +
+      object(
+        'VirtualService',
+        'v',
+        '{hosts: [www.example.com], tls: [{match: [{sniHosts: [www.example.com]}], route: [{destination: {host: www.example.com}}]}]}',
+      ),
+  },
+  SP1009: {
+    wrong: entry() + object('DestinationRule', 'd', '{host: www.example.com, subsets: [{name: v1, labels: {}}]}'),
+    right:
+      entry() +
+      object('DestinationRule', 'd', '{host: www.example.com, subsets: [{name: v1, labels: {}}]}') +
+      object('VirtualService', 'v', '{hosts: [www.example.com], http: [{route: [{destination: {host: www.example.com, subset: v1}}]}]}'),
+  },
+  SP1010: {
+    wrong: entry('  addresses: [203.0.113.9]')
+      .replace('resolution: DNS', 'resolution: DYNAMIC_DNS')
+      .replace("'www.example.com'", "'*.example.com'"),
+    right: entry('  addresses: [203.0.113.9]'),
+  },
+  SP1011: {
+    wrong:
+      entry('  addresses: [203.0.113.9]', 'a.example.com', '[{number: 6379, name: tcp, protocol: TCP}]', 'a') +
+      entry('  addresses: [203.0.113.9]', 'b.example.com', '[{number: 6379, name: tcp, protocol: TCP}]', 'b'),
+    right:
+      entry('  addresses: [203.0.113.9]', 'a.example.com', '[{number: 6379, name: tcp, protocol: TCP}]', 'a') +
+      entry('  addresses: [203.0.113.10]', 'b.example.com', '[{number: 6379, name: tcp, protocol: TCP}]', 'b'),
+  },
+  SP1013: {
+    wrong:
+      entry() + object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: SIMPLE, insecureSkipVerify: true}}}'),
+    right:
+      entry() + object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: SIMPLE, caCertificates: /ca.crt}}}'),
+  },
+  SP1014: {
+    wrong: entry() + object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}'),
+    right:
+      entry('  location: MESH_INTERNAL').replace('  location: MESH_EXTERNAL\n', '') +
+      object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}'),
+  },
+  SP1015: { wrong: STANDARD.replace('host: www.example.com, port', `host: ${EGRESS_SERVICE}, port`), right: STANDARD },
+  SP1016: {
+    wrong: entry('  exportTo: ["."]') + gateway() + through('  exportTo: [".", istio-system]'),
+    right: entry('  exportTo: [".", istio-system]') + gateway() + through('  exportTo: [".", istio-system]'),
+  },
+  SP1019: {
+    hints: true,
+    wrong: entry('', '*.example.com').replace('resolution: DNS', 'resolution: NONE') + gateway() + through(),
+    right: STANDARD,
+  },
+  SP1020: {
+    wrong: entry('', '*.example.com').replace('resolution: DNS', 'resolution: DYNAMIC_DNS'),
+    right: entry('', '*.example.com').replace('resolution: DNS', 'resolution: NONE'),
+  },
+  SP1021: {
+    hints: true,
+    wrong: STANDARD,
+    right:
+      STANDARD + object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: SIMPLE, caCertificates: /ca.crt}}}'),
+  },
+  SP1022: { wrong: gateway(), right: STANDARD },
+  SP1023: {
+    wrong: EGRESS_POD + STANDARD,
+    right:
+      EGRESS_POD +
+      STANDARD +
+      object('NetworkPolicy', 'n', '{podSelector: {}, policyTypes: [Egress], egress: []}', 'default', 'networking.k8s.io/v1'),
+  },
+  SP1025: {
+    wrong: STANDARD.replace('host: www.example.com, port: {number: 80}', 'host: www.example.com, port: {number: 8080}'),
+    right: STANDARD,
+  },
+};
+
+for (const [code, { wrong, right, hints }] of Object.entries(PAIRS)) {
+  test(`${code} ${MESSAGES[code as keyof typeof MESSAGES].name}`, () => {
+    const codes = codesOf(wrong, { hints });
+    assert.ok(codes.includes(code), `expected ${code} among ${codes.join(', ')}`);
+    const near = codesOf(right, { hints });
+    assert.ok(!near.includes(code), `${code} on a right configuration`);
+  });
+}
+
+test('findings are placed, suppressed by rule and by annotation, and each stands once', () => {
+  const wrong = entry() + object('DestinationRule', 'd', '{host: ww.example.com}');
+  const [finding] = findingsOf(wrong);
+  assert.equal(finding?.origin, 'DestinationRule default/d');
+  assert.equal(
+    wrong.split('\n')[finding!.position!.line - 1]?.slice(finding!.position!.column - 1, finding!.position!.column + 13),
+    'ww.example.com',
+  );
+  assert.deepEqual(findingsOf(wrong, { suppress: ['IST0174=DestinationRule default/*'] }), []);
+  assert.deepEqual(
+    findingsOf(
+      wrong.replace(
+        '{name: d, namespace: default}',
+        '{name: d, namespace: default, annotations: {galley.istio.io/analyze-suppress: "IST0174"}}',
+      ),
+    ),
+    [],
+  );
+});
