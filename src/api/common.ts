@@ -1,4 +1,4 @@
-import { duration, enumeration, type Infer, integer, list, map, object, port, required, string, withDefault } from './schema.ts';
+import { duration, enumeration, type Infer, integer, list, map, object, required, string, withDefault } from './schema.ts';
 
 /** The shortest duration that Istio accepts where it needs a positive one. */
 export const positiveDuration = () => duration(1);

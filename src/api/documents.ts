@@ -12,6 +12,11 @@ import { parseYaml } from './yaml/parse.ts';
 export interface DecodeOptions {
   /** Of objects that name none. */
   readonly namespace?: string;
+  /**
+   * False: what only Istio's admission webhook would refuse is reported and in force all the same, as in a cluster that runs without the
+   * webhook. True by default.
+   */
+  readonly admission?: boolean;
 }
 
 export interface Decoded {
@@ -25,7 +30,7 @@ export function decodeDocuments(text: string, file: string, options: DecodeOptio
   const lines = new LineIndex(text);
   const resources: ResourceOf<Kind>[] = [];
   const findings: Finding[] = [];
-  const collector: Collector = { resources, findings, namespace: options.namespace ?? 'default' };
+  const collector: Collector = { resources, findings, namespace: options.namespace ?? 'default', admission: options.admission ?? true };
   for (const chunk of splitDocuments(text)) {
     const source = new DocumentSource(file, chunk, lines);
     const parsed = parseYaml(chunk.text);
@@ -42,6 +47,7 @@ interface Collector {
   readonly resources: ResourceOf<Kind>[];
   readonly findings: Finding[];
   readonly namespace: string;
+  readonly admission: boolean;
 }
 
 function codeOf(code: DecodingCode): Pick<Finding, 'code' | 'level'> {

@@ -2,6 +2,7 @@ import { authorizationPolicy } from './authorization-policy.ts';
 import { destinationRule } from './destination-rule.ts';
 import { envoyFilter } from './envoy-filter.ts';
 import { gateway } from './gateway.ts';
+import { kind } from './kind.ts';
 import { configMap } from './kubernetes/config-map.ts';
 import { deployment } from './kubernetes/deployment.ts';
 import { endpointSlice } from './kubernetes/endpoint-slice.ts';
@@ -16,8 +17,19 @@ import { serviceAccount } from './kubernetes/service-account.ts';
 import { peerAuthentication } from './peer-authentication.ts';
 import { proxyConfig } from './proxy-config.ts';
 import { requestAuthentication } from './request-authentication.ts';
-import type { PathStep, Resource } from './resource.ts';
-import type { Infer, Schema } from './schema.ts';
+import type { Resource } from './resource.ts';
+import { authorizationPolicyRules } from './rules/authorization-policy.ts';
+import { destinationRuleRules } from './rules/destination-rule.ts';
+import { gatewayRules } from './rules/gateway.ts';
+import { peerAuthenticationRules } from './rules/peer-authentication.ts';
+import { requestAuthenticationRules } from './rules/request-authentication.ts';
+import { serviceRules } from './rules/service.ts';
+import { serviceEntryRules, workloadEntryRules } from './rules/service-entry.ts';
+import { sidecarRules } from './rules/sidecar.ts';
+import { telemetryRules } from './rules/telemetry.ts';
+import { virtualServiceRules } from './rules/virtual-service.ts';
+import { envoyFilterRules, proxyConfigRules, workloadGroupRules } from './rules/workloads.ts';
+import type { Infer } from './schema.ts';
 import { serviceEntry } from './service-entry.ts';
 import { sidecar } from './sidecar.ts';
 import { telemetry } from './telemetry.ts';
@@ -32,6 +44,7 @@ export type * from './destination-rule.ts';
 export type * from './envoy-filter.ts';
 export type { ExtensionProvider } from './extension-provider.ts';
 export type * from './gateway.ts';
+export type { KindInfo, RuleIssue, Rules } from './kind.ts';
 export type { LabelSelector } from './kubernetes/common.ts';
 export type * from './kubernetes/config-map.ts';
 export type * from './kubernetes/deployment.ts';
@@ -56,61 +69,27 @@ export type * from './virtual-service.ts';
 export type * from './workload-entry.ts';
 export type * from './workload-group.ts';
 
-/** What a rule reports; the path is from the root of the object. */
-export interface RuleIssue {
-  readonly path: readonly PathStep[];
-  readonly message: string;
-  /** Error by default: the object is not in force. */
-  readonly level?: 'Error' | 'Warning';
-  readonly at?: 'key' | 'value';
-}
-
-/** Checks what a schema can't say: what Istio's admission webhook refuses or warns of. */
-export type Rules<Spec> = (resource: Resource<string, Spec>, report: (issue: RuleIssue) => void) => void;
-
-export interface KindInfo<S extends Schema<unknown> = Schema<unknown>> {
-  /** API group, empty for Kubernetes' core. */
-  readonly group: string;
-  readonly versions: readonly string[];
-  readonly namespaced: boolean;
-  readonly schema: S;
-  /** True where the API has no `spec`: the schema's fields stand at the top of the document. */
-  readonly flat: boolean;
-  readonly status?: Schema<unknown>;
-  // biome-ignore lint/suspicious/noExplicitAny: the rules of each kind take their own spec; the registry can't name it.
-  readonly rules?: Rules<any>;
-}
-
-function kind<S extends Schema<unknown>>(
-  group: string,
-  versions: readonly string[],
-  schema: S,
-  more: { cluster?: boolean; flat?: boolean; status?: Schema<unknown>; rules?: Rules<Infer<S>> } = {},
-): KindInfo<S> {
-  return { group, versions, schema, namespaced: !more.cluster, flat: more.flat ?? false, status: more.status, rules: more.rules };
-}
-
 const NETWORKING = 'networking.istio.io';
 const SECURITY = 'security.istio.io';
 const STABLE = ['v1', 'v1beta1', 'v1alpha3'] as const;
 
 /** Every kind that decodes, by name. */
 export const KINDS = {
-  Gateway: kind(NETWORKING, STABLE, gateway),
-  ServiceEntry: kind(NETWORKING, STABLE, serviceEntry),
-  VirtualService: kind(NETWORKING, STABLE, virtualService),
-  DestinationRule: kind(NETWORKING, STABLE, destinationRule),
-  Sidecar: kind(NETWORKING, STABLE, sidecar),
-  WorkloadEntry: kind(NETWORKING, STABLE, workloadEntry),
-  WorkloadGroup: kind(NETWORKING, STABLE, workloadGroup),
-  ProxyConfig: kind(NETWORKING, ['v1beta1'], proxyConfig),
-  EnvoyFilter: kind(NETWORKING, ['v1alpha3'], envoyFilter),
-  PeerAuthentication: kind(SECURITY, ['v1', 'v1beta1'], peerAuthentication),
-  AuthorizationPolicy: kind(SECURITY, ['v1', 'v1beta1'], authorizationPolicy),
-  RequestAuthentication: kind(SECURITY, ['v1', 'v1beta1'], requestAuthentication),
-  Telemetry: kind('telemetry.istio.io', ['v1', 'v1alpha1'], telemetry),
+  Gateway: kind(NETWORKING, STABLE, gateway, { rules: gatewayRules }),
+  ServiceEntry: kind(NETWORKING, STABLE, serviceEntry, { rules: serviceEntryRules }),
+  VirtualService: kind(NETWORKING, STABLE, virtualService, { rules: virtualServiceRules }),
+  DestinationRule: kind(NETWORKING, STABLE, destinationRule, { rules: destinationRuleRules }),
+  Sidecar: kind(NETWORKING, STABLE, sidecar, { rules: sidecarRules }),
+  WorkloadEntry: kind(NETWORKING, STABLE, workloadEntry, { rules: workloadEntryRules }),
+  WorkloadGroup: kind(NETWORKING, STABLE, workloadGroup, { rules: workloadGroupRules }),
+  ProxyConfig: kind(NETWORKING, ['v1beta1'], proxyConfig, { rules: proxyConfigRules }),
+  EnvoyFilter: kind(NETWORKING, ['v1alpha3'], envoyFilter, { rules: envoyFilterRules }),
+  PeerAuthentication: kind(SECURITY, ['v1', 'v1beta1'], peerAuthentication, { rules: peerAuthenticationRules }),
+  AuthorizationPolicy: kind(SECURITY, ['v1', 'v1beta1'], authorizationPolicy, { rules: authorizationPolicyRules }),
+  RequestAuthentication: kind(SECURITY, ['v1', 'v1beta1'], requestAuthentication, { rules: requestAuthenticationRules }),
+  Telemetry: kind('telemetry.istio.io', ['v1', 'v1alpha1'], telemetry, { rules: telemetryRules }),
   Namespace: kind('', ['v1'], namespace, { cluster: true }),
-  Service: kind('', ['v1'], service),
+  Service: kind('', ['v1'], service, { rules: serviceRules }),
   Endpoints: kind('', ['v1'], endpoints, { flat: true }),
   EndpointSlice: kind('discovery.k8s.io', ['v1'], endpointSlice, { flat: true }),
   Pod: kind('', ['v1'], podSpec, { status: podStatus }),

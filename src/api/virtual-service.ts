@@ -49,6 +49,7 @@ const headers = object({ request: headerOperations, response: headerOperations }
 export type Headers = Infer<typeof headers>;
 
 const httpRouteDestination = object({ destination: required(destination), weight: withDefault(int32(), 0), headers });
+/** Of several destinations each gets its weight’s part; a single one gets everything, whatever its weight. */
 export type HttpRouteDestination = Infer<typeof httpRouteDestination>;
 
 const httpRedirect = object(
@@ -199,7 +200,8 @@ export const virtualService = object(
   },
   {
     normalise: (value) => {
-      if (value.gateways.length === 0) value.gateways = MESH_ONLY;
+      // Without hosts it is a delegate, which is bound to what its root is bound to.
+      if (value.gateways.length === 0 && value.hosts.length > 0) value.gateways = MESH_ONLY;
     },
   },
 );

@@ -18,6 +18,8 @@ export interface FileSource {
   readonly snapshot: Snapshot;
   /** Follows the files: `onSnapshot` gets a new snapshot after each change. Once only. */
   watch(onSnapshot: (snapshot: Snapshot) => void): void;
+  /** Looks at the files now, watched or not, and returns what they say. */
+  reload(): Promise<Snapshot>;
   /** Ends watching. */
   close(): void;
 }
@@ -101,6 +103,11 @@ class Files implements FileSource {
     this.#follow();
     // What changed between the first load and now.
     this.#coalescer.signal();
+  }
+
+  async reload(): Promise<Snapshot> {
+    await this.load(false);
+    return this.snapshot;
   }
 
   close(): void {

@@ -1,5 +1,6 @@
 import { CORE_SCHEMA, load, mergeTag, YAMLException } from 'js-yaml';
 import { messageOf } from '../../lib/errors.ts';
+import { LEFT_ALONE, parseFast } from './fast.ts';
 
 /**
  * YAML as files of Kubernetes use it: the core schema of YAML 1.2 with merge keys (`<<`); a key given twice is an error. Aliases are limited:
@@ -7,12 +8,19 @@ import { messageOf } from '../../lib/errors.ts';
  */
 const OPTIONS = { schema: CORE_SCHEMA.withTags(mergeTag), maxAliases: 1000, maxDepth: 100 } as const;
 
+/** The complete parser alone, against which the fast one is held. */
+export function parseCompletely(text: string): unknown {
+  return load(text, OPTIONS);
+}
+
 export type Parsed = { readonly value: unknown } | { readonly problem: string; readonly offset: number };
 
 /** Parses one document. */
 export function parseYaml(text: string): Parsed {
+  const value = parseFast(text);
+  if (value !== LEFT_ALONE) return { value };
   try {
-    return { value: load(text, OPTIONS) };
+    return { value: parseCompletely(text) };
   } catch (error) {
     if (!(error instanceof YAMLException)) return { problem: messageOf(error), offset: 0 };
     return { problem: explain(error.reason), offset: Math.min(error.mark?.position ?? 0, text.length) };

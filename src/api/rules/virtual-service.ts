@@ -1,0 +1,208 @@
+import { hostCovers } from '../../lib/hostname.ts';
+import { regexProblem } from '../../lib/regex.ts';
+import type { Rules } from '../kind.ts';
+import type { HttpMatchRequest, HttpRoute, RouteDestination, StringMatch, TlsMatchAttributes, VirtualService } from '../virtual-service.ts';
+import {
+  exportToOf,
+  hostProblem,
+  isDnsLabel,
+  isIpAddress,
+  labelsOf,
+  type Path,
+  portProblem,
+  type Report,
+  rangeProblem,
+  wildcardHostProblem,
+} from './checks.ts';
+import { destinationOf } from './destination.ts';
+import { headersOf, httpRouteActions } from './http-route.ts';
+
+export const virtualServiceRules: Rules<VirtualService> = ({ spec, metadata }, report) => {
+  const delegate = spec.hosts.length === 0;
+  const onMesh = spec.gateways.includes('mesh') || delegate;
+  if (delegate) delegateOf(spec, report);
+  else hostsOf(spec.hosts, onMesh, report);
+  gatewaysOf(spec.gateways, ['spec', 'gateways'], report);
+  if (spec.http.length + spec.tls.length + spec.tcp.length === 0) {
+    report({ path: ['spec'], message: 'has no route: one of http, tls and tcp is needed' });
+  }
+  spec.http.forEach((route, index) => {
+    const path = ['spec', 'http', index];
+    httpRouteActions(route, delegate, path, report);
+    route.match.forEach((match, at) => {
+      httpMatch(match, route, delegate, onMesh && !delegate, [...path, 'match', at], report);
+    });
+    route.route.forEach((destination, at) => {
+      headersOf(destination.headers, [...path, 'route', at, 'headers'], report);
+    });
+    weightsOf(route.route, [...path, 'route'], report);
+  });
+  spec.tls.forEach((route, index) => {
+    const path = ['spec', 'tls', index];
+    if (route.match.length === 0) report({ path: [...path, 'match'], message: 'needs at least one match with sniHosts' });
+    route.match.forEach((match, at) => {
+      tlsMatch(match, spec.hosts, [...path, 'match', at], report);
+    });
+    if (route.route.length === 0) report({ path, message: 'needs a route' });
+    weightsOf(route.route, [...path, 'route'], report);
+  });
+  spec.tcp.forEach((route, index) => {
+    const path = ['spec', 'tcp', index];
+    route.match.forEach((match, at) => {
+      connectionMatch(match, [...path, 'match', at], report);
+      if (match.sourceSubnet) problem([...path, 'match', at, 'sourceSubnet'], rangeProblem(match.sourceSubnet), report);
+    });
+    if (route.route.length === 0) report({ path, message: 'needs a route' });
+    weightsOf(route.route, [...path, 'route'], report);
+  });
+  exportToOf(spec.exportTo, metadata.namespace, report);
+};
+
+function problem(path: Path, message: string | undefined, report: Report): void {
+  if (message) report({ path, message });
+}
+
+/** One without hosts serves as the delegate of another. */
+function delegateOf(spec: VirtualService, report: Report): void {
+  for (const field of ['gateways', 'tls', 'tcp'] as const) {
+    if (spec[field].length > 0)
+      report({
+        path: ['spec', field],
+        at: 'key',
+        message: `stands in a VirtualService without hosts, i.e. a delegate, which may not have it; or hosts are missing`,
+      });
+  }
+}
+
+function hostsOf(hosts: readonly string[], onMesh: boolean, report: Report): void {
+  let good = true;
+  hosts.forEach((host, index) => {
+    const path = ['spec', 'hosts', index];
+    const message = isIpAddress(host) ? undefined : wildcardHostProblem(host);
+    if (message) report({ path, message });
+    else if (host === '*' && onMesh)
+      report({ path, message: 'the host "*" is possible at gateways only: take mesh from the gateways, or name the hosts' });
+    else return;
+    good = false;
+  });
+  if (!good) return;
+  for (let i = 0; i < hosts.length; i++) {
+    for (let j = i + 1; j < hosts.length; j++) {
+      if (hostCovers(hosts[i]!, hosts[j]!) || hostCovers(hosts[j]!, hosts[i]!)) {
+        report({ path: ['spec', 'hosts', j], message: `"${hosts[j]}" and "${hosts[i]}" overlap: a VirtualService may hold a host once` });
+      }
+    }
+  }
+}
+
+function gatewaysOf(gateways: readonly string[], path: Path, report: Report): void {
+  gateways.forEach((name, index) => {
+    if (name === 'mesh') return;
+    const at = [...path, index];
+    const slash = name.indexOf('/');
+    if (slash < 0) {
+      const [gateway, namespace] = name.split('.');
+      const message = hostProblem(name);
+      if (message) report({ path: at, message: `"${name}" is no name of a Gateway` });
+      else if (namespace)
+        report({ path: at, level: 'Warning', message: `"${name}" is the old form of a Gateway's name: write ${namespace}/${gateway}` });
+      return;
+    }
+    const namespace = name.slice(0, slash);
+    const gateway = name.slice(slash + 1);
+    if (!isDnsLabel(namespace)) report({ path: at, message: `"${namespace}" is no namespace` });
+    if (!isDnsLabel(gateway)) report({ path: at, message: `"${gateway}" is no name of a Gateway` });
+  });
+}
+
+/** Istio reads `@request.auth.claims.…` in place of a header's name as a claim of the request's token. */
+const isClaim = (name: string) => /^\[?@request\.auth\.claims[\].[]/.test(name);
+
+function httpMatch(match: HttpMatchRequest, route: HttpRoute, delegate: boolean, onMesh: boolean, path: Path, report: Report): void {
+  const merges = delegate || route.delegate !== undefined;
+  const string = (value: StringMatch | undefined, where: Path) => {
+    if (value) stringMatch(value, merges, where, report);
+  };
+  string(match.uri, [...path, 'uri']);
+  string(match.scheme, [...path, 'scheme']);
+  string(match.method, [...path, 'method']);
+  string(match.authority, [...path, 'authority']);
+  for (const name in match.queryParams) string(match.queryParams[name], [...path, 'queryParams', name]);
+  for (const field of ['headers', 'withoutHeaders'] as const) {
+    for (const name in match[field]) {
+      const at = [...path, field, name];
+      if (isClaim(name)) {
+        if (onMesh)
+          report({ path: at, at: 'key', message: 'claims of tokens can be matched at gateways only: take mesh from the gateways' });
+      } else if (!/^[-_A-Za-z0-9]+$/.test(name)) {
+        report({ path: at, at: 'key', message: `"${name}" is no name of a header` });
+      }
+      string(match[field][name], at);
+    }
+  }
+  if (match.port) problem([...path, 'port'], portProblem(match.port), report);
+  labelsOf(match.sourceLabels, [...path, 'sourceLabels'], report);
+  gatewaysOf(match.gateways, [...path, 'gateways'], report);
+  if (match.sourceNamespace && !isDnsLabel(match.sourceNamespace)) {
+    report({ path: [...path, 'sourceNamespace'], message: `"${match.sourceNamespace}" is no namespace` });
+  }
+}
+
+/** Matches of a route that delegates, and of a delegate, are combined, which regular expressions can't be. */
+function stringMatch(match: StringMatch, merges: boolean, path: Path, report: Report): void {
+  if (match.prefix === '') report({ path: [...path, 'prefix'], message: 'must not be empty' });
+  if (match.regex === undefined) return;
+  const at = [...path, 'regex'];
+  if (merges) report({ path: at, message: 'a route that delegates, or is a delegate, can match exact values and prefixes only' });
+  else problem(at, regexFault(match.regex), report);
+}
+
+/** Istio takes expressions of up to 1024 characters. */
+export function regexFault(pattern: string): string | undefined {
+  if (pattern === '') return 'must not be empty';
+  if (pattern.length > 1024) return `has ${pattern.length} characters, more than the 1024 allowed`;
+  const fault = regexProblem(pattern);
+  return fault && `is no regular expression of RE2: ${fault}`;
+}
+
+interface ConnectionMatch {
+  readonly destinationSubnets: readonly string[];
+  readonly port?: number;
+  readonly sourceLabels: Readonly<Record<string, string>>;
+  readonly gateways: readonly string[];
+}
+
+function connectionMatch(match: ConnectionMatch, path: Path, report: Report): void {
+  match.destinationSubnets.forEach((subnet, index) => {
+    problem([...path, 'destinationSubnets', index], rangeProblem(subnet), report);
+  });
+  if (match.port) problem([...path, 'port'], portProblem(match.port), report);
+  labelsOf(match.sourceLabels, [...path, 'sourceLabels'], report);
+  gatewaysOf(match.gateways, [...path, 'gateways'], report);
+}
+
+function tlsMatch(match: TlsMatchAttributes, hosts: readonly string[], path: Path, report: Report): void {
+  if (match.sniHosts.length === 0) report({ path: [...path, 'sniHosts'], message: 'needs at least one host' });
+  match.sniHosts.forEach((sni, index) => {
+    const at = [...path, 'sniHosts', index];
+    if (isIpAddress(sni)) {
+      report({ path: at, level: 'Warning', message: `"${sni}": clients send no address as SNI (RFC 6066, section 3)` });
+      return;
+    }
+    const message = wildcardHostProblem(sni);
+    if (message) report({ path: at, message });
+    else if (!hosts.some((host) => hostCovers(host, sni)))
+      report({ path: at, message: `"${sni}" is not among the hosts of the VirtualService: ${hosts.join(', ')}` });
+  });
+  connectionMatch(match, path, report);
+}
+
+function weightsOf(destinations: readonly RouteDestination[], path: Path, report: Report): void {
+  let total = 0;
+  destinations.forEach(({ destination, weight }, index) => {
+    destinationOf(destination, [...path, index, 'destination'], report);
+    if (weight < 0) report({ path: [...path, index, 'weight'], message: `must not be negative, but is ${weight}` });
+    total += weight;
+  });
+  if (destinations.length > 1 && total === 0) report({ path, message: 'the weights of several destinations must not all be 0 or missing' });
+}
