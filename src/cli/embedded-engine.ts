@@ -1,43 +1,102 @@
-/** The embedded data plane as an engine, with its admin server. */
-import { messageOf } from '../lib/errors.ts';
-import { createDataPlane } from '../proxy/dataplane.ts';
+/** The embedded data plane as an engine: worker threads that carry the traffic, and their admin server. */
+import { availableParallelism } from 'node:os';
+import { create } from '@bufbuild/protobuf';
+import type { AdminServer, LogLevel } from '../admin/index.ts';
+import type { DataPlaneStatus, Log } from '../proxy/dataplane.ts';
+import { startWorkers, type Workers } from '../proxy/workers.ts';
 import type { Proxy as ProxyIdentity } from '../translate/model.ts';
+import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import type { XdsResources, XdsUpdate } from '../xds/resources.ts';
+import { Accepted } from './accepted.ts';
 import type { Engine, Refusal } from './engine.ts';
 import { nodeJson } from './node.ts';
 import type { SocketOption } from './options.ts';
 import { say } from './session.ts';
+import { productVersion } from './version.ts';
 
 export interface EmbeddedOptions {
   readonly identity: ProxyIdentity;
   readonly admin: SocketOption | undefined;
   readonly dns: SocketOption | undefined;
+  /** Worker threads; 0 for as many as the machine has cores. */
   readonly concurrency: number;
 }
 
-export async function startEmbedded({ identity, dns }: EmbeddedOptions): Promise<Engine> {
-  const plane = await createDataPlane({
-    log: (level, message) => {
-      if (level === 'warn' || level === 'error') say(message);
-    },
-    environment: process.env,
-    nodeMetadata: nodeJson(identity).metadata,
+/** Envoy's levels by weight; ours lie among them. */
+const WEIGHTS: Readonly<Record<LogLevel | 'warn', number>> = {
+  trace: 0,
+  debug: 1,
+  info: 2,
+  warn: 3,
+  warning: 3,
+  error: 4,
+  critical: 5,
+  off: 6,
+};
+
+/** Rejects with `port-in-use` where the admin server's or the DNS server's port cannot be had. */
+export async function startEmbedded({ identity, admin, dns, concurrency: asked }: EmbeddedOptions): Promise<Engine> {
+  const concurrency = asked || availableParallelism();
+  const node = nodeJson(identity);
+  const level: { value: LogLevel } = { value: 'warning' };
+  const log: Log = (weight, message) => {
+    if (WEIGHTS[weight] >= WEIGHTS[level.value]) say(message);
+  };
+  const workers = startWorkers({
+    concurrency,
+    log,
+    environment: { ...process.env },
+    nodeMetadata: node.metadata,
     dns: dns && { ip: dns.address, port: dns.port },
   });
-  return {
-    name: 'embedded',
-    failed: new Promise(() => {}),
-    async apply(_resources: XdsResources, update: XdsUpdate): Promise<readonly Refusal[]> {
-      try {
-        const { rejected } = await plane.apply(update);
-        return rejected.map(({ type, name, message }) => ({ resource: `${type} ${name}`, message }));
-      } catch (error) {
-        return [{ resource: 'update', message: messageOf(error) }];
-      }
-    },
-    async close(graceMs: number): Promise<void> {
-      await plane.drain(graceMs);
-      plane.close();
-    },
-  };
+  const engine = new EmbeddedEngine(workers);
+  if (!admin) return engine;
+  try {
+    const [{ createAdmin }, { adminSource }] = await Promise.all([import('../admin/index.ts'), import('./admin-source.ts')]);
+    const { accepted, status, initialised } = engine.view;
+    const source = adminSource({ version: productVersion(), node, admin, concurrency, workers, accepted, status, initialised, level });
+    engine.admin = await createAdmin(source, admin);
+    return engine;
+  } catch (error) {
+    await workers.close();
+    throw error;
+  }
+}
+
+class EmbeddedEngine implements Engine {
+  readonly name = 'embedded';
+  /** Workers that die are started again: it never fails as a whole. */
+  readonly failed: Promise<Error> = new Promise(() => {});
+  admin: AdminServer | undefined;
+  readonly #workers: Workers;
+  readonly #accepted = new Accepted({
+    listeners: [],
+    routes: [],
+    clusters: [],
+    endpoints: [],
+    secrets: [],
+    nameTable: create(NameTableSchema),
+  });
+  #status: readonly DataPlaneStatus[] = [];
+
+  constructor(workers: Workers) {
+    this.#workers = workers;
+  }
+
+  get view() {
+    return { accepted: this.#accepted, status: () => this.#status, initialised: () => this.#status.length > 0 };
+  }
+
+  async apply(resources: XdsResources, update: XdsUpdate): Promise<readonly Refusal[]> {
+    const ack = await this.#workers.apply(update);
+    this.#accepted.take(resources, update, ack, Date.now());
+    this.#status = await this.#workers.status();
+    return ack.rejected.map(({ type, name, message }) => ({ resource: `${type} ${name}`, message }));
+  }
+
+  async close(graceMs: number): Promise<void> {
+    await this.#workers.drain(graceMs).catch(() => {});
+    await this.admin?.close();
+    await this.#workers.close();
+  }
 }

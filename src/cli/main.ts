@@ -1,7 +1,7 @@
 /** The command line: one file a command, loaded when it is asked for. */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { describeFailure, EXIT } from './exit.ts';
+import { productVersion } from './version.ts';
 
 /** By name. `after` is what stands after `--`: the command that `run` runs. */
 const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Command>>> = {
@@ -12,7 +12,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   explain: async () => (await import('./explain.ts')).explainCommand(),
   verify: async () => (await import('./verify.ts')).verifyCommand(),
   netpol: async () => (await import('./netpol.ts')).netpolCommand(),
-  analyze: async () => (await import('./analyze.ts')).analyzeCommand(version),
+  analyze: async () => (await import('./analyze.ts')).analyzeCommand(productVersion),
   'proxy-config': async () => (await import('./proxy-config.ts')).proxyConfigCommand(),
 };
 
@@ -22,7 +22,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   const own = dashes < 0 ? argv : argv.slice(0, dashes);
   const program = new Command('sallyport')
     .description("An egress gateway and service mesh that speaks Istio's API.")
-    .version(version(), '-V, --version')
+    .version(productVersion(), '-V, --version')
     .enablePositionalOptions()
     .showHelpAfterError('(add --help for what there is)');
   const after = dashes < 0 ? [] : argv.slice(dashes + 1);
@@ -40,8 +40,4 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.stderr.write(`${text}\n`);
     process.exitCode = code;
   }
-}
-
-function version(): string {
-  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 }

@@ -1,0 +1,101 @@
+/** What the admin server of an embedded proxy shows: the data plane's workers, taken together. */
+import { fromJson } from '@bufbuild/protobuf';
+import type { AdminSource, ClusterState, ListenerState, LogLevel } from '../admin/index.ts';
+import { SallyportError } from '../lib/errors.ts';
+import type { DataPlaneStatus } from '../proxy/dataplane.ts';
+import type { Workers } from '../proxy/workers.ts';
+import { BootstrapSchema } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
+import { NodeSchema } from '../xds/gen/envoy/config/core/v3/base_pb.js';
+import type { Accepted } from './accepted.ts';
+import type { NodeJson } from './node.ts';
+import type { SocketOption } from './options.ts';
+
+export interface AdminSourceOptions {
+  readonly version: string;
+  readonly node: NodeJson;
+  readonly admin: SocketOption;
+  readonly concurrency: number;
+  readonly workers: Workers;
+  readonly accepted: Accepted;
+  /** Of the last update. */
+  readonly status: () => readonly DataPlaneStatus[];
+  readonly initialised: () => boolean;
+  readonly level: { value: LogLevel };
+}
+
+export function adminSource(options: AdminSourceOptions): AdminSource {
+  const { workers, accepted, node, admin } = options;
+  let healthy = true;
+  let draining = false;
+  return {
+    version: options.version,
+    node: fromJson(NodeSchema, node),
+    bootstrap: fromJson(BootstrapSchema, {
+      node,
+      admin: { address: { socketAddress: { address: admin.address, portValue: admin.port } } },
+    }),
+    concurrency: options.concurrency,
+    startTime: Date.now(),
+    now: Date.now,
+    state: () => (draining || !healthy ? 'DRAINING' : options.initialised() ? 'LIVE' : 'PRE_INITIALIZING'),
+    resources: () => accepted,
+    stats: () => workers.stats(),
+    resetCounters: () =>
+      Promise.reject(
+        new SallyportError('not-supported', 'counters cannot be reset: they only ever grow, and rates follow from two readings.'),
+      ),
+    clusters: async () => clusterStates(await workers.status(), accepted),
+    listeners: () => listenerStates(options.status()),
+    drainListeners: async () => {
+      draining = true;
+      // Begun; it goes on until the process ends.
+      void workers.drain(DRAIN_MS).catch(() => {});
+    },
+    setHealthy: (value) => {
+      healthy = value;
+    },
+    quit: () => process.kill(process.pid, 'SIGTERM'),
+    logLevel: () => options.level.value,
+    setLogLevel: (level) => {
+      options.level.value = level;
+    },
+  };
+}
+
+/** How long kept-alive connections may go on after /drain_listeners. */
+const DRAIN_MS = 600_000;
+
+function listenerStates(workers: readonly DataPlaneStatus[]): ListenerState[] {
+  return (workers[0]?.listeners ?? []).map(({ name, addresses }) => ({ name, addresses }));
+}
+
+/** Hosts are known by their address; numbers of all workers add up. */
+function clusterStates(workers: readonly DataPlaneStatus[], accepted: Accepted): ClusterState[] {
+  const services = new Map(accepted.resources.clusters.map((cluster) => [cluster.name, cluster.edsClusterConfig?.serviceName ?? '']));
+  return (workers[0]?.clusters ?? []).map(({ name, limits, hosts }) => ({
+    name,
+    edsServiceName: services.get(name) ?? '',
+    limits: {
+      connections: limits.connections.max,
+      pending: limits.pending.max,
+      requests: limits.requests.max,
+      retries: limits.retries.max,
+    },
+    hosts: hosts.map((host) => {
+      const same = workers.flatMap(
+        ({ clusters }) => clusters.find((cluster) => cluster.name === name)?.hosts.find(({ text }) => text === host.text) ?? [],
+      );
+      const sum = (field: 'active' | 'connections') => same.reduce((total, one) => total + one[field], 0);
+      return {
+        address: host.address,
+        hostname: host.hostname,
+        healthy: host.healthy,
+        ejected: false,
+        weight: host.weight,
+        priority: 0,
+        locality: { region: '', zone: '', subZone: '' },
+        stats: { cx_active: sum('connections'), rq_active: sum('active') },
+      };
+    }),
+  }));
+}
