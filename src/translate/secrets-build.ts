@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { Redacted } from '../lib/redacted.ts';
@@ -7,23 +8,19 @@ import { credentialCaSecretName, credentialSecretName } from './names.ts';
 
 export type BuiltSecret = { readonly secret: Secret } | { readonly problem: string };
 
-type Data = Readonly<Record<string, Redacted>>;
-
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/;
-const PRIVATE_KEY = /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----[\s\S]+?-----END (?:[A-Z0-9]+ )*PRIVATE KEY-----/;
+const CERTIFICATES = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]+?-----END (?:TRUSTED )?CERTIFICATE-----/g;
 
 /** Certificate chain and key from a Secret's `tls.crt`/`tls.key` (type kubernetes.io/tls) or `cert`/`key`. */
 export function credentialCertificate(credentialName: string, namespace: string, snapshot: Snapshot): BuiltSecret {
   const where = `Secret ${namespace}/${credentialName}`;
   const found = snapshot.get('Secret', namespace, credentialName);
-  if (!found)
-    return { problem: `${where} does not exist: connections that need its certificate are refused. Create it in the proxy's namespace.` };
+  if (!found) return { problem: missing(where) };
   const { data } = found.spec;
   const [chain, key] = data['tls.crt'] || data['tls.key'] ? [data['tls.crt'], data['tls.key']] : [data.cert, data.key];
-  if (!isPem(chain, CERTIFICATE) || !isPem(key, PRIVATE_KEY)) {
-    const problem = `${where} must hold a PEM certificate and private key as tls.crt and tls.key (or cert and key): connections that need them are refused.`;
-    return { problem };
-  }
+  if (!chain || !key)
+    return { problem: `${where} lacks tls.crt and tls.key (or cert and key): connections that need it are refused. Add both.` };
+  const wrong = pairProblem(chain.revealText(), key.revealText());
+  if (wrong) return { problem: `${where} ${wrong}: connections that need it are refused. Replace it.` };
   const secret = create(SecretSchema, {
     name: credentialSecretName(credentialName),
     type: { case: 'tlsCertificate', value: { certificateChain: inline(chain), privateKey: inline(key) } },
@@ -33,15 +30,15 @@ export function credentialCertificate(credentialName: string, namespace: string,
 
 /** CA certificates: `ca.crt` or `cacert` of the Secret `NAME-cacert`, else of `NAME`; `ca.crl` or `crl` beside it are its revocations. */
 export function credentialCa(credentialName: string, namespace: string, snapshot: Snapshot): BuiltSecret {
-  const separate = snapshot.get('Secret', namespace, `${credentialName}-cacert`);
-  const found = separate ?? snapshot.get('Secret', namespace, credentialName);
+  const found = snapshot.get('Secret', namespace, `${credentialName}-cacert`) ?? snapshot.get('Secret', namespace, credentialName);
   const where = `Secret ${namespace}/${found?.metadata.name ?? credentialName}`;
-  if (!found)
-    return { problem: `${where} does not exist: connections that its CA is to verify are refused. Create it in the proxy's namespace.` };
-  const data: Data = found.spec.data;
+  if (!found) return { problem: missing(where) };
+  const { data } = found.spec;
   const ca = data['ca.crt'] ?? data.cacert;
-  if (!isPem(ca, CERTIFICATE))
-    return { problem: `${where} must hold PEM CA certificates as ca.crt or cacert: connections that they are to verify are refused.` };
+  if (!ca) return { problem: `${where} lacks ca.crt (or cacert): connections that it is to verify are refused. Add the CA's certificate.` };
+  if (!areCertificates(ca.revealText())) {
+    return { problem: `${where} holds a CA that is no PEM certificate: connections that it is to verify are refused. Replace it.` };
+  }
   const crl = data['ca.crl'] ?? data.crl;
   const secret = create(SecretSchema, {
     name: credentialCaSecretName(credentialName),
@@ -61,8 +58,32 @@ export function fileRoot(name: string, path: string): Secret {
   return create(SecretSchema, { name, type: { case: 'validationContext', value: { trustedCa: file(path) } } });
 }
 
-function isPem(value: Redacted | undefined, form: RegExp): value is Redacted {
-  return value !== undefined && form.test(value.revealText());
+/** The same for certificate and CA, so that a Secret which is to give both is reported once. */
+function missing(where: string): string {
+  return `${where} does not exist: connections that need it are refused. Create it in the namespace of the proxy.`;
+}
+
+/** What is wrong with a certificate and its key; undefined if they serve. */
+function pairProblem(chain: string, key: string): string | undefined {
+  const first = chain.match(CERTIFICATES)?.[0];
+  if (!first || !areCertificates(chain)) return 'holds no PEM certificate';
+  try {
+    return new X509Certificate(first).checkPrivateKey(createPrivateKey(key))
+      ? undefined
+      : 'holds a key that does not belong to its certificate';
+  } catch {
+    return 'holds no PEM private key';
+  }
+}
+
+function areCertificates(text: string): boolean {
+  const found = text.match(CERTIFICATES) ?? [];
+  try {
+    for (const each of found) new X509Certificate(each);
+  } catch {
+    return false;
+  }
+  return found.length > 0;
 }
 
 type DataSourceInit = Pick<DataSource, 'specifier'>;

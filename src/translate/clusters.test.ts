@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { meshFromText, proxyOf, type TestMesh } from '../../test/support/mesh.ts';
+import type { Finding } from '../lib/finding.ts';
+import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { buildClusters } from './clusters.ts';
+import type { TranslateContext } from './context.ts';
+import type { Proxy } from './model.ts';
+import { nameTable } from './name-table.ts';
+import { scopeFor } from './scope.ts';
+import { createSecretCollector } from './secrets.ts';
+
+function contextOf(mesh: TestMesh, proxy: Proxy): TranslateContext & { findings: Finding[] } {
+  const findings: Finding[] = [];
+  const report = (finding: Finding) => findings.push(finding);
+  return { proxy, mesh, scope: scopeFor(proxy, mesh), secrets: createSecretCollector(proxy, mesh, report), report, findings };
+}
+
+function clustersOf(text: string, proxy = proxyOf(), overrides = {}): ReadonlyMap<string, Cluster> {
+  return new Map(buildClusters(contextOf(meshFromText(text, overrides), proxy)).clusters.map((cluster) => [cluster.name, cluster]));
+}
+
+const object = (kind: string, name: string, spec: string, namespace = 'default') => `
+apiVersion: networking.istio.io/v1
+kind: ${kind}
+metadata: { name: ${name}, namespace: ${namespace} }
+spec: ${spec}
+---`;
+
+const SERVER = `
+apiVersion: v1
+kind: Pod
+metadata: { name: web, namespace: default, labels: { app: web } }
+spec: { containers: [{ name: app }] }
+status: { phase: Running, podIP: 10.1.1.1 }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: default }
+spec: { clusterIP: 10.96.0.1, selector: { app: web }, ports: [{ name: http2, port: 80, targetPort: 8080 }, { name: x, port: 81, targetPort: 8081 }] }
+---`;
+const WEB = proxyOf({ name: 'web', labels: { app: 'web' }, addresses: ['10.1.1.1'] });
+
+test('a sidecar has the standing clusters, a gateway only the black hole', () => {
+  const standing = ['BlackHoleCluster', 'InboundPassthroughCluster', 'PassthroughCluster'];
+  assert.deepEqual([...clustersOf('').keys()].sort(), standing);
+  assert.deepEqual([...clustersOf('', proxyOf({ type: 'router' })).keys()], ['BlackHoleCluster']);
+});
+
+test('inbound: one cluster a port that the workload serves, from 127.0.0.6 to the address called', () => {
+  const clusters = clustersOf(SERVER, WEB);
+  const inbound = clusters.get('inbound|8080||');
+  assert.equal(inbound?.clusterDiscoveryType.value, Cluster_DiscoveryType.ORIGINAL_DST);
+  assert.equal(inbound?.upstreamBindConfig?.sourceAddress?.address, '127.0.0.6');
+  assert.ok(clusters.has('inbound|8081||'));
+  const local = clustersOf(SERVER, WEB, { inboundTrafficPolicy: { mode: 'LOCALHOST' } }).get('inbound|8080||');
+  assert.equal(local?.clusterDiscoveryType.value, Cluster_DiscoveryType.STATIC);
+  assert.equal(local?.upstreamBindConfig, undefined);
+});
+
+test('inbound: `ingress` of a Sidecar replaces the ports of services', () => {
+  const sidecar = object(
+    'Sidecar',
+    's',
+    `{ ingress: [{ port: { number: 9080, protocol: HTTP, name: a }, defaultEndpoint: '127.0.0.1:8080' },
+                 { port: { number: 9081, protocol: TCP, name: b }, defaultEndpoint: '0.0.0.0:8081' },
+                 { port: { number: 9082, protocol: HTTP, name: c }, defaultEndpoint: 'unix:///run/app.sock' },
+                 { port: { number: 9083, protocol: HTTP, name: d } }] }`,
+  );
+  const clusters = clustersOf(SERVER + sidecar, WEB);
+  const target = (name: string) => {
+    const host = clusters.get(name)?.loadAssignment?.endpoints[0]?.lbEndpoints[0]?.hostIdentifier;
+    const address = host?.case === 'endpoint' ? host.value.address?.address : undefined;
+    if (address?.case === 'pipe') return address.value.path;
+    return address?.case === 'socketAddress' ? `${address.value.address}:${address.value.portSpecifier.value}` : undefined;
+  };
+  assert.equal(clusters.has('inbound|8080||'), false);
+  assert.deepEqual(
+    [9080, 9081, 9082, 9083].map((port) => target(`inbound|${port}||`)),
+    ['127.0.0.1:8080', '10.1.1.1:8081', '/run/app.sock', undefined],
+  );
+  assert.equal(clusters.get('inbound|9080||')?.upstreamBindConfig, undefined, 'loopback is not redirected');
+  assert.equal(clusters.get('inbound|9081||')?.upstreamBindConfig?.sourceAddress?.address, '127.0.0.6');
+});
+
+test('a DNS cluster that a subset leaves without endpoints does not exist, an EDS cluster is empty', () => {
+  const clusters = clustersOf(
+    object('ServiceEntry', 'd', '{ hosts: [d.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS }') +
+      object('DestinationRule', 'd', '{ host: d.example.com, subsets: [{ name: v, labels: { v: x } }] }') +
+      SERVER +
+      object('DestinationRule', 'w', '{ host: web, subsets: [{ name: v, labels: { v: x } }] }'),
+  );
+  assert.equal(clusters.has('outbound|80|v|d.example.com'), false);
+  assert.ok(clusters.has('outbound|80|v|web.default.svc.cluster.local'));
+});
+
+test('AUTO_PASSTHROUGH gateways have a second cluster for each service of the mesh, without TLS of their own', () => {
+  const gateway = object(
+    'Gateway',
+    'g',
+    '{ selector: { istio: eastwest }, servers: [{ port: { number: 15443, name: tls, protocol: TLS }, hosts: ["*.local"], tls: { mode: AUTO_PASSTHROUGH } }] }',
+  );
+  const rule = object('DestinationRule', 'w', '{ host: web, trafficPolicy: { tls: { mode: SIMPLE } } }');
+  const clusters = clustersOf(SERVER + gateway + rule, proxyOf({ type: 'router', labels: { istio: 'eastwest' } }));
+  assert.ok(clusters.get('outbound|80||web.default.svc.cluster.local')?.transportSocket);
+  const dnat = clusters.get('outbound_.80_._.web.default.svc.cluster.local');
+  assert.ok(dnat);
+  assert.equal(dnat.transportSocket, undefined);
+  assert.equal(clustersOf(SERVER + gateway, proxyOf({ type: 'router' })).has(dnat.name), false, 'not at gateways that it does not select');
+});
+
+test('locality failover needs outlier detection; the nearer locality has the higher priority', () => {
+  const entry = object(
+    'ServiceEntry',
+    's',
+    `{ hosts: [s.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS, endpoints: [
+         { address: far.example.com, locality: us/1 }, { address: near.example.com, locality: eu/2 }, { address: here.example.com, locality: eu/1 }] }`,
+  );
+  const priorities = (text: string) =>
+    clustersOf(text, proxyOf({ locality: 'eu/1' }))
+      .get('outbound|80||s.example.com')
+      ?.loadAssignment?.endpoints.map(({ locality, priority }) => `${locality?.region}/${locality?.zone} ${priority}`);
+  assert.deepEqual(priorities(entry), ['eu/1 0', 'eu/2 0', 'us/1 0']);
+  const outlier = (more = '') =>
+    object('DestinationRule', 'd', `{ host: s.example.com, trafficPolicy: { outlierDetection: { consecutive5xxErrors: 1 }${more} } }`);
+  assert.deepEqual(priorities(entry + outlier()), ['eu/1 0', 'eu/2 1', 'us/1 2']);
+  assert.deepEqual(priorities(entry + outlier(', loadBalancer: { localityLbSetting: { enabled: false } }')), [
+    'eu/1 0',
+    'eu/2 0',
+    'us/1 0',
+  ]);
+  const weights = clustersOf(
+    entry + outlier(', loadBalancer: { localityLbSetting: { distribute: [{ from: eu/*, to: { eu/1: 80, us/*: 20 } }] } }'),
+    proxyOf({ locality: 'eu/1' }),
+  );
+  assert.deepEqual(
+    weights
+      .get('outbound|80||s.example.com')
+      ?.loadAssignment?.endpoints.map(
+        ({ locality, loadBalancingWeight }) => `${locality?.region}/${locality?.zone} ${loadBalancingWeight}`,
+      ),
+    ['eu/1 80', 'us/1 20'],
+  );
+});
+
+test('a Secret that is missing, incomplete or mismatched leaves its reference without a resource and says so once', () => {
+  const golden = readFileSync(new URL('../../test/golden/upstream-tls/in.yaml', import.meta.url), 'utf8');
+  const good = golden.slice(golden.indexOf('apiVersion: v1\nkind: Secret'));
+  const variants: [string, RegExp][] = [
+    ['', /Secret istio-system\/client does not exist/],
+    [good.replace(/ {2}tls\.key: \|\n( {4}.*\n)+/, ''), /lacks tls\.crt and tls\.key/],
+    [good.replace(/(tls\.key: \|\n)( {4}.*\n)+/, '$1    no key\n'), /holds no PEM private key/],
+    [good.replace(/(tls\.crt: \|\n)( {4}.*\n)+/, '$1    no certificate\n'), /holds no PEM certificate/],
+  ];
+  for (const [secret, expected] of variants) {
+    const context = contextOf(meshFromText(secret), proxyOf({ type: 'router', namespace: 'istio-system' }));
+    const origin = context.mesh.snapshot.list('Secret')[0] ?? meshFromText(good).snapshot.list('Secret')[0]!;
+    assert.equal(context.secrets.credential('client', origin).name, 'kubernetes://client');
+    context.secrets.credential('client', origin);
+    assert.deepEqual(context.secrets.collected(), []);
+    assert.equal(context.findings.length, 1);
+    assert.match(context.findings[0]!.message, expected);
+  }
+});
+
+test('the CA of a credential: the Secret NAME-cacert comes before ca.crt of the Secret itself', () => {
+  const golden = readFileSync(new URL('../../test/golden/upstream-tls/in.yaml', import.meta.url), 'utf8');
+  const whole = golden.slice(golden.indexOf('apiVersion: v1\nkind: Secret'));
+  const separate = `${whole.replace('name: client,', 'name: client-cacert,').replace('ca.crt:', 'cacert:')}\n---\n`;
+  const context = contextOf(meshFromText(separate), proxyOf({ type: 'router', namespace: 'istio-system' }));
+  const [origin] = context.mesh.snapshot.list('Secret');
+  context.secrets.credentialCa('client', origin!);
+  assert.deepEqual(
+    context.secrets.collected().map(({ name, type }) => [name, type.case]),
+    [['kubernetes://client-cacert', 'validationContext']],
+  );
+  assert.deepEqual(context.findings, []);
+});
+
+test('the name table has declared addresses, else allocated ones, and no names that real DNS must answer', () => {
+  const mesh = meshFromText(
+    object(
+      'ServiceEntry',
+      'a',
+      '{ hosts: [a.example.com], addresses: [203.0.113.1], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS }',
+    ) +
+      object('ServiceEntry', 'b', '{ hosts: [b.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS }') +
+      object('ServiceEntry', 'c', '{ hosts: ["*.example.org"], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: NONE }') +
+      object(
+        'ServiceEntry',
+        'd',
+        '{ hosts: [d.example.com], addresses: [203.0.113.0/24], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: STATIC, endpoints: [{ address: 198.51.100.1 }] }',
+      ),
+  );
+  const ips = (proxy: Proxy) =>
+    Object.fromEntries(Object.entries(nameTable(contextOf(mesh, proxy)).table).map(([name, info]) => [name, info.ips.length]));
+  assert.deepEqual(ips(proxyOf()), { 'a.example.com': 1, 'b.example.com': 1 });
+  assert.deepEqual(ips(proxyOf({ addresses: ['10.0.0.1', 'fd00::1'] })), { 'a.example.com': 1, 'b.example.com': 2 });
+});

@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { meshFromText, proxyOf } from '../../test/support/mesh.ts';
+import { scopeFor } from './scope.ts';
+
+const object = (kind: string, name: string, spec: string, namespace = 'default') => `
+apiVersion: networking.istio.io/v1
+kind: ${kind}
+metadata: { name: ${name}, namespace: ${namespace} }
+spec: ${spec}
+---`;
+const serviceEntry = (name: string, host: string, namespace = 'default', more = '') =>
+  object(
+    'ServiceEntry',
+    name,
+    `{ hosts: ['${host}'], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS${more} }`,
+    namespace,
+  );
+const virtualService = (name: string, spec: string, namespace = 'default') => object('VirtualService', name, spec, namespace);
+const rule = (name: string, host: string, namespace: string, more = '') =>
+  object(
+    'DestinationRule',
+    name,
+    `{ host: '${host}', trafficPolicy: { connectionPool: { tcp: { maxConnections: 1 } } }${more} }`,
+    namespace,
+  );
+
+const hostnames = (services: readonly { hostname: string }[]) => services.map(({ hostname }) => hostname).sort();
+
+test('without a Sidecar everything visible is in scope; several namespaces with one host give one service', () => {
+  const mesh = meshFromText(
+    serviceEntry('theirs', 'www.example.com', 'other') +
+      serviceEntry('ours', 'www.example.com') +
+      serviceEntry('hidden', 'hidden.example.com', 'other', ", exportTo: ['.']"),
+  );
+  const scope = scopeFor(proxyOf(), mesh);
+  assert.equal(scope.sidecar, undefined);
+  assert.deepEqual(hostnames(scope.services), ['www.example.com']);
+  assert.equal(scope.serviceFor('www.example.com')?.resource.metadata.name, 'ours');
+  assert.deepEqual(
+    scope.egress.map(({ port }) => port),
+    [undefined],
+  );
+  assert.deepEqual(scope.outboundTrafficPolicy, { mode: 'ALLOW_ANY', egressProxy: undefined });
+});
+
+const SIDECARS =
+  object('Sidecar', 'whole-mesh', '{ egress: [{ hosts: ["./*"] }], outboundTrafficPolicy: { mode: REGISTRY_ONLY } }', 'istio-system') +
+  object('Sidecar', 'namespace', '{ egress: [{ hosts: ["~/*"] }] }') +
+  object(
+    'Sidecar',
+    'selected',
+    '{ workloadSelector: { labels: { app: sleep } }, egress: [{ hosts: ["other/*.example.com", "./api.example.com"] }] }',
+  );
+
+test('the Sidecar that selects the workload, then its namespace’s, then the root namespace’s', () => {
+  const mesh = meshFromText(
+    SIDECARS + serviceEntry('a', 'api.example.com') + serviceEntry('b', 'www.example.com') + serviceEntry('c', 'www.example.com', 'other'),
+  );
+  const selected = scopeFor(proxyOf({ labels: { app: 'sleep' } }), mesh);
+  assert.equal(selected.sidecar?.metadata.name, 'selected');
+  assert.deepEqual(hostnames(selected.services), ['api.example.com', 'www.example.com']);
+  assert.equal(selected.serviceFor('www.example.com')?.namespace, 'other');
+  const rest = scopeFor(proxyOf(), mesh);
+  assert.equal(rest.sidecar?.metadata.name, 'namespace');
+  assert.deepEqual(rest.services, []);
+  const elsewhere = scopeFor(proxyOf({ namespace: 'other' }), mesh);
+  assert.equal(elsewhere.sidecar?.metadata.name, 'whole-mesh');
+  assert.deepEqual(hostnames(elsewhere.services), ['www.example.com'], '`.` is the workload’s namespace');
+  assert.equal(elsewhere.outboundTrafficPolicy.mode, 'REGISTRY_ONLY');
+  assert.equal(scopeFor(proxyOf({ type: 'router', namespace: 'other' }), mesh).sidecar, undefined, 'gateways have none');
+});
+
+test('an egress listener with a port has its services with that port; hosts of imported routes are added', () => {
+  const mesh = meshFromText(
+    object(
+      'ServiceEntry',
+      'two',
+      '{ hosts: [www.example.com], ports: [{ number: 80, name: a, protocol: HTTP }, { number: 81, name: b, protocol: HTTP }], resolution: DNS }',
+    ) +
+      serviceEntry('routed', 'routed.example.com', 'other') +
+      virtualService(
+        'v',
+        '{ hosts: [www.example.com], http: [{ route: [{ destination: { host: routed.example.com, port: { number: 80 } } }] }] }',
+      ) +
+      virtualService('w', '{ hosts: [unrelated.example.org], http: [{ route: [{ destination: { host: www.example.com } }] }] }', 'other') +
+      object('Sidecar', 's', '{ egress: [{ port: { number: 81, protocol: HTTP, name: b }, hosts: ["./*"] }] }'),
+  );
+  const { egress, services } = scopeFor(proxyOf(), mesh);
+  assert.equal(egress.length, 1);
+  assert.deepEqual(
+    egress[0]!.services.map(({ ports }) => ports.map(({ number }) => number)),
+    [[81]],
+  );
+  assert.deepEqual(
+    egress[0]!.virtualServices.map(({ metadata }) => metadata.name),
+    ['v'],
+  );
+  assert.deepEqual(hostnames(services), ['routed.example.com', 'www.example.com']);
+});
+
+test('DestinationRules: the client’s namespace, the service’s, the root’s; the most specific host in the first that has any', () => {
+  const mesh = meshFromText(
+    serviceEntry('s', 'www.example.com', 'service') +
+      rule('root', '*.example.com', 'istio-system') +
+      rule('of-service', '*.example.com', 'service') +
+      rule('of-service-exact', 'www.example.com', 'service') +
+      rule('of-client', '*', 'client') +
+      rule('private', 'www.example.com', 'quiet', ", exportTo: ['.']"),
+  );
+  const ruleFor = (namespace: string) => scopeFor(proxyOf({ namespace }), mesh).destinationRuleFor('www.example.com')?.metadata.name;
+  assert.equal(ruleFor('client'), 'of-client');
+  assert.equal(ruleFor('elsewhere'), 'of-service-exact');
+  assert.equal(ruleFor('quiet'), 'private');
+  assert.equal(ruleFor('istio-system'), 'of-service-exact', 'a proxy in the root namespace passes over rules for the whole mesh');
+  assert.equal(scopeFor(proxyOf(), mesh).destinationRuleFor('unknown.example.com'), undefined);
+});
+
+test('exportTo hides a DestinationRule, from its own namespace too; the root namespace’s private ones hold for its proxies', () => {
+  const mesh = meshFromText(
+    serviceEntry('s', 'www.example.com', 'service') +
+      rule('hidden', 'www.example.com', 'service', ", exportTo: ['.']") +
+      rule('named', 'www.example.com', 'named', ', exportTo: [elsewhere]') +
+      rule('private', 'www.example.com', 'istio-system', ", exportTo: ['.']"),
+  );
+  const ruleFor = (namespace: string) => scopeFor(proxyOf({ namespace }), mesh).destinationRuleFor('www.example.com')?.metadata.name;
+  assert.equal(ruleFor('client'), undefined);
+  assert.equal(ruleFor('service'), 'hidden');
+  assert.equal(ruleFor('named'), undefined);
+  assert.equal(ruleFor('istio-system'), 'private');
+});
+
+test('a DestinationRule with a workloadSelector holds for those workloads alone; rules for one host are merged', () => {
+  const mesh = meshFromText(
+    serviceEntry('s', 'www.example.com') +
+      object('DestinationRule', 'old', '{ host: www.example.com, subsets: [{ name: a, labels: { v: a } }] }') +
+      rule('young', 'www.example.com', 'default', ', subsets: [{ name: a, labels: { v: other } }, { name: b, labels: { v: b } }]') +
+      rule('selected', 'www.example.com', 'default', ', workloadSelector: { matchLabels: { app: sleep } }'),
+  );
+  const merged = scopeFor(proxyOf(), mesh).destinationRuleFor('www.example.com');
+  assert.equal(merged?.metadata.name, 'old');
+  assert.deepEqual(
+    merged?.spec.subsets.map(({ name, labels }) => [name, labels.v]),
+    [
+      ['a', 'a'],
+      ['b', 'b'],
+    ],
+  );
+  assert.equal(merged?.spec.trafficPolicy?.connectionPool?.tcp?.maxConnections, 1);
+  assert.equal(scopeFor(proxyOf({ labels: { app: 'sleep' } }), mesh).destinationRuleFor('www.example.com')?.metadata.name, 'selected');
+});
+
+test('VirtualServices by gateway: full names, exportTo, `mesh` where none is named', () => {
+  const mesh = meshFromText(
+    virtualService(
+      'both',
+      '{ hosts: [httpbin], gateways: [mesh, gw], http: [{ match: [{ gateways: [gw] }], route: [{ destination: { host: httpbin } }], mirror: { host: other.ns } }] }',
+    ) + virtualService('mesh-only', '{ hosts: ["*.example.com"], tcp: [{ route: [{ destination: { host: tcp } }] }], exportTo: ["."] }'),
+  );
+  const scope = scopeFor(proxyOf(), mesh);
+  assert.deepEqual(
+    scope.egress[0]!.virtualServices.map(({ metadata }) => metadata.name),
+    ['both', 'mesh-only'],
+  );
+  const [both] = scope.virtualServicesForGateway('default/gw');
+  assert.deepEqual(both?.spec.hosts, ['httpbin.default.svc.cluster.local']);
+  assert.deepEqual(both?.spec.http[0]?.match[0]?.gateways, ['default/gw']);
+  assert.equal(both?.spec.http[0]?.route[0]?.destination.host, 'httpbin.default.svc.cluster.local');
+  assert.equal(both?.spec.http[0]?.mirror?.host, 'other.ns');
+  assert.deepEqual(
+    scopeFor(proxyOf({ namespace: 'other' }), mesh).egress[0]!.virtualServices.map(({ metadata }) => metadata.name),
+    ['both'],
+  );
+});
+
+test('delegates: matches are joined, what the delegate leaves out comes from the root, contradictions are dropped', () => {
+  const mesh = meshFromText(
+    virtualService(
+      'root',
+      `{ hosts: [www.example.com], http: [
+         { name: root, match: [{ uri: { prefix: /api } }], timeout: 5s, delegate: { name: team, namespace: teams } },
+         { match: [{ uri: { prefix: /gone } }], delegate: { name: absent } },
+         { match: [{ uri: { prefix: /private } }], delegate: { name: private, namespace: teams } },
+         { route: [{ destination: { host: rest } }] } ] }`,
+    ) +
+      virtualService(
+        'team',
+        `{ http: [
+           { name: v1, match: [{ uri: { prefix: /api/v1 } }, { uri: { prefix: /other } }], timeout: 1s, route: [{ destination: { host: one } }] },
+           { match: [{ uri: { exact: /never } }], route: [{ destination: { host: never } }] },
+           { route: [{ destination: { host: two } }] } ] }`,
+        'teams',
+      ) +
+      virtualService('private', '{ http: [{ route: [{ destination: { host: x } }] }], exportTo: ["."] }', 'teams'),
+  );
+  const [root] = scopeFor(proxyOf(), mesh).egress[0]!.virtualServices;
+  assert.deepEqual(
+    root?.spec.http.map(({ name, match, timeout, route }) => ({
+      name,
+      uri: match.map(({ uri }) => uri?.prefix),
+      timeout,
+      to: route[0]?.destination.host,
+    })),
+    [
+      { name: 'root-v1', uri: ['/api/v1'], timeout: 1000, to: 'one.teams.svc.cluster.local' },
+      { name: 'root', uri: ['/api'], timeout: 5000, to: 'two.teams.svc.cluster.local' },
+      { name: undefined, uri: [], timeout: undefined, to: 'rest.default.svc.cluster.local' },
+    ],
+  );
+});
