@@ -102,7 +102,7 @@ function allocate(services: readonly Service[], findings: Finding[]): Service[] 
     const addresses = next(service.namespace, service.hostname);
     if (addresses) return { ...service, autoAddresses: [addresses.ipv4, addresses.ipv6] };
     findings.push({
-      code: 'SP1018',
+      code: 'SP1026',
       level: 'Warning',
       message: `No address is left in 240.240.0.0/16 for ${service.hostname}: DNS answers with its real addresses. State one in spec.addresses.`,
       origin: originOf(service.resource),
