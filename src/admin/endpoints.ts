@@ -81,7 +81,7 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint | undefined>> = {
     text: `${state()}\n`,
   })),
   '/reset_counters': mutates('reset all counters to zero', async ({ resetCounters }) => {
-    await resetCounters();
+    await resetCounters?.();
     return OK;
   }),
   '/runtime': reads('print runtime values', () => ({ json: { entries: {}, layers: [] } })),

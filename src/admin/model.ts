@@ -74,7 +74,8 @@ export interface AdminSource {
   readonly state: () => 'LIVE' | 'DRAINING' | 'PRE_INITIALIZING' | 'INITIALIZING';
   readonly resources: () => AcceptedResources;
   readonly stats: () => Promise<StatsSnapshot>;
-  readonly resetCounters: () => Promise<void>;
+  /** Sets counters back; without it the admin server subtracts what was counted before. */
+  readonly resetCounters?: () => Promise<void>;
   readonly clusters: () => Promise<readonly ClusterState[]>;
   readonly listeners: () => readonly ListenerState[];
   /** Resolves when draining has begun. */

@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
+import { type StatsSnapshot, sinceSnapshot } from '../proxy/stats/index.ts';
 import { type Answer, ENDPOINTS, helpText } from './endpoints.ts';
 import type { AdminSource } from './model.ts';
 
@@ -18,7 +19,8 @@ export interface AdminAddress {
 }
 
 /** Starts the server. Rejects with `port-in-use` or `admin-listen` if the address cannot be had. */
-export async function createAdmin(source: AdminSource, at: AdminAddress): Promise<AdminServer> {
+export async function createAdmin(given: AdminSource, at: AdminAddress): Promise<AdminServer> {
+  const source = given.resetCounters ? given : withReset(given);
   const server = createServer((request, response) => {
     request.resume();
     answer(source, request).then(
@@ -34,6 +36,18 @@ export async function createAdmin(source: AdminSource, at: AdminAddress): Promis
         server.close(() => resolve());
         server.closeAllConnections();
       }),
+  };
+}
+
+/** Counters that only grow, set back by remembering where they stood. */
+function withReset(source: AdminSource): AdminSource {
+  let base: StatsSnapshot | undefined;
+  return {
+    ...source,
+    stats: async () => (base ? sinceSnapshot(await source.stats(), base) : source.stats()),
+    resetCounters: async () => {
+      base = await source.stats();
+    },
   };
 }
 

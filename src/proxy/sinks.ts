@@ -9,7 +9,6 @@ import {
   createHttpMetrics,
   createTcpMetrics,
   type IstioMetricsOptions,
-  parseWorkload,
   StatsRegistry,
   serviceOfMetadata,
   workloadOfNode,
@@ -66,8 +65,7 @@ export class Sinks {
       self: workloadOfNode(nodeMetadata),
       reporter: direction === 'inbound' ? 'destination' : 'source',
       serviceOf: (name) => serviceOfMetadata(clusters.get(name)?.config.metadata?.filterMetadata),
-      workloadOf: ({ upstreamHost }) =>
-        upstreamHost instanceof Host && upstreamHost.workload !== '' ? parseWorkload(upstreamHost.workload) : undefined,
+      workloadOf: ({ upstreamHost }) => (upstreamHost instanceof Host ? upstreamHost.workload : ''),
     };
   }
 }

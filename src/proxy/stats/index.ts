@@ -19,5 +19,6 @@ export {
   StatsRegistry,
   type StatsSnapshot,
   type StatsSource,
+  sinceSnapshot,
 } from './registry.ts';
 export { createHttpMetrics, createTcpMetrics, type MetricsOptions, type TcpMetricsSink } from './sink.ts';

@@ -32,8 +32,8 @@ export interface IstioMetricsOptions {
   readonly reporter: 'source' | 'destination';
   /** Cluster metadata `istio.services[0]`, by the cluster's name; undefined where there is none. */
   readonly serviceOf: (cluster: string) => ServiceIdentity | undefined;
-  /** The workload behind an upstream host (endpoint metadata `istio.workload`); undefined where it is not known. */
-  readonly workloadOf?: (record: AccessRecord) => WorkloadIdentity | undefined;
+  /** The workload behind an upstream host as endpoint metadata `istio.workload` has it (see `parseWorkload`); empty where it is not known. */
+  readonly workloadOf?: (record: AccessRecord) => string;
 }
 
 const UNKNOWN: WorkloadIdentity = {
@@ -159,7 +159,7 @@ export class IstioMetrics {
   #httpKey(record: AccessRecord): string | number {
     const grpc = grpcStatus(record);
     const peer = record.downstream.tls?.peer?.uriSans[0] ?? '';
-    const target = this.#options.workloadOf ? (record.upstreamHost?.text ?? '') : '';
+    const target = this.#options.workloadOf?.(record) ?? '';
     if (record.flags.length === 0 && grpc === undefined && peer === '' && target === '' && record.protocol !== 'HTTP/2')
       return record.responseCode;
     return `${record.responseCode}\0${record.flags.join(',')}\0${grpc ?? ''}\0${peer}\0${target}\0${protocolOf(record)}`;
@@ -187,7 +187,7 @@ export class IstioMetrics {
   #tcpSeries(record: AccessRecord): TcpSeries {
     const service = this.#options.serviceOf(record.upstreamCluster);
     const peer = record.downstream.tls?.peer?.uriSans[0] ?? '';
-    const target = this.#options.workloadOf ? (record.upstreamHost?.text ?? '') : '';
+    const target = this.#options.workloadOf?.(record) ?? '';
     const key = `${record.upstreamCluster}\0${record.flags.join(',')}\0${peer}\0${target}`;
     let series = this.#tcp.get(key);
     if (!series) {
@@ -213,7 +213,8 @@ export class IstioMetrics {
     const { self, reporter, workloadOf } = this.#options;
     const outbound = reporter === 'source';
     const source = outbound ? self : UNKNOWN;
-    const destination = outbound ? (workloadOf?.(record) ?? UNKNOWN) : self;
+    const workload = workloadOf?.(record) ?? '';
+    const destination = outbound ? (workload === '' ? UNKNOWN : parseWorkload(workload)) : self;
     const { tls } = record.downstream;
     const mutual = !outbound && tls?.peer !== undefined;
     // What has no service of its own is known by its cluster: PassthroughCluster, BlackHoleCluster, …

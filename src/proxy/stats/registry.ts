@@ -123,16 +123,6 @@ export class StatsRegistry {
     }));
     return { counters, gauges, histograms };
   }
-
-  /** Counters and histograms back to zero (admin's `/reset_counters`); numbers of sources are their owners'. */
-  reset(): void {
-    for (const { metric } of this.#counters.values()) metric.value = 0;
-    for (const { metric } of this.#histograms.values()) {
-      metric.counts.fill(0);
-      metric.sum = 0;
-      metric.count = 0;
-    }
-  }
 }
 
 function series({ name, labels, metric }: Entry<Counter>): SeriesSnapshot {
@@ -191,4 +181,19 @@ function mergeHistograms(lists: readonly (readonly HistogramSnapshot[])[]): Hist
     );
   }
   return [...merged.values()];
+}
+
+/** What was counted since `base` was taken; gauges stay as they are. */
+export function sinceSnapshot(snapshot: StatsSnapshot, base: StatsSnapshot): StatsSnapshot {
+  const negative: StatsSnapshot = {
+    counters: base.counters.map((counter) => ({ ...counter, value: -counter.value })),
+    gauges: [],
+    histograms: base.histograms.map((each) => ({
+      ...each,
+      counts: each.counts.map((count) => -count),
+      sum: -each.sum,
+      count: -each.count,
+    })),
+  };
+  return mergeSnapshots([snapshot, negative]);
 }
