@@ -67,7 +67,7 @@ function compare(theirs: OpenApi, ours: Node, path: string, report: (line: strin
     const known = [...ours.values, ...Object.keys(ours.synonyms ?? {})].sort();
     if (known.join() !== [...theirs.enum].sort().join()) report(`${path}: enum is ${theirs.enum.join()} in the CRD, ${known.join()} here`);
   } else if (ours.type === 'object') {
-    const fields: Record<string, Field> = { ...ours.fields, ...ours.old };
+    const fields: Record<string, Field> = Object.fromEntries([...ours.fields, ...ours.old]);
     for (const [name, property] of Object.entries(theirs.properties ?? {})) {
       const field = fields[name];
       if (field) compare(property, field.node, `${path}.${name}`, report);

@@ -91,7 +91,7 @@ class Decoder {
     let deprecated: Record<string, unknown> | undefined;
     for (const name in value) {
       const raw = value[name];
-      const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
+      const field = fields.get(name);
       if (field) {
         if (raw === null || raw === undefined) continue;
         this.#path.push(name);
@@ -100,10 +100,10 @@ class Decoder {
         if (decoded !== FAILED && decoded !== undefined) out[name] = decoded;
         // A field that is there but does not decode is not reported as missing as well.
         else if (field.required) out[name] = blank(field.node);
-      } else if (Object.hasOwn(old, name)) {
+      } else if (old.has(name)) {
         if (raw === null || raw === undefined) continue;
         this.#path.push(name);
-        const decoded = this.#node(old[name]!.node, raw);
+        const decoded = this.#node(old.get(name)!.node, raw);
         this.#path.pop();
         if (decoded !== FAILED) {
           deprecated ??= {};
@@ -114,9 +114,8 @@ class Decoder {
       }
     }
     for (const group of node.atMostOne) this.#atMostOne(group, out);
-    for (const name in fields) {
+    for (const [name, field] of node.filled) {
       if (name in out) continue;
-      const field = fields[name]!;
       if (field.required) {
         this.#missing(name);
         out[name] = blank(field.node);
@@ -199,7 +198,7 @@ class Decoder {
   }
 
   #unknown(node: ObjectNode, name: string): void {
-    const known = Object.keys(node.fields);
+    const known = [...node.fields.keys()];
     const hint = closest(name, known);
     const advice = hint
       ? `did you mean ${hint}?`

@@ -7,6 +7,7 @@ import { type ObjectMeta, objectMeta } from './metadata.ts';
 import { originOf, type Resource, type Source } from './resource.ts';
 import { DocumentSource, NestedSource } from './source.ts';
 import { LineIndex, splitDocuments } from './yaml/documents.ts';
+import type { SeenKeys } from './yaml/fast.ts';
 import { parseYaml } from './yaml/parse.ts';
 
 export interface DecodeOptions {
@@ -31,9 +32,10 @@ export function decodeDocuments(text: string, file: string, options: DecodeOptio
   const resources: ResourceOf<Kind>[] = [];
   const findings: Finding[] = [];
   const collector: Collector = { resources, findings, namespace: options.namespace ?? 'default', admission: options.admission ?? true };
+  const keys: SeenKeys = [];
   for (const chunk of splitDocuments(text)) {
     const source = new DocumentSource(file, chunk, lines);
-    const parsed = parseYaml(chunk.text);
+    const parsed = parseYaml(chunk.text, keys);
     if ('problem' in parsed) {
       findings.push({ ...codeOf('SP0001'), message: parsed.problem, origin: file, position: source.at(parsed.offset) });
     } else if (parsed.value !== null && parsed.value !== undefined) {

@@ -28,8 +28,8 @@ function visit(node: Node, path: string, out: FieldInfo[], deprecated: boolean):
       visit(node.value, path ? `${path}.*` : '*', out, deprecated);
       return;
     case 'object':
-      for (const [name, field] of Object.entries(node.fields)) add(name, field, deprecated);
-      for (const [name, field] of Object.entries(node.old)) add(name, field, true);
+      for (const [name, field] of node.fields) add(name, field, deprecated);
+      for (const [name, field] of node.old) add(name, field, true);
       return;
     default:
       return;

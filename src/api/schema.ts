@@ -27,8 +27,10 @@ export interface EnumNode {
 
 export interface ObjectNode {
   readonly type: 'object';
-  readonly fields: Readonly<Record<string, Field>>;
-  readonly old: Readonly<Record<string, Field>>;
+  readonly fields: ReadonlyMap<string, Field>;
+  readonly old: ReadonlyMap<string, Field>;
+  /** Those of `fields` that are required or have a default. */
+  readonly filled: readonly (readonly [name: string, field: Field])[];
   /** Of each group at most one field may be set. */
   readonly atMostOne: readonly (readonly string[])[];
   /** Fields beyond the known ones pass without a finding and are dropped: parts of Kubernetes objects that the product never reads. */
@@ -162,10 +164,12 @@ export function object<F extends Fields, O extends Fields = Record<never, never>
   fields: F,
   options: ObjectOptions<F, O> = {},
 ): Schema<ObjectOf<F>, false> {
+  const entries = Object.entries<Field>(fields);
   return field({
     type: 'object',
-    fields,
-    old: options.old ?? {},
+    fields: new Map(entries),
+    old: new Map(Object.entries<Field>(options.old ?? {})),
+    filled: entries.filter(([, { required, implied, fallback }]) => required || implied || fallback !== undefined),
     atMostOne: options.atMostOne ?? [],
     open: options.open ?? false,
     normalise: options.normalise as ObjectNode['normalise'],

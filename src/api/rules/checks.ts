@@ -10,6 +10,9 @@ export type Report = (issue: RuleIssue) => void;
 const LABEL = /^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$/;
 const WILDCARD_LABEL = /^(?:\*|(?:\*|\*-)?[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?)$/;
 
+/** Most host names at once; what it refuses is looked at label by label. */
+const PLAIN_HOST = /^(?:[a-zA-Z0-9](?:[-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?\.)*[a-zA-Z](?:[-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$/;
+
 /** A label of a DNS name (RFC 1123). */
 export function isDnsLabel(text: string): boolean {
   return text.length <= 63 && LABEL.test(text);
@@ -17,17 +20,22 @@ export function isDnsLabel(text: string): boolean {
 
 /** A host name, fully qualified or not; a trailing dot is allowed. */
 export function hostProblem(host: string): string | undefined {
-  return lengthProblem(host) ?? labelsProblem(host, host);
+  return isPlainHost(host) ? undefined : (lengthProblem(host) ?? labelsProblem(host, host));
 }
 
 /** As `hostProblem`, and the first label may be or begin with a wildcard. */
 export function wildcardHostProblem(host: string): string | undefined {
+  if (isPlainHost(host)) return undefined;
   const problem = lengthProblem(host);
   if (problem) return problem;
   const dot = host.indexOf('.');
   const first = dot < 0 ? host : host.slice(0, dot);
   if (first.length > 63 || !WILDCARD_LABEL.test(first)) return `"${host}" is no host name: "${first}" is no label of one (nor a wildcard)`;
   return dot < 0 ? undefined : labelsProblem(host.slice(dot + 1), host);
+}
+
+function isPlainHost(host: string): boolean {
+  return host.length <= 255 && PLAIN_HOST.test(host);
 }
 
 function lengthProblem(host: string): string | undefined {

@@ -25,11 +25,17 @@ const CLOSE_MAP = 125;
 
 const DEEPEST = 50;
 
+/** Size of the table of keys seen; a power of two. */
+const KEYS = 1024;
+
+/** Keys seen, by a hash of them; shared by documents, as their keys are. Of no consequence but speed. */
+export type SeenKeys = (string | undefined)[];
+
 /** The value of a document, or LEFT_ALONE. */
-export function parseFast(text: string): unknown {
+export function parseFast(text: string, keys: SeenKeys = []): unknown {
   if (/[^\n\x20-\x7e]|^(?:---|\.\.\.)/m.test(text)) return LEFT_ALONE;
   try {
-    return new FastParser(text).document();
+    return new FastParser(text, keys).document();
   } catch (error) {
     if (error === BAIL) return LEFT_ALONE;
     throw error;
@@ -41,13 +47,15 @@ const INDICATORS: ReadonlySet<number> = new Set([...',[]{}#&*!|>\'"%@`'].map((ch
 
 class FastParser {
   readonly #text: string;
+  readonly #keys: SeenKeys;
   #at = 0;
   /** Column of the first character of the current line or, within `- `, of the content behind it. */
   #indent = 0;
   #depth = 0;
 
-  constructor(text: string) {
+  constructor(text: string, keys: SeenKeys) {
     this.#text = text;
+    this.#keys = keys;
   }
 
   document(): unknown {
@@ -168,9 +176,8 @@ class FastParser {
   #mapping(indent: number): Record<string, unknown> {
     const text = this.#text;
     const out: Record<string, unknown> = {};
-    for (;;) {
+    for (let count = 1; ; count++) {
       const key = this.#key();
-      if (key in out || key === '<<') throw BAIL;
       while (text.charCodeAt(this.#at) === SPACE) this.#at++;
       const code = text.charCodeAt(this.#at);
       if (this.#at >= text.length || code === NEWLINE || code === HASH) {
@@ -180,7 +187,10 @@ class FastParser {
       } else {
         out[key] = code === OPEN_MAP || code === OPEN_LIST ? this.#flowLine(indent) : this.#scalarLine();
       }
-      if (this.#indent < indent) return out;
+      if (this.#indent < indent) {
+        if (Object.keys(out).length !== count) throw BAIL;
+        return out;
+      }
       if (this.#indent > indent || this.#isDash()) throw BAIL;
     }
   }
@@ -191,14 +201,14 @@ class FastParser {
     const first = text.charCodeAt(this.#at);
     let key: string;
     if (first === QUOTE || first === APOSTROPHE) {
-      key = this.#quoted();
+      key = this.#quotedKey();
       if (text.charCodeAt(this.#at) !== COLON || !this.#isGap(this.#at + 1)) throw BAIL;
     } else {
       const end = this.#lineEnd();
       let colon = text.indexOf(':', this.#at);
       while (colon >= 0 && colon < end && !this.#isGap(colon + 1)) colon = text.indexOf(':', colon + 1);
       if (colon < 0 || colon >= end) throw BAIL;
-      key = this.#plainKey(text.slice(this.#at, colon));
+      key = this.#plainKey(this.#at, colon);
       this.#at = colon;
     }
     this.#at++;
@@ -206,11 +216,22 @@ class FastParser {
   }
 
   /** Keys become strings; a key that would be written another way as the value it stands for is left alone. */
-  #plainKey(source: string): string {
-    const key = source.trimEnd();
+  #plainKey(start: number, end: number): string {
+    const text = this.#text;
+    while (text.charCodeAt(end - 1) === SPACE) end--;
+    // The same few keys come again and again: one that was seen is taken without making a string of the text.
+    const slot = (((end - start) << 8) ^ (text.charCodeAt(start) << 4) ^ text.charCodeAt(end - 1)) & (KEYS - 1);
+    const seen = this.#keys[slot];
+    if (seen !== undefined && seen.length === end - start && text.startsWith(seen, start)) return seen;
+    const key = text.slice(start, end);
     const value = this.#plain(key);
     if (typeof value !== 'string' && String(value) !== key) throw BAIL;
+    this.#keys[slot] = ordinary(key);
     return key;
+  }
+
+  #quotedKey(): string {
+    return ordinary(this.#quoted());
   }
 
   /** A scalar that takes the rest of the line. */
@@ -298,21 +319,26 @@ class FastParser {
   #flowMapping(indent: number): Record<string, unknown> {
     const text = this.#text;
     const out: Record<string, unknown> = {};
+    let count = 0;
     this.#at++;
     for (;;) {
       this.#flowSpace(indent);
       const first = text.charCodeAt(this.#at);
       if (first === CLOSE_MAP) break;
       const quoted = first === QUOTE || first === APOSTROPHE;
-      const key = quoted ? this.#quoted() : this.#plainKey(this.#flowPlainText());
-      if (key in out || key === '<<' || text.charCodeAt(this.#at) !== COLON) throw BAIL;
+      const start = this.#at;
+      const key = quoted ? this.#quotedKey() : this.#plainKey(start, this.#flowPlainEnd());
+      if (text.charCodeAt(this.#at) !== COLON) throw BAIL;
       this.#at++;
       if (!quoted && !this.#isGap(this.#at)) throw BAIL;
       this.#flowSpace(indent);
       out[key] = this.#flowValue(indent);
+      count++;
       if (this.#flowNext(indent, CLOSE_MAP)) break;
     }
     this.#at++;
+    // Of a key given twice there is one less.
+    if (Object.keys(out).length !== count) throw BAIL;
     return out;
   }
 
@@ -335,25 +361,26 @@ class FastParser {
       if (this.#text.charCodeAt(this.#at) === COLON) throw BAIL;
       return value;
     }
-    return this.#plain(this.#flowPlainText().trimEnd());
+    const start = this.#at;
+    return this.#plain(this.#text.slice(start, this.#flowPlainEnd()).trimEnd());
   }
 
-  /** The text up to what ends a plain scalar in a flow collection: an indicator, or a colon before a space. */
-  #flowPlainText(): string {
+  /** Goes to what ends a plain scalar in a flow collection: an indicator, or a colon before a space. */
+  #flowPlainEnd(): number {
     const text = this.#text;
-    const start = this.#at;
-    for (let at = start; at < text.length; at++) {
+    for (let at = this.#at; at < text.length; at++) {
       const code = text.charCodeAt(at);
+      if (code > COLON && code < OPEN_LIST) continue;
       if (code === COMMA || code === CLOSE_LIST || code === CLOSE_MAP || code === OPEN_LIST || code === OPEN_MAP || code === NEWLINE) {
         this.#at = at;
-        return text.slice(start, at);
+        return at;
       }
       if (code === COLON) {
         const next = text.charCodeAt(at + 1);
         if (next === COMMA || next === CLOSE_LIST || next === CLOSE_MAP || next === OPEN_LIST || next === OPEN_MAP) throw BAIL;
         if (this.#isGap(at + 1)) {
           this.#at = at;
-          return text.slice(start, at);
+          return at;
         }
       }
     }
@@ -412,4 +439,10 @@ function unescape(inner: string): string {
   } catch {
     throw BAIL;
   }
+}
+
+/** A key that stands for itself alone: no merge, and no property that assignment treats otherwise. */
+function ordinary(key: string): string {
+  if (key === '<<' || key === '__proto__') throw BAIL;
+  return key;
 }

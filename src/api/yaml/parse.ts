@@ -1,6 +1,6 @@
 import { CORE_SCHEMA, load, mergeTag, YAMLException } from 'js-yaml';
 import { messageOf } from '../../lib/errors.ts';
-import { LEFT_ALONE, parseFast } from './fast.ts';
+import { LEFT_ALONE, parseFast, type SeenKeys } from './fast.ts';
 
 /**
  * YAML as files of Kubernetes use it: the core schema of YAML 1.2 with merge keys (`<<`); a key given twice is an error. Aliases are limited:
@@ -16,8 +16,8 @@ export function parseCompletely(text: string): unknown {
 export type Parsed = { readonly value: unknown } | { readonly problem: string; readonly offset: number };
 
 /** Parses one document. */
-export function parseYaml(text: string): Parsed {
-  const value = parseFast(text);
+export function parseYaml(text: string, keys?: SeenKeys): Parsed {
+  const value = parseFast(text, keys);
   if (value !== LEFT_ALONE) return { value };
   try {
     return { value: parseCompletely(text) };
