@@ -166,6 +166,14 @@ export async function server(t: TestContext, onConnection: (socket: Socket) => v
   return (made.address() as AddressInfo).port;
 }
 
+/** Sends back what it gets, and ends when the other side does. */
+export function echoServer(t: TestContext): Promise<number> {
+  return server(t, (socket) => {
+    socket.on('data', (data: Buffer) => socket.write(data));
+    socket.on('end', () => socket.end());
+  });
+}
+
 export async function client(t: TestContext, port: number, options: Partial<NetConnectOpts> = {}): Promise<Socket> {
   const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, ...options } as NetConnectOpts);
   socket.on('error', () => {});
