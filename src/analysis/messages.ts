@@ -123,6 +123,8 @@ export const MESSAGES = {
   IST0176: warning('GatewayAPICRDVersionBelowMinimum', 'A CRD of the Gateway API is older than required: its objects are ignored.'),
   IST0177: warning('ConflictingServiceEntryProtocol', 'ServiceEntries visible together give one host and port different protocols.'),
 
+  SP0101: info('GatewayPortOpened', '`up` opens a port on the local gateway that the gateway’s Service of a cluster may not have.'),
+
   SP1001: warning(
     'EgressBypassesGateway',
     'An external host is declared, but no VirtualService on the mesh routes it to an egress gateway: calls leave straight from the sidecar.',
@@ -151,8 +153,10 @@ export const MESSAGES = {
     'DestinationUnreachableFromGateway',
     'A route on the gateway leads to a host that the gateway’s namespace does not see: 503 NC.',
   ),
-  SP1017: warning('RuleShadowed', 'A rule can never be reached, because a rule of another object or an earlier host takes its traffic.'),
-  SP1018: warning('HostNeverReached', 'A host that is declared or routed cannot be reached by any workload.'),
+  SP1018: warning(
+    'HostDeclaredTwice',
+    'A namespace declares a host twice: the Kubernetes Service or the older object counts, and this one has no effect.',
+  ),
   SP1019: info('WildcardWiderThanNeeded', 'A wildcard allows every name under a suffix, while only some are routed.'),
   SP1020: warning(
     'PrivateAddressesReachable',
@@ -169,6 +173,7 @@ export const MESSAGES = {
     'The object asks for something that this version does not do; what it concerns refuses instead of running open.',
   ),
   SP1025: error('DestinationPortNotFound', 'A route leads to a port that its destination does not have: 503 NC.'),
+  SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 
 export type Code = keyof typeof MESSAGES;

@@ -192,7 +192,12 @@ function tlsMatch(match: TlsMatchAttributes, hosts: readonly string[], path: Pat
     const message = wildcardHostProblem(sni);
     if (message) report({ path: at, message });
     else if (!hosts.some((host) => hostCovers(host, sni)))
-      report({ path: at, message: `"${sni}" is not among the hosts of the VirtualService: ${hosts.join(', ')}` });
+      // Refused by the webhook, served by the control plane where it came past that.
+      report({
+        path: at,
+        level: 'Warning',
+        message: `"${sni}" is not among the hosts of the VirtualService (${hosts.join(', ')}), and Istio's webhook refuses it; add it to hosts`,
+      });
   });
   connectionMatch(match, path, report);
 }
