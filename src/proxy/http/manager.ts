@@ -1,7 +1,19 @@
 /** The HTTP connection manager: what a filter chain's terminal HTTP filter is to the listener. */
-import type { RouteTable } from '../../xds/match/route.ts';
-import type { ClusterManager, RecordSink } from '../types.ts';
+import type { Socket } from 'node:net';
+import type { HttpConnectionManager } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { compileRouteConfiguration, type RouteTable } from '../../xds/match/route.ts';
+import type { ClusterManager, ConnectionHandler, Downstream, RecordSink } from '../types.ts';
+import type { ManagerCore, ServerConnection } from './core.ts';
+import type { HttpFilter } from './filter.ts';
+import { compileFilters } from './filters/index.ts';
+import { H1ServerConnection } from './h1/server.ts';
+import { H2ServerConnection } from './h2/server.ts';
+import { type ManagerOptions, readOptions } from './options.ts';
 import type { HttpPools } from './pool/pools.ts';
+import type { RouterOptions } from './router.ts';
+import { TimerEntry, type Timers } from './timers.ts';
+
+export { createHttpPools, type HttpPools } from './pool/pools.ts';
 
 /** Route configurations that come by name (RDS), compiled; asked at each request, so that a change holds from the next request on. */
 export interface RouteSource {
@@ -27,4 +39,146 @@ export interface HttpManagerDeps {
   /** `traffic_direction` of the listener: decides who sets `x-envoy-decorator-operation`. */
   readonly direction: 'inbound' | 'outbound' | 'unspecified';
   readonly logger: HttpManagerLogger;
+}
+
+/**
+ * The terminal filter of a filter chain. Throws `xds-unsupported` for settings and filters that the data plane does not have, `xds-invalid` for what does
+ * not decode: whoever compiles the listener refuses it.
+ */
+export function createHttpConnectionManager(config: HttpConnectionManager, deps: HttpManagerDeps): ConnectionHandler {
+  return new Manager(config, deps);
+}
+
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+
+class Manager implements ConnectionHandler, ManagerCore {
+  readonly deps: HttpManagerDeps;
+  readonly options: ManagerOptions;
+  readonly filters: readonly HttpFilter[];
+  readonly router: RouterOptions;
+  readonly timers: Timers;
+  readonly routes: () => RouteTable | undefined;
+  readonly #connections = new Set<ServerConnection>();
+  readonly #sniffing = new Set<Socket>();
+  #draining = false;
+  #date = '';
+  #dateUntil = 0;
+
+  constructor(config: HttpConnectionManager, deps: HttpManagerDeps) {
+    this.deps = deps;
+    this.options = readOptions(config);
+    const { filters, router } = compileFilters(config.httpFilters, config.statPrefix);
+    this.filters = filters;
+    this.router = router;
+    this.timers = deps.pools.timers;
+    this.routes = routeSource(config, deps);
+  }
+
+  get active(): number {
+    return this.#connections.size + this.#sniffing.size;
+  }
+
+  onConnection(downstream: Downstream): void {
+    const { codec } = this.options;
+    if (codec === 'http2' || downstream.alpn === 'h2') this.#open(H2ServerConnection, downstream);
+    else if (codec === 'http1' || downstream.alpn === 'http/1.1') this.#open(H1ServerConnection, downstream);
+    else this.#sniff(downstream, downstream.head);
+  }
+
+  drain(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    for (const connection of this.#connections) connection.drain();
+  }
+
+  date(): string {
+    const now = this.deps.now();
+    if (now >= this.#dateUntil) {
+      const epoch = this.deps.timeOrigin + now;
+      this.#date = new Date(epoch).toUTCString();
+      this.#dateUntil = now + 1000 - (epoch % 1000);
+    }
+    return this.#date;
+  }
+
+  #open(Connection: typeof H1ServerConnection | typeof H2ServerConnection, downstream: Downstream): void {
+    const connection = new Connection(this, downstream, this.#closed);
+    if (this.#finished.delete(connection)) return;
+    this.#connections.add(connection);
+    if (this.#draining) connection.drain();
+  }
+
+  /** Connections that ended while they were being made. */
+  readonly #finished = new Set<ServerConnection>();
+  readonly #closed = (connection: ServerConnection): void => {
+    if (!this.#connections.delete(connection)) this.#finished.add(connection);
+  };
+
+  /** Tells HTTP/2 by its preface; as soon as the bytes differ from it, it is HTTP/1. */
+  #sniff(downstream: Downstream, head: Buffer | undefined): void {
+    const seen = head ?? Buffer.alloc(0);
+    const common = Math.min(seen.length, PREFACE.length);
+    const matches = seen.compare(PREFACE, 0, common, 0, common) === 0;
+    if (common > 0 && (!matches || common === PREFACE.length)) {
+      this.#open(matches ? H2ServerConnection : H1ServerConnection, head === downstream.head ? downstream : withHead(downstream, seen));
+      return;
+    }
+    const { socket } = downstream;
+    this.#sniffing.add(socket);
+    const stop = (): void => {
+      this.#sniffing.delete(socket);
+      socket.pause();
+      socket.off('data', onData);
+      socket.off('end', onEnd);
+      socket.off('error', onEnd);
+      socket.off('close', onEnd);
+      if (timer) this.timers.disarm(timer);
+    };
+    const onEnd = (): void => {
+      stop();
+      socket.on('error', () => undefined);
+      socket.destroy();
+    };
+    const onData = (data: Buffer): void => {
+      stop();
+      this.#sniff(downstream, seen.length > 0 ? Buffer.concat([seen, data]) : data);
+    };
+    const { idleMs } = this.options;
+    const timer = idleMs > 0 ? new TimerEntry(onEnd) : undefined;
+    if (timer) this.timers.arm(timer, idleMs);
+    socket.on('data', onData);
+    socket.on('end', onEnd);
+    socket.on('error', onEnd);
+    socket.on('close', onEnd);
+    socket.resume();
+  }
+}
+
+function withHead(downstream: Downstream, head: Buffer): Downstream {
+  return {
+    id: downstream.id,
+    socket: downstream.socket,
+    head,
+    remoteAddress: downstream.remoteAddress,
+    localAddress: downstream.localAddress,
+    directLocalAddress: downstream.directLocalAddress,
+    localAddressRestored: downstream.localAddressRestored,
+    listenerName: downstream.listenerName,
+    filterChainName: downstream.filterChainName,
+    serverName: downstream.serverName,
+    alpn: downstream.alpn,
+    tls: downstream.tls,
+    startTime: downstream.startTime,
+    reenter: downstream.reenter,
+  };
+}
+
+/** Inline routes are compiled here; named ones are looked up at each request. */
+function routeSource(config: HttpConnectionManager, { routes }: HttpManagerDeps): () => RouteTable | undefined {
+  if (config.routeSpecifier.case === 'routeConfig') {
+    const table = compileRouteConfiguration(config.routeSpecifier.value);
+    return () => table;
+  }
+  const name = config.routeSpecifier.case === 'rds' ? config.routeSpecifier.value.routeConfigName : '';
+  return () => routes.get(name);
 }

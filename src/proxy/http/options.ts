@@ -1,6 +1,5 @@
 /** The connection manager's settings, read once from its proto. What this product does not have is refused by name. */
 import { SallyportError } from '../../lib/errors.ts';
-import { durationMs } from '../../xds/match/duration.ts';
 import { HttpProtocolOptions_HeadersWithUnderscoresAction } from '../../xds/gen/envoy/config/core/v3/protocol_pb.js';
 import {
   type HttpConnectionManager,
@@ -10,6 +9,7 @@ import {
   HttpConnectionManager_ServerHeaderTransformation,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { type Cidr, compileCidr } from '../../xds/match/cidr.ts';
+import { durationMs } from '../../xds/match/duration.ts';
 import type { PathOptions } from './path-normalization.ts';
 
 export type ForwardClientCert = 'sanitize' | 'forward-only' | 'append-forward' | 'sanitize-set' | 'always-forward-only';
@@ -23,7 +23,6 @@ export interface ManagerOptions {
   readonly customMethods: boolean;
   readonly allowAbsoluteUrl: boolean;
   readonly allowChunkedLength: boolean;
-  readonly trailers: boolean;
   readonly underscores: 'allow' | 'reject' | 'drop';
   readonly proxyContinue: boolean;
   readonly path: PathOptions;
@@ -33,13 +32,19 @@ export interface ManagerOptions {
   readonly trustedHops: number;
   readonly skipXffAppend: boolean;
   readonly appendForwardedPort: boolean;
-  readonly /** Addresses that count as internal; none without `internal_address_config`, as Envoy has it by now. */
+  /** Addresses that count as internal; none without `internal_address_config`, as Envoy has it by now. */
   readonly internalRanges: readonly Cidr[];
   readonly generateRequestId: boolean;
   readonly preserveExternalRequestId: boolean;
   readonly alwaysSetRequestIdInResponse: boolean;
   readonly forwardClientCert: ForwardClientCert;
-  readonly clientCertFields: { readonly subject: boolean; readonly cert: boolean; readonly chain: boolean; readonly dns: boolean; readonly uri: boolean };
+  readonly clientCertFields: {
+    readonly subject: boolean;
+    readonly cert: boolean;
+    readonly chain: boolean;
+    readonly dns: boolean;
+    readonly uri: boolean;
+  };
   readonly serverName: string;
   readonly serverHeader: 'overwrite' | 'append-if-absent' | 'pass-through';
   readonly via: string;
@@ -114,7 +119,6 @@ export function readOptions(config: HttpConnectionManager): ManagerOptions {
     customMethods: http1?.allowCustomMethods ?? false,
     allowAbsoluteUrl: http1?.allowAbsoluteUrl ?? true,
     allowChunkedLength: http1?.allowChunkedLength ?? false,
-    trailers: http1?.enableTrailers ?? false,
     underscores: UNDERSCORES[common?.headersWithUnderscoresAction ?? 0] ?? 'allow',
     proxyContinue: config.proxy100Continue,
     path: {
@@ -122,7 +126,12 @@ export function readOptions(config: HttpConnectionManager): ManagerOptions {
       mergeSlashes: config.mergeSlashes,
       escapedSlashes: ESCAPED_SLASHES[config.pathWithEscapedSlashesAction] ?? 'keep',
     },
-    stripPort: config.stripPortMode.case === 'stripAnyHostPort' && config.stripPortMode.value ? 'any' : config.stripMatchingHostPort ? 'matching' : 'none',
+    stripPort:
+      config.stripPortMode.case === 'stripAnyHostPort' && config.stripPortMode.value
+        ? 'any'
+        : config.stripMatchingHostPort
+          ? 'matching'
+          : 'none',
     stripTrailingHostDot: config.stripTrailingHostDot,
     useRemoteAddress: config.useRemoteAddress ?? false,
     trustedHops: config.xffNumTrustedHops,

@@ -72,7 +72,15 @@ function canonicalPath(path: string): string | undefined {
 }
 
 function isUnreserved(code: number): boolean {
-  return (code >= 48 && code <= 57) || (code >= 65 && code <= 90) || (code >= 97 && code <= 122) || code === 45 || code === 46 || code === 95 || code === 126;
+  return (
+    (code >= 48 && code <= 57) ||
+    (code >= 65 && code <= 90) ||
+    (code >= 97 && code <= 122) ||
+    code === 45 ||
+    code === 46 ||
+    code === 95 ||
+    code === 126
+  );
 }
 
 /** RFC 3986 §5.2.4; empty segments stay. */

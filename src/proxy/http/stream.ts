@@ -13,6 +13,8 @@ export interface DownstreamStream {
   sendData(data: Buffer): void;
   /** The end of the response, once, unless the head ended it. */
   sendEnd(trailers: HeaderMap | undefined): void;
+  /** Where requests follow one another on a connection: none follows this one. */
+  closeAfterResponse(): void;
   /** False if the client reads slower than this: `exchange.downstreamDrained()` follows. */
   flush(): boolean;
   /** Cuts a response that can't be completed. `refused`: nothing was done for the request. */
@@ -24,8 +26,8 @@ export interface DownstreamStream {
 /** The server's side of one attempt, as the attempt drives it. */
 export interface UpstreamStream {
   readonly localAddress: Address | undefined;
-  /** `HTTP/1.1` or `HTTP/2`. */
-  readonly protocol: string;
+  /** The connection had been idle long enough for its server to have closed it unnoticed. */
+  readonly wasIdle: boolean;
   sendHead(head: UpstreamRequest, end: boolean): void;
   sendData(data: Buffer): void;
   sendEnd(trailers: HeaderMap | undefined): void;
@@ -47,12 +49,7 @@ export interface UpstreamRequest {
 }
 
 /** How an upstream stream ended without a whole response: Envoy's stream reset reasons. */
-export type ResetKind =
-  | 'connection-termination'
-  | 'remote-reset'
-  | 'remote-refused'
-  | 'local-reset'
-  | 'protocol-error';
+export type ResetKind = 'connection-termination' | 'remote-reset' | 'remote-refused' | 'local-reset' | 'protocol-error';
 
 /** What an upstream stream tells. After `upstreamReset` or the end of the response nothing more comes. */
 export interface UpstreamEvents {

@@ -86,7 +86,8 @@ export function parseResponseHead(text: string, maxHeaders: number): ResponseHea
   if (text.charCodeAt(8) !== 32 || !digits || !(status >= 100 && status <= 999)) return new CodecError('bad status code');
   if (lineEnd > 12) {
     if (text.charCodeAt(12) !== 32) return new CodecError('bad status line');
-    for (let i = 13; i < lineEnd; i++) if (FIELD_VALUE[text.charCodeAt(i)] !== 1) return new CodecError('control character in the reason phrase');
+    for (let i = 13; i < lineEnd; i++)
+      if (FIELD_VALUE[text.charCodeAt(i)] !== 1) return new CodecError('control character in the reason phrase');
   }
   const fields = parseFields(text, lineEnd + 2, maxHeaders);
   if (fields instanceof CodecError) return fields;
@@ -215,7 +216,10 @@ function applyApart(fields: Fields, bit: number, value: string, seen: number): C
         if (name === 'close') fields.close = true;
         else if (name === 'keep-alive') fields.keepAlive = true;
         else if (name === 'upgrade') fields.upgradeOption = true;
-        else if (name !== '' && name !== 'te') (fields.nominated ??= []).push(name);
+        else if (name !== '' && name !== 'te') {
+          fields.nominated ??= [];
+          fields.nominated.push(name);
+        }
       }
       return undefined;
     default:

@@ -26,7 +26,7 @@ export class Output {
   /** Body bytes; held back while they are few. */
   data(data: Buffer): void {
     if (this.#text.length + data.length <= JOIN_LIMIT) {
-      this.#text += data.latin1Slice(0, data.length);
+      this.#text += data.toString('latin1');
       return;
     }
     this.flush();

@@ -4,7 +4,10 @@ import { ChunkedDecoder } from './chunked.ts';
 import { CodecError, HEADERS_TOO_LARGE } from './error.ts';
 
 /** How the body after a head is framed. `hold`: nothing follows until `resume`. */
-export type BodyFraming = { readonly kind: 'none' } | { readonly kind: 'length'; readonly length: number } | { readonly kind: 'chunked' | 'close' };
+export type BodyFraming =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'length'; readonly length: number }
+  | { readonly kind: 'chunked' | 'close' };
 
 export interface MessageHandler {
   /**
@@ -148,7 +151,7 @@ export class MessageParser {
       return this.#checkPartial(0) ? data.length : this.#fail(this.#partialError(), data);
     }
     if (end - at > this.#maxHeadBytes) return this.#fail(HEADERS_TOO_LARGE, data);
-    return this.#headComplete(data.latin1Slice(at, end + 2), data, end + 4);
+    return this.#headComplete(data.toString('latin1', at, end + 2), data, end + 4);
   }
 
   /** A head that comes in pieces: gathered until its empty line, looked at only once a byte. */
@@ -167,7 +170,7 @@ export class MessageParser {
     const end = partial.subarray(0, length).indexOf(END_OF_HEAD, Math.max(skipped, before - 3));
     if (end >= 0) {
       if (end - skipped > this.#maxHeadBytes) return this.#fail(HEADERS_TOO_LARGE, data);
-      const text = partial.latin1Slice(skipped, end + 2);
+      const text = partial.toString('latin1', skipped, end + 2);
       const consumed = start + take - (length - end - 4);
       this.#partialLength = 0;
       this.#partial = undefined;

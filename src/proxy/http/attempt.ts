@@ -1,0 +1,218 @@
+/** One try at one host: waits for a stream, sends the request, passes the response on. */
+import type { HeaderMap } from '../../xds/match/headers.ts';
+import type { UpstreamFailure, UpstreamHost } from '../types.ts';
+import type { Forward } from './forward.ts';
+import type { HttpPool, PoolClient } from './pool/pool.ts';
+import type { ResetKind, UpstreamStream } from './stream.ts';
+import { TimerEntry } from './timers.ts';
+import { rewriteHost } from './upstream-request.ts';
+
+const RESET_REASONS: Readonly<Record<ResetKind, string>> = {
+  'connection-termination': 'connection termination',
+  'remote-reset': 'remote reset',
+  'remote-refused': 'remote refused stream reset',
+  'local-reset': 'local reset',
+  'protocol-error': 'protocol error',
+};
+
+/** Idempotent methods (RFC 9110 §9.2.2). */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+
+export class Attempt implements PoolClient {
+  readonly forward: Forward;
+  host: UpstreamHost | undefined = undefined;
+  stream: UpstreamStream | undefined = undefined;
+  #pool: HttpPool | undefined = undefined;
+  #headSeen = false;
+  #done = false;
+  #counted = false;
+  #perTry: TimerEntry | undefined = undefined;
+
+  constructor(forward: Forward) {
+    this.forward = forward;
+  }
+
+  start(): void {
+    const { forward } = this;
+    const { cluster, exchange, retry } = forward;
+    let chosen = cluster.choose(exchange, this.#chosen);
+    if (retry && forward.tried.length > 0 && retry.avoidsPreviousHosts) {
+      for (let i = 1; i < retry.hostSelectionAttempts && chosen && !('kind' in chosen) && forward.tried.includes(chosen); i++) {
+        chosen = cluster.choose(exchange, this.#chosen);
+      }
+    }
+    if (chosen) this.#chosen(chosen);
+  }
+
+  /** A property, because the cluster may call it later. */
+  readonly #chosen = (choice: UpstreamHost | UpstreamFailure): void => {
+    if (this.#done) return;
+    if ('kind' in choice) {
+      this.poolFailed(choice);
+      return;
+    }
+    const { forward } = this;
+    const { exchange, cluster } = forward;
+    this.host = choice;
+    exchange.record.upstreamHost = choice;
+    const rewrite = forward.action.hostRewrite;
+    if (
+      rewrite?.kind === 'auto' &&
+      choice.hostname !== '' &&
+      forward.choice.hostRewriteLiteral === undefined &&
+      exchange.authority !== choice.hostname
+    ) {
+      rewriteHost(exchange, exchange.authority, choice.hostname, forward.action);
+      exchange.record.authority = exchange.authority;
+    }
+    const { requests } = cluster.limits;
+    if (requests.used >= requests.max) {
+      cluster.stats.upstreamRqPendingOverflow++;
+      this.poolFailed({ kind: 'overflow' });
+      return;
+    }
+    requests.used++;
+    choice.active++;
+    cluster.stats.upstreamRqTotal++;
+    cluster.stats.upstreamRqActive++;
+    this.#counted = true;
+    this.armPerTry();
+    this.#pool = exchange.core.deps.pools.pool(cluster, choice, exchange);
+    this.#pool.acquire(this);
+  };
+
+  /** The per-try timeout runs from the end of the request. */
+  armPerTry(): void {
+    const { forward } = this;
+    if (forward.perTryMs <= 0 || !forward.ended || this.#perTry || this.#done || !this.host) return;
+    this.#perTry = new TimerEntry(() => this.#timedOut());
+    forward.exchange.core.timers.arm(this.#perTry, forward.perTryMs);
+  }
+
+  get downstream() {
+    return this.forward.exchange.downstream;
+  }
+
+  get authority(): string {
+    return this.forward.exchange.authority;
+  }
+
+  get tunnel(): boolean {
+    const { exchange, action } = this.forward;
+    return exchange.upgrade === 'connect' && action.upgrades.get('connect')?.terminateConnect === true;
+  }
+
+  poolReady(stream: UpstreamStream): void {
+    const { forward } = this;
+    const { exchange } = forward;
+    const { record } = exchange;
+    this.stream = stream;
+    record.upstreamLocalAddress = stream.localAddress;
+    if (record.upstreamFirstByteSent === 0) record.upstreamFirstByteSent = exchange.core.deps.now();
+    const waiting = forward.body;
+    stream.sendHead(exchange, forward.ended && waiting === undefined && exchange.requestTrailers === undefined);
+    if (waiting) {
+      for (const data of waiting) stream.sendData(data);
+      forward.bodySent();
+    }
+    if (forward.ended && (waiting || exchange.requestTrailers)) stream.sendEnd(exchange.requestTrailers);
+    if (!forward.starting && stream.flush()) forward.upstreamReady();
+  }
+
+  poolFailed(failure: UpstreamFailure): void {
+    if (this.#done) return;
+    this.#finish();
+    this.forward.attemptFailed(this, failure, false);
+  }
+
+  requestData(data: Buffer): void {
+    this.stream?.sendData(data);
+  }
+
+  requestEnd(): void {
+    if (!this.stream) return;
+    this.stream.sendEnd(this.forward.exchange.requestTrailers);
+  }
+
+  /** Whether the request can be sent anew without asking a retry policy: an idle connection died as it was taken, unseen by the server. */
+  replay(failure: UpstreamFailure): boolean {
+    if (failure.kind !== 'reset' || failure.reason !== 'connection termination' || !this.stream?.wasIdle) return false;
+    const { exchange } = this.forward;
+    return exchange.upgrade === '' && IDEMPOTENT.has(exchange.method) && this.forward.bodyBytes === 0;
+  }
+
+  upstreamInformational(status: number, headers: HeaderMap): void {
+    this.forward.exchange.respondInformational(status, headers);
+  }
+
+  upstreamHead(status: number, headers: HeaderMap, end: boolean): void {
+    if (this.#done) return;
+    const { stats } = this.forward.cluster;
+    if (status < 300) stats.upstreamRq2xx++;
+    else if (status < 400) stats.upstreamRq3xx++;
+    else if (status < 500) stats.upstreamRq4xx++;
+    else stats.upstreamRq5xx++;
+    this.#headSeen = true;
+    if (this.#perTry) this.forward.exchange.core.timers.disarm(this.#perTry);
+    if (end) this.#finish();
+    this.forward.upstreamHead(this, status, headers, end);
+  }
+
+  upstreamData(data: Buffer): void {
+    if (!this.#done) this.forward.exchange.responseData(data);
+  }
+
+  upstreamEnd(trailers: HeaderMap | undefined): void {
+    if (this.#done) return;
+    this.#finish();
+    this.forward.responseEnded();
+    this.forward.exchange.responseEnd(trailers);
+  }
+
+  upstreamFlush(): void {
+    if (!this.forward.exchange.responseFlush() && !this.#done) this.stream?.pauseResponse();
+  }
+
+  upstreamDrained(): void {
+    if (!this.#done) this.forward.upstreamReady();
+  }
+
+  upstreamReset(kind: ResetKind, _detail: string): void {
+    if (this.#done) return;
+    const failure: UpstreamFailure = { kind: 'reset', reason: RESET_REASONS[kind] };
+    this.#finish();
+    if (this.#headSeen) this.forward.responseFailed(failure);
+    else this.forward.attemptFailed(this, failure, false);
+  }
+
+  /** The response is not passed on: a retry follows. */
+  giveUp(): void {
+    this.abandon();
+  }
+
+  /** Nothing of this attempt is wanted any more. */
+  abandon(): void {
+    if (this.#done) return;
+    this.#finish();
+    if (this.stream) this.stream.reset();
+    else this.#pool?.cancel(this);
+  }
+
+  #timedOut(): void {
+    if (this.#done) return;
+    this.forward.cluster.stats.upstreamRqTimeout++;
+    this.abandon();
+    this.forward.attemptFailed(this, { kind: 'reset', reason: 'local reset' }, true);
+  }
+
+  #finish(): void {
+    if (this.#done) return;
+    this.#done = true;
+    if (this.#perTry) this.forward.exchange.core.timers.disarm(this.#perTry);
+    if (!this.#counted) return;
+    const { cluster } = this.forward;
+    cluster.limits.requests.used--;
+    cluster.stats.upstreamRqActive--;
+    this.host!.active--;
+  }
+}

@@ -1,0 +1,131 @@
+/** Delays and aborts requests on purpose (`envoy.filters.http.fault`). */
+import { SallyportError } from '../../../lib/errors.ts';
+import { type HTTPFault, HTTPFaultSchema } from '../../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
+import type { HttpFilter as HttpFilterConfig } from '../../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import type { FractionalPercent } from '../../../xds/gen/envoy/type/v3/percent_pb.js';
+import { durationMs } from '../../../xds/match/duration.ts';
+import { compileFraction } from '../../../xds/match/fraction.ts';
+import { compileHeaderMatchers, type HeaderPredicate } from '../../../xds/match/header.ts';
+import { HeaderMap } from '../../../xds/match/headers.ts';
+import { unpack } from '../../../xds/unpack.ts';
+import type { Exchange } from '../exchange.ts';
+import type { FilterStatus, HttpFilter } from '../filter.ts';
+import { TimerEntry } from '../timers.ts';
+
+interface Fault {
+  readonly applies: HeaderPredicate | undefined;
+  /** Only for requests to this cluster; empty for all. */
+  readonly cluster: string;
+  readonly delayMs: number;
+  readonly delays: (random: number) => boolean;
+  /** HTTP status, or 0. */
+  readonly status: number;
+  /** gRPC status, or undefined. */
+  readonly grpcStatus: number | undefined;
+  readonly aborts: (random: number) => boolean;
+  readonly maxActive: number;
+}
+
+export function createFaultFilter(config: HttpFilterConfig, where: string): HttpFilter {
+  const any = config.configType.case === 'typedConfig' ? config.configType.value : undefined;
+  return new FaultFilter(config.name, compileFault(unpack(any, HTTPFaultSchema, where), where));
+}
+
+/** Without a percentage a fault never fires, as in Envoy. */
+function chance(percentage: FractionalPercent | undefined): (random: number) => boolean {
+  return percentage ? compileFraction(percentage) : () => false;
+}
+
+function compileFault(config: HTTPFault, where: string): Fault {
+  const { delay, abort } = config;
+  if (config.responseRateLimit) throw new SallyportError('xds-unsupported', `${where}: response_rate_limit is not supported`);
+  if (delay?.faultDelaySecifier.case === 'headerDelay')
+    throw new SallyportError('xds-unsupported', `${where}: header_delay is not supported`);
+  if (abort?.errorType.case === 'headerAbort') throw new SallyportError('xds-unsupported', `${where}: header_abort is not supported`);
+  return {
+    applies: compileHeaderMatchers(config.headers),
+    cluster: config.upstreamCluster,
+    delayMs: delay?.faultDelaySecifier.case === 'fixedDelay' ? durationMs(delay.faultDelaySecifier.value, 0) : 0,
+    delays: chance(delay?.percentage),
+    status: abort?.errorType.case === 'httpStatus' ? abort.errorType.value : 0,
+    grpcStatus: abort?.errorType.case === 'grpcStatus' ? abort.errorType.value : undefined,
+    aborts: chance(abort?.percentage),
+    maxActive: config.maxActiveFaults ?? Number.POSITIVE_INFINITY,
+  };
+}
+
+class FaultFilter implements HttpFilter {
+  readonly name: string;
+  readonly #default: Fault;
+  readonly #byConfig = new WeakMap<HTTPFault, Fault>();
+  readonly #delayed = new Map<Exchange, TimerEntry>();
+  #active = 0;
+
+  constructor(name: string, fault: Fault) {
+    this.name = name;
+    this.#default = fault;
+  }
+
+  onRequest(exchange: Exchange): FilterStatus {
+    const fault = this.#faultOf(exchange);
+    if (!fault || (fault.delayMs === 0 && fault.status === 0 && fault.grpcStatus === undefined)) return 'continue';
+    if (fault.applies && !fault.applies(exchange)) return 'continue';
+    if (this.#active >= fault.maxActive || !this.#concerns(exchange, fault)) return 'continue';
+    const { core } = exchange;
+    if (fault.delayMs > 0 && fault.delays(core.deps.random())) {
+      exchange.addFlag('DI');
+      this.#active++;
+      const timer = new TimerEntry(() => {
+        this.#release(exchange);
+        if (!this.#abort(exchange, fault)) exchange.continueFilters();
+      });
+      this.#delayed.set(exchange, timer);
+      core.timers.arm(timer, fault.delayMs);
+      return 'stop';
+    }
+    return this.#abort(exchange, fault) ? 'stop' : 'continue';
+  }
+
+  onDestroy(exchange: Exchange): void {
+    const timer = this.#delayed.get(exchange);
+    if (!timer) return;
+    exchange.core.timers.disarm(timer);
+    this.#release(exchange);
+  }
+
+  #release(exchange: Exchange): void {
+    if (this.#delayed.delete(exchange)) this.#active--;
+  }
+
+  #abort(exchange: Exchange, { status, grpcStatus, aborts }: Fault): boolean {
+    if ((status === 0 && grpcStatus === undefined) || !aborts(exchange.core.deps.random())) return false;
+    const common = { body: 'fault filter abort', details: 'fault_filter_abort', flag: 'FI' } as const;
+    if (grpcStatus === undefined) exchange.reply({ ...common, status });
+    else
+      exchange.reply({
+        ...common,
+        status: 200,
+        body: '',
+        headers: new HeaderMap(['content-type', 'application/grpc', 'grpc-status', String(grpcStatus)]),
+      });
+    return true;
+  }
+
+  #concerns(exchange: Exchange, { cluster }: Fault): boolean {
+    if (cluster === '') return true;
+    const action = exchange.route?.action;
+    return action?.kind === 'forward' && action.choose(exchange)?.cluster === cluster;
+  }
+
+  #faultOf({ route }: Exchange): Fault | undefined {
+    const config = route?.filterConfig(this.name, HTTPFaultSchema);
+    if (config === undefined) return this.#default;
+    if (config === 'disabled') return undefined;
+    let fault = this.#byConfig.get(config);
+    if (!fault) {
+      fault = compileFault(config, `filter "${this.name}"`);
+      this.#byConfig.set(config, fault);
+    }
+    return fault;
+  }
+}

@@ -1,0 +1,259 @@
+/** One forwarded request: its attempts, its body as long as an attempt may have to send it again, its timeouts, its retries. */
+
+import { hashRequest } from '../../xds/match/hash.ts';
+import { HeaderMap } from '../../xds/match/headers.ts';
+import type { ClusterChoice, CompiledRoute, ForwardAction } from '../../xds/match/route.ts';
+import { cutResponseDetails, failureReply } from '../failure.ts';
+import type { Cluster, UpstreamFailure, UpstreamHost } from '../types.ts';
+import { Attempt } from './attempt.ts';
+import type { Exchange } from './exchange.ts';
+import { type Mirror, startMirrors } from './mirror.ts';
+import { RetryState } from './retry.ts';
+import { TimerEntry } from './timers.ts';
+import { finalizeRequest, type Timeouts, timeoutsOf } from './upstream-request.ts';
+
+/** Bodies beyond this are sent once only (Envoy's default for per_connection_buffer_limit_bytes). */
+const REPLAY_LIMIT = 1024 * 1024;
+
+export class Forward {
+  readonly exchange: Exchange;
+  readonly route: CompiledRoute;
+  readonly action: ForwardAction;
+  readonly choice: ClusterChoice;
+  readonly cluster: Cluster;
+  readonly retry: RetryState | undefined;
+  /** The client's request is complete. */
+  ended: boolean;
+  /** The first attempt is being started: `requestFlush` follows. */
+  starting = false;
+  /** The current attempt; none between two. */
+  attempt: Attempt | undefined = undefined;
+  attempts = 0;
+  /** Hosts of attempts that failed. */
+  readonly tried: UpstreamHost[] = [];
+  /** The body from its start, while it may be needed again or waits for a connection. */
+  body: Buffer[] | undefined = undefined;
+  bodyBytes = 0;
+  /** Some body has been dropped: only the running attempt has it whole. */
+  bodyGone = false;
+
+  readonly #timeouts: Timeouts;
+  #mirrors: readonly Mirror[] | undefined;
+  #timer: TimerEntry | undefined = undefined;
+  #backoff: TimerEntry | undefined = undefined;
+  #closed = false;
+
+  constructor(exchange: Exchange, action: ForwardAction, choice: ClusterChoice, cluster: Cluster, ended: boolean) {
+    this.exchange = exchange;
+    this.route = exchange.route!;
+    this.action = action;
+    this.choice = choice;
+    this.cluster = cluster;
+    this.ended = ended;
+    this.#timeouts = timeoutsOf(exchange, action);
+    const policy = action.retry;
+    this.retry = policy?.matchesRequest(exchange) ? new RetryState(policy, cluster) : undefined;
+  }
+
+  get perTryMs(): number {
+    return this.#timeouts.perTry;
+  }
+
+  start(): void {
+    const { exchange, action } = this;
+    if (action.hashPolicies.length > 0) this.#hash();
+    finalizeRequest(exchange, this.route, action, this.choice, this.#timeouts);
+    if (action.mirrors.length > 0) this.#mirrors = startMirrors(this);
+    const longest = action.maxStreamDurationMs ?? 0;
+    if (longest > 0) this.#arm(longest, () => this.#overall('upstream_max_stream_duration_reached', 'UMSDR'));
+    if (this.ended) this.#requestComplete();
+    this.starting = true;
+    this.#startAttempt();
+    this.starting = false;
+  }
+
+  requestData(data: Buffer): void {
+    if (this.#mirrors) for (const mirror of this.#mirrors) mirror.requestData(data);
+    const { attempt } = this;
+    const live = attempt?.stream !== undefined;
+    if (!live || (this.retry !== undefined && !this.bodyGone)) this.#keep(data, live);
+    if (live) attempt.requestData(data);
+    else this.exchange.stream.pauseRequest();
+  }
+
+  requestEnd(): void {
+    this.ended = true;
+    this.#requestComplete();
+    this.attempt?.requestEnd();
+  }
+
+  requestFlush(): void {
+    const stream = this.attempt?.stream;
+    if (stream && !stream.flush()) this.exchange.stream.pauseRequest();
+  }
+
+  downstreamDrained(): void {
+    this.attempt?.stream?.resumeResponse();
+  }
+
+  /** The attempt's connection takes more: read on from the client. */
+  upstreamReady(): void {
+    if (!this.ended) this.exchange.stream.resumeRequest();
+  }
+
+  upstreamHead(attempt: Attempt, status: number, headers: HeaderMap, end: boolean): void {
+    const { exchange, retry } = this;
+    if (retry) {
+      const verdict = status === 101 ? 'no' : retry.onResponse(status, headers, this.#mayRepeat());
+      if (verdict === 'retry') {
+        attempt.giveUp();
+        this.tried.push(attempt.host!);
+        this.#retryLater(headers);
+        return;
+      }
+      if (verdict === 'exhausted') exchange.addFlag('URX');
+      else if (verdict === 'overflow') exchange.addFlag('UO');
+    }
+    if (status !== 101) this.#dropBody();
+    if (!exchange.core.router.suppressEnvoyHeaders) {
+      const { record, core } = exchange;
+      const from = record.requestReceived || record.started;
+      headers.set('x-envoy-upstream-service-time', String(Math.floor(core.deps.now() - from)));
+    }
+    if (this.route.includeAttemptCountInResponse) headers.set('x-envoy-attempt-count', String(this.attempts));
+    this.choice.responseMutations?.apply(headers, exchange.record);
+    this.route.responseMutations?.apply(headers, exchange.record);
+    if (end || status === 101) this.#disarm();
+    exchange.respond(status, headers, end);
+  }
+
+  /** The attempt failed before the head of a response. */
+  attemptFailed(attempt: Attempt, failure: UpstreamFailure, timedOut: boolean): void {
+    if (this.#closed) return;
+    const { exchange } = this;
+    if (attempt.host) this.tried.push(attempt.host);
+    this.attempt = undefined;
+    if (attempt.replay(failure) && this.#mayRepeat()) {
+      // The server had closed the idle connection before it could see the request: this is still the same attempt.
+      this.attempts--;
+      this.tried.pop();
+      this.#startAttempt();
+      return;
+    }
+    const verdict = this.retry?.onFailure(failure, timedOut, this.#mayRepeat()) ?? 'no';
+    if (verdict === 'retry') {
+      this.#retryLater(undefined);
+      return;
+    }
+    if (verdict === 'exhausted') exchange.addFlag('URX');
+    else if (verdict === 'overflow') exchange.addFlag('UO');
+    this.#disarm();
+    if (timedOut) {
+      exchange.reply({ status: 504, body: 'upstream request timeout', details: 'upstream_per_try_timeout', flag: 'UT' });
+      return;
+    }
+    const reply = failureReply(failure, this.attempts > 1);
+    exchange.record.upstreamTransportFailureReason = reply.transportFailure;
+    const headers =
+      reply.overloaded && !exchange.core.router.suppressEnvoyHeaders ? new HeaderMap(['x-envoy-overloaded', 'true']) : undefined;
+    exchange.reply({ status: reply.status, body: reply.body, details: reply.details, flag: reply.flag, headers });
+  }
+
+  /** The attempt failed after the head of its response had been passed on. */
+  responseFailed(failure: UpstreamFailure): void {
+    const { flag } = failureReply(failure, false);
+    this.exchange.responseCut(flag, cutResponseDetails(failure));
+  }
+
+  responseEnded(): void {
+    this.#disarm();
+  }
+
+  /** The exchange is over. */
+  abandon(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#disarm();
+    if (this.#backoff) this.exchange.core.timers.disarm(this.#backoff);
+    if (this.#mirrors && !this.ended) for (const mirror of this.#mirrors) mirror.abandon();
+    this.retry?.finish();
+    this.attempt?.abandon();
+    this.attempt = undefined;
+    this.body = undefined;
+  }
+
+  #startAttempt(): void {
+    this.attempts++;
+    const { exchange } = this;
+    exchange.record.attempts = this.attempts;
+    if (this.attempts > 1 && this.route.includeRequestAttemptCount) exchange.headers.set('x-envoy-attempt-count', String(this.attempts));
+    const attempt = new Attempt(this);
+    this.attempt = attempt;
+    attempt.start();
+  }
+
+  #retryLater(headers: HeaderMap | undefined): void {
+    this.attempt = undefined;
+    const { exchange, retry } = this;
+    const ms = retry!.backoffMs(exchange.core.deps.random(), headers);
+    this.#backoff ??= new TimerEntry(() => {
+      if (!this.#closed) this.#startAttempt();
+    });
+    exchange.core.timers.arm(this.#backoff, ms);
+  }
+
+  #requestComplete(): void {
+    if (this.#mirrors) for (const mirror of this.#mirrors) mirror.requestEnd();
+    const ms = this.#timeouts.overall;
+    if (ms > 0 && this.exchange.upgrade === '') this.#arm(ms, () => this.#overall('response_timeout', 'UT'));
+    this.attempt?.armPerTry();
+  }
+
+  #overall(details: string, flag: 'UT' | 'UMSDR'): void {
+    const { exchange, cluster } = this;
+    cluster.stats.upstreamRqTimeout++;
+    const status = flag === 'UT' ? 504 : 408;
+    exchange.reply({ status, body: flag === 'UT' ? 'upstream request timeout' : 'upstream max stream duration reached', details, flag });
+  }
+
+  #arm(ms: number, fire: () => void): void {
+    this.#timer ??= new TimerEntry(fire);
+    if (!this.#timer.list) this.exchange.core.timers.arm(this.#timer, ms);
+  }
+
+  #disarm(): void {
+    if (this.#timer) this.exchange.core.timers.disarm(this.#timer);
+  }
+
+  #mayRepeat(): boolean {
+    return !this.bodyGone && !this.exchange.responseStarted;
+  }
+
+  #keep(data: Buffer, sent: boolean): void {
+    this.bodyBytes += data.length;
+    if (sent && this.bodyBytes > REPLAY_LIMIT) {
+      this.#dropBody();
+      return;
+    }
+    this.body ??= [];
+    this.body.push(data);
+  }
+
+  #dropBody(): void {
+    if (this.bodyBytes > 0) this.bodyGone = true;
+    this.body = undefined;
+  }
+
+  /** The attempt has written the kept body; keeps it on only for attempts to come. */
+  bodySent(): void {
+    if (this.retry === undefined || this.bodyBytes > REPLAY_LIMIT) this.#dropBody();
+  }
+
+  #hash(): void {
+    const { exchange, action } = this;
+    const sourceIp = exchange.record.downstream.remoteAddress.ip;
+    const result = hashRequest(action.hashPolicies, exchange, sourceIp, () => exchange.random.toString(16));
+    if (result.hash !== undefined) exchange.hash = Number(BigInt.asUintN(32, result.hash));
+    exchange.hashCookie = result.setCookie;
+  }
+}

@@ -1,0 +1,63 @@
+/** Between Node's HTTP/2 header objects and header maps. */
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
+import { HeaderMap } from '../../../xds/match/headers.ts';
+import { knownField, otherField } from '../h1/fields.ts';
+
+export interface ReceivedHeaders {
+  readonly headers: HeaderMap;
+  /** Bits of SEEN. */
+  readonly seen: number;
+}
+
+/** Names that mean something to HTTP/1 connections only (RFC 9113 §8.2.2); `host` is `:authority`. */
+const CONNECTION_FIELDS = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+  'host',
+]);
+
+/** `raw` as Node gives it: name, value, name, value, …; pseudo-headers are left out. */
+export function receivedHeaders(raw: readonly string[]): ReceivedHeaders {
+  const flat: string[] = [];
+  let seen = 0;
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i]!;
+    if (name.charCodeAt(0) === 58 || CONNECTION_FIELDS.has(name)) continue;
+    const field = knownField(name) ?? otherField(name);
+    seen |= field.bit;
+    // Cookie crumbs are one field again for everyone who reads them (RFC 9113 §8.2.3).
+    const before = field.name === 'cookie' ? flat.lastIndexOf('cookie') : -1;
+    if (before >= 0) flat[before + 1] += `; ${raw[i + 1]!}`;
+    else flat.push(field.name, raw[i + 1]!);
+  }
+  return { headers: new HeaderMap(flat), seen };
+}
+
+/** Adds the fields of `headers` to a header object of Node's. */
+export function toNodeHeaders(headers: HeaderMap, target: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  const { flat } = headers;
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = flat[i]!;
+    if (CONNECTION_FIELDS.has(name)) continue;
+    const value = flat[i + 1]!;
+    const before = target[name];
+    if (before === undefined) target[name] = value;
+    else if (Array.isArray(before)) before.push(value);
+    else target[name] = [String(before), value];
+  }
+  return target;
+}
+
+/** Trailers as a map; undefined where there are none. */
+export function trailersOf(raw: readonly string[] | undefined): HeaderMap | undefined {
+  if (!raw || raw.length === 0) return undefined;
+  return receivedHeaders(raw).headers;
+}
+
+export function statusOf(headers: IncomingHttpHeaders): number {
+  return Number((headers as Record<string, unknown>)[':status']);
+}

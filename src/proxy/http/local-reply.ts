@@ -1,0 +1,60 @@
+/** Replies that the proxy makes by itself, in Envoy's form; to gRPC clients as a status that they understand. */
+import { HeaderMap } from '../../xds/match/headers.ts';
+import type { ResponseFlag } from '../types.ts';
+import type { Exchange } from './exchange.ts';
+
+export interface LocalReply {
+  readonly status: number;
+  /** Text, or bytes of a direct response; empty for none. */
+  readonly body: string | Uint8Array;
+  /** `%RESPONSE_CODE_DETAILS%`. */
+  readonly details: string;
+  readonly flag?: ResponseFlag | undefined;
+  /** Fields that the reply has besides, e.g. `location`. */
+  readonly headers?: HeaderMap | undefined;
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** HTTP statuses as gRPC's, by gRPC's own table; the rest is UNKNOWN (2). */
+const GRPC_STATUS: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 };
+
+export function isGrpc(headers: HeaderMap): boolean {
+  const type = headers.get('content-type');
+  if (type === undefined || !type.startsWith('application/grpc')) return false;
+  return type.length === 16 || type[16] === '+' || type[16] === ';';
+}
+
+export function localReply(
+  { headers: request }: Exchange,
+  { status, body, headers }: LocalReply,
+): { status: number; headers: HeaderMap; body: Buffer; trailersOnly: boolean } {
+  const reply = headers?.clone() ?? new HeaderMap();
+  const bytes =
+    typeof body === 'string'
+      ? body === ''
+        ? EMPTY
+        : Buffer.from(body, 'utf8')
+      : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  if (isGrpc(request)) {
+    reply.set('content-type', 'application/grpc');
+    reply.set('grpc-status', String(GRPC_STATUS[status] ?? 2));
+    // grpc-message is percent-encoded (gRPC over HTTP/2, "Responses").
+    if (bytes.length > 0) reply.set('grpc-message', encodeGrpcMessage(bytes));
+    return { status: 200, headers: reply, body: EMPTY, trailersOnly: true };
+  }
+  if (bytes.length > 0) {
+    reply.set('content-length', String(bytes.length));
+    if (!reply.has('content-type')) reply.append('content-type', 'text/plain');
+  }
+  return { status, headers: reply, body: bytes, trailersOnly: false };
+}
+
+function encodeGrpcMessage(bytes: Buffer): string {
+  let text = '';
+  for (const byte of bytes) {
+    text +=
+      byte >= 0x20 && byte <= 0x7e && byte !== 0x25 ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return text;
+}

@@ -1,0 +1,146 @@
+/** Mirrored requests (`request_mirror_policies`): sent beside the original, their responses dropped. */
+import type { HeaderMap } from '../../xds/match/headers.ts';
+import type { MirrorPolicy } from '../../xds/match/route.ts';
+import type { Cluster, Downstream, UpstreamFailure, UpstreamHost } from '../types.ts';
+import type { Exchange } from './exchange.ts';
+import type { Forward } from './forward.ts';
+import type { PoolClient } from './pool/pool.ts';
+import type { UpstreamRequest, UpstreamStream } from './stream.ts';
+
+/** Bodies beyond this are not mirrored. */
+const BODY_LIMIT = 1024 * 1024;
+
+export function startMirrors({ action, exchange }: Forward): readonly Mirror[] | undefined {
+  let mirrors: Mirror[] | undefined;
+  for (const policy of action.mirrors) {
+    if (!policy.applies(exchange.random) || exchange.upgrade !== '') continue;
+    const name = policy.clusterHeader === undefined ? policy.cluster : exchange.headers.get(policy.clusterHeader);
+    const cluster = name === undefined ? undefined : exchange.core.deps.clusters.get(name);
+    if (!cluster) continue;
+    mirrors ??= [];
+    mirrors.push(new Mirror(exchange, policy, cluster));
+  }
+  return mirrors;
+}
+
+/** Waits for the whole request, then sends it. */
+export class Mirror implements PoolClient, UpstreamRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly authority: string;
+  readonly scheme: string;
+  readonly headers: HeaderMap;
+  readonly upgrade = '';
+  readonly downstream: Downstream;
+  readonly tunnel = false;
+  readonly #exchange: Exchange;
+  readonly #cluster: Cluster;
+  #body: Buffer[] = [];
+  #bytes = 0;
+  #over = false;
+  #host: UpstreamHost | undefined;
+
+  constructor(exchange: Exchange, policy: MirrorPolicy, cluster: Cluster) {
+    this.#exchange = exchange;
+    this.#cluster = cluster;
+    this.method = exchange.method;
+    this.path = exchange.path;
+    this.authority = policy.appendShadowSuffix ? shadowHost(exchange.authority) : exchange.authority;
+    this.scheme = exchange.scheme;
+    this.headers = exchange.headers.clone();
+    this.downstream = exchange.downstream;
+  }
+
+  requestData(data: Buffer): void {
+    if (this.#over) return;
+    this.#bytes += data.length;
+    if (this.#bytes > BODY_LIMIT) this.abandon();
+    else this.#body.push(data);
+  }
+
+  requestEnd(): void {
+    if (this.#over) return;
+    const chosen = this.#cluster.choose(this.#exchange, this.#chosen);
+    if (chosen) this.#chosen(chosen);
+  }
+
+  /** The original was given up before it was whole. */
+  abandon(): void {
+    this.#over = true;
+    this.#body = [];
+  }
+
+  readonly #chosen = (choice: UpstreamHost | UpstreamFailure): void => {
+    const { requests } = this.#cluster.limits;
+    if ('kind' in choice || requests.used >= requests.max) {
+      this.abandon();
+      return;
+    }
+    requests.used++;
+    choice.active++;
+    this.#cluster.stats.upstreamRqTotal++;
+    this.#cluster.stats.upstreamRqActive++;
+    this.#host = choice;
+    this.#exchange.core.deps.pools.pool(this.#cluster, choice, this.#exchange).acquire(this);
+  };
+
+  poolReady(stream: UpstreamStream): void {
+    // As requests of Envoy's own: internal, and forwarded for this proxy.
+    this.headers.set('x-envoy-internal', 'true');
+    const own = stream.localAddress?.ip;
+    const before = this.headers.all('x-forwarded-for');
+    if (own) this.headers.set('x-forwarded-for', [...before, own].join(','));
+    stream.sendHead(this, this.#body.length === 0);
+    for (const data of this.#body) stream.sendData(data);
+    if (this.#body.length > 0) stream.sendEnd(undefined);
+    this.#body = [];
+    stream.flush();
+  }
+
+  poolFailed(): void {
+    this.#finish();
+  }
+
+  upstreamInformational(): void {
+    // Nobody waits for it.
+  }
+
+  upstreamHead(_status: number, _headers: HeaderMap, end: boolean): void {
+    if (end) this.#finish();
+  }
+
+  upstreamData(): void {
+    // Dropped.
+  }
+
+  upstreamEnd(): void {
+    this.#finish();
+  }
+
+  upstreamFlush(): void {
+    // Nothing is written anywhere.
+  }
+
+  upstreamDrained(): void {
+    // The body was handed over whole.
+  }
+
+  upstreamReset(): void {
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    if (!this.#host) return;
+    this.#cluster.limits.requests.used--;
+    this.#cluster.stats.upstreamRqActive--;
+    this.#host.active--;
+  }
+}
+
+/** `-shadow` goes before the port. */
+function shadowHost(authority: string): string {
+  const port = /:\d+$/.exec(authority);
+  return port ? `${authority.slice(0, port.index)}-shadow${port[0]}` : `${authority}-shadow`;
+}

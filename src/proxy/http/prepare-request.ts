@@ -1,0 +1,102 @@
+/** What happens to every request before routes see it: checks, path, client address, request id, headers that clients may not set. */
+import { randomUUID } from 'node:crypto';
+import { HeaderMap } from '../../xds/match/headers.ts';
+import { portStart } from '../../xds/match/redirect.ts';
+import type { Address, Downstream } from '../types.ts';
+import { forwardClientCert } from './client-cert.ts';
+import type { Exchange } from './exchange.ts';
+import { identifyClient, sanitizeEnvoyHeaders } from './forwarded.ts';
+import { SEEN } from './h1/fields.ts';
+import type { LocalReply } from './local-reply.ts';
+import type { ManagerOptions } from './options.ts';
+import { normalizePath } from './path-normalization.ts';
+
+/** Works on the exchange; returns the refusal if the request goes no further. */
+export function prepareRequest(exchange: Exchange): LocalReply | undefined {
+  const { core, headers, seen, connection } = exchange;
+  const { options } = core;
+  const { downstream } = connection;
+  const refusal = exchange.path === '' ? pathless(exchange) : preparePath(exchange, options);
+  if (refusal) return refusal;
+  if (options.stripPort !== 'none' || options.stripTrailingHostDot) exchange.authority = stripHost(exchange.authority, downstream, options);
+
+  const client = identifyClient(headers, seen, downstream, options);
+  exchange.internal = client.internal;
+  exchange.edge = client.edge;
+  if (client.trusted) exchange.record.downstream = withRemoteAddress(downstream, client.trusted);
+  if ((seen & SEEN.envoy) !== 0) {
+    const external = client.edge ? headers.get('x-envoy-external-address') : undefined;
+    sanitizeEnvoyHeaders(headers, client);
+    if (external !== undefined) headers.set('x-envoy-external-address', external);
+  }
+  if (client.internal) headers.set('x-envoy-internal', 'true');
+  if ((seen & SEEN.forwardedProto) === 0) {
+    // At the edge it has just been set.
+    if (!options.useRemoteAddress) headers.append('x-forwarded-proto', connection.scheme);
+  } else {
+    const scheme = headers.get('x-forwarded-proto');
+    if (scheme === 'http' || scheme === 'https') exchange.scheme = scheme;
+  }
+  if (options.generateRequestId) {
+    if ((seen & SEEN.requestId) === 0) headers.append('x-request-id', randomUUID());
+    else if (client.edge && !options.preserveExternalRequestId) headers.set('x-request-id', randomUUID());
+  }
+  if ((seen & SEEN.forwardedClientCert) !== 0 || downstream.tls?.peer) forwardClientCert(headers, downstream, options);
+  if (options.via !== '') {
+    const via = headers.get('via');
+    headers.set('via', via === undefined ? options.via : `${via}, ${options.via}`);
+  }
+  return undefined;
+}
+
+/** CONNECT names an authority alone. */
+function pathless({ method }: Exchange): LocalReply | undefined {
+  return method === 'CONNECT' ? undefined : { status: 404, body: '', details: 'missing_path_rejected' };
+}
+
+function preparePath(exchange: Exchange, options: ManagerOptions): LocalReply | undefined {
+  let { path } = exchange;
+  if (path.charCodeAt(0) !== 47) return { status: 404, body: '', details: 'absolute_path_rejected' };
+  const fragment = path.indexOf('#');
+  if (fragment >= 0) path = path.slice(0, fragment);
+  const result = normalizePath(path, options.path);
+  if (typeof result === 'string') {
+    exchange.path = result;
+    return undefined;
+  }
+  if (result.kind === 'rejected') return { status: 400, body: '', details: 'path_normalization_failed' };
+  exchange.path = result.path;
+  return { status: 307, body: '', details: 'path_normalization_redirect', headers: new HeaderMap(['location', result.path]) };
+}
+
+function stripHost(authority: string, downstream: Downstream, options: ManagerOptions): string {
+  const colon = options.stripPort === 'none' ? -1 : portStart(authority);
+  let host = authority;
+  if (colon >= 0 && (options.stripPort === 'any' || authority.slice(colon + 1) === String(downstream.localAddress.port))) {
+    host = authority.slice(0, colon);
+  }
+  if (!options.stripTrailingHostDot) return host;
+  const end = portStart(host);
+  const name = end < 0 ? host : host.slice(0, end);
+  return name.endsWith('.') ? name.slice(0, -1) + (end < 0 ? '' : host.slice(end)) : host;
+}
+
+/** The connection as logs and policies see it where the client is named by x-forwarded-for. */
+function withRemoteAddress(downstream: Downstream, remoteAddress: Address): Downstream {
+  return {
+    id: downstream.id,
+    socket: downstream.socket,
+    head: undefined,
+    remoteAddress,
+    localAddress: downstream.localAddress,
+    directLocalAddress: downstream.directLocalAddress,
+    localAddressRestored: downstream.localAddressRestored,
+    listenerName: downstream.listenerName,
+    filterChainName: downstream.filterChainName,
+    serverName: downstream.serverName,
+    alpn: downstream.alpn,
+    tls: downstream.tls,
+    startTime: downstream.startTime,
+    reenter: undefined,
+  };
+}
