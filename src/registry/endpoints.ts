@@ -14,8 +14,13 @@ interface Sources {
   readonly legacy: ReadonlyMap<string, ResourceOf<'Endpoints'>>;
 }
 
-/** Endpoints by service port, worked out when first asked for and kept. */
-export function endpointIndex(snapshot: Snapshot, workloads: Workloads): EndpointsOf {
+/**
+ * Endpoints by service port, worked out when first asked for and kept. A port belongs to the service that declares it, also where a view of
+ * several services in one is asked about.
+ */
+export function endpointIndex(snapshot: Snapshot, workloads: Workloads, services: readonly Service[]): EndpointsOf {
+  const owners = new Map<ServicePort, Service>();
+  for (const service of services) for (const port of service.ports) owners.set(port, service);
   const slices = new Map<string, ResourceOf<'EndpointSlice'>[]>();
   for (const slice of snapshot.list('EndpointSlice')) {
     const { namespace, labels } = slice.metadata;
@@ -26,18 +31,14 @@ export function endpointIndex(snapshot: Snapshot, workloads: Workloads): Endpoin
   }
   const legacy = new Map(snapshot.list('Endpoints').map((object) => [`${object.metadata.namespace}/${object.metadata.name}`, object]));
   const sources: Sources = { workloads, slices, legacy };
-  const kept = new Map<Service, Map<ServicePort, readonly Endpoint[]>>();
-  return (service, port) => {
-    let ports = kept.get(service);
-    if (!ports) {
-      ports = new Map();
-      kept.set(service, ports);
-    }
-    let endpoints = ports.get(port);
+  const kept = new Map<ServicePort, readonly Endpoint[]>();
+  return (asked, port) => {
+    let endpoints = kept.get(port);
     if (!endpoints) {
+      const service = owners.get(port) ?? asked;
       endpoints =
         service.registry === 'Kubernetes' ? kubernetesEndpoints(service, port, sources) : serviceEntryEndpoints(service, port, workloads);
-      ports.set(port, endpoints);
+      kept.set(port, endpoints);
     }
     return endpoints;
   };
@@ -46,7 +47,7 @@ export function endpointIndex(snapshot: Snapshot, workloads: Workloads): Endpoin
 function kubernetesEndpoints(service: Service, port: ServicePort, { workloads, slices, legacy }: Sources): readonly Endpoint[] {
   if (service.resolution === 'Alias') return [];
   const resource = service.resource as ResourceOf<'Service'>;
-  const publishNotReady = resource.spec.publishNotReadyAddresses === true;
+  const publishNotReady = resource.spec.publishNotReadyAddresses;
   const key = `${resource.metadata.namespace}/${resource.metadata.name}`;
   const selected = workloads.select(service.namespace, service.selector);
   // WorkloadEntries are never in slices: Kubernetes does not know them.
@@ -60,16 +61,16 @@ function kubernetesEndpoints(service: Service, port: ServicePort, { workloads, s
 }
 
 function sliceEndpoints(slice: ResourceOf<'EndpointSlice'>, port: ServicePort, workloads: Workloads, publishNotReady: boolean): Endpoint[] {
-  const number = (slice.spec.ports ?? []).find(({ name }) => (name ?? '') === port.name)?.port;
+  const number = slice.spec.ports.find(({ name }) => name === port.name)?.port;
   if (!number || slice.spec.addressType === 'FQDN') return [];
   const { namespace } = slice.metadata;
-  return (slice.spec.endpoints ?? []).flatMap((endpoint) => {
+  return slice.spec.endpoints.flatMap((endpoint) => {
     const { targetRef } = endpoint;
     const pod = targetRef?.kind === 'Pod' && targetRef.name ? workloads.pod(targetRef.namespace || namespace, targetRef.name) : undefined;
     // A condition that is not stated counts as ready, says the API.
     const healthy = publishNotReady || endpoint.conditions?.ready !== false;
     const locality = workloads.nodeLocality(endpoint.nodeName);
-    return (endpoint.addresses ?? []).map((address) =>
+    return endpoint.addresses.map((address) =>
       atAddress(address, number, port, pod ?? workloads.podAt(address), { namespace, healthy, locality }),
     );
   });
@@ -77,11 +78,11 @@ function sliceEndpoints(slice: ResourceOf<'EndpointSlice'>, port: ServicePort, w
 
 function legacyEndpoints(object: ResourceOf<'Endpoints'>, port: ServicePort, workloads: Workloads, publishNotReady: boolean): Endpoint[] {
   const { namespace } = object.metadata;
-  return (object.spec.subsets ?? []).flatMap((subset) => {
-    const number = (subset.ports ?? []).find(({ name }) => (name ?? '') === port.name)?.port;
+  return object.spec.subsets.flatMap((subset) => {
+    const number = subset.ports.find(({ name }) => name === port.name)?.port;
     if (!number) return [];
-    const ready = (subset.addresses ?? []).map((address) => ({ ...address, healthy: true }));
-    const notReady = (subset.notReadyAddresses ?? []).map((address) => ({ ...address, healthy: publishNotReady }));
+    const ready = subset.addresses.map((address) => ({ ...address, healthy: true }));
+    const notReady = subset.notReadyAddresses.map((address) => ({ ...address, healthy: publishNotReady }));
     return [...ready, ...notReady].flatMap(({ ip, nodeName, targetRef, healthy }) => {
       if (!ip) return [];
       const pod =
@@ -125,15 +126,15 @@ function podEndpoint(pod: Workload, service: Service, port: ServicePort, publish
 /** The port at which a workload serves a service's port; undefined if the target port is a name that the workload does not have. */
 export function targetPortAt(workload: Workload, service: Service, port: ServicePort): number | undefined {
   if (workload.kind === 'WorkloadEntry') {
-    const ports = (workload.resource as ResourceOf<'WorkloadEntry'>).spec.ports ?? {};
+    const ports = (workload.resource as ResourceOf<'WorkloadEntry'>).spec.ports;
     const target = targetPortOf(service, port);
     return (typeof target === 'string' ? ports[target] : undefined) ?? ports[port.name] ?? port.targetPort;
   }
   const target = targetPortOf(service, port);
   if (typeof target !== 'string') return port.targetPort;
-  const containers = (workload.resource as ResourceOf<'Pod'>).spec.containers ?? [];
+  const containers = (workload.resource as ResourceOf<'Pod'>).spec.containers;
   for (const container of containers) {
-    const match = (container.ports ?? []).find(({ name }) => name === target);
+    const match = container.ports.find(({ name }) => name === target);
     if (match?.containerPort) return match.containerPort;
   }
   return undefined;
@@ -141,7 +142,7 @@ export function targetPortAt(workload: Workload, service: Service, port: Service
 
 function targetPortOf(service: Service, port: ServicePort): number | string | undefined {
   if (service.registry !== 'Kubernetes') return port.targetPort;
-  return (service.resource as ResourceOf<'Service'>).spec.ports?.find((candidate) => candidate.port === port.number)?.targetPort;
+  return (service.resource as ResourceOf<'Service'>).spec.ports.find((candidate) => candidate.port === port.number)?.targetPort;
 }
 
 function entryEndpoint(entry: Workload, service: Service, port: ServicePort): Endpoint[] {
@@ -159,7 +160,7 @@ function serviceEntryEndpoints(service: Service, port: ServicePort, workloads: W
         workload.kind === 'Pod' ? podEndpoint(workload, service, port, false) : entryEndpoint(workload, service, port),
       );
   }
-  if (spec.endpoints?.length) {
+  if (spec.endpoints.length > 0) {
     const owner = { namespace: metadata.namespace, name: '' };
     return spec.endpoints.flatMap((endpoint) => stated(endpoint, endpoint.ports?.[port.name] ?? port.targetPort, port, owner));
   }

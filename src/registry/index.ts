@@ -3,10 +3,10 @@ import type { MeshConfig } from '../api/index.ts';
 import { originOf } from '../api/resource.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding } from '../lib/finding.ts';
-import { createAllocator } from './auto-allocate.ts';
+import { type AutoAddresses, createAllocator } from './auto-allocate.ts';
 import { endpointIndex } from './endpoints.ts';
 import { kubernetesService } from './kubernetes.ts';
-import type { Registry, Service } from './model.ts';
+import type { Registry, Service, ServicePort } from './model.ts';
 import { servedBy } from './served.ts';
 import { serviceEntryServices, wantsAutoAddress } from './service-entry.ts';
 import { isVisible } from './visibility.ts';
@@ -22,7 +22,7 @@ export function buildRegistry(snapshot: Snapshot, mesh: MeshConfig): BuiltRegist
   const findings: Finding[] = [];
   const services = allocate(withoutConflicts(declaredServices(snapshot, mesh), findings), findings);
   const workloads = buildWorkloads(snapshot);
-  const endpoints = endpointIndex(snapshot, workloads);
+  const endpoints = endpointIndex(snapshot, workloads, services);
   const byHostname = new Map<string, Service[]>();
   for (const service of services) {
     const siblings = byHostname.get(service.hostname);
@@ -37,9 +37,9 @@ export function buildRegistry(snapshot: Snapshot, mesh: MeshConfig): BuiltRegist
       const seen = (byHostname.get(hostname.toLowerCase()) ?? []).filter((service) =>
         isVisible(service.exportTo, service.namespace, namespace),
       );
-      return (
-        seen.find((service) => service.namespace === namespace) ?? seen.find((service) => service.registry === 'Kubernetes') ?? seen[0]
-      );
+      const first =
+        seen.find((service) => service.namespace === namespace) ?? seen.find(({ registry }) => registry === 'Kubernetes') ?? seen[0];
+      return first && joined(seen.filter((service) => service.namespace === first.namespace));
     },
     visibleTo(namespace) {
       let list = visible.get(namespace);
@@ -55,41 +55,69 @@ export function buildRegistry(snapshot: Snapshot, mesh: MeshConfig): BuiltRegist
   return { registry, findings };
 }
 
+/** One service with the ports of all; `services` are of one hostname and have no port in common. */
+export function joined(services: readonly Service[]): Service | undefined {
+  const [first, ...others] = services;
+  return first && others.length > 0 ? { ...first, ports: services.flatMap(({ ports }) => ports) } : first;
+}
+
 function declaredServices(snapshot: Snapshot, mesh: MeshConfig): Service[] {
   const services = snapshot.list('Service').map((resource) => kubernetesService(resource, mesh));
   for (const resource of snapshot.list('ServiceEntry')) services.push(...serviceEntryServices(resource, mesh));
   return services.sort((a, b) => a.order - b.order);
 }
 
-/** Of two with one hostname and namespace the Kubernetes Service stays (nobody may squat on its name), else the older. */
+/**
+ * Of two with one hostname and namespace the younger keeps the ports that the older does not have, as in Istio. Beside a Kubernetes Service
+ * nothing else stays: nobody may squat on its name.
+ */
 function withoutConflicts(services: readonly Service[], findings: Finding[]): Service[] {
-  const winners = new Map<string, Service>();
-  for (const service of services) {
-    const key = `${service.namespace}/${service.hostname}`;
-    const older = winners.get(key);
-    if (!older) {
-      winners.set(key, service);
-      continue;
+  const kubernetes = new Map(services.filter(({ registry }) => registry === 'Kubernetes').map((service) => [keyOf(service), service]));
+  const claimed = new Map<string, Map<number, Service>>();
+  return services.flatMap((service) => {
+    const squattedOn = kubernetes.get(keyOf(service));
+    if (squattedOn && squattedOn !== service) {
+      findings.push(conflict(squattedOn, service, service.ports));
+      return [];
     }
-    const takesOver = service.registry === 'Kubernetes' && older.registry !== 'Kubernetes';
-    const [winner, loser] = takesOver ? [service, older] : [older, service];
-    winners.set(key, winner);
-    findings.push(conflict(winner, loser));
-  }
-  return services.filter((service) => winners.get(`${service.namespace}/${service.hostname}`) === service);
+    let ports = claimed.get(keyOf(service));
+    if (!ports) {
+      ports = new Map();
+      claimed.set(keyOf(service), ports);
+    }
+    const lost: ServicePort[] = [];
+    const kept: ServicePort[] = [];
+    for (const port of service.ports) {
+      const older = ports.get(port.number);
+      if (older) {
+        lost.push(port);
+      } else {
+        kept.push(port);
+        ports.set(port.number, service);
+      }
+    }
+    if (lost.length === 0) return [service];
+    findings.push(conflict(ports.get(lost[0]!.number)!, service, lost));
+    return kept.length > 0 ? [{ ...service, ports: kept }] : [];
+  });
 }
 
-function conflict(winner: Service, loser: Service): Finding {
+function keyOf({ namespace, hostname }: Service): string {
+  return `${namespace}/${hostname}`;
+}
+
+function conflict(winner: Service, loser: Service, ports: readonly ServicePort[]): Finding {
   const why =
     winner.registry === 'Kubernetes' && loser.registry !== 'Kubernetes'
       ? 'a Kubernetes Service comes before it'
       : 'the older object counts';
+  const numbers = ports.map(({ number }) => number).join(', ');
   return {
     code: 'SP1018',
     level: 'Warning',
     message:
-      `${originOf(winner.resource)} declares the host ${loser.hostname} in this namespace as well, and ${why}: the ports, endpoints and addresses ` +
-      'stated here have no effect. Declare the host in one object.',
+      `${originOf(winner.resource)} declares ${loser.hostname} in this namespace as well, and ${why}: what is said here of port ${numbers} ` +
+      'has no effect. Declare a port of a host in one object.',
     origin: originOf(loser.resource),
     position: loser.resource.source.position(['spec', 'hosts']),
   };
@@ -97,9 +125,13 @@ function conflict(winner: Service, loser: Service): Finding {
 
 function allocate(services: readonly Service[], findings: Finding[]): Service[] {
   const next = createAllocator();
+  // Several objects may declare ports of one host: it has one address all the same.
+  const given = new Map<string, AutoAddresses>();
   return services.map((service) => {
     if (!wantsAutoAddress(service)) return service;
-    const addresses = next(service.namespace, service.hostname);
+    const key = keyOf(service);
+    const addresses = given.get(key) ?? next(service.namespace, service.hostname);
+    if (addresses) given.set(key, addresses);
     if (addresses) return { ...service, autoAddresses: [addresses.ipv4, addresses.ipv6] };
     findings.push({
       code: 'SP1026',

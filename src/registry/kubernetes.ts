@@ -1,4 +1,4 @@
-import type { MeshConfig, ResourceOf } from '../api/index.ts';
+import type { MeshConfig, ResourceOf, ServicePortSpec } from '../api/index.ts';
 import type { Service, ServicePort } from './model.ts';
 import { kubernetesProtocol } from './protocol.ts';
 import { visibilityOf } from './visibility.ts';
@@ -19,7 +19,7 @@ export function kubernetesService(resource: ResourceOf<'Service'>, mesh: MeshCon
   const alias = spec.type === 'ExternalName';
   const headless = !alias && spec.clusterIP === 'None';
   const exportTo = annotations[EXPORT_TO_ANNOTATION]?.split(',').map((part) => part.trim());
-  const addresses = (spec.clusterIPs?.length ? spec.clusterIPs : [spec.clusterIP]).filter(
+  const addresses = (spec.clusterIPs.length > 0 ? spec.clusterIPs : [spec.clusterIP]).filter(
     (ip): ip is string => Boolean(ip) && ip !== 'None',
   );
   return {
@@ -28,7 +28,7 @@ export function kubernetesService(resource: ResourceOf<'Service'>, mesh: MeshCon
     registry: 'Kubernetes',
     resource,
     order: resource.order,
-    ports: (spec.ports ?? []).map(servicePort),
+    ports: spec.ports.map(servicePort),
     resolution: alias ? 'Alias' : headless ? 'Passthrough' : 'ClientSideLB',
     meshExternal: false,
     addresses: alias ? [] : addresses,
@@ -37,15 +37,15 @@ export function kubernetesService(resource: ResourceOf<'Service'>, mesh: MeshCon
     exportTo: visibilityOf(exportTo, mesh.defaultServiceExportTo),
     subjectAltNames: [],
     labels,
-    selector: alias ? {} : (spec.selector ?? {}),
+    selector: alias ? {} : spec.selector,
     ...(alias && spec.externalName ? { externalName: spec.externalName.toLowerCase().replace(/\.$/, '') } : {}),
   };
 }
 
-function servicePort(port: NonNullable<ResourceOf<'Service'>['spec']['ports']>[number]): ServicePort {
+function servicePort(port: ServicePortSpec): ServicePort {
   return {
     number: port.port,
-    name: port.name ?? '',
+    name: port.name,
     protocol: kubernetesProtocol(port),
     // A named target port differs from Pod to Pod: endpoints resolve it themselves.
     targetPort: typeof port.targetPort === 'number' && port.targetPort > 0 ? port.targetPort : port.port,

@@ -90,10 +90,13 @@ export interface Workload {
 
 /** What `translate` and `analysis` know of services, at one moment. Pure and immutable. */
 export interface Registry {
-  /** Oldest first. Of two with one hostname and namespace only the older is here. */
+  /** Oldest first. Of two with one hostname and namespace the younger has only the ports that the older lacks; beside a Kubernetes Service none is. */
   readonly services: readonly Service[];
   readonly workloads: readonly Workload[];
-  /** The service that a client in `namespace` sees under `hostname`: its own namespace's first, then the oldest visible one. */
+  /**
+   * The service that a client in `namespace` sees under `hostname`: its own namespace's first, then Kubernetes', then the oldest visible one; with
+   * the ports of all objects of that namespace that declare the host.
+   */
   lookup(hostname: string, namespace: string): Service | undefined;
   /** Those that a client in `namespace` sees, oldest first. */
   visibleTo(namespace: string): readonly Service[];

@@ -204,19 +204,36 @@ spec: { type: ExternalName, externalName: WWW.example.com., ports: [{ name: http
   assert.equal(alias.externalName, 'www.example.com');
 });
 
-test('of two objects with one host in a namespace the older stays, a Kubernetes Service before any; the loser is a finding', () => {
-  const port = 'ports: [{ number: 80, name: http, protocol: HTTP }]';
+test('of two objects with one host in a namespace the younger keeps the ports that the older lacks; what is lost is a finding', () => {
+  const ports = (...numbers: number[]) =>
+    `ports: [${numbers.map((number) => `{ number: ${number}, name: p${number}, protocol: HTTP }`).join(', ')}]`;
   const mesh = meshFromText(
-    serviceEntry('old', `{ hosts: [www.example.com], ${port}, resolution: STATIC }`) +
-      serviceEntry('young', `{ hosts: [www.example.com], ${port}, resolution: DNS }`) +
-      serviceEntry('squatter', `{ hosts: [web.default.svc.cluster.local], ${port}, resolution: DNS }`) +
+    serviceEntry('old', `{ hosts: [www.example.com], ${ports(80)}, resolution: STATIC, endpoints: [{ address: 203.0.113.1 }] }`) +
+      serviceEntry('young', `{ hosts: [www.example.com], ${ports(80, 81)}, resolution: DNS }`) +
+      serviceEntry('more', `{ hosts: [www.example.com], ${ports(82)}, resolution: DNS }`) +
+      serviceEntry('none', `{ hosts: [www.example.com], ${ports(82)}, resolution: DNS }`) +
+      serviceEntry('squatter', `{ hosts: [web.default.svc.cluster.local], ${ports(82)}, resolution: DNS }`) +
       KUBERNETES_SERVICE,
   );
-  assert.equal(service(mesh.registry, 'www.example.com').resolution, 'ClientSideLB');
-  assert.equal(service(mesh.registry, 'web.default.svc.cluster.local').registry, 'Kubernetes');
+  const { registry, findings } = mesh;
   assert.deepEqual(
-    mesh.findings.map(({ code, origin }) => `${code} ${origin}`),
-    ['SP1018 ServiceEntry default/young', 'SP1018 ServiceEntry default/squatter'],
+    registry.services.map(({ resource, ports }) => `${resource.metadata.name} ${ports.map(({ number }) => number).join()}`),
+    ['old 80', 'young 81', 'more 82', 'web 80'],
+  );
+  assert.deepEqual(
+    findings.map(({ code, origin, message }) => `${code} ${origin} ${/port ([\d, ]+)/.exec(message)?.[1]}`),
+    ['SP1018 ServiceEntry default/young 80 ', 'SP1018 ServiceEntry default/none 82 ', 'SP1018 ServiceEntry default/squatter 82 '],
+  );
+  const found = service(registry, 'www.example.com');
+  assert.deepEqual(
+    found.ports.flatMap((port) => registry.endpoints(found, port).map(({ address }) => `${port.number} ${address}`)),
+    ['80 203.0.113.1', '81 www.example.com', '82 www.example.com'],
+    'a lookup shows all ports, and each has the endpoints of the object that declares it',
+  );
+  assert.equal(
+    new Set(registry.services.slice(0, 3).flatMap(({ autoAddresses }) => autoAddresses)).size,
+    2,
+    'one host, one address a family',
   );
 });
 

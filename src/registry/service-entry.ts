@@ -1,4 +1,4 @@
-import type { MeshConfig, ResourceOf } from '../api/index.ts';
+import type { MeshConfig, ResourceOf, ServiceEntryPort } from '../api/index.ts';
 import type { Resolution, Service, ServicePort } from './model.ts';
 import { parseProtocol } from './protocol.ts';
 import { visibilityOf } from './visibility.ts';
@@ -15,25 +15,26 @@ const RESOLUTIONS: Readonly<Record<string, Resolution>> = {
 export function serviceEntryServices(resource: ResourceOf<'ServiceEntry'>, mesh: MeshConfig): Service[] {
   const { spec } = resource;
   const { namespace, labels } = resource.metadata;
-  const hostnames = [...new Set((spec.hosts ?? []).map((host) => host.toLowerCase()))];
-  const ports = (spec.ports ?? []).map(servicePort);
+  const hostnames = [...new Set(spec.hosts.map((host) => host.toLowerCase()))];
   const exportTo = visibilityOf(spec.exportTo, mesh.defaultServiceExportTo);
-  const declared = RESOLUTIONS[spec.resolution ?? 'NONE'] ?? 'Passthrough';
+  const declared = RESOLUTIONS[spec.resolution] ?? 'Passthrough';
   return hostnames.map((hostname) => ({
     hostname,
     namespace,
     registry: 'External',
     resource,
     order: resource.order,
-    ports,
+    // Each host has objects of its own: endpoints are found by them.
+    ports: spec.ports.map(servicePort),
     // There is no name to look up for a wildcard, so what the client resolved is used.
-    resolution: isDns(declared) && hostname.startsWith('*') && !spec.endpoints?.length && !spec.workloadSelector ? 'Passthrough' : declared,
+    resolution:
+      isDns(declared) && hostname.startsWith('*') && spec.endpoints.length === 0 && !spec.workloadSelector ? 'Passthrough' : declared,
     meshExternal: spec.location !== 'MESH_INTERNAL',
-    addresses: spec.addresses ?? [],
+    addresses: spec.addresses,
     autoAddresses: [],
     headless: false,
     exportTo,
-    subjectAltNames: spec.subjectAltNames ?? [],
+    subjectAltNames: spec.subjectAltNames,
     labels,
     selector: spec.workloadSelector?.labels ?? {},
   }));
@@ -53,6 +54,6 @@ function isDns(resolution: Resolution): boolean {
   return resolution === 'DNSLB' || resolution === 'DNSRoundRobinLB';
 }
 
-function servicePort(port: NonNullable<ResourceOf<'ServiceEntry'>['spec']['ports']>[number]): ServicePort {
-  return { number: port.number, name: port.name ?? '', protocol: parseProtocol(port.protocol), targetPort: port.targetPort || port.number };
+function servicePort(port: ServiceEntryPort): ServicePort {
+  return { number: port.number, name: port.name, protocol: parseProtocol(port.protocol), targetPort: port.targetPort || port.number };
 }

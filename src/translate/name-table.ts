@@ -13,7 +13,9 @@ export function nameTable(context: TranslateContext): NameTable {
   for (const service of context.scope.services) {
     const ips = addressesOf(service, context);
     if (ips.length === 0) continue;
-    table[service.hostname] = nameInfo(service, ips);
+    const other = table[service.hostname];
+    if (other) other.ips.push(...ips.filter((ip) => !other.ips.includes(ip)));
+    else table[service.hostname] = nameInfo(service, ips);
     if (service.headless) addPods(table, service, context);
   }
   return create(NameTableSchema, { table });

@@ -9,7 +9,10 @@ export interface EgressScope {
   /** An IP address or `unix://path`; empty for the default. */
   readonly bind: string;
   readonly captureMode: 'DEFAULT' | 'IPTABLES' | 'NONE';
-  /** Services that this listener serves, oldest first, one for each hostname. A listener with a port has them with that one port only. */
+  /**
+   * Services that this listener serves, oldest first. Several may have one hostname, but no port of it twice. A listener with a port has them
+   * with that one port only.
+   */
   readonly services: readonly Service[];
   /** VirtualServices for `mesh` that this listener imports, oldest first; delegates merged in, hosts and destinations fully qualified. */
   readonly virtualServices: readonly ResourceOf<'VirtualService'>[];
@@ -27,7 +30,7 @@ export function sidecarEgress(
 ): { egress: readonly EgressScope[]; services: readonly Service[] } {
   const visible = registry.visibleTo(namespace);
   if (!sidecar?.egress.length) {
-    const services = onePerHostname(visible, namespace);
+    const services = disjointPorts(visible, namespace);
     return { egress: [{ port: undefined, bind: '', captureMode: 'DEFAULT', services, virtualServices }], services };
   }
   const entries = sidecar.egress.map((listener) => entryOf(listener, namespace, visible, virtualServices));
@@ -42,7 +45,7 @@ function entryOf(
   virtualServices: readonly VirtualService[],
 ): EgressScope {
   const imports = listener.hosts.map((host) => importOf(host, namespace));
-  const imported = onePerHostname(
+  const imported = oneNamespacePerHostname(
     visible.filter((service) => imports.some((each) => each.takes(service.namespace) && hostCovers(each.host, service.hostname))),
     namespace,
   );
@@ -73,8 +76,8 @@ function importOf(text: string, own: string): Import {
   return { host, takes: (candidate) => candidate === wanted };
 }
 
-/** Of several with one hostname the client's own namespace's, then Kubernetes', then the oldest: the order of `Registry.lookup`. */
-function onePerHostname(services: readonly Service[], namespace: string): readonly Service[] {
+/** Of the namespaces that declare one hostname the client's own, then Kubernetes', then the oldest: the order of `Registry.lookup`. */
+function oneNamespacePerHostname(services: readonly Service[], namespace: string): readonly Service[] {
   const chosen = new Map<string, Service>();
   let repeated = false;
   for (const service of services) {
@@ -86,7 +89,39 @@ function onePerHostname(services: readonly Service[], namespace: string): readon
     repeated = true;
     if (rank(service, namespace) < rank(other, namespace)) chosen.set(service.hostname, service);
   }
-  return repeated ? services.filter((service) => chosen.get(service.hostname) === service) : services;
+  return repeated ? services.filter((service) => chosen.get(service.hostname)?.namespace === service.namespace) : services;
+}
+
+/** Without a Sidecar all namespaces' declarations count together: of a port that several have, the one that comes first in the same order. */
+function disjointPorts(services: readonly Service[], namespace: string): readonly Service[] {
+  const byHostname = new Map<string, Service[]>();
+  let repeated = false;
+  for (const service of services) {
+    const siblings = byHostname.get(service.hostname);
+    if (!siblings) {
+      byHostname.set(service.hostname, [service]);
+      continue;
+    }
+    siblings.push(service);
+    repeated = true;
+  }
+  if (!repeated) return services;
+  const kept = new Map<Service, Service>();
+  for (const siblings of byHostname.values()) {
+    const claimed = new Set<number>();
+    for (const service of inOrder(siblings, namespace)) {
+      const ports = service.ports.filter(({ number }) => !claimed.has(number));
+      for (const { number } of ports) claimed.add(number);
+      if (ports.length === service.ports.length) kept.set(service, service);
+      else if (ports.length > 0) kept.set(service, { ...service, ports });
+    }
+  }
+  return services.flatMap((service) => kept.get(service) ?? []);
+}
+
+/** Services of one hostname, the one that decides first. */
+export function inOrder(services: readonly Service[], namespace: string): readonly Service[] {
+  return [...services].sort((a, b) => rank(a, namespace) - rank(b, namespace));
 }
 
 function rank(service: Service, namespace: string): number {
@@ -96,27 +131,28 @@ function rank(service: Service, namespace: string): number {
 
 /** The services of the listeners, and those that imported VirtualServices route to though no listener imports them. */
 function clusterServices(egress: readonly EgressScope[], namespace: string, registry: Registry): readonly Service[] {
-  const services = new Map<string, Service>();
-  for (const entry of egress) for (const service of entry.services) add(services, service);
+  const byHostname = new Map<string, Service[]>();
+  for (const entry of egress) for (const service of entry.services) add(byHostname, service);
+  const imported = new Set(byHostname.keys());
   for (const entry of egress) {
     for (const [hostname, ports] of destinations(entry.virtualServices)) {
-      if (services.has(hostname)) continue;
+      if (imported.has(hostname)) continue;
       const service = registry.lookup(hostname, namespace);
-      if (service) for (const narrowed of withPorts(service, ports)) add(services, narrowed);
+      if (service) for (const narrowed of withPorts(service, ports)) add(byHostname, narrowed);
     }
   }
-  return [...services.values()].sort((a, b) => a.order - b.order);
+  return [...byHostname.values()].flat().sort((a, b) => a.order - b.order);
 }
 
-/** Two listeners may have brought different ports of one service. */
-function add(services: Map<string, Service>, service: Service): void {
-  const other = services.get(service.hostname);
-  if (!other || other.namespace !== service.namespace) {
-    if (!other) services.set(service.hostname, service);
+/** Two listeners may have brought the same port of a service, or different ones. */
+function add(byHostname: Map<string, Service[]>, service: Service): void {
+  const siblings = byHostname.get(service.hostname);
+  if (!siblings) {
+    byHostname.set(service.hostname, [service]);
     return;
   }
-  const more = service.ports.filter((port) => !other.ports.includes(port));
-  if (more.length > 0) services.set(service.hostname, { ...other, ports: [...other.ports, ...more] });
+  const ports = service.ports.filter(({ number }) => siblings.every((other) => other.ports.every((port) => port.number !== number)));
+  if (ports.length > 0) siblings.push({ ...service, ports });
 }
 
 /** The service with these of its ports; with all of them where 0 is among those asked for, and none at all where it has none of them. */

@@ -44,6 +44,34 @@ test('without a Sidecar everything visible is in scope; several namespaces with 
   assert.deepEqual(scope.outboundTrafficPolicy, { mode: 'ALLOW_ANY', egressProxy: undefined });
 });
 
+test('without a Sidecar the ports of all namespaces that declare a host count, with one only those of one namespace', () => {
+  const entry = (name: string, namespace: string, ...ports: number[]) =>
+    object(
+      'ServiceEntry',
+      name,
+      `{ hosts: [www.example.com], resolution: DNS, ports: [${ports.map((number) => `{ number: ${number}, name: p${number}, protocol: HTTP }`)}] }`,
+      namespace,
+    );
+  const objects = entry('first', 'a', 80) + entry('second', 'b', 80, 81) + entry('ours', 'default', 82);
+  const ports = (text: string) =>
+    scopeFor(proxyOf(), meshFromText(text)).services.map(({ resource, ports }) => [
+      resource.metadata.name,
+      ports.map(({ number }) => number),
+    ]);
+  assert.deepEqual(ports(objects), [
+    ['first', [80]],
+    ['second', [81]],
+    ['ours', [82]],
+  ]);
+  const scope = scopeFor(proxyOf(), meshFromText(objects));
+  assert.equal(scope.serviceFor('www.example.com')?.namespace, 'default');
+  assert.deepEqual(
+    scope.serviceFor('www.example.com')?.ports.map(({ number }) => number),
+    [82, 80, 81],
+  );
+  assert.deepEqual(ports(objects + object('Sidecar', 's', '{ egress: [{ hosts: ["*/*"] }] }')), [['ours', [82]]]);
+});
+
 const SIDECARS =
   object('Sidecar', 'whole-mesh', '{ egress: [{ hosts: ["./*"] }], outboundTrafficPolicy: { mode: REGISTRY_ONLY } }', 'istio-system') +
   object('Sidecar', 'namespace', '{ egress: [{ hosts: ["~/*"] }] }') +

@@ -1,12 +1,13 @@
 /** What one proxy sees of the mesh: its Sidecar's (or the default) egress, the DestinationRules in force and the VirtualServices that apply. */
 import type { ResourceOf, Sidecar } from '../api/index.ts';
 import { fullHostname } from '../lib/hostname.ts';
+import { joined } from '../registry/index.ts';
 import type { Service } from '../registry/model.ts';
 import { isVisible } from '../registry/visibility.ts';
 import { destinationRuleLookup } from './destination-rule-lookup.ts';
 import type { Mesh, Proxy } from './model.ts';
 import { MESH_GATEWAY } from './names.ts';
-import { type EgressScope, sidecarEgress } from './scope-egress.ts';
+import { type EgressScope, inOrder, sidecarEgress } from './scope-egress.ts';
 import { type PreparedVirtualService, preparedVirtualServices } from './scope-virtual-services.ts';
 
 export type { EgressScope } from './scope-egress.ts';
@@ -26,12 +27,12 @@ export interface Scope {
    */
   readonly egress: readonly EgressScope[];
   /**
-   * The services of all egress entries, oldest first, one for each hostname, and those that imported VirtualServices route to; each has a
-   * cluster for each of its ports.
+   * The services of all egress entries, oldest first, and those that imported VirtualServices route to; each has a cluster for each of its
+   * ports. Several may have one hostname (declared by several objects), but no port of it twice.
    */
   readonly services: readonly Service[];
   readonly outboundTrafficPolicy: OutboundTrafficPolicy;
-  /** The service with a cluster under this (fully qualified, maybe wildcard) hostname. */
+  /** The service with clusters under this (fully qualified, maybe wildcard) hostname; with the ports of all that have it. */
   serviceFor(hostname: string): Service | undefined;
   /**
    * The DestinationRule in force for this service's host: the client's namespace, then the service's, then the root namespace; the most
@@ -53,16 +54,25 @@ export function scopeFor(proxy: Proxy, mesh: Mesh): Scope {
   const meshServices =
     proxy.type === 'sidecar' ? (prepared.byGateway.get(MESH_GATEWAY) ?? []).filter(visible).map(({ resource }) => resource) : [];
   const { egress, services } = sidecarEgress(sidecar?.spec, proxy.namespace, mesh.registry, meshServices);
-  const byHostname = new Map(services.map((service) => [service.hostname, service]));
+  const byHostname = new Map<string, Service[]>();
+  for (const service of services) {
+    const siblings = byHostname.get(service.hostname);
+    if (siblings) siblings.push(service);
+    else byHostname.set(service.hostname, [service]);
+  }
+  const serviceFor = (hostname: string) => {
+    const siblings = byHostname.get(hostname);
+    return siblings?.length === 1 ? siblings[0] : joined(inOrder(siblings ?? [], proxy.namespace));
+  };
   const ruleFor = destinationRuleLookup(mesh, proxy);
   return {
     sidecar,
     egress,
     services,
     outboundTrafficPolicy: outboundTrafficPolicy(sidecar, proxy, mesh),
-    serviceFor: (hostname) => byHostname.get(hostname),
+    serviceFor,
     destinationRuleFor(hostname) {
-      const service = byHostname.get(hostname);
+      const service = serviceFor(hostname);
       return service && ruleFor(service);
     },
     virtualServicesForGateway: (gateway) => (prepared.byGateway.get(gateway) ?? []).filter(visible).map(({ resource }) => resource),

@@ -43,8 +43,18 @@ for (const name of readdirSync(HERE)) {
     const got = stringify(outputOf(folder, golden), { lineWidth: 0, aliasDuplicateObjects: false });
     const file = join(folder, 'out.yaml');
     if (UPDATE) writeFileSync(file, got);
-    assert.equal(got, readFileSync(file, 'utf8'), `${file} differs: review, then rewrite it with UPDATE_GOLDEN=1`);
+    const difference = firstDifference(readFileSync(file, 'utf8').split('\n'), got.split('\n'));
+    assert.ok(difference === undefined, `${file}:${difference}\nReview, then rewrite the file with UPDATE_GOLDEN=1.`);
   });
+}
+
+/** Line number and both texts around it: a whole diff of a golden is too long to read. */
+function firstDifference(expected: readonly string[], got: readonly string[]): string | undefined {
+  const at = expected.findIndex((line, i) => line !== got[i]);
+  const line = at < 0 && got.length > expected.length ? expected.length : at;
+  if (line < 0) return undefined;
+  const excerpt = (lines: readonly string[]) => lines.slice(Math.max(0, line - 3), line + 4).join('\n');
+  return `${line + 1}: expected\n${excerpt(expected)}\ngot\n${excerpt(got)}`;
 }
 
 function outputOf(folder: string, golden: Case): JsonValue {
