@@ -1,8 +1,11 @@
-/** A proxy's xDS as the files of Envoy's filesystem subscriptions. Pure: contents only, nothing is written here. */
+/**
+ * A proxy's xDS as the files of Envoy's filesystem subscriptions. Pure: contents only, nothing is written here.
+ * Endpoints stand in their clusters: each subscription takes one of the 128 inotify instances that Linux grants a user.
+ */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { type DescMessage, type JsonObject, type JsonValue, type MessageShape, toJson } from '@bufbuild/protobuf';
-import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { Cluster_DiscoveryType, ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { type Listener, ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { RouteConfigurationSchema } from '../xds/gen/envoy/config/route/v3/route_pb.js';
@@ -38,7 +41,7 @@ export function envoyFiles(set: XdsResources, version: string, folder: string): 
   const endpoints = new Map(set.endpoints.map((assignment) => [assignment.clusterName, json(ClusterLoadAssignmentSchema, assignment)]));
 
   /** Adds the file of one resource, the first time that something refers to it, and returns the subscription to it. */
-  const subscribe = (kind: 'rds' | 'eds' | 'sds', name: string, typeUrl: string, resource: JsonObject | undefined): JsonObject => {
+  const subscribe = (kind: 'rds' | 'sds', name: string, typeUrl: string, resource: JsonObject | undefined): JsonObject => {
     const path = `${kind}/${fileName(name)}`;
     if (!files.has(path)) files.set(path, response(version, typeUrl, resource ? [resource] : []));
     return subscription(folder, path);
@@ -60,10 +63,11 @@ export function envoyFiles(set: XdsResources, version: string, folder: string): 
   };
   const cluster = (message: XdsResources['clusters'][number]): JsonObject => {
     const out = localise(json(ClusterSchema, message)) as JsonObject;
-    if (isObject(out.edsClusterConfig)) {
+    if (message.clusterDiscoveryType.case === 'type' && message.clusterDiscoveryType.value === Cluster_DiscoveryType.EDS) {
       const name = message.edsClusterConfig?.serviceName || message.name;
-      const assignment = endpoints.get(name) ?? { clusterName: name };
-      out.edsClusterConfig = { ...out.edsClusterConfig, edsConfig: subscribe('eds', name, TYPE_URL.endpoint, assignment) };
+      delete out.edsClusterConfig;
+      out.type = 'STATIC';
+      out.loadAssignment = endpoints.get(name) ?? { clusterName: name };
     }
     return out;
   };
