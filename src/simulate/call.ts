@@ -66,13 +66,13 @@ export function parseTarget(text: string, options: TargetOptions = {}): CallTarg
   if (port === undefined || host === '')
     throw new TypeError(`"${text}" lacks a ${host === '' ? 'host' : 'port'}: write tcp://address:port`);
   const serverName = options.serverName ?? (isAddress(host) ? '' : host);
-  const http = url.protocol === 'http:' || url.protocol === 'https:' ? request(url, options) : undefined;
+  const http = url.protocol === 'http:' || url.protocol === 'https:' ? request(url, pathOf(text), options) : undefined;
   const alpn = http ? [http.version === '2' ? 'h2' : 'http/1.1'] : [];
   const tls = url.protocol === 'https:' || url.protocol === 'tls:' ? { serverName, alpn } : undefined;
   return { host, port, payload: { tls, http } };
 }
 
-function request(url: URL, options: TargetOptions): HttpRequest {
+function request(url: URL, path: string, options: TargetOptions): HttpRequest {
   const headers = new HeaderMap();
   let authority = url.host;
   for (const line of options.headers ?? []) {
@@ -86,10 +86,18 @@ function request(url: URL, options: TargetOptions): HttpRequest {
   return {
     method: options.method ?? 'GET',
     authority,
-    path: `${url.pathname}${url.search}`,
+    path,
     headers,
     version: options.httpVersion ?? '1.1',
   };
+}
+
+/** Path and query as written: what becomes of dot segments and escapes is for the proxies to say. */
+function pathOf(url: string): string {
+  const rest = url.slice(url.indexOf('//') + 2);
+  const start = rest.search(/[/?#\\]/);
+  const path = start < 0 ? '/' : rest.slice(start).replace(/#.*$/, '');
+  return path.startsWith('/') || path.startsWith('\\') ? path : `/${path}`;
 }
 
 function isAddress(host: string): boolean {

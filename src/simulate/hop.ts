@@ -347,12 +347,12 @@ function forward(
   recorder: Recorder,
   endings: Endings,
 ): HopResult {
-  recorder.cluster = name;
   const cluster = proxy.cluster(name);
   if (!cluster) {
     recorder.step('cluster', name, 'does not exist at this proxy', endings.origins);
     return endings.noCluster();
   }
+  recorder.cluster = name;
   const origins = originsOf(cluster.metadata);
   const upstreams = upstreamsOf(proxy, cluster, call.destination, authority);
   if (upstreams.kind === 'none') {

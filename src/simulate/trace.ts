@@ -14,7 +14,7 @@ export interface Step {
 export interface Hop {
   readonly proxy: string;
   readonly steps: readonly Step[];
-  /** The cluster that took the call, or empty. */
+  /** The cluster that took the call; empty if none was asked for or it does not exist. */
   readonly cluster: string;
   /** The response flag in the access log of this proxy, or empty. */
   readonly flag: string;

@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 import type { Case } from './cases.ts';
 
 /** What a call was made against: the embedded data plane on loopback or in the lab, and Envoy with our xDS in the lab. */
-export type Evaluator = 'loopback' | 'embedded' | 'envoy';
+export type Evaluator = 'loopback' | 'embedded' | 'envoy' | 'simulate';
 
 interface Entry {
   readonly case: string;

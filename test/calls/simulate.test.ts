@@ -1,0 +1,105 @@
+/**
+ * The call table through the simulator: what `explain` says of each call is the way that was recorded, proxy by proxy and cluster by cluster, and
+ * where a proxy answered or closed it, so does the simulation.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { simulateFiles } from '../../src/cli/simulated.ts';
+import { snapshotFromText } from '../../src/config/memory.ts';
+import { parseTarget } from '../../src/simulate/call.ts';
+import { explainCall } from '../../src/simulate/explain.ts';
+import type { Trace } from '../../src/simulate/trace.ts';
+import { needs } from '../integration/tools.ts';
+import { meshConfigOf } from '../support/mesh.ts';
+import { type Call, type Json, loadCases } from './cases.ts';
+import { Differences } from './differences.ts';
+import { makeCertificates } from './loopback/certificates.ts';
+import { fixedObjects } from './loopback/fixed-objects.ts';
+import { PODS, resolveInPod } from './loopback/topology.ts';
+
+const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience'];
+const differences = Differences.load();
+
+describe('the call table by simulation', { skip: needs('openssl') }, () => {
+  let folder: string;
+  let fixed: string;
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'sallyport-simulate-'));
+    fixed = fixedObjects(await makeCertificates(folder));
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  for (const each of loadCases().filter(({ group }) => GROUPS.includes(group))) {
+    test(`${each.group}: ${each.name}`, async (t) => {
+      const snapshot = snapshotFromText(`${fixed}\n---\n${each.config}`);
+      const files = simulateFiles(snapshot, meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' }, ...each.mesh }));
+      for (const call of each.calls) {
+        const expected = expectationOf(call);
+        const from = PODS.find(({ name }) => name === call.from);
+        if (!expected || !from || from.kind === 'none') continue;
+        const listed = differences.reason('simulate', each.name, call.name);
+        await t.test(call.name, { todo: listed }, () => {
+          const trace = explainCall(
+            files.simulated,
+            files.proxy(`${from.namespace}/${from.name}`),
+            concrete(call, from.namespace, from.ip),
+          );
+          assert.deepEqual(pathOf(trace), expected.path);
+          if (trace.outcome.kind === 'reply') assert.equal(trace.outcome.status, expected.status);
+          if (trace.outcome.kind === 'closed')
+            assert.ok(expected.closed, `simulated as closed (${trace.outcome.details}), recorded as ${expected.outcome}`);
+        });
+      }
+    });
+  }
+});
+
+interface Expectation {
+  /** `proxy(direction) cluster` of each hop. */
+  readonly path: readonly string[];
+  readonly status: Json | undefined;
+  readonly closed: boolean;
+  readonly outcome: string;
+}
+
+/** What the record says that simulation can say too; undefined for calls whose way depends on chance, time or retries. */
+function expectationOf({ expect, repeat, http }: Call): Expectation | undefined {
+  if (!expect || (repeat ?? 1) > 1 || http?.websocket !== undefined || !Array.isArray(expect.hops)) return undefined;
+  const hops = expect.hops as readonly { proxy: string; cluster?: string; code?: number }[];
+  if (hops.length === 0 || expect.outcome === 'dns_failure') return undefined;
+  const path = hops.map(({ proxy, cluster }) => `${proxy.replace(/\(.*\)/, '')} ${cluster ?? ''}`.trim());
+  // A proxy that stands twice in the record tried again, which depends on what servers answer.
+  if (new Set(hops.map(({ proxy }) => proxy)).size < hops.length) return undefined;
+  const outcome = String(expect.outcome);
+  return { path, status: expect.status, closed: outcome !== 'answered', outcome };
+}
+
+function pathOf({ hops }: Trace): string[] {
+  return hops.map(({ proxy, cluster }) => `${proxy.slice(proxy.indexOf('/') + 1)} ${cluster}`.trim());
+}
+
+function concrete(call: Call, namespace: string, ip: string) {
+  const target = targetOf(call);
+  const dialled = call.http?.resolve ?? call.tls?.resolve ?? call.tcp?.resolve ?? resolveInPod(target.host, namespace)[0] ?? target.host;
+  return { source: { ip, port: 0 }, destination: { ip: dialled, port: target.port }, payload: target.payload };
+}
+
+function targetOf({ http, tls, tcp }: Call) {
+  if (http) {
+    const pairs = Array.isArray(http.headers)
+      ? http.headers
+      : Object.entries(http.headers ?? {}).flatMap(([name, value]) => [value].flat().map((one) => [name, one] as const));
+    const headers = pairs.map(([name, value]) => `${name}: ${value}`);
+    return parseTarget(http.url, {
+      method: http.method,
+      headers,
+      serverName: http.sni,
+      httpVersion: String(http.version ?? '1.1') as '1.1',
+    });
+  }
+  if (tls) return parseTarget(`tls://${tls.host}:${tls.port}`, { serverName: tls.sni });
+  return parseTarget(`tcp://${tcp!.host}:${tcp!.port}`);
+}
