@@ -22,9 +22,16 @@ const MOST_VALUES = 1_000_000;
 /**
  * Decodes one object. Goes on after each issue, so that one run reports all of them; what did not decode is absent from the result.
  * The decoded form is described at `Resource`.
+ * @param deprecated is told of each deprecated field that is used.
  */
-export function decode(field: Field, value: unknown, path: readonly PathStep[], report: (issue: Issue) => void): unknown {
-  return new Decoder([...path], report).node(field.node, value);
+export function decode(
+  field: Field,
+  value: unknown,
+  path: readonly PathStep[],
+  report: (issue: Issue) => void,
+  deprecated: (path: readonly PathStep[]) => void = () => {},
+): unknown {
+  return new Decoder([...path], report, deprecated).node(field.node, value);
 }
 
 const FAILED = Symbol('failed');
@@ -32,11 +39,13 @@ const FAILED = Symbol('failed');
 class Decoder {
   readonly #path: PathStep[];
   readonly #report: (issue: Issue) => void;
+  readonly #deprecated: (path: readonly PathStep[]) => void;
   #values = 0;
 
-  constructor(path: PathStep[], report: (issue: Issue) => void) {
+  constructor(path: PathStep[], report: (issue: Issue) => void, deprecated: (path: readonly PathStep[]) => void) {
     this.#path = path;
     this.#report = report;
+    this.#deprecated = deprecated;
   }
 
   node(node: Node, value: unknown): unknown {
@@ -103,6 +112,7 @@ class Decoder {
       } else if (old.has(name)) {
         if (raw === null || raw === undefined) continue;
         this.#path.push(name);
+        this.#deprecated([...this.#path]);
         const decoded = this.#node(old.get(name)!.node, raw);
         this.#path.pop();
         if (decoded !== FAILED) {

@@ -4,7 +4,7 @@ import { DECODING_CODES, type DecodingCode } from './codes.ts';
 import { decode, formatPath, type Issue, isMapping } from './decode.ts';
 import { KINDS, type Kind, type KindInfo, type ResourceOf } from './index.ts';
 import { type ObjectMeta, objectMeta } from './metadata.ts';
-import { originOf, type Resource, type Source } from './resource.ts';
+import { originOf, type PathStep, type Resource, type Source } from './resource.ts';
 import { DocumentSource, NestedSource } from './source.ts';
 import { LineIndex, splitDocuments } from './yaml/documents.ts';
 import type { SeenKeys } from './yaml/fast.ts';
@@ -89,7 +89,8 @@ function decodeObject(value: unknown, source: Source, collector: Collector): voi
   }
   const issues: Issue[] = [];
   const report = (issue: Issue) => void issues.push(issue);
-  const object = decodeTop(info, value, report);
+  const deprecated: PathStep[][] = [];
+  const object = decodeTop(info, value, report, (path) => void deprecated.push([...path]));
   const metadata = object.metadata;
   if (!metadata?.name) {
     for (const issue of issues) findings.push(toFinding(issue, kind, source));
@@ -107,23 +108,32 @@ function decodeObject(value: unknown, source: Source, collector: Collector): voi
     },
     spec: object.spec,
     ...(object.status !== undefined && { status: object.status }),
+    ...(deprecated.length > 0 && { deprecated }),
     order: collector.resources.length,
     valid: true,
     source,
   } as Resource;
   if (!info.versions.includes(version)) {
-    const message = `apiVersion: ${kind} has no version ${version}; its versions are ${info.versions.map((name) => (group ? `${group}/${name}` : name)).join(', ')}`;
+    const message = `${kind} has no version ${version}; its versions are ${info.versions.map((name) => (group ? `${group}/${name}` : name)).join(', ')}`;
     report({ path: ['apiVersion'], at: 'value', ...codeOf('SP0007'), message });
   }
-  // Rules read a spec whose fields have their types; where that failed, the reports of the schema are enough.
-  if (issues.length === 0)
-    info.rules?.(resource as never, (issue) =>
-      report({ at: 'value', code: issue.level === 'Warning' ? 'IST0133' : 'IST0106', level: 'Error', ...issue }),
-    );
+  let valid = !issues.some(isError);
+  // Rules read a spec whose fields have their types, so they run unless that failed; a field that does not exist does no harm to the others.
+  if (issues.every(({ code }) => code === 'SP0008')) {
+    info.rules?.(resource, (rule) => {
+      const code = rule.level === 'Warning' ? 'IST0133' : 'IST0106';
+      const issue: Issue = { at: 'value', code, level: 'Error', ...rule };
+      report(issue);
+      if (collector.admission && isError(issue)) valid = false;
+    });
+  }
   const origin = originOf(resource);
   for (const issue of issues) findings.push(toFinding(issue, origin, source));
-  const valid = !issues.some((issue) => issue.level === 'Error');
   collector.resources.push((valid ? resource : { ...resource, valid }) as ResourceOf<Kind>);
+}
+
+function isError({ level }: Issue): boolean {
+  return level === 'Error';
 }
 
 function decodeList(items: readonly unknown[], kind: string, apiVersion: string, source: Source, collector: Collector): void {
@@ -142,7 +152,12 @@ interface Top {
 }
 
 /** Decodes the top level, where a kind either has a `spec` or fields of its own. */
-function decodeTop(info: KindInfo, value: Record<string, unknown>, report: (issue: Issue) => void): Top {
+function decodeTop(
+  info: KindInfo,
+  value: Record<string, unknown>,
+  report: (issue: Issue) => void,
+  deprecated: (path: readonly PathStep[]) => void,
+): Top {
   const metadata = isMapping(value.metadata) ? (decode(objectMeta, value.metadata, ['metadata'], report) as ObjectMeta) : undefined;
   if (!metadata) report({ path: ['metadata'], at: 'value', code: 'IST0106', level: 'Error', message: 'needs metadata with a name' });
   const status = value.status !== undefined && info.status ? decode(info.status, value.status, ['status'], () => {}) : value.status;
@@ -151,7 +166,7 @@ function decodeTop(info: KindInfo, value: Record<string, unknown>, report: (issu
     if (name === 'apiVersion' || name === 'kind' || name === 'metadata' || name === 'status' || (name === 'spec' && !info.flat)) continue;
     rest[name] = value[name];
   }
-  if (info.flat) return { metadata, spec: decode(info.schema, rest, [], report), status };
+  if (info.flat) return { metadata, spec: decode(info.schema, rest, [], report, deprecated), status };
   for (const name in rest) {
     const hint = closest(name, ['apiVersion', 'kind', 'metadata', 'spec', 'status']);
     report({
@@ -161,7 +176,7 @@ function decodeTop(info: KindInfo, value: Record<string, unknown>, report: (issu
       message: `no such field${hint ? `; did you mean ${hint}?` : '; an object has apiVersion, kind, metadata and spec'}`,
     });
   }
-  return { metadata, spec: decode(info.schema, value.spec ?? {}, ['spec'], report), status };
+  return { metadata, spec: decode(info.schema, value.spec ?? {}, ['spec'], report, deprecated), status };
 }
 
 function toFinding(issue: Issue, origin: string, source: Source): Finding {

@@ -38,6 +38,8 @@ export interface Resource<Kind extends string = string, Spec = unknown> {
   readonly status?: unknown;
   /** Age: the smaller is the older, and the older wins a conflict. By creationTimestamp, then by the order of files and documents. */
   readonly order: number;
+  /** Deprecated fields that the document uses, as paths from its root; `spec` holds their present spelling. Absent if there are none. */
+  readonly deprecated?: readonly (readonly PathStep[])[];
   /** False if a finding of level Error concerns its schema or its validation. Only analysis reads such an object. */
   readonly valid: boolean;
   readonly source: Source;
