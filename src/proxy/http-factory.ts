@@ -25,7 +25,7 @@ export interface HttpFactory {
 }
 
 export function createHttpFactory(deps: HttpFactoryDeps): HttpFactory {
-  const pools = createHttpPools();
+  const pools = createHttpPools(deps.clusters, deps.now);
   return {
     create(any, context) {
       const config = unpack(any, HttpConnectionManagerSchema, context.where);
