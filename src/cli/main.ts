@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   demo: async () => (await import('./demo.ts')).demoCommand(),
   explain: async () => (await import('./explain.ts')).explainCommand(),
   verify: async () => (await import('./verify.ts')).verifyCommand(),
+  diff: async () => (await import('./diff.ts')).diffCommand(),
   netpol: async () => (await import('./netpol.ts')).netpolCommand(),
   analyze: async () => (await import('./analyze.ts')).analyzeCommand(productVersion),
   'proxy-config': async () => (await import('./proxy-config.ts')).proxyConfigCommand(),

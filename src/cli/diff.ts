@@ -1,0 +1,109 @@
+/** `sallyport diff`: which calls change their outcome between two configurations. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { Command } from 'commander';
+import { decodeDocuments } from '../api/documents.ts';
+import { openFiles } from '../config/files.ts';
+import { loadMeshConfig } from '../config/mesh-config.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import { Store } from '../config/store.ts';
+import { messageOf, SallyportError } from '../lib/errors.ts';
+import { type Change, type ComparedWorkload, diffCalls } from '../simulate/diff.ts';
+import { type Paint, paintFor, plain } from './colours.ts';
+import { EXIT } from './exit.ts';
+import { choiceOption } from './options.ts';
+import { type SimulatedFiles, simulateFiles } from './simulated.ts';
+import { describeCall } from './verify.ts';
+import { workloadClasses } from './workload-classes.ts';
+
+interface DiffOptions {
+  readonly meshConfig?: string;
+  readonly namespace: string;
+  readonly failOn: 'widen' | 'any';
+  readonly output: 'text' | 'json';
+}
+
+export function diffCommand(): Command {
+  return new Command('diff')
+    .summary('which calls change between two configurations')
+    .description(
+      'Compares what workloads can reach under OLD and under NEW. Either is a path, or git:REV[:PATH] for a revision of this repository.',
+    )
+    .argument('<old>')
+    .argument('<new>')
+    .option('--fail-on <change>', 'exit with 1 when access widens, or on any change', choiceOption('widen', 'any'), 'widen')
+    .option('--mesh-config <file>', 'MeshConfig (else the ConfigMap istio among the files, else the defaults)')
+    .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
+    .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
+    .action(async (before: string, after: string, options: DiffOptions) => {
+      const changes = compare(await load(before, options), await load(after, options));
+      process.stdout.write(
+        options.output === 'json'
+          ? `${JSON.stringify(changes, undefined, 2)}\n`
+          : render(changes, process.stdout.isTTY ? paintFor(process.stdout) : plain),
+      );
+      const fails = changes.some(({ kind }) => options.failOn === 'any' || kind === 'widens');
+      process.exitCode = fails ? EXIT.findings : EXIT.fine;
+    });
+}
+
+async function load(spec: string, { namespace, meshConfig }: DiffOptions): Promise<SimulatedFiles> {
+  const snapshot = spec.startsWith('git:') ? await fromGit(spec, namespace) : await fromFiles(spec, namespace);
+  return simulateFiles(snapshot, loadMeshConfig(snapshot, meshConfig).config);
+}
+
+async function fromFiles(path: string, namespace: string): Promise<Snapshot> {
+  const source = await openFiles([path], { namespace });
+  source.close();
+  return source.snapshot;
+}
+
+const git = promisify(execFile);
+
+/** The resources of a revision, read from the object store: the work tree is not touched. */
+async function fromGit(spec: string, namespace: string): Promise<Snapshot> {
+  const [, revision, path = '.'] = /^git:([^:]+)(?::(.+))?$/.exec(spec) ?? [];
+  if (revision === undefined || revision.startsWith('-'))
+    throw new SallyportError('usage', `"${spec}" is no revision: write git:REV or git:REV:PATH`);
+  const run = async (...args: string[]) => {
+    try {
+      return (await git('git', args, { maxBuffer: 1 << 28 })).stdout;
+    } catch (error) {
+      throw new SallyportError('git-failed', `cannot read ${spec}: ${messageOf(error).split('\n').at(-2) ?? messageOf(error)}`, {
+        cause: error,
+      });
+    }
+  };
+  const store = new Store();
+  const names = (await run('ls-tree', '-r', '-z', '--name-only', revision, '--', path))
+    .split('\0')
+    .filter((name) => /\.(ya?ml|json)$/.test(name));
+  for (const name of names)
+    store.set(`${revision}:${name}`, decodeDocuments(await run('show', `${revision}:./${name}`), `${revision}:${name}`, { namespace }));
+  return store.snapshot();
+}
+
+function compare(before: SimulatedFiles, after: SimulatedFiles): Change[] {
+  const nameOf = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`;
+  const known = new Set(before.proxies.map(nameOf));
+  const sidecars = after.proxies.filter((proxy) => proxy.type === 'sidecar' && known.has(nameOf(proxy)));
+  // Alike on both sides: of the class of one side, the class of the other.
+  const pairs: ComparedWorkload[] = workloadClasses(after.mesh, sidecars)
+    .flatMap((members) => workloadClasses(before.mesh, members))
+    .map((members) => {
+      const workloads = members.map(nameOf);
+      return { workloads, before: before.proxy(workloads[0]!), after: after.proxy(workloads[0]!) };
+    });
+  return diffCalls({ mesh: before.simulated }, { mesh: after.simulated }, pairs);
+}
+
+function render(changes: readonly Change[], paint: Paint): string {
+  if (changes.length === 0) return 'No call changes its outcome.\n';
+  const style = { widens: 'red', narrows: 'green', differs: 'yellow' } as const;
+  return changes
+    .map(({ kind, workloads, destination, before, after, example }) => {
+      const who = workloads.length > 3 ? `${workloads.slice(0, 3).join(', ')} and ${workloads.length - 3} more` : workloads.join(', ');
+      return `${paint(style[kind], kind.padEnd(7))} ${paint('bold', who)}: a call to ${destination} ${after}; before, it ${before}\n        e.g. ${describeCall(example)}\n`;
+    })
+    .join('');
+}
