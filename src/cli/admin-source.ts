@@ -1,7 +1,6 @@
 /** What the admin server of an embedded proxy shows: the data plane's workers, taken together. */
 import { fromJson } from '@bufbuild/protobuf';
 import type { AdminSource, ClusterState, ListenerState, LogLevel } from '../admin/index.ts';
-import { SallyportError } from '../lib/errors.ts';
 import type { DataPlaneStatus } from '../proxy/dataplane.ts';
 import type { Workers } from '../proxy/workers.ts';
 import { BootstrapSchema } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
@@ -40,10 +39,6 @@ export function adminSource(options: AdminSourceOptions): AdminSource {
     state: () => (draining || !healthy ? 'DRAINING' : options.initialised() ? 'LIVE' : 'PRE_INITIALIZING'),
     resources: () => accepted,
     stats: () => workers.stats(),
-    resetCounters: () =>
-      Promise.reject(
-        new SallyportError('not-supported', 'counters cannot be reset: they only ever grow, and rates follow from two readings.'),
-      ),
     clusters: async () => clusterStates(await workers.status(), accepted),
     listeners: () => listenerStates(options.status()),
     drainListeners: async () => {

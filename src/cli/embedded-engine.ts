@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { create } from '@bufbuild/protobuf';
 import type { AdminServer, LogLevel } from '../admin/index.ts';
+import { messageOf } from '../lib/errors.ts';
 import type { DataPlaneStatus, Log } from '../proxy/dataplane.ts';
 import { startWorkers, type Workers } from '../proxy/workers.ts';
 import type { Proxy as ProxyIdentity } from '../translate/model.ts';
@@ -79,8 +80,12 @@ class EmbeddedEngine implements Engine {
   });
   #status: readonly DataPlaneStatus[] = [];
 
+  readonly #reopenLogs = () => void this.#workers.reopenLogs().catch((error: unknown) => say(messageOf(error)));
+
   constructor(workers: Workers) {
     this.#workers = workers;
+    // As Envoy: whoever rotates the access logs sends it afterwards.
+    process.on('SIGUSR1', this.#reopenLogs);
   }
 
   get view() {
@@ -95,6 +100,7 @@ class EmbeddedEngine implements Engine {
   }
 
   async close(graceMs: number): Promise<void> {
+    process.off('SIGUSR1', this.#reopenLogs);
     await this.#workers.drain(graceMs).catch(() => {});
     await this.admin?.close();
     await this.#workers.close();
