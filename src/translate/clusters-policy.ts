@@ -3,10 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import type { ConnectionPoolSettings, LoadBalancerSettings, MeshConfig, OutlierDetection } from '../api/index.ts';
 import type { Protocol } from '../registry/model.ts';
 import { isHttp } from '../registry/protocol.ts';
-import {
-  type CircuitBreakers_Thresholds,
-  CircuitBreakers_ThresholdsSchema,
-} from '../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
+import { type CircuitBreakers, CircuitBreakersSchema } from '../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
 import {
   type Cluster,
   Cluster_CommonLbConfigSchema,
@@ -71,7 +68,7 @@ export function applyConnectionPool(draft: ClusterDraft, pool: ConnectionPoolSet
   const { cluster } = draft;
   const { tcp, http } = pool ?? {};
   cluster.connectTimeout = toDuration(tcp?.connectTimeout ?? mesh.connectTimeout);
-  cluster.circuitBreakers = { $typeName: 'envoy.config.cluster.v3.CircuitBreakers', thresholds: [thresholds(pool)], perHostThresholds: [] };
+  cluster.circuitBreakers = pool ? circuitBreakers(pool) : NO_LIMITS;
   const keepalive = tcp?.tcpKeepalive ?? mesh.tcpKeepalive;
   if (keepalive) {
     cluster.upstreamConnectionOptions = create(UpstreamConnectionOptionsSchema, {
@@ -114,14 +111,18 @@ export function applyHttp2Settings(draft: ClusterDraft, pool: ConnectionPoolSett
   };
 }
 
-function thresholds(pool: ConnectionPoolSettings | undefined): CircuitBreakers_Thresholds {
+function circuitBreakers(pool: ConnectionPoolSettings | undefined): CircuitBreakers {
   const limit = (value: number | undefined) => (positive(value) ? value : UNLIMITED);
-  return create(CircuitBreakers_ThresholdsSchema, {
-    maxConnections: limit(pool?.tcp?.maxConnections),
-    maxPendingRequests: limit(pool?.http?.http1MaxPendingRequests),
-    maxRequests: limit(pool?.http?.http2MaxRequests),
-    maxRetries: limit(pool?.http?.maxRetries),
-    trackRemaining: true,
+  return create(CircuitBreakersSchema, {
+    thresholds: [
+      {
+        maxConnections: limit(pool?.tcp?.maxConnections),
+        maxPendingRequests: limit(pool?.http?.http1MaxPendingRequests),
+        maxRequests: limit(pool?.http?.http2MaxRequests),
+        maxRetries: limit(pool?.http?.maxRetries),
+        trackRemaining: true,
+      },
+    ],
   });
 }
 
@@ -207,3 +208,6 @@ function slowStart(
 function positive(value: number | undefined): value is number {
   return value !== undefined && value > 0;
 }
+
+/** Shared by all clusters without settings, which are most. */
+const NO_LIMITS = circuitBreakers(undefined);

@@ -2,6 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { Service } from '../registry/model.ts';
 import { type NameTable, type NameTable_NameInfo, NameTable_NameInfoSchema, NameTableSchema } from '../xds/gen/istio/nds_pb.js';
+import { allocatedAddresses } from './addresses.ts';
 import type { TranslateContext } from './context.ts';
 
 /**
@@ -43,13 +44,7 @@ function addressesOf(service: Service, context: TranslateContext): readonly stri
   const declared = service.addresses
     .filter((address) => !address.includes('/') || isSingle(address))
     .map((address) => address.split('/')[0]!);
-  return declared.length > 0 ? declared : service.addresses.length === 0 ? allocated(service, context) : [];
-}
-
-/** An IPv6 address only for a workload that has one itself: others could not use it, and clients often try it first. */
-function allocated({ autoAddresses }: Service, { proxy }: TranslateContext): readonly string[] {
-  const ipv6 = proxy.addresses.some((address) => address.includes(':'));
-  return autoAddresses.filter((address) => ipv6 || !address.includes(':'));
+  return declared.length > 0 ? declared : service.addresses.length === 0 ? allocatedAddresses(service, context.proxy) : [];
 }
 
 function isSingle(cidr: string): boolean {
