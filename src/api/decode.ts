@@ -270,10 +270,7 @@ function blank(node: Node): unknown {
       return {};
     case 'object': {
       const out: Record<string, unknown> = {};
-      for (const [name, field] of Object.entries(node.fields)) {
-        if (field.required || field.implied) out[name] = blank(field.node);
-        else if (field.fallback !== undefined) out[name] = field.fallback;
-      }
+      for (const [name, field] of node.filled) out[name] = field.required || field.implied ? blank(field.node) : field.fallback;
       return out;
     }
     case 'boolean':

@@ -13,11 +13,6 @@ import { parseYaml } from './yaml/parse.ts';
 export interface DecodeOptions {
   /** Of objects that name none. */
   readonly namespace?: string;
-  /**
-   * False: what only Istio's admission webhook would refuse is reported and in force all the same, as in a cluster that runs without the
-   * webhook. True by default.
-   */
-  readonly admission?: boolean;
 }
 
 export interface Decoded {
@@ -31,7 +26,7 @@ export function decodeDocuments(text: string, file: string, options: DecodeOptio
   const lines = new LineIndex(text);
   const resources: ResourceOf<Kind>[] = [];
   const findings: Finding[] = [];
-  const collector: Collector = { resources, findings, namespace: options.namespace ?? 'default', admission: options.admission ?? true };
+  const collector: Collector = { resources, findings, namespace: options.namespace ?? 'default' };
   const keys: SeenKeys = [];
   for (const chunk of splitDocuments(text)) {
     const source = new DocumentSource(file, chunk, lines);
@@ -49,7 +44,6 @@ interface Collector {
   readonly resources: ResourceOf<Kind>[];
   readonly findings: Finding[];
   readonly namespace: string;
-  readonly admission: boolean;
 }
 
 function codeOf(code: DecodingCode): Pick<Finding, 'code' | 'level'> {
@@ -117,23 +111,16 @@ function decodeObject(value: unknown, source: Source, collector: Collector): voi
     const message = `${kind} has no version ${version}; its versions are ${info.versions.map((name) => (group ? `${group}/${name}` : name)).join(', ')}`;
     report({ path: ['apiVersion'], at: 'value', ...codeOf('SP0007'), message });
   }
-  let valid = !issues.some(isError);
   // Rules read a spec whose fields have their types, so they run unless that failed; a field that does not exist does no harm to the others.
   if (issues.every(({ code }) => code === 'SP0008')) {
     info.rules?.(resource, (rule) => {
-      const code = rule.level === 'Warning' ? 'IST0133' : 'IST0106';
-      const issue: Issue = { at: 'value', code, level: 'Error', ...rule };
-      report(issue);
-      if (collector.admission && isError(issue)) valid = false;
+      report({ at: 'value', code: rule.level === 'Warning' ? 'IST0133' : 'IST0106', level: 'Error', ...rule });
     });
   }
   const origin = originOf(resource);
   for (const issue of issues) findings.push(toFinding(issue, origin, source));
+  const valid = !issues.some(({ level }) => level === 'Error');
   collector.resources.push((valid ? resource : { ...resource, valid }) as ResourceOf<Kind>);
-}
-
-function isError({ level }: Issue): boolean {
-  return level === 'Error';
 }
 
 function decodeList(items: readonly unknown[], kind: string, apiVersion: string, source: Source, collector: Collector): void {
