@@ -16,17 +16,12 @@ import { readProxyHeader } from './proxy-protocol.ts';
 
 /** Throws `xds-unsupported` for a filter that is not known, and what a filter's own needs throw. */
 export function compileListenerFilters(listener: Listener, deps: ExplicitProxyDeps): ListenerFilter[] {
-  const filters = listener.listenerFilters.map((config, index) =>
-    compile(config, `listener "${listener.name}".listener_filters[${index}] "${config.name}"`, deps),
-  );
-  // As in Envoy, `use_original_dst` brings the filter with it.
-  const named = listener.listenerFilters.some(
-    ({ configType }) => configType.case === 'typedConfig' && typeNameOf(configType.value) === ORIGINAL_DST,
-  );
-  if (listener.useOriginalDst && !named) {
-    filters.unshift({ name: 'original_dst', mandatory: false, disabled: () => false, inspect: originalDst() });
-  }
-  return filters;
+  const where = `listener "${listener.name}".listener_filters`;
+  const filters = listener.listenerFilters.map((config, index) => compile(config, `${where}[${index}] "${config.name}"`, deps));
+  // As in Envoy, `use_original_dst` brings the filter along.
+  const restores = filters.some(({ name }) => name === 'original_dst' || name === 'explicit_proxy');
+  if (!listener.useOriginalDst || restores) return filters;
+  return [{ name: 'original_dst', mandatory: false, disabled: () => false, inspect: originalDst() }, ...filters];
 }
 
 const ORIGINAL_DST = 'envoy.extensions.filters.listener.original_dst.v3.OriginalDst';

@@ -58,7 +58,7 @@ export class Passage {
   readonly #resume = (verdict: 'next' | 'close'): void => {
     if (this.#connection.socket.destroyed || verdict === 'close') {
       this.#refuse();
-    } else {
+    } else if (!this.#handOff()) {
       this.#index++;
       this.run();
     }
@@ -125,17 +125,24 @@ export class Passage {
     this.#connection.socket.destroySoon();
   }
 
+  /**
+   * Gives the connection to the listener of its original destination, if another has it. The explicit proxy does so as soon as it knows the
+   * destination: inspectors after it would wait for a client that waits for its server to speak.
+   */
+  #handOff(): boolean {
+    const connection = this.#connection;
+    if (!this.#plan.config.useOriginalDst || !connection.localAddressRestored) return false;
+    const other = this.#env.handOff(connection.localAddress);
+    if (!other || other === this.#listener) return false;
+    this.#leave();
+    other.take(connection, this.#accepting);
+    return true;
+  }
+
   #finish(): void {
+    if (this.#handOff()) return;
     this.#leave();
     const connection = this.#connection;
-    const { config } = this.#plan;
-    if (config.useOriginalDst && connection.localAddressRestored) {
-      const other = this.#env.handOff(connection.localAddress);
-      if (other && other !== this.#listener) {
-        other.take(connection, this.#accepting);
-        return;
-      }
-    }
     const chain = this.#chain();
     if (!chain) {
       this.#listener.stats.noFilterChainMatch++;

@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { type TestContext, test } from 'node:test';
+import { type Answer, decode, encode, type Packet, type Question } from 'dns-packet';
+import { client, cluster, dataPlane, echoServer, listener, readAll, server, tcpProxy } from './support.ts';
+
+/** A name server on loopback; `answers` may change while it runs, and undefined means that it does not answer. */
+async function nameServer(
+  t: TestContext,
+  answers: (question: Question) => Answer[] | 'NXDOMAIN' | 'SERVFAIL' | undefined,
+): Promise<string> {
+  const socket = createSocket('udp4');
+  socket.on('message', (message, from) => {
+    const query = decode(message);
+    const found = answers(query.questions![0]!);
+    if (found === undefined) return;
+    const code = found === 'NXDOMAIN' ? 3 : found === 'SERVFAIL' ? 2 : 0;
+    const response = {
+      type: 'response',
+      id: query.id,
+      flags: 0x180 | code,
+      questions: query.questions,
+      answers: typeof found === 'string' ? [] : found,
+    } as Packet;
+    socket.send(encode(response), from.port, from.address);
+  });
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  t.after(() => socket.close());
+  return `127.0.0.1:${socket.address().port}`;
+}
+
+const a = (name: string, data: string, ttl = 60): Answer => ({ type: 'A', name, data, ttl });
+
+async function ask(t: TestContext, port: number, name: string, type: 'A' | 'AAAA' | 'TXT' = 'A'): Promise<Packet> {
+  const socket: Socket = createSocket('udp4');
+  t.after(() => socket.close());
+  socket.send(encode({ type: 'query', id: 7, flags: 0x100, questions: [{ type, name }] }), port, '127.0.0.1');
+  const [message] = (await once(socket, 'message')) as [Buffer];
+  return decode(message);
+}
+
+const data = (packet: Packet) => packet.answers?.map((answer) => (answer as { data: unknown }).data);
+
+test('the DNS server answers registered hosts, their wildcards, and passes other names on', async (t) => {
+  const upstream = await nameServer(t, ({ name, type }) => (name === 'other.test' && type === 'A' ? [a(name, '192.0.2.9')] : 'NXDOMAIN'));
+  const { plane, set } = await dataPlane(t, { dns: { ip: '127.0.0.1', port: 0 }, nameServers: [upstream] });
+  await set({
+    names: { 'www.example.com': ['240.240.0.1'], '*.example.org': ['240.240.0.2'], 'six.example.com': ['2001:db8::1', '240.240.0.3'] },
+  });
+  const { port } = plane.dnsAddress!;
+  assert.deepEqual(data(await ask(t, port, 'WWW.example.com')), ['240.240.0.1']);
+  assert.deepEqual(data(await ask(t, port, 'a.b.example.org')), ['240.240.0.2']);
+  assert.deepEqual(data(await ask(t, port, 'six.example.com', 'AAAA')), ['2001:db8::1']);
+  const none = await ask(t, port, 'www.example.com', 'AAAA');
+  assert.deepEqual([none.rcode, data(none)], ['NOERROR', []], 'it exists, without IPv6');
+  assert.deepEqual(data(await ask(t, port, 'other.test')), ['192.0.2.9']);
+  assert.equal((await ask(t, port, 'nx.test')).rcode, 'NXDOMAIN');
+  // Over TCP, two questions at once.
+  const socket = await client(t, port);
+  for (const name of ['www.example.com', 'x.example.org']) {
+    const query = encode({ type: 'query', id: 9, questions: [{ type: 'A', name }] });
+    socket.write(Buffer.concat([Buffer.from([0, query.length]), query]));
+  }
+  const pieces: Buffer[] = [];
+  for await (const piece of socket) {
+    pieces.push(piece as Buffer);
+    const all = Buffer.concat(pieces);
+    const first = all.readUInt16BE(0) + 2;
+    if (all.length < first + 2 || all.length < first + 2 + all.readUInt16BE(first)) continue;
+    assert.deepEqual(data(decode(all.subarray(2, first))), ['240.240.0.1']);
+    assert.deepEqual(data(decode(all.subarray(first + 2))), ['240.240.0.2']);
+    break;
+  }
+});
+
+test('garbage on the DNS port changes nothing; a dead upstream is SERVFAIL', async (t) => {
+  const dead = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(dead, 'listening');
+  const at = `127.0.0.1:${dead.address().port}`;
+  dead.close();
+  await once(dead, 'close');
+  const { plane, set } = await dataPlane(t, { dns: { ip: '127.0.0.1', port: 0 }, nameServers: [at] });
+  await set({ names: { 'www.example.com': ['240.240.0.1'] } });
+  const { port } = plane.dnsAddress!;
+  const socket = createSocket('udp4');
+  t.after(() => socket.close());
+  for (const bytes of [[], [1], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 255, 255]]) socket.send(Buffer.from(bytes), port, '127.0.0.1');
+  const tcp = await client(t, port);
+  tcp.end(Buffer.from([0, 3, 1, 2, 3]));
+  await readAll(tcp);
+  assert.deepEqual(data(await ask(t, port, 'www.example.com')), ['240.240.0.1']);
+  assert.equal((await ask(t, port, 'other.test')).rcode, 'SERVFAIL');
+});
+
+test('STRICT_DNS waits for its first answer, follows changes, and keeps what it knows when DNS fails', async (t) => {
+  const upstream = await server(t, (socket) => socket.end('hello'));
+  let answer: Answer[] | 'NXDOMAIN' | 'SERVFAIL' = [a('db.test', '127.0.0.1', 1)];
+  let asked = 0;
+  let onAsked = () => {};
+  const names = await nameServer(t, ({ name, type }) => {
+    if (type !== 'A') return 'NXDOMAIN';
+    asked++;
+    setImmediate(() => onAsked());
+    return name === 'db.test' ? answer : 'NXDOMAIN';
+  });
+  const { set, port, plane } = await dataPlane(t, { nameServers: [names] });
+  const endpoints = (name: string) => ({
+    type: 'STRICT_DNS',
+    dnsLookupFamily: 'V4_ONLY',
+    dnsRefreshRate: '0.05s',
+    loadAssignment: {
+      clusterName: 'c',
+      endpoints: [{ lbEndpoints: [{ endpoint: { address: { socketAddress: { address: name, portValue: upstream } } } }] }],
+    },
+  });
+  await set({
+    listeners: [listener('l', [{ filters: [tcpProxy('c')] }]), listener('nx', [{ filters: [tcpProxy('nx')] }])],
+    clusters: [cluster('c', [], { ...endpoints('db.test'), respectDnsTtl: true }), cluster('nx', [], endpoints('nx.test'))],
+  });
+  assert.equal((await readAll(await client(t, port('l')))).toString(), 'hello');
+  assert.equal((await readAll(await client(t, port('nx')))).toString(), '', 'no address: refused');
+  const hosts = () =>
+    plane
+      .status()
+      .clusters.find(({ name }) => name === 'c')!
+      .hosts.map(({ address }) => address.ip);
+  assert.deepEqual(hosts(), ['127.0.0.1']);
+  const again = () =>
+    new Promise<void>((resolve) => {
+      const from = asked;
+      onAsked = () => {
+        if (asked > from + 1) resolve();
+      };
+    });
+  answer = 'SERVFAIL';
+  await again();
+  assert.deepEqual(hosts(), ['127.0.0.1'], 'a failure changes nothing');
+  answer = [a('db.test', '127.0.0.2', 1), a('db.test', '127.0.0.3', 1)];
+  while (hosts().length !== 2) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(hosts(), ['127.0.0.2', '127.0.0.3']);
+});
+
+test('a dynamic forward proxy resolves the server name', async (t) => {
+  const echo = await echoServer(t);
+  const names = await nameServer(t, ({ name, type }) => (name === 'www.test' && type === 'A' ? [a(name, '127.0.0.1')] : 'NXDOMAIN'));
+  const { set, port } = await dataPlane(t, { nameServers: [names] });
+  const dfp = {
+    name: 'c',
+    connectTimeout: '1s',
+    lbPolicy: 'CLUSTER_PROVIDED',
+    dnsLookupFamily: 'V4_ONLY',
+    clusterType: {
+      name: 'envoy.clusters.dynamic_forward_proxy',
+      typedConfig: {
+        '@type': 'type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig',
+        dnsCacheConfig: { name: 'd' },
+      },
+    },
+  };
+  const sni = {
+    name: 'sni',
+    typedConfig: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig',
+      dnsCacheConfig: { name: 'd' },
+      portValue: echo,
+    },
+  };
+  const inspector = {
+    name: 'tls',
+    typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector' },
+  };
+  const { rejected } = await set({
+    listeners: [listener('l', [{ filters: [sni, tcpProxy('c')] }], { listenerFilters: [inspector] })],
+    clusters: [dfp],
+  });
+  assert.deepEqual(rejected, []);
+  const { connect } = await import('node:tls');
+  const { Duplex } = await import('node:stream');
+  const hello = (servername: string): Promise<Buffer> =>
+    new Promise((resolve) => {
+      const wire = new Duplex({ write: (piece: Buffer, _encoding, done) => (resolve(piece), done()), read() {} });
+      connect({ socket: wire, servername }).on('error', () => {});
+    });
+  for (const [name, expected] of [
+    ['www.test', true],
+    ['nx.test', false],
+  ] as const) {
+    const bytes = await hello(name);
+    const socket = await client(t, port('l'));
+    socket.end(bytes);
+    const back = await readAll(socket);
+    assert.equal(back.equals(bytes), expected, name);
+  }
+});
