@@ -1,17 +1,14 @@
 /**
- * Translation goldens: `NAME/in.yaml` (resources, on top of base.yaml) → `NAME/out.yaml` (the xDS of the proxies that `NAME/case.yaml` names).
+ * Translation goldens: `NAME/in.yaml` (resources, on top of base.yaml) → `NAME/out.yaml` (the xDS of the proxies that `NAME/case.yaml` names;
+ * its fields stand in cases.ts; parts are `listeners`, `routes`, `clusters`, `endpoints`, `secrets`, `nameTable` and `findings`).
  * `UPDATE_GOLDEN=1 node --test test/golden/golden.test.ts` rewrites the outputs; the change is then reviewed like any other.
- *
- * case.yaml: `about`; `mesh`: overrides of MeshConfig; `proxies`: names of pods of the input; `show`: parts of the output, of `listeners`,
- * `routes`, `clusters`, `endpoints`, `secrets`, `nameTable` and `findings` (all where absent); `only`: a regular expression on the names of
- * listeners, routes, clusters and endpoints, where one case is about few of them.
  */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type DescMessage, type JsonValue, type MessageShape, toJson } from '@bufbuild/protobuf';
-import { parse, stringify } from 'yaml';
+import { stringify } from 'yaml';
 import type { Finding } from '../../src/lib/finding.ts';
 import { translate } from '../../src/translate/index.ts';
 import type { Mesh, Proxy } from '../../src/translate/model.ts';
@@ -22,26 +19,15 @@ import { RouteConfigurationSchema } from '../../src/xds/gen/envoy/config/route/v
 import { SecretSchema } from '../../src/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { NameTableSchema } from '../../src/xds/gen/istio/nds_pb.js';
 import { typeRegistry } from '../../src/xds/type-registry.ts';
-import { meshFromText, proxyOfWorkload } from '../support/mesh.ts';
+import { proxyOfWorkload } from '../support/mesh.ts';
+import { GOLDENS, type Golden, meshOf } from './cases.ts';
 
-interface Case {
-  readonly about: string;
-  readonly mesh?: Record<string, unknown>;
-  readonly proxies: readonly string[];
-  readonly show?: readonly string[];
-  readonly only?: string;
-}
-
-const HERE = import.meta.dirname;
 const UPDATE = process.env.UPDATE_GOLDEN === '1';
 
-for (const name of readdirSync(HERE)) {
-  const folder = join(HERE, name);
-  if (!existsSync(join(folder, 'case.yaml'))) continue;
-  const golden = parse(readFileSync(join(folder, 'case.yaml'), 'utf8')) as Case;
-  test(`${name}: ${golden.about}`, () => {
-    const got = stringify(outputOf(folder, golden), { lineWidth: 0, aliasDuplicateObjects: false });
-    const file = join(folder, 'out.yaml');
+for (const golden of GOLDENS) {
+  test(`${golden.name}: ${golden.about}`, () => {
+    const got = stringify(outputOf(golden), { lineWidth: 0, aliasDuplicateObjects: false });
+    const file = join(golden.folder, 'out.yaml');
     if (UPDATE) writeFileSync(file, got);
     const difference = firstDifference(readFileSync(file, 'utf8').split('\n'), got.split('\n'));
     assert.ok(difference === undefined, `${file}:${difference}\nReview, then rewrite the file with UPDATE_GOLDEN=1.`);
@@ -57,15 +43,14 @@ function firstDifference(expected: readonly string[], got: readonly string[]): s
   return `${line + 1}: expected\n${excerpt(expected)}\ngot\n${excerpt(got)}`;
 }
 
-function outputOf(folder: string, golden: Case): JsonValue {
-  const read = (file: string) => readFileSync(file, 'utf8');
-  const mesh = meshFromText({ 'base.yaml': read(join(HERE, 'base.yaml')), 'in.yaml': read(join(folder, 'in.yaml')) }, golden.mesh);
+function outputOf(golden: Golden): JsonValue {
+  const mesh = meshOf(golden);
   const output: Record<string, JsonValue> = mesh.findings.length > 0 ? { registryFindings: mesh.findings.map(findingText) } : {};
   for (const name of golden.proxies) output[name] = proxyOutput(proxyOfWorkload(name, mesh), mesh, golden);
   return output;
 }
 
-function proxyOutput(proxy: Proxy, mesh: Mesh, { show, only }: Case): JsonValue {
+function proxyOutput(proxy: Proxy, mesh: Mesh, { show, only }: Golden): JsonValue {
   const { resources, findings } = translate(proxy, mesh);
   const wanted = new RegExp(only ?? '');
   const list = <Desc extends DescMessage>(schema: Desc, items: readonly MessageShape<Desc>[]): JsonValue[] =>
