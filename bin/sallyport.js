@@ -11,6 +11,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
   module.enableCompileCache?.();
+  // Worker threads look here.
+  process.env.NODE_COMPILE_CACHE ??= module.getCompileCacheDir?.();
   const built = join(root, 'dist/cli/main.js');
   const { main } = await import(pathToFileURL(existsSync(built) ? built : join(root, 'src/cli/main.ts')).href);
   await main(process.argv.slice(2));

@@ -12,8 +12,10 @@ import { startStatusServer } from './status-server.ts';
 import type { UpOptions } from './up.ts';
 
 export interface RunningMesh {
-  /** What came into force first. */
+  /** What is in force. */
   readonly report: Report;
+  /** Goes on with other files in place of those it was started with; resolves when they are in force. */
+  use(paths: readonly string[]): Promise<void>;
   /** Serves until a signal or a failure; returns the exit code. */
   run(): Promise<number>;
   /** Ends it without waiting for a signal. */
@@ -65,7 +67,14 @@ export async function startLocalMesh(
     const report = await session.apply(files.current);
     if (!options.quiet) announce(options, report);
     return {
-      report,
+      get report() {
+        return session.report ?? report;
+      },
+      use: async (others) => {
+        const next = await openMeshFiles({ paths: others, meshConfig: options.meshConfig, watch: false });
+        await session.apply(next.current);
+        next.close();
+      },
       run: () => session.run().finally(end),
       close: async () => {
         end();

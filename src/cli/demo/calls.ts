@@ -26,7 +26,7 @@ const call = z
     get: z.string().optional(),
     /** SNI and Host in place of the URL's host. */
     serverName: z.string().optional(),
-    /** Goes straight to this address, as a client outside the mesh does. */
+    /** Goes straight to this address (or router of that name) and port, as a client outside the mesh does. */
     at: z.string().optional(),
     /** `host:port` of a server that speaks Redis. */
     redis: z.string().optional(),

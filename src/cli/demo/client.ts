@@ -16,18 +16,21 @@ export interface ClientOptions {
   readonly proxy: SocketOption;
   /** PEM of the CA that the application trusts. */
   readonly ca: string;
+  /** Addresses of the local routers by name. */
+  readonly routers: ReadonlyMap<string, string>;
 }
 
 /** How long a call may take, in ms. */
 const PATIENCE_MS = 5000;
 
 /** Never rejects: a call that fails is a result. */
-export async function make(call: Call, { proxy, ca }: ClientOptions): Promise<Result> {
+export async function make(call: Call, { proxy, ca, routers }: ClientOptions): Promise<Result> {
   try {
     if (call.redis !== undefined) return await redis(call.redis, call.send ?? 'PING', proxy);
     const url = new URL(call.get!);
     if (url.protocol === 'https:') return await https(url, call.serverName ?? url.hostname, proxy, ca);
     const direct = call.at === undefined ? undefined : addressOf(call.at);
+    if (direct && routers.has(direct.address)) direct.address = routers.get(direct.address)!;
     const target = direct ? `${url.pathname}${url.search}` : url.href;
     return await ask(await dial(direct ?? proxy), target, url.host);
   } catch (error) {
@@ -77,7 +80,7 @@ async function redis(authority: string, command: string, proxy: SocketOption): P
   return { status: 0, text: line.trim().replace(/^\+/, '') };
 }
 
-function addressOf(text: string): SocketOption {
+function addressOf(text: string): { address: string; port: number } {
   const [address = '', port = ''] = text.split(':');
   return { address, port: Number(port) };
 }

@@ -9,8 +9,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { paintFor } from '../colours.ts';
 import { EXIT } from '../exit.ts';
+import type { SocketOption } from '../options.ts';
 import type { UpOptions } from '../up.ts';
-import { startLocalMesh } from '../up-mesh.ts';
+import { type RunningMesh, startLocalMesh } from '../up-mesh.ts';
 import { type Call, type Example, readExamples } from './calls.ts';
 import { make, type Result } from './client.ts';
 import { type Arrival, OUTSIDE_PORTS, type Outside, startOutside } from './outside.ts';
@@ -19,6 +20,7 @@ import { printExample, type Row } from './table.ts';
 
 const OUTSIDE_ADDRESS = '127.0.0.1';
 const SECRET_FILE = 'outside-ca.yaml';
+const LOG_FILE = 'access.log';
 
 /** Returns the exit code. */
 export async function runDemo(names: readonly string[], folder: string | undefined): Promise<number> {
@@ -28,14 +30,20 @@ export async function runDemo(names: readonly string[], folder: string | undefin
   const outside = await startOutside(OUTSIDE_ADDRESS, Date.now());
   const paint = paintFor(process.stdout);
   let differing = 0;
+  let mesh: RunningMesh | undefined;
   try {
     writeFileSync(join(work, SECRET_FILE), secretFor(outside));
+    const proxy = { address: '127.0.0.1', port: await freePort() };
     for (const example of examples) {
-      const rows = await runExample(example, outside, work);
+      const paths = [example.folder, join(work, SECRET_FILE)];
+      if (mesh) await mesh.use(paths);
+      else mesh = await startMesh(paths, proxy, join(work, LOG_FILE));
+      const rows = await makeCalls(example, { mesh, outside, proxy, log: join(work, LOG_FILE) });
       differing += rows.filter(({ problems }) => problems.length > 0).length;
       process.stdout.write(printExample(example, rows, paint));
     }
   } finally {
+    await mesh?.close();
     outside.close();
     rmSync(work, { recursive: true, force: true });
   }
@@ -63,35 +71,44 @@ export async function serveOutside(folder: string | undefined): Promise<number> 
   return EXIT.fine;
 }
 
-async function runExample(example: Example, outside: Outside, work: string): Promise<Row[]> {
-  const log = join(work, `${example.name}.log`);
-  const proxyAddress = { address: '127.0.0.1', port: await freePort() };
-  const mesh = await startLocalMesh([example.folder, join(work, SECRET_FILE)], { ...UP_OPTIONS, proxyAddress }, (config) => ({
+/** One mesh for all examples: each takes the place of the one before while it runs. */
+function startMesh(paths: readonly string[], proxyAddress: SocketOption, log: string): Promise<RunningMesh> {
+  return startLocalMesh(paths, { ...UP_OPTIONS, proxyAddress }, (config) => ({
     ...config,
     accessLogFile: log,
     accessLogEncoding: 'JSON',
     accessLogFormat: JSON.stringify(LOG_FIELDS),
   }));
+}
+
+interface Stage {
+  readonly mesh: RunningMesh;
+  readonly outside: Outside;
+  readonly proxy: SocketOption;
+  readonly log: string;
+}
+
+async function makeCalls({ calls }: Example, { mesh, outside, proxy, log }: Stage): Promise<Row[]> {
   const rows: Row[] = [];
-  try {
-    let seen = 0;
-    for (const call of example.calls) {
-      const arrived = outside.arrivals.length;
-      const result = await make(call, { proxy: proxyAddress, ca: outside.authority.certificate });
-      const arrivals = outside.arrivals.slice(arrived);
-      const proxies = call.expect.path.filter(
-        (name, index) => index < call.expect.path.length - 1 || call.expect.outcome === 'refused' || !name.includes('.'),
-      );
-      const records = await newRecords(log, seen, proxies.length);
-      seen += records.length;
-      const answered = arrivals.length > 0 || (result.status > 0 && result.status < 400);
-      const way = wayOf(records, mesh.report.proxies, answered);
-      rows.push({ call, result, answered, way, problems: problemsOf(call, result, answered, way, arrivals) });
-    }
-  } finally {
-    await mesh.close();
+  for (const call of calls) {
+    const arrived = outside.arrivals.length;
+    const seen = readLines(log).length;
+    const result = await make(call, { proxy, ca: outside.authority.certificate, routers: routersOf(mesh) });
+    const arrivals = outside.arrivals.slice(arrived);
+    const proxies = call.expect.path.filter((name) => name === 'sidecar' || routersOf(mesh).has(name));
+    const records = await newRecords(log, seen, proxies.length);
+    const answered = arrivals.length > 0 || (result.status > 0 && result.status < 400);
+    const way = wayOf(records, mesh.report.proxies, answered);
+    rows.push({ call, result, answered, way, problems: problemsOf(call, result, answered, way, arrivals) });
   }
   return rows;
+}
+
+/** Addresses of the local routers by name. */
+function routersOf({ report }: RunningMesh): ReadonlyMap<string, string> {
+  return new Map(
+    report.proxies.flatMap(({ identity: { name, bindAddress, type } }) => (type === 'router' ? [[name, bindAddress!] as const] : [])),
+  );
 }
 
 function problemsOf(
