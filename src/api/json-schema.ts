@@ -1,0 +1,83 @@
+/** The schemas as JSON Schema (draft 2020-12), for editors. Pure. */
+import { KINDS, type Kind } from './index.ts';
+import type { Field, Node } from './schema.ts';
+
+type JsonSchema = { readonly [key: string]: unknown };
+
+const METADATA: JsonSchema = {
+  type: 'object',
+  required: ['name'],
+  properties: {
+    name: { type: 'string' },
+    namespace: { type: 'string' },
+    labels: { type: 'object', additionalProperties: { type: 'string' } },
+    annotations: { type: 'object', additionalProperties: { type: 'string' } },
+  },
+};
+
+/** One kind, or all of them: a document is then told by its kind. */
+export function jsonSchema(kinds: readonly Kind[] = Object.keys(KINDS) as Kind[]): JsonSchema {
+  const documents = kinds.map(documentSchema);
+  return { $schema: 'https://json-schema.org/draft/2020-12/schema', ...(documents.length === 1 ? documents[0] : { oneOf: documents }) };
+}
+
+function documentSchema(kind: Kind): JsonSchema {
+  const { group, versions, schema, flat } = KINDS[kind];
+  const spec = nodeSchema(schema.node);
+  const head = {
+    apiVersion: { enum: versions.map((version) => (group ? `${group}/${version}` : version)) },
+    kind: { const: kind },
+    metadata: METADATA,
+    status: { type: 'object' },
+  };
+  const properties = flat ? { ...head, ...(spec.properties as JsonSchema) } : { ...head, spec };
+  return { title: kind, type: 'object', required: ['apiVersion', 'kind', 'metadata'], properties, additionalProperties: false };
+}
+
+function nodeSchema(node: Node): JsonSchema {
+  switch (node.type) {
+    case 'string':
+      return defined({ type: 'string', minLength: node.minLength, maxLength: node.maxLength, pattern: node.pattern?.source });
+    case 'integer':
+    case 'number':
+      return defined({ type: node.type, minimum: node.minimum, maximum: node.maximum });
+    case 'boolean':
+      return { type: 'boolean' };
+    case 'enum':
+      return { enum: [...node.values, ...Object.keys(node.synonyms ?? {})] };
+    case 'duration':
+      return { type: 'string', description: 'a duration such as 1.5s, 10ms or 1h30m' };
+    case 'intOrString':
+      return { type: ['integer', 'string'] };
+    case 'bytes':
+      return { type: 'string', contentEncoding: 'base64' };
+    case 'any':
+      return {};
+    case 'list':
+      return defined({ type: 'array', items: nodeSchema(node.item), minItems: node.minItems, maxItems: node.maxItems });
+    case 'map':
+      return defined({ type: 'object', additionalProperties: nodeSchema(node.value), maxProperties: node.maxProperties });
+    case 'object': {
+      const required = [...node.fields].filter(([, field]) => field.required).map(([name]) => name);
+      const properties = { ...propertiesOf(node.fields), ...deprecatedOf(node.old) };
+      return defined({ type: 'object', properties, required: required.length > 0 ? required : undefined, additionalProperties: node.open });
+    }
+  }
+}
+
+function propertiesOf(fields: ReadonlyMap<string, Field>): JsonSchema {
+  return Object.fromEntries(
+    [...fields].map(([name, { node, fallback }]) => {
+      const simple = typeof fallback === 'string' || typeof fallback === 'number' || typeof fallback === 'boolean';
+      return [name, { ...nodeSchema(node), ...(simple && node.type !== 'duration' && fallback !== '' ? { default: fallback } : {}) }];
+    }),
+  );
+}
+
+function deprecatedOf(fields: ReadonlyMap<string, Field>): JsonSchema {
+  return Object.fromEntries([...fields].map(([name, { node }]) => [name, { ...nodeSchema(node), deprecated: true }]));
+}
+
+function defined(schema: JsonSchema): JsonSchema {
+  return Object.fromEntries(Object.entries(schema).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,23 @@
+/** `sallyport schema`: JSON Schema for editors. */
+import { Command } from 'commander';
+import { KINDS, type Kind } from '../api/index.ts';
+import { jsonSchema } from '../api/json-schema.ts';
+import { SallyportError } from '../lib/errors.ts';
+import { closest } from '../lib/spelling.ts';
+
+export function schemaCommand(): Command {
+  return new Command('schema')
+    .summary('JSON Schema of the resources, for editors')
+    .description('Prints the JSON Schema of one kind, or of all that Sallyport reads (a document is then told by its kind).')
+    .argument('[kind]')
+    .action((kind: string | undefined) => {
+      if (kind !== undefined && !(kind in KINDS)) {
+        const near = closest(kind, Object.keys(KINDS));
+        throw new SallyportError(
+          'usage',
+          `there is no kind ${kind}; ${near ? `did you mean ${near}?` : `there are ${Object.keys(KINDS).join(', ')}.`}`,
+        );
+      }
+      process.stdout.write(`${JSON.stringify(jsonSchema(kind === undefined ? undefined : [kind as Kind]), undefined, 2)}\n`);
+    });
+}
