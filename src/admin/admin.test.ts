@@ -246,12 +246,14 @@ test('clusters and listeners', async () => {
 });
 
 test('stats in each form, filtered', async () => {
-  assert.equal(await text('/stats'), 'http.x.downstream_rq_2xx: 3\nhttp.x.downstream_rq_4xx: 0\n');
-  assert.equal(await text('/stats?usedonly'), 'http.x.downstream_rq_2xx: 3\n');
+  assert.equal(await text('/stats?filter=^http'), 'http.x.downstream_rq_2xx: 3\nhttp.x.downstream_rq_4xx: 0\n');
+  assert.equal(await text('/stats?usedonly&type=Counters'), 'http.x.downstream_rq_2xx: 3\n');
   assert.equal(await text('/stats?filter=4xx$'), 'http.x.downstream_rq_4xx: 0\n');
-  assert.equal(await text('/stats?type=Gauges'), '');
-  assert.deepEqual((await json('/stats?format=json&usedonly')).stats, [{ name: 'http.x.downstream_rq_2xx', value: 3 }]);
-  const prometheus = await ask('/stats/prometheus?usedonly');
+  const gauges = (await text('/stats?type=Gauges')).split('\n');
+  for (const line of ['server.live: 1', 'server.uptime: 10', 'server.concurrency: 2', 'cluster_manager.active_clusters: 2'])
+    assert.ok(gauges.includes(line), line);
+  assert.deepEqual((await json('/stats?format=json&usedonly&type=Counters')).stats, [{ name: 'http.x.downstream_rq_2xx', value: 3 }]);
+  const prometheus = await ask('/stats/prometheus?usedonly&filter=^http');
   assert.match(prometheus.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
   assert.equal(
     await prometheus.text(),
@@ -309,7 +311,7 @@ test('what changes something takes POST only', async () => {
   assert.equal(await (await ask('/logging', 'POST')).text(), 'active loggers:\n  sallyport: info\n');
   await ask('/reset_counters', 'POST');
   registry.counter('http.x.downstream_rq_2xx').value++;
-  assert.equal(await text('/stats?usedonly'), 'http.x.downstream_rq_2xx: 1\n');
+  assert.equal(await text('/stats?usedonly&type=Counters'), 'http.x.downstream_rq_2xx: 1\n');
   assert.equal((await ask('/nothing')).status, 404);
   assert.equal((await ask('/ready', 'DELETE')).status, 405);
 });

@@ -124,7 +124,7 @@ async function stats(source: AdminSource, query: URLSearchParams): Promise<Answe
     }
   }
   const options: PrintOptions = { filter, usedOnly: query.has('usedonly') };
-  const snapshot = ofType(await source.stats(), query.get('type') ?? 'All');
+  const snapshot = ofType(withServer(source, await source.stats()), query.get('type') ?? 'All');
   if (!snapshot) return { status: 400, text: 'usage: /stats?type=All|Counters|Gauges|Histograms\n' };
   switch (query.get('format') ?? 'text') {
     case 'text':
@@ -136,6 +136,26 @@ async function stats(source: AdminSource, query: URLSearchParams): Promise<Answe
     default:
       return { status: 400, text: 'usage: /stats?format=text|json|prometheus\n' };
   }
+}
+
+const STATES = { LIVE: 0, DRAINING: 1, PRE_INITIALIZING: 2, INITIALIZING: 3 } as const;
+
+/** What is the process's own, not a worker's: it must not be added up over workers. */
+function withServer(source: AdminSource, snapshot: StatsSnapshot): StatsSnapshot {
+  const { heapUsed, heapTotal } = memoryUsage();
+  const { resources } = source.resources();
+  const state = source.state();
+  const own: Readonly<Record<string, number>> = {
+    'cluster_manager.active_clusters': resources.clusters.length,
+    'listener_manager.total_listeners_active': source.listeners().length,
+    'server.concurrency': source.concurrency,
+    'server.live': state === 'LIVE' ? 1 : 0,
+    'server.memory_allocated': heapUsed,
+    'server.memory_heap_size': heapTotal,
+    'server.state': STATES[state],
+    'server.uptime': Math.floor((source.now() - source.startTime) / 1000),
+  };
+  return { ...snapshot, gauges: [...snapshot.gauges, ...Object.entries(own).map(([name, value]) => ({ name, value }))] };
 }
 
 function ofType(snapshot: StatsSnapshot, type: string): StatsSnapshot | undefined {

@@ -17,7 +17,7 @@ import type { HttpFactory } from './http-factory.ts';
 import { HTTP_CONNECTION_MANAGER, type NetworkFilters } from './listener/chain.ts';
 import { Listeners } from './listener/manager.ts';
 import { Sinks } from './sinks.ts';
-import { clusterStatsSource, type StatsSnapshot } from './stats/index.ts';
+import { clusterStatsSource, listenerStatsSource, type StatsSnapshot } from './stats/index.ts';
 import { type DataPlaneStatus, dataPlaneStatus } from './status.ts';
 import { createTcpProxy } from './tcp/proxy.ts';
 import { MaterialStore } from './tls/material.ts';
@@ -109,6 +109,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     reusePort: options.sharesPorts ?? false,
     first: options.first ?? true,
   });
+  sinks.registry.addSource(listenerStatsSource(() => listeners.all()));
   const dns = options.dns && (await startDns(options.dns));
 
   async function startDns(address: Address): Promise<DnsServer> {

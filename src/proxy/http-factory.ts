@@ -7,6 +7,7 @@ import { createHttpConnectionManager, type RouteSource } from './http/manager.ts
 import { createHttpPools } from './http/pool/pools.ts';
 import type { ChainContext } from './listener/chain.ts';
 import type { Sinks } from './sinks.ts';
+import { countConnections } from './stats/index.ts';
 import type { ClusterManager, ConnectionHandler } from './types.ts';
 
 export interface HttpFactoryDeps {
@@ -29,7 +30,7 @@ export function createHttpFactory(deps: HttpFactoryDeps): HttpFactory {
   return {
     create(any, context) {
       const config = unpack(any, HttpConnectionManagerSchema, context.where);
-      return createHttpConnectionManager(config, {
+      const manager = createHttpConnectionManager(config, {
         clusters: deps.clusters,
         routes: deps.routes,
         pools,
@@ -40,6 +41,7 @@ export function createHttpFactory(deps: HttpFactoryDeps): HttpFactory {
         direction: context.direction,
         logger: { warn: (message) => deps.log('warn', message) },
       });
+      return countConnections(deps.sinks.registry, config.statPrefix, manager);
     },
     close: () => pools.close(),
   };

@@ -8,6 +8,7 @@ export {
   type WorkloadIdentity,
   workloadOfNode,
 } from './istio.ts';
+export { countConnections, type ListenerView, listenerStatsSource } from './listener.ts';
 export { type PrintOptions, printPrometheus, printText, statsJson } from './prometheus.ts';
 export {
   type Counter,

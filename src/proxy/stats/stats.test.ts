@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
+import { fromJson } from '@bufbuild/protobuf';
 import fc from 'fast-check';
+import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { SAMPLE_RECORD } from '../../xds/match/format/testing.ts';
-import type { AccessRecord } from '../types.ts';
+import type { AccessRecord, Downstream } from '../types.ts';
 import {
   clusterStatsSource,
+  countConnections,
   createHttpMetrics,
   createTcpMetrics,
   Histogram,
+  listenerStatsSource,
   mergeSnapshots,
   parseWorkload,
   printPrometheus,
@@ -190,4 +195,28 @@ test('the workload behind an endpoint, as Istio writes it', () => {
     cluster: 'cl',
   });
   assert.equal(parseWorkload('').workload, 'unknown');
+});
+
+test('listeners and the connections of connection managers', () => {
+  const registry = new StatsRegistry();
+  const stats = { downstreamCxTotal: 4, noFilterChainMatch: 1, downstreamPreCxTimeout: 0, sslHandshakeError: 2 };
+  const config = fromJson(ListenerSchema, { name: 'l', address: { socketAddress: { address: '::1', portValue: 80 } } });
+  registry.addSource(listenerStatsSource(() => [{ config, active: 3, stats }]));
+  const taken: unknown[] = [];
+  const handler = countConnections(registry, 'x', {
+    onConnection: (downstream) => taken.push(downstream),
+    drain: () => taken.push('drain'),
+    active: 7,
+  });
+  const socket = new EventEmitter();
+  const downstream = { socket } as unknown as Downstream;
+  handler.onConnection(downstream);
+  handler.drain();
+  assert.deepEqual([taken, handler.active], [[downstream, 'drain'], 7]);
+  const lines = printPrometheus(registry.snapshot()).split('\n');
+  assert.ok(lines.includes('envoy_listener_downstream_cx_total{listener_address="[__1]_80"} 4'), lines.join('\n'));
+  assert.ok(lines.includes('envoy_listener_ssl_connection_error{listener_address="[__1]_80"} 2'));
+  assert.ok(lines.includes('envoy_http_downstream_cx_active{http_conn_manager_prefix="x"} 1'));
+  socket.emit('close');
+  assert.equal(registry.gauge('http.x.downstream_cx_active').value, 0);
 });
