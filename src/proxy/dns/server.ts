@@ -209,12 +209,13 @@ function askUdp(message: Buffer, server: Address, timeoutMs: number, done: (resp
   };
   const timer = setTimeout(() => finish(undefined), timeoutMs);
   socket.on('error', () => finish(undefined));
-  socket.on('message', (response, from) => {
-    const ours = from.port === server.port && response.length >= 12 && response.readUInt16BE(0) === message.readUInt16BE(0);
-    if (ours) finish(response);
+  socket.on('message', (response) => {
+    if (response.length >= 12 && response.readUInt16BE(0) === message.readUInt16BE(0)) finish(response);
   });
-  socket.send(message, server.port, server.ip, (error) => {
+  // Connected: only this server is heard, and a port where nobody listens is told at once.
+  socket.connect(server.port, server.ip, (error?: Error) => {
     if (error) finish(undefined);
+    else if (!finished) socket.send(message);
   });
 }
 

@@ -41,6 +41,8 @@ async function ask(t: TestContext, port: number, name: string, type: 'A' | 'AAAA
   return decode(message);
 }
 
+/** RFC 1035 §4.1.1. */
+const rcode = (packet: Packet) => (packet.flags ?? 0) & 15;
 const data = (packet: Packet) => packet.answers?.map((answer) => (answer as { data: unknown }).data);
 
 test('the DNS server answers registered hosts, their wildcards, and passes other names on', async (t) => {
@@ -54,9 +56,9 @@ test('the DNS server answers registered hosts, their wildcards, and passes other
   assert.deepEqual(data(await ask(t, port, 'a.b.example.org')), ['240.240.0.2']);
   assert.deepEqual(data(await ask(t, port, 'six.example.com', 'AAAA')), ['2001:db8::1']);
   const none = await ask(t, port, 'www.example.com', 'AAAA');
-  assert.deepEqual([none.rcode, data(none)], ['NOERROR', []], 'it exists, without IPv6');
+  assert.deepEqual([rcode(none), data(none)], [0, []], 'it exists, without IPv6');
   assert.deepEqual(data(await ask(t, port, 'other.test')), ['192.0.2.9']);
-  assert.equal((await ask(t, port, 'nx.test')).rcode, 'NXDOMAIN');
+  assert.equal(rcode(await ask(t, port, 'nx.test')), 3);
   // Over TCP, two questions at once.
   const socket = await client(t, port);
   for (const name of ['www.example.com', 'x.example.org']) {
@@ -91,7 +93,7 @@ test('garbage on the DNS port changes nothing; a dead upstream is SERVFAIL', asy
   tcp.end(Buffer.from([0, 3, 1, 2, 3]));
   await readAll(tcp);
   assert.deepEqual(data(await ask(t, port, 'www.example.com')), ['240.240.0.1']);
-  assert.equal((await ask(t, port, 'other.test')).rcode, 'SERVFAIL');
+  assert.equal(rcode(await ask(t, port, 'other.test')), 2);
 });
 
 test('STRICT_DNS waits for its first answer, follows changes, and keeps what it knows when DNS fails', async (t) => {
@@ -180,7 +182,7 @@ test('a dynamic forward proxy resolves the server name', async (t) => {
   const { Duplex } = await import('node:stream');
   const hello = (servername: string): Promise<Buffer> =>
     new Promise((resolve) => {
-      const wire = new Duplex({ write: (piece: Buffer, _encoding, done) => (resolve(piece), done()), read() {} });
+      const wire = new Duplex({ write: (piece: Buffer, _encoding, done) => done(void resolve(piece)), read() {} });
       connect({ socket: wire, servername }).on('error', () => {});
     });
   for (const [name, expected] of [
