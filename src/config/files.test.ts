@@ -211,19 +211,3 @@ test('what breaks leaves the last good version in force', async (t) => {
   const mended = await watched.until(({ findings }) => findings.length === 0);
   assert.deepEqual(names(mended), ['b', 'c']);
 });
-
-test('a burst of changes gives few snapshots, and the last of them is complete', async (t) => {
-  const path = await folder(t);
-  const source = await openFiles([path], { coalesce: { quiet: 50, most: 10_000 } });
-  let count = 0;
-  const done = new Promise<void>((resolve) =>
-    source.watch((snapshot) => {
-      count += 1;
-      if (names(snapshot).length === 50) resolve();
-    }),
-  );
-  t.after(() => source.close());
-  for (let i = 0; i < 50; i++) await writeFile(join(path, `${i}.yaml`), entry(`e${i}`));
-  await done;
-  assert.ok(count < 10, `${count} snapshots`);
-});
