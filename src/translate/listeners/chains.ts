@@ -50,11 +50,31 @@ export function matchesAll(parts: Chain): boolean {
   );
 }
 
-/** Chains with one match: Envoy refuses a listener that has both. */
-export function sameMatch(a: Chain, b: Chain): boolean {
-  const key = (parts: Chain) =>
-    JSON.stringify([parts.transportProtocol, parts.applicationProtocols, serverNames(parts), cidrs(parts), parts.destinationPort]);
-  return key(a) === key(b);
+/** Chains of one listener, in order. No two have one match: Envoy refuses a listener in which they do. */
+export class ChainSet {
+  private readonly byMatch = new Map<string, Chain>();
+
+  constructor(chains: readonly Chain[] = []) {
+    for (const each of chains) this.add(each);
+  }
+
+  /** Returns the chain that has the match already, which then stays. */
+  add(parts: Chain): Chain | undefined {
+    const key = JSON.stringify([
+      parts.transportProtocol,
+      parts.applicationProtocols,
+      serverNames(parts),
+      cidrs(parts),
+      parts.destinationPort,
+    ]);
+    const other = this.byMatch.get(key);
+    if (!other) this.byMatch.set(key, parts);
+    return other;
+  }
+
+  list(): readonly Chain[] {
+    return [...this.byMatch.values()];
+  }
 }
 
 /** Whether it makes no difference which of the two takes a connection. */

@@ -15,7 +15,7 @@ import { dnsSrvClusterName } from '../names.ts';
 import { toDuration } from '../proto.ts';
 import { gatewayRoutes } from '../routes/gateway.ts';
 import { originMetadata } from '../routes/origin.ts';
-import { type Chain, chain, filterChain, matchesAll, sameMatch } from './chains.ts';
+import { type Chain, ChainSet, chain, filterChain, matchesAll } from './chains.ts';
 import { downstreamTls } from './downstream-tls.ts';
 import { httpConnectionManager } from './hcm.ts';
 import { WILDCARD } from './outbound.ts';
@@ -68,12 +68,16 @@ function gatewayListener(context: TranslateContext, { port, bind, servers }: Gat
 }
 
 /** Chains of all servers of a port; of two with one match the older stays. Plain HTTP servers share one. */
-function portChains(context: TranslateContext, servers: readonly GatewayServer[], name: string, refusal: Refusal | undefined): Chain[] {
-  const chains: Chain[] = [];
+function portChains(
+  context: TranslateContext,
+  servers: readonly GatewayServer[],
+  name: string,
+  refusal: Refusal | undefined,
+): readonly Chain[] {
+  const chains = new ChainSet();
   const mixed = servers.some((entry) => entry.kind !== 'http' && entry.kind !== 'tcp');
   const add = (entry: GatewayServer, parts: Chain) => {
-    if (chains.some((other) => sameMatch(other, parts))) reportSameMatch(context, entry, parts);
-    else chains.push(parts);
+    if (chains.add(parts)) reportSameMatch(context, entry, parts);
   };
   const plainHttp = servers.filter((entry) => entry.kind === 'http');
   for (const entry of servers) {
@@ -82,7 +86,7 @@ function portChains(context: TranslateContext, servers: readonly GatewayServer[]
     const own = entry.kind === 'http' ? [httpChain(context, plainHttp, name, mixed)] : serverChains(context, entry);
     for (const each of own) add(entry, refusal && (http || refusal.concerns === 'all') ? refused(context, each, http, refusal) : each);
   }
-  return chains;
+  return chains.list();
 }
 
 function refused(context: TranslateContext, { filters, metadata, ...match }: Chain, http: boolean, refusal: Refusal): Chain {

@@ -152,7 +152,7 @@ test('PeerAuthentication: STRICT refuses, and the nearest policy decides', () =>
 });
 
 test('RequestAuthentication closes HTTP and leaves other bytes, which carry no token', () => {
-  const jwt = policy('RequestAuthentication', 'jwtRules: [{ issuer: i, jwks: "{}" }]');
+  const jwt = policy('RequestAuthentication', 'jwtRules: [{ issuer: i, jwksUri: "https://keys.example.com/" }]');
   const lines = inbound(translated(WORKLOAD + jwt, SERVER)).filter((line) => line.startsWith('port 8000') || line.startsWith('port 9000'));
   assert.deepEqual(lines, ['port 8000 raw_buffer → http inline refused|RequestAuthentication default/p', 'port 9000 → tcp inbound|9000||']);
 });

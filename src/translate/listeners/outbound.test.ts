@@ -29,7 +29,10 @@ test('TLS services without an address are told apart by SNI', () => {
 
 test('TCP services have listeners at their addresses, and chains for their networks', () => {
   const vip = entry('a.example.com', ['9000 TCP'], '  addresses: [203.0.113.9]');
-  const network = entry('b.example.com', ['9000 TCP'], '  addresses: [203.0.113.64/26, 198.51.100.1/24]');
+  const network = entry('b.example.com', ['9000 TCP'], '  addresses: [203.0.113.64/26, 198.51.100.1/24]').replace(
+    'resolution: DNS',
+    'resolution: NONE',
+  );
   const result = translated(vip + network);
   assert.deepEqual(chains(listenerOf(result, '203.0.113.9_9000')), ['any → tcp outbound|9000||a.example.com']);
   assert.deepEqual(chains(listenerOf(result, '0.0.0.0_9000')), [

@@ -1,13 +1,16 @@
 /** The listeners of a sidecar's outbound side: which there are, and which services share one. */
 import ipaddr from 'ipaddr.js';
+import type { ResourceOf } from '../../api/index.ts';
 import { originOf } from '../../api/resource.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isHttp, isTcp, isTls } from '../../registry/protocol.ts';
+import { allocatedAddresses } from '../addresses.ts';
 import type { TranslateContext } from '../context.ts';
 import { PLAINTEXT_HTTP } from '../filters.ts';
+import { HostMap } from '../routes/host-sets.ts';
 import { originMetadata } from '../routes/origin.ts';
 import type { EgressScope } from '../scope.ts';
-import { type Chain, chain, sameFilters, sameMatch } from './chains.ts';
+import { type Chain, ChainSet, chain, sameFilters } from './chains.ts';
 import { singleAddress } from './cidr.ts';
 import { httpConnectionManager } from './hcm.ts';
 import { outboundTcpChains } from './tcp-chains.ts';
@@ -20,7 +23,7 @@ export interface OutboundListener {
   readonly port: number;
   /** True where an application addresses the listener itself, so that it has a socket of its own. */
   readonly bindToPort: boolean;
-  chains: Chain[];
+  readonly chains: ChainSet;
   /** What it serves so far: `mixed` tells HTTP and other bytes apart by looking at them. */
   kind: 'http' | 'tcp' | 'mixed';
   /** Protocols that a server speaks first share their port with no other: looking at the bytes would hang them. */
@@ -59,11 +62,15 @@ interface Draft {
   readonly context: TranslateContext;
   readonly listeners: Map<string, OutboundListener>;
   readonly routes: Map<string, WantedRoutes>;
+  readonly virtualServices: Map<EgressScope, HostMap<ResourceOf<'VirtualService'>>>;
 }
 
 export function outbound(context: TranslateContext): Outbound {
-  const draft: Draft = { context, listeners: new Map(), routes: new Map() };
+  const draft: Draft = { context, listeners: new Map(), routes: new Map(), virtualServices: new Map() };
   for (const egress of context.scope.egress) {
+    const byHost = new HostMap<ResourceOf<'VirtualService'>>();
+    for (const each of egress.virtualServices) for (const host of each.spec.hosts) byHost.add(host, each);
+    draft.virtualServices.set(egress, byHost);
     if (!egress.port) for (const listener of draft.listeners.values()) listener.locked = true;
     for (const service of egress.services) {
       if (service.resolution === 'Alias') continue;
@@ -140,7 +147,7 @@ function listenAddresses(context: TranslateContext, service: Service, port: Serv
     const hasEndpoints = endpoints.length > 0 || service.registry === 'Kubernetes' || Object.keys(service.selector).length > 0;
     if (hasEndpoints) return { addresses: reachable, cidrs };
   }
-  return { addresses: [...service.autoAddresses, WILDCARD], cidrs };
+  return { addresses: [...allocatedAddresses(service, context.proxy), WILDCARD], cidrs };
 }
 
 function addListener(draft: Draft, offer: Offer, family: Family, address: string, cidrs: readonly string[]): void {
@@ -160,14 +167,22 @@ function addListener(draft: Draft, offer: Offer, family: Family, address: string
     const bindToPort = egress.captureMode === 'NONE';
     const kind = family === 'tcp' ? 'tcp' : family === 'http' && address !== WILDCARD ? 'http' : 'mixed';
     const owner = address === WILDCARD || egress.bind ? undefined : service;
-    draft.listeners.set(name, { address, port: port.number, bindToPort, chains, kind, serverFirst, locked: false, owner });
+    draft.listeners.set(name, {
+      address,
+      port: port.number,
+      bindToPort,
+      chains: new ChainSet(chains),
+      kind,
+      serverFirst,
+      locked: false,
+      owner,
+    });
     return;
   }
   if (current.kind === 'http' || family !== 'tcp') current.kind = 'mixed';
   for (const each of chains) {
-    const other = current.chains.find((candidate) => sameMatch(candidate, each));
-    if (!other) current.chains.push(each);
-    else if (family === 'tcp' && !sameFilters(other, each))
+    const other = current.chains.add(each);
+    if (other && family === 'tcp' && !sameFilters(other, each))
       reportCollision(draft.context, offer, 'an older service has the same address and port');
   }
 }
@@ -177,8 +192,8 @@ function buildChains(draft: Draft, offer: Offer, family: Family, address: string
   const { context } = draft;
   const wildcard = address === WILDCARD;
   const shared = wildcard || boundAddress(egress) !== undefined;
-  const tcp =
-    family === 'http' ? [] : outboundTcpChains(context, { service, port, cidrs, shared, virtualServices: egress.virtualServices });
+  const concerned = () => draft.virtualServices.get(egress)!.overlapping(service.hostname);
+  const tcp = family === 'http' ? [] : outboundTcpChains(context, { service, port, cidrs, shared, virtualServices: concerned() });
   if (family === 'tcp') return tcp;
   const only = family === 'auto' && !shared ? service : undefined;
   const routes = only ? `${only.hostname}:${port.number}` : String(port.number);

@@ -37,13 +37,14 @@ export function sidecarOutbound(context: TranslateContext): { listeners: Listene
 function outboundListener(context: TranslateContext, name: string, listener: OutboundListener): Listener {
   const chains: FilterChain[] = [];
   let fallback: FilterChain | undefined;
-  for (const each of listener.chains) {
+  const own = listener.chains.list();
+  for (const each of own) {
     if (matchesAll(each)) fallback = filterChain(each);
     else chains.push(filterChain(each));
   }
-  const sniffsHttp = listener.chains.some((each) => each.applicationProtocols.length > 0);
+  const sniffsHttp = own.some((each) => each.applicationProtocols.length > 0);
   // Only where a chain asks for SNI: the inspector waits for five bytes, and a client may send fewer.
-  const sniffsTls = listener.chains.some((each) => each.serverNames.length > 0);
+  const sniffsTls = own.some((each) => each.serverNames.length > 0);
   const { protocolDetectionTimeout } = context.mesh.config;
   return create(ListenerSchema, {
     name,

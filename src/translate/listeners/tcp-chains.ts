@@ -1,6 +1,5 @@
 /** Filter chains for TLS and TCP on a sidecar's outbound side: those that VirtualServices ask for, else the service's own. */
 import type { L4MatchAttributes, ResourceOf, RouteDestination, TlsMatchAttributes } from '../../api/index.ts';
-import { hostsOverlap } from '../../lib/hostname.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isTls } from '../../registry/protocol.ts';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
@@ -22,19 +21,19 @@ export interface TcpListen {
   readonly cidrs: readonly string[];
   /** True where the listener is not at an address of the service, so that only SNI or networks tell services apart. */
   readonly shared: boolean;
+  /** Those on the mesh that have a host in common with the service, oldest first. */
   readonly virtualServices: readonly ResourceOf<'VirtualService'>[];
 }
 
 /** In the order in which they count: of two with the same match the first stays. */
 export function outboundTcpChains(context: TranslateContext, listen: TcpListen): Chain[] {
-  const concerned = listen.virtualServices.filter(({ spec }) => spec.hosts.some((host) => hostsOverlap(host, listen.service.hostname)));
-  return isTls(listen.port.protocol) ? tlsChains(context, listen, concerned) : tcpChains(context, listen, concerned);
+  return isTls(listen.port.protocol) ? tlsChains(context, listen) : tcpChains(context, listen);
 }
 
-function tlsChains(context: TranslateContext, listen: TcpListen, virtualServices: readonly ResourceOf<'VirtualService'>[]): Chain[] {
+function tlsChains(context: TranslateContext, listen: TcpListen): Chain[] {
   const chains: Chain[] = [];
   const seen = new Set<string>();
-  for (const virtualService of virtualServices) {
+  for (const virtualService of listen.virtualServices) {
     for (const rule of virtualService.spec.tls) {
       for (const match of rule.match) {
         if (!concerns(context, match, listen.port.number)) continue;
@@ -59,9 +58,9 @@ function tlsChains(context: TranslateContext, listen: TcpListen, virtualServices
   return [chain({ ...serviceChain(context, listen), serverNames })];
 }
 
-function tcpChains(context: TranslateContext, listen: TcpListen, virtualServices: readonly ResourceOf<'VirtualService'>[]): Chain[] {
+function tcpChains(context: TranslateContext, listen: TcpListen): Chain[] {
   const chains: Chain[] = [];
-  for (const virtualService of virtualServices) {
+  for (const virtualService of listen.virtualServices) {
     for (const rule of virtualService.spec.tcp) {
       const matches = rule.match.filter((match) => concerns(context, match, listen.port.number));
       if (rule.match.length > 0 && matches.length === 0) continue;

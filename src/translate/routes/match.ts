@@ -13,11 +13,11 @@ import {
 import { type MetadataMatcher, MetadataMatcherSchema } from '../../xds/gen/envoy/type/matcher/v3/metadata_pb.js';
 import { type StringMatcher, StringMatcherSchema } from '../../xds/gen/envoy/type/matcher/v3/string_pb.js';
 
-/** Undefined for a match that asks for nothing but presence (Istio takes the regex `*` for that as well). */
+/** Undefined for a match that asks for nothing but presence. */
 export function stringMatcher(match: StringMatch): StringMatcher | undefined {
   if (match.exact !== undefined) return create(StringMatcherSchema, { matchPattern: { case: 'exact', value: match.exact } });
   if (match.prefix !== undefined) return create(StringMatcherSchema, { matchPattern: { case: 'prefix', value: match.prefix } });
-  if (match.regex === undefined || match.regex === '*') return undefined;
+  if (match.regex === undefined) return undefined;
   return create(StringMatcherSchema, { matchPattern: { case: 'safeRegex', value: { regex: match.regex } } });
 }
 

@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { ResourceOf } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
-import { hostsOverlap, isWildcard } from '../../lib/hostname.ts';
+import { hostCovers, isWildcard } from '../../lib/hostname.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isHttp } from '../../registry/protocol.ts';
 import { type Route, type VirtualHost, VirtualHostSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
@@ -14,7 +14,7 @@ import { BLACK_HOLE_CLUSTER, MESH_GATEWAY, outboundClusterName } from '../names.
 import { catchAllHost, serviceRoute } from './defaults.ts';
 import { asDomain, serviceDomains } from './domains.ts';
 import { consistentHash } from './hash-policy.ts';
-import { mostSpecific } from './host-sets.ts';
+import { HostMap } from './host-sets.ts';
 import { virtualServiceRoutes } from './virtual-service.ts';
 
 type VirtualServiceResource = ResourceOf<'VirtualService'>;
@@ -53,8 +53,12 @@ function guardedRoutes(context: TranslateContext, { port, egress }: WantedRoutes
   for (const service of egress.services)
     if (portOf(service, port) && !services.has(service.hostname)) services.set(service.hostname, service);
   // On port 80 a VirtualService also routes hosts that nothing declares.
-  const concerned = port === 80 ? egress.virtualServices : egress.virtualServices.filter((each) => concerns(each, services));
-  const owners = wildcardOwners(egress.virtualServices, services);
+  const known = new HostMap<Service>();
+  for (const service of services.values()) known.add(service.hostname, service);
+  const concerned = port === 80 ? egress.virtualServices : egress.virtualServices.filter((each) => concerns(each, known));
+  // For each service the VirtualService whose host fits it best: several wildcards may cover a name.
+  const owners = new HostMap<VirtualServiceResource>();
+  for (const each of egress.virtualServices) for (const host of each.spec.hosts) owners.add(host, each);
   const routing = { proxy: context.proxy, scope: context.scope, config: context.mesh.config, port, gateway: MESH_GATEWAY, tls: false };
   const result: Guarded[] = [];
   for (const virtualService of concerned) {
@@ -81,35 +85,14 @@ function speaksHttp({ protocol }: ServicePort): boolean {
   return isHttp(protocol) || protocol === 'Unsupported';
 }
 
-function concerns({ spec }: VirtualServiceResource, services: ReadonlyMap<string, Service>): boolean {
-  return spec.hosts.some(
-    (host) => services.has(host) || [...services.keys()].some((name) => isWildcardPair(host, name) && hostsOverlap(host, name)),
-  );
-}
-
-function isWildcardPair(a: string, b: string): boolean {
-  return isWildcard(a) || isWildcard(b);
-}
-
-/** For each service the VirtualService whose host fits it best: several wildcards may cover a name. Of equal hosts the older counts. */
-function wildcardOwners(
-  virtualServices: readonly VirtualServiceResource[],
-  services: ReadonlyMap<string, Service>,
-): Map<string, VirtualServiceResource> {
-  const byHost = new Map<string, VirtualServiceResource>();
-  for (const each of virtualServices) for (const host of each.spec.hosts) if (!byHost.has(host)) byHost.set(host, each);
-  const owners = new Map<string, VirtualServiceResource>();
-  for (const name of services.keys()) {
-    const host = mostSpecific(name, byHost.keys());
-    if (host !== undefined) owners.set(name, byHost.get(host)!);
-  }
-  return owners;
+function concerns({ spec }: VirtualServiceResource, services: HostMap<Service>): boolean {
+  return spec.hosts.some((host) => services.overlapping(host).length > 0);
 }
 
 function splitHosts(
   virtualService: VirtualServiceResource,
   services: ReadonlyMap<string, Service>,
-  owners: ReadonlyMap<string, VirtualServiceResource>,
+  owners: HostMap<VirtualServiceResource>,
 ): { matching: Service[]; otherHosts: string[] } {
   const matching = new Set<Service>();
   const otherHosts: string[] = [];
@@ -120,8 +103,8 @@ function splitHosts(
     else otherHosts.push(host);
   }
   for (const host of hosts.filter(isWildcard)) {
-    const covered = [...services.values()].filter((service) => mostSpecific(service.hostname, [host]) !== undefined);
-    for (const service of covered) if (owners.get(service.hostname) === virtualService) matching.add(service);
+    const covered = [...services.values()].filter((service) => hostCovers(host, service.hostname));
+    for (const service of covered) if (owners.best(service.hostname) === virtualService) matching.add(service);
     if (covered.length === 0) otherHosts.push(host);
   }
   return { matching: [...matching], otherHosts };

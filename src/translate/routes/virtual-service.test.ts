@@ -41,7 +41,6 @@ test('each kind of match has its counterpart', () => {
   const header = (name: string, specifier: object) => ({ headers: [{ name, ...specifier }] });
   assert.deepEqual(matched('{ headers: { x-a: { exact: v } } }'), header('x-a', { stringMatch: { exact: 'v' } }));
   assert.deepEqual(matched('{ headers: { x-a: {} } }'), header('x-a', { presentMatch: true }));
-  assert.deepEqual(matched('{ headers: { x-a: { regex: "*" } } }'), header('x-a', { presentMatch: true }));
   assert.deepEqual(matched('{ method: { exact: GET } }'), header(':method', { stringMatch: { exact: 'GET' } }));
   assert.deepEqual(matched('{ authority: { prefix: a. } }'), header(':authority', { stringMatch: { prefix: 'a.' } }));
   assert.deepEqual(matched('{ scheme: { exact: https } }'), header(':scheme', { stringMatch: { exact: 'https' } }));
@@ -192,15 +191,12 @@ test('redirects and direct responses', () => {
   assert.deepEqual(answer('directResponse: { status: 200, body: { bytes: aGk= } }'), { status: 200, body: { inlineBytes: 'aGk=' } });
 });
 
-test('faults, CORS and mirrors stand in the route', () => {
+test('faults and CORS stand in the route', () => {
   const [route] = routes(`
 - fault: { delay: { fixedDelay: 2s, percentage: { value: 12.5 } }, abort: { httpStatus: 503 } }
   corsPolicy: { allowOrigins: [{ exact: https://a.test }], allowMethods: [GET, POST], maxAge: 24h, allowCredentials: true }
-  mirror: { host: m.example.com }
-  mirrorPercentage: { value: 50 }
-  mirrors: [{ destination: { host: n.example.com, port: { number: 81 } } }, { destination: { host: o.example.com }, percentage: { value: 0 } }]
   ${TO_B}`);
-  const { typedPerFilterConfig, route: action } = json(route);
+  const { typedPerFilterConfig } = json(route);
   assert.deepEqual(typedPerFilterConfig!['envoy.filters.http.fault'], {
     '@type': 'type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault',
     delay: { fixedDelay: '2s', percentage: { numerator: 125_000, denominator: 'MILLION' } },
@@ -216,11 +212,6 @@ test('faults, CORS and mirrors stand in the route', () => {
     forwardNotMatchingPreflights: true,
     filterEnabled: { defaultValue: { numerator: 100 } },
   });
-  const policies = action!.requestMirrorPolicies as { cluster: string; runtimeFraction: { defaultValue: { numerator: number } } }[];
-  assert.deepEqual(
-    policies.map(({ cluster, runtimeFraction }) => `${cluster} ${runtimeFraction.defaultValue.numerator}`),
-    ['outbound|80||m.example.com 500000', 'outbound|81||n.example.com 1000000'],
-  );
 });
 
 test('a hash policy follows from the DestinationRule, and a retry then goes to the same host', () => {
@@ -239,4 +230,21 @@ spec:
   assert.deepEqual(action('').hashPolicy, [{ header: { headerName: 'x-user' } }]);
   assert.deepEqual(action(', subset: v1').hashPolicy, [{ cookie: { name: 'c', ttl: '0s' } }]);
   assert.equal((action('').retryPolicy as Record<string, unknown>).retryHostPredicate, undefined);
+});
+
+test('mirrors: all requests unless a percentage says otherwise, none at 0', () => {
+  const mirrored = (rule: string) => {
+    const policies = (json(routes(`- { ${rule}, ${TO_B} }`)[0]).route!.requestMirrorPolicies ?? []) as {
+      cluster: string;
+      runtimeFraction: { defaultValue: { numerator: number } };
+      disableShadowHostSuffixAppend: boolean;
+    }[];
+    assert.ok(policies.every((policy) => policy.disableShadowHostSuffixAppend));
+    return policies.map(({ cluster, runtimeFraction }) => `${cluster} ${runtimeFraction.defaultValue.numerator}`);
+  };
+  assert.deepEqual(mirrored('mirror: { host: m.example.com }'), ['outbound|80||m.example.com 1000000']);
+  assert.deepEqual(mirrored('mirror: { host: m.example.com }, mirrorPercentage: { value: 50 }'), ['outbound|80||m.example.com 500000']);
+  const two =
+    '{ destination: { host: n.example.com, port: { number: 81 } } }, { destination: { host: o.example.com }, percentage: { value: 0 } }';
+  assert.deepEqual(mirrored(`mirrors: [${two}]`), ['outbound|81||n.example.com 1000000']);
 });
