@@ -18,6 +18,7 @@ import {
   applyHttp2Settings,
   applyLoadBalancer,
   applyOutlierDetection,
+  applyRetryBudget,
   type ClusterDraft,
   commonLbConfig,
   finish,
@@ -26,7 +27,7 @@ import {
 } from './clusters-policy.ts';
 import { upstreamRefusal } from './clusters-refusal.ts';
 import type { TranslateContext } from './context.ts';
-import { type PortPolicy, portPolicy, subsetPolicy } from './destination-rule-policy.ts';
+import { type PortPolicy, portPolicy, subsetPolicy, withoutEffect } from './destination-rule-policy.ts';
 import { dnsCacheConfig } from './dns-cache.ts';
 import { localityEndpoints, usableEndpoints } from './endpoints.ts';
 import { applyLocality } from './endpoints-locality.ts';
@@ -107,6 +108,7 @@ function add(target: Target, built: Built): void {
     built.clusters.push(refusing(cluster, target, refusal.reason));
     return;
   }
+  reportWithoutEffect(target);
   const endpoints = discover(cluster, target);
   if (!endpoints) return;
   const draft: ClusterDraft = { cluster, http: undefined };
@@ -115,6 +117,7 @@ function add(target: Target, built: Built): void {
   else if (port.protocol === 'Unsupported' && context.proxy.type === 'sidecar') useClientProtocol(draft);
   const { config } = context.mesh;
   applyConnectionPool(draft, policy.connectionPool, config);
+  applyRetryBudget(cluster, policy.retryBudget);
   applyH2Upgrade(draft, policy.connectionPool, port.protocol, config);
   applyHttp2Settings(draft, policy.connectionPool);
   applyOutlierDetection(cluster, policy.outlierDetection);
@@ -139,6 +142,14 @@ function add(target: Target, built: Built): void {
   if (type === Cluster_DiscoveryType.EDS) built.endpoints.push(assignment);
   else if (endpoints.length > 0) cluster.loadAssignment = assignment;
   built.clusters.push(finish(draft));
+}
+
+function reportWithoutEffect({ rule, policy, context }: Target): void {
+  if (!rule) return;
+  for (const path of withoutEffect(policy)) {
+    const message = `trafficPolicy.${path} is accepted but has no effect yet. Remove it, or do not rely on it.`;
+    context.report({ code: 'SP1010', level: 'Warning', message, origin: originOf(rule), position: rule.source.position(['spec']) });
+  }
 }
 
 /**

@@ -1,9 +1,13 @@
 /** The settings of a DestinationRule as a cluster has them. */
 import { create } from '@bufbuild/protobuf';
-import type { ConnectionPoolSettings, LoadBalancerSettings, MeshConfig, OutlierDetection } from '../api/index.ts';
+import type { ConnectionPoolSettings, LoadBalancerSettings, MeshConfig, OutlierDetection, TrafficPolicy } from '../api/index.ts';
 import type { Protocol } from '../registry/model.ts';
 import { isHttp } from '../registry/protocol.ts';
-import { type CircuitBreakers, CircuitBreakersSchema } from '../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
+import {
+  type CircuitBreakers,
+  CircuitBreakers_Thresholds_RetryBudgetSchema,
+  CircuitBreakersSchema,
+} from '../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
 import {
   type Cluster,
   Cluster_CommonLbConfigSchema,
@@ -94,6 +98,18 @@ export function applyConnectionPool(draft: ClusterDraft, pool: ConnectionPoolSet
 export function applyH2Upgrade(draft: ClusterDraft, pool: ConnectionPoolSettings | undefined, protocol: Protocol, mesh: MeshConfig): void {
   const policy = pool?.http?.h2UpgradePolicy ?? 'DEFAULT';
   if (policy === 'UPGRADE' || (policy === 'DEFAULT' && isHttp(protocol) && mesh.h2UpgradePolicy === 'UPGRADE')) useHttp2(draft);
+}
+
+/** Retries that may run at a time, as a share of the running requests, in place of a fixed number. */
+export function applyRetryBudget(cluster: Cluster, budget: TrafficPolicy['retryBudget']): void {
+  const [limits] = cluster.circuitBreakers?.thresholds ?? [];
+  if (!budget || !limits) return;
+  const retryBudget = create(CircuitBreakers_Thresholds_RetryBudgetSchema, {
+    ...(budget.percent !== undefined ? { budgetPercent: { value: budget.percent } } : {}),
+    ...(budget.minRetryConcurrency !== undefined ? { minRetryConcurrency: budget.minRetryConcurrency } : {}),
+  });
+  // The limits may be those that clusters share.
+  cluster.circuitBreakers = create(CircuitBreakersSchema, { thresholds: [{ ...limits, retryBudget }] });
 }
 
 /** HTTP/2 settings that only an HTTP/2 cluster has. */

@@ -14,6 +14,7 @@ export interface PortPolicy {
   readonly outlierDetection: OutlierDetection | undefined;
   readonly tls: ClientTlsSettings | undefined;
   readonly proxyProtocol: TrafficPolicy['proxyProtocol'];
+  readonly retryBudget: TrafficPolicy['retryBudget'];
 }
 
 export const NO_POLICY: PortPolicy = {
@@ -22,6 +23,7 @@ export const NO_POLICY: PortPolicy = {
   outlierDetection: undefined,
   tls: undefined,
   proxyProtocol: undefined,
+  retryBudget: undefined,
 };
 
 /** `portLevelSettings` of the port replace the general settings as a whole: what they leave out is the default. */
@@ -29,7 +31,7 @@ export function portPolicy(policy: TrafficPolicy | undefined, port: number): Por
   if (!policy) return NO_POLICY;
   const { connectionPool, loadBalancer, outlierDetection, tls } =
     policy.portLevelSettings.find((each) => each.port?.number === port) ?? policy;
-  return { connectionPool, loadBalancer, outlierDetection, tls, proxyProtocol: policy.proxyProtocol };
+  return { connectionPool, loadBalancer, outlierDetection, tls, proxyProtocol: policy.proxyProtocol, retryBudget: policy.retryBudget };
 }
 
 /** What a subset states replaces the rule's, setting by setting. */
@@ -42,5 +44,17 @@ export function subsetPolicy(ofRule: PortPolicy, subset: Subset, port: number): 
     outlierDetection: own.outlierDetection ?? ofRule.outlierDetection,
     tls: own.tls ?? ofRule.tls,
     proxyProtocol: own.proxyProtocol ?? ofRule.proxyProtocol,
+    retryBudget: own.retryBudget ?? ofRule.retryBudget,
   };
+}
+
+/** What the API accepts here and this version leaves without effect, by its path below a traffic policy. */
+export function withoutEffect({ loadBalancer, outlierDetection, retryBudget }: PortPolicy): readonly string[] {
+  const fields: [unknown, string][] = [
+    [loadBalancer?.backendUtilization, 'loadBalancer.backendUtilization'],
+    [loadBalancer?.zoneAwareLbSetting, 'loadBalancer.zoneAwareLbSetting'],
+    [outlierDetection?.outlierDetectionHttpErrorCodes.length, 'outlierDetection.outlierDetectionHttpErrorCodes'],
+    [retryBudget?.budgetInterval, 'retryBudget.budgetInterval'],
+  ];
+  return fields.filter(([value]) => value).map(([, path]) => path);
 }
