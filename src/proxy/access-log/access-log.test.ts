@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -63,6 +64,34 @@ test('lines beyond the bound are dropped and counted', async () => {
   assert.deepEqual(files.counts, { dropped: 1, written: 2 });
   assert.equal(readFileSync(path, 'utf8'), '12345\nabc\n');
   files.closeSync();
+});
+
+test('lines that come while others are written follow them; a pipe gets whole lines', async () => {
+  const fifo = join(folder, 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+  const files = new LogFiles();
+  const writer = files.open(fifo);
+  const lines = Array.from({ length: 400 }, (_, i) => `${i} ${'x'.repeat(i % 300)}\n`);
+  const long = `${'y'.repeat(9000)}\n`;
+  for (const line of lines) writer.write(line);
+  const first = files.flush();
+  writer.write(long);
+  const expected = lines.join('') + long;
+  let got = '';
+  const buffer = Buffer.alloc(64 * 1024);
+  while (got.length < expected.length) {
+    await new Promise((resolve) => setImmediate(resolve));
+    try {
+      got += buffer.toString('utf8', 0, readSync(reader, buffer));
+    } catch (error) {
+      assert.equal((error as NodeJS.ErrnoException).code, 'EAGAIN');
+    }
+  }
+  assert.equal(got, expected);
+  await first;
+  files.closeSync();
+  closeSync(reader);
 });
 
 test('a failing file is reported once and takes nothing down', async () => {

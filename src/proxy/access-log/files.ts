@@ -1,6 +1,6 @@
 /** Log files: lines are gathered and written together, off the request's path; what does not fit into the bound is counted and dropped. */
-import { close, closeSync, openSync, write, writeSync } from 'node:fs';
-import { messageOf, SallyportError } from '../../lib/errors.ts';
+import { close, fstatSync, openSync, write, writeSync } from 'node:fs';
+import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
 
 export interface LogFilesOptions {
   /** How long a line may wait, in ms; default 10. */
@@ -22,10 +22,13 @@ class LogFile implements LogWriter {
   readonly #path: string;
   readonly #options: Required<LogFilesOptions>;
   #fd: number;
+  /** Most bytes of one write; lines of several threads and processes mix in a pipe beyond it. */
+  #chunk: number;
   #lines: string[] = [];
   #size = 0;
-  #inFlight: Buffer | undefined;
+  #busy = false;
   #timer: NodeJS.Timeout | undefined;
+  /** Those who wait for lines that are not under way yet, and for those that are. */
   #waiting: (() => void)[] = [];
   #failing = false;
   dropped = 0;
@@ -35,6 +38,7 @@ class LogFile implements LogWriter {
     this.#path = path;
     this.#options = options;
     this.#fd = openLog(path);
+    this.#chunk = chunkOf(this.#fd);
   }
 
   write(line: string): void {
@@ -44,15 +48,17 @@ class LogFile implements LogWriter {
     }
     this.#lines.push(line);
     this.#size += line.length;
-    if (this.#inFlight) return;
+    if (this.#busy) return;
     if (this.#size >= FLUSH_AT) this.#start();
     else this.#timer ??= setTimeout(() => this.#start(), this.#options.flushAfterMs).unref();
   }
 
   /** Resolves once everything that was given before is written or has failed. */
   flush(): Promise<void> {
-    if (!this.#inFlight) this.#start();
-    return this.#inFlight ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      if (!this.#busy) this.#start();
+    });
   }
 
   #take(): Buffer {
@@ -66,32 +72,40 @@ class LogFile implements LogWriter {
   }
 
   #start(): void {
-    if (this.#inFlight) return;
-    const bytes = this.#take();
-    if (bytes.length > 0) this.#send(bytes);
-    else this.#idle();
-  }
-
-  #send(bytes: Buffer): void {
-    this.#inFlight = bytes;
-    write(this.#fd, bytes, (error, count) => {
-      // A pipe that is full answers EAGAIN: the bytes keep their place and are tried again.
-      if (error && error.code === 'EAGAIN') {
-        setTimeout(() => this.#send(bytes), this.#options.flushAfterMs);
-        return;
-      }
-      this.#report(error);
-      this.#inFlight = undefined;
-      if (!error && count < bytes.length) this.#send(bytes.subarray(count));
-      else if (this.#lines.length > 0) this.#start();
-      else this.#idle();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#busy = true;
+    this.#send(this.#fd, this.#take(), () => {
+      this.#busy = false;
+      for (const resolve of waiting) resolve();
+      if (!this.#busy && (this.#lines.length > 0 || this.#waiting.length > 0)) this.#start();
     });
   }
 
-  #idle(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
+  #send(fd: number, bytes: Buffer, done: () => void): void {
+    if (bytes.length === 0) {
+      done();
+      return;
+    }
+    write(fd, bytes, 0, this.#writable(bytes), null, (error, count) => {
+      // A pipe that is full answers EAGAIN: the bytes keep their place and are tried again.
+      if (error?.code === 'EAGAIN') {
+        setTimeout(() => this.#send(fd, bytes, done), this.#options.flushAfterMs);
+        return;
+      }
+      this.#report(error);
+      // After another failure the batch is given up: its lines would only pile up.
+      this.#send(fd, error ? EMPTY : bytes.subarray(count), done);
+    });
+  }
+
+  /** How many bytes go in one write: whole lines where the file is a pipe. */
+  #writable(bytes: Buffer): number {
+    if (bytes.length <= this.#chunk) return bytes.length;
+    const end = bytes.lastIndexOf(NEWLINE, this.#chunk - 1);
+    if (end >= 0) return end + 1;
+    const line = bytes.indexOf(NEWLINE, this.#chunk);
+    return line < 0 ? bytes.length : line + 1;
   }
 
   #report(error: Error | null): void {
@@ -99,7 +113,7 @@ class LogFile implements LogWriter {
     this.#failing = error !== null;
   }
 
-  /** Opens the path anew; what is under way still goes to the old file. Keeps the old one if the path cannot be opened. */
+  /** Opens the path anew; what was given before goes to the old file. Keeps the old one if the path cannot be opened. */
   async reopen(): Promise<void> {
     if (isStandard(this.#path)) return;
     await this.flush();
@@ -112,18 +126,42 @@ class LogFile implements LogWriter {
     }
     const old = this.#fd;
     this.#fd = fd;
-    close(old, () => {});
+    this.#chunk = chunkOf(fd);
+    // A write that has begun since still goes to the old one.
+    if (this.#busy) this.#waiting.push(() => close(old, () => {}));
+    else close(old, () => {});
   }
 
   /** Writes what is left before returning: for the end of the process. A write that is under way is not waited for. */
   closeSync(): void {
-    const rest = this.#take();
-    try {
-      for (let at = 0; at < rest.length; ) at += writeSync(this.#fd, rest, at);
-      if (!isStandard(this.#path)) closeSync(this.#fd);
-    } catch (error) {
-      this.#report(error as Error);
+    let rest = this.#take();
+    for (let tries = 0; rest.length > 0 && tries < 200; ) {
+      try {
+        rest = rest.subarray(writeSync(this.#fd, rest, 0, this.#writable(rest)));
+      } catch (error) {
+        if (codeOf(error) !== 'EAGAIN') {
+          this.#report(error as Error);
+          break;
+        }
+        // A full pipe: its reader gets a second in all.
+        tries++;
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      }
     }
+    if (!isStandard(this.#path)) close(this.#fd, () => {});
+  }
+}
+
+const NEWLINE = 10;
+const EMPTY = Buffer.alloc(0);
+/** PIPE_BUF of Linux: what a pipe takes as one piece. */
+const PIPE_CHUNK = 4096;
+
+function chunkOf(fd: number): number {
+  try {
+    return fstatSync(fd).isFile() ? Number.POSITIVE_INFINITY : PIPE_CHUNK;
+  } catch {
+    return PIPE_CHUNK;
   }
 }
 

@@ -138,6 +138,12 @@ test('paths', () => {
   assert.equal(clusterOf(routes({ match: { prefix: '/' }, ...to('x') }), request('', { method: 'CONNECT' })), undefined);
 });
 
+test("a user's regex takes time in proportion to the text, whatever it is", () => {
+  const table = routes({ match: { safeRegex: { regex: '/(a|a)*(a*)*b' } }, ...to('x') });
+  assert.equal(clusterOf(table, request(`/${'a'.repeat(5000)}`)), undefined);
+  assert.equal(clusterOf(table, request(`/${'a'.repeat(5000)}b`)), 'x');
+});
+
 test('path parameters are ignored where asked for', () => {
   const table = compileRouteConfiguration(
     config({

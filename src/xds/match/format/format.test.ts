@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
+import { SallyportError } from '../../../lib/errors.ts';
 import { HeaderMap } from '../headers.ts';
 import { ENVOY_DEFAULT_FORMAT } from './default.ts';
 import { compileJson } from './json.ts';
@@ -40,6 +42,20 @@ test("Envoy's default line", () => {
   );
 });
 
+test('no text makes the parser fail otherwise than by a refusal', () => {
+  const piece = fc.constantFrom('%', '(', ')', ':', '?', 'REQ', 'START_TIME', 'PROTOCOL', 'DYNAMIC_METADATA', '3', 'x', ' ', '%%');
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
+      try {
+        text(pieces.join(''));
+      } catch (error) {
+        assert.ok(error instanceof SallyportError && error.code.startsWith('xds-'), String(error));
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
+
 test('what has no value prints as a dash, or as nothing', () => {
   assert.equal(text('%RESPONSE_FLAGS% %REQUESTED_SERVER_NAME% %TRAILER(X)% %GRPC_STATUS%'), '- - - -');
   assert.equal(compileText('a%REQUESTED_SERVER_NAME%b', context, true)(SAMPLE_RECORD), 'ab');
@@ -66,6 +82,7 @@ test('operators', () => {
     ['%ROUTE_NAME% %FILTER_CHAIN_NAME% %PROTOCOL%', 'default 0.0.0.0_80 HTTP/1.1'],
     ['%HOSTNAME% %ENVIRONMENT(ZONE)% %ENVIRONMENT(NONE)%', 'node-1 a -'],
     ['%PATH(NQ)% %REQ_WITHOUT_QUERY(:PATH)% %QUERY_PARAM(b)% %QUERY_PARAMS%', '/a /a c b=c'],
+    ['%RESPONSE_HEADERS_BYTES% %TRACE_ID% %UPSTREAM_WIRE_BYTES_SENT%', '31 - -'],
     ['%UPSTREAM_TRANSPORT_FAILURE_REASON%', 'TLS_error:_no', { upstreamTransportFailureReason: 'TLS_error: no' }],
     [
       '%METADATA(ROUTE:istio:config)% %DYNAMIC_METADATA(a:b)% %CLUSTER_METADATA(a:b)%',

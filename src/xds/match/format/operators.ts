@@ -1,5 +1,6 @@
 /** Envoy's command operators, each compiled to a function of the record. */
 import { SallyportError } from '../../../lib/errors.ts';
+import type { HeaderMap } from '../headers.ts';
 import { RESPONSE_FLAG_NAMES } from './flags.ts';
 import { METADATA_OPERATORS } from './operators-metadata.ts';
 import { TLS_OPERATORS } from './operators-tls.ts';
@@ -188,14 +189,39 @@ const reqWithoutQuery: OperatorFactory = (args) => {
   };
 };
 
-const headersBytes = (record: FormatRecord): number => {
+const headersBytes = (headers: HeaderMap | undefined): number => {
   let bytes = 0;
-  const flat = record.requestHeaders?.flat ?? [];
-  for (const part of flat) bytes += part.length;
+  for (const part of headers?.flat ?? []) bytes += part.length;
   return bytes;
 };
 
 const missing = plain(() => undefined);
+
+/** Operators of Envoy whose values records do not hold: they print as missing, as in Envoy where there is no value. */
+const UNRECORDED = [
+  'VIRTUAL_CLUSTER_NAME',
+  'DOWNSTREAM_TRANSPORT_FAILURE_REASON',
+  'DOWNSTREAM_LOCAL_CLOSE_REASON',
+  'DOWNSTREAM_DETECTED_CLOSE_TYPE',
+  'DOWNSTREAM_HANDSHAKE_DURATION',
+  'DOWNSTREAM_WIRE_BYTES_RECEIVED',
+  'DOWNSTREAM_WIRE_BYTES_SENT',
+  'DOWNSTREAM_HEADER_BYTES_RECEIVED',
+  'DOWNSTREAM_HEADER_BYTES_SENT',
+  'UPSTREAM_WIRE_BYTES_RECEIVED',
+  'UPSTREAM_WIRE_BYTES_SENT',
+  'UPSTREAM_HEADER_BYTES_RECEIVED',
+  'UPSTREAM_HEADER_BYTES_SENT',
+  'UPSTREAM_CONNECTION_ID',
+  'UPSTREAM_CONNECTION_POOL_READY_DURATION',
+  'ROUNDTRIP_DURATION',
+  'TLS_JA3_FINGERPRINT',
+  'TLS_JA4_FINGERPRINT',
+  'TRACE_ID',
+  'SPAN_ID',
+  'CUSTOM_FLAGS',
+  'LOCAL_REPLY_BODY',
+] as const;
 
 const FACTORIES: Readonly<Record<string, OperatorFactory | undefined>> = {
   START_TIME: startTime,
@@ -230,9 +256,10 @@ const FACTORIES: Readonly<Record<string, OperatorFactory | undefined>> = {
   COMMON_DURATION: commonDuration,
   BYTES_RECEIVED: plain((record) => record.bytesReceived),
   BYTES_SENT: plain((record) => record.bytesSent),
-  REQUEST_HEADERS_BYTES: plain(headersBytes),
+  REQUEST_HEADERS_BYTES: plain((record) => headersBytes(record.requestHeaders)),
+  RESPONSE_HEADERS_BYTES: plain((record) => headersBytes(record.responseHeaders)),
+  RESPONSE_TRAILERS_BYTES: plain((record) => headersBytes(record.responseTrailers)),
   ROUTE_NAME: plain((record) => text(record.routeName)),
-  VIRTUAL_CLUSTER_NAME: missing,
   REQUESTED_SERVER_NAME: plain((record) => text(record.downstream.serverName)),
   FILTER_CHAIN_NAME: plain((record) => text(record.downstream.filterChainName)),
   CONNECTION_ID: plain((record) => record.downstream.id),
@@ -251,7 +278,6 @@ const FACTORIES: Readonly<Record<string, OperatorFactory | undefined>> = {
   UPSTREAM_PROTOCOL: plain((record) => record.upstreamProtocol),
   UPSTREAM_REQUEST_ATTEMPT_COUNT: plain((record) => record.attempts),
   UPSTREAM_TRANSPORT_FAILURE_REASON: plain((record) => withoutSpaces(record.upstreamTransportFailureReason)),
-  DOWNSTREAM_TRANSPORT_FAILURE_REASON: missing,
   ...addressOperators('UPSTREAM_LOCAL', (record) => record.upstreamLocalAddress),
   ...addressOperators('UPSTREAM_REMOTE', (record) => record.upstreamHost?.address),
   ...addressOperators('DOWNSTREAM_REMOTE', (record) => record.downstream.remoteAddress),
@@ -260,10 +286,9 @@ const FACTORIES: Readonly<Record<string, OperatorFactory | undefined>> = {
   ...addressOperators('DOWNSTREAM_DIRECT_LOCAL', (record) => record.downstream.directLocalAddress),
   GRPC_STATUS: grpcStatusText,
   GRPC_STATUS_NUMBER: plain(grpcStatus),
-  TRACE_ID: missing,
   STREAM_ID: plain((record) => record.requestHeaders?.get('x-request-id')),
-  CUSTOM_FLAGS: missing,
   ACCESS_LOG_TYPE: plain((record) => (record.protocol ? 'DownstreamEnd' : 'TcpConnectionEnd')),
+  ...Object.fromEntries(UNRECORDED.map((name) => [name, missing])),
   ...TLS_OPERATORS,
   ...METADATA_OPERATORS,
 };
