@@ -63,22 +63,24 @@ export function ingressBypassesSubsets(context: Context): void {
   }
 }
 
+/** What to write in place of a deprecated field. */
+const REPLACED: ReadonlyMap<unknown, string> = new Map([
+  ['mirrorPercent', 'mirrorPercentage'],
+  ['mirror_percent', 'mirrorPercentage'],
+  ['allowOrigin', 'allowOrigins'],
+  ['percent', 'percentage'],
+  ['minimumRingSize', 'ringHash.minimumRingSize'],
+  ['warmupDurationSecs', 'warmup.duration'],
+  ['consecutiveErrors', 'consecutiveGatewayErrors or consecutive5xxErrors'],
+  ['jwks_uri', 'jwksUri'],
+]);
+
 /** IST0002: fields that Istio has deprecated or ignores. */
 export function deprecatedFields(context: Context): void {
-  for (const virtualService of context.of('VirtualService')) {
-    for (const [i, route] of virtualService.spec.http.entries()) {
-      deprecated(context, virtualService, ['spec', 'http', i, 'mirrorPercent'], 'mirrorPercentage');
-      deprecated(context, virtualService, ['spec', 'http', i, 'mirror_percent'], 'mirrorPercentage');
-      deprecated(context, virtualService, ['spec', 'http', i, 'corsPolicy', 'allowOrigin'], 'allowOrigins');
-      if (route.fault) deprecated(context, virtualService, ['spec', 'http', i, 'fault', 'delay', 'percent'], 'percentage');
+  for (const resource of context.snapshot.all() as readonly Resource[]) {
+    for (const path of resource.deprecated ?? []) {
+      const instead = REPLACED.get(path.at(-1));
+      if (instead) context.report('IST0002', resource, path, `The field ${String(path.at(-1))} is deprecated. Use ${instead}.`);
     }
   }
-}
-
-/** Reports the field at `path` if the document has it: the decoded form does not. */
-function deprecated(context: Context, resource: Resource, path: readonly (string | number)[], instead: string): void {
-  const here = resource.source.keyPosition(path);
-  const parent = resource.source.keyPosition(path.slice(0, -1));
-  if (here.line === parent.line && here.column === parent.column) return;
-  context.report('IST0002', resource, path, `The field ${String(path.at(-1))} is deprecated. Use ${instead}.`);
 }
