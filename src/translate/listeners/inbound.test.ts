@@ -81,6 +81,25 @@ spec:
   assert.deepEqual(chains(listenerOf(result, '10.244.1.20_9090')), ['any → tcp inbound|9090||']);
 });
 
+test('a Sidecar’s ingress that terminates TLS refuses', () => {
+  const sidecar = `
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: s, namespace: default }
+spec:
+  ingress:
+    - port: { number: 8443, protocol: HTTPS, name: h }
+      defaultEndpoint: 127.0.0.1:8000
+      tls: { mode: SIMPLE, serverCertificate: /c.crt, privateKey: /c.key }
+`;
+  const result = translated(WORKLOAD + sidecar, SERVER);
+  assert.equal(inbound(result).at(-1), 'port 8443 → tcp BlackHoleCluster');
+  assert.deepEqual(
+    result.findings.map(({ code, origin }) => `${code} ${origin}`),
+    ['SP1024 Sidecar default/s'],
+  );
+});
+
 function policy(kind: string, spec: string, more = ''): string {
   return `
 apiVersion: security.istio.io/v1

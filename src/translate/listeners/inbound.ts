@@ -20,7 +20,7 @@ import { originMetadata } from '../routes/origin.ts';
 import { type Chain, chain, filterChain } from './chains.ts';
 import { httpConnectionManager } from './hcm.ts';
 import { WILDCARD } from './outbound.ts';
-import { type RefusalOf, refusals, refusingChain } from './refusal.ts';
+import { type Refusal, type RefusalOf, refusals, refusingChain, reportRefusal } from './refusal.ts';
 import { socketAddress } from './sidecar.ts';
 
 /** One port of the workload. */
@@ -36,6 +36,8 @@ interface Served {
   /** A socket of its own in place of a chain of `virtualInbound`. */
   readonly bindToPort: boolean;
   readonly origin: Resource | undefined;
+  /** Why it refuses, whatever the policies say. */
+  readonly refusal: Refusal | undefined;
 }
 
 export function sidecarInbound(context: TranslateContext): Listener[] {
@@ -68,6 +70,7 @@ const PASSTHROUGH: Served = {
   bind: WILDCARD,
   bindToPort: false,
   origin: undefined,
+  refusal: undefined,
 };
 
 /** A Sidecar's `ingress` replaces what follows from services. In the order of the ports; of two for one port the first stays. */
@@ -96,12 +99,13 @@ function servicePorts({ mesh, proxy }: TranslateContext): Served[] {
       bind: WILDCARD,
       bindToPort: false,
       origin: service.resource,
+      refusal: undefined,
     }));
 }
 
 function ingressPorts({ scope, proxy }: TranslateContext): Served[] {
   const sidecar = scope.sidecar!;
-  return sidecar.spec.ingress.map(({ port, bind, captureMode }) => ({
+  return sidecar.spec.ingress.map(({ port, bind, captureMode, tls }) => ({
     port: port.number,
     servicePort: port.number,
     protocol: parseProtocol(port.protocol),
@@ -110,6 +114,11 @@ function ingressPorts({ scope, proxy }: TranslateContext): Served[] {
     bind: bind || (captureMode === 'NONE' ? (proxy.addresses[0] ?? WILDCARD) : WILDCARD),
     bindToPort: captureMode === 'NONE',
     origin: sidecar,
+    refusal: tls && {
+      origin: sidecar,
+      reason: `${originOf(sidecar)} asks its sidecars to terminate TLS on port ${port.number}, which this version does not do`,
+      concerns: 'all',
+    },
   }));
 }
 
@@ -136,7 +145,8 @@ function servedChains(context: TranslateContext, served: Served, refusalOf: Refu
     name: chainName(served, true),
   } as const;
   const tcp = { ...base, name: chainName(served, false) };
-  const refusal = refusalOf(port ?? 0);
+  if (served.refusal) reportRefusal(context, served.refusal.origin, served.refusal.reason);
+  const refusal = served.refusal ?? refusalOf(port ?? 0);
   const refuse = (parts: Partial<Chain>, isHttpChain: boolean) =>
     refusingChain(context, { ...parts, side: 'inbound', http: isHttpChain }, refusal!);
   const chains: Chain[] = [];

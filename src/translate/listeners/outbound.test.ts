@@ -143,3 +143,35 @@ test('a port that a Sidecar names is for the services of that listener', () => {
   assert.deepEqual(chains(own), ['any → tcp outbound|9000||t.example.com']);
   assert.equal(own.bindToPort, undefined);
 });
+
+test('a listener on a unix socket is reported, and the others stand', () => {
+  const sidecar = SIDECAR_EGRESS.replace('127.0.0.1', 'unix:///tmp/own.sock').replace('number: 9000', 'number: 0');
+  const result = translated(entry('a.example.com', ['80 HTTP']) + sidecar);
+  assert.ok(listenerOf(result, '0.0.0.0_80'));
+  assert.deepEqual(
+    result.findings.map(({ code, origin }) => `${code} ${origin}`),
+    ['SP1024 Sidecar default/scoped'],
+  );
+});
+
+const HEADLESS = `
+apiVersion: v1
+kind: Service
+metadata: { name: db, namespace: default }
+spec: { clusterIP: None, ports: [{ name: tcp, port: 5432 }] }
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: db-1, namespace: default, labels: { kubernetes.io/service-name: db } }
+addressType: IPv4
+ports: [{ name: tcp, port: 5432 }]
+endpoints: [{ addresses: [10.244.1.50] }, { addresses: [10.244.1.10] }]
+`;
+
+test('a headless TCP service is known by the addresses of its pods, but for the client’s own', () => {
+  const { resources } = translated(HEADLESS);
+  assert.deepEqual(
+    resources.listeners.map(({ name }) => name).filter((name) => name.endsWith('_5432')),
+    ['10.244.1.50_5432'],
+  );
+});

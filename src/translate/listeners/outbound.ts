@@ -68,6 +68,10 @@ interface Draft {
 export function outbound(context: TranslateContext): Outbound {
   const draft: Draft = { context, listeners: new Map(), routes: new Map(), virtualServices: new Map() };
   for (const egress of context.scope.egress) {
+    if (egress.bind.startsWith('unix:')) {
+      reportUnixSocket(context, egress);
+      continue;
+    }
     const byHost = new HostMap<ResourceOf<'VirtualService'>>();
     for (const each of egress.virtualServices) for (const host of each.spec.hosts) byHost.add(host, each);
     draft.virtualServices.set(egress, byHost);
@@ -215,5 +219,17 @@ function reportCollision({ report }: TranslateContext, { service, port }: Offer,
     message: `${service.hostname} is not served on port ${port.number} (${port.protocol}): ${because}. Give it an address or a port of its own.`,
     origin: originOf(resource),
     position: resource.source.position(),
+  });
+}
+
+/** Nothing listens there, so that the application's connections are refused. */
+function reportUnixSocket({ report, scope }: TranslateContext, { bind }: EgressScope): void {
+  const sidecar = scope.sidecar!;
+  report({
+    code: 'SP1024',
+    level: 'Error',
+    message: `The egress listener on ${bind} is not served: this version binds addresses, not unix sockets. Bind 127.0.0.1 and a port.`,
+    origin: originOf(sidecar),
+    position: sidecar.source.position(['spec', 'egress', sidecar.spec.egress.findIndex((each) => each.bind === bind), 'bind']),
   });
 }
