@@ -30,6 +30,8 @@ export interface Report {
   /** Of decoding, registry and translation. */
   readonly findings: readonly Finding[];
   readonly proxies: readonly ProxyState[];
+  /** What was translated. */
+  readonly mesh: Mesh;
 }
 
 interface Managed {
@@ -104,7 +106,7 @@ export class ControlPlane {
       refusals,
       resources,
     }));
-    return { snapshot: snapshot.version, findings, proxies };
+    return { snapshot: snapshot.version, findings, proxies, mesh };
   }
 
   async #start(key: string, identity: ProxyIdentity, resources: XdsResources): Promise<Managed> {

@@ -36,6 +36,11 @@ test('each distinct selector gets a router with an address of its own, as a Pod'
   });
 });
 
+test('a Gateway that is not in force has its router all the same', () => {
+  const { routers } = meshOf(gateway('a', 'istio: egressgateway', 80, 'HTTP').replace('hosts:', 'host:'));
+  assert.equal(routers.length, 1);
+});
+
 test('a selector by another label of the same gateway is the same router', () => {
   const { routers } = meshOf(gateway('a', 'istio: egressgateway', 80, 'HTTP') + gateway('b', 'app: istio-egressgateway', 81, 'HTTP'));
   assert.equal(routers.length, 1);

@@ -50,7 +50,8 @@ const INSTALLED = {
 
 /** @param rootNamespace where Istio is installed, and so its gateways. */
 export function localMesh(files: Snapshot, rootNamespace: string, addresses: RouterAddresses): LocalMesh {
-  const gateways = files.list('Gateway');
+  // Also those that are not in force: their router is there, and answers as a cluster's would.
+  const gateways = files.all().filter((resource): resource is ResourceOf<'Gateway'> => resource.kind === 'Gateway');
   const services = files.list('Service');
   const routers: Router[] = [];
   const documents: object[] = [];
@@ -65,7 +66,7 @@ export function localMesh(files: Snapshot, rootNamespace: string, addresses: Rou
     );
   };
   for (const { spec } of gateways) {
-    const selector = spec.selector ?? {};
+    const selector = selectorOf(spec ?? {});
     if (Object.keys(selector).length === 0 || routers.some(({ identity }) => holds(identity.labels, selector))) continue;
     const labels = labelsOf(selector);
     const key = `router ${Object.entries(selector).sort().join(' ')}`;
@@ -89,7 +90,7 @@ export function localMesh(files: Snapshot, rootNamespace: string, addresses: Rou
     if (files.get('Service', rootNamespace, name)) return;
     const selector = { istio: name.replace('istio-', '') };
     const ports: Record<number, readonly [string, number]> = { ...usual };
-    for (const gateway of gateways) {
+    for (const gateway of files.list('Gateway')) {
       if (!holds({ app: name, ...selector }, gateway.spec.selector ?? {}) || Object.keys(gateway.spec.selector ?? {}).length === 0)
         continue;
       gateway.spec.servers?.forEach(({ port }, at) => {
@@ -102,6 +103,12 @@ export function localMesh(files: Snapshot, rootNamespace: string, addresses: Rou
   });
   const local = snapshotFromText(documents.map((document) => JSON.stringify(document)).join('\n---\n'), { file: 'sallyport up' });
   return { snapshot: new WithClusterIps(new Layered(files, local)), routers, findings };
+}
+
+/** Its labels, whatever an object that broke its schema holds there. */
+function selectorOf({ selector }: { readonly selector?: unknown }): Labels {
+  if (typeof selector !== 'object' || selector === null) return {};
+  return Object.fromEntries(Object.entries(selector).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
 }
 
 /** Whether the labels have all that the selector asks for. */

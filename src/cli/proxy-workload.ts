@@ -31,7 +31,14 @@ export async function runWorkload(
     startEngine: (_key, of) => starter.start({ identity: of, admin: options.adminAddress ?? DEFAULT_ADMIN }),
   });
   const files = await openMeshFiles({ paths, meshConfig: options.meshConfig, watch: options.watch });
-  const session = new Session({ files, controlPlane, failed: starter.failed, graceMs, prepare: (input) => ({ input, findings: [] }) });
+  const session = new Session({
+    files,
+    controlPlane,
+    failed: starter.failed,
+    graceMs,
+    analyse: false,
+    prepare: (input) => ({ input, findings: [] }),
+  });
   const { address, port } = options.statusAddress;
   const status =
     port > 0 ? await startStatusServer({ address, port, report: () => session.report, reload: () => session.reload() }) : undefined;

@@ -16,6 +16,8 @@ export interface SessionOptions {
   /** Settles when an engine ended by itself. */
   readonly failed: Promise<Error>;
   readonly graceMs: number;
+  /** Whether to report what `sallyport analyze` says, too. */
+  readonly analyse: boolean;
 }
 
 /** A running session. */
@@ -24,6 +26,7 @@ export class Session {
   report: Report | undefined;
   readonly #options: SessionOptions;
   readonly #told = new Map<string, string>();
+  #refused: ReadonlySet<string> = new Set();
   readonly #paint = paintFor(process.stderr);
 
   constructor(options: SessionOptions) {
@@ -34,7 +37,8 @@ export class Session {
   async apply(input: MeshInput): Promise<Report> {
     const { input: prepared, findings } = this.#options.prepare(input);
     const applied = await this.#options.controlPlane.apply(prepared);
-    const report = { ...applied, findings: sortFindings([...applied.findings, ...prepared.findings, ...findings]) };
+    const analysed = this.#options.analyse ? await analysisOf(applied) : [];
+    const report = { ...applied, findings: sortFindings([...applied.findings, ...prepared.findings, ...findings, ...analysed]) };
     this.report = report;
     this.#tell(report);
     return report;
@@ -80,12 +84,18 @@ export class Session {
     }
     this.#told.clear();
     for (const [key, { code, origin }] of now) this.#told.set(key, `[${code}] ${origin}`);
-    for (const { identity, refusals } of report.proxies) {
-      for (const { resource, message } of refusals) {
-        say(`${identity.type} ${identity.namespace}/${identity.name}: ${resource}: ${message}; its last good version stays`);
-      }
-    }
+    const refused = report.proxies.flatMap(({ identity: { type, namespace, name }, refusals }) =>
+      refusals.map(({ resource, message }) => `${type} ${namespace}/${name}: ${resource}: ${message}`),
+    );
+    for (const line of refused) if (!this.#refused.has(line)) say(line);
+    this.#refused = new Set(refused);
   }
+}
+
+/** After the configuration is in force: traffic does not wait for it. */
+async function analysisOf({ mesh: { snapshot, registry, config } }: Report): Promise<Finding[]> {
+  const { analyze } = await import('../analysis/index.ts');
+  return analyze({ snapshot, registry, mesh: config, now: Date.now() });
 }
 
 export function say(text: string): void {

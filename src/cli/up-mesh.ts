@@ -51,6 +51,7 @@ export async function startLocalMesh(
     controlPlane,
     failed: starter.failed,
     graceMs,
+    analyse: !options.quiet,
     prepare: (input) => {
       local = localMesh(input.snapshot, input.mesh.rootNamespace, addresses);
       return { input: { ...input, snapshot: local.snapshot, mesh: adjust(input.mesh) }, findings: local.findings };
