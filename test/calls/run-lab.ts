@@ -82,7 +82,7 @@ async function main(): Promise<number> {
   await lab(['up'], {});
   let wrong = errors.length;
   for (const engine of engines) {
-    const envoy = engine === 'envoy' ? { SALLYPORT_ENVOY: findEnvoy() ?? fetchEnvoy() } : {};
+    const envoy: Record<string, string> = engine === 'envoy' ? { SALLYPORT_ENVOY: findEnvoy() ?? fetchEnvoy() } : {};
     const outcomes = await lab(['run', '--engine', PLUGIN, ...rest], {
       SALLYPORT_ENGINE: engine,
       SALLYPORT_NODE: process.execPath,
