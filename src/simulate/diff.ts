@@ -1,0 +1,90 @@
+/** Which calls change their outcome between two configurations. Pure. */
+import type { Call } from './call.ts';
+import { type Cell, outboundCells } from './cells.ts';
+import { explainCall, type SimulatedMesh } from './explain.ts';
+import type { SimulatedProxy } from './proxy.ts';
+import type { Trace } from './trace.ts';
+
+/** One workload on both sides. */
+export interface ComparedWorkload {
+  /** `namespace/name` of all that it stands for. */
+  readonly workloads: readonly string[];
+  readonly before: SimulatedProxy;
+  readonly after: SimulatedProxy;
+}
+
+export interface Change {
+  /** `widens`: more is reachable, or with fewer proxies on the way; `narrows`: less; `differs`: something else. */
+  readonly kind: 'widens' | 'narrows' | 'differs';
+  readonly workloads: readonly string[];
+  /** What is reached, as `host:port` or an address. */
+  readonly destination: string;
+  readonly before: string;
+  readonly after: string;
+  /** One call that shows it. */
+  readonly example: Call;
+}
+
+interface Side {
+  readonly mesh: SimulatedMesh;
+}
+
+/** The changes of each workload, grouped by what is reached and how; one example each. */
+export function diffCalls(before: Side, after: Side, workloads: readonly ComparedWorkload[]): Change[] {
+  const changes = new Map<string, Change>();
+  for (const { workloads: names, before: old, after: young } of workloads) {
+    const source = { ip: young.addresses[0] ?? '192.0.2.1', port: 0 };
+    for (const cell of [...outboundCells(old, source).cells, ...outboundCells(young, source).cells]) {
+      const a = outcomeOf(before, old, cell);
+      const b = outcomeOf(after, young, cell);
+      if (a.text === b.text) continue;
+      const destination = destinationOf(cell.call);
+      const key = JSON.stringify([names, destination, a.text, b.text]);
+      if (!changes.has(key))
+        changes.set(key, { kind: kindOf(a, b), workloads: names, destination, before: a.text, after: b.text, example: cell.call });
+    }
+  }
+  const order = { widens: 0, differs: 1, narrows: 2 };
+  return [...changes.values()].sort((a, b) => order[a.kind] - order[b.kind] || (a.destination < b.destination ? -1 : 1));
+}
+
+interface Judged {
+  readonly text: string;
+  readonly reaches: boolean;
+  /** Proxies on the way: going through fewer of them is wider. */
+  readonly hops: number;
+}
+
+function outcomeOf({ mesh }: Side, proxy: SimulatedProxy, { call, random }: Cell): Judged {
+  const trace = explainCall(mesh, proxy, call, { random, pick: (hosts) => hosts[0]! });
+  return { text: describe(trace), reaches: trace.outcome.kind === 'upstream', hops: trace.hops.length };
+}
+
+function describe({ outcome, hops }: Trace): string {
+  switch (outcome.kind) {
+    case 'upstream': {
+      const { endpoint, host, payload } = outcome;
+      const where = host || `${endpoint?.ip}:${endpoint?.port}`;
+      const gateways = hops.slice(1).map(({ proxy }) => proxy);
+      return `reaches ${where}${payload.tls ? ' by TLS' : ''} ${gateways.length > 0 ? `through ${gateways.join(', ')}` : 'directly'}`;
+    }
+    case 'reply':
+      return `is answered ${outcome.status}${outcome.location ? ` (${outcome.location})` : ''}`;
+    case 'closed':
+      return 'is closed';
+    case 'undecided':
+      return `is undecided (${outcome.details})`;
+  }
+}
+
+function kindOf(before: Judged, after: Judged): Change['kind'] {
+  if (after.reaches && !before.reaches) return 'widens';
+  if (before.reaches && !after.reaches) return 'narrows';
+  if (after.reaches && after.hops < before.hops) return 'widens';
+  return after.reaches && after.hops > before.hops ? 'narrows' : 'differs';
+}
+
+function destinationOf({ destination, payload }: Call): string {
+  const name = payload.http?.authority.replace(/:\d+$/, '') || payload.tls?.serverName || destination.ip;
+  return `${name}:${destination.port}`;
+}

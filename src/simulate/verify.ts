@@ -1,0 +1,95 @@
+/** Statements about all calls of a mesh, proved cell by cell or refuted by a call. Pure. */
+import type { Call, Endpoint } from './call.ts';
+import { outboundCells } from './cells.ts';
+import { explainCall, type SimulatedMesh } from './explain.ts';
+import type { SimulatedProxy } from './proxy.ts';
+import type { Trace } from './trace.ts';
+
+/** A set of workloads whose proxies have the same configuration: what holds for one holds for all. */
+export interface WorkloadClass {
+  readonly proxy: SimulatedProxy;
+  /** `namespace/name` each. */
+  readonly workloads: readonly string[];
+}
+
+/** Where a call that got through ended. */
+export interface Arrival {
+  /** The name that was resolved last, or empty. */
+  readonly host: string;
+  readonly endpoint: Endpoint | undefined;
+  /** The last proxy on the way; empty without any. */
+  readonly through: string;
+  readonly trace: Trace;
+}
+
+export interface Statement {
+  readonly text: string;
+  /** Whether the statement allows this arrival outside the mesh; `workloads` are those that make the call. */
+  allows(arrival: Arrival, workloads: readonly string[]): boolean;
+}
+
+export interface Counterexample {
+  readonly workloads: readonly string[];
+  readonly call: Call;
+  readonly trace: Trace;
+}
+
+export interface Verdict {
+  readonly statement: string;
+  /** `undecided` if there is no counterexample, but some cells could not be judged. */
+  readonly result: 'proved' | 'refuted' | 'undecided';
+  readonly counterexamples: readonly Counterexample[];
+  readonly undecided: readonly string[];
+  /** Cells that were judged. */
+  readonly cells: number;
+}
+
+export interface VerifyInput {
+  readonly mesh: SimulatedMesh;
+  readonly classes: readonly WorkloadClass[];
+  readonly statements: readonly Statement[];
+  /** Whether an address is a workload's or a Service's of the mesh. */
+  isInside(ip: string): boolean;
+  /** Cells beyond this number are reported as undecided. */
+  readonly maxCells: number;
+}
+
+/** Judges every statement over the cells of every class. */
+export function verify({ mesh, classes, statements, isInside, maxCells }: VerifyInput): Verdict[] {
+  const found = statements.map(() => ({ counterexamples: [] as Counterexample[], seen: new Set<string>() }));
+  const undecided = new Set<string>();
+  let judged = 0;
+  for (const { proxy, workloads } of classes) {
+    const { cells, undecided: open } = outboundCells(proxy, { ip: proxy.addresses[0] ?? '192.0.2.1', port: 0 });
+    for (const sentence of open) undecided.add(`${proxy.name}: ${sentence}`);
+    for (const { call, random } of cells) {
+      if (judged === maxCells) {
+        undecided.add(`more than ${maxCells} cells: the rest was not looked at`);
+        break;
+      }
+      judged++;
+      const trace = explainCall(mesh, proxy, call, { random, pick: (hosts) => hosts[0]! });
+      const arrival = arrivalOf(trace);
+      if (trace.outcome.kind === 'undecided') undecided.add(`${proxy.name}: ${trace.outcome.details}`);
+      if (!arrival || (arrival.endpoint && isInside(arrival.endpoint.ip))) continue;
+      for (const [i, statement] of statements.entries()) {
+        if (statement.allows(arrival, workloads)) continue;
+        const key = `${proxy.name} ${arrival.host} ${call.destination.port} ${arrival.through}`;
+        if (found[i]!.seen.has(key)) continue;
+        found[i]!.seen.add(key);
+        found[i]!.counterexamples.push({ workloads, call, trace });
+      }
+    }
+  }
+  return statements.map(({ text }, i) => {
+    const { counterexamples } = found[i]!;
+    const result = counterexamples.length > 0 ? 'refuted' : undecided.size > 0 ? 'undecided' : 'proved';
+    return { statement: text, result, counterexamples, undecided: [...undecided], cells: judged };
+  });
+}
+
+function arrivalOf(trace: Trace): Arrival | undefined {
+  if (trace.outcome.kind !== 'upstream') return undefined;
+  const { host, endpoint } = trace.outcome;
+  return { host, endpoint, through: trace.hops.at(-1)?.proxy ?? '', trace };
+}
