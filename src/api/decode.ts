@@ -96,7 +96,7 @@ class Decoder {
 
   #object(node: ObjectNode, value: Record<string, unknown>): Record<string, unknown> {
     const { fields, old } = node;
-    const out: Record<string, unknown> = {};
+    const out: Record<string, unknown> = { ...node.defaults };
     let deprecated: Record<string, unknown> | undefined;
     for (const name in value) {
       const raw = value[name];
@@ -124,13 +124,12 @@ class Decoder {
       }
     }
     for (const group of node.atMostOne) this.#atMostOne(group, out);
-    for (const [name, field] of node.filled) {
+    for (const [name, field] of node.demanded) {
       if (name in out) continue;
       if (field.required) {
         this.#missing(name);
         out[name] = blank(field.node);
-      } else if (field.implied) out[name] = this.#node(field.node, {});
-      else if (field.fallback !== undefined) out[name] = field.fallback;
+      } else out[name] = this.#node(field.node, {});
     }
     node.normalise?.(out, deprecated ?? NOTHING);
     return out;
@@ -269,8 +268,8 @@ function blank(node: Node): unknown {
     case 'map':
       return {};
     case 'object': {
-      const out: Record<string, unknown> = {};
-      for (const [name, field] of node.filled) out[name] = field.required || field.implied ? blank(field.node) : field.fallback;
+      const out: Record<string, unknown> = { ...node.defaults };
+      for (const [name, field] of node.demanded) out[name] = blank(field.node);
       return out;
     }
     case 'boolean':

@@ -29,8 +29,10 @@ export interface ObjectNode {
   readonly type: 'object';
   readonly fields: ReadonlyMap<string, Field>;
   readonly old: ReadonlyMap<string, Field>;
-  /** Those of `fields` that are required or have a default. */
-  readonly filled: readonly (readonly [name: string, field: Field])[];
+  /** What the fields with a default are when absent. */
+  readonly defaults: Readonly<Record<string, unknown>>;
+  /** The fields that must be there, or are implied. */
+  readonly demanded: readonly (readonly [name: string, field: Field])[];
   /** Of each group at most one field may be set. */
   readonly atMostOne: readonly (readonly string[])[];
   /** Fields beyond the known ones pass without a finding and are dropped: parts of Kubernetes objects that the product never reads. */
@@ -169,11 +171,18 @@ export function object<F extends Fields, O extends Fields = Record<never, never>
     type: 'object',
     fields: new Map(entries),
     old: new Map(Object.entries<Field>(options.old ?? {})),
-    filled: entries.filter(([, { required, implied, fallback }]) => required || implied || fallback !== undefined),
+    defaults: Object.fromEntries(
+      entries.filter(([, field]) => !isDemanded(field) && field.fallback !== undefined).map(([name, field]) => [name, field.fallback]),
+    ),
+    demanded: entries.filter(([, field]) => isDemanded(field)),
     atMostOne: options.atMostOne ?? [],
     open: options.open ?? false,
     normalise: options.normalise as ObjectNode['normalise'],
   });
+}
+
+function isDemanded(field: Field): boolean {
+  return field.required || field.implied === true;
 }
 
 /** The field must be there. */
