@@ -36,7 +36,7 @@ test('text and JSON lines go to their files', async () => {
   sink.record(record({ responseCode: 503, flags: ['UF', 'URX'] }));
   await files.flush();
   assert.equal(readFileSync(text, 'utf8'), 'GET 200\nGET 503\n');
-  assert.equal(readFileSync(json, 'utf8'), '{"code":200,"flags":null}\n{"code":503,"flags":"UF,URX"}\n');
+  assert.equal(readFileSync(json, 'utf8'), '{"code":200,"flags":"-"}\n{"code":503,"flags":"UF,URX"}\n');
   assert.deepEqual(files.counts, { dropped: 0, written: 4 });
   files.closeSync();
 });

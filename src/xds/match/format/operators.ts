@@ -244,10 +244,9 @@ const FACTORIES: Readonly<Record<string, OperatorFactory | undefined>> = {
   RESPONSE_CODE_DETAILS: (args) =>
     args === 'ALLOW_WHITESPACES' ? (record) => text(record.responseCodeDetails) : (record) => withoutSpaces(record.responseCodeDetails),
   CONNECTION_TERMINATION_DETAILS: plain((record) => text(record.connectionTerminationDetails)),
-  RESPONSE_FLAGS: plain((record) =>
-    record.flags.length === 0 ? undefined : record.flags.length === 1 ? record.flags[0] : record.flags.join(','),
-  ),
-  RESPONSE_FLAGS_LONG: plain((record) => text(record.flags.map((flag) => RESPONSE_FLAG_NAMES[flag] ?? flag).join(','))),
+  // Envoy's own text for «none» is a dash, also where missing values are left out or null.
+  RESPONSE_FLAGS: plain(({ flags }) => (flags.length === 0 ? '-' : flags.length === 1 ? flags[0] : flags.join(','))),
+  RESPONSE_FLAGS_LONG: plain(({ flags }) => (flags.length === 0 ? '-' : flags.map((flag) => RESPONSE_FLAG_NAMES[flag] ?? flag).join(','))),
   DURATION: plain((record) => between(record.started, record.ended)),
   REQUEST_DURATION: plain((record) => between(record.started, record.requestReceived)),
   REQUEST_TX_DURATION: plain((record) => between(record.started, record.upstreamFirstByteSent)),
