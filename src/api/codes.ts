@@ -20,6 +20,11 @@ export const DECODING_CODES = {
   },
   SP0009: { name: 'DuplicateObject', level: 'Error', summary: 'Two documents hold one object; the first is in force.' },
   SP0010: { name: 'EarlierVersionInForce', level: 'Warning', summary: 'An object or file broke; what it said before stays in force.' },
+  SP0011: {
+    name: 'MeshConfigFailsClosed',
+    level: 'Warning',
+    summary: 'A broken MeshConfig does not say what happens to calls to unknown destinations, so they are refused.',
+  },
 } as const satisfies Readonly<Record<string, { name: string; level: Level; summary: string }>>;
 
 export type DecodingCode = keyof typeof DECODING_CODES;

@@ -24,7 +24,8 @@ export function defaultMeshConfig(): MeshConfig {
 
 /**
  * Decodes a MeshConfig. The text is one alone, or a ConfigMap that holds one under `mesh`. What does not decode keeps its default and is a
- * finding.
+ * finding. If anything is wrong and it does not say plainly what happens to calls to unknown destinations, they are refused (REGISTRY_ONLY):
+ * the default would let them out.
  * @param locate where the text stands, if it is part of a larger file; by default it is the whole of `file`.
  */
 export function decodeMeshConfig(text: string, file: string, locate: Locate = (within) => ({ file, ...within })): MeshConfigDecoded {
@@ -41,7 +42,7 @@ export function decodeMeshConfig(text: string, file: string, locate: Locate = (w
       origin: ORIGIN,
       position: locate(source.at(parsed.offset)),
     });
-    return { config: defaultMeshConfig(), findings };
+    return failClosed({ config: defaultMeshConfig(), findings }, undefined, locate({ line: 1, column: 1 }));
   }
   const { value } = parsed;
   if (isMapping(value) && value.kind === 'ConfigMap') return decodeConfigMap(value, source, file);
@@ -56,15 +57,24 @@ export function decodeMeshConfig(text: string, file: string, locate: Locate = (w
       position: locate(position),
     });
   });
-  return { config: (config as MeshConfig | undefined) ?? defaultMeshConfig(), findings };
+  return failClosed({ config: (config as MeshConfig | undefined) ?? defaultMeshConfig(), findings }, value, locate(source.position()));
+}
+
+function failClosed(decoded: MeshConfigDecoded, value: unknown, position: Position): MeshConfigDecoded {
+  const { config, findings } = decoded;
+  const written = isMapping(value) && isMapping(value.outboundTrafficPolicy) ? value.outboundTrafficPolicy.mode : undefined;
+  if (written === config.outboundTrafficPolicy.mode || !findings.some(({ level }) => level === 'Error')) return decoded;
+  const message = 'is broken and does not say outboundTrafficPolicy.mode: calls to unknown destinations are refused until it is mended';
+  return {
+    config: { ...config, outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } },
+    findings: [...findings, { code: 'SP0011', level: DECODING_CODES.SP0011.level, message, origin: ORIGIN, position }],
+  };
 }
 
 function decodeConfigMap(value: Record<string, unknown>, source: Source, file: string): MeshConfigDecoded {
   const mesh = isMapping(value.data) ? value.data.mesh : undefined;
   if (typeof mesh === 'string') return decodeMeshConfig(mesh, file, (within) => source.position(['data', 'mesh'], within));
   const message = 'data: the ConfigMap has no key mesh that holds a MeshConfig';
-  return {
-    config: defaultMeshConfig(),
-    findings: [{ code: 'IST0106', level: 'Error', message, origin: ORIGIN, position: source.position(['data']) }],
-  };
+  const findings: Finding[] = [{ code: 'IST0106', level: 'Error', message, origin: ORIGIN, position: source.position(['data']) }];
+  return failClosed({ config: defaultMeshConfig(), findings }, undefined, source.position());
 }

@@ -85,6 +85,13 @@ data:
         'outboundTrafficPolicy.mode: "REGISTRY_ONLYY" is none of REGISTRY_ONLY, ALLOW_ANY; did you mean REGISTRY_ONLY?',
       ],
       ['SP0008', 'c.yaml', 18, 5, 'accesLogFormat: no such field; did you mean accessLogFormat?'],
+      [
+        'SP0011',
+        'c.yaml',
+        15,
+        5,
+        'is broken and does not say outboundTrafficPolicy.mode: calls to unknown destinations are refused until it is mended',
+      ],
     ],
   );
   assert.equal(loadMeshConfig(snapshotFromText(map('other', good))).config.rootNamespace, 'from-other');
@@ -105,7 +112,10 @@ test('a file goes before the ConfigMap; it may hold the ConfigMap itself', (t) =
   assert.equal(config.trustDomain, 'c');
   assert.deepEqual(
     findings.map(({ position }) => [position?.file, position?.line, position?.column]),
-    [[file, 7, 5]],
+    [
+      [file, 7, 5],
+      [file, 6, 5],
+    ],
   );
   writeFileSync(file, 'kind: ConfigMap\ndata: {}\n');
   assert.match(loadMeshConfig(snapshot, file).findings[0]?.message ?? '', /no key mesh/);
@@ -119,4 +129,17 @@ test('what does not parse, and what is no mapping', () => {
   const text = decodeMeshConfig('text\n', 'mesh.yaml');
   assert.equal(text.config.rootNamespace, 'istio-system');
   assert.match(text.findings[0]?.message ?? '', /must be a mapping/);
+});
+
+test('a broken one lets nothing out that it does not plainly let out', () => {
+  const mode = (text: string) => decodeMeshConfig(text, 'mesh.yaml').config.outboundTrafficPolicy.mode;
+  assert.equal(mode('accessLogFile: x\n'), 'ALLOW_ANY');
+  assert.equal(mode('outboundTraficPolicy: {mode: REGISTRY_ONLY}\n'), 'REGISTRY_ONLY');
+  assert.equal(mode('outboundTrafficPolicy: {mode: registry_only}\n'), 'REGISTRY_ONLY');
+  assert.equal(mode('outboundTrafficPolicy: REGISTRY_ONLY\n'), 'REGISTRY_ONLY');
+  assert.equal(mode('a: [\n'), 'REGISTRY_ONLY');
+  assert.equal(mode('text\n'), 'REGISTRY_ONLY');
+  assert.equal(mode('apiVersion: v1\nkind: ConfigMap\n'), 'REGISTRY_ONLY');
+  assert.equal(mode('outboundTrafficPolicy: {mode: ALLOW_ANY}\nx: 1\n'), 'ALLOW_ANY');
+  assert.equal(mode('outboundTrafficPolicy: {mode: REGISTRY_ONLY}\nx: 1\n'), 'REGISTRY_ONLY');
 });
