@@ -10,6 +10,9 @@ type JsonMap = { readonly [key: string]: Json };
 const isMap = (value: Json | undefined): value is JsonMap => typeof value === 'object' && value !== null && !Array.isArray(value);
 const brief = (value: Json) => JSON.stringify(value).slice(0, 200);
 
+const byServer = (hits: readonly Json[]) =>
+  hits.toSorted((a, b) => String((a as JsonMap).server).localeCompare(String((b as JsonMap).server)));
+
 /**
  * The differences, one line each; none means agreement.
  * @param strict compares also hops, durations, `x-envoy-*` headers and Envoy's own words.
@@ -34,7 +37,9 @@ export function compare(call: Call, got: Observation, strict: boolean): string[]
       return;
     }
     if (Array.isArray(wanted) && Array.isArray(seen) && wanted.length === seen.length) {
-      for (const [index, each] of wanted.entries()) walk(each, seen[index] as Json, `${path}[${index}]`);
+      // A request and its mirror go out together: only what reaches one server has an order.
+      const [ordered, other] = path === 'upstream' ? [byServer(wanted), byServer(seen)] : [wanted, seen];
+      for (const [index, each] of ordered.entries()) walk(each, other[index] as Json, `${path}[${index}]`);
       return;
     }
     // Lists of different length, or plain values.

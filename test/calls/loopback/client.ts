@@ -11,7 +11,7 @@ import { OUTSIDE_IP, PODS, type Pod, podsOf, resolveInPod, SERVICES } from './to
 const TIMEOUT_MS = 8000;
 /** A raw TCP call waits so long for the first bytes, and so long for more after some. */
 const FIRST_BYTES_MS = 3000;
-const QUIET_MS = 250;
+const QUIET_MS = 60;
 
 export interface CallResult {
   readonly outcome: string;

@@ -361,6 +361,8 @@ async function handshake(socket: net.Socket, pick: PickContext, mutual: boolean)
     secured.once('close', () => resolve(false));
   });
   if (!done) return undefined;
+  // As tls.Server does for its sockets: an HTTP/2 session waits for it.
+  Object.assign(secured, { secureConnecting: false });
   if (mutual && !secured.authorized) {
     secured.destroy();
     return undefined;

@@ -7,9 +7,9 @@ export function fixedObjects(certificates: Certificates): string {
   const objects: object[] = [];
   for (const name of ['istio-system', 'default', 'other', 'legacy'])
     objects.push({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
-  for (const { serviceAccount: name, namespace } of PODS) {
-    objects.push({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace } });
-  }
+  // The two httpbin pods share theirs.
+  const accounts = new Map(PODS.map(({ serviceAccount: name, namespace }) => [`${namespace}/${name}`, { name, namespace }]));
+  for (const metadata of accounts.values()) objects.push({ apiVersion: 'v1', kind: 'ServiceAccount', metadata });
   objects.push({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'lab', labels: { 'kubernetes.io/hostname': 'lab' } } });
   for (const pod of PODS) {
     const canonical = {

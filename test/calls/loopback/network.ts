@@ -135,6 +135,7 @@ export class LoopbackNetwork {
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#errors.set(pod.name, ((this.#errors.get(pod.name) ?? '') + text).slice(-20_000));
+      if (process.env.CALLS_VERBOSE) process.stderr.write(text.replaceAll(/^(?=.)/gm, `${pod.name}: `));
     });
   }
 

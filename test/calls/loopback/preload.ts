@@ -21,9 +21,11 @@ const settings: Settings = JSON.parse(process.env.LOOPBACK_POD!);
 const pod = PODS.find((each) => each.name === settings.pod)!;
 const self = podNumber(pod.ip);
 const map = new AddressMap(settings.octet);
+/** The local address of a redirected connection: what the rule made of the original destination. */
+const REDIRECTED_TO = Symbol('loopback.redirectedTo');
 
 interface Patched extends net.Socket {
-  readonly _handle: { [ORIGINAL_DESTINATION]?: Address };
+  readonly _handle: { [ORIGINAL_DESTINATION]?: Address; [REDIRECTED_TO]?: Address };
   _getsockname(): object;
   _getpeername(): object;
 }
@@ -68,8 +70,8 @@ for (const method of ['_getsockname', '_getpeername'] as const) {
   prototype[method] = function patched(this: Patched): object {
     const seen = original.call(this) as { address?: string; port?: number; family?: string };
     if (seen.address === undefined) return seen;
-    const told = method === '_getsockname' ? this._handle?.[ORIGINAL_DESTINATION] : undefined;
-    const lab = told ?? map.lab({ ip: seen.address, port: seen.port! });
+    const redirected = method === '_getsockname' ? this._handle?.[REDIRECTED_TO] : undefined;
+    const lab = redirected ?? map.lab({ ip: seen.address, port: seen.port! });
     return lab === undefined ? seen : { ...seen, address: lab.ip, port: lab.port };
   };
 }
@@ -109,7 +111,9 @@ function redirectTo(server: net.Server, port: number, options: Record<string, un
 
   function hand(socket: net.Socket, destination: Address): void {
     // On the handle: it outlives the socket where the product wraps it anew.
-    (socket as Patched)._handle[ORIGINAL_DESTINATION] = destination;
+    const { _handle } = socket as Patched;
+    _handle[ORIGINAL_DESTINATION] = destination;
+    _handle[REDIRECTED_TO] = { ip: pod.ip, port };
     server.emit('connection', socket);
   }
 

@@ -1,0 +1,87 @@
+/**
+ * The call table through the embedded data plane, on a plain machine: a proxy of its own for each pod, on the loopback network that
+ * stands for the lab's. `npm run test:lab` makes the same calls in real network namespaces.
+ */
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { needs } from '../integration/tools.ts';
+import { type Case, loadCases } from './cases.ts';
+import { compare } from './compare.ts';
+import { Differences } from './differences.ts';
+import { LoopbackNetwork } from './loopback/network.ts';
+import { MESH } from './loopback/topology.ts';
+import { withAliases } from './observe.ts';
+
+/** Groups whose features the product has; the others are refused with a reason (see docs/features.md). */
+const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience'];
+const PROGRAM = join(import.meta.dirname, '../../bin/sallyport.js');
+
+const cases = loadCases();
+const differences = Differences.load();
+
+test('each listed difference names a call of the table and has a reason', () => {
+  assert.deepEqual(differences.errors(cases), []);
+});
+
+/** `CALLS=REGEX` runs the cases whose `group/name` it matches. */
+const chosen = cases.filter(({ group, name }) =>
+  process.env.CALLS === undefined ? GROUPS.includes(group) : new RegExp(process.env.CALLS).test(`${group}/${name}`),
+);
+
+describe('the call table on loopback', {
+  skip: process.platform === 'linux' ? needs('openssl') : 'needs Linux: all of 127/8 local',
+}, () => {
+  let network: LoopbackNetwork;
+  let configFile: string;
+  let meshFile: string;
+
+  before(async () => {
+    network = await LoopbackNetwork.start({
+      command: (pod, { folder, fixed }) => {
+        mkdirSync(join(folder, 'case'), { recursive: true });
+        meshFile = join(folder, 'mesh.json');
+        writeFileSync(meshFile, JSON.stringify(MESH));
+        configFile = join(folder, 'case', 'case.yaml');
+        const role = ['--role', pod.kind, '--workload', `${pod.namespace}/${pod.name}`, '--mesh-config', meshFile];
+        return { script: PROGRAM, args: ['proxy', ...role, '--no-watch', '--concurrency', '1', fixed, join(folder, 'case')] };
+      },
+    });
+    await network.ready();
+  });
+  after(() => network.close());
+
+  for (const each of chosen) {
+    test(`${each.group}: ${each.name}`, async (t) => {
+      writeFileSync(configFile, each.config);
+      writeFileSync(meshFile, JSON.stringify(merged(MESH, each.mesh ?? {})));
+      await network.reload();
+      for (const call of each.calls) await t.test(call.name, () => check(network, each, call));
+    });
+  }
+});
+
+async function check(network: LoopbackNetwork, found: Case, call: Case['calls'][number]): Promise<void> {
+  const got = withAliases(await network.perform(call), found.alias ?? {});
+  const lines = compare(call, got, false);
+  if (process.env.CALLS_VERBOSE && lines.length > 0) console.error(`${call.name}: ${JSON.stringify(got)}`);
+  const reason = differences.reason('loopback', found.name, call.name);
+  if (reason === undefined) assert.deepEqual(lines, []);
+  else assert.notDeepEqual(lines, [], `listed in differences.yaml, but agrees with the record: ${reason}`);
+  if (call.wait !== undefined) await new Promise((resolve) => setTimeout(resolve, call.wait! * 1000));
+}
+
+/** Maps are merged, everything else is replaced. */
+function merged(base: object, overrides: object): object {
+  const out: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(overrides)) {
+    const inner = out[key];
+    out[key] = isMap(inner) && isMap(value) ? merged(inner, value) : value;
+  }
+  return out;
+}
+
+function isMap(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
