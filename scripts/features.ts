@@ -1,0 +1,152 @@
+/**
+ * docs/features.md: every field of the networking kinds and of MeshConfig, and what becomes of it. The lists of fields come from the schemas; what does not work is
+ * listed here, and a test holds list, schemas and page together (`UPDATE_DOCS=1` writes the page).
+ */
+import { KINDS, type Kind } from '../src/api/index.ts';
+import { meshConfig } from '../src/api/mesh-config.ts';
+import type { Node } from '../src/api/schema.ts';
+
+type Status = 'works' | 'no effect' | 'refused';
+
+interface Exception {
+  /** A field and everything below it; of DestinationRule, below `trafficPolicy`. */
+  readonly path: string;
+  readonly status: Exclude<Status, 'works'>;
+  readonly note: string;
+}
+
+const LATER = 'accepted, without effect';
+
+const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly exceptions: readonly Exception[] }[] = [
+  { kind: 'Gateway', exceptions: [] },
+  { kind: 'ServiceEntry', exceptions: [] },
+  {
+    kind: 'VirtualService',
+    note: 'Match on `sourceNamespace` and `sourceLabels` is ignored at gateways, as Istio does.',
+    exceptions: [
+      { path: 'http[].fault.delay.exponentialDelay', status: 'no effect', note: 'Istio has none either' },
+      { path: 'http[].fault.abort.http2Error', status: 'no effect', note: 'Istio has none either' },
+      { path: 'tcp[].match[].sourceSubnet', status: 'no effect', note: 'Istio has none either' },
+    ],
+  },
+  {
+    kind: 'DestinationRule',
+    note: '`subsets[].trafficPolicy` and `portLevelSettings` take what `trafficPolicy` takes.',
+    exceptions: [
+      { path: 'trafficPolicy.loadBalancer.backendUtilization', status: 'no effect', note: 'reported' },
+      { path: 'trafficPolicy.loadBalancer.zoneAwareLbSetting', status: 'no effect', note: 'reported' },
+      { path: 'trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes', status: 'no effect', note: 'reported' },
+      { path: 'trafficPolicy.retryBudget.budgetInterval', status: 'no effect', note: 'reported' },
+      { path: 'trafficPolicy.proxyProtocol', status: 'refused', note: 'calls get 503 `UH`' },
+    ],
+  },
+  { kind: 'Sidecar', exceptions: [] },
+  { kind: 'WorkloadEntry', exceptions: [] },
+  {
+    kind: 'WorkloadGroup',
+    note: 'A template for WorkloadEntries that register themselves; read and checked, nothing registers yet.',
+    exceptions: [
+      { path: 'metadata', status: 'no effect', note: LATER },
+      { path: 'template', status: 'no effect', note: LATER },
+      { path: 'probe', status: 'no effect', note: LATER },
+    ],
+  },
+  {
+    kind: 'ProxyConfig',
+    note: 'Use `--concurrency` and its siblings.',
+    exceptions: [
+      { path: 'selector', status: 'no effect', note: LATER },
+      { path: 'concurrency', status: 'no effect', note: LATER },
+      { path: 'environmentVariables', status: 'no effect', note: LATER },
+      { path: 'image', status: 'no effect', note: LATER },
+    ],
+  },
+];
+
+/** The fields of MeshConfig that do something; all others are accepted without effect. */
+const MESH_WORKS = [
+  'proxyListenPort',
+  'proxyInboundListenPort',
+  'connectTimeout',
+  'protocolDetectionTimeout',
+  'tcpKeepalive',
+  'accessLogFile',
+  'accessLogFormat',
+  'accessLogEncoding',
+  'disableEnvoyListenerLog',
+  'defaultConfig.gatewayTopology',
+  'outboundTrafficPolicy',
+  'inboundTrafficPolicy',
+  'defaultServiceExportTo',
+  'defaultVirtualServiceExportTo',
+  'defaultDestinationRuleExportTo',
+  'rootNamespace',
+  'localityLbSetting',
+  'dnsRefreshRate',
+  'h2UpgradePolicy',
+  'pathNormalization',
+  'defaultHttpRetryPolicy',
+] as const;
+
+/** Every field below a node by its path: `servers[].port.number`, maps as `labels{}`. */
+export function pathsOf(node: Node, prefix = ''): string[] {
+  switch (node.type) {
+    case 'list':
+      return pathsOf(node.item, `${prefix}[]`);
+    case 'map':
+      return pathsOf(node.value, `${prefix}{}`);
+    case 'object':
+      return [...node.fields].flatMap(([name, field]) => {
+        const path = prefix ? `${prefix}.${name}` : name;
+        return [path, ...pathsOf(field.node, path)];
+      });
+    default:
+      return [];
+  }
+}
+
+const under = (path: string, prefix: string): boolean =>
+  path === prefix || path.startsWith(`${prefix}.`) || path.startsWith(`${prefix}[`) || path.startsWith(`${prefix}{`);
+
+/** What is said here of fields that do not exist. */
+export function staleEntries(): string[] {
+  const missing = PAGES.flatMap(({ kind, exceptions }) => {
+    const paths = pathsOf(KINDS[kind].schema.node);
+    return exceptions.filter(({ path }) => !paths.includes(path)).map(({ path }) => `${kind}: ${path}`);
+  });
+  const mesh = pathsOf(meshConfig.node);
+  return [...missing, ...MESH_WORKS.filter((path) => !mesh.includes(path)).map((path) => `MeshConfig: ${path}`)];
+}
+
+/** A policy is the same wherever it stands: only the first place is listed. */
+const REPEATED: readonly RegExp[] = [/^subsets\[\]\.trafficPolicy\./, /^trafficPolicy\.portLevelSettings\[\]\.(?!port\b)/];
+
+function table(rows: readonly (readonly [path: string, status: Status, note: string])[]): string {
+  return ['| field | | |', '|---|---|---|', ...rows.map(([path, status, note]) => `| \`${path}\` | ${status} | ${note} |`)].join('\n');
+}
+
+export function featuresPage(): string {
+  const parts = PAGES.map(({ kind, note, exceptions }) => {
+    const rows = pathsOf(KINDS[kind].schema.node)
+      .filter((path) => !REPEATED.some((pattern) => pattern.test(path)))
+      .map((path) => {
+        const exception = exceptions.find((each) => under(path, each.path));
+        return [path, exception?.status ?? 'works', exception?.note ?? ''] as const;
+      });
+    return [`## ${kind}`, ...(note ? [note] : []), table(rows)].join('\n\n');
+  });
+  const top = pathsOf(meshConfig.node).filter((path) => !path.includes('.') && !path.includes('['));
+  const mesh = MESH_WORKS.map((path) => [path, 'works', ''] as const);
+  const idle = top.filter((path) => !MESH_WORKS.some((works) => under(works, path)));
+  return `${[
+    '# Features',
+    'Every field that decodes, and what becomes of it: it **works**; it is accepted with **no effect** (reported where the note says so); or it is **refused**: what it concerns refuses traffic, ' +
+      'with the reason as a finding, rather than run differently from what was asked. An unknown field is an error wherever it stands.',
+    '`tls.mode: ISTIO_MUTUAL`, PeerAuthentication (STRICT), AuthorizationPolicy and RequestAuthentication are refused: the listener, route or cluster that they concern answers no traffic and says why. ' +
+      'EnvoyFilter and the Kubernetes Gateway API are not read.',
+    ...parts,
+    '## MeshConfig',
+    table(mesh),
+    `With no effect: ${idle.map((path) => `\`${path}\``).join(', ')}; and of \`defaultConfig\` everything but \`gatewayTopology\`.`,
+  ].join('\n\n')}\n`;
+}
