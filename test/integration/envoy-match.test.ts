@@ -3,12 +3,8 @@
  * `scripts/fetch-envoy.ts` finds (SALLYPORT_ENVOY, PATH or its cache).
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fromJson, type JsonObject } from '@bufbuild/protobuf';
 import fc from 'fast-check';
@@ -17,6 +13,7 @@ import { RouteConfigurationSchema } from '../../src/xds/gen/envoy/config/route/v
 import { SAMPLE_RECORD } from '../../src/xds/match/format/testing.ts';
 import { HeaderMap } from '../../src/xds/match/headers.ts';
 import { compileRouteConfiguration, type RouteRequest } from '../../src/xds/match/route.ts';
+import { type RunningEnvoy, startEnvoy } from './envoy-process.ts';
 
 const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const ROUTER = 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router';
@@ -210,9 +207,7 @@ function ours({ method, host, path, pairs }: Asked): Decision {
 const envoy = findEnvoy();
 
 describe('matchers beside Envoy', { skip: envoy ? false : 'no Envoy binary: node scripts/fetch-envoy.ts fetches it' }, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-envoy-'));
-  let child: ChildProcess;
-  let port = 0;
+  let running: RunningEnvoy;
 
   before(async () => {
     const listener = {
@@ -234,29 +229,13 @@ describe('matchers beside Envoy', { skip: envoy ? false : 'no Envoy binary: node
         },
       ],
     };
-    const admin = { address: { socketAddress: { address: '127.0.0.1', portValue: 0 } } };
-    const file = join(folder, 'bootstrap.json');
-    writeFileSync(file, JSON.stringify({ admin, staticResources: { listeners: [listener] } }));
-    child = spawn(envoy!, ['-c', file, '--concurrency', '1', '--disable-hot-restart', '-l', 'info'], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    const adminAddress = await startedAt(child);
-    const { listener_statuses: statuses } = (await (await fetch(`http://${adminAddress}/listeners?format=json`)).json()) as {
-      listener_statuses: { local_address: { socket_address: { port_value: number } } }[];
-    };
-    port = statuses[0]!.local_address.socket_address.port_value;
+    running = await startEnvoy(envoy!, listener);
   });
-  after(async () => {
-    if (child.exitCode === null) {
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    }
-    rmSync(folder, { recursive: true });
-  });
+  after(() => running?.stop());
 
   test('the same route, status, body, location and header values', async () => {
     const requests = fc.sample(asked, { numRuns: 1500, seed: 20261121 });
-    const theirs = await performAll(port, requests);
+    const theirs = await performAll(running.port, requests);
     const different = requests.flatMap((request, i) => {
       const [got, expected] = [comparable(ours(request)), comparable(theirs[i]!)];
       return JSON.stringify(got) === JSON.stringify(expected) ? [] : [{ request, ours: got, envoy: expected }];
@@ -271,20 +250,6 @@ describe('matchers beside Envoy', { skip: envoy ? false : 'no Envoy binary: node
 /** Envoy rewrites `:path` itself for a redirect with a rewrite, and formats show it; the data plane leaves the path alone, as nothing goes upstream. */
 function comparable(decision: Decision): Decision {
   return decision.location === undefined ? decision : { ...decision, formats: [] };
-}
-
-/** Resolves with the admin address once Envoy serves; rejects with its output if it ends before. */
-function startedAt(child: ChildProcess): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let output = '';
-    let address = '';
-    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-      address ||= /admin address: (\S+)/.exec(output)?.[1] ?? '';
-      if (address && output.includes('starting main dispatch loop')) resolve(address);
-    });
-    child.once('exit', () => reject(new Error(output.slice(-2000))));
-  });
 }
 
 /** Makes the requests one after the other on one connection, as they stand. */

@@ -19,6 +19,8 @@ export interface ConnectionInfo {
   readonly destinationPort: number;
   readonly sourceIp: string;
   readonly sourcePort: number;
+  /** The peer of the socket itself, where the source was taken from a PROXY header; `sourceIp` if absent. */
+  readonly directSourceIp?: string;
   /** SNI, or empty. */
   readonly serverName: string;
   /** `tls` or `raw_buffer`; empty (nothing detected it) counts as `raw_buffer`. */
@@ -153,7 +155,7 @@ function find(ports: Map<number, DestinationIps>, connection: ConnectionInfo): C
   const directs = byApplicationProtocol(protocols, connection.applicationProtocols);
   if (!directs) return undefined;
   const source = parseIp(connection.sourceIp);
-  const types = directs.get(source);
+  const types = directs.get(connection.directSourceIp === undefined ? source : parseIp(connection.directSourceIp));
   if (!types) return undefined;
   const local = isLocal(destination, source);
   const { ANY, SAME_IP_OR_LOOPBACK, EXTERNAL } = SOURCE_TYPE;
