@@ -5,12 +5,11 @@ import {
   type HttpConnectionManager,
   HttpConnectionManager_CodecType,
   HttpConnectionManager_ForwardClientCertDetails,
-  HttpConnectionManager_PathWithEscapedSlashesAction,
   HttpConnectionManager_ServerHeaderTransformation,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { type Cidr, compileCidr } from '../../xds/match/cidr.ts';
 import { durationMs } from '../../xds/match/duration.ts';
-import type { PathOptions } from './path-normalization.ts';
+import { type PathOptions, pathOptions } from '../../xds/match/path-normalization.ts';
 
 export type ForwardClientCert = 'sanitize' | 'forward-only' | 'append-forward' | 'sanitize-set' | 'always-forward-only';
 
@@ -82,12 +81,6 @@ const CLIENT_CERT: Readonly<Record<number, ForwardClientCert>> = {
   [HttpConnectionManager_ForwardClientCertDetails.ALWAYS_FORWARD_ONLY]: 'always-forward-only',
 };
 
-const ESCAPED_SLASHES: Readonly<Record<number, PathOptions['escapedSlashes']>> = {
-  [HttpConnectionManager_PathWithEscapedSlashesAction.REJECT_REQUEST]: 'reject',
-  [HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_REDIRECT]: 'redirect',
-  [HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD]: 'unescape',
-};
-
 const SERVER_HEADER: Readonly<Record<number, ManagerOptions['serverHeader']>> = {
   [HttpConnectionManager_ServerHeaderTransformation.APPEND_IF_ABSENT]: 'append-if-absent',
   [HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH]: 'pass-through',
@@ -121,11 +114,7 @@ export function readOptions(config: HttpConnectionManager): ManagerOptions {
     allowChunkedLength: http1?.allowChunkedLength ?? false,
     underscores: UNDERSCORES[common?.headersWithUnderscoresAction ?? 0] ?? 'allow',
     proxyContinue: config.proxy100Continue,
-    path: {
-      normalize: config.normalizePath ?? false,
-      mergeSlashes: config.mergeSlashes,
-      escapedSlashes: ESCAPED_SLASHES[config.pathWithEscapedSlashesAction] ?? 'keep',
-    },
+    path: pathOptions(config),
     stripPort:
       config.stripPortMode.case === 'stripAnyHostPort' && config.stripPortMode.value
         ? 'any'

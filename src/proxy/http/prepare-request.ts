@@ -9,7 +9,7 @@ import { identifyClient, sanitizeEnvoyHeaders } from './forwarded.ts';
 import { SEEN } from './h1/fields.ts';
 import type { LocalReply } from './local-reply.ts';
 import type { ManagerOptions } from './options.ts';
-import { normalizePath } from './path-normalization.ts';
+import { normalizePath } from '../../xds/match/path-normalization.ts';
 
 /** Works on the exchange; returns the refusal if the request goes no further. */
 export function prepareRequest(exchange: Exchange): LocalReply | undefined {

@@ -45,15 +45,6 @@ export interface HeadOptions {
   readonly customMethods: boolean;
 }
 
-const METHODS = new Set(
-  [
-    'GET POST PUT DELETE HEAD OPTIONS PATCH CONNECT TRACE ACL BIND CHECKOUT COPY LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE MSEARCH NOTIFY',
-    'PROPFIND PROPPATCH PURGE REBIND REPORT SEARCH SOURCE SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE M-SEARCH',
-  ]
-    .join(' ')
-    .split(' '),
-);
-
 const VERSION = /^HTTP\/\d\.\d$/;
 
 /** `text` is the whole head with the line end of its last line, without the empty line. */
@@ -62,7 +53,7 @@ export function parseRequestHead(text: string, options: HeadOptions): RequestHea
   const methodEnd = text.indexOf(' ');
   if (methodEnd <= 0 || methodEnd > lineEnd) return new CodecError('the request line has no method and target');
   const method = text.slice(0, methodEnd);
-  if (!METHODS.has(method) && !(options.customMethods && consistsOf(method, TOKEN))) return new CodecError('unknown method');
+  if (!HTTP1_METHODS.has(method) && !(options.customMethods && consistsOf(method, TOKEN))) return new CodecError('unknown method');
   let at = methodEnd + 1;
   while (TARGET[text.charCodeAt(at)] === 1) at++;
   if (at === methodEnd + 1 || text.charCodeAt(at) !== 32) return new CodecError('bad request target');

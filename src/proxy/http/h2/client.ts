@@ -114,6 +114,10 @@ class H2ClientStream implements UpstreamStream {
   #responseTrailers: HeaderMap | undefined;
   #blocked = false;
   #counted = true;
+  /** Given up: Node ends the body of a stream that is closed, and without trailers that end does not go out. */
+  #cut = false;
+  /** The protocol of an extended CONNECT. */
+  #upgrade = '';
 
   constructor(connection: H2ClientConnection, events: UpstreamEvents) {
     this.#connection = connection;
@@ -158,6 +162,7 @@ class H2ClientStream implements UpstreamStream {
   reset(): void {
     this.#events = undefined;
     this.#release();
+    this.#cut = true;
     this.#stream?.close(NGHTTP2_CANCEL);
   }
 
@@ -176,6 +181,7 @@ class H2ClientStream implements UpstreamStream {
     const pseudo: OutgoingHttpHeaders = { ':method': method, ':scheme': request.scheme, ':authority': authority, ':path': request.path };
     if (upgrade === '') return toNodeHeaders(headers, pseudo);
     if (!this.#connection.extendedConnect) return undefined;
+    this.#upgrade = upgrade;
     return toNodeHeaders(headers, { ...pseudo, ':method': 'CONNECT', ':protocol': upgrade });
   }
 
@@ -186,7 +192,14 @@ class H2ClientStream implements UpstreamStream {
       const events = this.#events;
       if (!events) return;
       if (end) this.#finish();
-      events.upstreamHead(statusOf(headers), receivedHeaders(raw).headers, end);
+      const status = statusOf(headers);
+      const received = receivedHeaders(raw).headers;
+      if (this.#upgrade !== '' && status === 200 && !end) {
+        // What HTTP/1 calls 101 (RFC 8441 §5).
+        received.append('connection', 'Upgrade');
+        received.append('upgrade', this.#upgrade);
+        events.upstreamHead(101, received, false);
+      } else events.upstreamHead(status, received, end);
       events.upstreamFlush();
     });
     stream.on('data', (data: Buffer) => {
@@ -204,7 +217,9 @@ class H2ClientStream implements UpstreamStream {
       events?.upstreamEnd(this.#responseTrailers);
       events?.upstreamFlush();
     });
-    stream.on('wantTrailers', () => stream.sendTrailers(toNodeHeaders(this.#requestTrailers ?? new HeaderMap(), {})));
+    stream.on('wantTrailers', () => {
+      if (!this.#cut && !stream.destroyed) stream.sendTrailers(toNodeHeaders(this.#requestTrailers ?? new HeaderMap(), {}));
+    });
     stream.on('drain', () => {
       this.#blocked = false;
       this.#events?.upstreamDrained();
@@ -220,7 +235,9 @@ class H2ClientStream implements UpstreamStream {
   #finish(): void {
     this.#events = undefined;
     this.#release();
-    if (this.#stream && !this.#stream.writableEnded) this.#stream.close(NGHTTP2_NO_ERROR);
+    if (!this.#stream || this.#stream.writableEnded) return;
+    this.#cut = true;
+    this.#stream.close(NGHTTP2_NO_ERROR);
   }
 
   #fail(kind: ResetKind): void {

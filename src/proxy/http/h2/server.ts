@@ -88,6 +88,8 @@ class H2ServerStream implements DownstreamStream {
   #trailers: HeaderMap | undefined;
   #requestTrailers: HeaderMap | undefined;
   #blocked = false;
+  /** Given up: Node ends the body of a stream that is closed, and without trailers that end does not go out. */
+  #cut = false;
 
   constructor(core: ManagerCore, facts: ConnectionFacts, stream: ServerHttp2Stream, end: boolean, raw: string[]) {
     this.#stream = stream;
@@ -165,6 +167,7 @@ class H2ServerStream implements DownstreamStream {
   }
 
   reset(): void {
+    this.#cut = true;
     this.#stream.close(NGHTTP2_INTERNAL_ERROR);
   }
 
@@ -195,7 +198,7 @@ class H2ServerStream implements DownstreamStream {
       exchange.requestFlush();
     });
     stream.on('wantTrailers', () => {
-      if (!stream.destroyed) stream.sendTrailers(toNodeHeaders(this.#trailers ?? new HeaderMap(), {}));
+      if (!stream.destroyed && !this.#cut) stream.sendTrailers(toNodeHeaders(this.#trailers ?? new HeaderMap(), {}));
     });
     stream.on('drain', () => {
       this.#blocked = false;
