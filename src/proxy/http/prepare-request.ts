@@ -1,6 +1,7 @@
 /** What happens to every request before routes see it: checks, path, client address, request id, headers that clients may not set. */
 import { randomUUID } from 'node:crypto';
 import { HeaderMap } from '../../xds/match/headers.ts';
+import { normalizePath } from '../../xds/match/path-normalization.ts';
 import { portStart } from '../../xds/match/redirect.ts';
 import type { Address, Downstream } from '../types.ts';
 import { forwardClientCert } from './client-cert.ts';
@@ -9,7 +10,6 @@ import { identifyClient, sanitizeEnvoyHeaders } from './forwarded.ts';
 import { SEEN } from './h1/fields.ts';
 import type { LocalReply } from './local-reply.ts';
 import type { ManagerOptions } from './options.ts';
-import { normalizePath } from '../../xds/match/path-normalization.ts';
 
 /** Works on the exchange; returns the refusal if the request goes no further. */
 export function prepareRequest(exchange: Exchange): LocalReply | undefined {

@@ -1,5 +1,6 @@
 /** Parses the heads of HTTP/1 messages (RFC 9112 §2 to §6). Nothing lenient: what two parsers could read differently is refused. */
 import { HeaderMap } from '../../../xds/match/headers.ts';
+import { HTTP1_METHODS } from '../../../xds/match/http-methods.ts';
 import { AUTHORITY, consistsOf, FIELD_VALUE, TARGET, TOKEN } from './chars.ts';
 import { CodecError, TOO_MANY_HEADERS } from './error.ts';
 import { knownField, otherField, SEEN } from './fields.ts';
