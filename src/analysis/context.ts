@@ -2,7 +2,9 @@ import type { Kind, MeshConfig, ResourceOf } from '../api/index.ts';
 import { originOf, type PathStep, type Resource } from '../api/resource.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding } from '../lib/finding.ts';
-import type { Registry } from '../registry/model.ts';
+import { HostIndex } from '../lib/host-index.ts';
+import { fullHostname } from '../lib/hostname.ts';
+import type { Registry, Service } from '../registry/model.ts';
 import { type Code, MESSAGES } from './messages.ts';
 
 /** What analysis reads: one moment's resources, the invalid ones included, and what follows from them. */
@@ -28,6 +30,11 @@ export interface Context extends AnalysisInput {
   find<K extends Kind>(kind: K, namespace: string, name: string): ResourceOf<K> | undefined;
   /** Pods and the templates of Deployments. */
   readonly pods: readonly Selectable[];
+  /** Services by host name; the VirtualServices by each of their hosts, in full. */
+  readonly services: HostIndex<Service>;
+  readonly routedHosts: HostIndex<{ readonly virtualService: ResourceOf<'VirtualService'>; readonly index: number }>;
+  /** The workloads that a selector picks, in any namespace; all of them for an empty one. Kept by selector. */
+  select(selector: Readonly<Record<string, string>>): readonly Selectable[];
   /** Whether hints are asked for: what is right but could be narrower or encrypted. */
   readonly hints: boolean;
   /** Reports at `path` (from the document's root, e.g. `['spec', 'hosts', 0]`). The same finding is kept once. */
@@ -49,12 +56,25 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
   const findings: Finding[] = [];
   const seen = new Set<string>();
   const of = <K extends Kind>(kind: K) => (byKind.get(kind) ?? []) as unknown as readonly ResourceOf<K>[];
+  const pods = selectables(of);
+  const selections = new Map<string, readonly Selectable[]>();
   const context: Context = {
     ...input,
     of,
     find: <K extends Kind>(kind: K, namespace: string, name: string) =>
       byName.get(`${kind}/${namespace}/${name}`) as ResourceOf<K> | undefined,
-    pods: selectables(of),
+    pods,
+    services: serviceIndex(input.registry),
+    routedHosts: routeIndex(of('VirtualService')),
+    select(selector) {
+      const key = formatSelector(selector);
+      let selected = selections.get(key);
+      if (!selected) {
+        selected = pods.filter((pod) => matchesLabels(selector, pod.labels));
+        selections.set(key, selected);
+      }
+      return selected;
+    },
     hints: options.hints,
     report(code, resource, path, message) {
       const origin = originOf(resource);
@@ -65,6 +85,22 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
     },
   };
   return { context, findings };
+}
+
+function serviceIndex({ services }: Registry): HostIndex<Service> {
+  const index = new HostIndex<Service>();
+  for (const service of services) index.add(service.hostname, service);
+  return index;
+}
+
+function routeIndex(virtualServices: readonly ResourceOf<'VirtualService'>[]): Context['routedHosts'] {
+  const routes: Context['routedHosts'] = new HostIndex();
+  for (const virtualService of virtualServices) {
+    const { namespace } = virtualService.metadata;
+    for (const [index, host] of virtualService.spec.hosts.entries())
+      routes.add(fullHostname(host, namespace).toLowerCase(), { virtualService, index });
+  }
+  return routes;
 }
 
 function selectables(of: Context['of']): Selectable[] {

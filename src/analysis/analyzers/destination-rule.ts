@@ -1,5 +1,5 @@
 import type { ClientTlsSettings, ResourceOf } from '../../api/index.ts';
-import { fullHostname, hostCovers } from '../../lib/hostname.ts';
+import { fullHostname } from '../../lib/hostname.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Service } from '../../registry/model.ts';
 import { type Context, matchesLabels } from '../context.ts';
@@ -43,9 +43,7 @@ export function destinationRuleHosts(context: Context): void {
   for (const rule of context.of('DestinationRule')) {
     const { namespace } = rule.metadata;
     const host = fullHostname(rule.spec.host, namespace).toLowerCase();
-    const services = context.registry.services.filter(
-      (service) => hostCovers(host, service.hostname) || hostCovers(service.hostname, host),
-    );
+    const services = [...new Set([...context.services.covering(host), ...context.services.coveredBy(host)])];
     if (services.length === 0) {
       const near = closest(
         host,

@@ -1,4 +1,4 @@
-import { fullHostname, hostCovers } from '../../lib/hostname.ts';
+import { fullHostname } from '../../lib/hostname.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
@@ -24,6 +24,7 @@ export function egressBypass(context: Context): void {
   const leadsToGateway = (hosts: readonly string[] | undefined) => hosts?.some((host) => services.has(host)) ?? false;
   const external = externalServices(context);
   const find = meshVirtualServices(context);
+  const strays = strayHosts(context);
   const routed = external.map((service) => {
     const virtualService = find(service.hostname, (candidate) => seenWhere(context, candidate, service));
     const through = service.ports.filter((port) => virtualService && leadsToGateway(meshDestinations(virtualService, port)));
@@ -34,7 +35,7 @@ export function egressBypass(context: Context): void {
     const intended = gatewaysFor(context, service.hostname).filter((gateway) => gateway.spec.selector.istio !== 'ingressgateway');
     if (through.length === 0) {
       if (intended.length === 0 && !inUse) continue;
-      if (!explainBypass(context, service, find)) {
+      if (!explainBypass(context, service, find, strays)) {
         const names = intended.map((gateway) => `${gateway.metadata.namespace}/${gateway.metadata.name}`).join(', ');
         const how = virtualService ? ` VirtualService ${nameOf(virtualService)} routes it elsewhere.` : '';
         context.report(
@@ -69,52 +70,52 @@ function seenWhere(context: Context, virtualService: VirtualService, service: Se
 }
 
 /** A VirtualService that was meant for the host but is not on the mesh, or has its name misspelt. */
-function explainBypass(context: Context, service: Service, find: FindMeshVirtualService): boolean {
-  for (const virtualService of context.of('VirtualService')) {
-    const { hosts, gateways } = virtualService.spec;
-    const names = hosts.map((host) => fullHostname(host, virtualService.metadata.namespace).toLowerCase());
-    if (
-      !onMesh(virtualService) &&
-      names.some((host) => hostCovers(host, service.hostname)) &&
-      find(service.hostname, () => true) === undefined
-    ) {
-      context.report(
-        'SP1003',
-        virtualService,
-        ['spec', 'gateways'],
-        `gateways does not name mesh (it has ${gateways.join(', ')}), so no sidecar follows this VirtualService, and calls to ${service.hostname} leave straight from the sidecar, round the gateway. Add mesh to gateways, with a match for mesh that leads to the egress gateway's Service.`,
-      );
-      return true;
-    }
-    const index = names.findIndex((host) => isMisspelling(context, host, service.hostname));
-    if (index >= 0) {
-      context.report(
-        'SP1006',
-        virtualService,
-        ['spec', 'hosts', index],
-        `${hosts[index]} is declared nowhere; ${service.resource.kind} ${service.namespace}/${service.resource.metadata.name} declares ${service.hostname}. The rules for ${hosts[index]} meet no traffic, and calls to ${service.hostname} leave straight from the sidecar, round the gateway. Did you mean ${service.hostname}?`,
-      );
-      if (!onMesh(virtualService)) {
-        context.report(
-          'SP1003',
-          virtualService,
-          ['spec', 'gateways'],
-          `gateways does not name mesh (it has ${gateways.join(', ')}), so no sidecar follows this VirtualService. Add mesh to gateways.`,
-        );
-      }
-      return true;
-    }
+function explainBypass(context: Context, service: Service, find: FindMeshVirtualService, strays: readonly Stray[]): boolean {
+  const offMesh = context.routedHosts.covering(service.hostname).find(({ virtualService }) => !onMesh(virtualService))?.virtualService;
+  if (offMesh && find(service.hostname, () => true) === undefined) {
+    reportOffMesh(context, offMesh, `, and calls to ${service.hostname} leave straight from the sidecar, round the gateway`);
+    return true;
   }
-  return false;
+  const stray = strays.find(({ host }) => isMisspelling(host, service.hostname));
+  if (!stray) return false;
+  const { virtualService, index, host } = stray;
+  context.report(
+    'SP1006',
+    virtualService,
+    ['spec', 'hosts', index],
+    `${host} is declared nowhere; ${service.resource.kind} ${service.namespace}/${service.resource.metadata.name} declares ${service.hostname}. The rules for ${host} meet no traffic, and calls to ${service.hostname} leave straight from the sidecar, round the gateway. Did you mean ${service.hostname}?`,
+  );
+  if (!onMesh(virtualService)) reportOffMesh(context, virtualService, '');
+  return true;
+}
+
+function reportOffMesh(context: Context, virtualService: VirtualService, consequence: string): void {
+  context.report(
+    'SP1003',
+    virtualService,
+    ['spec', 'gateways'],
+    `gateways does not name mesh (it has ${virtualService.spec.gateways.join(', ')}), so no sidecar follows this VirtualService${consequence}. Add mesh to gateways, with a match for mesh that leads to the egress gateway's Service.`,
+  );
+}
+
+/** A host that a VirtualService routes and nothing declares. */
+interface Stray {
+  readonly virtualService: VirtualService;
+  readonly index: number;
+  readonly host: string;
+}
+
+function strayHosts(context: Context): Stray[] {
+  return context.of('VirtualService').flatMap((virtualService) =>
+    virtualService.spec.hosts.flatMap((written, index) => {
+      const host = fullHostname(written, virtualService.metadata.namespace).toLowerCase();
+      return context.services.overlaps(host) ? [] : [{ virtualService, index, host }];
+    }),
+  );
 }
 
 /** Whether `host`, which nothing declares, is near to `declared`: by letters, or with the same first and last label and one a part of the other. */
-function isMisspelling(context: Context, host: string, declared: string): boolean {
-  if (
-    host === declared ||
-    context.registry.services.some((service) => hostCovers(service.hostname, host) || hostCovers(host, service.hostname))
-  )
-    return false;
+function isMisspelling(host: string, declared: string): boolean {
   if (closest(host, [declared])) return true;
   const [a, b] = [host.split('.'), declared.split('.')];
   if (a.length !== b.length || a[0] !== b[0] || a.at(-1) !== b.at(-1)) return false;

@@ -32,7 +32,7 @@ export function tlsMatches(context: Context): void {
             `SNI ${sni} is none of this VirtualService's hosts (${hosts.join(', ')}), so the match never holds for it. Use one of the hosts, or add ${sni} to hosts.`,
           );
         }
-        const services = context.registry.services.filter((service) => hosts.some((host) => hostCovers(host, service.hostname)));
+        const services = hosts.flatMap((host) => context.services.coveredBy(host));
         const ports = services.flatMap((service) => service.ports).filter((port) => !match.port || port.number === match.port);
         if (match.gateways.some((name) => name !== 'mesh') || services.length === 0) continue;
         if (ports.length > 0 && ports.every((port) => routeKind(port) === 'http')) {
@@ -216,7 +216,7 @@ export function gatewayRoutes(context: Context): void {
           for (const gateway of gateways) {
             const podNamespace = gatewayPods(context, gateway)[0]?.namespace;
             if (podNamespace === undefined || context.registry.lookup(host, podNamespace)) continue;
-            const hidden = context.registry.services.find((service) => service.hostname === host);
+            const hidden = context.services.at(host)[0];
             if (!hidden) continue;
             context.report(
               'SP1016',

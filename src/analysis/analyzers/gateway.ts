@@ -5,8 +5,8 @@ import { type Context, formatSelector, matchesLabels, type Selectable } from '..
 type Gateway = ResourceOf<'Gateway'>;
 
 /** The workloads that a Gateway's selector picks, in any namespace; all of them for an empty selector. */
-export function gatewayPods(context: Context, gateway: Gateway): Selectable[] {
-  return context.pods.filter((pod) => matchesLabels(gateway.spec.selector, pod.labels));
+export function gatewayPods(context: Context, gateway: Gateway): readonly Selectable[] {
+  return context.select(gateway.spec.selector);
 }
 
 /** Gateways that Istio generates or that name their Service by a hostname select nothing by labels. */

@@ -3,6 +3,7 @@ import type { PathStep } from '../../api/resource.ts';
 import { fullHostname, hostCovers } from '../../lib/hostname.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Service } from '../../registry/model.ts';
+import { isVisible } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
 
 type VirtualService = ResourceOf<'VirtualService'>;
@@ -72,14 +73,15 @@ export function virtualServiceDestinations(context: Context): void {
 
 /** The service that a route of `namespace` reaches under this host, a wildcard one included. */
 export function findService(context: Context, host: string, namespace: string): Service | undefined {
+  const visible = (service: Service) => isVisible(service.exportTo, service.namespace, namespace);
   return (
     context.registry.lookup(host, namespace) ??
-    context.registry.visibleTo(namespace).find((service) => service.hostname !== host && hostCovers(service.hostname, host))
+    context.services.covering(host).find((service) => service.hostname !== host && visible(service))
   );
 }
 
 function missingHost(context: Context, host: string, namespace: string): string {
-  const hidden = context.registry.services.find((service) => service.hostname === host);
+  const hidden = context.services.at(host)[0];
   if (hidden)
     return `${hidden.namespace}/${hidden.resource.metadata.name} declares it but exports it to other namespaces than ${namespace}: add ${namespace} (or '*') to its exportTo.`;
   const near = closest(
