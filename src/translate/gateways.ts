@@ -67,7 +67,7 @@ function gatewayServer(context: TranslateContext, gateway: GatewayResource, serv
   const { namespace, name } = gateway.metadata;
   const kind = serverKind(server);
   const port = boundPort(context, server.port.number);
-  const bind = server.bind ?? '';
+  const bind = server.bind === '0.0.0.0' ? '' : (server.bind ?? '');
   const hosts = server.hosts.map((host) => qualifiedHost(host.toLowerCase(), namespace));
   const suffix = bind ? `.${bind}` : '';
   const routeName =

@@ -187,6 +187,17 @@ test('plain HTTP comes after TLS on one port, not before it', () => {
   assert.deepEqual(codes(first), ['IST0145 Gateway istio-system/tls']);
 });
 
+test('a server on 0.0.0.0 shares the listener of every address, one on another address has its own', () => {
+  const text = gateway('g', `${server(80, 'HTTP', 'a.example.com')}, ${server(80, 'HTTP', 'b.example.com', ', bind: 0.0.0.0')}`);
+  assert.deepEqual(names(translated(text, ROUTER)), ['0.0.0.0_80']);
+  const own = translated(gateway('g', `${server(80, 'HTTP', '*')}, ${server(80, 'HTTP', '*', ', bind: 10.0.0.1')}`), ROUTER);
+  assert.deepEqual(names(own), ['0.0.0.0_80', '10.0.0.1_80']);
+  assert.deepEqual(
+    own.resources.routes.map(({ name }) => name),
+    ['http.80', 'http.80.10.0.0.1'],
+  );
+});
+
 test('of two TLS servers for one host the older is served', () => {
   const result = translated(
     gateway('old', server(443, 'HTTPS', 'a.example.com', SIMPLE)) + gateway('new', server(443, 'HTTPS', 'a.example.com', SIMPLE)),

@@ -175,3 +175,15 @@ test('a headless TCP service is known by the addresses of its pods, but for the 
     ['10.244.1.50_5432'],
   );
 });
+
+test('a service on the port on which captured traffic arrives is not served, and reported', () => {
+  const result = translated(entry('a.example.com', ['15001 HTTP', '15006 TCP']));
+  assert.deepEqual(
+    result.resources.listeners.map(({ name }) => name).filter((name) => name.startsWith('0.0.0.0')),
+    [],
+  );
+  assert.deepEqual(
+    result.findings.map(({ code }) => code),
+    ['SP1011', 'SP1011'],
+  );
+});

@@ -156,6 +156,11 @@ function listenAddresses(context: TranslateContext, service: Service, port: Serv
 
 function addListener(draft: Draft, offer: Offer, family: Family, address: string, cidrs: readonly string[]): void {
   const { egress, service, port } = offer;
+  const { proxyListenPort, proxyInboundListenPort } = draft.context.mesh.config;
+  if (address === WILDCARD && (port.number === proxyListenPort || port.number === proxyInboundListenPort)) {
+    reportCollision(draft.context, offer, 'captured traffic arrives there');
+    return;
+  }
   const name = `${address}_${port.number}`;
   const current = draft.listeners.get(name);
   if (current?.locked) return;
