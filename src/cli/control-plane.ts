@@ -37,7 +37,9 @@ export interface Report {
 interface Managed {
   identity: ProxyIdentity;
   readonly engine: Engine;
+  /** Without what was refused, so that it is tried again with the next change. */
   inForce: EncodedSet;
+  version: string;
   resources: XdsResources;
   refusals: readonly Refusal[];
 }
@@ -81,28 +83,19 @@ export class ControlPlane {
     const mesh: Mesh = { snapshot, registry, config };
     const findings: Finding[] = [...snapshot.findings, ...registryFindings];
     const wanted = this.#options.proxiesFor(mesh);
-    const work: Promise<void>[] = [];
+    const changes: { readonly managed: Managed; readonly resources: XdsResources }[] = [];
     for (const [key, identity] of wanted) {
-      const translation = translate(identity, mesh);
-      findings.push(...translation.findings);
-      const managed = this.#proxies.get(key) ?? (await this.#start(key, identity, translation.resources));
+      const { resources, findings: own } = translate(identity, mesh);
+      findings.push(...own);
+      const managed = this.#proxies.get(key) ?? (await this.#start(key, identity, resources));
       managed.identity = identity;
-      const set = encodeSet(translation.resources);
-      const update = updateBetween(managed.inForce, set);
-      if (!update) continue;
-      work.push(
-        managed.engine.apply(translation.resources, update).then((refusals) => {
-          managed.inForce = set;
-          managed.resources = translation.resources;
-          managed.refusals = refusals;
-        }),
-      );
+      changes.push({ managed, resources });
     }
-    await Promise.all(work);
+    await Promise.all(changes.map(({ managed, resources }) => bringIntoForce(managed, resources)));
     await this.#endUnwanted(wanted);
-    const proxies = [...this.#proxies.values()].map(({ identity, inForce, refusals, resources }) => ({
+    const proxies = [...this.#proxies.values()].map(({ identity, version, refusals, resources }) => ({
       identity,
-      version: inForce.version,
+      version,
       refusals,
       resources,
     }));
@@ -111,7 +104,7 @@ export class ControlPlane {
 
   async #start(key: string, identity: ProxyIdentity, resources: XdsResources): Promise<Managed> {
     const engine = await this.#options.startEngine(key, identity);
-    const managed: Managed = { identity, engine, inForce: EMPTY_SET, resources, refusals: [] };
+    const managed: Managed = { identity, engine, inForce: EMPTY_SET, version: '', resources, refusals: [] };
     this.#proxies.set(key, managed);
     return managed;
   }
@@ -123,4 +116,20 @@ export class ControlPlane {
       await engine.close(this.#options.graceMs);
     }
   }
+}
+
+async function bringIntoForce(managed: Managed, resources: XdsResources): Promise<void> {
+  const set = encodeSet(resources);
+  const update = updateBetween(managed.inForce, set);
+  if (!update) return;
+  const refusals = await managed.engine.apply(resources, update);
+  const refused = new Set(refusals.map(({ key }) => key));
+  managed.inForce = refused.size > 0 ? without(set, refused) : set;
+  managed.version = set.version;
+  managed.resources = resources;
+  managed.refusals = refusals;
+}
+
+function without({ resources, version }: EncodedSet, refused: ReadonlySet<string | undefined>): EncodedSet {
+  return { version: `${version} in part`, resources: new Map([...resources].filter(([key]) => !refused.has(key))) };
 }

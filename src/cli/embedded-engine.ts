@@ -96,12 +96,13 @@ class EmbeddedEngine implements Engine {
     const ack = await this.#workers.apply(update);
     this.#accepted.take(resources, update, ack, Date.now());
     this.#status = await this.#workers.status();
-    return ack.rejected.map(({ type, name, message }) => ({ resource: `${type} ${name}`, message }));
+    return ack.rejected.map(({ type, name, message, code }) => ({ resource: `${type} ${name}`, message, key: `${type}/${name}`, code }));
   }
 
   async close(graceMs: number): Promise<void> {
     process.off('SIGUSR1', this.#reopenLogs);
-    await this.#workers.drain(graceMs).catch(() => {});
+    // Workers that never came into being have nothing to drain.
+    if (this.#status.length > 0) await this.#workers.drain(graceMs).catch(() => {});
     await this.admin?.close();
     await this.#workers.close();
   }

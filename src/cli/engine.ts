@@ -6,6 +6,10 @@ export interface Refusal {
   /** The xDS resource, e.g. `listener 0.0.0.0_80`. */
   readonly resource: string;
   readonly message: string;
+  /** As an encoded set names it; undefined for what is no single resource. */
+  readonly key?: string;
+  /** Of the error behind it, where it has one, e.g. `port-in-use`. */
+  readonly code?: string;
 }
 
 export interface Engine {

@@ -28,11 +28,18 @@ export interface LocalMesh {
 /** Gives each router the same address for as long as the process runs. */
 export class RouterAddresses {
   readonly #taken = new Map<string, string>();
+  readonly #first: string;
+
+  /** @param first IPv4 address of the first router; the next ones follow it. */
+  constructor(first = '127.0.100.1') {
+    this.#first = first;
+  }
 
   of(key: string): string {
     let address = this.#taken.get(key);
     if (!address) {
-      address = `127.0.100.${this.#taken.size + 1}`;
+      const octets = this.#first.split('.');
+      address = [...octets.slice(0, 3), Number(octets[3]) + this.#taken.size].join('.');
       this.#taken.set(key, address);
     }
     return address;

@@ -62,3 +62,10 @@ export function labelsOption(text: string): Record<string, string> {
   }
   return labels;
 }
+
+export function loopbackOption(text: string): string {
+  if (!/^127(\.\d{1,3}){3}$/.test(text) || text.split('.').some((octet) => Number(octet) > 254)) {
+    throw new InvalidArgumentError('it is an address of 127.0.0.0/8.');
+  }
+  return text;
+}

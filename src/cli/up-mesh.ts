@@ -24,6 +24,9 @@ export interface RunningMesh {
 
 const SIDECAR = 'sidecar';
 
+/** Addresses that cannot be had: a mesh that nobody reaches does not start. */
+const ADDRESS_CODES: ReadonlySet<string> = new Set(['port-in-use', 'port-forbidden', 'address-unavailable', 'listen-failed']);
+
 /** @param adjust changes the mesh's settings beyond what the files say */
 export async function startLocalMesh(
   paths: readonly string[],
@@ -32,7 +35,7 @@ export async function startLocalMesh(
 ): Promise<RunningMesh> {
   const { engine, envoy, concurrency, envoyLogLevel: logLevel, grace: graceMs } = options;
   const starter = new EngineStarter({ engine, envoy, concurrency, logLevel });
-  const addresses = new RouterAddresses();
+  const addresses = new RouterAddresses(options.routerAddress);
   const sidecar = sidecarIdentity(options);
   let local: LocalMesh | undefined;
   const controlPlane = new ControlPlane({
@@ -66,6 +69,8 @@ export async function startLocalMesh(
   };
   try {
     const report = await session.apply(files.current);
+    const unheard = report.proxies.flatMap(({ refusals }) => refusals).find(({ code }) => code !== undefined && ADDRESS_CODES.has(code));
+    if (unheard) throw new SallyportError(unheard.code!, unheard.message);
     if (!options.quiet) announce(options, report);
     return {
       get report() {

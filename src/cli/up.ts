@@ -1,12 +1,14 @@
 /** `sallyport up`: a whole mesh for one machine. */
 import { Command, Option } from 'commander';
 import { ENGINES } from './engines.ts';
-import { choiceOption, countOption, durationOption, labelsOption, type SocketOption, socketOption } from './options.ts';
+import { choiceOption, countOption, durationOption, labelsOption, loopbackOption, type SocketOption, socketOption } from './options.ts';
 
 export interface UpOptions {
   readonly namespace: string;
   readonly workload: Readonly<Record<string, string>>;
   readonly meshConfig?: string;
+  /** Of the first router; the next ones follow it. */
+  readonly routerAddress: string;
   readonly proxyAddress: SocketOption;
   readonly dnsAddress: SocketOption;
   readonly adminAddress: SocketOption;
@@ -35,6 +37,11 @@ export function addMeshOptions(command: Command): Command {
     )
     .option('--mesh-config <file>', 'MeshConfig; without it the ConfigMap istio in istio-system, if there is one')
     .addOption(socket('--proxy-address <address:port>', 'explicit proxy: HTTP, CONNECT, SOCKS5; port 0 for none', 15080))
+    .addOption(
+      new Option('--router-address <address>', 'loopback address of the first router; the next ones follow it')
+        .argParser(loopbackOption)
+        .default('127.0.100.1'),
+    )
     .addOption(socket('--dns-address <address:port>', "DNS for the mesh's hosts; port 0 for none", 15053))
     .addOption(
       socket(

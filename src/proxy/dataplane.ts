@@ -1,6 +1,6 @@
 /** The embedded data plane: takes xDS, carries traffic. Everything that it does comes from the resources that it was given. */
 import { create, fromBinary, type JsonObject } from '@bufbuild/protobuf';
-import { messageOf } from '../lib/errors.ts';
+import { codeOf, messageOf } from '../lib/errors.ts';
 import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -171,7 +171,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   }
 
   async function run(update: XdsUpdate): Promise<XdsAck> {
-    const rejected: { type: ResourceType; name: string; message: string }[] = [];
+    const rejected: { type: ResourceType; name: string; message: string; code: string | undefined }[] = [];
     const leaving = update.removed.filter(({ type }) => type === 'listener').map(({ name }) => name);
     for (const type of ORDER) {
       for (const resource of update.changed) {
@@ -179,7 +179,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
         try {
           await set(type, resource.bytes, resource.version, leaving);
         } catch (error) {
-          rejected.push({ type, name: resource.name, message: messageOf(error) });
+          rejected.push({ type, name: resource.name, message: messageOf(error), code: codeOf(error) });
         }
       }
     }

@@ -39,5 +39,11 @@ export interface XdsUpdate {
 /** What a data plane says of an update. A refused resource leaves its last good version in force. */
 export interface XdsAck {
   readonly version: string;
-  readonly rejected: readonly { readonly type: ResourceType; readonly name: string; readonly message: string }[];
+  readonly rejected: readonly {
+    readonly type: ResourceType;
+    readonly name: string;
+    readonly message: string;
+    /** Of the error behind it, where it has one, e.g. `port-in-use`. */
+    readonly code?: string;
+  }[];
 }

@@ -156,6 +156,8 @@ function readLines(log: string): string[] {
 const UP_OPTIONS: UpOptions = {
   namespace: 'default',
   workload: { app: 'demo' },
+  // Beside a mesh of `up`.
+  routerAddress: '127.0.102.1',
   proxyAddress: { address: '127.0.0.1', port: 0 },
   dnsAddress: { address: '127.0.0.1', port: 0 },
   adminAddress: { address: '127.0.0.1', port: 0 },
