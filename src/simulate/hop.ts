@@ -8,7 +8,9 @@ import {
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { DownstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import type { CompiledFilterChain } from '../xds/match/filter-chain.ts';
+import { HTTP1_METHODS } from '../xds/match/http-methods.ts';
 import { originsOf, refusalOf } from '../xds/match/metadata.ts';
+import { normalizePath, pathOptions } from '../xds/match/path-normalization.ts';
 import type { CompiledRoute, ForwardAction, RouteRequest, RouteTable } from '../xds/match/route.ts';
 import { typeNameOf, unpack } from '../xds/unpack.ts';
 import type { Call, HttpRequest, Payload } from './call.ts';
@@ -209,12 +211,28 @@ function http(
   const request = call.payload.http;
   if (call.payload.tls || !request) return recorder.closed('DPE', 'the bytes are not HTTP');
   if (request.version === '1.0' && !config.httpProtocolOptions?.acceptHttp10) return recorder.reply(426, 'DPE', 'low_version');
+  if (request.version !== '2' && !HTTP1_METHODS.has(request.method) && !config.httpProtocolOptions?.allowCustomMethods) {
+    recorder.step('route', '', `"${request.method}" is no method of HTTP/1: the request is refused`);
+    return recorder.reply(400, 'DPE', 'http1.codec_error');
+  }
+  const path = normalizePath(request.path.replace(/#.*$/, ''), pathOptions(config));
+  if (typeof path !== 'string') {
+    const redirect = path.kind === 'redirect' ? path.path : undefined;
+    recorder.step(
+      'route',
+      '',
+      redirect === undefined ? `the path ${request.path} is refused` : `redirects to the normalised path ${redirect}`,
+    );
+    return redirect === undefined
+      ? recorder.reply(400, '', 'path_normalization_failed')
+      : recorder.reply(307, '', 'path_normalization_redirect', redirect);
+  }
   const table = routeTable(proxy, config);
   if (!table) return recorder.reply(404, 'NR', 'the route configuration is missing');
   const routeRequest: RouteRequest = {
     method: request.method,
     authority: request.authority,
-    path: normalizePath(request.path, config),
+    path,
     scheme: terminated ? 'https' : 'http',
     headers: request.headers,
     random: options.random,
@@ -237,7 +255,7 @@ function http(
     recorder.step(
       'route',
       '',
-      `no route of virtual host ${virtualHost.name} matches ${request.method} ${request.path}`,
+      `no route of virtual host ${virtualHost.name} matches ${request.method} ${path}`,
       originsOf(virtualHost.config.metadata),
     );
     return recorder.reply(404, 'NR', 'route_not_found');
@@ -250,27 +268,6 @@ export function routeTable(proxy: SimulatedProxy, config: HttpConnectionManager)
   const { routeSpecifier } = config;
   if (routeSpecifier.case === 'routeConfig') return proxy.compileRoutes(routeSpecifier.value);
   return routeSpecifier.case === 'rds' ? proxy.routes(routeSpecifier.value.routeConfigName) : undefined;
-}
-
-/** RFC 3986 dot segments and unreserved escapes, where the connection manager normalises; the URL of a call is close to that already. */
-function normalizePath(path: string, config: HttpConnectionManager): string {
-  if (!config.normalizePath) return path;
-  const question = path.indexOf('?');
-  const [bare, query] = question < 0 ? [path, ''] : [path.slice(0, question), path.slice(question)];
-  const decoded = bare.replace(/%([0-9a-fA-F]{2})/g, (escape, hex: string) => {
-    const character = String.fromCharCode(Number.parseInt(hex, 16));
-    return /[A-Za-z0-9\-._~]/.test(character) ? character : escape;
-  });
-  const merged = config.mergeSlashes ? decoded.replace(/\/{2,}/g, '/') : decoded;
-  const out: string[] = [];
-  const segments = merged.split('/');
-  for (const [i, segment] of segments.entries()) {
-    if (segment === '.' || segment === '..') {
-      if (segment === '..' && out.length > 1) out.pop();
-      if (i === segments.length - 1) out.push('');
-    } else out.push(segment);
-  }
-  return out.join('/') + query;
 }
 
 function runRoute(
