@@ -188,9 +188,10 @@ test('plain HTTP comes after TLS on one port, not before it', () => {
 });
 
 test('a server on 0.0.0.0 shares the listener of every address, one on another address has its own', () => {
-  const text = gateway('g', `${server(80, 'HTTP', 'a.example.com')}, ${server(80, 'HTTP', 'b.example.com', ', bind: 0.0.0.0')}`);
-  assert.deepEqual(names(translated(text, ROUTER)), ['0.0.0.0_80']);
-  const own = translated(gateway('g', `${server(80, 'HTTP', '*')}, ${server(80, 'HTTP', '*', ', bind: 10.0.0.1')}`), ROUTER);
+  const bound = (bind: string) =>
+    gateway('one', server(80, 'HTTP', 'a.example.com')) + gateway('two', server(80, 'HTTP', 'b.example.com', `, bind: ${bind}`));
+  assert.deepEqual(names(translated(bound('0.0.0.0'), ROUTER)), ['0.0.0.0_80']);
+  const own = translated(bound('10.0.0.1'), ROUTER);
   assert.deepEqual(names(own), ['0.0.0.0_80', '10.0.0.1_80']);
   assert.deepEqual(
     own.resources.routes.map(({ name }) => name),

@@ -2,12 +2,12 @@
 import ipaddr from 'ipaddr.js';
 import type { ResourceOf } from '../../api/index.ts';
 import { originOf } from '../../api/resource.ts';
+import { HostIndex } from '../../lib/host-index.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isHttp, isTcp, isTls } from '../../registry/protocol.ts';
 import { allocatedAddresses } from '../addresses.ts';
 import type { TranslateContext } from '../context.ts';
 import { PLAINTEXT_HTTP } from '../filters.ts';
-import { HostMap } from '../routes/host-sets.ts';
 import { originMetadata } from '../routes/origin.ts';
 import type { EgressScope } from '../scope.ts';
 import { type Chain, ChainSet, chain, sameFilters } from './chains.ts';
@@ -62,7 +62,7 @@ interface Draft {
   readonly context: TranslateContext;
   readonly listeners: Map<string, OutboundListener>;
   readonly routes: Map<string, WantedRoutes>;
-  readonly virtualServices: Map<EgressScope, HostMap<ResourceOf<'VirtualService'>>>;
+  readonly virtualServices: Map<EgressScope, HostIndex<ResourceOf<'VirtualService'>>>;
 }
 
 export function outbound(context: TranslateContext): Outbound {
@@ -72,7 +72,7 @@ export function outbound(context: TranslateContext): Outbound {
       reportUnixSocket(context, egress);
       continue;
     }
-    const byHost = new HostMap<ResourceOf<'VirtualService'>>();
+    const byHost = new HostIndex<ResourceOf<'VirtualService'>>();
     for (const each of egress.virtualServices) for (const host of each.spec.hosts) byHost.add(host, each);
     draft.virtualServices.set(egress, byHost);
     if (!egress.port) for (const listener of draft.listeners.values()) listener.locked = true;
@@ -201,8 +201,8 @@ function buildChains(draft: Draft, offer: Offer, family: Family, address: string
   const { context } = draft;
   const wildcard = address === WILDCARD;
   const shared = wildcard || boundAddress(egress) !== undefined;
-  const concerned = () => draft.virtualServices.get(egress)!.overlapping(service.hostname);
-  const tcp = family === 'http' ? [] : outboundTcpChains(context, { service, port, cidrs, shared, virtualServices: concerned() });
+  const tcp =
+    family === 'http' ? [] : outboundTcpChains(context, { service, port, cidrs, shared, virtualServices: concerning(draft, offer) });
   if (family === 'tcp') return tcp;
   const only = family === 'auto' && !shared ? service : undefined;
   const routes = only ? `${only.hostname}:${port.number}` : String(port.number);
@@ -214,6 +214,13 @@ function buildChains(draft: Draft, offer: Offer, family: Family, address: string
     ...((wildcard || family === 'auto') && { applicationProtocols: PLAINTEXT_HTTP, transportProtocol: 'raw_buffer' as const }),
   });
   return [...tcp, http];
+}
+
+/** VirtualServices that have a host in common with the service, oldest first. */
+function concerning({ virtualServices }: Draft, { egress, service }: Offer): ResourceOf<'VirtualService'>[] {
+  const byHost = virtualServices.get(egress)!;
+  const found = new Set([...byHost.covering(service.hostname), ...byHost.coveredBy(service.hostname)]);
+  return [...found].sort((a, b) => a.order - b.order);
 }
 
 function reportCollision({ report }: TranslateContext, { service, port }: Offer, because: string): void {

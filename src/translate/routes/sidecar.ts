@@ -2,6 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { ResourceOf } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
+import { HostIndex } from '../../lib/host-index.ts';
 import { hostCovers, isWildcard } from '../../lib/hostname.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isHttp } from '../../registry/protocol.ts';
@@ -14,7 +15,6 @@ import { BLACK_HOLE_CLUSTER, MESH_GATEWAY, outboundClusterName } from '../names.
 import { catchAllHost, serviceRoute } from './defaults.ts';
 import { asDomain, serviceDomains } from './domains.ts';
 import { consistentHash } from './hash-policy.ts';
-import { HostMap } from './host-sets.ts';
 import { virtualServiceRoutes } from './virtual-service.ts';
 
 type VirtualServiceResource = ResourceOf<'VirtualService'>;
@@ -53,11 +53,11 @@ function guardedRoutes(context: TranslateContext, { port, egress }: WantedRoutes
   for (const service of egress.services)
     if (portOf(service, port) && !services.has(service.hostname)) services.set(service.hostname, service);
   // On port 80 a VirtualService also routes hosts that nothing declares.
-  const known = new HostMap<Service>();
+  const known = new HostIndex<Service>();
   for (const service of services.values()) known.add(service.hostname, service);
   const concerned = port === 80 ? egress.virtualServices : egress.virtualServices.filter((each) => concerns(each, known));
   // For each service the VirtualService whose host fits it best: several wildcards may cover a name.
-  const owners = new HostMap<VirtualServiceResource>();
+  const owners = new HostIndex<VirtualServiceResource>();
   for (const each of egress.virtualServices) for (const host of each.spec.hosts) owners.add(host, each);
   const routing = { proxy: context.proxy, scope: context.scope, config: context.mesh.config, port, gateway: MESH_GATEWAY, tls: false };
   const result: Guarded[] = [];
@@ -85,14 +85,14 @@ function speaksHttp({ protocol }: ServicePort): boolean {
   return isHttp(protocol) || protocol === 'Unsupported';
 }
 
-function concerns({ spec }: VirtualServiceResource, services: HostMap<Service>): boolean {
-  return spec.hosts.some((host) => services.overlapping(host).length > 0);
+function concerns({ spec }: VirtualServiceResource, services: HostIndex<Service>): boolean {
+  return spec.hosts.some((host) => services.overlaps(host));
 }
 
 function splitHosts(
   virtualService: VirtualServiceResource,
   services: ReadonlyMap<string, Service>,
-  owners: HostMap<VirtualServiceResource>,
+  owners: HostIndex<VirtualServiceResource>,
 ): { matching: Service[]; otherHosts: string[] } {
   const matching = new Set<Service>();
   const otherHosts: string[] = [];
@@ -104,7 +104,7 @@ function splitHosts(
   }
   for (const host of hosts.filter(isWildcard)) {
     const covered = [...services.values()].filter((service) => hostCovers(host, service.hostname));
-    for (const service of covered) if (owners.best(service.hostname) === virtualService) matching.add(service);
+    for (const service of covered) if (owners.covering(service.hostname)[0] === virtualService) matching.add(service);
     if (covered.length === 0) otherHosts.push(host);
   }
   return { matching: [...matching], otherHosts };
