@@ -217,6 +217,9 @@ export interface AccessRecord {
   bytesReceived: number;
   bytesSent: number;
   routeName: string;
+  /** `metadata.filter_metadata` of the route and of the cluster; undefined where there is none. */
+  routeMetadata: Readonly<Record<string, unknown>> | undefined;
+  clusterMetadata: Readonly<Record<string, unknown>> | undefined;
   upstreamCluster: string;
   upstreamHost: UpstreamHost | undefined;
   upstreamLocalAddress: Address | undefined;

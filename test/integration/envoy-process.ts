@@ -13,17 +13,18 @@ export interface RunningEnvoy {
 }
 
 /** Starts Envoy with one listener; a port 0 of the listener is any free one. Rejects with Envoy's output if it ends at once. */
-export async function startEnvoy(binary: string, listener: JsonObject): Promise<RunningEnvoy> {
+export async function startEnvoy(binary: string, listener: JsonObject, clusters: readonly JsonObject[] = []): Promise<RunningEnvoy> {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-envoy-'));
   const file = join(folder, 'bootstrap.json');
   const admin = { address: { socketAddress: { address: '127.0.0.1', portValue: 0 } } };
-  writeFileSync(file, JSON.stringify({ admin, staticResources: { listeners: [listener] } }));
+  writeFileSync(file, JSON.stringify({ admin, staticResources: { listeners: [listener], clusters } }));
   const child = spawn(binary, ['-c', file, '--concurrency', '1', '--disable-hot-restart', '-l', 'info'], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
+  // In an orderly way, so that Envoy writes what its logs hold.
   const stop = async () => {
-    if (child.exitCode === null) {
-      child.kill('SIGKILL');
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGTERM');
       await once(child, 'exit');
     }
     rmSync(folder, { recursive: true });

@@ -108,6 +108,8 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
       bytesReceived: 0,
       bytesSent: 0,
       routeName: '',
+      routeMetadata: undefined,
+      clusterMetadata: undefined,
       upstreamCluster: '',
       upstreamHost: undefined,
       upstreamLocalAddress: undefined,
@@ -152,7 +154,10 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
     record.scheme = this.scheme;
     const route = core.routes()?.match(this);
     this.route = route;
-    if (route) record.routeName = route.name;
+    if (route) {
+      record.routeName = route.name;
+      record.routeMetadata = route.metadata?.filterMetadata;
+    }
     this.#runFilters();
   }
 

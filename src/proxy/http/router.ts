@@ -62,6 +62,7 @@ function forwardRequest(exchange: Exchange, action: ForwardAction, ended: boolea
     return;
   }
   record.upstreamCluster = cluster.name;
+  record.clusterMetadata = cluster.config.metadata?.filterMetadata;
   if (action.idleTimeoutMs !== undefined) exchange.setIdleTimeout(action.idleTimeoutMs);
   const forward = new Forward(exchange, action, choice, cluster, ended);
   exchange.forward = forward;

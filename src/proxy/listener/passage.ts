@@ -273,6 +273,8 @@ function refusedRecord(connection: Inspection, listenerName: string, env: Listen
     bytesReceived: 0,
     bytesSent: 0,
     routeName: '',
+    routeMetadata: undefined,
+    clusterMetadata: undefined,
     upstreamCluster: '',
     upstreamHost: undefined,
     upstreamLocalAddress: undefined,

@@ -64,6 +64,8 @@ export class Relay {
       bytesReceived: 0,
       bytesSent: 0,
       routeName: '',
+      routeMetadata: undefined,
+      clusterMetadata: undefined,
       upstreamCluster: '',
       upstreamHost: undefined,
       upstreamLocalAddress: undefined,
@@ -86,6 +88,7 @@ export class Relay {
       this.#refuse({ kind: 'no-cluster' });
       return;
     }
+    this.#record.clusterMetadata = cluster.config.metadata?.filterMetadata;
     if (cluster.limits.connections.used >= cluster.limits.connections.max) {
       cluster.stats.upstreamCxOverflow++;
       this.#refuse({ kind: 'overflow' });

@@ -140,11 +140,11 @@ test('JSON keeps types; a missing value is null, or left out', () => {
     quote: 'a "b"\\',
     nested: { metadata: { b: [1] }, list: ['HTTP/1.1', 7, true] },
   });
-  const sorted = compileJson({ b: '%PROTOCOL%', a: '%REQUESTED_SERVER_NAME%', aa: 'x' }, context, {
+  const sorted = compileJson({ b: '%PROTOCOL%', a: '%REQUESTED_SERVER_NAME%', aa: ['x', null, '%TRACE_ID%'], c: null }, context, {
     omitEmpty: true,
     sortProperties: true,
   })(record);
-  assert.equal(sorted, '{"aa":"x","b":"HTTP/1.1"}');
+  assert.equal(sorted, '{"aa":["x"],"b":"HTTP/1.1"}');
 });
 
 function withRemote(ip: string, port: number): Partial<FormatRecord> {

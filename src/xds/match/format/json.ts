@@ -24,7 +24,7 @@ function compileValue(value: JsonValue, context: FormatContext, options: JsonFor
   if (typeof value === 'string') return compileString(value, context, options);
   if (Array.isArray(value)) return compileArray(value, context, options);
   if (typeof value === 'object' && value !== null) return compileObject(value, context, options);
-  const text = JSON.stringify(value);
+  const text = value === null && options.omitEmpty ? undefined : JSON.stringify(value);
   return () => text;
 }
 
@@ -44,7 +44,7 @@ function compileString(format: string, context: FormatContext, options: JsonForm
 
 function compileArray(values: readonly JsonValue[], context: FormatContext, options: JsonFormatOptions): Part {
   const parts = values.map((value) => compileValue(value, context, options));
-  return (record) => `[${parts.map((part) => part(record) ?? 'null').join(',')}]`;
+  return (record) => `[${parts.flatMap((part) => part(record) ?? []).join(',')}]`;
 }
 
 function compileObject(object: JsonObject, context: FormatContext, options: JsonFormatOptions): Part {
