@@ -2,7 +2,7 @@
 import type { Call, Json, Observation } from './cases.ts';
 import type { CallResult } from './loopback/client.ts';
 import type { Hit } from './loopback/echo.ts';
-import { type Pod, SOURCES } from './loopback/topology.ts';
+import { PODS, type Pod, SOURCES } from './loopback/topology.ts';
 
 /** One line of a proxy's access log. */
 export interface LogLine {
@@ -95,7 +95,7 @@ const count = (keys: readonly string[]) => {
 };
 
 export function observation(call: Call, results: readonly CallResult[], lines: readonly LogLine[], hits: readonly Hit[]): Observation {
-  const hops = lines.toSorted((a, b) => Number(a.fields.t) - Number(b.fields.t)).map(hopOf);
+  const hops = lines.toSorted((a, b) => Number(a.fields.t) - Number(b.fields.t) || PODS.indexOf(a.pod) - PODS.indexOf(b.pod)).map(hopOf);
   if ((call.repeat ?? 1) > 1) {
     const server = (result: CallResult) =>
       result.headers?.find(([name]) => name === 'x-lab-server')?.[1] ??

@@ -90,6 +90,8 @@ export function createServerTls(config: DownstreamTlsContext, store: MaterialSto
         }
         finished = true;
         clearTimeout(timer);
+        // As tls.Server does: an HTTP/2 session on the socket waits for it.
+        Object.assign(socket, { secureConnecting: false });
         const serverName = typeof socket.servername === 'string' ? socket.servername.toLowerCase() : '';
         done({
           socket,

@@ -310,7 +310,7 @@ async function http2Exchange(socket: net.Socket, http: HttpCall, url: Url): Prom
       }),
     );
   } finally {
-    session.close();
+    session.destroy();
   }
 }
 
