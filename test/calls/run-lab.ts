@@ -1,96 +1,116 @@
 /**
- * The call table in the lab: real network namespaces, the product's proxies in each pod, on the embedded data plane and on Envoy with our xDS.
+ * `npm run test:lab`: the call table in real network namespaces, through the embedded data plane and through Envoy fed with our xDS. Needs root, iproute2,
+ * iptables, dnsmasq, curl, openssl and python3 with pip; the lab itself stands beside the repository (../shared/lab).
  *
- *     node test/calls/run-lab.ts [embedded|envoy ...] [-- arguments for lab.py, e.g. --group tls]
+ *   node test/calls/run-lab.ts [--engine embedded,envoy] [--groups registry,egress,…] [--keep] [CASE…]      --keep leaves the lab up
  *
- * Needs root, iproute2, iptables, dnsmasq and the lab (LAB, or ../shared/lab beside the repository). Exits with 1 where a call differs from the
- * record and differences.yaml does not say why, or a difference listed there does not occur.
+ * On Envoy it compares hops, response flags, code details and timings too. Fails on a difference that differences.yaml does not list, and on a listed one
+ * that does not occur.
  */
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fetchEnvoy, findEnvoy } from '../../scripts/fetch-envoy.ts';
+import { parseArgs } from 'node:util';
+import { fetchEnvoy } from '../../scripts/fetch-envoy.ts';
 import { needs } from '../integration/tools.ts';
-import { loadCases } from './cases.ts';
+import { CASES_FOLDER, loadCases } from './cases.ts';
 import { Differences, type Evaluator } from './differences.ts';
 
-/** The groups that must agree. */
-const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience'];
-const LAB = process.env.LAB ?? join(import.meta.dirname, '../../../shared/lab');
-const PLUGIN = join(import.meta.dirname, 'lab_plugin.py');
+const HERE = import.meta.dirname;
+const SHARED = join(HERE, '../../../shared');
+const LAB = join(SHARED, 'lab/lab.py');
+const GROUPS = 'registry,egress,tls,tcp,http,lb,resilience';
 
-interface Outcome {
-  readonly case: string;
-  /** Undefined where the whole case failed. */
-  readonly call: string | undefined;
-  readonly agrees: boolean;
-  readonly details: string[];
-}
-
-async function lab(args: readonly string[], environment: Readonly<Record<string, string>>): Promise<Outcome[]> {
-  const child = spawn('python3', ['-B', join(LAB, 'lab.py'), ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, ...environment },
-  });
-  const outcomes: Outcome[] = [];
-  for await (const line of createInterface({ input: child.stdout })) {
-    const call = /^(ok {2}|DIFF) (\S+) \/ (.*)$/.exec(line);
-    const failed = /^ERROR (\S+?): (.*)$/.exec(line);
-    if (call) outcomes.push({ case: call[2]!, call: call[3]!.trim(), agrees: call[1] !== 'DIFF', details: [] });
-    else if (failed) outcomes.push({ case: failed[1]!, call: undefined, agrees: false, details: [failed[2]!] });
-    else if (line.startsWith('       ')) outcomes.at(-1)?.details.push(line.trim());
-  }
-  if (child.exitCode === null && child.signalCode === null) await new Promise((resolve) => child.once('exit', resolve));
-  return outcomes;
-}
-
-/** Prints what is wrong; returns how much. */
-function judge(evaluator: Evaluator, outcomes: readonly Outcome[], differences: Differences): number {
-  let wrong = 0;
-  let known = 0;
-  for (const { case: name, call, agrees, details } of outcomes) {
-    const reason = call === undefined ? undefined : differences.reason(evaluator, name, call);
-    if (agrees && reason === undefined) continue;
-    if (!agrees && reason !== undefined) {
-      known++;
-      continue;
-    }
-    wrong++;
-    const what = agrees ? 'agrees with the record: take it off differences.yaml' : 'differs from the record';
-    console.log([`${evaluator}: ${name} / ${call ?? 'the whole case'}: ${what}`, ...details.map((line) => `    ${line}`)].join('\n'));
-  }
-  console.log(`${evaluator}: ${outcomes.length} calls, ${known} known differences, ${wrong} not explained`);
-  return outcomes.length === 0 ? 1 : wrong;
-}
-
-async function main(): Promise<number> {
-  const skip =
-    needs('root', 'ip', 'iptables', 'dnsmasq', 'python3', 'openssl', 'setpriv', 'curl') ||
-    (existsSync(LAB) ? false : `${LAB} is not there`);
-  if (skip) {
-    console.log(`skipped: ${skip}`);
-    return 0;
-  }
-  const dashes = process.argv.indexOf('--');
-  const asked = process.argv.slice(2, dashes < 0 ? undefined : dashes);
-  const rest = dashes < 0 ? GROUPS.flatMap((group) => ['--group', group]) : process.argv.slice(dashes + 1);
-  const engines = (asked.length > 0 ? asked : ['embedded', 'envoy']) as ('embedded' | 'envoy')[];
-  const differences = Differences.load();
-  const errors = differences.errors(loadCases());
-  for (const error of errors) console.log(`differences.yaml: ${error}`);
-  await lab(['up'], {});
-  let wrong = errors.length;
-  for (const engine of engines) {
-    const envoy: Record<string, string> = engine === 'envoy' ? { SALLYPORT_ENVOY: findEnvoy() ?? fetchEnvoy() } : {};
-    const outcomes = await lab(['run', '--engine', PLUGIN, ...rest], {
-      SALLYPORT_ENGINE: engine,
-      SALLYPORT_NODE: process.execPath,
-      ...envoy,
-    });
-    wrong += judge(engine, outcomes, differences);
-  }
-  return wrong === 0 ? 0 : 1;
-}
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { engine: { type: 'string', default: 'embedded,envoy' }, groups: { type: 'string', default: GROUPS }, keep: { type: 'boolean', default: false } },
+});
 
 process.exitCode = await main();
+
+async function main(): Promise<number> {
+  if (!existsSync(LAB)) {
+    console.log(`test:lab: skipped: the lab is not beside the repository (${LAB})`);
+    return 0;
+  }
+  const missing = needs('root', 'ip', 'iptables', 'dnsmasq', 'curl', 'openssl', 'python3', 'setpriv');
+  if (missing !== false) {
+    console.error(`test:lab: ${missing}`);
+    return 3;
+  }
+  let failures = comparedWithOriginal();
+  if ((await lab(['up'], {}, console.log)) !== 0) return 1;
+  try {
+    for (const engine of values.engine.split(',') as Evaluator[]) failures += await runEngine(engine);
+  } finally {
+    if (!values.keep) await lab(['down'], {}, console.log);
+  }
+  console.log(failures === 0 ? 'test:lab: passed' : `test:lab: ${failures} failures`);
+  return failures === 0 ? 0 : 1;
+}
+
+/** The copy of the table must be the table. Returns how many files differ. */
+function comparedWithOriginal(): number {
+  const original = join(SHARED, 'calls/cases');
+  const names = new Set([...readdirSync(original), ...readdirSync(CASES_FOLDER)]);
+  const text = (folder: string, name: string) => (existsSync(join(folder, name)) ? readFileSync(join(folder, name), 'utf8') : undefined);
+  const different = [...names].filter((name) => text(original, name) !== text(CASES_FOLDER, name));
+  for (const name of different) console.error(`test:lab: test/calls/cases/${name} is not the original: copy it anew`);
+  return different.length;
+}
+
+async function runEngine(engine: Evaluator): Promise<number> {
+  const differences = Differences.load();
+  const groups = new Set(values.groups.split(','));
+  const names =
+    positionals.length > 0
+      ? positionals
+      : loadCases()
+          .filter((each) => groups.has(each.group))
+          .map((each) => each.name);
+  const env: NodeJS.ProcessEnv = { SALLYPORT_ENGINE: engine, SALLYPORT_NODE: process.execPath };
+  if (engine === 'envoy') env.SALLYPORT_ENVOY = fetchEnvoy();
+  const args = ['run', '--engine', join(HERE, 'lab_plugin.py'), ...(engine === 'envoy' ? ['--all'] : []), ...names];
+  const count = { agreed: 0, listed: 0, failed: 0 };
+  let hidden = false;
+  const onLine = (line: string) => {
+    const call = /^(ok {2}|DIFF|ERROR|SKIP) ([\w-]+)(?: \/ (.*)|: .*)?$/.exec(line);
+    if (call === null) {
+      // Details of the call before.
+      if (!hidden) console.log(line);
+      return;
+    }
+    const [, state, name = '', callName = ''] = call;
+    const reason = differences.reason(engine, name, callName);
+    hidden = true;
+    if (state === 'ok  ' && reason === undefined) count.agreed += 1;
+    else if (state === 'DIFF' && reason !== undefined) count.listed += 1;
+    else {
+      hidden = false;
+      count.failed += 1;
+      console.log(
+        `${engine}: ${line}${state === 'ok  ' ? `\n       listed in differences.yaml, but agrees with the record: ${reason}` : ''}`,
+      );
+    }
+  };
+  const code = await lab(args, env, onLine);
+  console.log(`test:lab: ${engine}: ${count.agreed} calls as recorded, ${count.listed} differ as listed, ${count.failed} failed`);
+  // The lab ends with 1 for any difference, listed ones included; with anything else it did not run to its end.
+  const ran = code <= 1 && count.agreed + count.listed + count.failed > 0;
+  if (!ran) console.error(`test:lab: the lab ended with exit code ${code}`);
+  return count.failed + (ran ? 0 : 1);
+}
+
+/** Runs the lab's script and hands its lines on; resolves with its exit code. */
+async function lab(args: readonly string[], env: NodeJS.ProcessEnv, onLine: (line: string) => void): Promise<number> {
+  const child = spawn('python3', ['-B', LAB, ...args], {
+    cwd: dirname(HERE),
+    env: { ...process.env, ...env, SALLYPORT_CALLS: CASES_FOLDER },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  createInterface({ input: child.stdout }).on('line', onLine);
+  const [code] = (await once(child, 'close')) as [number | null];
+  return code ?? 255;
+}
