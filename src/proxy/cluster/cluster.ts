@@ -1,6 +1,8 @@
 /** One upstream cluster: its hosts, the choice among them, and connections to them. */
+
 import type { Cluster as ClusterConfig } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { zeroClusterStats } from '../stats/cluster.ts';
 import type { MaterialStore } from '../tls/material.ts';
 import type { ChoiceContext, Cluster, ClusterStats, UpstreamConnectDone, UpstreamConnectOptions, UpstreamHost } from '../types.ts';
 import { Balancer } from './balancer.ts';
@@ -28,25 +30,6 @@ export interface ClusterEnvironment extends Environment {
 /** Envoy's default for how long a dynamically resolved host is kept without use, in ms. */
 const DYNAMIC_HOST_TTL_MS = 300_000;
 
-export function emptyStats(): ClusterStats {
-  return {
-    upstreamCxTotal: 0,
-    upstreamCxActive: 0,
-    upstreamCxConnectFail: 0,
-    upstreamCxOverflow: 0,
-    upstreamRqTotal: 0,
-    upstreamRqActive: 0,
-    upstreamRqPendingOverflow: 0,
-    upstreamRqTimeout: 0,
-    upstreamRq2xx: 0,
-    upstreamRq3xx: 0,
-    upstreamRq4xx: 0,
-    upstreamRq5xx: 0,
-    upstreamCxTxBytes: 0,
-    upstreamCxRxBytes: 0,
-  };
-}
-
 export class UpstreamCluster implements Cluster {
   readonly name: string;
   readonly config: ClusterConfig;
@@ -60,7 +43,7 @@ export class UpstreamCluster implements Cluster {
    * Throws `xds-invalid` or `xds-unsupported`. `assignment` holds the endpoints of an EDS cluster; `stats` goes on counting for a cluster of
    * the same name.
    */
-  constructor(config: ClusterConfig, assignment: ClusterLoadAssignment | undefined, env: ClusterEnvironment, stats = emptyStats()) {
+  constructor(config: ClusterConfig, assignment: ClusterLoadAssignment | undefined, env: ClusterEnvironment, stats = zeroClusterStats()) {
     this.name = config.name;
     this.config = config;
     this.settings = readSettings(config);

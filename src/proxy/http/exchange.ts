@@ -1,6 +1,8 @@
 /** One request and its response: passes through filters and router, may be answered by the proxy itself, and leaves one record. */
+
 import type { HeaderMap } from '../../xds/match/headers.ts';
 import type { CompiledRoute, PseudoHeaderTarget, RouteRequest } from '../../xds/match/route.ts';
+import { newRecord } from '../record.ts';
 import type { AccessRecord, Address, ChoiceContext, Downstream, ResponseFlag } from '../types.ts';
 import type { ConnectionFacts, ManagerCore } from './core.ts';
 import type { Forward } from './forward.ts';
@@ -85,37 +87,15 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
     const { deps } = core;
     this.random = deps.random();
     const started = deps.now();
-    this.record = {
-      downstream: connection.downstream,
-      protocol,
-      startTime: deps.timeOrigin + started,
-      started,
-      requestReceived: hasBody ? 0 : started,
-      upstreamFirstByteSent: 0,
-      responseStarted: 0,
-      ended: 0,
-      method,
-      path,
-      authority,
-      scheme: connection.scheme,
-      requestHeaders: headers,
-      responseHeaders: undefined,
-      responseTrailers: undefined,
-      responseCode: 0,
-      responseCodeDetails: '',
-      connectionTerminationDetails: '',
-      flags: [],
-      bytesReceived: 0,
-      bytesSent: 0,
-      routeName: '',
-      routeMetadata: undefined,
-      clusterMetadata: undefined,
-      upstreamCluster: '',
-      upstreamHost: undefined,
-      upstreamLocalAddress: undefined,
-      upstreamTransportFailureReason: '',
-      attempts: 0,
-    };
+    const record = newRecord(connection.downstream, deps.timeOrigin + started, started);
+    record.protocol = protocol;
+    if (!hasBody) record.requestReceived = started;
+    record.method = method;
+    record.path = path;
+    record.authority = authority;
+    record.scheme = connection.scheme;
+    record.requestHeaders = headers;
+    this.record = record;
   }
 
   get downstream(): Downstream {

@@ -14,6 +14,7 @@ import {
   HttpConnectionManagerSchema,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { compileRouteConfiguration } from '../../xds/match/route.ts';
+import { zeroClusterStats } from '../stats/cluster.ts';
 import type {
   AccessRecord,
   Address,
@@ -88,22 +89,7 @@ export function fakeCluster(name: string, ports: readonly number[]): FakeCluster
         socket.destroy();
       };
     },
-    stats: {
-      upstreamCxTotal: 0,
-      upstreamCxActive: 0,
-      upstreamCxConnectFail: 0,
-      upstreamCxOverflow: 0,
-      upstreamRqTotal: 0,
-      upstreamRqActive: 0,
-      upstreamRqPendingOverflow: 0,
-      upstreamRqTimeout: 0,
-      upstreamRq2xx: 0,
-      upstreamRq3xx: 0,
-      upstreamRq4xx: 0,
-      upstreamRq5xx: 0,
-      upstreamCxTxBytes: 0,
-      upstreamCxRxBytes: 0,
-    },
+    stats: zeroClusterStats(),
   };
   return cluster;
 }

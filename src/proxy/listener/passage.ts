@@ -1,5 +1,7 @@
 /** One connection's way from a listener's first filter to its filter chain. */
+
 import type { Socket } from 'node:net';
+import { newRecord } from '../record.ts';
 import type { AccessRecord, Downstream } from '../types.ts';
 import type { ActiveChain } from './chain.ts';
 import { Inspection } from './inspection.ts';
@@ -243,42 +245,17 @@ function identity(connection: Inspection, listenerName: string, filterChainName:
 /** The record of a connection that no filter chain takes. */
 function refusedRecord(connection: Inspection, listenerName: string, env: ListenerEnvironment): AccessRecord {
   const now = env.now();
-  return {
-    downstream: {
-      ...identity(connection, listenerName, ''),
-      socket: connection.socket,
-      head: undefined,
-      alpn: '',
-      tls: undefined,
-      reenter: undefined,
-    },
-    protocol: '',
-    startTime: connection.startTime,
-    started: now,
-    requestReceived: 0,
-    upstreamFirstByteSent: 0,
-    responseStarted: 0,
-    ended: now,
-    method: '',
-    path: '',
-    authority: '',
-    scheme: '',
-    requestHeaders: undefined,
-    responseHeaders: undefined,
-    responseTrailers: undefined,
-    responseCode: 0,
-    responseCodeDetails: 'filter_chain_not_found',
-    connectionTerminationDetails: '',
-    flags: ['NR'],
-    bytesReceived: 0,
-    bytesSent: 0,
-    routeName: '',
-    routeMetadata: undefined,
-    clusterMetadata: undefined,
-    upstreamCluster: '',
-    upstreamHost: undefined,
-    upstreamLocalAddress: undefined,
-    upstreamTransportFailureReason: '',
-    attempts: 0,
+  const downstream = {
+    ...identity(connection, listenerName, ''),
+    socket: connection.socket,
+    head: undefined,
+    alpn: '',
+    tls: undefined,
+    reenter: undefined,
   };
+  const record = newRecord(downstream, connection.startTime, now);
+  record.ended = now;
+  record.responseCodeDetails = 'filter_chain_not_found';
+  record.flags.push('NR');
+  return record;
 }

@@ -1,6 +1,8 @@
 /** One connection of the TCP proxy, from the choice of a cluster to its access record. */
+
 import type { Socket } from 'node:net';
 import { hashText } from '../cluster/balancer.ts';
+import { newRecord } from '../record.ts';
 import type { AccessRecord, Cluster, Downstream, ResponseFlag, UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { TcpProxyDeps, TcpSettings } from './proxy.ts';
 import { Pump } from './pump.ts';
@@ -41,37 +43,7 @@ export class Relay {
     this.#downstream = downstream.socket;
     this.#head = downstream.head;
     const started = deps.now();
-    this.#record = {
-      downstream,
-      protocol: '',
-      startTime: downstream.startTime,
-      started: started - Math.max(0, deps.date() - downstream.startTime),
-      requestReceived: 0,
-      upstreamFirstByteSent: 0,
-      responseStarted: 0,
-      ended: 0,
-      method: '',
-      path: '',
-      authority: '',
-      scheme: '',
-      requestHeaders: undefined,
-      responseHeaders: undefined,
-      responseTrailers: undefined,
-      responseCode: 0,
-      responseCodeDetails: '',
-      connectionTerminationDetails: '',
-      flags: [],
-      bytesReceived: 0,
-      bytesSent: 0,
-      routeName: '',
-      routeMetadata: undefined,
-      clusterMetadata: undefined,
-      upstreamCluster: '',
-      upstreamHost: undefined,
-      upstreamLocalAddress: undefined,
-      upstreamTransportFailureReason: '',
-      attempts: 0,
-    };
+    this.#record = newRecord(downstream, downstream.startTime, started - Math.max(0, deps.date() - downstream.startTime));
   }
 
   start(): void {
