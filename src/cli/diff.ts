@@ -12,6 +12,7 @@ import { type Change, type ComparedWorkload, diffCalls } from '../simulate/diff.
 import { type Paint, paintFor, plain } from './colours.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
+import { located, originText } from './origins.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 import { describeCall } from './verify.ts';
 import { workloadClasses } from './workload-classes.ts';
@@ -94,16 +95,19 @@ function compare(before: SimulatedFiles, after: SimulatedFiles): Change[] {
       const workloads = members.map(nameOf);
       return { workloads, before: before.proxy(workloads[0]!), after: after.proxy(workloads[0]!) };
     });
-  return diffCalls({ mesh: before.simulated }, { mesh: after.simulated }, pairs);
+  return diffCalls({ mesh: before.simulated }, { mesh: after.simulated }, pairs).map((change) => ({
+    ...change,
+    decidedBy: change.decidedBy.map((origin) => located(origin, after.mesh.snapshot)),
+  }));
 }
 
 function render(changes: readonly Change[], paint: Paint): string {
   if (changes.length === 0) return 'No call changes its outcome.\n';
   const style = { widens: 'red', narrows: 'green', differs: 'yellow' } as const;
   return changes
-    .map(({ kind, workloads, destination, before, after, example }) => {
+    .map(({ kind, workloads, destination, before, after, decidedBy, example }) => {
       const who = workloads.length > 3 ? `${workloads.slice(0, 3).join(', ')} and ${workloads.length - 3} more` : workloads.join(', ');
-      return `${paint(style[kind], kind.padEnd(7))} ${paint('bold', who)}: a call to ${destination} ${after}; before, it ${before}\n        e.g. ${describeCall(example)}\n`;
+      return `${paint(style[kind], kind.padEnd(7))} ${paint('bold', who)}: a call to ${destination} ${after}; before, it ${before}${decidedBy.length > 0 ? `  [${decidedBy.map(originText).join(', ')}]` : ''}\n        e.g. ${describeCall(example)}\n`;
     })
     .join('');
 }

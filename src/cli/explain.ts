@@ -7,11 +7,11 @@ import { indexNames } from '../proxy/dns/names.ts';
 import { type CallTarget, parseTarget } from '../simulate/call.ts';
 import { explainCall } from '../simulate/explain.ts';
 import type { Outcome, Step, Trace } from '../simulate/trace.ts';
-import type { Origin } from '../xds/match/route-model.ts';
 import { type Paint, paintFor, plain } from './colours.ts';
 import { EXIT } from './exit.ts';
 import { type Advice, adviseOn } from './explain-advice.ts';
 import { choiceOption } from './options.ts';
+import { locatedTrace, originText } from './origins.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 
 interface ExplainOptions {
@@ -110,7 +110,7 @@ function explain(files: SimulatedFiles, target: CallTarget, options: ExplainOpti
     destination: { ip, port: target.port },
     payload: target.payload,
   };
-  const trace = explainCall(files.simulated, from, call);
+  const trace = locatedTrace(explainCall(files.simulated, from, call), files.mesh.snapshot);
   return { from: name, destination: `${ip}:${target.port}`, resolved, trace, advice: adviseOn(files, from, target, trace) };
 }
 
@@ -131,10 +131,6 @@ function render({ from, destination, resolved, trace, advice }: Explanation, pai
 function stepLine({ kind, name, text, origins }: Step, paint: Paint): string {
   const where = origins.map(originText).join(', ');
   return `${paint('dim', kind.padEnd(13))} ${name ? `${paint('cyan', name)}: ` : ''}${text}${where ? paint('dim', `  [${where}]`) : ''}`;
-}
-
-function originText({ kind, namespace, name, file, line }: Origin): string {
-  return `${kind} ${namespace ? `${namespace}/` : ''}${name}${file ? ` ${file}:${line ?? 1}` : ''}`;
 }
 
 /** What the application sees. */

@@ -8,6 +8,7 @@ import { type Verdict, verify } from '../simulate/verify.ts';
 import { type Paint, paintFor, plain } from './colours.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
+import { locatedTrace, originText } from './origins.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 import { onlyThroughGateways, readStatements } from './verify-statements.ts';
 import { workloadClasses } from './workload-classes.ts';
@@ -90,6 +91,7 @@ async function captured(files: SimulatedFiles, { statements: file, maxCells }: V
   const inside = insideAddresses(files);
   return verify({ mesh: simulated, classes, statements, isInside: (ip) => inside.has(ip), maxCells }).map((verdict) => ({
     ...verdict,
+    counterexamples: verdict.counterexamples.map((example) => ({ ...example, trace: locatedTrace(example.trace, mesh.snapshot) })),
     adversary: 'captured',
     openings: [],
   }));
@@ -142,7 +144,7 @@ function render({ adversary, statement, result, counterexamples, undecided, open
     const host =
       trace.outcome.kind === 'upstream' ? trace.outcome.host || `${trace.outcome.endpoint?.ip}:${trace.outcome.endpoint?.port}` : '';
     lines.push(
-      `  ${workloads.slice(0, 3).join(', ')}${workloads.length > 3 ? ` and ${workloads.length - 3} more` : ''}: ${describeCall(call)} reaches ${host} from ${last?.proxy ?? 'the application'}, cluster ${last?.cluster || 'none'}${origin ? ` [${origin.kind} ${origin.namespace}/${origin.name}]` : ''}`,
+      `  ${workloads.slice(0, 3).join(', ')}${workloads.length > 3 ? ` and ${workloads.length - 3} more` : ''}: ${describeCall(call)} reaches ${host} from ${last?.proxy ?? 'the application'}, cluster ${last?.cluster || 'none'}${origin ? ` [${originText(origin)}]` : ''}`,
     );
   }
   if (counterexamples.length > MOST_SHOWN) lines.push(`  … and ${counterexamples.length - MOST_SHOWN} more (--output json has them all)`);

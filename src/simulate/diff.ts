@@ -1,4 +1,5 @@
 /** Which calls change their outcome between two configurations. Pure. */
+import type { Origin } from '../xds/match/route-model.ts';
 import type { Call } from './call.ts';
 import { type Cell, outboundCells } from './cells.ts';
 import { explainCall, type SimulatedMesh } from './explain.ts';
@@ -21,6 +22,8 @@ export interface Change {
   readonly destination: string;
   readonly before: string;
   readonly after: string;
+  /** The resources that decide how the call ends now; empty if none does. */
+  readonly decidedBy: readonly Origin[];
   /** One call that shows it. */
   readonly example: Call;
 }
@@ -41,7 +44,15 @@ export function diffCalls(before: Side, after: Side, workloads: readonly Compare
       const destination = destinationOf(cell.call);
       const key = JSON.stringify([names, destination, a.text, b.text]);
       if (!changes.has(key))
-        changes.set(key, { kind: kindOf(a, b), workloads: names, destination, before: a.text, after: b.text, example: cell.call });
+        changes.set(key, {
+          kind: kindOf(a, b),
+          workloads: names,
+          destination,
+          before: a.text,
+          after: b.text,
+          decidedBy: b.decidedBy,
+          example: cell.call,
+        });
     }
   }
   const order = { widens: 0, differs: 1, narrows: 2 };
@@ -53,11 +64,17 @@ interface Judged {
   readonly reaches: boolean;
   /** Proxies on the way: going through fewer of them is wider. */
   readonly hops: number;
+  readonly decidedBy: readonly Origin[];
 }
 
 function outcomeOf({ mesh }: Side, proxy: SimulatedProxy, { call, random }: Cell): Judged {
   const trace = explainCall(mesh, proxy, call, { random, pick: (hosts) => hosts[0]! });
-  return { text: describe(trace), reaches: trace.outcome.kind === 'upstream', hops: trace.hops.length };
+  return {
+    text: describe(trace),
+    reaches: trace.outcome.kind === 'upstream',
+    hops: trace.hops.length,
+    decidedBy: trace.hops.at(-1)?.steps.findLast(({ origins }) => origins.length > 0)?.origins ?? [],
+  };
 }
 
 function describe({ outcome, hops }: Trace): string {
