@@ -1,4 +1,4 @@
-/** What a stock Envoy and the embedded data plane write into their access logs, and answer, for the same requests on the same configuration. */
+/** What a stock Envoy and the embedded data plane answer, log and count for the same requests on the same configuration. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { findEnvoy } from '../../scripts/fetch-envoy.ts';
+import type { StatsSnapshot } from '../../src/proxy/stats/index.ts';
 import { dataPlane } from './dataplane/support.ts';
 import { type RunningEnvoy, startEnvoy } from './envoy-process.ts';
 
@@ -153,6 +154,25 @@ const REQUESTS: readonly string[] = [
   'GET /cut HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n',
 ];
 
+const COUNTERS =
+  /^(?:http\.x\.(?:downstream_rq_(?:[1-5]xx|completed|total|http1_total)|downstream_cx_total|no_route|no_cluster|rq_total|rq_direct_response)|cluster\.[a-z]+\.(?:upstream_rq_(?:[1-5]xx|\d{3}|completed|retry|retry_limit_exceeded|timeout)|upstream_cx_connect_fail|membership_(?:total|healthy)))$/;
+
+/** Those that were ever counted, by name. */
+function ourCounters({ counters, gauges }: StatsSnapshot): [string, number][] {
+  return [...counters, ...gauges]
+    .flatMap(({ name, value }): [string, number][] => (COUNTERS.test(name) && value > 0 ? [[name, value]] : []))
+    .sort();
+}
+
+async function theirCounters(admin: string): Promise<[string, number][]> {
+  const { stats } = (await (await fetch(`http://${admin}/stats?format=json&usedonly`)).json()) as {
+    stats: { name?: string; value: number }[];
+  };
+  return stats
+    .flatMap(({ name, value }): [string, number][] => (name !== undefined && COUNTERS.test(name) && value > 0 ? [[name, value]] : []))
+    .sort();
+}
+
 /** Sends a request, reads to the end, and gives the status line and the body. */
 async function perform(port: number, request: string): Promise<string> {
   const socket = connect(port, '127.0.0.1');
@@ -168,7 +188,9 @@ async function perform(port: number, request: string): Promise<string> {
 
 const envoy = findEnvoy();
 
-describe('access logs beside Envoy', { skip: envoy ? false : 'no Envoy binary: node scripts/fetch-envoy.ts fetches it' }, () => {
+describe('answers, access logs and counters beside Envoy', {
+  skip: envoy ? false : 'no Envoy binary: node scripts/fetch-envoy.ts fetches it',
+}, () => {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-logs-'));
   let upstream: Server;
   let running: RunningEnvoy | undefined;
@@ -190,7 +212,7 @@ describe('access logs beside Envoy', { skip: envoy ? false : 'no Envoy binary: n
     rmSync(folder, { recursive: true });
   });
 
-  test('the same lines and answers', async (t) => {
+  test('the same', async (t) => {
     const { port } = upstream.address() as AddressInfo;
     const [theirFolder, ourFolder] = [mkdtempSync(join(folder, 'envoy-')), mkdtempSync(join(folder, 'ours-'))];
     running = await startEnvoy(envoy!, listener(theirFolder), clusters(port));
@@ -203,6 +225,7 @@ describe('access logs beside Envoy', { skip: envoy ? false : 'no Envoy binary: n
       ourAnswers.push(await perform(ours.port('l'), request));
     }
     assert.deepEqual(ourAnswers, theirAnswers);
+    assert.deepEqual(ourCounters(ours.plane.stats()), await theirCounters(running.admin));
     // The end of both processes writes what their logs still hold.
     await running.stop();
     running = undefined;

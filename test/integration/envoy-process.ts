@@ -9,6 +9,8 @@ import type { JsonObject } from '@bufbuild/protobuf';
 export interface RunningEnvoy {
   /** Port of its first listener. */
   readonly port: number;
+  /** `address:port` of its admin server. */
+  readonly admin: string;
   stop(): Promise<void>;
 }
 
@@ -35,7 +37,7 @@ export async function startEnvoy(binary: string, listener: JsonObject, clusters:
     const { listener_statuses: statuses } = (await answer.json()) as {
       listener_statuses: { local_address: { socket_address: { port_value: number } } }[];
     };
-    return { port: statuses[0]!.local_address.socket_address.port_value, stop };
+    return { port: statuses[0]!.local_address.socket_address.port_value, admin: address, stop };
   } catch (error) {
     await stop();
     throw error;

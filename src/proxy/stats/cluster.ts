@@ -6,6 +6,7 @@ import type { StatsSource } from './registry.ts';
 export interface ClusterView {
   readonly name: string;
   readonly stats: ClusterStats;
+  readonly hosts?: Iterable<{ readonly healthy: boolean }>;
   readonly limits?: Readonly<Record<'connections' | 'pending' | 'requests' | 'retries', ResourceLimit>>;
 }
 
@@ -46,10 +47,15 @@ export function zeroClusterStats(): ClusterStats {
 /** Reads the present clusters at each snapshot: `cluster.NAME.upstream_cx_total` and the like. */
 export function clusterStatsSource(clusters: () => Iterable<ClusterView>): StatsSource {
   return ({ counter, gauge }) => {
-    for (const { name, stats, limits } of clusters()) {
+    for (const { name, stats, limits, hosts } of clusters()) {
       for (const [field, value] of Object.entries(stats)) {
         const add = field.endsWith('Active') ? gauge : counter;
         add(`cluster.${name}.${nameOf(field)}`, value);
+      }
+      if (hosts) {
+        const all = [...hosts];
+        gauge(`cluster.${name}.membership_total`, all.length);
+        gauge(`cluster.${name}.membership_healthy`, all.filter(({ healthy }) => healthy).length);
       }
       if (!limits) continue;
       for (const [field, stat] of Object.entries(LIMITS)) {

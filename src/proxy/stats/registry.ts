@@ -104,6 +104,7 @@ export class StatsRegistry {
     return () => this.#sources.delete(source);
   }
 
+  /** Numbers of one name, here and from a source, are added up. */
   snapshot(): StatsSnapshot {
     const counters = [...this.#counters.values()].map(series);
     const gauges = [...this.#gauges.values()].map(series);
@@ -121,7 +122,7 @@ export class StatsRegistry {
       sum: metric.sum,
       count: metric.count,
     }));
-    return { counters, gauges, histograms };
+    return mergeSnapshots([{ counters, gauges, histograms }]);
   }
 }
 
@@ -143,21 +144,36 @@ export function seriesKey(name: string, labels: Labels | undefined): string {
   return labels ? `${name}\0${labels.map(([key, value]) => `${key}\0${value}`).join('\0')}` : name;
 }
 
-/** Adds snapshots up. Histograms of one series have the same bounds in every worker. */
+const add = (a: number, b: number) => a + b;
+
+/**
+ * Adds snapshots up. Every worker has the same members of a cluster: of `membership_*` the largest counts. Histograms of one series have the same bounds in
+ * every worker.
+ */
 export function mergeSnapshots(snapshots: readonly StatsSnapshot[]): StatsSnapshot {
+  const gauge = (name: string) => (name.includes('.membership_') ? Math.max : add);
   return {
-    counters: mergeSeries(snapshots.map((snapshot) => snapshot.counters)),
-    gauges: mergeSeries(snapshots.map((snapshot) => snapshot.gauges)),
+    counters: mergeSeries(
+      snapshots.map((snapshot) => snapshot.counters),
+      () => add,
+    ),
+    gauges: mergeSeries(
+      snapshots.map((snapshot) => snapshot.gauges),
+      gauge,
+    ),
     histograms: mergeHistograms(snapshots.map((snapshot) => snapshot.histograms)),
   };
 }
 
-function mergeSeries(lists: readonly (readonly SeriesSnapshot[])[]): SeriesSnapshot[] {
+function mergeSeries(
+  lists: readonly (readonly SeriesSnapshot[])[],
+  combineOf: (name: string) => (a: number, b: number) => number,
+): SeriesSnapshot[] {
   const merged = new Map<string, { -readonly [K in keyof SeriesSnapshot]: SeriesSnapshot[K] }>();
   for (const entry of lists.flat()) {
     const key = seriesKey(entry.name, entry.labels);
     const known = merged.get(key);
-    if (known) known.value += entry.value;
+    if (known) known.value = combineOf(entry.name)(known.value, entry.value);
     else merged.set(key, { ...entry });
   }
   return [...merged.values()];

@@ -28,9 +28,13 @@ export function createHttpMetrics({ registry, statPrefix, istio }: MetricsOption
   const direct = registry.counter(`${prefix}rq_direct_response`);
   const upstream = new UpstreamSeries(registry);
   const metrics = istio && new IstioMetrics(registry, istio);
+  const routed = registry.counter(`${prefix}rq_total`);
+  const http1 = registry.counter(`${prefix}downstream_rq_http1_total`);
+  const http2 = registry.counter(`${prefix}downstream_rq_http2_total`);
   return {
     record(record) {
       total.value++;
+      (record.protocol === 'HTTP/2' ? http2 : http1).value++;
       const { responseCode, flags } = record;
       if (responseCode >= 100) {
         completed.value++;
@@ -42,41 +46,76 @@ export function createHttpMetrics({ registry, statPrefix, istio }: MetricsOption
         if (flags.includes('NR')) noRoute.value++;
         if (flags.includes('NC')) noCluster.value++;
       }
+      // Of what the codec itself refused nothing is known but the reply.
+      if (record.method !== '') routed.value++;
       if (record.responseCodeDetails === 'direct_response') direct.value++;
-      else if (record.responseCodeDetails === 'via_upstream') upstream.count(record);
+      else if (record.upstreamCluster !== '') upstream.count(record);
       metrics?.http(record);
     },
   };
 }
 
+interface UpstreamCounters {
+  readonly completed: Counter;
+  readonly time: Histogram;
+  readonly retries: Counter;
+  readonly retrySuccess: Counter;
+  readonly retryLimit: Counter;
+  readonly codes: Map<number, Counter>;
+}
+
 /** `cluster.NAME.upstream_rq_*` by status: what a cluster's own counters do not hold. */
 class UpstreamSeries {
   readonly #registry: StatsRegistry;
-  readonly #clusters = new Map<string, { readonly completed: Counter; readonly time: Histogram; readonly codes: Map<number, Counter> }>();
+  readonly #clusters = new Map<string, UpstreamCounters>();
 
   constructor(registry: StatsRegistry) {
     this.#registry = registry;
   }
 
   count(record: AccessRecord): void {
-    const name = record.upstreamCluster;
+    const { responseCode, attempts } = record;
+    const cluster = this.#cluster(record.upstreamCluster);
+    if (attempts > 1) {
+      cluster.retries.value += attempts - 1;
+      if (record.flags.includes('URX')) cluster.retryLimit.value++;
+      else if (responseCode > 0 && responseCode < 500) cluster.retrySuccess.value++;
+    }
+    if (responseCode < 100) return;
+    cluster.completed.value++;
+    this.#code(cluster, record.upstreamCluster, responseCode).value++;
+    if (record.responseCodeDetails === 'via_upstream') {
+      if (record.responseStarted > 0) cluster.time.record(record.responseStarted - record.started);
+    } else {
+      // Replies that the proxy gave for the cluster count as its own, as in Envoy; the cluster has counted those that came from upstream.
+      this.#registry.counter(`cluster.${record.upstreamCluster}.upstream_rq_${Math.floor(responseCode / 100)}xx`).value++;
+    }
+  }
+
+  #cluster(name: string): UpstreamCounters {
     let cluster = this.#clusters.get(name);
     if (!cluster) {
+      const prefix = `cluster.${name}.upstream_rq`;
       cluster = {
-        completed: this.#registry.counter(`cluster.${name}.upstream_rq_completed`),
-        time: this.#registry.histogram(`cluster.${name}.upstream_rq_time`),
+        completed: this.#registry.counter(`${prefix}_completed`),
+        time: this.#registry.histogram(`${prefix}_time`),
+        retries: this.#registry.counter(`${prefix}_retry`),
+        retrySuccess: this.#registry.counter(`${prefix}_retry_success`),
+        retryLimit: this.#registry.counter(`${prefix}_retry_limit_exceeded`),
         codes: new Map(),
       };
       this.#clusters.set(name, cluster);
     }
-    cluster.completed.value++;
-    if (record.responseStarted > 0) cluster.time.record(record.responseStarted - record.started);
-    let code = cluster.codes.get(record.responseCode);
+    return cluster;
+  }
+
+  #code({ codes }: UpstreamCounters, name: string, status: number): Counter {
+    let code = codes.get(status);
     if (!code) {
-      code = this.#registry.counter(`cluster.${name}.upstream_rq_${record.responseCode}`);
-      cluster.codes.set(record.responseCode, code);
+      code = this.#registry.counter(`cluster.${name}.upstream_rq_${status}`);
+      codes.set(status, code);
     }
-    code.value++;
+    return code;
   }
 }
 

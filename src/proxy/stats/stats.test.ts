@@ -108,6 +108,39 @@ test("requests: Envoy's counters and Istio's labels", () => {
   assert.ok(text.includes('# TYPE istio_request_duration_milliseconds histogram\n'));
 });
 
+test("replies that the proxy gives for a cluster are the cluster's; retries are counted", () => {
+  const registry = new StatsRegistry();
+  const sink = createHttpMetrics({ registry, statPrefix: 'x', istio: undefined });
+  const cluster = { upstreamCluster: 'c', responseCode: 503, responseCodeDetails: 'upstream_reset_before_response_started' };
+  sink.record(record({ ...cluster, attempts: 3, flags: ['URX', 'UF'] }));
+  sink.record(record({ upstreamCluster: 'c', attempts: 2 }));
+  sink.record(record({ upstreamCluster: 'c', responseCode: 0, responseCodeDetails: 'downstream_remote_disconnect', flags: ['DC'] }));
+  registry.addSource(
+    clusterStatsSource(() => [
+      { name: 'c', stats: { ...zeroClusterStats(), upstreamRq5xx: 4 }, hosts: [{ healthy: true }, { healthy: false }] },
+    ]),
+  );
+  const lines = printText(registry.snapshot(), { filter: (name) => name.startsWith('cluster.'), usedOnly: true }).split('\n');
+  for (const line of [
+    'upstream_rq_503: 1',
+    'upstream_rq_200: 1',
+    'upstream_rq_5xx: 5',
+    'upstream_rq_completed: 2',
+    'upstream_rq_retry: 3',
+    'upstream_rq_retry_success: 1',
+    'upstream_rq_retry_limit_exceeded: 1',
+    'membership_total: 2',
+    'membership_healthy: 1',
+  ]) {
+    assert.ok(lines.includes(`cluster.c.${line}`), `${line} in ${lines.join('\n')}`);
+  }
+  const two = mergeSnapshots([registry.snapshot(), registry.snapshot()]);
+  assert.deepEqual(
+    two.gauges.filter(({ name }) => name.includes('membership')).map(({ value }) => value),
+    [2, 1],
+  );
+});
+
 test('inbound requests: who called, by certificate', () => {
   const registry = new StatsRegistry();
   const sink = createHttpMetrics({ registry, statPrefix: 'in', istio: { ...istio, reporter: 'destination' } });
