@@ -32,6 +32,11 @@ export class Sinks {
   constructor(options: SinksOptions) {
     this.#options = options;
     this.files = new LogFiles({ onError: (path, reason) => options.log(`access log ${path}: ${reason}`) });
+    this.registry.addSource(({ counter }) => {
+      const { dropped, written } = this.files.counts;
+      counter('access_log_file.lines_written', written);
+      counter('access_log_file.lines_dropped', dropped);
+    });
     this.#context = { hostname: hostname(), environment: options.environment, files: this.files, random: randomInteger };
   }
 
