@@ -33,7 +33,7 @@ export interface DataPlaneOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Metadata of the proxy's xDS node, from which Istio's metrics take the workload; without it they are not kept. */
   readonly nodeMetadata?: JsonObject | undefined;
-  /** Ports are shared with other workers; the first of them sees to it that no stranger shares them too. Default: alone. */
+  /** Ports are shared with other workers, of which the first alone has what cannot be shared. Default: alone. */
   readonly sharesPorts?: boolean;
   readonly first?: boolean;
   /** Name servers instead of those of /etc/resolv.conf, `ip` or `ip:port`. */
@@ -45,9 +45,9 @@ export interface DataPlaneOptions {
 export interface DataPlane {
   /**
    * Takes a change of the set over; resolves when it is in force. What is refused keeps its last good version. Updates take effect one after the
-   * other, in the order of the calls.
+   * other, in the order of the calls. `probe` (default true): find out of new ports, before they are shared, that no stranger has them.
    */
-  apply(update: XdsUpdate): Promise<XdsAck>;
+  apply(update: XdsUpdate, probe?: boolean): Promise<XdsAck>;
   stats(): StatsSnapshot;
   status(): DataPlaneStatus;
   /** The address of the DNS server. */
@@ -88,6 +88,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   let ids = 0;
   let queue: Promise<unknown> = Promise.resolve();
   let closed = false;
+  let probes = true;
 
   const filters: NetworkFilters = {
     store,
@@ -108,6 +109,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     log,
     reusePort: options.sharesPorts ?? false,
     first: options.first ?? true,
+    probes: () => probes,
   });
   sinks.registry.addSource(listenerStatsSource(() => listeners.all()));
   const dns = options.dns && (await startDns(options.dns));
@@ -191,8 +193,11 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   }
 
   return {
-    apply(update) {
-      const result = queue.then(() => run(update));
+    apply(update, probe = true) {
+      const result = queue.then(() => {
+        probes = probe;
+        return run(update);
+      });
       queue = result.catch(() => undefined);
       return result;
     },

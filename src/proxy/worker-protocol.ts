@@ -17,7 +17,7 @@ export interface WorkerData {
 }
 
 export type WorkerRequest =
-  | { readonly kind: 'apply'; readonly update: XdsUpdate }
+  | { readonly kind: 'apply'; readonly update: XdsUpdate; readonly probe: boolean }
   | { readonly kind: 'stats' }
   | { readonly kind: 'status' }
   | { readonly kind: 'reopen-logs' }

@@ -38,7 +38,7 @@ async function start(): Promise<DataPlane | undefined> {
 async function answer(plane: DataPlane, request: WorkerRequest): Promise<WorkerReplies[keyof WorkerReplies]> {
   switch (request.kind) {
     case 'apply':
-      return plane.apply(request.update);
+      return plane.apply(request.update, request.probe);
     case 'stats':
       return plane.stats();
     case 'status':

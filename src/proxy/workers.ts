@@ -1,7 +1,7 @@
 /** The worker threads that carry traffic, seen from the main thread: started, fed with xDS, asked, restarted, ended. */
 import { Worker } from 'node:worker_threads';
 import type { JsonObject } from '@bufbuild/protobuf';
-import { SallyportError } from '../lib/errors.ts';
+import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { XdsAck, XdsUpdate } from '../xds/resources.ts';
 import type { DataPlaneStatus, Log } from './dataplane.ts';
 import { mergeSnapshots, type StatsSnapshot } from './stats/registry.ts';
@@ -16,14 +16,18 @@ export interface WorkersOptions {
   readonly nodeMetadata?: JsonObject | undefined;
   readonly nameServers?: readonly string[] | undefined;
   readonly dns?: Address | undefined;
+  /** Another module for the threads; for tests of what happens when they die. */
+  readonly entry?: URL;
 }
 
 export interface Workers {
   /**
-   * Resolves when every worker has taken the change over. The first worker goes first: it finds out whether ports can be had. A resource counts as
-   * refused if one worker refused it.
+   * Resolves when every worker that is there has taken the change over. The first worker goes first: it finds out whether ports can be had. The
+   * others are started after the first change and catch up by themselves. A resource counts as refused if one worker refused it.
    */
   apply(update: XdsUpdate): Promise<XdsAck>;
+  /** Resolves when, after the first change, all workers are there. */
+  complete(): Promise<void>;
   /** Numbers of all workers, added up. */
   stats(): Promise<StatsSnapshot>;
   /** One for each worker. */
@@ -50,9 +54,9 @@ class WorkerThread {
   readonly ended: Promise<string>;
   #failure = '';
 
-  constructor(data: WorkerData, log: Log) {
+  constructor(data: WorkerData, log: Log, entry: URL) {
     this.#log = log;
-    this.#worker = new Worker(ENTRY, { workerData: data, name: `sallyport-${data.index}`, stdout: false, stderr: false });
+    this.#worker = new Worker(entry, { workerData: data, name: `sallyport-${data.index}`, stdout: false, stderr: false });
     this.ready = new Promise((resolve, reject) => {
       this.#worker.on('message', (message: FromWorker) => {
         if (message.kind === 'log') this.#log(message.level, message.message);
@@ -101,12 +105,17 @@ class WorkerThread {
 export function startWorkers(options: WorkersOptions): Workers {
   const { log } = options;
   const count = Math.max(1, options.concurrency);
-  /** Everything that was applied, for threads that are started again. */
+  /** Everything that is in force, for threads that come later. */
   const current = new Map<string, XdsUpdate['changed'][number]>();
   let version = '';
   let closing = false;
   let queue: Promise<unknown> = Promise.resolve();
-  const threads = Array.from({ length: count }, (_, index) => start(index));
+  /** Threads that take part in updates, by index. */
+  const serving = new Map<number, WorkerThread>();
+  const all = new Set<WorkerThread>();
+  let others = false;
+  // Only the first: the others would compete with it for the processor while it loads, and nobody waits for them.
+  let founding = found();
 
   function start(index: number): WorkerThread {
     const thread = new WorkerThread(
@@ -119,28 +128,49 @@ export function startWorkers(options: WorkersOptions): Workers {
         dns: index === 0 ? options.dns : undefined,
       },
       log,
+      options.entry ?? ENTRY,
     );
+    all.add(thread);
     const born = performance.now();
     void thread.ended.then((reason) => {
+      all.delete(thread);
+      serving.delete(index);
       if (closing) return;
       log('error', `worker ${index} ended (${reason}); it is started again`);
       const delay = performance.now() - born < RESTART_DELAY_MS ? RESTART_DELAY_MS : 0;
-      setTimeout(() => restart(index), delay);
+      setTimeout(() => {
+        const joined = join(index);
+        if (serving.size === 0) founding = joined;
+      }, delay);
     });
     return thread;
   }
 
-  function restart(index: number): void {
+  /** The first thread of all; it has no configuration to catch up with. */
+  async function found(): Promise<void> {
+    const thread = start(0);
+    await thread.ready;
+    serving.set(0, thread);
+  }
+
+  /** Starts a thread beside others, or in the place of one that died, and lets it in once it has what the others have. */
+  async function join(index: number): Promise<void> {
     if (closing) return;
-    const thread = start(index);
-    threads[index] = thread;
-    const run = async (): Promise<void> => {
+    try {
+      const thread = start(index);
       await thread.ready;
-      const ack = await thread.ask({ kind: 'apply', update: { version, changed: [...current.values()], removed: [] } });
-      for (const { type, name, message } of ack.rejected) log('error', `worker ${index}: ${type} ${name} refused: ${message}`);
-    };
-    const result = queue.then(run).catch((error: unknown) => log('error', `worker ${index} cannot be started again: ${String(error)}`));
-    queue = result;
+      const catchUp = queue.then(async () => {
+        const update = { version, changed: [...current.values()], removed: [] };
+        const ack = await thread.ask({ kind: 'apply', update, probe: serving.size === 0 });
+        for (const { type, name, message } of ack.rejected) log('error', `worker ${index}: ${type} ${name} refused: ${message}`);
+        serving.set(index, thread);
+      });
+      queue = catchUp.catch(() => undefined);
+      await catchUp;
+    } catch (error) {
+      // A thread that ended is started again by what watches its end.
+      log('error', `worker ${index} does not take part: ${messageOf(error)}`);
+    }
   }
 
   /** What a worker that starts later must get: of a refused resource, the last good version. */
@@ -154,18 +184,26 @@ export function startWorkers(options: WorkersOptions): Workers {
   }
 
   async function run(update: XdsUpdate): Promise<XdsAck> {
-    const [first, ...others] = threads as [WorkerThread, ...WorkerThread[]];
-    await first.ready;
-    const acks = [await first.ask({ kind: 'apply', update })];
-    acks.push(...(await Promise.all(others.map((thread) => thread.ready.then(() => thread.ask({ kind: 'apply', update }))))));
+    await founding;
+    const [first, ...rest] = [...serving.values()];
+    if (!first) throw new SallyportError('worker-failed', 'no worker thread is running; it is being started again');
+    const acks = [await first.ask({ kind: 'apply', update, probe: true })];
+    acks.push(...(await Promise.all(rest.map((thread) => thread.ask({ kind: 'apply', update, probe: false })))));
     const rejected = new Map<string, XdsAck['rejected'][number]>();
     for (const entry of acks.flatMap((ack) => ack.rejected)) {
       const key = `${entry.type}/${entry.name}`;
       if (!rejected.has(key)) rejected.set(key, entry);
     }
     remember(update, new Set(rejected.keys()));
+    if (!others) {
+      others = true;
+      complete = Promise.all(Array.from({ length: count - 1 }, (_, i) => join(i + 1)));
+    }
     return { version: update.version, rejected: [...rejected.values()] };
   }
+
+  let complete: Promise<unknown> = Promise.resolve();
+  founding.catch(() => undefined);
 
   return {
     apply(update) {
@@ -173,19 +211,22 @@ export function startWorkers(options: WorkersOptions): Workers {
       queue = result.catch(() => undefined);
       return result;
     },
-    stats: async () => mergeSnapshots(await Promise.all(threads.map((thread) => thread.ask({ kind: 'stats' })))),
-    status: () => Promise.all(threads.map((thread) => thread.ask({ kind: 'status' }))),
+    async complete() {
+      await complete;
+    },
+    stats: async () => mergeSnapshots(await Promise.all([...serving.values()].map((thread) => thread.ask({ kind: 'stats' })))),
+    status: () => Promise.all([...serving.values()].map((thread) => thread.ask({ kind: 'status' }))),
     async reopenLogs() {
-      await Promise.all(threads.map((thread) => thread.ask({ kind: 'reopen-logs' })));
+      await Promise.all([...serving.values()].map((thread) => thread.ask({ kind: 'reopen-logs' })));
     },
     async drain(graceMs) {
-      await Promise.all(threads.map((thread) => thread.ask({ kind: 'drain', graceMs })));
+      await Promise.all([...serving.values()].map((thread) => thread.ask({ kind: 'drain', graceMs })));
     },
     async close() {
       closing = true;
       // A thread that is still loading, or hangs, is ended all the same.
       await Promise.all(
-        threads.map(async (thread) => {
+        [...all].map(async (thread) => {
           const done = thread.ready.then(() => thread.ask({ kind: 'close' })).catch(() => undefined);
           await Promise.race([done, thread.ended, new Promise((resolve) => setTimeout(resolve, 1000).unref())]);
           await thread.terminate();

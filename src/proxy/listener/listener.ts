@@ -28,6 +28,8 @@ export interface ListenerEnvironment {
   readonly reusePort: boolean;
   /** False in all but one of the workers that share ports. */
   readonly first: boolean;
+  /** Whether to find out, before a port is shared, that no stranger has it. */
+  readonly probes: () => boolean;
 }
 
 export interface ListenerStats {
@@ -119,7 +121,7 @@ export class ProxyListener {
         backlog: this.config.tcpBacklogSize,
         ipv4Compat: address?.address.case === 'socketAddress' && address.address.value.ipv4Compat,
         reusePort,
-        probe: this.#env.first,
+        probe: this.#env.probes(),
       },
       (socket) => owner.listener.#accept(socket),
     );

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { startWorkers } from '../../../src/proxy/workers.ts';
 import { EMPTY_SET, encodeSet, updateBetween } from '../../../src/xds/update.ts';
-import { client, cluster, listener, readAll, resources, server, socketAddress, tcpProxy } from './support.ts';
+import { client, cluster, folder, listener, readAll, resources, server, socketAddress, tcpProxy } from './support.ts';
 
 async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
@@ -25,6 +28,7 @@ test('workers share a port, count together, and drain', async (t) => {
   };
   const update = updateBetween(EMPTY_SET, encodeSet(resources(json)))!;
   assert.deepEqual(await workers.apply(update), { version: update.version, rejected: [] });
+  await workers.complete();
   for (let i = 0; i < 20; i++) {
     const socket = await client(t, port);
     assert.equal((await readAll(socket)).toString(), 'hello');
@@ -50,4 +54,39 @@ test('a port that another process shares with nobody is refused, and named', asy
   const { rejected } = await workers.apply(updateBetween(EMPTY_SET, encodeSet(resources(json)))!);
   assert.equal(rejected.length, 1);
   assert.match(rejected[0]!.message, new RegExp(`127.0.0.1:${taken} is already in use by process ${process.pid}`));
+});
+
+test('a worker that dies is started again with what is in force, and its end is logged', async (t) => {
+  const entry = join(folder(t), 'worker.mjs');
+  writeFileSync(
+    entry,
+    `import { parentPort } from 'node:worker_threads';
+    parentPort.postMessage({ kind: 'ready' });
+    parentPort.on('message', ({ id, request }) => {
+      if (request.kind === 'stats') process.exit(3);
+      if (request.kind === 'apply') parentPort.postMessage({ kind: 'log', level: 'info', message: request.update.changed.map(({ name }) => name).join() });
+      parentPort.postMessage({ kind: 'reply', id, value: { version: '', rejected: [{ type: 'cluster', name: 'bad', message: 'no' }] } });
+    });`,
+  );
+  const lines: string[] = [];
+  let onLine = () => {};
+  const log = (level: string, message: string) => {
+    lines.push(`${level} ${message}`);
+    onLine();
+  };
+  const workers = startWorkers({ concurrency: 1, log, environment: {}, entry: pathToFileURL(entry) });
+  t.after(() => workers.close());
+  const resource = (name: string) => ({ type: 'cluster' as const, name, version: '1', bytes: new Uint8Array() });
+  await workers.apply({ version: '1', changed: [resource('bad'), resource('good')], removed: [] });
+  const again = new Promise<void>((resolve) => {
+    onLine = () => lines.length >= 4 && resolve();
+  });
+  await assert.rejects(workers.stats(), /a worker thread ended: exit code 3/);
+  await again;
+  assert.deepEqual(lines, [
+    'info bad,good',
+    'error worker 0 ended (exit code 3); it is started again',
+    'info good',
+    'error worker 0: cluster bad refused: no',
+  ]);
 });
