@@ -6,6 +6,7 @@ import { newRecord } from '../record.ts';
 import type { AccessRecord, Address, ChoiceContext, Downstream, ResponseFlag } from '../types.ts';
 import type { ConnectionFacts, ManagerCore } from './core.ts';
 import type { Forward } from './forward.ts';
+import { own } from './h1/read-buffer.ts';
 import { type LocalReply, localReply } from './local-reply.ts';
 import { prepareRequest } from './prepare-request.ts';
 import { prepareResponse } from './prepare-response.ts';
@@ -183,7 +184,7 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
     }
     // A filter holds the request: what came is kept, and no more is read.
     this.#waiting ??= [];
-    this.#waiting.push(data);
+    this.#waiting.push(own(data));
     this.stream.pauseRequest();
   }
 

@@ -7,6 +7,7 @@ import { cutResponseDetails, failureReply } from '../failure.ts';
 import type { Cluster, UpstreamFailure, UpstreamHost } from '../types.ts';
 import { Attempt } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
+import { own } from './h1/read-buffer.ts';
 import { type Mirror, startMirrors } from './mirror.ts';
 import { RetryState } from './retry.ts';
 import { TimerEntry } from './timers.ts';
@@ -236,7 +237,7 @@ export class Forward {
       return;
     }
     this.body ??= [];
-    this.body.push(data);
+    this.body.push(own(data));
   }
 
   #dropBody(): void {

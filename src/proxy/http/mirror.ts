@@ -4,6 +4,7 @@ import type { MirrorPolicy } from '../../xds/match/route.ts';
 import type { Cluster, Downstream, UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { Exchange } from './exchange.ts';
 import type { Forward } from './forward.ts';
+import { own } from './h1/read-buffer.ts';
 import type { PoolClient } from './pool/pool.ts';
 import type { UpstreamRequest, UpstreamStream } from './stream.ts';
 
@@ -55,7 +56,7 @@ export class Mirror implements PoolClient, UpstreamRequest {
     if (this.#over) return;
     this.#bytes += data.length;
     if (this.#bytes > BODY_LIMIT) this.abandon();
-    else this.#body.push(data);
+    else this.#body.push(own(data));
   }
 
   requestEnd(): void {

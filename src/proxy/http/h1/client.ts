@@ -50,7 +50,6 @@ export class H1ClientConnection implements UpstreamStream, MessageHandler {
     this.localAddress = { ip: socket.localAddress ?? '', port: socket.localPort ?? 0 };
     this.#parser = new MessageParser(this, MAX_HEAD_BYTES, MAX_HEADERS);
     this.#out = new Output(socket);
-    socket.on('data', (data: Buffer) => this.#read(data));
     socket.on('drain', () => this.#drained());
     socket.on('end', () => this.#ended());
     socket.on('error', () => this.#lost());
@@ -186,7 +185,8 @@ export class H1ClientConnection implements UpstreamStream, MessageHandler {
     this.#broken();
   }
 
-  #read(data: Buffer): void {
+  /** What the socket brings. */
+  read(data: Buffer): void {
     if (this.#closed) return;
     if (this.idle || !this.#events) {
       // Nobody asked.

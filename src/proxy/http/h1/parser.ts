@@ -2,6 +2,7 @@
 import type { HeaderMap } from '../../../xds/match/headers.ts';
 import { ChunkedDecoder } from './chunked.ts';
 import { CodecError, HEADERS_TOO_LARGE } from './error.ts';
+import { own } from './read-buffer.ts';
 
 /** How the body after a head is framed. `hold`: nothing follows until `resume`. */
 export type BodyFraming =
@@ -69,7 +70,7 @@ export class MessageParser {
   /** Reads `data`; calls the handler as far as it goes. */
   execute(data: Buffer): void {
     if (this.#state === HOLD || this.#running) {
-      this.#held = this.#held ? Buffer.concat([this.#held, data]) : data;
+      this.#held = this.#held ? Buffer.concat([this.#held, data]) : own(data);
       return;
     }
     this.#running = true;
@@ -83,7 +84,7 @@ export class MessageParser {
         at = data.length;
       } else {
         const rest = at === 0 ? data : data.subarray(at);
-        this.#held = this.#held ? Buffer.concat([rest, this.#held]) : rest;
+        this.#held = this.#held ? Buffer.concat([rest, this.#held]) : own(rest);
         at = data.length;
       }
     }

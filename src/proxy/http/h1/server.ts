@@ -3,6 +3,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { HeaderMap } from '../../../xds/match/headers.ts';
+import { takeOver } from '../../tcp/take-over.ts';
 import type { Downstream } from '../../types.ts';
 import { type ConnectionFacts, connectionFacts, type ManagerCore, type ServerConnection } from '../core.ts';
 import { Exchange } from '../exchange.ts';
@@ -14,6 +15,7 @@ import { SEEN } from './fields.ts';
 import { parseRequestHead, type RequestHead } from './head.ts';
 import { Output } from './out.ts';
 import { type BodyFraming, CHUNKED, type MessageHandler, MessageParser, NO_BODY } from './parser.ts';
+import { readingInto } from './read-buffer.ts';
 import { readTarget } from './target.ts';
 
 /** Pipelined bytes that are kept while a request runs; beyond this the client waits. */
@@ -53,11 +55,13 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     this.#core = core;
     this.#facts = connectionFacts(downstream);
     this.#closed = closed;
-    const { socket } = downstream;
+    // A connection that may go back to the listener keeps its socket.
+    const taken = downstream.reenter ? undefined : takeOver(downstream.socket, readingInto(this.#onData));
+    const socket = taken?.socket ?? downstream.socket;
     this.#socket = socket;
     this.#out = new Output(socket);
     this.#parser = new MessageParser(this, core.options.maxHeadBytes, core.options.maxHeaders);
-    socket.on('data', this.#onData);
+    if (!taken) socket.on('data', this.#onData);
     socket.on('end', this.#onEnd);
     socket.on('error', this.#onClose);
     socket.on('close', this.#onClose);
@@ -70,6 +74,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     }
     this.#rest();
     if (downstream.head && downstream.head.length > 0) this.#onData(downstream.head);
+    if (taken?.unread) this.#onData(taken.unread);
     if (!this.#paused && !this.#handedBack) socket.resume();
   }
 

@@ -3,6 +3,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, ty
 import type { Socket } from 'node:net';
 import { HeaderMap } from '../../../xds/match/headers.ts';
 import type { Address } from '../../types.ts';
+import { own } from '../h1/read-buffer.ts';
 import type { PoolClient, PoolOwner } from '../pool/pool.ts';
 import type { ResetKind, UpstreamEvents, UpstreamRequest, UpstreamStream } from '../stream.ts';
 import { TimerEntry } from '../timers.ts';
@@ -147,7 +148,7 @@ class H2ClientStream implements UpstreamStream {
   }
 
   sendData(data: Buffer): void {
-    if (this.#stream && !this.#stream.write(data)) this.#blocked = true;
+    if (this.#stream && !this.#stream.write(own(data))) this.#blocked = true;
   }
 
   sendEnd(trailers: HeaderMap | undefined): void {

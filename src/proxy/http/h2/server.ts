@@ -5,6 +5,7 @@ import type { Downstream } from '../../types.ts';
 import { type ConnectionFacts, connectionFacts, type ManagerCore, type ServerConnection } from '../core.ts';
 import { Exchange } from '../exchange.ts';
 import { SEEN } from '../h1/fields.ts';
+import { own } from '../h1/read-buffer.ts';
 import type { DownstreamStream } from '../stream.ts';
 import { TimerEntry } from '../timers.ts';
 import { receivedHeaders, toNodeHeaders, trailersOf } from './headers.ts';
@@ -149,7 +150,7 @@ class H2ServerStream implements DownstreamStream {
   }
 
   sendData(data: Buffer): void {
-    if (!this.#stream.destroyed && !this.#stream.writableEnded && !this.#stream.write(data)) this.#blocked = true;
+    if (!this.#stream.destroyed && !this.#stream.writableEnded && !this.#stream.write(own(data))) this.#blocked = true;
   }
 
   sendEnd(trailers: HeaderMap | undefined): void {

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Cluster, Downstream, UpstreamFailure, UpstreamHost } from '../../types.ts';
 import { H1ClientConnection } from '../h1/client.ts';
+import { readingInto } from '../h1/read-buffer.ts';
 import { H2ClientConnection } from '../h2/client.ts';
 import type { UpstreamEvents, UpstreamStream } from '../stream.ts';
 import type { Timers } from '../timers.ts';
@@ -173,7 +174,15 @@ export class HttpPool implements PoolOwner {
   #connect(tunnel: PoolClient | undefined): void {
     const first = tunnel ?? this.#pending[0]!;
     const alpn = this.#protocol === 'http2' ? ['h2'] : this.#protocol === 'alpn' ? ['h2', 'http/1.1'] : undefined;
-    const options = { downstream: first.downstream, authority: first.authority, ...(tunnel || !alpn ? {} : { alpn }) };
+    // Plain HTTP/1 reads into the shared buffer; the connection exists before the first byte comes.
+    let reader: H1ClientConnection | undefined;
+    const plain = !tunnel && this.#protocol === 'http1' && !usesTls(this.cluster);
+    const options = {
+      downstream: first.downstream,
+      authority: first.authority,
+      ...(tunnel || !alpn ? {} : { alpn }),
+      ...(plain ? { onread: readingInto((data) => reader?.read(data)) } : {}),
+    };
     const abandon = this.cluster.connect(this.host, options, (failure, socket, negotiated) => {
       this.#connecting.delete(abandon);
       if (failure) {
@@ -185,23 +194,27 @@ export class HttpPool implements PoolOwner {
         new TunnelConnection(this, socket, tunnel);
         return;
       }
-      this.#connected(socket, negotiated);
+      reader = this.#connected(socket, negotiated);
+      if (reader && !plain) socket.on('data', (data: Buffer) => reader?.read(data));
+      else if (reader) socket.resume();
     });
     this.#connecting.add(abandon);
   }
 
-  #connected(socket: Socket, negotiated: string): void {
+  #connected(socket: Socket, negotiated: string): H1ClientConnection | undefined {
     if (this.#protocol === 'http2' || (this.#protocol === 'alpn' && negotiated === 'h2')) {
       const connection = new H2ClientConnection(this, socket);
       this.#multiplexed.push(connection);
       this.available();
       if (this.#draining) connection.drain();
       this.#grow();
-      return;
+      return undefined;
     }
     this.#busy++;
-    this.released(new H1ClientConnection(this, socket));
+    const connection = new H1ClientConnection(this, socket);
+    this.released(connection);
     this.#grow();
+    return connection;
   }
 
   /** A host that can't be reached can't be reached for all that wait, or they would wait for ever. */
@@ -218,4 +231,9 @@ export class HttpPool implements PoolOwner {
       if (this.#connecting.size === 0) this.#empty(this);
     }
   }
+}
+
+/** Whether any connection of the cluster may be TLS: those read by events. */
+function usesTls({ config }: Cluster): boolean {
+  return config.transportSocket !== undefined || config.transportSocketMatches.length > 0;
 }
