@@ -16,7 +16,7 @@ import { withAliases } from './observe.ts';
 
 /** Groups whose features the product has; the others are refused with a reason (see docs/features.md). */
 const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience'];
-const PROGRAM = join(import.meta.dirname, '../../bin/sallyport.js');
+const PROGRAM = join(import.meta.dirname, '../integration/sallyport.ts');
 
 const cases = loadCases();
 const differences = Differences.load();
