@@ -14,7 +14,10 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
   // Worker threads look here.
   process.env.NODE_COMPILE_CACHE ??= module.getCompileCacheDir?.();
   const built = join(root, 'dist/cli/main.js');
-  const { main } = await import(pathToFileURL(existsSync(built) ? built : join(root, 'src/cli/main.ts')).href);
+  const load = (name) => import(pathToFileURL(existsSync(built) ? join(root, `dist/${name}.js`) : join(root, `src/${name}.ts`)).href);
+  const { quickenResolution } = await load('lib/quick-resolve');
+  quickenResolution();
+  const { main } = await load('cli/main');
   await main(process.argv.slice(2));
 } else {
   const node = pinnedNode();

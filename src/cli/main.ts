@@ -1,5 +1,6 @@
 /** The command line: one file a command, loaded when it is asked for. */
 import { Command, CommanderError } from 'commander';
+import { prestartWorker } from '../proxy/spare-worker.ts';
 import { describeFailure, EXIT } from './exit.ts';
 import { productVersion } from './version.ts';
 
@@ -19,6 +20,9 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   'proxy-config': async () => (await import('./proxy-config.ts')).proxyConfigCommand(),
 };
 
+const CARRIES_TRAFFIC = new Set(['up', 'proxy']);
+const NO_DATA_PLANE = new Set(['--help', '-h', 'envoy', '--engine=envoy']);
+
 /** Runs a command line (without the program's name) and sets the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
   const dashes = argv.indexOf('--');
@@ -30,6 +34,8 @@ export async function main(argv: readonly string[]): Promise<void> {
     .showHelpAfterError('(add --help for what there is)');
   const after = dashes < 0 ? [] : argv.slice(dashes + 1);
   const asked = own.find((word) => word in COMMANDS);
+  // The thread that will carry the traffic loads its modules beside this one.
+  if (asked && CARRIES_TRAFFIC.has(asked) && !own.some((word) => NO_DATA_PLANE.has(word))) prestartWorker();
   for (const name of asked ? [asked] : Object.keys(COMMANDS)) program.addCommand(await COMMANDS[name]!(after));
   for (const command of [program, ...program.commands]) command.exitOverride();
   try {

@@ -5,7 +5,7 @@ import type { DataPlaneStatus, LogLevel } from './dataplane.ts';
 import type { StatsSnapshot } from './stats/index.ts';
 import type { Address } from './types.ts';
 
-/** `workerData` of a worker. */
+/** What a worker starts with. */
 export interface WorkerData {
   readonly index: number;
   readonly sharesPorts: boolean;
@@ -33,7 +33,10 @@ export interface WorkerReplies {
   readonly close: undefined;
 }
 
-export type ToWorker = { readonly id: number; readonly request: WorkerRequest };
+export type ToWorker =
+  /** Comes first, and once. */
+  | { readonly kind: 'start'; readonly data: WorkerData }
+  | { readonly kind: 'request'; readonly id: number; readonly request: WorkerRequest };
 
 export type FromWorker =
   /** The data plane is there; or it could not be made (a port of the DNS server that is taken). */

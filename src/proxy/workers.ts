@@ -1,12 +1,13 @@
 /** The worker threads that carry traffic, seen from the main thread: started, fed with xDS, asked, restarted, ended. */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { XdsAck, XdsUpdate } from '../xds/resources.ts';
 import type { DataPlaneStatus, Log } from './dataplane.ts';
+import { createWorker, takeWorker } from './spare-worker.ts';
 import { mergeSnapshots, type StatsSnapshot } from './stats/registry.ts';
 import type { Address } from './types.ts';
-import type { FromWorker, WorkerData, WorkerReplies, WorkerRequest } from './worker-protocol.ts';
+import type { FromWorker, ToWorker, WorkerData, WorkerReplies, WorkerRequest } from './worker-protocol.ts';
 
 export interface WorkersOptions {
   /** How many threads; at least 1. */
@@ -39,8 +40,6 @@ export interface Workers {
   close(): Promise<void>;
 }
 
-/** The same file name ending as this module has: `.ts` from sources, `.js` from dist. */
-const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
 /** A worker that dies right after it started is started again after this time, in ms. */
 const RESTART_DELAY_MS = 1000;
 
@@ -54,9 +53,10 @@ class WorkerThread {
   readonly ended: Promise<string>;
   #failure = '';
 
-  constructor(data: WorkerData, log: Log, entry: URL) {
+  constructor(data: WorkerData, log: Log, entry: URL | undefined) {
     this.#log = log;
-    this.#worker = new Worker(entry, { workerData: data, name: `sallyport-${data.index}`, stdout: false, stderr: false });
+    this.#worker = entry ? createWorker(entry) : takeWorker();
+    this.#worker.postMessage({ kind: 'start', data } satisfies ToWorker);
     this.ready = new Promise((resolve, reject) => {
       this.#worker.on('message', (message: FromWorker) => {
         if (message.kind === 'log') this.#log(message.level, message.message);
@@ -92,7 +92,7 @@ class WorkerThread {
     const id = ++this.#ids;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve: resolve as (value: never) => void, reject });
-      this.#worker.postMessage({ id, request });
+      this.#worker.postMessage({ kind: 'request', id, request } satisfies ToWorker);
     });
   }
 
@@ -128,7 +128,7 @@ export function startWorkers(options: WorkersOptions): Workers {
         dns: index === 0 ? options.dns : undefined,
       },
       log,
-      options.entry ?? ENTRY,
+      options.entry,
     );
     all.add(thread);
     const born = performance.now();

@@ -61,8 +61,11 @@ test('a worker that dies is started again with what is in force, and its end is 
   writeFileSync(
     entry,
     `import { parentPort } from 'node:worker_threads';
-    parentPort.postMessage({ kind: 'ready' });
-    parentPort.on('message', ({ id, request }) => {
+    parentPort.on('message', ({ kind, id, request }) => {
+      if (kind === 'start') {
+        parentPort.postMessage({ kind: 'ready' });
+        return;
+      }
       if (request.kind === 'stats') process.exit(3);
       if (request.kind === 'apply') parentPort.postMessage({ kind: 'log', level: 'info', message: request.update.changed.map(({ name }) => name).join() });
       parentPort.postMessage({ kind: 'reply', id, value: { version: '', rejected: [{ type: 'cluster', name: 'bad', message: 'no' }] } });

@@ -1,0 +1,73 @@
+/** What a worker thread does: one data plane that takes xDS from the main thread. */
+import { parentPort } from 'node:worker_threads';
+import { codeOf, messageOf } from '../lib/errors.ts';
+import { createDataPlane, type DataPlane, type LogLevel } from './dataplane.ts';
+import type { FromWorker, ToWorker, WorkerData, WorkerReplies, WorkerRequest } from './worker-protocol.ts';
+
+const port = parentPort;
+if (!port) throw new Error('this module runs in a worker thread only');
+const send = (message: FromWorker): void => port.postMessage(message);
+const log = (level: LogLevel, message: string): void => send({ kind: 'log', level, message });
+
+// A fault in one connection's code must not take the others with it.
+process.on('uncaughtException', (error) => log('error', `unexpected error in a worker: ${error.stack ?? error.message}`));
+process.on('unhandledRejection', (reason) =>
+  log('error', `unexpected rejection in a worker: ${reason instanceof Error ? reason.stack : String(reason)}`),
+);
+
+async function start(data: WorkerData): Promise<DataPlane | undefined> {
+  try {
+    const plane = await createDataPlane({
+      log,
+      environment: data.environment,
+      nodeMetadata: data.nodeMetadata,
+      sharesPorts: data.sharesPorts,
+      first: data.index === 0,
+      nameServers: data.nameServers,
+      dns: data.dns,
+    });
+    send({ kind: 'ready', problem: undefined });
+    return plane;
+  } catch (error) {
+    send({ kind: 'ready', problem: { code: codeOf(error) ?? 'worker-failed', message: messageOf(error) } });
+    return undefined;
+  }
+}
+
+async function answer(plane: DataPlane, request: WorkerRequest): Promise<WorkerReplies[keyof WorkerReplies]> {
+  switch (request.kind) {
+    case 'apply':
+      return plane.apply(request.update, request.probe);
+    case 'stats':
+      return plane.stats();
+    case 'status':
+      return plane.status();
+    case 'reopen-logs':
+      await plane.reopenLogs();
+      return undefined;
+    case 'drain':
+      await plane.drain(request.graceMs);
+      return undefined;
+    case 'close':
+      plane.close();
+      return undefined;
+  }
+}
+
+let starting: Promise<DataPlane | undefined> | undefined;
+
+port.on('message', async (message: ToWorker) => {
+  if (message.kind === 'start') {
+    starting = start(message.data);
+    return;
+  }
+  const { id, request } = message;
+  const plane = await starting;
+  if (!plane) return;
+  try {
+    send({ kind: 'reply', id, value: await answer(plane, request), error: undefined });
+  } catch (error) {
+    send({ kind: 'reply', id, value: undefined, error: messageOf(error) });
+  }
+  if (request.kind === 'close') port.close();
+});
