@@ -1,176 +1,204 @@
 /**
- * The calls that tell a proxy's configuration apart: one for each cell of the space of calls, cut along the boundaries that the configuration
- * itself has (listeners, address ranges, SNI, hosts, routes, weights). Whatever two calls of one cell are, the proxy treats them alike.
- * A boundary that no sample could be made for (a regular expression, a range of header values) is reported as undecided.
+ * The calls that tell a sidecar's configuration apart: one for each cell of the space of calls, cut along the boundaries that the configuration
+ * itself has (listeners, address ranges, SNI, hosts, routes). Whatever two calls of one cell are, the sidecar treats them alike. A boundary that no
+ * sample could be made for is reported as undecided. `explore.ts` goes on from here at the gateways.
  */
+import { cidrCovers, sampleOutside } from '../lib/ip.ts';
+import type { FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
-import type { HeaderMatcher, Route, RouteMatch } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { HeaderMap } from '../xds/match/headers.ts';
 import { listenerAddresses } from '../xds/match/listener.ts';
-import type { RouteTable } from '../xds/match/route.ts';
+import type { CompiledRoute, CompiledVirtualHost, RouteTable } from '../xds/match/route.ts';
 import { typeNameOf, unpack } from '../xds/unpack.ts';
 import type { Call, Endpoint, HttpRequest, Payload } from './call.ts';
 import { routeTable } from './hop.ts';
 import type { SimulatedProxy } from './proxy.ts';
+import { covers, OTHER, sampleRequests } from './sample.ts';
 
 export interface Cell {
   readonly call: Call;
-  /** The random number with which the call takes this cell's weight. */
-  readonly random: number;
+  /** Names in whose place the call's SNI or authority stands: a gateway may tell them apart. Empty where the sidecar names it exactly. */
+  readonly pattern: string;
 }
 
 export interface Cells {
-  readonly cells: readonly Cell[];
-  /** Boundaries that no sample was found for, each as a sentence. */
+  readonly cells: Iterable<Cell>;
+  /** Boundaries that no sample was found for, each as a sentence; whole after the cells were taken. */
   readonly undecided: readonly string[];
 }
 
-/** Stand for what the configuration does not name: an address outside every range (TEST-NET-3), a host, a port. */
-const OTHER_IP = '203.0.113.1';
+/** Addresses that no configuration names, if it can be helped: TEST-NET-3, and the documentation range of IPv6. */
+const OTHER_IPS = ['203.0.113.1', '198.51.100.77', '192.0.2.77'];
 const OTHER_HOST = 'undeclared.invalid';
 const OTHER_PORT = 49_151;
 
 /** The cells of what leaves through a sidecar's outbound listeners. */
 export function outboundCells(proxy: SimulatedProxy, source: Endpoint): Cells {
-  const cells: Cell[] = [];
   const undecided: string[] = [];
-  for (const { listener, destination } of destinations(proxy)) {
-    for (const payload of transports(proxy, listener)) cells.push({ call: { source, destination, payload }, random: 0 });
-    for (const table of routeTables(proxy, listener)) {
-      for (const { http, random } of requests(table, undecided))
-        cells.push({ call: { source, destination, payload: { tls: undefined, http } }, random });
-    }
-  }
-  return { cells, undecided };
+  return { cells: cellsOf(proxy, source, undecided), undecided };
 }
 
-/** Every address and port that a boundary of the listeners makes different from others. */
-function* destinations(proxy: SimulatedProxy): Generator<{ listener: Listener; destination: Endpoint }> {
+function* cellsOf(proxy: SimulatedProxy, source: Endpoint, undecided: string[]): Generator<Cell> {
+  const requests = new Map<RouteTable, { http: HttpRequest; pattern: string }[]>();
+  for (const { destination, chains } of destinations(proxy)) {
+    for (const { payload, pattern } of transports(chains)) yield { call: { source, destination, payload }, pattern };
+    for (const table of routeTables(proxy, chains)) {
+      let samples = requests.get(table);
+      if (!samples) {
+        samples = [...requestsOf(table, undecided)];
+        requests.set(table, samples);
+      }
+      for (const { http, pattern } of samples) yield { call: { source, destination, payload: { tls: undefined, http } }, pattern };
+    }
+  }
+}
+
+/** Every address and port that a boundary of the listeners makes different from others, with the filter chains that it may take. */
+function* destinations(proxy: SimulatedProxy): Generator<{ destination: Endpoint; chains: readonly FilterChain[] }> {
   const entry = proxy.listenerNamed('virtualOutbound');
   if (!entry) return;
-  const ports = new Set<number>();
-  for (const listener of proxy.all) {
-    if (listener === entry || listener.name === 'virtualInbound') continue;
-    for (const { ip, port } of listenerAddresses(listener)) {
-      ports.add(port);
-      const any = ip === '0.0.0.0' || ip === '::';
-      yield { listener, destination: { ip: any ? OTHER_IP : ip, port } };
-      for (const range of listener.filterChains.flatMap((chain) => chain.filterChainMatch?.prefixRanges ?? [])) {
-        if (range.addressPrefix !== '0.0.0.0' && range.addressPrefix !== '::')
-          yield { listener, destination: { ip: range.addressPrefix, port } };
-      }
-    }
+  const specific = new Map<number, string[]>();
+  const bound = proxy.all.flatMap((listener) =>
+    listener === entry || listener.name === 'virtualInbound'
+      ? []
+      : listenerAddresses(listener).map((address) => ({ listener, ...address })),
+  );
+  for (const { ip, port } of bound) {
+    if (isAny(ip)) continue;
+    const list = specific.get(port);
+    if (list) list.push(ip);
+    else specific.set(port, [ip]);
   }
+  for (const { listener, ip, port } of bound) {
+    if (isAny(ip)) yield* addressesOf(listener, port, specific.get(port) ?? []);
+    else yield { destination: { ip, port }, chains: chainsFor(listener, ip) };
+  }
+  const ports = new Set(bound.map(({ port }) => port));
   let other = OTHER_PORT;
   while (ports.has(other)) other--;
-  yield { listener: entry, destination: { ip: OTHER_IP, port: other } };
+  const named = entry.filterChains.flatMap(({ filterChainMatch }) => filterChainMatch?.destinationPort ?? []);
+  for (const port of [other, ...named.filter((one) => !ports.has(one))]) yield* addressesOf(entry, port, []);
 }
 
-/** Bytes of no protocol, and TLS by every SNI that a chain names, by another one, and without. */
-function* transports(proxy: SimulatedProxy, listener: Listener): Generator<Payload> {
-  yield { tls: undefined, http: undefined };
-  const names = new Set<string>(['', OTHER_HOST]);
-  for (const { config } of proxy.chains(listener).chains) {
-    for (const name of config.filterChainMatch?.serverNames ?? []) names.add(sampleHost(name));
+/** An address in each range that the listener's chains name, less what is told apart otherwise, and one in none of them. */
+function* addressesOf(listener: Listener, port: number, excluded: readonly string[]) {
+  const ranges = new Set(listener.filterChains.flatMap(rangesOf));
+  for (const range of ranges) {
+    const narrower = isSingle(range) ? [] : [...ranges].filter((one) => one !== range && cidrCovers(range, one));
+    const ip = isSingle(range) ? range.slice(0, range.indexOf('/')) : sampleOutside(range, [...narrower, ...excluded]);
+    if (ip !== undefined) yield { destination: { ip, port }, chains: chainsFor(listener, ip) };
   }
-  for (const serverName of names) yield { tls: { serverName, alpn: [] }, http: undefined };
+  const taken = [...ranges, ...excluded];
+  const free = OTHER_IPS.find((ip) => !taken.some((range) => cidrCovers(range, ip))) ?? sampleOutside('0.0.0.0/0', taken);
+  if (free !== undefined) yield { destination: { ip: free, port }, chains: chainsFor(listener, free) };
 }
 
-function sampleHost(pattern: string): string {
-  return pattern.startsWith('*.') ? `any${pattern.slice(1)}` : pattern;
+function rangesOf({ filterChainMatch }: FilterChain): string[] {
+  return (filterChainMatch?.prefixRanges ?? []).map(({ addressPrefix, prefixLen }) => `${addressPrefix}/${prefixLen ?? 0}`);
 }
 
-function routeTables(proxy: SimulatedProxy, listener: Listener): Set<RouteTable> {
+/** The chains that an address can come to: of those with ranges only the narrowest count, as in Envoy's match. */
+function chainsFor(listener: Listener, ip: string): FilterChain[] {
+  const fallback = listener.defaultFilterChain ? [listener.defaultFilterChain] : [];
+  let longest = -1;
+  let best: FilterChain[] = [];
+  const open: FilterChain[] = [];
+  for (const chain of listener.filterChains) {
+    const ranges = rangesOf(chain);
+    if (ranges.length === 0) open.push(chain);
+    for (const range of ranges) {
+      const slash = range.indexOf('/');
+      const length = Number(range.slice(slash + 1));
+      if (length < longest || !(range.slice(0, slash) === ip || (!isSingle(range) && cidrCovers(range, ip)))) continue;
+      if (length > longest) best = [];
+      longest = length;
+      best.push(chain);
+    }
+  }
+  return [...(best.length > 0 ? best : open), ...fallback];
+}
+
+function isAny(ip: string): boolean {
+  return ip === '0.0.0.0' || ip === '::';
+}
+
+function isSingle(range: string): boolean {
+  return range.endsWith(range.includes(':') ? '/128' : '/32');
+}
+
+/** Bytes of no protocol, and TLS by every SNI and ALPN that a chain names, by another one, and without. */
+function* transports(chains: readonly FilterChain[]): Generator<{ payload: Payload; pattern: string }> {
+  yield { payload: { tls: undefined, http: undefined }, pattern: '' };
+  const names = new Set(chains.flatMap(({ filterChainMatch }) => filterChainMatch?.serverNames ?? []));
+  const protocols = chains
+    .filter(({ filterChainMatch }) => filterChainMatch?.transportProtocol === 'tls')
+    .flatMap(({ filterChainMatch }) => filterChainMatch?.applicationProtocols ?? []);
+  for (const protocol of [undefined, ...new Set(protocols)]) {
+    const alpn = protocol === undefined ? [] : [protocol];
+    yield { payload: { tls: { serverName: '', alpn }, http: undefined }, pattern: '' };
+    yield { payload: { tls: { serverName: OTHER_HOST, alpn }, http: undefined }, pattern: '*' };
+    for (const name of names) {
+      if (name !== '*') yield { payload: { tls: { serverName: sampleHost(name), alpn }, http: undefined }, pattern: wildcard(name) };
+    }
+  }
+}
+
+/** A name that a host pattern stands for. */
+export function sampleHost(pattern: string): string {
+  if (pattern === '*') return OTHER_HOST;
+  if (pattern.startsWith('*')) return `${OTHER}${pattern.slice(1)}`;
+  return pattern.endsWith('*') ? `${pattern.slice(0, -1)}${OTHER}` : pattern;
+}
+
+function wildcard(name: string): string {
+  return name.includes('*') ? name : '';
+}
+
+/** The route configurations of a listener's connection managers. */
+export function routeTables(proxy: SimulatedProxy, chains: readonly FilterChain[]): Set<RouteTable> {
   const tables = new Set<RouteTable>();
-  for (const chain of [...listener.filterChains, ...(listener.defaultFilterChain ? [listener.defaultFilterChain] : [])]) {
-    for (const filter of chain.filters) {
-      if (filter.configType.case !== 'typedConfig' || typeNameOf(filter.configType.value) !== HttpConnectionManagerSchema.typeName)
-        continue;
-      const table = routeTable(proxy, unpack(filter.configType.value, HttpConnectionManagerSchema, filter.name));
+  for (const { filters } of chains) {
+    for (const { configType, name } of filters) {
+      if (configType.case !== 'typedConfig' || typeNameOf(configType.value) !== HttpConnectionManagerSchema.typeName) continue;
+      const table = routeTable(proxy, unpack(configType.value, HttpConnectionManagerSchema, name));
       if (table) tables.add(table);
     }
   }
   return tables;
 }
 
-/** A request for each route of each virtual host, and for each cluster that it may choose. */
-function* requests(table: RouteTable, undecided: string[]): Generator<{ http: HttpRequest; random: number }> {
+function* requestsOf(table: RouteTable, undecided: string[]): Generator<{ http: HttpRequest; pattern: string }> {
   for (const virtualHost of table.virtualHosts) {
-    const domain = virtualHost.config.domains[0] ?? OTHER_HOST;
-    const authority = domain === '*' ? OTHER_HOST : domain.endsWith('*') ? `${domain.slice(0, -1)}any` : sampleHost(domain);
-    for (const route of virtualHost.routes) {
-      const http = route.config && sampleRequest(authority, route.config);
-      if (!http) {
-        undecided.push(`route ${route.name || '(unnamed)'} of ${table.name} ${virtualHost.name}: no sample of its match can be made`);
-        continue;
-      }
-      let before = 0;
-      const clusters = route.action.kind === 'forward' ? route.action.clusters : [];
-      if (clusters.length < 2) yield { http, random: 0 };
-      else {
-        for (const choice of clusters) {
-          if (choice.weight > 0) yield { http, random: before };
-          before += choice.weight;
-        }
-      }
+    const domain = virtualHost.config.domains[0] ?? '';
+    for (const { http, route } of virtualHostRequests(table, virtualHost, sampleHost(domain))) {
+      if (http) yield { http, pattern: wildcard(domain) };
+      else undecided.push(unsampled(table, virtualHost, route));
     }
   }
 }
 
-function sampleRequest(authority: string, { match }: Route): HttpRequest | undefined {
-  const path = match && samplePath(match);
-  if (path === undefined) return undefined;
-  const headers = new HeaderMap();
-  let method = 'GET';
-  for (const matcher of match!.headers) {
-    if (matcher.invertMatch) continue;
-    const value = sampleHeader(matcher);
-    if (value === undefined) return undefined;
-    if (matcher.name === ':method') method = value;
-    else if (matcher.name === ':authority') authority = value;
-    else if (!matcher.name.startsWith(':')) headers.append(matcher.name, value);
+export function unsampled(table: RouteTable, virtualHost: CompiledVirtualHost, route: CompiledRoute): string {
+  return `route ${route.name || '(unnamed)'} of ${table.name} ${virtualHost.name}: no request was found that it takes`;
+}
+
+/** A request for each route of a virtual host; without one where none was found. Routes that earlier ones leave nothing for are left out. */
+export function* virtualHostRequests(
+  table: RouteTable,
+  virtualHost: CompiledVirtualHost,
+  authority: string,
+): Generator<{ http: HttpRequest | undefined; route: CompiledRoute }> {
+  const matches = virtualHost.routes.flatMap(({ config }) => (config?.match ? [config.match] : []));
+  // What no route takes is a cell as well: 404.
+  for (const [i, route] of virtualHost.routes.entries()) {
+    const match = route.config?.match;
+    if (!match || matches.slice(0, i).some((earlier) => covers(earlier, match))) continue;
+    let http: HttpRequest | undefined;
+    for (const candidate of sampleRequests(authority, match, matches)) {
+      const taken = table.match({ ...candidate, scheme: 'http', random: 0, tls: undefined, internal: false });
+      if (taken !== route) continue;
+      http = candidate;
+      break;
+    }
+    yield { http, route };
   }
-  const query = match!.queryParameters.map(({ name, queryParameterMatchSpecifier: specifier }) => {
-    const value =
-      specifier.case === 'stringMatch' && specifier.value.matchPattern.case === 'exact' ? specifier.value.matchPattern.value : 'any';
-    return `${name}=${value}`;
-  });
-  return { method, authority, path: query.length > 0 ? `${path}?${query.join('&')}` : path, headers, version: '1.1' };
-}
-
-function samplePath({ pathSpecifier }: RouteMatch): string | undefined {
-  switch (pathSpecifier.case) {
-    case 'prefix':
-    case 'path':
-    case 'pathSeparatedPrefix':
-      return pathSpecifier.value;
-    case 'safeRegex':
-      return sampleRegex(pathSpecifier.value.regex);
-    default:
-      return undefined;
-  }
-}
-
-function sampleHeader({ headerMatchSpecifier: specifier }: HeaderMatcher): string | undefined {
-  if (specifier.case === undefined || specifier.case === 'presentMatch') return 'any';
-  if (specifier.case === 'exactMatch' || specifier.case === 'prefixMatch') return specifier.value;
-  if (specifier.case !== 'stringMatch') return undefined;
-  const { matchPattern } = specifier.value;
-  if (matchPattern.case === 'safeRegex') return sampleRegex(matchPattern.value.regex);
-  return matchPattern.case === 'exact' ||
-    matchPattern.case === 'prefix' ||
-    matchPattern.case === 'suffix' ||
-    matchPattern.case === 'contains'
-    ? matchPattern.value
-    : undefined;
-}
-
-/** A text that simple expressions match: literals with `.*`, `.+` and escaped characters. */
-function sampleRegex(regex: string): string | undefined {
-  const sample = regex
-    .replace(/\.\*/g, '')
-    .replace(/\.\+|\[\^?[^\]]*\]\+|\\d\+|\\w\+/g, 'a')
-    .replace(/\\([./-])/g, '$1');
-  return /[\\[\](){}|?*+^$]/.test(sample) ? undefined : sample || '/';
 }

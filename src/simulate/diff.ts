@@ -1,8 +1,8 @@
 /** Which calls change their outcome between two configurations. Pure. */
 import type { Origin } from '../xds/match/route-model.ts';
-import type { Call } from './call.ts';
-import { type Cell, outboundCells } from './cells.ts';
-import { explainCall, type SimulatedMesh } from './explain.ts';
+import type { Call, Endpoint } from './call.ts';
+import type { SimulatedMesh } from './explain.ts';
+import { explore, waysOf } from './explore.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import type { Trace } from './trace.ts';
 
@@ -37,11 +37,11 @@ export function diffCalls(before: Side, after: Side, workloads: readonly Compare
   const changes = new Map<string, Change>();
   for (const { workloads: names, before: old, after: young } of workloads) {
     const source = { ip: young.addresses[0] ?? '192.0.2.1', port: 0 };
-    for (const cell of [...outboundCells(old, source).cells, ...outboundCells(young, source).cells]) {
-      const a = outcomeOf(before, old, cell);
-      const b = outcomeOf(after, young, cell);
+    for (const call of callsOfBoth(before, after, old, young, source)) {
+      const a = outcomeOf(before, old, call);
+      const b = outcomeOf(after, young, call);
       if (a.text === b.text) continue;
-      const destination = destinationOf(cell.call);
+      const destination = destinationOf(call);
       const key = JSON.stringify([names, destination, a.text, b.text]);
       if (!changes.has(key))
         changes.set(key, {
@@ -51,7 +51,7 @@ export function diffCalls(before: Side, after: Side, workloads: readonly Compare
           before: a.text,
           after: b.text,
           decidedBy: b.decidedBy,
-          example: cell.call,
+          example: call,
         });
     }
   }
@@ -67,13 +67,21 @@ interface Judged {
   readonly decidedBy: readonly Origin[];
 }
 
-function outcomeOf({ mesh }: Side, proxy: SimulatedProxy, { call, random }: Cell): Judged {
-  const trace = explainCall(mesh, proxy, call, { random, pick: (hosts) => hosts[0]! });
+function* callsOfBoth(before: Side, after: Side, old: SimulatedProxy, young: SimulatedProxy, source: Endpoint): Generator<Call> {
+  for (const { call } of explore(before.mesh, old, source).calls) yield call;
+  for (const { call } of explore(after.mesh, young, source).calls) yield call;
+}
+
+/** What becomes of a call; where chance decides, all that may. */
+function outcomeOf({ mesh }: Side, proxy: SimulatedProxy, call: Call): Judged {
+  const traces = [...waysOf(mesh, proxy, call)];
+  const reaching = traces.filter(({ outcome }) => outcome.kind === 'upstream');
+  const last = traces[0]!.hops.at(-1);
   return {
-    text: describe(trace),
-    reaches: trace.outcome.kind === 'upstream',
-    hops: trace.hops.length,
-    decidedBy: trace.hops.at(-1)?.steps.findLast(({ origins }) => origins.length > 0)?.origins ?? [],
+    text: [...new Set(traces.map(describe))].sort().join(', or '),
+    reaches: reaching.length > 0,
+    hops: Math.min(...reaching.map(({ hops }) => hops.length)),
+    decidedBy: last?.steps.findLast(({ origins }) => origins.length > 0)?.origins ?? [],
   };
 }
 

@@ -17,7 +17,15 @@ export function simulatedMesh(proxies: readonly SimulatedProxy[]): SimulatedMesh
   return { proxyAt: (ip) => byAddress.get(ip) };
 }
 
-const FIRST: HopOptions = { random: 0, pick: (hosts) => hosts[0]! };
+/** What comes first, wherever chance decides. */
+const FIRST: HopOptions = {
+  weigh: (weights) =>
+    Math.max(
+      0,
+      weights.findIndex((weight) => weight > 0),
+    ),
+  pick: (hosts) => hosts[0]!,
+};
 /** More hops than this are a loop. */
 const MAX_HOPS = 16;
 

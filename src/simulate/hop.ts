@@ -11,18 +11,31 @@ import type { CompiledFilterChain } from '../xds/match/filter-chain.ts';
 import { HTTP1_METHODS } from '../xds/match/http-methods.ts';
 import { originsOf, refusalOf } from '../xds/match/metadata.ts';
 import { normalizePath, pathOptions } from '../xds/match/path-normalization.ts';
-import type { CompiledRoute, ForwardAction, RouteRequest, RouteTable } from '../xds/match/route.ts';
+import type { CompiledRoute, CompiledVirtualHost, ForwardAction, RouteRequest, RouteTable } from '../xds/match/route.ts';
 import { typeNameOf, unpack } from '../xds/unpack.ts';
 import type { Call, HttpRequest, Payload } from './call.ts';
-import { splitAuthority, throughTransport, upstreamsOf } from './cluster.ts';
+import { splitAuthority, throughTransport, type UpstreamHost, upstreamsOf } from './cluster.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import type { Hop, Outcome, Step } from './trace.ts';
 
 export interface HopOptions {
-  /** Decides weights and fractions: 0 ≤ random < 2^53. */
-  readonly random: number;
+  /** Chooses among weighted clusters: an index whose weight is not 0. */
+  readonly weigh: (weights: readonly number[]) => number;
   /** Chooses among the hosts of a cluster. */
-  readonly pick: <T>(hosts: readonly T[]) => T;
+  readonly pick: (hosts: readonly UpstreamHost[]) => UpstreamHost;
+  /** Told what each proxy decides by; more than once for a hop. */
+  readonly observe?: (arrived: Arrived) => void;
+}
+
+/** A call at a proxy, and how far the proxy got with it. */
+export interface Arrived {
+  readonly proxy: SimulatedProxy;
+  readonly listener: Listener;
+  /** As it came to the proxy. */
+  readonly call: Call;
+  readonly table: RouteTable | undefined;
+  readonly virtualHost: CompiledVirtualHost | undefined;
+  readonly route: CompiledRoute | undefined;
 }
 
 export interface HopResult {
@@ -75,6 +88,9 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
   }
   const origins = originsOf(chain.config.metadata);
   recorder.step('filter-chain', chain.name, chain.index < 0 ? 'no other filter chain matches' : describeMatch(chain.config), origins);
+  const observe = ({ table, virtualHost, route }: Partial<Arrived>) =>
+    options.observe?.({ proxy, listener, call, table, virtualHost, route });
+  observe({});
   const inner = terminate(proxy, chain.config, call.payload, recorder);
   if ('hop' in inner) return inner;
   return runFilters(
@@ -84,6 +100,7 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
     options,
     recorder,
     call.payload.tls !== undefined && inner.tls === undefined,
+    observe,
   );
 }
 
@@ -151,6 +168,7 @@ function runFilters(
   options: HopOptions,
   recorder: Recorder,
   terminated: boolean,
+  observe: (decided: Partial<Arrived>) => void,
 ): HopResult {
   for (const filter of chain.config.filters) {
     const config = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
@@ -158,7 +176,7 @@ function runFilters(
     if (TRANSPARENT.has(type)) continue;
     if (type === TCP_PROXY) return tcpProxy(proxy, filter, chain, call, options, recorder);
     if (type === HCM)
-      return http(proxy, unpack(config, HttpConnectionManagerSchema, filter.name), chain, call, options, recorder, terminated);
+      return http(proxy, unpack(config, HttpConnectionManagerSchema, filter.name), chain, call, options, recorder, terminated, observe);
     return recorder.end('', { kind: 'undecided', details: `network filter ${filter.name} (${type}) is not simulated` });
   }
   return recorder.closed('', refusalOf(chain.config.metadata) ?? 'the filter chain has no filter');
@@ -178,7 +196,7 @@ function tcpProxy(
     clusterSpecifier.case === 'cluster'
       ? clusterSpecifier.value
       : clusterSpecifier.case === 'weightedClusters'
-        ? weighted(clusterSpecifier.value.clusters, options.random)
+        ? clusterSpecifier.value.clusters[options.weigh(clusterSpecifier.value.clusters.map(({ weight }) => weight))]!.name
         : '';
   const origins = originsOf(chain.config.metadata);
   return forward(proxy, name, call, call.payload.tls?.serverName ?? '', options, recorder, {
@@ -189,16 +207,6 @@ function tcpProxy(
   });
 }
 
-function weighted(clusters: readonly { readonly name: string; readonly weight: number }[], random: number): string {
-  const total = clusters.reduce((sum, cluster) => sum + cluster.weight, 0);
-  let left = total > 0 ? random % total : 0;
-  for (const cluster of clusters) {
-    if (left < cluster.weight) return cluster.name;
-    left -= cluster.weight;
-  }
-  return '';
-}
-
 function http(
   proxy: SimulatedProxy,
   config: HttpConnectionManager,
@@ -207,6 +215,7 @@ function http(
   options: HopOptions,
   recorder: Recorder,
   terminated: boolean,
+  observe: (decided: Partial<Arrived>) => void,
 ): HopResult {
   const request = call.payload.http;
   if (call.payload.tls || !request) return recorder.closed('DPE', 'the bytes are not HTTP');
@@ -235,11 +244,13 @@ function http(
     path,
     scheme: terminated ? 'https' : 'http',
     headers: request.headers,
-    random: options.random,
+    random: 0,
     tls: terminated ? { presented: false, validated: false } : undefined,
     internal: false,
   };
   const virtualHost = table.virtualHost(request.authority);
+  const route = virtualHost && table.match(routeRequest);
+  observe({ table, virtualHost, route });
   if (!virtualHost) {
     recorder.step(
       'virtual-host',
@@ -250,7 +261,6 @@ function http(
     return recorder.reply(404, 'NR', 'route_not_found');
   }
   recorder.step('virtual-host', virtualHost.name, `serves ${request.authority}`, originsOf(virtualHost.config.metadata));
-  const route = table.match(routeRequest);
   if (!route) {
     recorder.step(
       'route',
@@ -305,7 +315,7 @@ function runForward(
   options: HopOptions,
   recorder: Recorder,
 ): HopResult {
-  const choice = action.choose(request);
+  const choice = action.clusterHeader === undefined ? action.clusters[weighed(action, options)] : action.choose(request);
   if (!choice) return recorder.reply(action.clusterNotFoundStatus, 'NC', `the request lacks the header ${action.clusterHeader}`);
   const share = choice.weight === choice.totalWeight ? '' : ` (${choice.weight} of ${choice.totalWeight})`;
   recorder.step(
@@ -326,6 +336,10 @@ function runForward(
     noHost: (why) => recorder.reply(503, 'UH', why),
     failed: (why) => recorder.reply(503, 'URX,UF', why),
   });
+}
+
+function weighed({ clusters }: ForwardAction, options: HopOptions): number {
+  return clusters.length > 1 ? options.weigh(clusters.map(({ weight }) => weight)) : 0;
 }
 
 interface Endings {

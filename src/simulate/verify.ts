@@ -1,7 +1,7 @@
 /** Statements about all calls of a mesh, proved cell by cell or refuted by a call. Pure. */
 import type { Call, Endpoint } from './call.ts';
-import { outboundCells } from './cells.ts';
-import { explainCall, type SimulatedMesh } from './explain.ts';
+import type { SimulatedMesh } from './explain.ts';
+import { explore } from './explore.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import type { Trace } from './trace.ts';
 
@@ -60,26 +60,27 @@ export function verify({ mesh, classes, statements, isInside, maxCells }: Verify
   const undecided = new Set<string>();
   let judged = 0;
   for (const { proxy, workloads } of classes) {
-    const { cells, undecided: open } = outboundCells(proxy, { ip: proxy.addresses[0] ?? '192.0.2.1', port: 0 });
-    for (const sentence of open) undecided.add(`${proxy.name}: ${sentence}`);
-    for (const { call, random } of cells) {
+    const { calls, undecided: open } = explore(mesh, proxy, { ip: proxy.addresses[0] ?? '192.0.2.1', port: 0 });
+    for (const { call, traces } of calls) {
       if (judged === maxCells) {
         undecided.add(`more than ${maxCells} cells: the rest was not looked at`);
         break;
       }
       judged++;
-      const trace = explainCall(mesh, proxy, call, { random, pick: (hosts) => hosts[0]! });
-      const arrival = arrivalOf(trace);
-      if (trace.outcome.kind === 'undecided') undecided.add(`${proxy.name}: ${trace.outcome.details}`);
-      if (!arrival || (arrival.endpoint && isInside(arrival.endpoint.ip))) continue;
-      for (const [i, statement] of statements.entries()) {
-        if (statement.allows(arrival, workloads)) continue;
-        const key = `${proxy.name} ${arrival.host} ${call.destination.port} ${arrival.through}`;
-        if (found[i]!.seen.has(key)) continue;
-        found[i]!.seen.add(key);
-        found[i]!.counterexamples.push({ workloads, call, trace });
+      for (const trace of traces) {
+        const arrival = arrivalOf(trace);
+        if (trace.outcome.kind === 'undecided') undecided.add(`${proxy.name}: ${trace.outcome.details}`);
+        if (!arrival || (arrival.endpoint && isInside(arrival.endpoint.ip))) continue;
+        for (const [i, statement] of statements.entries()) {
+          if (statement.allows(arrival, workloads)) continue;
+          const key = `${proxy.name} ${arrival.host} ${call.destination.port} ${arrival.through}`;
+          if (found[i]!.seen.has(key)) continue;
+          found[i]!.seen.add(key);
+          found[i]!.counterexamples.push({ workloads, call, trace });
+        }
       }
     }
+    for (const sentence of open) undecided.add(`${proxy.name}: ${sentence}`);
   }
   return statements.map(({ text }, i) => {
     const { counterexamples } = found[i]!;

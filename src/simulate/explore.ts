@@ -1,0 +1,168 @@
+/**
+ * All calls of a workload, with every way that each may take. It starts from the cells of the workload's sidecar and cuts them along the boundaries of
+ * the gateways that they come to; weights and hosts of a cluster are tried out one by one. Pure.
+ */
+import { hostCovers } from '../lib/hostname.ts';
+import type { CompiledRoute } from '../xds/match/route.ts';
+import type { Call, Endpoint, HttpRequest } from './call.ts';
+import { outboundCells, sampleHost, unsampled, virtualHostRequests } from './cells.ts';
+import type { UpstreamHost } from './cluster.ts';
+import { explainCall, type SimulatedMesh } from './explain.ts';
+import type { Arrived, HopOptions } from './hop.ts';
+import type { SimulatedProxy } from './proxy.ts';
+import type { Trace } from './trace.ts';
+
+export interface Explored {
+  readonly call: Call;
+  /** One for each way that chance and load balancing may take it. */
+  readonly traces: readonly Trace[];
+}
+
+export interface Exploration {
+  readonly calls: Iterable<Explored>;
+  /** What no call was found for, each as a sentence; whole after the calls were taken. */
+  readonly undecided: ReadonlySet<string>;
+}
+
+/** More ways than these that one call may take are left alone, and said to be undecided. */
+const MOST_WAYS = 256;
+
+export function explore(mesh: SimulatedMesh, proxy: SimulatedProxy, source: Endpoint): Exploration {
+  const undecided = new Set<string>();
+  return { calls: explored(mesh, proxy, source, undecided), undecided };
+}
+
+function* explored(mesh: SimulatedMesh, proxy: SimulatedProxy, source: Endpoint, undecided: Set<string>): Generator<Explored> {
+  const first = outboundCells(proxy, source);
+  /** Routes of gateways: those that a call took, and those that one should have been found for. */
+  const taken = new Set<CompiledRoute>();
+  const wanted = new Map<CompiledRoute, string>();
+  for (const { call, pattern } of first.cells) {
+    const seen = new Set<string>();
+    const cut = new Set<unknown>();
+    const queue: Call[] = [call];
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      const arrivals: Arrived[] = [];
+      const traces = [...waysOf(mesh, proxy, next, undecided, (arrived) => arrivals.push(arrived))];
+      yield { call: next, traces };
+      for (const arrived of arrivals) {
+        if (arrived.proxy.type !== 'router') continue;
+        if (arrived.route) taken.add(arrived.route);
+        for (const finer of cutAt(arrived, next, pattern, cut, wanted)) {
+          const key = keyOf(finer);
+          if (!seen.has(key)) queue.push(finer);
+          seen.add(key);
+        }
+      }
+    }
+  }
+  for (const sentence of first.undecided) undecided.add(sentence);
+  for (const [route, sentence] of wanted) if (!taken.has(route)) undecided.add(sentence);
+}
+
+/** The traces of one call under every choice that chance and load balancing have. */
+export function* waysOf(
+  mesh: SimulatedMesh,
+  proxy: SimulatedProxy,
+  call: Call,
+  undecided: Set<string> = new Set(),
+  observe?: (arrived: Arrived) => void,
+): Generator<Trace> {
+  const script: { taken: number; of: number }[] = [];
+  let ways = 0;
+  do {
+    if (++ways > MOST_WAYS) {
+      undecided.add(`a call may take more than ${MOST_WAYS} ways: the rest was not looked at`);
+      return;
+    }
+    let at = 0;
+    const choose = (of: number) => {
+      script[at] ??= { taken: 0, of };
+      return script[at++]!.taken;
+    };
+    const options: HopOptions = {
+      weigh: (weights) => {
+        const possible = weights.flatMap((weight, i) => (weight > 0 ? [i] : []));
+        return possible.length < 2 ? (possible[0] ?? 0) : possible[choose(possible.length)]!;
+      },
+      pick: (hosts) => {
+        const different = distinct(mesh, hosts);
+        return different.length === 1 ? different[0]! : different[choose(different.length)]!;
+      },
+      ...(observe && { observe }),
+    };
+    yield explainCall(mesh, proxy, call, options);
+    script.length = at;
+    while (script.length > 0 && script.at(-1)!.taken + 1 >= script.at(-1)!.of) script.pop();
+    if (script.length > 0) script.at(-1)!.taken++;
+  } while (script.length > 0);
+}
+
+/** Hosts that a call may end differently at: those of one proxy are alike, all others are told apart. */
+function distinct(mesh: SimulatedMesh, hosts: readonly UpstreamHost[]): UpstreamHost[] {
+  if (hosts.length === 1) return [...hosts];
+  const byKey = new Map<string, UpstreamHost>();
+  for (const host of hosts) {
+    const receiver = host.endpoint && mesh.proxyAt(host.endpoint.ip);
+    const key = receiver ? `${receiver.name}:${host.port}` : `${host.endpoint?.ip ?? host.host}:${host.port}`;
+    if (!byKey.has(key)) byKey.set(key, host);
+  }
+  return [...byKey.values()];
+}
+
+/** Calls of the same cell that a gateway may treat in another way. */
+function* cutAt(
+  { proxy, listener, call: arrived, table, virtualHost }: Arrived,
+  call: Call,
+  pattern: string,
+  cut: Set<unknown>,
+  wanted: Map<CompiledRoute, string>,
+): Generator<Call> {
+  const { tls, http } = call.payload;
+  if (pattern !== '' && tls && arrived.payload.tls && tls.serverName === arrived.payload.tls.serverName && !cut.has(listener)) {
+    cut.add(listener);
+    for (const chain of proxy.chains(listener).chains) {
+      for (const name of chain.config.filterChainMatch?.serverNames ?? []) {
+        if (hostCovers(pattern, name)) yield { ...call, payload: { ...call.payload, tls: { ...tls, serverName: sampleHost(name) } } };
+      }
+    }
+  }
+  if (!table || !http) return;
+  if (pattern !== '' && !tls && http.authority === arrived.payload.http?.authority && !cut.has(table)) {
+    cut.add(table);
+    for (const { config } of table.virtualHosts) {
+      const name = config.domains[0] ?? '';
+      if (hostCovers(pattern, name) && name !== '*') yield withRequest(call, { ...http, authority: sampleHost(name) });
+    }
+  }
+  if (!virtualHost || cut.has(virtualHost)) return;
+  cut.add(virtualHost);
+  for (const { http: sample, route } of virtualHostRequests(table, virtualHost, http.authority)) {
+    wanted.set(route, `${proxy.name}: ${unsampled(table, virtualHost, route)}`);
+    if (sample) yield* merged(call, http, arrived.payload.http?.path ?? http.path, sample);
+  }
+}
+
+/** The call with what a gateway's route asks for beside what the sidecar's did; the sidecar may have rewritten the path. */
+function* merged(call: Call, own: HttpRequest, arrivedPath: string, sample: HttpRequest): Generator<Call> {
+  const headers = own.headers.clone();
+  for (const [name, value] of sample.headers) headers.set(name, value);
+  const prefix = own.path.length - commonEnd(own.path, arrivedPath);
+  const rewritten =
+    arrivedPath === own.path ? [] : [`${own.path.slice(0, prefix)}${sample.path}`, `${own.path.slice(0, prefix)}${sample.path.slice(1)}`];
+  for (const path of [sample.path, own.path, ...rewritten]) yield withRequest(call, { ...own, method: sample.method, headers, path });
+}
+
+function commonEnd(a: string, b: string): number {
+  let length = 0;
+  while (length < a.length && length < b.length && a.at(-1 - length) === b.at(-1 - length)) length++;
+  return length;
+}
+
+function withRequest(call: Call, http: HttpRequest): Call {
+  return { ...call, payload: { ...call.payload, http } };
+}
+
+function keyOf({ destination, payload: { tls, http } }: Call): string {
+  return JSON.stringify([destination, tls, http && { ...http, headers: [...http.headers] }]);
+}

@@ -1,0 +1,181 @@
+/** Requests that a route's match takes: samples to tell a route from its neighbours by. Pure. */
+import { toJsonString } from '@bufbuild/protobuf';
+import {
+  type HeaderMatcher,
+  HeaderMatcherSchema,
+  type QueryParameterMatcher,
+  QueryParameterMatcherSchema,
+  type RouteMatch,
+} from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { HeaderMap } from '../xds/match/headers.ts';
+import type { HttpRequest } from './call.ts';
+
+/** Stands for what no configuration names. */
+export const OTHER = 'zz-other';
+const METHODS = ['GET', 'POST', 'PUT', 'DELETE'];
+
+/**
+ * Requests for `authority` that the match takes, more likely ones first. Another route may take them before it: whoever asks tries them.
+ * `neighbours` are the matches of the same virtual host: what they exclude a request by is tried as well.
+ */
+export function* sampleRequests(authority: string, match: RouteMatch, neighbours: readonly RouteMatch[]): Generator<HttpRequest> {
+  const wanted = sampleHeaders(match);
+  if (!wanted) return;
+  const excluding = neighbours.flatMap(({ headers }) => headers.filter(({ invertMatch, name }) => invertMatch && !name.startsWith(':')));
+  const query = match.queryParameters.map(({ name, queryParameterMatchSpecifier: specifier }) => {
+    const value = specifier.case === 'stringMatch' ? sampleString(specifier.value.matchPattern) : OTHER;
+    return value === undefined ? undefined : `${name}=${value}`;
+  });
+  if (query.includes(undefined)) return;
+  for (const path of samplePaths(match)) {
+    for (const method of wanted.methods) {
+      for (const more of excluding.length > 0 ? [[], excluding] : [[]]) {
+        const headers = wanted.headers.clone();
+        for (const matcher of more) {
+          const value = sampleHeader(matcher);
+          if (value !== undefined && headers.get(matcher.name) === undefined && !wanted.absent.has(matcher.name))
+            headers.append(matcher.name, value);
+        }
+        const target = query.length > 0 ? `${path}?${query.join('&')}` : path;
+        yield { method, authority: wanted.authority ?? authority, path: target, headers, version: '1.1' };
+      }
+    }
+  }
+}
+
+/** Whether every request that `narrow` takes is taken by `wide`, as far as that shows from their form. */
+export function covers(wide: RouteMatch, narrow: RouteMatch): boolean {
+  if (wide.runtimeFraction || wide.grpc || wide.tlsContext || wide.dynamicMetadata.length > 0) return false;
+  const headers = new Set(narrow.headers.map(headerText));
+  const query = new Set(narrow.queryParameters.map(queryText));
+  return (
+    pathCovers(wide.pathSpecifier, narrow.pathSpecifier) &&
+    wide.headers.every((matcher) => headers.has(headerText(matcher))) &&
+    wide.queryParameters.every((matcher) => query.has(queryText(matcher)))
+  );
+}
+
+const headerText = (matcher: HeaderMatcher) => toJsonString(HeaderMatcherSchema, matcher);
+const queryText = (matcher: QueryParameterMatcher) => toJsonString(QueryParameterMatcherSchema, matcher);
+
+function pathCovers(wide: RouteMatch['pathSpecifier'], narrow: RouteMatch['pathSpecifier']): boolean {
+  if (wide.case === 'prefix' && wide.value === '/') return narrow.case !== 'connectMatcher';
+  if (wide.case === 'safeRegex' || narrow.case === 'safeRegex') {
+    return wide.case === 'safeRegex' && narrow.case === 'safeRegex' && wide.value.regex === narrow.value.regex;
+  }
+  if (wide.case === 'prefix')
+    return (
+      (narrow.case === 'prefix' || narrow.case === 'path' || narrow.case === 'pathSeparatedPrefix') && narrow.value.startsWith(wide.value)
+    );
+  if (wide.case === 'pathSeparatedPrefix') {
+    const { value } = wide;
+    return (
+      (narrow.case === 'path' || narrow.case === 'pathSeparatedPrefix') && (narrow.value === value || narrow.value.startsWith(`${value}/`))
+    );
+  }
+  return wide.case === 'path' && narrow.case === 'path' && wide.value === narrow.value;
+}
+
+function samplePaths({ pathSpecifier }: RouteMatch): string[] {
+  switch (pathSpecifier.case) {
+    case 'prefix': {
+      const { value } = pathSpecifier;
+      return [value, `${value}${OTHER}`, `${value}/${OTHER}`, `${value}${OTHER}/${OTHER}`];
+    }
+    case 'path':
+      return [pathSpecifier.value];
+    case 'pathSeparatedPrefix':
+      return [pathSpecifier.value, `${pathSpecifier.value}/${OTHER}`];
+    case 'safeRegex':
+      return sampleRegex(pathSpecifier.value.regex).filter((path) => path.startsWith('/'));
+    default:
+      return [];
+  }
+}
+
+interface WantedHeaders {
+  readonly headers: HeaderMap;
+  readonly methods: readonly string[];
+  readonly authority: string | undefined;
+  /** Headers that must not be there. */
+  readonly absent: ReadonlySet<string>;
+}
+
+/** What the matchers ask for, or undefined if no sample of one of them is known. */
+function sampleHeaders({ headers: matchers }: RouteMatch): WantedHeaders | undefined {
+  const headers = new HeaderMap();
+  const absent = new Set<string>();
+  let methods: readonly string[] = METHODS;
+  let authority: string | undefined;
+  for (const matcher of matchers) {
+    const value = sampleHeader(matcher);
+    if (matcher.invertMatch) {
+      if (matcher.name === ':method') methods = methods.filter((method) => method !== value);
+      else if (matcher.name.startsWith(':')) return undefined;
+      else absent.add(matcher.name);
+      continue;
+    }
+    if (value === undefined) return undefined;
+    if (matcher.name === ':method') methods = [value];
+    else if (matcher.name === ':authority') authority = value;
+    else if (matcher.name === ':scheme') continue;
+    else if (matcher.name.startsWith(':')) return undefined;
+    else headers.set(matcher.name, value);
+  }
+  return { headers, methods, authority, absent };
+}
+
+function sampleHeader({ headerMatchSpecifier: specifier }: HeaderMatcher): string | undefined {
+  switch (specifier.case) {
+    case undefined:
+    case 'presentMatch':
+      return OTHER;
+    case 'exactMatch':
+    case 'prefixMatch':
+    case 'suffixMatch':
+    case 'containsMatch':
+      return specifier.value;
+    case 'safeRegexMatch':
+      return sampleRegex(specifier.value.regex)[0];
+    case 'rangeMatch':
+      return String(specifier.value.start);
+    case 'stringMatch':
+      return sampleString(specifier.value.matchPattern);
+    default:
+      return undefined;
+  }
+}
+
+type StringPattern = Extract<HeaderMatcher['headerMatchSpecifier'], { case: 'stringMatch' }>['value']['matchPattern'];
+
+function sampleString(pattern: StringPattern): string | undefined {
+  switch (pattern.case) {
+    case 'exact':
+    case 'prefix':
+    case 'suffix':
+    case 'contains':
+      return pattern.value;
+    case 'safeRegex':
+      return sampleRegex(pattern.value.regex)[0];
+    default:
+      return undefined;
+  }
+}
+
+/** Texts that simple expressions match, as far as that shows without matching them: whoever asks tries them. */
+function sampleRegex(regex: string): string[] {
+  const alternatives = /^\^?\(?([\w/.*+-]+(?:\|[\w/.*+-]+)+)\)?\$?$/.exec(regex)?.[1]?.split('|') ?? [regex];
+  return alternatives.flatMap((alternative) =>
+    ['', OTHER].flatMap((filler) => {
+      const sample = alternative
+        .replace(/^\^|\$$/g, '')
+        .replace(/\.\*/g, filler)
+        .replace(/\.\+/g, OTHER)
+        .replace(/\[\^[^\]]*\][+*]?/g, OTHER)
+        .replace(/\\d[+*]?|\[0-9\][+*]?/g, '7')
+        .replace(/\\w[+*]?|\[[^\]]*\][+*]?/g, 'a')
+        .replace(/\\([./-])/g, '$1');
+      return /[\\[\](){}|?*+^$]/.test(sample) ? [] : [sample];
+    }),
+  );
+}
