@@ -108,7 +108,8 @@ export class Attempt implements PoolClient {
     const { record } = exchange;
     this.stream = stream;
     record.upstreamLocalAddress = stream.localAddress;
-    if (record.upstreamFirstByteSent === 0) record.upstreamFirstByteSent = exchange.core.deps.now();
+    // On a connection that was there, the request goes out in the turn in which it came.
+    if (record.upstreamFirstByteSent === 0) record.upstreamFirstByteSent = forward.starting ? record.started : exchange.core.deps.now();
     const waiting = forward.body;
     stream.sendHead(exchange, forward.ended && waiting === undefined && exchange.requestTrailers === undefined);
     if (waiting) {

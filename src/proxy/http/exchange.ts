@@ -298,7 +298,7 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
     const { filters } = core;
     for (let i = this.#filter - 1; i >= 0; i--) filters[i]!.onResponse?.(this, status, headers);
     this.responseStarted = true;
-    record.responseStarted = core.deps.now();
+    if (record.responseStarted === 0) record.responseStarted = core.deps.now();
     record.responseHeaders = headers;
     this.stream.sendHead(status, headers, end);
   }

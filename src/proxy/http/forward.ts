@@ -119,7 +119,8 @@ export class Forward {
     if (!exchange.core.router.suppressEnvoyHeaders) {
       const { record, core } = exchange;
       const from = record.requestReceived || record.started;
-      headers.set('x-envoy-upstream-service-time', String(Math.floor(core.deps.now() - from)));
+      record.responseStarted = core.deps.now();
+      headers.set('x-envoy-upstream-service-time', String(Math.floor(record.responseStarted - from)));
     }
     if (this.route.includeAttemptCountInResponse) headers.set('x-envoy-attempt-count', String(this.attempts));
     this.choice.responseMutations?.apply(headers, exchange.record);

@@ -1,5 +1,4 @@
 /** What happens to every request before routes see it: checks, path, client address, request id, headers that clients may not set. */
-import { randomUUID } from 'node:crypto';
 import { HeaderMap } from '../../xds/match/headers.ts';
 import { normalizePath } from '../../xds/match/path-normalization.ts';
 import { portStart } from '../../xds/match/redirect.ts';
@@ -10,6 +9,7 @@ import { identifyClient, sanitizeEnvoyHeaders } from './forwarded.ts';
 import { SEEN } from './h1/fields.ts';
 import type { LocalReply } from './local-reply.ts';
 import type { ManagerOptions } from './options.ts';
+import { requestId } from './request-id.ts';
 
 /** Works on the exchange; returns the refusal if the request goes no further. */
 export function prepareRequest(exchange: Exchange): LocalReply | undefined {
@@ -38,8 +38,8 @@ export function prepareRequest(exchange: Exchange): LocalReply | undefined {
     if (scheme === 'http' || scheme === 'https') exchange.scheme = scheme;
   }
   if (options.generateRequestId) {
-    if ((seen & SEEN.requestId) === 0) headers.append('x-request-id', randomUUID());
-    else if (client.edge && !options.preserveExternalRequestId) headers.set('x-request-id', randomUUID());
+    if ((seen & SEEN.requestId) === 0) headers.append('x-request-id', requestId(core.deps.random));
+    else if (client.edge && !options.preserveExternalRequestId) headers.set('x-request-id', requestId(core.deps.random));
   }
   if ((seen & SEEN.forwardedClientCert) !== 0 || downstream.tls?.peer) forwardClientCert(headers, downstream, options);
   if (options.via !== '') {
