@@ -95,6 +95,12 @@ export class World {
     writeFileSync(join(this.folder, name), text);
   }
 
+  /** Has it read its files again; resolves when what they say is in force. */
+  async reload(): Promise<void> {
+    const answer = await fetch(`http://${this.sidecar}:15021/reload`, { method: 'POST' });
+    if (answer.status !== 200) throw new Error(`reload: ${answer.status} ${await answer.text()}`);
+  }
+
   /** Waits until what it wrote on stderr has this; rejects if it ends before. */
   async says(pattern: RegExp): Promise<string> {
     for (;;) {
