@@ -84,7 +84,8 @@ async function fromGit(spec: string, namespace: string): Promise<Snapshot> {
   return store.snapshot();
 }
 
-function compare(before: SimulatedFiles, after: SimulatedFiles): Change[] {
+/** The changes of all workloads that both sides have. */
+export function compare(before: SimulatedFiles, after: SimulatedFiles): Change[] {
   const nameOf = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`;
   const known = new Set(before.proxies.map(nameOf));
   const sidecars = after.proxies.filter((proxy) => proxy.type === 'sidecar' && known.has(nameOf(proxy)));

@@ -87,7 +87,8 @@ export interface Explanation {
 /** Stands for what real DNS says of a name that the mesh has no address for: TEST-NET-3 of RFC 5737. */
 const SOMEWHERE = '203.0.113.1';
 
-function explain(files: SimulatedFiles, target: CallTarget, options: ExplainOptions): Explanation {
+/** Explains a call from the workload `from` to `to`, or to what names resolve to. Throws `usage` where it is not clear who calls. */
+export function explain(files: SimulatedFiles, target: CallTarget, options: Pick<ExplainOptions, 'from' | 'to'>): Explanation {
   const sidecars = files.proxies.filter(({ type }) => type === 'sidecar');
   const name = options.from ?? (sidecars.length === 1 ? `${sidecars[0]!.namespace}/${sidecars[0]!.name}` : undefined);
   if (name === undefined) {
@@ -114,7 +115,7 @@ function explain(files: SimulatedFiles, target: CallTarget, options: ExplainOpti
   return { from: name, destination: `${ip}:${target.port}`, resolved, trace, advice: adviseOn(files, from, target, trace) };
 }
 
-function render({ from, destination, resolved, trace, advice }: Explanation, paint: Paint): string {
+export function render({ from, destination, resolved, trace, advice }: Explanation, paint: Paint): string {
   const lines = [`${paint('bold', from)} connects to ${destination}${resolved ? ` (${resolved})` : ''}`];
   for (const hop of trace.hops) {
     lines.push('', `${paint('bold', hop.proxy)}${hop.flag ? `  flag ${paint('red', hop.flag)}` : ''}`);

@@ -1,7 +1,7 @@
 /** Statements that `verify` proves: the default one, and those of a file. */
 import { readFileSync } from 'node:fs';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
-import { hostCovers } from '../lib/hostname.ts';
+import { hostCovers, hostsOverlap } from '../lib/hostname.ts';
 import type { Arrival, Statement } from '../simulate/verify.ts';
 
 /** What holds by default; `isGateway` tells routers by `namespace/name`. */
@@ -12,7 +12,7 @@ export function onlyThroughGateways(isGateway: (proxy: string) => boolean): Stat
   };
 }
 
-interface StatementFile {
+export interface StatementFile {
   readonly onlyWorkloads?: { readonly host: string; readonly workloads: readonly string[] };
   readonly onlyTls?: { readonly host: string };
   readonly nothingLeaves?: { readonly namespace: string };
@@ -43,7 +43,8 @@ export async function readStatements(file: string, isGateway: (proxy: string) =>
   return list.map((entry: StatementFile, i) => statementOf(entry, `${file}: statement ${i + 1}`, isGateway));
 }
 
-function statementOf(entry: StatementFile, where: string, isGateway: (proxy: string) => boolean): Statement {
+/** Throws `statements-invalid`. */
+export function statementOf(entry: StatementFile, where: string, isGateway: (proxy: string) => boolean): Statement {
   if (entry?.onlyThroughGateways === true) return onlyThroughGateways(isGateway);
   if (entry?.onlyWorkloads?.host && Array.isArray(entry.onlyWorkloads.workloads)) {
     const { host, workloads } = entry.onlyWorkloads;
@@ -70,9 +71,14 @@ function statementOf(entry: StatementFile, where: string, isGateway: (proxy: str
   throw new SallyportError('statements-invalid', `${where}: is none of ${FORMS}`);
 }
 
-/** The name that was resolved last, or that the call names where an address was dialled. */
+/**
+ * Whether a host of this name may be what was reached: by the name that was resolved or that the call names, by the service whose cluster took the
+ * call, and by none where bytes went to an address that the client chose, which may be any host's.
+ */
 function concerns(host: string, { host: reached, trace }: Arrival): boolean {
-  const named =
-    trace.outcome.kind === 'upstream' ? (trace.outcome.payload.tls?.serverName ?? trace.outcome.payload.http?.authority ?? '') : '';
-  return [reached, named].some((name) => name !== '' && hostCovers(host.toLowerCase(), name.toLowerCase()));
+  const wanted = host.toLowerCase();
+  const name = reached.toLowerCase();
+  const service = trace.hops.at(-1)?.cluster.split('|')[3]?.toLowerCase() ?? '';
+  if (name === '') return service === '' || hostsOverlap(wanted, service);
+  return hostCovers(wanted, name) || (service !== '' && hostCovers(wanted, service));
 }

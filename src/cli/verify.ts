@@ -4,7 +4,7 @@ import { openFiles } from '../config/files.ts';
 import { loadMeshConfig } from '../config/mesh-config.ts';
 import { isInsideCluster, openEgress } from '../kube/network-policy.ts';
 import type { Call } from '../simulate/call.ts';
-import { type Verdict, verify } from '../simulate/verify.ts';
+import { type Statement, type Verdict, verify } from '../simulate/verify.ts';
 import { type Paint, paintFor, plain } from './colours.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
@@ -79,10 +79,19 @@ export async function judge(files: SimulatedFiles, options: VerifyOptions): Prom
 }
 
 async function captured(files: SimulatedFiles, { statements: file, maxCells }: VerifyOptions): Promise<AdversaryVerdict[]> {
-  const { mesh, proxies, simulated } = files;
+  const isGateway = gatewaysOf(files);
+  return verifyFiles(files, file ? await readStatements(file, isGateway) : [onlyThroughGateways(isGateway)], maxCells);
+}
+
+/** Tells the routers of the files by `namespace/name`. */
+export function gatewaysOf({ proxies }: SimulatedFiles): (proxy: string) => boolean {
   const routers = new Set(proxies.filter(({ type }) => type === 'router').map(({ namespace, name }) => `${namespace}/${name}`));
-  const isGateway = (proxy: string) => routers.has(proxy);
-  const statements = file ? await readStatements(file, isGateway) : [onlyThroughGateways(isGateway)];
+  return (proxy) => routers.has(proxy);
+}
+
+/** Judges statements over every call that the files' sidecars take. */
+export function verifyFiles(files: SimulatedFiles, statements: readonly Statement[], maxCells: number): AdversaryVerdict[] {
+  const { mesh, proxies, simulated } = files;
   const sidecars = proxies.filter(({ type }) => type === 'sidecar');
   const classes = workloadClasses(mesh, sidecars).map((members) => {
     const workloads = members.map(({ namespace, name }) => `${namespace}/${name}`);
@@ -98,7 +107,7 @@ async function captured(files: SimulatedFiles, { statements: file, maxCells }: V
 }
 
 /** Addresses of workloads, of Kubernetes Services and of endpoints of services inside the mesh. */
-function insideAddresses({ mesh: { registry } }: SimulatedFiles): Set<string> {
+export function insideAddresses({ mesh: { registry } }: SimulatedFiles): Set<string> {
   const inside = new Set<string>(registry.workloads.flatMap(({ addresses }) => addresses));
   for (const service of registry.services) {
     if (service.meshExternal) continue;
@@ -158,7 +167,15 @@ function render({ adversary, statement, result, counterexamples, undecided, open
 /** As `explain` takes it. */
 export function describeCall({ destination, payload }: Call): string {
   const to = `--to ${destination.ip}`;
-  if (payload.http) return `${payload.http.method} http://${payload.http.authority}:${destination.port}${payload.http.path} ${to}`;
-  if (payload.tls) return `tls://${payload.tls.serverName || destination.ip}:${destination.port} ${to}`;
+  if (payload.http) {
+    const { method, authority, path, headers } = payload.http;
+    const host = /:\d+$/.test(authority) ? authority : `${authority}:${destination.port}`;
+    const lines = [...headers].map(([name, value]) => ` -H '${name}: ${value}'`).join('');
+    return `${method} http://${host}${path}${lines} ${to}`;
+  }
+  if (payload.tls)
+    return payload.tls.serverName
+      ? `tls://${payload.tls.serverName}:${destination.port} ${to}`
+      : `tls://${destination.ip}:${destination.port}`;
   return `tcp://${destination.ip}:${destination.port}`;
 }
