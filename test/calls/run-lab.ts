@@ -25,7 +25,11 @@ const GROUPS = 'registry,egress,tls,tcp,http,lb,resilience';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { engine: { type: 'string', default: 'embedded,envoy' }, groups: { type: 'string', default: GROUPS }, keep: { type: 'boolean', default: false } },
+  options: {
+    engine: { type: 'string', default: 'embedded,envoy' },
+    groups: { type: 'string', default: GROUPS },
+    keep: { type: 'boolean', default: false },
+  },
 });
 
 process.exitCode = await main();
@@ -61,19 +65,29 @@ function comparedWithOriginal(): number {
   return different.length;
 }
 
+/**
+ * One engine over the table. A case that differs is made once more by itself, and that counts: outcomes that hang on timing (pools, timeouts, the order of
+ * two log lines) suffer from whatever else the machine was doing. Returns the number of failures.
+ */
 async function runEngine(engine: Evaluator): Promise<number> {
-  const differences = Differences.load();
   const groups = new Set(values.groups.split(','));
-  const names =
-    positionals.length > 0
-      ? positionals
-      : loadCases()
-          .filter((each) => groups.has(each.group))
-          .map((each) => each.name);
+  const chosen = loadCases().filter((each) => groups.has(each.group));
+  const names = positionals.length > 0 ? positionals : chosen.map((each) => each.name);
+  const first = await runCases(engine, names);
+  if (first.failed.size === 0 || !first.ran) return first.failed.size + (first.ran ? 0 : 1);
+  console.log(`test:lab: ${engine}: again: ${[...first.failed].join(', ')}`);
+  const second = await runCases(engine, [...first.failed]);
+  return second.failed.size + (second.ran ? 0 : 1);
+}
+
+/** The cases that failed, and whether the lab ran to its end. */
+async function runCases(engine: Evaluator, names: readonly string[]): Promise<{ failed: Set<string>; ran: boolean }> {
+  const differences = Differences.load();
   const env: NodeJS.ProcessEnv = { SALLYPORT_ENGINE: engine, SALLYPORT_NODE: process.execPath };
   if (engine === 'envoy') env.SALLYPORT_ENVOY = fetchEnvoy();
   const args = ['run', '--engine', join(HERE, 'lab_plugin.py'), ...(engine === 'envoy' ? ['--all'] : []), ...names];
   const count = { agreed: 0, listed: 0, failed: 0 };
+  const failed = new Set<string>();
   let hidden = false;
   const onLine = (line: string) => {
     const call = /^(ok {2}|DIFF|ERROR|SKIP) ([\w-]+)(?: \/ (.*)|: .*)?$/.exec(line);
@@ -90,6 +104,7 @@ async function runEngine(engine: Evaluator): Promise<number> {
     else {
       hidden = false;
       count.failed += 1;
+      failed.add(name);
       console.log(
         `${engine}: ${line}${state === 'ok  ' ? `\n       listed in differences.yaml, but agrees with the record: ${reason}` : ''}`,
       );
@@ -100,7 +115,7 @@ async function runEngine(engine: Evaluator): Promise<number> {
   // The lab ends with 1 for any difference, listed ones included; with anything else it did not run to its end.
   const ran = code <= 1 && count.agreed + count.listed + count.failed > 0;
   if (!ran) console.error(`test:lab: the lab ended with exit code ${code}`);
-  return count.failed + (ran ? 0 : 1);
+  return { failed, ran };
 }
 
 /** Runs the lab's script and hands its lines on; resolves with its exit code. */
