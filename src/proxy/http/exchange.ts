@@ -234,7 +234,9 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
   }
 
   respondInformational(status: number, headers: HeaderMap): void {
-    if (!this.finished && !this.responseStarted) this.stream.sendInformational(status, headers);
+    // Who expects 100 has got it from the proxy, unless it is the upstream's to say.
+    if (this.finished || this.responseStarted || (status === 100 && !this.core.options.proxyContinue)) return;
+    this.stream.sendInformational(status, headers);
   }
 
   responseData(data: Buffer): void {

@@ -305,6 +305,47 @@ test('the protocol follows the client where the cluster says so', async () => {
   client.socket.destroy();
 });
 
+test('where ALPN decides, one connection serves all if it is HTTP/2', async () => {
+  const upstream = await h2Upstream((stream) => {
+    stream.respond({ ':status': 200 });
+    stream.end('h2');
+  });
+  await using t = await setup(upstream, { protocol: 'alpn' });
+  t.cluster.alpn = 'h2';
+  const one = () => ask(t.client, { ':path': '/', ':authority': 'a' });
+  assert.equal((await one()).body, 'h2');
+  assert.deepEqual(
+    (await Promise.all([one(), one(), one()])).map(({ body }) => body),
+    ['h2', 'h2', 'h2'],
+  );
+  assert.equal(upstream.sessions.length, 1);
+});
+
+test('where ALPN decides and the server does not know HTTP/2, it is HTTP/1.1', async () => {
+  await using t = await setup(await answering(() => response('old')), { protocol: 'alpn' });
+  assert.equal((await ask(t.client, { ':path': '/', ':authority': 'a' })).body, 'old');
+});
+
+test('a request that breaks off does not reach an HTTP/2 upstream as a whole one', async () => {
+  let seen: (how: string) => void = () => undefined;
+  const outcome = new Promise<string>((resolve) => {
+    seen = resolve;
+  });
+  const upstream = await h2Upstream((stream) => {
+    stream.on('data', () => undefined);
+    stream.on('end', () => {
+      if (!stream.aborted) seen('end');
+    });
+    stream.on('aborted', () => seen('aborted'));
+  });
+  await using t = await setup(upstream, { protocol: 'http2' });
+  const client = await dial(t.proxy.port);
+  client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc');
+  while (t.cluster.hosts[0]!.active === 0) await new Promise((resolve) => setImmediate(resolve));
+  client.socket.destroy();
+  assert.equal(await outcome, 'aborted');
+});
+
 test('a slow HTTP/2 reader holds an HTTP/1.1 upstream back', async () => {
   const total = 32 * 1024 * 1024;
   let written = 0;

@@ -39,6 +39,8 @@ export interface FakeCluster extends Cluster {
   protocol: Cluster['protocol'];
   maxRequestsPerConnection: number;
   idleTimeoutMs: number;
+  /** What TLS would have negotiated. */
+  alpn: string;
   /** Options of the connections that were asked for. */
   readonly connects: { readonly authority: string | undefined }[];
 }
@@ -61,6 +63,7 @@ export function fakeCluster(name: string, ports: readonly number[]): FakeCluster
     hosts: ports.map((port) => fakeHost(port)),
     failure: undefined,
     connects: [],
+    alpn: '',
     choose() {
       if (cluster.failure) return cluster.failure;
       return cluster.hosts.length === 0 ? { kind: 'no-host' } : cluster.hosts[turn++ % cluster.hosts.length];
@@ -83,7 +86,7 @@ export function fakeCluster(name: string, ports: readonly number[]): FakeCluster
       socket.once('connect', () => {
         if (!open) return;
         open = false;
-        done(undefined, socket, '');
+        done(undefined, socket, cluster.alpn);
       });
       return () => {
         open = false;

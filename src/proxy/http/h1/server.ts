@@ -7,6 +7,7 @@ import { takeOver } from '../../tcp/take-over.ts';
 import type { Downstream } from '../../types.ts';
 import { type ConnectionFacts, connectionFacts, type ManagerCore, type ServerConnection } from '../core.ts';
 import { Exchange } from '../exchange.ts';
+import type { LocalReply } from '../local-reply.ts';
 import type { DownstreamStream } from '../stream.ts';
 import { TimerEntry } from '../timers.ts';
 import { CONTINUE, encodeTrailers, LAST_CHUNK, statusHasNoBody, statusLine } from './encode.ts';
@@ -49,6 +50,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
   #idleTimer: TimerEntry | undefined;
   #headTimer: TimerEntry | undefined;
   #ageTimer: TimerEntry | undefined;
+  #drainTimer: TimerEntry | undefined;
   #delayTimer: TimerEntry | undefined;
 
   constructor(core: ManagerCore, downstream: Downstream, closed: (connection: ServerConnection) => void) {
@@ -84,10 +86,10 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     if (this.#exchange || this.#tunnelled) return;
     // A request may be on its way: it is still answered, with the word that it is the last.
     const { drainMs } = this.#core.options;
-    this.#delayTimer ??= new TimerEntry(() => {
+    this.#drainTimer = new TimerEntry(() => {
       if (!this.#exchange) this.#hangUp();
     });
-    this.#core.timers.arm(this.#delayTimer, drainMs);
+    this.#core.timers.arm(this.#drainTimer, drainMs);
   }
 
   get #tunnelled(): boolean {
@@ -223,10 +225,14 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
 
   /** What the client sent is not HTTP/1: it is told so where that is still possible, and the connection ends. */
   #refuse(error: CodecError): undefined {
+    return this.#abort({ status: error.status, body: STATUS_CODES[error.status] ?? 'Bad Request', details: error.details, flag: 'DPE' });
+  }
+
+  /** Replies outside of any request where none is running, and ends the connection. */
+  #abort(reply: LocalReply): undefined {
     this.#closing = true;
     this.#parser.stop();
     const running = this.#exchange;
-    const reply = { status: error.status, body: STATUS_CODES[error.status] ?? 'Bad Request', details: error.details, flag: 'DPE' } as const;
     if (running && !running.finished) {
       running.reply(reply);
       return undefined;
@@ -321,7 +327,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     this.#end();
     // Without a length or chunks, only a reset tells the client that something is missing.
     if (this.#untilClose) this.#socket.resetAndDestroy();
-    else this.#socket.destroySoon();
+    else this.#flushAndDestroy();
   }
 
   pauseRequest(): void {
@@ -382,8 +388,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     this.#end();
     this.#socket.end();
     this.#socket.resume();
-    this.#delayTimer = new TimerEntry(() => this.#socket.destroy());
-    this.#core.timers.arm(this.#delayTimer, Math.max(1, this.#core.options.delayedCloseMs));
+    this.#armDelayedClose();
   }
 
   #handBack(): void {
@@ -433,7 +438,18 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     this.#out.flush();
     this.#end();
     exchange?.downstreamClosed();
+    this.#flushAndDestroy();
+  }
+
+  /** What is written still goes out, unless the client does not take it. */
+  #flushAndDestroy(): void {
     this.#socket.destroySoon();
+    if (!this.#socket.destroyed) this.#armDelayedClose();
+  }
+
+  #armDelayedClose(): void {
+    this.#delayTimer ??= new TimerEntry(() => this.#socket.destroy());
+    this.#core.timers.arm(this.#delayTimer, Math.max(1, this.#core.options.delayedCloseMs));
   }
 
   #end(): void {
@@ -443,6 +459,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     if (this.#idleTimer) timers.disarm(this.#idleTimer);
     if (this.#headTimer) timers.disarm(this.#headTimer);
     if (this.#ageTimer) timers.disarm(this.#ageTimer);
+    if (this.#drainTimer) timers.disarm(this.#drainTimer);
     const exchange = this.#exchange;
     this.#exchange = undefined;
     exchange?.downstreamClosed();
@@ -454,8 +471,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
 
   #armHead(): void {
     this.#headTimer = new TimerEntry(() => {
-      this.#parser.stop();
-      this.#refuse(new CodecError('the head took too long', 'request_header_timeout', 408));
+      this.#abort({ status: 408, body: 'request header timeout', details: 'request_header_timeout' });
     });
     this.#core.timers.arm(this.#headTimer, this.#core.options.requestHeadersMs);
   }
