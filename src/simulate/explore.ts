@@ -3,13 +3,14 @@
  * the gateways that they come to; weights and hosts of a cluster are tried out one by one. Pure.
  */
 import { hostCovers } from '../lib/hostname.ts';
-import type { CompiledRoute } from '../xds/match/route.ts';
+import type { CompiledRoute, CompiledVirtualHost } from '../xds/match/route.ts';
 import type { Call, Endpoint, HttpRequest } from './call.ts';
 import { outboundCells, sampleHost, unsampled, virtualHostRequests } from './cells.ts';
 import type { UpstreamHost } from './cluster.ts';
 import { explainCall, type SimulatedMesh } from './explain.ts';
 import type { Arrived, HopOptions } from './hop.ts';
 import type { SimulatedProxy } from './proxy.ts';
+import { covers, disjoint } from './sample.ts';
 import type { Trace } from './trace.ts';
 
 export interface Explored {
@@ -48,7 +49,7 @@ function* explored(mesh: SimulatedMesh, proxy: SimulatedProxy, source: Endpoint,
       for (const arrived of arrivals) {
         if (arrived.proxy.type !== 'router') continue;
         if (arrived.route) taken.add(arrived.route);
-        for (const finer of cutAt(arrived, next, pattern, cut, wanted)) {
+        for (const finer of cutAt(arrived, next, pattern, arrivals.find((hop) => hop.proxy === proxy && hop.route)?.route, cut, wanted)) {
           const key = keyOf(finer);
           if (!seen.has(key)) queue.push(finer);
           seen.add(key);
@@ -115,6 +116,7 @@ function* cutAt(
   { proxy, listener, call: arrived, table, virtualHost }: Arrived,
   call: Call,
   pattern: string,
+  own: CompiledRoute | undefined,
   cut: Set<unknown>,
   wanted: Map<CompiledRoute, string>,
 ): Generator<Call> {
@@ -138,9 +140,28 @@ function* cutAt(
   if (!virtualHost || cut.has(virtualHost)) return;
   cut.add(virtualHost);
   for (const { http: sample, route } of virtualHostRequests(table, virtualHost, http.authority)) {
-    wanted.set(route, `${proxy.name}: ${unsampled(table, virtualHost, route)}`);
+    if (!leavesNothing(virtualHost, route, own)) wanted.set(route, `${proxy.name}: ${unsampled(table, virtualHost, route)}`);
     if (sample) yield* merged(call, http, arrived.payload.http?.path ?? http.path, sample);
   }
+}
+
+/** Whether earlier routes of the gateway take all that the sidecar's route `own` sends on and `route` would match. */
+function leavesNothing({ routes }: CompiledVirtualHost, route: CompiledRoute, own: CompiledRoute | undefined): boolean {
+  const match = route.config?.match;
+  const sent = own?.config?.match;
+  if (!match || !sent) return false;
+  const rewrites = own.action.kind === 'forward' && own.action.rewritesPath;
+  if (disjoint(match, sent, !rewrites)) return true;
+  const headers = [...match.headers, ...sent.headers];
+  const queryParameters = [...match.queryParameters, ...sent.queryParameters];
+  const both = [
+    { ...match, headers, queryParameters },
+    { ...sent, headers, queryParameters },
+  ];
+  const usable = rewrites ? both.slice(0, 1) : both;
+  return routes
+    .slice(0, routes.indexOf(route))
+    .some(({ config }) => usable.some((narrow) => config?.match && covers(config.match, narrow)));
 }
 
 /** The call with what a gateway's route asks for beside what the sidecar's did; the sidecar may have rewritten the path. */
@@ -150,7 +171,9 @@ function* merged(call: Call, own: HttpRequest, arrivedPath: string, sample: Http
   const prefix = own.path.length - commonEnd(own.path, arrivedPath);
   const rewritten =
     arrivedPath === own.path ? [] : [`${own.path.slice(0, prefix)}${sample.path}`, `${own.path.slice(0, prefix)}${sample.path.slice(1)}`];
-  for (const path of [sample.path, own.path, ...rewritten]) yield withRequest(call, { ...own, method: sample.method, headers, path });
+  for (const path of [sample.path, own.path, ...rewritten]) {
+    for (const method of new Set([own.method, sample.method])) yield withRequest(call, { ...own, method, headers, path });
+  }
 }
 
 function commonEnd(a: string, b: string): number {

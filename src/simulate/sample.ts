@@ -55,6 +55,32 @@ export function covers(wide: RouteMatch, narrow: RouteMatch): boolean {
   );
 }
 
+/** Whether no request can be taken by both, as far as that shows from their form; `paths` says whether they see the same path. */
+export function disjoint(a: RouteMatch, b: RouteMatch, paths: boolean): boolean {
+  const values = new Map(a.headers.flatMap((matcher) => exactValue(matcher)));
+  if (b.headers.flatMap((matcher) => exactValue(matcher)).some(([name, value]) => (values.get(name) ?? value) !== value)) return true;
+  return paths && (pathsDisjoint(a.pathSpecifier, b.pathSpecifier) || pathsDisjoint(b.pathSpecifier, a.pathSpecifier));
+}
+
+function exactValue({ name, invertMatch, headerMatchSpecifier: specifier }: HeaderMatcher): [string, string][] {
+  if (invertMatch || specifier.case !== 'stringMatch' || specifier.value.matchPattern.case !== 'exact') return [];
+  // A header may be repeated; a method can't.
+  return name === ':method' ? [[name, specifier.value.matchPattern.value]] : [];
+}
+
+function pathsDisjoint(a: RouteMatch['pathSpecifier'], b: RouteMatch['pathSpecifier']): boolean {
+  if (a.case === 'path') {
+    return (
+      (b.case === 'path' && a.value !== b.value) ||
+      ((b.case === 'prefix' || b.case === 'pathSeparatedPrefix') && !a.value.startsWith(b.value))
+    );
+  }
+  const isPrefix = a.case === 'prefix' || a.case === 'pathSeparatedPrefix';
+  return (
+    isPrefix && (b.case === 'prefix' || b.case === 'pathSeparatedPrefix') && !a.value.startsWith(b.value) && !b.value.startsWith(a.value)
+  );
+}
+
 const headerText = (matcher: HeaderMatcher) => toJsonString(HeaderMatcherSchema, matcher);
 const queryText = (matcher: QueryParameterMatcher) => toJsonString(QueryParameterMatcherSchema, matcher);
 
