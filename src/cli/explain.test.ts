@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { meshConfigOf } from '../../test/support/mesh.ts';
+import { snapshotFromText } from '../config/memory.ts';
+import { parseTarget, type TargetOptions } from '../simulate/call.ts';
+import { plain } from './colours.ts';
+import { compare } from './diff.ts';
+import { explain, render } from './explain.ts';
+import { simulateFiles } from './simulated.ts';
+
+const REGISTRY_ONLY = meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } });
+const files = (text: string) => simulateFiles(snapshotFromText(text), REGISTRY_ONLY);
+
+const ENTRY = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: www, namespace: default}
+spec: {hosts: [www.example.com], location: MESH_EXTERNAL, resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]}
+---`;
+const THROUGH_GATEWAY = `${ENTRY}
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: egress, namespace: default}
+spec:
+  selector: {istio: egressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [www.example.com]}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: www, namespace: default}
+spec:
+  hosts: [www.example.com]
+  gateways: [mesh, egress]
+  http:
+  - match: [{gateways: [mesh], port: 80}]
+    route: [{destination: {host: istio-egressgateway.istio-system.svc.cluster.local, port: {number: 80}}}]
+  - match: [{gateways: [egress], port: 80, uri: {prefix: /v1}}]
+    route: [{destination: {host: www.example.com, port: {number: 80}}}]
+---`;
+
+const explained = (text: string, url: string, options: TargetOptions = {}) =>
+  explain(files(text), parseTarget(url, options), { from: 'default/local' });
+const hops = ({ trace }: ReturnType<typeof explain>) => trace.hops.map(({ proxy, cluster }) => `${proxy} ${cluster}`);
+
+test('through the gateway, hop by hop, each step with its resource and line', () => {
+  const explanation = explained(THROUGH_GATEWAY, 'http://www.example.com/v1');
+  assert.deepEqual(hops(explanation), [
+    'default/local outbound|80||istio-egressgateway.istio-system.svc.cluster.local',
+    'istio-system/istio-egressgateway outbound|80||www.example.com',
+  ]);
+  const text = render(explanation, plain);
+  assert.match(text, /\[VirtualService default\/www inline\.yaml:14\]/);
+  assert.match(text, /Reaches www\.example\.com \(HTTP/);
+});
+
+test('a route that is missing at the gateway: 404 NR, and the VirtualService that nearly matched', () => {
+  const explanation = explained(THROUGH_GATEWAY, 'http://www.example.com/v2');
+  assert.deepEqual(explanation.trace.outcome, { kind: 'reply', status: 404, location: undefined, details: 'route_not_found' });
+  assert.equal(explanation.trace.hops[1]?.flag, 'NR');
+  assert.match(explanation.advice?.nearMisses.join() ?? '', /VirtualService default\/www is bound to egress/);
+  assert.equal(explanation.advice?.allow, undefined);
+});
+
+test('an undeclared host is refused by 502, and what would allow it allows it', () => {
+  const explanation = explained(ENTRY, 'http://api.example.com/');
+  assert.equal(explanation.trace.outcome.kind === 'reply' && explanation.trace.outcome.status, 502);
+  assert.ok(explanation.advice?.allow);
+  const allowed = explained(`${ENTRY}\n${explanation.advice.allow}`, 'http://api.example.com/');
+  assert.equal(allowed.trace.outcome.kind, 'upstream');
+});
+
+test('a misspelt host names the one that is declared; another port as well', () => {
+  assert.match(explained(ENTRY, 'http://www.exmaple.com/').advice?.nearMisses.join() ?? '', /declares www\.example\.com/);
+  assert.match(explained(ENTRY, 'tls://www.example.com:443').advice?.nearMisses.join() ?? '', /for port 80, and the call is to port 443/);
+});
+
+test('a call that is not HTTP/1 as Envoy knows it: a method in lower case is 400, a NUL in the path too', () => {
+  for (const [url, method] of [
+    ['http://www.example.com/', 'put'],
+    ['http://www.example.com/a%00', 'GET'],
+  ] as const) {
+    const { trace } = explained(ENTRY, url, { method });
+    assert.equal(trace.outcome.kind === 'reply' && trace.outcome.status, 400, url);
+  }
+});
+
+test('nobody says who calls where there are several workloads', () => {
+  const pod = (name: string, ip: string) =>
+    `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: default}\nspec: {containers: [{name: app, image: x}]}\nstatus: {podIP: ${ip}, phase: Running}\n---\n`;
+  const two = files(pod('a', '10.0.0.1') + pod('b', '10.0.0.2') + ENTRY);
+  assert.throws(() => explain(two, parseTarget('http://www.example.com/'), {}), /--from default\/a or --from default\/b/);
+  assert.throws(() => explain(two, parseTarget('http://www.example.com/'), { from: 'default/aa' }), /did you mean default\/a\?/);
+});
+
+test('diff: the gateway left out widens, put in narrows, and a new host widens', () => {
+  const kinds = (before: string, after: string) =>
+    compare(files(before), files(after)).map(({ kind, destination }) => `${kind} ${destination}`);
+  assert.deepEqual(kinds(THROUGH_GATEWAY, THROUGH_GATEWAY), []);
+  assert.ok(kinds(THROUGH_GATEWAY, ENTRY).includes('widens www.example.com:80'));
+  assert.ok(kinds(ENTRY, THROUGH_GATEWAY).includes('narrows www.example.com:80'));
+  const [change] = compare(files(ENTRY), files(`${ENTRY}${ENTRY.replaceAll('www', 'api')}`));
+  assert.deepEqual([change?.kind, change?.destination, change?.decidedBy[0]?.name], ['widens', 'api.example.com:80', 'api']);
+  assert.deepEqual([change?.before, change?.after], ['is answered 502', 'reaches api.example.com directly']);
+});
