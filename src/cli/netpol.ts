@@ -4,7 +4,7 @@ import { openFiles } from '../config/files.ts';
 import { loadMeshConfig } from '../config/mesh-config.ts';
 import { egressOnlyThroughGateways } from '../kube/network-policy.ts';
 import { EXIT } from './exit.ts';
-import { simulateFiles } from './simulated.ts';
+import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 
 interface NetpolOptions {
   readonly meshConfig?: string;
@@ -24,17 +24,19 @@ export function netpolCommand(): Command {
       const source = await openFiles(paths, { namespace: options.namespace });
       source.close();
       const { config } = loadMeshConfig(source.snapshot, options.meshConfig);
-      const { proxies } = simulateFiles(source.snapshot, config);
-      const namespaces = [
-        ...new Set([
-          ...proxies.map(({ namespace }) => namespace),
-          ...source.snapshot.list('Namespace').map(({ metadata }) => metadata.name),
-        ]),
-      ];
-      const gateways = proxies.filter(({ type }) => type === 'router');
+      const policies = policiesFor(simulateFiles(source.snapshot, config));
       const { stringify } = await import('yaml');
-      const policies = egressOnlyThroughGateways({ namespaces: namespaces.filter((name) => name !== 'kube-system').sort(), gateways });
       process.stdout.write(policies.map((policy) => stringify(policy)).join('---\n'));
       process.exitCode = EXIT.fine;
     });
+}
+
+/** The policies by which only the files' gateways leave the cluster; kube-system, where DNS is, is left alone. */
+export function policiesFor({ mesh, proxies }: SimulatedFiles): object[] {
+  const names = new Set([
+    ...proxies.map(({ namespace }) => namespace),
+    ...mesh.snapshot.list('Namespace').map(({ metadata }) => metadata.name),
+  ]);
+  names.delete('kube-system');
+  return egressOnlyThroughGateways({ namespaces: [...names].sort(), gateways: proxies.filter(({ type }) => type === 'router') });
 }

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { stringify } from 'yaml';
 import { meshConfigOf } from '../../test/support/mesh.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { type Call, parseTarget } from '../simulate/call.ts';
 import { waysOf } from '../simulate/explore.ts';
 import type { Statement } from '../simulate/verify.ts';
+import { policiesFor } from './netpol.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 import { describeCall, gatewaysOf, insideAddresses, judge, verifyFiles } from './verify.ts';
 import { onlyThroughGateways, statementOf } from './verify-statements.ts';
@@ -128,6 +130,15 @@ spec: {podSelector: {}, policyTypes: [Egress]}
 ---`;
   const [closed] = await judge(files(PATTERN + policy), options);
   assert.equal(closed?.result, 'proved');
+});
+
+test('what netpol writes closes the way round the sidecar', async () => {
+  const policies = policiesFor(files(PATTERN)).map((policy) => stringify(policy));
+  const verdicts = await judge(files(PATTERN + policies.join('---\n')), { ...OPTIONS, adversary: 'both' });
+  assert.deepEqual(
+    verdicts.map(({ result }) => result),
+    ['proved', 'proved'],
+  );
 });
 
 /** A configuration of the egress pattern, right or broken in some way, with paths and SNI that the gateway tells apart. */
