@@ -134,7 +134,7 @@ spec: {podSelector: {}, policyTypes: [Egress]}
 
 test('what netpol writes closes the way round the sidecar', async () => {
   const policies = policiesFor(files(PATTERN)).map((policy) => stringify(policy));
-  const verdicts = await judge(files(PATTERN + policies.join('---\n')), { ...OPTIONS, adversary: 'both' });
+  const verdicts = await judge(files(`${PATTERN}\n${policies.join('---\n')}`), { ...OPTIONS, adversary: 'both' });
   assert.deepEqual(
     verdicts.map(({ result }) => result),
     ['proved', 'proved'],
