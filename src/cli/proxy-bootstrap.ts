@@ -23,7 +23,7 @@ export async function runBootstrap(file: string, options: ProxyOptions): Promise
   const engine = await starter.start({ identity: identityOf(bootstrap), admin });
   const follower = new Follower(bootstrap, engine);
   try {
-    if ((await follower.apply()) > 0) throw new SallyportError('xds-rejected', `${file}: what is named above cannot be run.`);
+    if (((await follower.apply()) ?? 0) > 0) throw new SallyportError('xds-rejected', `${file}: what is named above cannot be run.`);
     follower.watch();
     say('ready');
     const end = await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT'), starter.failed]);
@@ -50,13 +50,13 @@ class Follower {
     this.#engine = engine;
   }
 
-  /** Returns how many resources were refused. */
-  async apply(): Promise<number> {
+  /** Returns how many resources were refused; undefined if nothing changed. */
+  async apply(): Promise<number | undefined> {
     const { resources, files } = readFileSet(this.#bootstrap, read);
     this.#files = files;
     const set = encodeSet(resources);
     const update = updateBetween(this.#inForce, set);
-    if (!update) return 0;
+    if (!update) return undefined;
     const refusals = await this.#engine.apply(resources, update);
     this.#inForce = set;
     for (const { resource, message } of refusals) say(`${resource}: ${message}`);
@@ -72,6 +72,7 @@ class Follower {
         if (!this.#files.some((path) => dirname(path) === folder && basename(path) === name)) return;
         this.#turn = this.#turn
           .then(() => this.apply())
+          .then((refused) => refused === undefined || say(refused > 0 ? 'the rest of the change is in force' : 'the change is in force'))
           .then(() => this.watch())
           .catch((error: unknown) => say(`${messageOf(error)}; what was in force before stays`));
       });

@@ -5,7 +5,7 @@ import { ControlPlane } from './control-plane.ts';
 import { EngineStarter } from './engines.ts';
 import { openMeshFiles } from './mesh-files.ts';
 import type { ProxyOptions } from './proxy.ts';
-import { Session } from './session.ts';
+import { Session, say } from './session.ts';
 import { startStatusServer } from './status-server.ts';
 
 const DEFAULT_ADMIN = { address: '127.0.0.1', port: 15000 };
@@ -44,7 +44,11 @@ export async function runWorkload(
     port > 0 ? await startStatusServer({ address, port, report: () => session.report, reload: () => session.reload() }) : undefined;
   try {
     await session.apply(files.current);
+    say('ready');
     return await session.run();
+  } catch (error) {
+    await controlPlane.close(0);
+    throw error;
   } finally {
     status?.close();
     files.close();

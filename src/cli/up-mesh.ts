@@ -120,5 +120,7 @@ function announce({ engine, proxyAddress, dnsAddress }: UpOptions, { proxies }: 
   }
   if (engine === 'embedded' && dnsAddress.port > 0) say(`DNS at ${dnsAddress.address}:${dnsAddress.port}`);
   if (engine === 'embedded' && proxyAddress.port > 0) say(`ready: use the proxy http://${proxyAddress.address}:${proxyAddress.port}`);
+  else if (engine === 'envoy')
+    say('ready; Envoy has no explicit proxy and no DNS of ours: redirect traffic to port 15001, or call the routers');
   else say('ready');
 }

@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { freePort, get, start } from './program.ts';
+
+const MESH = `
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data: { mesh: "outboundTrafficPolicy: { mode: REGISTRY_ONLY }" }
+---`;
+
+/** HTTP to the host, by the egress gateway, to a server on this machine. */
+const egress = (host: string, port: number) => `${MESH}
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: www, namespace: default }
+spec:
+  hosts: [${host}]
+  resolution: STATIC
+  location: MESH_EXTERNAL
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+  endpoints: [{ address: 127.0.0.1, ports: { http: ${port} } }]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: egress, namespace: default }
+spec:
+  selector: { istio: egressgateway }
+  servers: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: [${host}] }]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: www, namespace: default }
+spec:
+  hosts: [${host}]
+  gateways: [mesh, egress]
+  http:
+  - match: [{ gateways: [mesh] }]
+    route: [{ destination: { host: istio-egressgateway.istio-system.svc.cluster.local, port: { number: 80 } } }]
+  - match: [{ gateways: [egress] }]
+    route: [{ destination: { host: ${host}, port: { number: 80 } } }]
+`;
+
+interface Upstream {
+  readonly port: number;
+  /** The answers to /slow, held back. */
+  readonly held: ServerResponse[];
+  readonly server: Server;
+}
+
+async function upstream(t: TestContext): Promise<Upstream> {
+  const held: ServerResponse[] = [];
+  const server = createServer((request, answer) => {
+    if (request.url === '/slow') {
+      held.push(answer);
+      server.emit('held');
+    } else answer.end(`${request.headers.host} ${request.headers['x-forwarded-for'] ? 'by the gateway' : 'directly'}`);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, held, server };
+}
+
+function folder(t: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), 'sallyport-up-'));
+  t.after(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** As editors save. */
+function save(file: string, text: string): void {
+  writeFileSync(`${file}.tmp~`, text);
+  renameSync(`${file}.tmp~`, file);
+}
+
+/** Each test has routers of its own. */
+let routers = 0;
+async function flags(): Promise<{ proxy: number; flags: string[]; router: string }> {
+  const proxy = await freePort();
+  const router = `127.0.103.${++routers * 10}`;
+  const none = ['--dns-address', '0', '--admin-address', '0', '--status-address', '0', '--concurrency', '1'];
+  return { proxy, router, flags: ['--proxy-address', String(proxy), '--router-address', router, ...none] };
+}
+
+test('up takes a call through the egress gateway, refuses what is not declared, and follows its files', { skip: onLinux() }, async (t) => {
+  const { port } = await upstream(t);
+  const file = join(folder(t), 'egress.yaml');
+  save(file, egress('www.example.com', port));
+  const { proxy, flags: options } = await flags();
+  const up = start(t, ['up', file, ...options]);
+  await up.says(/ready: use the proxy/);
+
+  assert.deepEqual(await get(proxy, 'http://www.example.com/', 'www.example.com'), { status: 200, body: 'www.example.com by the gateway' });
+  assert.equal((await get(proxy, 'http://198.51.100.7/', '198.51.100.7')).status, 502);
+
+  // Broken: what is wrong is said with its place, and what was good stays.
+  save(file, egress('www.example.com', port).replace('location:', 'locaton:'));
+  await up.says(/SP0008.*ServiceEntry default\/www \(.*egress\.yaml:13:3\)\n.*did you mean location\?/);
+  await up.says(/SP0010.*ServiceEntry default\/www/);
+  assert.equal((await get(proxy, 'http://www.example.com/', 'www.example.com')).status, 200);
+
+  // Mended, with another host.
+  save(file, egress('new.example.com', port));
+  await up.says(/mended \[SP0008\]/);
+  assert.deepEqual(await get(proxy, 'http://new.example.com/', 'new.example.com'), { status: 200, body: 'new.example.com by the gateway' });
+  assert.equal(await up.end(), 0);
+});
+
+test('with the gateway’s route gone a call fails at the gateway, it does not go round it', { skip: onLinux() }, async (t) => {
+  const { port } = await upstream(t);
+  const file = join(folder(t), 'egress.yaml');
+  save(file, egress('www.example.com', port).replace(/ {2}- match: \[\{ gateways: \[egress\] \}\]\n.*\n/, ''));
+  const { proxy, flags: options } = await flags();
+  const up = start(t, ['up', file, ...options]);
+  await up.says(/ready: use the proxy/);
+  assert.equal((await get(proxy, 'http://www.example.com/', 'www.example.com')).status, 404);
+});
+
+test('a running request outlives SIGTERM', { skip: onLinux() }, async (t) => {
+  const { port, held, server } = await upstream(t);
+  const file = join(folder(t), 'egress.yaml');
+  save(file, egress('www.example.com', port));
+  const { proxy, flags: options } = await flags();
+  const up = start(t, ['up', file, ...options]);
+  await up.says(/ready: use the proxy/);
+  const arrived = once(server, 'held');
+  const reply = get(proxy, 'http://www.example.com/slow', 'www.example.com');
+  await arrived;
+  up.child.kill('SIGTERM');
+  await up.says(/draining/);
+  held[0]!.end('late');
+  assert.deepEqual(await reply, { status: 200, body: 'late' });
+  assert.equal(await up.exit, 0);
+});
+
+test('a port that is in use ends it with 3 and says who has it', { skip: onLinux() }, async (t) => {
+  const { port } = await upstream(t);
+  const file = join(folder(t), 'egress.yaml');
+  save(file, egress('www.example.com', port));
+  const { flags: options } = await flags();
+  for (const option of ['--proxy-address', '--dns-address', '--admin-address', '--status-address']) {
+    const up = start(t, ['up', file, ...options, option, String(port)]);
+    assert.equal(await up.exit, 3, option);
+    assert.match(up.errors, new RegExp(`127\\.0\\.0\\.1:${port}.* in use`), option);
+  }
+});
+
+test('a path that does not exist ends it with 3', async (t) => {
+  const up = start(t, ['up', '/does/not/exist']);
+  assert.equal(await up.exit, 3);
+  assert.match(up.errors, /\/does\/not\/exist/);
+});
+
+/** The routers' addresses are local without being set up on Linux only. */
+function onLinux(): string | false {
+  return process.platform === 'linux' ? false : 'needs Linux: all of 127/8 local';
+}
