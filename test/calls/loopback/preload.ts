@@ -133,10 +133,11 @@ function redirectTo(server: net.Server, port: number, options: Record<string, un
 
 // SO_ORIGINAL_DST is the kernel's word on a redirect; here the redirect is ours.
 const substitute = new URL('original-dst.ts', import.meta.url).href;
+// Its source is replaced, not its address: the product resolves its own modules by itself.
 module.registerHooks({
-  resolve(specifier, context, next) {
-    const resolved = next(specifier, context);
-    return resolved.url.endsWith('/src/proxy/listener/original-dst.ts') ? { ...resolved, url: substitute } : resolved;
+  load(url, context, next) {
+    if (!url.endsWith('/src/proxy/listener/original-dst.ts')) return next(url, context);
+    return { format: 'module', source: `export * from ${JSON.stringify(substitute)};`, shortCircuit: true };
   },
 });
 
