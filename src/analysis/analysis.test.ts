@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MESSAGES } from './messages.ts';
-import { codesOf, findingsOf } from './testing.ts';
+import { findingsOf, type Pair, testPairs } from './testing.ts';
 
 const EGRESS_SERVICE = 'istio-egressgateway.istio-system.svc.cluster.local';
 
@@ -81,7 +80,7 @@ test('the standard egress pattern gives no finding, with one VirtualService or w
 });
 
 /** Each code with a configuration that has it, and one that is right and as near as may be. */
-const PAIRS: Readonly<Record<string, { readonly wrong: string; readonly right: string; readonly hints?: true }>> = {
+const PAIRS: Readonly<Record<string, Pair>> = {
   IST0101: { wrong: entry() + gateway() + through('', '[www.example.com]', '[mesh, istio-system/egres]'), right: STANDARD },
   IST0109: {
     wrong:
@@ -409,14 +408,7 @@ const PAIRS: Readonly<Record<string, { readonly wrong: string; readonly right: s
   },
 };
 
-for (const [code, { wrong, right, hints }] of Object.entries(PAIRS)) {
-  test(`${code} ${MESSAGES[code as keyof typeof MESSAGES].name}`, () => {
-    const codes = codesOf(wrong, { hints });
-    assert.ok(codes.includes(code), `expected ${code} among ${codes.join(', ')}`);
-    const near = codesOf(right, { hints });
-    assert.ok(!near.includes(code), `${code} on a right configuration`);
-  });
-}
+testPairs(PAIRS);
 
 test('findings are placed, suppressed by rule and by annotation, and each stands once', () => {
   const wrong = entry() + object('DestinationRule', 'd', '{host: ww.example.com}');

@@ -9,14 +9,10 @@ our own checks. Each finding says what is wrong, what happens to traffic because
 Suppress one with \`--suppress CODE=ORIGIN\` or the annotation \`galley.istio.io/analyze-suppress: CODE\` on the object.
 `;
 
-/** The page, given the codes that the product reports. */
-export function catalogueMarkdown(reported: ReadonlySet<string>): string {
-  const all = Object.entries({ ...DECODING_CODES, ...MESSAGES });
-  const row = ([code, { name, level, summary }]: (typeof all)[number]) =>
-    `| ${code} | ${name} | ${level} | ${summary.replaceAll('|', '\\|')} |`;
-  const table = (entries: typeof all) => ['| code | name | level | what it says |', '|---|---|---|---|', ...entries.map(row)].join('\n');
-  const known = all.filter(([code]) => reported.has(code));
-  const unknown = all.filter(([code]) => !reported.has(code));
-  const rest = unknown.length > 0 ? `\n## Istio's codes that Sallyport does not report\n\n${table(unknown)}\n` : '';
-  return `${INTRODUCTION}\n${table(known)}\n${rest}`;
+/** The page. */
+export function catalogueMarkdown(): string {
+  const rows = Object.entries({ ...DECODING_CODES, ...MESSAGES })
+    .map(([code, { name, level, summary }]) => `| ${code} | ${name} | ${level} | ${summary.replaceAll('|', '\\|')} |`)
+    .sort();
+  return `${INTRODUCTION}\n${['| code | name | level | what it says |', '|---|---|---|---|', ...rows].join('\n')}\n`;
 }

@@ -1,5 +1,6 @@
 import type { Kind, MeshConfig, ResourceOf } from '../api/index.ts';
 import { originOf, type PathStep, type Resource } from '../api/resource.ts';
+import type { MeshNetworksResource } from '../config/mesh-networks.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding } from '../lib/finding.ts';
 import { HostIndex } from '../lib/host-index.ts';
@@ -14,6 +15,7 @@ export interface AnalysisInput {
   readonly mesh: MeshConfig;
   /** Milliseconds since the epoch: certificates are judged by it. */
   readonly now: number;
+  readonly meshNetworks?: MeshNetworksResource | undefined;
 }
 
 /** Labels that a selector can meet: those of a Pod or of a Deployment's template. */
@@ -33,6 +35,8 @@ export interface Context extends AnalysisInput {
   /** Services by host name; the VirtualServices by each of their hosts, in full. */
   readonly services: HostIndex<Service>;
   readonly routedHosts: HostIndex<{ readonly virtualService: ResourceOf<'VirtualService'>; readonly index: number }>;
+  /** DestinationRules by host name, in full. */
+  readonly destinationRules: HostIndex<ResourceOf<'DestinationRule'>>;
   /** The workloads that a selector picks, in any namespace; all of them for an empty one. Kept by selector. */
   select(selector: Readonly<Record<string, string>>): readonly Selectable[];
   /** Whether hints are asked for: what is right but could be narrower or encrypted. */
@@ -43,8 +47,16 @@ export interface Context extends AnalysisInput {
 
 export type Analyzer = (context: Context) => void;
 
-/** Builds the context, and the list into which its `report` writes. */
-export function createContext(input: AnalysisInput, options: { readonly hints: boolean }): { context: Context; findings: Finding[] } {
+export interface CreatedContext {
+  readonly context: Context;
+  /** Into which `report` writes. */
+  readonly findings: Finding[];
+  /** The kind whose objects were asked for last: what an analyzer that broke was reading. */
+  reading(): string | undefined;
+}
+
+/** Builds the context. Its indexes are made when first asked for. */
+export function createContext(input: AnalysisInput, options: { readonly hints: boolean }): CreatedContext {
   const byKind = new Map<string, Resource[]>();
   const byName = new Map<string, Resource>();
   for (const resource of input.snapshot.all() as readonly Resource[]) {
@@ -55,22 +67,38 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
   }
   const findings: Finding[] = [];
   const seen = new Set<string>();
-  const of = <K extends Kind>(kind: K) => (byKind.get(kind) ?? []) as unknown as readonly ResourceOf<K>[];
-  const pods = selectables(of);
+  let reading: string | undefined;
+  const of = <K extends Kind>(kind: K) => {
+    reading = kind;
+    return (byKind.get(kind) ?? []) as unknown as readonly ResourceOf<K>[];
+  };
+  const pods = lazy(() => selectables(of));
+  const services = lazy(() => serviceIndex(input.registry));
+  const routedHosts = lazy(() => routeIndex(of('VirtualService')));
+  const destinationRules = lazy(() => ruleIndex(of('DestinationRule')));
   const selections = new Map<string, readonly Selectable[]>();
   const context: Context = {
     ...input,
     of,
     find: <K extends Kind>(kind: K, namespace: string, name: string) =>
       byName.get(`${kind}/${namespace}/${name}`) as ResourceOf<K> | undefined,
-    pods,
-    services: serviceIndex(input.registry),
-    routedHosts: routeIndex(of('VirtualService')),
+    get pods() {
+      return pods();
+    },
+    get services() {
+      return services();
+    },
+    get routedHosts() {
+      return routedHosts();
+    },
+    get destinationRules() {
+      return destinationRules();
+    },
     select(selector) {
       const key = formatSelector(selector);
       let selected = selections.get(key);
       if (!selected) {
-        selected = pods.filter((pod) => matchesLabels(selector, pod.labels));
+        selected = pods().filter((pod) => matchesLabels(selector, pod.labels));
         selections.set(key, selected);
       }
       return selected;
@@ -84,7 +112,21 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
       findings.push({ code, level: MESSAGES[code].level, message, origin, position: resource.source.position(path) });
     },
   };
-  return { context, findings };
+  return { context, findings, reading: () => reading };
+}
+
+function lazy<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
+function ruleIndex(rules: readonly ResourceOf<'DestinationRule'>[]): Context['destinationRules'] {
+  const index: Context['destinationRules'] = new HostIndex();
+  for (const rule of rules) index.add(fullHostname(rule.spec.host, rule.metadata.namespace).toLowerCase(), rule);
+  return index;
 }
 
 function serviceIndex({ services }: Registry): HostIndex<Service> {

@@ -1,6 +1,7 @@
 /**
  * The gateways of an installation, for files that leave them out. As in Istio's own analysis the ingress gateway is taken to exist; the egress gateway
- * too where the files describe routing alone, without a workload or Service of the cluster: then its absence says nothing.
+ * too where the files describe no workload of the cluster: then its absence says nothing. Of the two objects of each, Pod and Service, those that
+ * the files have are left as they are.
  */
 import type { ResourceOf } from '../api/index.ts';
 import type { Resource } from '../api/resource.ts';
@@ -13,20 +14,24 @@ const USUAL_PORTS = { ingressgateway: [15021, 80, 443, 31400, 15443], egressgate
 
 /** The snapshot with the default gateways laid under it. `namespace` is where Istio is installed. */
 export function withDefaultGateways(snapshot: Snapshot, namespace: string): Snapshot {
-  const routingOnly = (['Pod', 'Deployment', 'Service'] as const).every((kind) => snapshot.list(kind).length === 0);
+  const routingOnly = (['Pod', 'Deployment'] as const).every((kind) => snapshot.list(kind).length === 0);
   const gateways = snapshot.all().filter((resource) => resource.kind === 'Gateway') as ResourceOf<'Gateway'>[];
   const documents: object[] = [];
   for (const istio of ['ingressgateway', 'egressgateway'] as const) {
-    const defined =
-      snapshot.list('Pod').some(({ metadata }) => metadata.labels.istio === istio) ||
-      snapshot.list('Service').some(({ spec }) => spec.selector?.istio === istio);
-    if (defined || (istio === 'egressgateway' && !routingOnly)) continue;
+    const pod = snapshot.list('Pod').some(({ metadata }) => metadata.labels.istio === istio) || deployed(snapshot, istio);
+    const service = snapshot.list('Service').find(({ spec }) => spec.selector?.istio === istio);
+    if (pod || (!routingOnly && (service || istio === 'egressgateway'))) continue;
+    if (service) {
+      documents.push(podOf(`istio-${istio}`, service.metadata.namespace, service.spec.selector));
+      continue;
+    }
     const ports = new Set<number>(USUAL_PORTS[istio]);
     if (routingOnly && istio === 'egressgateway') {
       // Which further ports the installation opens is not said either.
       for (const { spec } of gateways) if (spec.selector.istio === istio) for (const { port } of spec.servers) ports.add(port.number);
     }
-    documents.push(...gateway(`istio-${istio}`, namespace, istio, [...ports]));
+    const labels = { app: `istio-${istio}`, istio };
+    documents.push(podOf(`istio-${istio}`, namespace, labels), serviceOf(`istio-${istio}`, namespace, labels, [...ports]));
   }
   if (documents.length === 0) return snapshot;
   return new Layered(snapshot, snapshotFromText(documents.map((document) => JSON.stringify(document)).join('\n---\n'), { file: FILE }));
@@ -37,15 +42,19 @@ export function isDefaultGateway(resource: Resource): boolean {
   return resource.source.file === FILE;
 }
 
-function gateway(name: string, namespace: string, istio: string, ports: readonly number[]): object[] {
-  const labels = { app: name, istio };
-  return [
-    { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace, labels }, spec: { containers: [{ name: 'istio-proxy' }] } },
-    {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: { name, namespace },
-      spec: { selector: labels, ports: ports.map((port) => ({ name: `tcp-${port}`, port })) },
-    },
-  ];
+function deployed(snapshot: Snapshot, istio: string): boolean {
+  return snapshot.list('Deployment').some(({ spec }) => spec.template.metadata?.labels?.istio === istio);
+}
+
+function podOf(name: string, namespace: string, labels: Readonly<Record<string, string>>): object {
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace, labels }, spec: { containers: [{ name: 'istio-proxy' }] } };
+}
+
+function serviceOf(name: string, namespace: string, selector: Readonly<Record<string, string>>, ports: readonly number[]): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace },
+    spec: { selector, ports: ports.map((port) => ({ name: `tcp-${port}`, port })) },
+  };
 }

@@ -1,26 +1,44 @@
 /** `analyze`: everything that can be said of a configuration without making a call. */
 import type { ResourceOf } from '../api/index.ts';
 import { originOf, type Resource } from '../api/resource.ts';
+import { messageOf } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
+import { annotations } from './analyzers/annotations.ts';
 import { caCertificates, destinationRuleHosts } from './analyzers/destination-rule.ts';
 import { egressBypass } from './analyzers/egress-bypass.ts';
 import { deadObjects, hardening, networkPolicies, privateAddresses } from './analyzers/egress-exposure.ts';
 import { fieldsWithoutEffect, gatewayRoutes, tcpCollisions, tlsMatches, tlsOrigination, unusedSubsets } from './analyzers/egress-routes.ts';
+import { envoyFilters } from './analyzers/envoy-filter.ts';
 import { conflictingGateways, gatewayCertificates, gatewayPorts } from './analyzers/gateway.ts';
 import { gatewaySecrets } from './analyzers/gateway-secret.ts';
+import { automaticImages, namespaceLabels, podsWithoutProxy, proxyImages } from './analyzers/injection.ts';
+import { meshNetworks } from './analyzers/mesh-networks.ts';
 import { conditions, deprecatedFields, ingressBypassesSubsets, kubernetesGatewaySelectors } from './analyzers/misc.ts';
 import { authorizationPolicies, telemetryProviders } from './analyzers/policies.ts';
-import { sidecarSelectors, telemetrySelectors } from './analyzers/selectors.ts';
+import { ambientSidecars, sidecarSelectors, telemetrySelectors } from './analyzers/selectors.ts';
 import { conflictingServiceEntryProtocols, serviceEntryAddresses } from './analyzers/service-entry.ts';
 import { conflictingMeshHosts, jwtClaimRoutes } from './analyzers/virtual-service-conflicts.ts';
 import { virtualServiceDestinations } from './analyzers/virtual-service-destinations.ts';
 import { virtualServiceGateways } from './analyzers/virtual-service-gateways.ts';
 import { virtualServiceRules } from './analyzers/virtual-service-rules.ts';
-import { type AnalysisInput, type Analyzer, createContext } from './context.ts';
+import { applicationUids, deploymentServices, keyFetching, portNames } from './analyzers/workloads.ts';
+import { type AnalysisInput, type Analyzer, type CreatedContext, createContext } from './context.ts';
+import { MESSAGES } from './messages.ts';
 
 export type { AnalysisInput } from './context.ts';
 
 const ANALYZERS: readonly Analyzer[] = [
+  namespaceLabels,
+  podsWithoutProxy,
+  automaticImages,
+  proxyImages,
+  annotations,
+  deploymentServices,
+  portNames,
+  applicationUids,
+  keyFetching,
+  envoyFilters,
+  meshNetworks,
   virtualServiceGateways,
   virtualServiceDestinations,
   virtualServiceRules,
@@ -36,6 +54,7 @@ const ANALYZERS: readonly Analyzer[] = [
   serviceEntryAddresses,
   conflictingServiceEntryProtocols,
   sidecarSelectors,
+  ambientSidecars,
   telemetrySelectors,
   authorizationPolicies,
   telemetryProviders,
@@ -62,6 +81,8 @@ export interface AnalysisOptions {
   readonly also?: readonly Finding[];
   /** `CODE=ORIGIN`; both may hold `*`. */
   readonly suppress?: readonly string[];
+  /** All of them unless a test says otherwise. */
+  readonly analyzers?: readonly Analyzer[];
 }
 
 const SUPPRESS_ANNOTATION = 'galley.istio.io/analyze-suppress';
@@ -69,11 +90,26 @@ const LEVELS = ['Error', 'Warning', 'Info'];
 
 /** Every finding on a configuration, decoding's included: by level, then by place. */
 export function analyze(input: AnalysisInput, options: AnalysisOptions = {}): Finding[] {
-  const { context, findings } = createContext(input, { hints: options.hints ?? false });
-  for (const analyzer of ANALYZERS) analyzer(context);
-  const all = [...input.snapshot.findings, ...(options.also ?? []), ...findings];
+  const created = createContext(input, { hints: options.hints ?? false });
+  for (const analyzer of options.analyzers ?? ANALYZERS) run(analyzer, created);
+  const all = [...input.snapshot.findings, ...(options.also ?? []), ...created.findings];
   const suppressed = suppressions(input.snapshot.all() as readonly ResourceOf<'Gateway'>[], options.suppress ?? []);
   return all.filter((finding) => !suppressed(finding)).sort(compare);
+}
+
+/** One analyzer that breaks costs its own findings, not the others'. */
+function run(analyzer: Analyzer, { context, findings, reading }: CreatedContext): void {
+  try {
+    analyzer(context);
+  } catch (error) {
+    const kind = reading();
+    findings.push({
+      code: 'IST0001',
+      level: MESSAGES.IST0001.level,
+      message: `The check ${analyzer.name} broke${kind ? ` while it read objects of kind ${kind}` : ''} (${messageOf(error)}), and what it would have found further is missing here. This is a defect of Sallyport: report it with the configuration. If another finding concerns an object of that kind, mending it may help.`,
+      origin: kind ?? 'analysis',
+    });
+  }
 }
 
 function compare(a: Finding, b: Finding): number {

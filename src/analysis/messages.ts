@@ -14,6 +14,7 @@ const info = (name: string, summary: string): MessageType => ({ name, level: 'In
 
 /** The catalogue. Codes, names and levels `IST…` are Istio's; `SP1…` are ours, for what Istio does not see. */
 export const MESSAGES = {
+  IST0001: error('InternalError', 'A check broke: a defect of Sallyport, not of the configuration. Its findings are missing.'),
   IST0002: warning('Deprecated', 'A field, provider or kind is on its way out or already ignored.'),
   IST0101: error(
     'ReferencedResourceNotFound',
@@ -66,7 +67,6 @@ export const MESSAGES = {
     'GatewayDuplicateCertificate',
     'Servers of one gateway share a certificate: HTTP/2 clients reuse the connection for the other host and get 404.',
   ),
-  IST0139: error('InvalidWebhook', 'An injection webhook overlaps another or calls a service that does not exist.'),
   IST0140: warning(
     'IngressRouteRulesNotAffected',
     'A route on a gateway bypasses the subsets that a mesh VirtualService defines for its destination.',
@@ -101,18 +101,12 @@ export const MESSAGES = {
     'The secret of a Gateway’s server lacks keys, does not parse or has expired: TLS handshakes fail.',
   ),
   IST0162: warning('GatewayPortNotDefinedOnService', 'No Service of the gateway’s pods exposes the server’s port: nothing can reach it.'),
-  IST0163: warning('InvalidExternalControlPlaneConfig', 'The URL of a webhook to an external control plane is missing or malformed.'),
-  IST0164: info(
-    'ExternalControlPlaneAddressIsNotAHostname',
-    'The URL of a webhook to an external control plane has an IP address in place of a name.',
-  ),
   IST0165: warning('ReferencedInternalGateway', 'A VirtualService is bound to a Gateway that is generated and not meant for it.'),
   IST0166: warning(
     'IneffectiveSelector',
     'A policy selects a Kubernetes Gateway’s pods by labels, which has no effect: it needs targetRefs.',
   ),
   IST0167: warning('IneffectivePolicy', 'The policy has no effect where it stands.'),
-  IST0170: warning('MultiClusterInconsistentService', 'One Service is defined differently in different clusters.'),
   IST0171: warning('NegativeConditionStatus', 'The object’s own status reports a failed condition.'),
   IST0173: error('DestinationRuleSubsetNotSelectPods', 'The labels of a subset select no pod of the host: its routes end in 503.'),
   IST0174: warning('UnknownDestinationRuleHost', 'The host of a DestinationRule is no known service: the rule has no effect.'),
@@ -120,7 +114,6 @@ export const MESSAGES = {
     'JwksUriFetchUnrestricted',
     'Keys of JWTs are fetched from URLs, and nothing restricts the addresses that the control plane reaches.',
   ),
-  IST0176: warning('GatewayAPICRDVersionBelowMinimum', 'A CRD of the Gateway API is older than required: its objects are ignored.'),
   IST0177: warning('ConflictingServiceEntryProtocol', 'ServiceEntries visible together give one host and port different protocols.'),
 
   SP0101: info('GatewayPortOpened', '`up` opens a port on the local gateway that the gateway’s Service of a cluster may not have.'),

@@ -6,6 +6,7 @@ import { MESSAGES } from '../analysis/messages.ts';
 import { DECODING_CODES } from '../api/codes.ts';
 import { openFiles } from '../config/files.ts';
 import { loadMeshConfig } from '../config/mesh-config.ts';
+import { loadMeshNetworks } from '../config/mesh-networks.ts';
 import type { Finding, Level } from '../lib/finding.ts';
 import { buildRegistry } from '../registry/index.ts';
 import { paintFor, plain } from './colours.ts';
@@ -19,6 +20,7 @@ type AnalyzeOutput = Output | 'sarif' | 'github';
 interface AnalyzeOptions {
   readonly namespace: string;
   readonly meshConfig?: string;
+  readonly meshNetworks?: string;
   readonly defaultGateways: boolean;
   readonly suppress: readonly string[];
   readonly failureThreshold: Level;
@@ -35,6 +37,7 @@ export function analyzeCommand(version: () => string): Command {
     .argument('<path...>')
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
     .option('--mesh-config <file>', 'MeshConfig (else the ConfigMap istio among the files, else the defaults)')
+    .option('--mesh-networks <file>', 'MeshNetworks (else the key meshNetworks of that ConfigMap)')
     .option('--no-default-gateways', "do not take an installation's gateways to exist where the files leave them out")
     .option('-S, --suppress <code=origin>', "leave out findings, e.g. 'IST0128=DestinationRule default/*' (repeatable)", collect, [])
     .option(
@@ -62,10 +65,12 @@ async function findingsOf(paths: readonly string[], options: AnalyzeOptions): Pr
   const source = await openFiles(paths, { namespace: options.namespace });
   source.close();
   const { config: mesh, findings } = loadMeshConfig(source.snapshot, options.meshConfig);
+  const { networks: meshNetworks, findings: networkFindings } = loadMeshNetworks(source.snapshot, options.meshNetworks);
   const snapshot = options.defaultGateways ? withDefaultGateways(source.snapshot, mesh.rootNamespace) : source.snapshot;
   const { registry, findings: conflicts } = buildRegistry(snapshot, mesh);
   const { suppress, hints } = options;
-  return [...findings, ...analyze({ snapshot, registry, mesh, now: Date.now() }, { suppress, hints, also: conflicts })];
+  const also = [...findings, ...networkFindings, ...conflicts];
+  return analyze({ snapshot, registry, mesh, meshNetworks, now: Date.now() }, { suppress, hints, also });
 }
 
 async function print(findings: readonly Finding[], { output, color }: AnalyzeOptions, version: () => string): Promise<string> {

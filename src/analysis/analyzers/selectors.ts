@@ -1,6 +1,7 @@
 import type { Kind } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
 import { type Context, formatSelector, matchesLabels } from '../context.ts';
+import { namespaceInjection } from '../injection-state.ts';
 import type { Code } from '../messages.ts';
 
 interface Selecting {
@@ -19,6 +20,27 @@ export function sidecarSelectors(context: Context): void {
   reportUnmatched(context, sidecars);
   reportConflicts(context, 'Sidecar', sidecars, 'IST0110', 'IST0111');
 }
+
+/** IST0167: Sidecars for workloads of ambient mode, which have no sidecar to configure. */
+export function ambientSidecars(context: Context): void {
+  for (const sidecar of context.of('Sidecar')) {
+    const { namespace } = sidecar.metadata;
+    const labels = sidecar.spec.workloadSelector?.labels ?? {};
+    const owner = context.find('Namespace', '', namespace);
+    const pod = context
+      .select(labels)
+      .find(({ resource }) => resource.metadata.namespace === namespace && resource.metadata.annotations[REDIRECTION] === 'enabled');
+    if (!pod && !(owner && namespaceInjection(owner) === 'ambient')) continue;
+    context.report(
+      'IST0167',
+      sidecar,
+      ['metadata', 'name'],
+      `Ineffective: ${pod ? `pod ${namespace}/${pod.resource.metadata.name} runs` : `namespace ${namespace} runs its pods`} in ambient mode, without a sidecar, so nothing follows this Sidecar: neither its hosts nor its outboundTrafficPolicy hold. Keep such workloads in by a waypoint and NetworkPolicies, or inject sidecars.`,
+    );
+  }
+}
+
+const REDIRECTION = 'ambient.istio.io/redirection';
 
 /** IST0101 (selector), IST0159, IST0160: the same for Telemetry. */
 export function telemetrySelectors(context: Context): void {

@@ -5,6 +5,8 @@ const container = object(
   {
     name: withDefault(string(), ''),
     image: string(),
+    env: list(object({ name: withDefault(string(), ''), value: string() }, { open: true })),
+    securityContext: object({ runAsUser: integer() }, { open: true }),
     ports: list(
       object({
         name: withDefault(string(), ''),
