@@ -7,9 +7,10 @@
  * On Envoy it compares hops, response flags, code details and timings too. Fails on a difference that differences.yaml does not list, and on a listed one
  * that does not occur.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
@@ -46,9 +47,11 @@ async function main(): Promise<number> {
   }
   let failures = comparedWithOriginal();
   if ((await lab(['up'], {}, console.log)) !== 0) return 1;
+  const view = publicView();
   try {
-    for (const engine of values.engine.split(',') as Evaluator[]) failures += await runEngine(engine);
+    for (const engine of values.engine.split(',') as Evaluator[]) failures += await runEngine(engine, view);
   } finally {
+    view.close();
     if (!values.keep) await lab(['down'], {}, console.log);
   }
   console.log(failures === 0 ? 'test:lab: passed' : `test:lab: ${failures} failures`);
@@ -65,27 +68,57 @@ function comparedWithOriginal(): number {
   return different.length;
 }
 
+/** The tree and Envoy where the proxies, which run as a user of their own, can read them: a clone may stand in a folder that only root may enter. */
+interface PublicView {
+  readonly plugin: string;
+  envoy(): string;
+  close(): void;
+}
+
+function publicView(): PublicView {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-lab-view-'));
+  const tree = join(folder, 'tree');
+  const envoy = join(folder, 'envoy');
+  mkdirSync(tree);
+  chmodSync(folder, 0o755);
+  execFileSync('mount', ['--bind', join(HERE, '../..'), tree]);
+  return {
+    plugin: join(tree, 'test/calls/lab_plugin.py'),
+    envoy() {
+      if (!existsSync(envoy)) {
+        copyFileSync(fetchEnvoy(), envoy);
+        chmodSync(envoy, 0o755);
+      }
+      return envoy;
+    },
+    close() {
+      execFileSync('umount', [tree]);
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
 /**
  * One engine over the table. A case that differs is made once more by itself, and that counts: outcomes that hang on timing (pools, timeouts, the order of
  * two log lines) suffer from whatever else the machine was doing. Returns the number of failures.
  */
-async function runEngine(engine: Evaluator): Promise<number> {
+async function runEngine(engine: Evaluator, view: PublicView): Promise<number> {
   const groups = new Set(values.groups.split(','));
   const chosen = loadCases().filter((each) => groups.has(each.group));
   const names = positionals.length > 0 ? positionals : chosen.map((each) => each.name);
-  const first = await runCases(engine, names);
+  const first = await runCases(engine, view, names);
   if (first.failed.size === 0 || !first.ran) return first.failed.size + (first.ran ? 0 : 1);
   console.log(`test:lab: ${engine}: again: ${[...first.failed].join(', ')}`);
-  const second = await runCases(engine, [...first.failed]);
+  const second = await runCases(engine, view, [...first.failed]);
   return second.failed.size + (second.ran ? 0 : 1);
 }
 
 /** The cases that failed, and whether the lab ran to its end. */
-async function runCases(engine: Evaluator, names: readonly string[]): Promise<{ failed: Set<string>; ran: boolean }> {
+async function runCases(engine: Evaluator, view: PublicView, names: readonly string[]): Promise<{ failed: Set<string>; ran: boolean }> {
   const differences = Differences.load();
-  const env: NodeJS.ProcessEnv = { SALLYPORT_ENGINE: engine, SALLYPORT_NODE: process.execPath };
-  if (engine === 'envoy') env.SALLYPORT_ENVOY = fetchEnvoy();
-  const args = ['run', '--engine', join(HERE, 'lab_plugin.py'), ...(engine === 'envoy' ? ['--all'] : []), ...names];
+  const env: NodeJS.ProcessEnv = { SALLYPORT_ENGINE: engine };
+  if (engine === 'envoy') env.SALLYPORT_ENVOY = view.envoy();
+  const args = ['run', '--engine', view.plugin, ...(engine === 'envoy' ? ['--all'] : []), ...names];
   const count = { agreed: 0, listed: 0, failed: 0 };
   const failed = new Set<string>();
   let hidden = false;
@@ -97,7 +130,7 @@ async function runCases(engine: Evaluator, names: readonly string[]): Promise<{ 
       return;
     }
     const [, state, name = '', callName = ''] = call;
-    const reason = differences.reason(engine, name, callName);
+    const reason = differences.reason(engine, name, callName.trim());
     hidden = true;
     if (state === 'ok  ' && reason === undefined) count.agreed += 1;
     else if (state === 'DIFF' && reason !== undefined) count.listed += 1;
