@@ -71,6 +71,7 @@ export class Forward {
     this.starting = true;
     this.#startAttempt();
     this.starting = false;
+    if (this.ended) this.#endMirrors();
   }
 
   requestData(data: Buffer): void {
@@ -86,6 +87,7 @@ export class Forward {
     this.ended = true;
     this.#requestComplete();
     this.attempt?.requestEnd();
+    this.#endMirrors();
   }
 
   requestFlush(): void {
@@ -204,8 +206,12 @@ export class Forward {
     exchange.core.timers.arm(this.#backoff, ms);
   }
 
-  #requestComplete(): void {
+  /** As in Envoy, mirrors go out after the request itself. */
+  #endMirrors(): void {
     if (this.#mirrors) for (const mirror of this.#mirrors) mirror.requestEnd();
+  }
+
+  #requestComplete(): void {
     const ms = this.#timeouts.overall;
     if (ms > 0 && this.exchange.upgrade === '') this.#arm(ms, () => this.#overall('response_timeout', 'UT'));
     this.attempt?.armPerTry();
