@@ -54,7 +54,7 @@ export interface DataPlane {
   readonly dnsAddress: Address | undefined;
   /** Opens access logs anew, after they were rotated. */
   reopenLogs(): Promise<void>;
-  /** Accepts no more connections, tells idle ones to close, and resolves when none is left or after `graceMs`. */
+  /** Accepts no more connections, tells idle ones to close, and resolves when none is left or after `graceMs`, with logs written. */
   drain(graceMs: number): Promise<void>;
   /** Ends everything now and writes what logs still hold. */
   close(): void;
@@ -211,6 +211,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       listeners.drain();
       const end = now() + graceMs;
       while (listeners.active > 0 && now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
+      await sinks.files.flush();
     },
     close() {
       closed = true;

@@ -136,11 +136,16 @@ export function accessLog(path: string): JsonValue {
   ];
 }
 
-export function logged(path: string): Record<string, unknown>[] {
-  return readFileSync(path, 'utf8')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
+/** The lines of an access log, once there are so many. */
+export async function logged({ plane }: Plane, path: string, count: number): Promise<Record<string, unknown>[]> {
+  for (;;) {
+    await plane.reopenLogs();
+    const lines = readFileSync(path, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '');
+    if (lines.length >= count) return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 /** A folder that goes with the test. */

@@ -29,7 +29,8 @@ test('TCP goes both ways, and each side can end by itself', async (t) => {
     socket.end(`got ${all.toString()}`);
   });
   const log = join(folder(t), 'log');
-  const { plane, set, port } = await dataPlane(t);
+  const made = await dataPlane(t);
+  const { set, port } = made;
   const ack = await set({
     listeners: [listener('l', [{ filters: [tcpProxy('c', { accessLog: accessLog(log) })] }])],
     clusters: [cluster('c', [upstream])],
@@ -38,8 +39,7 @@ test('TCP goes both ways, and each side can end by itself', async (t) => {
   const socket = await client(t, port('l'));
   socket.end('hello');
   assert.equal((await readAll(socket)).toString(), 'got hello');
-  plane.close();
-  const [line] = logged(log);
+  const [line] = await logged(made, log, 1);
   assert.equal(line?.cluster, 'c');
   assert.equal(line?.received, 5);
   assert.equal(line?.sent, 9);
@@ -74,7 +74,8 @@ test('a server that speaks first is heard', async (t) => {
 test('refusals close the client at once, with their flags', async (t) => {
   const some = await server(t, () => {});
   const log = join(folder(t), 'log');
-  const { plane, set, port } = await dataPlane(t);
+  const made = await dataPlane(t);
+  const { set, port } = made;
   const proxy = (name: string) => [{ filters: [tcpProxy(name, { accessLog: accessLog(log) })] }];
   const limits = { circuitBreakers: { thresholds: [{ maxConnections: 0 }] } };
   await set({
@@ -85,9 +86,8 @@ test('refusals close the client at once, with their flags', async (t) => {
     const socket = await client(t, port(name));
     await Promise.all([once(socket, 'close'), readAll(socket).then(() => socket.end())]);
   }
-  plane.close();
   assert.deepEqual(
-    logged(log).map(({ cluster: name, flags, reason }) => [name, flags, reason]),
+    (await logged(made, log, 4)).map(({ cluster: name, flags, reason }) => [name, flags, reason]),
     [
       ['none', 'UH', null],
       ['missing', 'NC', null],

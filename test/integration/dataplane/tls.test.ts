@@ -74,7 +74,8 @@ async function tlsServer(t: TestContext, options: TlsOptions): Promise<number> {
 test('SNI chooses chain and certificate; ALPN is negotiated; unknown names and plain bytes are closed', async (t) => {
   const echo = await echoServer(t);
   const log = join(folder(t), 'log');
-  const { plane, set, port } = await dataPlane(t);
+  const made = await dataPlane(t);
+  const { set, port } = made;
   const chain = (serverNames: string[], name: string) => ({
     filterChainMatch: { serverNames },
     transportSocket: downstreamTls({ tlsCertificates: [pair(name)], alpnProtocols: ['h2', 'http/1.1'] }),
@@ -100,13 +101,14 @@ test('SNI chooses chain and certificate; ALPN is negotiated; unknown names and p
   const wild = await handshake(t, port('l'), { servername: 'a.example.org', ALPNProtocols: ['spdy'] });
   assert.equal(wild.getPeerCertificate().subjectaltname, 'DNS:*.example.org');
   assert.equal(wild.alpnProtocol, false, 'without a common protocol there is none');
-  wild.destroy();
+  wild.write('y\n');
+  assert.equal(await readUntil(wild, '\n'), 'y\n');
+  wild.end();
   await assert.rejects(handshake(t, port('l'), { servername: 'cdn.example.com' }));
   const plain = await client(t, port('l'));
   plain.write('GET / HTTP/1.1\r\n\r\n');
   assert.equal((await readAll(plain)).length, 0);
-  plane.close();
-  const lines = logged(log);
+  const lines = await logged(made, log, 4);
   assert.deepEqual(
     lines.filter(({ flags }) => flags === 'NR').map(({ sni, details }) => [sni, details]),
     [
@@ -267,7 +269,8 @@ test('TLS to upstreams: SNI, ALPN, verification and client certificates, with th
     plain: [plain, upstreamTls({})],
   };
   const log = join(folder(t), 'log');
-  const { plane, set, port } = await dataPlane(t);
+  const made = await dataPlane(t);
+  const { set, port } = made;
   const { rejected } = await set({
     listeners: Object.keys(clusters).map((name) => listener(name, [{ filters: [tcpProxy(name, { accessLog: accessLog(log) })] }])),
     clusters: Object.entries(clusters).map(([name, [at, more]]) => cluster(name, [at], more)),
@@ -285,8 +288,7 @@ test('TLS to upstreams: SNI, ALPN, verification and client certificates, with th
   assert.equal(await ask('unverified'), '- - x\n');
   assert.equal(await ask('with-certificate'), '- - x\n');
   for (const name of ['wrong-name', 'wrong-ca', 'no-secret', 'without-certificate', 'plain']) assert.equal(await ask(name), '', name);
-  plane.close();
-  const reasons = new Map(logged(log).map((line) => [line.cluster, [line.flags, line.reason]]));
+  const reasons = new Map((await logged(made, log, 9)).map((line) => [line.cluster, [line.flags, line.reason]]));
   const failed = (text: string) => ['UF,URX', text];
   const verify = 'TLS_error:|268435581:SSL_routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify_cert_failed:_';
   assert.deepEqual(
