@@ -44,7 +44,8 @@ export function compileHosts<T>(
         const hit = exact.get(authority);
         if (hit !== undefined) return hit;
       }
-      if (authority === '') return undefined;
+      // An empty Host field: no name, so only a host for all names serves it.
+      if (authority === '') return any;
       let host = authority.toLowerCase();
       if (ignorePort) {
         const colon = portStart(host);
