@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   diff: async () => (await import('./diff.ts')).diffCommand(),
   describe: async () => (await import('./describe.ts')).describeCommand(),
   schema: async () => (await import('./schema.ts')).schemaCommand(),
+  learn: async () => (await import('./learn.ts')).learnCommand(),
   netpol: async () => (await import('./netpol.ts')).netpolCommand(),
   analyze: async () => (await import('./analyze.ts')).analyzeCommand(productVersion),
   'proxy-config': async () => (await import('./proxy-config.ts')).proxyConfigCommand(),

@@ -172,7 +172,8 @@ function* merged(call: Call, own: HttpRequest, arrivedPath: string, sample: Http
   const rewritten =
     arrivedPath === own.path ? [] : [`${own.path.slice(0, prefix)}${sample.path}`, `${own.path.slice(0, prefix)}${sample.path.slice(1)}`];
   for (const path of [sample.path, own.path, ...rewritten]) {
-    for (const method of new Set([own.method, sample.method])) yield withRequest(call, { ...own, method, headers, path });
+    for (const method of new Set([own.method, sample.method]))
+      yield withRequest(call, { ...own, authority: sample.authority, method, headers, path });
   }
 }
 

@@ -19,7 +19,7 @@ const METHODS = ['GET', 'POST', 'PUT', 'DELETE'];
  * `neighbours` are the matches of the same virtual host: what they exclude a request by is tried as well.
  */
 export function* sampleRequests(authority: string, match: RouteMatch, neighbours: readonly RouteMatch[]): Generator<HttpRequest> {
-  const wanted = sampleHeaders(match);
+  const wanted = sampleHeaders(match, authority);
   if (!wanted) return;
   const excluding = neighbours.flatMap(({ headers }) => headers.filter(({ invertMatch, name }) => invertMatch && !name.startsWith(':')));
   const query = match.queryParameters.map(({ name, queryParameterMatchSpecifier: specifier }) => {
@@ -37,7 +37,7 @@ export function* sampleRequests(authority: string, match: RouteMatch, neighbours
             headers.append(matcher.name, value);
         }
         const target = query.length > 0 ? `${path}?${query.join('&')}` : path;
-        yield { method, authority: wanted.authority ?? authority, path: target, headers, version: '1.1' };
+        yield { method, authority: wanted.authority, path: target, headers, version: '1.1' };
       }
     }
   }
@@ -122,17 +122,17 @@ function samplePaths({ pathSpecifier }: RouteMatch): string[] {
 interface WantedHeaders {
   readonly headers: HeaderMap;
   readonly methods: readonly string[];
-  readonly authority: string | undefined;
+  readonly authority: string;
   /** Headers that must not be there. */
   readonly absent: ReadonlySet<string>;
 }
 
 /** What the matchers ask for, or undefined if no sample of one of them is known. */
-function sampleHeaders({ headers: matchers }: RouteMatch): WantedHeaders | undefined {
+function sampleHeaders({ headers: matchers }: RouteMatch, host: string): WantedHeaders | undefined {
   const headers = new HeaderMap();
   const absent = new Set<string>();
   let methods: readonly string[] = METHODS;
-  let authority: string | undefined;
+  let authority = host;
   for (const matcher of matchers) {
     const value = sampleHeader(matcher);
     if (matcher.invertMatch) {
@@ -143,12 +143,19 @@ function sampleHeaders({ headers: matchers }: RouteMatch): WantedHeaders | undef
     }
     if (value === undefined) return undefined;
     if (matcher.name === ':method') methods = [value];
-    else if (matcher.name === ':authority') authority = value;
+    else if (matcher.name === ':authority') authority = startsOpen(matcher) ? `${host}${value.replace(OTHER, '')}` : value;
     else if (matcher.name === ':scheme') continue;
     else if (matcher.name.startsWith(':')) return undefined;
     else headers.set(matcher.name, value);
   }
   return { headers, methods, authority, absent };
+}
+
+/** Whether anything may stand before what the matcher asks for. */
+function startsOpen({ headerMatchSpecifier: specifier }: HeaderMatcher): boolean {
+  if (specifier.case !== 'stringMatch') return specifier.case === 'suffixMatch';
+  const { matchPattern } = specifier.value;
+  return matchPattern.case === 'suffix' || (matchPattern.case === 'safeRegex' && /^\.[*+]/.test(matchPattern.value.regex));
 }
 
 function sampleHeader({ headerMatchSpecifier: specifier }: HeaderMatcher): string | undefined {
