@@ -18,7 +18,6 @@ export interface AdminSourceOptions {
   readonly accepted: Accepted;
   /** Of the last update. */
   readonly status: () => readonly DataPlaneStatus[];
-  readonly initialised: () => boolean;
   readonly level: { value: LogLevel };
 }
 
@@ -36,7 +35,7 @@ export function adminSource(options: AdminSourceOptions): AdminSource {
     concurrency: options.concurrency,
     startTime: Date.now(),
     now: Date.now,
-    state: () => (draining || !healthy ? 'DRAINING' : options.initialised() ? 'LIVE' : 'PRE_INITIALIZING'),
+    state: () => (draining || !healthy ? 'DRAINING' : options.status().length > 0 ? 'LIVE' : 'PRE_INITIALIZING'),
     resources: () => accepted,
     stats: () => workers.stats(),
     clusters: async () => clusterStates(await workers.status(), accepted),

@@ -10,13 +10,15 @@ import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import type { XdsResources, XdsUpdate } from '../xds/resources.ts';
 import { Accepted } from './accepted.ts';
 import type { Engine, Refusal } from './engine.ts';
-import { nodeJson } from './node.ts';
+import { type NodeJson, nodeJson } from './node.ts';
 import type { SocketOption } from './options.ts';
 import { say } from './session.ts';
 import { productVersion } from './version.ts';
 
 export interface EmbeddedOptions {
   readonly identity: ProxyIdentity;
+  /** Takes the place of what the identity makes of the xDS node. */
+  readonly node: Partial<NodeJson> | undefined;
   readonly admin: SocketOption | undefined;
   readonly dns: SocketOption | undefined;
   /** Worker threads; 0 for as many as the machine has cores. */
@@ -35,10 +37,10 @@ const WEIGHTS: Readonly<Record<LogLevel | 'warn', number>> = {
   off: 6,
 };
 
-/** Rejects with `port-in-use` where the admin server's or the DNS server's port cannot be had. */
-export async function startEmbedded({ identity, admin, dns, concurrency: asked }: EmbeddedOptions): Promise<Engine> {
+/** The first change rejects with `port-in-use` where the admin server's or the DNS server's port cannot be had. */
+export function startEmbedded({ identity, node: own, admin, dns, concurrency: asked }: EmbeddedOptions): Engine {
   const concurrency = asked || availableParallelism();
-  const node = nodeJson(identity);
+  const node = { ...nodeJson(identity), ...own } as NodeJson;
   const level: { value: LogLevel } = { value: 'warning' };
   const log: Log = (weight, message) => {
     if (WEIGHTS[weight] >= WEIGHTS[level.value]) say(message);
@@ -50,25 +52,26 @@ export async function startEmbedded({ identity, admin, dns, concurrency: asked }
     nodeMetadata: node.metadata,
     dns: dns && { ip: dns.address, port: dns.port },
   });
-  const engine = new EmbeddedEngine(workers);
-  if (!admin) return engine;
-  try {
+  return new EmbeddedEngine(workers, async (view) => {
+    if (!admin) return undefined;
     const [{ createAdmin }, { adminSource }] = await Promise.all([import('../admin/index.ts'), import('./admin-source.ts')]);
-    const { accepted, status, initialised } = engine.view;
-    const source = adminSource({ version: productVersion(), node, admin, concurrency, workers, accepted, status, initialised, level });
-    engine.admin = await createAdmin(source, admin);
-    return engine;
-  } catch (error) {
-    await workers.close();
-    throw error;
-  }
+    return createAdmin(adminSource({ version: productVersion(), node, admin, concurrency, workers, level, ...view }), admin);
+  });
+}
+
+interface View {
+  readonly accepted: Accepted;
+  /** Of the last update. */
+  readonly status: () => readonly DataPlaneStatus[];
 }
 
 class EmbeddedEngine implements Engine {
   readonly name = 'embedded';
   /** Workers that die are started again: it never fails as a whole. */
   readonly failed: Promise<Error> = new Promise(() => {});
-  admin: AdminServer | undefined;
+  readonly #startAdmin: (view: View) => Promise<AdminServer | undefined>;
+  #admin: AdminServer | undefined;
+  #adminAsked = false;
   readonly #workers: Workers;
   readonly #accepted = new Accepted({
     listeners: [],
@@ -82,20 +85,22 @@ class EmbeddedEngine implements Engine {
 
   readonly #reopenLogs = () => void this.#workers.reopenLogs().catch((error: unknown) => say(messageOf(error)));
 
-  constructor(workers: Workers) {
+  constructor(workers: Workers, startAdmin: (view: View) => Promise<AdminServer | undefined>) {
     this.#workers = workers;
+    this.#startAdmin = startAdmin;
     // As Envoy: whoever rotates the access logs sends it afterwards.
     process.on('SIGUSR1', this.#reopenLogs);
-  }
-
-  get view() {
-    return { accepted: this.#accepted, status: () => this.#status, initialised: () => this.#status.length > 0 };
   }
 
   async apply(resources: XdsResources, update: XdsUpdate): Promise<readonly Refusal[]> {
     const ack = await this.#workers.apply(update);
     this.#accepted.take(resources, update, ack, Date.now());
     this.#status = await this.#workers.status();
+    if (!this.#adminAsked) {
+      // Only now: traffic does not wait for it.
+      this.#adminAsked = true;
+      this.#admin = await this.#startAdmin({ accepted: this.#accepted, status: () => this.#status });
+    }
     return ack.rejected.map(({ type, name, message, code }) => ({ resource: `${type} ${name}`, message, key: `${type}/${name}`, code }));
   }
 
@@ -103,7 +108,7 @@ class EmbeddedEngine implements Engine {
     process.off('SIGUSR1', this.#reopenLogs);
     // Workers that never came into being have nothing to drain.
     if (this.#status.length > 0) await this.#workers.drain(graceMs).catch(() => {});
-    await this.admin?.close();
+    await this.#admin?.close();
     await this.#workers.close();
   }
 }

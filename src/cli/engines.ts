@@ -2,6 +2,7 @@
 import { SallyportError } from '../lib/errors.ts';
 import type { Proxy as ProxyIdentity } from '../translate/model.ts';
 import type { Engine } from './engine.ts';
+import type { NodeJson } from './node.ts';
 import type { SocketOption } from './options.ts';
 
 export const ENGINES = ['embedded', 'envoy'] as const;
@@ -17,6 +18,8 @@ export interface EngineOptions {
 
 export interface EngineRequest {
   readonly identity: ProxyIdentity;
+  /** Takes the place of what the identity makes of the xDS node; the embedded engine alone heeds it. */
+  readonly node?: Partial<NodeJson>;
   /** Where this proxy's admin server listens; undefined for none. */
   readonly admin: SocketOption | undefined;
   /** Where the names of the mesh's hosts are answered; the embedded engine alone does that. */
@@ -42,7 +45,7 @@ export class EngineStarter {
     return engine;
   }
 
-  async #start({ identity, admin, dns }: EngineRequest): Promise<Engine> {
+  async #start({ identity, node, admin, dns }: EngineRequest): Promise<Engine> {
     const { engine, envoy, concurrency, logLevel } = this.#options;
     if (engine === 'envoy') {
       if (!admin) throw new SallyportError('usage', 'with Envoy there has to be an admin address: it says what is in force.');
@@ -50,6 +53,6 @@ export class EngineStarter {
       return new EnvoyEngine({ binary: findEnvoy(envoy, process.env.PATH ?? ''), proxy: identity, admin, concurrency, logLevel });
     }
     const { startEmbedded } = await import('./embedded-engine.ts');
-    return startEmbedded({ identity, admin, dns, concurrency });
+    return startEmbedded({ identity, node, admin, dns, concurrency });
   }
 }

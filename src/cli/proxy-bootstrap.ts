@@ -5,7 +5,6 @@ import { basename, dirname } from 'node:path';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { Proxy as ProxyIdentity } from '../translate/model.ts';
 import { type BootstrapConfig, readBootstrap } from '../xds/bootstrap.ts';
-import { readFileSet } from '../xds/bootstrap-files.ts';
 import { EMPTY_SET, type EncodedSet, encodeSet, updateBetween } from '../xds/update.ts';
 import type { Engine } from './engine.ts';
 import { EngineStarter } from './engines.ts';
@@ -20,7 +19,7 @@ export async function runBootstrap(file: string, options: ProxyOptions): Promise
   const bootstrap = readBootstrap(read(file), file);
   const admin = options.adminAddress ?? bootstrap.admin;
   const starter = new EngineStarter({ engine: 'embedded', envoy: undefined, concurrency: options.concurrency, logLevel: '' });
-  const engine = await starter.start({ identity: identityOf(bootstrap), admin });
+  const engine = await starter.start({ identity: identityOf(bootstrap), node: bootstrap.node, admin });
   const follower = new Follower(bootstrap, engine);
   try {
     if (((await follower.apply()) ?? 0) > 0) throw new SallyportError('xds-rejected', `${file}: what is named above cannot be run.`);
@@ -52,7 +51,8 @@ class Follower {
 
   /** Returns how many resources were refused; undefined if nothing changed. */
   async apply(): Promise<number | undefined> {
-    const { resources, files } = readFileSet(this.#bootstrap, read);
+    const { readFileSet } = await import('../xds/bootstrap-files.ts');
+    const { resources, files } = await readFileSet(this.#bootstrap, read);
     this.#files = files;
     const set = encodeSet(resources);
     const update = updateBetween(this.#inForce, set);
@@ -96,8 +96,10 @@ function read(path: string): string {
 
 /** Node ids of Istio's form name the workload; any other is a name. */
 function identityOf({ node }: BootstrapConfig): ProxyIdentity {
-  const [type, address, workload] = (node?.id ?? '').split('~');
-  const [name = 'proxy', namespace = ''] = (workload ?? node?.id ?? 'proxy').split('.');
+  const id = typeof node.id === 'string' ? node.id : 'proxy';
+  const [type, address, workload] = id.split('~');
+  const [name = 'proxy', namespace = ''] = (workload ?? id).split('.');
+  const { region, zone, sub_zone: snake, subZone = snake } = (node.locality ?? {}) as Readonly<Record<string, string | undefined>>;
   return {
     type: type === 'sidecar' ? 'sidecar' : 'router',
     name,
@@ -105,6 +107,6 @@ function identityOf({ node }: BootstrapConfig): ProxyIdentity {
     labels: {},
     serviceAccount: '',
     addresses: address ? [address] : [],
-    locality: [node?.locality?.region, node?.locality?.zone, node?.locality?.subZone].filter(Boolean).join('/'),
+    locality: [region, zone, subZone].filter(Boolean).join('/'),
   };
 }

@@ -2,13 +2,12 @@
 import type { MeshConfig } from '../api/index.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { Mesh, Proxy as ProxyIdentity } from '../translate/model.ts';
-import { ControlPlane, type Report } from './control-plane.ts';
+import type { Report } from './control-plane.ts';
 import { EngineStarter } from './engines.ts';
-import { type LocalMesh, localMesh, RouterAddresses } from './local-mesh.ts';
-import { openMeshFiles } from './mesh-files.ts';
+import type { LocalMesh } from './local-mesh.ts';
 import type { SocketOption } from './options.ts';
 import { Session, say } from './session.ts';
-import { startStatusServer } from './status-server.ts';
+import type { StatusServer } from './status-server.ts';
 import type { UpOptions } from './up.ts';
 
 export interface RunningMesh {
@@ -35,8 +34,20 @@ export async function startLocalMesh(
 ): Promise<RunningMesh> {
   const { engine, envoy, concurrency, envoyLogLevel: logLevel, grace: graceMs } = options;
   const starter = new EngineStarter({ engine, envoy, concurrency, logLevel });
-  const addresses = new RouterAddresses(options.routerAddress);
   const sidecar = sidecarIdentity(options);
+  const dns = options.dnsAddress.port > 0 ? options.dnsAddress : undefined;
+  // Its threads load while this one does.
+  const first = starter.start({ identity: sidecar, admin: adminOf(options, options.adminAddress.address), dns });
+  let adopted = false;
+  const abandon = async () => {
+    if (!adopted) await first.then((engine) => engine.close(0));
+  };
+  const [{ ControlPlane }, { localMesh, RouterAddresses }, { openMeshFiles }] = await Promise.all([
+    import('./control-plane.ts'),
+    import('./local-mesh.ts'),
+    import('./mesh-files.ts'),
+  ]);
+  const addresses = new RouterAddresses(options.routerAddress);
   let local: LocalMesh | undefined;
   const controlPlane = new ControlPlane({
     graceMs,
@@ -44,11 +55,14 @@ export async function startLocalMesh(
       new Map([...(local?.routers ?? []).map(({ key, identity }) => [key, identity] as const), [SIDECAR, sidecar]]),
     startEngine: (key, identity) => {
       if (key !== SIDECAR) return starter.start({ identity, admin: adminOf(options, identity.bindAddress!) });
-      const dns = options.dnsAddress.port > 0 ? options.dnsAddress : undefined;
-      return starter.start({ identity, admin: adminOf(options, options.adminAddress.address), dns });
+      adopted = true;
+      return first;
     },
   });
-  const files = await openMeshFiles({ paths, meshConfig: options.meshConfig, watch: options.watch });
+  const files = await openMeshFiles({ paths, meshConfig: options.meshConfig, watch: options.watch }).catch(async (error: unknown) => {
+    await abandon();
+    throw error;
+  });
   const session = new Session({
     files,
     controlPlane,
@@ -61,13 +75,16 @@ export async function startLocalMesh(
     },
   });
   const { address, port } = options.statusAddress;
-  const status =
-    port > 0 ? await startStatusServer({ address, port, report: () => session.report, reload: () => session.reload() }) : undefined;
+  let status: StatusServer | undefined;
   const end = () => {
     status?.close();
     files.close();
   };
   try {
+    if (port > 0) {
+      const { startStatusServer } = await import('./status-server.ts');
+      status = await startStatusServer({ address, port, report: () => session.report, reload: () => session.reload() });
+    }
     const report = await session.apply(files.current);
     const unheard = report.proxies.flatMap(({ refusals }) => refusals).find(({ code }) => code !== undefined && ADDRESS_CODES.has(code));
     if (unheard) throw new SallyportError(unheard.code!, unheard.message);
@@ -89,7 +106,7 @@ export async function startLocalMesh(
     };
   } catch (error) {
     end();
-    await controlPlane.close(0);
+    await Promise.all([controlPlane.close(0), abandon()]);
     throw error;
   }
 }

@@ -1,8 +1,8 @@
 /** The set of resources that a bootstrap file and the files it subscribes to make together. */
-import { create, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
+import { create, type DescMessage, fromJson, type JsonValue, type MessageShape } from '@bufbuild/protobuf';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
-import { SallyportError } from '../lib/errors.ts';
-import { type BootstrapConfig, decodeJson, parseYamlOrJson, pathOf } from './bootstrap.ts';
+import { messageOf, SallyportError } from '../lib/errors.ts';
+import type { BootstrapConfig } from './bootstrap.ts';
 import { type Cluster, ClusterSchema } from './gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { TransportSocket } from './gen/envoy/config/core/v3/base_pb.js';
 import type { ConfigSource } from './gen/envoy/config/core/v3/config_source_pb.js';
@@ -20,6 +20,8 @@ import {
 import { DiscoveryResponseSchema } from './gen/envoy/service/discovery/v3/discovery_pb.js';
 import { NameTableSchema } from './gen/istio/nds_pb.js';
 import type { XdsResources } from './resources.ts';
+import { TypeLoader } from './type-loader.ts';
+import { parseYamlOrJson } from './yaml.ts';
 
 export interface FileSet {
   readonly resources: XdsResources;
@@ -27,50 +29,67 @@ export interface FileSet {
   readonly files: readonly string[];
 }
 
-/** @param readFile throws for a file that cannot be read; the error goes on to the caller. */
-export function readFileSet(bootstrap: BootstrapConfig, readFile: (path: string) => string): FileSet {
+/**
+ * @param readFile throws for a file that cannot be read; the error goes on to the caller.
+ * @throws SallyportError `xds-invalid`, `bootstrap-unsupported` or `bad-yaml`
+ */
+export async function readFileSet(bootstrap: BootstrapConfig, readFile: (path: string) => string): Promise<FileSet> {
   const files = new Set<string>();
-  const load = <D extends DescMessage>(path: string, schema: D): MessageShape<D>[] => {
+  const types = new TypeLoader();
+  const decode = async <D extends DescMessage>(schema: D, value: JsonValue, what: string): Promise<MessageShape<D>> => {
+    await types.load(value);
+    try {
+      return fromJson(schema, value, { registry: types.registry });
+    } catch (error) {
+      throw new SallyportError('xds-invalid', `${what}: ${messageOf(error)}`, { cause: error });
+    }
+  };
+  const all = <D extends DescMessage>(schema: D, values: readonly JsonValue[], what: string) =>
+    Promise.all(values.map((value, index) => decode(schema, value, `${bootstrap.file}: ${what}[${index}]`)));
+  const load = async <D extends DescMessage>(path: string, schema: D): Promise<MessageShape<D>[]> => {
     files.add(path);
-    const response = decodeJson(DiscoveryResponseSchema, parseYamlOrJson(readFile(path), path), path);
+    const response = await decode(DiscoveryResponseSchema, parseYamlOrJson(readFile(path), path), path);
     return response.resources.map((any, index) => {
       const message = anyUnpack(any, schema);
       if (!message) throw new SallyportError('xds-invalid', `${path}: resources[${index}] is a ${any.typeUrl}, not a ${schema.typeName}`);
       return message;
     });
   };
-  const listeners = [...bootstrap.listeners, ...(bootstrap.listenersFile ? load(bootstrap.listenersFile, ListenerSchema) : [])];
-  const clusters = [...bootstrap.clusters, ...(bootstrap.clustersFile ? load(bootstrap.clustersFile, ClusterSchema) : [])];
+  const listeners = await all(ListenerSchema, bootstrap.listeners, 'static_resources.listeners');
+  if (bootstrap.listenersFile) listeners.push(...(await load(bootstrap.listenersFile, ListenerSchema)));
+  const clusters = await all(ClusterSchema, bootstrap.clusters, 'static_resources.clusters');
+  if (bootstrap.clustersFile) clusters.push(...(await load(bootstrap.clustersFile, ClusterSchema)));
+  const statics = await all(SecretSchema, bootstrap.secrets, 'static_resources.secrets');
   const routes = new Map<string, RouteConfiguration>();
   const endpoints = new Map<string, ClusterLoadAssignment>();
-  const secrets = new Map<string, Secret>(bootstrap.secrets.map((secret) => [secret.name, secret]));
+  const secrets = new Map<string, Secret>(statics.map((secret) => [secret.name, secret]));
   const problems: string[] = [];
 
-  const follow = <D extends DescMessage>(
+  const follow = async <D extends DescMessage>(
     source: ConfigSource | undefined,
     field: string,
     schema: D,
     take: (message: MessageShape<D>) => void,
-  ) => {
+  ): Promise<void> => {
     const path = pathOf(source, field, problems);
-    if (path !== undefined && !files.has(path)) for (const message of load(path, schema)) take(message);
+    if (path !== undefined && !files.has(path)) for (const message of await load(path, schema)) take(message);
   };
-  const followSecret = (config: SdsSecretConfig | undefined, where: string) => {
+  const followSecret = async (config: SdsSecretConfig | undefined, where: string): Promise<void> => {
     if (config)
       follow(config.sdsConfig, `${where}: sds_config of ${config.name}`, SecretSchema, (secret) => secrets.set(secret.name, secret));
   };
-  const followTls = (socket: TransportSocket | undefined, where: string) => {
-    for (const config of secretsOf(socket)) followSecret(config, where);
+  const followTls = async (socket: TransportSocket | undefined, where: string): Promise<void> => {
+    for (const config of secretsOf(socket)) await followSecret(config, where);
   };
   for (const listener of listeners) {
     const where = `listener ${listener.name}`;
     for (const chain of [...listener.filterChains, ...(listener.defaultFilterChain ? [listener.defaultFilterChain] : [])]) {
-      followTls(chain.transportSocket, where);
+      await followTls(chain.transportSocket, where);
       for (const filter of chain.filters) {
         if (filter.configType.case !== 'typedConfig') continue;
         const specifier = anyUnpack(filter.configType.value, HttpConnectionManagerSchema)?.routeSpecifier;
         if (specifier?.case !== 'rds') continue;
-        follow(specifier.value.configSource, `${where}: rds.config_source`, RouteConfigurationSchema, (route) =>
+        await follow(specifier.value.configSource, `${where}: rds.config_source`, RouteConfigurationSchema, (route) =>
           routes.set(route.name, route),
         );
       }
@@ -78,11 +97,11 @@ export function readFileSet(bootstrap: BootstrapConfig, readFile: (path: string)
   }
   for (const cluster of clusters) {
     const where = `cluster ${cluster.name}`;
-    follow(cluster.edsClusterConfig?.edsConfig, `${where}: eds_config`, ClusterLoadAssignmentSchema, (assignment) => {
+    await follow(cluster.edsClusterConfig?.edsConfig, `${where}: eds_config`, ClusterLoadAssignmentSchema, (assignment) => {
       endpoints.set(assignment.clusterName, assignment);
     });
-    followTls(cluster.transportSocket, where);
-    for (const match of cluster.transportSocketMatches) followTls(match.transportSocket, where);
+    await followTls(cluster.transportSocket, where);
+    for (const match of cluster.transportSocketMatches) await followTls(match.transportSocket, where);
   }
   if (problems.length > 0) throw new SallyportError('bootstrap-unsupported', problems.join('\n'));
   return {
@@ -96,6 +115,16 @@ export function readFileSet(bootstrap: BootstrapConfig, readFile: (path: string)
       nameTable: create(NameTableSchema),
     },
   };
+}
+
+/** The path of a file subscription; anything else (gRPC, REST, ADS) is a problem. */
+function pathOf(source: ConfigSource | undefined, field: string, problems: string[]): string | undefined {
+  const specifier = source?.configSourceSpecifier;
+  if (!specifier) return undefined;
+  if (specifier.case === 'pathConfigSource') return specifier.value.path;
+  if (specifier.case === 'path') return specifier.value;
+  problems.push(`${field}: only path_config_source (a file) is supported`);
+  return undefined;
 }
 
 function secretsOf(socket: TransportSocket | undefined): SdsSecretConfig[] {

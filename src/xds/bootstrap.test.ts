@@ -47,10 +47,10 @@ function failure(text: string): SallyportError {
   assert.fail('it was accepted');
 }
 
-test('a bootstrap with static resources and file subscriptions becomes one set', () => {
+test('a bootstrap with static resources and file subscriptions becomes one set', async () => {
   const bootstrap = readBootstrap(BOOTSTRAP, 'envoy.yaml');
   assert.deepEqual(bootstrap.admin, { address: '127.0.0.1', port: 9901 });
-  const { resources, files } = readFileSet(bootstrap, (path) => FILES[path] ?? assert.fail(path));
+  const { resources, files } = await readFileSet(bootstrap, (path) => FILES[path] ?? assert.fail(path));
   assert.deepEqual(
     resources.listeners.map(({ name }) => name),
     ['127.0.0.1_8080'],
@@ -81,11 +81,12 @@ test('a subscription that is not a file is refused by name', () => {
   assert.match(failure('dynamic_resources: { lds_config: { ads: {} } }').message, /dynamic_resources\.lds_config: only path_config_source/);
 });
 
-test('a misspelt field is an error, and so is a type that is not known', () => {
-  assert.match(failure('static_resource: {}').message, /static_resource/);
-  const unknown =
-    'static_resources: { clusters: [{ name: a, transport_socket: { name: q, typed_config: { "@type": type.googleapis.com/a.B } } }] }';
-  assert.match(failure(unknown).message, /a\.B/);
+test('a misspelt field is an error, and so is a type that is not known', async () => {
+  assert.match(failure('static_resource: {a: 1}').message, /static_resource is not supported/);
+  const cluster = (rest: string) => readBootstrap(`static_resources: { clusters: [{ name: a, ${rest} }] }`, 'envoy.yaml');
+  const unknown = cluster('transport_socket: { name: q, typed_config: { "@type": type.googleapis.com/a.B } }');
+  await assert.rejects(readFileSet(unknown, assert.fail), /static_resources\.clusters\[0\].*a\.B/);
+  await assert.rejects(readFileSet(cluster('lb_polcy: RANDOM'), assert.fail), /static_resources\.clusters\[0\].*lb_polcy/);
 });
 
 test('text that is no YAML is an error with line and column', () => {

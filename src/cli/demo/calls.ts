@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { SallyportError } from '../../lib/errors.ts';
-import { parseYamlOrJson } from '../../xds/bootstrap.ts';
+import { parseYamlOrJson } from '../../xds/yaml.ts';
 
 const expectation = z.strictObject({
   /** `answered`: by an upstream, or by a proxy with what the resources ask for; `refused`: by a proxy. */
