@@ -20,6 +20,8 @@ export interface Running {
   /** performance.now() when it was started. */
   readonly started: number;
   stop(): Promise<void>;
+  /** As `stop`, but lets it end by itself. */
+  terminate(): Promise<void>;
 }
 
 const running = new Set<ChildProcess>();
@@ -38,6 +40,10 @@ export function start(name: string, core: number, command: string, args: readonl
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       end(child);
+      await once(child, 'exit');
+    },
+    async terminate() {
+      child.kill('SIGTERM');
       await once(child, 'exit');
     },
   };
