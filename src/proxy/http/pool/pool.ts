@@ -173,15 +173,15 @@ export class HttpPool implements PoolOwner {
   /** `tunnel`: the client that has the connection to itself. */
   #connect(tunnel: PoolClient | undefined): void {
     const first = tunnel ?? this.#pending[0]!;
-    const alpn = this.#protocol === 'http2' ? ['h2'] : this.#protocol === 'alpn' ? ['h2', 'http/1.1'] : undefined;
-    // Plain HTTP/1 reads into the shared buffer; the connection exists before the first byte comes.
+    const alpn = this.#protocol === 'http2' ? ['h2'] : this.#protocol === 'alpn' ? ['h2', 'http/1.1'] : ['http/1.1'];
+    // HTTP/1 reads into the shared buffer; the connection exists before the first byte comes.
     let reader: H1ClientConnection | undefined;
-    const plain = !tunnel && this.#protocol === 'http1' && !usesTls(this.cluster);
+    const shared = !tunnel && this.#protocol === 'http1';
     const options = {
       downstream: first.downstream,
       authority: first.authority,
-      ...(tunnel || !alpn ? {} : { alpn }),
-      ...(plain ? { onread: readingInto((data) => reader?.read(data)) } : {}),
+      ...(tunnel ? {} : { alpn }),
+      ...(shared ? { onread: readingInto((data) => reader?.read(data)) } : {}),
     };
     const abandon = this.cluster.connect(this.host, options, (failure, socket, negotiated) => {
       this.#connecting.delete(abandon);
@@ -195,7 +195,7 @@ export class HttpPool implements PoolOwner {
         return;
       }
       reader = this.#connected(socket, negotiated);
-      if (reader && !plain) socket.on('data', (data: Buffer) => reader?.read(data));
+      if (reader && !shared) socket.on('data', (data: Buffer) => reader?.read(data));
       else if (reader) socket.resume();
     });
     this.#connecting.add(abandon);
@@ -231,9 +231,4 @@ export class HttpPool implements PoolOwner {
       if (this.#connecting.size === 0) this.#empty(this);
     }
   }
-}
-
-/** Whether any connection of the cluster may be TLS: those read by events. */
-function usesTls({ config }: Cluster): boolean {
-  return config.transportSocket !== undefined || config.transportSocketMatches.length > 0;
 }
