@@ -36,7 +36,10 @@ export class Accepted implements AcceptedResources {
   /** @param at ms since the epoch */
   take(sent: XdsResources, update: XdsUpdate, { rejected }: XdsAck, at: number): void {
     const versions = new Map(update.changed.map(({ type, name, version }) => [`${type}/${name}`, version]));
-    const refused = new Set(rejected.map(({ type, name }) => `${type}/${name}`));
+    const gone = new Set(update.removed.map(({ type, name }) => `${type}/${name}`));
+    // A refusal holds until the resource changes or goes.
+    const standing = this.rejected.filter(({ type, name }) => !versions.has(`${type}/${name}`) && !gone.has(`${type}/${name}`));
+    const refused = new Set([...standing, ...rejected].map(({ type, name }) => `${type}/${name}`));
     for (const { type, name } of update.removed) this.#versions.delete(`${type}/${name}`);
     for (const [key, version] of versions) if (!refused.has(key)) this.#versions.set(key, { version, at });
     const before = this.resources;
@@ -50,9 +53,6 @@ export class Accepted implements AcceptedResources {
       return [list, kept] as const;
     });
     this.resources = { ...(Object.fromEntries(lists) as unknown as XdsResources), nameTable: sent.nameTable };
-    // A refusal holds until the resource changes or goes.
-    const gone = new Set(update.removed.map(({ type, name }) => `${type}/${name}`));
-    const standing = this.rejected.filter(({ type, name }) => !versions.has(`${type}/${name}`) && !gone.has(`${type}/${name}`));
     this.rejected = [
       ...standing,
       ...rejected.map((entry) => ({ ...entry, version: versions.get(`${entry.type}/${entry.name}`) ?? '', at })),

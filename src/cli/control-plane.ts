@@ -6,7 +6,7 @@ import { buildRegistry } from '../registry/index.ts';
 import { translate } from '../translate/index.ts';
 import type { Mesh, Proxy as ProxyIdentity } from '../translate/model.ts';
 import type { XdsResources } from '../xds/resources.ts';
-import { EMPTY_SET, type EncodedSet, encodeSet, updateBetween } from '../xds/update.ts';
+import { EMPTY_SET, type EncodedSet, encodeSet, unsettled, updateBetween } from '../xds/update.ts';
 import type { Engine, Refusal } from './engine.ts';
 
 /** What resources come from: files with the objects of `up` laid over them. */
@@ -37,7 +37,7 @@ export interface Report {
 interface Managed {
   identity: ProxyIdentity;
   readonly engine: Engine;
-  /** Without what was refused, so that it is tried again with the next change. */
+  /** What was refused is unsettled in it: tried again with the next change. */
   inForce: EncodedSet;
   version: string;
   resources: XdsResources;
@@ -124,12 +124,8 @@ async function bringIntoForce(managed: Managed, resources: XdsResources): Promis
   if (!update) return;
   const refusals = await managed.engine.apply(resources, update);
   const refused = new Set(refusals.map(({ key }) => key));
-  managed.inForce = refused.size > 0 ? without(set, refused) : set;
+  managed.inForce = unsettled(set, refused);
   managed.version = set.version;
   managed.resources = resources;
   managed.refusals = refusals;
-}
-
-function without({ resources, version }: EncodedSet, refused: ReadonlySet<string | undefined>): EncodedSet {
-  return { version: `${version} in part`, resources: new Map([...resources].filter(([key]) => !refused.has(key))) };
 }

@@ -5,7 +5,7 @@ import { basename, dirname } from 'node:path';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { Proxy as ProxyIdentity } from '../translate/model.ts';
 import { type BootstrapConfig, readBootstrap } from '../xds/bootstrap.ts';
-import { EMPTY_SET, type EncodedSet, encodeSet, updateBetween } from '../xds/update.ts';
+import { EMPTY_SET, type EncodedSet, encodeSet, unsettled, updateBetween } from '../xds/update.ts';
 import type { Engine } from './engine.ts';
 import { EngineStarter } from './engines.ts';
 import { EXIT } from './exit.ts';
@@ -19,7 +19,7 @@ export async function runBootstrap(file: string, options: ProxyOptions): Promise
   const bootstrap = readBootstrap(read(file), file);
   const admin = options.adminAddress ?? bootstrap.admin;
   const starter = new EngineStarter({ engine: 'embedded', envoy: undefined, concurrency: options.concurrency, logLevel: '' });
-  const engine = await starter.start({ identity: identityOf(bootstrap), node: bootstrap.node, admin });
+  const engine = await starter.start({ identity: identityOf(bootstrap), node: bootstrap.node, admin, alone: true });
   const follower = new Follower(bootstrap, engine);
   try {
     if (((await follower.apply()) ?? 0) > 0) throw new SallyportError('xds-rejected', `${file}: what is named above cannot be run.`);
@@ -58,7 +58,7 @@ class Follower {
     const update = updateBetween(this.#inForce, set);
     if (!update) return undefined;
     const refusals = await this.#engine.apply(resources, update);
-    this.#inForce = set;
+    this.#inForce = unsettled(set, new Set(refusals.map(({ key }) => key)));
     for (const { resource, message } of refusals) say(`${resource}: ${message}`);
     return refusals.length;
   }

@@ -4,7 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import { ClusterSchema } from './gen/envoy/config/cluster/v3/cluster_pb.js';
 import { NameTableSchema } from './gen/istio/nds_pb.js';
 import type { XdsResources } from './resources.ts';
-import { EMPTY_SET, encodeSet, updateBetween } from './update.ts';
+import { EMPTY_SET, encodeSet, unsettled, updateBetween } from './update.ts';
 
 function setOf(clusters: Record<string, string>): XdsResources {
   return {
@@ -37,4 +37,14 @@ test('an update holds what was added, changed and removed, and nothing else', ()
 test('the first update holds everything, the name table too', () => {
   const update = updateBetween(EMPTY_SET, encodeSet(setOf({ a: '1' })));
   assert.deepEqual(update?.changed.map(({ type, name }) => `${type}/${name}`).sort(), ['cluster/a', 'nameTable/nameTable']);
+});
+
+test('what is unsettled is sent again, and removed when it goes', () => {
+  const set = encodeSet(setOf({ a: '1', b: '1' }));
+  const before = unsettled(set, new Set(['cluster/a']));
+  assert.deepEqual(
+    updateBetween(before, set)?.changed.map(({ name }) => name),
+    ['a'],
+  );
+  assert.deepEqual(updateBetween(before, encodeSet(setOf({ b: '1' })))?.removed, [{ type: 'cluster', name: 'a' }]);
 });

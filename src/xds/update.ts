@@ -60,3 +60,13 @@ export function updateBetween(before: EncodedSet, after: EncodedSet): XdsUpdate 
   const removed = [...before.resources].filter(([key]) => !after.resources.has(key)).map(([, { type, name }]) => ({ type, name }));
   return { version: after.version, changed, removed };
 }
+
+/**
+ * The set with these resources (`type/name`) as of no version: what a data plane refused. The next update sends them again, or removes the last good
+ * version that may still run.
+ */
+export function unsettled(set: EncodedSet, keys: ReadonlySet<string | undefined>): EncodedSet {
+  if (keys.size === 0) return set;
+  const resources = [...set.resources].map(([key, resource]) => [key, keys.has(key) ? { ...resource, version: '' } : resource] as const);
+  return { version: `${set.version} in part`, resources: new Map(resources) };
+}
