@@ -25,6 +25,8 @@ export interface NetworkOptions {
 
 /** After the last event of a call, wait so long for one that should not be. */
 const QUIET_MS = 60;
+/** Between the starts of concurrent calls. */
+const STAGGER_MS = 30;
 /** How long what is expected after a call's answer may take to arrive. */
 const SETTLE_MS = 3000;
 
@@ -223,7 +225,9 @@ export class LoopbackNetwork {
   async #callAll(call: Call): Promise<CallResult[]> {
     const left = Array.from({ length: call.repeat ?? 1 }, (_, index) => index);
     const results: CallResult[] = [];
-    const workers = Array.from({ length: call.concurrent ?? 1 }, async () => {
+    const workers = Array.from({ length: call.concurrent ?? 1 }, async (_, worker) => {
+      // At the very same moment all of them would wait for one connection; the record's clients started one after the other.
+      await delay(worker * STAGGER_MS);
       for (let index = left.shift(); index !== undefined; index = left.shift()) results[index] = await this.#client.call(call);
     });
     await Promise.all(workers);
