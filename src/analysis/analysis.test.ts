@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { findingsOf, type Pair, testPairs } from './testing.ts';
+import { type Pair, testPairs } from '../../test/support/findings.ts';
+import { findingsOf } from './testing.ts';
 
 const EGRESS_SERVICE = 'istio-egressgateway.istio-system.svc.cluster.local';
 

@@ -1,9 +1,9 @@
 /** What the egress analyzers share: which Gateways are for egress, and where the sidecars send a host's ports. */
-import type { ResourceOf } from '../api/index.ts';
+import type { Destination, ResourceOf } from '../api/index.ts';
 import { fullHostname, hostCovers, isWildcard } from '../lib/hostname.ts';
 import type { Service, ServicePort } from '../registry/model.ts';
 import { gatewayPods } from './analyzers/gateway.ts';
-import { type Context, matchesLabels } from './context.ts';
+import { type Context, formatSelector, matchesLabels } from './context.ts';
 
 export type VirtualService = ResourceOf<'VirtualService'>;
 export type Gateway = ResourceOf<'Gateway'>;
@@ -24,18 +24,41 @@ export function routeKind(port: ServicePort): 'http' | 'tls' | 'tcp' {
   }
 }
 
-/** Services in front of the pods of Gateways: by pods where the files have them, else by equal labels. */
-export function gatewayServices(context: Context): Map<string, Gateway[]> {
+/** Services in front of the pods of Gateways: by pods where the files have them, else by equal labels. Made once for a context. */
+export function gatewayServices(context: Context): ReadonlyMap<string, readonly Gateway[]> {
+  let services = GATEWAY_SERVICES.get(context);
+  if (!services) {
+    services = findGatewayServices(context);
+    GATEWAY_SERVICES.set(context, services);
+  }
+  return services;
+}
+
+const GATEWAY_SERVICES = new WeakMap<Context, ReadonlyMap<string, readonly Gateway[]>>();
+
+function findGatewayServices(context: Context): ReadonlyMap<string, readonly Gateway[]> {
+  const candidates = context.registry.services.filter(
+    ({ registry, selector }) => registry === 'Kubernetes' && Object.keys(selector).length > 0,
+  );
+  const fronts = new Map<string, readonly string[]>();
   const services = new Map<string, Gateway[]>();
   for (const gateway of context.of('Gateway')) {
-    if (Object.keys(gateway.spec.selector).length === 0) continue;
-    const pods = gatewayPods(context, gateway);
-    for (const service of context.registry.services) {
-      if (service.registry !== 'Kubernetes' || Object.keys(service.selector).length === 0) continue;
-      const fronts =
-        matchesLabels(gateway.spec.selector, service.selector) ||
+    const { selector } = gateway.spec;
+    if (Object.keys(selector).length === 0) continue;
+    const key = formatSelector(selector);
+    let hostnames = fronts.get(key);
+    if (!hostnames) {
+      const pods = gatewayPods(context, gateway);
+      const inFront = (service: Service) =>
+        matchesLabels(selector, service.selector) ||
         pods.some((pod) => pod.namespace === service.namespace && matchesLabels(service.selector, pod.labels));
-      if (fronts) services.set(service.hostname, [...(services.get(service.hostname) ?? []), gateway]);
+      hostnames = candidates.filter(inFront).map(({ hostname }) => hostname);
+      fronts.set(key, hostnames);
+    }
+    for (const hostname of hostnames) {
+      const list = services.get(hostname);
+      if (list) list.push(gateway);
+      else services.set(hostname, [gateway]);
     }
   }
   return services;
@@ -71,22 +94,39 @@ export function onMesh(virtualService: VirtualService): boolean {
   return virtualService.spec.gateways.includes('mesh');
 }
 
-/** Where sidecars send calls to `port` of a host that this VirtualService routes: hosts of the first rule that concerns them, or undefined. */
-export function meshDestinations(virtualService: VirtualService, port: ServicePort): string[] | undefined {
-  const { namespace } = virtualService.metadata;
-  const rules: readonly {
-    readonly match: readonly { readonly gateways: readonly string[]; readonly port?: number }[];
-    readonly route: readonly { readonly destination: { readonly host: string } }[];
-  }[] = virtualService.spec[routeKind(port)];
-  for (const rule of rules) {
-    const concerned =
-      rule.match.length === 0 ||
-      rule.match.some(
-        (match) => (match.gateways.length === 0 || match.gateways.includes('mesh')) && (!match.port || match.port === port.number),
-      );
-    if (concerned) return rule.route.map((target) => fullHostname(target.destination.host, namespace).toLowerCase());
-  }
-  return undefined;
+/** A rule of a VirtualService, with what all three kinds have. */
+export interface AnyRule {
+  readonly match: readonly { readonly gateways: readonly string[]; readonly port?: number | undefined }[];
+  readonly route: readonly { readonly destination: Destination }[];
+}
+
+/** The kind of a rule and its place in the VirtualService. */
+export interface PlacedRule {
+  readonly rule: AnyRule;
+  readonly path: readonly ['spec', 'http' | 'tls' | 'tcp', number];
+}
+
+/** Whether calls to `port` that come by `gateway` (`mesh`: from a workload) may meet the rule. */
+export function ruleConcerns(virtualService: VirtualService, rule: AnyRule, gateway: string, port: number): boolean {
+  const { gateways } = virtualService.spec;
+  if (rule.match.length === 0) return gateways.includes(gateway);
+  return rule.match.some(
+    (match) => (match.gateways.length === 0 ? gateways : match.gateways).includes(gateway) && (!match.port || match.port === port),
+  );
+}
+
+/** The rules that sidecars may follow for calls to a port, in their order. */
+export function meshRules(virtualService: VirtualService, port: ServicePort): PlacedRule[] {
+  const kind = routeKind(port);
+  const rules: readonly AnyRule[] = virtualService.spec[kind];
+  return rules.flatMap((rule, i) =>
+    ruleConcerns(virtualService, rule, 'mesh', port.number) ? [{ rule, path: ['spec', kind, i] as const }] : [],
+  );
+}
+
+/** The hosts to which a rule leads, in full. */
+export function destinationHosts(virtualService: VirtualService, { route }: AnyRule): string[] {
+  return route.map(({ destination }) => fullHostname(destination.host, virtualService.metadata.namespace).toLowerCase());
 }
 
 /** Gateways with a server that takes this host and port, `*` alone not counted: those that somebody made for it. */

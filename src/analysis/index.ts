@@ -10,6 +10,8 @@ import { deadObjects, hardening, networkPolicies, privateAddresses } from './ana
 import { fieldsWithoutEffect, gatewayRoutes, tcpCollisions, tlsMatches, tlsOrigination, unusedSubsets } from './analyzers/egress-routes.ts';
 import { envoyFilters } from './analyzers/envoy-filter.ts';
 import { conflictingGateways, gatewayCertificates, gatewayPorts } from './analyzers/gateway.ts';
+import { gatewayHandover } from './analyzers/gateway-handover.ts';
+import { gatewayHosts } from './analyzers/gateway-hosts.ts';
 import { gatewaySecrets } from './analyzers/gateway-secret.ts';
 import { automaticImages, namespaceLabels, podsWithoutProxy, proxyImages } from './analyzers/injection.ts';
 import { meshNetworks } from './analyzers/mesh-networks.ts';
@@ -68,6 +70,8 @@ const ANALYZERS: readonly Analyzer[] = [
   tcpCollisions,
   tlsOrigination,
   gatewayRoutes,
+  gatewayHandover,
+  gatewayHosts,
   privateAddresses,
   hardening,
   deadObjects,

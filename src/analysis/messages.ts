@@ -134,11 +134,20 @@ export const MESSAGES = {
     'VirtualServiceHiddenFromNamespaces',
     'exportTo or a Sidecar hides the route to the egress gateway from workloads that see the host: their calls go round it.',
   ),
+  SP1005: info(
+    'ApplicationTlsBypassesGateway',
+    'The application’s own TLS to a host leaves straight from the sidecar, while its plain HTTP goes through the egress gateway (a hint).',
+  ),
   SP1006: error('HostMisspelled', 'A VirtualService’s host differs by a few letters from the ServiceEntry’s and the Gateway’s.'),
   SP1007: error('TlsMatchNeverMatches', 'A `tls` match can never match: it has no sniHosts, or the port does not carry TLS.'),
+  SP1008: warning(
+    'EgressRuleBypassesGateway',
+    'A rule leads a part of the calls to an external host straight out, while others go through the egress gateway.',
+  ),
   SP1009: warning('SubsetUnused', 'No route uses this subset, so its settings have no effect.'),
   SP1010: warning('FieldWithoutEffect', 'A field is accepted here but has no effect.'),
   SP1011: error('TcpServicesCollide', 'Two TCP services claim one address and port: only the older is served.'),
+  SP1012: info('HostNeverReached', 'A host of a Gateway or VirtualService that no traffic can reach.'),
   SP1013: warning('ServerNameNotVerified', 'TLS origination does not verify the server’s name.'),
   SP1014: error('MeshTlsToExternalServer', 'ISTIO_MUTUAL reaches a server outside the mesh, which cannot answer it.'),
   SP1015: error('GatewayLoop', 'A route on the gateway leads back to the same gateway.'),
@@ -146,6 +155,7 @@ export const MESSAGES = {
     'DestinationUnreachableFromGateway',
     'A route on the gateway leads to a host that the gateway’s namespace does not see: 503 NC.',
   ),
+  SP1017: error('GatewayHasNoRoute', 'Sidecars send a host to a gateway that has no route for it: calls are answered 404 or closed.'),
   SP1018: warning(
     'HostDeclaredTwice',
     'A namespace declares a host twice: the Kubernetes Service or the older object counts, and this one has no effect.',
@@ -166,6 +176,10 @@ export const MESSAGES = {
     'The object asks for something that this version does not do; what it concerns refuses instead of running open.',
   ),
   SP1025: error('DestinationPortNotFound', 'A route leads to a port that its destination does not have: 503 NC.'),
+  SP1027: warning(
+    'RuleShadowedByOlderVirtualService',
+    'On a gateway, a rule of an older VirtualService for the host takes all traffic of this one.',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

@@ -1,7 +1,8 @@
 /** Findings on what runs: namespaces, pods, Deployments, Services, and patches of proxies. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { codesOf, findingsOf, testPairs } from './testing.ts';
+import { testPairs } from '../../test/support/findings.ts';
+import { codesOf, findingsOf } from './testing.ts';
 
 const join = (...objects: object[]) => objects.map((object) => JSON.stringify(object)).join('\n---\n');
 const labels = (entries: Record<string, string>) => entries;

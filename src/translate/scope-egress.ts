@@ -1,6 +1,7 @@
 import type { ResourceOf, Sidecar } from '../api/index.ts';
 import { hostCovers, hostsOverlap } from '../lib/hostname.ts';
 import type { Registry, Service } from '../registry/model.ts';
+import { sidecarImport } from '../registry/sidecar-import.ts';
 
 /** One `egress` entry of the Sidecar, or the single one that stands for no Sidecar. */
 export interface EgressScope {
@@ -44,7 +45,7 @@ function entryOf(
   visible: readonly Service[],
   virtualServices: readonly VirtualService[],
 ): EgressScope {
-  const imports = listener.hosts.map((host) => importOf(host, namespace));
+  const imports = listener.hosts.map((host) => sidecarImport(host, namespace));
   const imported = oneNamespacePerHostname(
     visible.filter((service) => imports.some((each) => each.takes(service.namespace) && hostCovers(each.host, service.hostname))),
     namespace,
@@ -59,21 +60,6 @@ function entryOf(
       imports.some((each) => each.takes(metadata.namespace) && spec.hosts.some((host) => hostsOverlap(each.host, host))),
     ),
   };
-}
-
-interface Import {
-  readonly host: string;
-  takes(namespace: string): boolean;
-}
-
-/** `namespace/host` of an egress listener; `.` is the workload's namespace, `*` any, `~` none. */
-function importOf(text: string, own: string): Import {
-  const slash = text.indexOf('/');
-  const namespace = slash < 0 ? '*' : text.slice(0, slash);
-  const host = text.slice(slash + 1).toLowerCase();
-  if (namespace === '*') return { host, takes: () => true };
-  const wanted = namespace === '.' ? own : namespace;
-  return { host, takes: (candidate) => candidate === wanted };
 }
 
 /** Of the namespaces that declare one hostname the client's own, then Kubernetes', then the oldest: the order of `Registry.lookup`. */

@@ -1,14 +1,17 @@
-import { fullHostname } from '../../lib/hostname.ts';
+import { fullHostname, hostCovers, hostsOverlap } from '../../lib/hostname.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
+import { sidecarImport } from '../../registry/sidecar-import.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
 import {
+  type AnyRule,
+  destinationHosts,
   externalServices,
   type FindMeshVirtualService,
   gatewayServices,
   gatewaysFor,
-  meshDestinations,
+  meshRules,
   meshVirtualServices,
   onMesh,
   routeKind,
@@ -16,18 +19,22 @@ import {
 } from '../egress-model.ts';
 
 /**
- * SP1001–SP1004, SP1006: external hosts whose traffic goes round an egress gateway. Only where there is one to go round: a Gateway that serves
+ * SP1001–SP1006, SP1008: external hosts whose traffic goes round an egress gateway. Only where there is one to go round: a Gateway that serves
  * the host, or sidecars' routes of other hosts that lead to a gateway's Service.
  */
 export function egressBypass(context: Context): void {
   const services = gatewayServices(context);
-  const leadsToGateway = (hosts: readonly string[] | undefined) => hosts?.some((host) => services.has(host)) ?? false;
+  const atGateways = portsAtGateways(context);
   const external = externalServices(context);
   const find = meshVirtualServices(context);
   const strays = strayHosts(context);
   const routed = external.map((service) => {
     const virtualService = find(service.hostname, (candidate) => seenWhere(context, candidate, service));
-    const through = service.ports.filter((port) => virtualService && leadsToGateway(meshDestinations(virtualService, port)));
+    const through = service.ports.filter(
+      (port) =>
+        virtualService &&
+        meshRules(virtualService, port).some(({ rule }) => destinationHosts(virtualService, rule).some((host) => services.has(host))),
+    );
     return { service, virtualService, through };
   });
   const inUse = routed.some(({ through }) => through.length > 0);
@@ -46,8 +53,14 @@ export function egressBypass(context: Context): void {
         );
       }
     } else {
-      for (const port of service.ports) if (!through.includes(port)) reportPort(context, service, port, virtualService!, through);
+      for (const port of service.ports) {
+        if (through.includes(port)) reportDirectRules(context, service, port, virtualService!);
+        else if (!atGateways.get(service.hostname)?.has(port.number)) reportPort(context, service, port, virtualService!, through);
+        else if (context.hints) reportPortOfGateway(context, service, port, through);
+      }
+      if (context.hints) reportUndeclaredTls(context, service, through);
       reportHidden(context, service, virtualService!);
+      reportHiddenBySidecars(context, service, virtualService!);
     }
   }
 }
@@ -145,6 +158,65 @@ function reportPort(
   );
 }
 
+/** SP1008: rules that lead a part of the calls past the gateway. */
+function reportDirectRules(context: Context, service: Service, port: ServicePort, virtualService: VirtualService): void {
+  const services = gatewayServices(context);
+  for (const { rule, path } of meshRules(virtualService, port)) {
+    for (const [j, host] of destinationHosts(virtualService, rule).entries()) {
+      if (services.has(host) || !context.services.covering(host).some(({ meshExternal }) => meshExternal)) continue;
+      context.report(
+        'SP1008',
+        virtualService,
+        [...path, 'route', j, 'destination', 'host'],
+        `On the mesh this rule leads calls to ${service.hostname} port ${port.number} straight to ${host}, while others go through the egress gateway. Lead it to the gateway's Service, or limit it to the gateway (match: gateways: [${virtualService.spec.gateways.find((name) => name !== 'mesh') ?? 'the gateway'}]).`,
+      );
+    }
+  }
+}
+
+/** Ports of hosts to which gateways lead calls: those are declared for the gateway's use, e.g. 443 where it originates TLS. */
+function portsAtGateways(context: Context): ReadonlyMap<string, ReadonlySet<number>> {
+  const ports = new Map<string, Set<number>>();
+  for (const virtualService of context.of('VirtualService')) {
+    const { gateways, http, tls, tcp } = virtualService.spec;
+    const atGateway = (rule: AnyRule) =>
+      rule.match.length === 0
+        ? gateways.some((name) => name !== 'mesh')
+        : rule.match.some((match) => (match.gateways.length > 0 ? match.gateways : gateways).some((name) => name !== 'mesh'));
+    for (const rule of [...http, ...tls, ...tcp]) {
+      if (!atGateway(rule)) continue;
+      for (const { destination } of rule.route) {
+        if (!destination.port?.number) continue;
+        const host = fullHostname(destination.host, virtualService.metadata.namespace).toLowerCase();
+        ports.set(host, (ports.get(host) ?? new Set<number>()).add(destination.port.number));
+      }
+    }
+  }
+  return ports;
+}
+
+/** SP1005, a hint: a port that the gateway needs, and that the application can call itself. */
+function reportPortOfGateway(context: Context, service: Service, port: ServicePort, through: readonly ServicePort[]): void {
+  context.report(
+    'SP1005',
+    service.resource,
+    ['spec', 'ports', service.ports.indexOf(port), 'number'],
+    `Port ${port.number} of ${service.hostname} is declared for the gateway, and an application that calls it itself leaves straight from its sidecar; only port ${through.map(({ number }) => number).join(', ')} is led to the gateway. Route it there too (a ${routeKind(port)} rule on mesh), or export this port to the gateway's namespace alone by a ServiceEntry of its own.`,
+  );
+}
+
+/** SP1005, a hint: HTTPS to a host of which only plain HTTP is declared, where what is not declared passes. */
+function reportUndeclaredTls(context: Context, service: Service, through: readonly ServicePort[]): void {
+  if (context.mesh.outboundTrafficPolicy.mode !== 'ALLOW_ANY') return;
+  if (!through.some((port) => routeKind(port) === 'http') || service.ports.some((port) => routeKind(port) === 'tls')) return;
+  context.report(
+    'SP1005',
+    service.resource,
+    hostPath(service),
+    `Only plain HTTP to ${service.hostname} is declared, and outboundTrafficPolicy ALLOW_ANY lets the application's own HTTPS to it out past the gateway. Set REGISTRY_ONLY, or declare and route port 443 as well.`,
+  );
+}
+
 /** SP1004: namespaces that see the host but not the VirtualService that takes it to the gateway. */
 function reportHidden(context: Context, service: Service, virtualService: VirtualService): void {
   const visibility = visibilityOf(virtualService.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
@@ -166,4 +238,27 @@ function reportHidden(context: Context, service: Service, virtualService: Virtua
     ['spec', 'exportTo'],
     `exportTo shows this VirtualService to ${[...visibility].join(', ')} only, while ${service.hostname} is visible ${wider ? 'everywhere' : `in ${blind.join(', ')} too`}: there, calls leave straight from the sidecar, round the gateway. Export both alike.`,
   );
+}
+
+/** SP1004: Sidecars that import the host but not the VirtualService. With both in one namespace they are imported together. */
+function reportHiddenBySidecars(context: Context, service: Service, virtualService: VirtualService): void {
+  const { namespace: owner } = virtualService.metadata;
+  if (owner === service.namespace) return;
+  const visibility = visibilityOf(virtualService.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
+  const hosts = virtualService.spec.hosts.map((host) => fullHostname(host, owner).toLowerCase());
+  for (const sidecar of context.of('Sidecar')) {
+    const { namespace } = sidecar.metadata;
+    if (!isVisible(service.exportTo, service.namespace, namespace) || !isVisible(visibility, owner, namespace)) continue;
+    for (const [i, listener] of sidecar.spec.egress.entries()) {
+      const imports = listener.hosts.map((text) => sidecarImport(text, namespace));
+      const index = imports.findIndex((each) => each.takes(service.namespace) && hostCovers(each.host, service.hostname));
+      if (index < 0 || imports.some((each) => each.takes(owner) && hosts.some((host) => hostsOverlap(each.host, host)))) continue;
+      context.report(
+        'SP1004',
+        sidecar,
+        ['spec', 'egress', i, 'hosts', index],
+        `This Sidecar imports ${service.hostname} from namespace ${service.namespace} but not VirtualService ${nameOf(virtualService)}, which leads it to the egress gateway: the workloads' calls leave straight from the sidecar. Add ${owner}/${service.hostname} to hosts.`,
+      );
+    }
+  }
 }

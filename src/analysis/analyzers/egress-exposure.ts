@@ -57,8 +57,17 @@ export function hardening(context: Context): void {
   }
 }
 
-/** SP1022: Gateways to which no VirtualService is bound: whatever reaches them is refused. */
+/** SP1022: Gateways to which no VirtualService is bound: whatever reaches them is refused; ServiceEntries that nobody sees. */
 export function deadObjects(context: Context): void {
+  for (const entry of context.of('ServiceEntry')) {
+    if (!entry.spec.exportTo.includes('~')) continue;
+    context.report(
+      'SP1022',
+      entry,
+      ['spec', 'exportTo'],
+      `exportTo ~ shows this ServiceEntry to nobody: calls to ${entry.spec.hosts.join(', ')} go as if it were not there. Export it to the namespaces that call them, or remove it.`,
+    );
+  }
   const bound = new Set<unknown>();
   for (const virtualService of context.of('VirtualService')) {
     for (const { name } of gatewayNames(virtualService)) bound.add(findGateway(context, name, virtualService.metadata.namespace));

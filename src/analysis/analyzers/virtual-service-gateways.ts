@@ -22,21 +22,25 @@ export function serverHostTakes(serverHost: string, gatewayNamespace: string, ho
   return hostsOverlap(serverHost.slice(slash + 1).toLowerCase(), host.toLowerCase());
 }
 
-/** The gateways that the object names anywhere, with where it does. */
-export function* gatewayNames(virtualService: VirtualService): Generator<{ name: string; path: (string | number)[] }> {
+/** The gateways that the object names: in `gateways`, and those that only matches name; each with where it does first. */
+export function gatewayNames(virtualService: VirtualService): { name: string; path: (string | number)[] }[] {
   const { gateways, http, tls, tcp } = virtualService.spec;
-  for (const [i, name] of gateways.entries()) yield { name, path: ['spec', 'gateways', i] };
+  const named = gateways.map((name, i) => ({ name, path: ['spec', 'gateways', i] as (string | number)[] }));
   for (const [kind, routes] of [
     ['http', http],
     ['tls', tls],
     ['tcp', tcp],
   ] as const) {
-    for (const [i, route] of routes.entries()) {
-      for (const [j, match] of route.match.entries()) {
-        for (const [k, name] of match.gateways.entries()) yield { name, path: ['spec', kind, i, 'match', j, 'gateways', k] };
+    for (let i = 0; i < routes.length; i++) {
+      const { match } = routes[i]!;
+      for (let j = 0; j < match.length; j++) {
+        for (const [k, name] of match[j]!.gateways.entries()) {
+          if (!gateways.includes(name)) named.push({ name, path: ['spec', kind, i, 'match', j, 'gateways', k] });
+        }
       }
     }
   }
+  return named;
 }
 
 /** IST0101 (gateway), IST0132, IST0165 and our SP1005: whether the gateways that a VirtualService names exist and serve its hosts. */
@@ -44,7 +48,7 @@ export function virtualServiceGateways(context: Context): void {
   for (const virtualService of context.of('VirtualService')) {
     const { namespace } = virtualService.metadata;
     for (const { name, path } of gatewayNames(virtualService)) {
-      if (name === 'mesh' || (path.length > 3 && virtualService.spec.gateways.includes(name))) continue;
+      if (name === 'mesh') continue;
       const gateway = findGateway(context, name, namespace);
       if (!gateway) {
         const mend = suggestion(context, name);

@@ -1,0 +1,123 @@
+import type { Server } from '../../api/index.ts';
+import { fullHostname } from '../../lib/hostname.ts';
+import { isHttp, isTls, parseProtocol } from '../../registry/protocol.ts';
+import { isVisible, visibilityOf } from '../../registry/visibility.ts';
+import type { Context } from '../context.ts';
+import { type AnyRule, type Gateway, gatewayServices, onMesh, ruleConcerns, type VirtualService } from '../egress-model.ts';
+import { gatewayPods } from './gateway.ts';
+import { findGateway, serverHostTakes } from './virtual-service-gateways.ts';
+
+/** A server of a Gateway that takes a host on a port. */
+interface Serving {
+  readonly gateway: Gateway;
+  readonly server: Server;
+}
+
+/** SP1017: hosts that sidecars send to a gateway which has no server, or no route, for them. */
+export function gatewayHandover(context: Context): void {
+  const services = gatewayServices(context);
+  for (const virtualService of context.of('VirtualService')) {
+    if (!onMesh(virtualService)) continue;
+    const { namespace } = virtualService.metadata;
+    for (const kind of ['http', 'tls', 'tcp'] as const) {
+      const rules: readonly AnyRule[] = virtualService.spec[kind];
+      for (const [i, rule] of rules.entries()) {
+        const forMesh = rule.match.length === 0 || rule.match.some(({ gateways }) => gateways.length === 0 || gateways.includes('mesh'));
+        if (!forMesh) continue;
+        for (const [j, { destination }] of rule.route.entries()) {
+          const host = fullHostname(destination.host, namespace).toLowerCase();
+          const gateways = services.get(host);
+          const port = destination.port?.number ?? onlyPort(context, host);
+          if (gateways && port) check(context, virtualService, gateways, port, ['spec', kind, i, 'route', j, 'destination', 'host']);
+        }
+      }
+    }
+  }
+}
+
+function onlyPort(context: Context, host: string): number | undefined {
+  const ports = context.services.at(host).flatMap((service) => service.ports);
+  return ports.length === 1 ? ports[0]!.number : undefined;
+}
+
+function check(
+  context: Context,
+  virtualService: VirtualService,
+  gateways: readonly Gateway[],
+  port: number,
+  path: readonly (string | number)[],
+): void {
+  const { namespace } = virtualService.metadata;
+  for (const written of virtualService.spec.hosts) {
+    const host = fullHostname(written, namespace).toLowerCase();
+    const takes = (gateway: Gateway, server: Server) =>
+      server.hosts.some((serverHost) => serverHostTakes(withoutNamespace(serverHost), gateway.metadata.namespace, host, namespace));
+    const anywhere = gateways.filter((gateway) => gateway.spec.servers.some((server) => takes(gateway, server)));
+    const serving: Serving[] = anywhere.flatMap((gateway) =>
+      gateway.spec.servers.filter((server) => server.port.number === port && takes(gateway, server)).map((server) => ({ gateway, server })),
+    );
+    if (serving.length === 0) {
+      // Where no Gateway at all has the host, a VirtualService that is bound to one of them is a finding already (IST0132).
+      const bound = virtualService.spec.gateways.some((name) => gateways.includes(findGateway(context, name, namespace)!));
+      if (anywhere.length === 0 && bound) continue;
+      const elsewhere = anywhere.map(nameOf).sort().join(', ');
+      context.report(
+        'SP1017',
+        virtualService,
+        path,
+        `Sidecars send ${host} to port ${port} of the gateway, where no Gateway has a server for it${elsewhere ? ` (${elsewhere} has one on another port)` : ''}: calls are answered 404 or closed. Add a server with port ${port} and the host, or lead the calls to the port that has one.`,
+      );
+      continue;
+    }
+    if (serving.some((each) => hasRoute(context, each, host, port))) continue;
+    const { gateway, server } = serving[0]!;
+    const kind = kindsOf(server)[0]!;
+    context.report(
+      'SP1017',
+      virtualService,
+      path,
+      `Sidecars send ${host} to Gateway ${nameOf(gateway)}, for which no VirtualService has a rule of kind ${kind} that holds on port ${port}: calls are ${kind === 'http' ? 'answered 404' : 'closed'} there. Add a rule under ${kind} with match gateways: [${nameOf(gateway)}] that leads to ${host}.`,
+    );
+  }
+}
+
+function nameOf({ metadata }: Gateway): string {
+  return `${metadata.namespace}/${metadata.name}`;
+}
+
+/** Which namespaces' VirtualServices a server takes is asked of each of them, not of the one on the mesh. */
+function withoutNamespace(serverHost: string): string {
+  return serverHost.slice(serverHost.indexOf('/') + 1);
+}
+
+/** The kinds of rules that a server follows; one of PASSTHROUGH knows calls by their SNI, and tcp rules open no listener there. */
+function kindsOf({ port, tls }: Server): readonly ('http' | 'tls' | 'tcp')[] {
+  const protocol = parseProtocol(port.protocol);
+  if (isHttp(protocol)) return ['http'];
+  if (!isTls(protocol)) return ['tcp'];
+  if (tls?.mode === 'PASSTHROUGH' || tls?.mode === 'AUTO_PASSTHROUGH') return ['tls'];
+  return protocol === 'HTTPS' ? ['http'] : ['tcp'];
+}
+
+function hasRoute(context: Context, { gateway, server }: Serving, host: string, port: number): boolean {
+  if (server.tls?.mode === 'AUTO_PASSTHROUGH' || server.tls?.httpsRedirect) return true;
+  const podNamespace = gatewayPods(context, gateway)[0]?.namespace;
+  const candidates = [...context.routedHosts.covering(host), ...context.routedHosts.coveredBy(host)];
+  return candidates.some(({ virtualService }) => {
+    const { namespace } = virtualService.metadata;
+    const visibility = visibilityOf(virtualService.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
+    if (podNamespace !== undefined && !isVisible(visibility, namespace, podNamespace)) return false;
+    if (!server.hosts.some((serverHost) => serverHostTakes(serverHost, gateway.metadata.namespace, host, namespace))) return false;
+    const names = namesFor(gateway, namespace);
+    return kindsOf(server).some((kind) => {
+      const rules: readonly AnyRule[] = virtualService.spec[kind];
+      return rules.some((rule) => names.some((name) => ruleConcerns(virtualService, rule, name, port)));
+    });
+  });
+}
+
+/** How a VirtualService of a namespace may name the Gateway. */
+function namesFor({ metadata }: Gateway, namespace: string): string[] {
+  const full = `${metadata.namespace}/${metadata.name}`;
+  return metadata.namespace === namespace ? [full, metadata.name] : [full];
+}

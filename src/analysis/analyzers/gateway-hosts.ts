@@ -1,0 +1,148 @@
+import type { HttpMatchRequest } from '../../api/index.ts';
+import { fullHostname } from '../../lib/hostname.ts';
+import type { Context } from '../context.ts';
+import { type Gateway, onMesh, type VirtualService } from '../egress-model.ts';
+import { httpMatchCovers } from '../match-covers.ts';
+import { findGateway, gatewayNames, serverHostTakes } from './virtual-service-gateways.ts';
+
+interface Bound {
+  readonly virtualService: VirtualService;
+  /** How it names the Gateway. */
+  readonly name: string;
+}
+
+/** SP1012, SP1027: hosts of Gateways and VirtualServices that nothing reaches, and rules that an older VirtualService takes over. */
+export function gatewayHosts(context: Context): void {
+  const byGateway = new Map<Gateway, Bound[]>();
+  for (const virtualService of context.of('VirtualService')) {
+    const gateways: Gateway[] = [];
+    for (const { name } of gatewayNames(virtualService)) {
+      const gateway = name === 'mesh' ? undefined : findGateway(context, name, virtualService.metadata.namespace);
+      if (!gateway) continue;
+      gateways.push(gateway);
+      const list = byGateway.get(gateway);
+      if (list) list.push({ virtualService, name });
+      else byGateway.set(gateway, [{ virtualService, name }]);
+    }
+    unservedHosts(context, virtualService, gateways);
+  }
+  for (const [gateway, bound] of byGateway) {
+    unroutedHosts(context, gateway, bound);
+    shadowedRules(context, gateway, bound);
+  }
+}
+
+/** Hosts of a VirtualService for gateways alone that none of them serves, while they serve others of its hosts. */
+function unservedHosts(context: Context, virtualService: VirtualService, gateways: readonly Gateway[]): void {
+  const { hosts } = virtualService.spec;
+  if (hosts.length < 2 || gateways.length === 0 || onMesh(virtualService)) return;
+  const { namespace } = virtualService.metadata;
+  const served = hosts.map((host) => gateways.some((gateway) => serves(gateway, host, namespace)));
+  if (!served.includes(true)) return;
+  for (const [i, host] of hosts.entries()) {
+    if (served[i]) continue;
+    const names = gateways.map(nameOf).join(', ');
+    context.report(
+      'SP1012',
+      virtualService,
+      ['spec', 'hosts', i],
+      `${host} is served by none of this VirtualService's gateways (${names}), so no call for it reaches these rules. Add it to a server of the Gateway, or remove it here.`,
+    );
+  }
+}
+
+function serves(gateway: Gateway, host: string, namespace: string): boolean {
+  return gateway.spec.servers.some((server) =>
+    server.hosts.some((serverHost) => serverHostTakes(serverHost, gateway.metadata.namespace, host, namespace)),
+  );
+}
+
+/** Hosts that a Gateway serves and none of the VirtualServices bound to it routes. */
+function unroutedHosts(context: Context, gateway: Gateway, bound: readonly Bound[]): void {
+  for (const [i, server] of gateway.spec.servers.entries()) {
+    if (server.tls?.mode === 'AUTO_PASSTHROUGH' || server.tls?.httpsRedirect) continue;
+    for (const [j, serverHost] of server.hosts.entries()) {
+      const routed = bound.some(({ virtualService }) => {
+        const { namespace } = virtualService.metadata;
+        return virtualService.spec.hosts.some((host) => serverHostTakes(serverHost, gateway.metadata.namespace, host, namespace));
+      });
+      if (routed) continue;
+      context.report(
+        'SP1012',
+        gateway,
+        ['spec', 'servers', i, 'hosts', j],
+        `No VirtualService that is bound to this Gateway routes ${serverHost}: calls for it are answered 404 or closed. Add it to a VirtualService's hosts, or remove it here.`,
+      );
+    }
+  }
+}
+
+const ANYTHING: HttpMatchRequest = {
+  headers: {},
+  sourceLabels: {},
+  gateways: [],
+  queryParams: {},
+  ignoreUriCase: false,
+  withoutHeaders: {},
+};
+
+/** Matches of the rules that hold at the Gateway, with the gateways taken out: they are equal there. */
+function matchesAt({ virtualService, name }: Bound): { readonly rule: number; readonly matches: readonly HttpMatchRequest[] }[] {
+  const { gateways, http } = virtualService.spec;
+  return http.flatMap(({ match }, rule) => {
+    if (match.length === 0) return gateways.includes(name) ? [{ rule, matches: [ANYTHING] }] : [];
+    const here = match.filter((each) => (each.gateways.length > 0 ? each.gateways : gateways).includes(name));
+    return here.length > 0 ? [{ rule, matches: here.map((each) => ({ ...each, gateways: [] })) }] : [];
+  });
+}
+
+/**
+ * A gateway joins the http rules of all VirtualServices for a host, the oldest's first, and puts those that take everything last: only those can be
+ * taken over by another that takes everything.
+ */
+function shadowedRules(context: Context, gateway: Gateway, bound: readonly Bound[]): void {
+  const byHost = new Map<string, Bound[]>();
+  for (const each of bound) {
+    for (const written of each.virtualService.spec.hosts) {
+      const host = fullHostname(written, each.virtualService.metadata.namespace).toLowerCase();
+      const list = byHost.get(host);
+      if (list) list.push(each);
+      else byHost.set(host, [each]);
+    }
+  }
+  for (const [host, list] of byHost) {
+    if (list.length < 2) continue;
+    const sorted = [...list].sort((a, b) => a.virtualService.order - b.virtualService.order);
+    const earlier: { readonly from: VirtualService; readonly rule: number; readonly match: HttpMatchRequest }[] = [];
+    for (const each of sorted) {
+      const own = matchesAt(each);
+      for (const { rule, matches } of own) {
+        const by = matches.map((match) => earlier.find((older) => takesOver(older.match, match)));
+        const first = by[0];
+        if (!first || by.includes(undefined)) continue;
+        context.report(
+          'SP1027',
+          each.virtualService,
+          ['spec', 'http', rule],
+          `At Gateway ${nameOf(gateway)} rule #${first.rule + 1} of VirtualService ${first.from.metadata.namespace}/${first.from.metadata.name}, which is older, takes all calls for ${host} that this rule (#${rule + 1}) is for. Join the two VirtualServices, or make the matches differ.`,
+        );
+      }
+      for (const { rule, matches } of own) for (const match of matches) earlier.push({ from: each.virtualService, rule, match });
+    }
+  }
+}
+
+function takesOver(older: HttpMatchRequest, match: HttpMatchRequest): boolean {
+  return httpMatchCovers(older, match, []) && (!takesEverything(older) || takesEverything(match));
+}
+
+/** As the gateway judges it: every path, and nothing else asked for. */
+function takesEverything({ uri, scheme, method, authority, headers, queryParams, withoutHeaders }: HttpMatchRequest): boolean {
+  const path = !uri || uri.prefix === '/' || uri.regex === '.*' || uri.prefix === '';
+  const maps = [headers, queryParams, withoutHeaders].every((map) => Object.keys(map).length === 0);
+  return path && maps && !scheme && !method && !authority;
+}
+
+function nameOf({ metadata }: Gateway): string {
+  return `${metadata.namespace}/${metadata.name}`;
+}

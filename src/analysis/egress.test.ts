@@ -1,0 +1,176 @@
+/** Findings on what gets round the gateway, or dies at it. */
+import assert from 'node:assert/strict';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { testPairs } from '../../test/support/findings.ts';
+import { codesOf, findingsOf } from './testing.ts';
+
+const join = (...objects: object[]) => objects.map((object) => JSON.stringify(object)).join('\n---\n');
+const istio = (kind: string, name: string, spec: object, namespace = 'default') => ({
+  apiVersion: 'networking.istio.io/v1',
+  kind,
+  metadata: { name, namespace },
+  spec,
+});
+
+const HTTP = { number: 80, name: 'http', protocol: 'HTTP' };
+const HTTPS = { number: 443, name: 'https', protocol: 'HTTPS' };
+const TLS = { number: 443, name: 'tls', protocol: 'TLS' };
+const HOST = 'www.example.com';
+const external = (ports: object[] = [HTTP], spec: object = {}, namespace = 'default') =>
+  istio('ServiceEntry', 'www', { hosts: [HOST], location: 'MESH_EXTERNAL', resolution: 'DNS', ports, ...spec }, namespace);
+const gateway = (hosts = [HOST], server: object = { port: HTTP }) =>
+  istio('Gateway', 'egress', { selector: { istio: 'egressgateway' }, servers: [{ ...server, hosts }] }, 'istio-system');
+const to = (host: string, number: number) => [{ destination: { host, port: { number } } }];
+const TO_GATEWAY = to('istio-egressgateway.istio-system.svc.cluster.local', 80);
+const AT_GATEWAY = ['istio-system/egress'];
+const BOTH = ['mesh', ...AT_GATEWAY];
+const onMesh = { match: [{ gateways: ['mesh'], port: 80 }], route: TO_GATEWAY };
+const atGateway = (number = 80) => ({ match: [{ gateways: AT_GATEWAY, port: 80 }], route: to(HOST, number) });
+const routes = (http: object[], spec: object = {}, name = 'v', namespace = 'default') =>
+  istio('VirtualService', name, { hosts: [HOST], gateways: BOTH, http, ...spec }, namespace);
+const STANDARD = join(external(), gateway(), routes([onMesh, atGateway()]));
+const imports = (...hosts: string[]) => istio('Sidecar', 'default', { egress: [{ hosts }] }, 'shop');
+const prefix = (value: string, name: string, gateways: string[] = AT_GATEWAY) =>
+  routes([{ match: [{ uri: { prefix: value } }], route: to(HOST, 80) }], { gateways }, name);
+
+testPairs({
+  'SP1004 by a Sidecar': {
+    wrong: join(external([HTTP], {}, 'outside'), gateway(), routes([onMesh, atGateway()], {}, 'v', 'platform'), imports('outside/*')),
+    right: join(
+      external([HTTP], {}, 'outside'),
+      gateway(),
+      routes([onMesh, atGateway()], {}, 'v', 'platform'),
+      imports('outside/*', 'platform/*'),
+    ),
+  },
+  'SP1002 of a port that no gateway uses': {
+    wrong: join(external([HTTP, HTTPS]), gateway(), routes([onMesh, atGateway()])),
+    right: join(external([HTTP, HTTPS]), gateway(), routes([onMesh, atGateway(443)])),
+  },
+  'SP1005 of a port that the gateway uses': {
+    hints: true,
+    wrong: join(external([HTTP, HTTPS]), gateway(), routes([onMesh, atGateway(443)])),
+    right: join(
+      external([HTTP, TLS]),
+      gateway(),
+      routes([onMesh, atGateway()], { tls: [{ match: [{ gateways: ['mesh'], port: 443, sniHosts: [HOST] }], route: TO_GATEWAY }] }),
+    ),
+  },
+  'SP1005 of a port that nothing declares': {
+    hints: true,
+    wrong: STANDARD,
+    right: join(
+      external([TLS]),
+      gateway([HOST], { port: TLS, tls: { mode: 'PASSTHROUGH' } }),
+      routes([], { tls: [{ match: [{ gateways: ['mesh'], port: 443, sniHosts: [HOST] }], route: TO_GATEWAY }] }),
+    ),
+  },
+  SP1008: {
+    wrong: join(
+      external(),
+      gateway(),
+      routes([{ ...onMesh, match: [{ gateways: ['mesh'], uri: { prefix: '/gw' } }] }, { route: to(HOST, 80) }]),
+    ),
+    right: join(external(), gateway(), routes([onMesh, { match: [{ gateways: AT_GATEWAY }], route: to(HOST, 80) }])),
+  },
+  'SP1012 of a Gateway': { wrong: join(external(), gateway([HOST, 'api.example.com']), routes([onMesh, atGateway()])), right: STANDARD },
+  'SP1012 of a VirtualService': {
+    wrong: join(external(), gateway(), routes([atGateway()], { gateways: AT_GATEWAY, hosts: [HOST, 'api.example.com'] })),
+    right: join(
+      external(),
+      gateway([HOST, '*.example.com']),
+      routes([atGateway()], { gateways: AT_GATEWAY, hosts: [HOST, 'api.example.com'] }),
+    ),
+  },
+  'SP1017 without a rule for the gateway': { wrong: join(external(), gateway(), routes([onMesh])), right: STANDARD },
+  'SP1017 without a server on the port': {
+    wrong: join(external(), gateway([HOST], { port: { number: 443, name: 'https', protocol: 'HTTP' } }), routes([onMesh, atGateway()])),
+    right: STANDARD,
+  },
+  'SP1017 with a tcp rule where TLS passes through': {
+    wrong: join(
+      external([TLS]),
+      gateway([HOST], { port: TLS, tls: { mode: 'PASSTHROUGH' } }),
+      routes([], {
+        tls: [
+          {
+            match: [{ gateways: ['mesh'], port: 443, sniHosts: [HOST] }],
+            route: to('istio-egressgateway.istio-system.svc.cluster.local', 443),
+          },
+        ],
+        tcp: [{ match: [{ gateways: AT_GATEWAY, port: 443 }], route: to(HOST, 443) }],
+      }),
+    ),
+    right: join(
+      external([TLS]),
+      gateway([HOST], { port: TLS, tls: { mode: 'PASSTHROUGH' } }),
+      routes([], {
+        tls: [
+          {
+            match: [{ gateways: ['mesh'], port: 443, sniHosts: [HOST] }],
+            route: to('istio-egressgateway.istio-system.svc.cluster.local', 443),
+          },
+          { match: [{ gateways: AT_GATEWAY, port: 443, sniHosts: [HOST] }], route: to(HOST, 443) },
+        ],
+      }),
+    ),
+  },
+  'SP1022 of a ServiceEntry': {
+    wrong: join(external([HTTP], { exportTo: ['~'] })),
+    right: join(external([HTTP], { exportTo: ['.'] })),
+  },
+  SP1027: {
+    wrong: join(external(), gateway(), prefix('/a', 'one'), prefix('/a/b', 'two')),
+    right: join(external(), gateway(), prefix('/a/b', 'one'), prefix('/a', 'two')),
+  },
+  'SP1027 of rules that take everything': {
+    wrong: join(external(), gateway(), prefix('/', 'one'), prefix('/', 'two')),
+    // What takes everything comes last, whatever its age.
+    right: join(external(), gateway(), prefix('/', 'one'), prefix('/a', 'two')),
+  },
+});
+
+test('what is served by one VirtualService with a misspelt gateway and no TLS mode says each fault and its mend', {
+  skip: seeds('tls-egress-1-faulty'),
+}, () => {
+  const findings = findingsOf(seed('tls-egress-1-faulty'));
+  const codes = [...new Set(findings.map(({ code }) => code))].sort();
+  assert.deepEqual(codes, ['IST0101', 'IST0106', 'SP1003', 'SP1006', 'SP1007', 'SP1022']);
+  const mode = findings.find(({ code }) => code === 'IST0106');
+  assert.match(mode!.message, /PASSTHROUGH/);
+  assert.match(mode!.message, /SIMPLE/);
+});
+
+test('right configurations give no finding', { skip: seeds('http-egress') }, () => {
+  assert.deepEqual(findingsOf(seed('http-egress')), []);
+  assert.deepEqual(findingsOf(`${seed('redis-1-serviceentry')}\n---\n${seed('redis-3-egress')}`), []);
+  assert.deepEqual(findingsOf(seed('tls-egress-2')), []);
+});
+
+const examples = new URL('../../examples', import.meta.url).pathname;
+for (const folder of globSync('*/', { cwd: examples })) {
+  test(`the example ${folder} gives no finding`, () => {
+    const files = globSync('*.yaml', { cwd: `${examples}/${folder}` });
+    assert.ok(files.length > 0);
+    assert.deepEqual(findingsOf(files.map((file) => readFileSync(`${examples}/${folder}/${file}`, 'utf8')).join('\n---\n')), []);
+  });
+}
+
+test('hints are not given unasked', () => {
+  assert.deepEqual(codesOf(STANDARD), []);
+  assert.deepEqual(codesOf(STANDARD, { hints: true }), ['SP1005', 'SP1021']);
+});
+
+function seedPath(name: string): URL {
+  return new URL(`../../../shared/seeds/${name}.yaml`, import.meta.url);
+}
+
+function seed(name: string): string {
+  return readFileSync(seedPath(name), 'utf8');
+}
+
+/** The reason to leave a test out, where the scenarios are not beside the repository. */
+function seeds(name: string): string | false {
+  return existsSync(seedPath(name)) ? false : 'the scenarios in ../shared are not here';
+}
