@@ -178,7 +178,11 @@ export class Relay {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#maxTimer);
-    this.#abandon?.();
+    if (this.#abandon) {
+      // An attempt that is given up does not report back.
+      this.#abandon();
+      this.#record.upstreamHost!.active--;
+    }
     this.#done();
     const record = this.#record;
     record.ended = this.#deps.now();
