@@ -5,9 +5,11 @@ import { loadMeshConfig } from '../config/mesh-config.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { indexNames } from '../proxy/dns/names.ts';
 import { type CallTarget, parseTarget } from '../simulate/call.ts';
-import { explainCall } from '../simulate/explain.ts';
+import { explainCall, type SimulatedMesh } from '../simulate/explain.ts';
+import type { SimulatedProxy } from '../simulate/proxy.ts';
 import type { Outcome, Step, Trace } from '../simulate/trace.ts';
 import { type Paint, paintFor, plain } from './colours.ts';
+import type { DumpedMesh } from './dumped.ts';
 import { EXIT } from './exit.ts';
 import { type Advice, adviseOn } from './explain-advice.ts';
 import { choiceOption } from './options.ts';
@@ -16,6 +18,7 @@ import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 
 interface ExplainOptions {
   readonly file: readonly string[];
+  readonly configDump: readonly string[];
   readonly from?: string;
   readonly to?: string;
   readonly header: readonly string[];
@@ -33,7 +36,13 @@ export function explainCommand(): Command {
       'Explains one call over a configuration: [METHOD] URL, where URL is http://…, https://…, tls://host:port or tcp://address:port.',
     )
     .argument('<call...>', "e.g. GET 'https://api.example.com/v1?x=1'")
-    .requiredOption('-f, --file <path>', 'files and folders with the configuration (repeatable)', collect, [])
+    .option('-f, --file <path>', 'files and folders with the configuration (repeatable)', collect, [])
+    .option(
+      '--config-dump <file>',
+      'in place of files, the config dump of a proxy: `/config_dump?include_eds` of its admin address (repeatable: sidecar and gateway)',
+      collect,
+      [],
+    )
     .option(
       '--from <namespace/name>',
       'the workload that calls, or plain for one without a sidecar; by default the only one with a sidecar',
@@ -47,11 +56,7 @@ export function explainCommand(): Command {
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (words: string[], options: ExplainOptions) => {
       const target = targetOf(words, options);
-      const source = await openFiles(options.file, { namespace: options.namespace });
-      source.close();
-      const { config } = loadMeshConfig(source.snapshot, options.meshConfig);
-      const files = simulateFiles(source.snapshot, config);
-      const explanation = explain(files, target, options);
+      const explanation = await explained(target, options);
       const text =
         options.output === 'json'
           ? `${JSON.stringify(explanation, undefined, 2)}\n`
@@ -59,6 +64,17 @@ export function explainCommand(): Command {
       process.stdout.write(text);
       process.exitCode = explanation.trace.outcome.kind === 'upstream' ? EXIT.fine : EXIT.findings;
     });
+}
+
+async function explained(target: CallTarget, options: ExplainOptions): Promise<Explanation> {
+  if (options.file.length > 0 === options.configDump.length > 0)
+    throw new SallyportError('usage', 'say what to explain the call over: either --file or --config-dump');
+  if (options.configDump.length > 0)
+    return explainDump(await (await import('./dumped.ts')).dumpedMesh(options.configDump), target, options);
+  const source = await openFiles(options.file, { namespace: options.namespace });
+  source.close();
+  const { config } = loadMeshConfig(source.snapshot, options.meshConfig);
+  return explain(simulateFiles(source.snapshot, config), target, options);
 }
 
 function collect(value: string, all: readonly string[]): string[] {
@@ -87,32 +103,51 @@ export interface Explanation {
 /** Stands for what real DNS says of a name that the mesh has no address for: TEST-NET-3 of RFC 5737. */
 const SOMEWHERE = '203.0.113.1';
 
+type Caller = Pick<ExplainOptions, 'from' | 'to'>;
+
 /** Explains a call from the workload `from` to `to`, or to what names resolve to. Throws `usage` where it is not clear who calls. */
-export function explain(files: SimulatedFiles, target: CallTarget, options: Pick<ExplainOptions, 'from' | 'to'>): Explanation {
-  const sidecars = files.proxies.filter(({ type }) => type === 'sidecar');
-  const name = options.from ?? (sidecars.length === 1 ? `${sidecars[0]!.namespace}/${sidecars[0]!.name}` : undefined);
-  if (name === undefined) {
-    throw new SallyportError(
-      'usage',
-      `say who calls: --from ${sidecars.map((sidecar) => `${sidecar.namespace}/${sidecar.name}`).join(' or --from ')}`,
-    );
-  }
+export function explain(files: SimulatedFiles, target: CallTarget, options: Caller): Explanation {
+  const sidecars = files.proxies.filter(({ type }) => type === 'sidecar').map(({ namespace, name }) => `${namespace}/${name}`);
+  const name = callerOf(sidecars, options);
   const from = name === 'plain' ? undefined : files.proxy(name);
   const known =
     from &&
     indexNames(files.nameTable(from))
       .lookup(target.host)
       ?.find((ip) => !ip.includes(':'));
+  const way = follow(files.simulated, from, target, options, known);
+  const trace = locatedTrace(way.trace, files.mesh.snapshot);
+  return { ...way, from: name, trace, advice: adviseOn(files, from, target, trace) };
+}
+
+/** Explains a call over the dumps of running proxies: without advice, for which resources are needed. Throws `usage`, `no-such-workload`. */
+export function explainDump({ proxies, simulated }: DumpedMesh, target: CallTarget, options: Caller): Explanation {
+  const sidecars = proxies.filter(({ type }) => type === 'sidecar');
+  const names = sidecars.map((sidecar) => sidecar.name);
+  const name = sidecars.length === 0 && options.from === undefined ? 'plain' : callerOf(names, options);
+  const from = sidecars.find((sidecar) => sidecar.name === name);
+  if (!from && name !== 'plain') {
+    throw new SallyportError('no-such-workload', `no dump is of a sidecar ${name}; there are ${names.join(', ') || 'none'}.`);
+  }
+  return { ...follow(simulated, from, target, options, undefined), from: name, advice: undefined };
+}
+
+function callerOf(sidecars: readonly string[], { from }: Caller): string {
+  const name = from ?? (sidecars.length === 1 ? sidecars[0] : undefined);
+  if (name === undefined) throw new SallyportError('usage', `say who calls: --from ${sidecars.join(' or --from ')}`);
+  return name;
+}
+
+function follow(mesh: SimulatedMesh, from: SimulatedProxy | undefined, target: CallTarget, { to }: Caller, known: string | undefined) {
   const isAddress = /^[\d.]+$|:/.test(target.host);
-  const ip = options.to ?? (isAddress ? target.host : (known ?? SOMEWHERE));
-  const resolved = options.to ? 'as given' : isAddress ? '' : known ? "the mesh's DNS" : 'real DNS (any address outside the mesh)';
+  const ip = to ?? (isAddress ? target.host : (known ?? SOMEWHERE));
+  const resolved = to ? 'as given' : isAddress ? '' : known ? "the mesh's DNS" : 'real DNS (any address outside the mesh)';
   const call = {
     source: { ip: from?.addresses[0] ?? '192.0.2.1', port: 0 },
     destination: { ip, port: target.port },
     payload: target.payload,
   };
-  const trace = locatedTrace(explainCall(files.simulated, from, call), files.mesh.snapshot);
-  return { from: name, destination: `${ip}:${target.port}`, resolved, trace, advice: adviseOn(files, from, target, trace) };
+  return { destination: `${ip}:${target.port}`, resolved, trace: explainCall(mesh, from, call) };
 }
 
 export function render({ from, destination, resolved, trace, advice }: Explanation, paint: Paint): string {
