@@ -1,6 +1,5 @@
 /** The command line: one file a command, loaded when it is asked for. */
 import { Command, CommanderError } from 'commander';
-import { prestartWorker } from '../proxy/spare-worker.ts';
 import { describeFailure, EXIT } from './exit.ts';
 import { productVersion } from './version.ts';
 
@@ -18,11 +17,10 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   learn: async () => (await import('./learn.ts')).learnCommand(),
   netpol: async () => (await import('./netpol.ts')).netpolCommand(),
   analyze: async () => (await import('./analyze.ts')).analyzeCommand(productVersion),
+  completion: async () =>
+    (await import('./completion.ts')).completionCommand(() => Promise.all(Object.values(COMMANDS).map((load) => load([])))),
   'proxy-config': async () => (await import('./proxy-config.ts')).proxyConfigCommand(),
 };
-
-const CARRIES_TRAFFIC = new Set(['up', 'proxy']);
-const NO_DATA_PLANE = new Set(['--help', '-h', 'envoy', '--engine=envoy']);
 
 /** Runs a command line (without the program's name) and sets the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -34,9 +32,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .enablePositionalOptions()
     .showHelpAfterError('(add --help for what there is)');
   const after = dashes < 0 ? [] : argv.slice(dashes + 1);
-  const asked = own.find((word) => word in COMMANDS);
-  // The thread that will carry the traffic loads its modules beside this one.
-  if (asked && CARRIES_TRAFFIC.has(asked) && !own.some((word) => NO_DATA_PLANE.has(word))) prestartWorker();
+  const asked = own.find((word) => Object.hasOwn(COMMANDS, word));
   for (const name of asked ? [asked] : Object.keys(COMMANDS)) program.addCommand(await COMMANDS[name]!(after));
   for (const command of [program, ...program.commands]) command.exitOverride();
   try {
