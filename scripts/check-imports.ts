@@ -15,15 +15,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   analysis: ['lib', 'api', 'config', 'registry', 'xds'],
   translate: ['lib', 'api', 'config', 'registry', 'xds'],
   simulate: ['lib', 'xds'],
+  learn: ['lib', 'api'],
   proxy: ['lib', 'xds'],
   ca: ['lib', 'xds'],
   kube: ['lib', 'api', 'config'],
   admin: ['lib', 'xds', 'proxy'],
-  cli: ['lib', 'api', 'config', 'registry', 'xds', 'analysis', 'translate', 'simulate', 'proxy', 'ca', 'kube', 'admin'],
+  cli: ['lib', 'api', 'config', 'registry', 'xds', 'analysis', 'translate', 'simulate', 'learn', 'proxy', 'ca', 'kube', 'admin'],
 };
 
 /** Folders without I/O, clock, randomness or process: the same input gives the same output. */
-const PURE = ['api', 'registry', 'analysis', 'translate', 'simulate', 'xds/match'];
+const PURE = ['api', 'registry', 'analysis', 'translate', 'simulate', 'learn', 'xds/match'];
 
 /** Of Node's modules, what a pure folder may take: names, or undefined for all of the module. */
 const PURE_BUILTINS: Readonly<Record<string, readonly string[] | undefined>> = {
