@@ -13,6 +13,8 @@ interface Entry {
   readonly calls?: readonly string[];
   /** Without it, every evaluator. */
   readonly evaluators?: readonly Evaluator[];
+  /** A race that either side may win: an agreement is no error. */
+  readonly sometimes?: boolean;
   readonly reason: string;
 }
 
@@ -29,9 +31,18 @@ export class Differences {
 
   /** Why this call may differ, or undefined if it may not. */
   reason(evaluator: Evaluator, caseName: string, call: string): string | undefined {
+    return this.#find(evaluator, caseName, call)?.reason;
+  }
+
+  /** True if it is no error that a listed call agrees. */
+  mayAgree(evaluator: Evaluator, caseName: string, call: string): boolean {
+    return this.#find(evaluator, caseName, call)?.sometimes ?? false;
+  }
+
+  #find(evaluator: Evaluator, caseName: string, call: string): Entry | undefined {
     const holds = (entry: Entry) =>
       entry.case === caseName && (entry.calls?.includes(call) ?? true) && (entry.evaluators?.includes(evaluator) ?? true);
-    return this.#entries.find(holds)?.reason;
+    return this.#entries.find(holds);
   }
 
   /** Entries that name what does not exist, or give no reason. */
