@@ -103,6 +103,10 @@ export class Attempt implements PoolClient {
   }
 
   poolReady(stream: UpstreamStream): void {
+    if (this.#done) {
+      stream.reset();
+      return;
+    }
     const { forward } = this;
     const { exchange } = forward;
     const { record } = exchange;
@@ -112,6 +116,8 @@ export class Attempt implements PoolClient {
     if (record.upstreamFirstByteSent === 0) record.upstreamFirstByteSent = forward.starting ? record.started : exchange.core.deps.now();
     const waiting = forward.body;
     stream.sendHead(exchange, forward.ended && waiting === undefined && exchange.requestTrailers === undefined);
+    // An HTTP/2 connection may have ended just now.
+    if (this.#done) return;
     if (waiting) {
       for (const data of waiting) stream.sendData(data);
       forward.bodySent();

@@ -101,7 +101,7 @@ export class Forward {
 
   /** The attempt's connection takes more: read on from the client. */
   upstreamReady(): void {
-    if (!this.ended) this.exchange.stream.resumeRequest();
+    this.exchange.stream.resumeRequest();
   }
 
   upstreamHead(attempt: Attempt, status: number, headers: HeaderMap, end: boolean): void {

@@ -439,6 +439,28 @@ test('a client that leaves while its request runs is DC, and the upstream connec
   assert.equal(t.cluster.hosts[0]!.active, 0);
 });
 
+test('a client that leaves after its body is noticed while the answer is awaited', async () => {
+  const upstream = await rawUpstream();
+  await using t = await proxyTo(upstream);
+  const client = await dial(t.proxy.port);
+  client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc');
+  const wire = await upstream.wire(0);
+  await wire.until('abc');
+  client.socket.end();
+  assert.deepEqual((await t.proxy.nextRecord()).flags, ['DC']);
+  await wire.end();
+});
+
+test('an upgrade to h2c is passed over', async () => {
+  await using t = await proxyTo(await echo());
+  const client = await dial(t.proxy.port);
+  client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n');
+  const text = await client.until('\r\n\r\n', 2);
+  assert.match(text, /^HTTP\/1\.1 200 OK/);
+  assert.doesNotMatch(text, /upgrade|http2-settings/i);
+  client.socket.destroy();
+});
+
 test('an early response to a request that is still coming arrives whole, and the connection ends', async () => {
   const upstream = await rawUpstream((wire) => wire.socket.once('data', () => wire.send(response('early'))));
   await using t = await proxyTo(upstream);

@@ -163,7 +163,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     this.#minor = head.minor;
     const lasts = head.minor === 1 ? !head.close : head.keepAlive;
     if (!lasts || (options.maxRequestsPerConnection > 0 && this.#requests >= options.maxRequestsPerConnection)) this.#closing = true;
-    const upgrade = head.method === 'CONNECT' ? 'connect' : head.minor === 1 ? head.upgrade.toLowerCase() : '';
+    const upgrade = upgradeOf(head);
     const hasBody = head.chunked || head.contentLength > 0;
     const { headers } = head;
     if (head.teTrailers) headers.append('te', 'trailers');
@@ -475,4 +475,11 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     });
     this.#core.timers.arm(this.#headTimer, this.#core.options.requestHeadersMs);
   }
+}
+
+/** The upgrade that is asked for, in lower case. One to h2c is passed over, as HTTP/2 wants it by now (RFC 9113 §3.1) and Envoy does. */
+function upgradeOf({ method, minor, upgrade }: RequestHead): string {
+  if (method === 'CONNECT') return 'connect';
+  const asked = minor === 1 ? upgrade.toLowerCase() : '';
+  return asked === 'h2c' ? '' : asked;
 }
