@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { answers, constantRate, download, idleConnections, wrk } from './load.ts';
-import { listening, type Running, residentMiB, tailOf } from './processes.ts';
+import { cpuMicros, listening, type Running, residentMiB, tailOf } from './processes.ts';
 import { type Contestant, type Ports, UPSTREAM } from './proxies.ts';
 import type { Report } from './report.ts';
 
@@ -85,6 +85,8 @@ export async function start({ folder, contestants, repeats, report }: Bench): Pr
         await delay(2);
       }
       report.add(START, each.name, 'ms', 'less', performance.now() - running.started);
+      // What other work on the machine disturbs less.
+      report.add(START, each.name, 'CPU ms', 'less', cpuMicros(running.pid) / 1000);
       await running.stop();
     }
   }
