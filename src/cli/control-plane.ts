@@ -51,6 +51,8 @@ export type StartEngine = (key: string, identity: ProxyIdentity) => Promise<Engi
 export interface ControlPlaneOptions {
   readonly proxiesFor: ProxiesFor;
   readonly startEngine: StartEngine;
+  /** Changes a proxy's xDS before it is encoded; `up` leaves out listeners that nobody reaches. */
+  readonly adapt?: (resources: XdsResources, identity: ProxyIdentity) => XdsResources;
   /** Time for running requests of a proxy that is no longer wanted, ms. */
   readonly graceMs: number;
 }
@@ -85,7 +87,8 @@ export class ControlPlane {
     const wanted = this.#options.proxiesFor(mesh);
     const changes: { readonly managed: Managed; readonly resources: XdsResources }[] = [];
     for (const [key, identity] of wanted) {
-      const { resources, findings: own } = translate(identity, mesh);
+      const { resources: translated, findings: own } = translate(identity, mesh);
+      const resources = this.#options.adapt?.(translated, identity) ?? translated;
       findings.push(...own);
       const managed = this.#proxies.get(key) ?? (await this.#start(key, identity, resources));
       managed.identity = identity;

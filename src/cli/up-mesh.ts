@@ -1,7 +1,10 @@
 /** The mesh of `up`: control plane, local sidecar, local routers. */
+import { clone } from '@bufbuild/protobuf';
 import type { MeshConfig } from '../api/index.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { Mesh, Proxy as ProxyIdentity } from '../translate/model.ts';
+import { VIRTUAL_INBOUND_LISTENER, VIRTUAL_OUTBOUND_LISTENER } from '../translate/names.ts';
+import { type Listener, ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { Report } from './control-plane.ts';
 import { EngineStarter } from './engines.ts';
 import type { LocalMesh } from './local-mesh.ts';
@@ -51,6 +54,7 @@ export async function startLocalMesh(
   let local: LocalMesh | undefined;
   const controlPlane = new ControlPlane({
     graceMs,
+    adapt: (resources) => ({ ...resources, listeners: resources.listeners.map((listener) => withoutPort(listener, options)) }),
     proxiesFor: (_mesh: Mesh) =>
       new Map([...(local?.routers ?? []).map(({ key, identity }) => [key, identity] as const), [SIDECAR, sidecar]]),
     startEngine: (key, identity) => {
@@ -71,7 +75,7 @@ export async function startLocalMesh(
     analyse: !options.quiet,
     prepare: (input) => {
       local = localMesh(input.snapshot, input.mesh.rootNamespace, addresses);
-      return { input: { ...input, snapshot: local.snapshot, mesh: adjust(input.mesh) }, findings: local.findings };
+      return { input: { ...input, snapshot: local.snapshot, mesh: adjust(captured(input.mesh, options)) }, findings: local.findings };
     },
   });
   const { address, port } = options.statusAddress;
@@ -109,6 +113,18 @@ export async function startLocalMesh(
     await Promise.all([controlPlane.close(0), abandon()]);
     throw error;
   }
+}
+
+function captured(config: MeshConfig, { capturePort }: UpOptions): MeshConfig {
+  return capturePort > 0 ? { ...config, proxyListenPort: capturePort } : config;
+}
+
+/** The local sidecar has no address of its own, so nothing comes in; and what is redirected comes in only where that is wanted. */
+function withoutPort(listener: Listener, { capturePort }: UpOptions): Listener {
+  if (listener.name !== VIRTUAL_INBOUND_LISTENER && (listener.name !== VIRTUAL_OUTBOUND_LISTENER || capturePort > 0)) return listener;
+  const unbound = clone(ListenerSchema, listener);
+  unbound.bindToPort = false;
+  return unbound;
 }
 
 /** Every proxy has its admin server at one port and an address of its own; port 0 is none. */

@@ -1,7 +1,17 @@
 /** `sallyport up`: a whole mesh for one machine. */
 import { Command, Option } from 'commander';
+import { prestartWorker } from '../proxy/spare-worker.ts';
 import { ENGINES } from './engines.ts';
-import { choiceOption, countOption, durationOption, labelsOption, loopbackOption, type SocketOption, socketOption } from './options.ts';
+import {
+  choiceOption,
+  countOption,
+  durationOption,
+  labelsOption,
+  loopbackOption,
+  portOption,
+  type SocketOption,
+  socketOption,
+} from './options.ts';
 
 export interface UpOptions {
   readonly namespace: string;
@@ -10,6 +20,8 @@ export interface UpOptions {
   /** Of the first router; the next ones follow it. */
   readonly routerAddress: string;
   readonly proxyAddress: SocketOption;
+  /** Where redirected traffic comes in; 0 for nowhere. */
+  readonly capturePort: number;
   readonly dnsAddress: SocketOption;
   readonly adminAddress: SocketOption;
   readonly statusAddress: SocketOption;
@@ -37,6 +49,11 @@ export function addMeshOptions(command: Command): Command {
     )
     .option('--mesh-config <file>', 'MeshConfig; without it the ConfigMap istio in istio-system, if there is one')
     .addOption(socket('--proxy-address <address:port>', 'explicit proxy: HTTP, CONNECT, SOCKS5; port 0 for none', 15080))
+    .addOption(
+      new Option('--capture-port <port>', 'where redirected traffic comes in (SO_ORIGINAL_DST, Linux); 0 for nowhere')
+        .argParser(portOption)
+        .default(15001),
+    )
     .addOption(
       new Option('--router-address <address>', 'loopback address of the first router; the next ones follow it')
         .argParser(loopbackOption)
@@ -68,6 +85,8 @@ export function upCommand(): Command {
     )
     .argument('<path...>', 'files and folders with resources; - for stdin');
   return addMeshOptions(command).action(async (paths: string[], options: UpOptions) => {
+    // The thread that will carry the traffic loads its modules beside this one.
+    if (options.engine === 'embedded') prestartWorker();
     const { startLocalMesh } = await import('./up-mesh.ts');
     const running = await startLocalMesh(paths, options);
     process.exitCode = await running.run();

@@ -159,6 +159,7 @@ const UP_OPTIONS: UpOptions = {
   // Beside a mesh of `up`.
   routerAddress: '127.0.102.1',
   proxyAddress: { address: '127.0.0.1', port: 0 },
+  capturePort: 0,
   dnsAddress: { address: '127.0.0.1', port: 0 },
   adminAddress: { address: '127.0.0.1', port: 0 },
   statusAddress: { address: '127.0.0.1', port: 0 },

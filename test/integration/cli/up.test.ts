@@ -87,7 +87,7 @@ let routers = 0;
 async function flags(): Promise<{ proxy: number; flags: string[]; router: string }> {
   const proxy = await freePort();
   const router = `127.0.103.${++routers * 10}`;
-  const none = ['--dns-address', '0', '--admin-address', '0', '--status-address', '0', '--concurrency', '1'];
+  const none = ['--capture-port', '0', '--dns-address', '0', '--admin-address', '0', '--status-address', '0', '--concurrency', '1'];
   return { proxy, router, flags: ['--proxy-address', String(proxy), '--router-address', router, ...none] };
 }
 
@@ -147,7 +147,7 @@ test('a port that is in use ends it with 3 and says who has it', { skip: onLinux
   const file = join(folder(t), 'egress.yaml');
   save(file, egress('www.example.com', port));
   const { flags: options } = await flags();
-  for (const option of ['--proxy-address', '--dns-address', '--admin-address', '--status-address']) {
+  for (const option of ['--capture-port', '--proxy-address', '--dns-address', '--admin-address', '--status-address']) {
     const up = start(t, ['up', file, ...options, option, String(port)]);
     assert.equal(await up.exit, 3, option);
     assert.match(up.errors, new RegExp(`127\\.0\\.0\\.1:${port}.* in use`), option);
