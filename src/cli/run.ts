@@ -1,5 +1,6 @@
 /** `sallyport run -- CMD`: a command whose traffic goes through the mesh. */
 import { spawn } from 'node:child_process';
+import { getCompileCacheDir } from 'node:module';
 import { connect } from 'node:net';
 import { Command } from 'commander';
 import { messageOf, SallyportError } from '../lib/errors.ts';
@@ -53,7 +54,10 @@ export function proxyEnvironment({ address, port }: SocketOption): Record<string
 
 function runWith(words: readonly string[], proxy: SocketOption): Promise<number> {
   const [program, ...rest] = words;
-  const child = spawn(program!, rest, { stdio: 'inherit', env: { ...process.env, ...proxyEnvironment(proxy) } });
+  const env = { ...process.env, ...proxyEnvironment(proxy) };
+  // Ours, for our threads.
+  if (env.NODE_COMPILE_CACHE === getCompileCacheDir()) delete env.NODE_COMPILE_CACHE;
+  const child = spawn(program!, rest, { stdio: 'inherit', env });
   const forward = (signal: NodeJS.Signals) => void child.kill(signal);
   process.on('SIGTERM', forward).on('SIGINT', forward);
   return new Promise<number>((resolve, reject) => {
