@@ -1,12 +1,19 @@
 /** Workloads whose proxies have the same configuration are translated once: cost follows the number of distinct configurations. */
 import type { Mesh, Proxy as ProxyIdentity } from '../translate/model.ts';
 
-/** Groups identities by what can make their outbound configuration differ: namespace, and the labels that some object asks for. */
+/**
+ * Groups identities by what can make their outbound configuration differ: the labels that some object asks for, and the namespace where something
+ * in the configuration depends on it.
+ */
 export function workloadClasses(mesh: Mesh, identities: readonly ProxyIdentity[]): ProxyIdentity[][] {
   const keys = [...labelKeys(mesh)].sort();
+  const counts = namespacesThatCount(mesh);
   const classes = new Map<string, ProxyIdentity[]>();
   for (const identity of identities) {
-    const key = JSON.stringify([identity.namespace, keys.map((name) => identity.labels[name] ?? null)]);
+    const key = JSON.stringify([
+      counts.has(identity.namespace) ? identity.namespace : null,
+      keys.map((name) => identity.labels[name] ?? null),
+    ]);
     const members = classes.get(key);
     if (members) members.push(identity);
     else classes.set(key, [identity]);
@@ -26,4 +33,39 @@ function labelKeys({ snapshot }: Mesh): Set<string> {
     for (const rule of [...spec.http, ...spec.tls, ...spec.tcp]) for (const match of rule.match) add(match.sourceLabels);
   }
   return keys;
+}
+
+/** Kinds of which no sidecar's outbound configuration depends on the namespace alone. */
+const ELSEWHERE = new Set([
+  'Pod',
+  'Namespace',
+  'Node',
+  'Deployment',
+  'ServiceAccount',
+  'ConfigMap',
+  'NetworkPolicy',
+  'EndpointSlice',
+  'Endpoints',
+]);
+
+/** Namespaces that have resources of their own, or that a resource names: workloads of all others see the same. */
+function namespacesThatCount({ snapshot, config }: Mesh): Set<string> {
+  const found = new Set<string>();
+  const name = (list: readonly string[] | undefined) => {
+    for (const entry of list ?? []) found.add(entry);
+  };
+  for (const { kind, metadata } of snapshot.all()) if (!ELSEWHERE.has(kind)) found.add(metadata.namespace);
+  for (const kind of ['ServiceEntry', 'VirtualService', 'DestinationRule'] as const) {
+    for (const { spec } of snapshot.list(kind)) name(spec.exportTo);
+  }
+  for (const { metadata } of snapshot.list('Service'))
+    name(metadata.annotations['networking.istio.io/exportTo']?.split(',').map((one) => one.trim()));
+  for (const { spec } of snapshot.list('VirtualService')) {
+    for (const rule of [...spec.http, ...spec.tls, ...spec.tcp])
+      for (const match of rule.match) if (match.sourceNamespace) found.add(match.sourceNamespace);
+  }
+  name(config.defaultServiceExportTo);
+  name(config.defaultVirtualServiceExportTo);
+  name(config.defaultDestinationRuleExportTo);
+  return found;
 }

@@ -9,7 +9,7 @@ import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.j
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { listenerAddresses } from '../xds/match/listener.ts';
 import type { CompiledRoute, CompiledVirtualHost, RouteTable } from '../xds/match/route.ts';
-import { typeNameOf, unpack } from '../xds/unpack.ts';
+import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, Endpoint, HttpRequest, Payload } from './call.ts';
 import { routeTable } from './hop.ts';
 import type { SimulatedProxy } from './proxy.ts';
@@ -160,7 +160,7 @@ export function routeTables(proxy: SimulatedProxy, chains: readonly FilterChain[
   for (const { filters } of chains) {
     for (const { configType, name } of filters) {
       if (configType.case !== 'typedConfig' || typeNameOf(configType.value) !== HttpConnectionManagerSchema.typeName) continue;
-      const table = routeTable(proxy, unpack(configType.value, HttpConnectionManagerSchema, name));
+      const table = routeTable(proxy, proxy.unpack(configType.value, HttpConnectionManagerSchema, name));
       if (table) tables.add(table);
     }
   }

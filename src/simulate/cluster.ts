@@ -2,7 +2,7 @@
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { refusalOf } from '../xds/match/metadata.ts';
-import { typeNameOf, unpack } from '../xds/unpack.ts';
+import { typeNameOf } from '../xds/unpack.ts';
 import type { Endpoint, Payload } from './call.ts';
 import type { SimulatedProxy } from './proxy.ts';
 
@@ -65,7 +65,7 @@ export function throughTransport(
   if (socket?.configType.case !== 'typedConfig' || typeNameOf(socket.configType.value) !== UpstreamTlsContextSchema.typeName) {
     return { payload, missingSecret: undefined };
   }
-  const context = unpack(socket.configType.value, UpstreamTlsContextSchema, `cluster "${cluster.name}": transport_socket`);
+  const context = proxy.unpack(socket.configType.value, UpstreamTlsContextSchema, `cluster "${cluster.name}": transport_socket`);
   const common = context.commonTlsContext;
   const validation = common?.validationContextType;
   const names = [

@@ -12,7 +12,7 @@ import { HTTP1_METHODS } from '../xds/match/http-methods.ts';
 import { originsOf, refusalOf } from '../xds/match/metadata.ts';
 import { normalizePath, pathOptions } from '../xds/match/path-normalization.ts';
 import type { CompiledRoute, CompiledVirtualHost, ForwardAction, RouteRequest, RouteTable } from '../xds/match/route.ts';
-import { typeNameOf, unpack } from '../xds/unpack.ts';
+import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, HttpRequest, Payload } from './call.ts';
 import { splitAuthority, throughTransport, type UpstreamHost, upstreamsOf } from './cluster.ts';
 import type { SimulatedProxy } from './proxy.ts';
@@ -142,7 +142,7 @@ function terminate(proxy: SimulatedProxy, chain: FilterChain, payload: Payload, 
     recorder.step('tls', '', 'the listener expects TLS, and the call is plain: the connection is closed');
     return recorder.closed('', 'not TLS');
   }
-  const context = unpack(socket.configType.value, DownstreamTlsContextSchema, `filter chain "${chain.name}": transport_socket`);
+  const context = proxy.unpack(socket.configType.value, DownstreamTlsContextSchema, `filter chain "${chain.name}": transport_socket`);
   const names = (context.commonTlsContext?.tlsCertificateSdsSecretConfigs ?? []).map((secret) => secret.name);
   const missing = names.find((name) => name.startsWith('kubernetes://') && !proxy.hasSecret(name));
   if (missing !== undefined) {
@@ -176,7 +176,16 @@ function runFilters(
     if (TRANSPARENT.has(type)) continue;
     if (type === TCP_PROXY) return tcpProxy(proxy, filter, chain, call, options, recorder);
     if (type === HCM)
-      return http(proxy, unpack(config, HttpConnectionManagerSchema, filter.name), chain, call, options, recorder, terminated, observe);
+      return http(
+        proxy,
+        proxy.unpack(config, HttpConnectionManagerSchema, filter.name),
+        chain,
+        call,
+        options,
+        recorder,
+        terminated,
+        observe,
+      );
     return recorder.end('', { kind: 'undecided', details: `network filter ${filter.name} (${type}) is not simulated` });
   }
   return recorder.closed('', refusalOf(chain.config.metadata) ?? 'the filter chain has no filter');
@@ -190,7 +199,7 @@ function tcpProxy(
   options: HopOptions,
   recorder: Recorder,
 ): HopResult {
-  const config = unpack(filter.configType.case === 'typedConfig' ? filter.configType.value : undefined, TcpProxySchema, filter.name);
+  const config = proxy.unpack(filter.configType.case === 'typedConfig' ? filter.configType.value : undefined, TcpProxySchema, filter.name);
   const { clusterSpecifier } = config;
   const name =
     clusterSpecifier.case === 'cluster'

@@ -1,4 +1,6 @@
 /** One proxy's xDS, compiled for simulation: lazily, since a call reads few of its objects. Pure. */
+import type { DescMessage, Message, MessageShape } from '@bufbuild/protobuf';
+import type { Any } from '@bufbuild/protobuf/wkt';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -7,6 +9,7 @@ import { compileFilterChains, type FilterChainTable } from '../xds/match/filter-
 import { compileListeners, type ListenerTable } from '../xds/match/listener.ts';
 import { compileRouteConfiguration, type RouteTable } from '../xds/match/route.ts';
 import type { XdsResources } from '../xds/resources.ts';
+import { unpack } from '../xds/unpack.ts';
 
 export interface SimulatedProxy {
   /** `default/sleep`, as traces print it. */
@@ -25,6 +28,8 @@ export interface SimulatedProxy {
   cluster(name: string): Cluster | undefined;
   endpoints(cluster: Cluster): ClusterLoadAssignment | undefined;
   hasSecret(name: string): boolean;
+  /** As `unpack` of xds, but each extension is decoded once. */
+  unpack<Desc extends DescMessage>(any: Any | undefined, schema: Desc, where: string): MessageShape<Desc>;
 }
 
 export interface ProxyIdentity {
@@ -41,6 +46,7 @@ export function simulatedProxy(identity: ProxyIdentity, resources: XdsResources)
   const secrets = new Set(resources.secrets.map((secret) => secret.name));
   const chainTables = new Map<Listener, FilterChainTable>();
   const routeTables = new Map<RouteConfiguration, RouteTable>();
+  const unpacked = new Map<Any, Message>();
   const compileRoutes = (config: RouteConfiguration) => memo(routeTables, config, () => compileRouteConfiguration(config));
   return {
     ...identity,
@@ -56,6 +62,13 @@ export function simulatedProxy(identity: ProxyIdentity, resources: XdsResources)
     cluster: (name) => clusters.get(name),
     endpoints: (cluster) => cluster.loadAssignment ?? endpoints.get(cluster.edsClusterConfig?.serviceName || cluster.name),
     hasSecret: (name) => secrets.has(name),
+    unpack(any, schema, where) {
+      const known = any && unpacked.get(any);
+      if (known?.$typeName === schema.typeName) return known as MessageShape<typeof schema>;
+      const message = unpack(any, schema, where);
+      unpacked.set(any!, message);
+      return message;
+    },
   };
 }
 

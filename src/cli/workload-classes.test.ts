@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { meshConfigOf } from '../../test/support/mesh.ts';
+import { snapshotFromText } from '../config/memory.ts';
+import { simulateFiles } from './simulated.ts';
+import { workloadClasses } from './workload-classes.ts';
+
+const pod = (namespace: string, name: string, ip: number, labels = '{}') => `
+apiVersion: v1
+kind: Pod
+metadata: {name: ${name}, namespace: ${namespace}, labels: ${labels}}
+spec: {containers: [{name: app, image: x}]}
+status: {podIP: 10.0.0.${ip}, phase: Running}
+---`;
+const PODS = pod('a', 'x', 1) + pod('b', 'y', 2) + pod('b', 'z', 3, '{team: one}');
+
+function classesOf(text: string, mesh: Record<string, unknown> = {}): string[][] {
+  const files = simulateFiles(snapshotFromText(PODS + text), meshConfigOf(mesh));
+  return workloadClasses(
+    files.mesh,
+    files.proxies.filter(({ type }) => type === 'sidecar'),
+  ).map((members) => members.map(({ namespace, name }) => `${namespace}/${name}`));
+}
+
+const entry = (namespace: string, extra = '') => `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: www, namespace: ${namespace}}
+spec: {hosts: [www.example.com], location: MESH_EXTERNAL, resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]${extra}}
+`;
+const TOGETHER = [['a/x', 'b/y', 'b/z']];
+
+test('namespaces without resources of their own share a class', () => assert.deepEqual(classesOf(entry('elsewhere')), TOGETHER));
+
+test('a namespace counts where it has resources, is exported to, or is matched by', () => {
+  const apart = [['a/x'], ['b/y', 'b/z']];
+  assert.deepEqual(classesOf(entry('a')), apart);
+  assert.deepEqual(classesOf(entry('elsewhere', ', exportTo: [a]')), apart);
+  assert.deepEqual(classesOf('', { defaultServiceExportTo: ['a'] }), apart);
+  const match = `${entry('elsewhere')}---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: www, namespace: elsewhere}
+spec: {hosts: [www.example.com], http: [{match: [{sourceNamespace: a}], route: [{destination: {host: www.example.com}}]}]}
+`;
+  assert.deepEqual(classesOf(match), apart);
+});
+
+test('a label counts where an object asks for it', () => {
+  const sidecar = `
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: one, namespace: b}
+spec: {workloadSelector: {labels: {team: one}}, egress: [{hosts: ['./*']}]}
+`;
+  assert.deepEqual(classesOf(sidecar), [['a/x'], ['b/y'], ['b/z']]);
+});
