@@ -1,5 +1,6 @@
 /** One request and its response: passes through filters and router, may be answered by the proxy itself, and leaves one record. */
 
+import { messageOf } from '../../lib/errors.ts';
 import type { HeaderMap } from '../../xds/match/headers.ts';
 import type { CompiledRoute, PseudoHeaderTarget, RouteRequest } from '../../xds/match/route.ts';
 import { newRecord } from '../record.ts';
@@ -112,6 +113,15 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
 
   /** Starts the exchange; called once, when the head is there. Whoever calls it calls `requestFlush` after it. */
   begin(): void {
+    this.#armTimeouts();
+    try {
+      this.#begin();
+    } catch (error) {
+      this.#broken(error);
+    }
+  }
+
+  #armTimeouts(): void {
     const { core } = this;
     const { options } = core;
     if (options.streamIdleMs > 0) this.setIdleTimeout(options.streamIdleMs);
@@ -123,6 +133,10 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
       this.#longest = new TimerEntry(() => this.#timeout('max_duration_timeout', 'UMSDR', 'downstream duration timeout'));
       core.timers.arm(this.#longest, options.maxStreamMs);
     }
+  }
+
+  #begin(): void {
+    const { core } = this;
     const refusal = prepareRequest(this);
     if (refusal) {
       this.reply(refusal);
@@ -142,10 +156,21 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
     this.#runFilters();
   }
 
+  /** Configuration that turns out wrong only now (a filter's settings on a route) costs the request, not the process. */
+  #broken(error: unknown): void {
+    this.core.deps.logger.warn(`request for ${this.authority}${this.path}: ${messageOf(error)}`);
+    this.#filter = 0;
+    this.reply({ status: 500, body: '', details: 'internal_error' });
+  }
+
   /** For a filter that stopped the request: goes on with the next filter, in the end with the router. */
   continueFilters(): void {
     if (this.finished) return;
-    this.#runFilters();
+    try {
+      this.#runFilters();
+    } catch (error) {
+      this.#broken(error);
+    }
     this.requestFlush();
   }
 

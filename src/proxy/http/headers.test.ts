@@ -268,6 +268,17 @@ test('faults: an abort, a delay, and none without a percentage', async () => {
   assert.match(delayed.seen, /\r\n\r\nbody$/);
 });
 
+test('a filter whose settings on a route are not its own costs the request, and a warning', async () => {
+  const wrong = { 'envoy.filters.http.fault': anyPack(CorsPolicySchema, create(CorsPolicySchema)) };
+  const proxy = await startProxy({ clusters: [], routes: routes({}, { typedPerFilterConfig: wrong }) });
+  const client = await dial(proxy.port);
+  client.send(get());
+  assert.match(await client.until('\r\n\r\n'), /^HTTP\/1\.1 500 /);
+  assert.match(proxy.warnings.join(), /^request for www\.example\.com\/: .*envoy\.filters\.http\.fault/);
+  client.socket.destroy();
+  await proxy.close();
+});
+
 test('CORS: a preflight is answered here, a simple request is marked, other origins are not', async () => {
   const policy = create(CorsPolicySchema, {
     allowOriginStringMatch: [{ matchPattern: { case: 'exact', value: 'https://good.example' } }],

@@ -109,6 +109,7 @@ export interface Proxy {
   readonly port: number;
   readonly clusters: Map<string, FakeCluster>;
   readonly records: AccessRecord[];
+  readonly warnings: string[];
   readonly handler: ConnectionHandler;
   readonly pools: HttpPools;
   setRoutes(routes: MessageInitShape<typeof RouteConfigurationSchema>): void;
@@ -155,6 +156,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const now = options.now ?? (() => performance.now());
   let table = compileRouteConfiguration(create(RouteConfigurationSchema, options.routes));
   const records: AccessRecord[] = [];
+  const warnings: string[] = [];
   const waiting: ((record: AccessRecord) => void)[] = [];
   const pools = createHttpPools(manager, now);
   const config: HttpConnectionManager = create(HttpConnectionManagerSchema, {
@@ -178,7 +180,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     now,
     timeOrigin: performance.timeOrigin,
     direction: options.direction ?? 'outbound',
-    logger: { warn: () => undefined },
+    logger: { warn: (message) => warnings.push(message) },
   });
   let id = 0;
   const sockets = new Set<net.Socket>();
@@ -193,6 +195,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     port: (server.address() as net.AddressInfo).port,
     clusters,
     records,
+    warnings,
     handler,
     pools,
     setRoutes(routes) {

@@ -1,5 +1,5 @@
 /** Writes the heads of HTTP/1 messages. Values come from parsed heads or from configuration that was checked, so nothing is escaped here. */
-import { STATUS_CODES } from 'node:http';
+import { STATUS_CODES } from '../../../lib/node-http.ts';
 import type { HeaderMap } from '../../../xds/match/headers.ts';
 
 const STATUS_LINES: string[] = [];

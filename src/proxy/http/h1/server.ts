@@ -1,7 +1,7 @@
 /** One HTTP/1 connection of a client: reads requests one after the other, writes their responses. */
 
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import { STATUS_CODES } from '../../../lib/node-http.ts';
 import { HeaderMap } from '../../../xds/match/headers.ts';
 import { takeOver } from '../../tcp/take-over.ts';
 import type { Downstream } from '../../types.ts';
