@@ -1,7 +1,8 @@
 /** The admin server: Envoy's endpoints over the data plane, so that istioctl, dashboards and habits carry over. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
+import { createServer } from '../lib/node-http.ts';
 import { type StatsSnapshot, sinceSnapshot } from '../proxy/stats/index.ts';
 import { type Answer, ENDPOINTS, helpText } from './endpoints.ts';
 import type { AdminSource } from './model.ts';

@@ -1,8 +1,8 @@
-/** What the admin server of an embedded proxy shows: the data plane's workers, taken together. */
+/** What the admin server of an embedded proxy shows: its data planes, taken together. */
 import { fromJson } from '@bufbuild/protobuf';
 import type { AdminSource, ClusterState, ListenerState, LogLevel } from '../admin/index.ts';
+import type { Carrier } from '../proxy/carrier.ts';
 import type { DataPlaneStatus } from '../proxy/dataplane.ts';
-import type { Workers } from '../proxy/workers.ts';
 import { BootstrapSchema } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import { NodeSchema } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { Accepted } from './accepted.ts';
@@ -14,7 +14,7 @@ export interface AdminSourceOptions {
   readonly node: NodeJson;
   readonly admin: SocketOption;
   readonly concurrency: number;
-  readonly workers: Workers;
+  readonly carrier: Carrier;
   readonly accepted: Accepted;
   /** Of the last update. */
   readonly status: () => readonly DataPlaneStatus[];
@@ -22,7 +22,7 @@ export interface AdminSourceOptions {
 }
 
 export function adminSource(options: AdminSourceOptions): AdminSource {
-  const { workers, accepted, node, admin } = options;
+  const { carrier, accepted, node, admin } = options;
   let healthy = true;
   let draining = false;
   return {
@@ -37,13 +37,13 @@ export function adminSource(options: AdminSourceOptions): AdminSource {
     now: Date.now,
     state: () => (draining || !healthy ? 'DRAINING' : options.status().length > 0 ? 'LIVE' : 'PRE_INITIALIZING'),
     resources: () => accepted,
-    stats: () => workers.stats(),
-    clusters: async () => clusterStates(await workers.status(), accepted),
+    stats: () => carrier.stats(),
+    clusters: async () => clusterStates(await carrier.status(), accepted),
     listeners: () => listenerStates(options.status()),
     drainListeners: async () => {
       draining = true;
       // Begun; it goes on until the process ends.
-      void workers.drain(DRAIN_MS).catch(() => {});
+      void carrier.drain(DRAIN_MS).catch(() => {});
     },
     setHealthy: (value) => {
       healthy = value;
@@ -59,14 +59,14 @@ export function adminSource(options: AdminSourceOptions): AdminSource {
 /** How long kept-alive connections may go on after /drain_listeners. */
 const DRAIN_MS = 600_000;
 
-function listenerStates(workers: readonly DataPlaneStatus[]): ListenerState[] {
-  return (workers[0]?.listeners ?? []).map(({ name, addresses }) => ({ name, addresses }));
+function listenerStates(planes: readonly DataPlaneStatus[]): ListenerState[] {
+  return (planes[0]?.listeners ?? []).map(({ name, addresses }) => ({ name, addresses }));
 }
 
-/** Hosts are known by their address; numbers of all workers add up. */
-function clusterStates(workers: readonly DataPlaneStatus[], accepted: Accepted): ClusterState[] {
+/** Hosts are known by their address; numbers of all data planes add up. */
+function clusterStates(planes: readonly DataPlaneStatus[], accepted: Accepted): ClusterState[] {
   const services = new Map(accepted.resources.clusters.map((cluster) => [cluster.name, cluster.edsClusterConfig?.serviceName ?? '']));
-  return (workers[0]?.clusters ?? []).map(({ name, limits, hosts }) => ({
+  return (planes[0]?.clusters ?? []).map(({ name, limits, hosts }) => ({
     name,
     edsServiceName: services.get(name) ?? '',
     limits: {
@@ -76,7 +76,7 @@ function clusterStates(workers: readonly DataPlaneStatus[], accepted: Accepted):
       retries: limits.retries.max,
     },
     hosts: hosts.map((host) => {
-      const same = workers.flatMap(
+      const same = planes.flatMap(
         ({ clusters }) => clusters.find((cluster) => cluster.name === name)?.hosts.find(({ text }) => text === host.text) ?? [],
       );
       const sum = (field: 'active' | 'connections') => same.reduce((total, one) => total + one[field], 0);

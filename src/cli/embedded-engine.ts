@@ -1,10 +1,10 @@
-/** The embedded data plane as an engine: worker threads that carry the traffic, and their admin server. */
+/** The embedded data plane as an engine: what carries the traffic, and its admin server. */
 import { availableParallelism } from 'node:os';
 import { create } from '@bufbuild/protobuf';
 import type { AdminServer, LogLevel } from '../admin/index.ts';
 import { messageOf } from '../lib/errors.ts';
+import type { Carrier } from '../proxy/carrier.ts';
 import type { DataPlaneStatus, Log } from '../proxy/dataplane.ts';
-import { startWorkers, type Workers } from '../proxy/workers.ts';
 import type { Proxy as ProxyIdentity } from '../translate/model.ts';
 import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import type { XdsResources, XdsUpdate } from '../xds/resources.ts';
@@ -23,6 +23,8 @@ export interface EmbeddedOptions {
   readonly dns: SocketOption | undefined;
   /** Worker threads; 0 for as many as the machine has cores. */
   readonly concurrency: number;
+  /** Nothing else has work in this thread, so that with a concurrency of 1 it carries the traffic itself. */
+  readonly alone: boolean;
 }
 
 /** Envoy's levels by weight; ours lie among them. */
@@ -38,24 +40,28 @@ const WEIGHTS: Readonly<Record<LogLevel | 'warn', number>> = {
 };
 
 /** The first change rejects with `port-in-use` where the admin server's or the DNS server's port cannot be had. */
-export function startEmbedded({ identity, node: own, admin, dns, concurrency: asked }: EmbeddedOptions): Engine {
+export async function startEmbedded({ identity, node: own, admin, dns, concurrency: asked, alone }: EmbeddedOptions): Promise<Engine> {
   const concurrency = asked || availableParallelism();
   const node = { ...nodeJson(identity), ...own } as NodeJson;
   const level: { value: LogLevel } = { value: 'warning' };
   const log: Log = (weight, message) => {
     if (WEIGHTS[weight] >= WEIGHTS[level.value]) say(message);
   };
-  const workers = startWorkers({
-    concurrency,
+  const options = {
     log,
     environment: { ...process.env },
     nodeMetadata: node.metadata,
     dns: dns && { ip: dns.address, port: dns.port },
-  });
-  return new EmbeddedEngine(workers, async (view) => {
+  };
+  // Each loads what the other does not need.
+  const carrier =
+    alone && concurrency === 1
+      ? (await import('../proxy/in-thread.ts')).startInThread(options)
+      : (await import('../proxy/workers.ts')).startWorkers({ ...options, concurrency });
+  return new EmbeddedEngine(carrier, async (view) => {
     if (!admin) return undefined;
     const [{ createAdmin }, { adminSource }] = await Promise.all([import('../admin/index.ts'), import('./admin-source.ts')]);
-    return createAdmin(adminSource({ version: productVersion(), node, admin, concurrency, workers, level, ...view }), admin);
+    return createAdmin(adminSource({ version: productVersion(), node, admin, concurrency, carrier, level, ...view }), admin);
   });
 }
 
@@ -72,7 +78,7 @@ class EmbeddedEngine implements Engine {
   readonly #startAdmin: (view: View) => Promise<AdminServer | undefined>;
   #admin: AdminServer | undefined;
   #adminAsked = false;
-  readonly #workers: Workers;
+  readonly #carrier: Carrier;
   readonly #accepted = new Accepted({
     listeners: [],
     routes: [],
@@ -83,19 +89,19 @@ class EmbeddedEngine implements Engine {
   });
   #status: readonly DataPlaneStatus[] = [];
 
-  readonly #reopenLogs = () => void this.#workers.reopenLogs().catch((error: unknown) => say(messageOf(error)));
+  readonly #reopenLogs = () => void this.#carrier.reopenLogs().catch((error: unknown) => say(messageOf(error)));
 
-  constructor(workers: Workers, startAdmin: (view: View) => Promise<AdminServer | undefined>) {
-    this.#workers = workers;
+  constructor(carrier: Carrier, startAdmin: (view: View) => Promise<AdminServer | undefined>) {
+    this.#carrier = carrier;
     this.#startAdmin = startAdmin;
     // As Envoy: whoever rotates the access logs sends it afterwards.
     process.on('SIGUSR1', this.#reopenLogs);
   }
 
   async apply(resources: XdsResources, update: XdsUpdate): Promise<readonly Refusal[]> {
-    const ack = await this.#workers.apply(update);
+    const ack = await this.#carrier.apply(update);
     this.#accepted.take(resources, update, ack, Date.now());
-    this.#status = await this.#workers.status();
+    this.#status = await this.#carrier.status();
     if (!this.#adminAsked) {
       // Only now: traffic does not wait for it.
       this.#adminAsked = true;
@@ -106,9 +112,9 @@ class EmbeddedEngine implements Engine {
 
   async close(graceMs: number): Promise<void> {
     process.off('SIGUSR1', this.#reopenLogs);
-    // Workers that never came into being have nothing to drain.
-    if (this.#status.length > 0) await this.#workers.drain(graceMs).catch(() => {});
+    // What never came into being has nothing to drain.
+    if (this.#status.length > 0) await this.#carrier.drain(graceMs).catch(() => {});
     await this.#admin?.close();
-    await this.#workers.close();
+    await this.#carrier.close();
   }
 }

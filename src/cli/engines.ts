@@ -24,6 +24,8 @@ export interface EngineRequest {
   readonly admin: SocketOption | undefined;
   /** Where the names of the mesh's hosts are answered; the embedded engine alone does that. */
   readonly dns?: SocketOption;
+  /** The caller has no work of its own once the engine runs; the embedded engine may then run in the caller's thread. */
+  readonly alone?: boolean;
 }
 
 /** Starts engines of one kind; `failed` settles when one of them ended by itself. */
@@ -45,7 +47,7 @@ export class EngineStarter {
     return engine;
   }
 
-  async #start({ identity, node, admin, dns }: EngineRequest): Promise<Engine> {
+  async #start({ identity, node, admin, dns, alone = false }: EngineRequest): Promise<Engine> {
     const { engine, envoy, concurrency, logLevel } = this.#options;
     if (engine === 'envoy') {
       if (!admin) throw new SallyportError('usage', 'with Envoy there has to be an admin address: it says what is in force.');
@@ -53,6 +55,6 @@ export class EngineStarter {
       return new EnvoyEngine({ binary: findEnvoy(envoy, process.env.PATH ?? ''), proxy: identity, admin, concurrency, logLevel });
     }
     const { startEmbedded } = await import('./embedded-engine.ts');
-    return startEmbedded({ identity, node, admin, dns, concurrency });
+    return startEmbedded({ identity, node, admin, dns, concurrency, alone });
   }
 }

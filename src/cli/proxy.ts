@@ -1,6 +1,7 @@
 /** `sallyport proxy`: the data plane of one proxy. */
 import { Command, Option } from 'commander';
 import { SallyportError } from '../lib/errors.ts';
+import { prestartWorker } from '../proxy/spare-worker.ts';
 import { ENGINES } from './engines.ts';
 import { choiceOption, countOption, durationOption, namespacedNameOption, type SocketOption, socketOption } from './options.ts';
 
@@ -48,7 +49,11 @@ export function proxyCommand(): Command {
     .addOption(new Option('--engine <engine>', 'what carries the traffic').argParser(choiceOption(...ENGINES)).default('embedded'))
     .option('--envoy <binary>', 'the Envoy of --engine envoy; without it the one on the PATH')
     .option('--envoy-log-level <level>', "Envoy's own log", 'warning')
-    .addOption(new Option('--concurrency <n>', 'worker threads, 0 for one a core').argParser(countOption).default(0))
+    .addOption(
+      new Option('--concurrency <n>', 'worker threads, 0 for one a core; with -c and 1 there is but one thread')
+        .argParser(countOption)
+        .default(0),
+    )
     .addOption(new Option('--grace <duration>', 'time for running requests at the end').argParser(durationOption).default(5000, '5s'))
     .option('--no-watch', 'do not follow changes of the files')
     .action(async (paths: string[], options: ProxyOptions) => {
@@ -57,12 +62,14 @@ export function proxyCommand(): Command {
           throw new SallyportError('usage', '-c BOOTSTRAP stands alone; --role, --workload and PATH are the other way to run a proxy.');
         }
         const { runBootstrap } = await import('./proxy-bootstrap.ts');
-        process.exitCode = await runBootstrap(options.config, options);
-        return;
+        // Connections that outlived the grace would keep a thread that carries traffic itself.
+        process.exit(await runBootstrap(options.config, options));
       }
       if (!options.role || !options.workload || paths.length === 0) {
         throw new SallyportError('usage', 'say what to run: -c BOOTSTRAP, or --role ROLE --workload NAMESPACE/NAME PATH...');
       }
+      // The thread that will carry the traffic loads its modules beside this one.
+      if (options.engine === 'embedded') prestartWorker();
       const { runWorkload } = await import('./proxy-workload.ts');
       process.exitCode = await runWorkload(options.role, options.workload, paths, options);
     });

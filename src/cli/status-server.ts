@@ -1,7 +1,8 @@
 /** Readiness and the version in force, for whoever runs or deploys a proxy: Istio's health port. */
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SallyportError } from '../lib/errors.ts';
+import { createServer } from '../lib/node-http.ts';
 import type { Report } from './control-plane.ts';
 import { findingJson } from './findings.ts';
 

@@ -2,6 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { codeOf, messageOf } from '../lib/errors.ts';
 import { createDataPlane, type DataPlane, type LogLevel } from './dataplane.ts';
+import { surviveFaults } from './faults.ts';
 import type { FromWorker, ToWorker, WorkerData, WorkerReplies, WorkerRequest } from './worker-protocol.ts';
 
 const port = parentPort;
@@ -9,11 +10,7 @@ if (!port) throw new Error('this module runs in a worker thread only');
 const send = (message: FromWorker): void => port.postMessage(message);
 const log = (level: LogLevel, message: string): void => send({ kind: 'log', level, message });
 
-// A fault in one connection's code must not take the others with it.
-process.on('uncaughtException', (error) => log('error', `unexpected error in a worker: ${error.stack ?? error.message}`));
-process.on('unhandledRejection', (reason) =>
-  log('error', `unexpected rejection in a worker: ${reason instanceof Error ? reason.stack : String(reason)}`),
-);
+surviveFaults(log);
 
 async function start(data: WorkerData): Promise<DataPlane | undefined> {
   try {

@@ -1,43 +1,26 @@
 /** The worker threads that carry traffic, seen from the main thread: started, fed with xDS, asked, restarted, ended. */
 import type { Worker } from 'node:worker_threads';
-import type { JsonObject } from '@bufbuild/protobuf';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { XdsAck, XdsUpdate } from '../xds/resources.ts';
-import type { DataPlaneStatus, Log } from './dataplane.ts';
+import type { Carrier, CarrierOptions } from './carrier.ts';
+import type { Log } from './dataplane.ts';
 import { createWorker, takeWorker } from './spare-worker.ts';
-import { mergeSnapshots, type StatsSnapshot } from './stats/registry.ts';
-import type { Address } from './types.ts';
+import { mergeSnapshots } from './stats/registry.ts';
 import type { FromWorker, ToWorker, WorkerData, WorkerReplies, WorkerRequest } from './worker-protocol.ts';
 
-export interface WorkersOptions {
+export interface WorkersOptions extends CarrierOptions {
   /** How many threads; at least 1. */
   readonly concurrency: number;
-  readonly log: Log;
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly nodeMetadata?: JsonObject | undefined;
-  readonly nameServers?: readonly string[] | undefined;
-  readonly dns?: Address | undefined;
   /** Another module for the threads; for tests of what happens when they die. */
   readonly entry?: URL;
 }
 
-export interface Workers {
-  /**
-   * Resolves when every worker that is there has taken the change over. The first worker goes first: it finds out whether ports can be had. The
-   * others are started after the first change and catch up by themselves. A resource counts as refused if one worker refused it.
-   */
-  apply(update: XdsUpdate): Promise<XdsAck>;
+/**
+ * The first worker goes first: it finds out whether ports can be had. The others are started after the first change and catch up by themselves.
+ */
+export interface Workers extends Carrier {
   /** Resolves when, after the first change, all workers are there. */
   complete(): Promise<void>;
-  /** Numbers of all workers, added up. */
-  stats(): Promise<StatsSnapshot>;
-  /** One for each worker. */
-  status(): Promise<DataPlaneStatus[]>;
-  reopenLogs(): Promise<void>;
-  /** Accepts no more, lets running requests finish for at most `graceMs`. */
-  drain(graceMs: number): Promise<void>;
-  /** Ends all threads. */
-  close(): Promise<void>;
 }
 
 /** A worker that dies right after it started is started again after this time, in ms. */

@@ -1,0 +1,33 @@
+/** What carries a proxy's traffic, however many threads it has: the one interface to threads of their own and to the data plane in the caller's thread. */
+import type { JsonObject } from '@bufbuild/protobuf';
+import type { XdsAck, XdsUpdate } from '../xds/resources.ts';
+import type { DataPlaneStatus, Log } from './dataplane.ts';
+import type { StatsSnapshot } from './stats/registry.ts';
+import type { Address } from './types.ts';
+
+export interface CarrierOptions {
+  readonly log: Log;
+  /** For `%ENVIRONMENT(NAME)%` in formats. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly nodeMetadata?: JsonObject | undefined;
+  readonly nameServers?: readonly string[] | undefined;
+  /** Where the DNS server answers; without it there is none. */
+  readonly dns?: Address | undefined;
+}
+
+export interface Carrier {
+  /**
+   * Resolves when every data plane that is there has taken the change over. A resource counts as refused if one of them refused it. Rejects with
+   * `port-in-use` if the DNS server's port cannot be had.
+   */
+  apply(update: XdsUpdate): Promise<XdsAck>;
+  /** Numbers of all data planes, added up. */
+  stats(): Promise<StatsSnapshot>;
+  /** One for each data plane. */
+  status(): Promise<DataPlaneStatus[]>;
+  reopenLogs(): Promise<void>;
+  /** Accepts no more, lets running requests finish for at most `graceMs`. */
+  drain(graceMs: number): Promise<void>;
+  /** Ends everything. */
+  close(): Promise<void>;
+}

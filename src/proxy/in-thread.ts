@@ -1,0 +1,23 @@
+/** A data plane in the caller's thread, for where nothing else has work there: it saves the thread's heap and the second loading of modules. */
+import type { Carrier, CarrierOptions } from './carrier.ts';
+import { createDataPlane } from './dataplane.ts';
+import { surviveFaults } from './faults.ts';
+
+export function startInThread(options: CarrierOptions): Carrier {
+  const starting = createDataPlane(options);
+  // Whoever applies something learns of it.
+  starting.catch(() => undefined);
+  const stopSurviving = surviveFaults(options.log);
+  return {
+    apply: async (update) => (await starting).apply(update),
+    stats: async () => (await starting).stats(),
+    status: async () => [(await starting).status()],
+    reopenLogs: async () => (await starting).reopenLogs(),
+    drain: async (graceMs) => (await starting).drain(graceMs),
+    async close() {
+      stopSurviving();
+      const plane = await starting.catch(() => undefined);
+      plane?.close();
+    },
+  };
+}
