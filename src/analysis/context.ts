@@ -25,6 +25,13 @@ export interface Selectable {
   readonly resource: Resource;
 }
 
+/** A host that a server of a Gateway serves, as it is written. */
+export interface GatewayServer {
+  readonly gateway: ResourceOf<'Gateway'>;
+  readonly index: number;
+  readonly written: string;
+}
+
 /** Handed to each analyzer: the input, indexes over it, and the one way to report. */
 export interface Context extends AnalysisInput {
   /** All objects of a kind, the invalid ones too, oldest first. */
@@ -35,10 +42,14 @@ export interface Context extends AnalysisInput {
   /** Services by host name; the VirtualServices by each of their hosts, in full. */
   readonly services: HostIndex<Service>;
   readonly routedHosts: HostIndex<{ readonly virtualService: ResourceOf<'VirtualService'>; readonly index: number }>;
+  /** Servers of Gateways by each of their hosts, without the namespace that may stand before it. */
+  readonly gatewayServers: HostIndex<GatewayServer>;
   /** DestinationRules by host name, in full. */
   readonly destinationRules: HostIndex<ResourceOf<'DestinationRule'>>;
   /** The workloads that a selector picks, in any namespace; all of them for an empty one. Kept by selector. */
   select(selector: Readonly<Record<string, string>>): readonly Selectable[];
+  /** As `select`, in one namespace. */
+  selectIn(namespace: string, selector: Readonly<Record<string, string>>): readonly Selectable[];
   /** Whether hints are asked for: what is right but could be narrower or encrypted. */
   readonly hints: boolean;
   /** Reports at `path` (from the document's root, e.g. `['spec', 'hosts', 0]`). The same finding is kept once. */
@@ -75,8 +86,18 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
   const pods = lazy(() => selectables(of));
   const services = lazy(() => serviceIndex(input.registry));
   const routedHosts = lazy(() => routeIndex(of('VirtualService')));
+  const gatewayServers = lazy(() => serverIndex(of('Gateway')));
   const destinationRules = lazy(() => ruleIndex(of('DestinationRule')));
+  const podsIn = lazy(() => Map.groupBy(pods(), ({ namespace }) => namespace));
   const selections = new Map<string, readonly Selectable[]>();
+  const select = (key: string, from: () => readonly Selectable[], selector: Readonly<Record<string, string>>) => {
+    let selected = selections.get(key);
+    if (!selected) {
+      selected = from().filter((pod) => matchesLabels(selector, pod.labels));
+      selections.set(key, selected);
+    }
+    return selected;
+  };
   const context: Context = {
     ...input,
     of,
@@ -91,18 +112,14 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
     get routedHosts() {
       return routedHosts();
     },
+    get gatewayServers() {
+      return gatewayServers();
+    },
     get destinationRules() {
       return destinationRules();
     },
-    select(selector) {
-      const key = formatSelector(selector);
-      let selected = selections.get(key);
-      if (!selected) {
-        selected = pods().filter((pod) => matchesLabels(selector, pod.labels));
-        selections.set(key, selected);
-      }
-      return selected;
-    },
+    select: (selector) => select(formatSelector(selector), pods, selector),
+    selectIn: (namespace, selector) => select(`${namespace}/${formatSelector(selector)}`, () => podsIn().get(namespace) ?? [], selector),
     hints: options.hints,
     report(code, resource, path, message) {
       const origin = originOf(resource);
@@ -121,6 +138,16 @@ function lazy<T>(make: () => T): () => T {
     made ??= { value: make() };
     return made.value;
   };
+}
+
+function serverIndex(gateways: readonly ResourceOf<'Gateway'>[]): Context['gatewayServers'] {
+  const servers: Context['gatewayServers'] = new HostIndex();
+  for (const gateway of gateways) {
+    for (const [index, { hosts }] of gateway.spec.servers.entries()) {
+      for (const written of hosts) servers.add(written.slice(written.indexOf('/') + 1).toLowerCase(), { gateway, index, written });
+    }
+  }
+  return servers;
 }
 
 function ruleIndex(rules: readonly ResourceOf<'DestinationRule'>[]): Context['destinationRules'] {

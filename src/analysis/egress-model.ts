@@ -37,9 +37,7 @@ export function gatewayServices(context: Context): ReadonlyMap<string, readonly 
 const GATEWAY_SERVICES = new WeakMap<Context, ReadonlyMap<string, readonly Gateway[]>>();
 
 function findGatewayServices(context: Context): ReadonlyMap<string, readonly Gateway[]> {
-  const candidates = context.registry.services.filter(
-    ({ registry, selector }) => registry === 'Kubernetes' && Object.keys(selector).length > 0,
-  );
+  const candidates = context.registry.services.filter(({ registry }) => registry === 'Kubernetes');
   const fronts = new Map<string, readonly string[]>();
   const services = new Map<string, Gateway[]>();
   for (const gateway of context.of('Gateway')) {
@@ -50,8 +48,11 @@ function findGatewayServices(context: Context): ReadonlyMap<string, readonly Gat
     if (!hostnames) {
       const pods = gatewayPods(context, gateway);
       const inFront = (service: Service) =>
-        matchesLabels(selector, service.selector) ||
-        pods.some((pod) => pod.namespace === service.namespace && matchesLabels(service.selector, pod.labels));
+        // Of one with endpoints written by hand the labels tell.
+        Object.keys(service.selector).length === 0
+          ? matchesLabels(selector, service.labels)
+          : matchesLabels(selector, service.selector) ||
+            pods.some((pod) => pod.namespace === service.namespace && matchesLabels(service.selector, pod.labels));
       hostnames = candidates.filter(inFront).map(({ hostname }) => hostname);
       fronts.set(key, hostnames);
     }
@@ -129,14 +130,8 @@ export function destinationHosts(virtualService: VirtualService, { route }: AnyR
   return route.map(({ destination }) => fullHostname(destination.host, virtualService.metadata.namespace).toLowerCase());
 }
 
-/** Gateways with a server that takes this host and port, `*` alone not counted: those that somebody made for it. */
+/** Gateways with a server that takes this host, `*` alone not counted: those that somebody made for it. */
 export function gatewaysFor(context: Context, hostname: string): Gateway[] {
-  return context.of('Gateway').filter((gateway) =>
-    gateway.spec.servers.some((server) =>
-      server.hosts.some((host) => {
-        const name = host.slice(host.indexOf('/') + 1).toLowerCase();
-        return name !== '*' && hostCovers(name, hostname);
-      }),
-    ),
-  );
+  const servers = context.gatewayServers.covering(hostname).filter(({ written }) => !/^(?:[^/]*\/)?\*$/.test(written));
+  return [...new Set(servers.map(({ gateway }) => gateway))].sort((a, b) => a.order - b.order);
 }

@@ -67,11 +67,7 @@ function checkSubsets(context: Context, rule: ResourceOf<'DestinationRule'>, ser
     const selected = services.some((service) => {
       const selectsPods = service.registry === 'Kubernetes' && Object.keys(service.selector).length > 0;
       const byPods =
-        selectsPods &&
-        context.pods.some(
-          (pod) =>
-            pod.namespace === service.namespace && matchesLabels(service.selector, pod.labels) && matchesLabels(subset.labels, pod.labels),
-        );
+        selectsPods && context.selectIn(service.namespace, service.selector).some((pod) => matchesLabels(subset.labels, pod.labels));
       return (
         byPods ||
         service.ports.some((port) =>

@@ -83,13 +83,13 @@ function seenWhere(context: Context, virtualService: VirtualService, service: Se
 }
 
 /** A VirtualService that was meant for the host but is not on the mesh, or has its name misspelt. */
-function explainBypass(context: Context, service: Service, find: FindMeshVirtualService, strays: readonly Stray[]): boolean {
+function explainBypass(context: Context, service: Service, find: FindMeshVirtualService, strays: Strays): boolean {
   const offMesh = context.routedHosts.covering(service.hostname).find(({ virtualService }) => !onMesh(virtualService))?.virtualService;
   if (offMesh && find(service.hostname, () => true) === undefined) {
     reportOffMesh(context, offMesh, `, and calls to ${service.hostname} leave straight from the sidecar, round the gateway`);
     return true;
   }
-  const stray = strays.find(({ host }) => isMisspelling(host, service.hostname));
+  const stray = misspelt(strays, service.hostname);
   if (!stray) return false;
   const { virtualService, index, host } = stray;
   context.report(
@@ -118,13 +118,41 @@ interface Stray {
   readonly host: string;
 }
 
-function strayHosts(context: Context): Stray[] {
-  return context.of('VirtualService').flatMap((virtualService) =>
-    virtualService.spec.hosts.flatMap((written, index) => {
+/** By what stays when one label is taken out, and by the first and last label: a misspelling shares one of these with what was meant. */
+type Strays = ReadonlyMap<string, readonly Stray[]>;
+
+/** So many undeclared names that differ in one label are a family of names, not misspellings of one. */
+const FAMILY = 100;
+
+function strayHosts(context: Context): Strays {
+  const strays = new Map<string, Stray[]>();
+  for (const virtualService of context.of('VirtualService')) {
+    for (const [index, written] of virtualService.spec.hosts.entries()) {
       const host = fullHostname(written, virtualService.metadata.namespace).toLowerCase();
-      return context.services.overlaps(host) ? [] : [{ virtualService, index, host }];
-    }),
-  );
+      if (context.services.overlaps(host)) continue;
+      for (const key of spellingKeys(host)) {
+        const list = strays.get(key);
+        if (list) list.push({ virtualService, index, host });
+        else strays.set(key, [{ virtualService, index, host }]);
+      }
+    }
+  }
+  return strays;
+}
+
+function spellingKeys(host: string): string[] {
+  const labels = host.split('.');
+  const keys = labels.map((_, i) => labels.toSpliced(i, 1, '').join('.'));
+  return [...keys, `${labels.length}:${labels[0]}:${labels.at(-1)}`];
+}
+
+function misspelt(strays: Strays, declared: string): Stray | undefined {
+  for (const key of spellingKeys(declared)) {
+    const near = strays.get(key) ?? [];
+    const found = near.length > FAMILY ? undefined : near.find(({ host }) => isMisspelling(host, declared));
+    if (found) return found;
+  }
+  return undefined;
 }
 
 /** Whether `host`, which nothing declares, is near to `declared`: by letters, or with the same first and last label and one a part of the other. */

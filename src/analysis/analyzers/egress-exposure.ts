@@ -25,13 +25,9 @@ export function privateAddresses(context: Context): void {
 export function hardening(context: Context): void {
   if (!context.hints) return;
   for (const service of externalServices(context)) {
-    const originates = context.of('DestinationRule').some((rule) => {
-      const { trafficPolicy } = rule.spec;
+    const originates = context.destinationRules.covering(service.hostname).some(({ spec: { trafficPolicy } }) => {
       const levels = [trafficPolicy, ...(trafficPolicy?.portLevelSettings ?? [])];
-      return (
-        hostCovers(fullHostname(rule.spec.host, rule.metadata.namespace).toLowerCase(), service.hostname) &&
-        levels.some((level) => level?.tls && level.tls.mode !== 'DISABLE')
-      );
+      return levels.some((level) => level?.tls && level.tls.mode !== 'DISABLE');
     });
     for (const [i, port] of service.ports.entries()) {
       if (routeKind(port) !== 'http' || originates) continue;

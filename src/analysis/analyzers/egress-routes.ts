@@ -1,9 +1,19 @@
+import { HostIndex } from '../../lib/host-index.ts';
 import { fullHostname, hostCovers } from '../../lib/hostname.ts';
 import { cidrsOverlap } from '../../lib/ip.ts';
 import { isVisible } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
-import { externalServices, type Gateway, gatewayServices, routeKind } from '../egress-model.ts';
+import {
+  type AnyRule,
+  destinationHosts,
+  externalServices,
+  type Gateway,
+  gatewayServices,
+  routeKind,
+  type VirtualService,
+} from '../egress-model.ts';
 import { gatewayPods } from './gateway.ts';
+import { destinationsOf } from './virtual-service-destinations.ts';
 import { findGateway } from './virtual-service-gateways.ts';
 
 /** SP1007: `tls` rules whose match can never hold. */
@@ -51,19 +61,20 @@ export function tlsMatches(context: Context): void {
 
 /** SP1009: subsets of DestinationRules that no route names. */
 export function unusedSubsets(context: Context): void {
-  const used = new Set<string>();
+  /** Hosts of routes by the subset that they name. */
+  const used = new Map<string, HostIndex<true>>();
   for (const virtualService of context.of('VirtualService')) {
-    const { http, tls, tcp } = virtualService.spec;
-    const destinations = [...http, ...tls, ...tcp].flatMap((rule) => rule.route.map((target) => target.destination));
-    for (const rule of http) destinations.push(...(rule.mirror ? [rule.mirror] : []), ...rule.mirrors.map((mirror) => mirror.destination));
-    for (const { host, subset } of destinations)
-      if (subset) used.add(`${fullHostname(host, virtualService.metadata.namespace).toLowerCase()}|${subset}`);
+    for (const { destination } of destinationsOf(virtualService)) {
+      if (!destination.subset) continue;
+      const hosts = used.get(destination.subset) ?? new HostIndex<true>();
+      used.set(destination.subset, hosts);
+      hosts.add(fullHostname(destination.host, virtualService.metadata.namespace).toLowerCase(), true);
+    }
   }
   for (const rule of context.of('DestinationRule')) {
     const host = fullHostname(rule.spec.host, rule.metadata.namespace).toLowerCase();
     for (const [i, subset] of rule.spec.subsets.entries()) {
-      const named = [...used].some((key) => key.endsWith(`|${subset.name}`) && hostCovers(host, key.slice(0, key.indexOf('|'))));
-      if (named) continue;
+      if (used.get(subset.name)?.overlaps(host)) continue;
       context.report(
         'SP1009',
         rule,
@@ -189,44 +200,74 @@ export function gatewayRoutes(context: Context): void {
   const services = gatewayServices(context);
   for (const virtualService of context.of('VirtualService')) {
     const { namespace } = virtualService.metadata;
+    const { spec } = virtualService;
+    const resolved = new Map<string, Gateway | undefined>();
     for (const kind of ['http', 'tls', 'tcp'] as const) {
-      for (const [i, rule] of virtualService.spec[kind].entries()) {
-        const names = new Set(
-          rule.match.length > 0
-            ? rule.match.flatMap((match) => (match.gateways.length > 0 ? match.gateways : virtualService.spec.gateways))
-            : virtualService.spec.gateways,
-        );
-        const gateways = [...names]
-          .filter((name) => name !== 'mesh')
-          .map((name) => findGateway(context, name, namespace))
-          .filter((gateway) => gateway !== undefined);
-        for (const [j, { destination }] of rule.route.entries()) {
-          const path = ['spec', kind, i, 'route', j, 'destination', 'host'];
-          const host = fullHostname(destination.host, namespace).toLowerCase();
-          const loop = gateways.find((gateway) => services.get(host)?.some((other) => samePods(context, gateway, other)));
-          if (loop) {
-            context.report(
-              'SP1015',
-              virtualService,
-              path,
-              `At gateway ${loop.metadata.namespace}/${loop.metadata.name} this route leads to ${host}, which is the gateway itself: calls go round until the connection limit. Limit the rule to mesh (match: gateways: [mesh]), and add one for the gateway that leads to the external host.`,
-            );
-            continue;
-          }
-          for (const gateway of gateways) {
-            const podNamespace = gatewayPods(context, gateway)[0]?.namespace;
-            if (podNamespace === undefined || context.registry.lookup(host, podNamespace)) continue;
-            const hidden = context.services.at(host)[0];
-            if (!hidden) continue;
-            context.report(
-              'SP1016',
-              virtualService,
-              path,
-              `Gateway ${gateway.metadata.namespace}/${gateway.metadata.name} runs in ${podNamespace}, to which ${hidden.resource.kind} ${hidden.namespace}/${hidden.resource.metadata.name} is not exported: calls on this route end in 503 (NC). Add ${podNamespace} to its exportTo.`,
-            );
-          }
-        }
+      const rules: readonly AnyRule[] = spec[kind];
+      for (let i = 0; i < rules.length; i++) {
+        const rule = rules[i]!;
+        if (rule.route.length === 0) continue;
+        const gateways = gatewaysOf(context, rule, spec.gateways, namespace, resolved);
+        if (gateways.length > 0) checkRoutes(context, virtualService, rule, ['spec', kind, i], gateways, services);
       }
+    }
+  }
+}
+
+/** The Gateways at which a rule holds; `resolved` keeps what names mean in this VirtualService. */
+function gatewaysOf(
+  context: Context,
+  { match }: AnyRule,
+  defaults: readonly string[],
+  namespace: string,
+  resolved: Map<string, Gateway | undefined>,
+): Gateway[] {
+  const found: Gateway[] = [];
+  const add = (names: readonly string[]) => {
+    for (const name of names) {
+      if (name === 'mesh') continue;
+      if (!resolved.has(name)) resolved.set(name, findGateway(context, name, namespace));
+      const gateway = resolved.get(name);
+      if (gateway && !found.includes(gateway)) found.push(gateway);
+    }
+  };
+  if (match.length === 0) add(defaults);
+  else for (const { gateways } of match) add(gateways.length > 0 ? gateways : defaults);
+  return found;
+}
+
+function checkRoutes(
+  context: Context,
+  virtualService: VirtualService,
+  rule: AnyRule,
+  at: readonly (string | number)[],
+  gateways: readonly Gateway[],
+  services: ReadonlyMap<string, readonly Gateway[]>,
+): void {
+  for (const [j, host] of destinationHosts(virtualService, rule).entries()) {
+    const path = [...at, 'route', j, 'destination', 'host'];
+    const behind = services.get(host);
+    const loop = behind && gateways.find((gateway) => behind.some((other) => samePods(context, gateway, other)));
+    if (loop) {
+      context.report(
+        'SP1015',
+        virtualService,
+        path,
+        `At gateway ${loop.metadata.namespace}/${loop.metadata.name} this route leads to ${host}, which is the gateway itself: calls go round until the connection limit. Limit the rule to mesh (match: gateways: [mesh]), and add one for the gateway that leads to the external host.`,
+      );
+      continue;
+    }
+    for (const gateway of gateways) {
+      const podNamespace = gatewayPods(context, gateway)[0]?.namespace;
+      if (podNamespace === undefined || context.registry.lookup(host, podNamespace)) continue;
+      const hidden = context.services.at(host)[0];
+      if (!hidden) continue;
+      context.report(
+        'SP1016',
+        virtualService,
+        path,
+        `Gateway ${gateway.metadata.namespace}/${gateway.metadata.name} runs in ${podNamespace}, to which ${hidden.resource.kind} ${hidden.namespace}/${hidden.resource.metadata.name} is not exported: calls on this route end in 503 (NC). Add ${podNamespace} to its exportTo.`,
+      );
     }
   }
 }

@@ -15,7 +15,7 @@ interface Serving {
 
 /** SP1017: hosts that sidecars send to a gateway which has no server, or no route, for them. */
 export function gatewayHandover(context: Context): void {
-  const services = gatewayServices(context);
+  const services = new Map([...gatewayServices(context)].map(([host, gateways]) => [host, new Set(gateways)]));
   for (const virtualService of context.of('VirtualService')) {
     if (!onMesh(virtualService)) continue;
     const { namespace } = virtualService.metadata;
@@ -43,22 +43,24 @@ function onlyPort(context: Context, host: string): number | undefined {
 function check(
   context: Context,
   virtualService: VirtualService,
-  gateways: readonly Gateway[],
+  gateways: ReadonlySet<Gateway>,
   port: number,
   path: readonly (string | number)[],
 ): void {
   const { namespace } = virtualService.metadata;
   for (const written of virtualService.spec.hosts) {
     const host = fullHostname(written, namespace).toLowerCase();
-    const takes = (gateway: Gateway, server: Server) =>
-      server.hosts.some((serverHost) => serverHostTakes(withoutNamespace(serverHost), gateway.metadata.namespace, host, namespace));
-    const anywhere = gateways.filter((gateway) => gateway.spec.servers.some((server) => takes(gateway, server)));
-    const serving: Serving[] = anywhere.flatMap((gateway) =>
-      gateway.spec.servers.filter((server) => server.port.number === port && takes(gateway, server)).map((server) => ({ gateway, server })),
+    // Which namespaces' VirtualServices a server takes is asked of those at the gateway, not of this one.
+    const servers = [...new Set([...context.gatewayServers.covering(host), ...context.gatewayServers.coveredBy(host)])].filter(
+      ({ gateway }) => gateways.has(gateway),
     );
+    const anywhere = [...new Set(servers.map(({ gateway }) => gateway))];
+    const serving: Serving[] = servers
+      .map(({ gateway, index }) => ({ gateway, server: gateway.spec.servers[index]! }))
+      .filter(({ server }) => server.port.number === port);
     if (serving.length === 0) {
       // Where no Gateway at all has the host, a VirtualService that is bound to one of them is a finding already (IST0132).
-      const bound = virtualService.spec.gateways.some((name) => gateways.includes(findGateway(context, name, namespace)!));
+      const bound = virtualService.spec.gateways.some((name) => gateways.has(findGateway(context, name, namespace)!));
       if (anywhere.length === 0 && bound) continue;
       const elsewhere = anywhere.map(nameOf).sort().join(', ');
       context.report(
@@ -83,11 +85,6 @@ function check(
 
 function nameOf({ metadata }: Gateway): string {
   return `${metadata.namespace}/${metadata.name}`;
-}
-
-/** Which namespaces' VirtualServices a server takes is asked of each of them, not of the one on the mesh. */
-function withoutNamespace(serverHost: string): string {
-  return serverHost.slice(serverHost.indexOf('/') + 1);
 }
 
 /** The kinds of rules that a server follows; one of PASSTHROUGH knows calls by their SNI, and tcp rules open no listener there. */

@@ -1,4 +1,5 @@
 import type { HttpMatchRequest } from '../../api/index.ts';
+import { HostIndex } from '../../lib/host-index.ts';
 import { fullHostname } from '../../lib/hostname.ts';
 import type { Context } from '../context.ts';
 import { type Gateway, onMesh, type VirtualService } from '../egress-model.ts';
@@ -59,14 +60,23 @@ function serves(gateway: Gateway, host: string, namespace: string): boolean {
 
 /** Hosts that a Gateway serves and none of the VirtualServices bound to it routes. */
 function unroutedHosts(context: Context, gateway: Gateway, bound: readonly Bound[]): void {
+  // Where nothing that is bound fits, that is a finding already (IST0132).
+  const routed = new HostIndex<string>();
+  for (const { virtualService } of bound) {
+    const { namespace } = virtualService.metadata;
+    for (const host of virtualService.spec.hosts) routed.add(host.toLowerCase(), namespace);
+  }
+  const isRouted = (serverHost: string) => {
+    const name = serverHost.slice(serverHost.indexOf('/') + 1).toLowerCase();
+    // Whether the server takes VirtualServices of that namespace at all.
+    const takes = (namespace: string) => serverHostTakes(serverHost, gateway.metadata.namespace, name, namespace);
+    return routed.coveredBy(name).some(takes) || routed.covering(name).some(takes);
+  };
+  if (!gateway.spec.servers.some((server) => server.hosts.some(isRouted))) return;
   for (const [i, server] of gateway.spec.servers.entries()) {
     if (server.tls?.mode === 'AUTO_PASSTHROUGH' || server.tls?.httpsRedirect) continue;
     for (const [j, serverHost] of server.hosts.entries()) {
-      const routed = bound.some(({ virtualService }) => {
-        const { namespace } = virtualService.metadata;
-        return virtualService.spec.hosts.some((host) => serverHostTakes(serverHost, gateway.metadata.namespace, host, namespace));
-      });
-      if (routed) continue;
+      if (isRouted(serverHost)) continue;
       context.report(
         'SP1012',
         gateway,

@@ -1,4 +1,4 @@
-import type { ResourceOf } from '../../api/index.ts';
+import type { ResourceOf, Server } from '../../api/index.ts';
 import { hostsOverlap } from '../../lib/hostname.ts';
 import { type Context, formatSelector, matchesLabels, type Selectable } from '../context.ts';
 
@@ -16,6 +16,8 @@ function selectsByLabels(gateway: Gateway): boolean {
 
 /** IST0101 (selector), IST0162: whether the Gateway has pods, and a Service that exposes its servers' ports. */
 export function gatewayPorts(context: Context): void {
+  const services = Map.groupBy(context.of('Service'), ({ metadata }) => metadata.namespace);
+  const exposures = new Map<string, ReadonlySet<number>>();
   for (const gateway of context.of('Gateway')) {
     if (!selectsByLabels(gateway)) continue;
     const pods = gatewayPods(context, gateway);
@@ -29,7 +31,8 @@ export function gatewayPorts(context: Context): void {
       );
       continue;
     }
-    const exposed = exposedPorts(context, pods);
+    const exposed = exposures.get(selector) ?? exposedPorts(services, pods, gateway.spec.selector);
+    exposures.set(selector, exposed);
     for (const [i, server] of gateway.spec.servers.entries()) {
       const { number } = server.port;
       if (number === 0 || exposed.has(number)) continue;
@@ -43,14 +46,18 @@ export function gatewayPorts(context: Context): void {
   }
 }
 
-/** TCP ports of the Services over these pods. */
-function exposedPorts(context: Context, pods: readonly Selectable[]): Set<number> {
+/** TCP ports of the Services over these pods; `services` by namespace. Of one with endpoints written by hand the labels tell. */
+function exposedPorts(
+  services: ReadonlyMap<string, readonly ResourceOf<'Service'>[]>,
+  pods: readonly Selectable[],
+  gatewaySelector: Readonly<Record<string, string>>,
+): Set<number> {
   const ports = new Set<number>();
   for (const pod of pods) {
-    for (const service of context.of('Service')) {
+    for (const service of services.get(pod.namespace) ?? []) {
       const selector = service.spec.selector ?? {};
-      if (service.metadata.namespace !== pod.namespace || Object.keys(selector).length === 0 || !matchesLabels(selector, pod.labels))
-        continue;
+      const byHand = Object.keys(selector).length === 0;
+      if (byHand ? !matchesLabels(gatewaySelector, service.metadata.labels) : !matchesLabels(selector, pod.labels)) continue;
       for (const port of service.spec.ports ?? []) if ((port.protocol ?? 'TCP') === 'TCP') ports.add(port.port);
     }
   }
@@ -59,39 +66,45 @@ function exposedPorts(context: Context, pods: readonly Selectable[]): Set<number
 
 /** IST0145: two Gateways that select the same pods serve one host on one port (and one bind address). */
 export function conflictingGateways(context: Context): void {
-  const gateways = context.of('Gateway').filter(selectsByLabels);
-  const podsOf = new Map(gateways.map((gateway) => [gateway, new Set(gatewayPods(context, gateway))]));
-  const byPort = new Map<string, { gateway: Gateway; index: number; hosts: readonly string[] }[]>();
-  for (const gateway of gateways) {
+  const podsOf = new Map<string, ReadonlySet<Selectable>>();
+  const pods = ({ spec: { selector } }: Gateway) => {
+    const key = formatSelector(selector);
+    const found = podsOf.get(key) ?? new Set(context.select(selector));
+    podsOf.set(key, found);
+    return found;
+  };
+  const sameBind = (a: Server, b: Server) => a.port.number === b.port.number && (a.bind ?? '') === (b.bind ?? '');
+  for (const gateway of context.of('Gateway').filter(selectsByLabels)) {
     for (const [index, server] of gateway.spec.servers.entries()) {
-      const key = `${server.port.number}/${server.bind ?? ''}`;
-      const list = byPort.get(key) ?? [];
-      list.push({ gateway, index, hosts: server.hosts });
-      byPort.set(key, list);
-    }
-  }
-  for (const servers of byPort.values()) {
-    if (servers.length < 2) continue;
-    for (const { gateway, index, hosts } of servers) {
-      const others = servers.filter(
-        (other) =>
-          other.gateway !== gateway &&
-          overlap(podsOf.get(gateway)!, podsOf.get(other.gateway)!) &&
-          hosts.some((host) => other.hosts.some((o) => serverHostsOverlap(host, gateway, o, other.gateway))),
-      );
-      if (others.length === 0) continue;
-      const names = [...new Set(others.map((other) => `${other.gateway.metadata.namespace}/${other.gateway.metadata.name}`))].sort();
+      const others = new Set<Gateway>();
+      for (const host of server.hosts) {
+        const name = host.slice(host.indexOf('/') + 1).toLowerCase();
+        // A server of all hosts stands beside those of some: the more specific one takes its own.
+        const near =
+          name === '*'
+            ? context.gatewayServers.at(name)
+            : [...context.gatewayServers.covering(name), ...context.gatewayServers.coveredBy(name)];
+        for (const other of near) {
+          if (other.gateway === gateway || others.has(other.gateway) || !selectsByLabels(other.gateway)) continue;
+          if (!sameBind(server, other.gateway.spec.servers[other.index]!)) continue;
+          if (serverHostsOverlap(host, gateway, other.written, other.gateway) && overlap(pods(gateway), pods(other.gateway)))
+            others.add(other.gateway);
+        }
+      }
+      if (others.size === 0) continue;
+      const names = [...others].map(({ metadata }) => `${metadata.namespace}/${metadata.name}`).sort();
       context.report(
         'IST0145',
         gateway,
         ['spec', 'servers', index, 'hosts'],
-        `Conflict with gateways ${names.join(', ')}: they select the same pods (${formatSelector(gateway.spec.selector)}) and serve an overlapping host on port ${gateway.spec.servers[index]!.port.number}. The oldest Gateway's settings win and the other's are lost. Serve each host in one Gateway.`,
+        `Conflict with gateways ${names.join(', ')}: they select the same pods (${formatSelector(gateway.spec.selector)}) and serve an overlapping host on port ${server.port.number}. The oldest Gateway's settings win and the other's are lost. Serve each host in one Gateway.`,
       );
     }
   }
 }
 
 function overlap<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
+  if (a === b) return a.size > 0;
   for (const item of a) if (b.has(item)) return true;
   return false;
 }

@@ -1,5 +1,5 @@
 import type { Context } from '../context.ts';
-import { formatSelector, matchesLabels } from '../context.ts';
+import { formatSelector } from '../context.ts';
 
 /** IST0127, IST0101 (namespace): AuthorizationPolicies that select nothing or name namespaces that do not exist. */
 export function authorizationPolicies(context: Context): void {
@@ -10,7 +10,7 @@ export function authorizationPolicies(context: Context): void {
     if (!targetRef && targetRefs.length === 0) {
       const labels = selector?.matchLabels ?? {};
       const everywhere = namespace === context.mesh.rootNamespace;
-      const found = context.pods.some((pod) => (everywhere || pod.namespace === namespace) && matchesLabels(labels, pod.labels));
+      const found = (everywhere ? context.select(labels) : context.selectIn(namespace, labels)).length > 0;
       if (!found) {
         const what = Object.keys(labels).length > 0 ? `labels ${formatSelector(labels)}` : `namespace ${namespace}`;
         context.report(

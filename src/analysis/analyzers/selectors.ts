@@ -27,9 +27,7 @@ export function ambientSidecars(context: Context): void {
     const { namespace } = sidecar.metadata;
     const labels = sidecar.spec.workloadSelector?.labels ?? {};
     const owner = context.find('Namespace', '', namespace);
-    const pod = context
-      .select(labels)
-      .find(({ resource }) => resource.metadata.namespace === namespace && resource.metadata.annotations[REDIRECTION] === 'enabled');
+    const pod = context.selectIn(namespace, labels).find(({ resource }) => resource.metadata.annotations[REDIRECTION] === 'enabled');
     if (!pod && !(owner && namespaceInjection(owner) === 'ambient')) continue;
     context.report(
       'IST0167',
@@ -61,7 +59,7 @@ function hasSelector({ selector }: Selecting): boolean {
 function reportUnmatched(context: Context, list: readonly Selecting[]): void {
   for (const item of list) {
     const { namespace } = item.resource.metadata;
-    if (!hasSelector(item) || context.pods.some((pod) => pod.namespace === namespace && matchesLabels(item.selector, pod.labels))) continue;
+    if (!hasSelector(item) || context.selectIn(namespace, item.selector).length > 0) continue;
     context.report(
       'IST0101',
       item.resource,
@@ -72,17 +70,12 @@ function reportUnmatched(context: Context, list: readonly Selecting[]): void {
 }
 
 function reportConflicts(context: Context, kind: Kind, list: readonly Selecting[], sameWorkload: Code, several: Code): void {
+  const groups = Map.groupBy(list, (item) => `${item.resource.metadata.namespace}/${hasSelector(item)}`);
   for (const item of list) {
     const { namespace } = item.resource.metadata;
-    const peers = list.filter(
-      (other) => other !== item && other.resource.metadata.namespace === namespace && hasSelector(other) === hasSelector(item),
-    );
+    const peers = groups.get(`${namespace}/${hasSelector(item)}`)!.filter((other) => other !== item);
     const conflicting = hasSelector(item)
-      ? peers.filter((other) =>
-          context.pods.some(
-            (pod) => pod.namespace === namespace && matchesLabels(item.selector, pod.labels) && matchesLabels(other.selector, pod.labels),
-          ),
-        )
+      ? peers.filter((other) => context.selectIn(namespace, item.selector).some((pod) => matchesLabels(other.selector, pod.labels)))
       : peers;
     if (conflicting.length === 0) continue;
     const names = conflicting

@@ -1,6 +1,6 @@
 import type { Destination, ResourceOf } from '../../api/index.ts';
 import type { PathStep } from '../../api/resource.ts';
-import { fullHostname, hostCovers } from '../../lib/hostname.ts';
+import { fullHostname } from '../../lib/hostname.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Service } from '../../registry/model.ts';
 import { isVisible } from '../../registry/visibility.ts';
@@ -98,9 +98,7 @@ function checkSubset(
   host: string,
   path: readonly PathStep[],
 ): void {
-  const rules = context
-    .of('DestinationRule')
-    .filter((rule) => hostCovers(fullHostname(rule.spec.host, rule.metadata.namespace).toLowerCase(), host));
+  const rules = context.destinationRules.covering(host);
   const names = rules.flatMap((rule) => rule.spec.subsets.map((subset) => subset.name));
   if (names.includes(destination.subset!)) return;
   const near = closest(destination.subset!, names);
