@@ -84,6 +84,12 @@ test('a call that is not HTTP/1 as Envoy knows it: a method in lower case is 400
   }
 });
 
+test('from a gateway: what it does with a call that has come to it', () => {
+  const at = (url: string) => explain(files(THROUGH_GATEWAY), parseTarget(url), { from: 'istio-system/istio-egressgateway' });
+  assert.deepEqual(hops(at('http://www.example.com/v1')), ['istio-system/istio-egressgateway outbound|80||www.example.com']);
+  assert.deepEqual(at('http://other.example.com/').trace.hops[0]?.flag, 'NR');
+});
+
 test('nobody says who calls where there are several workloads', () => {
   const pod = (name: string, ip: string) =>
     `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: default}\nspec: {containers: [{name: app, image: x}]}\nstatus: {podIP: ${ip}, phase: Running}\n---\n`;

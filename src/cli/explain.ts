@@ -8,6 +8,7 @@ import { type CallTarget, parseTarget } from '../simulate/call.ts';
 import { explainCall, type SimulatedMesh } from '../simulate/explain.ts';
 import type { SimulatedProxy } from '../simulate/proxy.ts';
 import type { Outcome, Step, Trace } from '../simulate/trace.ts';
+import type { Proxy as ProxyIdentity } from '../translate/model.ts';
 import { type Paint, paintFor, plain } from './colours.ts';
 import type { DumpedMesh } from './dumped.ts';
 import { EXIT } from './exit.ts';
@@ -45,7 +46,7 @@ export function explainCommand(): Command {
     )
     .option(
       '--from <namespace/name>',
-      'the workload that calls, or plain for one without a sidecar; by default the only one with a sidecar',
+      'the workload that calls, or a gateway that the call has come to, or plain for one without a sidecar; by default the only workload with a sidecar',
     )
     .option('--to <address>', 'the address that the client resolved the name to itself')
     .option('-H, --header <header>', "a request header 'name: value' (repeatable)", collect, [])
@@ -109,6 +110,8 @@ type Caller = Pick<ExplainOptions, 'from' | 'to'>;
 export function explain(files: SimulatedFiles, target: CallTarget, options: Caller): Explanation {
   const sidecars = files.proxies.filter(({ type }) => type === 'sidecar').map(({ namespace, name }) => `${namespace}/${name}`);
   const name = callerOf(sidecars, options);
+  const router = files.proxies.find((proxy) => proxy.type === 'router' && `${proxy.namespace}/${proxy.name}` === name);
+  if (router) return atGateway(files, router, target);
   const from = name === 'plain' ? undefined : files.proxy(name);
   const known =
     from &&
@@ -118,6 +121,20 @@ export function explain(files: SimulatedFiles, target: CallTarget, options: Call
   const way = follow(files.simulated, from, target, options, known);
   const trace = locatedTrace(way.trace, files.mesh.snapshot);
   return { ...way, from: name, trace, advice: adviseOn(files, from, target, trace) };
+}
+
+/** A call that has come to a gateway: at the port of its pod that the called port of its Service leads to. */
+function atGateway(files: SimulatedFiles, router: ProxyIdentity, target: CallTarget): Explanation {
+  const served = files.mesh.registry.servicesOf(router).find(({ port }) => port.number === target.port);
+  const port = served?.endpointPort ?? target.port;
+  const way = follow(files.simulated, undefined, { ...target, port }, { to: router.addresses[0] }, undefined);
+  return {
+    ...way,
+    from: 'a client',
+    resolved: `gateway ${router.namespace}/${router.name}`,
+    trace: locatedTrace(way.trace, files.mesh.snapshot),
+    advice: undefined,
+  };
 }
 
 /** Explains a call over the dumps of running proxies: without advice, for which resources are needed. Throws `usage`, `no-such-workload`. */
