@@ -149,7 +149,7 @@ const source: AdminSource = {
   setLogLevel: (level) => void actions.push(`level ${level}`),
 };
 
-const admin = await createAdmin(source, { address: '127.0.0.1', port: 0 });
+const admin = await createAdmin(async () => source, { address: '127.0.0.1', port: 0 });
 after(() => admin.close());
 const ask = (path: string, method = 'GET') => fetch(`http://127.0.0.1:${admin.port}${path}`, { method });
 const text = async (path: string) => (await ask(path)).text();
@@ -317,10 +317,13 @@ test('what changes something takes POST only', async () => {
 });
 
 test('a port in use is said', async () => {
-  await assert.rejects(createAdmin(source, { address: '127.0.0.1', port: admin.port }), {
-    code: 'port-in-use',
-    message: /127\.0\.0\.1:\d+/,
-  });
+  await assert.rejects(
+    createAdmin(async () => source, { address: '127.0.0.1', port: admin.port }),
+    {
+      code: 'port-in-use',
+      message: /127\.0\.0\.1:\d+/,
+    },
+  );
 });
 
 test('istioctl reads the dump', async (t) => {

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
 import { createServer } from '../lib/node-http.ts';
 import { type StatsSnapshot, sinceSnapshot } from '../proxy/stats/index.ts';
-import { type Answer, ENDPOINTS, helpText } from './endpoints.ts';
+import type { Answer } from './endpoints.ts';
 import type { AdminSource } from './model.ts';
 
 export interface AdminServer {
@@ -19,15 +19,21 @@ export interface AdminAddress {
   readonly port: number;
 }
 
-/** Starts the server. Rejects with `port-in-use` or `admin-listen` if the address cannot be had. */
-export async function createAdmin(given: AdminSource, at: AdminAddress): Promise<AdminServer> {
-  const source = given.resetCounters ? given : withReset(given);
+/**
+ * Starts the server. What it answers with, `load` and the endpoints with the types that they print, is loaded with the first request: most proxies are
+ * never asked. Rejects with `port-in-use` or `admin-listen` if the address cannot be had.
+ */
+export async function createAdmin(load: () => Promise<AdminSource>, at: AdminAddress): Promise<AdminServer> {
+  let loading: Promise<AdminSource> | undefined;
   const server = createServer((request, response) => {
     request.resume();
-    answer(source, request).then(
-      (reply) => send(request, response, reply),
-      (error: unknown) => send(request, response, { status: 500, text: `${messageOf(error)}\n` }),
-    );
+    loading ??= load().then((given) => (given.resetCounters ? given : withReset(given)));
+    loading
+      .then((source) => answer(source, request))
+      .then(
+        (reply) => send(request, response, reply),
+        (error: unknown) => send(request, response, { status: 500, text: `${messageOf(error)}\n` }),
+      );
   });
   await listen(server, at);
   return {
@@ -53,6 +59,7 @@ function withReset(source: AdminSource): AdminSource {
 }
 
 async function answer(source: AdminSource, request: IncomingMessage): Promise<Answer> {
+  const { ENDPOINTS, helpText } = await import('./endpoints.ts');
   const url = new URL(request.url ?? '/', 'http://admin');
   const endpoint = ENDPOINTS[url.pathname];
   if (!endpoint) return { status: 404, text: `invalid path. ${helpText()}` };

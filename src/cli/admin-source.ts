@@ -14,6 +14,8 @@ export interface AdminSourceOptions {
   readonly node: NodeJson;
   readonly admin: SocketOption;
   readonly concurrency: number;
+  /** Milliseconds since the epoch. */
+  readonly startTime: number;
   readonly carrier: Carrier;
   readonly accepted: Accepted;
   /** Of the last update. */
@@ -33,7 +35,7 @@ export function adminSource(options: AdminSourceOptions): AdminSource {
       admin: { address: { socketAddress: { address: admin.address, portValue: admin.port } } },
     }),
     concurrency: options.concurrency,
-    startTime: Date.now(),
+    startTime: options.startTime,
     now: Date.now,
     state: () => (draining || !healthy ? 'DRAINING' : options.status().length > 0 ? 'LIVE' : 'PRE_INITIALIZING'),
     resources: () => accepted,

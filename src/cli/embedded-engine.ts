@@ -41,6 +41,7 @@ const WEIGHTS: Readonly<Record<LogLevel | 'warn', number>> = {
 
 /** The first change rejects with `port-in-use` where the admin server's or the DNS server's port cannot be had. */
 export async function startEmbedded({ identity, node: own, admin, dns, concurrency: asked, alone }: EmbeddedOptions): Promise<Engine> {
+  const startTime = Date.now();
   const concurrency = asked || availableParallelism();
   const node = { ...nodeJson(identity), ...own } as NodeJson;
   const level: { value: LogLevel } = { value: 'warning' };
@@ -60,8 +61,19 @@ export async function startEmbedded({ identity, node: own, admin, dns, concurren
       : (await import('../proxy/workers.ts')).startWorkers({ ...options, concurrency });
   return new EmbeddedEngine(carrier, async (view) => {
     if (!admin) return undefined;
-    const [{ createAdmin }, { adminSource }] = await Promise.all([import('../admin/index.ts'), import('./admin-source.ts')]);
-    return createAdmin(adminSource({ version: productVersion(), node, admin, concurrency, carrier, level, ...view }), admin);
+    const { createAdmin } = await import('../admin/index.ts');
+    const load = async () =>
+      (await import('./admin-source.ts')).adminSource({
+        version: productVersion(),
+        node,
+        admin,
+        concurrency,
+        startTime,
+        carrier,
+        level,
+        ...view,
+      });
+    return createAdmin(load, admin);
   });
 }
 
