@@ -14,12 +14,13 @@ export function onlyThroughGateways(isGateway: (proxy: string) => boolean): Stat
 
 export interface StatementFile {
   readonly onlyWorkloads?: { readonly host: string; readonly workloads: readonly string[] };
-  readonly onlyTls?: { readonly host: string };
+  /** `verified`: TLS that a proxy originates checks the server's certificate and name. */
+  readonly onlyTls?: { readonly host: string; readonly verified?: boolean };
   readonly nothingLeaves?: { readonly namespace: string };
   readonly onlyThroughGateways?: boolean;
 }
 
-const FORMS = 'onlyThroughGateways: true, onlyWorkloads: {host, workloads}, onlyTls: {host} or nothingLeaves: {namespace}';
+const FORMS = 'onlyThroughGateways: true, onlyWorkloads: {host, workloads}, onlyTls: {host, verified} or nothingLeaves: {namespace}';
 
 /** Reads a YAML list of statements. Throws `statements-invalid` or `path-not-found`. */
 export async function readStatements(file: string, isGateway: (proxy: string) => boolean): Promise<Statement[]> {
@@ -54,11 +55,15 @@ export function statementOf(entry: StatementFile, where: string, isGateway: (pro
     };
   }
   if (entry?.onlyTls?.host) {
-    const { host } = entry.onlyTls;
+    const { host, verified = false } = entry.onlyTls;
     return {
-      text: `${host} is reached by TLS only`,
-      allows: (arrival) =>
-        !concerns(host, arrival) || (arrival.trace.outcome.kind === 'upstream' && arrival.trace.outcome.payload.tls !== undefined),
+      text: `${host} is reached by TLS only${verified ? ", with the server's certificate and name verified" : ''}`,
+      allows: (arrival) => {
+        const { outcome } = arrival.trace;
+        if (!concerns(host, arrival) || outcome.kind !== 'upstream') return true;
+        // What an application's own TLS checks is its own business.
+        return outcome.payload.tls !== undefined && (!verified || outcome.verifies === undefined || outcome.verifies === 'name');
+      },
     };
   }
   if (entry?.nothingLeaves?.namespace) {

@@ -132,6 +132,27 @@ spec: {podSelector: {}, policyTypes: [Egress]}
   assert.equal(closed?.result, 'proved');
 });
 
+test('TLS that a gateway originates: with the name verified, with the chain alone, with nothing', () => {
+  const rule = (tls: string) => `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: www, namespace: istio-system}
+spec: {host: www.example.com, exportTo: ['.'], trafficPolicy: {portLevelSettings: [{port: {number: 80}, tls: {mode: SIMPLE, ${tls}}}]}}
+---`;
+  const results = (text: string) => {
+    const mesh = files(text);
+    const statements = [false, true].map((verified) =>
+      statementOf({ onlyTls: { host: 'www.example.com', verified } }, '', gatewaysOf(mesh)),
+    );
+    return verifyFiles(mesh, statements, 100_000).map(({ result }) => result);
+  };
+  const originating = (tls: string) => results(SERVICE_ENTRY(HTTP.replace('}', ', targetPort: 443}')) + GATEWAY + rule(tls) + ROUTES());
+  assert.deepEqual(results(PATTERN), ['refuted', 'refuted']);
+  assert.deepEqual(originating('subjectAltNames: [www.example.com]'), ['proved', 'proved']);
+  assert.deepEqual(originating('sni: www.example.com'), ['proved', 'refuted']);
+  assert.deepEqual(originating('sni: www.example.com, insecureSkipVerify: true'), ['proved', 'refuted']);
+});
+
 test('what netpol writes closes the way round the sidecar', async () => {
   const policies = policiesFor(files(PATTERN)).map((policy) => stringify(policy));
   const verdicts = await judge(files(`${PATTERN}\n${policies.join('---\n')}`), { ...OPTIONS, adversary: 'both' });

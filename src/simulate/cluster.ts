@@ -1,10 +1,13 @@
 /** What a cluster does with a call: which hosts it has, and what it wraps the call in. Pure. */
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
-import { UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { CertificateValidationContext_TrustChainVerification } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
+import { type CommonTlsContext, UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { refusalOf } from '../xds/match/metadata.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Endpoint, Payload } from './call.ts';
 import type { SimulatedProxy } from './proxy.ts';
+import type { Verification } from './trace.ts';
 
 export interface UpstreamHost {
   /** Undefined where the name has yet to be looked up: then `host` is the name. */
@@ -54,16 +57,37 @@ export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination
   return hosts.length > 0 ? { kind: 'hosts', hosts } : { kind: 'none', why: 'the cluster has no endpoint' };
 }
 
+export interface Transported {
+  readonly payload: Payload;
+  readonly missingSecret: string | undefined;
+  /** What TLS that the cluster originates checks of the server; undefined where it originates none. */
+  readonly verifies: Verification | undefined;
+}
+
+type ValidationType = CommonTlsContext['validationContextType'];
+
+function verification(proxy: SimulatedProxy, cluster: Cluster, validation: ValidationType | undefined): Verification {
+  const own =
+    validation?.case === 'combinedValidationContext'
+      ? validation.value.defaultValidationContext
+      : validation?.case === 'validationContext'
+        ? validation.value
+        : undefined;
+  const bySecret = validation?.case === 'combinedValidationContext' || validation?.case === 'validationContextSdsSecretConfig';
+  const trusts = bySecret || own?.trustedCa !== undefined || own?.systemRootCerts !== undefined;
+  if (!trusts || own?.trustChainVerification === CertificateValidationContext_TrustChainVerification.ACCEPT_UNTRUSTED) return 'nothing';
+  const named = (own?.matchSubjectAltNames.length ?? 0) > 0 || (own?.matchTypedSubjectAltNames.length ?? 0) > 0;
+  const options = cluster.typedExtensionProtocolOptions[HttpProtocolOptionsSchema.typeName];
+  const automatic =
+    options && proxy.unpack(options, HttpProtocolOptionsSchema, `cluster "${cluster.name}"`).upstreamHttpProtocolOptions?.autoSanValidation;
+  return named || automatic ? 'name' : 'chain';
+}
+
 /** What goes out: the payload, under TLS where the cluster originates it. */
-export function throughTransport(
-  proxy: SimulatedProxy,
-  cluster: Cluster,
-  payload: Payload,
-  authority: string,
-): { payload: Payload; missingSecret: string | undefined } {
+export function throughTransport(proxy: SimulatedProxy, cluster: Cluster, payload: Payload, authority: string): Transported {
   const socket = cluster.transportSocket;
   if (socket?.configType.case !== 'typedConfig' || typeNameOf(socket.configType.value) !== UpstreamTlsContextSchema.typeName) {
-    return { payload, missingSecret: undefined };
+    return { payload, missingSecret: undefined, verifies: undefined };
   }
   const context = proxy.unpack(socket.configType.value, UpstreamTlsContextSchema, `cluster "${cluster.name}": transport_socket`);
   const common = context.commonTlsContext;
@@ -75,7 +99,11 @@ export function throughTransport(
   ];
   const missingSecret = names.find((name) => name.startsWith('kubernetes://') && !proxy.hasSecret(name));
   const serverName = context.sni || splitAuthority(authority, 0).host;
-  return { payload: { ...payload, tls: { serverName, alpn: common?.alpnProtocols ?? [] } }, missingSecret };
+  return {
+    payload: { ...payload, tls: { serverName, alpn: common?.alpnProtocols ?? [] } },
+    missingSecret,
+    verifies: verification(proxy, cluster, validation),
+  };
 }
 
 export function splitAuthority(authority: string, defaultPort: number): Endpoint & { host: string } {

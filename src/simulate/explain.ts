@@ -49,19 +49,19 @@ export function explainCall(mesh: SimulatedMesh, from: SimulatedProxy | undefine
     const { hop, outcome } = simulateHop(proxy, entry, current, options);
     hops.push(hop);
     if (outcome) return { hops, outcome };
-    const { endpoint, host, payload } = hop.next!;
+    const { endpoint, payload } = hop.next!;
     if (hops.length >= MAX_HOPS)
       return { hops, outcome: { kind: 'undecided', details: `the call goes round in a loop (${MAX_HOPS} hops)` } };
     const receiver = endpoint && mesh.proxyAt(endpoint.ip);
     // A sidecar's own inbound side sends to the application beside it, which no proxy takes again.
     if (!endpoint || !receiver || (receiver === proxy && entry.name === VIRTUAL_INBOUND))
-      return { hops, outcome: { kind: 'upstream', endpoint, host, payload } };
+      return { hops, outcome: { kind: 'upstream', ...hop.next! } };
     current = { source: { ip: proxy.addresses[0] ?? current.source.ip, port: 0 }, destination: endpoint, payload };
     proxy = receiver;
     entry = inboundListener(receiver, current);
   }
   const { destination, payload } = current;
-  return { hops, outcome: { kind: 'upstream', endpoint: destination, host: '', payload } };
+  return { hops, outcome: { kind: 'upstream', endpoint: destination, host: '', payload, verifies: undefined } };
 }
 
 /** The listener at which a connection from outside arrives: a sidecar's inbound one, or a router's on that port. */

@@ -351,6 +351,12 @@ function weighed({ clusters }: ForwardAction, options: HopOptions): number {
   return clusters.length > 1 ? options.weigh(clusters.map(({ weight }) => weight)) : 0;
 }
 
+const VERIFIES = {
+  name: "verifies the server's certificate and name",
+  chain: "verifies the server's certificate, but not its name",
+  nothing: 'verifies nothing',
+} as const;
+
 interface Endings {
   readonly origins: Step['origins'];
   noCluster(): HopResult;
@@ -379,12 +385,15 @@ function forward(
     recorder.step('cluster', name, upstreams.why, origins);
     return endings.noHost(upstreams.why);
   }
-  const { payload, missingSecret } = throughTransport(proxy, cluster, call.payload, authority);
+  const { payload, missingSecret, verifies } = throughTransport(proxy, cluster, call.payload, authority);
   if (missingSecret !== undefined) {
     recorder.step('cluster', name, `secret ${missingSecret}, which its TLS needs, is missing`, origins);
     return endings.failed(`secret ${missingSecret} is missing`);
   }
-  const tls = payload.tls && !call.payload.tls ? `originates TLS (SNI ${payload.tls.serverName || 'none'})` : 'connects as it is';
+  const tls =
+    payload.tls && !call.payload.tls
+      ? `originates TLS (SNI ${payload.tls.serverName || 'none'}; ${VERIFIES[verifies ?? 'nothing']})`
+      : 'connects as it is';
   recorder.step('cluster', name, tls, origins);
   const host = options.pick(upstreams.hosts);
   recorder.step(
@@ -392,5 +401,5 @@ function forward(
     host.endpoint ? `${host.endpoint.ip}:${host.endpoint.port}` : `${host.host}:${host.port}`,
     upstreams.hosts.length > 1 ? `one of ${upstreams.hosts.length}` : 'the only one',
   );
-  return recorder.goOn({ endpoint: host.endpoint, host: host.host || splitAuthority(authority, 0).host, payload });
+  return recorder.goOn({ endpoint: host.endpoint, host: host.host || splitAuthority(authority, 0).host, payload, verifies });
 }

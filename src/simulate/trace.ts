@@ -11,6 +11,17 @@ export interface Step {
   readonly origins: readonly Origin[];
 }
 
+/** What a proxy that originates TLS checks: the certificate's name too, its chain of trust only, or nothing. */
+export type Verification = 'name' | 'chain' | 'nothing';
+
+export interface Sent {
+  readonly endpoint: Endpoint | undefined;
+  readonly host: string;
+  readonly payload: Payload;
+  /** Undefined where this proxy originates no TLS. */
+  readonly verifies: Verification | undefined;
+}
+
 export interface Hop {
   readonly proxy: string;
   readonly steps: readonly Step[];
@@ -19,11 +30,11 @@ export interface Hop {
   /** The response flag in the access log of this proxy, or empty. */
   readonly flag: string;
   /** What the proxy sends on; undefined where the call ended here. */
-  readonly next: { readonly endpoint: Endpoint | undefined; readonly host: string; readonly payload: Payload } | undefined;
+  readonly next: Sent | undefined;
 }
 
 export type Outcome =
-  | { readonly kind: 'upstream'; readonly endpoint: Endpoint | undefined; readonly host: string; readonly payload: Payload }
+  | ({ readonly kind: 'upstream' } & Sent)
   | { readonly kind: 'reply'; readonly status: number; readonly location: string | undefined; readonly details: string }
   | { readonly kind: 'closed'; readonly details: string }
   | { readonly kind: 'undecided'; readonly details: string };
