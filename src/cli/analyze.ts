@@ -1,5 +1,5 @@
 /** `sallyport analyze`: what is wrong with a configuration, before it is applied. */
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { withDefaultGateways } from '../analysis/default-gateways.ts';
 import { analyze } from '../analysis/index.ts';
 import { MESSAGES } from '../analysis/messages.ts';
@@ -39,7 +39,7 @@ export function analyzeCommand(version: () => string): Command {
     .option('--mesh-config <file>', 'MeshConfig (else the ConfigMap istio among the files, else the defaults)')
     .option('--mesh-networks <file>', 'MeshNetworks (else the key meshNetworks of that ConfigMap)')
     .option('--no-default-gateways', "do not take an installation's gateways to exist where the files leave them out")
-    .option('-S, --suppress <code=origin>', "leave out findings, e.g. 'IST0128=DestinationRule default/*' (repeatable)", collect, [])
+    .option('-S, --suppress <code=origin>', "leave out findings, e.g. 'IST0128=DestinationRule default/*' (repeatable)", suppressOption, [])
     .option(
       '--failure-threshold <level>',
       'Info, Warning or Error: from which level on the exit code is 1',
@@ -57,7 +57,8 @@ export function analyzeCommand(version: () => string): Command {
     });
 }
 
-function collect(value: string, all: readonly string[]): string[] {
+function suppressOption(value: string, all: readonly string[]): string[] {
+  if (!/^[^=]+=./.test(value)) throw new InvalidArgumentError("it is CODE=ORIGIN; both may hold *, e.g. 'SP1001=*'.");
   return [...all, value];
 }
 
