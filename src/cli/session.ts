@@ -92,11 +92,13 @@ export class Session {
   }
 }
 
+/** NetworkPolicies and the injection of sidecars: they mean nothing on one machine. */
+const CLUSTER_ONLY = ['SP1023', 'IST0102', 'IST0103', 'IST0146', 'IST0147', 'IST0148', 'IST0158'];
+
 /** After the configuration is in force: traffic does not wait for it. */
 async function analysisOf({ mesh: { snapshot, registry, config } }: Report): Promise<Finding[]> {
   const { analyze } = await import('../analysis/index.ts');
-  // NetworkPolicies (SP1023) mean nothing on one machine.
-  return analyze({ snapshot, registry, mesh: config, now: Date.now() }, { suppress: ['SP1023=*'] });
+  return analyze({ snapshot, registry, mesh: config, now: Date.now() }, { suppress: CLUSTER_ONLY.map((code) => `${code}=*`) });
 }
 
 export function say(text: string): void {
