@@ -205,6 +205,8 @@ export class EchoServers {
     socket.unshift(head);
     const session = http2.performServerHandshake(socket);
     session.on('error', () => {});
+    // A client that leaves without a goodbye leaves half a connection otherwise.
+    socket.once('end', () => socket.destroy());
     session.on('stream', (stream, received, _flags, raw: string[]) => {
       stream.on('error', () => {});
       const parts: Buffer[] = [];
