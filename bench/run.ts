@@ -48,11 +48,12 @@ const { values: options } = parseArgs({
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-bench-'));
 // Started by root, nginx reads the big file as another user.
 chmodSync(folder, 0o755);
+// Also when a signal ends it.
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 try {
   process.exitCode = await main();
 } finally {
   await stopAll();
-  rmSync(folder, { recursive: true, force: true });
 }
 
 async function main(): Promise<number> {

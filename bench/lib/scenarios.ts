@@ -67,6 +67,7 @@ export async function memory({ folder, contestants, repeats, report }: Bench): P
     for (const each of contestants) {
       const running = each.start(each.ports, UPSTREAM, 'memory');
       await listening(each.ports.http, each.name, logOf(folder, each.name, 'memory'));
+      report.add(MEMORY, each.name, 'MiB before them', 'less', residentMiB(running.pid));
       const close = await idleConnections(each.ports.http, 1000);
       report.add(MEMORY, each.name, 'MiB', 'less', residentMiB(running.pid));
       close();
