@@ -33,24 +33,24 @@ export class Program {
     return this.#exited;
   }
 
-  /** Waits until what it wrote to stderr has this; rejects if it ends before, or has not said it after half a minute. */
-  async says(pattern: RegExp): Promise<RegExpExecArray> {
+  /** Waits until what it wrote (to stderr, if not said otherwise) has this; rejects if it ends before, or has not said it after half a minute. */
+  async says(pattern: RegExp, stream: 'errors' | 'output' = 'errors'): Promise<RegExpExecArray> {
     let late = false;
     const deadline = setTimeout(() => {
       late = true;
       this.#wake();
     }, DEADLINE_MS);
     try {
-      return await this.#said(pattern, () => late);
+      return await this.#said(pattern, stream, () => late);
     } finally {
       clearTimeout(deadline);
     }
   }
 
-  async #said(pattern: RegExp, late: () => boolean): Promise<RegExpExecArray> {
+  async #said(pattern: RegExp, stream: 'errors' | 'output', late: () => boolean): Promise<RegExpExecArray> {
     for (;;) {
       if (late()) throw new Error(`it did not say ${pattern}: ${this.errors}`);
-      const match = pattern.exec(this.errors);
+      const match = pattern.exec(this[stream]);
       if (match) return match;
       if (this.child.exitCode !== null || this.child.signalCode !== null) throw new Error(`it ended without ${pattern}: ${this.errors}`);
       await new Promise<void>((resolve) => this.#waiting.push(resolve));

@@ -1,0 +1,62 @@
+/** Traffic that a redirect rule captures, in a network namespace: it takes the same way as through the explicit proxy. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { needs } from '../tools.ts';
+import { PROGRAM, Program } from './program.ts';
+
+const EXAMPLE = join(import.meta.dirname, '../../../examples/egress-http');
+/** The users of the proxy, whose traffic the rule leaves alone, and of the application. */
+const PROXY_USER = '0';
+const APPLICATION = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
+
+/** A namespace whose TCP goes to port 15001, and what runs a program in it. */
+function namespace(t: TestContext): readonly [string, ...string[]] {
+  const name = `sallyport-capture-${process.pid}`;
+  const ip = (...args: string[]) => execFileSync('ip', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  ip('netns', 'add', name);
+  t.after(() => ip('netns', 'del', name));
+  ip('-n', name, 'link', 'set', 'lo', 'up');
+  // A default route, so that there is a way for packets that are to be redirected.
+  ip('-n', name, 'link', 'add', 'out', 'type', 'veth', 'peer', 'name', 'far');
+  ip('-n', name, 'addr', 'add', '10.9.9.1/24', 'dev', 'out');
+  for (const device of ['out', 'far']) ip('-n', name, 'link', 'set', device, 'up');
+  ip('-n', name, 'route', 'add', 'default', 'dev', 'out');
+  const others = ['-p', 'tcp', '-m', 'owner', '!', '--uid-owner', PROXY_USER, '!', '-d', '127.0.0.0/8'];
+  ip('netns', 'exec', name, 'iptables', '-t', 'nat', '-A', 'OUTPUT', ...others, '-j', 'REDIRECT', '--to-ports', '15001');
+  return ['ip', 'netns', 'exec', name];
+}
+
+/** The reply's body and status, or curl's exit code. */
+function curl(inside: readonly string[], url: string, address: string): string {
+  const { hostname, protocol } = new URL(url);
+  const resolve = `${hostname}:${protocol === 'https:' ? 443 : 80}:${address}`;
+  const [program, ...args] = [...inside, ...APPLICATION, 'curl', '-s', '-m', '20', '-w', '%{http_code}', '--resolve', resolve, url];
+  try {
+    return execFileSync(program!, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  } catch (error) {
+    return `curl exit ${(error as { status?: number }).status}`;
+  }
+}
+
+test('captured traffic goes through the gateway, or is refused', {
+  skip: needs('root', 'ip', 'iptables', 'setpriv', 'curl'),
+}, async (t) => {
+  const inside = namespace(t);
+  const outside = new Program(['demo', '--serve'], [...inside, process.execPath, PROGRAM]);
+  t.after(() => outside.end());
+  await outside.says(/stand-ins/, 'output');
+  const up = new Program(['up', EXAMPLE], [...inside, process.execPath, PROGRAM]);
+  t.after(() => up.end());
+  await up.says(/ready/);
+
+  const status = JSON.parse(execFileSync(inside[0], [...inside.slice(1), 'curl', '-s', '127.0.0.1:15021/status'], { encoding: 'utf8' }));
+  assert.equal(status.proxies.length, 2);
+  // The address that the mesh's DNS gives the host.
+  assert.equal(curl(inside, 'http://www.example.com/captured', '240.240.19.59'), 'www.example.com answers GET /captured\n200');
+  assert.equal(curl(inside, 'http://undeclared.example.org/', '198.51.100.7'), '502');
+  // Closed before or in the middle of the handshake.
+  assert.match(curl(inside, 'https://undeclared.example.org/', '198.51.100.7'), /curl exit (35|56)/);
+  assert.equal(await up.end(), 0);
+});
