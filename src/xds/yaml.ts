@@ -1,11 +1,13 @@
+import { createRequire } from 'node:module';
 import type { JsonValue } from '@bufbuild/protobuf';
-import { parse, YAMLParseError } from 'yaml';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 
 /** The JSON value of a YAML or JSON text; throws `bad-yaml` with file, line and column. */
 export function parseYamlOrJson(text: string, file: string): JsonValue {
   const json = text.trimStart().startsWith('{') ? parsedJson(text) : undefined;
   if (json !== undefined) return json;
+  // Seventy modules, and what is JSON needs none of them.
+  const { parse, YAMLParseError } = createRequire(import.meta.url)('yaml') as typeof import('yaml');
   try {
     // 100 aliases are plenty for people; more are an attempt to fill the memory.
     return (parse(text, { maxAliasCount: 100, prettyErrors: true }) ?? null) as JsonValue;
