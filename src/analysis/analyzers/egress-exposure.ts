@@ -1,4 +1,4 @@
-import { fullHostname, hostCovers } from '../../lib/hostname.ts';
+import { fullHostname } from '../../lib/hostname.ts';
 import type { Context } from '../context.ts';
 import { isDefaultGateway } from '../default-gateways.ts';
 import { externalServices, gatewayServices, onMesh, routeKind } from '../egress-model.ts';
@@ -39,11 +39,11 @@ export function hardening(context: Context): void {
       );
     }
     if (!service.hostname.startsWith('*')) continue;
-    const narrower = context
-      .of('VirtualService')
-      .flatMap(({ spec, metadata }) => spec.hosts.map((host) => fullHostname(host, metadata.namespace).toLowerCase()));
-    const names = [...new Set(narrower.filter((host) => host !== service.hostname && hostCovers(service.hostname, host)))];
-    if (names.length === 0 || narrower.includes(service.hostname)) continue;
+    const routed = context.routedHosts.coveredBy(service.hostname).map(({ virtualService: { metadata, spec }, index }) => {
+      return fullHostname(spec.hosts[index]!, metadata.namespace).toLowerCase();
+    });
+    const names = [...new Set(routed)];
+    if (names.length === 0 || names.includes(service.hostname)) continue;
     context.report(
       'SP1019',
       service.resource,

@@ -1,17 +1,10 @@
 import { HostIndex } from '../../lib/host-index.ts';
 import { fullHostname, hostCovers } from '../../lib/hostname.ts';
-import { cidrsOverlap } from '../../lib/ip.ts';
+import { parseRange } from '../../lib/ip.ts';
+import type { Service } from '../../registry/model.ts';
 import { isVisible } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
-import {
-  type AnyRule,
-  destinationHosts,
-  externalServices,
-  type Gateway,
-  gatewayServices,
-  routeKind,
-  type VirtualService,
-} from '../egress-model.ts';
+import { type AnyRule, destinationHosts, type Gateway, gatewayServices, routeKind, type VirtualService } from '../egress-model.ts';
 import { gatewayPods } from './gateway.ts';
 import { destinationsOf } from './virtual-service-destinations.ts';
 import { findGateway } from './virtual-service-gateways.ts';
@@ -120,39 +113,46 @@ export function fieldsWithoutEffect(context: Context): void {
 
 /** SP1011: TCP services that claim one address and port. */
 export function tcpCollisions(context: Context): void {
-  const claims = new Map<number, { index: number; service: (typeof services)[number] }[]>();
-  const services = context.registry.services.filter((service) => service.registry === 'External');
-  for (const service of services) {
+  /** By port and network; oldest first. */
+  const claims = new Map<string, Service[]>();
+  for (const service of context.registry.services) {
+    if (service.registry !== 'External') continue;
+    const networks = service.addresses.length > 0 ? service.addresses.map(networkOf) : ['every'];
     for (const [index, port] of service.ports.entries()) {
       if (routeKind(port) !== 'tcp') continue;
-      const list = claims.get(port.number) ?? [];
-      list.push({ index, service });
-      claims.set(port.number, list);
-    }
-  }
-  for (const [number, list] of claims) {
-    for (const [i, claim] of list.entries()) {
-      const older = list.slice(0, i).find(({ service }) => {
-        const together =
-          isVisible(service.exportTo, service.namespace, claim.service.namespace) ||
-          isVisible(claim.service.exportTo, claim.service.namespace, service.namespace);
-        return together && service.resource !== claim.service.resource && sameAddresses(service.addresses, claim.service.addresses);
-      });
+      const older = networks
+        .map((network) => olderClaim(claims, `${port.number} ${network}`, service))
+        .find((found) => found !== undefined);
       if (!older) continue;
-      const { namespace, resource } = older.service;
       context.report(
         'SP1011',
-        claim.service.resource,
-        claim.service.addresses.length > 0 ? ['spec', 'addresses'] : ['spec', 'ports', claim.index],
-        `ServiceEntry ${namespace}/${resource.metadata.name} is older and claims port ${number} at ${describe(claim.service.addresses)} too: its hosts take every connection, and ${claim.service.hostname} gets none. Give each its own addresses or port.`,
+        service.resource,
+        service.addresses.length > 0 ? ['spec', 'addresses'] : ['spec', 'ports', index],
+        `ServiceEntry ${older.namespace}/${older.resource.metadata.name} is older and claims port ${port.number} at ${describe(service.addresses)} too: its hosts take every connection, and ${service.hostname} gets none. Give each its own addresses or port.`,
       );
     }
   }
 }
 
-function sameAddresses(a: readonly string[], b: readonly string[]): boolean {
-  if (a.length === 0 || b.length === 0) return a.length === b.length;
-  return a.some((one) => b.some((other) => cidrsOverlap(one, other) && one.split('/')[1] === other.split('/')[1]));
+/** The older service that claims the same where some namespace sees both; notes the claim of this one. */
+function olderClaim(claims: Map<string, Service[]>, key: string, service: Service): Service | undefined {
+  const list = claims.get(key) ?? [];
+  claims.set(key, list);
+  const older = list.find(
+    (other) =>
+      other.resource !== service.resource &&
+      (isVisible(other.exportTo, other.namespace, service.namespace) || isVisible(service.exportTo, service.namespace, other.namespace)),
+  );
+  list.push(service);
+  return older;
+}
+
+/** One text for all spellings of a network. */
+function networkOf(address: string): string {
+  const range = parseRange(address);
+  if (!range) return address;
+  const bytes = range.address.toByteArray().map((byte, i) => byte & (0xff00 >> Math.min(8, Math.max(0, range.length - i * 8))) & 0xff);
+  return `${bytes.join('.')}/${range.length}`;
 }
 
 function describe(addresses: readonly string[]): string {
@@ -161,7 +161,6 @@ function describe(addresses: readonly string[]): string {
 
 /** SP1013, SP1014: TLS that the sidecar or gateway originates to external servers without checking whom it talks to, or in a form they can't answer. */
 export function tlsOrigination(context: Context): void {
-  const external = externalServices(context);
   for (const rule of context.of('DestinationRule')) {
     const host = fullHostname(rule.spec.host, rule.metadata.namespace).toLowerCase();
     const { trafficPolicy, subsets } = rule.spec;
@@ -182,7 +181,7 @@ export function tlsOrigination(context: Context): void {
           `insecureSkipVerify turns off verification of the certificate and name of ${rule.spec.host}: anyone on the way can answer in its place. Remove it, and set caCertificates if its CA is private.`,
         );
       }
-      const outside = tls?.mode === 'ISTIO_MUTUAL' ? external.find((service) => hostCovers(host, service.hostname)) : undefined;
+      const outside = tls?.mode === 'ISTIO_MUTUAL' ? context.services.coveredBy(host).find(({ meshExternal }) => meshExternal) : undefined;
       if (outside) {
         context.report(
           'SP1014',
