@@ -8,7 +8,7 @@ import { loadMeshConfig } from '../config/mesh-config.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { Store } from '../config/store.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
-import { type Change, type ComparedWorkload, diffCalls } from '../simulate/diff.ts';
+import { type CallDiff, type ComparedWorkload, diffCalls } from '../simulate/diff.ts';
 import { type Paint, paintFor, plain } from './colours.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
@@ -37,13 +37,15 @@ export function diffCommand(): Command {
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (before: string, after: string, options: DiffOptions) => {
-      const changes = compare(await load(before, options), await load(after, options));
+      const comparison = compare(await load(before, options), await load(after, options));
       process.stdout.write(
         options.output === 'json'
-          ? `${JSON.stringify(changes, undefined, 2)}\n`
-          : render(changes, process.stdout.isTTY ? paintFor(process.stdout) : plain),
+          ? `${JSON.stringify(comparison, undefined, 2)}\n`
+          : render(comparison, process.stdout.isTTY ? paintFor(process.stdout) : plain),
       );
-      const fails = changes.some(({ kind }) => options.failOn === 'any' || kind === 'widens');
+      const { changes, undecided } = comparison;
+      // What could not be decided may have widened.
+      const fails = undecided.length > 0 || changes.some(({ kind }) => options.failOn === 'any' || kind === 'widens');
       process.exitCode = fails ? EXIT.findings : EXIT.fine;
     });
 }
@@ -84,11 +86,19 @@ async function fromGit(spec: string, namespace: string): Promise<Snapshot> {
   return store.snapshot();
 }
 
+export interface Comparison extends CallDiff {
+  /** Workloads that are on one side only, whose calls are not compared. */
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+}
+
 /** The changes of all workloads that both sides have. */
-export function compare(before: SimulatedFiles, after: SimulatedFiles): Change[] {
+export function compare(before: SimulatedFiles, after: SimulatedFiles): Comparison {
   const nameOf = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`;
-  const known = new Set(before.proxies.map(nameOf));
-  const sidecars = after.proxies.filter((proxy) => proxy.type === 'sidecar' && known.has(nameOf(proxy)));
+  const sidecarsOf = ({ proxies }: SimulatedFiles) => proxies.filter(({ type }) => type === 'sidecar');
+  const known = new Set(sidecarsOf(before).map(nameOf));
+  const young = new Set(sidecarsOf(after).map(nameOf));
+  const sidecars = sidecarsOf(after).filter((proxy) => known.has(nameOf(proxy)));
   // Alike on both sides: of the class of one side, the class of the other.
   const pairs: ComparedWorkload[] = workloadClasses(after.mesh, sidecars)
     .flatMap((members) => workloadClasses(before.mesh, members))
@@ -96,19 +106,31 @@ export function compare(before: SimulatedFiles, after: SimulatedFiles): Change[]
       const workloads = members.map(nameOf);
       return { workloads, before: before.proxy(workloads[0]!), after: after.proxy(workloads[0]!) };
     });
-  return diffCalls({ mesh: before.simulated }, { mesh: after.simulated }, pairs).map((change) => ({
-    ...change,
-    decidedBy: change.decidedBy.map((origin) => located(origin, after.mesh.snapshot)),
-  }));
+  const { changes, undecided } = diffCalls({ mesh: before.simulated }, { mesh: after.simulated }, pairs);
+  return {
+    changes: changes.map((change) => ({
+      ...change,
+      decidedBy: change.decidedBy.map((origin) => located(origin, after.mesh.snapshot)),
+    })),
+    undecided,
+    added: [...young].filter((name) => !known.has(name)),
+    removed: [...known].filter((name) => !young.has(name)),
+  };
 }
 
-function render(changes: readonly Change[], paint: Paint): string {
-  if (changes.length === 0) return 'No call changes its outcome.\n';
+function render({ changes, undecided, added, removed }: Comparison, paint: Paint): string {
+  const notes = [
+    ...undecided.map((sentence) => `${paint('yellow', 'undecided')}: ${sentence}\n`),
+    ...(added.length > 0 ? [`Not compared, since OLD does not have them: ${added.join(', ')}\n`] : []),
+    ...(removed.length > 0 ? [`Not compared, since NEW does not have them: ${removed.join(', ')}\n`] : []),
+  ].join('');
+  if (changes.length === 0) return `${undecided.length > 0 ? '' : 'No call changes its outcome.\n'}${notes}`;
   const style = { widens: 'red', narrows: 'green', differs: 'yellow' } as const;
-  return changes
+  const lines = changes
     .map(({ kind, workloads, destination, before, after, decidedBy, example }) => {
       const who = workloads.length > 3 ? `${workloads.slice(0, 3).join(', ')} and ${workloads.length - 3} more` : workloads.join(', ');
       return `${paint(style[kind], kind.padEnd(7))} ${paint('bold', who)}: a call to ${destination} ${after}; before, it ${before}${decidedBy.length > 0 ? `  [${decidedBy.map(originText).join(', ')}]` : ''}\n        e.g. ${describeCall(example)}\n`;
     })
     .join('');
+  return lines + notes;
 }

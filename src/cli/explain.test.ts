@@ -100,11 +100,20 @@ test('nobody says who calls where there are several workloads', () => {
 
 test('diff: the gateway left out widens, put in narrows, and a new host widens', () => {
   const kinds = (before: string, after: string) =>
-    compare(files(before), files(after)).map(({ kind, destination }) => `${kind} ${destination}`);
+    compare(files(before), files(after)).changes.map(({ kind, destination }) => `${kind} ${destination}`);
   assert.deepEqual(kinds(THROUGH_GATEWAY, THROUGH_GATEWAY), []);
   assert.ok(kinds(THROUGH_GATEWAY, ENTRY).includes('widens www.example.com:80'));
   assert.ok(kinds(ENTRY, THROUGH_GATEWAY).includes('narrows www.example.com:80'));
-  const [change] = compare(files(ENTRY), files(`${ENTRY}${ENTRY.replaceAll('www', 'api')}`));
+  const { changes, undecided } = compare(files(ENTRY), files(`${ENTRY}${ENTRY.replaceAll('www', 'api')}`));
+  assert.deepEqual(undecided, []);
+  const [change] = changes;
   assert.deepEqual([change?.kind, change?.destination, change?.decidedBy[0]?.name], ['widens', 'api.example.com:80', 'api']);
   assert.deepEqual([change?.before, change?.after], ['is answered 502', 'reaches api.example.com directly']);
+});
+
+test('diff: workloads of one side only are named', () => {
+  const pod =
+    'apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: default}\nspec: {containers: [{name: app, image: x}]}\nstatus: {podIP: 10.0.0.1, phase: Running}\n---\n';
+  const { added, removed } = compare(files(ENTRY), files(pod + ENTRY));
+  assert.deepEqual([added, removed], [['default/a'], ['default/local']]);
 });

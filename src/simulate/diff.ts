@@ -32,12 +32,19 @@ interface Side {
   readonly mesh: SimulatedMesh;
 }
 
-/** The changes of each workload, grouped by what is reached and how; one example each. */
-export function diffCalls(before: Side, after: Side, workloads: readonly ComparedWorkload[]): Change[] {
+export interface CallDiff {
+  /** Grouped by workload, what is reached and how; what widens comes first. */
+  readonly changes: readonly Change[];
+  /** What no call was found for, each as a sentence: it may have changed. */
+  readonly undecided: readonly string[];
+}
+
+export function diffCalls(before: Side, after: Side, workloads: readonly ComparedWorkload[]): CallDiff {
+  const undecided = new Set<string>();
   const changes = new Map<string, Change>();
   for (const { workloads: names, before: old, after: young } of workloads) {
     const source = { ip: young.addresses[0] ?? '192.0.2.1', port: 0 };
-    for (const call of callsOfBoth(before, after, old, young, source)) {
+    for (const call of callsOfBoth(before, after, old, young, source, undecided)) {
       const a = outcomeOf(before, old, call);
       const b = outcomeOf(after, young, call);
       if (a.text === b.text) continue;
@@ -56,7 +63,8 @@ export function diffCalls(before: Side, after: Side, workloads: readonly Compare
     }
   }
   const order = { widens: 0, differs: 1, narrows: 2 };
-  return [...changes.values()].sort((a, b) => order[a.kind] - order[b.kind] || (a.destination < b.destination ? -1 : 1));
+  const sorted = [...changes.values()].sort((a, b) => order[a.kind] - order[b.kind] || (a.destination < b.destination ? -1 : 1));
+  return { changes: sorted, undecided: [...undecided] };
 }
 
 interface Judged {
@@ -67,9 +75,19 @@ interface Judged {
   readonly decidedBy: readonly Origin[];
 }
 
-function* callsOfBoth(before: Side, after: Side, old: SimulatedProxy, young: SimulatedProxy, source: Endpoint): Generator<Call> {
-  for (const { call } of explore(before.mesh, old, source).calls) yield call;
-  for (const { call } of explore(after.mesh, young, source).calls) yield call;
+function* callsOfBoth(
+  before: Side,
+  after: Side,
+  old: SimulatedProxy,
+  young: SimulatedProxy,
+  source: Endpoint,
+  undecided: Set<string>,
+): Generator<Call> {
+  for (const [mesh, proxy] of [[before.mesh, old] as const, [after.mesh, young] as const]) {
+    const exploration = explore(mesh, proxy, source);
+    for (const { call } of exploration.calls) yield call;
+    for (const sentence of exploration.undecided) undecided.add(`${proxy.name}: ${sentence}`);
+  }
 }
 
 /** What becomes of a call; where chance decides, all that may. */
