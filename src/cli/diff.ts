@@ -10,11 +10,11 @@ import { Store } from '../config/store.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { type CallDiff, type ComparedWorkload, diffCalls } from '../simulate/diff.ts';
 import { type Paint, paintFor, plain } from './colours.ts';
+import { describeCall } from './describe-call.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
 import { located, originText } from './origins.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
-import { describeCall } from './verify.ts';
 import { workloadClasses } from './workload-classes.ts';
 
 interface DiffOptions {
@@ -37,7 +37,7 @@ export function diffCommand(): Command {
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (before: string, after: string, options: DiffOptions) => {
-      const comparison = compare(await load(before, options), await load(after, options));
+      const comparison = compare(await loadSide(before, options), await loadSide(after, options));
       process.stdout.write(
         options.output === 'json'
           ? `${JSON.stringify(comparison, undefined, 2)}\n`
@@ -50,7 +50,11 @@ export function diffCommand(): Command {
     });
 }
 
-async function load(spec: string, { namespace, meshConfig }: DiffOptions): Promise<SimulatedFiles> {
+/** The mesh of a path or of `git:REV[:PATH]`. Rejects with `usage`, `git-failed`, `path-not-found`. */
+export async function loadSide(
+  spec: string,
+  { namespace, meshConfig }: Pick<DiffOptions, 'namespace' | 'meshConfig'>,
+): Promise<SimulatedFiles> {
   const snapshot = spec.startsWith('git:') ? await fromGit(spec, namespace) : await fromFiles(spec, namespace);
   return simulateFiles(snapshot, loadMeshConfig(snapshot, meshConfig).config);
 }
@@ -106,13 +110,14 @@ export function compare(before: SimulatedFiles, after: SimulatedFiles): Comparis
       const workloads = members.map(nameOf);
       return { workloads, before: before.proxy(workloads[0]!), after: after.proxy(workloads[0]!) };
     });
-  const { changes, undecided } = diffCalls({ mesh: before.simulated }, { mesh: after.simulated }, pairs);
+  const { changes, undecided, cells } = diffCalls({ mesh: before.simulated }, { mesh: after.simulated }, pairs);
   return {
     changes: changes.map((change) => ({
       ...change,
       decidedBy: change.decidedBy.map((origin) => located(origin, after.mesh.snapshot)),
     })),
     undecided,
+    cells,
     added: [...young].filter((name) => !known.has(name)),
     removed: [...known].filter((name) => !young.has(name)),
   };

@@ -18,12 +18,21 @@ export interface StatementFile {
   readonly onlyTls?: { readonly host: string; readonly verified?: boolean };
   readonly nothingLeaves?: { readonly namespace: string };
   readonly onlyThroughGateways?: boolean;
+  /** A path or `git:REV[:PATH]`: the configuration that this one is to be equivalent to. */
+  readonly equivalentTo?: string;
 }
 
-const FORMS = 'onlyThroughGateways: true, onlyWorkloads: {host, workloads}, onlyTls: {host, verified} or nothingLeaves: {namespace}';
+const FORMS =
+  'onlyThroughGateways: true, onlyWorkloads: {host, workloads}, onlyTls: {host, verified}, nothingLeaves: {namespace} or equivalentTo: PATH';
+
+export interface Statements {
+  readonly statements: readonly Statement[];
+  /** Configurations that this one is to be equivalent to. */
+  readonly equivalentTo: readonly string[];
+}
 
 /** Reads a YAML list of statements. Throws `statements-invalid` or `path-not-found`. */
-export async function readStatements(file: string, isGateway: (proxy: string) => boolean): Promise<Statement[]> {
+export async function readStatements(file: string, isGateway: (proxy: string) => boolean): Promise<Statements> {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -41,7 +50,11 @@ export async function readStatements(file: string, isGateway: (proxy: string) =>
     throw new SallyportError('statements-invalid', `${file}: ${messageOf(error)}`, { cause: error });
   }
   if (!Array.isArray(list)) throw new SallyportError('statements-invalid', `${file}: write a list of statements, each ${FORMS}`);
-  return list.map((entry: StatementFile, i) => statementOf(entry, `${file}: statement ${i + 1}`, isGateway));
+  const equivalentTo = list.flatMap((entry: StatementFile) => (typeof entry?.equivalentTo === 'string' ? [entry.equivalentTo] : []));
+  const statements = list.flatMap((entry: StatementFile, i) =>
+    typeof entry?.equivalentTo === 'string' ? [] : [statementOf(entry, `${file}: statement ${i + 1}`, isGateway)],
+  );
+  return { statements, equivalentTo };
 }
 
 /** Throws `statements-invalid`. */

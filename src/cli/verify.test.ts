@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { stringify } from 'yaml';
@@ -7,10 +10,11 @@ import { snapshotFromText } from '../config/memory.ts';
 import { type Call, parseTarget } from '../simulate/call.ts';
 import { waysOf } from '../simulate/explore.ts';
 import type { Statement } from '../simulate/verify.ts';
+import { describeCall } from './describe-call.ts';
 import { policiesFor } from './netpol.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
-import { describeCall, gatewaysOf, insideAddresses, judge, verifyFiles } from './verify.ts';
-import { onlyThroughGateways, statementOf } from './verify-statements.ts';
+import { equivalence, gatewaysOf, insideAddresses, judge, verifyFiles } from './verify.ts';
+import { onlyThroughGateways, readStatements, statementOf } from './verify-statements.ts';
 
 const MODE = (mode: string) => ({ outboundTrafficPolicy: { mode } });
 
@@ -151,6 +155,41 @@ spec: {host: www.example.com, exportTo: ['.'], trafficPolicy: {portLevelSettings
   assert.deepEqual(originating('subjectAltNames: [www.example.com]'), ['proved', 'proved']);
   assert.deepEqual(originating('sni: www.example.com'), ['proved', 'refuted']);
   assert.deepEqual(originating('sni: www.example.com, insecureSkipVerify: true'), ['proved', 'refuted']);
+});
+
+test('two policies are equivalent, or a call tells them apart', () => {
+  const byPrefix = PATTERN.replace('{gateways: [egress], port: 80}', '{gateways: [egress], port: 80, uri: {prefix: /}}');
+  assert.equal(equivalence(files(PATTERN), files(byPrefix), 'the other').result, 'proved');
+  const narrower = PATTERN.replace('{gateways: [egress], port: 80}', '{gateways: [egress], port: 80, uri: {prefix: /v1}}');
+  const { result, counterexamples } = equivalence(files(narrower), files(PATTERN), 'the other');
+  assert.equal(result, 'refuted');
+  const [example] = counterexamples;
+  assert.equal(example?.trace.outcome.kind === 'reply' && example.trace.outcome.status, 404);
+});
+
+test('a file of statements: each form, and what is none', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-statements-'));
+  try {
+    const file = join(folder, 'statements.yaml');
+    const read = (text: string) => {
+      writeFileSync(file, text);
+      return readStatements(file, () => false);
+    };
+    const { statements, equivalentTo } = await read(
+      '- onlyThroughGateways: true\n- onlyWorkloads: {host: a, workloads: [d/w]}\n- onlyTls: {host: a}\n- nothingLeaves: {namespace: d}\n- equivalentTo: git:HEAD\n',
+    );
+    assert.equal(statements.length, 4);
+    assert.deepEqual(equivalentTo, ['git:HEAD']);
+    for (const text of ['onlyTls: {host: a}', '- onlyTls: {}', '- nothing: true', '- {', '- null']) {
+      await assert.rejects(read(text), { code: 'statements-invalid' }, text);
+    }
+    await assert.rejects(
+      readStatements(join(folder, 'none'), () => false),
+      { code: 'path-not-found' },
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('what netpol writes closes the way round the sidecar', async () => {

@@ -3,9 +3,12 @@ import { Command } from 'commander';
 import { openFiles } from '../config/files.ts';
 import { loadMeshConfig } from '../config/mesh-config.ts';
 import { isInsideCluster, openEgress } from '../kube/network-policy.ts';
-import type { Call } from '../simulate/call.ts';
+import { explainCall } from '../simulate/explain.ts';
+import type { Outcome } from '../simulate/trace.ts';
 import { type Statement, type Verdict, verify } from '../simulate/verify.ts';
 import { type Paint, paintFor, plain } from './colours.ts';
+import { describeCall } from './describe-call.ts';
+import { compare, loadSide } from './diff.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
 import { locatedTrace, originText } from './origins.ts';
@@ -78,9 +81,32 @@ export async function judge(files: SimulatedFiles, options: VerifyOptions): Prom
   return verdicts;
 }
 
-async function captured(files: SimulatedFiles, { statements: file, maxCells }: VerifyOptions): Promise<AdversaryVerdict[]> {
+async function captured(files: SimulatedFiles, options: VerifyOptions): Promise<AdversaryVerdict[]> {
+  const { statements: file, maxCells } = options;
   const isGateway = gatewaysOf(files);
-  return verifyFiles(files, file ? await readStatements(file, isGateway) : [onlyThroughGateways(isGateway)], maxCells);
+  if (!file) return verifyFiles(files, [onlyThroughGateways(isGateway)], maxCells);
+  const { statements, equivalentTo } = await readStatements(file, isGateway);
+  const others = await Promise.all(equivalentTo.map((path) => loadSide(path, options)));
+  return [...verifyFiles(files, statements, maxCells), ...others.map((other, i) => equivalence(files, other, equivalentTo[i]!))];
+}
+
+/** Whether every call of every workload has the same outcome under another configuration. */
+export function equivalence(files: SimulatedFiles, other: SimulatedFiles, name: string): AdversaryVerdict {
+  const { changes, undecided, added, removed, cells } = compare(other, files);
+  const open = [...undecided, ...[...added, ...removed].map((workload) => `${workload} is on one side only`)];
+  return {
+    adversary: 'captured',
+    statement: `every call has the outcome that it has under ${name}`,
+    result: changes.length > 0 ? 'refuted' : open.length > 0 ? 'undecided' : 'proved',
+    counterexamples: changes.map(({ workloads, example }) => ({
+      workloads,
+      call: example,
+      trace: locatedTrace(explainCall(files.simulated, files.proxy(workloads[0]!), example), files.mesh.snapshot),
+    })),
+    undecided: open,
+    cells,
+    openings: [],
+  };
 }
 
 /** Tells the routers of the files by `namespace/name`. */
@@ -150,10 +176,9 @@ function render({ adversary, statement, result, counterexamples, undecided, open
   for (const { workloads, call, trace } of counterexamples.slice(0, MOST_SHOWN)) {
     const last = trace.hops.at(-1);
     const origin = last?.steps.flatMap(({ origins }) => origins).at(-1);
-    const host =
-      trace.outcome.kind === 'upstream' ? trace.outcome.host || `${trace.outcome.endpoint?.ip}:${trace.outcome.endpoint?.port}` : '';
+    const where = outcomeOf(trace.outcome);
     lines.push(
-      `  ${workloads.slice(0, 3).join(', ')}${workloads.length > 3 ? ` and ${workloads.length - 3} more` : ''}: ${describeCall(call)} reaches ${host} from ${last?.proxy ?? 'the application'}, cluster ${last?.cluster || 'none'}${origin ? ` [${originText(origin)}]` : ''}`,
+      `  ${workloads.slice(0, 3).join(', ')}${workloads.length > 3 ? ` and ${workloads.length - 3} more` : ''}: ${describeCall(call)} ${where} at ${last?.proxy ?? 'the application'}, cluster ${last?.cluster || 'none'}${origin ? ` [${originText(origin)}]` : ''}`,
     );
   }
   if (counterexamples.length > MOST_SHOWN) lines.push(`  … and ${counterexamples.length - MOST_SHOWN} more (--output json has them all)`);
@@ -164,18 +189,13 @@ function render({ adversary, statement, result, counterexamples, undecided, open
   return `${lines.join('\n')}\n`;
 }
 
-/** As `explain` takes it. */
-export function describeCall({ destination, payload }: Call): string {
-  const to = `--to ${destination.ip}`;
-  if (payload.http) {
-    const { method, authority, path, headers } = payload.http;
-    const host = /:\d+$/.test(authority) ? authority : `${authority}:${destination.port}`;
-    const lines = [...headers].map(([name, value]) => ` -H '${name}: ${value}'`).join('');
-    return `${method} http://${host}${path}${lines} ${to}`;
+function outcomeOf(outcome: Outcome): string {
+  switch (outcome.kind) {
+    case 'upstream':
+      return `leaves for ${outcome.host || `${outcome.endpoint?.ip}:${outcome.endpoint?.port}`}`;
+    case 'reply':
+      return `is answered ${outcome.status}`;
+    default:
+      return `is ${outcome.kind}`;
   }
-  if (payload.tls)
-    return payload.tls.serverName
-      ? `tls://${payload.tls.serverName}:${destination.port} ${to}`
-      : `tls://${destination.ip}:${destination.port}`;
-  return `tcp://${destination.ip}:${destination.port}`;
 }

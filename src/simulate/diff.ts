@@ -37,14 +37,18 @@ export interface CallDiff {
   readonly changes: readonly Change[];
   /** What no call was found for, each as a sentence: it may have changed. */
   readonly undecided: readonly string[];
+  /** Calls that were compared. */
+  readonly cells: number;
 }
 
 export function diffCalls(before: Side, after: Side, workloads: readonly ComparedWorkload[]): CallDiff {
   const undecided = new Set<string>();
+  let cells = 0;
   const changes = new Map<string, Change>();
   for (const { workloads: names, before: old, after: young } of workloads) {
     const source = { ip: young.addresses[0] ?? '192.0.2.1', port: 0 };
     for (const call of callsOfBoth(before, after, old, young, source, undecided)) {
+      cells++;
       const a = outcomeOf(before, old, call);
       const b = outcomeOf(after, young, call);
       if (a.text === b.text) continue;
@@ -64,7 +68,7 @@ export function diffCalls(before: Side, after: Side, workloads: readonly Compare
   }
   const order = { widens: 0, differs: 1, narrows: 2 };
   const sorted = [...changes.values()].sort((a, b) => order[a.kind] - order[b.kind] || (a.destination < b.destination ? -1 : 1));
-  return { changes: sorted, undecided: [...undecided] };
+  return { changes: sorted, undecided: [...undecided], cells };
 }
 
 interface Judged {
