@@ -41,6 +41,11 @@ export function simulateFiles(files: Snapshot, config: MeshConfig): SimulatedFil
   const selectors = snapshot.list('Gateway').map(({ spec }) => spec.selector);
   const identities = registry.workloads.map((workload) => identityOf(workload, selectors));
   const proxies = identities.some(({ type }) => type === 'sidecar') ? identities : [...identities, LOCAL];
+  const byName = new Map(proxies.map((identity) => [nameOf(identity), identity]));
+  const byAddress = new Map<string, ProxyIdentity>();
+  for (const identity of proxies) {
+    for (const address of identity.addresses) if (!byAddress.has(address)) byAddress.set(address, identity);
+  }
   const translated = new Map<ProxyIdentity, { proxy: SimulatedProxy; nameTable: NameTable }>();
   const translatedOf = (identity: ProxyIdentity) => {
     let known = translated.get(identity);
@@ -56,16 +61,16 @@ export function simulateFiles(files: Snapshot, config: MeshConfig): SimulatedFil
     proxies,
     simulated: {
       proxyAt(ip) {
-        const identity = proxies.find(({ addresses }) => addresses.includes(ip));
+        const identity = byAddress.get(ip);
         return identity && translatedOf(identity).proxy;
       },
     },
     proxy(name) {
-      const identity = proxies.find((candidate) => nameOf(candidate) === name);
+      const identity = byName.get(name);
       if (!identity) throw new SallyportError('no-such-workload', unknown(name, proxies));
       return translatedOf(identity).proxy;
     },
-    nameTable: (proxy) => translatedOf(proxies.find((candidate) => nameOf(candidate) === proxy.name)!).nameTable,
+    nameTable: (proxy) => translatedOf(byName.get(proxy.name)!).nameTable,
   };
 }
 
