@@ -1,6 +1,6 @@
 /** `sallyport learn`: from access logs to the resources that allow exactly what was seen, through the egress gateway. */
 import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { stringify } from 'yaml';
 import { decode } from '../api/decode.ts';
 import type { MeshConfig } from '../api/index.ts';
@@ -66,7 +66,7 @@ export function learnCommand(): Command {
 
 function wildcardAfter(text: string): number {
   const number = Number(text);
-  if (!Number.isInteger(number) || number < 2) throw new SallyportError('usage', '--wildcard-after is a whole number from 2 on');
+  if (!Number.isInteger(number) || number < 2) throw new InvalidArgumentError('it is a whole number from 2 on.');
   return number;
 }
 

@@ -1,5 +1,5 @@
 /** `sallyport verify`: statements about all calls, proved or refuted by a call that shows it. */
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { openFiles } from '../config/files.ts';
 import { loadMeshConfig } from '../config/mesh-config.ts';
 import { isInsideCluster, openEgress } from '../kube/network-policy.ts';
@@ -49,7 +49,7 @@ export function verifyCommand(): Command {
       (value: string, all: readonly string[]) => [...all, value],
       [],
     )
-    .option('--max-cells <n>', 'cells to judge before the rest counts as undecided', Number, 1_000_000)
+    .option('--max-cells <n>', 'cells to judge before the rest counts as undecided', cellsOption, 1_000_000)
     .option('--mesh-config <file>', 'MeshConfig (else the ConfigMap istio among the files, else the defaults)')
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
@@ -65,6 +65,11 @@ export function verifyCommand(): Command {
       );
       process.exitCode = verdicts.every(({ result }) => result === 'proved') ? EXIT.fine : EXIT.findings;
     });
+}
+
+function cellsOption(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('it is a whole number from 1 on.');
+  return Number(text);
 }
 
 /** A verdict on one adversary. */
