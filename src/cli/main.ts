@@ -1,5 +1,6 @@
 /** The command line: one file a command, loaded when it is asked for. */
 import { Command, CommanderError } from 'commander';
+import { codeOf } from '../lib/errors.ts';
 import { describeFailure, EXIT } from './exit.ts';
 import { productVersion } from './version.ts';
 
@@ -24,6 +25,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
 
 /** Runs a command line (without the program's name) and sets the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
+  process.stdout.on('error', leaveWithTheReader);
   const dashes = argv.indexOf('--');
   const own = dashes < 0 ? argv : argv.slice(0, dashes);
   const program = new Command('sallyport')
@@ -46,4 +48,10 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.stderr.write(`${text}\n`);
     process.exitCode = code;
   }
+}
+
+/** Whoever read the output has seen enough, as `head` does. */
+function leaveWithTheReader(error: Error): void {
+  if (codeOf(error) !== 'EPIPE') throw error;
+  process.exit(EXIT.fine);
 }

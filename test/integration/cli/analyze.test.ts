@@ -1,6 +1,7 @@
 /** `sallyport analyze` as it is called: streams, formats, exit codes. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -104,4 +105,15 @@ test('--mesh-config and --mesh-networks', () => {
   assert.equal(unknown?.reference, `${networks}:4:21`);
   assert.match(unknown.message, /Did you mean Kubernetes\?/);
   assert.ok(findings.some((finding) => finding.reference.startsWith(`${mesh}:`)));
+});
+
+test('a reader that leaves early ends it quietly', async () => {
+  const child = spawn(process.execPath, [ENTRY, 'schema'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let errors = '';
+  child.stderr.on('data', (text) => {
+    errors += text;
+  });
+  child.stdout.destroy();
+  const [code] = await once(child, 'close');
+  assert.deepEqual([code, errors], [0, '']);
 });
