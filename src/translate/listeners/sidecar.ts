@@ -99,7 +99,8 @@ function explicitProxyListener(context: TranslateContext, { address, port }: { a
     address: socketAddress(address, port),
     useOriginalDst: true,
     trafficDirection: TrafficDirection.OUTBOUND,
-    listenerFilters: [explicitProxy(), tlsInspector(), httpInspector()],
+    // As on virtualOutbound, the listener that takes the connection over inspects it: one that nothing declares must not wait for its client to speak.
+    listenerFilters: [explicitProxy()],
     listenerFiltersTimeout: toDuration(0),
     filterChains: [unknownTraffic(context, 'virtualOutbound-catchall-tcp')],
     accessLog: listenerAccessLogs(context.mesh.config),
