@@ -66,13 +66,18 @@ async function telnet(world: World, address: string): Promise<string> {
   socket.write(`CONNECT ${address} HTTP/1.1\r\nHost: ${address}\r\n\r\n`);
   let text = '';
   let asked = false;
-  for await (const piece of socket.setEncoding('latin1')) {
-    text += piece;
-    const end = text.indexOf('\r\n\r\n') + 4;
-    if (end < 4) continue;
-    if (!asked) socket.write('PING\r\n');
-    asked = true;
-    if (text.length > end) return text.slice(end);
+  try {
+    for await (const piece of socket.setEncoding('latin1')) {
+      text += piece;
+      const end = text.indexOf('\r\n\r\n') + 4;
+      if (end < 4) continue;
+      if (!asked) socket.write('PING\r\n');
+      asked = true;
+      if (text.length > end) return text.slice(end);
+    }
+  } catch (error) {
+    // What is said to a connection that the other side has closed already is answered by a reset.
+    if (!asked || (error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
   }
   return '';
 }
