@@ -77,7 +77,7 @@ async function telnet(world: World, address: string): Promise<string> {
     }
   } catch (error) {
     // What is said to a connection that the other side has closed already is answered by a reset.
-    if (!asked || (error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
+    if (!asked || !['ECONNRESET', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
   return '';
 }
