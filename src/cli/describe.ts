@@ -1,9 +1,8 @@
 /** `sallyport describe`: what applies to a workload or a host. */
+
 import { Command } from 'commander';
 import type { ResourceOf } from '../api/index.ts';
 import { originOf, type Resource } from '../api/resource.ts';
-import { openFiles } from '../config/files.ts';
-import { loadMeshConfig } from '../config/mesh-config.ts';
 import { egressPolicies } from '../kube/network-policy.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { formatPosition } from '../lib/finding.ts';
@@ -13,6 +12,7 @@ import type { Service } from '../registry/model.ts';
 import type { Proxy as ProxyIdentity } from '../translate/model.ts';
 import { scopeFor } from '../translate/scope.ts';
 import { choiceOption } from './options.ts';
+import { readMesh } from './read-mesh.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 
 interface DescribeOptions {
@@ -46,9 +46,8 @@ export function describeCommand(): Command {
     .action(async (subject: string, name: string, options: DescribeOptions) => {
       if (subject !== 'workload' && subject !== 'host')
         throw new SallyportError('usage', `"${subject}" can't be described: it is workload or host`);
-      const source = await openFiles(options.file, { namespace: options.namespace });
-      source.close();
-      const files = simulateFiles(source.snapshot, loadMeshConfig(source.snapshot, options.meshConfig).config);
+      const { snapshot, mesh } = await readMesh(options.file, options);
+      const files = simulateFiles(snapshot, mesh);
       const description = subject === 'workload' ? ofWorkload(files, name) : ofHost(files, name);
       process.stdout.write(options.output === 'json' ? `${JSON.stringify(description, undefined, 2)}\n` : render(description));
     });

@@ -1,7 +1,6 @@
 /** `sallyport explain`: where one call goes, hop by hop, and which resource decided. */
+
 import { Command } from 'commander';
-import { openFiles } from '../config/files.ts';
-import { loadMeshConfig } from '../config/mesh-config.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { indexNames } from '../proxy/dns/names.ts';
 import { type CallTarget, parseTarget } from '../simulate/call.ts';
@@ -15,6 +14,7 @@ import { EXIT } from './exit.ts';
 import { type Advice, adviseOn } from './explain-advice.ts';
 import { choiceOption } from './options.ts';
 import { locatedTrace, originText } from './origins.ts';
+import { readMesh } from './read-mesh.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 
 interface ExplainOptions {
@@ -72,10 +72,8 @@ async function explained(target: CallTarget, options: ExplainOptions): Promise<E
     throw new SallyportError('usage', 'say what to explain the call over: either --file or --config-dump');
   if (options.configDump.length > 0)
     return explainDump(await (await import('./dumped.ts')).dumpedMesh(options.configDump), target, options);
-  const source = await openFiles(options.file, { namespace: options.namespace });
-  source.close();
-  const { config } = loadMeshConfig(source.snapshot, options.meshConfig);
-  return explain(simulateFiles(source.snapshot, config), target, options);
+  const { snapshot, mesh: config } = await readMesh(options.file, options);
+  return explain(simulateFiles(snapshot, config), target, options);
 }
 
 function collect(value: string, all: readonly string[]): string[] {

@@ -1,9 +1,9 @@
 /** `sallyport netpol`: the NetworkPolicies without which nothing but good behaviour makes traffic use the egress gateway. */
+
 import { Command } from 'commander';
-import { openFiles } from '../config/files.ts';
-import { loadMeshConfig } from '../config/mesh-config.ts';
 import { egressOnlyThroughGateways } from '../kube/network-policy.ts';
 import { EXIT } from './exit.ts';
+import { readMesh } from './read-mesh.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 
 interface NetpolOptions {
@@ -21,10 +21,8 @@ export function netpolCommand(): Command {
     .option('--mesh-config <file>', 'MeshConfig (else the ConfigMap istio among the files, else the defaults)')
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
     .action(async (paths: string[], options: NetpolOptions) => {
-      const source = await openFiles(paths, { namespace: options.namespace });
-      source.close();
-      const { config } = loadMeshConfig(source.snapshot, options.meshConfig);
-      const policies = policiesFor(simulateFiles(source.snapshot, config));
+      const { snapshot, mesh: config } = await readMesh(paths, options);
+      const policies = policiesFor(simulateFiles(snapshot, config));
       const { stringify } = await import('yaml');
       process.stdout.write(policies.map((policy) => stringify(policy)).join('---\n'));
       process.exitCode = EXIT.fine;

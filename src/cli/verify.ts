@@ -1,7 +1,6 @@
 /** `sallyport verify`: statements about all calls, proved or refuted by a call that shows it. */
+
 import { Command, InvalidArgumentError } from 'commander';
-import { openFiles } from '../config/files.ts';
-import { loadMeshConfig } from '../config/mesh-config.ts';
 import { isInsideCluster, openEgress } from '../kube/network-policy.ts';
 import { explainCall } from '../simulate/explain.ts';
 import type { Outcome } from '../simulate/trace.ts';
@@ -12,6 +11,7 @@ import { compare, loadSide } from './diff.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
 import { locatedTrace, originText } from './origins.ts';
+import { readMesh } from './read-mesh.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 import { onlyThroughGateways, readStatements } from './verify-statements.ts';
 import { workloadClasses } from './workload-classes.ts';
@@ -54,10 +54,8 @@ export function verifyCommand(): Command {
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (paths: string[], options: VerifyOptions) => {
-      const source = await openFiles(paths, { namespace: options.namespace });
-      source.close();
-      const { config } = loadMeshConfig(source.snapshot, options.meshConfig);
-      const verdicts = await judge(simulateFiles(source.snapshot, config), options);
+      const { snapshot, mesh: config } = await readMesh(paths, options);
+      const verdicts = await judge(simulateFiles(snapshot, config), options);
       process.stdout.write(
         options.output === 'json'
           ? `${JSON.stringify(verdicts, undefined, 2)}\n`

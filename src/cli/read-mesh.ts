@@ -1,0 +1,20 @@
+/** The files of a command that asks about a configuration: read once, with their MeshConfig. */
+import { openFiles } from '../config/files.ts';
+import { loadMeshConfig } from '../config/mesh-config.ts';
+import { plain } from './colours.ts';
+import type { Input } from './control-plane.ts';
+import { printFindings } from './findings.ts';
+
+export interface ReadMeshOptions {
+  readonly namespace: string;
+  readonly meshConfig?: string;
+}
+
+/** What is wrong with the MeshConfig goes to stderr: an answer that rests on its defaults must not pass for one that rests on the file. */
+export async function readMesh(paths: readonly string[], { namespace, meshConfig }: ReadMeshOptions): Promise<Input> {
+  const source = await openFiles(paths, { namespace });
+  source.close();
+  const { config, findings } = loadMeshConfig(source.snapshot, meshConfig);
+  if (findings.length > 0) process.stderr.write(await printFindings(findings, { output: 'text', paint: plain }));
+  return { snapshot: source.snapshot, mesh: config };
+}
