@@ -2,8 +2,6 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import {
   accessLog,
   client,
@@ -18,9 +16,6 @@ import {
   server,
   tcpProxy,
 } from './support.ts';
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 
 test('TCP goes both ways, and each side can end by itself', async (t) => {
   // The server answers only when the client has ended its direction.
@@ -97,11 +92,11 @@ test('refusals close the client at once, with their flags', async (t) => {
   );
 });
 
-test('a slow reader of 300 MB holds memory flat, and nothing is lost', async (t) => {
+test('a reader that rests holds the server back, and nothing of 300 MB is lost', async (t) => {
   const total = 300 * 1024 * 1024;
   const piece = Buffer.alloc(1024 * 1024, 'x');
+  let sent = 0;
   const upstream = await server(t, (socket) => {
-    let sent = 0;
     const go = (): void => {
       while (sent < total) {
         sent += piece.length;
@@ -117,23 +112,24 @@ test('a slow reader of 300 MB holds memory flat, and nothing is lost', async (t)
   const { set, port } = await dataPlane(t);
   await set({ listeners: [listener('l', [{ filters: [tcpProxy('c')] }])], clusters: [cluster('c', [upstream])] });
   const socket = await client(t, port('l'));
-  const start = process.memoryUsage().arrayBuffers;
   let received = 0;
-  const held: number[] = [];
-  let measured = 0;
+  let rested = 0;
+  let ahead = 0;
   for await (const data of socket) {
     received += (data as Buffer).length;
-    if (received - measured < 32 * 1024 * 1024) continue;
-    measured = received;
-    // The reader rests, so that the server gets as far ahead as the proxy lets it; garbage does not count.
-    for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve));
-    collectGarbage();
-    held.push(process.memoryUsage().arrayBuffers - start);
+    if (received - rested < 32 * 1024 * 1024) continue;
+    rested = received;
+    // The reader rests until the server gets no further for many turns of the event loop: what it is ahead by is all that the two
+    // sockets' buffers and the proxy hold.
+    for (let still = 0, last = sent; still < 200; last = sent) {
+      await new Promise((resolve) => setImmediate(resolve));
+      still = sent === last ? still + 1 : 0;
+    }
+    ahead = Math.max(ahead, sent - received);
   }
   assert.equal(received, total);
-  // Freed memory may be returned late: what counts is that it does not grow with what has gone through.
-  const median = held.sort((a, b) => a - b)[held.length >> 1]!;
-  assert.ok(median < 16 * 1024 * 1024, `buffers hold ${median} bytes`);
+  // Four socket buffers of the kernel, of 4 to 6 MiB each, and little of the proxy's own; a proxy that read on would be ahead by all.
+  assert.ok(ahead < 64 * 1024 * 1024, `the server is ${ahead} bytes ahead of the reader`);
 });
 
 test('weighted clusters, and an update that takes a chain away, leave running connections alone', async (t) => {
