@@ -63,13 +63,20 @@ describe('the call table on loopback', {
 });
 
 async function check(network: LoopbackNetwork, found: Case, call: Case['calls'][number]): Promise<void> {
-  const got = withAliases(await network.perform(call), found.alias ?? {});
-  const lines = compare(call, got, false);
-  if (process.env.CALLS_VERBOSE && lines.length > 0) console.error(`${call.name}: ${JSON.stringify(got)}`);
+  let lines = await differing();
+  // Counts of a random choice: a right proxy is outside of the tolerance once in some hundred runs, twice in a row in none.
+  if (lines.length > 0 && (call.repeat ?? 1) > 1 && call.tolerance !== 0) lines = await differing();
   const reason = differences.reason('loopback', found.name, call.name);
   if (reason === undefined) assert.deepEqual(lines, []);
   else assert.notDeepEqual(lines, [], `listed in differences.yaml, but agrees with the record: ${reason}`);
   if (call.wait !== undefined) await new Promise((resolve) => setTimeout(resolve, call.wait! * 1000));
+
+  async function differing(): Promise<string[]> {
+    const got = withAliases(await network.perform(call), found.alias ?? {});
+    const against = compare(call, got, false);
+    if (process.env.CALLS_VERBOSE && against.length > 0) console.error(`${call.name}: ${JSON.stringify(got)}`);
+    return against;
+  }
 }
 
 /** Maps are merged, everything else is replaced. */
