@@ -8,12 +8,14 @@ import { loadMeshConfig } from '../config/mesh-config.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { Store } from '../config/store.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
+import type { Finding } from '../lib/finding.ts';
 import { type CallDiff, type ComparedWorkload, diffCalls } from '../simulate/diff.ts';
 import { type Paint, paintFor, plain } from './colours.ts';
 import { describeCall } from './describe-call.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
 import { located, originText } from './origins.ts';
+import { tellFindings } from './read-mesh.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 import { workloadClasses } from './workload-classes.ts';
 
@@ -37,7 +39,9 @@ export function diffCommand(): Command {
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (before: string, after: string, options: DiffOptions) => {
-      const comparison = compare(await loadSide(before, options), await loadSide(after, options));
+      const sides = [await readSide(before, options), await readSide(after, options)] as const;
+      await tellFindings(sides.flatMap(({ findings }) => findings));
+      const comparison = compare(sides[0].files, sides[1].files);
       process.stdout.write(
         options.output === 'json'
           ? `${JSON.stringify(comparison, undefined, 2)}\n`
@@ -50,13 +54,26 @@ export function diffCommand(): Command {
     });
 }
 
+type SideOptions = Pick<DiffOptions, 'namespace' | 'meshConfig'>;
+
+interface Side {
+  readonly files: SimulatedFiles;
+  /** About the MeshConfig. */
+  readonly findings: readonly Finding[];
+}
+
 /** The mesh of a path or of `git:REV[:PATH]`. Rejects with `usage`, `git-failed`, `path-not-found`. */
-export async function loadSide(
-  spec: string,
-  { namespace, meshConfig }: Pick<DiffOptions, 'namespace' | 'meshConfig'>,
-): Promise<SimulatedFiles> {
+async function readSide(spec: string, { namespace, meshConfig }: SideOptions): Promise<Side> {
   const snapshot = spec.startsWith('git:') ? await fromGit(spec, namespace) : await fromFiles(spec, namespace);
-  return simulateFiles(snapshot, loadMeshConfig(snapshot, meshConfig).config);
+  const { config, findings } = loadMeshConfig(snapshot, meshConfig);
+  return { files: simulateFiles(snapshot, config), findings };
+}
+
+/** A mesh to compare another with, which has the same MeshConfig unless each has its own; what is wrong with its own goes to stderr. */
+export async function loadSide(spec: string, options: SideOptions): Promise<SimulatedFiles> {
+  const { files, findings } = await readSide(spec, options);
+  if (options.meshConfig === undefined) await tellFindings(findings);
+  return files;
 }
 
 async function fromFiles(path: string, namespace: string): Promise<Snapshot> {

@@ -11,23 +11,12 @@ import { translate } from '../translate/index.ts';
 import { dumpedMesh } from './dumped.ts';
 import { explain, explainDump } from './explain.ts';
 import { simulateFiles } from './simulated.ts';
+import { hopsOf, podText, WWW_THROUGH_GATEWAY } from './testing.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-dumped-'));
 after(() => rmSync(folder, { recursive: true }));
 
-const TEXT = `
-apiVersion: v1
-kind: Pod
-metadata: {name: app, namespace: default}
-spec: {containers: [{name: app, image: x}]}
-status: {podIP: 10.0.0.1, phase: Running}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: gateway, namespace: istio-system, labels: {istio: egressgateway}}
-spec: {containers: [{name: app, image: x}]}
-status: {podIP: 10.0.0.9, phase: Running}
----
+const TEXT = `${podText('app', '10.0.0.1')}${podText('gateway', '10.0.0.9', { namespace: 'istio-system', labels: '{istio: egressgateway}' })}
 apiVersion: v1
 kind: Service
 metadata: {name: istio-egressgateway, namespace: istio-system}
@@ -41,26 +30,7 @@ spec:
   location: MESH_EXTERNAL
   resolution: DNS
   ports: [{number: 80, name: http, protocol: HTTP}, {number: 443, name: tls, protocol: TLS}]
----
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: egress, namespace: default}
-spec:
-  selector: {istio: egressgateway}
-  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [www.example.com]}]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: www, namespace: default}
-spec:
-  hosts: [www.example.com]
-  gateways: [mesh, egress]
-  http:
-  - match: [{gateways: [mesh], port: 80}]
-    route: [{destination: {host: istio-egressgateway.istio-system.svc.cluster.local, port: {number: 80}}}]
-  - match: [{gateways: [egress], port: 80, uri: {prefix: /v1}}]
-    route: [{destination: {host: www.example.com, port: {number: 80}}}]
-`;
+---${WWW_THROUGH_GATEWAY}`;
 const files = simulateFiles(snapshotFromText(TEXT), meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }));
 
 /** The dump of a proxy as its admin address gives it; `id` as Istio's agent writes it. */
@@ -78,8 +48,6 @@ function dumpFile(workload: string, { id, add }: { id?: string; add?: (dump: { c
   return file;
 }
 
-const hops = ({ trace }: { trace: { hops: readonly { proxy: string; cluster: string }[] } }) =>
-  trace.hops.map(({ proxy, cluster }) => `${proxy} ${cluster}`);
 const CALLS = [
   'http://www.example.com/v1',
   'http://www.example.com/v2',
@@ -97,7 +65,7 @@ test('the dumps of sidecar and gateway explain what the files explain', async ()
     const target = parseTarget(url);
     const expected = explain(files, target, { from: 'default/app', to: '203.0.113.1' });
     const explanation = explainDump(mesh, target, { to: '203.0.113.1' });
-    assert.deepEqual(hops(explanation), hops(expected), url);
+    assert.deepEqual(hopsOf(explanation), hopsOf(expected), url);
     assert.deepEqual(explanation.trace.outcome, expected.trace.outcome, url);
     assert.equal(explanation.from, 'default/app');
   }
@@ -113,7 +81,7 @@ test('dumps that do not say who they are: by their listeners, the gateway where 
       [paths[1], 'router'],
     ],
   );
-  assert.deepEqual(hops(explainDump(mesh, parseTarget('http://www.example.com/v1'), {})), [
+  assert.deepEqual(hopsOf(explainDump(mesh, parseTarget('http://www.example.com/v1'), {})), [
     `${paths[0]} outbound|80||istio-egressgateway.istio-system.svc.cluster.local`,
     `${paths[1]} outbound|80||www.example.com`,
   ]);

@@ -7,44 +7,20 @@ import { plain } from './colours.ts';
 import { compare } from './diff.ts';
 import { explain, render } from './explain.ts';
 import { simulateFiles } from './simulated.ts';
+import { hopsOf, podText, WWW_ENTRY, WWW_THROUGH_GATEWAY } from './testing.ts';
 
 const REGISTRY_ONLY = meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } });
 const files = (text: string) => simulateFiles(snapshotFromText(text), REGISTRY_ONLY);
 
-const ENTRY = `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: www, namespace: default}
-spec: {hosts: [www.example.com], location: MESH_EXTERNAL, resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]}
----`;
-const THROUGH_GATEWAY = `${ENTRY}
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: egress, namespace: default}
-spec:
-  selector: {istio: egressgateway}
-  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [www.example.com]}]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: www, namespace: default}
-spec:
-  hosts: [www.example.com]
-  gateways: [mesh, egress]
-  http:
-  - match: [{gateways: [mesh], port: 80}]
-    route: [{destination: {host: istio-egressgateway.istio-system.svc.cluster.local, port: {number: 80}}}]
-  - match: [{gateways: [egress], port: 80, uri: {prefix: /v1}}]
-    route: [{destination: {host: www.example.com, port: {number: 80}}}]
----`;
+const ENTRY = WWW_ENTRY;
+const THROUGH_GATEWAY = `${WWW_ENTRY}${WWW_THROUGH_GATEWAY}`;
 
 const explained = (text: string, url: string, options: TargetOptions = {}) =>
   explain(files(text), parseTarget(url, options), { from: 'default/local' });
-const hops = ({ trace }: ReturnType<typeof explain>) => trace.hops.map(({ proxy, cluster }) => `${proxy} ${cluster}`);
 
 test('through the gateway, hop by hop, each step with its resource and line', () => {
   const explanation = explained(THROUGH_GATEWAY, 'http://www.example.com/v1');
-  assert.deepEqual(hops(explanation), [
+  assert.deepEqual(hopsOf(explanation), [
     'default/local outbound|80||istio-egressgateway.istio-system.svc.cluster.local',
     'istio-system/istio-egressgateway outbound|80||www.example.com',
   ]);
@@ -86,14 +62,12 @@ test('a call that is not HTTP/1 as Envoy knows it: a method in lower case is 400
 
 test('from a gateway: what it does with a call that has come to it', () => {
   const at = (url: string) => explain(files(THROUGH_GATEWAY), parseTarget(url), { from: 'istio-system/istio-egressgateway' });
-  assert.deepEqual(hops(at('http://www.example.com/v1')), ['istio-system/istio-egressgateway outbound|80||www.example.com']);
+  assert.deepEqual(hopsOf(at('http://www.example.com/v1')), ['istio-system/istio-egressgateway outbound|80||www.example.com']);
   assert.deepEqual(at('http://other.example.com/').trace.hops[0]?.flag, 'NR');
 });
 
 test('nobody says who calls where there are several workloads', () => {
-  const pod = (name: string, ip: string) =>
-    `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: default}\nspec: {containers: [{name: app, image: x}]}\nstatus: {podIP: ${ip}, phase: Running}\n---\n`;
-  const two = files(pod('a', '10.0.0.1') + pod('b', '10.0.0.2') + ENTRY);
+  const two = files(podText('a', '10.0.0.1') + podText('b', '10.0.0.2') + ENTRY);
   assert.throws(() => explain(two, parseTarget('http://www.example.com/'), {}), /--from default\/a or --from default\/b/);
   assert.throws(() => explain(two, parseTarget('http://www.example.com/'), { from: 'default/aa' }), /did you mean default\/a\?/);
 });
@@ -112,8 +86,6 @@ test('diff: the gateway left out widens, put in narrows, and a new host widens',
 });
 
 test('diff: workloads of one side only are named', () => {
-  const pod =
-    'apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: default}\nspec: {containers: [{name: app, image: x}]}\nstatus: {podIP: 10.0.0.1, phase: Running}\n---\n';
-  const { added, removed } = compare(files(ENTRY), files(pod + ENTRY));
+  const { added, removed } = compare(files(ENTRY), files(podText('a', '10.0.0.1') + ENTRY));
   assert.deepEqual([added, removed], [['default/a'], ['default/local']]);
 });

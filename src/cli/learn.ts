@@ -5,9 +5,7 @@ import { stringify } from 'yaml';
 import { decode } from '../api/decode.ts';
 import type { MeshConfig } from '../api/index.ts';
 import { meshConfig } from '../api/mesh-config.ts';
-import { openFiles } from '../config/files.ts';
 import { snapshotFromText } from '../config/memory.ts';
-import { loadMeshConfig } from '../config/mesh-config.ts';
 import { type Observation, observe, type RecordedCall } from '../learn/observed.ts';
 import { type Proposed, propose } from '../learn/propose.ts';
 import { type ParsedLog, parseLog } from '../learn/records.ts';
@@ -19,6 +17,7 @@ import type { Statement } from '../simulate/verify.ts';
 import { EXIT } from './exit.ts';
 import { explain } from './explain.ts';
 import { choiceOption } from './options.ts';
+import { readMesh } from './read-mesh.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 import { gatewaysOf, verifyFiles } from './verify.ts';
 import { onlyThroughGateways } from './verify-statements.ts';
@@ -147,9 +146,8 @@ function yamlOf({ comments, resource }: Proposed): string {
 
 /** The recorded calls that a configuration refuses. */
 async function wouldDeny(observation: Observation, options: LearnOptions): Promise<Result> {
-  const source = await openFiles(options.wouldDeny, { namespace: options.namespace });
-  source.close();
-  const files = simulateFiles(source.snapshot, loadMeshConfig(source.snapshot, options.meshConfig).config);
+  const { snapshot, mesh: config } = await readMesh(options.wouldDeny, options);
+  const files = simulateFiles(snapshot, config);
   const broken = deniedBy(files, observation.calls, options.from);
   const count = broken.reduce((sum, { call }) => sum + call.count, 0);
   return {

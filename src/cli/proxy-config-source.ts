@@ -1,11 +1,10 @@
 /** Where `proxy-config` has its dump from: a running proxy, a file, or configuration files that are translated. */
 import { readFile } from 'node:fs/promises';
-import { openFiles } from '../config/files.ts';
-import { loadMeshConfig } from '../config/mesh-config.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { translate } from '../translate/index.ts';
 import type { SocketOption } from './options.ts';
 import type { Json } from './proxy-config-tables.ts';
+import { readMesh } from './read-mesh.ts';
 import { simulateFiles } from './simulated.ts';
 
 export interface DumpSource {
@@ -79,10 +78,8 @@ export interface FilesOptions {
 /** What a workload's proxy would get from these files. Rejects with `no-such-workload`. */
 export async function dumpOfFiles(paths: readonly string[], { workload, namespace, meshConfig }: FilesOptions): Promise<DumpSource> {
   const { configDump } = await import('../admin/config-dump.ts');
-  const source = await openFiles(paths, { namespace });
-  source.close();
-  const { config } = loadMeshConfig(source.snapshot, meshConfig);
-  const files = simulateFiles(source.snapshot, config);
+  const { snapshot, mesh: config } = await readMesh(paths, { namespace, meshConfig });
+  const files = simulateFiles(snapshot, config);
   const names = files.proxies.map((proxy) => `${proxy.namespace}/${proxy.name}`);
   const wanted =
     workload === undefined && names.length > 1 ? undefined : files.proxies.find((_, i) => workload === undefined || names[i] === workload);

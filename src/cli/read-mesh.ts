@@ -1,9 +1,10 @@
 /** The files of a command that asks about a configuration: read once, with their MeshConfig. */
 import { openFiles } from '../config/files.ts';
 import { loadMeshConfig } from '../config/mesh-config.ts';
+import type { Finding } from '../lib/finding.ts';
 import { plain } from './colours.ts';
 import type { Input } from './control-plane.ts';
-import { printFindings } from './findings.ts';
+import { findingJson, printFindings } from './findings.ts';
 
 export interface ReadMeshOptions {
   readonly namespace: string;
@@ -15,6 +16,12 @@ export async function readMesh(paths: readonly string[], { namespace, meshConfig
   const source = await openFiles(paths, { namespace });
   source.close();
   const { config, findings } = loadMeshConfig(source.snapshot, meshConfig);
-  if (findings.length > 0) process.stderr.write(await printFindings(findings, { output: 'text', paint: plain }));
+  await tellFindings(findings);
   return { snapshot: source.snapshot, mesh: config };
+}
+
+/** On stderr, each once. */
+export async function tellFindings(findings: readonly Finding[]): Promise<void> {
+  const distinct = [...new Map(findings.map((finding) => [JSON.stringify(findingJson(finding)), finding])).values()];
+  if (distinct.length > 0) process.stderr.write(await printFindings(distinct, { output: 'text', paint: plain }));
 }

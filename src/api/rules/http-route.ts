@@ -1,3 +1,4 @@
+import { GRPC_STATUSES } from '../../lib/grpc.ts';
 import type { CorsPolicy, Headers, HttpFaultInjection, HttpRetry, HttpRoute } from '../virtual-service.ts';
 import { type Path, portProblem, type Report } from './checks.ts';
 import { destinationOf } from './destination.ts';
@@ -105,26 +106,6 @@ function retriesOf(retries: HttpRetry, path: Path, report: Report): void {
   }
 }
 
-const GRPC_STATUSES: ReadonlySet<string> = new Set([
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'UNAUTHENTICATED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-]);
-
 function faultOf(fault: HttpFaultInjection, path: Path, report: Report): void {
   const { abort, delay } = fault;
   if (!abort && !delay) report({ path, message: 'needs a delay or an abort' });
@@ -133,8 +114,8 @@ function faultOf(fault: HttpFaultInjection, path: Path, report: Report): void {
     percentageOf(abort.percentage?.value, [...at, 'percentage', 'value'], report);
     if (abort.httpStatus !== undefined) statusOf(abort.httpStatus, [...at, 'httpStatus'], report);
     else if (abort.grpcStatus !== undefined) {
-      if (!GRPC_STATUSES.has(abort.grpcStatus))
-        report({ path: [...at, 'grpcStatus'], message: `"${abort.grpcStatus}" is none of ${[...GRPC_STATUSES].join(', ')}` });
+      if (!GRPC_STATUSES.includes(abort.grpcStatus))
+        report({ path: [...at, 'grpcStatus'], message: `"${abort.grpcStatus}" is none of ${GRPC_STATUSES.join(', ')}` });
     } else if (abort.http2Error !== undefined) report({ path: [...at, 'http2Error'], at: 'key', message: 'is not supported' });
     else report({ path: at, level: 'Warning', message: 'says no status, so it does nothing' });
   }

@@ -1,6 +1,7 @@
 /** Injected faults. The filter stands in every HTTP filter chain and acts on routes that carry this configuration. */
 import { create } from '@bufbuild/protobuf';
 import type { HttpFaultInjection } from '../../api/virtual-service.ts';
+import { GRPC_STATUSES } from '../../lib/grpc.ts';
 import { type HTTPFault, HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import {
   type FractionalPercent,
@@ -36,30 +37,9 @@ type Abort = NonNullable<HttpFaultInjection['abort']>;
 
 function abortType(abort: Abort): { case: 'httpStatus' | 'grpcStatus'; value: number } | undefined {
   if (abort.httpStatus !== undefined) return { case: 'httpStatus', value: abort.httpStatus };
-  const grpc = abort.grpcStatus === undefined ? -1 : GRPC_STATUS.indexOf(abort.grpcStatus);
+  const grpc = abort.grpcStatus === undefined ? -1 : GRPC_STATUSES.indexOf(abort.grpcStatus);
   return grpc < 0 ? undefined : { case: 'grpcStatus', value: grpc };
 }
-
-/** Codes of gRPC, in the order of their numbers. */
-const GRPC_STATUS: readonly string[] = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-];
 
 /** 0 to 100, in steps of a ten-thousandth. */
 export function toFractionalPercent(value: number): FractionalPercent {
