@@ -6,7 +6,7 @@ import type { Field, Node } from './schema.ts';
 import { splitDocuments } from './yaml/documents.ts';
 import { parseYaml } from './yaml/parse.ts';
 
-/** The part of OpenAPI that Istio's CRDs use. */
+/** The part of OpenAPI that the CRDs use. */
 interface OpenApi {
   readonly type?: string;
   readonly format?: string;
@@ -31,21 +31,29 @@ interface Crd {
     readonly group: string;
     readonly scope: string;
     readonly names: { readonly kind: string };
-    readonly versions: readonly { readonly name: string; readonly schema: { readonly openAPIV3Schema: OpenApi } }[];
+    readonly versions: readonly {
+      readonly name: string;
+      readonly served: boolean;
+      readonly schema: { readonly openAPIV3Schema: OpenApi };
+    }[];
   };
 }
 
 /** Kinds that are out of scope. */
 const NOT_READ = ['TrafficExtension', 'WasmPlugin'];
+const NOT_READ_OF_GATEWAY_API = ['ListenerSet', 'UDPRoute'];
 
 const FILE = new URL('../../../shared/data/istio-crds.yaml', import.meta.url);
 const skip = existsSync(FILE) ? false : `there is no ${FILE.pathname}`;
+const GATEWAY_API_FILE = new URL('../../../shared/data/gateway-api-crds-standard.yaml', import.meta.url);
+const skipGatewayApi = existsSync(GATEWAY_API_FILE) ? false : `there is no ${GATEWAY_API_FILE.pathname}`;
 
-function crds(): Crd[] {
-  return splitDocuments(readFileSync(FILE, 'utf8')).map(({ text }) => {
+function crds(file = FILE): Crd[] {
+  return splitDocuments(readFileSync(file, 'utf8')).flatMap(({ text }) => {
     const parsed = parseYaml(text);
     assert.ok('value' in parsed);
-    return parsed.value as Crd;
+    const value = parsed.value as Crd & { readonly kind: string };
+    return value?.kind === 'CustomResourceDefinition' ? [value] : [];
   });
 }
 
@@ -80,6 +88,10 @@ function compare(theirs: OpenApi, ours: Node, path: string, report: (line: strin
   } else if (ours.type === 'string') {
     same(path, 'minLength', theirs.minLength, ours.minLength, report);
     same(path, 'maxLength', theirs.maxLength, ours.maxLength, report);
+  } else if (ours.type === 'integer' && theirs.minimum !== undefined && theirs.maximum !== 0xffff_ffff) {
+    // Protobuf's whole range may be narrower here, as the webhook has it.
+    same(path, 'minimum', theirs.minimum, ours.minimum, report);
+    if (theirs.maximum !== undefined) same(path, 'maximum', theirs.maximum, ours.maximum, report);
   } else if (ours.type === 'number') {
     same(path, 'minimum', theirs.minimum, ours.minimum, report);
     same(path, 'maximum', theirs.maximum, ours.maximum, report);
@@ -133,4 +145,31 @@ test('each of Istio’s kinds that the CRDs hold is read, save those that are ou
   const kinds = crds().map(({ spec }) => spec.names.kind);
   const ours = Object.entries(KINDS).filter(([, { group }]) => group.endsWith('.istio.io'));
   assert.deepEqual([...ours.map(([kind]) => kind), ...NOT_READ].sort(), kinds.sort());
+});
+
+test('every field, type, enum and limit of the Gateway API’s CRDs is here, and no other', { skip: skipGatewayApi }, () => {
+  const differences: string[] = [];
+  for (const { spec } of crds(GATEWAY_API_FILE)) {
+    const { kind } = spec.names;
+    if (NOT_READ_OF_GATEWAY_API.includes(kind)) continue;
+    const info: KindInfo | undefined = KINDS[(kind === 'Gateway' ? 'KubernetesGateway' : kind) as Kind];
+    assert.ok(info, kind);
+    assert.equal(info.name ?? kind, kind);
+    assert.equal(info.group, spec.group);
+    assert.deepEqual([...info.versions].sort(), spec.versions.map(({ name }) => name).sort(), kind);
+    assert.equal(info.namespaced, spec.scope === 'Namespaced');
+    // Versions that are not served any more were looser.
+    for (const { name, served, schema } of spec.versions) {
+      const theirs = schema.openAPIV3Schema.properties?.spec;
+      assert.ok(theirs);
+      if (served) compare(theirs, info.schema.node, `${kind}/${name}`, (line) => differences.push(line));
+    }
+  }
+  assert.deepEqual(differences, []);
+});
+
+test('each of the Gateway API’s kinds that the CRDs hold is read, save those that are out of scope', { skip: skipGatewayApi }, () => {
+  const kinds = crds(GATEWAY_API_FILE).map(({ spec }) => spec.names.kind);
+  const ours = Object.entries<KindInfo>(KINDS).filter(([, { group }]) => group === 'gateway.networking.k8s.io');
+  assert.deepEqual([...ours.map(([kind, { name }]) => name ?? kind), ...NOT_READ_OF_GATEWAY_API].sort(), kinds.sort());
 });

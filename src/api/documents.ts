@@ -29,8 +29,8 @@ export function decodeDocuments(text: string, file: string, options: DecodeOptio
   const collector: Collector = { resources, findings, namespace: options.namespace ?? 'default' };
   const keys: SeenKeys = [];
   for (const chunk of splitDocuments(text)) {
-    const source = new DocumentSource(file, chunk, lines);
     const parsed = parseYaml(chunk.text, keys);
+    const source = new DocumentSource(file, chunk, lines, 'simple' in parsed && parsed.simple);
     if ('problem' in parsed) {
       findings.push({ ...codeOf('SP0001'), message: parsed.problem, origin: file, position: source.at(parsed.offset) });
     } else if (parsed.value !== null && parsed.value !== undefined) {
@@ -71,8 +71,9 @@ function decodeObject(value: unknown, source: Source, collector: Collector): voi
   }
 
   const [group, version] = splitVersion(apiVersion);
-  const info = infoOf(kind, group);
-  if (!info) {
+  const name = kindOf(kind, group);
+  const info: KindInfo | undefined = name && KINDS[name];
+  if (!name || !info) {
     findings.push({
       ...codeOf('SP0006'),
       message: unknownKind(kind, group, apiVersion),
@@ -87,12 +88,12 @@ function decodeObject(value: unknown, source: Source, collector: Collector): voi
   const object = decodeTop(info, value, report, (path) => void deprecated.push([...path]));
   const metadata = object.metadata;
   if (!metadata?.name) {
-    for (const issue of issues) findings.push(toFinding(issue, kind, source));
+    for (const issue of issues) findings.push(toFinding(issue, name, source));
     return;
   }
   const resource = {
     apiVersion,
-    kind: kind as Kind,
+    kind: name,
     metadata: {
       name: metadata.name,
       namespace: info.namespaced ? metadata.namespace || collector.namespace : '',
@@ -182,20 +183,30 @@ function splitVersion(apiVersion: string): [group: string, version: string] {
   return slash < 0 ? ['', apiVersion] : [apiVersion.slice(0, slash), apiVersion.slice(slash + 1)];
 }
 
-function infoOf(kind: string, group: string): KindInfo | undefined {
-  const info: KindInfo | undefined = Object.hasOwn(KINDS, kind) ? KINDS[kind as Kind] : undefined;
-  return info?.group === group ? info : undefined;
+/** The name under which resources have a kind that documents call `kind`; a Gateway may be of either of two groups. */
+function kindOf(kind: string, group: string): Kind | undefined {
+  return kindsNamed(kind).find((name) => KINDS[name].group === group);
+}
+
+function kindsNamed(kind: string): Kind[] {
+  if (kind === 'Gateway') return ['Gateway', 'KubernetesGateway'];
+  return Object.hasOwn(KINDS, kind) && documentKind(kind as Kind) === kind ? [kind as Kind] : [];
+}
+
+/** What documents call a kind. */
+export function documentKind(kind: Kind): string {
+  const { name }: KindInfo = KINDS[kind];
+  return name ?? kind;
 }
 
 function unknownKind(kind: string, group: string, apiVersion: string): string {
   const names = Object.keys(KINDS) as Kind[];
-  const same = Object.hasOwn(KINDS, kind) ? KINDS[kind as Kind] : undefined;
-  if (same)
-    return `skipped: ${apiVersion} has no ${kind} that Sallyport reads; did you mean ${same.group ? `${same.group}/` : ''}${same.versions[0]}?`;
-  const hint = closest(
-    kind,
-    names.filter((name) => KINDS[name].group === group),
-  );
+  const same = kindsNamed(kind).map((name) => KINDS[name]);
+  if (same.length > 0) {
+    const versions = same.map((info) => `${info.group ? `${info.group}/` : ''}${info.versions[0]}`);
+    return `skipped: ${apiVersion} has no ${kind} that Sallyport reads; did you mean ${versions.join(' or ')}?`;
+  }
+  const hint = closest(kind, names.filter((name) => KINDS[name].group === group).map(documentKind));
   return `skipped: Sallyport reads no ${kind} of ${apiVersion}${hint ? `; did you mean ${hint}?` : ''}`;
 }
 

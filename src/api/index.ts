@@ -2,6 +2,14 @@ import { authorizationPolicy } from './authorization-policy.ts';
 import { destinationRule } from './destination-rule.ts';
 import { envoyFilter } from './envoy-filter.ts';
 import { gateway } from './gateway.ts';
+import { backendTlsPolicy } from './gateway-api/backend-tls-policy.ts';
+import { GATEWAY_API } from './gateway-api/common.ts';
+import { kubernetesGateway } from './gateway-api/gateway.ts';
+import { gatewayClass } from './gateway-api/gateway-class.ts';
+import { grpcRoute } from './gateway-api/grpc-route.ts';
+import { kubernetesHttpRoute } from './gateway-api/http-route.ts';
+import { referenceGrant } from './gateway-api/reference-grant.ts';
+import { kubernetesTcpRoute, kubernetesTlsRoute } from './gateway-api/stream-routes.ts';
 import { kind } from './kind.ts';
 import { configMap } from './kubernetes/config-map.ts';
 import { deployment } from './kubernetes/deployment.ts';
@@ -21,6 +29,13 @@ import type { Resource } from './resource.ts';
 import { authorizationPolicyRules } from './rules/authorization-policy.ts';
 import { destinationRuleRules } from './rules/destination-rule.ts';
 import { gatewayRules } from './rules/gateway.ts';
+import {
+  backendTlsPolicyRules,
+  grpcRouteRules,
+  kubernetesGatewayRules,
+  kubernetesHttpRouteRules,
+  streamRouteRules,
+} from './rules/gateway-api.ts';
 import { peerAuthenticationRules } from './rules/peer-authentication.ts';
 import { requestAuthenticationRules } from './rules/request-authentication.ts';
 import { serviceRules } from './rules/service.ts';
@@ -44,6 +59,13 @@ export type * from './destination-rule.ts';
 export type * from './envoy-filter.ts';
 export type { ExtensionProvider } from './extension-provider.ts';
 export type * from './gateway.ts';
+export type { BackendTLSPolicy } from './gateway-api/backend-tls-policy.ts';
+export type { KubernetesGateway, Listener as KubernetesListener } from './gateway-api/gateway.ts';
+export type { GatewayClass } from './gateway-api/gateway-class.ts';
+export type { GRPCRoute } from './gateway-api/grpc-route.ts';
+export type { HTTPRoute } from './gateway-api/http-route.ts';
+export type { ReferenceGrant } from './gateway-api/reference-grant.ts';
+export type { TCPRoute, TLSRoute } from './gateway-api/stream-routes.ts';
 export type { KindInfo, RuleIssue, Rules } from './kind.ts';
 export type { LabelSelector } from './kubernetes/common.ts';
 export type * from './kubernetes/config-map.ts';
@@ -73,7 +95,7 @@ const NETWORKING = 'networking.istio.io';
 const SECURITY = 'security.istio.io';
 const STABLE = ['v1', 'v1beta1', 'v1alpha3'] as const;
 
-/** Every kind that decodes, by name. */
+/** Every kind that decodes, by the name that resources have it under (`Resource.kind`). */
 export const KINDS = {
   Gateway: kind(NETWORKING, STABLE, gateway, { rules: gatewayRules }),
   ServiceEntry: kind(NETWORKING, STABLE, serviceEntry, { rules: serviceEntryRules }),
@@ -88,6 +110,15 @@ export const KINDS = {
   AuthorizationPolicy: kind(SECURITY, ['v1', 'v1beta1'], authorizationPolicy, { rules: authorizationPolicyRules }),
   RequestAuthentication: kind(SECURITY, ['v1', 'v1beta1'], requestAuthentication, { rules: requestAuthenticationRules }),
   Telemetry: kind('telemetry.istio.io', ['v1', 'v1alpha1'], telemetry, { rules: telemetryRules }),
+  GatewayClass: kind(GATEWAY_API, ['v1', 'v1beta1'], gatewayClass, { cluster: true }),
+  /** The API calls it Gateway, as Istio's; told apart by the group. */
+  KubernetesGateway: kind(GATEWAY_API, ['v1', 'v1beta1'], kubernetesGateway, { name: 'Gateway', rules: kubernetesGatewayRules }),
+  HTTPRoute: kind(GATEWAY_API, ['v1', 'v1beta1'], kubernetesHttpRoute, { rules: kubernetesHttpRouteRules }),
+  GRPCRoute: kind(GATEWAY_API, ['v1'], grpcRoute, { rules: grpcRouteRules }),
+  TLSRoute: kind(GATEWAY_API, ['v1', 'v1alpha3', 'v1alpha2'], kubernetesTlsRoute, { rules: streamRouteRules }),
+  TCPRoute: kind(GATEWAY_API, ['v1', 'v1alpha2'], kubernetesTcpRoute, { rules: streamRouteRules }),
+  ReferenceGrant: kind(GATEWAY_API, ['v1', 'v1beta1'], referenceGrant),
+  BackendTLSPolicy: kind(GATEWAY_API, ['v1', 'v1alpha3'], backendTlsPolicy, { rules: backendTlsPolicyRules }),
   Namespace: kind('', ['v1'], namespace, { cluster: true }),
   Service: kind('', ['v1'], service, { rules: serviceRules }),
   Endpoints: kind('', ['v1'], endpoints, { flat: true }),

@@ -1,5 +1,5 @@
 /** The schemas as JSON Schema (draft 2020-12), for editors. Pure. */
-import { KINDS, type Kind } from './index.ts';
+import { KINDS, type Kind, type KindInfo } from './index.ts';
 import type { Field, Node } from './schema.ts';
 
 type JsonSchema = { readonly [key: string]: unknown };
@@ -22,11 +22,11 @@ export function jsonSchema(kinds: readonly Kind[] = Object.keys(KINDS) as Kind[]
 }
 
 function documentSchema(kind: Kind): JsonSchema {
-  const { group, versions, schema, flat } = KINDS[kind];
+  const { name = kind, group, versions, schema, flat }: KindInfo = KINDS[kind];
   const spec = nodeSchema(schema.node);
   const head = {
     apiVersion: { enum: versions.map((version) => (group ? `${group}/${version}` : version)) },
-    kind: { const: kind },
+    kind: { const: name },
     metadata: METADATA,
     status: { type: 'object' },
   };

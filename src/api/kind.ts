@@ -14,6 +14,8 @@ export interface RuleIssue {
 export type Rules<Spec> = (resource: Resource<string, Spec>, report: (issue: RuleIssue) => void) => void;
 
 export interface KindInfo<S extends Schema<unknown> = Schema<unknown>> {
+  /** `kind` in documents, where it differs from the name that resources have it under: two groups have a Gateway. */
+  readonly name?: string;
   /** API group, empty for Kubernetes' core. */
   readonly group: string;
   readonly versions: readonly string[];
@@ -30,7 +32,17 @@ export function kind<S extends Schema<unknown>>(
   group: string,
   versions: readonly string[],
   schema: S,
-  more: { cluster?: boolean; flat?: boolean; status?: Schema<unknown>; rules?: Rules<Infer<S>> } = {},
+  more: { name?: string; cluster?: boolean; flat?: boolean; status?: Schema<unknown>; rules?: Rules<Infer<S>> } = {},
 ): KindInfo<S> {
-  return { group, versions, schema, namespaced: !more.cluster, flat: more.flat ?? false, status: more.status, rules: more.rules };
+  const { name, status, rules } = more;
+  return {
+    ...(name !== undefined && { name }),
+    group,
+    versions,
+    schema,
+    namespaced: !more.cluster,
+    flat: more.flat ?? false,
+    status,
+    rules,
+  };
 }
