@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Starts the command line. Plain JavaScript that Node 20 reads, so that an old Node can hand over to the one the package pins.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import * as module from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -13,11 +13,10 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
   module.enableCompileCache?.();
   // Worker threads look here.
   process.env.NODE_COMPILE_CACHE ??= module.getCompileCacheDir?.();
-  const built = join(root, 'dist/cli/main.js');
-  const load = (name) => import(pathToFileURL(existsSync(built) ? join(root, `dist/${name}.js`) : join(root, `src/${name}.ts`)).href);
-  const { quickenResolution } = await load('lib/quick-resolve');
-  quickenResolution();
-  const { main } = await load('cli/main');
+  const load = (file) => import(pathToFileURL(join(root, file)).href);
+  const fromBuild = buildIsCurrent();
+  if (!fromBuild) (await load('src/lib/quick-resolve.ts')).quickenResolution();
+  const { main } = await load(fromBuild ? 'dist/main.js' : 'src/cli/main.ts');
   await main(process.argv.slice(2));
 } else {
   const node = pinnedNode();
@@ -29,6 +28,20 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
     );
     process.exitCode = 3;
   }
+}
+
+/** In a clone the sources run if one of them is newer than the build. */
+function buildIsCurrent() {
+  const sources = join(root, 'src');
+  if (!existsSync(sources)) return true;
+  const built = statSync(join(root, 'dist/main.js'), { throwIfNoEntry: false });
+  if (!built) return false;
+  const unchanged = (folder) =>
+    statSync(folder).mtimeMs <= built.mtimeMs &&
+    readdirSync(folder, { withFileTypes: true }).every((entry) =>
+      entry.isDirectory() ? unchanged(join(folder, entry.name)) : statSync(join(folder, entry.name)).mtimeMs <= built.mtimeMs,
+    );
+  return unchanged(sources);
 }
 
 /** The binary of the npm package `node`, if it is installed where this package can see it. */

@@ -2,8 +2,10 @@
 // Runs from npm's `prepare`, so that a clone has them after `npm ci`. Takes about 3 s.
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join, sep } from 'node:path';
+import { dirname, join, posix, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const deps = join(root, 'node_modules/@grpc/grpc-js-xds/deps');
@@ -40,9 +42,36 @@ function overlayValidate(file) {
   writeFileSync(file, patched);
 }
 
+/** The .proto files that hold nothing but options on others: validation rules, version and status marks. */
+const OF_OPTIONS = /^(?:validate|udpa\/annotations|xds\/annotations|envoy\/annotations)(?:\/|$)/;
+
 /**
- * protobuf-es walks each file's imports along every path when a module loads, which takes longer than all else at start-up. The generated files get
- * a `fileDesc` that shows it the direct imports alone: no file here refers to types of an indirect one.
+ * A file's descriptor without options and without what only they import, base64. Nobody here asks for them, they are a third of what a start decodes.
+ * What the encoding hangs on stays: map entries and unpacked lists.
+ */
+function withoutOptions(b64) {
+  const file = fromBinary(FileDescriptorProtoSchema, Buffer.from(b64, 'base64'));
+  const plainEnum = (each) => {
+    each.options = undefined;
+    for (const value of each.value) value.options = undefined;
+  };
+  const plainMessage = (each) => {
+    if (each.options?.mapEntry !== true) each.options = undefined;
+    for (const field of each.field) if (field.options?.packed !== false) field.options = undefined;
+    for (const oneof of each.oneofDecl) oneof.options = undefined;
+    each.nestedType.forEach(plainMessage);
+    each.enumType.forEach(plainEnum);
+  };
+  file.options = undefined;
+  file.messageType.forEach(plainMessage);
+  file.enumType.forEach(plainEnum);
+  file.dependency = file.dependency.filter((name) => !OF_OPTIONS.test(name));
+  return Buffer.from(toBinary(FileDescriptorProtoSchema, file)).toString('base64').replace(/=+$/, '');
+}
+
+/**
+ * Makes the generated files quick to load. protobuf-es walks each file's imports along every path when a module loads, which takes longer than all else at
+ * start-up: they get a `fileDesc` that shows it the direct imports alone, as no file here refers to types of an indirect one. And options go.
  */
 function quickenLoading() {
   writeFileSync(
@@ -57,15 +86,31 @@ export function fileDesc(b64, imports = []) {
 `,
   );
   for (const name of readdirSync(out, { recursive: true })) {
-    if (!name.endsWith('_pb.js')) continue;
+    const from = name.split(sep).join('/');
+    if (OF_OPTIONS.test(from)) {
+      rmSync(join(out, name), { recursive: true, force: true });
+      continue;
+    }
+    if (!from.endsWith('_pb.js')) continue;
     const path = join(out, name);
-    const target = `${'../'.repeat(name.split(sep).length - 1) || './'}file-desc.js`;
-    const text = readFileSync(path, 'utf8').replace(/import \{([^}]*)\} from "@bufbuild\/protobuf\/codegenv2";/, (_, list) => {
-      const names = list.split(',').map((each) => each.trim());
-      const others = names.filter((each) => each !== 'fileDesc');
-      const kept = others.length > 0 ? `import { ${others.join(', ')} } from "@bufbuild/protobuf/codegenv2";\n` : '';
-      return `${kept}import { fileDesc } from "${target}";`;
-    });
+    const target = `${'../'.repeat(from.split('/').length - 1) || './'}file-desc.js`;
+    const gone = new Set();
+    const text = readFileSync(path, 'utf8')
+      .replace(/import \{([^}]*)\} from "@bufbuild\/protobuf\/codegenv2";/, (_, list) => {
+        const names = list.split(',').map((each) => each.trim());
+        const others = names.filter((each) => each !== 'fileDesc');
+        const kept = others.length > 0 ? `import { ${others.join(', ')} } from "@bufbuild/protobuf/codegenv2";\n` : '';
+        return `${kept}import { fileDesc } from "${target}";`;
+      })
+      .replace(/import \{ (\w+) \} from "([^"]+)";\n/g, (line, imported, source) => {
+        if (!OF_OPTIONS.test(posix.join(posix.dirname(from), source))) return line;
+        gone.add(imported);
+        return '';
+      })
+      .replace(/fileDesc\("([^"]+)"(?:, \[([^\]]*)\])?\)/, (_, b64, list = '') => {
+        const kept = list.split(', ').filter((each) => each !== '' && !gone.has(each));
+        return `fileDesc("${withoutOptions(b64)}", [${kept.join(', ')}])`;
+      });
     writeFileSync(path, text);
   }
 }
@@ -76,7 +121,7 @@ const roots = readFileSync(list, 'utf8')
   .filter((line) => line && !line.startsWith('#'));
 const stamp = join(out, '.stamp');
 /** Grows when this script writes something else from the same input. */
-const FORM = 2;
+const FORM = 3;
 const wanted = `${FORM}\n${readFileSync(join(root, 'node_modules/@grpc/grpc-js-xds/package.json'), 'utf8').match(/"version": "(.*)"/)[1]}\n${roots.join('\n')}\n${readFileSync(join(root, 'proto/istio/nds.proto'), 'utf8')}`;
 if (existsSync(stamp) && statSync(stamp).isFile() && readFileSync(stamp, 'utf8') === wanted && !process.argv.includes('--force'))
   process.exit(0);

@@ -1,6 +1,6 @@
 /** The proxies that are compared: how each is started, and at which ports it does what. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findTool } from '../../test/integration/tools.ts';
@@ -29,15 +29,10 @@ export interface Contestant {
 
 export const UPSTREAM = { http: 19_000, tls: 19_001 };
 
-/** The package as a user has it: compiled, in the benchmark's own folder. */
+/** The package as a user has it: built, in the benchmark's own folder. Returns the program. */
 export function buildPackage(folder: string): string {
   const target = join(folder, 'package');
-  mkdirSync(join(target, 'dist'), { recursive: true });
-  const tsc = join(ROOT, 'node_modules/.bin/tsc');
-  execFileSync(process.execPath, [tsc, '-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(target, 'dist'), '--noCheck'], {
-    stdio: 'inherit',
-  });
-  cpSync(join(ROOT, 'src/xds/gen'), join(target, 'dist/xds/gen'), { recursive: true });
+  execFileSync(process.execPath, [join(ROOT, 'scripts/build.mjs'), join(target, 'dist')], { stdio: 'inherit' });
   cpSync(join(ROOT, 'bin'), join(target, 'bin'), { recursive: true });
   cpSync(join(ROOT, 'package.json'), join(target, 'package.json'));
   if (!existsSync(join(target, 'node_modules'))) symlinkSync(join(ROOT, 'node_modules'), join(target, 'node_modules'));

@@ -1,11 +1,13 @@
 /**
- * Shortens start-up: relative imports between this package's own modules say exactly which file they mean, so they need none of the look-ups (real path,
- * `package.json` of each folder on the way) that node does for each of some three hundred modules.
+ * Shortens start-up from the sources: relative imports between this package's own modules say exactly which file they mean, so they need none of the
+ * look-ups (real path, `package.json` of each folder on the way) that node does for each of some three hundred modules. A build has a few files and no use
+ * for it.
  */
 import * as nodeModule from 'node:module';
 
 /** Holds for the modules of this thread that are imported from now on. Does nothing where node has no such hooks. */
 export function quickenResolution(): void {
+  if (!import.meta.url.endsWith('.ts')) return;
   const root = new URL('../', import.meta.url).href;
   nodeModule.registerHooks?.({
     resolve(specifier, context, next) {

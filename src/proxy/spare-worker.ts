@@ -1,7 +1,7 @@
 /** A worker thread that loads its modules while the main thread still loads its own. Imports nothing of the data plane. */
 import { Worker } from 'node:worker_threads';
 
-/** The same file name ending as this module has: `.ts` from sources, `.js` from dist. */
+/** Beside this module in the sources and in the build. */
 export const WORKER_ENTRY = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
 
 let spare: Worker | undefined;

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { PACKAGE_ROOT } from '../../lib/package-root.ts';
 import { paintFor } from '../colours.ts';
 import { EXIT } from '../exit.ts';
 import type { SocketOption } from '../options.ts';
@@ -25,7 +26,7 @@ const LOG_FILE = 'access.log';
 /** Returns the exit code. */
 export async function runDemo(names: readonly string[], folder: string | undefined): Promise<number> {
   const started = performance.now();
-  const examples = readExamples(folder ?? fileURLToPath(new URL('../../../examples', import.meta.url)), names);
+  const examples = readExamples(folder ?? fileURLToPath(new URL('examples', PACKAGE_ROOT)), names);
   const work = mkdtempSync(join(tmpdir(), 'sallyport-demo-'));
   const outside = await startOutside(OUTSIDE_ADDRESS, Date.now());
   const paint = paintFor(process.stdout);

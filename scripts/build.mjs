@@ -1,0 +1,29 @@
+// Builds dist/: the command line and the worker thread as a few files, with the libraries that are no `dependencies` in them. It starts in two
+// thirds of the time of the sources. Runs from npm's `prepare`. With an argument it builds into that folder.
+import { readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import * as esbuild from 'esbuild';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const folder = process.argv[2] ?? join(root, 'dist');
+const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+
+rmSync(folder, { recursive: true, force: true });
+await esbuild.build({
+  entryPoints: { main: join(root, 'src/cli/main.ts'), worker: join(root, 'src/proxy/worker.ts') },
+  outdir: folder,
+  // All in one folder: modules find the worker's entry and the package's root from where they are.
+  chunkNames: '[name]-[hash]',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node24',
+  external: Object.keys(dependencies),
+  // CommonJS libraries ask for Node's modules with it.
+  banner: { js: "import { createRequire as sallyportRequire } from 'node:module'; const require = sallyportRequire(import.meta.url);" },
+  legalComments: 'eof',
+  logLevel: 'warning',
+});
