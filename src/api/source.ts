@@ -1,6 +1,7 @@
 import type { Position } from '../lib/finding.ts';
 import type { PathStep, Source } from './resource.ts';
 import type { Chunk, LineIndex } from './yaml/documents.ts';
+import { locate } from './yaml/locate.ts';
 import { Positions } from './yaml/positions.ts';
 
 /** A document of a file. Finds the places of fields when first asked for one. */
@@ -8,16 +9,22 @@ export class DocumentSource implements Source {
   readonly file: string;
   readonly #chunk: Chunk;
   readonly #lines: LineIndex;
+  readonly #simple: boolean;
   #positions: Positions | undefined;
 
-  constructor(file: string, chunk: Chunk, lines: LineIndex) {
+  /** @param simple whether the fast parser read the document: places in it are found without reading all of it again. */
+  constructor(file: string, chunk: Chunk, lines: LineIndex, simple = false) {
     this.file = file;
     this.#chunk = chunk;
     this.#lines = lines;
+    this.#simple = simple;
   }
 
   position(path: readonly PathStep[] = [], within?: { readonly line: number; readonly column: number }): Position {
     if (path.length === 0) return this.at(contentStart(this.#chunk.text));
+    const found = this.#simple ? locate(this.#chunk.text, path) : undefined;
+    // A simple document has no literal blocks, so `within` has no place in it.
+    if (found) return this.at(found.start);
     const { start, indent } = this.#places().value(path);
     const position = this.at(start);
     // Only in a literal block do the lines of the value stand in the file as they are.
@@ -27,7 +34,8 @@ export class DocumentSource implements Source {
   }
 
   keyPosition(path: readonly PathStep[]): Position {
-    return this.at(this.#places().key(path));
+    const found = this.#simple ? locate(this.#chunk.text, path) : undefined;
+    return this.at(found?.key ?? this.#places().key(path));
   }
 
   /** The position of an offset into the document's text. */

@@ -13,14 +13,15 @@ export function parseCompletely(text: string): unknown {
   return load(text, OPTIONS);
 }
 
-export type Parsed = { readonly value: unknown } | { readonly problem: string; readonly offset: number };
+/** `simple`: the fast parser read it. */
+export type Parsed = { readonly value: unknown; readonly simple: boolean } | { readonly problem: string; readonly offset: number };
 
 /** Parses one document. */
 export function parseYaml(text: string, keys?: SeenKeys): Parsed {
   const value = parseFast(text, keys);
-  if (value !== LEFT_ALONE) return { value };
+  if (value !== LEFT_ALONE) return { value, simple: true };
   try {
-    return { value: parseCompletely(text) };
+    return { value: parseCompletely(text), simple: false };
   } catch (error) {
     if (!(error instanceof YAMLException)) return { problem: messageOf(error), offset: 0 };
     return { problem: explain(error.reason), offset: Math.min(error.mark?.position ?? 0, text.length) };
