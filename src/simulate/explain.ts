@@ -61,7 +61,7 @@ export function explainCall(mesh: SimulatedMesh, from: SimulatedProxy | undefine
     entry = inboundListener(receiver, current);
   }
   const { destination, payload } = current;
-  return { hops, outcome: { kind: 'upstream', endpoint: destination, host: '', payload, verifies: undefined } };
+  return { hops, outcome: { kind: 'upstream', endpoint: destination, host: '', port: destination.port, payload, verifies: undefined } };
 }
 
 /** The listener at which a connection from outside arrives: a sidecar's inbound one, or a router's on that port. */

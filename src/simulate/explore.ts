@@ -61,10 +61,10 @@ function* explored(mesh: SimulatedMesh, proxy: SimulatedProxy, source: Endpoint,
   for (const [route, sentence] of wanted) if (!taken.has(route)) undecided.add(sentence);
 }
 
-/** The traces of one call under every choice that chance and load balancing have. */
+/** The traces of one call under every choice that chance and load balancing have; without `proxy` the caller has no sidecar. */
 export function* waysOf(
   mesh: SimulatedMesh,
-  proxy: SimulatedProxy,
+  proxy: SimulatedProxy | undefined,
   call: Call,
   undecided: Set<string> = new Set(),
   observe?: (arrived: Arrived) => void,

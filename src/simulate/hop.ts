@@ -47,6 +47,7 @@ export interface HopResult {
 /** Collects the steps of a hop. */
 class Recorder {
   readonly steps: Step[] = [];
+  protocol: Hop['protocol'];
   cluster = '';
   readonly proxy: string;
 
@@ -59,7 +60,8 @@ class Recorder {
   }
 
   end(flag: string, outcome: Outcome): HopResult {
-    return { hop: { proxy: this.proxy, steps: this.steps, cluster: this.cluster, flag, next: undefined }, outcome };
+    const { proxy, protocol, steps, cluster } = this;
+    return { hop: { proxy, protocol, steps, cluster, flag, next: undefined }, outcome };
   }
 
   closed(flag: string, details: string): HopResult {
@@ -71,7 +73,8 @@ class Recorder {
   }
 
   goOn(next: NonNullable<Hop['next']>): HopResult {
-    return { hop: { proxy: this.proxy, steps: this.steps, cluster: this.cluster, flag: '', next }, outcome: undefined };
+    const { proxy, protocol, steps, cluster } = this;
+    return { hop: { proxy, protocol, steps, cluster, flag: '', next }, outcome: undefined };
   }
 }
 
@@ -174,8 +177,12 @@ function runFilters(
     const config = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
     const type = typeNameOf(config);
     if (TRANSPARENT.has(type)) continue;
-    if (type === TCP_PROXY) return tcpProxy(proxy, filter, chain, call, options, recorder);
-    if (type === HCM)
+    if (type === TCP_PROXY) {
+      recorder.protocol = 'tcp';
+      return tcpProxy(proxy, filter, chain, call, options, recorder);
+    }
+    if (type === HCM) {
+      recorder.protocol = 'http';
       return http(
         proxy,
         proxy.unpack(config, HttpConnectionManagerSchema, filter.name),
@@ -186,6 +193,7 @@ function runFilters(
         terminated,
         observe,
       );
+    }
     return recorder.end('', { kind: 'undecided', details: `network filter ${filter.name} (${type}) is not simulated` });
   }
   return recorder.closed('', refusalOf(chain.config.metadata) ?? 'the filter chain has no filter');
@@ -401,5 +409,11 @@ function forward(
     host.endpoint ? `${host.endpoint.ip}:${host.endpoint.port}` : `${host.host}:${host.port}`,
     upstreams.hosts.length > 1 ? `one of ${upstreams.hosts.length}` : 'the only one',
   );
-  return recorder.goOn({ endpoint: host.endpoint, host: host.host || splitAuthority(authority, 0).host, payload, verifies });
+  return recorder.goOn({
+    endpoint: host.endpoint,
+    host: host.host || splitAuthority(authority, 0).host,
+    port: host.port,
+    payload,
+    verifies,
+  });
 }

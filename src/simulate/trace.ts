@@ -15,8 +15,10 @@ export interface Step {
 export type Verification = 'name' | 'chain' | 'nothing';
 
 export interface Sent {
+  /** Undefined where `host` is yet to be looked up. */
   readonly endpoint: Endpoint | undefined;
   readonly host: string;
+  readonly port: number;
   readonly payload: Payload;
   /** Undefined where this proxy originates no TLS. */
   readonly verifies: Verification | undefined;
@@ -24,6 +26,8 @@ export interface Sent {
 
 export interface Hop {
   readonly proxy: string;
+  /** What it took the call for; undefined where it came to no filter. */
+  readonly protocol: 'http' | 'tcp' | undefined;
   readonly steps: readonly Step[];
   /** The cluster that took the call; empty if none was asked for or it does not exist. */
   readonly cluster: string;

@@ -1,0 +1,193 @@
+/** What a simulated call makes one expect of the running mesh, and in what the two differ. */
+import type { Call } from '../../src/simulate/call.ts';
+import type { Hop, Trace } from '../../src/simulate/trace.ts';
+import { OUTSIDE, PODS, type Pod, resolveName } from '../calls/loopback/topology.ts';
+import type { Reply } from './client.ts';
+import { certificateFor, SERVER_PORTS, type Seen } from './outside.ts';
+import type { LogLine, RunningMesh } from './running-mesh.ts';
+
+/** A call that was made: what the application saw, and the lines of the proxies on its way, where they are logged. */
+export interface Observed {
+  readonly reply: Reply;
+  /** As many as were expected; undefined where no line came, or none was waited for. */
+  readonly lines: readonly (LogLine | undefined)[];
+}
+
+interface ExpectedHop {
+  readonly pod: string;
+  readonly cluster: string;
+  /** Sets of flags that are right, each sorted and joined by commas. */
+  readonly flags: readonly string[];
+  /** Status in the log; undefined for TCP. */
+  readonly code: number | undefined;
+  /** How its line is found; `none`: it has none, or one that can't be told from others'. */
+  readonly by: 'port' | 'call' | 'none';
+}
+
+interface Expected {
+  readonly kind: Reply['kind'];
+  readonly status: number;
+  readonly location: string | undefined;
+  /** Undefined where a proxy answers; `servers` may each have answered. */
+  readonly seen: (Omit<Seen, 'server'> & { readonly servers: readonly string[] }) | undefined;
+  readonly hops: readonly ExpectedHop[];
+}
+
+/** How a hop's connection to the next one fares. */
+type Result =
+  | { readonly kind: 'reply'; readonly status: number; readonly location?: string | undefined; readonly seen?: Expected['seen'] }
+  | { readonly kind: 'closed' }
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'unresolved' };
+
+/** Headers that configurations and calls play with. */
+const PLAYED = /^x-(t-)?[ab]$/;
+
+export function expectationOf(call: Call, trace: Trace, names: ReadonlySet<string>): Expected | undefined {
+  const { outcome, hops } = trace;
+  if (outcome.kind === 'undecided') return undefined;
+  let result: Result =
+    outcome.kind === 'reply'
+      ? { kind: 'reply', status: outcome.status, location: outcome.location }
+      : outcome.kind === 'closed'
+        ? { kind: hops.length > 0 && /refused$/.test(outcome.details) ? 'refused' : 'closed' }
+        : arrive(call, trace, names);
+  const expected: ExpectedHop[] = [];
+  for (let i = hops.length - 1; i >= 0; i--) {
+    const hop = hops[i]!;
+    const failure = hop.next === undefined ? undefined : FAILURES[result.kind];
+    const flags = failure ? failure.map((flag) => flag) : [hop.flag.split(',').sort().join()];
+    if (failure && hop.protocol === 'http') result = { kind: 'reply', status: 503 };
+    else if (failure) result = { kind: 'closed' };
+    expected.unshift({
+      pod: hop.proxy,
+      cluster: hop.cluster,
+      flags,
+      code: hop.protocol === 'http' && result.kind === 'reply' ? result.status : undefined,
+      by: lineOf(hops, i),
+    });
+  }
+  const reply = result.kind === 'reply' ? result : undefined;
+  return {
+    kind: reply ? 'answered' : 'closed',
+    status: reply?.status ?? 0,
+    location: reply?.location,
+    seen: reply?.seen,
+    hops: expected,
+  };
+}
+
+/** Flags of a hop whose upstream did not answer; with those of retries and without. */
+const FAILURES: Readonly<Record<Result['kind'], readonly string[] | undefined>> = {
+  reply: undefined,
+  closed: ['', 'UC', 'UF', 'UF,URX'],
+  refused: ['UF', 'UF,URX'],
+  unresolved: ['UH', 'DF'],
+};
+
+function lineOf(hops: readonly Hop[], i: number): ExpectedHop['by'] {
+  const { protocol, flag } = hops[i]!;
+  if (protocol === undefined && flag !== 'NR') return 'none';
+  if (i === 0) return 'port';
+  if (protocol === 'http') return 'call';
+  // Connections of an HTTP proxy carry several calls.
+  return hops[i - 1]!.protocol === 'tcp' ? 'port' : 'none';
+}
+
+/** What the servers outside and the applications make of a call that gets there. */
+function arrive(call: Call, { hops, outcome }: Trace, names: ReadonlySet<string>): Result {
+  if (outcome.kind !== 'upstream') throw new Error('not called for it');
+  const { endpoint, host, payload, verifies } = outcome;
+  const last = hops.at(-1);
+  const ips = endpoint ? [endpoint.ip] : resolveName(host);
+  if (ips.length === 0) return { kind: 'unresolved' };
+  const port = endpoint?.port ?? last?.next?.port ?? 0;
+  const servers = ips.flatMap((ip) => serverAt(ip, port, last) ?? []);
+  if (servers.length === 0) return { kind: 'refused' };
+  const sni = payload.tls?.serverName ?? '';
+  if (verifies === 'name' && certificateFor(sni, (name) => (names.has(name) ? name : undefined)) === undefined) return { kind: 'refused' };
+  const tls = payload.tls && { sni };
+  const { http } = payload;
+  const seen: Expected['seen'] = {
+    servers,
+    tls,
+    http: http && { method: http.method, path: http.path, authority: http.authority, headers: played(http.headers) },
+  };
+  if (wrapped(call, hops)) return { kind: 'closed' };
+  return { kind: 'reply', status: http ? 200 : 0, seen };
+}
+
+/** Whether TLS of the application's own was wrapped into a proxy's: then nobody answers it. */
+function wrapped({ payload }: Call, hops: readonly Hop[]): boolean {
+  let open = payload.tls !== undefined;
+  for (const { steps, next } of hops) {
+    if (steps.some(({ kind, text }) => kind === 'tls' && text.endsWith('ends here'))) open = false;
+    if (open && next?.verifies !== undefined) return true;
+  }
+  return false;
+}
+
+function serverAt(ip: string, port: number, last: Hop | undefined): string | undefined {
+  const pod = PODS.find((one) => one.ip === ip || (ip === '127.0.0.1' && last?.proxy === `${one.namespace}/${one.name}`));
+  if (pod) return pod.appPorts.includes(port) ? `${pod.name}:${port}` : undefined;
+  const known = OUTSIDE.some((server) => server.ip === ip) && (SERVER_PORTS as readonly number[]).includes(port);
+  return known ? `${ip}:${port}` : undefined;
+}
+
+function played(headers: Iterable<readonly [string, string]>): [string, string][] {
+  return [...headers].filter(([name]) => PLAYED.test(name)).map(([name, value]) => [name, value]);
+}
+
+/** Makes the call and gathers what was logged of it, as far as one of the expectations has lines. */
+export async function observe(mesh: RunningMesh, pod: Pod, call: Call, expectations: readonly Expected[]): Promise<Observed> {
+  const made = await mesh.call(pod, call);
+  const first = expectations[0]!;
+  const lines: (LogLine | undefined)[] = [];
+  let remote = `${pod.ip}:${made.port}`;
+  for (const [i, hop] of first.hops.entries()) {
+    const line = hop.by === 'none' ? undefined : await mesh.line((one) => isOf(one, hop, expectations, i, remote, made.id));
+    lines.push(line);
+    remote = line?.local ?? '';
+  }
+  return { reply: made.reply, lines };
+}
+
+function isOf(line: LogLine, { by }: ExpectedHop, expectations: readonly Expected[], i: number, remote: string, id: string): boolean {
+  if (!expectations.some(({ hops }) => hops[i]?.pod === line.pod)) return false;
+  return by === 'port' ? line.remote === remote : line.call === id;
+}
+
+/** What differs, as lines; none if they agree. */
+export function differences(expected: Expected, { reply, lines }: Observed): string[] {
+  const out: string[] = [];
+  const compare = (what: string, wanted: unknown, got: unknown) => {
+    if (JSON.stringify(wanted) !== JSON.stringify(got))
+      out.push(`${what}: simulated ${JSON.stringify(wanted)}, in fact ${JSON.stringify(got)}`);
+  };
+  compare('reply', expected.kind, reply.kind);
+  compare('status', expected.status, reply.status);
+  compare('location', expected.location, reply.location);
+  const { seen } = expected;
+  const http = reply.seen?.http;
+  if (!seen || !reply.seen) compare('answered by', seen?.servers, reply.seen && [reply.seen.server]);
+  else {
+    if (!seen.servers.includes(reply.seen.server)) compare('server', seen.servers, reply.seen.server);
+    compare('TLS at the server', seen.tls, reply.seen.tls);
+    compare('request at the server', seen.http, http && { ...http, headers: played(http.headers) });
+  }
+  for (const [i, hop] of expected.hops.entries()) {
+    if (hop.by === 'none') continue;
+    const line = lines[i];
+    const where = `${hop.pod}'s log`;
+    if (!line) {
+      out.push(`${where}: no line`);
+      continue;
+    }
+    compare(`${where}, proxy`, hop.pod, line.pod);
+    compare(`${where}, cluster`, hop.cluster, line.cluster ?? '');
+    const flags = line.flags === '-' || line.flags === null ? '' : line.flags.split(',').sort().join();
+    if (!hop.flags.includes(flags)) compare(`${where}, flags`, hop.flags, flags);
+    if (hop.code !== undefined) compare(`${where}, status`, hop.code, line.code);
+  }
+  return out;
+}

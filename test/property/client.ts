@@ -1,0 +1,143 @@
+/** Applications: they make one call each, over a connection of its own, and tell what came of it. */
+import http2 from 'node:http2';
+import net from 'node:net';
+import tls from 'node:tls';
+import type { Call, HttpRequest } from '../../src/simulate/call.ts';
+import { type AddressMap, CAPTURE_PORT, podNumber } from '../calls/loopback/addresses.ts';
+import type { Pod } from '../calls/loopback/topology.ts';
+import { SEEN_HEADER, type Seen } from './outside.ts';
+
+/** What an application sees of its call. */
+export interface Reply {
+  /** `closed`: without an answer, in the TLS handshake or after it; `silent`: nothing happened for a long time. */
+  readonly kind: 'answered' | 'closed' | 'silent';
+  /** 0 where it was not HTTP that answered. */
+  readonly status: number;
+  readonly location: string | undefined;
+  /** Undefined where a proxy answered. */
+  readonly seen: Seen | undefined;
+}
+
+export interface Made {
+  readonly reply: Reply;
+  /** Port from which the application called, as its proxy sees it. */
+  readonly port: number;
+}
+
+const SILENT_MS = 10_000;
+const CLOSED: Reply = { kind: 'closed', status: 0, location: undefined, seen: undefined };
+/** No HTTP method begins like this. */
+const BYTES = '\u0001\u0002bytes\n';
+
+/** Makes a call from a pod; `id` goes along in a header. Where the pod has a sidecar, its redirect takes the connection. */
+export async function makeCall(map: AddressMap, pod: Pod, call: Call, id: number): Promise<Made> {
+  const self = podNumber(pod.ip);
+  const captured = pod.kind === 'sidecar';
+  const to = map.real(captured ? { ip: pod.ip, port: CAPTURE_PORT } : call.destination, self)!;
+  const from = map.real({ ip: pod.ip, port: 0 }, self)!;
+  const socket = net.connect({ host: to.ip, port: to.port, localAddress: from.ip, noDelay: true });
+  let port = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<Reply>((resolve) => {
+    timer = setTimeout(() => resolve({ ...CLOSED, kind: 'silent' }), SILENT_MS);
+  });
+  const gone = new Promise<Reply>((resolve) => {
+    socket.once('error', () => resolve(CLOSED));
+  });
+  const made = async (): Promise<Reply> => {
+    if (!(await happens(socket, 'connect'))) return CLOSED;
+    port = map.lab({ ip: from.ip, port: socket.localPort! })!.port;
+    if (captured) {
+      socket.write(JSON.stringify(call.destination));
+      if (!(await happens(socket, 'readable')) || socket.read(1) === null) return CLOSED;
+    }
+    return exchange(socket, call, id);
+  };
+  try {
+    return { reply: await Promise.race([made(), silence, gone]), port };
+  } finally {
+    clearTimeout(timer);
+    socket.on('error', () => {});
+    socket.destroy();
+  }
+}
+
+/** False if the socket closes before. */
+function happens(socket: net.Socket, event: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    socket.once(event, () => resolve(true));
+    socket.once('error', () => resolve(false));
+    socket.once('close', () => resolve(false));
+  });
+}
+
+async function exchange(plain: net.Socket, { payload }: Call, id: number): Promise<Reply> {
+  let socket = plain;
+  if (payload.tls) {
+    const { serverName, alpn } = payload.tls;
+    const secured = tls.connect({ socket: plain, servername: serverName, ALPNProtocols: [...alpn], rejectUnauthorized: false });
+    secured.on('error', () => {});
+    const done = happens(secured, 'secureConnect');
+    const closed = new Promise<false>((resolve) => plain.once('close', () => resolve(false)));
+    if (!(await Promise.race([done, closed]))) return CLOSED;
+    socket = secured;
+  }
+  if (payload.http?.version === '2') return http2Exchange(socket, payload.http, id);
+  socket.write(payload.http ? requestText(payload.http, id) : BYTES, 'latin1');
+  return readReply(socket);
+}
+
+export function requestText({ method, path, version, authority, headers }: HttpRequest, id: number): string {
+  const lines = [`${method} ${path} HTTP/${version}`];
+  if (authority !== '') lines.push(`Host: ${authority}`);
+  for (const [name, value] of headers) lines.push(`${name}: ${value}`);
+  lines.push(`x-call: ${id}`, 'connection: close', '', '');
+  return lines.join('\r\n');
+}
+
+/** A response head, or a line of JSON. */
+function readReply(socket: net.Socket): Promise<Reply> {
+  return new Promise((resolve) => {
+    let text = '';
+    const end = () => resolve(replyOf(text));
+    socket.on('data', (data: Buffer) => {
+      text += data.toString('latin1');
+      if (text.includes('\r\n\r\n') || (text.startsWith('{') && text.endsWith('}\n'))) end();
+    });
+    socket.on('end', end);
+    socket.on('close', end);
+  });
+}
+
+function replyOf(text: string): Reply {
+  if (text.startsWith('{')) return { ...CLOSED, kind: 'answered', seen: JSON.parse(text) as Seen };
+  const status = /^HTTP\/1\.1 (\d{3})/.exec(text)?.[1];
+  if (status === undefined) return CLOSED;
+  const field = (name: string) => new RegExp(`\r\n${name}: (.*)\r\n`, 'i').exec(text)?.[1];
+  return { kind: 'answered', status: Number(status), location: field('location'), seen: decode(field(SEEN_HEADER)) };
+}
+
+function decode(field: string | undefined): Seen | undefined {
+  return field === undefined ? undefined : (JSON.parse(Buffer.from(field, 'base64').toString()) as Seen);
+}
+
+function http2Exchange(socket: net.Socket, { method, path, authority, headers }: HttpRequest, id: number): Promise<Reply> {
+  const session = http2.connect('http://x', { createConnection: () => socket });
+  return new Promise<Reply>((resolve) => {
+    session.on('error', () => resolve(CLOSED));
+    session.on('close', () => resolve(CLOSED));
+    socket.on('close', () => resolve(CLOSED));
+    const fields: http2.OutgoingHttpHeaders = { ':method': method, ':path': path, ':authority': authority, 'x-call': String(id) };
+    for (const [name, value] of headers) fields[name] = [fields[name] ?? [], value].flat() as string[];
+    const stream = session.request(fields, { endStream: true });
+    stream.on('error', () => resolve(CLOSED));
+    stream.on('response', (answer) =>
+      resolve({
+        kind: 'answered',
+        status: answer[':status'] ?? 0,
+        location: answer.location,
+        seen: decode(answer[SEEN_HEADER] as string | undefined),
+      }),
+    );
+  }).finally(() => session.destroy());
+}

@@ -1,0 +1,511 @@
+/** Generators of small configurations whose objects have much to do with one another: few hosts, ports, namespaces and gateways. */
+import fc, { type Arbitrary } from 'fast-check';
+
+export interface Configuration {
+  /** Laid over MeshConfig. */
+  readonly mesh: Readonly<Record<string, unknown>>;
+  /** Oldest first. */
+  readonly documents: readonly object[];
+}
+
+const EGRESS = 'istio-egressgateway.istio-system.svc.cluster.local';
+const HTTPBIN = 'httpbin.default.svc.cluster.local';
+
+/** Objects left out of a record rather than set to undefined, so that the YAML is short. */
+function some<T extends object>(value: T): Partial<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as Partial<T>;
+}
+
+function maybe<T>(arbitrary: Arbitrary<T>, freq = 2): Arbitrary<T | undefined> {
+  return fc.option(arbitrary, { nil: undefined, freq });
+}
+
+function weighted<T>(...choices: readonly (readonly [number, T])[]): Arbitrary<T> {
+  return fc.oneof(...choices.map(([weight, value]) => ({ weight, arbitrary: fc.constant(value) })));
+}
+
+const host = weighted(
+  [6, 'www.example.com'],
+  [3, 'api.example.com'],
+  [3, '*.example.com'],
+  [2, 'www.example.org'],
+  [1, '*.example.org'],
+  [2, 'redis.example.com'],
+  [1, '*.com'],
+);
+const namespace = weighted([5, 'default'], [2, 'istio-system'], [2, 'other']);
+const exportTo = fc.option(fc.constantFrom(['.'], ['*'], ['default'], ['istio-system', 'default']), { nil: undefined, freq: 1 });
+const gatewayNames = fc.constantFrom('egress', 'istio-system/egress', 'default/egress', 'other-gateway');
+
+interface Named {
+  readonly namespace: string;
+  readonly spec: object;
+}
+
+function resources(kind: string, arbitrary: Arbitrary<Named>, constraints: fc.ArrayConstraints): Arbitrary<object[]> {
+  return fc.array(arbitrary, constraints).map((list) =>
+    list.map(({ namespace, spec }, i) => ({
+      apiVersion: 'networking.istio.io/v1',
+      kind,
+      metadata: { name: `${kind.toLowerCase()}-${i}`, namespace },
+      spec,
+    })),
+  );
+}
+
+// --- ServiceEntry
+
+const entryPort = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.constantFrom(
+      { number: 80, name: 'http', protocol: 'HTTP' },
+      { number: 443, name: 'tls', protocol: 'TLS' },
+      { number: 443, name: 'https', protocol: 'HTTPS' },
+      { number: 6379, name: 'tcp', protocol: 'TCP' },
+    ),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.constantFrom(
+      { number: 80, name: 'http', protocol: 'HTTP', targetPort: 8080 },
+      { number: 80, name: 'http', protocol: 'HTTP', targetPort: 443 },
+      { number: 8080, name: 'http-alt', protocol: 'HTTP' },
+      { number: 80, name: 'tcp-80', protocol: 'TCP' },
+      { number: 443, name: 'tcp-443', protocol: 'TCP' },
+      { number: 443, name: 'http-443', protocol: 'HTTP' },
+      { number: 8443, name: 'tls-alt', protocol: 'TLS' },
+      { number: 9000, name: 'grpc', protocol: 'GRPC' },
+      { number: 8080, name: 'http2', protocol: 'HTTP2' },
+    ),
+  },
+);
+
+const ADDRESSES = ['198.51.100.10', '198.51.100.0/24', '198.51.0.0/16', '203.0.113.6', '10.1.2.3', '240.240.77.1'];
+const endpoint = fc
+  .record({
+    address: fc.constantFrom('198.51.100.10', '198.51.100.11', '203.0.113.6', '198.51.100.77'),
+    labels: maybe(fc.constantFrom({ version: 'v1' }, { version: 'v2' })),
+    ports: maybe(fc.constantFrom({ http: 8080 }, { tls: 8443 }, { tcp: 9000 }), 1),
+  })
+  .map(some);
+const namedEndpoint = fc
+  .record({
+    address: fc.constantFrom('api.example.com', 'www.example.com', '198.51.100.11', 'missing.invalid'),
+    labels: maybe(fc.constantFrom({ version: 'v1' }, { version: 'v2' })),
+  })
+  .map(some);
+
+const serviceEntry = fc
+  .record({
+    namespace,
+    hosts: fc.uniqueArray(host, { minLength: 1, maxLength: 2 }),
+    ports: fc.uniqueArray(entryPort, { minLength: 1, maxLength: 3, selector: ({ number }) => number }),
+    resolution: weighted([5, 'DNS'], [3, 'NONE'], [3, 'STATIC'], [1, 'DNS_ROUND_ROBIN'], [2, 'DYNAMIC_DNS']),
+    addresses: fc.uniqueArray(fc.constantFrom(...ADDRESSES), { maxLength: 2 }),
+    fixed: fc.array(endpoint, { minLength: 1, maxLength: 2 }),
+    named: fc.array(namedEndpoint, { maxLength: 2 }),
+    location: weighted([4, 'MESH_EXTERNAL'], [1, 'MESH_INTERNAL']),
+    exportTo,
+  })
+  .map(({ namespace, fixed, named, hosts, addresses, ...spec }) => {
+    const wild = hosts.some((name) => name.startsWith('*'));
+    // What validation refuses is of no interest here.
+    const resolution =
+      wild && spec.resolution !== 'NONE' && spec.resolution !== 'STATIC'
+        ? spec.resolution === 'DYNAMIC_DNS'
+          ? 'DYNAMIC_DNS'
+          : 'NONE'
+        : spec.resolution;
+    const isRange = (address: string) => address.includes('/');
+    const allowed =
+      resolution === 'DYNAMIC_DNS' ? [] : resolution === 'NONE' ? addresses : addresses.filter((address) => !isRange(address));
+    const endpoints =
+      resolution === 'STATIC'
+        ? fixed
+        : resolution.startsWith('DNS') && named.length > 0
+          ? named.slice(0, resolution === 'DNS_ROUND_ROBIN' ? 1 : 2)
+          : undefined;
+    const usable = resolution === 'DYNAMIC_DNS' ? hosts.filter((name) => name.startsWith('*')) : hosts;
+    return {
+      namespace,
+      spec: some({
+        ...spec,
+        hosts: usable.length > 0 ? usable : ['*.example.com'],
+        resolution,
+        ...(allowed.length > 0 ? { addresses: allowed } : {}),
+        endpoints,
+      }),
+    };
+  });
+
+// --- VirtualService
+
+const headerMatch = fc.constantFrom<object>({ exact: '1' }, { prefix: 'a' }, { regex: 'a+b?' }, { exact: '' }, {});
+const uriMatch = fc.constantFrom<object>(
+  { exact: '/' },
+  { exact: '/a' },
+  { prefix: '/a' },
+  { prefix: '/a/' },
+  { prefix: '/' },
+  { regex: '/a.*' },
+  { regex: '/[ab]/\\d+' },
+);
+const httpMatch = fc
+  .record({
+    uri: maybe(uriMatch, 3),
+    ignoreUriCase: maybe(fc.constant(true), 1),
+    headers: maybe(fc.dictionary(fc.constantFrom('x-a', 'x-b'), headerMatch, { minKeys: 1, maxKeys: 2, noNullPrototype: true }), 1),
+    withoutHeaders: maybe(fc.constantFrom<object>({ 'x-a': { exact: '1' } }, { 'x-b': {} }), 0),
+    method: maybe(fc.constantFrom<object>({ exact: 'POST' }, { exact: 'GET' }, { prefix: 'P' }, { regex: 'GET|HEAD' }), 0),
+    authority: maybe(
+      fc.constantFrom<object>({ exact: 'www.example.com' }, { prefix: 'www' }, { exact: 'WWW.example.com' }, { regex: '.*\\.com' }),
+      0,
+    ),
+    scheme: maybe(fc.constantFrom<object>({ exact: 'http' }, { exact: 'https' }), 0),
+    queryParams: maybe(fc.constantFrom<object>({ q: { exact: '1' } }, { q: { regex: '\\d+' } }, { q: {} }), 0),
+    port: maybe(fc.constantFrom(80, 443, 8080), 1),
+    gateways: maybe(
+      fc.oneof(
+        fc.constant(['mesh']),
+        gatewayNames.map((name) => [name]),
+      ),
+    ),
+    sourceLabels: maybe(fc.constantFrom<object>({ app: 'sleep' }, { app: 'other' }), 0),
+    sourceNamespace: maybe(fc.constantFrom('default', 'other'), 0),
+  })
+  .map(some)
+  .map((match) => (match.ignoreUriCase && match.uri && 'regex' in match.uri ? { ...match, ignoreUriCase: undefined } : match))
+  .map(some);
+
+const destination = fc
+  .record({
+    host: weighted(
+      [5, EGRESS],
+      [5, 'www.example.com'],
+      [3, 'api.example.com'],
+      [1, HTTPBIN],
+      [1, 'httpbin'],
+      [1, 'redis.example.com'],
+      [1, 'undeclared.example.com'],
+    ),
+    port: maybe(
+      fc.constantFrom(80, 443, 6379, 8000).map((number) => ({ number })),
+      4,
+    ),
+    subset: maybe(fc.constantFrom('v1', 'v2', 'missing'), 0),
+  })
+  .map(({ host, port, subset }) => some({ host, subset, port: host === HTTPBIN || host === 'httpbin' ? { number: 8000 } : port }));
+
+const operations = fc
+  .record({
+    set: maybe(
+      fc.constantFrom<object>(
+        { 'x-t-a': 'set' },
+        { 'x-t-a': '%REQ(x-a)%' },
+        { host: 'api.example.com' },
+        { ':authority': 'www.example.org' },
+      ),
+      1,
+    ),
+    add: maybe(fc.constantFrom<object>({ 'x-t-a': 'added' }, { 'x-t-b': 'added' }), 1),
+    remove: maybe(fc.constantFrom(['x-a'], ['x-t-a', 'x-b']), 1),
+  })
+  .map(some);
+const headers = operations.map((request) => ({ request }));
+
+const routed = fc
+  .array(fc.record({ destination, headers: maybe(headers, 0) }).map(some), { minLength: 1, maxLength: 2 })
+  .chain((route) =>
+    route.length === 1
+      ? fc.constant(route)
+      : fc.constantFrom([0, 100], [100, 0], [50, 50]).map((weights) => route.map((entry, i) => ({ ...entry, weight: weights[i]! }))),
+  );
+const rewrite = fc.constantFrom<object>(
+  { uri: '/' },
+  { uri: '/new' },
+  { uri: '/new/' },
+  { authority: 'api.example.com' },
+  { uri: '/x', authority: 'www.example.org' },
+  { uriRegexRewrite: { match: '/(.)', rewrite: '/r-\\1' } },
+);
+const fault = fc.constantFrom<object>(
+  { abort: { httpStatus: 418, percentage: { value: 100 } } },
+  { abort: { httpStatus: 503, percentage: { value: 0 } } },
+  { abort: { httpStatus: 503 } },
+  { abort: { httpStatus: 404, percentage: { value: 50 } } },
+);
+const redirect = fc.constantFrom<object>(
+  { uri: '/moved' },
+  { authority: 'api.example.com' },
+  { uri: '/m?y=1', redirectCode: 302 },
+  { scheme: 'https', redirectCode: 308 },
+  { port: 8080 },
+  { derivePort: 'FROM_REQUEST_PORT', uri: '/moved' },
+  { authority: 'api.example.com:8080', scheme: 'https' },
+);
+const directResponse = fc.constantFrom<object>({ status: 403 }, { status: 200, body: { string: 'hello' } });
+
+const httpAction: Arbitrary<object> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({ route: routed, rewrite: maybe(rewrite, 1), headers: maybe(headers, 1), fault: maybe(fault, 0) }).map(some),
+  },
+  { weight: 1, arbitrary: redirect.map((value) => ({ redirect: value })) },
+  { weight: 1, arbitrary: directResponse.map((value) => ({ directResponse: value })) },
+);
+const httpRoute = fc
+  .record({ match: fc.array(httpMatch, { maxLength: 2 }), action: httpAction })
+  .map(({ match, action }) => ({ ...(match.length > 0 ? { match } : {}), ...action }));
+
+const sni = weighted([5, 'www.example.com'], [2, 'api.example.com'], [2, '*.example.com'], [1, 'www.example.org']);
+const routeTo = fc.array(fc.record({ destination }), { minLength: 1, maxLength: 1 });
+const tlsRoute = fc.record({
+  match: fc.array(
+    fc
+      .record({
+        sniHosts: fc.uniqueArray(sni, { minLength: 1, maxLength: 2 }),
+        port: maybe(fc.constantFrom(443, 8443)),
+        gateways: maybe(
+          fc.oneof(
+            fc.constant(['mesh']),
+            gatewayNames.map((name) => [name]),
+          ),
+        ),
+        destinationSubnets: maybe(fc.constantFrom(['198.51.100.0/24'], ['10.1.2.3']), 0),
+      })
+      .map(some),
+    { minLength: 1, maxLength: 2 },
+  ),
+  route: routeTo,
+});
+const tcpRoute = fc
+  .record({
+    match: maybe(
+      fc.array(
+        fc
+          .record({
+            port: maybe(fc.constantFrom(6379, 80, 443)),
+            gateways: maybe(
+              fc.oneof(
+                fc.constant(['mesh']),
+                gatewayNames.map((name) => [name]),
+              ),
+            ),
+            destinationSubnets: maybe(fc.constantFrom(['198.51.100.0/24'], ['203.0.113.6']), 0),
+          })
+          .map(some),
+        { minLength: 1, maxLength: 2 },
+      ),
+      3,
+    ),
+    route: routeTo,
+  })
+  .map(some);
+
+const virtualService = fc
+  .record({
+    namespace,
+    hosts: fc.uniqueArray(host, { minLength: 1, maxLength: 2 }),
+    gateways: maybe(fc.uniqueArray(fc.oneof(fc.constant('mesh'), gatewayNames), { minLength: 1, maxLength: 3 }), 4),
+    http: fc.array(httpRoute, { maxLength: 3 }),
+    tls: fc.array(tlsRoute, { maxLength: 2 }),
+    tcp: fc.array(tcpRoute, { maxLength: 1 }),
+    exportTo,
+  })
+  .filter(({ http, tls, tcp }) => http.length + tls.length + tcp.length > 0)
+  .map(({ namespace, hosts, http, tls, tcp, ...rest }) => {
+    const sniHosts = (name: string) => hosts.some((one) => one === name || (one.startsWith('*') && name.endsWith(one.slice(1))));
+    const kept = tls
+      .map(({ match, route }) => ({
+        route,
+        match: match.map((entry) => ({ ...entry, sniHosts: (entry.sniHosts ?? []).filter(sniHosts) })),
+      }))
+      .map(({ match, route }) => ({ route, match: match.filter((entry) => entry.sniHosts.length > 0) }))
+      .filter(({ match }) => match.length > 0);
+    const lists = { ...(http.length > 0 ? { http } : {}), ...(kept.length > 0 ? { tls: kept } : {}), ...(tcp.length > 0 ? { tcp } : {}) };
+    return {
+      namespace,
+      spec: some({ hosts, ...rest, ...(Object.keys(lists).length > 0 ? lists : { http: [{ directResponse: { status: 404 } }] }) }),
+    };
+  });
+
+// --- DestinationRule, Gateway, Sidecar
+
+const upstreamTls = fc.constantFrom<object>(
+  { mode: 'DISABLE' },
+  { mode: 'SIMPLE' },
+  { mode: 'SIMPLE', sni: 'www.example.com' },
+  { mode: 'SIMPLE', sni: 'api.example.com', subjectAltNames: ['api.example.com'] },
+  { mode: 'SIMPLE', insecureSkipVerify: true },
+  { mode: 'SIMPLE', sni: 'www.example.com', subjectAltNames: ['wrong.example.com'] },
+);
+const trafficPolicy = fc.oneof(
+  upstreamTls.map((tls) => ({ tls })),
+  fc.constantFrom(80, 443).chain((number) => upstreamTls.map((tls) => ({ portLevelSettings: [{ port: { number }, tls }] }))),
+);
+const destinationRule = fc
+  .record({
+    namespace,
+    host: weighted([4, 'www.example.com'], [3, EGRESS], [2, 'api.example.com'], [1, '*.example.com'], [1, HTTPBIN]),
+    subsets: maybe(
+      fc.subarray([{ name: 'v1', labels: { version: 'v1' } }, { name: 'v2', labels: { version: 'v2' } }, { name: 'v1-all' }], {
+        minLength: 1,
+      }),
+    ),
+    trafficPolicy: maybe(trafficPolicy),
+    exportTo,
+  })
+  // Towards the gateway TLS would only fail everywhere.
+  .map(({ namespace, ...spec }) => ({ namespace, spec: some(spec.host === EGRESS ? { ...spec, trafficPolicy: undefined } : spec) }));
+
+const serverHosts = fc.uniqueArray(
+  weighted(
+    [3, '*'],
+    [4, 'www.example.com'],
+    [2, '*.example.com'],
+    [1, 'api.example.com'],
+    [1, 'default/www.example.com'],
+    [1, './*'],
+    [1, '*/www.example.com'],
+  ),
+  { minLength: 1, maxLength: 2 },
+);
+const server = fc.oneof(
+  { weight: 5, arbitrary: serverHosts.map((hosts) => ({ port: { number: 80, name: 'http', protocol: 'HTTP' }, hosts })) },
+  {
+    weight: 3,
+    arbitrary: serverHosts.map((hosts) => ({ port: { number: 443, name: 'tls', protocol: 'TLS' }, tls: { mode: 'PASSTHROUGH' }, hosts })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(serverHosts, fc.constantFrom('gw-www', 'gw-wild', 'missing')).map(([hosts, credentialName]) => ({
+      port: { number: 443, name: 'https', protocol: 'HTTPS' },
+      tls: { mode: 'SIMPLE', credentialName },
+      hosts,
+    })),
+  },
+  {
+    weight: 1,
+    arbitrary: serverHosts.map((hosts) => ({ port: { number: 80, name: 'http', protocol: 'HTTP' }, tls: { httpsRedirect: true }, hosts })),
+  },
+  { weight: 1, arbitrary: fc.constant({ port: { number: 6379, name: 'tcp', protocol: 'TCP' }, hosts: ['*'] }) },
+  { weight: 1, arbitrary: fc.constant({ port: { number: 31400, name: 'tcp-any', protocol: 'TCP' }, hosts: ['*'] }) },
+);
+const gateway = fc
+  .record({ namespace: weighted([3, 'default'], [2, 'istio-system']), servers: fc.array(server, { minLength: 1, maxLength: 3 }) })
+  .map(({ namespace, servers }) => ({
+    namespace,
+    spec: {
+      selector: { istio: 'egressgateway' },
+      servers: servers.map((entry, i) => ({ ...entry, port: { ...entry.port, name: `${entry.port.name}-${i}` } })),
+    },
+  }));
+
+const sidecar = fc
+  .record({
+    namespace: weighted([3, 'default'], [1, 'other'], [1, 'istio-system']),
+    egress: fc.array(
+      fc
+        .record({
+          port: maybe(fc.constantFrom({ number: 80, name: 'http', protocol: 'HTTP' }, { number: 443, name: 'tls', protocol: 'TLS' }), 0),
+          hosts: fc.uniqueArray(
+            fc.constantFrom('./*', '*/*', 'istio-system/*', 'default/www.example.com', '*/*.example.com', './www.example.com'),
+            { minLength: 1, maxLength: 2 },
+          ),
+        })
+        .map(some),
+      { minLength: 1, maxLength: 2 },
+    ),
+    outboundTrafficPolicy: maybe(fc.constantFrom({ mode: 'ALLOW_ANY' }, { mode: 'REGISTRY_ONLY' }), 1),
+  })
+  .map(({ namespace, ...spec }) => ({ namespace, spec: some(spec) }));
+
+// --- all together
+
+/** The documented way through an egress gateway, right or nearly. */
+const pattern = fc
+  .record({
+    resolution: fc.constantFrom('DNS', 'NONE'),
+    gateways: fc.constantFrom(['mesh', 'egress'], ['egress'], ['mesh']),
+    tls: fc.boolean(),
+    match: maybe(uriMatch, 1),
+  })
+  .map(({ resolution, gateways, tls, match }) => {
+    const metadata = { name: 'pattern', namespace: 'default' };
+    const uri = match ? { uri: match } : {};
+    const http = [
+      { match: [{ gateways: ['mesh'], port: 80, ...uri }], route: [{ destination: { host: EGRESS, port: { number: 80 } } }] },
+      { match: [{ gateways: ['egress'], port: 80 }], route: [{ destination: { host: 'www.example.com', port: { number: 80 } } }] },
+    ];
+    const sniHosts = ['www.example.com'];
+    const routes = [
+      { match: [{ gateways: ['mesh'], port: 443, sniHosts }], route: [{ destination: { host: EGRESS, port: { number: 443 } } }] },
+      {
+        match: [{ gateways: ['egress'], port: 443, sniHosts }],
+        route: [{ destination: { host: 'www.example.com', port: { number: 443 } } }],
+      },
+    ];
+    const apiVersion = 'networking.istio.io/v1';
+    return [
+      {
+        apiVersion,
+        kind: 'ServiceEntry',
+        metadata,
+        spec: {
+          hosts: sniHosts,
+          resolution,
+          location: 'MESH_EXTERNAL',
+          ports: [
+            { number: 80, name: 'http', protocol: 'HTTP' },
+            { number: 443, name: 'tls', protocol: 'TLS' },
+          ],
+        },
+      },
+      {
+        apiVersion,
+        kind: 'Gateway',
+        metadata: { name: 'egress', namespace: 'default' },
+        spec: {
+          selector: { istio: 'egressgateway' },
+          servers: [
+            { port: { number: 80, name: 'http', protocol: 'HTTP' }, hosts: sniHosts },
+            { port: { number: 443, name: 'tls', protocol: 'TLS' }, tls: { mode: 'PASSTHROUGH' }, hosts: sniHosts },
+          ],
+        },
+      },
+      { apiVersion, kind: 'VirtualService', metadata, spec: { hosts: sniHosts, gateways, http, ...(tls ? { tls: routes } : {}) } },
+    ];
+  });
+
+const objects = fc
+  .record({
+    pattern: maybe(pattern, 2),
+    entries: resources('ServiceEntry', serviceEntry, { maxLength: 3 }),
+    gateways: resources('Gateway', gateway, { maxLength: 2 }),
+    services: resources('VirtualService', virtualService, { maxLength: 3 }),
+    rules: resources('DestinationRule', destinationRule, { maxLength: 2 }),
+    sidecars: fc.option(resources('Sidecar', sidecar, { minLength: 1, maxLength: 1 }), { nil: [], freq: 1 }),
+  })
+  .map(({ pattern = [], entries, gateways, services, rules, sidecars }) => {
+    // The first two Gateways have the names that VirtualServices use.
+    const named = gateways.map((one, i) =>
+      i === 0
+        ? { ...one, metadata: { ...(one as { metadata: object }).metadata, name: pattern.length > 0 ? 'other-gateway' : 'egress' } }
+        : one,
+    );
+    return [...pattern, ...entries, ...named, ...services, ...rules, ...sidecars];
+  });
+
+export const configurations: Arbitrary<Configuration> = fc.record({
+  mesh: fc
+    .record({
+      outboundTrafficPolicy: fc.constantFrom({ mode: 'REGISTRY_ONLY' }, { mode: 'ALLOW_ANY' }),
+      pathNormalization: maybe(
+        fc.constantFrom('NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES').map((normalization) => ({ normalization })),
+        1,
+      ),
+    })
+    .map(some),
+  documents: objects,
+});
