@@ -15,7 +15,7 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
   process.env.NODE_COMPILE_CACHE ??= module.getCompileCacheDir?.();
   const load = (file) => import(pathToFileURL(join(root, file)).href);
   const fromBuild = buildIsCurrent();
-  if (!fromBuild) (await load('src/lib/quick-resolve.ts')).quickenResolution();
+  (await load(fromBuild ? 'dist/quick-resolve.js' : 'src/lib/quick-resolve.ts')).quickenResolution();
   const { main } = await load(fromBuild ? 'dist/main.js' : 'src/cli/main.ts');
   await main(process.argv.slice(2));
 } else {
@@ -30,7 +30,7 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
   }
 }
 
-/** In a clone the sources run if one of them is newer than the build. */
+/** In a clone the sources run if one of them is newer than the build; the generated ones are made with it. */
 function buildIsCurrent() {
   const sources = join(root, 'src');
   if (!existsSync(sources)) return true;
@@ -39,7 +39,9 @@ function buildIsCurrent() {
   const unchanged = (folder) =>
     statSync(folder).mtimeMs <= built.mtimeMs &&
     readdirSync(folder, { withFileTypes: true }).every((entry) =>
-      entry.isDirectory() ? unchanged(join(folder, entry.name)) : statSync(join(folder, entry.name)).mtimeMs <= built.mtimeMs,
+      entry.isDirectory()
+        ? entry.name === 'gen' || unchanged(join(folder, entry.name))
+        : statSync(join(folder, entry.name)).mtimeMs <= built.mtimeMs,
     );
   return unchanged(sources);
 }

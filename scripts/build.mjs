@@ -12,7 +12,11 @@ const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'ut
 
 rmSync(folder, { recursive: true, force: true });
 await esbuild.build({
-  entryPoints: { main: join(root, 'src/cli/main.ts'), worker: join(root, 'src/proxy/worker.ts') },
+  entryPoints: {
+    main: join(root, 'src/cli/main.ts'),
+    worker: join(root, 'src/proxy/worker.ts'),
+    'quick-resolve': join(root, 'src/lib/quick-resolve.ts'),
+  },
   outdir: folder,
   // All in one folder: modules find the worker's entry and the package's root from where they are.
   chunkNames: '[name]-[hash]',
