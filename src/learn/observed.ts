@@ -1,4 +1,5 @@
 /** What left the mesh, out of what the proxies logged: one entry for each host, port and protocol. Pure. */
+import { addressOf, declaredHost, hostOf, isAllocated, isDeclarable, isInside, portOf } from './hosts.ts';
 import type { LogRecord } from './records.ts';
 
 export interface Observed {
@@ -9,6 +10,8 @@ export interface Observed {
   readonly protocol: 'HTTP' | 'TLS' | 'TCP';
   /** The port at which a gateway originated TLS for it; undefined where none did. */
   readonly originatedAt: number | undefined;
+  /** Addresses that applications connected to for it, those that a mesh gives to names left out; at most 16. */
+  readonly addresses: readonly string[];
   readonly count: number;
   /** RFC 3339, or empty where the log has no time. */
   readonly lastSeen: string;
@@ -27,112 +30,227 @@ export interface RecordedCall {
   readonly count: number;
 }
 
+/** Calls through the mesh that no resource can be written for. */
+export interface Unplaced {
+  readonly host: string;
+  readonly port: number;
+  readonly why: string;
+  readonly count: number;
+}
+
 export interface Observation {
+  readonly records: number;
   readonly calls: readonly RecordedCall[];
+  /** Calls that were not kept apart by path and client, as there were too many; they stand in `calls` as one of their kind. */
+  readonly folded: number;
   /** Sorted by host, port and protocol. */
   readonly observed: readonly Observed[];
-  /** Records of calls that stayed in the mesh or came in. */
+  readonly unplaced: readonly Unplaced[];
+  /** Records of calls that stayed in the mesh, came in, or were answered by a proxy. */
   readonly inside: number;
   /** Records of calls that were refused. */
   readonly refused: number;
 }
 
-const REFUSED = /\b(?:NR|NC|RBAC|UAEX|RL|DPE|DI)\b/;
+const REFUSED = /\b(?:NR|NC|RBAC|UAEX|RL|DPE|FI)\b/;
 /** Ports at which the sidecar takes calls that it was not redirected. */
 const OWN_PORTS = new Set([15_001, 15_006, 15_080]);
+const MOST_ADDRESSES = 16;
+/** Calls that are kept apart by method, path and client; beyond them memory would grow with the log. */
+const MOST_CALLS = 20_000;
+const LONGEST_PATH = 1024;
+
+/** Where it was seen: at a sidecar that goes to a gateway, at a sidecar that leaves, or at a gateway. */
+type Place = 'relayed' | 'sidecar' | 'gateway';
 
 interface Sighting {
   readonly host: string;
   readonly port: number;
   readonly protocol: Observed['protocol'];
-  readonly time: string;
-  readonly method: string;
-  readonly path: string;
-  readonly from: string;
-  /** Where it was seen: at a sidecar that goes to a gateway, at a sidecar that leaves, or at a gateway. */
-  readonly at: 'relayed' | 'sidecar' | 'gateway';
+  readonly at: Place;
+  /** TLS was originated for it. */
+  readonly secured: boolean;
+  /** What the client connected to; empty if that is not known. */
+  readonly dialled: string;
 }
 
-export function observe(records: readonly LogRecord[]): Observation {
-  const sightings: Sighting[] = [];
-  let inside = 0;
-  let refused = 0;
-  for (const record of records) {
-    if (REFUSED.test(record.flags) || record.cluster === 'BlackHoleCluster' || record.cluster === 'block_all') refused++;
-    else {
-      const sighting = sightingOf(record);
-      if (sighting) sightings.push(sighting);
-      else inside++;
+interface Entry extends Pick<Sighting, 'host' | 'port' | 'protocol' | 'at'> {
+  readonly addresses: Set<string>;
+  secured: boolean;
+  count: number;
+  lastSeen: string;
+}
+
+interface KeptCall extends Pick<Sighting, 'at'> {
+  readonly call: Omit<RecordedCall, 'count'>;
+  count: number;
+}
+
+/** Takes records one by one; what it keeps grows with the number of hosts, not with that of records. */
+export class Observer {
+  readonly #entries = new Map<string, Entry>();
+  readonly #calls = new Map<string, KeptCall>();
+  readonly #unplaced = new Map<string, { -readonly [K in keyof Unplaced]: Unplaced[K] }>();
+  #records = 0;
+  #folded = 0;
+  #inside = 0;
+  #refused = 0;
+
+  /** Returns whether it is the first of its host, port and protocol. */
+  add(record: LogRecord): boolean {
+    this.#records++;
+    if (isRefused(record)) {
+      this.#refused++;
+      return false;
     }
+    const sighting = sightingOf(record);
+    if (!sighting) {
+      this.#inside++;
+      return false;
+    }
+    if (isInside(sighting.host) || !isDeclarable(sighting.host)) {
+      this.#leaveOut(sighting);
+      return false;
+    }
+    this.#keepCall(sighting, record);
+    return this.#keepEntry(sighting, record.time);
   }
-  const relayed = new Set(sightings.flatMap(({ at, host }) => (at === 'relayed' ? [host] : [])));
-  const entries = new Map<string, Observed>();
-  const calls = new Map<string, RecordedCall>();
-  for (const { host, port, protocol, time, at, method, path, from } of sightings) {
+
+  #leaveOut({ host, port }: Sighting): void {
+    const shown = host.slice(0, 80);
+    const key = `${shown} ${port}`;
+    const known = this.#unplaced.get(key);
+    if (known) known.count++;
+    else if (this.#unplaced.size < 100) this.#unplaced.set(key, { host: shown, port, why: whyUnplaced(host), count: 1 });
+  }
+
+  #keepEntry({ host, port, protocol, at, secured, dialled }: Sighting, time: string): boolean {
+    const key = `${at} ${host} ${port} ${protocol}`;
+    let entry = this.#entries.get(key);
+    const isNew = entry === undefined;
+    if (!entry) {
+      entry = { host, port, protocol, at, addresses: new Set(), secured, count: 0, lastSeen: '' };
+      this.#entries.set(key, entry);
+    }
+    entry.count++;
+    entry.secured ||= secured;
+    if (time > entry.lastSeen) entry.lastSeen = time;
+    if (dialled !== '' && entry.addresses.size < MOST_ADDRESSES) entry.addresses.add(dialled);
+    return isNew;
+  }
+
+  #keepCall({ host, port, protocol, at }: Sighting, { method, path, remote }: LogRecord): void {
+    const kind = { host, port, protocol, method };
+    const whole = { ...kind, path, from: addressOf(remote) };
+    const key = `${at} ${JSON.stringify(whole)}`;
+    const known = this.#calls.get(key);
+    if (known) known.count++;
+    else if (this.#calls.size < MOST_CALLS && path.length <= LONGEST_PATH) this.#calls.set(key, { at, call: whole, count: 1 });
+    else this.#fold(at, { ...kind, path: protocol === 'HTTP' ? '/' : '', from: '' });
+  }
+
+  #fold(at: Place, call: KeptCall['call']): void {
+    this.#folded++;
+    const key = `${at} ${JSON.stringify(call)}`;
+    const known = this.#calls.get(key);
+    if (known) known.count++;
+    else this.#calls.set(key, { at, call, count: 1 });
+  }
+
+  observation(): Observation {
+    const entries = [...this.#entries.values()];
+    const relayed = new Set(entries.flatMap(({ at, host }) => (at === 'relayed' ? [host] : [])));
+    const secured = new Set(entries.flatMap((entry) => (entry.at === 'gateway' && entry.secured ? [entry.host] : [])));
     // A gateway logs again what a sidecar sent to it.
-    if (at === 'gateway' && relayed.has(host)) continue;
-    const originated = at === 'gateway' && protocol === 'HTTP' && port === 443;
-    const asked = originated ? 80 : port;
-    const key = `${host} ${asked} ${protocol}`;
-    const call = { host, port: asked, protocol, method, path, from };
-    const callKey = JSON.stringify(call);
-    calls.set(callKey, { ...call, count: (calls.get(callKey)?.count ?? 0) + 1 });
-    const known = entries.get(key);
-    entries.set(key, {
-      host,
-      port: asked,
-      protocol,
-      originatedAt: originated ? port : at === 'relayed' ? originationOf(sightings, host, asked) : known?.originatedAt,
-      count: (known?.count ?? 0) + 1,
-      lastSeen: known && known.lastSeen > time ? known.lastSeen : time,
-    });
+    const counts = ({ at, host }: { at: Place; host: string }) => at !== 'gateway' || !relayed.has(host);
+    const observed = new Map<string, Observed>();
+    for (const entry of entries.filter(counts)) {
+      const { host, port, protocol, at } = entry;
+      const key = `${host} ${port} ${protocol}`;
+      const known = observed.get(key);
+      const originates = protocol === 'HTTP' && port !== 443 && (entry.secured || (at === 'relayed' && secured.has(host)));
+      observed.set(key, {
+        host,
+        port,
+        protocol,
+        originatedAt: originates ? 443 : known?.originatedAt,
+        addresses: [...new Set([...(known?.addresses ?? []), ...entry.addresses])].sort().slice(0, MOST_ADDRESSES),
+        count: (known?.count ?? 0) + entry.count,
+        lastSeen: known && known.lastSeen > entry.lastSeen ? known.lastSeen : entry.lastSeen,
+      });
+    }
+    return {
+      records: this.#records,
+      calls: this.#callsThat((kept) => counts({ at: kept.at, host: kept.call.host })),
+      folded: this.#folded,
+      observed: [...observed.values()].sort((a, b) => compare(a.host, b.host) || a.port - b.port || compare(a.protocol, b.protocol)),
+      unplaced: [...this.#unplaced.values()],
+      inside: this.#inside,
+      refused: this.#refused,
+    };
   }
-  const observed = [...entries.values()].sort((a, b) => compare(a.host, b.host) || a.port - b.port || compare(a.protocol, b.protocol));
-  return { calls: [...calls.values()], observed, inside, refused };
+
+  #callsThat(counts: (kept: KeptCall) => boolean): RecordedCall[] {
+    const calls = new Map<string, RecordedCall>();
+    for (const kept of this.#calls.values()) {
+      if (!counts(kept)) continue;
+      const key = JSON.stringify(kept.call);
+      calls.set(key, { ...kept.call, count: (calls.get(key)?.count ?? 0) + kept.count });
+    }
+    return [...calls.values()];
+  }
 }
 
-/** Where a gateway sent HTTP on to another port than it was called at, it originated TLS there. */
-function originationOf(sightings: readonly Sighting[], host: string, port: number): number | undefined {
-  const elsewhere = sightings.find((one) => one.at === 'gateway' && one.host === host && one.protocol === 'HTTP' && one.port !== port);
-  return elsewhere?.port === 443 ? 443 : undefined;
+function whyUnplaced(host: string): string {
+  if (!isInside(host)) return 'it is no host name';
+  return host.includes('.') ? 'it is a Service of the cluster' : 'a name without a domain is one of the machine or the cluster';
+}
+
+function isRefused({ flags, cluster, route }: LogRecord): boolean {
+  return REFUSED.test(flags) || cluster === 'BlackHoleCluster' || route === 'block_all';
 }
 
 function sightingOf(record: LogRecord): Sighting | undefined {
-  const { cluster, authority, serverName, local, upstream, time, method, path } = record;
-  const common = { time, method, path, from: addressOf(record.remote) };
+  const { cluster, authority, serverName, local, upstream, details, method } = record;
   const [direction, clusterPort, , service = ''] = cluster.split('|');
-  if (direction === 'inbound') return undefined;
-  const named = nameOf(authority) || serverName.toLowerCase();
-  const protocol = record.protocol.startsWith('HTTP') || record.method !== '' ? 'HTTP' : serverName !== '' ? 'TLS' : 'TCP';
-  const dialled = portOf(local);
-  const asked = dialled !== undefined && !OWN_PORTS.has(dialled) ? dialled : undefined;
+  if (direction === 'inbound' || (cluster === '' && details === 'direct_response')) return undefined;
+  const named = hostOf(authority) || serverName.toLowerCase();
+  const protocol = record.protocol.startsWith('HTTP') || method !== '' ? 'HTTP' : serverName !== '' ? 'TLS' : 'TCP';
+  const at = portOf(local);
+  const asked = at !== undefined && !OWN_PORTS.has(at) ? at : undefined;
+  const dialled = asked === undefined || isAllocated(addressOf(local)) ? '' : addressOf(local);
   if (isInside(service)) {
-    if (named === '' || isInside(named)) return undefined;
-    return asked === undefined ? undefined : { ...common, host: named, port: asked, protocol, at: 'relayed' };
+    if (named === '' || isInside(named) || asked === undefined) return undefined;
+    return { host: named, port: asked, protocol, at: 'relayed', secured: false, dialled };
   }
   const port = clusterPort ? Number(clusterPort) : (asked ?? portOf(upstream));
-  const host =
-    service !== '' && !service.startsWith('*') ? service : named || addressOf(service === '' && asked !== undefined ? local : upstream);
-  if (host === '' || port === undefined || isInside(host)) return undefined;
-  return { ...common, host, port, protocol, at: clusterPort && asked !== undefined && asked !== port ? 'gateway' : 'sidecar' };
+  const host = hostFor(service, named, { local, upstream, asked });
+  if (host === '' || port === undefined || (isInside(host) && cluster !== 'PassthroughCluster')) return undefined;
+  const atGateway = clusterPort !== undefined && clusterPort !== '' && asked !== undefined && asked !== port;
+  const secured = protocol === 'HTTP' && clusterPort !== undefined && (port === 443 || portOf(upstream) === 443) && atGateway;
+  return {
+    host,
+    // Applications call port 80 of what is originated at 443.
+    port: secured && port === 443 ? 80 : port,
+    protocol,
+    at: atGateway ? 'gateway' : 'sidecar',
+    secured,
+    dialled: atGateway ? '' : dialled,
+  };
 }
 
-function isInside(host: string): boolean {
-  return /\.svc(?:\.|$)|^localhost$/.test(host) || (host !== '' && !/[.:*]/.test(host));
-}
-
-/** The authority without its port, in lower case. */
-function nameOf(authority: string): string {
-  return authority.replace(/:\d+$/, '').replace(/\.$/, '').toLowerCase();
-}
-
-function portOf(address: string): number | undefined {
-  const port = /:(\d+)$/.exec(address)?.[1];
-  return port === undefined ? undefined : Number(port);
-}
-
-function addressOf(address: string): string {
-  return address.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+/** The service's own name, else what the call names, else the address that it went to. */
+function hostFor(
+  service: string,
+  named: string,
+  { local, upstream, asked }: { readonly local: string; readonly upstream: string; readonly asked: number | undefined },
+): string {
+  if (service !== '' && !service.startsWith('*')) {
+    const address = addressOf(upstream);
+    // A name that resources have given to an address.
+    return service === declaredHost(address) ? address : service;
+  }
+  return named || addressOf(service === '' && asked !== undefined ? local : upstream);
 }
 
 function compare(a: string, b: string): number {

@@ -1,11 +1,21 @@
 /** The resources that let exactly what was observed through the egress gateway, and nothing else. Pure. */
+import { declaredHost, isAddress, isOwnSuffix, slug, specialAddress } from './hosts.ts';
 import type { Observed } from './observed.ts';
+
+/** What stands beside the proposal, and so must not be taken again. */
+export interface Taken {
+  /** `Kind namespace/name`. */
+  readonly objects: ReadonlySet<string>;
+  /** Ports that Gateways open. */
+  readonly ports: ReadonlySet<number>;
+}
 
 export interface ProposeOptions {
   /** Where the resources go. */
   readonly namespace: string;
   /** A wildcard stands for names from this number on that share a suffix, port and protocol. */
   readonly wildcardAfter: number;
+  readonly taken?: Taken;
 }
 
 /** A resource, and what to say above it. */
@@ -21,55 +31,73 @@ interface Destination {
   readonly protocol: Observed['protocol'];
   readonly originatedAt: number | undefined;
   readonly observed: readonly Observed[];
+  /** Said of it beyond its counts. */
+  readonly remarks: readonly string[];
 }
 
 const GATEWAY_NAMESPACE = 'istio-system';
 const GATEWAY_HOST = `istio-egressgateway.${GATEWAY_NAMESPACE}.svc.cluster.local`;
-const TCP_SERVICE = 'istio-egressgateway-learned';
 const SELECTOR = { istio: 'egressgateway' };
-const GATEWAY = 'learned-egress';
 /** Ports of the gateway for what carries no name that it could tell hosts apart by. */
 const FIRST_TCP_PORT = 17_000;
 
+/** The gateway's part in the proposal. */
+interface GatewaySide {
+  readonly gateway: string;
+  /** Its Service for ports of `tcp`. */
+  readonly service: string;
+  /** `host port` → the gateway's port. */
+  readonly tcp: ReadonlyMap<string, number>;
+}
+
 /** One ServiceEntry and one VirtualService for each host, a Gateway for all, and what TLS origination and TCP need besides. */
-export function propose(observed: readonly Observed[], { namespace, wildcardAfter }: ProposeOptions): Proposed[] {
+export function propose(observed: readonly Observed[], { namespace, wildcardAfter, taken }: ProposeOptions): Proposed[] {
   const hosts = Map.groupBy(destinationsOf(observed, wildcardAfter), ({ host }) => host);
+  if (hosts.size === 0) return [];
+  const unique = namer(taken?.objects ?? new Set());
   const http: string[] = [];
   const tls: string[] = [];
-  /** `host port` → the gateway's port. */
   const tcp = new Map<string, number>();
+  const nextPort = freePorts(taken?.ports ?? new Set());
   for (const [host, destinations] of hosts) {
     const named = destinations.filter(({ protocol }) => protocol === 'TLS');
     if (destinations.some(({ protocol }) => protocol === 'HTTP')) http.push(host);
     if (named.length > 0) tls.push(host);
     // By SNI alone a gateway tells one port of a host, and TCP has no name at all.
     for (const { port } of [...named.slice(1), ...destinations.filter(({ protocol }) => protocol === 'TCP')])
-      tcp.set(`${host} ${port}`, FIRST_TCP_PORT + tcp.size);
+      tcp.set(`${host} ${port}`, nextPort());
   }
-  if (hosts.size === 0) return [];
+  const side: GatewaySide = {
+    gateway: unique('Gateway', namespace, 'learned-egress'),
+    service: unique('Service', GATEWAY_NAMESPACE, 'istio-egressgateway-learned'),
+    tcp,
+  };
   const object = (kind: string, name: string, spec: object, inNamespace = namespace) => ({
     apiVersion: 'networking.istio.io/v1',
     kind,
-    metadata: { name, namespace: inNamespace },
+    metadata: { name: unique(kind, inNamespace, name), namespace: inNamespace },
     spec,
   });
   const proposed: Proposed[] = [...hosts].flatMap(([host, destinations]) => {
-    const name = nameOf(host);
-    const entry = object('ServiceEntry', name, serviceEntry(host, destinations));
-    const routes = object('VirtualService', `${name}-through-egress`, virtualService(host, destinations, tcp));
+    const name = slug(host);
     const originated = destinations.filter(({ originatedAt }) => originatedAt !== undefined).map(({ port }) => port);
-    const rule = object('DestinationRule', `${name}-tls`, destinationRule(host, originated), GATEWAY_NAMESPACE);
+    const rule = () => object('DestinationRule', `${name}-tls`, destinationRule(host, originated), GATEWAY_NAMESPACE);
     return [
-      { comments: destinations.flatMap(commentsOf), resource: entry },
-      { comments: [], resource: routes },
-      ...(originated.length > 0 ? [{ comments: ['TLS originated by the gateway; the CAs of its machine count.'], resource: rule }] : []),
+      { comments: destinations.flatMap(commentsOf), resource: object('ServiceEntry', name, serviceEntry(host, destinations)) },
+      { comments: [], resource: object('VirtualService', `${name}-through-egress`, virtualService(host, destinations, side)) },
+      ...(originated.length > 0 ? [{ comments: ['TLS originated by the gateway; the CAs of its machine count.'], resource: rule() }] : []),
     ];
   });
-  const gateway = object('Gateway', GATEWAY, { selector: SELECTOR, servers: servers(http, tls, tcp) });
+  const gateway = {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'Gateway',
+    metadata: { name: side.gateway, namespace },
+    spec: { selector: SELECTOR, servers: servers(http, tls, tcp) },
+  };
   const service = {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: { name: TCP_SERVICE, namespace: GATEWAY_NAMESPACE },
+    metadata: { name: side.service, namespace: GATEWAY_NAMESPACE },
     spec: { selector: SELECTOR, ports: [...tcp.values()].map((port) => ({ name: `tcp-${port}`, port, targetPort: port })) },
   };
   return [
@@ -79,12 +107,31 @@ export function propose(observed: readonly Observed[], { namespace, wildcardAfte
   ];
 }
 
+/** Names that nothing has yet: two hosts may differ by a dot and a dash only. */
+function namer(taken: ReadonlySet<string>): (kind: string, namespace: string, name: string) => string {
+  const given = new Set(taken);
+  return (kind, namespace, name) => {
+    let candidate = name;
+    for (let i = 2; given.has(`${kind} ${namespace}/${candidate}`); i++) candidate = `${name}-${i}`;
+    given.add(`${kind} ${namespace}/${candidate}`);
+    return candidate;
+  };
+}
+
+function freePorts(taken: ReadonlySet<number>): () => number {
+  let next = FIRST_TCP_PORT;
+  return () => {
+    while (taken.has(next)) next++;
+    return next++;
+  };
+}
+
 /** Each host and port, or the wildcard that stands for many of them. */
 function destinationsOf(observed: readonly Observed[], wildcardAfter: number): Destination[] {
-  const families = Map.groupBy(onePerPort(observed), (one) => {
-    const suffix = one.host.slice(one.host.indexOf('.') + 1);
-    const shared = !isAddress(one.host) && one.protocol !== 'TCP' && one.originatedAt === undefined && suffix.includes('.');
-    return shared ? `${suffix} ${one.port} ${one.protocol}` : '';
+  const families = Map.groupBy(onePerPort(observed), ({ host, port, protocol, originatedAt }) => {
+    const suffix = host.slice(host.indexOf('.') + 1);
+    const shared = !isAddress(host) && protocol !== 'TCP' && originatedAt === undefined && isOwnSuffix(suffix);
+    return shared ? `${suffix} ${port} ${protocol}` : '';
   });
   const destinations: Destination[] = [];
   for (const [family, members] of families) {
@@ -97,12 +144,37 @@ function destinationsOf(observed: readonly Observed[], wildcardAfter: number): D
   return destinations.sort((a, b) => (a.host === b.host ? a.port - b.port : a.host < b.host ? -1 : 1));
 }
 
-/** A port of a host has one protocol: where several were spoken, bytes are passed on as they are. */
+/**
+ * A port of a host has one protocol: where several were spoken, bytes are passed on as they are. They carry no name, so that the addresses that were
+ * called are let through beside the one that the mesh's DNS gives the name.
+ */
 function onePerPort(observed: readonly Observed[]): Destination[] {
-  return [...Map.groupBy(observed, ({ host, port }) => `${host} ${port}`).values()].map((same) => {
-    const [first] = same as [Observed];
-    return same.length === 1 ? { ...first, observed: same } : { ...first, protocol: 'TCP', originatedAt: undefined, observed: same };
-  });
+  const destinations = new Map<string, Destination>();
+  const add = (destination: Destination) => {
+    const key = `${destination.host} ${destination.port}`;
+    const known = destinations.get(key);
+    destinations.set(
+      key,
+      known ? { ...known, protocol: 'TCP', originatedAt: undefined, remarks: [...known.remarks, ...destination.remarks] } : destination,
+    );
+  };
+  for (const same of Map.groupBy(observed, ({ host, port }) => `${host} ${port}`).values()) {
+    const [first, ...others] = same as [Observed];
+    const special = specialAddress(first.host);
+    const remarks = special === undefined ? [] : [`${first.host} is ${special}: is it meant to be reached through the egress gateway?`];
+    if (others.length === 0) {
+      // Listeners for HTTP take IPv4 only (0.0.0.0); those of TCP have the address itself.
+      const bytes = first.host.includes(':') && first.protocol === 'HTTP';
+      add(bytes ? { ...first, protocol: 'TCP', originatedAt: undefined, observed: same, remarks } : { ...first, observed: same, remarks });
+      continue;
+    }
+    const mixed = `${same.map(({ protocol }) => protocol).join(' and ')} on one port: passed on as bytes`;
+    add({ ...first, protocol: 'TCP', originatedAt: undefined, observed: same, remarks: [...remarks, mixed] });
+    for (const host of isAddress(first.host) ? [] : new Set(same.flatMap(({ addresses }) => addresses))) {
+      add({ ...first, host, protocol: 'TCP', originatedAt: undefined, observed: [], remarks: [`${host}:${first.port} is ${first.host}`] });
+    }
+  }
+  return [...destinations.values()];
 }
 
 function serviceEntry(host: string, destinations: readonly Destination[]): object {
@@ -115,39 +187,39 @@ function serviceEntry(host: string, destinations: readonly Destination[]): objec
   }));
   const common = { location: 'MESH_EXTERNAL', ports };
   if (isAddress(host)) {
-    return { hosts: [declared(host)], addresses: [host], ...common, resolution: 'STATIC', endpoints: [{ address: host }] };
+    return { hosts: [declaredHost(host)], addresses: [host], ...common, resolution: 'STATIC', endpoints: [{ address: host }] };
   }
   return { hosts: [host], ...common, resolution: host.startsWith('*') ? 'DYNAMIC_DNS' : 'DNS' };
 }
 
-function virtualService(given: string, destinations: readonly Destination[], tcp: ReadonlyMap<string, number>): object {
-  const host = declared(given);
+function virtualService(given: string, destinations: readonly Destination[], { gateway, service, tcp }: GatewaySide): object {
+  const host = declaredHost(given);
   const mesh = (port: number) => ({ gateways: ['mesh'], port });
-  const own = (port: number) => ({ gateways: [GATEWAY], port });
+  const own = (port: number) => ({ gateways: [gateway], port });
   const to = (name: string, number: number) => [{ destination: { host: name, port: { number } } }];
-  const web = destinations.filter(({ protocol }) => protocol === 'HTTP');
+  const web = destinations.filter(({ protocol }) => protocol === 'HTTP').map(({ port }) => port);
   const tls = destinations.filter(({ protocol }) => protocol === 'TLS').slice(0, 1);
   const apart = destinations.flatMap(({ port, protocol }) => {
     const at = tcp.get(`${given} ${port}`);
     return at === undefined ? [] : [{ port, protocol, at }];
   });
-  const toTcpService = (at: number) => to(`${TCP_SERVICE}.${GATEWAY_NAMESPACE}.svc.cluster.local`, at);
+  const toTcpService = (at: number) => to(`${service}.${GATEWAY_NAMESPACE}.svc.cluster.local`, at);
   const apartByName = apart.filter(({ protocol }) => protocol === 'TLS');
   // Clients write every port but 80 into Host: by it the gateway tells ports of one host apart. The plain name comes last.
-  const byPort = [...web].sort((a, b) => Number(a.port === 80) - Number(b.port === 80) || a.port - b.port);
+  const byPort = [...web].sort((a, b) => Number(a === 80) - Number(b === 80) || a - b);
+  const authority = (port: number) => (host.startsWith('*') ? { regex: `.*:${port}` } : { exact: `${host}:${port}` });
+  // A gateway serves names: an address goes to it as one, and leaves it as it was.
+  const renamed = (port: number, name: string) =>
+    host !== given && { rewrite: { authority: port === 80 ? name : `${name.includes(':') ? `[${name}]` : name}:${port}` } };
   return {
     hosts: [host],
-    gateways: ['mesh', GATEWAY],
+    gateways: ['mesh', gateway],
     ...(web.length > 0 && {
       http: [
-        ...web.map(({ port }) => ({ match: [mesh(port)], route: to(GATEWAY_HOST, 80) })),
-        ...byPort.map(({ port }, i) => ({
-          match: [
-            {
-              ...own(80),
-              ...(i < byPort.length - 1 && { authority: host.startsWith('*') ? { regex: `.*:${port}` } : { exact: `${host}:${port}` } }),
-            },
-          ],
+        ...web.map((port) => ({ match: [mesh(port)], ...renamed(port, host), route: to(GATEWAY_HOST, 80) })),
+        ...byPort.map((port, i) => ({
+          match: [{ ...own(80), ...(i < byPort.length - 1 && { authority: authority(port) }) }],
+          ...renamed(port, given),
           route: to(host, port),
         })),
       ],
@@ -176,43 +248,26 @@ function destinationRule(host: string, ports: readonly number[]): object {
 
 function servers(http: readonly string[], tls: readonly string[], tcp: ReadonlyMap<string, number>): object[] {
   return [
-    ...(http.length > 0 ? [{ port: { number: 80, name: 'http', protocol: 'HTTP' }, hosts: http.map(declared) }] : []),
+    ...(http.length > 0 ? [{ port: { number: 80, name: 'http', protocol: 'HTTP' }, hosts: http.map(declaredHost) }] : []),
     ...(tls.length > 0
-      ? [{ port: { number: 443, name: 'tls', protocol: 'TLS' }, tls: { mode: 'PASSTHROUGH' }, hosts: tls.map(declared) }]
+      ? [{ port: { number: 443, name: 'tls', protocol: 'TLS' }, tls: { mode: 'PASSTHROUGH' }, hosts: tls.map(declaredHost) }]
       : []),
     ...[...tcp].map(([key, number]) => ({
       port: { number, name: `tcp-${number}`, protocol: 'TCP' },
-      hosts: [declared(key.slice(0, key.indexOf(' ')))],
+      hosts: [declaredHost(key.slice(0, key.indexOf(' ')))],
     })),
   ];
 }
 
-function commentsOf({ host, port, protocol, observed }: Destination): string[] {
+function commentsOf({ host, port, protocol, observed, remarks }: Destination): string[] {
   const lines = observed.map(
     (one) => `${one.host}:${one.port} ${one.protocol}: ${calls(one.count)}${one.lastSeen ? `, last ${one.lastSeen}` : ''}`,
   );
-  return host.startsWith('*')
-    ? [`${host}:${port} ${protocol} stands for ${observed.length} names:`, ...lines.map((line) => `  ${line}`)]
-    : lines;
+  if (!host.startsWith('*')) return [...lines, ...remarks];
+  const about = `${host}:${port} ${protocol} stands for ${observed.length} names, and lets through every other name under it:`;
+  return [about, ...lines.map((line) => `  ${line}`), ...remarks];
 }
 
 function calls(count: number): string {
   return count === 1 ? '1 call' : `${count} calls`;
-}
-
-/** The name that stands for a host: an address gets one. */
-function declared(host: string): string {
-  return isAddress(host) ? `${nameOf(host)}.external` : host;
-}
-
-function nameOf(host: string): string {
-  const name = host
-    .replace(/^\*/, 'any')
-    .replace(/[^a-z0-9]+/gi, '-')
-    .toLowerCase();
-  return isAddress(host) ? `address-${name}` : name;
-}
-
-function isAddress(host: string): boolean {
-  return host.includes(':') || /^\d+\.\d+\.\d+\.\d+$/.test(host);
 }

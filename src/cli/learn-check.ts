@@ -1,0 +1,190 @@
+/** A proposal of `learn`, and whether it keeps its promise: no recorded call breaks, and nothing else gets out. */
+import { stringify } from 'yaml';
+import { decode } from '../api/decode.ts';
+import type { MeshConfig } from '../api/index.ts';
+import { meshConfig } from '../api/mesh-config.ts';
+import { Layered } from '../config/layered.ts';
+import { snapshotFromText } from '../config/memory.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import type { Observation, RecordedCall } from '../learn/observed.ts';
+import { type Proposed, type ProposeOptions, propose } from '../learn/propose.ts';
+import { SallyportError } from '../lib/errors.ts';
+import { hostCovers } from '../lib/hostname.ts';
+import { parseTarget } from '../simulate/call.ts';
+import type { Outcome } from '../simulate/trace.ts';
+import type { Statement } from '../simulate/verify.ts';
+import { explain } from './explain.ts';
+import { type SimulatedFiles, simulateFiles } from './simulated.ts';
+import { gatewaysOf, verifyFiles } from './verify.ts';
+import { onlyThroughGateways } from './verify-statements.ts';
+
+export interface BrokenCall {
+  readonly call: RecordedCall;
+  readonly why: string;
+}
+
+export interface Result {
+  readonly text: string;
+  readonly json: object;
+  readonly summary: readonly string[];
+  readonly broken: readonly BrokenCall[];
+  /** False if what was proposed allows more than was recorded, or a way round the gateway. */
+  readonly proved: boolean;
+}
+
+/** What a proposal is laid beside. */
+export interface Beside {
+  readonly snapshot: Snapshot;
+  readonly mesh: MeshConfig;
+  /** Who calls, as `namespace/name`; undefined for the one that `up` has by default. */
+  readonly caller: string | undefined;
+}
+
+/** What every proposal begins with; a file that begins so may be replaced by another one. */
+export const PROPOSAL_MARK = '# Learned by Sallyport.';
+
+const ALONE: Beside = { snapshot: snapshotFromText(''), mesh: registryOnly(undefined), caller: undefined };
+
+/** The proposal as a file. */
+export function proposalText(proposed: readonly Proposed[], remarks: readonly string[] = []): string {
+  const head = [
+    `${PROPOSAL_MARK} For outboundTrafficPolicy REGISTRY_ONLY: what is not here is refused.`,
+    ...remarks.map((line) => `# ${line}`),
+  ];
+  return `${head.join('\n')}\n${proposed.map(yamlOf).join('---\n')}`;
+}
+
+/** The proposal, with the recorded calls made against it. */
+export function learn(observation: Observation, options: ProposeOptions): Result {
+  const proposed = propose(observation.observed, options);
+  const { summary, broken, verdicts, proved } = check(proposed, observation, ALONE);
+  return {
+    text: proposalText(proposed),
+    json: { resources: proposed.map(({ resource }) => resource), broken, verdicts },
+    summary,
+    broken,
+    proved,
+  };
+}
+
+export interface Check extends Pick<Result, 'summary' | 'broken' | 'proved'> {
+  readonly verdicts: readonly { readonly statement: string; readonly result: string }[];
+}
+
+/** Makes the recorded calls against the proposal and what it is laid beside, under REGISTRY_ONLY, and judges every other call. */
+export function check(proposed: readonly Proposed[], observation: Observation, beside: Beside): Check {
+  const text = proposed.map(({ resource }) => JSON.stringify(resource)).join('\n---\n');
+  const snapshot = new Layered(beside.snapshot, snapshotFromText(text, { file: 'the proposal' }));
+  const files = simulateFiles(snapshot, registryOnly(beside.mesh));
+  const broken = replay(files, kindsOf(observation.calls), () => beside.caller, addressesOf(observation));
+  const verdicts = verifyFiles(files, [onlyThroughGateways(gatewaysOf(files)), onlyRecorded(snapshot)], 1_000_000);
+  const calls = observation.calls.reduce((sum, { count }) => sum + count, 0);
+  return {
+    summary: [
+      broken.length === 0 ? `${calls} recorded calls made again: none breaks.` : 'These recorded calls break:',
+      ...broken.map(brokenLine),
+      ...verdicts.map(({ statement, result, undecided }) => `${result}: ${statement}${result === 'undecided' ? ` (${undecided[0]})` : ''}`),
+    ],
+    broken,
+    proved: verdicts.every(({ result }) => result === 'proved'),
+    verdicts: verdicts.map(({ statement, result }) => ({ statement, result })),
+  };
+}
+
+function registryOnly(base: MeshConfig | undefined): MeshConfig {
+  const policy = { outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } };
+  const decoded = decode(meshConfig, policy, [], ({ message }) => {
+    throw new SallyportError('internal', message);
+  }) as MeshConfig;
+  return base ? { ...base, outboundTrafficPolicy: decoded.outboundTrafficPolicy } : decoded;
+}
+
+function onlyRecorded(snapshot: Snapshot): Statement {
+  const hosts = new Set(snapshot.list('ServiceEntry').flatMap(({ spec }) => spec.hosts));
+  return {
+    text: 'no workload reaches a host that was not recorded or declared',
+    // The service whose cluster took the call; under a wildcard the name counts as well.
+    allows: ({ host, trace }) => {
+      const service = trace.hops.at(-1)?.cluster.split('|')[3] ?? '';
+      return hosts.has(service) && (!service.startsWith('*') || hostCovers(service, host.toLowerCase()));
+    },
+  };
+}
+
+function yamlOf({ comments, resource }: Proposed): string {
+  return comments.map((line) => `# ${line}\n`).join('') + stringify(resource, { lineWidth: 140 });
+}
+
+/** One call of each host, port and protocol: nothing else decides in a proposal. */
+function kindsOf(calls: readonly RecordedCall[]): RecordedCall[] {
+  return [...Map.groupBy(calls, ({ host, port, protocol }) => `${host} ${port} ${protocol}`).values()].map((same) => ({
+    ...same[0]!,
+    count: same.reduce((sum, { count }) => sum + count, 0),
+  }));
+}
+
+/** By `host port protocol`, the addresses that clients had resolved the host to by themselves. */
+function addressesOf({ observed }: Observation): ReadonlyMap<string, readonly string[]> {
+  return new Map(observed.map(({ host, port, protocol, addresses }) => [`${host} ${port} ${protocol}`, addresses]));
+}
+
+/** The calls that a configuration refuses; each comes from the workload that has its address, else from `fallback`. */
+export function deniedBy(files: SimulatedFiles, calls: readonly RecordedCall[], fallback: string | undefined): BrokenCall[] {
+  const names = new Map(files.proxies.flatMap((proxy) => proxy.addresses.map((ip) => [ip, proxy] as const)));
+  const broken = replay(files, calls, ({ from }) => {
+    const caller = names.get(from);
+    return caller?.type === 'sidecar' ? `${caller.namespace}/${caller.name}` : fallback;
+  });
+  // From several addresses of one workload it is one call.
+  return [...Map.groupBy(broken, ({ call: { from: _, count: __, ...call }, why }) => JSON.stringify([call, why])).values()].map((same) => ({
+    ...same[0]!,
+    call: { ...same[0]!.call, count: same.reduce((sum, { call }) => sum + call.count, 0) },
+  }));
+}
+
+/** Each call as a client of the mesh's DNS makes it, and as one that has resolved the name to one of the `addresses`. */
+function replay(
+  files: SimulatedFiles,
+  calls: readonly RecordedCall[],
+  callerOf: (call: RecordedCall) => string | undefined,
+  addresses: ReadonlyMap<string, readonly string[]> = new Map(),
+): BrokenCall[] {
+  return calls.flatMap((call) => {
+    const target = parseTarget(urlOf(call), { method: call.method || 'GET' });
+    const from = callerOf(call);
+    for (const to of [undefined, ...(addresses.get(`${call.host} ${call.port} ${call.protocol}`) ?? [])]) {
+      const why = refusal(explain(files, target, { from, to }).trace.outcome);
+      if (why !== undefined) return [{ call, why: to === undefined ? why : `to ${to}, ${why}` }];
+    }
+    return [];
+  });
+}
+
+export function urlOf({ host, port, protocol, path }: Pick<RecordedCall, 'host' | 'port' | 'protocol' | 'path'>): string {
+  const scheme = { HTTP: 'http', TLS: 'tls', TCP: 'tcp' }[protocol];
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}${protocol === 'HTTP' ? path || '/' : ''}`;
+}
+
+function refusal(outcome: Outcome): string | undefined {
+  switch (outcome.kind) {
+    case 'upstream':
+      return undefined;
+    case 'reply':
+      return outcome.status < 400 ? undefined : `answered ${outcome.status} (${outcome.details})`;
+    case 'closed':
+      return `closed (${outcome.details})`;
+    case 'undecided':
+      return `undecided (${outcome.details})`;
+  }
+}
+
+export function brokenLine({ call, why }: BrokenCall): string {
+  return `${call.method ? `${call.method} ` : ''}${urlOf(call)}, ${call.count === 1 ? '1 call' : `${call.count} calls`}: ${why}`;
+}
+
+/** What was recorded and cannot be let through by resources. */
+export function unplacedLines({ unplaced }: Observation): string[] {
+  return unplaced.map(
+    ({ host, port, why, count }) => `not proposed: ${host}:${port} (${count === 1 ? '1 call' : `${count} calls`}): ${why}`,
+  );
+}
