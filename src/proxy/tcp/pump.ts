@@ -4,9 +4,12 @@
  */
 import type { OnReadOpts, Socket } from 'node:net';
 
-/** Bytes: what an idle or chatty connection holds, and what a bulk transfer grows to (larger ones move no more bytes a second). */
+/**
+ * Bytes: what an idle or chatty connection holds, and what a bulk transfer grows to. 512 KiB cost a fifth less CPU time a GB than 256 KiB; still larger ones
+ * save a little more, and hold up other connections for longer, as libuv reads up to 32 times in a row.
+ */
 const SMALL = 8 * 1024;
-const LARGE = 256 * 1024;
+const LARGE = 512 * 1024;
 /** After this many small reads in a row a large buffer is given back. */
 const SHRINK_AFTER = 32;
 
