@@ -9,7 +9,8 @@ import { blankOut, importsOf } from './source-text.ts';
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   lib: [],
   api: ['lib'],
-  config: ['lib', 'api'],
+  'gateway-api': ['lib', 'api'],
+  config: ['lib', 'api', 'gateway-api'],
   registry: ['lib', 'api', 'config'],
   xds: ['lib'],
   analysis: ['lib', 'api', 'config', 'registry', 'xds'],
@@ -20,11 +21,26 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ca: ['lib', 'xds'],
   kube: ['lib', 'api', 'config'],
   admin: ['lib', 'xds', 'proxy'],
-  cli: ['lib', 'api', 'config', 'registry', 'xds', 'analysis', 'translate', 'simulate', 'learn', 'proxy', 'ca', 'kube', 'admin'],
+  cli: [
+    'lib',
+    'api',
+    'gateway-api',
+    'config',
+    'registry',
+    'xds',
+    'analysis',
+    'translate',
+    'simulate',
+    'learn',
+    'proxy',
+    'ca',
+    'kube',
+    'admin',
+  ],
 };
 
 /** Folders without I/O, clock, randomness or process: the same input gives the same output. */
-const PURE = ['api', 'registry', 'analysis', 'translate', 'simulate', 'learn', 'xds/match'];
+const PURE = ['api', 'gateway-api', 'registry', 'analysis', 'translate', 'simulate', 'learn', 'xds/match'];
 
 /** Of Node's modules, what a pure folder may take: names, or undefined for all of the module. */
 const PURE_BUILTINS: Readonly<Record<string, readonly string[] | undefined>> = {

@@ -41,6 +41,48 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
     ],
   },
   { kind: 'Sidecar', exceptions: [] },
+  {
+    kind: 'KubernetesGateway',
+    note:
+      'The Gateway of gateway.networking.k8s.io, of the classes `istio` and `istio-remote` and those of the controller istio.io/gateway-controller. With an address of type `Hostname` the pods of ' +
+      'that Service serve it; without one the pods with the label `gateway.networking.k8s.io/gateway-name`, and the Service `NAME-CLASS` is taken to exist. Protocols: HTTP, HTTPS, TLS, TCP. ' +
+      '`up` runs such pods itself.',
+    exceptions: [
+      { path: 'infrastructure', status: 'no effect', note: 'Sallyport deploys no pods' },
+      { path: 'allowedListeners', status: 'no effect', note: 'ListenerSets are not read' },
+      { path: 'tls.backend', status: 'no effect', note: 'reported' },
+    ],
+  },
+  {
+    kind: 'HTTPRoute',
+    note:
+      'Parents are Gateways, and Services and ServiceEntries for the mesh; backends are Services, and any host of the mesh as `Hostname` of networking.istio.io. Backends that are missing or not ' +
+      'allowed are answered 500.',
+    exceptions: [
+      { path: 'rules[].filters[].extensionRef', status: 'refused', note: 'the rule answers 500' },
+      ...(['requestMirror', 'requestRedirect', 'urlRewrite', 'cors', 'extensionRef'] as const).map((field) => ({
+        path: `rules[].backendRefs[].filters[].${field}`,
+        status: 'no effect' as const,
+        note: 'reported',
+      })),
+    ],
+  },
+  {
+    kind: 'GRPCRoute',
+    exceptions: [
+      { path: 'rules[].filters[].extensionRef', status: 'refused', note: 'the rule answers 500' },
+      { path: 'rules[].backendRefs[].filters[].requestMirror', status: 'no effect', note: 'reported' },
+      { path: 'rules[].backendRefs[].filters[].extensionRef', status: 'no effect', note: 'reported' },
+    ],
+  },
+  { kind: 'TLSRoute', exceptions: [] },
+  { kind: 'TCPRoute', exceptions: [] },
+  { kind: 'ReferenceGrant', exceptions: [] },
+  {
+    kind: 'BackendTLSPolicy',
+    note: 'For Services and ServiceEntries.',
+    exceptions: [{ path: 'options', status: 'no effect', note: LATER }],
+  },
   { kind: 'WorkloadEntry', exceptions: [] },
   {
     kind: 'WorkloadGroup',
@@ -143,7 +185,7 @@ export function featuresPage(): string {
     'Every field that decodes, and what becomes of it: it **works**; it is accepted with **no effect** (reported where the note says so); or it is **refused**: what it concerns refuses traffic, ' +
       'with the reason as a finding, rather than run differently from what was asked. An unknown field is an error wherever it stands.',
     '`tls.mode: ISTIO_MUTUAL`, PeerAuthentication (STRICT), AuthorizationPolicy and RequestAuthentication are refused: the listener, route or cluster that they concern answers no traffic and says why. ' +
-      'EnvoyFilter and the Kubernetes Gateway API are not read.',
+      'EnvoyFilter has no effect.',
     ...parts,
     '## MeshConfig',
     table(mesh),

@@ -1,6 +1,6 @@
 import type { Level } from '../lib/finding.ts';
 
-/** What reading and decoding report, beside Istio's own IST0106 (a schema or validation rule is broken) and IST0133 (a doubtful construct). */
+/** What reading, decoding and the conversion of the Kubernetes Gateway API report, beside Istio's own IST0106 (a schema or validation rule is broken) and IST0133 (a doubtful construct). */
 export const DECODING_CODES = {
   SP0001: { name: 'DocumentDoesNotParse', level: 'Error', summary: 'A document is neither YAML nor JSON; nothing of it is in force.' },
   SP0002: { name: 'FileUnreadable', level: 'Error', summary: 'A file or folder cannot be read; nothing of it is in force.' },
@@ -24,6 +24,22 @@ export const DECODING_CODES = {
     name: 'MeshConfigFailsClosed',
     level: 'Warning',
     summary: 'A broken MeshConfig does not say what happens to calls to unknown destinations, so they are refused.',
+  },
+  SP0012: {
+    name: 'RouteNotAttached',
+    level: 'Error',
+    summary: 'A route of the Kubernetes Gateway API is not attached to a parent that it names: it is missing, or does not take the route.',
+  },
+  SP0013: {
+    name: 'BackendRefused',
+    level: 'Error',
+    summary:
+      'A backend of a route is of no kind that is known, or no ReferenceGrant allows the reference: requests to it are answered 500, connections closed.',
+  },
+  SP0014: {
+    name: 'GatewayApiNotHonoured',
+    level: 'Error',
+    summary: 'A part of an object of the Kubernetes Gateway API can’t be served: what it concerns refuses instead of running differently.',
   },
 } as const satisfies Readonly<Record<string, { name: string; level: Level; summary: string }>>;
 

@@ -43,10 +43,12 @@ export interface Resource<Kind extends string = string, Spec = unknown> {
   /** False if a finding of level Error concerns its schema or its validation. Only analysis reads such an object. */
   readonly valid: boolean;
   readonly source: Source;
+  /** The object of the Kubernetes Gateway API that this one, which nobody wrote, was made of; `source` points into it. */
+  readonly derivedFrom?: Resource;
 }
 
-/** `Kind namespace/name`, the name under which findings, logs and xDS metadata know an object. */
-export function originOf(resource: Pick<Resource, 'kind' | 'metadata'>): string {
-  const { namespace, name } = resource.metadata;
-  return namespace ? `${resource.kind} ${namespace}/${name}` : `${resource.kind} ${name}`;
+/** `Kind namespace/name`, the name under which findings, logs and xDS metadata know an object; of a derived one the name of what a user wrote. */
+export function originOf(resource: Pick<Resource, 'kind' | 'metadata' | 'derivedFrom'>): string {
+  const { kind, metadata } = resource.derivedFrom ?? resource;
+  return metadata.namespace ? `${kind} ${metadata.namespace}/${metadata.name}` : `${kind} ${metadata.name}`;
 }

@@ -3,6 +3,7 @@
  * Services of an Istio installation where the files define none. Pure.
  */
 import type { Kind, ResourceOf } from '../api/index.ts';
+import { originOf } from '../api/resource.ts';
 import { Layered } from '../config/layered.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import type { Snapshot } from '../config/snapshot.ts';
@@ -135,14 +136,13 @@ function portOf(number: number, protocol: string): readonly [string, number] {
 }
 
 function opened(gateway: ResourceOf<'Gateway'>, service: string, namespace: string, port: number, index: number): Finding {
-  const { name, namespace: own } = gateway.metadata;
   return {
     code: 'SP0101',
     level: 'Info',
     message:
       `Port ${port} is not one of the usual ports of the Service ${service}: here it is opened, in a cluster add it to the Service ` +
       `${namespace}/${service}. To try the very Service of the cluster, put it beside these files.`,
-    origin: `Gateway ${own}/${name}`,
+    origin: originOf(gateway),
     position: gateway.source.position(['spec', 'servers', index, 'port', 'number']),
   };
 }
@@ -191,7 +191,7 @@ class WithClusterIps implements Snapshot {
 
   constructor(base: Snapshot) {
     this.#base = base;
-    this.#services = base.list('Service').map(withClusterIp);
+    this.#services = base.list('Service').map(withClusterIp).map(withHighPorts);
   }
 
   get version(): number {
@@ -221,4 +221,11 @@ function withClusterIp(service: ResourceOf<'Service'>, index: number): ResourceO
   const { spec } = service;
   if (spec.clusterIP || spec.clusterIPs?.length || spec.type === 'ExternalName') return service;
   return { ...service, spec: { ...spec, clusterIP: `240.96.${(index >> 8) + 1}.${index & 255}` } };
+}
+
+/** The Service that comes with a Gateway of the Kubernetes Gateway API leads to the local router, which should need no privilege for its ports. */
+function withHighPorts(service: ResourceOf<'Service'>): ResourceOf<'Service'> {
+  if (!service.derivedFrom) return service;
+  const ports = service.spec.ports.map((port) => ({ ...port, targetPort: port.port < 1024 ? port.port + 10_000 : port.port }));
+  return { ...service, spec: { ...service.spec, ports } };
 }

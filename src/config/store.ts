@@ -2,6 +2,7 @@ import { DECODING_CODES } from '../api/codes.ts';
 import type { Decoded } from '../api/documents.ts';
 import type { Kind, ResourceOf } from '../api/index.ts';
 import { originOf, type Resource } from '../api/resource.ts';
+import { deriveFromGatewayApi } from '../gateway-api/index.ts';
 import { type Finding, formatPosition } from '../lib/finding.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -96,7 +97,8 @@ export class Store {
       }
     }
     this.#version += 1;
-    return new MemorySnapshot(this.#version, byAge(every), byAge(inForce), findings);
+    const aged = byAge(inForce);
+    return withGatewayApi(new MemorySnapshot(this.#version, byAge(every), aged, findings), aged);
   }
 }
 
@@ -127,6 +129,17 @@ function byAge(resources: readonly ResourceOf<Kind>[]): ResourceOf<Kind>[] {
 function birth(resource: Resource): number {
   const time = Date.parse(resource.metadata.creationTimestamp ?? '');
   return Number.isNaN(time) ? Number.POSITIVE_INFINITY : time;
+}
+
+/**
+ * Lays the objects beside it that those of the Kubernetes Gateway API stand for, so that whatever reads Gateways and VirtualServices sees them.
+ * @param inForce what `base` lists
+ */
+function withGatewayApi(base: Snapshot, inForce: readonly ResourceOf<Kind>[]): Snapshot {
+  const { resources, findings } = deriveFromGatewayApi(base);
+  if (resources.length === 0 && findings.length === 0) return base;
+  const all = [...inForce, ...resources].sort((a, b) => a.order - b.order);
+  return new MemorySnapshot(base.version, [...base.all(), ...resources], all, [...base.findings, ...findings]);
 }
 
 class MemorySnapshot implements Snapshot {

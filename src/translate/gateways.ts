@@ -1,4 +1,5 @@
 /** The Gateways that select a router, put together: which servers share a listener, and which of them lose to others. */
+import { PROXY_NAMESPACE_ANNOTATION } from '../api/gateway-api/common.ts';
 import type { ResourceOf, Server } from '../api/index.ts';
 import { originOf } from '../api/resource.ts';
 import { isHttp, parseProtocol } from '../registry/protocol.ts';
@@ -60,7 +61,16 @@ export function gatewayPorts(context: TranslateContext): GatewayPort[] {
 export function gatewaysOf({ proxy, mesh }: Pick<TranslateContext, 'proxy' | 'mesh'>): GatewayResource[] {
   return mesh.snapshot
     .list('Gateway')
-    .filter(({ spec }) => Object.entries(spec.selector).every(([key, value]) => proxy.labels[key] === value));
+    .filter(
+      (gateway) =>
+        Object.entries(gateway.spec.selector).every(([key, value]) => proxy.labels[key] === value) &&
+        isServedFrom(gateway, proxy.namespace),
+    );
+}
+
+/** Those of the Kubernetes Gateway API are served by the proxies behind one Service. */
+function isServedFrom({ derivedFrom, metadata }: GatewayResource, namespace: string): boolean {
+  return derivedFrom === undefined || metadata.annotations[PROXY_NAMESPACE_ANNOTATION] === namespace;
 }
 
 function gatewayServer(context: TranslateContext, gateway: GatewayResource, server: Server): GatewayServer {

@@ -39,8 +39,9 @@ export function istioConfigPath({ apiVersion, kind, metadata }: Resource): strin
 
 /**
  * Without the line: it changes whenever something above it in the file does, and each change of metadata replaces clusters and drains listeners.
- * Whoever has the resources at hand finds the line by kind, namespace and name.
+ * Whoever has the resources at hand finds the line by kind, namespace and name. Of an object that nobody wrote, what it was derived from is named.
  */
-function originJson({ kind, metadata, source }: Resource): JsonObject {
+function originJson(resource: Resource): JsonObject {
+  const { kind, metadata, source } = resource.derivedFrom ?? resource;
   return { kind, namespace: metadata.namespace, name: metadata.name, file: source.file };
 }

@@ -47,7 +47,7 @@ export function dnsCacheName(hostname: string): string {
 
 /** Secrets, as Istio's agent and control plane name them. */
 export function credentialSecretName(credentialName: string): string {
-  return `kubernetes://${credentialName}`;
+  return credentialName.includes('://') ? credentialName : `kubernetes://${credentialName}`;
 }
 
 /** The CA that a credential's client certificates (or an upstream's certificate) are verified against. */

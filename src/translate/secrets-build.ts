@@ -8,12 +8,19 @@ import { credentialCaSecretName, credentialSecretName } from './names.ts';
 
 export type BuiltSecret = { readonly secret: Secret } | { readonly problem: string };
 
+/** Where a credential is. */
+export interface CredentialPlace {
+  readonly kind: 'Secret' | 'ConfigMap';
+  readonly namespace: string;
+  readonly name: string;
+}
+
 const CERTIFICATES = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]+?-----END (?:TRUSTED )?CERTIFICATE-----/g;
 
 /** Certificate chain and key from a Secret's `tls.crt`/`tls.key` (type kubernetes.io/tls) or `cert`/`key`. */
-export function credentialCertificate(credentialName: string, namespace: string, snapshot: Snapshot): BuiltSecret {
-  const where = `Secret ${namespace}/${credentialName}`;
-  const found = snapshot.get('Secret', namespace, credentialName);
+export function credentialCertificate(credentialName: string, { namespace, name }: CredentialPlace, snapshot: Snapshot): BuiltSecret {
+  const where = `Secret ${namespace}/${name}`;
+  const found = snapshot.get('Secret', namespace, name);
   if (!found) return { problem: missing(where) };
   const { data } = found.spec;
   const [chain, key] = data['tls.crt'] || data['tls.key'] ? [data['tls.crt'], data['tls.key']] : [data.cert, data.key];
@@ -29,9 +36,11 @@ export function credentialCertificate(credentialName: string, namespace: string,
 }
 
 /** CA certificates: `ca.crt` or `cacert` of the Secret `NAME-cacert`, else of `NAME`; `ca.crl` or `crl` beside it are its revocations. */
-export function credentialCa(credentialName: string, namespace: string, snapshot: Snapshot): BuiltSecret {
-  const found = snapshot.get('Secret', namespace, `${credentialName}-cacert`) ?? snapshot.get('Secret', namespace, credentialName);
-  const where = `Secret ${namespace}/${found?.metadata.name ?? credentialName}`;
+export function credentialCa(credentialName: string, place: CredentialPlace, snapshot: Snapshot): BuiltSecret {
+  const { kind, namespace, name } = place;
+  if (kind === 'ConfigMap') return configMapCa(credentialName, place, snapshot);
+  const found = snapshot.get('Secret', namespace, `${name}-cacert`) ?? snapshot.get('Secret', namespace, name);
+  const where = `Secret ${namespace}/${found?.metadata.name ?? name}`;
   if (!found) return { problem: missing(where) };
   const { data } = found.spec;
   const ca = data['ca.crt'] ?? data.cacert;
@@ -43,6 +52,24 @@ export function credentialCa(credentialName: string, namespace: string, snapshot
   const secret = create(SecretSchema, {
     name: credentialCaSecretName(credentialName),
     type: { case: 'validationContext', value: { trustedCa: inline(ca), ...(crl ? { crl: inline(crl) } : {}) } },
+  });
+  return { secret };
+}
+
+/** The Kubernetes Gateway API keeps CAs in `ca.crt` of ConfigMaps. */
+function configMapCa(credentialName: string, { namespace, name }: CredentialPlace, snapshot: Snapshot): BuiltSecret {
+  const where = `ConfigMap ${namespace}/${name}`;
+  const found = snapshot.get('ConfigMap', namespace, name);
+  if (!found) return { problem: `${where} does not exist: connections that need it are refused. Create it.` };
+  const ca = found.spec.data['ca.crt'];
+  if (!ca || !areCertificates(ca))
+    return {
+      problem: `${where} has no PEM certificates in ca.crt: connections that it is to verify are refused. Add the CA's certificate.`,
+    };
+  const trustedCa: DataSourceInit = { specifier: { case: 'inlineString', value: ca } };
+  const secret = create(SecretSchema, {
+    name: credentialCaSecretName(credentialName),
+    type: { case: 'validationContext', value: { trustedCa } },
   });
   return { secret };
 }

@@ -10,7 +10,7 @@ import {
 } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import type { Mesh, Proxy } from './model.ts';
 import { credentialCaSecretName, credentialSecretName, fileCertSecretName, fileRootSecretName, SYSTEM_ROOT_SECRET } from './names.ts';
-import { credentialCa, credentialCertificate, fileCertificate, fileRoot } from './secrets-build.ts';
+import { type CredentialPlace, credentialCa, credentialCertificate, fileCertificate, fileRoot } from './secrets-build.ts';
 
 /** Where the system's CAs stand on Debian, Alpine and in Istio's images. */
 export const SYSTEM_CA_FILE = '/etc/ssl/certs/ca-certificates.crt';
@@ -40,7 +40,7 @@ export function createSecretCollector(proxy: Proxy, mesh: Mesh, report: (finding
     return create(SdsSecretConfigSchema, { name, sdsConfig: adsSource() });
   };
   const fromCredential = (name: string, origin: Resource, build: typeof credentialCertificate) => () => {
-    const result = build(name, proxy.namespace, mesh.snapshot);
+    const result = build(name, credentialPlace(name, proxy.namespace, origin), mesh.snapshot);
     if ('secret' in result) return result.secret;
     const finding = {
       code: 'IST0101',
@@ -63,6 +63,16 @@ export function createSecretCollector(proxy: Proxy, mesh: Mesh, report: (finding
     systemCa: () => reference(SYSTEM_ROOT_SECRET, () => fileRoot(SYSTEM_ROOT_SECRET, SYSTEM_CA_FILE)),
     collected: () => [...secrets.values()].filter((secret) => secret !== undefined).sort((a, b) => (a.name < b.name ? -1 : 1)),
   };
+}
+
+/**
+ * A Secret in the proxy's namespace. What was derived from the Kubernetes Gateway API, which has said there already who may refer to it, names
+ * `kubernetes-gateway://NAMESPACE/NAME` or `configmap://NAMESPACE/NAME`; nobody else may.
+ */
+function credentialPlace(name: string, namespace: string, { derivedFrom }: Resource): CredentialPlace {
+  const parts = derivedFrom && /^(kubernetes-gateway|configmap):\/\/([^/]+)\/([^/]+)$/.exec(name);
+  if (!parts) return { kind: 'Secret', namespace, name };
+  return { kind: parts[1] === 'configmap' ? 'ConfigMap' : 'Secret', namespace: parts[2]!, name: parts[3]! };
 }
 
 /** Every dynamic resource comes over the one stream (or what stands for it). */

@@ -15,7 +15,7 @@ import { MESH } from './loopback/topology.ts';
 import { withAliases } from './observe.ts';
 
 /** Groups whose features the product has; the others are refused with a reason (see docs/features.md). */
-const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience'];
+const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience', 'gwapi'];
 const PROGRAM = join(import.meta.dirname, '../integration/sallyport.ts');
 
 const cases = loadCases();

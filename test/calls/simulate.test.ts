@@ -20,7 +20,7 @@ import { makeCertificates } from './loopback/certificates.ts';
 import { fixedObjects } from './loopback/fixed-objects.ts';
 import { PODS, resolveInPod } from './loopback/topology.ts';
 
-const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience'];
+const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience', 'gwapi'];
 const differences = Differences.load();
 
 describe('the call table by simulation', { skip: needs('openssl') }, () => {

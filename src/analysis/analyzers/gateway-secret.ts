@@ -6,11 +6,13 @@ import { gatewayPods } from './gateway.ts';
 /** IST0101 (credentialName), IST0161: the Secrets of a Gateway's servers, which must be in the namespace of the gateway's pods. */
 export function gatewaySecrets(context: Context): void {
   for (const gateway of context.of('Gateway')) {
-    const namespace = gatewayPods(context, gateway)[0]?.namespace;
-    if (namespace === undefined) continue;
+    const home = gatewayPods(context, gateway)[0]?.namespace;
+    if (home === undefined) continue;
     for (const [i, server] of gateway.spec.servers.entries()) {
-      const name = server.tls?.credentialName;
-      if (!name) continue;
+      const named = server.tls?.credentialName;
+      if (!named) continue;
+      // The Kubernetes Gateway API says in which namespace the Secret is.
+      const [, namespace = home, name = named] = (gateway.derivedFrom && /^kubernetes-gateway:\/\/([^/]+)\/([^/]+)$/.exec(named)) ?? [];
       const path = ['spec', 'servers', i, 'tls', 'credentialName'];
       const secret = context.find('Secret', namespace, name);
       if (!secret) {

@@ -1,3 +1,4 @@
+import { INVALID_BACKEND_HOST } from '../../api/gateway-api/common.ts';
 import type { Destination, ResourceOf } from '../../api/index.ts';
 import type { PathStep } from '../../api/resource.ts';
 import { fullHostname } from '../../lib/hostname.ts';
@@ -38,7 +39,10 @@ export function* destinationsOf(virtualService: VirtualService): Generator<Named
 export function virtualServiceDestinations(context: Context): void {
   for (const virtualService of context.of('VirtualService')) {
     const { namespace } = virtualService.metadata;
+    const end = virtualService.derivedFrom ? '500 (NC)' : '503 (NC)';
     for (const { destination, path } of destinationsOf(virtualService)) {
+      // Reported when the route was read.
+      if (destination.host === INVALID_BACKEND_HOST) continue;
       const host = fullHostname(destination.host, namespace).toLowerCase();
       const service = findService(context, host, namespace);
       if (!service) {
@@ -46,7 +50,7 @@ export function virtualServiceDestinations(context: Context): void {
           'IST0101',
           virtualService,
           [...path, 'host'],
-          `Referenced host not found: "${destination.host}". Calls on this route end in 503 (NC). ${missingHost(context, host, namespace)}`,
+          `Referenced host not found: "${destination.host}". Calls on this route end in ${end}. ${missingHost(context, host, namespace)}`,
         );
         continue;
       }
@@ -64,7 +68,7 @@ export function virtualServiceDestinations(context: Context): void {
           'SP1025',
           virtualService,
           [...path, 'port', 'number'],
-          `${host} has no port ${port}; it has ${service.ports.map((p) => p.number).join(', ') || 'none'}. Calls on this route end in 503 (NC). Use one of its ports, or declare port ${port} there.`,
+          `${host} has no port ${port}; it has ${service.ports.map((p) => p.number).join(', ') || 'none'}. Calls on this route end in ${end}. Use one of its ports, or declare port ${port} there.`,
         );
       }
     }

@@ -3,6 +3,15 @@ import { type Infer, integer, list, map, object, port, required, string, withDef
 
 export const GATEWAY_API = 'gateway.networking.k8s.io';
 
+/**
+ * On a Gateway of Istio's API that was derived from one of this API: the namespace of the proxies that serve it. A selector alone picks proxies of
+ * every namespace.
+ */
+export const PROXY_NAMESPACE_ANNOTATION = 'internal.sallyport/proxy-namespace';
+
+/** The host that routes lead to whose backend may not be used: nothing has it. */
+export const INVALID_BACKEND_HOST = 'invalid-backend.gateway-api.invalid';
+
 const GROUP = /^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const KIND = /^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$/;
 const NAMESPACE = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;

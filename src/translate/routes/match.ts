@@ -21,10 +21,11 @@ export function stringMatcher(match: StringMatch): StringMatcher | undefined {
   return create(StringMatcherSchema, { matchPattern: { case: 'safeRegex', value: { regex: match.regex } } });
 }
 
-export function routeMatch(match: HttpMatchRequest | undefined): RouteMatch {
+/** @param segments whether a prefix ends at a slash, as the Kubernetes Gateway API has it */
+export function routeMatch(match: HttpMatchRequest | undefined, segments = false): RouteMatch {
   const message = create(RouteMatchSchema, { pathSpecifier: { case: 'prefix', value: '/' } });
   if (!match) return message;
-  if (match.uri) message.pathSpecifier = pathSpecifier(match.uri);
+  if (match.uri) message.pathSpecifier = pathSpecifier(match.uri, segments);
   message.caseSensitive = !match.ignoreUriCase;
   message.headers = [...headerMatchers(match), ...pseudoHeaderMatchers(match)];
   message.dynamicMetadata = claimMatchers(match);
@@ -32,7 +33,7 @@ export function routeMatch(match: HttpMatchRequest | undefined): RouteMatch {
   return message;
 }
 
-function pathSpecifier(uri: StringMatch): RouteMatch['pathSpecifier'] {
+function pathSpecifier(uri: StringMatch, segments: boolean): RouteMatch['pathSpecifier'] {
   if (uri.exact !== undefined) return { case: 'path', value: uri.exact };
   if (uri.regex !== undefined) {
     return {
@@ -40,7 +41,8 @@ function pathSpecifier(uri: StringMatch): RouteMatch['pathSpecifier'] {
       value: { $typeName: 'envoy.type.matcher.v3.RegexMatcher', regex: uri.regex, engineType: { case: undefined } },
     };
   }
-  return { case: 'prefix', value: uri.prefix ?? '/' };
+  const { prefix = '/' } = uri;
+  return { case: segments && prefix !== '/' ? 'pathSeparatedPrefix' : 'prefix', value: prefix };
 }
 
 /** By name, so that the outcome does not depend on the order in the file; a name in both lists is in the result twice. */

@@ -1,8 +1,13 @@
 /** The `http` rules of a VirtualService as Envoy's routes, in order. */
 import { create } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
+import { originOfRule } from '../../api/derived-rule.ts';
 import type { HttpMatchRequest, HttpRoute, ResourceOf } from '../../api/index.ts';
-import { type Route, RouteSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import {
+  type Route,
+  RouteAction_ClusterNotFoundResponseCode,
+  RouteSchema,
+} from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { CorsPolicySchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { CORS_FILTER, FAULT_FILTER } from '../filters.ts';
@@ -50,10 +55,12 @@ function ruleRoute(
   match: HttpMatchRequest | undefined,
 ): Route {
   const { authority, ...changes } = headerChanges(rule.headers);
+  // Rules of the Kubernetes Gateway API differ in what a prefix is, and in the answer of a backend that is missing.
+  const gatewayApi = virtualService.derivedFrom !== undefined;
   const route = create(RouteSchema, {
     name: match?.name ? `${rule.name ?? ''}.${match.name}` : (rule.name ?? ''),
-    match: routeMatch(match),
-    metadata: originMetadata(virtualService),
+    match: routeMatch(match, gatewayApi),
+    metadata: originMetadata(virtualService, originOfRule(rule, virtualService)),
     statPrefix: match?.statPrefix ?? '',
     ...changes,
   });
@@ -61,6 +68,7 @@ function ruleRoute(
   else if (rule.directResponse) route.action = directResponseAction(rule.directResponse);
   else {
     const { action, destinationChanges } = forwardAction(context, rule, authority);
+    if (gatewayApi) action.clusterNotFoundResponseCode = RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR;
     route.action = { case: 'route', value: action };
     if (destinationChanges) {
       route.requestHeadersToAdd.push(...destinationChanges.requestHeadersToAdd);

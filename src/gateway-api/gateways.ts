@@ -1,0 +1,241 @@
+/** The Gateways of Istio's API that those of the Kubernetes Gateway API stand for: one for each listener, as Istio's controller has it. */
+
+import { PROXY_NAMESPACE_ANNOTATION } from '../api/gateway-api/common.ts';
+import type { KubernetesListener, ResourceOf } from '../api/index.ts';
+import type { PathStep } from '../api/resource.ts';
+import { granted } from './backends.ts';
+import { derive, type Locate } from './derived.ts';
+import { serviceOfHost } from './hosts.ts';
+import { type Context, DERIVED_SUFFIX, type RouteKind } from './model.ts';
+import { namespacesAllowed } from './namespaces.ts';
+
+type KubernetesGateway = ResourceOf<'KubernetesGateway'>;
+
+/** A listener that is served, and who may attach routes to it. */
+export interface ServedListener {
+  readonly gateway: KubernetesGateway;
+  readonly listener: KubernetesListener;
+  /** `namespace/name` of the derived Gateway. */
+  readonly internalName: string;
+  readonly kinds: readonly RouteKind[];
+  /** Undefined: all namespaces. */
+  readonly namespaces: ReadonlySet<string> | undefined;
+}
+
+export interface DerivedGateways {
+  readonly resources: readonly ResourceOf<'Gateway' | 'Service'>[];
+  /** By `namespace/name` of the Kubernetes Gateway; those of other controllers are not among them. */
+  readonly listeners: ReadonlyMap<string, readonly ServedListener[]>;
+}
+
+/** Istio's own names of classes, and of its controller in a GatewayClass. */
+const ISTIO_CLASSES = ['istio', 'istio-remote'];
+const ISTIO_CONTROLLER = 'istio.io/gateway-controller';
+
+const GATEWAY_NAME_LABEL = 'gateway.networking.k8s.io/gateway-name';
+
+/** Gateways of an Istio installation, known by their label where the files do not have their Service. */
+const INSTALLED: Readonly<Record<string, string>> = { 'istio-egressgateway': 'egressgateway', 'istio-ingressgateway': 'ingressgateway' };
+
+export function deriveGateways(context: Context): DerivedGateways {
+  const resources: ResourceOf<'Gateway' | 'Service'>[] = [];
+  const listeners = new Map<string, ServedListener[]>();
+  for (const gateway of context.objects.list('KubernetesGateway')) {
+    if (!isOurs(context, gateway)) continue;
+    const { namespace, name } = gateway.metadata;
+    const served: ServedListener[] = [];
+    listeners.set(`${namespace}/${name}`, served);
+    const managed = isManaged(gateway);
+    const proxies = managed ? [{ namespace, selector: { [GATEWAY_NAME_LABEL]: name } }] : addressed(context, gateway);
+    if (managed) resources.push(...managedService(context, gateway));
+    if (gateway.spec.tls?.backend?.clientCertificateRef) {
+      const path = ['spec', 'tls', 'backend', 'clientCertificateRef'];
+      context.report('SP0014', gateway, path, 'no certificate is shown to backends: use a DestinationRule with tls.mode MUTUAL.');
+    }
+    gateway.spec.listeners.forEach((listener, index) => {
+      const server = serverOf(context, gateway, listener, index);
+      if (!server) return;
+      const base = `${name}-${DERIVED_SUFFIX}-${listener.name}`;
+      proxies.forEach(({ namespace: home, selector }, at) => {
+        const own = at === 0 ? base : `${base}-${at + 1}`;
+        const spec = { selector, servers: [server] };
+        const annotations = { [PROXY_NAMESPACE_ANNOTATION]: home };
+        resources.push(derive(gateway, { kind: 'Gateway', name: own, spec, annotations, locate: locateIn(gateway, index) }));
+        served.push({
+          gateway,
+          listener,
+          internalName: `${namespace}/${own}`,
+          kinds: kindsOf(context, gateway, listener, index),
+          namespaces: namespacesAllowed(context, namespace, listener.allowedRoutes.namespaces),
+        });
+      });
+    });
+  }
+  return { resources, listeners };
+}
+
+function isOurs({ objects }: Context, { spec }: KubernetesGateway): boolean {
+  const declared = objects.list('GatewayClass').find(({ metadata }) => metadata.name === spec.gatewayClassName);
+  return declared ? declared.spec.controllerName === ISTIO_CONTROLLER : ISTIO_CLASSES.includes(spec.gatewayClassName);
+}
+
+/** Istio deploys proxies of its own, unless an address names a Service that has them. */
+function isManaged({ spec }: KubernetesGateway): boolean {
+  return spec.addresses.length === 0 || (spec.addresses.length === 1 && spec.addresses[0]!.type === 'IPAddress');
+}
+
+/** Which pods serve a Gateway. */
+interface Proxies {
+  readonly namespace: string;
+  readonly selector: Readonly<Record<string, string>>;
+}
+
+/** Those behind the Services that the addresses name. */
+function addressed(context: Context, gateway: KubernetesGateway): Proxies[] {
+  return gateway.spec.addresses.flatMap(({ type, value = '' }, index) => {
+    const path = ['spec', 'addresses', index];
+    if (type !== 'Hostname') {
+      context.report('SP0014', gateway, path, `an address of type ${type} is not served here: use Hostname with the name of a Service.`);
+      return [];
+    }
+    const named = serviceOfHost(value, gateway.metadata.namespace);
+    const service =
+      named &&
+      context.objects.list('Service').find(({ metadata }) => metadata.namespace === named.namespace && metadata.name === named.name);
+    const selector = service ? service.spec.selector : installedSelector(named?.name);
+    if (named && Object.keys(selector).length > 0) return [{ namespace: named.namespace, selector }];
+    const message = `${value} is no Service whose pods could serve this Gateway, so nothing serves it: name a Service with a selector.`;
+    context.report('SP0014', gateway, [...path, 'value'], message);
+    return [];
+  });
+}
+
+function installedSelector(name: string | undefined): Readonly<Record<string, string>> {
+  const istio = name === undefined ? undefined : INSTALLED[name];
+  return istio === undefined ? {} : { istio };
+}
+
+/** The Service that Istio creates beside the proxies that it deploys; none where the files have it. */
+function managedService({ objects }: Context, gateway: KubernetesGateway): ResourceOf<'Service'>[] {
+  const { name, namespace } = gateway.metadata;
+  const own = `${name}-${gateway.spec.gatewayClassName}`;
+  if (objects.list('Service').some(({ metadata }) => metadata.namespace === namespace && metadata.name === own)) return [];
+  const selector = { [GATEWAY_NAME_LABEL]: name };
+  const ports = new Map(gateway.spec.listeners.map((listener) => [listener.port, listener] as const));
+  const spec = {
+    selector,
+    ports: [...ports.values()].map(({ name: portName, port, protocol }) => ({
+      name: portName,
+      port,
+      protocol: 'TCP',
+      appProtocol: protocol.toLowerCase(),
+    })),
+  };
+  return [derive(gateway, { kind: 'Service', name: own, spec, labels: selector })];
+}
+
+const PROTOCOLS = ['HTTP', 'HTTPS', 'TLS', 'TCP'];
+
+/** A server as an Istio Gateway writes it; undefined, with a finding, where the listener can't be served. */
+function serverOf(context: Context, gateway: KubernetesGateway, listener: KubernetesListener, index: number): object | undefined {
+  const path = ['spec', 'listeners', index];
+  const refuse = (field: readonly PathStep[], message: string): undefined => {
+    context.report('SP0014', gateway, [...path, ...field], `${message} The listener ${listener.name} is not served until then.`);
+  };
+  const { protocol, port, hostname = '*' } = listener;
+  if (!PROTOCOLS.includes(protocol)) return refuse(['protocol'], `listeners of ${protocol} are not served: use ${PROTOCOLS.join(', ')}.`);
+  const tls = tlsOf(context, gateway, listener, refuse);
+  if (tls === 'refused') return undefined;
+  const allowed = namespacesAllowed(context, gateway.metadata.namespace, listener.allowedRoutes.namespaces);
+  // ~ is no namespace: the server is there and has no routes.
+  const owners = allowed === undefined ? ['*'] : allowed.size > 0 ? [...allowed].sort() : ['~'];
+  return {
+    port: { number: port, protocol, name: 'default' },
+    hosts: owners.map((owner) => `${owner}/${hostname}`),
+    ...(tls && { tls }),
+  };
+}
+
+const TERMINATE_MODE = 'gateway.istio.io/tls-terminate-mode';
+
+type Refuse = (field: readonly PathStep[], message: string) => undefined;
+
+function tlsOf(context: Context, gateway: KubernetesGateway, listener: KubernetesListener, refuse: Refuse): object | undefined | 'refused' {
+  const { tls, protocol } = listener;
+  if (protocol !== 'HTTPS' && protocol !== 'TLS') return undefined;
+  const refused = (field: readonly PathStep[], message: string) => refuse(field, message) ?? ('refused' as const);
+  if (!tls) return refused([], `a listener of ${protocol} needs tls with certificateRefs.`);
+  if (tls.mode === 'Passthrough') return { mode: 'PASSTHROUGH' };
+  const wanted = tls.options[TERMINATE_MODE];
+  if (wanted === 'ISTIO_MUTUAL') return { mode: 'ISTIO_MUTUAL' };
+  if (wanted !== undefined && wanted !== 'SIMPLE')
+    return refused(['tls', 'options', TERMINATE_MODE], `${wanted} is not served: state CAs in spec.tls.frontend.`);
+  const names: string[] = [];
+  for (const [index, ref] of tls.certificateRefs.entries()) {
+    const path = ['tls', 'certificateRefs', index];
+    if (ref.group !== '' || ref.kind !== 'Secret') return refused(path, `${ref.kind} holds no certificate: name a Secret.`);
+    const owner = ref.namespace ?? gateway.metadata.namespace;
+    if (owner !== gateway.metadata.namespace && !granted(context, gateway, { group: '', kind: 'Secret', namespace: owner, name: ref.name }))
+      return refused(
+        path,
+        `Secret ${owner}/${ref.name} is in another namespace, which has no ReferenceGrant for this Gateway: add one there.`,
+      );
+    names.push(`kubernetes-gateway://${owner}/${ref.name}`);
+  }
+  if (names.length === 0) return refused(['tls'], 'it names no certificate: add certificateRefs.');
+  if (names.length > 2) return refused(['tls', 'certificateRefs'], 'at most two certificates (an RSA and an ECDSA one) are served.');
+  const credentials = names.length === 1 ? { credentialName: names[0] } : { credentialNames: names };
+  const { frontend } = gateway.spec.tls ?? {};
+  const validation = (frontend?.perPort.find(({ port }) => port === listener.port)?.tls ?? frontend?.default)?.validation;
+  if (!validation) return { mode: 'SIMPLE', ...credentials };
+  const [authority, ...more] = validation.caCertificateRefs;
+  const simple =
+    authority && more.length === 0 && authority.group === '' && (authority.kind === 'ConfigMap' || authority.kind === 'Secret');
+  if (!simple || (authority.namespace ?? gateway.metadata.namespace) !== gateway.metadata.namespace)
+    return refused(
+      [],
+      'client certificates are verified by one ConfigMap or Secret of the Gateway’s namespace: name one in spec.tls.frontend.',
+    );
+  if (validation.mode !== 'AllowValidOnly')
+    return refused([], `client certificates in mode ${validation.mode} are not served: use AllowValidOnly.`);
+  const scheme = authority.kind === 'ConfigMap' ? 'configmap' : 'kubernetes-gateway';
+  return {
+    mode: 'MUTUAL',
+    ...credentials,
+    caCertCredentialName: `${scheme}://${gateway.metadata.namespace}/${authority.name}`,
+  };
+}
+
+/** The kinds of routes that a listener takes. */
+function kindsOf(context: Context, gateway: KubernetesGateway, listener: KubernetesListener, index: number): RouteKind[] {
+  const possible = possibleKinds(listener);
+  const { kinds } = listener.allowedRoutes;
+  if (kinds.length === 0) return possible;
+  kinds.forEach(({ kind }, at) => {
+    if ((possible as string[]).includes(kind)) return;
+    const path = ['spec', 'listeners', index, 'allowedRoutes', 'kinds', at];
+    context.report('SP0014', gateway, path, `a listener of ${listener.protocol} takes no ${kind}, only ${possible.join(', ')}.`);
+  });
+  return possible.filter((kind) => kinds.some((each) => each.kind === kind));
+}
+
+function possibleKinds({ protocol, tls }: KubernetesListener): RouteKind[] {
+  if (protocol === 'TCP') return ['TCPRoute'];
+  if (protocol === 'TLS') return tls?.mode === 'Passthrough' ? ['TLSRoute'] : ['TCPRoute'];
+  return ['HTTPRoute', 'GRPCRoute'];
+}
+
+/** `spec.servers[0]` is the listener. */
+function locateIn(gateway: KubernetesGateway, index: number): Locate {
+  const listener = ['spec', 'listeners', index];
+  const field: Readonly<Record<string, readonly PathStep[]>> = {
+    port: ['port'],
+    hosts: gateway.spec.listeners[index]?.hostname ? ['hostname'] : [],
+    tls: ['tls'],
+  };
+  return ([top, list, , name]) => {
+    if (top !== 'spec') return { resource: gateway, path: top === undefined ? [] : [top] };
+    if (list !== 'servers') return { resource: gateway, path: ['spec', 'addresses'] };
+    return { resource: gateway, path: [...listener, ...(field[String(name)] ?? [])] };
+  };
+}
