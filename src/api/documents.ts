@@ -7,7 +7,7 @@ import { type ObjectMeta, objectMeta } from './metadata.ts';
 import { originOf, type PathStep, type Resource, type Source } from './resource.ts';
 import { DocumentSource, NestedSource } from './source.ts';
 import { LineIndex, splitDocuments } from './yaml/documents.ts';
-import type { SeenKeys } from './yaml/fast.ts';
+import { nothingSeen } from './yaml/fast.ts';
 import { parseYaml } from './yaml/parse.ts';
 
 export interface DecodeOptions {
@@ -27,9 +27,9 @@ export function decodeDocuments(text: string, file: string, options: DecodeOptio
   const resources: ResourceOf<Kind>[] = [];
   const findings: Finding[] = [];
   const collector: Collector = { resources, findings, namespace: options.namespace ?? 'default' };
-  const keys: SeenKeys = [];
+  const seen = nothingSeen();
   for (const chunk of splitDocuments(text)) {
-    const parsed = parseYaml(chunk.text, keys);
+    const parsed = parseYaml(chunk.text, seen);
     const source = new DocumentSource(file, chunk, lines, 'simple' in parsed && parsed.simple);
     if ('problem' in parsed) {
       findings.push({ ...codeOf('SP0001'), message: parsed.problem, origin: file, position: source.at(parsed.offset) });

@@ -14,6 +14,7 @@ import { EXIT } from './exit.ts';
 import { githubCommands, sarif } from './finding-formats.ts';
 import { type Output, printFindings, sortFindings } from './findings.ts';
 import { choiceOption } from './options.ts';
+import { expectShortRun } from './short-run.ts';
 
 type AnalyzeOutput = Output | 'sarif' | 'github';
 
@@ -50,6 +51,7 @@ export function analyzeCommand(version: () => string): Command {
     .option('-o, --output <format>', 'text, json, yaml, sarif or github', choiceOption('text', 'json', 'yaml', 'sarif', 'github'), 'text')
     .option('--no-color', 'plain text, also on a terminal')
     .action(async (paths: string[], options: AnalyzeOptions) => {
+      expectShortRun();
       const findings = sortFindings(await findingsOf(paths, options));
       process.stdout.write(await print(findings, options, version));
       const failed = findings.some((finding) => SEVERITY[finding.level] >= SEVERITY[options.failureThreshold]);

@@ -18,6 +18,7 @@ const APOSTROPHE = 39;
 const COMMA = 44;
 const DASH = 45;
 const COLON = 58;
+const QUESTION = 63;
 const OPEN_LIST = 91;
 const CLOSE_LIST = 93;
 const OPEN_MAP = 123;
@@ -25,17 +26,32 @@ const CLOSE_MAP = 125;
 
 const DEEPEST = 50;
 
-/** Size of the table of keys seen; a power of two. */
-const KEYS = 1024;
+/** Size of the tables of what was seen; a power of two. */
+const SLOTS = 4096;
 
-/** Keys seen, by a hash of them; shared by documents, as their keys are. Of no consequence but speed. */
-export type SeenKeys = (string | undefined)[];
+/** Longer scalars are seldom met twice. */
+const LONGEST_SEEN = 64;
+
+/** Keys and plain scalars, by a hash of them; shared by documents, as the same few come again and again. Of no consequence but speed. */
+export interface Seen {
+  readonly keys: (string | undefined)[];
+  readonly values: ({ readonly source: string; readonly value: unknown } | undefined)[];
+}
+
+export function nothingSeen(): Seen {
+  return { keys: new Array(SLOTS), values: new Array(SLOTS) };
+}
+
+function slotOf(text: string, start: number, end: number): number {
+  const middle = text.charCodeAt((start + end) >> 1);
+  return (((end - start) << 7) ^ (text.charCodeAt(start) << 5) ^ (middle << 2) ^ text.charCodeAt(end - 1)) & (SLOTS - 1);
+}
 
 /** The value of a document, or LEFT_ALONE. */
-export function parseFast(text: string, keys: SeenKeys = []): unknown {
+export function parseFast(text: string, seen: Seen = nothingSeen()): unknown {
   if (/[^\n\x20-\x7e]|^(?:---|\.\.\.)/m.test(text)) return LEFT_ALONE;
   try {
-    return new FastParser(text, keys).document();
+    return new FastParser(text, seen).document();
   } catch (error) {
     if (error === BAIL) return LEFT_ALONE;
     throw error;
@@ -47,15 +63,15 @@ const INDICATORS: ReadonlySet<number> = new Set([...',[]{}#&*!|>\'"%@`'].map((ch
 
 class FastParser {
   readonly #text: string;
-  readonly #keys: SeenKeys;
+  readonly #seen: Seen;
   #at = 0;
   /** Column of the first character of the current line or, within `- `, of the content behind it. */
   #indent = 0;
   #depth = 0;
 
-  constructor(text: string, keys: SeenKeys) {
+  constructor(text: string, seen: Seen) {
     this.#text = text;
-    this.#keys = keys;
+    this.#seen = seen;
   }
 
   document(): unknown {
@@ -163,8 +179,11 @@ class FastParser {
       while (text.charCodeAt(at) === SPACE) at++;
       return text.charCodeAt(at) === COLON;
     }
-    const end = this.#lineEnd();
-    for (let at = text.indexOf(':', this.#at); at >= 0 && at < end; at = text.indexOf(':', at + 1)) if (this.#isGap(at + 1)) return true;
+    for (let at = this.#at; at < text.length; at++) {
+      const here = text.charCodeAt(at);
+      if (here === NEWLINE) return false;
+      if (here === COLON && this.#isGap(at + 1)) return true;
+    }
     return false;
   }
 
@@ -204,10 +223,10 @@ class FastParser {
       key = this.#quotedKey();
       if (text.charCodeAt(this.#at) !== COLON || !this.#isGap(this.#at + 1)) throw BAIL;
     } else {
-      const end = this.#lineEnd();
-      let colon = text.indexOf(':', this.#at);
-      while (colon >= 0 && colon < end && !this.#isGap(colon + 1)) colon = text.indexOf(':', colon + 1);
-      if (colon < 0 || colon >= end) throw BAIL;
+      let colon = this.#at;
+      for (let code = first; code !== COLON || !this.#isGap(colon + 1); code = text.charCodeAt(++colon)) {
+        if (code === NEWLINE || colon >= text.length) throw BAIL;
+      }
       key = this.#plainKey(this.#at, colon);
       this.#at = colon;
     }
@@ -218,15 +237,16 @@ class FastParser {
   /** Keys become strings; a key that would be written another way as the value it stands for is left alone. */
   #plainKey(start: number, end: number): string {
     const text = this.#text;
-    while (text.charCodeAt(end - 1) === SPACE) end--;
+    while (end > start && text.charCodeAt(end - 1) === SPACE) end--;
     // The same few keys come again and again: one that was seen is taken without making a string of the text.
-    const slot = (((end - start) << 8) ^ (text.charCodeAt(start) << 4) ^ text.charCodeAt(end - 1)) & (KEYS - 1);
-    const seen = this.#keys[slot];
+    const slot = slotOf(text, start, end);
+    const seen = this.#seen.keys[slot];
     if (seen !== undefined && seen.length === end - start && text.startsWith(seen, start)) return seen;
     const key = text.slice(start, end);
-    const value = this.#plain(key);
+    if (key.includes(': ') || key.includes(' #') || key.endsWith(':')) throw BAIL;
+    const value = this.#value(start, end);
     if (typeof value !== 'string' && String(value) !== key) throw BAIL;
-    this.#keys[slot] = ordinary(key);
+    this.#seen.keys[slot] = ordinary(key);
     return key;
   }
 
@@ -241,25 +261,38 @@ class FastParser {
     let value: unknown;
     if (first === QUOTE || first === APOSTROPHE) value = this.#quoted();
     else {
-      const end = this.#lineEnd();
-      let source = text.slice(this.#at, end);
-      const comment = source.indexOf(' #');
-      if (comment >= 0) source = source.slice(0, comment);
-      value = this.#plain(source.trimEnd());
-      this.#at = end;
+      const start = this.#at;
+      let end = start;
+      for (; end < text.length; end++) {
+        const code = text.charCodeAt(end);
+        if (code > COLON) continue;
+        if (code === NEWLINE || (code === HASH && text.charCodeAt(end - 1) === SPACE)) break;
+        if (code === COLON && this.#isGap(end + 1)) throw BAIL;
+      }
+      value = this.#value(start, end);
+      this.#at = text.charCodeAt(end) === HASH ? this.#lineEnd() : end;
     }
     this.#nextLine();
     return value;
   }
 
-  /** The value of a plain scalar. */
-  #plain(source: string): unknown {
-    const first = source.charCodeAt(0);
-    if (source.length === 0 || INDICATORS.has(first)) throw BAIL;
+  /** The value of the plain scalar from `start` to `end`, within which neither a key nor a comment was seen. */
+  #value(start: number, end: number): unknown {
+    const text = this.#text;
+    while (end > start && text.charCodeAt(end - 1) === SPACE) end--;
+    const length = end - start;
+    const first = text.charCodeAt(start);
+    if (length === 0 || INDICATORS.has(first)) throw BAIL;
     // `-`, `?` and `:` begin a scalar only if something that is no space follows.
-    if ((first === DASH || first === 63 || first === COLON) && (source.length === 1 || source.charCodeAt(1) === SPACE)) throw BAIL;
-    if (source.includes(': ') || source.includes(' #') || source.endsWith(':')) throw BAIL;
-    return resolve(source, first);
+    if ((first === DASH || first === QUESTION || first === COLON) && (length === 1 || text.charCodeAt(start + 1) === SPACE)) throw BAIL;
+    if (length > LONGEST_SEEN) return resolve(text.slice(start, end), first);
+    const slot = slotOf(text, start, end);
+    const seen = this.#seen.values[slot];
+    if (seen !== undefined && seen.source.length === length && text.startsWith(seen.source, start)) return seen.value;
+    const source = text.slice(start, end);
+    const value = resolve(source, first);
+    this.#seen.values[slot] = { source, value };
+    return value;
   }
 
   /** A quoted scalar on one line. */
@@ -362,7 +395,7 @@ class FastParser {
       return value;
     }
     const start = this.#at;
-    return this.#plain(this.#text.slice(start, this.#flowPlainEnd()).trimEnd());
+    return this.#value(start, this.#flowPlainEnd());
   }
 
   /** Goes to what ends a plain scalar in a flow collection: an indicator, or a colon before a space. */
@@ -382,7 +415,7 @@ class FastParser {
           this.#at = at;
           return at;
         }
-      }
+      } else if (code === HASH && text.charCodeAt(at - 1) === SPACE) throw BAIL;
     }
     throw BAIL;
   }

@@ -1,6 +1,6 @@
 import { CORE_SCHEMA, load, mergeTag, YAMLException } from 'js-yaml';
 import { messageOf } from '../../lib/errors.ts';
-import { LEFT_ALONE, parseFast, type SeenKeys } from './fast.ts';
+import { LEFT_ALONE, parseFast, type Seen } from './fast.ts';
 
 /**
  * YAML as files of Kubernetes use it: the core schema of YAML 1.2 with merge keys (`<<`); a key given twice is an error. Aliases are limited:
@@ -17,8 +17,8 @@ export function parseCompletely(text: string): unknown {
 export type Parsed = { readonly value: unknown; readonly simple: boolean } | { readonly problem: string; readonly offset: number };
 
 /** Parses one document. */
-export function parseYaml(text: string, keys?: SeenKeys): Parsed {
-  const value = parseFast(text, keys);
+export function parseYaml(text: string, seen?: Seen): Parsed {
+  const value = parseFast(text, seen);
   if (value !== LEFT_ALONE) return { value, simple: true };
   try {
     return { value: parseCompletely(text), simple: false };
