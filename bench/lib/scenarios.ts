@@ -61,6 +61,9 @@ export async function tcp({ report, repeats }: Bench, started: Started): Promise
   }
 }
 
+/** Milliseconds after which a process counts as idle. */
+const SETTLED = 7000;
+
 /** In processes of their own, so that what other scenarios left in a heap does not count. */
 export async function memory({ folder, contestants, repeats, report }: Bench): Promise<void> {
   for (let i = 0; i < repeats; i += 1) {
@@ -69,6 +72,7 @@ export async function memory({ folder, contestants, repeats, report }: Bench): P
       await listening(each.ports.http, each.name, logOf(folder, each.name, 'memory'));
       report.add(MEMORY, each.name, 'MiB before them', 'less', residentMiB(running.pid));
       const close = await idleConnections(each.ports.http, 1000);
+      await delay(SETTLED);
       report.add(MEMORY, each.name, 'MiB', 'less', residentMiB(running.pid));
       close();
       await running.stop();

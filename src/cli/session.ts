@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { messageOf } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
+import { collectWhenIdle } from '../proxy/idle-memory.ts';
 import { paintFor } from './colours.ts';
 import type { ControlPlane, Report } from './control-plane.ts';
 import { EXIT } from './exit.ts';
@@ -52,6 +53,7 @@ export class Session {
   /** Follows the files until a signal or a failure; drains, and returns the exit code. */
   async run(): Promise<number> {
     const { files, controlPlane, failed, graceMs } = this.#options;
+    collectWhenIdle();
     files.watch((input) => {
       this.apply(input).catch((error: unknown) => say(`this change could not be brought into force: ${messageOf(error)}`));
     });

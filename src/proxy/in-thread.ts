@@ -2,12 +2,14 @@
 import type { Carrier, CarrierOptions } from './carrier.ts';
 import { createDataPlane } from './dataplane.ts';
 import { surviveFaults } from './faults.ts';
+import { collectWhenIdle } from './idle-memory.ts';
 
 export function startInThread(options: CarrierOptions): Carrier {
   const starting = createDataPlane(options);
   // Whoever applies something learns of it.
   starting.catch(() => undefined);
   const stopSurviving = surviveFaults(options.log);
+  const stopCollecting = collectWhenIdle();
   return {
     apply: async (update) => (await starting).apply(update),
     stats: async () => (await starting).stats(),
@@ -16,6 +18,7 @@ export function startInThread(options: CarrierOptions): Carrier {
     drain: async (graceMs) => (await starting).drain(graceMs),
     async close() {
       stopSurviving();
+      stopCollecting();
       const plane = await starting.catch(() => undefined);
       plane?.close();
     },

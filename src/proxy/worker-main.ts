@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import { codeOf, messageOf } from '../lib/errors.ts';
 import { createDataPlane, type DataPlane, type LogLevel } from './dataplane.ts';
 import { surviveFaults } from './faults.ts';
+import { collectWhenIdle } from './idle-memory.ts';
 import type { FromWorker, ToWorker, WorkerData, WorkerReplies, WorkerRequest } from './worker-protocol.ts';
 
 const port = parentPort;
@@ -11,6 +12,7 @@ const send = (message: FromWorker): void => port.postMessage(message);
 const log = (level: LogLevel, message: string): void => send({ kind: 'log', level, message });
 
 surviveFaults(log);
+collectWhenIdle();
 
 async function start(data: WorkerData): Promise<DataPlane | undefined> {
   try {
