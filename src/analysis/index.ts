@@ -119,11 +119,15 @@ function run(analyzer: Analyzer, { context, findings, reading }: CreatedContext)
 function compare(a: Finding, b: Finding): number {
   return (
     LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level) ||
-    (a.position?.file ?? '').localeCompare(b.position?.file ?? '') ||
+    compareText(a.position?.file ?? '', b.position?.file ?? '') ||
     (a.position?.line ?? 0) - (b.position?.line ?? 0) ||
-    a.code.localeCompare(b.code) ||
-    a.origin.localeCompare(b.origin)
+    compareText(a.code, b.code) ||
+    compareText(a.origin, b.origin)
   );
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function suppressions(resources: readonly Resource[], rules: readonly string[]): (finding: Finding) => boolean {

@@ -26,9 +26,13 @@ interface AnalyzeOptions {
   readonly suppress: readonly string[];
   readonly failureThreshold: Level;
   readonly hints: boolean;
+  readonly all: boolean;
   readonly output: AnalyzeOutput;
   readonly color: boolean;
 }
+
+/** So many findings of one code are shown in full. */
+const MOST_OF_A_CODE = 10;
 
 const SEVERITY: Readonly<Record<Level, number>> = { Info: 0, Warning: 1, Error: 2 };
 
@@ -48,6 +52,7 @@ export function analyzeCommand(version: () => string): Command {
       'Error',
     )
     .option('--hints', 'report what is right but could be narrower or encrypted', false)
+    .option('--all', 'text: every finding in full, also where many say the same', false)
     .option('-o, --output <format>', 'text, json, yaml, sarif or github', choiceOption('text', 'json', 'yaml', 'sarif', 'github'), 'text')
     .option('--no-color', 'plain text, also on a terminal')
     .action(async (paths: string[], options: AnalyzeOptions) => {
@@ -76,10 +81,11 @@ async function findingsOf(paths: readonly string[], options: AnalyzeOptions): Pr
   return analyze({ snapshot, registry, mesh, meshNetworks, now: Date.now() }, { suppress, hints, also });
 }
 
-async function print(findings: readonly Finding[], { output, color }: AnalyzeOptions, version: () => string): Promise<string> {
+async function print(findings: readonly Finding[], { output, color, all }: AnalyzeOptions, version: () => string): Promise<string> {
   if (output === 'sarif') return sarif(findings, version(), describe);
   if (output === 'github') return githubCommands(findings);
-  const text = await printFindings(findings, { output, paint: color ? paintFor(process.stdout) : plain });
+  const paint = color ? paintFor(process.stdout) : plain;
+  const text = await printFindings(findings, { output, paint, ...(!all && { brief: { most: MOST_OF_A_CODE, all: '--all shows them' } }) });
   if (output !== 'text') return text;
   if (findings.length === 0) return 'No findings.\n';
   const count = (level: Level) => findings.filter((finding) => finding.level === level).length;

@@ -51,3 +51,19 @@ test('json and yaml hold the same', async () => {
   const json = JSON.parse(await printFindings([finding], { output: 'json', paint: plain }));
   assert.deepEqual(parse(await printFindings([finding], { output: 'yaml', paint: plain })), json);
 });
+
+test('of many alike the first are shown and the others counted, in text alone', async () => {
+  const many = Array.from(
+    { length: 100 },
+    (_, i): Finding => ({ ...finding, level: 'Warning', origin: `ServiceEntry default/s${100 + i}` }),
+  );
+  const text = await printFindings([...many, finding], { output: 'text', paint: plain, brief: { most: 5, all: '--all shows them' } });
+  assert.equal(text.match(/Referenced host/g)?.length, 6);
+  assert.match(text, /Warning \[IST0101\] 95 more like these \(--all shows them\): ServiceEntry default\/s105, .* and 92 more\n$/);
+  assert.equal(
+    JSON.parse(await printFindings(many, { output: 'json', paint: plain, brief: { most: 5, all: '--all shows them' } })).length,
+    100,
+  );
+  const seven = await printFindings(many.slice(0, 7), { output: 'text', paint: plain, brief: { most: 5, all: '--all shows them' } });
+  assert.ok(!seven.includes('more like these'));
+});

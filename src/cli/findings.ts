@@ -57,13 +57,24 @@ function excerptOf(position: Position, level: Level, paint: Paint, readLine: Rea
 
 /** Errors first, then by place, then by text; each once. */
 export function sortFindings(findings: readonly Finding[]): Finding[] {
-  const key = (finding: Finding) => JSON.stringify(findingJson(finding));
-  const unique = new Map(findings.map((finding) => [key(finding), finding]));
-  const place = ({ position }: Finding) =>
-    position ? `${position.file}\n${String(position.line).padStart(8)}${String(position.column).padStart(6)}` : '';
-  return [...unique]
-    .sort(([keyA, a], [keyB, b]) => ORDER[a.level] - ORDER[b.level] || compare(place(a), place(b)) || compare(keyA, keyB))
-    .map(([, finding]) => finding);
+  const sorted = [...findings].sort(compareFindings);
+  return sorted.filter((finding, i) => i === 0 || compareFindings(sorted[i - 1]!, finding) !== 0);
+}
+
+function compareFindings(a: Finding, b: Finding): number {
+  return (
+    ORDER[a.level] - ORDER[b.level] ||
+    comparePlaces(a.position, b.position) ||
+    compare(a.code, b.code) ||
+    compare(a.message, b.message) ||
+    compare(a.origin, b.origin)
+  );
+}
+
+/** What has no place comes first. */
+function comparePlaces(a: Position | undefined, b: Position | undefined): number {
+  if (!a || !b) return (a ? 1 : 0) - (b ? 1 : 0);
+  return compare(a.file, b.file) || a.line - b.line || a.column - b.column;
 }
 
 function compare(a: string, b: string): number {
@@ -90,13 +101,35 @@ export function lineReader(): ReadLine {
 export interface PrintOptions {
   readonly output: Output;
   readonly paint: Paint;
+  /** Of one code at most so many are shown in text, and the others counted; `all` says how to see them. All of them by default. */
+  readonly brief?: { readonly most: number; readonly all: string };
 }
 
 /** All findings in the form asked for. */
-export async function printFindings(findings: readonly Finding[], { output, paint }: PrintOptions): Promise<string> {
+export async function printFindings(findings: readonly Finding[], { output, paint, brief }: PrintOptions): Promise<string> {
   const sorted = sortFindings(findings);
   if (output === 'json') return `${JSON.stringify(sorted.map(findingJson), undefined, 2)}\n`;
   if (output === 'yaml') return (await import('yaml')).stringify(sorted.map(findingJson));
   const readLine = lineReader();
-  return sorted.map((finding) => findingText(finding, paint, readLine)).join('\n');
+  const { shown, left } = brief ? withoutRepetition(sorted, brief.most) : { shown: sorted, left: [] };
+  const texts = shown.map((finding) => findingText(finding, paint, readLine));
+  return [...texts, ...left.map((repeated) => repetitionText(repeated, brief!.all, paint))].join('\n');
+}
+
+/** How many of one code may be left out: to be told of two more costs as much as to see them. */
+const FEW = 2;
+
+/** The findings to show, and by code those that only repeat what others say. */
+function withoutRepetition(sorted: readonly Finding[], most: number): { shown: Finding[]; left: Finding[][] } {
+  const byCode = Map.groupBy(sorted, ({ code, level }) => `${level} ${code}`);
+  const left = [...byCode.values()].filter(({ length }) => length > most + FEW).map((list) => list.slice(most));
+  const hidden = new Set(left.flat());
+  return { shown: sorted.filter((finding) => !hidden.has(finding)), left };
+}
+
+function repetitionText(repeated: readonly Finding[], all: string, paint: Paint): string {
+  const { level, code } = repeated[0]!;
+  const names = [...new Set(repeated.map(({ origin }) => origin))];
+  const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
+  return `${paint([STYLES[level], 'bold'], level)} ${paint('bold', `[${code}]`)} ${repeated.length} more like these (${all}): ${names.slice(0, 3).join(', ')}${more}\n`;
 }
