@@ -4,7 +4,7 @@ import type { Snapshot } from '../config/snapshot.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { closest } from '../lib/spelling.ts';
 import { buildRegistry } from '../registry/index.ts';
-import type { Workload } from '../registry/model.ts';
+import type { Registry, Service, Workload } from '../registry/model.ts';
 import type { SimulatedMesh } from '../simulate/explain.ts';
 import { type SimulatedProxy, simulatedProxy } from '../simulate/proxy.ts';
 import { translate } from '../translate/index.ts';
@@ -64,6 +64,7 @@ export function simulateFiles(files: Snapshot, config: MeshConfig): SimulatedFil
         const identity = byAddress.get(ip);
         return identity && translatedOf(identity).proxy;
       },
+      behindService: kubernetesServices(registry),
     },
     proxy(name) {
       const identity = byName.get(name);
@@ -71,6 +72,22 @@ export function simulateFiles(files: Snapshot, config: MeshConfig): SimulatedFil
       return translatedOf(identity).proxy;
     },
     nameTable: (proxy) => translatedOf(byName.get(proxy.name)!).nameTable,
+  };
+}
+
+/** As kube-proxy: a connection to the address of a Service goes to one of its ready endpoints. */
+function kubernetesServices(registry: Registry): NonNullable<SimulatedMesh['behindService']> {
+  const byAddress = new Map<string, Service>();
+  for (const service of registry.services) {
+    if (service.registry !== 'Kubernetes') continue;
+    for (const address of service.addresses) if (!byAddress.has(address)) byAddress.set(address, service);
+  }
+  return ({ ip, port }) => {
+    const service = byAddress.get(ip);
+    if (!service) return undefined;
+    const found = service.ports.find(({ number }) => number === port);
+    const endpoints = found ? registry.endpoints(service, found) : [];
+    return endpoints.filter(({ healthy }) => healthy).map((endpoint) => ({ ip: endpoint.address, port: endpoint.port }));
   };
 }
 

@@ -23,8 +23,14 @@ export type Upstreams =
 
 const DYNAMIC_FORWARD_PROXY = 'envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig';
 
-/** The hosts of a cluster for a call to `destination`, whose authority or SNI is `name`. */
-export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination: Endpoint, name: string): Upstreams {
+/** A host and port that the call itself names: those of its authority, or its SNI and the port that the proxy's configuration gives to it. */
+export interface NamedTarget {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The hosts of a cluster for a call to `destination`. */
+export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination: Endpoint, target: NamedTarget | undefined): Upstreams {
   const refusal = refusalOf(cluster.metadata);
   if (refusal) return { kind: 'none', why: refusal };
   const { clusterDiscoveryType } = cluster;
@@ -32,13 +38,14 @@ export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination
     if (typeNameOf(clusterDiscoveryType.value.typedConfig) !== DYNAMIC_FORWARD_PROXY) {
       return { kind: 'none', why: `cluster type ${clusterDiscoveryType.value.name} is not simulated` };
     }
-    const { host, port } = splitAuthority(name, destination.port);
-    return host === ''
-      ? { kind: 'none', why: 'the call names no host to look up' }
-      : { kind: 'hosts', hosts: [{ endpoint: undefined, host, port }] };
+    if (!target || target.host === '') return { kind: 'none', why: 'the call names no host to look up' };
+    const { host, port } = target;
+    return { kind: 'hosts', hosts: [isIp(host) ? { endpoint: { ip: host, port }, host, port } : { endpoint: undefined, host, port }] };
   }
   if (clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST) {
-    return { kind: 'hosts', hosts: [{ endpoint: destination, host: '', port: destination.port }] };
+    const own = cluster.lbConfig.case === 'originalDstLbConfig' ? cluster.lbConfig.value.upstreamPortOverride : undefined;
+    const port = own ?? destination.port;
+    return { kind: 'hosts', hosts: [{ endpoint: { ip: destination.ip, port }, host: '', port }] };
   }
   const assignment = proxy.endpoints(cluster);
   const resolves =
@@ -100,7 +107,8 @@ export function throughTransport(proxy: SimulatedProxy, cluster: Cluster, payloa
   const missingSecret = names.find((name) => name.startsWith('kubernetes://') && !proxy.hasSecret(name));
   const serverName = context.sni || splitAuthority(authority, 0).host;
   return {
-    payload: { ...payload, tls: { serverName, alpn: common?.alpnProtocols ?? [] } },
+    // TLS of the application's own, wrapped once more, is bytes that say nothing.
+    payload: { tls: { serverName, alpn: common?.alpnProtocols ?? [] }, http: payload.tls ? undefined : payload.http },
     missingSecret,
     verifies: verification(proxy, cluster, validation),
   };

@@ -1,5 +1,5 @@
 /** A call through a whole mesh: from the application's sidecar (or no sidecar) through routers to the server that answers. Pure. */
-import type { Call } from './call.ts';
+import type { Call, Endpoint } from './call.ts';
 import { type HopOptions, simulateHop } from './hop.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import type { Hop, Trace } from './trace.ts';
@@ -8,6 +8,8 @@ import type { Hop, Trace } from './trace.ts';
 export interface SimulatedMesh {
   /** The proxy that takes what arrives at an address. */
   proxyAt(ip: string): SimulatedProxy | undefined;
+  /** Where the cluster's network takes a connection to a Service's own address; undefined for an address that is none. */
+  behindService?(to: Endpoint): readonly Endpoint[] | undefined;
 }
 
 /** A mesh of these proxies. */
@@ -39,8 +41,15 @@ const VIRTUAL_INBOUND = 'virtualInbound';
 export function explainCall(mesh: SimulatedMesh, from: SimulatedProxy | undefined, call: Call, options: HopOptions = FIRST): Trace {
   const hops: Hop[] = [];
   let current: Call = call;
-  let proxy = from ?? mesh.proxyAt(call.destination.ip);
-  let entry = from ? from.listenerNamed(VIRTUAL_OUTBOUND) : proxy && inboundListener(proxy, current);
+  let proxy = from;
+  let entry = from?.listenerNamed(VIRTUAL_OUTBOUND);
+  if (!from) {
+    const destination = throughService(mesh, call.destination, options);
+    if (!destination) return { hops, outcome: { kind: 'closed', details: noPort(call.destination) } };
+    current = { ...call, destination };
+    proxy = mesh.proxyAt(destination.ip);
+    entry = proxy && inboundListener(proxy, current);
+  }
   while (proxy) {
     if (!entry) {
       const details = `${proxy.name} has no listener on port ${current.destination.port}: the connection is refused`;
@@ -49,19 +58,40 @@ export function explainCall(mesh: SimulatedMesh, from: SimulatedProxy | undefine
     const { hop, outcome } = simulateHop(proxy, entry, current, options);
     hops.push(hop);
     if (outcome) return { hops, outcome };
-    const { endpoint, payload } = hop.next!;
+    const { endpoint: dialled, payload } = hop.next!;
     if (hops.length >= MAX_HOPS)
       return { hops, outcome: { kind: 'undecided', details: `the call goes round in a loop (${MAX_HOPS} hops)` } };
+    const endpoint = dialled && throughService(mesh, dialled, options);
+    if (dialled && !endpoint) return { hops, outcome: { kind: 'closed', details: noPort(dialled) } };
+    if (endpoint && endpoint !== dialled) hops[hops.length - 1] = beyondService(hop, endpoint);
     const receiver = endpoint && mesh.proxyAt(endpoint.ip);
     // A sidecar's own inbound side sends to the application beside it, which no proxy takes again.
     if (!endpoint || !receiver || (receiver === proxy && entry.name === VIRTUAL_INBOUND))
-      return { hops, outcome: { kind: 'upstream', ...hop.next! } };
+      return { hops, outcome: { kind: 'upstream', ...hops.at(-1)!.next! } };
     current = { source: { ip: proxy.addresses[0] ?? current.source.ip, port: 0 }, destination: endpoint, payload };
     proxy = receiver;
     entry = inboundListener(receiver, current);
   }
   const { destination, payload } = current;
   return { hops, outcome: { kind: 'upstream', endpoint: destination, host: '', port: destination.port, payload, verifies: undefined } };
+}
+
+/** Where a connection to an address really goes: one of the Service's endpoints if it is a Service's. Undefined where that has none on the port. */
+function throughService(mesh: SimulatedMesh, to: Endpoint, options: HopOptions): Endpoint | undefined {
+  const endpoints = mesh.behindService?.(to);
+  if (!endpoints) return to;
+  if (endpoints.length === 0) return undefined;
+  return options.pick(endpoints.map((endpoint) => ({ endpoint, host: '', port: endpoint.port }))).endpoint;
+}
+
+function noPort({ ip, port }: Endpoint): string {
+  return `the Service at ${ip} has no endpoint on port ${port}: the connection is refused`;
+}
+
+function beyondService(hop: Hop, endpoint: Endpoint): Hop {
+  const name = `${endpoint.ip}:${endpoint.port}`;
+  const steps = [...hop.steps, { kind: 'endpoint' as const, name, text: "where the Service's address leads", origins: [] }];
+  return { ...hop, steps, next: { ...hop.next!, endpoint, port: endpoint.port } };
 }
 
 /** The listener at which a connection from outside arrives: a sidecar's inbound one, or a router's on that port. */

@@ -1,21 +1,23 @@
 /** What one proxy does with a call: listener, filter chain, route, cluster. The data plane's own matchers decide. Pure. */
 import type { Filter, FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import {
   type HttpConnectionManager,
   HttpConnectionManagerSchema,
 } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { FilterConfigSchema as SniForwardProxySchema } from '../xds/gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { DownstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { compileFault } from '../xds/match/fault.ts';
 import type { CompiledFilterChain } from '../xds/match/filter-chain.ts';
-import { HTTP1_METHODS } from '../xds/match/http-methods.ts';
 import { originsOf, refusalOf } from '../xds/match/metadata.ts';
-import { normalizePath, pathOptions } from '../xds/match/path-normalization.ts';
 import type { CompiledRoute, CompiledVirtualHost, ForwardAction, RouteRequest, RouteTable } from '../xds/match/route.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, HttpRequest, Payload } from './call.ts';
-import { splitAuthority, throughTransport, type UpstreamHost, upstreamsOf } from './cluster.ts';
+import { type NamedTarget, splitAuthority, throughTransport, type UpstreamHost, upstreamsOf } from './cluster.ts';
 import type { SimulatedProxy } from './proxy.ts';
+import { finalize, prepare } from './request.ts';
 import type { Hop, Outcome, Step } from './trace.ts';
 
 export interface HopOptions {
@@ -156,13 +158,26 @@ function terminate(proxy: SimulatedProxy, chain: FilterChain, payload: Payload, 
   if (context.requireClientCertificate) {
     recorder.step('tls', '', 'a client certificate is required: without one that is trusted, the handshake fails');
   }
+  const alpn = context.commonTlsContext?.alpnProtocols.find((protocol) => payload.tls!.alpn.includes(protocol));
+  if (alpn === 'h2' && payload.http?.version !== '2') {
+    recorder.step('tls', '', 'HTTP/2 is agreed upon in the handshake, and something else is spoken: the connection is closed');
+    return recorder.closed('', 'not HTTP/2');
+  }
   return { ...payload, tls: undefined };
 }
 
 const HCM = HttpConnectionManagerSchema.typeName;
 const TCP_PROXY = TcpProxySchema.typeName;
-/** Filters that change neither where a call goes nor whether it may. */
-const TRANSPARENT = new Set(['envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig']);
+const SNI_CLUSTER = 'envoy.extensions.filters.network.sni_cluster.v3.SniCluster';
+const CONNECTION_LIMIT = 'envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit';
+
+/** What filters before a TCP proxy ask of it. */
+interface TcpOverrides {
+  /** The SNI is the cluster's name. */
+  sniCluster: boolean;
+  /** The SNI is the host to look up, with this port. */
+  forwardPort: number | undefined;
+}
 
 function runFilters(
   proxy: SimulatedProxy,
@@ -173,13 +188,23 @@ function runFilters(
   terminated: boolean,
   observe: (decided: Partial<Arrived>) => void,
 ): HopResult {
+  const overrides: TcpOverrides = { sniCluster: false, forwardPort: undefined };
   for (const filter of chain.config.filters) {
     const config = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
     const type = typeNameOf(config);
-    if (TRANSPARENT.has(type)) continue;
+    if (type === CONNECTION_LIMIT) continue;
+    if (type === SNI_CLUSTER) {
+      overrides.sniCluster = true;
+      continue;
+    }
+    if (type === SniForwardProxySchema.typeName) {
+      const { portSpecifier } = proxy.unpack(config, SniForwardProxySchema, filter.name);
+      overrides.forwardPort = portSpecifier.case === 'portValue' ? portSpecifier.value : 443;
+      continue;
+    }
     if (type === TCP_PROXY) {
       recorder.protocol = 'tcp';
-      return tcpProxy(proxy, filter, chain, call, options, recorder);
+      return tcpProxy(proxy, filter, chain, call, overrides, options, recorder);
     }
     if (type === HCM) {
       recorder.protocol = 'http';
@@ -204,19 +229,24 @@ function tcpProxy(
   filter: Filter,
   chain: CompiledFilterChain,
   call: Call,
+  { sniCluster, forwardPort }: TcpOverrides,
   options: HopOptions,
   recorder: Recorder,
 ): HopResult {
   const config = proxy.unpack(filter.configType.case === 'typedConfig' ? filter.configType.value : undefined, TcpProxySchema, filter.name);
   const { clusterSpecifier } = config;
+  const serverName = call.payload.tls?.serverName ?? '';
   const name =
-    clusterSpecifier.case === 'cluster'
-      ? clusterSpecifier.value
-      : clusterSpecifier.case === 'weightedClusters'
-        ? clusterSpecifier.value.clusters[options.weigh(clusterSpecifier.value.clusters.map(({ weight }) => weight))]!.name
-        : '';
+    sniCluster && serverName !== ''
+      ? serverName
+      : clusterSpecifier.case === 'cluster'
+        ? clusterSpecifier.value
+        : clusterSpecifier.case === 'weightedClusters'
+          ? clusterSpecifier.value.clusters[options.weigh(clusterSpecifier.value.clusters.map(({ weight }) => weight))]!.name
+          : '';
   const origins = originsOf(chain.config.metadata);
-  return forward(proxy, name, call, call.payload.tls?.serverName ?? '', options, recorder, {
+  const target = forwardPort !== undefined && serverName !== '' ? { host: serverName, port: forwardPort } : undefined;
+  return forward(proxy, name, call, serverName, target, options, recorder, {
     origins,
     noCluster: () => recorder.closed('NC', `cluster ${name} does not exist`),
     noHost: (why) => recorder.closed('UH', why),
@@ -234,39 +264,17 @@ function http(
   terminated: boolean,
   observe: (decided: Partial<Arrived>) => void,
 ): HopResult {
-  const request = call.payload.http;
-  if (call.payload.tls || !request) return recorder.closed('DPE', 'the bytes are not HTTP');
-  if (request.version === '1.0' && !config.httpProtocolOptions?.acceptHttp10) return recorder.reply(426, 'DPE', 'low_version');
-  if (request.version !== '2' && !HTTP1_METHODS.has(request.method) && !config.httpProtocolOptions?.allowCustomMethods) {
-    recorder.step('route', '', `"${request.method}" is no method of HTTP/1: the request is refused`);
-    return recorder.reply(400, 'DPE', 'http1.codec_error');
-  }
-  const path = normalizePath(request.path.replace(/#.*$/, ''), pathOptions(config));
-  if (typeof path !== 'string') {
-    const redirect = path.kind === 'redirect' ? path.path : undefined;
-    recorder.step(
-      'route',
-      '',
-      redirect === undefined ? `the path ${request.path} is refused` : `redirects to the normalised path ${redirect}`,
-    );
-    return redirect === undefined
-      ? recorder.reply(400, '', 'path_normalization_failed')
-      : recorder.reply(307, '', 'path_normalization_redirect', redirect);
+  if (call.payload.tls) return recorder.closed('DPE', 'the bytes are TLS, not HTTP');
+  if (!call.payload.http) return recorder.reply(400, 'DPE', 'http1.codec_error');
+  const request = prepare(config, call, terminated);
+  if ('status' in request) {
+    recorder.step('route', '', request.why);
+    return recorder.reply(request.status, request.flag, request.details, request.location);
   }
   const table = routeTable(proxy, config);
-  if (!table) return recorder.reply(404, 'NR', 'the route configuration is missing');
-  const routeRequest: RouteRequest = {
-    method: request.method,
-    authority: request.authority,
-    path,
-    scheme: terminated ? 'https' : 'http',
-    headers: request.headers,
-    random: 0,
-    tls: terminated ? { presented: false, validated: false } : undefined,
-    internal: false,
-  };
+  if (!table) return recorder.reply(404, 'NR', 'route_not_found');
   const virtualHost = table.virtualHost(request.authority);
-  const route = virtualHost && table.match(routeRequest);
+  const route = virtualHost && table.match(request);
   observe({ table, virtualHost, route });
   if (!virtualHost) {
     recorder.step(
@@ -282,12 +290,39 @@ function http(
     recorder.step(
       'route',
       '',
-      `no route of virtual host ${virtualHost.name} matches ${request.method} ${path}`,
+      `no route of virtual host ${virtualHost.name} matches ${request.method} ${request.path}`,
       originsOf(virtualHost.config.metadata),
     );
     return recorder.reply(404, 'NR', 'route_not_found');
   }
-  return runRoute(proxy, route, routeRequest, call, options, recorder);
+  const aborted = abort(proxy, config, route, request, options);
+  if (aborted !== undefined) {
+    recorder.step('route', route.name || '(unnamed)', `a fault answers ${aborted}`, route.origins);
+    return recorder.reply(aborted, 'FI', 'fault_filter_abort');
+  }
+  return runRoute(proxy, route, request, call, options, recorder);
+}
+
+/** The status of a fault that is injected, where chance so chooses. */
+function abort(
+  proxy: SimulatedProxy,
+  config: HttpConnectionManager,
+  route: CompiledRoute,
+  request: RouteRequest,
+  options: HopOptions,
+): number | undefined {
+  for (const { name, configType } of config.httpFilters) {
+    if (configType.case !== 'typedConfig' || typeNameOf(configType.value) !== HTTPFaultSchema.typeName) continue;
+    const own = route.filterConfig(name, HTTPFaultSchema);
+    if (own === 'disabled') continue;
+    const fault = compileFault(own ?? proxy.unpack(configType.value, HTTPFaultSchema, name), name);
+    if (fault.status === 0 && fault.grpcStatus === undefined) continue;
+    if (fault.applies && !fault.applies(request)) continue;
+    if (fault.cluster !== '' && !(route.action.kind === 'forward' && route.action.choose(request)?.cluster === fault.cluster)) continue;
+    const share = fault.abortShare;
+    if (share > 0 && options.weigh([1 - share, share]) === 1) return fault.grpcStatus === undefined ? fault.status : 200;
+  }
+  return undefined;
 }
 
 /** The route configuration by RDS or inline. */
@@ -315,7 +350,7 @@ function runRoute(
     }
     case 'direct-response':
       recorder.step('route', name, action.refusal ?? `answers ${action.status} itself`, route.origins);
-      return recorder.reply(action.status, action.refusal || route.name === 'block_all' ? 'NR' : '', 'direct_response');
+      return recorder.reply(action.status, '', 'direct_response');
     case 'non-forwarding':
       return recorder.end('', { kind: 'undecided', details: 'a non-forwarding action answers nothing' });
     case 'forward':
@@ -341,13 +376,9 @@ function runForward(
     `sends ${request.method} ${request.path} to cluster ${choice.cluster}${share}`,
     route.origins,
   );
-  const rewritten = action.hostRewrite?.kind === 'value' ? action.hostRewrite.rewrite(request) : undefined;
-  const http: HttpRequest = {
-    ...call.payload.http!,
-    authority: choice.hostRewriteLiteral ?? rewritten ?? request.authority,
-    path: action.rewritePath(request.path),
-  };
-  return forward(proxy, choice.cluster, { ...call, payload: { tls: undefined, http } }, http.authority, options, recorder, {
+  const http = finalize(route, action, choice, request, call);
+  const target = splitAuthority(http.authority, request.scheme === 'https' ? 443 : 80);
+  return forward(proxy, choice.cluster, { ...call, payload: { tls: undefined, http } }, http.authority, target, options, recorder, {
     origins: route.origins,
     noCluster: () => recorder.reply(action.clusterNotFoundStatus, 'NC', 'cluster_not_found'),
     noHost: (why) => recorder.reply(503, 'UH', why),
@@ -377,6 +408,7 @@ function forward(
   name: string,
   call: Call,
   authority: string,
+  target: NamedTarget | undefined,
   options: HopOptions,
   recorder: Recorder,
   endings: Endings,
@@ -388,7 +420,7 @@ function forward(
   }
   recorder.cluster = name;
   const origins = originsOf(cluster.metadata);
-  const upstreams = upstreamsOf(proxy, cluster, call.destination, authority);
+  const upstreams = upstreamsOf(proxy, cluster, call.destination, target);
   if (upstreams.kind === 'none') {
     recorder.step('cluster', name, upstreams.why, origins);
     return endings.noHost(upstreams.why);

@@ -88,10 +88,9 @@ const FAILURES: Readonly<Record<Result['kind'], readonly string[] | undefined>> 
 function lineOf(hops: readonly Hop[], i: number): ExpectedHop['by'] {
   const { protocol, flag } = hops[i]!;
   if (protocol === undefined && flag !== 'NR') return 'none';
-  if (i === 0) return 'port';
-  if (protocol === 'http') return 'call';
+  if (i === 0 || hops[i - 1]!.protocol === 'tcp') return 'port';
   // Connections of an HTTP proxy carry several calls.
-  return hops[i - 1]!.protocol === 'tcp' ? 'port' : 'none';
+  return protocol === 'http' ? 'call' : 'none';
 }
 
 /** What the servers outside and the applications make of a call that gets there. */
@@ -135,7 +134,9 @@ function serverAt(ip: string, port: number, last: Hop | undefined): string | und
 }
 
 function played(headers: Iterable<readonly [string, string]>): [string, string][] {
-  return [...headers].filter(([name]) => PLAYED.test(name)).map(([name, value]) => [name, value]);
+  // HTTP/2 puts the values of a name together.
+  const all = [...headers].filter(([name]) => PLAYED.test(name)).map(([name, value]): [string, string] => [name, value]);
+  return all.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
 /** Makes the call and gathers what was logged of it, as far as one of the expectations has lines. */

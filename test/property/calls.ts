@@ -25,7 +25,8 @@ export interface Sketch {
 const HOSTS = ['www.example.com', 'api.example.com', 'x.example.com', 'www.example.org', 'redis.example.com', 'undeclared.test'] as const;
 
 const to = fc.oneof(
-  { weight: 6, arbitrary: fc.constantFrom<string>(...HOSTS) },
+  { weight: 5, arbitrary: fc.constant('www.example.com') },
+  { weight: 5, arbitrary: fc.constantFrom<string>(...HOSTS) },
   {
     weight: 3,
     arbitrary: fc.constantFrom(
@@ -127,10 +128,10 @@ export const sketches: Arbitrary<Sketch> = fc
       { weight: 5, arbitrary: fc.constant(80) },
       { weight: 4, arbitrary: fc.constantFrom(443, 443, 6379, 8080, 8443, 9000, 8000) },
     ),
-    tls: fc.option(tls, { nil: undefined, freq: 1 }),
-    http: fc.option(http, { nil: undefined, freq: 5 }),
+    tls: fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: tls }),
+    http: fc.oneof({ weight: 1, arbitrary: fc.constant(undefined) }, { weight: 6, arbitrary: http }),
     /** How often a call names the host that it looked up. */
-    same: fc.boolean(),
+    same: fc.oneof({ weight: 1, arbitrary: fc.constant(false) }, { weight: 3, arbitrary: fc.constant(true) }),
   })
   .map(({ same, ...sketch }) => {
     if (!same || !/[a-z]/.test(sketch.to)) return sketch;

@@ -84,7 +84,7 @@ async function exchange(plain: net.Socket, { payload }: Call, id: number): Promi
   }
   if (payload.http?.version === '2') return http2Exchange(socket, payload.http, id);
   socket.write(payload.http ? requestText(payload.http, id) : BYTES, 'latin1');
-  return readReply(socket);
+  return readReply(socket, payload.http?.method === 'HEAD');
 }
 
 export function requestText({ method, path, version, authority, headers }: HttpRequest, id: number): string {
@@ -96,17 +96,25 @@ export function requestText({ method, path, version, authority, headers }: HttpR
 }
 
 /** A response head, or a line of JSON. */
-function readReply(socket: net.Socket): Promise<Reply> {
+function readReply(socket: net.Socket, headOnly: boolean): Promise<Reply> {
   return new Promise((resolve) => {
     let text = '';
     const end = () => resolve(replyOf(text));
     socket.on('data', (data: Buffer) => {
       text += data.toString('latin1');
-      if (text.includes('\r\n\r\n') || (text.startsWith('{') && text.endsWith('}\n'))) end();
+      if (headOnly ? text.endsWith('\r\n\r\n') : isWhole(text)) end();
     });
     socket.on('end', end);
     socket.on('close', end);
   });
+}
+
+/** Who goes before the last byte is told from who stays. */
+function isWhole(text: string): boolean {
+  if (text.startsWith('{')) return text.endsWith('}\n');
+  const head = text.indexOf('\r\n\r\n');
+  const length = /\r\ncontent-length: (\d+)/i.exec(text)?.[1];
+  return head >= 0 && length !== undefined && text.length >= head + 4 + Number(length);
 }
 
 function replyOf(text: string): Reply {

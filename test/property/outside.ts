@@ -77,7 +77,7 @@ export class OutsideWorld {
       socket.pause();
       if (!secured && first[0] === 0x16) this.#secure(socket, first, server);
       else if (first.subarray(0, 3).toString('latin1') === 'PRI') this.#http2(socket, first, server, secured);
-      else if (/^[A-Z]+ \S+ HTTP\/1/.test(first.toString('latin1'))) http1(socket, first, server, secured);
+      else if (/^[A-Za-z]+ \S+ HTTP\/1/.test(first.toString('latin1'))) http1(socket, first, server, secured);
       else {
         socket.end(`${JSON.stringify({ server, tls: secured, http: undefined } satisfies Seen)}\n`);
         socket.resume();
@@ -91,7 +91,8 @@ export class OutsideWorld {
     const secured = new tls.TLSSocket(socket, {
       isServer: true,
       secureContext: this.#context(''),
-      ALPNProtocols: ['h2', 'http/1.1'],
+      // Whatever the client likes best: what it then speaks is seen anyway.
+      ALPNCallback: ({ protocols }) => protocols[0],
       SNICallback: (name, done) => {
         sni = name;
         done(null, this.#context(name));

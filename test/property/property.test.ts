@@ -33,6 +33,7 @@ describe('the simulator and the running data plane', {
       fc.asyncProperty(generated, ([configuration, calls]) => pairs.check(configuration, calls, tally)),
       { seed: SEED, numRuns: Math.ceil(PAIRS / CALLS), endOnFailure: process.env.SHRINK === '0' },
     );
+    t.diagnostic(`${tally.pairs} pairs; ${tally.second} looked at twice`);
     for (const [outcome, count] of [...tally.outcomes].sort((a, b) => b[1] - a[1])) t.diagnostic(`${count} ${outcome}`);
     assert.equal(tally.undecided, 0);
   });

@@ -5,8 +5,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { create } from '@bufbuild/protobuf';
 import { type Answer, decode, encode, RECURSION_DESIRED } from 'dns-packet';
 import type { Call } from '../../src/simulate/call.ts';
+import { NameTableSchema } from '../../src/xds/gen/istio/nds_pb.js';
 import type { XdsResources } from '../../src/xds/resources.ts';
 import { EMPTY_SET, type EncodedSet, encodeSet, updateBetween } from '../../src/xds/update.ts';
 import { AddressMap, podNumber } from '../calls/loopback/addresses.ts';
@@ -49,8 +51,9 @@ export const ACCESS_LOG = {
   }),
 };
 
+const NOTHING: XdsResources = { listeners: [], routes: [], clusters: [], endpoints: [], secrets: [], nameTable: create(NameTableSchema) };
 /** How long what a log should hold may take to come. */
-const LATE_MS = 5000;
+const LATE_MS = Number(process.env.LATE ?? 5000);
 
 interface Plane {
   readonly pod: Pod;
@@ -163,12 +166,12 @@ export class RunningMesh {
     return [...this.#planes.keys()];
   }
 
-  /** Makes these sets the proxies' whole configuration; resolves with what they refused once all serve it. */
+  /** Makes these sets the proxies' whole configuration, for those that are not named none at all; resolves with what they refused once all serve it. */
   async apply(sets: ReadonlyMap<string, XdsResources>): Promise<string[]> {
     this.complaints = [];
     const rejected = await Promise.all(
       [...this.#planes].map(([name, plane]) => {
-        const after = encodeSet(sets.get(name)!);
+        const after = encodeSet(sets.get(name) ?? NOTHING);
         const update = updateBetween(plane.inForce, after);
         plane.inForce = after;
         return update ? this.#ask(plane, update) : [];

@@ -1,7 +1,7 @@
 /** What happens to every request before routes see it: checks, path, client address, request id, headers that clients may not set. */
+import { stripHost } from '../../xds/match/authority.ts';
 import { HeaderMap } from '../../xds/match/headers.ts';
 import { normalizePath } from '../../xds/match/path-normalization.ts';
-import { portStart } from '../../xds/match/redirect.ts';
 import type { Address, Downstream } from '../types.ts';
 import { forwardClientCert } from './client-cert.ts';
 import type { Exchange } from './exchange.ts';
@@ -18,7 +18,8 @@ export function prepareRequest(exchange: Exchange): LocalReply | undefined {
   const { downstream } = connection;
   const refusal = exchange.path === '' ? pathless(exchange) : preparePath(exchange, options);
   if (refusal) return refusal;
-  if (options.stripPort !== 'none' || options.stripTrailingHostDot) exchange.authority = stripHost(exchange.authority, downstream, options);
+  if (options.stripPort !== 'none' || options.stripTrailingHostDot)
+    exchange.authority = stripHost(exchange.authority, downstream.localAddress.port, options);
 
   const client = identifyClient(headers, seen, downstream, options);
   exchange.internal = client.internal;
@@ -67,18 +68,6 @@ function preparePath(exchange: Exchange, options: ManagerOptions): LocalReply | 
   if (result.kind === 'rejected') return { status: 400, body: '', details: 'path_normalization_failed' };
   exchange.path = result.path;
   return { status: 307, body: '', details: 'path_normalization_redirect', headers: new HeaderMap(['location', result.path]) };
-}
-
-function stripHost(authority: string, downstream: Downstream, options: ManagerOptions): string {
-  const colon = options.stripPort === 'none' ? -1 : portStart(authority);
-  let host = authority;
-  if (colon >= 0 && (options.stripPort === 'any' || authority.slice(colon + 1) === String(downstream.localAddress.port))) {
-    host = authority.slice(0, colon);
-  }
-  if (!options.stripTrailingHostDot) return host;
-  const end = portStart(host);
-  const name = end < 0 ? host : host.slice(0, end);
-  return name.endsWith('.') ? name.slice(0, -1) + (end < 0 ? '' : host.slice(end)) : host;
 }
 
 /** The connection as logs and policies see it where the client is named by x-forwarded-for. */

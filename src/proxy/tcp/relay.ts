@@ -54,12 +54,12 @@ export class Relay {
     if (maxDurationMs) this.#maxTimer = setTimeout(() => this.cut(), maxDurationMs).unref();
     const { downstream } = this.#record;
     const name = this.#settings.cluster(downstream);
-    this.#record.upstreamCluster = name;
     const cluster = this.#deps.clusters.get(name);
     if (!cluster) {
       this.#refuse({ kind: 'no-cluster' });
       return;
     }
+    this.#record.upstreamCluster = name;
     this.#record.clusterMetadata = cluster.config.metadata?.filterMetadata;
     if (cluster.limits.connections.used >= cluster.limits.connections.max) {
       cluster.stats.upstreamCxOverflow++;

@@ -50,31 +50,54 @@ export function matchesAll(parts: Chain): boolean {
   );
 }
 
-/** Chains of one listener, in order. No two have one match: Envoy refuses a listener in which they do. */
+/**
+ * Chains of one listener, in order. No two of them may take the same connection by the same conditions: Envoy refuses a listener in which they do, so
+ * that the first has what two want, be it all or some of their names and networks.
+ */
 export class ChainSet {
-  private readonly byMatch = new Map<string, Chain>();
+  private readonly chains: Chain[] = [];
+  /** Who has a combination of conditions, each with one name and one network. */
+  private readonly owners = new Map<string, Chain>();
 
   constructor(chains: readonly Chain[] = []) {
     for (const each of chains) this.add(each);
   }
 
-  /** Returns the chain that has the match already, which then stays. */
+  /** Takes what is left of the chain; returns one that has all or a part of it already, which then stays. */
   add(parts: Chain): Chain | undefined {
-    const key = JSON.stringify([
-      parts.transportProtocol,
-      parts.applicationProtocols,
-      serverNames(parts),
-      cidrs(parts),
-      parts.destinationPort,
-    ]);
-    const other = this.byMatch.get(key);
-    if (!other) this.byMatch.set(key, parts);
+    const names = serverNames(parts);
+    const networks = cidrs(parts);
+    const wanted = (names.length > 0 ? names : ['']).map((name) => ({
+      name,
+      networks: (networks.length > 0 ? networks : ['']).map((network) => ({ network, key: keyOf(parts, name, network) })),
+    }));
+    const owner = wanted.flatMap((each) => each.networks).find(({ key }) => this.owners.has(key));
+    const other = owner && this.owners.get(owner.key);
+    const taken = ({ key }: { key: string }) => this.owners.has(key);
+    // Names that nobody has, with all networks; of the others each with the networks that are left to it.
+    const whole = wanted.filter((each) => !each.networks.some(taken));
+    const rest = wanted.filter((each) => each.networks.some(taken) && !each.networks.every(taken));
+    const pieces = [
+      ...(whole.length > 0 ? [{ names: whole.map(({ name }) => name), networks }] : []),
+      ...rest.map((each) => ({ names: [each.name], networks: each.networks.filter((one) => !taken(one)).map(({ network }) => network) })),
+    ];
+    for (const piece of pieces) {
+      const kept = other ? { ...parts, serverNames: piece.names.filter((name) => name !== ''), destinationCidrs: piece.networks } : parts;
+      this.chains.push(kept);
+      for (const name of piece.names) {
+        for (const network of piece.networks.length > 0 ? piece.networks : ['']) this.owners.set(keyOf(parts, name, network), kept);
+      }
+    }
     return other;
   }
 
   list(): readonly Chain[] {
-    return [...this.byMatch.values()];
+    return this.chains;
   }
+}
+
+function keyOf({ transportProtocol, applicationProtocols, destinationPort }: Chain, name: string, network: string): string {
+  return JSON.stringify([transportProtocol, applicationProtocols, destinationPort, name.toLowerCase(), network]);
 }
 
 /** Whether it makes no difference which of the two takes a connection. */

@@ -17,6 +17,11 @@ export function compileRuntimeFraction(fraction: RuntimeFractionalPercent | unde
   return compileFraction(fraction?.defaultValue);
 }
 
+/** From 0 to 1. */
+export function shareOf(fraction: FractionalPercent): number {
+  return Math.min(1, fraction.numerator / denominatorOf(fraction));
+}
+
 function denominatorOf(fraction: FractionalPercent): number {
   switch (fraction.denominator) {
     case FractionalPercent_DenominatorType.HUNDRED:

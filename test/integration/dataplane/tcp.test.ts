@@ -85,7 +85,7 @@ test('refusals close the client at once, with their flags', async (t) => {
     (await logged(made, log, 4)).map(({ cluster: name, flags, reason }) => [name, flags, reason]),
     [
       ['none', 'UH', null],
-      ['missing', 'NC', null],
+      [null, 'NC', null],
       ['full', 'UO', null],
       ['refused', 'UF,URX', 'delayed_connect_error:_Connection_refused'],
     ],

@@ -1,57 +1,16 @@
 /** Delays and aborts requests on purpose (`envoy.filters.http.fault`). */
-import { SallyportError } from '../../../lib/errors.ts';
 import { type HTTPFault, HTTPFaultSchema } from '../../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import type { HttpFilter as HttpFilterConfig } from '../../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import type { FractionalPercent } from '../../../xds/gen/envoy/type/v3/percent_pb.js';
-import { durationMs } from '../../../xds/match/duration.ts';
-import { compileFraction } from '../../../xds/match/fraction.ts';
-import { compileHeaderMatchers, type HeaderPredicate } from '../../../xds/match/header.ts';
+import { compileFault, type Fault } from '../../../xds/match/fault.ts';
 import { HeaderMap } from '../../../xds/match/headers.ts';
 import { unpack } from '../../../xds/unpack.ts';
 import type { Exchange } from '../exchange.ts';
 import type { FilterStatus, HttpFilter } from '../filter.ts';
 import { TimerEntry } from '../timers.ts';
 
-interface Fault {
-  readonly applies: HeaderPredicate | undefined;
-  /** Only for requests to this cluster; empty for all. */
-  readonly cluster: string;
-  readonly delayMs: number;
-  readonly delays: (random: number) => boolean;
-  /** HTTP status, or 0. */
-  readonly status: number;
-  /** gRPC status, or undefined. */
-  readonly grpcStatus: number | undefined;
-  readonly aborts: (random: number) => boolean;
-  readonly maxActive: number;
-}
-
 export function createFaultFilter(config: HttpFilterConfig, where: string): HttpFilter {
   const any = config.configType.case === 'typedConfig' ? config.configType.value : undefined;
   return new FaultFilter(config.name, compileFault(unpack(any, HTTPFaultSchema, where), where));
-}
-
-/** Without a percentage a fault never fires, as in Envoy. */
-function chance(percentage: FractionalPercent | undefined): (random: number) => boolean {
-  return percentage ? compileFraction(percentage) : () => false;
-}
-
-function compileFault(config: HTTPFault, where: string): Fault {
-  const { delay, abort } = config;
-  if (config.responseRateLimit) throw new SallyportError('xds-unsupported', `${where}: response_rate_limit is not supported`);
-  if (delay?.faultDelaySecifier.case === 'headerDelay')
-    throw new SallyportError('xds-unsupported', `${where}: header_delay is not supported`);
-  if (abort?.errorType.case === 'headerAbort') throw new SallyportError('xds-unsupported', `${where}: header_abort is not supported`);
-  return {
-    applies: compileHeaderMatchers(config.headers),
-    cluster: config.upstreamCluster,
-    delayMs: delay?.faultDelaySecifier.case === 'fixedDelay' ? durationMs(delay.faultDelaySecifier.value, 0) : 0,
-    delays: chance(delay?.percentage),
-    status: abort?.errorType.case === 'httpStatus' ? abort.errorType.value : 0,
-    grpcStatus: abort?.errorType.case === 'grpcStatus' ? abort.errorType.value : undefined,
-    aborts: chance(abort?.percentage),
-    maxActive: config.maxActiveFaults ?? Number.POSITIVE_INFINITY,
-  };
 }
 
 class FaultFilter implements HttpFilter {
