@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: Sallyport's data plane beside Envoy, nginx and HAProxy, on the same work in one run. Sallyport and Envoy run on the same bootstrap.
  *
- *   node bench/run.ts [--only http,tls,tcp,pair,start,memory] [--proxies sallyport,envoy,nginx,haproxy] [--repeats 3] [--seconds 5] [--out FILE]
+ *   node bench/run.ts [--only http,tls,tcp,pair,start,memory,slow] [--proxies sallyport,envoy,nginx,haproxy] [--repeats 3] [--seconds 5] [--out FILE]
  *
  * The proxies have core 0 to themselves, load and upstream share core 1. A machine with other work on it gives other figures.
  */
@@ -69,6 +69,7 @@ async function main(): Promise<number> {
   const only = new Set(options.only.split(','));
   if (only.has('start')) await scenarios.start(bench);
   if (only.has('memory')) await scenarios.memory(bench);
+  if (only.has('slow')) await scenarios.slowReader(bench);
   if (only.has('pair')) await scenarios.pair(bench);
   if (only.has('http') || only.has('tls') || only.has('tcp')) {
     const started = await scenarios.startAll(bench);

@@ -39,6 +39,13 @@ export async function download(port: number, proxy: Running): Promise<Transfer> 
   return { gigabitsPerSecond: (bytes * 8) / seconds / 1e9, cpuSecondsPerGigabyte: used / 1e6 / (bytes / 1e9) };
 }
 
+/** One HTTP download of 10 GB by a client that takes no more than 400 MB a second. */
+export async function slowDownload(port: number): Promise<void> {
+  const curl = ['curl', '-sS', '-o', '/dev/null', '-m', '120', '--limit-rate', '400M', '-w', '%{http_code} %{size_download}'];
+  const { stdout } = await run('taskset', ['-c', String(LOAD_CORE), ...curl, `http://127.0.0.1:${port}/huge`]);
+  if (stdout !== `200 ${10 * 1024 ** 3}`) throw new Error(`download answered ${stdout}`);
+}
+
 const REQUEST = 'GET / HTTP/1.1\r\nHost: upstream.test\r\nUser-Agent: bench\r\n\r\n';
 
 /** True if a request on a new connection is answered with 200. */

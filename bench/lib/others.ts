@@ -5,7 +5,7 @@ const BODY_BYTES = 256;
 /** Answers every request with 256 bytes, over HTTP and TLS, and has one big file for throughput. */
 export function nginxUpstream(folder: string, port: number, tlsPort: number): string {
   const answers = `location / { default_type text/plain; return 200 '${'x'.repeat(BODY_BYTES)}'; }
-    location = /big { root ${folder}; sendfile on; sendfile_max_chunk 1m; }
+    location ~ ^/(big|huge)$ { root ${folder}; sendfile on; sendfile_max_chunk 1m; }
     keepalive_requests 1000000000; keepalive_timeout 1h; access_log off;`;
   return `daemon off; worker_processes 1; pid ${folder}/nginx-upstream.pid; error_log ${folder}/nginx-upstream.err;
 events { worker_connections 8192; }

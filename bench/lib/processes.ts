@@ -129,9 +129,10 @@ export function cpuMicros(pid: number): number {
   return (ticks / ticksPerSecond) * 1e6;
 }
 
-/** Resident memory of a process and its children, in MiB. */
-export function residentMiB(pid: number): number {
+/** Resident memory of a process and its children, in MiB; with `peak` the most that it has been. */
+export function residentMiB(pid: number, peak = false): number {
+  const field = peak ? /^VmHWM:\s+(\d+)/m : /^VmRSS:\s+(\d+)/m;
   let kib = 0;
-  for (const each of family(pid)) kib += Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${each}/status`, 'utf8'))?.[1] ?? 0);
+  for (const each of family(pid)) kib += Number(field.exec(readFileSync(`/proc/${each}/status`, 'utf8'))?.[1] ?? 0);
   return kib / 1024;
 }

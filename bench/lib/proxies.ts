@@ -51,6 +51,7 @@ export async function startUpstream(folder: string): Promise<Running> {
     },
   );
   execFileSync('truncate', ['-s', '2G', join(folder, 'big')]);
+  execFileSync('truncate', ['-s', '10G', join(folder, 'huge')]);
   writeFileSync(join(folder, 'upstream.conf'), nginxUpstream(folder, UPSTREAM.http, UPSTREAM.tls));
   const log = join(folder, 'upstream.log');
   const running = start('upstream', LOAD_CORE, findTool('nginx')!, ['-c', join(folder, 'upstream.conf')], log);

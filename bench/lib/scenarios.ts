@@ -1,7 +1,7 @@
 /** What is measured. Within a scenario the proxies take turns, so that a change of the machine's mood meets all of them. */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { answers, constantRate, download, idleConnections, wrk } from './load.ts';
+import { answers, constantRate, download, idleConnections, slowDownload, wrk } from './load.ts';
 import { cpuMicros, listening, type Running, residentMiB, tailOf } from './processes.ts';
 import { type Contestant, type Ports, UPSTREAM } from './proxies.ts';
 import type { Report } from './report.ts';
@@ -12,6 +12,7 @@ export const TCP = 'tcp, one stream';
 export const PAIR = 'sidecar and gateway, 1,000 requests/s';
 export const START = 'start to first answered request';
 export const MEMORY = '1,000 idle connections';
+export const SLOW = 'a slow reader of 10 GB';
 
 export interface Bench {
   readonly folder: string;
@@ -77,6 +78,18 @@ export async function memory({ folder, contestants, repeats, report }: Bench): P
       close();
       await running.stop();
     }
+  }
+}
+
+/** The proxies have an upstream that sends faster than the client reads. */
+export async function slowReader({ folder, contestants, report }: Bench): Promise<void> {
+  for (const each of contestants) {
+    const running = each.start(each.ports, UPSTREAM, 'slow');
+    await listening(each.ports.http, each.name, logOf(folder, each.name, 'slow'));
+    const before = residentMiB(running.pid, true);
+    await slowDownload(each.ports.http);
+    report.add(SLOW, each.name, 'MiB more than before', 'less', residentMiB(running.pid, true) - before);
+    await running.stop();
   }
 }
 
