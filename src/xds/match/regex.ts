@@ -1,6 +1,7 @@
-/** Regular expressions of users: RE2's syntax and linear time (re2js), compiled once a pattern. */
-import { RE2JS } from 're2js';
+/** The regular expressions of matchers and rewrites, compiled once a pattern. */
+import type { RE2JS } from 're2js';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
+import { compileRe2 } from '../../lib/regex.ts';
 import type { RegexMatchAndSubstitute, RegexMatcher } from '../gen/envoy/type/matcher/v3/regex_pb.js';
 
 /** Compiled patterns by their text; the least recently compiled goes first once there are too many. */
@@ -11,7 +12,7 @@ function compile(pattern: string): RE2JS {
   let compiled = cache.get(pattern);
   if (compiled) return compiled;
   try {
-    compiled = RE2JS.compile(pattern);
+    compiled = compileRe2(pattern);
   } catch (error) {
     throw new SallyportError('xds-invalid', `"${pattern}" is no RE2 regular expression: ${messageOf(error)}`, { cause: error });
   }
