@@ -7,11 +7,13 @@ import { VIRTUAL_INBOUND_LISTENER, VIRTUAL_OUTBOUND_LISTENER } from '../translat
 import { type Listener, ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { Report } from './control-plane.ts';
 import { EngineStarter } from './engines.ts';
+import { EXIT } from './exit.ts';
 import type { LocalMesh } from './local-mesh.ts';
 import type { SocketOption } from './options.ts';
 import { Session, say } from './session.ts';
 import type { StatusServer } from './status-server.ts';
 import type { UpOptions } from './up.ts';
+import type { Learning } from './up-learn.ts';
 
 export interface RunningMesh {
   /** What is in force. */
@@ -38,6 +40,7 @@ export async function startLocalMesh(
   const { engine, envoy, concurrency, envoyLogLevel: logLevel, grace: graceMs } = options;
   const starter = new EngineStarter({ engine, envoy, concurrency, logLevel });
   const sidecar = sidecarIdentity(options);
+  const learning = await startLearning(paths, options, sidecar);
   const dns = options.dnsAddress.port > 0 ? options.dnsAddress : undefined;
   // Its threads load while this one does.
   const first = starter.start({ identity: sidecar, admin: adminOf(options, options.adminAddress.address), dns });
@@ -54,7 +57,10 @@ export async function startLocalMesh(
   let local: LocalMesh | undefined;
   const controlPlane = new ControlPlane({
     graceMs,
-    adapt: (resources) => ({ ...resources, listeners: resources.listeners.map((listener) => withoutPort(listener, options)) }),
+    adapt: (resources, identity) => {
+      const adapted = { ...resources, listeners: resources.listeners.map((listener) => withoutPort(listener, options)) };
+      return learning?.recorded(adapted, identity) ?? adapted;
+    },
     proxiesFor: (_mesh: Mesh) =>
       new Map([...(local?.routers ?? []).map(({ key, identity }) => [key, identity] as const), [SIDECAR, sidecar]]),
     startEngine: (key, identity) => {
@@ -65,6 +71,7 @@ export async function startLocalMesh(
   });
   const files = await openMeshFiles({ paths, meshConfig: options.meshConfig, watch: options.watch }).catch(async (error: unknown) => {
     await abandon();
+    learning?.abandon();
     throw error;
   });
   const session = new Session({
@@ -73,7 +80,8 @@ export async function startLocalMesh(
     failed: starter.failed,
     graceMs,
     analyse: !options.quiet,
-    prepare: (input) => {
+    prepare: (given) => {
+      const input = learning?.allowing(given) ?? given;
       local = localMesh(input.snapshot, input.mesh.rootNamespace, addresses);
       return { input: { ...input, snapshot: local.snapshot, mesh: adjust(captured(input.mesh, options)) }, findings: local.findings };
     },
@@ -92,7 +100,9 @@ export async function startLocalMesh(
     const report = await session.apply(files.current);
     const unheard = report.proxies.flatMap(({ refusals }) => refusals).find(({ code }) => code !== undefined && ADDRESS_CODES.has(code));
     if (unheard) throw new SallyportError(unheard.code!, unheard.message);
+    learning?.start();
     if (!options.quiet) announce(options, report);
+    const learned = (write: (text: string) => void) => learning?.finish(write) ?? true;
     return {
       get report() {
         return session.report ?? report;
@@ -102,17 +112,34 @@ export async function startLocalMesh(
         await session.apply(next.current);
         next.close();
       },
-      run: () => session.run().finally(end),
+      run: async () => {
+        const code = await session.run().finally(end);
+        const kept = learned((text) => process.stdout.write(text));
+        return code === EXIT.fine && !kept ? EXIT.findings : code;
+      },
       close: async () => {
         end();
         await controlPlane.close(graceMs);
+        // Standard output is the command's own.
+        learned((text) => process.stderr.write(text));
       },
     };
   } catch (error) {
     end();
     await Promise.all([controlPlane.close(0), abandon()]);
+    learning?.abandon();
     throw error;
   }
+}
+
+/** Undefined where nothing is to be learned. Throws `usage`, and what `proposalFile` throws. */
+async function startLearning(paths: readonly string[], options: UpOptions, caller: ProxyIdentity): Promise<Learning | undefined> {
+  if (options.learn === undefined) return undefined;
+  if (options.engine !== 'embedded')
+    throw new SallyportError('usage', '--learn needs the embedded engine: it reads what its sidecar records.');
+  const { Learning } = await import('./up-learn.ts');
+  // As whoever rotates logs does it.
+  return new Learning(options.learn, { paths, meshConfig: options.meshConfig, caller, reopenLogs: () => process.emit('SIGUSR1') });
 }
 
 function captured(config: MeshConfig, { capturePort }: UpOptions): MeshConfig {
@@ -147,10 +174,11 @@ function sidecarIdentity({ namespace, workload, proxyAddress, engine }: UpOption
   };
 }
 
-function announce({ engine, proxyAddress, dnsAddress }: UpOptions, { proxies }: Report): void {
+function announce({ engine, proxyAddress, dnsAddress, learn }: UpOptions, { proxies }: Report): void {
   for (const { identity } of proxies) {
     if (identity.type === 'router') say(`router ${identity.namespace}/${identity.name} at ${identity.bindAddress}`);
   }
+  if (learn !== undefined) say('learning: every call is allowed and recorded');
   if (engine === 'embedded' && dnsAddress.port > 0) say(`DNS at ${dnsAddress.address}:${dnsAddress.port}`);
   if (engine === 'embedded' && proxyAddress.port > 0) say(`ready: use the proxy http://${proxyAddress.address}:${proxyAddress.port}`);
   else if (engine === 'envoy')

@@ -1,5 +1,6 @@
 /** `sallyport up`: a whole mesh for one machine. */
 import { Command, Option } from 'commander';
+import { SallyportError } from '../lib/errors.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
 import { ENGINES } from './engines.ts';
 import {
@@ -31,6 +32,8 @@ export interface UpOptions {
   readonly concurrency: number;
   readonly grace: number;
   readonly watch: boolean;
+  /** Where a proposal for what the files do not declare goes; then all is allowed. */
+  readonly learn?: string;
   /** Says nothing of how it starts and ends. */
   readonly quiet?: boolean;
 }
@@ -73,7 +76,11 @@ export function addMeshOptions(command: Command): Command {
     .option('--envoy-log-level <level>', "Envoy's own log", 'warning')
     .addOption(new Option('--concurrency <n>', 'worker threads of each proxy, 0 for one a core').argParser(countOption).default(1))
     .addOption(new Option('--grace <duration>', 'time for running requests at the end').argParser(durationOption).default(5000, '5s'))
-    .option('--no-watch', 'do not follow changes of the files');
+    .option('--no-watch', 'do not follow changes of the files')
+    .option(
+      '--learn <file>',
+      'allow and record every call, and write the resources that allow what the files do not declare (a folder: learned.yaml in it)',
+    );
 }
 
 export function upCommand(): Command {
@@ -83,8 +90,10 @@ export function upCommand(): Command {
       'Runs a sidecar for this machine, a router (gateway) for each Gateway selector, and DNS, on the resources in PATH. ' +
         'Applications use the explicit proxy, e.g. curl -x http://127.0.0.1:15080 http://HOST/. Changes of the files take effect at once.',
     )
-    .argument('<path...>', 'files and folders with resources; - for stdin');
+    .argument('[path...]', 'files and folders with resources; - for stdin; with --learn there may be none');
   return addMeshOptions(command).action(async (paths: string[], options: UpOptions) => {
+    if (paths.length === 0 && options.learn === undefined)
+      throw new SallyportError('usage', 'name the files or folders with resources, e.g. sallyport up examples/egress-http');
     // The thread that will carry the traffic loads its modules beside this one.
     if (options.engine === 'embedded') prestartWorker();
     const { startLocalMesh } = await import('./up-mesh.ts');

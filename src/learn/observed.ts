@@ -96,24 +96,32 @@ export class Observer {
   #inside = 0;
   #refused = 0;
 
-  /** Returns whether it is the first of its host, port and protocol. */
-  add(record: LogRecord): boolean {
+  /** Returns what was called if it is the first of its host, port and protocol. */
+  add(record: LogRecord): Pick<Observed, 'host' | 'port' | 'protocol'> | undefined {
     this.#records++;
     if (isRefused(record)) {
       this.#refused++;
-      return false;
+      return undefined;
     }
     const sighting = sightingOf(record);
     if (!sighting) {
       this.#inside++;
-      return false;
+      return undefined;
     }
     if (isInside(sighting.host) || !isDeclarable(sighting.host)) {
       this.#leaveOut(sighting);
-      return false;
+      return undefined;
     }
-    this.#keepCall(sighting, record);
-    return this.#keepEntry(sighting, record.time);
+    this.#keepCall(sighting, { ...record, from: addressOf(record.remote), count: 1 });
+    return this.#keepEntry(sighting, record.time, 1) ? sighting : undefined;
+  }
+
+  /** Goes on from what was seen before. */
+  resume({ host, port, protocol, count, lastSeen }: Observed): void {
+    const sighting: Sighting = { host, port, protocol, at: 'sidecar', secured: false, dialled: '' };
+    const isHttp = protocol === 'HTTP';
+    this.#keepCall(sighting, { method: isHttp ? 'GET' : '', path: isHttp ? '/' : '', from: '', count });
+    this.#keepEntry(sighting, lastSeen, count);
   }
 
   #leaveOut({ host, port }: Sighting): void {
@@ -124,7 +132,8 @@ export class Observer {
     else if (this.#unplaced.size < 100) this.#unplaced.set(key, { host: shown, port, why: whyUnplaced(host), count: 1 });
   }
 
-  #keepEntry({ host, port, protocol, at, secured, dialled }: Sighting, time: string): boolean {
+  /** Returns whether it is new. */
+  #keepEntry({ host, port, protocol, at, secured, dialled }: Sighting, time: string, count: number): boolean {
     const key = `${at} ${host} ${port} ${protocol}`;
     let entry = this.#entries.get(key);
     const isNew = entry === undefined;
@@ -132,29 +141,33 @@ export class Observer {
       entry = { host, port, protocol, at, addresses: new Set(), secured, count: 0, lastSeen: '' };
       this.#entries.set(key, entry);
     }
-    entry.count++;
+    entry.count += count;
     entry.secured ||= secured;
     if (time > entry.lastSeen) entry.lastSeen = time;
     if (dialled !== '' && entry.addresses.size < MOST_ADDRESSES) entry.addresses.add(dialled);
     return isNew;
   }
 
-  #keepCall({ host, port, protocol, at }: Sighting, { method, path, remote }: LogRecord): void {
+  #keepCall(
+    { host, port, protocol, at }: Sighting,
+    { method, path, from, count }: Pick<RecordedCall, 'method' | 'path' | 'from' | 'count'>,
+  ): void {
     const kind = { host, port, protocol, method };
-    const whole = { ...kind, path, from: addressOf(remote) };
-    const key = `${at} ${JSON.stringify(whole)}`;
-    const known = this.#calls.get(key);
-    if (known) known.count++;
-    else if (this.#calls.size < MOST_CALLS && path.length <= LONGEST_PATH) this.#calls.set(key, { at, call: whole, count: 1 });
-    else this.#fold(at, { ...kind, path: protocol === 'HTTP' ? '/' : '', from: '' });
+    const whole = { ...kind, path, from };
+    const isKnown = this.#calls.has(`${at} ${JSON.stringify(whole)}`);
+    if (isKnown || (this.#calls.size < MOST_CALLS && path.length <= LONGEST_PATH)) {
+      this.#count(at, whole, count);
+    } else {
+      this.#folded += count;
+      this.#count(at, { ...kind, path: protocol === 'HTTP' ? '/' : '', from: '' }, count);
+    }
   }
 
-  #fold(at: Place, call: KeptCall['call']): void {
-    this.#folded++;
+  #count(at: Place, call: KeptCall['call'], count: number): void {
     const key = `${at} ${JSON.stringify(call)}`;
     const known = this.#calls.get(key);
-    if (known) known.count++;
-    else this.#calls.set(key, { at, call, count: 1 });
+    if (known) known.count += count;
+    else this.#calls.set(key, { at, call, count });
   }
 
   observation(): Observation {

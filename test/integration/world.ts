@@ -16,6 +16,8 @@ export interface WorldOptions {
   readonly hosts?: Readonly<Record<string, string>>;
   /** `address:port` of the outside, and the port of 127.0.0.1 where its server really is. */
   readonly servers?: Readonly<Record<string, number>>;
+  /** Further arguments of `up`. */
+  readonly args?: readonly string[];
 }
 
 export interface LogLine {
@@ -46,7 +48,7 @@ export class World {
     return world;
   }
 
-  private constructor({ files, mesh = {}, hosts = {}, servers = {} }: WorldOptions) {
+  private constructor({ files, mesh = {}, hosts = {}, servers = {}, args = [] }: WorldOptions) {
     const base = mkdtempSync(join(tmpdir(), 'sallyport-world-'));
     this.folder = join(base, 'mesh');
     mkdirSync(this.folder);
@@ -72,10 +74,14 @@ export class World {
     const settings = JSON.stringify({ loopback: this.sidecar, hosts: join(base, 'hosts'), servers });
     const program = ['--import', join(import.meta.dirname, 'world-preload.ts'), join(import.meta.dirname, 'sallyport.ts')];
     const addresses = ['--router-address', this.router, '--admin-address', '0', '--dns-address', '0'];
-    this.#child = spawn(process.execPath, [...program, 'up', this.folder, '--mesh-config', join(base, 'mesh.yaml'), ...addresses], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NO_COLOR: '1', SALLYPORT_TEST_WORLD: settings },
-    });
+    this.#child = spawn(
+      process.execPath,
+      [...program, 'up', this.folder, '--mesh-config', join(base, 'mesh.yaml'), ...addresses, ...args],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, NO_COLOR: '1', SALLYPORT_TEST_WORLD: settings },
+      },
+    );
     this.#child.stdout!.setEncoding('utf8').on('data', (text: string) => {
       this.#output += text;
       this.#said.emit('more');
@@ -108,6 +114,13 @@ export class World {
       if (found) return found[0];
       await this.#more(`saying ${pattern}`);
     }
+  }
+
+  /** Ends it as a user does; returns its exit code and what it wrote on stdout, access log included. */
+  async stop(): Promise<{ readonly code: number | null; readonly output: string }> {
+    this.#child.kill('SIGTERM');
+    await once(this.#child, 'close');
+    return { code: this.#child.exitCode, output: this.#output };
   }
 
   /** What it wrote on stderr so far. */
@@ -154,6 +167,8 @@ export function run(command: string, args: readonly string[], input = ''): Promi
       if (error && typeof error.code !== 'number') reject(error);
       else resolve({ code: error ? (error.code as number) : 0, stdout, stderr });
     });
+    // A program need not read what it is given.
+    child.stdin?.on('error', () => {});
     child.stdin?.end(input);
   });
 }

@@ -82,7 +82,8 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
     return { problem: `the host ${host} cannot be resolved: no ServiceEntry or Service declares it with an address, and ${why}` };
   }
 
-  return { name: 'explicit_proxy', mandatory: true, disabled, inspect };
+  // Clients open connections ahead of their requests.
+  return { name: 'explicit_proxy', mandatory: true, untimed: true, disabled, inspect };
 }
 
 function failureReply(request: Extract<ExplicitRequest, { target: ProxyTarget }>, problem: string): Buffer {

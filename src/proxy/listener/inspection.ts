@@ -93,6 +93,8 @@ export interface ListenerFilter {
   readonly name: string;
   /** When the time for listener filters is over, the connection ends here even if the listener continues on timeout. */
   readonly mandatory: boolean;
+  /** The time for listener filters begins after it: what it waits for is the client's own business. */
+  readonly untimed?: boolean;
   /** `filter_disabled`, asked when it is the filter's turn. */
   disabled(connection: Inspection): boolean;
   inspect(connection: Inspection, resume: (verdict: 'next' | 'close') => void): Verdict;

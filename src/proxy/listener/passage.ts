@@ -95,7 +95,8 @@ export class Passage {
   #startTimer(): void {
     this.#inspecting.add(this.#connection);
     const { filtersTimeoutMs } = this.#plan;
-    if (filtersTimeoutMs > 0) this.#timer ??= setTimeout(() => this.#onTimeout(), filtersTimeoutMs);
+    if (filtersTimeoutMs > 0 && !this.#plan.filters[this.#index]?.untimed)
+      this.#timer ??= setTimeout(() => this.#onTimeout(), filtersTimeoutMs);
   }
 
   readonly #onData = (piece: Buffer): void => {
