@@ -4,7 +4,7 @@ import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { type FakeCluster, fakeCluster, type Proxy, type ProxyOptions, routesTo, startProxy } from './testing.ts';
-import { answering, dial, echo, rawUpstream, response } from './testing-sockets.ts';
+import { answering, dial, echo, Flood, rawUpstream, response } from './testing-sockets.ts';
 
 interface H2Upstream {
   readonly port: number;
@@ -347,39 +347,24 @@ test('a request that breaks off does not reach an HTTP/2 upstream as a whole one
 });
 
 test('a slow HTTP/2 reader holds an HTTP/1.1 upstream back', async () => {
-  const total = 32 * 1024 * 1024;
-  let written = 0;
-  const piece = Buffer.alloc(64 * 1024, 120);
+  const flood = new Flood(32 * 1024 * 1024);
   const upstream = await rawUpstream((wire) => {
     wire.socket.once('data', () => {
-      wire.send(`HTTP/1.1 200 OK\r\ncontent-length: ${total}\r\n\r\n`);
-      const more = () => {
-        while (written < total) {
-          written += piece.length;
-          if (!wire.socket.write(piece)) {
-            wire.socket.once('drain', more);
-            return;
-          }
-        }
-      };
-      more();
+      wire.send(`HTTP/1.1 200 OK\r\ncontent-length: ${flood.total}\r\n\r\n`);
+      flood.start(wire.socket);
     });
   });
   await using t = await setup(upstream);
   const stream = t.client.request({ ':path': '/', ':authority': 'a' });
   await once(stream, 'response');
-  let before = -1;
-  for (let still = 0; still < 50; still = written === before ? still + 1 : 0) {
-    before = written;
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-  assert.ok(written < total / 2, `the upstream wrote ${written} bytes`);
+  await flood.atRest();
+  assert.ok(flood.written < flood.total / 2, `the upstream wrote ${flood.written} bytes`);
   let read = 0;
   stream.on('data', (data: Buffer) => {
     read += data.length;
   });
   await once(stream, 'end');
-  assert.equal(read, total);
+  assert.equal(read, flood.total);
 });
 
 test('too many fields, and a field that HTTP/2 does not have, end the stream and not the process', async () => {

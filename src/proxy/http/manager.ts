@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { HttpConnectionManager } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { compileRouteConfiguration, type RouteTable } from '../../xds/match/route.ts';
 import type { ClusterManager, ConnectionHandler, Downstream, RecordSink } from '../types.ts';
+import { copyDownstream } from './copy-downstream.ts';
 import type { ManagerCore, ServerConnection } from './core.ts';
 import type { HttpFilter } from './filter.ts';
 import { compileFilters } from './filters/index.ts';
@@ -120,7 +121,10 @@ class Manager implements ConnectionHandler, ManagerCore {
     const common = Math.min(seen.length, PREFACE.length);
     const matches = seen.compare(PREFACE, 0, common, 0, common) === 0;
     if (common > 0 && (!matches || common === PREFACE.length)) {
-      this.#open(matches ? H2ServerConnection : H1ServerConnection, head === downstream.head ? downstream : withHead(downstream, seen));
+      this.#open(
+        matches ? H2ServerConnection : H1ServerConnection,
+        head === downstream.head ? downstream : copyDownstream(downstream, seen, downstream.remoteAddress, downstream.reenter),
+      );
       return;
     }
     const { socket } = downstream;
@@ -152,25 +156,6 @@ class Manager implements ConnectionHandler, ManagerCore {
     socket.on('close', onEnd);
     socket.resume();
   }
-}
-
-function withHead(downstream: Downstream, head: Buffer): Downstream {
-  return {
-    id: downstream.id,
-    socket: downstream.socket,
-    head,
-    remoteAddress: downstream.remoteAddress,
-    localAddress: downstream.localAddress,
-    directLocalAddress: downstream.directLocalAddress,
-    localAddressRestored: downstream.localAddressRestored,
-    listenerName: downstream.listenerName,
-    filterChainName: downstream.filterChainName,
-    serverName: downstream.serverName,
-    alpn: downstream.alpn,
-    tls: downstream.tls,
-    startTime: downstream.startTime,
-    reenter: downstream.reenter,
-  };
 }
 
 /** Inline routes are compiled here; named ones are looked up at each request. */

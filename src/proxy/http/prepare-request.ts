@@ -2,8 +2,9 @@
 import { stripHost } from '../../xds/match/authority.ts';
 import { HeaderMap } from '../../xds/match/headers.ts';
 import { normalizePath } from '../../xds/match/path-normalization.ts';
-import type { Address, Downstream } from '../types.ts';
+
 import { forwardClientCert } from './client-cert.ts';
+import { copyDownstream } from './copy-downstream.ts';
 import type { Exchange } from './exchange.ts';
 import { identifyClient, sanitizeEnvoyHeaders } from './forwarded.ts';
 import { SEEN } from './h1/fields.ts';
@@ -24,7 +25,8 @@ export function prepareRequest(exchange: Exchange): LocalReply | undefined {
   const client = identifyClient(headers, seen, downstream, options);
   exchange.internal = client.internal;
   exchange.edge = client.edge;
-  if (client.trusted) exchange.record.downstream = withRemoteAddress(downstream, client.trusted);
+  // Logs and policies see the client that x-forwarded-for names.
+  if (client.trusted) exchange.record.downstream = copyDownstream(downstream, undefined, client.trusted, undefined);
   if ((seen & SEEN.envoy) !== 0) {
     const external = client.edge ? headers.get('x-envoy-external-address') : undefined;
     sanitizeEnvoyHeaders(headers, client);
@@ -68,24 +70,4 @@ function preparePath(exchange: Exchange, options: ManagerOptions): LocalReply | 
   if (result.kind === 'rejected') return { status: 400, body: '', details: 'path_normalization_failed' };
   exchange.path = result.path;
   return { status: 307, body: '', details: 'path_normalization_redirect', headers: new HeaderMap(['location', result.path]) };
-}
-
-/** The connection as logs and policies see it where the client is named by x-forwarded-for. */
-function withRemoteAddress(downstream: Downstream, remoteAddress: Address): Downstream {
-  return {
-    id: downstream.id,
-    socket: downstream.socket,
-    head: undefined,
-    remoteAddress,
-    localAddress: downstream.localAddress,
-    directLocalAddress: downstream.directLocalAddress,
-    localAddressRestored: downstream.localAddressRestored,
-    listenerName: downstream.listenerName,
-    filterChainName: downstream.filterChainName,
-    serverName: downstream.serverName,
-    alpn: downstream.alpn,
-    tls: downstream.tls,
-    startTime: downstream.startTime,
-    reenter: undefined,
-  };
 }

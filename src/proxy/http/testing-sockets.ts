@@ -129,3 +129,37 @@ export function response(body: string, fields = ''): string {
 export function echo(): Promise<RawUpstream> {
   return answering((head) => response(head));
 }
+
+/** Writes as fast as the other side takes it. */
+export class Flood {
+  readonly total: number;
+  written = 0;
+
+  /** `total`: bytes, a multiple of 64 KiB. */
+  constructor(total: number) {
+    this.total = total;
+  }
+
+  start(socket: net.Socket): void {
+    const piece = Buffer.alloc(64 * 1024, 'x');
+    const more = (): void => {
+      while (this.written < this.total) {
+        this.written += piece.length;
+        if (!socket.write(piece)) {
+          socket.once('drain', more);
+          return;
+        }
+      }
+    };
+    more();
+  }
+
+  /** Resolves once no side can move a byte: nothing was written for 100 ms. */
+  async atRest(): Promise<void> {
+    let before = -1;
+    for (let still = 0; still < 50; still = this.written === before ? still + 1 : 0) {
+      before = this.written;
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+}

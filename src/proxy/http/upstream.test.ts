@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AccessRecord } from '../types.ts';
 import { type FakeCluster, fakeCluster, type Proxy, type ProxyOptions, routesTo, startProxy } from './testing.ts';
-import { answering, dial, type RawUpstream, rawUpstream, response, type Wire } from './testing-sockets.ts';
+import { answering, dial, Flood, type RawUpstream, rawUpstream, response, type Wire } from './testing-sockets.ts';
 
 interface Setup {
   readonly proxy: Proxy;
@@ -405,22 +405,11 @@ test('a reset is not retried by a policy for refused connections', async () => {
 });
 
 test('a slow reader holds the upstream back, and memory stays flat', async () => {
-  const total = 64 * 1024 * 1024;
-  let written = 0;
-  const piece = Buffer.alloc(64 * 1024, 120);
+  const flood = new Flood(64 * 1024 * 1024);
   const upstream = await rawUpstream((wire) => {
     wire.socket.once('data', () => {
-      wire.send(`HTTP/1.1 200 OK\r\ncontent-length: ${total}\r\n\r\n`);
-      const more = () => {
-        while (written < total) {
-          written += piece.length;
-          if (!wire.socket.write(piece)) {
-            wire.socket.once('drain', more);
-            return;
-          }
-        }
-      };
-      more();
+      wire.send(`HTTP/1.1 200 OK\r\ncontent-length: ${flood.total}\r\n\r\n`);
+      flood.start(wire.socket);
     });
   });
   let proxySocket: import('node:net').Socket | undefined;
@@ -433,54 +422,34 @@ test('a slow reader holds the upstream back, and memory stays flat', async () =>
   t.client.socket.removeAllListeners('data');
   t.client.socket.pause();
   t.client.send(GET);
-  // Everything comes to rest once no side can move a byte.
-  let before = -1;
-  for (let still = 0; still < 50; still = written === before ? still + 1 : 0) {
-    before = written;
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-  assert.ok(written < total / 2, `the upstream wrote ${written} bytes to a client that reads nothing`);
+  await flood.atRest();
+  assert.ok(flood.written < flood.total / 2, `the upstream wrote ${flood.written} bytes to a client that reads nothing`);
   assert.ok(proxySocket!.writableLength < 2 * 1024 * 1024);
   t.client.socket.on('data', (data: Buffer) => {
     read += data.length;
   });
   t.client.socket.resume();
   const record = await t.proxy.nextRecord();
-  assert.equal(record.bytesSent, total);
-  while (read < total) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(record.bytesSent, flood.total);
+  while (read < flood.total) await new Promise((resolve) => setImmediate(resolve));
 });
 
 test('a slow upstream holds the client back', async () => {
   const upstream = await rawUpstream((wire) => wire.socket.pause());
   await using t = await setup(upstream);
-  const total = 64 * 1024 * 1024;
-  t.client.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${total}\r\n\r\n`);
-  let sent = 0;
-  const piece = Buffer.alloc(64 * 1024, 120);
-  const more = () => {
-    while (sent < total) {
-      sent += piece.length;
-      if (!t.client.socket.write(piece)) {
-        t.client.socket.once('drain', more);
-        return;
-      }
-    }
-  };
-  more();
+  const flood = new Flood(64 * 1024 * 1024);
+  t.client.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${flood.total}\r\n\r\n`);
+  flood.start(t.client.socket);
   const wire = await upstream.wire(0);
-  let before = -1;
-  for (let still = 0; still < 50; still = sent === before ? still + 1 : 0) {
-    before = sent;
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-  assert.ok(sent < total / 2, `the client wrote ${sent} bytes to an upstream that reads nothing`);
+  await flood.atRest();
+  assert.ok(flood.written < flood.total / 2, `the client wrote ${flood.written} bytes to an upstream that reads nothing`);
   let read = 0;
   wire.socket.removeAllListeners('data');
   wire.socket.on('data', (data: Buffer) => {
     read += data.length;
-    if (read > total) wire.send(response('got it'));
+    if (read > flood.total) wire.send(response('got it'));
   });
   wire.socket.resume();
   await t.client.until('got it');
-  assert.equal((await t.proxy.nextRecord()).bytesReceived, total);
+  assert.equal((await t.proxy.nextRecord()).bytesReceived, flood.total);
 });
