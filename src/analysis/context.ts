@@ -69,12 +69,11 @@ export interface CreatedContext {
 /** Builds the context. Its indexes are made when first asked for. */
 export function createContext(input: AnalysisInput, options: { readonly hints: boolean }): CreatedContext {
   const byKind = new Map<string, Resource[]>();
-  const byName = new Map<string, Resource>();
+  const byName = new Map<string, Map<string, Resource>>();
   for (const resource of input.snapshot.all() as readonly Resource[]) {
     const list = byKind.get(resource.kind);
     if (list) list.push(resource);
     else byKind.set(resource.kind, [resource]);
-    byName.set(`${resource.kind}/${resource.metadata.namespace}/${resource.metadata.name}`, resource);
   }
   const findings: Finding[] = [];
   const seen = new Set<string>();
@@ -101,8 +100,14 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
   const context: Context = {
     ...input,
     of,
-    find: <K extends Kind>(kind: K, namespace: string, name: string) =>
-      byName.get(`${kind}/${namespace}/${name}`) as ResourceOf<K> | undefined,
+    find: <K extends Kind>(kind: K, namespace: string, name: string) => {
+      let names = byName.get(kind);
+      if (!names) {
+        names = new Map((byKind.get(kind) ?? []).map((resource) => [`${resource.metadata.namespace}/${resource.metadata.name}`, resource]));
+        byName.set(kind, names);
+      }
+      return names.get(`${namespace}/${name}`) as ResourceOf<K> | undefined;
+    },
     get pods() {
       return pods();
     },

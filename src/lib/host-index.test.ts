@@ -19,6 +19,10 @@ test('finds what a walk over all hosts finds', () => {
       for (const each of hosts) index.add(each, each);
       assert.deepEqual([...index.covering(asked)].sort(), hosts.filter((each) => hostCovers(each, asked)).sort());
       assert.deepEqual([...index.coveredBy(asked)].sort(), hosts.filter((each) => hostCovers(asked, each)).sort());
+      assert.deepEqual(
+        [...index.overlapping(asked)].sort(),
+        hosts.filter((each) => hostCovers(each, asked) || hostCovers(asked, each)).sort(),
+      );
       assert.equal(
         index.overlaps(asked),
         hosts.some((each) => hostCovers(each, asked) || hostCovers(asked, each)),

@@ -36,9 +36,15 @@ export class HostIndex<T> {
     return (isWildcard(host) ? this.#wildcards.get(host.slice(1)) : this.#exact.get(host)) ?? [];
   }
 
+  /** Values whose host covers `host` or is covered by it: those of a wildcard that is `host` itself are met once. */
+  overlapping(host: string): readonly T[] {
+    if (!isWildcard(host)) return this.covering(host);
+    return [...new Set([...this.covering(host), ...this.coveredBy(host)])];
+  }
+
   /** Whether some value's host covers `host` or is covered by it. */
   overlaps(host: string): boolean {
-    return this.coveredBy(host).length > 0 || this.covering(host).length > 0;
+    return (!isWildcard(host) && this.#exact.has(host)) || this.coveredBy(host).length > 0 || this.covering(host).length > 0;
   }
 }
 

@@ -43,7 +43,7 @@ export function destinationRuleHosts(context: Context): void {
   for (const rule of context.of('DestinationRule')) {
     const { namespace } = rule.metadata;
     const host = fullHostname(rule.spec.host, namespace).toLowerCase();
-    const services = [...new Set([...context.services.covering(host), ...context.services.coveredBy(host)])];
+    const services = context.services.overlapping(host);
     if (services.length === 0) {
       const near = closest(
         host,

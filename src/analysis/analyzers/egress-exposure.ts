@@ -83,6 +83,7 @@ export function deadObjects(context: Context): void {
 
 /** SP1023: an egress gateway that nothing forces workloads to use. Asked only where the files describe the gateway's deployment. */
 export function networkPolicies(context: Context): void {
+  if (context.of('NetworkPolicy').some((policy) => policy.spec.policyTypes.includes('Egress'))) return;
   const services = gatewayServices(context);
   const used = new Set<string>();
   for (const virtualService of context.of('VirtualService')) {
@@ -91,8 +92,6 @@ export function networkPolicies(context: Context): void {
       for (const { destination } of rule.route) used.add(fullHostname(destination.host, virtualService.metadata.namespace).toLowerCase());
     }
   }
-  const restricts = context.of('NetworkPolicy').some((policy) => policy.spec.policyTypes.includes('Egress'));
-  if (restricts) return;
   for (const [hostname, gateways] of services) {
     if (!used.has(hostname)) continue;
     for (const gateway of gateways) {

@@ -19,6 +19,8 @@ export function gatewayHandover(context: Context): void {
   for (const virtualService of context.of('VirtualService')) {
     if (!onMesh(virtualService)) continue;
     const { namespace } = virtualService.metadata;
+    // Rules of one VirtualService mostly lead to one port of one gateway.
+    const judged = new Map<string, readonly string[]>();
     for (const kind of ['http', 'tls', 'tcp'] as const) {
       const rules: readonly AnyRule[] = virtualService.spec[kind];
       for (const [i, rule] of rules.entries()) {
@@ -28,7 +30,14 @@ export function gatewayHandover(context: Context): void {
           const host = fullHostname(destination.host, namespace).toLowerCase();
           const gateways = services.get(host);
           const port = destination.port?.number ?? onlyPort(context, host);
-          if (gateways && port) check(context, virtualService, gateways, port, ['spec', kind, i, 'route', j, 'destination', 'host']);
+          if (!gateways || !port) continue;
+          const key = `${port} ${host}`;
+          let faults = judged.get(key);
+          if (!faults) {
+            faults = faultsOf(context, virtualService, gateways, port);
+            judged.set(key, faults);
+          }
+          for (const fault of faults) context.report('SP1017', virtualService, ['spec', kind, i, 'route', j, 'destination', 'host'], fault);
         }
       }
     }
@@ -40,20 +49,14 @@ function onlyPort(context: Context, host: string): number | undefined {
   return ports.length === 1 ? ports[0]!.number : undefined;
 }
 
-function check(
-  context: Context,
-  virtualService: VirtualService,
-  gateways: ReadonlySet<Gateway>,
-  port: number,
-  path: readonly (string | number)[],
-): void {
+/** What is wrong with leading the VirtualService's hosts to a port of these gateways. */
+function faultsOf(context: Context, virtualService: VirtualService, gateways: ReadonlySet<Gateway>, port: number): string[] {
   const { namespace } = virtualService.metadata;
+  const faults: string[] = [];
   for (const written of virtualService.spec.hosts) {
     const host = fullHostname(written, namespace).toLowerCase();
     // Which namespaces' VirtualServices a server takes is asked of those at the gateway, not of this one.
-    const servers = [...new Set([...context.gatewayServers.covering(host), ...context.gatewayServers.coveredBy(host)])].filter(
-      ({ gateway }) => gateways.has(gateway),
-    );
+    const servers = context.gatewayServers.overlapping(host).filter(({ gateway }) => gateways.has(gateway));
     const anywhere = [...new Set(servers.map(({ gateway }) => gateway))];
     const serving: Serving[] = servers
       .map(({ gateway, index }) => ({ gateway, server: gateway.spec.servers[index]! }))
@@ -63,10 +66,7 @@ function check(
       const bound = virtualService.spec.gateways.some((name) => gateways.has(findGateway(context, name, namespace)!));
       if (anywhere.length === 0 && bound) continue;
       const elsewhere = anywhere.map(nameOf).sort().join(', ');
-      context.report(
-        'SP1017',
-        virtualService,
-        path,
+      faults.push(
         `Sidecars send ${host} to port ${port} of the gateway, where no Gateway has a server for it${elsewhere ? ` (${elsewhere} has one on another port)` : ''}: calls are answered 404 or closed. Add a server with port ${port} and the host, or lead the calls to the port that has one.`,
       );
       continue;
@@ -74,13 +74,11 @@ function check(
     if (serving.some((each) => hasRoute(context, each, host, port))) continue;
     const { gateway, server } = serving[0]!;
     const kind = kindsOf(server)[0]!;
-    context.report(
-      'SP1017',
-      virtualService,
-      path,
+    faults.push(
       `Sidecars send ${host} to Gateway ${nameOf(gateway)}, for which no VirtualService has a rule of kind ${kind} that holds on port ${port}: calls are ${kind === 'http' ? 'answered 404' : 'closed'} there. Add a rule under ${kind} with match gateways: [${nameOf(gateway)}] that leads to ${host}.`,
     );
   }
+  return faults;
 }
 
 function nameOf({ metadata }: Gateway): string {
@@ -99,8 +97,7 @@ function kindsOf({ port, tls }: Server): readonly ('http' | 'tls' | 'tcp')[] {
 function hasRoute(context: Context, { gateway, server }: Serving, host: string, port: number): boolean {
   if (server.tls?.mode === 'AUTO_PASSTHROUGH' || server.tls?.httpsRedirect) return true;
   const podNamespace = gatewayPods(context, gateway)[0]?.namespace;
-  const candidates = [...context.routedHosts.covering(host), ...context.routedHosts.coveredBy(host)];
-  return candidates.some(({ virtualService }) => {
+  return context.routedHosts.overlapping(host).some(({ virtualService }) => {
     const { namespace } = virtualService.metadata;
     const visibility = visibilityOf(virtualService.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
     if (podNamespace !== undefined && !isVisible(visibility, namespace, podNamespace)) return false;

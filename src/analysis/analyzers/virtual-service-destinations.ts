@@ -16,23 +16,24 @@ export interface NamedDestination {
 }
 
 /** Every destination of routes and mirrors. */
-export function* destinationsOf(virtualService: VirtualService): Generator<NamedDestination> {
-  const { http, tls, tcp } = virtualService.spec;
-  for (const [kind, routes] of [
-    ['http', http],
-    ['tls', tls],
-    ['tcp', tcp],
-  ] as const) {
-    for (const [i, route] of routes.entries()) {
-      for (const [j, target] of route.route.entries())
-        yield { destination: target.destination, path: ['spec', kind, i, 'route', j, 'destination'] };
+export function destinationsOf(virtualService: VirtualService): NamedDestination[] {
+  const { spec } = virtualService;
+  const found: NamedDestination[] = [];
+  for (const kind of ['http', 'tls', 'tcp'] as const) {
+    const rules = spec[kind];
+    for (let i = 0; i < rules.length; i++) {
+      const { route } = rules[i]!;
+      for (let j = 0; j < route.length; j++)
+        found.push({ destination: route[j]!.destination, path: ['spec', kind, i, 'route', j, 'destination'] });
     }
   }
-  for (const [i, route] of http.entries()) {
-    if (route.mirror) yield { destination: route.mirror, path: ['spec', 'http', i, 'mirror'] };
-    for (const [j, mirror] of route.mirrors.entries())
-      yield { destination: mirror.destination, path: ['spec', 'http', i, 'mirrors', j, 'destination'] };
+  for (let i = 0; i < spec.http.length; i++) {
+    const { mirror, mirrors } = spec.http[i]!;
+    if (mirror) found.push({ destination: mirror, path: ['spec', 'http', i, 'mirror'] });
+    for (const [j, { destination }] of mirrors.entries())
+      found.push({ destination, path: ['spec', 'http', i, 'mirrors', j, 'destination'] });
   }
+  return found;
 }
 
 /** IST0101 (host, subset), IST0112: whether destinations lead to services that exist, by ports and subsets that exist. */
