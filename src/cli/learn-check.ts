@@ -14,6 +14,7 @@ import { parseTarget } from '../simulate/call.ts';
 import type { Outcome } from '../simulate/trace.ts';
 import type { Statement } from '../simulate/verify.ts';
 import { explain } from './explain.ts';
+import { type Beside, counted, sortedOut, takenBy } from './learn-beside.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 import { gatewaysOf, verifyFiles } from './verify.ts';
 import { onlyThroughGateways } from './verify-statements.ts';
@@ -32,18 +33,10 @@ export interface Result {
   readonly proved: boolean;
 }
 
-/** What a proposal is laid beside. */
-export interface Beside {
-  readonly snapshot: Snapshot;
-  readonly mesh: MeshConfig;
-  /** Who calls, as `namespace/name`; undefined for the one that `up` has by default. */
-  readonly caller: string | undefined;
-}
-
 /** What every proposal begins with; a file that begins so may be replaced by another one. */
 export const PROPOSAL_MARK = '# Learned by Sallyport.';
 
-const ALONE: Beside = { snapshot: snapshotFromText(''), mesh: registryOnly(undefined), caller: undefined };
+const ALONE: Beside = { snapshot: snapshotFromText(''), mesh: registryOnly(undefined), callerOf: () => undefined };
 
 /** The proposal as a file. */
 export function proposalText(proposed: readonly Proposed[], remarks: readonly string[] = []): string {
@@ -55,13 +48,14 @@ export function proposalText(proposed: readonly Proposed[], remarks: readonly st
 }
 
 /** The proposal, with the recorded calls made against it. */
-export function learn(observation: Observation, options: ProposeOptions): Result {
-  const proposed = propose(observation.observed, options);
-  const { summary, broken, verdicts, proved } = check(proposed, observation, ALONE);
+export function learn(observation: Observation, options: ProposeOptions, beside: Beside = ALONE): Result {
+  const { placed, remarks } = sortedOut(observation, beside.snapshot);
+  const proposed = propose(placed, { ...options, taken: takenBy(beside.snapshot) });
+  const { summary, broken, verdicts, proved } = check(proposed, observation, beside);
   return {
-    text: proposalText(proposed),
+    text: proposalText(proposed, remarks),
     json: { resources: proposed.map(({ resource }) => resource), broken, verdicts },
-    summary,
+    summary: [...remarks, ...summary],
     broken,
     proved,
   };
@@ -76,7 +70,7 @@ export function check(proposed: readonly Proposed[], observation: Observation, b
   const text = proposed.map(({ resource }) => JSON.stringify(resource)).join('\n---\n');
   const snapshot = new Layered(beside.snapshot, snapshotFromText(text, { file: 'the proposal' }));
   const files = simulateFiles(snapshot, registryOnly(beside.mesh));
-  const broken = replay(files, kindsOf(observation.calls), () => beside.caller, addressesOf(observation));
+  const broken = replay(files, kindsOf(observation.calls, beside.callerOf), beside.callerOf, addressesOf(observation));
   const verdicts = verifyFiles(files, [onlyThroughGateways(gatewaysOf(files)), onlyRecorded(snapshot)], 1_000_000);
   const calls = observation.calls.reduce((sum, { count }) => sum + count, 0);
   return {
@@ -115,9 +109,10 @@ function yamlOf({ comments, resource }: Proposed): string {
   return comments.map((line) => `# ${line}\n`).join('') + stringify(resource, { lineWidth: 140 });
 }
 
-/** One call of each host, port and protocol: nothing else decides in a proposal. */
-function kindsOf(calls: readonly RecordedCall[]): RecordedCall[] {
-  return [...Map.groupBy(calls, ({ host, port, protocol }) => `${host} ${port} ${protocol}`).values()].map((same) => ({
+/** One call of each host, port, protocol and caller: nothing else decides in a proposal. */
+function kindsOf(calls: readonly RecordedCall[], callerOf: Beside['callerOf']): RecordedCall[] {
+  const kindOf = (call: RecordedCall) => `${call.host} ${call.port} ${call.protocol} ${callerOf(call)}`;
+  return [...Map.groupBy(calls, kindOf).values()].map((same) => ({
     ...same[0]!,
     count: same.reduce((sum, { count }) => sum + count, 0),
   }));
@@ -128,13 +123,18 @@ function addressesOf({ observed }: Observation): ReadonlyMap<string, readonly st
   return new Map(observed.map(({ host, port, protocol, addresses }) => [`${host} ${port} ${protocol}`, addresses]));
 }
 
+/** Who has the address that a call came from; `fallback` where no workload with a sidecar has it. */
+export function callersOf({ proxies }: Pick<SimulatedFiles, 'proxies'>, fallback: string | undefined): Beside['callerOf'] {
+  const byAddress = new Map(proxies.flatMap((proxy) => proxy.addresses.map((ip) => [ip, proxy] as const)));
+  return ({ from }) => {
+    const caller = byAddress.get(from);
+    return caller?.type === 'sidecar' ? `${caller.namespace}/${caller.name}` : fallback;
+  };
+}
+
 /** The calls that a configuration refuses; each comes from the workload that has its address, else from `fallback`. */
 export function deniedBy(files: SimulatedFiles, calls: readonly RecordedCall[], fallback: string | undefined): BrokenCall[] {
-  const names = new Map(files.proxies.flatMap((proxy) => proxy.addresses.map((ip) => [ip, proxy] as const)));
-  const broken = replay(files, calls, ({ from }) => {
-    const caller = names.get(from);
-    return caller?.type === 'sidecar' ? `${caller.namespace}/${caller.name}` : fallback;
-  });
+  const broken = replay(files, calls, callersOf(files, fallback));
   // From several addresses of one workload it is one call.
   return [...Map.groupBy(broken, ({ call: { from: _, count: __, ...call }, why }) => JSON.stringify([call, why])).values()].map((same) => ({
     ...same[0]!,
@@ -179,12 +179,10 @@ function refusal(outcome: Outcome): string | undefined {
 }
 
 export function brokenLine({ call, why }: BrokenCall): string {
-  return `${call.method ? `${call.method} ` : ''}${urlOf(call)}, ${call.count === 1 ? '1 call' : `${call.count} calls`}: ${why}`;
+  return `${call.method ? `${call.method} ` : ''}${urlOf(call)}, ${counted(call.count, 'call')}: ${why}`;
 }
 
 /** What was recorded and cannot be let through by resources. */
 export function unplacedLines({ unplaced }: Observation): string[] {
-  return unplaced.map(
-    ({ host, port, why, count }) => `not proposed: ${host}:${port} (${count === 1 ? '1 call' : `${count} calls`}): ${why}`,
-  );
+  return unplaced.map(({ host, port, why, count }) => `not proposed: ${host}:${port} (${counted(count, 'call')}): ${why}`);
 }

@@ -1,8 +1,8 @@
 /** `sallyport learn`: from access logs to the resources that allow exactly what was seen, through the egress gateway. */
 import { Command, InvalidArgumentError } from 'commander';
-import { type Observation, Observer } from '../learn/observed.ts';
+import { type Observation, type Observed, Observer } from '../learn/observed.ts';
 import { EXIT } from './exit.ts';
-import { brokenLine, deniedBy, learn, type Result, unplacedLines } from './learn-check.ts';
+import { brokenLine, callersOf, deniedBy, learn, type Result, unplacedLines } from './learn-check.ts';
 import { type LogProblem, type LogReading, readLogs } from './learn-log.ts';
 import { choiceOption } from './options.ts';
 import { readMesh } from './read-mesh.ts';
@@ -10,6 +10,7 @@ import { simulateFiles } from './simulated.ts';
 
 interface LearnOptions {
   readonly wildcardAfter: number;
+  readonly file: readonly string[];
   readonly wouldDeny: readonly string[];
   readonly from?: string;
   readonly meshConfig?: string;
@@ -26,13 +27,14 @@ export function learnCommand(): Command {
     .argument('<log...>', 'files with access logs, gzipped or not; - for stdin')
     .option('--wildcard-after <n>', 'names with a common suffix from which a wildcard is written', wildcardAfter, 10)
     .option(
-      '--would-deny <path>',
-      'instead, report the recorded calls that this configuration refuses (repeatable)',
-      (value: string, all: readonly string[]) => [...all, value],
+      '-f, --file <path>',
+      'what is there already (repeatable): what it declares is not proposed again, and a host is seen by the namespaces alone whose Pods called it',
+      collect,
       [],
     )
-    .option('--from <namespace/name>', 'with --would-deny: the workload that calls where the log names no address of one')
-    .option('--mesh-config <file>', 'with --would-deny: MeshConfig (else the ConfigMap istio among the files, else the defaults)')
+    .option('--would-deny <path>', 'instead, report the recorded calls that this configuration refuses (repeatable)', collect, [])
+    .option('--from <namespace/name>', 'the workload that calls where the log names no address of one')
+    .option('--mesh-config <file>', 'MeshConfig (else the ConfigMap istio among the files, else the defaults)')
     .option('-n, --namespace <name>', 'namespace of the resources', 'default')
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (paths: string[], options: LearnOptions) => {
@@ -40,7 +42,7 @@ export function learnCommand(): Command {
       const log = await readLogs(paths, (record) => observer.add(record));
       const observation = observer.observation();
       const denying = options.wouldDeny.length > 0;
-      const result = denying ? await wouldDeny(observation, options) : learn(observation, options);
+      const result = denying ? await wouldDeny(observation, options) : await proposal(observation, options);
       const summary = [...summaryOf(log, observation), ...(denying ? [] : unplacedLines(observation)), ...result.summary]
         .map((line) => `${line}\n`)
         .join('');
@@ -58,6 +60,26 @@ export function wildcardAfter(text: string): number {
   const number = Number(text);
   if (!Number.isInteger(number) || number < 2) throw new InvalidArgumentError('it is a whole number from 2 on.');
   return number;
+}
+
+function collect(value: string, all: readonly string[]): string[] {
+  return [...all, value];
+}
+
+/** What allows the recorded calls, beside the files that are there already. */
+async function proposal(observation: Observation, options: LearnOptions): Promise<Result> {
+  const { file, from, namespace, wildcardAfter } = options;
+  if (file.length === 0) return learn(observation, { namespace, wildcardAfter });
+  const { snapshot, mesh } = await readMesh(file, options);
+  const { proxies } = simulateFiles(snapshot, mesh);
+  const namespaces = new Map(proxies.flatMap((proxy) => proxy.addresses.map((ip) => [ip, proxy.namespace] as const)));
+  const callers = (observed: readonly Observed[]) => {
+    const all = observed.flatMap(({ clients }) => clients?.map((ip) => namespaces.get(ip)) ?? [undefined]);
+    return all.every((one) => one !== undefined) ? all : undefined;
+  };
+  const anyone = proxies.find(({ type }) => type === 'sidecar');
+  const fallback = from ?? (anyone && `${anyone.namespace}/${anyone.name}`);
+  return learn(observation, { namespace, wildcardAfter, callers }, { snapshot, mesh, callerOf: callersOf({ proxies }, fallback) });
 }
 
 /** The recorded calls that a configuration refuses. */

@@ -4,15 +4,14 @@ import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { Layered } from '../config/layered.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import type { Snapshot } from '../config/snapshot.ts';
-import { declaredHost } from '../learn/hosts.ts';
 import { type Observation, type Observed, Observer } from '../learn/observed.ts';
-import { type ProposeOptions, propose, type Taken } from '../learn/propose.ts';
+import { type ProposeOptions, propose } from '../learn/propose.ts';
 import { parseLine } from '../learn/records.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
-import { hostCovers } from '../lib/hostname.ts';
 import type { Proxy as ProxyIdentity } from '../translate/model.ts';
 import { PASSTHROUGH_CLUSTER } from '../translate/names.ts';
 import type { XdsResources } from '../xds/resources.ts';
+import { counted, sortedOut, takenBy } from './learn-beside.ts';
 import { check, PROPOSAL_MARK, proposalText, unplacedLines, urlOf } from './learn-check.ts';
 import type { MeshInput } from './mesh-files.ts';
 import { say } from './session.ts';
@@ -123,12 +122,12 @@ export class Learning {
 
   #conclude(observation: Observation, out: (text: string) => void): boolean {
     const input = this.#input!;
-    const { placed, remarks } = this.#sorted(observation, input.snapshot);
+    const { placed, remarks } = sortedOut(observation, input.snapshot);
     const { name, namespace } = this.#options.caller;
     const beside = {
       snapshot: new Layered(input.snapshot, callerPod(this.#options.caller)),
       mesh: input.mesh,
-      caller: `${namespace}/${name}`,
+      callerOf: () => `${namespace}/${name}`,
     };
     const { summary, broken, proved } = check(propose(placed, this.#proposeOptions(input.snapshot)), observation, beside);
     const { paths, meshConfig } = this.#options;
@@ -179,7 +178,7 @@ export class Learning {
     this.#changed = false;
     this.#written = performance.now();
     const { snapshot } = this.#input!;
-    const { placed, remarks } = this.#sorted(this.#observer.observation(), snapshot);
+    const { placed, remarks } = sortedOut(this.#observer.observation(), snapshot);
     const text = proposalText(propose(placed, this.#proposeOptions(snapshot)), remarks);
     const fresh = join(dirname(this.file), `.${basename(this.file)}.${process.pid}`);
     try {
@@ -194,31 +193,6 @@ export class Learning {
   #proposeOptions(snapshot: Snapshot): ProposeOptions {
     return { namespace: this.#options.caller.namespace, wildcardAfter: 10, taken: takenBy(snapshot) };
   }
-
-  /** What resources can be proposed for: a host that the files declare gets no second declaration. */
-  #sorted({ observed }: Observation, snapshot: Snapshot): { readonly placed: Observed[]; readonly remarks: string[] } {
-    const entries = snapshot.list('ServiceEntry');
-    const placed: Observed[] = [];
-    const remarks: string[] = [];
-    for (const one of observed) {
-      const covering = entries.filter(({ spec }) => spec.hosts.some((host) => hostCovers(host, declaredHost(one.host))));
-      // Declared since it was seen.
-      if (covering.some(({ spec }) => spec.ports.some(({ number }) => number === one.port))) continue;
-      const same = covering.find(({ spec }) => spec.hosts.includes(declaredHost(one.host)));
-      if (!same) placed.push(one);
-      else {
-        const { namespace, name } = same.metadata;
-        remarks.push(
-          `not proposed: ${one.host}:${one.port} ${one.protocol}, ${counted(one.count, 'call')}: ServiceEntry ${namespace}/${name} declares this host; add the port, and its route through the gateway, there.`,
-        );
-      }
-    }
-    return { placed, remarks };
-  }
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 /** The workload that calls, as one of the resources. */
@@ -233,12 +207,6 @@ function callerPod({ name, namespace, labels }: ProxyIdentity): Snapshot {
   return snapshotFromText(JSON.stringify(pod), { file: 'sallyport up' });
 }
 
-function takenBy(snapshot: Snapshot): Taken {
-  const objects = snapshot.all().map(({ kind, metadata: { namespace, name } }) => `${kind} ${namespace}/${name}`);
-  const ports = snapshot.list('Gateway').flatMap(({ spec }) => spec.servers.map(({ port }) => port.number));
-  return { objects: new Set(objects), ports: new Set(ports) };
-}
-
 /** What the comments of a proposal say was seen: learning goes on from there. */
 export function observedIn(proposal: string): Observed[] {
   return [...proposal.matchAll(/^#\s+(\S+):(\d+) (HTTP|TLS|TCP): (\d+) calls?(?:, last (\S+))?$/gm)].map(
@@ -248,6 +216,7 @@ export function observedIn(proposal: string): Observed[] {
       protocol: protocol as Observed['protocol'],
       originatedAt: undefined,
       addresses: [],
+      clients: undefined,
       count: Number(count),
       lastSeen,
     }),

@@ -12,6 +12,8 @@ export interface Observed {
   readonly originatedAt: number | undefined;
   /** Addresses that applications connected to for it, those that a mesh gives to names left out; at most 16. */
   readonly addresses: readonly string[];
+  /** Addresses of those who called; undefined if not all of them are known. */
+  readonly clients: readonly string[] | undefined;
   readonly count: number;
   /** RFC 3339, or empty where the log has no time. */
   readonly lastSeen: string;
@@ -56,6 +58,7 @@ const REFUSED = /\b(?:NR|NC|RBAC|UAEX|RL|DPE|FI)\b/;
 /** Ports at which the sidecar takes calls that it was not redirected. */
 const OWN_PORTS = new Set([15_001, 15_006, 15_080]);
 const MOST_ADDRESSES = 16;
+const MOST_CLIENTS = 1000;
 /** Calls that are kept apart by method, path and client; beyond them memory would grow with the log. */
 const MOST_CALLS = 20_000;
 const LONGEST_PATH = 1024;
@@ -76,6 +79,8 @@ interface Sighting {
 
 interface Entry extends Pick<Sighting, 'host' | 'port' | 'protocol' | 'at'> {
   readonly addresses: Set<string>;
+  /** Undefined once one is not known, or there are too many. */
+  clients: Set<string> | undefined;
   secured: boolean;
   count: number;
   lastSeen: string;
@@ -113,7 +118,7 @@ export class Observer {
       return undefined;
     }
     this.#keepCall(sighting, { ...record, from: addressOf(record.remote), count: 1 });
-    return this.#keepEntry(sighting, record.time, 1) ? sighting : undefined;
+    return this.#keepEntry(sighting, { time: record.time, client: addressOf(record.remote), count: 1 }) ? sighting : undefined;
   }
 
   /** Goes on from what was seen before. */
@@ -121,7 +126,7 @@ export class Observer {
     const sighting: Sighting = { host, port, protocol, at: 'sidecar', secured: false, dialled: '' };
     const isHttp = protocol === 'HTTP';
     this.#keepCall(sighting, { method: isHttp ? 'GET' : '', path: isHttp ? '/' : '', from: '', count });
-    this.#keepEntry(sighting, lastSeen, count);
+    this.#keepEntry(sighting, { time: lastSeen, client: '', count });
   }
 
   #leaveOut({ host, port }: Sighting): void {
@@ -133,17 +138,22 @@ export class Observer {
   }
 
   /** Returns whether it is new. */
-  #keepEntry({ host, port, protocol, at, secured, dialled }: Sighting, time: string, count: number): boolean {
+  #keepEntry(
+    { host, port, protocol, at, secured, dialled }: Sighting,
+    { time, client, count }: { readonly time: string; readonly client: string; readonly count: number },
+  ): boolean {
     const key = `${at} ${host} ${port} ${protocol}`;
     let entry = this.#entries.get(key);
     const isNew = entry === undefined;
     if (!entry) {
-      entry = { host, port, protocol, at, addresses: new Set(), secured, count: 0, lastSeen: '' };
+      entry = { host, port, protocol, at, addresses: new Set(), clients: new Set(), secured, count: 0, lastSeen: '' };
       this.#entries.set(key, entry);
     }
     entry.count += count;
     entry.secured ||= secured;
     if (time > entry.lastSeen) entry.lastSeen = time;
+    if (client === '' || (entry.clients && entry.clients.size >= MOST_CLIENTS)) entry.clients = undefined;
+    else entry.clients?.add(client);
     if (dialled !== '' && entry.addresses.size < MOST_ADDRESSES) entry.addresses.add(dialled);
     return isNew;
   }
@@ -188,6 +198,7 @@ export class Observer {
         protocol,
         originatedAt: originates ? 443 : known?.originatedAt,
         addresses: [...new Set([...(known?.addresses ?? []), ...entry.addresses])].sort().slice(0, MOST_ADDRESSES),
+        clients: known && !known.clients ? undefined : entry.clients && [...new Set([...(known?.clients ?? []), ...entry.clients])].sort(),
         count: (known?.count ?? 0) + entry.count,
         lastSeen: known && known.lastSeen > entry.lastSeen ? known.lastSeen : entry.lastSeen,
       });
@@ -227,7 +238,9 @@ function sightingOf(record: LogRecord): Sighting | undefined {
   const { cluster, authority, serverName, local, upstream, details, method } = record;
   const [direction, clusterPort, , service = ''] = cluster.split('|');
   if (direction === 'inbound' || (cluster === '' && details === 'direct_response')) return undefined;
-  const named = hostOf(authority) || serverName.toLowerCase();
+  const called = hostOf(authority) || serverName.toLowerCase();
+  // A name that resources have given to an address.
+  const named = called === declaredHost(addressOf(local)) ? addressOf(local) : called;
   const protocol = record.protocol.startsWith('HTTP') || method !== '' ? 'HTTP' : serverName !== '' ? 'TLS' : 'TCP';
   const at = portOf(local);
   const asked = at !== undefined && !OWN_PORTS.has(at) ? at : undefined;

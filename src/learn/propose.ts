@@ -16,6 +16,8 @@ export interface ProposeOptions {
   /** A wildcard stands for names from this number on that share a suffix, port and protocol. */
   readonly wildcardAfter: number;
   readonly taken?: Taken;
+  /** The namespaces that called, for a host that no other is to see; undefined if that is not known. */
+  readonly callers?: (observed: readonly Observed[]) => readonly string[] | undefined;
 }
 
 /** A resource, and what to say above it. */
@@ -51,7 +53,7 @@ interface GatewaySide {
 }
 
 /** One ServiceEntry and one VirtualService for each host, a Gateway for all, and what TLS origination and TCP need besides. */
-export function propose(observed: readonly Observed[], { namespace, wildcardAfter, taken }: ProposeOptions): Proposed[] {
+export function propose(observed: readonly Observed[], { namespace, wildcardAfter, taken, callers }: ProposeOptions): Proposed[] {
   const hosts = Map.groupBy(destinationsOf(observed, wildcardAfter), ({ host }) => host);
   if (hosts.size === 0) return [];
   const unique = namer(taken?.objects ?? new Set());
@@ -80,11 +82,19 @@ export function propose(observed: readonly Observed[], { namespace, wildcardAfte
   });
   const proposed: Proposed[] = [...hosts].flatMap(([host, destinations]) => {
     const name = slug(host);
+    const namespaces = callers?.(destinations.flatMap((destination) => destination.observed));
+    const visible = namespaces && { exportTo: [...new Set([...namespaces, GATEWAY_NAMESPACE])].sort() };
     const originated = destinations.filter(({ originatedAt }) => originatedAt !== undefined).map(({ port }) => port);
     const rule = () => object('DestinationRule', `${name}-tls`, destinationRule(host, originated), GATEWAY_NAMESPACE);
     return [
-      { comments: destinations.flatMap(commentsOf), resource: object('ServiceEntry', name, serviceEntry(host, destinations)) },
-      { comments: [], resource: object('VirtualService', `${name}-through-egress`, virtualService(host, destinations, side)) },
+      {
+        comments: destinations.flatMap(commentsOf),
+        resource: object('ServiceEntry', name, { ...serviceEntry(host, destinations), ...visible }),
+      },
+      {
+        comments: [],
+        resource: object('VirtualService', `${name}-through-egress`, { ...virtualService(host, destinations, side), ...visible }),
+      },
       ...(originated.length > 0 ? [{ comments: ['TLS originated by the gateway; the CAs of its machine count.'], resource: rule() }] : []),
     ];
   });

@@ -1,0 +1,53 @@
+/** What a proposal is laid beside: resources that declare some hosts already, have names and ports, and tell who called. */
+import type { MeshConfig } from '../api/index.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import { declaredHost } from '../learn/hosts.ts';
+import type { Observation, Observed, RecordedCall } from '../learn/observed.ts';
+import type { ProposeOptions } from '../learn/propose.ts';
+import { hostCovers } from '../lib/hostname.ts';
+
+export interface Beside {
+  readonly snapshot: Snapshot;
+  readonly mesh: MeshConfig;
+  /** Who makes a call, as `namespace/name`; undefined where that is not known. */
+  readonly callerOf: (call: RecordedCall) => string | undefined;
+}
+
+export interface Sorted {
+  /** What resources are to be proposed for. */
+  readonly placed: readonly Observed[];
+  /** What they cannot be proposed for, and why. */
+  readonly remarks: readonly string[];
+}
+
+/** A host that is declared gets no second declaration. */
+export function sortedOut({ observed }: Observation, snapshot: Snapshot): Sorted {
+  const entries = snapshot.list('ServiceEntry');
+  const placed: Observed[] = [];
+  const remarks: string[] = [];
+  for (const one of observed) {
+    const host = declaredHost(one.host);
+    const covering = entries.filter(({ spec }) => spec.hosts.some((declared) => hostCovers(declared, host)));
+    if (covering.some(({ spec }) => spec.ports.some(({ number }) => number === one.port))) continue;
+    const same = covering.find(({ spec }) => spec.hosts.includes(host));
+    if (!same) placed.push(one);
+    else {
+      const { namespace, name } = same.metadata;
+      remarks.push(
+        `not proposed: ${one.host}:${one.port} ${one.protocol}, ${counted(one.count, 'call')}: ServiceEntry ${namespace}/${name} declares this host; add the port, and its route through the gateway, there.`,
+      );
+    }
+  }
+  return { placed, remarks };
+}
+
+/** Names and ports that are not to be taken again. */
+export function takenBy(snapshot: Snapshot): NonNullable<ProposeOptions['taken']> {
+  const objects = snapshot.all().map(({ kind, metadata: { namespace, name } }) => `${kind} ${namespace}/${name}`);
+  const ports = snapshot.list('Gateway').flatMap(({ spec }) => spec.servers.map(({ port }) => port.number));
+  return { objects: new Set(objects), ports: new Set(ports) };
+}
+
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
