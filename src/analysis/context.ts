@@ -5,6 +5,7 @@ import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding } from '../lib/finding.ts';
 import { HostIndex } from '../lib/host-index.ts';
 import { fullHostname } from '../lib/hostname.ts';
+import { Suggestions } from '../lib/spelling.ts';
 import type { Registry, Service } from '../registry/model.ts';
 import { type Code, MESSAGES } from './messages.ts';
 
@@ -46,6 +47,9 @@ export interface Context extends AnalysisInput {
   readonly gatewayServers: HostIndex<GatewayServer>;
   /** DestinationRules by host name, in full. */
   readonly destinationRules: HostIndex<ResourceOf<'DestinationRule'>>;
+  /** What the host of a service or the name of a Gateway was probably meant to be. */
+  readonly nearService: Suggestions;
+  readonly nearGateway: Suggestions;
   /** The workloads that a selector picks, in any namespace; all of them for an empty one. Kept by selector. */
   select(selector: Readonly<Record<string, string>>): readonly Selectable[];
   /** As `select`, in one namespace. */
@@ -87,6 +91,8 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
   const routedHosts = lazy(() => routeIndex(of('VirtualService')));
   const gatewayServers = lazy(() => serverIndex(of('Gateway')));
   const destinationRules = lazy(() => ruleIndex(of('DestinationRule')));
+  const nearService = lazy(() => new Suggestions(input.registry.services.map(({ hostname }) => hostname)));
+  const nearGateway = lazy(() => new Suggestions(of('Gateway').map(({ metadata }) => metadata.name)));
   const podsIn = lazy(() => Map.groupBy(pods(), ({ namespace }) => namespace));
   const selections = new Map<string, readonly Selectable[]>();
   const select = (key: string, from: () => readonly Selectable[], selector: Readonly<Record<string, string>>) => {
@@ -122,6 +128,12 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
     },
     get destinationRules() {
       return destinationRules();
+    },
+    get nearService() {
+      return nearService();
+    },
+    get nearGateway() {
+      return nearGateway();
     },
     select: (selector) => select(formatSelector(selector), pods, selector),
     selectIn: (namespace, selector) => select(`${namespace}/${formatSelector(selector)}`, () => podsIn().get(namespace) ?? [], selector),

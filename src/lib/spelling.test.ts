@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { closest, editDistance } from './spelling.ts';
+import { closest, editDistance, Suggestions } from './spelling.ts';
 
 test('edits between words', () => {
   assert.equal(editDistance('', 'abc'), 3);
@@ -19,4 +19,17 @@ test('the likely name', () => {
   assert.equal(closest('destinationSubnet', fields), 'destinationSubnets');
   assert.equal(closest('addresses', fields), undefined);
   assert.equal(closest('x', []), undefined);
+});
+
+test('among many names, and for many, the likely one is found all the same', () => {
+  const names = Array.from({ length: 2000 }, (_, i) => `svc-${i}.ext.example.com`);
+  const suggestions = new Suggestions(names);
+  for (let i = 0; i < 2000; i++) assert.equal(suggestions.near(`svc-${i}.ext.exmaple.com`), `svc-${i}.ext.example.com`);
+  assert.equal(suggestions.near('www.elsewhere.org'), undefined);
+});
+
+test('a few names are compared whole', () => {
+  const suggestions = new Suggestions(['www.example.com', 'api.example.com']);
+  assert.equal(suggestions.near('ww.exmple.com'), 'www.example.com');
+  assert.equal(suggestions.near('redis.internal'), undefined);
 });

@@ -1,6 +1,5 @@
 import type { ClientTlsSettings, ResourceOf } from '../../api/index.ts';
 import { fullHostname } from '../../lib/hostname.ts';
-import { closest } from '../../lib/spelling.ts';
 import type { Service } from '../../registry/model.ts';
 import { type Context, matchesLabels } from '../context.ts';
 
@@ -45,10 +44,7 @@ export function destinationRuleHosts(context: Context): void {
     const host = fullHostname(rule.spec.host, namespace).toLowerCase();
     const services = context.services.overlapping(host);
     if (services.length === 0) {
-      const near = closest(
-        host,
-        context.registry.services.map((service) => service.hostname),
-      );
+      const near = context.nearService.near(host);
       context.report(
         'IST0174',
         rule,

@@ -89,10 +89,7 @@ function missingHost(context: Context, host: string, namespace: string): string 
   const hidden = context.services.at(host)[0];
   if (hidden)
     return `${hidden.namespace}/${hidden.resource.metadata.name} declares it but exports it to other namespaces than ${namespace}: add ${namespace} (or '*') to its exportTo.`;
-  const near = closest(
-    host,
-    context.registry.services.map((service) => service.hostname),
-  );
+  const near = context.nearService.near(host);
   return near ? `Did you mean ${near}?` : 'Declare it with a ServiceEntry, or correct the name.';
 }
 

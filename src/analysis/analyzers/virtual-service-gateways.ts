@@ -78,11 +78,7 @@ function suggestion(context: Context, name: string): string {
   const gateways = context.of('Gateway');
   const elsewhere = gateways.find((gateway) => gateway.metadata.name === bare);
   if (elsewhere) return `Write ${elsewhere.metadata.namespace}/${bare}: that Gateway exists.`;
-  const near =
-    closest(
-      bare,
-      gateways.map((gateway) => gateway.metadata.name),
-    ) ?? gateways.find((gateway) => gateway.metadata.name.endsWith(`-${bare}`))?.metadata.name;
+  const near = context.nearGateway.near(bare) ?? gateways.find((gateway) => gateway.metadata.name.endsWith(`-${bare}`))?.metadata.name;
   const found = gateways.find((gateway) => gateway.metadata.name === near);
   if (found) return `Did you mean ${found.metadata.namespace}/${found.metadata.name}?`;
   return 'Create the Gateway, or name one that exists.';
