@@ -2,7 +2,6 @@
 
 import { Command } from 'commander';
 import { SallyportError } from '../lib/errors.ts';
-import { indexNames } from '../proxy/dns/names.ts';
 import { type CallTarget, parseTarget } from '../simulate/call.ts';
 import { explainCall, type SimulatedMesh } from '../simulate/explain.ts';
 import type { SimulatedProxy } from '../simulate/proxy.ts';
@@ -113,7 +112,8 @@ export function explain(files: SimulatedFiles, target: CallTarget, options: Call
   const from = name === 'plain' ? undefined : files.proxy(name);
   const known =
     from &&
-    indexNames(files.nameTable(from))
+    files
+      .names(from)
       .lookup(target.host)
       ?.find((ip) => !ip.includes(':'));
   const way = follow(files.simulated, from, target, options, known);

@@ -3,6 +3,7 @@ import type { MeshConfig } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { closest } from '../lib/spelling.ts';
+import { indexNames, type NameIndex } from '../proxy/dns/names.ts';
 import { buildRegistry } from '../registry/index.ts';
 import type { Registry, Service, Workload } from '../registry/model.ts';
 import type { SimulatedMesh } from '../simulate/explain.ts';
@@ -21,6 +22,8 @@ export interface SimulatedFiles {
   proxy(name: string): SimulatedProxy;
   /** What the DNS of a proxy answers. */
   nameTable(proxy: SimulatedProxy): NameTable;
+  /** The same, for lookups. */
+  names(proxy: SimulatedProxy): NameIndex;
 }
 
 /** The workload that calls come from where the files have none: as `sallyport up` has it. */
@@ -46,7 +49,7 @@ export function simulateFiles(files: Snapshot, config: MeshConfig): SimulatedFil
   for (const identity of proxies) {
     for (const address of identity.addresses) if (!byAddress.has(address)) byAddress.set(address, identity);
   }
-  const translated = new Map<ProxyIdentity, { proxy: SimulatedProxy; nameTable: NameTable }>();
+  const translated = new Map<ProxyIdentity, { readonly proxy: SimulatedProxy; readonly nameTable: NameTable; names?: NameIndex }>();
   const translatedOf = (identity: ProxyIdentity) => {
     let known = translated.get(identity);
     if (!known) {
@@ -72,6 +75,11 @@ export function simulateFiles(files: Snapshot, config: MeshConfig): SimulatedFil
       return translatedOf(identity).proxy;
     },
     nameTable: (proxy) => translatedOf(byName.get(proxy.name)!).nameTable,
+    names(proxy) {
+      const known = translatedOf(byName.get(proxy.name)!);
+      known.names ??= indexNames(known.nameTable);
+      return known.names;
+    },
   };
 }
 
