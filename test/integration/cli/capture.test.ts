@@ -1,6 +1,8 @@
 /** Traffic that a redirect rule captures, in a network namespace: it takes the same way as through the explicit proxy. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { needs } from '../tools.ts';
@@ -11,9 +13,11 @@ const EXAMPLE = join(import.meta.dirname, '../../../examples/egress-http');
 const PROXY_USER = '0';
 const APPLICATION = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
 
+let count = 0;
+
 /** A namespace whose TCP goes to port 15001, and what runs a program in it. */
 function namespace(t: TestContext): readonly [string, ...string[]] {
-  const name = `sallyport-capture-${process.pid}`;
+  const name = `sallyport-capture-${process.pid}-${count++}`;
   const ip = (...args: string[]) => execFileSync('ip', args, { stdio: ['ignore', 'pipe', 'pipe'] });
   ip('netns', 'add', name);
   t.after(() => ip('netns', 'del', name));
@@ -58,5 +62,46 @@ test('captured traffic goes through the gateway, or is refused', {
   assert.equal(curl(inside, 'http://undeclared.example.org/', '198.51.100.7'), '502');
   // Closed before or in the middle of the handshake.
   assert.match(curl(inside, 'https://undeclared.example.org/', '198.51.100.7'), /curl exit (35|56)/);
+  assert.equal(await up.end(), 0);
+});
+
+/** A server that answers with the Host it was called by. */
+const ECHO = "require('http').createServer((q, r) => r.end(q.headers.host + ' ')).listen(80, '198.51.100.7', () => console.log('serving'))";
+
+test('captured traffic is learned by host, server name and address, and allowed by what was learned', {
+  skip: needs('root', 'ip', 'iptables', 'setpriv', 'curl'),
+}, async (t) => {
+  const inside = namespace(t);
+  execFileSync(inside[0], [...inside.slice(1), 'ip', 'addr', 'add', '198.51.100.7/32', 'dev', 'lo']);
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-capture-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const [file, mesh] = [join(folder, 'learned.yaml'), join(folder, 'mesh.yaml')];
+  writeFileSync(mesh, 'outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n');
+  const server = new Program(['-e', ECHO], [...inside, process.execPath]);
+  t.after(() => server.end());
+  await server.says(/serving/, 'output');
+  const start = (...args: string[]) => {
+    const up = new Program(['up', ...args, '--mesh-config', mesh], [...inside, process.execPath, PROGRAM]);
+    t.after(() => up.end());
+    return up;
+  };
+  const learning = start('--learn', file);
+  await learning.says(/ready/);
+  assert.equal(curl(inside, 'http://www.example.org/', '198.51.100.7'), 'www.example.org 200');
+  assert.equal(curl(inside, 'http://198.51.100.7/', '198.51.100.7'), '198.51.100.7 200');
+  // Nothing listens there: the call was made all the same.
+  assert.match(curl(inside, 'https://secure.example.org/', '198.51.100.7'), /curl exit/);
+  await learning.says(/learned tls:\/\/secure\.example\.org:443/);
+  assert.equal(await learning.end(), 0, learning.output + learning.errors);
+  const proposal = readFileSync(file, 'utf8');
+  for (const line of ['198.51.100.7:80 HTTP: 1 call,', 'www.example.org:80 HTTP: 1 call,', 'secure.example.org:443 TLS: 1 call,'])
+    assert.ok(proposal.includes(`# ${line}`), proposal);
+  assert.match(learning.output, /3 recorded calls made again: none breaks/);
+
+  const up = start(file);
+  await up.says(/ready/);
+  assert.equal(curl(inside, 'http://198.51.100.7/', '198.51.100.7'), '198.51.100.7 200');
+  assert.equal(curl(inside, 'http://other.example.org/', '198.51.100.7'), '502');
+  assert.match(curl(inside, 'https://other.example.org/', '198.51.100.7'), /curl exit (35|56)/);
   assert.equal(await up.end(), 0);
 });
