@@ -5,41 +5,61 @@ import { type Context, matchesLabels, type Selectable } from '../context.ts';
 import { gatewayPods } from './gateway.ts';
 import { findGateway } from './virtual-service-gateways.ts';
 
+/** A VirtualService's claim to a host, and the namespaces that see it. */
+interface Claim {
+  readonly virtualService: ResourceOf<'VirtualService'>;
+  readonly index: number;
+  readonly sees: ReadonlySet<string>;
+}
+
 /** IST0109: VirtualServices on the mesh that claim one host where some namespace sees both. */
 export function conflictingMeshHosts(context: Context): void {
-  const claims = new Map<string, { virtualService: ResourceOf<'VirtualService'>; index: number; sees: ReadonlySet<string> }[]>();
+  const claims = new Map<string, Claim[]>();
   for (const virtualService of context.of('VirtualService')) {
     const { gateways, hosts, exportTo } = virtualService.spec;
     if (!gateways.includes('mesh')) continue;
     const { namespace } = virtualService.metadata;
     const visibility = visibilityOf(exportTo, context.mesh.defaultVirtualServiceExportTo);
-    const sees = new Set([...visibility].map((name) => (name === '.' ? namespace : name)));
+    const sees = visibility.has('.') ? new Set([...visibility].map((name) => (name === '.' ? namespace : name))) : visibility;
     for (const [index, host] of hosts.entries()) {
       const name = fullHostname(host, namespace).toLowerCase();
-      const list = claims.get(name) ?? [];
-      list.push({ virtualService, index, sees });
-      claims.set(name, list);
+      push(claims, name, { virtualService, index, sees });
     }
   }
-  for (const [host, list] of claims) {
-    for (const claim of list) {
-      const others = list.filter(
-        (other) =>
-          other.virtualService !== claim.virtualService &&
-          (claim.sees.has('*') || other.sees.has('*') || [...claim.sees].some((name) => other.sees.has(name))),
-      );
-      if (others.length === 0) continue;
-      const names = [...new Set(others.map(({ virtualService: { metadata } }) => `${metadata.namespace}/${metadata.name}`))].sort();
-      const oldest = [claim, ...others].reduce((a, b) => (b.virtualService.order < a.virtualService.order ? b : a));
-      const { metadata } = oldest.virtualService;
-      context.report(
-        'IST0109',
-        claim.virtualService,
-        ['spec', 'hosts', claim.index],
-        `VirtualServices ${names.join(', ')} on the mesh claim the host ${host} as well: sidecars follow the oldest, ${metadata.namespace}/${metadata.name}, and ignore the rules of the others. Merge them into one VirtualService, or keep them apart by exportTo.`,
-      );
-    }
+  for (const [host, list] of claims) if (list.length > 1) reportClaims(context, host, list);
+}
+
+/** So many of the others are named; with very many claims their names would be the square of it. */
+const NAMED = 5;
+
+/** `list`: all who claim the host, the oldest first. */
+function reportClaims(context: Context, host: string, list: readonly Claim[]): void {
+  const seenIn = new Map<string, Claim[]>();
+  for (const claim of list) for (const name of claim.sees) push(seenIn, name, claim);
+  for (const claim of list) {
+    const rivals = claim.sees.has('*') ? list : [...new Set(['*', ...claim.sees].flatMap((name) => seenIn.get(name) ?? []))];
+    const others = rivals.filter(({ virtualService }) => virtualService !== claim.virtualService);
+    if (others.length === 0) continue;
+    const names = [...new Set(others.slice(0, NAMED).map(({ virtualService }) => nameOf(virtualService)))].sort();
+    const more = others.length > NAMED ? ` and ${others.length - NAMED} more` : '';
+    const oldest = [claim, ...others].reduce((a, b) => (b.virtualService.order < a.virtualService.order ? b : a));
+    context.report(
+      'IST0109',
+      claim.virtualService,
+      ['spec', 'hosts', claim.index],
+      `VirtualServices ${names.join(', ')}${more} on the mesh claim the host ${host} as well: sidecars follow the oldest, ${nameOf(oldest.virtualService)}, and ignore the rules of the others. Merge them into one VirtualService, or keep them apart by exportTo.`,
+    );
   }
+}
+
+function push(lists: Map<string, Claim[]>, name: string, claim: Claim): void {
+  const list = lists.get(name);
+  if (list) list.push(claim);
+  else lists.set(name, [claim]);
+}
+
+function nameOf({ metadata }: ResourceOf<'VirtualService'>): string {
+  return `${metadata.namespace}/${metadata.name}`;
 }
 
 /** IST0149: a route by JWT claims at a gateway that no RequestAuthentication covers. */
