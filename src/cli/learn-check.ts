@@ -75,7 +75,9 @@ export function check(proposed: readonly Proposed[], observation: Observation, b
   const calls = observation.calls.reduce((sum, { count }) => sum + count, 0);
   return {
     summary: [
-      broken.length === 0 ? `${calls} recorded calls made again: none breaks.` : 'These recorded calls break:',
+      broken.length > 0
+        ? 'These recorded calls break:'
+        : `${counted(calls, 'recorded call')} made again: ${calls === 1 ? 'it does not break' : 'none breaks'}.`,
       ...broken.map(brokenLine),
       ...verdicts.map(({ statement, result, undecided }) => `${result}: ${statement}${result === 'undecided' ? ` (${undecided[0]})` : ''}`),
     ],

@@ -13,7 +13,7 @@ export function runCommand(words: readonly string[]): Command {
     .summary('run a command with its traffic through the mesh: sallyport run [PATH...] -- CMD')
     .description(
       'Runs CMD with HTTP_PROXY, HTTPS_PROXY and ALL_PROXY set to the explicit proxy, and ends with its exit code. ' +
-        'With PATH it starts a mesh on those files for as long as CMD runs; without, it uses the one that `sallyport up` runs. ' +
+        'With PATH or --learn it starts a mesh for as long as CMD runs; without, it uses the one that `sallyport up` runs. ' +
         'What takes no heed of these variables is not captured.',
     )
     .usage('[options] [path...] -- CMD [argument...]')
@@ -22,7 +22,7 @@ export function runCommand(words: readonly string[]): Command {
     if (words.length === 0) throw new SallyportError('usage', 'say what to run after --, e.g. sallyport run -- curl http://HOST/');
     if (options.proxyAddress.port === 0)
       throw new SallyportError('usage', 'run needs the explicit proxy: --proxy-address must have a port.');
-    if (paths.length === 0) {
+    if (paths.length === 0 && options.learn === undefined) {
       await reach(options.proxyAddress);
       process.exitCode = await runWith(words, options.proxyAddress);
       return;

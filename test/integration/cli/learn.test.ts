@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { makeCertificate, startServer } from '../outside.ts';
 import { needs } from '../tools.ts';
 import { run, World } from '../world.ts';
-import { Program } from './program.ts';
+import { freePort, Program } from './program.ts';
 
 const REGISTRY_ONLY = { outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } };
 const EGRESS = 'istio-egressgateway.istio-system.svc.cluster.local';
@@ -253,4 +253,16 @@ test('nothing called: nothing written; a file that is read, or is no proposal, i
   assert.match(none, /name the files or folders/);
   assert.equal(readFileSync(join(folder, 'egress.yaml'), 'utf8'), '# mine\n');
   assert.equal(existsSync(mesh), false);
+});
+
+test('run --learn: what a command calls', { skip }, async (t) => {
+  const web = await startServer(t);
+  const file = join(temporary(t), 'learned.yaml');
+  const ports = ['--capture-port', '0', '--dns-address', '0', '--admin-address', '0', '--status-address', '0'];
+  const command = ['curl', '-s', '--noproxy', '', `http://127.0.0.1:${web.port}/build`];
+  const program = new Program(['run', '--learn', file, '--proxy-address', String(await freePort()), ...ports, '--', ...command]);
+  assert.equal(await program.exit, 0, program.errors);
+  assert.equal(program.output, 'GET /build');
+  assert.match(program.errors, /1 recorded call made again: it does not break/);
+  assert.match(readFileSync(file, 'utf8'), new RegExp(`# 127\\.0\\.0\\.1:${web.port} HTTP: 1 call,`));
 });
