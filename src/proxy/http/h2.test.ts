@@ -4,7 +4,7 @@ import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { type FakeCluster, fakeCluster, type Proxy, type ProxyOptions, routesTo, startProxy } from './testing.ts';
-import { answering, dial, echo, Flood, rawUpstream, response } from './testing-sockets.ts';
+import { answering, assertInOrder, dial, echo, Flood, rawUpstream, response } from './testing-sockets.ts';
 
 interface H2Upstream {
   readonly port: number;
@@ -359,12 +359,12 @@ test('a slow HTTP/2 reader holds an HTTP/1.1 upstream back', async () => {
   await once(stream, 'response');
   await flood.atRest();
   assert.ok(flood.written < flood.total / 2, `the upstream wrote ${flood.written} bytes`);
-  let read = 0;
-  stream.on('data', (data: Buffer) => {
-    read += data.length;
-  });
+  const pieces: Buffer[] = [];
+  stream.on('data', (data: Buffer) => pieces.push(data));
   await once(stream, 'end');
-  assert.equal(read, flood.total);
+  const read = Buffer.concat(pieces);
+  assert.equal(read.length, flood.total);
+  assertInOrder(read);
 });
 
 test('too many fields, and a field that HTTP/2 does not have, end the stream and not the process', async () => {

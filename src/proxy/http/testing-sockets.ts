@@ -130,7 +130,7 @@ export function echo(): Promise<RawUpstream> {
   return answering((head) => response(head));
 }
 
-/** Writes as fast as the other side takes it. */
+/** Writes as fast as the other side takes it: numbers of four bytes, from 0 on. */
 export class Flood {
   readonly total: number;
   written = 0;
@@ -141,9 +141,10 @@ export class Flood {
   }
 
   start(socket: net.Socket): void {
-    const piece = Buffer.alloc(64 * 1024, 'x');
     const more = (): void => {
       while (this.written < this.total) {
+        const first = this.written / 4;
+        const piece = Buffer.from(Uint32Array.from({ length: 16 * 1024 }, (_, i) => first + i).buffer);
         this.written += piece.length;
         if (!socket.write(piece)) {
           socket.once('drain', more);
@@ -162,4 +163,11 @@ export class Flood {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
   }
+}
+
+/** Throws where the bytes of a flood are not what they were. */
+export function assertInOrder(flood: Buffer): void {
+  const numbers = new Uint32Array(flood.buffer.slice(flood.byteOffset, flood.byteOffset + flood.length));
+  const wrong = numbers.findIndex((number, i) => number !== i);
+  if (wrong >= 0) throw new Error(`at byte ${wrong * 4} of ${flood.length} stands ${numbers[wrong]! * 4}`);
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AccessRecord } from '../types.ts';
 import { type FakeCluster, fakeCluster, type Proxy, type ProxyOptions, routesTo, startProxy } from './testing.ts';
-import { answering, dial, Flood, type RawUpstream, rawUpstream, response, type Wire } from './testing-sockets.ts';
+import { answering, assertInOrder, dial, Flood, type RawUpstream, rawUpstream, response, type Wire } from './testing-sockets.ts';
 
 interface Setup {
   readonly proxy: Proxy;
@@ -432,6 +432,38 @@ test('a slow reader holds the upstream back, and memory stays flat', async () =>
   const record = await t.proxy.nextRecord();
   assert.equal(record.bytesSent, flood.total);
   while (read < flood.total) await new Promise((resolve) => setImmediate(resolve));
+});
+
+test('a large response arrives as it was sent, whether its reader hurries or rests', async () => {
+  for (const resting of [false, true]) {
+    const flood = new Flood(16 * 1024 * 1024);
+    const upstream = await rawUpstream((wire) => {
+      wire.socket.once('data', () => {
+        wire.send(`HTTP/1.1 200 OK\r\ncontent-length: ${flood.total}\r\n\r\n`);
+        flood.start(wire.socket);
+      });
+    });
+    await using t = await setup(upstream);
+    const { socket } = t.client;
+    socket.removeAllListeners('data');
+    const pieces: Buffer[] = [];
+    let read = 0;
+    let next = 0;
+    socket.on('data', (data: Buffer) => {
+      pieces.push(data);
+      read += data.length;
+      if (!resting || read < next) return;
+      next = read + 1024 * 1024;
+      socket.pause();
+      flood.atRest().then(() => socket.resume());
+    });
+    t.client.send(GET);
+    const record = await t.proxy.nextRecord();
+    assert.equal(record.bytesSent, flood.total);
+    const head = () => Buffer.concat(pieces.slice(0, 2)).indexOf('\r\n\r\n') + 4;
+    while (read < flood.total || read < flood.total + head()) await new Promise((resolve) => setImmediate(resolve));
+    assertInOrder(Buffer.concat(pieces).subarray(head()));
+  }
 });
 
 test('a slow upstream holds the client back', async () => {

@@ -1,6 +1,6 @@
 /** What one side of an HTTP/1 connection writes: heads and small bodies are joined, so that a usual message is one write. */
 import type { Socket } from 'node:net';
-import { own } from './read-buffer.ts';
+import { writeTo } from './read-buffer.ts';
 
 /** Body pieces up to this size are copied behind the head; larger ones are written as they are. */
 const JOIN_LIMIT = 16 * 1024;
@@ -31,7 +31,7 @@ export class Output {
       return;
     }
     this.flush();
-    if (!this.#socket.write(own(data))) this.#blocked = true;
+    if (!writeTo(this.#socket, data)) this.#blocked = true;
   }
 
   /** Writes what is held back. Returns false while the socket is full. */

@@ -1,23 +1,78 @@
 /**
- * One buffer into which all HTTP/1 connections of a thread read: what a read brings is worked off before the next read, so idle connections hold nothing
- * and no read allocates. Whoever keeps a piece of body beyond the call that brought it takes a copy by `own`.
+ * What HTTP/1 connections read into. All of a thread share one buffer: what a read brings is worked off before the next read, so idle connections hold
+ * nothing and no read allocates. A connection whose reads fill it gets a larger one of its own for as long as they stay large, and what the kernel takes at
+ * once is never copied. Whoever keeps a piece of body beyond the call that brought it asks for it by `own`.
  */
-import type { OnReadOpts } from 'node:net';
+import type { OnReadOpts, Socket } from 'node:net';
 
-const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
+const SHARED = Buffer.allocUnsafeSlow(64 * 1024);
+/** Bytes of a connection's own buffer. */
+const OWN = 256 * 1024;
+/** After this many reads in a row that the shared buffer would have held, a connection goes back to it. */
+const SHRINK_AFTER = 32;
+
+/** The reader whose bytes are being worked off, if they lie in its own buffer. */
+let reading: Reader | undefined;
+
+class Reader implements OnReadOpts {
+  readonly #read: (data: Buffer) => void;
+  #own: Buffer | undefined;
+  #small = 0;
+  /** Somebody holds bytes of the own buffer: it is not read into again. */
+  kept = false;
+
+  constructor(read: (data: Buffer) => void) {
+    this.#read = read;
+  }
+
+  /** Node asks for it before each read. */
+  readonly buffer = (): Buffer => this.#own ?? SHARED;
+
+  readonly callback = (length: number): boolean => {
+    const own = this.#own;
+    if (own === undefined) {
+      this.#read(SHARED.subarray(0, length));
+      if (length === SHARED.length) this.#own = Buffer.allocUnsafeSlow(OWN);
+      return true;
+    }
+    reading = this;
+    try {
+      this.#read(own.subarray(0, length));
+    } finally {
+      reading = undefined;
+    }
+    this.#small = length < SHARED.length ? this.#small + 1 : 0;
+    if (this.#small >= SHRINK_AFTER || (this.kept && this.#small > 0)) {
+      this.#own = undefined;
+      this.#small = 0;
+    } else if (this.kept) this.#own = Buffer.allocUnsafeSlow(OWN);
+    this.kept = false;
+    return true;
+  };
+
+  holds(data: Buffer): boolean {
+    return this.#own !== undefined && data.buffer === this.#own.buffer;
+  }
+}
 
 /** For a socket that hands its bytes to `read` instead of emitting `data`. */
 export function readingInto(read: (data: Buffer) => void): OnReadOpts {
-  return {
-    buffer: READ_BUFFER,
-    callback(length) {
-      read(READ_BUFFER.subarray(0, length));
-      return true;
-    },
-  };
+  return new Reader(read);
 }
 
-/** `data` itself, or its copy if it lies in the shared buffer. */
+/** The bytes for as long as anybody wants them: `data` itself, or its copy where its buffer is read into again. */
 export function own(data: Buffer): Buffer {
-  return data.buffer === READ_BUFFER.buffer ? Buffer.from(data) : data;
+  if (data.buffer === SHARED.buffer) return Buffer.from(data);
+  if (!reading?.holds(data)) return data;
+  if (data.length < SHARED.length) return Buffer.from(data);
+  reading.kept = true;
+  return data;
+}
+
+/** Writes the bytes; true while the socket takes more. */
+export function writeTo(socket: Socket, data: Buffer): boolean {
+  const more = socket.write(data.buffer === SHARED.buffer ? Buffer.from(data) : data);
+  // The kernel has not taken all of it yet.
+  if (reading?.holds(data) && socket.writableLength > 0) reading.kept = true;
+  return more;
 }

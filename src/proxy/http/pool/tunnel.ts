@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import { HeaderMap } from '../../../xds/match/headers.ts';
 import type { Address } from '../../types.ts';
-import { own } from '../h1/read-buffer.ts';
+import { writeTo } from '../h1/read-buffer.ts';
 import type { UpstreamStream } from '../stream.ts';
 import type { PoolClient, PoolOwner } from './pool.ts';
 
@@ -51,7 +51,7 @@ export class TunnelConnection implements UpstreamStream {
   }
 
   sendData(data: Buffer): void {
-    if (!this.#socket.write(own(data))) this.#blocked = true;
+    if (!writeTo(this.#socket, data)) this.#blocked = true;
   }
 
   sendEnd(): void {
