@@ -73,7 +73,8 @@ export interface Transported {
 
 type ValidationType = CommonTlsContext['validationContextType'];
 
-function verification(proxy: SimulatedProxy, cluster: Cluster, validation: ValidationType | undefined): Verification {
+/** `checksAuthority`: the certificate must name the host of the request. */
+function verification(validation: ValidationType | undefined, checksAuthority: boolean): Verification {
   const own =
     validation?.case === 'combinedValidationContext'
       ? validation.value.defaultValidationContext
@@ -84,14 +85,11 @@ function verification(proxy: SimulatedProxy, cluster: Cluster, validation: Valid
   const trusts = bySecret || own?.trustedCa !== undefined || own?.systemRootCerts !== undefined;
   if (!trusts || own?.trustChainVerification === CertificateValidationContext_TrustChainVerification.ACCEPT_UNTRUSTED) return 'nothing';
   const named = (own?.matchSubjectAltNames.length ?? 0) > 0 || (own?.matchTypedSubjectAltNames.length ?? 0) > 0;
-  const options = cluster.typedExtensionProtocolOptions[HttpProtocolOptionsSchema.typeName];
-  const automatic =
-    options && proxy.unpack(options, HttpProtocolOptionsSchema, `cluster "${cluster.name}"`).upstreamHttpProtocolOptions?.autoSanValidation;
-  return named || automatic ? 'name' : 'chain';
+  return named || checksAuthority ? 'name' : 'chain';
 }
 
-/** What goes out: the payload, under TLS where the cluster originates it. */
-export function throughTransport(proxy: SimulatedProxy, cluster: Cluster, payload: Payload, authority: string): Transported {
+/** What goes out: the payload, under TLS where the cluster originates it. `authority` of the request; undefined where no HTTP is spoken. */
+export function throughTransport(proxy: SimulatedProxy, cluster: Cluster, payload: Payload, authority: string | undefined): Transported {
   const socket = cluster.transportSocket;
   if (socket?.configType.case !== 'typedConfig' || typeNameOf(socket.configType.value) !== UpstreamTlsContextSchema.typeName) {
     return { payload, missingSecret: undefined, verifies: undefined };
@@ -105,12 +103,16 @@ export function throughTransport(proxy: SimulatedProxy, cluster: Cluster, payloa
     ...(validation?.case === 'combinedValidationContext' ? [validation.value.validationContextSdsSecretConfig?.name ?? ''] : []),
   ];
   const missingSecret = names.find((name) => name.startsWith('kubernetes://') && !proxy.hasSecret(name));
-  const serverName = context.sni || splitAuthority(authority, 0).host;
+  const options = cluster.typedExtensionProtocolOptions[HttpProtocolOptionsSchema.typeName];
+  const automatic = options && proxy.unpack(options, HttpProtocolOptionsSchema, `cluster "${cluster.name}"`).upstreamHttpProtocolOptions;
+  const host = authority === undefined ? '' : splitAuthority(authority, 0).host.toLowerCase();
+  // An IP address is not allowed as SNI (RFC 6066 §3).
+  const serverName = [automatic?.autoSni ? host : '', context.sni].find((name) => name !== '' && !isIp(name)) ?? '';
   return {
     // TLS of the application's own, wrapped once more, is bytes that say nothing.
     payload: { tls: { serverName, alpn: common?.alpnProtocols ?? [] }, http: payload.tls ? undefined : payload.http },
     missingSecret,
-    verifies: verification(proxy, cluster, validation),
+    verifies: verification(validation, automatic?.autoSanValidation === true && host !== ''),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Origin } from '../xds/match/route-model.ts';
 import type { Call, Endpoint } from './call.ts';
 import type { SimulatedMesh } from './explain.ts';
 import { explore, waysOf } from './explore.ts';
+import { gatewayCalls } from './gateway-calls.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import type { Trace } from './trace.ts';
 
@@ -41,29 +42,46 @@ export interface CallDiff {
   readonly cells: number;
 }
 
-export function diffCalls(before: Side, after: Side, workloads: readonly ComparedWorkload[]): CallDiff {
+export interface DiffOptions {
+  /** Compared for clients that come to them directly, without a sidecar. */
+  readonly gateways?: readonly ComparedWorkload[];
+  /** Whether what a server sees of a call (port, TLS, method, authority, path) is a part of how it ends; else only which server it reaches. */
+  readonly exact?: boolean;
+}
+
+export function diffCalls(
+  before: Side,
+  after: Side,
+  workloads: readonly ComparedWorkload[],
+  { gateways = [], exact = false }: DiffOptions = {},
+): CallDiff {
   const undecided = new Set<string>();
   let cells = 0;
   const changes = new Map<string, Change>();
+  const judge = (names: readonly string[], call: Call, a: Judged, b: Judged) => {
+    cells++;
+    if (a.text === b.text) return;
+    const destination = destinationOf(call);
+    const key = JSON.stringify([names, destination, a.text, b.text]);
+    if (changes.has(key)) return;
+    const { text: after, decidedBy } = b;
+    changes.set(key, { kind: kindOf(a, b), workloads: names, destination, before: a.text, after, decidedBy, example: call });
+  };
   for (const { workloads: names, before: old, after: young } of workloads) {
     const source = { ip: young.addresses[0] ?? '192.0.2.1', port: 0 };
     for (const call of callsOfBoth(before, after, old, young, source, undecided)) {
-      cells++;
-      const a = outcomeOf(before, old, call);
-      const b = outcomeOf(after, young, call);
-      if (a.text === b.text) continue;
-      const destination = destinationOf(call);
-      const key = JSON.stringify([names, destination, a.text, b.text]);
-      if (!changes.has(key))
-        changes.set(key, {
-          kind: kindOf(a, b),
-          workloads: names,
-          destination,
-          before: a.text,
-          after: b.text,
-          decidedBy: b.decidedBy,
-          example: call,
-        });
+      judge(names, call, outcomeOf(before, old, call, exact), outcomeOf(after, young, call, exact));
+    }
+  }
+  for (const { workloads: names, before: old, after: young } of gateways) {
+    const who = names.map((name) => `a client without a sidecar at ${name}`);
+    const at = (proxy: SimulatedProxy, call: Call) => ({ ...call, destination: { ...call.destination, ip: proxy.addresses[0] ?? '' } });
+    for (const proxy of [old, young]) {
+      const direct = gatewayCalls(proxy, { ip: '192.0.2.1', port: 0 });
+      for (const sentence of direct.undecided) undecided.add(sentence);
+      for (const call of direct.calls) {
+        judge(who, call, outcomeOf(before, undefined, at(old, call), exact), outcomeOf(after, undefined, at(young, call), exact));
+      }
     }
   }
   const order = { widens: 0, differs: 1, narrows: 2 };
@@ -95,12 +113,12 @@ function* callsOfBoth(
 }
 
 /** What becomes of a call; where chance decides, all that may. */
-function outcomeOf({ mesh }: Side, proxy: SimulatedProxy, call: Call): Judged {
+function outcomeOf({ mesh }: Side, proxy: SimulatedProxy | undefined, call: Call, exact: boolean): Judged {
   const traces = [...waysOf(mesh, proxy, call)];
   const reaching = traces.filter(({ outcome }) => outcome.kind === 'upstream');
-  const last = traces[0]!.hops.at(-1);
+  const last = traces[0]?.hops.at(-1);
   return {
-    text: [...new Set(traces.map(describe))].sort().join(', or '),
+    text: [...new Set(traces.map((trace) => describe(trace) + (exact ? asSeen(trace) : '')))].sort().join(', or '),
     reaches: reaching.length > 0,
     hops: Math.min(...reaching.map(({ hops }) => hops.length)),
     decidedBy: last?.steps.findLast(({ origins }) => origins.length > 0)?.origins ?? [],
@@ -122,6 +140,19 @@ function describe({ outcome, hops }: Trace): string {
     case 'undecided':
       return `is undecided (${outcome.details})`;
   }
+}
+
+/** What the server sees. */
+function asSeen({ outcome }: Trace): string {
+  if (outcome.kind !== 'upstream') return '';
+  const { port, verifies, payload } = outcome;
+  const { tls, http } = payload;
+  const names = [
+    tls && `SNI ${tls.serverName || '(none)'}`,
+    verifies && `verifying ${verifies}`,
+    http && `${http.method} ${http.authority}${http.path}`,
+  ];
+  return ` (${[`port ${port}`, ...names.filter((part) => part !== undefined)].join(', ')})`;
 }
 
 function kindOf(before: Judged, after: Judged): Change['kind'] {

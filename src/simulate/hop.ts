@@ -425,7 +425,12 @@ function forward(
     recorder.step('cluster', name, upstreams.why, origins);
     return endings.noHost(upstreams.why);
   }
-  const { payload, missingSecret, verifies } = throughTransport(proxy, cluster, call.payload, authority);
+  const { payload, missingSecret, verifies } = throughTransport(
+    proxy,
+    cluster,
+    call.payload,
+    recorder.protocol === 'http' ? authority : undefined,
+  );
   if (missingSecret !== undefined) {
     recorder.step('cluster', name, `secret ${missingSecret}, which its TLS needs, is missing`, origins);
     return endings.failed(`secret ${missingSecret} is missing`);

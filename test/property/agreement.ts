@@ -139,23 +139,25 @@ function played(headers: Iterable<readonly [string, string]>): [string, string][
   return all.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
-/** Makes the call and gathers what was logged of it, as far as one of the expectations has lines. */
+/** Makes the call and gathers what was logged of it: of the ways that it may take, the one that the lines show. */
 export async function observe(mesh: RunningMesh, pod: Pod, call: Call, expectations: readonly Expected[]): Promise<Observed> {
   const made = await mesh.call(pod, call);
-  const first = expectations[0]!;
   const lines: (LogLine | undefined)[] = [];
+  let possible = expectations;
   let remote = `${pod.ip}:${made.port}`;
-  for (const [i, hop] of first.hops.entries()) {
-    const line = hop.by === 'none' ? undefined : await mesh.line((one) => isOf(one, hop, expectations, i, remote, made.id));
+  for (let i = 0; ; i++) {
+    const hops = possible.flatMap((one) => one.hops[i] ?? []);
+    const first = hops[0];
+    if (!first) return { reply: made.reply, lines };
+    const pods = new Set(hops.map((hop) => hop.pod));
+    const isOf = (line: LogLine) => pods.has(line.pod) && (first.by === 'port' ? line.remote === remote : line.call === made.id);
+    const line = first.by === 'none' ? undefined : await mesh.line(isOf);
     lines.push(line);
     remote = line?.local ?? '';
+    if (!line) continue;
+    const shown = possible.filter(({ hops }) => hops[i]?.pod === line.pod && hops[i]!.cluster === (line.cluster ?? ''));
+    if (shown.length > 0) possible = shown;
   }
-  return { reply: made.reply, lines };
-}
-
-function isOf(line: LogLine, { by }: ExpectedHop, expectations: readonly Expected[], i: number, remote: string, id: string): boolean {
-  if (!expectations.some(({ hops }) => hops[i]?.pod === line.pod)) return false;
-  return by === 'port' ? line.remote === remote : line.call === id;
 }
 
 /** What differs, as lines; none if they agree. */

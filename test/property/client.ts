@@ -24,7 +24,7 @@ export interface Made {
   readonly port: number;
 }
 
-const SILENT_MS = 10_000;
+const SILENT_MS = Number(process.env.SILENT ?? 10_000);
 const CLOSED: Reply = { kind: 'closed', status: 0, location: undefined, seen: undefined };
 /** No HTTP method begins like this. */
 const BYTES = '\u0001\u0002bytes\n';
@@ -84,7 +84,7 @@ async function exchange(plain: net.Socket, { payload }: Call, id: number): Promi
   }
   if (payload.http?.version === '2') return http2Exchange(socket, payload.http, id);
   socket.write(payload.http ? requestText(payload.http, id) : BYTES, 'latin1');
-  return readReply(socket, payload.http?.method === 'HEAD');
+  return readReply(socket);
 }
 
 export function requestText({ method, path, version, authority, headers }: HttpRequest, id: number): string {
@@ -95,26 +95,18 @@ export function requestText({ method, path, version, authority, headers }: HttpR
   return lines.join('\r\n');
 }
 
-/** A response head, or a line of JSON. */
-function readReply(socket: net.Socket, headOnly: boolean): Promise<Reply> {
+/** A response, or a line of JSON, to the end of the connection. */
+function readReply(socket: net.Socket): Promise<Reply> {
   return new Promise((resolve) => {
     let text = '';
     const end = () => resolve(replyOf(text));
+    // Every request asks for the connection to be closed: who went before that would be logged as gone.
     socket.on('data', (data: Buffer) => {
       text += data.toString('latin1');
-      if (headOnly ? text.endsWith('\r\n\r\n') : isWhole(text)) end();
     });
     socket.on('end', end);
     socket.on('close', end);
   });
-}
-
-/** Who goes before the last byte is told from who stays. */
-function isWhole(text: string): boolean {
-  if (text.startsWith('{')) return text.endsWith('}\n');
-  const head = text.indexOf('\r\n\r\n');
-  const length = /\r\ncontent-length: (\d+)/i.exec(text)?.[1];
-  return head >= 0 && length !== undefined && text.length >= head + 4 + Number(length);
 }
 
 function replyOf(text: string): Reply {

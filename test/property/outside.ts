@@ -154,6 +154,7 @@ function http1(socket: net.Socket, first: Buffer, server: string, secured: Seen[
       const authority = headers.find(([name]) => name === 'host')?.[1] ?? '';
       const seen = encode({ server, tls: secured, http: { method, path, authority, headers } });
       socket.write(`HTTP/1.1 200 OK\r\n${SEEN_HEADER}: ${seen}\r\ncontent-length: 0\r\n\r\n`, 'latin1');
+      if (headers.some(([name, value]) => name === 'connection' && value === 'close')) socket.end();
     }
   };
   socket.on('data', onData);

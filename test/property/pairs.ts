@@ -103,10 +103,15 @@ export class Pairs {
     return out;
   }
 
+  /** Every way that a call from a pod may take. */
+  simulate(files: SimulatedFiles, pod: Pod, call: Call): Trace[] {
+    const proxy = pod.kind === 'sidecar' ? files.proxy(`${pod.namespace}/${pod.name}`) : undefined;
+    return [...waysOf(files.simulated, proxy, call)];
+  }
+
   /** Makes a call both ways; what differs, as text. */
   async compare(files: SimulatedFiles, pod: Pod, call: Call, tally: Tally): Promise<string | undefined> {
-    const proxy = pod.kind === 'sidecar' ? files.proxy(`${pod.namespace}/${pod.name}`) : undefined;
-    const traces = [...waysOf(files.simulated, proxy, call)];
+    const traces = this.simulate(files, pod, call);
     const expectations = traces.map((trace) => expectationOf(call, trace, this.#names)).filter((one) => one !== undefined);
     tally.pairs++;
     if (expectations.length < traces.length) {

@@ -1,0 +1,56 @@
+/** The calls that tell a gateway's configuration apart for clients that come to it directly: no sidecar stands before them. Pure. */
+import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { listenerAddresses } from '../xds/match/listener.ts';
+import type { Call, Endpoint, Payload } from './call.ts';
+import { routeTables, sampleHost, unsampled, virtualHostRequests } from './cells.ts';
+import type { SimulatedProxy } from './proxy.ts';
+
+export interface GatewayCalls {
+  /** To the gateway's first address. */
+  readonly calls: readonly Call[];
+  /** Boundaries that no sample was found for, each as a sentence. */
+  readonly undecided: readonly string[];
+}
+
+const OTHER_HOST = 'undeclared.invalid';
+
+export function gatewayCalls(proxy: SimulatedProxy, source: Endpoint): GatewayCalls {
+  const undecided: string[] = [];
+  const [ip] = proxy.addresses;
+  if (ip === undefined) return { calls: [], undecided: [`${proxy.name} has no address`] };
+  const calls = proxy.all.flatMap((listener) =>
+    [...new Set(listenerAddresses(listener).map(({ port }) => port))].flatMap((port) =>
+      payloadsOf(proxy, listener, undecided).map((payload): Call => ({ source, destination: { ip, port }, payload })),
+    ),
+  );
+  return { calls, undecided };
+}
+
+/** Bytes, TLS by each SNI that a chain names and by another, and a request for each route; under TLS where the chain terminates it. */
+function payloadsOf(proxy: SimulatedProxy, listener: Listener, undecided: string[]): Payload[] {
+  const payloads: Payload[] = [{ tls: undefined, http: undefined }];
+  const chains = [...listener.filterChains, ...(listener.defaultFilterChain ? [listener.defaultFilterChain] : [])];
+  for (const serverName of new Set(['', OTHER_HOST, ...chains.flatMap(namesOf)])) {
+    payloads.push({ tls: { serverName, alpn: [] }, http: undefined });
+  }
+  for (const chain of chains) {
+    const terminates = chain.transportSocket !== undefined;
+    const under = terminates ? (namesOf(chain).length > 0 ? namesOf(chain) : ['']) : [undefined];
+    for (const table of routeTables(proxy, [chain])) {
+      for (const virtualHost of table.virtualHosts) {
+        for (const domain of new Set([virtualHost.config.domains[0] ?? '', OTHER_HOST])) {
+          for (const { http, route } of virtualHostRequests(table, virtualHost, sampleHost(domain))) {
+            if (!http && domain !== OTHER_HOST) undecided.push(`${proxy.name}: ${unsampled(table, virtualHost, route)}`);
+            if (!http) continue;
+            for (const serverName of under) payloads.push({ tls: serverName === undefined ? undefined : { serverName, alpn: [] }, http });
+          }
+        }
+      }
+    }
+  }
+  return payloads;
+}
+
+function namesOf({ filterChainMatch }: Listener['filterChains'][number]): string[] {
+  return (filterChainMatch?.serverNames ?? []).map(sampleHost);
+}

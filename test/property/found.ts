@@ -1,0 +1,159 @@
+/** Disagreements that generated pairs showed, each as small as may be, with the outcome that is right. */
+import type { Sketch } from './calls.ts';
+
+export interface Found {
+  readonly name: string;
+  readonly mode?: 'ALLOW_ANY' | 'REGISTRY_ONLY';
+  readonly config: readonly string[];
+  readonly call: Partial<Sketch> & Pick<Sketch, 'to' | 'port'>;
+  /** The proxies with their clusters, and how the call ends. */
+  readonly expect: string;
+}
+
+const document = (kind: string, name: string, spec: string, namespace = 'default') =>
+  `apiVersion: networking.istio.io/v1\nkind: ${kind}\nmetadata: { name: ${name}, namespace: ${namespace} }\nspec: ${spec}\n`;
+
+const HTTP = '{ number: 80, name: http, protocol: HTTP }';
+const TLS = '{ number: 443, name: tls, protocol: TLS }';
+const entry = (host: string, ports: string, more = 'resolution: DNS') =>
+  document('ServiceEntry', 'entry', `{ hosts: ['${host}'], location: MESH_EXTERNAL, ports: [${ports}], ${more} }`);
+const routes = (http: string, more = '') => document('VirtualService', 'routes', `{ hosts: [www.example.com], http: [${http}]${more} }`);
+const tlsRule = (tls: string) => document('DestinationRule', 'rule', `{ host: www.example.com, trafficPolicy: { tls: { ${tls} } } }`);
+
+const www = 'www.example.com';
+const get = (more: Partial<NonNullable<Sketch['http']>> = {}): Sketch['http'] => ({
+  method: 'GET',
+  authority: www,
+  path: '/',
+  headers: [],
+  version: '1.1',
+  ...more,
+});
+const toWww = (http: Sketch['http'], port = 80) => ({ to: www, port, http });
+const WWW = entry(www, HTTP);
+const TO_WWW = 'route: [{ destination: { host: www.example.com, port: { number: 80 } } }]';
+const GATEWAY = document(
+  'Gateway',
+  'egress',
+  '{ selector: { istio: egressgateway }, servers: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: [www.example.com] }] }',
+);
+
+export const FOUND: readonly Found[] = [
+  {
+    name: 'a fault that always fires answers by itself',
+    config: [WWW, routes(`{ fault: { abort: { httpStatus: 418, percentage: { value: 100 } } }, ${TO_WWW} }`)],
+    call: toWww(get()),
+    expect: 'sleep: 418',
+  },
+  {
+    name: 'header operations of route and destination reach the server, in this order',
+    config: [
+      WWW,
+      routes(
+        '{ headers: { request: { add: { x-t-a: route }, remove: [x-a] } }, route: [{ destination: { host: www.example.com }, headers: { request: { set: { x-t-a: destination, x-t-b: "%REQ(x-b)%" } } } }] }',
+      ),
+    ],
+    call: toWww(
+      get({
+        headers: [
+          ['x-a', '1'],
+          ['x-b', '2'],
+        ],
+      }),
+    ),
+    expect: 'sleep outbound|80||www.example.com: GET www.example.com / [x-b=2 x-t-a=destination x-t-a=route x-t-b=2]',
+  },
+  {
+    name: 'a header operation on Host goes before the cluster names the server',
+    config: [WWW, routes(`{ headers: { request: { set: { host: api.example.com } } }, ${TO_WWW} }`)],
+    call: toWww(get()),
+    expect: 'sleep outbound|80||www.example.com: GET api.example.com / []',
+  },
+  {
+    name: 'the absolute form replaces Host',
+    config: [WWW],
+    call: toWww(get({ authority: 'undeclared.test', path: 'http://www.example.com/a' })),
+    expect: 'sleep outbound|80||www.example.com: GET www.example.com /a []',
+  },
+  { name: 'without a Host', config: [WWW], call: toWww(get({ authority: '' })), expect: 'sleep: 400' },
+  { name: 'a target that is no path', config: [WWW], call: toWww(get({ method: 'OPTIONS', path: '*' })), expect: 'sleep: 404' },
+  {
+    name: 'an undeclared host has no flag in the log',
+    config: [WWW],
+    call: toWww(get({ authority: 'undeclared.test' })),
+    expect: 'sleep: 502',
+  },
+  {
+    name: 'bytes are answered 400 where a gateway expects HTTP',
+    config: [GATEWAY],
+    call: { from: 'plain', to: www, port: 80 },
+    expect: 'egress: 400',
+  },
+  {
+    name: 'HTTP/1.0 at a gateway',
+    config: [GATEWAY],
+    call: { from: 'plain', ...toWww(get({ version: '1.0' })) },
+    expect: 'egress: 426',
+  },
+  {
+    name: "a scheme that the client's x-forwarded-proto tells",
+    config: [WWW, routes(`{ match: [{ scheme: { exact: https } }], directResponse: { status: 403 } }, { ${TO_WWW} }`)],
+    call: toWww(get({ headers: [['x-forwarded-proto', 'https']] })),
+    expect: 'sleep: 403',
+  },
+  {
+    name: 'without a name resolution the target port is another than the dialled one',
+    config: [entry(www, '{ number: 80, name: http, protocol: HTTP, targetPort: 8080 }', 'resolution: NONE')],
+    call: { to: '198.51.100.10', port: 80, http: get() },
+    expect: 'sleep outbound|80||www.example.com: GET www.example.com / []',
+  },
+  {
+    name: 'what resolves the name that a request brings takes the port of its scheme',
+    config: [entry('*.example.com', '{ number: 443, name: http, protocol: HTTP }', 'resolution: DYNAMIC_DNS')],
+    call: { to: '198.51.100.10', port: 443, http: get({ authority: 'api.example.com' }) },
+    expect: 'sleep outbound|443||*.example.com: GET api.example.com / []',
+  },
+  {
+    name: "a Service's own address leads to its gateway, where the sidecar's scope hides the Service",
+    mode: 'ALLOW_ANY',
+    config: [document('Sidecar', 'scope', "{ egress: [{ hosts: ['./*'] }] }"), GATEWAY],
+    call: { to: '10.96.3.10', port: 80, http: get() },
+    expect: 'sleep PassthroughCluster > egress: 404',
+  },
+  {
+    name: 'TLS without SNI verifies no name where no HTTP is spoken',
+    config: [entry(www, '{ number: 6379, name: tcp, protocol: TCP }', 'resolution: NONE'), tlsRule('mode: SIMPLE')],
+    call: { to: '198.51.100.10', port: 6379 },
+    expect: 'sleep outbound|6379||www.example.com: bytes in TLS',
+  },
+  {
+    name: "TLS of a proxy around the application's own is answered by nobody",
+    config: [entry(www, TLS), tlsRule('mode: SIMPLE, sni: www.example.com')],
+    call: { to: www, port: 443, tls: { serverName: www, alpn: [] }, http: get() },
+    expect: 'sleep outbound|443||www.example.com: bytes in TLS with SNI www.example.com',
+  },
+  {
+    name: 'two TLS routes that have an SNI in common: the first takes it, and the listener is not refused',
+    config: [
+      entry(www, TLS),
+      document(
+        'VirtualService',
+        'routes',
+        `{ hosts: [www.example.com, api.example.com], tls: [
+          { match: [{ sniHosts: [www.example.com, api.example.com] }], route: [{ destination: { host: www.example.com } }] },
+          { match: [{ sniHosts: [api.example.com] }], route: [{ destination: { host: undeclared.test } }] }] }`,
+      ),
+    ],
+    call: { to: www, port: 443, tls: { serverName: 'api.example.com', alpn: [] } },
+    expect: 'sleep outbound|443||www.example.com: bytes in TLS with SNI api.example.com',
+  },
+  {
+    name: 'a TCP route to what does not exist names no cluster in the log',
+    config: [
+      entry(www, '{ number: 6379, name: tcp, protocol: TCP }'),
+      document('VirtualService', 'routes', '{ hosts: [www.example.com], tcp: [{ route: [{ destination: { host: undeclared.test } }] }] }'),
+    ],
+    call: { to: www, port: 6379 },
+    expect: 'sleep: closed',
+  },
+];
