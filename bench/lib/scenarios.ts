@@ -9,6 +9,7 @@ import type { Report } from './report.ts';
 export const HTTP = 'http/1.1 keep-alive, 64 connections';
 export const TLS = 'http/1.1 with TLS origination, 64 connections';
 export const TCP = 'tcp, one stream';
+export const BODY = 'http/1.1, one large response';
 export const PAIR = 'sidecar and gateway, 1,000 requests/s';
 export const START = 'start to first answered request';
 export const MEMORY = '1,000 idle connections';
@@ -51,13 +52,19 @@ export async function http(bench: Bench, started: Started, scenario: string, por
   }
 }
 
-export async function tcp({ report, repeats }: Bench, started: Started): Promise<void> {
+/** One large download. */
+export async function transfer(
+  { report, repeats }: Bench,
+  started: Started,
+  scenario: string,
+  portOf: (ports: Ports) => number,
+): Promise<void> {
   for (let i = 0; i < repeats; i += 1) {
     for (const [{ name, ports }, running] of started) {
-      if (ports.tcp === 0) continue;
-      const { gigabitsPerSecond, cpuSecondsPerGigabyte } = await download(ports.tcp, running);
-      report.add(TCP, name, 'Gbit/s', 'more', gigabitsPerSecond);
-      report.add(TCP, name, 'CPU s/GB', 'less', cpuSecondsPerGigabyte);
+      if (portOf(ports) === 0) continue;
+      const { gigabitsPerSecond, cpuSecondsPerGigabyte } = await download(portOf(ports), running);
+      report.add(scenario, name, 'Gbit/s', 'more', gigabitsPerSecond);
+      report.add(scenario, name, 'CPU s/GB', 'less', cpuSecondsPerGigabyte);
     }
   }
 }
