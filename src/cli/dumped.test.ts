@@ -110,6 +110,17 @@ test("types that are not known here do not keep a dump from being read; Istio's 
   assert.equal(trace.outcome.kind, 'upstream');
 });
 
+test('a sidecar without an inbound listener, as that of `up`, takes nothing in', async () => {
+  type Dumped = { dynamic_listeners: { name: string; active_state: { listener: { bind_to_port?: boolean } } }[] };
+  const add = (dump: { configs: unknown[] }) => {
+    const config = dump.configs.find((one) => String((one as { '@type': string })['@type']).endsWith('ListenersConfigDump')) as Dumped;
+    config.dynamic_listeners.find(({ name }) => name === 'virtualInbound')!.active_state.listener.bind_to_port = false;
+  };
+  const id = 'sidecar~10.0.0.1~app.default~x';
+  assert.deepEqual((await dumpedMesh([dumpFile('default/app', { id })])).proxies[0]!.addresses, ['10.0.0.1']);
+  assert.deepEqual((await dumpedMesh([dumpFile('default/app', { id, add })])).proxies[0]!.addresses, []);
+});
+
 test('who calls is said if there are several; what is no dump is refused', async () => {
   const mesh = await dumpedMesh([dumpFile('default/app', { id: 'sidecar~10.0.0.1~app.default~x' })]);
   assert.throws(() => explainDump(mesh, parseTarget('tcp://1.2.3.4:9'), { from: 'default/b' }), { code: 'no-such-workload' });

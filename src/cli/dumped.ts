@@ -61,7 +61,9 @@ function identityOf(dump: Json, path: string, { listeners }: XdsResources): Prox
   const dot = workload.lastIndexOf('.');
   const isSidecar = type === 'sidecar' || (type !== 'router' && listeners.some(({ name }) => name === 'virtualOutbound'));
   const name = dot > 0 ? `${workload.slice(dot + 1)}/${workload.slice(0, dot)}` : id || path;
-  return { name, type: isSidecar ? 'sidecar' : 'router', addresses: address ? [address] : [] };
+  // That of `up` has loopback for its address, where the servers of the machine are too: nothing comes in through it.
+  const takesNothingIn = listeners.some((listener) => listener.name === 'virtualInbound' && listener.bindToPort === false);
+  return { name, type: isSidecar ? 'sidecar' : 'router', addresses: address && !takesNothingIn ? [address] : [] };
 }
 
 function configsOf(dump: Json, type: string): Json[] {
