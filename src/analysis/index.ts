@@ -23,6 +23,7 @@ import { conflictingMeshHosts, jwtClaimRoutes } from './analyzers/virtual-servic
 import { virtualServiceDestinations } from './analyzers/virtual-service-destinations.ts';
 import { virtualServiceGateways } from './analyzers/virtual-service-gateways.ts';
 import { virtualServiceRules } from './analyzers/virtual-service-rules.ts';
+import { externalControlPlanes, gatewayApiVersions, injectionWebhooks } from './analyzers/webhooks.ts';
 import { applicationUids, deploymentServices, keyFetching, portNames } from './analyzers/workloads.ts';
 import { type AnalysisInput, type Analyzer, type CreatedContext, createContext } from './context.ts';
 import { MESSAGES } from './messages.ts';
@@ -39,6 +40,9 @@ const ANALYZERS: readonly Analyzer[] = [
   portNames,
   applicationUids,
   keyFetching,
+  injectionWebhooks,
+  externalControlPlanes,
+  gatewayApiVersions,
   envoyFilters,
   meshNetworks,
   virtualServiceGateways,

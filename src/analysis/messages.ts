@@ -67,6 +67,7 @@ export const MESSAGES = {
     'GatewayDuplicateCertificate',
     'Servers of one gateway share a certificate: HTTP/2 clients reuse the connection for the other host and get 404.',
   ),
+  IST0139: error('InvalidWebhook', 'Injection webhooks take the same pods, or one leads to a Service that does not exist.'),
   IST0140: warning(
     'IngressRouteRulesNotAffected',
     'A route on a gateway bypasses the subsets that a mesh VirtualService defines for its destination.',
@@ -101,6 +102,11 @@ export const MESSAGES = {
     'The secret of a Gateway’s server lacks keys, does not parse or has expired: TLS handshakes fail.',
   ),
   IST0162: warning('GatewayPortNotDefinedOnService', 'No Service of the gateway’s pods exposes the server’s port: nothing can reach it.'),
+  IST0163: warning('InvalidExternalControlPlaneConfig', 'The address of an external control plane in a webhook is missing or no URL.'),
+  IST0164: info(
+    'ExternalControlPlaneAddressIsNotAHostname',
+    'A webhook reaches an external control plane by an address in place of a name.',
+  ),
   IST0165: warning('ReferencedInternalGateway', 'A VirtualService is bound to a Gateway that is generated and not meant for it.'),
   IST0166: warning(
     'IneffectiveSelector',
@@ -113,6 +119,10 @@ export const MESSAGES = {
   IST0175: warning(
     'JwksUriFetchUnrestricted',
     'Keys of JWTs are fetched from URLs, and nothing restricts the addresses that the control plane reaches.',
+  ),
+  IST0176: warning(
+    'GatewayAPICRDVersionBelowMinimum',
+    'A CRD of the Gateway API is older than Istio’s release reads: its objects are ignored.',
   ),
   IST0177: warning('ConflictingServiceEntryProtocol', 'ServiceEntries visible together give one host and port different protocols.'),
 

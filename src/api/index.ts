@@ -12,6 +12,7 @@ import { referenceGrant } from './gateway-api/reference-grant.ts';
 import { kubernetesTcpRoute, kubernetesTlsRoute } from './gateway-api/stream-routes.ts';
 import { kind } from './kind.ts';
 import { configMap } from './kubernetes/config-map.ts';
+import { customResourceDefinition } from './kubernetes/custom-resource-definition.ts';
 import { deployment } from './kubernetes/deployment.ts';
 import { endpointSlice } from './kubernetes/endpoint-slice.ts';
 import { endpoints } from './kubernetes/endpoints.ts';
@@ -22,6 +23,7 @@ import { podSpec, podStatus } from './kubernetes/pod.ts';
 import { secret } from './kubernetes/secret.ts';
 import { service } from './kubernetes/service.ts';
 import { serviceAccount } from './kubernetes/service-account.ts';
+import { webhookConfiguration } from './kubernetes/webhook-configuration.ts';
 import { peerAuthentication } from './peer-authentication.ts';
 import { proxyConfig } from './proxy-config.ts';
 import { requestAuthentication } from './request-authentication.ts';
@@ -69,6 +71,7 @@ export type { TCPRoute, TLSRoute } from './gateway-api/stream-routes.ts';
 export type { KindInfo, RuleIssue, Rules } from './kind.ts';
 export type { LabelSelector } from './kubernetes/common.ts';
 export type * from './kubernetes/config-map.ts';
+export type * from './kubernetes/custom-resource-definition.ts';
 export type * from './kubernetes/deployment.ts';
 export type * from './kubernetes/endpoint-slice.ts';
 export type * from './kubernetes/endpoints.ts';
@@ -79,6 +82,7 @@ export type * from './kubernetes/pod.ts';
 export type * from './kubernetes/secret.ts';
 export type * from './kubernetes/service.ts';
 export type * from './kubernetes/service-account.ts';
+export type * from './kubernetes/webhook-configuration.ts';
 export type * from './mesh-config.ts';
 export type * from './peer-authentication.ts';
 export type * from './proxy-config.ts';
@@ -130,6 +134,9 @@ export const KINDS = {
   Node: kind('', ['v1'], node, { cluster: true, status: nodeStatus }),
   Deployment: kind('apps', ['v1'], deployment),
   NetworkPolicy: kind('networking.k8s.io', ['v1'], networkPolicy),
+  MutatingWebhookConfiguration: kind('admissionregistration.k8s.io', ['v1'], webhookConfiguration, { cluster: true, flat: true }),
+  ValidatingWebhookConfiguration: kind('admissionregistration.k8s.io', ['v1'], webhookConfiguration, { cluster: true, flat: true }),
+  CustomResourceDefinition: kind('apiextensions.k8s.io', ['v1'], customResourceDefinition, { cluster: true }),
 } as const;
 
 export type Kind = keyof typeof KINDS;

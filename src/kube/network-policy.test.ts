@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
+import { selects } from '../api/kubernetes/label-selector.ts';
 import { snapshotFromText } from '../config/memory.ts';
-import { egressOnlyThroughGateways, isInsideCluster, openEgress, selects } from './network-policy.ts';
+import { egressOnlyThroughGateways, isInsideCluster, openEgress } from './network-policy.ts';
 
 const CLUSTER = ['10.0.0.0/8'];
 const POD = { namespace: 'default', labels: { app: 'web', tier: 'front' } };

@@ -1,5 +1,6 @@
 /** Kubernetes NetworkPolicies, evaluated for egress, and written. Pure. Rules: networking.k8s.io/v1 NetworkPolicySpec. */
-import type { LabelSelector, NetworkPolicy, ResourceOf } from '../api/index.ts';
+import type { NetworkPolicy, ResourceOf } from '../api/index.ts';
+import { selects } from '../api/kubernetes/label-selector.ts';
 import { cidrCovers, sampleOutside } from '../lib/ip.ts';
 
 type Labels = Readonly<Record<string, string>>;
@@ -28,27 +29,6 @@ export function egressPolicies(policies: readonly Policy[], pod: PodIdentity): P
 
 function restrictsEgress({ policyTypes, egress }: NetworkPolicy): boolean {
   return policyTypes.length > 0 ? policyTypes.includes('Egress') : egress.length > 0;
-}
-
-export function selects({ matchLabels, matchExpressions }: LabelSelector, labels: Labels): boolean {
-  return (
-    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
-    matchExpressions.every((requirement) => meets(requirement, labels))
-  );
-}
-
-function meets({ key, operator, values }: LabelSelector['matchExpressions'][number], labels: Labels): boolean {
-  const value = labels[key];
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-  }
 }
 
 /** Stands for every address outside the cluster (TEST-NET-3). */
