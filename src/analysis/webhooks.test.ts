@@ -64,4 +64,5 @@ testPairs({
     right: join(validator({ url: 'https://istiod.example.com:15017/validate' })),
   },
   IST0176: { wrong: join(routes('v1.0.0')), right: join(routes('v1.1.0')) },
+  'IST0176 of a build between releases': { wrong: join(routes('v1.0.0')), right: join(routes('v0.0.0-dev')) },
 });

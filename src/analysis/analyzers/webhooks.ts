@@ -151,6 +151,8 @@ export function gatewayApiVersions(context: Context): void {
     const version = /^v?(\d+)\.(\d+)\.(\d+)/.exec(written ?? '');
     if (!oldest || !version) continue;
     const installed = version.slice(1, 4).map(Number);
+    // 0.0.0 is what builds between releases are named.
+    if (installed.every((part) => part === 0)) continue;
     const differing = oldest.findIndex((part, i) => part !== installed[i]);
     if (differing < 0 || installed[differing]! > oldest[differing]!) continue;
     context.report(
