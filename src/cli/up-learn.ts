@@ -131,8 +131,8 @@ export class Learning {
     };
     const { summary, broken, proved } = check(propose(placed, this.#proposeOptions(input.snapshot)), observation, beside);
     const { paths, meshConfig } = this.#options;
-    const all = [...paths, this.file].join(' ');
-    const mesh = meshConfig === undefined ? '' : ` --mesh-config ${meshConfig}`;
+    const all = [...paths, this.file].map(quoted).join(' ');
+    const mesh = meshConfig === undefined ? '' : ` --mesh-config ${quoted(meshConfig)}`;
     const isStrict = input.mesh.outboundTrafficPolicy.mode === 'REGISTRY_ONLY';
     const calls = observation.calls.reduce((sum, { count }) => sum + count, 0);
     const lines = [
@@ -193,6 +193,11 @@ export class Learning {
   #proposeOptions(snapshot: Snapshot): ProposeOptions {
     return { namespace: this.#options.caller.namespace, wildcardAfter: 10, taken: takenBy(snapshot) };
   }
+}
+
+/** For a shell. */
+function quoted(path: string): string {
+  return /^[\w./:@%+,=-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 /** The workload that calls, as one of the resources. */
