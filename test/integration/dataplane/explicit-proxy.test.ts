@@ -184,3 +184,27 @@ test('curl: absolute form with keep-alive to several hosts, CONNECT, SOCKS5', as
     assert.match(answer, /^HTTP\/1.1 200 /);
   }
 });
+
+test('the time of inspectors begins when the destination is known: a client may connect ahead of its request', async (t) => {
+  const greeter = await server(t, (socket) => socket.write('hello'));
+  const made = await dataPlane(t);
+  const inspecting = {
+    useOriginalDst: true,
+    listenerFilters: [EXPLICIT, TLS_INSPECTOR, HTTP_INSPECTOR],
+    listenerFiltersTimeout: '0.001s',
+    continueOnListenerFiltersTimeout: true,
+  };
+  const { rejected } = await made.set({
+    listeners: [listener('explicit', [{ filters: [tcpProxy('greeter')] }], inspecting)],
+    clusters: [cluster('greeter', [greeter])],
+  });
+  assert.deepEqual(rejected, []);
+  const request = 'CONNECT 192.0.2.1:7 HTTP/1.1\r\nHost: 192.0.2.1:7\r\n\r\n';
+  const ahead = await client(t, made.port('explicit'));
+  // The inspectors of this one have run out of time, so those of the one before it would have.
+  const silent = await client(t, made.port('explicit'));
+  silent.write(request);
+  assert.match(await readUntil(silent, 'hello'), /^HTTP\/1\.1 200 /);
+  ahead.write(request);
+  assert.match(await readUntil(ahead, 'hello'), /^HTTP\/1\.1 200 /);
+});
