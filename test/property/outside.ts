@@ -52,8 +52,10 @@ export class OutsideWorld {
         ports.map((port) => world.#listen(map.real({ ip: '127.0.0.1', port }, number)!, `${pod}:${port}`)),
       ),
     ];
-    await Promise.all(starts);
-    return world;
+    const failed = (await Promise.allSettled(starts)).find((result) => result.status === 'rejected');
+    if (!failed) return world;
+    world.close();
+    throw failed.reason;
   }
 
   #listen({ ip, port }: { ip: string; port: number }, name: string): Promise<void> {

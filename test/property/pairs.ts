@@ -110,8 +110,12 @@ export class Pairs {
   }
 
   /** Makes a call both ways; what differs, as text. */
-  async compare(files: SimulatedFiles, pod: Pod, call: Call, tally: Tally): Promise<string | undefined> {
-    const traces = this.simulate(files, pod, call);
+  compare(files: SimulatedFiles, pod: Pod, call: Call, tally: Tally): Promise<string | undefined> {
+    return this.hold(pod, call, this.simulate(files, pod, call), tally);
+  }
+
+  /** Makes a call and holds it against the ways that it may take; what differs from the nearest of them, as text. */
+  async hold(pod: Pod, call: Call, traces: readonly Trace[], tally = newTally()): Promise<string | undefined> {
     const expectations = traces.map((trace) => expectationOf(call, trace, this.#names)).filter((one) => one !== undefined);
     tally.pairs++;
     if (expectations.length < traces.length) {
@@ -119,8 +123,9 @@ export class Pairs {
       return undefined;
     }
     const observed = await observe(this.#mesh, pod, call, expectations);
-    const kind = `${observed.reply.kind} ${observed.reply.status} by ${observed.reply.seen ? 'a server' : 'a proxy'} after ${traces[0]!.hops.length} proxies`;
-    tally.outcomes.set(kind, (tally.outcomes.get(kind) ?? 0) + 1);
+    const { kind, status, seen } = observed.reply;
+    const outcome = `${kind} ${status || ''} by ${seen ? 'a server' : 'a proxy'} after ${traces[0]!.hops.length} proxies`;
+    tally.outcomes.set(outcome, (tally.outcomes.get(outcome) ?? 0) + 1);
     const all = expectations.map((expected) => differences(expected, observed));
     if (all.some((lines) => lines.length === 0)) return undefined;
     const nearest = all.reduce((best, lines) => (lines.length < best.length ? lines : best));

@@ -55,6 +55,10 @@ const NOTHING: XdsResources = { listeners: [], routes: [], clusters: [], endpoin
 /** How long what a log should hold may take to come. */
 const LATE_MS = Number(process.env.LATE ?? 5000);
 
+function firstOctet(): number {
+  return 16 + ((process.pid + 115) % 230);
+}
+
 interface Plane {
   readonly pod: Pod;
   readonly worker: Worker;
@@ -63,7 +67,7 @@ interface Plane {
 
 export class RunningMesh {
   readonly certificates: Certificates;
-  readonly #map: AddressMap;
+  #map: AddressMap;
   readonly #folder: string;
   readonly #planes = new Map<string, Plane>();
   readonly #dns = dgram.createSocket('udp4');
@@ -93,8 +97,7 @@ export class RunningMesh {
   private constructor(folder: string, certificates: Certificates) {
     this.#folder = folder;
     this.certificates = certificates;
-    // As the call table's network, whose numbers are of its process as well; where two meet, starting fails.
-    this.#map = new AddressMap(16 + ((process.pid + 115) % 230));
+    this.#map = new AddressMap(firstOctet());
   }
 
   async #start(): Promise<void> {
@@ -103,7 +106,14 @@ export class RunningMesh {
       number: podNumber(pod.ip),
       ports: pod.appPorts,
     }));
-    this.#outside = await OutsideWorld.start(this.#map, this.certificates, applications);
+    // Another network on this machine may have the same number, which is one of its process as well.
+    for (let i = 0; !this.#outside; i++) {
+      this.#map = new AddressMap(16 + ((firstOctet() - 16 + i * 57) % 230));
+      this.#outside = await OutsideWorld.start(this.#map, this.certificates, applications).catch((error) => {
+        if (i === 3) throw error;
+        return undefined;
+      });
+    }
     await this.#startDns();
     const files = this.#podFiles();
     await Promise.all(PODS.filter(({ kind, name }) => kind !== 'none' && name !== 'ingress').map((pod) => this.#startPlane(pod, files)));
