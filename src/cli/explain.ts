@@ -14,6 +14,7 @@ import { type Advice, adviseOn } from './explain-advice.ts';
 import { choiceOption } from './options.ts';
 import { locatedTrace, originText } from './origins.ts';
 import { readMesh } from './read-mesh.ts';
+import { expectShortRun } from './short-run.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 
 interface ExplainOptions {
@@ -55,6 +56,7 @@ export function explainCommand(): Command {
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (words: string[], options: ExplainOptions) => {
+      expectShortRun();
       const target = targetOf(words, options);
       const explanation = await explained(target, options);
       const text =
