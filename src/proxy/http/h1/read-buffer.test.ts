@@ -1,22 +1,23 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import { own, readingInto, writeTo } from './read-buffer.ts';
+import { own, Reader, writeTo } from './read-buffer.ts';
 
 const KiB = 1024;
 
 /** A reader as a socket uses it: each read fills the buffer that is offered with `byte`, and gives it to `use`. */
 function reader() {
   const state = { use: (_: Buffer): void => undefined };
-  const options = readingInto((data) => state.use(data));
-  const offered = options.buffer as () => Buffer;
+  const options = new Reader((data) => state.use(data));
+  const offered = options.buffer;
   return {
+    options,
     offered,
     read(length: number, byte: number, use: (data: Buffer) => void) {
       state.use = use;
       const buffer = offered();
       buffer.fill(byte, 0, length);
-      options.callback(length, buffer);
+      return options.callback(length);
     },
   };
 }
@@ -76,4 +77,22 @@ test('a buffer of which a write is under way is not read into; one that is writt
   read(200 * KiB, 4, nothing);
   assert.equal(written[2]![0], 3);
   assert.notEqual(written[0]!.buffer, reader().offered().buffer, 'a write of the shared buffer is of a copy');
+});
+
+test('after a MiB in a row the others have their turn', async () => {
+  const { options, offered, read } = reader();
+  let resumed = 0;
+  let paused = false;
+  const socket = { destroyed: false, isPaused: () => paused, resume: () => resumed++ };
+  options.socket = socket as unknown as Socket;
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  assert.equal(read(offered().length, 1, nothing), true);
+  const reads = () => [1, 2, 3, 4].map((byte) => read(256 * KiB, byte, nothing));
+  assert.deepEqual(reads(), [true, true, true, false]);
+  await turn();
+  assert.equal(resumed, 1);
+  assert.deepEqual(reads(), [true, true, true, false]);
+  paused = true;
+  await turn();
+  assert.equal(resumed, 1, 'a reader that is paused stays so');
 });

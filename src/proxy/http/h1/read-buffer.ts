@@ -11,16 +11,23 @@ const OWN = 256 * 1024;
 /** After this many reads in a row that the shared buffer would have held, a connection goes back to it. */
 const SHRINK_AFTER = 32;
 
+/** Bytes that a connection with a buffer of its own reads in a row before the others have their turn: libuv alone would read 32 times. */
+const TURN = 1024 * 1024;
+
 /** The reader whose bytes are being worked off, if they lie in its own buffer. */
 let reading: Reader | undefined;
 
-class Reader implements OnReadOpts {
+export class Reader implements OnReadOpts {
+  /** The socket that reads into it, once there is one. */
+  socket: Socket | undefined;
   readonly #read: (data: Buffer) => void;
   #own: Buffer | undefined;
   #small = 0;
+  #inRow = 0;
   /** Somebody holds bytes of the own buffer: it is not read into again. */
   kept = false;
 
+  /** For a socket that hands its bytes to `read` instead of emitting `data`. */
   constructor(read: (data: Buffer) => void) {
     this.#read = read;
   }
@@ -47,17 +54,21 @@ class Reader implements OnReadOpts {
       this.#small = 0;
     } else if (this.kept) this.#own = Buffer.allocUnsafeSlow(OWN);
     this.kept = false;
-    return true;
+    this.#inRow += length;
+    if (this.#inRow < TURN || !this.socket) return true;
+    this.#inRow = 0;
+    setImmediate(this.#readOn);
+    return false;
+  };
+
+  readonly #readOn = (): void => {
+    // Whoever paused it meanwhile resumes it.
+    if (this.socket && !this.socket.destroyed && !this.socket.isPaused()) this.socket.resume();
   };
 
   holds(data: Buffer): boolean {
     return this.#own !== undefined && data.buffer === this.#own.buffer;
   }
-}
-
-/** For a socket that hands its bytes to `read` instead of emitting `data`. */
-export function readingInto(read: (data: Buffer) => void): OnReadOpts {
-  return new Reader(read);
 }
 
 /** The bytes for as long as anybody wants them: `data` itself, or its copy where its buffer is read into again. */

@@ -16,7 +16,7 @@ import { SEEN } from './fields.ts';
 import { parseRequestHead, type RequestHead } from './head.ts';
 import { Output } from './out.ts';
 import { type BodyFraming, CHUNKED, type MessageHandler, MessageParser, NO_BODY } from './parser.ts';
-import { readingInto } from './read-buffer.ts';
+import { Reader } from './read-buffer.ts';
 import { readTarget } from './target.ts';
 
 /** Pipelined bytes that are kept while a request runs; beyond this the client waits. */
@@ -58,8 +58,10 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     this.#facts = connectionFacts(downstream);
     this.#closed = closed;
     // A connection that may go back to the listener keeps its socket.
-    const taken = downstream.reenter ? undefined : takeOver(downstream.socket, readingInto(this.#onData));
+    const reader = new Reader(this.#onData);
+    const taken = downstream.reenter ? undefined : takeOver(downstream.socket, reader);
     const socket = taken?.socket ?? downstream.socket;
+    reader.socket = socket;
     this.#socket = socket;
     this.#out = new Output(socket);
     this.#parser = new MessageParser(this, core.options.maxHeadBytes, core.options.maxHeaders);

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Cluster, Downstream, UpstreamFailure, UpstreamHost } from '../../types.ts';
 import { H1ClientConnection } from '../h1/client.ts';
-import { readingInto } from '../h1/read-buffer.ts';
+import { Reader } from '../h1/read-buffer.ts';
 import { H2ClientConnection } from '../h2/client.ts';
 import type { UpstreamEvents, UpstreamStream } from '../stream.ts';
 import type { Timers } from '../timers.ts';
@@ -175,13 +175,14 @@ export class HttpPool implements PoolOwner {
     const first = tunnel ?? this.#pending[0]!;
     const alpn = this.#protocol === 'http2' ? ['h2'] : this.#protocol === 'alpn' ? ['h2', 'http/1.1'] : ['http/1.1'];
     // HTTP/1 reads into the shared buffer; the connection exists before the first byte comes.
-    let reader: H1ClientConnection | undefined;
+    let connection: H1ClientConnection | undefined;
+    const reader = new Reader((data) => connection?.read(data));
     const shared = !tunnel && this.#protocol === 'http1';
     const options = {
       downstream: first.downstream,
       authority: first.authority,
       ...(tunnel ? {} : { alpn }),
-      ...(shared ? { onread: readingInto((data) => reader?.read(data)) } : {}),
+      ...(shared ? { onread: reader } : {}),
     };
     const abandon = this.cluster.connect(this.host, options, (failure, socket, negotiated) => {
       this.#connecting.delete(abandon);
@@ -194,9 +195,10 @@ export class HttpPool implements PoolOwner {
         new TunnelConnection(this, socket, tunnel);
         return;
       }
-      reader = this.#connected(socket, negotiated);
-      if (reader && !shared) socket.on('data', (data: Buffer) => reader?.read(data));
-      else if (reader) socket.resume();
+      reader.socket = socket;
+      connection = this.#connected(socket, negotiated);
+      if (connection && !shared) socket.on('data', (data: Buffer) => connection?.read(data));
+      else if (connection) socket.resume();
     });
     this.#connecting.add(abandon);
   }
