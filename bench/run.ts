@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: Sallyport's data plane beside Envoy, nginx and HAProxy, on the same work in one run. Sallyport and Envoy run on the same bootstrap.
  *
- *   node bench/run.ts [--only http,tls,tcp,body,pair,start,memory,slow] [--proxies sallyport,envoy,nginx,haproxy] [--repeats 3] [--seconds 5] [--out FILE]
+ *   node bench/run.ts [--only http,tls,tcp,body,beside,pair,start,memory,slow] [--proxies sallyport,envoy,nginx,haproxy] [--repeats 3] [--seconds 5] [--out FILE]
  *
  * The proxies have core 0 to themselves, load and upstream share core 1. A machine with other work on it gives other figures.
  */
@@ -37,7 +37,7 @@ const TARGETS: readonly Target[] = [
 
 const { values: options } = parseArgs({
   options: {
-    only: { type: 'string', default: 'start,memory,http,tls,tcp,body,pair' },
+    only: { type: 'string', default: 'start,memory,http,tls,tcp,body,beside,pair' },
     proxies: { type: 'string', default: 'sallyport,envoy,nginx,haproxy' },
     repeats: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '5' },
@@ -71,11 +71,12 @@ async function main(): Promise<number> {
   if (only.has('memory')) await scenarios.memory(bench);
   if (only.has('slow')) await scenarios.slowReader(bench);
   if (only.has('pair')) await scenarios.pair(bench);
-  if (['http', 'tls', 'tcp', 'body'].some((name) => only.has(name))) {
+  if (['http', 'tls', 'tcp', 'body', 'beside'].some((name) => only.has(name))) {
     const started = await scenarios.startAll(bench);
     if (only.has('http')) await scenarios.http(bench, started, scenarios.HTTP, (ports) => ports.http);
     if (only.has('tls')) await scenarios.http(bench, started, scenarios.TLS, (ports) => ports.tls);
     if (only.has('tcp')) await scenarios.transfer(bench, started, scenarios.TCP, (ports) => ports.tcp);
+    if (only.has('beside')) await scenarios.beside(bench, started);
     if (only.has('body')) await scenarios.transfer(bench, started, scenarios.BODY, (ports) => ports.http);
   }
   console.log(`\n${report.table()}\n\n${report.targets(TARGETS)}`);

@@ -46,6 +46,22 @@ export async function slowDownload(port: number): Promise<void> {
   if (stdout !== `200 ${10 * 1024 ** 3}`) throw new Error(`download answered ${stdout}`);
 }
 
+/** A download that goes on until it is stopped. */
+export function bulk(port: number): { stop(): void } {
+  const child = execFile('taskset', [
+    '-c',
+    String(LOAD_CORE),
+    'curl',
+    '-s',
+    '-o',
+    '/dev/null',
+    '-m',
+    '60',
+    `http://127.0.0.1:${port}/huge`,
+  ]);
+  return { stop: () => child.kill() };
+}
+
 const REQUEST = 'GET / HTTP/1.1\r\nHost: upstream.test\r\nUser-Agent: bench\r\n\r\n';
 
 /** True if a request on a new connection is answered with 200. */

@@ -1,7 +1,7 @@
 /** What is measured. Within a scenario the proxies take turns, so that a change of the machine's mood meets all of them. */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { answers, constantRate, download, idleConnections, slowDownload, wrk } from './load.ts';
+import { answers, bulk, constantRate, download, idleConnections, slowDownload, wrk } from './load.ts';
 import { cpuMicros, listening, type Running, residentMiB, tailOf } from './processes.ts';
 import { type Contestant, type Ports, UPSTREAM } from './proxies.ts';
 import type { Report } from './report.ts';
@@ -9,6 +9,7 @@ import type { Report } from './report.ts';
 export const HTTP = 'http/1.1 keep-alive, 64 connections';
 export const TLS = 'http/1.1 with TLS origination, 64 connections';
 export const TCP = 'tcp, one stream';
+export const BESIDE = '300 requests/s beside a tcp stream';
 export const BODY = 'http/1.1, one large response';
 export const PAIR = 'sidecar and gateway, 1,000 requests/s';
 export const START = 'start to first answered request';
@@ -65,6 +66,20 @@ export async function transfer(
       const { gigabitsPerSecond, cpuSecondsPerGigabyte } = await download(portOf(ports), running);
       report.add(scenario, name, 'Gbit/s', 'more', gigabitsPerSecond);
       report.add(scenario, name, 'CPU s/GB', 'less', cpuSecondsPerGigabyte);
+    }
+  }
+}
+
+/** Latency of small requests while a TCP stream takes what it can get. */
+export async function beside({ report, repeats, seconds }: Bench, started: Started): Promise<void> {
+  for (let i = 0; i < repeats; i += 1) {
+    for (const [{ name, ports }] of started) {
+      if (ports.tcp === 0) continue;
+      const stream = bulk(ports.tcp);
+      const { p50, p99 } = await constantRate(ports.http, 300, 16, seconds);
+      stream.stop();
+      report.add(BESIDE, name, 'p50 ms', 'less', p50);
+      report.add(BESIDE, name, 'p99 ms', 'less', p99);
     }
   }
 }
