@@ -135,3 +135,9 @@ export function gatewaysFor(context: Context, hostname: string): Gateway[] {
   const servers = context.gatewayServers.covering(hostname).filter(({ written }) => !/^(?:[^/]*\/)?\*$/.test(written));
   return [...new Set(servers.map(({ gateway }) => gateway))].sort((a, b) => a.order - b.order);
 }
+
+/** The port of a host that has one only: what a destination without a port means. */
+export function onlyPort(context: Context, host: string): number | undefined {
+  const ports = context.services.at(host).flatMap((service) => service.ports);
+  return ports.length === 1 ? ports[0]!.number : undefined;
+}

@@ -29,6 +29,7 @@ const onMesh = { match: [{ gateways: ['mesh'], port: 80 }], route: TO_GATEWAY };
 const atGateway = (number = 80) => ({ match: [{ gateways: AT_GATEWAY, port: 80 }], route: to(HOST, number) });
 const routes = (http: object[], spec: object = {}, name = 'v', namespace = 'default') =>
   istio('VirtualService', name, { hosts: [HOST], gateways: BOTH, http, ...spec }, namespace);
+const api = istio('ServiceEntry', 'api', { hosts: ['api.example.com'], location: 'MESH_EXTERNAL', resolution: 'DNS', ports: [HTTP] });
 const STANDARD = join(external(), gateway(), routes([onMesh, atGateway()]));
 const imports = (...hosts: string[]) => istio('Sidecar', 'default', { egress: [{ hosts }] }, 'shop');
 const prefix = (value: string, name: string, gateways: string[] = AT_GATEWAY) =>
@@ -51,6 +52,38 @@ testPairs({
   'SP1005 of a port that the gateway uses': {
     hints: true,
     wrong: join(external([HTTP, HTTPS]), gateway(), routes([onMesh, atGateway(443)])),
+    right: join(
+      external([HTTP, TLS]),
+      gateway(),
+      routes([onMesh, atGateway()], { tls: [{ match: [{ gateways: ['mesh'], port: 443, sniHosts: [HOST] }], route: TO_GATEWAY }] }),
+    ),
+  },
+  'SP1001 of a host that a gateway leads other calls to': {
+    wrong: join(external(), api, gateway(), routes([onMesh, atGateway()])),
+    right: join(
+      external(),
+      api,
+      gateway(),
+      routes([
+        onMesh,
+        { match: [{ gateways: AT_GATEWAY, port: 80, uri: { prefix: '/api' } }], route: to('api.example.com', 80) },
+        atGateway(),
+      ]),
+    ),
+  },
+  'SP1005 of a host that a gateway leads other calls to': {
+    hints: true,
+    wrong: join(
+      external([HTTP, TLS]),
+      api,
+      gateway(),
+      routes(
+        [onMesh, { match: [{ gateways: AT_GATEWAY, port: 80, uri: { prefix: '/api' } }], route: to('api.example.com', 80) }, atGateway()],
+        {
+          tls: [{ match: [{ gateways: ['mesh'], port: 443, sniHosts: [HOST] }], route: TO_GATEWAY }],
+        },
+      ),
+    ),
     right: join(
       external([HTTP, TLS]),
       gateway(),

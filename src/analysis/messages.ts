@@ -146,7 +146,7 @@ export const MESSAGES = {
   ),
   SP1005: info(
     'ApplicationTlsBypassesGateway',
-    'The application’s own TLS to a host leaves straight from the sidecar, while its plain HTTP goes through the egress gateway (a hint).',
+    'What is declared for the gateway’s use, or the application’s own TLS beside routed plain HTTP, leaves straight from the sidecar where the application calls it itself (a hint).',
   ),
   SP1006: error('HostMisspelled', 'A VirtualService’s host differs by a few letters from the ServiceEntry’s and the Gateway’s.'),
   SP1007: error('TlsMatchNeverMatches', 'A `tls` match can never match: it has no sniHosts, or the port does not carry TLS.'),

@@ -1,3 +1,4 @@
+import type { Destination, HttpRoute } from '../../api/index.ts';
 import { fullHostname, hostCovers, hostsOverlap } from '../../lib/hostname.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
@@ -13,6 +14,7 @@ import {
   gatewaysFor,
   meshRules,
   meshVirtualServices,
+  onlyPort,
   onMesh,
   routeKind,
   type VirtualService,
@@ -42,7 +44,10 @@ export function egressBypass(context: Context): void {
     const intended = gatewaysFor(context, service.hostname).filter((gateway) => gateway.spec.selector.istio !== 'ingressgateway');
     if (through.length === 0) {
       if (intended.length === 0 && !inUse) continue;
-      if (!explainBypass(context, service, find, strays)) {
+      if (explainBypass(context, service, find, strays)) continue;
+      if (isBackendOfGateways(context, service, atGateways)) {
+        if (context.hints) for (const port of service.ports) reportPortOfGateway(context, service, port);
+      } else {
         const names = intended.map((gateway) => `${gateway.metadata.namespace}/${gateway.metadata.name}`).join(', ');
         const how = virtualService ? ` VirtualService ${nameOf(virtualService)} routes it elsewhere.` : '';
         context.report(
@@ -213,23 +218,44 @@ function portsAtGateways(context: Context): ReadonlyMap<string, ReadonlySet<numb
         : rule.match.some((match) => (match.gateways.length > 0 ? match.gateways : gateways).some((name) => name !== 'mesh'));
     for (const rule of [...http, ...tls, ...tcp]) {
       if (!atGateway(rule)) continue;
-      for (const { destination } of rule.route) {
-        if (!destination.port?.number) continue;
+      for (const destination of leadsTo(rule)) {
         const host = fullHostname(destination.host, virtualService.metadata.namespace).toLowerCase();
-        ports.set(host, (ports.get(host) ?? new Set<number>()).add(destination.port.number));
+        const port = destination.port?.number || onlyPort(context, host);
+        if (port) ports.set(host, (ports.get(host) ?? new Set<number>()).add(port));
       }
     }
   }
   return ports;
 }
 
+/** Where the calls of a rule and copies of them go. */
+function leadsTo(rule: AnyRule | HttpRoute): Destination[] {
+  const routes = rule.route.map(({ destination }) => destination);
+  if (!('mirrors' in rule)) return routes;
+  return [...routes, ...(rule.mirror ? [rule.mirror] : []), ...rule.mirrors.map(({ destination }) => destination)];
+}
+
+/** Whether the host is there for gateways to lead calls to that are made to other hosts: nobody routes calls to it itself. */
+function isBackendOfGateways(
+  context: Context,
+  { hostname, ports }: Service,
+  atGateways: ReadonlyMap<string, ReadonlySet<number>>,
+): boolean {
+  const used = atGateways.get(hostname);
+  return used !== undefined && ports.every(({ number }) => used.has(number)) && context.routedHosts.covering(hostname).length === 0;
+}
+
 /** SP1005, a hint: a port that the gateway needs, and that the application can call itself. */
-function reportPortOfGateway(context: Context, service: Service, port: ServicePort, through: readonly ServicePort[]): void {
+function reportPortOfGateway(context: Context, service: Service, port: ServicePort, through: readonly ServicePort[] = []): void {
+  const others =
+    through.length > 0
+      ? `only port ${through.map(({ number }) => number).join(', ')} is led to the gateway`
+      : 'the gateway leads calls to other hosts there';
   context.report(
     'SP1005',
     service.resource,
     ['spec', 'ports', service.ports.indexOf(port), 'number'],
-    `Port ${port.number} of ${service.hostname} is declared for the gateway, and an application that calls it itself leaves straight from its sidecar; only port ${through.map(({ number }) => number).join(', ')} is led to the gateway. Route it there too (a ${routeKind(port)} rule on mesh), or export this port to the gateway's namespace alone by a ServiceEntry of its own.`,
+    `Port ${port.number} of ${service.hostname} is declared for the gateway, and an application that calls it itself leaves straight from its sidecar; ${others}. Route it there too (a ${routeKind(port)} rule on mesh), or export this port to the gateway's namespace alone by a ServiceEntry of its own.`,
   );
 }
 

@@ -3,7 +3,7 @@ import { fullHostname } from '../../lib/hostname.ts';
 import { isHttp, isTls, parseProtocol } from '../../registry/protocol.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
-import { type AnyRule, type Gateway, gatewayServices, onMesh, ruleConcerns, type VirtualService } from '../egress-model.ts';
+import { type AnyRule, type Gateway, gatewayServices, onlyPort, onMesh, ruleConcerns, type VirtualService } from '../egress-model.ts';
 import { gatewayPods } from './gateway.ts';
 import { findGateway, serverHostTakes } from './virtual-service-gateways.ts';
 
@@ -42,11 +42,6 @@ export function gatewayHandover(context: Context): void {
       }
     }
   }
-}
-
-function onlyPort(context: Context, host: string): number | undefined {
-  const ports = context.services.at(host).flatMap((service) => service.ports);
-  return ports.length === 1 ? ports[0]!.number : undefined;
 }
 
 /** What is wrong with leading the VirtualService's hosts to a port of these gateways. */
