@@ -17,6 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   translate: ['lib', 'api', 'config', 'registry', 'xds'],
   simulate: ['lib', 'xds'],
   learn: ['lib', 'api'],
+  convert: ['lib', 'api', 'config', 'registry'],
   proxy: ['lib', 'xds'],
   ca: ['lib', 'xds'],
   kube: ['lib', 'api', 'config'],
@@ -32,6 +33,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'translate',
     'simulate',
     'learn',
+    'convert',
     'proxy',
     'ca',
     'kube',
@@ -40,7 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Folders without I/O, clock, randomness or process: the same input gives the same output. */
-const PURE = ['api', 'gateway-api', 'registry', 'analysis', 'translate', 'simulate', 'learn', 'xds/match'];
+const PURE = ['api', 'gateway-api', 'registry', 'analysis', 'translate', 'simulate', 'learn', 'convert', 'xds/match'];
 
 /** Of Node's modules, what a pure folder may take: names, or undefined for all of the module. */
 const PURE_BUILTINS: Readonly<Record<string, readonly string[] | undefined>> = {

@@ -188,6 +188,11 @@ function kindOf(kind: string, group: string): Kind | undefined {
   return kindsNamed(kind).find((name) => KINDS[name].group === group);
 }
 
+/** As `Resource.kind` has it; undefined for a kind that is not read. */
+export function kindOfDocument(kind: string, apiVersion: string): Kind | undefined {
+  return kindOf(kind, splitVersion(apiVersion)[0]);
+}
+
 function kindsNamed(kind: string): Kind[] {
   if (kind === 'Gateway') return ['Gateway', 'KubernetesGateway'];
   return Object.hasOwn(KINDS, kind) && documentKind(kind as Kind) === kind ? [kind as Kind] : [];

@@ -113,8 +113,11 @@ export interface Comparison extends CallDiff {
   readonly removed: readonly string[];
 }
 
-/** The changes of all workloads that both sides have. */
-export function compare(before: SimulatedFiles, after: SimulatedFiles): Comparison {
+/**
+ * The changes of all workloads that both sides have.
+ * @param options.strict also of clients that come to a gateway directly, and of what servers see of a call
+ */
+export function compare(before: SimulatedFiles, after: SimulatedFiles, { strict = false } = {}): Comparison {
   const nameOf = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`;
   const sidecarsOf = ({ proxies }: SimulatedFiles) => proxies.filter(({ type }) => type === 'sidecar');
   const known = new Set(sidecarsOf(before).map(nameOf));
@@ -127,7 +130,13 @@ export function compare(before: SimulatedFiles, after: SimulatedFiles): Comparis
       const workloads = members.map(nameOf);
       return { workloads, before: before.proxy(workloads[0]!), after: after.proxy(workloads[0]!) };
     });
-  const { changes, undecided, cells } = diffCalls({ mesh: before.simulated }, { mesh: after.simulated }, pairs);
+  const routersOf = ({ proxies }: SimulatedFiles) => proxies.filter(({ type }) => type === 'router').map(nameOf);
+  const routers = strict ? routersOf(before).filter((name) => routersOf(after).includes(name)) : [];
+  const entries = routers.map((name) => ({ workloads: [name], before: before.proxy(name), after: after.proxy(name) }));
+  const { changes, undecided, cells } = diffCalls({ mesh: before.simulated }, { mesh: after.simulated }, pairs, {
+    gateways: entries,
+    exact: strict,
+  });
   return {
     changes: changes.map((change) => ({
       ...change,

@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   describe: async () => (await import('./describe.ts')).describeCommand(),
   schema: async () => (await import('./schema.ts')).schemaCommand(),
   learn: async () => (await import('./learn.ts')).learnCommand(),
+  convert: async () => (await import('./convert.ts')).convertCommand(),
   netpol: async () => (await import('./netpol.ts')).netpolCommand(),
   analyze: async () => (await import('./analyze.ts')).analyzeCommand(productVersion),
   completion: async () =>

@@ -36,16 +36,19 @@ interface RawMatch {
 /** @param port to which the rules are confined, where the parent's reference names one */
 export function derivedRules(context: Context, route: HttpRoute, port: number | undefined): DerivedRule[] {
   return route.spec.rules.flatMap((rule: HTTPRouteRule | GRPCRouteRule, index) => {
-    const matches: readonly (RawMatch | undefined)[] =
-      rule.matches.length === 0
-        ? [undefined]
-        : rule.matches.map((match) => (isGrpc(route) ? grpcMatch(match as GRPCRouteMatch) : httpMatch(match as HTTPRouteMatch)));
+    const matches = matchesOf(route, rule);
     return matches.map((match, at): DerivedRule => {
       const confined = port === undefined ? match : { ...match, port };
       const raw = { ...ruleFields(context, route, rule, index, match), ...(confined && { match: [confined] as const }) };
       return { route, rule: index, match: rule.matches.length === 0 ? undefined : at, raw };
     });
   });
+}
+
+/** An HTTPRoute's rule without a match has the prefix `/`, by the API's default; of a GRPCRoute it takes everything. */
+function matchesOf(route: HttpRoute, rule: HTTPRouteRule | GRPCRouteRule): readonly (RawMatch | undefined)[] {
+  if (rule.matches.length === 0) return [isGrpc(route) ? undefined : { uri: { prefix: '/' } }];
+  return rule.matches.map((match) => (isGrpc(route) ? grpcMatch(match as GRPCRouteMatch) : httpMatch(match as HTTPRouteMatch)));
 }
 
 function isGrpc({ kind }: HttpRoute): boolean {
