@@ -64,6 +64,7 @@ export function statementOf(entry: StatementFile, where: string, isGateway: (pro
     const { host, workloads } = entry.onlyWorkloads;
     return {
       text: `only ${workloads.join(', ')} reach ${host}`,
+      hosts: [host.toLowerCase()],
       allows: (arrival, callers) => !concerns(host, arrival) || callers.every((caller) => workloads.includes(caller)),
     };
   }
@@ -71,6 +72,7 @@ export function statementOf(entry: StatementFile, where: string, isGateway: (pro
     const { host, verified = false } = entry.onlyTls;
     return {
       text: `${host} is reached by TLS only${verified ? ", with the server's certificate and name verified" : ''}`,
+      hosts: [host.toLowerCase()],
       allows: (arrival) => {
         const { outcome } = arrival.trace;
         if (!concerns(host, arrival) || outcome.kind !== 'upstream') return true;
@@ -91,12 +93,13 @@ export function statementOf(entry: StatementFile, where: string, isGateway: (pro
 
 /**
  * Whether a host of this name may be what was reached: by the name that was resolved or that the call names, by the service whose cluster took the
- * call, and by none where bytes went to an address that the client chose, which may be any host's.
+ * call, and where bytes without a name went to an address that the client chose, which may be any host's.
  */
 function concerns(host: string, { host: reached, trace }: Arrival): boolean {
   const wanted = host.toLowerCase();
   const name = reached.toLowerCase();
   const service = trace.hops.at(-1)?.cluster.split('|')[3]?.toLowerCase() ?? '';
-  if (name === '') return service === '' || hostsOverlap(wanted, service);
+  if (name === '')
+    return service === '' || hostsOverlap(wanted, service) || (trace.outcome.kind === 'upstream' && trace.outcome.anyAddress);
   return hostCovers(wanted, name) || (service !== '' && hostCovers(wanted, service));
 }

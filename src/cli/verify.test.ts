@@ -167,6 +167,25 @@ test('two policies are equivalent, or a call tells them apart', () => {
   assert.equal(example?.trace.outcome.kind === 'reply' && example.trace.outcome.status, 404);
 });
 
+test('a host that a statement speaks of is told apart from others of a wildcard that declares it', () => {
+  const mesh = files(SERVICE_ENTRY(HTTP).replaceAll('www.example.com', "'*.example.com'").replace('DNS', 'NONE'));
+  const statement = statementOf({ onlyTls: { host: 'www.example.com' } }, '', gatewaysOf(mesh));
+  const [verdict] = verifyFiles(mesh, [statement], 100_000);
+  assert.equal(verdict?.result, 'refuted');
+  assert.match(callsOf(verdict!)[0]!, /^GET http:\/\/www\.example\.com:80\//);
+});
+
+test('bytes to an address of the own choice may reach any host, bytes to a declared address only its own', () => {
+  const results = (addresses: string) => {
+    const entry = SERVICE_ENTRY('{number: 6379, name: tcp, protocol: TCP}', addresses).replace('DNS', 'NONE');
+    const mesh = files(entry);
+    const statement = statementOf({ onlyTls: { host: 'api.example.com' } }, '', gatewaysOf(mesh));
+    return verifyFiles(mesh, [statement], 100_000).map(({ result }) => result);
+  };
+  assert.deepEqual(results(''), ['refuted']);
+  assert.deepEqual(results(', addresses: [198.51.100.7]'), ['proved']);
+});
+
 test('a file of statements: each form, and what is none', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-statements-'));
   try {

@@ -17,7 +17,8 @@ export interface UpstreamHost {
 }
 
 export type Upstreams =
-  | { readonly kind: 'hosts'; readonly hosts: readonly UpstreamHost[] }
+  /** `dialled`: the address is the one that the call was made to. */
+  | { readonly kind: 'hosts'; readonly hosts: readonly UpstreamHost[]; readonly dialled?: true }
   /** No host: 503 UH, or the connection is closed. */
   | { readonly kind: 'none'; readonly why: string };
 
@@ -45,7 +46,7 @@ export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination
   if (clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST) {
     const own = cluster.lbConfig.case === 'originalDstLbConfig' ? cluster.lbConfig.value.upstreamPortOverride : undefined;
     const port = own ?? destination.port;
-    return { kind: 'hosts', hosts: [{ endpoint: { ip: destination.ip, port }, host: '', port }] };
+    return { kind: 'hosts', hosts: [{ endpoint: { ip: destination.ip, port }, host: '', port }], dialled: true };
   }
   const assignment = proxy.endpoints(cluster);
   const resolves =

@@ -73,7 +73,10 @@ export function explainCall(mesh: SimulatedMesh, from: SimulatedProxy | undefine
     entry = inboundListener(receiver, current);
   }
   const { destination, payload } = current;
-  return { hops, outcome: { kind: 'upstream', endpoint: destination, host: '', port: destination.port, payload, verifies: undefined } };
+  return {
+    hops,
+    outcome: { kind: 'upstream', endpoint: destination, host: '', port: destination.port, payload, anyAddress: true, verifies: undefined },
+  };
 }
 
 /** Where a connection to an address really goes: one of the Service's endpoints if it is a Service's. Undefined where that has none on the port. */

@@ -28,12 +28,19 @@ export interface Exploration {
 /** More ways than these that one call may take are left alone, and said to be undecided. */
 const MOST_WAYS = 256;
 
-export function explore(mesh: SimulatedMesh, proxy: SimulatedProxy, source: Endpoint): Exploration {
+/** `hosts`: names that are told apart from others of their domains, whatever the configuration does. */
+export function explore(mesh: SimulatedMesh, proxy: SimulatedProxy, source: Endpoint, hosts: readonly string[] = []): Exploration {
   const undecided = new Set<string>();
-  return { calls: explored(mesh, proxy, source, undecided), undecided };
+  return { calls: explored(mesh, proxy, source, hosts, undecided), undecided };
 }
 
-function* explored(mesh: SimulatedMesh, proxy: SimulatedProxy, source: Endpoint, undecided: Set<string>): Generator<Explored> {
+function* explored(
+  mesh: SimulatedMesh,
+  proxy: SimulatedProxy,
+  source: Endpoint,
+  hosts: readonly string[],
+  undecided: Set<string>,
+): Generator<Explored> {
   const first = outboundCells(proxy, source);
   /** Routes of gateways: those that a call took, and those that one should have been found for. */
   const taken = new Set<CompiledRoute>();
@@ -41,7 +48,7 @@ function* explored(mesh: SimulatedMesh, proxy: SimulatedProxy, source: Endpoint,
   for (const { call, pattern } of first.cells) {
     const seen = new Set<string>();
     const cut = new Set<unknown>();
-    const queue: Call[] = [call];
+    const queue: Call[] = [call, ...named(call, pattern, hosts)];
     for (let next = queue.shift(); next; next = queue.shift()) {
       const arrivals: Arrived[] = [];
       const traces = [...waysOf(mesh, proxy, next, undecided, (arrived) => arrivals.push(arrived))];
@@ -109,6 +116,20 @@ function distinct(mesh: SimulatedMesh, hosts: readonly UpstreamHost[]): Upstream
     if (!byKey.has(key)) byKey.set(key, host);
   }
   return [...byKey.values()];
+}
+
+/** The call with each of the hosts that its name stands for as well. */
+function named(call: Call, pattern: string, hosts: readonly string[]): Call[] {
+  const { tls, http } = call.payload;
+  if (pattern === '' || (!tls && !http)) return [];
+  return hosts
+    .filter((host) => host !== pattern && hostCovers(pattern, host))
+    .map((host) => {
+      const name = sampleHost(host);
+      return tls
+        ? { ...call, payload: { ...call.payload, tls: { ...tls, serverName: name } } }
+        : withRequest(call, { ...http!, authority: name });
+    });
 }
 
 /** Calls of the same cell that a gateway may treat in another way. */

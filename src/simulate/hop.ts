@@ -11,6 +11,7 @@ import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_
 import { DownstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { compileFault } from '../xds/match/fault.ts';
 import type { CompiledFilterChain } from '../xds/match/filter-chain.ts';
+import { listenerAddresses } from '../xds/match/listener.ts';
 import { originsOf, refusalOf } from '../xds/match/metadata.ts';
 import type { CompiledRoute, CompiledVirtualHost, ForwardAction, RouteRequest, RouteTable } from '../xds/match/route.ts';
 import { typeNameOf } from '../xds/unpack.ts';
@@ -50,6 +51,8 @@ export interface HopResult {
 class Recorder {
   readonly steps: Step[] = [];
   protocol: Hop['protocol'];
+  /** Neither the listener nor the filter chain asks where the connection was going. */
+  anyAddress = false;
   cluster = '';
   readonly proxy: string;
 
@@ -91,6 +94,7 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
     recorder.step('filter-chain', '', 'no filter chain matches: the connection is closed');
     return recorder.closed('NR', 'filter_chain_not_found');
   }
+  recorder.anyAddress = takesAnyAddress(listener, chain.config);
   const origins = originsOf(chain.config.metadata);
   recorder.step('filter-chain', chain.name, chain.index < 0 ? 'no other filter chain matches' : describeMatch(chain.config), origins);
   const observe = ({ table, virtualHost, route }: Partial<Arrived>) =>
@@ -107,6 +111,11 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
     call.payload.tls !== undefined && inner.tls === undefined,
     observe,
   );
+}
+
+function takesAnyAddress(listener: Listener, { filterChainMatch }: FilterChain): boolean {
+  const bound = listenerAddresses(listener);
+  return (filterChainMatch?.prefixRanges.length ?? 0) === 0 && bound.every(({ ip }) => ip === '0.0.0.0' || ip === '::');
 }
 
 function connectionInfo(listener: Listener, { source, destination, payload }: Call) {
@@ -451,6 +460,7 @@ function forward(
     host: host.host || splitAuthority(authority, 0).host,
     port: host.port,
     payload,
+    anyAddress: recorder.anyAddress && upstreams.dialled === true,
     verifies,
   });
 }

@@ -24,6 +24,8 @@ export interface Arrival {
 
 export interface Statement {
   readonly text: string;
+  /** Names that it speaks of, in lower case: calls to them are judged beside those to other names of their domains. */
+  readonly hosts?: readonly string[];
   /** Whether the statement allows this arrival outside the mesh; `workloads` are those that make the call. */
   allows(arrival: Arrival, workloads: readonly string[]): boolean;
 }
@@ -59,8 +61,9 @@ export function verify({ mesh, classes, statements, isInside, maxCells }: Verify
   const found = statements.map(() => ({ counterexamples: [] as Counterexample[], seen: new Set<string>() }));
   const undecided = new Set<string>();
   let judged = 0;
+  const hosts = [...new Set(statements.flatMap((statement) => statement.hosts ?? []))];
   for (const { proxy, workloads } of classes) {
-    const { calls, undecided: open } = explore(mesh, proxy, { ip: proxy.addresses[0] ?? '192.0.2.1', port: 0 });
+    const { calls, undecided: open } = explore(mesh, proxy, { ip: proxy.addresses[0] ?? '192.0.2.1', port: 0 }, hosts);
     for (const { call, traces } of calls) {
       if (judged === maxCells) {
         undecided.add(`more than ${maxCells} cells: the rest was not looked at`);
