@@ -35,6 +35,18 @@ const imports = (...hosts: string[]) => istio('Sidecar', 'default', { egress: [{
 const prefix = (value: string, name: string, gateways: string[] = AT_GATEWAY) =>
   routes([{ match: [{ uri: { prefix: value } }], route: to(HOST, 80) }], { gateways }, name);
 
+const PASSTHROUGH = gateway(['*.example.com'], { port: TLS, tls: { mode: 'PASSTHROUGH' } });
+/** Passes TLS for the hosts to the gateway and on. */
+const sniRoutes = (name: string, hosts: string[], gateways = BOTH) =>
+  istio('VirtualService', name, {
+    hosts,
+    gateways,
+    tls: gateways.map((where) => ({
+      match: [{ gateways: [where], port: 443, sniHosts: hosts }],
+      route: where === 'mesh' ? to('istio-egressgateway.istio-system.svc.cluster.local', 443) : to(HOST, 443),
+    })),
+  });
+
 testPairs({
   'SP1004 by a Sidecar': {
     wrong: join(external([HTTP], {}, 'outside'), gateway(), routes([onMesh, atGateway()], {}, 'v', 'platform'), imports('outside/*')),
@@ -57,6 +69,14 @@ testPairs({
       gateway(),
       routes([onMesh, atGateway()], { tls: [{ match: [{ gateways: ['mesh'], port: 443, sniHosts: [HOST] }], route: TO_GATEWAY }] }),
     ),
+  },
+  'SP1001 of a wildcard of which one name is routed': {
+    wrong: join(external([TLS], { hosts: ['*.example.com'], resolution: 'NONE' }), PASSTHROUGH, sniRoutes('v', [HOST])),
+    right: join(external([TLS], { hosts: ['*.example.com'], resolution: 'NONE' }), PASSTHROUGH, sniRoutes('v', ['*.example.com'])),
+  },
+  'SP1027 of tls rules': {
+    wrong: join(external([TLS]), PASSTHROUGH, sniRoutes('one', [HOST]), sniRoutes('two', [HOST], AT_GATEWAY)),
+    right: join(external([TLS]), PASSTHROUGH, sniRoutes('one', [HOST], ['mesh']), sniRoutes('two', [HOST], AT_GATEWAY)),
   },
   'SP1001 of a host that a gateway leads other calls to': {
     wrong: join(external(), api, gateway(), routes([onMesh, atGateway()])),
@@ -179,6 +199,39 @@ test('right configurations give no finding', { skip: seeds('http-egress') }, () 
   assert.deepEqual(findingsOf(seed('http-egress')), []);
   assert.deepEqual(findingsOf(`${seed('redis-1-serviceentry')}\n---\n${seed('redis-3-egress')}`), []);
   assert.deepEqual(findingsOf(seed('tls-egress-2')), []);
+});
+
+test('the patterns of Istio’s egress tasks give no finding', () => {
+  const subset = istio('DestinationRule', 'egressgateway-for-www', {
+    host: 'istio-egressgateway.istio-system.svc.cluster.local',
+    subsets: [{ name: 'www' }],
+  });
+  const through = { host: 'istio-egressgateway.istio-system.svc.cluster.local', subset: 'www' };
+  const toSubset = (number: number) => [{ destination: { ...through, port: { number } }, weight: 100 }];
+  const http = routes([{ ...onMesh, route: toSubset(80) }, atGateway()]);
+  const tls = (host: string) =>
+    istio('VirtualService', 'v', {
+      hosts: [host],
+      gateways: BOTH,
+      tls: [
+        { match: [{ gateways: ['mesh'], port: 443, sniHosts: [host] }], route: toSubset(443) },
+        { match: [{ gateways: AT_GATEWAY, port: 443, sniHosts: [host] }], route: to(HOST, 443) },
+      ],
+    });
+  const patterns: Record<string, string> = {
+    'access to an external service': join(
+      external(),
+      routes([{ timeout: '3s', route: [{ destination: { host: HOST } }] }], { gateways: ['mesh'] }),
+    ),
+    'a wildcard without a gateway': join(external([HTTPS], { hosts: ['*.example.com'], resolution: undefined })),
+    'a proxy outside the mesh': join(
+      external([{ number: 3128, name: 'tcp', protocol: 'TCP' }], { addresses: ['10.1.2.3/32'], resolution: 'NONE' }),
+    ),
+    'HTTP through the gateway': join(external(), gateway(), subset, http),
+    'TLS through the gateway': join(external([TLS]), PASSTHROUGH, subset, tls(HOST)),
+    'a wildcard through the gateway': join(external([HTTPS]), PASSTHROUGH, subset, tls('*.example.com')),
+  };
+  for (const [name, pattern] of Object.entries(patterns)) assert.deepEqual(findingsOf(pattern), [], name);
 });
 
 const examples = new URL('../../examples', import.meta.url).pathname;

@@ -1,5 +1,5 @@
 import type { Destination, HttpRoute } from '../../api/index.ts';
-import { fullHostname, hostCovers, hostsOverlap } from '../../lib/hostname.ts';
+import { fullHostname, hostCovers, hostsOverlap, isWildcard } from '../../lib/hostname.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { sidecarImport } from '../../registry/sidecar-import.ts';
@@ -37,13 +37,24 @@ export function egressBypass(context: Context): void {
         virtualService &&
         meshRules(virtualService, port).some(({ rule }) => destinationHosts(virtualService, rule).some((host) => services.has(host))),
     );
-    return { service, virtualService, through };
+    const parts = through.length === 0 && isWildcard(service.hostname) ? partsThroughGateways(context, service.hostname) : [];
+    return { service, virtualService, through, parts };
   });
-  const inUse = routed.some(({ through }) => through.length > 0);
-  for (const { service, virtualService, through } of routed) {
+  const inUse = routed.some(({ through, parts }) => through.length > 0 || parts.length > 0);
+  for (const { service, virtualService, through, parts } of routed) {
     const intended = gatewaysFor(context, service.hostname).filter((gateway) => gateway.spec.selector.istio !== 'ingressgateway');
     if (through.length === 0) {
       if (intended.length === 0 && !inUse) continue;
+      if (parts.length > 0) {
+        const names = parts.length > 3 ? `${parts.slice(0, 3).join(', ')} and ${parts.length - 3} more` : parts.join(', ');
+        context.report(
+          'SP1001',
+          service.resource,
+          hostPath(service),
+          `Of ${service.hostname} only ${names} ${parts.length > 1 ? 'are' : 'is'} routed to an egress gateway: calls to every other name under it leave straight from the sidecar. Route ${service.hostname} to the gateway, or declare just the names that are needed.`,
+        );
+        continue;
+      }
       if (explainBypass(context, service, find, strays)) continue;
       if (isBackendOfGateways(context, service, atGateways)) {
         if (context.hints) for (const port of service.ports) reportPortOfGateway(context, service, port);
@@ -68,6 +79,20 @@ export function egressBypass(context: Context): void {
       reportHiddenBySidecars(context, service, virtualService!);
     }
   }
+}
+
+/** Hosts under a wildcard that sidecars send to a gateway. */
+function partsThroughGateways(context: Context, wildcard: string): string[] {
+  const services = gatewayServices(context);
+  const parts = context.routedHosts.coveredBy(wildcard).flatMap(({ virtualService, index }) => {
+    if (!onMesh(virtualService)) return [];
+    const { http, tls, tcp, hosts } = virtualService.spec;
+    const leads = [...http, ...tls, ...tcp].some((rule: AnyRule) =>
+      destinationHosts(virtualService, rule).some((host) => services.has(host)),
+    );
+    return leads ? [fullHostname(hosts[index]!, virtualService.metadata.namespace).toLowerCase()] : [];
+  });
+  return [...new Set(parts)].sort();
 }
 
 function nameOf({ metadata }: VirtualService): string {

@@ -1,9 +1,9 @@
-import type { HttpMatchRequest } from '../../api/index.ts';
+import type { HttpMatchRequest, TlsMatchAttributes } from '../../api/index.ts';
 import { HostIndex } from '../../lib/host-index.ts';
 import { fullHostname } from '../../lib/hostname.ts';
 import type { Context } from '../context.ts';
 import { type Gateway, onMesh, type VirtualService } from '../egress-model.ts';
-import { httpMatchCovers } from '../match-covers.ts';
+import { httpMatchCovers, tlsMatchCovers } from '../match-covers.ts';
 import { findGateway, gatewayNames, serverHostTakes } from './virtual-service-gateways.ts';
 
 interface Bound {
@@ -96,18 +96,22 @@ const ANYTHING: HttpMatchRequest = {
   withoutHeaders: {},
 };
 
-/** Matches of the rules that hold at the Gateway, with the gateways taken out: they are equal there. */
-function matchesAt({ virtualService, name }: Bound): { readonly rule: number; readonly matches: readonly HttpMatchRequest[] }[] {
-  const { gateways, http } = virtualService.spec;
-  return http.flatMap(({ match }, rule) => {
-    if (match.length === 0) return gateways.includes(name) ? [{ rule, matches: [ANYTHING] }] : [];
+/** Matches of the rules of a kind that hold at the Gateway, with the gateways taken out: they are equal there. */
+function matchesAt<M extends { readonly gateways: readonly string[] }>(
+  { virtualService, name }: Bound,
+  rules: readonly { readonly match: readonly M[] }[],
+  anything: readonly M[],
+): { readonly rule: number; readonly matches: readonly M[] }[] {
+  const { gateways } = virtualService.spec;
+  return rules.flatMap(({ match }, rule) => {
+    if (match.length === 0) return gateways.includes(name) && anything.length > 0 ? [{ rule, matches: anything }] : [];
     const here = match.filter((each) => (each.gateways.length > 0 ? each.gateways : gateways).includes(name));
     return here.length > 0 ? [{ rule, matches: here.map((each) => ({ ...each, gateways: [] })) }] : [];
   });
 }
 
 /**
- * A gateway joins the http rules of all VirtualServices for a host, the oldest's first, and puts those that take everything last: only those can be
+ * A gateway joins the rules of all VirtualServices for a host, the oldest's first. Of http it puts those that take everything last: only those can be
  * taken over by another that takes everything.
  */
 function shadowedRules(context: Context, gateway: Gateway, bound: readonly Bound[]): void {
@@ -123,22 +127,42 @@ function shadowedRules(context: Context, gateway: Gateway, bound: readonly Bound
   for (const [host, list] of byHost) {
     if (list.length < 2) continue;
     const sorted = [...list].sort((a, b) => a.virtualService.order - b.virtualService.order);
-    const earlier: { readonly from: VirtualService; readonly rule: number; readonly match: HttpMatchRequest }[] = [];
-    for (const each of sorted) {
-      const own = matchesAt(each);
-      for (const { rule, matches } of own) {
-        const by = matches.map((match) => earlier.find((older) => takesOver(older.match, match)));
-        const first = by[0];
-        if (!first || by.includes(undefined)) continue;
-        context.report(
-          'SP1027',
-          each.virtualService,
-          ['spec', 'http', rule],
-          `At Gateway ${nameOf(gateway)} rule #${first.rule + 1} of VirtualService ${first.from.metadata.namespace}/${first.from.metadata.name}, which is older, takes all calls for ${host} that this rule (#${rule + 1}) is for. Join the two VirtualServices, or make the matches differ.`,
-        );
-      }
-      for (const { rule, matches } of own) for (const match of matches) earlier.push({ from: each.virtualService, rule, match });
+    const at = { context, gateway, host };
+    shadowedOf(at, 'http', sorted, (each) => matchesAt(each, each.virtualService.spec.http, [ANYTHING]), takesOver);
+    const covers = (older: TlsMatchAttributes, match: TlsMatchAttributes) => tlsMatchCovers(older, match, []);
+    shadowedOf(at, 'tls', sorted, (each) => matchesAt(each, each.virtualService.spec.tls, []), covers);
+  }
+}
+
+interface Meeting {
+  readonly context: Context;
+  readonly gateway: Gateway;
+  readonly host: string;
+}
+
+/** Rules of a kind whose every match an older VirtualService takes. */
+function shadowedOf<M>(
+  { context, gateway, host }: Meeting,
+  kind: 'http' | 'tls',
+  sorted: readonly Bound[],
+  matchesOf: (bound: Bound) => { readonly rule: number; readonly matches: readonly M[] }[],
+  takes: (older: M, match: M) => boolean,
+): void {
+  const earlier: { readonly from: VirtualService; readonly rule: number; readonly match: M }[] = [];
+  for (const each of sorted) {
+    const own = matchesOf(each);
+    for (const { rule, matches } of own) {
+      const by = matches.map((match) => earlier.find((older) => takes(older.match, match)));
+      const first = by[0];
+      if (!first || by.includes(undefined)) continue;
+      context.report(
+        'SP1027',
+        each.virtualService,
+        ['spec', kind, rule],
+        `At Gateway ${nameOf(gateway)} rule #${first.rule + 1} of VirtualService ${first.from.metadata.namespace}/${first.from.metadata.name}, which is older, takes all calls for ${host} that this rule (#${rule + 1}) is for. Join the two VirtualServices, or make the matches differ.`,
+      );
     }
+    for (const { rule, matches } of own) for (const match of matches) earlier.push({ from: each.virtualService, rule, match });
   }
 }
 
