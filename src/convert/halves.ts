@@ -34,11 +34,16 @@ export interface Draft {
   readonly kind: MadeKind;
   readonly namespace: string;
   readonly name: string;
-  readonly spec: object;
+  readonly spec: { readonly parentRefs: readonly object[] };
 }
 
+/** Routes that differ in their parent alone are one with several parents. */
 export function makeAll(maker: Maker, drafts: readonly Draft[]): Made[] {
-  return drafts.map(({ kind, namespace, name, spec }) => maker.make(kind, namespace, name, spec));
+  const groups = Map.groupBy(drafts, ({ kind, namespace, spec: { parentRefs: _, ...rest } }) => JSON.stringify([kind, namespace, rest]));
+  return [...groups.values()].map((group) => {
+    const { kind, namespace, name, spec } = group[0]!;
+    return maker.make(kind, namespace, name, { ...spec, parentRefs: group.flatMap(({ spec: { parentRefs } }) => parentRefs) });
+  });
 }
 
 interface Half {
@@ -96,6 +101,9 @@ function httpDrafts(half: Half): Draft[] {
       return rule.match.length === 0 || matches.length > 0 ? [{ rule, index, matches }] : [];
     });
     if (rules.length === 0) return [];
+    // Behind what takes everything nothing is reached.
+    const last = rules.findIndex(({ matches }) => matches.length === 0 || matches.some(({ match }) => takesEverything(match)));
+    if (last >= 0) rules.splice(last + 1);
     const place: BackendPlace = {
       namespace: virtualService.metadata.namespace,
       routeNamespace: attachment.namespace,
@@ -117,6 +125,17 @@ function httpDrafts(half: Half): Draft[] {
       ),
     );
   });
+}
+
+function takesEverything({ uri, method, headers, queryParams, withoutHeaders, ...match }: IndexedMatch['match']): boolean {
+  const conditions = [
+    ...Object.keys(headers),
+    ...Object.keys(queryParams),
+    ...Object.keys(withoutHeaders),
+    ...Object.keys(match.sourceLabels),
+  ];
+  const narrows = method ?? match.scheme ?? match.authority ?? match.sourceNamespace;
+  return (!uri || uri.prefix === '/') && narrows === undefined && conditions.length === 0;
 }
 
 function matchesOf(rule: object): readonly object[] | undefined {

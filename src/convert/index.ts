@@ -245,14 +245,10 @@ function meshAttachments(
       ports: portsOf(service),
       usualPorts: portsOf(service).http.every((port) => port === 80),
       subnets: service.addresses,
-      suffix: suffixOf(virtualService, parents.size, resource),
+      suffix: gatewaysOf(virtualService).length > 1 ? '-mesh' : '',
     };
   });
   return attachments;
-}
-
-function suffixOf(virtualService: VirtualService, parents: number, { metadata }: Resource): string {
-  return `${gatewaysOf(virtualService).length > 1 ? '-mesh' : ''}${parents > 1 ? `-${metadata.name}` : ''}`;
 }
 
 function portsOf({ ports }: Service): Attachment['ports'] {

@@ -34,14 +34,16 @@ export interface Ordered {
 export function rulesInOneRank(rules: readonly object[]): readonly object[] {
   const matchesOf = (rule: object) => (rule as { readonly matches?: readonly ApiMatch[] }).matches ?? [EVERYTHING];
   if (!rules.some((rule) => matchesOf(rule).some(({ path }) => path.type === 'RegularExpression'))) return rules;
-  return rules.map((rule) => ({
-    ...rule,
-    matches: matchesOf(rule).map((match) =>
-      match.path.type === 'PathPrefix' && match.path.value === '/'
-        ? { ...match, path: { type: 'RegularExpression', value: '/.*' } }
-        : match,
-    ),
-  }));
+  return rules.map((rule) => {
+    const matches = matchesOf(rule).map((match) =>
+      isEveryPath(match) ? { ...match, path: { type: 'RegularExpression', value: '/.*' } } : match,
+    );
+    return Object.assign({ matches }, rule, { matches });
+  });
+}
+
+function isEveryPath({ path }: ApiMatch): boolean {
+  return path.type === 'PathPrefix' && path.value === '/';
 }
 
 /** One entry a match, as written and as an HTTPRoute tries them. */
@@ -88,7 +90,7 @@ export function orderProblem({ written, sorted }: Ordered): { readonly index: nu
 }
 
 function isCatchAll({ path, method, headers = [], queryParams = [] }: ApiMatch): boolean {
-  return path.type === 'PathPrefix' && path.value === '/' && method === undefined && headers.length + queryParams.length === 0;
+  return isEveryPath({ path }) && method === undefined && headers.length + queryParams.length === 0;
 }
 
 /** Whether no request can meet both, as far as paths and methods tell. */

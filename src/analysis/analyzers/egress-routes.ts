@@ -27,7 +27,8 @@ export function tlsMatches(context: Context): void {
           continue;
         }
         for (const [k, sni] of match.sniHosts.entries()) {
-          if (hosts.some((host) => hostCovers(host, sni.toLowerCase()))) continue;
+          // A TLSRoute's server names are its own, whatever hosts its parent has.
+          if (virtualService.derivedFrom || hosts.some((host) => hostCovers(host, sni.toLowerCase()))) continue;
           context.report(
             'SP1007',
             virtualService,

@@ -16,8 +16,9 @@ interface Claim {
 export function conflictingMeshHosts(context: Context): void {
   const claims = new Map<string, Claim[]>();
   for (const virtualService of context.of('VirtualService')) {
-    const { gateways, hosts, exportTo } = virtualService.spec;
-    if (!gateways.includes('mesh')) continue;
+    const { gateways, hosts, exportTo, http } = virtualService.spec;
+    // Several TLSRoutes or TCPRoutes of a host are all looked at.
+    if (!gateways.includes('mesh') || (virtualService.derivedFrom && http.length === 0)) continue;
     const { namespace } = virtualService.metadata;
     const visibility = visibilityOf(exportTo, context.mesh.defaultVirtualServiceExportTo);
     const sees = visibility.has('.') ? new Set([...visibility].map((name) => (name === '.' ? namespace : name))) : visibility;
