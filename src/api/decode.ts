@@ -195,11 +195,18 @@ class Decoder {
   }
 
   #atMostOne(group: readonly string[], out: Record<string, unknown>): void {
-    const set = group.filter((name) => out[name] !== undefined && out[name] !== false);
-    if (set.length < 2) return;
-    this.#path.push(set[1]!);
-    this.#issue(`stands beside ${set[0]}: only one of ${group.join(', ')} may be set`, 'key');
-    this.#path.pop();
+    let first: string | undefined;
+    for (const name of group) {
+      const value = out[name];
+      if (value === undefined || value === false) continue;
+      if (first !== undefined) {
+        this.#path.push(name);
+        this.#issue(`stands beside ${first}: only one of ${group.join(', ')} may be set`, 'key');
+        this.#path.pop();
+        return;
+      }
+      first = name;
+    }
   }
 
   #missing(name: string): void {

@@ -34,7 +34,8 @@ export function wildcardHostProblem(host: string): string | undefined {
   return dot < 0 ? undefined : labelsProblem(host.slice(dot + 1), host);
 }
 
-function isPlainHost(host: string): boolean {
+/** A host name without a wildcard; false also of some that are right. */
+export function isPlainHost(host: string): boolean {
   return host.length <= 255 && PLAIN_HOST.test(host);
 }
 
@@ -102,15 +103,16 @@ export function protocolProblem(protocol: string): string | undefined {
   return `"${protocol}" is no protocol: use HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, TLS, TCP, MONGO, REDIS or MYSQL`;
 }
 
-/** Labels as Kubernetes takes them. */
-export function labelsOf(labels: Readonly<Record<string, string>>, path: Path, report: Report): void {
+/** Labels as Kubernetes takes them. `path` is of the labels, or of the object that has them in `field`. */
+export function labelsOf(labels: Readonly<Record<string, string>>, path: Path, report: Report, field?: string): void {
   for (const key in labels) {
     const value = labels[key]!;
     const name = key.slice(key.lastIndexOf('/') + 1);
+    const at = () => [...path, ...(field === undefined ? [] : [field]), key];
     if (name.length > 63 || !/^[a-zA-Z0-9](?:[-\w.]*[a-zA-Z0-9])?$/.test(name))
-      report({ path: [...path, key], at: 'key', message: `"${key}" is no label key` });
+      report({ path: at(), at: 'key', message: `"${key}" is no label key` });
     if (value.length > 63 || !/^(?:[a-zA-Z0-9](?:[-\w.]*[a-zA-Z0-9])?)?$/.test(value))
-      report({ path: [...path, key], message: `"${value}" is no label value` });
+      report({ path: at(), message: `"${value}" is no label value` });
   }
 }
 

@@ -27,8 +27,8 @@ export function httpRouteActions(route: HttpRoute, delegate: boolean, path: Path
   if (route.retries) retriesOf(route.retries, [...path, 'retries'], report);
   if (route.fault) faultOf(route.fault, [...path, 'fault'], report);
   if (route.corsPolicy) corsOf(route.corsPolicy, [...path, 'corsPolicy'], report);
-  headersOf(route.headers, [...path, 'headers'], report);
-  authorityOnce(route, path, report);
+  if (route.headers) headersOf(route.headers, [...path, 'headers'], report);
+  if (route.headers) authorityOnce(route, path, report);
   mirrorsOf(route, path, report);
 }
 
@@ -152,9 +152,9 @@ function corsOf(cors: CorsPolicy, path: Path, report: Report): void {
   if (cors.maxAge !== undefined && cors.maxAge % 1000 !== 0) report({ path: [...path, 'maxAge'], message: 'must be whole seconds' });
 }
 
-export function headersOf(headers: Headers | undefined, path: Path, report: Report): void {
+export function headersOf(headers: Headers, path: Path, report: Report): void {
   for (const side of ['request', 'response'] as const) {
-    const operations = headers?.[side];
+    const operations = headers[side];
     if (!operations) continue;
     for (const operation of ['set', 'add'] as const) {
       for (const name in operations[operation]) {
@@ -210,7 +210,7 @@ function mirrorsOf(route: HttpRoute, path: Path, report: Report): void {
   const percent = (value: number | undefined, at: Path) => {
     if (value !== undefined && (value < 0 || value > 100)) report({ path: at, message: `must be from 0 to 100, not ${value}` });
   };
-  percent(route.mirrorPercentage?.value, [...path, 'mirrorPercentage', 'value']);
+  if (route.mirrorPercentage) percent(route.mirrorPercentage.value, [...path, 'mirrorPercentage', 'value']);
   if (route.mirror) destinationOf(route.mirror, [...path, 'mirror'], report);
   if (route.mirror && route.mirrors.length > 0) report({ path: [...path, 'mirrors'], at: 'key', message: 'must not stand beside mirror' });
   route.mirrors.forEach((mirror, index) => {

@@ -14,7 +14,7 @@ import {
   rangeProblem,
   wildcardHostProblem,
 } from './checks.ts';
-import { destinationOf } from './destination.ts';
+import { destinationOf, isFine } from './destination.ts';
 import { headersOf, httpRouteActions } from './http-route.ts';
 
 export const virtualServiceRules: Rules<VirtualService> = ({ spec, metadata }, report) => {
@@ -22,7 +22,7 @@ export const virtualServiceRules: Rules<VirtualService> = ({ spec, metadata }, r
   const onMesh = spec.gateways.includes('mesh') || delegate;
   if (delegate) delegateOf(spec, report);
   else hostsOf(spec.hosts, onMesh, report);
-  gatewaysOf(spec.gateways, ['spec', 'gateways'], report);
+  gatewaysOf(spec.gateways, ['spec'], report);
   if (spec.http.length + spec.tls.length + spec.tcp.length === 0) {
     report({ path: ['spec'], message: 'has no route: one of http, tls and tcp is needed' });
   }
@@ -33,9 +33,9 @@ export const virtualServiceRules: Rules<VirtualService> = ({ spec, metadata }, r
       httpMatch(match, route, delegate, onMesh && !delegate, [...path, 'match', at], report);
     });
     route.route.forEach((destination, at) => {
-      headersOf(destination.headers, [...path, 'route', at, 'headers'], report);
+      if (destination.headers) headersOf(destination.headers, [...path, 'route', at, 'headers'], report);
     });
-    weightsOf(route.route, [...path, 'route'], report);
+    weightsOf(route.route, path, report);
   });
   spec.tls.forEach((route, index) => {
     const path = ['spec', 'tls', index];
@@ -44,7 +44,7 @@ export const virtualServiceRules: Rules<VirtualService> = ({ spec, metadata }, r
       tlsMatch(match, spec.hosts, [...path, 'match', at], report);
     });
     if (route.route.length === 0) report({ path, message: 'needs a route' });
-    weightsOf(route.route, [...path, 'route'], report);
+    weightsOf(route.route, path, report);
   });
   spec.tcp.forEach((route, index) => {
     const path = ['spec', 'tcp', index];
@@ -53,7 +53,7 @@ export const virtualServiceRules: Rules<VirtualService> = ({ spec, metadata }, r
       if (match.sourceSubnet) problem([...path, 'match', at, 'sourceSubnet'], rangeProblem(match.sourceSubnet), report);
     });
     if (route.route.length === 0) report({ path, message: 'needs a route' });
-    weightsOf(route.route, [...path, 'route'], report);
+    weightsOf(route.route, path, report);
   });
   exportToOf(spec.exportTo, metadata.namespace, report);
 };
@@ -77,8 +77,10 @@ function delegateOf(spec: VirtualService, report: Report): void {
 function hostsOf(hosts: readonly string[], onMesh: boolean, report: Report): void {
   let good = true;
   hosts.forEach((host, index) => {
+    const message = wildcardHostProblem(host);
+    if (!message && host !== '*') return;
+    if (message && isIpAddress(host)) return;
     const path = ['spec', 'hosts', index];
-    const message = isIpAddress(host) ? undefined : wildcardHostProblem(host);
     if (message) report({ path, message });
     else if (host === '*' && onMesh)
       report({ path, message: 'the host "*" is possible at gateways only: take mesh from the gateways, or name the hosts' });
@@ -95,14 +97,16 @@ function hostsOf(hosts: readonly string[], onMesh: boolean, report: Report): voi
   }
 }
 
+/** `path` is of the object whose field `gateways` it is. */
 function gatewaysOf(gateways: readonly string[], path: Path, report: Report): void {
   gateways.forEach((name, index) => {
     if (name === 'mesh') return;
-    const at = [...path, index];
     const slash = name.indexOf('/');
     if (slash < 0) {
       const [gateway, namespace] = name.split('.');
       const message = hostProblem(name);
+      if (!message && !namespace) return;
+      const at = [...path, 'gateways', index];
       if (message) report({ path: at, message: `"${name}" is no name of a Gateway` });
       else if (namespace)
         report({ path: at, level: 'Warning', message: `"${name}" is the old form of a Gateway's name: write ${namespace}/${gateway}` });
@@ -110,8 +114,8 @@ function gatewaysOf(gateways: readonly string[], path: Path, report: Report): vo
     }
     const namespace = name.slice(0, slash);
     const gateway = name.slice(slash + 1);
-    if (!isDnsLabel(namespace)) report({ path: at, message: `"${namespace}" is no namespace` });
-    if (!isDnsLabel(gateway)) report({ path: at, message: `"${gateway}" is no name of a Gateway` });
+    if (!isDnsLabel(namespace)) report({ path: [...path, 'gateways', index], message: `"${namespace}" is no namespace` });
+    if (!isDnsLabel(gateway)) report({ path: [...path, 'gateways', index], message: `"${gateway}" is no name of a Gateway` });
   });
 }
 
@@ -120,32 +124,43 @@ const isClaim = (name: string) => /^\[?@request\.auth\.claims[\].[]/.test(name);
 
 function httpMatch(match: HttpMatchRequest, route: HttpRoute, delegate: boolean, onMesh: boolean, path: Path, report: Report): void {
   const merges = delegate || route.delegate !== undefined;
-  const string = (value: StringMatch | undefined, where: Path) => {
-    if (value) stringMatch(value, merges, where, report);
-  };
-  string(match.uri, [...path, 'uri']);
-  string(match.scheme, [...path, 'scheme']);
-  string(match.method, [...path, 'method']);
-  string(match.authority, [...path, 'authority']);
-  for (const name in match.queryParams) string(match.queryParams[name], [...path, 'queryParams', name]);
-  for (const field of ['headers', 'withoutHeaders'] as const) {
+  for (const field of STRING_FIELDS) {
+    const value = match[field];
+    if (value && mayBeWrong(value)) stringMatch(value, merges, [...path, field], report);
+  }
+  for (const name in match.queryParams) {
+    const value = match.queryParams[name]!;
+    if (mayBeWrong(value)) stringMatch(value, merges, [...path, 'queryParams', name], report);
+  }
+  for (const field of HEADER_FIELDS) {
     for (const name in match[field]) {
+      const value = match[field][name]!;
+      if (PLAIN_NAME.test(name) && !mayBeWrong(value)) continue;
       const at = [...path, field, name];
       if (isClaim(name)) {
         if (onMesh)
           report({ path: at, at: 'key', message: 'claims of tokens can be matched at gateways only: take mesh from the gateways' });
-      } else if (!/^[-_A-Za-z0-9]+$/.test(name)) {
+      } else if (!PLAIN_NAME.test(name)) {
         report({ path: at, at: 'key', message: `"${name}" is no name of a header` });
       }
-      string(match[field][name], at);
+      stringMatch(value, merges, at, report);
     }
   }
   if (match.port) problem([...path, 'port'], portProblem(match.port), report);
-  labelsOf(match.sourceLabels, [...path, 'sourceLabels'], report);
-  gatewaysOf(match.gateways, [...path, 'gateways'], report);
+  labelsOf(match.sourceLabels, path, report, 'sourceLabels');
+  gatewaysOf(match.gateways, path, report);
   if (match.sourceNamespace && !isDnsLabel(match.sourceNamespace)) {
     report({ path: [...path, 'sourceNamespace'], message: `"${match.sourceNamespace}" is no namespace` });
   }
+}
+
+const STRING_FIELDS = ['uri', 'scheme', 'method', 'authority'] as const;
+const HEADER_FIELDS = ['headers', 'withoutHeaders'] as const;
+const PLAIN_NAME = /^[-_A-Za-z0-9]+$/;
+
+/** What most matches are not: `stringMatch` looks at those that are. */
+function mayBeWrong({ prefix, regex }: StringMatch): boolean {
+  return prefix === '' || regex !== undefined;
 }
 
 /** Matches of a route that delegates, and of a delegate, are combined, which regular expressions can't be. */
@@ -177,8 +192,8 @@ function connectionMatch(match: ConnectionMatch, path: Path, report: Report): vo
     problem([...path, 'destinationSubnets', index], rangeProblem(subnet), report);
   });
   if (match.port) problem([...path, 'port'], portProblem(match.port), report);
-  labelsOf(match.sourceLabels, [...path, 'sourceLabels'], report);
-  gatewaysOf(match.gateways, [...path, 'gateways'], report);
+  labelsOf(match.sourceLabels, path, report, 'sourceLabels');
+  gatewaysOf(match.gateways, path, report);
 }
 
 function tlsMatch(match: TlsMatchAttributes, hosts: readonly string[], path: Path, report: Report): void {
@@ -202,12 +217,14 @@ function tlsMatch(match: TlsMatchAttributes, hosts: readonly string[], path: Pat
   connectionMatch(match, path, report);
 }
 
+/** `path` is of the rule whose destinations these are. */
 function weightsOf(destinations: readonly RouteDestination[], path: Path, report: Report): void {
   let total = 0;
   destinations.forEach(({ destination, weight }, index) => {
-    destinationOf(destination, [...path, index, 'destination'], report);
-    if (weight < 0) report({ path: [...path, index, 'weight'], message: `must not be negative, but is ${weight}` });
+    if (!isFine(destination)) destinationOf(destination, [...path, 'route', index, 'destination'], report);
+    if (weight < 0) report({ path: [...path, 'route', index, 'weight'], message: `must not be negative, but is ${weight}` });
     total += weight;
   });
-  if (destinations.length > 1 && total === 0) report({ path, message: 'the weights of several destinations must not all be 0 or missing' });
+  if (destinations.length > 1 && total === 0)
+    report({ path: [...path, 'route'], message: 'the weights of several destinations must not all be 0 or missing' });
 }
