@@ -200,12 +200,11 @@ test('the time of inspectors begins when the destination is known: a client may 
   });
   assert.deepEqual(rejected, []);
   const request = 'CONNECT 192.0.2.1:7 HTTP/1.1\r\nHost: 192.0.2.1:7\r\n\r\n';
-  const ahead = await client(t, made.port('explicit'));
+  const ahead = await client(t, made.port('explicit'), { allowHalfOpen: false });
   // The inspectors of this one have run out of time, so those of the one before it would have.
-  const silent = await client(t, made.port('explicit'));
+  const silent = await client(t, made.port('explicit'), { allowHalfOpen: false });
   silent.write(request);
   assert.match(await readUntil(silent, 'hello'), /^HTTP\/1\.1 200 /);
   ahead.write(request);
-  const closed = once(ahead, 'close').then(() => 'closed');
-  assert.match(await Promise.race([readUntil(ahead, 'hello'), closed]), /^HTTP\/1\.1 200 /);
+  assert.match(await readUntil(ahead, 'hello'), /^HTTP\/1\.1 200 /);
 });
