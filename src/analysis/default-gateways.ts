@@ -3,6 +3,7 @@
  * too where the files describe no workload of the cluster: then its absence says nothing. Of the two objects of each, Pod and Service, those that
  * the files have are left as they are.
  */
+import { GATEWAY_NAME_LABEL, PROXY_NAMESPACE_ANNOTATION } from '../api/gateway-api/common.ts';
 import type { ResourceOf } from '../api/index.ts';
 import type { Resource } from '../api/resource.ts';
 import { Layered } from '../config/layered.ts';
@@ -33,8 +34,24 @@ export function withDefaultGateways(snapshot: Snapshot, namespace: string): Snap
     const labels = { app: `istio-${istio}`, istio };
     documents.push(podOf(`istio-${istio}`, namespace, labels), serviceOf(`istio-${istio}`, namespace, labels, [...ports]));
   }
+  documents.push(...deployedByIstio(snapshot, gateways));
   if (documents.length === 0) return snapshot;
   return new Layered(snapshot, snapshotFromText(documents.map((document) => JSON.stringify(document)).join('\n---\n'), { file: FILE }));
+}
+
+/** The proxies that Istio deploys for a Gateway of the Kubernetes Gateway API that names no Service: one Pod for each. */
+function deployedByIstio(snapshot: Snapshot, gateways: readonly ResourceOf<'Gateway'>[]): object[] {
+  const pods = new Map<string, object>();
+  for (const { derivedFrom, spec, metadata } of gateways) {
+    const name = derivedFrom && spec.selector[GATEWAY_NAME_LABEL];
+    if (name === undefined) continue;
+    const namespace = metadata.annotations[PROXY_NAMESPACE_ANNOTATION] ?? metadata.namespace;
+    const there = snapshot
+      .list('Pod')
+      .some((pod) => pod.metadata.namespace === namespace && pod.metadata.labels[GATEWAY_NAME_LABEL] === name);
+    if (!there) pods.set(`${namespace}/${name}`, podOf(`${name}-istio`, namespace, spec.selector));
+  }
+  return [...pods.values()];
 }
 
 /** Whether the object comes from here and not from the user's files. */

@@ -1,6 +1,6 @@
 /** The Gateways of Istio's API that those of the Kubernetes Gateway API stand for: one for each listener, as Istio's controller has it. */
 
-import { PROXY_NAMESPACE_ANNOTATION } from '../api/gateway-api/common.ts';
+import { GATEWAY_NAME_LABEL, PROXY_NAMESPACE_ANNOTATION } from '../api/gateway-api/common.ts';
 import type { KubernetesListener, ResourceOf } from '../api/index.ts';
 import type { PathStep } from '../api/resource.ts';
 import { granted } from './backends.ts';
@@ -31,8 +31,6 @@ export interface DerivedGateways {
 /** Istio's own names of classes, and of its controller in a GatewayClass. */
 const ISTIO_CLASSES = ['istio', 'istio-remote'];
 const ISTIO_CONTROLLER = 'istio.io/gateway-controller';
-
-const GATEWAY_NAME_LABEL = 'gateway.networking.k8s.io/gateway-name';
 
 /** Gateways of an Istio installation, known by their label where the files do not have their Service. */
 const INSTALLED: Readonly<Record<string, string>> = { 'istio-egressgateway': 'egressgateway', 'istio-ingressgateway': 'ingressgateway' };

@@ -114,7 +114,10 @@ function seenWhere(context: Context, virtualService: VirtualService, service: Se
 
 /** A VirtualService that was meant for the host but is not on the mesh, or has its name misspelt. */
 function explainBypass(context: Context, service: Service, find: FindMeshVirtualService, strays: Strays): boolean {
-  const offMesh = context.routedHosts.covering(service.hostname).find(({ virtualService }) => !onMesh(virtualService))?.virtualService;
+  // An HTTPRoute of a Gateway says nothing to sidecars, and is not meant to.
+  const offMesh = context.routedHosts
+    .covering(service.hostname)
+    .find(({ virtualService }) => !virtualService.derivedFrom && !onMesh(virtualService))?.virtualService;
   if (offMesh && find(service.hostname, () => true) === undefined) {
     reportOffMesh(context, offMesh, `, and calls to ${service.hostname} leave straight from the sidecar, round the gateway`);
     return true;

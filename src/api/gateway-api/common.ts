@@ -9,6 +9,9 @@ export const GATEWAY_API = 'gateway.networking.k8s.io';
  */
 export const PROXY_NAMESPACE_ANNOTATION = 'internal.sallyport/proxy-namespace';
 
+/** On the proxies that Istio deploys for a Gateway: its name. */
+export const GATEWAY_NAME_LABEL = 'gateway.networking.k8s.io/gateway-name';
+
 /** The host that routes lead to whose backend may not be used: nothing has it. */
 export const INVALID_BACKEND_HOST = 'invalid-backend.gateway-api.invalid';
 

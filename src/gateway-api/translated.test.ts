@@ -1,0 +1,107 @@
+/** What becomes of derived objects in translation: the parts that objects which users write do not have. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ROUTER, SIDECAR, translated } from '../../test/support/translated.ts';
+
+const CERTIFICATE = (name: string, namespace: string) => `apiVersion: v1
+kind: Secret
+metadata: {name: ${name}, namespace: ${namespace}}
+data: {}
+`;
+const GATEWAY = (certificateRefs: string, spec = '') => `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: eg, namespace: istio-system}
+spec:
+  gatewayClassName: istio
+  addresses: [{type: Hostname, value: istio-egressgateway.istio-system.svc.cluster.local}]
+  listeners:
+  - {name: https, port: 443, protocol: HTTPS, hostname: a.example.com, tls: {certificateRefs: ${certificateRefs}}}${spec}
+`;
+const ROUTE = `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: r, namespace: istio-system}
+spec: {parentRefs: [{name: eg}], rules: [{backendRefs: [{group: networking.istio.io, kind: Hostname, name: a.example.com, port: 80}]}]}
+`;
+const ENTRY = `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: a, namespace: istio-system}
+spec: {hosts: [a.example.com], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]}
+`;
+const join = (...documents: string[]) => documents.join('---\n');
+const messages = (text: string) => translated(text, ROUTER).findings.map(({ origin, message }) => `${origin}: ${message}`);
+
+test('certificates are taken from the namespace that the listener names', () => {
+  const grant = `apiVersion: gateway.networking.k8s.io/v1beta1
+kind: ReferenceGrant
+metadata: {name: g, namespace: certs}
+spec: {from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: istio-system}], to: [{group: "", kind: Secret}]}
+`;
+  const text = join(grant, GATEWAY('[{name: c, namespace: certs}]'), ROUTE, ENTRY);
+  assert.match(messages(text).join(), /KubernetesGateway istio-system\/eg: Secret certs\/c does not exist/);
+  assert.match(messages(join(text, CERTIFICATE('c', 'certs'))).join(), /Secret certs\/c lacks tls\.crt/);
+});
+
+test('a Gateway of Istio’s API has no say over other namespaces’ Secrets', () => {
+  const text = `apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: g, namespace: default}
+spec:
+  selector: {istio: egressgateway}
+  servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: [a.example.com], tls: {mode: SIMPLE, credentialName: "kubernetes-gateway://certs/c"}}]
+`;
+  const routes = `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: v, namespace: default}
+spec: {hosts: [a.example.com], gateways: [g], http: [{route: [{destination: {host: a.example.com}}]}]}
+`;
+  assert.match(
+    messages(join(text, routes, CERTIFICATE('c', 'certs'))).join(),
+    /Secret istio-system\/kubernetes-gateway:\/\/certs\/c does not exist/,
+  );
+});
+
+const CA = `-----BEGIN CERTIFICATE-----
+MIIBejCCAR+gAwIBAgIUW3v0XGvO0dZ1m3m0l1mE1xkq1nUwCgYIKoZIzj0EAwIw
+-----END CERTIFICATE-----`;
+
+test('CAs of clients come from a ConfigMap', () => {
+  const frontend = `
+  tls: {frontend: {default: {validation: {caCertificateRefs: [{group: "", kind: ConfigMap, name: ca}]}}}}`;
+  const text = join(GATEWAY('[{name: c}]', frontend), ROUTE, ENTRY);
+  assert.match(messages(text).join(), /ConfigMap istio-system\/ca does not exist/);
+  const broken = `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ca, namespace: istio-system}\ndata: {ca.crt: ${JSON.stringify(CA)}}\n`;
+  assert.match(messages(join(text, broken)).join(), /ConfigMap istio-system\/ca has no PEM certificates in ca\.crt/);
+});
+
+test('only the proxies behind the Gateway’s Service serve it', () => {
+  const text = join(
+    GATEWAY('[{name: c}]')
+      .replace('HTTPS', 'HTTP')
+      .replace(/, tls: .*\}\}/, '}'),
+    ROUTE,
+    ENTRY,
+  );
+  assert.equal(translated(text, ROUTER).resources.listeners.length, 1);
+  assert.equal(translated(text, { ...ROUTER, namespace: 'other' }).resources.listeners.length, 0);
+});
+
+test('a consumer’s route holds for its own namespace', () => {
+  const text = join(
+    ENTRY,
+    ENTRY.replace('name: a,', 'name: b,').replace('a.example.com', 'b.example.com'),
+    `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: mine, namespace: default}
+spec:
+  parentRefs: [{group: networking.istio.io, kind: ServiceEntry, name: a, namespace: istio-system}]
+  rules: [{backendRefs: [{group: networking.istio.io, kind: Hostname, name: b.example.com, port: 80}]}]
+`,
+  );
+  const cluster = (namespace: string) => {
+    const routes = translated(text, { ...SIDECAR, namespace }).resources.routes.find(({ name }) => name === '80');
+    const action = routes?.virtualHosts.find(({ domains }) => domains.includes('a.example.com'))?.routes[0]?.action;
+    return action?.case === 'route' ? action.value.clusterSpecifier.value : undefined;
+  };
+  assert.equal(cluster('default'), 'outbound|80||b.example.com');
+  assert.equal(cluster('other'), 'outbound|80||a.example.com');
+});
