@@ -87,9 +87,15 @@ export function networkPolicies(context: Context): void {
   const services = gatewayServices(context);
   const used = new Set<string>();
   for (const virtualService of context.of('VirtualService')) {
+    if (used.size === services.size) break;
     if (!onMesh(virtualService)) continue;
-    for (const rule of [...virtualService.spec.http, ...virtualService.spec.tls, ...virtualService.spec.tcp]) {
-      for (const { destination } of rule.route) used.add(fullHostname(destination.host, virtualService.metadata.namespace).toLowerCase());
+    for (const kind of ['http', 'tls', 'tcp'] as const) {
+      for (const { route } of virtualService.spec[kind]) {
+        for (const { destination } of route) {
+          const host = fullHostname(destination.host, virtualService.metadata.namespace).toLowerCase();
+          if (services.has(host)) used.add(host);
+        }
+      }
     }
   }
   for (const [hostname, gateways] of services) {

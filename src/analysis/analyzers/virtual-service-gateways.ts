@@ -22,20 +22,35 @@ export function serverHostTakes(serverHost: string, gatewayNamespace: string, ho
   return hostsOverlap(serverHost.slice(slash + 1).toLowerCase(), host.toLowerCase());
 }
 
-/** The gateways that the object names: in `gateways`, and those that only matches name; each with where it does first. */
-export function gatewayNames(virtualService: VirtualService): { name: string; path: (string | number)[] }[] {
-  const { gateways, http, tls, tcp } = virtualService.spec;
-  const named = gateways.map((name, i) => ({ name, path: ['spec', 'gateways', i] as (string | number)[] }));
-  for (const [kind, routes] of [
-    ['http', http],
-    ['tls', tls],
-    ['tcp', tcp],
-  ] as const) {
-    for (let i = 0; i < routes.length; i++) {
-      const { match } = routes[i]!;
+/** How a VirtualService names a Gateway, and where it does first. */
+export interface NamedGateway {
+  readonly name: string;
+  readonly path: (string | number)[];
+}
+
+const NAMED = new WeakMap<VirtualService, readonly NamedGateway[]>();
+
+/** The gateways that the object names: in `gateways`, and those that only matches name; each with where it does first. Found once. */
+export function gatewayNames(virtualService: VirtualService): readonly NamedGateway[] {
+  let named = NAMED.get(virtualService);
+  if (!named) {
+    named = findNames(virtualService);
+    NAMED.set(virtualService, named);
+  }
+  return named;
+}
+
+function findNames({ spec }: VirtualService): NamedGateway[] {
+  const { gateways } = spec;
+  const named: NamedGateway[] = gateways.map((name, i) => ({ name, path: ['spec', 'gateways', i] }));
+  for (const kind of ['http', 'tls', 'tcp'] as const) {
+    const rules = spec[kind];
+    for (let i = 0; i < rules.length; i++) {
+      const { match } = rules[i]!;
       for (let j = 0; j < match.length; j++) {
-        for (const [k, name] of match[j]!.gateways.entries()) {
-          if (!gateways.includes(name)) named.push({ name, path: ['spec', kind, i, 'match', j, 'gateways', k] });
+        const names = match[j]!.gateways;
+        for (let k = 0; k < names.length; k++) {
+          if (!gateways.includes(names[k]!)) named.push({ name: names[k]!, path: ['spec', kind, i, 'match', j, 'gateways', k] });
         }
       }
     }
