@@ -1,7 +1,6 @@
 /** What one proxy does with a call: listener, filter chain, route, cluster. The data plane's own matchers decide. Pure. */
 import type { Filter, FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
-import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import {
   type HttpConnectionManager,
   HttpConnectionManagerSchema,
@@ -9,7 +8,6 @@ import {
 import { FilterConfigSchema as SniForwardProxySchema } from '../xds/gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { DownstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
-import { compileFault } from '../xds/match/fault.ts';
 import type { CompiledFilterChain } from '../xds/match/filter-chain.ts';
 import { listenerAddresses } from '../xds/match/listener.ts';
 import { originsOf, refusalOf } from '../xds/match/metadata.ts';
@@ -17,6 +15,7 @@ import type { CompiledRoute, CompiledVirtualHost, ForwardAction, RouteRequest, R
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, HttpRequest, Payload } from './call.ts';
 import { type NamedTarget, splitAuthority, throughTransport, type UpstreamHost, upstreamsOf } from './cluster.ts';
+import { filtered } from './http-filters.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import { finalize, prepare } from './request.ts';
 import type { Hop, Outcome, Step } from './trace.ts';
@@ -304,34 +303,12 @@ function http(
     );
     return recorder.reply(404, 'NR', 'route_not_found');
   }
-  const aborted = abort(proxy, config, route, request, options);
-  if (aborted !== undefined) {
-    recorder.step('route', route.name || '(unnamed)', `a fault answers ${aborted}`, route.origins);
-    return recorder.reply(aborted, 'FI', 'fault_filter_abort');
+  const answer = filtered(proxy, config, route, request, options);
+  if (answer) {
+    recorder.step('route', route.name || '(unnamed)', answer.why, route.origins);
+    return recorder.reply(answer.status, answer.flag, answer.details);
   }
   return runRoute(proxy, route, request, call, options, recorder);
-}
-
-/** The status of a fault that is injected, where chance so chooses. */
-function abort(
-  proxy: SimulatedProxy,
-  config: HttpConnectionManager,
-  route: CompiledRoute,
-  request: RouteRequest,
-  options: HopOptions,
-): number | undefined {
-  for (const { name, configType } of config.httpFilters) {
-    if (configType.case !== 'typedConfig' || typeNameOf(configType.value) !== HTTPFaultSchema.typeName) continue;
-    const own = route.filterConfig(name, HTTPFaultSchema);
-    if (own === 'disabled') continue;
-    const fault = compileFault(own ?? proxy.unpack(configType.value, HTTPFaultSchema, name), name);
-    if (fault.status === 0 && fault.grpcStatus === undefined) continue;
-    if (fault.applies && !fault.applies(request)) continue;
-    if (fault.cluster !== '' && !(route.action.kind === 'forward' && route.action.choose(request)?.cluster === fault.cluster)) continue;
-    const share = fault.abortShare;
-    if (share > 0 && options.weigh([1 - share, share]) === 1) return fault.grpcStatus === undefined ? fault.status : 200;
-  }
-  return undefined;
 }
 
 /** The route configuration by RDS or inline. */

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { ResourceOf, Subset } from '../api/index.ts';
 import { originOf } from '../api/resource.ts';
+import { isWildcard } from '../lib/hostname.ts';
 import type { Endpoint, Service, ServicePort } from '../registry/model.ts';
 import { isHttp, isHttp2 } from '../registry/protocol.ts';
 import {
@@ -69,7 +70,7 @@ export function outboundClusters(context: TranslateContext): Built {
       const policy = portPolicy(rule?.spec.trafficPolicy, port.number);
       const target: Target = { context, service, port, subset: undefined, rule, policy, sniDnat: false };
       addWithSubsets(target, built);
-      if (sniDnat && !service.meshExternal) addWithSubsets({ ...target, sniDnat: true }, built);
+      if (sniDnat && !service.meshExternal && !isWildcard(service.hostname)) addWithSubsets({ ...target, sniDnat: true }, built);
     }
   }
   return built;

@@ -95,11 +95,14 @@ const header = fc.constantFrom<[string, string]>(
   ['x-b', 'ab'],
   ['x-t-a', 'own'],
   ['x-forwarded-proto', 'https'],
+  ['origin', 'http://a.test'],
+  ['origin', 'https://b.test'],
+  ['access-control-request-method', 'GET'],
 );
 const http = fc.record({
   method: fc.oneof(
     { weight: 8, arbitrary: fc.constant('GET') },
-    { weight: 2, arbitrary: fc.constantFrom('POST', 'HEAD', 'OPTIONS', 'get', 'PUT') },
+    { weight: 2, arbitrary: fc.constantFrom('POST', 'HEAD', 'OPTIONS', 'OPTIONS', 'get', 'PUT') },
   ),
   authority,
   path,
@@ -112,7 +115,7 @@ const http = fc.record({
 const tls = fc.record({
   serverName: fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom<string>(...HOSTS) },
-    { weight: 1, arbitrary: fc.constantFrom('', 'WWW.example.com', 'a.b.example.com', 'example.com') },
+    { weight: 1, arbitrary: fc.constantFrom('', 'WWW.example.com', 'a.b.example.com', 'example.com', 'outbound_.443_._.www.example.com') },
   ),
   alpn: fc.constantFrom<string[]>([], ['http/1.1'], ['h2', 'http/1.1'], ['other']),
 });
@@ -125,7 +128,7 @@ export const sketches: Arbitrary<Sketch> = fc
     ),
     to,
     port: fc.oneof(
-      { weight: 5, arbitrary: fc.constant(80) },
+      { weight: 7, arbitrary: fc.constant(80) },
       { weight: 4, arbitrary: fc.constantFrom(443, 443, 6379, 8080, 8443, 9000, 8000) },
     ),
     tls: fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: tls }),

@@ -2,6 +2,7 @@
 import http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
+import { REPEATED_FIELDS } from '../../src/proxy/http/h2/headers.ts';
 import type { Call, HttpRequest } from '../../src/simulate/call.ts';
 import { type AddressMap, CAPTURE_PORT, podNumber } from '../calls/loopback/addresses.ts';
 import type { Pod } from '../calls/loopback/topology.ts';
@@ -122,7 +123,7 @@ function decode(field: string | undefined): Seen | undefined {
 }
 
 function http2Exchange(socket: net.Socket, { method, path, authority, headers }: HttpRequest, id: number): Promise<Reply> {
-  const session = http2.connect('http://x', { createConnection: () => socket });
+  const session = http2.connect('http://x', { createConnection: () => socket, ...REPEATED_FIELDS });
   return new Promise<Reply>((resolve) => {
     session.on('error', () => resolve(CLOSED));
     session.on('close', () => resolve(CLOSED));

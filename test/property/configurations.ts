@@ -240,6 +240,11 @@ const fault = fc.constantFrom<object>(
   { abort: { httpStatus: 503 } },
   { abort: { httpStatus: 404, percentage: { value: 50 } } },
 );
+const corsPolicy = fc.constantFrom<object>(
+  { allowOrigins: [{ exact: 'http://a.test' }], allowMethods: ['GET'] },
+  { allowOrigins: [{ prefix: 'http://' }], unmatchedPreflights: 'IGNORE' },
+  { allowOrigins: [{ regex: '.*b.*' }], unmatchedPreflights: 'FORWARD' },
+);
 const redirect = fc.constantFrom<object>(
   { uri: '/moved' },
   { authority: 'api.example.com' },
@@ -254,7 +259,15 @@ const directResponse = fc.constantFrom<object>({ status: 403 }, { status: 200, b
 const httpAction: Arbitrary<object> = fc.oneof(
   {
     weight: 8,
-    arbitrary: fc.record({ route: routed, rewrite: maybe(rewrite, 1), headers: maybe(headers, 1), fault: maybe(fault, 0) }).map(some),
+    arbitrary: fc
+      .record({
+        route: routed,
+        rewrite: maybe(rewrite, 1),
+        headers: maybe(headers, 1),
+        fault: maybe(fault, 0),
+        corsPolicy: maybe(corsPolicy, 0),
+      })
+      .map(some),
   },
   { weight: 1, arbitrary: redirect.map((value) => ({ redirect: value })) },
   { weight: 1, arbitrary: directResponse.map((value) => ({ directResponse: value })) },
@@ -343,6 +356,7 @@ const upstreamTls = fc.constantFrom<object>(
   { mode: 'SIMPLE', sni: 'www.example.com' },
   { mode: 'SIMPLE', sni: 'api.example.com', subjectAltNames: ['api.example.com'] },
   { mode: 'SIMPLE', insecureSkipVerify: true },
+  { mode: 'ISTIO_MUTUAL' },
   { mode: 'SIMPLE', sni: 'www.example.com', subjectAltNames: ['www.example.com', 'api.example.com'] },
 );
 const trafficPolicy = fc.oneof(
@@ -393,6 +407,10 @@ const server = fc.oneof(
   {
     weight: 1,
     arbitrary: serverHosts.map((hosts) => ({ port: { number: 80, name: 'http', protocol: 'HTTP' }, tls: { httpsRedirect: true }, hosts })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constant({ port: { number: 443, name: 'auto', protocol: 'TLS' }, tls: { mode: 'AUTO_PASSTHROUGH' }, hosts: ['*'] }),
   },
   { weight: 1, arbitrary: fc.constant({ port: { number: 6379, name: 'tcp', protocol: 'TCP' }, hosts: ['*'] }) },
   { weight: 1, arbitrary: fc.constant({ port: { number: 31400, name: 'tcp-any', protocol: 'TCP' }, hosts: ['*'] }) },

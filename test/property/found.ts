@@ -38,6 +38,15 @@ const GATEWAY = document(
   '{ selector: { istio: egressgateway }, servers: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: [www.example.com] }] }',
 );
 
+const EGRESS = 'istio-egressgateway.istio-system.svc.cluster.local';
+const THROUGH_GATEWAY = document(
+  'VirtualService',
+  'routes',
+  `{ hosts: [www.example.com], gateways: [mesh, egress], http: [
+    { match: [{ gateways: [mesh] }], route: [{ destination: { host: ${EGRESS}, port: { number: 80 } } }] },
+    { match: [{ gateways: [egress] }], route: [{ destination: { host: www.example.com } }] }] }`,
+);
+
 export const FOUND: readonly Found[] = [
   {
     name: 'a fault that always fires answers by itself',
@@ -155,5 +164,53 @@ export const FOUND: readonly Found[] = [
     ],
     call: { to: www, port: 6379 },
     expect: 'sleep: closed',
+  },
+  {
+    name: 'a field that should stand once, but is repeated, passes HTTP/2 between the proxies',
+    config: [WWW, GATEWAY, THROUGH_GATEWAY],
+    call: toWww(
+      get({
+        headers: [
+          ['access-control-request-method', 'GET'],
+          ['access-control-request-method', 'POST'],
+        ],
+      }),
+    ),
+    expect: `sleep outbound|80||${EGRESS} > egress outbound|80||www.example.com: GET www.example.com / []`,
+  },
+  {
+    name: 'a preflight is answered by the CORS policy',
+    config: [WWW, routes(`{ corsPolicy: { allowOrigins: [{ exact: 'http://a.test' }], allowMethods: [GET] }, ${TO_WWW} }`)],
+    call: toWww(
+      get({
+        method: 'OPTIONS',
+        headers: [
+          ['origin', 'http://a.test'],
+          ['access-control-request-method', 'GET'],
+        ],
+      }),
+    ),
+    expect: 'sleep: 200',
+  },
+  {
+    name: 'a wildcard host inside the mesh leaves an AUTO_PASSTHROUGH gateway its listener',
+    config: [
+      document('ServiceEntry', 'wild', `{ hosts: ['*.example.com'], location: MESH_INTERNAL, ports: [${HTTP}], resolution: NONE }`),
+      document(
+        'Gateway',
+        'auto',
+        `{ selector: { istio: egressgateway }, servers: [
+          { port: { number: 443, name: auto, protocol: TLS }, tls: { mode: AUTO_PASSTHROUGH }, hosts: ['*.local', '*.com'] },
+          { port: { number: 443, name: tls, protocol: TLS }, tls: { mode: PASSTHROUGH }, hosts: [www.example.com] }] }`,
+      ),
+      entry(www, TLS),
+      document(
+        'VirtualService',
+        'tls',
+        '{ hosts: [www.example.com], gateways: [auto], tls: [{ match: [{ sniHosts: [www.example.com] }], route: [{ destination: { host: www.example.com } }] }] }',
+      ),
+    ],
+    call: { from: 'plain', to: www, port: 443, tls: { serverName: www, alpn: [] } },
+    expect: 'egress outbound|443||www.example.com: bytes in TLS with SNI www.example.com',
   },
 ];

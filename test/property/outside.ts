@@ -155,7 +155,8 @@ function http1(socket: net.Socket, first: Buffer, server: string, secured: Seen[
       });
       const authority = headers.find(([name]) => name === 'host')?.[1] ?? '';
       const seen = encode({ server, tls: secured, http: { method, path, authority, headers } });
-      socket.write(`HTTP/1.1 200 OK\r\n${SEEN_HEADER}: ${seen}\r\ncontent-length: 0\r\n\r\n`, 'latin1');
+      // A field that should stand once: proxies pass it on as it is.
+      socket.write(`HTTP/1.1 200 OK\r\n${SEEN_HEADER}: ${seen}\r\netag: "1"\r\netag: "2"\r\ncontent-length: 0\r\n\r\n`, 'latin1');
       if (headers.some(([name, value]) => name === 'connection' && value === 'close')) socket.end();
     }
   };

@@ -20,7 +20,7 @@ const CALLS = 12;
 const PAIRS = Number(process.env.PAIRS ?? 480);
 const SEED = Number(process.env.SEED ?? 1);
 /** Configurations that `verify` is held against. */
-const VERIFIED = Math.ceil(PAIRS / 80);
+const VERIFIED = Math.max(6, Math.ceil(PAIRS / 80));
 
 describe('the simulator and the running data plane', {
   skip: process.platform === 'linux' ? needs('openssl') : 'needs Linux: all of 127/8 local',

@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { ResourceOf } from '../../api/index.ts';
 import { originOf } from '../../api/resource.ts';
-import { hostCovers } from '../../lib/hostname.ts';
+import { hostCovers, isWildcard } from '../../lib/hostname.ts';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
@@ -194,7 +194,9 @@ function clusterChains(context: TranslateContext, entry: GatewayServer): Chain[]
   const { scope, mesh } = context;
   const chains: Chain[] = [];
   for (const service of scope.services) {
-    if (service.meshExternal || !entry.serverNames.some((name) => hostCovers(name, service.hostname))) continue;
+    // No SNI can name a wildcard's cluster, and Envoy refuses a listener that asks for one.
+    if (service.meshExternal || isWildcard(service.hostname)) continue;
+    if (!entry.serverNames.some((name) => hostCovers(name, service.hostname))) continue;
     const destinationRule = scope.destinationRuleFor(service.hostname)?.spec;
     const subsets = ['', ...(destinationRule?.subsets.map((each) => each.name) ?? [])];
     for (const port of service.ports) {

@@ -1,16 +1,9 @@
 /** Answers CORS preflights and marks responses for the origins that a route allows (`envoy.filters.http.cors`). */
 import { type CorsPolicy, CorsPolicySchema } from '../../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
-import { compileRuntimeFraction } from '../../../xds/match/fraction.ts';
+import { type CorsRules, compileCors, judgeCors } from '../../../xds/match/cors.ts';
 import { HeaderMap } from '../../../xds/match/headers.ts';
-import { compileStringMatcher, type StringPredicate } from '../../../xds/match/string.ts';
 import type { Exchange } from '../exchange.ts';
 import type { FilterStatus, HttpFilter } from '../filter.ts';
-
-interface Policy {
-  readonly origins: readonly StringPredicate[];
-  readonly config: CorsPolicy;
-  readonly enabled: (random: number) => boolean;
-}
 
 export function createCorsFilter(name: string): HttpFilter {
   return new CorsFilter(name);
@@ -18,7 +11,7 @@ export function createCorsFilter(name: string): HttpFilter {
 
 class CorsFilter implements HttpFilter {
   readonly name: string;
-  readonly #byConfig = new WeakMap<CorsPolicy, Policy>();
+  readonly #byConfig = new WeakMap<CorsPolicy, CorsRules>();
 
   constructor(name: string) {
     this.name = name;
@@ -26,25 +19,22 @@ class CorsFilter implements HttpFilter {
 
   onRequest(exchange: Exchange): FilterStatus {
     const { headers } = exchange;
-    const origin = headers.get('origin');
-    if (origin === undefined || origin === '') return 'continue';
-    const policy = this.#policyOf(exchange);
-    if (!policy) return 'continue';
-    const allowed = policy.origins.some((matches) => matches(origin));
-    const preflight = exchange.method === 'OPTIONS' && (headers.get('access-control-request-method') ?? '') !== '';
-    if (!preflight) {
-      if (allowed) {
-        exchange.filterState ??= new Map();
-        exchange.filterState.set(this.name, { origin, policy });
-      }
+    if (!headers.has('origin')) return 'continue';
+    const rules = this.#rulesOf(exchange);
+    if (!rules) return 'continue';
+    const verdict = judgeCors(rules, exchange);
+    if (verdict.kind === 'none') return 'continue';
+    const { origin } = verdict;
+    if (verdict.kind === 'marked') {
+      exchange.filterState ??= new Map();
+      exchange.filterState.set(this.name, { origin, rules });
       return 'continue';
     }
-    if (!allowed) {
-      if (policy.config.forwardNotMatchingPreflights ?? true) return 'continue';
+    if (!verdict.allowed) {
       exchange.reply({ status: 200, body: '', details: 'cors_response' });
       return 'stop';
     }
-    const { config } = policy;
+    const { config } = rules;
     const reply = allowOrigin(origin, config);
     if (config.allowMethods !== '') reply.append('access-control-allow-methods', config.allowMethods);
     if (config.allowHeaders !== '') reply.append('access-control-allow-headers', config.allowHeaders);
@@ -57,26 +47,22 @@ class CorsFilter implements HttpFilter {
   }
 
   onResponse(exchange: Exchange, _status: number, headers: HeaderMap): void {
-    const state = exchange.filterState?.get(this.name) as { readonly origin: string; readonly policy: Policy } | undefined;
+    const state = exchange.filterState?.get(this.name) as { readonly origin: string; readonly rules: CorsRules } | undefined;
     if (!state) return;
-    const { config } = state.policy;
+    const { config } = state.rules;
     for (const [name, value] of allowOrigin(state.origin, config)) headers.set(name, value);
     if (config.exposeHeaders !== '') headers.set('access-control-expose-headers', config.exposeHeaders);
   }
 
-  #policyOf({ route, random }: Exchange): Policy | undefined {
+  #rulesOf({ route }: Exchange): CorsRules | undefined {
     const config = route?.filterConfig(this.name, CorsPolicySchema);
     if (config === undefined || config === 'disabled') return undefined;
-    let policy = this.#byConfig.get(config);
-    if (!policy) {
-      policy = {
-        origins: config.allowOriginStringMatch.map(compileStringMatcher),
-        config,
-        enabled: compileRuntimeFraction(config.filterEnabled),
-      };
-      this.#byConfig.set(config, policy);
+    let rules = this.#byConfig.get(config);
+    if (!rules) {
+      rules = compileCors(config);
+      this.#byConfig.set(config, rules);
     }
-    return policy.enabled(random) ? policy : undefined;
+    return rules;
   }
 }
 

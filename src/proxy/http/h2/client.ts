@@ -7,7 +7,7 @@ import { own } from '../h1/read-buffer.ts';
 import type { PoolClient, PoolOwner } from '../pool/pool.ts';
 import type { ResetKind, UpstreamEvents, UpstreamRequest, UpstreamStream } from '../stream.ts';
 import { TimerEntry } from '../timers.ts';
-import { receivedHeaders, statusOf, toNodeHeaders, trailersOf } from './headers.ts';
+import { REPEATED_FIELDS, receivedHeaders, statusOf, toNodeHeaders, trailersOf } from './headers.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_REFUSED_STREAM, NGHTTP2_NO_ERROR } = constants;
 
@@ -32,6 +32,7 @@ export class H2ClientConnection {
       createConnection: () => socket,
       settings: { enablePush: false, initialWindowSize: STREAM_WINDOW },
       maxSessionMemory: SESSION_MEMORY_MB,
+      ...REPEATED_FIELDS,
     });
     // Node holds the session's settings back until this turn is over; the window can be raised at once.
     this.#session.once('connect', () => this.#session.setLocalWindowSize(CONNECTION_WINDOW));

@@ -20,6 +20,9 @@ const CONNECTION_FIELDS = new Set([
   'host',
 ]);
 
+/** What is repeated goes on repeated, as in Envoy; Node would refuse a second value of some fields. An option that Node's types lack. */
+export const REPEATED_FIELDS: object = { strictSingleValueFields: false };
+
 /** `raw` as Node gives it: name, value, name, value, …; pseudo-headers are left out. */
 export function receivedHeaders(raw: readonly string[]): ReceivedHeaders {
   const flat: string[] = [];

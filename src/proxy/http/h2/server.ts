@@ -8,7 +8,7 @@ import { SEEN } from '../h1/fields.ts';
 import { own } from '../h1/read-buffer.ts';
 import type { DownstreamStream } from '../stream.ts';
 import { TimerEntry } from '../timers.ts';
-import { receivedHeaders, toNodeHeaders, trailersOf } from './headers.ts';
+import { REPEATED_FIELDS, receivedHeaders, toNodeHeaders, trailersOf } from './headers.ts';
 
 const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } = constants;
 
@@ -42,6 +42,7 @@ export class H2ServerConnection implements ServerConnection {
       // Pseudo-headers count too.
       maxHeaderListPairs: options.maxHeaders + 5,
       maxSessionMemory: SESSION_MEMORY_MB,
+      ...REPEATED_FIELDS,
     });
     this.#session.setLocalWindowSize(options.initialConnectionWindow);
     this.#session.on('stream', (stream, _headers, flags, raw: string[]) => this.#onStream(stream, flags, raw));

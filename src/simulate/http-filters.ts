@@ -1,0 +1,55 @@
+/** What HTTP filters make of a request before the router has it: those that answer by themselves for reasons that a call shows. Pure. */
+import { CorsPolicySchema, CorsSchema } from '../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
+import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
+import type { HttpConnectionManager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { compileCors, judgeCors } from '../xds/match/cors.ts';
+import { compileFault } from '../xds/match/fault.ts';
+import type { CompiledRoute, RouteRequest } from '../xds/match/route.ts';
+import { typeNameOf } from '../xds/unpack.ts';
+import type { HopOptions } from './hop.ts';
+import type { SimulatedProxy } from './proxy.ts';
+import type { Refused } from './request.ts';
+
+/** The answer of the first filter that gives one, where chance so chooses. */
+export function filtered(
+  proxy: SimulatedProxy,
+  config: HttpConnectionManager,
+  route: CompiledRoute,
+  request: RouteRequest,
+  options: Pick<HopOptions, 'weigh'>,
+): Refused | undefined {
+  for (const filter of config.httpFilters) {
+    const any = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
+    const type = typeNameOf(any);
+    let answer: Refused | undefined;
+    if (type === CorsSchema.typeName) answer = cors(filter.name, route, request);
+    else if (type === HTTPFaultSchema.typeName) {
+      const own = route.filterConfig(filter.name, HTTPFaultSchema);
+      if (own !== 'disabled') answer = fault(filter.name, own ?? proxy.unpack(any, HTTPFaultSchema, filter.name), route, request, options);
+    }
+    if (answer) return answer;
+  }
+  return undefined;
+}
+
+function cors(name: string, route: CompiledRoute, request: RouteRequest): Refused | undefined {
+  const own = route.filterConfig(name, CorsPolicySchema);
+  if (own === undefined || own === 'disabled' || judgeCors(compileCors(own), request).kind !== 'preflight') return undefined;
+  return { status: 200, flag: '', details: 'cors_response', why: 'the CORS policy answers the preflight' };
+}
+
+function fault(
+  name: string,
+  config: Parameters<typeof compileFault>[0],
+  { action }: CompiledRoute,
+  request: RouteRequest,
+  options: Pick<HopOptions, 'weigh'>,
+): Refused | undefined {
+  const { status, grpcStatus, applies, cluster, abortShare: share } = compileFault(config, name);
+  if (status === 0 && grpcStatus === undefined) return undefined;
+  if (applies && !applies(request)) return undefined;
+  if (cluster !== '' && !(action.kind === 'forward' && action.choose(request)?.cluster === cluster)) return undefined;
+  if (share === 0 || options.weigh([1 - share, share]) !== 1) return undefined;
+  const answered = grpcStatus === undefined ? status : 200;
+  return { status: answered, flag: 'FI', details: 'fault_filter_abort', why: `a fault answers ${answered}` };
+}
