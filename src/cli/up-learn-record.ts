@@ -17,12 +17,15 @@ export class CallRecord {
   readonly #folder = mkdtempSync(join(tmpdir(), 'sallyport-learn-'));
   /** The files that may still grow: the present one last. */
   #files: GrowingFile[];
+  readonly #remove = () => rmSync(this.#folder, { recursive: true, force: true });
 
   constructor(options: RecordOptions) {
     this.#options = options;
     this.path = join(this.#folder, 'record');
     writeFileSync(this.path, '');
     this.#files = [new GrowingFile(this.path)];
+    // Also where a second signal ends the process at once.
+    process.on('exit', this.#remove);
   }
 
   /** The lines that have come since the last time. */
@@ -42,7 +45,8 @@ export class CallRecord {
   close(): void {
     for (const file of this.#files) file.close();
     this.#files = [];
-    rmSync(this.#folder, { recursive: true, force: true });
+    this.#remove();
+    process.off('exit', this.#remove);
   }
 }
 
