@@ -96,3 +96,27 @@ test('a router keeps its address while others come and go', () => {
     ['127.0.100.2', '127.0.100.3'],
   );
 });
+
+test('a Kubernetes Gateway without an address gets a router and a Service of its own, on ports that need no privilege', () => {
+  const own = (namespace: string) => `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: eg, namespace: ${namespace} }
+spec: { gatewayClassName: istio, listeners: [{ name: http, port: 80, protocol: HTTP }] }
+---`;
+  const { routers, snapshot } = meshOf(own('a') + own('b'));
+  assert.deepEqual(
+    routers.map(({ key, identity: { name, namespace, bindAddress } }) => [key, name, namespace, bindAddress]),
+    [
+      ['router gateway.networking.k8s.io/gateway-name,eg', 'eg', 'a', '127.0.100.1'],
+      ['router b gateway.networking.k8s.io/gateway-name,eg', 'eg', 'b', '127.0.100.2'],
+    ],
+  );
+  for (const namespace of ['a', 'b']) {
+    const service = snapshot.get('Service', namespace, 'eg-istio');
+    assert.deepEqual(
+      service?.spec.ports.map(({ port, targetPort }) => [port, targetPort]),
+      [[80, 10_080]],
+    );
+  }
+});

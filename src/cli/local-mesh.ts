@@ -2,6 +2,7 @@
  * The workloads of `up`: a router for each Gateway selector, with an address of its own, as Pods that ordinary Services select; and the gateway
  * Services of an Istio installation where the files define none. Pure.
  */
+import { PROXY_NAMESPACE_ANNOTATION } from '../api/gateway-api/common.ts';
 import type { Kind, ResourceOf } from '../api/index.ts';
 import { originOf } from '../api/resource.ts';
 import { Layered } from '../config/layered.ts';
@@ -73,13 +74,17 @@ export function localMesh(files: Snapshot, rootNamespace: string, addresses: Rou
       labels,
     );
   };
-  for (const { spec } of gateways) {
+  for (const { spec, derivedFrom, metadata } of gateways) {
     const selector = selectorOf(spec ?? {});
-    if (Object.keys(selector).length === 0 || routers.some(({ identity }) => holds(identity.labels, selector))) continue;
+    // Those of the Kubernetes Gateway API say in which namespace their proxies are; two may have the same name in different ones.
+    const home = derivedFrom && metadata.annotations[PROXY_NAMESPACE_ANNOTATION];
+    const isServedBy = ({ identity }: Router) => holds(identity.labels, selector) && (home === undefined || identity.namespace === home);
+    if (Object.keys(selector).length === 0 || routers.some(isServedBy)) continue;
     const labels = labelsOf(selector);
-    const key = `router ${Object.entries(selector).sort().join(' ')}`;
+    const usual = services.find((service) => selects(service, labels))?.metadata.namespace ?? rootNamespace;
+    const namespace = home ?? usual;
+    const key = `router ${namespace === usual ? '' : `${namespace} `}${Object.entries(selector).sort().join(' ')}`;
     const address = addresses.of(key);
-    const namespace = services.find((service) => selects(service, labels))?.metadata.namespace ?? rootNamespace;
     const name = labels.app ?? Object.values(selector)[0] ?? 'router';
     documents.push(pod(name, namespace, labels, address));
     const identity: ProxyIdentity = {
