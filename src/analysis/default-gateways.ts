@@ -20,7 +20,11 @@ export function withDefaultGateways(snapshot: Snapshot, namespace: string): Snap
   const documents: object[] = [];
   for (const istio of ['ingressgateway', 'egressgateway'] as const) {
     const pod = snapshot.list('Pod').some(({ metadata }) => metadata.labels.istio === istio) || deployed(snapshot, istio);
-    const service = snapshot.list('Service').find(({ spec }) => spec.selector?.istio === istio);
+    // One with none of the usual ports stands beside the installation's.
+    const usual: readonly number[] = USUAL_PORTS[istio];
+    const service = snapshot
+      .list('Service')
+      .find(({ spec }) => spec.selector?.istio === istio && spec.ports.some(({ port }) => usual.includes(port)));
     if (pod || (!routingOnly && (service || istio === 'egressgateway'))) continue;
     if (service) {
       documents.push(podOf(`istio-${istio}`, service.metadata.namespace, service.spec.selector));

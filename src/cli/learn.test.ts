@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { meshConfigOf } from '../../test/support/mesh.ts';
+import { findingsOf } from '../analysis/testing.ts';
 import { Layered } from '../config/layered.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { type Observed, Observer } from '../learn/observed.ts';
@@ -90,6 +91,14 @@ test('what is proposed lets every recorded call through the gateway, and nothing
   assert.match(text, /kind: DestinationRule/);
 });
 
+test('analyze finds nothing wrong with a proposal', () => {
+  assert.deepEqual(
+    findingsOf(learned(...ALL).text).map(({ code, origin }) => `${code} ${origin}`),
+    // Which file has the system's CAs is for the gateway's machine to say.
+    ['IST0129 DestinationRule istio-system/old-example-com-tls'],
+  );
+});
+
 test('the proposal does not depend on the order of the records', () => {
   assert.equal(learned(...ALL).text, learned(...[...ALL].reverse()).text);
 });
@@ -170,7 +179,19 @@ test('two protocols on one port: bytes are passed on, to the name and to the add
   );
   assert.deepEqual([broken, proved], [[], true]);
   assert.match(text, /# HTTP and TLS on one port: passed on as bytes/);
-  assert.match(text, /# 198\.51\.100\.7:443 is www\.example\.com/);
+  assert.deepEqual(
+    snapshotFromText(text)
+      .list('ServiceEntry')
+      .map(({ spec }) => [spec.hosts, spec.addresses]),
+    [[['www.example.com'], ['198.51.100.7']]],
+  );
+  const shared = learned(
+    istio('GET / HTTP/1.1', 'www.example.com:443', '198.51.100.7:443', 'PassthroughCluster', '198.51.100.7:443'),
+    istio('- - -', '-', '198.51.100.7:443', 'PassthroughCluster', '198.51.100.7:443', { sni: 'www.example.com' }),
+    istio('- - -', '-', '198.51.100.7:8443', 'PassthroughCluster', '198.51.100.7:8443', { sni: 'www.example.com' }),
+  );
+  assert.deepEqual([shared.broken, shared.proved], [[], true]);
+  assert.match(shared.text, /# 198\.51\.100\.7:443 is www\.example\.com/);
 });
 
 test('names that no resource can declare are told, and a Service of the cluster is none of the outside', () => {

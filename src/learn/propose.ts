@@ -54,7 +54,8 @@ interface GatewaySide {
 
 /** One ServiceEntry and one VirtualService for each host, a Gateway for all, and what TLS origination and TCP need besides. */
 export function propose(observed: readonly Observed[], { namespace, wildcardAfter, taken, callers }: ProposeOptions): Proposed[] {
-  const hosts = Map.groupBy(destinationsOf(observed, wildcardAfter), ({ host }) => host);
+  const { destinations: all, own } = withAddresses(destinationsOf(observed, wildcardAfter));
+  const hosts = Map.groupBy([...all].sort(byHostAndPort), ({ host }) => host);
   if (hosts.size === 0) return [];
   const unique = namer(taken?.objects ?? new Set());
   const http: string[] = [];
@@ -89,7 +90,7 @@ export function propose(observed: readonly Observed[], { namespace, wildcardAfte
     return [
       {
         comments: destinations.flatMap(commentsOf),
-        resource: object('ServiceEntry', name, { ...serviceEntry(host, destinations), ...visible }),
+        resource: object('ServiceEntry', name, { ...serviceEntry(host, destinations, own.get(host) ?? []), ...visible }),
       },
       {
         comments: [],
@@ -151,43 +152,63 @@ function destinationsOf(observed: readonly Observed[], wildcardAfter: number): D
       destinations.push({ ...first, host: `*${first.host.slice(first.host.indexOf('.'))}`, observed: seen });
     } else destinations.push(...members);
   }
-  return destinations.sort((a, b) => (a.host === b.host ? a.port - b.port : a.host < b.host ? -1 : 1));
+  return destinations.sort(byHostAndPort);
+}
+
+function byHostAndPort(a: Destination, b: Destination): number {
+  return a.host === b.host ? a.port - b.port : a.host < b.host ? -1 : 1;
+}
+
+/** A port of a host has one protocol: where several were spoken, bytes are passed on as they are. */
+function onePerPort(observed: readonly Observed[]): Destination[] {
+  return [...Map.groupBy(observed, ({ host, port }) => `${host} ${port}`).values()].map((same) => {
+    const [first] = same as [Observed];
+    const special = specialAddress(first.host);
+    const remarks = special === undefined ? [] : [`${first.host} is ${special}: is it meant to be reached through the egress gateway?`];
+    if (same.length > 1) remarks.push(`${same.map(({ protocol }) => protocol).join(' and ')} on one port: passed on as bytes`);
+    // Listeners for HTTP take IPv4 only (0.0.0.0); those of TCP have the address itself.
+    const bytes = same.length > 1 || (first.host.includes(':') && first.protocol === 'HTTP');
+    return { ...first, ...(bytes && { protocol: 'TCP' as const, originatedAt: undefined }), observed: same, remarks };
+  });
 }
 
 /**
- * A port of a host has one protocol: where several were spoken, bytes are passed on as they are. They carry no name, so that the addresses that were
- * called are let through beside the one that the mesh's DNS gives the name.
+ * Bytes carry no name: beside the address that the mesh's DNS gives a name, those are let through that were called. They become the name's own
+ * where nothing else has them and no port of the name is told by SNI, which an address would narrow; else they are destinations of their own.
  */
-function onePerPort(observed: readonly Observed[]): Destination[] {
-  const destinations = new Map<string, Destination>();
-  const add = (destination: Destination) => {
-    const key = `${destination.host} ${destination.port}`;
-    const known = destinations.get(key);
-    destinations.set(
-      key,
-      known ? { ...known, protocol: 'TCP', originatedAt: undefined, remarks: [...known.remarks, ...destination.remarks] } : destination,
-    );
-  };
-  for (const same of Map.groupBy(observed, ({ host, port }) => `${host} ${port}`).values()) {
-    const [first, ...others] = same as [Observed];
-    const special = specialAddress(first.host);
-    const remarks = special === undefined ? [] : [`${first.host} is ${special}: is it meant to be reached through the egress gateway?`];
-    if (others.length === 0) {
-      // Listeners for HTTP take IPv4 only (0.0.0.0); those of TCP have the address itself.
-      const bytes = first.host.includes(':') && first.protocol === 'HTTP';
-      add(bytes ? { ...first, protocol: 'TCP', originatedAt: undefined, observed: same, remarks } : { ...first, observed: same, remarks });
+function withAddresses(destinations: readonly Destination[]): {
+  readonly destinations: readonly Destination[];
+  /** By host. */
+  readonly own: ReadonlyMap<string, readonly string[]>;
+} {
+  const claimed = new Set(destinations.filter(({ host }) => isAddress(host)).map(({ host, port }) => `${host} ${port}`));
+  const own = new Map<string, readonly string[]>();
+  const added = new Map<string, Destination>();
+  for (const [host, all] of Map.groupBy(destinations, (destination) => destination.host)) {
+    const bytes = all.filter(({ protocol }) => protocol === 'TCP');
+    if (isAddress(host) || bytes.length === 0) continue;
+    const pairs = bytes.flatMap((destination) => addressesOf([destination]).map((address) => ({ address, destination })));
+    const keys = pairs.map(({ address, destination: { port } }) => `${address} ${port}`);
+    if (all.every(({ protocol }) => protocol !== 'TLS') && !keys.some((key) => claimed.has(key))) {
+      for (const key of keys) claimed.add(key);
+      own.set(host, addressesOf(bytes));
       continue;
     }
-    const mixed = `${same.map(({ protocol }) => protocol).join(' and ')} on one port: passed on as bytes`;
-    add({ ...first, protocol: 'TCP', originatedAt: undefined, observed: same, remarks: [...remarks, mixed] });
-    for (const host of isAddress(first.host) ? [] : new Set(same.flatMap(({ addresses }) => addresses))) {
-      add({ ...first, host, protocol: 'TCP', originatedAt: undefined, observed: [], remarks: [`${host}:${first.port} is ${first.host}`] });
+    for (const { address, destination } of pairs) {
+      const key = `${address} ${destination.port}`;
+      const remarks = [...(added.get(key)?.remarks ?? []), `${address}:${destination.port} is ${host}`];
+      if (!destinations.some((one) => `${one.host} ${one.port}` === key))
+        added.set(key, { ...destination, host: address, observed: [], remarks });
     }
   }
-  return [...destinations.values()];
+  return { destinations: [...destinations, ...added.values()], own };
 }
 
-function serviceEntry(host: string, destinations: readonly Destination[]): object {
+function addressesOf(destinations: readonly Destination[]): string[] {
+  return [...new Set(destinations.flatMap(({ observed }) => observed.flatMap(({ addresses }) => addresses)))].sort();
+}
+
+function serviceEntry(host: string, destinations: readonly Destination[], addresses: readonly string[]): object {
   // The gateway connects to the target port; applications know the port alone, so that none gets round the gateway by it.
   const ports = destinations.map(({ port, protocol, originatedAt }) => ({
     number: port,
@@ -199,7 +220,7 @@ function serviceEntry(host: string, destinations: readonly Destination[]): objec
   if (isAddress(host)) {
     return { hosts: [declaredHost(host)], addresses: [host], ...common, resolution: 'STATIC', endpoints: [{ address: host }] };
   }
-  return { hosts: [host], ...common, resolution: host.startsWith('*') ? 'DYNAMIC_DNS' : 'DNS' };
+  return { hosts: [host], ...(addresses.length > 0 && { addresses }), ...common, resolution: host.startsWith('*') ? 'DYNAMIC_DNS' : 'DNS' };
 }
 
 function virtualService(given: string, destinations: readonly Destination[], { gateway, service, tcp }: GatewaySide): object {
