@@ -12,6 +12,7 @@ import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
 import { locatedTrace, originText } from './origins.ts';
 import { readMesh } from './read-mesh.ts';
+import { expectShortRun } from './short-run.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 import { onlyThroughGateways, readStatements } from './verify-statements.ts';
 import { workloadClasses } from './workload-classes.ts';
@@ -54,6 +55,7 @@ export function verifyCommand(): Command {
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (paths: string[], options: VerifyOptions) => {
+      expectShortRun();
       const { snapshot, mesh: config } = await readMesh(paths, options);
       const verdicts = await judge(simulateFiles(snapshot, config), options);
       process.stdout.write(
