@@ -418,5 +418,54 @@ test('long lists are cut to what an HTTPRoute may have', () => {
 
 test('kinds without a counterpart are named', () => {
   const rules = object('DestinationRule', 'd', { host: 'www.example.com' });
-  assert.deepEqual(converted(entry(), rules).problems, [': the Gateway API has no counterpart of a DestinationRule']);
+  assert.deepEqual(converted(entry(), rules).problems, [': the Gateway API has no counterpart of a DestinationRule without TLS']);
+});
+
+test('DestinationRules that originate TLS', () => {
+  const https = entry(undefined, { ports: [{ number: 443, name: 'https', protocol: 'HTTPS' }] });
+  const tls = { mode: 'SIMPLE', sni: 'www.example.com', caCertificates: 'system' };
+  const rules = (trafficPolicy: Json, more: Json = {}, namespace = 'default') =>
+    object('DestinationRule', 'd', { host: 'www.example.com', trafficPolicy, ...more }, namespace);
+  const target = { group: 'networking.istio.io', kind: 'ServiceEntry', name: 'www' };
+  const validation = { hostname: 'www.example.com', wellKnownCACertificates: 'System' };
+  const specs = (...args: Parameters<typeof rules>) => {
+    const { made, problems } = converted(https, rules(...args));
+    assert.deepEqual(problems, []);
+    assert.deepEqual(kinds(made), ['BackendTLSPolicy']);
+    return made[0]!.spec;
+  };
+  assert.deepEqual(specs({ tls }), { targetRefs: [target], validation });
+  assert.deepEqual(
+    specs({ portLevelSettings: [{ port: { number: 443 }, tls: { ...tls, subjectAltNames: ['spiffe://a', 'b.example.com'] } }] }),
+    {
+      targetRefs: [{ ...target, sectionName: 'https' }],
+      validation: {
+        ...validation,
+        subjectAltNames: [
+          { type: 'URI', uri: 'spiffe://a' },
+          { type: 'Hostname', hostname: 'b.example.com' },
+        ],
+      },
+    },
+  );
+  const refused = (wanted: RegExp, ...args: Parameters<typeof rules>) => stays(wanted, https, rules(...args));
+  refused(/subsets: the Gateway API has no subsets/, { tls }, { subsets: [{ name: 'v1' }] });
+  refused(/exportTo: /, { tls }, { exportTo: ['.'] });
+  refused(/workloadSelector: /, { tls }, { workloadSelector: { matchLabels: { a: 'b' } } });
+  refused(/trafficPolicy\.connectionPool: /, { tls, connectionPool: { tcp: { maxConnections: 1 } } });
+  refused(/portLevelSettings\.0\.outlierDetection: /, {
+    portLevelSettings: [{ port: { number: 443 }, tls, outlierDetection: { interval: '1s' } }],
+  });
+  refused(/portLevelSettings: of BackendTLSPolicies/, { tls, portLevelSettings: [{ port: { number: 443 }, tls }] });
+  refused(/portLevelSettings\.0\.port: .*no port 80/, { portLevelSettings: [{ port: { number: 80 }, tls }] });
+  refused(/namespace: a BackendTLSPolicy stands in the namespace of its ServiceEntry, default/, { tls }, {}, 'istio-system');
+  refused(/host: .*none declares other\.example\.com/, { tls }, { host: 'other.example.com' });
+  refused(/tls\.mode: .*not DISABLE/, { tls: { mode: 'DISABLE' } });
+  refused(/state sni/, { tls: { mode: 'SIMPLE', caCertificates: 'system' } });
+  refused(/caCertificates: /, { tls: { ...tls, caCertificates: '/etc/ca.crt' } });
+  refused(/credentialName: /, { tls: { mode: 'SIMPLE', sni: 'www.example.com', credentialName: 'c' } });
+  refused(/insecureSkipVerify/, { tls: { mode: 'SIMPLE', sni: 'www.example.com', insecureSkipVerify: true } });
+  refused(/at most five names/, { tls: { ...tls, subjectAltNames: ['a', 'b', 'c', 'd', 'e', 'f'] } });
+  stays(/holds for www\.example\.com too/, https, rules({ tls }), { ...rules({ tls }), metadata: { name: 'e', namespace: 'default' } });
+  stays(/declares other hosts as well/, entry(['www.example.com', 'example.com']), rules({ tls }));
 });

@@ -4,6 +4,7 @@ import type { Resource } from '../api/resource.ts';
 import { fullHostname, hostsOverlap } from '../lib/hostname.ts';
 import type { Service } from '../registry/model.ts';
 import { isHttp, isTls } from '../registry/protocol.ts';
+import { convertDestinationRule } from './backend-tls.ts';
 import { type ConvertedGateway, convertGateway, type Gateway, protocolOf } from './gateways.ts';
 import { type Attachment, type Draft, draftsOf, makeAll, saysAnything, type VirtualService } from './halves.ts';
 import { type ConvertInput, type Made, Maker, Problems, type Unexpressed } from './model.ts';
@@ -63,6 +64,11 @@ export function convert(input: ConvertInput): Conversion {
     const made = gone.flatMap(({ drafts }) => makeAll(maker, drafts));
     replacements.push({ resource: virtualService, made, stays: own.filter((half) => !gone.includes(half)).map(({ gateway }) => gateway) });
   }
+  for (const rule of written(snapshot.list('DestinationRule'))) {
+    const { problems, make } = convertDestinationRule(input, rule);
+    unexpressed.push(...problems.list);
+    if (problems.none) replacements.push({ resource: rule, made: make(maker), stays: [] });
+  }
   for (const { kind, resource } of withoutCounterpart(input))
     unexpressed.push({ resource, path: ['kind'], reason: `the Gateway API has no counterpart of a ${kind}` });
   return { replacements, unexpressed: distinct(unexpressed) };
@@ -74,7 +80,7 @@ function nameOf({ metadata }: Resource): string {
 
 /** Settings of clients. ServiceEntries need none: routes refer to them. */
 function withoutCounterpart({ snapshot }: ConvertInput): { kind: string; resource: Resource }[] {
-  return (['DestinationRule', 'Sidecar', 'EnvoyFilter'] as const).flatMap((kind) =>
+  return (['Sidecar', 'EnvoyFilter'] as const).flatMap((kind) =>
     (snapshot.list(kind) as readonly Resource[]).filter(({ derivedFrom }) => !derivedFrom).map((resource) => ({ kind, resource })),
   );
 }

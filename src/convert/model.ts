@@ -42,7 +42,7 @@ export interface Made {
   readonly spec: object;
 }
 
-export type MadeKind = 'Gateway' | 'HTTPRoute' | 'TLSRoute' | 'TCPRoute' | 'ReferenceGrant';
+export type MadeKind = 'Gateway' | 'HTTPRoute' | 'TLSRoute' | 'TCPRoute' | 'ReferenceGrant' | 'BackendTLSPolicy';
 
 /** The version of each kind that clusters serve most widely. */
 const VERSIONS: Readonly<Record<MadeKind, string>> = {
@@ -51,6 +51,7 @@ const VERSIONS: Readonly<Record<MadeKind, string>> = {
   TLSRoute: 'v1',
   TCPRoute: 'v1',
   ReferenceGrant: 'v1beta1',
+  BackendTLSPolicy: 'v1',
 };
 
 /** Makes objects with names that nothing else has. */
