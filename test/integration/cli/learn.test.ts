@@ -6,6 +6,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { parseAllDocuments } from 'yaml';
 import { makeCertificate, startServer } from '../outside.ts';
 import { needs } from '../tools.ts';
 import { run, World } from '../world.ts';
@@ -176,6 +177,27 @@ test('a recorded run is allowed, each call through the gateway, and nothing else
   assert.equal(allowed.code, 0, allowed.said);
   assert.match(allowed.said, new RegExp(EGRESS.replaceAll('.', '\\.')));
   assert.equal(refused.code, 1, refused.said);
+});
+
+test('the log of a mesh that runs on a proposal gives that proposal again', { skip }, async (t) => {
+  const { ca, hosts, servers } = await startOutside(t);
+  const file = join(temporary(t), 'learned.yaml');
+  const learning = await World.start(t, { files: {}, hosts, servers, args: ['--learn', file] });
+  for (const [make, answer] of RUN) assert.equal(await make(caller(learning, ca)), answer);
+  await learning.stop();
+  const proposal = readFileSync(file, 'utf8');
+  const resources = (text: string) => parseAllDocuments(text).map((document) => document.toJS());
+  // Istio's default format.
+  const mesh = { ...REGISTRY_ONLY, accessLogEncoding: 'TEXT', accessLogFormat: '' };
+  const world = await World.start(t, { files: { 'learned.yaml': proposal }, mesh, hosts, servers });
+  for (const [make, answer] of RUN) assert.equal(await make(caller(world, ca)), answer);
+  const { output } = await world.stop();
+  const log = join(world.folder, '../access.log');
+  writeFileSync(log, output);
+  const program = new Program(['learn', log]);
+  assert.equal(await program.exit, 0, program.errors);
+  assert.deepEqual(resources(program.output), resources(proposal), output);
+  assert.match(program.output, /# secure\.test:443 TLS: 2 calls/);
 });
 
 test('what is declared stays in force and is not proposed again; learning goes on from a proposal', { skip }, async (t) => {
