@@ -93,6 +93,11 @@ function lineOf(hops: readonly Hop[], i: number): ExpectedHop['by'] {
   return protocol === 'http' ? 'call' : 'none';
 }
 
+/** Whether a server is there that answers a call which gets out of the mesh. */
+export function isServed(call: Call, trace: Trace, names: ReadonlySet<string>): boolean {
+  return trace.outcome.kind !== 'upstream' || arrive(call, trace, names).kind === 'reply';
+}
+
 /** What the servers outside and the applications make of a call that gets there. */
 function arrive(call: Call, { hops, outcome }: Trace, names: ReadonlySet<string>): Result {
   if (outcome.kind !== 'upstream') throw new Error('not called for it');

@@ -25,7 +25,7 @@ export interface Made {
   readonly port: number;
 }
 
-const SILENT_MS = Number(process.env.SILENT ?? 10_000);
+const SILENT_MS = 8000;
 const CLOSED: Reply = { kind: 'closed', status: 0, location: undefined, seen: undefined };
 /** No HTTP method begins like this. */
 const BYTES = '\u0001\u0002bytes\n';

@@ -11,7 +11,7 @@ import type { XdsResources } from '../../src/xds/resources.ts';
 import { fixedObjects } from '../calls/loopback/fixed-objects.ts';
 import { type Pod, resolveInPod } from '../calls/loopback/topology.ts';
 import { meshConfigOf } from '../support/mesh.ts';
-import { differences, expectationOf, observe } from './agreement.ts';
+import { differences, expectationOf, isServed, observe } from './agreement.ts';
 import { callOf, type Sketch } from './calls.ts';
 import { requestText } from './client.ts';
 import type { Configuration } from './configurations.ts';
@@ -107,6 +107,11 @@ export class Pairs {
   simulate(files: SimulatedFiles, pod: Pod, call: Call): Trace[] {
     const proxy = pod.kind === 'sidecar' ? files.proxy(`${pod.namespace}/${pod.name}`) : undefined;
     return [...waysOf(files.simulated, proxy, call)];
+  }
+
+  /** Whether somebody answers a call that goes this way: if not, proxies may try another one. */
+  isServed(call: Call, trace: Trace): boolean {
+    return isServed(call, trace, this.#names);
   }
 
   /** Makes a call both ways; what differs, as text. */

@@ -53,7 +53,7 @@ export const ACCESS_LOG = {
 
 const NOTHING: XdsResources = { listeners: [], routes: [], clusters: [], endpoints: [], secrets: [], nameTable: create(NameTableSchema) };
 /** How long what a log should hold may take to come. */
-const LATE_MS = Number(process.env.LATE ?? 5000);
+const LATE_MS = 4000;
 
 function firstOctet(): number {
   return 16 + ((process.pid + 115) % 230);

@@ -7,7 +7,7 @@ import { waysOf } from '../../src/simulate/explore.ts';
 import type { Trace } from '../../src/simulate/trace.ts';
 import type { Counterexample, Statement } from '../../src/simulate/verify.ts';
 import { HeaderMap } from '../../src/xds/match/headers.ts';
-import { PODS, type Pod, resolveName } from '../calls/loopback/topology.ts';
+import { PODS, type Pod } from '../calls/loopback/topology.ts';
 import type { Configuration } from './configurations.ts';
 import { describeCall, describeConfiguration, type Pairs } from './pairs.ts';
 
@@ -44,18 +44,15 @@ export async function checkVerify(pairs: Pairs, configuration: Configuration, ta
     }
   }
   for (const { statement, counterexamples } of verdicts) {
-    const mine = counterexamples.filter(({ workloads, trace }) => callerOf(workloads) && resolves(trace)).slice(0, MOST_MADE);
+    const mine = counterexamples
+      .filter(({ workloads, call, trace }) => callerOf(workloads) && pairs.isServed(call, trace))
+      .slice(0, MOST_MADE);
     for (const example of mine) {
       tally.made++;
       const differing = await reproduce(pairs, files, example);
       if (differing) throw new Error(`"${statement}": ${differing}\n${describeConfiguration(configuration)}`);
     }
   }
-}
-
-/** Names that DNS does not know are no business of the configuration's. */
-function resolves({ outcome }: Trace): boolean {
-  return outcome.kind !== 'upstream' || outcome.endpoint !== undefined || resolveName(outcome.host).length > 0;
 }
 
 function statementsFor(files: SimulatedFiles): Statement[] {
