@@ -1,6 +1,7 @@
 /** Istio's Gateways and VirtualServices as objects of the Kubernetes Gateway API, as far as that can express them. Pure. */
 import type { ResourceOf } from '../api/index.ts';
 import type { Resource } from '../api/resource.ts';
+import { HostIndex } from '../lib/host-index.ts';
 import { fullHostname, hostsOverlap } from '../lib/hostname.ts';
 import type { Service } from '../registry/model.ts';
 import { isHttp, isTls } from '../registry/protocol.ts';
@@ -38,12 +39,15 @@ export function convert(input: ConvertInput): Conversion {
   for (const gateway of written(snapshot.list('Gateway')))
     gateways.set(nameOf(gateway), { gateway, converted: convertGateway(input, gateway) });
   const virtualServices = written(snapshot.list('VirtualService'));
-  const halves = virtualServices.flatMap((virtualService) => halvesOf(input, virtualService, gateways, virtualServices));
+  const claims = claimsOf(virtualServices);
+  const halves = virtualServices.flatMap((virtualService) => halvesOf(input, virtualService, gateways, claims));
+  const halvesByGateway = Map.groupBy(halves, ({ gateway }) => gateway);
+  const halvesByObject = Map.groupBy(halves, ({ virtualService }) => virtualService);
+  const blocking = (name: string) => halvesByGateway.get(name)?.find(({ problems }) => !problems.none)?.virtualService;
   const unexpressed: Unexpressed[] = [];
-  const converts = (name: string): boolean => {
-    if (name === 'mesh') return true;
-    return gateways.get(name)?.converted.problems.none === true && halves.every((half) => half.gateway !== name || half.problems.none);
-  };
+  const blocked = new Map([...gateways.keys()].map((name) => [name, blocking(name)]));
+  const converts = (name: string): boolean =>
+    name === 'mesh' || (gateways.get(name)?.converted.problems.none === true && blocked.get(name) === undefined);
 
   const maker = new Maker(snapshot);
   const replacements: Replacement[] = [];
@@ -51,13 +55,12 @@ export function convert(input: ConvertInput): Conversion {
     unexpressed.push(...converted.problems.list);
     if (converts(name)) replacements.push({ resource: gateway, made: converted.make(maker), stays: [] });
     else if (converted.problems.none) {
-      const blocking = halves.find((half) => half.gateway === name && !half.problems.none)!.virtualService;
-      const reason = `its routes can’t all be expressed (VirtualService ${nameOf(blocking)}), and a VirtualService can’t be attached to a Kubernetes Gateway`;
+      const reason = `its routes can’t all be expressed (VirtualService ${nameOf(blocked.get(name)!)}), and a VirtualService can’t be attached to a Kubernetes Gateway`;
       unexpressed.push({ resource: gateway, path: ['metadata', 'name'], reason });
     }
   }
   for (const virtualService of virtualServices) {
-    const own = halves.filter((half) => half.virtualService === virtualService);
+    const own = halvesByObject.get(virtualService) ?? [];
     for (const { problems } of own) unexpressed.push(...problems.list);
     const gone = own.filter(({ gateway, problems }) => problems.none && converts(gateway));
     if (gone.length === 0) continue;
@@ -93,13 +96,28 @@ function distinct(list: readonly Unexpressed[]): Unexpressed[] {
 
 type Gateways = ReadonlyMap<string, { readonly gateway: Gateway; readonly converted: ConvertedGateway }>;
 
-function halvesOf(input: ConvertInput, virtualService: VirtualService, gateways: Gateways, all: readonly VirtualService[]): Half[] {
+/** Who has rules for a host, by gateway (in full, or `mesh`). */
+type Claims = ReadonlyMap<string, HostIndex<VirtualService>>;
+
+function claimsOf(all: readonly VirtualService[]): Claims {
+  const claims = new Map<string, HostIndex<VirtualService>>();
+  for (const virtualService of all) {
+    for (const gateway of gatewaysOf(virtualService)) {
+      const index = claims.get(gateway) ?? new HostIndex();
+      claims.set(gateway, index);
+      for (const host of hostsOf(virtualService)) index.add(host, virtualService);
+    }
+  }
+  return claims;
+}
+
+function halvesOf(input: ConvertInput, virtualService: VirtualService, gateways: Gateways, claims: Claims): Half[] {
   return gatewaysOf(virtualService).map((gateway): Half => {
     const problems = new Problems(virtualService);
     const attachments =
       gateway === 'mesh'
-        ? meshAttachments(input, virtualService, problems, all)
-        : gatewayAttachments(virtualService, gateway, gateways, problems, all);
+        ? meshAttachments(input, virtualService, problems, claims)
+        : gatewayAttachments(virtualService, gateway, gateways, problems, claims);
     const drafts = attachments.flatMap((attachment) => draftsOf({ input, virtualService, attachment, problems }));
     if (problems.none && drafts.length === 0 && attachments.some((attachment) => saysAnything({ virtualService, attachment })))
       problems.add(['spec'], `it has no rule that takes effect on ${gateway === 'mesh' ? 'the mesh' : `Gateway ${gateway}`}`);
@@ -125,7 +143,7 @@ function gatewayAttachments(
   name: string,
   gateways: Gateways,
   problems: Problems,
-  all: readonly VirtualService[],
+  claims: Claims,
 ): Attachment[] {
   const known = gateways.get(name);
   if (!known) {
@@ -134,20 +152,12 @@ function gatewayAttachments(
   }
   if (!isExportedToAll(virtualService)) problems.add(['spec', 'exportTo'], 'a route can’t be hidden from a gateway');
   const hosts = hostsOf(virtualService);
-  for (const other of all) {
-    if (
-      other === virtualService ||
-      other.spec.http.length === 0 ||
-      virtualService.spec.http.length === 0 ||
-      !gatewaysOf(other).includes(name)
-    )
-      continue;
-    const shared = hosts.findIndex((host) => hostsOf(other).includes(host));
-    if (shared >= 0)
-      problems.add(
-        ['spec', 'hosts', shared],
-        `VirtualService ${nameOf(other)} has rules for ${hosts[shared]} too, and HTTPRoutes would mix them in another order`,
-      );
+  for (const [index, host] of hosts.entries()) {
+    const rivals = claims.get(name)?.at(host) ?? [];
+    const other = rivals.find((each) => each !== virtualService && each.spec.http.length > 0 && virtualService.spec.http.length > 0);
+    if (!other) continue;
+    const reason = `VirtualService ${nameOf(other)} has rules for ${host} too, and HTTPRoutes would mix them in another order`;
+    problems.add(['spec', 'hosts', index], reason);
   }
   const { namespace } = virtualService.metadata;
   const ports = { http: new Set<number>(), tls: new Set<number>(), tcp: new Set<number>() };
@@ -193,12 +203,7 @@ interface Parent {
   readonly service: Service;
 }
 
-function meshAttachments(
-  input: ConvertInput,
-  virtualService: VirtualService,
-  problems: Problems,
-  all: readonly VirtualService[],
-): Attachment[] {
+function meshAttachments(input: ConvertInput, virtualService: VirtualService, problems: Problems, claims: Claims): Attachment[] {
   const { namespace } = virtualService.metadata;
   const hosts = hostsOf(virtualService);
   const parents = new Map<Resource, Parent>();
@@ -209,9 +214,10 @@ function meshAttachments(
       problems.add(path, `a route on the mesh has a Service or ServiceEntry for parent, and none declares ${host}`);
       continue;
     }
-    const other = all.find(
-      (each) => each !== virtualService && gatewaysOf(each).includes('mesh') && hostsOf(each).some((mine) => hostsOverlap(mine, host)),
-    );
+    const other = claims
+      .get('mesh')
+      ?.overlapping(host)
+      .find((each) => each !== virtualService);
     if (other) {
       problems.add(
         path,

@@ -80,20 +80,18 @@ function targetOf(
 ): Backend | undefined {
   const refuse = (message: string): undefined => context.report('SP0014', policy, path, message) as undefined;
   const { namespace } = policy.metadata;
-  const isTarget = ({ metadata }: { readonly metadata: { readonly namespace: string; readonly name: string } }) =>
-    metadata.namespace === namespace && metadata.name === target.name;
   const known = `${target.group}/${target.kind}`;
   const section = (ports: readonly { readonly name: string; readonly number: number }[]) =>
     target.sectionName === undefined ? undefined : ports.find(({ name }) => name === target.sectionName);
   if (known === '/Service') {
-    const service = context.objects.list('Service').find(isTarget);
+    const service = context.objects.get('Service', namespace, target.name);
     if (!service) return refuse(`there is no Service ${namespace}/${target.name}: the policy has no effect.`);
     const found = section(service.spec.ports.map(({ name, port }) => ({ name, number: port })));
     if (target.sectionName && !found) return refuse(`Service ${target.name} has no port ${target.sectionName}.`);
     return { hosts: [serviceHost(target.name, namespace)], port: found?.number };
   }
   if (known === 'networking.istio.io/ServiceEntry') {
-    const entry = context.objects.list('ServiceEntry').find(isTarget);
+    const entry = context.objects.get('ServiceEntry', namespace, target.name);
     if (!entry) return refuse(`there is no ServiceEntry ${namespace}/${target.name}: the policy has no effect.`);
     const found = section(entry.spec.ports);
     if (target.sectionName && !found) return refuse(`ServiceEntry ${target.name} has no port ${target.sectionName}.`);

@@ -97,9 +97,7 @@ function addressed(context: Context, gateway: KubernetesGateway): Proxies[] {
       return [];
     }
     const named = serviceOfHost(value, gateway.metadata.namespace);
-    const service =
-      named &&
-      context.objects.list('Service').find(({ metadata }) => metadata.namespace === named.namespace && metadata.name === named.name);
+    const service = named && context.objects.get('Service', named.namespace, named.name);
     const selector = service ? service.spec.selector : installedSelector(named?.name);
     if (named && Object.keys(selector).length > 0) return [{ namespace: named.namespace, selector }];
     const message = `${value} is no Service whose pods could serve this Gateway, so nothing serves it: name a Service with a selector.`;
@@ -117,7 +115,7 @@ function installedSelector(name: string | undefined): Readonly<Record<string, st
 function managedService({ objects }: Context, gateway: KubernetesGateway): ResourceOf<'Service'>[] {
   const { name, namespace } = gateway.metadata;
   const own = `${name}-${gateway.spec.gatewayClassName}`;
-  if (objects.list('Service').some(({ metadata }) => metadata.namespace === namespace && metadata.name === own)) return [];
+  if (objects.get('Service', namespace, own)) return [];
   const selector = { [GATEWAY_NAME_LABEL]: name };
   const ports = new Map(gateway.spec.listeners.map((listener) => [listener.port, listener] as const));
   const spec = {

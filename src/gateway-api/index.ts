@@ -26,8 +26,12 @@ export function deriveFromGatewayApi(objects: Objects): GatewayApi {
   // A route may name the Service that comes with a Gateway.
   const created = resources.filter((resource) => resource.kind === 'Service');
   const withCreated: Objects = {
-    list: <K extends Kind>(kind: K) =>
-      kind === 'Service' ? ([...objects.list('Service'), ...created] as unknown as readonly ResourceOf<K>[]) : objects.list(kind),
+    list: (kind) => objects.list(kind),
+    get: <K extends Kind>(kind: K, namespace: string, name: string) =>
+      objects.get(kind, namespace, name) ??
+      (kind === 'Service'
+        ? (created.find(({ metadata }) => metadata.namespace === namespace && metadata.name === name) as ResourceOf<K> | undefined)
+        : undefined),
   };
   const routing = { ...context, objects: withCreated };
   const routes = [...deriveHttp(routing, listeners), ...deriveStreams(routing, listeners)];

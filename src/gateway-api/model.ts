@@ -7,6 +7,7 @@ import type { Finding } from '../lib/finding.ts';
 /** The objects of one moment: those in force, oldest first. */
 export interface Objects {
   list<K extends Kind>(kind: K): readonly ResourceOf<K>[];
+  get<K extends Kind>(kind: K, namespace: string, name: string): ResourceOf<K> | undefined;
 }
 
 export interface Context {

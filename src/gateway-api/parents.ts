@@ -41,10 +41,7 @@ function toGateway(
     return [];
   };
   const named = `Gateway ${owner}/${parent.name}`;
-  const gateway = context.objects
-    .list('KubernetesGateway')
-    .find(({ metadata }) => metadata.namespace === owner && metadata.name === parent.name);
-  if (!gateway) return refuse(`there is no ${named} of ${GATEWAY_API}`);
+  if (!context.objects.get('KubernetesGateway', owner, parent.name)) return refuse(`there is no ${named} of ${GATEWAY_API}`);
   const served = listeners.get(`${owner}/${parent.name}`);
   // A Gateway of another controller, and so are its routes.
   if (!served) return [];
@@ -68,17 +65,15 @@ function toGateway(
 
 function meshHosts(context: Context, route: Route, parent: ParentReference, path: readonly PathStep[]): readonly string[] {
   const owner = parent.namespace ?? route.metadata.namespace;
-  const isParent = ({ metadata }: { readonly metadata: { readonly namespace: string; readonly name: string } }) =>
-    metadata.namespace === owner && metadata.name === parent.name;
   const missing = (kind: string) => {
     context.report('SP0012', route, path, `there is no ${kind} ${owner}/${parent.name}, so the route takes no traffic.`);
     return [];
   };
   if ((parent.group === '' || parent.group === 'core') && parent.kind === 'Service') {
-    return context.objects.list('Service').some(isParent) ? [serviceHost(parent.name, owner)] : missing('Service');
+    return context.objects.get('Service', owner, parent.name) ? [serviceHost(parent.name, owner)] : missing('Service');
   }
   if (parent.group === 'networking.istio.io' && parent.kind === 'ServiceEntry') {
-    return context.objects.list('ServiceEntry').find(isParent)?.spec.hosts ?? missing('ServiceEntry');
+    return context.objects.get('ServiceEntry', owner, parent.name)?.spec.hosts ?? missing('ServiceEntry');
   }
   const message = `a route can't be attached to ${parent.group ? `${parent.group}/` : ''}${parent.kind}, only to a Gateway, a Service or a ServiceEntry.`;
   context.report('SP0012', route, path, message);
