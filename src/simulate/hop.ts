@@ -242,7 +242,9 @@ function tcpProxy(
   recorder: Recorder,
 ): HopResult {
   const config = proxy.unpack(filter.configType.case === 'typedConfig' ? filter.configType.value : undefined, TcpProxySchema, filter.name);
-  const { clusterSpecifier } = config;
+  const { clusterSpecifier, tunnelingConfig } = config;
+  if (tunnelingConfig)
+    return recorder.end('', { kind: 'undecided', details: `a CONNECT tunnel to ${tunnelingConfig.hostname} is not simulated` });
   const serverName = call.payload.tls?.serverName ?? '';
   const name =
     sniCluster && serverName !== ''

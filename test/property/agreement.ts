@@ -89,8 +89,8 @@ function lineOf(hops: readonly Hop[], i: number): ExpectedHop['by'] {
   const { protocol, flag } = hops[i]!;
   if (protocol === undefined && flag !== 'NR') return 'none';
   if (i === 0 || hops[i - 1]!.protocol === 'tcp') return 'port';
-  // Connections of an HTTP proxy carry several calls.
-  return protocol === 'http' ? 'call' : 'none';
+  // Connections of an HTTP proxy carry several calls, and what is not HTTP has no header that tells which.
+  return protocol === 'http' && flag !== 'DPE' ? 'call' : 'none';
 }
 
 /** Whether a server is there that answers a call which gets out of the mesh. */

@@ -254,6 +254,13 @@ const redirect = fc.constantFrom<object>(
   { derivePort: 'FROM_REQUEST_PORT', uri: '/moved' },
   { authority: 'api.example.com:8080', scheme: 'https' },
 );
+/** What changes nothing of where a call goes. */
+const besides = fc.constantFrom<object>(
+  { mirror: { host: 'api.example.com', port: { number: 80 } } },
+  { retries: { attempts: 0 } },
+  { timeout: '5s' },
+  { name: 'named' },
+);
 const directResponse = fc.constantFrom<object>({ status: 403 }, { status: 200, body: { string: 'hello' } });
 
 const httpAction: Arbitrary<object> = fc.oneof(
@@ -266,8 +273,9 @@ const httpAction: Arbitrary<object> = fc.oneof(
         headers: maybe(headers, 1),
         fault: maybe(fault, 0),
         corsPolicy: maybe(corsPolicy, 0),
+        more: maybe(besides, 0),
       })
-      .map(some),
+      .map(({ more, ...action }) => some({ ...action, ...more })),
   },
   { weight: 1, arbitrary: redirect.map((value) => ({ redirect: value })) },
   { weight: 1, arbitrary: directResponse.map((value) => ({ directResponse: value })) },
@@ -359,7 +367,8 @@ const upstreamTls = fc.constantFrom<object>(
   { mode: 'ISTIO_MUTUAL' },
   { mode: 'SIMPLE', sni: 'www.example.com', subjectAltNames: ['www.example.com', 'api.example.com'] },
 );
-const trafficPolicy = fc.oneof(
+const trafficPolicy: Arbitrary<object> = fc.oneof(
+  fc.constant({ loadBalancer: { consistentHash: { httpHeaderName: 'x-a' } } }),
   upstreamTls.map((tls) => ({ tls })),
   fc.constantFrom(80, 443).chain((number) => upstreamTls.map((tls) => ({ portLevelSettings: [{ port: { number }, tls }] }))),
 );
@@ -440,7 +449,14 @@ const sidecar = fc
         .map(some),
       { minLength: 1, maxLength: 2 },
     ),
-    outboundTrafficPolicy: maybe(fc.constantFrom({ mode: 'ALLOW_ANY' }, { mode: 'REGISTRY_ONLY' }), 1),
+    outboundTrafficPolicy: maybe(
+      fc.constantFrom<object>(
+        { mode: 'ALLOW_ANY' },
+        { mode: 'REGISTRY_ONLY' },
+        { mode: 'ALLOW_ANY', egressProxy: { host: EGRESS, port: { number: 80 } } },
+      ),
+      1,
+    ),
   })
   .map(({ namespace, ...spec }) => ({ namespace, spec: some(spec) }));
 

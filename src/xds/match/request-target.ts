@@ -30,7 +30,7 @@ export function readTarget({ method, target, host }: RequestLine, allowAbsolute:
   if (method === 'CONNECT') {
     return /^(\[[0-9a-fA-F:.]+\]|[^/:?#@[\]]+):\d{1,5}$/.test(target) ? { authority: target, path: '' } : BAD_URL;
   }
-  if (target.startsWith('/') || target === '*') return { authority: host, path: target };
+  if (target.startsWith('/') || (target === '*' && method === 'OPTIONS')) return { authority: host, path: target };
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(target);
   if (!scheme) return BAD_URL;
   if (!allowAbsolute) return { authority: host, path: target };
