@@ -1,5 +1,5 @@
 import { fullHostname } from '../../lib/hostname.ts';
-import type { Context } from '../context.ts';
+import { type Context, formatSelector } from '../context.ts';
 import { isDefaultGateway } from '../default-gateways.ts';
 import { externalServices, gatewayServices, onMesh, routeKind } from '../egress-model.ts';
 import { gatewayPods } from './gateway.ts';
@@ -98,15 +98,21 @@ export function networkPolicies(context: Context): void {
       }
     }
   }
+  // What is missing is missing for the pods: once for all Gateways that select them.
+  const told = new Set<string>();
   for (const [hostname, gateways] of services) {
     if (!used.has(hostname)) continue;
     for (const gateway of gateways) {
-      if (!gatewayPods(context, gateway).some((pod) => !isDefaultGateway(pod.resource))) continue;
+      const pods = formatSelector(gateway.spec.selector);
+      if (told.has(pods) || !gatewayPods(context, gateway).some((pod) => !isDefaultGateway(pod.resource))) continue;
+      told.add(pods);
+      const others = gateways.filter(({ spec }) => formatSelector(spec.selector) === pods).length - 1;
+      const also = others > 0 ? ` (nor through ${others} more that select ${pods})` : '';
       context.report(
         'SP1023',
         gateway,
         ['spec', 'selector'],
-        `No NetworkPolicy restricts egress, so a workload that goes round its sidecar (another uid, a pod without one) leaves directly and not through this gateway. Write policies that let only the gateway's pods leave: sallyport netpol prints them.`,
+        `No NetworkPolicy restricts egress, so a workload that goes round its sidecar (another uid, a pod without one) leaves directly and not through this gateway${also}. Write policies that let only the gateway's pods leave: sallyport netpol prints them.`,
       );
     }
   }
