@@ -42,7 +42,9 @@ export function makeAll(maker: Maker, drafts: readonly Draft[]): Made[] {
   const groups = Map.groupBy(drafts, ({ kind, namespace, spec: { parentRefs: _, ...rest } }) => JSON.stringify([kind, namespace, rest]));
   return [...groups.values()].map((group) => {
     const { kind, namespace, name, spec } = group[0]!;
-    return maker.make(kind, namespace, name, { ...spec, parentRefs: group.flatMap(({ spec: { parentRefs } }) => parentRefs) });
+    const parentRefs = group.flatMap((draft) => draft.spec.parentRefs);
+    const distinct = [...new Map(parentRefs.map((parent) => [JSON.stringify(parent), parent])).values()];
+    return maker.make(kind, namespace, name, { ...spec, parentRefs: distinct });
   });
 }
 
