@@ -46,7 +46,7 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
     note:
       'The Gateway of gateway.networking.k8s.io, of the classes `istio` and `istio-remote` and those of the controller istio.io/gateway-controller. With an address of type `Hostname` the pods of ' +
       'that Service serve it; without one the pods with the label `gateway.networking.k8s.io/gateway-name`, and the Service `NAME-CLASS` is taken to exist. Protocols: HTTP, HTTPS, TLS, TCP. ' +
-      '`up` runs such pods itself.',
+      '`up` runs such pods itself. An AuthorizationPolicy or RequestAuthentication attached to one by `targetRefs` makes its proxies refuse, as nothing enforces it yet. ListenerSets and UDPRoutes are not read.',
     exceptions: [
       { path: 'infrastructure', status: 'no effect', note: 'Sallyport deploys no pods' },
       { path: 'allowedListeners', status: 'no effect', note: 'ListenerSets are not read' },

@@ -105,3 +105,23 @@ spec:
   assert.equal(cluster('default'), 'outbound|80||b.example.com');
   assert.equal(cluster('other'), 'outbound|80||a.example.com');
 });
+
+test('a policy attached to a Kubernetes Gateway closes its proxies, as nothing enforces it', () => {
+  const policy = (namespace: string, name = 'eg') => `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: p, namespace: ${namespace}}
+spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: ${name}}], rules: [{}]}
+`;
+  const plain = join(
+    GATEWAY('[{name: c}]')
+      .replace('HTTPS', 'HTTP')
+      .replace(/, tls: .*\}\}/, '}'),
+    ROUTE,
+    ENTRY,
+  );
+  const codes = (text: string, proxy = ROUTER) => translated(text, proxy).findings.map(({ code }) => code);
+  assert.deepEqual(codes(join(plain, policy('istio-system'))), ['SP1024']);
+  assert.deepEqual(codes(join(plain, policy('default'))), []);
+  assert.deepEqual(codes(join(plain, policy('istio-system', 'other'))), []);
+  assert.deepEqual(codes(join(plain, policy('istio-system')), { ...SIDECAR, namespace: 'istio-system' }), []);
+});

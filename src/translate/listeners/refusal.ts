@@ -3,6 +3,7 @@
  * believes closed.
  */
 import { create } from '@bufbuild/protobuf';
+import { GATEWAY_API } from '../../api/gateway-api/common.ts';
 import type { PolicyTargetReference, ResourceOf, WorkloadLabelSelector } from '../../api/index.ts';
 import { originOf, type Resource } from '../../api/resource.ts';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
@@ -10,6 +11,7 @@ import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/ro
 import { accessLogs } from '../access-log.ts';
 import type { TranslateContext } from '../context.ts';
 import { tcpProxy } from '../filters.ts';
+import { gatewaysOf } from '../gateways.ts';
 import { metadataOf } from '../metadata.ts';
 import { BLACK_HOLE_CLUSTER } from '../names.ts';
 import { refusingHost } from '../routes/defaults.ts';
@@ -54,11 +56,23 @@ interface Targeted {
   readonly targetRefs: readonly PolicyTargetReference[];
 }
 
-/** Policies attached to Kubernetes Gateways or Services hold for waypoints and such gateways, not for these proxies. */
-function selects({ proxy, mesh }: TranslateContext, policy: Resource<string, Targeted>): boolean {
+/**
+ * A policy attached to a Kubernetes Gateway holds for the proxies that serve it. (Istio looks at it on proxies that it has deployed itself only; what was
+ * meant to restrict a gateway shall not leave it open.) Those attached to Services hold for waypoints, not for these proxies.
+ */
+function selects(context: TranslateContext, policy: Resource<string, Targeted>): boolean {
+  const { proxy, mesh } = context;
   const { selector, targetRef, targetRefs } = policy.spec;
-  if (targetRef || targetRefs.length > 0) return false;
+  const targets = targetRef ? [targetRef, ...targetRefs] : targetRefs;
+  if (targets.length > 0) return targets.some((target) => isServed(context, policy.metadata.namespace, target));
   return inNamespace(policy, proxy.namespace, mesh.config.rootNamespace) && matchesLabels(selector, proxy.labels);
+}
+
+function isServed(context: TranslateContext, namespace: string, { group, kind, name }: PolicyTargetReference): boolean {
+  if (context.proxy.type !== 'router' || group !== GATEWAY_API || kind !== 'Gateway') return false;
+  return gatewaysOf(context).some(
+    ({ derivedFrom }) => derivedFrom !== undefined && derivedFrom.metadata.namespace === namespace && derivedFrom.metadata.name === name,
+  );
 }
 
 function inNamespace({ metadata }: Resource, namespace: string, rootNamespace: string): boolean {
