@@ -89,3 +89,11 @@ test('findings on objects of this API can be suppressed by their name', () => {
     [],
   );
 });
+
+test('a regular expression beside a prefix that takes everything is never reached', () => {
+  const regex = OUT().replace('{value: /a}', '{type: RegularExpression, value: "/a.*"}');
+  const [finding, ...more] = findingsOf(join(ENTRY, GATEWAY(INSTALLED), TO_INSTALLED, regex));
+  assert.deepEqual(more, []);
+  assert.equal(finding?.code, 'IST0130');
+  assert.match(finding.message, /prefixes, then regular expressions/);
+});

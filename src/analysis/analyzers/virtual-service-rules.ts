@@ -42,6 +42,11 @@ export function virtualServiceRules(context: Context): void {
   }
 }
 
+/** The order of rules is not the user's here, so their numbers would say nothing. */
+const NEVER_REACHED =
+  'This match is never reached: others of the host take all of its traffic before it. Whatever the order in which they are written, exact paths come first, then prefixes, then regular ' +
+  'expressions (so beside a regular expression write what is to take the rest as the regular expression /.*), and of two that are alike the older route’s. Narrow the other, or remove this one.';
+
 function check<M>(
   context: Context,
   virtualService: ResourceOf<'VirtualService'>,
@@ -57,7 +62,9 @@ function check<M>(
         'IST0130',
         virtualService,
         rule.path,
-        `This rule (#${index + 1}) is never reached: rule #${by} comes first and takes all of its traffic. Move it before that rule, or remove it.`,
+        virtualService.derivedFrom
+          ? NEVER_REACHED
+          : `This rule (#${index + 1}) is never reached: rule #${by} comes first and takes all of its traffic. Move it before that rule, or remove it.`,
       );
     } else {
       for (const [j, by] of covered.entries()) {
