@@ -64,8 +64,10 @@ describe('the call table on loopback', {
 
 async function check(network: LoopbackNetwork, found: Case, call: Case['calls'][number]): Promise<void> {
   let lines = await differing();
-  // Counts of a random choice: a right proxy is outside of the tolerance once in some hundred runs, twice in a row in none.
-  if (lines.length > 0 && (call.repeat ?? 1) > 1 && call.tolerance !== 0) lines = await differing();
+  // Counts of a random choice: where the record itself is off the mean, a right proxy is outside of the tolerance once in twenty runs, but not three
+  // times in a row.
+  const random = (call.repeat ?? 1) > 1 && call.tolerance !== 0;
+  for (let again = 0; random && again < 2 && lines.length > 0; again++) lines = await differing();
   const reason = differences.reason('loopback', found.name, call.name);
   if (reason === undefined) assert.deepEqual(lines, []);
   else assert.notDeepEqual(lines, [], `listed in differences.yaml, but agrees with the record: ${reason}`);
