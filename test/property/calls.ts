@@ -7,8 +7,9 @@ import { PODS, type Pod } from '../calls/loopback/topology.ts';
 /** A call before it is known which addresses the configuration gives to names. */
 export interface Sketch {
   readonly from: 'sleep' | 'other' | 'plain';
-  /** A name that is looked up in the proxy's name table, or else in DNS, or an address. */
+  /** A name that is looked up in the proxy's name table, or else in DNS, or an address; `@n` for the n-th name that the configuration declares. */
   readonly to: string;
+  /** 0: as `to`, a port that the configuration declares. */
   readonly port: number;
   readonly tls: { readonly serverName: string; readonly alpn: readonly string[] } | undefined;
   readonly http:
@@ -25,6 +26,7 @@ export interface Sketch {
 const HOSTS = ['www.example.com', 'api.example.com', 'x.example.com', 'www.example.org', 'redis.example.com', 'undeclared.test'] as const;
 
 const to = fc.oneof(
+  { weight: 12, arbitrary: fc.nat({ max: 5 }).map((n) => `@${n}`) },
   { weight: 5, arbitrary: fc.constant('www.example.com') },
   { weight: 5, arbitrary: fc.constantFrom<string>(...HOSTS) },
   {
@@ -123,13 +125,14 @@ const tls = fc.record({
 export const sketches: Arbitrary<Sketch> = fc
   .record({
     from: fc.oneof(
-      { weight: 6, arbitrary: fc.constant('sleep' as const) },
+      { weight: 8, arbitrary: fc.constant('sleep' as const) },
       { weight: 3, arbitrary: fc.constantFrom('other' as const, 'plain' as const) },
     ),
     to,
     port: fc.oneof(
-      { weight: 7, arbitrary: fc.constant(80) },
-      { weight: 4, arbitrary: fc.constantFrom(443, 443, 6379, 8080, 8443, 9000, 8000) },
+      { weight: 6, arbitrary: fc.constant(0) },
+      { weight: 3, arbitrary: fc.constant(80) },
+      { weight: 3, arbitrary: fc.constantFrom(443, 443, 6379, 8080, 8443, 9000, 8000) },
     ),
     tls: fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: tls }),
     http: fc.oneof({ weight: 1, arbitrary: fc.constant(undefined) }, { weight: 6, arbitrary: http }),
@@ -137,7 +140,7 @@ export const sketches: Arbitrary<Sketch> = fc
     same: fc.oneof({ weight: 1, arbitrary: fc.constant(false) }, { weight: 3, arbitrary: fc.constant(true) }),
   })
   .map(({ same, ...sketch }) => {
-    if (!same || !/[a-z]/.test(sketch.to)) return sketch;
+    if (!same || !/[a-z@]/.test(sketch.to)) return sketch;
     const { to, tls, http } = sketch;
     return { ...sketch, tls: tls && { ...tls, serverName: to }, http: http && { ...http, authority: to } };
   })
@@ -150,21 +153,58 @@ export const sketches: Arbitrary<Sketch> = fc
     return { ...sketch, http: { ...http, version }, tls: tls && { ...tls, alpn: version === '2' ? ['h2'] : tls.alpn } };
   });
 
-/** The call that a sketch stands for; `lookup` gives the addresses of a name. */
-export function callOf(sketch: Sketch, lookup: (name: string, pod: Pod) => readonly string[]): { pod: Pod; call: Call } | undefined {
+/** What a configuration declares: where calls are drawn from. */
+export interface Declared {
+  /** Names of ServiceEntries and VirtualServices; of a wildcard one name. */
+  readonly names: readonly string[];
+  readonly ports: readonly { readonly number: number; readonly protocol: string }[];
+}
+
+export function declaredBy(documents: readonly object[]): Declared {
+  const specs = (documents as { kind: string; spec: { hosts?: string[]; ports?: Declared['ports'] } }[]).filter(({ kind }) =>
+    ['ServiceEntry', 'VirtualService'].includes(kind),
+  );
+  const names = specs.flatMap(({ spec }) => spec.hosts ?? []).map((host) => host.replace(/^\*/, 'x'));
+  const ports = specs.flatMap(({ spec }) => spec.ports ?? []);
+  return {
+    names: names.length > 0 ? names : ['www.example.com'],
+    ports: ports.length > 0 ? ports : [{ number: 80, protocol: 'HTTP' }],
+  };
+}
+
+/** A port for calls of this kind, if one is declared. */
+function portFor({ tls, http, to }: Sketch, { ports }: Declared): number {
+  const fits = tls ? /TLS|HTTPS|TCP/ : http ? /HTTP$|HTTP2|GRPC/ : /TCP/;
+  const fitting = ports.filter(({ protocol }) => fits.test(protocol));
+  const n = /^@/.test(to) ? Number(to.slice(1)) : 0;
+  return fitting[n % fitting.length]?.number ?? (tls ? 443 : 80);
+}
+
+/** The call that a sketch stands for; `lookup` gives the addresses of a name. Undefined where a name has none. */
+export function callOf(
+  sketch: Sketch,
+  declared: Declared,
+  lookup: (name: string, pod: Pod) => readonly string[],
+): { pod: Pod; call: Call } | undefined {
   const pod = PODS.find(({ name }) => name === sketch.from)!;
   // Without a sidecar only the gateway is of interest.
   const gateway = PODS.find(({ name }) => name === 'egress')!;
-  const ip = sketch.from === 'plain' ? gateway.ip : /^[\d.]+$/.test(sketch.to) ? sketch.to : lookup(sketch.to, pod)[0];
+  const named = (text: string) => text.replace(/^@(\d+)$/, (_, n: string) => declared.names[Number(n) % declared.names.length]!);
+  const to = named(sketch.to);
+  const ip = sketch.from === 'plain' ? gateway.ip : /^[\d.]+$/.test(to) ? to : lookup(to, pod)[0];
   if (ip === undefined) return undefined;
-  const port = sketch.from === 'plain' ? ({ 80: 8080, 443: 8443 }[sketch.port] ?? sketch.port) : sketch.port;
-  const { http } = sketch;
+  const asked = sketch.port === 0 ? portFor(sketch, declared) : sketch.port;
+  const port = sketch.from === 'plain' ? ({ 80: 8080, 443: 8443 }[asked] ?? asked) : asked;
+  const { http, tls } = sketch;
   return {
     pod,
     call: {
       source: { ip: pod.ip, port: 0 },
       destination: { ip, port },
-      payload: { tls: sketch.tls, http: http && { ...http, headers: new HeaderMap(http.headers.flat()) } },
+      payload: {
+        tls: tls && { ...tls, serverName: named(tls.serverName) },
+        http: http && { ...http, authority: named(http.authority), headers: new HeaderMap(http.headers.flat()) },
+      },
     },
   };
 }

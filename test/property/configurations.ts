@@ -30,7 +30,7 @@ function weighted<T>(...choices: readonly (readonly [number, T])[]): Arbitrary<T
 }
 
 const host = weighted(
-  [6, 'www.example.com'],
+  [9, 'www.example.com'],
   [3, 'api.example.com'],
   [3, '*.example.com'],
   [2, 'www.example.org'],
@@ -38,9 +38,9 @@ const host = weighted(
   [2, 'redis.example.com'],
   [1, '*.com'],
 );
-const namespace = weighted([5, 'default'], [2, 'istio-system'], [2, 'other']);
-const exportTo = maybe(fc.constantFrom(['.'], ['*'], ['default'], ['istio-system', 'default']), 1);
-const gatewayNames = fc.constantFrom('egress', 'istio-system/egress', 'default/egress', 'other-gateway');
+const namespace = weighted([8, 'default'], [2, 'istio-system'], [2, 'other']);
+const exportTo = maybe(fc.constantFrom(['.'], ['*'], ['default'], ['istio-system', 'default']), 0);
+const gatewayNames = weighted([5, 'egress'], [1, 'istio-system/egress'], [1, 'default/egress'], [1, 'other-gateway']);
 
 interface Named {
   readonly namespace: string;
@@ -158,9 +158,9 @@ const uriMatch = fc.constantFrom<object>(
 );
 const httpMatch = fc
   .record({
-    uri: maybe(uriMatch, 3),
+    uri: maybe(uriMatch, 2),
     ignoreUriCase: maybe(fc.constant(true), 1),
-    headers: maybe(fc.dictionary(fc.constantFrom('x-a', 'x-b'), headerMatch, { minKeys: 1, maxKeys: 2, noNullPrototype: true }), 1),
+    headers: maybe(fc.dictionary(fc.constantFrom('x-a', 'x-b'), headerMatch, { minKeys: 1, maxKeys: 2, noNullPrototype: true }), 0),
     withoutHeaders: maybe(fc.constantFrom<object>({ 'x-a': { exact: '1' } }, { 'x-b': {} }), 0),
     method: maybe(fc.constantFrom<object>({ exact: 'POST' }, { exact: 'GET' }, { prefix: 'P' }, { regex: 'GET|HEAD' }), 0),
     authority: maybe(
@@ -169,12 +169,13 @@ const httpMatch = fc
     ),
     scheme: maybe(fc.constantFrom<object>({ exact: 'http' }, { exact: 'https' }), 0),
     queryParams: maybe(fc.constantFrom<object>({ q: { exact: '1' } }, { q: { regex: '\\d+' } }, { q: {} }), 0),
-    port: maybe(fc.constantFrom(80, 443, 8080), 1),
+    port: maybe(fc.constantFrom(80, 443, 8080), 0),
     gateways: maybe(
       fc.oneof(
         fc.constant(['mesh']),
         gatewayNames.map((name) => [name]),
       ),
+      1,
     ),
     sourceLabels: maybe(fc.constantFrom<object>({ app: 'sleep' }, { app: 'other' }), 0),
     sourceNamespace: maybe(fc.constantFrom('default', 'other'), 0),
@@ -186,8 +187,8 @@ const httpMatch = fc
 const destination = fc
   .record({
     host: weighted(
-      [5, EGRESS],
-      [5, 'www.example.com'],
+      [3, EGRESS],
+      [7, 'www.example.com'],
       [3, 'api.example.com'],
       [1, HTTPBIN],
       [1, 'httpbin'],
@@ -195,7 +196,7 @@ const destination = fc
       [1, 'undeclared.example.com'],
     ),
     port: maybe(
-      fc.constantFrom(80, 443, 6379, 8000).map((number) => ({ number })),
+      weighted([7, 80], [2, 443], [1, 6379], [1, 8000]).map((number) => ({ number })),
       4,
     ),
     subset: maybe(fc.constantFrom('v1', 'v2', 'missing'), 0),
@@ -269,8 +270,8 @@ const httpAction: Arbitrary<object> = fc.oneof(
     arbitrary: fc
       .record({
         route: routed,
-        rewrite: maybe(rewrite, 1),
-        headers: maybe(headers, 1),
+        rewrite: maybe(rewrite, 2),
+        headers: maybe(headers, 2),
         fault: maybe(fault, 0),
         corsPolicy: maybe(corsPolicy, 0),
         more: maybe(besides, 0),
@@ -281,7 +282,7 @@ const httpAction: Arbitrary<object> = fc.oneof(
   { weight: 1, arbitrary: directResponse.map((value) => ({ directResponse: value })) },
 );
 const httpRoute = fc
-  .record({ match: fc.array(httpMatch, { maxLength: 2 }), action: httpAction })
+  .record({ match: fc.oneof(fc.constant([]), fc.array(httpMatch, { maxLength: 2 })), action: httpAction })
   .map(({ match, action }) => ({ ...(match.length > 0 ? { match } : {}), ...action }));
 
 const sni = weighted([5, 'www.example.com'], [2, 'api.example.com'], [2, '*.example.com'], [1, 'www.example.org']);
@@ -332,9 +333,16 @@ const tcpRoute = fc
 const virtualService = fc
   .record({
     namespace,
-    hosts: fc.uniqueArray(host, { minLength: 1, maxLength: 2 }),
-    gateways: maybe(fc.uniqueArray(fc.oneof(fc.constant('mesh'), gatewayNames), { minLength: 1, maxLength: 3 }), 4),
-    http: fc.array(httpRoute, { maxLength: 3 }),
+    hosts: fc.oneof(fc.constant<string[]>(['www.example.com']), fc.uniqueArray(host, { minLength: 1, maxLength: 2 })),
+    gateways: fc.oneof(
+      fc.constant(undefined),
+      fc.constant(['mesh', 'egress']),
+      fc.uniqueArray(fc.oneof(fc.constant('mesh'), gatewayNames), { minLength: 1, maxLength: 3 }),
+    ),
+    http: fc.oneof(
+      { weight: 4, arbitrary: fc.array(httpRoute, { minLength: 1, maxLength: 3 }) },
+      { weight: 1, arbitrary: fc.constant([]) },
+    ),
     tls: fc.array(tlsRoute, { maxLength: 2 }),
     tcp: fc.array(tcpRoute, { maxLength: 1 }),
     exportTo,
@@ -468,9 +476,11 @@ const pattern = fc
     resolution: fc.constantFrom('DNS', 'NONE'),
     gateways: weighted([6, ['mesh', 'egress']], [1, ['egress']], [1, ['mesh']]),
     tls: weighted([2, true], [1, false]),
+    /** Without its own routes the generated ones decide. */
+    routed: fc.boolean(),
     match: maybe(uriMatch, 1),
   })
-  .map(({ resolution, gateways, tls, match }) => {
+  .map(({ resolution, gateways, tls, routed, match }) => {
     const metadata = { name: 'pattern', namespace: 'default' };
     const uri = match ? { uri: match } : {};
     const http = [
@@ -513,7 +523,9 @@ const pattern = fc
           ],
         },
       },
-      { apiVersion, kind: 'VirtualService', metadata, spec: { hosts: sniHosts, gateways, http, ...(tls ? { tls: routes } : {}) } },
+      ...(routed
+        ? [{ apiVersion, kind: 'VirtualService', metadata, spec: { hosts: sniHosts, gateways, http, ...(tls ? { tls: routes } : {}) } }]
+        : []),
     ];
   });
 
@@ -522,11 +534,11 @@ const objects = fc
     pattern: maybe(pattern, 3),
     entries: resources('ServiceEntry', serviceEntry, { maxLength: 2 }),
     gateways: resources('Gateway', gateway, { maxLength: 2 }),
-    services: resources('VirtualService', virtualService, { maxLength: 2 }),
+    services: maybe(resources('VirtualService', virtualService, { minLength: 1, maxLength: 2 }), 4),
     rules: resources('DestinationRule', destinationRule, { maxLength: 1 }),
     sidecars: maybe(resources('Sidecar', sidecar, { minLength: 1, maxLength: 1 }), 1),
   })
-  .map(({ pattern = [], entries, gateways, services, rules, sidecars = [] }) => {
+  .map(({ pattern = [], entries, gateways, services = [], rules, sidecars = [] }) => {
     // The first two Gateways have the names that VirtualServices use.
     const named = gateways.map((one, i) =>
       i === 0

@@ -89,16 +89,12 @@ export class OutsideWorld {
 
   #secure(socket: net.Socket, first: Buffer, server: string): void {
     socket.unshift(first);
-    let sni = '';
     const secured = new tls.TLSSocket(socket, {
       isServer: true,
       secureContext: this.#context(''),
       // Whatever the client likes best: what it then speaks is seen anyway.
       ALPNCallback: ({ protocols }) => protocols[0],
-      SNICallback: (name, done) => {
-        sni = name;
-        done(null, this.#context(name));
-      },
+      SNICallback: (name, done) => done(null, this.#context(name)),
     });
     this.#sockets.add(secured);
     secured.on('close', () => this.#sockets.delete(secured));
@@ -106,7 +102,8 @@ export class OutsideWorld {
     secured.once('secure', () => {
       // As tls.Server does for its sockets: an HTTP/2 session waits for it.
       Object.assign(secured, { secureConnecting: false });
-      this.#serve(secured, server, { sni });
+      // Resumed sessions have a name too, which nobody is called back for.
+      this.#serve(secured, server, { sni: typeof secured.servername === 'string' ? secured.servername : '' });
     });
   }
 

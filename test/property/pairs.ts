@@ -12,7 +12,7 @@ import { fixedObjects } from '../calls/loopback/fixed-objects.ts';
 import { type Pod, resolveInPod } from '../calls/loopback/topology.ts';
 import { meshConfigOf } from '../support/mesh.ts';
 import { differences, expectationOf, isServed, observe } from './agreement.ts';
-import { callOf, type Sketch } from './calls.ts';
+import { callOf, declaredBy, type Sketch } from './calls.ts';
 import { requestText } from './client.ts';
 import type { Configuration } from './configurations.ts';
 import { ACCESS_LOG, type RunningMesh } from './running-mesh.ts';
@@ -83,7 +83,8 @@ export class Pairs {
     const files = this.files(configuration);
     const refused = await this.apply(files);
     if (refused !== undefined) return [`${refused}\n${describeConfiguration(configuration)}`];
-    const calls = sketches.flatMap((sketch) => callOf(sketch, (name, pod) => lookup(files, name, pod)) ?? []);
+    const declared = declaredBy(configuration.documents);
+    const calls = sketches.flatMap((sketch) => callOf(sketch, declared, (name, pod) => lookup(files, name, pod)) ?? []);
     const doubtful: typeof calls = [];
     await Promise.all(
       calls.map(async (call) => {

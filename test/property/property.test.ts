@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import { parseAllDocuments } from 'yaml';
 import type { Trace } from '../../src/simulate/trace.ts';
 import { needs } from '../integration/tools.ts';
-import { callOf, sketches } from './calls.ts';
+import { callOf, declaredBy, sketches } from './calls.ts';
 import { configurations } from './configurations.ts';
 import { FOUND } from './found.ts';
 import { lookup, newTally, Pairs } from './pairs.ts';
@@ -38,7 +38,8 @@ describe('the simulator and the running data plane', {
       const documents = parseAllDocuments(config.join('---\n')).map((document) => document.toJS() as object);
       const files = pairs.files({ mesh: { outboundTrafficPolicy: { mode } }, documents });
       assert.equal(await pairs.apply(files), undefined);
-      const found = callOf({ from: 'sleep', tls: undefined, http: undefined, ...sketch }, (host, pod) => lookup(files, host, pod));
+      const whole = { from: 'sleep' as const, tls: undefined, http: undefined, ...sketch };
+      const found = callOf(whole, declaredBy(documents), (host, pod) => lookup(files, host, pod));
       assert.ok(found, 'the name is known');
       const [trace, ...others] = pairs.simulate(files, found.pod, found.call);
       assert.equal(others.length, 0, 'chance decides nothing');
