@@ -116,6 +116,17 @@ spec: {egress: [{hosts: [default/*, istio-system/*]}]}
     assert.deepEqual(kinds(stdout), ['ServiceEntry', 'Gateway', 'HTTPRoute', 'HTTPRoute']);
   });
 
+  test('a route of the Gateway API that is not attached is no hindrance', () => {
+    const route = `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: astray, namespace: default}
+spec: {parentRefs: [{name: none}], rules: [{}]}
+`;
+    const { status, stdout } = run([ENTRY, GATEWAY, ROUTES(), route]);
+    assert.equal(status, 0);
+    assert.deepEqual(kinds(stdout), ['ServiceEntry', 'Gateway', 'HTTPRoute', 'HTTPRoute', 'HTTPRoute']);
+  });
+
   test('standard input, and a configuration that is broken', () => {
     const piped = spawnSync(process.execPath, [MAIN, 'convert', '-'], {
       encoding: 'utf8',

@@ -22,6 +22,9 @@ interface ConvertOptions {
   readonly meshConfig?: string;
 }
 
+/** What is wrong with objects of the Gateway API that are in force all the same. */
+const IN_FORCE: ReadonlySet<string> = new Set(['SP0012', 'SP0013', 'SP0014']);
+
 export function convertCommand(): Command {
   return new Command('convert')
     .summary('Istio’s resources as Kubernetes Gateway API, proved to do the same')
@@ -35,7 +38,7 @@ export function convertCommand(): Command {
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
     .action(async (paths: string[], options: ConvertOptions) => {
       const { snapshot, documents } = await readDocuments(paths, options.namespace);
-      const broken = snapshot.findings.filter(({ level }) => level === 'Error');
+      const broken = snapshot.findings.filter(({ level, code }) => level === 'Error' && !IN_FORCE.has(code));
       if (broken.length > 0) {
         await tellFindings(broken);
         throw new SallyportError('invalid-input', 'what is invalid is not in force and can’t be converted: mend it first');
