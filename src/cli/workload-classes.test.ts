@@ -55,3 +55,15 @@ spec: {workloadSelector: {labels: {team: one}}, egress: [{hosts: ['./*']}]}
 `;
   assert.deepEqual(classesOf(sidecar), [['a/x'], ['b/y'], ['b/z']]);
 });
+
+test('a value of a label that no object asks for keeps nobody apart', () => {
+  const sidecar = (team: string) => `
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: ${team}, namespace: b}
+spec: {workloadSelector: {labels: {team: ${team}}}, egress: [{hosts: ['./*']}]}
+`;
+  const more = pod('b', 'v', 4, '{team: three}') + pod('b', 'w', 5, '{team: two}');
+  assert.deepEqual(classesOf(more + sidecar('one')), [['a/x'], ['b/y', 'b/v', 'b/w'], ['b/z']]);
+  assert.deepEqual(classesOf(`${more + sidecar('one')}---${sidecar('two')}`), [['a/x'], ['b/y', 'b/v'], ['b/z'], ['b/w']]);
+});

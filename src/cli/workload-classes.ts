@@ -2,17 +2,18 @@
 import type { Mesh, Proxy as ProxyIdentity } from '../translate/model.ts';
 
 /**
- * Groups identities by what can make their outbound configuration differ: the labels that some object asks for, and the namespace where something
- * in the configuration depends on it.
+ * Groups identities by what can make their outbound configuration differ: the labels with the values that some object asks for, and the namespace
+ * where something in the configuration depends on it.
  */
 export function workloadClasses(mesh: Mesh, identities: readonly ProxyIdentity[]): ProxyIdentity[][] {
-  const keys = [...labelKeys(mesh)].sort();
+  const asked = [...labelsAskedFor(mesh)].sort(([a], [b]) => (a < b ? -1 : 1));
   const counts = namespacesThatCount(mesh);
   const classes = new Map<string, ProxyIdentity[]>();
   for (const identity of identities) {
     const key = JSON.stringify([
       counts.has(identity.namespace) ? identity.namespace : null,
-      keys.map((name) => identity.labels[name] ?? null),
+      // A value that nobody asks for is as good as none.
+      asked.map(([name, values]) => (values.has(identity.labels[name] ?? '') ? identity.labels[name] : null)),
     ]);
     const members = classes.get(key);
     if (members) members.push(identity);
@@ -21,10 +22,11 @@ export function workloadClasses(mesh: Mesh, identities: readonly ProxyIdentity[]
   return [...classes.values()];
 }
 
-function labelKeys({ snapshot }: Mesh): Set<string> {
-  const keys = new Set<string>();
+/** The values that selectors name for each label. */
+function labelsAskedFor({ snapshot }: Mesh): Map<string, Set<string>> {
+  const asked = new Map<string, Set<string>>();
   const add = (labels: Readonly<Record<string, string>> | undefined) => {
-    for (const key in labels) keys.add(key);
+    for (const key in labels) asked.set(key, (asked.get(key) ?? new Set<string>()).add(labels[key]!));
   };
   for (const { spec } of snapshot.list('Sidecar')) add(spec.workloadSelector?.labels);
   for (const { spec } of snapshot.list('DestinationRule')) add(spec.workloadSelector?.matchLabels);
@@ -32,7 +34,7 @@ function labelKeys({ snapshot }: Mesh): Set<string> {
   for (const { spec } of snapshot.list('VirtualService')) {
     for (const rule of [...spec.http, ...spec.tls, ...spec.tcp]) for (const match of rule.match) add(match.sourceLabels);
   }
-  return keys;
+  return asked;
 }
 
 /** Kinds of which no sidecar's outbound configuration depends on the namespace alone. */
