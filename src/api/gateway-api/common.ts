@@ -83,7 +83,6 @@ export const labelSelector = object({
   matchExpressions: list(object({ key: required(string()), operator: required(string()), values: list(string()) })),
   matchLabels: map(string()),
 });
-export type FullLabelSelector = Infer<typeof labelSelector>;
 
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$/;
 export const headerName = () => string({ minLength: 1, maxLength: 256, pattern: HEADER_NAME });

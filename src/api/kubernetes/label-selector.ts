@@ -1,6 +1,10 @@
-import type { LabelSelector } from './common.ts';
-
 type Labels = Readonly<Record<string, string>>;
+
+/** A label selector, whichever kind's schema it was read by; not all of them hold `operator` to the four that there are. */
+export interface LabelSelector {
+  readonly matchLabels: Labels;
+  readonly matchExpressions: readonly { readonly key: string; readonly operator: string; readonly values: readonly string[] }[];
+}
 
 /** Whether a Kubernetes label selector picks an object with these labels. */
 export function selects({ matchLabels, matchExpressions }: LabelSelector, labels: Labels): boolean {
@@ -21,5 +25,7 @@ function meets({ key, operator, values }: LabelSelector['matchExpressions'][numb
       return value !== undefined;
     case 'DoesNotExist':
       return value === undefined;
+    default:
+      return false;
   }
 }
