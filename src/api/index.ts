@@ -69,7 +69,6 @@ export type { HTTPRoute } from './gateway-api/http-route.ts';
 export type { ReferenceGrant } from './gateway-api/reference-grant.ts';
 export type { TCPRoute, TLSRoute } from './gateway-api/stream-routes.ts';
 export type { KindInfo, RuleIssue, Rules } from './kind.ts';
-export type { LabelSelector } from './kubernetes/common.ts';
 export type * from './kubernetes/config-map.ts';
 export type * from './kubernetes/custom-resource-definition.ts';
 export type * from './kubernetes/deployment.ts';

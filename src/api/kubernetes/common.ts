@@ -1,4 +1,4 @@
-import { any, enumeration, type Infer, list, map, object, required, string, withDefault } from '../schema.ts';
+import { any, enumeration, list, map, object, required, string, withDefault } from '../schema.ts';
 
 /** Kubernetes' set-based label selector. */
 export const labelSelectorRequirement = object({
@@ -9,7 +9,6 @@ export const labelSelectorRequirement = object({
 
 /** All of both parts must hold; an empty selector selects everything. */
 export const kubernetesLabelSelector = object({ matchLabels: map(string()), matchExpressions: list(labelSelectorRequirement) });
-export type LabelSelector = Infer<typeof kubernetesLabelSelector>;
 
 /** The metadata that a pod template carries. */
 export const templateMetadata = object({ labels: map(string()), annotations: map(string()) }, { open: true });
