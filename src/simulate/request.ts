@@ -98,7 +98,8 @@ export function finalize(
   const target = { method: request.method, authority: request.authority, path: request.path };
   // Rewrites see the request as it came, header changes apply to what goes out.
   const host = choice.hostRewriteLiteral ?? (action.hostRewrite?.kind === 'value' ? action.hostRewrite.rewrite(request) : undefined);
-  const record = recordOf(route, request, call);
+  // Formats see what the removals before them have left.
+  const record = recordOf(route, { ...request, headers }, call);
   choice.requestMutations?.apply(headers, record, target);
   route.requestMutations?.apply(headers, record, target);
   const authority = host ?? target.authority;

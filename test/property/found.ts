@@ -73,6 +73,12 @@ export const FOUND: readonly Found[] = [
     expect: 'sleep outbound|80||www.example.com: GET www.example.com / [x-b=2 x-t-a=destination x-t-a=route x-t-b=2]',
   },
   {
+    name: 'a format sees no header that the same operation removes',
+    config: [WWW, routes(`{ headers: { request: { set: { x-t-a: '%REQ(x-a)%' }, remove: [x-a] } }, ${TO_WWW} }`)],
+    call: toWww(get({ headers: [['x-a', '1']] })),
+    expect: 'sleep outbound|80||www.example.com: GET www.example.com / []',
+  },
+  {
     name: 'a header operation on Host goes before the cluster names the server',
     config: [WWW, routes(`{ headers: { request: { set: { host: api.example.com } } }, ${TO_WWW} }`)],
     call: toWww(get()),
