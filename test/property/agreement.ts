@@ -86,9 +86,11 @@ const FAILURES: Readonly<Record<Result['kind'], readonly string[] | undefined>> 
 };
 
 function lineOf(hops: readonly Hop[], i: number): ExpectedHop['by'] {
-  const { protocol, flag } = hops[i]!;
+  const { protocol, flag, proxy } = hops[i]!;
   if (protocol === undefined && flag !== 'NR') return 'none';
   if (i === 0 || hops[i - 1]!.protocol === 'tcp') return 'port';
+  // Of a proxy that a call comes to twice, a line does not say which of the times it tells of.
+  if (hops.filter((hop) => hop.proxy === proxy).length > 1) return 'none';
   // Connections of an HTTP proxy carry several calls, and what is not HTTP has no header that tells which.
   return protocol === 'http' && flag !== 'DPE' ? 'call' : 'none';
 }
