@@ -5,7 +5,7 @@ import { type CommonTlsContext, UpstreamTlsContextSchema } from '../xds/gen/envo
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { refusalOf } from '../xds/match/metadata.ts';
 import { typeNameOf } from '../xds/unpack.ts';
-import type { Endpoint, Payload } from './call.ts';
+import type { Endpoint, HttpRequest, Payload } from './call.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import type { Verification } from './trace.ts';
 
@@ -115,6 +115,14 @@ export function throughTransport(proxy: SimulatedProxy, cluster: Cluster, payloa
     missingSecret,
     verifies: verification(validation, automatic?.autoSanValidation === true && host !== ''),
   };
+}
+
+/** The version in which a cluster is spoken to, for a request that came in `version`. */
+export function upstreamVersion(proxy: SimulatedProxy, cluster: Cluster, version: HttpRequest['version']): HttpRequest['version'] {
+  const options = cluster.typedExtensionProtocolOptions[HttpProtocolOptionsSchema.typeName];
+  const chosen = options && proxy.unpack(options, HttpProtocolOptionsSchema, `cluster "${cluster.name}"`).upstreamProtocolOptions;
+  if (chosen?.case === 'explicitHttpConfig') return chosen.value.protocolConfig.case === 'http2ProtocolOptions' ? '2' : '1.1';
+  return chosen?.case && version === '2' ? '2' : '1.1';
 }
 
 export function splitAuthority(authority: string, defaultPort: number): Endpoint & { host: string } {

@@ -14,7 +14,7 @@ import { originsOf, refusalOf } from '../xds/match/metadata.ts';
 import type { CompiledRoute, CompiledVirtualHost, ForwardAction, RouteRequest, RouteTable } from '../xds/match/route.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, HttpRequest, Payload } from './call.ts';
-import { type NamedTarget, splitAuthority, throughTransport, type UpstreamHost, upstreamsOf } from './cluster.ts';
+import { type NamedTarget, splitAuthority, throughTransport, type UpstreamHost, upstreamsOf, upstreamVersion } from './cluster.ts';
 import { filtered } from './http-filters.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import { finalize, prepare } from './request.ts';
@@ -413,12 +413,11 @@ function forward(
     recorder.step('cluster', name, upstreams.why, origins);
     return endings.noHost(upstreams.why);
   }
-  const { payload, missingSecret, verifies } = throughTransport(
-    proxy,
-    cluster,
-    call.payload,
-    recorder.protocol === 'http' ? authority : undefined,
-  );
+  const isHttp = recorder.protocol === 'http';
+  const { http } = call.payload;
+  const sent =
+    isHttp && http ? { ...call.payload, http: { ...http, version: upstreamVersion(proxy, cluster, http.version) } } : call.payload;
+  const { payload, missingSecret, verifies } = throughTransport(proxy, cluster, sent, isHttp ? authority : undefined);
   if (missingSecret !== undefined) {
     recorder.step('cluster', name, `secret ${missingSecret}, which its TLS needs, is missing`, origins);
     return endings.failed(`secret ${missingSecret} is missing`);

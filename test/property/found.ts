@@ -220,4 +220,18 @@ export const FOUND: readonly Found[] = [
     call: { from: 'plain', to: www, port: 443, tls: { serverName: www, alpn: [] } },
     expect: 'egress outbound|443||www.example.com: bytes in TLS with SNI www.example.com',
   },
+  {
+    name: 'what came over HTTP/2 goes on over HTTP/1 where the cluster speaks that, and is refused there for its method',
+    config: [
+      WWW,
+      routes('{ route: [{ destination: { host: httpbin.default.svc.cluster.local, port: { number: 8000 }, subset: v1 } }] }'),
+      document(
+        'DestinationRule',
+        'httpbin',
+        '{ host: httpbin.default.svc.cluster.local, subsets: [{ name: v1, labels: { version: v1 } }] }',
+      ),
+    ],
+    call: toWww(get({ method: 'get', version: '2' })),
+    expect: 'sleep outbound|8000|v1|httpbin.default.svc.cluster.local > httpbin: 400',
+  },
 ];
