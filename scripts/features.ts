@@ -6,7 +6,8 @@ import { KINDS, type Kind } from '../src/api/index.ts';
 import { meshConfig } from '../src/api/mesh-config.ts';
 import type { Node } from '../src/api/schema.ts';
 
-type Status = 'works' | 'no effect' | 'refused';
+/** `Envoy only`: what is served to `--engine envoy` works there. */
+type Status = 'works' | 'Envoy only' | 'no effect' | 'refused';
 
 interface Exception {
   /** A field and everything below it; of DestinationRule, below `trafficPolicy`. */
@@ -16,6 +17,8 @@ interface Exception {
 }
 
 const LATER = 'accepted, without effect';
+const EMBEDDED_IGNORES = 'without effect in the embedded data plane';
+const RENDEZVOUS = 'the embedded data plane uses rendezvous hashing in place of a ring: other hosts than Envoy’s';
 
 const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly exceptions: readonly Exception[] }[] = [
   { kind: 'Gateway', exceptions: [] },
@@ -38,6 +41,16 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
       { path: 'trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes', status: 'no effect', note: 'reported' },
       { path: 'trafficPolicy.retryBudget.budgetInterval', status: 'no effect', note: 'reported' },
       { path: 'trafficPolicy.proxyProtocol', status: 'refused', note: 'calls get 503 `UH`' },
+      { path: 'trafficPolicy.outlierDetection', status: 'Envoy only', note: EMBEDDED_IGNORES },
+      { path: 'trafficPolicy.retryBudget', status: 'Envoy only', note: EMBEDDED_IGNORES },
+      { path: 'trafficPolicy.tunnel', status: 'Envoy only', note: 'the embedded data plane refuses the listener' },
+      { path: 'trafficPolicy.loadBalancer.warmup', status: 'Envoy only', note: EMBEDDED_IGNORES },
+      { path: 'trafficPolicy.loadBalancer.consistentHash.ringHash', status: 'Envoy only', note: RENDEZVOUS },
+      { path: 'trafficPolicy.loadBalancer.consistentHash.maglev', status: 'Envoy only', note: RENDEZVOUS },
+      { path: 'trafficPolicy.connectionPool.tcp.tcpKeepalive.probes', status: 'Envoy only', note: EMBEDDED_IGNORES },
+      { path: 'trafficPolicy.connectionPool.tcp.tcpKeepalive.interval', status: 'Envoy only', note: EMBEDDED_IGNORES },
+      { path: 'trafficPolicy.connectionPool.http.maxConcurrentStreams', status: 'Envoy only', note: EMBEDDED_IGNORES },
+      { path: 'trafficPolicy.connectionPool.http.http2KeepAlive', status: 'Envoy only', note: EMBEDDED_IGNORES },
     ],
   },
   { kind: 'Sidecar', exceptions: [] },
@@ -182,7 +195,7 @@ export function featuresPage(): string {
   const idle = top.filter((path) => !MESH_WORKS.some((works) => under(works, path)));
   return `${[
     '# Features',
-    'Every field that decodes, and what becomes of it: it **works**; it is accepted with **no effect** (reported where the note says so); or it is **refused**: what it concerns refuses traffic, ' +
+    'Every field that decodes, and what becomes of it: it **works**; it works on **Envoy only** (`--engine envoy`), and the note says what the embedded data plane does; it is accepted with **no effect** (reported where the note says so); or it is **refused**: what it concerns refuses traffic, ' +
       'with the reason as a finding, rather than run differently from what was asked. An unknown field is an error wherever it stands.',
     '`tls.mode: ISTIO_MUTUAL`, PeerAuthentication (STRICT), AuthorizationPolicy and RequestAuthentication are refused: the listener, route or cluster that they concern answers no traffic and says why. ' +
       'EnvoyFilter has no effect.',
