@@ -99,18 +99,20 @@ function publicView(): PublicView {
 }
 
 /**
- * One engine over the table. A case that differs is made once more by itself, and that counts: outcomes that hang on timing (pools, timeouts, the order of
- * two log lines) suffer from whatever else the machine was doing. Returns the number of failures.
+ * One engine over the table. A case that differs is made again by itself, twice at most, and the last time counts: outcomes that hang on timing (pools,
+ * timeouts, the order of two log lines) suffer from whatever else the machine was doing, and where the record of a random choice is itself off the mean, a
+ * right proxy is outside of the tolerance once in twenty runs. Returns the number of failures.
  */
 async function runEngine(engine: Evaluator, view: PublicView): Promise<number> {
   const groups = new Set(values.groups.split(','));
   const chosen = loadCases().filter((each) => groups.has(each.group));
   const names = positionals.length > 0 ? positionals : chosen.map((each) => each.name);
-  const first = await runCases(engine, view, names);
-  if (first.failed.size === 0 || !first.ran) return first.failed.size + (first.ran ? 0 : 1);
-  console.log(`test:lab: ${engine}: again: ${[...first.failed].join(', ')}`);
-  const second = await runCases(engine, view, [...first.failed]);
-  return second.failed.size + (second.ran ? 0 : 1);
+  let run = await runCases(engine, view, names);
+  for (let again = 0; again < 2 && run.ran && run.failed.size > 0; again++) {
+    console.log(`test:lab: ${engine}: again: ${[...run.failed].join(', ')}`);
+    run = await runCases(engine, view, [...run.failed]);
+  }
+  return run.failed.size + (run.ran ? 0 : 1);
 }
 
 /** The cases that failed, and whether the lab ran to its end. */
