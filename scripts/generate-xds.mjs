@@ -46,7 +46,7 @@ function overlayValidate(file) {
 const OF_OPTIONS = /^(?:validate|udpa\/annotations|xds\/annotations|envoy\/annotations)(?:\/|$)/;
 
 /**
- * A file's descriptor without options and without what only they import, base64. Nobody here asks for them, they are a third of what a start decodes.
+ * A file's descriptor without options and without what only they import, base64. Nobody here asks for them, and they are a fifth of what a start decodes.
  * What the encoding hangs on stays: map entries and unpacked lists.
  */
 function withoutOptions(b64) {

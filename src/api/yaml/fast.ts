@@ -5,24 +5,26 @@
  * reads the same way: fast.test.ts holds one against the other.
  */
 
+import {
+  APOSTROPHE,
+  CLOSE_LIST,
+  CLOSE_MAP,
+  COLON,
+  COMMA,
+  DASH,
+  HASH,
+  NEWLINE,
+  OPEN_LIST,
+  OPEN_MAP,
+  QUESTION,
+  QUOTE,
+  SPACE,
+} from './chars.ts';
+
 /** The text is not for this parser. */
 export const LEFT_ALONE = Symbol('left alone');
 
 const BAIL = new Error('left alone');
-
-const NEWLINE = 10;
-const SPACE = 32;
-const QUOTE = 34;
-const HASH = 35;
-const APOSTROPHE = 39;
-const COMMA = 44;
-const DASH = 45;
-const COLON = 58;
-const QUESTION = 63;
-const OPEN_LIST = 91;
-const CLOSE_LIST = 93;
-const OPEN_MAP = 123;
-const CLOSE_MAP = 125;
 
 const DEEPEST = 50;
 

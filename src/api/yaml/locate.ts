@@ -3,25 +3,13 @@
  * it leaves to Positions, which reads the whole document; locate.test.ts holds one against the other.
  */
 import type { PathStep } from '../resource.ts';
+import { APOSTROPHE, CLOSE_LIST, CLOSE_MAP, COLON, COMMA, DASH, HASH, NEWLINE, OPEN_LIST, OPEN_MAP, QUOTE, SPACE } from './chars.ts';
 
 /** Offsets of a value and of the key that names it. */
 export interface Located {
   readonly start: number;
   readonly key: number;
 }
-
-const NEWLINE = 10;
-const SPACE = 32;
-const QUOTE = 34;
-const HASH = 35;
-const APOSTROPHE = 39;
-const COMMA = 44;
-const DASH = 45;
-const COLON = 58;
-const OPEN_LIST = 91;
-const CLOSE_LIST = 93;
-const OPEN_MAP = 123;
-const CLOSE_MAP = 125;
 
 /** A node that the walk has come to. */
 interface Spot extends Located {
