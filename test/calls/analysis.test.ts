@@ -1,17 +1,13 @@
 /** The call table's configurations under analysis: those that are right have no finding, and each deliberate fault has its own. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { analyze } from '../../src/analysis/index.ts';
 import { snapshotFromText } from '../../src/config/memory.ts';
 import { buildRegistry } from '../../src/registry/index.ts';
 import { needs } from '../integration/tools.ts';
 import { meshConfigOf } from '../support/mesh.ts';
 import { loadCases } from './cases.ts';
-import { makeCertificates } from './loopback/certificates.ts';
-import { fixedObjects } from './loopback/fixed-objects.ts';
+import { madeFixedObjects } from './loopback/fixed-objects.ts';
 
 /** Of the lab itself: its namespaces have no injection labels, and it has no NetworkPolicy. */
 const OF_THE_LAB = ['IST0102=*', 'SP1023=*'];
@@ -61,13 +57,10 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
 };
 
 describe('the call table under analysis', { skip: needs('openssl') }, () => {
-  let folder: string;
   let fixed: string;
   before(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'sallyport-analysis-'));
-    fixed = fixedObjects(await makeCertificates(folder));
+    fixed = await madeFixedObjects();
   });
-  after(() => rmSync(folder, { recursive: true, force: true }));
 
   for (const each of loadCases()) {
     test(`${each.group}: ${each.name}`, () => {

@@ -2,18 +2,14 @@
  * Every configuration of the call table, converted to the Kubernetes Gateway API as far as that goes: what comes out is valid and treats every call as before.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { convertDocuments } from '../../src/cli/convert.ts';
 import { documentsOf } from '../../src/cli/convert-documents.ts';
 import { snapshotFromText } from '../../src/config/memory.ts';
 import { needs } from '../integration/tools.ts';
 import { meshConfigOf } from '../support/mesh.ts';
 import { loadCases } from './cases.ts';
-import { makeCertificates } from './loopback/certificates.ts';
-import { fixedObjects } from './loopback/fixed-objects.ts';
+import { madeFixedObjects } from './loopback/fixed-objects.ts';
 
 const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience'];
 
@@ -30,13 +26,10 @@ const WHOLE = [
 ];
 
 describe('the call table, converted', { skip: needs('openssl') }, () => {
-  let folder: string;
   let fixed: string;
   before(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'sallyport-convert-'));
-    fixed = fixedObjects(await makeCertificates(folder));
+    fixed = await madeFixedObjects();
   });
-  after(() => rmSync(folder, { recursive: true, force: true }));
 
   for (const each of loadCases().filter(({ group }) => GROUPS.includes(group))) {
     test(`${each.group}: ${each.name}`, async () => {

@@ -3,10 +3,7 @@
  * where a proxy answered or closed it, so does the simulation.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { simulateFiles } from '../../src/cli/simulated.ts';
 import { snapshotFromText } from '../../src/config/memory.ts';
 import { parseTarget } from '../../src/simulate/call.ts';
@@ -16,21 +13,17 @@ import { needs } from '../integration/tools.ts';
 import { meshConfigOf } from '../support/mesh.ts';
 import { type Call, type Json, loadCases } from './cases.ts';
 import { Differences } from './differences.ts';
-import { makeCertificates } from './loopback/certificates.ts';
-import { fixedObjects } from './loopback/fixed-objects.ts';
+import { madeFixedObjects } from './loopback/fixed-objects.ts';
 import { PODS, resolveInPod } from './loopback/topology.ts';
 
 const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience', 'gwapi'];
 const differences = Differences.load();
 
 describe('the call table by simulation', { skip: needs('openssl') }, () => {
-  let folder: string;
   let fixed: string;
   before(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'sallyport-simulate-'));
-    fixed = fixedObjects(await makeCertificates(folder));
+    fixed = await madeFixedObjects();
   });
-  after(() => rmSync(folder, { recursive: true, force: true }));
 
   for (const each of loadCases().filter(({ group }) => GROUPS.includes(group))) {
     test(`${each.group}: ${each.name}`, async (t) => {

@@ -1,7 +1,20 @@
 /** The lab's own Kubernetes objects, as YAML documents: what every case finds in place. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { stringify } from 'yaml';
-import type { Certificates } from './certificates.ts';
+import { type Certificates, makeCertificates } from './certificates.ts';
 import { PODS, podsOf, SERVICES } from './topology.ts';
+
+/** With certificates of their own, for tests that carry no traffic. */
+export async function madeFixedObjects(): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-fixed-'));
+  try {
+    return fixedObjects(await makeCertificates(folder));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
 
 export function fixedObjects(certificates: Certificates): string {
   const objects: object[] = [];
