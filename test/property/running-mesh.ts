@@ -1,19 +1,17 @@
 /** A whole mesh that runs: a data plane in a thread for each pod with a proxy, DNS, the servers outside, and applications that call. */
-import dgram from 'node:dgram';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { create } from '@bufbuild/protobuf';
-import { type Answer, decode, encode, RECURSION_DESIRED } from 'dns-packet';
 import type { Call } from '../../src/simulate/call.ts';
 import { NameTableSchema } from '../../src/xds/gen/istio/nds_pb.js';
 import type { XdsResources } from '../../src/xds/resources.ts';
 import { EMPTY_SET, type EncodedSet, encodeSet, updateBetween } from '../../src/xds/update.ts';
 import { AddressMap, podNumber } from '../calls/loopback/addresses.ts';
 import { type Certificates, makeCertificates } from '../calls/loopback/certificates.ts';
-import { PODS, type Pod, resolveName } from '../calls/loopback/topology.ts';
+import { NameServer } from '../calls/loopback/name-server.ts';
+import { PODS, type Pod } from '../calls/loopback/topology.ts';
 import { type Made, makeCall } from './client.ts';
 import { OutsideWorld } from './outside.ts';
 import type { PlaneRequest } from './plane-worker.ts';
@@ -70,7 +68,7 @@ export class RunningMesh {
   #map: AddressMap;
   readonly #folder: string;
   readonly #planes = new Map<string, Plane>();
-  readonly #dns = dgram.createSocket('udp4');
+  readonly #dns = new NameServer();
   readonly #answers = new Map<number, (rejected: readonly string[]) => void>();
   #outside: OutsideWorld | undefined;
   #lines: LogLine[] = [];
@@ -114,30 +112,15 @@ export class RunningMesh {
         return undefined;
       });
     }
-    await this.#startDns();
+    await this.#dns.start(3600);
     const files = this.#podFiles();
     await Promise.all(PODS.filter(({ kind, name }) => kind !== 'none' && name !== 'ingress').map((pod) => this.#startPlane(pod, files)));
-  }
-
-  async #startDns(): Promise<void> {
-    this.#dns.on('message', (message, from) => {
-      const query = decode(message);
-      const question = query.questions?.[0];
-      const name = question?.name ?? '';
-      const ips = resolveName(name);
-      const answers: Answer[] = question?.type === 'A' ? ips.map((data) => ({ type: 'A', name, ttl: 3600, data })) : [];
-      const flags = RECURSION_DESIRED | (ips.length === 0 ? 3 : 0);
-      const reply = encode({ type: 'response', id: query.id ?? 0, flags, questions: query.questions ?? [], answers });
-      this.#dns.send(reply, from.port, from.address);
-    });
-    this.#dns.bind(0, '127.0.0.1');
-    await once(this.#dns, 'listening');
   }
 
   /** What a pod has at the paths that the product names. */
   #podFiles(): Record<string, string> {
     const contents: Record<string, string> = {
-      '/etc/resolv.conf': `nameserver 127.0.0.1:${this.#dns.address().port}\noptions ndots:1\n`,
+      '/etc/resolv.conf': this.#dns.resolvConf,
       '/etc/hosts': '127.0.0.1 localhost\n',
       '/etc/ssl/certs/ca-certificates.crt': this.certificates.ca,
     };

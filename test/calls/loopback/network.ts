@@ -1,6 +1,5 @@
 /** The call table's network on one machine's loopback: echo servers, DNS and clients in this process, one process for each proxy. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import dgram from 'node:dgram';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
@@ -8,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { type Answer, decode, encode, type Packet, RECURSION_DESIRED } from 'dns-packet';
 import type { Call, Observation } from '../cases.ts';
 import { type LogLine, observation } from '../observe.ts';
 import { AddressMap, podNumber } from './addresses.ts';
@@ -16,7 +14,8 @@ import { type Certificates, makeCertificates } from './certificates.ts';
 import { type CallResult, Client } from './client.ts';
 import { EchoServers, type Hit } from './echo.ts';
 import { fixedObjects } from './fixed-objects.ts';
-import { PODS, type Pod, resolveName } from './topology.ts';
+import { NameServer } from './name-server.ts';
+import { PODS, type Pod } from './topology.ts';
 
 export interface NetworkOptions {
   /** The command of a pod's proxy; what it prints on stdout as JSON lines with `flags` is its access log. Paths are the pod's. */
@@ -39,7 +38,7 @@ export class LoopbackNetwork {
   readonly #options: NetworkOptions;
   readonly #echo: EchoServers;
   readonly #client: Client;
-  readonly #dns = dgram.createSocket('udp4');
+  readonly #dns = new NameServer();
   readonly #children: ChildProcess[] = [];
   readonly #errors = new Map<string, string>();
   readonly #ended = new Set<string>();
@@ -78,30 +77,15 @@ export class LoopbackNetwork {
   async #start(): Promise<void> {
     writeFileSync(this.fixed, fixedObjects(this.certificates));
     await this.#echo.start(this.certificates);
-    await this.#startDns();
+    await this.#dns.start(5);
     const files = this.#podFiles();
     for (const pod of PODS) if (pod.kind !== 'none') this.#startProxy(pod, files);
-  }
-
-  async #startDns(): Promise<void> {
-    this.#dns.on('message', (message, from) => {
-      const query = decode(message);
-      const question = query.questions?.[0];
-      const name = question?.name ?? '';
-      const ips = resolveName(name);
-      const answers: Answer[] = question?.type === 'A' ? ips.map((data) => ({ type: 'A', name, ttl: 5, data })) : [];
-      const flags = RECURSION_DESIRED | (ips.length === 0 ? 3 : 0);
-      const reply: Packet = { type: 'response', id: query.id ?? 0, flags, questions: query.questions ?? [], answers };
-      this.#dns.send(encode(reply), from.port, from.address);
-    });
-    this.#dns.bind(0, '127.0.0.1');
-    await once(this.#dns, 'listening');
   }
 
   /** What a pod has at the paths that a configuration or the product names. */
   #podFiles(): Record<string, string> {
     const contents: Record<string, string> = {
-      '/etc/resolv.conf': `nameserver 127.0.0.1:${this.#dns.address().port}\noptions ndots:1\n`,
+      '/etc/resolv.conf': this.#dns.resolvConf,
       '/etc/hosts': '127.0.0.1 localhost\n',
       '/etc/ssl/certs/ca-certificates.crt': this.certificates.ca,
       '/etc/istio/lab/ca.crt': this.certificates.ca,
