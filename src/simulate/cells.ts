@@ -19,6 +19,8 @@ export interface Cell {
   readonly call: Call;
   /** Names in whose place the call's SNI or authority stands: a gateway may tell them apart. Empty where the sidecar names it exactly. */
   readonly pattern: string;
+  /** The route that the call was made for; undefined where it was made for something else. */
+  readonly route: CompiledRoute | undefined;
 }
 
 export interface Cells {
@@ -39,16 +41,17 @@ export function outboundCells(proxy: SimulatedProxy, source: Endpoint): Cells {
 }
 
 function* cellsOf(proxy: SimulatedProxy, source: Endpoint, undecided: string[]): Generator<Cell> {
-  const requests = new Map<RouteTable, { http: HttpRequest; pattern: string }[]>();
+  const requests = new Map<RouteTable, Sampled[]>();
   for (const { destination, chains } of destinations(proxy)) {
-    for (const { payload, pattern } of transports(chains)) yield { call: { source, destination, payload }, pattern };
+    for (const { payload, pattern } of transports(chains)) yield { call: { source, destination, payload }, pattern, route: undefined };
     for (const table of routeTables(proxy, chains)) {
       let samples = requests.get(table);
       if (!samples) {
         samples = [...requestsOf(table, undecided)];
         requests.set(table, samples);
       }
-      for (const { http, pattern } of samples) yield { call: { source, destination, payload: { tls: undefined, http } }, pattern };
+      for (const { http, pattern, route } of samples)
+        yield { call: { source, destination, payload: { tls: undefined, http } }, pattern, route };
     }
   }
 }
@@ -167,11 +170,17 @@ export function routeTables(proxy: SimulatedProxy, chains: readonly FilterChain[
   return tables;
 }
 
-function* requestsOf(table: RouteTable, undecided: string[]): Generator<{ http: HttpRequest; pattern: string }> {
+interface Sampled {
+  readonly http: HttpRequest;
+  readonly pattern: string;
+  readonly route: CompiledRoute;
+}
+
+function* requestsOf(table: RouteTable, undecided: string[]): Generator<Sampled> {
   for (const virtualHost of table.virtualHosts) {
     const domain = virtualHost.config.domains[0] ?? '';
     for (const { http, route } of virtualHostRequests(table, virtualHost, sampleHost(domain))) {
-      if (http) yield { http, pattern: wildcard(domain) };
+      if (http) yield { http, pattern: wildcard(domain), route };
       else undecided.push(unsampled(table, virtualHost, route));
     }
   }

@@ -60,6 +60,7 @@ export function diffCalls(
   const changes = new Map<string, Change>();
   const judge = (names: readonly string[], call: Call, a: Judged, b: Judged) => {
     cells++;
+    for (const sentence of [...a.undecided, ...b.undecided]) undecided.add(sentence);
     if (a.text === b.text) return;
     const destination = destinationOf(call);
     const key = JSON.stringify([names, destination, a.text, b.text]);
@@ -92,9 +93,12 @@ export function diffCalls(
 interface Judged {
   readonly text: string;
   readonly reaches: boolean;
+  /** Where it may get to, as text. */
+  readonly ends: ReadonlySet<string>;
   /** Proxies on the way: going through fewer of them is wider. */
   readonly hops: number;
   readonly decidedBy: readonly Origin[];
+  readonly undecided: readonly string[];
 }
 
 function* callsOfBoth(
@@ -114,14 +118,16 @@ function* callsOfBoth(
 
 /** What becomes of a call; where chance decides, all that may. */
 function outcomeOf({ mesh }: Side, proxy: SimulatedProxy | undefined, call: Call, exact: boolean): Judged {
-  const traces = [...waysOf(mesh, proxy, call)];
+  const traces = [...waysOf(mesh, proxy, call, { copies: true, representative: true })];
   const reaching = traces.filter(({ outcome }) => outcome.kind === 'upstream');
   const last = traces[0]?.hops.at(-1);
   return {
     text: [...new Set(traces.map((trace) => describe(trace) + (exact ? asSeen(trace) : '')))].sort().join(', or '),
     reaches: reaching.length > 0,
+    ends: new Set(reaching.map((trace) => describe(trace))),
     hops: Math.min(...reaching.map(({ hops }) => hops.length)),
     decidedBy: last?.steps.findLast(({ origins }) => origins.length > 0)?.origins ?? [],
+    undecided: traces.flatMap(({ outcome }) => (outcome.kind === 'undecided' ? [outcome.details] : [])),
   };
 }
 
@@ -131,7 +137,8 @@ function describe({ outcome, hops }: Trace): string {
       const { endpoint, host, payload } = outcome;
       const where = host || `${endpoint?.ip}:${endpoint?.port}`;
       const gateways = hops.slice(1).map(({ proxy }) => proxy);
-      return `reaches ${where}${payload.tls ? ' by TLS' : ''} ${gateways.length > 0 ? `through ${gateways.join(', ')}` : 'directly'}`;
+      const who = hops.some(({ copy }) => copy) ? 'in a copy ' : '';
+      return `${who}reaches ${where}${payload.tls ? ' by TLS' : ''} ${gateways.length > 0 ? `through ${gateways.join(', ')}` : 'directly'}`;
     }
     case 'reply':
       return `is answered ${outcome.status}${outcome.location ? ` (${outcome.location})` : ''}`;
@@ -159,7 +166,11 @@ function kindOf(before: Judged, after: Judged): Change['kind'] {
   if (after.reaches && !before.reaches) return 'widens';
   if (before.reaches && !after.reaches) return 'narrows';
   if (after.reaches && after.hops < before.hops) return 'widens';
-  return after.reaches && after.hops > before.hops ? 'narrows' : 'differs';
+  if (after.reaches && after.hops > before.hops) return 'narrows';
+  if (before.ends.size === after.ends.size) return 'differs';
+  const within = (a: Judged, b: Judged) => [...a.ends].every((end) => b.ends.has(end));
+  if (within(before, after)) return 'widens';
+  return within(after, before) ? 'narrows' : 'differs';
 }
 
 function destinationOf({ destination, payload }: Call): string {

@@ -42,20 +42,23 @@ function* explored(
   undecided: Set<string>,
 ): Generator<Explored> {
   const first = outboundCells(proxy, source);
-  /** Routes of gateways: those that a call took, and those that one should have been found for. */
+  /** Routes that a call took, and those that one should have been found for. */
   const taken = new Set<CompiledRoute>();
   const wanted = new Map<CompiledRoute, string>();
-  for (const { call, pattern } of first.cells) {
+  for (const { call, pattern, route } of first.cells) {
+    // What the proxy makes of the request before it looks for a route may take it to another one.
+    if (route) wanted.set(route, `route ${route.name || '(unnamed)'} of ${route.virtualHost.name}: no request was found that comes to it`);
     const seen = new Set<string>();
     const cut = new Set<unknown>();
     const queue: Call[] = [call, ...named(call, pattern, hosts)];
     for (let next = queue.shift(); next; next = queue.shift()) {
       const arrivals: Arrived[] = [];
-      const traces = [...waysOf(mesh, proxy, next, undecided, (arrived) => arrivals.push(arrived))];
+      const observe = (arrived: Arrived) => arrivals.push(arrived);
+      const traces = [...waysOf(mesh, proxy, next, { copies: true, representative: true, undecided, observe })];
       yield { call: next, traces };
       for (const arrived of arrivals) {
-        if (arrived.proxy.type !== 'router') continue;
         if (arrived.route) taken.add(arrived.route);
+        if (arrived.proxy.type !== 'router') continue;
         for (const finer of cutAt(arrived, next, pattern, arrivals.find((hop) => hop.proxy === proxy && hop.route)?.route, cut, wanted)) {
           const key = keyOf(finer);
           if (!seen.has(key)) queue.push(finer);
@@ -68,19 +71,25 @@ function* explored(
   for (const [route, sentence] of wanted) if (!taken.has(route)) undecided.add(sentence);
 }
 
+export interface WaysOptions extends Pick<HopOptions, 'representative' | 'observe'> {
+  /** Whether each copy that mirroring makes of the call is a way as well. */
+  readonly copies?: boolean;
+  /** Takes a sentence where not all ways were looked at. */
+  readonly undecided?: Set<string>;
+}
+
 /** The traces of one call under every choice that chance and load balancing have; without `proxy` the caller has no sidecar. */
 export function* waysOf(
   mesh: SimulatedMesh,
   proxy: SimulatedProxy | undefined,
   call: Call,
-  undecided: Set<string> = new Set(),
-  observe?: (arrived: Arrived) => void,
+  { copies = false, representative = false, undecided, observe }: WaysOptions = {},
 ): Generator<Trace> {
   const script: { taken: number; of: number }[] = [];
   let ways = 0;
   do {
     if (++ways > MOST_WAYS) {
-      undecided.add(`a call may take more than ${MOST_WAYS} ways: the rest was not looked at`);
+      undecided?.add(`a call may take more than ${MOST_WAYS} ways: the rest was not looked at`);
       return;
     }
     let at = 0;
@@ -97,6 +106,8 @@ export function* waysOf(
         const different = distinct(mesh, hosts);
         return different.length === 1 ? different[0]! : different[choose(different.length)]!;
       },
+      ...(copies && { follow: choose }),
+      representative,
       ...(observe && { observe }),
     };
     yield explainCall(mesh, proxy, call, options);

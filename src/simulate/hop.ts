@@ -16,6 +16,7 @@ import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, HttpRequest, Payload } from './call.ts';
 import { type NamedTarget, splitAuthority, throughTransport, type UpstreamHost, upstreamsOf, upstreamVersion } from './cluster.ts';
 import { filtered } from './http-filters.ts';
+import { type Mirror, mirrorsOf } from './mirrors.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import { finalize, prepare } from './request.ts';
 import type { Hop, Outcome, Step } from './trace.ts';
@@ -25,6 +26,13 @@ export interface HopOptions {
   readonly weigh: (weights: readonly number[]) => number;
   /** Chooses among the hosts of a cluster. */
   readonly pick: (hosts: readonly UpstreamHost[]) => UpstreamHost;
+  /** Whether to go on with the request (0) or with one of its copies (from 1 on), of so many in all; without it with the request. */
+  readonly follow?: (ways: number) => number;
+  /**
+   * The call stands for others, and what it is told of here is not all there is: what this product refuses, other products do; a secret that the files lack may
+   * be in the cluster; the answer of a filter to this call is not its answer to all. Such calls are undecided, or go on as if nothing were in the way.
+   */
+  readonly representative?: boolean;
   /** Told what each proxy decides by; more than once for a hop. */
   readonly observe?: (arrived: Arrived) => void;
 }
@@ -53,6 +61,7 @@ class Recorder {
   /** Neither the listener nor the filter chain asks where the connection was going. */
   anyAddress = false;
   cluster = '';
+  copy = false;
   readonly proxy: string;
 
   constructor(proxy: string) {
@@ -64,8 +73,8 @@ class Recorder {
   }
 
   end(flag: string, outcome: Outcome): HopResult {
-    const { proxy, protocol, steps, cluster } = this;
-    return { hop: { proxy, protocol, steps, cluster, flag, next: undefined }, outcome };
+    const { proxy, protocol, steps, cluster, copy } = this;
+    return { hop: { proxy, protocol, steps, cluster, copy, flag, next: undefined }, outcome };
   }
 
   closed(flag: string, details: string): HopResult {
@@ -76,15 +85,22 @@ class Recorder {
     return this.end(flag, { kind: 'reply', status, location, details });
   }
 
+  undecided(details: string): HopResult {
+    return this.end('', { kind: 'undecided', details });
+  }
+
   goOn(next: NonNullable<Hop['next']>): HopResult {
-    const { proxy, protocol, steps, cluster } = this;
-    return { hop: { proxy, protocol, steps, cluster, flag: '', next }, outcome: undefined };
+    const { proxy, protocol, steps, cluster, copy } = this;
+    return { hop: { proxy, protocol, steps, cluster, copy, flag: '', next }, outcome: undefined };
   }
 }
 
 /** The call arrives at `listener` (15001 of a sidecar for what leaves, 15006 for what comes in, the dialled port of a router). */
-export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, options: HopOptions): HopResult {
+export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, given: HopOptions): HopResult {
   const recorder = new Recorder(proxy.name);
+  // A workload's inbound side leads to the application beside it, whatever is asked of the call there.
+  const leads = proxy.type === 'router' || entry.name !== 'virtualInbound';
+  const options = leads ? given : { ...given, representative: false };
   const { destination } = call;
   const listener = entry.useOriginalDst ? (proxy.listeners.match(destination.ip, destination.port) ?? entry) : entry;
   recorder.step('listener', listener.name, `takes connections to ${destination.ip}:${destination.port}`, originsOf(listener.metadata));
@@ -99,7 +115,9 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
   const observe = ({ table, virtualHost, route }: Partial<Arrived>) =>
     options.observe?.({ proxy, listener, call, table, virtualHost, route });
   observe({});
-  const inner = terminate(proxy, chain.config, call.payload, recorder);
+  const refusal = options.representative ? refusalOf(chain.config.metadata) : undefined;
+  if (refusal !== undefined) return recorder.undecided(refusal);
+  const inner = terminate(proxy, chain.config, call.payload, options, recorder);
   if ('hop' in inner) return inner;
   return runFilters(
     proxy,
@@ -147,7 +165,13 @@ function describeMatch({ filterChainMatch: match }: FilterChain): string {
 }
 
 /** What is left of the payload after the chain's TLS, or where the handshake ended. */
-function terminate(proxy: SimulatedProxy, chain: FilterChain, payload: Payload, recorder: Recorder): Payload | HopResult {
+function terminate(
+  proxy: SimulatedProxy,
+  chain: FilterChain,
+  payload: Payload,
+  options: HopOptions,
+  recorder: Recorder,
+): Payload | HopResult {
   const socket = chain.transportSocket;
   if (socket?.configType.case !== 'typedConfig' || typeNameOf(socket.configType.value) !== DownstreamTlsContextSchema.typeName)
     return payload;
@@ -158,7 +182,8 @@ function terminate(proxy: SimulatedProxy, chain: FilterChain, payload: Payload, 
   const context = proxy.unpack(socket.configType.value, DownstreamTlsContextSchema, `filter chain "${chain.name}": transport_socket`);
   const names = (context.commonTlsContext?.tlsCertificateSdsSecretConfigs ?? []).map((secret) => secret.name);
   const missing = names.find((name) => name.startsWith('kubernetes://') && !proxy.hasSecret(name));
-  if (missing !== undefined) {
+  if (missing !== undefined && options.representative) recorder.step('tls', missing, ASSUMED);
+  else if (missing !== undefined) {
     recorder.step('tls', missing, 'the certificate is missing: the connection is closed');
     return recorder.closed('', `secret ${missing} is missing`);
   }
@@ -173,6 +198,9 @@ function terminate(proxy: SimulatedProxy, chain: FilterChain, payload: Payload, 
   }
   return { ...payload, tls: undefined };
 }
+
+/** Of a secret that the files lack. */
+export const ASSUMED = 'is not among the files, and taken to be in the cluster';
 
 const HCM = HttpConnectionManagerSchema.typeName;
 const TCP_PROXY = TcpProxySchema.typeName;
@@ -227,7 +255,7 @@ function runFilters(
         observe,
       );
     }
-    return recorder.end('', { kind: 'undecided', details: `network filter ${filter.name} (${type}) is not simulated` });
+    return recorder.undecided(`network filter ${filter.name} (${type}) is not simulated`);
   }
   return recorder.closed('', refusalOf(chain.config.metadata) ?? 'the filter chain has no filter');
 }
@@ -243,8 +271,7 @@ function tcpProxy(
 ): HopResult {
   const config = proxy.unpack(filter.configType.case === 'typedConfig' ? filter.configType.value : undefined, TcpProxySchema, filter.name);
   const { clusterSpecifier, tunnelingConfig } = config;
-  if (tunnelingConfig)
-    return recorder.end('', { kind: 'undecided', details: `a CONNECT tunnel to ${tunnelingConfig.hostname} is not simulated` });
+  if (tunnelingConfig) return recorder.undecided(`a CONNECT tunnel to ${tunnelingConfig.hostname} is not simulated`);
   const serverName = call.payload.tls?.serverName ?? '';
   const name =
     sniCluster && serverName !== ''
@@ -308,6 +335,8 @@ function http(
   const answer = filtered(proxy, config, route, request, options);
   if (answer) {
     recorder.step('route', route.name || '(unnamed)', answer.why, route.origins);
+    if (options.representative && !answer.always)
+      return recorder.undecided(`route ${route.name || '(unnamed)'}: ${answer.why}, which other calls may pass`);
     return recorder.reply(answer.status, answer.flag, answer.details);
   }
   return runRoute(proxy, route, request, call, options, recorder);
@@ -338,9 +367,10 @@ function runRoute(
     }
     case 'direct-response':
       recorder.step('route', name, action.refusal ?? `answers ${action.status} itself`, route.origins);
+      if (options.representative && action.refusal !== undefined) return recorder.undecided(action.refusal);
       return recorder.reply(action.status, '', 'direct_response');
     case 'non-forwarding':
-      return recorder.end('', { kind: 'undecided', details: 'a non-forwarding action answers nothing' });
+      return recorder.undecided('a non-forwarding action answers nothing');
     case 'forward':
       return runForward(proxy, route, action, request, call, options, recorder);
   }
@@ -365,13 +395,51 @@ function runForward(
     route.origins,
   );
   const http = finalize(route, action, choice, request, call);
-  const target = splitAuthority(http.authority, request.scheme === 'https' ? 443 : 80);
+  const port = request.scheme === 'https' ? 443 : 80;
+  const target = splitAuthority(http.authority, port);
+  const mirrors = sends(proxy, choice.cluster, call, target) ? mirrorsOf(action) : [];
+  for (const { cluster, share } of mirrors)
+    recorder.step('mirror', cluster ?? '', `gets a copy of ${share}; its answer is dropped`, route.origins);
+  const followed = mirrors.length > 0 ? mirrors[(options.follow?.(mirrors.length + 1) ?? 0) - 1] : undefined;
+  if (followed) return forwardCopy(proxy, followed, http, port, call, options, recorder, route.origins);
   return forward(proxy, choice.cluster, { ...call, payload: { tls: undefined, http } }, http.authority, target, options, recorder, {
     origins: route.origins,
     noCluster: () => recorder.reply(action.clusterNotFoundStatus, 'NC', 'cluster_not_found'),
     noHost: (why) => recorder.reply(503, 'UH', why),
     failed: (why) => recorder.reply(503, 'URX,UF', why),
   });
+}
+
+/** Whether a cluster has somewhere to send a call to: only then copies of it are made. */
+function sends(proxy: SimulatedProxy, name: string, call: Call, target: NamedTarget): boolean {
+  const cluster = proxy.cluster(name);
+  return cluster !== undefined && upstreamsOf(proxy, cluster, call.destination, target).kind === 'hosts';
+}
+
+function forwardCopy(
+  proxy: SimulatedProxy,
+  mirror: Mirror,
+  request: HttpRequest,
+  port: number,
+  call: Call,
+  options: HopOptions,
+  recorder: Recorder,
+  origins: Step['origins'],
+): HopResult {
+  recorder.copy = true;
+  const http = mirror.copy(request);
+  const name = mirror.cluster ?? request.headers.get(mirror.clusterHeader!) ?? '';
+  const dropped = (why: string) => recorder.closed('', `the copy is not sent: ${why}`);
+  return forward(
+    proxy,
+    name,
+    { ...call, payload: { tls: undefined, http } },
+    http.authority,
+    splitAuthority(http.authority, port),
+    options,
+    recorder,
+    { origins, noCluster: () => dropped(`cluster ${name} does not exist`), noHost: dropped, failed: dropped },
+  );
 }
 
 function weighed({ clusters }: ForwardAction, options: HopOptions): number {
@@ -408,6 +476,8 @@ function forward(
   }
   recorder.cluster = name;
   const origins = originsOf(cluster.metadata);
+  const refusal = options.representative ? refusalOf(cluster.metadata) : undefined;
+  if (refusal !== undefined) return recorder.undecided(refusal);
   const upstreams = upstreamsOf(proxy, cluster, call.destination, target);
   if (upstreams.kind === 'none') {
     recorder.step('cluster', name, upstreams.why, origins);
@@ -418,7 +488,8 @@ function forward(
   const sent =
     isHttp && http ? { ...call.payload, http: { ...http, version: upstreamVersion(proxy, cluster, http.version) } } : call.payload;
   const { payload, missingSecret, verifies } = throughTransport(proxy, cluster, sent, isHttp ? authority : undefined);
-  if (missingSecret !== undefined) {
+  if (missingSecret !== undefined && options.representative) recorder.step('cluster', missingSecret, ASSUMED, origins);
+  else if (missingSecret !== undefined) {
     recorder.step('cluster', name, `secret ${missingSecret}, which its TLS needs, is missing`, origins);
     return endings.failed(`secret ${missingSecret} is missing`);
   }

@@ -18,6 +18,8 @@ export interface Refused {
   readonly details: string;
   readonly why: string;
   readonly location?: string;
+  /** Whether chance or a fixed rule answers so, not something that this request alone has. */
+  readonly always?: boolean;
 }
 
 const DECODE_ERROR = { status: 400, flag: 'DPE', details: 'http1.codec_error' };

@@ -45,6 +45,7 @@ export function* sampleRequests(authority: string, match: RouteMatch, neighbours
 
 /** Whether every request that `narrow` takes is taken by `wide`, as far as that shows from their form. */
 export function covers(wide: RouteMatch, narrow: RouteMatch): boolean {
+  if (!ignoresCase(wide) && ignoresCase(narrow)) return false;
   if (wide.runtimeFraction || wide.grpc || wide.tlsContext || wide.dynamicMetadata.length > 0) return false;
   const headers = new Set(narrow.headers.map(headerText));
   const query = new Set(narrow.queryParameters.map(queryText));
@@ -59,11 +60,18 @@ export function covers(wide: RouteMatch, narrow: RouteMatch): boolean {
 export function disjoint(a: RouteMatch, b: RouteMatch, paths: boolean): boolean {
   const values = new Map(a.headers.flatMap((matcher) => exactValue(matcher)));
   if (b.headers.flatMap((matcher) => exactValue(matcher)).some(([name, value]) => (values.get(name) ?? value) !== value)) return true;
+  if (ignoresCase(a) || ignoresCase(b)) return false;
   return paths && (pathsDisjoint(a.pathSpecifier, b.pathSpecifier) || pathsDisjoint(b.pathSpecifier, a.pathSpecifier));
 }
 
+/** Of a path; the values of expressions are compared as they are anyway. */
+function ignoresCase({ caseSensitive }: RouteMatch): boolean {
+  return caseSensitive === false;
+}
+
 function exactValue({ name, invertMatch, headerMatchSpecifier: specifier }: HeaderMatcher): [string, string][] {
-  if (invertMatch || specifier.case !== 'stringMatch' || specifier.value.matchPattern.case !== 'exact') return [];
+  if (invertMatch || specifier.case !== 'stringMatch' || specifier.value.matchPattern.case !== 'exact' || specifier.value.ignoreCase)
+    return [];
   // A header may be repeated; a method can't.
   return name === ':method' ? [[name, specifier.value.matchPattern.value]] : [];
 }
@@ -102,7 +110,12 @@ function pathCovers(wide: RouteMatch['pathSpecifier'], narrow: RouteMatch['pathS
   return wide.case === 'path' && narrow.case === 'path' && wide.value === narrow.value;
 }
 
-function samplePaths({ pathSpecifier }: RouteMatch): string[] {
+function samplePaths(match: RouteMatch): string[] {
+  const paths = pathsOf(match);
+  return ignoresCase(match) ? [...new Set([...paths, ...paths.flatMap((path) => [path.toUpperCase(), path.toLowerCase()])])] : paths;
+}
+
+function pathsOf({ pathSpecifier }: RouteMatch): string[] {
   switch (pathSpecifier.case) {
     case 'prefix': {
       const { value } = pathSpecifier;

@@ -3,7 +3,7 @@ import type { Origin } from '../xds/match/route-model.ts';
 import type { Endpoint, Payload } from './call.ts';
 
 export interface Step {
-  readonly kind: 'listener' | 'filter-chain' | 'tls' | 'virtual-host' | 'route' | 'cluster' | 'endpoint';
+  readonly kind: 'listener' | 'filter-chain' | 'tls' | 'virtual-host' | 'route' | 'mirror' | 'cluster' | 'endpoint';
   /** The xDS object's name; for `endpoint` the address. */
   readonly name: string;
   /** What was decided here, as a clause. */
@@ -33,6 +33,8 @@ export interface Hop {
   readonly steps: readonly Step[];
   /** The cluster that took the call; empty if none was asked for or it does not exist. */
   readonly cluster: string;
+  /** What was followed from here on is a copy of the request, which the application never hears of. */
+  readonly copy: boolean;
   /** The response flag in the access log of this proxy, or empty. */
   readonly flag: string;
   /** What the proxy sends on; undefined where the call ended here. */

@@ -10,7 +10,7 @@ import {
 } from '../gen/envoy/config/route/v3/route_components_pb.js';
 import { durationMs } from './duration.ts';
 import type { FormatContext } from './format/operators.ts';
-import { compileRuntimeFraction } from './fraction.ts';
+import { compileRuntimeFraction, shareOf } from './fraction.ts';
 import { compileHashPolicy } from './hash.ts';
 import { compileMutations } from './mutation.ts';
 import type { PathMatcher } from './path.ts';
@@ -170,6 +170,7 @@ function compileMirror(config: RouteAction_RequestMirrorPolicy): MirrorPolicy {
   return {
     cluster: config.cluster,
     clusterHeader: config.clusterHeader.toLowerCase() || undefined,
+    share: config.runtimeFraction?.defaultValue ? shareOf(config.runtimeFraction.defaultValue) : 1,
     applies: compileRuntimeFraction(config.runtimeFraction),
     appendShadowSuffix: !config.disableShadowHostSuffixAppend,
   };

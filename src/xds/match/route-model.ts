@@ -150,6 +150,8 @@ export interface DirectResponseAction {
 export interface MirrorPolicy {
   readonly cluster: string;
   readonly clusterHeader: string | undefined;
+  /** How many requests of all are mirrored, from 0 to 1. */
+  readonly share: number;
   /** Whether a request with this random number is mirrored. */
   applies(random: number): boolean;
   /** Whether `-shadow` is appended to the host. */
