@@ -10,7 +10,7 @@ import { RouteConfigurationSchema } from '../xds/gen/envoy/config/route/v3/route
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import { listenerAddresses } from '../xds/match/listener.ts';
-import type { XdsResources } from '../xds/resources.ts';
+import { lookupIn, type XdsResources } from '../xds/resources.ts';
 import { typeRegistry } from '../xds/type-registry.ts';
 import { dumpOfFile } from './proxy-config-source.ts';
 import type { Json } from './proxy-config-tables.ts';
@@ -31,11 +31,11 @@ export async function dumpedMesh(paths: readonly string[]): Promise<DumpedMesh> 
   const endpoints = read.flatMap(({ resources }) => endpointsOf(resources));
   const known = new Set(read.flatMap(({ identity }) => identity.addresses));
   const proxies = read.map(({ identity, resources }) => {
-    if (identity.type === 'sidecar' || identity.addresses.length > 0) return simulatedProxy(identity, resources);
+    if (identity.type === 'sidecar' || identity.addresses.length > 0) return simulatedProxy(identity, lookupIn(resources));
     // A gateway that does not tell its address is where the others' clusters have endpoints on its ports.
     const ports = new Set(resources.listeners.flatMap(listenerAddresses).map(({ port }) => port));
     const addresses = new Set(endpoints.filter(({ ip, port }) => ports.has(port) && !known.has(ip)).map(({ ip }) => ip));
-    return simulatedProxy({ ...identity, addresses: [...addresses] }, resources);
+    return simulatedProxy({ ...identity, addresses: [...addresses] }, lookupIn(resources));
   });
   return { proxies, simulated: simulatedMesh(proxies) };
 }

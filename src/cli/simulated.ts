@@ -3,15 +3,15 @@ import type { MeshConfig } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { closest } from '../lib/spelling.ts';
-import { indexNames, type NameIndex } from '../proxy/dns/names.ts';
+import type { NameIndex } from '../proxy/dns/names.ts';
 import { buildRegistry } from '../registry/index.ts';
 import type { Registry, Service, Workload } from '../registry/model.ts';
 import type { SimulatedMesh } from '../simulate/explain.ts';
-import { type SimulatedProxy, simulatedProxy } from '../simulate/proxy.ts';
-import { translate } from '../translate/index.ts';
+import type { SimulatedProxy } from '../simulate/proxy.ts';
 import type { Mesh, Proxy as ProxyIdentity } from '../translate/model.ts';
 import type { NameTable } from '../xds/gen/istio/nds_pb.js';
 import { localMesh, RouterAddresses } from './local-mesh.ts';
+import { simulatedProxies } from './simulated-proxies.ts';
 
 export interface SimulatedFiles {
   readonly mesh: Mesh;
@@ -49,37 +49,24 @@ export function simulateFiles(files: Snapshot, config: MeshConfig): SimulatedFil
   for (const identity of proxies) {
     for (const address of identity.addresses) if (!byAddress.has(address)) byAddress.set(address, identity);
   }
-  const translated = new Map<ProxyIdentity, { readonly proxy: SimulatedProxy; readonly nameTable: NameTable; names?: NameIndex }>();
-  const translatedOf = (identity: ProxyIdentity) => {
-    let known = translated.get(identity);
-    if (!known) {
-      const { resources } = translate(identity, mesh);
-      known = { proxy: simulatedProxy({ ...identity, name: nameOf(identity) }, resources), nameTable: resources.nameTable };
-      translated.set(identity, known);
-    }
-    return known;
-  };
+  const { proxyOf, translationOf } = simulatedProxies(mesh, nameOf);
   return {
     mesh,
     proxies,
     simulated: {
       proxyAt(ip) {
         const identity = byAddress.get(ip);
-        return identity && translatedOf(identity).proxy;
+        return identity && proxyOf(identity);
       },
       behindService: kubernetesServices(registry),
     },
     proxy(name) {
       const identity = byName.get(name);
       if (!identity) throw new SallyportError('no-such-workload', unknown(name, proxies));
-      return translatedOf(identity).proxy;
+      return proxyOf(identity);
     },
-    nameTable: (proxy) => translatedOf(byName.get(proxy.name)!).nameTable,
-    names(proxy) {
-      const known = translatedOf(byName.get(proxy.name)!);
-      known.names ??= indexNames(known.nameTable);
-      return known.names;
-    },
+    nameTable: (proxy) => translationOf(byName.get(proxy.name)!).nameTable(),
+    names: (proxy) => translationOf(byName.get(proxy.name)!).names(),
   };
 }
 

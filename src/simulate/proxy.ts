@@ -8,7 +8,7 @@ import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_
 import { compileFilterChains, type FilterChainTable } from '../xds/match/filter-chain.ts';
 import { compileListeners, type ListenerTable } from '../xds/match/listener.ts';
 import { compileRouteConfiguration, type RouteTable } from '../xds/match/route.ts';
-import type { XdsResources } from '../xds/resources.ts';
+import type { XdsLookup } from '../xds/resources.ts';
 import { unpack } from '../xds/unpack.ts';
 
 export interface SimulatedProxy {
@@ -38,30 +38,34 @@ export interface ProxyIdentity {
   readonly addresses: readonly string[];
 }
 
-export function simulatedProxy(identity: ProxyIdentity, resources: XdsResources): SimulatedProxy {
-  const listeners = new Map(resources.listeners.map((listener) => [listener.name, listener]));
-  const routes = new Map(resources.routes.map((route) => [route.name, route]));
-  const clusters = new Map(resources.clusters.map((cluster) => [cluster.name, cluster]));
-  const endpoints = new Map(resources.endpoints.map((assignment) => [assignment.clusterName, assignment]));
-  const secrets = new Set(resources.secrets.map((secret) => secret.name));
-  const chainTables = new Map<Listener, FilterChainTable>();
-  const routeTables = new Map<RouteConfiguration, RouteTable>();
-  const unpacked = new Map<Any, Message>();
+export function simulatedProxy(identity: ProxyIdentity, resources: XdsLookup): SimulatedProxy {
+  // What is compiled lives as long as what it was compiled from.
+  const listenerTables = new WeakMap<readonly Listener[], ListenerTable<Listener>>();
+  const chainTables = new WeakMap<Listener, FilterChainTable>();
+  const routeTables = new WeakMap<RouteConfiguration, RouteTable>();
+  const unpacked = new WeakMap<Any, Message>();
   const compileRoutes = (config: RouteConfiguration) => memo(routeTables, config, () => compileRouteConfiguration(config));
   return {
     ...identity,
-    listeners: compileListeners(resources.listeners.map((config) => ({ config, value: config }))),
-    all: resources.listeners,
-    listenerNamed: (name) => listeners.get(name),
+    listeners: {
+      match(ip, port) {
+        const all = resources.listeners();
+        return memo(listenerTables, all, () => compileListeners(all.map((config) => ({ config, value: config })))).match(ip, port);
+      },
+    },
+    get all() {
+      return resources.listeners();
+    },
+    listenerNamed: (name) => resources.listener(name),
     chains: (listener) => memo(chainTables, listener, () => compileFilterChains(listener)),
     routes(name) {
-      const config = routes.get(name);
+      const config = resources.routes(name);
       return config && compileRoutes(config);
     },
     compileRoutes,
-    cluster: (name) => clusters.get(name),
-    endpoints: (cluster) => cluster.loadAssignment ?? endpoints.get(cluster.edsClusterConfig?.serviceName || cluster.name),
-    hasSecret: (name) => secrets.has(name),
+    cluster: (name) => resources.cluster(name),
+    endpoints: (cluster) => cluster.loadAssignment ?? resources.endpoints(cluster.edsClusterConfig?.serviceName || cluster.name),
+    hasSecret: (name) => resources.hasSecret(name),
     unpack(any, schema, where) {
       const known = any && unpacked.get(any);
       if (known?.$typeName === schema.typeName) return known as MessageShape<typeof schema>;
@@ -72,7 +76,7 @@ export function simulatedProxy(identity: ProxyIdentity, resources: XdsResources)
   };
 }
 
-function memo<K, V>(map: Map<K, V>, key: K, create: () => V): V {
+function memo<K extends object, V>(map: WeakMap<K, V>, key: K, create: () => V): V {
   let value = map.get(key);
   if (value === undefined) {
     value = create();

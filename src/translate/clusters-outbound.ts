@@ -58,22 +58,26 @@ interface Target {
   readonly sniDnat: boolean;
 }
 
-/** For each visible service, port and subset; for AUTO_PASSTHROUGH gateways those named by SNI as well. */
-export function outboundClusters(context: TranslateContext): Built {
-  const built: Built = { clusters: [], endpoints: [] };
+/** Builds the clusters of services: for each port and subset; for AUTO_PASSTHROUGH gateways those named by SNI as well. */
+export function outboundClusters(context: TranslateContext): (services: readonly Service[]) => Built {
   const sniDnat = context.proxy.type === 'router' && hasAutoPassthrough(context);
-  for (const service of context.scope.services) {
-    if (service.resolution === 'Alias') continue;
-    const rule = context.scope.destinationRuleFor(service.hostname);
-    for (const port of service.ports) {
-      if (port.protocol === 'UDP') continue;
-      const policy = portPolicy(rule?.spec.trafficPolicy, port.number);
-      const target: Target = { context, service, port, subset: undefined, rule, policy, sniDnat: false };
-      addWithSubsets(target, built);
-      if (sniDnat && !service.meshExternal && !isWildcard(service.hostname)) addWithSubsets({ ...target, sniDnat: true }, built);
-    }
+  return (services) => {
+    const built: Built = { clusters: [], endpoints: [] };
+    for (const service of services) addService(context, service, sniDnat, built);
+    return built;
+  };
+}
+
+function addService(context: TranslateContext, service: Service, sniDnat: boolean, built: Built): void {
+  if (service.resolution === 'Alias') return;
+  const rule = context.scope.destinationRuleFor(service.hostname);
+  for (const port of service.ports) {
+    if (port.protocol === 'UDP') continue;
+    const policy = portPolicy(rule?.spec.trafficPolicy, port.number);
+    const target: Target = { context, service, port, subset: undefined, rule, policy, sniDnat: false };
+    addWithSubsets(target, built);
+    if (sniDnat && !service.meshExternal && !isWildcard(service.hostname)) addWithSubsets({ ...target, sniDnat: true }, built);
   }
-  return built;
 }
 
 function addWithSubsets(target: Target, built: Built): void {

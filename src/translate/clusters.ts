@@ -19,19 +19,26 @@ export interface BuiltClusters {
 }
 
 export function buildClusters(context: TranslateContext): BuiltClusters {
+  const { clusters, endpoints } = outboundClusters(context)(context.scope.services);
+  return { clusters: [...clusters, ...ownClusters(context)], endpoints };
+}
+
+/** Those that no service outside stands behind. */
+export function ownClusters(context: TranslateContext): readonly Cluster[] {
   const { proxy, mesh } = context;
-  const { clusters, endpoints } = outboundClusters(context);
-  clusters.push(blackHole(mesh.config));
-  if (proxy.type === 'router') return { clusters, endpoints };
   // Gateways have no connections with an original destination, and nothing behind them on their own machine.
-  clusters.push(passthrough(PASSTHROUGH_CLUSTER, mesh.config));
-  clusters.push({ ...passthrough(INBOUND_PASSTHROUGH_CLUSTER, mesh.config), upstreamBindConfig: inboundSource() });
-  clusters.push(...inboundClusters(context));
-  return { clusters, endpoints };
+  if (proxy.type === 'router') return [blackHole(mesh.config)];
+  return [blackHole(mesh.config), passthrough(PASSTHROUGH_CLUSTER, mesh.config), ...workloadClusters(context)];
+}
+
+/** Towards the workload behind a sidecar. */
+export function workloadClusters(context: TranslateContext): readonly Cluster[] {
+  const { config } = context.mesh;
+  return [{ ...passthrough(INBOUND_PASSTHROUGH_CLUSTER, config), upstreamBindConfig: inboundSource() }, ...inboundClusters(context)];
 }
 
 /** Has no endpoints: where traffic ends that nothing declares. */
-function blackHole(mesh: MeshConfig): Cluster {
+export function blackHole(mesh: MeshConfig): Cluster {
   return create(ClusterSchema, {
     name: BLACK_HOLE_CLUSTER,
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },

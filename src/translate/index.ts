@@ -7,35 +7,30 @@ import type { Mesh, Proxy, Translation } from './model.ts';
 import { nameTable } from './name-table.ts';
 import { scopeFor } from './scope.ts';
 import { createSecretCollector } from './secrets.ts';
+import { sortedByName } from './sorted.ts';
 
 /** Everything that `proxy` is to run, and what of the resources could not be honoured. */
 export function translate(proxy: Proxy, mesh: Mesh): Translation {
-  const findings: Finding[] = [];
+  // Several clusters, routes or chains may come of one object.
+  const findings = new Map<string, Finding>();
   const report = (finding: Finding) => {
-    // Several clusters, routes or chains may come of one object.
-    if (!findings.some((other) => other.code === finding.code && other.origin === finding.origin && other.message === finding.message))
-      findings.push(finding);
+    const key = JSON.stringify([finding.code, finding.origin, finding.message]);
+    if (!findings.has(key)) findings.set(key, finding);
   };
   const scope = scopeFor(proxy, mesh);
   const context: TranslateContext = { proxy, mesh, scope, secrets: createSecretCollector(proxy, mesh, report), report };
   const { listeners, routes } = buildListeners(context);
+  const routeConfigurations = [...routes.values()].map((build) => build());
   const { clusters, endpoints } = buildClusters(context);
   return {
     resources: {
-      listeners: sorted(listeners, ({ name }) => name),
-      routes: sorted(routes, ({ name }) => name),
-      clusters: sorted(clusters, ({ name }) => name),
-      endpoints: sorted(endpoints, ({ clusterName }) => clusterName),
+      listeners: sortedByName(listeners, ({ name }) => name),
+      routes: sortedByName(routeConfigurations, ({ name }) => name),
+      clusters: sortedByName(clusters, ({ name }) => name),
+      endpoints: sortedByName(endpoints, ({ clusterName }) => clusterName),
       secrets: context.secrets.collected(),
       nameTable: nameTable(context),
     },
-    findings,
+    findings: [...findings.values()],
   };
-}
-
-/** By name; of several under one name the first stays. */
-function sorted<T>(list: readonly T[], nameOf: (item: T) => string): readonly T[] {
-  const byName = new Map<string, T>();
-  for (const item of list) if (!byName.has(nameOf(item))) byName.set(nameOf(item), item);
-  return [...byName].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, item]) => item);
 }

@@ -20,6 +20,13 @@ export function dnsSrvClusterName(hostname: string, port: number, subset = ''): 
   return `outbound_.${port}_.${subset}_.${hostname}`;
 }
 
+/** What may be the hostname in the name of an outbound cluster: one, or several where the name can be read in more than one way. */
+export function hostnamesIn(cluster: string): string[] {
+  const separator = cluster.startsWith('outbound_.') ? '_.' : '|';
+  const parts = cluster.split(separator);
+  return parts.flatMap((_, i) => (i < 3 ? [] : [parts.slice(i).join(separator)]));
+}
+
 export const BLACK_HOLE_CLUSTER = 'BlackHoleCluster';
 export const PASSTHROUGH_CLUSTER = 'PassthroughCluster';
 export const INBOUND_PASSTHROUGH_CLUSTER = 'InboundPassthroughCluster';

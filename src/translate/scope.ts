@@ -1,6 +1,7 @@
 /** What one proxy sees of the mesh: its Sidecar's (or the default) egress, the DestinationRules in force and the VirtualServices that apply. */
 import type { ResourceOf, Sidecar } from '../api/index.ts';
 import { fullHostname } from '../lib/hostname.ts';
+import { once } from '../lib/once.ts';
 import { joined } from '../registry/index.ts';
 import type { Service } from '../registry/model.ts';
 import { isVisible } from '../registry/visibility.ts';
@@ -32,6 +33,8 @@ export interface Scope {
    */
   readonly services: readonly Service[];
   readonly outboundTrafficPolicy: OutboundTrafficPolicy;
+  /** Those of `services` with this hostname. */
+  servicesNamed(hostname: string): readonly Service[];
   /** The service with clusters under this (fully qualified, maybe wildcard) hostname; with the ports of all that have it. */
   serviceFor(hostname: string): Service | undefined;
   /**
@@ -51,24 +54,33 @@ export function scopeFor(proxy: Proxy, mesh: Mesh): Scope {
   const visible = (virtualService: PreparedVirtualService) =>
     isVisible(virtualService.exportTo, virtualService.resource.metadata.namespace, proxy.namespace);
   const sidecar = proxy.type === 'sidecar' ? sidecarFor(proxy, mesh) : undefined;
-  const meshServices =
+  const meshServices = () =>
     proxy.type === 'sidecar' ? (prepared.byGateway.get(MESH_GATEWAY) ?? []).filter(visible).map(({ resource }) => resource) : [];
-  const { egress, services } = sidecarEgress(sidecar?.spec, proxy.namespace, mesh.registry, meshServices);
-  const byHostname = new Map<string, Service[]>();
-  for (const service of services) {
-    const siblings = byHostname.get(service.hostname);
-    if (siblings) siblings.push(service);
-    else byHostname.set(service.hostname, [service]);
-  }
+  const reach = once(() => sidecarEgress(sidecar?.spec, proxy.namespace, mesh.registry, meshServices()));
+  const byHostname = once(() => {
+    const found = new Map<string, Service[]>();
+    for (const service of reach().services) {
+      const siblings = found.get(service.hostname);
+      if (siblings) siblings.push(service);
+      else found.set(service.hostname, [service]);
+    }
+    return found;
+  });
   const serviceFor = (hostname: string) => {
-    const siblings = byHostname.get(hostname);
+    const siblings = byHostname().get(hostname);
     return siblings?.length === 1 ? siblings[0] : joined(inOrder(siblings ?? [], proxy.namespace));
   };
   const ruleFor = destinationRuleLookup(mesh, proxy);
   return {
     sidecar,
-    egress,
-    services,
+    // Worked out when asked for: a call into the workload does not need what it sees itself.
+    get egress() {
+      return reach().egress;
+    },
+    get services() {
+      return reach().services;
+    },
+    servicesNamed: (hostname) => byHostname().get(hostname) ?? [],
     outboundTrafficPolicy: outboundTrafficPolicy(sidecar, proxy, mesh),
     serviceFor,
     destinationRuleFor(hostname) {

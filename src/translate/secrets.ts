@@ -31,6 +31,8 @@ export interface SecretCollector {
   systemCa(): SdsSecretConfig;
   /** What was asked for and could be built, by name. */
   collected(): readonly Secret[];
+  /** Whether a resource of this name was asked for and could be built. */
+  has(name: string): boolean;
 }
 
 export function createSecretCollector(proxy: Proxy, mesh: Mesh, report: (finding: Finding) => void): SecretCollector {
@@ -61,6 +63,7 @@ export function createSecretCollector(proxy: Proxy, mesh: Mesh, report: (finding
     },
     fileCa: (path) => reference(fileRootSecretName(path), () => fileRoot(fileRootSecretName(path), path)),
     systemCa: () => reference(SYSTEM_ROOT_SECRET, () => fileRoot(SYSTEM_ROOT_SECRET, SYSTEM_CA_FILE)),
+    has: (name) => secrets.get(name) !== undefined,
     collected: () => [...secrets.values()].filter((secret) => secret !== undefined).sort((a, b) => (a.name < b.name ? -1 : 1)),
   };
 }

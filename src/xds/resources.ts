@@ -28,6 +28,34 @@ export interface XdsResources {
   readonly nameTable: NameTable;
 }
 
+/** The resources of one proxy one by one, where not all of them are needed. */
+export interface XdsLookup {
+  /** All, by name. */
+  listeners(): readonly Listener[];
+  listener(name: string): Listener | undefined;
+  routes(name: string): RouteConfiguration | undefined;
+  cluster(name: string): Cluster | undefined;
+  endpoints(clusterName: string): ClusterLoadAssignment | undefined;
+  /** Asked for names that the other resources refer to, after these. */
+  hasSecret(name: string): boolean;
+}
+
+export function lookupIn(resources: Omit<XdsResources, 'nameTable'>): XdsLookup {
+  const listeners = new Map(resources.listeners.map((listener) => [listener.name, listener]));
+  const routes = new Map(resources.routes.map((route) => [route.name, route]));
+  const clusters = new Map(resources.clusters.map((cluster) => [cluster.name, cluster]));
+  const endpoints = new Map(resources.endpoints.map((assignment) => [assignment.clusterName, assignment]));
+  const secrets = new Set(resources.secrets.map((secret) => secret.name));
+  return {
+    listeners: () => resources.listeners,
+    listener: (name) => listeners.get(name),
+    routes: (name) => routes.get(name),
+    cluster: (name) => clusters.get(name),
+    endpoints: (clusterName) => endpoints.get(clusterName),
+    hasSecret: (name) => secrets.has(name),
+  };
+}
+
 /** A change of the set, as it goes to a data plane: encoded messages, so that it can cross threads. */
 export interface XdsUpdate {
   /** Identifies the whole set after this change: a hash of its content. */

@@ -5,7 +5,6 @@ import { originOf } from '../../api/resource.ts';
 import { hostCovers, isWildcard } from '../../lib/hostname.ts';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
-import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { accessLogs, listenerAccessLogs } from '../access-log.ts';
 import type { TranslateContext } from '../context.ts';
 import { proxyProtocol, tcpProxy, tlsInspector } from '../filters.ts';
@@ -18,12 +17,13 @@ import { originMetadata } from '../routes/origin.ts';
 import { type Chain, ChainSet, chain, filterChain, matchesAll } from './chains.ts';
 import { downstreamTls } from './downstream-tls.ts';
 import { httpConnectionManager } from './hcm.ts';
+import type { BuiltListeners } from './index.ts';
 import { WILDCARD } from './outbound.ts';
 import { type Refusal, type RefusalOf, refusals, refusingChain, reportRefusal } from './refusal.ts';
 import { socketAddress } from './sidecar.ts';
 import { destinationFilters } from './tcp-chains.ts';
 
-export function gatewayListeners(context: TranslateContext): { listeners: Listener[]; routes: RouteConfiguration[] } {
+export function gatewayListeners(context: TranslateContext): BuiltListeners {
   const refusalOf = refusals(context);
   const listeners: Listener[] = [];
   const byRoute = new Map<string, GatewayServer[]>();
@@ -37,7 +37,7 @@ export function gatewayListeners(context: TranslateContext): { listeners: Listen
     const listener = gatewayListener(context, shared, refusalOf);
     if (listener) listeners.push(listener);
   }
-  return { listeners, routes: [...byRoute].map(([name, servers]) => gatewayRoutes(context, name, servers)) };
+  return { listeners, routes: new Map([...byRoute].map(([name, servers]) => [name, () => gatewayRoutes(context, name, servers)])) };
 }
 
 /** Undefined if no server has anywhere to send connections: then nothing is bound, and clients are refused. */

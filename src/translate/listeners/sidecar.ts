@@ -4,7 +4,6 @@ import { type Address, AddressSchema } from '../../xds/gen/envoy/config/core/v3/
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { FilterChain } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
-import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { accessLogs, listenerAccessLogs } from '../access-log.ts';
 import type { TranslateContext } from '../context.ts';
 import { explicitProxy, httpInspector, tcpProxy, tlsInspector } from '../filters.ts';
@@ -13,6 +12,7 @@ import { BLACK_HOLE_CLUSTER, outboundClusterName, PASSTHROUGH_CLUSTER, VIRTUAL_O
 import { toDuration } from '../proto.ts';
 import { sidecarRoutes } from '../routes/sidecar.ts';
 import { chain, filterChain, matchesAll } from './chains.ts';
+import type { PlannedRoutes } from './index.ts';
 import { type OutboundListener, outbound, WILDCARD } from './outbound.ts';
 
 /** The chain of a listener that takes what no service claims. */
@@ -24,13 +24,13 @@ export function socketAddress(address: string, port: number): Address {
   });
 }
 
-export function sidecarOutbound(context: TranslateContext): { listeners: Listener[]; routes: RouteConfiguration[] } {
+export function sidecarOutbound(context: TranslateContext): { listeners: Listener[]; routes: PlannedRoutes } {
   const planned = outbound(context);
   const listeners = [...planned.listeners].map(([name, listener]) => outboundListener(context, name, listener));
   listeners.push(virtualOutbound(context));
   if (context.proxy.explicitProxy) listeners.push(explicitProxyListener(context, context.proxy.explicitProxy));
   const unknown = unknownTrafficCluster(context);
-  const routes = [...planned.routes].map(([name, wanted]) => sidecarRoutes(context, name, wanted, unknown));
+  const routes = new Map([...planned.routes].map(([name, wanted]) => [name, () => sidecarRoutes(context, name, wanted, unknown)]));
   return { listeners, routes };
 }
 

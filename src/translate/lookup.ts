@@ -1,0 +1,99 @@
+/**
+ * What `translate` makes, one by one: for simulation, where a call needs few of a proxy's resources, and a call into a workload its sidecar's
+ * inbound side alone. Findings are not collected.
+ */
+import { once } from '../lib/once.ts';
+import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
+import type { NameTable } from '../xds/gen/istio/nds_pb.js';
+import { lookupIn, type XdsLookup } from '../xds/resources.ts';
+import { blackHole, ownClusters, workloadClusters } from './clusters.ts';
+import { outboundClusters } from './clusters-outbound.ts';
+import type { TranslateContext } from './context.ts';
+import { sidecarInbound } from './listeners/inbound.ts';
+import { buildListeners, type PlannedRoutes } from './listeners/index.ts';
+import type { Mesh, Proxy } from './model.ts';
+import { nameTable } from './name-table.ts';
+import { hostnamesIn } from './names.ts';
+import { scopeFor } from './scope.ts';
+import { createSecretCollector } from './secrets.ts';
+import { sortedByName } from './sorted.ts';
+
+export interface TranslationLookup extends XdsLookup {
+  /** What the proxy's DNS answers. */
+  nameTable(): NameTable;
+}
+
+/** The whole configuration of a proxy. */
+export function translationLookup(proxy: Proxy, mesh: Mesh): TranslationLookup {
+  const context = contextOf(proxy, mesh);
+  const built = once(() => {
+    const { listeners, routes } = buildListeners(context);
+    const sorted = sortedByName(listeners, ({ name }) => name);
+    return { sorted, byName: new Map(sorted.map((listener) => [listener.name, listener])), routes: routeLookup(routes) };
+  });
+  return {
+    listeners: () => built().sorted,
+    listener: (name) => built().byName.get(name),
+    routes: (name) => built().routes(name),
+    ...clusterLookup(context),
+    hasSecret: (name) => context.secrets.has(name),
+    nameTable: once(() => nameTable(context)),
+  };
+}
+
+/** What a sidecar needs for calls to its workload. */
+export function inboundLookup(proxy: Proxy, mesh: Mesh): XdsLookup {
+  const context = contextOf(proxy, mesh);
+  return lookupIn({
+    listeners: sidecarInbound(context),
+    routes: [],
+    clusters: [blackHole(mesh.config), ...workloadClusters(context)],
+    endpoints: [],
+    secrets: context.secrets.collected(),
+  });
+}
+
+function contextOf(proxy: Proxy, mesh: Mesh): TranslateContext {
+  const report = () => {};
+  return { proxy, mesh, scope: scopeFor(proxy, mesh), secrets: createSecretCollector(proxy, mesh, report), report };
+}
+
+function routeLookup(planned: PlannedRoutes): (name: string) => RouteConfiguration | undefined {
+  const made = new Map([...planned].map(([name, build]) => [name, once(build)]));
+  return (name) => made.get(name)?.();
+}
+
+/** A service's clusters are built when one of them is asked for. */
+function clusterLookup(context: TranslateContext): Pick<XdsLookup, 'cluster' | 'endpoints'> {
+  const build = once(() => outboundClusters(context));
+  const clusters = new Map<string, Cluster>();
+  const endpoints = new Map<string, ClusterLoadAssignment>();
+  const built = new Set<string>();
+  const addService = (hostname: string) => {
+    if (built.has(hostname)) return;
+    built.add(hostname);
+    const added = build()(context.scope.servicesNamed(hostname));
+    // Of several under one name the first stays.
+    for (const cluster of added.clusters) if (!clusters.has(cluster.name)) clusters.set(cluster.name, cluster);
+    for (const each of added.endpoints) if (!endpoints.has(each.clusterName)) endpoints.set(each.clusterName, each);
+  };
+  const own = once(() => {
+    for (const cluster of ownClusters(context)) clusters.set(cluster.name, cluster);
+  });
+  const find = (name: string) => {
+    own();
+    if (!clusters.has(name)) for (const hostname of hostnamesIn(name)) addService(hostname);
+  };
+  return {
+    cluster(name) {
+      find(name);
+      return clusters.get(name);
+    },
+    endpoints(clusterName) {
+      find(clusterName);
+      return endpoints.get(clusterName);
+    },
+  };
+}
