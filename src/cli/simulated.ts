@@ -2,6 +2,7 @@
 import type { MeshConfig } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { SallyportError } from '../lib/errors.ts';
+import { once } from '../lib/once.ts';
 import { closest } from '../lib/spelling.ts';
 import type { NameIndex } from '../proxy/dns/names.ts';
 import { buildRegistry } from '../registry/index.ts';
@@ -10,6 +11,7 @@ import type { SimulatedMesh } from '../simulate/explain.ts';
 import type { SimulatedProxy } from '../simulate/proxy.ts';
 import type { Mesh, Proxy as ProxyIdentity } from '../translate/model.ts';
 import type { NameTable } from '../xds/gen/istio/nds_pb.js';
+import { clusterDns, entrancesOf } from './entrances.ts';
 import { localMesh, RouterAddresses } from './local-mesh.ts';
 import { simulatedProxies } from './simulated-proxies.ts';
 
@@ -59,6 +61,8 @@ export function simulateFiles(files: Snapshot, config: MeshConfig): SimulatedFil
         return identity && proxyOf(identity);
       },
       behindService: kubernetesServices(registry),
+      lookUp: clusterDns(registry),
+      entrances: once(() => entrancesOf(registry, proxies.filter(({ type }) => type === 'router').map(proxyOf))),
     },
     proxy(name) {
       const identity = byName.get(name);

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { meshConfigOf } from '../../test/support/mesh.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
+import { podText } from './testing.ts';
 import { gatewaysOf, verifyFiles } from './verify.ts';
 import { onlyThroughGateways, type StatementFile, statementOf } from './verify-statements.ts';
 
@@ -27,6 +28,8 @@ const WWW = entry('www.example.com');
 const SECRET = entry('secret.example.com', 'resolution: DNS, exportTo: [istio-system]');
 const gateway = (servers: string) => document('Gateway', 'egress', `{selector: {istio: egressgateway}, servers: [${servers}]}`);
 const GATEWAY = gateway(`{port: ${HTTP}, hosts: ['*']}`);
+const pod = (...of: Parameters<typeof podText>) => `${podText(...of)}\n`;
+const CALLER = pod('app', '10.0.0.1');
 const to = (host: string, port = 80) => `route: [{destination: {host: ${host}, port: {number: ${port}}}}]`;
 const routes = (http: string, more = 'hosts: [www.example.com], gateways: [mesh, egress]', name = 'routes') =>
   document('VirtualService', name, `{${more}, http: [${http}]}`);
@@ -94,4 +97,60 @@ test('what a refusal keeps from Sallyport alone is not proved', () => {
 test('preflights that a CORS policy answers do not stand for others', () => {
   const cors = `{match: [{gateways: [mesh], method: {exact: OPTIONS}, headers: {origin: {prefix: 'http://'}, access-control-request-method: {}}}], corsPolicy: {allowOrigins: [{exact: 'http://'}]}, ${to('www.example.com')}}, {match: [{gateways: [mesh]}], ${to(EGRESS)}}, ${AT_GATEWAY}`;
   assert.notEqual(judged(mesh(WWW + GATEWAY + routes(cors))).result, 'proved');
+});
+test('HTTP inside of what a sidecar takes for bytes', () => {
+  const tcp = entry('tcp.example.com', 'resolution: DNS', '{number: 9000, name: tcp, protocol: TCP}');
+  const toGateway = document('VirtualService', 'tcp', `{hosts: [tcp.example.com], tcp: [{${to(EGRESS)}}]}`);
+  const behind = routes(`{${to('secret.example.com')}}`, 'hosts: [hidden.example.com], gateways: [egress]');
+  assert.equal(judged(mesh(tcp + SECRET + GATEWAY + toGateway + behind), NOBODY).result, 'refuted');
+});
+
+test('HTTP in TLS of the application that the gateway terminates', () => {
+  const secret = `apiVersion: v1\nkind: Secret\nmetadata: {name: cert, namespace: istio-system}\ntype: kubernetes.io/tls\ndata: {tls.crt: '', tls.key: ''}\n---\n`;
+  const tls = entry('www.example.com', 'resolution: DNS', '{number: 443, name: tls, protocol: TLS}');
+  const server = gateway("{port: {number: 443, name: https, protocol: HTTPS}, tls: {mode: SIMPLE, credentialName: cert}, hosts: ['*']}");
+  const passed = document(
+    'VirtualService',
+    'tls',
+    `{hosts: [www.example.com], tls: [{match: [{sniHosts: [www.example.com]}], ${to(EGRESS, 443)}}]}`,
+  );
+  const behind = routes(`{${to('secret.example.com')}}`, 'hosts: [hidden.example.com], gateways: [egress]');
+  assert.equal(judged(mesh(secret + tls + SECRET + server + passed + behind), NOBODY).result, 'refuted');
+  // A certificate that the files lack may well be in the cluster.
+  assert.notEqual(judged(mesh(tls + SECRET + server + passed + behind), NOBODY).result, 'proved');
+});
+
+test("a gateway's own address, dialled where any address may be", () => {
+  const wild = entry('*.example.org', 'resolution: NONE', '{number: 8080, name: http, protocol: HTTP}');
+  const gatewayPod = pod('egress', '10.0.3.1', { namespace: 'istio-system', labels: '{istio: egressgateway}' });
+  const server = gateway("{port: {number: 8080, name: http, protocol: HTTP}, hosts: ['*']}");
+  const behind = routes(`{${to('secret.example.com')}}`, "hosts: ['*.example.org'], gateways: [egress]");
+  assert.equal(judged(mesh(CALLER + gatewayPod + wild + SECRET + server + behind), NOBODY).result, 'refuted');
+});
+
+test("a Service's name that is looked up leads to the gateway", () => {
+  const alias = entry('alias.example.com', `resolution: DNS, endpoints: [{address: ${EGRESS}}]`);
+  const behind = routes(`{${to('secret.example.com')}}`, 'hosts: [alias.example.com], gateways: [egress]');
+  assert.equal(judged(mesh(alias + SECRET + GATEWAY + behind), NOBODY).result, 'refuted');
+});
+
+test('a ServiceEntry that says of an outside address that it is inside', () => {
+  const inside = document(
+    'ServiceEntry',
+    'inside',
+    `{hosts: [out.example.com], location: MESH_INTERNAL, ports: [${HTTP}], resolution: STATIC, endpoints: [{address: 198.51.100.7}]}`,
+  );
+  assert.notEqual(judged(mesh(inside)).result, 'proved');
+});
+
+test('a Service whose EndpointSlice names an outside address', () => {
+  const service = `apiVersion: v1\nkind: Service\nmetadata: {name: out, namespace: default}\nspec: {clusterIP: 10.96.0.9, ports: [{name: http, port: 80}]}\n---
+apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: out-1, namespace: default, labels: {kubernetes.io/service-name: out}}\naddressType: IPv4\nports: [{name: http, port: 80}]\nendpoints: [{addresses: [198.51.100.7]}]\n---\n`;
+  assert.notEqual(judged(mesh(service)).result, 'proved');
+});
+
+test('statements that are about nothing are refused', () => {
+  const files = mesh(WWW);
+  for (const host of ['198.51.100.10', 'db.example.com:5432', '', 'https://db.example.com'])
+    assert.throws(() => judged(files, { onlyWorkloads: { host, workloads: [] } }), { code: 'statements-invalid' });
 });

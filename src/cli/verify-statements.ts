@@ -57,9 +57,21 @@ export async function readStatements(file: string, isGateway: (proxy: string) =>
   return { statements, equivalentTo };
 }
 
+/** A name or wildcard; an address is none, since names lead to addresses that nobody knows beforehand. */
+function isHost(host: unknown): host is string {
+  return typeof host === 'string' && /^(?:\*|(?:\*\.)?[\w-]+(?:\.[\w-]+)*)$/.test(host) && !/^[\d.]+$/.test(host);
+}
+
 /** Throws `statements-invalid`. */
 export function statementOf(entry: StatementFile, where: string, isGateway: (proxy: string) => boolean): Statement {
   if (entry?.onlyThroughGateways === true) return onlyThroughGateways(isGateway);
+  const about = entry?.onlyWorkloads ?? entry?.onlyTls;
+  if (about && !isHost(about.host)) {
+    throw new SallyportError(
+      'statements-invalid',
+      `${where}: host "${about.host}" is no name of a host: write api.example.com or *.example.com, without scheme, port or address`,
+    );
+  }
   if (entry?.onlyWorkloads?.host && Array.isArray(entry.onlyWorkloads.workloads)) {
     const { host, workloads } = entry.onlyWorkloads;
     return {
@@ -85,6 +97,7 @@ export function statementOf(entry: StatementFile, where: string, isGateway: (pro
     const { namespace } = entry.nothingLeaves;
     return {
       text: `nothing from namespace ${namespace} leaves the mesh`,
+      namespace,
       allows: (_arrival, callers) => !callers.some((caller) => caller.startsWith(`${namespace}/`)),
     };
   }

@@ -15,6 +15,7 @@ import { readMesh } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 import { onlyThroughGateways, readStatements } from './verify-statements.ts';
+import { unknownTo } from './verify-unknown.ts';
 import { workloadClasses } from './workload-classes.ts';
 
 interface VerifyOptions {
@@ -28,7 +29,7 @@ interface VerifyOptions {
 }
 
 /** Ranges that are the cluster's own unless said otherwise: private addresses, and those of the loopback mesh of `up`. */
-const CLUSTER_RANGES = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '127.0.0.0/8'];
+const CLUSTER_RANGES = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '127.0.0.0/8', 'fc00::/7', '::1/128'];
 
 export function verifyCommand(): Command {
   return new Command('verify')
@@ -89,10 +90,11 @@ export async function judge(files: SimulatedFiles, options: VerifyOptions): Prom
 async function captured(files: SimulatedFiles, options: VerifyOptions): Promise<AdversaryVerdict[]> {
   const { statements: file, maxCells } = options;
   const isGateway = gatewaysOf(files);
-  if (!file) return verifyFiles(files, [onlyThroughGateways(isGateway)], maxCells);
+  const ranges = rangesOf(options);
+  if (!file) return verifyFiles(files, [onlyThroughGateways(isGateway)], maxCells, ranges);
   const { statements, equivalentTo } = await readStatements(file, isGateway);
   const others = await Promise.all(equivalentTo.map((path) => loadSide(path, options)));
-  return [...verifyFiles(files, statements, maxCells), ...others.map((other, i) => equivalence(files, other, equivalentTo[i]!))];
+  return [...verifyFiles(files, statements, maxCells, ranges), ...others.map((other, i) => equivalence(files, other, equivalentTo[i]!))];
 }
 
 /** Whether every call of every workload has the same outcome under another configuration. */
@@ -121,15 +123,21 @@ export function gatewaysOf({ proxies }: SimulatedFiles): (proxy: string) => bool
 }
 
 /** Judges statements over every call that the files' sidecars take. */
-export function verifyFiles(files: SimulatedFiles, statements: readonly Statement[], maxCells: number): AdversaryVerdict[] {
+export function verifyFiles(
+  files: SimulatedFiles,
+  statements: readonly Statement[],
+  maxCells: number,
+  clusterRanges: readonly string[] = CLUSTER_RANGES,
+): AdversaryVerdict[] {
   const { mesh, proxies, simulated } = files;
   const sidecars = proxies.filter(({ type }) => type === 'sidecar');
   const classes = workloadClasses(mesh, sidecars).map((members) => {
     const workloads = members.map(({ namespace, name }) => `${namespace}/${name}`);
     return { proxy: files.proxy(workloads[0]!), workloads };
   });
-  const inside = insideAddresses(files);
-  return verify({ mesh: simulated, classes, statements, isInside: (ip) => inside.has(ip), maxCells }).map((verdict) => ({
+  const inside = insideAddresses(files, clusterRanges);
+  const input = { mesh: simulated, classes, statements, isInside: (ip: string) => inside.has(ip), maxCells, unknown: unknownTo(files) };
+  return verify(input).map((verdict) => ({
     ...verdict,
     counterexamples: verdict.counterexamples.map((example) => ({ ...example, trace: locatedTrace(example.trace, mesh.snapshot) })),
     adversary: 'captured',
@@ -137,21 +145,30 @@ export function verifyFiles(files: SimulatedFiles, statements: readonly Statemen
   }));
 }
 
-/** Addresses of workloads, of Kubernetes Services and of endpoints of services inside the mesh. */
-export function insideAddresses({ mesh: { registry } }: SimulatedFiles): Set<string> {
-  const inside = new Set<string>(registry.workloads.flatMap(({ addresses }) => addresses));
+/**
+ * Addresses of Pods, and of what the cluster's own ranges hold of WorkloadEntries, of Services and of endpoints of services inside the mesh: a ServiceEntry
+ * or an EndpointSlice may say of any address in the world that it is inside.
+ */
+export function insideAddresses({ mesh: { registry } }: SimulatedFiles, clusterRanges: readonly string[] = CLUSTER_RANGES): Set<string> {
+  const pods = registry.workloads.filter(({ kind }) => kind === 'Pod').flatMap(({ addresses }) => addresses);
+  const said = new Set<string>(registry.workloads.flatMap(({ addresses }) => addresses));
   for (const service of registry.services) {
     if (service.meshExternal) continue;
-    for (const address of [...service.addresses, ...service.autoAddresses]) inside.add(address);
-    for (const port of service.ports) for (const { address } of registry.endpoints(service, port)) inside.add(address);
+    for (const address of service.addresses) said.add(address);
+    for (const port of service.ports) for (const { address } of registry.endpoints(service, port)) said.add(address);
   }
-  return inside;
+  const allocated = registry.services.flatMap(({ meshExternal, autoAddresses }) => (meshExternal ? [] : autoAddresses));
+  return new Set([...pods, ...allocated, ...[...said].filter((address) => isInsideCluster(address, clusterRanges))]);
+}
+
+function rangesOf({ clusterCidr }: Pick<VerifyOptions, 'clusterCidr'>): readonly string[] {
+  return clusterCidr.length > 0 ? clusterCidr : CLUSTER_RANGES;
 }
 
 /** Against a workload that does not use its sidecar only NetworkPolicies count. */
-function bypassing({ mesh, proxies }: SimulatedFiles, { clusterCidr }: VerifyOptions): AdversaryVerdict {
+function bypassing({ mesh, proxies }: SimulatedFiles, options: VerifyOptions): AdversaryVerdict {
   const policies = mesh.snapshot.list('NetworkPolicy');
-  const ranges = clusterCidr.length > 0 ? clusterCidr : CLUSTER_RANGES;
+  const ranges = rangesOf(options);
   const openings: string[] = [];
   const workloads = proxies.filter(({ type }) => type === 'sidecar');
   for (const { namespace, name, labels } of workloads) {

@@ -2,7 +2,7 @@
 import type { Call, Endpoint } from './call.ts';
 import { type HopOptions, simulateHop } from './hop.ts';
 import type { SimulatedProxy } from './proxy.ts';
-import type { Hop, Trace } from './trace.ts';
+import type { Hop, Sent, Trace } from './trace.ts';
 
 /** Where calls go that no proxy stands before. */
 export interface SimulatedMesh {
@@ -10,6 +10,10 @@ export interface SimulatedMesh {
   proxyAt(ip: string): SimulatedProxy | undefined;
   /** Where the cluster's network takes a connection to a Service's own address; undefined for an address that is none. */
   behindService?(to: Endpoint): readonly Endpoint[] | undefined;
+  /** Addresses of a name that the cluster's DNS has, for a workload of `namespace`; undefined for a name of the world outside. */
+  lookUp?(name: string, namespace: string): readonly string[] | undefined;
+  /** Addresses and ports at which routers take calls, those of Services that lead to them included. */
+  entrances?(): readonly Endpoint[];
 }
 
 /** A mesh of these proxies. */
@@ -58,12 +62,13 @@ export function explainCall(mesh: SimulatedMesh, from: SimulatedProxy | undefine
     const { hop, outcome } = simulateHop(proxy, entry, current, options);
     hops.push(hop);
     if (outcome) return { hops, outcome };
-    const { endpoint: dialled, payload } = hop.next!;
+    const { payload } = hop.next!;
+    const dialled = hop.next!.endpoint ?? lookedUp(mesh, proxy, hop.next!, options);
     if (hops.length >= MAX_HOPS)
       return { hops, outcome: { kind: 'undecided', details: `the call goes round in a loop (${MAX_HOPS} hops)` } };
     const endpoint = dialled && throughService(mesh, dialled, options);
     if (dialled && !endpoint) return { hops, outcome: { kind: 'closed', details: noPort(dialled) } };
-    if (endpoint && endpoint !== dialled) hops[hops.length - 1] = beyondService(hop, endpoint);
+    if (endpoint && endpoint !== hop.next!.endpoint) hops[hops.length - 1] = beyondService(hop, endpoint);
     const receiver = endpoint && mesh.proxyAt(endpoint.ip);
     // A sidecar's own inbound side sends to the application beside it, which no proxy takes again.
     if (!endpoint || !receiver || (receiver === proxy && entry.name === VIRTUAL_INBOUND))
@@ -75,8 +80,24 @@ export function explainCall(mesh: SimulatedMesh, from: SimulatedProxy | undefine
   const { destination, payload } = current;
   return {
     hops,
-    outcome: { kind: 'upstream', endpoint: destination, host: '', port: destination.port, payload, anyAddress: true, verifies: undefined },
+    outcome: {
+      kind: 'upstream',
+      endpoint: destination,
+      host: '',
+      port: destination.port,
+      payload,
+      dialled: true,
+      anyAddress: true,
+      verifies: undefined,
+    },
   };
+}
+
+/** What a proxy finds in the cluster's DNS for a name. */
+function lookedUp(mesh: SimulatedMesh, proxy: SimulatedProxy, { host, port }: Sent, options: HopOptions): Endpoint | undefined {
+  const found = mesh.lookUp?.(host, proxy.name.slice(0, proxy.name.indexOf('/')));
+  if (!found || found.length === 0) return undefined;
+  return options.pick(found.map((ip) => ({ endpoint: { ip, port }, host, port }))).endpoint;
 }
 
 /** Where a connection to an address really goes: one of the Service's endpoints if it is a Service's. Undefined where that has none on the port. */
@@ -93,7 +114,7 @@ function noPort({ ip, port }: Endpoint): string {
 
 function beyondService(hop: Hop, endpoint: Endpoint): Hop {
   const name = `${endpoint.ip}:${endpoint.port}`;
-  const steps = [...hop.steps, { kind: 'endpoint' as const, name, text: "where the Service's address leads", origins: [] }];
+  const steps = [...hop.steps, { kind: 'endpoint' as const, name, text: "where the Service's name or address leads", origins: [] }];
   return { ...hop, steps, next: { ...hop.next!, endpoint, port: endpoint.port } };
 }
 

@@ -5,7 +5,7 @@
 import { hostCovers } from '../lib/hostname.ts';
 import type { CompiledRoute, CompiledVirtualHost } from '../xds/match/route.ts';
 import type { Call, Endpoint, HttpRequest } from './call.ts';
-import { outboundCells, sampleHost, unsampled, virtualHostRequests } from './cells.ts';
+import { outboundCells, routeTables, sampleHost, unsampled, virtualHostRequests } from './cells.ts';
 import type { UpstreamHost } from './cluster.ts';
 import { explainCall, type SimulatedMesh } from './explain.ts';
 import type { Arrived, HopOptions } from './hop.ts';
@@ -56,14 +56,18 @@ function* explored(
       const observe = (arrived: Arrived) => arrivals.push(arrived);
       const traces = [...waysOf(mesh, proxy, next, { copies: true, representative: true, undecided, observe })];
       yield { call: next, traces };
+      const more = (finer: Call) => {
+        const key = keyOf(finer);
+        if (!seen.has(key)) queue.push(finer);
+        seen.add(key);
+      };
+      for (const entrance of dialledEntrances(mesh, traces)) more({ ...next, destination: { ...next.destination, ip: entrance.ip } });
       for (const arrived of arrivals) {
         if (arrived.route) taken.add(arrived.route);
         if (arrived.proxy.type !== 'router') continue;
-        for (const finer of cutAt(arrived, next, pattern, arrivals.find((hop) => hop.proxy === proxy && hop.route)?.route, cut, wanted)) {
-          const key = keyOf(finer);
-          if (!seen.has(key)) queue.push(finer);
-          seen.add(key);
-        }
+        for (const finer of spokenInside(arrived, next, hosts, cut, wanted)) more(finer);
+        for (const finer of cutAt(arrived, next, pattern, arrivals.find((hop) => hop.proxy === proxy && hop.route)?.route, cut, wanted))
+          more(finer);
       }
     }
   }
@@ -141,6 +145,35 @@ function named(call: Call, pattern: string, hosts: readonly string[]): Call[] {
         ? { ...call, payload: { ...call.payload, tls: { ...tls, serverName: name } } }
         : withRequest(call, { ...http!, authority: name });
     });
+}
+
+/** Where a call may end up at a gateway that a caller knows the address of: the caller's sidecar sends it to whatever address was dialled. */
+function dialledEntrances({ entrances }: SimulatedMesh, traces: readonly Trace[]): Endpoint[] {
+  const ports = new Set(traces.flatMap(({ hops }) => (hops[0]?.next?.dialled ? [hops[0].next.port] : [])));
+  return ports.size > 0 ? (entrances?.() ?? []).filter(({ port }) => ports.has(port)) : [];
+}
+
+/** A gateway finds HTTP in what the proxies before it took for bytes, or for TLS of the application's own that ends at the gateway. */
+function* spokenInside(
+  { proxy, chain }: Arrived,
+  call: Call,
+  hosts: readonly string[],
+  cut: Set<unknown>,
+  wanted: Map<CompiledRoute, string>,
+): Generator<Call> {
+  if (call.payload.http || cut.has(chain)) return;
+  cut.add(chain);
+  for (const table of routeTables(proxy, [chain])) {
+    for (const virtualHost of table.virtualHosts) {
+      const domain = virtualHost.config.domains[0] ?? '';
+      for (const host of [domain, ...hosts.filter((one) => one !== domain && hostCovers(domain, one))]) {
+        for (const { http, route } of virtualHostRequests(table, virtualHost, sampleHost(host))) {
+          wanted.set(route, `${proxy.name}: ${unsampled(table, virtualHost, route)}`);
+          if (http) yield withRequest(call, http);
+        }
+      }
+    }
+  }
 }
 
 /** Calls of the same cell that a gateway may treat in another way. */

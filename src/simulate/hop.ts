@@ -41,6 +41,7 @@ export interface HopOptions {
 export interface Arrived {
   readonly proxy: SimulatedProxy;
   readonly listener: Listener;
+  readonly chain: FilterChain;
   /** As it came to the proxy. */
   readonly call: Call;
   readonly table: RouteTable | undefined;
@@ -113,7 +114,7 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
   const origins = originsOf(chain.config.metadata);
   recorder.step('filter-chain', chain.name, chain.index < 0 ? 'no other filter chain matches' : describeMatch(chain.config), origins);
   const observe = ({ table, virtualHost, route }: Partial<Arrived>) =>
-    options.observe?.({ proxy, listener, call, table, virtualHost, route });
+    options.observe?.({ proxy, listener, chain: chain.config, call, table, virtualHost, route });
   observe({});
   const refusal = options.representative ? refusalOf(chain.config.metadata) : undefined;
   if (refusal !== undefined) return recorder.undecided(refusal);
@@ -509,6 +510,7 @@ function forward(
     host: host.host || splitAuthority(authority, 0).host,
     port: host.port,
     payload,
+    dialled: upstreams.dialled === true,
     anyAddress: recorder.anyAddress && upstreams.dialled === true,
     verifies,
   });

@@ -20,6 +20,8 @@ export interface Sent {
   readonly host: string;
   readonly port: number;
   readonly payload: Payload;
+  /** The address is the one that the call was made to. */
+  readonly dialled: boolean;
   /** The caller may choose the address, and no name or range stands in its way. */
   readonly anyAddress: boolean;
   /** Undefined where this proxy originates no TLS. */

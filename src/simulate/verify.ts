@@ -26,6 +26,8 @@ export interface Statement {
   readonly text: string;
   /** Names that it speaks of, in lower case: calls to them are judged beside those to other names of their domains. */
   readonly hosts?: readonly string[];
+  /** The namespace whose workloads it speaks of, if it speaks of one. */
+  readonly namespace?: string;
   /** Whether the statement allows this arrival outside the mesh; `workloads` are those that make the call. */
   allows(arrival: Arrival, workloads: readonly string[]): boolean;
 }
@@ -54,12 +56,14 @@ export interface VerifyInput {
   isInside(ip: string): boolean;
   /** Cells beyond this number are reported as undecided. */
   readonly maxCells: number;
+  /** What simulation does not know of the mesh, each as a sentence: nothing is proved beside it. */
+  readonly unknown?: readonly string[];
 }
 
 /** Judges every statement over the cells of every class. */
-export function verify({ mesh, classes, statements, isInside, maxCells }: VerifyInput): Verdict[] {
+export function verify({ mesh, classes, statements, isInside, maxCells, unknown = [] }: VerifyInput): Verdict[] {
   const found = statements.map(() => ({ counterexamples: [] as Counterexample[], seen: new Set<string>() }));
-  const undecided = new Set<string>();
+  const undecided = new Set<string>(unknown);
   let judged = 0;
   const hosts = [...new Set(statements.flatMap((statement) => statement.hosts ?? []))];
   for (const { proxy, workloads } of classes) {
@@ -85,10 +89,14 @@ export function verify({ mesh, classes, statements, isInside, maxCells }: Verify
     }
     for (const sentence of open) undecided.add(`${proxy.name}: ${sentence}`);
   }
-  return statements.map(({ text }, i) => {
+  return statements.map(({ text, namespace }, i) => {
     const { counterexamples } = found[i]!;
-    const result = counterexamples.length > 0 ? 'refuted' : undecided.size > 0 ? 'undecided' : 'proved';
-    return { statement: text, result, counterexamples, undecided: [...undecided], cells: judged };
+    const isThere = namespace === undefined || classes.some(({ workloads }) => workloads.some((name) => name.startsWith(`${namespace}/`)));
+    const open = isThere
+      ? [...undecided]
+      : [...undecided, `no workload of namespace ${namespace} is known: the statement is about nothing`];
+    const result = counterexamples.length > 0 ? 'refuted' : open.length > 0 ? 'undecided' : 'proved';
+    return { statement: text, result, counterexamples, undecided: open, cells: judged };
   });
 }
 
