@@ -4,8 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, posix, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { fromBinary, toBinary } from '@bufbuild/protobuf';
-import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
+import { createFileRegistry, fromBinary } from '@bufbuild/protobuf';
+import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const deps = join(root, 'node_modules/@grpc/grpc-js-xds/deps');
@@ -45,46 +45,49 @@ function overlayValidate(file) {
 /** The .proto files that hold nothing but options on others: validation rules, version and status marks. */
 const OF_OPTIONS = /^(?:validate|udpa\/annotations|xds\/annotations|envoy\/annotations)(?:\/|$)/;
 
-/**
- * A file's descriptor without options and without what only they import, base64. Nobody here asks for them, and they are a fifth of what a start decodes.
- * What the encoding hangs on stays: map entries and unpacked lists.
- */
-function withoutOptions(b64) {
-  const file = fromBinary(FileDescriptorProtoSchema, Buffer.from(b64, 'base64'));
-  const plainEnum = (each) => {
-    each.options = undefined;
-    for (const value of each.value) value.options = undefined;
+/** The messages and enums of a file, as arguments of `fileDesc` (src/xds/descriptors.ts). Options are left out: nobody here asks for them. */
+function formsOf(file) {
+  if (file.proto.syntax !== 'proto3' || file.extensions.length > 0)
+    throw new Error(`${file}: src/xds/descriptors.ts knows proto3 without extensions`);
+  return withoutEmptyEnd([file.messages.map(messageForm), file.enums.map(enumForm)]);
+}
+
+function messageForm(message) {
+  const fields = `() => [${message.fields.map((field) => fieldForm(field, message))}]`;
+  const oneofs = message.oneofs.map((oneof) => JSON.stringify(oneof.name));
+  const nested = [oneofs, message.nestedMessages.map(messageForm), message.nestedEnums.map(enumForm)];
+  return `[${[JSON.stringify(message.name), fields, ...withoutEmptyEnd(nested)]}]`;
+}
+
+function fieldForm(field, message) {
+  const type = (of) => of.scalar ?? JSON.stringify((of.message ?? of.enum).typeName);
+  const shapes = {
+    list: () => `[${type(field)}${field.packed ? ', true' : ''}]`,
+    map: () => `{key: ${field.mapKey}, value: ${type(field)}}`,
   };
-  const plainMessage = (each) => {
-    if (each.options?.mapEntry !== true) each.options = undefined;
-    for (const field of each.field) if (field.options?.packed !== false) field.options = undefined;
-    for (const oneof of each.oneofDecl) oneof.options = undefined;
-    each.nestedType.forEach(plainMessage);
-    each.enumType.forEach(plainEnum);
-  };
-  file.options = undefined;
-  file.messageType.forEach(plainMessage);
-  file.enumType.forEach(plainEnum);
-  file.dependency = file.dependency.filter((name) => !OF_OPTIONS.test(name));
-  return Buffer.from(toBinary(FileDescriptorProtoSchema, file)).toString('base64').replace(/=+$/, '');
+  const form = [JSON.stringify(field.name), field.number, shapes[field.fieldKind]?.() ?? type(field)];
+  if (field.oneof) form.push(message.oneofs.indexOf(field.oneof));
+  else if (field.proto.proto3Optional) form.push("'optional'");
+  return `[${form}]`;
+}
+
+function enumForm({ name, values, sharedPrefix }) {
+  const form = [JSON.stringify(name), `[${values.flatMap((value) => [JSON.stringify(value.name), value.number])}]`];
+  if (sharedPrefix !== undefined) form.push(sharedPrefix.length);
+  return `[${form}]`;
+}
+
+/** Lists as source text, without empty ones at the end. */
+function withoutEmptyEnd(lists) {
+  const last = lists.findLastIndex((list) => list.length > 0);
+  return lists.slice(0, last + 1).map((list) => `[${list}]`);
 }
 
 /**
- * Makes the generated files quick to load. protobuf-es walks each file's imports along every path when a module loads, which takes longer than all else at
- * start-up: they get a `fileDesc` that shows it the direct imports alone, as no file here refers to types of an indirect one. And options go.
+ * Makes the generated files quick to load: they describe their types to src/xds/descriptors.ts, where protobuf-es would have them decode what it embeds
+ * when they load. What only options import goes.
  */
-function quickenLoading() {
-  writeFileSync(
-    join(out, 'file-desc.js'),
-    `import { fileDesc as hydrate } from '@bufbuild/protobuf/codegenv2';
-
-export function fileDesc(b64, imports = []) {
-  const file = hydrate(b64, imports.map((each) => ({ ...each, dependencies: [] })));
-  file.dependencies = [...imports];
-  return file;
-}
-`,
-  );
+function quickenLoading(registry) {
   for (const name of readdirSync(out, { recursive: true })) {
     const from = name.split(sep).join('/');
     if (OF_OPTIONS.test(from)) {
@@ -93,7 +96,8 @@ export function fileDesc(b64, imports = []) {
     }
     if (!from.endsWith('_pb.js')) continue;
     const path = join(out, name);
-    const target = `${'../'.repeat(from.split('/').length - 1) || './'}file-desc.js`;
+    const file = registry.getFile(from.replace(/_pb\.js$/, '.proto'));
+    const target = `${'../'.repeat(from.split('/').length)}descriptors.ts`;
     const gone = new Set();
     const text = readFileSync(path, 'utf8')
       .replace(/import \{([^}]*)\} from "@bufbuild\/protobuf\/codegenv2";/, (_, list) => {
@@ -107,9 +111,10 @@ export function fileDesc(b64, imports = []) {
         gone.add(imported);
         return '';
       })
-      .replace(/fileDesc\("([^"]+)"(?:, \[([^\]]*)\])?\)/, (_, b64, list = '') => {
+      .replace(/fileDesc\("[^"]+"(?:, \[([^\]]*)\])?\)/, (_, list = '') => {
         const kept = list.split(', ').filter((each) => each !== '' && !gone.has(each));
-        return `fileDesc("${withoutOptions(b64)}", [${kept.join(', ')}])`;
+        const names = [file.proto.name, file.proto.package].map((each) => JSON.stringify(each));
+        return `fileDesc(${[...names, `[${kept.join(', ')}]`, ...formsOf(file)].join(', ')})`;
       });
     writeFileSync(path, text);
   }
@@ -121,7 +126,7 @@ const roots = readFileSync(list, 'utf8')
   .filter((line) => line && !line.startsWith('#'));
 const stamp = join(out, '.stamp');
 /** Grows when this script writes something else from the same input. */
-const FORM = 3;
+const FORM = 4;
 const wanted = `${FORM}\n${readFileSync(join(root, 'node_modules/@grpc/grpc-js-xds/package.json'), 'utf8').match(/"version": "(.*)"/)[1]}\n${roots.join('\n')}\n${readFileSync(join(root, 'proto/istio/nds.proto'), 'utf8')}`;
 if (existsSync(stamp) && statSync(stamp).isFile() && readFileSync(stamp, 'utf8') === wanted && !process.argv.includes('--force'))
   process.exit(0);
@@ -144,9 +149,11 @@ plugins:
 `,
 );
 rmSync(out, { recursive: true, force: true });
-execFileSync(join(root, 'node_modules/.bin/buf'), ['generate', ...roots.flatMap((path) => ['--path', path])], {
-  cwd: work,
-  stdio: 'inherit',
-});
-quickenLoading();
+const descriptors = join(out, 'descriptors.binpb');
+for (const command of [['generate'], ['build', '-o', descriptors]])
+  execFileSync(join(root, 'node_modules/.bin/buf'), [...command, ...roots.flatMap((path) => ['--path', path])], {
+    cwd: work,
+    stdio: 'inherit',
+  });
+quickenLoading(createFileRegistry(fromBinary(FileDescriptorSetSchema, readFileSync(descriptors))));
 writeFileSync(stamp, wanted);

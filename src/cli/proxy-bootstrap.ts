@@ -5,6 +5,7 @@ import { basename, dirname } from 'node:path';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { Proxy as ProxyIdentity } from '../translate/model.ts';
 import { type BootstrapConfig, readBootstrap } from '../xds/bootstrap.ts';
+import { readFileSet } from '../xds/bootstrap-files.ts';
 import { EMPTY_SET, type EncodedSet, encodeSet, unsettled, updateBetween } from '../xds/update.ts';
 import type { Engine } from './engine.ts';
 import { EngineStarter } from './engines.ts';
@@ -51,8 +52,7 @@ class Follower {
 
   /** Returns how many resources were refused; undefined if nothing changed. */
   async apply(): Promise<number | undefined> {
-    const { readFileSet } = await import('../xds/bootstrap-files.ts');
-    const { resources, files } = await readFileSet(this.#bootstrap, read);
+    const { resources, files } = readFileSet(this.#bootstrap, read);
     this.#files = files;
     const set = encodeSet(resources);
     const update = updateBetween(this.#inForce, set);

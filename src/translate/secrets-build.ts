@@ -1,6 +1,6 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import type { Snapshot } from '../config/snapshot.ts';
+import { nodeCrypto } from '../lib/node-crypto.ts';
 import type { Redacted } from '../lib/redacted.ts';
 import type { DataSource } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { type Secret, SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
@@ -95,6 +95,7 @@ function pairProblem(chain: string, key: string): string | undefined {
   const first = chain.match(CERTIFICATES)?.[0];
   if (!first || !areCertificates(chain)) return 'holds no PEM certificate';
   try {
+    const { createPrivateKey, X509Certificate } = nodeCrypto();
     return new X509Certificate(first).checkPrivateKey(createPrivateKey(key))
       ? undefined
       : 'holds a key that does not belong to its certificate';
@@ -106,6 +107,7 @@ function pairProblem(chain: string, key: string): string | undefined {
 function areCertificates(text: string): boolean {
   const found = text.match(CERTIFICATES) ?? [];
   try {
+    const { X509Certificate } = nodeCrypto();
     for (const each of found) new X509Certificate(each);
   } catch {
     return false;

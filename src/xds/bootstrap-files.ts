@@ -20,7 +20,7 @@ import {
 import { DiscoveryResponseSchema } from './gen/envoy/service/discovery/v3/discovery_pb.js';
 import { NameTableSchema } from './gen/istio/nds_pb.js';
 import type { XdsResources } from './resources.ts';
-import { TypeLoader } from './type-loader.ts';
+import { typeRegistry } from './type-registry.ts';
 import { parseYamlOrJson } from './yaml.ts';
 
 export interface FileSet {
@@ -33,63 +33,61 @@ export interface FileSet {
  * @param readFile throws for a file that cannot be read; the error goes on to the caller.
  * @throws SallyportError `xds-invalid`, `bootstrap-unsupported` or `bad-yaml`
  */
-export async function readFileSet(bootstrap: BootstrapConfig, readFile: (path: string) => string): Promise<FileSet> {
+export function readFileSet(bootstrap: BootstrapConfig, readFile: (path: string) => string): FileSet {
   const files = new Set<string>();
-  const types = new TypeLoader();
-  const decode = async <D extends DescMessage>(schema: D, value: JsonValue, what: string): Promise<MessageShape<D>> => {
-    await types.load(value);
+  const decode = <D extends DescMessage>(schema: D, value: JsonValue, what: string): MessageShape<D> => {
     try {
-      return fromJson(schema, value, { registry: types.registry });
+      return fromJson(schema, value, { registry: typeRegistry });
     } catch (error) {
       throw new SallyportError('xds-invalid', `${what}: ${messageOf(error)}`, { cause: error });
     }
   };
   const all = <D extends DescMessage>(schema: D, values: readonly JsonValue[], what: string) =>
-    Promise.all(values.map((value, index) => decode(schema, value, `${bootstrap.file}: ${what}[${index}]`)));
-  const load = async <D extends DescMessage>(path: string, schema: D): Promise<MessageShape<D>[]> => {
+    values.map((value, index) => decode(schema, value, `${bootstrap.file}: ${what}[${index}]`));
+  const load = <D extends DescMessage>(path: string, schema: D): MessageShape<D>[] => {
     files.add(path);
-    const response = await decode(DiscoveryResponseSchema, parseYamlOrJson(readFile(path), path), path);
+    const response = decode(DiscoveryResponseSchema, parseYamlOrJson(readFile(path), path), path);
     return response.resources.map((any, index) => {
       const message = anyUnpack(any, schema);
       if (!message) throw new SallyportError('xds-invalid', `${path}: resources[${index}] is a ${any.typeUrl}, not a ${schema.typeName}`);
       return message;
     });
   };
-  const listeners = await all(ListenerSchema, bootstrap.listeners, 'static_resources.listeners');
-  if (bootstrap.listenersFile) listeners.push(...(await load(bootstrap.listenersFile, ListenerSchema)));
-  const clusters = await all(ClusterSchema, bootstrap.clusters, 'static_resources.clusters');
-  if (bootstrap.clustersFile) clusters.push(...(await load(bootstrap.clustersFile, ClusterSchema)));
-  const statics = await all(SecretSchema, bootstrap.secrets, 'static_resources.secrets');
+  const listeners = all(ListenerSchema, bootstrap.listeners, 'static_resources.listeners');
+  if (bootstrap.listenersFile) listeners.push(...load(bootstrap.listenersFile, ListenerSchema));
+  const clusters = all(ClusterSchema, bootstrap.clusters, 'static_resources.clusters');
+  if (bootstrap.clustersFile) clusters.push(...load(bootstrap.clustersFile, ClusterSchema));
+  const statics = all(SecretSchema, bootstrap.secrets, 'static_resources.secrets');
   const routes = new Map<string, RouteConfiguration>();
   const endpoints = new Map<string, ClusterLoadAssignment>();
   const secrets = new Map<string, Secret>(statics.map((secret) => [secret.name, secret]));
   const problems: string[] = [];
 
-  const follow = async <D extends DescMessage>(
+  const follow = <D extends DescMessage>(
     source: ConfigSource | undefined,
     field: string,
     schema: D,
     take: (message: MessageShape<D>) => void,
-  ): Promise<void> => {
+  ): void => {
     const path = pathOf(source, field, problems);
-    if (path !== undefined && !files.has(path)) for (const message of await load(path, schema)) take(message);
+    if (path !== undefined && !files.has(path)) for (const message of load(path, schema)) take(message);
   };
-  const followSecret = async (config: SdsSecretConfig | undefined, where: string): Promise<void> => {
+  const followSecret = (config: SdsSecretConfig | undefined, where: string): void => {
     if (config)
       follow(config.sdsConfig, `${where}: sds_config of ${config.name}`, SecretSchema, (secret) => secrets.set(secret.name, secret));
   };
-  const followTls = async (socket: TransportSocket | undefined, where: string): Promise<void> => {
-    for (const config of secretsOf(socket)) await followSecret(config, where);
+  const followTls = (socket: TransportSocket | undefined, where: string): void => {
+    for (const config of secretsOf(socket)) followSecret(config, where);
   };
   for (const listener of listeners) {
     const where = `listener ${listener.name}`;
     for (const chain of [...listener.filterChains, ...(listener.defaultFilterChain ? [listener.defaultFilterChain] : [])]) {
-      await followTls(chain.transportSocket, where);
+      followTls(chain.transportSocket, where);
       for (const filter of chain.filters) {
         if (filter.configType.case !== 'typedConfig') continue;
         const specifier = anyUnpack(filter.configType.value, HttpConnectionManagerSchema)?.routeSpecifier;
         if (specifier?.case !== 'rds') continue;
-        await follow(specifier.value.configSource, `${where}: rds.config_source`, RouteConfigurationSchema, (route) =>
+        follow(specifier.value.configSource, `${where}: rds.config_source`, RouteConfigurationSchema, (route) =>
           routes.set(route.name, route),
         );
       }
@@ -97,11 +95,11 @@ export async function readFileSet(bootstrap: BootstrapConfig, readFile: (path: s
   }
   for (const cluster of clusters) {
     const where = `cluster ${cluster.name}`;
-    await follow(cluster.edsClusterConfig?.edsConfig, `${where}: eds_config`, ClusterLoadAssignmentSchema, (assignment) => {
+    follow(cluster.edsClusterConfig?.edsConfig, `${where}: eds_config`, ClusterLoadAssignmentSchema, (assignment) => {
       endpoints.set(assignment.clusterName, assignment);
     });
-    await followTls(cluster.transportSocket, where);
-    for (const match of cluster.transportSocketMatches) await followTls(match.transportSocket, where);
+    followTls(cluster.transportSocket, where);
+    for (const match of cluster.transportSocketMatches) followTls(match.transportSocket, where);
   }
   if (problems.length > 0) throw new SallyportError('bootstrap-unsupported', problems.join('\n'));
   return {

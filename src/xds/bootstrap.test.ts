@@ -47,10 +47,10 @@ function failure(text: string): SallyportError {
   assert.fail('it was accepted');
 }
 
-test('a bootstrap with static resources and file subscriptions becomes one set', async () => {
+test('a bootstrap with static resources and file subscriptions becomes one set', () => {
   const bootstrap = readBootstrap(BOOTSTRAP, 'envoy.yaml');
   assert.deepEqual(bootstrap.admin, { address: '127.0.0.1', port: 9901 });
-  const { resources, files } = await readFileSet(bootstrap, (path) => FILES[path] ?? assert.fail(path));
+  const { resources, files } = readFileSet(bootstrap, (path) => FILES[path] ?? assert.fail(path));
   assert.deepEqual(
     resources.listeners.map(({ name }) => name),
     ['127.0.0.1_8080'],
@@ -70,6 +70,31 @@ test('a bootstrap with static resources and file subscriptions becomes one set',
   assert.deepEqual([...files].sort(), ['cds.yaml', 'eds.yaml', 'rds.yaml']);
 });
 
+test('a certificate that a file holds is in the set', () => {
+  const bootstrap = readBootstrap(
+    `static_resources:
+  clusters:
+  - name: a
+    transport_socket:
+      name: tls
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+        common_tls_context:
+          tls_certificate_sds_secret_configs: [{ name: client, sds_config: { path_config_source: { path: sds.yaml } } }]
+`,
+    'envoy.yaml',
+  );
+  const { resources, files } = readFileSet(
+    bootstrap,
+    () => '{"resources":[{"@type":"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret","name":"client"}]}',
+  );
+  assert.deepEqual(
+    resources.secrets.map(({ name }) => name),
+    ['client'],
+  );
+  assert.deepEqual(files, ['sds.yaml']);
+});
+
 test('fields that the product lacks are named', () => {
   const error = failure(`${BOOTSTRAP}\nhds_config: { api_type: GRPC }\nflags_path: /x\n`);
   assert.equal(error.code, 'bootstrap-unsupported');
@@ -81,12 +106,12 @@ test('a subscription that is not a file is refused by name', () => {
   assert.match(failure('dynamic_resources: { lds_config: { ads: {} } }').message, /dynamic_resources\.lds_config: only path_config_source/);
 });
 
-test('a misspelt field is an error, and so is a type that is not known', async () => {
+test('a misspelt field is an error, and so is a type that is not known', () => {
   assert.match(failure('static_resource: {a: 1}').message, /static_resource is not supported/);
   const cluster = (rest: string) => readBootstrap(`static_resources: { clusters: [{ name: a, ${rest} }] }`, 'envoy.yaml');
   const unknown = cluster('transport_socket: { name: q, typed_config: { "@type": type.googleapis.com/a.B } }');
-  await assert.rejects(readFileSet(unknown, assert.fail), /static_resources\.clusters\[0\].*a\.B/);
-  await assert.rejects(readFileSet(cluster('lb_polcy: RANDOM'), assert.fail), /static_resources\.clusters\[0\].*lb_polcy/);
+  assert.throws(() => readFileSet(unknown, assert.fail), /static_resources\.clusters\[0\].*a\.B/);
+  assert.throws(() => readFileSet(cluster('lb_polcy: RANDOM'), assert.fail), /static_resources\.clusters\[0\].*lb_polcy/);
 });
 
 test('text that is no YAML is an error with line and column', () => {

@@ -47,7 +47,6 @@ import { file_envoy_extensions_transport_sockets_tls_v3_secret } from './gen/env
 import { file_envoy_extensions_transport_sockets_tls_v3_tls } from './gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { file_envoy_extensions_upstreams_http_v3_http_protocol_options } from './gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { file_envoy_extensions_upstreams_tcp_generic_v3_generic_connection_pool } from './gen/envoy/extensions/upstreams/tcp/generic/v3/generic_connection_pool_pb.js';
-import { file_envoy_service_discovery_v3_ads } from './gen/envoy/service/discovery/v3/ads_pb.js';
 import { file_envoy_service_discovery_v3_discovery } from './gen/envoy/service/discovery/v3/discovery_pb.js';
 import { file_istio_nds } from './gen/istio/nds_pb.js';
 
@@ -98,7 +97,6 @@ const ROOTS: readonly DescFile[] = [
   file_envoy_extensions_transport_sockets_tls_v3_tls,
   file_envoy_extensions_upstreams_http_v3_http_protocol_options,
   file_envoy_extensions_upstreams_tcp_generic_v3_generic_connection_pool,
-  file_envoy_service_discovery_v3_ads,
   file_envoy_service_discovery_v3_discovery,
   file_istio_nds,
 ];
@@ -115,8 +113,5 @@ function withImports(roots: readonly DescFile[]): DescFile[] {
   return [...found];
 }
 
-/**
- * Every message that the product speaks: what JSON needs to look into a `google.protobuf.Any`. Importing this module loads all generated
- * code (a few hundred milliseconds), so whoever needs it imports it when it is needed and not at start-up.
- */
+/** Every message that the product speaks: what JSON needs to look into a `google.protobuf.Any`. It comes with all generated code: import it where it is needed. */
 export const typeRegistry: Registry = createRegistry(...withImports(ROOTS));
