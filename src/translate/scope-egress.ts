@@ -15,7 +15,7 @@ export interface EgressScope {
    * with that one port only.
    */
   readonly services: readonly Service[];
-  /** VirtualServices for `mesh` that this listener imports, oldest first; delegates merged in, hosts and destinations fully qualified. */
+  /** VirtualServices for `mesh` that this listener imports, the one that decides first; delegates merged in, hosts and destinations fully qualified. */
   readonly virtualServices: readonly ResourceOf<'VirtualService'>[];
 }
 

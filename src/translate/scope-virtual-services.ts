@@ -17,6 +17,21 @@ export interface PreparedVirtualServices {
   readonly byGateway: ReadonlyMap<string, readonly PreparedVirtualService[]>;
 }
 
+/**
+ * Those that a client in `namespace` sees, the one that decides first: what only its own namespace sees, what is exported to it by name, routes
+ * of the Kubernetes Gateway API of its own namespace, and everybody else's. Each group is oldest first, as in Istio.
+ */
+export function visibleVirtualServices(all: readonly PreparedVirtualService[], namespace: string): ResourceOf<'VirtualService'>[] {
+  const groups: ResourceOf<'VirtualService'>[][] = [[], [], [], []];
+  for (const { resource, exportTo } of all) {
+    const own = resource.metadata.namespace === namespace;
+    if (!isVisible(exportTo, resource.metadata.namespace, namespace)) continue;
+    const group = exportTo.has('*') ? (own && resource.derivedFrom ? 2 : 3) : own ? 0 : 1;
+    groups[group]!.push(resource);
+  }
+  return groups.flat();
+}
+
 /** Every proxy of a mesh needs the same: worked out once a mesh. */
 const kept = new WeakMap<Mesh, PreparedVirtualServices>();
 

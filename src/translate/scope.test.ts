@@ -188,7 +188,7 @@ test('VirtualServices by gateway: full names, exportTo, `mesh` where none is nam
   const scope = scopeFor(proxyOf(), mesh);
   assert.deepEqual(
     scope.egress[0]!.virtualServices.map(({ metadata }) => metadata.name),
-    ['both', 'mesh-only'],
+    ['mesh-only', 'both'],
   );
   const [both] = scope.virtualServicesForGateway('default/gw');
   assert.deepEqual(both?.spec.hosts, ['httpbin.default.svc.cluster.local']);
@@ -235,4 +235,19 @@ test('delegates: matches are joined, what the delegate leaves out comes from the
       { name: undefined, uri: [], timeout: undefined, to: 'rest.default.svc.cluster.local' },
     ],
   );
+});
+
+test('what is exported to a namespace comes before what everybody sees, whatever its age', () => {
+  const hosts = '{ hosts: [www.example.com], http: [{ directResponse: { status: 204 } }]';
+  const mesh = meshFromText(
+    virtualService('everybodys', `${hosts} }`) +
+      virtualService('named', `${hosts}, exportTo: [default, third] }`, 'other') +
+      virtualService('own', `${hosts}, exportTo: ['.'] }`) +
+      virtualService('by-name', `${hosts}, exportTo: [default] }`),
+  );
+  const order = (namespace: string) =>
+    scopeFor(proxyOf({ namespace }), mesh).egress[0]!.virtualServices.map(({ metadata }) => metadata.name);
+  assert.deepEqual(order('default'), ['own', 'by-name', 'named', 'everybodys']);
+  assert.deepEqual(order('third'), ['named', 'everybodys']);
+  assert.deepEqual(order('elsewhere'), ['everybodys']);
 });

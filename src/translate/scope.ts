@@ -4,12 +4,11 @@ import { fullHostname } from '../lib/hostname.ts';
 import { once } from '../lib/once.ts';
 import { joined } from '../registry/index.ts';
 import type { Service } from '../registry/model.ts';
-import { isVisible } from '../registry/visibility.ts';
 import { destinationRuleLookup } from './destination-rule-lookup.ts';
 import type { Mesh, Proxy } from './model.ts';
 import { MESH_GATEWAY } from './names.ts';
 import { type EgressScope, inOrder, sidecarEgress } from './scope-egress.ts';
-import { type PreparedVirtualService, preparedVirtualServices } from './scope-virtual-services.ts';
+import { preparedVirtualServices, visibleVirtualServices } from './scope-virtual-services.ts';
 
 export type { EgressScope } from './scope-egress.ts';
 
@@ -43,19 +42,17 @@ export interface Scope {
    */
   destinationRuleFor(hostname: string): ResourceOf<'DestinationRule'> | undefined;
   /**
-   * VirtualServices that name this gateway (`namespace/name`), visible to the proxy's namespace, oldest first; delegates merged in,
-   * hosts and destinations fully qualified.
+   * VirtualServices that name this gateway (`namespace/name`), visible to the proxy's namespace, the one that decides first; delegates merged
+   * in, hosts and destinations fully qualified.
    */
   virtualServicesForGateway(gateway: string): readonly ResourceOf<'VirtualService'>[];
 }
 
 export function scopeFor(proxy: Proxy, mesh: Mesh): Scope {
   const prepared = preparedVirtualServices(mesh);
-  const visible = (virtualService: PreparedVirtualService) =>
-    isVisible(virtualService.exportTo, virtualService.resource.metadata.namespace, proxy.namespace);
+  const virtualServices = (gateway: string) => visibleVirtualServices(prepared.byGateway.get(gateway) ?? [], proxy.namespace);
   const sidecar = proxy.type === 'sidecar' ? sidecarFor(proxy, mesh) : undefined;
-  const meshServices = () =>
-    proxy.type === 'sidecar' ? (prepared.byGateway.get(MESH_GATEWAY) ?? []).filter(visible).map(({ resource }) => resource) : [];
+  const meshServices = () => (proxy.type === 'sidecar' ? virtualServices(MESH_GATEWAY) : []);
   const reach = once(() => sidecarEgress(sidecar?.spec, proxy.namespace, mesh.registry, meshServices()));
   const byHostname = once(() => {
     const found = new Map<string, Service[]>();
@@ -87,7 +84,7 @@ export function scopeFor(proxy: Proxy, mesh: Mesh): Scope {
       const service = serviceFor(hostname);
       return service && ruleFor(service);
     },
-    virtualServicesForGateway: (gateway) => (prepared.byGateway.get(gateway) ?? []).filter(visible).map(({ resource }) => resource),
+    virtualServicesForGateway: virtualServices,
   };
 }
 

@@ -58,11 +58,17 @@ export interface Outbound {
   readonly routes: ReadonlyMap<string, WantedRoutes>;
 }
 
+/** A VirtualService and its place among those of its listener. */
+interface Ranked {
+  readonly rank: number;
+  readonly virtualService: ResourceOf<'VirtualService'>;
+}
+
 interface Draft {
   readonly context: TranslateContext;
   readonly listeners: Map<string, OutboundListener>;
   readonly routes: Map<string, WantedRoutes>;
-  readonly virtualServices: Map<EgressScope, HostIndex<ResourceOf<'VirtualService'>>>;
+  readonly virtualServices: Map<EgressScope, HostIndex<Ranked>>;
 }
 
 export function outbound(context: TranslateContext): Outbound {
@@ -72,8 +78,11 @@ export function outbound(context: TranslateContext): Outbound {
       reportUnixSocket(context, egress);
       continue;
     }
-    const byHost = new HostIndex<ResourceOf<'VirtualService'>>();
-    for (const each of egress.virtualServices) for (const host of each.spec.hosts) byHost.add(host, each);
+    const byHost = new HostIndex<Ranked>();
+    for (const [rank, virtualService] of egress.virtualServices.entries()) {
+      const ranked = { rank, virtualService };
+      for (const host of virtualService.spec.hosts) byHost.add(host, ranked);
+    }
     draft.virtualServices.set(egress, byHost);
     if (!egress.port) for (const listener of draft.listeners.values()) listener.locked = true;
     for (const service of egress.services) {
@@ -216,11 +225,11 @@ function buildChains(draft: Draft, offer: Offer, family: Family, address: string
   return [...tcp, http];
 }
 
-/** VirtualServices that have a host in common with the service, oldest first. */
+/** VirtualServices that have a host in common with the service, the one that decides first. */
 function concerning({ virtualServices }: Draft, { egress, service }: Offer): ResourceOf<'VirtualService'>[] {
   const byHost = virtualServices.get(egress)!;
   const found = new Set([...byHost.covering(service.hostname), ...byHost.coveredBy(service.hostname)]);
-  return [...found].sort((a, b) => a.order - b.order);
+  return [...found].sort((a, b) => a.rank - b.rank).map(({ virtualService }) => virtualService);
 }
 
 function reportCollision({ report }: TranslateContext, { service, port }: Offer, because: string): void {
