@@ -2,6 +2,7 @@
 import type { Call, Endpoint } from './call.ts';
 import { type HopOptions, simulateHop } from './hop.ts';
 import type { SimulatedProxy } from './proxy.ts';
+import { type OnResponse, Response, type SeenResponse } from './response.ts';
 import type { Hop, Sent, Trace } from './trace.ts';
 
 /** Where calls go that no proxy stands before. */
@@ -43,6 +44,28 @@ const VIRTUAL_INBOUND = 'virtualInbound';
  * which may be a router or a workload with a sidecar).
  */
 export function explainCall(mesh: SimulatedMesh, from: SimulatedProxy | undefined, call: Call, options: HopOptions = FIRST): Trace {
+  const backs: (OnResponse | undefined)[] = [];
+  const trace = follow(mesh, from, call, options, backs);
+  return { ...trace, response: responseTo(call, trace, backs) };
+}
+
+function responseTo({ payload }: Call, { hops, outcome }: Trace, backs: readonly (OnResponse | undefined)[]): SeenResponse | undefined {
+  const { kind } = outcome;
+  // A proxy that took HTTP for bytes, or ended TLS that was not the application's, changes nothing of a response.
+  if (!payload.http || (kind !== 'upstream' && kind !== 'reply') || hops.some(({ copy }) => copy)) return undefined;
+  const location = kind === 'reply' && outcome.location !== undefined ? ['location', outcome.location] : [];
+  const response = new Response(kind === 'reply' ? outcome.status : undefined, location);
+  for (const back of backs.toReversed()) back?.(response);
+  return response.seen();
+}
+
+function follow(
+  mesh: SimulatedMesh,
+  from: SimulatedProxy | undefined,
+  call: Call,
+  options: HopOptions,
+  backs: (OnResponse | undefined)[],
+): Trace {
   const hops: Hop[] = [];
   let current: Call = call;
   let proxy = from;
@@ -59,8 +82,9 @@ export function explainCall(mesh: SimulatedMesh, from: SimulatedProxy | undefine
       const details = `${proxy.name} has no listener on port ${current.destination.port}: the connection is refused`;
       return { hops, outcome: { kind: 'closed', details } };
     }
-    const { hop, outcome } = simulateHop(proxy, entry, current, options);
+    const { hop, outcome, onResponse } = simulateHop(proxy, entry, current, options);
     hops.push(hop);
+    backs.push(onResponse);
     if (outcome) return { hops, outcome };
     const { payload } = hop.next!;
     const dialled = hop.next!.endpoint ?? lookedUp(mesh, proxy, hop.next!, options);

@@ -18,7 +18,8 @@ import { type NamedTarget, splitAuthority, throughTransport, type UpstreamHost, 
 import { filtered } from './http-filters.ts';
 import { type Mirror, mirrorsOf } from './mirrors.ts';
 import type { SimulatedProxy } from './proxy.ts';
-import { finalize, prepare } from './request.ts';
+import { finalize, prepare, recordOf } from './request.ts';
+import type { OnResponse, Response } from './response.ts';
 import type { Hop, Outcome, Step } from './trace.ts';
 
 export interface HopOptions {
@@ -53,6 +54,8 @@ export interface HopResult {
   readonly hop: Hop;
   /** Undefined where the call goes on to `hop.next`. */
   readonly outcome: Outcome | undefined;
+  /** What the proxy does to the response, be it its own or another's; undefined where it takes the call for bytes. */
+  readonly onResponse: OnResponse | undefined;
 }
 
 /** Collects the steps of a hop. */
@@ -63,6 +66,8 @@ class Recorder {
   anyAddress = false;
   cluster = '';
   copy = false;
+  /** In the order in which they are done. */
+  readonly changes: OnResponse[] = [];
   readonly proxy: string;
 
   constructor(proxy: string) {
@@ -75,7 +80,7 @@ class Recorder {
 
   end(flag: string, outcome: Outcome): HopResult {
     const { proxy, protocol, steps, cluster, copy } = this;
-    return { hop: { proxy, protocol, steps, cluster, copy, flag, next: undefined }, outcome };
+    return { hop: { proxy, protocol, steps, cluster, copy, flag, next: undefined }, outcome, onResponse: this.#onResponse() };
   }
 
   closed(flag: string, details: string): HopResult {
@@ -92,7 +97,14 @@ class Recorder {
 
   goOn(next: NonNullable<Hop['next']>): HopResult {
     const { proxy, protocol, steps, cluster, copy } = this;
-    return { hop: { proxy, protocol, steps, cluster, copy, flag: '', next }, outcome: undefined };
+    return { hop: { proxy, protocol, steps, cluster, copy, flag: '', next }, outcome: undefined, onResponse: this.#onResponse() };
+  }
+
+  #onResponse(): OnResponse | undefined {
+    if (this.protocol !== 'http') return undefined;
+    return (response) => {
+      for (const change of this.changes) change(response);
+    };
   }
 }
 
@@ -333,14 +345,18 @@ function http(
     );
     return recorder.reply(404, 'NR', 'route_not_found');
   }
-  const answer = filtered(proxy, config, route, request, options);
+  const marks: OnResponse[] = [];
+  const answer = filtered(proxy, config, route, request, options, marks);
   if (answer) {
+    if (answer.headers) recorder.changes.push((response) => response.flat.push(...answer.headers!.flat));
     recorder.step('route', route.name || '(unnamed)', answer.why, route.origins);
     if (options.representative && !answer.always)
       return recorder.undecided(`route ${route.name || '(unnamed)'}: ${answer.why}, which other calls may pass`);
     return recorder.reply(answer.status, answer.flag, answer.details);
   }
-  return runRoute(proxy, route, request, call, options, recorder);
+  const result = runRoute(proxy, route, request, call, options, recorder);
+  recorder.changes.push(...marks);
+  return result;
 }
 
 /** The route configuration by RDS or inline. */
@@ -360,6 +376,10 @@ function runRoute(
 ): HopResult {
   const { action } = route;
   const name = route.name || '(unnamed)';
+  if (action.kind === 'redirect' || action.kind === 'direct-response') {
+    const record = recordOf(route, request, call);
+    recorder.changes.push((response) => response.mutate(route.responseMutations, record));
+  }
   switch (action.kind) {
     case 'redirect': {
       const location = action.location(request);
@@ -408,6 +428,12 @@ function runForward(
     noCluster: () => recorder.reply(action.clusterNotFoundStatus, 'NC', 'cluster_not_found'),
     noHost: (why) => recorder.reply(503, 'UH', why),
     failed: (why) => recorder.reply(503, 'URX,UF', why),
+    back(response, { endpoint: address, host }) {
+      const upstreamHost = address && { address, text: `${address.ip}:${address.port}`, hostname: host };
+      const record = { ...recordOf(route, request, call), upstreamCluster: choice.cluster, upstreamHost };
+      response.mutate(choice.responseMutations, record);
+      response.mutate(route.responseMutations, record);
+    },
   });
 }
 
@@ -458,6 +484,8 @@ interface Endings {
   noCluster(): HopResult;
   noHost(why: string): HopResult;
   failed(why: string): HopResult;
+  /** Does what the route asks of a response of this host. */
+  back?(response: Response, host: UpstreamHost): void;
 }
 
 function forward(
@@ -500,6 +528,8 @@ function forward(
       : 'connects as it is';
   recorder.step('cluster', name, tls, origins);
   const host = options.pick(upstreams.hosts);
+  const { back } = endings;
+  if (back) recorder.changes.push((response) => back(response, host));
   recorder.step(
     'endpoint',
     host.endpoint ? `${host.endpoint.ip}:${host.endpoint.port}` : `${host.host}:${host.port}`,

@@ -2,27 +2,29 @@
 import { CorsPolicySchema, CorsSchema } from '../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import type { HttpConnectionManager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { compileCors, judgeCors } from '../xds/match/cors.ts';
+import { compileCors, judgeCors, markings, preflightAnswer } from '../xds/match/cors.ts';
 import { compileFault } from '../xds/match/fault.ts';
 import type { CompiledRoute, RouteRequest } from '../xds/match/route.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { HopOptions } from './hop.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import type { Refused } from './request.ts';
+import type { OnResponse } from './response.ts';
 
-/** The answer of the first filter that gives one, where chance so chooses. */
+/** The answer of the first filter that gives one, where chance so chooses; what filters do to the response of a request that they pass on goes to `marks`. */
 export function filtered(
   proxy: SimulatedProxy,
   config: HttpConnectionManager,
   route: CompiledRoute,
   request: RouteRequest,
   options: Pick<HopOptions, 'weigh'>,
+  marks: OnResponse[],
 ): Refused | undefined {
   for (const filter of config.httpFilters) {
     const any = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
     const type = typeNameOf(any);
     let answer: Refused | undefined;
-    if (type === CorsSchema.typeName) answer = cors(filter.name, route, request);
+    if (type === CorsSchema.typeName) answer = cors(filter.name, route, request, marks);
     else if (type === HTTPFaultSchema.typeName) {
       const own = route.filterConfig(filter.name, HTTPFaultSchema);
       if (own !== 'disabled') answer = fault(filter.name, own ?? proxy.unpack(any, HTTPFaultSchema, filter.name), route, request, options);
@@ -32,10 +34,19 @@ export function filtered(
   return undefined;
 }
 
-function cors(name: string, route: CompiledRoute, request: RouteRequest): Refused | undefined {
+function cors(name: string, route: CompiledRoute, request: RouteRequest, marks: OnResponse[]): Refused | undefined {
   const own = route.filterConfig(name, CorsPolicySchema);
-  if (own === undefined || own === 'disabled' || judgeCors(compileCors(own), request).kind !== 'preflight') return undefined;
-  return { status: 200, flag: '', details: 'cors_response', why: 'the CORS policy answers the preflight' };
+  if (own === undefined || own === 'disabled') return undefined;
+  const rules = compileCors(own);
+  const verdict = judgeCors(rules, request);
+  if (verdict.kind === 'marked') {
+    marks.push((response) => {
+      for (const [header, value] of markings(rules, verdict.origin)) response.set(header, value);
+    });
+  }
+  if (verdict.kind !== 'preflight') return undefined;
+  const headers = verdict.allowed ? preflightAnswer(rules, verdict.origin, request.headers) : undefined;
+  return { status: 200, flag: '', details: 'cors_response', why: 'the CORS policy answers the preflight', headers };
 }
 
 function fault(

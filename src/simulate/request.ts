@@ -5,6 +5,7 @@
 import type { HttpConnectionManager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { stripHost } from '../xds/match/authority.ts';
 import type { FormatRecord } from '../xds/match/format/record.ts';
+import type { HeaderMap } from '../xds/match/headers.ts';
 import { HTTP1_METHODS } from '../xds/match/http-methods.ts';
 import { normalizePath, pathOptions } from '../xds/match/path-normalization.ts';
 import { readTarget } from '../xds/match/request-target.ts';
@@ -18,6 +19,7 @@ export interface Refused {
   readonly details: string;
   readonly why: string;
   readonly location?: string;
+  readonly headers?: HeaderMap | undefined;
   /** Whether chance or a fixed rule answers so, not something that this request alone has. */
   readonly always?: boolean;
 }
@@ -110,7 +112,7 @@ export function finalize(
 }
 
 /** What formats in header values may ask of the request; times, sizes and the like are not simulated. */
-function recordOf(route: CompiledRoute, request: RouteRequest, { source, destination, payload }: Call): FormatRecord {
+export function recordOf(route: CompiledRoute, request: RouteRequest, { source, destination, payload }: Call): FormatRecord {
   const { method, path, authority, scheme, headers } = request;
   return {
     downstream: {

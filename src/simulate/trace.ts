@@ -1,6 +1,7 @@
 /** What a simulated call did: hop by hop, each step with the resources that caused it, and the outcome. */
 import type { Origin } from '../xds/match/route-model.ts';
 import type { Endpoint, Payload } from './call.ts';
+import type { SeenResponse } from './response.ts';
 
 export interface Step {
   readonly kind: 'listener' | 'filter-chain' | 'tls' | 'virtual-host' | 'route' | 'mirror' | 'cluster' | 'endpoint';
@@ -52,4 +53,6 @@ export type Outcome =
 export interface Trace {
   readonly hops: readonly Hop[];
   readonly outcome: Outcome;
+  /** What an application that spoke HTTP sees; undefined where nobody answers it, or a copy was followed. */
+  readonly response?: SeenResponse | undefined;
 }

@@ -8,6 +8,7 @@ import { simulateFiles } from '../../src/cli/simulated.ts';
 import { snapshotFromText } from '../../src/config/memory.ts';
 import { parseTarget } from '../../src/simulate/call.ts';
 import { explainCall } from '../../src/simulate/explain.ts';
+import type { SeenResponse } from '../../src/simulate/response.ts';
 import type { Trace } from '../../src/simulate/trace.ts';
 import { needs } from '../integration/tools.ts';
 import { meshConfigOf } from '../support/mesh.ts';
@@ -44,6 +45,7 @@ describe('the call table by simulation', { skip: needs('openssl') }, () => {
           if (trace.outcome.kind === 'reply') assert.equal(trace.outcome.status, expected.status);
           if (trace.outcome.kind === 'closed')
             assert.ok(expected.closed, `simulated as closed (${trace.outcome.details}), recorded as ${expected.outcome}`);
+          if (trace.response && expected.headers) assertHeaders(trace.response, expected.headers);
         });
       }
     });
@@ -56,6 +58,16 @@ interface Expectation {
   readonly status: Json | undefined;
   readonly closed: boolean;
   readonly outcome: string;
+  /** As the application saw them, repeats joined. */
+  readonly headers: Readonly<Record<string, string>> | undefined;
+}
+
+/** What configuration gives a response or takes from it; the rest is the server's, or what proxies set for themselves. */
+function assertHeaders({ headers, removed }: SeenResponse, recorded: Readonly<Record<string, string>>): void {
+  const given: Record<string, string> = {};
+  for (const { name, value } of headers) given[name] = given[name] === undefined ? value : `${given[name]}, ${value}`;
+  for (const [name, value] of Object.entries(given)) assert.equal(recorded[name], value, name);
+  for (const name of removed) assert.equal(recorded[name], undefined, name);
 }
 
 /** What the record says that simulation can say too; undefined for calls whose way depends on chance, time or retries. */
@@ -69,7 +81,8 @@ function expectationOf({ expect, repeat, http }: Call): Expectation | undefined 
   // A proxy that stands twice in the record tried again, which depends on what servers answer.
   if (new Set(hops.map(({ proxy }) => proxy)).size < hops.length) return undefined;
   const outcome = String(expect.outcome);
-  return { path, status: expect.status, closed: outcome !== 'answered', outcome };
+  const headers = expect.response_headers as Readonly<Record<string, string>> | undefined;
+  return { path, status: expect.status, closed: outcome !== 'answered', outcome, headers };
 }
 
 function pathOf({ hops }: Trace): string[] {

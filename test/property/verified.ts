@@ -4,6 +4,7 @@ import { gatewaysOf, insideAddresses, verifyFiles } from '../../src/cli/verify.t
 import { onlyThroughGateways, statementOf } from '../../src/cli/verify-statements.ts';
 import type { Call, Endpoint, Payload } from '../../src/simulate/call.ts';
 import { waysOf } from '../../src/simulate/explore.ts';
+import { ASSUMED } from '../../src/simulate/hop.ts';
 import type { Trace } from '../../src/simulate/trace.ts';
 import type { Counterexample, Statement } from '../../src/simulate/verify.ts';
 import { HeaderMap } from '../../src/xds/match/headers.ts';
@@ -45,7 +46,7 @@ export async function checkVerify(pairs: Pairs, configuration: Configuration, ta
   }
   for (const { statement, counterexamples } of verdicts) {
     const mine = counterexamples
-      .filter(({ workloads, call, trace }) => callerOf(workloads) && pairs.isServed(call, trace))
+      .filter(({ workloads, call, trace }) => callerOf(workloads) && isSeen(trace) && pairs.isServed(call, trace))
       .slice(0, MOST_MADE);
     for (const example of mine) {
       tally.made++;
@@ -66,6 +67,11 @@ function statementsFor(files: SimulatedFiles): Statement[] {
     statement({ onlyWorkloads: { host: 'api.example.com', workloads: ['default/sleep'] } }),
     statement({ nothingLeaves: { namespace: 'other' } }),
   ];
+}
+
+/** Whether a caller sees how its call ends: nothing of a copy, and nothing that rests on a secret that the mesh does not have. */
+function isSeen({ hops }: Trace): boolean {
+  return hops.every(({ copy, steps }) => !copy && steps.every(({ text }) => text !== ASSUMED));
 }
 
 function callerOf(workloads: readonly string[]): Pod | undefined {
@@ -92,7 +98,7 @@ function brokenIn(files: SimulatedFiles, pod: Pod, proved: readonly Statement[],
   const proxy = files.proxy(workload);
   for (const call of everyCall(files, pod)) {
     tally.space++;
-    for (const trace of waysOf(files.simulated, proxy, call)) {
+    for (const trace of waysOf(files.simulated, proxy, call, { copies: true })) {
       const broken = proved.find((statement) => breaks(statement, trace, workload, inside));
       if (broken) return `proved, but broken: "${broken.text}" by\n${describeCall(pod, call)}`;
     }
@@ -126,7 +132,13 @@ function* everyCall(files: SimulatedFiles, { ip }: Pod): Generator<Call> {
 
 function* everyPayload(): Generator<Payload> {
   yield { tls: undefined, http: undefined };
-  for (const serverName of ['', ...NAMES]) yield { tls: { serverName, alpn: [] }, http: undefined };
+  for (const serverName of ['', ...NAMES]) {
+    yield { tls: { serverName, alpn: [] }, http: undefined };
+    for (const authority of NAMES) {
+      const http = { method: 'GET', authority, path: '/a', headers: new HeaderMap(), version: '1.1' } as const;
+      yield { tls: { serverName, alpn: [] }, http };
+    }
+  }
   for (const authority of NAMES) {
     for (const path of ['/', '/a', '/a/1?q=1']) {
       for (const method of ['GET', 'POST']) {

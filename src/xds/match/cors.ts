@@ -1,6 +1,7 @@
 /** What `envoy.filters.http.cors` makes of a request. Pure: the filter and simulation read it alike. */
 import type { CorsPolicy } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { compileRuntimeFraction } from './fraction.ts';
+import { HeaderMap } from './headers.ts';
 import type { RouteRequest } from './route-model.ts';
 import { compileStringMatcher, type StringPredicate } from './string.ts';
 
@@ -33,4 +34,29 @@ export function judgeCors({ origins, config, enabled }: CorsRules, { method, hea
   const preflight = method === 'OPTIONS' && (headers.get('access-control-request-method') ?? '') !== '';
   if (!preflight) return allowed ? { kind: 'marked', origin } : NONE;
   return allowed || !(config.forwardNotMatchingPreflights ?? true) ? { kind: 'preflight', origin, allowed } : NONE;
+}
+
+/** What the filter sets in a response that it marks. */
+export function markings({ config }: CorsRules, origin: string): HeaderMap {
+  const headers = allowOrigin(origin, config);
+  if (config.exposeHeaders !== '') headers.append('access-control-expose-headers', config.exposeHeaders);
+  return headers;
+}
+
+/** The headers of the answer to a preflight that is allowed. */
+export function preflightAnswer({ config }: CorsRules, origin: string, request: HeaderMap): HeaderMap {
+  const reply = allowOrigin(origin, config);
+  if (config.allowMethods !== '') reply.append('access-control-allow-methods', config.allowMethods);
+  if (config.allowHeaders !== '') reply.append('access-control-allow-headers', config.allowHeaders);
+  if (config.maxAge !== '') reply.append('access-control-max-age', config.maxAge);
+  if (config.allowPrivateNetworkAccess && request.get('access-control-request-private-network') === 'true') {
+    reply.append('access-control-allow-private-network', 'true');
+  }
+  return reply;
+}
+
+function allowOrigin(origin: string, config: CorsPolicy): HeaderMap {
+  const headers = new HeaderMap(['access-control-allow-origin', origin]);
+  if (config.allowCredentials) headers.append('access-control-allow-credentials', 'true');
+  return headers;
 }

@@ -1,7 +1,7 @@
 /** Answers CORS preflights and marks responses for the origins that a route allows (`envoy.filters.http.cors`). */
 import { type CorsPolicy, CorsPolicySchema } from '../../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
-import { type CorsRules, compileCors, judgeCors } from '../../../xds/match/cors.ts';
-import { HeaderMap } from '../../../xds/match/headers.ts';
+import { type CorsRules, compileCors, judgeCors, markings, preflightAnswer } from '../../../xds/match/cors.ts';
+import type { HeaderMap } from '../../../xds/match/headers.ts';
 import type { Exchange } from '../exchange.ts';
 import type { FilterStatus, HttpFilter } from '../filter.ts';
 
@@ -34,14 +34,7 @@ class CorsFilter implements HttpFilter {
       exchange.reply({ status: 200, body: '', details: 'cors_response' });
       return 'stop';
     }
-    const { config } = rules;
-    const reply = allowOrigin(origin, config);
-    if (config.allowMethods !== '') reply.append('access-control-allow-methods', config.allowMethods);
-    if (config.allowHeaders !== '') reply.append('access-control-allow-headers', config.allowHeaders);
-    if (config.maxAge !== '') reply.append('access-control-max-age', config.maxAge);
-    if (config.allowPrivateNetworkAccess && headers.get('access-control-request-private-network') === 'true') {
-      reply.append('access-control-allow-private-network', 'true');
-    }
+    const reply = preflightAnswer(rules, origin, headers);
     exchange.reply({ status: 200, body: '', details: 'cors_response', headers: reply });
     return 'stop';
   }
@@ -49,9 +42,7 @@ class CorsFilter implements HttpFilter {
   onResponse(exchange: Exchange, _status: number, headers: HeaderMap): void {
     const state = exchange.filterState?.get(this.name) as { readonly origin: string; readonly rules: CorsRules } | undefined;
     if (!state) return;
-    const { config } = state.rules;
-    for (const [name, value] of allowOrigin(state.origin, config)) headers.set(name, value);
-    if (config.exposeHeaders !== '') headers.set('access-control-expose-headers', config.exposeHeaders);
+    for (const [name, value] of markings(state.rules, state.origin)) headers.set(name, value);
   }
 
   #rulesOf({ route }: Exchange): CorsRules | undefined {
@@ -64,10 +55,4 @@ class CorsFilter implements HttpFilter {
     }
     return rules;
   }
-}
-
-function allowOrigin(origin: string, config: CorsPolicy): HeaderMap {
-  const headers = new HeaderMap(['access-control-allow-origin', origin]);
-  if (config.allowCredentials) headers.append('access-control-allow-credentials', 'true');
-  return headers;
 }
