@@ -89,3 +89,55 @@ test('diff: workloads of one side only are named', () => {
   const { added, removed } = compare(files(ENTRY), files(podText('a', '10.0.0.1') + ENTRY));
   assert.deepEqual([added, removed], [['default/a'], ['default/local']]);
 });
+
+test('what applies besides, where a copy goes, and what is changed of the response', () => {
+  const rule = `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: www, namespace: default}
+spec:
+  hosts: [www.example.com]
+  http:
+  - route: [{destination: {host: www.example.com}, headers: {response: {add: {x-a: '1'}, remove: [x-gone]}}}]
+    headers: {response: {set: {x-b: '%RESPONSE_CODE%'}}}
+    timeout: 5s
+    retries: {attempts: 3, perTryTimeout: 2s, retryOn: '5xx,503'}
+    fault: {delay: {fixedDelay: 2s, percentage: {value: 10}}}
+    mirror: {host: www.example.com}
+    mirrorPercentage: {value: 20}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: www, namespace: default}
+spec:
+  host: www.example.com
+  trafficPolicy: {connectionPool: {tcp: {maxConnections: 5}}, outlierDetection: {consecutive5xxErrors: 3, baseEjectionTime: 1m}}
+---`;
+  const mesh = simulateFiles(snapshotFromText(WWW_ENTRY + rule), meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }));
+  const { trace, copies } = explain(mesh, parseTarget('http://www.example.com/'), {});
+  const policies = trace.hops[0]!.steps.filter(({ kind }) => kind === 'policy');
+  assert.deepEqual(
+    policies.map(({ text }) => text),
+    [
+      'a fault delays 10% of requests by 2s; timeout 5s; up to 3 retries on 5xx, status 503, each try at most 2s',
+      'connect timeout 10s; at most 5 connections; an endpoint that fails 3 times in a row is left out for 60s',
+    ],
+  );
+  assert.deepEqual(
+    policies.map(({ origins }) => origins.map(({ kind }) => kind)),
+    [['VirtualService'], ['ServiceEntry', 'DestinationRule']],
+  );
+  assert.deepEqual(trace.response, {
+    status: undefined,
+    headers: [
+      { name: 'x-b', value: '200', how: 'set' },
+      { name: 'x-a', value: '1', how: 'added' },
+    ],
+    removed: ['x-gone'],
+  });
+  assert.deepEqual(
+    copies.map((copy) => hopsOf({ trace: copy })[0]),
+    ['default/local outbound|80||www.example.com'],
+  );
+  assert.match(render({ from: '', destination: '', resolved: '', trace, copies, advice: undefined }, plain), /A copy of the request/);
+});

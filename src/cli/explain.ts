@@ -3,8 +3,9 @@
 import { Command } from 'commander';
 import { SallyportError } from '../lib/errors.ts';
 import { type CallTarget, parseTarget } from '../simulate/call.ts';
-import { explainCall, type SimulatedMesh } from '../simulate/explain.ts';
+import { copiesOf, explainCall, type SimulatedMesh } from '../simulate/explain.ts';
 import type { SimulatedProxy } from '../simulate/proxy.ts';
+import type { SeenResponse } from '../simulate/response.ts';
 import type { Outcome, Step, Trace } from '../simulate/trace.ts';
 import type { Proxy as ProxyIdentity } from '../translate/model.ts';
 import { type Paint, paintFor, plain } from './colours.ts';
@@ -97,6 +98,8 @@ export interface Explanation {
   /** How the address was found. */
   readonly resolved: string;
   readonly trace: Trace;
+  /** Where copies go that mirroring makes of the call. */
+  readonly copies: readonly Trace[];
   readonly advice: Advice | undefined;
 }
 
@@ -120,7 +123,8 @@ export function explain(files: SimulatedFiles, target: CallTarget, options: Call
       ?.find((ip) => !ip.includes(':'));
   const way = follow(files.simulated, from, target, options, known);
   const trace = locatedTrace(way.trace, files.mesh.snapshot);
-  return { ...way, from: name, trace, advice: adviseOn(files, from, target, trace) };
+  const copies = way.copies.map((copy) => locatedTrace(copy, files.mesh.snapshot));
+  return { ...way, from: name, trace, copies, advice: adviseOn(files, from, target, trace) };
 }
 
 /** A call that has come to a gateway: at the port of its pod that the called port of its Service leads to. */
@@ -133,6 +137,7 @@ function atGateway(files: SimulatedFiles, router: ProxyIdentity, target: CallTar
     from: 'a client',
     resolved: `gateway ${router.namespace}/${router.name}`,
     trace: locatedTrace(way.trace, files.mesh.snapshot),
+    copies: way.copies.map((copy) => locatedTrace(copy, files.mesh.snapshot)),
     advice: undefined,
   };
 }
@@ -164,16 +169,21 @@ function follow(mesh: SimulatedMesh, from: SimulatedProxy | undefined, target: C
     destination: { ip, port: target.port },
     payload: target.payload,
   };
-  return { destination: `${ip}:${target.port}`, resolved, trace: explainCall(mesh, from, call) };
+  return { destination: `${ip}:${target.port}`, resolved, trace: explainCall(mesh, from, call), copies: copiesOf(mesh, from, call) };
 }
 
-export function render({ from, destination, resolved, trace, advice }: Explanation, paint: Paint): string {
+export function render({ from, destination, resolved, trace, copies, advice }: Explanation, paint: Paint): string {
   const lines = [`${paint('bold', from)} connects to ${destination}${resolved ? ` (${resolved})` : ''}`];
   for (const hop of trace.hops) {
     lines.push('', `${paint('bold', hop.proxy)}${hop.flag ? `  flag ${paint('red', hop.flag)}` : ''}`);
     for (const step of hop.steps) lines.push(`  ${stepLine(step, paint)}`);
   }
   lines.push('', outcomeLine(trace.outcome, paint));
+  for (const line of trace.response ? responseLines(trace.response) : []) lines.push(`  ${line}`);
+  for (const copy of copies) {
+    const way = copy.hops.map(({ proxy, cluster }) => `${proxy} ${cluster}`.trim()).join(' > ');
+    lines.push('', `${paint('bold', 'A copy')} of the request, by ${way}`, outcomeLine(copy.outcome, paint));
+  }
   if (advice) {
     for (const line of advice.nearMisses) lines.push(`  ${line}`);
     if (advice.allow) lines.push('', 'To allow this call, add:', '', advice.allow.trimEnd());
@@ -184,6 +194,16 @@ export function render({ from, destination, resolved, trace, advice }: Explanati
 function stepLine({ kind, name, text, origins }: Step, paint: Paint): string {
   const where = origins.map(originText).join(', ');
   return `${paint('dim', kind.padEnd(13))} ${name ? `${paint('cyan', name)}: ` : ''}${text}${where ? paint('dim', `  [${where}]`) : ''}`;
+}
+
+/** What proxies change of the response; nothing where they pass it on as it is. */
+function responseLines({ status, headers, removed }: SeenResponse): string[] {
+  const changes = [
+    ...headers.map(({ name, value, how }) => `${name}: ${value}${how === 'added' && status === undefined ? ' (added)' : ''}`),
+    ...(removed.length > 0 ? [`without ${removed.join(', ')}`] : []),
+  ];
+  const whose = status === undefined ? "the server's answer" : `status ${status}`;
+  return changes.length > 0 ? [`The application sees ${whose} with`, ...changes.map((change) => `  ${change}`)] : [];
 }
 
 /** What the application sees. */

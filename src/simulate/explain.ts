@@ -32,7 +32,10 @@ const FIRST: HopOptions = {
       weights.findIndex((weight) => weight > 0),
     ),
   pick: (hosts) => hosts[0]!,
+  policies: true,
 };
+/** More copies of one call than these are not followed. */
+const MOST_COPIES = 16;
 /** More hops than this are a loop. */
 const MAX_HOPS = 16;
 
@@ -47,6 +50,26 @@ export function explainCall(mesh: SimulatedMesh, from: SimulatedProxy | undefine
   const backs: (OnResponse | undefined)[] = [];
   const trace = follow(mesh, from, call, options, backs);
   return { ...trace, response: responseTo(call, trace, backs) };
+}
+
+/** Where the copies go that mirroring makes of the call, from the proxy on that makes them; and copies of these. */
+export function copiesOf(mesh: SimulatedMesh, from: SimulatedProxy | undefined, call: Call): Trace[] {
+  const traces: Trace[] = [];
+  const queue: number[][] = [[]];
+  for (let script = queue.shift(); script && traces.length < MOST_COPIES; script = queue.shift()) {
+    let at = 0;
+    const taken = script;
+    const follow = (ways: number) => {
+      const way = taken[at] ?? 0;
+      // Of each point where copies are made, the first look finds the others.
+      if (at >= taken.length) for (let i = 1; i < ways; i++) queue.push([...taken, ...Array<number>(at - taken.length).fill(0), i]);
+      at++;
+      return way;
+    };
+    const trace = explainCall(mesh, from, call, { ...FIRST, follow });
+    if (script.length > 0) traces.push(trace);
+  }
+  return traces;
 }
 
 function responseTo({ payload }: Call, { hops, outcome }: Trace, backs: readonly (OnResponse | undefined)[]): SeenResponse | undefined {

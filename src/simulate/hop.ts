@@ -17,6 +17,7 @@ import type { Call, HttpRequest, Payload } from './call.ts';
 import { type NamedTarget, splitAuthority, throughTransport, type UpstreamHost, upstreamsOf, upstreamVersion } from './cluster.ts';
 import { filtered } from './http-filters.ts';
 import { type Mirror, mirrorsOf } from './mirrors.ts';
+import { clusterPolicies, faultsOf, routePolicies } from './policies.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import { finalize, prepare, recordOf } from './request.ts';
 import type { OnResponse, Response } from './response.ts';
@@ -34,6 +35,8 @@ export interface HopOptions {
    * be in the cluster; the answer of a filter to this call is not its answer to all. Such calls are undecided, or go on as if nothing were in the way.
    */
   readonly representative?: boolean;
+  /** Whether to state what else applies to the call: timeouts, retries, limits, faults. */
+  readonly policies?: boolean;
   /** Told what each proxy decides by; more than once for a hop. */
   readonly observe?: (arrived: Arrived) => void;
 }
@@ -354,7 +357,8 @@ function http(
       return recorder.undecided(`route ${route.name || '(unnamed)'}: ${answer.why}, which other calls may pass`);
     return recorder.reply(answer.status, answer.flag, answer.details);
   }
-  const result = runRoute(proxy, route, request, call, options, recorder);
+  const faults = options.policies ? faultsOf(proxy, config, route) : [];
+  const result = runRoute(proxy, route, request, call, options, recorder, faults);
   recorder.changes.push(...marks);
   return result;
 }
@@ -373,6 +377,7 @@ function runRoute(
   call: Call,
   options: HopOptions,
   recorder: Recorder,
+  faults: readonly string[],
 ): HopResult {
   const { action } = route;
   const name = route.name || '(unnamed)';
@@ -393,7 +398,7 @@ function runRoute(
     case 'non-forwarding':
       return recorder.undecided('a non-forwarding action answers nothing');
     case 'forward':
-      return runForward(proxy, route, action, request, call, options, recorder);
+      return runForward(proxy, route, action, request, call, options, recorder, faults);
   }
 }
 
@@ -405,6 +410,7 @@ function runForward(
   call: Call,
   options: HopOptions,
   recorder: Recorder,
+  faults: readonly string[],
 ): HopResult {
   const choice = action.clusterHeader === undefined ? action.clusters[weighed(action, options)] : action.choose(request);
   if (!choice) return recorder.reply(action.clusterNotFoundStatus, 'NC', `the request lacks the header ${action.clusterHeader}`);
@@ -415,6 +421,8 @@ function runForward(
     `sends ${request.method} ${request.path} to cluster ${choice.cluster}${share}`,
     route.origins,
   );
+  const applies = options.policies ? routePolicies(route, action, faults) : undefined;
+  if (applies !== undefined) recorder.step('policy', '', applies, route.origins);
   const http = finalize(route, action, choice, request, call);
   const port = request.scheme === 'https' ? 443 : 80;
   const target = splitAuthority(http.authority, port);
@@ -527,6 +535,8 @@ function forward(
       ? `originates TLS (SNI ${payload.tls.serverName || 'none'}; ${VERIFIES[verifies ?? 'nothing']})`
       : 'connects as it is';
   recorder.step('cluster', name, tls, origins);
+  const limits = options.policies ? clusterPolicies(proxy, cluster) : undefined;
+  if (limits !== undefined) recorder.step('policy', '', limits, origins);
   const host = options.pick(upstreams.hosts);
   const { back } = endings;
   if (back) recorder.changes.push((response) => back(response, host));

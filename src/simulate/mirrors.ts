@@ -19,9 +19,13 @@ export function mirrorsOf({ mirrors }: ForwardAction): Mirror[] {
     .map(({ cluster, clusterHeader, share, appendShadowSuffix }) => ({
       cluster: clusterHeader === undefined ? cluster : undefined,
       clusterHeader,
-      share: share === 1 ? 'every request' : `${Number((share * 100).toFixed(4))}% of requests`,
+      share: percent(share),
       copy: (request) => ({ ...request, authority: appendShadowSuffix ? shadowed(request.authority) : request.authority }),
     }));
+}
+
+export function percent(share: number): string {
+  return share === 1 ? 'every request' : `${Number((share * 100).toFixed(4))}% of requests`;
 }
 
 /** As the data plane names the host of a copy: `-shadow` goes before the port. */

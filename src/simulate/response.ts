@@ -41,8 +41,9 @@ export class Response extends HeaderMap {
     super.remove(name);
   }
 
+  /** In formats a server's answer counts as 200. */
   mutate(mutations: HeaderMutations | undefined, record: FormatRecord): void {
-    mutations?.apply(this, { ...record, responseHeaders: this, responseCode: this.status ?? 0 });
+    mutations?.apply(this, { ...record, responseHeaders: this, responseCode: this.status ?? 200 });
   }
 
   seen(): SeenResponse {

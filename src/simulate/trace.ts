@@ -4,7 +4,7 @@ import type { Endpoint, Payload } from './call.ts';
 import type { SeenResponse } from './response.ts';
 
 export interface Step {
-  readonly kind: 'listener' | 'filter-chain' | 'tls' | 'virtual-host' | 'route' | 'mirror' | 'cluster' | 'endpoint';
+  readonly kind: 'listener' | 'filter-chain' | 'tls' | 'virtual-host' | 'route' | 'policy' | 'mirror' | 'cluster' | 'endpoint';
   /** The xDS object's name; for `endpoint` the address. */
   readonly name: string;
   /** What was decided here, as a clause. */

@@ -12,6 +12,8 @@ export interface Fault {
   readonly cluster: string;
   readonly delayMs: number;
   readonly delays: (random: number) => boolean;
+  /** How many requests of all are delayed, from 0 to 1. */
+  readonly delayShare: number;
   /** HTTP status, or 0. */
   readonly status: number;
   /** gRPC status, or undefined. */
@@ -34,6 +36,7 @@ export function compileFault(config: HTTPFault, where: string): Fault {
     cluster: config.upstreamCluster,
     delayMs: delay?.faultDelaySecifier.case === 'fixedDelay' ? durationMs(delay.faultDelaySecifier.value, 0) : 0,
     delays: chance(delay?.percentage),
+    delayShare: delay?.percentage ? shareOf(delay.percentage) : 0,
     status: abort?.errorType.case === 'httpStatus' ? abort.errorType.value : 0,
     grpcStatus: abort?.errorType.case === 'grpcStatus' ? abort.errorType.value : undefined,
     aborts: chance(abort?.percentage),
