@@ -403,10 +403,6 @@ const PAIRS: Readonly<Record<string, Pair>> = {
       STANDARD +
       object('NetworkPolicy', 'n', '{podSelector: {}, policyTypes: [Egress], egress: []}', 'default', 'networking.k8s.io/v1'),
   },
-  SP1025: {
-    wrong: STANDARD.replace('host: www.example.com, port: {number: 80}', 'host: www.example.com, port: {number: 8080}'),
-    right: STANDARD,
-  },
 };
 
 testPairs(PAIRS);

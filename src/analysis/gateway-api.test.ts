@@ -66,7 +66,7 @@ test('a backend that does not exist is found where it is written, with the answe
   assert.match(host.message, /end in 500 \(NC\)\. Did you mean www\.example\.com\?/);
   assert.deepEqual([host.position?.line, host.position?.column], [11, 58]);
   const port = at('www.example.com', 81);
-  assert.equal(port.code, 'SP1025');
+  assert.equal(port.code, 'IST0101');
   assert.deepEqual([port.position?.line, port.position?.column], [11, 81]);
 });
 

@@ -17,6 +17,7 @@ import { automaticImages, namespaceLabels, podsWithoutProxy, proxyImages } from 
 import { meshNetworks } from './analyzers/mesh-networks.ts';
 import { conditions, deprecatedFields, ingressBypassesSubsets, kubernetesGatewaySelectors } from './analyzers/misc.ts';
 import { authorizationPolicies, telemetryProviders } from './analyzers/policies.ts';
+import { refusedObjects } from './analyzers/refused.ts';
 import { ambientSidecars, sidecarSelectors, telemetrySelectors } from './analyzers/selectors.ts';
 import { conflictingServiceEntryProtocols, serviceEntryAddresses } from './analyzers/service-entry.ts';
 import { conflictingMeshHosts, jwtClaimRoutes } from './analyzers/virtual-service-conflicts.ts';
@@ -80,6 +81,7 @@ const ANALYZERS: readonly Analyzer[] = [
   hardening,
   deadObjects,
   networkPolicies,
+  refusedObjects,
 ];
 
 export interface AnalysisOptions {

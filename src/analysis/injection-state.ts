@@ -11,6 +11,13 @@ const MODE_LABEL = 'istio.io/dataplane-mode';
 const INJECTOR = 'istio-sidecar-injector';
 const SYSTEM_NAMESPACES: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage']);
 
+/** Labels of which a namespace is to have one; one that says istio-injection: disabled keeps sidecars out, whatever stands beside it. */
+export function injectionLabels({ metadata: { labels } }: Resource): string[] {
+  const own = labels[INJECTION_LABEL];
+  const others = own === undefined || own === 'enabled' ? [REVISION_LABEL, MODE_LABEL].filter((name) => labels[name] !== undefined) : [];
+  return own === undefined ? others : [INJECTION_LABEL, ...others];
+}
+
 /** How a namespace's labels decide: `unsaid` if it has none, `both` if it has labels of both styles. */
 export type NamespaceInjection = 'enabled' | 'disabled' | 'both' | 'unsaid' | 'ambient';
 

@@ -92,8 +92,12 @@ const ANNOTATIONS: ReadonlyMap<string, AnnotationInfo> = new Map(
   }),
 );
 
-/** Written by the injector itself, so that nobody chose it. */
-export const WRITTEN_BY_INJECTION: ReadonlySet<string> = new Set(['sidecar.istio.io/status', 'istio.io/rev']);
+/** Written by Istio's injector and controllers, so that nobody chose them. */
+export const WRITTEN_BY_ISTIO: ReadonlySet<string> = new Set([
+  'sidecar.istio.io/status',
+  'istio.io/rev',
+  'gateway.istio.io/controller-version',
+]);
 
 export function annotationInfo(name: string): AnnotationInfo | undefined {
   return ANNOTATIONS.get(name);

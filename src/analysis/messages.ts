@@ -185,7 +185,6 @@ export const MESSAGES = {
     'NotEnforced',
     'The object asks for something that this version does not do; what it concerns refuses instead of running open.',
   ),
-  SP1025: error('DestinationPortNotFound', 'A route leads to a port that its destination does not have: 503 NC.'),
   SP1027: warning(
     'RuleShadowedByOlderVirtualService',
     'On a gateway, a rule of an older VirtualService for the host takes all traffic of this one.',

@@ -1,7 +1,7 @@
 import type { PathStep, Resource } from '../../api/resource.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Context } from '../context.ts';
-import { annotationInfo, annotationNames, isIstioAnnotation, WRITTEN_BY_INJECTION } from '../istio-annotations.ts';
+import { annotationInfo, annotationNames, isIstioAnnotation, WRITTEN_BY_ISTIO } from '../istio-annotations.ts';
 
 /** IST0107, IST0108, IST0125, IST0135 and, as a hint, IST0136: Istio's annotations on objects of Kubernetes. */
 export function annotations(context: Context): void {
@@ -25,7 +25,7 @@ interface Annotated {
 /** `kind` is what the annotations belong to: a Deployment's template is of Pods. */
 function check(context: Context, resource: Resource, kind: string, { annotations, labels }: Annotated, at: readonly PathStep[]): void {
   for (const [name, value] of Object.entries(annotations)) {
-    if (!isIstioAnnotation(name)) continue;
+    if (!isIstioAnnotation(name) || WRITTEN_BY_ISTIO.has(name)) continue;
     const path = [...at, name];
     const info = annotationInfo(name);
     if (!info) {
@@ -47,7 +47,7 @@ function check(context: Context, resource: Resource, kind: string, { annotations
     const problem = info.problem?.(value);
     if (problem)
       context.report('IST0125', resource, path, `The annotation ${name} is invalid, and the pod may be refused: ${problem}. Correct it.`);
-    if (context.hints && info.status === 'Alpha' && info.deprecated === undefined && !WRITTEN_BY_INJECTION.has(name) && info.kinds)
+    if (context.hints && info.status === 'Alpha' && info.deprecated === undefined && info.kinds)
       context.report('IST0136', resource, path, `The annotation ${name} is of alpha maturity: it may change or vanish with a release.`);
   }
 }

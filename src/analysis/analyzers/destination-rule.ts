@@ -1,4 +1,5 @@
-import type { ClientTlsSettings, ResourceOf } from '../../api/index.ts';
+import type { ClientTlsSettings, Pod, ResourceOf } from '../../api/index.ts';
+import type { Resource } from '../../api/resource.ts';
 import { fullHostname } from '../../lib/hostname.ts';
 import type { Service } from '../../registry/model.ts';
 import { type Context, matchesLabels } from '../context.ts';
@@ -57,13 +58,28 @@ export function destinationRuleHosts(context: Context): void {
   }
 }
 
+/** What Istio takes for labels of an endpoint beside its pod's own: where its node stands. */
+function topologyOf(context: Context, resource: Resource): Readonly<Record<string, string>> {
+  const { nodeName } = resource.kind === 'Pod' ? (resource.spec as Pod) : {};
+  if (!nodeName) return {};
+  const { labels = {} } = context.find('Node', '', nodeName)?.metadata ?? {};
+  const topology: Record<string, string> = { 'kubernetes.io/hostname': nodeName };
+  for (const name of TOPOLOGY) if (labels[name]) topology[name] = labels[name];
+  return topology;
+}
+
+const TOPOLOGY = ['topology.kubernetes.io/region', 'topology.kubernetes.io/zone', 'topology.istio.io/subzone'];
+
 function checkSubsets(context: Context, rule: ResourceOf<'DestinationRule'>, services: readonly Service[]): void {
   for (const [i, subset] of rule.spec.subsets.entries()) {
     if (Object.keys(subset.labels).length === 0) continue;
     const selected = services.some((service) => {
       const selectsPods = service.registry === 'Kubernetes' && Object.keys(service.selector).length > 0;
       const byPods =
-        selectsPods && context.selectIn(service.namespace, service.selector).some((pod) => matchesLabels(subset.labels, pod.labels));
+        selectsPods &&
+        context
+          .selectIn(service.namespace, service.selector)
+          .some(({ labels, resource }) => matchesLabels(subset.labels, { ...labels, ...topologyOf(context, resource) }));
       return (
         byPods ||
         service.ports.some((port) =>

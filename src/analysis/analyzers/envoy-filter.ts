@@ -6,11 +6,17 @@ const RELATIVE: ReadonlySet<string> = new Set(['INSERT_BEFORE', 'INSERT_AFTER', 
 const ROUTES: ReadonlySet<string> = new Set(['ROUTE_CONFIGURATION', 'HTTP_ROUTE']);
 const REPLACEABLE: ReadonlySet<string> = new Set(['NETWORK_FILTER', 'HTTP_FILTER', 'VIRTUAL_HOST']);
 
-/** IST0151–IST0155: operations that have no effect where they are applied, or one that hangs on what else is there. */
+/** IST0133, and IST0151–IST0155: operations that have no effect where they are applied, or one that hangs on what else is there. */
 export function envoyFilters(context: Context): void {
   /** Filters that some earlier patch names for one version of proxies only. */
   const versioned = new Set<string>();
   for (const envoyFilter of context.of('EnvoyFilter')) {
+    context.report(
+      'IST0133',
+      envoyFilter,
+      ['metadata', 'name'],
+      'EnvoyFilter patches what Istio makes for Envoy, which may change with any release, and Sallyport does not apply it: explain, verify and up answer without it. Say the same with VirtualService, DestinationRule, Telemetry or AuthorizationPolicy where they can.',
+    );
     for (const [i, patch] of envoyFilter.spec.configPatches.entries()) {
       const operation = patch.patch?.operation;
       if (!operation) continue;

@@ -46,7 +46,7 @@ export function gatewayPorts(context: Context): void {
   }
 }
 
-/** TCP ports of the Services over these pods; `services` by namespace. Of one with endpoints written by hand the labels tell. */
+/** TCP ports of the Services over these pods, and where they lead: a listener there is reached by the Service's port. `services` by namespace. Of one with endpoints written by hand the labels tell. */
 function exposedPorts(
   services: ReadonlyMap<string, readonly ResourceOf<'Service'>[]>,
   pods: readonly Selectable[],
@@ -58,7 +58,11 @@ function exposedPorts(
       const selector = service.spec.selector ?? {};
       const byHand = Object.keys(selector).length === 0;
       if (byHand ? !matchesLabels(gatewaySelector, service.metadata.labels) : !matchesLabels(selector, pod.labels)) continue;
-      for (const port of service.spec.ports ?? []) if ((port.protocol ?? 'TCP') === 'TCP') ports.add(port.port);
+      for (const { port, protocol, targetPort } of service.spec.ports) {
+        if ((protocol ?? 'TCP') !== 'TCP') continue;
+        ports.add(port);
+        if (typeof targetPort === 'number' && targetPort > 0) ports.add(targetPort);
+      }
     }
   }
   return ports;
@@ -87,8 +91,11 @@ export function conflictingGateways(context: Context): void {
         for (const other of near) {
           if (other.gateway === gateway || others.has(other.gateway) || !selectsByLabels(other.gateway)) continue;
           if (!sameBind(server, other.gateway.spec.servers[other.index]!)) continue;
-          if (serverHostsOverlap(host, gateway, other.written, other.gateway) && overlap(pods(gateway), pods(other.gateway)))
-            others.add(other.gateway);
+          // Equal selectors select the same pods, also where the files have none of them.
+          const together =
+            formatSelector(gateway.spec.selector) === formatSelector(other.gateway.spec.selector) ||
+            overlap(pods(gateway), pods(other.gateway));
+          if (together && serverHostsOverlap(host, gateway, other.written, other.gateway)) others.add(other.gateway);
         }
       }
       if (others.size === 0) continue;
@@ -125,28 +132,36 @@ function splitServerHost(host: string, gateway: Gateway): [namespace: string, ho
 
 /** IST0138: servers for different hosts on the same pods share a certificate. */
 export function gatewayCertificates(context: Context): void {
-  const gateways = context.of('Gateway');
-  const uses = new Map<string, { gateway: Gateway; index: number }[]>();
-  for (const gateway of gateways) {
-    for (const [index, server] of gateway.spec.servers.entries()) {
-      const certificate = server.tls?.credentialName || server.tls?.serverCertificate;
-      if (!certificate || server.tls?.mode === 'PASSTHROUGH') continue;
-      const key = `${formatSelector(gateway.spec.selector)}\0${certificate}`;
-      uses.set(key, [...(uses.get(key) ?? []), { gateway, index }]);
+  const uses = new Map<string, { readonly gateway: Gateway; readonly index: number }[]>();
+  for (const gateway of context.of('Gateway')) {
+    for (const [index, { tls }] of gateway.spec.servers.entries()) {
+      const certificate = tls?.credentialName || tls?.serverCertificate;
+      if (!certificate || tls?.mode === 'PASSTHROUGH') continue;
+      const list = uses.get(certificate);
+      if (list) list.push({ gateway, index });
+      else uses.set(certificate, [{ gateway, index }]);
     }
   }
-  for (const [key, users] of uses) {
-    const distinct = [...new Set(users.map(({ gateway }) => gateway))];
-    if (distinct.length < 2) continue;
-    const certificate = key.slice(key.indexOf('\0') + 1);
+  for (const [certificate, users] of uses) {
+    const groups = Map.groupBy(users, ({ gateway }) => formatSelector(gateway.spec.selector));
     for (const { gateway, index } of users) {
-      const others = distinct.filter((other) => other !== gateway).map((other) => `${other.metadata.namespace}/${other.metadata.name}`);
+      const others = new Set<string>();
+      for (const group of groups.values()) {
+        if (!selectTogether(gateway, group[0]!.gateway)) continue;
+        for (const { gateway: other } of group) if (other !== gateway) others.add(`${other.metadata.namespace}/${other.metadata.name}`);
+      }
+      if (others.size === 0) continue;
       context.report(
         'IST0138',
         gateway,
         ['spec', 'servers', index, 'tls'],
-        `Duplicate certificate ${certificate}, also used by ${others.sort().join(', ')} on the same pods. A browser that has an HTTP/2 connection to one host reuses it for the other and gets 404. Serve the hosts in one Gateway, or give each a certificate of its own.`,
+        `Duplicate certificate ${certificate}, also used by ${[...others].sort().join(', ')} on the same pods. A browser that has an HTTP/2 connection to one host reuses it for the other and gets 404. Serve the hosts in one Gateway, or give each a certificate of its own.`,
       );
     }
   }
+}
+
+/** Whether one selector asks for all that the other does: then what the narrower selects is of both. */
+function selectTogether({ spec: { selector: a } }: Gateway, { spec: { selector: b } }: Gateway): boolean {
+  return matchesLabels(a, b) || matchesLabels(b, a);
 }

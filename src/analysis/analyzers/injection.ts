@@ -4,6 +4,7 @@ import type { Context } from '../context.ts';
 import { isDefaultGateway } from '../default-gateways.ts';
 import {
   type InjectorValues,
+  injectionLabels,
   injectorValues,
   isInMesh,
   isSystemNamespace,
@@ -22,33 +23,31 @@ export function namespaceLabels(context: Context): void {
     const { name } = namespace.metadata;
     if (name === context.mesh.rootNamespace || isSystemNamespace(name)) continue;
     const path = ['metadata', 'name'];
-    switch (namespaceInjection(namespace)) {
-      case 'unsaid':
-        if (injectorValues(context, namespace)?.sidecarInjectorWebhook?.enableNamespacesByDefault)
-          context.report(
-            'IST0148',
-            namespace,
-            path,
-            `Namespace ${name} has no injection label, and its pods get a sidecar only because the installation sets enableNamespacesByDefault. Say so with the label istio-injection: enabled, or disabled to leave them out.`,
-          );
-        else
-          context.report(
-            'IST0102',
-            namespace,
-            path,
-            `Namespace ${name} has no injection label: its pods run without a sidecar, and their calls are neither routed nor kept from leaving. Label it istio-injection: enabled, or disabled if that is meant.`,
-          );
-        break;
-      case 'both':
-        context.report(
-          'IST0123',
-          namespace,
-          ['metadata', 'labels', 'istio-injection'],
-          `Namespace ${name} has the labels istio-injection and istio.io/rev: the first wins where it says enabled, and the revision is ignored. Keep one of them.`,
-        );
-        break;
-      default:
+    const labels = injectionLabels(namespace);
+    if (labels.length > 1) {
+      const said = labels.map((label) => `${label}: ${namespace.metadata.labels[label]}`);
+      context.report(
+        'IST0123',
+        namespace,
+        ['metadata', 'labels', labels[0]!],
+        `Namespace ${name} says more than once how its pods join the mesh (${said.join(', ')}): which of them counts depends on the installation, so pods may get another proxy than is meant, or none. Keep one of the labels.`,
+      );
     }
+    if (namespaceInjection(namespace) !== 'unsaid') continue;
+    if (injectorValues(context, namespace)?.sidecarInjectorWebhook?.enableNamespacesByDefault)
+      context.report(
+        'IST0148',
+        namespace,
+        path,
+        `Namespace ${name} has no injection label, and its pods get a sidecar only because the installation sets enableNamespacesByDefault. Say so with the label istio-injection: enabled, or disabled to leave them out.`,
+      );
+    else
+      context.report(
+        'IST0102',
+        namespace,
+        path,
+        `Namespace ${name} has no injection label: its pods run without a sidecar, and their calls are neither routed nor kept from leaving. Label it istio-injection: enabled, or disabled if that is meant.`,
+      );
   }
 }
 

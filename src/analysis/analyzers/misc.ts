@@ -1,38 +1,76 @@
+import { GATEWAY_NAME_LABEL } from '../../api/gateway-api/common.ts';
 import type { ResourceOf } from '../../api/index.ts';
-import type { Resource } from '../../api/resource.ts';
+import type { PathStep, Resource } from '../../api/resource.ts';
 import { fullHostname } from '../../lib/hostname.ts';
 import type { Context } from '../context.ts';
+
+/** Of kinds that are not Istio's own, the conditions of which False says that something fails. */
+const CONDITIONS: Readonly<Record<string, RegExp>> = {
+  Service: /^istio\.io\/WaypointBound$/,
+  KubernetesGateway: /^(?:Accepted|Programmed|ResolvedRefs)$/,
+  HTTPRoute: /^(?:Accepted|Programmed|ResolvedRefs)$/,
+  GRPCRoute: /^(?:Accepted|Programmed|ResolvedRefs)$/,
+  TLSRoute: /^(?:Accepted|Programmed|ResolvedRefs)$/,
+  TCPRoute: /^(?:Accepted|Programmed|ResolvedRefs)$/,
+};
+
+interface Status {
+  readonly conditions?: unknown;
+  /** Of routes: what each parent says. */
+  readonly parents?: unknown;
+}
 
 /** IST0171: objects whose own status reports a failed condition. */
 export function conditions(context: Context): void {
   for (const resource of context.snapshot.all() as readonly Resource[]) {
-    const list = (resource.status as { conditions?: unknown } | undefined)?.conditions;
-    if (!Array.isArray(list) || !/\.istio\.io\//.test(resource.apiVersion)) continue;
-    for (const [i, condition] of list.entries()) {
-      if (condition?.status !== 'False') continue;
+    const named = CONDITIONS[resource.kind];
+    // Those that are made of others have theirs from them.
+    if (!resource.status || resource.derivedFrom || (!named && !/\.istio\.io\//.test(resource.apiVersion))) continue;
+    const status = resource.status as Status;
+    reportConditions(context, resource, status.conditions, ['status', 'conditions'], named);
+    if (!Array.isArray(status.parents)) continue;
+    for (const [i, parent] of status.parents.entries())
+      reportConditions(context, resource, parent?.conditions, ['status', 'parents', i, 'conditions'], named);
+  }
+}
+
+function reportConditions(context: Context, resource: Resource, list: unknown, path: readonly PathStep[], named: RegExp | undefined): void {
+  if (!Array.isArray(list)) return;
+  for (const [i, condition] of list.entries()) {
+    const { type, status, reason, message } = condition ?? {};
+    const partly = resource.kind === 'AuthorizationPolicy' && type === 'WaypointAccepted' && reason === 'PartiallyInvalid';
+    if (!(status === 'False' && (!named || named.test(type))) && !partly) continue;
+    context.report(
+      'IST0171',
+      resource,
+      [...path, i],
+      `The control plane says of this object that ${type} is ${status}${reason ? ` (${reason})` : ''}, so it is not in force as it stands${message ? `: ${message}` : '.'}`,
+    );
+  }
+}
+
+/** IST0166: policies that select a Kubernetes Gateway's pods by labels, which Istio ignores there. */
+export function kubernetesGatewaySelectors(context: Context): void {
+  const policies = [...context.of('AuthorizationPolicy'), ...context.of('RequestAuthentication'), ...context.of('Telemetry')];
+  for (const policy of policies) {
+    const { selector, targetRef, targetRefs } = policy.spec;
+    if (!selector || targetRef || targetRefs.length > 0) continue;
+    for (const name of gatewaysOf(context, policy.metadata.namespace, selector.matchLabels)) {
       context.report(
-        'IST0171',
-        resource,
-        ['status', 'conditions', i],
-        `The object's status says that ${condition.type} is False${condition.reason ? ` (${condition.reason})` : ''}${condition.message ? `: ${condition.message}` : '.'}`,
+        'IST0166',
+        policy,
+        ['spec', 'selector'],
+        `Ineffective selector: pods of the Kubernetes Gateway ${name} are not reached by labels, so this ${policy.kind} has no effect on them. Use targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: ${name}}].`,
       );
     }
   }
 }
 
-/** IST0166: policies that select a Kubernetes Gateway's pods by its label, which Istio ignores there. */
-export function kubernetesGatewaySelectors(context: Context): void {
-  const policies = [...context.of('AuthorizationPolicy'), ...context.of('RequestAuthentication'), ...context.of('Telemetry')];
-  for (const policy of policies) {
-    const name = policy.spec.selector?.matchLabels['gateway.networking.k8s.io/gateway-name'];
-    if (name === undefined) continue;
-    context.report(
-      'IST0166',
-      policy,
-      ['spec', 'selector'],
-      `Ineffective selector: pods of the Kubernetes Gateway ${name} are not reached by labels, so this ${policy.kind} has no effect. Use targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: ${name}}].`,
-    );
-  }
+/** Kubernetes Gateways whose pods a selector of the namespace would pick, and the one that it names. */
+function gatewaysOf(context: Context, namespace: string, selector: Readonly<Record<string, string>>): Set<string> {
+  const named = selector[GATEWAY_NAME_LABEL];
+  const picked = context.selectIn(namespace, selector).filter(({ resource }) => resource.kind === 'Pod');
+  return new Set([named, ...picked.map(({ labels }) => labels[GATEWAY_NAME_LABEL])].filter((name) => name !== undefined));
 }
 
 /** IST0140: a gateway's route to a host whose subsets a mesh VirtualService chooses, which the gateway does not ask. */
@@ -63,6 +101,8 @@ export function ingressBypassesSubsets(context: Context): void {
   }
 }
 
+const REMOVED_KINDS = /^(?:clusterrbacconfigs|rbacconfigs|serviceroles|servicerolebindings)\.rbac\.istio\.io$/;
+
 /** What to write in place of a deprecated field. */
 const REPLACED: ReadonlyMap<unknown, string> = new Map([
   ['mirrorPercent', 'mirrorPercentage'],
@@ -75,8 +115,26 @@ const REPLACED: ReadonlyMap<unknown, string> = new Map([
   ['jwks_uri', 'jwksUri'],
 ]);
 
-/** IST0002: fields that Istio has deprecated or ignores. */
+/** IST0002: fields that Istio has deprecated or ignores, and kinds that it has removed. */
 export function deprecatedFields(context: Context): void {
+  for (const sidecar of context.of('Sidecar')) {
+    if (!sidecar.spec.outboundTrafficPolicy?.egressProxy) continue;
+    context.report(
+      'IST0002',
+      sidecar,
+      ['spec', 'outboundTrafficPolicy', 'egressProxy'],
+      'The field egressProxy is ignored: calls to unknown destinations leave straight from the sidecar. Declare the hosts with ServiceEntries and lead them to the egress gateway with VirtualServices.',
+    );
+  }
+  for (const definition of context.of('CustomResourceDefinition')) {
+    if (!REMOVED_KINDS.test(definition.metadata.name)) continue;
+    context.report(
+      'IST0002',
+      definition,
+      ['metadata', 'name'],
+      `Istio has removed the kind ${definition.metadata.name}: its objects do nothing, and what they were to forbid is allowed. Write AuthorizationPolicies, and remove the definition.`,
+    );
+  }
   for (const resource of context.snapshot.all() as readonly Resource[]) {
     for (const path of resource.deprecated ?? []) {
       const instead = REPLACED.get(path.at(-1));

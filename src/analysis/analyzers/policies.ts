@@ -1,5 +1,6 @@
-import type { Context } from '../context.ts';
-import { formatSelector } from '../context.ts';
+import type { Pod, ResourceOf } from '../../api/index.ts';
+import { type Context, formatSelector, type Selectable } from '../context.ts';
+import { namespaceInjection, podInjection, proxyContainer } from '../injection-state.ts';
 
 /** IST0127, IST0101 (namespace): AuthorizationPolicies that select nothing or name namespaces that do not exist. */
 export function authorizationPolicies(context: Context): void {
@@ -10,9 +11,16 @@ export function authorizationPolicies(context: Context): void {
     if (!targetRef && targetRefs.length === 0) {
       const labels = selector?.matchLabels ?? {};
       const everywhere = namespace === context.mesh.rootNamespace;
-      const found = (everywhere ? context.select(labels) : context.selectIn(namespace, labels)).length > 0;
-      if (!found) {
-        const what = Object.keys(labels).length > 0 ? `labels ${formatSelector(labels)}` : `namespace ${namespace}`;
+      const found = everywhere ? context.select(labels) : context.selectIn(namespace, labels);
+      const what = Object.keys(labels).length > 0 ? `labels ${formatSelector(labels)}` : `namespace ${namespace}`;
+      if (found.length > 0 && found.every((workload) => isOutOfMesh(context, workload))) {
+        context.report(
+          'IST0127',
+          policy,
+          ['spec', 'selector'],
+          `No matching workloads for this policy: those that are found by its ${what} are kept from having a sidecar, and without one nothing enforces the policy. Have them injected, or remove the policy.`,
+        );
+      } else if (found.length === 0) {
         context.report(
           'IST0127',
           policy,
@@ -24,18 +32,32 @@ export function authorizationPolicies(context: Context): void {
     if (namespaces.size === 0) continue;
     for (const [i, rule] of rules.entries()) {
       for (const [j, { source }] of rule.from.entries()) {
-        for (const [k, name] of (source?.namespaces ?? []).entries()) {
-          if (matchesAny(name, namespaces)) continue;
-          context.report(
-            'IST0101',
-            policy,
-            ['spec', 'rules', i, 'from', j, 'source', 'namespaces', k],
-            `Referenced namespace not found: "${name}". This source matches no caller. Correct the name, or create the namespace.`,
-          );
+        for (const field of ['namespaces', 'notNamespaces'] as const) {
+          for (const [k, name] of (source?.[field] ?? []).entries()) {
+            if (matchesAny(name, namespaces)) continue;
+            const effect = field === 'namespaces' ? 'This source matches no caller by that name' : 'It leaves nobody out of this source';
+            context.report(
+              'IST0101',
+              policy,
+              ['spec', 'rules', i, 'from', j, 'source', field, k],
+              `Referenced namespace not found: "${name}". ${effect}. Correct the name, or create the namespace.`,
+            );
+          }
         }
       }
     }
   }
+}
+
+/** Whether the files say that the workload gets no proxy: then no policy holds for it. */
+function isOutOfMesh(context: Context, { namespace, labels, resource }: Selectable): boolean {
+  const { annotations } = resource.metadata;
+  const pod = resource.kind === 'Pod' ? (resource.spec as Pod) : (resource.spec as ResourceOf<'Deployment'>['spec']).template.spec;
+  if (annotations['ambient.istio.io/redirection'] === 'enabled' || (pod && proxyContainer(pod))) return false;
+  const said = podInjection(labels, annotations);
+  if (said !== undefined) return !said;
+  const owner = context.find('Namespace', '', namespace);
+  return owner !== undefined && namespaceInjection(owner) === 'disabled';
 }
 
 /** Names in policies may begin or end with `*`. */

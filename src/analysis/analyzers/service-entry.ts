@@ -1,5 +1,6 @@
+import type { ResourceOf } from '../../api/index.ts';
 import { parseProtocol } from '../../registry/protocol.ts';
-import { isVisible } from '../../registry/visibility.ts';
+import { visibilityOf } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
 
 /** Protocols whose bytes do not name the host that is called. */
@@ -11,8 +12,13 @@ export function serviceEntryAddresses(context: Context): void {
     if (entry.spec.addresses.length > 0) continue;
     const allocated = entry.spec.resolution !== 'NONE' && entry.spec.hosts.every((host) => !host.startsWith('*'));
     if (allocated && context.mesh.defaultConfig?.proxyMetadata?.ISTIO_META_DNS_CAPTURE === 'true') continue;
+    // What a control plane allocated stands in the status.
+    const { addresses } = (entry.status ?? {}) as { addresses?: unknown };
+    if (Array.isArray(addresses) && addresses.length > 0) continue;
     for (const [i, port] of entry.spec.ports.entries()) {
-      if (!OPAQUE.has(parseProtocol(port.protocol))) continue;
+      const protocol = parseProtocol(port.protocol);
+      // One that does not exist is a finding already (IST0106).
+      if (!OPAQUE.has(protocol) || (protocol === 'Unsupported' && port.protocol !== '')) continue;
       context.report(
         'IST0134',
         entry,
@@ -23,34 +29,49 @@ export function serviceEntryAddresses(context: Context): void {
   }
 }
 
+interface DeclaredPort {
+  readonly entry: ResourceOf<'ServiceEntry'>;
+  readonly index: number;
+  readonly protocol: string;
+  /** The namespaces that see it: names or `*`. */
+  readonly sees: ReadonlySet<string>;
+}
+
 /** IST0177: two ServiceEntries that some namespace sees together give one host and port different protocols. */
 export function conflictingServiceEntryProtocols(context: Context): void {
-  const byHostPort = new Map<string, { entry: (typeof services)[number]; protocol: string; index: number }[]>();
-  const services = context.registry.services.filter((service) => service.registry === 'External');
-  for (const service of services) {
-    for (const [index, port] of service.ports.entries()) {
-      const key = `${service.hostname}:${port.number}`;
-      const list = byHostPort.get(key) ?? [];
-      list.push({ entry: service, protocol: port.protocol, index });
-      byHostPort.set(key, list);
+  const declared = new Map<string, DeclaredPort[]>();
+  for (const entry of context.of('ServiceEntry')) {
+    const { hosts, ports, exportTo } = entry.spec;
+    const { namespace } = entry.metadata;
+    const sees = new Set([...visibilityOf(exportTo, context.mesh.defaultServiceExportTo)].map((name) => (name === '.' ? namespace : name)));
+    for (const [index, { number, protocol }] of ports.entries()) {
+      for (const host of hosts) {
+        const key = `${host.toLowerCase()}:${number}`;
+        const port = { entry, index, protocol: protocol.toUpperCase(), sees };
+        const list = declared.get(key);
+        if (list) list.push(port);
+        else declared.set(key, [port]);
+      }
     }
   }
-  for (const [hostPort, list] of byHostPort) {
-    for (const { entry, protocol, index } of list) {
-      const other = list.find(
-        (o) =>
-          o.protocol !== protocol &&
-          (isVisible(entry.exportTo, entry.namespace, o.entry.namespace) ||
-            isVisible(o.entry.exportTo, o.entry.namespace, entry.namespace)),
-      );
+  for (const [hostPort, list] of declared) {
+    if (list.every(({ protocol }) => protocol === list[0]!.protocol)) continue;
+    for (const port of list) {
+      const other = list.find(({ protocol, sees }) => protocol !== port.protocol && seenTogether(sees, port.sees));
       if (!other) continue;
-      const name = `${other.entry.namespace}/${other.entry.resource.metadata.name}`;
+      const name = `${other.entry.metadata.namespace}/${other.entry.metadata.name}`;
+      const written = ({ protocol }: DeclaredPort) => protocol || 'of no protocol';
       context.report(
         'IST0177',
-        entry.resource,
-        ['spec', 'ports', index, 'protocol'],
-        `${hostPort} is ${protocol} here and ${other.protocol} in ServiceEntry ${name}: the older one's protocol counts, and the other's clients fail. Give both the same protocol.`,
+        port.entry,
+        ['spec', 'ports', port.index, 'protocol'],
+        `${hostPort} is ${written(port)} here and ${written(other)} in ServiceEntry ${name}: the older one's protocol counts, and the other's clients fail. Give both the same protocol.`,
       );
     }
   }
+}
+
+function seenTogether(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  if (a.has('~') || b.has('~')) return false;
+  return a.has('*') || b.has('*') || [...a].some((name) => b.has(name));
 }

@@ -36,7 +36,7 @@ export function destinationsOf(virtualService: VirtualService): NamedDestination
   return found;
 }
 
-/** IST0101 (host, subset), IST0112: whether destinations lead to services that exist, by ports and subsets that exist. */
+/** IST0101 (host, port, subset), IST0112: whether destinations lead to services that exist, by ports and subsets that exist. */
 export function virtualServiceDestinations(context: Context): void {
   for (const virtualService of context.of('VirtualService')) {
     const { namespace } = virtualService.metadata;
@@ -66,10 +66,10 @@ export function virtualServiceDestinations(context: Context): void {
         );
       } else if (port !== undefined && port !== 0 && !service.ports.some((p) => p.number === port)) {
         context.report(
-          'SP1025',
+          'IST0101',
           virtualService,
           [...path, 'port', 'number'],
-          `${host} has no port ${port}; it has ${service.ports.map((p) => p.number).join(', ') || 'none'}. Calls on this route end in ${end}. Use one of its ports, or declare port ${port} there.`,
+          `Referenced host:port not found: "${destination.host}:${port}". ${host} has no port ${port}; it has ${service.ports.map((p) => p.number).join(', ') || 'none'}. Calls on this route end in ${end}. Use one of its ports, or declare port ${port} there.`,
         );
       }
     }

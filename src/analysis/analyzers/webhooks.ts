@@ -10,34 +10,48 @@ const POD_LABEL = 'sidecar.istio.io/inject';
 
 type Injector = ResourceOf<'MutatingWebhookConfiguration'>;
 
-/** IST0139: two injectors that take the same pods, and an injector whose Service is missing. */
+/** One webhook of an injector. */
+interface Hook {
+  readonly injector: Injector;
+  readonly index: number;
+}
+
+/** IST0139: two injection webhooks that take the same pods, and an injector whose Service is missing. */
 export function injectionWebhooks(context: Context): void {
-  const injectors = context.of('MutatingWebhookConfiguration').filter(({ spec }) => revisionsOf(spec.webhooks).length > 0);
-  const revisions = [...new Set(injectors.flatMap(({ spec }) => revisionsOf(spec.webhooks)))].sort();
-  const rivals = new Map<Injector, { readonly others: Set<string>; readonly path: (string | number)[]; readonly example: string }>();
+  const injectors = context.of('MutatingWebhookConfiguration').filter((injector) => isIstiosInjector(injector));
+  const revisions = [...new Set(injectors.flatMap(revisionsOf))].sort();
+  const hooks = injectors.flatMap((injector) => injector.spec.webhooks.map((_, index): Hook => ({ injector, index })));
+  const rivals = new Map<Hook, { readonly others: Set<string>; readonly example: string }>();
   for (const namespace of namespaceLabels(revisions)) {
     for (const pod of podLabels(revisions)) {
-      const taking = injectors.flatMap((injector) => {
-        const index = injector.spec.webhooks.findIndex((webhook) => takes(webhook, namespace, pod));
-        return index < 0 ? [] : [{ injector, index }];
-      });
+      const taking = hooks.filter(({ injector, index }) => takes(injector.spec.webhooks[index]!, namespace, pod));
       if (taking.length < 2) continue;
-      for (const { injector, index } of taking) {
-        const known = rivals.get(injector) ?? { others: new Set(), path: ['webhooks', index], example: exampleOf(namespace, pod) };
-        for (const other of taking) if (other.injector !== injector) known.others.add(other.injector.metadata.name);
-        rivals.set(injector, known);
+      for (const hook of taking) {
+        const known = rivals.get(hook) ?? { others: new Set(), example: exampleOf(namespace, pod) };
+        for (const other of taking) if (other !== hook) known.others.add(nameOf(other, hook));
+        rivals.set(hook, known);
       }
     }
   }
-  for (const [injector, { others, path, example }] of rivals) {
+  for (const [{ injector, index }, { others, example }] of rivals) {
     context.report(
       'IST0139',
       injector,
-      path,
+      ['webhooks', index],
       `This webhook takes pods that ${[...others].sort().join(', ')} takes too (${example}): they are injected twice and may not start. Give the selectors different revisions, or remove one of the webhooks.`,
     );
   }
   for (const injector of injectors) reportMissingServices(context, injector);
+}
+
+/** As seen from another webhook: one of the same configuration by its name alone. */
+function nameOf({ injector, index }: Hook, from: Hook): string {
+  const { name } = injector.spec.webhooks[index]!;
+  return injector === from.injector ? `webhook ${name || `#${index + 1}`}` : injector.metadata.name;
+}
+
+function isIstiosInjector(injector: Injector): boolean {
+  return revisionsOf(injector).length > 0 || injector.spec.webhooks.some(({ name }) => name.endsWith('istio.io'));
 }
 
 function reportMissingServices(context: Context, injector: Injector): void {
@@ -53,16 +67,16 @@ function reportMissingServices(context: Context, injector: Injector): void {
   }
 }
 
-/** The revisions that the selectors of an injector name; one without any is no injector. */
-function revisionsOf(webhooks: readonly Webhook[]): string[] {
-  return webhooks.flatMap(({ namespaceSelector, objectSelector }) =>
+/** The revisions that an injector is for: of its label, and of its selectors. */
+function revisionsOf({ metadata, spec }: Injector): string[] {
+  const own = metadata.labels[REVISION_LABEL];
+  const selected = spec.webhooks.flatMap(({ namespaceSelector, objectSelector }) =>
     [namespaceSelector, objectSelector].flatMap((selector) => [
       ...(selector?.matchLabels[REVISION_LABEL] ? [selector.matchLabels[REVISION_LABEL]] : []),
-      ...(selector?.matchExpressions ?? []).flatMap(({ key, operator, values }) =>
-        key === REVISION_LABEL && operator === 'In' ? values : [],
-      ),
+      ...(selector?.matchExpressions ?? []).flatMap(({ key, values }) => (key === REVISION_LABEL ? values : [])),
     ]),
   );
+  return own === undefined ? selected : [own, ...selected];
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -73,16 +87,15 @@ function takes({ namespaceSelector, objectSelector }: Webhook, namespace: Labels
 
 /** Every way in which labels of a namespace can ask for injection. */
 function namespaceLabels(revisions: readonly string[]): Labels[] {
-  return [
-    {},
-    { [INJECTION_LABEL]: 'enabled' },
-    { [INJECTION_LABEL]: 'disabled' },
-    ...revisions.map((name) => ({ [REVISION_LABEL]: name })),
-  ];
+  return withRevisions([{}, { [INJECTION_LABEL]: 'enabled' }, { [INJECTION_LABEL]: 'disabled' }], revisions);
 }
 
 function podLabels(revisions: readonly string[]): Labels[] {
-  return [{}, { [POD_LABEL]: 'true' }, { [POD_LABEL]: 'false' }, ...revisions.map((name) => ({ [REVISION_LABEL]: name }))];
+  return withRevisions([{}, { [POD_LABEL]: 'true' }, { [POD_LABEL]: 'false' }], revisions);
+}
+
+function withRevisions(labels: readonly Labels[], revisions: readonly string[]): Labels[] {
+  return [...labels, ...revisions.flatMap((name) => labels.map((each) => ({ ...each, [REVISION_LABEL]: name })))];
 }
 
 function exampleOf(namespace: Labels, pod: Labels): string {

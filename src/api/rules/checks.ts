@@ -55,13 +55,24 @@ function labelsProblem(text: string, host: string): string | undefined {
 export function namespacedHostProblem(text: string, at: 'gateway' | 'sidecar'): string | undefined {
   const slash = text.indexOf('/');
   if (slash < 0)
-    return at === 'gateway' ? wildcardHostProblem(text) : `"${text}" must have the form namespace/host, e.g. */${text} or ./${text}`;
+    return at === 'gateway' ? servedHostProblem(text, at) : `"${text}" must have the form namespace/host, e.g. */${text} or ./${text}`;
   const namespace = text.slice(0, slash);
   const host = text.slice(slash + 1);
   if (namespace === '' || host === '') return `"${text}": neither namespace nor host may be empty`;
   const special = namespace === '*' || namespace === '.' || (namespace === '~' && at === 'sidecar');
   if (!special && !isDnsLabel(namespace)) return `"${namespace}" is no namespace`;
-  return wildcardHostProblem(host);
+  return servedHostProblem(host, at);
+}
+
+/** Hosts of Gateways and Sidecars have at least two labels, and a wildcard stands for whole ones. */
+function servedHostProblem(host: string, at: 'gateway' | 'sidecar'): string | undefined {
+  if (host === '*' || (at === 'gateway' && isIpAddress(host))) return undefined;
+  const problem = wildcardHostProblem(host);
+  if (problem) return problem;
+  if (host.startsWith('*') && host[1] !== '.') return `"${host}": a wildcard must stand for whole labels, as in *.example.com`;
+  return host.includes('.')
+    ? undefined
+    : `"${host}" is a short name, which stands for nothing here: write the name in full, e.g. ${host}.default.svc.cluster.local`;
 }
 
 export function isIpAddress(text: string): boolean {

@@ -134,3 +134,21 @@ test('CAs and names of BackendTLSPolicies', () => {
   one('BackendTLSPolicy', spec({}), /needs either/);
   one('BackendTLSPolicy', spec({ wellKnownCACertificates: 'System', subjectAltNames: [{ type: 'URI', hostname: 'a' }] }), /the one field/);
 });
+
+test('a Gateway’s addresses, a GatewayClass’s controller, the targets of a BackendTLSPolicy', () => {
+  const addresses = (...list: object[]) => ({ ...gateway(http), addresses: list });
+  const service = { type: 'Hostname', value: 'a.b.svc.cluster.local' };
+  assert.deepEqual(messages('Gateway', addresses(service, { value: '10.0.0.1' }, { type: 'example.com/pool', value: 'x' })), []);
+  one('Gateway', addresses(service, service), /addresses\[1\]\.value: "a\.b\.svc\.cluster\.local" stands twice/);
+  one('Gateway', addresses({ type: 'Host', value: 'x' }), /addresses\[0\]\.type: "Host" is no type/);
+  one('Gateway', addresses({ type: 'Hostname', value: 'a b' }), /addresses\[0\]\.value: "a b" is no host name/);
+  assert.deepEqual(messages('GatewayClass', { controllerName: 'istio.io/gateway-controller' }), []);
+  one('GatewayClass', { controllerName: 'istio' }, /controllerName: "istio" does not have the form/);
+  const policy = (...sections: (string | undefined)[]) => ({
+    targetRefs: sections.map((sectionName) => ({ group: '', kind: 'Service', name: 's', ...(sectionName && { sectionName }) })),
+    validation: { hostname: 'a.example.com', wellKnownCACertificates: 'System' },
+  });
+  assert.deepEqual(messages('BackendTLSPolicy', policy('a', 'b')), []);
+  one('BackendTLSPolicy', policy('a', undefined), /targetRefs\[1\]: needs a sectionName/);
+  assert.match(messages('BackendTLSPolicy', policy('a', 'a')).join(), /sectionName: "a" of Service s stands twice/);
+});

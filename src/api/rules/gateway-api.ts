@@ -21,7 +21,23 @@ export const kubernetesGatewayRules: Rules<KubernetesGateway> = ({ spec }, repor
     if (served.has(key)) report({ path, message: 'another listener has this port, protocol and hostname already' });
     served.add(key);
   });
+  const addresses = new Set<string>();
+  spec.addresses.forEach(({ type, value }, index) => {
+    const path = ['spec', 'addresses', index];
+    if (!ADDRESS_TYPE.test(type))
+      report({ path: [...path, 'type'], message: `"${type}" is no type of address: use IPAddress or Hostname` });
+    if (!value) return;
+    if (type === 'Hostname' && !HOSTNAME.test(value)) report({ path: [...path, 'value'], message: `"${value}" is no host name` });
+    if ((type === 'IPAddress' || type === 'Hostname') && addresses.has(`${type} ${value}`))
+      report({ path: [...path, 'value'], message: `"${value}" stands twice` });
+    addresses.add(`${type} ${value}`);
+  });
 };
+
+const HOSTNAME = /^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+/** One of the API's own, or a domain and a path. */
+const ADDRESS_TYPE =
+  /^Hostname|IPAddress|NamedAddress|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9/\-._~%!$&'()*+,;=:]+$/;
 
 function listenerOf({ protocol, hostname, tls }: Listener, path: Path, report: Report): void {
   if (tls && ['HTTP', 'TCP', 'UDP'].includes(protocol))
@@ -209,6 +225,14 @@ export const streamRouteRules: Rules<TLSRoute | TCPRoute> = ({ spec }, report) =
 export const backendTlsPolicyRules: Rules<BackendTLSPolicy> = ({ spec }, report) => {
   const { validation } = spec;
   const path = ['spec', 'validation'];
+  spec.targetRefs.forEach(({ group, kind, name, sectionName }, index) => {
+    const same = spec.targetRefs.filter((other) => other.group === group && other.kind === kind && other.name === name);
+    if (same.length < 2) return;
+    const at = ['spec', 'targetRefs', index];
+    if (!sectionName) report({ path: at, message: `needs a sectionName: ${kind} ${name} stands here more than once` });
+    else if (same.some((other) => other !== spec.targetRefs[index] && other.sectionName === sectionName))
+      report({ path: [...at, 'sectionName'], message: `"${sectionName}" of ${kind} ${name} stands twice` });
+  });
   const refs = validation.caCertificateRefs.length > 0;
   if (refs === (validation.wellKnownCACertificates !== undefined))
     report({ path, message: 'needs either caCertificateRefs or wellKnownCACertificates' });

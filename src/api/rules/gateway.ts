@@ -127,15 +127,17 @@ export function tlsOf(tls: ServerTlsSettings, path: Path, report: Report): void 
 
   const files = ['serverCertificate', 'privateKey', 'caCertificates'] as const;
   if (tls.mode === 'ISTIO_MUTUAL') {
-    for (const field of [...files, 'credentialName'] as const) {
-      if (tls[field])
+    for (const field of [...files, 'credentialName', 'credentialNames', 'tlsCertificates'] as const) {
+      if (tls[field]?.length)
         report({ path: at(field), at: 'key', message: 'must not stand beside ISTIO_MUTUAL, which uses the mesh’s certificates' });
     }
     return;
   }
   if (tls.mode === 'PASSTHROUGH' || tls.mode === 'AUTO_PASSTHROUGH') {
-    for (const field of [...files, 'credentialName', 'caCrl'] as const) {
-      if (tls[field])
+    if (tls.caCrl && tls.credentialName)
+      report({ path: at('caCrl'), at: 'key', message: 'must not stand beside credentialName: the Secret holds the revocation list' });
+    for (const field of [...files, 'credentialName', 'credentialNames', 'tlsCertificates', 'caCrl'] as const) {
+      if (tls[field]?.length)
         report({
           path: at(field),
           at: 'key',
@@ -147,7 +149,12 @@ export function tlsOf(tls: ServerTlsSettings, path: Path, report: Report): void 
   }
   if (tls.credentialName || tls.credentialNames.length > 0) {
     if (tls.caCrl)
-      report({ path: at('caCrl'), at: 'key', message: 'must not stand beside credentialName: the Secret holds the revocation list' });
+      report({
+        path: at('caCrl'),
+        at: 'key',
+        level: 'Warning',
+        message: 'has no effect beside credentialName: put the revocation list into the Secret, under ca.crl',
+      });
     return;
   }
   if (tls.tlsCertificates.length > 0) {

@@ -11,7 +11,7 @@ export const requestAuthenticationRules: Rules<RequestAuthentication> = ({ spec 
 };
 
 function jwtRuleOf(rule: JwtRule, path: Path, report: Report): void {
-  if (rule.issuer === '') report({ path, message: 'needs an issuer' });
+  if (rule.issuer === '' && !rule.jwksUri) report({ path, message: 'needs an issuer or a jwksUri' });
   if (rule.jwks !== undefined && rule.jwksUri !== undefined)
     report({ path: [...path, 'jwks'], at: 'key', message: 'must not stand beside jwksUri' });
   if (rule.jwksUri !== undefined && !URL.canParse(rule.jwksUri))

@@ -82,7 +82,6 @@ test('VirtualService: delegates', () => {
       'spec.gateways: stands in',
       'spec.tls: stands in',
       'spec.tcp: stands in',
-      'Warning: spec.tls[0].match[0].sniHosts[0]: "x" is not among',
     ],
     [`http: [{delegate: {name: x}, ${route}}]`, 'spec.http[0].delegate: a delegate cannot delegate again'],
     [
@@ -252,11 +251,10 @@ test('VirtualService: tls and tcp', () => {
     [`hosts: ["*.a.com"]\ntls: [{match: [{sniHosts: [x.a.com, "*.b.a.com"], port: 443}], ${route}}]`],
     [`hosts: [a.com]\ntls: [{match: [], route: []}]`, 'spec.tls[0].match: needs at least one match', 'spec.tls[0]: needs a route'],
     [
-      `hosts: [a.com]\ntls: [{match: [{sniHosts: []}, {sniHosts: [b.com]}, {sniHosts: [10.0.0.1]}, {sniHosts: ["a_"]}], ${route}}]`,
+      `hosts: [a.com]\ntls: [{match: [{sniHosts: []}, {sniHosts: [10.0.0.1]}, {sniHosts: ["a_"]}], ${route}}]`,
       /match\[0\]\.sniHosts: needs at least one/,
-      /match\[1\]\.sniHosts\[0\]: "b.com" is not among the hosts of the VirtualService \(a.com\)/,
-      /^Warning: .*match\[2\]\.sniHosts\[0\]: .*no address as SNI/,
-      /match\[3\]\.sniHosts\[0\]: "a_" is no host name/,
+      /^Warning: .*match\[1\]\.sniHosts\[0\]: .*no address as SNI/,
+      /match\[2\]\.sniHosts\[0\]: "a_" is no host name/,
     ],
     [
       `hosts: [a.com]\ntcp: [{match: [{destinationSubnets: [10.0.0.0/33, 10.0.0.0/8, "::1"], port: 70000, sourceSubnet: x, sourceLabels: {"": a}}], route: []}]`,
@@ -293,13 +291,18 @@ test('Gateway', () => {
       `${at}.port.targetPort: has no effect`,
     ],
     [
-      'servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: [a]}, {port: {number: 81, name: a, protocol: HTTP}, hosts: [a]}]',
+      'servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: [10.0.0.1, ./*, a, "*a.com"]}]',
+      `${at}.hosts[2]: "a" is a short name`,
+      `${at}.hosts[3]: "*a.com": a wildcard must`,
+    ],
+    [
+      'servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: [a.com]}, {port: {number: 81, name: a, protocol: HTTP}, hosts: [a.com]}]',
       'spec.servers[1].port.name: "a" names another',
     ],
     [server('protocol: HTTP', ', bind: localhost'), `${at}.bind: "localhost" is neither`],
     [server('protocol: HTTP', ', bind: "unix:///a/"'), `${at}.bind: "/a/" is no absolute path`, `${at}.port.number: must be 0`],
-    ['servers: [{port: {number: 0, name: a, protocol: HTTP}, hosts: [a], bind: "unix://@a"}]'],
-    ['servers: [{port: {number: 0, name: a, protocol: HTTP}, hosts: [a], bind: "unix://"}]', `${at}.bind: a unix address needs a path`],
+    ['servers: [{port: {number: 0, name: a, protocol: HTTP}, hosts: [a.com], bind: "unix://@a"}]'],
+    ['servers: [{port: {number: 0, name: a, protocol: HTTP}, hosts: [a.com], bind: "unix://"}]', `${at}.bind: a unix address needs a path`],
     [server('protocol: HTTPS'), `${at}: an HTTPS port needs tls`],
     [
       server('protocol: TCP', ', tls: {httpsRedirect: true}'),
@@ -315,15 +318,22 @@ test('Gateway', () => {
     [https('{mode: MUTUAL, serverCertificate: a, privateKey: b}'), `${at}.tls: mode MUTUAL needs caCertificates`],
     [https('{mode: OPTIONAL_MUTUAL, serverCertificate: a, privateKey: b, caCertificates: c}')],
     [https('{mode: SIMPLE, serverCertificate: a, privateKey: b, caCrl: c}'), `${at}.tls.caCrl: has no effect with mode SIMPLE`],
-    [https('{mode: SIMPLE, credentialName: a, caCrl: c}'), `${at}.tls.caCrl: must not stand beside credentialName`],
+    [https('{mode: SIMPLE, credentialName: a, caCrl: c}'), `Warning: ${at}.tls.caCrl: has no effect beside credentialName`],
+    [
+      https('{mode: PASSTHROUGH, credentialName: a, caCrl: c}'),
+      `${at}.tls.caCrl: must not stand beside credentialName`,
+      /^Warning: .*credentialName: has no effect/,
+      /^Warning: .*caCrl: has no effect/,
+    ],
     [https('{mode: SIMPLE, credentialName: a, credentialNames: [b]}'), `${at}.tls.credentialNames: must not stand beside credentialName`],
     [https('{mode: SIMPLE, tlsCertificates: [{serverCertificate: a}]}'), `${at}.tls.tlsCertificates[0]: needs privateKey`],
     [
-      https('{mode: ISTIO_MUTUAL, serverCertificate: a, privateKey: b, caCertificates: c, credentialName: d}'),
+      https('{mode: ISTIO_MUTUAL, serverCertificate: a, privateKey: b, caCertificates: c, credentialName: d, tlsCertificates: [{}]}'),
       /serverCertificate: must not/,
       /privateKey: must not/,
       /caCertificates: must not/,
       /credentialName: must not/,
+      /tlsCertificates: must not/,
     ],
     [https('{credentialName: d}'), `Warning: ${at}.tls.credentialName: has no effect with mode PASSTHROUGH`],
     [
@@ -370,10 +380,6 @@ test('ServiceEntry', () => {
       'Warning: spec.ports[0].targetPort: has no effect',
       'spec.ports[1].number: port 80 is listed',
       'spec.ports[2].name: "b" names another',
-    ],
-    [
-      'hosts: ["*.a.com"]\nresolution: DNS\nports: [{number: 80, name: a, protocol: HTTP}]',
-      'Warning: spec.hosts[0]: "*.a.com" can\'t be resolved',
     ],
     [
       entry('resolution: DNS_ROUND_ROBIN\nendpoints: [{address: a.com}, {address: b.com}]\nworkloadSelector: {labels: {a: b}}'),
@@ -508,7 +514,12 @@ test('Sidecar', () => {
   const ingress = (text: string) => `ingress: [{port: {number: 80, protocol: HTTP, name: h}, ${text}}]`;
   const at = 'spec.ingress[0]';
   table('Sidecar', [
-    ['egress: [{port: {number: 80, protocol: HTTP}, hosts: ["./*", "~/a"]}, {hosts: ["*/*"]}]'],
+    ['egress: [{port: {number: 80, protocol: HTTP}, hosts: ["./*", "~/a.com"]}, {hosts: ["*/*"]}]'],
+    [
+      'egress: [{hosts: ["./a", "*/*a.com"]}]',
+      'spec.egress[0].hosts[0]: "a" is a short name',
+      'spec.egress[0].hosts[1]: "*a.com": a wildcard must',
+    ],
     ['workloadSelector: {labels: {a: b}}', 'spec: is empty'],
     [
       'ingress: [{port: {number: 80, protocol: X, name: "a_", targetPort: 1}, bind: a}, {port: {number: 80}}, {port: {}}]',
@@ -552,8 +563,8 @@ test('Sidecar', () => {
       'spec.egress[2].bind: "unix:///a" has a listener',
     ],
     [
-      'egress: [{hosts: ["ns/*", "./a", "*/*"]}]',
-      'Warning: spec.egress[0].hosts[1]: "./a" is covered',
+      'egress: [{hosts: ["ns/*", "./a.com", "*/*"]}]',
+      'Warning: spec.egress[0].hosts[1]: "./a.com" is covered',
       'Warning: spec.egress[0].hosts: "*/*" selects everything',
     ],
     [
@@ -636,11 +647,12 @@ test('PeerAuthentication, RequestAuthentication and Telemetry', () => {
     ['jwtRules: [{issuer: a, jwks_uri: "https://a/b"}]'],
     [
       'jwtRules: [{jwksUri: "https://", jwks: "{}"}]',
-      'spec.jwtRules[0]: needs an issuer',
       'spec.jwtRules[0].jwks: must not stand beside jwksUri',
       'spec.jwtRules[0].jwksUri: "https://" is no URL',
       'spec.jwtRules[0].jwks: is no JSON Web Key Set',
     ],
+    ['jwtRules: [{jwksUri: "https://a/b"}]'],
+    ['jwtRules: [{}]', 'spec.jwtRules[0]: needs an issuer or a jwksUri'],
     [`jwtRules: [{issuer: a, jwks: '{"keys":[{"kty":"RSA"}]}'}, {issuer: b, jwks: x}]`, 'spec.jwtRules[1].jwks: is no JSON'],
   ]);
   table('Telemetry', [
@@ -659,6 +671,8 @@ test('PeerAuthentication, RequestAuthentication and Telemetry', () => {
 });
 
 test('ProxyConfig, EnvoyFilter and Service', () => {
+  const subFilter = (applyTo: string, filter: string) =>
+    `configPatches: [{applyTo: ${applyTo}, match: {listener: {filterChain: {filter: ${filter}}}}, patch: {operation: REMOVE}}]`;
   table('ProxyConfig', [['selector: {matchLabels: {a: "*"}}', 'spec.selector.a: a selector takes no wildcard']]);
   table('EnvoyFilter', [
     [
@@ -680,6 +694,10 @@ test('ProxyConfig, EnvoyFilter and Service', () => {
       /match\.listener: applyTo CLUSTER matches by cluster/,
       /filterChain\.filter: needs a name/,
     ],
+    [subFilter('HTTP_FILTER', '{name: envoy.filters.network.http_connection_manager, subFilter: {name: x}}')],
+    [subFilter('NETWORK_FILTER', '{name: x, subFilter: {name: y}}'), /filter\.subFilter: matches for HTTP_FILTER only/],
+    [subFilter('HTTP_FILTER', '{name: x, subFilter: {name: y}}'), /filter\.name: must be envoy.filters.network.http_connection_manager/],
+    [subFilter('HTTP_FILTER', '{name: envoy.http_connection_manager, subFilter: {}}'), /filter\.subFilter: needs a name/],
   ]);
   table('Service', [
     ['clusterIP: None'],

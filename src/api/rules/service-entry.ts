@@ -73,18 +73,7 @@ function portsOf({ ports, resolution }: ServiceEntry, report: Report): void {
   });
 }
 
-function dnsOf({ hosts, resolution, endpoints, workloadSelector }: ServiceEntry, report: Report): void {
-  if (endpoints.length === 0) {
-    hosts.forEach((host, index) => {
-      if (host.includes('*'))
-        report({
-          path: ['spec', 'hosts', index],
-          // Istio's webhook refuses it, and its control plane serves what came past the webhook: calls go to the address that was dialled.
-          level: 'Warning',
-          message: `"${host}" can't be resolved: with resolution ${resolution} a wildcard without endpoints is served like NONE, and Istio's webhook refuses it; use NONE or DYNAMIC_DNS`,
-        });
-    });
-  }
+function dnsOf({ resolution, endpoints, workloadSelector }: ServiceEntry, report: Report): void {
   if (resolution === 'DNS_ROUND_ROBIN' && endpoints.length > 1)
     report({ path: ['spec', 'endpoints', 1], message: 'resolution DNS_ROUND_ROBIN takes one endpoint at most' });
   if (workloadSelector)

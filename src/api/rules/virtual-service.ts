@@ -41,7 +41,7 @@ export const virtualServiceRules: Rules<VirtualService> = ({ spec, metadata }, r
     const path = ['spec', 'tls', index];
     if (route.match.length === 0) report({ path: [...path, 'match'], message: 'needs at least one match with sniHosts' });
     route.match.forEach((match, at) => {
-      tlsMatch(match, spec.hosts, [...path, 'match', at], report);
+      tlsMatch(match, [...path, 'match', at], report);
     });
     if (route.route.length === 0) report({ path, message: 'needs a route' });
     weightsOf(route.route, path, report);
@@ -196,7 +196,7 @@ function connectionMatch(match: ConnectionMatch, path: Path, report: Report): vo
   gatewaysOf(match.gateways, path, report);
 }
 
-function tlsMatch(match: TlsMatchAttributes, hosts: readonly string[], path: Path, report: Report): void {
+function tlsMatch(match: TlsMatchAttributes, path: Path, report: Report): void {
   if (match.sniHosts.length === 0) report({ path: [...path, 'sniHosts'], message: 'needs at least one host' });
   match.sniHosts.forEach((sni, index) => {
     const at = [...path, 'sniHosts', index];
@@ -206,13 +206,6 @@ function tlsMatch(match: TlsMatchAttributes, hosts: readonly string[], path: Pat
     }
     const message = wildcardHostProblem(sni);
     if (message) report({ path: at, message });
-    else if (!hosts.some((host) => hostCovers(host, sni)))
-      // Refused by the webhook, served by the control plane where it came past that.
-      report({
-        path: at,
-        level: 'Warning',
-        message: `"${sni}" is not among the hosts of the VirtualService (${hosts.join(', ')}), and Istio's webhook refuses it; add it to hosts`,
-      });
   });
   connectionMatch(match, path, report);
 }

@@ -54,9 +54,21 @@ function patchOf(patch: EnvoyFilter['configPatches'][number], path: readonly (st
       report({ path: [...path, 'match', field], at: 'key', message: `applyTo ${applyTo} matches by ${wanted}, not by ${field}` });
   }
   const chain = match?.listener?.filterChain;
-  if (chain?.filter && !chain.filter.name)
-    report({ path: [...path, 'match', 'listener', 'filterChain', 'filter'], message: 'needs a name' });
+  if (!chain?.filter) return;
+  const at = [...path, 'match', 'listener', 'filterChain', 'filter'];
+  const { name, subFilter } = chain.filter;
+  if (!name) report({ path: at, message: 'needs a name' });
+  else if (subFilter && applyTo !== 'HTTP_FILTER')
+    report({ path: [...at, 'subFilter'], at: 'key', message: `matches for HTTP_FILTER only, not for ${applyTo}` });
+  else if (subFilter && !HTTP_MANAGER.test(name))
+    report({
+      path: [...at, 'name'],
+      message: `must be envoy.filters.network.http_connection_manager, not "${name}": only it has a subFilter`,
+    });
+  else if (subFilter && !subFilter.name) report({ path: [...at, 'subFilter'], message: 'needs a name' });
 }
+
+const HTTP_MANAGER = /^envoy\.(?:filters\.network\.)?http_connection_manager$/;
 
 /** The part of `match` that says which objects a patch is for. */
 const MATCHED: ReadonlyMap<string, 'listener' | 'routeConfiguration' | 'cluster'> = new Map([
