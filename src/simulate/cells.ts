@@ -190,6 +190,16 @@ export function unsampled(table: RouteTable, virtualHost: CompiledVirtualHost, r
   return `route ${route.name || '(unnamed)'} of ${table.name} ${virtualHost.name}: no request was found that it takes`;
 }
 
+/** The request, if the route takes it by either scheme: proxies inside the mesh believe what a client says of it. */
+function asTaken(table: RouteTable, route: CompiledRoute, candidate: HttpRequest): HttpRequest | undefined {
+  const request = { ...candidate, random: 0, tls: undefined, internal: false };
+  if (table.match({ ...request, scheme: 'http' }) === route) return candidate;
+  if (table.match({ ...request, scheme: 'https' }) !== route) return undefined;
+  const headers = candidate.headers.clone();
+  headers.set('x-forwarded-proto', 'https');
+  return { ...candidate, headers };
+}
+
 /** A request for each route of a virtual host; without one where none was found. Routes that earlier ones leave nothing for are left out. */
 export function* virtualHostRequests(
   table: RouteTable,
@@ -203,10 +213,8 @@ export function* virtualHostRequests(
     if (!match || matches.slice(0, i).some((earlier) => covers(earlier, match))) continue;
     let http: HttpRequest | undefined;
     for (const candidate of sampleRequests(authority, match, matches)) {
-      const taken = table.match({ ...candidate, scheme: 'http', random: 0, tls: undefined, internal: false });
-      if (taken !== route) continue;
-      http = candidate;
-      break;
+      http = asTaken(table, route, candidate);
+      if (http) break;
     }
     yield { http, route };
   }

@@ -3,13 +3,18 @@
  * the gateways that they come to; weights and hosts of a cluster are tried out one by one. Pure.
  */
 import { hostCovers } from '../lib/hostname.ts';
+import type { FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { VirtualHost_TlsRequirementType } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import type { CompiledRoute, CompiledVirtualHost } from '../xds/match/route.ts';
+import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, Endpoint, HttpRequest } from './call.ts';
 import { outboundCells, routeTables, sampleHost, unsampled, virtualHostRequests } from './cells.ts';
 import type { UpstreamHost } from './cluster.ts';
 import { explainCall, type SimulatedMesh } from './explain.ts';
 import type { Arrived, HopOptions } from './hop.ts';
 import type { SimulatedProxy } from './proxy.ts';
+import { isEdge } from './request.ts';
 import { covers, disjoint } from './sample.ts';
 import type { Trace } from './trace.ts';
 
@@ -153,6 +158,15 @@ function dialledEntrances({ entrances }: SimulatedMesh, traces: readonly Trace[]
   return ports.size > 0 ? (entrances?.() ?? []).filter(({ port }) => ports.has(port)) : [];
 }
 
+/** Whether every request to the virtual host is sent to HTTPS, whatever it says of its scheme: its routes are for others. */
+function onlyRedirects(proxy: SimulatedProxy, { transportSocket, filters }: FilterChain, { config }: CompiledVirtualHost): boolean {
+  if (config.requireTls !== VirtualHost_TlsRequirementType.ALL || transportSocket) return false;
+  return filters.every(({ configType, name }) => {
+    if (configType.case !== 'typedConfig' || typeNameOf(configType.value) !== HttpConnectionManagerSchema.typeName) return true;
+    return isEdge(proxy.unpack(configType.value, HttpConnectionManagerSchema, name));
+  });
+}
+
 /** A gateway finds HTTP in what the proxies before it took for bytes, or for TLS of the application's own that ends at the gateway. */
 function* spokenInside(
   { proxy, chain }: Arrived,
@@ -165,6 +179,7 @@ function* spokenInside(
   cut.add(chain);
   for (const table of routeTables(proxy, [chain])) {
     for (const virtualHost of table.virtualHosts) {
+      if (onlyRedirects(proxy, chain, virtualHost)) continue;
       const domain = virtualHost.config.domains[0] ?? '';
       for (const host of [domain, ...hosts.filter((one) => one !== domain && hostCovers(domain, one))]) {
         for (const { http, route } of virtualHostRequests(table, virtualHost, sampleHost(host))) {
@@ -178,7 +193,7 @@ function* spokenInside(
 
 /** Calls of the same cell that a gateway may treat in another way. */
 function* cutAt(
-  { proxy, listener, call: arrived, table, virtualHost }: Arrived,
+  { proxy, listener, chain, call: arrived, table, virtualHost }: Arrived,
   call: Call,
   pattern: string,
   own: CompiledRoute | undefined,
@@ -202,7 +217,7 @@ function* cutAt(
       if (hostCovers(pattern, name) && name !== '*') yield withRequest(call, { ...http, authority: sampleHost(name) });
     }
   }
-  if (!virtualHost || cut.has(virtualHost)) return;
+  if (!virtualHost || cut.has(virtualHost) || onlyRedirects(proxy, chain, virtualHost)) return;
   cut.add(virtualHost);
   for (const { http: sample, route } of virtualHostRequests(table, virtualHost, http.authority)) {
     if (!leavesNothing(virtualHost, route, own)) wanted.set(route, `${proxy.name}: ${unsampled(table, virtualHost, route)}`);

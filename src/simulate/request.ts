@@ -54,8 +54,7 @@ export function prepare(config: HttpConnectionManager, call: Call, terminated: b
   const headers = request.headers.clone();
   const own = terminated ? 'https' : 'http';
   const told = headers.get('x-forwarded-proto');
-  // At the edge a proxy believes its own connection.
-  const edge = (config.useRemoteAddress ?? false) && config.xffNumTrustedHops === 0;
+  const edge = isEdge(config);
   if (edge) {
     headers.set('x-forwarded-proto', own);
     if (!config.skipXffAppend) {
@@ -73,6 +72,11 @@ export function prepare(config: HttpConnectionManager, call: Call, terminated: b
     tls: terminated ? { presented: false, validated: false } : undefined,
     internal: false,
   };
+}
+
+/** At the edge a proxy believes its own connection, not what a client says of the scheme. */
+export function isEdge({ useRemoteAddress, xffNumTrustedHops }: HttpConnectionManager): boolean {
+  return (useRemoteAddress ?? false) && xffNumTrustedHops === 0;
 }
 
 /** The checks of the HTTP/1 codec that depend on what a call says. */
