@@ -1,5 +1,5 @@
 /** A mesh of files, ready for simulation: its proxies, translated when a call comes to them. */
-import type { MeshConfig } from '../api/index.ts';
+import type { MeshConfig, ResourceOf } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { once } from '../lib/once.ts';
@@ -22,6 +22,8 @@ export interface SimulatedFiles {
   readonly proxies: readonly ProxyIdentity[];
   /** The proxy of `namespace/name`, translated. Throws `no-such-workload`. */
   proxy(name: string): SimulatedProxy;
+  /** The proxy of a workload that the files may not name. */
+  proxyOf(identity: ProxyIdentity): SimulatedProxy;
   /** What the DNS of a proxy answers. */
   nameTable(proxy: SimulatedProxy): NameTable;
   /** The same, for lookups. */
@@ -64,6 +66,7 @@ export function simulateFiles(files: Snapshot, config: MeshConfig): SimulatedFil
       lookUp: clusterDns(registry),
       entrances: once(() => entrancesOf(registry, proxies.filter(({ type }) => type === 'router').map(proxyOf))),
     },
+    proxyOf,
     proxy(name) {
       const identity = byName.get(name);
       if (!identity) throw new SallyportError('no-such-workload', unknown(name, proxies));
@@ -105,12 +108,19 @@ function hasGatewayPods(files: Snapshot): boolean {
   return files.list('Gateway').every(({ spec }) => pods.some(({ metadata }) => holds(metadata.labels, spec.selector)));
 }
 
-function identityOf(
-  { namespace, name, labels, serviceAccount, addresses, locality }: Workload,
-  selectors: readonly Readonly<Record<string, string>>[],
-): ProxyIdentity {
-  const type = selectors.some((selector) => Object.keys(selector).length > 0 && holds(labels, selector)) ? 'router' : 'sidecar';
+function identityOf(workload: Workload, selectors: readonly Readonly<Record<string, string>>[]): ProxyIdentity {
+  const { namespace, name, labels, serviceAccount, addresses, locality } = workload;
+  const selected = selectors.some((selector) => Object.keys(selector).length > 0 && holds(labels, selector));
+  const type = selected && !isApplication(workload) ? 'router' : 'sidecar';
   return { type, name, namespace, labels, serviceAccount, addresses, locality };
+}
+
+/** Whether a Pod has an application beside its proxy: a Gateway that selects it changes nothing of that. */
+function isApplication({ kind, resource }: Workload): boolean {
+  if (kind !== 'Pod') return false;
+  const { containers, initContainers } = (resource as ResourceOf<'Pod'>).spec;
+  const isProxy = ({ name }: { readonly name: string }) => name === 'istio-proxy';
+  return [...containers, ...initContainers].some(isProxy) && containers.some((container) => !isProxy(container));
 }
 
 function holds(labels: Readonly<Record<string, string>>, selector: Readonly<Record<string, string>>): boolean {

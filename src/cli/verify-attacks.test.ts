@@ -154,3 +154,102 @@ test('statements that are about nothing are refused', () => {
   for (const host of ['198.51.100.10', 'db.example.com:5432', '', 'https://db.example.com'])
     assert.throws(() => judged(files, { onlyWorkloads: { host, workloads: [] } }), { code: 'statements-invalid' });
 });
+
+test('workloads of one kind in two places, with endpoints of their own', () => {
+  const at = (name: string, ip: string, place: string) => `
+apiVersion: v1
+kind: Pod
+metadata: {name: ${name}, namespace: default, labels: {app: app, istio-locality: ${place}}}
+spec: {containers: [{name: app, image: x}]}
+status: {podIP: ${ip}, phase: Running}
+---
+`;
+  const service = document(
+    'ServiceEntry',
+    'places',
+    `{hosts: [places.example.com], location: MESH_INTERNAL, ports: [${HTTP}], resolution: STATIC, endpoints: [{address: 10.0.9.1, locality: a}, {address: 198.51.100.7, locality: b}]}`,
+  );
+  const rule = document(
+    'DestinationRule',
+    'places',
+    '{host: places.example.com, trafficPolicy: {loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {a: 100}}, {from: b, to: {b: 100}}]}}}}',
+  );
+  assert.equal(judged(mesh(at('one', '10.0.0.1', 'a') + service + rule)).result, 'proved');
+  assert.equal(judged(mesh(at('one', '10.0.0.1', 'a') + at('two', '10.0.0.2', 'b') + service + rule)).result, 'refuted');
+});
+
+test('a header that the route to the gateway takes away opens a route there', () => {
+  const hidden = `{match: [{gateways: [mesh], headers: {x-a: {exact: '1'}}}], headers: {request: {remove: [x-a]}}, ${to(EGRESS)}},
+    {match: [{gateways: [egress], headers: {x-a: {exact: '1'}}}], directResponse: {status: 403}},
+    {match: [{gateways: [egress], uri: {regex: '/b[0-9]{3}(x|y)'}}], ${to('secret.example.com')}}`;
+  assert.notEqual(judged(mesh(WWW + SECRET + GATEWAY + routes(hidden)), NOBODY).result, 'proved');
+});
+
+test('a second gateway sees what the first one made of a path', () => {
+  const second = pod('second', '10.0.3.2', { namespace: 'istio-system', labels: '{istio: second}' });
+  const first = pod('first', '10.0.3.1', { namespace: 'istio-system', labels: '{istio: egressgateway}' });
+  const service = (name: string, ip: string) =>
+    `apiVersion: v1\nkind: Service\nmetadata: {name: ${name}, namespace: istio-system}\nspec: {clusterIP: ${ip}, selector: {istio: ${name}}, ports: [{name: http, port: 80}]}\n---\n`;
+  const behind = document('Gateway', 'second', `{selector: {istio: second}, servers: [{port: ${HTTP}, hosts: ['*']}]}`);
+  const chain = `{match: [{gateways: [mesh], uri: {exact: /a}}], ${to('egressgateway.istio-system.svc.cluster.local')}},
+    {match: [{gateways: [egress]}], rewrite: {uri: /b123x}, ${to('second.istio-system.svc.cluster.local')}},
+    {match: [{gateways: [second], uri: {regex: '/b[0-9]{3}(x|y).*'}}], ${to('secret.example.com')}}`;
+  const text =
+    CALLER +
+    first +
+    second +
+    service('egressgateway', '10.96.3.1') +
+    service('second', '10.96.3.2') +
+    WWW +
+    SECRET +
+    GATEWAY +
+    behind +
+    routes(chain, 'hosts: [www.example.com], gateways: [mesh, egress, second]');
+  assert.equal(judged(mesh(text), NOBODY).result, 'refuted');
+});
+
+test('files without Pods: workloads of every namespace that something is said of', () => {
+  const open = document('Sidecar', 'open', "{egress: [{hosts: ['*/*']}], outboundTrafficPolicy: {mode: ALLOW_ANY}}", 'payments');
+  assert.equal(judged(mesh(open)).result, 'refuted');
+  const labelled = document(
+    'Sidecar',
+    'open',
+    "{workloadSelector: {labels: {app: legacy}}, egress: [{hosts: ['*/*']}], outboundTrafficPolicy: {mode: ALLOW_ANY}}",
+  );
+  assert.equal(judged(mesh(labelled)).result, 'refuted');
+  assert.equal(judged(mesh(open), { nothingLeaves: { namespace: 'payments' } }).result, 'refuted');
+  assert.equal(judged(mesh(WWW + GATEWAY + routes(`{match: [{gateways: [mesh]}], ${to(EGRESS)}}, ${AT_GATEWAY}`))).result, 'proved');
+});
+
+test('statements about a namespace that nobody is in', () => {
+  assert.equal(judged(mesh(CALLER + WWW), { nothingLeaves: { namespace: 'paymnets' } }).result, 'undecided');
+});
+
+test('a workload that a Gateway selects is still one that calls', () => {
+  const selected = document('Gateway', 'own', `{selector: {app: tenant}, servers: [{port: ${HTTP}, hosts: ['*']}]}`);
+  const tenant = pod('tenant', '10.0.0.5', { labels: '{app: tenant}' }).replace(
+    'containers: [',
+    'containers: [{name: istio-proxy, image: y}, ',
+  );
+  const open = document(
+    'Sidecar',
+    'open',
+    "{workloadSelector: {labels: {app: tenant}}, egress: [{hosts: ['*/*']}], outboundTrafficPolicy: {mode: ALLOW_ANY}}",
+  );
+  assert.equal(judged(mesh(CALLER + tenant + selected + open)).result, 'refuted');
+});
+
+test('what is not captured, does not decode, or is patched is not proved', () => {
+  const pattern = WWW + GATEWAY + routes(`{match: [{gateways: [mesh]}], ${to(EGRESS)}}, ${AT_GATEWAY}`);
+  assert.equal(judged(mesh(CALLER + pattern)).result, 'proved');
+  const annotated = CALLER.replace('labels:', "annotations: {traffic.sidecar.istio.io/excludeOutboundPorts: '443'}, labels:");
+  assert.equal(judged(mesh(annotated + pattern)).result, 'undecided');
+  const patch = document('EnvoyFilter', 'patch', '{configPatches: []}');
+  assert.equal(judged(mesh(CALLER + pattern + patch)).result, 'undecided');
+  const broken = document(
+    'ServiceEntry',
+    'broken',
+    '{hosts: [out.example.com], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNSS}',
+  );
+  assert.equal(judged(mesh(CALLER + pattern + broken)).result, 'undecided');
+});

@@ -5,6 +5,7 @@ import { isInsideCluster, openEgress } from '../kube/network-policy.ts';
 import { explainCall } from '../simulate/explain.ts';
 import type { Outcome } from '../simulate/trace.ts';
 import { type Statement, type Verdict, verify } from '../simulate/verify.ts';
+import { callersOf } from './callers.ts';
 import { type Paint, paintFor, plain } from './colours.ts';
 import { describeCall } from './describe-call.ts';
 import { compare, loadSide } from './diff.ts';
@@ -129,11 +130,10 @@ export function verifyFiles(
   maxCells: number,
   clusterRanges: readonly string[] = CLUSTER_RANGES,
 ): AdversaryVerdict[] {
-  const { mesh, proxies, simulated } = files;
-  const sidecars = proxies.filter(({ type }) => type === 'sidecar');
-  const classes = workloadClasses(mesh, sidecars).map((members) => {
+  const { mesh, simulated } = files;
+  const classes = workloadClasses(mesh, callersOf(files)).map((members) => {
     const workloads = members.map(({ namespace, name }) => `${namespace}/${name}`);
-    return { proxy: files.proxy(workloads[0]!), workloads };
+    return { proxy: files.proxyOf(members[0]!), workloads };
   });
   const inside = insideAddresses(files, clusterRanges);
   const input = { mesh: simulated, classes, statements, isInside: (ip: string) => inside.has(ip), maxCells, unknown: unknownTo(files) };

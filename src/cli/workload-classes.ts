@@ -8,10 +8,12 @@ import type { Mesh, Proxy as ProxyIdentity } from '../translate/model.ts';
 export function workloadClasses(mesh: Mesh, identities: readonly ProxyIdentity[]): ProxyIdentity[][] {
   const asked = [...labelsAskedFor(mesh)].sort(([a], [b]) => (a < b ? -1 : 1));
   const counts = namespacesThatCount(mesh);
+  const places = localityCounts(mesh);
   const classes = new Map<string, ProxyIdentity[]>();
   for (const identity of identities) {
     const key = JSON.stringify([
       counts.has(identity.namespace) ? identity.namespace : null,
+      places ? identity.locality : null,
       // A value that nobody asks for is as good as none.
       asked.map(([name, values]) => (values.has(identity.labels[name] ?? '') ? identity.labels[name] : null)),
     ]);
@@ -23,18 +25,42 @@ export function workloadClasses(mesh: Mesh, identities: readonly ProxyIdentity[]
 }
 
 /** The values that selectors name for each label. */
-function labelsAskedFor({ snapshot }: Mesh): Map<string, Set<string>> {
+function labelsAskedFor(mesh: Mesh): Map<string, Set<string>> {
   const asked = new Map<string, Set<string>>();
-  const add = (labels: Readonly<Record<string, string>> | undefined) => {
+  for (const labels of selectorsOf(mesh)) {
     for (const key in labels) asked.set(key, (asked.get(key) ?? new Set<string>()).add(labels[key]!));
-  };
-  for (const { spec } of snapshot.list('Sidecar')) add(spec.workloadSelector?.labels);
-  for (const { spec } of snapshot.list('DestinationRule')) add(spec.workloadSelector?.matchLabels);
-  for (const { spec } of snapshot.list('EnvoyFilter')) add(spec.workloadSelector?.labels);
-  for (const { spec } of snapshot.list('VirtualService')) {
-    for (const rule of [...spec.http, ...spec.tls, ...spec.tcp]) for (const match of rule.match) add(match.sourceLabels);
   }
   return asked;
+}
+
+/** The labels by which objects choose the workloads whose calls they concern. */
+export function selectorsOf({ snapshot }: Mesh): Readonly<Record<string, string>>[] {
+  const all: (Readonly<Record<string, string>> | undefined)[] = [
+    ...snapshot.list('Sidecar').map(({ spec }) => spec.workloadSelector?.labels),
+    ...snapshot.list('DestinationRule').map(({ spec }) => spec.workloadSelector?.matchLabels),
+    ...snapshot.list('EnvoyFilter').map(({ spec }) => spec.workloadSelector?.labels),
+  ];
+  for (const { spec } of snapshot.list('VirtualService')) {
+    for (const rule of [...spec.http, ...spec.tls, ...spec.tcp]) for (const match of rule.match) all.push(match.sourceLabels);
+  }
+  return all.filter((labels) => labels !== undefined);
+}
+
+/** Whether a workload's place may decide which endpoints its sidecar has. */
+function localityCounts({ snapshot, config }: Mesh): boolean {
+  const distributes = (setting: { readonly distribute?: readonly unknown[] } | undefined) => (setting?.distribute?.length ?? 0) > 0;
+  return (
+    distributes(config.localityLbSetting) ||
+    snapshot
+      .list('DestinationRule')
+      .some(({ spec }) =>
+        [spec.trafficPolicy, ...spec.subsets.map(({ trafficPolicy }) => trafficPolicy)].some((policy) =>
+          [policy?.loadBalancer, ...(policy?.portLevelSettings ?? []).map(({ loadBalancer }) => loadBalancer)].some((balancer) =>
+            distributes(balancer?.localityLbSetting),
+          ),
+        ),
+      )
+  );
 }
 
 /** Kinds of which no sidecar's outbound configuration depends on the namespace alone. */
@@ -51,7 +77,7 @@ const ELSEWHERE = new Set([
 ]);
 
 /** Namespaces that have resources of their own, or that a resource names: workloads of all others see the same. */
-function namespacesThatCount({ snapshot, config }: Mesh): Set<string> {
+export function namespacesThatCount({ snapshot, config }: Mesh): Set<string> {
   const found = new Set<string>();
   const name = (list: readonly string[] | undefined) => {
     for (const entry of list ?? []) found.add(entry);

@@ -71,8 +71,10 @@ function* explored(
         if (arrived.route) taken.add(arrived.route);
         if (arrived.proxy.type !== 'router') continue;
         for (const finer of spokenInside(arrived, next, hosts, cut, wanted)) more(finer);
-        for (const finer of cutAt(arrived, next, pattern, arrivals.find((hop) => hop.proxy === proxy && hop.route)?.route, cut, wanted))
-          more(finer);
+        // What a router before it made of the call is not known here.
+        const first = arrivals.every((hop) => hop.proxy === proxy || hop.proxy === arrived.proxy);
+        const own = first ? arrivals.find((hop) => hop.proxy === proxy && hop.route)?.route : undefined;
+        for (const finer of cutAt(arrived, next, pattern, own, cut, wanted)) more(finer);
       }
     }
   }
@@ -230,10 +232,14 @@ function leavesNothing({ routes }: CompiledVirtualHost, route: CompiledRoute, ow
   const match = route.config?.match;
   const sent = own?.config?.match;
   if (!match || !sent) return false;
-  const rewrites = own.action.kind === 'forward' && own.action.rewritesPath;
+  const { action } = own;
+  const rewrites = action.kind === 'forward' && action.rewritesPath;
   if (disjoint(match, sent, !rewrites)) return true;
-  const headers = [...match.headers, ...sent.headers];
-  const queryParameters = [...match.queryParameters, ...sent.queryParameters];
+  const changes =
+    own.requestMutations !== undefined || (action.kind === 'forward' && action.clusters.some((each) => each.requestMutations));
+  // What the sidecar asks of headers and query still holds at the gateway, unless it changes them.
+  const headers = changes ? match.headers : [...match.headers, ...sent.headers];
+  const queryParameters = rewrites ? match.queryParameters : [...match.queryParameters, ...sent.queryParameters];
   const both = [
     { ...match, headers, queryParameters },
     { ...sent, headers, queryParameters },
