@@ -16,11 +16,19 @@ interface Sources {
 
 /**
  * Endpoints by service port, worked out when first asked for and kept. A port belongs to the service that declares it, also where a view of
- * several services in one is asked about.
+ * several services in one is asked about. `declared` are all services, oldest first, those that lost their ports to others too: as in Istio, what
+ * ServiceEntries of one namespace say of the endpoints of one host is added up.
  */
-export function endpointIndex(snapshot: Snapshot, workloads: Workloads, services: readonly Service[]): EndpointsOf {
+export function endpointIndex(snapshot: Snapshot, workloads: Workloads, declared: readonly Service[]): EndpointsOf {
   const owners = new Map<ServicePort, Service>();
-  for (const service of services) for (const port of service.ports) owners.set(port, service);
+  const entries = new Map<string, Service[]>();
+  for (const service of declared) {
+    for (const port of service.ports) owners.set(port, service);
+    if (service.registry === 'Kubernetes') continue;
+    const siblings = entries.get(keyOf(service));
+    if (siblings) siblings.push(service);
+    else entries.set(keyOf(service), [service]);
+  }
   const slices = new Map<string, ResourceOf<'EndpointSlice'>[]>();
   for (const slice of snapshot.list('EndpointSlice')) {
     const { namespace, labels } = slice.metadata;
@@ -36,12 +44,32 @@ export function endpointIndex(snapshot: Snapshot, workloads: Workloads, services
     let endpoints = kept.get(port);
     if (!endpoints) {
       const service = owners.get(port) ?? asked;
-      endpoints =
-        service.registry === 'Kubernetes' ? kubernetesEndpoints(service, port, sources) : serviceEntryEndpoints(service, port, workloads);
+      const siblings = entries.get(keyOf(service)) ?? [];
+      const own = service.registry === 'Kubernetes' ? kubernetesEndpoints(service, port, sources) : [];
+      endpoints = siblings.length === 0 ? own : [...own, ...entriesEndpoints(siblings, service, port, workloads)];
       kept.set(port, endpoints);
     }
     return endpoints;
   };
+}
+
+function keyOf({ namespace, hostname }: Service): string {
+  return `${namespace}/${hostname}`;
+}
+
+/** Of every ServiceEntry with the host: where names are looked up, for the same port; elsewhere for a port of the same name. */
+function entriesEndpoints(entries: readonly Service[], service: Service, port: ServicePort, workloads: Workloads): readonly Endpoint[] {
+  const byNumber = service.resolution === 'DNSLB' || service.resolution === 'DNSRoundRobinLB';
+  const found: Endpoint[] = [];
+  for (const entry of entries) {
+    for (const each of entry.ports) {
+      if (byNumber ? each.number !== port.number : each.name !== port.name) continue;
+      // Round robin has one name; the oldest has it.
+      if (entry.resolution === 'DNSRoundRobinLB' && found.length > 0) continue;
+      found.push(...serviceEntryEndpoints(entry, each, workloads));
+    }
+  }
+  return found;
 }
 
 function kubernetesEndpoints(service: Service, port: ServicePort, { workloads, slices, legacy }: Sources): readonly Endpoint[] {

@@ -1,5 +1,5 @@
 /** Services, endpoints, workloads and addresses, from the resources of one moment. */
-import type { MeshConfig } from '../api/index.ts';
+import type { MeshConfig, ResourceOf } from '../api/index.ts';
 import { originOf } from '../api/resource.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding } from '../lib/finding.ts';
@@ -20,9 +20,10 @@ export interface BuiltRegistry {
 
 export function buildRegistry(snapshot: Snapshot, mesh: MeshConfig): BuiltRegistry {
   const findings: Finding[] = [];
-  const services = allocate(withoutConflicts(declaredServices(snapshot, mesh), findings), findings);
+  const declared = declaredServices(snapshot, mesh);
+  const services = allocate(withoutConflicts(declared, findings), findings);
   const workloads = buildWorkloads(snapshot);
-  const endpoints = endpointIndex(snapshot, workloads, services);
+  const endpoints = endpointIndex(snapshot, workloads, declared);
   const byHostname = new Map<string, Service[]>();
   for (const service of services) {
     const siblings = byHostname.get(service.hostname);
@@ -39,12 +40,14 @@ export function buildRegistry(snapshot: Snapshot, mesh: MeshConfig): BuiltRegist
       );
       const first =
         seen.find((service) => service.namespace === namespace) ?? seen.find(({ registry }) => registry === 'Kubernetes') ?? seen[0];
-      return first && joined(seen.filter((service) => service.namespace === first.namespace));
+      return first && joined(seen.filter((service) => joinable(first, service)));
     },
     visibleTo(namespace) {
       let list = visible.get(namespace);
       if (!list) {
-        list = services.filter((service) => isVisible(service.exportTo, service.namespace, namespace));
+        const seen = services.filter((service) => isVisible(service.exportTo, service.namespace, namespace));
+        const named = seen.filter(({ exportTo }) => !exportTo.has('*'));
+        list = named.length > 0 ? [...named, ...seen.filter(({ exportTo }) => exportTo.has('*'))] : seen;
         visible.set(namespace, list);
       }
       return list;
@@ -61,6 +64,32 @@ export function joined(services: readonly Service[]): Service | undefined {
   return first && others.length > 0 ? { ...first, ports: services.flatMap(({ ports }) => ports) } : first;
 }
 
+/** Whether the ports of two with one hostname can be those of one service. Of two that can't, the clients know the first only, as in Istio. */
+export function joinable(a: Service, b: Service): boolean {
+  return (
+    a.namespace === b.namespace &&
+    a.registry === b.registry &&
+    a.resolution === b.resolution &&
+    sameLabels(a.labels, b.labels) &&
+    sameLabels(a.selector, b.selector) &&
+    sameNames(exportToOf(a), exportToOf(b))
+  );
+}
+
+/** As it is written: leaving it out is not the same as `*`. */
+function exportToOf({ resource }: Service): ReadonlySet<string> {
+  return new Set((resource as ResourceOf<'ServiceEntry'>).spec.exportTo);
+}
+
+function sameNames(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  return a.size === b.size && [...a].every((name) => b.has(name));
+}
+
+function sameLabels(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
+}
+
 function declaredServices(snapshot: Snapshot, mesh: MeshConfig): Service[] {
   const services = snapshot.list('Service').map((resource) => kubernetesService(resource, mesh));
   for (const resource of snapshot.list('ServiceEntry')) services.push(...serviceEntryServices(resource, mesh));
@@ -69,11 +98,12 @@ function declaredServices(snapshot: Snapshot, mesh: MeshConfig): Service[] {
 
 /**
  * Of two with one hostname and namespace the younger keeps the ports that the older does not have, as in Istio. Beside a Kubernetes Service
- * nothing else stays: nobody may squat on its name.
+ * nothing else stays: nobody may squat on its name. Endpoints count all the same (see endpoints.ts).
  */
 function withoutConflicts(services: readonly Service[], findings: Finding[]): Service[] {
   const kubernetes = new Map(services.filter(({ registry }) => registry === 'Kubernetes').map((service) => [keyOf(service), service]));
   const claimed = new Map<string, Map<number, Service>>();
+  const first = new Map<string, Service>();
   return services.flatMap((service) => {
     const squattedOn = kubernetes.get(keyOf(service));
     if (squattedOn && squattedOn !== service) {
@@ -96,6 +126,9 @@ function withoutConflicts(services: readonly Service[], findings: Finding[]): Se
         ports.set(port.number, service);
       }
     }
+    const oldest = first.get(keyOf(service)) ?? service;
+    first.set(keyOf(service), oldest);
+    if (kept.length > 0 && !joinable(oldest, service)) findings.push(unlike(oldest, service, kept));
     if (lost.length === 0) return [service];
     findings.push(conflict(ports.get(lost[0]!.number)!, service, lost));
     return kept.length > 0 ? [{ ...service, ports: kept }] : [];
@@ -117,9 +150,22 @@ function conflict(winner: Service, loser: Service, ports: readonly ServicePort[]
     level: 'Warning',
     message:
       `${originOf(winner.resource)} declares ${loser.hostname} in this namespace as well, and ${why}: what is said here of port ${numbers} ` +
-      'has no effect. Declare a port of a host in one object.',
+      'has no effect, save that its endpoints are added. Declare a port of a host in one object.',
     origin: originOf(loser.resource),
     position: loser.resource.source.position(['spec', 'hosts']),
+  };
+}
+
+function unlike(oldest: Service, service: Service, ports: readonly ServicePort[]): Finding {
+  const numbers = ports.map(({ number }) => number).join(', ');
+  return {
+    code: 'SP1018',
+    level: 'Warning',
+    message:
+      `${originOf(oldest.resource)} declares ${service.hostname} in this namespace as well, and is older. As the two differ in resolution, labels, ` +
+      `workloadSelector or exportTo, there is no cluster for port ${numbers}: calls to it are answered 503 NC or closed. Make them alike, or one object.`,
+    origin: originOf(service.resource),
+    position: service.resource.source.position(['spec', 'hosts']),
   };
 }
 

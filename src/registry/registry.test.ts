@@ -208,33 +208,65 @@ test('of two objects with one host in a namespace the younger keeps the ports th
   const ports = (...numbers: number[]) =>
     `ports: [${numbers.map((number) => `{ number: ${number}, name: p${number}, protocol: HTTP }`).join(', ')}]`;
   const mesh = meshFromText(
-    serviceEntry('old', `{ hosts: [www.example.com], ${ports(80)}, resolution: STATIC, endpoints: [{ address: 203.0.113.1 }] }`) +
+    serviceEntry('old', `{ hosts: [www.example.com], ${ports(80)}, resolution: DNS, endpoints: [{ address: a.example.com }] }`) +
       serviceEntry('young', `{ hosts: [www.example.com], ${ports(80, 81)}, resolution: DNS }`) +
-      serviceEntry('more', `{ hosts: [www.example.com], ${ports(82)}, resolution: DNS }`) +
-      serviceEntry('none', `{ hosts: [www.example.com], ${ports(82)}, resolution: DNS }`) +
+      serviceEntry('static', `{ hosts: [www.example.com], ${ports(82)}, resolution: STATIC, endpoints: [{ address: 203.0.113.1 }] }`) +
+      serviceEntry('none', `{ hosts: [www.example.com], ${ports(82)}, resolution: STATIC, endpoints: [{ address: 203.0.113.2 }] }`) +
       serviceEntry('squatter', `{ hosts: [web.default.svc.cluster.local], ${ports(82)}, resolution: DNS }`) +
       KUBERNETES_SERVICE,
   );
   const { registry, findings } = mesh;
   assert.deepEqual(
     registry.services.map(({ resource, ports }) => `${resource.metadata.name} ${ports.map(({ number }) => number).join()}`),
-    ['old 80', 'young 81', 'more 82', 'web 80'],
+    ['old 80', 'young 81', 'static 82', 'web 80'],
   );
   assert.deepEqual(
-    findings.map(({ code, origin, message }) => `${code} ${origin} ${/port ([\d, ]+)/.exec(message)?.[1]}`),
-    ['SP1018 ServiceEntry default/young 80 ', 'SP1018 ServiceEntry default/none 82 ', 'SP1018 ServiceEntry default/squatter 82 '],
+    findings.map(({ origin, message }) => `${origin} ${/port ([\d, ]+)/.exec(message)?.[1]}${/503/.test(message) ? 'no cluster' : 'lost'}`),
+    [
+      'ServiceEntry default/young 80 lost',
+      'ServiceEntry default/static 82no cluster',
+      'ServiceEntry default/none 82 lost',
+      'ServiceEntry default/squatter 82 lost',
+    ],
   );
   const found = service(registry, 'www.example.com');
+  const addresses = (declared: typeof found) =>
+    declared.ports.flatMap((port) => registry.endpoints(declared, port).map(({ address }) => `${port.number} ${address}`));
   assert.deepEqual(
-    found.ports.flatMap((port) => registry.endpoints(found, port).map(({ address }) => `${port.number} ${address}`)),
-    ['80 203.0.113.1', '81 www.example.com', '82 www.example.com'],
-    'a lookup shows all ports, and each has the endpoints of the object that declares it',
+    addresses(found),
+    ['80 a.example.com', '80 www.example.com', '81 www.example.com'],
+    'without the one of another resolution',
   );
+  assert.deepEqual(addresses(registry.services[2]!), ['82 203.0.113.1', '82 203.0.113.2']);
   assert.equal(
     new Set(registry.services.slice(0, 3).flatMap(({ autoAddresses }) => autoAddresses)).size,
     2,
     'one host, one address a family',
   );
+});
+
+test('endpoints of one host: by the port’s number where names are looked up, by its name elsewhere; one for round robin', () => {
+  const entry = (name: string, resolution: string, port: string, address: string) =>
+    serviceEntry(
+      name,
+      `{ hosts: [${resolution.toLowerCase().replaceAll('_', '-')}.example.com], ports: [{ number: 443, name: ${port}, protocol: TLS }], resolution: ${resolution}, endpoints: [{ address: ${address} }] }`,
+    );
+  const registry = registryOf(
+    entry('a', 'DNS', 'tls', 'a.test') +
+      entry('b', 'DNS', 'other', 'b.test') +
+      entry('f', 'DNS_ROUND_ROBIN', 'tls', 'a.test') +
+      entry('g', 'DNS_ROUND_ROBIN', 'other', 'b.test') +
+      entry('c', 'STATIC', 'tls', '203.0.113.1') +
+      entry('d', 'STATIC', 'other', '203.0.113.2') +
+      entry('e', 'STATIC', 'tls', '203.0.113.3'),
+  );
+  const addresses = (host: string) => {
+    const found = service(registry, host);
+    return registry.endpoints(found, found.ports[0]!).map(({ address }) => address);
+  };
+  assert.deepEqual(addresses('dns.example.com'), ['a.test', 'b.test']);
+  assert.deepEqual(addresses('dns-round-robin.example.com'), ['a.test']);
+  assert.deepEqual(addresses('static.example.com'), ['203.0.113.1', '203.0.113.3']);
 });
 
 test('exportTo: own namespace, named namespaces, everyone; the own namespace comes first in a lookup', () => {

@@ -15,7 +15,8 @@ const RESOLUTIONS: Readonly<Record<string, Resolution>> = {
 export function serviceEntryServices(resource: ResourceOf<'ServiceEntry'>, mesh: MeshConfig): Service[] {
   const { spec } = resource;
   const { namespace, labels } = resource.metadata;
-  const hostnames = [...new Set(spec.hosts.map((host) => host.toLowerCase()))];
+  // They have one age: as in Istio, names then decide which comes first.
+  const hostnames = [...new Set(spec.hosts.map((host) => host.toLowerCase()))].sort();
   const exportTo = visibilityOf(spec.exportTo, mesh.defaultServiceExportTo);
   const declared = RESOLUTIONS[spec.resolution] ?? 'Passthrough';
   return hostnames.map((hostname) => ({

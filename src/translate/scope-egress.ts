@@ -1,7 +1,9 @@
 import type { ResourceOf, Sidecar } from '../api/index.ts';
 import { hostCovers, hostsOverlap } from '../lib/hostname.ts';
+import { joinable } from '../registry/index.ts';
 import type { Registry, Service } from '../registry/model.ts';
 import { sidecarImport } from '../registry/sidecar-import.ts';
+import type { Proxy } from './model.ts';
 
 /** One `egress` entry of the Sidecar, or the single one that stands for no Sidecar. */
 export interface EgressScope {
@@ -22,17 +24,20 @@ export interface EgressScope {
 type VirtualService = ResourceOf<'VirtualService'>;
 type EgressListener = Sidecar['egress'][number];
 
-/** The egress entries of a Sidecar (or the default one) and all services that get clusters. */
+/**
+ * The egress entries of a Sidecar (or the default one, which imports all that is visible) and all services that get clusters. A router has no
+ * namespace of its own that it prefers.
+ */
 export function sidecarEgress(
   sidecar: Sidecar | undefined,
-  namespace: string,
+  { namespace, type }: Pick<Proxy, 'namespace' | 'type'>,
   registry: Registry,
   virtualServices: readonly VirtualService[],
 ): { egress: readonly EgressScope[]; services: readonly Service[] } {
   const visible = registry.visibleTo(namespace);
   if (!sidecar?.egress.length) {
-    const services = disjointPorts(visible, namespace);
-    return { egress: [{ port: undefined, bind: '', captureMode: 'DEFAULT', services, virtualServices }], services };
+    const services = oneNamespacePerHostname(visible, type === 'sidecar' ? namespace : undefined);
+    return { egress: [{ port: undefined, bind: '', captureMode: 'DEFAULT', services, virtualServices }], services: withClusters(services) };
   }
   const entries = sidecar.egress.map((listener) => entryOf(listener, namespace, visible, virtualServices));
   const egress = [...entries.filter(({ port }) => port), ...entries.filter(({ port }) => !port)];
@@ -62,8 +67,8 @@ function entryOf(
   };
 }
 
-/** Of the namespaces that declare one hostname the client's own, then Kubernetes', then the oldest: the order of `Registry.lookup`. */
-function oneNamespacePerHostname(services: readonly Service[], namespace: string): readonly Service[] {
+/** Of the namespaces that declare one hostname the client's own, then Kubernetes', then the first. */
+function oneNamespacePerHostname(services: readonly Service[], own: string | undefined): readonly Service[] {
   const chosen = new Map<string, Service>();
   let repeated = false;
   for (const service of services) {
@@ -73,46 +78,24 @@ function oneNamespacePerHostname(services: readonly Service[], namespace: string
       continue;
     }
     repeated = true;
-    if (rank(service, namespace) < rank(other, namespace)) chosen.set(service.hostname, service);
+    if (rank(service, own) < rank(other, own)) chosen.set(service.hostname, service);
   }
   return repeated ? services.filter((service) => chosen.get(service.hostname)?.namespace === service.namespace) : services;
 }
 
-/** Without a Sidecar all namespaces' declarations count together: of a port that several have, the one that comes first in the same order. */
-function disjointPorts(services: readonly Service[], namespace: string): readonly Service[] {
-  const byHostname = new Map<string, Service[]>();
-  let repeated = false;
-  for (const service of services) {
-    const siblings = byHostname.get(service.hostname);
-    if (!siblings) {
-      byHostname.set(service.hostname, [service]);
-      continue;
-    }
-    siblings.push(service);
-    repeated = true;
-  }
-  if (!repeated) return services;
-  const kept = new Map<Service, Service>();
-  for (const siblings of byHostname.values()) {
-    const claimed = new Set<number>();
-    for (const service of inOrder(siblings, namespace)) {
-      const ports = service.ports.filter(({ number }) => !claimed.has(number));
-      for (const { number } of ports) claimed.add(number);
-      if (ports.length === service.ports.length) kept.set(service, service);
-      else if (ports.length > 0) kept.set(service, { ...service, ports });
-    }
-  }
-  return services.flatMap((service) => kept.get(service) ?? []);
-}
-
-/** Services of one hostname, the one that decides first. */
-export function inOrder(services: readonly Service[], namespace: string): readonly Service[] {
-  return [...services].sort((a, b) => rank(a, namespace) - rank(b, namespace));
-}
-
-function rank(service: Service, namespace: string): number {
-  if (service.namespace === namespace) return 0;
+function rank(service: Service, own: string | undefined): number {
+  if (service.namespace === own) return 0;
   return service.registry === 'Kubernetes' ? 1 : 2;
+}
+
+/** Of several with one hostname those that can be joined to the first: the ports of the others have listeners and routes, but no clusters. */
+function withClusters(services: readonly Service[]): readonly Service[] {
+  const first = new Map<string, Service>();
+  return services.filter((service) => {
+    const other = first.get(service.hostname);
+    if (!other) first.set(service.hostname, service);
+    return !other || joinable(other, service);
+  });
 }
 
 /** The services of the listeners, and those that imported VirtualServices route to though no listener imports them. */
@@ -124,7 +107,8 @@ function clusterServices(egress: readonly EgressScope[], namespace: string, regi
     for (const [hostname, ports] of destinations(entry.virtualServices)) {
       if (imported.has(hostname)) continue;
       const service = registry.lookup(hostname, namespace);
-      if (service) for (const narrowed of withPorts(service, ports)) add(byHostname, narrowed);
+      // A listener with a port brings that port of a destination and no other, whichever the route names.
+      if (service) for (const narrowed of withPorts(service, entry.port ? [entry.port.number] : ports)) add(byHostname, narrowed);
     }
   }
   return [...byHostname.values()].flat().sort((a, b) => a.order - b.order);
@@ -137,6 +121,7 @@ function add(byHostname: Map<string, Service[]>, service: Service): void {
     byHostname.set(service.hostname, [service]);
     return;
   }
+  if (!joinable(siblings[0]!, service)) return;
   const ports = service.ports.filter(({ number }) => siblings.every((other) => other.ports.every((port) => port.number !== number)));
   if (ports.length > 0) siblings.push({ ...service, ports });
 }

@@ -44,32 +44,33 @@ test('without a Sidecar everything visible is in scope; several namespaces with 
   assert.deepEqual(scope.outboundTrafficPolicy, { mode: 'ALLOW_ANY', egressProxy: undefined });
 });
 
-test('without a Sidecar the ports of all namespaces that declare a host count, with one only those of one namespace', () => {
-  const entry = (name: string, namespace: string, ...ports: number[]) =>
+test('of the namespaces that declare a host one counts: the client’s own, else the first that is exported to it; for gateways the first', () => {
+  const entry = (name: string, namespace: string, port: number, more = '') =>
     object(
       'ServiceEntry',
       name,
-      `{ hosts: [www.example.com], resolution: DNS, ports: [${ports.map((number) => `{ number: ${number}, name: p${number}, protocol: HTTP }`)}] }`,
+      `{ hosts: [www.example.com], resolution: DNS, ports: [{ number: ${port}, name: p${port}, protocol: HTTP }]${more} }`,
       namespace,
     );
-  const objects = entry('first', 'a', 80) + entry('second', 'b', 80, 81) + entry('ours', 'default', 82);
-  const ports = (text: string) =>
-    scopeFor(proxyOf(), meshFromText(text)).services.map(({ resource, ports }) => [
-      resource.metadata.name,
-      ports.map(({ number }) => number),
-    ]);
-  assert.deepEqual(ports(objects), [
-    ['first', [80]],
-    ['second', [81]],
-    ['ours', [82]],
-  ]);
-  const scope = scopeFor(proxyOf(), meshFromText(objects));
-  assert.equal(scope.serviceFor('www.example.com')?.namespace, 'default');
-  assert.deepEqual(
-    scope.serviceFor('www.example.com')?.ports.map(({ number }) => number),
-    [82, 80, 81],
+  const mesh = meshFromText(
+    entry('first', 'a', 80) +
+      entry('second', 'a', 81) +
+      entry('static', 'a', 82).replace('DNS', 'STATIC') +
+      entry('ours', 'default', 83) +
+      entry('named', 'b', 84, ', exportTo: [third]'),
   );
-  assert.deepEqual(ports(objects + object('Sidecar', 's', '{ egress: [{ hosts: ["*/*"] }] }')), [['ours', [82]]]);
+  const ports = (namespace: string, type: 'sidecar' | 'router' = 'sidecar') =>
+    scopeFor(proxyOf({ namespace, type }), mesh).services.flatMap((service) => service.ports.map(({ number }) => number));
+  assert.deepEqual(ports('default'), [83]);
+  assert.deepEqual(ports('elsewhere'), [80, 81], 'with all ports that can be joined');
+  assert.deepEqual(ports('third'), [84], 'what is exported by name comes first');
+  assert.deepEqual(ports('default', 'router'), [80, 81]);
+  const [egress] = scopeFor(proxyOf({ namespace: 'elsewhere' }), mesh).egress;
+  assert.deepEqual(
+    egress!.services.map(({ resource }) => resource.metadata.name),
+    ['first', 'second', 'static'],
+    'listeners and routes know the others too',
+  );
 });
 
 const SIDECARS =
@@ -99,14 +100,12 @@ test('the Sidecar that selects the workload, then its namespace’s, then the ro
   assert.equal(scopeFor(proxyOf({ type: 'router', namespace: 'other' }), mesh).sidecar, undefined, 'gateways have none');
 });
 
-test('an egress listener with a port has its services with that port; hosts of imported routes are added', () => {
+test('an egress listener with a port has its services with that port; hosts of imported routes are added, with that port too', () => {
+  const twoPorts = (host: string) =>
+    `{ hosts: [${host}], ports: [{ number: 80, name: a, protocol: HTTP }, { number: 81, name: b, protocol: HTTP }], resolution: DNS }`;
   const mesh = meshFromText(
-    object(
-      'ServiceEntry',
-      'two',
-      '{ hosts: [www.example.com], ports: [{ number: 80, name: a, protocol: HTTP }, { number: 81, name: b, protocol: HTTP }], resolution: DNS }',
-    ) +
-      serviceEntry('routed', 'routed.example.com', 'other') +
+    object('ServiceEntry', 'two', twoPorts('www.example.com')) +
+      object('ServiceEntry', 'routed', twoPorts('routed.example.com'), 'other') +
       virtualService(
         'v',
         '{ hosts: [www.example.com], http: [{ route: [{ destination: { host: routed.example.com, port: { number: 80 } } }] }] }',
@@ -124,7 +123,17 @@ test('an egress listener with a port has its services with that port; hosts of i
     egress[0]!.virtualServices.map(({ metadata }) => metadata.name),
     ['v'],
   );
-  assert.deepEqual(hostnames(services), ['routed.example.com', 'www.example.com']);
+  const ports = (list: typeof services) => list.map(({ hostname, ports }) => `${hostname} ${ports.map(({ number }) => number)}`);
+  assert.deepEqual(ports(services), ['www.example.com 81', 'routed.example.com 81']);
+  const wide = meshFromText(
+    object('ServiceEntry', 'routed', twoPorts('routed.example.com'), 'other') +
+      virtualService(
+        'v',
+        '{ hosts: [www.example.com], http: [{ route: [{ destination: { host: routed.example.com, port: { number: 80 } } }] }] }',
+      ) +
+      object('Sidecar', 's', '{ egress: [{ hosts: ["./*"] }] }'),
+  );
+  assert.deepEqual(ports(scopeFor(proxyOf(), wide).services), ['routed.example.com 80']);
 });
 
 test('DestinationRules: the client’s namespace, the service’s, the root’s; the most specific host in the first that has any', () => {

@@ -7,7 +7,7 @@ import type { Service } from '../registry/model.ts';
 import { destinationRuleLookup } from './destination-rule-lookup.ts';
 import type { Mesh, Proxy } from './model.ts';
 import { MESH_GATEWAY } from './names.ts';
-import { type EgressScope, inOrder, sidecarEgress } from './scope-egress.ts';
+import { type EgressScope, sidecarEgress } from './scope-egress.ts';
 import { preparedVirtualServices, visibleVirtualServices } from './scope-virtual-services.ts';
 
 export type { EgressScope } from './scope-egress.ts';
@@ -28,7 +28,7 @@ export interface Scope {
   readonly egress: readonly EgressScope[];
   /**
    * The services of all egress entries, oldest first, and those that imported VirtualServices route to; each has a cluster for each of its
-   * ports. Several may have one hostname (declared by several objects), but no port of it twice.
+   * ports. Several may have one hostname (declared by several objects of one namespace), but no port of it twice.
    */
   readonly services: readonly Service[];
   readonly outboundTrafficPolicy: OutboundTrafficPolicy;
@@ -53,7 +53,7 @@ export function scopeFor(proxy: Proxy, mesh: Mesh): Scope {
   const virtualServices = (gateway: string) => visibleVirtualServices(prepared.byGateway.get(gateway) ?? [], proxy.namespace);
   const sidecar = proxy.type === 'sidecar' ? sidecarFor(proxy, mesh) : undefined;
   const meshServices = () => (proxy.type === 'sidecar' ? virtualServices(MESH_GATEWAY) : []);
-  const reach = once(() => sidecarEgress(sidecar?.spec, proxy.namespace, mesh.registry, meshServices()));
+  const reach = once(() => sidecarEgress(sidecar?.spec, proxy, mesh.registry, meshServices()));
   const byHostname = once(() => {
     const found = new Map<string, Service[]>();
     for (const service of reach().services) {
@@ -63,10 +63,7 @@ export function scopeFor(proxy: Proxy, mesh: Mesh): Scope {
     }
     return found;
   });
-  const serviceFor = (hostname: string) => {
-    const siblings = byHostname().get(hostname);
-    return siblings?.length === 1 ? siblings[0] : joined(inOrder(siblings ?? [], proxy.namespace));
-  };
+  const serviceFor = (hostname: string) => joined(byHostname().get(hostname) ?? []);
   const ruleFor = destinationRuleLookup(mesh, proxy);
   return {
     sidecar,
