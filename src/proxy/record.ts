@@ -10,6 +10,7 @@ export function newRecord(downstream: Downstream, startTime: number, started: nu
     requestReceived: 0,
     upstreamFirstByteSent: 0,
     responseStarted: 0,
+    responseEnded: 0,
     ended: 0,
     method: '',
     path: '',

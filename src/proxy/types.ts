@@ -29,6 +29,8 @@ export interface Downstream {
   readonly remoteAddress: Address;
   /** The original destination where one was restored, else the socket's own. */
   readonly localAddress: Address;
+  /** The connection's own address, where `remoteAddress` is what x-forwarded-for says. */
+  readonly directRemoteAddress: Address;
   readonly directLocalAddress: Address;
   readonly localAddressRestored: boolean;
   readonly listenerName: string;
@@ -120,6 +122,8 @@ export interface Cluster {
   readonly config: ClusterConfig;
   /** `http1` and `http2` as configured; `downstream` follows the client's; `alpn` what TLS negotiates. */
   readonly protocol: 'http1' | 'http2' | 'downstream' | 'alpn';
+  /** Trailers go through HTTP/1 (`enable_trailers`); else they are dropped. */
+  readonly trailers: boolean;
   /** Most requests on one upstream connection, 0 for no limit; idle time of one in ms, 0 for none. */
   readonly maxRequestsPerConnection: number;
   readonly idleTimeoutMs: number;
@@ -199,6 +203,8 @@ export interface AccessRecord {
   requestReceived: number;
   upstreamFirstByteSent: number;
   responseStarted: number;
+  /** When the client's copy was complete; 0 if it never was. */
+  responseEnded: number;
   ended: number;
   method: string;
   path: string;

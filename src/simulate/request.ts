@@ -33,13 +33,13 @@ export function prepare(config: HttpConnectionManager, call: Call, terminated: b
   if ('status' in read) return read;
   if (!read.path.startsWith('/') && request.method !== 'CONNECT')
     return { status: 404, flag: '', details: 'absolute_path_rejected', why: `the path ${read.path} is refused` };
-  const path = normalizePath(read.path.replace(/#.*$/, ''), pathOptions(config));
+  const path = normalizePath(read.path, pathOptions(config));
   if (typeof path !== 'string') {
     return path.kind === 'redirect'
       ? {
           status: 307,
           flag: '',
-          details: 'path_normalization_redirect',
+          details: 'path_normalization_failed',
           why: `redirects to the normalised path ${path.path}`,
           location: path.path,
         }
@@ -123,6 +123,7 @@ export function recordOf(route: CompiledRoute, request: RouteRequest, { source, 
       id: 0,
       remoteAddress: source,
       localAddress: destination,
+      directRemoteAddress: source,
       directLocalAddress: destination,
       filterChainName: '',
       serverName: payload.tls?.serverName ?? '',
@@ -136,6 +137,7 @@ export function recordOf(route: CompiledRoute, request: RouteRequest, { source, 
     requestReceived: 0,
     upstreamFirstByteSent: 0,
     responseStarted: 0,
+    responseEnded: 0,
     ended: 0,
     method,
     path,

@@ -59,6 +59,10 @@ export class UpstreamCluster implements Cluster {
     return this.settings.protocol;
   }
 
+  get trailers(): boolean {
+    return this.settings.trailers;
+  }
+
   get maxRequestsPerConnection(): number {
     return this.settings.maxRequestsPerConnection;
   }

@@ -8,6 +8,7 @@ import {
   Cluster_DnsLookupFamily as LookupFamily,
 } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { RoutingPriority } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import type { Http1ProtocolOptions } from '../../xds/gen/envoy/config/core/v3/protocol_pb.js';
 import { LeastRequestSchema } from '../../xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js';
 import {
   HttpProtocolOptionsSchema,
@@ -29,6 +30,7 @@ export interface ClusterSettings {
   readonly policy: Policy;
   readonly byLocality: boolean;
   readonly protocol: ProxyCluster['protocol'];
+  readonly trailers: boolean;
   readonly maxRequestsPerConnection: number;
   readonly idleTimeoutMs: number;
   readonly connectTimeoutMs: number;
@@ -71,6 +73,7 @@ export function readSettings(config: Cluster): ClusterSettings {
     policy: readPolicy(config, where),
     byLocality: config.commonLbConfig?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
     protocol: readProtocol(options),
+    trailers: http1Options(options, config)?.enableTrailers ?? false,
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? config.maxRequestsPerConnection ?? 0,
     idleTimeoutMs: durationMs(common?.idleTimeout, undefined) ?? 3_600_000,
     connectTimeoutMs: positive(durationMs(config.connectTimeout, undefined), 5000),
@@ -167,6 +170,19 @@ function readProtocol(options: ProtocolOptions | undefined): ProxyCluster['proto
       return upstream.value.protocolConfig.case === 'http2ProtocolOptions' ? 'http2' : 'http1';
     default:
       return 'http1';
+  }
+}
+
+function http1Options(options: ProtocolOptions | undefined, config: Cluster): Http1ProtocolOptions | undefined {
+  const upstream = options?.upstreamProtocolOptions;
+  switch (upstream?.case) {
+    case 'explicitHttpConfig':
+      return upstream.value.protocolConfig.case === 'httpProtocolOptions' ? upstream.value.protocolConfig.value : undefined;
+    case 'useDownstreamProtocolConfig':
+    case 'autoConfig':
+      return upstream.value.httpProtocolOptions;
+    default:
+      return config.httpProtocolOptions;
   }
 }
 

@@ -13,6 +13,7 @@ export function copyDownstream(
     head,
     remoteAddress,
     localAddress: from.localAddress,
+    directRemoteAddress: from.directRemoteAddress,
     directLocalAddress: from.directLocalAddress,
     localAddressRestored: from.localAddressRestored,
     listenerName: from.listenerName,

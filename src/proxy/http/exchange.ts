@@ -253,7 +253,7 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
     record.responseCode = status;
     record.responseCodeDetails = 'via_upstream';
     this.#sendHead(status, headers, end);
-    if (end) this.#finish();
+    if (end) this.#complete();
     else if (status === 101 || (this.method === 'CONNECT' && status < 300)) this.tunnel = true;
     if (this.#idleMs > 0) this.#activity = core.deps.now();
   }
@@ -275,7 +275,7 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
     if (this.finished) return;
     this.record.responseTrailers = trailers;
     this.stream.sendEnd(trailers);
-    this.#finish();
+    this.#complete();
   }
 
   /** False: the client is slow, stop reading the upstream until `downstreamDrained`. */
@@ -306,8 +306,8 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
     const { status, headers, body, trailersOnly } = localReply(this, reply);
     // gRPC clients are told in the header; logs keep what HTTP would have said only through grpc-status.
     record.responseCode = status;
-    // The rest of the request will not be read.
-    if (!this.requestEnded && this.upgrade === '') this.stream.closeAfterResponse();
+    // The rest of the request will not be read; and after a message that is wrong, none is trusted.
+    if (!this.requestEnded || reply.status === 400) this.stream.closeAfterResponse();
     const withoutBody = trailersOnly || body.length === 0 || this.method === 'HEAD';
     this.#sendHead(status, headers, withoutBody);
     if (!withoutBody) {
@@ -315,17 +315,16 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
       this.stream.sendData(body);
       this.stream.sendEnd(undefined);
     }
-    this.#finish();
+    this.#complete();
     this.stream.flush();
   }
 
   #sendHead(status: number, headers: HeaderMap, end: boolean): void {
-    const { core, record } = this;
+    const { record } = this;
     prepareResponse(this, headers);
-    const { filters } = core;
+    const { filters } = this.core;
     for (let i = this.#filter - 1; i >= 0; i--) filters[i]!.onResponse?.(this, status, headers);
     this.responseStarted = true;
-    if (record.responseStarted === 0) record.responseStarted = core.deps.now();
     record.responseHeaders = headers;
     this.stream.sendHead(status, headers, end);
   }
@@ -340,6 +339,12 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
 
   #timeout(details: string, flag: ResponseFlag, body: string): void {
     this.reply({ status: 408, body, details, flag });
+  }
+
+  /** The client has the whole response. */
+  #complete(): void {
+    this.record.responseEnded = this.core.deps.now();
+    this.#finish();
   }
 
   #finish(): void {

@@ -118,15 +118,22 @@ export class Forward {
       else if (verdict === 'overflow') exchange.addFlag('UO');
     }
     if (status !== 101) this.#dropBody();
-    if (!exchange.core.router.suppressEnvoyHeaders) {
-      const { record, core } = exchange;
-      const from = record.requestReceived || record.started;
-      record.responseStarted = core.deps.now();
-      headers.set('x-envoy-upstream-service-time', String(Math.floor(record.responseStarted - from)));
+    if (exchange.upgrade === 'websocket' && status !== 101 && status < 400) {
+      // Neither opened nor refused: there is nothing to pass on but the head.
+      headers.remove('content-length');
+      exchange.reply({ status, body: '', details: 'websocket_handshake_unsuccessful', headers });
+      return;
+    }
+    const { record } = exchange;
+    record.responseStarted = exchange.core.deps.now();
+    if (!exchange.core.router.suppressEnvoyHeaders && record.requestReceived > 0) {
+      headers.set('x-envoy-upstream-service-time', String(Math.floor(record.responseStarted - record.requestReceived)));
     }
     if (this.route.includeAttemptCountInResponse) headers.set('x-envoy-attempt-count', String(this.attempts));
-    this.choice.responseMutations?.apply(headers, exchange.record);
-    this.route.responseMutations?.apply(headers, exchange.record);
+    record.responseCode = status;
+    record.responseCodeDetails = 'via_upstream';
+    this.choice.responseMutations?.apply(headers, record);
+    this.route.responseMutations?.apply(headers, record);
     if (end || status === 101) this.#disarm();
     exchange.respond(status, headers, end);
   }

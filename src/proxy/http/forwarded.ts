@@ -18,7 +18,7 @@ const EDGE_CLIENT: ClientFacts = { trusted: undefined, internal: false, edge: tr
 
 /** Finds the client and, at the edge, appends the connection's address to x-forwarded-for and resets x-forwarded-proto. */
 export function identifyClient(headers: HeaderMap, seen: number, downstream: Downstream, options: ManagerOptions): ClientFacts {
-  const forwarded = (seen & SEEN.forwardedFor) === 0 ? undefined : joined(headers);
+  const forwarded = (seen & SEEN.forwardedFor) === 0 ? undefined : headers.get('x-forwarded-for');
   if (!options.useRemoteAddress) {
     if (forwarded === undefined) return PLAIN_CLIENT;
     const ip = addressAt(forwarded, options.trustedHops);
@@ -33,8 +33,7 @@ export function identifyClient(headers: HeaderMap, seen: number, downstream: Dow
     const hop = parseIp(remoteAddress.ip);
     // A client on this machine is no address that anyone behind could use.
     const appended = hop && isLoopback(hop) ? downstream.localAddress.ip : remoteAddress.ip;
-    if (forwarded === undefined) headers.append('x-forwarded-for', appended);
-    else headers.set('x-forwarded-for', `${forwarded},${appended}`);
+    headers.set('x-forwarded-for', forwarded ? `${forwarded},${appended}` : appended);
   }
   if (options.trustedHops === 0 || !headers.has('x-forwarded-proto')) headers.set('x-forwarded-proto', downstream.tls ? 'https' : 'http');
   if (options.appendForwardedPort && (options.trustedHops === 0 || !headers.has('x-forwarded-port'))) {
@@ -46,11 +45,6 @@ export function identifyClient(headers: HeaderMap, seen: number, downstream: Dow
     if (ip === undefined) return EDGE_CLIENT;
   }
   return { trusted: ip === undefined ? undefined : { ip, port: 0 }, internal, edge: !internal };
-}
-
-function joined(headers: HeaderMap): string {
-  const all = headers.all('x-forwarded-for');
-  return all.length === 1 ? all[0]! : all.join(',');
 }
 
 /** The address `hops` from the right, if it is one. */
@@ -78,7 +72,7 @@ const INTERNAL_ONLY = [
   'x-envoy-upstream-rq-per-try-timeout-ms',
   'x-envoy-upstream-rq-timeout-alt-response',
   'x-envoy-expected-rq-timeout-ms',
-  'x-envoy-is-timeout-retry',
+  'x-envoy-upstream-stream-duration-ms',
   'x-envoy-hedge-on-per-try-timeout',
   'x-envoy-force-trace',
   'x-envoy-ip-tags',

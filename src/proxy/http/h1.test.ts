@@ -62,7 +62,8 @@ test('bodies and trailers pass in both directions, chunked and by length', async
       wire.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: y\r\n\r\n3\r\nabc\r\n0\r\ny: 2\r\n\r\n');
     });
   });
-  await using t = await proxyTo(upstream);
+  const clusters = [{ ...fakeCluster('upstream', [upstream.port]), trailers: true }];
+  await using t = await proxyTo(upstream, { clusters, manager: { httpProtocolOptions: { enableTrailers: true } } });
   const client = await dial(t.proxy.port);
   client.send('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwxyz\r\n0\r\nX-Trailer: 1\r\n\r\n');
   const text = await client.until('y: 2\r\n\r\n');
@@ -72,6 +73,21 @@ test('bodies and trailers pass in both directions, chunked and by length', async
   assert.equal(record.bytesReceived, 4);
   assert.equal(record.bytesSent, 3);
   assert.deepEqual(record.responseTrailers?.flat, ['y', '2']);
+  client.socket.destroy();
+});
+
+test('trailers of HTTP/1 go no further unless `enable_trailers` is set', async () => {
+  const upstream = await rawUpstream((wire) => {
+    wire.socket.on('data', () => {
+      if (!wire.text.endsWith('0\r\n\r\n')) return;
+      wire.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\ny: 2\r\n\r\n');
+    });
+  });
+  await using t = await proxyTo(upstream);
+  const client = await dial(t.proxy.port);
+  client.send('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwxyz\r\n0\r\nX-Trailer: 1\r\n\r\n');
+  assert.match(await client.until('0\r\n\r\n'), /\r\n\r\n3\r\nabc\r\n0\r\n\r\n$/);
+  assert.match(upstream.wires[0]!.text, /\r\n\r\n4\r\nwxyz\r\n0\r\n\r\n$/);
   client.socket.destroy();
 });
 
@@ -183,8 +199,12 @@ test('early hints pass before the final response', async () => {
 test('the absolute form replaces Host', async () => {
   await using t = await proxyTo(await echo());
   const client = await dial(t.proxy.port);
-  client.send('GET http://api.example.com?x HTTP/1.1\r\nHost: www.example.com\r\n\r\n');
+  client.send('GET http://user@api.example.com/?x HTTP/1.1\r\nHost: www.example.com\r\n\r\n');
   assert.match(await client.until('\r\n\r\n', 2), /GET \/\?x HTTP\/1\.1\r\nhost: api\.example\.com\r\n/);
+  client.take();
+  // Without a path there is none to route by.
+  client.send('GET http://api.example.com?x HTTP/1.1\r\nHost: www.example.com\r\n\r\n');
+  assert.match(await client.until('\r\n\r\n'), /^HTTP\/1\.1 404 /);
   client.socket.destroy();
 });
 
@@ -216,15 +236,34 @@ test('a WebSocket: 101, then bytes both ways; the client ends it', async () => {
   await (await upstream.wire(0)).end();
 });
 
-test('an upgrade that the upstream does not take leaves an ordinary request', async () => {
-  await using t = await proxyTo(await echo(), { manager: { upgradeConfigs: [{ upgradeType: 'websocket' }] } });
+for (const [status, body, details] of [
+  [200, '', 'websocket_handshake_unsuccessful'],
+  [403, 'no', 'via_upstream'],
+] as const) {
+  test(`a WebSocket that the upstream answers with ${status} is the connection's last request`, async () => {
+    const upstream = await rawUpstream((wire) => {
+      wire.socket.on('data', () => wire.send(`HTTP/1.1 ${status} X\r\nx-mine: 1\r\ncontent-length: 2\r\n\r\nno`));
+    });
+    await using t = await proxyTo(upstream, { manager: { upgradeConfigs: [{ upgradeType: 'websocket' }] } });
+    const client = await dial(t.proxy.port);
+    client.send('GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
+    await client.end();
+    assert.match(client.take(), new RegExp(`^HTTP/1.1 ${status} [^]*x-mine: 1[^]*connection: close\r\n\r\n${body}$`));
+    assert.equal((await t.proxy.nextRecord()).responseCodeDetails, details);
+  });
+}
+
+test('a response that comes before the end of its request ends the connection, and says so', async () => {
+  const upstream = await rawUpstream((wire) => {
+    wire.socket.on('data', () => wire.send('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi'));
+  });
+  await using t = await proxyTo(upstream);
   const client = await dial(t.proxy.port);
-  client.send('GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
-  await client.until('\r\n\r\n', 2);
-  client.take();
-  client.send('GET /next HTTP/1.1\r\nHost: a\r\n\r\n');
-  assert.match(await client.until('\r\n\r\n', 2), /GET \/next/);
-  client.socket.destroy();
+  client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc');
+  await client.end();
+  const text = client.take();
+  assert.match(text, /connection: close\r\n\r\nhi$/);
+  assert.ok(!text.includes('x-envoy-upstream-service-time'));
 });
 
 test('an upgrade that is not enabled is refused', async () => {
@@ -344,8 +383,11 @@ const REFUSED: readonly (readonly [name: string, request: string, status: number
   ],
   ['a space before a colon', 'GET / HTTP/1.1\r\nHost: a\r\nx : 1\r\n\r\n', 400, 'http1.codec_error', 'Bad Request'],
   ['a lower-case method', 'get / HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'http1.codec_error', 'Bad Request'],
-  ['a target without slash', 'GET nopath HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'http1.invalid_url', 'Bad Request'],
-  ['user information in the target', 'GET http://u@h/ HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'http1.invalid_url', 'Bad Request'],
+  ['a target without slash', 'GET nopath HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'http1.codec_error', 'Bad Request'],
+  ['a target that has no path but a fragment', 'GET http://h#f HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'http1.codec_error', 'Bad Request'],
+  ['a port that is none in the target', 'GET http://h:99999/ HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'http1.invalid_url', 'Bad Request'],
+  ['another version', 'GET / HTTP/2.0\r\nHost: a\r\n\r\n', 426, 'low_version', 'Upgrade Required'],
+  ['a first line of another protocol', 'SSH-2.0-x\r\n', 400, 'http1.codec_error', 'Bad Request'],
   ['another scheme', 'GET ftp://h/ HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'http1.invalid_scheme', 'Bad Request'],
   ['CONNECT without port', 'CONNECT www HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'http1.invalid_url', 'Bad Request'],
   [

@@ -22,6 +22,8 @@ export interface ManagerOptions {
   readonly customMethods: boolean;
   readonly allowAbsoluteUrl: boolean;
   readonly allowChunkedLength: boolean;
+  /** Trailers go through HTTP/1 (`enable_trailers`); else they are read and dropped. */
+  readonly trailers: boolean;
   readonly underscores: 'allow' | 'reject' | 'drop';
   readonly proxyContinue: boolean;
   readonly path: PathOptions;
@@ -112,6 +114,7 @@ export function readOptions(config: HttpConnectionManager): ManagerOptions {
     customMethods: http1?.allowCustomMethods ?? false,
     allowAbsoluteUrl: http1?.allowAbsoluteUrl ?? true,
     allowChunkedLength: http1?.allowChunkedLength ?? false,
+    trailers: http1?.enableTrailers ?? false,
     underscores: UNDERSCORES[common?.headersWithUnderscoresAction ?? 0] ?? 'allow',
     proxyContinue: config.proxy100Continue,
     path: pathOptions(config),

@@ -19,6 +19,8 @@ export function prepareRequest(exchange: Exchange): LocalReply | undefined {
   const { downstream } = connection;
   const refusal = exchange.path === '' ? pathless(exchange) : preparePath(exchange, options);
   if (refusal) return refusal;
+  // RFC 10008 lets no QUERY without a type of its body be understood.
+  if (exchange.method === 'QUERY' && !headers.has('content-type')) return { status: 400, body: '', details: 'query_missing_content_type' };
   if (options.stripPort !== 'none' || options.stripTrailingHostDot)
     exchange.authority = stripHost(exchange.authority, downstream.localAddress.port, options);
 
@@ -58,10 +60,8 @@ function pathless({ method }: Exchange): LocalReply | undefined {
 }
 
 function preparePath(exchange: Exchange, options: ManagerOptions): LocalReply | undefined {
-  let { path } = exchange;
+  const { path } = exchange;
   if (path.charCodeAt(0) !== 47) return { status: 404, body: '', details: 'absolute_path_rejected' };
-  const fragment = path.indexOf('#');
-  if (fragment >= 0) path = path.slice(0, fragment);
   const result = normalizePath(path, options.path);
   if (typeof result === 'string') {
     exchange.path = result;
@@ -69,5 +69,5 @@ function preparePath(exchange: Exchange, options: ManagerOptions): LocalReply | 
   }
   if (result.kind === 'rejected') return { status: 400, body: '', details: 'path_normalization_failed' };
   exchange.path = result.path;
-  return { status: 307, body: '', details: 'path_normalization_redirect', headers: new HeaderMap(['location', result.path]) };
+  return { status: 307, body: '', details: 'path_normalization_failed', headers: new HeaderMap(['location', result.path]) };
 }

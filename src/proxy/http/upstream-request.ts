@@ -61,11 +61,13 @@ export function finalizeRequest(
     if (expected > 0) headers.set('x-envoy-expected-rq-timeout-ms', String(Math.round(expected)));
   }
   if (route.includeRequestAttemptCount) headers.set('x-envoy-attempt-count', '1');
-  if (core.options.decorates && core.deps.direction === 'outbound') {
-    if (route.decoratorOperation !== '' && route.config?.decorator?.propagate !== false) {
+  if (core.options.decorates) {
+    if (core.deps.direction !== 'outbound') {
+      if ((exchange.seen & SEEN.envoy) !== 0) headers.remove('x-envoy-decorator-operation');
+    } else if (route.decoratorOperation !== '' && route.config?.decorator?.propagate !== false) {
       headers.set('x-envoy-decorator-operation', route.decoratorOperation);
     }
-  } else if ((exchange.seen & SEEN.envoy) !== 0) headers.remove('x-envoy-decorator-operation');
+  }
 
   const hostBefore = exchange.authority;
   // Rewrites see the request as it came, header changes apply to what goes out.

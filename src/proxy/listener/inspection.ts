@@ -51,6 +51,7 @@ export class Inspection {
   readonly id: number;
   readonly socket: Socket;
   readonly startTime: number;
+  readonly directRemoteAddress: Address;
   readonly directLocalAddress: Address;
   remoteAddress: Address;
   /** The original destination once a filter has restored it. */
@@ -72,6 +73,7 @@ export class Inspection {
     this.startTime = now;
     this.remoteAddress = { ip: plainIp(socket.remoteAddress), port: socket.remotePort ?? 0 };
     this.localAddress = { ip: plainIp(socket.localAddress), port: socket.localPort ?? 0 };
+    this.directRemoteAddress = this.remoteAddress;
     this.directLocalAddress = this.localAddress;
   }
 

@@ -229,11 +229,13 @@ export class Passage {
 }
 
 function identity(connection: Inspection, listenerName: string, filterChainName: string) {
-  const { id, remoteAddress, localAddress, directLocalAddress, localAddressRestored, serverName, startTime } = connection;
+  const { id, remoteAddress, localAddress, directRemoteAddress, directLocalAddress, localAddressRestored, serverName, startTime } =
+    connection;
   return {
     id,
     remoteAddress,
     localAddress,
+    directRemoteAddress,
     directLocalAddress,
     localAddressRestored,
     serverName,

@@ -37,6 +37,8 @@ const HEX = '0123456789ABCDEF';
 
 /** The path as it goes on (the same string in the usual case), a redirect to it, or a refusal: 400 `path_normalization_failed`. */
 export function normalizePath(target: string, options: PathOptions): string | PathResult {
+  // A fragment is no part of a request target: who reads on past the sign sees another path than who does not.
+  if (target.includes('#')) return REJECTED;
   if (isPlain(target, options)) return target;
   const queryAt = target.indexOf('?');
   const query = queryAt < 0 ? '' : target.slice(queryAt);
@@ -52,7 +54,8 @@ export function normalizePath(target: string, options: PathOptions): string | Pa
     if (canonical === undefined) return REJECTED;
     path = canonical;
   }
-  if (options.mergeSlashes) path = path.replace(/\/{2,}/g, '/');
+  // Slashes alone become two, as in Envoy.
+  if (options.mergeSlashes) path = /^\/{2,}$/.test(path) ? '//' : path.replace(/\/{2,}/g, '/');
   return redirect ? { kind: 'redirect', path: path + query } : path + query;
 }
 

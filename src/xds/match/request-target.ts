@@ -21,6 +21,7 @@ export interface RequestLine {
 }
 
 const BAD_URL: BadTarget = { reason: 'bad request target', details: 'http1.invalid_url' };
+const BAD_FORM: BadTarget = { reason: 'bad request target', details: 'http1.codec_error' };
 const BAD_SCHEME: BadTarget = { reason: 'scheme of the request target', details: 'http1.invalid_scheme' };
 /** Host with port, as Envoy lets it through; lists included. */
 const AUTHORITY = /^[A-Za-z0-9\-._~%!$&'()*+,;=:[\]]+$/;
@@ -32,14 +33,16 @@ export function readTarget({ method, target, host }: RequestLine, allowAbsolute:
   }
   if (target.startsWith('/') || (target === '*' && method === 'OPTIONS')) return { authority: host, path: target };
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(target);
-  if (!scheme) return BAD_URL;
+  if (!scheme) return BAD_FORM;
   if (!allowAbsolute) return { authority: host, path: target };
   const name = scheme[1]!.toLowerCase();
   if (name !== 'http' && name !== 'https') return BAD_SCHEME;
   const rest = target.slice(scheme[0].length);
   const end = rest.search(/[/?#]/);
-  const authority = end < 0 ? rest : rest.slice(0, end);
-  if (!AUTHORITY.test(authority)) return BAD_URL;
-  const path = end < 0 ? '/' : rest.slice(end);
-  return { authority, path: path.startsWith('/') ? path : `/${path}` };
+  const named = end < 0 ? rest : rest.slice(0, end);
+  if (rest[end] === '#') return BAD_FORM;
+  // User information is no part of what the target names.
+  const authority = named.slice(named.lastIndexOf('@') + 1);
+  if (!AUTHORITY.test(authority) || Number(/:(\d+)$/.exec(authority)?.[1] ?? 0) > 65535) return BAD_URL;
+  return { authority, path: end < 0 ? '/' : rest.slice(end) };
 }

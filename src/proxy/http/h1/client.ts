@@ -116,7 +116,8 @@ export class H1ClientConnection implements UpstreamStream, MessageHandler {
 
   sendEnd(trailers: HeaderMap | undefined): void {
     this.#requestDone = true;
-    if (this.#chunked) this.#out.text(trailers && trailers.flat.length > 0 ? encodeTrailers(trailers) : LAST_CHUNK);
+    if (this.#chunked)
+      this.#out.text(trailers && trailers.flat.length > 0 && this.#owner.cluster.trailers ? encodeTrailers(trailers) : LAST_CHUNK);
     if (this.#upgrade) {
       this.#out.flush();
       this.#socket.end();
@@ -212,7 +213,7 @@ export class H1ClientConnection implements UpstreamStream, MessageHandler {
     else this.close();
     if (!events) return;
     if (bodiless) events.upstreamHead(bodiless.status, bodiless.headers, true);
-    else events.upstreamEnd(trailers);
+    else events.upstreamEnd(this.#owner.cluster.trailers ? trailers : undefined);
   }
 
   #broken(): undefined {

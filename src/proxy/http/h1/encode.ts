@@ -8,8 +8,10 @@ for (let status = 100; status < 1000; status++) STATUS_LINES[status] = `HTTP/1.1
 export const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 export const LAST_CHUNK = '0\r\n\r\n';
 
-export function statusLine(status: number): string {
-  return STATUS_LINES[status] ?? `HTTP/1.1 ${status} Unknown\r\n`;
+/** `minor`: the version that the client speaks. */
+export function statusLine(status: number, minor: number): string {
+  const line = STATUS_LINES[status] ?? `HTTP/1.1 ${status} Unknown\r\n`;
+  return minor === 1 ? line : line.replace('HTTP/1.1', 'HTTP/1.0');
 }
 
 /** All fields, each with its line end. */

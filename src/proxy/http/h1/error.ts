@@ -14,6 +14,7 @@ export class CodecError {
   }
 }
 
+export const INVALID_CHARACTERS = new CodecError('control character in the head', 'http1.invalid_characters');
 export const HEADERS_TOO_LARGE = new CodecError('the head is larger than max_request_headers_kb', 'http1.headers_too_large', 431);
 export const TOO_MANY_HEADERS = new CodecError('more header fields than max_headers_count', 'http1.too_many_headers', 431);
 export const TRAILERS_TOO_LARGE = new CodecError('the trailers are too large', 'http1.trailers_too_large', 431);

@@ -26,6 +26,15 @@ export const SEEN = {
   via: 1 << 18,
 } as const;
 
+/** Fields that stand once in a message, as Envoy keeps them: what is repeated is one value, with commas, for everyone who reads it. */
+export const SEEN_ONCE =
+  SEEN.forwardedFor | SEEN.forwardedProto | SEEN.forwardedClientCert | SEEN.requestId | SEEN.contentType | SEEN.grpcTimeout | SEEN.via;
+
+/** Adds `value` to the field `name` that `flat` has already. */
+export function joinValue(flat: string[], name: string, value: string): void {
+  for (let i = 0; i < flat.length; i += 2) if (flat[i] === name) flat[i + 1] += `,${value}`;
+}
+
 export interface KnownField {
   readonly name: string;
   readonly bit: number;

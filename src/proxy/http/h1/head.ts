@@ -2,8 +2,8 @@
 import { HeaderMap } from '../../../xds/match/headers.ts';
 import { HTTP1_METHODS } from '../../../xds/match/http-methods.ts';
 import { AUTHORITY, consistsOf, FIELD_VALUE, TARGET, TOKEN } from './chars.ts';
-import { CodecError, TOO_MANY_HEADERS } from './error.ts';
-import { knownField, otherField, SEEN } from './fields.ts';
+import { CodecError, INVALID_CHARACTERS, TOO_MANY_HEADERS } from './error.ts';
+import { joinValue, knownField, otherField, SEEN, SEEN_ONCE } from './fields.ts';
 
 /** What every head tells of its framing. */
 export interface HeadFields {
@@ -47,6 +47,13 @@ export interface HeadOptions {
 }
 
 const VERSION = /^HTTP\/\d\.\d$/;
+const LOW_VERSION = new CodecError('another version than HTTP/1.0 and HTTP/1.1', 'low_version', 426);
+
+/** What is wrong with a request line, with its line end; undefined for a good one. */
+export function requestLineError(line: string, options: HeadOptions): CodecError | undefined {
+  const head = parseRequestHead(line, options);
+  return head instanceof CodecError ? head : undefined;
+}
 
 /** `text` is the whole head with the line end of its last line, without the empty line. */
 export function parseRequestHead(text: string, options: HeadOptions): RequestHead | CodecError {
@@ -57,9 +64,12 @@ export function parseRequestHead(text: string, options: HeadOptions): RequestHea
   if (!HTTP1_METHODS.has(method) && !(options.customMethods && consistsOf(method, TOKEN))) return new CodecError('unknown method');
   let at = methodEnd + 1;
   while (TARGET[text.charCodeAt(at)] === 1) at++;
-  if (at === methodEnd + 1 || text.charCodeAt(at) !== 32) return new CodecError('bad request target');
+  if (at === methodEnd + 1) return new CodecError('bad request target');
+  // Without a version it is HTTP/0.9.
+  if (at === lineEnd) return LOW_VERSION;
+  if (text.charCodeAt(at) !== 32) return isControl(text.charCodeAt(at)) ? INVALID_CHARACTERS : new CodecError('bad request target');
   const minor = minorVersion(text, at + 1, lineEnd);
-  if (minor < 0) return new CodecError('bad protocol version in the request line');
+  if (minor < 0) return minor === -2 ? LOW_VERSION : new CodecError('bad protocol version in the request line');
   const fields = parseFields(text, lineEnd + 2, options.maxHeaders);
   if (fields instanceof CodecError) return fields;
   fields.method = method;
@@ -94,6 +104,10 @@ export function parseTrailers(text: string, maxHeaders: number): HeaderMap | Cod
   if (fields instanceof CodecError) return fields;
   const forbidden = SEEN.host | SEEN.contentLength | SEEN.transferEncoding | SEEN.connection | SEEN.upgrade | SEEN.te;
   return (fields.seen & forbidden) === 0 ? fields.headers : new CodecError('a trailer field that frames or routes the message');
+}
+
+function isControl(code: number): boolean {
+  return code < 32 || code === 127;
 }
 
 function minorVersion(text: string, start: number, end: number): number {
@@ -133,9 +147,6 @@ const APART = SEEN.host | SEEN.transferEncoding | SEEN.connection | SEEN.hopByHo
 const NOT_NOMINATED = new Set([
   'host',
   'content-length',
-  'content-type',
-  'cookie',
-  'authorization',
   'x-forwarded-for',
   'x-forwarded-host',
   'x-forwarded-proto',
@@ -154,14 +165,15 @@ function parseFields(text: string, from: number, maxHeaders: number): Fields | C
     let code = text.charCodeAt(at);
     while (TOKEN[code] === 1) code = text.charCodeAt(++at);
     // A line that starts with white space (obs-fold), a space before the colon and a line without a colon all end here.
-    if (code !== 58 || at === nameStart) return new CodecError('bad field name');
+    if (code !== 58 || at === nameStart) return code === 0 ? INVALID_CHARACTERS : new CodecError('bad field name');
     const raw = text.slice(nameStart, at);
     const known = knownField(raw) ?? otherField(raw);
     code = text.charCodeAt(++at);
     while (code === 32 || code === 9) code = text.charCodeAt(++at);
     const valueStart = at;
     while (FIELD_VALUE[code] === 1) code = text.charCodeAt(++at);
-    if (code !== 13 || text.charCodeAt(at + 1) !== 10) return new CodecError('control character, bare CR or bare LF in a field value');
+    if (code !== 13) return code === 10 ? new CodecError('bare LF in a field value') : INVALID_CHARACTERS;
+    if (text.charCodeAt(at + 1) !== 10) return new CodecError('bare CR in a field value');
     let valueEnd = at;
     while (valueEnd > valueStart && (text.charCodeAt(valueEnd - 1) === 32 || text.charCodeAt(valueEnd - 1) === 9)) valueEnd--;
     const value = text.slice(valueStart, valueEnd);
@@ -169,7 +181,7 @@ function parseFields(text: string, from: number, maxHeaders: number): Fields | C
     if (++count > maxHeaders) return TOO_MANY_HEADERS;
     const { bit } = known;
     if ((bit & APART) !== 0) {
-      const error = applyApart(fields, bit, value, seen);
+      const error = applyApart(fields, known.name, bit, value, seen);
       if (error) return error;
     } else {
       if (bit === SEEN.contentLength) {
@@ -177,7 +189,8 @@ function parseFields(text: string, from: number, maxHeaders: number): Fields | C
         fields.contentLength = decimal(value);
         if (fields.contentLength < 0) return new CodecError('bad content-length');
       }
-      flat.push(known.name, value);
+      if ((bit & seen & SEEN_ONCE) === 0) flat.push(known.name, value);
+      else joinValue(flat, known.name, value);
     }
     seen |= bit;
   }
@@ -185,10 +198,10 @@ function parseFields(text: string, from: number, maxHeaders: number): Fields | C
   return (seen & (SEEN.connection | SEEN.upgrade)) !== 0 ? applyConnection(fields) : fields;
 }
 
-function applyApart(fields: Fields, bit: number, value: string, seen: number): CodecError | undefined {
+function applyApart(fields: Fields, name: string, bit: number, value: string, seen: number): CodecError | undefined {
   switch (bit) {
     case SEEN.host:
-      if (!consistsOf(value, AUTHORITY)) return new CodecError('bad character in host', 'http1.invalid_authority');
+      if (!consistsOf(value, AUTHORITY)) return new CodecError('bad character in host', 'http.invalid_authority');
       // No virtual host has such a name.
       fields.host = fields.host === undefined ? value : `${fields.host},${value}`;
       return undefined;
@@ -197,22 +210,25 @@ function applyApart(fields: Fields, bit: number, value: string, seen: number): C
       else fields.unknownCoding = true;
       return undefined;
     case SEEN.te:
-      if (/(^|,)\s*trailers\s*(,|;|$)/i.test(value)) fields.teTrailers = true;
+      if (/(^|,)\s*trailers\s*(,|$)/i.test(value)) fields.teTrailers = true;
       return undefined;
     case SEEN.upgrade:
       fields.upgrade = fields.upgrade === '' ? value : `${fields.upgrade},${value}`;
       return undefined;
     case SEEN.connection:
       for (const option of value.toLowerCase().split(',')) {
-        const name = option.trim();
-        if (name === 'close') fields.close = true;
-        else if (name === 'keep-alive') fields.keepAlive = true;
-        else if (name === 'upgrade') fields.upgradeOption = true;
-        else if (name !== '' && name !== 'te') {
+        const word = option.trim();
+        if (word === 'close') fields.close = true;
+        else if (word === 'keep-alive') fields.keepAlive = true;
+        else if (word === 'upgrade') fields.upgradeOption = true;
+        else if (word !== '' && word !== 'te') {
           fields.nominated ??= [];
-          fields.nominated.push(name);
+          fields.nominated.push(word);
         }
       }
+      return undefined;
+    case SEEN.hopByHop:
+      if (name === 'proxy-connection' && value.toLowerCase() === 'close') fields.close = true;
       return undefined;
     default:
       return undefined;
@@ -227,6 +243,9 @@ function applyConnection(fields: Fields): Fields | CodecError {
       return new CodecError('connection names a field that is not for this hop', 'http1.connection_header_rejected');
     }
     fields.headers.remove(name);
+    // Not for the bit that many fields share: some of those may be left.
+    const bit = knownField(name)?.bit ?? 0;
+    if (bit !== SEEN.envoy) fields.seen &= ~bit;
   }
   return fields;
 }

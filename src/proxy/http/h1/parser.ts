@@ -1,5 +1,6 @@
 /** Cuts a byte stream into HTTP/1 messages: heads as text, bodies as pieces. What heads mean is the handler's. */
 import type { HeaderMap } from '../../../xds/match/headers.ts';
+import { TOKEN } from './chars.ts';
 import { ChunkedDecoder } from './chunked.ts';
 import { CodecError, HEADERS_TOO_LARGE } from './error.ts';
 import { own } from './read-buffer.ts';
@@ -20,6 +21,8 @@ export interface MessageHandler {
   /** The end of the body, also of none. The parser holds after it until `next` is called. */
   messageEnd(trailers: HeaderMap | undefined): void;
   codecError(error: CodecError): void;
+  /** The first line of a head that is still coming: refuses what will never be one. */
+  checkFirstLine?(line: string): CodecError | undefined;
 }
 
 export const NO_BODY: BodyFraming = { kind: 'none' };
@@ -197,8 +200,22 @@ export class MessageParser {
 
   /** An incomplete head must be within the limit and have no bare LF, which would keep it incomplete for ever. */
   #checkPartial(from: number): boolean {
-    if (this.#partialLength > this.#maxHeadBytes) return false;
-    return this.#bareLineEnd(from) < 0;
+    if (this.#partialLength > this.#maxHeadBytes || !this.#mayBegin()) return false;
+    return this.#bareLineEnd(from) < 0 && this.#firstLineError(from) === undefined;
+  }
+
+  /** Looked at when the end of the line has come, and by who asks for it. */
+  #firstLineError(from: number): CodecError | undefined {
+    if (!this.#handler.checkFirstLine) return undefined;
+    const partial = this.#partial!.subarray(0, this.#partialLength);
+    const end = partial.indexOf(10);
+    return end >= from && end > 0 ? this.#handler.checkFirstLine(partial.toString('latin1', 0, end + 1)) : undefined;
+  }
+
+  /** Bytes that are no HTTP/1 are told from the first on; a CR may be an empty line's. */
+  #mayBegin(): boolean {
+    const first = this.#partial![0]!;
+    return TOKEN[first] === 1 || first === 13;
   }
 
   #bareLineEnd(from: number): number {
@@ -210,7 +227,9 @@ export class MessageParser {
   }
 
   #partialError(): CodecError {
-    return this.#bareLineEnd(0) >= 0 ? new CodecError('bare LF in the head') : HEADERS_TOO_LARGE;
+    if (!this.#mayBegin()) return new CodecError('no head of HTTP/1');
+    if (this.#bareLineEnd(0) >= 0) return new CodecError('bare LF in the head');
+    return this.#firstLineError(0) ?? HEADERS_TOO_LARGE;
   }
 
   #headComplete(text: string, data: Buffer, next: number): number {

@@ -13,7 +13,7 @@ import { TimerEntry } from '../timers.ts';
 import { CONTINUE, encodeTrailers, LAST_CHUNK, statusHasNoBody, statusLine } from './encode.ts';
 import { CodecError } from './error.ts';
 import { SEEN } from './fields.ts';
-import { parseRequestHead, type RequestHead } from './head.ts';
+import { parseRequestHead, type RequestHead, requestLineError } from './head.ts';
 import { Output } from './out.ts';
 import { type BodyFraming, CHUNKED, type MessageHandler, MessageParser, NO_BODY } from './parser.ts';
 import { Reader } from './read-buffer.ts';
@@ -150,12 +150,17 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     // The bytes of a tunnel follow once the upstream has opened it.
     if (exchange && exchange.upgrade !== '' && !this.#requestDone) return;
     this.#requestDone = true;
-    if (exchange && !exchange.requestEnded) exchange.requestEnd(trailers && trailers.flat.length > 0 ? trailers : undefined);
+    if (exchange && !exchange.requestEnded)
+      exchange.requestEnd(trailers && trailers.flat.length > 0 && this.#core.options.trailers ? trailers : undefined);
     if (this.#responseDone) this.#advance();
   }
 
   codecError(error: CodecError): void {
     this.#refuse(error);
+  }
+
+  checkFirstLine(line: string): CodecError | undefined {
+    return requestLineError(line, this.#core.options);
   }
 
   #begin(head: RequestHead, authority: string | undefined, path: string): BodyFraming | undefined {
@@ -230,6 +235,11 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     return this.#abort({ status: error.status, body: STATUS_CODES[error.status] ?? 'Bad Request', details: error.details, flag: 'DPE' });
   }
 
+  /** For a head that is none. */
+  #newExchange(): Exchange {
+    return new Exchange(this.#core, this, this.#facts, 'HTTP/1.1', '', '', '', new HeaderMap(), 0, '', true);
+  }
+
   /** Replies outside of any request where none is running, and ends the connection. */
   #abort(reply: LocalReply): undefined {
     this.#closing = true;
@@ -244,7 +254,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     this.#chunked = false;
     this.#untilClose = false;
     this.#minor = 1;
-    const exchange = new Exchange(this.#core, this, this.#facts, 'HTTP/1.1', '', '', '', new HeaderMap(), 0, '', false);
+    const exchange = this.#newExchange();
     this.#exchange = exchange;
     exchange.reply(reply);
     return undefined;
@@ -259,7 +269,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     // Refused the upgrade: the request is an ordinary one.
     if (exchange.upgrade !== '' && !tunnel) this.#requestDone = this.#bodyDone;
     const { flat } = headers;
-    let text = statusLine(status);
+    let text = statusLine(status, this.#minor);
     let framed = false;
     for (let i = 0; i < flat.length; i += 2) {
       const name = flat[i]!;
@@ -272,6 +282,8 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
       }
       text += `${name}: ${flat[i + 1]}\r\n`;
     }
+    // The rest of a request whose response is there already is not waited for, so nothing can follow it.
+    if (!tunnel && !exchange.requestEnded) this.#closing = true;
     this.#chunked = false;
     if (!tunnel && !this.#bodiless && !framed) {
       if (end) text += 'content-length: 0\r\n';
@@ -295,7 +307,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
 
   sendInformational(status: number, headers: HeaderMap): void {
     if (this.#minor === 0) return;
-    let text = statusLine(status);
+    let text = statusLine(status, this.#minor);
     for (const [name, value] of headers) text += `${name}: ${value}\r\n`;
     this.#out.text(`${text}\r\n`);
     this.#out.flush();
@@ -311,7 +323,8 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
   }
 
   sendEnd(trailers: HeaderMap | undefined): void {
-    if (this.#chunked) this.#out.text(trailers && trailers.flat.length > 0 ? encodeTrailers(trailers) : LAST_CHUNK);
+    if (this.#chunked)
+      this.#out.text(trailers && trailers.flat.length > 0 && this.#core.options.trailers ? encodeTrailers(trailers) : LAST_CHUNK);
     if (this.#exchange?.tunnel) this.#closing = true;
     this.#responseEnd();
   }
@@ -424,6 +437,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
       this.#socket.destroySoon();
       return;
     }
+    if (!this.#exchange && !this.#parser.atStart) this.#recordPartialHead();
     this.#hangUp();
   };
 
@@ -432,6 +446,11 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     if (this.#delayTimer) this.#core.timers.disarm(this.#delayTimer);
     this.#closed(this);
   };
+
+  /** A client that leaves within a head was there: it has its line in the log. */
+  #recordPartialHead(): void {
+    this.#newExchange().downstreamClosed();
+  }
 
   /** The client has gone, or nothing more is expected of it. */
   #hangUp(): void {
@@ -480,8 +499,8 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
 }
 
 /** The upgrade that is asked for, in lower case. One to h2c is passed over, as HTTP/2 wants it by now (RFC 9113 §3.1) and Envoy does. */
-function upgradeOf({ method, minor, upgrade }: RequestHead): string {
+function upgradeOf({ method, upgrade }: RequestHead): string {
   if (method === 'CONNECT') return 'connect';
-  const asked = minor === 1 ? upgrade.toLowerCase() : '';
+  const asked = upgrade.toLowerCase();
   return asked === 'h2c' ? '' : asked;
 }

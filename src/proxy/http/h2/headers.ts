@@ -1,7 +1,7 @@
 /** Between Node's HTTP/2 header objects and header maps. */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 import { HeaderMap } from '../../../xds/match/headers.ts';
-import { knownField, otherField } from '../h1/fields.ts';
+import { joinValue, knownField, otherField, SEEN_ONCE } from '../h1/fields.ts';
 
 export interface ReceivedHeaders {
   readonly headers: HeaderMap;
@@ -31,11 +31,12 @@ export function receivedHeaders(raw: readonly string[]): ReceivedHeaders {
     const name = raw[i]!;
     if (name.charCodeAt(0) === 58 || CONNECTION_FIELDS.has(name)) continue;
     const field = knownField(name) ?? otherField(name);
-    seen |= field.bit;
     // Cookie crumbs are one field again for everyone who reads them (RFC 9113 §8.2.3).
     const before = field.name === 'cookie' ? flat.lastIndexOf('cookie') : -1;
     if (before >= 0) flat[before + 1] += `; ${raw[i + 1]!}`;
+    else if ((field.bit & seen & SEEN_ONCE) !== 0) joinValue(flat, field.name, raw[i + 1]!);
     else flat.push(field.name, raw[i + 1]!);
+    seen |= field.bit;
   }
   return { headers: new HeaderMap(flat), seen };
 }

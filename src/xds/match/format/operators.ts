@@ -142,8 +142,9 @@ const POINTS: Readonly<Record<string, (record: FormatRecord) => number>> = {
   DS_RX_END: (record) => record.requestReceived,
   US_TX_BEG: (record) => record.upstreamFirstByteSent,
   US_RX_BEG: (record) => record.responseStarted,
-  DS_TX_BEG: (record) => record.responseStarted,
-  DS_TX_END: (record) => record.ended,
+  // The proxy's own replies go out in one piece, at the end.
+  DS_TX_BEG: (record) => record.responseStarted || record.responseEnded,
+  DS_TX_END: (record) => record.responseEnded,
 };
 
 const commonDuration: OperatorFactory = (args) => {
@@ -251,7 +252,7 @@ const FACTORIES: Readonly<Record<string, OperatorFactory | undefined>> = {
   REQUEST_DURATION: plain((record) => between(record.started, record.requestReceived)),
   REQUEST_TX_DURATION: plain((record) => between(record.started, record.upstreamFirstByteSent)),
   RESPONSE_DURATION: plain((record) => between(record.started, record.responseStarted)),
-  RESPONSE_TX_DURATION: plain((record) => between(record.responseStarted, record.ended)),
+  RESPONSE_TX_DURATION: plain((record) => between(record.responseStarted, record.responseEnded)),
   COMMON_DURATION: commonDuration,
   BYTES_RECEIVED: plain((record) => record.bytesReceived),
   BYTES_SENT: plain((record) => record.bytesSent),
@@ -280,7 +281,7 @@ const FACTORIES: Readonly<Record<string, OperatorFactory | undefined>> = {
   ...addressOperators('UPSTREAM_LOCAL', (record) => record.upstreamLocalAddress),
   ...addressOperators('UPSTREAM_REMOTE', (record) => record.upstreamHost?.address),
   ...addressOperators('DOWNSTREAM_REMOTE', (record) => record.downstream.remoteAddress),
-  ...addressOperators('DOWNSTREAM_DIRECT_REMOTE', (record) => record.downstream.remoteAddress),
+  ...addressOperators('DOWNSTREAM_DIRECT_REMOTE', (record) => record.downstream.directRemoteAddress),
   ...addressOperators('DOWNSTREAM_LOCAL', (record) => record.downstream.localAddress),
   ...addressOperators('DOWNSTREAM_DIRECT_LOCAL', (record) => record.downstream.directLocalAddress),
   GRPC_STATUS: grpcStatusText,

@@ -34,6 +34,8 @@ export interface FormatDownstream {
   readonly id: number;
   readonly remoteAddress: FormatAddress;
   readonly localAddress: FormatAddress;
+  /** The connection's own, whatever x-forwarded-for says. */
+  readonly directRemoteAddress: FormatAddress;
   readonly directLocalAddress: FormatAddress;
   readonly filterChainName: string;
   readonly serverName: string;
@@ -51,6 +53,8 @@ export interface FormatRecord {
   readonly requestReceived: number;
   readonly upstreamFirstByteSent: number;
   readonly responseStarted: number;
+  /** 0 if the client did not get it whole. */
+  readonly responseEnded: number;
   readonly ended: number;
   readonly method: string;
   readonly path: string;
