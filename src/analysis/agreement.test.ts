@@ -198,3 +198,10 @@ test('an unknown protocol is one finding, and that of addresses comes when it is
   const codes = findingsOf(entry('e', '{number: 22, name: x, protocol: SSH}')).map(({ code }) => code);
   assert.deepEqual(codes, ['IST0106']);
 });
+
+test('a host whose declaration is broken is one finding: not also missing where it is used', () => {
+  const broken = object('ServiceEntry', 'e', `{hosts: [www.example.com], ports: [{number: 0, name: http, protocol: HTTP}]}`);
+  const used =
+    route('{host: www.example.com}') + object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: DISABLE}}}');
+  assert.deepEqual([...new Set(findingsOf(broken + used).map(({ origin }) => origin))], ['ServiceEntry default/e']);
+});

@@ -54,6 +54,8 @@ export interface Context extends AnalysisInput {
   select(selector: Readonly<Record<string, string>>): readonly Selectable[];
   /** As `select`, in one namespace. */
   selectIn(namespace: string, selector: Readonly<Record<string, string>>): readonly Selectable[];
+  /** Whether an object that is not in force declares the host, in full: what is wrong with it is a finding of its own. */
+  isBroken(host: string): boolean;
   /** Whether hints are asked for: what is right but could be narrower or encrypted. */
   readonly hints: boolean;
   /** Reports at `path` (from the document's root, e.g. `['spec', 'hosts', 0]`). The same finding is kept once. */
@@ -93,6 +95,7 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
   const destinationRules = lazy(() => ruleIndex(of('DestinationRule')));
   const nearService = lazy(() => new Suggestions(input.registry.services.map(({ hostname }) => hostname)));
   const nearGateway = lazy(() => new Suggestions(of('Gateway').map(({ metadata }) => metadata.name)));
+  const broken = lazy(() => brokenHosts(of));
   const podsIn = lazy(() => Map.groupBy(pods(), ({ namespace }) => namespace));
   const selections = new Map<string, readonly Selectable[]>();
   const select = (key: string, from: () => readonly Selectable[], selector: Readonly<Record<string, string>>) => {
@@ -137,6 +140,7 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
     },
     select: (selector) => select(formatSelector(selector), pods, selector),
     selectIn: (namespace, selector) => select(`${namespace}/${formatSelector(selector)}`, () => podsIn().get(namespace) ?? [], selector),
+    isBroken: (host) => broken().has(host),
     hints: options.hints,
     report(code, resource, path, message) {
       const origin = originOf(resource);
@@ -187,6 +191,14 @@ function routeIndex(virtualServices: readonly ResourceOf<'VirtualService'>[]): C
       routes.add(fullHostname(host, namespace).toLowerCase(), { virtualService, index });
   }
   return routes;
+}
+
+/** Hosts of ServiceEntries and Services that are not in force. */
+function brokenHosts(of: Context['of']): ReadonlySet<string> {
+  const hosts = new Set<string>();
+  for (const { valid, spec } of of('ServiceEntry')) if (!valid) for (const host of spec.hosts ?? []) hosts.add(host.toLowerCase());
+  for (const { valid, metadata } of of('Service')) if (!valid) hosts.add(fullHostname(metadata.name, metadata.namespace));
+  return hosts;
 }
 
 function selectables(of: Context['of']): Selectable[] {

@@ -44,6 +44,7 @@ export function destinationRuleHosts(context: Context): void {
     const { namespace } = rule.metadata;
     const host = fullHostname(rule.spec.host, namespace).toLowerCase();
     const services = context.services.overlapping(host);
+    if (services.length === 0 && context.isBroken(host)) continue;
     if (services.length === 0) {
       const near = context.nearService.near(host);
       context.report(

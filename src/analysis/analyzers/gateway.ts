@@ -1,4 +1,5 @@
 import type { ResourceOf, Server } from '../../api/index.ts';
+import type { Resource } from '../../api/resource.ts';
 import { hostsOverlap } from '../../lib/hostname.ts';
 import { type Context, formatSelector, matchesLabels, type Selectable } from '../context.ts';
 
@@ -92,6 +93,8 @@ export function conflictingGateways(context: Context): void {
           if (other.gateway === gateway || others.has(other.gateway) || !selectsByLabels(other.gateway)) continue;
           if (!sameBind(server, other.gateway.spec.servers[other.index]!)) continue;
           // Equal selectors select the same pods, also where the files have none of them.
+          // Of Kubernetes Gateways the routes of all are joined; only their certificates exclude each other.
+          if (gateway.derivedFrom && other.gateway.derivedFrom && !server.tls) continue;
           const together =
             formatSelector(gateway.spec.selector) === formatSelector(other.gateway.spec.selector) ||
             overlap(pods(gateway), pods(other.gateway));
@@ -99,7 +102,7 @@ export function conflictingGateways(context: Context): void {
         }
       }
       if (others.size === 0) continue;
-      const names = [...others].map(({ metadata }) => `${metadata.namespace}/${metadata.name}`).sort();
+      const names = [...new Set([...others].map((other) => nameOf(writtenOf(other))))].sort();
       context.report(
         'IST0145',
         gateway,
@@ -148,7 +151,7 @@ export function gatewayCertificates(context: Context): void {
       const others = new Set<string>();
       for (const group of groups.values()) {
         if (!selectTogether(gateway, group[0]!.gateway)) continue;
-        for (const { gateway: other } of group) if (other !== gateway) others.add(`${other.metadata.namespace}/${other.metadata.name}`);
+        for (const { gateway: other } of group) if (writtenOf(other) !== writtenOf(gateway)) others.add(nameOf(writtenOf(other)));
       }
       if (others.size === 0) continue;
       context.report(
@@ -159,6 +162,15 @@ export function gatewayCertificates(context: Context): void {
       );
     }
   }
+}
+
+/** What a user wrote: of the Gateways that are made of one Kubernetes Gateway's listeners, that one. */
+function writtenOf(gateway: Gateway): Resource {
+  return gateway.derivedFrom ?? gateway;
+}
+
+function nameOf({ metadata }: Resource): string {
+  return `${metadata.namespace}/${metadata.name}`;
 }
 
 /** Whether one selector asks for all that the other does: then what the narrower selects is of both. */

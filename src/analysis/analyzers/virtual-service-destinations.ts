@@ -46,6 +46,7 @@ export function virtualServiceDestinations(context: Context): void {
       if (destination.host === INVALID_BACKEND_HOST) continue;
       const host = fullHostname(destination.host, namespace).toLowerCase();
       const service = findService(context, host, namespace);
+      if (!service && context.isBroken(host)) continue;
       if (!service) {
         context.report(
           'IST0101',

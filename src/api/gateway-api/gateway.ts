@@ -29,12 +29,14 @@ const allowedRoutes = object({
 });
 export type AllowedRoutes = Infer<typeof allowedRoutes>;
 
+const PROTOCOL = /^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9]+$/;
+
 const listener = object({
   name: required(sectionName()),
   hostname: hostname(),
   port: required(port()),
   /** HTTP, HTTPS, TLS or TCP. */
-  protocol: required(string({ minLength: 1, maxLength: 255 })),
+  protocol: required(string({ minLength: 1, maxLength: 255, pattern: PROTOCOL })),
   tls: listenerTls,
   allowedRoutes: implied(allowedRoutes),
 });

@@ -100,7 +100,7 @@ const httpRouteRule = object({
   filters,
   backendRefs: list(object({ ...backendRefFields, filters }), { maxItems: 16 }),
   /** 0: none. */
-  timeouts: object({ request: duration(), backendRequest: duration() }),
+  timeouts: object({ request: duration(0), backendRequest: duration(0) }),
 });
 export type HTTPRouteRule = Infer<typeof httpRouteRule>;
 

@@ -123,7 +123,7 @@ export function tlsOf(tls: ServerTlsSettings, path: Path, report: Report): void 
     else if (seen.has(suite)) report({ path: [...path, 'cipherSuites', index], level: 'Warning', message: `"${suite}" stands twice` });
     seen.add(suite);
   });
-  oneCredential(tls, path, report);
+  if (tls.mode !== 'ISTIO_MUTUAL') oneCredential(tls, path, report);
 
   const files = ['serverCertificate', 'privateKey', 'caCertificates'] as const;
   if (tls.mode === 'ISTIO_MUTUAL') {
@@ -177,11 +177,11 @@ export function tlsOf(tls: ServerTlsSettings, path: Path, report: Report): void 
 
 function oneCredential(tls: ServerTlsSettings, path: Path, report: Report): void {
   const set = (['credentialName', 'credentialNames', 'tlsCertificates'] as const).filter((field) => (tls[field]?.length ?? 0) > 0);
-  if (set.includes('credentialNames') && set.length > 1) {
+  const all = [...(tls.serverCertificate && tls.privateKey ? (['serverCertificate'] as const) : []), ...set];
+  if (all.length > 1)
     report({
-      path: [...path, 'credentialNames'],
+      path: [...path, all[1]!],
       at: 'key',
-      message: `must not stand beside ${set.find((field) => field !== 'credentialNames')}`,
+      message: `must not stand beside ${all[0]}: a server has its certificate from one place`,
     });
-  }
 }

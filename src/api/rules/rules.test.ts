@@ -325,6 +325,10 @@ test('Gateway', () => {
       /^Warning: .*credentialName: has no effect/,
       /^Warning: .*caCrl: has no effect/,
     ],
+    [
+      https('{mode: SIMPLE, serverCertificate: a, privateKey: b, credentialName: c}'),
+      `${at}.tls.credentialName: must not stand beside serverCertificate`,
+    ],
     [https('{mode: SIMPLE, credentialName: a, credentialNames: [b]}'), `${at}.tls.credentialNames: must not stand beside credentialName`],
     [https('{mode: SIMPLE, tlsCertificates: [{serverCertificate: a}]}'), `${at}.tls.tlsCertificates[0]: needs privateKey`],
     [
@@ -416,10 +420,12 @@ test('ServiceEntry', () => {
     ],
     [
       'hosts: [a.com]\nresolution: DYNAMIC_DNS\nports: [{number: 80, name: h, protocol: TCP}]\nworkloadSelector: {labels: {a: b}}',
+      'spec.hosts[0]: "a.com" is no wildcard',
       'spec.workloadSelector: must not stand beside resolution DYNAMIC_DNS',
       'spec.ports[0].protocol: resolution DYNAMIC_DNS needs',
     ],
     ['hosts: ["*.a.com"]\nresolution: DYNAMIC_DNS\nports: [{number: 443, name: t, protocol: TLS}]'],
+    ['hosts: ["*.a.com"]\nresolution: DYNAMIC_DNS\nports: [{number: 443, name: t, protocol: HTTPS}]', /protocol: .*: write TLS$/],
   ]);
 });
 
@@ -452,6 +458,15 @@ test('DestinationRule', () => {
     ['host: a\nworkloadSelector: {matchLabels: {a: b}}\nexportTo: [other]', 'spec.exportTo: a rule with a workloadSelector'],
     ['host: a\nworkloadSelector: {matchLabels: {a: b}}\nexportTo: ["."]'],
     [policy('{}'), `${at}: must set at least one field`],
+    [policy('{connectionPool: {http: {http2KeepAlive: {interval: 1s}}}}'), `${at}.connectionPool.http.http2KeepAlive: needs timeout`],
+    [
+      policy(
+        '{outlierDetection: {}, loadBalancer: {localityLbSetting: {enabled: true}, zoneAwareLbSetting: {failover: [{from: a, to: a}], failoverPriority: [topology.kubernetes.io/zone, rack]}}}',
+      ),
+      `${at}.loadBalancer.zoneAwareLbSetting: must not stand beside localityLbSetting`,
+      `${at}.loadBalancer.zoneAwareLbSetting.failover[0]: fails over from "a" to itself`,
+      `${at}.loadBalancer.zoneAwareLbSetting.failoverPriority[0]: must not name`,
+    ],
     [
       policy('{tunnel: {targetHost: a_, targetPort: 0, protocol: GET}, proxyProtocol: {}}'),
       `${at}.proxyProtocol: must not`,
@@ -489,9 +504,9 @@ test('DestinationRule', () => {
         '{loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {b: 0, c: 99}}], failover: [{from: a, to: a}, {from: a/b, to: "*"}]}}}',
       ),
       /distribute: must not stand beside/,
-      /^Warning: .*failover needs outlierDetection/,
       /to\.b: must not be 0/,
       /distribute\[0\]\.to: the weights must add up to 100, not 99/,
+      /^Warning: .*failover needs outlierDetection/,
       /failover\[0\]: fails over/,
       /failover\[1\]\.from/,
       /failover\[1\]\.to/,

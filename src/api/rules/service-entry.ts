@@ -80,14 +80,20 @@ function dnsOf({ resolution, endpoints, workloadSelector }: ServiceEntry, report
     report({ path: ['spec', 'workloadSelector'], at: 'key', level: 'Warning', message: `has no effect with resolution ${resolution}` });
 }
 
+const READABLE: ReadonlySet<string> = new Set(['HTTP', 'HTTP2', 'GRPC', 'TLS']);
+
 /** The name that a client asks for is resolved, so there must be one that the proxy can read: HTTP's or TLS's. */
-function dynamicDnsOf({ ports, workloadSelector }: ServiceEntry, report: Report): void {
+function dynamicDnsOf({ hosts, ports, workloadSelector }: ServiceEntry, report: Report): void {
+  hosts.forEach((host, index) => {
+    if (!host.startsWith('*'))
+      report({ path: ['spec', 'hosts', index], message: `"${host}" is no wildcard, and resolution DYNAMIC_DNS takes no other: use DNS` });
+  });
   if (workloadSelector) report({ path: ['spec', 'workloadSelector'], at: 'key', message: 'must not stand beside resolution DYNAMIC_DNS' });
   ports.forEach(({ protocol }, index) => {
-    if (!isHttpProtocol(protocol) && !isTlsProtocol(protocol))
+    if (!READABLE.has(protocol.toUpperCase()))
       report({
         path: ['spec', 'ports', index, 'protocol'],
-        message: 'resolution DYNAMIC_DNS needs HTTP or TLS, whose host names can be read',
+        message: `resolution DYNAMIC_DNS needs HTTP, HTTP2, GRPC or TLS, whose host names can be read${isTlsProtocol(protocol) ? ': write TLS' : ''}`,
       });
   });
 }

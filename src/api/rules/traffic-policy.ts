@@ -72,6 +72,10 @@ export function connectionPoolOf(pool: ConnectionPoolSettings | undefined, path:
   ] as const) {
     notNegative(pool.http?.[field], [...path, 'http', field]);
   }
+  if (pool.http?.http2KeepAlive) {
+    for (const field of ['interval', 'timeout'] as const)
+      if (pool.http.http2KeepAlive[field] === undefined) report({ path: [...path, 'http', 'http2KeepAlive'], message: `needs ${field}` });
+  }
   notNegative(pool.tcp?.maxConnections, [...path, 'tcp', 'maxConnections']);
   if (pool.http?.h2UpgradePolicy === 'UPGRADE' && pool.http.useClientProtocol) {
     report({ path: [...path, 'http', 'useClientProtocol'], at: 'key', message: 'must not stand beside h2UpgradePolicy UPGRADE' });
@@ -88,7 +92,18 @@ function loadBalancerOf(settings: LoadBalancerSettings, outlier: OutlierDetectio
       report({ path: [...path, 'consistentHash', 'maglev', 'tableSize'], message: `must be a prime number below 5000011, not ${size}` });
     }
   }
+  const { zoneAwareLbSetting } = settings;
+  if (localityLbSetting && zoneAwareLbSetting)
+    report({ path: [...path, 'zoneAwareLbSetting'], at: 'key', message: 'must not stand beside localityLbSetting' });
   if (localityLbSetting) localityOf(localityLbSetting, outlier, [...path, 'localityLbSetting'], report);
+  if (zoneAwareLbSetting) {
+    const at = [...path, 'zoneAwareLbSetting'];
+    failoverOf(zoneAwareLbSetting, outlier, at, report);
+    zoneAwareLbSetting.failoverPriority.forEach((label, index) => {
+      if (/^topology\.(?:kubernetes\.io\/(?:region|zone)|istio\.io\/subzone)$/.test(label))
+        report({ path: [...at, 'failoverPriority', index], message: `must not name ${label}: regions and zones are followed anyway` });
+    });
+  }
 }
 
 function isPrime(value: number): boolean {
@@ -102,9 +117,6 @@ export function localityOf(setting: LocalityLoadBalancerSetting, outlier: Outlie
   if (distribute.length > 0 && (failover.length > 0 || failoverPriority.length > 0)) {
     report({ path: [...path, 'distribute'], at: 'key', message: 'must not stand beside failover or failoverPriority' });
   }
-  if ((failover.length > 0 || failoverPriority.length > 0) && !outlier) {
-    report({ path, level: 'Warning', message: 'failover needs outlierDetection: without it no endpoint ever counts as failed' });
-  }
   distribute.forEach(({ to }, index) => {
     const at = [...path, 'distribute', index, 'to'];
     let total = 0;
@@ -114,6 +126,18 @@ export function localityOf(setting: LocalityLoadBalancerSetting, outlier: Outlie
     }
     if (total !== 100) report({ path: at, message: `the weights must add up to 100, not ${total}` });
   });
+  failoverOf(setting, outlier, path, report);
+}
+
+function failoverOf(
+  { failover, failoverPriority }: Pick<LocalityLoadBalancerSetting, 'failover' | 'failoverPriority'>,
+  outlier: OutlierDetection | undefined,
+  path: Path,
+  report: Report,
+): void {
+  if ((failover.length > 0 || failoverPriority.length > 0) && !outlier) {
+    report({ path, level: 'Warning', message: 'failover needs outlierDetection: without it no endpoint ever counts as failed' });
+  }
   failover.forEach(({ from, to }, index) => {
     const at = [...path, 'failover', index];
     if (from === to) report({ path: at, message: `fails over from "${from}" to itself` });
