@@ -56,7 +56,8 @@ function* explored(
     const seen = new Set<string>();
     const cut = new Set<unknown>();
     const queue: Call[] = [call, ...named(call, pattern, hosts)];
-    for (let next = queue.shift(); next; next = queue.shift()) {
+    // It grows as it is worked off.
+    for (const next of queue) {
       const arrivals: Arrived[] = [];
       const observe = (arrived: Arrived) => arrivals.push(arrived);
       const traces = [...waysOf(mesh, proxy, next, { copies: true, representative: true, undecided, observe })];
@@ -274,5 +275,8 @@ function withRequest(call: Call, http: HttpRequest): Call {
 }
 
 function keyOf({ destination, payload: { tls, http } }: Call): string {
-  return JSON.stringify([destination, tls, http && { ...http, headers: [...http.headers] }]);
+  const { ip, port } = destination;
+  if (!http) return JSON.stringify([ip, port, tls]);
+  const { method, authority, path, version, headers } = http;
+  return JSON.stringify([ip, port, tls, method, authority, path, version, [...headers]]);
 }

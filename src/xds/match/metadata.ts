@@ -3,10 +3,25 @@ import type { Metadata } from '../gen/envoy/config/core/v3/base_pb.js';
 import { SALLYPORT_METADATA } from '../names.ts';
 import type { Origin } from './route-model.ts';
 
+/** An object's metadata says the same at each of many simulated calls: read once, and one list for all of them. */
+const known = new WeakMap<Metadata, readonly Origin[]>();
+
 /** The resources that an xDS object came from; empty for objects of other control planes. */
 export function originsOf(metadata: Metadata | undefined): readonly Origin[] {
-  const list = metadata?.filterMetadata[SALLYPORT_METADATA]?.origins;
-  if (!Array.isArray(list)) return [];
+  if (!metadata) return NONE;
+  let origins = known.get(metadata);
+  if (!origins) {
+    origins = readOrigins(metadata);
+    known.set(metadata, origins);
+  }
+  return origins;
+}
+
+const NONE: readonly Origin[] = [];
+
+function readOrigins(metadata: Metadata): readonly Origin[] {
+  const list = metadata.filterMetadata[SALLYPORT_METADATA]?.origins;
+  if (!Array.isArray(list)) return NONE;
   return list.flatMap((entry): Origin[] => {
     if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) return [];
     const { kind, namespace, name, file, line } = entry;
