@@ -14,6 +14,7 @@ import {
   WeightedCluster_ClusterWeightSchema,
   WeightedClusterSchema,
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { MESH_GATEWAY } from '../names.ts';
 import { toDuration } from '../proto.ts';
 import type { RouteContext } from './context.ts';
 import { destinationCluster } from './destination.ts';
@@ -77,9 +78,9 @@ export function forwardAction(context: RouteContext, rule: HttpRoute, authority:
   if (host) action.hostRewriteSpecifier = { case: 'hostRewriteLiteral', value: host };
   action.requestMirrorPolicies = mirrorPolicies(context, rule);
 
-  const hashes = rule.route.map((each) => hashOf(context, each.destination));
-  action.hashPolicy = hashes.flatMap((hash) => hashPolicy(hash) ?? []);
   const single = rule.route.length === 1 ? rule.route[0] : undefined;
+  const hashes = rule.route.filter((each) => single || each.weight > 0).map((each) => hashOf(context, each.destination));
+  action.hashPolicy = hashes.flatMap((hash) => hashPolicy(hash) ?? []);
   action.retryPolicy = retryPolicy(rule.retries ?? defaultRetry(context), single !== undefined && hashes[0] !== undefined);
   if (!single) {
     action.clusterSpecifier = {
@@ -134,8 +135,11 @@ function mirrorPolicies(context: RouteContext, rule: HttpRoute): RouteAction_Req
     );
 }
 
-function clusterOf(context: RouteContext, destination: Destination): string {
-  return destinationCluster(destination, context.scope.serviceFor(destination.host), context.port);
+/** A sidecar's routes know the services that have the port of their listener, and no other: without a port of its own a destination is on that one. */
+function clusterOf({ scope, gateway, port }: RouteContext, destination: Destination): string {
+  const service = scope.serviceFor(destination.host);
+  const known = gateway !== MESH_GATEWAY || service?.ports.some(({ number }) => number === port);
+  return destinationCluster(destination, known ? service : undefined, port);
 }
 
 function hashOf({ scope }: RouteContext, destination: Destination) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { entry, hosts, routesOf, SIDECAR, translated } from '../../../test/support/translated.ts';
+import { entry, hosts, ROUTER, routesOf, SIDECAR, translated } from '../../../test/support/translated.ts';
 import type { Metadata } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { Translation } from '../model.ts';
 
@@ -95,11 +95,23 @@ test('a VirtualService that is not on the mesh does not concern a sidecar', () =
   assert.deepEqual(lines(result, '80'), ['a.example.com:80 → outbound|80||a.example.com', 'block_all → 502']);
 });
 
-test('a destination without a port is the only port of its service, else the port of the request', () => {
+test('a destination without a port is on the port of the request; at gateways on the only port of its service, if it has one', () => {
   const services =
     entry('a.example.com', ['80 HTTP']) + entry('one.example.com', ['8080 HTTP']) + entry('two.example.com', ['8080 HTTP', '9090 HTTP']);
-  const to = (host: string) => lines(translated(services + virtualService('v', ['a.example.com'], host)), '80')[0];
-  assert.equal(to('one.example.com'), 'a.example.com:80 → outbound|8080||one.example.com');
+  const gateway = `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: gw, namespace: default }
+spec: { selector: { istio: egressgateway }, servers: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: ['*'] }] }
+---
+`;
+  const text = (host: string) =>
+    services + gateway + virtualService('v', ['a.example.com'], host).replace('  http:', '  gateways: [mesh, gw]\n  http:');
+  const to = (host: string) => lines(translated(text(host)), '80')[0];
+  const atGateway = (host: string) => lines(translated(text(host), ROUTER), 'http.80')[0];
+  assert.equal(atGateway('one.example.com'), 'a.example.com:80 → outbound|8080||one.example.com');
+  assert.equal(atGateway('two.example.com'), 'a.example.com:80 → outbound|80||two.example.com');
+  assert.equal(to('one.example.com'), 'a.example.com:80 → outbound|80||one.example.com');
   assert.equal(to('two.example.com'), 'a.example.com:80 → outbound|80||two.example.com');
   assert.equal(to('unknown.example.com'), 'a.example.com:80 → outbound|80||unknown.example.com');
 });
