@@ -25,7 +25,10 @@ export function callersOf({ mesh, proxies }: Pick<SimulatedFiles, 'mesh' | 'prox
     caller(namespace, '*', {}),
     ...selectors.map((labels) => caller(namespace, `* (${textOf(labels)})`, labels)),
   ]);
-  return [...sidecars, ...deployed, ...possible];
+  // A workload that no selector means stands for its namespace.
+  const isMeant = (labels: Labels) => selectors.some((selector) => Object.entries(selector).some(([key, value]) => labels[key] === value));
+  const named = new Set(sidecars.filter(({ labels }) => !isMeant(labels)).map(({ namespace }) => `${namespace}/*`));
+  return [...sidecars, ...deployed, ...possible.filter(({ namespace, name }) => !named.has(`${namespace}/${name}`))];
 }
 
 function caller(namespace: string, name: string, labels: Labels): ProxyIdentity {

@@ -15,15 +15,13 @@ import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
 import { tellFindings } from './read-mesh.ts';
 import { simulateFiles } from './simulated.ts';
+import { IN_FORCE } from './verify-unknown.ts';
 
 interface ConvertOptions {
   readonly to: 'gateway-api';
   readonly namespace: string;
   readonly meshConfig?: string;
 }
-
-/** What is wrong with objects of the Gateway API that are in force all the same. */
-const IN_FORCE: ReadonlySet<string> = new Set(['SP0012', 'SP0013', 'SP0014']);
 
 export function convertCommand(): Command {
   return new Command('convert')

@@ -10,6 +10,8 @@ import { Store } from '../config/store.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
 import { type CallDiff, type ComparedWorkload, diffCalls } from '../simulate/diff.ts';
+import type { Proxy as ProxyIdentity } from '../translate/model.ts';
+import { callersOf } from './callers.ts';
 import { type Paint, paintFor, plain } from './colours.ts';
 import { describeCall } from './describe-call.ts';
 import { EXIT } from './exit.ts';
@@ -123,13 +125,17 @@ export function compare(before: SimulatedFiles, after: SimulatedFiles, { strict 
   const known = new Set(sidecarsOf(before).map(nameOf));
   const young = new Set(sidecarsOf(after).map(nameOf));
   const sidecars = sidecarsOf(after).filter((proxy) => known.has(nameOf(proxy)));
+  // Those that stand for workloads that the files do not name are on both sides.
+  const unnamed = [...callersOf(after), ...callersOf(before)].filter(
+    (identity) => !known.has(nameOf(identity)) && !young.has(nameOf(identity)),
+  );
+  const callers = [...sidecars, ...new Map(unnamed.map((identity) => [nameOf(identity), identity])).values()];
+  const at = (files: SimulatedFiles, identity: ProxyIdentity) =>
+    young.has(nameOf(identity)) ? files.proxy(nameOf(identity)) : files.proxyOf(identity);
   // Alike on both sides: of the class of one side, the class of the other.
-  const pairs: ComparedWorkload[] = workloadClasses(after.mesh, sidecars)
+  const pairs: ComparedWorkload[] = workloadClasses(after.mesh, callers)
     .flatMap((members) => workloadClasses(before.mesh, members))
-    .map((members) => {
-      const workloads = members.map(nameOf);
-      return { workloads, before: before.proxy(workloads[0]!), after: after.proxy(workloads[0]!) };
-    });
+    .map((members) => ({ workloads: members.map(nameOf), before: at(before, members[0]!), after: at(after, members[0]!) }));
   const routersOf = ({ proxies }: SimulatedFiles) => proxies.filter(({ type }) => type === 'router').map(nameOf);
   const routers = strict ? routersOf(before).filter((name) => routersOf(after).includes(name)) : [];
   const entries = routers.map((name) => ({ workloads: [name], before: before.proxy(name), after: after.proxy(name) }));

@@ -3,10 +3,13 @@ import type { ResourceOf } from '../api/index.ts';
 import { formatPosition } from '../lib/finding.ts';
 import type { SimulatedFiles } from './simulated.ts';
 
+/** What is wrong with objects of the Gateway API that are in force all the same. */
+export const IN_FORCE: ReadonlySet<string> = new Set(['SP0012', 'SP0013', 'SP0014']);
+
 /** A sentence each. */
 export function unknownTo({ mesh: { snapshot, config }, proxies }: SimulatedFiles): string[] {
   const broken = snapshot.findings
-    .filter(({ level }) => level === 'Error')
+    .filter(({ level, code }) => level === 'Error' && !IN_FORCE.has(code))
     .map(
       ({ origin, position }) => `${origin}${position ? ` (${formatPosition(position)})` : ''} is not valid: what it would do is not known`,
     );

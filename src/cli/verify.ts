@@ -101,7 +101,14 @@ async function captured(files: SimulatedFiles, options: VerifyOptions): Promise<
 /** Whether every call of every workload has the same outcome under another configuration. */
 export function equivalence(files: SimulatedFiles, other: SimulatedFiles, name: string): AdversaryVerdict {
   const { changes, undecided, added, removed, cells } = compare(other, files);
-  const open = [...undecided, ...[...added, ...removed].map((workload) => `${workload} is on one side only`)];
+  const { mesh, simulated } = files;
+  const callers = new Map([...files.proxies, ...callersOf(files), ...callersOf(other)].map((one) => [`${one.namespace}/${one.name}`, one]));
+  const open = [
+    ...undecided,
+    ...unknownTo(files),
+    ...unknownTo(other),
+    ...[...added, ...removed].map((workload) => `${workload} is on one side only`),
+  ];
   return {
     adversary: 'captured',
     statement: `every call has the outcome that it has under ${name}`,
@@ -109,7 +116,7 @@ export function equivalence(files: SimulatedFiles, other: SimulatedFiles, name: 
     counterexamples: changes.map(({ workloads, example }) => ({
       workloads,
       call: example,
-      trace: locatedTrace(explainCall(files.simulated, files.proxy(workloads[0]!), example), files.mesh.snapshot),
+      trace: locatedTrace(explainCall(simulated, files.proxyOf(callers.get(workloads[0]!)!), example), mesh.snapshot),
     })),
     undecided: open,
     cells,
