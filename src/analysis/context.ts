@@ -17,6 +17,8 @@ export interface AnalysisInput {
   /** Milliseconds since the epoch: certificates are judged by it. */
   readonly now: number;
   readonly meshNetworks?: MeshNetworksResource | undefined;
+  /** The objects of the mesh's other clusters, by their names. */
+  readonly remoteClusters?: ReadonlyMap<string, Snapshot> | undefined;
 }
 
 /** Labels that a selector can meet: those of a Pod or of a Deployment's template. */
@@ -35,6 +37,7 @@ export interface GatewayServer {
 
 /** Handed to each analyzer: the input, indexes over it, and the one way to report. */
 export interface Context extends AnalysisInput {
+  readonly remoteClusters: ReadonlyMap<string, Snapshot>;
   /** All objects of a kind, the invalid ones too, oldest first. */
   of<K extends Kind>(kind: K): readonly ResourceOf<K>[];
   find<K extends Kind>(kind: K, namespace: string, name: string): ResourceOf<K> | undefined;
@@ -108,6 +111,7 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
   };
   const context: Context = {
     ...input,
+    remoteClusters: input.remoteClusters ?? new Map(),
     of,
     find: <K extends Kind>(kind: K, namespace: string, name: string) => {
       let names = byName.get(kind);

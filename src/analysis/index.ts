@@ -14,8 +14,10 @@ import { gatewayHandover } from './analyzers/gateway-handover.ts';
 import { gatewayHosts } from './analyzers/gateway-hosts.ts';
 import { gatewaySecrets } from './analyzers/gateway-secret.ts';
 import { automaticImages, namespaceLabels, podsWithoutProxy, proxyImages } from './analyzers/injection.ts';
+import { gatewayApiServed, gatewayApiVersions, kubernetesVersion } from './analyzers/installation.ts';
 import { meshNetworks } from './analyzers/mesh-networks.ts';
 import { conditions, deprecatedFields, ingressBypassesSubsets, kubernetesGatewaySelectors } from './analyzers/misc.ts';
+import { multiClusterServices } from './analyzers/multi-cluster.ts';
 import { authorizationPolicies, telemetryProviders } from './analyzers/policies.ts';
 import { refusedObjects } from './analyzers/refused.ts';
 import { ambientSidecars, sidecarSelectors, telemetrySelectors } from './analyzers/selectors.ts';
@@ -24,7 +26,7 @@ import { conflictingMeshHosts, jwtClaimRoutes } from './analyzers/virtual-servic
 import { virtualServiceDestinations } from './analyzers/virtual-service-destinations.ts';
 import { virtualServiceGateways } from './analyzers/virtual-service-gateways.ts';
 import { virtualServiceRules } from './analyzers/virtual-service-rules.ts';
-import { externalControlPlanes, gatewayApiVersions, injectionWebhooks } from './analyzers/webhooks.ts';
+import { externalControlPlanes, injectionWebhooks } from './analyzers/webhooks.ts';
 import { applicationUids, deploymentServices, keyFetching, portNames } from './analyzers/workloads.ts';
 import { type AnalysisInput, type Analyzer, type CreatedContext, createContext } from './context.ts';
 import { MESSAGES } from './messages.ts';
@@ -44,8 +46,11 @@ const ANALYZERS: readonly Analyzer[] = [
   injectionWebhooks,
   externalControlPlanes,
   gatewayApiVersions,
+  gatewayApiServed,
+  kubernetesVersion,
   envoyFilters,
   meshNetworks,
+  multiClusterServices,
   virtualServiceGateways,
   virtualServiceDestinations,
   virtualServiceRules,

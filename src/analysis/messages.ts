@@ -72,6 +72,10 @@ export const MESSAGES = {
     'IngressRouteRulesNotAffected',
     'A route on a gateway bypasses the subsets that a mesh VirtualService defines for its destination.',
   ),
+  IST0142: error(
+    'UnsupportedKubernetesVersion',
+    'The cluster runs an older Kubernetes than Istio’s release supports: its control plane may not start.',
+  ),
   IST0144: warning('InvalidApplicationUID', 'A pod runs as uid 1337, which is the proxy’s: its traffic is not captured.'),
   IST0145: error('ConflictingGateways', 'Gateways that select the same pods serve one host on one port.'),
   IST0146: warning('ImageAutoWithoutInjectionWarning', 'A Deployment asks for the proxy’s automatic image, but nothing injects it.'),
@@ -93,6 +97,7 @@ export const MESSAGES = {
     'EnvoyFilterUsesRelativeOperationWithProxyVersion',
     'An order-dependent patch is tied to a proxy version and may vanish with an upgrade.',
   ),
+  IST0156: error('UnsupportedGatewayAPIVersion', 'A CRD of the Gateway API lacks the version that Istio reads: its objects are ignored.'),
   IST0157: warning('InvalidTelemetryProvider', 'A Telemetry section names no provider and there is no default one: it has no effect.'),
   IST0158: warning('PodsIstioProxyImageMismatchInNamespace', 'Running sidecars have another image than injection would give them now.'),
   IST0159: error('ConflictingTelemetryWorkloadSelectors', 'Several Telemetry objects of a namespace select one workload.'),
@@ -113,7 +118,12 @@ export const MESSAGES = {
     'A policy selects a Kubernetes Gateway’s pods by labels, which has no effect: it needs targetRefs.',
   ),
   IST0167: warning('IneffectivePolicy', 'The policy has no effect where it stands.'),
+  IST0170: warning(
+    'MultiClusterInconsistentService',
+    'A Service differs between clusters of the mesh, which joins them under one host: some endpoints answer differently.',
+  ),
   IST0171: warning('NegativeConditionStatus', 'The object’s own status reports a failed condition.'),
+  IST0172: warning('FutureUnsupportedGatewayAPIVersion', 'A CRD of the Gateway API lacks the version that later releases of Istio read.'),
   IST0173: error('DestinationRuleSubsetNotSelectPods', 'The labels of a subset select no pod of the host: its routes end in 503.'),
   IST0174: warning('UnknownDestinationRuleHost', 'The host of a DestinationRule is no known service: the rule has no effect.'),
   IST0175: warning(

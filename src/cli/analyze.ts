@@ -7,6 +7,7 @@ import { DECODING_CODES } from '../api/codes.ts';
 import { openFiles } from '../config/files.ts';
 import { loadMeshConfig } from '../config/mesh-config.ts';
 import { loadMeshNetworks } from '../config/mesh-networks.ts';
+import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding, Level } from '../lib/finding.ts';
 import { buildRegistry } from '../registry/index.ts';
 import { paintFor, plain } from './colours.ts';
@@ -22,6 +23,7 @@ interface AnalyzeOptions {
   readonly namespace: string;
   readonly meshConfig?: string;
   readonly meshNetworks?: string;
+  readonly remoteCluster: ReadonlyMap<string, readonly string[]>;
   readonly defaultGateways: boolean;
   readonly suppress: readonly string[];
   readonly failureThreshold: Level;
@@ -43,6 +45,12 @@ export function analyzeCommand(version: () => string): Command {
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
     .option('--mesh-config <file>', 'MeshConfig (else the ConfigMap istio among the files, else the defaults)')
     .option('--mesh-networks <file>', 'MeshNetworks (else the key meshNetworks of that ConfigMap)')
+    .option(
+      '--remote-cluster <name=path>',
+      'objects of another cluster of the mesh, whose Services are held against these (repeatable; one name may have several paths)',
+      remoteClusterOption,
+      new Map(),
+    )
     .option('--no-default-gateways', "do not take an installation's gateways to exist where the files leave them out")
     .option('-S, --suppress <code=origin>', "leave out findings, e.g. 'IST0128=DestinationRule default/*' (repeatable)", suppressOption, [])
     .option(
@@ -69,6 +77,16 @@ function suppressOption(value: string, all: readonly string[]): string[] {
   return [...all, value];
 }
 
+function remoteClusterOption(value: string, all: ReadonlyMap<string, readonly string[]>): Map<string, readonly string[]> {
+  const match = /^([^=]+)=(.+)$/.exec(value);
+  if (!match) throw new InvalidArgumentError('it is NAME=PATH, e.g. west=clusters/west/.');
+  const [, name, path] = match as unknown as [string, string, string];
+  return new Map([...all, [name, [...(all.get(name) ?? []), path]]]);
+}
+
+/** What of another cluster's files concerns this mesh: that they could not be read, and what is wrong with its Services. */
+const OF_READING = /^SP000[1-5]$/;
+
 async function findingsOf(paths: readonly string[], options: AnalyzeOptions): Promise<Finding[]> {
   const source = await openFiles(paths, { namespace: options.namespace });
   source.close();
@@ -78,7 +96,14 @@ async function findingsOf(paths: readonly string[], options: AnalyzeOptions): Pr
   const { registry, findings: conflicts } = buildRegistry(snapshot, mesh);
   const { suppress, hints } = options;
   const also = [...findings, ...networkFindings, ...conflicts];
-  return analyze({ snapshot, registry, mesh, meshNetworks, now: Date.now() }, { suppress, hints, also });
+  const remoteClusters = new Map<string, Snapshot>();
+  for (const [name, remotePaths] of options.remoteCluster) {
+    const remote = await openFiles(remotePaths, { namespace: options.namespace });
+    remote.close();
+    remoteClusters.set(name, remote.snapshot);
+    also.push(...remote.snapshot.findings.filter(({ code, origin }) => OF_READING.test(code) || origin.startsWith('Service ')));
+  }
+  return analyze({ snapshot, registry, mesh, meshNetworks, remoteClusters, now: Date.now() }, { suppress, hints, also });
 }
 
 async function print(findings: readonly Finding[], { output, color, all }: AnalyzeOptions, version: () => string): Promise<string> {

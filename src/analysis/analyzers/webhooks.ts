@@ -1,4 +1,4 @@
-/** What an installation of Istio registers with the API server: its webhooks, and the CRDs of the Gateway API. */
+/** What an installation of Istio registers with the API server: its webhooks. */
 import { isIP } from 'node:net';
 import type { ResourceOf, Webhook } from '../../api/index.ts';
 import { selects } from '../../api/kubernetes/label-selector.ts';
@@ -144,35 +144,4 @@ function faultOf(url: string | undefined): string | undefined {
   const { protocol, hostname } = new URL(url);
   if (protocol !== 'https:') return 'does not begin with https://';
   return hostname ? undefined : 'names no host';
-}
-
-/** The bundle of the Gateway API from which on Istio reads a kind, by the name of its CRD: major, minor, patch. */
-const OLDEST_BUNDLES: Readonly<Record<string, readonly [number, number, number]>> = {
-  'grpcroutes.gateway.networking.k8s.io': [1, 1, 0],
-  'backendtlspolicies.gateway.networking.k8s.io': [1, 4, 0],
-  'tlsroutes.gateway.networking.k8s.io': [1, 5, 0],
-};
-
-const BUNDLE_VERSION = 'gateway.networking.k8s.io/bundle-version';
-
-/** IST0176: CRDs of the Gateway API that are older than Istio's release needs. */
-export function gatewayApiVersions(context: Context): void {
-  for (const definition of context.of('CustomResourceDefinition')) {
-    const { name, annotations } = definition.metadata;
-    const oldest = OLDEST_BUNDLES[name];
-    const written = annotations[BUNDLE_VERSION];
-    const version = /^v?(\d+)\.(\d+)\.(\d+)/.exec(written ?? '');
-    if (!oldest || !version) continue;
-    const installed = version.slice(1, 4).map(Number);
-    // 0.0.0 is what builds between releases are named.
-    if (installed.every((part) => part === 0)) continue;
-    const differing = oldest.findIndex((part, i) => part !== installed[i]);
-    if (differing < 0 || installed[differing]! > oldest[differing]!) continue;
-    context.report(
-      'IST0176',
-      definition,
-      ['metadata', 'annotations', BUNDLE_VERSION],
-      `${name} is of Gateway API ${written}, and Istio reads it from v${oldest.join('.')} on: its objects are ignored. Install the CRDs of a later release.`,
-    );
-  }
 }

@@ -4,7 +4,10 @@ export const node = object({ podCIDR: string(), podCIDRs: list(string()), provid
 export type Node = Infer<typeof node>;
 
 export const nodeStatus = object(
-  { addresses: list(object({ type: withDefault(string(), ''), address: withDefault(string(), '') })) },
+  {
+    addresses: list(object({ type: withDefault(string(), ''), address: withDefault(string(), '') })),
+    nodeInfo: object({ kubeletVersion: withDefault(string(), '') }, { open: true }),
+  },
   { open: true },
 );
 export type NodeStatus = Infer<typeof nodeStatus>;

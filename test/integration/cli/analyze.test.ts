@@ -117,3 +117,25 @@ test('a reader that leaves early ends it quietly', async () => {
   const [code] = await once(child, 'close');
   assert.deepEqual([code, errors], [0, '']);
 });
+
+test('--remote-cluster holds Services against those of other clusters, and says what of them could not be read', () => {
+  const service = (type: string) => `apiVersion: v1
+kind: Service
+metadata: {name: web, labels: {app: web}}
+spec: {type: ${type}, ports: [{name: http, port: 80}]}
+`;
+  const [here, west, broken] = ['here', 'west', 'broken'].map((name) => join(folder, `${name}.yaml`)) as [string, string, string];
+  writeFileSync(here, service('ClusterIP'));
+  writeFileSync(west, service('LoadBalancer'));
+  writeFileSync(broken, 'a: [');
+  const alone = JSON.parse(analyze([here, '-o', 'json']).out);
+  assert.deepEqual(alone, []);
+  const { out } = analyze([here, '--remote-cluster', `west=${west}`, '--remote-cluster', `east=${broken}`, '-o', 'json']);
+  assert.deepEqual(
+    JSON.parse(out).map(({ code }: { code: string }) => code),
+    ['SP0001', 'IST0170'],
+  );
+  const wrong = analyze([here, '--remote-cluster', west]);
+  assert.equal(wrong.code, 2);
+  assert.match(wrong.err, /it is NAME=PATH/);
+});
