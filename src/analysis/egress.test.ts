@@ -30,22 +30,42 @@ const atGateway = (number = 80) => ({ match: [{ gateways: AT_GATEWAY, port: 80 }
 const routes = (http: object[], spec: object = {}, name = 'v', namespace = 'default') =>
   istio('VirtualService', name, { hosts: [HOST], gateways: BOTH, http, ...spec }, namespace);
 const api = istio('ServiceEntry', 'api', { hosts: ['api.example.com'], location: 'MESH_EXTERNAL', resolution: 'DNS', ports: [HTTP] });
-const STANDARD = join(external(), gateway(), routes([onMesh, atGateway()]));
+const STANDARD_PARTS = [external(), gateway(), routes([onMesh, atGateway()])];
+const STANDARD = join(...STANDARD_PARTS);
 const imports = (...hosts: string[]) => istio('Sidecar', 'default', { egress: [{ hosts }] }, 'shop');
 const prefix = (value: string, name: string, gateways: string[] = AT_GATEWAY) =>
   routes([{ match: [{ uri: { prefix: value } }], route: to(HOST, 80) }], { gateways }, name);
 
 const PASSTHROUGH = gateway(['*.example.com'], { port: TLS, tls: { mode: 'PASSTHROUGH' } });
-/** Passes TLS for the hosts to the gateway and on. */
-const sniRoutes = (name: string, hosts: string[], gateways = BOTH) =>
+/** Passes TLS for the hosts to the gateway and on. `source`: a condition on the workloads. */
+const sniRoutes = (name: string, hosts: string[], gateways = BOTH, source: object = {}) =>
   istio('VirtualService', name, {
     hosts,
     gateways,
     tls: gateways.map((where) => ({
-      match: [{ gateways: [where], port: 443, sniHosts: hosts }],
+      match: [{ gateways: [where], port: 443, sniHosts: hosts, ...(where === 'mesh' && source) }],
       route: where === 'mesh' ? to('istio-egressgateway.istio-system.svc.cluster.local', 443) : to(HOST, 443),
     })),
   });
+
+const TCP = { number: 6379, name: 'tcp', protocol: 'TCP' };
+const TCP_GATEWAY = gateway(['*'], { port: { ...TCP, number: 443 } });
+const tcpRoutes = (onMesh: object) =>
+  istio('VirtualService', 'v', {
+    hosts: [HOST],
+    gateways: BOTH,
+    tcp: [
+      { match: [{ gateways: ['mesh'], port: 6379, ...onMesh }], route: to('istio-egressgateway.istio-system.svc.cluster.local', 443) },
+      { match: [{ gateways: AT_GATEWAY, port: 443 }], route: to(HOST, 6379) },
+    ],
+  });
+const originates = (spec: object, namespace = 'default') =>
+  istio(
+    'DestinationRule',
+    'www',
+    { host: HOST, trafficPolicy: { tls: { mode: 'SIMPLE', sni: HOST, caCertificates: 'system' } }, ...spec },
+    namespace,
+  );
 
 testPairs({
   'SP1004 by a Sidecar': {
@@ -127,6 +147,50 @@ testPairs({
     ),
     right: join(external(), gateway(), routes([onMesh, { match: [{ gateways: AT_GATEWAY }], route: to(HOST, 80) }])),
   },
+  'SP1008 of HTTP for some workloads': {
+    wrong: join(
+      external(),
+      gateway(),
+      routes([{ match: [{ port: 80, sourceLabels: { app: 'shop' } }], route: TO_GATEWAY }], { gateways: ['mesh'] }),
+      routes([atGateway()], { gateways: AT_GATEWAY }, 'g'),
+    ),
+    right: join(
+      external(),
+      gateway(),
+      routes([{ match: [{ port: 80, sourceLabels: { app: 'shop' } }], route: TO_GATEWAY }, { route: TO_GATEWAY }], { gateways: ['mesh'] }),
+      routes([atGateway()], { gateways: AT_GATEWAY }, 'g'),
+    ),
+  },
+  'SP1008 of TLS for one namespace': {
+    wrong: join(external([TLS]), PASSTHROUGH, sniRoutes('v', [HOST], BOTH, { sourceNamespace: 'shop' })),
+    right: join(external([TLS]), PASSTHROUGH, sniRoutes('v', [HOST])),
+  },
+  'SP1008 of TCP to other addresses': {
+    wrong: join(
+      external([TCP], { addresses: ['10.59.118.59'] }),
+      TCP_GATEWAY,
+      tcpRoutes({ destinationSubnets: ['10.59.118.58/32', '10.0.0.0/16'] }),
+    ),
+    right: join(external([TCP], { addresses: ['10.59.118.59'] }), TCP_GATEWAY, tcpRoutes({ destinationSubnets: ['10.59.118.59/32'] })),
+  },
+  'SP1010 of a source beside gateways': {
+    wrong: join(
+      external(),
+      gateway(),
+      routes([{ match: [{ gateways: ['mesh'], port: 80, sourceLabels: { app: 'shop' } }], route: TO_GATEWAY }, atGateway()]),
+    ),
+    right: STANDARD,
+  },
+  'SP1010 of settings for a port that is not there': {
+    wrong: join(
+      ...STANDARD_PARTS,
+      originates({ trafficPolicy: { portLevelSettings: [{ port: { number: 443 }, tls: { mode: 'SIMPLE' } }] } }),
+    ),
+    right: join(
+      ...STANDARD_PARTS,
+      originates({ trafficPolicy: { portLevelSettings: [{ port: { number: 80 }, tls: { mode: 'SIMPLE' } }] } }),
+    ),
+  },
   'SP1012 of a Gateway': { wrong: join(external(), gateway([HOST, 'api.example.com']), routes([onMesh, atGateway()])), right: STANDARD },
   'SP1012 of a VirtualService': {
     wrong: join(external(), gateway(), routes([atGateway()], { gateways: AT_GATEWAY, hosts: [HOST, 'api.example.com'] })),
@@ -137,6 +201,30 @@ testPairs({
     ),
   },
   'SP1017 without a rule for the gateway': { wrong: join(external(), gateway(), routes([onMesh])), right: STANDARD },
+  'SP1017 with a rule of a VirtualService that is not bound to the gateway': {
+    wrong: join(external(), gateway(), routes([onMesh, atGateway()], { gateways: ['mesh'] })),
+    right: STANDARD,
+  },
+  'SP1028 of a gateway': {
+    wrong: join(external(), gateway(), routes([onMesh, atGateway()], { gateways: ['mesh'] })),
+    right: STANDARD,
+  },
+  'SP1028 of mesh': {
+    wrong: join(external(), gateway(), routes([onMesh, atGateway()], { gateways: AT_GATEWAY })),
+    right: join(external(), gateway(), routes([onMesh, atGateway()], { gateways: ['egress', 'mesh'] }, 'v', 'istio-system')),
+  },
+  'SP1016 of a host without addresses': {
+    wrong: join(external([HTTP], { resolution: 'NONE' }), gateway(), routes([onMesh, atGateway()])),
+    right: STANDARD,
+  },
+  SP1029: {
+    wrong: join(external([HTTP], { resolution: 'STATIC' })),
+    right: join(external([HTTP], { resolution: 'STATIC', endpoints: [{ address: '192.0.2.1' }] })),
+  },
+  SP1031: {
+    wrong: join(...STANDARD_PARTS, originates({ exportTo: ['.'] }, 'default')),
+    right: join(...STANDARD_PARTS, originates({ exportTo: ['.'] }, 'istio-system'), originates({ exportTo: ['.'] }, 'default')),
+  },
   'SP1017 without a server on the port': {
     wrong: join(external(), gateway([HOST], { port: { number: 443, name: 'https', protocol: 'HTTP' } }), routes([onMesh, atGateway()])),
     right: STANDARD,

@@ -54,6 +54,23 @@ test('a route of the gateway that is missing', () => {
   assert.ok(codesOf(join(ENTRY, GATEWAY(INSTALLED), TO_INSTALLED)).includes('SP1017'));
 });
 
+test('a rule that leads nowhere, and redirects nothing', () => {
+  const rule = (text: string) => codesOf(join(ENTRY, GATEWAY(INSTALLED), TO_INSTALLED, OUT().replace(/- matches:.*/s, `- ${text}\n`)));
+  assert.deepEqual(rule('backendRefs: []'), ['SP1030']);
+  assert.deepEqual(rule('filters: [{type: RequestRedirect, requestRedirect: {scheme: https}}]'), []);
+});
+
+test('a class of Gateways that is misspelt', () => {
+  const misspelt = GATEWAY(INSTALLED).replace('gatewayClassName: istio', 'gatewayClassName: itsio');
+  assert.ok(codesOf(join(ENTRY, misspelt, TO_INSTALLED, OUT())).includes('SP1032'));
+  const declared = `apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: itsio}
+spec: {controllerName: example.com/other}
+`;
+  assert.ok(!codesOf(join(ENTRY, misspelt, declared, TO_INSTALLED, OUT())).includes('SP1032'));
+});
+
 test('a backend that does not exist is found where it is written, with the answer that this API gives', () => {
   const at = (...args: Parameters<typeof OUT>) => {
     const [finding, ...more] = findingsOf(join(OUT(...args), ENTRY, GATEWAY(INSTALLED), TO_INSTALLED));

@@ -7,11 +7,13 @@ import { annotations } from './analyzers/annotations.ts';
 import { caCertificates, destinationRuleHosts } from './analyzers/destination-rule.ts';
 import { egressBypass } from './analyzers/egress-bypass.ts';
 import { deadObjects, hardening, networkPolicies, privateAddresses } from './analyzers/egress-exposure.ts';
-import { fieldsWithoutEffect, gatewayRoutes, tcpCollisions, tlsMatches, tlsOrigination, unusedSubsets } from './analyzers/egress-routes.ts';
+import { fieldsWithoutEffect, tcpCollisions, tlsMatches, tlsOrigination, unusedSubsets } from './analyzers/egress-routes.ts';
+import { missingBackends, missingEndpoints, misspeltClasses } from './analyzers/endpoints.ts';
 import { envoyFilters } from './analyzers/envoy-filter.ts';
 import { conflictingGateways, gatewayCertificates, gatewayPorts } from './analyzers/gateway.ts';
 import { gatewayHandover } from './analyzers/gateway-handover.ts';
 import { gatewayHosts } from './analyzers/gateway-hosts.ts';
+import { gatewayRoutes } from './analyzers/gateway-routes.ts';
 import { gatewaySecrets } from './analyzers/gateway-secret.ts';
 import { automaticImages, namespaceLabels, podsWithoutProxy, proxyImages } from './analyzers/injection.ts';
 import { gatewayApiServed, gatewayApiVersions, kubernetesVersion } from './analyzers/installation.ts';
@@ -22,6 +24,7 @@ import { authorizationPolicies, telemetryProviders } from './analyzers/policies.
 import { refusedObjects } from './analyzers/refused.ts';
 import { ambientSidecars, sidecarSelectors, telemetrySelectors } from './analyzers/selectors.ts';
 import { conflictingServiceEntryProtocols, serviceEntryAddresses } from './analyzers/service-entry.ts';
+import { unboundGateways } from './analyzers/unbound-gateways.ts';
 import { conflictingMeshHosts, jwtClaimRoutes } from './analyzers/virtual-service-conflicts.ts';
 import { virtualServiceDestinations } from './analyzers/virtual-service-destinations.ts';
 import { virtualServiceGateways } from './analyzers/virtual-service-gateways.ts';
@@ -54,6 +57,7 @@ const ANALYZERS: readonly Analyzer[] = [
   virtualServiceGateways,
   virtualServiceDestinations,
   virtualServiceRules,
+  unboundGateways,
   conflictingMeshHosts,
   jwtClaimRoutes,
   ingressBypassesSubsets,
@@ -65,6 +69,9 @@ const ANALYZERS: readonly Analyzer[] = [
   gatewaySecrets,
   serviceEntryAddresses,
   conflictingServiceEntryProtocols,
+  missingEndpoints,
+  missingBackends,
+  misspeltClasses,
   sidecarSelectors,
   ambientSidecars,
   telemetrySelectors,

@@ -173,7 +173,7 @@ export const MESSAGES = {
   SP1015: error('GatewayLoop', 'A route on the gateway leads back to the same gateway.'),
   SP1016: error(
     'DestinationUnreachableFromGateway',
-    'A route on the gateway leads to a host that the gateway’s namespace does not see: 503 NC.',
+    'A route on the gateway leads to a host that the gateway’s namespace does not see (503 NC) or that has no address there (503 UH).',
   ),
   SP1017: error('GatewayHasNoRoute', 'Sidecars send a host to a gateway that has no route for it: calls are answered 404 or closed.'),
   SP1018: warning(
@@ -198,6 +198,17 @@ export const MESSAGES = {
   SP1027: warning(
     'RuleShadowedByOlderVirtualService',
     'On a gateway, a rule of an older VirtualService for the host takes all traffic of this one.',
+  ),
+  SP1028: warning('MatchGatewayNotBound', 'A match names a gateway to which the VirtualService is not bound: the rule never holds there.'),
+  SP1029: error('NoEndpoints', 'A host with resolution STATIC names no endpoints: every call is answered 503.'),
+  SP1030: warning('RuleWithoutBackend', 'A rule of an HTTPRoute or GRPCRoute leads nowhere: calls are answered 500.'),
+  SP1031: warning(
+    'DestinationRuleHiddenFromGateway',
+    'A DestinationRule asks for TLS to a host, and the gateway that calls the host does not see it: it calls without.',
+  ),
+  SP1032: warning(
+    'GatewayClassMisspelled',
+    'The class of a Gateway differs by a few letters from one of Istio’s: nothing serves the Gateway.',
   ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;

@@ -19,6 +19,7 @@ import {
   routeKind,
   type VirtualService,
 } from '../egress-model.ts';
+import { reportPartialRules } from './egress-partial-rules.ts';
 
 /**
  * SP1001–SP1006, SP1008: external hosts whose traffic goes round an egress gateway. Only where there is one to go round: a Gateway that serves
@@ -70,8 +71,10 @@ export function egressBypass(context: Context): void {
       }
     } else {
       for (const port of service.ports) {
-        if (through.includes(port)) reportDirectRules(context, service, port, virtualService!);
-        else if (!atGateways.get(service.hostname)?.has(port.number)) reportPort(context, service, port, virtualService!, through);
+        if (through.includes(port)) {
+          reportDirectRules(context, service, port, virtualService!);
+          reportPartialRules(context, service, port, virtualService!);
+        } else if (!atGateways.get(service.hostname)?.has(port.number)) reportPort(context, service, port, virtualService!, through);
         else if (context.hints) reportPortOfGateway(context, service, port, through);
       }
       if (context.hints) reportUndeclaredTls(context, service, through);

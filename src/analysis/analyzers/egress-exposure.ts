@@ -66,7 +66,8 @@ export function deadObjects(context: Context): void {
   }
   const bound = new Set<unknown>();
   for (const virtualService of context.of('VirtualService')) {
-    for (const { name } of gatewayNames(virtualService)) bound.add(findGateway(context, name, virtualService.metadata.namespace));
+    const { namespace } = virtualService.metadata;
+    for (const named of gatewayNames(virtualService)) if (named.bound) bound.add(findGateway(context, named.name, namespace));
   }
   for (const gateway of context.of('Gateway')) {
     const onlyServes = gateway.spec.servers.every((server) => server.tls?.mode === 'AUTO_PASSTHROUGH' || server.tls?.httpsRedirect);

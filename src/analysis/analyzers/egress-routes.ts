@@ -1,13 +1,12 @@
+import type { ResourceOf } from '../../api/index.ts';
 import { HostIndex } from '../../lib/host-index.ts';
 import { fullHostname, hostCovers } from '../../lib/hostname.ts';
 import { parseRange } from '../../lib/ip.ts';
 import type { Service } from '../../registry/model.ts';
 import { isVisible } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
-import { type AnyRule, destinationHosts, type Gateway, gatewayServices, routeKind, type VirtualService } from '../egress-model.ts';
-import { gatewayPods } from './gateway.ts';
+import { routeKind } from '../egress-model.ts';
 import { destinationsOf } from './virtual-service-destinations.ts';
-import { findGateway } from './virtual-service-gateways.ts';
 
 /** SP1007: `tls` rules whose match can never hold. */
 export function tlsMatches(context: Context): void {
@@ -81,6 +80,8 @@ export function unusedSubsets(context: Context): void {
 
 /** SP1010: fields that are accepted but have no effect where they stand. */
 export function fieldsWithoutEffect(context: Context): void {
+  for (const rule of context.of('DestinationRule')) portsWithoutEffect(context, rule);
+  for (const virtualService of context.of('VirtualService')) sourcesWithoutEffect(context, virtualService);
   for (const entry of context.of('ServiceEntry')) {
     const { addresses, ports, resolution, endpoints } = entry.spec;
     if (addresses.length > 0 && resolution === 'DYNAMIC_DNS') {
@@ -108,6 +109,45 @@ export function fieldsWithoutEffect(context: Context): void {
           'targetPort has no effect with resolution NONE: calls go to the port that the client dialled. Use resolution STATIC or DNS, or remove it.',
         );
       }
+    }
+  }
+}
+
+/** Conditions on the calling workload in http matches that name gateways: Istio asks one or the other. */
+function sourcesWithoutEffect(context: Context, virtualService: ResourceOf<'VirtualService'>): void {
+  for (const [i, { match }] of virtualService.spec.http.entries()) {
+    for (const [j, { gateways, sourceLabels, sourceNamespace }] of match.entries()) {
+      if (gateways.length === 0) continue;
+      const field = Object.keys(sourceLabels).length > 0 ? 'sourceLabels' : sourceNamespace ? 'sourceNamespace' : undefined;
+      if (!field) continue;
+      context.report(
+        'SP1010',
+        virtualService,
+        ['spec', 'http', i, 'match', j, field],
+        `${field} has no effect beside gateways in an http match: the rule holds for every workload. Write it in a VirtualService that is bound to mesh alone, without gateways in its matches.`,
+      );
+    }
+  }
+}
+
+/** Settings of a DestinationRule for ports that its host does not have. */
+function portsWithoutEffect(context: Context, rule: ResourceOf<'DestinationRule'>): void {
+  const { trafficPolicy, subsets } = rule.spec;
+  const places = [
+    { policy: trafficPolicy, path: ['spec', 'trafficPolicy'] },
+    ...subsets.map((subset, i) => ({ policy: subset.trafficPolicy, path: ['spec', 'subsets', i, 'trafficPolicy'] })),
+  ];
+  for (const { policy, path } of places) {
+    for (const [i, { port }] of (policy?.portLevelSettings ?? []).entries()) {
+      const services = context.services.overlapping(fullHostname(rule.spec.host, rule.metadata.namespace).toLowerCase());
+      const ports = new Set(services.flatMap((service) => service.ports.map(({ number }) => number)));
+      if (ports.size === 0 || (port && ports.has(port.number))) continue;
+      context.report(
+        'SP1010',
+        rule,
+        [...path, 'portLevelSettings', i],
+        `${rule.spec.host} has no port ${port?.number ?? 0} (it has ${[...ports].sort((a, b) => a - b).join(', ')}), so these settings, TLS included, never take effect. Write one of its ports.`,
+      );
     }
   }
 }
@@ -193,87 +233,4 @@ export function tlsOrigination(context: Context): void {
       }
     }
   }
-}
-
-/** SP1015, SP1016: routes at a gateway that lead back to it, or to a host that it does not see. */
-export function gatewayRoutes(context: Context): void {
-  const services = gatewayServices(context);
-  for (const virtualService of context.of('VirtualService')) {
-    const { namespace } = virtualService.metadata;
-    const { spec } = virtualService;
-    const resolved = new Map<string, Gateway | undefined>();
-    for (const kind of ['http', 'tls', 'tcp'] as const) {
-      const rules: readonly AnyRule[] = spec[kind];
-      for (let i = 0; i < rules.length; i++) {
-        const rule = rules[i]!;
-        if (rule.route.length === 0) continue;
-        const gateways = gatewaysOf(context, rule, spec.gateways, namespace, resolved);
-        if (gateways.length > 0) checkRoutes(context, virtualService, rule, ['spec', kind, i], gateways, services);
-      }
-    }
-  }
-}
-
-/** The Gateways at which a rule holds; `resolved` keeps what names mean in this VirtualService. */
-function gatewaysOf(
-  context: Context,
-  { match }: AnyRule,
-  defaults: readonly string[],
-  namespace: string,
-  resolved: Map<string, Gateway | undefined>,
-): Gateway[] {
-  const found: Gateway[] = [];
-  const add = (names: readonly string[]) => {
-    for (const name of names) {
-      if (name === 'mesh') continue;
-      if (!resolved.has(name)) resolved.set(name, findGateway(context, name, namespace));
-      const gateway = resolved.get(name);
-      if (gateway && !found.includes(gateway)) found.push(gateway);
-    }
-  };
-  if (match.length === 0) add(defaults);
-  else for (const { gateways } of match) add(gateways.length > 0 ? gateways : defaults);
-  return found;
-}
-
-function checkRoutes(
-  context: Context,
-  virtualService: VirtualService,
-  rule: AnyRule,
-  at: readonly (string | number)[],
-  gateways: readonly Gateway[],
-  services: ReadonlyMap<string, readonly Gateway[]>,
-): void {
-  for (const [j, host] of destinationHosts(virtualService, rule).entries()) {
-    const path = [...at, 'route', j, 'destination', 'host'];
-    const behind = services.get(host);
-    const loop = behind && gateways.find((gateway) => behind.some((other) => samePods(context, gateway, other)));
-    if (loop) {
-      context.report(
-        'SP1015',
-        virtualService,
-        path,
-        `At gateway ${loop.metadata.namespace}/${loop.metadata.name} this route leads to ${host}, which is the gateway itself: calls go round until the connection limit. Limit the rule to mesh (match: gateways: [mesh]), and add one for the gateway that leads to the external host.`,
-      );
-      continue;
-    }
-    for (const gateway of gateways) {
-      const podNamespace = gatewayPods(context, gateway)[0]?.namespace;
-      if (podNamespace === undefined || context.registry.lookup(host, podNamespace)) continue;
-      const hidden = context.services.at(host)[0];
-      if (!hidden) continue;
-      context.report(
-        'SP1016',
-        virtualService,
-        path,
-        `Gateway ${gateway.metadata.namespace}/${gateway.metadata.name} runs in ${podNamespace}, to which ${hidden.resource.kind} ${hidden.namespace}/${hidden.resource.metadata.name} is not exported: calls on this route end in 503 (NC). Add ${podNamespace} to its exportTo.`,
-      );
-    }
-  }
-}
-
-function samePods(context: Context, a: Gateway, b: Gateway): boolean {
-  if (a === b) return true;
-  const pods = new Set(gatewayPods(context, a));
-  return gatewayPods(context, b).some((pod) => pods.has(pod));
 }

@@ -98,6 +98,7 @@ function hasRoute(context: Context, { gateway, server }: Serving, host: string, 
     if (podNamespace !== undefined && !isVisible(visibility, namespace, podNamespace)) return false;
     if (!server.hosts.some((serverHost) => serverHostTakes(serverHost, gateway.metadata.namespace, host, namespace))) return false;
     const names = namesFor(gateway, namespace);
+    if (!names.some((name) => virtualService.spec.gateways.includes(name))) return false;
     return kindsOf(server).some((kind) => {
       const rules: readonly AnyRule[] = virtualService.spec[kind];
       return rules.some((rule) => names.some((name) => ruleConcerns(virtualService, rule, name, port)));

@@ -17,8 +17,8 @@ export function gatewayHosts(context: Context): void {
   const byGateway = new Map<Gateway, Bound[]>();
   for (const virtualService of context.of('VirtualService')) {
     const gateways: Gateway[] = [];
-    for (const { name } of gatewayNames(virtualService)) {
-      const gateway = name === 'mesh' ? undefined : findGateway(context, name, virtualService.metadata.namespace);
+    for (const { name, bound } of gatewayNames(virtualService)) {
+      const gateway = name === 'mesh' || !bound ? undefined : findGateway(context, name, virtualService.metadata.namespace);
       if (!gateway) continue;
       gateways.push(gateway);
       const list = byGateway.get(gateway);

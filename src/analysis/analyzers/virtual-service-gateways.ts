@@ -25,6 +25,8 @@ export function serverHostTakes(serverHost: string, gatewayNamespace: string, ho
 /** How a VirtualService names a Gateway, and where it does first. */
 export interface NamedGateway {
   readonly name: string;
+  /** Whether `gateways` names it; one that only matches name follows none of the rules. */
+  readonly bound: boolean;
   readonly path: (string | number)[];
 }
 
@@ -40,9 +42,11 @@ export function gatewayNames(virtualService: VirtualService): readonly NamedGate
   return named;
 }
 
-function findNames({ spec }: VirtualService): NamedGateway[] {
+function findNames({ spec, metadata }: VirtualService): NamedGateway[] {
   const { gateways } = spec;
-  const named: NamedGateway[] = gateways.map((name, i) => ({ name, path: ['spec', 'gateways', i] }));
+  const named: NamedGateway[] = gateways.map((name, i) => ({ name, bound: true, path: ['spec', 'gateways', i] }));
+  const full = (name: string) => (name === 'mesh' || name.includes('/') ? name : `${metadata.namespace}/${name}`);
+  const bound = new Set(gateways.map(full));
   for (const kind of ['http', 'tls', 'tcp'] as const) {
     const rules = spec[kind];
     for (let i = 0; i < rules.length; i++) {
@@ -50,7 +54,8 @@ function findNames({ spec }: VirtualService): NamedGateway[] {
       for (let j = 0; j < match.length; j++) {
         const names = match[j]!.gateways;
         for (let k = 0; k < names.length; k++) {
-          if (!gateways.includes(names[k]!)) named.push({ name: names[k]!, path: ['spec', kind, i, 'match', j, 'gateways', k] });
+          if (bound.has(full(names[k]!))) continue;
+          named.push({ name: names[k]!, bound: false, path: ['spec', kind, i, 'match', j, 'gateways', k] });
         }
       }
     }

@@ -1,0 +1,127 @@
+import type { ResourceOf } from '../../api/index.ts';
+import type { Service } from '../../registry/model.ts';
+import { isVisible, visibilityOf } from '../../registry/visibility.ts';
+import type { Context } from '../context.ts';
+import { type AnyRule, destinationHosts, type Gateway, gatewayServices, type VirtualService } from '../egress-model.ts';
+import { gatewayPods } from './gateway.ts';
+import { findGateway } from './virtual-service-gateways.ts';
+
+/** SP1015, SP1016, SP1031: routes at a gateway that lead back to it, to a host that it cannot reach, or to one whose DestinationRule it does not see. */
+export function gatewayRoutes(context: Context): void {
+  const services = gatewayServices(context);
+  for (const virtualService of context.of('VirtualService')) {
+    const { namespace } = virtualService.metadata;
+    const { spec } = virtualService;
+    const resolved = new Map<string, Gateway | undefined>();
+    for (const kind of ['http', 'tls', 'tcp'] as const) {
+      const rules: readonly AnyRule[] = spec[kind];
+      for (let i = 0; i < rules.length; i++) {
+        const rule = rules[i]!;
+        if (rule.route.length === 0) continue;
+        const gateways = gatewaysOf(context, rule, spec.gateways, namespace, resolved);
+        if (gateways.length > 0) checkRoutes(context, virtualService, rule, ['spec', kind, i], gateways, services);
+      }
+    }
+  }
+}
+
+/** The Gateways at which a rule holds; `resolved` keeps what names mean in this VirtualService. */
+function gatewaysOf(
+  context: Context,
+  { match }: AnyRule,
+  defaults: readonly string[],
+  namespace: string,
+  resolved: Map<string, Gateway | undefined>,
+): Gateway[] {
+  const found: Gateway[] = [];
+  const add = (names: readonly string[]) => {
+    for (const name of names) {
+      if (name === 'mesh') continue;
+      if (!resolved.has(name)) resolved.set(name, findGateway(context, name, namespace));
+      const gateway = resolved.get(name);
+      if (gateway && !found.includes(gateway)) found.push(gateway);
+    }
+  };
+  if (match.length === 0) add(defaults);
+  else for (const { gateways } of match) add(gateways.length > 0 ? gateways : defaults);
+  return found;
+}
+
+function checkRoutes(
+  context: Context,
+  virtualService: VirtualService,
+  rule: AnyRule,
+  at: readonly (string | number)[],
+  gateways: readonly Gateway[],
+  services: ReadonlyMap<string, readonly Gateway[]>,
+): void {
+  for (const [j, host] of destinationHosts(virtualService, rule).entries()) {
+    const path = [...at, 'route', j, 'destination', 'host'];
+    const behind = services.get(host);
+    const loop = behind && gateways.find((gateway) => behind.some((other) => samePods(context, gateway, other)));
+    if (loop) {
+      context.report(
+        'SP1015',
+        virtualService,
+        path,
+        `At gateway ${loop.metadata.namespace}/${loop.metadata.name} this route leads to ${host}, which is the gateway itself: calls go round until the connection limit. Limit the rule to mesh (match: gateways: [mesh]), and add one for the gateway that leads to the external host.`,
+      );
+      continue;
+    }
+    for (const gateway of gateways) {
+      const podNamespace = gatewayPods(context, gateway)[0]?.namespace;
+      if (podNamespace === undefined) continue;
+      const seen = context.registry.lookup(host, podNamespace);
+      if (seen) {
+        if (hasNoAddress(seen)) reportNoAddress(context, virtualService, path, seen);
+        reportHiddenRule(context, seen, gateway, podNamespace);
+        continue;
+      }
+      const hidden = context.services.at(host)[0];
+      if (!hidden) continue;
+      context.report(
+        'SP1016',
+        virtualService,
+        path,
+        `Gateway ${gateway.metadata.namespace}/${gateway.metadata.name} runs in ${podNamespace}, to which ${hidden.resource.kind} ${hidden.namespace}/${hidden.resource.metadata.name} is not exported: calls on this route end in 503 (NC). Add ${podNamespace} to its exportTo.`,
+      );
+    }
+  }
+}
+
+/** Whether a gateway has nowhere to connect to; what a sidecar's client dialled it does not know. */
+function hasNoAddress({ registry, resolution, addresses }: Service): boolean {
+  return registry === 'External' && resolution === 'Passthrough' && addresses.every((address) => address.includes('/'));
+}
+
+function reportNoAddress(context: Context, virtualService: VirtualService, path: (string | number)[], service: Service): void {
+  context.report(
+    'SP1016',
+    virtualService,
+    path,
+    `${service.resource.kind} ${service.namespace}/${service.resource.metadata.name} gives ${service.hostname} no address (resolution NONE, or a wildcard without endpoints): a sidecar dials what the application dialled, and at a gateway that is the gateway itself, so calls on this route end in 503 (UH). Use resolution DNS, for a wildcard DYNAMIC_DNS, or write endpoints.`,
+  );
+}
+
+/** SP1031: a DestinationRule that asks for TLS to a host, and that the gateway which calls the host does not see. */
+function reportHiddenRule(context: Context, service: Service, gateway: Gateway, podNamespace: string): void {
+  const asksForTls = ({ spec }: ResourceOf<'DestinationRule'>) =>
+    [spec.trafficPolicy, ...(spec.trafficPolicy?.portLevelSettings ?? [])].some((policy) => policy?.tls && policy.tls.mode !== 'DISABLE');
+  const rules = context.destinationRules.covering(service.hostname).filter(asksForTls);
+  const sees = ({ metadata, spec }: ResourceOf<'DestinationRule'>) =>
+    isVisible(visibilityOf(spec.exportTo, context.mesh.defaultDestinationRuleExportTo), metadata.namespace, podNamespace);
+  if (rules.length === 0 || rules.some(sees)) return;
+  const rule = rules[0]!;
+  context.report(
+    'SP1031',
+    rule,
+    rule.spec.exportTo.length > 0 ? ['spec', 'exportTo'] : ['metadata', 'namespace'],
+    `Gateway ${gateway.metadata.namespace}/${gateway.metadata.name} calls ${service.hostname} from namespace ${podNamespace}, to which this DestinationRule is not exported: it calls without the TLS that is asked for here. Add ${podNamespace} to exportTo, or move the rule there.`,
+  );
+}
+
+function samePods(context: Context, a: Gateway, b: Gateway): boolean {
+  if (a === b) return true;
+  const pods = new Set(gatewayPods(context, a));
+  return gatewayPods(context, b).some((pod) => pods.has(pod));
+}
