@@ -107,6 +107,10 @@ const PAIRS: Record<string, Pair> = {
     wrong: service('s', '{app: x}', '[{port: 80, name: http}]') + gateway('a', '{app: g}', HTTP) + gateway('b', '{app: g}', HTTP),
     right: service('s', '{app: x}', '[{port: 80, name: http}]') + gateway('a', '{app: g}', HTTP) + gateway('b', '{app: h}', HTTP),
   },
+  'IST0145 one host, not a wildcard that covers it': {
+    wrong: gateway('a', '{app: g}', HTTP) + gateway('b', '{app: g}', HTTP.replace('[a.', '["*/a.').replace('com]', 'com"]')),
+    right: gateway('a', '{app: g}', HTTP) + gateway('b', '{app: g}', HTTP.replace('[a.', '["*.').replace('com]', 'com"]')),
+  },
   'IST0138 a selector that is narrower': {
     wrong: gateway('a', '{app: g}', HTTPS('a.example.com')) + gateway('b', '{app: g, v: one}', HTTPS('b.example.com')),
     right: gateway('a', '{app: g, v: two}', HTTPS('a.example.com')) + gateway('b', '{app: g, v: one}', HTTPS('b.example.com')),

@@ -1,6 +1,5 @@
 import type { ResourceOf, Server } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
-import { hostsOverlap } from '../../lib/hostname.ts';
 import { type Context, formatSelector, matchesLabels, type Selectable } from '../context.ts';
 
 type Gateway = ResourceOf<'Gateway'>;
@@ -84,12 +83,8 @@ export function conflictingGateways(context: Context): void {
       const others = new Set<Gateway>();
       for (const host of server.hosts) {
         const name = host.slice(host.indexOf('/') + 1).toLowerCase();
-        // A server of all hosts stands beside those of some: the more specific one takes its own.
-        const near =
-          name === '*'
-            ? context.gatewayServers.at(name)
-            : [...context.gatewayServers.covering(name), ...context.gatewayServers.coveredBy(name)];
-        for (const other of near) {
+        // A wildcard stands beside the names that it covers: the more specific one takes its own.
+        for (const other of context.gatewayServers.at(name)) {
           if (other.gateway === gateway || others.has(other.gateway) || !selectsByLabels(other.gateway)) continue;
           if (!sameBind(server, other.gateway.spec.servers[other.index]!)) continue;
           // Equal selectors select the same pods, also where the files have none of them.
@@ -98,7 +93,7 @@ export function conflictingGateways(context: Context): void {
           const together =
             formatSelector(gateway.spec.selector) === formatSelector(other.gateway.spec.selector) ||
             overlap(pods(gateway), pods(other.gateway));
-          if (together && serverHostsOverlap(host, gateway, other.written, other.gateway)) others.add(other.gateway);
+          if (together && sameNamespaces(host, gateway, other.written, other.gateway)) others.add(other.gateway);
         }
       }
       if (others.size === 0) continue;
@@ -107,7 +102,7 @@ export function conflictingGateways(context: Context): void {
         'IST0145',
         gateway,
         ['spec', 'servers', index, 'hosts'],
-        `Conflict with gateways ${names.join(', ')}: they select the same pods (${formatSelector(gateway.spec.selector)}) and serve an overlapping host on port ${server.port.number}. The oldest Gateway's settings win and the other's are lost. Serve each host in one Gateway.`,
+        `Conflict with gateways ${names.join(', ')}: they select the same pods (${formatSelector(gateway.spec.selector)}) and serve one host on port ${server.port.number}. The oldest Gateway's settings win and the other's are lost. Serve each host in one Gateway.`,
       );
     }
   }
@@ -119,18 +114,18 @@ function overlap<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
   return false;
 }
 
-function serverHostsOverlap(a: string, gatewayA: Gateway, b: string, gatewayB: Gateway): boolean {
-  const [namespaceA, hostA] = splitServerHost(a, gatewayA);
-  const [namespaceB, hostB] = splitServerHost(b, gatewayB);
-  if (namespaceA !== '*' && namespaceB !== '*' && namespaceA !== namespaceB) return false;
-  return hostA === hostB || (hostA !== '*' && hostB !== '*' && hostsOverlap(hostA, hostB));
+/** Whether there are VirtualServices that both servers take, by the namespaces that stand before their hosts. */
+function sameNamespaces(a: string, gatewayA: Gateway, b: string, gatewayB: Gateway): boolean {
+  const namespaceA = namespaceOf(a, gatewayA);
+  const namespaceB = namespaceOf(b, gatewayB);
+  return namespaceA === '*' || namespaceB === '*' || namespaceA === namespaceB;
 }
 
-function splitServerHost(host: string, gateway: Gateway): [namespace: string, host: string] {
+function namespaceOf(host: string, gateway: Gateway): string {
   const slash = host.indexOf('/');
-  if (slash < 0) return ['*', host.toLowerCase()];
+  if (slash < 0) return '*';
   const namespace = host.slice(0, slash);
-  return [namespace === '.' ? gateway.metadata.namespace : namespace, host.slice(slash + 1).toLowerCase()];
+  return namespace === '.' ? gateway.metadata.namespace : namespace;
 }
 
 /** IST0138: servers for different hosts on the same pods share a certificate. */
