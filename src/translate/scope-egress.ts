@@ -1,9 +1,8 @@
 import type { ResourceOf, Sidecar } from '../api/index.ts';
-import { hostCovers, hostsOverlap } from '../lib/hostname.ts';
 import { joinable } from '../registry/index.ts';
 import type { Registry, Service } from '../registry/model.ts';
-import { sidecarImport } from '../registry/sidecar-import.ts';
 import type { Proxy } from './model.ts';
+import { importsOf } from './scope-imports.ts';
 
 /** One `egress` entry of the Sidecar, or the single one that stands for no Sidecar. */
 export interface EgressScope {
@@ -50,9 +49,9 @@ function entryOf(
   visible: readonly Service[],
   virtualServices: readonly VirtualService[],
 ): EgressScope {
-  const imports = listener.hosts.map((host) => sidecarImport(host, namespace));
+  const imports = importsOf(listener.hosts, namespace);
   const imported = oneNamespacePerHostname(
-    visible.filter((service) => imports.some((each) => each.takes(service.namespace) && hostCovers(each.host, service.hostname))),
+    visible.filter((service) => imports.takeService(service.namespace, service.hostname)),
     namespace,
   );
   const number = listener.port?.number;
@@ -61,9 +60,7 @@ function entryOf(
     bind: listener.bind ?? '',
     captureMode: listener.captureMode,
     services: number ? imported.flatMap((service) => withPorts(service, [number])) : imported,
-    virtualServices: virtualServices.filter(({ metadata, spec }) =>
-      imports.some((each) => each.takes(metadata.namespace) && spec.hosts.some((host) => hostsOverlap(each.host, host))),
-    ),
+    virtualServices: virtualServices.filter(({ metadata, spec }) => spec.hosts.some((host) => imports.takeHost(metadata.namespace, host))),
   };
 }
 
