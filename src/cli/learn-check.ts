@@ -9,6 +9,7 @@ import type { Snapshot } from '../config/snapshot.ts';
 import type { Observation, RecordedCall } from '../learn/observed.ts';
 import { type Proposed, type ProposeOptions, propose } from '../learn/propose.ts';
 import { SallyportError } from '../lib/errors.ts';
+import { mapGrouped } from '../lib/grouped.ts';
 import { hostCovers } from '../lib/hostname.ts';
 import { parseTarget } from '../simulate/call.ts';
 import type { Outcome } from '../simulate/trace.ts';
@@ -151,7 +152,7 @@ function replay(
   callerOf: (call: RecordedCall) => string | undefined,
   addresses: ReadonlyMap<string, readonly string[]> = new Map(),
 ): BrokenCall[] {
-  return calls.flatMap((call) => {
+  const brokenBy = (call: RecordedCall): BrokenCall[] => {
     const target = parseTarget(urlOf(call), { method: call.method || 'GET' });
     const from = callerOf(call);
     for (const to of [undefined, ...(addresses.get(`${call.host} ${call.port} ${call.protocol}`) ?? [])]) {
@@ -159,7 +160,8 @@ function replay(
       if (why !== undefined) return [{ call, why: to === undefined ? why : `to ${to}, ${why}` }];
     }
     return [];
-  });
+  };
+  return mapGrouped(calls, callerOf, brokenBy).flat();
 }
 
 export function urlOf({ host, port, protocol, path }: Pick<RecordedCall, 'host' | 'port' | 'protocol' | 'path'>): string {

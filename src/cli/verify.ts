@@ -2,6 +2,7 @@
 
 import { Command, InvalidArgumentError } from 'commander';
 import { isInsideCluster, openEgress } from '../kube/network-policy.ts';
+import { mapGrouped } from '../lib/grouped.ts';
 import { explainCall } from '../simulate/explain.ts';
 import type { Outcome } from '../simulate/trace.ts';
 import { type Statement, type Verdict, verify } from '../simulate/verify.ts';
@@ -113,11 +114,15 @@ export function equivalence(files: SimulatedFiles, other: SimulatedFiles, name: 
     adversary: 'captured',
     statement: `every call has the outcome that it has under ${name}`,
     result: changes.length > 0 ? 'refuted' : open.length > 0 ? 'undecided' : 'proved',
-    counterexamples: changes.map(({ workloads, example }) => ({
-      workloads,
-      call: example,
-      trace: locatedTrace(explainCall(simulated, files.proxyOf(callers.get(workloads[0]!)!), example), mesh.snapshot),
-    })),
+    counterexamples: mapGrouped(
+      changes,
+      ({ workloads }) => workloads[0],
+      ({ workloads, example }) => ({
+        workloads,
+        call: example,
+        trace: locatedTrace(explainCall(simulated, files.proxyOf(callers.get(workloads[0]!)!), example), mesh.snapshot),
+      }),
+    ),
     undecided: open,
     cells,
     openings: [],

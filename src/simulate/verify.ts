@@ -66,11 +66,14 @@ export function verify({ mesh, classes, statements, isInside, maxCells, unknown 
   const undecided = new Set<string>(unknown);
   let judged = 0;
   const hosts = [...new Set(statements.flatMap((statement) => statement.hosts ?? []))];
+  let isFull = false;
   for (const { proxy, workloads } of classes) {
+    if (isFull) break;
     const { calls, undecided: open } = explore(mesh, proxy, { ip: proxy.addresses[0] ?? '192.0.2.1', port: 0 }, hosts);
     for (const { call, traces } of calls) {
       if (judged === maxCells) {
         undecided.add(`more than ${maxCells} cells: the rest was not looked at`);
+        isFull = true;
         break;
       }
       judged++;
