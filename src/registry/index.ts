@@ -21,7 +21,7 @@ export interface BuiltRegistry {
 export function buildRegistry(snapshot: Snapshot, mesh: MeshConfig): BuiltRegistry {
   const findings: Finding[] = [];
   const declared = declaredServices(snapshot, mesh);
-  const services = allocate(withoutConflicts(declared, findings), findings);
+  const services = withAliases(allocate(withoutConflicts(declared, findings), findings));
   const workloads = buildWorkloads(snapshot);
   const endpoints = endpointIndex(snapshot, workloads, declared);
   const byHostname = new Map<string, Service[]>();
@@ -154,6 +154,29 @@ function conflict(winner: Service, loser: Service, ports: readonly ServicePort[]
     origin: originOf(loser.resource),
     position: loser.resource.source.position(['spec', 'hosts']),
   };
+}
+
+/** Calls to the name of a Service of type ExternalName are calls to what it stands for, over several of them if need be. */
+function withAliases(services: readonly Service[]): readonly Service[] {
+  const targets = new Map(services.flatMap(({ hostname, externalName }) => (externalName ? [[hostname, externalName] as const] : [])));
+  if (targets.size === 0) return services;
+  const aliases = new Map<string, string[]>();
+  for (const alias of [...targets.keys()].sort()) {
+    const seen = new Set([alias]);
+    let target = targets.get(alias)!;
+    while (targets.has(target) && !seen.has(target)) {
+      seen.add(target);
+      target = targets.get(target)!;
+    }
+    if (targets.has(target)) continue;
+    const siblings = aliases.get(target);
+    if (siblings) siblings.push(alias);
+    else aliases.set(target, [alias]);
+  }
+  return services.map((service) => {
+    const own = aliases.get(service.hostname);
+    return own ? { ...service, aliases: own } : service;
+  });
 }
 
 function unlike(oldest: Service, service: Service, ports: readonly ServicePort[]): Finding {

@@ -52,6 +52,8 @@ export interface Service {
   readonly selector: Readonly<Record<string, string>>;
   /** Target of a Service of type ExternalName. */
   readonly externalName?: string;
+  /** Full names of the Services of type ExternalName that stand for this one; absent without any. */
+  readonly aliases?: readonly string[];
 }
 
 /** One address that serves one port of a service. */

@@ -51,7 +51,7 @@ test('no address is allocated for wildcards, resolution NONE and where addresses
   const ports = 'ports: [{ number: 80, name: http, protocol: HTTP }]';
   const registry = registryOf(
     serviceEntry('w', `{ hosts: ['*.example.com'], ${ports}, resolution: DYNAMIC_DNS }`) +
-      serviceEntry('n', `{ hosts: [n.example.com], ${ports}, resolution: NONE }`) +
+      serviceEntry('none', `{ hosts: [n.example.com], ${ports}, resolution: NONE }`) +
       serviceEntry('a', `{ hosts: [a.example.com], ${ports}, resolution: DNS, addresses: [203.0.113.1] }`),
   );
   assert.deepEqual(

@@ -18,12 +18,12 @@ function mergeRule(root: HttpRoute, rule: HttpRoute, match: readonly HttpMatchRe
   return { ...inherited, ...stated, match, ...(name ? { name } : {}) };
 }
 
-/** Undefined if nothing can match both. */
+/** Undefined if one of the delegate's matches contradicts all of the root's: then the rule as a whole does not count. */
 function mergeMatches(root: readonly HttpMatchRequest[], delegate: readonly HttpMatchRequest[]): readonly HttpMatchRequest[] | undefined {
   if (root.length === 0) return delegate;
   if (delegate.length === 0) return root;
-  const merged = root.flatMap((outer) => delegate.flatMap((inner) => (conflict(outer, inner) ? [] : [mergeMatch(outer, inner)])));
-  return merged.length > 0 ? merged : undefined;
+  const merged = delegate.map((inner) => root.filter((outer) => !conflict(outer, inner)).map((outer) => mergeMatch(outer, inner)));
+  return merged.every((matches) => matches.length > 0) ? merged.flat() : undefined;
 }
 
 function mergeMatch(root: HttpMatchRequest, delegate: HttpMatchRequest): HttpMatchRequest {
@@ -37,7 +37,6 @@ function mergeMatch(root: HttpMatchRequest, delegate: HttpMatchRequest): HttpMat
     queryParams: { ...root.queryParams, ...delegate.queryParams },
     sourceLabels: { ...root.sourceLabels, ...delegate.sourceLabels },
     gateways: delegate.gateways.length > 0 ? delegate.gateways : root.gateways,
-    ignoreUriCase: root.ignoreUriCase || delegate.ignoreUriCase,
     ...(name ? { name } : {}),
   };
 }
@@ -53,15 +52,17 @@ function conflict(root: HttpMatchRequest, delegate: HttpMatchRequest): boolean {
     mapConflict(root.withoutHeaders, delegate.withoutHeaders) ||
     mapConflict(root.queryParams, delegate.queryParams) ||
     differ(root.port, delegate.port) ||
-    differ(root.sourceNamespace, delegate.sourceNamespace) ||
+    (root.ignoreUriCase ?? false) !== (delegate.ignoreUriCase ?? false) ||
+    Boolean(root.sourceNamespace && root.sourceNamespace !== delegate.sourceNamespace) ||
     Object.entries(root.sourceLabels).some(([key, value]) => differ(value, delegate.sourceLabels[key])) ||
     (root.gateways.length > 0 && delegate.gateways.some((gateway) => !root.gateways.includes(gateway)))
   );
 }
 
-/** A delegate may only narrow a prefix; whatever else both state contradicts. */
+/** A delegate may narrow a prefix and repeat an exact value; whatever else both state contradicts. */
 function stringConflict(root: StringMatch | undefined, delegate: StringMatch | undefined): boolean {
   if (!root || !delegate) return false;
+  if (root.exact !== undefined) return delegate.exact !== root.exact;
   const narrower = delegate.exact ?? delegate.prefix;
   return root.prefix === undefined || narrower === undefined || !narrower.startsWith(root.prefix);
 }

@@ -53,6 +53,8 @@ function entryOf(
   const imported = oneNamespacePerHostname(
     visible.filter((service) => imports.takeService(service.namespace, service.hostname)),
     namespace,
+  ).map((service) =>
+    service.aliases ? { ...service, aliases: service.aliases.filter((alias) => imports.takeService(service.namespace, alias)) } : service,
   );
   const number = listener.port?.number;
   return {

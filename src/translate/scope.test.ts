@@ -223,7 +223,8 @@ test('delegates: matches are joined, what the delegate leaves out comes from the
       virtualService(
         'team',
         `{ http: [
-           { name: v1, match: [{ uri: { prefix: /api/v1 } }, { uri: { prefix: /other } }], timeout: 1s, route: [{ destination: { host: one } }] },
+           { name: v1, match: [{ uri: { prefix: /api/v1 } }], timeout: 1s, route: [{ destination: { host: one } }] },
+           { match: [{ uri: { prefix: /api/v1 } }, { uri: { prefix: /other } }], route: [{ destination: { host: half } }] },
            { match: [{ uri: { exact: /never } }], route: [{ destination: { host: never } }] },
            { route: [{ destination: { host: two } }] } ] }`,
         'teams',
@@ -244,6 +245,26 @@ test('delegates: matches are joined, what the delegate leaves out comes from the
       { name: undefined, uri: [], timeout: undefined, to: 'rest.default.svc.cluster.local' },
     ],
   );
+});
+
+test('delegates: each of their matches with all of the root’s that it does not contradict', () => {
+  const merged = (root: string, delegate: string) => {
+    const mesh = meshFromText(
+      virtualService('root', `{ hosts: [www.example.com], http: [{ match: [${root}], delegate: { name: team } }] }`) +
+        virtualService('team', `{ http: [{ match: [${delegate}], route: [{ destination: { host: one } }] }] }`),
+    );
+    const [rule] = scopeFor(proxyOf(), mesh).egress[0]!.virtualServices[0]!.spec.http;
+    return rule?.match.map(({ uri, method, sourceNamespace, port }) =>
+      [uri?.exact ?? uri?.prefix, method?.exact, sourceNamespace, port].filter(Boolean).join(' '),
+    );
+  };
+  const both = '{ uri: { prefix: /a } }, { method: { exact: GET } }';
+  assert.deepEqual(merged(both, '{ uri: { prefix: /a/b } }, { uri: { exact: /a/c } }'), ['/a/b', '/a/b GET', '/a/c', '/a/c GET']);
+  assert.deepEqual(merged('{ uri: { exact: /a } }', '{ uri: { exact: /a }, port: 80 }'), ['/a 80']);
+  assert.equal(merged('{ uri: { exact: /a } }', '{ uri: { prefix: /a } }'), undefined);
+  assert.equal(merged('{ uri: { prefix: /a }, ignoreUriCase: true }', '{ uri: { prefix: /a } }'), undefined, 'one minds the case');
+  assert.equal(merged('{ sourceNamespace: a }', '{ port: 80 }'), undefined, 'the delegate has to name the namespace too');
+  assert.deepEqual(merged('{ sourceNamespace: a }', '{ sourceNamespace: a, port: 80 }'), ['a 80']);
 });
 
 test('what is exported to a namespace comes before what everybody sees, whatever its age', () => {

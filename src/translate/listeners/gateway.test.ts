@@ -158,7 +158,7 @@ test('a server that no rule serves binds nothing', () => {
 
 test('TCP servers follow the first tcp rule for their port', () => {
   const rules =
-    'tcp: [{ match: [{ port: 1 }], route: [{ destination: { host: no } }] }, { route: [{ destination: { host: b.example.com, port: { number: 6379 } } }] }]';
+    'tcp: [{ match: [{ port: 1 }], route: [{ destination: { host: nowhere } }] }, { route: [{ destination: { host: b.example.com, port: { number: 6379 } } }] }]';
   const text = gateway('g', server(6379, 'TCP', '*')) + virtualService('v', 'b.example.com', 'istio-system/g', rules);
   assert.deepEqual(chains(listenerOf(translated(text, ROUTER), '0.0.0.0_6379')), ['any → tcp outbound|6379||b.example.com']);
 });

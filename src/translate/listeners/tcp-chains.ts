@@ -8,6 +8,7 @@ import type { TranslateContext } from '../context.ts';
 import { tcpProxy } from '../filters.ts';
 import { MESH_GATEWAY, outboundClusterName } from '../names.ts';
 import { destinationCluster } from '../routes/destination.ts';
+import { aliasNames } from '../routes/domains.ts';
 import { originMetadata } from '../routes/origin.ts';
 import { type Chain, chain } from './chains.ts';
 import { canonicalCidr } from './cidr.ts';
@@ -54,7 +55,7 @@ function tlsChains(context: TranslateContext, listen: TcpListen): Chain[] {
   }
   if (chains.length > 0) return chains;
   // Behind an address of its own the service is known; elsewhere only the SNI tells it.
-  const serverNames = listen.shared ? [listen.service.hostname] : [];
+  const serverNames = listen.shared ? [listen.service.hostname, ...aliasNames(listen.service, context.proxy.namespace)] : [];
   return [chain({ ...serviceChain(context, listen), serverNames })];
 }
 

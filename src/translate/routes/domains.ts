@@ -15,10 +15,14 @@ export interface ServiceDomains {
   readonly alternatives: ReadonlySet<string>;
 }
 
-/** Host name, other spellings, addresses, and for headless services the names of their pods. `domain` is the cluster's DNS domain. */
+/** Host name and aliases with their other spellings, addresses, and for headless services the names of their pods. `domain` is the cluster's DNS domain. */
 export function serviceDomains(service: Service, clientNamespace: string, domain = 'cluster.local'): ServiceDomains {
-  const alternatives = alternativeNames(service.hostname, clientNamespace, domain);
-  const names = [service.hostname, ...alternatives];
+  const spellings = [service.hostname, ...(service.aliases ?? [])].map((name) => [
+    name,
+    ...alternativeNames(name, clientNamespace, domain),
+  ]);
+  const names = spellings.flat();
+  const alternatives = spellings.flatMap(([, ...others]) => others);
   if (service.resolution === 'Passthrough' && service.registry === 'Kubernetes') names.push(...names.map((name) => `*.${name}`));
   const addresses = [...service.addresses, ...service.autoAddresses].map(asDomain);
   return { domains: [...names, ...addresses], alternatives: new Set(alternatives) };
@@ -26,6 +30,11 @@ export function serviceDomains(service: Service, clientNamespace: string, domain
 
 /** What no address is without: most names are told from one by that, at a fraction of the cost. */
 const MAYBE_IP = /^[\da-fx.]+$|:/i;
+
+/** The names of a service's aliases, in every spelling. */
+export function aliasNames({ aliases = [] }: Service, clientNamespace: string, domain = 'cluster.local'): string[] {
+  return aliases.flatMap((name) => [name, ...alternativeNames(name, clientNamespace, domain)]);
+}
 
 /** With the final dot of an absolute name; of a Kubernetes Service also what its DNS search path allows. */
 function alternativeNames(hostname: string, clientNamespace: string, domain: string): string[] {

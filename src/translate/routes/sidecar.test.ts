@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { entry, hosts, ROUTER, routesOf, SIDECAR, translated } from '../../../test/support/translated.ts';
+import { chains, entry, hosts, listenerOf, ROUTER, routesOf, SIDECAR, translated } from '../../../test/support/translated.ts';
 import type { Metadata } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { Translation } from '../model.ts';
 
@@ -125,4 +125,38 @@ test('every route and virtual host names the objects that it follows from', () =
   };
   assert.deepEqual(origins(host!.metadata), ['VirtualService v', 'ServiceEntry a-example-com']);
   assert.deepEqual(origins(host!.routes[0]!.metadata), ['VirtualService v']);
+});
+
+test('what is called by the name of an ExternalName Service is what it stands for', () => {
+  const alias = (name: string, target: string) => `
+apiVersion: v1
+kind: Service
+metadata: { name: ${name}, namespace: default }
+spec: { type: ExternalName, externalName: ${target}, ports: [{ port: 80, name: http }] }
+---
+`;
+  const text =
+    entry('a.example.com', ['80 HTTP', '443 TLS']) +
+    alias('outer', 'inner.default.svc.cluster.local') +
+    alias('inner', 'a.example.com') +
+    alias('round', 'about.default.svc.cluster.local') +
+    alias('about', 'round.default.svc.cluster.local');
+  const result = translated(text);
+  const [first] = hosts(routesOf(result, '80'));
+  assert.match(first!, /^a\.example\.com:80: a\.example\.com a\.example\.com\. inner\.default\.svc\.cluster\.local .* inner .* outer /);
+  assert.deepEqual(
+    chains(listenerOf(result, '0.0.0.0_443'))[0]!
+      .split(' ')
+      .filter((name) => /^(a|inner|outer)/.test(name)).length,
+    1 + 2 * 5,
+  );
+  const sidecar = `
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: s, namespace: default }
+spec: { egress: [{ hosts: [./a.example.com, ./inner.default.svc.cluster.local] }] }
+`;
+  const [narrowed] = hosts(routesOf(translated(text + sidecar), '80'));
+  assert.match(narrowed!, / inner /);
+  assert.doesNotMatch(narrowed!, /outer/, 'a Sidecar imports aliases like other hosts');
 });
