@@ -1,6 +1,6 @@
 /** What the egress analyzers share: which Gateways are for egress, and where the sidecars send a host's ports. */
 import type { Destination, ResourceOf } from '../api/index.ts';
-import { fullHostname, hostCovers, isWildcard } from '../lib/hostname.ts';
+import { fullHostname, hostCovers, hostsOverlap, isWildcard } from '../lib/hostname.ts';
 import type { Service, ServicePort } from '../registry/model.ts';
 import { gatewayPods } from './analyzers/gateway.ts';
 import { type Context, formatSelector, matchesLabels } from './context.ts';
@@ -97,7 +97,11 @@ export function onMesh(virtualService: VirtualService): boolean {
 
 /** A rule of a VirtualService, with what all three kinds have. */
 export interface AnyRule {
-  readonly match: readonly { readonly gateways: readonly string[]; readonly port?: number | undefined }[];
+  readonly match: readonly {
+    readonly gateways: readonly string[];
+    readonly port?: number | undefined;
+    readonly sniHosts?: readonly string[];
+  }[];
   readonly route: readonly { readonly destination: Destination }[];
 }
 
@@ -107,21 +111,24 @@ export interface PlacedRule {
   readonly path: readonly ['spec', 'http' | 'tls' | 'tcp', number];
 }
 
-/** Whether calls to `port` that come by `gateway` (`mesh`: from a workload) may meet the rule. */
-export function ruleConcerns(virtualService: VirtualService, rule: AnyRule, gateway: string, port: number): boolean {
+/** Whether calls to a port of `host` that come by `gateway` (`mesh`: from a workload) may meet the rule. */
+export function ruleConcerns(virtualService: VirtualService, rule: AnyRule, gateway: string, host: string, port: number): boolean {
   const { gateways } = virtualService.spec;
   if (rule.match.length === 0) return gateways.includes(gateway);
   return rule.match.some(
-    (match) => (match.gateways.length === 0 ? gateways : match.gateways).includes(gateway) && (!match.port || match.port === port),
+    (match) =>
+      (match.gateways.length === 0 ? gateways : match.gateways).includes(gateway) &&
+      (!match.port || match.port === port) &&
+      (!match.sniHosts || match.sniHosts.some((sni) => hostsOverlap(sni.toLowerCase(), host))),
   );
 }
 
-/** The rules that sidecars may follow for calls to a port, in their order. */
-export function meshRules(virtualService: VirtualService, port: ServicePort): PlacedRule[] {
+/** The rules that sidecars may follow for calls to a port of a host, in their order. */
+export function meshRules(virtualService: VirtualService, host: string, port: ServicePort): PlacedRule[] {
   const kind = routeKind(port);
   const rules: readonly AnyRule[] = virtualService.spec[kind];
   return rules.flatMap((rule, i) =>
-    ruleConcerns(virtualService, rule, 'mesh', port.number) ? [{ rule, path: ['spec', kind, i] as const }] : [],
+    ruleConcerns(virtualService, rule, 'mesh', host, port.number) ? [{ rule, path: ['spec', kind, i] as const }] : [],
   );
 }
 

@@ -30,6 +30,7 @@ const atGateway = (number = 80) => ({ match: [{ gateways: AT_GATEWAY, port: 80 }
 const routes = (http: object[], spec: object = {}, name = 'v', namespace = 'default') =>
   istio('VirtualService', name, { hosts: [HOST], gateways: BOTH, http, ...spec }, namespace);
 const api = istio('ServiceEntry', 'api', { hosts: ['api.example.com'], location: 'MESH_EXTERNAL', resolution: 'DNS', ports: [HTTP] });
+const api443 = istio('ServiceEntry', 'api', { hosts: ['api.example.com'], location: 'MESH_EXTERNAL', resolution: 'DNS', ports: [TLS] });
 const STANDARD_PARTS = [external(), gateway(), routes([onMesh, atGateway()])];
 const STANDARD = join(...STANDARD_PARTS);
 const imports = (...hosts: string[]) => istio('Sidecar', 'default', { egress: [{ hosts }] }, 'shop');
@@ -38,9 +39,9 @@ const prefix = (value: string, name: string, gateways: string[] = AT_GATEWAY) =>
 
 const PASSTHROUGH = gateway(['*.example.com'], { port: TLS, tls: { mode: 'PASSTHROUGH' } });
 /** Passes TLS for the hosts to the gateway and on. `source`: a condition on the workloads. */
-const sniRoutes = (name: string, hosts: string[], gateways = BOTH, source: object = {}) =>
+const sniRoutes = (name: string, hosts: string[], gateways = BOTH, source: object = {}, of = hosts) =>
   istio('VirtualService', name, {
-    hosts,
+    hosts: of,
     gateways,
     tls: gateways.map((where) => ({
       match: [{ gateways: [where], port: 443, sniHosts: hosts, ...(where === 'mesh' && source) }],
@@ -173,6 +174,25 @@ testPairs({
     ),
     right: join(external([TCP], { addresses: ['10.59.118.59'] }), TCP_GATEWAY, tcpRoutes({ destinationSubnets: ['10.59.118.59/32'] })),
   },
+  'SP1001 of a host whose name is in no tls rule': {
+    wrong: join(external([TLS]), api443, PASSTHROUGH, sniRoutes('v', [HOST], BOTH, {}, [HOST, 'api.example.com'])),
+    right: join(external([TLS]), api443, PASSTHROUGH, sniRoutes('v', [HOST, 'api.example.com'])),
+  },
+  'SP1017 of a name that is in no tls rule of the gateway': {
+    wrong: join(
+      external([TLS]),
+      api443,
+      PASSTHROUGH,
+      sniRoutes('v', [HOST, 'api.example.com'], ['mesh']),
+      sniRoutes('g', [HOST], AT_GATEWAY),
+    ),
+    right: join(external([TLS]), api443, PASSTHROUGH, sniRoutes('v', [HOST, 'api.example.com'])),
+  },
+  'SP1010 of TLS settings without a mode': {
+    wrong: join(...STANDARD_PARTS, originates({ trafficPolicy: { tls: { sni: HOST } } })),
+    right: join(...STANDARD_PARTS, originates({})),
+  },
+  'SP1022 of a ServiceEntry without ports': { wrong: join(external([])), right: STANDARD },
   'SP1010 of a source beside gateways': {
     wrong: join(
       external(),

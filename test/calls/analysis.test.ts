@@ -31,6 +31,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   'egress-sni-not-in-hosts': ['IST0106', 'SP1007'],
   'egress-tls-match-port-only': ['SP1017'],
   'egress-vs-without-service-entry': ['IST0101'],
+  'gateway-tls-routes': ['SP1017'],
   // TLS origination without a stated CA.
   'gateway-terminate-and-originate': ['IST0128'],
   'gateway-two-on-a-port': ['IST0145'],

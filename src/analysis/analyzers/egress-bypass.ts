@@ -36,7 +36,9 @@ export function egressBypass(context: Context): void {
     const through = service.ports.filter(
       (port) =>
         virtualService &&
-        meshRules(virtualService, port).some(({ rule }) => destinationHosts(virtualService, rule).some((host) => services.has(host))),
+        meshRules(virtualService, service.hostname, port).some(({ rule }) =>
+          destinationHosts(virtualService, rule).some((host) => services.has(host)),
+        ),
     );
     const parts = through.length === 0 && isWildcard(service.hostname) ? partsThroughGateways(context, service.hostname) : [];
     return { service, virtualService, through, parts };
@@ -225,7 +227,7 @@ function reportPort(
 /** SP1008: rules that lead a part of the calls past the gateway. */
 function reportDirectRules(context: Context, service: Service, port: ServicePort, virtualService: VirtualService): void {
   const services = gatewayServices(context);
-  for (const { rule, path } of meshRules(virtualService, port)) {
+  for (const { rule, path } of meshRules(virtualService, service.hostname, port)) {
     for (const [j, host] of destinationHosts(virtualService, rule).entries()) {
       if (services.has(host) || !context.services.covering(host).some(({ meshExternal }) => meshExternal)) continue;
       context.report(

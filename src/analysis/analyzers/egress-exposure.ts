@@ -56,6 +56,14 @@ export function hardening(context: Context): void {
 /** SP1022: Gateways to which no VirtualService is bound: whatever reaches them is refused; ServiceEntries that nobody sees. */
 export function deadObjects(context: Context): void {
   for (const entry of context.of('ServiceEntry')) {
+    if (entry.spec.ports.length === 0) {
+      context.report(
+        'SP1022',
+        entry,
+        ['spec'],
+        `This ServiceEntry has no ports: calls to ${entry.spec.hosts.join(', ')} go as if it were not there. Declare the ports that are called.`,
+      );
+    }
     if (!entry.spec.exportTo.includes('~')) continue;
     context.report(
       'SP1022',

@@ -18,7 +18,7 @@ interface Match {
  */
 export function reportPartialRules(context: Context, service: Service, port: ServicePort, virtualService: VirtualService): void {
   const kind = routeKind(port);
-  const rules = meshRules(virtualService, port);
+  const rules = meshRules(virtualService, service.hostname, port);
   const matches = rules.flatMap(({ rule, path }) =>
     (rule.match as readonly Match[])
       .map((match, j) => ({ match, path: [...path, 'match', j] }))

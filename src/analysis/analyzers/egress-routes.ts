@@ -80,7 +80,10 @@ export function unusedSubsets(context: Context): void {
 
 /** SP1010: fields that are accepted but have no effect where they stand. */
 export function fieldsWithoutEffect(context: Context): void {
-  for (const rule of context.of('DestinationRule')) portsWithoutEffect(context, rule);
+  for (const rule of context.of('DestinationRule')) {
+    portsWithoutEffect(context, rule);
+    tlsWithoutEffect(context, rule);
+  }
   for (const virtualService of context.of('VirtualService')) sourcesWithoutEffect(context, virtualService);
   for (const entry of context.of('ServiceEntry')) {
     const { addresses, ports, resolution, endpoints } = entry.spec;
@@ -111,6 +114,35 @@ export function fieldsWithoutEffect(context: Context): void {
       }
     }
   }
+}
+
+/** What TLS is to be like where there is none: a mode that is left out is DISABLE. */
+function tlsWithoutEffect(context: Context, rule: ResourceOf<'DestinationRule'>): void {
+  for (const { tls, path } of tlsSettings(rule)) {
+    if (tls?.mode !== 'DISABLE') continue;
+    const { sni, subjectAltNames, caCertificates, credentialName, clientCertificate, privateKey } = tls;
+    const fields = Object.entries({ sni, subjectAltNames, caCertificates, credentialName, clientCertificate, privateKey });
+    const written = fields.find(([, value]) => value !== undefined && value.length > 0)?.[0];
+    if (!written) continue;
+    context.report(
+      'SP1010',
+      rule,
+      [...path, written],
+      `${written} has no effect without a mode, or with DISABLE: ${rule.spec.host} is called without TLS. Write mode: SIMPLE, or MUTUAL where the client has a certificate.`,
+    );
+  }
+}
+
+/** The TLS settings of a DestinationRule: of the host, of its ports, and of its subsets. */
+function tlsSettings({ spec: { trafficPolicy, subsets } }: ResourceOf<'DestinationRule'>) {
+  return [
+    { tls: trafficPolicy?.tls, path: ['spec', 'trafficPolicy', 'tls'] },
+    ...(trafficPolicy?.portLevelSettings ?? []).map((level, i) => ({
+      tls: level.tls,
+      path: ['spec', 'trafficPolicy', 'portLevelSettings', i, 'tls'],
+    })),
+    ...subsets.map((subset, i) => ({ tls: subset.trafficPolicy?.tls, path: ['spec', 'subsets', i, 'trafficPolicy', 'tls'] })),
+  ];
 }
 
 /** Conditions on the calling workload in http matches that name gateways: Istio asks one or the other. */
@@ -204,16 +236,7 @@ function describe(addresses: readonly string[]): string {
 export function tlsOrigination(context: Context): void {
   for (const rule of context.of('DestinationRule')) {
     const host = fullHostname(rule.spec.host, rule.metadata.namespace).toLowerCase();
-    const { trafficPolicy, subsets } = rule.spec;
-    const places = [
-      { tls: trafficPolicy?.tls, path: ['spec', 'trafficPolicy', 'tls'] },
-      ...(trafficPolicy?.portLevelSettings ?? []).map((level, i) => ({
-        tls: level.tls,
-        path: ['spec', 'trafficPolicy', 'portLevelSettings', i, 'tls'],
-      })),
-      ...subsets.map((subset, i) => ({ tls: subset.trafficPolicy?.tls, path: ['spec', 'subsets', i, 'trafficPolicy', 'tls'] })),
-    ];
-    for (const { tls, path } of places) {
+    for (const { tls, path } of tlsSettings(rule)) {
       if (tls?.insecureSkipVerify && (tls.mode === 'SIMPLE' || tls.mode === 'MUTUAL')) {
         context.report(
           'SP1013',

@@ -1,5 +1,5 @@
 import type { Server } from '../../api/index.ts';
-import { fullHostname } from '../../lib/hostname.ts';
+import { fullHostname, hostsOverlap } from '../../lib/hostname.ts';
 import { isHttp, isTls, parseProtocol } from '../../registry/protocol.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
@@ -31,10 +31,11 @@ export function gatewayHandover(context: Context): void {
           const gateways = services.get(host);
           const port = destination.port?.number ?? onlyPort(context, host);
           if (!gateways || !port) continue;
-          const key = `${port} ${host}`;
+          const names = rule.match.flatMap(({ sniHosts = [] }) => sniHosts);
+          const key = [port, host, ...names].join(' ');
           let faults = judged.get(key);
           if (!faults) {
-            faults = faultsOf(context, virtualService, gateways, port);
+            faults = faultsOf(context, virtualService, names, gateways, port);
             judged.set(key, faults);
           }
           for (const fault of faults) context.report('SP1017', virtualService, ['spec', kind, i, 'route', j, 'destination', 'host'], fault);
@@ -44,12 +45,19 @@ export function gatewayHandover(context: Context): void {
   }
 }
 
-/** What is wrong with leading the VirtualService's hosts to a port of these gateways. */
-function faultsOf(context: Context, virtualService: VirtualService, gateways: ReadonlySet<Gateway>, port: number): string[] {
+/** What is wrong with leading the VirtualService's hosts to a port of these gateways. `names`: the hosts that the rule is for; empty if for all. */
+function faultsOf(
+  context: Context,
+  virtualService: VirtualService,
+  names: readonly string[],
+  gateways: ReadonlySet<Gateway>,
+  port: number,
+): string[] {
   const { namespace } = virtualService.metadata;
   const faults: string[] = [];
   for (const written of virtualService.spec.hosts) {
     const host = fullHostname(written, namespace).toLowerCase();
+    if (names.length > 0 && !names.some((name) => hostsOverlap(name.toLowerCase(), host))) continue;
     // Which namespaces' VirtualServices a server takes is asked of those at the gateway, not of this one.
     const servers = context.gatewayServers.overlapping(host).filter(({ gateway }) => gateways.has(gateway));
     const anywhere = [...new Set(servers.map(({ gateway }) => gateway))];
@@ -101,7 +109,7 @@ function hasRoute(context: Context, { gateway, server }: Serving, host: string, 
     if (!names.some((name) => virtualService.spec.gateways.includes(name))) return false;
     return kindsOf(server).some((kind) => {
       const rules: readonly AnyRule[] = virtualService.spec[kind];
-      return rules.some((rule) => names.some((name) => ruleConcerns(virtualService, rule, name, port)));
+      return rules.some((rule) => names.some((name) => ruleConcerns(virtualService, rule, name, host, port)));
     });
   });
 }
