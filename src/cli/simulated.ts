@@ -47,10 +47,13 @@ export function simulateFiles(files: Snapshot, config: MeshConfig): SimulatedFil
   const mesh: Mesh = { snapshot, registry, config };
   const selectors = snapshot.list('Gateway').map(({ spec }) => spec.selector);
   const identities = registry.workloads.map((workload) => identityOf(workload, selectors));
+  const machines = new Set(registry.workloads.flatMap((workload, i) => (isMachine(workload) ? [identities[i]] : [])));
+  const receives = (identity: ProxyIdentity) => !machines.has(identity);
   const proxies = identities.some(({ type }) => type === 'sidecar') ? identities : [...identities, LOCAL];
   const byName = new Map(proxies.map((identity) => [nameOf(identity), identity]));
   const byAddress = new Map<string, ProxyIdentity>();
   for (const identity of proxies) {
+    if (!receives(identity)) continue;
     for (const address of identity.addresses) if (!byAddress.has(address)) byAddress.set(address, identity);
   }
   const { proxyOf, translationOf } = simulatedProxies(mesh, nameOf);
@@ -111,8 +114,13 @@ function hasGatewayPods(files: Snapshot): boolean {
 function identityOf(workload: Workload, selectors: readonly Readonly<Record<string, string>>[]): ProxyIdentity {
   const { namespace, name, labels, serviceAccount, addresses, locality } = workload;
   const selected = selectors.some((selector) => Object.keys(selector).length > 0 && holds(labels, selector));
-  const type = selected && !isApplication(workload) ? 'router' : 'sidecar';
+  const type = selected && workload.kind === 'Pod' && !isApplication(workload) ? 'router' : 'sidecar';
   return { type, name, namespace, labels, serviceAccount, addresses, locality };
+}
+
+/** A WorkloadEntry without the label that a proxy gets when it registers itself: it may be any server in the world. */
+function isMachine({ kind, labels }: Workload): boolean {
+  return kind === 'WorkloadEntry' && labels['security.istio.io/tlsMode'] !== 'istio';
 }
 
 /** Whether a Pod has an application beside its proxy: a Gateway that selects it changes nothing of that. */

@@ -239,6 +239,17 @@ test('a workload that a Gateway selects is still one that calls', () => {
   assert.equal(judged(mesh(CALLER + tenant + selected + open)).result, 'refuted');
 });
 
+test('a WorkloadEntry outside that is labelled like the gateway', () => {
+  const entry = document('WorkloadEntry', 'out', '{address: 198.51.100.7, labels: {istio: egressgateway}}');
+  const service = document(
+    'ServiceEntry',
+    'out',
+    `{hosts: [out.example.com], location: MESH_EXTERNAL, ports: [${HTTP}], resolution: STATIC, workloadSelector: {labels: {istio: egressgateway}}}`,
+  );
+  const real = pod('egress', '10.0.3.1', { namespace: 'istio-system', labels: '{istio: egressgateway}' });
+  assert.equal(judged(mesh(CALLER + real + GATEWAY + entry + service)).result, 'refuted');
+});
+
 test('what is not captured, does not decode, or is patched is not proved', () => {
   const pattern = WWW + GATEWAY + routes(`{match: [{gateways: [mesh]}], ${to(EGRESS)}}, ${AT_GATEWAY}`);
   assert.equal(judged(mesh(CALLER + pattern)).result, 'proved');
