@@ -1,7 +1,7 @@
 /** One request and its response: passes through filters and router, may be answered by the proxy itself, and leaves one record. */
 
 import { messageOf } from '../../lib/errors.ts';
-import type { HeaderMap } from '../../xds/match/headers.ts';
+import { HeaderMap } from '../../xds/match/headers.ts';
 import type { CompiledRoute, PseudoHeaderTarget, RouteRequest } from '../../xds/match/route.ts';
 import { newRecord } from '../record.ts';
 import type { AccessRecord, Address, ChoiceContext, Downstream, ResponseFlag } from '../types.ts';
@@ -16,6 +16,8 @@ import type { DownstreamStream } from './stream.ts';
 import { TimerEntry } from './timers.ts';
 
 const NO_DATA: readonly Buffer[] = [];
+/** Of gRPC's status codes. */
+const DEADLINE_EXCEEDED = 4;
 
 export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext {
   readonly core: ManagerCore;
@@ -129,10 +131,7 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
       this.#overall = new TimerEntry(() => this.reply({ status: 408, body: 'request timeout', details: 'request_overall_timeout' }));
       core.timers.arm(this.#overall, options.requestMs);
     }
-    if (options.maxStreamMs > 0) {
-      this.#longest = new TimerEntry(() => this.#timeout('max_duration_timeout', 'UMSDR', 'downstream duration timeout'));
-      core.timers.arm(this.#longest, options.maxStreamMs);
-    }
+    if (options.maxStreamMs > 0) this.setStreamDuration(options.maxStreamMs);
   }
 
   #begin(): void {
@@ -199,6 +198,17 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
     this.core.timers.arm(this.#idle, ms);
   }
 
+  /** The stream may take `ms` from its start. 0: as long as it will. */
+  setStreamDuration(ms: number): void {
+    const { timers, deps } = this.core;
+    if (this.#longest) timers.disarm(this.#longest);
+    if (ms <= 0) return;
+    this.#longest ??= new TimerEntry(() =>
+      this.#timeout('max_duration_timeout', undefined, 'downstream duration timeout', DEADLINE_EXCEEDED),
+    );
+    timers.arm(this.#longest, Math.max(1, Math.ceil(ms - (deps.now() - this.record.started))));
+  }
+
   requestData(data: Buffer): void {
     this.record.bytesReceived += data.length;
     if (this.finished) return;
@@ -259,8 +269,8 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
   }
 
   respondInformational(status: number, headers: HeaderMap): void {
-    // Who expects 100 has got it from the proxy, unless it is the upstream's to say.
-    if (this.finished || this.responseStarted || (status === 100 && !this.core.options.proxyContinue)) return;
+    // Who expects 100 has got it from the proxy, unless it is the upstream's to say. The others end here, as in Envoy.
+    if (this.finished || this.responseStarted || status !== 100 || !this.core.options.proxyContinue) return;
     this.stream.sendInformational(status, headers);
   }
 
@@ -303,7 +313,11 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
       this.stream.reset();
       return;
     }
-    const { status, headers, body, trailersOnly } = localReply(this, reply);
+    if (record.upstreamCluster === '') this.#nameCluster();
+    const { status, headers, body, trailersOnly } = localReply(
+      this,
+      reply.ofRoute ? { ...reply, headers: this.#routeHeaders(reply) } : reply,
+    );
     // gRPC clients are told in the header; logs keep what HTTP would have said only through grpc-status.
     record.responseCode = status;
     // The rest of the request will not be read; and after a message that is wrong, none is trusted.
@@ -317,6 +331,22 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
     }
     this.#complete();
     this.stream.flush();
+  }
+
+  /** Logs name the cluster of the route, also where the request never got to it. */
+  #nameCluster(): void {
+    const action = this.route?.action;
+    if (action?.kind !== 'forward') return;
+    const name = action.choose(this)?.cluster;
+    if (name !== undefined && this.core.deps.clusters.get(name)) this.record.upstreamCluster = name;
+  }
+
+  #routeHeaders({ headers }: LocalReply): HeaderMap {
+    const made = headers ?? new HeaderMap();
+    if (this.route?.action.kind !== 'forward') return made;
+    this.forward?.choice.responseMutations?.apply(made, this.record);
+    this.route.responseMutations?.apply(made, this.record);
+    return made;
   }
 
   #sendHead(status: number, headers: HeaderMap, end: boolean): void {
@@ -337,8 +367,9 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
     else this.#timeout('stream_idle_timeout', 'SI', 'stream timeout');
   }
 
-  #timeout(details: string, flag: ResponseFlag, body: string): void {
-    this.reply({ status: 408, body, details, flag });
+  /** The client is to blame as long as its request is not whole. */
+  #timeout(details: string, flag: ResponseFlag | undefined, body: string, grpcStatus?: number): void {
+    this.reply({ status: this.requestEnded ? 504 : 408, body, details, flag, grpcStatus, ofRoute: true });
   }
 
   /** The client has the whole response. */

@@ -8,10 +8,11 @@ import type { Cluster, UpstreamFailure, UpstreamHost } from '../types.ts';
 import { Attempt } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
 import { own } from './h1/read-buffer.ts';
+import type { LocalReply } from './local-reply.ts';
 import { type Mirror, startMirrors } from './mirror.ts';
 import { RetryState } from './retry.ts';
 import { TimerEntry } from './timers.ts';
-import { finalizeRequest, type Timeouts, timeoutsOf } from './upstream-request.ts';
+import { finalizeRequest, streamDurationOf, type Timeouts, tellTimeout, timeoutsOf } from './upstream-request.ts';
 
 /** Bodies beyond this are sent once only (Envoy's default for per_connection_buffer_limit_bytes). */
 const REPLAY_LIMIT = 1024 * 1024;
@@ -65,8 +66,8 @@ export class Forward {
     if (action.hashPolicies.length > 0) this.#hash();
     finalizeRequest(exchange, this.route, action, this.choice, this.#timeouts);
     if (action.mirrors.length > 0) this.#mirrors = startMirrors(this);
-    const longest = action.maxStreamDurationMs ?? 0;
-    if (longest > 0) this.#arm(longest, () => this.#overall('upstream_max_stream_duration_reached', 'UMSDR'));
+    const longest = streamDurationOf(exchange, action);
+    if (longest !== undefined) exchange.setStreamDuration(longest);
     if (this.ended) this.#requestComplete();
     this.starting = true;
     this.#startAttempt();
@@ -121,7 +122,8 @@ export class Forward {
     if (exchange.upgrade === 'websocket' && status !== 101 && status < 400) {
       // Neither opened nor refused: there is nothing to pass on but the head.
       headers.remove('content-length');
-      exchange.reply({ status, body: '', details: 'websocket_handshake_unsuccessful', headers });
+      exchange.record.responseStarted = exchange.core.deps.now();
+      exchange.reply({ status, body: '', details: 'websocket_handshake_unsuccessful', headers, ofRoute: true });
       return;
     }
     const { record } = exchange;
@@ -132,6 +134,7 @@ export class Forward {
     if (this.route.includeAttemptCountInResponse) headers.set('x-envoy-attempt-count', String(this.attempts));
     record.responseCode = status;
     record.responseCodeDetails = 'via_upstream';
+    record.responseHeaders = headers;
     this.choice.responseMutations?.apply(headers, record);
     this.route.responseMutations?.apply(headers, record);
     if (end || status === 101) this.#disarm();
@@ -160,14 +163,14 @@ export class Forward {
     else if (verdict === 'overflow') exchange.addFlag('UO');
     this.#disarm();
     if (timedOut) {
-      exchange.reply({ status: 504, body: 'upstream request timeout', details: 'upstream_per_try_timeout', flag: 'UT' });
+      this.#refuse({ status: 504, body: 'upstream request timeout', details: 'upstream_per_try_timeout', flag: 'UT' });
       return;
     }
     const reply = failureReply(failure, this.attempts > 1);
     exchange.record.upstreamTransportFailureReason = reply.transportFailure;
     const headers =
       reply.overloaded && !exchange.core.router.suppressEnvoyHeaders ? new HeaderMap(['x-envoy-overloaded', 'true']) : undefined;
-    exchange.reply({ status: reply.status, body: reply.body, details: reply.details, flag: reply.flag, headers });
+    this.#refuse({ status: reply.status, body: reply.body, details: reply.details, flag: reply.flag, headers });
   }
 
   /** The attempt failed after the head of its response had been passed on. */
@@ -197,7 +200,13 @@ export class Forward {
     this.attempts++;
     const { exchange } = this;
     exchange.record.attempts = this.attempts;
-    if (this.attempts > 1 && this.route.includeRequestAttemptCount) exchange.headers.set('x-envoy-attempt-count', String(this.attempts));
+    if (this.attempts > 1) {
+      const { core, record, headers } = exchange;
+      if (this.route.includeRequestAttemptCount) headers.set('x-envoy-attempt-count', String(this.attempts));
+      if (!core.router.suppressEnvoyHeaders) {
+        tellTimeout(exchange, this.#timeouts, record.requestReceived > 0 ? core.deps.now() - record.requestReceived : 0);
+      }
+    }
     const attempt = new Attempt(this);
     this.attempt = attempt;
     attempt.start();
@@ -220,15 +229,21 @@ export class Forward {
 
   #requestComplete(): void {
     const ms = this.#timeouts.overall;
-    if (ms > 0 && this.exchange.upgrade === '') this.#arm(ms, () => this.#overall('response_timeout', 'UT'));
+    if (ms > 0 && this.exchange.upgrade === '') this.#arm(ms, () => this.#overall());
     this.attempt?.armPerTry();
   }
 
-  #overall(details: string, flag: 'UT' | 'UMSDR'): void {
-    const { exchange, cluster } = this;
-    cluster.stats.upstreamRqTimeout++;
-    const status = flag === 'UT' ? 504 : 408;
-    exchange.reply({ status, body: flag === 'UT' ? 'upstream request timeout' : 'upstream max stream duration reached', details, flag });
+  #overall(): void {
+    this.cluster.stats.upstreamRqTimeout++;
+    this.#refuse({ status: 504, body: 'upstream request timeout', details: 'response_timeout', flag: 'UT' });
+  }
+
+  /** Answers in the upstream's place. */
+  #refuse(reply: LocalReply): void {
+    const { exchange } = this;
+    const headers = reply.headers ?? new HeaderMap();
+    if (this.route.includeAttemptCountInResponse) headers.set('x-envoy-attempt-count', String(this.attempts));
+    exchange.reply({ ...reply, headers, ofRoute: true });
   }
 
   #arm(ms: number, fire: () => void): void {

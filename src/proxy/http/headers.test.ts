@@ -181,7 +181,7 @@ test('the decorator goes upstream on the way out and back to the client on the w
 });
 
 test('rewrites of host and path leave the originals in headers', async () => {
-  const rewritten = await exchange(get('', '/old/x?q'), {
+  const rewritten = await exchange(get('x-envoy-original-host: theirs\r\n', '/old/x?q'), {
     routes: routes(
       { prefixRewrite: '/new', hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: 'api.example.com' }, appendXForwardedHost: true },
       {
@@ -355,5 +355,8 @@ test('path normalisation: slashes', () => {
   assert.deepEqual(normalizePath('/a%2Fb?x', { ...BASE, escapedSlashes: 'redirect' }), { kind: 'redirect', path: '/a/b?x' });
   assert.deepEqual(normalizePath('/a%2Fb', { ...BASE, escapedSlashes: 'reject' }), { kind: 'rejected' });
   assert.deepEqual(normalizePath('/a%00', BASE), { kind: 'rejected' });
+  assert.deepEqual(normalizePath('/a#b', { ...BASE, normalize: false }), { kind: 'rejected' });
+  assert.equal(normalizePath('///', { ...BASE, mergeSlashes: true }), '//');
+  assert.equal(normalizePath('/a/b/..;x/..;/c;/.;y?d/..;', BASE), '/c;/?d/..;');
   assert.equal(normalizePath('/a/../b%00', { ...BASE, normalize: false }), '/a/../b%00');
 });

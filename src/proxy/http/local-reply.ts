@@ -12,6 +12,10 @@ export interface LocalReply {
   readonly flag?: ResponseFlag | undefined;
   /** Fields that the reply has besides, e.g. `location`. */
   readonly headers?: HeaderMap | undefined;
+  /** What gRPC clients get in place of the status's own counterpart. */
+  readonly grpcStatus?: number | undefined;
+  /** Answered in the route's place: the route's changes to response headers hold. */
+  readonly ofRoute?: boolean | undefined;
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -22,12 +26,12 @@ const GRPC_STATUS: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7
 export function isGrpc(headers: HeaderMap): boolean {
   const type = headers.get('content-type');
   if (type === undefined || !type.startsWith('application/grpc')) return false;
-  return type.length === 16 || type[16] === '+' || type[16] === ';';
+  return type.length === 16 || type[16] === '+';
 }
 
 export function localReply(
   { headers: request }: Exchange,
-  { status, body, headers }: LocalReply,
+  { status, body, headers, grpcStatus }: LocalReply,
 ): { status: number; headers: HeaderMap; body: Buffer; trailersOnly: boolean } {
   const reply = headers?.clone() ?? new HeaderMap();
   const bytes =
@@ -38,7 +42,7 @@ export function localReply(
       : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   if (isGrpc(request)) {
     reply.set('content-type', 'application/grpc');
-    reply.set('grpc-status', String(GRPC_STATUS[status] ?? 2));
+    reply.set('grpc-status', String(grpcStatus ?? GRPC_STATUS[status] ?? 2));
     // grpc-message is percent-encoded (gRPC over HTTP/2, "Responses").
     if (bytes.length > 0) reply.set('grpc-message', encodeGrpcMessage(bytes));
     return { status: 200, headers: reply, body: EMPTY, trailersOnly: true };

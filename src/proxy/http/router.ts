@@ -29,7 +29,7 @@ export function routeRequest(exchange: Exchange, ended: boolean): void {
       directResponse(exchange, action);
       return;
     default:
-      exchange.reply({ status: 404, body: '', details: 'route_not_found', flag: 'NR' });
+      noCluster(exchange, 503);
   }
 }
 
@@ -45,20 +45,24 @@ function directResponse(exchange: Exchange, action: DirectResponseAction): void 
   exchange.reply({ status: action.status, body: action.body ?? '', details: 'direct_response', headers });
 }
 
+function noCluster(exchange: Exchange, status: number): void {
+  const failure = failureReply({ kind: 'no-cluster' }, false, status);
+  exchange.reply({ status: failure.status, body: failure.body, details: failure.details, flag: failure.flag, ofRoute: true });
+}
+
 function forwardRequest(exchange: Exchange, action: ForwardAction, ended: boolean): void {
   const { core, upgrade, record } = exchange;
   if (upgrade !== '') {
     const setting = action.upgrades.get(upgrade);
     if (!(setting ? setting.enabled : core.options.upgrades.get(upgrade))) {
-      exchange.reply({ status: 403, body: '', details: 'upgrade_failed' });
+      exchange.reply({ status: 403, body: '', details: 'upgrade_failed', ofRoute: true });
       return;
     }
   }
   const choice = action.choose(exchange);
   const cluster = choice && core.deps.clusters.get(choice.cluster);
   if (!choice || !cluster) {
-    const failure = failureReply({ kind: 'no-cluster' }, false, action.clusterNotFoundStatus);
-    exchange.reply({ status: failure.status, body: failure.body, details: failure.details, flag: failure.flag });
+    noCluster(exchange, action.clusterNotFoundStatus);
     return;
   }
   record.upstreamCluster = cluster.name;

@@ -2,6 +2,7 @@
 import type { ClusterChoice, CompiledRoute, ForwardAction } from '../../xds/match/route.ts';
 import type { Exchange } from './exchange.ts';
 import { SEEN } from './h1/fields.ts';
+import { isGrpc } from './local-reply.ts';
 
 export interface Timeouts {
   /** For the whole response, attempts included; ms, 0 for none. */
@@ -13,11 +14,11 @@ export interface Timeouts {
 export function timeoutsOf(exchange: Exchange, action: ForwardAction): Timeouts {
   const { headers, seen } = exchange;
   const timeouts = { overall: action.timeoutMs, perTry: action.retry?.perTryTimeoutMs ?? 0 };
-  if ((seen & SEEN.grpcTimeout) !== 0 && action.grpcTimeoutHeaderMaxMs !== undefined) {
+  if ((seen & SEEN.grpcTimeout) !== 0 && action.maxGrpcTimeoutMs !== undefined && isGrpc(headers)) {
     const asked = grpcTimeout(headers.get('grpc-timeout') ?? '');
     if (asked !== undefined) {
-      const offset = asked > action.grpcTimeoutHeaderOffsetMs ? asked - action.grpcTimeoutHeaderOffsetMs : asked;
-      const most = action.grpcTimeoutHeaderMaxMs;
+      const offset = asked > action.grpcTimeoutOffsetMs ? asked - action.grpcTimeoutOffsetMs : asked;
+      const most = action.maxGrpcTimeoutMs;
       timeouts.overall = most > 0 && (offset === 0 || offset > most) ? most : offset;
     }
   }
@@ -34,6 +35,20 @@ export function timeoutsOf(exchange: Exchange, action: ForwardAction): Timeouts 
   return timeouts;
 }
 
+/** How long the stream may take from its start, in ms (0: no limit); undefined: as the connection manager has it. Upstream sees the deadline that is left. */
+export function streamDurationOf({ headers, seen }: Exchange, { streamDuration }: ForwardAction): number | undefined {
+  if (!streamDuration) return undefined;
+  const { maxMs, grpcMaxMs, grpcOffsetMs } = streamDuration;
+  if (grpcMaxMs === undefined || (seen & SEEN.grpcTimeout) === 0) return maxMs;
+  const asked = grpcTimeout(headers.get('grpc-timeout') ?? '');
+  if (asked === undefined) return maxMs;
+  const capped = grpcMaxMs > 0 ? Math.min(asked, grpcMaxMs) : asked;
+  const left = grpcOffsetMs > 0 && capped > grpcOffsetMs ? capped - grpcOffsetMs : capped;
+  if (left > 0) headers.set('grpc-timeout', left < 1e8 ? `${left}m` : `${Math.ceil(left / 1000)}S`);
+  // A deadline of nothing is over at once.
+  return Math.max(1, left);
+}
+
 function milliseconds(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : undefined;
 }
@@ -46,6 +61,13 @@ export function grpcTimeout(text: string): number | undefined {
   return match ? Math.ceil(Number(match[1]) * GRPC_UNITS[match[2]!]!) : undefined;
 }
 
+/** What the upstream is told of the time that it has; `elapsed`: ms that earlier attempts took. */
+export function tellTimeout({ headers }: Exchange, { overall, perTry }: Timeouts, elapsed: number): void {
+  const left = overall > 0 ? Math.max(1, overall - elapsed) : 0;
+  const expected = perTry > 0 && (left === 0 || perTry < left) ? perTry : left;
+  if (expected > 0) headers.set('x-envoy-expected-rq-timeout-ms', String(Math.round(expected)));
+}
+
 /** Changes the exchange's headers, authority and path for good: logs tell what went upstream. */
 export function finalizeRequest(
   exchange: Exchange,
@@ -56,10 +78,7 @@ export function finalizeRequest(
 ): void {
   const { core, headers, record } = exchange;
   const envoyHeaders = !core.router.suppressEnvoyHeaders;
-  if (envoyHeaders) {
-    const expected = timeouts.perTry > 0 ? timeouts.perTry : timeouts.overall;
-    if (expected > 0) headers.set('x-envoy-expected-rq-timeout-ms', String(Math.round(expected)));
-  }
+  if (envoyHeaders) tellTimeout(exchange, timeouts, 0);
   if (route.includeRequestAttemptCount) headers.set('x-envoy-attempt-count', '1');
   if (core.options.decorates) {
     if (core.deps.direction !== 'outbound') {
@@ -71,11 +90,11 @@ export function finalizeRequest(
 
   const hostBefore = exchange.authority;
   // Rewrites see the request as it came, header changes apply to what goes out.
-  const rewrittenHost =
-    choice.hostRewriteLiteral ?? (action.hostRewrite?.kind === 'value' ? action.hostRewrite.rewrite(exchange) : undefined);
+  const rewrittenHost = action.hostRewrite?.kind === 'value' ? action.hostRewrite.rewrite(exchange) : undefined;
   choice.requestMutations?.apply(headers, record, exchange);
   route.requestMutations?.apply(headers, record, exchange);
-  if (rewrittenHost !== undefined) rewriteHost(exchange, hostBefore, rewrittenHost, action);
+  if (choice.hostRewriteLiteral !== undefined) exchange.authority = choice.hostRewriteLiteral;
+  else if (rewrittenHost !== undefined) rewriteHost(exchange, hostBefore, rewrittenHost, action);
   if (action.rewritesPath && exchange.path !== '') {
     const before = exchange.path;
     const after = action.rewritePath(before);
@@ -94,6 +113,6 @@ export function rewriteHost(exchange: Exchange, before: string, host: string, ac
     const already = headers.get('x-forwarded-host');
     headers.set('x-forwarded-host', already === undefined ? before : `${already},${before}`);
   }
-  if (!headers.has('x-envoy-original-host')) headers.append('x-envoy-original-host', before);
+  headers.set('x-envoy-original-host', before);
   exchange.authority = host;
 }

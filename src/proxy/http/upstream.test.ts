@@ -119,6 +119,8 @@ for (const [name, answer] of [
   ['has two lengths', 'HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n'],
   ['has another coding', 'HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n'],
   ['switches protocols unasked', 'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'],
+  ['has a body where 204 allows none', 'HTTP/1.1 204 No Content\r\ncontent-length: 1\r\n\r\n'],
+  ['frames an informational response', 'HTTP/1.1 103 Early Hints\r\ntransfer-encoding: chunked\r\n\r\n'],
   ['has a head that never ends', `HTTP/1.1 200 OK\r\nx: ${'y'.repeat(100_000)}`],
 ] as const) {
   test(`a response that ${name}: 502 UPE`, async () => {
@@ -135,7 +137,7 @@ test('a response that breaks off: the client sees it is not whole', async () => 
   );
   t.client.send(GET);
   assert.match(await t.client.end(), /content-length: 10\r\n[\s\S]*abc$/);
-  assert.deepEqual(summary(await t.proxy.nextRecord()), [200, 'UC', 'upstream_reset_after_response_started{connection_termination}', 1]);
+  assert.deepEqual(summary(await t.proxy.nextRecord()), [200, 'UPE', 'upstream_reset_after_response_started{protocol_error}', 1]);
 });
 
 test('a chunked response that breaks off has no last chunk', async () => {
@@ -144,6 +146,41 @@ test('a chunked response that breaks off has no last chunk', async () => {
   t.client.send(GET);
   assert.match(await t.client.end(), /3\r\nabc\r\n$/);
   assert.deepEqual(summary(await t.proxy.nextRecord()), [200, 'UPE', 'upstream_reset_after_response_started{protocol_error}', 1]);
+});
+
+test('a head that breaks off: 502 UPE', async () => {
+  await using t = await setup(await rawUpstream((wire) => wire.socket.once('data', () => wire.socket.end('HTTP/1.1 200 OK\r\nconte'))));
+  t.client.send(GET);
+  assert.match(await t.client.until('protocol error'), /^HTTP\/1\.1 502 Bad Gateway/);
+  assert.deepEqual(summary(await t.proxy.nextRecord()), [502, 'UPE', 'upstream_reset_before_response_started{protocol_error}', 1]);
+});
+
+test('max_stream_duration: from the start of the stream, in place of the timeout; gRPC is told of its deadline', async () => {
+  const upstream = await rawUpstream();
+  await using t = await setup(upstream, {
+    routes: route({ timeout: ms(1), maxStreamDuration: { maxStreamDuration: ms(80), grpcTimeoutHeaderMax: ms(40) } }),
+  });
+  t.client.send(GET);
+  assert.match(await t.client.until('timeout'), /^HTTP\/1\.1 504 Gateway Timeout\r\n[\s\S]*downstream duration timeout$/);
+  assert.deepEqual(summary(await t.proxy.nextRecord()), [504, '', 'max_duration_timeout', 1]);
+  t.client.take();
+  t.client.send('GET / HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\ngrpc-timeout: 1S\r\n\r\n');
+  assert.match(await t.client.until('\r\n\r\n'), /grpc-status: 4\r\ngrpc-message: downstream duration timeout\r\n/);
+  assert.match(upstream.wires[1]!.text, /grpc-timeout: 40m\r\n/);
+});
+
+test('what the proxy answers in a route’s place has the route’s headers and the number of attempts', async () => {
+  await using t = await setup(undefined, {
+    routes: route(
+      {},
+      {
+        includeAttemptCountInResponse: true,
+        responseHeadersToAdd: [{ header: { key: 'x-of-route', value: '%RESPONSE_FLAGS%' } }],
+      },
+    ),
+  });
+  t.client.send(GET);
+  assert.match(await t.client.until('upstream'), /x-envoy-attempt-count: 1\r\nx-of-route: UH\r\n/);
 });
 
 test('what follows a response unasked is never the next response', async () => {
@@ -295,11 +332,11 @@ test('a response that is too slow is cut by the route timeout', async () => {
   assert.deepEqual(summary(await t.proxy.nextRecord()), [200, 'UT', 'response_timeout', 1]);
 });
 
-test('the idle timeout of a stream: 408 SI', async () => {
+test('the idle timeout of a stream whose request is complete: 504 SI', async () => {
   await using t = await setup(await rawUpstream(), { manager: { streamIdleTimeout: ms(50) } });
   t.client.send(GET);
-  assert.match(await t.client.until('timeout'), /^HTTP\/1\.1 408 Request Timeout\r\n[\s\S]*stream timeout$/);
-  assert.deepEqual(summary(await t.proxy.nextRecord()), [408, 'SI', 'stream_idle_timeout', 1]);
+  assert.match(await t.client.until('timeout'), /^HTTP\/1\.1 504 Gateway Timeout\r\n[\s\S]*stream timeout$/);
+  assert.deepEqual(summary(await t.proxy.nextRecord()), [504, 'SI', 'stream_idle_timeout', 1]);
 });
 
 test('a request that does not come to its end in time: 408', async () => {

@@ -48,6 +48,7 @@ export function preflightAnswer({ config }: CorsRules, origin: string, request: 
   const reply = allowOrigin(origin, config);
   if (config.allowMethods !== '') reply.append('access-control-allow-methods', config.allowMethods);
   if (config.allowHeaders !== '') reply.append('access-control-allow-headers', config.allowHeaders);
+  if (config.exposeHeaders !== '') reply.append('access-control-expose-headers', config.exposeHeaders);
   if (config.maxAge !== '') reply.append('access-control-max-age', config.maxAge);
   if (config.allowPrivateNetworkAccess && request.get('access-control-request-private-network') === 'true') {
     reply.append('access-control-allow-private-network', 'true');

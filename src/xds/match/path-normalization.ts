@@ -50,7 +50,8 @@ export function normalizePath(target: string, options: PathOptions): string | Pa
     redirect = options.escapedSlashes === 'redirect';
   }
   if (options.normalize) {
-    const canonical = canonicalPath(path);
+    // Servers that know path parameters read `..;x` as `..`.
+    const canonical = canonicalPath(path.replace(/\/(\.{1,2});[^/]*/g, '/$1'));
     if (canonical === undefined) return REJECTED;
     path = canonical;
   }

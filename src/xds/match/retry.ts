@@ -23,6 +23,7 @@ export function compileRetryPolicy(config: RetryPolicyConfig): RetryPolicy {
   if (unknown) throw new SallyportError('xds-unsupported', `retry policy: the host predicate "${unknown.name}" is not supported`);
   if (config.retryOptionsPredicates.length > 0)
     throw new SallyportError('xds-unsupported', 'retry policy: retry_options_predicates are not supported');
+  if (config.perTryIdleTimeout) throw new SallyportError('xds-unsupported', 'retry policy: per_try_idle_timeout is not supported');
   if (config.rateLimitedRetryBackOff)
     throw new SallyportError('xds-unsupported', 'retry policy: rate_limited_retry_back_off is not supported');
   const responses = config.retriableHeaders.map(compileHeaderMatcher);
@@ -37,7 +38,6 @@ export function compileRetryPolicy(config: RetryPolicyConfig): RetryPolicy {
     ),
     retries: config.numRetries ?? 1,
     perTryTimeoutMs: durationMs(config.perTryTimeout, 0),
-    perTryIdleTimeoutMs: durationMs(config.perTryIdleTimeout, 0),
     statusCodes: new Set(config.retriableStatusCodes),
     matchesResponse: (headers) => responses.some((matches) => matches({ method: '', authority: '', path: '', scheme: '', headers })),
     matchesRequest: (request) => requests.length === 0 || requests.some((matches) => matches(request)),

@@ -77,6 +77,15 @@ export interface CompiledRoute {
 
 export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction | { readonly kind: 'non-forwarding' };
 
+/** How long a stream may take from its start, in ms. */
+export interface StreamDuration {
+  /** 0 for no limit; undefined: the connection manager's. */
+  readonly maxMs: number | undefined;
+  /** Greatest grpc-timeout taken from the request (0: no limit); undefined: the header is not looked at. */
+  readonly grpcMaxMs: number | undefined;
+  readonly grpcOffsetMs: number;
+}
+
 export interface ForwardAction {
   readonly kind: 'forward';
   /** The cluster for one request; undefined if `cluster_header` names a header that the request lacks. */
@@ -91,10 +100,11 @@ export interface ForwardAction {
   readonly timeoutMs: number;
   /** `idle_timeout` in ms; 0 for none; undefined: the connection manager's stream_idle_timeout. */
   readonly idleTimeoutMs: number | undefined;
-  readonly maxStreamDurationMs: number | undefined;
-  /** Greatest grpc-timeout taken from the request in ms (0: no limit); undefined: the header is not looked at. */
-  readonly grpcTimeoutHeaderMaxMs: number | undefined;
-  readonly grpcTimeoutHeaderOffsetMs: number;
+  /** `max_stream_duration`; where it is set, `timeout` and `max_grpc_timeout` count for nothing. */
+  readonly streamDuration: StreamDuration | undefined;
+  /** `max_grpc_timeout`: of gRPC, the greatest grpc-timeout taken from the request in ms (0: no limit); undefined: the header is not looked at. */
+  readonly maxGrpcTimeoutMs: number | undefined;
+  readonly grpcTimeoutOffsetMs: number;
   /** The route's policy or else the virtual host's; undefined without one. */
   readonly retry: RetryPolicy | undefined;
   readonly hashPolicies: readonly HashPolicy[];
@@ -165,7 +175,6 @@ export interface RetryPolicy {
   readonly retries: number;
   /** ms; 0 for none. */
   readonly perTryTimeoutMs: number;
-  readonly perTryIdleTimeoutMs: number;
   readonly statusCodes: ReadonlySet<number>;
   /** True if the response's headers ask for a retry (`retriable-headers`). */
   matchesResponse(headers: HeaderMap): boolean;

@@ -2,7 +2,6 @@
 import { type HTTPFault, HTTPFaultSchema } from '../../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import type { HttpFilter as HttpFilterConfig } from '../../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { compileFault, type Fault } from '../../../xds/match/fault.ts';
-import { HeaderMap } from '../../../xds/match/headers.ts';
 import { unpack } from '../../../xds/unpack.ts';
 import type { Exchange } from '../exchange.ts';
 import type { FilterStatus, HttpFilter } from '../filter.ts';
@@ -58,15 +57,8 @@ class FaultFilter implements HttpFilter {
 
   #abort(exchange: Exchange, { status, grpcStatus, aborts }: Fault): boolean {
     if ((status === 0 && grpcStatus === undefined) || !aborts(exchange.core.deps.random())) return false;
-    const common = { body: 'fault filter abort', details: 'fault_filter_abort', flag: 'FI' } as const;
-    if (grpcStatus === undefined) exchange.reply({ ...common, status });
-    else
-      exchange.reply({
-        ...common,
-        status: 200,
-        body: '',
-        headers: new HeaderMap(['content-type', 'application/grpc', 'grpc-status', String(grpcStatus)]),
-      });
+    const common = { body: 'fault filter abort', details: 'fault_filter_abort', flag: 'FI', ofRoute: true } as const;
+    exchange.reply({ ...common, status: grpcStatus === undefined ? status : 200, grpcStatus });
     return true;
   }
 

@@ -39,6 +39,8 @@ export class H1ClientConnection implements UpstreamStream, MessageHandler {
   #closed = false;
   #informational = false;
   /** The head of a response without a body, told when the whole read is parsed. */
+  /** Bytes of a protocol that HTTP knows nothing of: their end is no response's. */
+  #tunnel = false;
   #bodiless: { readonly status: number; readonly headers: HeaderMap } | undefined;
   #trailers: HeaderMap | undefined;
   #idleTimer: TimerEntry | undefined;
@@ -145,6 +147,8 @@ export class H1ClientConnection implements UpstreamStream, MessageHandler {
     const head = parseResponseHead(text, MAX_HEADERS);
     if (head instanceof CodecError) return this.#broken();
     const { status, headers } = head;
+    // Framing where there is no body (RFC 9110 §8.6, RFC 9112 §6.1): what follows could be read in two ways.
+    if (statusHasNoBody(status) && status !== 304 && (head.chunked || head.contentLength > 0)) return this.#broken();
     if (status < 200 && status !== 101) {
       this.#informational = true;
       this.#events?.upstreamInformational(status, headers);
@@ -163,7 +167,10 @@ export class H1ClientConnection implements UpstreamStream, MessageHandler {
       return NO_BODY;
     }
     this.#events?.upstreamHead(status, headers, false);
-    if (tunnel) return UNTIL_CLOSE;
+    if (tunnel) {
+      this.#tunnel = true;
+      return UNTIL_CLOSE;
+    }
     if (head.chunked) return CHUNKED;
     return head.contentLength >= 0 ? { kind: 'length', length: head.contentLength } : UNTIL_CLOSE;
   }
@@ -228,7 +235,7 @@ export class H1ClientConnection implements UpstreamStream, MessageHandler {
 
   #ended(): void {
     if (this.#closed) return;
-    if (!this.#events || !this.#parser.end() || !this.#responseDone) {
+    if (!this.#events || this.#tunnel || !this.#parser.end() || !this.#responseDone) {
       this.#lost();
       return;
     }
@@ -239,7 +246,12 @@ export class H1ClientConnection implements UpstreamStream, MessageHandler {
   }
 
   #lost(): void {
-    if (!this.#closed) this.#fail('connection-termination');
+    // A response that was begun was promised whole.
+    if (!this.#closed) this.#fail(this.#begun() ? 'protocol-error' : 'connection-termination');
+  }
+
+  #begun(): boolean {
+    return this.#events !== undefined && !this.#tunnel && !this.#parser.atStart;
   }
 
   #fail(kind: ResetKind): void {
