@@ -23,6 +23,7 @@ const MOST_VALUES = 1_000_000;
  * Decodes one object. Goes on after each issue, so that one run reports all of them; what did not decode is absent from the result.
  * The decoded form is described at `Resource`.
  * @param deprecated is told of each deprecated field that is used.
+ * @param isPlain given for what was read from YAML: a plain `yes` or `off` is a boolean to the API server.
  */
 export function decode(
   field: Field,
@@ -30,9 +31,20 @@ export function decode(
   path: readonly PathStep[],
   report: (issue: Issue) => void,
   deprecated: (path: readonly PathStep[]) => void = () => {},
+  isPlain?: IsPlain,
 ): unknown {
-  return new Decoder([...path], report, deprecated).node(field.node, value);
+  return new Decoder([...path], report, deprecated, isPlain).node(field.node, value);
 }
+
+/** Whether the text has the value at `path` without quotes. */
+export type IsPlain = (path: readonly PathStep[]) => boolean;
+
+/** What the API server, whose YAML is that of version 1.1, takes for a boolean where it stands without quotes; `y` and `n`, which many readers leave alone, are left out. */
+const OLD_BOOLEANS: ReadonlyMap<string, boolean> = new Map(
+  ['yes', 'on', 'no', 'off'].flatMap((word) =>
+    [word, word.toUpperCase(), word[0]!.toUpperCase() + word.slice(1)].map((each) => [each, word === 'yes' || word === 'on'] as const),
+  ),
+);
 
 const FAILED = Symbol('failed');
 
@@ -40,9 +52,16 @@ class Decoder {
   readonly #path: PathStep[];
   readonly #report: (issue: Issue) => void;
   readonly #deprecated: (path: readonly PathStep[]) => void;
+  readonly #isPlain: IsPlain | undefined;
   #values = 0;
 
-  constructor(path: PathStep[], report: (issue: Issue) => void, deprecated: (path: readonly PathStep[]) => void) {
+  constructor(
+    path: PathStep[],
+    report: (issue: Issue) => void,
+    deprecated: (path: readonly PathStep[]) => void,
+    isPlain: IsPlain | undefined,
+  ) {
+    this.#isPlain = isPlain;
     this.#path = path;
     this.#report = report;
     this.#deprecated = deprecated;
@@ -78,7 +97,7 @@ class Decoder {
         if (node.minimum !== undefined && value < node.minimum) return this.#issue(`must be at least ${node.minimum}, not ${value}`);
         return node.maximum !== undefined && value > node.maximum ? this.#issue(`must be at most ${node.maximum}, not ${value}`) : value;
       case 'boolean':
-        return typeof value === 'boolean' ? value : this.#wrongType('true or false', value);
+        return typeof value === 'boolean' ? value : (this.#oldBoolean(value) ?? this.#wrongType('true or false', value));
       case 'enum':
         return this.#enum(node, value);
       case 'duration':
@@ -167,7 +186,15 @@ class Decoder {
     return out;
   }
 
+  /** What the API server makes of a word that was not quoted; undefined if it is no boolean to it. */
+  #oldBoolean(value: unknown): boolean | undefined {
+    const old = typeof value === 'string' && value.length <= 3 ? OLD_BOOLEANS.get(value) : undefined;
+    return old !== undefined && this.#isPlain?.(this.#path) ? old : undefined;
+  }
+
   #string(node: Extract<Node, { type: 'string' }>, value: string): unknown {
+    const old = this.#oldBoolean(value);
+    if (old !== undefined) return this.#issue(`must be a string, and a cluster reads ${value} as ${old}: put it in quotes`);
     if (node.minLength !== undefined && value.length < node.minLength) return this.#issue('must not be empty');
     if (node.maxLength !== undefined && value.length > node.maxLength) {
       return this.#issue(

@@ -354,7 +354,7 @@ test('JSON indented with tabs', () => {
 
 test('a key that names a prototype is a key like any other', () => {
   const { resources, findings: found } = decodeDocuments(
-    'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {__proto__: x, constructor: y}}\ndata: {toString: z}\n',
+    'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {__proto__: x, constructor: w}}\ndata: {toString: z}\n',
     FILE,
   );
   assert.deepEqual(found, []);
@@ -373,4 +373,30 @@ test('an invalid object has its required fields all the same, so that analysis c
   );
   const [gateway] = gateways as [ResourceOf<'Gateway'>];
   assert.deepEqual(gateway.spec.servers, [{ hosts: [], port: { number: 0, protocol: '', name: '' } }]);
+});
+
+test('a word that the API server takes for a boolean: refused where a string is wanted, taken where a boolean is', () => {
+  const text = (exact: string, skip: string) => `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: v}
+spec:
+  hosts: [a.com]
+  http:
+  - match: [{headers: {x: {exact: ${exact}}}}]
+    corsPolicy: {allowCredentials: ${skip}}
+    route: [{destination: {host: b}}]
+`;
+  const found = (exact: string, skip = 'true') =>
+    decodeDocuments(text(exact, skip), 'f.yaml').findings.map(
+      ({ message, position }) => `${position!.line}:${position!.column} ${message}`,
+    );
+  const at = 'spec.http[0].match[0].headers.x.exact: must be a string, and a cluster reads';
+  assert.deepEqual(found('yes'), [`8:35 ${at} yes as true: put it in quotes`]);
+  assert.deepEqual(found('Off'), [`8:35 ${at} Off as false: put it in quotes`]);
+  assert.deepEqual(found('&a no'), [`8:38 ${at} no as false: put it in quotes`]);
+  for (const right of ['"yes"', "'no'", 'n', 'yEs', 'yesterday', '"yes" # yes']) assert.deepEqual(found(right), [], right);
+  const { resources } = decodeDocuments(text('x', 'off'), 'f.yaml');
+  assert.equal((resources[0] as ResourceOf<'VirtualService'>).spec.http[0]!.corsPolicy!.allowCredentials, false);
+  assert.match(found('x', '"yes"')[0]!, /allowCredentials: must be true or false, not the string "yes"$/);
 });

@@ -1,7 +1,7 @@
 import type { Finding } from '../lib/finding.ts';
 import { closest } from '../lib/spelling.ts';
 import { DECODING_CODES, type DecodingCode } from './codes.ts';
-import { decode, formatPath, type Issue, isMapping } from './decode.ts';
+import { decode, formatPath, type IsPlain, type Issue, isMapping } from './decode.ts';
 import { KINDS, type Kind, type KindInfo, type ResourceOf } from './index.ts';
 import { type ObjectMeta, objectMeta } from './metadata.ts';
 import { originOf, type PathStep, type Resource, type Source } from './resource.ts';
@@ -85,7 +85,8 @@ function decodeObject(value: unknown, source: Source, collector: Collector): voi
   const issues: Issue[] = [];
   const report = (issue: Issue) => void issues.push(issue);
   const deprecated: PathStep[][] = [];
-  const object = decodeTop(info, value, report, (path) => void deprecated.push([...path]));
+  const isPlain: IsPlain = (path) => source.isPlain?.(path) ?? false;
+  const object = decodeTop(info, value, report, (path) => void deprecated.push([...path]), isPlain);
   const metadata = object.metadata;
   if (!metadata?.name) {
     for (const issue of issues) findings.push(toFinding(issue, name, source));
@@ -145,8 +146,11 @@ function decodeTop(
   value: Record<string, unknown>,
   report: (issue: Issue) => void,
   deprecated: (path: readonly PathStep[]) => void,
+  isPlain: IsPlain,
 ): Top {
-  const metadata = isMapping(value.metadata) ? (decode(objectMeta, value.metadata, ['metadata'], report) as ObjectMeta) : undefined;
+  const metadata = isMapping(value.metadata)
+    ? (decode(objectMeta, value.metadata, ['metadata'], report, undefined, isPlain) as ObjectMeta)
+    : undefined;
   if (!metadata) report({ path: ['metadata'], at: 'value', code: 'IST0106', level: 'Error', message: 'needs metadata with a name' });
   const status = value.status !== undefined && info.status ? decode(info.status, value.status, ['status'], () => {}) : value.status;
   const rest: Record<string, unknown> = {};
@@ -154,7 +158,7 @@ function decodeTop(
     if (name === 'apiVersion' || name === 'kind' || name === 'metadata' || name === 'status' || (name === 'spec' && !info.flat)) continue;
     rest[name] = value[name];
   }
-  if (info.flat) return { metadata, spec: decode(info.schema, rest, [], report, deprecated), status };
+  if (info.flat) return { metadata, spec: decode(info.schema, rest, [], report, deprecated, isPlain), status };
   for (const name in rest) {
     const hint = closest(name, ['apiVersion', 'kind', 'metadata', 'spec', 'status']);
     report({
@@ -164,7 +168,7 @@ function decodeTop(
       message: `no such field${hint ? `; did you mean ${hint}?` : '; an object has apiVersion, kind, metadata and spec'}`,
     });
   }
-  return { metadata, spec: decode(info.schema, value.spec ?? {}, ['spec'], report, deprecated), status };
+  return { metadata, spec: decode(info.schema, value.spec ?? {}, ['spec'], report, deprecated, isPlain), status };
 }
 
 function toFinding(issue: Issue, origin: string, source: Source): Finding {

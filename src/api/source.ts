@@ -4,6 +4,9 @@ import type { Chunk, LineIndex } from './yaml/documents.ts';
 import { locate } from './yaml/locate.ts';
 import { Positions } from './yaml/positions.ts';
 
+/** With what a quoted or a block scalar begins, and an alias. */
+const NOT_PLAIN = /["'|>*]/;
+
 /** A document of a file. Finds the places of fields when first asked for one. */
 export class DocumentSource implements Source {
   readonly file: string;
@@ -38,6 +41,11 @@ export class DocumentSource implements Source {
     return this.at(found?.key ?? this.#places().key(path));
   }
 
+  isPlain(path: readonly PathStep[]): boolean {
+    const found = this.#simple ? locate(this.#chunk.text, path) : undefined;
+    return !NOT_PLAIN.test(this.#chunk.text.charAt(found?.start ?? this.#places().value(path).start));
+  }
+
   /** The position of an offset into the document's text. */
   at(offset: number): Position {
     return { file: this.file, ...this.#lines.at(this.#chunk.start + offset) };
@@ -68,6 +76,10 @@ export class NestedSource implements Source {
 
   position(path: readonly PathStep[] = [], within?: { readonly line: number; readonly column: number }): Position {
     return this.#document.position([...this.#base, ...path], within);
+  }
+
+  isPlain(path: readonly PathStep[]): boolean {
+    return this.#document.isPlain?.([...this.#base, ...path]) ?? false;
   }
 
   keyPosition(path: readonly PathStep[]): Position {

@@ -168,10 +168,10 @@ test('VirtualService: what a route does', () => {
     [http(`fault: {}, ${route}`), `${at}.fault: needs a delay or an abort`],
     [
       http(
-        `fault: {abort: {percentage: {value: 101}, grpcStatus: NO}, delay: {exponentialDelay: 1s, percentage: {value: 0.00001}}}, ${route}`,
+        `fault: {abort: {percentage: {value: 101}, grpcStatus: NONE}, delay: {exponentialDelay: 1s, percentage: {value: 0.00001}}}, ${route}`,
       ),
       `${at}.fault.abort.percentage.value`,
-      `${at}.fault.abort.grpcStatus: "NO" is none`,
+      `${at}.fault.abort.grpcStatus: "NONE" is none`,
       `${at}.fault.delay.percentage.value`,
       `${at}.fault.delay.exponentialDelay: is not supported`,
     ],
