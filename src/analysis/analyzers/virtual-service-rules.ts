@@ -76,6 +76,16 @@ function check<M>(
           `Match #${j + 1} of rule #${index + 1} has no effect: rule #${by.index + 1} takes the same traffic before it. Remove it, or move the rule.`,
         );
       }
+      for (const [j, match] of rule.matches.entries()) {
+        const by = covered[j] ? -1 : rule.matches.slice(0, j).findIndex((other) => covers(other, match));
+        if (by < 0 || virtualService.derivedFrom) continue;
+        context.report(
+          'IST0131',
+          virtualService,
+          [...rule.path, 'match', j],
+          `Match #${j + 1} of rule #${index + 1} has no effect: match #${by + 1} of the rule takes its traffic already. Remove it, or narrow the other.`,
+        );
+      }
     }
     for (const match of rule.matches) earlier.push({ match, index });
   }
