@@ -17,10 +17,17 @@ export interface HttpRequest {
   readonly version: '1.0' | '1.1' | '2';
 }
 
+export interface Tls {
+  readonly serverName: string;
+  readonly alpn: readonly string[];
+  /** Whether the client has a certificate to show, one that is trusted; undefined where that is not known: then it has, if it is asked. */
+  readonly certificate?: boolean | undefined;
+}
+
 /** What goes over one connection: a layer of TLS or none, and under it HTTP or bytes that say nothing. */
 export interface Payload {
   /** Undefined: no TLS (or what is left after it was terminated). */
-  readonly tls: { readonly serverName: string; readonly alpn: readonly string[] } | undefined;
+  readonly tls: Tls | undefined;
   /** Undefined: bytes that are not HTTP. */
   readonly http: HttpRequest | undefined;
 }

@@ -111,7 +111,10 @@ export function throughTransport(proxy: SimulatedProxy, cluster: Cluster, payloa
   const serverName = [automatic?.autoSni ? host : '', context.sni].find((name) => name !== '' && !isIp(name)) ?? '';
   return {
     // TLS of the application's own, wrapped once more, is bytes that say nothing.
-    payload: { tls: { serverName, alpn: common?.alpnProtocols ?? [] }, http: payload.tls ? undefined : payload.http },
+    payload: {
+      tls: { serverName, alpn: common?.alpnProtocols ?? [], certificate: showsCertificate(common) },
+      http: payload.tls ? undefined : payload.http,
+    },
     missingSecret,
     verifies: verification(validation, automatic?.autoSanValidation === true && host !== ''),
   };
@@ -123,6 +126,10 @@ export function upstreamVersion(proxy: SimulatedProxy, cluster: Cluster, version
   const chosen = options && proxy.unpack(options, HttpProtocolOptionsSchema, `cluster "${cluster.name}"`).upstreamProtocolOptions;
   if (chosen?.case === 'explicitHttpConfig') return chosen.value.protocolConfig.case === 'http2ProtocolOptions' ? '2' : '1.1';
   return chosen?.case && version === '2' ? '2' : '1.1';
+}
+
+function showsCertificate(common: CommonTlsContext | undefined): boolean {
+  return (common?.tlsCertificates.length ?? 0) > 0 || (common?.tlsCertificateSdsSecretConfigs.length ?? 0) > 0;
 }
 
 export function splitAuthority(authority: string, defaultPort: number): Endpoint & { host: string } {

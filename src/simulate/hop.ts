@@ -206,6 +206,7 @@ function terminate(
   recorder.step('tls', names.join(', '), `TLS for ${payload.tls.serverName || '(no SNI)'} ends here`);
   if (context.requireClientCertificate) {
     recorder.step('tls', '', 'a client certificate is required: without one that is trusted, the handshake fails');
+    if (payload.tls.certificate === false) return recorder.closed('', 'no client certificate');
   }
   const alpn = context.commonTlsContext?.alpnProtocols.find((protocol) => payload.tls!.alpn.includes(protocol));
   if (alpn === 'h2' && payload.http?.version !== '2') {
@@ -351,6 +352,12 @@ function http(
   const marks: OnResponse[] = [];
   const answer = filtered(proxy, config, route, request, options, marks);
   if (answer) {
+    recorder.cluster = namedCluster(proxy, route, options);
+    if (answer.ofRoute) {
+      const record = recordOf(route, request, call);
+      recorder.changes.push((response) => response.mutate(route.responseMutations, record, false));
+    }
+    recorder.changes.push(...marks);
     if (answer.headers) recorder.changes.push((response) => response.flat.push(...answer.headers!.flat));
     recorder.step('route', route.name || '(unnamed)', answer.why, route.origins);
     if (options.representative && !answer.always)
@@ -361,6 +368,13 @@ function http(
   const result = runRoute(proxy, route, request, call, options, recorder, faults);
   recorder.changes.push(...marks);
   return result;
+}
+
+/** Logs name the cluster of the route, also where a filter answers in its place. */
+function namedCluster(proxy: SimulatedProxy, { action }: CompiledRoute, options: HopOptions): string {
+  if (action.kind !== 'forward' || action.clusters.length === 0) return '';
+  const { cluster } = action.clusters[weighed(action, options)]!;
+  return proxy.cluster(cluster) ? cluster : '';
 }
 
 /** The route configuration by RDS or inline. */
@@ -383,7 +397,7 @@ function runRoute(
   const name = route.name || '(unnamed)';
   if (action.kind === 'redirect' || action.kind === 'direct-response') {
     const record = recordOf(route, request, call);
-    recorder.changes.push((response) => response.mutate(route.responseMutations, record));
+    recorder.changes.push((response) => response.mutate(route.responseMutations, record, false));
   }
   switch (action.kind) {
     case 'redirect': {
@@ -431,17 +445,23 @@ function runForward(
     recorder.step('mirror', cluster ?? '', `gets a copy of ${share}; its answer is dropped`, route.origins);
   const followed = mirrors.length > 0 ? mirrors[(options.follow?.(mirrors.length + 1) ?? 0) - 1] : undefined;
   if (followed) return forwardCopy(proxy, followed, http, port, call, options, recorder, route.origins);
+  const changed = (response: Response, chosen: boolean, upstream?: UpstreamHost) => {
+    const address = upstream?.endpoint;
+    const upstreamHost = address && { address, text: `${address.ip}:${address.port}`, hostname: upstream.host };
+    const record = { ...recordOf(route, request, call), upstreamCluster: chosen ? choice.cluster : '', upstreamHost };
+    if (chosen) response.mutate(choice.responseMutations, record, upstream !== undefined);
+    response.mutate(route.responseMutations, record, upstream !== undefined);
+  };
+  const refuse = (status: number, flag: string, details: string, chosen: boolean) => {
+    recorder.changes.push((response) => changed(response, chosen));
+    return recorder.reply(status, flag, details);
+  };
   return forward(proxy, choice.cluster, { ...call, payload: { tls: undefined, http } }, http.authority, target, options, recorder, {
     origins: route.origins,
-    noCluster: () => recorder.reply(action.clusterNotFoundStatus, 'NC', 'cluster_not_found'),
-    noHost: (why) => recorder.reply(503, 'UH', why),
-    failed: (why) => recorder.reply(503, 'URX,UF', why),
-    back(response, { endpoint: address, host }) {
-      const upstreamHost = address && { address, text: `${address.ip}:${address.port}`, hostname: host };
-      const record = { ...recordOf(route, request, call), upstreamCluster: choice.cluster, upstreamHost };
-      response.mutate(choice.responseMutations, record);
-      response.mutate(route.responseMutations, record);
-    },
+    noCluster: () => refuse(action.clusterNotFoundStatus, 'NC', 'cluster_not_found', false),
+    noHost: (why) => refuse(503, 'UH', why, true),
+    failed: (why) => refuse(503, 'URX,UF', why, true),
+    back: (response, host) => changed(response, true, host),
   });
 }
 

@@ -62,5 +62,12 @@ function fault(
   if (cluster !== '' && !(action.kind === 'forward' && action.choose(request)?.cluster === cluster)) return undefined;
   if (share === 0 || options.weigh([1 - share, share]) !== 1) return undefined;
   const answered = grpcStatus === undefined ? status : 200;
-  return { status: answered, flag: 'FI', details: 'fault_filter_abort', why: `a fault answers ${answered}`, always: !applies };
+  return {
+    status: answered,
+    flag: 'FI',
+    details: 'fault_filter_abort',
+    why: `a fault answers ${answered}`,
+    always: !applies,
+    ofRoute: true,
+  };
 }

@@ -20,6 +20,8 @@ export interface Refused {
   readonly why: string;
   readonly location?: string;
   readonly headers?: HeaderMap | undefined;
+  /** Whether it is given in the route's place: what the route changes of responses it changes of this. */
+  readonly ofRoute?: boolean;
   /** Whether chance or a fixed rule answers so, not something that this request alone has. */
   readonly always?: boolean;
 }
@@ -53,6 +55,7 @@ export function prepare(config: HttpConnectionManager, call: Call, terminated: b
         : 'none';
   const headers = request.headers.clone();
   const own = terminated ? 'https' : 'http';
+  for (const name of JOINED) if (headers.has(name)) headers.set(name, headers.all(name).join());
   const told = headers.get('x-forwarded-proto');
   const edge = isEdge(config);
   if (edge) {
@@ -73,6 +76,9 @@ export function prepare(config: HttpConnectionManager, call: Call, terminated: b
     internal: false,
   };
 }
+
+/** Fields of which the codec makes one where they are repeated. */
+const JOINED = ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'];
 
 /** At the edge a proxy believes its own connection, not what a client says of the scheme. */
 export function isEdge({ useRemoteAddress, xffNumTrustedHops }: HttpConnectionManager): boolean {

@@ -41,9 +41,9 @@ export class Response extends HeaderMap {
     super.remove(name);
   }
 
-  /** In formats a server's answer counts as 200. */
-  mutate(mutations: HeaderMutations | undefined, record: FormatRecord): void {
-    mutations?.apply(this, { ...record, responseHeaders: this, responseCode: this.status ?? 200 });
+  /** `passed`: the response is another's. In formats a server's answer counts as 200; a proxy's own has no status yet. */
+  mutate(mutations: HeaderMutations | undefined, record: FormatRecord, passed: boolean): void {
+    mutations?.apply(this, { ...record, responseHeaders: this, responseCode: passed ? (this.status ?? 200) : 0 });
   }
 
   seen(): SeenResponse {

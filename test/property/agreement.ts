@@ -3,7 +3,7 @@ import type { Call } from '../../src/simulate/call.ts';
 import type { Hop, Trace } from '../../src/simulate/trace.ts';
 import { OUTSIDE, PODS, type Pod, resolveName } from '../calls/loopback/topology.ts';
 import type { Reply } from './client.ts';
-import { certificateFor, SERVER_PORTS, type Seen } from './outside.ts';
+import { certificateFor, PLAYED_RESPONSE, SERVER_HEADERS, SERVER_PORTS, type Seen } from './outside.ts';
 import type { LogLine, RunningMesh } from './running-mesh.ts';
 
 /** A call that was made: what the application saw, and the lines of the proxies on its way, where they are logged. */
@@ -30,6 +30,8 @@ interface Expected {
   readonly location: string | undefined;
   /** Undefined where a proxy answers; `servers` may each have answered. */
   readonly seen: (Omit<Seen, 'server'> & { readonly servers: readonly string[] }) | undefined;
+  /** Of the response, by name, repeats joined; undefined where a proxy answers for another one that failed. */
+  readonly headers: Readonly<Record<string, string>> | undefined;
   readonly hops: readonly ExpectedHop[];
 }
 
@@ -73,8 +75,25 @@ export function expectationOf(call: Call, trace: Trace, names: ReadonlySet<strin
     status: reply?.status ?? 0,
     location: reply?.location,
     seen: reply?.seen,
+    headers: reply && (outcome.kind === 'reply' || reply.seen) ? headersOf(trace.response, reply.seen !== undefined) : undefined,
     hops: expected,
   };
+}
+
+/** The headers of a response that configurations play with, as the application sees them. */
+function headersOf(response: Trace['response'], served: boolean): Record<string, string> | undefined {
+  if (!response) return undefined;
+  const gone = new Set([...response.removed, ...response.headers.filter(({ how }) => how === 'set').map(({ name }) => name)]);
+  const out: Record<string, string> = {};
+  if (served) for (const [name, value] of Object.entries(SERVER_HEADERS)) if (!gone.has(name)) out[name] = value;
+  for (const { name, value } of response.headers) {
+    if (PLAYED_RESPONSE.test(name)) out[name] = out[name] === undefined ? value : `${out[name]}, ${value}`;
+  }
+  return out;
+}
+
+function sorted(headers: Readonly<Record<string, string>>): (readonly [string, string])[] {
+  return Object.entries(headers).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 /** Flags of a hop whose upstream did not answer; with those of retries and without. */
@@ -177,6 +196,7 @@ export function differences(expected: Expected, { reply, lines }: Observed): str
   compare('reply', expected.kind, reply.kind);
   compare('status', expected.status, reply.status);
   compare('location', expected.location, reply.location);
+  if (expected.headers && reply.kind === 'answered') compare('response headers', sorted(expected.headers), sorted(reply.headers));
   const { seen } = expected;
   const http = reply.seen?.http;
   if (!seen || !reply.seen) compare('answered by', seen?.servers, reply.seen && [reply.seen.server]);
@@ -195,7 +215,12 @@ export function differences(expected: Expected, { reply, lines }: Observed): str
     }
     compare(`${where}, proxy`, hop.pod, line.pod);
     compare(`${where}, cluster`, hop.cluster, line.cluster ?? '');
-    const flags = line.flags === '-' || line.flags === null ? '' : line.flags.split(',').sort().join();
+    // That a request was delayed is stated, not simulated.
+    const shown = line.flags === '-' || line.flags === null ? [] : line.flags.split(',');
+    const flags = shown
+      .filter((flag) => flag !== 'DI')
+      .sort()
+      .join();
     if (!hop.flags.includes(flags)) compare(`${where}, flags`, hop.flags, flags);
     if (hop.code !== undefined) compare(`${where}, status`, hop.code, line.code);
   }

@@ -11,7 +11,7 @@ export interface Sketch {
   readonly to: string;
   /** 0: as `to`, a port that the configuration declares. */
   readonly port: number;
-  readonly tls: { readonly serverName: string; readonly alpn: readonly string[] } | undefined;
+  readonly tls: { readonly serverName: string; readonly alpn: readonly string[]; readonly certificate?: boolean } | undefined;
   readonly http:
     | {
         readonly method: string;
@@ -40,6 +40,7 @@ const to = fc.oneof(
       '240.240.77.1',
       '10.96.3.10',
       '10.96.1.20',
+      '127.0.0.1',
     ),
   },
 );
@@ -120,6 +121,7 @@ const tls = fc.record({
     { weight: 1, arbitrary: fc.constantFrom('', 'WWW.example.com', 'a.b.example.com', 'example.com', 'outbound_.443_._.www.example.com') },
   ),
   alpn: fc.constantFrom<string[]>([], ['http/1.1'], ['h2', 'http/1.1'], ['other']),
+  certificate: fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
 });
 
 export const sketches: Arbitrary<Sketch> = fc
@@ -132,7 +134,7 @@ export const sketches: Arbitrary<Sketch> = fc
     port: fc.oneof(
       { weight: 6, arbitrary: fc.constant(0) },
       { weight: 3, arbitrary: fc.constant(80) },
-      { weight: 3, arbitrary: fc.constantFrom(443, 443, 6379, 8080, 8443, 9000, 8000) },
+      { weight: 3, arbitrary: fc.constantFrom(443, 443, 6379, 8080, 8443, 9000, 8000, 9080) },
     ),
     tls: fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: tls }),
     http: fc.oneof({ weight: 1, arbitrary: fc.constant(undefined) }, { weight: 6, arbitrary: http }),
@@ -202,7 +204,7 @@ export function callOf(
       source: { ip: pod.ip, port: 0 },
       destination: { ip, port },
       payload: {
-        tls: tls && { ...tls, serverName: named(tls.serverName) },
+        tls: tls && { certificate: false, ...tls, serverName: named(tls.serverName) },
         http: http && { ...http, authority: named(http.authority), headers: new HeaderMap(http.headers.flat()) },
       },
     },

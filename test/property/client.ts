@@ -5,8 +5,9 @@ import tls from 'node:tls';
 import { REPEATED_FIELDS } from '../../src/proxy/http/h2/headers.ts';
 import type { Call, HttpRequest } from '../../src/simulate/call.ts';
 import { type AddressMap, CAPTURE_PORT, podNumber } from '../calls/loopback/addresses.ts';
+import type { KeyPair } from '../calls/loopback/certificates.ts';
 import type { Pod } from '../calls/loopback/topology.ts';
-import { SEEN_HEADER, type Seen } from './outside.ts';
+import { PLAYED_RESPONSE, SEEN_HEADER, type Seen } from './outside.ts';
 
 /** What an application sees of its call. */
 export interface Reply {
@@ -15,6 +16,8 @@ export interface Reply {
   /** 0 where it was not HTTP that answered. */
   readonly status: number;
   readonly location: string | undefined;
+  /** Those of the response that configurations play with, repeats joined; empty where none is HTTP. */
+  readonly headers: Readonly<Record<string, string>>;
   /** Undefined where a proxy answered. */
   readonly seen: Seen | undefined;
 }
@@ -26,12 +29,12 @@ export interface Made {
 }
 
 const SILENT_MS = 8000;
-const CLOSED: Reply = { kind: 'closed', status: 0, location: undefined, seen: undefined };
+const CLOSED: Reply = { kind: 'closed', status: 0, location: undefined, headers: {}, seen: undefined };
 /** No HTTP method begins like this. */
 const BYTES = '\u0001\u0002bytes\n';
 
 /** Makes a call from a pod; `id` goes along in a header. Where the pod has a sidecar, its redirect takes the connection. */
-export async function makeCall(map: AddressMap, pod: Pod, call: Call, id: number): Promise<Made> {
+export async function makeCall(map: AddressMap, pod: Pod, call: Call, id: number, identity: KeyPair): Promise<Made> {
   const self = podNumber(pod.ip);
   const captured = pod.kind === 'sidecar';
   const to = map.real(captured ? { ip: pod.ip, port: CAPTURE_PORT } : call.destination, self)!;
@@ -52,7 +55,7 @@ export async function makeCall(map: AddressMap, pod: Pod, call: Call, id: number
       socket.write(JSON.stringify(call.destination));
       if (!(await happens(socket, 'readable')) || socket.read(1) === null) return CLOSED;
     }
-    return exchange(socket, call, id);
+    return exchange(socket, call, id, identity);
   };
   try {
     return { reply: await Promise.race([made(), silence, gone]), port };
@@ -72,11 +75,12 @@ function happens(socket: net.Socket, event: string): Promise<boolean> {
   });
 }
 
-async function exchange(plain: net.Socket, { payload }: Call, id: number): Promise<Reply> {
+async function exchange(plain: net.Socket, { payload }: Call, id: number, identity: KeyPair): Promise<Reply> {
   let socket = plain;
   if (payload.tls) {
-    const { serverName, alpn } = payload.tls;
-    const secured = tls.connect({ socket: plain, servername: serverName, ALPNProtocols: [...alpn], rejectUnauthorized: false });
+    const { serverName, alpn, certificate } = payload.tls;
+    const own = certificate ? identity : {};
+    const secured = tls.connect({ socket: plain, servername: serverName, ALPNProtocols: [...alpn], rejectUnauthorized: false, ...own });
     secured.on('error', () => {});
     const done = happens(secured, 'secureConnect');
     const closed = new Promise<false>((resolve) => plain.once('close', () => resolve(false)));
@@ -115,7 +119,14 @@ function replyOf(text: string): Reply {
   const status = /^HTTP\/1\.1 (\d{3})/.exec(text)?.[1];
   if (status === undefined) return CLOSED;
   const field = (name: string) => new RegExp(`\r\n${name}: (.*)\r\n`, 'i').exec(text)?.[1];
-  return { kind: 'answered', status: Number(status), location: field('location'), seen: decode(field(SEEN_HEADER)) };
+  const headers: Record<string, string> = {};
+  for (const line of text.slice(0, text.indexOf('\r\n\r\n')).split('\r\n').slice(1)) {
+    const colon = line.indexOf(':');
+    const name = line.slice(0, colon).toLowerCase();
+    const value = line.slice(colon + 1).trim();
+    if (PLAYED_RESPONSE.test(name)) headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`;
+  }
+  return { kind: 'answered', status: Number(status), location: field('location'), headers, seen: decode(field(SEEN_HEADER)) };
 }
 
 function decode(field: string | undefined): Seen | undefined {
@@ -137,6 +148,9 @@ function http2Exchange(socket: net.Socket, { method, path, authority, headers }:
         kind: 'answered',
         status: answer[':status'] ?? 0,
         location: answer.location,
+        headers: Object.fromEntries(
+          Object.entries(answer).flatMap(([name, value]) => (PLAYED_RESPONSE.test(name) ? [[name, [value ?? ''].flat().join(', ')]] : [])),
+        ),
         seen: decode(answer[SEEN_HEADER] as string | undefined),
       }),
     );

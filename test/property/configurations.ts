@@ -111,9 +111,10 @@ const serviceEntry = fc
     fixed: fc.array(endpoint, { minLength: 1, maxLength: 2 }),
     named: fc.array(namedEndpoint, { maxLength: 2 }),
     location: weighted([4, 'MESH_EXTERNAL'], [1, 'MESH_INTERNAL']),
+    selects: weighted([5, false], [1, true]),
     exportTo,
   })
-  .map(({ namespace, fixed, named, hosts, addresses, ...spec }) => {
+  .map(({ namespace, fixed, named, hosts, addresses, selects, ...spec }) => {
     const wild = hosts.some((name) => name.startsWith('*'));
     // What validation refuses is of no interest here.
     const resolution =
@@ -139,7 +140,7 @@ const serviceEntry = fc
         hosts: usable.length > 0 ? usable : ['*.example.com'],
         resolution,
         ...(allowed.length > 0 ? { addresses: allowed } : {}),
-        endpoints,
+        ...(selects && resolution === 'STATIC' ? { workloadSelector: { labels: { app: 'entry' } } } : { endpoints }),
       }),
     };
   });
@@ -218,7 +219,14 @@ const operations = fc
     remove: maybe(fc.constantFrom(['x-a'], ['x-t-a', 'x-b']), 1),
   })
   .map(some);
-const headers = operations.map((request) => ({ request }));
+const responseOperations = fc
+  .record({
+    set: maybe(fc.constantFrom<object>({ 'x-r-a': 'set' }, { 'x-r-a': '%RESPONSE_CODE%' }, { 'X-R-S': '' }), 1),
+    add: maybe(fc.constantFrom<object>({ 'x-r-a': 'added' }, { 'x-r-b': '%REQ(x-a)%-' }), 1),
+    remove: maybe(fc.constantFrom(['x-r-s'], ['x-r-a', 'x-r-b']), 1),
+  })
+  .map(some);
+const headers = fc.record({ request: maybe(operations, 3), response: maybe(responseOperations, 1) }).map(some);
 
 const routed = fc
   .array(fc.record({ destination, headers: maybe(headers, 0) }).map(some), { minLength: 1, maxLength: 2 })
@@ -240,9 +248,11 @@ const fault = fc.constantFrom<object>(
   { abort: { httpStatus: 503, percentage: { value: 0 } } },
   { abort: { httpStatus: 503 } },
   { abort: { httpStatus: 404, percentage: { value: 50 } } },
+  { delay: { fixedDelay: '1ms', percentage: { value: 100 } } },
+  { delay: { fixedDelay: '1ms', percentage: { value: 50 } }, abort: { httpStatus: 429, percentage: { value: 100 } } },
 );
 const corsPolicy = fc.constantFrom<object>(
-  { allowOrigins: [{ exact: 'http://a.test' }], allowMethods: ['GET'] },
+  { allowOrigins: [{ exact: 'http://a.test' }], allowMethods: ['GET'], exposeHeaders: ['x-r-a'], allowCredentials: true },
   { allowOrigins: [{ prefix: 'http://' }], unmatchedPreflights: 'IGNORE' },
   { allowOrigins: [{ regex: '.*b.*' }], unmatchedPreflights: 'FORWARD' },
 );
@@ -258,7 +268,14 @@ const redirect = fc.constantFrom<object>(
 /** What changes nothing of where a call goes. */
 const besides = fc.constantFrom<object>(
   { mirror: { host: 'api.example.com', port: { number: 80 } } },
+  {
+    mirrors: [
+      { destination: { host: 'www.example.com' }, percentage: { value: 50 } },
+      { destination: { host: EGRESS, port: { number: 80 } } },
+    ],
+  },
   { retries: { attempts: 0 } },
+  { retries: { attempts: 2, retryOn: 'connect-failure,5xx', perTryTimeout: '3s' } },
   { timeout: '5s' },
   { name: 'named' },
 );
@@ -279,14 +296,34 @@ const httpAction: Arbitrary<object> = fc.oneof(
       .map(({ more, ...action }) => some({ ...action, ...more })),
   },
   { weight: 1, arbitrary: redirect.map((value) => ({ redirect: value })) },
-  { weight: 1, arbitrary: directResponse.map((value) => ({ directResponse: value })) },
+  { weight: 1, arbitrary: fc.record({ directResponse, headers: maybe(headers, 1) }).map(some) },
 );
-const httpRoute = fc
-  .record({ match: fc.oneof(fc.constant([]), fc.array(httpMatch, { maxLength: 2 })), action: httpAction })
-  .map(({ match, action }) => ({ ...(match.length > 0 ? { match } : {}), ...action }));
+/** Names of VirtualServices that others hand requests to. */
+const DELEGATES = ['part-0', 'part-1'];
+const delegation = fc
+  .record({ name: fc.constantFrom(...DELEGATES), namespace: maybe(fc.constantFrom('default', 'other'), 2) })
+  .map((delegate) => ({ delegate: some(delegate) }));
+const httpRoute = (action: Arbitrary<object>) =>
+  fc
+    .record({ match: fc.oneof(fc.constant([]), fc.array(httpMatch, { maxLength: 2 })), action })
+    .map(({ match, action }) => ({ ...(match.length > 0 ? { match } : {}), ...action }));
+const anyHttpRoute = httpRoute(fc.oneof({ weight: 8, arbitrary: httpAction }, { weight: 1, arbitrary: delegation }));
 
 const sni = weighted([5, 'www.example.com'], [2, 'api.example.com'], [2, '*.example.com'], [1, 'www.example.org']);
-const routeTo = fc.array(fc.record({ destination }), { minLength: 1, maxLength: 1 });
+const routeTo = fc.oneof(
+  { weight: 6, arbitrary: fc.array(fc.record({ destination }), { minLength: 1, maxLength: 1 }) },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(destination, destination, fc.constantFrom(0, 50, 100)).map(([a, b, weight]) => [
+      { destination: a, weight },
+      { destination: b, weight: 100 - weight },
+    ]),
+  },
+);
+const callers = {
+  sourceLabels: maybe(fc.constantFrom<object>({ app: 'sleep' }, { app: 'other' }), 0),
+  sourceNamespace: maybe(fc.constantFrom('default', 'other'), 0),
+};
 const tlsRoute = fc.record({
   match: fc.array(
     fc
@@ -300,6 +337,7 @@ const tlsRoute = fc.record({
           ),
         ),
         destinationSubnets: maybe(fc.constantFrom(['198.51.100.0/24'], ['10.1.2.3']), 0),
+        ...callers,
       })
       .map(some),
     { minLength: 1, maxLength: 2 },
@@ -320,6 +358,7 @@ const tcpRoute = fc
               ),
             ),
             destinationSubnets: maybe(fc.constantFrom(['198.51.100.0/24'], ['203.0.113.6']), 0),
+            ...callers,
           })
           .map(some),
         { minLength: 1, maxLength: 2 },
@@ -340,7 +379,7 @@ const virtualService = fc
       fc.uniqueArray(fc.oneof(fc.constant('mesh'), gatewayNames), { minLength: 1, maxLength: 3 }),
     ),
     http: fc.oneof(
-      { weight: 4, arbitrary: fc.array(httpRoute, { minLength: 1, maxLength: 3 }) },
+      { weight: 4, arbitrary: fc.array(anyHttpRoute, { minLength: 1, maxLength: 3 }) },
       { weight: 1, arbitrary: fc.constant([]) },
     ),
     tls: fc.array(tlsRoute, { maxLength: 2 }),
@@ -364,6 +403,24 @@ const virtualService = fc
     };
   });
 
+/** What other VirtualServices hand requests to. */
+const delegates = fc
+  .array(
+    fc.record({ namespace: fc.constantFrom('default', 'other'), http: fc.array(httpRoute(httpAction), { minLength: 1, maxLength: 2 }) }),
+    {
+      minLength: 1,
+      maxLength: 2,
+    },
+  )
+  .map((list) =>
+    list.map(({ namespace, http }, i) => ({
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'VirtualService',
+      metadata: { name: DELEGATES[i]!, namespace },
+      spec: { http },
+    })),
+  );
+
 // --- DestinationRule, Gateway, Sidecar
 
 const upstreamTls = fc.constantFrom<object>(
@@ -376,7 +433,13 @@ const upstreamTls = fc.constantFrom<object>(
   { mode: 'SIMPLE', sni: 'www.example.com', subjectAltNames: ['www.example.com', 'api.example.com'] },
 );
 const trafficPolicy: Arbitrary<object> = fc.oneof(
-  fc.constant({ loadBalancer: { consistentHash: { httpHeaderName: 'x-a' } } }),
+  fc.constantFrom<object>(
+    { loadBalancer: { consistentHash: { httpHeaderName: 'x-a' } } },
+    { loadBalancer: { simple: 'PASSTHROUGH' } },
+    { loadBalancer: { simple: 'RANDOM' }, outlierDetection: { consecutive5xxErrors: 0, consecutiveGatewayErrors: 0 } },
+    { connectionPool: { http: { h2UpgradePolicy: 'UPGRADE' } } },
+    { connectionPool: { tcp: { maxConnections: 100, connectTimeout: '3s' }, http: { maxRequestsPerConnection: 1 } } },
+  ),
   upstreamTls.map((tls) => ({ tls })),
   fc.constantFrom(80, 443).chain((number) => upstreamTls.map((tls) => ({ portLevelSettings: [{ port: { number }, tls }] }))),
 );
@@ -385,9 +448,14 @@ const destinationRule = fc
     namespace,
     host: weighted([4, 'www.example.com'], [3, EGRESS], [2, 'api.example.com'], [1, '*.example.com'], [1, HTTPBIN]),
     subsets: maybe(
-      fc.subarray([{ name: 'v1', labels: { version: 'v1' } }, { name: 'v2', labels: { version: 'v2' } }, { name: 'v1-all' }], {
-        minLength: 1,
-      }),
+      fc.subarray<object>(
+        [
+          { name: 'v1', labels: { version: 'v1' } },
+          { name: 'v2', labels: { version: 'v2' }, trafficPolicy: { tls: { mode: 'DISABLE' } } },
+          { name: 'v1-all' },
+        ],
+        { minLength: 1 },
+      ),
     ),
     trafficPolicy: maybe(trafficPolicy),
     exportTo,
@@ -422,6 +490,14 @@ const server = fc.oneof(
     })),
   },
   {
+    weight: 2,
+    arbitrary: fc.tuple(serverHosts, fc.constantFrom('MUTUAL', 'MUTUAL', 'OPTIONAL_MUTUAL', 'ISTIO_MUTUAL')).map(([hosts, mode]) => ({
+      port: { number: 443, name: 'mutual', protocol: 'HTTPS' },
+      tls: mode === 'ISTIO_MUTUAL' ? { mode } : { mode, credentialName: 'gw-mutual' },
+      hosts,
+    })),
+  },
+  {
     weight: 1,
     arbitrary: serverHosts.map((hosts) => ({ port: { number: 80, name: 'http', protocol: 'HTTP' }, tls: { httpsRedirect: true }, hosts })),
   },
@@ -448,15 +524,24 @@ const sidecar = fc
     egress: fc.array(
       fc
         .record({
-          port: maybe(fc.constantFrom({ number: 80, name: 'http', protocol: 'HTTP' }, { number: 443, name: 'tls', protocol: 'TLS' }), 0),
+          listener: maybe(
+            fc.constantFrom<object>(
+              { port: { number: 80, name: 'http', protocol: 'HTTP' } },
+              { port: { number: 443, name: 'tls', protocol: 'TLS' } },
+              { port: { number: 9080, name: 'http-bound', protocol: 'HTTP' }, bind: '127.0.0.1', captureMode: 'NONE' },
+              { port: { number: 6379, name: 'tcp-bound', protocol: 'TCP' }, bind: '127.0.0.1', captureMode: 'NONE' },
+            ),
+            1,
+          ),
           hosts: fc.uniqueArray(
             fc.constantFrom('./*', '*/*', 'istio-system/*', 'default/www.example.com', '*/*.example.com', './www.example.com'),
             { minLength: 1, maxLength: 2 },
           ),
         })
-        .map(some),
+        .map(({ listener, hosts }) => ({ ...listener, hosts })),
       { minLength: 1, maxLength: 2 },
     ),
+    workloadSelector: maybe(fc.constantFrom({ labels: { app: 'sleep' } }, { labels: { app: 'other' } }), 0),
     outboundTrafficPolicy: maybe(
       fc.constantFrom<object>(
         { mode: 'ALLOW_ANY' },
@@ -467,6 +552,42 @@ const sidecar = fc
     ),
   })
   .map(({ namespace, ...spec }) => ({ namespace, spec: some(spec) }));
+
+// --- policies, workloads
+
+const workloadEntries = resources(
+  'WorkloadEntry',
+  fc
+    .record({
+      namespace: fc.constantFrom('default', 'istio-system'),
+      address: fc.constantFrom('198.51.100.10', '198.51.100.11', '198.51.100.77'),
+      labels: fc.constantFrom<object>({ app: 'entry' }, { app: 'entry', version: 'v1' }),
+      ports: maybe(fc.constantFrom<object>({ http: 8080 }, { tls: 8443 }), 1),
+    })
+    .map(({ namespace, ...spec }) => ({ namespace, spec: some(spec) })),
+  { minLength: 1, maxLength: 2 },
+);
+const policy: Arbitrary<object> = fc
+  .oneof(
+    fc
+      .record({
+        action: fc.constantFrom('ALLOW', 'DENY'),
+        rules: fc.constantFrom<object[]>(
+          [{ to: [{ operation: { paths: ['/a*'], notMethods: ['POST'] } }], when: [{ key: 'request.headers[x-a]', values: ['1'] }] }],
+          [{ from: [{ source: { notIpBlocks: ['10.0.0.0/8'] } }] }],
+        ),
+      })
+      .map((spec) => ({ apiVersion: 'security.istio.io/v1', kind: 'AuthorizationPolicy', spec })),
+    fc.constant({
+      apiVersion: 'security.istio.io/v1',
+      kind: 'RequestAuthentication',
+      spec: { jwtRules: [{ issuer: 'a', jwks: '{"keys":[]}' }] },
+    }),
+    fc.constant({ apiVersion: 'security.istio.io/v1', kind: 'PeerAuthentication', spec: { mtls: { mode: 'STRICT' } } }),
+  )
+  .chain((object) =>
+    fc.constantFrom('default', 'istio-system').map((namespace) => ({ ...object, metadata: { name: 'policy', namespace } })),
+  );
 
 // --- all together
 
@@ -536,16 +657,19 @@ const objects = fc
     gateways: resources('Gateway', gateway, { maxLength: 2 }),
     services: maybe(resources('VirtualService', virtualService, { minLength: 1, maxLength: 2 }), 4),
     rules: resources('DestinationRule', destinationRule, { maxLength: 1 }),
-    sidecars: maybe(resources('Sidecar', sidecar, { minLength: 1, maxLength: 1 }), 1),
+    sidecars: maybe(resources('Sidecar', sidecar, { minLength: 1, maxLength: 2 }), 1),
+    workloads: maybe(workloadEntries, 0),
+    parts: maybe(delegates, 1),
+    policies: maybe(fc.tuple(policy), 0),
   })
-  .map(({ pattern = [], entries, gateways, services = [], rules, sidecars = [] }) => {
+  .map(({ pattern = [], entries, gateways, services = [], rules, sidecars = [], workloads = [], parts = [], policies = [] }) => {
     // The first two Gateways have the names that VirtualServices use.
     const named = gateways.map((one, i) =>
       i === 0
         ? { ...one, metadata: { ...(one as { metadata: object }).metadata, name: pattern.length > 0 ? 'other-gateway' : 'egress' } }
         : one,
     );
-    return [...pattern, ...entries, ...named, ...services, ...rules, ...sidecars];
+    return [...pattern, ...entries, ...named, ...services, ...rules, ...sidecars, ...workloads, ...parts, ...policies];
   });
 
 export const configurations: Arbitrary<Configuration> = fc.record({

@@ -52,7 +52,7 @@ export const FOUND: readonly Found[] = [
     name: 'a fault that always fires answers by itself',
     config: [WWW, routes(`{ fault: { abort: { httpStatus: 418, percentage: { value: 100 } } }, ${TO_WWW} }`)],
     call: toWww(get()),
-    expect: 'sleep: 418',
+    expect: 'sleep outbound|80||www.example.com: 418',
   },
   {
     name: 'header operations of route and destination reach the server, in this order',
@@ -197,7 +197,7 @@ export const FOUND: readonly Found[] = [
         ],
       }),
     ),
-    expect: 'sleep: 200',
+    expect: 'sleep outbound|80||www.example.com: 200',
   },
   {
     name: 'a wildcard host inside the mesh leaves an AUTO_PASSTHROUGH gateway its listener',
@@ -233,5 +233,43 @@ export const FOUND: readonly Found[] = [
     ],
     call: toWww(get({ method: 'get', version: '2' })),
     expect: 'sleep outbound|8000|v1|httpbin.default.svc.cluster.local > httpbin: 400',
+  },
+  {
+    name: 'a scheme told twice is none, and the connection has the word',
+    config: [WWW, routes(`{ match: [{ scheme: { exact: https } }], directResponse: { status: 403 } }, { ${TO_WWW} }`)],
+    call: toWww(
+      get({
+        headers: [
+          ['x-forwarded-proto', 'https'],
+          ['x-forwarded-proto', 'https'],
+        ],
+      }),
+    ),
+    expect: 'sleep outbound|80||www.example.com: GET www.example.com / []',
+  },
+  {
+    name: 'a WorkloadEntry is a server, and has no proxy',
+    config: [
+      entry(www, HTTP, 'resolution: STATIC, workloadSelector: { labels: { app: entry } }'),
+      document('WorkloadEntry', 'machine', '{ address: 198.51.100.10, labels: { app: entry } }'),
+    ],
+    call: toWww(get()),
+    expect: 'sleep outbound|80||www.example.com: GET www.example.com / []',
+  },
+  {
+    name: "what the status is in a format: a proxy's own answer has none yet, one that it passes on has",
+    config: [
+      WWW,
+      GATEWAY,
+      document(
+        'VirtualService',
+        'routes',
+        `{ hosts: [www.example.com], gateways: [mesh, egress], http: [
+          { match: [{ gateways: [mesh] }], headers: { response: { add: { x-r-b: '%RESPONSE_CODE%' } } }, route: [{ destination: { host: ${EGRESS}, port: { number: 80 } } }] },
+          { match: [{ gateways: [egress] }], headers: { response: { set: { x-r-a: '%RESPONSE_CODE%' } } }, directResponse: { status: 403 } }] }`,
+      ),
+    ],
+    call: toWww(get()),
+    expect: `sleep outbound|80||${EGRESS} > egress: 403`,
   },
 ];

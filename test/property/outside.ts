@@ -26,6 +26,10 @@ export interface SeenRequest {
 
 /** The header of an answer that holds what the server saw, as base64 of JSON. */
 export const SEEN_HEADER = 'x-seen';
+/** Headers of responses that configurations play with. */
+export const PLAYED_RESPONSE = /^(?:x-r-|access-control-)/;
+/** Those that every server sends. */
+export const SERVER_HEADERS = { 'x-r-a': 'server', 'x-r-s': 'server' } as const;
 /** Ports of every server. */
 export const SERVER_PORTS = [80, 443, 8000, 8080, 8443, 6379, 9000] as const;
 /** What an application of a pod listens on, on the pod's own loopback. */
@@ -118,7 +122,7 @@ export class OutsideWorld {
       for (let i = 0; i < raw.length; i += 2) if (!raw[i]!.startsWith(':')) headers.push([raw[i]!, raw[i + 1]!]);
       const authority = fields[':authority'] ?? fields.host ?? '';
       const http = { method: fields[':method'] ?? '', path: fields[':path'] ?? '', authority, headers };
-      stream.respond({ ':status': 200, [SEEN_HEADER]: encode({ server, tls: secured, http }) }, { endStream: true });
+      stream.respond({ ':status': 200, [SEEN_HEADER]: encode({ server, tls: secured, http }), ...SERVER_HEADERS }, { endStream: true });
     });
   }
 
@@ -137,6 +141,10 @@ function encode(seen: Seen): string {
   return Buffer.from(JSON.stringify(seen)).toString('base64');
 }
 
+const OWN_FIELDS = Object.entries(SERVER_HEADERS)
+  .map(([name, value]) => `${name}: ${value}\r\n`)
+  .join('');
+
 /** Requests without bodies, one after the other. */
 function http1(socket: net.Socket, first: Buffer, server: string, secured: Seen['tls']): void {
   let text = '';
@@ -153,7 +161,10 @@ function http1(socket: net.Socket, first: Buffer, server: string, secured: Seen[
       const authority = headers.find(([name]) => name === 'host')?.[1] ?? '';
       const seen = encode({ server, tls: secured, http: { method, path, authority, headers } });
       // A field that should stand once: proxies pass it on as it is.
-      socket.write(`HTTP/1.1 200 OK\r\n${SEEN_HEADER}: ${seen}\r\netag: "1"\r\netag: "2"\r\ncontent-length: 0\r\n\r\n`, 'latin1');
+      socket.write(
+        `HTTP/1.1 200 OK\r\n${SEEN_HEADER}: ${seen}\r\n${OWN_FIELDS}etag: "1"\r\netag: "2"\r\ncontent-length: 0\r\n\r\n`,
+        'latin1',
+      );
       if (headers.some(([name, value]) => name === 'connection' && value === 'close')) socket.end();
     }
   };

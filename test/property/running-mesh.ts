@@ -188,7 +188,7 @@ export class RunningMesh {
   /** Makes a call; its id tells its log lines. */
   async call(pod: Pod, call: Call): Promise<Made & { readonly id: string }> {
     const id = ++this.#calls;
-    return { ...(await makeCall(this.#map, pod, call, id)), id: String(id) };
+    return { ...(await makeCall(this.#map, pod, call, id, this.certificates.named.get('client')!)), id: String(id) };
   }
 
   /** The line that `wanted` holds for, once it is there; undefined if it does not come. */
