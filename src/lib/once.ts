@@ -1,8 +1,12 @@
-/** The same value each time; made when it is first asked for. */
+/** The same value each time; made when it is first asked for. What making it needs is let go then. */
 export function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
+  let maker: (() => T) | undefined = make;
+  let value: T;
   return () => {
-    made ??= { value: make() };
-    return made.value;
+    if (maker) {
+      value = maker();
+      maker = undefined;
+    }
+    return value;
   };
 }

@@ -7,7 +7,7 @@ import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.j
 import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
 import { compileFilterChains, type FilterChainTable } from '../xds/match/filter-chain.ts';
 import { compileListeners, type ListenerTable } from '../xds/match/listener.ts';
-import { compileRouteConfiguration, type RouteTable } from '../xds/match/route.ts';
+import { compileRoutesOnDemand, type RouteTable } from '../xds/match/route.ts';
 import type { XdsLookup } from '../xds/resources.ts';
 import { unpack } from '../xds/unpack.ts';
 
@@ -44,7 +44,7 @@ export function simulatedProxy(identity: ProxyIdentity, resources: XdsLookup): S
   const chainTables = new WeakMap<Listener, FilterChainTable>();
   const routeTables = new WeakMap<RouteConfiguration, RouteTable>();
   const unpacked = new WeakMap<Any, Message>();
-  const compileRoutes = (config: RouteConfiguration) => memo(routeTables, config, () => compileRouteConfiguration(config));
+  const compileRoutes = (config: RouteConfiguration) => memo(routeTables, config, () => compileRoutesOnDemand(config));
   return {
     ...identity,
     listeners: {

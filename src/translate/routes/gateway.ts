@@ -2,6 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { ResourceOf } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
+import { once } from '../../lib/once.ts';
 import {
   type Route,
   type VirtualHost,
@@ -15,13 +16,15 @@ import { metadataOf } from '../metadata.ts';
 import { intersectHosts } from './host-sets.ts';
 import { isCatchAll } from './match.ts';
 import { MAX_BODY_BYTES } from './sidecar.ts';
-import { virtualServiceRoutes } from './virtual-service.ts';
+import { virtualHostOf } from './virtual-host.ts';
+import { hasRoutes, virtualServiceRoutes } from './virtual-service.ts';
 
 interface HostDraft {
   readonly host: string;
   /** The port as the first server that has the host calls it. */
   readonly port: number;
-  readonly routes: Route[];
+  /** Of one VirtualService each. */
+  readonly routes: (() => readonly Route[])[];
   /** VirtualServices, which decide, before Gateways. */
   readonly rules: Set<Resource>;
   readonly gateways: Set<Resource>;
@@ -63,11 +66,11 @@ function addServer(context: TranslateContext, hosts: Map<string, HostDraft>, ent
   };
   for (const virtualService of context.scope.virtualServicesForGateway(gatewayName)) {
     const common = intersectHosts(hostsFor(entry, virtualService), virtualService.spec.hosts);
-    const routes = common.length > 0 ? virtualServiceRoutes(routing, virtualService) : [];
-    if (routes.length === 0) continue;
+    if (common.length === 0 || !hasRoutes(routing, virtualService)) continue;
+    const routes = once(() => virtualServiceRoutes(routing, virtualService));
     for (const host of common) {
       const { routes: all, rules } = draft(host);
-      all.push(...routes);
+      all.push(routes);
       rules.add(virtualService);
     }
   }
@@ -89,13 +92,16 @@ function plainHosts({ hosts }: GatewayServer): string[] {
 }
 
 function virtualHost({ host, port, routes, rules, gateways, requireTls }: HostDraft): VirtualHost {
-  return create(VirtualHostSchema, {
+  const init = {
     name: `${host}:${port}`,
     domains: [host],
-    routes: [...routes.filter((route) => !isCatchAll(route)), ...routes.filter(isCatchAll)],
     requireTls: requireTls ? VirtualHost_TlsRequirementType.ALL : VirtualHost_TlsRequirementType.NONE,
     includeRequestAttemptCount: true,
     metadata: metadataOf({ origins: [...rules, ...gateways] }),
+  };
+  return virtualHostOf(init, () => {
+    const all = routes.flatMap((each) => each());
+    return [...all.filter((route) => !isCatchAll(route)), ...all.filter(isCatchAll)];
   });
 }
 

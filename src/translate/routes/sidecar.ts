@@ -4,6 +4,7 @@ import type { ResourceOf } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
 import { HostIndex } from '../../lib/host-index.ts';
 import { hostCovers, isWildcard } from '../../lib/hostname.ts';
+import { once } from '../../lib/once.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isHttp } from '../../registry/protocol.ts';
 import { type Route, type VirtualHost, VirtualHostSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
@@ -15,7 +16,8 @@ import { BLACK_HOLE_CLUSTER, MESH_GATEWAY, outboundClusterName } from '../names.
 import { catchAllHost, serviceRoute } from './defaults.ts';
 import { asDomain, serviceDomains } from './domains.ts';
 import { consistentHash } from './hash-policy.ts';
-import { virtualServiceRoutes } from './virtual-service.ts';
+import { virtualHostOf } from './virtual-host.ts';
+import { hasRoutes, virtualServiceRoutes } from './virtual-service.ts';
 
 type VirtualServiceResource = ResourceOf<'VirtualService'>;
 
@@ -43,7 +45,7 @@ interface Guarded {
   readonly services: readonly Service[];
   /** Hosts that no service has. */
   readonly otherHosts: readonly string[];
-  readonly routes: Route[];
+  readonly routes: () => Route[];
   readonly origins: readonly Resource[];
 }
 
@@ -62,8 +64,8 @@ function guardedRoutes(context: TranslateContext, { port, egress }: WantedRoutes
   const routing = { proxy: context.proxy, scope: context.scope, config: context.mesh.config, port, gateway: MESH_GATEWAY, tls: false };
   const result: Guarded[] = [];
   for (const virtualService of concerned) {
-    const routes = virtualServiceRoutes(routing, virtualService);
-    if (routes.length === 0) continue;
+    if (!hasRoutes(routing, virtualService)) continue;
+    const routes = once(() => virtualServiceRoutes(routing, virtualService));
     const { matching, otherHosts } = splitHosts(virtualService, services, owners);
     const httpServices = matching.filter((service) => speaksHttp(portOf(service, port)!));
     if (httpServices.length === 0 && port !== 80) continue;
@@ -72,7 +74,7 @@ function guardedRoutes(context: TranslateContext, { port, egress }: WantedRoutes
   for (const { services: routed } of result) for (const service of routed) services.delete(service.hostname);
   for (const service of services.values()) {
     if (service.resolution === 'Alias' || !speaksHttp(portOf(service, port)!)) continue;
-    result.push({ services: [service], otherHosts: [], routes: [defaultRoute(context, service, port)], origins: [] });
+    result.push({ services: [service], otherHosts: [], routes: () => [defaultRoute(context, service, port)], origins: [] });
   }
   return result;
 }
@@ -140,7 +142,7 @@ class Hosts {
     }
   }
 
-  private put(host: string, wanted: readonly string[], routes: Route[], origins: readonly Resource[]): void {
+  private put(host: string, wanted: readonly string[], routes: () => Route[], origins: readonly Resource[]): void {
     const name = `${asDomain(host)}:${this.port}`;
     if (this.names.has(name)) return;
     this.names.add(name);
@@ -151,9 +153,7 @@ class Hosts {
       return true;
     });
     if (domains.length === 0) return;
-    this.hosts.push(
-      create(VirtualHostSchema, { name, domains, routes, includeRequestAttemptCount: true, metadata: metadataOf({ origins }) }),
-    );
+    this.hosts.push(virtualHostOf({ name, domains, includeRequestAttemptCount: true, metadata: metadataOf({ origins }) }, routes));
   }
 
   sorted(): VirtualHost[] {

@@ -21,7 +21,7 @@ import { originMetadata } from './origin.ts';
 
 /**
  * One route for each match request that concerns this proxy, port and gateway. Rules behind one that takes everything are left out: they can't
- * be reached. Empty if no rule concerns the port.
+ * be reached. Empty if no rule concerns the port (see `hasRoutes`).
  */
 export function virtualServiceRoutes(context: RouteContext, virtualService: ResourceOf<'VirtualService'>): Route[] {
   const routes: Route[] = [];
@@ -38,6 +38,11 @@ export function virtualServiceRoutes(context: RouteContext, virtualService: Reso
     }
   }
   return routes;
+}
+
+/** Whether there is a route for this proxy, port and gateway. */
+export function hasRoutes(context: RouteContext, { spec }: ResourceOf<'VirtualService'>): boolean {
+  return spec.http.some(({ match }) => match.length === 0 || match.some((each) => concerns(context, each)));
 }
 
 /** Conditions on who asks and where hold or don't for the whole proxy. `gateways` beside them switches the source conditions off, as in Istio. */

@@ -4,6 +4,7 @@
  */
 import type { DescMessage } from '@bufbuild/protobuf';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
+import { once } from '../../lib/once.ts';
 import {
   type Route,
   type RouteMatch,
@@ -50,19 +51,31 @@ interface Host extends CompiledVirtualHost {
  * `context` gives `%HOSTNAME%` and `%ENVIRONMENT(…)%` in header values.
  */
 export function compileRouteConfiguration(config: RouteConfiguration, context: FormatContext = PURE_CONTEXT): RouteTable {
+  return routeTable(config, (host) => {
+    const compiled = compileVirtualHost(host, config, context);
+    return () => compiled;
+  });
+}
+
+/** The same table, but a virtual host is compiled, and found invalid, when a request comes to it: for a few questions to many hosts. */
+export function compileRoutesOnDemand(config: RouteConfiguration): RouteTable {
+  return routeTable(config, (host) => once(() => compileVirtualHost(host, config, PURE_CONTEXT)));
+}
+
+function routeTable(config: RouteConfiguration, compile: (host: VirtualHost) => () => Host): RouteTable {
   if (config.vhds) throw new SallyportError('xds-unsupported', `route configuration "${config.name}": vhds is not supported`);
-  const hosts = config.virtualHosts.map((host) => compileVirtualHost(host, config, context));
-  const table = compileHosts(
-    hosts.map((value) => ({ name: value.name, domains: value.config.domains, value })),
-    config.ignorePortInHostMatching,
-  );
+  const hosts = config.virtualHosts.map((host) => ({ name: host.name, domains: host.domains, value: compile(host) }));
+  const table = compileHosts(hosts, config.ignorePortInHostMatching);
+  const all = once(() => hosts.map(({ value }) => value()));
   const ignoreParameters = config.ignorePathParametersInPathMatching;
   return {
     name: config.name,
-    virtualHosts: hosts,
-    virtualHost: (authority) => table.match(authority),
+    get virtualHosts() {
+      return all();
+    },
+    virtualHost: (authority) => table.match(authority)?.(),
     match(request) {
-      const host = table.match(request.authority);
+      const host = table.match(request.authority)?.();
       return host && matchHost(host, request, ignoreParameters);
     },
   };
