@@ -56,6 +56,8 @@ interface Target {
   readonly policy: PortPolicy;
   /** The clusters of AUTO_PASSTHROUGH gateways bear another name and add no TLS: the bytes are TLS already. */
   readonly sniDnat: boolean;
+  /** Connections go where the client dialled: asked for here, or by the rule whose subset this is. */
+  readonly passthrough: boolean;
 }
 
 /** Builds the clusters of services: for each port and subset; for AUTO_PASSTHROUGH gateways those named by SNI as well. */
@@ -74,7 +76,7 @@ function addService(context: TranslateContext, service: Service, sniDnat: boolea
   for (const port of service.ports) {
     if (port.protocol === 'UDP') continue;
     const policy = portPolicy(rule?.spec.trafficPolicy, port.number);
-    const target: Target = { context, service, port, subset: undefined, rule, policy, sniDnat: false };
+    const target: Target = { context, service, port, subset: undefined, rule, policy, sniDnat: false, passthrough: isPassthrough(policy) };
     addWithSubsets(target, built);
     if (sniDnat && !service.meshExternal && !isWildcard(service.hostname)) addWithSubsets({ ...target, sniDnat: true }, built);
   }
@@ -82,8 +84,14 @@ function addService(context: TranslateContext, service: Service, sniDnat: boolea
 
 function addWithSubsets(target: Target, built: Built): void {
   add(target, built);
-  for (const subset of target.rule?.spec.subsets ?? [])
-    add({ ...target, subset, policy: subsetPolicy(target.policy, subset, target.port.number) }, built);
+  for (const subset of target.rule?.spec.subsets ?? []) {
+    const policy = subsetPolicy(target.policy, subset, target.port.number);
+    add({ ...target, subset, policy, passthrough: target.passthrough || isPassthrough(policy) }, built);
+  }
+}
+
+function isPassthrough({ loadBalancer }: PortPolicy): boolean {
+  return loadBalancer?.simple === 'PASSTHROUGH';
 }
 
 function hasAutoPassthrough({ proxy, mesh }: TranslateContext): boolean {
@@ -166,16 +174,22 @@ function originates({ context, policy, rule }: Target): boolean {
 }
 
 /** Sets how the cluster finds its endpoints and returns those that stand in the configuration; undefined if there is nothing to make a cluster of. */
-function discover(cluster: Cluster, { context, service, port, subset, policy }: Target): readonly Endpoint[] | undefined {
+function discover(
+  cluster: Cluster,
+  { context, service, port, subset, policy, sniDnat, passthrough }: Target,
+): readonly Endpoint[] | undefined {
   const { proxy, mesh } = context;
   const labels = subset?.labels ?? {};
   const type = discoveryType(service, proxy.type);
-  const endpoints = () => usableEndpoints(mesh.registry.endpoints(service, port), labels, type === Cluster_DiscoveryType.EDS);
+  const endpoints = () =>
+    usableEndpoints(mesh.registry.endpoints(service, port), labels, type === Cluster_DiscoveryType.EDS)
+      // Who calls a cluster by its SNI speaks the mesh's TLS to what is behind.
+      .filter(({ tlsMode }) => !sniDnat || tlsMode === 'istio');
   if (type === 'dynamic') {
     if (!isHttp(port.protocol) && port.protocol !== 'TLS') return undefined;
     return dynamicForwardProxy(cluster, service, context, policy);
   }
-  if (type === Cluster_DiscoveryType.ORIGINAL_DST || policy.loadBalancer?.simple === 'PASSTHROUGH') {
+  if (type === Cluster_DiscoveryType.ORIGINAL_DST || passthrough) {
     cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST };
     cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
     if (service.registry === 'External' && port.targetPort !== port.number) {

@@ -73,13 +73,16 @@ export function applyConnectionPool(draft: ClusterDraft, pool: ConnectionPoolSet
   const { tcp, http } = pool ?? {};
   cluster.connectTimeout = toDuration(tcp?.connectTimeout ?? mesh.connectTimeout);
   cluster.circuitBreakers = pool ? circuitBreakers(pool) : NO_LIMITS;
-  const keepalive = tcp?.tcpKeepalive ?? mesh.tcpKeepalive;
-  if (keepalive) {
+  if (tcp?.tcpKeepalive || mesh.tcpKeepalive) {
+    // What the rule leaves out is the mesh's.
+    const probes = tcp?.tcpKeepalive?.probes || mesh.tcpKeepalive?.probes;
+    const time = tcp?.tcpKeepalive?.time || mesh.tcpKeepalive?.time;
+    const interval = tcp?.tcpKeepalive?.interval || mesh.tcpKeepalive?.interval;
     cluster.upstreamConnectionOptions = create(UpstreamConnectionOptionsSchema, {
       tcpKeepalive: {
-        ...(keepalive.probes ? { keepaliveProbes: keepalive.probes } : {}),
-        ...(keepalive.time ? { keepaliveTime: Math.round(keepalive.time / 1000) } : {}),
-        ...(keepalive.interval ? { keepaliveInterval: Math.round(keepalive.interval / 1000) } : {}),
+        ...(probes ? { keepaliveProbes: probes } : {}),
+        ...(time ? { keepaliveTime: Math.round(time / 1000) } : {}),
+        ...(interval ? { keepaliveInterval: Math.round(interval / 1000) } : {}),
       },
     });
   }

@@ -107,7 +107,30 @@ test('AUTO_PASSTHROUGH gateways have a second cluster for each service of the me
   const dnat = clusters.get('outbound_.80_._.web.default.svc.cluster.local');
   assert.ok(dnat);
   assert.equal(dnat.transportSocket, undefined);
+  const east = proxyOf({ type: 'router', labels: { istio: 'eastwest' } });
+  const behind = (labels: string) => {
+    const mesh = meshFromText(SERVER.replace('labels: { app: web }', `labels: { app: web${labels} }`) + gateway);
+    const { endpoints } = buildClusters(contextOf(mesh, east));
+    return endpoints.find(({ clusterName }) => clusterName === dnat.name)!.endpoints.flatMap(({ lbEndpoints }) => lbEndpoints).length;
+  };
+  assert.equal(behind(''), 0, 'only what speaks the mesh’s TLS is behind an SNI');
+  assert.equal(behind(', security.istio.io/tlsMode: istio'), 1);
   assert.equal(clustersOf(SERVER + gateway, proxyOf({ type: 'router' })).has(dnat.name), false, 'not at gateways that it does not select');
+});
+
+test('what a rule leaves out of TCP keepalives is the mesh’s; where it asks for passthrough its subsets have it too', () => {
+  const rule = object(
+    'DestinationRule',
+    'web',
+    `{ host: web, trafficPolicy: { loadBalancer: { simple: PASSTHROUGH }, connectionPool: { tcp: { tcpKeepalive: { interval: 5s } } } },
+       subsets: [{ name: v1, trafficPolicy: { loadBalancer: { simple: RANDOM } } }] }`,
+  );
+  const clusters = clustersOf(SERVER + rule, proxyOf(), { tcpKeepalive: { time: '60s', probes: 3 } });
+  const host = 'web.default.svc.cluster.local';
+  const { keepaliveProbes, keepaliveTime, keepaliveInterval } = clusters.get(`outbound|80||${host}`)!.upstreamConnectionOptions!
+    .tcpKeepalive!;
+  assert.deepEqual([keepaliveProbes, keepaliveTime, keepaliveInterval], [3, 60, 5]);
+  assert.equal(clusters.get(`outbound|80|v1|${host}`)?.clusterDiscoveryType.value, Cluster_DiscoveryType.ORIGINAL_DST);
 });
 
 test('locality failover needs outlier detection; the nearer locality has the higher priority', () => {

@@ -176,6 +176,18 @@ test('a headless TCP service is known by the addresses of its pods, but for the 
   );
 });
 
+test('a headless TCP service takes every address of a port that a Sidecar names', () => {
+  const sidecar = `---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: s, namespace: default }
+spec: { egress: [{ port: { number: 5432, protocol: TCP, name: db }, hosts: ['*/*'] }] }
+`;
+  const { resources } = translated(HEADLESS + sidecar);
+  const names = resources.listeners.map(({ name }) => name).filter((name) => name.endsWith('_5432'));
+  assert.deepEqual(names, ['0.0.0.0_5432']);
+});
+
 test('a service on the port on which captured traffic arrives is not served, and reported', () => {
   const result = translated(entry('a.example.com', ['15001 HTTP', '15006 TCP']));
   assert.deepEqual(

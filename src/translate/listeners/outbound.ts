@@ -127,7 +127,7 @@ const SIDECAR_PROTOCOLS: Readonly<Record<string, ServicePort['protocol']>> = {
 };
 
 function addPort(draft: Draft, offer: Offer): void {
-  const { egress, service, port } = offer;
+  const { egress, port } = offer;
   const family = familyOf(port);
   if (!family) return;
   const bound = boundAddress(egress);
@@ -135,7 +135,7 @@ function addPort(draft: Draft, offer: Offer): void {
     addListener(draft, offer, family, bound ?? WILDCARD, []);
     return;
   }
-  const { addresses, cidrs } = listenAddresses(draft.context, service, port);
+  const { addresses, cidrs } = listenAddresses(draft.context, offer);
   for (const address of addresses) addListener(draft, offer, family, address, []);
   if (cidrs.length > 0) addListener(draft, offer, family, WILDCARD, cidrs);
 }
@@ -146,14 +146,14 @@ function boundAddress({ bind, captureMode }: EgressScope): string | undefined {
 }
 
 /**
- * Where a TCP service is to be recognised: at its addresses; at those of its endpoints if it is headless; else at every address, besides the
- * one that was allocated for it and that this proxy's DNS answers.
+ * Where a TCP service is to be recognised: at its addresses; at those of its endpoints if it is headless and the Sidecar names no port; else at
+ * every address, besides the one that was allocated for it and that this proxy's DNS answers.
  */
-function listenAddresses(context: TranslateContext, service: Service, port: ServicePort): { addresses: string[]; cidrs: string[] } {
+function listenAddresses(context: TranslateContext, { egress, service, port }: Offer): { addresses: string[]; cidrs: string[] } {
   const addresses = service.addresses.flatMap((address) => singleAddress(address) ?? []);
   const cidrs = service.addresses.filter((address) => ipaddr.isValidCIDR(address) && singleAddress(address) === undefined);
   if (addresses.length > 0 || cidrs.length > 0) return { addresses, cidrs };
-  if (service.resolution === 'Passthrough' && (isTcp(port.protocol) || port.protocol === 'Unsupported')) {
+  if (!egress.port && service.resolution === 'Passthrough' && (isTcp(port.protocol) || port.protocol === 'Unsupported')) {
     const endpoints = context.mesh.registry.endpoints(service, port).map((endpoint) => endpoint.address);
     const reachable = [...new Set(endpoints)].filter((address) => ipaddr.isValid(address) && !context.proxy.addresses.includes(address));
     // Endpoints may come later: without any there is nothing to reach, and taking the port for every address would be wrong.
