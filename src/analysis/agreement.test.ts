@@ -83,6 +83,10 @@ const PAIRS: Record<string, Pair> = {
     wrong: entry('e', PORT_80) + route('{host: www.example.com, port: {number: 81}}'),
     right: entry('e', PORT_80) + route('{host: www.example.com, port: {number: 80}}'),
   },
+  'IST0101 a host that those who follow the route see': {
+    wrong: entry('e', PORT_80, ', exportTo: [shop]') + route('{host: www.example.com}', ', exportTo: [other]').replace('default', 'admin'),
+    right: entry('e', PORT_80, ', exportTo: [shop]') + route('{host: www.example.com}', ', exportTo: [shop]').replace('default', 'admin'),
+  },
   'IST0101 a namespace that is left out and does not exist': {
     wrong: fromNamespaces('notNamespaces', 'nowhere'),
     right: fromNamespaces('notNamespaces', 'def*'),

@@ -1,5 +1,5 @@
 /** What the egress analyzers share: which Gateways are for egress, and where the sidecars send a host's ports. */
-import type { Destination, ResourceOf } from '../api/index.ts';
+import type { Destination, HttpRouteDestination, ResourceOf } from '../api/index.ts';
 import { fullHostname, hostCovers, hostsOverlap, isWildcard } from '../lib/hostname.ts';
 import type { Service, ServicePort } from '../registry/model.ts';
 import { gatewayPods } from './analyzers/gateway.ts';
@@ -70,14 +70,42 @@ export function externalServices(context: Context): Service[] {
   return context.registry.services.filter((service) => service.registry === 'External' && service.meshExternal);
 }
 
+const JOINED = new WeakMap<VirtualService, VirtualService>();
+
+/** The VirtualService with the destinations of its delegates at the rules that delegate: where calls go in the end. Paths stay what they were. */
+export function withDelegates(context: Context, virtualService: VirtualService): VirtualService {
+  if (!virtualService.spec.http.some(({ delegate }) => delegate)) return virtualService;
+  let joined = JOINED.get(virtualService);
+  if (!joined) {
+    const { namespace } = virtualService.metadata;
+    const http = virtualService.spec.http.map((rule) => {
+      if (!rule.delegate) return rule;
+      const found = context.find('VirtualService', rule.delegate.namespace || namespace, rule.delegate.name);
+      return {
+        ...rule,
+        route: (found?.spec.http ?? []).flatMap(({ route }) => route.map((each) => inFull(each, found!.metadata.namespace))),
+      };
+    });
+    joined = { ...virtualService, spec: { ...virtualService.spec, http } };
+    JOINED.set(virtualService, joined);
+  }
+  return joined;
+}
+
+/** With the name of its host as any namespace understands it. */
+function inFull(route: HttpRouteDestination, namespace: string): HttpRouteDestination {
+  return { ...route, destination: { ...route.destination, host: fullHostname(route.destination.host, namespace) } };
+}
+
 export type FindMeshVirtualService = (hostname: string, sees: (virtualService: VirtualService) => boolean) => VirtualService | undefined;
 
 /** Finds the VirtualService that sidecars follow for a host: the most specific host, then the oldest. Indexed once. */
 export function meshVirtualServices(context: Context): FindMeshVirtualService {
   const exact = new Map<string, VirtualService[]>();
   const wildcards: { readonly host: string; readonly virtualService: VirtualService }[] = [];
-  for (const virtualService of context.of('VirtualService')) {
-    if (!onMesh(virtualService)) continue;
+  for (const alone of context.of('VirtualService')) {
+    if (!onMesh(alone)) continue;
+    const virtualService = withDelegates(context, alone);
     for (const written of virtualService.spec.hosts) {
       const host = fullHostname(written, virtualService.metadata.namespace).toLowerCase();
       if (isWildcard(host)) wildcards.push({ host, virtualService });

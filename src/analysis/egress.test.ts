@@ -351,6 +351,14 @@ for (const folder of globSync('*/', { cwd: examples })) {
   });
 }
 
+test('a rule that delegates leads where its delegate does', () => {
+  const toGateway = istio('VirtualService', 'on', { http: [{ route: TO_GATEWAY }] }, 'routing');
+  const past = istio('VirtualService', 'on', { http: [{ route: to(HOST, 80) }] }, 'routing');
+  const root = routes([{ match: [{ gateways: ['mesh'], port: 80 }], delegate: { name: 'on', namespace: 'routing' } }, atGateway()]);
+  assert.deepEqual(codesOf(join(external(), gateway(), root, toGateway)), []);
+  assert.deepEqual(codesOf(join(external(), gateway(), root, past)), ['SP1001']);
+});
+
 test('hints are not given unasked', () => {
   assert.deepEqual(codesOf(STANDARD), []);
   assert.deepEqual(codesOf(STANDARD, { hints: true }), ['SP1005', 'SP1021']);

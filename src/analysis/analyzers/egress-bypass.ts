@@ -18,6 +18,7 @@ import {
   onMesh,
   routeKind,
   type VirtualService,
+  withDelegates,
 } from '../egress-model.ts';
 import { reportPartialRules } from './egress-partial-rules.ts';
 
@@ -91,7 +92,7 @@ function partsThroughGateways(context: Context, wildcard: string): string[] {
   const services = gatewayServices(context);
   const parts = context.routedHosts.coveredBy(wildcard).flatMap(({ virtualService, index }) => {
     if (!onMesh(virtualService)) return [];
-    const { http, tls, tcp, hosts } = virtualService.spec;
+    const { http, tls, tcp, hosts } = withDelegates(context, virtualService).spec;
     const leads = [...http, ...tls, ...tcp].some((rule: AnyRule) =>
       destinationHosts(virtualService, rule).some((host) => services.has(host)),
     );
@@ -243,7 +244,8 @@ function reportDirectRules(context: Context, service: Service, port: ServicePort
 /** Ports of hosts to which gateways lead calls: those are declared for the gateway's use, e.g. 443 where it originates TLS. */
 function portsAtGateways(context: Context): ReadonlyMap<string, ReadonlySet<number>> {
   const ports = new Map<string, Set<number>>();
-  for (const virtualService of context.of('VirtualService')) {
+  for (const alone of context.of('VirtualService')) {
+    const virtualService = withDelegates(context, alone);
     const { gateways, http, tls, tcp } = virtualService.spec;
     const atGateway = (rule: AnyRule) =>
       rule.match.length === 0

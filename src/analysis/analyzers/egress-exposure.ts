@@ -1,7 +1,7 @@
 import { fullHostname } from '../../lib/hostname.ts';
 import { type Context, formatSelector } from '../context.ts';
 import { isDefaultGateway } from '../default-gateways.ts';
-import { externalServices, gatewayServices, onMesh, routeKind } from '../egress-model.ts';
+import { externalServices, gatewayServices, onMesh, routeKind, withDelegates } from '../egress-model.ts';
 import { gatewayPods } from './gateway.ts';
 import { findGateway, gatewayNames } from './virtual-service-gateways.ts';
 
@@ -99,7 +99,7 @@ export function networkPolicies(context: Context): void {
     if (used.size === services.size) break;
     if (!onMesh(virtualService)) continue;
     for (const kind of ['http', 'tls', 'tcp'] as const) {
-      for (const { route } of virtualService.spec[kind]) {
+      for (const { route } of withDelegates(context, virtualService).spec[kind]) {
         for (const { destination } of route) {
           const host = fullHostname(destination.host, virtualService.metadata.namespace).toLowerCase();
           if (services.has(host)) used.add(host);

@@ -3,7 +3,16 @@ import { fullHostname, hostsOverlap } from '../../lib/hostname.ts';
 import { isHttp, isTls, parseProtocol } from '../../registry/protocol.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
-import { type AnyRule, type Gateway, gatewayServices, onlyPort, onMesh, ruleConcerns, type VirtualService } from '../egress-model.ts';
+import {
+  type AnyRule,
+  type Gateway,
+  gatewayServices,
+  onlyPort,
+  onMesh,
+  ruleConcerns,
+  type VirtualService,
+  withDelegates,
+} from '../egress-model.ts';
 import { gatewayPods } from './gateway.ts';
 import { findGateway, serverHostTakes } from './virtual-service-gateways.ts';
 
@@ -16,8 +25,9 @@ interface Serving {
 /** SP1017: hosts that sidecars send to a gateway which has no server, or no route, for them. */
 export function gatewayHandover(context: Context): void {
   const services = new Map([...gatewayServices(context)].map(([host, gateways]) => [host, new Set(gateways)]));
-  for (const virtualService of context.of('VirtualService')) {
-    if (!onMesh(virtualService)) continue;
+  for (const alone of context.of('VirtualService')) {
+    if (!onMesh(alone)) continue;
+    const virtualService = withDelegates(context, alone);
     const { namespace } = virtualService.metadata;
     // Rules of one VirtualService mostly lead to one port of one gateway.
     const judged = new Map<string, readonly string[]>();

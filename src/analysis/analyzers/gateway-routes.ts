@@ -2,14 +2,15 @@ import type { ResourceOf } from '../../api/index.ts';
 import type { Service } from '../../registry/model.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
-import { type AnyRule, destinationHosts, type Gateway, gatewayServices, type VirtualService } from '../egress-model.ts';
+import { type AnyRule, destinationHosts, type Gateway, gatewayServices, type VirtualService, withDelegates } from '../egress-model.ts';
 import { gatewayPods } from './gateway.ts';
 import { findGateway } from './virtual-service-gateways.ts';
 
 /** SP1015, SP1016, SP1031: routes at a gateway that lead back to it, to a host that it cannot reach, or to one whose DestinationRule it does not see. */
 export function gatewayRoutes(context: Context): void {
   const services = gatewayServices(context);
-  for (const virtualService of context.of('VirtualService')) {
+  for (const alone of context.of('VirtualService')) {
+    const virtualService = withDelegates(context, alone);
     const { namespace } = virtualService.metadata;
     const { spec } = virtualService;
     const resolved = new Map<string, Gateway | undefined>();

@@ -4,7 +4,7 @@ import type { PathStep } from '../../api/resource.ts';
 import { fullHostname } from '../../lib/hostname.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Service } from '../../registry/model.ts';
-import { isVisible } from '../../registry/visibility.ts';
+import { isVisible, visibilityOf } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
 
 type VirtualService = ResourceOf<'VirtualService'>;
@@ -40,12 +40,13 @@ export function destinationsOf(virtualService: VirtualService): NamedDestination
 export function virtualServiceDestinations(context: Context): void {
   for (const virtualService of context.of('VirtualService')) {
     const { namespace } = virtualService.metadata;
+    const viewers = viewersOf(context, virtualService);
     const end = virtualService.derivedFrom ? '500 (NC)' : '503 (NC)';
     for (const { destination, path } of destinationsOf(virtualService)) {
       // Reported when the route was read.
       if (destination.host === INVALID_BACKEND_HOST) continue;
       const host = fullHostname(destination.host, namespace).toLowerCase();
-      const service = findService(context, host, namespace);
+      const service = serviceFor(context, host, viewers);
       if (!service && context.isBroken(host)) continue;
       if (!service) {
         context.report(
@@ -75,6 +76,20 @@ export function virtualServiceDestinations(context: Context): void {
       }
     }
   }
+}
+
+/** Namespaces by which destinations are judged: the VirtualService's own, and those that it is exported to by name. */
+function viewersOf(context: Context, { metadata: { namespace }, spec }: VirtualService): readonly string[] {
+  const names = visibilityOf(spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
+  return names.has('*') ? [namespace] : [...new Set([namespace, ...names])].filter((name) => name !== '.');
+}
+
+function serviceFor(context: Context, host: string, viewers: readonly string[]): Service | undefined {
+  for (const namespace of viewers) {
+    const service = findService(context, host, namespace);
+    if (service) return service;
+  }
+  return undefined;
 }
 
 /** The service that a route of `namespace` reaches under this host, a wildcard one included. */
