@@ -171,6 +171,7 @@ export type ResponseFlag =
   | 'DF'
   | 'DI'
   | 'DPE'
+  | 'DR'
   | 'FI'
   | 'IH'
   | 'LH'

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { HttpConnectionManager_CodecType } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { type FakeCluster, fakeCluster, type Proxy, type ProxyOptions, routesTo, startProxy } from './testing.ts';
 import { answering, assertInOrder, dial, echo, Flood, rawUpstream, response } from './testing-sockets.ts';
 
@@ -209,15 +210,15 @@ test('an upstream stream that is reset: 503 UR; a response that is cut resets th
   );
 });
 
-test('an upstream that is no HTTP/2 server: 503 UC', async () => {
+test('an upstream that is no HTTP/2 server: 502 UPE', async () => {
   const upstream = await rawUpstream((wire) => wire.socket.once('data', () => wire.socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')));
   await using t = await setup(upstream, { protocol: 'http2' });
   const { headers } = await ask(t.client, { ':path': '/', ':authority': 'a' });
-  assert.equal(headers[':status'], 503);
-  assert.equal((await t.proxy.nextRecord()).flags[0], 'UC');
+  assert.equal(headers[':status'], 502);
+  assert.equal((await t.proxy.nextRecord()).flags[0], 'UPE');
 });
 
-test('a client that resets its stream is DC, and the upstream stream is cancelled', async () => {
+test('a client that resets its stream is DR, and the upstream stream is cancelled', async () => {
   let arrived: (stream: http2.ServerHttp2Stream) => void = () => undefined;
   const arrival = new Promise<http2.ServerHttp2Stream>((resolve) => {
     arrived = resolve;
@@ -230,8 +231,40 @@ test('a client that resets its stream is DC, and the upstream stream is cancelle
   stream.close(http2.constants.NGHTTP2_CANCEL);
   await once(inside, 'close');
   assert.equal(inside.rstCode, http2.constants.NGHTTP2_CANCEL);
-  assert.deepEqual((await t.proxy.nextRecord()).flags, ['DC']);
+  const record = await t.proxy.nextRecord();
+  assert.deepEqual([record.flags, record.responseCodeDetails], [['DR'], 'http2.remote_reset']);
   assert.equal(t.cluster.limits.requests.used, 0);
+});
+
+test('a head beyond max_request_headers_kb is reset, whatever the client makes of the setting', async () => {
+  await using t = await setup(await h2Upstream((stream) => stream.respond({ ':status': 200 }, { endStream: true })), {
+    protocol: 'http2',
+    manager: { maxRequestHeadersKb: 1 },
+  });
+  // An own client: it begins before it has the proxy's settings.
+  const client = http2.connect(`http://127.0.0.1:${t.proxy.port}`);
+  client.on('error', () => undefined);
+  const stream = client.request({ ':path': '/', ':authority': 'a', x: 'y'.repeat(1500) });
+  stream.on('error', () => undefined);
+  await new Promise((resolve) => stream.once('close', resolve));
+  assert.equal(stream.rstCode, http2.constants.NGHTTP2_INTERNAL_ERROR);
+  assert.equal((await t.proxy.nextRecord()).responseCodeDetails, 'http2.header_list_size_too_large');
+  client.destroy();
+});
+
+test('codec_type HTTP2 needs no inspector before it; who expects 100 gets it', async () => {
+  await using t = await setup(
+    await h2Upstream((stream, headers) => stream.respond({ ':status': 200, 'x-expect': headers.expect ?? 'none' }, { endStream: true })),
+    {
+      protocol: 'http2',
+      manager: { codecType: HttpConnectionManager_CodecType.HTTP2 },
+    },
+  );
+  const stream = t.client.request({ ':path': '/', ':authority': 'a', expect: '100-continue' }, { endStream: true });
+  const interim: number[] = [];
+  stream.on('headers', (headers) => interim.push(headers[':status']!));
+  const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders];
+  assert.deepEqual([interim, headers['x-expect']], [[100], 'none']);
 });
 
 test('a WebSocket to an HTTP/2 upstream: extended CONNECT where it is offered, else 503 UC', async () => {

@@ -40,7 +40,8 @@ export function prepareRequest(exchange: Exchange): LocalReply | undefined {
     if (!options.useRemoteAddress) headers.append('x-forwarded-proto', connection.scheme);
   } else {
     const scheme = headers.get('x-forwarded-proto');
-    if (scheme === 'http' || scheme === 'https') exchange.scheme = scheme;
+    // HTTP/2 tells its own.
+    if ((scheme === 'http' || scheme === 'https') && exchange.record.protocol !== 'HTTP/2') exchange.scheme = scheme;
   }
   if (options.generateRequestId) {
     if ((seen & SEEN.requestId) === 0) headers.append('x-request-id', requestId(core.deps.random));

@@ -1,6 +1,7 @@
 /** One HTTP/2 connection to an upstream, over a socket that is connected already. */
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, type OutgoingHttpHeaders } from 'node:http2';
 import type { Socket } from 'node:net';
+import { codeOf } from '../../../lib/errors.ts';
 import { HeaderMap } from '../../../xds/match/headers.ts';
 import type { Address } from '../../types.ts';
 import { own } from '../h1/read-buffer.ts';
@@ -9,7 +10,7 @@ import type { ResetKind, UpstreamEvents, UpstreamRequest, UpstreamStream } from 
 import { TimerEntry } from '../timers.ts';
 import { REPEATED_FIELDS, receivedHeaders, statusOf, toNodeHeaders, trailersOf } from './headers.ts';
 
-const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_REFUSED_STREAM, NGHTTP2_NO_ERROR } = constants;
+const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_NO_ERROR } = constants;
 
 const STREAM_WINDOW = 256 * 1024;
 const CONNECTION_WINDOW = 1024 * 1024;
@@ -118,6 +119,8 @@ class H2ClientStream implements UpstreamStream {
   #counted = true;
   /** Given up: Node ends the body of a stream that is closed, and without trailers that end does not go out. */
   #cut = false;
+  /** What the upstream speaks is not HTTP/2. */
+  #broken = false;
   /** The protocol of an extended CONNECT. */
   #upgrade = '';
 
@@ -226,9 +229,12 @@ class H2ClientStream implements UpstreamStream {
       this.#blocked = false;
       this.#events?.upstreamDrained();
     });
-    stream.on('error', () => undefined);
+    stream.on('error', (error: Error) => {
+      if (codeOf(error) === 'ERR_HTTP2_ERROR') this.#broken = true;
+    });
     stream.on('close', () => {
-      if (this.#connection.gone) this.#fail('connection-termination');
+      if (this.#broken || stream.rstCode === NGHTTP2_PROTOCOL_ERROR) this.#fail('protocol-error');
+      else if (this.#connection.gone) this.#fail('connection-termination');
       else this.#fail(stream.rstCode === NGHTTP2_REFUSED_STREAM ? 'remote-refused' : 'remote-reset');
     });
   }

@@ -6,6 +6,7 @@ import { type ConnectionFacts, connectionFacts, type ManagerCore, type ServerCon
 import { Exchange } from '../exchange.ts';
 import { SEEN } from '../h1/fields.ts';
 import { own } from '../h1/read-buffer.ts';
+import type { ManagerOptions } from '../options.ts';
 import type { DownstreamStream } from '../stream.ts';
 import { TimerEntry } from '../timers.ts';
 import { REPEATED_FIELDS, receivedHeaders, toNodeHeaders, trailersOf } from './headers.ts';
@@ -32,6 +33,8 @@ export class H2ServerConnection implements ServerConnection {
     const { socket } = downstream;
     socket.on('error', () => undefined);
     if (downstream.head && downstream.head.length > 0) socket.unshift(downstream.head);
+    // Accepted sockets rest until somebody reads; the session takes the handle as it finds it.
+    else socket.read(0);
     this.#session = performServerHandshake(socket, {
       settings: {
         maxConcurrentStreams: options.maxConcurrentStreams,
@@ -115,12 +118,21 @@ class H2ServerStream implements DownstreamStream {
       upgrade,
       !end || upgrade !== '',
     );
+    if (pseudo.scheme === 'http' || pseudo.scheme === 'https') exchange.scheme = pseudo.scheme;
     this.#exchange = exchange;
     this.#listen(stream, exchange);
+    const refusal = refusalOf(raw, seen, core.options);
+    if (refusal) {
+      exchange.downstreamClosed('DR', refusal);
+      stream.close(NGHTTP2_INTERNAL_ERROR);
+      return;
+    }
+    if ((seen & SEEN.expect) !== 0 && !core.options.proxyContinue && headers.get('expect')?.toLowerCase() === '100-continue') {
+      headers.remove('expect');
+      stream.additionalHeaders({ ':status': 100 });
+    }
     if (authority === undefined) exchange.reply({ status: 400, body: '', details: 'missing_host_header' });
-    else if (core.options.underscores === 'reject' && (seen & SEEN.underscore) !== 0) {
-      exchange.reply({ status: 400, body: '', details: 'http2.unexpected_underscore' });
-    } else exchange.begin();
+    else exchange.begin();
     exchange.requestFlush();
   }
 
@@ -187,6 +199,7 @@ class H2ServerStream implements DownstreamStream {
   }
 
   #listen(stream: ServerHttp2Stream, exchange: Exchange): void {
+    const { session } = stream;
     stream.on('data', (data: Buffer) => {
       exchange.requestData(data);
       exchange.requestFlush();
@@ -207,7 +220,11 @@ class H2ServerStream implements DownstreamStream {
       exchange.downstreamDrained();
     });
     stream.on('error', () => undefined);
-    stream.on('close', () => exchange.downstreamClosed('DC', 'downstream_remote_disconnect'));
+    stream.on('close', () => {
+      // One stream, or the whole connection.
+      if (!session?.destroyed) exchange.downstreamClosed('DR', 'http2.remote_reset');
+      else exchange.downstreamClosed('DC', 'downstream_remote_disconnect');
+    });
   }
 }
 
@@ -216,11 +233,20 @@ interface PseudoHeaders {
   path: string;
   authority: string | undefined;
   protocol: string;
+  scheme: string;
+}
+
+/** Why the stream is reset, as `%RESPONSE_CODE_DETAILS%`: limits that clients may ignore although they are told (RFC 9113 §6.5.2). */
+function refusalOf(raw: readonly string[], seen: number, options: ManagerOptions): string | undefined {
+  if (options.underscores === 'reject' && (seen & SEEN.underscore) !== 0) return 'http2.unexpected_underscore';
+  let bytes = 0;
+  for (const part of raw) bytes += part.length;
+  return bytes > options.maxHeadBytes ? 'http2.header_list_size_too_large' : undefined;
 }
 
 /** nghttp2 has checked that they come first, once each, and which are there. */
 function pseudoHeaders(raw: readonly string[]): PseudoHeaders {
-  const pseudo: PseudoHeaders = { method: '', path: '', authority: undefined, protocol: '' };
+  const pseudo: PseudoHeaders = { method: '', path: '', authority: undefined, protocol: '', scheme: '' };
   for (let i = 0; i < raw.length; i += 2) {
     const value = raw[i + 1]!;
     switch (raw[i]) {
@@ -232,6 +258,9 @@ function pseudoHeaders(raw: readonly string[]): PseudoHeaders {
         break;
       case ':authority':
         pseudo.authority = value;
+        break;
+      case ':scheme':
+        pseudo.scheme = value;
         break;
       case ':protocol':
         pseudo.protocol = value;
