@@ -250,6 +250,42 @@ test('a WorkloadEntry outside that is labelled like the gateway', () => {
   assert.equal(judged(mesh(CALLER + real + GATEWAY + entry + service)).result, 'refuted');
 });
 
+test('an SNI that the gateway serves, among those that it does not', () => {
+  const wild = entry('*.example.org', 'resolution: NONE', '{number: 443, name: tls, protocol: TLS}');
+  const toGateway = document(
+    'VirtualService',
+    'wild',
+    `{hosts: ['*.example.org'], tls: [{match: [{sniHosts: ['*.example.org']}], ${to(EGRESS, 443)}}]}`,
+  );
+  const server = gateway('{port: {number: 443, name: tls, protocol: TLS}, tls: {mode: PASSTHROUGH}, hosts: [hidden.example.org]}');
+  const behind = document(
+    'VirtualService',
+    'hidden',
+    `{hosts: [hidden.example.org], gateways: [egress], tls: [{match: [{sniHosts: [hidden.example.org]}], ${to('secret.example.com', 80)}}]}`,
+  );
+  assert.equal(judged(mesh(wild + toGateway + server + SECRET + behind), NOBODY).result, 'refuted');
+});
+
+test('an SNI that names a cluster of an AUTO_PASSTHROUGH gateway', () => {
+  const server = gateway("{port: {number: 443, name: auto, protocol: TLS}, tls: {mode: AUTO_PASSTHROUGH}, hosts: ['*']}");
+  // It has clusters of this kind for services of the mesh whose endpoints take its mTLS.
+  const secret = document(
+    'ServiceEntry',
+    'secret',
+    '{hosts: [secret.example.com], location: MESH_INTERNAL, resolution: STATIC, endpoints: [{address: 198.51.100.7, labels: {security.istio.io/tlsMode: istio}}], exportTo: [istio-system], ports: [{number: 443, name: tls, protocol: TLS}]}',
+  );
+  assert.equal(judged(mesh(secret + server), NOBODY).result, 'refuted');
+  assert.equal(judged(mesh(secret + server)).result, 'proved');
+});
+
+test('what is refused on the way to the gateway, or at it, does not leave past it', () => {
+  const mutual = document('DestinationRule', 'gateway', `{host: ${EGRESS}, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}`);
+  const pattern = WWW + GATEWAY + routes(`{match: [{gateways: [mesh]}], ${to(EGRESS)}}, ${AT_GATEWAY}`);
+  assert.equal(judged(mesh(pattern + mutual)).result, 'proved');
+  const outside = document('DestinationRule', 'www', '{host: www.example.com, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}');
+  assert.equal(judged(mesh(WWW + outside)).result, 'undecided');
+});
+
 test('what is not captured, does not decode, or is patched is not proved', () => {
   const pattern = WWW + GATEWAY + routes(`{match: [{gateways: [mesh]}], ${to(EGRESS)}}, ${AT_GATEWAY}`);
   assert.equal(judged(mesh(CALLER + pattern)).result, 'proved');

@@ -4,11 +4,15 @@ import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
 import { hostCovers, hostsOverlap } from '../lib/hostname.ts';
 import type { Arrival, Statement } from '../simulate/verify.ts';
 
-/** What holds by default; `isGateway` tells routers by `namespace/name`. */
+/** What holds by default; `isGateway` tells routers by `namespace/name`, and clusters that lead to nothing else by theirs. */
 export function onlyThroughGateways(isGateway: (proxy: string) => boolean): Statement {
   return {
     text: 'no workload reaches a host outside the mesh but through an egress gateway',
     allows: ({ through }) => isGateway(through),
+    allowsAll: ({ hops }) => {
+      const last = hops.at(-1);
+      return last !== undefined && (isGateway(last.proxy) || isGateway(last.cluster));
+    },
   };
 }
 

@@ -23,8 +23,17 @@ export function unknownTo({ mesh: { snapshot, config }, proxies }: SimulatedFile
       ),
     )
     .map(({ metadata }) => `EnvoyFilter ${metadata.namespace}/${metadata.name} changes proxies of Istio in ways that are not simulated`);
-  return [...new Set(broken), ...patches, ...snapshot.list('Pod').flatMap(uncaptured)];
+  const revisions = snapshot.all().flatMap(({ kind, metadata }) => {
+    const revision = IN_MESH.has(kind) ? metadata.labels['istio.io/rev'] : undefined;
+    return revision === undefined ? [] : [`${kind} ${metadata.namespace}/${metadata.name} is in force for revision ${revision} only`];
+  });
+  const selected =
+    config.discoverySelectors.length > 0 ? ['discoverySelectors of the MeshConfig leave namespaces out: which ones is not known'] : [];
+  return [...new Set(broken), ...patches, ...revisions, ...selected, ...snapshot.list('Pod').flatMap(uncaptured)];
 }
+
+/** Kinds that a control plane heeds by revision. */
+const IN_MESH: ReadonlySet<string> = new Set(['Gateway', 'ServiceEntry', 'VirtualService', 'DestinationRule', 'Sidecar', 'WorkloadEntry']);
 
 /** Annotations that keep a part of a Pod's traffic from its sidecar. */
 const EXCEPTIONS = ['traffic.sidecar.istio.io/excludeOutboundPorts', 'traffic.sidecar.istio.io/excludeOutboundIPRanges'];

@@ -129,10 +129,17 @@ export function equivalence(files: SimulatedFiles, other: SimulatedFiles, name: 
   };
 }
 
-/** Tells the routers of the files by `namespace/name`. */
-export function gatewaysOf({ proxies }: SimulatedFiles): (proxy: string) => boolean {
-  const routers = new Set(proxies.filter(({ type }) => type === 'router').map(({ namespace, name }) => `${namespace}/${name}`));
-  return (proxy) => routers.has(proxy);
+/** Tells the routers of the files by `namespace/name`, and the clusters of Services that have no other endpoints. */
+export function gatewaysOf({ proxies, mesh: { registry } }: SimulatedFiles): (name: string) => boolean {
+  const routers = proxies.filter(({ type }) => type === 'router');
+  const names = new Set(routers.map(({ namespace, name }) => `${namespace}/${name}`));
+  const addresses = new Set(routers.flatMap((router) => router.addresses));
+  const leads = (hostname: string) => {
+    const services = registry.services.filter((service) => service.hostname === hostname);
+    const endpoints = services.flatMap((service) => service.ports.flatMap((port) => registry.endpoints(service, port)));
+    return services.length > 0 && endpoints.length > 0 && endpoints.every(({ address }) => addresses.has(address));
+  };
+  return (name) => names.has(name) || (name.startsWith('outbound|') && leads(name.split('|')[3] ?? ''));
 }
 
 /** Judges statements over every call that the files' sidecars take. */

@@ -41,6 +41,7 @@ export function outboundCells(proxy: SimulatedProxy, source: Endpoint): Cells {
 }
 
 function* cellsOf(proxy: SimulatedProxy, source: Endpoint, undecided: string[]): Generator<Cell> {
+  if (!proxy.listenerNamed('virtualOutbound')) undecided.push('there is no listener for what leaves');
   const requests = new Map<RouteTable, Sampled[]>();
   for (const { destination, chains } of destinations(proxy)) {
     for (const { payload, pattern } of transports(chains)) yield { call: { source, destination, payload }, pattern, route: undefined };

@@ -178,7 +178,7 @@ function* spokenInside(
   cut: Set<unknown>,
   wanted: Map<CompiledRoute, string>,
 ): Generator<Call> {
-  if (call.payload.http || cut.has(chain)) return;
+  if (call.payload.http || !chain || cut.has(chain)) return;
   cut.add(chain);
   for (const table of routeTables(proxy, [chain])) {
     for (const virtualHost of table.virtualHosts) {
@@ -220,7 +220,7 @@ function* cutAt(
       if (hostCovers(pattern, name) && name !== '*') yield withRequest(call, { ...http, authority: sampleHost(name) });
     }
   }
-  if (!virtualHost || cut.has(virtualHost) || onlyRedirects(proxy, chain, virtualHost)) return;
+  if (!virtualHost || !chain || cut.has(virtualHost) || onlyRedirects(proxy, chain, virtualHost)) return;
   cut.add(virtualHost);
   for (const { http: sample, route } of virtualHostRequests(table, virtualHost, http.authority)) {
     if (!leavesNothing(virtualHost, route, own)) wanted.set(route, `${proxy.name}: ${unsampled(table, virtualHost, route)}`);

@@ -45,7 +45,8 @@ export interface HopOptions {
 export interface Arrived {
   readonly proxy: SimulatedProxy;
   readonly listener: Listener;
-  readonly chain: FilterChain;
+  /** Undefined: none takes the call. */
+  readonly chain: FilterChain | undefined;
   /** As it came to the proxy. */
   readonly call: Call;
   readonly table: RouteTable | undefined;
@@ -121,6 +122,9 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
   const listener = entry.useOriginalDst ? (proxy.listeners.match(destination.ip, destination.port) ?? entry) : entry;
   recorder.step('listener', listener.name, `takes connections to ${destination.ip}:${destination.port}`, originsOf(listener.metadata));
   const chain = proxy.chains(listener).match(connectionInfo(listener, call));
+  const observe = ({ table, virtualHost, route }: Partial<Arrived>) =>
+    options.observe?.({ proxy, listener, chain: chain?.config, call, table, virtualHost, route });
+  observe({});
   if (!chain) {
     recorder.step('filter-chain', '', 'no filter chain matches: the connection is closed');
     return recorder.closed('NR', 'filter_chain_not_found');
@@ -128,9 +132,6 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
   recorder.anyAddress = takesAnyAddress(listener, chain.config);
   const origins = originsOf(chain.config.metadata);
   recorder.step('filter-chain', chain.name, chain.index < 0 ? 'no other filter chain matches' : describeMatch(chain.config), origins);
-  const observe = ({ table, virtualHost, route }: Partial<Arrived>) =>
-    options.observe?.({ proxy, listener, chain: chain.config, call, table, virtualHost, route });
-  observe({});
   const refusal = options.representative ? refusalOf(chain.config.metadata) : undefined;
   if (refusal !== undefined) return recorder.undecided(refusal);
   const inner = terminate(proxy, chain.config, call.payload, options, recorder);
@@ -298,6 +299,8 @@ function tcpProxy(
         : clusterSpecifier.case === 'weightedClusters'
           ? clusterSpecifier.value.clusters[options.weigh(clusterSpecifier.value.clusters.map(({ weight }) => weight))]!.name
           : '';
+  if (sniCluster && options.representative && !proxy.cluster(name))
+    return recorder.undecided('the SNI names the cluster (AUTO_PASSTHROUGH), and a client may name any');
   const origins = originsOf(chain.config.metadata);
   const target = forwardPort !== undefined && serverName !== '' ? { host: serverName, port: forwardPort } : undefined;
   return forward(proxy, name, call, serverName, target, options, recorder, {

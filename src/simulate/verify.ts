@@ -28,6 +28,8 @@ export interface Statement {
   readonly hosts?: readonly string[];
   /** The namespace whose workloads it speaks of, if it speaks of one. */
   readonly namespace?: string;
+  /** Whether whatever becomes of a call is allowed that simulation leaves undecided: its last hop is where it gave up. */
+  readonly allowsAll?: (trace: Trace) => boolean;
   /** Whether the statement allows this arrival outside the mesh; `workloads` are those that make the call. */
   allows(arrival: Arrival, workloads: readonly string[]): boolean;
 }
@@ -62,7 +64,7 @@ export interface VerifyInput {
 
 /** Judges every statement over the cells of every class. */
 export function verify({ mesh, classes, statements, isInside, maxCells, unknown = [] }: VerifyInput): Verdict[] {
-  const found = statements.map(() => ({ counterexamples: [] as Counterexample[], seen: new Set<string>() }));
+  const found = statements.map(() => ({ counterexamples: [] as Counterexample[], seen: new Set<string>(), open: new Set<string>() }));
   const undecided = new Set<string>(unknown);
   let judged = 0;
   const hosts = [...new Set(statements.flatMap((statement) => statement.hosts ?? []))];
@@ -79,7 +81,10 @@ export function verify({ mesh, classes, statements, isInside, maxCells, unknown 
       judged++;
       for (const trace of traces) {
         const arrival = arrivalOf(trace);
-        if (trace.outcome.kind === 'undecided') undecided.add(`${proxy.name}: ${trace.outcome.details}`);
+        if (trace.outcome.kind === 'undecided') {
+          for (const [i, statement] of statements.entries())
+            if (!statement.allowsAll?.(trace)) found[i]!.open.add(`${proxy.name}: ${trace.outcome.details}`);
+        }
         if (!arrival || (arrival.endpoint && isInside(arrival.endpoint.ip))) continue;
         for (const [i, statement] of statements.entries()) {
           if (statement.allows(arrival, workloads)) continue;
@@ -93,11 +98,10 @@ export function verify({ mesh, classes, statements, isInside, maxCells, unknown 
     for (const sentence of open) undecided.add(`${proxy.name}: ${sentence}`);
   }
   return statements.map(({ text, namespace }, i) => {
-    const { counterexamples } = found[i]!;
+    const { counterexamples, open: own } = found[i]!;
     const isThere = namespace === undefined || classes.some(({ workloads }) => workloads.some((name) => name.startsWith(`${namespace}/`)));
-    const open = isThere
-      ? [...undecided]
-      : [...undecided, `no workload of namespace ${namespace} is known: the statement is about nothing`];
+    const known = [...new Set([...own, ...undecided])];
+    const open = isThere ? known : [...known, `no workload of namespace ${namespace} is known: the statement is about nothing`];
     const result = counterexamples.length > 0 ? 'refuted' : open.length > 0 ? 'undecided' : 'proved';
     return { statement: text, result, counterexamples, undecided: open, cells: judged };
   });
