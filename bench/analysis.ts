@@ -1,5 +1,5 @@
 /**
- * `node bench/analysis.ts [--only analyze,explain,verify] [--repeats 5] [--services 1000,3000,10000] [--out FILE]`: what the commands cost that answer a
+ * `node bench/analysis.ts [--only analyze,explain,verify,sidecars] [--repeats 5] [--services 1000,3000,10000] [--out FILE]`: what the commands cost that answer a
  * question over files, start-up included: time, CPU time (all threads, user and system) and the most memory, and how they grow with the configuration.
  *
  * Runs of different sizes take turns. On a machine with other work the CPU time is the steadier figure, and the least of several.
@@ -12,13 +12,13 @@ import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { egressConfig } from './lib/egress-config.ts';
+import { egressConfig, sidecarConfig } from './lib/egress-config.ts';
 import { buildPackage } from './lib/proxies.ts';
 import { median, Report, type Target } from './lib/report.ts';
 
 const { values: options } = parseArgs({
   options: {
-    only: { type: 'string', default: 'analyze,explain,verify' },
+    only: { type: 'string', default: 'analyze,explain,verify,sidecars' },
     repeats: { type: 'string', default: '5' },
     services: { type: 'string', default: '1000,3000,10000' },
     out: { type: 'string' },
@@ -43,8 +43,10 @@ const TARGETS: readonly Target[] = [
   { scenario: 'analyze 10000 services', unit: 's', bound: 3.5 },
   { scenario: 'explain an example', unit: 's', bound: 0.3 },
   { scenario: 'verify 1000 services, 100 workloads', unit: 's', bound: 5 },
+  { scenario: 'verify 1000 services, 500 Sidecars', unit: 's', bound: 20 },
   { scenario: 'analyze 10000 services', unit: 'MiB', bound: 1024 },
   { scenario: 'verify 1000 services, 100 workloads', unit: 'MiB', bound: 1024 },
+  { scenario: 'verify 1000 services, 500 Sidecars', unit: 'MiB', bound: 1024 },
 ];
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-bench-'));
@@ -85,6 +87,10 @@ function planned(only: ReadonlySet<string>): Run[] {
   if (only.has('verify')) {
     const path = written('verify', egressConfig(1000, 100));
     all.push({ scenario: 'verify 1000 services, 100 workloads', args: ['verify', path] });
+  }
+  if (only.has('sidecars')) {
+    const path = written('sidecars', sidecarConfig(1000, 500, 20));
+    all.push({ scenario: 'verify 1000 services, 500 Sidecars', args: ['verify', path] });
   }
   return all;
 }

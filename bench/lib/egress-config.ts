@@ -67,6 +67,26 @@ spec:
 ${rule('mesh', gold, EGRESS, 3)}${rule('mesh', '', EGRESS, 5)}${rule('istio-system/egress', gold, host, 3)}${rule('istio-system/egress', '', host, 5)}`;
 }
 
+/** A Sidecar for one workload, which sees the gateway and `hosts` of the services, others than those of the other workloads. */
+function sidecar(i: number, services: number, hosts: number): string {
+  const seen = Array.from({ length: hosts }, (_, k) => `'*/svc-${(7 * i + 3 * k) % services}.ext.example.com'`);
+  return `apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: app-${i}, namespace: team-${i % 10}}
+spec:
+  workloadSelector: {labels: {app: app-${i}}}
+  outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+  egress:
+  - hosts: [istio-system/*, ${seen.join(', ')}]
+`;
+}
+
+/** As `egressConfig`, with a Sidecar for each workload, so that no two of them have the same configuration. */
+export function sidecarConfig(services: number, workloads: number, hosts: number): string[] {
+  const sidecars = Array.from({ length: workloads }, (_, i) => sidecar(i, services, hosts));
+  return [...egressConfig(services, workloads), sidecars.join('---\n')];
+}
+
 /** The files of a configuration: 250 services a file, and `workloads` pods in ten namespaces in one more. */
 export function egressConfig(services: number, workloads = 0): string[] {
   const files: string[] = [];
