@@ -35,7 +35,11 @@ export function destinationOf(context: Context, route: Resource, ref: BackendObj
     );
   }
   const owner = ref.namespace ?? namespace;
-  if (owner !== namespace && !granted(context, route, { group: '', kind: 'Service', namespace: owner, name: ref.name })) {
+  if (
+    owner !== namespace &&
+    !context.onMesh &&
+    !granted(context, route, { group: '', kind: 'Service', namespace: owner, name: ref.name })
+  ) {
     return refuse(
       `Service ${owner}/${ref.name} is in another namespace, which has no ReferenceGrant for ${route.kind}s of ${namespace}: requests to it are answered 500. Add one in ${owner}.`,
     );

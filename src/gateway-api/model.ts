@@ -12,6 +12,8 @@ export interface Objects {
 
 export interface Context {
   readonly objects: Objects;
+  /** True for routes on the mesh: what they may refer to in other namespaces is for no ReferenceGrant to say, as in Istio. */
+  readonly onMesh?: boolean;
   report(code: DecodingCode, resource: Resource, path: readonly PathStep[], message: string): void;
 }
 

@@ -24,7 +24,7 @@ export function deriveHttp(context: Context, listeners: Listeners): VirtualServi
   const routes: HttpRoute[] = [...context.objects.list('HTTPRoute'), ...context.objects.list('GRPCRoute')];
   for (const route of routes.sort((a, b) => a.order - b.order)) {
     for (const attachment of attachmentsOf(context, route, listeners)) {
-      const rules = derivedRules(context, route, attachment.kind === 'mesh' ? attachment.port : undefined);
+      const rules = derivedRules(contextFor(context, attachment), route, attachment.kind === 'mesh' ? attachment.port : undefined);
       if (rules.length === 0) continue;
       for (const host of attachment.hosts) draftFor(drafts, route, attachment, host).rules.push(...rules);
     }
@@ -35,6 +35,10 @@ export function deriveHttp(context: Context, listeners: Listeners): VirtualServi
     counts.set(draft.first, index + 1);
     return virtualService(draft, index);
   });
+}
+
+function contextFor(context: Context, { kind }: Attachment): Context {
+  return kind === 'mesh' ? { ...context, onMesh: true } : context;
 }
 
 function draftFor(drafts: Map<string, Draft>, route: HttpRoute, attachment: Attachment, host: string): Draft {
@@ -102,7 +106,7 @@ function streamService(context: Context, route: StreamRoute, attachment: Attachm
   const gateway = attachment.kind === 'listener' ? attachment.listener.internalName : 'mesh';
   const port = attachment.kind === 'mesh' && attachment.port !== undefined ? { port: attachment.port } : undefined;
   const destinations = route.spec.rules.map(({ backendRefs }, at) =>
-    streamDestinations(context, route, backendRefs, ['spec', 'rules', at, 'backendRefs']),
+    streamDestinations(contextFor(context, attachment), route, backendRefs, ['spec', 'rules', at, 'backendRefs']),
   );
   const tls = route.kind === 'TLSRoute';
   const sniHosts = !tls ? [] : attachment.kind === 'listener' ? attachment.hosts : (route as ResourceOf<'TLSRoute'>).spec.hostnames;

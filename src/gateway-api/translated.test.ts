@@ -125,3 +125,26 @@ spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: ${na
   assert.deepEqual(codes(join(plain, policy('istio-system', 'other'))), []);
   assert.deepEqual(codes(join(plain, policy('istio-system')), { ...SIDECAR, namespace: 'istio-system' }), []);
 });
+
+test('routes on the mesh need no ReferenceGrant, and make no host on a port that their service lacks', () => {
+  const service = (name: string, namespace: string, port: number) => `apiVersion: v1
+kind: Service
+metadata: {name: ${name}, namespace: ${namespace}}
+spec: {clusterIP: 10.96.1.${port % 250}, ports: [{name: http, port: ${port}}]}
+`;
+  const route = `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: r, namespace: default}
+spec: {parentRefs: [{group: "", kind: Service, name: web}], rules: [{backendRefs: [{name: far, namespace: other, port: 8080}]}]}
+`;
+  const result = translated(join(service('web', 'default', 8000), service('far', 'other', 8080), ENTRY, route), SIDECAR);
+  const hostsOn = (name: string) => result.resources.routes.find((routes) => routes.name === name)!.virtualHosts;
+  const [web] = hostsOn('8000');
+  const action = web!.routes[0]!.action;
+  assert.ok(action.case === 'route');
+  assert.deepEqual(action.value.clusterSpecifier, { case: 'cluster', value: 'outbound|8080||far.other.svc.cluster.local' });
+  assert.deepEqual(
+    hostsOn('80').map(({ name }) => name),
+    ['a.example.com:80', 'block_all'],
+  );
+});

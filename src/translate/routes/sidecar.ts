@@ -67,6 +67,8 @@ function guardedRoutes(context: TranslateContext, { port, egress }: WantedRoutes
     if (!hasRoutes(routing, virtualService)) continue;
     const routes = once(() => virtualServiceRoutes(routing, virtualService));
     const { matching, otherHosts } = splitHosts(virtualService, services, owners);
+    // Routes of the Kubernetes Gateway API are for services, and those of the client's namespace or of the service's own.
+    if (virtualService.derivedFrom && !matching.some((service) => isMeshRoute(virtualService, service, context.proxy.namespace))) continue;
     const httpServices = matching.filter((service) => speaksHttp(portOf(service, port)!));
     if (httpServices.length === 0 && port !== 80) continue;
     result.push({ services: httpServices, otherHosts, routes, origins: [virtualService] });
@@ -77,6 +79,10 @@ function guardedRoutes(context: TranslateContext, { port, egress }: WantedRoutes
     result.push({ services: [service], otherHosts: [], routes: () => [defaultRoute(context, service, port)], origins: [] });
   }
   return result;
+}
+
+function isMeshRoute({ metadata }: VirtualServiceResource, service: Service, client: string): boolean {
+  return metadata.namespace === client || metadata.namespace === service.namespace;
 }
 
 function portOf(service: Service, number: number): ServicePort | undefined {
