@@ -108,6 +108,9 @@ export function statementOf(entry: StatementFile, where: string, isGateway: (pro
   throw new SallyportError('statements-invalid', `${where}: is none of ${FORMS}`);
 }
 
+/** The clusters of AUTO_PASSTHROUGH gateways. */
+const BY_SNI = /^outbound_\.\d+_\..*?_\.(.+)$/;
+
 /**
  * Whether a host of this name may be what was reached: by the name that was resolved or that the call names, by the service whose cluster took the
  * call, and where bytes without a name went to an address that the client chose, which may be any host's.
@@ -115,7 +118,8 @@ export function statementOf(entry: StatementFile, where: string, isGateway: (pro
 function concerns(host: string, { host: reached, trace }: Arrival): boolean {
   const wanted = host.toLowerCase();
   const name = reached.toLowerCase();
-  const service = trace.hops.at(-1)?.cluster.split('|')[3]?.toLowerCase() ?? '';
+  const cluster = trace.hops.at(-1)?.cluster ?? '';
+  const service = (cluster.split('|')[3] ?? BY_SNI.exec(cluster)?.[1] ?? '').toLowerCase();
   if (name === '')
     return service === '' || hostsOverlap(wanted, service) || (trace.outcome.kind === 'upstream' && trace.outcome.anyAddress);
   return hostCovers(wanted, name) || (service !== '' && hostCovers(wanted, service));

@@ -204,11 +204,15 @@ function* cutAt(
   wanted: Map<CompiledRoute, string>,
 ): Generator<Call> {
   const { tls, http } = call.payload;
-  if (pattern !== '' && tls && arrived.payload.tls && tls.serverName === arrived.payload.tls.serverName && !cut.has(listener)) {
+  if (tls && tls.serverName === arrived.payload.tls?.serverName && !cut.has(listener)) {
     cut.add(listener);
-    for (const chain of proxy.chains(listener).chains) {
-      for (const name of chain.config.filterChainMatch?.serverNames ?? []) {
-        if (hostCovers(pattern, name)) yield { ...call, payload: { ...call.payload, tls: { ...tls, serverName: sampleHost(name) } } };
+    for (const { config } of proxy.chains(listener).chains) {
+      const { serverNames = [], applicationProtocols = [], transportProtocol } = config.filterChainMatch ?? {};
+      if (transportProtocol === 'raw_buffer') continue;
+      const covered = serverNames.filter((name) => pattern !== '' && hostCovers(pattern, name)).map(sampleHost);
+      for (const serverName of new Set([tls.serverName, ...covered])) {
+        for (const alpn of [tls.alpn, ...applicationProtocols.map((protocol) => [protocol])])
+          yield { ...call, payload: { ...call.payload, tls: { ...tls, serverName, alpn } } };
       }
     }
   }
