@@ -2,6 +2,7 @@
 import type { Destination, HttpRouteDestination, ResourceOf } from '../api/index.ts';
 import { fullHostname, hostCovers, hostsOverlap, isWildcard } from '../lib/hostname.ts';
 import type { Service, ServicePort } from '../registry/model.ts';
+import { isVisible, visibilityOf } from '../registry/visibility.ts';
 import { gatewayPods } from './analyzers/gateway.ts';
 import { type Context, formatSelector, matchesLabels } from './context.ts';
 
@@ -81,10 +82,10 @@ export function withDelegates(context: Context, virtualService: VirtualService):
     const http = virtualService.spec.http.map((rule) => {
       if (!rule.delegate) return rule;
       const found = context.find('VirtualService', rule.delegate.namespace || namespace, rule.delegate.name);
-      return {
-        ...rule,
-        route: (found?.spec.http ?? []).flatMap(({ route }) => route.map((each) => inFull(each, found!.metadata.namespace))),
-      };
+      const owner = found?.metadata.namespace ?? '';
+      // One that the root does not see is none.
+      const seen = found && isVisible(visibilityOf(found.spec.exportTo, context.mesh.defaultVirtualServiceExportTo), owner, namespace);
+      return { ...rule, route: seen ? found.spec.http.flatMap(({ route }) => route.map((each) => inFull(each, owner))) : [] };
     });
     joined = { ...virtualService, spec: { ...virtualService.spec, http } };
     JOINED.set(virtualService, joined);

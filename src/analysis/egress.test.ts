@@ -357,6 +357,34 @@ test('a rule that delegates leads where its delegate does', () => {
   const root = routes([{ match: [{ gateways: ['mesh'], port: 80 }], delegate: { name: 'on', namespace: 'routing' } }, atGateway()]);
   assert.deepEqual(codesOf(join(external(), gateway(), root, toGateway)), []);
   assert.deepEqual(codesOf(join(external(), gateway(), root, past)), ['SP1001']);
+  const hidden = istio('VirtualService', 'on', { http: [{ route: TO_GATEWAY }], exportTo: ['.'] }, 'routing');
+  assert.deepEqual(codesOf(join(external(), gateway(), root, hidden)), ['SP1001']);
+});
+
+test('a ServiceEntry and a VirtualService of other namespaces meet where both are exported to', () => {
+  const seen = external([HTTP], { exportTo: ['shop', 'istio-system'] }, 'hosts');
+  const on = (exportTo: string[]) => routes([onMesh, atGateway()], { exportTo }, 'v', 'routing');
+  assert.deepEqual(codesOf(join(seen, gateway(), on(['shop', 'istio-system']))), []);
+  assert.ok(codesOf(join(seen, gateway(), on(['other', 'istio-system']))).includes('SP1004'));
+});
+
+test('a rule for a port that the gateway does not serve leads nobody round in it', () => {
+  const rules = (port: number) =>
+    routes([
+      { match: [{ gateways: AT_GATEWAY, port: 80 }], route: to(HOST, 80) },
+      { match: [{ port }], route: TO_GATEWAY },
+    ]);
+  const ports = [HTTP, { number: 8080, name: 'http-alt', protocol: 'HTTP' }];
+  assert.ok(!codesOf(join(external(ports), gateway(), rules(8080))).includes('SP1015'));
+  assert.ok(codesOf(join(external(ports), gateway(), rules(80))).includes('SP1015'));
+});
+
+test('a rule to the gateway that meets no call does not keep calls from leaving straight', () => {
+  const rules = { hosts: [HOST], tcp: [{ match: [{ port: 5433 }], route: to('istio-egressgateway.istio-system.svc.cluster.local', 443) }] };
+  const database = external([{ number: 5432, name: 'tcp', protocol: 'TCP' }], { addresses: ['240.0.0.1'] });
+  assert.ok(
+    codesOf(join(database, gateway(['*'], { port: { ...TCP, number: 443 } }), istio('VirtualService', 'v', rules))).includes('SP1001'),
+  );
 });
 
 test('hints are not given unasked', () => {

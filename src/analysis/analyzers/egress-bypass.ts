@@ -44,7 +44,7 @@ export function egressBypass(context: Context): void {
     const parts = through.length === 0 && isWildcard(service.hostname) ? partsThroughGateways(context, service.hostname) : [];
     return { service, virtualService, through, parts };
   });
-  const inUse = routed.some(({ through, parts }) => through.length > 0 || parts.length > 0);
+  const inUse = routed.some(({ through, parts }) => through.length > 0 || parts.length > 0) || leadsAstray(context, external);
   for (const { service, virtualService, through, parts } of routed) {
     const intended = gatewaysFor(context, service.hostname).filter((gateway) => gateway.spec.selector.istio !== 'ingressgateway');
     if (through.length === 0) {
@@ -87,6 +87,18 @@ export function egressBypass(context: Context): void {
   }
 }
 
+/** Whether a rule on the mesh leads an external host to a gateway, though no call may meet it. */
+function leadsAstray(context: Context, external: readonly Service[]): boolean {
+  const services = gatewayServices(context);
+  return external.some(({ hostname }) =>
+    context.routedHosts.at(hostname).some(({ virtualService }) => {
+      if (!onMesh(virtualService)) return false;
+      const { http, tls, tcp } = withDelegates(context, virtualService).spec;
+      return [...http, ...tls, ...tcp].some((rule: AnyRule) => destinationHosts(virtualService, rule).some((host) => services.has(host)));
+    }),
+  );
+}
+
 /** Hosts under a wildcard that sidecars send to a gateway. */
 function partsThroughGateways(context: Context, wildcard: string): string[] {
   const services = gatewayServices(context);
@@ -115,7 +127,9 @@ function hostPath(service: Service): (string | number)[] {
 function seenWhere(context: Context, virtualService: VirtualService, service: Service): boolean {
   const visibility = visibilityOf(virtualService.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
   const { namespace } = virtualService.metadata;
-  return isVisible(visibility, namespace, service.namespace) || isVisible(service.exportTo, service.namespace, namespace);
+  if (visibility.has('*') || service.exportTo.has('*')) return true;
+  const viewers = [...visibility].map((name) => (name === '.' ? namespace : name));
+  return viewers.some((viewer) => isVisible(service.exportTo, service.namespace, viewer));
 }
 
 /** A VirtualService that was meant for the host but is not on the mesh, or has its name misspelt. */
@@ -314,6 +328,7 @@ function reportHidden(context: Context, service: Service, virtualService: Virtua
   const namespaces = new Set([
     ...context.of('Namespace').map((resource) => resource.metadata.name),
     ...context.pods.map((pod) => pod.namespace),
+    ...[...service.exportTo].filter((name) => !/^[*.~]$/.test(name)),
     service.namespace,
   ]);
   const wider = service.exportTo.has('*');

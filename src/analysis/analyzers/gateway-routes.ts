@@ -35,16 +35,17 @@ function gatewaysOf(
   resolved: Map<string, Gateway | undefined>,
 ): Gateway[] {
   const found: Gateway[] = [];
-  const add = (names: readonly string[]) => {
+  const add = (names: readonly string[], port?: number) => {
     for (const name of names) {
       if (name === 'mesh') continue;
       if (!resolved.has(name)) resolved.set(name, findGateway(context, name, namespace));
       const gateway = resolved.get(name);
-      if (gateway && !found.includes(gateway)) found.push(gateway);
+      const meets = !port || gateway?.spec.servers.some((server) => server.port.number === port);
+      if (gateway && meets && !found.includes(gateway)) found.push(gateway);
     }
   };
   if (match.length === 0) add(defaults);
-  else for (const { gateways } of match) add(gateways.length > 0 ? gateways : defaults);
+  else for (const { gateways, port } of match) add(gateways.length > 0 ? gateways : defaults, port);
   return found;
 }
 

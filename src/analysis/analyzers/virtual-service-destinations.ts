@@ -6,6 +6,8 @@ import { closest } from '../../lib/spelling.ts';
 import type { Service } from '../../registry/model.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
+import { gatewayPods } from './gateway.ts';
+import { findGateway, gatewayNames } from './virtual-service-gateways.ts';
 
 type VirtualService = ResourceOf<'VirtualService'>;
 
@@ -78,10 +80,15 @@ export function virtualServiceDestinations(context: Context): void {
   }
 }
 
-/** Namespaces by which destinations are judged: the VirtualService's own, and those that it is exported to by name. */
-function viewersOf(context: Context, { metadata: { namespace }, spec }: VirtualService): readonly string[] {
-  const names = visibilityOf(spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
-  return names.has('*') ? [namespace] : [...new Set([namespace, ...names])].filter((name) => name !== '.');
+/** Namespaces by which destinations are judged: the VirtualService's own, those that it is exported to by name, and those of its gateways' pods. */
+function viewersOf(context: Context, virtualService: VirtualService): readonly string[] {
+  const { namespace } = virtualService.metadata;
+  const names = visibilityOf(virtualService.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
+  const gateways = gatewayNames(virtualService).flatMap(({ name }) => {
+    const gateway = name === 'mesh' ? undefined : findGateway(context, name, namespace);
+    return gateway ? (gatewayPods(context, gateway)[0]?.namespace ?? []) : [];
+  });
+  return [...new Set([namespace, ...names, ...gateways])].filter((name) => name !== '.' && name !== '*');
 }
 
 function serviceFor(context: Context, host: string, viewers: readonly string[]): Service | undefined {
