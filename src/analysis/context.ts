@@ -6,6 +6,7 @@ import type { Finding } from '../lib/finding.ts';
 import { HostIndex } from '../lib/host-index.ts';
 import { fullHostname } from '../lib/hostname.ts';
 import { Suggestions } from '../lib/spelling.ts';
+import { type Caller, destinationRuleLookup } from '../registry/destination-rules.ts';
 import type { Registry, Service } from '../registry/model.ts';
 import { type Code, MESSAGES } from './messages.ts';
 
@@ -50,6 +51,8 @@ export interface Context extends AnalysisInput {
   readonly gatewayServers: HostIndex<GatewayServer>;
   /** DestinationRules by host name, in full. */
   readonly destinationRules: HostIndex<ResourceOf<'DestinationRule'>>;
+  /** The DestinationRule that a workload follows when it calls a service. */
+  ruleFor(caller: Caller, service: Service): ResourceOf<'DestinationRule'> | undefined;
   /** What the host of a service or the name of a Gateway was probably meant to be. */
   readonly nearService: Suggestions;
   readonly nearGateway: Suggestions;
@@ -109,6 +112,8 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
     }
     return selected;
   };
+  const ruleSource = { snapshot: input.snapshot, config: input.mesh };
+  const lookups = new WeakMap<Caller, ReturnType<typeof destinationRuleLookup>>();
   const context: Context = {
     ...input,
     remoteClusters: input.remoteClusters ?? new Map(),
@@ -135,6 +140,14 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
     },
     get destinationRules() {
       return destinationRules();
+    },
+    ruleFor(caller, service) {
+      let lookup = lookups.get(caller);
+      if (!lookup) {
+        lookup = destinationRuleLookup(ruleSource, caller);
+        lookups.set(caller, lookup);
+      }
+      return lookup(service);
     },
     get nearService() {
       return nearService();

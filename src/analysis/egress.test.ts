@@ -68,6 +68,30 @@ const originates = (spec: object, namespace = 'default') =>
     namespace,
   );
 
+const TO_SUBSET = [{ destination: { host: 'istio-egressgateway.istio-system.svc.cluster.local', subset: 'www', port: { number: 80 } } }];
+const subsetOf = (where: string) =>
+  istio('DestinationRule', 'gateway', { host: 'istio-egressgateway.istio-system.svc.cluster.local', subsets: [{ name: 'www' }] }, where);
+const namespace = (name: string) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+const pod = (name: string, where = 'default') => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name, namespace: where },
+  spec: { containers: [{ name: 'app' }] },
+});
+const ledToSubset = (...objects: object[]) =>
+  join(
+    external(),
+    gateway(),
+    routes([{ ...onMesh, route: TO_SUBSET }, atGateway()]),
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'istio-egressgateway', namespace: 'istio-system' },
+      spec: { selector: { istio: 'egressgateway' }, ports: [{ name: 'http', port: 80 }] },
+    },
+    ...objects,
+  );
+
 testPairs({
   'SP1004 by a Sidecar': {
     wrong: join(external([HTTP], {}, 'outside'), gateway(), routes([onMesh, atGateway()], {}, 'v', 'platform'), imports('outside/*')),
@@ -244,6 +268,27 @@ testPairs({
   SP1031: {
     wrong: join(...STANDARD_PARTS, originates({ exportTo: ['.'] }, 'default')),
     right: join(...STANDARD_PARTS, originates({ exportTo: ['.'] }, 'istio-system'), originates({ exportTo: ['.'] }, 'default')),
+  },
+  SP1033: {
+    wrong: ledToSubset(pod('web', 'shop'), subsetOf('elsewhere')),
+    right: ledToSubset(pod('web', 'shop'), subsetOf('istio-system')),
+  },
+  'SP1033 for some namespaces': {
+    hints: true,
+    wrong: ledToSubset(pod('web', 'shop'), pod('a'), subsetOf('default')),
+    right: ledToSubset(pod('web', 'shop'), subsetOf('shop')),
+  },
+  SP1034: {
+    wrong: join(namespace('shop'), namespace('default'), external([HTTP], { exportTo: ['shp'] })),
+    right: join(namespace('shop'), namespace('default'), external([HTTP], { exportTo: ['shop', '.'] })),
+  },
+  'SP1034 of a Sidecar': {
+    wrong: join(namespace('shop'), namespace('outside'), imports('outsid/*')),
+    right: join(namespace('shop'), namespace('outside'), imports('outside/*', '*/a.example.com', 'other/*')),
+  },
+  'SP1034 of a Gateway': {
+    wrong: join(namespace('default'), external(), gateway([`defualt/${HOST}`])),
+    right: join(namespace('default'), external(), gateway([`default/${HOST}`])),
   },
   'SP1017 without a server on the port': {
     wrong: join(external(), gateway([HOST], { port: { number: 443, name: 'https', protocol: 'HTTP' } }), routes([onMesh, atGateway()])),

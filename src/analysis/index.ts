@@ -5,6 +5,7 @@ import { messageOf } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
 import { annotations } from './analyzers/annotations.ts';
 import { caCertificates, destinationRuleHosts } from './analyzers/destination-rule.ts';
+import { unseenSubsets } from './analyzers/destination-rule-reach.ts';
 import { egressBypass } from './analyzers/egress-bypass.ts';
 import { deadObjects, hardening, networkPolicies, privateAddresses } from './analyzers/egress-exposure.ts';
 import { fieldsWithoutEffect, tcpCollisions, tlsMatches, tlsOrigination, unusedSubsets } from './analyzers/egress-routes.ts';
@@ -20,6 +21,7 @@ import { gatewayApiServed, gatewayApiVersions, kubernetesVersion } from './analy
 import { meshNetworks } from './analyzers/mesh-networks.ts';
 import { conditions, deprecatedFields, ingressBypassesSubsets, kubernetesGatewaySelectors } from './analyzers/misc.ts';
 import { multiClusterServices } from './analyzers/multi-cluster.ts';
+import { misspeltNamespaces } from './analyzers/namespaces.ts';
 import { authorizationPolicies, telemetryProviders } from './analyzers/policies.ts';
 import { refusedObjects } from './analyzers/refused.ts';
 import { ambientSidecars, sidecarSelectors, telemetrySelectors } from './analyzers/selectors.ts';
@@ -38,6 +40,7 @@ export type { AnalysisInput } from './context.ts';
 
 const ANALYZERS: readonly Analyzer[] = [
   namespaceLabels,
+  misspeltNamespaces,
   podsWithoutProxy,
   automaticImages,
   proxyImages,
@@ -62,6 +65,7 @@ const ANALYZERS: readonly Analyzer[] = [
   jwtClaimRoutes,
   ingressBypassesSubsets,
   destinationRuleHosts,
+  unseenSubsets,
   caCertificates,
   gatewayPorts,
   conflictingGateways,

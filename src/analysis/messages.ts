@@ -210,6 +210,11 @@ export const MESSAGES = {
     'GatewayClassMisspelled',
     'The class of a Gateway differs by a few letters from one of Istio’s: nothing serves the Gateway.',
   ),
+  SP1033: error(
+    'SubsetHiddenFromCallers',
+    'A route leads to a subset of a DestinationRule that does not hold where the callers are: 503 NC.',
+  ),
+  SP1034: warning('NamespaceMisspelled', 'An object names a namespace that does not exist, and one of nearly that name does.'),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

@@ -2,9 +2,9 @@
 import type { ResourceOf, Sidecar } from '../api/index.ts';
 import { fullHostname } from '../lib/hostname.ts';
 import { once } from '../lib/once.ts';
+import { destinationRuleLookup } from '../registry/destination-rules.ts';
 import { joined } from '../registry/index.ts';
 import type { Service } from '../registry/model.ts';
-import { destinationRuleLookup } from './destination-rule-lookup.ts';
 import type { Mesh, Proxy } from './model.ts';
 import { MESH_GATEWAY } from './names.ts';
 import { type EgressScope, sidecarEgress } from './scope-egress.ts';

@@ -1,6 +1,5 @@
 import type { ResourceOf } from '../../api/index.ts';
 import type { Service } from '../../registry/model.ts';
-import { isVisible, visibilityOf } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
 import { type AnyRule, destinationHosts, type Gateway, gatewayServices, type VirtualService, withDelegates } from '../egress-model.ts';
 import { gatewayPods } from './gateway.ts';
@@ -76,7 +75,7 @@ function checkRoutes(
       const seen = context.registry.lookup(host, podNamespace);
       if (seen) {
         if (hasNoAddress(seen)) reportNoAddress(context, virtualService, path, seen);
-        reportHiddenRule(context, seen, gateway, podNamespace);
+        reportHiddenRule(context, seen, gateway);
         continue;
       }
       const hidden = context.services.at(host)[0];
@@ -105,21 +104,28 @@ function reportNoAddress(context: Context, virtualService: VirtualService, path:
   );
 }
 
-/** SP1031: a DestinationRule that asks for TLS to a host, and that the gateway which calls the host does not see. */
-function reportHiddenRule(context: Context, service: Service, gateway: Gateway, podNamespace: string): void {
-  const asksForTls = ({ spec }: ResourceOf<'DestinationRule'>) =>
-    [spec.trafficPolicy, ...(spec.trafficPolicy?.portLevelSettings ?? [])].some((policy) => policy?.tls && policy.tls.mode !== 'DISABLE');
-  const rules = context.destinationRules.covering(service.hostname).filter(asksForTls);
-  const sees = ({ metadata, spec }: ResourceOf<'DestinationRule'>) =>
-    isVisible(visibilityOf(spec.exportTo, context.mesh.defaultDestinationRuleExportTo), metadata.namespace, podNamespace);
-  if (rules.length === 0 || rules.some(sees)) return;
-  const rule = rules[0]!;
+/** SP1031: a DestinationRule that asks for TLS to a host, and does not hold at the gateway that calls the host. */
+function reportHiddenRule(context: Context, service: Service, gateway: Gateway): void {
+  const rule = context.destinationRules.covering(service.hostname).find(asksForTls);
+  const pod = gatewayPods(context, gateway)[0];
+  if (!rule || !pod || context.ruleFor(pod, service)) return;
   context.report(
     'SP1031',
     rule,
-    rule.spec.exportTo.length > 0 ? ['spec', 'exportTo'] : ['metadata', 'namespace'],
-    `Gateway ${gateway.metadata.namespace}/${gateway.metadata.name} calls ${service.hostname} from namespace ${podNamespace}, to which this DestinationRule is not exported: it calls without the TLS that is asked for here. Add ${podNamespace} to exportTo, or move the rule there.`,
+    rule.spec.exportTo.length > 0 ? ['spec', 'exportTo'] : ['metadata', 'name'],
+    `Gateway ${gateway.metadata.namespace}/${gateway.metadata.name} calls ${service.hostname} from namespace ${pod.namespace}, where this DestinationRule does not hold: it calls without the TLS that is asked for here. ${whereRulesHold(service)} Move it to ${pod.namespace}, or export it there from ${service.namespace}.`,
   );
+}
+
+function asksForTls({ spec }: ResourceOf<'DestinationRule'>): boolean {
+  return [spec.trafficPolicy, ...(spec.trafficPolicy?.portLevelSettings ?? [])].some(
+    (policy) => policy?.tls && policy.tls.mode !== 'DISABLE',
+  );
+}
+
+/** Istio's rule, for messages. */
+export function whereRulesHold({ resource, namespace }: Service): string {
+  return `A DestinationRule holds for callers of its own namespace; exported, only from the namespace of the host's ${resource.kind} (${namespace}) or the root namespace.`;
 }
 
 function samePods(context: Context, a: Gateway, b: Gateway): boolean {

@@ -1,11 +1,23 @@
 /** Which DestinationRule holds for a service at one proxy. */
-import type { DestinationRule, ResourceOf } from '../api/index.ts';
+import type { DestinationRule, MeshConfig, ResourceOf } from '../api/index.ts';
+import type { Snapshot } from '../config/snapshot.ts';
 import { fullHostname, hostCovers, isWildcard } from '../lib/hostname.ts';
-import type { Service } from '../registry/model.ts';
-import { isVisible, visibilityOf } from '../registry/visibility.ts';
-import type { Mesh, Proxy } from './model.ts';
+import type { Service } from './model.ts';
+import { isVisible, visibilityOf } from './visibility.ts';
 
 type Rule = ResourceOf<'DestinationRule'>;
+
+/** Where the rules are. Indexes over them are kept for as long as this object is. */
+export interface RuleSource {
+  readonly snapshot: Snapshot;
+  readonly config: MeshConfig;
+}
+
+/** A proxy, as far as it counts for which rules it follows. */
+export interface Caller {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
 
 /** The rules of one namespace by their full host; of one host oldest first. */
 interface Rules {
@@ -22,10 +34,10 @@ interface Index {
 }
 
 const EMPTY: Rules = { exact: new Map(), wildcards: [] };
-const kept = new WeakMap<Mesh, Index>();
+const kept = new WeakMap<RuleSource, Index>();
 
 /** Client's namespace, service's namespace, root namespace; a rule with a workloadSelector counts in its own namespace only. */
-export function destinationRuleLookup(mesh: Mesh, proxy: Proxy): (service: Service) => Rule | undefined {
+export function destinationRuleLookup(mesh: RuleSource, proxy: Caller): (service: Service) => Rule | undefined {
   let index = kept.get(mesh);
   if (!index) {
     index = buildIndex(mesh);
@@ -53,7 +65,7 @@ export function destinationRuleLookup(mesh: Mesh, proxy: Proxy): (service: Servi
   };
 }
 
-function buildIndex(mesh: Mesh): Index {
+function buildIndex(mesh: RuleSource): Index {
   const all = mesh.snapshot.list('DestinationRule');
   const byNamespace = groupBy(all, ({ metadata }) => metadata.namespace);
   const local = new Map(
@@ -75,18 +87,18 @@ function buildIndex(mesh: Mesh): Index {
   };
 }
 
-function visibleTo({ spec, metadata }: Rule, client: string, mesh: Mesh): boolean {
+function visibleTo({ spec, metadata }: Rule, client: string, mesh: RuleSource): boolean {
   return isVisible(visibilityOf(spec.exportTo, mesh.config.defaultDestinationRuleExportTo), metadata.namespace, client);
 }
 
 /** Seen in its own namespace alone: so exported, or because a workloadSelector reaches no further. */
-function isPrivate({ spec, metadata }: Rule, mesh: Mesh): boolean {
+function isPrivate({ spec, metadata }: Rule, mesh: RuleSource): boolean {
   if (spec.workloadSelector) return true;
   const names = spec.exportTo.length > 0 ? spec.exportTo : mesh.config.defaultDestinationRuleExportTo;
   return names.length > 0 && names.every((name) => name === '.' || name === metadata.namespace);
 }
 
-function privateOf(rules: Rules | undefined, mesh: Mesh): Rules | undefined {
+function privateOf(rules: Rules | undefined, mesh: RuleSource): Rules | undefined {
   if (!rules) return undefined;
   const keep = (list: readonly Rule[]) => list.filter((rule) => isPrivate(rule, mesh));
   return {
@@ -109,7 +121,7 @@ function mostSpecific(rules: Rules | undefined, hostname: string): readonly Rule
 }
 
 /** The rules whose workloadSelector picks this proxy, else those without one; merged. */
-function forProxy(rules: readonly Rule[], proxy: Proxy): Rule | undefined {
+function forProxy(rules: readonly Rule[], proxy: Caller): Rule | undefined {
   const selecting = rules.filter(
     ({ spec, metadata }) => spec.workloadSelector && metadata.namespace === proxy.namespace && selects(spec, proxy),
   );
@@ -118,7 +130,7 @@ function forProxy(rules: readonly Rule[], proxy: Proxy): Rule | undefined {
   return merge(rules.filter(({ spec }) => !spec.workloadSelector));
 }
 
-function selects({ workloadSelector }: DestinationRule, proxy: Proxy): boolean {
+function selects({ workloadSelector }: DestinationRule, proxy: Caller): boolean {
   return Object.entries(workloadSelector?.matchLabels ?? {}).every(([key, value]) => proxy.labels[key] === value);
 }
 

@@ -1,0 +1,46 @@
+import type { PathStep, Resource } from '../../api/resource.ts';
+import { closest } from '../../lib/spelling.ts';
+import type { Context } from '../context.ts';
+
+/** SP1034: namespaces that nothing is in, and whose names are near to one that there is. Only where the files say which there are. */
+export function misspeltNamespaces(context: Context): void {
+  const declared = context.of('Namespace').map(({ metadata }) => metadata.name);
+  if (declared.length === 0) return;
+  const known = new Set([...declared, ...(context.snapshot.all() as readonly Resource[]).map(({ metadata }) => metadata.namespace)]);
+  const check = (resource: Resource, path: readonly PathStep[], name: string, consequence: string) => {
+    if (known.has(name) || /^[*.~]?$/.test(name)) return;
+    const meant = closest(name, declared);
+    if (!meant) return;
+    context.report('SP1034', resource, path, `There is no namespace ${name}${consequence} Did you mean ${meant}?`);
+  };
+  for (const kind of ['ServiceEntry', 'VirtualService', 'DestinationRule'] as const) {
+    for (const resource of context.of(kind)) {
+      for (const [i, name] of resource.spec.exportTo.entries())
+        check(resource, ['spec', 'exportTo', i], name, ', so nobody sees this object by that.');
+    }
+  }
+  for (const sidecar of context.of('Sidecar')) {
+    for (const [i, { hosts }] of sidecar.spec.egress.entries()) {
+      for (const [j, host] of hosts.entries())
+        check(
+          sidecar,
+          ['spec', 'egress', i, 'hosts', j],
+          host.split('/')[0]!,
+          ', so this imports nothing: the workloads do not see what was meant.',
+        );
+    }
+  }
+  for (const gateway of context.of('Gateway')) {
+    for (const [i, { hosts }] of gateway.spec.servers.entries()) {
+      for (const [j, host] of hosts.entries()) {
+        if (host.includes('/'))
+          check(
+            gateway,
+            ['spec', 'servers', i, 'hosts', j],
+            host.split('/')[0]!,
+            ', so the server takes routes of nobody: calls are answered 404 or closed.',
+          );
+      }
+    }
+  }
+}
