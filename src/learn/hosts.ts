@@ -1,5 +1,5 @@
 /** Names and addresses of hosts as logs write them, and the names that resources give to addresses. Pure. */
-import { cidrCovers } from '../lib/ip.ts';
+import { cidrCovers, parseRange, rangeCovers } from '../lib/ip.ts';
 
 /** The authority without its port and brackets, in lower case. */
 export function hostOf(authority: string): string {
@@ -70,9 +70,12 @@ export function specialAddress(host: string): string | undefined {
   return isAddress(host) ? SPECIAL.find(([range]) => cidrCovers(range, host))?.[1] : undefined;
 }
 
-/** Addresses that no network has (240.0.0.0/4): a mesh gives them to names. */
+/** Addresses that no network has: a mesh gives them to names. */
+const ALLOCATED = ['240.0.0.0/4', '2001:2::/48'].map((range) => parseRange(range)!);
+
 export function isAllocated(address: string): boolean {
-  return cidrCovers('240.0.0.0/4', address) || cidrCovers('2001:2::/48', address);
+  const range = parseRange(address);
+  return range !== undefined && ALLOCATED.some((allocated) => rangeCovers(allocated, range));
 }
 
 /** Whether names that share this suffix have one owner, as far as its form tells: `co.uk` and `com` belong to everybody. */

@@ -25,13 +25,12 @@ export function parseRange(text: string): IpRange | undefined {
 export function cidrCovers(wide: string, narrow: string): boolean {
   const a = parseRange(wide);
   const b = parseRange(narrow);
-  return (
-    a !== undefined &&
-    b !== undefined &&
-    a.address.kind() === b.address.kind() &&
-    a.length <= b.length &&
-    b.address.match(a.address, a.length)
-  );
+  return a !== undefined && b !== undefined && rangeCovers(a, b);
+}
+
+/** The same of ranges that are read. */
+export function rangeCovers(wide: IpRange, narrow: IpRange): boolean {
+  return wide.address.kind() === narrow.address.kind() && wide.length <= narrow.length && narrow.address.match(wide.address, wide.length);
 }
 
 /** Whether an address of one is in the other. */
