@@ -34,14 +34,15 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
   },
   {
     kind: 'DestinationRule',
-    note: '`subsets[].trafficPolicy` and `portLevelSettings` take what `trafficPolicy` takes.',
+    note:
+      '`subsets[].trafficPolicy` and `portLevelSettings` take what `trafficPolicy` takes. With `outlierDetection` each worker thread of the embedded data plane judges by the traffic that it has ' +
+      'itself (`--concurrency`), where Envoy’s threads count together.',
     exceptions: [
       { path: 'trafficPolicy.loadBalancer.backendUtilization', status: 'no effect', note: 'reported' },
       { path: 'trafficPolicy.loadBalancer.zoneAwareLbSetting', status: 'no effect', note: 'reported' },
       { path: 'trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes', status: 'no effect', note: 'reported' },
       { path: 'trafficPolicy.retryBudget.budgetInterval', status: 'no effect', note: 'reported' },
       { path: 'trafficPolicy.proxyProtocol', status: 'refused', note: 'calls get 503 `UH`' },
-      { path: 'trafficPolicy.outlierDetection', status: 'Envoy only', note: EMBEDDED_IGNORES },
       { path: 'trafficPolicy.retryBudget', status: 'Envoy only', note: EMBEDDED_IGNORES },
       { path: 'trafficPolicy.tunnel', status: 'Envoy only', note: 'the embedded data plane refuses the listener' },
       { path: 'trafficPolicy.loadBalancer.warmup', status: 'Envoy only', note: EMBEDDED_IGNORES },

@@ -117,6 +117,16 @@ export interface ResourceLimit {
   used: number;
 }
 
+/** Hears how hosts do, to leave out those that fail (`outlier_detection`). */
+export interface OutlierMonitor {
+  /** The status of a response. */
+  answered(host: UpstreamHost, status: number): void;
+  /** No connection, a reset or a timeout. */
+  failed(host: UpstreamHost, timedOut: boolean): void;
+  /** `final`: nothing else will be heard of this connection (TCP). */
+  connected(host: UpstreamHost, final: boolean): void;
+}
+
 export interface Cluster {
   readonly name: string;
   readonly config: ClusterConfig;
@@ -140,6 +150,8 @@ export interface Cluster {
   choose(context: ChoiceContext, later: (host: UpstreamHost | UpstreamFailure) => void): UpstreamHost | UpstreamFailure | undefined;
   /** Opens a connection, TLS included, within the cluster's connect timeout. Returns what abandons it. */
   connect(host: UpstreamHost, options: UpstreamConnectOptions, done: UpstreamConnectDone): () => void;
+  /** Undefined without outlier detection. */
+  readonly outliers: OutlierMonitor | undefined;
   readonly stats: ClusterStats;
 }
 

@@ -32,10 +32,10 @@ function counts(balancer: Balancer, times: number, hash?: number): Record<string
   return out;
 }
 
-function balancer(policy: Policy, entries: HostEntry[], byLocality = false): Balancer {
+function balancer(policy: Policy, entries: HostEntry[], byLocality = false, panicPercent = 0): Balancer {
   const table = new HostTable();
   table.update(entries);
-  const made = new Balancer(policy, byLocality, even());
+  const made = new Balancer(policy, byLocality, even(), panicPercent);
   made.update(table);
   return made;
 }
@@ -101,6 +101,21 @@ test('priorities: the next one takes over as hosts of the first fail, 1.4 times 
   assert.ok(Math.abs(share(5) - 0.3) < 0.02, `${share(5)}`);
   assert.equal(share(10), 1);
   assert.deepEqual(counts(balancer({ kind: 'round-robin' }, [entry('a', { healthy: false })]), 1), { none: 1 });
+});
+
+test('a panic: with too few usable hosts all of a priority are used, unless others make up for it', () => {
+  const hosts = (usable: number, more: HostEntry[] = []) => [
+    ...Array.from({ length: 4 }, (_, i) => entry(`${i}`, { healthy: i < usable })),
+    ...more,
+  ];
+  const counted = (entries: HostEntry[], panicPercent: number) =>
+    counts(balancer({ kind: 'round-robin' }, entries, false, panicPercent), 8);
+  assert.deepEqual(counted(hosts(2), 50), { 0: 4, 1: 4 });
+  assert.deepEqual(counted(hosts(1), 50), { 0: 2, 1: 2, 2: 2, 3: 2 });
+  assert.deepEqual(counted(hosts(1), 25), { 0: 8 });
+  assert.deepEqual(counted(hosts(0), 1), { 0: 2, 1: 2, 2: 2, 3: 2 });
+  assert.deepEqual(counted(hosts(0), 0), { none: 8 });
+  assert.deepEqual(counted(hosts(0, [entry('next', { priority: 1 })]), 50), { next: 8 });
 });
 
 test('localities by weight where the cluster asks for it', () => {

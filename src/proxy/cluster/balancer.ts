@@ -27,35 +27,44 @@ export class Balancer {
   readonly #policy: Policy;
   readonly #byLocality: boolean;
   readonly #random: () => number;
+  readonly #panicPercent: number;
   #levels: Level[] = [];
 
-  /** `byLocality`: the cluster has `locality_weighted_lb_config`. `random` gives numbers in [0, 1). */
-  constructor(policy: Policy, byLocality: boolean, random: () => number) {
+  /** `byLocality`: the cluster has `locality_weighted_lb_config`. `random` gives numbers in [0, 1). `panicPercent`: with fewer usable hosts than
+   * that in a priority, all of its hosts are used (`healthy_panic_threshold`); 0 for never. */
+  constructor(policy: Policy, byLocality: boolean, random: () => number, panicPercent: number) {
     this.#policy = policy;
     this.#byLocality = byLocality;
     this.#random = random;
+    this.#panicPercent = panicPercent;
   }
 
   /** Called after each change of the hosts. */
   update(table: HostTable): void {
     let left = 1;
-    const available = table.priorities.map(({ total, hosts }) =>
-      total === 0 ? 0 : Math.min(1, (OVERPROVISIONING * hosts.length) / total),
+    let available = table.priorities.map(({ all, hosts }) =>
+      all.length === 0 ? 0 : Math.min(1, (OVERPROVISIONING * hosts.length) / all.length),
     );
-    const sum = Math.min(
-      1,
-      available.reduce((a, b) => a + b, 0),
-    );
+    // As long as all priorities together are enough, none panics.
+    const enough = sumOf(available) >= 1;
+    const panics = ({ all, hosts }: Priority): boolean => !enough && (100 * hosts.length) / all.length < this.#panicPercent;
+    // With nothing to use anywhere, the traffic goes by the number of hosts.
+    if (sumOf(available) === 0) {
+      const total = sumOf(table.priorities.map(({ all }) => all.length));
+      available = table.priorities.map((priority) => (total > 0 && panics(priority) ? priority.all.length / total : 0));
+    }
+    const sum = Math.min(1, sumOf(available));
     this.#levels = [];
     table.priorities.forEach((priority, i) => {
       const load = sum === 0 ? 0 : Math.min(left, available[i]! / sum);
       left -= load;
-      if (load > 0) this.#levels.push({ load, groups: this.#groups(priority) });
+      if (load > 0) this.#levels.push({ load, groups: this.#groups(priority, panics(priority)) });
     });
   }
 
-  #groups(priority: Priority): Rotation<Group> {
+  #groups(priority: Priority, panic: boolean): Rotation<Group> {
     const group = (hosts: readonly Host[]): Group => ({ hosts, rotation: new Rotation(hosts, (host) => host.weight, this.#random()) });
+    if (panic) return new Rotation([group(priority.all)], () => 1, 0);
     if (!this.#byLocality) return new Rotation([group(priority.hosts)], () => 1, 0);
     const usable = priority.localities.filter(({ weight, hosts }) => weight > 0 && hosts.length > 0);
     if (usable.length === 0) return new Rotation([group(priority.hosts)], () => 1, 0);
@@ -103,6 +112,10 @@ export class Balancer {
     }
     return best;
   }
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((a, b) => a + b, 0);
 }
 
 /** Rendezvous hashing: the host whose address mixes with the hash to the largest number, weights regarded. */

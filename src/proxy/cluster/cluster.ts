@@ -19,6 +19,7 @@ import {
 } from './discovery.ts';
 import { readEndpoints, requireAddresses } from './endpoints.ts';
 import type { Host } from './host.ts';
+import { OutlierDetector } from './outlier.ts';
 import { type ClusterSettings, readSettings } from './settings.ts';
 import { readTransports } from './transport.ts';
 
@@ -36,6 +37,7 @@ export class UpstreamCluster implements Cluster {
   readonly settings: ClusterSettings;
   readonly limits: Cluster['limits'];
   readonly stats: ClusterStats;
+  readonly outliers: OutlierDetector | undefined;
   readonly #discovery: Discovery;
   readonly #connector: Connector;
 
@@ -53,6 +55,14 @@ export class UpstreamCluster implements Cluster {
     this.#connector = { settings: this.settings, protocol: this.settings.protocol, transports, limits: this.limits, stats };
     // Last: it starts timers and lookups, and nothing may throw after that.
     this.#discovery = discover(config, this.settings, assignment, env);
+    this.outliers =
+      this.settings.outliers &&
+      new OutlierDetector(this.settings.outliers, {
+        now: env.now,
+        random: env.random,
+        hosts: () => this.#discovery.hosts,
+        changed: () => this.#discovery.regroup(),
+      });
   }
 
   get protocol(): Cluster['protocol'] {
@@ -98,6 +108,7 @@ export class UpstreamCluster implements Cluster {
 
   /** Its hosts are no longer live; open connections go on. */
   close(): void {
+    this.outliers?.close();
     this.#discovery.close();
   }
 }
@@ -108,7 +119,7 @@ function discover(
   assignment: ClusterLoadAssignment | undefined,
   env: ClusterEnvironment,
 ): Discovery {
-  const balancer = new Balancer(settings.policy, settings.byLocality, env.random);
+  const balancer = new Balancer(settings.policy, settings.byLocality, env.random, settings.panicPercent);
   switch (settings.discovery) {
     case 'original-dst':
       return originalDestination(settings, env);

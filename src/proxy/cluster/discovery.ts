@@ -12,6 +12,8 @@ export type Later = (choice: UpstreamHost | UpstreamFailure) => void;
 export interface Discovery {
   choose(context: ChoiceContext, later: Later): Choice;
   readonly hosts: Iterable<Host>;
+  /** Which hosts may be used has changed. */
+  regroup(): void;
   /** New endpoints of an EDS cluster. */
   update(entries: readonly EndpointEntry[]): void;
   close(): void;
@@ -32,6 +34,10 @@ export function fixedHosts(entries: readonly EndpointEntry[], balancer: Balancer
     table.update(next);
     balancer.update(table);
   };
+  const regroup = (): void => {
+    table.regroup();
+    balancer.update(table);
+  };
   update(entries);
   return {
     choose: ({ hash }) => balancer.choose(hash) ?? NO_HOST,
@@ -39,6 +45,7 @@ export function fixedHosts(entries: readonly EndpointEntry[], balancer: Balancer
       return table.hosts;
     },
     update,
+    regroup,
     close: () => table.clear(),
   };
 }
@@ -123,6 +130,10 @@ export function resolvedHosts(
       return table.hosts;
     },
     update: () => undefined,
+    regroup() {
+      table.regroup();
+      balancer.update(table);
+    },
     close() {
       closed = true;
       for (const watch of watches.values()) clearTimeout(watch.timer);
@@ -190,6 +201,7 @@ export function originalDestination(settings: ClusterSettings, env: Environment)
       return made.hosts;
     },
     update: () => undefined,
+    regroup: () => undefined,
     close: () => made.close(),
   };
 }
@@ -219,6 +231,7 @@ export function dynamicForwardProxy(family: ClusterSettings['lookupFamily'], hos
       return made.hosts;
     },
     update: () => undefined,
+    regroup: () => undefined,
     close: () => made.close(),
   };
 }

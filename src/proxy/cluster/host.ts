@@ -28,6 +28,8 @@ export class Host implements UpstreamHost {
   /** Connections that are open or being made. */
   connections = 0;
   live = true;
+  /** Left out for its failures. */
+  ejected = false;
   weight: number;
   healthy: boolean;
   transportMatch: JsonObject | undefined;
@@ -60,9 +62,10 @@ export interface Locality {
 
 /** The hosts of one priority. */
 export interface Priority {
-  readonly total: number;
   /** Hosts that may be chosen. */
   readonly hosts: readonly Host[];
+  /** Those that may not, too: for a panic. */
+  readonly all: readonly Host[];
   readonly localities: readonly Locality[];
 }
 
@@ -70,6 +73,7 @@ export interface Priority {
 export class HostTable {
   #byText = new Map<string, Host>();
   #priorities: readonly Priority[] = [];
+  #entries: readonly HostEntry[] = [];
 
   get priorities(): readonly Priority[] {
     return this.#priorities;
@@ -81,8 +85,9 @@ export class HostTable {
 
   /** Takes a new list of addresses. A Host stays the same object while its address stays; what is gone is marked as no longer live. */
   update(entries: readonly HostEntry[]): void {
+    this.#entries = entries;
     const next = new Map<string, Host>();
-    const groups = new Map<number, Map<string, { weight: number; total: number; hosts: Host[] }>>();
+    const groups = new Map<number, Map<string, { weight: number; all: Host[]; hosts: Host[] }>>();
     for (const entry of entries) {
       const text = addressText(entry.address);
       if (next.has(text)) continue;
@@ -104,11 +109,11 @@ export class HostTable {
       }
       let locality = localities.get(entry.locality);
       if (!locality) {
-        locality = { weight: entry.localityWeight, total: 0, hosts: [] };
+        locality = { weight: entry.localityWeight, all: [], hosts: [] };
         localities.set(entry.locality, locality);
       }
-      locality.total++;
-      if (host.healthy) locality.hosts.push(host);
+      locality.all.push(host);
+      if (host.healthy && !host.ejected) locality.hosts.push(host);
     }
     for (const [text, host] of this.#byText) if (!next.has(text)) host.live = false;
     this.#byText = next;
@@ -116,8 +121,13 @@ export class HostTable {
       .sort(([a], [b]) => a - b)
       .map(([, localities]) => {
         const list = [...localities.values()];
-        return { total: list.reduce((sum, { total }) => sum + total, 0), hosts: list.flatMap(({ hosts }) => hosts), localities: list };
+        return { all: list.flatMap(({ all }) => all), hosts: list.flatMap(({ hosts }) => hosts), localities: list };
       });
+  }
+
+  /** Groups anew after hosts were ejected or let back in. */
+  regroup(): void {
+    this.update(this.#entries);
   }
 
   clear(): void {

@@ -7,6 +7,7 @@ import {
   Cluster_LbPolicy as LbPolicy,
   Cluster_DnsLookupFamily as LookupFamily,
 } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { OutlierDetection } from '../../xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js';
 import { RoutingPriority } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { Http1ProtocolOptions } from '../../xds/gen/envoy/config/core/v3/protocol_pb.js';
 import { LeastRequestSchema } from '../../xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js';
@@ -19,6 +20,7 @@ import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
 import type { Family } from '../dns/resolver.ts';
 import type { Cluster as ProxyCluster, ResourceLimit } from '../types.ts';
 import type { Policy } from './balancer.ts';
+import { type OutlierSettings, readOutlierDetection } from './outlier.ts';
 
 const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const DFP_TYPE = 'envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig';
@@ -29,6 +31,9 @@ export interface ClusterSettings {
   readonly discovery: Discovery;
   readonly policy: Policy;
   readonly byLocality: boolean;
+  /** `healthy_panic_threshold`. */
+  readonly panicPercent: number;
+  readonly outliers: OutlierSettings | undefined;
   readonly protocol: ProxyCluster['protocol'];
   readonly trailers: boolean;
   readonly maxRequestsPerConnection: number;
@@ -72,6 +77,8 @@ export function readSettings(config: Cluster): ClusterSettings {
     discovery,
     policy: readPolicy(config, where),
     byLocality: config.commonLbConfig?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
+    panicPercent: Math.min(100, config.commonLbConfig?.healthyPanicThreshold?.value ?? 50),
+    outliers: config.outlierDetection && readOutlierDetection(config.outlierDetection),
     protocol: readProtocol(options),
     trailers: http1Options(options, config)?.enableTrailers ?? false,
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? config.maxRequestsPerConnection ?? 0,
@@ -88,8 +95,17 @@ export function readSettings(config: Cluster): ClusterSettings {
     portOverride: original?.upstreamPortOverride,
     keepAliveMs: keepAlive ? (keepAlive.keepaliveTime ?? 7200) * 1000 : undefined,
     cleanupMs: positive(durationMs(config.cleanupInterval, undefined), 5000),
-    ignored: [...(config.healthChecks.length > 0 ? ['health_checks'] : []), ...(config.outlierDetection ? ['outlier_detection'] : [])],
+    ignored: [...(config.healthChecks.length > 0 ? ['health_checks'] : []), ...ignoredOfOutliers(config.outlierDetection)],
   };
+}
+
+function ignoredOfOutliers(config: OutlierDetection | undefined): string[] {
+  if (!config) return [];
+  return [
+    ...(config.enforcingSuccessRate === 0 ? [] : ['outlier_detection.enforcing_success_rate']),
+    ...((config.enforcingFailurePercentage ?? 0) === 0 ? [] : ['outlier_detection.enforcing_failure_percentage']),
+    ...(config.maxEjectionTimeJitter ? ['outlier_detection.max_ejection_time_jitter'] : []),
+  ];
 }
 
 const FAMILIES: Readonly<Record<LookupFamily, Family>> = {

@@ -1,7 +1,8 @@
 /** One try at one host: waits for a stream, sends the request, passes the response on. */
 import type { HeaderMap } from '../../xds/match/headers.ts';
-import type { UpstreamFailure, UpstreamHost } from '../types.ts';
+import type { OutlierMonitor, UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { Forward } from './forward.ts';
+import { httpStatusOf, isGrpc } from './local-reply.ts';
 import type { HttpPool, PoolClient } from './pool/pool.ts';
 import type { ResetKind, UpstreamStream } from './stream.ts';
 import { TimerEntry } from './timers.ts';
@@ -24,6 +25,7 @@ export class Attempt implements PoolClient {
   stream: UpstreamStream | undefined = undefined;
   #pool: HttpPool | undefined = undefined;
   #headSeen = false;
+  #awaitsGrpcStatus = false;
   #done = false;
   #counted = false;
   #perTry: TimerEntry | undefined = undefined;
@@ -111,6 +113,7 @@ export class Attempt implements PoolClient {
     const { exchange } = forward;
     const { record } = exchange;
     this.stream = stream;
+    forward.cluster.outliers?.connected(this.host!, false);
     record.upstreamLocalAddress = stream.localAddress;
     // On a connection that was there, the request goes out in the turn in which it came.
     if (record.upstreamFirstByteSent === 0) record.upstreamFirstByteSent = forward.starting ? record.started : exchange.core.deps.now();
@@ -129,6 +132,7 @@ export class Attempt implements PoolClient {
   poolFailed(failure: UpstreamFailure): void {
     if (this.#done) return;
     this.#finish();
+    if (this.host && failure.kind !== 'overflow') this.forward.cluster.outliers?.failed(this.host, failure.kind === 'connect-timeout');
     this.forward.attemptFailed(this, failure, false);
   }
 
@@ -154,7 +158,8 @@ export class Attempt implements PoolClient {
 
   upstreamHead(status: number, headers: HeaderMap, end: boolean): void {
     if (this.#done) return;
-    const { stats } = this.forward.cluster;
+    const { stats, outliers } = this.forward.cluster;
+    if (outliers) this.#tell(outliers, status, headers, end);
     if (status < 300) stats.upstreamRq2xx++;
     else if (status < 400) stats.upstreamRq3xx++;
     else if (status < 500) stats.upstreamRq4xx++;
@@ -165,6 +170,14 @@ export class Attempt implements PoolClient {
     this.forward.upstreamHead(this, status, headers, end);
   }
 
+  /** gRPC says in a header or trailer what HTTP says in the status. */
+  #tell(outliers: OutlierMonitor, status: number, headers: HeaderMap, end: boolean): void {
+    const grpc = status === 200 && isGrpc(headers);
+    if (!grpc) outliers.answered(this.host!, status);
+    else if (end || headers.has('grpc-status')) outliers.answered(this.host!, httpStatusOf(headers.get('grpc-status')));
+    else this.#awaitsGrpcStatus = true;
+  }
+
   upstreamData(data: Buffer): void {
     if (!this.#done) this.forward.exchange.responseData(data);
   }
@@ -172,6 +185,7 @@ export class Attempt implements PoolClient {
   upstreamEnd(trailers: HeaderMap | undefined): void {
     if (this.#done) return;
     this.#finish();
+    if (this.#awaitsGrpcStatus) this.forward.cluster.outliers?.answered(this.host!, httpStatusOf(trailers?.get('grpc-status')));
     this.forward.responseEnded();
     this.forward.exchange.responseEnd(trailers);
   }
@@ -188,6 +202,7 @@ export class Attempt implements PoolClient {
     if (this.#done) return;
     const failure: UpstreamFailure = { kind: 'reset', reason: RESET_REASONS[kind] };
     this.#finish();
+    this.forward.cluster.outliers?.failed(this.host!, false);
     if (this.#headSeen) this.forward.responseFailed(failure);
     else this.forward.attemptFailed(this, failure, false);
   }
@@ -207,7 +222,9 @@ export class Attempt implements PoolClient {
 
   #timedOut(): void {
     if (this.#done) return;
-    this.forward.cluster.stats.upstreamRqTimeout++;
+    const { cluster } = this.forward;
+    cluster.stats.upstreamRqTimeout++;
+    cluster.outliers?.failed(this.host!, true);
     this.abandon();
     this.forward.attemptFailed(this, { kind: 'reset', reason: 'local reset' }, true);
   }

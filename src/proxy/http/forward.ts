@@ -235,6 +235,9 @@ export class Forward {
 
   #overall(): void {
     this.cluster.stats.upstreamRqTimeout++;
+    // A host that has begun to answer is not the reason.
+    const host = this.exchange.responseStarted ? undefined : this.attempt?.host;
+    if (host) this.cluster.outliers?.failed(host, true);
     this.#refuse({ status: 504, body: 'upstream request timeout', details: 'response_timeout', flag: 'UT' });
   }
 

@@ -58,6 +58,7 @@ export function fakeCluster(name: string, ports: readonly number[]): FakeCluster
     config: create(ClusterSchema, { name }),
     protocol: 'http1',
     trailers: false,
+    outliers: undefined,
     maxRequestsPerConnection: 0,
     idleTimeoutMs: 0,
     limits: { connections: limit(), pending: limit(), requests: limit(), retries: limit() },

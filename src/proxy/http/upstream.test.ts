@@ -441,6 +441,55 @@ test('a reset is not retried by a policy for refused connections', async () => {
   assert.deepEqual(summary(await t.proxy.nextRecord()), [503, 'UC', 'upstream_reset_before_response_started{connection_termination}', 1]);
 });
 
+/** What outlier detection hears of one request. */
+for (const [name, answer, heard, more] of [
+  ['an answer', 'HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n', ['connected false', 'answered 503'], ''],
+  ['a reset', '', ['connected false', 'failed false'], ''],
+  [
+    'a gRPC status in the header',
+    'HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ngrpc-status: 14\r\ncontent-length: 0\r\n\r\n',
+    ['connected false', 'answered 503'],
+    'Content-Type: application/grpc\r\n',
+  ],
+  [
+    'a gRPC status in a trailer',
+    'HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ntransfer-encoding: chunked\r\n\r\n0\r\ngrpc-status: 0\r\n\r\n',
+    ['connected false', 'answered 200'],
+    'Content-Type: application/grpc\r\n',
+  ],
+] as const) {
+  test(`outlier detection hears of ${name}`, async () => {
+    const upstream = await rawUpstream((wire) => {
+      wire.socket.once('data', () => (answer === '' ? wire.socket.destroy() : wire.send(answer)));
+    });
+    const seen: string[] = [];
+    const outliers = {
+      answered: (_host: unknown, status: number) => seen.push(`answered ${status}`),
+      failed: (_host: unknown, timedOut: boolean) => seen.push(`failed ${timedOut}`),
+      connected: (_host: unknown, final: boolean) => seen.push(`connected ${final}`),
+    };
+    const cluster = { ...fakeCluster('upstream', [upstream.port]), trailers: true, outliers };
+    await using t = await setup(upstream, { clusters: [cluster] });
+    t.client.send(`GET / HTTP/1.1\r\nHost: a\r\n${more}\r\n`);
+    await t.proxy.nextRecord();
+    assert.deepEqual(seen, heard);
+  });
+}
+
+test('outlier detection hears of timeouts and of connections that are refused', async () => {
+  const upstream = await rawUpstream();
+  const seen: string[] = [];
+  const nothing = () => undefined;
+  const outliers = { answered: nothing, connected: nothing, failed: (_: unknown, timedOut: boolean) => seen.push(`failed ${timedOut}`) };
+  const cluster = { ...fakeCluster('upstream', [await closedPort(), upstream.port]), outliers };
+  await using t = await setup(upstream, { clusters: [cluster], routes: route({ timeout: ms(20) }) });
+  for (let i = 0; i < 2; i++) {
+    t.client.send(GET);
+    await t.proxy.nextRecord();
+  }
+  assert.deepEqual(seen, ['failed false', 'failed true']);
+});
+
 test('a slow reader holds the upstream back, and memory stays flat', async () => {
   const flood = new Flood(64 * 1024 * 1024);
   const upstream = await rawUpstream((wire) => {

@@ -93,9 +93,11 @@ export class Relay {
         if (failure || this.#closed) {
           choice.active--;
           socket.destroy();
+          if (failure) cluster.outliers?.failed(choice, failure.kind === 'connect-timeout');
           if (failure && !this.#closed) this.#onFailure(cluster, failure);
           return;
         }
+        cluster.outliers?.connected(choice, true);
         socket.once('close', () => choice.active--);
         this.#relay(socket);
       },
