@@ -424,6 +424,19 @@ test('a rule for a port that the gateway does not serve leads nobody round in it
   assert.ok(codesOf(join(external(ports), gateway(), rules(80))).includes('SP1015'));
 });
 
+test('a route at a gateway of any name says that the host is meant to go there', () => {
+  const database = external([TCP], { addresses: ['240.0.0.1'] });
+  const atIt = (more: object = {}) =>
+    istio('VirtualService', 'v', {
+      hosts: [HOST],
+      gateways: AT_GATEWAY,
+      tcp: [{ match: [{ port: 443 }], route: to(HOST, 6379) }],
+      ...more,
+    });
+  assert.ok(codesOf(join(database, TCP_GATEWAY, atIt())).includes('SP1003'));
+  assert.ok(!codesOf(join(database, TCP_GATEWAY, tcpRoutes({}))).some((code) => /^SP100/.test(code)));
+});
+
 test('a rule to the gateway that meets no call does not keep calls from leaving straight', () => {
   const rules = { hosts: [HOST], tcp: [{ match: [{ port: 5433 }], route: to('istio-egressgateway.istio-system.svc.cluster.local', 443) }] };
   const database = external([{ number: 5432, name: 'tcp', protocol: 'TCP' }], { addresses: ['240.0.0.1'] });

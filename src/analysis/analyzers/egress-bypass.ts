@@ -10,6 +10,7 @@ import {
   destinationHosts,
   externalServices,
   type FindMeshVirtualService,
+  type Gateway,
   gatewayServices,
   gatewaysFor,
   meshRules,
@@ -21,6 +22,7 @@ import {
   withDelegates,
 } from '../egress-model.ts';
 import { reportPartialRules } from './egress-partial-rules.ts';
+import { findGateway } from './virtual-service-gateways.ts';
 
 /**
  * SP1001–SP1006, SP1008: external hosts whose traffic goes round an egress gateway. Only where there is one to go round: a Gateway that serves
@@ -46,7 +48,8 @@ export function egressBypass(context: Context): void {
   });
   const inUse = routed.some(({ through, parts }) => through.length > 0 || parts.length > 0) || leadsAstray(context, external);
   for (const { service, virtualService, through, parts } of routed) {
-    const intended = gatewaysFor(context, service.hostname).filter((gateway) => gateway.spec.selector.istio !== 'ingressgateway');
+    const meant = [...gatewaysFor(context, service.hostname), ...gatewaysThatLeadTo(context, service.hostname)];
+    const intended = [...new Set(meant)].filter((gateway) => gateway.spec.selector.istio !== 'ingressgateway');
     if (through.length === 0) {
       if (intended.length === 0 && !inUse) continue;
       if (parts.length > 0) {
@@ -85,6 +88,18 @@ export function egressBypass(context: Context): void {
       reportHiddenBySidecars(context, service, virtualService!);
     }
   }
+}
+
+/** Gateways at which a VirtualService leads calls for the host to the host itself, whatever names they serve. */
+function gatewaysThatLeadTo(context: Context, hostname: string): Gateway[] {
+  return context.routedHosts.at(hostname).flatMap(({ virtualService }) => {
+    const { metadata, spec } = virtualService;
+    const leads = [...spec.http, ...spec.tls, ...spec.tcp].some((rule: AnyRule) =>
+      destinationHosts(virtualService, rule).includes(hostname),
+    );
+    if (!leads || virtualService.derivedFrom) return [];
+    return spec.gateways.flatMap((name) => (name === 'mesh' ? [] : (findGateway(context, name, metadata.namespace) ?? [])));
+  });
 }
 
 /** Whether a rule on the mesh leads an external host to a gateway, though no call may meet it. */
