@@ -10,12 +10,12 @@ spec: {hosts: [www.example.com], location: MESH_EXTERNAL, resolution: DNS, ports
 `;
 const GATEWAY = (addresses: string, tls = '') => `apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
-metadata: {name: eg, namespace: default}
+metadata: {name: eg, namespace: ${addresses === '[]' ? 'default' : 'istio-system'}}
 spec:
   gatewayClassName: istio
   addresses: ${addresses}
   listeners:
-  - {name: http, port: 80, protocol: HTTP, hostname: www.example.com}${tls}
+  - {name: http, port: 80, protocol: HTTP, hostname: www.example.com, allowedRoutes: {namespaces: {from: All}}}${tls}
 `;
 const INSTALLED = '[{type: Hostname, value: istio-egressgateway.istio-system.svc.cluster.local}]';
 const MESH = (host: string) => `apiVersion: gateway.networking.k8s.io/v1
@@ -26,11 +26,11 @@ spec:
   rules:
   - backendRefs: [{group: networking.istio.io, kind: Hostname, name: ${host}, port: 80}]
 `;
-const OUT = (name = 'www.example.com', port = 80) => `apiVersion: gateway.networking.k8s.io/v1
+const OUT = (name = 'www.example.com', port = 80, gateways = 'istio-system') => `apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: out, namespace: default}
 spec:
-  parentRefs: [{name: eg}]
+  parentRefs: [{name: eg, namespace: ${gateways}}]
   rules:
   - matches: [{path: {value: /a}}]
     backendRefs: [{group: networking.istio.io, kind: Hostname, name: www.example.com, port: 80}]
@@ -43,7 +43,10 @@ const join = (...documents: string[]) => documents.join('---\n');
 
 test('the way out through a gateway that is there, and through one that Istio deploys, gives no finding', () => {
   assert.deepEqual(codesOf(join(ENTRY, GATEWAY(INSTALLED), TO_INSTALLED, OUT())), []);
-  assert.deepEqual(codesOf(join(ENTRY, GATEWAY('[]'), MESH('eg-istio.default.svc.cluster.local'), OUT())), []);
+  assert.deepEqual(
+    codesOf(join(ENTRY, GATEWAY('[]'), MESH('eg-istio.default.svc.cluster.local'), OUT(undefined, undefined, 'default'))),
+    [],
+  );
 });
 
 test('a route of the mesh that is missing lets traffic bypass the gateway', () => {

@@ -25,7 +25,10 @@ export const MESSAGES = {
     'The namespace carries no injection label, so its pods run without a sidecar and their traffic is not captured.',
   ),
   IST0103: warning('PodMissingProxy', 'A running pod of an injected namespace has no sidecar: its traffic goes out unwatched.'),
-  IST0106: error('SchemaValidationError', 'The object breaks a rule of its schema; a cluster would refuse it, and it is not in force.'),
+  IST0106: error(
+    'SchemaValidationError',
+    'The object breaks a rule of its schema or of Istio’s webhook: a cluster would refuse it, and it is not in force (but for two cases that say so).',
+  ),
   IST0107: warning('MisplacedAnnotation', 'An annotation stands on a kind of object on which it has no effect.'),
   IST0108: warning('UnknownAnnotation', 'An annotation has the form of one of Istio’s, but there is none of that name.'),
   IST0109: error(
@@ -37,10 +40,19 @@ export const MESSAGES = {
     'MultipleSidecarsWithoutWorkloadSelectors',
     'A namespace has several Sidecars without a selector: which one counts is open.',
   ),
-  IST0112: error('VirtualServiceDestinationPortSelectorRequired', 'A route to a service with several ports names none of them.'),
-  IST0116: warning('DeploymentAssociatedToMultipleServices', 'Services over one Deployment give one port number different protocols.'),
+  IST0112: error(
+    'VirtualServiceDestinationPortSelectorRequired',
+    'A route to a service with several ports names none of them: calls go to the port that the client called.',
+  ),
+  IST0116: warning(
+    'DeploymentAssociatedToMultipleServices',
+    'Services over one Deployment give one port number different protocols: a sidecar can take only one.',
+  ),
   IST0118: info('PortNameIsNotUnderNamingConvention', 'The name of a Service port does not tell the protocol, which must then be sniffed.'),
-  IST0123: warning('NamespaceMultipleInjectionLabels', 'A namespace carries injection labels of both styles, which may disagree.'),
+  IST0123: warning(
+    'NamespaceMultipleInjectionLabels',
+    'A namespace says more than once how its pods join the mesh (a sidecar, a revision’s, ambient mode): which label counts is open.',
+  ),
   IST0125: warning('InvalidAnnotation', 'The value of an annotation does not parse or is out of range.'),
   IST0126: error('UnknownMeshNetworksServiceRegistry', 'The mesh networks name a service registry (cluster) that is not known.'),
   IST0127: warning('NoMatchingWorkloadsFound', 'The selector of a policy covers no workload, so the policy has no effect.'),
@@ -53,7 +65,7 @@ export const MESSAGES = {
     'TLS origination of one port names no CA: the server’s certificate goes unverified.',
   ),
   IST0130: warning('VirtualServiceUnreachableRule', 'An earlier rule takes all traffic of this one, which is never reached.'),
-  IST0131: info('VirtualServiceIneffectiveMatch', 'An earlier rule covers this match already.'),
+  IST0131: info('VirtualServiceIneffectiveMatch', 'An earlier rule, or another match of the same rule, takes all that this match does.'),
   IST0132: warning(
     'VirtualServiceHostNotFoundInGateway',
     'The gateway serves none of the VirtualService’s hosts: calls to them end in 404 or are closed.',
@@ -62,7 +74,10 @@ export const MESSAGES = {
   IST0134: warning('ServiceEntryAddressesRequired', 'A TCP port without addresses takes its port for every address.'),
   IST0135: info('DeprecatedAnnotation', 'An annotation still works but is on its way out.'),
   IST0136: info('AlphaAnnotation', 'An annotation belongs to a feature of alpha maturity.'),
-  IST0137: warning('DeploymentConflictingPorts', 'Services over one Deployment map one target port to different ports.'),
+  IST0137: warning(
+    'DeploymentConflictingPorts',
+    'Services over one Deployment map one target port to different ports: the settings of one hold for all.',
+  ),
   IST0138: warning(
     'GatewayDuplicateCertificate',
     'Servers of one gateway share a certificate: HTTP/2 clients reuse the connection for the other host and get 404.',
@@ -77,7 +92,7 @@ export const MESSAGES = {
     'The cluster runs an older Kubernetes than Istio’s release supports: its control plane may not start.',
   ),
   IST0144: warning('InvalidApplicationUID', 'A pod runs as uid 1337, which is the proxy’s: its traffic is not captured.'),
-  IST0145: error('ConflictingGateways', 'Gateways that select the same pods serve one host on one port.'),
+  IST0145: error('ConflictingGateways', 'Gateways that select the same pods serve one host on one port: the oldest one’s settings win.'),
   IST0146: warning('ImageAutoWithoutInjectionWarning', 'A Deployment asks for the proxy’s automatic image, but nothing injects it.'),
   IST0147: error('ImageAutoWithoutInjectionError', 'A pod asks for the proxy’s automatic image, but nothing injected it.'),
   IST0148: info('NamespaceInjectionEnabledByDefault', 'The namespace is injected only because unlabelled namespaces are.'),
@@ -100,8 +115,14 @@ export const MESSAGES = {
   IST0156: error('UnsupportedGatewayAPIVersion', 'A CRD of the Gateway API lacks the version that Istio reads: its objects are ignored.'),
   IST0157: warning('InvalidTelemetryProvider', 'A Telemetry section names no provider and there is no default one: it has no effect.'),
   IST0158: warning('PodsIstioProxyImageMismatchInNamespace', 'Running sidecars have another image than injection would give them now.'),
-  IST0159: error('ConflictingTelemetryWorkloadSelectors', 'Several Telemetry objects of a namespace select one workload.'),
-  IST0160: error('MultipleTelemetriesWithoutWorkloadSelectors', 'A namespace has several Telemetry objects without a selector.'),
+  IST0159: error(
+    'ConflictingTelemetryWorkloadSelectors',
+    'Several Telemetry objects of a namespace select one workload: which one counts is open.',
+  ),
+  IST0160: error(
+    'MultipleTelemetriesWithoutWorkloadSelectors',
+    'A namespace has several Telemetry objects without a selector: which one counts is open.',
+  ),
   IST0161: error(
     'InvalidGatewayCredential',
     'The secret of a Gateway’s server lacks keys, does not parse or has expired: TLS handshakes fail.',
@@ -134,7 +155,10 @@ export const MESSAGES = {
     'GatewayAPICRDVersionBelowMinimum',
     'A CRD of the Gateway API is older than Istio’s release reads: its objects are ignored.',
   ),
-  IST0177: warning('ConflictingServiceEntryProtocol', 'ServiceEntries visible together give one host and port different protocols.'),
+  IST0177: warning(
+    'ConflictingServiceEntryProtocol',
+    'ServiceEntries visible together give one host and port different protocols: the older one’s counts, and the other’s clients fail.',
+  ),
 
   SP0101: info('GatewayPortOpened', '`up` opens a port on the local gateway that the gateway’s Service of a cluster may not have.'),
 
@@ -158,7 +182,10 @@ export const MESSAGES = {
     'ApplicationTlsBypassesGateway',
     'What is declared for the gateway’s use, or the application’s own TLS beside routed plain HTTP, leaves straight from the sidecar where the application calls it itself (a hint).',
   ),
-  SP1006: error('HostMisspelled', 'A VirtualService’s host differs by a few letters from the ServiceEntry’s and the Gateway’s.'),
+  SP1006: error(
+    'HostMisspelled',
+    'A VirtualService’s host differs by a few letters from the ServiceEntry’s and the Gateway’s: its rules meet no call.',
+  ),
   SP1007: error('TlsMatchNeverMatches', 'A `tls` match can never match: it has no sniHosts, or the port does not carry TLS.'),
   SP1008: warning(
     'EgressRuleBypassesGateway',

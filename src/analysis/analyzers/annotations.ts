@@ -17,6 +17,10 @@ export function annotations(context: Context): void {
   }
 }
 
+function withArticle(kind: string): string {
+  return `${/^[AEIO]/.test(kind) ? 'an' : 'a'} ${kind}`;
+}
+
 interface Annotated {
   readonly annotations: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
@@ -40,7 +44,9 @@ function check(context: Context, resource: Resource, kind: string, { annotations
     }
     if (info.kinds && !info.kinds.includes(kind)) {
       const where =
-        kind === 'Deployment' && info.kinds.includes('Pod') ? 'spec.template.metadata.annotations' : `a ${info.kinds.join(' or ')}`;
+        kind === 'Deployment' && info.kinds.includes('Pod')
+          ? 'spec.template.metadata.annotations'
+          : info.kinds.map(withArticle).join(' or ');
       context.report('IST0107', resource, path, `The annotation ${name} has no effect on a ${kind}. Move it to ${where}.`);
       continue;
     }
@@ -48,6 +54,11 @@ function check(context: Context, resource: Resource, kind: string, { annotations
     if (problem)
       context.report('IST0125', resource, path, `The annotation ${name} is invalid, and the pod may be refused: ${problem}. Correct it.`);
     if (context.hints && info.status === 'Alpha' && info.deprecated === undefined && info.kinds)
-      context.report('IST0136', resource, path, `The annotation ${name} is of alpha maturity: it may change or vanish with a release.`);
+      context.report(
+        'IST0136',
+        resource,
+        path,
+        `The annotation ${name} is of alpha maturity: it may change or vanish with a release, and what it asks for with it. Look it up in the notes of each release, or do without it.`,
+      );
   }
 }

@@ -47,15 +47,16 @@ function faultOf(secret: ResourceOf<'Secret'>, mutual: boolean, now: number): st
   const key = data['tls.key'] ?? data.key;
   if (!certificate || !key) return 'lacks the keys tls.crt and tls.key. Create it with kubectl create secret tls.';
   if (mutual && !data['ca.crt'] && !data.cacert) {
-    return 'lacks ca.crt, which MUTUAL needs to verify clients (unless a Secret of the same name with -cacert has it).';
+    return 'lacks ca.crt, which MUTUAL needs to verify clients. Add it, or create a Secret of the same name with -cacert that has it.';
   }
   let parsed: X509Certificate;
   try {
     parsed = new X509Certificate(certificate.revealText());
   } catch {
-    return 'has a tls.crt that is no PEM certificate.';
+    return 'has a tls.crt that is no PEM certificate. Put the text that begins with -----BEGIN CERTIFICATE----- there, encoded in base64 once.';
   }
   if (Date.parse(parsed.validTo) < now) return `has a certificate that expired on ${new Date(parsed.validTo).toISOString()}. Renew it.`;
-  if (Date.parse(parsed.validFrom) > now) return `has a certificate that is not valid before ${new Date(parsed.validFrom).toISOString()}.`;
+  if (Date.parse(parsed.validFrom) > now)
+    return `has a certificate that is not valid before ${new Date(parsed.validFrom).toISOString()}. Use the one that is valid today.`;
   return undefined;
 }

@@ -44,7 +44,7 @@ function reportConditions(context: Context, resource: Resource, list: unknown, p
       'IST0171',
       resource,
       [...path, i],
-      `The control plane says of this object that ${type} is ${status}${reason ? ` (${reason})` : ''}, so it is not in force as it stands${message ? `: ${message}` : '.'}`,
+      `The control plane says of this object that ${type} is ${status}${reason ? ` (${reason})` : ''}, so it is not in force as it stands${message ? `: ${String(message).replace(/\.?$/, '.')}` : '.'} Mend what that names; the status follows by itself.`,
     );
   }
 }

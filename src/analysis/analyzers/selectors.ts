@@ -1,4 +1,3 @@
-import type { Kind } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
 import { type Context, formatSelector, matchesLabels } from '../context.ts';
 import { namespaceInjection } from '../injection-state.ts';
@@ -69,7 +68,15 @@ function reportUnmatched(context: Context, list: readonly Selecting[]): void {
   }
 }
 
-function reportConflicts(context: Context, kind: Kind, list: readonly Selecting[], sameWorkload: Code, several: Code): void {
+const PLURALS = { Sidecar: 'Sidecars', Telemetry: 'Telemetries' } as const;
+
+function reportConflicts(
+  context: Context,
+  kind: keyof typeof PLURALS,
+  list: readonly Selecting[],
+  sameWorkload: Code,
+  several: Code,
+): void {
   const groups = Map.groupBy(list, (item) => `${item.resource.metadata.namespace}/${hasSelector(item)}`);
   for (const item of list) {
     const { namespace } = item.resource.metadata;
@@ -87,8 +94,8 @@ function reportConflicts(context: Context, kind: Kind, list: readonly Selecting[
       item.resource,
       hasSelector(item) ? item.path : ['metadata', 'name'],
       hasSelector(item)
-        ? `The ${kind}s ${names} of namespace ${namespace} select some of the same workloads (${formatSelector(item.selector)}): only one of them is in force for each. Make the selectors disjoint.`
-        : `Namespace ${namespace} has further ${kind}s without a selector (${names}): only one of them is in force. Keep one.`,
+        ? `The ${PLURALS[kind]} ${names} of namespace ${namespace} select some of the same workloads (${formatSelector(item.selector)}): only one of them is in force for each. Make the selectors disjoint.`
+        : `Namespace ${namespace} has further ${PLURALS[kind]} without a selector (${names}): only one of them is in force. Keep one.`,
     );
   }
 }
