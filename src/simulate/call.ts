@@ -15,6 +15,8 @@ export interface HttpRequest {
   /** Names in lower case, without Host. */
   readonly headers: HeaderMap;
   readonly version: '1.0' | '1.1' | '2';
+  /** What HTTP/2 names as the scheme; undefined: that of the connection. */
+  readonly scheme?: string;
 }
 
 export interface Tls {

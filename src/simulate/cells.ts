@@ -195,10 +195,9 @@ export function unsampled(table: RouteTable, virtualHost: CompiledVirtualHost, r
 function asTaken(table: RouteTable, route: CompiledRoute, candidate: HttpRequest): HttpRequest | undefined {
   const request = { ...candidate, random: 0, tls: undefined, internal: false };
   if (table.match({ ...request, scheme: 'http' }) === route) return candidate;
-  if (table.match({ ...request, scheme: 'https' }) !== route) return undefined;
   const headers = candidate.headers.clone();
   headers.set('x-forwarded-proto', 'https');
-  return { ...candidate, headers };
+  return table.match({ ...request, headers, scheme: 'https' }) === route ? { ...candidate, headers } : undefined;
 }
 
 /** A request for each route of a virtual host; without one where none was found. Routes that earlier ones leave nothing for are left out. */

@@ -69,12 +69,17 @@ export function prepare(config: HttpConnectionManager, call: Call, terminated: b
     method: request.method,
     authority: stripHost(read.authority, call.destination.port, { stripPort, stripTrailingHostDot: config.stripTrailingHostDot }),
     path,
-    scheme: !edge && (told === 'http' || told === 'https') ? told : own,
+    scheme: schemeOf(request, edge ? undefined : told, own),
     headers,
     random: 0,
     tls: terminated ? { presented: false, validated: false } : undefined,
     internal: false,
   };
+}
+
+function schemeOf({ version, scheme }: HttpRequest, told: string | undefined, own: string): string {
+  if (version === '2') return scheme ?? own;
+  return told === 'http' || told === 'https' ? told : own;
 }
 
 /** Fields of which the codec makes one where they are repeated. */
@@ -118,7 +123,7 @@ export function finalize(
   route.requestMutations?.apply(headers, record, target);
   const authority = host ?? target.authority;
   const path = action.rewritesPath && target.path !== '' ? action.rewritePath(target.path) : target.path;
-  return { method: target.method, authority, path, headers, version: call.payload.http!.version };
+  return { method: target.method, authority, path, headers, version: call.payload.http!.version, scheme: request.scheme };
 }
 
 /** What formats in header values may ask of the request; times, sizes and the like are not simulated. */

@@ -205,7 +205,7 @@ export function callOf(
       destination: { ip, port },
       payload: {
         tls: tls && { certificate: false, ...tls, serverName: named(tls.serverName) },
-        http: http && { ...http, authority: named(http.authority), headers: new HeaderMap(http.headers.flat()) },
+        http: http && { ...http, scheme: 'http', authority: named(http.authority), headers: new HeaderMap(http.headers.flat()) },
       },
     },
   };

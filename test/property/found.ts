@@ -272,4 +272,34 @@ export const FOUND: readonly Found[] = [
     call: toWww(get()),
     expect: `sleep outbound|80||${EGRESS} > egress: 403`,
   },
+  {
+    name: 'a scheme that HTTP/2 brings to a gateway, which tells the client by its own connection what it used',
+    config: [
+      WWW,
+      document(
+        'Gateway',
+        'egress',
+        '{ selector: { istio: egressgateway }, servers: [{ port: { number: 80, name: http, protocol: HTTP }, tls: { httpsRedirect: true }, hosts: [www.example.com] }] }',
+      ),
+      THROUGH_GATEWAY,
+    ],
+    call: toWww(get({ headers: [['x-forwarded-proto', 'https']] })),
+    expect: `sleep outbound|80||${EGRESS} > egress: 301`,
+  },
+  {
+    name: 'a route at the gateway that asks for the scheme that HTTP/2 names',
+    config: [
+      WWW,
+      GATEWAY,
+      document(
+        'VirtualService',
+        'routes',
+        `{ hosts: [www.example.com], gateways: [mesh, egress], http: [
+          { match: [{ gateways: [mesh] }], route: [{ destination: { host: ${EGRESS}, port: { number: 80 } } }] },
+          { match: [{ gateways: [egress], scheme: { exact: https } }], directResponse: { status: 403 } }] }`,
+      ),
+    ],
+    call: toWww(get({ headers: [['x-forwarded-proto', 'https']] })),
+    expect: `sleep outbound|80||${EGRESS} > egress: 403`,
+  },
 ];

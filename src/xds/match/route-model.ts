@@ -13,7 +13,7 @@ export interface RouteRequest {
   readonly authority: string;
   /** Path with query, after normalisation; empty for CONNECT without a path. */
   readonly path: string;
-  /** The scheme that x-forwarded-proto tells or the connection has: `http` or `https`. */
+  /** The scheme that HTTP/2 names, or that x-forwarded-proto tells or the connection has: `http` or `https`. */
   readonly scheme: string;
   readonly headers: HeaderMap;
   /** One random integer a request, 0 ≤ random < 2^53: decides fractions and weighted clusters, as in Envoy. */

@@ -83,7 +83,9 @@ function routeTable(config: RouteConfiguration, compile: (host: VirtualHost) => 
 
 function matchHost(host: Host, request: RouteRequest, ignoreParameters: boolean): CompiledRoute | undefined {
   const { tlsRedirect, entries } = host;
-  if (tlsRedirect && request.scheme !== 'https' && !(tlsRedirect.externalOnly && request.internal)) return tlsRedirect.route;
+  // What the client was told to have used, not the scheme that HTTP/2 names.
+  if (tlsRedirect && request.headers.get('x-forwarded-proto') !== 'https' && !(tlsRedirect.externalOnly && request.internal))
+    return tlsRedirect.route;
   let path = withoutQuery(request.path);
   if (ignoreParameters) path = path.split(';', 1)[0]!;
   const pathless = request.path === '';
