@@ -92,14 +92,14 @@ test('a backend that does not exist is found where it is written, with the answe
 
 test('a certificate is looked for where the listener says it is', () => {
   const listener = (ref: string) => `
-  - {name: https, port: 443, protocol: HTTPS, hostname: www.example.com, tls: {certificateRefs: [${ref}]}}`;
+  - {name: https, port: 443, protocol: HTTPS, hostname: www.example.com, allowedRoutes: {namespaces: {from: All}}, tls: {certificateRefs: [${ref}]}}`;
   const findings = findingsOf(join(ENTRY, GATEWAY(INSTALLED, listener('{name: cert}')), TO_INSTALLED, OUT()));
   assert.deepEqual(
     findings.map(({ code }) => code),
     ['IST0101'],
   );
   assert.match(findings[0]!.message, /credentialName not found: "cert"/);
-  assert.match(findings[0]!.message, /kubectl -n default create secret/);
+  assert.match(findings[0]!.message, /kubectl -n istio-system create secret/);
   assert.equal(findings[0]!.position?.line, 14);
 });
 

@@ -74,7 +74,7 @@ test('the standard pattern: one VirtualService for mesh and gateway', () => {
     {
       apiVersion: 'gateway.networking.k8s.io/v1',
       kind: 'Gateway',
-      metadata: { name: 'egress', namespace: 'default' },
+      metadata: { name: 'default-egress', namespace: 'istio-system' },
       spec: {
         gatewayClassName: 'istio',
         addresses: [{ type: 'Hostname', value: 'istio-egressgateway.istio-system.svc.cluster.local' }],
@@ -104,7 +104,7 @@ test('the standard pattern: one VirtualService for mesh and gateway', () => {
       kind: 'HTTPRoute',
       metadata: { name: 'v-egress', namespace: 'default' },
       spec: {
-        parentRefs: [{ name: 'egress', port: 80 }],
+        parentRefs: [{ name: 'default-egress', namespace: 'istio-system', port: 80 }],
         hostnames: ['www.example.com'],
         rules: [
           {
@@ -152,7 +152,10 @@ test('Gateways: hosts, namespaces, TLS', () => {
     ],
   );
   const namespaces = (hosts: string[]) => listeners({ hosts }).map(({ allowedRoutes }) => (allowedRoutes as Json).namespaces);
-  assert.deepEqual(namespaces(['./a.example.com']), [{ from: 'Same' }]);
+  // The Kubernetes Gateway is beside its pods, in istio-system.
+  assert.deepEqual(namespaces(['./a.example.com']), [
+    { from: 'Selector', selector: { matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: ['default'] }] } },
+  ]);
   assert.deepEqual(namespaces(['*/a.example.com', 'b/a.example.com']), [{ from: 'All' }]);
   assert.deepEqual(namespaces(['b/a.example.com', 'a/a.example.com']), [
     { from: 'Selector', selector: { matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: ['a', 'b'] }] } },
@@ -168,11 +171,9 @@ test('Gateways: hosts, namespaces, TLS', () => {
       { port: { number: 443, name: 'https', protocol: 'HTTPS' }, hosts: ['a.example.com'], tls: { mode: 'SIMPLE', credentialName: 'c' } },
     ]),
   );
-  assert.deepEqual(kinds(https.made), ['Gateway', 'ReferenceGrant']);
-  assert.deepEqual(https.made[1]!.metadata.namespace, 'istio-system');
-  assert.deepEqual(((specOf(https.made, 'Gateway').listeners as Json[])[0]!.tls as Json).certificateRefs, [
-    { name: 'c', namespace: 'istio-system' },
-  ]);
+  assert.deepEqual(kinds(https.made), ['Gateway']);
+  assert.deepEqual(https.made[0]!.metadata, { name: 'default-egress', namespace: 'istio-system' });
+  assert.deepEqual(((specOf(https.made, 'Gateway').listeners as Json[])[0]!.tls as Json).certificateRefs, [{ name: 'c' }]);
 });
 
 test('Gateways that stay', () => {
@@ -356,7 +357,7 @@ test('routes of TLS and TCP', () => {
   const { made, problems } = converted(entry(undefined, TLS_ENTRY), gateway([PASSTHROUGH]), tls({}));
   assert.deepEqual(problems, []);
   assert.deepEqual(specOf(made, 'TLSRoute'), {
-    parentRefs: [{ name: 'egress', port: 443 }],
+    parentRefs: [{ name: 'default-egress', namespace: 'istio-system', port: 443 }],
     hostnames: ['www.example.com'],
     rules: [{ backendRefs: [{ group: 'networking.istio.io', kind: 'Hostname', name: 'www.example.com', port: 443 }] }],
   });

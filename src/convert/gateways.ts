@@ -10,6 +10,9 @@ export interface ConvertedGateway {
   readonly problems: Problems;
   /** Of the pods that serve it. */
   readonly proxyNamespace: string | undefined;
+  /** Of the Kubernetes Gateway: it is in the namespace of its pods, as nothing serves it elsewhere. */
+  readonly namespace: string;
+  readonly name: string;
   make(maker: Maker): readonly Made[];
 }
 
@@ -30,34 +33,30 @@ export function convertGateway(input: ConvertInput, gateway: Gateway): Converted
   }
   const names = new Set<string>();
   const listeners: object[] = [];
-  const secrets = new Set<string>();
+  const moved = service !== undefined && service.namespace !== gateway.metadata.namespace;
+  const own = moved ? gateway.metadata.namespace : undefined;
   gateway.spec.servers.forEach((server, index) => {
-    listeners.push(...listenersOf(server, ['spec', 'servers', index], { problems, names, secrets, service, gateway }));
+    listeners.push(...listenersOf(server, ['spec', 'servers', index], { problems, names, own }));
   });
   if (listeners.length > 64)
     problems.add(
       ['spec', 'servers'],
       `a Kubernetes Gateway has at most 64 listeners, one for each host, and this needs ${listeners.length}`,
     );
-  const { name, namespace } = gateway.metadata;
+  const namespace = moved ? service.namespace : gateway.metadata.namespace;
+  const name = moved ? `${gateway.metadata.namespace}-${gateway.metadata.name}` : gateway.metadata.name;
   return {
     problems,
     proxyNamespace: service?.namespace,
+    namespace,
+    name,
     make(maker) {
       const spec = {
         gatewayClassName: 'istio',
         addresses: [{ type: 'Hostname', value: `${service?.name}.${service?.namespace}.svc.cluster.local` }],
         listeners,
       };
-      const made = [maker.make('Gateway', namespace, name, spec)];
-      if (secrets.size > 0 && service && service.namespace !== namespace) {
-        const grant = {
-          from: [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', namespace }],
-          to: [...secrets].map((secret) => ({ group: '', kind: 'Secret', name: secret })),
-        };
-        made.push(maker.make('ReferenceGrant', service.namespace, `${namespace}-${name}`, grant));
-      }
-      return made;
+      return [maker.make('Gateway', namespace, name, spec)];
     },
   };
 }
@@ -84,13 +83,12 @@ function serviceOf({ registry }: ConvertInput, { spec }: Gateway): ServiceName |
 interface Building {
   readonly problems: Problems;
   readonly names: Set<string>;
-  readonly secrets: Set<string>;
-  readonly service: ServiceName | undefined;
-  readonly gateway: Gateway;
+  /** What `.` is in the hosts of servers, where it is not the namespace of the listeners. */
+  readonly own: string | undefined;
 }
 
 function listenersOf(server: Server, path: readonly PathStep[], building: Building): object[] {
-  const { problems, names } = building;
+  const { problems, names, own } = building;
   if (server.bind) problems.add([...path, 'bind'], 'a listener has no address of its own');
   if (server.defaultEndpoint) problems.add([...path, 'defaultEndpoint'], 'a listener has no default endpoint');
   const protocol = protocolOf(server);
@@ -98,7 +96,7 @@ function listenersOf(server: Server, path: readonly PathStep[], building: Buildi
     problems.add([...path, 'port', 'protocol'], `there are no listeners of ${server.port.protocol}`);
     return [];
   }
-  const hosts = hostsOf(server, path, protocol, problems);
+  const hosts = hostsOf(server, path, protocol, { problems, own });
   const tls = protocol === 'HTTPS' || protocol === 'TLS' ? tlsOf(server.tls, [...path, 'tls'], building) : undefined;
   if (server.tls?.httpsRedirect)
     problems.add(
@@ -137,11 +135,17 @@ interface ListenerHost {
   readonly namespaces: object;
 }
 
-function hostsOf(server: Server, path: readonly PathStep[], protocol: ListenerProtocol, problems: Problems): ListenerHost[] {
+function hostsOf(
+  server: Server,
+  path: readonly PathStep[],
+  protocol: ListenerProtocol,
+  { problems, own }: Pick<Building, 'problems' | 'own'>,
+): ListenerHost[] {
   const owners = new Map<string, Set<string>>();
   server.hosts.forEach((written, index) => {
     const slash = written.indexOf('/');
-    const owner = slash < 0 ? '*' : written.slice(0, slash);
+    const stated = slash < 0 ? '*' : written.slice(0, slash);
+    const owner = stated === '.' ? (own ?? stated) : stated;
     // Bytes name no host.
     const host = protocol === 'TCP' ? '*' : written.slice(slash + 1).toLowerCase();
     if (host !== '*' && !isHostname(host)) problems.add([...path, 'hosts', index], `"${host}" is no hostname of a listener`);
@@ -175,7 +179,7 @@ const TLS_LISTS = [
   'ecdhCurves',
 ] as const satisfies readonly (keyof ServerTlsSettings)[];
 
-function tlsOf(tls: ServerTlsSettings | undefined, path: readonly PathStep[], { problems, secrets, service, gateway }: Building): object {
+function tlsOf(tls: ServerTlsSettings | undefined, path: readonly PathStep[], { problems }: Building): object {
   if (!tls) return {};
   for (const field of TLS_FIELDS) if (tls[field]) problems.add([...path, field], `a listener has no ${field}`);
   for (const field of TLS_LISTS) if (tls[field].length > 0) problems.add([...path, field], `a listener has no ${field}`);
@@ -188,9 +192,7 @@ function tlsOf(tls: ServerTlsSettings | undefined, path: readonly PathStep[], { 
       return { mode: 'Terminate', options: { 'gateway.istio.io/tls-terminate-mode': 'ISTIO_MUTUAL' } };
     case 'SIMPLE': {
       if (!tls.credentialName) return {};
-      secrets.add(tls.credentialName);
-      const elsewhere = service && service.namespace !== gateway.metadata.namespace;
-      return { mode: 'Terminate', certificateRefs: [{ name: tls.credentialName, ...(elsewhere && { namespace: service.namespace }) }] };
+      return { mode: 'Terminate', certificateRefs: [{ name: tls.credentialName }] };
     }
     default:
       problems.add([...path, 'mode'], `a listener has no mode ${tls.mode}`);

@@ -172,7 +172,7 @@ function gatewayAttachments(
     if (protocol === 'TLS' && server.tls?.mode === 'PASSTHROUGH') ports.tls.add(server.port.number);
     else if (protocol === 'TLS' || protocol === 'TCP') ports.tcp.add(server.port.number);
   }
-  const { namespace: owner, name: own } = known.gateway.metadata;
+  const { namespace: owner, name: own } = known.converted;
   const several = gatewaysOf(virtualService).length > 1;
   return [
     {
@@ -184,7 +184,7 @@ function gatewayAttachments(
       ports: { http: [...ports.http], tls: [...ports.tls], tcp: [...ports.tcp] },
       usualPorts,
       subnets: [],
-      suffix: several ? `-${own}` : '',
+      suffix: several ? `-${known.gateway.metadata.name}` : '',
     },
   ];
 }
@@ -230,6 +230,13 @@ function meshAttachments(input: ConvertInput, virtualService: VirtualService, pr
     const more = declared.find((each) => !hosts.includes(each));
     if (more) {
       problems.add(path, `${resource.kind} ${nameOf(resource)} declares ${more} as well, and a route holds for all hosts of its parent`);
+      continue;
+    }
+    if (!service.exportTo.has('*') && virtualService.spec.http.length > 0 && isExportedToAll(virtualService)) {
+      problems.add(
+        path,
+        `${resource.kind} ${nameOf(resource)} is not seen everywhere, and a route holds only for clients that see its parent`,
+      );
       continue;
     }
     parents.set(resource, { resource, service });

@@ -42,7 +42,7 @@ export interface Made {
   readonly spec: object;
 }
 
-export type MadeKind = 'Gateway' | 'HTTPRoute' | 'TLSRoute' | 'TCPRoute' | 'ReferenceGrant' | 'BackendTLSPolicy';
+export type MadeKind = 'Gateway' | 'HTTPRoute' | 'TLSRoute' | 'TCPRoute' | 'BackendTLSPolicy';
 
 /** The version of each kind that clusters serve most widely. */
 const VERSIONS: Readonly<Record<MadeKind, string>> = {
@@ -50,7 +50,6 @@ const VERSIONS: Readonly<Record<MadeKind, string>> = {
   HTTPRoute: 'v1',
   TLSRoute: 'v1',
   TCPRoute: 'v1',
-  ReferenceGrant: 'v1beta1',
   BackendTLSPolicy: 'v1',
 };
 

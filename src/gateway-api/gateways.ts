@@ -97,6 +97,11 @@ function addressed(context: Context, gateway: KubernetesGateway): Proxies[] {
       return [];
     }
     const named = serviceOfHost(value, gateway.metadata.namespace);
+    if (named && named.namespace !== gateway.metadata.namespace) {
+      const message = `Service ${named.namespace}/${named.name} is in another namespace, and the proxies of a Gateway are those of its own, as in Istio: nothing serves this Gateway. Put it in ${named.namespace}.`;
+      context.report('SP0014', gateway, [...path, 'value'], message);
+      return [];
+    }
     const service = named && context.objects.get('Service', named.namespace, named.name);
     const selector = service ? service.spec.selector : installedSelector(named?.name);
     if (named && Object.keys(selector).length > 0) return [{ namespace: named.namespace, selector }];

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ROUTER, SIDECAR, translated } from '../../test/support/translated.ts';
+import { snapshotFromText } from '../config/memory.ts';
 
 const CERTIFICATE = (name: string, namespace: string) => `apiVersion: v1
 kind: Secret
@@ -147,4 +148,11 @@ spec: {parentRefs: [{group: "", kind: Service, name: web}], rules: [{backendRefs
     hostsOn('80').map(({ name }) => name),
     ['a.example.com:80', 'block_all'],
   );
+});
+
+test('a Gateway beside other proxies than those of its namespace is served by none', () => {
+  const snapshot = snapshotFromText(join(GATEWAY('[{name: c}]').replace('namespace: istio-system', 'namespace: default'), ENTRY));
+  const [finding] = snapshot.findings.filter(({ origin }) => origin === 'KubernetesGateway default/eg');
+  assert.match(finding?.message ?? '', /Service istio-system\/istio-egressgateway is in another namespace.*Put it in istio-system/);
+  assert.deepEqual(snapshot.list('Gateway'), []);
 });
