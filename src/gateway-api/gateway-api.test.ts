@@ -434,7 +434,7 @@ test('BackendTLSPolicies', () => {
     assert.match(said, wanted);
     return rules.length;
   };
-  assert.equal(refused(/Other is not known/, policy({}, { wellKnownCACertificates: 'Other' })), 0);
+  assert.equal(refused(/example.com.other is not known/, policy({}, { wellKnownCACertificates: 'example.com/other' })), 0);
   assert.equal(refused(/one ConfigMap or Secret/, policy({}, { caCertificateRefs: [{ group: 'x.io', kind: 'K', name: 'n' }] })), 0);
   assert.equal(refused(/no port tls/, policy({ sectionName: 'tls' }, system)), 0);
   assert.equal(refused(/Service svc has no port tls/, policy({ group: '', kind: 'Service', name: 'svc', sectionName: 'tls' }, system)), 0);

@@ -1,6 +1,10 @@
 import { enumeration, type Infer, list, map, object, required, string } from '../schema.ts';
 import { group, kindName, localObjectReference, objectName, preciseHostname, sectionName } from './common.ts';
 
+/** `System`, or a domain and a name. */
+const WELL_KNOWN =
+  /^(System|([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]))$/;
+
 /** How connections to a backend are encrypted and verified. */
 export const backendTlsPolicy = object({
   targetRefs: required(
@@ -14,7 +18,7 @@ export const backendTlsPolicy = object({
       hostname: required(preciseHostname()),
       caCertificateRefs: list(localObjectReference, { maxItems: 8 }),
       /** `System`: the CAs that the proxy's operating system trusts. */
-      wellKnownCACertificates: string({ minLength: 1, maxLength: 253 }),
+      wellKnownCACertificates: string({ minLength: 1, maxLength: 253, pattern: WELL_KNOWN }),
       subjectAltNames: list(
         object({
           type: required(enumeration('Hostname', 'URI')),

@@ -140,6 +140,7 @@ test('a Gateway’s addresses, a GatewayClass’s controller, the targets of a B
   const service = { type: 'Hostname', value: 'a.b.svc.cluster.local' };
   assert.deepEqual(messages('Gateway', addresses(service, { value: '10.0.0.1' }, { type: 'example.com/pool', value: 'x' })), []);
   one('Gateway', addresses(service, service), /addresses\[1\]\.value: "a\.b\.svc\.cluster\.local" stands twice/);
+  one('Gateway', addresses({ value: 'istio.default' }), /addresses\[0\]\.value: "istio\.default" is no IP address; is its type Hostname\?/);
   one('Gateway', addresses({ type: 'Host', value: 'x' }), /addresses\[0\]\.type: "Host" is no type/);
   one('Gateway', addresses({ type: 'Hostname', value: 'a b' }), /addresses\[0\]\.value: "a b" is no host name/);
   assert.deepEqual(messages('GatewayClass', { controllerName: 'istio.io/gateway-controller' }), []);

@@ -677,6 +677,7 @@ test('PeerAuthentication, RequestAuthentication and Telemetry', () => {
       'Warning: spec.tracing[0].providers[1]',
       'spec.tracing[0].customTags[""]',
     ],
+    ['accessLogging: [{filter: {expression: "response.code >= 400"}}, {filter: {}}]', 'spec.accessLogging[1].filter: needs an expression'],
     [
       'metrics: [{overrides: [{tagOverrides: {a: {operation: UPSERT}, b: {operation: REMOVE, value: x}, c: {operation: REMOVE}}}]}]',
       /tagOverrides\.a: operation UPSERT needs/,

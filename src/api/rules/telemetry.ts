@@ -11,6 +11,10 @@ export const telemetryRules: Rules<Telemetry> = ({ spec }, report) => {
       report({ path: [...path, 'providers', 1], level: 'Warning', message: 'only the first provider has an effect' });
     if ('' in tracing.customTags) report({ path: [...path, 'customTags', ''], at: 'key', message: 'the name of a tag must not be empty' });
   });
+  spec.accessLogging.forEach(({ filter }, index) => {
+    if (filter && !filter.expression?.trim())
+      report({ path: ['spec', 'accessLogging', index, 'filter'], message: 'needs an expression, e.g. response.code >= 400' });
+  });
   spec.metrics.forEach((metrics, index) => {
     metrics.overrides.forEach((override, at) => {
       for (const name in override.tagOverrides) {
