@@ -8,7 +8,7 @@ import { VirtualHost_TlsRequirementType } from '../xds/gen/envoy/config/route/v3
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import type { CompiledRoute, CompiledVirtualHost } from '../xds/match/route.ts';
 import { typeNameOf } from '../xds/unpack.ts';
-import type { Call, Endpoint, HttpRequest } from './call.ts';
+import type { Call, Endpoint, HttpRequest, Tls } from './call.ts';
 import { outboundCells, routeTables, sampleHost, unsampled, virtualHostRequests } from './cells.ts';
 import type { UpstreamHost } from './cluster.ts';
 import { explainCall, type SimulatedMesh } from './explain.ts';
@@ -209,10 +209,12 @@ function* cutAt(
     for (const { config } of proxy.chains(listener).chains) {
       const { serverNames = [], applicationProtocols = [], transportProtocol } = config.filterChainMatch ?? {};
       if (transportProtocol === 'raw_buffer') continue;
-      const covered = serverNames.filter((name) => pattern !== '' && hostCovers(pattern, name)).map(sampleHost);
-      for (const serverName of new Set([tls.serverName, ...covered])) {
-        for (const alpn of [tls.alpn, ...applicationProtocols.map((protocol) => [protocol])])
-          yield { ...call, payload: { ...call.payload, tls: { ...tls, serverName, alpn } } };
+      const names = pattern === '' ? [] : serverNames.filter((name) => hostCovers(pattern, name)).map(sampleHost);
+      for (const serverName of names) yield withTls(call, { ...tls, serverName });
+      for (const protocol of applicationProtocols) {
+        if (serverNames.length === 0 || serverNames.some((name) => hostCovers(name, tls.serverName)))
+          yield withTls(call, { ...tls, alpn: [protocol] });
+        for (const serverName of names) yield withTls(call, { ...tls, serverName, alpn: [protocol] });
       }
     }
   }
@@ -272,6 +274,10 @@ function commonEnd(a: string, b: string): number {
   let length = 0;
   while (length < a.length && length < b.length && a.at(-1 - length) === b.at(-1 - length)) length++;
   return length;
+}
+
+function withTls(call: Call, tls: Tls): Call {
+  return { ...call, payload: { ...call.payload, tls } };
 }
 
 function withRequest(call: Call, http: HttpRequest): Call {

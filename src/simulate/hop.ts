@@ -443,7 +443,7 @@ function runForward(
   const http = finalize(route, action, choice, request, call);
   const port = request.scheme === 'https' ? 443 : 80;
   const target = splitAuthority(http.authority, port);
-  const mirrors = sends(proxy, choice.cluster, call, target) ? mirrorsOf(action) : [];
+  const mirrors = action.mirrors.length > 0 && sends(proxy, choice.cluster, call, target) ? mirrorsOf(action) : [];
   for (const { cluster, share } of mirrors)
     recorder.step('mirror', cluster ?? '', `gets a copy of ${share}; its answer is dropped`, route.origins);
   const followed = mirrors.length > 0 ? mirrors[(options.follow?.(mirrors.length + 1) ?? 0) - 1] : undefined;
