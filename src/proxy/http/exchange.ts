@@ -392,7 +392,7 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
     record.method = this.method;
     record.path = this.path;
     record.authority = this.authority;
-    record.ended = core.deps.now();
+    record.ended = record.responseEnded || core.deps.now();
     core.deps.sink.record(record);
   }
 }
