@@ -156,3 +156,25 @@ test('a Gateway beside other proxies than those of its namespace is served by no
   assert.match(finding?.message ?? '', /Service istio-system\/istio-egressgateway is in another namespace.*Put it in istio-system/);
   assert.deepEqual(snapshot.list('Gateway'), []);
 });
+
+test('a listener on a port that the Service of the Gateway lacks is none', () => {
+  const service = (port: number) => `apiVersion: v1
+kind: Service
+metadata: {name: istio-egressgateway, namespace: istio-system}
+spec: {selector: {istio: egressgateway}, ports: [{name: http, port: ${port}, targetPort: 8080}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: egress, namespace: istio-system, labels: {istio: egressgateway}}
+spec: {containers: [{name: proxy}]}
+status: {phase: Running, podIP: ${ROUTER.addresses[0]}}
+`;
+  const http = GATEWAY('[{name: c}]')
+    .replace('protocol: HTTPS', 'protocol: HTTP')
+    .replace('port: 443', 'port: 80')
+    .replace(/, tls: .*\}\}/, '}');
+  const listeners = (port: number) =>
+    translated(join(http, ROUTE, ENTRY, service(port)), ROUTER).resources.listeners.map(({ name }) => name);
+  assert.deepEqual(listeners(80), ['0.0.0.0_8080']);
+  assert.deepEqual(listeners(8080), []);
+});

@@ -42,6 +42,7 @@ export function gatewayPorts(context: TranslateContext): GatewayPort[] {
   const ports = new Map<string, GatewayPort>();
   for (const gateway of gatewaysOf(context)) {
     for (const server of gateway.spec.servers) {
+      if (gateway.derivedFrom && !hasServicePort(context, server.port.number)) continue;
       const entry = gatewayServer(context, gateway, server);
       const key = `${entry.bind}_${entry.port}`;
       const shared = ports.get(key) ?? { port: entry.port, bind: entry.bind, servers: [] };
@@ -104,6 +105,12 @@ function serverKind({ port, tls }: Server): ServerKind {
     default:
       return protocol === 'HTTPS' ? 'https' : 'tls';
   }
+}
+
+/** A listener of the Kubernetes Gateway API is on a port of its Service, or there is none, as in Istio; without any Service there is nothing to go by. */
+function hasServicePort({ mesh, proxy }: TranslateContext, number: number): boolean {
+  const served = mesh.registry.servicesOf(proxy);
+  return served.length === 0 || served.some(({ port }) => port.number === number);
 }
 
 /** The port of a Service over the proxy is bound as its target port; one that no Service has is bound as it is. */
