@@ -184,6 +184,7 @@ export type ResponseFlag =
   | 'DI'
   | 'DPE'
   | 'DR'
+  | 'DT'
   | 'FI'
   | 'IH'
   | 'LH'

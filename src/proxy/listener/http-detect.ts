@@ -29,6 +29,10 @@ function plausibleStart(data: Buffer, start: number): boolean {
   for (let i = start; i < data.length; i++) {
     const c = data[i]!;
     if (c === 13) continue;
+    if (c === 9 && i > start) {
+      inMethod = false;
+      continue;
+    }
     if (c < 0x20 || c > 0x7e) return false;
     if (inMethod) {
       if (c === 0x20) {
@@ -41,11 +45,10 @@ function plausibleStart(data: Buffer, start: number): boolean {
 }
 
 function requestLine(line: string): HttpDetection {
-  const parts = line.split(' ');
-  if (parts.length !== 3) return 'not-http';
-  const [method, target, version] = parts as [string, string, string];
-  if (!TOKEN.test(method) || !validTarget(method, target)) return 'not-http';
-  return version === 'HTTP/1.1' ? 'http/1.1' : version === 'HTTP/1.0' ? 'http/1.0' : 'not-http';
+  // More white space than one blank and other versions are HTTP too, for a server that takes them: it is for HTTP's chain to refuse them.
+  const [method = '', target = '', version = 'HTTP/0.9', more] = line.trimEnd().split(/[ \t]+/);
+  if (more !== undefined || !TOKEN.test(method) || !validTarget(method, target) || !/^HTTP\/\d\.\d$/.test(version)) return 'not-http';
+  return version === 'HTTP/1.1' ? 'http/1.1' : 'http/1.0';
 }
 
 function validTarget(method: string, target: string): boolean {

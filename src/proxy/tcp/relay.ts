@@ -1,6 +1,8 @@
 /** One connection of the TCP proxy, from the choice of a cluster to its access record. */
 
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { codeOf } from '../../lib/errors.ts';
 import { hashText } from '../cluster/balancer.ts';
 import { newRecord } from '../record.ts';
 import type { AccessRecord, Cluster, Downstream, ResponseFlag, UpstreamFailure, UpstreamHost } from '../types.ts';
@@ -48,10 +50,15 @@ export class Relay {
 
   start(): void {
     const { overrides, idleTimeoutMs, maxDurationMs } = this.#settings;
-    this.#downstream.on('error', ignore);
+    this.#downstream.on('error', this.#onDownstreamError);
     this.#downstream.on('close', this.#onDownstreamClose);
     if (idleTimeoutMs > 0) this.#downstream.setTimeout(idleTimeoutMs, () => this.cut());
-    if (maxDurationMs) this.#maxTimer = setTimeout(() => this.cut(), maxDurationMs).unref();
+    if (maxDurationMs) {
+      this.#maxTimer = setTimeout(() => {
+        this.#record.flags.push('DT');
+        this.cut();
+      }, maxDurationMs).unref();
+    }
     const { downstream } = this.#record;
     const name = this.#settings.cluster(downstream);
     const cluster = this.#deps.clusters.get(name);
@@ -109,7 +116,10 @@ export class Relay {
       this.#refuse(failure);
       return;
     }
-    const { downstream } = this.#record;
+    const { downstream, flags } = this.#record;
+    // The log tells of failed attempts, too.
+    if (!flags.includes(FLAGS[failure.kind])) flags.push(FLAGS[failure.kind]);
+    if ('reason' in failure) this.#record.upstreamTransportFailureReason = failure.reason;
     const choice = cluster.choose({ downstream, target: undefined, hash: undefined }, (later) => this.#onChoice(cluster, later));
     if (choice) this.#onChoice(cluster, choice);
   }
@@ -117,7 +127,7 @@ export class Relay {
   /** A refused connection is closed at once: a client that waits for the server to speak must not wait for a timeout. */
   #refuse(failure: UpstreamFailure): void {
     const { flags } = this.#record;
-    flags.push(FLAGS[failure.kind]);
+    if (!flags.includes(FLAGS[failure.kind])) flags.push(FLAGS[failure.kind]);
     // Envoy's log says of each failed connect that all attempts are used up.
     if (RETRIABLE.has(failure.kind)) flags.push('URX');
     if ('reason' in failure) this.#record.upstreamTransportFailureReason = failure.reason;
@@ -128,7 +138,7 @@ export class Relay {
     const record = this.#record;
     this.#upstream = upstream;
     record.upstreamLocalAddress = { ip: upstream.localAddress ?? '', port: upstream.localPort ?? 0 };
-    upstream.on('error', ignore);
+    upstream.on('error', this.#onUpstreamError);
     upstream.on('close', this.#onUpstreamClose);
     upstream.on('end', () => this.#downstream.end());
     const head = this.#takeDownstream();
@@ -152,12 +162,23 @@ export class Relay {
       return this.#head;
     }
     this.#downstream = taken.socket;
-    taken.socket.on('error', ignore);
+    taken.socket.on('error', this.#onDownstreamError);
     taken.socket.on('close', this.#onDownstreamClose);
     if (this.#settings.idleTimeoutMs > 0) taken.socket.setTimeout(this.#settings.idleTimeoutMs, () => this.cut());
     if (this.#head && taken.unread) return Buffer.concat([this.#head, taken.unread]);
     return this.#head ?? taken.unread;
   }
+
+  /** A reset says that bytes are missing, which the end of a connection does not: each side hears of the other's. */
+  readonly #onUpstreamError = (error: Error): void => {
+    if (codeOf(error) !== 'ECONNRESET' || this.#closed) return;
+    this.#record.flags.push('UR');
+    reset(this.#downstream);
+  };
+
+  readonly #onDownstreamError = (error: Error): void => {
+    if (codeOf(error) === 'ECONNRESET' && this.#upstream) reset(this.#upstream);
+  };
 
   readonly #onDownstreamClose = (): void => {
     this.#upstream?.destroy();
@@ -194,6 +215,8 @@ export class Relay {
   }
 }
 
-function ignore(): void {
-  // `close` follows each error.
+/** TLS has no reset of its own: there, a connection that ends without close_notify says the same. */
+function reset(socket: Socket): void {
+  if (socket instanceof TLSSocket) socket.destroy();
+  else if (!socket.destroyed) socket.resetAndDestroy();
 }

@@ -40,6 +40,35 @@ test('TCP goes both ways, and each side can end by itself', async (t) => {
   assert.equal(line?.sent, 9);
 });
 
+test('a reset on one side is a reset on the other, as only the end of a connection says that all is there', async (t) => {
+  let reset = (): void => undefined;
+  const gone = new Promise<string>((resolve) => {
+    reset = () => resolve('reset');
+  });
+  const upstream = await server(t, async (socket) => {
+    socket.on('error', reset);
+    const [first] = (await once(socket, 'data')) as [Buffer];
+    if (first.toString() === 'cut') socket.resetAndDestroy();
+    else socket.write('go on');
+  });
+  const log = join(folder(t), 'log');
+  const made = await dataPlane(t);
+  await made.set({
+    listeners: [listener('l', [{ filters: [tcpProxy('c', { accessLog: accessLog(log) })] }])],
+    clusters: [cluster('c', [upstream])],
+  });
+  const cut = await client(t, made.port('l'));
+  cut.write('cut');
+  const [error] = (await once(cut, 'error')) as [NodeJS.ErrnoException];
+  assert.equal(error.code, 'ECONNRESET');
+  assert.equal((await logged(made, log, 1))[0]?.flags, 'UR');
+  const cutting = await client(t, made.port('l'));
+  cutting.write('x');
+  await once(cutting, 'data');
+  cutting.resetAndDestroy();
+  assert.equal(await gone, 'reset');
+});
+
 test('a client that ends before the upstream is there loses nothing, inspected or not', async (t) => {
   const upstream = await server(t, async (socket) => {
     const all = await readAll(socket);
