@@ -1,4 +1,5 @@
 import type { Destination, HttpRoute } from '../../api/index.ts';
+import { originOf, type Resource } from '../../api/resource.ts';
 import { fullHostname, hostCovers, hostsOverlap, isWildcard } from '../../lib/hostname.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
@@ -66,13 +67,13 @@ export function egressBypass(context: Context): void {
       if (isBackendOfGateways(context, service, atGateways)) {
         if (context.hints) for (const port of service.ports) reportPortOfGateway(context, service, port);
       } else {
-        const names = intended.map((gateway) => `${gateway.metadata.namespace}/${gateway.metadata.name}`).join(', ');
-        const how = virtualService ? ` VirtualService ${nameOf(virtualService)} routes it elsewhere.` : '';
+        const names = [...new Set(intended.map((gateway) => nameOf(gateway.derivedFrom ?? gateway)))].join(', ');
+        const how = virtualService ? ` ${originOf(virtualService)} routes it elsewhere.` : '';
         context.report(
           'SP1001',
           service.resource,
           hostPath(service),
-          `No VirtualService on the mesh routes ${service.hostname} to an egress gateway${names ? `, although Gateway ${names} serves it` : ''}: calls leave straight from the sidecar.${how} Add a VirtualService with gateways [mesh, …] whose ${[...new Set(service.ports.map(routeKind))].join(' and ')} routes lead to the gateway's Service.`,
+          `No ${ofKubernetes(intended) ? 'route' : 'VirtualService'} on the mesh ${ofKubernetes(intended) ? 'leads' : 'routes'} ${service.hostname} to an egress gateway${names ? `, although Gateway ${names} serves it` : ''}: calls leave straight from the sidecar.${how} ${mendOf(service, intended)}`,
         );
       }
     } else {
@@ -114,6 +115,20 @@ function leadsAstray(context: Context, external: readonly Service[]): boolean {
   );
 }
 
+/** Whether all are of the Kubernetes Gateway API; false if there is none. */
+function ofKubernetes(gateways: readonly Gateway[]): boolean {
+  return gateways.length > 0 && gateways.every(({ derivedFrom }) => derivedFrom);
+}
+
+/** How to lead a service's calls to a gateway, in the words of the API that the gateway is written in. */
+function mendOf({ resource, ports }: Service, gateways: readonly Gateway[]): string {
+  const kinds = [...new Set(ports.map(routeKind))];
+  if (!ofKubernetes(gateways))
+    return `Add a VirtualService with gateways [mesh, …] whose ${kinds.join(' and ')} routes lead to the gateway's Service.`;
+  const routes = kinds.map((kind) => ({ http: 'an HTTPRoute', tls: 'a TLSRoute', tcp: 'a TCPRoute' })[kind]);
+  return `Attach ${routes.join(' and ')} to it (parentRefs: [{group: networking.istio.io, kind: ServiceEntry, name: ${resource.metadata.name}}]) that leads to the gateway's Service.`;
+}
+
 /** Hosts under a wildcard that sidecars send to a gateway. */
 function partsThroughGateways(context: Context, wildcard: string): string[] {
   const services = gatewayServices(context);
@@ -128,7 +143,7 @@ function partsThroughGateways(context: Context, wildcard: string): string[] {
   return [...new Set(parts)].sort();
 }
 
-function nameOf({ metadata }: VirtualService): string {
+function nameOf({ metadata }: Pick<Resource, 'metadata'>): string {
   return `${metadata.namespace}/${metadata.name}`;
 }
 

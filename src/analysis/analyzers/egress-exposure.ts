@@ -80,12 +80,14 @@ export function deadObjects(context: Context): void {
   for (const gateway of context.of('Gateway')) {
     const onlyServes = gateway.spec.servers.every((server) => server.tls?.mode === 'AUTO_PASSTHROUGH' || server.tls?.httpsRedirect);
     if (bound.has(gateway) || onlyServes || gateway.spec.servers.length === 0) continue;
-    const { namespace, name } = gateway.metadata;
+    const { namespace, name } = (gateway.derivedFrom ?? gateway).metadata;
     context.report(
       'SP1022',
       gateway,
       ['metadata', 'name'],
-      `No VirtualService is bound to Gateway ${namespace}/${name}: whatever reaches it is answered 404 or closed. Bind one (gateways: [${namespace}/${name}]), or remove the Gateway.`,
+      gateway.derivedFrom
+        ? `No route is attached to a listener of Gateway ${namespace}/${name}: whatever reaches it is answered 404 or closed. Attach one (parentRefs: [{name: ${name}, namespace: ${namespace}}]), or remove the listener.`
+        : `No VirtualService is bound to Gateway ${namespace}/${name}: whatever reaches it is answered 404 or closed. Bind one (gateways: [${namespace}/${name}]), or remove the Gateway.`,
     );
   }
 }

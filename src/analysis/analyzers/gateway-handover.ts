@@ -87,8 +87,17 @@ function faultsOf(
     if (serving.some((each) => hasRoute(context, each, host, port))) continue;
     const { gateway, server } = serving[0]!;
     const kind = kindsOf(server)[0]!;
+    const end = kind === 'http' ? 'answered 404' : 'closed';
+    if (gateway.derivedFrom) {
+      const { namespace: owner, name } = gateway.derivedFrom.metadata;
+      const route = { http: 'HTTPRoute', tls: 'TLSRoute', tcp: 'TCPRoute' }[kind];
+      faults.push(
+        `Sidecars send ${host} to port ${port} of Gateway ${owner}/${name}, to which no ${route} for it is attached: calls are ${end} there. Attach one (parentRefs: [{name: ${name}, namespace: ${owner}}]) that leads to ${host}.`,
+      );
+      continue;
+    }
     faults.push(
-      `Sidecars send ${host} to Gateway ${nameOf(gateway)}, for which no VirtualService has a rule of kind ${kind} that holds on port ${port}: calls are ${kind === 'http' ? 'answered 404' : 'closed'} there. Add a rule under ${kind} with match gateways: [${nameOf(gateway)}] that leads to ${host}.`,
+      `Sidecars send ${host} to Gateway ${nameOf(gateway)}, for which no VirtualService has a rule of kind ${kind} that holds on port ${port}: calls are ${end} there. Add a rule under ${kind} with match gateways: [${nameOf(gateway)}] that leads to ${host}.`,
     );
   }
   return faults;

@@ -76,12 +76,16 @@ function unroutedHosts(context: Context, gateway: Gateway, bound: readonly Bound
   for (const [i, server] of gateway.spec.servers.entries()) {
     if (server.tls?.mode === 'AUTO_PASSTHROUGH' || server.tls?.httpsRedirect) continue;
     for (const [j, serverHost] of server.hosts.entries()) {
-      if (isRouted(serverHost)) continue;
+      // A listener of a Kubernetes Gateway stands here once for each namespace whose routes it takes.
+      const same = (other: string) => other.slice(other.indexOf('/') + 1) === serverHost.slice(serverHost.indexOf('/') + 1);
+      if (isRouted(serverHost) || (gateway.derivedFrom && server.hosts.some((other) => same(other) && isRouted(other)))) continue;
       context.report(
         'SP1012',
         gateway,
         ['spec', 'servers', i, 'hosts', j],
-        `No VirtualService that is bound to this Gateway routes ${serverHost}: calls for it are answered 404 or closed. Add it to a VirtualService's hosts, or remove it here.`,
+        gateway.derivedFrom
+          ? `No route that is attached to this listener is for ${serverHost}: calls for it are answered 404 or closed. Add it to the hostnames of a route, or narrow the listener's hostname.`
+          : `No VirtualService that is bound to this Gateway routes ${serverHost}: calls for it are answered 404 or closed. Add it to a VirtualService's hosts, or remove it here.`,
       );
     }
   }
