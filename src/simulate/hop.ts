@@ -451,7 +451,9 @@ function runForward(
   const changed = (response: Response, chosen: boolean, upstream?: UpstreamHost) => {
     const address = upstream?.endpoint;
     const upstreamHost = address && { address, text: `${address.ip}:${address.port}`, hostname: upstream.host };
-    const record = { ...recordOf(route, request, call), upstreamCluster: chosen ? choice.cluster : '', upstreamHost };
+    // Formats see the request as the router has changed it for the upstream.
+    const sent = chosen ? { ...request, headers: http.headers } : request;
+    const record = { ...recordOf(route, sent, call), upstreamCluster: chosen ? choice.cluster : '', upstreamHost };
     if (chosen) response.mutate(choice.responseMutations, record, upstream !== undefined);
     response.mutate(route.responseMutations, record, upstream !== undefined);
   };

@@ -1,5 +1,7 @@
 /** Generators of small configurations whose objects have much to do with one another: few hosts, ports, namespaces and gateways. */
 import fc, { type Arbitrary } from 'fast-check';
+import { maybe, resources, some, weighted } from './generators.ts';
+import { policy, workloadEntries } from './policies.ts';
 
 export interface Configuration {
   /** Laid over MeshConfig. */
@@ -10,24 +12,6 @@ export interface Configuration {
 
 const EGRESS = 'istio-egressgateway.istio-system.svc.cluster.local';
 const HTTPBIN = 'httpbin.default.svc.cluster.local';
-
-/** Objects left out of a record rather than set to undefined, so that the YAML is short. */
-function some<T extends object>(value: T): Partial<T> {
-  return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as Partial<T>;
-}
-
-/** How often something is there: from one time in ten to four in five. */
-const OFTEN = [0.1, 0.25, 0.5, 0.67, 0.8] as const;
-
-/** fast-check shrinks towards what is not there. */
-function maybe<T>(arbitrary: Arbitrary<T>, often: 0 | 1 | 2 | 3 | 4 = 2): Arbitrary<T | undefined> {
-  const there = OFTEN[often] * 100;
-  return fc.oneof({ weight: 100 - there, arbitrary: fc.constant(undefined) }, { weight: there, arbitrary });
-}
-
-function weighted<T>(...choices: readonly (readonly [number, T])[]): Arbitrary<T> {
-  return fc.oneof(...choices.map(([weight, value]) => ({ weight, arbitrary: fc.constant(value) })));
-}
 
 const host = weighted(
   [9, 'www.example.com'],
@@ -41,22 +25,6 @@ const host = weighted(
 const namespace = weighted([8, 'default'], [2, 'istio-system'], [2, 'other']);
 const exportTo = maybe(fc.constantFrom(['.'], ['*'], ['default'], ['istio-system', 'default']), 0);
 const gatewayNames = weighted([5, 'egress'], [1, 'istio-system/egress'], [1, 'default/egress'], [1, 'other-gateway']);
-
-interface Named {
-  readonly namespace: string;
-  readonly spec: object;
-}
-
-function resources(kind: string, arbitrary: Arbitrary<Named>, constraints: fc.ArrayConstraints): Arbitrary<object[]> {
-  return fc.array(arbitrary, constraints).map((list) =>
-    list.map(({ namespace, spec }, i) => ({
-      apiVersion: 'networking.istio.io/v1',
-      kind,
-      metadata: { name: `${kind.toLowerCase()}-${i}`, namespace },
-      spec,
-    })),
-  );
-}
 
 // --- ServiceEntry
 
@@ -552,42 +520,6 @@ const sidecar = fc
     ),
   })
   .map(({ namespace, ...spec }) => ({ namespace, spec: some(spec) }));
-
-// --- policies, workloads
-
-const workloadEntries = resources(
-  'WorkloadEntry',
-  fc
-    .record({
-      namespace: fc.constantFrom('default', 'istio-system'),
-      address: fc.constantFrom('198.51.100.10', '198.51.100.11', '198.51.100.77'),
-      labels: fc.constantFrom<object>({ app: 'entry' }, { app: 'entry', version: 'v1' }),
-      ports: maybe(fc.constantFrom<object>({ http: 8080 }, { tls: 8443 }), 1),
-    })
-    .map(({ namespace, ...spec }) => ({ namespace, spec: some(spec) })),
-  { minLength: 1, maxLength: 2 },
-);
-const policy: Arbitrary<object> = fc
-  .oneof(
-    fc
-      .record({
-        action: fc.constantFrom('ALLOW', 'DENY'),
-        rules: fc.constantFrom<object[]>(
-          [{ to: [{ operation: { paths: ['/a*'], notMethods: ['POST'] } }], when: [{ key: 'request.headers[x-a]', values: ['1'] }] }],
-          [{ from: [{ source: { notIpBlocks: ['10.0.0.0/8'] } }] }],
-        ),
-      })
-      .map((spec) => ({ apiVersion: 'security.istio.io/v1', kind: 'AuthorizationPolicy', spec })),
-    fc.constant({
-      apiVersion: 'security.istio.io/v1',
-      kind: 'RequestAuthentication',
-      spec: { jwtRules: [{ issuer: 'a', jwks: '{"keys":[]}' }] },
-    }),
-    fc.constant({ apiVersion: 'security.istio.io/v1', kind: 'PeerAuthentication', spec: { mtls: { mode: 'STRICT' } } }),
-  )
-  .chain((object) =>
-    fc.constantFrom('default', 'istio-system').map((namespace) => ({ ...object, metadata: { name: 'policy', namespace } })),
-  );
 
 // --- all together
 

@@ -302,4 +302,10 @@ export const FOUND: readonly Found[] = [
     call: toWww(get({ headers: [['x-forwarded-proto', 'https']] })),
     expect: `sleep outbound|80||${EGRESS} > egress: 403`,
   },
+  {
+    name: 'a format in a response sees the request as it was sent on',
+    config: [WWW, routes(`{ headers: { request: { remove: [x-a] }, response: { add: { x-r-b: '%REQ(x-a)%-' } } }, ${TO_WWW} }`)],
+    call: toWww(get({ headers: [['x-a', '1']] })),
+    expect: 'sleep outbound|80||www.example.com: GET www.example.com / []',
+  },
 ];
