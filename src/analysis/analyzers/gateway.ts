@@ -87,13 +87,10 @@ export function conflictingGateways(context: Context): void {
         for (const other of context.gatewayServers.at(name)) {
           if (other.gateway === gateway || others.has(other.gateway) || !selectsByLabels(other.gateway)) continue;
           if (!sameBind(server, other.gateway.spec.servers[other.index]!)) continue;
-          // Equal selectors select the same pods, also where the files have none of them.
           // Of Kubernetes Gateways the routes of all are joined; only their certificates exclude each other.
           if (gateway.derivedFrom && other.gateway.derivedFrom && !server.tls) continue;
-          const together =
-            formatSelector(gateway.spec.selector) === formatSelector(other.gateway.spec.selector) ||
-            overlap(pods(gateway), pods(other.gateway));
-          if (together && sameNamespaces(host, gateway, other.written, other.gateway)) others.add(other.gateway);
+          if (sameNamespaces(host, gateway, other.written, other.gateway) && overlap(pods(gateway), pods(other.gateway)))
+            others.add(other.gateway);
         }
       }
       if (others.size === 0) continue;
@@ -108,8 +105,9 @@ export function conflictingGateways(context: Context): void {
   }
 }
 
+/** Equal selectors have one set, and select the same pods also where the files have none of them. */
 function overlap<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
-  if (a === b) return a.size > 0;
+  if (a === b) return true;
   for (const item of a) if (b.has(item)) return true;
   return false;
 }

@@ -43,7 +43,8 @@ export function conflictingServiceEntryProtocols(context: Context): void {
   for (const entry of context.of('ServiceEntry')) {
     const { hosts, ports, exportTo } = entry.spec;
     const { namespace } = entry.metadata;
-    const sees = new Set([...visibilityOf(exportTo, context.mesh.defaultServiceExportTo)].map((name) => (name === '.' ? namespace : name)));
+    const visibility = visibilityOf(exportTo, context.mesh.defaultServiceExportTo);
+    const sees = visibility.has('.') ? new Set([...visibility].map((name) => (name === '.' ? namespace : name))) : visibility;
     for (const [index, { number, protocol }] of ports.entries()) {
       for (const host of hosts) {
         const key = `${host.toLowerCase()}:${number}`;

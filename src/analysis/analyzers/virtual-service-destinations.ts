@@ -42,13 +42,17 @@ export function destinationsOf(virtualService: VirtualService): NamedDestination
 export function virtualServiceDestinations(context: Context): void {
   for (const virtualService of context.of('VirtualService')) {
     const { namespace } = virtualService.metadata;
-    const viewers = viewersOf(context, virtualService);
+    let others: readonly string[] | undefined;
     const end = virtualService.derivedFrom ? '500 (NC)' : '503 (NC)';
     for (const { destination, path } of destinationsOf(virtualService)) {
       // Reported when the route was read.
       if (destination.host === INVALID_BACKEND_HOST) continue;
       const host = fullHostname(destination.host, namespace).toLowerCase();
-      const service = serviceFor(context, host, viewers);
+      let service = findService(context, host, namespace);
+      if (!service) {
+        others ??= viewersOf(context, virtualService);
+        service = serviceFor(context, host, others);
+      }
       if (!service && context.isBroken(host)) continue;
       if (!service) {
         context.report(
@@ -80,7 +84,7 @@ export function virtualServiceDestinations(context: Context): void {
   }
 }
 
-/** Namespaces by which destinations are judged: the VirtualService's own, those that it is exported to by name, and those of its gateways' pods. */
+/** Namespaces by which destinations are judged beside the VirtualService's own: those that it is exported to by name, and those of its gateways' pods. */
 function viewersOf(context: Context, virtualService: VirtualService): readonly string[] {
   const { namespace } = virtualService.metadata;
   const names = visibilityOf(virtualService.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
@@ -88,7 +92,7 @@ function viewersOf(context: Context, virtualService: VirtualService): readonly s
     const gateway = name === 'mesh' ? undefined : findGateway(context, name, namespace);
     return gateway ? (gatewayPods(context, gateway)[0]?.namespace ?? []) : [];
   });
-  return [...new Set([namespace, ...names, ...gateways])].filter((name) => name !== '.' && name !== '*');
+  return [...new Set([...names, ...gateways])].filter((name) => name !== '.' && name !== '*');
 }
 
 function serviceFor(context: Context, host: string, viewers: readonly string[]): Service | undefined {
