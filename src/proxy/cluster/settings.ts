@@ -23,6 +23,7 @@ import type { Policy } from './balancer.ts';
 import { type OutlierSettings, readOutlierDetection } from './outlier.ts';
 
 const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+const UPSTREAM_CODEC = 'envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec';
 const DFP_TYPE = 'envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig';
 
 export type Discovery = 'static' | 'eds' | 'strict-dns' | 'logical-dns' | 'original-dst' | 'dynamic-forward-proxy';
@@ -69,6 +70,12 @@ export function readSettings(config: Cluster): ClusterSettings {
   if (original?.useHttpHeader || original?.metadataKey)
     unsupported(`${where}.original_dst_lb_config`, 'use_http_header and metadata_key are not supported');
   const options = protocolOptions(config, where);
+  if (
+    options?.httpFilters.some(
+      (filter) => typeNameOf(filter.configType.case === 'typedConfig' ? filter.configType.value : undefined) !== UPSTREAM_CODEC,
+    )
+  )
+    unsupported(`${where}.typed_extension_protocol_options.http_filters`, 'upstream HTTP filters are not supported');
   const common = options?.commonHttpProtocolOptions ?? config.commonHttpProtocolOptions;
   const http = options?.upstreamHttpProtocolOptions ?? config.upstreamHttpProtocolOptions;
   const refreshMs = positive(durationMs(config.dnsRefreshRate, undefined), 5000);

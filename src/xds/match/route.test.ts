@@ -449,6 +449,8 @@ test('what is not supported is refused with its place', () => {
     { match: { prefix: '/' }, route: { clusterSpecifierPlugin: 'x' } },
     { match: { prefix: '/' }, route: { cluster: 'x', hashPolicy: [{ filterState: { key: 'x' } }] } },
     { match: { prefix: '/' }, route: { cluster: 'x', retryPolicy: { retryHostPredicate: [{ name: 'other' }] } } },
+    { match: { prefix: '/' }, route: { cluster: 'x', retryPolicy: { perTryIdleTimeout: '1s' } } },
+    { match: { prefix: '/' }, route: { cluster: 'x', cors: { maxAge: '1' } } },
   ];
   for (const route of refused)
     assert.throws(() => routes({ name: 'r', ...route }), { code: 'xds-unsupported', message: /virtual host "vh", route "r": / });

@@ -100,9 +100,12 @@ function matchHost(host: Host, request: RouteRequest, ignoreParameters: boolean)
 function compileVirtualHost(config: VirtualHost, parent: RouteConfiguration, context: FormatContext): Host {
   const where = `virtual host "${config.name}"`;
   if (config.matcher) throw new SallyportError('xds-unsupported', `${where}: matcher is not supported; use routes`);
-  const unsupported = [config.rateLimits.length > 0 && 'rate_limits', config.retryPolicyTypedConfig && 'retry_policy_typed_config'].find(
-    (field) => field,
-  );
+  const unsupported = [
+    config.rateLimits.length > 0 && 'rate_limits',
+    config.retryPolicyTypedConfig && 'retry_policy_typed_config',
+    config.hedgePolicy?.hedgeOnPerTryTimeout && 'hedge_policy',
+    config.cors && 'cors (use typed_per_filter_config)',
+  ].find((field) => field);
   if (unsupported) throw new SallyportError('xds-unsupported', `${where}: ${unsupported} is not supported`);
   const levels = { parent, host: config, context, mutations: compileLevels(config, parent, context) };
   const routes: CompiledRoute[] = [];
