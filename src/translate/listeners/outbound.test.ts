@@ -144,6 +144,20 @@ test('a port that a Sidecar names is for the services of that listener', () => {
   assert.equal(own.bindToPort, undefined);
 });
 
+test('the routes of a port that a Sidecar names have the services of that entry only, though another entry brings the listener', () => {
+  const sidecar = `
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: s, namespace: default }
+spec: { egress: [{ port: { number: 80, protocol: HTTP, name: http }, hosts: ['other/*'] }, { hosts: ['*/*'] }] }
+`;
+  const result = translated(entry('a.example.com', ['80 HTTP', '81 HTTP']) + sidecar);
+  assert.ok(listenerOf(result, '0.0.0.0_80'));
+  const names = (port: string) => routesOf(result, port).virtualHosts.map(({ name }) => name);
+  assert.deepEqual(names('80'), ['block_all']);
+  assert.deepEqual(names('81'), ['a.example.com:81', 'block_all']);
+});
+
 test('a listener on a unix socket is reported, and the others stand', () => {
   const sidecar = SIDECAR_EGRESS.replace('127.0.0.1', 'unix:///tmp/own.sock').replace('number: 9000', 'number: 0');
   const result = translated(entry('a.example.com', ['80 HTTP']) + sidecar);

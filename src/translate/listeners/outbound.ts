@@ -215,7 +215,9 @@ function buildChains(draft: Draft, offer: Offer, family: Family, address: string
   if (family === 'tcp') return tcp;
   const only = family === 'auto' && !shared ? service : undefined;
   const routes = only ? `${only.hostname}:${port.number}` : String(port.number);
-  if (!draft.routes.has(routes)) draft.routes.set(routes, { port: port.number, egress, only });
+  // Whichever entry a listener comes of, its routes are those of the one that names the port, as in Istio.
+  const naming = context.scope.egress.find((each) => each.port?.number === port.number) ?? egress;
+  if (!draft.routes.has(routes)) draft.routes.set(routes, { port: port.number, egress: naming, only });
   const http = chain({
     filters: [httpConnectionManager(context.mesh.config, { side: 'outbound', statPrefix: `outbound_${address}_${port.number}`, routes })],
     metadata: wildcard ? undefined : originMetadata(service.resource),
