@@ -49,9 +49,9 @@ export function egressBypass(context: Context): void {
   });
   const inUse = routed.some(({ through, parts }) => through.length > 0 || parts.length > 0) || leadsAstray(context, external);
   for (const { service, virtualService, through, parts } of routed) {
-    const meant = [...gatewaysFor(context, service.hostname), ...gatewaysThatLeadTo(context, service.hostname)];
-    const intended = [...new Set(meant)].filter((gateway) => gateway.spec.selector.istio !== 'ingressgateway');
     if (through.length === 0) {
+      const meant = [...gatewaysFor(context, service.hostname), ...gatewaysThatLeadTo(context, service.hostname)];
+      const intended = [...new Set(meant)].filter((gateway) => gateway.spec.selector.istio !== 'ingressgateway');
       if (intended.length === 0 && !inUse) continue;
       if (parts.length > 0) {
         const names = parts.length > 3 ? `${parts.slice(0, 3).join(', ')} and ${parts.length - 3} more` : parts.join(', ');
