@@ -18,7 +18,6 @@ interface Exception {
 
 const LATER = 'accepted, without effect';
 const EMBEDDED_IGNORES = 'without effect in the embedded data plane';
-const RENDEZVOUS = 'the embedded data plane uses rendezvous hashing in place of a ring: other hosts than Envoy’s';
 
 const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly exceptions: readonly Exception[] }[] = [
   { kind: 'Gateway', exceptions: [] },
@@ -36,7 +35,7 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
     kind: 'DestinationRule',
     note:
       '`subsets[].trafficPolicy` and `portLevelSettings` take what `trafficPolicy` takes. With `outlierDetection` each worker thread of the embedded data plane judges by the traffic that it has ' +
-      'itself (`--concurrency`), where Envoy’s threads count together.',
+      'itself (`--concurrency`), where Envoy’s threads count together. A hash ring of the embedded data plane has at most 100,000 positions.',
     exceptions: [
       { path: 'trafficPolicy.loadBalancer.backendUtilization', status: 'no effect', note: 'reported' },
       { path: 'trafficPolicy.loadBalancer.zoneAwareLbSetting', status: 'no effect', note: 'reported' },
@@ -46,8 +45,6 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
       { path: 'trafficPolicy.retryBudget', status: 'Envoy only', note: EMBEDDED_IGNORES },
       { path: 'trafficPolicy.tunnel', status: 'Envoy only', note: 'the embedded data plane refuses the listener' },
       { path: 'trafficPolicy.loadBalancer.warmup', status: 'Envoy only', note: EMBEDDED_IGNORES },
-      { path: 'trafficPolicy.loadBalancer.consistentHash.ringHash', status: 'Envoy only', note: RENDEZVOUS },
-      { path: 'trafficPolicy.loadBalancer.consistentHash.maglev', status: 'Envoy only', note: RENDEZVOUS },
       { path: 'trafficPolicy.connectionPool.tcp.tcpKeepalive.probes', status: 'Envoy only', note: EMBEDDED_IGNORES },
       { path: 'trafficPolicy.connectionPool.tcp.tcpKeepalive.interval', status: 'Envoy only', note: EMBEDDED_IGNORES },
       { path: 'trafficPolicy.connectionPool.http.maxConcurrentStreams', status: 'Envoy only', note: EMBEDDED_IGNORES },

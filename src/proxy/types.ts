@@ -85,7 +85,8 @@ export interface ChoiceContext {
   readonly downstream: Downstream | undefined;
   /** Host and port that a dynamic forward proxy resolves (from the authority, or from SNI). */
   readonly target: Address | undefined;
-  readonly hash: number | undefined;
+  /** Of 64 bits. */
+  readonly hash: bigint | undefined;
 }
 
 /** Why there is no upstream connection; `failure.ts` maps it to a reply and Envoy's response flag. */

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { xxHash64 } from '../../xds/match/xxhash.ts';
 import { Balancer, type Policy } from './balancer.ts';
+import { ringTable } from './consistent-hash.ts';
 import { type HostEntry, HostTable } from './host.ts';
 import { Rotation } from './rotation.ts';
 
@@ -23,7 +25,7 @@ function even(): () => number {
   return () => (n = (n + 0.618034) % 1);
 }
 
-function counts(balancer: Balancer, times: number, hash?: number): Record<string, number> {
+function counts(balancer: Balancer, times: number, hash?: bigint): Record<string, number> {
   const out: Record<string, number> = {};
   for (let i = 0; i < times; i++) {
     const ip = balancer.choose(hash)?.address.ip ?? 'none';
@@ -72,22 +74,50 @@ test('round robin by weight, random, least request', () => {
 
 test('one hash goes to one host, and a host that leaves moves only its own', () => {
   const ips = ['a', 'b', 'c', 'd', 'e'];
+  // As many positions for each host.
+  const policy: Policy = { kind: 'hash', tableOf: (shares) => ringTable(shares, 200 * shares.length, 1000) };
   const all = balancer(
-    { kind: 'hash' },
+    policy,
     ips.map((ip) => entry(ip)),
   );
   const fewer = balancer(
-    { kind: 'hash' },
+    policy,
     ips.slice(1).map((ip) => entry(ip)),
   );
   const used = new Set<string>();
-  for (let hash = 0; hash < 500; hash++) {
+  for (let i = 0; i < 500; i++) {
+    const hash = xxHash64(String(i));
     const chosen = all.choose(hash)!.address.ip;
     used.add(chosen);
     assert.equal(all.choose(hash)!.address.ip, chosen);
     if (chosen !== 'a') assert.equal(fewer.choose(hash)!.address.ip, chosen);
   }
   assert.deepEqual([...used].sort(), ips);
+});
+
+test('by hash: priorities share the hashes, localities weigh in one table, and without a hash the choice is random', () => {
+  const policy: Policy = { kind: 'hash', tableOf: (shares) => (hash) => shares[Number(hash % BigInt(shares.length))]!.host };
+  const two = balancer(policy, [entry('a'), entry('down', { healthy: false }), entry('b', { priority: 1 })]);
+  const chosen = Array.from({ length: 100 }, (_, i) => two.choose(BigInt(i))!.address.ip);
+  assert.deepEqual([chosen.filter((ip) => ip === 'a').length, chosen.slice(0, 70).every((ip) => ip === 'a')], [70, true]);
+  const shares: (readonly [string, number])[] = [];
+  const weigh: Policy = {
+    kind: 'hash',
+    tableOf: (each) => {
+      shares.push(...each.map(({ host, weight }) => [host.address.ip, weight] as const));
+      return () => each[0]!.host;
+    },
+  };
+  const place = (locality: string, localityWeight: number, weight: number) => ({ locality, localityWeight, weight });
+  balancer(weigh, [entry('a', place('x', 1, 1)), entry('b', place('y', 3, 1)), entry('c', place('y', 3, 2))], true).choose(0n);
+  assert.deepEqual(shares, [
+    ['a', 0.25],
+    ['b', 0.25],
+    ['c', 0.5],
+  ]);
+  const anyOf = balancer(policy, [entry('a'), entry('b')]);
+  assert.deepEqual(Object.keys(counts(anyOf, 20)).sort(), ['a', 'b']);
+  assert.equal(balancer(policy, []).choose(1n), undefined);
 });
 
 test('priorities: the next one takes over as hosts of the first fail, 1.4 times provisioned', () => {

@@ -1,4 +1,6 @@
 /** Load balancing among the hosts of a cluster: priorities, then localities where they are weighted, then the cluster's policy. */
+import { once } from '../../lib/once.ts';
+import type { HashTable, Share } from './consistent-hash.ts';
 import type { Host, HostTable, Priority } from './host.ts';
 import { Rotation } from './rotation.ts';
 
@@ -6,8 +8,8 @@ export type Policy =
   | { readonly kind: 'round-robin' }
   | { readonly kind: 'least-request'; readonly choices: number }
   | { readonly kind: 'random' }
-  /** Ring hash and Maglev: the same hash goes to the same host, and few hashes move when a host comes or goes. */
-  | { readonly kind: 'hash' };
+  /** The same hash goes to the same host, by a ring or Maglev. */
+  | { readonly kind: 'hash'; readonly tableOf: (shares: readonly Share[]) => HashTable };
 
 /** Envoy's overprovisioning factor: a priority takes all traffic as long as 1/1.4 of its hosts can be used. */
 const OVERPROVISIONING = 1.4;
@@ -21,6 +23,8 @@ interface Level {
   /** Share of the traffic, 0 to 1. */
   readonly load: number;
   readonly groups: Rotation<Group>;
+  /** For a hash policy; made when the first request comes. */
+  readonly table: () => HashTable | undefined;
 }
 
 export class Balancer {
@@ -58,8 +62,15 @@ export class Balancer {
     table.priorities.forEach((priority, i) => {
       const load = sum === 0 ? 0 : Math.min(left, available[i]! / sum);
       left -= load;
-      if (load > 0) this.#levels.push({ load, groups: this.#groups(priority, panics(priority)) });
+      if (load === 0) return;
+      const panic = panics(priority);
+      this.#levels.push({ load, groups: this.#groups(priority, panic), table: once(() => this.#table(priority, panic)) });
     });
+  }
+
+  /** One table for all hosts of a priority, whatever their localities. */
+  #table(priority: Priority, panic: boolean): HashTable | undefined {
+    return this.#policy.kind === 'hash' ? this.#policy.tableOf(sharesOf(priority, panic, this.#byLocality)) : undefined;
   }
 
   #groups(priority: Priority, panic: boolean): Rotation<Group> {
@@ -73,7 +84,8 @@ export class Balancer {
   }
 
   /** A host, or undefined if none can be used. `hash` decides under a hash policy; without it the choice is random. */
-  choose(hash: number | undefined): Host | undefined {
+  choose(hash: bigint | undefined): Host | undefined {
+    if (this.#policy.kind === 'hash') return this.#byHash(hash ?? this.#randomHash());
     const group = this.#level()?.groups.take();
     if (!group || group.hosts.length === 0) return undefined;
     const { hosts } = group;
@@ -85,9 +97,23 @@ export class Balancer {
         return this.#any(hosts);
       case 'least-request':
         return this.#leastRequest(hosts, this.#policy.choices);
-      case 'hash':
-        return hash === undefined ? this.#any(hosts) : byHash(hosts, hash);
     }
+  }
+
+  #byHash(hash: bigint): Host | undefined {
+    // Of the traffic, as Envoy divides it: in hundredths.
+    const point = (Number(hash % 100n) + 1) / 100;
+    let sum = 0;
+    const level = this.#levels.find(({ load }) => {
+      sum += load;
+      return point <= sum + 1e-9;
+    });
+    return (level ?? this.#levels.at(-1))?.table()?.(hash);
+  }
+
+  #randomHash(): bigint {
+    const half = () => BigInt(Math.floor(this.#random() * 2 ** 32));
+    return (half() << 32n) | half();
   }
 
   #level(): Level | undefined {
@@ -118,30 +144,13 @@ function sumOf(numbers: readonly number[]): number {
   return numbers.reduce((a, b) => a + b, 0);
 }
 
-/** Rendezvous hashing: the host whose address mixes with the hash to the largest number, weights regarded. */
-function byHash(hosts: readonly Host[], hash: number): Host {
-  let best = hosts[0]!;
-  let bestScore = Number.NEGATIVE_INFINITY;
-  for (const host of hosts) {
-    const score = -host.weight / Math.log((mix(hashText(host.text) ^ hash) + 0.5) / 4294967296);
-    if (score > bestScore) {
-      best = host;
-      bestScore = score;
-    }
-  }
-  return best;
-}
-
-/** A 32-bit hash of a text (FNV-1a). */
-export function hashText(text: string): number {
-  let h = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
-  return h >>> 0;
-}
-
-function mix(value: number): number {
-  let h = value | 0;
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return (h ^ (h >>> 16)) >>> 0;
+/** The hosts of a priority with their parts of its traffic. */
+function sharesOf({ all, hosts, localities }: Priority, panic: boolean, byLocality: boolean): Share[] {
+  const usable = byLocality && !panic ? localities.filter((locality) => locality.weight > 0 && locality.hosts.length > 0) : [];
+  const groups = usable.length > 0 ? usable : [{ weight: 1, hosts: panic ? all : hosts }];
+  const weights = sumOf(groups.map(({ weight }) => weight));
+  return groups.flatMap((group) => {
+    const total = sumOf(group.hosts.map(({ weight }) => weight));
+    return group.hosts.map((host) => ({ host, weight: (group.weight / weights) * (host.weight / total) }));
+  });
 }

@@ -6,11 +6,14 @@ import {
   Cluster_DiscoveryType as DiscoveryType,
   Cluster_LbPolicy as LbPolicy,
   Cluster_DnsLookupFamily as LookupFamily,
+  Cluster_RingHashLbConfig_HashFunction as RingHashFunction,
 } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { OutlierDetection } from '../../xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js';
 import { RoutingPriority } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { Http1ProtocolOptions } from '../../xds/gen/envoy/config/core/v3/protocol_pb.js';
 import { LeastRequestSchema } from '../../xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js';
+import { MaglevSchema } from '../../xds/gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.js';
+import { RingHash_HashFunction, RingHashSchema } from '../../xds/gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.js';
 import {
   HttpProtocolOptionsSchema,
   type HttpProtocolOptions as ProtocolOptions,
@@ -20,6 +23,7 @@ import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
 import type { Family } from '../dns/resolver.ts';
 import type { Cluster as ProxyCluster, ResourceLimit } from '../types.ts';
 import type { Policy } from './balancer.ts';
+import { maglevTable, ringTable } from './consistent-hash.ts';
 import { type OutlierSettings, readOutlierDetection } from './outlier.ts';
 
 const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
@@ -155,7 +159,11 @@ function readPolicy(config: Cluster, where: string): Policy {
     const name = typeNameOf(extension.typedConfig).split('.').at(-1);
     if (name === 'RoundRobin') return { kind: 'round-robin' };
     if (name === 'Random') return { kind: 'random' };
-    if (name === 'RingHash' || name === 'Maglev') return { kind: 'hash' };
+    if (name === 'RingHash') {
+      const config = unpack(extension.typedConfig, RingHashSchema, `${where}.load_balancing_policy`);
+      return ring(config, config.hashFunction === RingHash_HashFunction.MURMUR_HASH_2, where);
+    }
+    if (name === 'Maglev') return maglev(unpack(extension.typedConfig, MaglevSchema, `${where}.load_balancing_policy`).tableSize);
     if (name === 'LeastRequest')
       return leastRequest(unpack(extension.typedConfig, LeastRequestSchema, `${where}.load_balancing_policy`).choiceCount);
     return unsupported(`${where}.load_balancing_policy`, `"${extension.name}" is not supported`);
@@ -166,11 +174,28 @@ function readPolicy(config: Cluster, where: string): Policy {
     case LbPolicy.RANDOM:
       return { kind: 'random' };
     case LbPolicy.RING_HASH:
+      return config.lbConfig.case === 'ringHashLbConfig'
+        ? ring(config.lbConfig.value, config.lbConfig.value.hashFunction === RingHashFunction.MURMUR_HASH_2, where)
+        : ring({}, false, where);
     case LbPolicy.MAGLEV:
-      return { kind: 'hash' };
+      return maglev(config.lbConfig.case === 'maglevLbConfig' ? config.lbConfig.value.tableSize : undefined);
     default:
       return { kind: 'round-robin' };
   }
+}
+
+/** Above this a ring takes so long to make that requests would wait: it gets so many positions at most. */
+const LARGEST_RING = 100_000;
+
+function ring(config: { minimumRingSize?: bigint; maximumRingSize?: bigint }, murmur: boolean, where: string): Policy {
+  if (murmur) return unsupported(where, 'a ring hash of MURMUR_HASH_2 is not supported: use XX_HASH');
+  const minimum = Number(config.minimumRingSize ?? 1024n);
+  const maximum = Math.min(Number(config.maximumRingSize ?? LARGEST_RING), LARGEST_RING);
+  return { kind: 'hash', tableOf: (shares) => ringTable(shares, minimum, maximum) };
+}
+
+function maglev(tableSize: bigint | undefined): Policy {
+  return { kind: 'hash', tableOf: (shares) => maglevTable(shares, Number(tableSize ?? 65_537n)) };
 }
 
 function leastRequest(choices: number | undefined): Policy {

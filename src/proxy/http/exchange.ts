@@ -39,7 +39,7 @@ export class Exchange implements RouteRequest, PseudoHeaderTarget, ChoiceContext
   internal = false;
   /** A request from outside of the mesh, at its edge. */
   edge = false;
-  hash: number | undefined = undefined;
+  hash: bigint | undefined = undefined;
   /** `set-cookie` that a hash policy asks for. */
   hashCookie: string | undefined = undefined;
   route: CompiledRoute | undefined = undefined;

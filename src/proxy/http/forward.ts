@@ -286,7 +286,7 @@ export class Forward {
     const { exchange, action } = this;
     const sourceIp = exchange.record.downstream.remoteAddress.ip;
     const result = hashRequest(action.hashPolicies, exchange, sourceIp, () => exchange.random.toString(16));
-    if (result.hash !== undefined) exchange.hash = Number(BigInt.asUintN(32, result.hash));
+    exchange.hash = result.hash;
     exchange.hashCookie = result.setCookie;
   }
 }

@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { codeOf } from '../../lib/errors.ts';
-import { hashText } from '../cluster/balancer.ts';
+import { xxHash64 } from '../../xds/match/xxhash.ts';
 import { newRecord } from '../record.ts';
 import type { AccessRecord, Cluster, Downstream, ResponseFlag, UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { TcpProxyDeps, TcpSettings } from './proxy.ts';
@@ -77,7 +77,7 @@ export class Relay {
       overrides.sniForwardPort !== undefined && downstream.serverName !== ''
         ? { ip: downstream.serverName, port: overrides.sniForwardPort }
         : undefined;
-    const hash = this.#settings.hashSource ? hashText(downstream.remoteAddress.ip) : undefined;
+    const hash = this.#settings.hashSource ? xxHash64(downstream.remoteAddress.ip) : undefined;
     const choice = cluster.choose({ downstream, target, hash }, (later) => this.#onChoice(cluster, later));
     if (choice) this.#onChoice(cluster, choice);
   }
