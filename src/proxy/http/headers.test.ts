@@ -8,6 +8,7 @@ import {
   HttpConnectionManager_ForwardClientCertDetails as ClientCert,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { stripHost } from '../../xds/match/authority.ts';
 import { normalizePath } from '../../xds/match/path-normalization.ts';
 import { fakeCluster, type ProxyOptions, routesTo, startProxy } from './testing.ts';
 import { answering, dial, echo, response } from './testing-sockets.ts';
@@ -359,4 +360,11 @@ test('path normalisation: slashes', () => {
   assert.equal(normalizePath('///', { ...BASE, mergeSlashes: true }), '//');
   assert.equal(normalizePath('/a/b/..;x/..;/c;/.;y?d/..;', BASE), '/c;/?d/..;');
   assert.equal(normalizePath('/a/../b%00', { ...BASE, normalize: false }), '/a/../b%00');
+});
+
+test('ports leave hosts only where they are ports', () => {
+  const any = { stripPort: 'any', stripTrailingHostDot: false } as const;
+  const hosts = ['a:80', 'a:', 'a:b', 'a:-1', '[::1]:80', 'a'].map((host) => stripHost(host, 80, any));
+  assert.deepEqual(hosts, ['a', 'a:', 'a:b', 'a:-1', '[::1]', 'a']);
+  assert.equal(stripHost('a:81', 80, { ...any, stripPort: 'matching' }), 'a:81');
 });

@@ -7,10 +7,15 @@ export interface AuthorityOptions {
   readonly stripTrailingHostDot: boolean;
 }
 
+/** What is no number is no port: it stays, for hosts that no virtual host has. */
+function isPort(text: string, mode: AuthorityOptions['stripPort'], localPort: number): boolean {
+  return /^\d+$/.test(text) && (mode === 'any' || Number(text) === localPort);
+}
+
 export function stripHost(authority: string, localPort: number, options: AuthorityOptions): string {
   const colon = options.stripPort === 'none' ? -1 : portStart(authority);
   let host = authority;
-  if (colon >= 0 && (options.stripPort === 'any' || authority.slice(colon + 1) === String(localPort))) host = authority.slice(0, colon);
+  if (colon >= 0 && isPort(authority.slice(colon + 1), options.stripPort, localPort)) host = authority.slice(0, colon);
   if (!options.stripTrailingHostDot) return host;
   const end = portStart(host);
   const name = end < 0 ? host : host.slice(0, end);
