@@ -1,7 +1,7 @@
 import { hostCovers } from '../../lib/hostname.ts';
 import { regexProblem } from '../../lib/regex.ts';
 import type { Rules } from '../kind.ts';
-import type { HttpMatchRequest, HttpRoute, RouteDestination, StringMatch, TlsMatchAttributes, VirtualService } from '../virtual-service.ts';
+import type { HttpMatchRequest, RouteDestination, StringMatch, TlsMatchAttributes, VirtualService } from '../virtual-service.ts';
 import {
   exportToOf,
   hostProblem,
@@ -30,7 +30,7 @@ export const virtualServiceRules: Rules<VirtualService> = ({ spec, metadata }, r
     const path = ['spec', 'http', index];
     httpRouteActions(route, delegate, path, report);
     route.match.forEach((match, at) => {
-      httpMatch(match, route, delegate, onMesh && !delegate, [...path, 'match', at], report);
+      httpMatch(match, onMesh && !delegate, [...path, 'match', at], report);
     });
     route.route.forEach((destination, at) => {
       if (destination.headers) headersOf(destination.headers, [...path, 'route', at, 'headers'], report);
@@ -122,15 +122,15 @@ function gatewaysOf(gateways: readonly string[], path: Path, report: Report): vo
 /** Istio reads `@request.auth.claims.…` in place of a header's name as a claim of the request's token. */
 const isClaim = (name: string) => /^\[?@request\.auth\.claims[\].[]/.test(name);
 
-function httpMatch(match: HttpMatchRequest, route: HttpRoute, delegate: boolean, onMesh: boolean, path: Path, report: Report): void {
-  const merges = delegate || route.delegate !== undefined;
+function httpMatch(match: HttpMatchRequest, onMesh: boolean, path: Path, report: Report): void {
   for (const field of STRING_FIELDS) {
     const value = match[field];
-    if (value && mayBeWrong(value)) stringMatch(value, merges, [...path, field], report);
+    // A path may begin with anything.
+    if (value && mayBeWrong(value) && !(field === 'uri' && value.prefix === '')) stringMatch(value, [...path, field], report);
   }
   for (const name in match.queryParams) {
     const value = match.queryParams[name]!;
-    if (mayBeWrong(value)) stringMatch(value, merges, [...path, 'queryParams', name], report);
+    if (mayBeWrong(value)) stringMatch(value, [...path, 'queryParams', name], report);
   }
   for (const field of HEADER_FIELDS) {
     for (const name in match[field]) {
@@ -140,10 +140,12 @@ function httpMatch(match: HttpMatchRequest, route: HttpRoute, delegate: boolean,
       if (isClaim(name)) {
         if (onMesh)
           report({ path: at, at: 'key', message: 'claims of tokens can be matched at gateways only: take mesh from the gateways' });
-      } else if (!PLAIN_NAME.test(name)) {
+      } else if (!HEADER_NAME.test(name)) {
         report({ path: at, at: 'key', message: `"${name}" is no name of a header` });
       }
-      stringMatch(value, merges, at, report);
+      // Here it stands for any value.
+      if (field === 'withoutHeaders' && value.regex === '*') continue;
+      stringMatch(value, at, report);
     }
   }
   if (match.port) problem([...path, 'port'], portProblem(match.port), report);
@@ -157,19 +159,18 @@ function httpMatch(match: HttpMatchRequest, route: HttpRoute, delegate: boolean,
 const STRING_FIELDS = ['uri', 'scheme', 'method', 'authority'] as const;
 const HEADER_FIELDS = ['headers', 'withoutHeaders'] as const;
 const PLAIN_NAME = /^[-_A-Za-z0-9]+$/;
+/** A token of HTTP, or a pseudo-header. */
+const HEADER_NAME = /^(?:[-!#$%&'*+.^_`|~A-Za-z0-9]+|:(?:method|scheme|authority|path|status))$/;
 
 /** What most matches are not: `stringMatch` looks at those that are. */
 function mayBeWrong({ prefix, regex }: StringMatch): boolean {
   return prefix === '' || regex !== undefined;
 }
 
-/** Matches of a route that delegates, and of a delegate, are combined, which regular expressions can't be. */
-function stringMatch(match: StringMatch, merges: boolean, path: Path, report: Report): void {
+function stringMatch(match: StringMatch, path: Path, report: Report): void {
   if (match.prefix === '') report({ path: [...path, 'prefix'], message: 'must not be empty' });
   if (match.regex === undefined) return;
-  const at = [...path, 'regex'];
-  if (merges) report({ path: at, message: 'a route that delegates, or is a delegate, can match exact values and prefixes only' });
-  else problem(at, regexFault(match.regex), report);
+  problem([...path, 'regex'], regexFault(match.regex), report);
 }
 
 /** Istio takes expressions of up to 1024 characters. */

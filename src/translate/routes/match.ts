@@ -17,7 +17,8 @@ import { type StringMatcher, StringMatcherSchema } from '../../xds/gen/envoy/typ
 export function stringMatcher(match: StringMatch): StringMatcher | undefined {
   if (match.exact !== undefined) return create(StringMatcherSchema, { matchPattern: { case: 'exact', value: match.exact } });
   if (match.prefix !== undefined) return create(StringMatcherSchema, { matchPattern: { case: 'prefix', value: match.prefix } });
-  if (match.regex === undefined) return undefined;
+  // Any value: Istio has it so where a header must be missing.
+  if (match.regex === undefined || match.regex === '*') return undefined;
   return create(StringMatcherSchema, { matchPattern: { case: 'safeRegex', value: { regex: match.regex } } });
 }
 
