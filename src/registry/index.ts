@@ -35,9 +35,11 @@ export function buildRegistry(snapshot: Snapshot, mesh: MeshConfig): BuiltRegist
     services,
     workloads: workloads.list,
     lookup(hostname, namespace) {
-      const seen = (byHostname.get(hostname.toLowerCase()) ?? []).filter((service) =>
-        isVisible(service.exportTo, service.namespace, namespace),
-      );
+      const siblings = byHostname.get(hostname.toLowerCase());
+      if (!siblings) return undefined;
+      const [only] = siblings;
+      if (siblings.length === 1) return isVisible(only!.exportTo, only!.namespace, namespace) ? only : undefined;
+      const seen = siblings.filter((service) => isVisible(service.exportTo, service.namespace, namespace));
       const first =
         seen.find((service) => service.namespace === namespace) ?? seen.find(({ registry }) => registry === 'Kubernetes') ?? seen[0];
       return first && joined(seen.filter((service) => joinable(first, service)));
@@ -66,6 +68,7 @@ export function joined(services: readonly Service[]): Service | undefined {
 
 /** Whether the ports of two with one hostname can be those of one service. Of two that can't, the clients know the first only, as in Istio. */
 export function joinable(a: Service, b: Service): boolean {
+  if (a === b) return true;
   return (
     a.namespace === b.namespace &&
     a.registry === b.registry &&

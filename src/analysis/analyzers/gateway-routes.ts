@@ -106,6 +106,7 @@ function reportNoAddress(context: Context, virtualService: VirtualService, path:
 
 /** SP1031: a DestinationRule that asks for TLS to a host, and does not hold at the gateway that calls the host. */
 function reportHiddenRule(context: Context, service: Service, gateway: Gateway): void {
+  if (context.of('DestinationRule').length === 0) return;
   const rule = context.destinationRules.covering(service.hostname).find(asksForTls);
   const pod = gatewayPods(context, gateway)[0];
   if (!rule || !pod || context.ruleFor(pod, service)) return;
