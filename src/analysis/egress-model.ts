@@ -124,13 +124,19 @@ export function onMesh(virtualService: VirtualService): boolean {
   return virtualService.spec.gateways.includes('mesh');
 }
 
+/** What the matches of all three kinds have; `sniHosts` are of TLS, `destinationSubnets` of TLS and TCP. */
+export interface AnyMatch {
+  readonly gateways: readonly string[];
+  readonly port?: number | undefined;
+  readonly sourceLabels: Readonly<Record<string, string>>;
+  readonly sourceNamespace?: string | undefined;
+  readonly sniHosts?: readonly string[];
+  readonly destinationSubnets?: readonly string[];
+}
+
 /** A rule of a VirtualService, with what all three kinds have. */
 export interface AnyRule {
-  readonly match: readonly {
-    readonly gateways: readonly string[];
-    readonly port?: number | undefined;
-    readonly sniHosts?: readonly string[];
-  }[];
+  readonly match: readonly AnyMatch[];
   readonly route: readonly { readonly destination: Destination }[];
 }
 
@@ -142,13 +148,16 @@ export interface PlacedRule {
 
 /** Whether calls to a port of `host` that come by `gateway` (`mesh`: from a workload) may meet the rule. */
 export function ruleConcerns(virtualService: VirtualService, rule: AnyRule, gateway: string, host: string, port: number): boolean {
-  const { gateways } = virtualService.spec;
-  if (rule.match.length === 0) return gateways.includes(gateway);
-  return rule.match.some(
-    (match) =>
-      (match.gateways.length === 0 ? gateways : match.gateways).includes(gateway) &&
-      (!match.port || match.port === port) &&
-      (!match.sniHosts || match.sniHosts.some((sni) => hostsOverlap(sni.toLowerCase(), host))),
+  if (rule.match.length === 0) return virtualService.spec.gateways.includes(gateway);
+  return rule.match.some((match) => matchConcerns(virtualService, match, gateway, host, port));
+}
+
+/** The same of one match. */
+export function matchConcerns({ spec }: VirtualService, match: AnyMatch, gateway: string, host: string, port: number): boolean {
+  return (
+    (match.gateways.length === 0 ? spec.gateways : match.gateways).includes(gateway) &&
+    (!match.port || match.port === port) &&
+    (!match.sniHosts || match.sniHosts.some((sni) => hostsOverlap(sni.toLowerCase(), host)))
   );
 }
 

@@ -1,16 +1,7 @@
 import { cidrCovers } from '../../lib/ip.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import type { Context } from '../context.ts';
-import { meshRules, routeKind, type VirtualService } from '../egress-model.ts';
-
-/** What the matches of all kinds of rules have, and `destinationSubnets` of two. */
-interface Match {
-  readonly gateways: readonly string[];
-  readonly port?: number | undefined;
-  readonly sourceLabels: Readonly<Record<string, string>>;
-  readonly sourceNamespace?: string | undefined;
-  readonly destinationSubnets?: readonly string[];
-}
+import { type AnyMatch, matchConcerns, meshRules, routeKind, type VirtualService } from '../egress-model.ts';
 
 /**
  * SP1008: rules to the gateway that hold for some workloads only, or for some addresses. What no rule of the port takes is not refused: it goes to the host
@@ -20,9 +11,9 @@ export function reportPartialRules(context: Context, service: Service, port: Ser
   const kind = routeKind(port);
   const rules = meshRules(virtualService, service.hostname, port);
   const matches = rules.flatMap(({ rule, path }) =>
-    (rule.match as readonly Match[])
+    rule.match
       .map((match, j) => ({ match, path: [...path, 'match', j] }))
-      .filter(({ match }) => concerns(match, port)),
+      .filter(({ match }) => matchConcerns(virtualService, match, 'mesh', service.hostname, port.number)),
   );
   if (matches.length === 0 || rules.some(({ rule }) => rule.match.length === 0)) return;
   const forAll = matches.filter(({ match }) => sourceOf(match, kind) === undefined);
@@ -49,22 +40,18 @@ export function reportPartialRules(context: Context, service: Service, port: Ser
   );
 }
 
-function concerns({ gateways, port }: Match, { number }: ServicePort): boolean {
-  return (gateways.length === 0 || gateways.includes('mesh')) && (!port || port === number);
-}
-
 /** The field by which a match holds for some workloads only. Beside `gateways` it has no effect in http rules. */
-function sourceOf({ gateways, sourceLabels, sourceNamespace }: Match, kind: 'http' | 'tls' | 'tcp'): string | undefined {
+function sourceOf({ gateways, sourceLabels, sourceNamespace }: AnyMatch, kind: 'http' | 'tls' | 'tcp'): string | undefined {
   if (kind === 'http' && gateways.length > 0) return undefined;
   if (Object.keys(sourceLabels).length > 0) return 'sourceLabels';
   return sourceNamespace ? 'sourceNamespace' : undefined;
 }
 
-function subnetsOf({ destinationSubnets = [] }: Match): readonly string[] {
+function subnetsOf({ destinationSubnets = [] }: AnyMatch): readonly string[] {
   return destinationSubnets;
 }
 
-function describeSource({ sourceLabels, sourceNamespace }: Match): string {
+function describeSource({ sourceLabels, sourceNamespace }: AnyMatch): string {
   const labels = Object.entries(sourceLabels).map(([key, value]) => `${key}=${value}`);
   return [...labels, ...(sourceNamespace ? [`namespace ${sourceNamespace}`] : [])].join(', ');
 }

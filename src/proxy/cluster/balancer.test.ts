@@ -5,19 +5,7 @@ import { Balancer, type Policy } from './balancer.ts';
 import { ringTable } from './consistent-hash.ts';
 import { type HostEntry, HostTable } from './host.ts';
 import { Rotation } from './rotation.ts';
-
-const entry = (ip: string, more: Partial<HostEntry> = {}): HostEntry => ({
-  address: { ip, port: 80 },
-  hostname: '',
-  weight: 1,
-  priority: 0,
-  locality: '',
-  localityWeight: 0,
-  healthy: true,
-  transportMatch: undefined,
-  workload: '',
-  ...more,
-});
+import { hostEntry as entry } from './testing.ts';
 
 /** Numbers that go evenly through [0, 1). */
 function even(): () => number {

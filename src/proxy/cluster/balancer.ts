@@ -70,7 +70,10 @@ export class Balancer {
 
   /** One table for all hosts of a priority, whatever their localities. */
   #table(priority: Priority, panic: boolean): HashTable | undefined {
-    return this.#policy.kind === 'hash' ? this.#policy.tableOf(sharesOf(priority, panic, this.#byLocality)) : undefined;
+    if (this.#policy.kind !== 'hash') return undefined;
+    const shares = sharesOf(priority, panic, this.#byLocality);
+    const only = shares[0]!.host;
+    return shares.length === 1 ? () => only : this.#policy.tableOf(shares);
   }
 
   #groups(priority: Priority, panic: boolean): Rotation<Group> {

@@ -4,25 +4,14 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { OutlierDetectionSchema } from '../../xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js';
 import { type Host, HostTable } from './host.ts';
 import { OutlierDetector, readOutlierDetection } from './outlier.ts';
+import { hostEntry } from './testing.ts';
 
 const ms = (n: number) => ({ seconds: BigInt(Math.floor(n / 1000)), nanos: (n % 1000) * 1e6 });
 
 /** As many hosts as asked for, named a, b, c, …, and a clock that stands. */
 function setup(config: MessageInitShape<typeof OutlierDetectionSchema>, count = 2, random = 0) {
   const table = new HostTable();
-  table.update(
-    Array.from({ length: count }, (_, i) => ({
-      address: { ip: String.fromCharCode(97 + i), port: 80 },
-      hostname: '',
-      weight: 1,
-      priority: 0,
-      locality: '',
-      localityWeight: 0,
-      healthy: true,
-      transportMatch: undefined,
-      workload: '',
-    })),
-  );
+  table.update(Array.from({ length: count }, (_, i) => hostEntry(String.fromCharCode(97 + i))));
   const hosts = [...table.hosts];
   const clock = { now: 0 };
   const detector = new OutlierDetector(readOutlierDetection(create(OutlierDetectionSchema, { maxEjectionPercent: 100, ...config })), {

@@ -38,9 +38,9 @@ export class H1ClientConnection implements UpstreamStream, MessageHandler {
   #reusable = true;
   #closed = false;
   #informational = false;
-  /** The head of a response without a body, told when the whole read is parsed. */
   /** Bytes of a protocol that HTTP knows nothing of: their end is no response's. */
   #tunnel = false;
+  /** The head of a response without a body, told when the whole read is parsed. */
   #bodiless: { readonly status: number; readonly headers: HeaderMap } | undefined;
   #trailers: HeaderMap | undefined;
   #idleTimer: TimerEntry | undefined;
