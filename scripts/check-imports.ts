@@ -13,15 +13,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ['lib', 'api', 'gateway-api'],
   registry: ['lib', 'api', 'config'],
   xds: ['lib'],
+  http: ['lib', 'xds'],
   analysis: ['lib', 'api', 'config', 'registry', 'xds'],
   translate: ['lib', 'api', 'config', 'registry', 'xds'],
-  simulate: ['lib', 'xds'],
+  simulate: ['lib', 'xds', 'http'],
   learn: ['lib', 'api'],
   convert: ['lib', 'api', 'config', 'registry'],
-  proxy: ['lib', 'xds'],
+  prove: ['lib', 'api', 'config', 'registry', 'translate', 'xds', 'http', 'simulate', 'learn', 'kube'],
+  proxy: ['lib', 'xds', 'http'],
   ca: ['lib', 'xds'],
   kube: ['lib', 'api', 'config'],
-  admin: ['lib', 'xds', 'proxy'],
+  admin: ['lib', 'xds', 'http', 'proxy'],
+  engine: ['lib', 'xds', 'http', 'proxy', 'admin'],
+  control: ['lib', 'api', 'config', 'registry', 'analysis', 'translate', 'xds', 'learn', 'prove', 'engine', 'proxy'],
   cli: [
     'lib',
     'api',
@@ -29,20 +33,24 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config',
     'registry',
     'xds',
+    'http',
     'analysis',
     'translate',
     'simulate',
     'learn',
     'convert',
+    'prove',
     'proxy',
     'ca',
     'kube',
     'admin',
+    'engine',
+    'control',
   ],
 };
 
 /** Folders without I/O, clock, randomness or process: the same input gives the same output. */
-const PURE = ['api', 'gateway-api', 'registry', 'analysis', 'translate', 'simulate', 'learn', 'convert', 'xds/match'];
+const PURE = ['api', 'gateway-api', 'registry', 'analysis', 'translate', 'simulate', 'learn', 'convert', 'xds/match', 'http', 'prove'];
 
 /** Of Node's modules, what a pure folder may take: names, or undefined for all of the module. */
 const PURE_BUILTINS: Readonly<Record<string, readonly string[] | undefined>> = {

@@ -1,7 +1,9 @@
 /** Where `istioctl analyze` has a finding that hangs on a detail: each case of it, and the nearest right one. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Pair, testPairs } from '../../test/support/findings.ts';
+import { originText } from '../lib/origin.ts';
 import { findingsOf } from './testing.ts';
 
 const object = (
@@ -219,5 +221,5 @@ test('a host whose declaration is broken is one finding: not also missing where 
   const broken = object('ServiceEntry', 'e', `{hosts: [www.example.com], ports: [{number: 0, name: http, protocol: HTTP}]}`);
   const used =
     route('{host: www.example.com}') + object('DestinationRule', 'd', '{host: www.example.com, trafficPolicy: {tls: {mode: DISABLE}}}');
-  assert.deepEqual([...new Set(findingsOf(broken + used).map(({ origin }) => origin))], ['ServiceEntry default/e']);
+  assert.deepEqual([...new Set(findingsOf(broken + used).map(({ origin }) => originText(origin)))], ['ServiceEntry default/e']);
 });

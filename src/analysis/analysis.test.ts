@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Pair, testPairs } from '../../test/support/findings.ts';
+import { originText } from '../lib/origin.ts';
 import { findingsOf } from './testing.ts';
 
 const EGRESS_SERVICE = 'istio-egressgateway.istio-system.svc.cluster.local';
@@ -410,7 +411,7 @@ testPairs(PAIRS);
 test('findings are placed, suppressed by rule and by annotation, and each stands once', () => {
   const wrong = entry() + object('DestinationRule', 'd', '{host: ww.example.com}');
   const [finding] = findingsOf(wrong);
-  assert.equal(finding?.origin, 'DestinationRule default/d');
+  assert.equal(finding && originText(finding.origin), 'DestinationRule default/d');
   assert.equal(
     wrong.split('\n')[finding!.position!.line - 1]?.slice(finding!.position!.column - 1, finding!.position!.column + 13),
     'ww.example.com',

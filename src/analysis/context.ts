@@ -5,6 +5,7 @@ import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding } from '../lib/finding.ts';
 import { HostIndex } from '../lib/host-index.ts';
 import { fullHostname } from '../lib/hostname.ts';
+import { originText } from '../lib/origin.ts';
 import { Suggestions } from '../lib/spelling.ts';
 import { type Caller, destinationRuleLookup } from '../registry/destination-rules.ts';
 import type { Registry, Service } from '../registry/model.ts';
@@ -161,7 +162,7 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
     hints: options.hints,
     report(code, resource, path, message) {
       const origin = originOf(resource);
-      const key = `${code}\0${origin}\0${path.join('/')}\0${message}`;
+      const key = `${code}\0${originText(origin)}\0${path.join('/')}\0${message}`;
       if (seen.has(key)) return;
       seen.add(key);
       findings.push({ code, level: MESSAGES[code].level, message, origin, position: resource.source.position(path) });

@@ -1,6 +1,8 @@
 /** Analysis sees objects of the Kubernetes Gateway API as what they stand for, and points into them. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { originText } from '../lib/origin.ts';
 import { codesOf, findingsOf } from './testing.ts';
 
 const ENTRY = `apiVersion: networking.istio.io/v1
@@ -82,7 +84,7 @@ test('a backend that does not exist is found where it is written, with the answe
   };
   const host = at('wwww.example.com');
   assert.equal(host.code, 'IST0101');
-  assert.equal(host.origin, 'HTTPRoute default/out');
+  assert.equal(originText(host.origin), 'HTTPRoute default/out');
   assert.match(host.message, /end in 500 \(NC\)\. Did you mean www\.example\.com\?/);
   assert.deepEqual([host.position?.line, host.position?.column], [11, 58]);
   const port = at('www.example.com', 81);

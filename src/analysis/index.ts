@@ -1,8 +1,10 @@
 /** `analyze`: everything that can be said of a configuration without making a call. */
+
 import type { ResourceOf } from '../api/index.ts';
-import { originOf, type Resource } from '../api/resource.ts';
+import { type Resource, resourceText } from '../api/resource.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
+import { originText } from '../lib/origin.ts';
 import { annotations } from './analyzers/annotations.ts';
 import { caCertificates, destinationRuleHosts } from './analyzers/destination-rule.ts';
 import { unseenSubsets } from './analyzers/destination-rule-reach.ts';
@@ -133,7 +135,7 @@ function run(analyzer: Analyzer, { context, findings, reading }: CreatedContext)
       code: 'IST0001',
       level: MESSAGES.IST0001.level,
       message: `The check ${analyzer.name} broke${kind ? ` while it read objects of kind ${kind}` : ''} (${messageOf(error)}), and what it would have found further is missing here. This is a defect of Sallyport: report it with the configuration. If another finding concerns an object of that kind, mending it may help.`,
-      origin: kind ?? 'analysis',
+      origin: { kind: kind ?? 'analysis', namespace: '', name: '' },
     });
   }
 }
@@ -144,7 +146,7 @@ function compare(a: Finding, b: Finding): number {
     compareText(a.position?.file ?? '', b.position?.file ?? '') ||
     (a.position?.line ?? 0) - (b.position?.line ?? 0) ||
     compareText(a.code, b.code) ||
-    compareText(a.origin, b.origin)
+    compareText(originText(a.origin), originText(b.origin))
   );
 }
 
@@ -158,7 +160,7 @@ function suppressions(resources: readonly Resource[], rules: readonly string[]):
     const codes = resource.metadata.annotations[SUPPRESS_ANNOTATION];
     if (codes !== undefined)
       annotated.set(
-        originOf(resource),
+        resourceText(resource),
         codes.split(',').map((code) => code.trim()),
       );
   }
@@ -167,10 +169,11 @@ function suppressions(resources: readonly Resource[], rules: readonly string[]):
     return { code: glob(rule.slice(0, equals)), origin: glob(rule.slice(equals + 1)) };
   });
   return ({ code, origin }) => {
-    const codes = annotated.get(origin);
+    const text = originText(origin);
+    const codes = annotated.get(text);
     return (
       (codes?.some((name) => name === '*' || name === code) ?? false) ||
-      patterns.some((pattern) => pattern.code.test(code) && pattern.origin.test(origin))
+      patterns.some((pattern) => pattern.code.test(code) && pattern.origin.test(text))
     );
   };
 }

@@ -4,6 +4,7 @@ import type { ResourceOf } from '../api/index.ts';
 import { defaultMeshConfig } from '../api/mesh-config-document.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import type { Snapshot } from '../config/snapshot.ts';
+import { originText } from '../lib/origin.ts';
 import { buildRegistry } from '../registry/index.ts';
 import { analyze } from './index.ts';
 import { TEST_DAY } from './testing.ts';
@@ -31,7 +32,7 @@ test('a check that breaks is a finding that names it, and the others go on', () 
   const findings = analyze({ snapshot: strange, registry, mesh, now: TEST_DAY });
   const internal = findings.filter(({ code }) => code === 'IST0001');
   assert.ok(internal.length > 0);
-  assert.ok(internal.every(({ level, origin }) => level === 'Error' && origin === 'Gateway'));
+  assert.ok(internal.every(({ level, origin }) => level === 'Error' && originText(origin) === 'Gateway'));
   assert.match(
     internal.map(({ message }) => message).join('\n'),
     /The check gatewayPorts broke while it read objects of kind Gateway \(.*undefined/,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { originText } from '../lib/origin.ts';
 import { Redacted } from '../lib/redacted.ts';
 import { decodeDocuments } from './documents.ts';
 import type { ResourceOf } from './index.ts';
@@ -280,7 +281,7 @@ metadata: {name: d}
     FILE,
   );
   assert.deepEqual(
-    found.map(({ code, level, origin, message, position }) => [code, level, origin, message, position?.line]),
+    found.map(({ code, level, origin, message, position }) => [code, level, originText(origin), message, position?.line]),
     [
       ['SP0006', 'Info', 'Certificate n/c', 'skipped: Sallyport reads no Certificate of cert-manager.io/v1', 1],
       [

@@ -1,4 +1,5 @@
 import type { Finding } from '../lib/finding.ts';
+import { fileOrigin, type Origin } from '../lib/origin.ts';
 import { closest } from '../lib/spelling.ts';
 import { DECODING_CODES, type DecodingCode } from './codes.ts';
 import { decode, formatPath, type IsPlain, type Issue, isMapping } from './decode.ts';
@@ -32,7 +33,7 @@ export function decodeDocuments(text: string, file: string, options: DecodeOptio
     const parsed = parseYaml(chunk.text, seen);
     const source = new DocumentSource(file, chunk, lines, 'simple' in parsed && parsed.simple);
     if ('problem' in parsed) {
-      findings.push({ ...codeOf('SP0001'), message: parsed.problem, origin: file, position: source.at(parsed.offset) });
+      findings.push({ ...codeOf('SP0001'), message: parsed.problem, origin: fileOrigin(file), position: source.at(parsed.offset) });
     } else if (parsed.value !== null && parsed.value !== undefined) {
       decodeObject(parsed.value, source, collector);
     }
@@ -54,7 +55,7 @@ function codeOf(code: DecodingCode): Pick<Finding, 'code' | 'level'> {
 function decodeObject(value: unknown, source: Source, collector: Collector): void {
   const { findings } = collector;
   const notAnObject = (message: string) =>
-    findings.push({ ...codeOf('SP0005'), message, origin: source.file, position: source.position() });
+    findings.push({ ...codeOf('SP0005'), message, origin: fileOrigin(source.file), position: source.position() });
   if (!isMapping(value)) {
     notAnObject('the document is no object: it needs apiVersion, kind and metadata');
     return;
@@ -77,7 +78,7 @@ function decodeObject(value: unknown, source: Source, collector: Collector): voi
     findings.push({
       ...codeOf('SP0006'),
       message: unknownKind(kind, group, apiVersion),
-      origin: nameForUnknown(value, kind),
+      origin: originOfUnknown(value, kind),
       position: source.position(),
     });
     return;
@@ -89,7 +90,7 @@ function decodeObject(value: unknown, source: Source, collector: Collector): voi
   const object = decodeTop(info, value, report, (path) => void deprecated.push([...path]), isPlain);
   const metadata = object.metadata;
   if (!metadata?.name) {
-    for (const issue of issues) findings.push(toFinding(issue, name, source));
+    for (const issue of issues) findings.push(toFinding(issue, { kind: name, namespace: '', name: '' }, source));
     return;
   }
   const resource = {
@@ -171,7 +172,7 @@ function decodeTop(
   return { metadata, spec: decode(info.schema, value.spec ?? {}, ['spec'], report, deprecated, isPlain), status };
 }
 
-function toFinding(issue: Issue, origin: string, source: Source): Finding {
+function toFinding(issue: Issue, origin: Origin, source: Source): Finding {
   const where = formatPath(issue.path);
   return {
     code: issue.code,
@@ -219,8 +220,8 @@ function unknownKind(kind: string, group: string, apiVersion: string): string {
   return `skipped: Sallyport reads no ${kind} of ${apiVersion}${hint ? `; did you mean ${hint}?` : ''}`;
 }
 
-function nameForUnknown(value: Record<string, unknown>, kind: string): string {
+function originOfUnknown(value: Record<string, unknown>, kind: string): Origin {
   const metadata = isMapping(value.metadata) ? value.metadata : {};
   const name = typeof metadata.name === 'string' ? metadata.name : '';
-  return `${kind} ${typeof metadata.namespace === 'string' ? `${metadata.namespace}/` : ''}${name}`.trim();
+  return { kind, namespace: typeof metadata.namespace === 'string' ? metadata.namespace : '', name };
 }

@@ -1,4 +1,5 @@
 import type { Finding, Position } from '../lib/finding.ts';
+import type { Origin } from '../lib/origin.ts';
 import { DECODING_CODES } from './codes.ts';
 import { decode, formatPath, isMapping } from './decode.ts';
 import { type MeshConfig, meshConfig } from './mesh-config.ts';
@@ -15,7 +16,7 @@ export interface MeshConfigDecoded {
 /** Maps a place in a text to where that text stands in a file. */
 type Locate = (within: { readonly line: number; readonly column: number }) => Position;
 
-const ORIGIN = 'MeshConfig';
+const ORIGIN: Origin = { kind: 'MeshConfig', namespace: '', name: '' };
 
 /** The MeshConfig that a cluster without any settings has. */
 export function defaultMeshConfig(): MeshConfig {

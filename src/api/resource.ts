@@ -1,4 +1,5 @@
 import type { Position } from '../lib/finding.ts';
+import { type Origin, originText } from '../lib/origin.ts';
 
 export interface Metadata {
   readonly name: string;
@@ -49,8 +50,13 @@ export interface Resource<Kind extends string = string, Spec = unknown> {
   readonly derivedFrom?: Resource;
 }
 
-/** `Kind namespace/name`, the name under which findings, logs and xDS metadata know an object; of a derived one the name of what a user wrote. */
-export function originOf(resource: Pick<Resource, 'kind' | 'metadata' | 'derivedFrom'>): string {
+/** The object as findings, logs and xDS metadata know it; of a derived one what a user wrote. */
+export function originOf(resource: Pick<Resource, 'kind' | 'metadata' | 'derivedFrom'>): Origin {
   const { kind, metadata } = resource.derivedFrom ?? resource;
-  return metadata.namespace ? `${kind} ${metadata.namespace}/${metadata.name}` : `${kind} ${metadata.name}`;
+  return { kind, namespace: metadata.namespace, name: metadata.name };
+}
+
+/** `Kind namespace/name`, for messages. */
+export function resourceText(resource: Pick<Resource, 'kind' | 'metadata' | 'derivedFrom'>): string {
+  return originText(originOf(resource));
 }

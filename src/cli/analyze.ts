@@ -101,7 +101,7 @@ async function findingsOf(paths: readonly string[], options: AnalyzeOptions): Pr
     const remote = await openFiles(remotePaths, { namespace: options.namespace });
     remote.close();
     remoteClusters.set(name, remote.snapshot);
-    also.push(...remote.snapshot.findings.filter(({ code, origin }) => OF_READING.test(code) || origin.startsWith('Service ')));
+    also.push(...remote.snapshot.findings.filter(({ code, origin }) => OF_READING.test(code) || origin.kind === 'Service'));
   }
   return analyze({ snapshot, registry, mesh, meshNetworks, remoteClusters, now: Date.now() }, { suppress, hints, also });
 }

@@ -1,12 +1,14 @@
 /** `sallyport convert`: Istio's egress resources as objects of the Kubernetes Gateway API, proved to do the same. */
 import { Command } from 'commander';
 import type { MeshConfig } from '../api/index.ts';
-import { originOf, type Resource } from '../api/resource.ts';
+import { type Resource, resourceText } from '../api/resource.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { loadMeshConfig } from '../config/mesh-config.ts';
 import { convert, type Replacement, type Unexpressed } from '../convert/index.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { formatPosition } from '../lib/finding.ts';
+import { simulateFiles } from '../prove/simulated.ts';
+import { IN_FORCE } from '../prove/unknown.ts';
 import type { CallDiff } from '../simulate/diff.ts';
 import { type Documents, isObject, keyOf, readDocuments, type WrittenDocument, type WrittenObject } from './convert-documents.ts';
 import { describeCall } from './describe-call.ts';
@@ -14,8 +16,6 @@ import { compare } from './diff.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
 import { tellFindings } from './read-mesh.ts';
-import { simulateFiles } from './simulated.ts';
-import { IN_FORCE } from './verify-unknown.ts';
 
 interface ConvertOptions {
   readonly to: 'gateway-api';
@@ -71,7 +71,7 @@ export async function convertDocuments({ snapshot, documents }: Documents, confi
 }
 
 function describe({ resource, path, reason }: Unexpressed): string {
-  return `${formatPosition(resource.source.position(path))}: ${originOf(resource)} stays: ${path.length > 1 ? `${path.slice(1).join('.')}: ` : ''}${reason}`;
+  return `${formatPosition(resource.source.position(path))}: ${resourceText(resource)} stays: ${path.length > 1 ? `${path.slice(1).join('.')}: ` : ''}${reason}`;
 }
 
 function verdict({ changes, undecided, cells }: CallDiff, converted: number): string {

@@ -2,18 +2,18 @@
 
 import { Command } from 'commander';
 import type { ResourceOf } from '../api/index.ts';
-import { originOf, type Resource } from '../api/resource.ts';
+import { type Resource, resourceText } from '../api/resource.ts';
 import { egressPolicies } from '../kube/network-policy.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { formatPosition } from '../lib/finding.ts';
 import { fullHostname, hostCovers } from '../lib/hostname.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { closest } from '../lib/spelling.ts';
+import { type SimulatedFiles, simulateFiles } from '../prove/simulated.ts';
 import type { Service } from '../registry/model.ts';
-import type { Proxy as ProxyIdentity } from '../translate/model.ts';
 import { scopeFor } from '../translate/scope.ts';
 import { choiceOption } from './options.ts';
 import { readMesh } from './read-mesh.ts';
-import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 
 interface DescribeOptions {
   readonly file: readonly string[];
@@ -58,7 +58,7 @@ function render({ subject, sections }: Description): string {
 }
 
 function named(resource: Resource): string {
-  return `${originOf(resource)} (${formatPosition(resource.source.position())})`;
+  return `${resourceText(resource)} (${formatPosition(resource.source.position())})`;
 }
 
 function ofWorkload({ mesh, proxies, proxy }: SimulatedFiles, name: string): Description {
@@ -103,7 +103,7 @@ function ofWorkload({ mesh, proxies, proxy }: SimulatedFiles, name: string): Des
 }
 
 function serviceLine(service: Service): string {
-  return `${service.hostname}: ${service.ports.map(({ number, protocol }) => `${number} ${protocol}`).join(', ')} [${originOf(service.resource)}]`;
+  return `${service.hostname}: ${service.ports.map(({ number, protocol }) => `${number} ${protocol}`).join(', ')} [${resourceText(service.resource)}]`;
 }
 
 function ofHost({ mesh }: SimulatedFiles, name: string): Description {

@@ -9,17 +9,17 @@ import type { Snapshot } from '../config/snapshot.ts';
 import { Store } from '../config/store.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { callersOf } from '../prove/callers.ts';
+import { located, placedText } from '../prove/origins.ts';
+import { type SimulatedFiles, simulateFiles } from '../prove/simulated.ts';
+import { workloadClasses } from '../prove/workload-classes.ts';
 import { type CallDiff, type ComparedWorkload, diffCalls } from '../simulate/diff.ts';
-import type { Proxy as ProxyIdentity } from '../translate/model.ts';
-import { callersOf } from './callers.ts';
 import { type Paint, paintFor, plain } from './colours.ts';
 import { describeCall } from './describe-call.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
-import { located, originText } from './origins.ts';
 import { tellFindings } from './read-mesh.ts';
-import { type SimulatedFiles, simulateFiles } from './simulated.ts';
-import { workloadClasses } from './workload-classes.ts';
 
 interface DiffOptions {
   readonly meshConfig?: string;
@@ -166,7 +166,7 @@ function render({ changes, undecided, added, removed }: Comparison, paint: Paint
   const lines = changes
     .map(({ kind, workloads, destination, before, after, decidedBy, example }) => {
       const who = workloads.length > 3 ? `${workloads.slice(0, 3).join(', ')} and ${workloads.length - 3} more` : workloads.join(', ');
-      return `${paint(style[kind], kind.padEnd(7))} ${paint('bold', who)}: a call to ${destination} ${after}; before, it ${before}${decidedBy.length > 0 ? `  [${decidedBy.map(originText).join(', ')}]` : ''}\n        e.g. ${describeCall(example)}\n`;
+      return `${paint(style[kind], kind.padEnd(7))} ${paint('bold', who)}: a call to ${destination} ${after}; before, it ${before}${decidedBy.length > 0 ? `  [${decidedBy.map(placedText).join(', ')}]` : ''}\n        e.g. ${describeCall(example)}\n`;
     })
     .join('');
   return lines + notes;

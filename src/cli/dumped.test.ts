@@ -6,11 +6,11 @@ import { after, test } from 'node:test';
 import { meshConfigOf } from '../../test/support/mesh.ts';
 import { configDump } from '../admin/config-dump.ts';
 import { snapshotFromText } from '../config/memory.ts';
+import { dumpedMesh } from '../prove/dumped.ts';
+import { simulateFiles } from '../prove/simulated.ts';
 import { parseTarget } from '../simulate/call.ts';
 import { translate } from '../translate/index.ts';
-import { dumpedMesh } from './dumped.ts';
 import { explain, explainDump } from './explain.ts';
-import { simulateFiles } from './simulated.ts';
 import { hopsOf, podText, WWW_THROUGH_GATEWAY } from './testing.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-dumped-'));

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Layered } from '../config/layered.ts';
 import { snapshotFromText } from '../config/memory.ts';
+import { simulateFiles } from '../prove/simulated.ts';
 import { policiesFor } from './netpol.ts';
 import { readMesh } from './read-mesh.ts';
-import { simulateFiles } from './simulated.ts';
 import { judge } from './verify.ts';
 
 const EXAMPLES = join(import.meta.dirname, '../../examples');

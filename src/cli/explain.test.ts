@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { meshConfigOf } from '../../test/support/mesh.ts';
 import { snapshotFromText } from '../config/memory.ts';
+import { simulateFiles } from '../prove/simulated.ts';
 import { parseTarget, type TargetOptions } from '../simulate/call.ts';
 import { plain } from './colours.ts';
 import { compare } from './diff.ts';
 import { explain, render } from './explain.ts';
-import { simulateFiles } from './simulated.ts';
 import { hopsOf, podText, WWW_ENTRY, WWW_THROUGH_GATEWAY } from './testing.ts';
 
 const REGISTRY_ONLY = meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } });

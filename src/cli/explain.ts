@@ -2,21 +2,21 @@
 
 import { Command } from 'commander';
 import { SallyportError } from '../lib/errors.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { type Advice, adviseOn } from '../prove/advice.ts';
+import type { DumpedMesh } from '../prove/dumped.ts';
+import { locatedTrace, placedText } from '../prove/origins.ts';
+import { type SimulatedFiles, simulateFiles } from '../prove/simulated.ts';
 import { type CallTarget, parseTarget } from '../simulate/call.ts';
 import { copiesOf, explainCall, type SimulatedMesh } from '../simulate/explain.ts';
 import type { SimulatedProxy } from '../simulate/proxy.ts';
 import type { SeenResponse } from '../simulate/response.ts';
 import type { Outcome, Step, Trace } from '../simulate/trace.ts';
-import type { Proxy as ProxyIdentity } from '../translate/model.ts';
 import { type Paint, paintFor, plain } from './colours.ts';
-import type { DumpedMesh } from './dumped.ts';
 import { EXIT } from './exit.ts';
-import { type Advice, adviseOn } from './explain-advice.ts';
 import { choiceOption } from './options.ts';
-import { locatedTrace, originText } from './origins.ts';
 import { readMesh } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
-import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 
 interface ExplainOptions {
   readonly file: readonly string[];
@@ -73,7 +73,7 @@ async function explained(target: CallTarget, options: ExplainOptions): Promise<E
   if (options.file.length > 0 === options.configDump.length > 0)
     throw new SallyportError('usage', 'say what to explain the call over: either --file or --config-dump');
   if (options.configDump.length > 0)
-    return explainDump(await (await import('./dumped.ts')).dumpedMesh(options.configDump), target, options);
+    return explainDump(await (await import('../prove/dumped.ts')).dumpedMesh(options.configDump), target, options);
   const { snapshot, mesh: config } = await readMesh(options.file, options);
   return explain(simulateFiles(snapshot, config), target, options);
 }
@@ -192,7 +192,7 @@ export function render({ from, destination, resolved, trace, copies, advice }: E
 }
 
 function stepLine({ kind, name, text, origins }: Step, paint: Paint): string {
-  const where = origins.map(originText).join(', ');
+  const where = origins.map(placedText).join(', ');
   return `${paint('dim', kind.padEnd(13))} ${name ? `${paint('cyan', name)}: ` : ''}${text}${where ? paint('dim', `  [${where}]`) : ''}`;
 }
 

@@ -8,11 +8,17 @@ const FINDINGS: readonly Finding[] = [
     code: 'SP1001',
     level: 'Warning',
     message: '100% of it\nleaves',
-    origin: 'ServiceEntry default/www',
+    origin: { kind: 'ServiceEntry', namespace: 'default', name: 'www' },
     position: { file: 'a:b,c/egress.yaml', line: 3, column: 7 },
   },
-  { code: 'IST0101', level: 'Error', message: 'nothing there', origin: 'VirtualService default/v' },
-  { code: 'SP1022', level: 'Info', message: 'dead', origin: 'Gateway default/g', position: { file: 'g.yaml', line: 1, column: 1 } },
+  { code: 'IST0101', level: 'Error', message: 'nothing there', origin: { kind: 'VirtualService', namespace: 'default', name: 'v' } },
+  {
+    code: 'SP1022',
+    level: 'Info',
+    message: 'dead',
+    origin: { kind: 'Gateway', namespace: 'default', name: 'g' },
+    position: { file: 'g.yaml', line: 1, column: 1 },
+  },
 ];
 
 test('SARIF has a rule for each code, and a result with its place for each finding', () => {

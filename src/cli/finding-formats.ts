@@ -1,5 +1,7 @@
 /** Findings for machines that review changes: SARIF 2.1.0 (OASIS) and GitHub's workflow commands. */
+
 import type { Finding, Level } from '../lib/finding.ts';
+import { originText } from '../lib/origin.ts';
 
 const SARIF_LEVEL: Readonly<Record<Level, 'error' | 'warning' | 'note'>> = { Error: 'error', Warning: 'warning', Info: 'note' };
 const GITHUB_COMMAND: Readonly<Record<Level, string>> = { Error: 'error', Warning: 'warning', Info: 'notice' };
@@ -17,7 +19,7 @@ export function sarif(findings: readonly Finding[], version: string, describe: D
     ruleId: code,
     ruleIndex: codes.indexOf(code),
     level: SARIF_LEVEL[level],
-    message: { text: `${origin}: ${message}` },
+    message: { text: `${originText(origin)}: ${message}` },
     locations: position
       ? [
           {
@@ -42,7 +44,7 @@ export function githubCommands(findings: readonly Finding[]): string {
   return findings
     .map(({ code, level, message, origin, position }) => {
       const place = position ? `file=${property(position.file)},line=${position.line},col=${position.column},` : '';
-      return `::${GITHUB_COMMAND[level]} ${place}title=${property(`${code} ${origin}`)}::${data(message)}\n`;
+      return `::${GITHUB_COMMAND[level]} ${place}title=${property(`${code} ${originText(origin)}`)}::${data(message)}\n`;
     })
     .join('');
 }

@@ -8,7 +8,7 @@ const finding: Finding = {
   code: 'IST0101',
   level: 'Error',
   message: 'Referenced host not found: "reviewz"',
-  origin: 'VirtualService default/reviews',
+  origin: { kind: 'VirtualService', namespace: 'default', name: 'reviews' },
   position: { file: 'egress.yaml', line: 12, column: 11 },
 };
 
@@ -55,7 +55,7 @@ test('json and yaml hold the same', async () => {
 test('of many alike the first are shown and the others counted, in text alone', async () => {
   const many = Array.from(
     { length: 100 },
-    (_, i): Finding => ({ ...finding, level: 'Warning', origin: `ServiceEntry default/s${100 + i}` }),
+    (_, i): Finding => ({ ...finding, level: 'Warning', origin: { kind: 'ServiceEntry', namespace: 'default', name: `s${100 + i}` } }),
   );
   const text = await printFindings([...many, finding], { output: 'text', paint: plain, brief: { most: 5, all: '--all shows them' } });
   assert.equal(text.match(/Referenced host/g)?.length, 6);

@@ -1,6 +1,8 @@
 /** Findings look the same wherever they are printed. */
+
 import { readFileSync } from 'node:fs';
 import { type Finding, formatPosition, type Level, type Position } from '../lib/finding.ts';
+import { originText } from '../lib/origin.ts';
 import type { Paint, Style } from './colours.ts';
 
 export type Output = 'text' | 'json' | 'yaml';
@@ -25,7 +27,7 @@ export function findingJson(finding: Finding): FindingJson {
     code,
     level,
     message,
-    origin,
+    origin: originText(origin),
     ...(position && { reference: formatPosition(position) }),
     ...(code.startsWith('IST') && { documentationUrl: `https://istio.io/latest/docs/reference/config/analysis/${code.toLowerCase()}/` }),
   };
@@ -37,7 +39,7 @@ export type ReadLine = (position: Position) => string | undefined;
 /** The text form: what and where, the message, and the line of the source with the place underlined. */
 export function findingText(finding: Finding, paint: Paint, readLine: ReadLine): string {
   const { code, level, message, origin, position } = finding;
-  const head = `${paint([STYLES[level], 'bold'], level)} ${paint('bold', `[${code}]`)} ${origin}${position ? paint('dim', ` (${formatPosition(position)})`) : ''}`;
+  const head = `${paint([STYLES[level], 'bold'], level)} ${paint('bold', `[${code}]`)} ${originText(origin)}${position ? paint('dim', ` (${formatPosition(position)})`) : ''}`;
   const excerpt = position ? excerptOf(position, level, paint, readLine) : '';
   return `${head}\n  ${message.replaceAll('\n', '\n  ')}\n${excerpt}`;
 }
@@ -67,7 +69,7 @@ function compareFindings(a: Finding, b: Finding): number {
     comparePlaces(a.position, b.position) ||
     compare(a.code, b.code) ||
     compare(a.message, b.message) ||
-    compare(a.origin, b.origin)
+    compare(originText(a.origin), originText(b.origin))
   );
 }
 
@@ -129,7 +131,7 @@ function withoutRepetition(sorted: readonly Finding[], most: number): { shown: F
 
 function repetitionText(repeated: readonly Finding[], all: string, paint: Paint): string {
   const { level, code } = repeated[0]!;
-  const names = [...new Set(repeated.map(({ origin }) => origin))];
+  const names = [...new Set(repeated.map(({ origin }) => originText(origin)))];
   const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
   return `${paint([STYLES[level], 'bold'], level)} ${paint('bold', `[${code}]`)} ${repeated.length} more like these (${all}): ${names.slice(0, 3).join(', ')}${more}\n`;
 }

@@ -11,10 +11,11 @@ import { Layered } from '../config/layered.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { type Observed, Observer } from '../learn/observed.ts';
 import { parseLine } from '../learn/records.ts';
+import { originText } from '../lib/origin.ts';
+import { deniedBy, learn } from '../prove/learned.ts';
+import { simulateFiles } from '../prove/simulated.ts';
 import { parseTarget } from '../simulate/call.ts';
 import { explain } from './explain.ts';
-import { deniedBy, learn } from './learn-check.ts';
-import { simulateFiles } from './simulated.ts';
 import { podText, WWW_ENTRY } from './testing.ts';
 
 /** A line as Istio writes it by default. */
@@ -93,7 +94,7 @@ test('what is proposed lets every recorded call through the gateway, and nothing
 
 test('analyze finds nothing wrong with a proposal', () => {
   assert.deepEqual(
-    findingsOf(learned(...ALL).text).map(({ code, origin }) => `${code} ${origin}`),
+    findingsOf(learned(...ALL).text).map(({ code, origin }) => `${code} ${originText(origin)}`),
     // Which file has the system's CAs is for the gateway's machine to say.
     ['IST0129 DestinationRule istio-system/old-example-com-tls'],
   );

@@ -1,12 +1,12 @@
 /** `sallyport learn`: from access logs to the resources that allow exactly what was seen, through the egress gateway. */
 import { Command, InvalidArgumentError } from 'commander';
 import { type Observation, type Observed, Observer } from '../learn/observed.ts';
+import { brokenLine, callersOf, deniedBy, learn, type Result, unplacedLines } from '../prove/learned.ts';
+import { simulateFiles } from '../prove/simulated.ts';
 import { EXIT } from './exit.ts';
-import { brokenLine, callersOf, deniedBy, learn, type Result, unplacedLines } from './learn-check.ts';
 import { type LogProblem, type LogReading, readLogs } from './learn-log.ts';
 import { choiceOption } from './options.ts';
 import { readMesh } from './read-mesh.ts';
-import { simulateFiles } from './simulated.ts';
 
 interface LearnOptions {
   readonly wildcardAfter: number;

@@ -1,8 +1,8 @@
 /** The command line: one file a command, loaded when it is asked for. */
 import { Command, CommanderError } from 'commander';
 import { codeOf } from '../lib/errors.ts';
+import { productVersion } from '../lib/version.ts';
 import { describeFailure, EXIT } from './exit.ts';
-import { productVersion } from './version.ts';
 
 /** By name. `after` is what stands after `--`: the command that `run` runs. */
 const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Command>>> = {

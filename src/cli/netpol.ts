@@ -2,9 +2,9 @@
 
 import { Command } from 'commander';
 import { egressOnlyThroughGateways } from '../kube/network-policy.ts';
+import { type SimulatedFiles, simulateFiles } from '../prove/simulated.ts';
 import { EXIT } from './exit.ts';
 import { readMesh } from './read-mesh.ts';
-import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 
 interface NetpolOptions {
   readonly meshConfig?: string;

@@ -1,13 +1,10 @@
 /** Values of options, checked. */
-import { InvalidArgumentError } from 'commander';
 
-export interface SocketOption {
-  readonly address: string;
-  readonly port: number;
-}
+import { InvalidArgumentError } from 'commander';
+import type { SocketAddress } from '../lib/socket-address.ts';
 
 /** `PORT` or `ADDRESS:PORT`; an IPv6 address in brackets. */
-export function socketOption(fallback: string): (text: string) => SocketOption {
+export function socketOption(fallback: string): (text: string) => SocketAddress {
   return (text) => {
     const match = /^(?:(?:\[([0-9a-fA-F:]+)\]|([^:]+)):)?(\d{1,5})$/.exec(text);
     if (!match) throw new InvalidArgumentError('it is PORT or ADDRESS:PORT.');

@@ -2,16 +2,16 @@
 import { once } from 'node:events';
 import { type FSWatcher, readFileSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
+import { say } from '../control/session.ts';
+import type { Engine } from '../engine/contract.ts';
+import { EngineStarter } from '../engine/starter.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
-import type { Proxy as ProxyIdentity } from '../translate/model.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type BootstrapConfig, readBootstrap } from '../xds/bootstrap.ts';
 import { readFileSet } from '../xds/bootstrap-files.ts';
 import { EMPTY_SET, type EncodedSet, encodeSet, unsettled, updateBetween } from '../xds/update.ts';
-import type { Engine } from './engine.ts';
-import { EngineStarter } from './engines.ts';
 import { EXIT } from './exit.ts';
 import type { ProxyOptions } from './proxy.ts';
-import { say } from './session.ts';
 
 /** Returns the exit code, once a signal or a failure has ended the proxy. */
 export async function runBootstrap(file: string, options: ProxyOptions): Promise<number> {

@@ -1,11 +1,12 @@
 /** Where `proxy-config` has its dump from: a running proxy, a file, or configuration files that are translated. */
+
 import { readFile } from 'node:fs/promises';
 import { messageOf, SallyportError } from '../lib/errors.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
+import { simulateFiles } from '../prove/simulated.ts';
 import { translate } from '../translate/index.ts';
-import type { SocketOption } from './options.ts';
 import type { Json } from './proxy-config-tables.ts';
 import { readMesh } from './read-mesh.ts';
-import { simulateFiles } from './simulated.ts';
 
 export interface DumpSource {
   readonly dump: Json;
@@ -14,7 +15,7 @@ export interface DumpSource {
 }
 
 /** Asks a running proxy, ours or an Envoy. Rejects with `admin-unreachable`. */
-export async function dumpOfProxy({ address, port }: SocketOption): Promise<DumpSource> {
+export async function dumpOfProxy({ address, port }: SocketAddress): Promise<DumpSource> {
   const base = `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
   const ask = async (path: string): Promise<Json> => {
     let answer: Response;

@@ -1,19 +1,21 @@
 /** `sallyport proxy-config`: what a proxy has been told, as tables, JSON or YAML. */
+
 import { Command } from 'commander';
-import { choiceOption, portOption, type SocketOption, socketOption } from './options.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
+import { choiceOption, portOption, socketOption } from './options.ts';
 import { type DumpSource, dumpOfFile, dumpOfFiles, dumpOfProxy } from './proxy-config-source.ts';
 import { type Filters, KINDS, type Kind, printTable, tableOf } from './proxy-config-tables.ts';
 
 interface Options extends Filters {
   readonly file?: string;
-  readonly admin?: SocketOption;
+  readonly admin?: SocketAddress;
   readonly workload?: string;
   readonly namespace: string;
   readonly meshConfig?: string;
   readonly output: 'table' | 'json' | 'yaml';
 }
 
-const DEFAULT_ADMIN: SocketOption = { address: '127.0.0.1', port: 15000 };
+const DEFAULT_ADMIN: SocketAddress = { address: '127.0.0.1', port: 15000 };
 
 /** Which filters each table takes. */
 const FILTERS: Readonly<Record<Kind, readonly (keyof Filters)[]>> = {

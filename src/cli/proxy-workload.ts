@@ -1,12 +1,14 @@
 /** `sallyport proxy --role`: one proxy for a workload of the files, with its control plane in the same process. */
+
+import { openMeshFiles } from '../config/mesh-source.ts';
+import { ControlPlane } from '../control/control-plane.ts';
+import { Session, say } from '../control/session.ts';
+import { startStatusServer } from '../control/status-server.ts';
+import { EngineStarter } from '../engine/starter.ts';
 import { SallyportError } from '../lib/errors.ts';
-import type { Mesh, Proxy as ProxyIdentity } from '../translate/model.ts';
-import { ControlPlane } from './control-plane.ts';
-import { EngineStarter } from './engines.ts';
-import { openMeshFiles } from './mesh-files.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import type { Mesh } from '../translate/model.ts';
 import type { ProxyOptions } from './proxy.ts';
-import { Session, say } from './session.ts';
-import { startStatusServer } from './status-server.ts';
 
 const DEFAULT_ADMIN = { address: '127.0.0.1', port: 15000 };
 

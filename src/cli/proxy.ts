@@ -1,17 +1,19 @@
 /** `sallyport proxy`: the data plane of one proxy. */
+
 import { Command, Option } from 'commander';
+import { ENGINES } from '../engine/starter.ts';
 import { SallyportError } from '../lib/errors.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
-import { ENGINES } from './engines.ts';
-import { choiceOption, countOption, durationOption, namespacedNameOption, type SocketOption, socketOption } from './options.ts';
+import { choiceOption, countOption, durationOption, namespacedNameOption, socketOption } from './options.ts';
 
 export interface ProxyOptions {
   readonly config?: string;
   readonly role?: 'sidecar' | 'router';
   readonly workload?: { readonly namespace: string; readonly name: string };
   readonly meshConfig?: string;
-  readonly adminAddress?: SocketOption;
-  readonly statusAddress: SocketOption;
+  readonly adminAddress?: SocketAddress;
+  readonly statusAddress: SocketAddress;
   readonly engine: (typeof ENGINES)[number];
   readonly envoy?: string;
   readonly envoyLogLevel: string;

@@ -1,9 +1,9 @@
 /** The files of a command that asks about a configuration: read once, with their MeshConfig. */
 import { openFiles } from '../config/files.ts';
 import { loadMeshConfig } from '../config/mesh-config.ts';
+import type { Input } from '../control/control-plane.ts';
 import type { Finding } from '../lib/finding.ts';
 import { plain } from './colours.ts';
-import type { Input } from './control-plane.ts';
 import { findingJson, printFindings } from './findings.ts';
 
 export interface ReadMeshOptions {

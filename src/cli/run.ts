@@ -1,10 +1,11 @@
 /** `sallyport run -- CMD`: a command whose traffic goes through the mesh. */
+
 import { spawn } from 'node:child_process';
 import { getCompileCacheDir } from 'node:module';
 import { connect } from 'node:net';
 import { Command } from 'commander';
 import { messageOf, SallyportError } from '../lib/errors.ts';
-import type { SocketOption } from './options.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
 import { addMeshOptions, type UpOptions } from './up.ts';
 
 /** @param words the command and its arguments: what stands after `--`. */
@@ -27,7 +28,7 @@ export function runCommand(words: readonly string[]): Command {
       process.exitCode = await runWith(words, options.proxyAddress);
       return;
     }
-    const { startLocalMesh } = await import('./up-mesh.ts');
+    const { startLocalMesh } = await import('../control/local.ts');
     const mesh = await startLocalMesh(paths, options);
     try {
       process.exitCode = await runWith(words, options.proxyAddress);
@@ -38,7 +39,7 @@ export function runCommand(words: readonly string[]): Command {
 }
 
 /** The variables by which programs find a proxy. SOCKS carries what is not HTTP. */
-export function proxyEnvironment({ address, port }: SocketOption): Record<string, string> {
+export function proxyEnvironment({ address, port }: SocketAddress): Record<string, string> {
   const http = `http://${address}:${port}`;
   const socks = `socks5h://${address}:${port}`;
   return {
@@ -52,7 +53,7 @@ export function proxyEnvironment({ address, port }: SocketOption): Record<string
   };
 }
 
-function runWith(words: readonly string[], proxy: SocketOption): Promise<number> {
+function runWith(words: readonly string[], proxy: SocketAddress): Promise<number> {
   const [program, ...rest] = words;
   const env = { ...process.env, ...proxyEnvironment(proxy) };
   // Ours, for our threads.
@@ -68,7 +69,7 @@ function runWith(words: readonly string[], proxy: SocketOption): Promise<number>
   }).finally(() => process.off('SIGTERM', forward).off('SIGINT', forward));
 }
 
-function reach({ address, port }: SocketOption): Promise<void> {
+function reach({ address, port }: SocketAddress): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: address, port }, () => {
       socket.destroy();

@@ -1,18 +1,11 @@
 /** `sallyport up`: a whole mesh for one machine. */
+
 import { Command, Option } from 'commander';
+import { ENGINES } from '../engine/starter.ts';
 import { SallyportError } from '../lib/errors.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
-import { ENGINES } from './engines.ts';
-import {
-  choiceOption,
-  countOption,
-  durationOption,
-  labelsOption,
-  loopbackOption,
-  portOption,
-  type SocketOption,
-  socketOption,
-} from './options.ts';
+import { choiceOption, countOption, durationOption, labelsOption, loopbackOption, portOption, socketOption } from './options.ts';
 
 export interface UpOptions {
   readonly namespace: string;
@@ -20,12 +13,12 @@ export interface UpOptions {
   readonly meshConfig?: string;
   /** Of the first router; the next ones follow it. */
   readonly routerAddress: string;
-  readonly proxyAddress: SocketOption;
+  readonly proxyAddress: SocketAddress;
   /** Where redirected traffic comes in; 0 for nowhere. */
   readonly capturePort: number;
-  readonly dnsAddress: SocketOption;
-  readonly adminAddress: SocketOption;
-  readonly statusAddress: SocketOption;
+  readonly dnsAddress: SocketAddress;
+  readonly adminAddress: SocketAddress;
+  readonly statusAddress: SocketAddress;
   readonly engine: (typeof ENGINES)[number];
   readonly envoy?: string;
   readonly envoyLogLevel: string;
@@ -96,7 +89,7 @@ export function upCommand(): Command {
       throw new SallyportError('usage', 'name the files or folders with resources, e.g. sallyport up examples/egress-http');
     // The thread that will carry the traffic loads its modules beside this one.
     if (options.engine === 'embedded') prestartWorker();
-    const { startLocalMesh } = await import('./up-mesh.ts');
+    const { startLocalMesh } = await import('../control/local.ts');
     const running = await startLocalMesh(paths, options);
     process.exitCode = await running.run();
   });

@@ -7,14 +7,14 @@ import fc from 'fast-check';
 import { stringify } from 'yaml';
 import { meshConfigOf } from '../../test/support/mesh.ts';
 import { snapshotFromText } from '../config/memory.ts';
+import { type SimulatedFiles, simulateFiles } from '../prove/simulated.ts';
+import { onlyThroughGateways, readStatements, statementOf } from '../prove/statements.ts';
 import { type Call, parseTarget } from '../simulate/call.ts';
 import { waysOf } from '../simulate/explore.ts';
 import type { Statement } from '../simulate/verify.ts';
 import { describeCall } from './describe-call.ts';
 import { policiesFor } from './netpol.ts';
-import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 import { equivalence, gatewaysOf, insideAddresses, judge, verifyFiles } from './verify.ts';
-import { onlyThroughGateways, readStatements, statementOf } from './verify-statements.ts';
 
 const MODE = (mode: string) => ({ outboundTrafficPolicy: { mode } });
 

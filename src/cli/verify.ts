@@ -3,22 +3,22 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { isInsideCluster, openEgress } from '../kube/network-policy.ts';
 import { mapGrouped } from '../lib/grouped.ts';
+import { callersOf } from '../prove/callers.ts';
+import { locatedTrace, placedText } from '../prove/origins.ts';
+import { type SimulatedFiles, simulateFiles } from '../prove/simulated.ts';
+import { onlyThroughGateways, readStatements } from '../prove/statements.ts';
+import { unknownTo } from '../prove/unknown.ts';
+import { workloadClasses } from '../prove/workload-classes.ts';
 import { explainCall } from '../simulate/explain.ts';
 import type { Outcome } from '../simulate/trace.ts';
 import { type Statement, type Verdict, verify } from '../simulate/verify.ts';
-import { callersOf } from './callers.ts';
 import { type Paint, paintFor, plain } from './colours.ts';
 import { describeCall } from './describe-call.ts';
 import { compare, loadSide } from './diff.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
-import { locatedTrace, originText } from './origins.ts';
 import { readMesh } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
-import { type SimulatedFiles, simulateFiles } from './simulated.ts';
-import { onlyThroughGateways, readStatements } from './verify-statements.ts';
-import { unknownTo } from './verify-unknown.ts';
-import { workloadClasses } from './workload-classes.ts';
 
 interface VerifyOptions {
   readonly statements?: string;
@@ -219,7 +219,7 @@ function render({ adversary, statement, result, counterexamples, undecided, open
     const origin = last?.steps.flatMap(({ origins }) => origins).at(-1);
     const where = outcomeOf(trace.outcome);
     lines.push(
-      `  ${workloads.slice(0, 3).join(', ')}${workloads.length > 3 ? ` and ${workloads.length - 3} more` : ''}: ${describeCall(call)} ${where} at ${last?.proxy ?? 'the application'}, cluster ${last?.cluster || 'none'}${origin ? ` [${originText(origin)}]` : ''}`,
+      `  ${workloads.slice(0, 3).join(', ')}${workloads.length > 3 ? ` and ${workloads.length - 3} more` : ''}: ${describeCall(call)} ${where} at ${last?.proxy ?? 'the application'}, cluster ${last?.cluster || 'none'}${origin ? ` [${placedText(origin)}]` : ''}`,
     );
   }
   if (counterexamples.length > MOST_SHOWN) lines.push(`  … and ${counterexamples.length - MOST_SHOWN} more (--output json has them all)`);

@@ -8,7 +8,10 @@ import { LineIndex, splitDocuments } from '../api/yaml/documents.ts';
 import { parseYaml } from '../api/yaml/parse.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { Finding, Position } from '../lib/finding.ts';
+import type { Origin } from '../lib/origin.ts';
 import type { Snapshot } from './snapshot.ts';
+
+const ORIGIN: Origin = { kind: 'MeshNetworks', namespace: '', name: '' };
 
 export type MeshNetworksResource = Resource<'MeshNetworks', MeshNetworks>;
 
@@ -52,7 +55,7 @@ function decodeNetworks(text: string, file: string, locate: (within: { line: num
       code: 'SP0001',
       level: DECODING_CODES.SP0001.level,
       message: parsed.problem,
-      origin: 'MeshNetworks',
+      origin: ORIGIN,
       position,
     };
     return { networks: undefined, findings: [finding] };
@@ -61,7 +64,7 @@ function decodeNetworks(text: string, file: string, locate: (within: { line: num
   const spec = decode(meshNetworks, parsed.value ?? {}, [], ({ code, level, message, path, at }) => {
     const where = formatPath(path);
     const position = locate(at === 'key' ? inner.keyPosition(path) : inner.position(path));
-    findings.push({ code, level, message: where ? `${where}: ${message}` : message, origin: 'MeshNetworks', position });
+    findings.push({ code, level, message: where ? `${where}: ${message}` : message, origin: ORIGIN, position });
   });
   if (spec === undefined) return { networks: undefined, findings };
   const source: Source = {

@@ -2,6 +2,7 @@ import { promises as fs } from 'node:fs';
 import { DECODING_CODES, type DecodingCode } from '../api/codes.ts';
 import { type Decoded, type DecodeOptions, decodeDocuments } from '../api/documents.ts';
 import { messageOf } from '../lib/errors.ts';
+import { fileOrigin } from '../lib/origin.ts';
 
 /** Larger files are refused: parsing takes about a tenth of a second a megabyte, and its values several times the file's size. */
 export const LARGEST_FILE = 32 * 1024 * 1024;
@@ -37,7 +38,7 @@ export async function readStream(stream: AsyncIterable<Uint8Array | string>, nam
 export function broken(code: DecodingCode, file: string, message: string): Decoded {
   return {
     resources: [],
-    findings: [{ code, level: DECODING_CODES[code].level, message, origin: file, position: { file, line: 1, column: 1 } }],
+    findings: [{ code, level: DECODING_CODES[code].level, message, origin: fileOrigin(file), position: { file, line: 1, column: 1 } }],
   };
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeDocuments } from '../api/documents.ts';
+import { originText } from '../lib/origin.ts';
 import { Store } from './store.ts';
 
 const entry = (name: string, more = '', metadata = '') => `apiVersion: networking.istio.io/v1
@@ -24,7 +25,7 @@ test('an object that stands twice: the first is in force, the other a finding', 
   assert.equal(snapshot.get('ServiceEntry', 'default', 'x')?.spec.resolution, 'NONE');
   const [finding] = snapshot.findings;
   assert.equal(finding?.code, 'SP0009');
-  assert.equal(finding?.origin, 'ServiceEntry default/x');
+  assert.equal(finding && originText(finding.origin), 'ServiceEntry default/x');
   assert.deepEqual(finding?.position, { file: 'b.yaml', line: 6, column: 1 });
   assert.match(finding?.message ?? '', /a\.yaml:1:1/);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { defaultMeshConfig } from '../api/mesh-config-document.ts';
-import { localMesh, RouterAddresses } from '../cli/local-mesh.ts';
+import { localMesh, RouterAddresses } from '../config/local-mesh.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { buildRegistry } from '../registry/index.ts';
 import { convert, type Made } from './index.ts';

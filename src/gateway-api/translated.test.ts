@@ -1,8 +1,10 @@
 /** What becomes of derived objects in translation: the parts that objects which users write do not have. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ROUTER, SIDECAR, translated } from '../../test/support/translated.ts';
 import { snapshotFromText } from '../config/memory.ts';
+import { originText } from '../lib/origin.ts';
 
 const CERTIFICATE = (name: string, namespace: string) => `apiVersion: v1
 kind: Secret
@@ -29,7 +31,7 @@ metadata: {name: a, namespace: istio-system}
 spec: {hosts: [a.example.com], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]}
 `;
 const join = (...documents: string[]) => documents.join('---\n');
-const messages = (text: string) => translated(text, ROUTER).findings.map(({ origin, message }) => `${origin}: ${message}`);
+const messages = (text: string) => translated(text, ROUTER).findings.map(({ origin, message }) => `${originText(origin)}: ${message}`);
 
 test('certificates are taken from the namespace that the listener names', () => {
   const grant = `apiVersion: gateway.networking.k8s.io/v1beta1
@@ -152,7 +154,7 @@ spec: {parentRefs: [{group: "", kind: Service, name: web}], rules: [{backendRefs
 
 test('a Gateway beside other proxies than those of its namespace is served by none', () => {
   const snapshot = snapshotFromText(join(GATEWAY('[{name: c}]').replace('namespace: istio-system', 'namespace: default'), ENTRY));
-  const [finding] = snapshot.findings.filter(({ origin }) => origin === 'KubernetesGateway default/eg');
+  const [finding] = snapshot.findings.filter(({ origin }) => originText(origin) === 'KubernetesGateway default/eg');
   assert.match(finding?.message ?? '', /Service istio-system\/istio-egressgateway is in another namespace.*Put it in istio-system/);
   assert.deepEqual(snapshot.list('Gateway'), []);
 });

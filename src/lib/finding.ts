@@ -1,4 +1,5 @@
 /** What analysis, decoding and translation report. Printed the same everywhere. */
+import type { Origin } from './origin.ts';
 
 export type Level = 'Error' | 'Warning' | 'Info';
 
@@ -15,8 +16,8 @@ export interface Finding {
   readonly level: Level;
   /** What is wrong, what it does to traffic, and the change that mends it. */
   readonly message: string;
-  /** `Kind namespace/name`, or `Kind name` for cluster-scoped kinds; a file's name where no object could be decoded. */
-  readonly origin: string;
+  /** The object that it is about; a file where no object could be decoded. */
+  readonly origin: Origin;
   readonly position?: Position;
 }
 

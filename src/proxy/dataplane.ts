@@ -1,5 +1,6 @@
 /** The embedded data plane: takes xDS, carries traffic. Everything that it does comes from the resources that it was given. */
 import { create, fromBinary, type JsonObject } from '@bufbuild/protobuf';
+import { compileRouteConfiguration, type RouteTable } from '../http/routes/route.ts';
 import { codeOf, messageOf } from '../lib/errors.ts';
 import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
@@ -7,7 +8,6 @@ import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.
 import { RouteConfigurationSchema } from '../xds/gen/envoy/config/route/v3/route_pb.js';
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
-import { compileRouteConfiguration, type RouteTable } from '../xds/match/route.ts';
 import type { ResourceType, XdsAck, XdsUpdate } from '../xds/resources.ts';
 import { Clusters } from './cluster/manager.ts';
 import { indexNames, type NameIndex } from './dns/names.ts';

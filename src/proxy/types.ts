@@ -1,7 +1,7 @@
 /** The seams inside the data plane: what listeners hand to network filters, what clusters offer to them, and what a log line holds. */
 import type { OnReadOpts, Socket } from 'node:net';
+import type { HeaderMap } from '../http/header-map.ts';
 import type { Cluster as ClusterConfig } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
-import type { HeaderMap } from '../xds/match/headers.ts';
 
 export interface Address {
   /** An IP address, or the path of a unix socket with port 0. */

@@ -1,6 +1,6 @@
 /** Services, endpoints, workloads and addresses, from the resources of one moment. */
 import type { MeshConfig, ResourceOf } from '../api/index.ts';
-import { originOf } from '../api/resource.ts';
+import { originOf, resourceText } from '../api/resource.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding } from '../lib/finding.ts';
 import { type AutoAddresses, createAllocator } from './auto-allocate.ts';
@@ -152,7 +152,7 @@ function conflict(winner: Service, loser: Service, ports: readonly ServicePort[]
     code: 'SP1018',
     level: 'Warning',
     message:
-      `${originOf(winner.resource)} declares ${loser.hostname} in this namespace as well, and ${why}: what is said here of port ${numbers} ` +
+      `${resourceText(winner.resource)} declares ${loser.hostname} in this namespace as well, and ${why}: what is said here of port ${numbers} ` +
       'has no effect, save that its endpoints are added. Declare a port of a host in one object.',
     origin: originOf(loser.resource),
     position: loser.resource.source.position(['spec', 'hosts']),
@@ -188,7 +188,7 @@ function unlike(oldest: Service, service: Service, ports: readonly ServicePort[]
     code: 'SP1018',
     level: 'Warning',
     message:
-      `${originOf(oldest.resource)} declares ${service.hostname} in this namespace as well, and is older. As the two differ in resolution, labels, ` +
+      `${resourceText(oldest.resource)} declares ${service.hostname} in this namespace as well, and is older. As the two differ in resolution, labels, ` +
       `workloadSelector or exportTo, there is no cluster for port ${numbers}: calls to it are answered 503 NC or closed. Make them alike, or one object.`,
     origin: originOf(service.resource),
     position: service.resource.source.position(['spec', 'hosts']),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { meshFromText } from '../../test/support/mesh.ts';
+import { originText } from '../lib/origin.ts';
 import type { Registry, Service } from './model.ts';
 
 function registryOf(text: string): Registry {
@@ -221,7 +222,9 @@ test('of two objects with one host in a namespace the younger keeps the ports th
     ['old 80', 'young 81', 'static 82', 'web 80'],
   );
   assert.deepEqual(
-    findings.map(({ origin, message }) => `${origin} ${/port ([\d, ]+)/.exec(message)?.[1]}${/503/.test(message) ? 'no cluster' : 'lost'}`),
+    findings.map(
+      ({ origin, message }) => `${originText(origin)} ${/port ([\d, ]+)/.exec(message)?.[1]}${/503/.test(message) ? 'no cluster' : 'lost'}`,
+    ),
     [
       'ServiceEntry default/young 80 lost',
       'ServiceEntry default/static 82no cluster',

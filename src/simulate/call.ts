@@ -1,5 +1,5 @@
 /** A call as an application makes it, before any proxy has seen it. */
-import { HeaderMap } from '../xds/match/headers.ts';
+import { HeaderMap } from '../http/header-map.ts';
 
 export interface Endpoint {
   readonly ip: string;

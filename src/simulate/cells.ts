@@ -3,12 +3,13 @@
  * itself has (listeners, address ranges, SNI, hosts, routes). Whatever two calls of one cell are, the sidecar treats them alike. A boundary that no
  * sample could be made for is reported as undecided. `explore.ts` goes on from here at the gateways.
  */
+
+import type { CompiledRoute, CompiledVirtualHost, RouteTable } from '../http/routes/route.ts';
 import { cidrCovers, sampleOutside } from '../lib/ip.ts';
 import type { FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { listenerAddresses } from '../xds/match/listener.ts';
-import type { CompiledRoute, CompiledVirtualHost, RouteTable } from '../xds/match/route.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, Endpoint, HttpRequest, Payload } from './call.ts';
 import { routeTable } from './hop.ts';

@@ -1,5 +1,5 @@
 /** Which calls change their outcome between two configurations. Pure. */
-import type { Origin } from '../xds/match/route-model.ts';
+import type { PlacedOrigin } from '../lib/origin.ts';
 import type { Call, Endpoint } from './call.ts';
 import type { SimulatedMesh } from './explain.ts';
 import { explore, waysOf } from './explore.ts';
@@ -24,7 +24,7 @@ export interface Change {
   readonly before: string;
   readonly after: string;
   /** The resources that decide how the call ends now; empty if none does. */
-  readonly decidedBy: readonly Origin[];
+  readonly decidedBy: readonly PlacedOrigin[];
   /** One call that shows it. */
   readonly example: Call;
 }
@@ -97,7 +97,7 @@ interface Judged {
   readonly ends: ReadonlySet<string>;
   /** Proxies on the way: going through fewer of them is wider. */
   readonly hops: number;
-  readonly decidedBy: readonly Origin[];
+  readonly decidedBy: readonly PlacedOrigin[];
   readonly undecided: readonly string[];
 }
 

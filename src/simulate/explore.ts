@@ -2,11 +2,12 @@
  * All calls of a workload, with every way that each may take. It starts from the cells of the workload's sidecar and cuts them along the boundaries of
  * the gateways that they come to; weights and hosts of a cluster are tried out one by one. Pure.
  */
+
+import type { CompiledRoute, CompiledVirtualHost } from '../http/routes/route.ts';
 import { hostCovers } from '../lib/hostname.ts';
 import type { FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { VirtualHost_TlsRequirementType } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import type { CompiledRoute, CompiledVirtualHost } from '../xds/match/route.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, Endpoint, HttpRequest, Tls } from './call.ts';
 import { outboundCells, routeTables, sampleHost, unsampled, virtualHostRequests } from './cells.ts';

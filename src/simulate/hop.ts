@@ -1,4 +1,6 @@
 /** What one proxy does with a call: listener, filter chain, route, cluster. The data plane's own matchers decide. Pure. */
+
+import type { CompiledRoute, CompiledVirtualHost, ForwardAction, RouteRequest, RouteTable } from '../http/routes/route.ts';
 import type { Filter, FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import {
@@ -11,7 +13,6 @@ import { DownstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transpor
 import type { CompiledFilterChain } from '../xds/match/filter-chain.ts';
 import { listenerAddresses } from '../xds/match/listener.ts';
 import { originsOf, refusalOf } from '../xds/match/metadata.ts';
-import type { CompiledRoute, CompiledVirtualHost, ForwardAction, RouteRequest, RouteTable } from '../xds/match/route.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, HttpRequest, Payload } from './call.ts';
 import { type NamedTarget, splitAuthority, throughTransport, type UpstreamHost, upstreamsOf, upstreamVersion } from './cluster.ts';

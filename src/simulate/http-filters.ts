@@ -1,10 +1,11 @@
 /** What HTTP filters make of a request before the router has it: those that answer by themselves for reasons that a call shows. Pure. */
+
+import { compileCors, judgeCors, markings, preflightAnswer } from '../http/filters/cors.ts';
+import { compileFault } from '../http/filters/fault.ts';
+import type { CompiledRoute, RouteRequest } from '../http/routes/route.ts';
 import { CorsPolicySchema, CorsSchema } from '../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import type { HttpConnectionManager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { compileCors, judgeCors, markings, preflightAnswer } from '../xds/match/cors.ts';
-import { compileFault } from '../xds/match/fault.ts';
-import type { CompiledRoute, RouteRequest } from '../xds/match/route.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { HopOptions } from './hop.ts';
 import type { SimulatedProxy } from './proxy.ts';

@@ -1,5 +1,5 @@
 /** Copies of requests that a route sends elsewhere as well (`request_mirror_policies`). Pure. */
-import type { ForwardAction } from '../xds/match/route.ts';
+import type { ForwardAction } from '../http/routes/route.ts';
 import type { HttpRequest } from './call.ts';
 
 export interface Mirror {

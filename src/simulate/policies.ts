@@ -1,5 +1,7 @@
 /** What applies to a call at a proxy beside where it goes: timeouts, retries, limits, faults. Stated, not simulated. Pure. */
 
+import { compileFault } from '../http/filters/fault.ts';
+import type { CompiledRoute, ForwardAction } from '../http/routes/route.ts';
 import { formatDuration } from '../lib/duration.ts';
 import type { CircuitBreakers_Thresholds } from '../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
@@ -8,8 +10,6 @@ import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/
 import type { HttpConnectionManager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { durationMs } from '../xds/match/duration.ts';
-import { compileFault } from '../xds/match/fault.ts';
-import type { CompiledRoute, ForwardAction } from '../xds/match/route.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import { percent } from './mirrors.ts';
 import type { SimulatedProxy } from './proxy.ts';

@@ -1,13 +1,13 @@
 /** One proxy's xDS, compiled for simulation: lazily, since a call reads few of its objects. Pure. */
 import type { DescMessage, Message, MessageShape } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
+import { compileRoutesOnDemand, type RouteTable } from '../http/routes/route.ts';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
 import { compileFilterChains, type FilterChainTable } from '../xds/match/filter-chain.ts';
 import { compileListeners, type ListenerTable } from '../xds/match/listener.ts';
-import { compileRoutesOnDemand, type RouteTable } from '../xds/match/route.ts';
 import type { XdsLookup } from '../xds/resources.ts';
 import { unpack } from '../xds/unpack.ts';
 

@@ -2,14 +2,15 @@
  * What a connection manager makes of a request before it looks for a route, and what the router makes of it before it goes out: the codec's checks, path and
  * authority, the headers that configurations work with. Pure.
  */
+
+import { stripHost } from '../http/authority.ts';
+import type { FormatRecord } from '../http/format/record.ts';
+import type { HeaderMap } from '../http/header-map.ts';
+import { HTTP1_METHODS } from '../http/methods.ts';
+import { normalizePath, pathOptions } from '../http/path-normalization.ts';
+import { readTarget } from '../http/request-target.ts';
+import type { ClusterChoice, CompiledRoute, ForwardAction, RouteRequest } from '../http/routes/route.ts';
 import type { HttpConnectionManager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { stripHost } from '../xds/match/authority.ts';
-import type { FormatRecord } from '../xds/match/format/record.ts';
-import type { HeaderMap } from '../xds/match/headers.ts';
-import { HTTP1_METHODS } from '../xds/match/http-methods.ts';
-import { normalizePath, pathOptions } from '../xds/match/path-normalization.ts';
-import { readTarget } from '../xds/match/request-target.ts';
-import type { ClusterChoice, CompiledRoute, ForwardAction, RouteRequest } from '../xds/match/route.ts';
 import type { Call, HttpRequest } from './call.ts';
 
 /** A request that the proxy answers before it looks for a route. */

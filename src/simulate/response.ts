@@ -1,7 +1,7 @@
 /** What becomes of a response on its way back through the proxies. What the server itself answers is not known, only what is changed of it. Pure. */
-import type { FormatRecord } from '../xds/match/format/record.ts';
-import { HeaderMap } from '../xds/match/headers.ts';
-import type { HeaderMutations } from '../xds/match/route.ts';
+import type { FormatRecord } from '../http/format/record.ts';
+import { HeaderMap } from '../http/header-map.ts';
+import type { HeaderMutations } from '../http/routes/route.ts';
 
 export interface SeenHeader {
   readonly name: string;

@@ -1,5 +1,6 @@
 /** Requests that a route's match takes: samples to tell a route from its neighbours by. Pure. */
 import { toJsonString } from '@bufbuild/protobuf';
+import { HeaderMap } from '../http/header-map.ts';
 import {
   type HeaderMatcher,
   HeaderMatcherSchema,
@@ -7,7 +8,6 @@ import {
   QueryParameterMatcherSchema,
   type RouteMatch,
 } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
-import { HeaderMap } from '../xds/match/headers.ts';
 import type { HttpRequest } from './call.ts';
 
 /** Stands for what no configuration names. */

@@ -1,5 +1,5 @@
 /** What a simulated call did: hop by hop, each step with the resources that caused it, and the outcome. */
-import type { Origin } from '../xds/match/route-model.ts';
+import type { PlacedOrigin } from '../lib/origin.ts';
 import type { Endpoint, Payload } from './call.ts';
 import type { SeenResponse } from './response.ts';
 
@@ -9,7 +9,7 @@ export interface Step {
   readonly name: string;
   /** What was decided here, as a clause. */
   readonly text: string;
-  readonly origins: readonly Origin[];
+  readonly origins: readonly PlacedOrigin[];
 }
 
 /** What a proxy that originates TLS checks: the certificate's name too, its chain of trust only, or nothing. */

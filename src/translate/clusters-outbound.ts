@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { ResourceOf, Subset } from '../api/index.ts';
 import { originOf } from '../api/resource.ts';
 import { isWildcard } from '../lib/hostname.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { Endpoint, Service, ServicePort } from '../registry/model.ts';
 import { isHttp, isHttp2 } from '../registry/protocol.ts';
 import {
@@ -33,7 +34,6 @@ import { dnsCacheConfig } from './dns-cache.ts';
 import { localityEndpoints, usableEndpoints } from './endpoints.ts';
 import { applyLocality } from './endpoints-locality.ts';
 import { istioConfigPath, metadataOf } from './metadata.ts';
-import type { Proxy } from './model.ts';
 import { dnsSrvClusterName, outboundClusterName } from './names.ts';
 import { packed, toDuration } from './proto.ts';
 import { adsSource } from './secrets.ts';
@@ -248,7 +248,7 @@ function virtualAddresses({ addresses, namespace, registry }: Service, port: Ser
 }
 
 /** A workload's names resolve to addresses of the families that it has itself; a proxy without addresses of its own takes either. */
-function dnsLookupFamily({ addresses }: Proxy): Cluster_DnsLookupFamily {
+function dnsLookupFamily({ addresses }: ProxyIdentity): Cluster_DnsLookupFamily {
   if (addresses.length === 0) return Cluster_DnsLookupFamily.V4_PREFERRED;
   return addresses.every((address) => address.includes(':')) ? Cluster_DnsLookupFamily.V6_ONLY : Cluster_DnsLookupFamily.V4_ONLY;
 }

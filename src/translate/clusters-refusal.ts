@@ -1,10 +1,10 @@
 /** What a cluster can not honour and must therefore not carry in plain. */
 import type { ResourceOf } from '../api/index.ts';
 import type { Level } from '../lib/finding.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { Service, ServicePort } from '../registry/model.ts';
 import { isTls } from '../registry/protocol.ts';
 import type { PortPolicy } from './destination-rule-policy.ts';
-import type { Proxy } from './model.ts';
 
 export interface Refusal {
   readonly reason: string;
@@ -14,7 +14,7 @@ export interface Refusal {
 
 /** Undefined where everything that the rule asks for is done. */
 export function upstreamRefusal(
-  proxy: Proxy,
+  proxy: ProxyIdentity,
   service: Service,
   port: ServicePort,
   rule: ResourceOf<'DestinationRule'> | undefined,

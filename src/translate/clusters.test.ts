@@ -3,15 +3,15 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { meshFromText, proxyOf, type TestMesh } from '../../test/support/mesh.ts';
 import type { Finding } from '../lib/finding.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { buildClusters } from './clusters.ts';
 import type { TranslateContext } from './context.ts';
-import type { Proxy } from './model.ts';
 import { nameTable } from './name-table.ts';
 import { scopeFor } from './scope.ts';
 import { createSecretCollector } from './secrets.ts';
 
-function contextOf(mesh: TestMesh, proxy: Proxy): TranslateContext & { findings: Finding[] } {
+function contextOf(mesh: TestMesh, proxy: ProxyIdentity): TranslateContext & { findings: Finding[] } {
   const findings: Finding[] = [];
   const report = (finding: Finding) => findings.push(finding);
   return { proxy, mesh, scope: scopeFor(proxy, mesh), secrets: createSecretCollector(proxy, mesh, report), report, findings };
@@ -216,7 +216,7 @@ test('the name table has declared addresses, else allocated ones, and no names t
         '{ hosts: [d.example.com], addresses: [203.0.113.0/24], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: STATIC, endpoints: [{ address: 198.51.100.1 }] }',
       ),
   );
-  const ips = (proxy: Proxy) =>
+  const ips = (proxy: ProxyIdentity) =>
     Object.fromEntries(Object.entries(nameTable(contextOf(mesh, proxy)).table).map(([name, info]) => [name, info.ips.length]));
   assert.deepEqual(ips(proxyOf()), { 'a.example.com': 1, 'b.example.com': 1 });
   assert.deepEqual(ips(proxyOf({ addresses: ['10.0.0.1', 'fd00::1'] })), { 'a.example.com': 1, 'b.example.com': 2 });

@@ -1,12 +1,12 @@
 /** Locality load balancing: where failover or distribution is asked for, localities get priorities or weights by the proxy's own. */
 import { create } from '@bufbuild/protobuf';
 import type { LoadBalancerSettings } from '../api/index.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { Endpoint } from '../registry/model.ts';
 import { type Cluster, Cluster_CommonLbConfig_LocalityWeightedLbConfigSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { type LocalityLbEndpoints, LocalityLbEndpointsSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import { commonLbConfig } from './clusters-policy.ts';
 import { localityEndpoints } from './endpoints.ts';
-import type { Proxy } from './model.ts';
 
 type Setting = NonNullable<LoadBalancerSettings['localityLbSetting']>;
 
@@ -18,7 +18,7 @@ export function applyLocality(
   groups: LocalityLbEndpoints[],
   endpoints: readonly Endpoint[],
   cluster: Cluster,
-  proxy: Proxy,
+  proxy: ProxyIdentity,
   own: Setting | undefined,
   mesh: Setting | undefined,
 ): LocalityLbEndpoints[] {

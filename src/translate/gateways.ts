@@ -1,7 +1,7 @@
 /** The Gateways that select a router, put together: which servers share a listener, and which of them lose to others. */
 import { PROXY_NAMESPACE_ANNOTATION } from '../api/gateway-api/common.ts';
 import type { ResourceOf, Server } from '../api/index.ts';
-import { originOf } from '../api/resource.ts';
+import { originOf, resourceText } from '../api/resource.ts';
 import { isHttp, parseProtocol } from '../registry/protocol.ts';
 import type { TranslateContext } from './context.ts';
 
@@ -141,7 +141,7 @@ function conflictWith(others: readonly GatewayServer[], entry: GatewayServer): G
 
 function reportConflict({ report }: TranslateContext, lost: GatewayServer, kept: GatewayServer): void {
   const { port } = lost.server;
-  const older = originOf(kept.gateway);
+  const older = resourceText(kept.gateway);
   const because =
     kept.serverNames.length > 0 && lost.serverNames.length > 0
       ? `${older} is older and serves ${lost.hosts.filter((host) => kept.hosts.includes(host)).join(', ')} on the same port`

@@ -1,20 +1,23 @@
 /** Snapshot to xDS for one proxy. Pure: the same input gives the same output. */
+
 import type { Finding } from '../lib/finding.ts';
+import { originText } from '../lib/origin.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { buildClusters } from './clusters.ts';
 import type { TranslateContext } from './context.ts';
 import { buildListeners } from './listeners/index.ts';
-import type { Mesh, Proxy, Translation } from './model.ts';
+import type { Mesh, Translation } from './model.ts';
 import { nameTable } from './name-table.ts';
 import { scopeFor } from './scope.ts';
 import { createSecretCollector } from './secrets.ts';
 import { sortedByName } from './sorted.ts';
 
 /** Everything that `proxy` is to run, and what of the resources could not be honoured. */
-export function translate(proxy: Proxy, mesh: Mesh): Translation {
+export function translate(proxy: ProxyIdentity, mesh: Mesh): Translation {
   // Several clusters, routes or chains may come of one object.
   const findings = new Map<string, Finding>();
   const report = (finding: Finding) => {
-    const key = JSON.stringify([finding.code, finding.origin, finding.message]);
+    const key = JSON.stringify([finding.code, originText(finding.origin), finding.message]);
     if (!findings.has(key)) findings.set(key, finding);
   };
   const scope = scopeFor(proxy, mesh);

@@ -3,6 +3,7 @@
  * inbound side alone. Findings are not collected.
  */
 import { once } from '../lib/once.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
@@ -13,7 +14,7 @@ import { outboundClusters } from './clusters-outbound.ts';
 import type { TranslateContext } from './context.ts';
 import { sidecarInbound } from './listeners/inbound.ts';
 import { buildListeners, type PlannedRoutes } from './listeners/index.ts';
-import type { Mesh, Proxy } from './model.ts';
+import type { Mesh } from './model.ts';
 import { nameTable } from './name-table.ts';
 import { hostnamesIn } from './names.ts';
 import { scopeFor } from './scope.ts';
@@ -26,7 +27,7 @@ export interface TranslationLookup extends XdsLookup {
 }
 
 /** The whole configuration of a proxy. */
-export function translationLookup(proxy: Proxy, mesh: Mesh): TranslationLookup {
+export function translationLookup(proxy: ProxyIdentity, mesh: Mesh): TranslationLookup {
   const context = contextOf(proxy, mesh);
   const built = once(() => {
     const { listeners, routes } = buildListeners(context);
@@ -44,7 +45,7 @@ export function translationLookup(proxy: Proxy, mesh: Mesh): TranslationLookup {
 }
 
 /** What a sidecar needs for calls to its workload. */
-export function inboundLookup(proxy: Proxy, mesh: Mesh): XdsLookup {
+export function inboundLookup(proxy: ProxyIdentity, mesh: Mesh): XdsLookup {
   const context = contextOf(proxy, mesh);
   return lookupIn({
     listeners: sidecarInbound(context),
@@ -55,7 +56,7 @@ export function inboundLookup(proxy: Proxy, mesh: Mesh): XdsLookup {
   });
 }
 
-function contextOf(proxy: Proxy, mesh: Mesh): TranslateContext {
+function contextOf(proxy: ProxyIdentity, mesh: Mesh): TranslateContext {
   const report = () => {};
   return { proxy, mesh, scope: scopeFor(proxy, mesh), secrets: createSecretCollector(proxy, mesh, report), report };
 }

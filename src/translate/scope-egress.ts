@@ -1,7 +1,7 @@
 import type { ResourceOf, Sidecar } from '../api/index.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { joinable } from '../registry/index.ts';
 import type { Registry, Service } from '../registry/model.ts';
-import type { Proxy } from './model.ts';
 import { importsOf } from './scope-imports.ts';
 
 /** One `egress` entry of the Sidecar, or the single one that stands for no Sidecar. */
@@ -29,7 +29,7 @@ type EgressListener = Sidecar['egress'][number];
  */
 export function sidecarEgress(
   sidecar: Sidecar | undefined,
-  { namespace, type }: Pick<Proxy, 'namespace' | 'type'>,
+  { namespace, type }: Pick<ProxyIdentity, 'namespace' | 'type'>,
   registry: Registry,
   virtualServices: readonly VirtualService[],
 ): { egress: readonly EgressScope[]; services: readonly Service[] } {

@@ -2,10 +2,11 @@
 import type { ResourceOf, Sidecar } from '../api/index.ts';
 import { fullHostname } from '../lib/hostname.ts';
 import { once } from '../lib/once.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { destinationRuleLookup } from '../registry/destination-rules.ts';
 import { joined } from '../registry/index.ts';
 import type { Service } from '../registry/model.ts';
-import type { Mesh, Proxy } from './model.ts';
+import type { Mesh } from './model.ts';
 import { MESH_GATEWAY } from './names.ts';
 import { type EgressScope, sidecarEgress } from './scope-egress.ts';
 import { preparedVirtualServices, visibleVirtualServices } from './scope-virtual-services.ts';
@@ -48,7 +49,7 @@ export interface Scope {
   virtualServicesForGateway(gateway: string): readonly ResourceOf<'VirtualService'>[];
 }
 
-export function scopeFor(proxy: Proxy, mesh: Mesh): Scope {
+export function scopeFor(proxy: ProxyIdentity, mesh: Mesh): Scope {
   const prepared = preparedVirtualServices(mesh);
   const virtualServices = (gateway: string) => visibleVirtualServices(prepared.byGateway.get(gateway) ?? [], proxy.namespace);
   const sidecar = proxy.type === 'sidecar' ? sidecarFor(proxy, mesh) : undefined;
@@ -86,7 +87,7 @@ export function scopeFor(proxy: Proxy, mesh: Mesh): Scope {
 }
 
 /** Of the proxy's namespace the oldest that selects it, then the oldest without a selector; then the root namespace's without one. */
-function sidecarFor(proxy: Proxy, mesh: Mesh): ResourceOf<'Sidecar'> | undefined {
+function sidecarFor(proxy: ProxyIdentity, mesh: Mesh): ResourceOf<'Sidecar'> | undefined {
   const all = mesh.snapshot.list('Sidecar');
   const own = all.filter(({ metadata }) => metadata.namespace === proxy.namespace);
   return (
@@ -104,7 +105,7 @@ function selects(selector: Readonly<Record<string, string>>, labels: Readonly<Re
   return Object.entries(selector).every(([key, value]) => labels[key] === value);
 }
 
-function outboundTrafficPolicy(sidecar: ResourceOf<'Sidecar'> | undefined, proxy: Proxy, mesh: Mesh): OutboundTrafficPolicy {
+function outboundTrafficPolicy(sidecar: ResourceOf<'Sidecar'> | undefined, proxy: ProxyIdentity, mesh: Mesh): OutboundTrafficPolicy {
   const own = sidecar?.spec.outboundTrafficPolicy;
   const { mode } = own ?? mesh.config.outboundTrafficPolicy;
   const egressProxy = own?.egressProxy;

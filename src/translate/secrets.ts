@@ -2,13 +2,14 @@
 import { create } from '@bufbuild/protobuf';
 import { originOf, type Resource } from '../api/resource.ts';
 import type { Finding } from '../lib/finding.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { ApiVersion, type ConfigSource, ConfigSourceSchema } from '../xds/gen/envoy/config/core/v3/config_source_pb.js';
 import {
   type SdsSecretConfig,
   SdsSecretConfigSchema,
   type Secret,
 } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
-import type { Mesh, Proxy } from './model.ts';
+import type { Mesh } from './model.ts';
 import { credentialCaSecretName, credentialSecretName, fileCertSecretName, fileRootSecretName, SYSTEM_ROOT_SECRET } from './names.ts';
 import { type CredentialPlace, credentialCa, credentialCertificate, fileCertificate, fileRoot } from './secrets-build.ts';
 
@@ -35,7 +36,7 @@ export interface SecretCollector {
   has(name: string): boolean;
 }
 
-export function createSecretCollector(proxy: Proxy, mesh: Mesh, report: (finding: Finding) => void): SecretCollector {
+export function createSecretCollector(proxy: ProxyIdentity, mesh: Mesh, report: (finding: Finding) => void): SecretCollector {
   const secrets = new Map<string, Secret | undefined>();
   const reference = (name: string, build: () => Secret | undefined): SdsSecretConfig => {
     if (!secrets.has(name)) secrets.set(name, build());

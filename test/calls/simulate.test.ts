@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { simulateFiles } from '../../src/cli/simulated.ts';
 import { snapshotFromText } from '../../src/config/memory.ts';
+import { simulateFiles } from '../../src/prove/simulated.ts';
 import { parseTarget } from '../../src/simulate/call.ts';
 import { explainCall } from '../../src/simulate/explain.ts';
 import type { SeenResponse } from '../../src/simulate/response.ts';

@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import { type JsonValue, toJson } from '@bufbuild/protobuf';
+import type { ProxyIdentity } from '../../src/lib/proxy-identity.ts';
 import { translate } from '../../src/translate/index.ts';
-import type { Mesh, Proxy } from '../../src/translate/model.ts';
+import type { Mesh } from '../../src/translate/model.ts';
 import { ClusterSchema } from '../../src/xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ListenerSchema } from '../../src/xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { typeRegistry } from '../../src/xds/type-registry.ts';
@@ -33,7 +34,7 @@ for (const golden of GOLDENS) {
 }
 
 /** Static listeners and clusters; what they take over ADS would come from a server that nothing asks while validating. */
-function bootstrapOf(proxy: Proxy, mesh: Mesh): JsonValue {
+function bootstrapOf(proxy: ProxyIdentity, mesh: Mesh): JsonValue {
   const { resources } = translate(proxy, mesh);
   const options = { registry: typeRegistry, useProtoFieldName: true };
   const xds = {

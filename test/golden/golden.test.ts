@@ -3,6 +3,7 @@
  * its fields stand in cases.ts; parts are `listeners`, `routes`, `clusters`, `endpoints`, `secrets`, `nameTable` and `findings`).
  * `UPDATE_GOLDEN=1 node --test test/golden/golden.test.ts` rewrites the outputs; the change is then reviewed like any other.
  */
+
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,8 +11,10 @@ import { test } from 'node:test';
 import { type DescMessage, type JsonValue, type MessageShape, toJson } from '@bufbuild/protobuf';
 import { stringify } from 'yaml';
 import type { Finding } from '../../src/lib/finding.ts';
+import { originText } from '../../src/lib/origin.ts';
+import type { ProxyIdentity } from '../../src/lib/proxy-identity.ts';
 import { translate } from '../../src/translate/index.ts';
-import type { Mesh, Proxy } from '../../src/translate/model.ts';
+import type { Mesh } from '../../src/translate/model.ts';
 import { ClusterSchema } from '../../src/xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from '../../src/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '../../src/xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -50,7 +53,7 @@ function outputOf(golden: Golden): JsonValue {
   return output;
 }
 
-function proxyOutput(proxy: Proxy, mesh: Mesh, { show, only }: Golden): JsonValue {
+function proxyOutput(proxy: ProxyIdentity, mesh: Mesh, { show, only }: Golden): JsonValue {
   const { resources, findings } = translate(proxy, mesh);
   const wanted = new RegExp(only ?? '');
   const list = <Desc extends DescMessage>(schema: Desc, items: readonly MessageShape<Desc>[]): JsonValue[] =>
@@ -75,5 +78,5 @@ function nameOf(json: JsonValue): string {
 }
 
 function findingText({ code, level, origin, message }: Finding): string {
-  return `${level} ${code} ${origin}: ${message}`;
+  return `${level} ${code} ${originText(origin)}: ${message}`;
 }

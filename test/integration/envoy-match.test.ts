@@ -9,10 +9,10 @@ import { after, before, describe, test } from 'node:test';
 import { fromJson, type JsonObject } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { findEnvoy } from '../../scripts/fetch-envoy.ts';
+import { SAMPLE_RECORD } from '../../src/http/format/testing.ts';
+import { HeaderMap } from '../../src/http/header-map.ts';
+import { compileRouteConfiguration, type RouteRequest } from '../../src/http/routes/route.ts';
 import { RouteConfigurationSchema } from '../../src/xds/gen/envoy/config/route/v3/route_pb.js';
-import { SAMPLE_RECORD } from '../../src/xds/match/format/testing.ts';
-import { HeaderMap } from '../../src/xds/match/headers.ts';
-import { compileRouteConfiguration, type RouteRequest } from '../../src/xds/match/route.ts';
 import { type RunningEnvoy, startEnvoy } from './envoy-process.ts';
 
 const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';

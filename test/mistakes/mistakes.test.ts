@@ -1,4 +1,5 @@
 /** No mistake is silent: each that changes a call of a configuration that is right, by simulation, is found by `analyze`. */
+
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -8,9 +9,10 @@ import { parseAllDocuments, stringify } from 'yaml';
 import { withDefaultGateways } from '../../src/analysis/default-gateways.ts';
 import { analyze } from '../../src/analysis/index.ts';
 import { compare } from '../../src/cli/diff.ts';
-import { simulateFiles } from '../../src/cli/simulated.ts';
 import { snapshotFromText } from '../../src/config/memory.ts';
 import { loadMeshConfig } from '../../src/config/mesh-config.ts';
+import { originText } from '../../src/lib/origin.ts';
+import { simulateFiles } from '../../src/prove/simulated.ts';
 import { buildRegistry } from '../../src/registry/index.ts';
 import { type Document, mistakesIn } from './mistakes.ts';
 
@@ -43,7 +45,7 @@ function read(documents: readonly Document[]): Read {
   const withDefaults = withDefaultGateways(snapshot, mesh.rootNamespace);
   const { registry, findings: conflicts } = buildRegistry(withDefaults, mesh);
   const all = analyze({ snapshot: withDefaults, registry, mesh, now: 0 }, { also: [...findings, ...conflicts] });
-  const found = all.filter(({ level }) => level !== 'Info').map(({ code, origin }) => `${code} ${origin}`);
+  const found = all.filter(({ level }) => level !== 'Info').map(({ code, origin }) => `${code} ${originText(origin)}`);
   return { files: simulateFiles(snapshot, mesh), found: new Set(found) };
 }
 

@@ -1,7 +1,7 @@
 /** Generators of calls from the boundaries of a configuration: its hosts, ports, addresses, paths and headers, and what lies just beside them. */
 import fc, { type Arbitrary } from 'fast-check';
+import { HeaderMap } from '../../src/http/header-map.ts';
 import type { Call, HttpRequest } from '../../src/simulate/call.ts';
-import { HeaderMap } from '../../src/xds/match/headers.ts';
 import { PODS, type Pod } from '../calls/loopback/topology.ts';
 
 /** A call before it is known which addresses the configuration gives to names. */

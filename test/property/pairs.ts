@@ -1,8 +1,8 @@
 /** One configuration with its calls, through the simulator and through the running mesh. */
 import { stringify } from 'yaml';
 import { decodeDocuments } from '../../src/api/documents.ts';
-import { type SimulatedFiles, simulateFiles } from '../../src/cli/simulated.ts';
 import { Store } from '../../src/config/store.ts';
+import { type SimulatedFiles, simulateFiles } from '../../src/prove/simulated.ts';
 import type { Call } from '../../src/simulate/call.ts';
 import { waysOf } from '../../src/simulate/explore.ts';
 import type { Trace } from '../../src/simulate/trace.ts';

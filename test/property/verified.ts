@@ -1,13 +1,14 @@
 /** What `verify` says of a generated configuration, held against every call of a small space and against real traffic. */
-import type { SimulatedFiles } from '../../src/cli/simulated.ts';
+
 import { gatewaysOf, insideAddresses, verifyFiles } from '../../src/cli/verify.ts';
-import { onlyThroughGateways, statementOf } from '../../src/cli/verify-statements.ts';
+import { HeaderMap } from '../../src/http/header-map.ts';
+import type { SimulatedFiles } from '../../src/prove/simulated.ts';
+import { onlyThroughGateways, statementOf } from '../../src/prove/statements.ts';
 import type { Call, Endpoint, Payload } from '../../src/simulate/call.ts';
 import { waysOf } from '../../src/simulate/explore.ts';
 import { ASSUMED } from '../../src/simulate/hop.ts';
 import type { Trace } from '../../src/simulate/trace.ts';
 import type { Counterexample, Statement } from '../../src/simulate/verify.ts';
-import { HeaderMap } from '../../src/xds/match/headers.ts';
 import { PODS, type Pod } from '../calls/loopback/topology.ts';
 import type { Configuration } from './configurations.ts';
 import { describeCall, describeConfiguration, type Pairs } from './pairs.ts';

@@ -5,8 +5,9 @@ import { decodeDocuments } from '../../src/api/documents.ts';
 import { type MeshConfig, meshConfig } from '../../src/api/mesh-config.ts';
 import { Store } from '../../src/config/store.ts';
 import type { Finding } from '../../src/lib/finding.ts';
+import type { ProxyIdentity } from '../../src/lib/proxy-identity.ts';
 import { buildRegistry } from '../../src/registry/index.ts';
-import type { Mesh, Proxy } from '../../src/translate/model.ts';
+import type { Mesh } from '../../src/translate/model.ts';
 
 export interface TestMesh extends Mesh {
   /** What the registry reported. */
@@ -30,7 +31,7 @@ export function meshConfigOf(overrides: Record<string, unknown> = {}): MeshConfi
 }
 
 /** A sidecar in `default` with an address and no labels, unless said otherwise. */
-export function proxyOf(overrides: Partial<Proxy> = {}): Proxy {
+export function proxyOf(overrides: Partial<ProxyIdentity> = {}): ProxyIdentity {
   return {
     type: 'sidecar',
     name: 'sleep',
@@ -44,7 +45,7 @@ export function proxyOf(overrides: Partial<Proxy> = {}): Proxy {
 }
 
 /** The proxy of a Pod or WorkloadEntry of the mesh; a gateway by its label `istio: …gateway`. */
-export function proxyOfWorkload(name: string, { registry }: Mesh): Proxy {
+export function proxyOfWorkload(name: string, { registry }: Mesh): ProxyIdentity {
   const workload = registry.workloads.find((candidate) => candidate.name === name);
   assert.ok(workload, `there is a workload ${name}`);
   const { namespace, labels, serviceAccount, addresses, locality } = workload;

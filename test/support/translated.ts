@@ -4,9 +4,10 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { decode } from '../../src/api/decode.ts';
 import { type MeshConfig, meshConfig } from '../../src/api/mesh-config.ts';
 import { snapshotFromText } from '../../src/config/memory.ts';
+import type { ProxyIdentity } from '../../src/lib/proxy-identity.ts';
 import { buildRegistry } from '../../src/registry/index.ts';
 import { translate } from '../../src/translate/index.ts';
-import type { Proxy, Translation } from '../../src/translate/model.ts';
+import type { Translation } from '../../src/translate/model.ts';
 import type { FilterChain } from '../../src/xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../../src/xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { RouteConfiguration } from '../../src/xds/gen/envoy/config/route/v3/route_pb.js';
@@ -16,7 +17,7 @@ import {
 } from '../../src/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { TcpProxySchema } from '../../src/xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 
-export const SIDECAR: Proxy = {
+export const SIDECAR: ProxyIdentity = {
   type: 'sidecar',
   name: 'sleep',
   namespace: 'default',
@@ -26,7 +27,7 @@ export const SIDECAR: Proxy = {
   locality: '',
 };
 
-export const ROUTER: Proxy = {
+export const ROUTER: ProxyIdentity = {
   type: 'router',
   name: 'egress',
   namespace: 'istio-system',
@@ -37,7 +38,7 @@ export const ROUTER: Proxy = {
 };
 
 /** Settings as in a MeshConfig's YAML. REGISTRY_ONLY unless they say otherwise. */
-export function translated(text: string, proxy: Proxy = SIDECAR, settings: Record<string, unknown> = {}): Translation {
+export function translated(text: string, proxy: ProxyIdentity = SIDECAR, settings: Record<string, unknown> = {}): Translation {
   const snapshot = snapshotFromText(text);
   assert.deepEqual(
     snapshot.findings.filter(({ level }) => level === 'Error'),

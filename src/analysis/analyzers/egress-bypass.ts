@@ -1,5 +1,5 @@
 import type { Destination, HttpRoute } from '../../api/index.ts';
-import { originOf, type Resource } from '../../api/resource.ts';
+import { type Resource, resourceText } from '../../api/resource.ts';
 import { fullHostname, hostCovers, hostsOverlap, isWildcard } from '../../lib/hostname.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
@@ -68,7 +68,7 @@ export function egressBypass(context: Context): void {
         if (context.hints) for (const port of service.ports) reportPortOfGateway(context, service, port);
       } else {
         const names = [...new Set(intended.map((gateway) => nameOf(gateway.derivedFrom ?? gateway)))].join(', ');
-        const how = virtualService ? ` ${originOf(virtualService)} routes it elsewhere.` : '';
+        const how = virtualService ? ` ${resourceText(virtualService)} routes it elsewhere.` : '';
         context.report(
           'SP1001',
           service.resource,

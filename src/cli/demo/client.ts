@@ -1,8 +1,9 @@
 /** The application of the demonstration: calls through the explicit proxy, or straight to an address. */
+
 import { connect, isIPv4, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { messageOf } from '../../lib/errors.ts';
-import type { SocketOption } from '../options.ts';
+import type { SocketAddress } from '../../lib/socket-address.ts';
 import type { Call } from './calls.ts';
 
 export interface Result {
@@ -13,7 +14,7 @@ export interface Result {
 }
 
 export interface ClientOptions {
-  readonly proxy: SocketOption;
+  readonly proxy: SocketAddress;
   /** PEM of the CA that the application trusts. */
   readonly ca: string;
   /** Addresses of the local routers by name. */
@@ -38,7 +39,7 @@ export async function make(call: Call, { proxy, ca, routers }: ClientOptions): P
   }
 }
 
-async function https(url: URL, serverName: string, proxy: SocketOption, ca: string): Promise<Result> {
+async function https(url: URL, serverName: string, proxy: SocketAddress, ca: string): Promise<Result> {
   const authority = `${url.hostname}:${url.port || 443}`;
   const socket = await dial(proxy);
   socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`);
@@ -64,7 +65,7 @@ async function ask(socket: Socket, target: string, host: string): Promise<Result
 }
 
 /** By SOCKS5 (RFC 1928), as Redis clients do. */
-async function redis(authority: string, command: string, proxy: SocketOption): Promise<Result> {
+async function redis(authority: string, command: string, proxy: SocketAddress): Promise<Result> {
   const { address, port } = addressOf(authority);
   const socket = await dial(proxy);
   socket.write(Buffer.from([5, 1, 0]));
@@ -89,7 +90,7 @@ function statusOf(head: string): number {
   return Number(head.split(' ')[1]);
 }
 
-function dial({ address, port }: SocketOption): Promise<Socket> {
+function dial({ address, port }: SocketAddress): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: address, port }, () => {
       socket.off('error', reject);

@@ -1,4 +1,5 @@
 /** Runs the demonstration. */
+
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
@@ -7,12 +8,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { type RunningMesh, startLocalMesh } from '../../control/local.ts';
 import { PACKAGE_ROOT } from '../../lib/package-root.ts';
+import type { SocketAddress } from '../../lib/socket-address.ts';
 import { paintFor } from '../colours.ts';
 import { EXIT } from '../exit.ts';
-import type { SocketOption } from '../options.ts';
 import type { UpOptions } from '../up.ts';
-import { type RunningMesh, startLocalMesh } from '../up-mesh.ts';
 import { type Call, type Example, readExamples } from './calls.ts';
 import { make, type Result } from './client.ts';
 import { type Arrival, OUTSIDE_PORTS, type Outside, startOutside } from './outside.ts';
@@ -73,7 +74,7 @@ export async function serveOutside(folder: string | undefined): Promise<number> 
 }
 
 /** One mesh for all examples: each takes the place of the one before while it runs. */
-function startMesh(paths: readonly string[], proxyAddress: SocketOption, log: string): Promise<RunningMesh> {
+function startMesh(paths: readonly string[], proxyAddress: SocketAddress, log: string): Promise<RunningMesh> {
   return startLocalMesh(paths, { ...UP_OPTIONS, proxyAddress }, (config) => ({
     ...config,
     accessLogFile: log,
@@ -85,7 +86,7 @@ function startMesh(paths: readonly string[], proxyAddress: SocketOption, log: st
 interface Stage {
   readonly mesh: RunningMesh;
   readonly outside: Outside;
-  readonly proxy: SocketOption;
+  readonly proxy: SocketAddress;
   readonly log: string;
 }
 

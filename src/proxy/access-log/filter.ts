@@ -1,12 +1,13 @@
 /** envoy.config.accesslog.v3.AccessLogFilter, compiled. */
+
+import { RESPONSE_FLAG_NAMES } from '../../http/format/flags.ts';
+import { grpcStatus } from '../../http/format/operators.ts';
+import { HeaderMap } from '../../http/header-map.ts';
+import { compileFraction } from '../../http/routes/fraction.ts';
+import { compileHeaderMatcher } from '../../http/routes/header.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import { type AccessLogFilter, type ComparisonFilter, ComparisonFilter_Op } from '../../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import { AccessLogType } from '../../xds/gen/envoy/data/accesslog/v3/accesslog_pb.js';
-import { RESPONSE_FLAG_NAMES } from '../../xds/match/format/flags.ts';
-import { grpcStatus } from '../../xds/match/format/operators.ts';
-import { compileFraction } from '../../xds/match/fraction.ts';
-import { compileHeaderMatcher } from '../../xds/match/header.ts';
-import { HeaderMap } from '../../xds/match/headers.ts';
 import type { AccessRecord } from '../types.ts';
 
 export type RecordFilter = (record: AccessRecord) => boolean;

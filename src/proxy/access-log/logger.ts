@@ -1,15 +1,15 @@
 /** One access logger: file, standard output or standard error, in a text or JSON format. */
 import type { JsonObject } from '@bufbuild/protobuf';
+import { ENVOY_DEFAULT_FORMAT } from '../../http/format/default.ts';
+import { compileJson, type JsonFormatOptions } from '../../http/format/json.ts';
+import type { FormatContext } from '../../http/format/operators.ts';
+import type { FormatRecord } from '../../http/format/record.ts';
+import { compileText } from '../../http/format/text.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import type { AccessLog } from '../../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import type { SubstitutionFormatString } from '../../xds/gen/envoy/config/core/v3/substitution_format_string_pb.js';
 import { FileAccessLogSchema } from '../../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
 import { StderrAccessLogSchema, StdoutAccessLogSchema } from '../../xds/gen/envoy/extensions/access_loggers/stream/v3/stream_pb.js';
-import { ENVOY_DEFAULT_FORMAT } from '../../xds/match/format/default.ts';
-import { compileJson, type JsonFormatOptions } from '../../xds/match/format/json.ts';
-import type { FormatContext } from '../../xds/match/format/operators.ts';
-import type { FormatRecord } from '../../xds/match/format/record.ts';
-import { compileText } from '../../xds/match/format/text.ts';
 import { typeNameOf, unpack } from '../../xds/unpack.ts';
 import type { RecordSink } from '../types.ts';
 import type { LogWriter } from './files.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { xxHash64 } from '../../xds/match/xxhash.ts';
+import { xxHash64 } from '../../http/routes/xxhash.ts';
 import { Balancer, type Policy } from './balancer.ts';
 import { ringTable } from './consistent-hash.ts';
 import { type HostEntry, HostTable } from './host.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { xxHash64 } from '../../xds/match/xxhash.ts';
+import { xxHash64 } from '../../http/routes/xxhash.ts';
 import { type HashTable, maglevTable, ringTable, type Share } from './consistent-hash.ts';
 import type { Host } from './host.ts';
 

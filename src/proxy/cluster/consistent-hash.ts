@@ -2,7 +2,7 @@
  * The tables by which a hash of a request finds its host, filled as Envoy fills them, so that both choose the same host: the ring (Ketama) and Maglev.
  * Few hashes move when a host comes or goes.
  */
-import { xxHash64 } from '../../xds/match/xxhash.ts';
+import { xxHash64 } from '../../http/routes/xxhash.ts';
 import type { Host } from './host.ts';
 
 /** The weight is the host's part of all traffic; together they are 1. */

@@ -1,5 +1,5 @@
 /** One try at one host: waits for a stream, sends the request, passes the response on. */
-import type { HeaderMap } from '../../xds/match/headers.ts';
+import type { HeaderMap } from '../../http/header-map.ts';
 import type { OutlierMonitor, UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { Forward } from './forward.ts';
 import { httpStatusOf, isGrpc } from './local-reply.ts';

@@ -1,5 +1,5 @@
 /** x-forwarded-client-cert: what the proxy tells upstreams of the client's certificate (`forward_client_cert_details`). */
-import type { HeaderMap } from '../../xds/match/headers.ts';
+import type { HeaderMap } from '../../http/header-map.ts';
 import type { Downstream } from '../types.ts';
 import type { ManagerOptions } from './options.ts';
 

@@ -1,5 +1,5 @@
 /** What exchanges and connections know of their connection manager. */
-import type { RouteTable } from '../../xds/match/route.ts';
+import type { RouteTable } from '../../http/routes/route.ts';
 import type { Downstream } from '../types.ts';
 import type { Exchange } from './exchange.ts';
 import type { HttpFilter } from './filter.ts';

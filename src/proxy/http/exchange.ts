@@ -1,8 +1,8 @@
 /** One request and its response: passes through filters and router, may be answered by the proxy itself, and leaves one record. */
 
+import { HeaderMap } from '../../http/header-map.ts';
+import type { CompiledRoute, PseudoHeaderTarget, RouteRequest } from '../../http/routes/route.ts';
 import { messageOf } from '../../lib/errors.ts';
-import { HeaderMap } from '../../xds/match/headers.ts';
-import type { CompiledRoute, PseudoHeaderTarget, RouteRequest } from '../../xds/match/route.ts';
 import { newRecord } from '../record.ts';
 import type { AccessRecord, Address, ChoiceContext, Downstream, ResponseFlag } from '../types.ts';
 import type { ConnectionFacts, ManagerCore } from './core.ts';

@@ -2,7 +2,7 @@
  * HTTP filters between the connection manager and the router. One instance serves all requests of a filter chain; what it keeps of a request it
  * keeps in closures or in `exchange.filterState`.
  */
-import type { HeaderMap } from '../../xds/match/headers.ts';
+import type { HeaderMap } from '../../http/header-map.ts';
 import type { Exchange } from './exchange.ts';
 
 /** `stop`: the filter has replied, or calls `exchange.continueFilters()` later; the body waits. */

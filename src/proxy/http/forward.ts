@@ -1,8 +1,8 @@
 /** One forwarded request: its attempts, its body as long as an attempt may have to send it again, its timeouts, its retries. */
 
-import { hashRequest } from '../../xds/match/hash.ts';
-import { HeaderMap } from '../../xds/match/headers.ts';
-import type { ClusterChoice, CompiledRoute, ForwardAction } from '../../xds/match/route.ts';
+import { HeaderMap } from '../../http/header-map.ts';
+import { hashRequest } from '../../http/routes/hash.ts';
+import type { ClusterChoice, CompiledRoute, ForwardAction } from '../../http/routes/route.ts';
 import { cutResponseDetails, failureReply } from '../failure.ts';
 import type { Cluster, UpstreamFailure, UpstreamHost } from '../types.ts';
 import { Attempt } from './attempt.ts';

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
+import { stripHost } from '../../http/authority.ts';
+import { normalizePath } from '../../http/path-normalization.ts';
 import { CorsPolicySchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import {
   HttpConnectionManager_ForwardClientCertDetails as ClientCert,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { stripHost } from '../../xds/match/authority.ts';
-import { normalizePath } from '../../xds/match/path-normalization.ts';
 import { fakeCluster, type ProxyOptions, routesTo, startProxy } from './testing.ts';
 import { answering, dial, echo, response } from './testing-sockets.ts';
 

@@ -1,5 +1,5 @@
 /** Replies that the proxy makes by itself, in Envoy's form; to gRPC clients as a status that they understand. */
-import { HeaderMap } from '../../xds/match/headers.ts';
+import { HeaderMap } from '../../http/header-map.ts';
 import type { ResponseFlag } from '../types.ts';
 import type { Exchange } from './exchange.ts';
 

@@ -1,7 +1,7 @@
 /** The HTTP connection manager: what a filter chain's terminal HTTP filter is to the listener. */
 import type { Socket } from 'node:net';
+import { compileRouteConfiguration, type RouteTable } from '../../http/routes/route.ts';
 import type { HttpConnectionManager } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { compileRouteConfiguration, type RouteTable } from '../../xds/match/route.ts';
 import type { ClusterManager, ConnectionHandler, Downstream, RecordSink } from '../types.ts';
 import { copyDownstream } from './copy-downstream.ts';
 import type { ManagerCore, ServerConnection } from './core.ts';

@@ -1,6 +1,6 @@
 /** Mirrored requests (`request_mirror_policies`): sent beside the original, their responses dropped. */
-import type { HeaderMap } from '../../xds/match/headers.ts';
-import type { MirrorPolicy } from '../../xds/match/route.ts';
+import type { HeaderMap } from '../../http/header-map.ts';
+import type { MirrorPolicy } from '../../http/routes/route.ts';
 import type { Cluster, Downstream, UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { Exchange } from './exchange.ts';
 import type { Forward } from './forward.ts';

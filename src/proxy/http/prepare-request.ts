@@ -1,7 +1,7 @@
 /** What happens to every request before routes see it: checks, path, client address, request id, headers that clients may not set. */
-import { stripHost } from '../../xds/match/authority.ts';
-import { HeaderMap } from '../../xds/match/headers.ts';
-import { normalizePath } from '../../xds/match/path-normalization.ts';
+import { stripHost } from '../../http/authority.ts';
+import { HeaderMap } from '../../http/header-map.ts';
+import { normalizePath } from '../../http/path-normalization.ts';
 
 import { forwardClientCert } from './client-cert.ts';
 import { copyDownstream } from './copy-downstream.ts';

@@ -1,5 +1,5 @@
 /** What happens to every response head before the client gets it, local replies included. */
-import type { HeaderMap } from '../../xds/match/headers.ts';
+import type { HeaderMap } from '../../http/header-map.ts';
 import type { Exchange } from './exchange.ts';
 
 export function prepareResponse(exchange: Exchange, headers: HeaderMap): void {

@@ -1,6 +1,6 @@
 /** Decides whether a failed attempt is followed by another (`retry_policy`). */
-import type { HeaderMap } from '../../xds/match/headers.ts';
-import type { RetryPolicy } from '../../xds/match/route.ts';
+import type { HeaderMap } from '../../http/header-map.ts';
+import type { RetryPolicy } from '../../http/routes/route.ts';
 import type { Cluster, UpstreamFailure } from '../types.ts';
 
 /** `exhausted`: the policy would retry, but no retry is left (flag URX). `overflow`: the cluster's retry limit is reached. */

@@ -1,6 +1,6 @@
 /** The terminal filter: takes the route's action. */
-import { HeaderMap } from '../../xds/match/headers.ts';
-import type { DirectResponseAction, ForwardAction, RedirectAction } from '../../xds/match/route.ts';
+import { HeaderMap } from '../../http/header-map.ts';
+import type { DirectResponseAction, ForwardAction, RedirectAction } from '../../http/routes/route.ts';
 import { failureReply } from '../failure.ts';
 import type { Exchange } from './exchange.ts';
 import { Forward } from './forward.ts';

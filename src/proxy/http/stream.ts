@@ -1,5 +1,5 @@
 /** The seams between codecs and the exchange of one request: the same for HTTP/1 and HTTP/2, downstream and upstream. */
-import type { HeaderMap } from '../../xds/match/headers.ts';
+import type { HeaderMap } from '../../http/header-map.ts';
 import type { Address } from '../types.ts';
 
 /**

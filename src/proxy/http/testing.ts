@@ -4,6 +4,7 @@ import net from 'node:net';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
+import { compileRouteConfiguration } from '../../http/routes/route.ts';
 import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { CorsSchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
@@ -13,7 +14,6 @@ import {
   type HttpConnectionManager,
   HttpConnectionManagerSchema,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { compileRouteConfiguration } from '../../xds/match/route.ts';
 import { zeroClusterStats } from '../stats/cluster.ts';
 import type {
   AccessRecord,

@@ -1,5 +1,5 @@
 /** Turns the client's request into the one that goes upstream: timeouts told, headers added and removed, host and path rewritten. */
-import type { ClusterChoice, CompiledRoute, ForwardAction } from '../../xds/match/route.ts';
+import type { ClusterChoice, CompiledRoute, ForwardAction } from '../../http/routes/route.ts';
 import type { Exchange } from './exchange.ts';
 import { SEEN } from './h1/fields.ts';
 import { isGrpc } from './local-reply.ts';

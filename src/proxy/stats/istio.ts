@@ -3,7 +3,7 @@
  * are those of Istio's stats filter.
  */
 import type { JsonObject } from '@bufbuild/protobuf';
-import { grpcStatus } from '../../xds/match/format/operators.ts';
+import { grpcStatus } from '../../http/format/operators.ts';
 import type { AccessRecord } from '../types.ts';
 import type { Counter, Histogram, Labels, StatsRegistry } from './registry.ts';
 

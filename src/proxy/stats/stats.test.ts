@@ -3,8 +3,8 @@ import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
 import { fromJson } from '@bufbuild/protobuf';
 import fc from 'fast-check';
+import { SAMPLE_RECORD } from '../../http/format/testing.ts';
 import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
-import { SAMPLE_RECORD } from '../../xds/match/format/testing.ts';
 import type { AccessRecord, Downstream } from '../types.ts';
 import {
   clusterStatsSource,

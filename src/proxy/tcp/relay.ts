@@ -2,8 +2,8 @@
 
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { xxHash64 } from '../../http/routes/xxhash.ts';
 import { codeOf } from '../../lib/errors.ts';
-import { xxHash64 } from '../../xds/match/xxhash.ts';
 import { newRecord } from '../record.ts';
 import type { AccessRecord, Cluster, Downstream, ResponseFlag, UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { TcpProxyDeps, TcpSettings } from './proxy.ts';

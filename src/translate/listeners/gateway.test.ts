@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
 import { chains, entry, hosts, httpOf, listenerOf, ROUTER, routesOf, translated } from '../../../test/support/translated.ts';
+import { originText } from '../../lib/origin.ts';
 import { DownstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import type { Translation } from '../model.ts';
 
@@ -31,7 +32,7 @@ spec: { hosts: ['${host}'], gateways: [${gateways}], ${rules} }
 
 const toB = 'route: [{ destination: { host: b.example.com, port: { number: 81 } } }]';
 const names = ({ resources }: Translation) => resources.listeners.map(({ name }) => name);
-const codes = ({ findings }: Translation) => findings.map(({ code, origin }) => `${code} ${origin}`);
+const codes = ({ findings }: Translation) => findings.map(({ code, origin }) => `${code} ${originText(origin)}`);
 
 const SERVICE = `
 apiVersion: v1

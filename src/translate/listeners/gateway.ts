@@ -1,7 +1,7 @@
 /** The listeners of a router: one for each port that its Gateways' servers bind. */
 import { create } from '@bufbuild/protobuf';
 import type { ResourceOf } from '../../api/index.ts';
-import { originOf } from '../../api/resource.ts';
+import { originOf, resourceText } from '../../api/resource.ts';
 import { hostCovers, isWildcard } from '../../lib/hostname.ts';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -120,7 +120,7 @@ function serverChains(context: TranslateContext, entry: GatewayServer): Chain[] 
     case 'auto-passthrough':
       return clusterChains(context, entry);
     case 'istio-mutual': {
-      const reason = `server ${server.port.name || server.port.number} of ${originOf(gateway)} asks for ISTIO_MUTUAL, which this version does not do`;
+      const reason = `server ${server.port.name || server.port.number} of ${resourceText(gateway)} asks for ISTIO_MUTUAL, which this version does not do`;
       reportRefusal(context, gateway, reason);
       return [
         refusingChain(

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { chains, httpOf, listenerOf, SIDECAR, translated } from '../../../test/support/translated.ts';
-import type { Proxy, Translation } from '../model.ts';
+import { originText } from '../../lib/origin.ts';
+import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
+import type { Translation } from '../model.ts';
 
-const SERVER: Proxy = { ...SIDECAR, name: 'web', labels: { app: 'web' }, addresses: ['10.244.1.20'] };
+const SERVER: ProxyIdentity = { ...SIDECAR, name: 'web', labels: { app: 'web' }, addresses: ['10.244.1.20'] };
 
 const WORKLOAD = `
 apiVersion: v1
@@ -95,7 +97,7 @@ spec:
   const result = translated(WORKLOAD + sidecar, SERVER);
   assert.equal(inbound(result).at(-1), 'port 8443 → tcp BlackHoleCluster');
   assert.deepEqual(
-    result.findings.map(({ code, origin }) => `${code} ${origin}`),
+    result.findings.map(({ code, origin }) => `${code} ${originText(origin)}`),
     ['SP1024 Sidecar default/s'],
   );
 });
@@ -126,7 +128,7 @@ test('an AuthorizationPolicy for the workload closes it', () => {
   const result = translated(WORKLOAD + policy('AuthorizationPolicy', 'selector: { matchLabels: { app: web } }, rules: [{}]'), SERVER);
   assert.deepEqual(inbound(result), refused('AuthorizationPolicy default/p'));
   assert.deepEqual(
-    result.findings.map(({ code, level, origin }) => `${code} ${level} ${origin}`),
+    result.findings.map(({ code, level, origin }) => `${code} ${level} ${originText(origin)}`),
     ['SP1024 Error AuthorizationPolicy default/p'],
   );
   const chain = listenerOf(result, 'virtualInbound').filterChains.find(

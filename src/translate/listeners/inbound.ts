@@ -1,6 +1,6 @@
 /** A sidecar's inbound side: one filter chain or two for each port that its workload serves, and what takes the other ports. */
 import { create } from '@bufbuild/protobuf';
-import { originOf, type Resource } from '../../api/resource.ts';
+import { originOf, type Resource, resourceText } from '../../api/resource.ts';
 import type { Protocol } from '../../registry/model.ts';
 import { isHttp, parseProtocol } from '../../registry/protocol.ts';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
@@ -116,7 +116,7 @@ function ingressPorts({ scope, proxy }: TranslateContext): Served[] {
     origin: sidecar,
     refusal: tls && {
       origin: sidecar,
-      reason: `${originOf(sidecar)} asks its sidecars to terminate TLS on port ${port.number}, which this version does not do`,
+      reason: `${resourceText(sidecar)} asks its sidecars to terminate TLS on port ${port.number}, which this version does not do`,
       concerns: 'all',
     },
   }));

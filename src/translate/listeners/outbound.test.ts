@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { chains, entry, hosts, listenerOf, routesOf, SIDECAR, translated } from '../../../test/support/translated.ts';
+import { originText } from '../../lib/origin.ts';
 
 const BLACK_HOLE = 'else → tcp BlackHoleCluster';
 
@@ -45,7 +46,7 @@ test('of two TCP services without an address the older has the port, and the you
   const result = translated(entry('a.example.com', ['9000 TCP']) + entry('b.example.com', ['9000 TCP']));
   assert.deepEqual(chains(listenerOf(result, '0.0.0.0_9000')), ['any → tcp outbound|9000||a.example.com']);
   assert.deepEqual(
-    result.findings.map(({ code, origin }) => `${code} ${origin}`),
+    result.findings.map(({ code, origin }) => `${code} ${originText(origin)}`),
     ['SP1011 ServiceEntry default/b-example-com'],
   );
 });
@@ -66,7 +67,7 @@ test('a protocol whose server speaks first shares its port with no other', () =>
   const result = translated(entry('h.example.com', ['3306 HTTP']) + entry('m.example.com', ['3306 MySQL']));
   assert.deepEqual(chains(listenerOf(result, '0.0.0.0_3306')), ['raw_buffer http/1.1 h2c → http 3306', BLACK_HOLE]);
   assert.deepEqual(
-    result.findings.map(({ code, origin }) => `${code} ${origin}`),
+    result.findings.map(({ code, origin }) => `${code} ${originText(origin)}`),
     ['SP1011 ServiceEntry default/m-example-com'],
   );
 });
@@ -163,7 +164,7 @@ test('a listener on a unix socket is reported, and the others stand', () => {
   const result = translated(entry('a.example.com', ['80 HTTP']) + sidecar);
   assert.ok(listenerOf(result, '0.0.0.0_80'));
   assert.deepEqual(
-    result.findings.map(({ code, origin }) => `${code} ${origin}`),
+    result.findings.map(({ code, origin }) => `${code} ${originText(origin)}`),
     ['SP1024 Sidecar default/scoped'],
   );
 });

@@ -5,7 +5,7 @@
 import { create } from '@bufbuild/protobuf';
 import { GATEWAY_API } from '../../api/gateway-api/common.ts';
 import type { PolicyTargetReference, ResourceOf, WorkloadLabelSelector } from '../../api/index.ts';
-import { originOf, type Resource } from '../../api/resource.ts';
+import { originOf, type Resource, resourceText } from '../../api/resource.ts';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { accessLogs } from '../access-log.ts';
@@ -86,7 +86,7 @@ function matchesLabels(selector: WorkloadLabelSelector | undefined, labels: Read
 function authorizationRefusal(context: TranslateContext): Refusal | undefined {
   const policy = context.mesh.snapshot.list('AuthorizationPolicy').find((each) => enforced(each) && selects(context, each));
   return (
-    policy && { origin: policy, reason: `${originOf(policy)} asks for authorization, which this version does not do`, concerns: 'all' }
+    policy && { origin: policy, reason: `${resourceText(policy)} asks for authorization, which this version does not do`, concerns: 'all' }
   );
 }
 
@@ -102,7 +102,7 @@ function authenticationRefusal(context: TranslateContext): Refusal | undefined {
   return (
     policy && {
       origin: policy,
-      reason: `${originOf(policy)} asks for JSON Web Tokens to be checked, which this version does not do`,
+      reason: `${resourceText(policy)} asks for JSON Web Tokens to be checked, which this version does not do`,
       concerns: 'http',
     }
   );
@@ -127,7 +127,7 @@ function peerAuthentication(context: TranslateContext): RefusalOf | undefined {
     const deciding = ofPort && ofPort.mode !== 'UNSET' ? levels[0] : levels.find((each) => (each.spec.mtls?.mode ?? 'UNSET') !== 'UNSET');
     const mode = ofPort && ofPort.mode !== 'UNSET' ? ofPort.mode : deciding?.spec.mtls?.mode;
     if (!deciding || mode !== 'STRICT') return undefined;
-    return { origin: deciding, reason: `${originOf(deciding)} asks for mutual TLS, which this version does not do`, concerns: 'all' };
+    return { origin: deciding, reason: `${resourceText(deciding)} asks for mutual TLS, which this version does not do`, concerns: 'all' };
   };
 }
 
@@ -138,7 +138,7 @@ export function refusingChain(
   refusal: Refusal,
 ): Chain {
   const { side, http, ...match } = parts;
-  const name = `refused|${originOf(refusal.origin)}`;
+  const name = `refused|${resourceText(refusal.origin)}`;
   const routes = create(RouteConfigurationSchema, { name, virtualHosts: [refusingHost(name, refusal.reason)], validateClusters: false });
   const filter = http ? httpConnectionManager(context.mesh.config, { side, statPrefix: 'refused', routes }) : closing(context);
   return chain({ ...match, filters: [filter], metadata: metadataOf({ origins: [refusal.origin], refusal: refusal.reason }) });

@@ -1,10 +1,10 @@
 import type { MeshConfig } from '../../api/index.ts';
-import type { Proxy } from '../model.ts';
+import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { Scope } from '../scope.ts';
 
 /** For whom and for which port routes are built. */
 export interface RouteContext {
-  readonly proxy: Proxy;
+  readonly proxy: ProxyIdentity;
   readonly scope: Scope;
   readonly config: MeshConfig;
   /** The port as services and Gateways name it, not the one that is bound. */

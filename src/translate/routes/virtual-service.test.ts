@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toJson } from '@bufbuild/protobuf';
 import { entry, routesOf, SIDECAR, translated } from '../../../test/support/translated.ts';
+import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import { type Route, RouteMatchSchema, RouteSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { typeRegistry } from '../../xds/type-registry.ts';
-import type { Proxy } from '../model.ts';
 
 /** The routes of the `http` rules of a VirtualService for a.example.com. */
-function routes(http: string, more = '', proxy: Proxy = SIDECAR, settings: Record<string, unknown> = {}): Route[] {
+function routes(http: string, more = '', proxy: ProxyIdentity = SIDECAR, settings: Record<string, unknown> = {}): Route[] {
   const indented = http.trim().replaceAll('\n', '\n    ');
   const text = `${entry('a.example.com', ['80 HTTP'])}
 apiVersion: networking.istio.io/v1

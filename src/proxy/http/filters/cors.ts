@@ -1,7 +1,8 @@
 /** Answers CORS preflights and marks responses for the origins that a route allows (`envoy.filters.http.cors`). */
+
+import { type CorsRules, compileCors, judgeCors, markings, preflightAnswer } from '../../../http/filters/cors.ts';
+import type { HeaderMap } from '../../../http/header-map.ts';
 import { type CorsPolicy, CorsPolicySchema } from '../../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
-import { type CorsRules, compileCors, judgeCors, markings, preflightAnswer } from '../../../xds/match/cors.ts';
-import type { HeaderMap } from '../../../xds/match/headers.ts';
 import type { Exchange } from '../exchange.ts';
 import type { FilterStatus, HttpFilter } from '../filter.ts';
 

@@ -1,7 +1,8 @@
 /** Delays and aborts requests on purpose (`envoy.filters.http.fault`). */
+
+import { compileFault, type Fault } from '../../../http/filters/fault.ts';
 import { type HTTPFault, HTTPFaultSchema } from '../../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import type { HttpFilter as HttpFilterConfig } from '../../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { compileFault, type Fault } from '../../../xds/match/fault.ts';
 import { unpack } from '../../../xds/unpack.ts';
 import type { Exchange } from '../exchange.ts';
 import type { FilterStatus, HttpFilter } from '../filter.ts';

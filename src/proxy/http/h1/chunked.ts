@@ -1,5 +1,5 @@
 /** Decodes the chunked transfer coding (RFC 9112 §7.1), incrementally and strictly. */
-import { HeaderMap } from '../../../xds/match/headers.ts';
+import { HeaderMap } from '../../../http/header-map.ts';
 import { FIELD_VALUE } from './chars.ts';
 import { CodecError, TRAILERS_TOO_LARGE } from './error.ts';
 import { parseTrailers } from './head.ts';

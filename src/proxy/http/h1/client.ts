@@ -1,6 +1,6 @@
 /** One HTTP/1.1 connection to an upstream: one request at a time. */
 import type { Socket } from 'node:net';
-import type { HeaderMap } from '../../../xds/match/headers.ts';
+import type { HeaderMap } from '../../../http/header-map.ts';
 import type { Address } from '../../types.ts';
 import type { PoolClient, PoolOwner } from '../pool/pool.ts';
 import type { ResetKind, UpstreamEvents, UpstreamRequest, UpstreamStream } from '../stream.ts';

@@ -1,6 +1,7 @@
 /** Writes the heads of HTTP/1 messages. Values come from parsed heads or from configuration that was checked, so nothing is escaped here. */
+
+import type { HeaderMap } from '../../../http/header-map.ts';
 import { STATUS_CODES } from '../../../lib/node-http.ts';
-import type { HeaderMap } from '../../../xds/match/headers.ts';
 
 const STATUS_LINES: string[] = [];
 for (let status = 100; status < 1000; status++) STATUS_LINES[status] = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n`;

@@ -1,6 +1,6 @@
 /** Parses the heads of HTTP/1 messages (RFC 9112 §2 to §6). Nothing lenient: what two parsers could read differently is refused. */
-import { HeaderMap } from '../../../xds/match/headers.ts';
-import { HTTP1_METHODS } from '../../../xds/match/http-methods.ts';
+import { HeaderMap } from '../../../http/header-map.ts';
+import { HTTP1_METHODS } from '../../../http/methods.ts';
 import { AUTHORITY, consistsOf, FIELD_VALUE, TARGET, TOKEN } from './chars.ts';
 import { CodecError, INVALID_CHARACTERS, TOO_MANY_HEADERS } from './error.ts';
 import { joinValue, knownField, otherField, SEEN, SEEN_ONCE } from './fields.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { HeaderMap } from '../../../xds/match/headers.ts';
+import type { HeaderMap } from '../../../http/header-map.ts';
 import { CodecError } from './error.ts';
 import { parseRequestHead, parseResponseHead, type RequestHead } from './head.ts';
 import { type BodyFraming, CHUNKED, MessageParser, NO_BODY } from './parser.ts';

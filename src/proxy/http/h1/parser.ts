@@ -1,5 +1,5 @@
 /** Cuts a byte stream into HTTP/1 messages: heads as text, bodies as pieces. What heads mean is the handler's. */
-import type { HeaderMap } from '../../../xds/match/headers.ts';
+import type { HeaderMap } from '../../../http/header-map.ts';
 import { TOKEN } from './chars.ts';
 import { ChunkedDecoder } from './chunked.ts';
 import { CodecError, HEADERS_TOO_LARGE } from './error.ts';

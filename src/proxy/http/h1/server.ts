@@ -1,8 +1,8 @@
 /** One HTTP/1 connection of a client: reads requests one after the other, writes their responses. */
 
 import type { Socket } from 'node:net';
+import { HeaderMap } from '../../../http/header-map.ts';
 import { STATUS_CODES } from '../../../lib/node-http.ts';
-import { HeaderMap } from '../../../xds/match/headers.ts';
 import { takeOver } from '../../tcp/take-over.ts';
 import type { Downstream } from '../../types.ts';
 import { type ConnectionFacts, connectionFacts, type ManagerCore, type ServerConnection } from '../core.ts';

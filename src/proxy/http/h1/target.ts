@@ -1,5 +1,5 @@
 /** The request target of a head, or the codec's refusal of it. */
-import { readTarget as read, type Target } from '../../../xds/match/request-target.ts';
+import { readTarget as read, type Target } from '../../../http/request-target.ts';
 import { CodecError } from './error.ts';
 import type { RequestHead } from './head.ts';
 

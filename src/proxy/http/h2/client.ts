@@ -1,8 +1,8 @@
 /** One HTTP/2 connection to an upstream, over a socket that is connected already. */
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, type OutgoingHttpHeaders } from 'node:http2';
 import type { Socket } from 'node:net';
+import { HeaderMap } from '../../../http/header-map.ts';
 import { codeOf } from '../../../lib/errors.ts';
-import { HeaderMap } from '../../../xds/match/headers.ts';
 import type { Address } from '../../types.ts';
 import { own } from '../h1/read-buffer.ts';
 import type { PoolClient, PoolOwner } from '../pool/pool.ts';

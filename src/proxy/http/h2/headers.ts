@@ -1,6 +1,6 @@
 /** Between Node's HTTP/2 header objects and header maps. */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
-import { HeaderMap } from '../../../xds/match/headers.ts';
+import { HeaderMap } from '../../../http/header-map.ts';
 import { joinValue, knownField, otherField, SEEN_ONCE } from '../h1/fields.ts';
 
 export interface ReceivedHeaders {

@@ -1,6 +1,6 @@
 /** One HTTP/2 connection of a client, over a socket that the listener accepted. */
 import { constants, type OutgoingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
-import { HeaderMap } from '../../../xds/match/headers.ts';
+import { HeaderMap } from '../../../http/header-map.ts';
 import type { Downstream } from '../../types.ts';
 import { type ConnectionFacts, connectionFacts, type ManagerCore, type ServerConnection } from '../core.ts';
 import { Exchange } from '../exchange.ts';

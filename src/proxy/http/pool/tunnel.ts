@@ -1,6 +1,6 @@
 /** A TCP connection that stands for the upstream of a CONNECT that ends at this proxy: bytes, no request and no response head. */
 import type { Socket } from 'node:net';
-import { HeaderMap } from '../../../xds/match/headers.ts';
+import { HeaderMap } from '../../../http/header-map.ts';
 import type { Address } from '../../types.ts';
 import { writeTo } from '../h1/read-buffer.ts';
 import type { UpstreamStream } from '../stream.ts';

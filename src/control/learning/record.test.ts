@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { appendFileSync, closeSync, existsSync, openSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { test } from 'node:test';
+import { CallRecord } from './record.ts';
+
+test('whole lines as they come, also of a writer that has the old file open yet; the file does not grow for ever', () => {
+  let reopened = 0;
+  const record = new CallRecord({ longest: 20, reopen: () => reopened++ });
+  const folder = dirname(record.path);
+  const taken = () => [...record.lines()];
+  const slow = openSync(record.path, 'a');
+  appendFileSync(record.path, 'one\ntw');
+  assert.deepEqual(taken(), ['one']);
+  appendFileSync(record.path, 'o\n');
+  assert.deepEqual(taken(), ['two']);
+  appendFileSync(record.path, `${'x'.repeat(20)}\n`);
+  assert.equal(taken().length, 1);
+  assert.equal(reopened, 1);
+  writeSync(slow, 'late\n');
+  appendFileSync(record.path, 'new\n');
+  assert.deepEqual(taken(), ['late', 'new']);
+  assert.equal(reopened, 1);
+  closeSync(slow);
+  appendFileSync(record.path, `${'é'.repeat(70_000)}\n`);
+  assert.deepEqual(taken(), ['é'.repeat(70_000)]);
+  assert.equal(reopened, 2);
+  assert.deepEqual(taken(), []);
+  record.close();
+  assert.equal(existsSync(folder), false);
+});

@@ -1,0 +1,88 @@
+/** Readiness and the version in force, for whoever runs or deploys a proxy: Istio's health port. */
+import type { Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { findingJson } from '../cli/findings.ts';
+import { SallyportError } from '../lib/errors.ts';
+import { createServer } from '../lib/node-http.ts';
+import type { Report } from './control-plane.ts';
+
+export interface StatusServerOptions {
+  readonly address: string;
+  /** 0 for any free one. */
+  readonly port: number;
+  /** What is in force; undefined until the first configuration is. */
+  readonly report: () => Report | undefined;
+  /** Reads the files again and resolves when what they say is in force. */
+  readonly reload: () => Promise<Report>;
+}
+
+export interface StatusServer {
+  readonly port: number;
+  close(): void;
+}
+
+/**
+ * `GET /healthz/ready`: 200 once a configuration is in force, else 503. `GET /status`: what is in force, as JSON. `POST /reload`, from this machine
+ * alone: reads the files now and answers as `/status` when every proxy serves them.
+ */
+export async function startStatusServer(options: StatusServerOptions): Promise<StatusServer> {
+  const server = createServer((request, answer) => {
+    const route = `${request.method} ${request.url?.split('?')[0]}`;
+    const report = options.report();
+    request.resume();
+    if (route === 'GET /healthz/ready') reply(answer, report ? 200 : 503, undefined);
+    else if (route === 'GET /status') reply(answer, report ? 200 : 503, report && statusJson(report));
+    else if (route !== 'POST /reload') reply(answer, 404, { error: 'there are GET /healthz/ready, GET /status and POST /reload' });
+    else if (!isLoopback(request.socket.remoteAddress)) reply(answer, 403, { error: 'a reload can be asked for from this machine only' });
+    else {
+      options.reload().then(
+        (done) => reply(answer, 200, statusJson(done)),
+        (error: unknown) => reply(answer, 500, { error: String(error) }),
+      );
+    }
+  });
+  await listen(server, options);
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+function statusJson(report: Report): object {
+  return {
+    snapshot: report.snapshot,
+    findings: report.findings.map(findingJson),
+    proxies: report.proxies.map(({ identity, version, refusals }) => ({
+      name: identity.name,
+      namespace: identity.namespace,
+      version,
+      refusals,
+    })),
+  };
+}
+
+function reply(answer: ServerResponse, status: number, body: unknown): void {
+  answer.writeHead(status, body === undefined ? {} : { 'content-type': 'application/json' });
+  answer.end(body === undefined ? undefined : `${JSON.stringify(body)}\n`);
+}
+
+function isLoopback(address: string | undefined): boolean {
+  return address !== undefined && (address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.'));
+}
+
+function listen(server: Server, { address, port }: StatusServerOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const why = error.code === 'EADDRINUSE' ? 'the port is in use' : error.message;
+      reject(
+        new SallyportError('port-in-use', `cannot serve status on ${address}:${port}: ${why}. Choose another with --status-address.`, {
+          cause: error,
+        }),
+      );
+    });
+    server.listen(port, address, () => resolve());
+  });
+}

@@ -1,0 +1,98 @@
+/** What the admin server of an embedded proxy shows: its data planes, taken together. */
+
+import { fromJson } from '@bufbuild/protobuf';
+import type { AdminSource, ClusterState, ListenerState, LogLevel } from '../../admin/index.ts';
+import type { SocketAddress } from '../../lib/socket-address.ts';
+import type { Carrier } from '../../proxy/carrier.ts';
+import type { DataPlaneStatus } from '../../proxy/dataplane.ts';
+import { BootstrapSchema } from '../../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
+import { NodeSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import type { NodeJson } from '../../xds/node.ts';
+import type { Accepted } from './accepted.ts';
+
+export interface AdminSourceOptions {
+  readonly version: string;
+  readonly node: NodeJson;
+  readonly admin: SocketAddress;
+  readonly concurrency: number;
+  /** Milliseconds since the epoch. */
+  readonly startTime: number;
+  readonly carrier: Carrier;
+  readonly accepted: Accepted;
+  /** Of the last update. */
+  readonly status: () => readonly DataPlaneStatus[];
+  readonly level: { value: LogLevel };
+}
+
+export function adminSource(options: AdminSourceOptions): AdminSource {
+  const { carrier, accepted, node, admin } = options;
+  let healthy = true;
+  let draining = false;
+  return {
+    version: options.version,
+    node: fromJson(NodeSchema, node),
+    bootstrap: fromJson(BootstrapSchema, {
+      node,
+      admin: { address: { socketAddress: { address: admin.address, portValue: admin.port } } },
+    }),
+    concurrency: options.concurrency,
+    startTime: options.startTime,
+    now: Date.now,
+    state: () => (draining || !healthy ? 'DRAINING' : options.status().length > 0 ? 'LIVE' : 'PRE_INITIALIZING'),
+    resources: () => accepted,
+    stats: () => carrier.stats(),
+    clusters: async () => clusterStates(await carrier.status(), accepted),
+    listeners: () => listenerStates(options.status()),
+    drainListeners: async () => {
+      draining = true;
+      // Begun; it goes on until the process ends.
+      void carrier.drain(DRAIN_MS).catch(() => {});
+    },
+    setHealthy: (value) => {
+      healthy = value;
+    },
+    quit: () => process.kill(process.pid, 'SIGTERM'),
+    logLevel: () => options.level.value,
+    setLogLevel: (level) => {
+      options.level.value = level;
+    },
+  };
+}
+
+/** How long kept-alive connections may go on after /drain_listeners. */
+const DRAIN_MS = 600_000;
+
+function listenerStates(planes: readonly DataPlaneStatus[]): ListenerState[] {
+  return (planes[0]?.listeners ?? []).map(({ name, addresses }) => ({ name, addresses }));
+}
+
+/** Hosts are known by their address; numbers of all data planes add up. */
+function clusterStates(planes: readonly DataPlaneStatus[], accepted: Accepted): ClusterState[] {
+  const services = new Map(accepted.resources.clusters.map((cluster) => [cluster.name, cluster.edsClusterConfig?.serviceName ?? '']));
+  return (planes[0]?.clusters ?? []).map(({ name, limits, hosts }) => ({
+    name,
+    edsServiceName: services.get(name) ?? '',
+    limits: {
+      connections: limits.connections.max,
+      pending: limits.pending.max,
+      requests: limits.requests.max,
+      retries: limits.retries.max,
+    },
+    hosts: hosts.map((host) => {
+      const same = planes.flatMap(
+        ({ clusters }) => clusters.find((cluster) => cluster.name === name)?.hosts.find(({ text }) => text === host.text) ?? [],
+      );
+      const sum = (field: 'active' | 'connections') => same.reduce((total, one) => total + one[field], 0);
+      return {
+        address: host.address,
+        hostname: host.hostname,
+        healthy: host.healthy,
+        ejected: false,
+        weight: host.weight,
+        priority: 0,
+        locality: { region: '', zone: '', subZone: '' },
+        stats: { cx_active: sum('connections'), rq_active: sum('active') },
+      };
+    }),
+  }));
+}

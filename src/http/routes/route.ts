@@ -1,0 +1,286 @@
+/**
+ * Compiles a route configuration into the table that every request is looked up in: by the data plane and by simulation alike. Pure: what is random comes
+ * with the request.
+ */
+import type { DescMessage } from '@bufbuild/protobuf';
+import { messageOf, SallyportError } from '../../lib/errors.ts';
+import { once } from '../../lib/once.ts';
+import {
+  type Route,
+  type RouteMatch,
+  type VirtualHost,
+  VirtualHost_TlsRequirementType,
+} from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { originsOf, refusalOf } from '../../xds/match/metadata.ts';
+import type { FormatContext } from '../format/operators.ts';
+import { filterConfig } from './filter-config.ts';
+import { compileForward } from './forward.ts';
+import { compileRuntimeFraction } from './fraction.ts';
+import { compileHeaderMatchers } from './header.ts';
+import { compileHosts } from './hosts.ts';
+import type { CompiledRoute, CompiledVirtualHost, HeaderMutations, RouteAction, RouteRequest, RouteTable } from './model.ts';
+import { chainMutations, compileMutations } from './mutation.ts';
+import { compilePath, type PathMatcher, withoutQuery } from './path.ts';
+import { compileQueryMatchers } from './query.ts';
+import { compileRedirect, TLS_REDIRECT } from './redirect.ts';
+
+export type * from './model.ts';
+
+/** Envoy's bound on a direct response's body without max_direct_response_body_size_bytes. */
+const DEFAULT_BODY_LIMIT = 4096;
+
+const PURE_CONTEXT: FormatContext = { hostname: '', environment: {} };
+
+type Predicate = (request: RouteRequest) => boolean;
+
+interface Entry {
+  readonly path: PathMatcher;
+  /** Everything but the path; undefined if the path is all. */
+  readonly rest: Predicate | undefined;
+  readonly route: CompiledRoute;
+}
+
+interface Host extends CompiledVirtualHost {
+  readonly entries: readonly Entry[];
+  readonly tlsRedirect: { readonly route: CompiledRoute; readonly externalOnly: boolean } | undefined;
+}
+
+/**
+ * Throws `xds-invalid` for what Envoy refuses and `xds-unsupported` for what this product does not do; the message names virtual host and route.
+ * `context` gives `%HOSTNAME%` and `%ENVIRONMENT(…)%` in header values.
+ */
+export function compileRouteConfiguration(config: RouteConfiguration, context: FormatContext = PURE_CONTEXT): RouteTable {
+  return routeTable(config, (host) => {
+    const compiled = compileVirtualHost(host, config, context);
+    return () => compiled;
+  });
+}
+
+/** The same table, but a virtual host is compiled, and found invalid, when a request comes to it: for a few questions to many hosts. */
+export function compileRoutesOnDemand(config: RouteConfiguration): RouteTable {
+  return routeTable(config, (host) => once(() => compileVirtualHost(host, config, PURE_CONTEXT)));
+}
+
+function routeTable(config: RouteConfiguration, compile: (host: VirtualHost) => () => Host): RouteTable {
+  if (config.vhds) throw new SallyportError('xds-unsupported', `route configuration "${config.name}": vhds is not supported`);
+  const hosts = config.virtualHosts.map((host) => ({ name: host.name, domains: host.domains, value: compile(host) }));
+  const table = compileHosts(hosts, config.ignorePortInHostMatching);
+  const all = once(() => hosts.map(({ value }) => value()));
+  const ignoreParameters = config.ignorePathParametersInPathMatching;
+  return {
+    name: config.name,
+    get virtualHosts() {
+      return all();
+    },
+    virtualHost: (authority) => table.match(authority)?.(),
+    match(request) {
+      const host = table.match(request.authority)?.();
+      return host && matchHost(host, request, ignoreParameters);
+    },
+  };
+}
+
+function matchHost(host: Host, request: RouteRequest, ignoreParameters: boolean): CompiledRoute | undefined {
+  const { tlsRedirect, entries } = host;
+  // What the client was told to have used, not the scheme that HTTP/2 names.
+  if (tlsRedirect && request.headers.get('x-forwarded-proto') !== 'https' && !(tlsRedirect.externalOnly && request.internal))
+    return tlsRedirect.route;
+  let path = withoutQuery(request.path);
+  if (ignoreParameters) path = path.split(';', 1)[0]!;
+  const pathless = request.path === '';
+  for (let i = 0; i < entries.length; i++) {
+    const entry = entries[i]!;
+    if (entry.path.kind === 'connect' ? request.method !== 'CONNECT' : pathless || !entry.path.test(path)) continue;
+    if (entry.rest === undefined || entry.rest(request)) return entry.route;
+  }
+  return undefined;
+}
+
+function compileVirtualHost(config: VirtualHost, parent: RouteConfiguration, context: FormatContext): Host {
+  const where = `virtual host "${config.name}"`;
+  if (config.matcher) throw new SallyportError('xds-unsupported', `${where}: matcher is not supported; use routes`);
+  const unsupported = [
+    config.rateLimits.length > 0 && 'rate_limits',
+    config.retryPolicyTypedConfig && 'retry_policy_typed_config',
+    config.hedgePolicy?.hedgeOnPerTryTimeout && 'hedge_policy',
+    config.cors && 'cors (use typed_per_filter_config)',
+  ].find((field) => field);
+  if (unsupported) throw new SallyportError('xds-unsupported', `${where}: ${unsupported} is not supported`);
+  const levels = { parent, host: config, context, mutations: compileLevels(config, parent, context) };
+  const routes: CompiledRoute[] = [];
+  const host = { name: config.name, config, routes };
+  const entries = config.routes.map((route, index): Entry => {
+    try {
+      const entry = compileEntry(route, host, levels);
+      routes.push(entry.route);
+      return entry;
+    } catch (error) {
+      const code = error instanceof SallyportError ? error.code : 'xds-invalid';
+      const label = route.name ? `route "${route.name}"` : `route ${index}`;
+      throw new SallyportError(code, `route configuration "${parent.name}", ${where}, ${label}: ${messageOf(error)}`, { cause: error });
+    }
+  });
+  const { requireTls } = config;
+  const tlsRedirect =
+    requireTls === VirtualHost_TlsRequirementType.NONE
+      ? undefined
+      : { route: tlsRedirectRoute(host), externalOnly: requireTls === VirtualHost_TlsRequirementType.EXTERNAL_ONLY };
+  return Object.assign(host, { entries, tlsRedirect });
+}
+
+interface Levels {
+  readonly parent: RouteConfiguration;
+  readonly host: VirtualHost;
+  readonly context: FormatContext;
+  readonly mutations: { readonly request: LevelMutations; readonly response: LevelMutations };
+}
+
+interface LevelMutations {
+  readonly host: HeaderMutations | undefined;
+  readonly global: HeaderMutations | undefined;
+}
+
+function compileLevels(host: VirtualHost, parent: RouteConfiguration, context: FormatContext): Levels['mutations'] {
+  return {
+    request: {
+      host: compileMutations(host.requestHeadersToAdd, host.requestHeadersToRemove, context),
+      global: compileMutations(parent.requestHeadersToAdd, parent.requestHeadersToRemove, context),
+    },
+    response: {
+      host: compileMutations(host.responseHeadersToAdd, host.responseHeadersToRemove, context),
+      global: compileMutations(parent.responseHeadersToAdd, parent.responseHeadersToRemove, context),
+    },
+  };
+}
+
+function compileEntry(route: Route, host: CompiledVirtualHost, levels: Levels): Entry {
+  const { match } = route;
+  if (!match) throw new SallyportError('xds-invalid', 'no match');
+  const path = compilePath(match);
+  return { path, rest: compileRest(match), route: compileRoute(route, path, host, levels) };
+}
+
+function compileRoute(
+  route: Route,
+  path: PathMatcher,
+  virtualHost: CompiledVirtualHost,
+  { parent, host, context, mutations }: Levels,
+): CompiledRoute {
+  const order = (own: HeaderMutations | undefined, level: LevelMutations) =>
+    chainMutations(parent.mostSpecificHeaderMutationsWins ? [level.global, level.host, own] : [own, level.host, level.global]);
+  const own = {
+    request: compileMutations(route.requestHeadersToAdd, route.requestHeadersToRemove, context),
+    response: compileMutations(route.responseHeadersToAdd, route.responseHeadersToRemove, context),
+  };
+  const configs = [route.typedPerFilterConfig, host.typedPerFilterConfig, parent.typedPerFilterConfig];
+  return {
+    name: route.name,
+    virtualHost,
+    config: route,
+    metadata: route.metadata,
+    origins: originsOf(route.metadata),
+    decoratorOperation: route.decorator?.operation ?? '',
+    action: compileAction(route, path, parent, host, context),
+    requestMutations: order(own.request, mutations.request),
+    responseMutations: order(own.response, mutations.response),
+    includeRequestAttemptCount: host.includeRequestAttemptCount,
+    includeAttemptCountInResponse: host.includeAttemptCountInResponse,
+    filterConfig: <Desc extends DescMessage>(filter: string, schema: Desc, choice?: { filterConfigs: (typeof configs)[0] | undefined }) =>
+      filterConfig(choice?.filterConfigs ? [choice.filterConfigs, ...configs] : configs, filter, schema),
+  };
+}
+
+function compileAction(
+  route: Route,
+  path: PathMatcher,
+  parent: RouteConfiguration,
+  host: VirtualHost,
+  context: FormatContext,
+): RouteAction {
+  const { action } = route;
+  switch (action.case) {
+    case 'route': {
+      const mirrors = host.requestMirrorPolicies.length > 0 ? host.requestMirrorPolicies : parent.requestMirrorPolicies;
+      return compileForward(action.value, path, { retryPolicy: host.retryPolicy, mirrors, context });
+    }
+    case 'redirect':
+      return compileRedirect(action.value, path);
+    case 'directResponse': {
+      const { status } = action.value;
+      if (status < 200 || status > 599)
+        throw new SallyportError('xds-invalid', `direct_response: the status ${status} is not between 200 and 599`);
+      return {
+        kind: 'direct-response',
+        status,
+        body: directBody(route, parent.maxDirectResponseBodySizeBytes ?? DEFAULT_BODY_LIMIT),
+        refusal: refusalOf(route.metadata),
+      };
+    }
+    case 'nonForwardingAction':
+      return { kind: 'non-forwarding' };
+    default:
+      throw new SallyportError(
+        action.case ? 'xds-unsupported' : 'xds-invalid',
+        action.case ? `the action ${action.case} is not supported` : 'no action',
+      );
+  }
+}
+
+function directBody(route: Route, limit: number): Uint8Array | undefined {
+  const source = route.action.case === 'directResponse' ? route.action.value.body?.specifier : undefined;
+  if (!source?.case) return undefined;
+  if (source.case === 'filename' || source.case === 'environmentVariable') {
+    throw new SallyportError(
+      'xds-unsupported',
+      `direct_response: a body from ${source.case === 'filename' ? 'a file' : 'the environment'} is not supported; give it inline`,
+    );
+  }
+  const body = typeof source.value === 'string' ? new TextEncoder().encode(source.value) : source.value;
+  if (body.length > limit)
+    throw new SallyportError('xds-invalid', `direct_response: the body has ${body.length} bytes, the limit is ${limit}`);
+  return body.length > 0 ? body : undefined;
+}
+
+function compileRest(match: RouteMatch): Predicate | undefined {
+  if (match.dynamicMetadata.length > 0) throw new SallyportError('xds-unsupported', 'match.dynamic_metadata is not supported');
+  const fraction = match.runtimeFraction && compileRuntimeFraction(match.runtimeFraction);
+  const headers = compileHeaderMatchers(match.headers);
+  const query = compileQueryMatchers(match.queryParameters);
+  const predicates: Predicate[] = [];
+  if (fraction) predicates.push(({ random }) => fraction(random));
+  if (match.grpc) predicates.push(isGrpc);
+  if (headers) predicates.push(headers);
+  if (query) predicates.push(({ path }) => query(path));
+  const { tlsContext } = match;
+  if (tlsContext) {
+    const { presented, validated } = tlsContext;
+    predicates.push(
+      ({ tls }) =>
+        (presented === undefined || presented === (tls?.presented ?? false)) &&
+        (validated === undefined || validated === (tls?.validated ?? false)),
+    );
+  }
+  if (predicates.length < 2) return predicates[0];
+  return (request) => predicates.every((predicate) => predicate(request));
+}
+
+/** content-type application/grpc, alone or with a suffix after `+`. */
+const isGrpc: Predicate = ({ headers }) => /^application\/grpc(?:\+|$)/.test(headers.get('content-type') ?? '');
+
+function tlsRedirectRoute(virtualHost: CompiledVirtualHost): CompiledRoute {
+  return {
+    name: '',
+    virtualHost,
+    config: undefined,
+    metadata: virtualHost.config.metadata,
+    origins: originsOf(virtualHost.config.metadata),
+    decoratorOperation: '',
+    action: TLS_REDIRECT,
+    requestMutations: undefined,
+    responseMutations: undefined,
+    includeRequestAttemptCount: false,
+    includeAttemptCountInResponse: false,
+    filterConfig: () => undefined,
+  };
+}

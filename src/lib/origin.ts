@@ -1,0 +1,27 @@
+/** What a finding is about, and what an xDS object was made of. */
+
+/** One object of the configuration. */
+export interface Origin {
+  /** Empty where no object could be decoded: then `name` is the file. */
+  readonly kind: string;
+  /** Empty for cluster-scoped kinds. */
+  readonly namespace: string;
+  /** Empty for what there is one of (`MeshConfig`). */
+  readonly name: string;
+}
+
+/** An object and where it is written: `metadata.filter_metadata["sallyport"].origins` of xDS. */
+export interface PlacedOrigin extends Origin {
+  readonly file?: string;
+  readonly line?: number;
+}
+
+export function fileOrigin(file: string): Origin {
+  return { kind: '', namespace: '', name: file };
+}
+
+/** `Kind namespace/name`, `Kind name` for cluster-scoped kinds, or the name of the file. */
+export function originText({ kind, namespace, name }: Origin): string {
+  const object = namespace ? `${namespace}/${name}` : name;
+  return kind && object ? `${kind} ${object}` : kind || object;
+}

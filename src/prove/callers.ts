@@ -1,0 +1,51 @@
+/** Who calls: the workloads of the files, and where they hold no Pods, one of each kind that the configuration tells apart. */
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import type { SimulatedFiles } from './simulated.ts';
+import { namespacesThatCount, selectorsOf } from './workload-classes.ts';
+
+type Labels = Readonly<Record<string, string>>;
+
+/** Sidecars whose calls statements are about. Those that stand for workloads that the files do not name are called `namespace/*`. */
+export function callersOf({ mesh, proxies }: Pick<SimulatedFiles, 'mesh' | 'proxies'>): ProxyIdentity[] {
+  const sidecars = proxies.filter(({ type }) => type === 'sidecar');
+  const { registry, snapshot, config } = mesh;
+  const routers = proxies.filter(({ type }) => type === 'router');
+  const isRouter = (namespace: string, name: string) => routers.some((router) => router.namespace === namespace && router.name === name);
+  if (registry.workloads.some(({ kind, namespace, name }) => kind === 'Pod' && !isRouter(namespace, name))) return sidecars;
+  const gateways = snapshot.list('Gateway').map(({ spec }) => spec.selector);
+  const deployed = snapshot
+    .list('Deployment')
+    .map(({ metadata, spec }) => caller(metadata.namespace, metadata.name, spec.template?.metadata?.labels ?? {}))
+    .filter(({ labels }) => !gateways.some((selector) => Object.keys(selector).length > 0 && holds(labels, selector)));
+  // Who may put workloads beside the gateways may change these as well.
+  const closed = new Set([config.rootNamespace, ...routers.map(({ namespace }) => namespace)]);
+  const namespaces = [...namespacesThatCount(mesh)].filter((name) => /^[a-z0-9]/.test(name) && !closed.has(name)).sort();
+  const selectors = distinct(selectorsOf(mesh));
+  const possible = namespaces.flatMap((namespace) => [
+    caller(namespace, '*', {}),
+    ...selectors.map((labels) => caller(namespace, `* (${textOf(labels)})`, labels)),
+  ]);
+  // A workload that no selector means stands for its namespace.
+  const isMeant = (labels: Labels) => selectors.some((selector) => Object.entries(selector).some(([key, value]) => labels[key] === value));
+  const named = new Set(sidecars.filter(({ labels }) => !isMeant(labels)).map(({ namespace }) => `${namespace}/*`));
+  return [...sidecars, ...deployed, ...possible.filter(({ namespace, name }) => !named.has(`${namespace}/${name}`))];
+}
+
+function caller(namespace: string, name: string, labels: Labels): ProxyIdentity {
+  return { type: 'sidecar', name, namespace, labels, serviceAccount: 'default', addresses: [], locality: '' };
+}
+
+function distinct(selectors: readonly Labels[]): Labels[] {
+  return [...new Map(selectors.map((labels) => [textOf(labels), labels])).values()].filter((labels) => Object.keys(labels).length > 0);
+}
+
+function textOf(labels: Labels): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .sort()
+    .join();
+}
+
+function holds(labels: Labels, selector: Labels): boolean {
+  return Object.entries(selector).every(([key, value]) => labels[key] === value);
+}

@@ -1,0 +1,140 @@
+/** A mesh out of the config dumps of its proxies (`/config_dump?include_eds` of Envoy's admin address, or ours): sidecars and gateways together. */
+import { create, type DescMessage, fromJson, type JsonValue, type MessageShape } from '@bufbuild/protobuf';
+import { dumpOfFile } from '../cli/proxy-config-source.ts';
+import type { Json } from '../cli/proxy-config-tables.ts';
+import { messageOf, SallyportError } from '../lib/errors.ts';
+import { type SimulatedMesh, simulatedMesh } from '../simulate/explain.ts';
+import { type ProxyIdentity, type SimulatedProxy, simulatedProxy } from '../simulate/proxy.ts';
+import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { RouteConfigurationSchema } from '../xds/gen/envoy/config/route/v3/route_pb.js';
+import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
+import { listenerAddresses } from '../xds/match/listener.ts';
+import { lookupIn, type XdsResources } from '../xds/resources.ts';
+import { typeRegistry } from '../xds/type-registry.ts';
+
+export interface DumpedMesh {
+  readonly proxies: readonly SimulatedProxy[];
+  readonly simulated: SimulatedMesh;
+}
+
+/** Reads dumps; a proxy whose dump does not say who it is has the file's name. Rejects with `no-config-dump`. */
+export async function dumpedMesh(paths: readonly string[]): Promise<DumpedMesh> {
+  const read: { identity: ProxyIdentity; resources: XdsResources }[] = [];
+  for (const path of paths) {
+    const { dump } = await dumpOfFile(path);
+    const resources = resourcesOf(dump, path);
+    read.push({ identity: identityOf(dump, path, resources), resources });
+  }
+  const endpoints = read.flatMap(({ resources }) => endpointsOf(resources));
+  const known = new Set(read.flatMap(({ identity }) => identity.addresses));
+  const proxies = read.map(({ identity, resources }) => {
+    if (identity.type === 'sidecar' || identity.addresses.length > 0) return simulatedProxy(identity, lookupIn(resources));
+    // A gateway that does not tell its address is where the others' clusters have endpoints on its ports.
+    const ports = new Set(resources.listeners.flatMap(listenerAddresses).map(({ port }) => port));
+    const addresses = new Set(endpoints.filter(({ ip, port }) => ports.has(port) && !known.has(ip)).map(({ ip }) => ip));
+    return simulatedProxy({ ...identity, addresses: [...addresses] }, lookupIn(resources));
+  });
+  return { proxies, simulated: simulatedMesh(proxies) };
+}
+
+/** Endpoints of clusters that stand for Kubernetes Services. */
+function endpointsOf({ clusters, endpoints }: XdsResources): { ip: string; port: number }[] {
+  const assignments: readonly ClusterLoadAssignment[] = [...endpoints, ...clusters.flatMap(({ loadAssignment }) => loadAssignment ?? [])];
+  return assignments
+    .filter(({ clusterName }) => /\.svc\./.test(clusterName))
+    .flatMap((assignment) => assignment.endpoints.flatMap(({ lbEndpoints }) => lbEndpoints))
+    .flatMap(({ hostIdentifier }) => {
+      const address = hostIdentifier.case === 'endpoint' ? hostIdentifier.value.address?.address : undefined;
+      if (address?.case !== 'socketAddress') return [];
+      const { address: ip, portSpecifier } = address.value;
+      return [{ ip, port: portSpecifier.case === 'portValue' ? portSpecifier.value : 0 }];
+    });
+}
+
+/** Istio's node id is `sidecar~10.0.0.1~name.namespace~…`. */
+function identityOf(dump: Json, path: string, { listeners }: XdsResources): ProxyIdentity {
+  const id: string = configsOf(dump, 'BootstrapConfigDump')[0]?.bootstrap?.node?.id ?? '';
+  const [type, address, workload = ''] = id.split('~');
+  const dot = workload.lastIndexOf('.');
+  const isSidecar = type === 'sidecar' || (type !== 'router' && listeners.some(({ name }) => name === 'virtualOutbound'));
+  const name = dot > 0 ? `${workload.slice(dot + 1)}/${workload.slice(0, dot)}` : id || path;
+  // That of `up` has loopback for its address, where the servers of the machine are too: nothing comes in through it.
+  const takesNothingIn = listeners.some((listener) => listener.name === 'virtualInbound' && listener.bindToPort === false);
+  return { name, type: isSidecar ? 'sidecar' : 'router', addresses: address && !takesNothingIn ? [address] : [] };
+}
+
+function configsOf(dump: Json, type: string): Json[] {
+  return (dump.configs as Json[]).filter((config) => String(config['@type'] ?? '').endsWith(`.${type}`));
+}
+
+function resourcesOf(dump: Json, path: string): XdsResources {
+  const all = <Desc extends DescMessage>(type: string, lists: readonly string[], get: (entry: Json) => Json, schema: Desc) => {
+    const byName = new Map<string, MessageShape<Desc>>();
+    for (const config of configsOf(dump, type)) {
+      for (const entry of lists.flatMap((list) => config[list] ?? [])) {
+        const json = get(entry);
+        if (!json) continue;
+        const { '@type': _, ...fields } = json;
+        const name = String(json.name ?? json.cluster_name ?? '');
+        byName.set(name, decode(schema, fields, `${path}: ${type} ${name}`));
+      }
+    }
+    return [...byName.values()];
+  };
+  const bootstrap = configsOf(dump, 'BootstrapConfigDump')[0]?.bootstrap?.static_resources ?? {};
+  const fixed = <Desc extends DescMessage>(schema: Desc, list: Json): MessageShape<Desc>[] =>
+    (list ?? []).map((json: Json) => decode(schema, json, `${path}: bootstrap`));
+  const listeners = all(
+    'ListenersConfigDump',
+    ['static_listeners', 'dynamic_listeners'],
+    (entry) => entry.listener ?? entry.active_state?.listener,
+    ListenerSchema,
+  );
+  const clusters = all('ClustersConfigDump', ['static_clusters', 'dynamic_active_clusters'], (entry) => entry.cluster, ClusterSchema);
+  const secrets = configsOf(dump, 'SecretsConfigDump').flatMap((config) =>
+    ['static_secrets', 'dynamic_active_secrets'].flatMap((list) => (config[list] ?? []) as Json[]),
+  );
+  return {
+    listeners: listeners.length > 0 ? listeners : fixed(ListenerSchema, bootstrap.listeners),
+    clusters: clusters.length > 0 ? clusters : fixed(ClusterSchema, bootstrap.clusters),
+    routes: all(
+      'RoutesConfigDump',
+      ['static_route_configs', 'dynamic_route_configs'],
+      (entry) => entry.route_config,
+      RouteConfigurationSchema,
+    ),
+    endpoints: all(
+      'EndpointsConfigDump',
+      ['static_endpoint_configs', 'dynamic_endpoint_configs'],
+      (entry) => entry.endpoint_config,
+      ClusterLoadAssignmentSchema,
+    ),
+    // Dumps have no secret's content, and simulation needs none.
+    secrets: secrets.map(({ name }) => create(SecretSchema, { name: String(name) })),
+    nameTable: create(NameTableSchema),
+  };
+}
+
+function decode<Desc extends DescMessage>(schema: Desc, json: Json, where: string): MessageShape<Desc> {
+  try {
+    return fromJson(schema, withoutUnknown(json), { registry: typeRegistry, ignoreUnknownFields: true });
+  } catch (error) {
+    throw new SallyportError('no-config-dump', `${where} can't be read: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Istio's own filters, which observe and let everything pass. */
+const OBSERVING = /^istio\.|metadata_exchange$|^envoy\.filters\.http\.grpc_stats$/;
+/** Stands for extensions whose type is not known here: whoever meets it says so. */
+const UNKNOWN = { '@type': 'type.googleapis.com/google.protobuf.Struct', value: {} };
+
+function withoutUnknown(value: Json): JsonValue {
+  if (Array.isArray(value)) return value.filter((entry) => !OBSERVING.test(String(entry?.name ?? ''))).map(withoutUnknown);
+  if (typeof value !== 'object' || value === null) return value;
+  const type = value['@type'];
+  if (typeof type === 'string' && !typeRegistry.getMessage(type.slice(type.lastIndexOf('/') + 1))) return UNKNOWN;
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, withoutUnknown(entry)]));
+}

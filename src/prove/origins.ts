@@ -1,0 +1,29 @@
+/** Where the resources stand that an explanation names: xDS metadata has their file, the snapshot has the line. */
+import type { Kind } from '../api/index.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import { originText, type PlacedOrigin } from '../lib/origin.ts';
+import type { Trace } from '../simulate/trace.ts';
+
+/** The origin with the line at which its document begins, where the snapshot still has it. */
+export function located(origin: PlacedOrigin, snapshot: Snapshot): PlacedOrigin {
+  const resource = snapshot.get(origin.kind as Kind, origin.namespace, origin.name);
+  if (!resource) return origin;
+  const { file, line } = resource.source.position();
+  return { ...origin, file, line };
+}
+
+/** A trace whose origins have their lines. */
+export function locatedTrace(trace: Trace, snapshot: Snapshot): Trace {
+  const hops = trace.hops.map((hop) => ({
+    ...hop,
+    steps: hop.steps.map((step) => ({ ...step, origins: step.origins.map((origin) => located(origin, snapshot)) })),
+  }));
+  return { ...trace, hops };
+}
+
+/** `Kind namespace/name file:line`. */
+export function placedText(origin: PlacedOrigin): string {
+  const { file, line } = origin;
+  const place = file ? ` ${file}${line === undefined ? '' : `:${line}`}` : '';
+  return `${originText(origin)}${place}`;
+}

@@ -1,0 +1,63 @@
+/** The proxies of files, for simulation: translated when calls come to them, and no more of them kept than has to be. */
+import { once } from '../lib/once.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { Recent } from '../lib/recent.ts';
+import { indexNames, type NameIndex } from '../proxy/dns/names.ts';
+import { type SimulatedProxy, simulatedProxy } from '../simulate/proxy.ts';
+import { inboundLookup, type TranslationLookup, translationLookup } from '../translate/lookup.ts';
+import type { Mesh } from '../translate/model.ts';
+import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, VIRTUAL_INBOUND_LISTENER } from '../translate/names.ts';
+import type { XdsLookup } from '../xds/resources.ts';
+
+/**
+ * Whole configurations of sidecars that are kept at a time. One is in use while the calls of its workload are looked at; each may have thousands
+ * of routes and clusters, and there may be as many as workloads.
+ */
+const MOST_SIDECARS = 2;
+/** Sidecars whose inbound sides alone are kept: those of the workloads that are called, tens of kilobytes each. */
+const MOST_INBOUND = 1000;
+
+interface KnownTranslation extends TranslationLookup {
+  readonly names: () => NameIndex;
+}
+
+/** The proxies of a mesh. What a sidecar's configuration is made of comes and goes; the proxy stays the same object. */
+export function simulatedProxies(mesh: Mesh, nameOf: (identity: ProxyIdentity) => string) {
+  const proxies = new Map<ProxyIdentity, SimulatedProxy>();
+  const routers = new Map<ProxyIdentity, KnownTranslation>();
+  const sidecars = new Recent<ProxyIdentity, KnownTranslation>(MOST_SIDECARS);
+  const inbound = new Recent<ProxyIdentity, XdsLookup>(MOST_INBOUND);
+  const made = (identity: ProxyIdentity): KnownTranslation => {
+    const lookup = translationLookup(identity, mesh);
+    return { ...lookup, names: once(() => indexNames(lookup.nameTable())) };
+  };
+  const translationOf = (identity: ProxyIdentity) => {
+    if (identity.type === 'sidecar') return sidecars.get(identity, () => made(identity));
+    const known = routers.get(identity) ?? made(identity);
+    routers.set(identity, known);
+    return known;
+  };
+  const lookupOf = (identity: ProxyIdentity): XdsLookup => {
+    const whole = () => translationOf(identity);
+    const ofWorkload = () => sidecars.peek(identity) ?? inbound.get(identity, () => inboundLookup(identity, mesh));
+    return {
+      listeners: () => whole().listeners(),
+      listener: (name) => (name === VIRTUAL_INBOUND_LISTENER && identity.type === 'sidecar' ? ofWorkload() : whole()).listener(name),
+      routes: (name) => whole().routes(name),
+      cluster: (name) => (isWorkloadCluster(name) && identity.type === 'sidecar' ? ofWorkload() : whole()).cluster(name),
+      endpoints: (clusterName) => whole().endpoints(clusterName),
+      hasSecret: (name) => whole().hasSecret(name),
+    };
+  };
+  const proxyOf = (identity: ProxyIdentity) => {
+    const known = proxies.get(identity) ?? simulatedProxy({ ...identity, name: nameOf(identity) }, lookupOf(identity));
+    proxies.set(identity, known);
+    return known;
+  };
+  return { proxyOf, translationOf };
+}
+
+/** Whether an inbound side sends to it. */
+function isWorkloadCluster(name: string): boolean {
+  return name === INBOUND_PASSTHROUGH_CLUSTER || name === BLACK_HOLE_CLUSTER || name.startsWith('inbound|');
+}

@@ -1,0 +1,137 @@
+/** A mesh of files, ready for simulation: its proxies, translated when a call comes to them. */
+import type { MeshConfig, ResourceOf } from '../api/index.ts';
+import { localMesh, RouterAddresses } from '../config/local-mesh.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import { SallyportError } from '../lib/errors.ts';
+import { once } from '../lib/once.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { closest } from '../lib/spelling.ts';
+import type { NameIndex } from '../proxy/dns/names.ts';
+import { buildRegistry } from '../registry/index.ts';
+import type { Registry, Service, Workload } from '../registry/model.ts';
+import type { SimulatedMesh } from '../simulate/explain.ts';
+import type { SimulatedProxy } from '../simulate/proxy.ts';
+import type { Mesh } from '../translate/model.ts';
+import type { NameTable } from '../xds/gen/istio/nds_pb.js';
+import { clusterDns, entrancesOf } from './entrances.ts';
+import { simulatedProxies } from './simulated-proxies.ts';
+
+export interface SimulatedFiles {
+  readonly mesh: Mesh;
+  readonly simulated: SimulatedMesh;
+  /** Every workload with a proxy, sidecars and routers. */
+  readonly proxies: readonly ProxyIdentity[];
+  /** The proxy of `namespace/name`, translated. Throws `no-such-workload`. */
+  proxy(name: string): SimulatedProxy;
+  /** The proxy of a workload that the files may not name. */
+  proxyOf(identity: ProxyIdentity): SimulatedProxy;
+  /** What the DNS of a proxy answers. */
+  nameTable(proxy: SimulatedProxy): NameTable;
+  /** The same, for lookups. */
+  names(proxy: SimulatedProxy): NameIndex;
+}
+
+/** The workload that calls come from where the files have none: as `sallyport up` has it. */
+const LOCAL: ProxyIdentity = {
+  type: 'sidecar',
+  name: 'local',
+  namespace: 'default',
+  labels: { app: 'local' },
+  serviceAccount: 'default',
+  addresses: [],
+  locality: '',
+};
+
+export function simulateFiles(files: Snapshot, config: MeshConfig): SimulatedFiles {
+  const snapshot = hasGatewayPods(files) ? files : localMesh(files, config.rootNamespace, new RouterAddresses()).snapshot;
+  const { registry } = buildRegistry(snapshot, config);
+  const mesh: Mesh = { snapshot, registry, config };
+  const selectors = snapshot.list('Gateway').map(({ spec }) => spec.selector);
+  const identities = registry.workloads.map((workload) => identityOf(workload, selectors));
+  const machines = new Set(registry.workloads.flatMap((workload, i) => (isMachine(workload) ? [identities[i]] : [])));
+  const receives = (identity: ProxyIdentity) => !machines.has(identity);
+  const proxies = identities.some(({ type }) => type === 'sidecar') ? identities : [...identities, LOCAL];
+  const byName = new Map(proxies.map((identity) => [nameOf(identity), identity]));
+  const byAddress = new Map<string, ProxyIdentity>();
+  for (const identity of proxies) {
+    if (!receives(identity)) continue;
+    for (const address of identity.addresses) if (!byAddress.has(address)) byAddress.set(address, identity);
+  }
+  const { proxyOf, translationOf } = simulatedProxies(mesh, nameOf);
+  return {
+    mesh,
+    proxies,
+    simulated: {
+      proxyAt(ip) {
+        const identity = byAddress.get(ip);
+        return identity && proxyOf(identity);
+      },
+      behindService: kubernetesServices(registry),
+      lookUp: clusterDns(registry),
+      entrances: once(() => entrancesOf(registry, proxies.filter(({ type }) => type === 'router').map(proxyOf))),
+    },
+    proxyOf,
+    proxy(name) {
+      const identity = byName.get(name);
+      if (!identity) throw new SallyportError('no-such-workload', unknown(name, proxies));
+      return proxyOf(identity);
+    },
+    nameTable: (proxy) => translationOf(byName.get(proxy.name)!).nameTable(),
+    names: (proxy) => translationOf(byName.get(proxy.name)!).names(),
+  };
+}
+
+/** As kube-proxy: a connection to the address of a Service goes to one of its ready endpoints. */
+function kubernetesServices(registry: Registry): NonNullable<SimulatedMesh['behindService']> {
+  const byAddress = new Map<string, Service>();
+  for (const service of registry.services) {
+    if (service.registry !== 'Kubernetes') continue;
+    for (const address of service.addresses) if (!byAddress.has(address)) byAddress.set(address, service);
+  }
+  return ({ ip, port }) => {
+    const service = byAddress.get(ip);
+    if (!service) return undefined;
+    const found = service.ports.find(({ number }) => number === port);
+    const endpoints = found ? registry.endpoints(service, found) : [];
+    return endpoints.filter(({ healthy }) => healthy).map((endpoint) => ({ ip: endpoint.address, port: endpoint.port }));
+  };
+}
+
+function nameOf({ namespace, name }: ProxyIdentity): string {
+  return `${namespace}/${name}`;
+}
+
+function unknown(name: string, proxies: readonly ProxyIdentity[]): string {
+  const names = proxies.map(nameOf);
+  const near = closest(name, names);
+  return `there is no workload ${name}; ${near ? `did you mean ${near}?` : `the files have ${names.join(', ')}.`}`;
+}
+
+function hasGatewayPods(files: Snapshot): boolean {
+  const pods = files.list('Pod');
+  return files.list('Gateway').every(({ spec }) => pods.some(({ metadata }) => holds(metadata.labels, spec.selector)));
+}
+
+function identityOf(workload: Workload, selectors: readonly Readonly<Record<string, string>>[]): ProxyIdentity {
+  const { namespace, name, labels, serviceAccount, addresses, locality } = workload;
+  const selected = selectors.some((selector) => Object.keys(selector).length > 0 && holds(labels, selector));
+  const type = selected && workload.kind === 'Pod' && !isApplication(workload) ? 'router' : 'sidecar';
+  return { type, name, namespace, labels, serviceAccount, addresses, locality };
+}
+
+/** A WorkloadEntry without the label that a proxy gets when it registers itself: it may be any server in the world. */
+function isMachine({ kind, labels }: Workload): boolean {
+  return kind === 'WorkloadEntry' && labels['security.istio.io/tlsMode'] !== 'istio';
+}
+
+/** Whether a Pod has an application beside its proxy: a Gateway that selects it changes nothing of that. */
+function isApplication({ kind, resource }: Workload): boolean {
+  if (kind !== 'Pod') return false;
+  const { containers, initContainers } = (resource as ResourceOf<'Pod'>).spec;
+  const isProxy = ({ name }: { readonly name: string }) => name === 'istio-proxy';
+  return [...containers, ...initContainers].some(isProxy) && containers.some((container) => !isProxy(container));
+}
+
+function holds(labels: Readonly<Record<string, string>>, selector: Readonly<Record<string, string>>): boolean {
+  return Object.entries(selector).every(([key, value]) => labels[key] === value);
+}

@@ -1,0 +1,64 @@
+/** What a mesh of files holds that simulation does not know the effect of: beside it nothing is proved. */
+
+import type { ResourceOf } from '../api/index.ts';
+import { formatPosition } from '../lib/finding.ts';
+import { originText } from '../lib/origin.ts';
+import type { SimulatedFiles } from './simulated.ts';
+
+/** What is wrong with objects of the Gateway API that are in force all the same. */
+export const IN_FORCE: ReadonlySet<string> = new Set(['SP0012', 'SP0013', 'SP0014']);
+
+/** A sentence each. */
+export function unknownTo({ mesh: { snapshot, config }, proxies }: SimulatedFiles): string[] {
+  const broken = snapshot.findings
+    .filter(({ level, code }) => level === 'Error' && !IN_FORCE.has(code))
+    .map(
+      ({ origin, position }) =>
+        `${originText(origin)}${position ? ` (${formatPosition(position)})` : ''} is not valid: what it would do is not known`,
+    );
+  const patches = snapshot
+    .list('EnvoyFilter')
+    .filter(({ metadata, spec }) =>
+      proxies.some(
+        ({ namespace, labels }) =>
+          (metadata.namespace === config.rootNamespace || metadata.namespace === namespace) &&
+          Object.entries(spec.workloadSelector?.labels ?? {}).every(([key, value]) => labels[key] === value),
+      ),
+    )
+    .map(({ metadata }) => `EnvoyFilter ${metadata.namespace}/${metadata.name} changes proxies of Istio in ways that are not simulated`);
+  const revisions = snapshot.all().flatMap(({ kind, metadata }) => {
+    const revision = IN_MESH.has(kind) ? metadata.labels['istio.io/rev'] : undefined;
+    return revision === undefined ? [] : [`${kind} ${metadata.namespace}/${metadata.name} is in force for revision ${revision} only`];
+  });
+  const selected =
+    config.discoverySelectors.length > 0 ? ['discoverySelectors of the MeshConfig leave namespaces out: which ones is not known'] : [];
+  return [...new Set(broken), ...patches, ...revisions, ...selected, ...snapshot.list('Pod').flatMap(uncaptured)];
+}
+
+/** Kinds that a control plane heeds by revision. */
+const IN_MESH: ReadonlySet<string> = new Set(['Gateway', 'ServiceEntry', 'VirtualService', 'DestinationRule', 'Sidecar', 'WorkloadEntry']);
+
+/** Annotations that keep a part of a Pod's traffic from its sidecar. */
+const EXCEPTIONS = ['traffic.sidecar.istio.io/excludeOutboundPorts', 'traffic.sidecar.istio.io/excludeOutboundIPRanges'];
+/** Annotations that name what alone is captured, with the value that stands for everything. */
+const CAPTURED = [
+  ['traffic.sidecar.istio.io/includeOutboundIPRanges', '*'],
+  ['sidecar.istio.io/interceptionMode', 'REDIRECT', 'TPROXY'],
+  ['sidecar.istio.io/inject', 'true'],
+] as const;
+
+function uncaptured({ metadata, spec }: ResourceOf<'Pod'>): string[] {
+  const { annotations, labels } = metadata;
+  const inject = labels['sidecar.istio.io/inject'];
+  const said: Readonly<Record<string, string>> = inject === undefined ? annotations : { ...annotations, 'sidecar.istio.io/inject': inject };
+  const reasons = [
+    ...EXCEPTIONS.filter((name) => (said[name] ?? '') !== ''),
+    ...CAPTURED.flatMap(([name, ...whole]) => (said[name] === undefined || whole.some((value) => value === said[name]) ? [] : [name])),
+  ].map((name) => `${name}: ${said[name]}`);
+  if (spec.hostNetwork) reasons.push('hostNetwork');
+  return reasons.length > 0
+    ? [
+        `Pod ${metadata.namespace}/${metadata.name} sends some of its traffic past its sidecar (${reasons.join(', ')}), where NetworkPolicies alone count`,
+      ]
+    : [];
+}
