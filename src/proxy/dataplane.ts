@@ -1,11 +1,11 @@
 /** The embedded data plane: takes xDS, carries traffic. Everything that it does comes from the resources that it was given. */
 import { create, fromBinary, type JsonObject } from '@bufbuild/protobuf';
-import { compileRouteConfiguration, type RouteTable } from '../http/routes/route.ts';
+import { compileEncodedRoutes, type EncodedRoutes } from '../http/routes/encoded.ts';
 import { codeOf, messageOf } from '../lib/errors.ts';
+import { createPace, paced } from '../lib/pace.ts';
 import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
-import { RouteConfigurationSchema } from '../xds/gen/envoy/config/route/v3/route_pb.js';
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import type { ResourceType, XdsAck, XdsUpdate } from '../xds/resources.ts';
@@ -63,6 +63,11 @@ export interface DataPlane {
 /** Clusters and what they need come before what refers to them (make before break). */
 const ORDER: readonly ResourceType[] = ['secret', 'endpoint', 'cluster', 'route', 'nameTable', 'listener'];
 
+type Resource = XdsUpdate['changed'][number];
+
+/** How long an update may keep the thread from its traffic at a time. */
+const SLICE_MS = 10;
+
 const MAX_INTEGER = Number.MAX_SAFE_INTEGER;
 const EMPTY_NAMES = indexNames(create(NameTableSchema));
 
@@ -81,7 +86,8 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     log: (message) => log('error', message),
   });
   sinks.registry.addSource(clusterStatsSource(() => clusters.all()));
-  const routes = new Map<string, { readonly version: string; readonly table: RouteTable }>();
+  const routes = new Map<string, { readonly version: string; readonly routes: EncodedRoutes }>();
+  const pace = createPace(SLICE_MS, now);
   let names: NameIndex = EMPTY_NAMES;
   let http: HttpFactory | undefined;
   let version = '';
@@ -124,7 +130,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     const { createHttpFactory } = await import('./http-factory.ts');
     http = createHttpFactory({
       clusters,
-      routes: { get: (name) => routes.get(name)?.table },
+      routes: { get: (name) => routes.get(name)?.routes.table },
       sinks,
       random: () => Math.floor(random() * MAX_INTEGER),
       now,
@@ -133,11 +139,11 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   }
 
   /** Puts one resource in force, or throws. */
-  async function set(type: ResourceType, bytes: Uint8Array, content: string, leaving: readonly string[]): Promise<void> {
+  async function set({ type, name, bytes, version: content }: Resource, leaving: readonly string[]): Promise<void> {
     if (type === 'secret') store.set(fromBinary(SecretSchema, bytes));
     else if (type === 'endpoint') clusters.setEndpoints(fromBinary(ClusterLoadAssignmentSchema, bytes), content);
     else if (type === 'cluster') setCluster(bytes, content);
-    else if (type === 'route') setRoute(bytes, content);
+    else if (type === 'route') await setRoute(name, bytes, content);
     else if (type === 'nameTable') names = indexNames(fromBinary(NameTableSchema, bytes));
     else await setListener(bytes, content, leaving);
   }
@@ -147,10 +153,11 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     if (settings.ignored.length > 0) log('debug', `cluster "${name}": accepted without effect: ${settings.ignored.join(', ')}`);
   }
 
-  function setRoute(bytes: Uint8Array, content: string): void {
-    const config = fromBinary(RouteConfigurationSchema, bytes);
-    if (routes.get(config.name)?.version === content) return;
-    routes.set(config.name, { version: content, table: compileRouteConfiguration(config, sinks.formatContext) });
+  async function setRoute(name: string, bytes: Uint8Array, content: string): Promise<void> {
+    const old = routes.get(name);
+    if (old?.version === content) return;
+    const compiled = await paced(compileEncodedRoutes(bytes, sinks.formatContext, old?.routes), pace);
+    routes.set(name, { version: content, routes: compiled });
   }
 
   async function setListener(bytes: Uint8Array, content: string, leaving: readonly string[]): Promise<void> {
@@ -179,7 +186,9 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       for (const resource of update.changed) {
         if (resource.type !== type || closed) continue;
         try {
-          await set(type, resource.bytes, resource.version, leaving);
+          await set(resource, leaving);
+          const pause = pace();
+          if (pause) await pause;
         } catch (error) {
           rejected.push({ type, name: resource.name, message: messageOf(error), code: codeOf(error) });
         }

@@ -18,7 +18,7 @@ import { filterConfig } from './filter-config.ts';
 import { compileForward } from './forward.ts';
 import { compileRuntimeFraction } from './fraction.ts';
 import { compileHeaderMatchers } from './header.ts';
-import { compileHosts } from './hosts.ts';
+import { compileHosts, type HostTable } from './hosts.ts';
 import type { CompiledRoute, CompiledVirtualHost, HeaderMutations, RouteAction, RouteRequest, RouteTable } from './model.ts';
 import { chainMutations, compileMutations } from './mutation.ts';
 import { compilePath, type PathMatcher, withoutQuery } from './path.ts';
@@ -41,7 +41,8 @@ interface Entry {
   readonly route: CompiledRoute;
 }
 
-interface Host extends CompiledVirtualHost {
+/** A virtual host with its routes in the form that requests are matched against. */
+export interface VirtualHostRoutes extends CompiledVirtualHost {
   readonly entries: readonly Entry[];
   readonly tlsRedirect: { readonly route: CompiledRoute; readonly externalOnly: boolean } | undefined;
 }
@@ -51,37 +52,59 @@ interface Host extends CompiledVirtualHost {
  * `context` gives `%HOSTNAME%` and `%ENVIRONMENT(…)%` in header values.
  */
 export function compileRouteConfiguration(config: RouteConfiguration, context: FormatContext = PURE_CONTEXT): RouteTable {
-  return routeTable(config, (host) => {
+  checkRouteConfiguration(config);
+  const hosts = config.virtualHosts.map((host) => {
     const compiled = compileVirtualHost(host, config, context);
     return () => compiled;
   });
+  return tableOf(config, hosts, indexDomains(config.virtualHosts, config));
 }
 
 /** The same table, but a virtual host is compiled, and found invalid, when a request comes to it: for a few questions to many hosts. */
 export function compileRoutesOnDemand(config: RouteConfiguration): RouteTable {
-  return routeTable(config, (host) => once(() => compileVirtualHost(host, config, PURE_CONTEXT)));
+  checkRouteConfiguration(config);
+  const hosts = config.virtualHosts.map((host) => once(() => compileVirtualHost(host, config, PURE_CONTEXT)));
+  return tableOf(config, hosts, indexDomains(config.virtualHosts, config));
 }
 
-function routeTable(config: RouteConfiguration, compile: (host: VirtualHost) => () => Host): RouteTable {
+/** Throws `xds-unsupported` for what concerns the whole configuration. */
+export function checkRouteConfiguration(config: RouteConfiguration): void {
   if (config.vhds) throw new SallyportError('xds-unsupported', `route configuration "${config.name}": vhds is not supported`);
-  const hosts = config.virtualHosts.map((host) => ({ name: host.name, domains: host.domains, value: compile(host) }));
-  const table = compileHosts(hosts, config.ignorePortInHostMatching);
-  const all = once(() => hosts.map(({ value }) => value()));
+}
+
+/** Finds the place of the virtual host that serves an authority. Throws what `compileHosts` throws. */
+export function indexDomains(
+  hosts: readonly { readonly name: string; readonly domains: readonly string[] }[],
+  config: RouteConfiguration,
+): HostTable<number> {
+  return compileHosts(
+    hosts.map(({ name, domains }, place) => ({ name, domains, value: place })),
+    config.ignorePortInHostMatching,
+  );
+}
+
+/** The table over virtual hosts that give their routes when they are asked; `config.virtualHosts` is not looked at. */
+export function tableOf(config: RouteConfiguration, hosts: readonly (() => VirtualHostRoutes)[], index: HostTable<number>): RouteTable {
+  const all = once(() => hosts.map((host) => host()));
   const ignoreParameters = config.ignorePathParametersInPathMatching;
+  const hostOf = (authority: string): VirtualHostRoutes | undefined => {
+    const place = index.match(authority);
+    return place === undefined ? undefined : hosts[place]!();
+  };
   return {
     name: config.name,
     get virtualHosts() {
       return all();
     },
-    virtualHost: (authority) => table.match(authority)?.(),
+    virtualHost: hostOf,
     match(request) {
-      const host = table.match(request.authority)?.();
+      const host = hostOf(request.authority);
       return host && matchHost(host, request, ignoreParameters);
     },
   };
 }
 
-function matchHost(host: Host, request: RouteRequest, ignoreParameters: boolean): CompiledRoute | undefined {
+function matchHost(host: VirtualHostRoutes, request: RouteRequest, ignoreParameters: boolean): CompiledRoute | undefined {
   const { tlsRedirect, entries } = host;
   // What the client was told to have used, not the scheme that HTTP/2 names.
   if (tlsRedirect && request.headers.get('x-forwarded-proto') !== 'https' && !(tlsRedirect.externalOnly && request.internal))
@@ -97,7 +120,7 @@ function matchHost(host: Host, request: RouteRequest, ignoreParameters: boolean)
   return undefined;
 }
 
-function compileVirtualHost(config: VirtualHost, parent: RouteConfiguration, context: FormatContext): Host {
+export function compileVirtualHost(config: VirtualHost, parent: RouteConfiguration, context: FormatContext): VirtualHostRoutes {
   const where = `virtual host "${config.name}"`;
   if (config.matcher) throw new SallyportError('xds-unsupported', `${where}: matcher is not supported; use routes`);
   const unsupported = [
