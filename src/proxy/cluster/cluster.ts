@@ -15,11 +15,11 @@ import {
   fixedHosts,
   type Later,
   originalDestination,
-  resolvedHosts,
 } from './discovery.ts';
 import { readEndpoints, requireAddresses } from './endpoints.ts';
 import type { Host } from './host.ts';
 import { OutlierDetector } from './outlier.ts';
+import { resolvedHosts } from './resolved-hosts.ts';
 import { type ClusterSettings, readSettings } from './settings.ts';
 import { readTransports } from './transport.ts';
 
@@ -53,7 +53,6 @@ export class UpstreamCluster implements Cluster {
     this.stats = stats;
     const transports = readTransports(config, env.store);
     this.#connector = { settings: this.settings, protocol: this.settings.protocol, transports, limits: this.limits, stats };
-    // Last: it starts timers and lookups, and nothing may throw after that.
     this.#discovery = discover(config, this.settings, assignment, env);
     this.outliers =
       this.settings.outliers &&

@@ -39,6 +39,9 @@ interface Answer {
   readonly ttlMs: number;
 }
 
+/** Names that are looked up at a time; more wait. A resolver has a limit of its own on what it takes from one client. */
+const MOST_AT_A_TIME = 100;
+const MOST_CACHED = 10_000;
 const HOSTS_TTL_MS = 5000;
 const NOTHING_TTL_MS = 5000;
 /** Codes that say that there are no such addresses, rather than that nobody answered. */
@@ -50,6 +53,7 @@ export function createDnsResolver(options: DnsResolverOptions): DnsResolver {
   const resolver = new Resolver({ timeout: 2000, tries: 3 });
   let servers = '';
   const cache = new Map<string, { readonly until: number; readonly result: Promise<Resolution> }>();
+  const slots = new Slots(MOST_AT_A_TIME);
 
   function useServers(): void {
     const wanted = options.servers ?? conf().servers;
@@ -65,7 +69,7 @@ export function createDnsResolver(options: DnsResolverOptions): DnsResolver {
       ?.filter((ip) => isIP(ip) === type);
     if (known && known.length > 0) return { ips: known, ttlMs: HOSTS_TTL_MS };
     if (hosts().has(name)) return { ips: [], ttlMs: HOSTS_TTL_MS };
-    const found = type === 4 ? await resolver.resolve4(name, { ttl: true }) : await resolver.resolve6(name, { ttl: true });
+    const found = await slots.run(() => (type === 4 ? resolver.resolve4(name, { ttl: true }) : resolver.resolve6(name, { ttl: true })));
     const ips = [...new Set(found.map((record) => record.address))].sort();
     return { ips, ttlMs: Math.max(1000, Math.min(...found.map((record) => record.ttl * 1000))) };
   }
@@ -125,7 +129,7 @@ export function createDnsResolver(options: DnsResolverOptions): DnsResolver {
       void result.then((found) => {
         if (found.kind === 'failed') cache.delete(key);
         else cache.set(key, { until: options.now() + found.ttlMs, result });
-        if (cache.size > 10_000) prune();
+        if (cache.size > MOST_CACHED) prune();
       });
       return result;
     },
@@ -135,13 +139,36 @@ export function createDnsResolver(options: DnsResolverOptions): DnsResolver {
     },
   };
 
+  /** Makes room for a tenth of the cache at once, so that a full one is not searched for each new name. */
   function prune(): void {
     const now = options.now();
     for (const [key, entry] of cache) if (entry.until <= now) cache.delete(key);
-    // Nothing has expired: the oldest go.
+    // Too few have expired: the oldest go.
     for (const key of cache.keys()) {
-      if (cache.size <= 10_000) break;
+      if (cache.size <= 0.9 * MOST_CACHED) break;
       cache.delete(key);
+    }
+  }
+}
+
+/** Runs at most so many tasks at a time, the others in their order. */
+class Slots {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  async run<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await task();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
     }
   }
 }
