@@ -3,8 +3,6 @@ import { create, fromBinary, type JsonObject } from '@bufbuild/protobuf';
 import { compileEncodedRoutes, type EncodedRoutes } from '../http/routes/encoded.ts';
 import { codeOf, messageOf } from '../lib/errors.ts';
 import { createPace, paced } from '../lib/pace.ts';
-import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
-import { ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
@@ -141,16 +139,16 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   /** Puts one resource in force, or throws. */
   async function set({ type, name, bytes, version: content }: Resource, leaving: readonly string[]): Promise<void> {
     if (type === 'secret') store.set(fromBinary(SecretSchema, bytes));
-    else if (type === 'endpoint') clusters.setEndpoints(fromBinary(ClusterLoadAssignmentSchema, bytes), content);
-    else if (type === 'cluster') setCluster(bytes, content);
+    else if (type === 'endpoint') clusters.setEndpoints(name, bytes, content);
+    else if (type === 'cluster') setCluster(name, bytes, content);
     else if (type === 'route') await setRoute(name, bytes, content);
     else if (type === 'nameTable') names = indexNames(fromBinary(NameTableSchema, bytes));
     else await setListener(bytes, content, leaving);
   }
 
-  function setCluster(bytes: Uint8Array, content: string): void {
-    const { name, settings } = clusters.set(fromBinary(ClusterSchema, bytes), content);
-    if (settings.ignored.length > 0) log('debug', `cluster "${name}": accepted without effect: ${settings.ignored.join(', ')}`);
+  function setCluster(name: string, bytes: Uint8Array, content: string): void {
+    const ignored = clusters.set(name, bytes, content);
+    if (ignored.length > 0) log('debug', `cluster "${name}": accepted without effect: ${ignored.join(', ')}`);
   }
 
   async function setRoute(name: string, bytes: Uint8Array, content: string): Promise<void> {

@@ -48,9 +48,9 @@ export function dataPlaneStatus({ version, clusters, listeners, store }: Parts):
     version,
     activeConnections: listeners.active,
     listeners: [...listeners.all()].map(({ name, addresses, active, stats }) => ({ name, addresses, active, stats: { ...stats } })),
-    clusters: [...clusters.all()].map(({ name, hosts, limits, stats }) => ({
+    clusters: [...clusters.all()].map(({ name, limits, stats }) => ({
       name,
-      hosts: [...hosts].map(({ address, text, hostname, weight, healthy, active, connections }) => ({
+      hosts: clusters.hosts(name).map(({ address, text, hostname, weight, healthy, active, connections }) => ({
         address,
         text,
         hostname,

@@ -2,11 +2,17 @@
 import type { ClusterStats, ResourceLimit } from '../types.ts';
 import type { StatsSource } from './registry.ts';
 
+/** How many hosts a cluster has. */
+export interface Members {
+  readonly total: number;
+  readonly healthy: number;
+}
+
 /** What a cluster shows of itself; the data plane's clusters have more. */
 export interface ClusterView {
   readonly name: string;
   readonly stats: ClusterStats;
-  readonly hosts?: Iterable<{ readonly healthy: boolean }>;
+  readonly members?: Members;
   readonly limits?: Readonly<Record<'connections' | 'pending' | 'requests' | 'retries', ResourceLimit>>;
 }
 
@@ -47,15 +53,14 @@ export function zeroClusterStats(): ClusterStats {
 /** Reads the present clusters at each snapshot: `cluster.NAME.upstream_cx_total` and the like. */
 export function clusterStatsSource(clusters: () => Iterable<ClusterView>): StatsSource {
   return ({ counter, gauge }) => {
-    for (const { name, stats, limits, hosts } of clusters()) {
+    for (const { name, stats, limits, members } of clusters()) {
       for (const [field, value] of Object.entries(stats)) {
         const add = field.endsWith('Active') ? gauge : counter;
         add(`cluster.${name}.${nameOf(field)}`, value);
       }
-      if (hosts) {
-        const all = [...hosts];
-        gauge(`cluster.${name}.membership_total`, all.length);
-        gauge(`cluster.${name}.membership_healthy`, all.filter(({ healthy }) => healthy).length);
+      if (members) {
+        gauge(`cluster.${name}.membership_total`, members.total);
+        gauge(`cluster.${name}.membership_healthy`, members.healthy);
       }
       if (!limits) continue;
       for (const [field, stat] of Object.entries(LIMITS)) {

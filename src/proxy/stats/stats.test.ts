@@ -116,9 +116,7 @@ test("replies that the proxy gives for a cluster are the cluster's; retries are 
   sink.record(record({ upstreamCluster: 'c', attempts: 2 }));
   sink.record(record({ upstreamCluster: 'c', responseCode: 0, responseCodeDetails: 'downstream_remote_disconnect', flags: ['DC'] }));
   registry.addSource(
-    clusterStatsSource(() => [
-      { name: 'c', stats: { ...zeroClusterStats(), upstreamRq5xx: 4 }, hosts: [{ healthy: true }, { healthy: false }] },
-    ]),
+    clusterStatsSource(() => [{ name: 'c', stats: { ...zeroClusterStats(), upstreamRq5xx: 4 }, members: { total: 2, healthy: 1 } }]),
   );
   const lines = printText(registry.snapshot(), { filter: (name) => name.startsWith('cluster.'), usedOnly: true }).split('\n');
   for (const line of [
