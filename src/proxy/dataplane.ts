@@ -3,7 +3,6 @@ import { create, fromBinary, type JsonObject } from '@bufbuild/protobuf';
 import { compileEncodedRoutes, type EncodedRoutes } from '../http/routes/encoded.ts';
 import { codeOf, messageOf } from '../lib/errors.ts';
 import { createPace, paced } from '../lib/pace.ts';
-import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import type { ResourceType, XdsAck, XdsUpdate } from '../xds/resources.ts';
@@ -103,18 +102,21 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       return createTcpProxy(config, overrides, { clusters, sink, random, now, date: Date.now }, context.where);
     },
   };
-  const listeners = new Listeners({
-    filters,
-    explicitProxy: { names: () => names, resolver, log: (message) => log('info', message) },
-    createSink: (config) => sinks.logs(config.accessLog),
-    nextId: () => ++ids,
-    now,
-    date: Date.now,
-    log,
-    reusePort: options.sharesPorts ?? false,
-    first: options.first ?? true,
-    probes: () => probes,
-  });
+  const listeners = new Listeners(
+    {
+      filters,
+      explicitProxy: { names: () => names, resolver, log: (message) => log('info', message) },
+      createSink: (config) => sinks.logs(config.accessLog),
+      nextId: () => ++ids,
+      now,
+      date: Date.now,
+      log,
+      reusePort: options.sharesPorts ?? false,
+      first: options.first ?? true,
+      probes: () => probes,
+    },
+    pace,
+  );
   sinks.registry.addSource(listenerStatsSource(() => listeners.all()));
   const dns = options.dns && (await startDns(options.dns));
 
@@ -143,7 +145,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     else if (type === 'cluster') setCluster(name, bytes, content);
     else if (type === 'route') await setRoute(name, bytes, content);
     else if (type === 'nameTable') names = indexNames(fromBinary(NameTableSchema, bytes));
-    else await setListener(bytes, content, leaving);
+    else await setListener(name, bytes, content, leaving);
   }
 
   function setCluster(name: string, bytes: Uint8Array, content: string): void {
@@ -158,14 +160,10 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     routes.set(name, { version: content, routes: compiled });
   }
 
-  async function setListener(bytes: Uint8Array, content: string, leaving: readonly string[]): Promise<void> {
-    const config = fromBinary(ListenerSchema, bytes);
-    const chains = config.defaultFilterChain ? [...config.filterChains, config.defaultFilterChain] : config.filterChains;
-    const hasHttp = chains.some(({ filters: all }) =>
-      all.some(({ configType }) => configType.case === 'typedConfig' && configType.value.typeUrl.endsWith(HTTP_CONNECTION_MANAGER)),
-    );
-    if (hasHttp) await loadHttp();
-    await listeners.set(config, content, leaving);
+  async function setListener(name: string, bytes: Uint8Array, content: string, leaving: readonly string[]): Promise<void> {
+    // Its types are loaded only where they are needed; whoever just names them in passing loads them for nothing.
+    if (Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(HTTP_CONNECTION_MANAGER)) await loadHttp();
+    await listeners.set(name, bytes, content, leaving);
   }
 
   function remove(type: ResourceType, name: string): void {

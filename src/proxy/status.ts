@@ -1,6 +1,6 @@
 /** What a data plane tells of itself: for the admin endpoints `/listeners`, `/clusters` and `/certs`. Plain data, so that it can cross threads. */
 import type { Clusters } from './cluster/manager.ts';
-import type { ListenerStats } from './listener/listener.ts';
+import type { ListenerStats } from './listener/contract.ts';
 import type { Listeners } from './listener/manager.ts';
 import type { MaterialStore } from './tls/material.ts';
 import type { Address, ClusterStats, ResourceLimit } from './types.ts';

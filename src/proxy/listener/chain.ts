@@ -1,9 +1,7 @@
 /** A filter chain in force: its TLS, and the terminal network filter that takes connections over. */
-import { createHash } from 'node:crypto';
-import { toBinary } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
-import { type FilterChain, FilterChainSchema } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import type { FilterChain } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { ConnectionLimitSchema } from '../../xds/gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js';
 import type { HttpConnectionManager } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
@@ -33,8 +31,6 @@ export interface NetworkFilters {
 }
 
 export interface ActiveChain {
-  /** Changes with the chain's content: equal keys are one and the same chain over updates. */
-  readonly key: string;
   readonly name: string;
   readonly kind: 'http' | 'tcp';
   readonly tls: ServerTls | undefined;
@@ -55,22 +51,17 @@ const CONNECTION_LIMIT = 'envoy.extensions.filters.network.connection_limit.v3.C
 /** Node ends a handshake after this time by default as well. */
 const HANDSHAKE_TIMEOUT_MS = 15_000;
 
-export function chainKey(chain: FilterChain, listener: Listener): string {
-  return createHash('sha256')
-    .update(`${listener.name} ${listener.trafficDirection} `)
-    .update(toBinary(FilterChainSchema, chain))
-    .digest('base64');
-}
+/** What a chain takes from its listener. */
+type ListenerFacts = Pick<Listener, 'name' | 'trafficDirection'>;
 
 /** Throws `xds-unsupported` or `xds-invalid`, naming the field. */
-export function compileChain(chain: FilterChain, index: number, listener: Listener, filters: NetworkFilters): ActiveChain {
+export function compileChain(chain: FilterChain, index: number, listener: ListenerFacts, filters: NetworkFilters): ActiveChain {
   const place = index < 0 ? 'default_filter_chain' : `filter_chains[${index}]`;
   const where = `listener "${listener.name}".${place}${chain.name ? ` "${chain.name}"` : ''}`;
   if (chain.useProxyProto) unsupported(`${where}.use_proxy_proto`, 'not supported; use the listener filter proxy_protocol');
   if (chain.onDemandConfiguration) unsupported(`${where}.on_demand_configuration`, 'not supported');
   const tls = compileTls(chain, filters.store, `${where}.transport_socket`);
   return {
-    key: chainKey(chain, listener),
     name: chain.name,
     tls,
     handshakeTimeoutMs: durationMs(chain.transportSocketConnectTimeout, 0) || HANDSHAKE_TIMEOUT_MS,
@@ -94,7 +85,7 @@ function compileTls(chain: FilterChain, store: MaterialStore, where: string): Se
 
 function compileFilters(
   chain: FilterChain,
-  listener: Listener,
+  listener: ListenerFacts,
   where: string,
   filters: NetworkFilters,
 ): Pick<ActiveChain, 'kind' | 'handler' | 'maxConnections'> {

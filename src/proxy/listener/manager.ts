@@ -1,52 +1,148 @@
-/** The listeners in force. */
+/**
+ * The listeners in force. A sidecar has one for each captured address, thousands of them, and few are ever used: one that is small and has no socket of its
+ * own is checked when it comes, stays as bytes, and is made when the first connection is handed to it.
+ */
 import { codeOf } from '../../lib/errors.ts';
-import type { Listener as ListenerConfig } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
-import { compileListeners, type ListenerTable } from '../../xds/match/listener.ts';
+import { type Pace, paced } from '../../lib/pace.ts';
+import { addressKeys, type ListenerTable, tableOfAddresses } from '../../xds/match/listener.ts';
+import { listenerStatName } from '../stats/listener.ts';
 import type { Address } from '../types.ts';
-import { type ListenerEnvironment, ProxyListener, socketKey } from './listener.ts';
+import type { ListenerEnvironment, ListenerStats } from './contract.ts';
+import { ProxyListener, socketKey } from './listener.ts';
+import { compilePlan, decodeListener, type ListenerPlan } from './plan.ts';
+
+type State = { readonly kind: 'encoded'; readonly bytes: Uint8Array } | { readonly kind: 'made'; readonly listener: ProxyListener };
+
+interface Entry {
+  readonly name: string;
+  readonly version: string;
+  /** Where connections are handed to it. */
+  readonly keys: readonly string[];
+  readonly socketKey: string;
+  readonly statName: string;
+  state: State;
+}
+
+/** A listener as admin endpoints and statistics show it. */
+export interface ListenerSummary {
+  readonly name: string;
+  readonly statName: string;
+  readonly addresses: readonly Address[];
+  readonly active: number;
+  readonly stats: ListenerStats;
+}
+
+/** Bytes up to which a listener is made so quickly that a connection may wait for it. */
+const SMALL = 4096;
+
+const NOTHING_COUNTED: ListenerStats = Object.freeze({
+  downstreamCxTotal: 0,
+  noFilterChainMatch: 0,
+  downstreamPreCxTimeout: 0,
+  sslHandshakeError: 0,
+});
 
 export class Listeners {
-  readonly #listeners = new Map<string, { readonly version: string; readonly listener: ProxyListener }>();
+  readonly #listeners = new Map<string, Entry>();
   /** Replaced or removed, still with connections. */
   readonly #draining = new Set<ProxyListener>();
   readonly #env: ListenerEnvironment;
-  #table: ListenerTable<ProxyListener> = compileListeners([]);
+  readonly #pace: Pace;
+  /** Made when it is first looked into after a change: an update changes many listeners, one after the other. */
+  #table: ListenerTable<Entry> | undefined;
+  #closed = false;
 
-  constructor(env: Omit<ListenerEnvironment, 'handOff'>) {
-    this.#env = { ...env, handOff: ({ ip, port }: Address) => this.#table.match(ip, port) };
+  /** `pace`: rests between the steps of an update. */
+  constructor(env: Omit<ListenerEnvironment, 'handOff'>, pace: Pace) {
+    this.#env = { ...env, handOff: (address: Address) => this.#at(address) };
+    this.#pace = pace;
   }
 
-  *all(): Iterable<ProxyListener> {
-    for (const { listener } of this.#listeners.values()) yield listener;
+  *all(): Iterable<ListenerSummary> {
+    for (const { name, statName, state } of this.#listeners.values()) {
+      if (state.kind === 'encoded') yield { name, statName, addresses: [], active: 0, stats: NOTHING_COUNTED };
+      else yield { name, statName, addresses: state.listener.addresses, active: state.listener.active, stats: state.listener.stats };
+    }
   }
 
   get active(): number {
     let sum = 0;
-    for (const listener of [...this.all(), ...this.#draining]) sum += listener.active;
+    for (const listener of [...this.#made(), ...this.#draining]) sum += listener.active;
     return sum;
+  }
+
+  *#made(): Iterable<ProxyListener> {
+    for (const { state } of this.#listeners.values()) if (state.kind === 'made') yield state.listener;
+  }
+
+  #at({ ip, port }: Address): ProxyListener | undefined {
+    this.#table ??= tableOfAddresses([...this.#listeners.values()].map((value) => ({ keys: value.keys, value })));
+    const entry = this.#table.match(ip, port);
+    if (!entry) return undefined;
+    if (entry.state.kind === 'made') return entry.state.listener;
+    const listener = new ProxyListener(this.#planOf(entry.state.bytes), this.#env);
+    entry.state = { kind: 'made', listener };
+    return listener;
+  }
+
+  /** Of bytes that were checked when they came. */
+  #planOf(bytes: Uint8Array): ListenerPlan {
+    const step = compilePlan(decodeListener(bytes), this.#env, undefined, true).next();
+    if (!step.done) throw new Error('a listener that was checked is checked again');
+    return step.value;
   }
 
   /**
    * Puts a listener in force. A socket whose address stays is kept, and with it connections that wait to be accepted; so is one of a listener that
    * `leaves` with the same update. Rejects when the configuration cannot be honoured or the address cannot be had; the last good version then stays.
    */
-  async set(config: ListenerConfig, version: string, leaving: readonly string[]): Promise<void> {
-    const old = this.#listeners.get(config.name);
+  async set(name: string, bytes: Uint8Array, version: string, leaving: readonly string[]): Promise<void> {
+    const old = this.#listeners.get(name);
     if (old?.version === version) return;
-    if (old && old.listener.socketKey === socketKey(config)) {
-      old.listener.update(config);
-      this.#listeners.set(config.name, { version, listener: old.listener });
+    const encoded = decodeListener(bytes);
+    const { config } = encoded;
+    const key = socketKey(config);
+    const oldPlan = old?.state.kind === 'made' ? old.state.listener.plan : undefined;
+    const plan = await paced(compilePlan(encoded, this.#env, oldPlan, false), this.#pace);
+    if (this.#closed) return;
+    const entry = (state: State): Entry => ({
+      name,
+      version,
+      keys: addressKeys(config),
+      socketKey: key,
+      statName: listenerStatName(config),
+      state,
+    });
+    // A connection may have come meanwhile.
+    const current = old?.state.kind === 'made' ? old.state.listener : undefined;
+    if (current && old?.socketKey === key) {
+      current.update(plan);
+      this.#put(entry({ kind: 'made', listener: current }));
+    } else if (config.bindToPort === false && bytes.length <= SMALL) {
+      this.#put(entry({ kind: 'encoded', bytes }));
+      if (current) this.#retire(current);
     } else {
-      const listener = new ProxyListener(config, this.#env);
-      const giving = leaving
-        .map((name) => this.#listeners.get(name)?.listener)
-        .find((candidate) => candidate !== undefined && candidate.socketKey === listener.socketKey);
+      const listener = new ProxyListener(plan, this.#env);
+      const giving = this.#giving(leaving, key);
       if (giving) listener.adopt(giving);
-      else await this.#listen(listener, old?.listener);
-      this.#listeners.set(config.name, { version, listener });
-      if (old) this.#retire(old.listener);
+      else await this.#listen(listener, current);
+      this.#put(entry({ kind: 'made', listener }));
+      if (current) this.#retire(current);
     }
-    this.#rebuild();
+  }
+
+  #put(entry: Entry): void {
+    this.#listeners.set(entry.name, entry);
+    this.#table = undefined;
+  }
+
+  /** A listener that leaves and has the sockets that a new one needs. */
+  #giving(leaving: readonly string[], key: string): ProxyListener | undefined {
+    for (const name of leaving) {
+      const entry = this.#listeners.get(name);
+      if (entry?.state.kind === 'made' && entry.socketKey === key) return entry.state.listener;
+    }
+    return undefined;
   }
 
   async #listen(listener: ProxyListener, old: ProxyListener | undefined): Promise<void> {
@@ -69,8 +165,8 @@ export class Listeners {
     const old = this.#listeners.get(name);
     if (!old) return;
     this.#listeners.delete(name);
-    this.#retire(old.listener);
-    this.#rebuild();
+    this.#table = undefined;
+    if (old.state.kind === 'made') this.#retire(old.state.listener);
   }
 
   #retire(listener: ProxyListener): void {
@@ -79,17 +175,15 @@ export class Listeners {
     if (listener.active > 0) this.#draining.add(listener);
   }
 
-  #rebuild(): void {
-    this.#table = compileListeners([...this.all()].map((listener) => ({ config: listener.config, value: listener })));
-  }
-
   drain(): void {
-    for (const listener of this.all()) listener.drain();
+    for (const listener of this.#made()) listener.drain();
   }
 
   close(): void {
-    for (const listener of [...this.all(), ...this.#draining]) listener.close();
+    this.#closed = true;
+    for (const listener of [...this.#made(), ...this.#draining]) listener.close();
     this.#listeners.clear();
     this.#draining.clear();
+    this.#table = undefined;
   }
 }

@@ -4,15 +4,15 @@ import type { Socket } from 'node:net';
 import { newRecord } from '../record.ts';
 import type { AccessRecord, Downstream } from '../types.ts';
 import type { ActiveChain } from './chain.ts';
+import type { ConnectionTaker, ListenerEnvironment, Plan } from './contract.ts';
 import { Inspection } from './inspection.ts';
-import type { ListenerEnvironment, Plan, ProxyListener } from './listener.ts';
 
 /** Bytes that listener filters may read ahead; no head, hello or greeting is longer. */
 const MAX_READ_AHEAD = 128 * 1024;
 
 export class Passage {
-  readonly #listener: ProxyListener;
-  readonly #accepting: ProxyListener;
+  readonly #listener: ConnectionTaker;
+  readonly #accepting: ConnectionTaker;
   readonly #connection: Inspection;
   readonly #plan: Plan;
   readonly #env: ListenerEnvironment;
@@ -22,8 +22,8 @@ export class Passage {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
-    listener: ProxyListener,
-    accepting: ProxyListener,
+    listener: ConnectionTaker,
+    accepting: ConnectionTaker,
     connection: Inspection,
     plan: Plan,
     env: ListenerEnvironment,
@@ -163,7 +163,7 @@ export class Passage {
 
   #chain(): ActiveChain | undefined {
     const connection = this.#connection;
-    const match = this.#plan.table.match({
+    const chain = this.#plan.match({
       destinationIp: connection.localAddress.ip,
       destinationPort: connection.localAddress.port,
       sourceIp: connection.remoteAddress.ip,
@@ -172,7 +172,7 @@ export class Passage {
       transportProtocol: connection.transportProtocol,
       applicationProtocols: connection.applicationProtocols,
     });
-    return match && this.#plan.chains.get(match.index);
+    return chain?.get();
   }
 
   #secure(chain: ActiveChain): void {

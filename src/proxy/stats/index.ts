@@ -8,7 +8,7 @@ export {
   type WorkloadIdentity,
   workloadOfNode,
 } from './istio.ts';
-export { countConnections, type ListenerView, listenerStatsSource } from './listener.ts';
+export { countConnections, type ListenerView, listenerStatName, listenerStatsSource } from './listener.ts';
 export { type PrintOptions, printPrometheus, printText, statsJson } from './prometheus.ts';
 export {
   type Counter,

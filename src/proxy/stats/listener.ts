@@ -6,7 +6,8 @@ import type { StatsRegistry, StatsSource } from './registry.ts';
 
 /** What a listener shows of itself; the data plane's listeners have more. */
 export interface ListenerView {
-  readonly config: Listener;
+  /** As `listenerStatName` gives it. */
+  readonly statName: string;
   readonly active: number;
   readonly stats: {
     readonly downstreamCxTotal: number;
@@ -17,7 +18,7 @@ export interface ListenerView {
 }
 
 /** `stat_prefix`, else the address with its colons replaced: `0.0.0.0_15001`. */
-function statName(config: Listener): string {
+export function listenerStatName(config: Listener): string {
   if (config.statPrefix !== '') return config.statPrefix;
   const [first] = listenerAddresses(config);
   return first ? `${first.ip.includes(':') ? `[${first.ip}]` : first.ip}:${first.port}`.replaceAll(':', '_') : config.name;
@@ -26,8 +27,8 @@ function statName(config: Listener): string {
 /** Reads the present listeners at each snapshot: `listener.ADDRESS.downstream_cx_total` and the like. */
 export function listenerStatsSource(listeners: () => Iterable<ListenerView>): StatsSource {
   return ({ counter, gauge }) => {
-    for (const { config, active, stats } of listeners()) {
-      const prefix = `listener.${statName(config)}.`;
+    for (const { statName, active, stats } of listeners()) {
+      const prefix = `listener.${statName}.`;
       counter(`${prefix}downstream_cx_total`, stats.downstreamCxTotal);
       counter(`${prefix}no_filter_chain_match`, stats.noFilterChainMatch);
       counter(`${prefix}downstream_pre_cx_timeout`, stats.downstreamPreCxTimeout);

@@ -12,6 +12,7 @@ import {
   createHttpMetrics,
   createTcpMetrics,
   Histogram,
+  listenerStatName,
   listenerStatsSource,
   mergeSnapshots,
   parseWorkload,
@@ -232,7 +233,7 @@ test('listeners and the connections of connection managers', () => {
   const registry = new StatsRegistry();
   const stats = { downstreamCxTotal: 4, noFilterChainMatch: 1, downstreamPreCxTimeout: 0, sslHandshakeError: 2 };
   const config = fromJson(ListenerSchema, { name: 'l', address: { socketAddress: { address: '::1', portValue: 80 } } });
-  registry.addSource(listenerStatsSource(() => [{ config, active: 3, stats }]));
+  registry.addSource(listenerStatsSource(() => [{ statName: listenerStatName(config), active: 3, stats }]));
   const taken: unknown[] = [];
   const handler = countConnections(registry, 'x', {
     onConnection: (downstream) => taken.push(downstream),

@@ -44,7 +44,14 @@ export interface FilterChainTable {
   match(connection: ConnectionInfo): CompiledFilterChain | undefined;
 }
 
-type SourcePorts = Map<number, CompiledFilterChain>;
+/** A chain's name, for refusals, and what it matches. */
+export interface ChainMatch {
+  readonly name: string;
+  readonly match: FilterChainMatch | undefined;
+}
+
+/** Places of chains in their list. */
+type SourcePorts = Map<number, number>;
 type SourceIps = CidrMap<SourcePorts>;
 type SourceTypes = Map<number, SourceIps>;
 type DirectSources = CidrMap<SourceTypes>;
@@ -53,8 +60,36 @@ type TransportProtocols = Map<string, ApplicationProtocols>;
 type ServerNames = Map<string, TransportProtocols>;
 type DestinationIps = CidrMap<ServerNames>;
 
-/** Compiles a listener's chains. Throws `xds-invalid` for two chains with the same match and for what Envoy refuses as well. */
+/** Compiles a listener's chains. Throws what `compileChainMatches` throws. */
 export function compileFilterChains(listener: Listener): FilterChainTable {
+  const match = compileChainMatches(
+    listener,
+    listener.filterChains.map((chain) => ({ name: chain.name, match: chain.filterChainMatch })),
+  );
+  const chains = listener.filterChains.map((config, index): CompiledFilterChain => ({ name: config.name, config, index }));
+  const defaultChain: CompiledFilterChain | undefined = listener.defaultFilterChain && {
+    name: listener.defaultFilterChain.name,
+    config: listener.defaultFilterChain,
+    index: -1,
+  };
+  return {
+    chains,
+    defaultChain,
+    match: (connection) => {
+      const place = match(connection);
+      return place === undefined ? defaultChain : chains[place];
+    },
+  };
+}
+
+/** The place of the chain that takes a connection, or undefined if none but a default chain does. */
+export type ChainMatcher = (connection: ConnectionInfo) => number | undefined;
+
+/**
+ * Compiles the matches of a listener's chains, in their order; of the listener, its own `filter_chains` are not looked at. Throws `xds-invalid` for two
+ * chains with the same match and for what Envoy refuses as well, `xds-unsupported` for matchers of other kinds.
+ */
+export function compileChainMatches(listener: Listener, chains: readonly ChainMatch[]): ChainMatcher {
   if (listener.filterChainMatcher) {
     throw new SallyportError(
       'xds-unsupported',
@@ -62,18 +97,22 @@ export function compileFilterChains(listener: Listener): FilterChainTable {
     );
   }
   const ports = new Map<number, DestinationIps>();
-  const chains = listener.filterChains.map((config, index): CompiledFilterChain => ({ name: config.name, config, index }));
-  for (const chain of chains) add(ports, chain, listener.name);
-  const defaultChain: CompiledFilterChain | undefined = listener.defaultFilterChain && {
-    name: listener.defaultFilterChain.name,
-    config: listener.defaultFilterChain,
-    index: -1,
-  };
-  return { chains, defaultChain, match: (connection) => find(ports, connection) ?? defaultChain };
+  for (const [place, { match }] of chains.entries()) {
+    add(ports, place, match, listener.name, (other) => {
+      const names = [other, place].map((each) => `"${chains[each]!.name || `#${each}`}"`).join(' and ');
+      throw new SallyportError('xds-invalid', `listener "${listener.name}": filter chains ${names} have the same matching rules`);
+    });
+  }
+  return (connection) => find(ports, connection);
 }
 
-function add(ports: Map<number, DestinationIps>, chain: CompiledFilterChain, listener: string): void {
-  const match = chain.config.filterChainMatch;
+function add(
+  ports: Map<number, DestinationIps>,
+  place: number,
+  match: FilterChainMatch | undefined,
+  listener: string,
+  refuse: (other: number) => never,
+): void {
   if (match?.addressSuffix || match?.suffixLen !== undefined) {
     throw new SallyportError(
       'xds-unsupported',
@@ -99,22 +138,17 @@ function add(ports: Map<number, DestinationIps>, chain: CompiledFilterChain, lis
           const bySource = ensure(byType, match?.sourceType ?? 0, () => new CidrMap<SourcePorts>());
           for (const source of sources) {
             const byPort = bySource.ensure(source, () => new Map());
-            for (const port of sourcePorts) addLeaf(byPort, port, chain, listener);
+            for (const port of sourcePorts) {
+              const other = byPort.get(port);
+              // One chain may name a value twice; two chains may not.
+              if (other !== undefined && other !== place) refuse(other);
+              byPort.set(port, place);
+            }
           }
         }
       }
     }
   }
-}
-
-function addLeaf(byPort: SourcePorts, port: number, chain: CompiledFilterChain, listener: string): void {
-  const other = byPort.get(port);
-  // One chain may name a value twice; two chains may not.
-  if (other && other !== chain) {
-    const names = [other, chain].map((entry) => `"${entry.name || `#${entry.index}`}"`).join(' and ');
-    throw new SallyportError('xds-invalid', `listener "${listener}": filter chains ${names} have the same matching rules`);
-  }
-  byPort.set(port, chain);
 }
 
 function ensure<K, V>(map: Map<K, V>, key: K, create: () => V): V {
@@ -142,7 +176,7 @@ function serverNameKey(name: string, listener: string): string {
   return key.toLowerCase();
 }
 
-function find(ports: Map<number, DestinationIps>, connection: ConnectionInfo): CompiledFilterChain | undefined {
+function find(ports: Map<number, DestinationIps>, connection: ConnectionInfo): number | undefined {
   const destinations = (connection.destinationPort > 0 ? ports.get(connection.destinationPort) : undefined) ?? ports.get(0);
   if (!destinations) return undefined;
   const destination = parseIp(connection.destinationIp);
@@ -191,9 +225,4 @@ function byApplicationProtocol(protocols: ApplicationProtocols, offered: readonl
 function isLocal(destination: ReturnType<typeof parseIp>, source: ReturnType<typeof parseIp>): boolean {
   if (!destination || !source) return true;
   return isLoopback(source) || sameIp(destination, source);
-}
-
-/** Whether some chain can only be told by what a listener filter finds: SNI, transport protocol or application protocols. */
-export function readsTls(match: FilterChainMatch | undefined): boolean {
-  return !!match && (match.serverNames.length > 0 || match.transportProtocol !== '' || match.applicationProtocols.length > 0);
 }

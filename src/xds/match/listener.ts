@@ -29,12 +29,14 @@ export interface ListenerTable<T> {
 }
 
 export function compileListeners<T>(listeners: readonly { readonly config: Listener; readonly value: T }[]): ListenerTable<T> {
+  return tableOfAddresses(listeners.map(({ config, value }) => ({ keys: addressKeys(config), value })));
+}
+
+/** Of listeners with the same address, the first has it. */
+export function tableOfAddresses<T>(listeners: Iterable<{ readonly keys: readonly string[]; readonly value: T }>): ListenerTable<T> {
   const exact = new Map<string, T>();
-  for (const { config, value } of listeners) {
-    for (const { ip, port } of listenerAddresses(config)) {
-      const key = addressKey(ip, port);
-      if (key !== undefined && !exact.has(key)) exact.set(key, value);
-    }
+  for (const { keys, value } of listeners) {
+    for (const key of keys) if (!exact.has(key)) exact.set(key, value);
   }
   return {
     match(ip, port) {
@@ -46,12 +48,10 @@ export function compileListeners<T>(listeners: readonly { readonly config: Liste
   };
 }
 
-function addressKey(ip: string, port: number): string | undefined {
-  const words = parseIp(ip);
-  return words && `${words.join(':')}/${port}`;
-}
-
-/** The listener, out of a proxy's, that takes a connection to this original destination: `compileListeners` for a single question. */
-export function matchListener(listeners: readonly Listener[], ip: string, port: number): Listener | undefined {
-  return compileListeners(listeners.map((config) => ({ config, value: config }))).match(ip, port);
+/** A listener's addresses in the form in which the table looks them up. */
+export function addressKeys(config: Listener): string[] {
+  return listenerAddresses(config).flatMap(({ ip, port }) => {
+    const words = parseIp(ip);
+    return words ? [`${words.join(':')}/${port}`] : [];
+  });
 }
