@@ -1,8 +1,9 @@
 /** What carries a proxy's traffic, however many threads it has: the one interface to threads of their own and to the data plane in the caller's thread. */
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { XdsAck, XdsUpdate } from '../xds/resources.ts';
-import type { DataPlaneStatus, Log } from './dataplane.ts';
+import type { Log } from './log.ts';
 import type { StatsSnapshot } from './stats/registry.ts';
+import type { DataPlaneStatus } from './status.ts';
 import type { Address } from './types.ts';
 
 export interface CarrierOptions {

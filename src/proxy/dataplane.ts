@@ -13,6 +13,7 @@ import type { DnsServer } from './dns/server.ts';
 import type { HttpFactory } from './http-factory.ts';
 import { HTTP_CONNECTION_MANAGER, type NetworkFilters } from './listener/chain.ts';
 import { Listeners } from './listener/manager.ts';
+import type { Log } from './log.ts';
 import { Sinks } from './sinks.ts';
 import { clusterStatsSource, listenerStatsSource, type StatsSnapshot } from './stats/index.ts';
 import { type DataPlaneStatus, dataPlaneStatus } from './status.ts';
@@ -20,9 +21,8 @@ import { createTcpProxy } from './tcp/proxy.ts';
 import { MaterialStore } from './tls/material.ts';
 import type { Address } from './types.ts';
 
+export type { Log, LogLevel } from './log.ts';
 export type { DataPlaneStatus } from './status.ts';
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
-export type Log = (level: LogLevel, message: string) => void;
 
 export interface DataPlaneOptions {
   readonly log: Log;

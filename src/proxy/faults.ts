@@ -1,5 +1,5 @@
 /** Keeps a thread that carries traffic alive: a fault in one connection's code must not take the others with it. */
-import type { LogLevel } from './dataplane.ts';
+import type { LogLevel } from './log.ts';
 
 /** Logs what nobody caught, in this thread, instead of ending it. Returns what puts an end to that. */
 export function surviveFaults(log: (level: LogLevel, message: string) => void): () => void {

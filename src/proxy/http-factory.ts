@@ -2,10 +2,10 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { unpack } from '../xds/unpack.ts';
-import type { Log } from './dataplane.ts';
 import { createHttpConnectionManager, type RouteSource } from './http/manager.ts';
 import { createHttpPools } from './http/pool/pools.ts';
 import type { ChainContext } from './listener/chain.ts';
+import type { Log } from './log.ts';
 import type { Sinks } from './sinks.ts';
 import { countConnections } from './stats/index.ts';
 import type { ClusterManager, ConnectionHandler } from './types.ts';

@@ -1,8 +1,9 @@
 /** Messages between the main thread and the workers that carry traffic. */
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { XdsAck, XdsUpdate } from '../xds/resources.ts';
-import type { DataPlaneStatus, LogLevel } from './dataplane.ts';
+import type { LogLevel } from './log.ts';
 import type { StatsSnapshot } from './stats/index.ts';
+import type { DataPlaneStatus } from './status.ts';
 import type { Address } from './types.ts';
 
 /** What a worker starts with. */

@@ -3,7 +3,8 @@ import type { Worker } from 'node:worker_threads';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { XdsAck, XdsUpdate } from '../xds/resources.ts';
 import type { Carrier, CarrierOptions } from './carrier.ts';
-import type { Log } from './dataplane.ts';
+import type { Log } from './log.ts';
+import { shareUpdate } from './shared-bytes.ts';
 import { createWorker, takeWorker } from './spare-worker.ts';
 import { mergeSnapshots } from './stats/registry.ts';
 import type { FromWorker, ToWorker, WorkerData, WorkerReplies, WorkerRequest } from './worker-protocol.ts';
@@ -88,7 +89,7 @@ class WorkerThread {
 export function startWorkers(options: WorkersOptions): Workers {
   const { log } = options;
   const count = Math.max(1, options.concurrency);
-  /** Everything that is in force, for threads that come later. */
+  /** Everything that is in force, for threads that come later; in the memory in which the others have it. */
   const current = new Map<string, XdsUpdate['changed'][number]>();
   let version = '';
   let closing = false;
@@ -166,7 +167,8 @@ export function startWorkers(options: WorkersOptions): Workers {
     version = update.version;
   }
 
-  async function run(update: XdsUpdate): Promise<XdsAck> {
+  async function run(given: XdsUpdate): Promise<XdsAck> {
+    const update = shareUpdate(given);
     await founding;
     const [first, ...rest] = [...serving.values()];
     if (!first) throw new SallyportError('worker-failed', 'no worker thread is running; it is being started again');

@@ -259,7 +259,8 @@ function directBody(route: Route, limit: number): Uint8Array | undefined {
       `direct_response: a body from ${source.case === 'filename' ? 'a file' : 'the environment'} is not supported; give it inline`,
     );
   }
-  const body = typeof source.value === 'string' ? new TextEncoder().encode(source.value) : source.value;
+  // A copy of its own, as the value is a view into the whole configuration.
+  const body = typeof source.value === 'string' ? new TextEncoder().encode(source.value) : Uint8Array.from(source.value);
   if (body.length > limit)
     throw new SallyportError('xds-invalid', `direct_response: the body has ${body.length} bytes, the limit is ${limit}`);
   return body.length > 0 ? body : undefined;
