@@ -19,6 +19,7 @@ export interface Running {
   readonly pid: number;
   /** performance.now() when it was started. */
   readonly started: number;
+  alive(): boolean;
   stop(): Promise<void>;
   /** As `stop`, but lets it end by itself. */
   terminate(): Promise<void>;
@@ -26,8 +27,8 @@ export interface Running {
 
 const running = new Set<ChildProcess>();
 
-/** Starts a program on one core; both outputs go to a log file. */
-export function start(name: string, core: number, command: string, args: readonly string[], log: string): Running {
+/** Starts a program on one core, or on several (`0-1`); both outputs go to a log file. */
+export function start(name: string, core: number | string, command: string, args: readonly string[], log: string): Running {
   const output = openSync(log, 'a');
   const started = performance.now();
   const child = spawn('taskset', ['-c', String(core), command, ...args], { stdio: ['ignore', output, output], detached: true });
@@ -37,6 +38,7 @@ export function start(name: string, core: number, command: string, args: readonl
     name,
     pid: child.pid!,
     started,
+    alive: () => child.exitCode === null && child.signalCode === null,
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       end(child);
@@ -134,5 +136,12 @@ export function residentMiB(pid: number, peak = false): number {
   const field = peak ? /^VmHWM:\s+(\d+)/m : /^VmRSS:\s+(\d+)/m;
   let kib = 0;
   for (const each of family(pid)) kib += Number(field.exec(readFileSync(`/proc/${each}/status`, 'utf8'))?.[1] ?? 0);
+  return kib / 1024;
+}
+
+/** As `residentMiB`, with memory that processes share counted in parts. */
+export function proportionalMiB(pid: number): number {
+  let kib = 0;
+  for (const each of family(pid)) kib += Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${each}/smaps_rollup`, 'utf8'))?.[1] ?? 0);
   return kib / 1024;
 }

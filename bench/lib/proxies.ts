@@ -8,7 +8,7 @@ import { bootstrap } from './bootstrap.ts';
 import { haproxyProxy, nginxProxy, nginxUpstream } from './others.ts';
 import { LOAD_CORE, listening, PROXY_CORE, type Running, start } from './processes.ts';
 
-const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
+export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 
 export interface Ports {
   readonly http: number;
@@ -29,13 +29,13 @@ export interface Contestant {
 
 export const UPSTREAM = { http: 19_000, tls: 19_001 };
 
-/** The package as a user has it: built, in the benchmark's own folder. Returns the program. */
-export function buildPackage(folder: string): string {
-  const target = join(folder, 'package');
-  execFileSync(process.execPath, [join(ROOT, 'scripts/build.mjs'), join(target, 'dist')], { stdio: 'inherit' });
-  cpSync(join(ROOT, 'bin'), join(target, 'bin'), { recursive: true });
-  cpSync(join(ROOT, 'package.json'), join(target, 'package.json'));
-  if (!existsSync(join(target, 'node_modules'))) symlinkSync(join(ROOT, 'node_modules'), join(target, 'node_modules'));
+/** The package as a user has it: built from a working copy, in a folder of this name in the benchmark's own. Returns the program. */
+export function buildPackage(folder: string, root = ROOT, name = 'package'): string {
+  const target = join(folder, name);
+  execFileSync(process.execPath, [join(root, 'scripts/build.mjs'), join(target, 'dist')], { stdio: 'inherit' });
+  cpSync(join(root, 'bin'), join(target, 'bin'), { recursive: true });
+  cpSync(join(root, 'package.json'), join(target, 'package.json'));
+  if (!existsSync(join(target, 'node_modules'))) symlinkSync(join(root, 'node_modules'), join(target, 'node_modules'));
   return join(target, 'bin/sallyport.js');
 }
 
