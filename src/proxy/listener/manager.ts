@@ -54,7 +54,7 @@ export class Listeners {
 
   /** `pace`: rests between the steps of an update. */
   constructor(env: Omit<ListenerEnvironment, 'handOff'>, pace: Pace) {
-    this.#env = { ...env, handOff: (address: Address) => this.#at(address) };
+    this.#env = { ...env, handOff: (address: Address) => this.at(address) };
     this.#pace = pace;
   }
 
@@ -75,7 +75,8 @@ export class Listeners {
     for (const { state } of this.#listeners.values()) if (state.kind === 'made') yield state.listener;
   }
 
-  #at({ ip, port }: Address): ProxyListener | undefined {
+  /** The listener that takes connections to a restored destination; undefined: the one that accepted them. */
+  at({ ip, port }: Address): ProxyListener | undefined {
     this.#table ??= tableOfAddresses([...this.#listeners.values()].map((value) => ({ keys: value.keys, value })));
     const entry = this.#table.match(ip, port);
     if (!entry) return undefined;
