@@ -7,7 +7,7 @@ import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/
 import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import type { ResourceType, XdsAck, XdsUpdate } from '../xds/resources.ts';
 import { Clusters } from './cluster/manager.ts';
-import { indexNames, type NameIndex } from './dns/names.ts';
+import { indexEncodedNames, indexNames, type NameIndex } from './dns/names.ts';
 import { createDnsResolver } from './dns/resolver.ts';
 import type { DnsServer } from './dns/server.ts';
 import type { HttpFactory } from './http-factory.ts';
@@ -144,7 +144,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     else if (type === 'endpoint') clusters.setEndpoints(name, bytes, content);
     else if (type === 'cluster') setCluster(name, bytes, content);
     else if (type === 'route') await setRoute(name, bytes, content);
-    else if (type === 'nameTable') names = indexNames(fromBinary(NameTableSchema, bytes));
+    else if (type === 'nameTable') names = await paced(indexEncodedNames(bytes), pace);
     else await setListener(name, bytes, content, leaving);
   }
 

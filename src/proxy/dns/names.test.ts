@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { create } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { NameTableSchema } from '../../xds/gen/istio/nds_pb.js';
-import { indexNames } from './names.ts';
+import { indexEncodedNames, indexNames } from './names.ts';
 import { parseHosts, parseResolvConf } from './system.ts';
 
 test('exact names before wildcards, longer wildcards before shorter, alternatives last', () => {
@@ -26,6 +26,37 @@ test('exact names before wildcards, longer wildcards before shorter, alternative
     undefined,
   ]);
   assert.equal(size, 4);
+});
+
+test('an encoded table is indexed in steps, and answers as one that was decoded', () => {
+  const table = create(NameTableSchema, {
+    table: {
+      ...Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`n${i}.example.com`, { ips: [`${i}`] }])),
+      '*.example.com': { ips: ['3'] },
+      'A.example.com.': { ips: ['5'], altHosts: ['n7.example.com', 'short'] },
+      'empty.example.com': {},
+    },
+  });
+  const whole = indexNames(table);
+  const steps = indexEncodedNames(toBinary(NameTableSchema, table));
+  let count = 0;
+  let step = steps.next();
+  for (; !step.done; step = steps.next()) count++;
+  assert.equal(count, 10);
+  const read = step.value;
+  assert.equal(read.size, whole.size);
+  for (const name of [
+    'n0.example.com',
+    'N999.example.com',
+    'n7.example.com',
+    'q.example.com',
+    'a.example.com',
+    'short',
+    'empty.example.com',
+    'x',
+  ])
+    assert.deepEqual(read.lookup(name), whole.lookup(name), name);
+  assert.throws(() => indexEncodedNames(Uint8Array.of(10, 5, 10)).next(), /premature EOF/);
 });
 
 test('the system files', () => {

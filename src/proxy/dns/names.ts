@@ -1,5 +1,7 @@
 /** Lookups in the name table that comes over xDS: the addresses of registered hosts, wildcards included. Pure. */
-import type { NameTable } from '../../xds/gen/istio/nds_pb.js';
+import { fromBinary } from '@bufbuild/protobuf';
+import { type NameTable, type NameTable_NameInfo, NameTable_NameInfoSchema, NameTableSchema } from '../../xds/gen/istio/nds_pb.js';
+import { lastValue, splitMessage } from '../../xds/wire.ts';
 
 export interface NameIndex {
   /** Addresses of a host name (no trailing dot, any case); undefined where the table does not know it. */
@@ -7,8 +9,40 @@ export interface NameIndex {
   readonly size: number;
 }
 
+type Entries = Iterable<readonly [host: string, info: { readonly ips: readonly string[]; readonly altHosts: readonly string[] }]>;
+
+const TABLE = NameTableSchema.field.table.number;
+/** The fields of a map's entry (protobuf's encoding of maps). */
+const KEY = 1;
+const VALUE = 2;
+/** Entries that are read or indexed in one step. */
+const STEP = 200;
+
 /** Exact names win over wildcards, longer wildcards over shorter ones; a wildcard stands for one label or more. */
 export function indexNames(table: NameTable): NameIndex {
+  const steps = indexEntries(Object.entries(table.table));
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** The same of an encoded table, in steps between which the caller may do other things. Throws as decoding does. */
+export function* indexEncodedNames(bytes: Uint8Array): Generator<void, NameIndex> {
+  const decoder = new TextDecoder();
+  const entries = new Map<string, NameTable_NameInfo>();
+  const { parts } = splitMessage(bytes, TABLE);
+  for (const [i, part] of parts.entries()) {
+    const info = fromBinary(NameTable_NameInfoSchema, lastValue(part, VALUE) ?? NOTHING);
+    entries.set(decoder.decode(lastValue(part, KEY)), info);
+    if (i % STEP === STEP - 1) yield;
+  }
+  return yield* indexEntries(entries);
+}
+
+const NOTHING = new Uint8Array();
+
+function* indexEntries(table: Entries): Generator<void, NameIndex> {
   const exact = new Map<string, readonly string[]>();
   const wildcards = new Map<string, readonly string[]>();
   const add = (host: string, ips: readonly string[]) => {
@@ -17,8 +51,11 @@ export function indexNames(table: NameTable): NameIndex {
     const key = name.startsWith('*.') ? name.slice(2) : name;
     if (!map.has(key)) map.set(key, ips);
   };
-  const entries = Object.entries(table.table).sort(([a], [b]) => (a < b ? -1 : 1));
-  for (const [host, info] of entries) add(host, info.ips);
+  const entries = [...table].sort(([a], [b]) => (a < b ? -1 : 1));
+  for (const [i, [host, info]] of entries.entries()) {
+    add(host, info.ips);
+    if (i % STEP === STEP - 1) yield;
+  }
   // Alternative names never shadow a host's own.
   for (const [, info] of entries) for (const host of info.altHosts) add(host, info.ips);
   return {
