@@ -15,14 +15,13 @@ export interface AutoAddresses {
   readonly ipv6: string;
 }
 
-/** An allocator that has handed out nothing yet: places for `namespace/hostname`. `undefined` from it means that all 65,024 are taken. */
-export function createAllocator(): (key: string) => number | undefined {
+/** An allocator that has handed out nothing yet: places for hashes. `undefined` from it means that all 65,024 are taken. */
+export function createAllocator(): (hash: number) => number | undefined {
   const taken = new Uint8Array(HASH_RANGE);
   taken[PLACES] = 1;
   let count = 0;
-  return (key) => {
+  return (hash) => {
     if (count === PLACES) return undefined;
-    const hash = fnv1a(key);
     const step = PRIME - (hash % PRIME);
     let place = hash % HASH_RANGE;
     for (let tries = 1; taken[place]; tries++) {
@@ -42,8 +41,8 @@ export function addressesAt(place: number): AutoAddresses {
   return { ipv4: `240.240.${third}.${fourth}`, ipv6: `2001:2::f0f0:${((third << 8) | fourth).toString(16)}` };
 }
 
-/** FNV-1a, 32 bits, of an ASCII string. */
-function fnv1a(text: string): number {
+/** FNV-1a, 32 bits, of `namespace/hostname` in ASCII. */
+export function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return hash >>> 0;

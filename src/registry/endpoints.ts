@@ -1,7 +1,7 @@
 import type { ResourceOf } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { once } from '../lib/once.ts';
-import { keepContent, sameMembers } from '../lib/same.ts';
+import { keepContent } from '../lib/same.ts';
 import type { Declarations, Declared } from './declarations.ts';
 import type { Endpoint, Service, ServicePort, Workload } from './model.ts';
 import { isReady, tlsModeOf, type Workloads } from './workloads.ts';
@@ -35,7 +35,7 @@ interface EndpointOrigins {
 interface Known {
   readonly endpoints: readonly Endpoint[];
   /** The ServiceEntries that say all there is to say of them; undefined where workloads and slices have a say. */
-  readonly stated: readonly Declared[] | undefined;
+  readonly statedBy: readonly Declared[] | undefined;
 }
 
 const NOBODY: readonly Declared[] = [];
@@ -58,23 +58,24 @@ export function endpointTable(
   const memory = before?.memory ?? new WeakMap<ServicePort, Known>();
   const sources = once(() => sourcesOf(from));
   const asked = new Map<ServicePort, readonly Endpoint[]>();
-  const find = (service: Service, port: ServicePort): readonly Endpoint[] => {
-    const rivals = declarations.byKey.get(`${service.namespace}/${service.hostname}`) ?? NOBODY;
-    const entries = rivals.filter((declared) => declared.service.registry !== 'Kubernetes');
-    const isStated = service.registry !== 'Kubernetes' && !entries.some((declared) => selectsWorkloads(declared.service));
-    const known = memory.get(port);
-    if (isStated && known?.stated && sameMembers(known.stated, entries)) return known.endpoints;
-    const own = service.registry === 'Kubernetes' ? kubernetesEndpoints(service, port, sources()) : [];
-    const siblings = entries.map((declared) => declared.service);
-    const found = siblings.length === 0 ? own : [...own, ...entriesEndpoints(siblings, service, port, workloads)];
-    const endpoints = keepContent(known?.endpoints, found);
-    memory.set(port, { endpoints, stated: isStated ? entries : undefined });
-    return endpoints;
+  const find = (service: Service, port: ServicePort, rivals: readonly Declared[]): Known => {
+    const entries = rivals.map((declared) => declared.service).filter(({ registry }) => registry !== 'Kubernetes');
+    const isKubernetes = service.registry === 'Kubernetes';
+    const own = isKubernetes ? kubernetesEndpoints(service, port, sources()) : [];
+    const found = entries.length === 0 ? own : [...own, ...entriesEndpoints(entries, service, port, workloads)];
+    const endpoints = keepContent(memory.get(port)?.endpoints, found);
+    return { endpoints, statedBy: isKubernetes || entries.some(selectsWorkloads) ? undefined : rivals };
   };
   const of: EndpointsOf = (service, port) => {
+    const owner = declarations.ownerOf(port);
+    const rivals = declarations.byKey.get(owner?.key ?? `${service.namespace}/${service.hostname}`) ?? NOBODY;
+    const known = memory.get(port);
+    if (known?.statedBy === rivals) return known.endpoints;
     let endpoints = asked.get(port);
     if (!endpoints) {
-      endpoints = find(declarations.ownerOf(port) ?? service, port);
+      const answer = find(owner?.service ?? service, port, rivals);
+      memory.set(port, answer);
+      endpoints = answer.endpoints;
       asked.set(port, endpoints);
     }
     return endpoints;

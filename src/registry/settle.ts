@@ -7,7 +7,6 @@ import { addressesAt, createAllocator } from './auto-allocate.ts';
 import type { Declarations, Declared } from './declarations.ts';
 import { joinable } from './joined.ts';
 import type { Service, ServicePort } from './model.ts';
-import { wantsAutoAddress } from './service-entry.ts';
 
 export interface SettledServices {
   /** Oldest first. */
@@ -79,7 +78,7 @@ function withoutConflicts({ list, byKey }: Declarations, findings: Finding[]): W
   return list.flatMap((declared): Winner | Winner[] => {
     const { key, service } = declared;
     const rivals = byKey.get(key)!;
-    if (rivals.length === 1 && haveDistinctNumbers(service.ports)) return { declared, ports: service.ports };
+    if (rivals.length === 1 && declared.distinct) return { declared, ports: service.ports };
     let contest = contests.get(key);
     if (!contest) {
       const kubernetes = kubernetesOf(rivals);
@@ -119,10 +118,6 @@ interface Contest {
 
 function kubernetesOf(rivals: readonly Declared[]): Service | undefined {
   return rivals.findLast(({ service }) => service.registry === 'Kubernetes')?.service;
-}
-
-function haveDistinctNumbers(ports: readonly ServicePort[]): boolean {
-  return ports.length < 2 || new Set(ports.map(({ number }) => number)).size === ports.length;
 }
 
 function conflict(winner: Service, loser: Service, ports: readonly ServicePort[]): Finding {
@@ -169,9 +164,9 @@ function allocate(winners: readonly Winner[], { byKey }: Declarations, findings:
   const next = createAllocator();
   // Several objects may declare ports of one host: it has one address all the same.
   const shared = new Map<string, number>();
-  return winners.map(({ declared: { key, service } }) => {
-    if (!wantsAutoAddress(service)) return undefined;
-    const place = shared.get(key) ?? next(key);
+  return winners.map(({ declared: { key, service, hash } }) => {
+    if (hash === undefined) return undefined;
+    const place = shared.get(key) ?? next(hash);
     if (place === undefined) {
       const message = `No address is left in 240.240.0.0/16 for ${service.hostname}: DNS answers with its real addresses. State one in spec.addresses.`;
       findings.push(aboutHosts(service.resource, 'SP1026', message));
