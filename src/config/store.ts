@@ -60,7 +60,7 @@ export class Store {
     const snapshot = new TableSnapshot(
       (before?.snapshot.version ?? 0) + 1,
       keepList(before?.snapshot.all(), [...resources(present), ...derived.resources]),
-      derived.resources.length > 0 ? tablesOf(withDerived(resources(inForce), derived.resources), before?.snapshot.tables) : written,
+      withDerived(written, derived.resources, before?.snapshot.tables),
       keepContent(before?.snapshot.findings, [...findings, ...derived.findings]),
     );
     this.#built = { snapshot, written, derived };
@@ -133,9 +133,18 @@ function byAge(entries: readonly Entry[]): readonly Entry[] {
   return entries.toSorted((a, b) => (a.born === b.born ? 0 : a.born - b.born));
 }
 
-/** A derived object stands behind what was written of the same age. */
-function withDerived(written: readonly ResourceOf<Kind>[], derived: readonly ResourceOf<Kind>[]): ResourceOf<Kind>[] {
-  return [...written, ...derived].sort((a, b) => a.order - b.order);
+/** A derived object stands behind what was written of the same age. A kind of which none is derived has the table of those that are written. */
+function withDerived(written: Tables, derived: readonly ResourceOf<Kind>[], before: Tables | undefined): Tables {
+  if (derived.length === 0) return written;
+  const kinds = [...new Set(derived.map(({ kind }) => kind))];
+  const both = kinds.flatMap((kind) => [...listIn(written, kind), ...derived.filter((resource) => resource.kind === kind)]);
+  return new Map([
+    ...written,
+    ...tablesOf(
+      both.sort((a, b) => a.order - b.order),
+      before,
+    ),
+  ]);
 }
 
 class TableSnapshot implements Snapshot {
