@@ -24,6 +24,17 @@ test('what nothing asks for makes no class: a name, a service account, a label t
     assert.ok(sameClass(ENTRY, {}, other), JSON.stringify(other));
 });
 
+test('replicas that serve the same are one class, what serves something else is not', () => {
+  const pod = (name: string, ip: string, app: string) =>
+    `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: default, labels: {app: ${app}}}\nspec: {containers: [{name: c}]}\nstatus: {phase: Running, podIP: ${ip}}\n---\n`;
+  const service =
+    'apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: default}\nspec: {selector: {app: web}, ports: [{name: http, port: 80}]}\n---\n';
+  const text = service + pod('a', '10.0.0.1', 'web') + pod('b', '10.0.0.2', 'web') + pod('c', '10.0.0.3', 'api');
+  const at = (name: string, address: string, app: string) => ({ name, addresses: [address], labels: { app } });
+  assert.ok(sameClass(text, at('a', '10.0.0.1', 'web'), at('b', '10.0.0.2', 'web')));
+  assert.equal(sameClass(text, at('a', '10.0.0.1', 'web'), at('c', '10.0.0.3', 'api')), false);
+});
+
 test('what something asks for makes one', () => {
   const sidecar = istio('Sidecar', 's', "{workloadSelector: {labels: {team: one}}, egress: [{hosts: ['./*']}]}");
   assert.equal(sameClass(ENTRY + sidecar, {}, { labels: { team: 'one' } }), false);
@@ -121,7 +132,7 @@ const proxy: fc.Arbitrary<ProxyIdentity> = fc
     name,
     namespace,
     labels: fc.dictionary(oneOf('team', 'zone', 'app'), team, { maxKeys: 3 }).map((labels) => ({ ...labels })),
-    addresses: fc.constantFrom([], ['10.0.0.1'], ['10.0.0.2'], ['10.0.0.3']),
+    addresses: fc.constantFrom([], ['10.0.0.1'], ['10.0.0.2'], ['10.0.0.3'], ['10.0.0.3', 'fd00::1']),
     locality: oneOf('', 'r1/z1', 'r2/z1'),
     serviceAccount: name,
   })

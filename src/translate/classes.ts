@@ -28,10 +28,10 @@ export class Translations {
 
   /** Translation is a function of what it reads: where all that it read of one proxy is the same at another, it comes to the same. */
   classOf(proxy: ProxyIdentity): ProxyClass {
-    const known = this.#classes.find(({ reads }) => reads.every((read) => holdsFor(read, proxy)));
+    const known = this.#classes.find(({ reads }) => reads.every((read) => holdsFor(read, proxy, this.#mesh)));
     if (known) return known;
-    const watched = recording(proxy);
-    const translation = translate(watched.proxy, this.#mesh);
+    const watched = recording(proxy, this.#mesh);
+    const translation = translate(watched.proxy, watched.mesh);
     const reads = watched.reads();
     const found: ProxyClass = { key: keyOf(reads), reads, translation };
     this.#classes.push(found);
