@@ -87,7 +87,7 @@ ports: [{name: tcp, port: 5432}]
 
 test('a label by whose values endpoints are preferred counts with every value', () => {
   const more = pod('a', 'v', 4, '{rack: r1}') + pod('a', 'w', 5, '{rack: r2}');
-  const rule = `${entry('elsewhere', ', endpoints: [{address: a.example.com, labels: {rack: r1}}, {address: b.example.com, labels: {rack: r2}}]')}---
+  const rule = `${entry('elsewhere', ', endpoints: [{address: one.example.com, labels: {rack: r1}}, {address: two.example.com, labels: {rack: r2}}]')}---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: www, namespace: elsewhere}
