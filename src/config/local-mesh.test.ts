@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { decodeDocuments } from '../api/documents.ts';
 import { localMesh, RouterAddresses } from './local-mesh.ts';
 import { snapshotFromText } from './memory.ts';
+import { Store } from './store.ts';
 
 const gateway = (name: string, selector: string, port: number, protocol: string) => `
 apiVersion: networking.istio.io/v1
@@ -119,4 +121,36 @@ spec: { gatewayClassName: istio, listeners: [{ name: http, port: 80, protocol: H
       [[80, 10_080]],
     );
   }
+});
+
+const service = (name: string) => `
+apiVersion: v1
+kind: Service
+metadata: { name: ${name}, namespace: default }
+spec: { selector: { app: ${name} }, ports: [{ port: 5432, name: tcp }] }
+---`;
+
+test('a Service keeps its address while others come and go; what did not change is the same', () => {
+  const addresses = new RouterAddresses();
+  const before = meshOf(service('b') + service('c') + gateway('a', 'istio: one', 80, 'HTTP'), addresses);
+  const after = meshOf(service('a') + service('c') + gateway('a', 'istio: one', 80, 'HTTP'), addresses);
+  const addressOf = ({ snapshot }: typeof before, name: string) => snapshot.get('Service', 'default', name)?.spec.clusterIP;
+  assert.deepEqual([addressOf(before, 'b'), addressOf(before, 'c')], ['240.96.1.0', '240.96.1.1']);
+  assert.equal(addressOf(after, 'c'), '240.96.1.1');
+  assert.equal(new Set([addressOf(before, 'b'), addressOf(before, 'c'), addressOf(after, 'a')]).size, 3);
+  assert.equal(after.routers, before.routers);
+  assert.equal(after.snapshot.list('Pod'), before.snapshot.list('Pod'));
+  for (const name of ['istio-egressgateway', 'istio-ingressgateway'])
+    assert.equal(after.snapshot.get('Service', 'istio-system', name), before.snapshot.get('Service', 'istio-system', name));
+});
+
+test('nothing changed: every list is the same', () => {
+  const store = new Store();
+  store.set('a.yaml', decodeDocuments(service('a') + gateway('a', 'istio: egressgateway', 6379, 'TCP'), 'a.yaml'));
+  const addresses = new RouterAddresses();
+  const [before, after] = [1, 2].map(() => localMesh(store.snapshot(), 'istio-system', addresses));
+  for (const kind of ['Service', 'Pod', 'Gateway', 'ServiceEntry'] as const)
+    assert.equal(after!.snapshot.list(kind), before!.snapshot.list(kind), kind);
+  assert.equal(after!.snapshot.all(), before!.snapshot.all());
+  assert.equal(after!.findings, before!.findings);
 });

@@ -3,21 +3,17 @@
  * Services of an Istio installation where the files define none. Pure.
  */
 import { PROXY_NAMESPACE_ANNOTATION } from '../api/gateway-api/common.ts';
-import type { Kind, ResourceOf } from '../api/index.ts';
+import type { ResourceOf } from '../api/index.ts';
 import { originOf } from '../api/resource.ts';
 import type { Finding } from '../lib/finding.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { Layered } from './layered.ts';
-import { snapshotFromText } from './memory.ts';
+import { LocalMemory, type Router } from './local-memory.ts';
 import type { Snapshot } from './snapshot.ts';
 
-type Labels = Readonly<Record<string, string>>;
+export type { Router } from './local-memory.ts';
 
-export interface Router {
-  /** Stays the same while the selector does. */
-  readonly key: string;
-  readonly identity: ProxyIdentity;
-}
+type Labels = Readonly<Record<string, string>>;
 
 export interface LocalMesh {
   /** The files' resources with the local ones laid over them. */
@@ -27,8 +23,9 @@ export interface LocalMesh {
   readonly findings: readonly Finding[];
 }
 
-/** Gives each router the same address for as long as the process runs. */
+/** Gives each router the same address for as long as the process runs, and remembers the rest of the local mesh, so that it stays the same too. */
 export class RouterAddresses {
+  readonly memory = new LocalMemory();
   readonly #taken = new Map<string, string>();
   readonly #first: string;
 
@@ -114,8 +111,12 @@ export function localMesh(files: Snapshot, rootNamespace: string, addresses: Rou
     }
     documents.push(service(name, rootNamespace, selector, `127.0.101.${index + 1}`, ports));
   });
-  const local = snapshotFromText(documents.map((document) => JSON.stringify(document)).join('\n---\n'), { file: 'sallyport up' });
-  return { snapshot: new WithClusterIps(new Layered(files, local)), routers, findings };
+  const { memory } = addresses;
+  return {
+    snapshot: memory.clusterIps.over(new Layered(files, memory.objects(documents))),
+    routers: memory.routers(routers),
+    findings: memory.findings(findings),
+  };
 }
 
 /** Its labels, whatever an object that broke its schema holds there. */
@@ -148,7 +149,10 @@ function opened(gateway: ResourceOf<'Gateway'>, service: string, namespace: stri
       `Port ${port} is not one of the usual ports of the Service ${service}: here it is opened, in a cluster add it to the Service ` +
       `${namespace}/${service}. To try the very Service of the cluster, put it beside these files.`,
     origin: originOf(gateway),
-    position: gateway.source.position(['spec', 'servers', index, 'port', 'number']),
+    // The finding is kept while the object may move in its file.
+    get position() {
+      return gateway.source.position(['spec', 'servers', index, 'port', 'number']);
+    },
   };
 }
 
@@ -184,53 +188,4 @@ function service(
       })),
     },
   };
-}
-
-/**
- * Services without a clusterIP get one, as the API server would give them: without an address of its own a TCP service would take its port for
- * every address.
- */
-class WithClusterIps implements Snapshot {
-  readonly #base: Snapshot;
-  readonly #services: readonly ResourceOf<'Service'>[];
-
-  constructor(base: Snapshot) {
-    this.#base = base;
-    this.#services = base.list('Service').map(withClusterIp).map(withHighPorts);
-  }
-
-  get version(): number {
-    return this.#base.version;
-  }
-
-  get findings(): readonly Finding[] {
-    return this.#base.findings;
-  }
-
-  list<K extends Kind>(kind: K): readonly ResourceOf<K>[] {
-    return kind === 'Service' ? (this.#services as unknown as readonly ResourceOf<K>[]) : this.#base.list(kind);
-  }
-
-  get<K extends Kind>(kind: K, namespace: string, name: string): ResourceOf<K> | undefined {
-    if (kind !== 'Service') return this.#base.get(kind, namespace, name);
-    return this.list(kind).find(({ metadata }) => metadata.namespace === namespace && metadata.name === name);
-  }
-
-  all(): readonly ResourceOf<Kind>[] {
-    return this.#base.all();
-  }
-}
-
-/** Addresses of the class E block, which nothing else uses: nobody reaches them but through a proxy. */
-function withClusterIp(service: ResourceOf<'Service'>, index: number): ResourceOf<'Service'> {
-  const { spec } = service;
-  if (spec.clusterIP || spec.clusterIPs?.length || spec.type === 'ExternalName') return service;
-  return { ...service, spec: { ...spec, clusterIP: `240.96.${(index >> 8) + 1}.${index & 255}` } };
-}
-
-/** The Service that comes with a Gateway of the Kubernetes Gateway API leads to the local router, which should need no privilege for its ports. */
-function withHighPorts(service: ResourceOf<'Service'>): ResourceOf<'Service'> {
-  if (!service.derivedFrom) return service;
-  const ports = service.spec.ports.map((port) => ({ ...port, targetPort: port.port < 1024 ? port.port + 10_000 : port.port }));
-  return { ...service, spec: { ...service.spec, ports } };
 }

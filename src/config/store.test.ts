@@ -45,13 +45,13 @@ test('age: by creation, objects without a time last, in the order of files', () 
     'a.yaml': [entry('a'), entry('b', '', born('2026-03-01T00:00:00Z')), entry('c', '', born('soon'))].join('---\n'),
     'b.yaml': [entry('d', '', born('2026-01-01T00:00:00Z')), entry('e', '', born('2026-03-01T00:00:00Z'))].join('---\n'),
   });
-  const order = (files?: string[]) =>
-    made
-      .snapshot(files)
-      .list('ServiceEntry')
-      .map(({ metadata, order }) => `${metadata.name}${order}`);
-  assert.deepEqual(order(), ['d0', 'b1', 'e2', 'a3', 'c4']);
-  assert.deepEqual(order(['b.yaml', 'a.yaml']), ['d0', 'e1', 'b2', 'a3', 'c4']);
+  const order = (files?: string[]) => {
+    const list = made.snapshot(files).list('ServiceEntry');
+    for (let i = 1; i < list.length; i++) assert.ok(list[i - 1]!.order < list[i]!.order);
+    return list.map(({ metadata }) => metadata.name);
+  };
+  assert.deepEqual(order(), ['d', 'b', 'e', 'a', 'c']);
+  assert.deepEqual(order(['b.yaml', 'a.yaml']), ['d', 'e', 'b', 'a', 'c']);
 });
 
 test('versions grow; a snapshot does not change with its store', () => {
@@ -83,4 +83,57 @@ test('the good version outlives several broken ones, and goes when the object is
     assert.equal(snapshot.findings.filter(({ code }) => code === 'SP0010').length, 1, broken);
   }
   assert.equal(read(entry('y')).get('ServiceEntry', 'default', 'x'), undefined);
+});
+
+test('what a change does not concern stays the same object, as does each list of a kind without changes', () => {
+  const gateway = 'apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec: {servers: []}\n';
+  const made = store({ 'a.yaml': `${entry('x')}---\n${entry('y')}`, 'b.yaml': `${entry('z')}---\n${gateway}` });
+  const before = made.snapshot();
+  made.set('a.yaml', decodeDocuments(`${entry('new')}---\n${entry('x', ', resolution: DNS')}---\n${entry('y')}`, 'a.yaml'));
+  const after = made.snapshot();
+  assert.deepEqual(
+    after.list('ServiceEntry').map(({ metadata }) => metadata.name),
+    ['new', 'x', 'y', 'z'],
+  );
+  for (const name of ['y', 'z']) assert.equal(after.get('ServiceEntry', 'default', name), before.get('ServiceEntry', 'default', name));
+  const [x, former] = [after, before].map((snapshot) => snapshot.get('ServiceEntry', 'default', 'x'));
+  assert.notEqual(x, former);
+  assert.equal(x?.order, former?.order);
+  assert.equal(after.list('Gateway'), before.list('Gateway'));
+  assert.equal(after.findings, before.findings);
+
+  const again = made.snapshot();
+  assert.equal(again.list('ServiceEntry'), after.list('ServiceEntry'));
+  assert.equal(again.all(), after.all());
+});
+
+test('an object that moves in its file is the same object at another place', () => {
+  const made = store({ 'a.yaml': entry('x') });
+  const before = made.snapshot().get('ServiceEntry', 'default', 'x');
+  made.set('a.yaml', decodeDocuments(`# A comment.\n\n${entry('x')}`, 'a.yaml'));
+  const after = made.snapshot().get('ServiceEntry', 'default', 'x');
+  assert.equal(after, before);
+  assert.equal(after?.source.position(['spec', 'hosts']).line, 6);
+});
+
+test('an object that broke and is mended is the one that stayed in force', () => {
+  const made = store({ 'a.yaml': entry('x') });
+  const before = made.snapshot().list('ServiceEntry');
+  made.set('a.yaml', decodeDocuments(entry('x', ', location: HERE'), 'a.yaml'));
+  const broken = made.snapshot();
+  assert.equal(broken.list('ServiceEntry'), before);
+  assert.equal(broken.all()[0]?.valid, false);
+  made.set('a.yaml', decodeDocuments(`\n${entry('x')}`, 'a.yaml'));
+  const mended = made.snapshot();
+  assert.equal(mended.list('ServiceEntry'), before);
+  assert.deepEqual(mended.all(), before);
+  assert.equal(mended.all()[0]?.source.position().line, 2);
+});
+
+test('of an object that stands twice in a file the first is the one that stays in force when both break', () => {
+  const twice = (first: string, second: string) => `${entry('x', first)}---\n${entry('x', second)}`;
+  const made = store({ 'a.yaml': twice(', resolution: DNS', ', resolution: STATIC') });
+  made.snapshot();
+  made.set('a.yaml', decodeDocuments(twice(', location: HERE', ', location: HERE'), 'a.yaml'));
+  assert.equal(made.snapshot().get('ServiceEntry', 'default', 'x')?.spec.resolution, 'DNS');
 });

@@ -2,58 +2,35 @@ import { DECODING_CODES } from '../api/codes.ts';
 import type { Decoded } from '../api/documents.ts';
 import type { Kind, ResourceOf } from '../api/index.ts';
 import { originOf, type Resource } from '../api/resource.ts';
-import { deriveFromGatewayApi } from '../gateway-api/index.ts';
+import { deriveFromGatewayApi, type GatewayApi } from '../gateway-api/index.ts';
 import { type Finding, formatPosition } from '../lib/finding.ts';
+import { keepContent, keepList } from '../lib/same.ts';
+import { type Entry, type Holding, readAgain } from './holding.ts';
+import { numberInOrder } from './order.ts';
 import type { Snapshot } from './snapshot.ts';
+import { getIn, listIn, type Tables, tablesOf } from './tables.ts';
 
-/** What one file (or other origin of objects) holds. */
-interface Holding {
-  /** As read last, invalid ones included. */
-  readonly resources: readonly ResourceOf<Kind>[];
-  /** Objects of an earlier reading that stay in force because what replaced them is broken. */
-  readonly kept: readonly ResourceOf<Kind>[];
-  readonly findings: readonly Finding[];
+/** What the next snapshot is built from. */
+interface Built {
+  readonly snapshot: TableSnapshot;
+  /** What the files say, without what is derived from it. */
+  readonly written: Tables;
+  readonly derived: GatewayApi;
 }
-
-/** Findings that concern a file rather than an object: with one of these nobody knows what else the file was meant to hold. */
-const FILE_BROKEN: ReadonlySet<string> = new Set(['SP0001', 'SP0002', 'SP0003', 'SP0004', 'SP0005']);
 
 /**
  * Holds what every file said last and builds snapshots of it. An object or a file that breaks leaves the last good version of its objects
  * in force. Ages follow `creationTimestamp`; objects without one are the youngest, in the order of their files and documents.
+ *
+ * A snapshot shares with the one before all that did not change: each object that says the same, each list with the same members.
  */
 export class Store {
   readonly #holdings = new Map<string, Holding>();
-  #version = 0;
+  #built: Built | undefined;
 
   /** Replaces what `file` holds. */
   set(file: string, decoded: Decoded): void {
-    const before = this.#holdings.get(file);
-    const inForce = new Map<string, ResourceOf<Kind>>();
-    for (const resource of before ? [...before.kept, ...before.resources] : []) if (resource.valid) inForce.set(keyOf(resource), resource);
-
-    const kept: ResourceOf<Kind>[] = [];
-    const findings = [...decoded.findings];
-    const keep = (resource: ResourceOf<Kind>) => {
-      kept.push(resource);
-      findings.push({
-        code: 'SP0010',
-        level: DECODING_CODES.SP0010.level,
-        message: `the version read before, from ${formatPosition(resource.source.position())}, stays in force until this is mended`,
-        origin: originOf(resource),
-      });
-    };
-    const present = new Set<string>();
-    for (const resource of decoded.resources) {
-      const key = keyOf(resource);
-      const good = inForce.get(key);
-      if (!resource.valid && good && !present.has(key)) keep(good);
-      present.add(key);
-    }
-    if (decoded.findings.some((finding) => FILE_BROKEN.has(finding.code))) {
-      for (const [key, good] of inForce) if (!present.has(key)) keep(good);
-    }
-    this.#holdings.set(file, { resources: decoded.resources, kept, findings });
+    this.#holdings.set(file, readAgain(decoded, this.#holdings.get(file)));
   }
 
   /** Forgets a file and its objects. */
@@ -68,42 +45,76 @@ export class Store {
 
   /** Builds the snapshot of this moment; `files` gives the order of files where it is not that of `set`. */
   snapshot(files: readonly string[] = this.files()): Snapshot {
+    const before = this.#built;
+    const { sequence, inForce, present, findings } = this.#collect(files);
+    const aged = byAge(sequence);
+    numberInOrder(aged);
+    for (const entry of aged) if (entry.resource.order !== entry.order) entry.resource = { ...entry.resource, order: entry.order! };
+    const resources = (chosen: ReadonlySet<Entry> | undefined) =>
+      (chosen ? aged.filter((entry) => chosen.has(entry)) : aged).map(({ resource }) => resource);
+    const written = tablesOf(resources(inForce), before?.written);
+    const derived = deriveFromGatewayApi(
+      { list: (kind) => listIn(written, kind), get: (kind, namespace, name) => getIn(written, kind, namespace, name) },
+      before?.derived,
+    );
+    const snapshot = new TableSnapshot(
+      (before?.snapshot.version ?? 0) + 1,
+      keepList(before?.snapshot.all(), [...resources(present), ...derived.resources]),
+      withDerived(written, derived.resources, before?.snapshot.tables),
+      keepContent(before?.snapshot.findings, [...findings, ...derived.findings]),
+    );
+    this.#built = { snapshot, written, derived };
+    return snapshot;
+  }
+
+  /** Goes through the files in their order. The first object of a name counts, the others are findings. */
+  #collect(files: readonly string[]): Collected {
     const findings: Finding[] = [];
-    const every: ResourceOf<Kind>[] = [];
-    const inForce: ResourceOf<Kind>[] = [];
-    const first = new Map<string, ResourceOf<Kind>>();
+    const sequence: Entry[] = [];
+    const broken = new Set<Entry>();
+    const standIns = new Set<Entry>();
+    const first = new Map<string, Entry>();
     for (const file of files) {
       const holding = this.#holdings.get(file);
       if (!holding) continue;
       findings.push(...holding.findings);
-      const kept = new Map(holding.kept.map((resource) => [keyOf(resource), resource]));
-      for (const resource of holding.resources) {
-        const key = keyOf(resource);
-        const earlier = first.get(key);
+      const kept = new Map(holding.kept.map((entry) => [entry.key, entry]));
+      for (const entry of holding.entries) {
+        const earlier = first.get(entry.key);
         if (earlier) {
-          findings.push(duplicate(resource, earlier));
+          findings.push(duplicate(entry.resource, earlier.resource));
           continue;
         }
-        first.set(key, resource);
-        every.push(resource);
-        const good = resource.valid ? resource : kept.get(key);
-        if (good) inForce.push(good);
+        first.set(entry.key, entry);
+        if (!entry.resource.valid) {
+          broken.add(entry);
+          const good = kept.get(entry.key);
+          if (good) {
+            standIns.add(good);
+            sequence.push(good);
+          }
+        }
+        sequence.push(entry);
       }
-      for (const [key, resource] of kept) {
+      for (const [key, entry] of kept) {
         if (first.has(key)) continue;
-        first.set(key, resource);
-        every.push(resource);
-        inForce.push(resource);
+        first.set(key, entry);
+        sequence.push(entry);
       }
     }
-    this.#version += 1;
-    const aged = byAge(inForce);
-    return withGatewayApi(new MemorySnapshot(this.#version, byAge(every), aged, findings), aged);
+    const without = (some: ReadonlySet<Entry>) => (some.size > 0 ? new Set(sequence.filter((entry) => !some.has(entry))) : undefined);
+    return { sequence, inForce: without(broken), present: without(standIns), findings };
   }
 }
 
-function keyOf(resource: Resource): string {
-  return `${resource.kind}/${resource.metadata.namespace}/${resource.metadata.name}`;
+interface Collected {
+  /** Every object once, those that are broken beside those that stand in for them. */
+  readonly sequence: readonly Entry[];
+  /** Those of the sequence that count; undefined: all of them. */
+  readonly inForce: ReadonlySet<Entry> | undefined;
+  /** Those of the sequence that the files hold now, or held when they could be read last; undefined: all of them. */
+  readonly present: ReadonlySet<Entry> | undefined;
+  readonly findings: readonly Finding[];
 }
 
 function duplicate(resource: Resource, earlier: Resource): Finding {
@@ -116,57 +127,45 @@ function duplicate(resource: Resource, earlier: Resource): Finding {
   };
 }
 
-/** Sorted and numbered, oldest first. */
-function byAge(resources: readonly ResourceOf<Kind>[]): ResourceOf<Kind>[] {
-  const timestamps = resources.some((resource) => resource.metadata.creationTimestamp);
-  const aged = timestamps
-    ? resources.map((resource) => ({ resource, born: birth(resource) })).sort((a, b) => (a.born === b.born ? 0 : a.born - b.born))
-    : undefined;
-  const sorted = aged ? aged.map(({ resource }) => resource) : resources;
-  return sorted.map((resource, order) => (resource.order === order ? resource : { ...resource, order }));
+/** Sorted, oldest first. */
+function byAge(entries: readonly Entry[]): readonly Entry[] {
+  if (entries.every(({ born }) => born === Number.POSITIVE_INFINITY)) return entries;
+  return entries.toSorted((a, b) => (a.born === b.born ? 0 : a.born - b.born));
 }
 
-function birth(resource: Resource): number {
-  const time = Date.parse(resource.metadata.creationTimestamp ?? '');
-  return Number.isNaN(time) ? Number.POSITIVE_INFINITY : time;
+/** A derived object stands behind what was written of the same age. A kind of which none is derived has the table of those that are written. */
+function withDerived(written: Tables, derived: readonly ResourceOf<Kind>[], before: Tables | undefined): Tables {
+  if (derived.length === 0) return written;
+  const kinds = [...new Set(derived.map(({ kind }) => kind))];
+  const both = kinds.flatMap((kind) => [...listIn(written, kind), ...derived.filter((resource) => resource.kind === kind)]);
+  return new Map([
+    ...written,
+    ...tablesOf(
+      both.sort((a, b) => a.order - b.order),
+      before,
+    ),
+  ]);
 }
 
-/**
- * Lays the objects beside it that those of the Kubernetes Gateway API stand for, so that whatever reads Gateways and VirtualServices sees them.
- * @param inForce what `base` lists
- */
-function withGatewayApi(base: Snapshot, inForce: readonly ResourceOf<Kind>[]): Snapshot {
-  const { resources, findings } = deriveFromGatewayApi(base);
-  if (resources.length === 0 && findings.length === 0) return base;
-  const all = [...inForce, ...resources].sort((a, b) => a.order - b.order);
-  return new MemorySnapshot(base.version, [...base.all(), ...resources], all, [...base.findings, ...findings]);
-}
-
-class MemorySnapshot implements Snapshot {
+class TableSnapshot implements Snapshot {
   readonly version: number;
   readonly findings: readonly Finding[];
+  readonly tables: Tables;
   readonly #every: readonly ResourceOf<Kind>[];
-  readonly #kinds = new Map<Kind, ResourceOf<Kind>[]>();
-  readonly #names = new Map<string, ResourceOf<Kind>>();
 
-  constructor(version: number, every: readonly ResourceOf<Kind>[], inForce: readonly ResourceOf<Kind>[], findings: readonly Finding[]) {
+  constructor(version: number, every: readonly ResourceOf<Kind>[], tables: Tables, findings: readonly Finding[]) {
     this.version = version;
-    this.findings = findings;
     this.#every = every;
-    for (const resource of inForce) {
-      const list = this.#kinds.get(resource.kind);
-      if (list) list.push(resource);
-      else this.#kinds.set(resource.kind, [resource]);
-      this.#names.set(keyOf(resource), resource);
-    }
+    this.tables = tables;
+    this.findings = findings;
   }
 
   list<K extends Kind>(kind: K): readonly ResourceOf<K>[] {
-    return (this.#kinds.get(kind) ?? []) as unknown as readonly ResourceOf<K>[];
+    return listIn(this.tables, kind);
   }
 
   get<K extends Kind>(kind: K, namespace: string, name: string): ResourceOf<K> | undefined {
-    return this.#names.get(`${kind}/${namespace}/${name}`) as ResourceOf<K> | undefined;
+    return getIn(this.tables, kind, namespace, name);
   }
 
   all(): readonly ResourceOf<Kind>[] {

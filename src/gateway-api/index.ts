@@ -1,9 +1,11 @@
 /** The Kubernetes Gateway API as objects of Istio's API, the way Istio's own controller makes them. Pure. */
 import type { Kind, ResourceOf } from '../api/index.ts';
 import type { Finding } from '../lib/finding.ts';
+import { keepContent, keepList, sameContent } from '../lib/same.ts';
 import { deriveBackendTls } from './backend-tls.ts';
 import { deriveGateways } from './gateways.ts';
 import { createContext, type Objects } from './model.ts';
+import { type Reads, recordingReads, wouldReadTheSame } from './reads.ts';
 import { deriveHttp, deriveStreams } from './routes.ts';
 
 export type { Objects } from './model.ts';
@@ -13,14 +15,17 @@ export interface GatewayApi {
   readonly resources: readonly ResourceOf<Kind>[];
   /** References that lead nowhere and what can't be served. */
   readonly findings: readonly Finding[];
+  /** What all this follows from. */
+  readonly reads: Reads;
 }
-
-const NOTHING: GatewayApi = { resources: [], findings: [] };
 
 const EFFECTIVE: readonly Kind[] = ['KubernetesGateway', 'HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'BackendTLSPolicy'];
 
-export function deriveFromGatewayApi(objects: Objects): GatewayApi {
-  if (EFFECTIVE.every((kind) => objects.list(kind).length === 0)) return NOTHING;
+/** @param before what was derived earlier: all of it stays where nothing that it follows from has changed, else each object that comes out the same. */
+export function deriveFromGatewayApi(all: Objects, before?: GatewayApi): GatewayApi {
+  if (before && wouldReadTheSame(before.reads, all)) return before;
+  const { objects, reads } = recordingReads(all);
+  if (EFFECTIVE.every((kind) => objects.list(kind).length === 0)) return { resources: [], findings: [], reads };
   const { context, findings } = createContext(objects);
   const { resources, listeners } = deriveGateways(context);
   // A route may name the Service that comes with a Gateway.
@@ -35,5 +40,30 @@ export function deriveFromGatewayApi(objects: Objects): GatewayApi {
   };
   const routing = { ...context, objects: withCreated };
   const routes = [...deriveHttp(routing, listeners), ...deriveStreams(routing, listeners)];
-  return { resources: [...resources, ...routes, ...deriveBackendTls(routing)] as ResourceOf<Kind>[], findings };
+  const derived = [...resources, ...routes, ...deriveBackendTls(routing)] as ResourceOf<Kind>[];
+  return {
+    resources: before ? keepObjects(before.resources, derived) : derived,
+    findings: keepContent(before?.findings, findings),
+    reads,
+  };
+}
+
+function keepObjects(before: readonly ResourceOf<Kind>[], derived: readonly ResourceOf<Kind>[]): readonly ResourceOf<Kind>[] {
+  const known = new Map(before.map((resource) => [keyOf(resource), resource]));
+  return keepList(
+    before,
+    derived.map((resource) => {
+      const earlier = known.get(keyOf(resource));
+      return earlier && isTheSame(earlier, resource) ? earlier : resource;
+    }),
+  );
+}
+
+function keyOf({ kind, metadata }: ResourceOf<Kind>): string {
+  return `${kind}/${metadata.namespace}/${metadata.name}`;
+}
+
+/** Made of the same objects to the same effect. The rules of a spec name the objects that they come of, which counts as well. */
+function isTheSame(a: ResourceOf<Kind>, b: ResourceOf<Kind>): boolean {
+  return a.derivedFrom === b.derivedFrom && sameContent(a.metadata, b.metadata) && sameContent(a.spec, b.spec);
 }

@@ -28,7 +28,16 @@ export function createContext(objects: Objects): { readonly context: Context; re
       const key = JSON.stringify([code, origin, path, message]);
       if (seen.has(key)) return;
       seen.add(key);
-      findings.push({ code, level: DECODING_CODES[code].level, message, origin, position: resource.source.position(path) });
+      findings.push({
+        code,
+        level: DECODING_CODES[code].level,
+        message,
+        origin,
+        // The finding is kept while the object may move in its file.
+        get position() {
+          return resource.source.position(path);
+        },
+      });
     },
   };
   return { context, findings };

@@ -15,6 +15,10 @@ export class Redacted {
     return new TextDecoder().decode(this.#bytes);
   }
 
+  equals(other: Redacted): boolean {
+    return this.#bytes.length === other.#bytes.length && this.#bytes.every((byte, index) => byte === other.#bytes[index]);
+  }
+
   toString(): string {
     return '[redacted]';
   }

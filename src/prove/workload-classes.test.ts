@@ -67,3 +67,35 @@ spec: {workloadSelector: {labels: {team: ${team}}}, egress: [{hosts: ['./*']}]}
   assert.deepEqual(classesOf(more + sidecar('one')), [['a/x'], ['b/y', 'b/v', 'b/w'], ['b/z']]);
   assert.deepEqual(classesOf(`${more + sidecar('one')}---${sidecar('two')}`), [['a/x'], ['b/y', 'b/v'], ['b/z'], ['b/w']]);
 });
+
+test('a workload that a headless service has among its endpoints does not call itself there', () => {
+  const headless = `
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: elsewhere}
+spec: {clusterIP: None, ports: [{name: tcp, port: 5432}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: db-1, namespace: elsewhere, labels: {kubernetes.io/service-name: db}}
+addressType: IPv4
+endpoints: [{addresses: [10.0.0.2]}, {addresses: [10.0.0.9]}]
+ports: [{name: tcp, port: 5432}]
+`;
+  assert.deepEqual(classesOf(headless), [['a/x', 'b/z'], ['b/y']]);
+});
+
+test('a label by whose values endpoints are preferred counts with every value', () => {
+  const more = pod('a', 'v', 4, '{rack: r1}') + pod('a', 'w', 5, '{rack: r2}');
+  const rule = `${entry('elsewhere', ', endpoints: [{address: one.example.com, labels: {rack: r1}}, {address: two.example.com, labels: {rack: r2}}]')}---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: www, namespace: elsewhere}
+spec:
+  host: www.example.com
+  trafficPolicy:
+    outlierDetection: {consecutive5xxErrors: 1}
+    loadBalancer: {localityLbSetting: {enabled: true, failoverPriority: [rack]}}
+`;
+  assert.deepEqual(classesOf(more + rule), [['a/x', 'b/y', 'b/z'], ['a/v'], ['a/w']]);
+});

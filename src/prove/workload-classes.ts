@@ -1,37 +1,45 @@
-/** Workloads whose proxies have the same configuration are translated once: cost follows the number of distinct configurations. */
+/** Workloads whose calls come to the same are looked at once: cost follows the number of distinct configurations. */
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { buildOutbound } from '../translate/lookup.ts';
 import type { Mesh } from '../translate/model.ts';
+import { holdsFor, type Read, recording } from '../translate/reading.ts';
+import { Mentions } from './mentions.ts';
 
-/**
- * Groups identities by what can make their outbound configuration differ: the labels with the values that some object asks for, and the namespace
- * where something in the configuration depends on it.
- */
-export function workloadClasses(mesh: Mesh, identities: readonly ProxyIdentity[]): ProxyIdentity[][] {
-  const asked = [...labelsAskedFor(mesh)].sort(([a], [b]) => (a < b ? -1 : 1));
-  const counts = namespacesThatCount(mesh);
-  const places = localityCounts(mesh);
-  const classes = new Map<string, ProxyIdentity[]>();
-  for (const identity of identities) {
-    const key = JSON.stringify([
-      counts.has(identity.namespace) ? identity.namespace : null,
-      places ? identity.locality : null,
-      // A value that nobody asks for is as good as none.
-      asked.map(([name, values]) => (values.has(identity.labels[name] ?? '') ? identity.labels[name] : null)),
-    ]);
-    const members = classes.get(key);
-    if (members) members.push(identity);
-    else classes.set(key, [identity]);
-  }
-  return [...classes.values()];
+interface Class {
+  readonly first: ProxyIdentity;
+  /** What its outbound configuration was seen to depend on. */
+  readonly reads: readonly Read[];
+  readonly members: ProxyIdentity[];
 }
 
-/** The values that selectors name for each label. */
-function labelsAskedFor(mesh: Mesh): Map<string, Set<string>> {
-  const asked = new Map<string, Set<string>>();
-  for (const labels of selectorsOf(mesh)) {
-    for (const key in labels) asked.set(key, (asked.get(key) ?? new Set<string>()).add(labels[key]!));
+/**
+ * Groups identities by what translation reads of them for the calls that they make. Where it reads a namespace or a label's value, and nothing
+ * that it reads of the mesh mentions either of two, it finds both equal to nothing: they are alike.
+ */
+export function workloadClasses(mesh: Mesh, identities: readonly ProxyIdentity[]): ProxyIdentity[][] {
+  const mentions = new Mentions(mesh);
+  const classes: Class[] = [];
+  for (const identity of identities) {
+    const known = classes.find(({ first, reads }) =>
+      reads.every((read) => holdsFor(read, identity, mesh) || isAlike(read, first, identity, mentions)),
+    );
+    if (known) {
+      known.members.push(identity);
+      continue;
+    }
+    const watched = recording(identity, mentions.mesh);
+    buildOutbound(watched.proxy, watched.mesh);
+    classes.push({ first: identity, reads: watched.reads(), members: [identity] });
   }
-  return asked;
+  return classes.map(({ members }) => members);
+}
+
+function isAlike(read: Read, a: ProxyIdentity, b: ProxyIdentity, mentions: Mentions): boolean {
+  if (read.of === 'field' && read.name === 'namespace') return !mentions.has(a.namespace) && !mentions.has(b.namespace);
+  if (read.of !== 'label') return false;
+  // Where a value names the label itself, as failover by labels does, its value is compared with those of other workloads.
+  const values = [read.name, a.labels[read.name], b.labels[read.name]];
+  return values.every((value) => value === undefined || !mentions.has(value));
 }
 
 /** The labels by which objects choose the workloads whose calls they concern. */
@@ -45,23 +53,6 @@ export function selectorsOf({ snapshot }: Mesh): Readonly<Record<string, string>
     for (const rule of [...spec.http, ...spec.tls, ...spec.tcp]) for (const match of rule.match) all.push(match.sourceLabels);
   }
   return all.filter((labels) => labels !== undefined);
-}
-
-/** Whether a workload's place may decide which endpoints its sidecar has. */
-function localityCounts({ snapshot, config }: Mesh): boolean {
-  const distributes = (setting: { readonly distribute?: readonly unknown[] } | undefined) => (setting?.distribute?.length ?? 0) > 0;
-  return (
-    distributes(config.localityLbSetting) ||
-    snapshot
-      .list('DestinationRule')
-      .some(({ spec }) =>
-        [spec.trafficPolicy, ...spec.subsets.map(({ trafficPolicy }) => trafficPolicy)].some((policy) =>
-          [policy?.loadBalancer, ...(policy?.portLevelSettings ?? []).map(({ loadBalancer }) => loadBalancer)].some((balancer) =>
-            distributes(balancer?.localityLbSetting),
-          ),
-        ),
-      )
-  );
 }
 
 /** Kinds of which no sidecar's outbound configuration depends on the namespace alone. */

@@ -1,25 +1,26 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createAllocator } from './auto-allocate.ts';
+import { addressesAt, createAllocator, hashOf } from './auto-allocate.ts';
 
 test('a host has the same address whatever comes before it', () => {
-  const alone = createAllocator()('default', 'www.example.com');
+  const alone = createAllocator()(hashOf('default/www.example.com'));
   const allocate = createAllocator();
-  allocate('default', 'api.example.com');
-  assert.deepEqual(allocate('default', 'www.example.com'), alone);
+  allocate(hashOf('default/api.example.com'));
+  assert.deepEqual(allocate(hashOf('default/www.example.com')), alone);
 });
 
 test('all 65,024 addresses are distinct, usable and inside 240.240.0.0/16, then there are none left', () => {
   const allocate = createAllocator();
   const seen = new Set<string>();
   for (let i = 0; i < 65_024; i++) {
-    const address = allocate('ns', `h${i}.example.com`);
-    assert.ok(address);
+    const place = allocate(hashOf(`ns/h${i}.example.com`));
+    assert.ok(place !== undefined);
+    const address = addressesAt(place);
     const octets = address.ipv4.split('.').map(Number);
     assert.deepEqual(octets.slice(0, 2), [240, 240]);
     assert.ok(octets[2]! <= 255 && octets[3]! >= 1 && octets[3]! <= 254, address.ipv4);
     seen.add(address.ipv4);
   }
   assert.equal(seen.size, 65_024);
-  assert.equal(allocate('ns', 'one-more.example.com'), undefined);
+  assert.equal(allocate(hashOf('ns/one-more.example.com')), undefined);
 });

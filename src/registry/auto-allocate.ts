@@ -15,14 +15,13 @@ export interface AutoAddresses {
   readonly ipv6: string;
 }
 
-/** An allocator that has handed out nothing yet. `undefined` from it means that all 65,024 places are taken. */
-export function createAllocator(): (namespace: string, hostname: string) => AutoAddresses | undefined {
+/** An allocator that has handed out nothing yet: places for hashes. `undefined` from it means that all 65,024 are taken. */
+export function createAllocator(): (hash: number) => number | undefined {
   const taken = new Uint8Array(HASH_RANGE);
   taken[PLACES] = 1;
   let count = 0;
-  return (namespace, hostname) => {
+  return (hash) => {
     if (count === PLACES) return undefined;
-    const hash = fnv1a(`${namespace}/${hostname}`);
     const step = PRIME - (hash % PRIME);
     let place = hash % HASH_RANGE;
     for (let tries = 1; taken[place]; tries++) {
@@ -31,19 +30,19 @@ export function createAllocator(): (namespace: string, hostname: string) => Auto
     }
     taken[place] = 1;
     count++;
-    return addressAt(place);
+    return place;
   };
 }
 
 /** The last octet runs from 1 to 254: 0 and 255 are taken for network and broadcast by some systems. */
-function addressAt(place: number): AutoAddresses {
+export function addressesAt(place: number): AutoAddresses {
   const third = Math.floor(place / 254);
   const fourth = (place % 254) + 1;
   return { ipv4: `240.240.${third}.${fourth}`, ipv6: `2001:2::f0f0:${((third << 8) | fourth).toString(16)}` };
 }
 
-/** FNV-1a, 32 bits, of an ASCII string. */
-function fnv1a(text: string): number {
+/** FNV-1a, 32 bits, of `namespace/hostname` in ASCII. */
+export function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return hash >>> 0;

@@ -1,5 +1,8 @@
 import type { ResourceOf } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
+import { once } from '../lib/once.ts';
+import { keepContent } from '../lib/same.ts';
+import type { Declarations, Declared } from './declarations.ts';
 import type { Endpoint, Service, ServicePort, Workload } from './model.ts';
 import { isReady, tlsModeOf, type Workloads } from './workloads.ts';
 
@@ -14,47 +17,86 @@ interface Sources {
   readonly legacy: ReadonlyMap<string, ResourceOf<'Endpoints'>>;
 }
 
+export interface EndpointTable {
+  readonly of: EndpointsOf;
+  readonly from: EndpointOrigins;
+  /** For the next one. */
+  readonly memory: WeakMap<ServicePort, Known>;
+}
+
+interface EndpointOrigins {
+  readonly declarations: Declarations;
+  readonly workloads: Workloads;
+  readonly slices: readonly ResourceOf<'EndpointSlice'>[];
+  readonly legacy: readonly ResourceOf<'Endpoints'>[];
+}
+
+/** The endpoints that a port had when it was asked about last. */
+interface Known {
+  readonly endpoints: readonly Endpoint[];
+  /** The ServiceEntries that say all there is to say of them; undefined where workloads and slices have a say. */
+  readonly statedBy: readonly Declared[] | undefined;
+}
+
+const NOBODY: readonly Declared[] = [];
+
 /**
  * Endpoints by service port, worked out when first asked for and kept. A port belongs to the service that declares it, also where a view of
- * several services in one is asked about. `declared` are all services, oldest first, those that lost their ports to others too: as in Istio, what
+ * several services in one is asked about. All declared services count, those that lost their ports to others too: as in Istio, what
  * ServiceEntries of one namespace say of the endpoints of one host is added up.
+ *
+ * A port whose endpoints are as they were has the same list as `before`, which stays itself where nothing that endpoints come of has changed.
  */
-export function endpointIndex(snapshot: Snapshot, workloads: Workloads, declared: readonly Service[]): EndpointsOf {
-  const owners = new Map<ServicePort, Service>();
-  const entries = new Map<string, Service[]>();
-  for (const service of declared) {
-    for (const port of service.ports) owners.set(port, service);
-    if (service.registry === 'Kubernetes') continue;
-    const siblings = entries.get(keyOf(service));
-    if (siblings) siblings.push(service);
-    else entries.set(keyOf(service), [service]);
-  }
-  const slices = new Map<string, ResourceOf<'EndpointSlice'>[]>();
-  for (const slice of snapshot.list('EndpointSlice')) {
-    const { namespace, labels } = slice.metadata;
-    const key = `${namespace}/${labels[SERVICE_NAME_LABEL] ?? ''}`;
-    const siblings = slices.get(key);
-    if (siblings) siblings.push(slice);
-    else slices.set(key, [slice]);
-  }
-  const legacy = new Map(snapshot.list('Endpoints').map((object) => [`${object.metadata.namespace}/${object.metadata.name}`, object]));
-  const sources: Sources = { workloads, slices, legacy };
-  const kept = new Map<ServicePort, readonly Endpoint[]>();
-  return (asked, port) => {
-    let endpoints = kept.get(port);
+export function endpointTable(
+  snapshot: Snapshot,
+  workloads: Workloads,
+  declarations: Declarations,
+  before: EndpointTable | undefined,
+): EndpointTable {
+  const from = { declarations, workloads, slices: snapshot.list('EndpointSlice'), legacy: snapshot.list('Endpoints') };
+  if (before && isSame(before.from, from)) return before;
+  const memory = before?.memory ?? new WeakMap<ServicePort, Known>();
+  const sources = once(() => sourcesOf(from));
+  const asked = new Map<ServicePort, readonly Endpoint[]>();
+  const find = (service: Service, port: ServicePort, rivals: readonly Declared[]): Known => {
+    const entries = rivals.map((declared) => declared.service).filter(({ registry }) => registry !== 'Kubernetes');
+    const isKubernetes = service.registry === 'Kubernetes';
+    const own = isKubernetes ? kubernetesEndpoints(service, port, sources()) : [];
+    const found = entries.length === 0 ? own : [...own, ...entriesEndpoints(entries, service, port, workloads)];
+    const endpoints = keepContent(memory.get(port)?.endpoints, found);
+    return { endpoints, statedBy: isKubernetes || entries.some(selectsWorkloads) ? undefined : rivals };
+  };
+  const of: EndpointsOf = (service, port) => {
+    const owner = declarations.ownerOf(port);
+    const rivals = declarations.byKey.get(owner?.key ?? `${service.namespace}/${service.hostname}`) ?? NOBODY;
+    const known = memory.get(port);
+    if (known?.statedBy === rivals) return known.endpoints;
+    let endpoints = asked.get(port);
     if (!endpoints) {
-      const service = owners.get(port) ?? asked;
-      const siblings = entries.get(keyOf(service)) ?? [];
-      const own = service.registry === 'Kubernetes' ? kubernetesEndpoints(service, port, sources) : [];
-      endpoints = siblings.length === 0 ? own : [...own, ...entriesEndpoints(siblings, service, port, workloads)];
-      kept.set(port, endpoints);
+      const answer = find(owner?.service ?? service, port, rivals);
+      memory.set(port, answer);
+      endpoints = answer.endpoints;
+      asked.set(port, endpoints);
     }
     return endpoints;
   };
+  return { of, from, memory };
 }
 
-function keyOf({ namespace, hostname }: Service): string {
-  return `${namespace}/${hostname}`;
+function isSame(a: EndpointOrigins, b: EndpointOrigins): boolean {
+  return a.declarations === b.declarations && a.workloads === b.workloads && a.slices === b.slices && a.legacy === b.legacy;
+}
+
+function sourcesOf({ workloads, slices, legacy }: EndpointOrigins): Sources {
+  return {
+    workloads,
+    slices: Map.groupBy(slices, ({ metadata }) => `${metadata.namespace}/${metadata.labels[SERVICE_NAME_LABEL] ?? ''}`),
+    legacy: new Map(legacy.map((object) => [`${object.metadata.namespace}/${object.metadata.name}`, object])),
+  };
+}
+
+function selectsWorkloads({ resource }: Service): boolean {
+  return (resource as ResourceOf<'ServiceEntry'>).spec.workloadSelector !== undefined;
 }
 
 /** Of every ServiceEntry with the host: where names are looked up, for the same port; elsewhere for a port of the same name. */

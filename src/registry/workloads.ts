@@ -1,5 +1,7 @@
 import type { ResourceOf } from '../api/index.ts';
+import type { Resource } from '../api/resource.ts';
 import type { Snapshot } from '../config/snapshot.ts';
+import { keepList } from '../lib/same.ts';
 import type { Workload } from './model.ts';
 
 type Labels = Readonly<Record<string, string>>;
@@ -17,32 +19,48 @@ export interface Workloads {
   podAt(address: string): Workload | undefined;
   /** `region/zone/subzone` of a node. */
   nodeLocality(nodeName: string | undefined): string;
+  readonly sources: WorkloadSources;
+  /** For the next ones. */
+  readonly memory: WeakMap<Resource, Workload>;
 }
 
-export function buildWorkloads(snapshot: Snapshot): Workloads {
-  const localities = new Map(snapshot.list('Node').map((node) => [node.metadata.name, topologyOf(node.metadata.labels)]));
+/** What workloads are made of. */
+interface WorkloadSources {
+  readonly pods: readonly ResourceOf<'Pod'>[];
+  readonly entries: readonly ResourceOf<'WorkloadEntry'>[];
+  readonly nodes: readonly ResourceOf<'Node'>[];
+}
+
+/** @param before stays if its sources are the same; of other sources, each workload stays of which nothing changed. */
+export function buildWorkloads(snapshot: Snapshot, before?: Workloads): Workloads {
+  const sources: WorkloadSources = { pods: snapshot.list('Pod'), entries: snapshot.list('WorkloadEntry'), nodes: snapshot.list('Node') };
+  if (before && isSame(before.sources, sources)) return before;
+  const localities = new Map(sources.nodes.map((node) => [node.metadata.name, topologyOf(node.metadata.labels)]));
   const nodeLocality = (name: string | undefined) => (name ? (localities.get(name) ?? '') : '');
+  const memory = before?.memory ?? new WeakMap<Resource, Workload>();
+  const kept = (workload: Workload): Workload => {
+    const known = memory.get(workload.resource);
+    // Of one resource only a Node can make another locality.
+    if (known && known.locality === workload.locality) return known;
+    memory.set(workload.resource, workload);
+    return workload;
+  };
   const list: Workload[] = [];
-  const byNamespace = new Map<string, Workload[]>();
   const podsByName = new Map<string, Workload>();
   const podsByAddress = new Map<string, Workload>();
-  const add = (workload: Workload) => {
+  for (const pod of sources.pods) {
+    const made = podWorkload(pod, nodeLocality);
+    if (!made) continue;
+    const workload = kept(made);
     list.push(workload);
-    const siblings = byNamespace.get(workload.namespace);
-    if (siblings) siblings.push(workload);
-    else byNamespace.set(workload.namespace, [workload]);
-  };
-  for (const pod of snapshot.list('Pod')) {
-    const workload = podWorkload(pod, nodeLocality);
-    if (!workload) continue;
-    add(workload);
     podsByName.set(`${workload.namespace}/${workload.name}`, workload);
     // Pods on the host's network share its address: none of them can be known by it.
     if (!pod.spec.hostNetwork) for (const address of workload.addresses) podsByAddress.set(address, workload);
   }
-  for (const entry of snapshot.list('WorkloadEntry')) add(entryWorkload(entry));
+  for (const entry of sources.entries) list.push(kept(entryWorkload(entry)));
+  const byNamespace = Map.groupBy(list, ({ namespace }) => namespace);
   return {
-    list,
+    list: keepList(before?.list, list),
     select(namespace, selector) {
       const wanted = Object.entries(selector);
       if (wanted.length === 0) return [];
@@ -51,7 +69,13 @@ export function buildWorkloads(snapshot: Snapshot): Workloads {
     pod: (namespace, name) => podsByName.get(`${namespace}/${name}`),
     podAt: (address) => podsByAddress.get(address),
     nodeLocality,
+    sources,
+    memory,
   };
+}
+
+function isSame(a: WorkloadSources, b: WorkloadSources): boolean {
+  return a.pods === b.pods && a.entries === b.entries && a.nodes === b.nodes;
 }
 
 function podWorkload(pod: ResourceOf<'Pod'>, nodeLocality: (name: string | undefined) => string): Workload | undefined {

@@ -6,6 +6,14 @@ import type { Service } from '../registry/model.ts';
  * itself: others could not use it, and clients often try it first.
  */
 export function allocatedAddresses({ autoAddresses }: Service, { addresses }: ProxyIdentity): readonly string[] {
-  const ipv6 = addresses.some((address) => address.includes(':'));
-  return ipv6 ? autoAddresses : autoAddresses.filter((address) => !address.includes(':'));
+  return addresses.some(isIpv6) ? autoAddresses : autoAddresses.filter((address) => !isIpv6(address));
+}
+
+/** Asked by name, so that what is read of a proxy's addresses is the families that it has (see reading.ts). */
+export function isIpv6(address: string): boolean {
+  return address.includes(':');
+}
+
+export function isIpv4(address: string): boolean {
+  return !isIpv6(address);
 }

@@ -14,6 +14,7 @@ import {
 } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ClusterConfigSchema as DynamicForwardProxyClusterSchema } from '../xds/gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js';
+import { isIpv4, isIpv6 } from './addresses.ts';
 import {
   applyConnectionPool,
   applyH2Upgrade,
@@ -249,8 +250,8 @@ function virtualAddresses({ addresses, namespace, registry }: Service, port: Ser
 
 /** A workload's names resolve to addresses of the families that it has itself; a proxy without addresses of its own takes either. */
 function dnsLookupFamily({ addresses }: ProxyIdentity): Cluster_DnsLookupFamily {
-  if (addresses.length === 0) return Cluster_DnsLookupFamily.V4_PREFERRED;
-  return addresses.every((address) => address.includes(':')) ? Cluster_DnsLookupFamily.V6_ONLY : Cluster_DnsLookupFamily.V4_ONLY;
+  if (addresses.some(isIpv4)) return Cluster_DnsLookupFamily.V4_ONLY;
+  return addresses.some(isIpv6) ? Cluster_DnsLookupFamily.V6_ONLY : Cluster_DnsLookupFamily.V4_PREFERRED;
 }
 
 function discoveryType({ resolution }: Service, proxyType: 'sidecar' | 'router'): Cluster_DiscoveryType | 'dynamic' {

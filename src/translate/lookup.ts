@@ -14,6 +14,7 @@ import { outboundClusters } from './clusters-outbound.ts';
 import type { TranslateContext } from './context.ts';
 import { sidecarInbound } from './listeners/inbound.ts';
 import { buildListeners, type PlannedRoutes } from './listeners/index.ts';
+import { sidecarOutbound } from './listeners/sidecar.ts';
 import type { Mesh } from './model.ts';
 import { nameTable } from './name-table.ts';
 import { hostnamesIn } from './names.ts';
@@ -54,6 +55,14 @@ export function inboundLookup(proxy: ProxyIdentity, mesh: Mesh): XdsLookup {
     endpoints: [],
     secrets: context.secrets.collected(),
   });
+}
+
+/** Builds all that a sidecar has for the calls of its workload, so that a recording (see reading.ts) has seen what that depends on. */
+export function buildOutbound(proxy: ProxyIdentity, mesh: Mesh): void {
+  const context = contextOf(proxy, mesh);
+  for (const build of sidecarOutbound(context).routes.values()) build();
+  outboundClusters(context)(context.scope.services);
+  nameTable(context);
 }
 
 function contextOf(proxy: ProxyIdentity, mesh: Mesh): TranslateContext {

@@ -1,0 +1,205 @@
+/** Which of the declared services there are, with which ports, addresses and aliases. */
+import type { Resource } from '../api/resource.ts';
+import { originOf, resourceText } from '../api/resource.ts';
+import type { Finding } from '../lib/finding.ts';
+import { keepContent, keepList, sameMembers } from '../lib/same.ts';
+import { addressesAt, createAllocator } from './auto-allocate.ts';
+import type { Declarations, Declared } from './declarations.ts';
+import { joinable } from './joined.ts';
+import type { Service, ServicePort } from './model.ts';
+
+export interface SettledServices {
+  /** Oldest first. */
+  readonly services: readonly Service[];
+  /** Hosts that lost a conflict, and those without an address. */
+  readonly findings: readonly Finding[];
+  /** For the next ones. */
+  readonly memory: WeakMap<Declared, Settled>;
+}
+
+/** What became of a declared service. */
+interface Settled extends Terms {
+  readonly service: Service;
+}
+
+interface Terms {
+  readonly ports: readonly ServicePort[];
+  /** Of the allocated address (see auto-allocate.ts). */
+  readonly place: number | undefined;
+  readonly aliases: readonly string[] | undefined;
+}
+
+interface Winner {
+  readonly declared: Declared;
+  readonly ports: readonly ServicePort[];
+}
+
+/**
+ * What all this comes to depends on what is declared alone; a service of which the same follows as `before` is the same object.
+ */
+export function settleServices(declarations: Declarations, before: SettledServices | undefined): SettledServices {
+  const memory = before?.memory ?? new WeakMap<Declared, Settled>();
+  const findings: Finding[] = [];
+  const winners = withoutConflicts(declarations, findings);
+  const places = allocate(winners, declarations, findings);
+  const aliases = aliasesOf(winners);
+  const services = winners.map(({ declared, ports }, index) => {
+    const terms: Terms = { ports, place: places[index], aliases: aliases?.get(declared.service.hostname) };
+    const known = memory.get(declared);
+    if (known && sameTerms(known, terms)) return known.service;
+    const service = serviceUnder(declared.service, terms);
+    memory.set(declared, { ...terms, service });
+    return service;
+  });
+  return { services: keepList(before?.services, services), findings: keepContent(before?.findings, findings), memory };
+}
+
+function sameTerms(a: Terms, b: Terms): boolean {
+  return a.place === b.place && sameMembers(a.ports, b.ports) && sameMembers(a.aliases ?? [], b.aliases ?? []);
+}
+
+function serviceUnder(service: Service, { ports, place, aliases }: Terms): Service {
+  if (ports === service.ports && place === undefined && !aliases) return service;
+  const addresses = place === undefined ? undefined : addressesAt(place);
+  return {
+    ...service,
+    ports,
+    ...(addresses && { autoAddresses: [addresses.ipv4, addresses.ipv6] }),
+    ...(aliases && { aliases }),
+  };
+}
+
+/**
+ * Of two with one hostname and namespace the younger keeps the ports that the older does not have, as in Istio. Beside a Kubernetes Service
+ * nothing else stays: nobody may squat on its name. Endpoints count all the same (see endpoints.ts).
+ */
+function withoutConflicts({ list, byKey }: Declarations, findings: Finding[]): Winner[] {
+  const contests = new Map<string, Contest>();
+  return list.flatMap((declared): Winner | Winner[] => {
+    const { key, service } = declared;
+    const rivals = byKey.get(key)!;
+    if (rivals.length === 1 && declared.distinct) return { declared, ports: service.ports };
+    let contest = contests.get(key);
+    if (!contest) {
+      const kubernetes = kubernetesOf(rivals);
+      contest = { oldest: kubernetes ?? service, kubernetes, claimed: new Map() };
+      contests.set(key, contest);
+    }
+    const { oldest, kubernetes, claimed } = contest;
+    if (kubernetes && kubernetes !== service) {
+      findings.push(conflict(kubernetes, service, service.ports));
+      return [];
+    }
+    const lost: ServicePort[] = [];
+    const kept: ServicePort[] = [];
+    for (const port of service.ports) {
+      if (claimed.has(port.number)) {
+        lost.push(port);
+      } else {
+        kept.push(port);
+        claimed.set(port.number, service);
+      }
+    }
+    if (kept.length > 0 && !joinable(oldest, service)) findings.push(unlike(oldest, service, kept));
+    if (lost.length === 0) return { declared, ports: service.ports };
+    findings.push(conflict(claimed.get(lost[0]!.number)!, service, lost));
+    return kept.length > 0 ? { declared, ports: kept } : [];
+  });
+}
+
+/** What several that declare one host come to. */
+interface Contest {
+  /** Of those that stay. */
+  readonly oldest: Service;
+  readonly kubernetes: Service | undefined;
+  /** The service that has a port. */
+  readonly claimed: Map<number, Service>;
+}
+
+function kubernetesOf(rivals: readonly Declared[]): Service | undefined {
+  return rivals.findLast(({ service }) => service.registry === 'Kubernetes')?.service;
+}
+
+function conflict(winner: Service, loser: Service, ports: readonly ServicePort[]): Finding {
+  const why =
+    winner.registry === 'Kubernetes' && loser.registry !== 'Kubernetes'
+      ? 'a Kubernetes Service comes before it'
+      : 'the older object counts';
+  return aboutHosts(
+    loser.resource,
+    'SP1018',
+    `${resourceText(winner.resource)} declares ${loser.hostname} in this namespace as well, and ${why}: what is said here of port ${numbersOf(ports)} ` +
+      'has no effect, save that its endpoints are added. Declare a port of a host in one object.',
+  );
+}
+
+function unlike(oldest: Service, service: Service, ports: readonly ServicePort[]): Finding {
+  return aboutHosts(
+    service.resource,
+    'SP1018',
+    `${resourceText(oldest.resource)} declares ${service.hostname} in this namespace as well, and is older. As the two differ in resolution, labels, ` +
+      `workloadSelector or exportTo, there is no cluster for port ${numbersOf(ports)}: calls to it are answered 503 NC or closed. Make them alike, or one object.`,
+  );
+}
+
+function numbersOf(ports: readonly ServicePort[]): string {
+  return ports.map(({ number }) => number).join(', ');
+}
+
+function aboutHosts(resource: Resource, code: string, message: string): Finding {
+  return {
+    code,
+    level: 'Warning',
+    message,
+    origin: originOf(resource),
+    // The finding is kept while the object may move in its file.
+    get position() {
+      return resource.source.position(['spec', 'hosts']);
+    },
+  };
+}
+
+/** The place of each one's address, where it gets one. */
+function allocate(winners: readonly Winner[], { byKey }: Declarations, findings: Finding[]): (number | undefined)[] {
+  const next = createAllocator();
+  // Several objects may declare ports of one host: it has one address all the same.
+  const shared = new Map<string, number>();
+  return winners.map(({ declared: { key, service, hash } }) => {
+    if (hash === undefined) return undefined;
+    const place = shared.get(key) ?? next(hash);
+    if (place === undefined) {
+      const message = `No address is left in 240.240.0.0/16 for ${service.hostname}: DNS answers with its real addresses. State one in spec.addresses.`;
+      findings.push(aboutHosts(service.resource, 'SP1026', message));
+    } else if (byKey.get(key)!.length > 1) {
+      shared.set(key, place);
+    }
+    return place;
+  });
+}
+
+/**
+ * By the host that they stand for, the names of Services of type ExternalName: calls to these are calls to it, over several of them if need be.
+ * Undefined where there are none.
+ */
+function aliasesOf(winners: readonly Winner[]): ReadonlyMap<string, readonly string[]> | undefined {
+  const targets = new Map<string, string>();
+  for (const { declared } of winners) {
+    const { hostname, externalName } = declared.service;
+    if (externalName) targets.set(hostname, externalName);
+  }
+  if (targets.size === 0) return undefined;
+  const aliases = new Map<string, string[]>();
+  for (const alias of [...targets.keys()].sort()) {
+    const seen = new Set([alias]);
+    let target = targets.get(alias)!;
+    while (targets.has(target) && !seen.has(target)) {
+      seen.add(target);
+      target = targets.get(target)!;
+    }
+    if (targets.has(target)) continue;
+    const siblings = aliases.get(target);
+    if (siblings) siblings.push(alias);
+    else aliases.set(target, [alias]);
+  }
+  return aliases;
+}
