@@ -5,7 +5,6 @@ import { meshFromText, proxyOf, type TestMesh } from '../../test/support/mesh.ts
 import type { Finding } from '../lib/finding.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
-import type { Secret } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { buildClusters } from './clusters.ts';
 import { startTranslation, type TranslateContext } from './context.ts';
 import type { Mesh } from './model.ts';
@@ -18,7 +17,7 @@ function contextOf(mesh: Mesh, proxy: ProxyIdentity): TranslateContext {
 }
 
 /** The secrets that `ask` asks for at a gateway, and what is wrong with them. */
-function secretsOf(mesh: TestMesh, ask: (secrets: SecretReferences) => void): { secrets: readonly Secret[]; findings: Finding[] } {
+function secretsOf(mesh: TestMesh, ask: (secrets: SecretReferences) => void) {
   const { context, requests } = startTranslation(proxyOf({ type: 'router', namespace: 'istio-system' }), mesh);
   ask(context.secrets);
   const findings: Finding[] = [];

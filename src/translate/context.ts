@@ -17,7 +17,6 @@ export interface TranslateContext extends Notes {
 /** A context and what was said to it. */
 export interface Translating {
   readonly context: TranslateContext;
-  /** Each once: several clusters, routes or chains may come of one object. */
   readonly findings: ReadonlyMap<string, Finding>;
   /** By name; of several who ask for one the first. */
   readonly requests: ReadonlyMap<string, SecretRequest>;
@@ -25,14 +24,20 @@ export interface Translating {
 
 export function startTranslation(proxy: ProxyIdentity, given: Mesh): Translating {
   const mesh: Mesh = { ...given, config: sameConfig(given.config) };
-  const findings = new Map<string, Finding>();
-  const report = (finding: Finding) => {
-    const key = JSON.stringify([finding.code, originText(finding.origin), finding.message]);
-    if (!findings.has(key)) findings.set(key, finding);
-  };
+  const { found: findings, report } = distinctFindings();
   const requests = new Map<string, SecretRequest>();
   const secrets = secretReferences((request) => {
     if (!requests.has(request.name)) requests.set(request.name, request);
   });
   return { context: { proxy, mesh, scope: scopeFor(proxy, mesh), report, secrets }, findings, requests };
+}
+
+/** Several clusters, routes or chains may come of one object: what is wrong with it is reported once. */
+export function distinctFindings(): { readonly found: ReadonlyMap<string, Finding>; readonly report: (finding: Finding) => void } {
+  const found = new Map<string, Finding>();
+  const report = (finding: Finding) => {
+    const key = JSON.stringify([finding.code, originText(finding.origin), finding.message]);
+    if (!found.has(key)) found.set(key, finding);
+  };
+  return { found, report };
 }

@@ -1,8 +1,7 @@
 /** Snapshot to xDS for one proxy. Pure: the same input gives the same output. */
-import type { Finding } from '../lib/finding.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { buildClusters } from './clusters.ts';
-import { startTranslation } from './context.ts';
+import { distinctFindings, startTranslation } from './context.ts';
 import { buildListeners } from './listeners/index.ts';
 import type { Mesh, Translation } from './model.ts';
 import { nameTable } from './name-table.ts';
@@ -16,8 +15,8 @@ export function translate(proxy: ProxyIdentity, mesh: Mesh): Translation {
   const routeConfigurations = [...routes.values()].map((build) => build());
   const { clusters, endpoints } = buildClusters(context);
   const names = nameTable(context);
-  const ofSecrets: Finding[] = [];
-  const secrets = secretResources(requests.values(), proxy.namespace, mesh.snapshot, (finding) => ofSecrets.push(finding));
+  const ofSecrets = distinctFindings();
+  const secrets = secretResources(requests.values(), proxy.namespace, mesh.snapshot, ofSecrets.report);
   return {
     resources: {
       listeners: sortedByName(listeners, ({ name }) => name),
@@ -27,6 +26,6 @@ export function translate(proxy: ProxyIdentity, mesh: Mesh): Translation {
       secrets,
       nameTable: names,
     },
-    findings: [...ofSecrets, ...findings.values()],
+    findings: [...ofSecrets.found.values(), ...findings.values()],
   };
 }
