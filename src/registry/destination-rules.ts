@@ -2,12 +2,13 @@
 import type { DestinationRule, MeshConfig, ResourceOf } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { fullHostname, hostCovers, isWildcard } from '../lib/hostname.ts';
+import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import type { Service } from './model.ts';
 import { isVisible, visibilityOf } from './visibility.ts';
 
 type Rule = ResourceOf<'DestinationRule'>;
 
-/** Where the rules are. Indexes over them are kept for as long as this object is. */
+/** Where the rules are. Indexes over them are kept for as long as the list of them and the configuration are. */
 export interface RuleSource {
   readonly snapshot: Snapshot;
   readonly config: MeshConfig;
@@ -29,51 +30,53 @@ interface Rules {
 interface Index {
   /** All rules of a namespace: what its own proxies look at first. */
   readonly local: ReadonlyMap<string, Rules>;
+  /** Those of the root namespace that its own proxies look at first. */
+  readonly rootPrivate: Rules | undefined;
   /** Of each namespace what others may see, by the namespace that looks. */
   exported(owner: string, client: string): Rules;
 }
 
 const EMPTY: Rules = { exact: new Map(), wildcards: [] };
-const kept = new WeakMap<RuleSource, Index>();
+const NO_RULES: readonly Rule[] = [];
+const indexes = new Memo<Index>();
+const candidates = new Memo<WeakMap<Service, readonly Rule[]>>();
+const merged = new Memo<Rule>();
 
 /** Client's namespace, service's namespace, root namespace; a rule with a workloadSelector counts in its own namespace only. */
 export function destinationRuleLookup(mesh: RuleSource, proxy: Caller): (service: Service) => Rule | undefined {
-  let index = kept.get(mesh);
-  if (!index) {
-    index = buildIndex(mesh);
-    kept.set(mesh, index);
-  }
-  const { local, exported } = index;
-  const { rootNamespace } = mesh.config;
-  const found = new Map<Service, Rule | undefined>();
-  const look = (service: Service): Rule | undefined => {
-    const candidates = [
-      // Rules of the root namespace are meant for the whole mesh: a proxy there looks at the service's namespace before them, save for its private ones.
-      mostSpecific(
-        proxy.namespace === rootNamespace ? privateOf(local.get(rootNamespace), mesh) : local.get(proxy.namespace),
-        service.hostname,
-      ),
-      mostSpecific(exported(service.namespace, proxy.namespace), service.hostname),
-      mostSpecific(exported(rootNamespace, proxy.namespace), service.hostname),
-    ];
-    const rules = candidates.find((each) => each.length > 0) ?? [];
-    return forProxy(rules, proxy);
-  };
+  const all = mesh.snapshot.list('DestinationRule');
+  if (all.length === 0) return () => undefined;
+  const index = indexes.get([mesh.config, all], NO_INPUTS, () => buildIndex(mesh));
+  const found = candidates.get([index, proxy.namespace], NO_INPUTS, () => new WeakMap());
   return (service) => {
-    if (!found.has(service)) found.set(service, look(service));
-    return found.get(service);
+    let rules = found.get(service);
+    if (!rules) {
+      rules = rulesFor(service, proxy.namespace, index, mesh.config.rootNamespace);
+      found.set(service, rules);
+    }
+    return rules.length === 0 ? undefined : forProxy(rules, proxy);
   };
+}
+
+/** Those that count for a service at the proxies of a namespace, whatever their labels are. */
+function rulesFor(service: Service, namespace: string, { local, rootPrivate, exported }: Index, rootNamespace: string): readonly Rule[] {
+  // Rules of the root namespace are meant for the whole mesh: a proxy there looks at the service's namespace before them, save for its private ones.
+  const own = mostSpecific(namespace === rootNamespace ? rootPrivate : local.get(namespace), service.hostname);
+  if (own.length > 0) return own;
+  const ofService = mostSpecific(exported(service.namespace, namespace), service.hostname);
+  return ofService.length > 0 ? ofService : mostSpecific(exported(rootNamespace, namespace), service.hostname);
 }
 
 function buildIndex(mesh: RuleSource): Index {
   const all = mesh.snapshot.list('DestinationRule');
-  const byNamespace = groupBy(all, ({ metadata }) => metadata.namespace);
+  const byNamespace = Map.groupBy(all, ({ metadata }) => metadata.namespace);
   const local = new Map(
     [...byNamespace].map(([namespace, rules]) => [namespace, rulesOf(rules.filter((rule) => visibleTo(rule, namespace, mesh)))]),
   );
   const cache = new Map<string, Rules>();
   return {
     local,
+    rootPrivate: privateOf(local.get(mesh.config.rootNamespace), mesh),
     exported(owner, client) {
       const key = `${owner}/${client}`;
       let rules = cache.get(key);
@@ -108,20 +111,21 @@ function privateOf(rules: Rules | undefined, mesh: RuleSource): Rules | undefine
 }
 
 function rulesOf(list: readonly Rule[]): Rules {
-  const byHost = groupBy(list, ({ spec, metadata }) => fullHostname(spec.host.toLowerCase(), metadata.namespace));
+  const byHost = Map.groupBy(list, ({ spec, metadata }) => fullHostname(spec.host.toLowerCase(), metadata.namespace));
   const wildcards = [...byHost].filter(([host]) => isWildcard(host)).sort(([a], [b]) => b.length - a.length || (a < b ? -1 : 1));
   return { exact: byHost, wildcards };
 }
 
 function mostSpecific(rules: Rules | undefined, hostname: string): readonly Rule[] {
-  if (!rules) return [];
+  if (!rules) return NO_RULES;
   const exact = rules.exact.get(hostname);
   if (exact?.length) return exact;
-  return rules.wildcards.find(([host]) => hostCovers(host, hostname))?.[1] ?? [];
+  return rules.wildcards.find(([host]) => hostCovers(host, hostname))?.[1] ?? NO_RULES;
 }
 
 /** The rules whose workloadSelector picks this proxy, else those without one; merged. */
 function forProxy(rules: readonly Rule[], proxy: Caller): Rule | undefined {
+  if (rules.length === 1 && !rules[0]!.spec.workloadSelector) return rules[0];
   const selecting = rules.filter(
     ({ spec, metadata }) => spec.workloadSelector && metadata.namespace === proxy.namespace && selects(spec, proxy),
   );
@@ -144,20 +148,12 @@ function sameSelector(a: DestinationRule, b: DestinationRule): boolean {
 function merge(rules: readonly Rule[]): Rule | undefined {
   const [oldest, ...others] = rules;
   if (!oldest || others.length === 0) return oldest;
-  const subsets = [...oldest.spec.subsets];
-  for (const { spec } of others) {
-    for (const subset of spec.subsets) if (!subsets.some(({ name }) => name === subset.name)) subsets.push(subset);
-  }
-  const trafficPolicy = rules.find(({ spec }) => spec.trafficPolicy)?.spec.trafficPolicy;
-  return { ...oldest, spec: { ...oldest.spec, subsets, ...(trafficPolicy ? { trafficPolicy } : {}) } };
-}
-
-function groupBy<T>(list: readonly T[], key: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const item of list) {
-    const group = groups.get(key(item));
-    if (group) group.push(item);
-    else groups.set(key(item), [item]);
-  }
-  return groups;
+  return merged.get([oldest], others, () => {
+    const subsets = [...oldest.spec.subsets];
+    for (const { spec } of others) {
+      for (const subset of spec.subsets) if (!subsets.some(({ name }) => name === subset.name)) subsets.push(subset);
+    }
+    const trafficPolicy = rules.find(({ spec }) => spec.trafficPolicy)?.spec.trafficPolicy;
+    return { ...oldest, spec: { ...oldest.spec, subsets, ...(trafficPolicy ? { trafficPolicy } : {}) } };
+  });
 }

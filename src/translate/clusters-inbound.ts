@@ -1,7 +1,8 @@
 /** Clusters towards the workload behind a sidecar. */
 import { create } from '@bufbuild/protobuf';
-import type { ConnectionPoolSettings, IstioIngressListener } from '../api/index.ts';
+import type { ConnectionPoolSettings, IstioIngressListener, MeshConfig } from '../api/index.ts';
 import type { Resource } from '../api/resource.ts';
+import { Memo } from '../lib/memo.ts';
 import type { Protocol, Service, ServicePort } from '../registry/model.ts';
 import { isHttp2, parseProtocol } from '../registry/protocol.ts';
 import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
@@ -85,13 +86,21 @@ function defaultEndpoint(text: string, addresses: readonly string[]): Inbound['t
   return { address: host, port };
 }
 
-function inboundCluster({ port, protocol, target, services, connectionPool, origins }: Inbound, { mesh }: TranslateContext): Cluster {
+function inboundCluster(inbound: Inbound, { mesh: { config } }: TranslateContext): Cluster {
+  const { port, protocol, target, services, connectionPool, origins } = inbound;
+  const inputs = [port, protocol, target?.address, target?.port, connectionPool, ...origins, ...services.map(({ service }) => service)];
+  return kept.get([config, origins[0]!, port], inputs, () => buildCluster(inbound, config));
+}
+
+const kept = new Memo<Cluster>();
+
+function buildCluster({ port, protocol, target, services, connectionPool, origins }: Inbound, config: MeshConfig): Cluster {
   const name = inboundClusterName(port);
   const cluster = create(ClusterSchema, { name, commonLbConfig: {} });
   const draft: ClusterDraft = { cluster, http: undefined };
   if (isHttp2(protocol)) useHttp2(draft);
   else if (protocol === 'Unsupported') useClientProtocol(draft);
-  applyConnectionPool(draft, connectionPool, mesh.config);
+  applyConnectionPool(draft, connectionPool, config);
   if (target) {
     cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.STATIC };
     cluster.loadAssignment = create(ClusterLoadAssignmentSchema, {

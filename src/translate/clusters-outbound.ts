@@ -1,7 +1,7 @@
+/** One cluster of a service's port, and the endpoints that it takes over EDS. */
 import { create } from '@bufbuild/protobuf';
-import type { ResourceOf, Subset } from '../api/index.ts';
+import type { MeshConfig, ResourceOf, Subset } from '../api/index.ts';
 import { originOf } from '../api/resource.ts';
-import { isWildcard } from '../lib/hostname.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { Endpoint, Service, ServicePort } from '../registry/model.ts';
 import { isHttp, isHttp2 } from '../registry/protocol.ts';
@@ -28,30 +28,35 @@ import {
   useClientProtocol,
   useHttp2,
 } from './clusters-policy.ts';
-import { upstreamRefusal } from './clusters-refusal.ts';
-import type { TranslateContext } from './context.ts';
-import { type PortPolicy, portPolicy, subsetPolicy, withoutEffect } from './destination-rule-policy.ts';
+import { type Refusal, upstreamRefusal } from './clusters-refusal.ts';
+import { type PortPolicy, withoutEffect } from './destination-rule-policy.ts';
 import { dnsCacheConfig } from './dns-cache.ts';
-import { localityEndpoints, usableEndpoints } from './endpoints.ts';
-import { applyLocality } from './endpoints-locality.ts';
+import { usableEndpoints } from './endpoints.ts';
+import { type Client, type LocalitySetting, localityGroups, weighLocalities } from './endpoints-locality.ts';
 import { istioConfigPath, metadataOf } from './metadata.ts';
 import { dnsSrvClusterName, outboundClusterName } from './names.ts';
+import type { Notes } from './notes.ts';
 import { packed, toDuration } from './proto.ts';
 import { adsSource } from './secrets.ts';
 import { applyUpstreamTls } from './tls-context.ts';
 
 const DYNAMIC_FORWARD_PROXY = 'envoy.clusters.dynamic_forward_proxy';
 
-interface Built {
-  readonly clusters: Cluster[];
-  readonly endpoints: ClusterLoadAssignment[];
+/** What counts for every cluster of a proxy; of the proxy itself only what is here. */
+export interface ClusterSettings {
+  readonly config: MeshConfig;
+  readonly proxyType: ProxyIdentity['type'];
+  readonly dnsLookupFamily: Cluster_DnsLookupFamily;
 }
 
 /** One cluster's inputs. */
-interface Target {
-  readonly context: TranslateContext;
+export interface Target {
+  readonly settings: ClusterSettings;
+  readonly client: Client;
   readonly service: Service;
   readonly port: ServicePort;
+  /** All of the port. */
+  readonly endpoints: readonly Endpoint[];
   readonly subset: Subset | undefined;
   readonly rule: ResourceOf<'DestinationRule'> | undefined;
   readonly policy: PortPolicy;
@@ -61,75 +66,25 @@ interface Target {
   readonly passthrough: boolean;
 }
 
-/** Builds the clusters of services: for each port and subset; for AUTO_PASSTHROUGH gateways those named by SNI as well. */
-export function outboundClusters(context: TranslateContext): (services: readonly Service[]) => Built {
-  const sniDnat = context.proxy.type === 'router' && hasAutoPassthrough(context);
-  return (services) => {
-    const built: Built = { clusters: [], endpoints: [] };
-    for (const service of services) addService(context, service, sniDnat, built);
-    return built;
-  };
-}
-
-function addService(context: TranslateContext, service: Service, sniDnat: boolean, built: Built): void {
-  if (service.resolution === 'Alias') return;
-  const rule = context.scope.destinationRuleFor(service.hostname);
-  for (const port of service.ports) {
-    if (port.protocol === 'UDP') continue;
-    const policy = portPolicy(rule?.spec.trafficPolicy, port.number);
-    const target: Target = { context, service, port, subset: undefined, rule, policy, sniDnat: false, passthrough: isPassthrough(policy) };
-    addWithSubsets(target, built);
-    if (sniDnat && !service.meshExternal && !isWildcard(service.hostname)) addWithSubsets({ ...target, sniDnat: true }, built);
-  }
-}
-
-function addWithSubsets(target: Target, built: Built): void {
-  add(target, built);
-  for (const subset of target.rule?.spec.subsets ?? []) {
-    const policy = subsetPolicy(target.policy, subset, target.port.number);
-    add({ ...target, subset, policy, passthrough: target.passthrough || isPassthrough(policy) }, built);
-  }
-}
-
-function isPassthrough({ loadBalancer }: PortPolicy): boolean {
-  return loadBalancer?.simple === 'PASSTHROUGH';
-}
-
-function hasAutoPassthrough({ proxy, mesh }: TranslateContext): boolean {
-  return mesh.snapshot
-    .list('Gateway')
-    .some(
-      ({ spec }) =>
-        spec.servers.some(({ tls }) => tls?.mode === 'AUTO_PASSTHROUGH') &&
-        Object.entries(spec.selector).every(([key, value]) => proxy.labels[key] === value),
-    );
-}
-
-function add(target: Target, built: Built): void {
-  const { context, service, port, subset, policy, sniDnat } = target;
-  const name = (sniDnat ? dnsSrvClusterName : outboundClusterName)(service.hostname, port.number, subset?.name);
-  const cluster = create(ClusterSchema, { name });
+/** Undefined if there is nothing to make a cluster of. */
+export function outboundCluster(target: Target, notes: Notes): Cluster | undefined {
+  const { settings, service, port, policy, sniDnat } = target;
+  const { config, proxyType } = settings;
+  const cluster = create(ClusterSchema, { name: nameOf(target) });
   commonLbConfig(cluster);
-  const refusal = sniDnat ? undefined : upstreamRefusal(context.proxy, service, port, target.rule, policy);
+  const refusal = refusalOf(target);
   if (refusal) {
-    context.report({
-      code: 'SP1024',
-      level: refusal.level,
-      message: refusal.reason,
-      origin: originOf(refusal.origin),
-      position: refusal.origin.source.position(),
-    });
-    built.clusters.push(refusing(cluster, target, refusal.reason));
-    return;
+    const { level, reason, origin } = refusal;
+    notes.report({ code: 'SP1024', level, message: reason, origin: originOf(origin), position: origin.source.position() });
+    return refusing(cluster, target, reason);
   }
-  reportWithoutEffect(target);
+  reportWithoutEffect(target, notes);
   const endpoints = discover(cluster, target);
-  if (!endpoints) return;
+  if (!endpoints) return undefined;
   const draft: ClusterDraft = { cluster, http: undefined };
   if (isHttp2(port.protocol)) useHttp2(draft);
   // A gateway's client may have chosen h2 by ALPN though the upstream cannot speak it.
-  else if (port.protocol === 'Unsupported' && context.proxy.type === 'sidecar') useClientProtocol(draft);
-  const { config } = context.mesh;
+  else if (port.protocol === 'Unsupported' && proxyType === 'sidecar') useClientProtocol(draft);
   applyConnectionPool(draft, policy.connectionPool, config);
   applyRetryBudget(cluster, policy.retryBudget);
   applyH2Upgrade(draft, policy.connectionPool, port.protocol, config);
@@ -139,30 +94,47 @@ function add(target: Target, built: Built): void {
   cluster.metadata = clusterMetadata(target);
   const { tls } = policy;
   if (!sniDnat && target.rule && (tls?.mode === 'SIMPLE' || tls?.mode === 'MUTUAL') && originates(target)) {
-    applyUpstreamTls(draft, tls, service, context.secrets, target.rule);
+    applyUpstreamTls(draft, tls, service, notes.secrets, target.rule);
   }
-  const assignment = create(ClusterLoadAssignmentSchema, {
-    clusterName: name,
-    endpoints: applyLocality(
-      localityEndpoints(endpoints),
-      endpoints,
-      cluster,
-      context.proxy,
-      policy.loadBalancer?.localityLbSetting,
-      config.localityLbSetting,
-    ),
-  });
-  const type = cluster.clusterDiscoveryType.value;
-  if (type === Cluster_DiscoveryType.EDS) built.endpoints.push(assignment);
-  else if (endpoints.length > 0) cluster.loadAssignment = assignment;
-  built.clusters.push(finish(draft));
+  weighLocalities(cluster, endpoints, localitySetting(target));
+  if (cluster.clusterDiscoveryType.value !== Cluster_DiscoveryType.EDS && endpoints.length > 0) {
+    cluster.loadAssignment = assignment(target, endpoints);
+  }
+  return finish(draft);
 }
 
-function reportWithoutEffect({ rule, policy, context }: Target): void {
+/** What comes over EDS for the cluster; undefined if it has its endpoints in another way, or is none. */
+export function outboundEndpoints(target: Target): ClusterLoadAssignment | undefined {
+  const type = discoveryType(target.service, target.settings.proxyType);
+  if (type !== Cluster_DiscoveryType.EDS || target.passthrough || refusalOf(target)) return undefined;
+  return assignment(target, edsEndpoints(target));
+}
+
+function nameOf({ service, port, subset, sniDnat }: Target): string {
+  return (sniDnat ? dnsSrvClusterName : outboundClusterName)(service.hostname, port.number, subset?.name);
+}
+
+function refusalOf({ settings, service, port, rule, policy, sniDnat }: Target): Refusal | undefined {
+  return sniDnat ? undefined : upstreamRefusal(settings.proxyType, service, port, rule, policy);
+}
+
+function localitySetting({ policy, settings }: Target): LocalitySetting | undefined {
+  return policy.loadBalancer?.localityLbSetting ?? settings.config.localityLbSetting;
+}
+
+function assignment(target: Target, endpoints: readonly Endpoint[]): ClusterLoadAssignment {
+  const failsOver = target.policy.outlierDetection !== undefined;
+  return create(ClusterLoadAssignmentSchema, {
+    clusterName: nameOf(target),
+    endpoints: localityGroups(endpoints, target.client, localitySetting(target), failsOver),
+  });
+}
+
+function reportWithoutEffect({ rule, policy }: Target, { report }: Notes): void {
   if (!rule) return;
   for (const path of withoutEffect(policy)) {
     const message = `trafficPolicy.${path} is accepted but has no effect yet. Remove it, or do not rely on it.`;
-    context.report({ code: 'SP1010', level: 'Warning', message, origin: originOf(rule), position: rule.source.position(['spec']) });
+    report({ code: 'SP1010', level: 'Warning', message, origin: originOf(rule), position: rule.source.position(['spec']) });
   }
 }
 
@@ -170,25 +142,18 @@ function reportWithoutEffect({ rule, policy, context }: Target): void {
  * A secret by name at a sidecar needs a rule with a workloadSelector. Without one Istio leaves the cluster as it is: fine for a port whose bytes
  * are TLS already; the others are refused before (clusters-refusal.ts).
  */
-function originates({ context, policy, rule }: Target): boolean {
-  return !(policy.tls?.credentialName && context.proxy.type === 'sidecar' && !rule?.spec.workloadSelector);
+function originates({ settings, policy, rule }: Target): boolean {
+  return !(policy.tls?.credentialName && settings.proxyType === 'sidecar' && !rule?.spec.workloadSelector);
 }
 
-/** Sets how the cluster finds its endpoints and returns those that stand in the configuration; undefined if there is nothing to make a cluster of. */
-function discover(
-  cluster: Cluster,
-  { context, service, port, subset, policy, sniDnat, passthrough }: Target,
-): readonly Endpoint[] | undefined {
-  const { proxy, mesh } = context;
-  const labels = subset?.labels ?? {};
-  const type = discoveryType(service, proxy.type);
-  const endpoints = () =>
-    usableEndpoints(mesh.registry.endpoints(service, port), labels, type === Cluster_DiscoveryType.EDS)
-      // Who calls a cluster by its SNI speaks the mesh's TLS to what is behind.
-      .filter(({ tlsMode }) => !sniDnat || tlsMode === 'istio');
+/** Sets how the cluster finds its endpoints and returns those that it finds now; undefined if there is nothing to make a cluster of. */
+function discover(cluster: Cluster, target: Target): readonly Endpoint[] | undefined {
+  const { settings, service, port, policy, passthrough } = target;
+  const { config } = settings;
+  const type = discoveryType(service, settings.proxyType);
   if (type === 'dynamic') {
     if (!isHttp(port.protocol) && port.protocol !== 'TLS') return undefined;
-    return dynamicForwardProxy(cluster, service, context, policy);
+    return dynamicForwardProxy(cluster, service, config, policy);
   }
   if (type === Cluster_DiscoveryType.ORIGINAL_DST || passthrough) {
     cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST };
@@ -213,15 +178,27 @@ function discover(
       serviceName: cluster.name,
       edsConfig: adsSource(),
     };
-    const known = endpoints();
-    return known.length === 0 && service.resolution === 'Passthrough' ? virtualAddresses(service, port) : known;
+    return edsEndpoints(target);
   }
-  cluster.dnsLookupFamily = dnsLookupFamily(proxy);
-  cluster.dnsRefreshRate = toDuration(mesh.config.dnsRefreshRate);
+  cluster.dnsLookupFamily = settings.dnsLookupFamily;
+  cluster.dnsRefreshRate = toDuration(config.dnsRefreshRate);
   cluster.respectDnsTtl = true;
-  const named = type === Cluster_DiscoveryType.LOGICAL_DNS ? endpoints().slice(0, 1) : endpoints();
+  const usable = wanted(target, false);
+  const named = type === Cluster_DiscoveryType.LOGICAL_DNS ? usable.slice(0, 1) : usable;
   // As in Istio: a DNS cluster without a name to resolve is none, and requests to it end in 503 NC.
   return named.length > 0 ? named : undefined;
+}
+
+function edsEndpoints(target: Target): readonly Endpoint[] {
+  const { service, port } = target;
+  const known = wanted(target, true);
+  return known.length === 0 && service.resolution === 'Passthrough' ? virtualAddresses(service, port) : known;
+}
+
+/** Who calls a cluster by its SNI speaks the mesh's TLS to what is behind. */
+function wanted({ endpoints, subset, sniDnat }: Target, onlyAddresses: boolean): readonly Endpoint[] {
+  const usable = usableEndpoints(endpoints, subset?.labels ?? {}, onlyAddresses);
+  return sniDnat ? usable.filter(({ tlsMode }) => tlsMode === 'istio') : usable;
 }
 
 /**
@@ -249,12 +226,12 @@ function virtualAddresses({ addresses, namespace, registry }: Service, port: Ser
 }
 
 /** A workload's names resolve to addresses of the families that it has itself; a proxy without addresses of its own takes either. */
-function dnsLookupFamily({ addresses }: ProxyIdentity): Cluster_DnsLookupFamily {
+export function dnsLookupFamily({ addresses }: Pick<ProxyIdentity, 'addresses'>): Cluster_DnsLookupFamily {
   if (addresses.some(isIpv4)) return Cluster_DnsLookupFamily.V4_ONLY;
   return addresses.some(isIpv6) ? Cluster_DnsLookupFamily.V6_ONLY : Cluster_DnsLookupFamily.V4_PREFERRED;
 }
 
-function discoveryType({ resolution }: Service, proxyType: 'sidecar' | 'router'): Cluster_DiscoveryType | 'dynamic' {
+export function discoveryType({ resolution }: Service, proxyType: 'sidecar' | 'router'): Cluster_DiscoveryType | 'dynamic' {
   switch (resolution) {
     case 'DNSLB':
       return Cluster_DiscoveryType.STRICT_DNS;
@@ -270,9 +247,9 @@ function discoveryType({ resolution }: Service, proxyType: 'sidecar' | 'router')
   }
 }
 
-function dynamicForwardProxy(cluster: Cluster, service: Service, { mesh }: TranslateContext, { tls }: PortPolicy): readonly Endpoint[] {
+function dynamicForwardProxy(cluster: Cluster, service: Service, config: MeshConfig, { tls }: PortPolicy): readonly Endpoint[] {
   const typedConfig = packed(DynamicForwardProxyClusterSchema, {
-    clusterImplementationSpecifier: { case: 'dnsCacheConfig', value: dnsCacheConfig(service.hostname, mesh.config) },
+    clusterImplementationSpecifier: { case: 'dnsCacheConfig', value: dnsCacheConfig(service.hostname, config) },
     // Envoy insists on names that are verified unless told otherwise: without verification, or with an SNI that is not the name called.
     allowInsecureClusterOptions: tls?.insecureSkipVerify === true || Boolean(tls?.sni) || (tls?.subjectAltNames.length ?? 0) > 0,
   });
@@ -287,7 +264,7 @@ function dynamicForwardProxy(cluster: Cluster, service: Service, { mesh }: Trans
 /** No endpoints: requests end in 503 UH, connections are closed, and the metadata says why. */
 function refusing(cluster: Cluster, target: Target, refusal: string): Cluster {
   cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.STATIC };
-  cluster.connectTimeout = toDuration(target.context.mesh.config.connectTimeout);
+  cluster.connectTimeout = toDuration(target.settings.config.connectTimeout);
   cluster.metadata = clusterMetadata(target, refusal);
   return cluster;
 }

@@ -14,7 +14,7 @@ export interface Refusal {
 
 /** Undefined where everything that the rule asks for is done. */
 export function upstreamRefusal(
-  proxy: ProxyIdentity,
+  proxyType: ProxyIdentity['type'],
   service: Service,
   port: ServicePort,
   rule: ResourceOf<'DestinationRule'> | undefined,
@@ -32,7 +32,7 @@ export function upstreamRefusal(
     );
   }
   const originates = tls?.mode === 'SIMPLE' || tls?.mode === 'MUTUAL';
-  if (originates && tls.credentialName && proxy.type === 'sidecar' && !rule.spec.workloadSelector && !isTls(port.protocol)) {
+  if (originates && tls.credentialName && proxyType === 'sidecar' && !rule.spec.workloadSelector && !isTls(port.protocol)) {
     const reason =
       'tls.credentialName holds at gateways, and at sidecars only in a rule with a workloadSelector: calls that do not go through a gateway ' +
       'are refused (503 UH) instead of leaving in plain. Route them to the gateway, or add a workloadSelector.';

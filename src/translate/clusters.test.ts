@@ -6,15 +6,23 @@ import type { Finding } from '../lib/finding.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { buildClusters } from './clusters.ts';
-import type { TranslateContext } from './context.ts';
+import { startTranslation, type TranslateContext } from './context.ts';
+import type { Mesh } from './model.ts';
 import { nameTable } from './name-table.ts';
-import { scopeFor } from './scope.ts';
-import { createSecretCollector } from './secrets.ts';
+import { secretResources } from './secret-resources.ts';
+import type { SecretReferences } from './secrets.ts';
 
-function contextOf(mesh: TestMesh, proxy: ProxyIdentity): TranslateContext & { findings: Finding[] } {
+function contextOf(mesh: Mesh, proxy: ProxyIdentity): TranslateContext {
+  return startTranslation(proxy, mesh).context;
+}
+
+/** The secrets that `ask` asks for at a gateway, and what is wrong with them. */
+function secretsOf(mesh: TestMesh, ask: (secrets: SecretReferences) => void) {
+  const { context, requests } = startTranslation(proxyOf({ type: 'router', namespace: 'istio-system' }), mesh);
+  ask(context.secrets);
   const findings: Finding[] = [];
-  const report = (finding: Finding) => findings.push(finding);
-  return { proxy, mesh, scope: scopeFor(proxy, mesh), secrets: createSecretCollector(proxy, mesh, report), report, findings };
+  const secrets = secretResources(requests.values(), 'istio-system', mesh.snapshot, (finding) => findings.push(finding));
+  return { secrets, findings };
 }
 
 function clustersOf(text: string, proxy = proxyOf(), overrides = {}): ReadonlyMap<string, Cluster> {
@@ -177,13 +185,15 @@ test('a Secret that is missing, incomplete or mismatched leaves its reference wi
     [good.replace(/(tls\.crt: \|\n)( {4}.*\n)+/, '$1    no certificate\n'), /holds no PEM certificate/],
   ];
   for (const [secret, expected] of variants) {
-    const context = contextOf(meshFromText(secret), proxyOf({ type: 'router', namespace: 'istio-system' }));
-    const origin = context.mesh.snapshot.list('Secret')[0] ?? meshFromText(good).snapshot.list('Secret')[0]!;
-    assert.equal(context.secrets.credential('client', origin).name, 'kubernetes://client');
-    context.secrets.credential('client', origin);
-    assert.deepEqual(context.secrets.collected(), []);
-    assert.equal(context.findings.length, 1);
-    assert.match(context.findings[0]!.message, expected);
+    const mesh = meshFromText(secret);
+    const origin = mesh.snapshot.list('Secret')[0] ?? meshFromText(good).snapshot.list('Secret')[0]!;
+    const { secrets, findings } = secretsOf(mesh, (references) => {
+      assert.equal(references.credential('client', origin).name, 'kubernetes://client');
+      references.credential('client', origin);
+    });
+    assert.deepEqual(secrets, []);
+    assert.equal(findings.length, 1);
+    assert.match(findings[0]!.message, expected);
   }
 });
 
@@ -191,14 +201,14 @@ test('the CA of a credential: the Secret NAME-cacert comes before ca.crt of the 
   const golden = readFileSync(new URL('../../test/golden/upstream-tls/in.yaml', import.meta.url), 'utf8');
   const whole = golden.slice(golden.indexOf('apiVersion: v1\nkind: Secret'));
   const separate = `${whole.replace('name: client,', 'name: client-cacert,').replace('ca.crt:', 'cacert:')}\n---\n`;
-  const context = contextOf(meshFromText(separate), proxyOf({ type: 'router', namespace: 'istio-system' }));
-  const [origin] = context.mesh.snapshot.list('Secret');
-  context.secrets.credentialCa('client', origin!);
+  const mesh = meshFromText(separate);
+  const [origin] = mesh.snapshot.list('Secret');
+  const { secrets, findings } = secretsOf(mesh, (references) => references.credentialCa('client', origin!));
   assert.deepEqual(
-    context.secrets.collected().map(({ name, type }) => [name, type.case]),
+    secrets.map(({ name, type }) => [name, type.case]),
     [['kubernetes://client-cacert', 'validationContext']],
   );
-  assert.deepEqual(context.findings, []);
+  assert.deepEqual(findings, []);
 });
 
 test('the name table has declared addresses, else allocated ones, and no names that real DNS must answer', () => {

@@ -1,15 +1,18 @@
 /** The clusters of one proxy and the endpoints of those that take them over EDS. */
 import { create } from '@bufbuild/protobuf';
 import type { MeshConfig } from '../api/index.ts';
+import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/config/core/v3/protocol_pb.js';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { inboundClusters, inboundSource } from './clusters-inbound.ts';
-import { outboundClusters } from './clusters-outbound.ts';
 import { applyConnectionPool, type ClusterDraft, finish, httpOptions, useClientProtocol } from './clusters-policy.ts';
+import { serviceClusters } from './clusters-services.ts';
 import type { TranslateContext } from './context.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER } from './names.ts';
+import { type Made, made, take } from './notes.ts';
 import { toDuration } from './proto.ts';
+import { sortedByName } from './sorted.ts';
 
 const PASSTHROUGH_IDLE_TIMEOUT_MS = 5 * 60_000;
 
@@ -18,9 +21,34 @@ export interface BuiltClusters {
   readonly endpoints: readonly ClusterLoadAssignment[];
 }
 
+const kept = {
+  clusters: new Memo<Made<readonly Cluster[]>>(),
+  endpoints: new Memo<readonly ClusterLoadAssignment[]>(),
+  own: new Memo<Cluster>(),
+};
+
+/** Both lists sorted by name; the same lists for as long as nothing that they are made of changes. */
 export function buildClusters(context: TranslateContext): BuiltClusters {
-  const { clusters, endpoints } = outboundClusters(context)(context.scope.services);
-  return { clusters: [...clusters, ...ownClusters(context)], endpoints };
+  const { mesh, scope } = context;
+  const { services } = scope;
+  const of = serviceClusters(context);
+  const inputs = services.map((service) => of.inputsOf(service));
+  const own = ownClusters(context);
+  const build = () =>
+    made((notes) => {
+      const { clusters } = serviceClusters({ ...context, ...notes });
+      return sortedByName([...inputs.flatMap(clusters), ...own], ({ name }) => name);
+    });
+  const clusterInputs: unknown[] = [...own];
+  for (const { rule, client, inClusters } of inputs) clusterInputs.push(rule, client, ...inClusters);
+  const endpointInputs: unknown[] = [];
+  for (const { rule, client, endpoints } of inputs) endpointInputs.push(rule, client, ...endpoints);
+  return {
+    clusters: take(kept.clusters.get([mesh.config, services, of.key], clusterInputs, build), context),
+    endpoints: kept.endpoints.get([mesh.config, services, of.key], endpointInputs, () =>
+      sortedByName(inputs.flatMap(of.endpoints), ({ clusterName }) => clusterName),
+    ),
+  };
 }
 
 /** Those that no service outside stands behind. */
@@ -28,19 +56,31 @@ export function ownClusters(context: TranslateContext): readonly Cluster[] {
   const { proxy, mesh } = context;
   // Gateways have no connections with an original destination, and nothing behind them on their own machine.
   if (proxy.type === 'router') return [blackHole(mesh.config)];
-  return [blackHole(mesh.config), passthrough(PASSTHROUGH_CLUSTER, mesh.config), ...workloadClusters(context)];
+  return [blackHole(mesh.config), ownCluster(PASSTHROUGH_CLUSTER, mesh.config, passthrough), ...workloadClusters(context)];
+}
+
+function ownCluster(name: string, config: MeshConfig, make: (name: string, config: MeshConfig) => Cluster): Cluster {
+  return kept.own.get([config, name], NO_INPUTS, () => make(name, config));
 }
 
 /** Towards the workload behind a sidecar. */
 export function workloadClusters(context: TranslateContext): readonly Cluster[] {
   const { config } = context.mesh;
-  return [{ ...passthrough(INBOUND_PASSTHROUGH_CLUSTER, config), upstreamBindConfig: inboundSource() }, ...inboundClusters(context)];
+  const unknown = ownCluster(INBOUND_PASSTHROUGH_CLUSTER, config, (name) => ({
+    ...passthrough(name, config),
+    upstreamBindConfig: inboundSource(),
+  }));
+  return [unknown, ...inboundClusters(context)];
 }
 
 /** Has no endpoints: where traffic ends that nothing declares. */
-export function blackHole(mesh: MeshConfig): Cluster {
+export function blackHole(config: MeshConfig): Cluster {
+  return ownCluster(BLACK_HOLE_CLUSTER, config, noEndpoints);
+}
+
+function noEndpoints(name: string, mesh: MeshConfig): Cluster {
   return create(ClusterSchema, {
-    name: BLACK_HOLE_CLUSTER,
+    name,
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
     connectTimeout: toDuration(mesh.connectTimeout),
     lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,

@@ -1,16 +1,43 @@
 /** What every part of one translation works with. */
 import type { Finding } from '../lib/finding.ts';
+import { originText } from '../lib/origin.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { sameConfig } from './mesh-config.ts';
 import type { Mesh } from './model.ts';
-import type { Scope } from './scope.ts';
-import type { SecretCollector } from './secrets.ts';
+import type { Notes } from './notes.ts';
+import { type Scope, scopeFor } from './scope.ts';
+import { type SecretRequest, secretReferences } from './secrets.ts';
 
-export interface TranslateContext {
+export interface TranslateContext extends Notes {
   readonly proxy: ProxyIdentity;
   readonly mesh: Mesh;
   readonly scope: Scope;
-  /** Hands out references to secrets; what was asked for becomes the SDS resources. */
-  readonly secrets: SecretCollector;
-  /** Takes what could not be honoured and became a refusing route, filter chain or cluster. */
-  readonly report: (finding: Finding) => void;
+}
+
+/** A context and what was said to it. */
+export interface Translating {
+  readonly context: TranslateContext;
+  readonly findings: ReadonlyMap<string, Finding>;
+  /** By name; of several who ask for one the first. */
+  readonly requests: ReadonlyMap<string, SecretRequest>;
+}
+
+export function startTranslation(proxy: ProxyIdentity, given: Mesh): Translating {
+  const mesh: Mesh = { ...given, config: sameConfig(given.config) };
+  const { found: findings, report } = distinctFindings();
+  const requests = new Map<string, SecretRequest>();
+  const secrets = secretReferences((request) => {
+    if (!requests.has(request.name)) requests.set(request.name, request);
+  });
+  return { context: { proxy, mesh, scope: scopeFor(proxy, mesh), report, secrets }, findings, requests };
+}
+
+/** Several clusters, routes or chains may come of one object: what is wrong with it is reported once. */
+export function distinctFindings(): { readonly found: ReadonlyMap<string, Finding>; readonly report: (finding: Finding) => void } {
+  const found = new Map<string, Finding>();
+  const report = (finding: Finding) => {
+    const key = JSON.stringify([finding.code, originText(finding.origin), finding.message]);
+    if (!found.has(key)) found.set(key, finding);
+  };
+  return { found, report };
 }

@@ -1,43 +1,49 @@
 /** Locality load balancing: where failover or distribution is asked for, localities get priorities or weights by the proxy's own. */
 import { create } from '@bufbuild/protobuf';
 import type { LoadBalancerSettings } from '../api/index.ts';
-import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { Endpoint } from '../registry/model.ts';
 import { type Cluster, Cluster_CommonLbConfig_LocalityWeightedLbConfigSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { type LocalityLbEndpoints, LocalityLbEndpointsSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import { commonLbConfig } from './clusters-policy.ts';
 import { localityEndpoints } from './endpoints.ts';
 
-type Setting = NonNullable<LoadBalancerSettings['localityLbSetting']>;
+export type LocalitySetting = NonNullable<LoadBalancerSettings['localityLbSetting']>;
+type Setting = LocalitySetting;
+
+/** Of the proxy what localities are weighed by. */
+export interface Client {
+  readonly locality: string;
+  /** Those that some `failoverPriority` names. */
+  readonly labels: Readonly<Record<string, string>>;
+}
 
 /**
- * The groups with priorities (failover; only with outlier detection, else nothing would ever fail over) or weights (distribute). `own` is the
- * rule's setting, which replaces the mesh's.
+ * The endpoints in groups with priorities (failover; only with outlier detection, else nothing would ever fail over) or weights (distribute).
+ * `setting` is the rule's, or in its place the mesh's.
  */
-export function applyLocality(
-  groups: LocalityLbEndpoints[],
+export function localityGroups(
   endpoints: readonly Endpoint[],
-  cluster: Cluster,
-  proxy: ProxyIdentity,
-  own: Setting | undefined,
-  mesh: Setting | undefined,
+  { locality, labels }: Client,
+  setting: Setting | undefined,
+  failsOver: boolean,
 ): LocalityLbEndpoints[] {
-  const setting = own ?? mesh;
+  const groups = localityEndpoints(endpoints);
   if (setting?.enabled === false || groups.length === 0) return groups;
-  const failsOver = cluster.outlierDetection !== undefined;
-  const distribute = setting?.distribute.find(({ from }) => localityMatches(from, proxy.locality));
   if (setting?.distribute.length) {
-    weighted(cluster);
+    const distribute = setting.distribute.find(({ from }) => localityMatches(from, locality));
     return distribute ? distributed(groups, distribute.to) : groups;
   }
   if (!failsOver) return groups;
-  if (setting?.failover.length || setting?.failoverPriority.length) weighted(cluster);
-  if (setting?.failoverPriority.length) return byLabels(endpoints, setting.failoverPriority, proxy.labels);
-  if (!proxy.locality) return groups;
-  return contiguous(groups, (group) => distance(textOf(group), proxy.locality, setting));
+  if (setting?.failoverPriority.length) return byLabels(endpoints, setting.failoverPriority, labels);
+  if (!locality) return groups;
+  return contiguous(groups, (group) => distance(textOf(group), locality, setting));
 }
 
-function weighted(cluster: Cluster): void {
+/** Makes the cluster heed the weights of localities where the setting has any say in them. */
+export function weighLocalities(cluster: Cluster, endpoints: readonly Endpoint[], setting: Setting | undefined): void {
+  if (!setting || setting.enabled === false || endpoints.length === 0) return;
+  const failsOver = cluster.outlierDetection !== undefined && (setting.failover.length > 0 || setting.failoverPriority.length > 0);
+  if (setting.distribute.length === 0 && !failsOver) return;
   commonLbConfig(cluster).localityConfigSpecifier = {
     case: 'localityWeightedLbConfig',
     value: create(Cluster_CommonLbConfig_LocalityWeightedLbConfigSchema),

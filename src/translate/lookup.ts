@@ -7,19 +7,20 @@ import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
+import type { Secret } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import type { NameTable } from '../xds/gen/istio/nds_pb.js';
 import { lookupIn, type XdsLookup } from '../xds/resources.ts';
-import { blackHole, ownClusters, workloadClusters } from './clusters.ts';
-import { outboundClusters } from './clusters-outbound.ts';
-import type { TranslateContext } from './context.ts';
+import { blackHole, buildClusters, ownClusters, workloadClusters } from './clusters.ts';
+import { serviceClusters } from './clusters-services.ts';
+import { startTranslation, type TranslateContext } from './context.ts';
 import { sidecarInbound } from './listeners/inbound.ts';
 import { buildListeners, type PlannedRoutes } from './listeners/index.ts';
 import { sidecarOutbound } from './listeners/sidecar.ts';
 import type { Mesh } from './model.ts';
 import { nameTable } from './name-table.ts';
 import { hostnamesIn } from './names.ts';
-import { scopeFor } from './scope.ts';
-import { createSecretCollector } from './secrets.ts';
+import { secretResources } from './secret-resources.ts';
+import type { SecretRequest } from './secrets.ts';
 import { sortedByName } from './sorted.ts';
 
 export interface TranslationLookup extends XdsLookup {
@@ -29,7 +30,7 @@ export interface TranslationLookup extends XdsLookup {
 
 /** The whole configuration of a proxy. */
 export function translationLookup(proxy: ProxyIdentity, mesh: Mesh): TranslationLookup {
-  const context = contextOf(proxy, mesh);
+  const { context, requests } = startTranslation(proxy, mesh);
   const built = once(() => {
     const { listeners, routes } = buildListeners(context);
     const sorted = sortedByName(listeners, ({ name }) => name);
@@ -40,34 +41,32 @@ export function translationLookup(proxy: ProxyIdentity, mesh: Mesh): Translation
     listener: (name) => built().byName.get(name),
     routes: (name) => built().routes(name),
     ...clusterLookup(context),
-    hasSecret: (name) => context.secrets.has(name),
+    hasSecret: (name) => {
+      const request = requests.get(name);
+      return request !== undefined && secretsOf([request], proxy, mesh).length > 0;
+    },
     nameTable: once(() => nameTable(context)),
   };
 }
 
 /** What a sidecar needs for calls to its workload. */
 export function inboundLookup(proxy: ProxyIdentity, mesh: Mesh): XdsLookup {
-  const context = contextOf(proxy, mesh);
-  return lookupIn({
-    listeners: sidecarInbound(context),
-    routes: [],
-    clusters: [blackHole(mesh.config), ...workloadClusters(context)],
-    endpoints: [],
-    secrets: context.secrets.collected(),
-  });
+  const { context, requests } = startTranslation(proxy, mesh);
+  const listeners = sidecarInbound(context);
+  const clusters = [blackHole(context.mesh.config), ...workloadClusters(context)];
+  return lookupIn({ listeners, routes: [], clusters, endpoints: [], secrets: secretsOf(requests.values(), proxy, mesh) });
 }
 
 /** Builds all that a sidecar has for the calls of its workload, so that a recording (see reading.ts) has seen what that depends on. */
 export function buildOutbound(proxy: ProxyIdentity, mesh: Mesh): void {
-  const context = contextOf(proxy, mesh);
+  const { context } = startTranslation(proxy, mesh);
   for (const build of sidecarOutbound(context).routes.values()) build();
-  outboundClusters(context)(context.scope.services);
+  buildClusters(context);
   nameTable(context);
 }
 
-function contextOf(proxy: ProxyIdentity, mesh: Mesh): TranslateContext {
-  const report = () => {};
-  return { proxy, mesh, scope: scopeFor(proxy, mesh), secrets: createSecretCollector(proxy, mesh, report), report };
+function secretsOf(requests: Iterable<SecretRequest>, proxy: ProxyIdentity, { snapshot }: Mesh): readonly Secret[] {
+  return secretResources(requests, proxy.namespace, snapshot, () => {});
 }
 
 function routeLookup(planned: PlannedRoutes): (name: string) => RouteConfiguration | undefined {
@@ -77,17 +76,19 @@ function routeLookup(planned: PlannedRoutes): (name: string) => RouteConfigurati
 
 /** A service's clusters are built when one of them is asked for. */
 function clusterLookup(context: TranslateContext): Pick<XdsLookup, 'cluster' | 'endpoints'> {
-  const build = once(() => outboundClusters(context));
+  const of = once(() => serviceClusters(context));
   const clusters = new Map<string, Cluster>();
   const endpoints = new Map<string, ClusterLoadAssignment>();
   const built = new Set<string>();
   const addService = (hostname: string) => {
     if (built.has(hostname)) return;
     built.add(hostname);
-    const added = build()(context.scope.servicesNamed(hostname));
-    // Of several under one name the first stays.
-    for (const cluster of added.clusters) if (!clusters.has(cluster.name)) clusters.set(cluster.name, cluster);
-    for (const each of added.endpoints) if (!endpoints.has(each.clusterName)) endpoints.set(each.clusterName, each);
+    for (const service of context.scope.servicesNamed(hostname)) {
+      const inputs = of().inputsOf(service);
+      // Of several under one name the first stays.
+      for (const cluster of of().clusters(inputs)) if (!clusters.has(cluster.name)) clusters.set(cluster.name, cluster);
+      for (const each of of().endpoints(inputs)) if (!endpoints.has(each.clusterName)) endpoints.set(each.clusterName, each);
+    }
   };
   const own = once(() => {
     for (const cluster of ownClusters(context)) clusters.set(cluster.name, cluster);

@@ -1,8 +1,9 @@
 import type { ResourceOf, Sidecar } from '../api/index.ts';
+import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { joinable } from '../registry/index.ts';
-import type { Registry, Service } from '../registry/model.ts';
-import { importsOf } from './scope-imports.ts';
+import type { Registry, Service, ServicePort } from '../registry/model.ts';
+import { type Imports, importsOf } from './scope-imports.ts';
 
 /** One `egress` entry of the Sidecar, or the single one that stands for no Sidecar. */
 export interface EgressScope {
@@ -23,6 +24,16 @@ export interface EgressScope {
 type VirtualService = ResourceOf<'VirtualService'>;
 type EgressListener = Sidecar['egress'][number];
 
+const kept = {
+  imports: new Memo<Imports>(),
+  oneNamespace: new Memo<readonly Service[]>(),
+  listenerServices: new Memo<readonly Service[]>(),
+  listenerVirtualServices: new Memo<readonly VirtualService[]>(),
+  clusterServices: new Memo<readonly Service[]>(),
+  narrowed: new Memo<Service>(),
+  sameList: new Memo<readonly Service[]>(),
+};
+
 /**
  * The egress entries of a Sidecar (or the default one, which imports all that is visible) and all services that get clusters. A router has no
  * namespace of its own that it prefers.
@@ -35,12 +46,16 @@ export function sidecarEgress(
 ): { egress: readonly EgressScope[]; services: readonly Service[] } {
   const visible = registry.visibleTo(namespace);
   if (!sidecar?.egress.length) {
-    const services = oneNamespacePerHostname(visible, type === 'sidecar' ? namespace : undefined);
-    return { egress: [{ port: undefined, bind: '', captureMode: 'DEFAULT', services, virtualServices }], services: withClusters(services) };
+    const own = type === 'sidecar' ? namespace : '';
+    const services = kept.oneNamespace.get([visible, own], NO_INPUTS, () => oneNamespacePerHostname(visible, own));
+    const clusters = kept.clusterServices.get([services], NO_INPUTS, () => withClusters(services));
+    return { egress: [{ port: undefined, bind: '', captureMode: 'DEFAULT', services, virtualServices }], services: clusters };
   }
   const entries = sidecar.egress.map((listener) => entryOf(listener, namespace, visible, virtualServices));
   const egress = [...entries.filter(({ port }) => port), ...entries.filter(({ port }) => !port)];
-  return { egress, services: clusterServices(egress, namespace, registry) };
+  const services = clusterServices(egress, namespace, registry);
+  // Most changes of a VirtualService leave the list as it is: whoever asks shall see that.
+  return { egress, services: kept.sameList.get([sidecar, namespace], services, () => services) };
 }
 
 function entryOf(
@@ -49,25 +64,33 @@ function entryOf(
   visible: readonly Service[],
   virtualServices: readonly VirtualService[],
 ): EgressScope {
-  const imports = importsOf(listener.hosts, namespace);
-  const imported = oneNamespacePerHostname(
-    visible.filter((service) => imports.takeService(service.namespace, service.hostname)),
-    namespace,
-  ).map((service) =>
-    service.aliases ? { ...service, aliases: service.aliases.filter((alias) => imports.takeService(service.namespace, alias)) } : service,
-  );
+  const imports = kept.imports.get([listener, namespace], NO_INPUTS, () => importsOf(listener.hosts, namespace));
   const number = listener.port?.number;
   return {
     port: number ? { number, protocol: listener.port?.protocol ?? '', name: listener.port?.name ?? '' } : undefined,
     bind: listener.bind ?? '',
     captureMode: listener.captureMode,
-    services: number ? imported.flatMap((service) => withPorts(service, [number])) : imported,
-    virtualServices: virtualServices.filter(({ metadata, spec }) => spec.hosts.some((host) => imports.takeHost(metadata.namespace, host))),
+    services: kept.listenerServices.get([listener, visible, namespace], NO_INPUTS, () => {
+      const imported = importedServices(visible, imports, namespace);
+      return number ? imported.flatMap((service) => withPorts(service, [number])) : imported;
+    }),
+    virtualServices: kept.listenerVirtualServices.get([listener, virtualServices, namespace], NO_INPUTS, () =>
+      virtualServices.filter(({ metadata, spec }) => spec.hosts.some((host) => imports.takeHost(metadata.namespace, host))),
+    ),
   };
 }
 
-/** Of the namespaces that declare one hostname the client's own, then Kubernetes', then the first. */
-function oneNamespacePerHostname(services: readonly Service[], own: string | undefined): readonly Service[] {
+function importedServices(visible: readonly Service[], imports: Imports, namespace: string): readonly Service[] {
+  const taken = visible.filter((service) => imports.takeService(service.namespace, service.hostname));
+  return oneNamespacePerHostname(taken, namespace).map((service) => {
+    if (!service.aliases) return service;
+    const aliases = service.aliases.filter((alias) => imports.takeService(service.namespace, alias));
+    return kept.narrowed.get([service], aliases, () => ({ ...service, aliases }));
+  });
+}
+
+/** Of the namespaces that declare one hostname the client's own (empty for none), then Kubernetes', then the first. */
+function oneNamespacePerHostname(services: readonly Service[], own: string): readonly Service[] {
   const chosen = new Map<string, Service>();
   let repeated = false;
   for (const service of services) {
@@ -82,7 +105,7 @@ function oneNamespacePerHostname(services: readonly Service[], own: string | und
   return repeated ? services.filter((service) => chosen.get(service.hostname)?.namespace === service.namespace) : services;
 }
 
-function rank(service: Service, own: string | undefined): number {
+function rank(service: Service, own: string): number {
   if (service.namespace === own) return 0;
   return service.registry === 'Kubernetes' ? 1 : 2;
 }
@@ -122,7 +145,13 @@ function add(byHostname: Map<string, Service[]>, service: Service): void {
   }
   if (!joinable(siblings[0]!, service)) return;
   const ports = service.ports.filter(({ number }) => siblings.every((other) => other.ports.every((port) => port.number !== number)));
-  if (ports.length > 0) siblings.push({ ...service, ports });
+  if (ports.length > 0) siblings.push(only(service, ports));
+}
+
+/** The service with some of its ports: the same object each time. */
+function only(service: Service, ports: readonly ServicePort[]): Service {
+  const numbers = ports.map(({ number }) => number).join();
+  return kept.narrowed.get([service, numbers], NO_INPUTS, () => ({ ...service, ports }));
 }
 
 /** The service with these of its ports; with all of them where 0 is among those asked for, and none at all where it has none of them. */
@@ -130,7 +159,7 @@ function withPorts(service: Service, numbers: readonly number[]): Service[] {
   if (numbers.includes(0)) return [service];
   const ports = service.ports.filter(({ number }) => numbers.includes(number));
   if (ports.length === 0) return [];
-  return [ports.length === service.ports.length ? service : { ...service, ports }];
+  return [ports.length === service.ports.length ? service : only(service, ports)];
 }
 
 /** Hostnames that VirtualServices route to, with the ports that they name; 0 where a route names none. */

@@ -1,6 +1,7 @@
 /** VirtualServices as routing reads them: short names made full, delegates merged into their roots, indexed by gateway. */
 import type { Destination, HttpMatchRequest, HttpRoute, ResourceOf, VirtualService } from '../api/index.ts';
 import { fullHostname } from '../lib/hostname.ts';
+import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import type { Visibility } from '../registry/model.ts';
 import { isVisible, visibilityOf } from '../registry/visibility.ts';
 import type { Mesh } from './model.ts';
@@ -21,7 +22,11 @@ export interface PreparedVirtualServices {
  * Those that a client in `namespace` sees, the one that decides first: what only its own namespace sees, what is exported to it by name, routes
  * of the Kubernetes Gateway API of its own namespace, and everybody else's. Each group is oldest first, as in Istio.
  */
-export function visibleVirtualServices(all: readonly PreparedVirtualService[], namespace: string): ResourceOf<'VirtualService'>[] {
+export function visibleVirtualServices(all: readonly PreparedVirtualService[], namespace: string): readonly ResourceOf<'VirtualService'>[] {
+  return visible.get([all, namespace], NO_INPUTS, () => seenFrom(namespace, all));
+}
+
+function seenFrom(namespace: string, all: readonly PreparedVirtualService[]): readonly ResourceOf<'VirtualService'>[] {
   const groups: ResourceOf<'VirtualService'>[][] = [[], [], [], []];
   for (const { resource, exportTo } of all) {
     const own = resource.metadata.namespace === namespace;
@@ -32,23 +37,24 @@ export function visibleVirtualServices(all: readonly PreparedVirtualService[], n
   return groups.flat();
 }
 
-/** Every proxy of a mesh needs the same: worked out once a mesh. */
-const kept = new WeakMap<Mesh, PreparedVirtualServices>();
+const visible = new Memo<readonly ResourceOf<'VirtualService'>[]>();
+const indexes = new Memo<PreparedVirtualServices>();
+const prepared = new Memo<PreparedVirtualService>();
+const delegating = new Memo<PreparedVirtualService>();
 
-export function preparedVirtualServices(mesh: Mesh): PreparedVirtualServices {
-  let prepared = kept.get(mesh);
-  if (!prepared) {
-    prepared = prepare(mesh);
-    kept.set(mesh, prepared);
-  }
-  return prepared;
+/** Every proxy needs the same: kept for as long as the list and the configuration are, and each object for as long as it is itself. */
+export function preparedVirtualServices({ snapshot, config }: Mesh): PreparedVirtualServices {
+  const all = snapshot.list('VirtualService');
+  return indexes.get([config, all], NO_INPUTS, () => index(all, config));
 }
 
-function prepare(mesh: Mesh): PreparedVirtualServices {
-  const all = mesh.snapshot.list('VirtualService').map((resource) => ({
-    resource: withFullNames(resource),
-    exportTo: visibilityOf(resource.spec.exportTo, mesh.config.defaultVirtualServiceExportTo),
-  }));
+function index(resources: readonly ResourceOf<'VirtualService'>[], config: Mesh['config']): PreparedVirtualServices {
+  const all = resources.map((resource) =>
+    prepared.get([config, resource], NO_INPUTS, () => ({
+      resource: withFullNames(resource),
+      exportTo: visibilityOf(resource.spec.exportTo, config.defaultVirtualServiceExportTo),
+    })),
+  );
   // Without hosts a VirtualService is a delegate: it does nothing of its own.
   const delegates = new Map(
     all
@@ -56,13 +62,13 @@ function prepare(mesh: Mesh): PreparedVirtualServices {
       .map((each) => [`${each.resource.metadata.namespace}/${each.resource.metadata.name}`, each]),
   );
   const byGateway = new Map<string, PreparedVirtualService[]>();
-  for (const { resource, exportTo } of all) {
-    if (resource.spec.hosts.length === 0) continue;
-    const prepared = { resource: withDelegates(resource, delegates), exportTo };
-    for (const gateway of gatewaysOf(prepared.resource.spec)) {
+  for (const each of all) {
+    if (each.resource.spec.hosts.length === 0) continue;
+    const whole = withDelegates(each, delegates);
+    for (const gateway of gatewaysOf(whole.resource.spec)) {
       const list = byGateway.get(gateway);
-      if (list) list.push(prepared);
-      else byGateway.set(gateway, [prepared]);
+      if (list) list.push(whole);
+      else byGateway.set(gateway, [whole]);
     }
   }
   return { byGateway };
@@ -73,19 +79,20 @@ function gatewaysOf(spec: VirtualService): ReadonlySet<string> {
   return new Set(spec.gateways);
 }
 
-function withDelegates(
-  resource: ResourceOf<'VirtualService'>,
-  delegates: ReadonlyMap<string, PreparedVirtualService>,
-): ResourceOf<'VirtualService'> {
-  if (!resource.spec.http.some(({ delegate }) => delegate)) return resource;
+function withDelegates(root: PreparedVirtualService, delegates: ReadonlyMap<string, PreparedVirtualService>): PreparedVirtualService {
+  const { resource } = root;
+  if (!resource.spec.http.some(({ delegate }) => delegate)) return root;
   const own = resource.metadata.namespace;
-  const http = resource.spec.http.flatMap((root): readonly HttpRoute[] => {
-    if (!root.delegate) return [root];
-    const found = delegates.get(`${root.delegate.namespace || own}/${root.delegate.name}`);
-    if (!found || !isVisible(found.exportTo, found.resource.metadata.namespace, own)) return [];
-    return mergeDelegate(root, found.resource.spec.http);
+  const named = resource.spec.http.map(({ delegate }) => {
+    const found = delegate && delegates.get(`${delegate.namespace || own}/${delegate.name}`);
+    return found && isVisible(found.exportTo, found.resource.metadata.namespace, own) ? found.resource : undefined;
   });
-  return { ...resource, spec: { ...resource.spec, http } };
+  return delegating.get([root], named, () => {
+    const http = resource.spec.http.flatMap((rule, at): readonly HttpRoute[] =>
+      rule.delegate ? mergeDelegate(rule, named[at]?.spec.http ?? []) : [rule],
+    );
+    return { resource: { ...resource, spec: { ...resource.spec, http } }, exportTo: root.exportTo };
+  });
 }
 
 function withFullNames(resource: ResourceOf<'VirtualService'>): ResourceOf<'VirtualService'> {

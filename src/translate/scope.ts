@@ -1,6 +1,7 @@
 /** What one proxy sees of the mesh: its Sidecar's (or the default) egress, the DestinationRules in force and the VirtualServices that apply. */
 import type { ResourceOf, Sidecar } from '../api/index.ts';
 import { fullHostname } from '../lib/hostname.ts';
+import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import { once } from '../lib/once.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { destinationRuleLookup } from '../registry/destination-rules.ts';
@@ -55,16 +56,8 @@ export function scopeFor(proxy: ProxyIdentity, mesh: Mesh): Scope {
   const sidecar = proxy.type === 'sidecar' ? sidecarFor(proxy, mesh) : undefined;
   const meshServices = () => (proxy.type === 'sidecar' ? virtualServices(MESH_GATEWAY) : []);
   const reach = once(() => sidecarEgress(sidecar?.spec, proxy, mesh.registry, meshServices()));
-  const byHostname = once(() => {
-    const found = new Map<string, Service[]>();
-    for (const service of reach().services) {
-      const siblings = found.get(service.hostname);
-      if (siblings) siblings.push(service);
-      else found.set(service.hostname, [service]);
-    }
-    return found;
-  });
-  const serviceFor = (hostname: string) => joined(byHostname().get(hostname) ?? []);
+  const byHostname = once(() => indexes.get([reach().services], NO_INPUTS, () => indexOf(reach().services)));
+  const serviceFor = (hostname: string) => byHostname().get(hostname)?.joined;
   const ruleFor = destinationRuleLookup(mesh, proxy);
   return {
     sidecar,
@@ -75,7 +68,7 @@ export function scopeFor(proxy: ProxyIdentity, mesh: Mesh): Scope {
     get services() {
       return reach().services;
     },
-    servicesNamed: (hostname) => byHostname().get(hostname) ?? [],
+    servicesNamed: (hostname) => byHostname().get(hostname)?.services ?? [],
     outboundTrafficPolicy: outboundTrafficPolicy(sidecar, proxy, mesh),
     serviceFor,
     destinationRuleFor(hostname) {
@@ -84,6 +77,25 @@ export function scopeFor(proxy: ProxyIdentity, mesh: Mesh): Scope {
     },
     virtualServicesForGateway: virtualServices,
   };
+}
+
+/** The services of one hostname, and the one that they are together. */
+interface Named {
+  readonly services: readonly Service[];
+  readonly joined: Service;
+}
+
+const indexes = new Memo<ReadonlyMap<string, Named>>();
+const joinedServices = new Memo<Service>();
+
+function indexOf(services: readonly Service[]): ReadonlyMap<string, Named> {
+  const groups = Map.groupBy(services, ({ hostname }) => hostname);
+  return new Map([...groups].map(([hostname, named]) => [hostname, { services: named, joined: together(named) }]));
+}
+
+function together(services: readonly Service[]): Service {
+  const first = services[0]!;
+  return services.length === 1 ? first : joinedServices.get([first], services, () => joined(services)!);
 }
 
 /** Of the proxy's namespace the oldest that selects it, then the oldest without a selector; then the root namespace's without one. */

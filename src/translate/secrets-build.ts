@@ -1,5 +1,8 @@
+/** Secrets as SDS has them, of one Secret, ConfigMap or file each. */
 import { create } from '@bufbuild/protobuf';
+import type { ResourceOf } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
+import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import { nodeCrypto } from '../lib/node-crypto.ts';
 import type { Redacted } from '../lib/redacted.ts';
 import type { DataSource } from '../xds/gen/envoy/config/core/v3/base_pb.js';
@@ -19,10 +22,16 @@ const CERTIFICATES = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]+?-----END (
 
 /** Certificate chain and key from a Secret's `tls.crt`/`tls.key` (type kubernetes.io/tls) or `cert`/`key`. */
 export function credentialCertificate(credentialName: string, { namespace, name }: CredentialPlace, snapshot: Snapshot): BuiltSecret {
-  const where = `Secret ${namespace}/${name}`;
   const found = snapshot.get('Secret', namespace, name);
-  if (!found) return { problem: missing(where) };
-  const { data } = found.spec;
+  if (!found) return { problem: missing(`Secret ${namespace}/${name}`) };
+  return kept.get([found, 'certificate', credentialName], NO_INPUTS, () => certificateOf(found, credentialName));
+}
+
+/** By the object that the secret is made of: to check a key costs much, and the resource that stays is not encoded again. */
+const kept = new Memo<BuiltSecret>();
+
+function certificateOf({ metadata: { namespace, name }, spec: { data } }: ResourceOf<'Secret'>, credentialName: string): BuiltSecret {
+  const where = `Secret ${namespace}/${name}`;
   const [chain, key] = data['tls.crt'] || data['tls.key'] ? [data['tls.crt'], data['tls.key']] : [data.cert, data.key];
   if (!chain || !key)
     return { problem: `${where} lacks tls.crt and tls.key (or cert and key): connections that need it are refused. Add both.` };
@@ -40,9 +49,12 @@ export function credentialCa(credentialName: string, place: CredentialPlace, sna
   const { kind, namespace, name } = place;
   if (kind === 'ConfigMap') return configMapCa(credentialName, place, snapshot);
   const found = snapshot.get('Secret', namespace, `${name}-cacert`) ?? snapshot.get('Secret', namespace, name);
-  const where = `Secret ${namespace}/${found?.metadata.name ?? name}`;
-  if (!found) return { problem: missing(where) };
-  const { data } = found.spec;
+  if (!found) return { problem: missing(`Secret ${namespace}/${name}`) };
+  return kept.get([found, 'CA', credentialName], NO_INPUTS, () => authorityOf(found, credentialName));
+}
+
+function authorityOf({ metadata: { namespace, name }, spec: { data } }: ResourceOf<'Secret'>, credentialName: string): BuiltSecret {
+  const where = `Secret ${namespace}/${name}`;
   const ca = data['ca.crt'] ?? data.cacert;
   if (!ca) return { problem: `${where} lacks ca.crt (or cacert): connections that it is to verify are refused. Add the CA's certificate.` };
   if (!areCertificates(ca.revealText())) {
@@ -58,10 +70,14 @@ export function credentialCa(credentialName: string, place: CredentialPlace, sna
 
 /** The Kubernetes Gateway API keeps CAs in `ca.crt` of ConfigMaps. */
 function configMapCa(credentialName: string, { namespace, name }: CredentialPlace, snapshot: Snapshot): BuiltSecret {
-  const where = `ConfigMap ${namespace}/${name}`;
   const found = snapshot.get('ConfigMap', namespace, name);
-  if (!found) return { problem: `${where} does not exist: connections that need it are refused. Create it.` };
-  const ca = found.spec.data['ca.crt'];
+  if (!found) return { problem: `ConfigMap ${namespace}/${name} does not exist: connections that need it are refused. Create it.` };
+  return kept.get([found, 'CA', credentialName], NO_INPUTS, () => authorityOfMap(found, credentialName));
+}
+
+function authorityOfMap({ metadata: { namespace, name }, spec: { data } }: ResourceOf<'ConfigMap'>, credentialName: string): BuiltSecret {
+  const where = `ConfigMap ${namespace}/${name}`;
+  const ca = data['ca.crt'];
   if (!ca || !areCertificates(ca))
     return {
       problem: `${where} has no PEM certificates in ca.crt: connections that it is to verify are refused. Add the CA's certificate.`,

@@ -1,22 +1,27 @@
-/** Secrets of one proxy: references to them (SDS) and the resources that the references resolve to. */
+/** References to secrets (SDS): translation only names them, so that a secret that is replaced changes nothing but itself. */
 import { create } from '@bufbuild/protobuf';
-import { originOf, type Resource } from '../api/resource.ts';
-import type { Finding } from '../lib/finding.ts';
-import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import type { Resource } from '../api/resource.ts';
 import { ApiVersion, type ConfigSource, ConfigSourceSchema } from '../xds/gen/envoy/config/core/v3/config_source_pb.js';
-import {
-  type SdsSecretConfig,
-  SdsSecretConfigSchema,
-  type Secret,
-} from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
-import type { Mesh } from './model.ts';
+import { type SdsSecretConfig, SdsSecretConfigSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { credentialCaSecretName, credentialSecretName, fileCertSecretName, fileRootSecretName, SYSTEM_ROOT_SECRET } from './names.ts';
-import { type CredentialPlace, credentialCa, credentialCertificate, fileCertificate, fileRoot } from './secrets-build.ts';
 
 /** Where the system's CAs stand on Debian, Alpine and in Istio's images. */
 export const SYSTEM_CA_FILE = '/etc/ssl/certs/ca-certificates.crt';
 
-export interface SecretCollector {
+/** A secret that a resource refers to, by its name in SDS, and what it is. */
+export type SecretRequest = { readonly name: string } & (
+  | {
+      /** Certificate and key, or the CA. */
+      readonly kind: 'credential' | 'credential-ca';
+      readonly credentialName: string;
+      /** The object that asks for it. */
+      readonly origin: Resource;
+    }
+  | { readonly kind: 'file-certificate'; readonly certificatePath: string; readonly keyPath: string }
+  | { readonly kind: 'file-ca'; readonly path: string }
+);
+
+export interface SecretReferences {
   /**
    * Certificate and key of the Secret `credentialName` in the proxy's namespace. If it is missing or bad, the reference stands, the resource
    * does not, and the connections that need it are refused. `origin` is the object that asks for it.
@@ -30,53 +35,26 @@ export interface SecretCollector {
   fileCa(path: string): SdsSecretConfig;
   /** The CAs that the operating system trusts. */
   systemCa(): SdsSecretConfig;
-  /** What was asked for and could be built, by name. */
-  collected(): readonly Secret[];
-  /** Whether a resource of this name was asked for and could be built. */
-  has(name: string): boolean;
+  ask(request: SecretRequest): void;
 }
 
-export function createSecretCollector(proxy: ProxyIdentity, mesh: Mesh, report: (finding: Finding) => void): SecretCollector {
-  const secrets = new Map<string, Secret | undefined>();
-  const reference = (name: string, build: () => Secret | undefined): SdsSecretConfig => {
-    if (!secrets.has(name)) secrets.set(name, build());
-    return create(SdsSecretConfigSchema, { name, sdsConfig: adsSource() });
-  };
-  const fromCredential = (name: string, origin: Resource, build: typeof credentialCertificate) => () => {
-    const result = build(name, credentialPlace(name, proxy.namespace, origin), mesh.snapshot);
-    if ('secret' in result) return result.secret;
-    const finding = {
-      code: 'IST0101',
-      level: 'Error',
-      message: result.problem,
-      origin: originOf(origin),
-      position: origin.source.position(),
-    } as const;
-    report(finding);
-    return undefined;
+/** @param ask takes each reference that is handed out */
+export function secretReferences(ask: (request: SecretRequest) => void): SecretReferences {
+  const reference = (request: SecretRequest): SdsSecretConfig => {
+    ask(request);
+    return create(SdsSecretConfigSchema, { name: request.name, sdsConfig: adsSource() });
   };
   return {
-    credential: (name, origin) => reference(credentialSecretName(name), fromCredential(name, origin, credentialCertificate)),
-    credentialCa: (name, origin) => reference(credentialCaSecretName(name), fromCredential(name, origin, credentialCa)),
-    fileCertificate: (certificate, key) => {
-      const name = fileCertSecretName(certificate, key);
-      return reference(name, () => fileCertificate(name, certificate, key));
-    },
-    fileCa: (path) => reference(fileRootSecretName(path), () => fileRoot(fileRootSecretName(path), path)),
-    systemCa: () => reference(SYSTEM_ROOT_SECRET, () => fileRoot(SYSTEM_ROOT_SECRET, SYSTEM_CA_FILE)),
-    has: (name) => secrets.get(name) !== undefined,
-    collected: () => [...secrets.values()].filter((secret) => secret !== undefined).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    credential: (credentialName, origin) =>
+      reference({ name: credentialSecretName(credentialName), kind: 'credential', credentialName, origin }),
+    credentialCa: (credentialName, origin) =>
+      reference({ name: credentialCaSecretName(credentialName), kind: 'credential-ca', credentialName, origin }),
+    fileCertificate: (certificatePath, keyPath) =>
+      reference({ name: fileCertSecretName(certificatePath, keyPath), kind: 'file-certificate', certificatePath, keyPath }),
+    fileCa: (path) => reference({ name: fileRootSecretName(path), kind: 'file-ca', path }),
+    systemCa: () => reference({ name: SYSTEM_ROOT_SECRET, kind: 'file-ca', path: SYSTEM_CA_FILE }),
+    ask,
   };
-}
-
-/**
- * A Secret in the proxy's namespace. What was derived from the Kubernetes Gateway API, which has said there already who may refer to it, names
- * `kubernetes-gateway://NAMESPACE/NAME` or `configmap://NAMESPACE/NAME`; nobody else may.
- */
-function credentialPlace(name: string, namespace: string, { derivedFrom }: Resource): CredentialPlace {
-  const parts = derivedFrom && /^(kubernetes-gateway|configmap):\/\/([^/]+)\/([^/]+)$/.exec(name);
-  if (!parts) return { kind: 'Secret', namespace, name };
-  return { kind: parts[1] === 'configmap' ? 'ConfigMap' : 'Secret', namespace: parts[2]!, name: parts[3]! };
 }
 
 /** Every dynamic resource comes over the one stream (or what stands for it). */

@@ -19,7 +19,7 @@ import {
 } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { type ClusterDraft, httpOptions, isHttp2Draft } from './clusters-policy.ts';
 import { typedConfig } from './proto.ts';
-import type { SecretCollector } from './secrets.ts';
+import type { SecretReferences } from './secrets.ts';
 
 export const TLS_TRANSPORT_SOCKET = 'envoy.transport_sockets.tls';
 
@@ -28,7 +28,7 @@ export function applyUpstreamTls(
   draft: ClusterDraft,
   tls: ClientTlsSettings,
   service: Service,
-  secrets: SecretCollector,
+  secrets: SecretReferences,
   origin: Resource,
 ): void {
   applyAutoSni(draft, tls);
@@ -62,7 +62,7 @@ function applyAutoSni(draft: ClusterDraft, { sni, subjectAltNames, insecureSkipV
   });
 }
 
-function clientCertificate(tls: ClientTlsSettings, secrets: SecretCollector, origin: Resource): SdsSecretConfig[] {
+function clientCertificate(tls: ClientTlsSettings, secrets: SecretReferences, origin: Resource): SdsSecretConfig[] {
   if (tls.credentialName) return [secrets.credential(tls.credentialName, origin)];
   return [secrets.fileCertificate(tls.clientCertificate ?? '', tls.privateKey ?? '')];
 }
@@ -70,7 +70,7 @@ function clientCertificate(tls: ClientTlsSettings, secrets: SecretCollector, ori
 function validation(
   tls: ClientTlsSettings,
   names: readonly string[],
-  secrets: SecretCollector,
+  secrets: SecretReferences,
   origin: Resource,
 ): CommonTlsContext['validationContextType'] {
   if (tls.insecureSkipVerify) return { case: 'validationContext', value: create(CertificateValidationContextSchema) };
@@ -91,7 +91,7 @@ function nameValidation(tls: ClientTlsSettings, names: readonly string[]): Certi
   });
 }
 
-function authority(tls: ClientTlsSettings, secrets: SecretCollector, origin: Resource): SdsSecretConfig {
+function authority(tls: ClientTlsSettings, secrets: SecretReferences, origin: Resource): SdsSecretConfig {
   if (tls.credentialName) return secrets.credentialCa(tls.credentialName, origin);
   return !tls.caCertificates || tls.caCertificates === 'system' ? secrets.systemCa() : secrets.fileCa(tls.caCertificates);
 }

@@ -56,11 +56,19 @@ export function lookupIn(resources: Omit<XdsResources, 'nameTable'>): XdsLookup 
   };
 }
 
+export interface EncodedResource {
+  readonly type: ResourceType;
+  readonly name: string;
+  /** A hash of the content. */
+  readonly version: string;
+  readonly bytes: Uint8Array;
+}
+
 /** A change of the set, as it goes to a data plane: encoded messages, so that it can cross threads. */
 export interface XdsUpdate {
   /** Identifies the whole set after this change: a hash of its content. */
   readonly version: string;
-  readonly changed: readonly { readonly type: ResourceType; readonly name: string; readonly version: string; readonly bytes: Uint8Array }[];
+  readonly changed: readonly EncodedResource[];
   readonly removed: readonly { readonly type: ResourceType; readonly name: string }[];
 }
 

@@ -48,3 +48,35 @@ test('what is unsettled is sent again, and removed when it goes', () => {
   );
   assert.deepEqual(updateBetween(before, encodeSet(setOf({ b: '1' })))?.removed, [{ type: 'cluster', name: 'a' }]);
 });
+
+test('a message is encoded once, and a list that has not changed is not looked at', () => {
+  const set = setOf({ a: '1', b: '1' });
+  const first = encodeSet(set);
+  const second = encodeSet({ ...set, secrets: [] });
+  assert.equal(second.version, first.version);
+  assert.equal(second.resources.get('cluster/a'), first.resources.get('cluster/a'));
+  const third = encodeSet({ ...set, clusters: [...set.clusters] });
+  assert.equal(third.version, first.version);
+  assert.equal(third.resources.get('cluster/b'), first.resources.get('cluster/b'));
+});
+
+test('a set is a map by type and name', () => {
+  const { resources } = encodeSet(setOf({ a: '1', b: '1' }));
+  const keys = ['cluster/a', 'cluster/b', 'nameTable/nameTable'];
+  assert.equal(resources.size, 3);
+  assert.deepEqual([...resources.keys()], keys);
+  assert.deepEqual(
+    [...resources].map(([key, { name }]) => `${key} ${name}`),
+    ['cluster/a a', 'cluster/b b', 'nameTable/nameTable nameTable'],
+  );
+  const seen: string[] = [];
+  resources.forEach(({ type, name }, key) => {
+    seen.push(key, `${type}/${name}`);
+  });
+  assert.deepEqual(
+    seen,
+    keys.flatMap((key) => [key, key]),
+  );
+  assert.equal(resources.has('cluster/c'), false);
+  assert.equal(resources.get('route/a'), undefined);
+});

@@ -1,63 +1,99 @@
 /** Sets of xDS resources as bytes, and the difference between two of them. */
-import { createHash } from 'node:crypto';
-import { type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import type { DescMessage, Message, MessageShape } from '@bufbuild/protobuf';
+import { contentHash, encoded } from './encode.ts';
 import { ClusterSchema } from './gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from './gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from './gen/envoy/config/listener/v3/listener_pb.js';
 import { RouteConfigurationSchema } from './gen/envoy/config/route/v3/route_pb.js';
 import { SecretSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { NameTableSchema } from './gen/istio/nds_pb.js';
-import type { ResourceType, XdsResources, XdsUpdate } from './resources.ts';
+import { EncodedList, ResourceTable } from './resource-table.ts';
+import type { EncodedResource, ResourceType, XdsResources, XdsUpdate } from './resources.ts';
+
+export type { EncodedResource } from './resources.ts';
 
 /** The name table is one resource, under this name. */
 export const NAME_TABLE_NAME = 'nameTable';
-
-export interface EncodedResource {
-  readonly type: ResourceType;
-  readonly name: string;
-  /** A hash of the bytes. */
-  readonly version: string;
-  readonly bytes: Uint8Array;
-}
 
 /** A set with each resource encoded once. */
 export interface EncodedSet {
   /** A hash of all names and versions. */
   readonly version: string;
+  /** By `type/name`. */
   readonly resources: ReadonlyMap<string, EncodedResource>;
 }
 
 export const EMPTY_SET: EncodedSet = { version: '', resources: new Map() };
 
-const hash = (parts: readonly (string | Uint8Array)[]): string => {
-  const sum = createHash('sha256');
-  for (const part of parts) sum.update(part);
-  return sum.digest('hex').slice(0, 16);
-};
+/** What came of a message or of a list of them, kept for as long as that is. */
+const ofMessage = new WeakMap<Message, EncodedResource>();
+const ofList = new WeakMap<readonly Message[], EncodedList>();
+const versions = new WeakMap<EncodedList, string>();
 
+/** Messages and lists that an earlier set had are not looked at again: they must not be changed. */
 export function encodeSet(set: XdsResources): EncodedSet {
-  const resources = new Map<string, EncodedResource>();
-  const add = <D extends DescMessage>(type: ResourceType, name: string, schema: D, message: MessageShape<D>) => {
-    const bytes = toBinary(schema, message);
-    resources.set(`${type}/${name}`, { type, name, version: hash([bytes]), bytes });
-  };
-  for (const cluster of set.clusters) add('cluster', cluster.name, ClusterSchema, cluster);
-  for (const endpoint of set.endpoints) add('endpoint', endpoint.clusterName, ClusterLoadAssignmentSchema, endpoint);
-  for (const secret of set.secrets) add('secret', secret.name, SecretSchema, secret);
-  for (const route of set.routes) add('route', route.name, RouteConfigurationSchema, route);
-  for (const listener of set.listeners) add('listener', listener.name, ListenerSchema, listener);
-  add('nameTable', NAME_TABLE_NAME, NameTableSchema, set.nameTable);
-  const parts = [...resources].map(([key, resource]) => `${key}=${resource.version}\n`);
-  return { version: hash(parts), resources };
+  const table = new ResourceTable([
+    listOf('cluster', ClusterSchema, set.clusters, ({ name }) => name),
+    listOf('endpoint', ClusterLoadAssignmentSchema, set.endpoints, ({ clusterName }) => clusterName),
+    listOf('secret', SecretSchema, set.secrets, ({ name }) => name),
+    listOf('route', RouteConfigurationSchema, set.routes, ({ name }) => name),
+    listOf('listener', ListenerSchema, set.listeners, ({ name }) => name),
+    new EncodedList('nameTable', [resourceOf('nameTable', NAME_TABLE_NAME, NameTableSchema, set.nameTable)]),
+  ]);
+  return { version: contentHash(table.lists.map(versionOf).join()), resources: table };
+}
+
+function listOf<Desc extends DescMessage>(
+  type: ResourceType,
+  schema: Desc,
+  messages: readonly MessageShape<Desc>[],
+  nameOf: (message: MessageShape<Desc>) => string,
+): EncodedList {
+  let list = ofList.get(messages);
+  if (!list) {
+    list = new EncodedList(
+      type,
+      messages.map((message) => resourceOf(type, nameOf(message), schema, message)),
+    );
+    ofList.set(messages, list);
+  }
+  return list;
+}
+
+function resourceOf<Desc extends DescMessage>(
+  type: ResourceType,
+  name: string,
+  schema: Desc,
+  message: MessageShape<Desc>,
+): EncodedResource {
+  let resource = ofMessage.get(message);
+  if (!resource) {
+    resource = { type, name, ...encoded(schema, message) };
+    ofMessage.set(message, resource);
+  }
+  return resource;
+}
+
+function versionOf(list: EncodedList): string {
+  let version = versions.get(list);
+  if (version === undefined) {
+    version = contentHash(list.all.map(({ type, name, version }) => `${type}/${name}=${version}\n`).join(''));
+    versions.set(list, version);
+  }
+  return version;
 }
 
 /** What leads from `before` to `after`; undefined if they are the same. */
 export function updateBetween(before: EncodedSet, after: EncodedSet): XdsUpdate | undefined {
   if (before.version === after.version) return undefined;
-  const changed = [...after.resources]
-    .filter(([key, { version }]) => before.resources.get(key)?.version !== version)
-    .map(([, resource]) => resource);
-  const removed = [...before.resources].filter(([key]) => !after.resources.has(key)).map(([, { type, name }]) => ({ type, name }));
+  const [old, now] = [listsOf(before), listsOf(after)];
+  const changed = now
+    .filter((list) => !old.includes(list))
+    .flatMap(({ all }) => all.filter(({ type, name, version }) => before.resources.get(`${type}/${name}`)?.version !== version));
+  const removed = old
+    .filter((list) => !now.includes(list))
+    .flatMap(({ all }) => all.filter(({ type, name }) => !after.resources.has(`${type}/${name}`)))
+    .map(({ type, name }) => ({ type, name }));
   return { version: after.version, changed, removed };
 }
 
@@ -67,6 +103,26 @@ export function updateBetween(before: EncodedSet, after: EncodedSet): XdsUpdate 
  */
 export function unsettled(set: EncodedSet, keys: ReadonlySet<string | undefined>): EncodedSet {
   if (keys.size === 0) return set;
-  const resources = [...set.resources].map(([key, resource]) => [key, keys.has(key) ? { ...resource, version: '' } : resource] as const);
-  return { version: `${set.version} in part`, resources: new Map(resources) };
+  const isUnsettled = ({ type, name }: EncodedResource) => keys.has(`${type}/${name}`);
+  const lists = listsOf(set).map((list) =>
+    list.all.some(isUnsettled)
+      ? new EncodedList(
+          list.type,
+          list.all.map((resource) => (isUnsettled(resource) ? { ...resource, version: '' } : resource)),
+        )
+      : list,
+  );
+  return { version: `${set.version} in part`, resources: new ResourceTable(lists) };
+}
+
+function listsOf({ resources }: EncodedSet): readonly EncodedList[] {
+  if (resources instanceof ResourceTable) return resources.lists;
+  const all = [...resources.values()];
+  return [...new Set(all.map(({ type }) => type))].map(
+    (type) =>
+      new EncodedList(
+        type,
+        all.filter((resource) => resource.type === type),
+      ),
+  );
 }

@@ -29,8 +29,8 @@ export function sidecarOutbound(context: TranslateContext): { listeners: Listene
   const listeners = [...planned.listeners].map(([name, listener]) => outboundListener(context, name, listener));
   listeners.push(virtualOutbound(context));
   if (context.proxy.explicitProxy) listeners.push(explicitProxyListener(context, context.proxy.explicitProxy));
-  const unknown = unknownTrafficCluster(context);
-  const routes = new Map([...planned.routes].map(([name, wanted]) => [name, () => sidecarRoutes(context, name, wanted, unknown)]));
+  const routesOf = sidecarRoutes(context, unknownTrafficCluster(context));
+  const routes = new Map([...planned.routes].map(([name, wanted]) => [name, () => routesOf(name, wanted)]));
   return { listeners, routes };
 }
 

@@ -136,14 +136,14 @@ function mirrorPolicies(context: RouteContext, rule: HttpRoute): RouteAction_Req
 }
 
 /** A sidecar's routes know the services that have the port of their listener, and no other: without a port of its own a destination is on that one. */
-function clusterOf({ scope, gateway, port }: RouteContext, destination: Destination): string {
-  const service = scope.serviceFor(destination.host);
+function clusterOf({ destinations, gateway, port }: RouteContext, destination: Destination): string {
+  const service = destinations.serviceFor(destination.host);
   const known = gateway !== MESH_GATEWAY || service?.ports.some(({ number }) => number === port);
   return destinationCluster(destination, known ? service : undefined, port);
 }
 
-function hashOf({ scope }: RouteContext, destination: Destination) {
-  return consistentHash(scope, destination.host, destination.subset, destination.port?.number);
+function hashOf({ destinations }: RouteContext, destination: Destination) {
+  return consistentHash(destinations, destination.host, destination.subset, destination.port?.number);
 }
 
 /** The mesh's own default for routes that say nothing of retries; undefined for Istio's. */

@@ -2,29 +2,28 @@
 import { create } from '@bufbuild/protobuf';
 import type { ResourceOf } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
-import { once } from '../../lib/once.ts';
+import { Memo } from '../../lib/memo.ts';
 import {
-  type Route,
   type VirtualHost,
   VirtualHost_TlsRequirementType,
   VirtualHostSchema,
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
-import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import type { TranslateContext } from '../context.ts';
 import type { GatewayServer } from '../gateways.ts';
 import { metadataOf } from '../metadata.ts';
 import { intersectHosts } from './host-sets.ts';
+import { type LazyRoutes, routesOf } from './kept.ts';
 import { isCatchAll } from './match.ts';
-import { MAX_BODY_BYTES } from './sidecar.ts';
+import { routeConfiguration } from './sidecar.ts';
 import { virtualHostOf } from './virtual-host.ts';
-import { hasRoutes, virtualServiceRoutes } from './virtual-service.ts';
 
 interface HostDraft {
   readonly host: string;
   /** The port as the first server that has the host calls it. */
   readonly port: number;
   /** Of one VirtualService each. */
-  readonly routes: (() => readonly Route[])[];
+  readonly routes: LazyRoutes[];
   /** VirtualServices, which decide, before Gateways. */
   readonly rules: Set<Resource>;
   readonly gateways: Set<Resource>;
@@ -36,13 +35,7 @@ export function gatewayRoutes(context: TranslateContext, name: string, servers: 
   const hosts = new Map<string, HostDraft>();
   for (const server of servers) addServer(context, hosts, server);
   const virtualHosts = [...hosts.values()].map(virtualHost).sort((a, b) => (a.name < b.name ? -1 : 1));
-  return create(RouteConfigurationSchema, {
-    name,
-    virtualHosts: virtualHosts.length > 0 ? virtualHosts : [noRoutes(servers[0]!)],
-    validateClusters: false,
-    maxDirectResponseBodySizeBytes: MAX_BODY_BYTES,
-    ignorePortInHostMatching: true,
-  });
+  return routeConfiguration(name, virtualHosts.length > 0 ? virtualHosts : [noRoutes(servers[0]!)]);
 }
 
 function addServer(context: TranslateContext, hosts: Map<string, HostDraft>, entry: GatewayServer): void {
@@ -58,7 +51,7 @@ function addServer(context: TranslateContext, hosts: Map<string, HostDraft>, ent
   };
   const routing = {
     proxy: context.proxy,
-    scope: context.scope,
+    destinations: context.scope,
     config: context.mesh.config,
     port,
     gateway: gatewayName,
@@ -66,8 +59,8 @@ function addServer(context: TranslateContext, hosts: Map<string, HostDraft>, ent
   };
   for (const virtualService of context.scope.virtualServicesForGateway(gatewayName)) {
     const common = intersectHosts(hostsFor(entry, virtualService), virtualService.spec.hosts);
-    if (common.length === 0 || !hasRoutes(routing, virtualService)) continue;
-    const routes = once(() => virtualServiceRoutes(routing, virtualService));
+    const routes = common.length > 0 ? routesOf(routing, virtualService) : undefined;
+    if (!routes) continue;
     for (const host of common) {
       const { routes: all, rules } = draft(host);
       all.push(routes);
@@ -91,7 +84,15 @@ function plainHosts({ hosts }: GatewayServer): string[] {
   return hosts.map((host) => host.slice(host.indexOf('/') + 1));
 }
 
-function virtualHost({ host, port, routes, rules, gateways, requireTls }: HostDraft): VirtualHost {
+function virtualHost(draft: HostDraft): VirtualHost {
+  const { host, port, routes, rules, gateways, requireTls } = draft;
+  const [owner] = [...routes, ...gateways];
+  return kept.get([owner!, host], [port, requireTls, ...routes, ...rules, ...gateways], () => buildHost(draft));
+}
+
+const kept = new Memo<VirtualHost>();
+
+function buildHost({ host, port, routes, rules, gateways, requireTls }: HostDraft): VirtualHost {
   const init = {
     name: `${host}:${port}`,
     domains: [host],
@@ -100,7 +101,7 @@ function virtualHost({ host, port, routes, rules, gateways, requireTls }: HostDr
     metadata: metadataOf({ origins: [...rules, ...gateways] }),
   };
   return virtualHostOf(init, () => {
-    const all = routes.flatMap((each) => each());
+    const all = routes.flatMap(({ read }) => read());
     return [...all.filter((route) => !isCatchAll(route)), ...all.filter(isCatchAll)];
   });
 }

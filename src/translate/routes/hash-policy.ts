@@ -3,19 +3,19 @@ import { create } from '@bufbuild/protobuf';
 import type { ConsistentHash, TrafficPolicy } from '../../api/destination-rule.ts';
 import { type RouteAction_HashPolicy, RouteAction_HashPolicySchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { toDuration } from '../proto.ts';
-import type { Scope } from '../scope.ts';
+import type { Destinations } from './context.ts';
 
 /**
  * The consistent hash in force for a destination. Of several the first counts: the subset's for the port, the subset's, the host's for the port,
  * the host's. `port` is the one that the route names; without it port-level settings do not count.
  */
 export function consistentHash(
-  scope: Scope,
+  destinations: Pick<Destinations, 'destinationRuleFor'>,
   hostname: string,
   subset: string | undefined,
   port: number | undefined,
 ): ConsistentHash | undefined {
-  const rule = scope.destinationRuleFor(hostname)?.spec;
+  const rule = destinations.destinationRuleFor(hostname)?.spec;
   if (!rule) return undefined;
   const ofSubset = subset ? rule.subsets.find((each) => each.name === subset)?.trafficPolicy : undefined;
   return (

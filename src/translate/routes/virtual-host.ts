@@ -9,7 +9,7 @@ type VirtualHostInit = Pick<VirtualHost, 'name' | 'domains'> &
  * A virtual host whose routes are built when they are first read: they are most of a proxy's configuration, and a call that is simulated reads those
  * of one host among thousands.
  */
-export function virtualHostOf(init: VirtualHostInit, routes: () => Route[]): VirtualHost {
+export function virtualHostOf(init: VirtualHostInit, routes: () => readonly Route[]): VirtualHost {
   const host = create(VirtualHostSchema, init);
   return Object.defineProperty(host, 'routes', { get: once(routes), enumerable: true, configurable: true });
 }

@@ -41,16 +41,15 @@ export function virtualServiceRoutes(context: RouteContext, virtualService: Reso
 }
 
 /** Whether there is a route for this proxy, port and gateway. */
-export function hasRoutes(context: RouteContext, { spec }: ResourceOf<'VirtualService'>): boolean {
+export function hasRoutes(context: Pick<RouteContext, 'port' | 'gateway' | 'foreign'>, { spec }: ResourceOf<'VirtualService'>): boolean {
   return spec.http.some(({ match }) => match.length === 0 || match.some((each) => concerns(context, each)));
 }
 
 /** Conditions on who asks and where hold or don't for the whole proxy. `gateways` beside them switches the source conditions off, as in Istio. */
-function concerns({ proxy, port, gateway }: RouteContext, match: HttpMatchRequest): boolean {
+function concerns({ foreign, port, gateway }: Pick<RouteContext, 'port' | 'gateway' | 'foreign'>, match: HttpMatchRequest): boolean {
   if (match.port && match.port !== port) return false;
   if (match.gateways.length > 0) return match.gateways.includes(gateway);
-  if (!Object.entries(match.sourceLabels).every(([key, value]) => proxy.labels[key] === value)) return false;
-  return !match.sourceNamespace || match.sourceNamespace === proxy.namespace;
+  return !foreign.has(match);
 }
 
 function ruleRoute(

@@ -1,0 +1,65 @@
+/**
+ * Results of pure functions, kept by what they were made from: objects by identity, strings and numbers by value. A result is held by its first key,
+ * and each object among the keys holds what follows: it goes when one of them goes.
+ */
+export class Memo<T> {
+  readonly #root: Branch<T> = { objects: undefined, values: undefined, kept: undefined };
+
+  /**
+   * What was made for the same keys, if all of `inputs` are what they were then; else what `make` makes. Keys tell apart what is in use at the same
+   * time. They go from what many results share to what few do, which keeps the tables few. Of `inputs`, which are compared one by one, only the last
+   * are remembered. `make` may read nothing else that changes.
+   */
+  get(keys: readonly [object, ...Key[]], inputs: readonly unknown[], make: () => T): T {
+    let branch = this.#root;
+    for (const key of keys) branch = next(branch, key);
+    const { kept } = branch;
+    if (kept && sameElements(kept.inputs, inputs)) return kept.result;
+    const result = make();
+    branch.kept = { inputs, result };
+    return result;
+  }
+}
+
+export type Key = object | string | number | boolean;
+
+interface Branch<T> {
+  objects: WeakMap<object, Branch<T>> | undefined;
+  values: Map<Key, Branch<T>> | undefined;
+  kept: { readonly inputs: readonly unknown[]; readonly result: T } | undefined;
+}
+
+function next<T>(branch: Branch<T>, key: Key): Branch<T> {
+  return typeof key === 'object' ? nextByIdentity(branch, key) : nextByValue(branch, key);
+}
+
+function nextByIdentity<T>(branch: Branch<T>, key: object): Branch<T> {
+  branch.objects ??= new WeakMap();
+  let found = branch.objects.get(key);
+  if (!found) {
+    found = { objects: undefined, values: undefined, kept: undefined };
+    branch.objects.set(key, found);
+  }
+  return found;
+}
+
+function nextByValue<T>(branch: Branch<T>, key: Key): Branch<T> {
+  branch.values ??= new Map();
+  let found = branch.values.get(key);
+  if (!found) {
+    found = { objects: undefined, values: undefined, kept: undefined };
+    branch.values.set(key, found);
+  }
+  return found;
+}
+
+/** Whether the lists have the same elements, objects being the same where they are one object. */
+export function sameElements(a: readonly unknown[], b: readonly unknown[]): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** Inputs of what follows from its keys alone. */
+export const NO_INPUTS: readonly unknown[] = [];
