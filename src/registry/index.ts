@@ -18,7 +18,7 @@ export interface BuiltRegistry {
   readonly findings: readonly Finding[];
 }
 
-export function buildRegistry(snapshot: Snapshot, mesh: MeshConfig): BuiltRegistry {
+export function buildRegistry(snapshot: Snapshot, mesh: MeshConfig, _before?: BuiltRegistry): BuiltRegistry {
   const findings: Finding[] = [];
   const declared = declaredServices(snapshot, mesh);
   const services = withAliases(allocate(withoutConflicts(declared, findings), findings));
