@@ -25,6 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   kube: ['lib', 'api', 'config'],
   admin: ['lib', 'xds', 'http', 'proxy'],
   engine: ['lib', 'xds', 'http', 'proxy', 'admin'],
+  sandbox: ['lib'],
   control: ['lib', 'api', 'config', 'registry', 'analysis', 'translate', 'xds', 'learn', 'prove', 'engine', 'proxy'],
   cli: [
     'lib',
@@ -45,6 +46,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'kube',
     'admin',
     'engine',
+    'sandbox',
     'control',
   ],
 };

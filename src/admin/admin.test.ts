@@ -133,7 +133,7 @@ const source: AdminSource = {
       ],
     },
   ],
-  listeners: () => [
+  listeners: async () => [
     {
       name: '0.0.0.0_80',
       addresses: [

@@ -66,7 +66,8 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint | undefined>> = {
   '/help': reads('print out list of admin commands', () => ({ text: helpText() })),
   '/listeners': reads('print listener info (?format=json)', async ({ listeners }, query) => {
     const print = await import('./clusters.ts');
-    return query.get('format') === 'json' ? { json: print.listenersJson(listeners()) } : { text: print.listenersText(listeners()) };
+    const states = await listeners();
+    return query.get('format') === 'json' ? { json: print.listenersJson(states) } : { text: print.listenersText(states) };
   }),
   '/logging': mutates('query or change the log level (?level=LEVEL)', logging),
   '/memory': reads('print current allocation/heap usage', () => {
@@ -147,7 +148,7 @@ function withServer(source: AdminSource, snapshot: StatsSnapshot): StatsSnapshot
   const state = source.state();
   const own: Readonly<Record<string, number>> = {
     'cluster_manager.active_clusters': resources.clusters.length,
-    'listener_manager.total_listeners_active': source.listeners().length,
+    'listener_manager.total_listeners_active': resources.listeners.length,
     'server.concurrency': source.concurrency,
     'server.live': state === 'LIVE' ? 1 : 0,
     'server.memory_allocated': heapUsed,

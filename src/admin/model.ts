@@ -77,7 +77,7 @@ export interface AdminSource {
   /** Sets counters back; without it the admin server subtracts what was counted before. */
   readonly resetCounters?: () => Promise<void>;
   readonly clusters: () => Promise<readonly ClusterState[]>;
-  readonly listeners: () => readonly ListenerState[];
+  readonly listeners: () => Promise<readonly ListenerState[]>;
   /** Resolves when draining has begun. */
   readonly drainListeners: (options: { readonly inboundOnly: boolean; readonly graceful: boolean }) => Promise<void>;
   /** Makes `/ready` and health checks fail, or succeed again. */

@@ -118,8 +118,20 @@ const LEVELS = ['Error', 'Warning', 'Info'];
 
 /** Every finding on a configuration, decoding's included: by level, then by place. */
 export function analyze(input: AnalysisInput, options: AnalysisOptions = {}): Finding[] {
+  const steps = analysisSteps(input, options);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** The same, analyzer by analyzer, for whoever has something else to do in between. */
+export function* analysisSteps(input: AnalysisInput, options: AnalysisOptions = {}): Generator<undefined, Finding[]> {
   const created = createContext(input, { hints: options.hints ?? false });
-  for (const analyzer of options.analyzers ?? ANALYZERS) run(analyzer, created);
+  for (const analyzer of options.analyzers ?? ANALYZERS) {
+    run(analyzer, created);
+    yield;
+  }
   const all = [...input.snapshot.findings, ...(options.also ?? []), ...created.findings];
   const suppressed = suppressions(input.snapshot.all() as readonly ResourceOf<'Gateway'>[], options.suppress ?? []);
   return all.filter((finding) => !suppressed(finding)).sort(compare);

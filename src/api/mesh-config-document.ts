@@ -11,6 +11,8 @@ import { parseYaml } from './yaml/parse.ts';
 export interface MeshConfigDecoded {
   readonly config: MeshConfig;
   readonly findings: readonly Finding[];
+  /** There is no MeshConfig in the text: these are Istio's defaults. */
+  readonly empty: boolean;
 }
 
 /** Maps a place in a text to where that text stands in a file. */
@@ -32,7 +34,7 @@ export function defaultMeshConfig(): MeshConfig {
 export function decodeMeshConfig(text: string, file: string, locate: Locate = (within) => ({ file, ...within })): MeshConfigDecoded {
   const findings: Finding[] = [];
   const chunk = splitDocuments(text)[0];
-  if (!chunk) return { config: defaultMeshConfig(), findings };
+  if (!chunk) return { config: defaultMeshConfig(), findings, empty: true };
   const source = new DocumentSource(file, chunk, new LineIndex(text));
   const parsed = parseYaml(chunk.text);
   if ('problem' in parsed) {
@@ -43,7 +45,7 @@ export function decodeMeshConfig(text: string, file: string, locate: Locate = (w
       origin: ORIGIN,
       position: locate(source.at(parsed.offset)),
     });
-    return failClosed({ config: defaultMeshConfig(), findings }, undefined, locate({ line: 1, column: 1 }));
+    return failClosed({ config: defaultMeshConfig(), findings, empty: false }, undefined, locate({ line: 1, column: 1 }));
   }
   const { value } = parsed;
   if (isMapping(value) && value.kind === 'ConfigMap') return decodeConfigMap(value, source, file);
@@ -58,7 +60,8 @@ export function decodeMeshConfig(text: string, file: string, locate: Locate = (w
       position: locate(position),
     });
   });
-  return failClosed({ config: (config as MeshConfig | undefined) ?? defaultMeshConfig(), findings }, value, locate(source.position()));
+  const decoded = { config: (config as MeshConfig | undefined) ?? defaultMeshConfig(), findings, empty: value === null };
+  return failClosed(decoded, value, locate(source.position()));
 }
 
 function failClosed(decoded: MeshConfigDecoded, value: unknown, position: Position): MeshConfigDecoded {
@@ -67,6 +70,7 @@ function failClosed(decoded: MeshConfigDecoded, value: unknown, position: Positi
   if (written === config.outboundTrafficPolicy.mode || !findings.some(({ level }) => level === 'Error')) return decoded;
   const message = 'is broken and does not say outboundTrafficPolicy.mode: calls to unknown destinations are refused until it is mended';
   return {
+    ...decoded,
     config: { ...config, outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } },
     findings: [...findings, { code: 'SP0011', level: DECODING_CODES.SP0011.level, message, origin: ORIGIN, position }],
   };
@@ -77,5 +81,5 @@ function decodeConfigMap(value: Record<string, unknown>, source: Source, file: s
   if (typeof mesh === 'string') return decodeMeshConfig(mesh, file, (within) => source.position(['data', 'mesh'], within));
   const message = 'data: the ConfigMap has no key mesh that holds a MeshConfig';
   const findings: Finding[] = [{ code: 'IST0106', level: 'Error', message, origin: ORIGIN, position: source.position(['data']) }];
-  return failClosed({ config: defaultMeshConfig(), findings }, undefined, source.position());
+  return failClosed({ config: defaultMeshConfig(), findings, empty: false }, undefined, source.position());
 }

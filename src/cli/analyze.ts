@@ -9,11 +9,12 @@ import { loadMeshConfig } from '../config/mesh-config.ts';
 import { loadMeshNetworks } from '../config/mesh-networks.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding, Level } from '../lib/finding.ts';
+import { sortFindings } from '../lib/finding-form.ts';
 import { buildRegistry } from '../registry/index.ts';
 import { paintFor, plain } from './colours.ts';
 import { EXIT } from './exit.ts';
 import { githubCommands, sarif } from './finding-formats.ts';
-import { type Output, printFindings, sortFindings } from './findings.ts';
+import { type Output, printFindings } from './findings.ts';
 import { choiceOption } from './options.ts';
 import { expectShortRun } from './short-run.ts';
 
@@ -89,7 +90,6 @@ const OF_READING = /^SP000[1-5]$/;
 
 async function findingsOf(paths: readonly string[], options: AnalyzeOptions): Promise<Finding[]> {
   const source = await openFiles(paths, { namespace: options.namespace });
-  source.close();
   const { config: mesh, findings } = loadMeshConfig(source.snapshot, options.meshConfig);
   const { networks: meshNetworks, findings: networkFindings } = loadMeshNetworks(source.snapshot, options.meshNetworks);
   const snapshot = options.defaultGateways ? withDefaultGateways(source.snapshot, mesh.rootNamespace) : source.snapshot;
@@ -99,7 +99,6 @@ async function findingsOf(paths: readonly string[], options: AnalyzeOptions): Pr
   const remoteClusters = new Map<string, Snapshot>();
   for (const [name, remotePaths] of options.remoteCluster) {
     const remote = await openFiles(remotePaths, { namespace: options.namespace });
-    remote.close();
     remoteClusters.set(name, remote.snapshot);
     also.push(...remote.snapshot.findings.filter(({ code, origin }) => OF_READING.test(code) || origin.kind === 'Service'));
   }

@@ -80,7 +80,6 @@ export async function loadSide(spec: string, options: SideOptions): Promise<Simu
 
 async function fromFiles(path: string, namespace: string): Promise<Snapshot> {
   const source = await openFiles([path], { namespace });
-  source.close();
   return source.snapshot;
 }
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Finding } from '../lib/finding.ts';
+import { findingJson, sortFindings } from '../lib/finding-form.ts';
 import { plain } from './colours.ts';
-import { findingJson, findingText, printFindings, sortFindings } from './findings.ts';
+import { findingText, printFindings } from './findings.ts';
 
 const finding: Finding = {
   code: 'IST0101',

@@ -2,36 +2,13 @@
 
 import { readFileSync } from 'node:fs';
 import { type Finding, formatPosition, type Level, type Position } from '../lib/finding.ts';
+import { findingJson, sortFindings } from '../lib/finding-form.ts';
 import { originText } from '../lib/origin.ts';
 import type { Paint, Style } from './colours.ts';
 
 export type Output = 'text' | 'json' | 'yaml';
 
 const STYLES: Readonly<Record<Level, Style>> = { Error: 'red', Warning: 'yellow', Info: 'cyan' };
-const ORDER: Readonly<Record<Level, number>> = { Error: 0, Warning: 1, Info: 2 };
-
-/** The stable form for programs. */
-export interface FindingJson {
-  readonly code: string;
-  readonly level: Level;
-  readonly message: string;
-  readonly origin: string;
-  /** `file:line:column`. */
-  readonly reference?: string;
-  readonly documentationUrl?: string;
-}
-
-export function findingJson(finding: Finding): FindingJson {
-  const { code, level, message, origin, position } = finding;
-  return {
-    code,
-    level,
-    message,
-    origin: originText(origin),
-    ...(position && { reference: formatPosition(position) }),
-    ...(code.startsWith('IST') && { documentationUrl: `https://istio.io/latest/docs/reference/config/analysis/${code.toLowerCase()}/` }),
-  };
-}
 
 /** One line of a file, for the excerpt under a finding; undefined if it cannot be read. */
 export type ReadLine = (position: Position) => string | undefined;
@@ -55,32 +32,6 @@ function excerptOf(position: Position, level: Level, paint: Paint, readLine: Rea
     `  ${paint('dim', `${number} |`)} ${shown}\n` +
     `  ${paint('dim', `${gutter} |`)} ${' '.repeat(position.column - 1)}${paint(STYLES[level], '^'.repeat(marked))}\n`
   );
-}
-
-/** Errors first, then by place, then by text; each once. */
-export function sortFindings(findings: readonly Finding[]): Finding[] {
-  const sorted = [...findings].sort(compareFindings);
-  return sorted.filter((finding, i) => i === 0 || compareFindings(sorted[i - 1]!, finding) !== 0);
-}
-
-function compareFindings(a: Finding, b: Finding): number {
-  return (
-    ORDER[a.level] - ORDER[b.level] ||
-    comparePlaces(a.position, b.position) ||
-    compare(a.code, b.code) ||
-    compare(a.message, b.message) ||
-    compare(originText(a.origin), originText(b.origin))
-  );
-}
-
-/** What has no place comes first. */
-function comparePlaces(a: Position | undefined, b: Position | undefined): number {
-  if (!a || !b) return (a ? 1 : 0) - (b ? 1 : 0);
-  return compare(a.file, b.file) || a.line - b.line || a.column - b.column;
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** Reads lines from disk, each file once. */

@@ -1,13 +1,17 @@
 /** `sallyport proxy`: the data plane of one proxy. */
 
 import { Command, Option } from 'commander';
-import { ENGINES } from '../engine/starter.ts';
-import { SallyportError } from '../lib/errors.ts';
+import type { BootstrapEvent } from '../control/bootstrap.ts';
+import type { Refusal } from '../engine/contract.ts';
+import { ENGINES, startEngine } from '../engine/starter.ts';
+import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
 import { choiceOption, countOption, durationOption, namespacedNameOption, socketOption } from './options.ts';
+import { engineHost, say, sayOrEnd } from './say.ts';
+import { serve } from './serve.ts';
 
-export interface ProxyOptions {
+interface ProxyOptions {
   readonly config?: string;
   readonly role?: 'sidecar' | 'router';
   readonly workload?: { readonly namespace: string; readonly name: string };
@@ -21,6 +25,8 @@ export interface ProxyOptions {
   readonly grace: number;
   readonly watch: boolean;
 }
+
+const DEFAULT_ADMIN: SocketAddress = { address: '127.0.0.1', port: 15000 };
 
 export function proxyCommand(): Command {
   return new Command('proxy')
@@ -59,20 +65,70 @@ export function proxyCommand(): Command {
     .addOption(new Option('--grace <duration>', 'time for running requests at the end').argParser(durationOption).default(5000, '5s'))
     .option('--no-watch', 'do not follow changes of the files')
     .action(async (paths: string[], options: ProxyOptions) => {
-      if (options.config !== undefined) {
-        if (options.role || options.workload || paths.length > 0) {
-          throw new SallyportError('usage', '-c BOOTSTRAP stands alone; --role, --workload and PATH are the other way to run a proxy.');
-        }
-        const { runBootstrap } = await import('./proxy-bootstrap.ts');
+      const { config, role, workload } = options;
+      if (config !== undefined) {
         // Connections that outlived the grace would keep a thread that carries traffic itself.
-        process.exit(await runBootstrap(options.config, options));
+        process.exit(await serveBootstrap(config, options));
       }
-      if (!options.role || !options.workload || paths.length === 0) {
+      if (!role || !workload || paths.length === 0) {
         throw new SallyportError('usage', 'say what to run: -c BOOTSTRAP, or --role ROLE --workload NAMESPACE/NAME PATH...');
       }
       // The thread that will carry the traffic loads its modules beside this one.
       if (options.engine === 'embedded') prestartWorker();
-      const { runWorkload } = await import('./proxy-workload.ts');
-      process.exitCode = await runWorkload(options.role, options.workload, paths, options);
+      const { startWorkloadProxy } = await import('../control/workload.ts');
+      process.exitCode = await serve(async (ended) => {
+        const { engine, envoy, concurrency, envoyLogLevel: logLevel, meshConfig, statusAddress, adminAddress = DEFAULT_ADMIN } = options;
+        const control = await startWorkloadProxy(
+          { engine, envoy, concurrency, logLevel, role, workload, paths, meshConfig, statusAddress, adminAddress },
+          { ...engineHost, tell: sayOrEnd(ended) },
+        );
+        say('ready');
+        return control;
+      }, options);
     });
+}
+
+async function serveBootstrap(file: string, options: ProxyOptions): Promise<number> {
+  if (options.engine !== 'embedded')
+    throw new SallyportError('usage', 'Envoy runs a bootstrap file itself: envoy -c FILE. --engine is for --role.');
+  const { bootstrapIdentity, followBootstrap, openBootstrap } = await import('../control/bootstrap.ts');
+  const bootstrap = openBootstrap(file);
+  const { concurrency, adminAddress: admin = bootstrap.admin } = options;
+  const engine = await startEngine({ engine: 'embedded', envoy: undefined, concurrency, logLevel: '' }, engineHost, {
+    identity: bootstrapIdentity(bootstrap),
+    node: bootstrap.node,
+    admin,
+    alone: true,
+  });
+  return serve(async (ended) => {
+    engine.failed.then(ended);
+    const proxy = await followBootstrap(bootstrap, engine, sayBootstrapEvent);
+    sayRefused(proxy.refused);
+    if (proxy.refused.length > 0) throw new SallyportError('xds-rejected', `${file}: what is named above cannot be run.`);
+    say('ready');
+    return {
+      ...proxy,
+      reopenLogs: () => engine.reopenLogs(),
+      close: async (grace) => {
+        proxy.close();
+        await engine.close(grace);
+      },
+    };
+  }, options).catch(async (error: unknown) => {
+    await engine.close(0);
+    throw error;
+  });
+}
+
+function sayBootstrapEvent(event: BootstrapEvent): void {
+  if (event.kind === 'failed') {
+    say(`${messageOf(event.error)}; what was in force before stays`);
+    return;
+  }
+  sayRefused(event.refused);
+  say(event.refused.length > 0 ? 'the rest of the change is in force' : 'the change is in force');
+}
+
+function sayRefused(refused: readonly Refusal[]): void {
+  for (const { resource, message } of refused) say(`${resource}: ${message}`);
 }

@@ -1,10 +1,11 @@
 /** The files of a command that asks about a configuration: read once, with their MeshConfig. */
 import { openFiles } from '../config/files.ts';
 import { loadMeshConfig } from '../config/mesh-config.ts';
-import type { Input } from '../control/control-plane.ts';
+import type { MeshInput } from '../config/mesh-source.ts';
 import type { Finding } from '../lib/finding.ts';
+import { findingJson } from '../lib/finding-form.ts';
 import { plain } from './colours.ts';
-import { findingJson, printFindings } from './findings.ts';
+import { printFindings } from './findings.ts';
 
 export interface ReadMeshOptions {
   readonly namespace: string;
@@ -12,9 +13,8 @@ export interface ReadMeshOptions {
 }
 
 /** What is wrong with the MeshConfig goes to stderr: an answer that rests on its defaults must not pass for one that rests on the file. */
-export async function readMesh(paths: readonly string[], { namespace, meshConfig }: ReadMeshOptions): Promise<Input> {
+export async function readMesh(paths: readonly string[], { namespace, meshConfig }: ReadMeshOptions): Promise<Omit<MeshInput, 'findings'>> {
   const source = await openFiles(paths, { namespace });
-  source.close();
   const { config, findings } = loadMeshConfig(source.snapshot, meshConfig);
   await tellFindings(findings);
   return { snapshot: source.snapshot, mesh: config };

@@ -2,20 +2,16 @@ import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import { Coalescer } from './coalesce.ts';
 
-function coalescer(action: () => Promise<void> = async () => {}) {
+function coalescer() {
   let runs = 0;
   const made = new Coalescer(
-    async () => {
+    () => {
       runs += 1;
-      await action();
     },
     { quiet: 100, most: 1000 },
   );
   return { made, runs: () => runs };
 }
-
-/** Lets what was settled run on. */
-const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 test.beforeEach(() => mock.timers.enable({ apis: ['setTimeout'] }));
 test.afterEach(() => mock.timers.reset());
@@ -40,25 +36,6 @@ test('signals that never end are answered all the same', () => {
     mock.timers.tick(50);
   }
   assert.equal(runs(), 1);
-});
-
-test('never twice at a time; a signal during a run causes another', async () => {
-  let finish = () => {};
-  const { made, runs } = coalescer(() => new Promise<void>((resolve) => (finish = resolve)));
-  made.signal();
-  mock.timers.tick(100);
-  assert.equal(runs(), 1);
-  made.signal();
-  mock.timers.tick(100);
-  assert.equal(runs(), 1);
-  finish();
-  await settle();
-  mock.timers.tick(100);
-  assert.equal(runs(), 2);
-  finish();
-  await settle();
-  mock.timers.tick(5000);
-  assert.equal(runs(), 2);
 });
 
 test('closed, it runs no more', () => {

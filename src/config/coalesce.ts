@@ -5,17 +5,18 @@ export interface CoalesceOptions {
   readonly most: number;
 }
 
-/** Runs an action once for a burst of signals, never twice at a time; a signal during a run causes another. */
+/** Editors write a file in several steps, and a release changes many files. */
+export const COALESCE: CoalesceOptions = { quiet: 100, most: 10_000 };
+
+/** Runs an action once for a burst of signals. */
 export class Coalescer {
-  readonly #action: () => Promise<void>;
+  readonly #action: () => void;
   readonly #options: CoalesceOptions;
   #quiet: NodeJS.Timeout | undefined;
   #most: NodeJS.Timeout | undefined;
-  #running = false;
-  #again = false;
   #closed = false;
 
-  constructor(action: () => Promise<void>, options: CoalesceOptions) {
+  constructor(action: () => void, options: CoalesceOptions) {
     this.#action = action;
     this.#options = options;
   }
@@ -41,16 +42,6 @@ export class Coalescer {
 
   #run(): void {
     this.#clear();
-    if (this.#running) {
-      this.#again = true;
-      return;
-    }
-    this.#running = true;
-    void this.#action().finally(() => {
-      this.#running = false;
-      if (!this.#again) return;
-      this.#again = false;
-      this.signal();
-    });
+    this.#action();
   }
 }

@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import { type FileOptions, openFiles } from './files.ts';
+import { openFiles } from './files.ts';
+import { type MeshInput, openMeshFiles } from './mesh-source.ts';
 import { LARGEST_FILE } from './read.ts';
 import type { Snapshot } from './snapshot.ts';
 
-const FAST: FileOptions = { coalesce: { quiet: 5, most: 1000 } };
+const FAST = { coalesce: { quiet: 5, most: 1000 }, absence: 5, meshConfig: undefined };
 
 const entry = (name: string, host = `${name}.example.com`, more = '') => `apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -31,17 +32,20 @@ async function folder(t: TestContext, files: Readonly<Record<string, string | Bu
   return path;
 }
 
-/** Snapshots of a watched source, one at a time. */
-function follow(t: TestContext, source: Awaited<ReturnType<typeof openFiles>>) {
+/** Snapshots of watched files, one at a time. */
+async function follow(t: TestContext, paths: readonly string[]) {
   const ready: Snapshot[] = [];
   let waiting: ((snapshot: Snapshot) => void) | undefined;
-  source.watch((snapshot) => {
+  const changed = ({ snapshot }: MeshInput) => {
     if (waiting) waiting(snapshot);
     else ready.push(snapshot);
     waiting = undefined;
-  });
+  };
+  const source = await openMeshFiles({ ...FAST, paths }, { changed, failed: (error) => assert.fail(String(error)) });
+  source.watch();
   t.after(() => source.close());
   return {
+    first: source.first.snapshot,
     /** The first snapshot for which `holds` is true. */
     async until(holds: (snapshot: Snapshot) => boolean): Promise<Snapshot> {
       for (;;) {
@@ -143,7 +147,7 @@ test('text that is not UTF-8 is a finding', async (t) => {
 
 test('watching: changes, atomic saves, new files and folders, deletions', async (t) => {
   const path = await folder(t, { 'a.yaml': entry('a') });
-  const watched = follow(t, await openFiles([path], FAST));
+  const watched = await follow(t, [path]);
 
   await writeFile(join(path, 'a.yaml'), entry('a', 'changed.example.com'));
   const changed = await watched.until((snapshot) => snapshot.list('ServiceEntry')[0]?.spec.hosts[0] === 'changed.example.com');
@@ -167,7 +171,7 @@ test('watching: changes, atomic saves, new files and folders, deletions', async 
 test('watching a single file through deletion and return', async (t) => {
   const path = await folder(t, { 'a.yaml': entry('a') });
   const file = join(path, 'a.yaml');
-  const watched = follow(t, await openFiles([file], FAST));
+  const watched = await follow(t, [file]);
   await rm(file);
   await watched.until((snapshot) => names(snapshot).length === 0);
   await writeFile(file, entry('b'));
@@ -178,9 +182,8 @@ test('a mounted ConfigMap: files are links through a folder that is swapped', as
   const path = await folder(t, { '..1/a.yaml': entry('a'), '..2/a.yaml': entry('b') });
   await symlink('..1', join(path, '..data'));
   await symlink('..data/a.yaml', join(path, 'a.yaml'));
-  const source = await openFiles([path], FAST);
-  assert.deepEqual(names(source.snapshot), ['a']);
-  const watched = follow(t, source);
+  const watched = await follow(t, [path]);
+  assert.deepEqual(names(watched.first), ['a']);
   await symlink('..2', join(path, '..data_tmp'));
   await rename(join(path, '..data_tmp'), join(path, '..data'));
   await watched.until((snapshot) => names(snapshot).join() === 'b');
@@ -188,7 +191,7 @@ test('a mounted ConfigMap: files are links through a folder that is swapped', as
 
 test('what breaks leaves the last good version in force', async (t) => {
   const path = await folder(t, { 'a.yaml': `${entry('a')}---\n${entry('b')}`, 'c.yaml': entry('c') });
-  const watched = follow(t, await openFiles([path], FAST));
+  const watched = await follow(t, [path]);
 
   // One object broken: the other follows its change.
   await writeFile(join(path, 'a.yaml'), `${entry('a', 'a.example.com', '  resolutoin: DNS')}\n---\n${entry('b', 'new.example.com')}`);

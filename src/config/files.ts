@@ -1,7 +1,7 @@
-import { type FSWatcher, promises as fs, watch as watchFolder } from 'node:fs';
-import type { DecodeOptions } from '../api/documents.ts';
-import { type CoalesceOptions, Coalescer } from './coalesce.ts';
-import { broken, readDecoded, readStream } from './read.ts';
+import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Decoded, DecodeOptions } from '../api/documents.ts';
+import { decodeBytes, type FileRead, presentMark, readMarked, readStream, tooLarge, unreadable } from './read.ts';
 import { type Scan, STDIN, scan } from './scan.ts';
 import type { Snapshot } from './snapshot.ts';
 import { Store } from './store.ts';
@@ -9,160 +9,155 @@ import { Store } from './store.ts';
 export interface FileOptions extends DecodeOptions {
   /** What `-` reads. */
   readonly stdin?: AsyncIterable<Uint8Array | string>;
-  /** 100 ms of quiet, 10 s at most. */
-  readonly coalesce?: CoalesceOptions;
+  /** A file that is gone is looked for again after so long, in ms: whoever replaces it may have removed the old one first. 100 if not said. */
+  readonly absence?: number;
 }
 
-export interface FileSource {
-  /** The newest snapshot. */
-  readonly snapshot: Snapshot;
-  /** Follows the files: `onSnapshot` gets a new snapshot after each change. Once only. */
-  watch(onSnapshot: (snapshot: Snapshot) => void): void;
-  /** Looks at the files now, watched or not, and returns what they say. */
-  reload(): Promise<Snapshot>;
-  /** Ends watching. */
-  close(): void;
+/** What a load found. */
+export interface FilesLoaded {
+  readonly changed: boolean;
+  /** Folders that tell of changes. */
+  readonly folders: ReadonlySet<string>;
+  /** Something could not be read for a reason that passes by itself. */
+  readonly incomplete: boolean;
 }
 
-const COALESCE: CoalesceOptions = { quiet: 100, most: 10_000 };
+const SAME = { changed: false, incomplete: false };
+const CHANGED = { changed: true, incomplete: false };
 
-/** How often files are looked at where the system gives no notice of changes, in milliseconds. */
-const POLL = 1000;
+/** What is known of a file: that its content is in the store. */
+interface Seen {
+  readonly mark: string;
+  /** Of the content; empty where there is none. */
+  readonly digest: string;
+  /** The file was changed so shortly before that its mark may not show another change. */
+  readonly fresh: boolean;
+}
+
+/** Clocks of file systems go in steps; in none that is in use with nanoseconds are these longer, in ms. */
+const CLOCK_STEP = 50;
 
 /**
- * Reads files and folders, `-` being standard input. What is wrong with files or objects are findings of the snapshot.
+ * Reads files and folders once, `-` being standard input. What is wrong with files or objects are findings of the snapshot.
  * @throws SallyportError `path-not-found` if a path does not exist.
  */
-export async function openFiles(paths: readonly string[], options: FileOptions = {}): Promise<FileSource> {
+export async function openFiles(paths: readonly string[], options: FileOptions = {}): Promise<Files> {
   const files = new Files(paths, options);
-  await files.load(true);
+  await files.load();
   return files;
 }
 
-class Files implements FileSource {
+/** What files and folders hold, read again as they change. One load at a time: whoever calls sees to that. */
+export class Files {
+  /** Of the last load. */
   snapshot: Snapshot;
   readonly #paths: readonly string[];
   readonly #options: FileOptions;
   readonly #store = new Store();
-  /** What each file looked like when it was read: a change shows without reading. */
-  readonly #marks = new Map<string, string>();
-  readonly #watchers = new Map<string, FSWatcher>();
-  #folders: ReadonlySet<string> = new Set();
-  #coalescer: Coalescer | undefined;
-  #poll: NodeJS.Timeout | undefined;
+  readonly #seen = new Map<string, Seen>();
+  #first = true;
 
-  constructor(paths: readonly string[], options: FileOptions) {
+  constructor(paths: readonly string[], options: FileOptions = {}) {
     this.#paths = paths;
     this.#options = options;
     this.snapshot = this.#store.snapshot();
   }
 
-  /** Reads what changed since the last time. True if anything did. */
-  async load(first: boolean): Promise<boolean> {
-    const found = await scan(this.#paths, first);
-    this.#folders = found.folders;
-    let changed = false;
-    const present = new Set<string>();
+  /**
+   * Reads what changed since the last time. What breaks or cannot be read leaves what it held in force.
+   * @throws SallyportError `path-not-found` if a path does not exist the first time.
+   */
+  async load(): Promise<FilesLoaded> {
+    let found = await scan(this.#paths, this.#first);
+    if (this.#gone(found).length > 0) {
+      await delay(this.#options.absence ?? 100);
+      found = await scan(this.#paths, this.#first);
+    }
+    let changed = this.#first;
+    let incomplete = false;
     for (const file of found.files) {
-      present.add(file);
-      const mark = await markOf(file);
-      if (this.#marks.get(file) === mark) continue;
-      changed = true;
-      this.#marks.set(file, mark);
-      const decoded =
-        file === STDIN
-          ? await readStream(this.#options.stdin ?? process.stdin, 'stdin', this.#options)
-          : await readDecoded(file, this.#options);
-      this.#store.set(file, decoded);
+      const looked = await this.#look(file);
+      changed ||= looked.changed;
+      incomplete ||= looked.incomplete;
     }
-    for (const { path, reason } of found.unreadable) {
-      present.add(path);
-      if (this.#marks.get(path) === reason) continue;
-      changed = true;
-      this.#marks.set(path, reason);
-      this.#store.set(path, broken('SP0002', path, `can't be read: ${reason}`));
+    for (const { path, reason, passes } of found.unreadable) {
+      changed = this.#takeProblem(path, reason) || changed;
+      incomplete ||= passes;
     }
-    for (const file of this.#marks.keys()) {
-      if (present.has(file) || isWithin(file, found)) continue;
+    for (const file of this.#gone(found)) {
       changed = true;
-      this.#marks.delete(file);
+      this.#seen.delete(file);
       this.#store.delete(file);
     }
-    if (changed || first) this.snapshot = this.#store.snapshot(this.#order(found));
-    return changed;
+    this.#first = false;
+    if (changed) this.snapshot = this.#store.snapshot(this.#order(found));
+    return { changed, folders: found.folders, incomplete };
   }
 
-  watch(onSnapshot: (snapshot: Snapshot) => void): void {
-    if (this.#coalescer) throw new TypeError('the files are being watched already');
-    const reload = async () => {
-      const changed = await this.load(false);
-      this.#follow();
-      if (changed && this.#coalescer) onSnapshot(this.snapshot);
-    };
-    this.#coalescer = new Coalescer(reload, this.#options.coalesce ?? COALESCE);
-    this.#follow();
-    // What changed between the first load and now.
-    this.#coalescer.signal();
-  }
-
-  async reload(): Promise<Snapshot> {
-    await this.load(false);
-    return this.snapshot;
-  }
-
-  close(): void {
-    this.#coalescer?.close();
-    this.#coalescer = undefined;
-    for (const watcher of this.#watchers.values()) watcher.close();
-    this.#watchers.clear();
-    clearInterval(this.#poll);
-  }
-
-  /** Watches the folders of the last scan. Folders rather than files: an editor replaces a file by renaming another over it. */
-  #follow(): void {
-    const coalescer = this.#coalescer;
-    if (!coalescer) return;
-    for (const [folder, watcher] of this.#watchers) {
-      if (this.#folders.has(folder)) continue;
-      watcher.close();
-      this.#watchers.delete(folder);
+  async #look(file: string): Promise<Omit<FilesLoaded, 'folders'>> {
+    const seen = this.#seen.get(file);
+    if (file === STDIN) {
+      if (seen) return SAME;
+      const { stdin = process.stdin } = this.#options;
+      this.#take(file, { mark: STDIN, digest: '', fresh: false }, await readStream(stdin, 'stdin', this.#options));
+      return CHANGED;
     }
-    for (const folder of this.#folders) {
-      if (this.#watchers.has(folder)) continue;
-      try {
-        const watcher = watchFolder(folder, () => coalescer.signal());
-        watcher.on('error', () => {
-          watcher.close();
-          this.#watchers.delete(folder);
-          coalescer.signal();
-        });
-        this.#watchers.set(folder, watcher);
-      } catch {
-        // No more watches to be had, or a file system without them.
-        this.#poll ??= setInterval(() => coalescer.signal(), POLL).unref();
+    if (seen && !seen.fresh && seen.mark === (await presentMark(file))) return SAME;
+    const read = await readMarked(file);
+    switch (read.kind) {
+      case 'content': {
+        const now = { mark: read.mark, digest: digestOf(read.bytes), fresh: isFresh(read.mark) };
+        if (seen?.digest === now.digest) {
+          this.#seen.set(file, now);
+          return SAME;
+        }
+        this.#take(file, now, decodeBytes(read.bytes, file, this.#options));
+        return CHANGED;
       }
+      case 'too-large':
+        this.#take(file, { mark: read.mark, digest: '', fresh: false }, tooLarge(file, read.size));
+        return CHANGED;
+      default:
+        return { changed: this.#takeProblem(file, reasonOf(read)), incomplete: read.kind !== 'unreadable' };
     }
+  }
+
+  /** The mark is kept with the content that it is of, and never without. */
+  #take(file: string, seen: Seen, decoded: Decoded): void {
+    this.#seen.set(file, seen);
+    this.#store.set(file, decoded);
+  }
+
+  /** True if this is news. What has no content has no mark, so that it is read again the next time. */
+  #takeProblem(path: string, reason: string): boolean {
+    const digest = `problem: ${reason}`;
+    const news = this.#seen.get(path)?.digest !== digest;
+    if (news) this.#take(path, { mark: '', digest, fresh: true }, unreadable(path, reason));
+    return news;
+  }
+
+  /** Files that were there and are not, rather than hidden by a folder that can't be read. */
+  #gone({ files, unreadable: hidden }: Scan): string[] {
+    const present = new Set([...files, ...hidden.map(({ path }) => path)]);
+    return [...this.#seen.keys()].filter((file) => !present.has(file) && !hidden.some(({ path }) => file.startsWith(`${path}/`)));
   }
 
   /** Files that can't be seen just now keep their place behind those that can. */
   #order(found: Scan): string[] {
-    const order = new Set<string>(found.files);
-    for (const file of this.#store.files()) order.add(file);
-    return [...order];
+    return [...new Set([...found.files, ...this.#store.files()])];
   }
 }
 
-/** Whether a file is hidden by a folder that can't be read, rather than gone. */
-function isWithin(file: string, { unreadable }: Scan): boolean {
-  return unreadable.some(({ path }) => file.startsWith(`${path}/`));
+function reasonOf(read: Exclude<FileRead, { readonly kind: 'content' | 'too-large' }>): string {
+  return read.kind === 'missing' ? 'it is gone' : read.reason;
 }
 
-async function markOf(file: string): Promise<string> {
-  if (file === STDIN) return STDIN;
-  try {
-    const { mtimeNs, ctimeNs, size, ino } = await fs.stat(file, { bigint: true });
-    return `${mtimeNs}/${ctimeNs}/${size}/${ino}`;
-  } catch {
-    return 'unreadable';
-  }
+function digestOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('base64');
+}
+
+/** @param mark begins with the time of the last change, in ns */
+function isFresh(mark: string): boolean {
+  const changed = Number.parseInt(mark.split('/')[1] ?? '', 10) / 1e6;
+  return Math.abs(Date.now() - changed) < CLOCK_STEP;
 }

@@ -12,18 +12,23 @@ const CONFIG_MAP = { name: 'istio', key: 'mesh' } as const;
  * @throws SallyportError `mesh-config-unreadable` if the file can't be read.
  */
 export function loadMeshConfig(snapshot: Snapshot, file?: string): MeshConfigDecoded {
-  if (file !== undefined) return decodeMeshConfig(read(file), file);
+  if (file === undefined) return meshConfigIn(snapshot) ?? decodeMeshConfig('', '');
+  try {
+    return decodeMeshConfig(readFileSync(file, 'utf8'), file);
+  } catch (cause) {
+    throw meshConfigUnreadable(file, messageOf(cause), cause);
+  }
+}
+
+/** What the resources say of the mesh's settings; undefined if nothing. */
+export function meshConfigIn(snapshot: Snapshot): MeshConfigDecoded | undefined {
   const maps = snapshot.list('ConfigMap').filter(({ metadata, spec }) => metadata.name === CONFIG_MAP.name && CONFIG_MAP.key in spec.data);
   const chosen = maps.find(({ metadata }) => metadata.namespace === 'istio-system') ?? maps[0];
-  if (!chosen) return decodeMeshConfig('', '');
+  if (!chosen) return undefined;
   const path = ['data', CONFIG_MAP.key];
   return decodeMeshConfig(chosen.spec.data[CONFIG_MAP.key]!, chosen.source.file, (within) => chosen.source.position(path, within));
 }
 
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new SallyportError('mesh-config-unreadable', `the mesh configuration ${file} can't be read: ${messageOf(cause)}`, { cause });
-  }
+export function meshConfigUnreadable(file: string, reason: string, cause?: unknown): SallyportError {
+  return new SallyportError('mesh-config-unreadable', `the mesh configuration ${file} can't be read: ${reason}`, { cause });
 }

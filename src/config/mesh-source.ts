@@ -1,99 +1,103 @@
-/** The files of a mesh: resources and MeshConfig, read together and followed together. */
-import { type FSWatcher, watch as watchFolder } from 'node:fs';
-import { basename, dirname } from 'node:path';
-import type { Input } from '../control/control-plane.ts';
-import { codeOf, messageOf } from '../lib/errors.ts';
+/** A mesh as its files say it is: resources and MeshConfig, read together and followed together. */
+import { dirname, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import type { MeshConfig } from '../api/index.ts';
+import { decodeMeshConfig } from '../api/mesh-config-document.ts';
 import type { Finding } from '../lib/finding.ts';
-import { type FileSource, openFiles } from './files.ts';
-import { loadMeshConfig } from './mesh-config.ts';
+import { type FileOptions, Files } from './files.ts';
+import { Follower, type FollowTimes, type Listener, type Load, type Loaded } from './follow.ts';
+import { KeptMeshConfig, type MeshConfigFound } from './kept-mesh-config.ts';
+import { meshConfigIn } from './mesh-config.ts';
+import { readMarked } from './read.ts';
 import type { Snapshot } from './snapshot.ts';
 
-export interface MeshFilesOptions {
-  readonly paths: readonly string[];
-  /** A file with MeshConfig; without one it is looked for among the resources. */
-  readonly meshConfig: string | undefined;
-  readonly watch: boolean;
-}
-
-export interface MeshFiles {
-  /** What the files said when they were read last. */
-  readonly current: MeshInput;
-  /** Follows changes, if that was asked for. Once only. */
-  watch(onChange: (input: MeshInput) => void): void;
-  /** Reads what has changed now. */
-  reload(): Promise<MeshInput>;
-  close(): void;
-}
-
-export interface MeshInput extends Input {
+/** A mesh at one moment. */
+export interface MeshInput {
+  readonly snapshot: Snapshot;
+  readonly mesh: MeshConfig;
   /** About the MeshConfig; the resources' findings are the snapshot's. */
   readonly findings: readonly Finding[];
 }
 
-/** @throws SallyportError `path-not-found`, `mesh-config-unreadable` */
-export async function openMeshFiles(options: MeshFilesOptions): Promise<MeshFiles> {
-  const source = await openFiles(options.paths);
-  return new Files(source, options);
+/** Where inputs come from, whatever they are read from. Each is given to the listener once, in order. */
+export interface MeshSource {
+  /** What was read first. */
+  readonly first: MeshInput;
+  /** From now on changes are followed. */
+  watch(): void;
+  /** Resolves with what was read by a load that began after this call; the listener has it by then. */
+  reload(): Promise<MeshInput>;
+  /** Nothing comes any more. */
+  close(): void;
 }
 
-/** Editors write a file in several steps. */
-const QUIET_MS = 100;
-
-class Files implements MeshFiles {
-  current: MeshInput;
-  readonly #source: FileSource;
-  readonly #options: MeshFilesOptions;
-  #watcher: FSWatcher | undefined;
-  #quiet: NodeJS.Timeout | undefined;
-
-  constructor(source: FileSource, options: MeshFilesOptions) {
-    this.#source = source;
-    this.#options = options;
-    this.current = inputOf(source.snapshot, options.meshConfig, undefined);
-  }
-
-  watch(onChange: (input: MeshInput) => void): void {
-    if (!this.#options.watch) return;
-    const changed = (snapshot: Snapshot) => onChange(this.#take(snapshot));
-    this.#source.watch(changed);
-    const file = this.#options.meshConfig;
-    if (file === undefined) return;
-    this.#watcher = watchFolder(dirname(file), (_event, name) => {
-      if (name !== basename(file)) return;
-      clearTimeout(this.#quiet);
-      this.#quiet = setTimeout(() => changed(this.#source.snapshot), QUIET_MS);
-    });
-  }
-
-  async reload(): Promise<MeshInput> {
-    return this.#take(await this.#source.reload());
-  }
-
-  close(): void {
-    this.#source.close();
-    this.#watcher?.close();
-    clearTimeout(this.#quiet);
-  }
-
-  #take(snapshot: Snapshot): MeshInput {
-    this.current = inputOf(snapshot, this.#options.meshConfig, this.current);
-    return this.current;
-  }
+export interface MeshFilesOptions extends FileOptions, FollowTimes {
+  readonly paths: readonly string[];
+  /** A file with MeshConfig; without one it is looked for among the resources. */
+  readonly meshConfig: string | undefined;
 }
 
-/** @param before stays in force where a MeshConfig breaks while it runs. */
-function inputOf(snapshot: Snapshot, file: string | undefined, before: MeshInput | undefined): MeshInput {
-  try {
-    const { config, findings } = loadMeshConfig(snapshot, file);
-    const broken = before && findings.some(({ level }) => level === 'Error');
-    return { snapshot, mesh: broken ? before.mesh : config, findings };
-  } catch (error) {
-    if (!before) throw error;
-    const message = `${messageOf(error)}; the settings read before stay in force`;
+export interface MeshFiles extends MeshSource {
+  /** As `reload`, and goes on with these paths in place of those before. */
+  use(paths: readonly string[]): Promise<MeshInput>;
+}
+
+/**
+ * Reads the files; changes are given to the listener.
+ * @throws SallyportError `path-not-found`, `mesh-config-unreadable`
+ */
+export async function openMeshFiles(options: MeshFilesOptions, listener: Listener<MeshInput>): Promise<MeshFiles> {
+  const load = loaderOf(options);
+  const first = await load();
+  const follower = new Follower(load, first, listener, options);
+  return {
+    first: first.value,
+    watch: () => follower.watch(),
+    reload: () => follower.reload(),
+    use: (paths) => follower.reload(loaderOf({ ...options, paths })),
+    close: () => follower.close(),
+  };
+}
+
+/** What it has read before, and what of it is in force, is its own. */
+function loaderOf({ paths, meshConfig, ...fileOptions }: MeshFilesOptions): Load<MeshInput> {
+  const files = new Files(paths, fileOptions);
+  const kept = new KeptMeshConfig();
+  let before: MeshInput | undefined;
+  return async (): Promise<Loaded<MeshInput>> => {
+    const loaded = await files.load();
+    const { snapshot } = files;
+    const found = meshConfig === undefined ? foundIn(snapshot) : await readMeshConfig(meshConfig);
+    const { mesh, findings } = kept.take(found);
+    const sameMesh = isDeepStrictEqual(mesh, before?.mesh);
+    const changed = loaded.changed || !sameMesh || !isDeepStrictEqual(findings, before?.findings);
+    // What has not changed is the same object: whatever is made of it need not be made again.
+    const value = changed || !before ? { snapshot, mesh: sameMesh ? before!.mesh : mesh, findings } : before;
+    before = value;
     return {
-      snapshot,
-      mesh: before.mesh,
-      findings: [{ code: codeOf(error) ?? 'SP0002', level: 'Error', message, origin: { kind: 'MeshConfig', namespace: '', name: '' } }],
+      value,
+      changed,
+      folders: meshConfig === undefined ? loaded.folders : new Set([...loaded.folders, dirname(resolve(meshConfig))]),
+      incomplete: loaded.incomplete || (found.kind === 'unreadable' && found.passes),
     };
+  };
+}
+
+function foundIn(snapshot: Snapshot): MeshConfigFound {
+  const decoded = meshConfigIn(snapshot);
+  return decoded ? { kind: 'decoded', decoded } : { kind: 'none' };
+}
+
+async function readMeshConfig(file: string): Promise<MeshConfigFound> {
+  const read = await readMarked(file);
+  switch (read.kind) {
+    case 'content':
+      return { kind: 'decoded', decoded: decodeMeshConfig(read.bytes.toString('utf8'), file) };
+    case 'too-large':
+      return { kind: 'unreadable', file, reason: `it has ${read.size} bytes, more than a file may have`, passes: false };
+    case 'missing':
+      return { kind: 'unreadable', file, reason: 'there is no such file', passes: false };
+    default:
+      return { kind: 'unreadable', file, reason: read.reason, passes: read.kind === 'later' };
   }
 }

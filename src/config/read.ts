@@ -1,20 +1,71 @@
-import { promises as fs } from 'node:fs';
+import { type BigIntStats, promises as fs } from 'node:fs';
 import { DECODING_CODES, type DecodingCode } from '../api/codes.ts';
 import { type Decoded, type DecodeOptions, decodeDocuments } from '../api/documents.ts';
-import { messageOf } from '../lib/errors.ts';
+import { codeOf, messageOf } from '../lib/errors.ts';
 import { fileOrigin } from '../lib/origin.ts';
 
 /** Larger files are refused: parsing takes about a tenth of a second a megabyte, and its values several times the file's size. */
 export const LARGEST_FILE = 32 * 1024 * 1024;
 
-/** Reads and decodes a file. What is wrong with the file itself is a finding, never an exception. */
-export async function readDecoded(path: string, options: DecodeOptions): Promise<Decoded> {
+/** What came of reading a file. */
+export type FileRead =
+  /** `mark` is that of these very bytes: while the file has it, they are what it holds. */
+  | { readonly kind: 'content'; readonly bytes: Buffer; readonly mark: string }
+  | { readonly kind: 'too-large'; readonly size: number; readonly mark: string }
+  | { readonly kind: 'missing' }
+  /** Not now, for a reason that passes: no descriptors are left, or it is being written all the while. */
+  | { readonly kind: 'later'; readonly reason: string }
+  /** Not until somebody changes the file or its permissions. */
+  | { readonly kind: 'unreadable'; readonly reason: string };
+
+/** Reasons of the system that pass without the file being touched. */
+const PASSING: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EINTR', 'EBUSY', 'EIO', 'ESTALE', 'ETIMEDOUT']);
+
+/** Whether what failed may succeed later although nobody touches the file. */
+export function isPassing(error: unknown): boolean {
+  return PASSING.has(codeOf(error) ?? '') || (error instanceof Error && error.cause !== undefined && isPassing(error.cause));
+}
+
+/** How often a file is read anew that was written while it was read. */
+const TRIES = 3;
+
+/** Reads a file. Its mark is taken of the descriptor that the content comes from, and holds only if it is the same before and after. */
+export async function readMarked(path: string): Promise<FileRead> {
   try {
-    const { size } = await fs.stat(path);
-    return size > LARGEST_FILE ? tooLarge(path, size) : decodeBytes(await fs.readFile(path), path, options);
+    for (let tries = 0; tries < TRIES; tries++) {
+      const read = await readOnce(path);
+      if (read) return read;
+    }
+    return { kind: 'later', reason: 'it is being written' };
   } catch (error) {
-    return broken('SP0002', path, `can't be read: ${messageOf(error)}`);
+    if (codeOf(error) === 'ENOENT') return { kind: 'missing' };
+    return { kind: isPassing(error) ? 'later' : 'unreadable', reason: messageOf(error) };
   }
+}
+
+/** Undefined if the file was written meanwhile. */
+async function readOnce(path: string): Promise<FileRead | undefined> {
+  const file = await fs.open(path, 'r');
+  try {
+    const stats = await file.stat({ bigint: true });
+    const mark = markOf(stats);
+    if (stats.size > LARGEST_FILE) return { kind: 'too-large', size: Number(stats.size), mark };
+    const bytes = await file.readFile();
+    return markOf(await file.stat({ bigint: true })) === mark ? { kind: 'content', bytes, mark } : undefined;
+  } finally {
+    await file.close();
+  }
+}
+
+/** The mark that the file at the path has now; undefined if it cannot be seen. */
+export async function presentMark(path: string): Promise<string | undefined> {
+  return fs.stat(path, { bigint: true }).then(markOf, () => undefined);
+}
+
+/** Pipes and the like give their content once, so that they never look changed. */
+function markOf(stats: BigIntStats): string {
+  const { mtimeNs, ctimeNs, size, ino, dev } = stats;
+  return stats.isFile() ? `${mtimeNs}/${ctimeNs}/${size}/${ino}/${dev}` : 'stream';
 }
 
 /** Reads a stream, usually standard input, to its end and decodes it. */
@@ -29,20 +80,22 @@ export async function readStream(stream: AsyncIterable<Uint8Array | string>, nam
       parts.push(bytes);
     }
   } catch (error) {
-    return broken('SP0002', name, `can't be read: ${messageOf(error)}`);
+    return unreadable(name, messageOf(error));
   }
   return decodeBytes(Buffer.concat(parts), name, options);
 }
 
-/** A file that gives nothing but one finding. */
-export function broken(code: DecodingCode, file: string, message: string): Decoded {
-  return {
-    resources: [],
-    findings: [{ code, level: DECODING_CODES[code].level, message, origin: fileOrigin(file), position: { file, line: 1, column: 1 } }],
-  };
+/** What a file holds that could not be read: nothing, and why. */
+export function unreadable(file: string, reason: string): Decoded {
+  return broken('SP0002', file, `can't be read: ${reason}`);
 }
 
-function decodeBytes(bytes: Uint8Array, file: string, options: DecodeOptions): Decoded {
+export function tooLarge(file: string, size: number): Decoded {
+  const megabytes = (bytes: number) => `${Math.ceil(bytes / 1024 / 1024)} MiB`;
+  return broken('SP0003', file, `has ${megabytes(size)}, more than the ${megabytes(LARGEST_FILE)} that one file may have: split it`);
+}
+
+export function decodeBytes(bytes: Uint8Array, file: string, options: DecodeOptions): Decoded {
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -53,7 +106,10 @@ function decodeBytes(bytes: Uint8Array, file: string, options: DecodeOptions): D
   return decodeDocuments(text, file, options);
 }
 
-function tooLarge(file: string, size: number): Decoded {
-  const megabytes = (bytes: number) => `${Math.ceil(bytes / 1024 / 1024)} MiB`;
-  return broken('SP0003', file, `has ${megabytes(size)}, more than the ${megabytes(LARGEST_FILE)} that one file may have: split it`);
+/** A file that gives nothing but one finding. */
+function broken(code: DecodingCode, file: string, message: string): Decoded {
+  return {
+    resources: [],
+    findings: [{ code, level: DECODING_CODES[code].level, message, origin: fileOrigin(file), position: { file, line: 1, column: 1 } }],
+  };
 }

@@ -1,6 +1,7 @@
 import { type Dirent, promises as fs } from 'node:fs';
 import { dirname, extname, join, resolve } from 'node:path';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
+import { isPassing } from './read.ts';
 
 const EXTENSIONS: ReadonlySet<string> = new Set(['.yaml', '.yml', '.json']);
 
@@ -10,6 +11,8 @@ export const STDIN = '-';
 export interface Unreadable {
   readonly path: string;
   readonly reason: string;
+  /** The reason passes without anybody touching the path. */
+  readonly passes: boolean;
 }
 
 export interface Scan {
@@ -48,7 +51,7 @@ export async function scan(paths: readonly string[], strict: boolean): Promise<S
       const entries = await fs.readdir(path, { withFileTypes: true });
       for (const entry of entries.sort(byName)) if (!entry.name.startsWith('.')) await addEntry(join(path, entry.name), entry);
     } catch (error) {
-      if (codeOf(error) !== 'ENOENT') unreadable.push({ path, reason: messageOf(error) });
+      if (codeOf(error) !== 'ENOENT') unreadable.push({ path, reason: messageOf(error), passes: isPassing(error) });
     }
   };
 
@@ -60,7 +63,7 @@ export async function scan(paths: readonly string[], strict: boolean): Promise<S
       const target = await fs.stat(path).catch(() => undefined);
       if (target?.isDirectory()) await addFolder(path);
       else if (wanted && target?.isFile()) await addFile(path);
-      else if (wanted && !target) unreadable.push({ path, reason: 'the link leads nowhere' });
+      else if (wanted && !target) unreadable.push({ path, reason: 'the link leads nowhere', passes: false });
     }
   };
 
@@ -78,7 +81,7 @@ export async function scan(paths: readonly string[], strict: boolean): Promise<S
       if (missing && strict) throw new SallyportError('path-not-found', `there is no file or folder ${path}`, { cause: error });
       // A file that was replaced by renaming is missing for a moment: its folder tells when it is back.
       folders.add(dirname(resolve(path)));
-      if (!missing) unreadable.push({ path, reason: messageOf(error) });
+      if (!missing) unreadable.push({ path, reason: messageOf(error), passes: isPassing(error) });
     }
   }
   return { files: [...files.values()], folders, unreadable };

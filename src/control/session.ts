@@ -1,110 +1,81 @@
-/** What `up` and `proxy --role` have in common: resources from files, brought into force as they change, until a signal ends it. */
-
-import { once } from 'node:events';
-import { paintFor } from '../cli/colours.ts';
-import { EXIT } from '../cli/exit.ts';
-import { findingJson, findingText, lineReader, sortFindings } from '../cli/findings.ts';
-import type { MeshFiles, MeshInput } from '../config/mesh-source.ts';
-import { messageOf } from '../lib/errors.ts';
+/** A control plane at work: the loop, what is told of it, and the analysis that follows each change. */
+import type { Listener } from '../config/follow.ts';
+import type { MeshInput } from '../config/mesh-source.ts';
 import type { Finding } from '../lib/finding.ts';
-import { originText } from '../lib/origin.ts';
-import { collectWhenIdle } from '../proxy/idle-memory.ts';
-import type { ControlPlane, Report } from './control-plane.ts';
+import { sortFindings } from '../lib/finding-form.ts';
+import { BackgroundAnalysis } from './analysis.ts';
+import { Loop, type LoopOptions } from './loop.ts';
+import { News } from './news.ts';
+import type { ControlEvent, Report } from './report.ts';
 
-export interface SessionOptions {
-  readonly files: MeshFiles;
-  readonly controlPlane: ControlPlane;
-  /** Changes what the files say before it is brought into force; `up` adds its local workloads. */
-  readonly prepare: (input: MeshInput) => { readonly input: MeshInput; readonly findings: readonly Finding[] };
-  /** Settles when an engine ended by itself. */
-  readonly failed: Promise<Error>;
-  readonly graceMs: number;
-  /** Whether to report what `sallyport analyze` says, too. */
+export interface SessionOptions extends Pick<LoopOptions, 'prepare' | 'startEngine' | 'graceMs'> {
+  /** Whether to find what `sallyport analyze` finds, too. */
   readonly analyse: boolean;
+  readonly tell: (event: ControlEvent) => void;
 }
 
-/** A running session. */
-export class Session {
-  /** What is in force; undefined until the first configuration is. */
-  report: Report | undefined;
-  readonly #options: SessionOptions;
-  readonly #told = new Map<string, string>();
-  #refused: ReadonlySet<string> = new Set();
-  readonly #paint = paintFor(process.stderr);
+export class Session implements Listener<MeshInput> {
+  readonly #loop: Loop;
+  readonly #tell: (event: ControlEvent) => void;
+  readonly #news = new News();
+  readonly #analysis: BackgroundAnalysis | undefined;
+  /** Of the newest mesh that was analysed. */
+  #analysed: readonly Finding[] = [];
 
-  constructor(options: SessionOptions) {
-    this.#options = options;
-  }
-
-  /** Brings what the files say now into force. */
-  async apply(input: MeshInput): Promise<Report> {
-    const { input: prepared, findings } = this.#options.prepare(input);
-    const applied = await this.#options.controlPlane.apply(prepared);
-    const analysed = this.#options.analyse ? await analysisOf(applied) : [];
-    const report = { ...applied, findings: sortFindings([...applied.findings, ...prepared.findings, ...findings, ...analysed]) };
-    this.report = report;
-    this.#tell(report);
-    return report;
-  }
-
-  /** Reads the files again, whether or not they are being watched. */
-  async reload(): Promise<Report> {
-    return this.apply(await this.#options.files.reload());
-  }
-
-  /** Follows the files until a signal or a failure; drains, and returns the exit code. */
-  async run(): Promise<number> {
-    const { files, controlPlane, failed, graceMs } = this.#options;
-    collectWhenIdle();
-    files.watch((input) => {
-      this.apply(input).catch((error: unknown) => say(`this change could not be brought into force: ${messageOf(error)}`));
+  constructor({ analyse, tell, ...options }: SessionOptions) {
+    this.#tell = tell;
+    this.#loop = new Loop({
+      ...options,
+      inForce: (report) => this.#inForce(report),
+      ended: (proxy, error) => tell({ kind: 'ended', proxy, error }),
     });
-    const reload = () => void this.reload().catch((error: unknown) => say(`reload: ${messageOf(error)}`));
-    process.on('SIGHUP', reload);
-    const signal = Promise.race(['SIGTERM', 'SIGINT'].map((name) => once(process, name).then(() => name)));
-    const end = await Promise.race([signal, failed]);
-    process.off('SIGHUP', reload);
-    files.close();
-    if (typeof end !== 'string') {
-      say(messageOf(end));
-      await controlPlane.close(0);
-      return EXIT.couldNotRun;
-    }
-    say('draining: running requests may finish; a second signal ends them');
-    const again = Promise.race(['SIGTERM', 'SIGINT'].map((name) => once(process, name))).then(() => process.exit(EXIT.couldNotRun));
-    await Promise.race([controlPlane.close(graceMs), again]);
-    return EXIT.fine;
+    if (!analyse) return;
+    this.#analysis = new BackgroundAnalysis((findings) => {
+      this.#analysed = findings;
+      this.#tellFindings();
+    });
   }
 
-  /** Prints what is new, and which findings are gone. */
-  #tell(report: Report): void {
-    const now = new Map(report.findings.map((finding) => [JSON.stringify(findingJson(finding)), finding]));
-    const readLine = lineReader();
-    for (const [key, finding] of now) {
-      if (!this.#told.has(key)) process.stderr.write(findingText(finding, this.#paint, readLine));
-    }
-    for (const [key, title] of this.#told) {
-      if (!now.has(key)) process.stderr.write(`${this.#paint('green', 'mended')} ${title}\n`);
-    }
-    this.#told.clear();
-    for (const [key, { code, origin }] of now) this.#told.set(key, `[${code}] ${originText(origin)}`);
-    const refused = report.proxies.flatMap(({ identity: { type, namespace, name }, refusals }) =>
-      refusals.map(({ resource, message }) => `${type} ${namespace}/${name}: ${resource}: ${message}`),
-    );
-    for (const line of refused) if (!this.#refused.has(line)) say(line);
-    this.#refused = new Set(refused);
+  /** What is in force; undefined until the first input is. */
+  get report(): Report | undefined {
+    const report = this.#loop.report;
+    return report && { ...report, findings: sortFindings([...report.findings, ...this.#analysed]) };
   }
-}
 
-/** NetworkPolicies and the injection of sidecars: they mean nothing on one machine. */
-const CLUSTER_ONLY = ['SP1023', 'IST0102', 'IST0103', 'IST0146', 'IST0147', 'IST0148', 'IST0158'];
+  /** Resolves when the input, or a later one, is in force with every proxy; rejects as `Loop.apply`. */
+  async apply(input: MeshInput): Promise<Report> {
+    await this.#loop.apply(input);
+    return this.report!;
+  }
 
-/** After the configuration is in force: traffic does not wait for it. */
-async function analysisOf({ mesh: { snapshot, registry, config } }: Report): Promise<Finding[]> {
-  const { analyze } = await import('../analysis/index.ts');
-  return analyze({ snapshot, registry, mesh: config, now: Date.now() }, { suppress: CLUSTER_ONLY.map((code) => `${code}=*`) });
-}
+  /** For a source: brings what it reads into force in the order in which it is read. */
+  changed(input: MeshInput): void {
+    this.#loop.apply(input).catch((error: unknown) => this.failed(error));
+  }
 
-export function say(text: string): void {
-  process.stderr.write(`sallyport: ${text}\n`);
+  /** For a source. */
+  failed(error: unknown): void {
+    this.#tell({ kind: 'failed', error });
+  }
+
+  reopenLogs(): Promise<void> {
+    return this.#loop.reopenLogs();
+  }
+
+  /** Running requests may finish for so many ms. */
+  close(graceMs: number): Promise<void> {
+    this.#analysis?.close();
+    return this.#loop.close(graceMs);
+  }
+
+  #inForce({ proxies, mesh }: Report): void {
+    this.#tellFindings();
+    for (const event of this.#news.ofRefusals(proxies)) this.#tell(event);
+    this.#analysis?.want(mesh);
+  }
+
+  #tellFindings(): void {
+    const event = this.#news.ofFindings(this.report!.findings);
+    if (event) this.#tell(event);
+  }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { snapshotFromText } from '../config/memory.ts';
-import type { Report } from './control-plane.ts';
+import type { Report } from './report.ts';
 import { startStatusServer } from './status-server.ts';
 
 const report = { snapshot: 7, findings: [], proxies: [], mesh: { snapshot: snapshotFromText('') } } as unknown as Report;

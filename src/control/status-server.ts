@@ -1,10 +1,10 @@
 /** Readiness and the version in force, for whoever runs or deploys a proxy: Istio's health port. */
 import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { findingJson } from '../cli/findings.ts';
 import { SallyportError } from '../lib/errors.ts';
+import { findingJson } from '../lib/finding-form.ts';
 import { createServer } from '../lib/node-http.ts';
-import type { Report } from './control-plane.ts';
+import type { Report } from './report.ts';
 
 export interface StatusServerOptions {
   readonly address: string;

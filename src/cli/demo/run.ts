@@ -8,12 +8,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type RunningMesh, startLocalMesh } from '../../control/local.ts';
+import type { ControlPlane } from '../../control/from-files.ts';
+import type { LocalMeshOptions } from '../../control/local/options.ts';
+import { startLocalMesh } from '../../control/local/start.ts';
+import { messageOf } from '../../lib/errors.ts';
 import { PACKAGE_ROOT } from '../../lib/package-root.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
 import { paintFor } from '../colours.ts';
 import { EXIT } from '../exit.ts';
-import type { UpOptions } from '../up.ts';
+import { engineHost, say, sayOrEnd } from '../say.ts';
 import { type Call, type Example, readExamples } from './calls.ts';
 import { make, type Result } from './client.ts';
 import { type Arrival, OUTSIDE_PORTS, type Outside, startOutside } from './outside.ts';
@@ -32,7 +35,7 @@ export async function runDemo(names: readonly string[], folder: string | undefin
   const outside = await startOutside(OUTSIDE_ADDRESS, Date.now());
   const paint = paintFor(process.stdout);
   let differing = 0;
-  let mesh: RunningMesh | undefined;
+  let mesh: ControlPlane | undefined;
   try {
     writeFileSync(join(work, SECRET_FILE), secretFor(outside));
     const proxy = { address: '127.0.0.1', port: await freePort() };
@@ -45,7 +48,7 @@ export async function runDemo(names: readonly string[], folder: string | undefin
       process.stdout.write(printExample(example, rows, paint));
     }
   } finally {
-    await mesh?.close();
+    await mesh?.close(OPTIONS.graceMs);
     outside.close();
     rmSync(work, { recursive: true, force: true });
   }
@@ -74,17 +77,26 @@ export async function serveOutside(folder: string | undefined): Promise<number> 
 }
 
 /** One mesh for all examples: each takes the place of the one before while it runs. */
-function startMesh(paths: readonly string[], proxyAddress: SocketAddress, log: string): Promise<RunningMesh> {
-  return startLocalMesh(paths, { ...UP_OPTIONS, proxyAddress }, (config) => ({
-    ...config,
-    accessLogFile: log,
-    accessLogEncoding: 'JSON',
-    accessLogFormat: JSON.stringify(LOG_FIELDS),
-  }));
+async function startMesh(paths: readonly string[], proxyAddress: SocketAddress, log: string): Promise<ControlPlane> {
+  const { control } = await startLocalMesh(
+    paths,
+    { ...OPTIONS, proxyAddress },
+    {
+      ...engineHost,
+      tell: sayOrEnd((error) => say(messageOf(error))),
+      adjust: (config) => ({
+        ...config,
+        accessLogFile: log,
+        accessLogEncoding: 'JSON',
+        accessLogFormat: JSON.stringify(LOG_FIELDS),
+      }),
+    },
+  );
+  return control;
 }
 
 interface Stage {
-  readonly mesh: RunningMesh;
+  readonly mesh: ControlPlane;
   readonly outside: Outside;
   readonly proxy: SocketAddress;
   readonly log: string;
@@ -107,7 +119,7 @@ async function makeCalls({ calls }: Example, { mesh, outside, proxy, log }: Stag
 }
 
 /** Addresses of the local routers by name. */
-function routersOf({ report }: RunningMesh): ReadonlyMap<string, string> {
+function routersOf({ report }: ControlPlane): ReadonlyMap<string, string> {
   return new Map(
     report.proxies.flatMap(({ identity: { name, bindAddress, type } }) => (type === 'router' ? [[name, bindAddress!] as const] : [])),
   );
@@ -155,7 +167,7 @@ function readLines(log: string): string[] {
   }
 }
 
-const UP_OPTIONS: UpOptions = {
+const OPTIONS: LocalMeshOptions = {
   namespace: 'default',
   workload: { app: 'demo' },
   // Beside a mesh of `up`.
@@ -166,11 +178,11 @@ const UP_OPTIONS: UpOptions = {
   adminAddress: { address: '127.0.0.1', port: 0 },
   statusAddress: { address: '127.0.0.1', port: 0 },
   engine: 'embedded',
-  envoyLogLevel: 'warning',
+  envoy: undefined,
+  logLevel: 'warning',
   concurrency: 1,
-  grace: 200,
-  watch: false,
-  quiet: true,
+  graceMs: 200,
+  analyse: false,
 };
 
 /** The CA of the stand-ins as the Secret that examples name. */

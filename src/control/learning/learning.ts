@@ -1,6 +1,7 @@
 /** `up --learn FILE`: everything is allowed and recorded, and what the files do not declare becomes a proposal in FILE. */
 import { existsSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import type { MeshConfig } from '../../api/index.ts';
 import { Layered } from '../../config/layered.ts';
 import { snapshotFromText } from '../../config/memory.ts';
 import type { MeshInput } from '../../config/mesh-source.ts';
@@ -9,12 +10,12 @@ import { type Observation, type Observed, Observer } from '../../learn/observed.
 import { type ProposeOptions, propose } from '../../learn/propose.ts';
 import { parseLine } from '../../learn/records.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
+import type { Logger } from '../../lib/logger.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import { check, PROPOSAL_MARK, proposalText, unplacedLines, urlOf } from '../../prove/learned.ts';
 import { counted, sortedOut, takenBy } from '../../prove/learned-beside.ts';
 import { PASSTHROUGH_CLUSTER } from '../../translate/names.ts';
 import type { XdsResources } from '../../xds/resources.ts';
-import { say } from '../session.ts';
 import { CallRecord } from './record.ts';
 import { Allowing, allowingConfig, recorded } from './recording.ts';
 
@@ -33,6 +34,7 @@ export interface LearningOptions {
   readonly caller: ProxyIdentity;
   /** Has the proxies open their logs anew. */
   readonly reopenLogs: () => void;
+  readonly log: Logger;
 }
 
 /** The file of a proposal: the path itself, or `learned.yaml` in the folder that it names. Throws `usage` or `path-not-found`. */
@@ -82,9 +84,9 @@ export class Learning {
     return { ...input, snapshot: new Allowing(input.snapshot), mesh: allowingConfig(input.mesh) };
   }
 
-  /** What a proxy is to run on. */
-  recorded(resources: XdsResources, { type }: ProxyIdentity): XdsResources {
-    return type === 'sidecar' ? recorded(resources, this.#record.path, this.#input!.mesh) : resources;
+  /** What proxies of a type are to run on, with the settings that they were translated by. */
+  recorded(resources: XdsResources, type: ProxyIdentity['type'], mesh: MeshConfig): XdsResources {
+    return type === 'sidecar' ? recorded(resources, this.#record.path, mesh) : resources;
   }
 
   /** Ends it where nothing could start. */
@@ -159,7 +161,7 @@ export class Learning {
   #take(line: string): void {
     const parsed = parseLine(line);
     if (parsed.kind !== 'record') {
-      say(`learn: a record cannot be read: ${parsed.why}: ${line.slice(0, 120)}`);
+      this.#options.log('warn', `learn: a record cannot be read: ${parsed.why}: ${line.slice(0, 120)}`);
       return;
     }
     if (parsed.record.cluster !== PASSTHROUGH_CLUSTER) {
@@ -169,7 +171,7 @@ export class Learning {
     this.#changed = true;
     const added = this.#observer.add(parsed.record);
     if (!added) return;
-    say(`learned ${urlOf({ ...added, path: '' })}`);
+    this.#options.log('info', `learned ${urlOf({ ...added, path: '' })}`);
     // At once.
     this.#written = Number.NEGATIVE_INFINITY;
   }
@@ -186,7 +188,7 @@ export class Learning {
       renameSync(fresh, this.file);
     } catch (error) {
       rmSync(fresh, { force: true });
-      say(`learn: cannot write ${this.file}: ${messageOf(error)}`);
+      this.#options.log('error', `learn: cannot write ${this.file}: ${messageOf(error)}`);
     }
   }
 

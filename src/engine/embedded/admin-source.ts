@@ -19,9 +19,11 @@ export interface AdminSourceOptions {
   readonly startTime: number;
   readonly carrier: Carrier;
   readonly accepted: Accepted;
-  /** Of the last update. */
-  readonly status: () => readonly DataPlaneStatus[];
+  /** Whether a first change is in force. */
+  readonly live: () => boolean;
   readonly level: { value: LogLevel };
+  /** Ends the process. */
+  readonly quit: () => void;
 }
 
 export function adminSource(options: AdminSourceOptions): AdminSource {
@@ -38,11 +40,11 @@ export function adminSource(options: AdminSourceOptions): AdminSource {
     concurrency: options.concurrency,
     startTime: options.startTime,
     now: Date.now,
-    state: () => (draining || !healthy ? 'DRAINING' : options.status().length > 0 ? 'LIVE' : 'PRE_INITIALIZING'),
+    state: () => (draining || !healthy ? 'DRAINING' : options.live() ? 'LIVE' : 'PRE_INITIALIZING'),
     resources: () => accepted,
     stats: () => carrier.stats(),
     clusters: async () => clusterStates(await carrier.status(), accepted),
-    listeners: () => listenerStates(options.status()),
+    listeners: async () => listenerStates(await carrier.status()),
     drainListeners: async () => {
       draining = true;
       // Begun; it goes on until the process ends.
@@ -51,7 +53,7 @@ export function adminSource(options: AdminSourceOptions): AdminSource {
     setHealthy: (value) => {
       healthy = value;
     },
-    quit: () => process.kill(process.pid, 'SIGTERM'),
+    quit: options.quit,
     logLevel: () => options.level.value,
     setLogLevel: (level) => {
       options.level.value = level;

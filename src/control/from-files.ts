@@ -1,0 +1,67 @@
+/** What `up` and `proxy --role` have in common: a control plane over files, with a status server. */
+import { type MeshFiles, openMeshFiles } from '../config/mesh-source.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
+import type { Report } from './report.ts';
+import { Session, type SessionOptions } from './session.ts';
+import type { StatusServer } from './status-server.ts';
+
+export interface FromFilesOptions extends SessionOptions {
+  readonly paths: readonly string[];
+  readonly meshConfig: string | undefined;
+  /** Port 0 for no status server. */
+  readonly statusAddress: SocketAddress;
+}
+
+export interface ControlPlane {
+  /** What is in force. */
+  readonly report: Report;
+  /** From now on the files are followed. */
+  watch(): void;
+  /** Reads the files again, whether or not they are followed; resolves when what they say is in force. */
+  reload(): Promise<Report>;
+  /** Goes on with other files in place of those it was started with; resolves when they are in force. */
+  use(paths: readonly string[]): Promise<Report>;
+  /** Has every proxy open its access logs anew. */
+  reopenLogs(): Promise<void>;
+  /** Follows no files any more and ends the proxies; running requests may finish for so many ms. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Resolves when what the files say is in force; if that cannot be, nothing is left behind. */
+export async function controlFromFiles(options: FromFilesOptions): Promise<ControlPlane> {
+  const session = new Session(options);
+  let files: MeshFiles | undefined;
+  let status: StatusServer | undefined;
+  const close = async (graceMs: number) => {
+    files?.close();
+    await session.close(graceMs);
+    status?.close();
+  };
+  try {
+    const { paths, meshConfig } = options;
+    const opened = await openMeshFiles({ paths, meshConfig }, session);
+    files = opened;
+    const reload = async () => session.apply(await opened.reload());
+    status = await startStatus(options.statusAddress, () => session.report, reload);
+    const first = await session.apply(opened.first);
+    return {
+      get report() {
+        return session.report ?? first;
+      },
+      watch: () => opened.watch(),
+      reload,
+      use: async (others) => session.apply(await opened.use(others)),
+      reopenLogs: () => session.reopenLogs(),
+      close,
+    };
+  } catch (error) {
+    await close(0);
+    throw error;
+  }
+}
+
+async function startStatus({ address, port }: SocketAddress, report: () => Report | undefined, reload: () => Promise<Report>) {
+  if (port === 0) return undefined;
+  const { startStatusServer } = await import('./status-server.ts');
+  return startStatusServer({ address, port, report, reload });
+}

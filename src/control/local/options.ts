@@ -1,0 +1,24 @@
+import type { EngineOptions } from '../../engine/starter.ts';
+import type { SocketAddress } from '../../lib/socket-address.ts';
+
+/** What the mesh of one machine is like. */
+export interface LocalMeshOptions extends EngineOptions {
+  /** Namespace and labels of this machine's workload. */
+  readonly namespace: string;
+  readonly workload: Readonly<Record<string, string>>;
+  readonly meshConfig?: string;
+  /** Of the first router; the next ones follow it. */
+  readonly routerAddress: string;
+  readonly proxyAddress: SocketAddress;
+  /** Where redirected traffic comes in; 0 for nowhere. */
+  readonly capturePort: number;
+  readonly dnsAddress: SocketAddress;
+  readonly adminAddress: SocketAddress;
+  readonly statusAddress: SocketAddress;
+  /** Time for running requests of a router that is no longer wanted, ms. */
+  readonly graceMs: number;
+  /** Where a proposal for what the files do not declare goes; then all is allowed. */
+  readonly learn?: string;
+  /** Whether to find what `sallyport analyze` finds, too. */
+  readonly analyse: boolean;
+}

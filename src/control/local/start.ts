@@ -1,0 +1,102 @@
+/** The mesh of `up`: control plane, local sidecar, local routers. */
+import type { MeshConfig } from '../../api/index.ts';
+import type { Engine, EngineHost } from '../../engine/contract.ts';
+import { startEngine } from '../../engine/starter.ts';
+import { messageOf, SallyportError } from '../../lib/errors.ts';
+import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
+import type { SocketAddress } from '../../lib/socket-address.ts';
+import type { ControlPlane } from '../from-files.ts';
+import type { Learning } from '../learning/learning.ts';
+import type { ControlEvent, Report } from '../report.ts';
+import type { LocalMeshOptions } from './options.ts';
+import { sidecarIdentity } from './sidecar.ts';
+
+export interface LocalMeshHost extends EngineHost {
+  readonly tell: (event: ControlEvent) => void;
+  /** Changes the mesh's settings beyond what the files say. */
+  readonly adjust?: (config: MeshConfig) => MeshConfig;
+}
+
+export interface LocalMesh {
+  readonly control: ControlPlane;
+  /** Once the control plane is closed: writes what was learned and says so; false if the proposal does not keep its promise. */
+  conclude(out: (text: string) => void): boolean;
+}
+
+/** Addresses that cannot be had: a mesh that nobody reaches does not start. */
+const ADDRESS_CODES: ReadonlySet<string> = new Set(['port-in-use', 'port-forbidden', 'address-unavailable', 'listen-failed']);
+
+/** Resolves when the mesh is in force. Imports little by itself: the rest is loaded beside the sidecar's threads. */
+export async function startLocalMesh(paths: readonly string[], options: LocalMeshOptions, host: LocalMeshHost): Promise<LocalMesh> {
+  const sidecar = sidecarIdentity(options);
+  let control: ControlPlane | undefined;
+  const reopenLogs = () => control?.reopenLogs().catch((error: unknown) => host.log('error', messageOf(error)));
+  const learning = await startLearning(paths, options, host, sidecar, reopenLogs);
+  const engine = earlyEngine(options, host, sidecar);
+  try {
+    const [{ controlFromFiles }, { localPrepare, SIDECAR }] = await Promise.all([import('../from-files.ts'), import('./prepare.ts')]);
+    control = await controlFromFiles({
+      paths,
+      meshConfig: options.meshConfig,
+      statusAddress: options.statusAddress,
+      graceMs: options.graceMs,
+      analyse: options.analyse,
+      tell: host.tell,
+      prepare: localPrepare({ options, sidecar, learning, adjust: host.adjust ?? ((config) => config) }),
+      startEngine: (key, identity) =>
+        key === SIDECAR ? engine.take() : startEngine(options, host, { identity, admin: adminOf(options, identity.bindAddress!) }),
+    });
+    refuseUnheard(control.report);
+    learning?.start();
+    return { control, conclude: (out) => learning?.finish(out) ?? true };
+  } catch (error) {
+    await Promise.all([control?.close(0), engine.abandon()]);
+    learning?.abandon();
+    throw error;
+  }
+}
+
+function refuseUnheard({ proxies }: Report): void {
+  const unheard = proxies.flatMap(({ refusals }) => refusals).find(({ code }) => code !== undefined && ADDRESS_CODES.has(code));
+  if (unheard) throw new SallyportError(unheard.code!, unheard.message);
+}
+
+/** The sidecar's engine is started at once, so that its threads load while this one does; whoever brings the first change takes it over. */
+function earlyEngine(options: LocalMeshOptions, host: EngineHost, identity: ProxyIdentity) {
+  const dns = options.dnsAddress.port > 0 ? options.dnsAddress : undefined;
+  const start = () => startEngine(options, host, { identity, admin: adminOf(options, options.adminAddress.address), dns });
+  let early: Promise<Engine> | undefined = start();
+  // Whoever takes it learns why it could not be started.
+  early.catch(() => undefined);
+  return {
+    take: (): Promise<Engine> => {
+      const engine = early ?? start();
+      early = undefined;
+      return engine;
+    },
+    /** Ends it if nobody has taken it. */
+    abandon: async (): Promise<void> => {
+      const engine = await early?.catch(() => undefined);
+      await engine?.close(0);
+    },
+  };
+}
+
+/** Undefined where nothing is to be learned. Throws `usage`, and what `proposalFile` throws. */
+async function startLearning(
+  paths: readonly string[],
+  { learn, engine, meshConfig }: LocalMeshOptions,
+  { log }: LocalMeshHost,
+  caller: ProxyIdentity,
+  reopenLogs: () => void,
+): Promise<Learning | undefined> {
+  if (learn === undefined) return undefined;
+  if (engine !== 'embedded') throw new SallyportError('usage', '--learn needs the embedded engine: it reads what its sidecar records.');
+  const { Learning } = await import('../learning/learning.ts');
+  return new Learning(learn, { paths, meshConfig, caller, reopenLogs, log });
+}
+
+/** Every proxy has its admin server at one port and an address of its own; port 0 is none. */
+function adminOf({ adminAddress: { port } }: LocalMeshOptions, address: string): SocketAddress | undefined {
+  return port > 0 ? { address, port } : undefined;
+}

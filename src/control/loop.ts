@@ -1,0 +1,162 @@
+/**
+ * The one writer: each input becomes the xDS of its proxies in one turn, from its beginning to what is published, with nothing in between. How fast
+ * a proxy takes it over is that proxy's own affair; the loop waits for none.
+ */
+import type { MeshInput } from '../config/mesh-source.ts';
+import type { Engine } from '../engine/contract.ts';
+import { SallyportError } from '../lib/errors.ts';
+import type { Finding } from '../lib/finding.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { type BuiltRegistry, buildRegistry } from '../registry/index.ts';
+import { Translations } from '../translate/classes.ts';
+import type { Mesh, Translation } from '../translate/model.ts';
+import type { Publication } from '../xds/cache.ts';
+import type { XdsResources } from '../xds/resources.ts';
+import { encodeSet } from '../xds/update.ts';
+import { Fleet } from './fleet.ts';
+import type { Report } from './report.ts';
+
+/** What is made of an input before it is translated, all of it from this input alone. */
+export interface Prepared {
+  /** With what the surroundings add. */
+  readonly input: MeshInput;
+  readonly findings: readonly Finding[];
+  /** Which proxies there are to be, by a key of their own, given what the registry makes of the input. */
+  readonly proxies: (mesh: Mesh) => ReadonlyMap<string, ProxyIdentity>;
+  /** Changes what was translated for proxies of a type; `up` leaves out listeners that nobody reaches. */
+  readonly adapt?: (resources: XdsResources, type: ProxyIdentity['type']) => XdsResources;
+}
+
+export interface LoopOptions {
+  readonly prepare: (input: MeshInput) => Prepared;
+  readonly startEngine: (key: string, identity: ProxyIdentity) => Promise<Engine>;
+  /** Time for running requests of a proxy that is no longer wanted, ms. */
+  readonly graceMs: number;
+  /** A state is in force with every proxy, newer than the one before. */
+  readonly inForce?: (report: Report) => void;
+  readonly ended?: (proxy: ProxyIdentity, error: Error) => void;
+}
+
+/** One input on its way. */
+interface Turn {
+  readonly number: number;
+  readonly mesh: Mesh;
+  readonly findings: readonly Finding[];
+}
+
+interface TurnSet extends Publication {
+  readonly turn: Turn;
+}
+
+interface Waiting {
+  readonly turn: number;
+  readonly resolve: (report: Report) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Loop {
+  /** What is in force; undefined until the first input is. */
+  report: Report | undefined;
+  readonly #options: LoopOptions;
+  readonly #fleet: Fleet<TurnSet>;
+  /** The turn of each input that was applied. */
+  readonly #turns = new WeakMap<MeshInput, number>();
+  #last: Turn | undefined;
+  #count = 0;
+  #settled = 0;
+  #registry: BuiltRegistry | undefined;
+  #waiting: Waiting[] = [];
+
+  constructor(options: LoopOptions) {
+    this.#options = options;
+    this.#fleet = new Fleet({
+      startEngine: options.startEngine,
+      graceMs: options.graceMs,
+      acknowledged: (answer) => {
+        if (answer.kind === 'accepted') this.#settle();
+        else this.#fail(answer.publication.turn.number, answer.error);
+      },
+      ended: (proxy, error) => options.ended?.(proxy, error),
+    });
+  }
+
+  /**
+   * Publishes the input for its proxies before it returns, and resolves when each of them has taken over (or refused parts of) this input or a later
+   * one. An input that was applied before is not applied again. Rejects if the input cannot be translated or a proxy fails to take it over; with the
+   * latter it is tried again behind the scenes.
+   */
+  async apply(input: MeshInput): Promise<Report> {
+    let number = this.#turns.get(input);
+    if (number === undefined) {
+      number = ++this.#count;
+      this.#publish(number, input);
+      this.#turns.set(input, number);
+    }
+    const waited = new Promise<Report>((resolve, reject) => this.#waiting.push({ turn: number, resolve, reject }));
+    this.#settle();
+    return waited;
+  }
+
+  /** Has every proxy open its access logs anew. */
+  reopenLogs(): Promise<void> {
+    return this.#fleet.reopenLogs();
+  }
+
+  /** Drains and ends every proxy; what waits to be in force is rejected. */
+  async close(graceMs: number): Promise<void> {
+    this.#fail(Number.POSITIVE_INFINITY, new SallyportError('ended', 'the proxies have ended'));
+    await this.#fleet.close(graceMs);
+  }
+
+  #publish(number: number, given: MeshInput): void {
+    const { input, findings: preparing, proxies, adapt } = this.#options.prepare(given);
+    const built = buildRegistry(input.snapshot, input.mesh, this.#registry);
+    this.#registry = built;
+    const mesh: Mesh = { snapshot: input.snapshot, registry: built.registry, config: input.mesh };
+    const findings: Finding[] = [...input.snapshot.findings, ...built.findings, ...input.findings, ...preparing];
+    const turn: Turn = { number, mesh, findings };
+    const translations = new Translations(mesh);
+    // Proxies of one class have the same translation, and so one encoded set.
+    const sets = new Map<Translation, TurnSet>();
+    const publications = new Map<string, { readonly identity: ProxyIdentity; readonly publication: TurnSet }>();
+    for (const [key, identity] of proxies(mesh)) {
+      const translation = translations.of(identity);
+      let publication = sets.get(translation);
+      if (!publication) {
+        findings.push(...translation.findings);
+        const resources = adapt?.(translation.resources, identity.type) ?? translation.resources;
+        publication = { turn, resources, set: encodeSet(resources) };
+        sets.set(translation, publication);
+      }
+      publications.set(key, { identity, publication });
+    }
+    this.#last = turn;
+    this.#fleet.publish(publications, number);
+  }
+
+  /** Sees how far every proxy has come. */
+  #settle(): void {
+    const turn = this.#fleet.runners.length === 0 ? this.#last : this.#fleet.settledTurn();
+    if (!turn) return;
+    const { mesh, findings } = turn;
+    const proxies = this.#fleet.runners.map(({ identity, settled }) => {
+      const { publication, refused } = settled!;
+      return { identity, version: publication.set.version, refusals: refused, resources: publication.resources };
+    });
+    const report: Report = { snapshot: mesh.snapshot.version, findings, proxies, mesh };
+    this.report = report;
+    this.#fleet.retire(turn.number);
+    const news = turn.number > this.#settled;
+    this.#settled = turn.number;
+    if (news) this.#options.inForce?.(report);
+    const done = this.#waiting.filter((waiting) => waiting.turn <= turn.number);
+    this.#waiting = this.#waiting.filter((waiting) => waiting.turn > turn.number);
+    for (const { resolve } of done) resolve(report);
+  }
+
+  #fail(turn: number, error: unknown): void {
+    const failed = this.#waiting.filter((waiting) => waiting.turn <= turn);
+    this.#waiting = this.#waiting.filter((waiting) => waiting.turn > turn);
+    for (const { reject } of failed) reject(error);
+  }
+}

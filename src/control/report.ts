@@ -1,0 +1,36 @@
+/** What the control plane says of itself. */
+import type { Refusal } from '../engine/contract.ts';
+import type { Finding } from '../lib/finding.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import type { Mesh } from '../translate/model.ts';
+import type { XdsResources } from '../xds/resources.ts';
+
+export interface ProxyState {
+  readonly identity: ProxyIdentity;
+  /** Hash of the xDS in force. */
+  readonly version: string;
+  readonly refusals: readonly Refusal[];
+  readonly resources: XdsResources;
+}
+
+/** What is in force: of a mesh, the newest state that every proxy has taken over. */
+export interface Report {
+  /** The snapshot's number. */
+  readonly snapshot: number;
+  /** Of reading, registry, translation and, where it has caught up, analysis. */
+  readonly findings: readonly Finding[];
+  readonly proxies: readonly ProxyState[];
+  /** What was translated. */
+  readonly mesh: Mesh;
+}
+
+/** What those who run a control plane are told. */
+export type ControlEvent =
+  /** Findings that were not there before, and those that no longer are. */
+  | { readonly kind: 'findings'; readonly fresh: readonly Finding[]; readonly mended: readonly Finding[] }
+  /** Something that a proxy would not take and had not refused before. */
+  | { readonly kind: 'refused'; readonly proxy: ProxyIdentity; readonly refusal: Refusal }
+  /** A change could not be read or brought into force. What was in force before is. */
+  | { readonly kind: 'failed'; readonly error: unknown }
+  /** A proxy ended by itself. */
+  | { readonly kind: 'ended'; readonly proxy: ProxyIdentity; readonly error: Error };

@@ -1,0 +1,61 @@
+/** `proxy --role`: one proxy for a workload of the files, with its control plane in the same process. */
+import type { EngineHost } from '../engine/contract.ts';
+import { type EngineOptions, startEngine } from '../engine/starter.ts';
+import { SallyportError } from '../lib/errors.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
+import type { Mesh } from '../translate/model.ts';
+import { type ControlPlane, controlFromFiles } from './from-files.ts';
+import type { ControlEvent } from './report.ts';
+
+export interface WorkloadOptions extends EngineOptions {
+  readonly role: ProxyIdentity['type'];
+  readonly workload: WorkloadName;
+  readonly paths: readonly string[];
+  readonly meshConfig: string | undefined;
+  readonly adminAddress: SocketAddress;
+  /** Port 0 for no status server. */
+  readonly statusAddress: SocketAddress;
+}
+
+interface WorkloadName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** Resolves when the proxy serves what the files say; rejects with `workload-missing` if they do not have the workload. */
+export async function startWorkloadProxy(
+  options: WorkloadOptions,
+  host: EngineHost & { readonly tell: (event: ControlEvent) => void },
+): Promise<ControlPlane> {
+  const { role, workload, adminAddress: admin } = options;
+  let known: ProxyIdentity | undefined;
+  // A workload that disappears from the files keeps the identity it had.
+  const identityIn = (mesh: Mesh): ProxyIdentity => {
+    known = identityOf(role, workload, mesh) ?? known;
+    if (!known) throw new SallyportError('workload-missing', missing(workload, mesh));
+    return known;
+  };
+  return controlFromFiles({
+    paths: options.paths,
+    meshConfig: options.meshConfig,
+    statusAddress: options.statusAddress,
+    graceMs: 0,
+    analyse: false,
+    tell: host.tell,
+    prepare: (input) => ({ input, findings: [], proxies: (mesh) => new Map([['proxy', identityIn(mesh)]]) }),
+    startEngine: (_key, identity) => startEngine(options, host, { identity, admin }),
+  });
+}
+
+function identityOf(role: ProxyIdentity['type'], { namespace, name }: WorkloadName, mesh: Mesh): ProxyIdentity | undefined {
+  const workload = mesh.registry.workloads.find((candidate) => candidate.namespace === namespace && candidate.name === name);
+  if (!workload) return undefined;
+  const { labels, serviceAccount, addresses, locality } = workload;
+  return { type: role, name, namespace, labels, serviceAccount, addresses, locality };
+}
+
+function missing({ namespace, name }: WorkloadName, mesh: Mesh): string {
+  const there = mesh.registry.workloads.map((workload) => `${workload.namespace}/${workload.name}`);
+  return `the files have no Pod or WorkloadEntry ${namespace}/${name}; they have ${there.length > 0 ? there.join(', ') : 'none at all'}.`;
+}
