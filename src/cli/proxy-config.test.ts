@@ -5,8 +5,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { dumpOfFile, dumpOfFiles, dumpOfProxy } from './proxy-config-source.ts';
-import { type Filters, type Json, type Kind, printTable, tableOf } from './proxy-config-tables.ts';
+import type { Json } from '../xds/config-dump/dump.ts';
+import type { Filters } from '../xds/config-dump/table.ts';
+import { type Kind, tableOf } from '../xds/config-dump/tables.ts';
+import { printTable } from './proxy-config.ts';
+import { askProxy, readDump, translatedDump } from './read-dump.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-dump-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -137,7 +140,8 @@ const DUMP: Json = {
   ],
 };
 
-const rows = (kind: Kind, filters: Filters = {}, states?: Json) => tableOf(kind, DUMP, filters, states).rows;
+const NOW = Date.now();
+const rows = (kind: Kind, filters: Filters = {}, states?: Json) => tableOf(kind, { dump: DUMP, states }, filters, NOW).rows;
 
 test('listeners: a row a filter chain, by port', () => {
   assert.deepEqual(rows('listeners'), [
@@ -190,10 +194,10 @@ test('endpoints: of the dump, or with their health from a running proxy', () => 
 
 test('a table aligns its columns; one without rows says so', () => {
   assert.equal(
-    printTable(tableOf('secrets', DUMP, {})),
+    printTable(tableOf('secrets', { dump: DUMP }, {}, NOW)),
     'RESOURCE NAME     TYPE           STATUS     VALID CERT     SERIAL NUMBER     NOT AFTER     NOT BEFORE\ndefault           Cert Chain     ACTIVE     false\n',
   );
-  assert.equal(printTable(tableOf('secrets', DUMP, { name: 'none' })), 'No active or warming secrets found.\n');
+  assert.equal(printTable(tableOf('secrets', { dump: DUMP }, { name: 'none' }, NOW)), 'No active or warming secrets found.\n');
 });
 
 test('dumps from files: as written by a proxy, and as istioctl writes them', async () => {
@@ -212,13 +216,13 @@ test('dumps from files: as written by a proxy, and as istioctl writes them', asy
       ],
     }),
   );
-  const { dump } = await dumpOfFile(file);
-  assert.deepEqual(tableOf('routes', dump, {}).rows, [['r', 'h', '*', '/p', '']]);
+  const dump = await readDump(file);
+  assert.deepEqual(tableOf('routes', dump, {}, NOW).rows, [['r', 'h', '*', '/p', '']]);
   writeFileSync(file, '{"cluster_statuses": []}');
-  assert.deepEqual((await dumpOfFile(file)).states, { cluster_statuses: [] });
+  assert.deepEqual((await readDump(file)).states, { cluster_statuses: [] });
   for (const text of ['no json', '[]', '{}']) {
     writeFileSync(file, text);
-    await assert.rejects(dumpOfFile(file), { code: 'no-config-dump' }, text);
+    await assert.rejects(readDump(file), { code: 'no-config-dump' }, text);
   }
 });
 
@@ -231,12 +235,12 @@ test('dumps from a running proxy', async () => {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  await dumpOfProxy({ address: '127.0.0.1', port });
+  await askProxy({ address: '127.0.0.1', port });
   assert.deepEqual(asked.sort(), ['/clusters?format=json', '/config_dump?include_eds']);
-  await assert.rejects(dumpOfProxy({ address: '127.0.0.1', port }), { code: 'admin-unreachable', message: /answered 503/ });
+  await assert.rejects(askProxy({ address: '127.0.0.1', port }), { code: 'admin-unreachable', message: /answered 503/ });
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
-  await assert.rejects(dumpOfProxy({ address: '127.0.0.1', port }), { code: 'admin-unreachable', message: /--admin/ });
+  await assert.rejects(askProxy({ address: '127.0.0.1', port }), { code: 'admin-unreachable', message: /--admin/ });
 });
 
 test('dumps of what files would give a proxy', async () => {
@@ -246,11 +250,11 @@ test('dumps of what files would give a proxy', async () => {
     'apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: www, namespace: default}\nspec:\n  hosts: [www.example.com]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  resolution: STATIC\n  endpoints: [{address: 192.0.2.7}]\n',
   );
   const options = { workload: 'default/local', namespace: 'default', meshConfig: undefined };
-  const { dump } = await dumpOfFiles([path], options);
-  assert.deepEqual(tableOf('endpoints', dump, { fqdn: 'www.example.com' }).rows, [
+  const dump = await translatedDump([path], options);
+  assert.deepEqual(tableOf('endpoints', dump, { fqdn: 'www.example.com' }, NOW).rows, [
     ['192.0.2.7:80', 'HEALTHY', 'OK', 'outbound|80||www.example.com'],
   ]);
-  await assert.rejects(dumpOfFiles([path], { ...options, workload: 'default/none' }), {
+  await assert.rejects(translatedDump([path], { ...options, workload: 'default/none' }), {
     code: 'no-such-workload',
     message: /default\/local/,
   });

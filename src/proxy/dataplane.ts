@@ -8,9 +8,9 @@ import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.
 import { RouteConfigurationSchema } from '../xds/gen/envoy/config/route/v3/route_pb.js';
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
+import { indexNames, type NameIndex } from '../xds/name-index.ts';
 import type { ResourceType, XdsAck, XdsUpdate } from '../xds/resources.ts';
 import { Clusters } from './cluster/manager.ts';
-import { indexNames, type NameIndex } from './dns/names.ts';
 import { createDnsResolver } from './dns/resolver.ts';
 import type { DnsServer } from './dns/server.ts';
 import type { HttpFactory } from './http-factory.ts';

@@ -10,8 +10,10 @@ import { type ProposeOptions, propose } from '../../learn/propose.ts';
 import { parseLine } from '../../learn/records.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
-import { check, PROPOSAL_MARK, proposalText, unplacedLines, urlOf } from '../../prove/learned.ts';
-import { counted, sortedOut, takenBy } from '../../prove/learned-beside.ts';
+import { check } from '../../prove/learned.ts';
+import { sortedOut, takenBy } from '../../prove/learned-beside.ts';
+import { checkLines, counted, PROPOSAL_MARK, proposalText, unplacedLines } from '../../prove/learned-text.ts';
+import { urlOf } from '../../prove/replay.ts';
 import { PASSTHROUGH_CLUSTER } from '../../translate/names.ts';
 import type { XdsResources } from '../../xds/resources.ts';
 import { say } from '../session.ts';
@@ -129,7 +131,7 @@ export class Learning {
       mesh: input.mesh,
       callerOf: () => `${namespace}/${name}`,
     };
-    const { summary, broken, proved } = check(propose(placed, this.#proposeOptions(input.snapshot)), observation, beside);
+    const checked = check(propose(placed, this.#proposeOptions(input.snapshot)), observation, beside);
     const { paths, meshConfig } = this.#options;
     const all = [...paths, this.file].map(quoted).join(' ');
     const mesh = meshConfig === undefined ? '' : ` --mesh-config ${quoted(meshConfig)}`;
@@ -139,7 +141,7 @@ export class Learning {
       `${this.file}: ${counted(observation.observed.length, 'destination')} of ${counted(calls, 'call')}; ${counted(this.#declared, 'other call')} went to what the files declare.`,
       ...remarks,
       ...unplacedLines(observation),
-      ...summary,
+      ...checkLines(checked),
       '',
       isStrict
         ? 'To allow this and nothing else:'
@@ -148,7 +150,7 @@ export class Learning {
       `  sallyport up ${all}${mesh}`,
     ];
     out(`${lines.join('\n')}\n`);
-    return broken.length === 0 && proved;
+    return checked.broken.length === 0 && checked.proved;
   }
 
   /** Takes what was recorded since the last time. */

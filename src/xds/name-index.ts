@@ -1,5 +1,5 @@
 /** Lookups in the name table that comes over xDS: the addresses of registered hosts, wildcards included. Pure. */
-import type { NameTable } from '../../xds/gen/istio/nds_pb.js';
+import type { NameTable } from './gen/istio/nds_pb.js';
 
 export interface NameIndex {
   /** Addresses of a host name (no trailing dot, any case); undefined where the table does not know it. */

@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { stringify } from 'yaml';
 import { meshConfigOf } from '../../test/support/mesh.ts';
 import { snapshotFromText } from '../config/memory.ts';
-import { type SimulatedFiles, simulateFiles } from '../prove/simulated.ts';
-import { onlyThroughGateways, readStatements, statementOf } from '../prove/statements.ts';
 import { type Call, parseTarget } from '../simulate/call.ts';
 import { waysOf } from '../simulate/explore.ts';
 import type { Statement } from '../simulate/verify.ts';
 import { describeCall } from './describe-call.ts';
+import { equivalence } from './equivalence.ts';
+import { gatewaysOf, insideAddresses } from './inside.ts';
 import { policiesFor } from './netpol.ts';
-import { equivalence, gatewaysOf, insideAddresses, judge, verifyFiles } from './verify.ts';
+import { type SimulatedFiles, simulateFiles } from './simulated.ts';
+import { parseStatements } from './statement-file.ts';
+import { onlyThroughGateways, statementOf } from './statements.ts';
+import { verifyFiles, verifyMesh } from './verify.ts';
 
 const MODE = (mode: string) => ({ outboundTrafficPolicy: { mode } });
 
@@ -50,21 +50,21 @@ spec:
     route: [{destination: {host: www.example.com, port: {number: 80}}}]
 ---`;
 const PATTERN = SERVICE_ENTRY(HTTP) + GATEWAY + ROUTES();
-const OPTIONS = { namespace: 'default', clusterCidr: [], maxCells: 100_000, adversary: 'captured', output: 'text' } as const;
+const OPTIONS = { maxCells: 100_000, adversary: 'captured' } as const;
 
-const verdictOf = async (text: string, mode?: string) => (await judge(files(text, mode), OPTIONS))[0]!;
+const verdictOf = (text: string, mode?: string) => verifyMesh(files(text, mode), OPTIONS)[0]!;
 const callsOf = ({ counterexamples }: { counterexamples: readonly { call: Call }[] }) =>
   counterexamples.map(({ call }) => describeCall(call));
 
-test('the egress pattern is proved under REGISTRY_ONLY, and refuted under ALLOW_ANY by a call to an undeclared host', async () => {
-  assert.equal((await verdictOf(PATTERN)).result, 'proved');
-  const open = await verdictOf(PATTERN, 'ALLOW_ANY');
+test('the egress pattern is proved under REGISTRY_ONLY, and refuted under ALLOW_ANY by a call to an undeclared host', () => {
+  assert.equal(verdictOf(PATTERN).result, 'proved');
+  const open = verdictOf(PATTERN, 'ALLOW_ANY');
   assert.equal(open.result, 'refuted');
   assert.ok(callsOf(open).includes('tcp://203.0.113.1:49151'), callsOf(open).join('\n'));
 });
 
-test('a port left out bypasses the gateway', async () => {
-  const verdict = await verdictOf(SERVICE_ENTRY(`${HTTP}, ${TLS}`) + GATEWAY + ROUTES());
+test('a port left out bypasses the gateway', () => {
+  const verdict = verdictOf(SERVICE_ENTRY(`${HTTP}, ${TLS}`) + GATEWAY + ROUTES());
   assert.equal(verdict.result, 'refuted');
   assert.ok(callsOf(verdict).some((call) => call.startsWith('tls://www.example.com:443')));
   assert.ok(!callsOf(verdict).some((call) => call.includes(':80')));
@@ -72,11 +72,11 @@ test('a port left out bypasses the gateway', async () => {
   assert.deepEqual([origin?.kind, origin?.name, origin?.line], ['ServiceEntry', 'www', 2]);
 });
 
-test('without mesh among the gateways traffic leaves from the sidecar', async () => {
-  assert.equal((await verdictOf(SERVICE_ENTRY(HTTP) + GATEWAY + ROUTES('[egress]'))).result, 'refuted');
+test('without mesh among the gateways traffic leaves from the sidecar', () => {
+  assert.equal(verdictOf(SERVICE_ENTRY(HTTP) + GATEWAY + ROUTES('[egress]')).result, 'refuted');
 });
 
-test('exportTo hides the routes from another namespace, whose workloads leave directly', async () => {
+test('exportTo hides the routes from another namespace, whose workloads leave directly', () => {
   const pod = (namespace: string, ip: string) => `
 apiVersion: v1
 kind: Pod
@@ -86,14 +86,14 @@ status: {podIP: ${ip}, phase: Running}
 ---`;
   const text =
     pod('default', '10.0.0.1') + pod('other', '10.0.0.2') + SERVICE_ENTRY(HTTP) + GATEWAY + ROUTES(undefined, "\n  exportTo: ['.']");
-  const verdict = await verdictOf(text);
+  const verdict = verdictOf(text);
   assert.deepEqual(
     verdict.counterexamples.map(({ workloads }) => workloads),
     [['other/app']],
   );
 });
 
-test('a route that an exact one precedes is looked at as well', async () => {
+test('a route that an exact one precedes is looked at as well', () => {
   const leak = ROUTES().replace(
     'http:\n',
     `http:
@@ -103,28 +103,28 @@ test('a route that an exact one precedes is looked at as well', async () => {
     route: [{destination: {host: www.example.com, port: {number: 80}}}]
 `,
   );
-  assert.equal((await verdictOf(SERVICE_ENTRY(HTTP) + GATEWAY + leak)).result, 'refuted');
+  assert.equal(verdictOf(SERVICE_ENTRY(HTTP) + GATEWAY + leak).result, 'refuted');
 });
 
-test('of weights, the smaller one counts too', async () => {
+test('of weights, the smaller one counts too', () => {
   const weighted = ROUTES().replace(
     'route: [{destination: {host: istio-egressgateway.istio-system.svc.cluster.local, port: {number: 80}}}]',
     `route:
     - {destination: {host: istio-egressgateway.istio-system.svc.cluster.local, port: {number: 80}}, weight: 99}
     - {destination: {host: www.example.com, port: {number: 80}}, weight: 1}`,
   );
-  assert.equal((await verdictOf(SERVICE_ENTRY(HTTP) + GATEWAY + weighted)).result, 'refuted');
+  assert.equal(verdictOf(SERVICE_ENTRY(HTTP) + GATEWAY + weighted).result, 'refuted');
 });
 
-test('cells beyond the bound are undecided, not proved', async () => {
-  const [verdict] = await judge(files(PATTERN), { ...OPTIONS, maxCells: 3 });
+test('cells beyond the bound are undecided, not proved', () => {
+  const [verdict] = verifyMesh(files(PATTERN), { ...OPTIONS, maxCells: 3 });
   assert.equal(verdict?.result, 'undecided');
   assert.equal(verdict?.cells, 3);
 });
 
-test('an application that goes round its sidecar needs a NetworkPolicy against it', async () => {
+test('an application that goes round its sidecar needs a NetworkPolicy against it', () => {
   const options = { ...OPTIONS, adversary: 'bypassing' } as const;
-  const [open] = await judge(files(PATTERN), options);
+  const [open] = verifyMesh(files(PATTERN), options);
   assert.equal(open?.result, 'refuted');
   const policy = `
 apiVersion: networking.k8s.io/v1
@@ -132,7 +132,7 @@ kind: NetworkPolicy
 metadata: {name: deny, namespace: default}
 spec: {podSelector: {}, policyTypes: [Egress]}
 ---`;
-  const [closed] = await judge(files(PATTERN + policy), options);
+  const [closed] = verifyMesh(files(PATTERN + policy), options);
   assert.equal(closed?.result, 'proved');
 });
 
@@ -186,34 +186,21 @@ test('bytes to an address of the own choice may reach any host, bytes to a decla
   assert.deepEqual(results(', addresses: [198.51.100.7]'), ['proved']);
 });
 
-test('a file of statements: each form, and what is none', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-statements-'));
-  try {
-    const file = join(folder, 'statements.yaml');
-    const read = (text: string) => {
-      writeFileSync(file, text);
-      return readStatements(file, () => false);
-    };
-    const { statements, equivalentTo } = await read(
-      '- onlyThroughGateways: true\n- onlyWorkloads: {host: a, workloads: [d/w]}\n- onlyTls: {host: a}\n- nothingLeaves: {namespace: d}\n- equivalentTo: git:HEAD\n',
-    );
-    assert.equal(statements.length, 4);
-    assert.deepEqual(equivalentTo, ['git:HEAD']);
-    for (const text of ['onlyTls: {host: a}', '- onlyTls: {}', '- nothing: true', '- {', '- null']) {
-      await assert.rejects(read(text), { code: 'statements-invalid' }, text);
-    }
-    await assert.rejects(
-      readStatements(join(folder, 'none'), () => false),
-      { code: 'path-not-found' },
-    );
-  } finally {
-    rmSync(folder, { recursive: true });
+test('a file of statements: each form, and what is none', () => {
+  const read = (text: string) => parseStatements(text, 'statements.yaml', () => false);
+  const { statements, equivalentTo } = read(
+    '- onlyThroughGateways: true\n- onlyWorkloads: {host: a, workloads: [d/w]}\n- onlyTls: {host: a}\n- nothingLeaves: {namespace: d}\n- equivalentTo: git:HEAD\n',
+  );
+  assert.equal(statements.length, 4);
+  assert.deepEqual(equivalentTo, ['git:HEAD']);
+  for (const text of ['onlyTls: {host: a}', '- onlyTls: {}', '- nothing: true', '- {', '- null']) {
+    assert.throws(() => read(text), { code: 'statements-invalid' }, text);
   }
 });
 
-test('what netpol writes closes the way round the sidecar', async () => {
+test('what netpol writes closes the way round the sidecar', () => {
   const policies = policiesFor(files(PATTERN)).map((policy) => stringify(policy));
-  const verdicts = await judge(files(`${PATTERN}\n${policies.join('---\n')}`), { ...OPTIONS, adversary: 'both' });
+  const verdicts = verifyMesh(files(`${PATTERN}\n${policies.join('---\n')}`), { ...OPTIONS, adversary: 'both' });
   assert.deepEqual(
     verdicts.map(({ result }) => result),
     ['proved', 'proved'],

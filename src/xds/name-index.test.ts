@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
-import { NameTableSchema } from '../../xds/gen/istio/nds_pb.js';
-import { indexNames } from './names.ts';
-import { parseHosts, parseResolvConf } from './system.ts';
+import { parseHosts, parseResolvConf } from '../proxy/dns/system.ts';
+import { NameTableSchema } from './gen/istio/nds_pb.js';
+import { indexNames } from './name-index.ts';
 
 test('exact names before wildcards, longer wildcards before shorter, alternatives last', () => {
   const table = create(NameTableSchema, {

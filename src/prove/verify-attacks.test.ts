@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { meshConfigOf } from '../../test/support/mesh.ts';
 import { snapshotFromText } from '../config/memory.ts';
-import { type SimulatedFiles, simulateFiles } from '../prove/simulated.ts';
-import { onlyThroughGateways, type StatementFile, statementOf } from '../prove/statements.ts';
+import { gatewaysOf } from './inside.ts';
+import { type SimulatedFiles, simulateFiles } from './simulated.ts';
+import { onlyThroughGateways, type StatementFile, statementOf } from './statements.ts';
 import { podText } from './testing.ts';
-import { gatewaysOf, verifyFiles } from './verify.ts';
+import { verifyFiles } from './verify.ts';
 
 const EGRESS = 'istio-egressgateway.istio-system.svc.cluster.local';
 
