@@ -58,6 +58,10 @@ function cellsOption(text: string): number {
 
 async function judge(paths: readonly string[], options: VerifyOptions): Promise<AdversaryVerdict[]> {
   const { adversary, statements, clusterCidr, maxCells } = options;
+  if (statements !== undefined && adversary === 'bypassing') {
+    const why = 'statements of a file are about applications whose traffic is captured, and nothing would be proved';
+    throw new SallyportError('usage', `${why}: leave out --adversary bypassing, or --statements`);
+  }
   const files = await readSimulated(paths, options);
   const stated = statements === undefined ? undefined : await readStatements(statements, files, options);
   return verifyMesh(files, { adversary, stated, maxCells, ...(clusterCidr.length > 0 && { clusterRanges: clusterCidr }) });

@@ -18,7 +18,8 @@ export function parseStatements(text: string, file: string, isGateway: (proxy: s
   } catch (error) {
     throw new SallyportError('statements-invalid', `${file}: ${messageOf(error)}`, { cause: error });
   }
-  if (!Array.isArray(list)) throw new SallyportError('statements-invalid', `${file}: write a list of statements, each ${FORMS}`);
+  if (!Array.isArray(list) || list.length === 0)
+    throw new SallyportError('statements-invalid', `${file}: write a list of statements, at least one, each ${FORMS}`);
   const equivalentTo = list.flatMap((entry: StatementFile) => (typeof entry?.equivalentTo === 'string' ? [entry.equivalentTo] : []));
   const statements = list.flatMap((entry: StatementFile, i) =>
     typeof entry?.equivalentTo === 'string' ? [] : [statementOf(entry, `${file}: statement ${i + 1}`, isGateway)],

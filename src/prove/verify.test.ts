@@ -193,7 +193,7 @@ test('a file of statements: each form, and what is none', () => {
   );
   assert.equal(statements.length, 4);
   assert.deepEqual(equivalentTo, ['git:HEAD']);
-  for (const text of ['onlyTls: {host: a}', '- onlyTls: {}', '- nothing: true', '- {', '- null']) {
+  for (const text of ['', '[]', 'onlyTls: {host: a}', '- onlyTls: {}', '- nothing: true', '- {', '- null']) {
     assert.throws(() => read(text), { code: 'statements-invalid' }, text);
   }
 });
