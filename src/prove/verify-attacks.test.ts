@@ -301,3 +301,16 @@ test('what is not captured, does not decode, or is patched is not proved', () =>
   );
   assert.equal(judged(mesh(CALLER + pattern + broken)).result, 'undecided');
 });
+
+test('a name that the sidecar takes for another one, and the gateway does not', () => {
+  const service =
+    'apiVersion: v1\nkind: Service\nmetadata: {name: shop, namespace: default}\nspec: {clusterIP: 10.96.0.7, selector: {app: shop}, ports: [{name: http, port: 80}]}\n---\n';
+  const shop = 'shop.default.svc.cluster.local';
+  const more = `hosts: [${shop}], gateways: [mesh, egress]`;
+  const through = routes(`{match: [{gateways: [mesh]}], ${to(EGRESS)}}, {match: [{gateways: [egress]}], ${to(shop)}}`, more);
+  // Of the Service's names only the whole one leads to the Service there.
+  const other = (host: string) => routes(`{${to('secret.example.com')}}`, `hosts: ['${host}'], gateways: [egress]`, 'other');
+  const named = gateway(`{port: ${HTTP}, hosts: ['${shop}', shop.default]}`);
+  assert.equal(judged(mesh(CALLER + service + SECRET + named + through), NOBODY).result, 'proved');
+  assert.equal(judged(mesh(CALLER + service + SECRET + named + through + other('shop.default')), NOBODY).result, 'refuted');
+});

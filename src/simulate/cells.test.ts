@@ -60,8 +60,8 @@ test('TLS: without SNI, by every name that a chain asks for and by another, with
     lines.filter((line) => line.startsWith(at(''))),
     [at(''), ...sni.map((name) => at(` sni ${name}`)), ...sni.map((name) => at(` sni ${name} h2`))],
   );
-  const patterns = all.flatMap(({ call, pattern }) =>
-    call.payload.tls?.alpn.length === 0 && call.destination.port === 443 ? [pattern] : [],
+  const patterns = all.flatMap(({ call, patterns: of }) =>
+    call.payload.tls?.alpn.length === 0 && call.destination.port === 443 ? [of.join()] : [],
   );
   assert.deepEqual(patterns, ['', '*', '', '*.example.org'], 'what a sample stands for is said');
 });
@@ -116,4 +116,16 @@ test('names that host patterns stand for', () => {
     'a.zz-other',
     'undeclared.invalid',
   ]);
+});
+
+test('a request stands for the other domains of its virtual host, which gateways may tell apart', () => {
+  const hosts = [
+    { ...host('a.example', answer(404)), domains: ['a.example', 'a', '10.96.0.7'] },
+    { ...host('wild', answer(404)), domains: ['*.example.org', 'b'] },
+  ];
+  const { all } = cellsOf(ALL, listener(80, [chain(http(...hosts))]));
+  assert.deepEqual(
+    all.flatMap(({ call, patterns }) => (call.payload.http ? [`${call.payload.http.authority}: ${patterns.join()}`] : [])),
+    ['a.example: a,10.96.0.7', 'zz-other.example.org: *.example.org,b'],
+  );
 });
