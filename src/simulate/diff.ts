@@ -111,9 +111,9 @@ function* callsOfBoth(
   source: Endpoint,
   undecided: Set<string>,
 ): Generator<Call> {
-  const hosts = [...namesToldApart(old, young), ...namesToldApart(young, old)];
+  const domains = new Set([...namesToldApart(old, young), ...namesToldApart(young, old)]);
   for (const [mesh, proxy] of [[before.mesh, old] as const, [after.mesh, young] as const]) {
-    const exploration = explore(mesh, proxy, source, hosts);
+    const exploration = explore(mesh, proxy, source, { domains });
     for (const { call } of exploration.calls) yield call;
     for (const sentence of exploration.undecided) undecided.add(`${proxy.name}: ${sentence}`);
   }

@@ -45,7 +45,7 @@ function explored(
   hosts: readonly string[] = [],
   more: Partial<SimulatedMesh> = {},
 ) {
-  const { calls, undecided } = explore({ ...simulatedMesh([proxy, ...others]), ...more }, proxy, SOURCE, hosts);
+  const { calls, undecided } = explore({ ...simulatedMesh([proxy, ...others]), ...more }, proxy, SOURCE, { hosts });
   const all = [...calls].map(({ call, traces }) => ({ line: lineOf(call), ends: traces.map(endOf) }));
   const reaching = (end: string) => [...new Set(all.filter(({ ends }) => ends.includes(end)).map(({ line }) => line))];
   return { all, reaching, undecided: [...undecided] };

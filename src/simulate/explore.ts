@@ -34,17 +34,23 @@ export interface Exploration {
 /** More ways than these that one call may take are left alone, and said to be undecided. */
 const MOST_WAYS = 256;
 
-/** `hosts`: names that are told apart from others of their domains, whatever the configuration does. */
-export function explore(mesh: SimulatedMesh, proxy: SimulatedProxy, source: Endpoint, hosts: readonly string[] = []): Exploration {
+export interface ExploreOptions {
+  /** Names that are told apart from others of their domains, whatever the configuration does. */
+  readonly hosts?: readonly string[];
+  /** Domains of the sidecar's virtual hosts that are told apart from the first of theirs. */
+  readonly domains?: ReadonlySet<string>;
+}
+
+export function explore(mesh: SimulatedMesh, proxy: SimulatedProxy, source: Endpoint, options: ExploreOptions = {}): Exploration {
   const undecided = new Set<string>();
-  return { calls: explored(mesh, proxy, source, hosts, undecided), undecided };
+  return { calls: explored(mesh, proxy, source, options, undecided), undecided };
 }
 
 function* explored(
   mesh: SimulatedMesh,
   proxy: SimulatedProxy,
   source: Endpoint,
-  hosts: readonly string[],
+  { hosts = [], domains = new Set() }: ExploreOptions,
   undecided: Set<string>,
 ): Generator<Explored> {
   const first = outboundCells(proxy, source);
@@ -56,7 +62,10 @@ function* explored(
     if (route) wanted.set(route, `route ${route.name || '(unnamed)'} of ${route.virtualHost.name}: no request was found that comes to it`);
     const seen = new Set<string>();
     const cut = new Set<unknown>();
-    const queue: Call[] = [call, ...named(call, patterns, hosts)];
+    const queue: Call[] = [
+      call,
+      ...named(call, [...hosts.filter((name) => isCovered(patterns, name)), ...patterns.filter((name) => domains.has(name))]),
+    ];
     // It grows as it is worked off.
     for (const next of queue) {
       const arrivals: Arrived[] = [];
@@ -142,12 +151,11 @@ function distinct(mesh: SimulatedMesh, hosts: readonly UpstreamHost[]): Upstream
   return [...byKey.values()];
 }
 
-/** The call with each of the hosts that its name stands for as well. */
-function named(call: Call, patterns: readonly string[], hosts: readonly string[]): Call[] {
+/** The call by each of these names instead of its own. */
+function named(call: Call, names: readonly string[]): Call[] {
   const { tls, http } = call.payload;
   if (!tls && !http) return [];
-  return hosts
-    .filter((host) => isCovered(patterns, host))
+  return names
     .map(sampleHost)
     .filter((name) => name !== (tls?.serverName ?? http?.authority))
     .map((name) => (tls ? withTls(call, { ...tls, serverName: name }) : withRequest(call, { ...http!, authority: name })));
