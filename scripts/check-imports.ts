@@ -19,7 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   simulate: ['lib', 'xds', 'http'],
   learn: ['lib', 'api'],
   convert: ['lib', 'api', 'config', 'registry'],
-  prove: ['lib', 'api', 'config', 'registry', 'translate', 'xds', 'http', 'simulate', 'learn', 'kube'],
+  prove: ['lib', 'api', 'config', 'registry', 'translate', 'xds', 'http', 'simulate', 'learn', 'convert', 'kube'],
   proxy: ['lib', 'xds', 'http'],
   ca: ['lib', 'xds'],
   kube: ['lib', 'api', 'config'],
@@ -52,7 +52,20 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Folders without I/O, clock, randomness or process: the same input gives the same output. */
-const PURE = ['api', 'gateway-api', 'registry', 'analysis', 'translate', 'simulate', 'learn', 'convert', 'xds/match', 'http', 'prove'];
+const PURE = [
+  'api',
+  'gateway-api',
+  'registry',
+  'analysis',
+  'translate',
+  'simulate',
+  'learn',
+  'convert',
+  'xds/match',
+  'http',
+  'prove',
+  'xds/config-dump',
+];
 
 /** Of Node's modules, what a pure folder may take: names, or undefined for all of the module. */
 const PURE_BUILTINS: Readonly<Record<string, readonly string[] | undefined>> = {

@@ -1,28 +1,24 @@
 /** `sallyport analyze`: what is wrong with a configuration, before it is applied. */
 import { Command, InvalidArgumentError } from 'commander';
-import { withDefaultGateways } from '../analysis/default-gateways.ts';
-import { analyze } from '../analysis/index.ts';
+import { analyzeFiles } from '../analysis/files.ts';
 import { MESSAGES } from '../analysis/messages.ts';
 import { DECODING_CODES } from '../api/codes.ts';
-import { openFiles } from '../config/files.ts';
 import { loadMeshConfig } from '../config/mesh-config.ts';
 import { loadMeshNetworks } from '../config/mesh-networks.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding, Level } from '../lib/finding.ts';
 import { sortFindings } from '../lib/finding-form.ts';
-import { buildRegistry } from '../registry/index.ts';
 import { paintFor, plain } from './colours.ts';
 import { EXIT } from './exit.ts';
 import { githubCommands, sarif } from './finding-formats.ts';
 import { type Output, printFindings } from './findings.ts';
 import { choiceOption } from './options.ts';
+import { type ReadMeshOptions, readSnapshot } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
 
 type AnalyzeOutput = Output | 'sarif' | 'github';
 
-interface AnalyzeOptions {
-  readonly namespace: string;
-  readonly meshConfig?: string;
+interface AnalyzeOptions extends ReadMeshOptions {
   readonly meshNetworks?: string;
   readonly remoteCluster: ReadonlyMap<string, readonly string[]>;
   readonly defaultGateways: boolean;
@@ -85,24 +81,17 @@ function remoteClusterOption(value: string, all: ReadonlyMap<string, readonly st
   return new Map([...all, [name, [...(all.get(name) ?? []), path]]]);
 }
 
-/** What of another cluster's files concerns this mesh: that they could not be read, and what is wrong with its Services. */
-const OF_READING = /^SP000[1-5]$/;
-
 async function findingsOf(paths: readonly string[], options: AnalyzeOptions): Promise<Finding[]> {
-  const source = await openFiles(paths, { namespace: options.namespace });
-  const { config: mesh, findings } = loadMeshConfig(source.snapshot, options.meshConfig);
-  const { networks: meshNetworks, findings: networkFindings } = loadMeshNetworks(source.snapshot, options.meshNetworks);
-  const snapshot = options.defaultGateways ? withDefaultGateways(source.snapshot, mesh.rootNamespace) : source.snapshot;
-  const { registry, findings: conflicts } = buildRegistry(snapshot, mesh);
-  const { suppress, hints } = options;
-  const also = [...findings, ...networkFindings, ...conflicts];
+  const snapshot = await readSnapshot(paths, options);
+  const { config: mesh, findings } = loadMeshConfig(snapshot, options.meshConfig);
+  const { networks: meshNetworks, findings: networkFindings } = loadMeshNetworks(snapshot, options.meshNetworks);
   const remoteClusters = new Map<string, Snapshot>();
-  for (const [name, remotePaths] of options.remoteCluster) {
-    const remote = await openFiles(remotePaths, { namespace: options.namespace });
-    remoteClusters.set(name, remote.snapshot);
-    also.push(...remote.snapshot.findings.filter(({ code, origin }) => OF_READING.test(code) || origin.kind === 'Service'));
-  }
-  return analyze({ snapshot, registry, mesh, meshNetworks, remoteClusters, now: Date.now() }, { suppress, hints, also });
+  for (const [name, remotePaths] of options.remoteCluster) remoteClusters.set(name, await readSnapshot(remotePaths, options));
+  const { suppress, hints, defaultGateways } = options;
+  return analyzeFiles(
+    { snapshot, mesh, meshNetworks, remoteClusters, defaultGateways, now: Date.now() },
+    { suppress, hints, also: [...findings, ...networkFindings] },
+  );
 }
 
 async function print(findings: readonly Finding[], { output, color, all }: AnalyzeOptions, version: () => string): Promise<string> {

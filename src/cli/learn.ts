@@ -1,22 +1,28 @@
 /** `sallyport learn`: from access logs to the resources that allow exactly what was seen, through the egress gateway. */
 import { Command, InvalidArgumentError } from 'commander';
-import { type Observation, type Observed, Observer } from '../learn/observed.ts';
-import { brokenLine, callersOf, deniedBy, learn, type Result, unplacedLines } from '../prove/learned.ts';
-import { simulateFiles } from '../prove/simulated.ts';
+import { type Observation, Observer } from '../learn/observed.ts';
+import { learn } from '../prove/learned.ts';
+import { besideFiles } from '../prove/learned-beside.ts';
+import { brokenLine, checkLines, proposalText, unplacedLines } from '../prove/learned-text.ts';
+import type { Proposal } from '../prove/proposal.ts';
+import { type BrokenCall, deniedBy } from '../prove/replay.ts';
 import { EXIT } from './exit.ts';
 import { type LogProblem, type LogReading, readLogs } from './learn-log.ts';
-import { choiceOption } from './options.ts';
-import { readMesh } from './read-mesh.ts';
+import { choiceOption, repeatable } from './options.ts';
+import { type ReadMeshOptions, readMesh, readSimulated } from './read-mesh.ts';
 
-interface LearnOptions {
+interface LearnOptions extends ReadMeshOptions {
   readonly wildcardAfter: number;
   readonly file: readonly string[];
   readonly wouldDeny: readonly string[];
   readonly from?: string;
-  readonly meshConfig?: string;
-  readonly namespace: string;
   readonly output: 'text' | 'json';
 }
+
+type Answer =
+  | { readonly kind: 'proposal'; readonly proposal: Proposal }
+  /** The recorded calls that a configuration refuses. */
+  | { readonly kind: 'denied'; readonly broken: readonly BrokenCall[] };
 
 export function learnCommand(): Command {
   return new Command('learn')
@@ -29,10 +35,10 @@ export function learnCommand(): Command {
     .option(
       '-f, --file <path>',
       'what is there already (repeatable): what it declares is not proposed again, and a host is seen by the namespaces alone whose Pods called it',
-      collect,
+      repeatable,
       [],
     )
-    .option('--would-deny <path>', 'instead, report the recorded calls that this configuration refuses (repeatable)', collect, [])
+    .option('--would-deny <path>', 'instead, report the recorded calls that this configuration refuses (repeatable)', repeatable, [])
     .option('--from <namespace/name>', 'the workload that calls where the log names no address of one')
     .option('--mesh-config <file>', 'MeshConfig (else the ConfigMap istio among the files, else the defaults)')
     .option('-n, --namespace <name>', 'namespace of the resources', 'default')
@@ -41,18 +47,14 @@ export function learnCommand(): Command {
       const observer = new Observer();
       const log = await readLogs(paths, (record) => observer.add(record));
       const observation = observer.observation();
-      const denying = options.wouldDeny.length > 0;
-      const result = denying ? await wouldDeny(observation, options) : await proposal(observation, options);
-      const summary = [...summaryOf(log, observation), ...(denying ? [] : unplacedLines(observation)), ...result.summary]
-        .map((line) => `${line}\n`)
-        .join('');
-      if (options.output === 'json')
-        process.stdout.write(`${JSON.stringify({ ...result.json, observed: observation.observed }, undefined, 2)}\n`);
-      else process.stdout.write(result.text);
-      process.stderr.write(summary);
-      // A call that could not be read may be missing.
-      const fine = result.broken.length === 0 && result.proved && log.damaged.count === 0 && log.unread.length === 0;
-      process.exitCode = fine ? EXIT.fine : EXIT.findings;
+      const answer = options.wouldDeny.length > 0 ? await wouldDeny(observation, options) : await proposal(observation, options);
+      if (options.output === 'json') {
+        process.stdout.write(`${JSON.stringify({ ...jsonOf(answer), observed: observation.observed }, undefined, 2)}\n`);
+      } else process.stdout.write(textOf(answer));
+      process.stderr.write([...readingLines(log, observation), ...answerLines(answer, observation)].map((line) => `${line}\n`).join(''));
+      // A line that could not be read may have been a call.
+      const isWhole = log.damaged.count === 0 && log.unread.length === 0;
+      process.exitCode = isWhole && isFine(answer) ? EXIT.fine : EXIT.findings;
     });
 }
 
@@ -62,47 +64,50 @@ export function wildcardAfter(text: string): number {
   return number;
 }
 
-function collect(value: string, all: readonly string[]): string[] {
-  return [...all, value];
-}
-
 /** What allows the recorded calls, beside the files that are there already. */
-async function proposal(observation: Observation, options: LearnOptions): Promise<Result> {
+async function proposal(observation: Observation, options: LearnOptions): Promise<Answer> {
   const { file, from, namespace, wildcardAfter } = options;
-  if (file.length === 0) return learn(observation, { namespace, wildcardAfter });
+  if (file.length === 0) return { kind: 'proposal', proposal: learn(observation, { namespace, wildcardAfter }) };
   const { snapshot, mesh } = await readMesh(file, options);
-  const { proxies } = simulateFiles(snapshot, mesh);
-  const namespaces = new Map(proxies.flatMap((proxy) => proxy.addresses.map((ip) => [ip, proxy.namespace] as const)));
-  const callers = (observed: readonly Observed[]) => {
-    const all = observed.flatMap(({ clients }) => clients?.map((ip) => namespaces.get(ip)) ?? [undefined]);
-    return all.every((one) => one !== undefined) ? all : undefined;
-  };
-  const anyone = proxies.find(({ type }) => type === 'sidecar');
-  const fallback = from ?? (anyone && `${anyone.namespace}/${anyone.name}`);
-  return learn(observation, { namespace, wildcardAfter, callers }, { snapshot, mesh, callerOf: callersOf({ proxies }, fallback) });
+  const { beside, callers } = besideFiles(snapshot, mesh, from);
+  return { kind: 'proposal', proposal: learn(observation, { namespace, wildcardAfter, callers }, beside) };
 }
 
-/** The recorded calls that a configuration refuses. */
-async function wouldDeny(observation: Observation, options: LearnOptions): Promise<Result> {
-  const { snapshot, mesh: config } = await readMesh(options.wouldDeny, options);
-  const files = simulateFiles(snapshot, config);
-  const broken = deniedBy(files, observation.calls, options.from);
-  const count = broken.reduce((sum, { call }) => sum + call.count, 0);
+async function wouldDeny(observation: Observation, options: LearnOptions): Promise<Answer> {
+  const files = await readSimulated(options.wouldDeny, options);
+  return { kind: 'denied', broken: deniedBy(files, observation.calls, options.from) };
+}
+
+function isFine(answer: Answer): boolean {
+  return answer.kind === 'denied' ? answer.broken.length === 0 : answer.proposal.broken.length === 0 && answer.proposal.proved;
+}
+
+function jsonOf(answer: Answer): object {
+  if (answer.kind === 'denied') return { denied: answer.broken };
+  const { proposed, broken, verdicts } = answer.proposal;
   return {
-    text: broken.map((one) => `${brokenLine(one)}\n`).join(''),
-    json: { denied: broken },
-    summary: [
-      broken.length === 0 ? 'No recorded call would be refused.' : `${count} recorded calls would be refused.`,
-      ...(observation.folded > 0
-        ? [`Of ${observation.folded} calls paths and clients were not kept apart, as there were too many: each kind was tried once.`]
-        : []),
-    ],
+    resources: proposed.map(({ resource }) => resource),
     broken,
-    proved: true,
+    verdicts: verdicts.map(({ statement, result }) => ({ statement, result })),
   };
 }
 
-function summaryOf({ damaged, foreign, unread }: LogReading, { records, observed, inside, refused }: Observation): string[] {
+function textOf(answer: Answer): string {
+  if (answer.kind === 'denied') return answer.broken.map((one) => `${brokenLine(one)}\n`).join('');
+  return proposalText(answer.proposal.proposed, answer.proposal.remarks);
+}
+
+/** What goes to stderr about the answer. */
+function answerLines(answer: Answer, observation: Observation): string[] {
+  if (answer.kind === 'proposal') return [...unplacedLines(observation), ...answer.proposal.remarks, ...checkLines(answer.proposal)];
+  const count = answer.broken.reduce((sum, { call }) => sum + call.count, 0);
+  const { folded } = observation;
+  const apart = `Of ${folded} calls paths and clients were not kept apart, as there were too many: each kind was tried once.`;
+  return [count === 0 ? 'No recorded call would be refused.' : `${count} recorded calls would be refused.`, ...(folded > 0 ? [apart] : [])];
+}
+
+/** What goes to stderr about the logs. */
+function readingLines({ damaged, foreign, unread }: LogReading, { records, observed, inside, refused }: Observation): string[] {
   return [
     ...unread,
     ...damaged.first.map((problem) => `${problemText(problem)}: a call may be missing`),

@@ -66,3 +66,8 @@ export function loopbackOption(text: string): string {
   }
   return text;
 }
+
+/** For options that may be given more than once. */
+export function repeatable(value: string, all: readonly string[]): string[] {
+  return [...all, value];
+}

@@ -2,9 +2,11 @@
 
 import { Command } from 'commander';
 import type { SocketAddress } from '../lib/socket-address.ts';
+import type { Dump } from '../xds/config-dump/dump.ts';
+import type { Filters, Table } from '../xds/config-dump/table.ts';
+import { KINDS, type Kind, tableOf } from '../xds/config-dump/tables.ts';
 import { choiceOption, portOption, socketOption } from './options.ts';
-import { type DumpSource, dumpOfFile, dumpOfFiles, dumpOfProxy } from './proxy-config-source.ts';
-import { type Filters, KINDS, type Kind, printTable, tableOf } from './proxy-config-tables.ts';
+import { askProxy, readDump, translatedDump } from './read-dump.ts';
 
 interface Options extends Filters {
   readonly file?: string;
@@ -71,14 +73,14 @@ function common(command: Command): Command {
     .option('-o, --output <format>', 'table, json or yaml', choiceOption('table', 'json', 'yaml'), 'table');
 }
 
-function sourceOf(paths: readonly string[], { file, admin, workload, namespace, meshConfig }: Options): Promise<DumpSource> {
-  if (file !== undefined) return dumpOfFile(file);
-  if (paths.length > 0) return dumpOfFiles(paths, { workload, namespace, meshConfig });
-  return dumpOfProxy(admin ?? DEFAULT_ADMIN);
+function sourceOf(paths: readonly string[], { file, admin, workload, namespace, meshConfig }: Options): Promise<Dump> {
+  if (file !== undefined) return readDump(file);
+  if (paths.length > 0) return translatedDump(paths, { workload, namespace, meshConfig });
+  return askProxy(admin ?? DEFAULT_ADMIN);
 }
 
-async function print(kinds: readonly Kind[], { dump, states }: DumpSource, options: Options): Promise<void> {
-  const tables = kinds.map((kind) => tableOf(kind, dump, options, states));
+async function print(kinds: readonly Kind[], dump: Dump, options: Options): Promise<void> {
+  const tables = kinds.map((kind) => tableOf(kind, dump, options, Date.now()));
   if (options.output === 'table') {
     process.stdout.write(tables.map(printTable).join('\n'));
     return;
@@ -86,4 +88,20 @@ async function print(kinds: readonly Kind[], { dump, states }: DumpSource, optio
   const value = tables.length === 1 ? tables[0]!.resources : Object.fromEntries(kinds.map((kind, i) => [kind, tables[i]!.resources]));
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
   else process.stdout.write((await import('yaml')).stringify(value));
+}
+
+/** Columns padded with spaces; the last one is not. */
+export function printTable({ columns, rows, empty }: Table): string {
+  if (rows.length === 0) return `${empty}\n`;
+  const all = [columns, ...rows];
+  const widths = columns.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
+  return all
+    .map(
+      (row) =>
+        `${row
+          .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]! + 5)))
+          .join('')
+          .trimEnd()}\n`,
+    )
+    .join('');
 }

@@ -20,8 +20,10 @@ export function fileOrigin(file: string): Origin {
   return { kind: '', namespace: '', name: file };
 }
 
-/** `Kind namespace/name`, `Kind name` for cluster-scoped kinds, or the name of the file. */
-export function originText({ kind, namespace, name }: Origin): string {
+/** `Kind namespace/name`, `Kind name` for cluster-scoped kinds, or the name of the file; for a placed origin with ` file:line` after it. */
+export function originText({ kind, namespace, name, file, line }: PlacedOrigin): string {
   const object = namespace ? `${namespace}/${name}` : name;
-  return kind && object ? `${kind} ${object}` : kind || object;
+  const what = kind && object ? `${kind} ${object}` : kind || object;
+  if (!file) return what;
+  return `${what} ${line === undefined ? file : `${file}:${line}`}`;
 }

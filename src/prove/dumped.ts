@@ -1,10 +1,9 @@
 /** A mesh out of the config dumps of its proxies (`/config_dump?include_eds` of Envoy's admin address, or ours): sidecars and gateways together. */
 import { create, type DescMessage, fromJson, type JsonValue, type MessageShape } from '@bufbuild/protobuf';
-import { dumpOfFile } from '../cli/proxy-config-source.ts';
-import type { Json } from '../cli/proxy-config-tables.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { type SimulatedMesh, simulatedMesh } from '../simulate/explain.ts';
 import { type ProxyIdentity, type SimulatedProxy, simulatedProxy } from '../simulate/proxy.ts';
+import type { Json } from '../xds/config-dump/dump.ts';
 import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -20,14 +19,18 @@ export interface DumpedMesh {
   readonly simulated: SimulatedMesh;
 }
 
-/** Reads dumps; a proxy whose dump does not say who it is has the file's name. Rejects with `no-config-dump`. */
-export async function dumpedMesh(paths: readonly string[]): Promise<DumpedMesh> {
-  const read: { identity: ProxyIdentity; resources: XdsResources }[] = [];
-  for (const path of paths) {
-    const { dump } = await dumpOfFile(path);
-    const resources = resourcesOf(dump, path);
-    read.push({ identity: identityOf(dump, path, resources), resources });
-  }
+export interface NamedDump {
+  /** The proxy is called so if its dump does not say who it is. */
+  readonly name: string;
+  readonly dump: Json;
+}
+
+/** The mesh of proxies whose dumps these are. Throws `no-config-dump`. */
+export function dumpedMesh(dumps: readonly NamedDump[]): DumpedMesh {
+  const read = dumps.map(({ name, dump }) => {
+    const resources = resourcesOf(dump, name);
+    return { identity: identityOf(dump, name, resources), resources };
+  });
   const endpoints = read.flatMap(({ resources }) => endpointsOf(resources));
   const known = new Set(read.flatMap(({ identity }) => identity.addresses));
   const proxies = read.map(({ identity, resources }) => {

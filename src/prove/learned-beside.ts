@@ -2,16 +2,13 @@
 import type { MeshConfig } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { declaredHost } from '../learn/hosts.ts';
-import type { Observation, Observed, RecordedCall } from '../learn/observed.ts';
+import type { Observation, Observed } from '../learn/observed.ts';
 import type { ProposeOptions } from '../learn/propose.ts';
 import { hostCovers } from '../lib/hostname.ts';
-
-export interface Beside {
-  readonly snapshot: Snapshot;
-  readonly mesh: MeshConfig;
-  /** Who makes a call, as `namespace/name`; undefined where that is not known. */
-  readonly callerOf: (call: RecordedCall) => string | undefined;
-}
+import { counted } from './learned-text.ts';
+import type { Beside } from './proposal.ts';
+import { callerByAddress } from './replay.ts';
+import { simulateFiles } from './simulated.ts';
 
 export interface Sorted {
   /** What resources are to be proposed for. */
@@ -48,6 +45,24 @@ export function takenBy(snapshot: Snapshot): NonNullable<ProposeOptions['taken']
   return { objects: new Set(objects), ports: new Set(ports) };
 }
 
-export function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`;
+/**
+ * What the files of a proposal say beside it. Calls come from the workloads that have their addresses, and else from `from`, by default a sidecar of
+ * the files. `callers` are the namespaces that called a destination; undefined where one of the clients is no workload of the files.
+ */
+export function besideFiles(
+  snapshot: Snapshot,
+  mesh: MeshConfig,
+  from: string | undefined,
+): { readonly beside: Beside; readonly callers: NonNullable<ProposeOptions['callers']> } {
+  const { proxies } = simulateFiles(snapshot, mesh);
+  const namespaces = new Map(proxies.flatMap((proxy) => proxy.addresses.map((ip) => [ip, proxy.namespace] as const)));
+  const anyone = proxies.find(({ type }) => type === 'sidecar');
+  const fallback = from ?? (anyone && `${anyone.namespace}/${anyone.name}`);
+  return {
+    beside: { snapshot, mesh, callerOf: callerByAddress({ proxies }, fallback) },
+    callers: (observed) => {
+      const all = observed.flatMap(({ clients }) => clients?.map((ip) => namespaces.get(ip)) ?? [undefined]);
+      return all.every((one) => one !== undefined) ? all : undefined;
+    },
+  };
 }

@@ -1,7 +1,7 @@
 /** Where the resources stand that an explanation names: xDS metadata has their file, the snapshot has the line. */
 import type { Kind } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
-import { originText, type PlacedOrigin } from '../lib/origin.ts';
+import type { PlacedOrigin } from '../lib/origin.ts';
 import type { Trace } from '../simulate/trace.ts';
 
 /** The origin with the line at which its document begins, where the snapshot still has it. */
@@ -19,11 +19,4 @@ export function locatedTrace(trace: Trace, snapshot: Snapshot): Trace {
     steps: hop.steps.map((step) => ({ ...step, origins: step.origins.map((origin) => located(origin, snapshot)) })),
   }));
   return { ...trace, hops };
-}
-
-/** `Kind namespace/name file:line`. */
-export function placedText(origin: PlacedOrigin): string {
-  const { file, line } = origin;
-  const place = file ? ` ${file}${line === undefined ? '' : `:${line}`}` : '';
-  return `${originText(origin)}${place}`;
 }

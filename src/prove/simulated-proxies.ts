@@ -2,11 +2,11 @@
 import { once } from '../lib/once.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { Recent } from '../lib/recent.ts';
-import { indexNames, type NameIndex } from '../proxy/dns/names.ts';
 import { type SimulatedProxy, simulatedProxy } from '../simulate/proxy.ts';
 import { inboundLookup, type TranslationLookup, translationLookup } from '../translate/lookup.ts';
 import type { Mesh } from '../translate/model.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, VIRTUAL_INBOUND_LISTENER } from '../translate/names.ts';
+import { indexNames, type NameIndex } from '../xds/name-index.ts';
 import type { XdsLookup } from '../xds/resources.ts';
 
 /**

@@ -6,13 +6,13 @@ import { SallyportError } from '../lib/errors.ts';
 import { once } from '../lib/once.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { closest } from '../lib/spelling.ts';
-import type { NameIndex } from '../proxy/dns/names.ts';
 import { buildRegistry } from '../registry/index.ts';
 import type { Registry, Service, Workload } from '../registry/model.ts';
 import type { SimulatedMesh } from '../simulate/explain.ts';
 import type { SimulatedProxy } from '../simulate/proxy.ts';
 import type { Mesh } from '../translate/model.ts';
 import type { NameTable } from '../xds/gen/istio/nds_pb.js';
+import type { NameIndex } from '../xds/name-index.ts';
 import { clusterDns, entrancesOf } from './entrances.ts';
 import { simulatedProxies } from './simulated-proxies.ts';
 

@@ -1,10 +1,9 @@
-/** Statements that `verify` proves: the default one, and those of a file. */
-import { readFileSync } from 'node:fs';
-import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
+/** Statements that `verify` proves: the default one, and those that a user writes. */
+import { SallyportError } from '../lib/errors.ts';
 import { hostCovers, hostsOverlap } from '../lib/hostname.ts';
 import type { Arrival, Statement } from '../simulate/verify.ts';
 
-/** What holds by default; `isGateway` tells routers by `namespace/name`, and clusters that lead to nothing else by theirs. */
+/** What has to hold by default. `isGateway` is asked about routers by their `namespace/name`, and about clusters by their names. */
 export function onlyThroughGateways(isGateway: (proxy: string) => boolean): Statement {
   return {
     text: 'no workload reaches a host outside the mesh but through an egress gateway',
@@ -16,6 +15,7 @@ export function onlyThroughGateways(isGateway: (proxy: string) => boolean): Stat
   };
 }
 
+/** One entry of a file of statements. */
 export interface StatementFile {
   readonly onlyWorkloads?: { readonly host: string; readonly workloads: readonly string[] };
   /** `verified`: TLS that a proxy originates checks the server's certificate and name. */
@@ -26,47 +26,16 @@ export interface StatementFile {
   readonly equivalentTo?: string;
 }
 
-const FORMS =
+/** How each of them is written. */
+export const FORMS =
   'onlyThroughGateways: true, onlyWorkloads: {host, workloads}, onlyTls: {host, verified}, nothingLeaves: {namespace} or equivalentTo: PATH';
 
-export interface Statements {
-  readonly statements: readonly Statement[];
-  /** Configurations that this one is to be equivalent to. */
-  readonly equivalentTo: readonly string[];
-}
-
-/** Reads a YAML list of statements. Throws `statements-invalid` or `path-not-found`. */
-export async function readStatements(file: string, isGateway: (proxy: string) => boolean): Promise<Statements> {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new SallyportError(
-      codeOf(error) === 'ENOENT' ? 'path-not-found' : 'statements-unreadable',
-      `cannot read ${file}: ${messageOf(error)}`,
-      { cause: error },
-    );
-  }
-  let list: unknown;
-  try {
-    list = (await import('yaml')).parse(text);
-  } catch (error) {
-    throw new SallyportError('statements-invalid', `${file}: ${messageOf(error)}`, { cause: error });
-  }
-  if (!Array.isArray(list)) throw new SallyportError('statements-invalid', `${file}: write a list of statements, each ${FORMS}`);
-  const equivalentTo = list.flatMap((entry: StatementFile) => (typeof entry?.equivalentTo === 'string' ? [entry.equivalentTo] : []));
-  const statements = list.flatMap((entry: StatementFile, i) =>
-    typeof entry?.equivalentTo === 'string' ? [] : [statementOf(entry, `${file}: statement ${i + 1}`, isGateway)],
-  );
-  return { statements, equivalentTo };
-}
-
-/** A name or wildcard; an address is none, since names lead to addresses that nobody knows beforehand. */
+/** A name or a wildcard. An address is refused: which addresses a name leads to is not known beforehand, so a statement about one would prove little. */
 function isHost(host: unknown): host is string {
   return typeof host === 'string' && /^(?:\*|(?:\*\.)?[\w-]+(?:\.[\w-]+)*)$/.test(host) && !/^[\d.]+$/.test(host);
 }
 
-/** Throws `statements-invalid`. */
+/** The statement that an entry of a file makes; `where` names the entry in messages. Throws `statements-invalid`. */
 export function statementOf(entry: StatementFile, where: string, isGateway: (proxy: string) => boolean): Statement {
   if (entry?.onlyThroughGateways === true) return onlyThroughGateways(isGateway);
   const about = entry?.onlyWorkloads ?? entry?.onlyTls;

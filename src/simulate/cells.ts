@@ -18,8 +18,10 @@ import { covers, OTHER, sampleRequests } from './sample.ts';
 
 export interface Cell {
   readonly call: Call;
-  /** Names in whose place the call's SNI or authority stands: a gateway may tell them apart. Empty where the sidecar names it exactly. */
-  readonly pattern: string;
+  /**
+   * The other names and wildcards that the call's SNI or authority stands for: the sidecar treats all of them alike, but a gateway may not.
+   */
+  readonly patterns: readonly string[];
   /** The route that the call was made for; undefined where it was made for something else. */
   readonly route: CompiledRoute | undefined;
 }
@@ -45,15 +47,15 @@ function* cellsOf(proxy: SimulatedProxy, source: Endpoint, undecided: string[]):
   if (!proxy.listenerNamed('virtualOutbound')) undecided.push('there is no listener for what leaves');
   const requests = new Map<RouteTable, Sampled[]>();
   for (const { destination, chains } of destinations(proxy)) {
-    for (const { payload, pattern } of transports(chains)) yield { call: { source, destination, payload }, pattern, route: undefined };
+    for (const { payload, patterns } of transports(chains)) yield { call: { source, destination, payload }, patterns, route: undefined };
     for (const table of routeTables(proxy, chains)) {
       let samples = requests.get(table);
       if (!samples) {
         samples = [...requestsOf(table, undecided)];
         requests.set(table, samples);
       }
-      for (const { http, pattern, route } of samples)
-        yield { call: { source, destination, payload: { tls: undefined, http } }, pattern, route };
+      for (const { http, patterns, route } of samples)
+        yield { call: { source, destination, payload: { tls: undefined, http } }, patterns, route };
     }
   }
 }
@@ -132,18 +134,19 @@ function isSingle(range: string): boolean {
 }
 
 /** Bytes of no protocol, and TLS by every SNI and ALPN that a chain names, by another one, and without. */
-function* transports(chains: readonly FilterChain[]): Generator<{ payload: Payload; pattern: string }> {
-  yield { payload: { tls: undefined, http: undefined }, pattern: '' };
+function* transports(chains: readonly FilterChain[]): Generator<{ payload: Payload; patterns: readonly string[] }> {
+  yield { payload: { tls: undefined, http: undefined }, patterns: [] };
   const names = new Set(chains.flatMap(({ filterChainMatch }) => filterChainMatch?.serverNames ?? []));
   const protocols = chains
     .filter(({ filterChainMatch }) => filterChainMatch?.transportProtocol === 'tls')
     .flatMap(({ filterChainMatch }) => filterChainMatch?.applicationProtocols ?? []);
   for (const protocol of [undefined, ...new Set(protocols)]) {
     const alpn = protocol === undefined ? [] : [protocol];
-    yield { payload: { tls: { serverName: '', alpn }, http: undefined }, pattern: '' };
-    yield { payload: { tls: { serverName: OTHER_HOST, alpn }, http: undefined }, pattern: '*' };
+    yield { payload: { tls: { serverName: '', alpn }, http: undefined }, patterns: [] };
+    yield { payload: { tls: { serverName: OTHER_HOST, alpn }, http: undefined }, patterns: ['*'] };
     for (const name of names) {
-      if (name !== '*') yield { payload: { tls: { serverName: sampleHost(name), alpn }, http: undefined }, pattern: wildcard(name) };
+      if (name !== '*')
+        yield { payload: { tls: { serverName: sampleHost(name), alpn }, http: undefined }, patterns: name.includes('*') ? [name] : [] };
     }
   }
 }
@@ -153,10 +156,6 @@ export function sampleHost(pattern: string): string {
   if (pattern === '*') return OTHER_HOST;
   if (pattern.startsWith('*')) return `${OTHER}${pattern.slice(1)}`;
   return pattern.endsWith('*') ? `${pattern.slice(0, -1)}${OTHER}` : pattern;
-}
-
-function wildcard(name: string): string {
-  return name.includes('*') ? name : '';
 }
 
 /** The route configurations of a listener's connection managers. */
@@ -174,15 +173,16 @@ export function routeTables(proxy: SimulatedProxy, chains: readonly FilterChain[
 
 interface Sampled {
   readonly http: HttpRequest;
-  readonly pattern: string;
+  readonly patterns: readonly string[];
   readonly route: CompiledRoute;
 }
 
 function* requestsOf(table: RouteTable, undecided: string[]): Generator<Sampled> {
   for (const virtualHost of table.virtualHosts) {
-    const domain = virtualHost.config.domains[0] ?? '';
+    const [domain = '', ...others] = virtualHost.config.domains;
+    const patterns = domain.includes('*') ? [domain, ...others] : others;
     for (const { http, route } of virtualHostRequests(table, virtualHost, sampleHost(domain))) {
-      if (http) yield { http, pattern: wildcard(domain), route };
+      if (http) yield { http, patterns, route };
       else undecided.push(unsampled(table, virtualHost, route));
     }
   }

@@ -1,6 +1,8 @@
 /** Which calls change their outcome between two configurations. Pure. */
+import type { RouteTable } from '../http/routes/route.ts';
 import type { PlacedOrigin } from '../lib/origin.ts';
 import type { Call, Endpoint } from './call.ts';
+import { routeTables, sampleHost } from './cells.ts';
 import type { SimulatedMesh } from './explain.ts';
 import { explore, waysOf } from './explore.ts';
 import { gatewayCalls } from './gateway-calls.ts';
@@ -109,11 +111,35 @@ function* callsOfBoth(
   source: Endpoint,
   undecided: Set<string>,
 ): Generator<Call> {
+  const domains = new Set([...namesToldApart(old, young), ...namesToldApart(young, old)]);
   for (const [mesh, proxy] of [[before.mesh, old] as const, [after.mesh, young] as const]) {
-    const exploration = explore(mesh, proxy, source);
+    const exploration = explore(mesh, proxy, source, { domains });
     for (const { call } of exploration.calls) yield call;
     for (const sentence of exploration.undecided) undecided.add(`${proxy.name}: ${sentence}`);
   }
+}
+
+/** The domains of one proxy's virtual hosts that the other proxy does not treat as the first of their virtual host: they need calls of their own. */
+function namesToldApart(proxy: SimulatedProxy, other: SimulatedProxy): string[] {
+  const tables = Map.groupBy(tablesOf(other), ({ name }) => name);
+  return tablesOf(proxy).flatMap(({ name, virtualHosts }) =>
+    virtualHosts.flatMap(({ config: { domains } }) => {
+      const [first = '', ...rest] = domains;
+      return rest.filter((domain) => !tables.get(name)?.every((table) => isOfOneHost(table, first, domain)));
+    }),
+  );
+}
+
+function tablesOf(proxy: SimulatedProxy): RouteTable[] {
+  const chains = proxy.all.flatMap(({ filterChains, defaultFilterChain }) => [
+    ...filterChains,
+    ...(defaultFilterChain ? [defaultFilterChain] : []),
+  ]);
+  return [...routeTables(proxy, chains)];
+}
+
+function isOfOneHost(table: RouteTable, a: string, b: string): boolean {
+  return table.virtualHost(sampleHost(a)) === table.virtualHost(sampleHost(b));
 }
 
 /** What becomes of a call; where chance decides, all that may. */

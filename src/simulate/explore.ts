@@ -34,29 +34,38 @@ export interface Exploration {
 /** More ways than these that one call may take are left alone, and said to be undecided. */
 const MOST_WAYS = 256;
 
-/** `hosts`: names that are told apart from others of their domains, whatever the configuration does. */
-export function explore(mesh: SimulatedMesh, proxy: SimulatedProxy, source: Endpoint, hosts: readonly string[] = []): Exploration {
+export interface ExploreOptions {
+  /** Names that are told apart from others of their domains, whatever the configuration does. */
+  readonly hosts?: readonly string[];
+  /** Domains of the sidecar's virtual hosts that are told apart from the first of theirs. */
+  readonly domains?: ReadonlySet<string>;
+}
+
+export function explore(mesh: SimulatedMesh, proxy: SimulatedProxy, source: Endpoint, options: ExploreOptions = {}): Exploration {
   const undecided = new Set<string>();
-  return { calls: explored(mesh, proxy, source, hosts, undecided), undecided };
+  return { calls: explored(mesh, proxy, source, options, undecided), undecided };
 }
 
 function* explored(
   mesh: SimulatedMesh,
   proxy: SimulatedProxy,
   source: Endpoint,
-  hosts: readonly string[],
+  { hosts = [], domains = new Set() }: ExploreOptions,
   undecided: Set<string>,
 ): Generator<Explored> {
   const first = outboundCells(proxy, source);
   /** Routes that a call took, and those that one should have been found for. */
   const taken = new Set<CompiledRoute>();
   const wanted = new Map<CompiledRoute, string>();
-  for (const { call, pattern, route } of first.cells) {
+  for (const { call, patterns, route } of first.cells) {
     // What the proxy makes of the request before it looks for a route may take it to another one.
     if (route) wanted.set(route, `route ${route.name || '(unnamed)'} of ${route.virtualHost.name}: no request was found that comes to it`);
     const seen = new Set<string>();
     const cut = new Set<unknown>();
-    const queue: Call[] = [call, ...named(call, pattern, hosts)];
+    const queue: Call[] = [
+      call,
+      ...named(call, [...hosts.filter((name) => isCovered(patterns, name)), ...patterns.filter((name) => domains.has(name))]),
+    ];
     // It grows as it is worked off.
     for (const next of queue) {
       const arrivals: Arrived[] = [];
@@ -76,7 +85,7 @@ function* explored(
         // What a router before it made of the call is not known here.
         const first = arrivals.every((hop) => hop.proxy === proxy || hop.proxy === arrived.proxy);
         const own = first ? arrivals.find((hop) => hop.proxy === proxy && hop.route)?.route : undefined;
-        for (const finer of cutAt(arrived, next, pattern, own, cut, wanted)) more(finer);
+        for (const finer of cutAt(arrived, next, patterns, own, cut, wanted)) more(finer);
       }
     }
   }
@@ -142,18 +151,18 @@ function distinct(mesh: SimulatedMesh, hosts: readonly UpstreamHost[]): Upstream
   return [...byKey.values()];
 }
 
-/** The call with each of the hosts that its name stands for as well. */
-function named(call: Call, pattern: string, hosts: readonly string[]): Call[] {
+/** The call by each of these names instead of its own. */
+function named(call: Call, names: readonly string[]): Call[] {
   const { tls, http } = call.payload;
-  if (pattern === '' || (!tls && !http)) return [];
-  return hosts
-    .filter((host) => host !== pattern && hostCovers(pattern, host))
-    .map((host) => {
-      const name = sampleHost(host);
-      return tls
-        ? { ...call, payload: { ...call.payload, tls: { ...tls, serverName: name } } }
-        : withRequest(call, { ...http!, authority: name });
-    });
+  if (!tls && !http) return [];
+  return names
+    .map(sampleHost)
+    .filter((name) => name !== (tls?.serverName ?? http?.authority))
+    .map((name) => (tls ? withTls(call, { ...tls, serverName: name }) : withRequest(call, { ...http!, authority: name })));
+}
+
+function isCovered(patterns: readonly string[], name: string): boolean {
+  return patterns.some((pattern) => hostCovers(pattern, name));
 }
 
 /** Where a call may end up at a gateway that a caller knows the address of: the caller's sidecar sends it to whatever address was dialled. */
@@ -184,8 +193,8 @@ function* spokenInside(
   for (const table of routeTables(proxy, [chain])) {
     for (const virtualHost of table.virtualHosts) {
       if (onlyRedirects(proxy, chain, virtualHost)) continue;
-      const domain = virtualHost.config.domains[0] ?? '';
-      for (const host of [domain, ...hosts.filter((one) => one !== domain && hostCovers(domain, one))]) {
+      const { domains } = virtualHost.config;
+      for (const host of new Set([...domains, ...hosts.filter((one) => isCovered(domains, one))])) {
         for (const { http, route } of virtualHostRequests(table, virtualHost, sampleHost(host))) {
           wanted.set(route, `${proxy.name}: ${unsampled(table, virtualHost, route)}`);
           if (http) yield withRequest(call, http);
@@ -199,7 +208,7 @@ function* spokenInside(
 function* cutAt(
   { proxy, listener, chain, call: arrived, table, virtualHost }: Arrived,
   call: Call,
-  pattern: string,
+  patterns: readonly string[],
   own: CompiledRoute | undefined,
   cut: Set<unknown>,
   wanted: Map<CompiledRoute, string>,
@@ -210,7 +219,7 @@ function* cutAt(
     for (const { config } of proxy.chains(listener).chains) {
       const { serverNames = [], applicationProtocols = [], transportProtocol } = config.filterChainMatch ?? {};
       if (transportProtocol === 'raw_buffer') continue;
-      const names = pattern === '' ? [] : serverNames.filter((name) => hostCovers(pattern, name)).map(sampleHost);
+      const names = serverNames.filter((name) => isCovered(patterns, name)).map(sampleHost);
       for (const serverName of names) yield withTls(call, { ...tls, serverName });
       for (const protocol of applicationProtocols) {
         if (serverNames.length === 0 || serverNames.some((name) => hostCovers(name, tls.serverName)))
@@ -220,11 +229,11 @@ function* cutAt(
     }
   }
   if (!table || !http) return;
-  if (pattern !== '' && !tls && http.authority === arrived.payload.http?.authority && !cut.has(table)) {
+  if (!tls && http.authority === arrived.payload.http?.authority && !cut.has(table)) {
     cut.add(table);
-    for (const { config } of table.virtualHosts) {
-      const name = config.domains[0] ?? '';
-      if (hostCovers(pattern, name) && name !== '*') yield withRequest(call, { ...http, authority: sampleHost(name) });
+    const names = table.virtualHosts.flatMap(({ config }) => config.domains.filter((name) => name !== '*' && isCovered(patterns, name)));
+    for (const authority of [...names, ...patterns].map(sampleHost)) {
+      if (table.virtualHost(authority) !== virtualHost) yield withRequest(call, { ...http, authority });
     }
   }
   if (!virtualHost || !chain || cut.has(virtualHost) || onlyRedirects(proxy, chain, virtualHost)) return;

@@ -1,4 +1,5 @@
 /** The calls that tell a gateway's configuration apart for clients that come to it directly: no sidecar stands before them. Pure. */
+import type { CompiledRoute } from '../http/routes/route.ts';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { listenerAddresses } from '../xds/match/listener.ts';
 import type { Call, Endpoint, Payload } from './call.ts';
@@ -26,7 +27,7 @@ export function gatewayCalls(proxy: SimulatedProxy, source: Endpoint): GatewayCa
   return { calls, undecided };
 }
 
-/** Bytes, TLS by each SNI that a chain names and by another, and a request for each route; under TLS where the chain terminates it. */
+/** Bytes; TLS by each SNI that a chain names and by another one; and requests for each route, by every name of its host, under TLS where the chain ends it. */
 function payloadsOf(proxy: SimulatedProxy, listener: Listener, undecided: string[]): Payload[] {
   const payloads: Payload[] = [{ tls: undefined, http: undefined }];
   const chains = [...listener.filterChains, ...(listener.defaultFilterChain ? [listener.defaultFilterChain] : [])];
@@ -38,13 +39,17 @@ function payloadsOf(proxy: SimulatedProxy, listener: Listener, undecided: string
     const under = terminates ? (namesOf(chain).length > 0 ? namesOf(chain) : ['']) : [undefined];
     for (const table of routeTables(proxy, [chain])) {
       for (const virtualHost of table.virtualHosts) {
-        for (const domain of new Set([virtualHost.config.domains[0] ?? '', OTHER_HOST])) {
-          for (const { http, route } of virtualHostRequests(table, virtualHost, sampleHost(domain))) {
-            if (!http && domain !== OTHER_HOST) undecided.push(`${proxy.name}: ${unsampled(table, virtualHost, route)}`);
+        const unsampledRoutes = new Set<CompiledRoute>();
+        const sampledRoutes = new Set<CompiledRoute>();
+        for (const name of new Set([...virtualHost.config.domains.map(sampleHost), OTHER_HOST])) {
+          for (const { http, route } of virtualHostRequests(table, virtualHost, name)) {
+            (http ? sampledRoutes : unsampledRoutes).add(route);
             if (!http) continue;
             for (const serverName of under) payloads.push({ tls: serverName === undefined ? undefined : { serverName, alpn: [] }, http });
           }
         }
+        for (const route of unsampledRoutes)
+          if (!sampledRoutes.has(route)) undecided.push(`${proxy.name}: ${unsampled(table, virtualHost, route)}`);
       }
     }
   }

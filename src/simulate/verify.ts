@@ -71,7 +71,7 @@ export function verify({ mesh, classes, statements, isInside, maxCells, unknown 
   let isFull = false;
   for (const { proxy, workloads } of classes) {
     if (isFull) break;
-    const { calls, undecided: open } = explore(mesh, proxy, { ip: proxy.addresses[0] ?? '192.0.2.1', port: 0 }, hosts);
+    const { calls, undecided: open } = explore(mesh, proxy, { ip: proxy.addresses[0] ?? '192.0.2.1', port: 0 }, { hosts });
     for (const { call, traces } of calls) {
       if (judged === maxCells) {
         undecided.add(`more than ${maxCells} cells: the rest was not looked at`);

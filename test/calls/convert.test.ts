@@ -3,9 +3,9 @@
  */
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { convertDocuments } from '../../src/cli/convert.ts';
-import { documentsOf } from '../../src/cli/convert-documents.ts';
 import { snapshotFromText } from '../../src/config/memory.ts';
+import { documentsOf } from '../../src/convert/documents.ts';
+import { convertDocuments } from '../../src/prove/convert.ts';
 import { needs } from '../integration/tools.ts';
 import { meshConfigOf } from '../support/mesh.ts';
 import { loadCases } from './cases.ts';
@@ -36,7 +36,7 @@ describe('the call table, converted', { skip: needs('openssl') }, () => {
       const text = `${fixed}\n---\n${each.config}`;
       const snapshot = snapshotFromText(text);
       const config = meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' }, ...each.mesh });
-      const converted = await convertDocuments({ snapshot, documents: documentsOf(text, 'default') }, config, 'default');
+      const converted = convertDocuments({ snapshot, documents: documentsOf(text, 'default') }, config, 'default');
       const output = snapshotFromText(converted.text);
       const errors = (findings: typeof output.findings) => findings.filter(({ level }) => level === 'Error').map(({ message }) => message);
       assert.deepEqual(errors(output.findings), errors(snapshot.findings));

@@ -1,9 +1,10 @@
 /** What `verify` says of a generated configuration, held against every call of a small space and against real traffic. */
 
-import { gatewaysOf, insideAddresses, verifyFiles } from '../../src/cli/verify.ts';
 import { HeaderMap } from '../../src/http/header-map.ts';
+import { gatewaysOf, insideAddresses } from '../../src/prove/inside.ts';
 import type { SimulatedFiles } from '../../src/prove/simulated.ts';
 import { onlyThroughGateways, statementOf } from '../../src/prove/statements.ts';
+import { verifyFiles } from '../../src/prove/verify.ts';
 import type { Call, Endpoint, Payload } from '../../src/simulate/call.ts';
 import { waysOf } from '../../src/simulate/explore.ts';
 import { ASSUMED } from '../../src/simulate/hop.ts';

@@ -12,8 +12,10 @@ import { parseLine } from '../../learn/records.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
-import { check, PROPOSAL_MARK, proposalText, unplacedLines, urlOf } from '../../prove/learned.ts';
-import { counted, sortedOut, takenBy } from '../../prove/learned-beside.ts';
+import { check } from '../../prove/learned.ts';
+import { sortedOut, takenBy } from '../../prove/learned-beside.ts';
+import { checkLines, counted, PROPOSAL_MARK, proposalText, unplacedLines } from '../../prove/learned-text.ts';
+import { urlOf } from '../../prove/replay.ts';
 import { PASSTHROUGH_CLUSTER } from '../../translate/names.ts';
 import type { XdsResources } from '../../xds/resources.ts';
 import { CallRecord } from './record.ts';
@@ -131,7 +133,7 @@ export class Learning {
       mesh: input.mesh,
       callerOf: () => `${namespace}/${name}`,
     };
-    const { summary, broken, proved } = check(propose(placed, this.#proposeOptions(input.snapshot)), observation, beside);
+    const checked = check(propose(placed, this.#proposeOptions(input.snapshot)), observation, beside);
     const { paths, meshConfig } = this.#options;
     const all = [...paths, this.file].map(quoted).join(' ');
     const mesh = meshConfig === undefined ? '' : ` --mesh-config ${quoted(meshConfig)}`;
@@ -141,7 +143,7 @@ export class Learning {
       `${this.file}: ${counted(observation.observed.length, 'destination')} of ${counted(calls, 'call')}; ${counted(this.#declared, 'other call')} went to what the files declare.`,
       ...remarks,
       ...unplacedLines(observation),
-      ...summary,
+      ...checkLines(checked),
       '',
       isStrict
         ? 'To allow this and nothing else:'
@@ -150,7 +152,7 @@ export class Learning {
       `  sallyport up ${all}${mesh}`,
     ];
     out(`${lines.join('\n')}\n`);
-    return broken.length === 0 && proved;
+    return checked.broken.length === 0 && checked.proved;
   }
 
   /** Takes what was recorded since the last time. */

@@ -5,9 +5,9 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, isIP, type Server, type Socket } from 'node:net';
 import { decode, encode, type Packet, type Question, RECURSION_AVAILABLE, RECURSION_DESIRED } from 'dns-packet';
+import type { NameIndex } from '../../xds/name-index.ts';
 import { bindError } from '../listener/bind.ts';
 import type { Address } from '../types.ts';
-import type { NameIndex } from './names.ts';
 import { resolvConf } from './system.ts';
 
 export interface DnsServerOptions {

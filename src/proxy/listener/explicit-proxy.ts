@@ -3,7 +3,7 @@
  * it treats the connection as captured traffic to that address and port.
  */
 import { isIP } from 'node:net';
-import type { NameIndex } from '../dns/names.ts';
+import type { NameIndex } from '../../xds/name-index.ts';
 import type { DnsResolver } from '../dns/resolver.ts';
 import {
   CONNECT_ESTABLISHED,

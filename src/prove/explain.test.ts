@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { meshConfigOf } from '../../test/support/mesh.ts';
+import { plain } from '../cli/colours.ts';
+import { renderExplanation } from '../cli/explanation-text.ts';
 import { snapshotFromText } from '../config/memory.ts';
-import { simulateFiles } from '../prove/simulated.ts';
 import { parseTarget, type TargetOptions } from '../simulate/call.ts';
-import { plain } from './colours.ts';
 import { compare } from './diff.ts';
-import { explain, render } from './explain.ts';
+import { explain } from './explain.ts';
+import { simulateFiles } from './simulated.ts';
 import { hopsOf, podText, WWW_ENTRY, WWW_THROUGH_GATEWAY } from './testing.ts';
 
 const REGISTRY_ONLY = meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } });
@@ -24,7 +25,7 @@ test('through the gateway, hop by hop, each step with its resource and line', ()
     'default/local outbound|80||istio-egressgateway.istio-system.svc.cluster.local',
     'istio-system/istio-egressgateway outbound|80||www.example.com',
   ]);
-  const text = render(explanation, plain);
+  const text = renderExplanation(explanation, plain);
   assert.match(text, /\[VirtualService default\/www inline\.yaml:14\]/);
   assert.match(text, /Reaches www\.example\.com \(HTTP/);
 });
@@ -139,5 +140,8 @@ spec:
     copies.map((copy) => hopsOf({ trace: copy })[0]),
     ['default/local outbound|80||www.example.com'],
   );
-  assert.match(render({ from: '', destination: '', resolved: '', trace, copies, advice: undefined }, plain), /A copy of the request/);
+  assert.match(
+    renderExplanation({ from: '', destination: '', resolved: '', trace, copies, advice: undefined }, plain),
+    /A copy of the request/,
+  );
 });

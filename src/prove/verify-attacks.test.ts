@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { meshConfigOf } from '../../test/support/mesh.ts';
 import { snapshotFromText } from '../config/memory.ts';
-import { type SimulatedFiles, simulateFiles } from '../prove/simulated.ts';
-import { onlyThroughGateways, type StatementFile, statementOf } from '../prove/statements.ts';
+import { gatewaysOf } from './inside.ts';
+import { type SimulatedFiles, simulateFiles } from './simulated.ts';
+import { onlyThroughGateways, type StatementFile, statementOf } from './statements.ts';
 import { podText } from './testing.ts';
-import { gatewaysOf, verifyFiles } from './verify.ts';
+import { verifyFiles } from './verify.ts';
 
 const EGRESS = 'istio-egressgateway.istio-system.svc.cluster.local';
 
@@ -299,4 +300,17 @@ test('what is not captured, does not decode, or is patched is not proved', () =>
     '{hosts: [out.example.com], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNSS}',
   );
   assert.equal(judged(mesh(CALLER + pattern + broken)).result, 'undecided');
+});
+
+test('a name that the sidecar takes for another one, and the gateway does not', () => {
+  const service =
+    'apiVersion: v1\nkind: Service\nmetadata: {name: shop, namespace: default}\nspec: {clusterIP: 10.96.0.7, selector: {app: shop}, ports: [{name: http, port: 80}]}\n---\n';
+  const shop = 'shop.default.svc.cluster.local';
+  const more = `hosts: [${shop}], gateways: [mesh, egress]`;
+  const through = routes(`{match: [{gateways: [mesh]}], ${to(EGRESS)}}, {match: [{gateways: [egress]}], ${to(shop)}}`, more);
+  // Of the Service's names only the whole one leads to the Service there.
+  const other = (host: string) => routes(`{${to('secret.example.com')}}`, `hosts: ['${host}'], gateways: [egress]`, 'other');
+  const named = gateway(`{port: ${HTTP}, hosts: ['${shop}', shop.default]}`);
+  assert.equal(judged(mesh(CALLER + service + SECRET + named + through), NOBODY).result, 'proved');
+  assert.equal(judged(mesh(CALLER + service + SECRET + named + through + other('shop.default')), NOBODY).result, 'refuted');
 });

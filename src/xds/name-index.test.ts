@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { NameTableSchema } from '../../xds/gen/istio/nds_pb.js';
-import { indexEncodedNames, indexNames } from './names.ts';
-import { parseHosts, parseResolvConf } from './system.ts';
+import { NameTableSchema } from './gen/istio/nds_pb.js';
+import { indexEncodedNames, indexNames } from './name-index.ts';
 
 test('exact names before wildcards, longer wildcards before shorter, alternatives last', () => {
   const table = create(NameTableSchema, {
@@ -57,19 +56,4 @@ test('an encoded table is indexed in steps, and answers as one that was decoded'
   ])
     assert.deepEqual(read.lookup(name), whole.lookup(name), name);
   assert.throws(() => indexEncodedNames(Uint8Array.of(10, 5, 10)).next(), /premature EOF/);
-});
-
-test('the system files', () => {
-  assert.deepEqual(
-    [...parseHosts('127.0.0.1 localhost Host # c\n::1 localhost\n\n# x\n')],
-    [
-      ['localhost', ['127.0.0.1', '::1']],
-      ['host', ['127.0.0.1']],
-    ],
-  );
-  assert.deepEqual(parseResolvConf('nameserver 10.0.0.1\nsearch a.test b.test\noptions ndots:5 timeout:1\n; x\nnameserver ::1\n'), {
-    servers: ['10.0.0.1', '::1'],
-    search: ['a.test', 'b.test'],
-    ndots: 5,
-  });
 });

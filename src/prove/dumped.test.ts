@@ -1,20 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { meshConfigOf } from '../../test/support/mesh.ts';
 import { configDump } from '../admin/config-dump.ts';
 import { snapshotFromText } from '../config/memory.ts';
-import { dumpedMesh } from '../prove/dumped.ts';
-import { simulateFiles } from '../prove/simulated.ts';
 import { parseTarget } from '../simulate/call.ts';
 import { translate } from '../translate/index.ts';
+import { parseDump } from '../xds/config-dump/dump.ts';
+import { dumpedMesh, type NamedDump } from './dumped.ts';
 import { explain, explainDump } from './explain.ts';
+import { simulateFiles } from './simulated.ts';
 import { hopsOf, podText, WWW_THROUGH_GATEWAY } from './testing.ts';
-
-const folder = mkdtempSync(join(tmpdir(), 'sallyport-dumped-'));
-after(() => rmSync(folder, { recursive: true }));
 
 const TEXT = `${podText('app', '10.0.0.1')}${podText('gateway', '10.0.0.9', { namespace: 'istio-system', labels: '{istio: egressgateway}' })}
 apiVersion: v1
@@ -34,7 +29,7 @@ spec:
 const files = simulateFiles(snapshotFromText(TEXT), meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }));
 
 /** The dump of a proxy as its admin address gives it; `id` as Istio's agent writes it. */
-function dumpFile(workload: string, { id, add }: { id?: string; add?: (dump: { configs: unknown[] }) => void } = {}): string {
+function dumpOf(workload: string, { id, add }: { id?: string; add?: (dump: { configs: unknown[] }) => void } = {}): NamedDump {
   const identity = files.proxies.find(({ namespace, name }) => `${namespace}/${name}` === workload)!;
   const { resources } = translate(identity, files.mesh);
   const accepted = { resources, version: () => ({ version: '', at: 0 }), rejected: [] };
@@ -43,9 +38,7 @@ function dumpFile(workload: string, { id, add }: { id?: string; add?: (dump: { c
   };
   if (id) dump.configs[0]!.bootstrap = { node: { id } };
   add?.(dump);
-  const file = join(folder, `${workload.replace('/', '-')}.json`);
-  writeFileSync(file, JSON.stringify(dump));
-  return file;
+  return { name: `${workload}.json`, dump: JSON.parse(JSON.stringify(dump)) };
 }
 
 const CALLS = [
@@ -56,10 +49,10 @@ const CALLS = [
   'tcp://1.2.3.4:9',
 ];
 
-test('the dumps of sidecar and gateway explain what the files explain', async () => {
-  const mesh = await dumpedMesh([
-    dumpFile('default/app', { id: 'sidecar~10.0.0.1~app.default~default.svc.cluster.local' }),
-    dumpFile('istio-system/gateway', { id: 'router~10.0.0.9~gateway.istio-system~istio-system.svc.cluster.local' }),
+test('the dumps of sidecar and gateway explain what the files explain', () => {
+  const mesh = dumpedMesh([
+    dumpOf('default/app', { id: 'sidecar~10.0.0.1~app.default~default.svc.cluster.local' }),
+    dumpOf('istio-system/gateway', { id: 'router~10.0.0.9~gateway.istio-system~istio-system.svc.cluster.local' }),
   ]);
   for (const url of CALLS) {
     const target = parseTarget(url);
@@ -71,31 +64,31 @@ test('the dumps of sidecar and gateway explain what the files explain', async ()
   }
 });
 
-test('dumps that do not say who they are: by their listeners, the gateway where clusters have it', async () => {
-  const paths = [dumpFile('default/app'), dumpFile('istio-system/gateway')];
-  const mesh = await dumpedMesh(paths);
+test('dumps that do not say who they are: by their listeners, the gateway where clusters have it', () => {
+  const dumps = [dumpOf('default/app'), dumpOf('istio-system/gateway')];
+  const mesh = dumpedMesh(dumps);
   assert.deepEqual(
     mesh.proxies.map(({ name, type }) => [name, type]),
     [
-      [paths[0], 'sidecar'],
-      [paths[1], 'router'],
+      [dumps[0]!.name, 'sidecar'],
+      [dumps[1]!.name, 'router'],
     ],
   );
   assert.deepEqual(hopsOf(explainDump(mesh, parseTarget('http://www.example.com/v1'), {})), [
-    `${paths[0]} outbound|80||istio-egressgateway.istio-system.svc.cluster.local`,
-    `${paths[1]} outbound|80||www.example.com`,
+    `${dumps[0]!.name} outbound|80||istio-egressgateway.istio-system.svc.cluster.local`,
+    `${dumps[1]!.name} outbound|80||www.example.com`,
   ]);
 });
 
-test("a gateway's dump alone: a call to its address", async () => {
-  const mesh = await dumpedMesh([dumpFile('istio-system/gateway', { id: 'router~10.0.0.9~gateway.istio-system~x' })]);
+test("a gateway's dump alone: a call to its address", () => {
+  const mesh = dumpedMesh([dumpOf('istio-system/gateway', { id: 'router~10.0.0.9~gateway.istio-system~x' })]);
   const { trace } = explainDump(mesh, parseTarget('http://www.example.com:8080/v2', { headers: ['host: www.example.com'] }), {
     to: '10.0.0.9',
   });
   assert.deepEqual(trace.outcome, { kind: 'reply', status: 404, location: undefined, details: 'route_not_found' });
 });
 
-test("types that are not known here do not keep a dump from being read; Istio's own filters let pass", async () => {
+test("types that are not known here do not keep a dump from being read; Istio's own filters let pass", () => {
   type Chain = { filters: { name: string; typed_config: object }[] };
   const add = (dump: { configs: unknown[] }) => {
     const config = dump.configs.find((one) => String((one as { '@type': string })['@type']).endsWith('ListenersConfigDump'));
@@ -105,33 +98,31 @@ test("types that are not known here do not keep a dump from being read; Istio's 
         filters.unshift({ name: 'istio.metadata_exchange', typed_config: { '@type': 'type.googleapis.com/x.Unknown', a: 1 } });
     }
   };
-  const mesh = await dumpedMesh([dumpFile('default/app', { id: 'sidecar~10.0.0.1~app.default~x', add })]);
+  const mesh = dumpedMesh([dumpOf('default/app', { id: 'sidecar~10.0.0.1~app.default~x', add })]);
   const { trace } = explainDump(mesh, parseTarget('tls://www.example.com:443'), {});
   assert.equal(trace.outcome.kind, 'upstream');
 });
 
-test('a sidecar without an inbound listener, as that of `up`, takes nothing in', async () => {
+test('a sidecar without an inbound listener, as that of `up`, takes nothing in', () => {
   type Dumped = { dynamic_listeners: { name: string; active_state: { listener: { bind_to_port?: boolean } } }[] };
   const add = (dump: { configs: unknown[] }) => {
     const config = dump.configs.find((one) => String((one as { '@type': string })['@type']).endsWith('ListenersConfigDump')) as Dumped;
     config.dynamic_listeners.find(({ name }) => name === 'virtualInbound')!.active_state.listener.bind_to_port = false;
   };
   const id = 'sidecar~10.0.0.1~app.default~x';
-  assert.deepEqual((await dumpedMesh([dumpFile('default/app', { id })])).proxies[0]!.addresses, ['10.0.0.1']);
-  assert.deepEqual((await dumpedMesh([dumpFile('default/app', { id, add })])).proxies[0]!.addresses, []);
+  assert.deepEqual(dumpedMesh([dumpOf('default/app', { id })]).proxies[0]!.addresses, ['10.0.0.1']);
+  assert.deepEqual(dumpedMesh([dumpOf('default/app', { id, add })]).proxies[0]!.addresses, []);
 });
 
-test('who calls is said if there are several; what is no dump is refused', async () => {
-  const mesh = await dumpedMesh([dumpFile('default/app', { id: 'sidecar~10.0.0.1~app.default~x' })]);
+test('who calls is said if there are several; what is no dump is refused', () => {
+  const mesh = dumpedMesh([dumpOf('default/app', { id: 'sidecar~10.0.0.1~app.default~x' })]);
   assert.throws(() => explainDump(mesh, parseTarget('tcp://1.2.3.4:9'), { from: 'default/b' }), { code: 'no-such-workload' });
-  const file = join(folder, 'none.json');
-  writeFileSync(file, '{"a": 1}');
-  await assert.rejects(dumpedMesh([file]), { code: 'no-config-dump' });
-  writeFileSync(
-    file,
-    JSON.stringify({
-      configs: [{ '@type': 'x.ClustersConfigDump', dynamic_active_clusters: [{ cluster: { name: 'c', connect_timeout: 'soon' } }] }],
-    }),
-  );
-  await assert.rejects(dumpedMesh([file]), { code: 'no-config-dump', message: /ClustersConfigDump c can't be read/ });
+  const broken = {
+    configs: [{ '@type': 'x.ClustersConfigDump', dynamic_active_clusters: [{ cluster: { name: 'c', connect_timeout: 'soon' } }] }],
+  };
+  assert.throws(() => dumpedMesh([{ name: 'broken', dump: broken }]), {
+    code: 'no-config-dump',
+    message: /ClustersConfigDump c can't be read/,
+  });
+  assert.throws(() => parseDump('{"a": 1}', 'none.json'), { code: 'no-config-dump' });
 });

@@ -1,7 +1,7 @@
 /** Lookups in the name table that comes over xDS: the addresses of registered hosts, wildcards included. Pure. */
 import { fromBinary } from '@bufbuild/protobuf';
-import { type NameTable, type NameTable_NameInfo, NameTable_NameInfoSchema, NameTableSchema } from '../../xds/gen/istio/nds_pb.js';
-import { lastValue, splitMessage } from '../../xds/wire.ts';
+import { type NameTable, type NameTable_NameInfo, NameTable_NameInfoSchema, NameTableSchema } from './gen/istio/nds_pb.js';
+import { lastValue, splitMessage } from './wire.ts';
 
 export interface NameIndex {
   /** Addresses of a host name (no trailing dot, any case); undefined where the table does not know it. */

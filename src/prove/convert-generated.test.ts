@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { meshConfigOf } from '../../test/support/mesh.ts';
 import { snapshotFromText } from '../config/memory.ts';
+import { documentsOf } from '../convert/documents.ts';
 import { convertDocuments } from './convert.ts';
-import { documentsOf } from './convert-documents.ts';
 
 type Json = Record<string, unknown>;
 
@@ -106,7 +106,7 @@ test('generated VirtualServices', async () => {
     const snapshot = snapshotFromText(input);
     // Istio refuses some of what is generated.
     fc.pre(snapshot.findings.every(({ level }) => level !== 'Error'));
-    const output = await convertDocuments({ snapshot, documents: documentsOf(input, 'default') }, config, 'default');
+    const output = convertDocuments({ snapshot, documents: documentsOf(input, 'default') }, config, 'default');
     converted += output.converted;
     assert.deepEqual(
       snapshotFromText(output.text)

@@ -1,12 +1,8 @@
 /** The documents of a configuration as they were written, so that what is not converted can be printed as it stands. */
-import { promises as fs } from 'node:fs';
-import { decodeDocuments, kindOfDocument } from '../api/documents.ts';
+import { kindOfDocument } from '../api/documents.ts';
 import type { Resource } from '../api/resource.ts';
 import { splitDocuments } from '../api/yaml/documents.ts';
 import { parseYaml } from '../api/yaml/parse.ts';
-import { STDIN, scan } from '../config/scan.ts';
-import type { Snapshot } from '../config/snapshot.ts';
-import { Store } from '../config/store.ts';
 
 /** A document of a file, or an item of a List in one. */
 export interface WrittenObject {
@@ -23,36 +19,11 @@ export interface WrittenDocument {
   readonly list: boolean;
 }
 
-export interface Documents {
-  readonly snapshot: Snapshot;
-  readonly documents: readonly WrittenDocument[];
-}
-
 export function keyOf({ kind, metadata }: Pick<Resource, 'kind' | 'metadata'>): string {
   return `${kind} ${metadata.namespace}/${metadata.name}`;
 }
 
-/** @throws SallyportError `path-not-found`, or what reading a file throws */
-export async function readDocuments(paths: readonly string[], namespace: string): Promise<Documents> {
-  const { files } = await scan(
-    paths.filter((path) => path !== STDIN),
-    true,
-  );
-  const store = new Store();
-  const documents: WrittenDocument[] = [];
-  const take = (text: string, file: string) => {
-    store.set(file, decodeDocuments(text, file, { namespace }));
-    documents.push(...documentsOf(text, namespace));
-  };
-  for (const file of files) take(await fs.readFile(file, 'utf8'), file);
-  if (paths.includes(STDIN)) {
-    const parts: Buffer[] = [];
-    for await (const part of process.stdin) parts.push(part as Buffer);
-    take(Buffer.concat(parts).toString('utf8'), STDIN);
-  }
-  return { snapshot: store.snapshot(), documents };
-}
-
+/** The documents of a text. `namespace` is that of objects which name none. */
 export function documentsOf(text: string, namespace: string): WrittenDocument[] {
   return splitDocuments(text).map((chunk) => {
     const parsed = parseYaml(chunk.text);

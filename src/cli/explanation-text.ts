@@ -1,0 +1,61 @@
+/** An explanation as text. */
+import { originText } from '../lib/origin.ts';
+import type { Explanation } from '../prove/explain.ts';
+import type { SeenResponse } from '../simulate/response.ts';
+import type { Outcome, Step } from '../simulate/trace.ts';
+import type { Paint } from './colours.ts';
+
+export function renderExplanation({ from, destination, resolved, trace, copies, advice }: Explanation, paint: Paint): string {
+  const lines = [`${paint('bold', from)} connects to ${destination}${resolved ? ` (${resolved})` : ''}`];
+  for (const hop of trace.hops) {
+    lines.push('', `${paint('bold', hop.proxy)}${hop.flag ? `  flag ${paint('red', hop.flag)}` : ''}`);
+    for (const step of hop.steps) lines.push(`  ${stepLine(step, paint)}`);
+  }
+  lines.push('', outcomeLine(trace.outcome, paint));
+  for (const line of trace.response ? responseLines(trace.response) : []) lines.push(`  ${line}`);
+  for (const copy of copies) {
+    const way = copy.hops.map(({ proxy, cluster }) => `${proxy} ${cluster}`.trim()).join(' > ');
+    lines.push('', `${paint('bold', 'A copy')} of the request, by ${way}`, outcomeLine(copy.outcome, paint));
+  }
+  if (advice) {
+    for (const line of advice.nearMisses) lines.push(`  ${line}`);
+    if (advice.allow) lines.push('', 'To allow this call, add:', '', advice.allow.trimEnd());
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function stepLine({ kind, name, text, origins }: Step, paint: Paint): string {
+  const where = origins.map((origin) => originText(origin)).join(', ');
+  return `${paint('dim', kind.padEnd(13))} ${name ? `${paint('cyan', name)}: ` : ''}${text}${where ? paint('dim', `  [${where}]`) : ''}`;
+}
+
+/** What proxies change of the response; nothing where they pass it on as it is. */
+function responseLines({ status, headers, removed }: SeenResponse): string[] {
+  const changes = [
+    ...headers.map(({ name, value, how }) => `${name}: ${value}${how === 'added' && status === undefined ? ' (added)' : ''}`),
+    ...(removed.length > 0 ? [`without ${removed.join(', ')}`] : []),
+  ];
+  const whose = status === undefined ? "the server's answer" : `status ${status}`;
+  return changes.length > 0 ? [`The application sees ${whose} with`, ...changes.map((change) => `  ${change}`)] : [];
+}
+
+/** What the application sees. */
+function outcomeLine(outcome: Outcome, paint: Paint): string {
+  switch (outcome.kind) {
+    case 'upstream': {
+      const where = outcome.endpoint ? `${outcome.endpoint.ip}:${outcome.endpoint.port}` : outcome.host;
+      const what = outcome.payload.tls
+        ? `TLS, SNI ${outcome.payload.tls.serverName || 'none'}`
+        : outcome.payload.http
+          ? `HTTP, Host ${outcome.payload.http.authority}`
+          : 'TCP';
+      return `${paint('green', 'Reaches')} ${outcome.host && outcome.endpoint ? `${outcome.host} at ` : ''}${where} (${what})`;
+    }
+    case 'reply':
+      return `${paint(outcome.status >= 400 ? 'red' : 'green', 'Answered')} ${outcome.status} by the proxy${outcome.location ? `, location ${outcome.location}` : ''} (${outcome.details})`;
+    case 'closed':
+      return `${paint('red', 'Closed')}: the application sees its connection accepted and closed (${outcome.details})`;
+    case 'undecided':
+      return `${paint('yellow', 'Undecided')}: ${outcome.details}`;
+  }
+}

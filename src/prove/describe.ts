@@ -1,0 +1,126 @@
+/** `describe`: what applies to a workload or a host. */
+import type { ResourceOf } from '../api/index.ts';
+import { type Resource, resourceText } from '../api/resource.ts';
+import { egressPolicies } from '../kube/network-policy.ts';
+import { SallyportError } from '../lib/errors.ts';
+import { formatPosition } from '../lib/finding.ts';
+import { fullHostname, hostCovers } from '../lib/hostname.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { closest } from '../lib/spelling.ts';
+import type { Service } from '../registry/model.ts';
+import { scopeFor } from '../translate/scope.ts';
+import type { SimulatedFiles } from './simulated.ts';
+
+/** What is described: a workload by `namespace/name`, or a host by its full name. */
+export interface Subject {
+  readonly kind: 'workload' | 'host';
+  readonly name: string;
+}
+
+/** What applies to the subject, in words. */
+export interface Description {
+  readonly subject: string;
+  readonly sections: readonly Section[];
+}
+
+export interface Section {
+  readonly heading: string;
+  /** Empty where there is nothing of this kind. */
+  readonly lines: readonly string[];
+}
+
+/** Throws `no-such-workload` or `no-such-host`. */
+export function describe(files: SimulatedFiles, { kind, name }: Subject): Description {
+  return kind === 'workload' ? ofWorkload(files, name) : ofHost(files, name);
+}
+
+function named(resource: Resource): string {
+  return `${resourceText(resource)} (${formatPosition(resource.source.position())})`;
+}
+
+function ofWorkload({ mesh, proxies, proxy }: SimulatedFiles, name: string): Description {
+  proxy(name);
+  const identity = proxies.find((candidate) => `${candidate.namespace}/${candidate.name}` === name) as ProxyIdentity;
+  const scope = scopeFor(identity, mesh);
+  const served = mesh.registry
+    .servicesOf(identity)
+    .map(({ service, port, endpointPort }) => `${service.hostname} port ${port.number} (${port.protocol}) at ${endpointPort}`);
+  const gateways = mesh.snapshot
+    .list('Gateway')
+    .filter(
+      ({ spec }) =>
+        Object.keys(spec.selector).length > 0 && Object.entries(spec.selector).every(([key, value]) => identity.labels[key] === value),
+    );
+  const routes =
+    identity.type === 'router'
+      ? gateways.flatMap(({ metadata }) => scope.virtualServicesForGateway(`${metadata.namespace}/${metadata.name}`))
+      : scope.egress.flatMap((egress) => egress.virtualServices);
+  return {
+    subject: `${identity.type} ${name}, labels ${
+      Object.entries(identity.labels)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(',') || 'none'
+    }`,
+    sections: [
+      { heading: 'Outbound traffic policy', lines: [scope.outboundTrafficPolicy.mode] },
+      { heading: 'Sidecar', lines: scope.sidecar ? [named(scope.sidecar)] : [] },
+      ...(identity.type === 'router' ? [{ heading: 'Gateways', lines: gateways.map(named) }] : []),
+      { heading: 'Services that it serves', lines: served },
+      {
+        heading: 'VirtualServices that it follows',
+        lines: [...new Set(routes)].map((route) => `${named(route)}: ${route.spec.hosts.join(', ')}`),
+      },
+      { heading: 'External hosts that it knows', lines: scope.services.filter((service) => service.meshExternal).map(serviceLine) },
+      {
+        heading: 'NetworkPolicies that restrict what leaves it',
+        lines: egressPolicies(mesh.snapshot.list('NetworkPolicy'), identity).map(named),
+      },
+    ],
+  };
+}
+
+function serviceLine(service: Service): string {
+  return `${service.hostname}: ${service.ports.map(({ number, protocol }) => `${number} ${protocol}`).join(', ')} [${resourceText(service.resource)}]`;
+}
+
+function ofHost({ mesh }: SimulatedFiles, name: string): Description {
+  const host = name.toLowerCase();
+  const services = mesh.registry.services.filter(({ hostname }) => hostCovers(hostname, host));
+  if (services.length === 0) {
+    const near = closest(
+      host,
+      mesh.registry.services.map(({ hostname }) => hostname),
+    );
+    throw new SallyportError('no-such-host', `nothing declares ${name}${near ? `; did you mean ${near}?` : '.'}`);
+  }
+  const covers = (written: string, namespace: string) => hostCovers(fullHostname(written, namespace).toLowerCase(), host);
+  const routes = mesh.snapshot
+    .list('VirtualService')
+    .filter(({ spec, metadata }) => spec.hosts.some((one) => covers(one, metadata.namespace)));
+  const rules = mesh.snapshot.list('DestinationRule').filter(({ spec, metadata }) => covers(spec.host, metadata.namespace));
+  const gateways = mesh.snapshot
+    .list('Gateway')
+    .filter(({ spec }) => spec.servers.some(({ hosts }) => hosts.some((one) => hostCovers(one.slice(one.indexOf('/') + 1), host))));
+  return {
+    subject: `host ${host}`,
+    sections: [
+      {
+        heading: 'Declared by',
+        lines: services.map(
+          (service) =>
+            `${named(service.resource)}: ${service.ports.map(({ number, protocol }) => `${number} ${protocol}`).join(', ')}, resolution ${service.resolution}, visible to ${[...service.exportTo].join(', ')}`,
+        ),
+      },
+      {
+        heading: 'Addresses',
+        lines: services.flatMap(({ addresses, autoAddresses }) => [
+          ...addresses,
+          ...autoAddresses.map((address) => `${address} (allocated)`),
+        ]),
+      },
+      { heading: 'VirtualServices', lines: routes.map((route) => `${named(route)}: on ${route.spec.gateways.join(', ')}`) },
+      { heading: 'DestinationRules', lines: rules.map((rule: ResourceOf<'DestinationRule'>) => named(rule)) },
+      { heading: 'Gateways that serve it', lines: gateways.map(named) },
+    ],
+  };
+}

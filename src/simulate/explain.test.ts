@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { copiesOf, explainCall, type SimulatedMesh, simulatedMesh } from './explain.ts';
+import type { SimulatedProxy } from './proxy.ts';
+import {
+  answer,
+  callTo,
+  chain,
+  cluster,
+  dns,
+  host,
+  http,
+  inbound,
+  listener,
+  originalDestination,
+  outbound,
+  route,
+  router,
+  sidecar,
+  tcp,
+} from './testing.ts';
+import type { Trace } from './trace.ts';
+
+const hopsOf = ({ hops }: Trace) => hops.map(({ proxy, cluster }) => `${proxy} ${cluster}`);
+const endOf = ({ outcome }: Trace) =>
+  outcome.kind === 'upstream' ? outcome.host || `${outcome.endpoint?.ip}:${outcome.endpoint?.port}` : outcome.kind;
+
+const CALL = callTo('http://a.example/', '203.0.113.1');
+const sender = (to: string) =>
+  sidecar('default/app', '10.0.0.1', { listeners: [outbound(chain(tcp('to')))], clusters: [cluster('to', to)] });
+const gateway = (ip: string, to: string, port = 8080) =>
+  router(`default/gateway-${ip}`, ip, { listeners: [listener(port, [chain(tcp('to'))])], clusters: [cluster('to', to)] });
+
+test('a call goes from proxy to proxy until an address where none stands', () => {
+  const app = sender('10.0.0.8:8080');
+  const mesh = simulatedMesh([app, gateway('10.0.0.8', '10.0.0.9:8080'), gateway('10.0.0.9', '198.51.100.7:443')]);
+  const trace = explainCall(mesh, app, CALL);
+  assert.deepEqual(hopsOf(trace), ['default/app to', 'default/gateway-10.0.0.8 to', 'default/gateway-10.0.0.9 to']);
+  assert.equal(endOf(trace), '198.51.100.7:443');
+});
+
+test('a router that does not listen on the port refuses the connection', () => {
+  const app = sender('10.0.0.9:9999');
+  const { outcome } = explainCall(simulatedMesh([app, gateway('10.0.0.9', '198.51.100.7:443')]), app, CALL);
+  assert.deepEqual(outcome, {
+    kind: 'closed',
+    details: 'default/gateway-10.0.0.9 has no listener on port 9999: the connection is refused',
+  });
+});
+
+test('a call that goes round in a loop is undecided', () => {
+  const app = sender('10.0.0.8:8080');
+  const mesh = simulatedMesh([app, gateway('10.0.0.8', '10.0.0.9:8080'), gateway('10.0.0.9', '10.0.0.8:8080')]);
+  assert.equal(endOf(explainCall(mesh, app, CALL)), 'undecided');
+});
+
+test("a sidecar's inbound side leads to the application, which nothing takes the call from again", () => {
+  const app = sender('10.0.0.2:8080');
+  const called = sidecar('default/called', '10.0.0.2', {
+    listeners: [outbound(chain(tcp('nowhere'))), inbound(chain(tcp('own')))],
+    clusters: [originalDestination('own')],
+  });
+  const trace = explainCall(simulatedMesh([app, called]), app, CALL);
+  assert.deepEqual([hopsOf(trace), endOf(trace)], [['default/app to', 'default/called own'], '10.0.0.2:8080']);
+});
+
+test('a Service address leads to its endpoints, and is refused where there is none', () => {
+  const app = sender('10.96.0.9:80');
+  const behind = (endpoints: SimulatedMesh['behindService']): SimulatedMesh => ({
+    ...simulatedMesh([app, gateway('10.0.0.9', '198.51.100.7:443')]),
+    behindService: endpoints,
+  });
+  const service = behind(({ ip, port }) => (ip === '10.96.0.9' && port === 80 ? [{ ip: '10.0.0.9', port: 8080 }] : undefined));
+  assert.deepEqual(hopsOf(explainCall(service, app, CALL)), ['default/app to', 'default/gateway-10.0.0.9 to']);
+  const empty = behind(({ ip }) => (ip === '10.96.0.9' ? [] : undefined));
+  assert.equal(endOf(explainCall(empty, app, CALL)), 'closed');
+});
+
+test('a caller without a sidecar goes straight to a gateway, to the one behind a Service, or into the world', () => {
+  const mesh: SimulatedMesh = {
+    ...simulatedMesh([gateway('10.0.0.9', '198.51.100.7:443')]),
+    behindService: ({ ip }) => (ip === '10.96.0.9' ? [{ ip: '10.0.0.9', port: 8080 }] : ip === '10.96.0.8' ? [] : undefined),
+  };
+  const end = (ip: string, port: number) => {
+    const trace = explainCall(mesh, undefined, callTo(`http://a.example:${port}/`, ip));
+    return [...hopsOf(trace), endOf(trace)];
+  };
+  assert.deepEqual(end('10.0.0.9', 8080), ['default/gateway-10.0.0.9 to', '198.51.100.7:443']);
+  assert.deepEqual(end('10.96.0.9', 80), ['default/gateway-10.0.0.9 to', '198.51.100.7:443']);
+  assert.deepEqual(end('10.96.0.8', 80), ['closed']);
+  assert.deepEqual(end('203.0.113.1', 80), ['203.0.113.1:80']);
+});
+
+test('a name that a proxy looks up is followed to the proxies of the mesh', () => {
+  const app = sidecar('team/app', '10.0.0.1', { listeners: [outbound(chain(tcp('to')))], clusters: [dns('to', 'gateway:8080')] });
+  const asked: string[] = [];
+  const mesh: SimulatedMesh = {
+    ...simulatedMesh([app, gateway('10.0.0.9', '198.51.100.7:443')]),
+    lookUp(name, namespace) {
+      asked.push(`${name} in ${namespace}`);
+      return name === 'gateway' ? ['10.0.0.9'] : undefined;
+    },
+  };
+  assert.deepEqual(hopsOf(explainCall(mesh, app, CALL)), ['team/app to', 'default/gateway-10.0.0.9 to']);
+  assert.deepEqual(asked, ['gateway in team']);
+  assert.equal(endOf(explainCall({ ...mesh, lookUp: () => undefined }, app, CALL)), 'gateway');
+});
+
+test('without other wishes the first cluster that has a weight takes the call', () => {
+  const app = sidecar('default/app', '10.0.0.1', {
+    listeners: [outbound(chain(tcp({ none: 0, some: 1, most: 99 })))],
+    clusters: ['none', 'some', 'most'].map((name) => dns(name, `${name}.example:80`)),
+  });
+  assert.equal(endOf(explainCall(simulatedMesh([app]), app, CALL)), 'some.example');
+});
+
+const mirror = (to: string, ...copies: readonly string[]) =>
+  host('*', route(to, { prefix: '/' }, { route: { cluster: to, request_mirror_policies: copies.map((name) => ({ cluster: name })) } }));
+
+/** Sends to the gateway, with a copy to `one`; the gateway sends to `a`, with a copy to `two`. */
+function mirroring(): { mesh: SimulatedMesh; app: SimulatedProxy } {
+  const app = sidecar('default/app', '10.0.0.1', {
+    listeners: [outbound(chain(http(mirror('gateway', 'one'))))],
+    clusters: [cluster('gateway', '10.0.0.9:8080'), dns('one', 'one.example:80')],
+  });
+  const second = router('default/gateway', '10.0.0.9', {
+    listeners: [listener(8080, [chain(http(mirror('a', 'two')))])],
+    clusters: [dns('a', 'a.example:80'), dns('two', 'two.example:80')],
+  });
+  return { mesh: simulatedMesh([app, second]), app };
+}
+
+test('copies are followed from the proxy on that makes them; the call itself is none', () => {
+  const { mesh, app } = mirroring();
+  assert.equal(endOf(explainCall(mesh, app, CALL)), 'a.example');
+  assert.deepEqual(copiesOf(mesh, app, CALL).map(endOf), ['one.example', 'two.example']);
+});
+
+test('the application sees the answer to its call, and none to a copy', () => {
+  const { mesh, app } = mirroring();
+  assert.ok(explainCall(mesh, app, CALL).response);
+  assert.ok(copiesOf(mesh, app, CALL).every(({ response }) => response === undefined));
+  const refusing = sidecar('default/app', '10.0.0.1', { listeners: [outbound(chain(http(host('*', answer(403)))))] });
+  assert.equal(explainCall(simulatedMesh([refusing]), refusing, CALL).response?.status, 403);
+});
