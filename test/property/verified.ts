@@ -6,7 +6,7 @@ import type { SimulatedFiles } from '../../src/prove/simulated.ts';
 import { onlyThroughGateways, statementOf } from '../../src/prove/statements.ts';
 import type { Call, Endpoint, Payload } from '../../src/simulate/call.ts';
 import { waysOf } from '../../src/simulate/explore.ts';
-import { ASSUMED } from '../../src/simulate/hop.ts';
+import { ASSUMED } from '../../src/simulate/recorder.ts';
 import type { Trace } from '../../src/simulate/trace.ts';
 import type { Counterexample, Statement } from '../../src/simulate/verify.ts';
 import { PODS, type Pod } from '../calls/loopback/topology.ts';
