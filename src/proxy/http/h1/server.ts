@@ -14,7 +14,7 @@ import type { Downstream } from '../../types.ts';
 import { type ConnectionFacts, connectionFacts } from '../connection-facts.ts';
 import type { DownstreamStream, ManagerCore, ServerConnection } from '../contract.ts';
 import { Exchange } from '../exchange.ts';
-import { TimerEntry } from '../timers.ts';
+import { ServerTimers, type TimedConnection } from '../server-timers.ts';
 import { Output } from './out.ts';
 import { type BodyFraming, CHUNKED, type MessageHandler, MessageParser, NO_BODY } from './parser.ts';
 import { Reader } from './read-buffer.ts';
@@ -30,7 +30,7 @@ const MAX_PIPELINED = 64 * 1024;
  */
 type Phase = 'idle' | 'request' | 'upgrading' | 'response' | 'answered' | 'tunnel' | 'handed-back' | 'over';
 
-export class H1ServerConnection implements DownstreamStream, MessageHandler, ServerConnection {
+export class H1ServerConnection implements DownstreamStream, MessageHandler, ServerConnection, TimedConnection {
   readonly #core: ManagerCore;
   readonly #facts: ConnectionFacts;
   readonly #socket: Socket;
@@ -47,11 +47,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
   #authority: string | undefined;
   #reenterHead: string | undefined;
   #paused = false;
-  #idleTimer: TimerEntry | undefined;
-  #headTimer: TimerEntry | undefined;
-  #ageTimer: TimerEntry | undefined;
-  #drainTimer: TimerEntry | undefined;
-  #delayTimer: TimerEntry | undefined;
+  readonly #timers: ServerTimers;
 
   constructor(core: ManagerCore, downstream: Downstream, closed: (connection: ServerConnection) => void) {
     this.#core = core;
@@ -71,13 +67,8 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     socket.on('error', this.#onClose);
     socket.on('close', this.#onClose);
     socket.on('drain', this.#onDrain);
-    const { options, timers } = core;
-    if (options.idleMs > 0) this.#idleTimer = new TimerEntry(() => this.#hangUp());
-    if (options.maxConnectionMs > 0) {
-      this.#ageTimer = new TimerEntry(() => this.drain());
-      timers.arm(this.#ageTimer, options.maxConnectionMs);
-    }
-    this.#rest();
+    this.#timers = new ServerTimers(this, core.timers, core.options);
+    this.#timers.rest();
     if (downstream.head && downstream.head.length > 0) this.#onData(downstream.head);
     if (taken?.unread) this.#onData(taken.unread);
     if (!this.#paused && !this.#isHandedBack()) socket.resume();
@@ -88,11 +79,23 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     this.#closing = true;
     if (this.#exchange) return;
     // A request may be on its way: it is still answered, with the word that it is the last.
-    const { drainMs } = this.#core.options;
-    this.#drainTimer = new TimerEntry(() => {
-      if (!this.#exchange) this.#hangUp();
-    });
-    this.#core.timers.arm(this.#drainTimer, drainMs);
+    this.#timers.drain();
+  }
+
+  tooOld(): void {
+    this.drain();
+  }
+
+  drainTimeout(): void {
+    if (!this.#exchange) this.#hangUp();
+  }
+
+  idleTimeout(): void {
+    this.#hangUp();
+  }
+
+  headTimeout(): void {
+    this.#abort({ status: 408, body: 'request header timeout', details: 'request_header_timeout' });
   }
 
   get #ended(): boolean {
@@ -108,8 +111,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
 
   readonly #onData = (data: Buffer): void => {
     if (this.#ended) return;
-    if (this.#headTimer === undefined && this.#core.options.requestHeadersMs > 0 && this.#parser.atStart && !this.#exchange)
-      this.#armHead();
+    if (!this.#exchange && this.#parser.atStart) this.#timers.headBegins();
     this.#parser.execute(data);
     this.#afterRead();
   };
@@ -121,9 +123,8 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
   }
 
   head(text: string): BodyFraming | undefined {
-    const { options, timers } = this.#core;
-    if (this.#headTimer) timers.disarm(this.#headTimer);
-    this.#headTimer = undefined;
+    const { options } = this.#core;
+    this.#timers.headEnds();
     const head = readRequest(text, options);
     if (head instanceof CodecError) return this.#refuse(head);
     if (this.#facts.downstream.reenter) {
@@ -165,8 +166,8 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
   }
 
   #begin(head: RequestHead): BodyFraming {
-    const { options, timers, deps } = this.#core;
-    if (this.#idleTimer) timers.disarm(this.#idleTimer);
+    const { options, deps } = this.#core;
+    this.#timers.busy();
     this.#requests++;
     const lasts = head.minor === 1 ? !head.close : head.keepAlive;
     if (!lasts || (options.maxRequestsPerConnection > 0 && this.#requests >= options.maxRequestsPerConnection)) this.#closing = true;
@@ -316,7 +317,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
       this.#lingeringClose();
       return;
     }
-    this.#rest();
+    this.#timers.rest();
     if (this.#paused) this.resumeRequest();
     this.#out.flush();
     this.#parser.next();
@@ -337,7 +338,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     this.#end();
     this.#socket.end();
     this.#socket.resume();
-    this.#armDelayedClose();
+    this.#timers.closeSoon(this.#socket);
   }
 
   #handBack(): void {
@@ -367,7 +368,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
 
   readonly #onEnd = (): void => {
     if (this.#ended) {
-      if (this.#delayTimer) this.#core.timers.disarm(this.#delayTimer);
+      this.#timers.closed();
       this.#socket.destroySoon();
       return;
     }
@@ -377,7 +378,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
 
   readonly #onClose = (): void => {
     this.#end();
-    if (this.#delayTimer) this.#core.timers.disarm(this.#delayTimer);
+    this.#timers.closed();
     this.#closed(this);
   };
 
@@ -399,35 +400,15 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
   /** What is written still goes out, unless the client does not take it. */
   #flushAndDestroy(): void {
     this.#socket.destroySoon();
-    if (!this.#socket.destroyed) this.#armDelayedClose();
-  }
-
-  #armDelayedClose(): void {
-    this.#delayTimer ??= new TimerEntry(() => this.#socket.destroy());
-    this.#core.timers.arm(this.#delayTimer, Math.max(1, this.#core.options.delayedCloseMs));
+    if (!this.#socket.destroyed) this.#timers.closeSoon(this.#socket);
   }
 
   #end(): void {
     if (this.#ended) return;
     this.#phase = 'over';
-    const { timers } = this.#core;
-    if (this.#idleTimer) timers.disarm(this.#idleTimer);
-    if (this.#headTimer) timers.disarm(this.#headTimer);
-    if (this.#ageTimer) timers.disarm(this.#ageTimer);
-    if (this.#drainTimer) timers.disarm(this.#drainTimer);
+    this.#timers.end();
     const exchange = this.#exchange;
     this.#exchange = undefined;
     exchange?.downstreamClosed();
-  }
-
-  #rest(): void {
-    if (this.#idleTimer) this.#core.timers.arm(this.#idleTimer, this.#core.options.idleMs);
-  }
-
-  #armHead(): void {
-    this.#headTimer = new TimerEntry(() => {
-      this.#abort({ status: 408, body: 'request header timeout', details: 'request_header_timeout' });
-    });
-    this.#core.timers.arm(this.#headTimer, this.#core.options.requestHeadersMs);
   }
 }

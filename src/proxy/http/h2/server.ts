@@ -9,27 +9,26 @@ import { type ConnectionFacts, connectionFacts } from '../connection-facts.ts';
 import type { DownstreamStream, ManagerCore, ServerConnection } from '../contract.ts';
 import { Exchange } from '../exchange.ts';
 import { own } from '../h1/read-buffer.ts';
-import { TimerEntry } from '../timers.ts';
+import { ServerTimers, type TimedConnection } from '../server-timers.ts';
 
 const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } = constants;
 
 const SESSION_MEMORY_MB = 64;
 
-export class H2ServerConnection implements ServerConnection {
+export class H2ServerConnection implements ServerConnection, TimedConnection {
   readonly #core: ManagerCore;
   readonly #facts: ConnectionFacts;
   readonly #session: ServerHttp2Session;
   readonly #closed: (connection: ServerConnection) => void;
   #active = 0;
   #ended = false;
-  #idleTimer: TimerEntry | undefined;
-  #ageTimer: TimerEntry | undefined;
+  readonly #timers: ServerTimers;
 
   constructor(core: ManagerCore, downstream: Downstream, closed: (connection: ServerConnection) => void) {
     this.#core = core;
     this.#facts = connectionFacts(downstream);
     this.#closed = closed;
-    const { options, timers } = core;
+    const { options } = core;
     const { socket } = downstream;
     socket.on('error', () => undefined);
     if (downstream.head && downstream.head.length > 0) socket.unshift(downstream.head);
@@ -51,11 +50,7 @@ export class H2ServerConnection implements ServerConnection {
     this.#session.on('stream', (stream, _headers, flags, raw: string[]) => this.#onStream(stream, flags, raw));
     this.#session.on('error', () => this.#end());
     this.#session.on('close', () => this.#end());
-    if (options.idleMs > 0) this.#idleTimer = new TimerEntry(() => this.drain());
-    if (options.maxConnectionMs > 0) {
-      this.#ageTimer = new TimerEntry(() => this.drain());
-      timers.arm(this.#ageTimer, options.maxConnectionMs);
-    }
+    this.#timers = new ServerTimers(this, core.timers, options);
     this.#rest();
   }
 
@@ -64,8 +59,24 @@ export class H2ServerConnection implements ServerConnection {
     if (!this.#session.closed && !this.#session.destroyed) this.#session.close();
   }
 
+  idleTimeout(): void {
+    this.drain();
+  }
+
+  tooOld(): void {
+    this.drain();
+  }
+
+  headTimeout(): void {
+    // The library reads heads.
+  }
+
+  drainTimeout(): void {
+    // GOAWAY has told the client; there is nothing to wait for.
+  }
+
   #onStream(stream: ServerHttp2Stream, flags: number, raw: string[]): void {
-    if (this.#idleTimer) this.#core.timers.disarm(this.#idleTimer);
+    this.#timers.busy();
     this.#active++;
     stream.once('close', () => {
       this.#active--;
@@ -75,14 +86,13 @@ export class H2ServerConnection implements ServerConnection {
   }
 
   #rest(): void {
-    if (this.#idleTimer && !this.#ended) this.#core.timers.arm(this.#idleTimer, this.#core.options.idleMs);
+    if (!this.#ended) this.#timers.rest();
   }
 
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (this.#idleTimer) this.#core.timers.disarm(this.#idleTimer);
-    if (this.#ageTimer) this.#core.timers.disarm(this.#ageTimer);
+    this.#timers.end();
     this.#closed(this);
   }
 }
