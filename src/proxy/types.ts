@@ -1,6 +1,8 @@
 /** The seams inside the data plane: what listeners hand to network filters, what clusters offer to them, and what a log line holds. */
 import type { OnReadOpts, Socket } from 'node:net';
+import type { Certificate } from '../http/connection.ts';
 import type { HeaderMap } from '../http/header-map.ts';
+import type { ResponseFlag } from '../http/response-flag.ts';
 import type { Cluster as ClusterConfig } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 
 export interface Address {
@@ -9,15 +11,7 @@ export interface Address {
   readonly port: number;
 }
 
-export interface PeerCertificate {
-  readonly uriSans: readonly string[];
-  readonly dnsSans: readonly string[];
-  readonly subject: string;
-  readonly sha256: string;
-  /** The certificate, and the chain it was presented with, in PEM; absent where nobody asked for them. */
-  readonly pem?: string | undefined;
-  readonly chainPem?: string | undefined;
-}
+export type PeerCertificate = Certificate;
 
 /** A downstream connection after listener filters, filter-chain match and, where the chain has one, the TLS handshake. */
 export interface Downstream {
@@ -178,33 +172,7 @@ export interface ClusterManager {
   get(name: string): Cluster | undefined;
 }
 
-/** Envoy's response flags, in the short form that logs print. */
-export type ResponseFlag =
-  | 'DC'
-  | 'DF'
-  | 'DI'
-  | 'DPE'
-  | 'DR'
-  | 'DT'
-  | 'FI'
-  | 'IH'
-  | 'LH'
-  | 'LR'
-  | 'NC'
-  | 'NR'
-  | 'OM'
-  | 'RL'
-  | 'SI'
-  | 'UAEX'
-  | 'UC'
-  | 'UF'
-  | 'UH'
-  | 'UMSDR'
-  | 'UO'
-  | 'UPE'
-  | 'UR'
-  | 'URX'
-  | 'UT';
+export type { ResponseFlag };
 
 /** What one request or connection leaves behind; access logs and metrics are made from it alone. */
 export interface AccessRecord {

@@ -15,6 +15,8 @@ export interface HttpRequest {
   /** Names in lower case, without Host. */
   readonly headers: HeaderMap;
   readonly version: '1.0' | '1.1' | '2';
+  /** The headers as they may be as well, where proxies have made some by chance or time, or by who calls; see `varying.ts`. */
+  readonly varied?: HeaderMap;
   /** What HTTP/2 names as the scheme; undefined: that of the connection. */
   readonly scheme?: string;
 }

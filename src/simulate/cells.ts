@@ -12,7 +12,7 @@ import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters
 import { listenerAddresses } from '../xds/match/listener.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, Endpoint, HttpRequest, Payload } from './call.ts';
-import { routeTable } from './hop.ts';
+import { routeTable } from './http.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import { covers, OTHER, sampleRequests } from './sample.ts';
 

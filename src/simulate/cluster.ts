@@ -1,4 +1,5 @@
 /** What a cluster does with a call: which hosts it has, and what it wraps the call in. Pure. */
+import { type Authority, splitAuthority } from '../http/authority.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { CertificateValidationContext_TrustChainVerification } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import { type CommonTlsContext, UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
@@ -14,6 +15,8 @@ export interface UpstreamHost {
   readonly endpoint: Endpoint | undefined;
   readonly host: string;
   readonly port: number;
+  /** The host's own name, for `auto_host_rewrite`; absent where it has none. */
+  readonly hostname?: string;
 }
 
 export type Upstreams =
@@ -25,10 +28,7 @@ export type Upstreams =
 const DYNAMIC_FORWARD_PROXY = 'envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig';
 
 /** A host and port that the call itself names: those of its authority, or its SNI and the port that the proxy's configuration gives to it. */
-export interface NamedTarget {
-  readonly host: string;
-  readonly port: number;
-}
+export type NamedTarget = Authority;
 
 /** The hosts of a cluster for a call to `destination`. */
 export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination: Endpoint, target: NamedTarget | undefined): Upstreams {
@@ -59,7 +59,8 @@ export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination
       const { value } = address;
       const port = value.portSpecifier.case === 'portValue' ? value.portSpecifier.value : 0;
       const isName = resolves && !isIp(value.address);
-      return [{ endpoint: isName ? undefined : { ip: value.address, port }, host: isName ? value.address : '', port }];
+      const hostname = entry.hostIdentifier.value.hostname || (isName ? value.address : '');
+      return [{ endpoint: isName ? undefined : { ip: value.address, port }, host: isName ? value.address : '', port, hostname }];
     }),
   );
   return hosts.length > 0 ? { kind: 'hosts', hosts } : { kind: 'none', why: 'the cluster has no endpoint' };
@@ -130,12 +131,6 @@ export function upstreamVersion(proxy: SimulatedProxy, cluster: Cluster, version
 
 function showsCertificate(common: CommonTlsContext | undefined): boolean {
   return (common?.tlsCertificates.length ?? 0) > 0 || (common?.tlsCertificateSdsSecretConfigs.length ?? 0) > 0;
-}
-
-export function splitAuthority(authority: string, defaultPort: number): Endpoint & { host: string } {
-  const match = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(authority);
-  const host = (match?.[1] ?? authority).replace(/^\[|\]$/g, '');
-  return { host, ip: host, port: match?.[2] ? Number(match[2]) : defaultPort };
 }
 
 export function isIp(text: string): boolean {

@@ -1,6 +1,7 @@
 /** A call through a whole mesh: from the application's sidecar (or no sidecar) through routers to the server that answers. Pure. */
 import type { Call, Endpoint } from './call.ts';
-import { type HopOptions, simulateHop } from './hop.ts';
+import { simulateHop } from './hop.ts';
+import type { HopOptions } from './hop-options.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import { type OnResponse, Response, type SeenResponse } from './response.ts';
 import type { Hop, Sent, Trace } from './trace.ts';
@@ -76,8 +77,7 @@ function responseTo({ payload }: Call, { hops, outcome }: Trace, backs: readonly
   const { kind } = outcome;
   // A proxy that took HTTP for bytes, or ended TLS that was not the application's, changes nothing of a response.
   if (!payload.http || (kind !== 'upstream' && kind !== 'reply') || hops.some(({ copy }) => copy)) return undefined;
-  const location = kind === 'reply' && outcome.location !== undefined ? ['location', outcome.location] : [];
-  const response = new Response(kind === 'reply' ? outcome.status : undefined, location);
+  const response = new Response(kind === 'reply' ? outcome.status : undefined);
   for (const back of backs.toReversed()) back?.(response);
   return response.seen();
 }

@@ -3,6 +3,7 @@
  * the gateways that they come to; weights and hosts of a cluster are tried out one by one. Pure.
  */
 
+import { believesConnection } from '../http/forwarded.ts';
 import type { CompiledRoute, CompiledVirtualHost } from '../http/routes/route.ts';
 import { hostCovers } from '../lib/hostname.ts';
 import type { FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
@@ -13,9 +14,8 @@ import type { Call, Endpoint, HttpRequest, Tls } from './call.ts';
 import { outboundCells, routeTables, sampleHost, unsampled, virtualHostRequests } from './cells.ts';
 import type { UpstreamHost } from './cluster.ts';
 import { explainCall, type SimulatedMesh } from './explain.ts';
-import type { Arrived, HopOptions } from './hop.ts';
+import type { Arrived, HopOptions } from './hop-options.ts';
 import type { SimulatedProxy } from './proxy.ts';
-import { isEdge } from './request.ts';
 import { covers, disjoint } from './sample.ts';
 import type { Trace } from './trace.ts';
 
@@ -176,7 +176,8 @@ function onlyRedirects(proxy: SimulatedProxy, { transportSocket, filters }: Filt
   if (config.requireTls !== VirtualHost_TlsRequirementType.ALL || transportSocket) return false;
   return filters.every(({ configType, name }) => {
     if (configType.case !== 'typedConfig' || typeNameOf(configType.value) !== HttpConnectionManagerSchema.typeName) return true;
-    return isEdge(proxy.unpack(configType.value, HttpConnectionManagerSchema, name));
+    const manager = proxy.manager(proxy.unpack(configType.value, HttpConnectionManagerSchema, name));
+    return !(manager instanceof Error) && believesConnection(manager.options);
   });
 }
 

@@ -1,16 +1,14 @@
 /** What applies to a call at a proxy beside where it goes: timeouts, retries, limits, faults. Stated, not simulated. Pure. */
 
-import { compileFault } from '../http/filters/fault.ts';
+import type { JudgedRequest } from '../http/filters/filter.ts';
 import type { CompiledRoute, ForwardAction } from '../http/routes/route.ts';
 import { formatDuration } from '../lib/duration.ts';
 import type { CircuitBreakers_Thresholds } from '../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { RoutingPriority } from '../xds/gen/envoy/config/core/v3/base_pb.js';
-import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
-import type { HttpConnectionManager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { durationMs } from '../xds/match/duration.ts';
-import { typeNameOf } from '../xds/unpack.ts';
+import type { Manager } from './manager.ts';
 import { percent } from './mirrors.ts';
 import type { SimulatedProxy } from './proxy.ts';
 
@@ -38,18 +36,19 @@ export function routePolicies(
   return parts.length > 0 ? parts.join('; ') : undefined;
 }
 
-/** The faults that filters inject into requests of a route, a clause each. */
-export function faultsOf(proxy: SimulatedProxy, { httpFilters }: HttpConnectionManager, route: CompiledRoute): string[] {
-  return httpFilters.flatMap(({ name, configType }) => {
-    const any = configType.case === 'typedConfig' ? configType.value : undefined;
-    if (typeNameOf(any) !== HTTPFaultSchema.typeName) return [];
-    const own = route.filterConfig(name, HTTPFaultSchema);
-    if (own === 'disabled') return [];
-    const { delayMs, delayShare, status, grpcStatus, abortShare } = compileFault(own ?? proxy.unpack(any, HTTPFaultSchema, name), name);
+/** The faults that filters inject into a request, a clause each. */
+export function faultsOf({ filters }: Manager, request: JudgedRequest): string[] {
+  return filters.flatMap((filter) => {
+    if (filter.router) return [];
+    const { delay, answer } = filter.judge(request);
     const clauses: string[] = [];
-    if (delayMs > 0 && delayShare > 0) clauses.push(`a fault delays ${percent(delayShare)} by ${formatDuration(delayMs)}`);
-    if (abortShare > 0 && (status > 0 || grpcStatus !== undefined))
-      clauses.push(`a fault answers ${percent(abortShare)} with ${grpcStatus === undefined ? status : `gRPC status ${grpcStatus}`}`);
+    if (delay && delay.chance.share > 0) clauses.push(`a fault delays ${percent(delay.chance.share)} by ${formatDuration(delay.ms)}`);
+    if (answer && answer.chance.share > 0) {
+      const { status, grpcStatus } = answer.reply;
+      clauses.push(
+        `a fault answers ${percent(answer.chance.share)} with ${grpcStatus === undefined ? status : `gRPC status ${grpcStatus}`}`,
+      );
+    }
     return clauses;
   });
 }

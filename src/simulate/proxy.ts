@@ -6,10 +6,12 @@ import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
+import type { HttpConnectionManager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { compileFilterChains, type FilterChainTable } from '../xds/match/filter-chain.ts';
 import { compileListeners, type ListenerTable } from '../xds/match/listener.ts';
 import type { XdsLookup } from '../xds/resources.ts';
 import { unpack } from '../xds/unpack.ts';
+import { compileManager, type Manager } from './manager.ts';
 
 export interface SimulatedProxy {
   /** `default/sleep`, as traces print it. */
@@ -25,6 +27,8 @@ export interface SimulatedProxy {
   /** A route configuration by RDS name. */
   routes(name: string): RouteTable | undefined;
   compileRoutes(config: RouteConfiguration): RouteTable;
+  /** A connection manager, compiled once. */
+  manager(config: HttpConnectionManager): Manager | Error;
   cluster(name: string): Cluster | undefined;
   endpoints(cluster: Cluster): ClusterLoadAssignment | undefined;
   hasSecret(name: string): boolean;
@@ -43,6 +47,7 @@ export function simulatedProxy(identity: ProxyIdentity, resources: XdsLookup): S
   const listenerTables = new WeakMap<readonly Listener[], ListenerTable<Listener>>();
   const chainTables = new WeakMap<Listener, FilterChainTable>();
   const routeTables = new WeakMap<RouteConfiguration, RouteTable>();
+  const managers = new WeakMap<HttpConnectionManager, Manager | Error>();
   const unpacked = new WeakMap<Any, Message>();
   const compileRoutes = (config: RouteConfiguration) => memo(routeTables, config, () => compileRoutesOnDemand(config));
   return {
@@ -63,6 +68,7 @@ export function simulatedProxy(identity: ProxyIdentity, resources: XdsLookup): S
       return config && compileRoutes(config);
     },
     compileRoutes,
+    manager: (config) => memo(managers, config, () => compileManager(config)),
     cluster: (name) => resources.cluster(name),
     endpoints: (cluster) => cluster.loadAssignment ?? resources.endpoints(cluster.edsClusterConfig?.serviceName || cluster.name),
     hasSecret: (name) => resources.hasSecret(name),

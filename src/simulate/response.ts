@@ -25,35 +25,59 @@ export class Response extends HeaderMap {
   readonly status: number | undefined;
   /** Names of which nothing that the server sent is left. */
   readonly #gone = new Set<string>();
+  /** Names that proxies have set or removed by themselves, without being configured to, as the last that was done to them. */
+  readonly #ofProxies = new Set<string>();
+  #configured = false;
 
   constructor(status: number | undefined, flat: string[] = []) {
     super(flat);
     this.status = status;
   }
 
+  override append(name: string, value: string): void {
+    this.#touched(name);
+    super.append(name, value);
+  }
+
   override set(name: string, value: string): void {
+    this.#touched(name);
     this.#gone.add(name);
     super.set(name, value);
   }
 
   override remove(name: string): void {
+    this.#touched(name);
     this.#gone.add(name);
     super.remove(name);
   }
 
-  /** `passed`: the response is another's. In formats a server's answer counts as 200; a proxy's own has no status yet. */
-  mutate(mutations: HeaderMutations | undefined, record: FormatRecord, passed: boolean): void {
-    mutations?.apply(this, { ...record, responseHeaders: this, responseCode: passed ? (this.status ?? 200) : 0 });
+  /** What is changed meanwhile is changed by configuration, and so to be told. */
+  configured(change: () => void): void {
+    this.#configured = true;
+    change();
+    this.#configured = false;
+  }
+
+  /** By the route, of another's response. In formats a server's answer counts as 200. */
+  mutate(mutations: HeaderMutations | undefined, record: FormatRecord): void {
+    const responseCode = this.status ?? 200;
+    this.configured(() => mutations?.apply(this, { ...record, responseHeaders: this, responseCode }));
+  }
+
+  #touched(name: string): void {
+    if (this.#configured) this.#ofProxies.delete(name);
+    else this.#ofProxies.add(name);
   }
 
   seen(): SeenResponse {
     const { status } = this;
-    const headers = [...this].map(([name, value]): SeenHeader => {
+    const told = [...this].filter(([name]) => !this.#ofProxies.has(name));
+    const headers = told.map(([name, value]): SeenHeader => {
       const isFirst = [...this].find(([other]) => other === name)?.[1] === value;
       return { name, value, how: status === undefined && this.#gone.has(name) && isFirst ? 'set' : 'added' };
     });
     // A proxy's own answer has nothing else that could be taken away.
-    const removed = status === undefined ? [...this.#gone].filter((name) => !this.has(name)).sort() : [];
+    const removed = status === undefined ? [...this.#gone].filter((name) => !this.has(name) && !this.#ofProxies.has(name)).sort() : [];
     return { status, headers, removed };
   }
 }

@@ -1,9 +1,13 @@
 /** What a simulated call makes one expect of the running mesh, and in what the two differ. */
+import { HeaderMap } from '../../src/http/header-map.ts';
+import { isGrpc } from '../../src/http/local-reply.ts';
 import type { Call } from '../../src/simulate/call.ts';
 import type { Hop, Trace } from '../../src/simulate/trace.ts';
+import { varyingFields } from '../../src/simulate/varying.ts';
 import { OUTSIDE, PODS, type Pod, resolveName } from '../calls/loopback/topology.ts';
 import type { Reply } from './client.ts';
 import { certificateFor, PLAYED_RESPONSE, SERVER_HEADERS, SERVER_PORTS, type Seen } from './outside.ts';
+import { compared } from './proxy-headers.ts';
 import type { LogLine, RunningMesh } from './running-mesh.ts';
 
 /** A call that was made: what the application saw, and the lines of the proxies on its way, where they are logged. */
@@ -29,7 +33,7 @@ interface Expected {
   readonly status: number;
   readonly location: string | undefined;
   /** Undefined where a proxy answers; `servers` may each have answered. */
-  readonly seen: (Omit<Seen, 'server'> & { readonly servers: readonly string[] }) | undefined;
+  readonly seen: (Omit<Seen, 'server'> & { readonly servers: readonly string[]; readonly varying: ReadonlySet<string> }) | undefined;
   /** Of the response, by name, repeats joined; undefined where a proxy answers for another one that failed. */
   readonly headers: Readonly<Record<string, string>> | undefined;
   readonly hops: readonly ExpectedHop[];
@@ -41,9 +45,6 @@ type Result =
   | { readonly kind: 'closed' }
   | { readonly kind: 'refused' }
   | { readonly kind: 'unresolved' };
-
-/** Headers that configurations and calls play with. */
-const PLAYED = /^x-(t-)?[ab]$/;
 
 export function expectationOf(call: Call, trace: Trace, names: ReadonlySet<string>): Expected | undefined {
   const { outcome, hops } = trace;
@@ -59,7 +60,7 @@ export function expectationOf(call: Call, trace: Trace, names: ReadonlySet<strin
     const hop = hops[i]!;
     const failure = hop.next === undefined ? undefined : FAILURES[result.kind];
     const flags = failure ? failure.map((flag) => flag) : [hop.flag.split(',').sort().join()];
-    if (failure && hop.protocol === 'http') result = { kind: 'reply', status: 503 };
+    if (failure && hop.protocol === 'http') result = { kind: 'reply', status: failedStatus(call) };
     else if (failure) result = { kind: 'closed' };
     expected.unshift({
       pod: hop.proxy,
@@ -78,6 +79,12 @@ export function expectationOf(call: Call, trace: Trace, names: ReadonlySet<strin
     headers: reply && (outcome.kind === 'reply' || reply.seen) ? headersOf(trace.response, reply.seen !== undefined) : undefined,
     hops: expected,
   };
+}
+
+/** Of a proxy's answer for an upstream that failed: gRPC is told in a header. */
+function failedStatus({ payload }: Call): number {
+  const types = payload.http?.headers.all('content-type') ?? [];
+  return isGrpc(new HeaderMap(['content-type', types.join()])) ? 200 : 503;
 }
 
 /** The headers of a response that configurations play with, as the application sees them. */
@@ -136,7 +143,8 @@ function arrive(call: Call, { hops, outcome }: Trace, names: ReadonlySet<string>
   const seen: Expected['seen'] = {
     servers,
     tls,
-    http: http && { method: http.method, path: http.path, authority: http.authority, headers: played(http.headers) },
+    http: http && { method: http.method, path: http.path, authority: http.authority, headers: [...http.headers] },
+    varying: new Set(http?.varied ? varyingFields(http.headers, http.varied) : []),
   };
   if (wrapped(call, hops)) return { kind: 'closed' };
   return { kind: 'reply', status: http ? 200 : 0, seen };
@@ -157,12 +165,6 @@ function serverAt(ip: string, port: number, last: Hop | undefined): string | und
   if (pod) return pod.appPorts.includes(port) ? `${pod.name}:${port}` : undefined;
   const known = OUTSIDE.some((server) => server.ip === ip) && (SERVER_PORTS as readonly number[]).includes(port);
   return known ? `${ip}:${port}` : undefined;
-}
-
-function played(headers: Iterable<readonly [string, string]>): [string, string][] {
-  // HTTP/2 puts the values of a name together.
-  const all = [...headers].filter(([name]) => PLAYED.test(name)).map(([name, value]): [string, string] => [name, value]);
-  return all.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
 /** Makes the call and gathers what was logged of it: of the ways that it may take, the one that the lines show. */
@@ -203,7 +205,8 @@ export function differences(expected: Expected, { reply, lines }: Observed): str
   else {
     if (!seen.servers.includes(reply.seen.server)) compare('server', seen.servers, reply.seen.server);
     compare('TLS at the server', seen.tls, reply.seen.tls);
-    compare('request at the server', seen.http, http && { ...http, headers: played(http.headers) });
+    const fields = (request: typeof http) => request && { ...request, headers: compared(request.headers, seen.varying) };
+    compare('request at the server', fields(seen.http), fields(http));
   }
   for (const [i, hop] of expected.hops.entries()) {
     if (hop.by === 'none') continue;

@@ -4,6 +4,8 @@ import { HeaderMap } from '../../src/http/header-map.ts';
 import type { Call, HttpRequest } from '../../src/simulate/call.ts';
 import { PODS, type Pod } from '../calls/loopback/topology.ts';
 
+import { fitsHttp2, sentHeader } from './proxy-headers.ts';
+
 /** A call before it is known which addresses the configuration gives to names. */
 export interface Sketch {
   readonly from: 'sleep' | 'other' | 'plain';
@@ -89,7 +91,7 @@ const path = fc.oneof(
     ),
   },
 );
-const header = fc.constantFrom<[string, string]>(
+const playedHeader = fc.constantFrom<[string, string]>(
   ['x-a', '1'],
   ['x-a', 'a'],
   ['x-a', 'aab'],
@@ -102,6 +104,7 @@ const header = fc.constantFrom<[string, string]>(
   ['origin', 'https://b.test'],
   ['access-control-request-method', 'GET'],
 );
+const header = fc.oneof({ weight: 2, arbitrary: playedHeader }, { weight: 1, arbitrary: sentHeader });
 const http = fc.record({
   method: fc.oneof(
     { weight: 8, arbitrary: fc.constant('GET') },
@@ -109,10 +112,10 @@ const http = fc.record({
   ),
   authority,
   path,
-  headers: fc.array(header, { maxLength: 3 }),
+  headers: fc.array(header, { maxLength: 4 }),
   version: fc.oneof(
     { weight: 12, arbitrary: fc.constant('1.1' as const) },
-    { weight: 1, arbitrary: fc.constantFrom('1.0' as const, '2' as const) },
+    { weight: 4, arbitrary: fc.constantFrom('1.0' as const, '2' as const, '2' as const, '2' as const) },
   ),
 });
 const tls = fc.record({
@@ -152,7 +155,8 @@ export const sketches: Arbitrary<Sketch> = fc
     if (http?.version !== '2') return sketch;
     const valid = /^\//.test(http.path) && !/[#\\]/.test(http.path) && http.authority !== '';
     const version = valid ? http.version : ('1.1' as const);
-    return { ...sketch, http: { ...http, version }, tls: tls && { ...tls, alpn: version === '2' ? ['h2'] : tls.alpn } };
+    const headers = version === '2' ? http.headers.filter(fitsHttp2) : http.headers;
+    return { ...sketch, http: { ...http, version, headers }, tls: tls && { ...tls, alpn: version === '2' ? ['h2'] : tls.alpn } };
   });
 
 /** What a configuration declares: where calls are drawn from. */

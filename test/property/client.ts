@@ -2,7 +2,7 @@
 import http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
-import { REPEATED_FIELDS } from '../../src/proxy/http/h2/headers.ts';
+import { REPEATED_FIELDS } from '../../src/http/h2/headers.ts';
 import type { Call, HttpRequest } from '../../src/simulate/call.ts';
 import { type AddressMap, CAPTURE_PORT, podNumber } from '../calls/loopback/addresses.ts';
 import type { KeyPair } from '../calls/loopback/certificates.ts';

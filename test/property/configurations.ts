@@ -2,6 +2,7 @@
 import fc, { type Arbitrary } from 'fast-check';
 import { maybe, resources, some, weighted } from './generators.ts';
 import { policy, workloadEntries } from './policies.ts';
+import { proxyHeaderMatch, proxyHeaderOperations } from './proxy-headers.ts';
 
 export interface Configuration {
   /** Laid over MeshConfig. */
@@ -129,8 +130,14 @@ const httpMatch = fc
   .record({
     uri: maybe(uriMatch, 2),
     ignoreUriCase: maybe(fc.constant(true), 1),
-    headers: maybe(fc.dictionary(fc.constantFrom('x-a', 'x-b'), headerMatch, { minKeys: 1, maxKeys: 2, noNullPrototype: true }), 0),
-    withoutHeaders: maybe(fc.constantFrom<object>({ 'x-a': { exact: '1' } }, { 'x-b': {} }), 0),
+    headers: maybe(
+      fc.oneof(
+        fc.dictionary(fc.constantFrom('x-a', 'x-b'), headerMatch, { minKeys: 1, maxKeys: 2, noNullPrototype: true }),
+        proxyHeaderMatch,
+      ),
+      1,
+    ),
+    withoutHeaders: maybe(fc.oneof(fc.constantFrom<object>({ 'x-a': { exact: '1' } }, { 'x-b': {} }), proxyHeaderMatch), 0),
     method: maybe(fc.constantFrom<object>({ exact: 'POST' }, { exact: 'GET' }, { prefix: 'P' }, { regex: 'GET|HEAD' }), 0),
     authority: maybe(
       fc.constantFrom<object>({ exact: 'www.example.com' }, { prefix: 'www' }, { exact: 'WWW.example.com' }, { regex: '.*\\.com' }),
@@ -194,7 +201,12 @@ const responseOperations = fc
     remove: maybe(fc.constantFrom(['x-r-s'], ['x-r-a', 'x-r-b']), 1),
   })
   .map(some);
-const headers = fc.record({ request: maybe(operations, 3), response: maybe(responseOperations, 1) }).map(some);
+const headers = fc
+  .record({
+    request: maybe(fc.oneof({ weight: 3, arbitrary: operations }, { weight: 1, arbitrary: proxyHeaderOperations }), 3),
+    response: maybe(responseOperations, 1),
+  })
+  .map(some);
 
 const routed = fc
   .array(fc.record({ destination, headers: maybe(headers, 0) }).map(some), { minLength: 1, maxLength: 2 })
@@ -611,6 +623,14 @@ export const configurations: Arbitrary<Configuration> = fc.record({
       pathNormalization: maybe(
         fc.constantFrom('NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES').map((normalization) => ({ normalization })),
         1,
+      ),
+      defaultConfig: maybe(
+        fc.constantFrom(
+          { gatewayTopology: { numTrustedProxies: 1 } },
+          { gatewayTopology: { forwardClientCertDetails: 'APPEND_FORWARD' } },
+          { gatewayTopology: { forwardClientCertDetails: 'ALWAYS_FORWARD_ONLY', numTrustedProxies: 2 } },
+        ),
+        0,
       ),
     })
     .map(some),

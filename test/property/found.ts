@@ -47,7 +47,24 @@ const THROUGH_GATEWAY = document(
     { match: [{ gateways: [egress] }], route: [{ destination: { host: www.example.com } }] }] }`,
 );
 
+/** The gateway answers `status` to requests of this match, and sends on the others. */
+const gatewayAnswers = (match: string, status: number) =>
+  document(
+    'VirtualService',
+    'routes',
+    `{ hosts: [www.example.com], gateways: [mesh, egress], http: [
+    { match: [{ gateways: [mesh] }], route: [{ destination: { host: ${EGRESS}, port: { number: 80 } } }] },
+    { match: [{ gateways: [egress], ${match} }], directResponse: { status: ${status} } },
+    { match: [{ gateways: [egress] }], route: [{ destination: { host: www.example.com } }] }] }`,
+  );
+
 export const FOUND: readonly Found[] = [
+  {
+    name: 'a gateway sees the request id that the proxy before it made',
+    config: [WWW, GATEWAY, gatewayAnswers('headers: { x-request-id: { regex: .+ } }', 418)],
+    call: toWww(get()),
+    expect: `sleep outbound|80||${EGRESS} > egress: 418`,
+  },
   {
     name: 'a fault that always fires answers by itself',
     config: [WWW, routes(`{ fault: { abort: { httpStatus: 418, percentage: { value: 100 } } }, ${TO_WWW} }`)],

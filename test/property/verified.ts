@@ -7,7 +7,7 @@ import { onlyThroughGateways, statementOf } from '../../src/prove/statements.ts'
 import { verifyFiles } from '../../src/prove/verify.ts';
 import type { Call, Endpoint, Payload } from '../../src/simulate/call.ts';
 import { waysOf } from '../../src/simulate/explore.ts';
-import { ASSUMED } from '../../src/simulate/hop.ts';
+import { ASSUMED } from '../../src/simulate/recorder.ts';
 import type { Trace } from '../../src/simulate/trace.ts';
 import type { Counterexample, Statement } from '../../src/simulate/verify.ts';
 import { PODS, type Pod } from '../calls/loopback/topology.ts';
@@ -124,7 +124,12 @@ function breaks(statement: Statement, trace: Trace, workload: string, inside: Re
 const PORTS = [80, 443, 6379, 8443];
 const ADDRESSES = ['198.51.100.10', '198.51.7.7', '203.0.113.6', '10.1.2.3', '240.240.77.1', '10.96.3.10', '10.96.1.20'];
 const NAMES = ['www.example.com', 'api.example.com', 'x.example.com', 'www.example.org', 'undeclared.test'];
-const HEADERS: readonly (readonly string[])[] = [[], ['x-a', '1'], ['x-a', 'a', 'x-b', '1']];
+const HEADERS: readonly (readonly string[])[] = [
+  [],
+  ['x-a', '1'],
+  ['x-a', 'a', 'x-b', '1'],
+  ['x-request-id', '1', 'x-forwarded-for', '192.0.2.7', 'x-envoy-attempt-count', '1'],
+];
 
 function* everyCall(files: SimulatedFiles, { ip }: Pod): Generator<Call> {
   const services = files.mesh.registry.services.flatMap(({ addresses, autoAddresses }) => [...addresses, ...autoAddresses]);

@@ -1,50 +1,73 @@
-/** What `envoy.filters.http.cors` makes of a request. Pure: the filter and simulation read it alike. */
-import type { CorsPolicy } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
+/** Answers CORS preflights and marks responses for the origins that a route allows (`envoy.filters.http.cors`). */
+import { type CorsPolicy, CorsPolicySchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { compileStringMatcher, type StringPredicate } from '../../xds/match/string.ts';
+import type { Head } from '../head.ts';
 import { HeaderMap } from '../header-map.ts';
 import { compileRuntimeFraction } from '../routes/fraction.ts';
-import type { RouteRequest } from '../routes/model.ts';
+import { CERTAIN, type FilterStatus, type FilterStream, type HttpFilter, type JudgedRequest, type Judgement, PASS } from './filter.ts';
 
-export interface CorsRules {
+interface CorsRules {
   readonly origins: readonly StringPredicate[];
   readonly config: CorsPolicy;
   readonly enabled: (random: number) => boolean;
 }
 
-/** `preflight`: the proxy answers it, for an origin that is allowed or for one that is not; `marked`: the response is to be marked for the origin. */
-export type CorsVerdict =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'marked'; readonly origin: string }
-  | { readonly kind: 'preflight'; readonly origin: string; readonly allowed: boolean };
+export class CorsFilter implements HttpFilter {
+  readonly name: string;
+  readonly router = undefined;
+  readonly #byConfig = new WeakMap<CorsPolicy, CorsRules>();
 
-export function compileCors(config: CorsPolicy): CorsRules {
-  return {
-    origins: config.allowOriginStringMatch.map(compileStringMatcher),
-    config,
-    enabled: compileRuntimeFraction(config.filterEnabled),
-  };
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  judge({ head, route }: JudgedRequest): Judgement {
+    const origin = head.headers.get('origin');
+    if (origin === undefined || origin === '') return PASS;
+    const config = route?.filterConfig(this.name, CorsPolicySchema);
+    return config === undefined || config === 'disabled' ? PASS : judgeOrigin(this.#compiled(config), origin, head);
+  }
+
+  run(stream: FilterStream): FilterStatus {
+    const { answer, mark } = this.judge(stream);
+    if (mark) stream.onResponse(mark);
+    if (!answer) return 'continue';
+    stream.reply(answer.reply);
+    return 'stop';
+  }
+
+  #compiled(config: CorsPolicy): CorsRules {
+    let rules = this.#byConfig.get(config);
+    if (!rules) {
+      const origins = config.allowOriginStringMatch.map(compileStringMatcher);
+      rules = { origins, config, enabled: compileRuntimeFraction(config.filterEnabled) };
+      this.#byConfig.set(config, rules);
+    }
+    return rules;
+  }
 }
 
-const NONE: CorsVerdict = { kind: 'none' };
-
-export function judgeCors({ origins, config, enabled }: CorsRules, { method, headers, random }: RouteRequest): CorsVerdict {
-  const origin = headers.get('origin');
-  if (origin === undefined || origin === '' || !enabled(random)) return NONE;
+function judgeOrigin({ origins, config, enabled }: CorsRules, origin: string, { method, headers, random }: Head): Judgement {
+  if (!enabled(random)) return PASS;
   const allowed = origins.some((matches) => matches(origin));
   const preflight = method === 'OPTIONS' && (headers.get('access-control-request-method') ?? '') !== '';
-  if (!preflight) return allowed ? { kind: 'marked', origin } : NONE;
-  return allowed || !(config.forwardNotMatchingPreflights ?? true) ? { kind: 'preflight', origin, allowed } : NONE;
+  if (!preflight) return allowed ? { ...PASS, mark: (response) => markResponse(response, origin, config) } : PASS;
+  if (!allowed && (config.forwardNotMatchingPreflights ?? true)) return PASS;
+  const reply = {
+    status: 200,
+    body: '',
+    details: 'cors_response',
+    headers: allowed ? preflightAnswer(origin, config, headers) : undefined,
+  };
+  return { ...PASS, answer: { reply, chance: CERTAIN, because: () => 'the CORS policy answers the preflight', always: false } };
 }
 
-/** What the filter sets in a response that it marks. */
-export function markings({ config }: CorsRules, origin: string): HeaderMap {
-  const headers = allowOrigin(origin, config);
-  if (config.exposeHeaders !== '') headers.append('access-control-expose-headers', config.exposeHeaders);
-  return headers;
+function markResponse(response: HeaderMap, origin: string, config: CorsPolicy): void {
+  for (const [name, value] of allowOrigin(origin, config)) response.set(name, value);
+  if (config.exposeHeaders !== '') response.set('access-control-expose-headers', config.exposeHeaders);
 }
 
-/** The headers of the answer to a preflight that is allowed. */
-export function preflightAnswer({ config }: CorsRules, origin: string, request: HeaderMap): HeaderMap {
+function preflightAnswer(origin: string, config: CorsPolicy, request: HeaderMap): HeaderMap {
   const reply = allowOrigin(origin, config);
   if (config.allowMethods !== '') reply.append('access-control-allow-methods', config.allowMethods);
   if (config.allowHeaders !== '') reply.append('access-control-allow-headers', config.allowHeaders);

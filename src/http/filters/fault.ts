@@ -1,51 +1,126 @@
-/** What `envoy.filters.http.fault` is configured to do to requests. Pure: the filter and simulation read it alike. */
+/** Delays and aborts requests on purpose (`envoy.filters.http.fault`). */
 import { SallyportError } from '../../lib/errors.ts';
-import type { HTTPFault } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
+import { type HTTPFault, HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import type { FractionalPercent } from '../../xds/gen/envoy/type/v3/percent_pb.js';
 import { durationMs } from '../../xds/match/duration.ts';
+import type { LocalReply } from '../local-reply.ts';
 import { compileFraction, shareOf } from '../routes/fraction.ts';
 import { compileHeaderMatchers, type HeaderPredicate } from '../routes/header.ts';
+import {
+  type Answer,
+  type Chance,
+  type FilterStatus,
+  type FilterStream,
+  type HttpFilter,
+  type JudgedRequest,
+  type Judgement,
+  PASS,
+} from './filter.ts';
 
-export interface Fault {
+interface Fault {
   readonly applies: HeaderPredicate | undefined;
   /** Only for requests to this cluster; empty for all. */
   readonly cluster: string;
-  readonly delayMs: number;
-  readonly delays: (random: number) => boolean;
-  /** How many requests of all are delayed, from 0 to 1. */
-  readonly delayShare: number;
-  /** HTTP status, or 0. */
-  readonly status: number;
-  /** gRPC status, or undefined. */
-  readonly grpcStatus: number | undefined;
-  readonly aborts: (random: number) => boolean;
-  /** How many requests of all are aborted, from 0 to 1. */
-  readonly abortShare: number;
+  /** Of a request that it concerns. */
+  readonly judgement: Judgement;
+  /** Requests that are held at a time; beyond these the fault does nothing. */
   readonly maxActive: number;
 }
 
-/** Throws `xds-unsupported`; `where` names the filter. */
-export function compileFault(config: HTTPFault, where: string): Fault {
+export class FaultFilter implements HttpFilter {
+  readonly name: string;
+  readonly router = undefined;
+  readonly #default: Fault;
+  readonly #byConfig = new WeakMap<HTTPFault, Fault>();
+  #active = 0;
+
+  /** Throws `xds-unsupported`; `where` names the filter. */
+  constructor(name: string, config: HTTPFault, where: string) {
+    this.name = name;
+    this.#default = compileFault(config, where);
+  }
+
+  judge(request: JudgedRequest): Judgement {
+    const fault = this.#faultOf(request);
+    return fault === undefined || !concerns(fault, request) ? PASS : fault.judgement;
+  }
+
+  run(stream: FilterStream): FilterStatus {
+    const fault = this.#faultOf(stream);
+    if (fault === undefined || this.#active >= fault.maxActive || !concerns(fault, stream)) return 'continue';
+    const { delay, answer } = fault.judgement;
+    if (!delay?.chance.happens(stream.random())) return abort(stream, answer) ? 'stop' : 'continue';
+    stream.addFlag('DI');
+    this.#active++;
+    stream.hold(delay.ms, (over) => {
+      this.#active--;
+      if (!over && !abort(stream, answer)) stream.proceed();
+    });
+    return 'stop';
+  }
+
+  /** Undefined for one that does nothing. */
+  #faultOf({ route }: JudgedRequest): Fault | undefined {
+    const config = route?.filterConfig(this.name, HTTPFaultSchema);
+    if (config === 'disabled') return undefined;
+    const fault = config === undefined ? this.#default : this.#compiled(config);
+    return fault.judgement === PASS ? undefined : fault;
+  }
+
+  #compiled(config: HTTPFault): Fault {
+    let fault = this.#byConfig.get(config);
+    if (!fault) {
+      fault = compileFault(config, `filter "${this.name}"`);
+      this.#byConfig.set(config, fault);
+    }
+    return fault;
+  }
+}
+
+function concerns({ applies, cluster }: Fault, { head, route }: JudgedRequest): boolean {
+  if (applies && !applies(head)) return false;
+  if (cluster === '') return true;
+  const action = route?.action;
+  return action?.kind === 'forward' && action.choose(head)?.cluster === cluster;
+}
+
+function abort(stream: FilterStream, answer: Answer | undefined): boolean {
+  if (!answer?.chance.happens(stream.random())) return false;
+  stream.reply(answer.reply);
+  return true;
+}
+
+function compileFault(config: HTTPFault, where: string): Fault {
   const { delay, abort } = config;
   if (config.responseRateLimit) throw new SallyportError('xds-unsupported', `${where}: response_rate_limit is not supported`);
   if (delay?.faultDelaySecifier.case === 'headerDelay')
     throw new SallyportError('xds-unsupported', `${where}: header_delay is not supported`);
   if (abort?.errorType.case === 'headerAbort') throw new SallyportError('xds-unsupported', `${where}: header_abort is not supported`);
+  const applies = compileHeaderMatchers(config.headers);
+  const ms = delay?.faultDelaySecifier.case === 'fixedDelay' ? durationMs(delay.faultDelaySecifier.value, 0) : 0;
+  const held = ms > 0 ? { ms, chance: chanceOf(delay?.percentage) } : undefined;
+  const reply = replyOf(abort?.errorType);
+  const answer = reply && {
+    reply,
+    chance: chanceOf(abort?.percentage),
+    because: () => `a fault answers ${reply.status}`,
+    always: applies === undefined,
+  };
   return {
-    applies: compileHeaderMatchers(config.headers),
+    applies,
     cluster: config.upstreamCluster,
-    delayMs: delay?.faultDelaySecifier.case === 'fixedDelay' ? durationMs(delay.faultDelaySecifier.value, 0) : 0,
-    delays: chance(delay?.percentage),
-    delayShare: delay?.percentage ? shareOf(delay.percentage) : 0,
-    status: abort?.errorType.case === 'httpStatus' ? abort.errorType.value : 0,
-    grpcStatus: abort?.errorType.case === 'grpcStatus' ? abort.errorType.value : undefined,
-    aborts: chance(abort?.percentage),
-    abortShare: abort?.percentage ? shareOf(abort.percentage) : 0,
+    judgement: held || answer ? { delay: held, answer, mark: undefined } : PASS,
     maxActive: config.maxActiveFaults ?? Number.POSITIVE_INFINITY,
   };
 }
 
+function replyOf(error: NonNullable<HTTPFault['abort']>['errorType'] | undefined): LocalReply | undefined {
+  const common = { body: 'fault filter abort', details: 'fault_filter_abort', flag: 'FI', ofRoute: 'forward' } as const;
+  if (error?.case === 'grpcStatus') return { ...common, status: 200, grpcStatus: error.value };
+  return error?.case === 'httpStatus' && error.value !== 0 ? { ...common, status: error.value } : undefined;
+}
+
 /** Without a percentage a fault never fires, as in Envoy. */
-function chance(percentage: FractionalPercent | undefined): (random: number) => boolean {
-  return percentage ? compileFraction(percentage) : () => false;
+function chanceOf(percentage: FractionalPercent | undefined): Chance {
+  return percentage ? { share: shareOf(percentage), happens: compileFraction(percentage) } : { share: 0, happens: () => false };
 }

@@ -7,7 +7,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { VirtualHostSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { lastValue, sameBytes, splitMessage } from '../../xds/wire.ts';
-import type { FormatContext } from '../format/operators.ts';
+import type { FormatContext } from '../format/operator.ts';
 import type { HostTable } from './hosts.ts';
 import type { RouteTable } from './model.ts';
 import { checkRouteConfiguration, compileVirtualHost, indexDomains, tableOf, type VirtualHostRoutes } from './route.ts';

@@ -1,6 +1,6 @@
 /** The choice of a virtual host by the authority. Envoy's order: exact, longest suffix wildcard (`*.com`), longest prefix wildcard (`www.*`), `*`. */
 import { SallyportError } from '../../lib/errors.ts';
-import { portStart } from './redirect.ts';
+import { portStart } from '../authority.ts';
 
 export interface HostTable<T> {
   match(authority: string): T | undefined;

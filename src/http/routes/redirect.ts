@@ -1,5 +1,6 @@
 /** The redirect action, and the redirect to HTTPS of `require_tls`. Location is formed as Envoy forms it. */
 import type { RedirectAction as RedirectConfig } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { portStart } from '../authority.ts';
 import type { RedirectAction, RouteRequest } from './model.ts';
 import type { PathMatcher } from './path.ts';
 import { compilePathRewrite } from './rewrite.ts';
@@ -44,13 +45,6 @@ function requestHost({ authority, scheme }: RouteRequest, newScheme: string, new
   const port = authority.slice(colon);
   const isDefault = newScheme !== scheme && ((scheme === 'https' && port === ':443') || (scheme === 'http' && port === ':80'));
   return newPort !== '' || isDefault ? authority.slice(0, colon) : authority;
-}
-
-/** Where `:port` starts in an authority, or -1. Brackets around an IPv6 address are respected. */
-export function portStart(authority: string): number {
-  const colon = authority.lastIndexOf(':');
-  if (colon < 0 || !authority.startsWith('[')) return colon;
-  return authority[colon - 1] === ']' ? colon : -1;
 }
 
 /** What a virtual host with `require_tls` answers on plain connections: host and port stay as they are. */

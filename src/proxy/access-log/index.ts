@@ -1,6 +1,6 @@
 /** Access logs: compiled formats, filters, and files that are written in batches. */
 
-import type { FormatContext } from '../../http/format/operators.ts';
+import type { FormatContext } from '../../http/format/operator.ts';
 import type { AccessLog } from '../../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import type { RecordSink } from '../types.ts';
 import type { LogFiles } from './files.ts';

@@ -2,7 +2,7 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { ENVOY_DEFAULT_FORMAT } from '../../http/format/default.ts';
 import { compileJson, type JsonFormatOptions } from '../../http/format/json.ts';
-import type { FormatContext } from '../../http/format/operators.ts';
+import type { FormatContext } from '../../http/format/operator.ts';
 import type { FormatRecord } from '../../http/format/record.ts';
 import { compileText } from '../../http/format/text.ts';
 import { SallyportError } from '../../lib/errors.ts';

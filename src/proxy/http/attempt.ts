@@ -1,12 +1,42 @@
 /** One try at one host: waits for a stream, sends the request, passes the response on. */
+
+import { rewriteToUpstream } from '../../http/finalize.ts';
 import type { HeaderMap } from '../../http/header-map.ts';
-import type { OutlierMonitor, UpstreamFailure, UpstreamHost } from '../types.ts';
-import type { Forward } from './forward.ts';
-import { httpStatusOf, isGrpc } from './local-reply.ts';
-import type { HttpPool, PoolClient } from './pool/pool.ts';
-import type { ResetKind, UpstreamStream } from './stream.ts';
+import { httpStatusOf, isGrpc } from '../../http/local-reply.ts';
+import type { ClusterChoice, ForwardAction } from '../../http/routes/route.ts';
+import type { Cluster, OutlierMonitor, UpstreamFailure, UpstreamHost } from '../types.ts';
+import type { ForwardedExchange, Pool, PoolClient, ResetKind, UpstreamStream } from './contract.ts';
+import type { RetryState } from './retry.ts';
 import { TimerEntry } from './timers.ts';
-import { rewriteHost } from './upstream-request.ts';
+
+/** What an attempt sees of the forwarded request that it is one try of, and what it tells it. */
+export interface AttemptOwner {
+  readonly exchange: ForwardedExchange;
+  readonly action: ForwardAction;
+  readonly choice: ClusterChoice;
+  readonly cluster: Cluster;
+  readonly retry: RetryState | undefined;
+  /** The client's request is complete. */
+  readonly ended: boolean;
+  /** The first attempt is being started: `requestFlush` follows. */
+  readonly starting: boolean;
+  /** Hosts of attempts that failed. */
+  readonly tried: readonly UpstreamHost[];
+  /** The body so far, where the attempt is to send it. */
+  readonly body: readonly Buffer[] | undefined;
+  readonly bodyBytes: number;
+  readonly perTryMs: number;
+  /** The attempt has written the kept body. */
+  bodySent(): void;
+  /** The attempt's connection takes more. */
+  upstreamReady(): void;
+  upstreamHead(attempt: Attempt, status: number, headers: HeaderMap, end: boolean): void;
+  /** The attempt failed before the head of a response. */
+  attemptFailed(attempt: Attempt, failure: UpstreamFailure, timedOut: boolean): void;
+  /** The attempt failed after the head of its response had been passed on. */
+  responseFailed(failure: UpstreamFailure): void;
+  responseEnded(): void;
+}
 
 const RESET_REASONS: Readonly<Record<ResetKind, string>> = {
   'connection-termination': 'connection termination',
@@ -20,17 +50,17 @@ const RESET_REASONS: Readonly<Record<ResetKind, string>> = {
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
 export class Attempt implements PoolClient {
-  readonly forward: Forward;
+  readonly forward: AttemptOwner;
   host: UpstreamHost | undefined = undefined;
   stream: UpstreamStream | undefined = undefined;
-  #pool: HttpPool | undefined = undefined;
+  #pool: Pool | undefined = undefined;
   #headSeen = false;
   #awaitsGrpcStatus = false;
   #done = false;
   #counted = false;
   #perTry: TimerEntry | undefined = undefined;
 
-  constructor(forward: Forward) {
+  constructor(forward: AttemptOwner) {
     this.forward = forward;
   }
 
@@ -57,16 +87,8 @@ export class Attempt implements PoolClient {
     const { exchange, cluster } = forward;
     this.host = choice;
     exchange.record.upstreamHost = choice;
-    const rewrite = forward.action.hostRewrite;
-    if (
-      rewrite?.kind === 'auto' &&
-      choice.hostname !== '' &&
-      forward.choice.hostRewriteLiteral === undefined &&
-      exchange.authority !== choice.hostname
-    ) {
-      rewriteHost(exchange, exchange.authority, choice.hostname, forward.action);
-      exchange.record.authority = exchange.authority;
-    }
+    rewriteToUpstream(exchange.head, choice.hostname, forward.action, forward.choice);
+    exchange.record.authority = exchange.head.authority;
     const { requests } = cluster.limits;
     if (requests.used >= requests.max) {
       cluster.stats.upstreamRqPendingOverflow++;
@@ -79,7 +101,7 @@ export class Attempt implements PoolClient {
     cluster.stats.upstreamRqActive++;
     this.#counted = true;
     this.armPerTry();
-    this.#pool = exchange.core.deps.pools.pool(cluster, choice, exchange);
+    this.#pool = exchange.core.deps.pools.pool(cluster, choice, exchange.head);
     this.#pool.acquire(this);
   };
 
@@ -96,12 +118,12 @@ export class Attempt implements PoolClient {
   }
 
   get authority(): string {
-    return this.forward.exchange.authority;
+    return this.forward.exchange.head.authority;
   }
 
   get tunnel(): boolean {
     const { exchange, action } = this.forward;
-    return exchange.upgrade === 'connect' && action.upgrades.get('connect')?.terminateConnect === true;
+    return exchange.head.upgrade === 'connect' && action.upgrades.get('connect')?.terminateConnect === true;
   }
 
   poolReady(stream: UpstreamStream): void {
@@ -118,7 +140,7 @@ export class Attempt implements PoolClient {
     // On a connection that was there, the request goes out in the turn in which it came.
     if (record.upstreamFirstByteSent === 0) record.upstreamFirstByteSent = forward.starting ? record.started : exchange.core.deps.now();
     const waiting = forward.body;
-    stream.sendHead(exchange, forward.ended && waiting === undefined && exchange.requestTrailers === undefined);
+    stream.sendHead(exchange.head, forward.ended && waiting === undefined && exchange.requestTrailers === undefined);
     // An HTTP/2 connection may have ended just now.
     if (this.#done) return;
     if (waiting) {
@@ -149,7 +171,7 @@ export class Attempt implements PoolClient {
   replay(failure: UpstreamFailure): boolean {
     if (failure.kind !== 'reset' || failure.reason !== 'connection termination' || !this.stream?.wasIdle) return false;
     const { exchange } = this.forward;
-    return exchange.upgrade === '' && IDEMPOTENT.has(exchange.method) && this.forward.bodyBytes === 0;
+    return exchange.head.upgrade === '' && IDEMPOTENT.has(exchange.head.method) && this.forward.bodyBytes === 0;
   }
 
   upstreamInformational(status: number, headers: HeaderMap): void {

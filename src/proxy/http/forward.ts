@@ -1,24 +1,26 @@
 /** One forwarded request: its attempts, its body as long as an attempt may have to send it again, its timeouts, its retries. */
 
+import type { RouterSettings } from '../../http/filters/filter.ts';
+import { finalizeRequest, streamDurationOf, type Timeouts, tellTimeout, timeoutsOf } from '../../http/finalize.ts';
 import { HeaderMap } from '../../http/header-map.ts';
+import type { LocalReply } from '../../http/local-reply.ts';
+import { tellRouting } from '../../http/response.ts';
 import { hashRequest } from '../../http/routes/hash.ts';
 import type { ClusterChoice, CompiledRoute, ForwardAction } from '../../http/routes/route.ts';
 import { cutResponseDetails, failureReply } from '../failure.ts';
 import type { Cluster, UpstreamFailure, UpstreamHost } from '../types.ts';
-import { Attempt } from './attempt.ts';
-import type { Exchange } from './exchange.ts';
+import { Attempt, type AttemptOwner } from './attempt.ts';
+import type { ForwardedExchange } from './contract.ts';
 import { own } from './h1/read-buffer.ts';
-import type { LocalReply } from './local-reply.ts';
 import { type Mirror, startMirrors } from './mirror.ts';
 import { RetryState } from './retry.ts';
 import { TimerEntry } from './timers.ts';
-import { finalizeRequest, streamDurationOf, type Timeouts, tellTimeout, timeoutsOf } from './upstream-request.ts';
 
 /** Bodies beyond this are sent once only (Envoy's default for per_connection_buffer_limit_bytes). */
 const REPLAY_LIMIT = 1024 * 1024;
 
-export class Forward {
-  readonly exchange: Exchange;
+export class Forward implements AttemptOwner {
+  readonly exchange: ForwardedExchange;
   readonly route: CompiledRoute;
   readonly action: ForwardAction;
   readonly choice: ClusterChoice;
@@ -39,22 +41,31 @@ export class Forward {
   /** Some body has been dropped: only the running attempt has it whole. */
   bodyGone = false;
 
+  readonly #settings: RouterSettings;
   readonly #timeouts: Timeouts;
   #mirrors: readonly Mirror[] | undefined;
   #timer: TimerEntry | undefined = undefined;
   #backoff: TimerEntry | undefined = undefined;
   #closed = false;
 
-  constructor(exchange: Exchange, action: ForwardAction, choice: ClusterChoice, cluster: Cluster, ended: boolean) {
+  constructor(
+    exchange: ForwardedExchange,
+    action: ForwardAction,
+    choice: ClusterChoice,
+    cluster: Cluster,
+    settings: RouterSettings,
+    ended: boolean,
+  ) {
     this.exchange = exchange;
     this.route = exchange.route!;
     this.action = action;
     this.choice = choice;
     this.cluster = cluster;
     this.ended = ended;
-    this.#timeouts = timeoutsOf(exchange, action);
+    this.#settings = settings;
+    this.#timeouts = timeoutsOf(exchange.head, action);
     const policy = action.retry;
-    this.retry = policy?.matchesRequest(exchange) ? new RetryState(policy, cluster) : undefined;
+    this.retry = policy?.matchesRequest(exchange.head) ? new RetryState(policy, cluster) : undefined;
   }
 
   get perTryMs(): number {
@@ -63,10 +74,13 @@ export class Forward {
 
   start(): void {
     const { exchange, action } = this;
+    const { head, record } = exchange;
     if (action.hashPolicies.length > 0) this.#hash();
-    finalizeRequest(exchange, this.route, action, this.choice, this.#timeouts);
-    if (action.mirrors.length > 0) this.#mirrors = startMirrors(this);
-    const longest = streamDurationOf(exchange, action);
+    finalizeRequest(head, this.route, action, this.choice, this.#timeouts, record, this.#settings.envoyHeaders, exchange.core);
+    record.path = head.path;
+    record.authority = head.authority;
+    if (action.mirrors.length > 0) this.#mirrors = startMirrors(exchange, action);
+    const longest = streamDurationOf(head, action);
     if (longest !== undefined) exchange.setStreamDuration(longest);
     if (this.ended) this.#requestComplete();
     this.starting = true;
@@ -119,19 +133,18 @@ export class Forward {
       else if (verdict === 'overflow') exchange.addFlag('UO');
     }
     if (status !== 101) this.#dropBody();
-    if (exchange.upgrade === 'websocket' && status !== 101 && status < 400) {
+    if (exchange.head.upgrade === 'websocket' && status !== 101 && status < 400) {
       // Neither opened nor refused: there is nothing to pass on but the head.
       headers.remove('content-length');
       exchange.record.responseStarted = exchange.core.deps.now();
-      exchange.reply({ status, body: '', details: 'websocket_handshake_unsuccessful', headers, ofRoute: true });
+      exchange.reply({ status, body: '', details: 'websocket_handshake_unsuccessful', headers, ofRoute: 'forward' });
       return;
     }
     const { record } = exchange;
     record.responseStarted = exchange.core.deps.now();
-    if (!exchange.core.router.suppressEnvoyHeaders && record.requestReceived > 0) {
-      headers.set('x-envoy-upstream-service-time', String(Math.floor(record.responseStarted - record.requestReceived)));
-    }
-    if (this.route.includeAttemptCountInResponse) headers.set('x-envoy-attempt-count', String(this.attempts));
+    const told = this.#settings.envoyHeaders && record.requestReceived > 0;
+    const serviceMs = told ? Math.floor(record.responseStarted - record.requestReceived) : undefined;
+    tellRouting(headers, this.route, serviceMs, this.attempts);
     record.responseCode = status;
     record.responseCodeDetails = 'via_upstream';
     record.responseHeaders = headers;
@@ -168,8 +181,7 @@ export class Forward {
     }
     const reply = failureReply(failure, this.attempts > 1);
     exchange.record.upstreamTransportFailureReason = reply.transportFailure;
-    const headers =
-      reply.overloaded && !exchange.core.router.suppressEnvoyHeaders ? new HeaderMap(['x-envoy-overloaded', 'true']) : undefined;
+    const headers = reply.overloaded && this.#settings.envoyHeaders ? new HeaderMap(['x-envoy-overloaded', 'true']) : undefined;
     this.#refuse({ status: reply.status, body: reply.body, details: reply.details, flag: reply.flag, headers });
   }
 
@@ -201,10 +213,11 @@ export class Forward {
     const { exchange } = this;
     exchange.record.attempts = this.attempts;
     if (this.attempts > 1) {
-      const { core, record, headers } = exchange;
+      const { core, record } = exchange;
+      const { headers } = exchange.head;
       if (this.route.includeRequestAttemptCount) headers.set('x-envoy-attempt-count', String(this.attempts));
-      if (!core.router.suppressEnvoyHeaders) {
-        tellTimeout(exchange, this.#timeouts, record.requestReceived > 0 ? core.deps.now() - record.requestReceived : 0);
+      if (this.#settings.envoyHeaders) {
+        tellTimeout(headers, this.#timeouts, record.requestReceived > 0 ? core.deps.now() - record.requestReceived : 0);
       }
     }
     const attempt = new Attempt(this);
@@ -229,14 +242,14 @@ export class Forward {
 
   #requestComplete(): void {
     const ms = this.#timeouts.overall;
-    if (ms > 0 && this.exchange.upgrade === '') this.#arm(ms, () => this.#overall());
+    if (ms > 0 && this.exchange.head.upgrade === '') this.#arm(ms, () => this.#overall());
     this.attempt?.armPerTry();
   }
 
   #overall(): void {
     this.cluster.stats.upstreamRqTimeout++;
     // A host that has begun to answer is not the reason.
-    const host = this.exchange.responseStarted ? undefined : this.attempt?.host;
+    const host = this.exchange.phase === 'forwarding' ? this.attempt?.host : undefined;
     if (host) this.cluster.outliers?.failed(host, true);
     this.#refuse({ status: 504, body: 'upstream request timeout', details: 'response_timeout', flag: 'UT' });
   }
@@ -245,8 +258,8 @@ export class Forward {
   #refuse(reply: LocalReply): void {
     const { exchange } = this;
     const headers = reply.headers ?? new HeaderMap();
-    if (this.route.includeAttemptCountInResponse) headers.set('x-envoy-attempt-count', String(this.attempts));
-    exchange.reply({ ...reply, headers, ofRoute: true });
+    tellRouting(headers, this.route, undefined, this.attempts);
+    exchange.reply({ ...reply, headers, ofRoute: 'forward' });
   }
 
   #arm(ms: number, fire: () => void): void {
@@ -259,7 +272,7 @@ export class Forward {
   }
 
   #mayRepeat(): boolean {
-    return !this.bodyGone && !this.exchange.responseStarted;
+    return !this.bodyGone && this.exchange.phase === 'forwarding';
   }
 
   #keep(data: Buffer, sent: boolean): void {
@@ -285,8 +298,14 @@ export class Forward {
   #hash(): void {
     const { exchange, action } = this;
     const sourceIp = exchange.record.downstream.remoteAddress.ip;
-    const result = hashRequest(action.hashPolicies, exchange, sourceIp, () => exchange.random.toString(16));
+    const result = hashRequest(action.hashPolicies, exchange.head, sourceIp, () => exchange.head.random.toString(16));
     exchange.hash = result.hash;
     exchange.hashCookie = result.setCookie;
   }
+}
+
+/** The reply where a route names no cluster that is there. */
+export function noCluster({ clusterNotFoundStatus }: ForwardAction): LocalReply {
+  const { status, body, details, flag } = failureReply({ kind: 'no-cluster' }, false, clusterNotFoundStatus);
+  return { status, body, details, flag, ofRoute: 'forward' };
 }

@@ -1,46 +1,19 @@
 /** The HTTP connection manager: what a filter chain's terminal HTTP filter is to the listener. */
 import type { Socket } from 'node:net';
+import type { HttpFilter } from '../../http/filters/filter.ts';
+import { compileFilters } from '../../http/filters/index.ts';
+import { type ManagerOptions, readOptions } from '../../http/options.ts';
 import { compileRouteConfiguration, type RouteTable } from '../../http/routes/route.ts';
 import type { HttpConnectionManager } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import type { ClusterManager, ConnectionHandler, Downstream, RecordSink } from '../types.ts';
+import type { ConnectionHandler, Downstream } from '../types.ts';
+import type { HttpManagerDeps, ManagerCore, ServerConnection } from './contract.ts';
 import { copyDownstream } from './copy-downstream.ts';
-import type { ManagerCore, ServerConnection } from './core.ts';
-import type { HttpFilter } from './filter.ts';
-import { compileFilters } from './filters/index.ts';
 import { H1ServerConnection } from './h1/server.ts';
 import { H2ServerConnection } from './h2/server.ts';
-import { type ManagerOptions, readOptions } from './options.ts';
-import type { HttpPools } from './pool/pools.ts';
-import type { RouterOptions } from './router.ts';
 import { TimerEntry, type Timers } from './timers.ts';
 
+export type { HttpManagerDeps, RouteSource } from './contract.ts';
 export { createHttpPools, type HttpPools } from './pool/pools.ts';
-
-/** Route configurations that come by name (RDS), compiled; asked at each request, so that a change holds from the next request on. */
-export interface RouteSource {
-  get(name: string): RouteTable | undefined;
-}
-
-export interface HttpManagerLogger {
-  warn(message: string): void;
-}
-
-export interface HttpManagerDeps {
-  readonly clusters: ClusterManager;
-  readonly routes: RouteSource;
-  /** Upstream connections; one for all connection managers of a thread (`createHttpPools`). */
-  readonly pools: HttpPools;
-  readonly sink: RecordSink;
-  /** A random integer, 0 ≤ n < 2^53. */
-  readonly random: () => number;
-  /** Milliseconds that only grow (`performance.now`). */
-  readonly now: () => number;
-  /** Milliseconds since the epoch at which `now` was 0 (`performance.timeOrigin`). */
-  readonly timeOrigin: number;
-  /** `traffic_direction` of the listener: decides who sets `x-envoy-decorator-operation`. */
-  readonly direction: 'inbound' | 'outbound' | 'unspecified';
-  readonly logger: HttpManagerLogger;
-}
 
 /**
  * The terminal filter of a filter chain. Throws `xds-unsupported` for settings and filters that the data plane does not have, `xds-invalid` for what does
@@ -56,7 +29,6 @@ class Manager implements ConnectionHandler, ManagerCore {
   readonly deps: HttpManagerDeps;
   readonly options: ManagerOptions;
   readonly filters: readonly HttpFilter[];
-  readonly router: RouterOptions;
   readonly timers: Timers;
   readonly routes: () => RouteTable | undefined;
   readonly #connections = new Set<ServerConnection>();
@@ -68,9 +40,7 @@ class Manager implements ConnectionHandler, ManagerCore {
   constructor(config: HttpConnectionManager, deps: HttpManagerDeps) {
     this.deps = deps;
     this.options = readOptions(config);
-    const { filters, router } = compileFilters(config.httpFilters, config.statPrefix);
-    this.filters = filters;
-    this.router = router;
+    this.filters = compileFilters(config, this.options);
     this.timers = deps.pools.timers;
     this.routes = routeSource(config, deps);
   }

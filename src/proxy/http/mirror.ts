@@ -1,21 +1,21 @@
 /** Mirrored requests (`request_mirror_policies`): sent beside the original, their responses dropped. */
+import { shadowAuthority } from '../../http/authority.ts';
 import type { HeaderMap } from '../../http/header-map.ts';
-import type { MirrorPolicy } from '../../http/routes/route.ts';
+import { markMirrored } from '../../http/mirror.ts';
+import type { ForwardAction, MirrorPolicy } from '../../http/routes/route.ts';
 import type { Cluster, Downstream, UpstreamFailure, UpstreamHost } from '../types.ts';
-import type { Exchange } from './exchange.ts';
-import type { Forward } from './forward.ts';
+import type { ForwardedExchange, PoolClient, UpstreamRequest, UpstreamStream } from './contract.ts';
 import { own } from './h1/read-buffer.ts';
-import type { PoolClient } from './pool/pool.ts';
-import type { UpstreamRequest, UpstreamStream } from './stream.ts';
 
 /** Bodies beyond this are not mirrored. */
 const BODY_LIMIT = 1024 * 1024;
 
-export function startMirrors({ action, exchange }: Forward): readonly Mirror[] | undefined {
+export function startMirrors(exchange: ForwardedExchange, { mirrors: policies }: ForwardAction): readonly Mirror[] | undefined {
+  const { head } = exchange;
   let mirrors: Mirror[] | undefined;
-  for (const policy of action.mirrors) {
-    if (!policy.applies(exchange.random) || exchange.upgrade !== '') continue;
-    const name = policy.clusterHeader === undefined ? policy.cluster : exchange.headers.get(policy.clusterHeader);
+  for (const policy of policies) {
+    if (!policy.applies(head.random) || head.upgrade !== '') continue;
+    const name = policy.clusterHeader === undefined ? policy.cluster : head.headers.get(policy.clusterHeader);
     const cluster = name === undefined ? undefined : exchange.core.deps.clusters.get(name);
     if (!cluster) continue;
     mirrors ??= [];
@@ -34,21 +34,22 @@ export class Mirror implements PoolClient, UpstreamRequest {
   readonly upgrade = '';
   readonly downstream: Downstream;
   readonly tunnel = false;
-  readonly #exchange: Exchange;
+  readonly #exchange: ForwardedExchange;
   readonly #cluster: Cluster;
   #body: Buffer[] = [];
   #bytes = 0;
   #over = false;
   #host: UpstreamHost | undefined;
 
-  constructor(exchange: Exchange, policy: MirrorPolicy, cluster: Cluster) {
+  constructor(exchange: ForwardedExchange, policy: MirrorPolicy, cluster: Cluster) {
     this.#exchange = exchange;
     this.#cluster = cluster;
-    this.method = exchange.method;
-    this.path = exchange.path;
-    this.authority = policy.appendShadowSuffix ? shadowHost(exchange.authority) : exchange.authority;
-    this.scheme = exchange.scheme;
-    this.headers = exchange.headers.clone();
+    const { head } = exchange;
+    this.method = head.method;
+    this.path = head.path;
+    this.authority = policy.appendShadowSuffix ? shadowAuthority(head.authority) : head.authority;
+    this.scheme = head.scheme;
+    this.headers = head.headers.clone();
     this.downstream = exchange.downstream;
   }
 
@@ -82,15 +83,11 @@ export class Mirror implements PoolClient, UpstreamRequest {
     this.#cluster.stats.upstreamRqTotal++;
     this.#cluster.stats.upstreamRqActive++;
     this.#host = choice;
-    this.#exchange.core.deps.pools.pool(this.#cluster, choice, this.#exchange).acquire(this);
+    this.#exchange.core.deps.pools.pool(this.#cluster, choice, this.#exchange.head).acquire(this);
   };
 
   poolReady(stream: UpstreamStream): void {
-    // As requests of Envoy's own: internal, and forwarded for this proxy.
-    this.headers.set('x-envoy-internal', 'true');
-    const own = stream.localAddress?.ip;
-    const before = this.headers.all('x-forwarded-for');
-    if (own) this.headers.set('x-forwarded-for', [...before, own].join(','));
+    markMirrored(this.headers, stream.localAddress?.ip);
     stream.sendHead(this, this.#body.length === 0);
     for (const data of this.#body) stream.sendData(data);
     if (this.#body.length > 0) stream.sendEnd(undefined);
@@ -138,10 +135,4 @@ export class Mirror implements PoolClient, UpstreamRequest {
     this.#cluster.stats.upstreamRqActive--;
     this.#host.active--;
   }
-}
-
-/** `-shadow` goes before the port. */
-function shadowHost(authority: string): string {
-  const port = /:\d+$/.exec(authority);
-  return port ? `${authority.slice(0, port.index)}-shadow${port[0]}` : `${authority}-shadow`;
 }

@@ -1,6 +1,6 @@
 /** A filter chain in force: its TLS, and the terminal network filter that takes connections over. */
 import type { Any } from '@bufbuild/protobuf/wkt';
-import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { directionOf } from '../../http/response.ts';
 import type { FilterChain } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { ConnectionLimitSchema } from '../../xds/gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js';
@@ -96,7 +96,7 @@ function compileFilters(
     const place = `${where}.filters[${index}] "${filter.name}"`;
     if (filter.configType.case === 'configDiscovery') unsupported(`${place}.config_discovery`, 'not supported; give typed_config');
     const any = filter.configType.value;
-    const context: ChainContext = { listener: listener.name, direction: DIRECTIONS[listener.trafficDirection], where: place };
+    const context: ChainContext = { listener: listener.name, direction: directionOf(listener.trafficDirection), where: place };
     const terminal = index === chain.filters.length - 1;
     switch (typeNameOf(any)) {
       case HTTP_CONNECTION_MANAGER:
@@ -124,9 +124,3 @@ function compileFilters(
   }
   return unsupported(`${where}.filters`, 'there is no terminal filter (http_connection_manager or tcp_proxy)');
 }
-
-const DIRECTIONS: Readonly<Record<TrafficDirection, ChainContext['direction']>> = {
-  [TrafficDirection.UNSPECIFIED]: 'unspecified',
-  [TrafficDirection.INBOUND]: 'inbound',
-  [TrafficDirection.OUTBOUND]: 'outbound',
-};

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { parseAuthority, readExplicitRequest } from './explicit-request.ts';
+import { parseAuthority } from '../../http/authority.ts';
+import { readExplicitRequest } from './explicit-request.ts';
 import { detectHttp } from './http-detect.ts';
 import { ReadAhead } from './inspection.ts';
 import { readProxyHeader } from './proxy-protocol.ts';

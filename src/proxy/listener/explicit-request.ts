@@ -2,12 +2,10 @@
  * The first bytes of a client that uses the proxy explicitly: SOCKS5 (RFC 1928, no authentication, CONNECT only), `CONNECT host:port` (RFC 9110 §9.3.6) or a
  * request in absolute form (RFC 9112 §3.2.2). Pure and incremental.
  */
+import { type Authority, hostName, parseAuthority } from '../../http/authority.ts';
 
-export interface ProxyTarget {
-  /** A host name in lower case without a trailing dot, or an IP address without brackets. */
-  readonly host: string;
-  readonly port: number;
-}
+/** A host name in lower case without a trailing dot, or an IP address without brackets, and a port. */
+export type ProxyTarget = Authority;
 
 export type ExplicitRequest =
   | { readonly kind: 'need-more' }
@@ -150,18 +148,4 @@ function connectRequest(data: Buffer, text: string): ExplicitRequest {
       : refuseHttp(431, 'Request Header Fields Too Large', 'the head of CONNECT is longer than 64 KiB');
   }
   return { kind: 'tunnel', protocol: 'http', consumed: end + 4, target };
-}
-
-/** `host`, `host:port`, `[v6]:port`; undefined if it is none of these. */
-export function parseAuthority(text: string, defaultPort: number | undefined): ProxyTarget | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text);
-  if (!match) return undefined;
-  const port = match[3] === undefined ? defaultPort : Number(match[3]);
-  const host = match[1] ?? hostName(match[2]!);
-  return host !== undefined && port !== undefined && port > 0 && port < 65536 ? { host, port } : undefined;
-}
-
-function hostName(text: string): string | undefined {
-  const name = text.endsWith('.') ? text.slice(0, -1) : text;
-  return name.length > 0 && name.length <= 253 && /^[\w.-]+$/.test(name) ? name.toLowerCase() : undefined;
 }

@@ -1,8 +1,9 @@
 /** Decodes the chunked transfer coding (RFC 9112 §7.1), incrementally and strictly. */
+
+import { FIELD_VALUE } from '../../../http/h1/chars.ts';
+import { CodecError, TRAILERS_TOO_LARGE } from '../../../http/h1/error.ts';
+import { parseTrailers } from '../../../http/h1/head.ts';
 import { HeaderMap } from '../../../http/header-map.ts';
-import { FIELD_VALUE } from './chars.ts';
-import { CodecError, TRAILERS_TOO_LARGE } from './error.ts';
-import { parseTrailers } from './head.ts';
 
 /** Extension bytes of all chunks of one message: more is a flood, no one sends any. */
 const MAX_EXTENSION_BYTES = 4096;

@@ -1,13 +1,13 @@
 /** One HTTP/1.1 connection to an upstream: one request at a time. */
 import type { Socket } from 'node:net';
+import { encodeRequest, encodeTrailers, LAST_CHUNK, needsChunks, statusHasNoBody } from '../../../http/h1/encode.ts';
+import { CodecError } from '../../../http/h1/error.ts';
+import { parseResponseHead } from '../../../http/h1/head.ts';
 import type { HeaderMap } from '../../../http/header-map.ts';
 import type { Address } from '../../types.ts';
-import type { PoolClient, PoolOwner } from '../pool/pool.ts';
-import type { ResetKind, UpstreamEvents, UpstreamRequest, UpstreamStream } from '../stream.ts';
+import type { ResetKind, UpstreamEvents, UpstreamRequest, UpstreamStream } from '../contract.ts';
+import type { PoolClient, PoolOwner, SingleConnection } from '../pool/contract.ts';
 import { TimerEntry } from '../timers.ts';
-import { bodyIsUnusual, encodeTrailers, LAST_CHUNK, statusHasNoBody } from './encode.ts';
-import { CodecError } from './error.ts';
-import { parseResponseHead } from './head.ts';
 import { Output } from './out.ts';
 import { type BodyFraming, CHUNKED, type MessageHandler, MessageParser, NO_BODY, UNTIL_CLOSE } from './parser.ts';
 
@@ -17,7 +17,8 @@ const MAX_HEADERS = 100;
 /** Servers close idle connections after seconds: one that dies younger died of the request. */
 const STALE_AFTER_MS = 1000;
 
-export class H1ClientConnection implements UpstreamStream, MessageHandler {
+export class H1ClientConnection implements SingleConnection, UpstreamStream, MessageHandler {
+  readonly kind = 'single';
   readonly localAddress: Address;
   /** Requests that were begun on it. */
   served = 0;
@@ -85,26 +86,10 @@ export class H1ClientConnection implements UpstreamStream, MessageHandler {
   }
 
   sendHead(request: UpstreamRequest, end: boolean): void {
-    const { method, authority, headers, upgrade } = request;
-    this.#method = method;
-    this.#upgrade = upgrade !== '';
-    const { flat } = headers;
-    let text = `${method} ${request.path === '' ? authority : request.path} HTTP/1.1\r\nhost: ${authority}\r\n`;
-    let framed = false;
-    for (let i = 0; i < flat.length; i += 2) {
-      const name = flat[i]!;
-      if (name === 'content-length') framed = true;
-      text += `${name}: ${flat[i + 1]}\r\n`;
-    }
-    if (upgrade !== '' && upgrade !== 'connect') text += `connection: Upgrade\r\nupgrade: ${upgrade}\r\n`;
-    else if (!framed && upgrade === '') {
-      if (!end) {
-        this.#chunked = true;
-        text += 'transfer-encoding: chunked\r\n';
-      } else if (!bodyIsUnusual(method)) text += 'content-length: 0\r\n';
-    }
-    text += '\r\n';
-    this.#out.text(text);
+    this.#method = request.method;
+    this.#upgrade = request.upgrade !== '';
+    this.#chunked = needsChunks(request, end);
+    this.#out.text(encodeRequest(request, end, this.#chunked));
     if (end && !this.#upgrade) this.#requestDone = true;
   }
 

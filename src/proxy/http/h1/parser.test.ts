@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { CodecError } from '../../../http/h1/error.ts';
+import { parseRequestHead, parseResponseHead, type RequestHead } from '../../../http/h1/head.ts';
 import type { HeaderMap } from '../../../http/header-map.ts';
-import { CodecError } from './error.ts';
-import { parseRequestHead, parseResponseHead, type RequestHead } from './head.ts';
 import { type BodyFraming, CHUNKED, MessageParser, NO_BODY } from './parser.ts';
 
 const OPTIONS = { maxHeaders: 20, customMethods: false };

@@ -1,8 +1,9 @@
 /** Cuts a byte stream into HTTP/1 messages: heads as text, bodies as pieces. What heads mean is the handler's. */
+
+import { TOKEN } from '../../../http/h1/chars.ts';
+import { CodecError, HEADERS_TOO_LARGE } from '../../../http/h1/error.ts';
 import type { HeaderMap } from '../../../http/header-map.ts';
-import { TOKEN } from './chars.ts';
 import { ChunkedDecoder } from './chunked.ts';
-import { CodecError, HEADERS_TOO_LARGE } from './error.ts';
 import { own } from './read-buffer.ts';
 
 /** How the body after a head is framed. `hold`: nothing follows until `resume`. */

@@ -1,14 +1,14 @@
 /** One HTTP/2 connection to an upstream, over a socket that is connected already. */
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, type OutgoingHttpHeaders } from 'node:http2';
 import type { Socket } from 'node:net';
+import { REPEATED_FIELDS, receivedHeaders, statusOf, toNodeHeaders, trailersOf } from '../../../http/h2/headers.ts';
 import { HeaderMap } from '../../../http/header-map.ts';
 import { codeOf } from '../../../lib/errors.ts';
 import type { Address } from '../../types.ts';
+import type { ResetKind, UpstreamEvents, UpstreamRequest, UpstreamStream } from '../contract.ts';
 import { own } from '../h1/read-buffer.ts';
-import type { PoolClient, PoolOwner } from '../pool/pool.ts';
-import type { ResetKind, UpstreamEvents, UpstreamRequest, UpstreamStream } from '../stream.ts';
+import type { PoolClient, PoolOwner } from '../pool/contract.ts';
 import { TimerEntry } from '../timers.ts';
-import { REPEATED_FIELDS, receivedHeaders, statusOf, toNodeHeaders, trailersOf } from './headers.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_NO_ERROR } = constants;
 
@@ -17,6 +17,7 @@ const CONNECTION_WINDOW = 1024 * 1024;
 const SESSION_MEMORY_MB = 256;
 
 export class H2ClientConnection {
+  readonly kind = 'multiplexed';
   readonly localAddress: Address;
   readonly #owner: PoolOwner;
   readonly #session: ClientHttp2Session;

@@ -1,35 +1,34 @@
 /** One HTTP/2 connection of a client, over a socket that the listener accepted. */
 import { constants, type OutgoingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import { REPEATED_FIELDS, toNodeHeaders, trailersOf } from '../../../http/h2/headers.ts';
+import { readRequest } from '../../../http/h2/request.ts';
+import { Head, takesExpectation } from '../../../http/head.ts';
 import { HeaderMap } from '../../../http/header-map.ts';
 import type { Downstream } from '../../types.ts';
-import { type ConnectionFacts, connectionFacts, type ManagerCore, type ServerConnection } from '../core.ts';
+import { type ConnectionFacts, connectionFacts } from '../connection-facts.ts';
+import type { DownstreamStream, ManagerCore, ServerConnection } from '../contract.ts';
 import { Exchange } from '../exchange.ts';
-import { SEEN } from '../h1/fields.ts';
 import { own } from '../h1/read-buffer.ts';
-import type { ManagerOptions } from '../options.ts';
-import type { DownstreamStream } from '../stream.ts';
-import { TimerEntry } from '../timers.ts';
-import { REPEATED_FIELDS, receivedHeaders, toNodeHeaders, trailersOf } from './headers.ts';
+import { ServerTimers, type TimedConnection } from '../server-timers.ts';
 
 const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } = constants;
 
 const SESSION_MEMORY_MB = 64;
 
-export class H2ServerConnection implements ServerConnection {
+export class H2ServerConnection implements ServerConnection, TimedConnection {
   readonly #core: ManagerCore;
   readonly #facts: ConnectionFacts;
   readonly #session: ServerHttp2Session;
   readonly #closed: (connection: ServerConnection) => void;
   #active = 0;
   #ended = false;
-  #idleTimer: TimerEntry | undefined;
-  #ageTimer: TimerEntry | undefined;
+  readonly #timers: ServerTimers;
 
   constructor(core: ManagerCore, downstream: Downstream, closed: (connection: ServerConnection) => void) {
     this.#core = core;
     this.#facts = connectionFacts(downstream);
     this.#closed = closed;
-    const { options, timers } = core;
+    const { options } = core;
     const { socket } = downstream;
     socket.on('error', () => undefined);
     if (downstream.head && downstream.head.length > 0) socket.unshift(downstream.head);
@@ -51,11 +50,7 @@ export class H2ServerConnection implements ServerConnection {
     this.#session.on('stream', (stream, _headers, flags, raw: string[]) => this.#onStream(stream, flags, raw));
     this.#session.on('error', () => this.#end());
     this.#session.on('close', () => this.#end());
-    if (options.idleMs > 0) this.#idleTimer = new TimerEntry(() => this.drain());
-    if (options.maxConnectionMs > 0) {
-      this.#ageTimer = new TimerEntry(() => this.drain());
-      timers.arm(this.#ageTimer, options.maxConnectionMs);
-    }
+    this.#timers = new ServerTimers(this, core.timers, options);
     this.#rest();
   }
 
@@ -64,8 +59,24 @@ export class H2ServerConnection implements ServerConnection {
     if (!this.#session.closed && !this.#session.destroyed) this.#session.close();
   }
 
+  idleTimeout(): void {
+    this.drain();
+  }
+
+  tooOld(): void {
+    this.drain();
+  }
+
+  headTimeout(): void {
+    // The library reads heads.
+  }
+
+  drainTimeout(): void {
+    // GOAWAY has told the client; there is nothing to wait for.
+  }
+
   #onStream(stream: ServerHttp2Stream, flags: number, raw: string[]): void {
-    if (this.#idleTimer) this.#core.timers.disarm(this.#idleTimer);
+    this.#timers.busy();
     this.#active++;
     stream.once('close', () => {
       this.#active--;
@@ -75,14 +86,13 @@ export class H2ServerConnection implements ServerConnection {
   }
 
   #rest(): void {
-    if (this.#idleTimer && !this.#ended) this.#core.timers.arm(this.#idleTimer, this.#core.options.idleMs);
+    if (!this.#ended) this.#timers.rest();
   }
 
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (this.#idleTimer) this.#core.timers.disarm(this.#idleTimer);
-    if (this.#ageTimer) this.#core.timers.disarm(this.#ageTimer);
+    this.#timers.end();
     this.#closed(this);
   }
 }
@@ -98,39 +108,31 @@ class H2ServerStream implements DownstreamStream {
 
   constructor(core: ManagerCore, facts: ConnectionFacts, stream: ServerHttp2Stream, end: boolean, raw: string[]) {
     this.#stream = stream;
-    const pseudo = pseudoHeaders(raw);
-    const { headers, seen } = receivedHeaders(raw);
-    const connect = pseudo.method === 'CONNECT';
-    const upgrade = connect ? (pseudo.protocol === '' ? 'connect' : pseudo.protocol.toLowerCase()) : '';
-    // An extended CONNECT is the upgrade of HTTP/1 (RFC 8441 §4): routes see it as one.
-    const method = upgrade !== '' && upgrade !== 'connect' ? 'GET' : pseudo.method;
-    const authority = pseudo.authority ?? hostOf(raw);
-    const exchange = new Exchange(
-      core,
-      this,
-      facts,
+    const { options, deps } = core;
+    const request = readRequest(raw, options);
+    const { headers, seen, upgrade, authority, refusal } = request;
+    const head = new Head(
       'HTTP/2',
-      method,
+      request.method,
       authority ?? '',
-      pseudo.path,
+      request.path,
+      request.scheme || facts.scheme,
       headers,
       seen,
       upgrade,
       !end || upgrade !== '',
+      deps.random(),
+      facts.tls,
     );
-    if (pseudo.scheme === 'http' || pseudo.scheme === 'https') exchange.scheme = pseudo.scheme;
+    const exchange = new Exchange(core, this, facts, head);
     this.#exchange = exchange;
     this.#listen(stream, exchange);
-    const refusal = refusalOf(raw, seen, core.options);
     if (refusal) {
       exchange.downstreamClosed('DR', refusal);
       stream.close(NGHTTP2_INTERNAL_ERROR);
       return;
     }
-    if ((seen & SEEN.expect) !== 0 && !core.options.proxyContinue && headers.get('expect')?.toLowerCase() === '100-continue') {
-      headers.remove('expect');
-      stream.additionalHeaders({ ':status': 100 });
-    }
+    if (takesExpectation(headers, seen, options.proxyContinue)) stream.additionalHeaders({ ':status': 100 });
     if (authority === undefined) exchange.reply({ status: 400, body: '', details: 'missing_host_header' });
     else exchange.begin();
     exchange.requestFlush();
@@ -139,7 +141,7 @@ class H2ServerStream implements DownstreamStream {
   sendHead(status: number, headers: HeaderMap, end: boolean): void {
     const stream = this.#stream;
     if (stream.destroyed || stream.headersSent) return;
-    const { upgrade } = this.#exchange;
+    const { upgrade } = this.#exchange.head;
     // What is 101 in HTTP/1 is 200 to an extended CONNECT.
     const target: OutgoingHttpHeaders = { ':status': upgrade !== '' && status === 101 ? 200 : status };
     try {
@@ -226,54 +228,4 @@ class H2ServerStream implements DownstreamStream {
       else exchange.downstreamClosed('DC', 'downstream_remote_disconnect');
     });
   }
-}
-
-interface PseudoHeaders {
-  method: string;
-  path: string;
-  authority: string | undefined;
-  protocol: string;
-  scheme: string;
-}
-
-/** Why the stream is reset, as `%RESPONSE_CODE_DETAILS%`: limits that clients may ignore although they are told (RFC 9113 §6.5.2). */
-function refusalOf(raw: readonly string[], seen: number, options: ManagerOptions): string | undefined {
-  if (options.underscores === 'reject' && (seen & SEEN.underscore) !== 0) return 'http2.unexpected_underscore';
-  let bytes = 0;
-  for (const part of raw) bytes += part.length;
-  return bytes > options.maxHeadBytes ? 'http2.header_list_size_too_large' : undefined;
-}
-
-/** nghttp2 has checked that they come first, once each, and which are there. */
-function pseudoHeaders(raw: readonly string[]): PseudoHeaders {
-  const pseudo: PseudoHeaders = { method: '', path: '', authority: undefined, protocol: '', scheme: '' };
-  for (let i = 0; i < raw.length; i += 2) {
-    const value = raw[i + 1]!;
-    switch (raw[i]) {
-      case ':method':
-        pseudo.method = value;
-        break;
-      case ':path':
-        pseudo.path = value;
-        break;
-      case ':authority':
-        pseudo.authority = value;
-        break;
-      case ':scheme':
-        pseudo.scheme = value;
-        break;
-      case ':protocol':
-        pseudo.protocol = value;
-        break;
-      default:
-        // The pseudo-headers come first.
-        if (raw[i]!.charCodeAt(0) !== 58) return pseudo;
-    }
-  }
-  return pseudo;
-}
-
-function hostOf(raw: readonly string[]): string | undefined {
-  for (let i = 0; i < raw.length; i += 2) if (raw[i] === 'host') return raw[i + 1];
-  return undefined;
 }

@@ -1,38 +1,18 @@
 /** The upstream connections to one host: given out last in first out, bounded by the cluster's limits, closed when idle or no longer wanted. */
 import type { Socket } from 'node:net';
-import type { Cluster, Downstream, UpstreamFailure, UpstreamHost } from '../../types.ts';
+import type { Cluster, UpstreamFailure, UpstreamHost } from '../../types.ts';
+import type { Pool } from '../contract.ts';
 import { H1ClientConnection } from '../h1/client.ts';
 import { Reader } from '../h1/read-buffer.ts';
 import { H2ClientConnection } from '../h2/client.ts';
-import type { UpstreamEvents, UpstreamStream } from '../stream.ts';
 import type { Timers } from '../timers.ts';
+import type { PoolClient, PoolConnection, PoolOwner } from './contract.ts';
 import { TunnelConnection } from './tunnel.ts';
-
-/** Who wants a stream. Exactly one of poolReady and poolFailed is called, possibly before `acquire` returns. */
-export interface PoolClient extends UpstreamEvents {
-  readonly downstream: Downstream | undefined;
-  readonly authority: string;
-  /** Raw bytes without a request: a CONNECT that ends here. */
-  readonly tunnel: boolean;
-  poolReady(stream: UpstreamStream): void;
-  poolFailed(failure: UpstreamFailure): void;
-}
 
 /** `alpn`: what TLS negotiates decides. */
 export type PoolProtocol = 'http1' | 'http2' | 'alpn';
 
-/** What connections tell their pool. */
-export interface PoolOwner {
-  readonly cluster: Cluster;
-  readonly timers: Timers;
-  /** The connection serves nobody. */
-  released(connection: H1ClientConnection): void;
-  closed(connection: H1ClientConnection | H2ClientConnection | TunnelConnection): void;
-  /** A multiplexed connection has room again. */
-  available(): void;
-}
-
-export class HttpPool implements PoolOwner {
+export class HttpPool implements Pool, PoolOwner {
   readonly cluster: Cluster;
   readonly host: UpstreamHost;
   readonly timers: Timers;
@@ -108,12 +88,12 @@ export class HttpPool implements PoolOwner {
     }
   }
 
-  closed(connection: H1ClientConnection | H2ClientConnection | TunnelConnection): void {
-    if (connection instanceof H2ClientConnection) {
-      const at = this.#multiplexed.indexOf(connection);
+  closed(connection: PoolConnection): void {
+    if (connection.kind === 'multiplexed') {
+      const at = this.#multiplexed.indexOf(connection as H2ClientConnection);
       if (at >= 0) this.#multiplexed.splice(at, 1);
-    } else if (connection instanceof H1ClientConnection && connection.idle) {
-      const at = this.#idle.lastIndexOf(connection);
+    } else if (connection.kind === 'single' && connection.idle) {
+      const at = this.#idle.lastIndexOf(connection as H1ClientConnection);
       if (at >= 0) this.#idle.splice(at, 1);
     } else this.#busy--;
     this.#grow();

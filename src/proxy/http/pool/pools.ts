@@ -3,18 +3,13 @@
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { HttpProtocolOptionsSchema } from '../../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import type { Cluster, ClusterManager, UpstreamHost } from '../../types.ts';
+import type { PoolRequest, Pools } from '../contract.ts';
 import { Timers } from '../timers.ts';
 import { HttpPool, type PoolProtocol } from './pool.ts';
 
 const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 /** How often pools are looked at whose host or cluster may be gone. */
 const SWEEP_MS = 500;
-
-/** What of a request decides about its pool. */
-export interface PoolRequest {
-  readonly authority: string;
-  readonly record: { readonly protocol: string };
-}
 
 interface HostPools {
   readonly cluster: Cluster;
@@ -23,7 +18,7 @@ interface HostPools {
   more: Map<string, HttpPool> | undefined;
 }
 
-export class HttpPools {
+export class HttpPools implements Pools {
   readonly timers: Timers;
   readonly #clusters: ClusterManager;
   readonly #byHost = new WeakMap<UpstreamHost, HostPools>();
@@ -49,11 +44,7 @@ export class HttpPools {
       return pools.single;
     }
     const chosen: PoolProtocol =
-      protocol !== 'downstream'
-        ? protocol
-        : request.record.protocol === 'HTTP/2' || request.record.protocol === 'HTTP/3'
-          ? 'http2'
-          : 'http1';
+      protocol !== 'downstream' ? protocol : request.protocol === 'HTTP/2' || request.protocol === 'HTTP/3' ? 'http2' : 'http1';
     const key = this.#followsAuthority(cluster) ? `${chosen} ${request.authority.toLowerCase()}` : chosen;
     pools.more ??= new Map();
     let pool = pools.more.get(key);

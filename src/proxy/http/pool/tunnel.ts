@@ -2,11 +2,12 @@
 import type { Socket } from 'node:net';
 import { HeaderMap } from '../../../http/header-map.ts';
 import type { Address } from '../../types.ts';
+import type { UpstreamStream } from '../contract.ts';
 import { writeTo } from '../h1/read-buffer.ts';
-import type { UpstreamStream } from '../stream.ts';
-import type { PoolClient, PoolOwner } from './pool.ts';
+import type { PoolClient, PoolOwner } from './contract.ts';
 
 export class TunnelConnection implements UpstreamStream {
+  readonly kind = 'tunnel';
   readonly localAddress: Address;
   readonly wasIdle = false;
   readonly #owner: PoolOwner;

@@ -1,7 +1,9 @@
 /** Between Node's HTTP/2 header objects and header maps. */
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
-import { HeaderMap } from '../../../http/header-map.ts';
-import { joinValue, knownField, otherField, SEEN_ONCE } from '../h1/fields.ts';
+import { joinValue, knownField, otherField, SEEN_ONCE } from '../fields.ts';
+import { HeaderMap } from '../header-map.ts';
+
+/** As `OutgoingHttpHeaders` of node:http2. */
+export type NodeHeaders = Record<string, number | string | string[] | undefined>;
 
 export interface ReceivedHeaders {
   readonly headers: HeaderMap;
@@ -42,7 +44,7 @@ export function receivedHeaders(raw: readonly string[]): ReceivedHeaders {
 }
 
 /** Adds the fields of `headers` to a header object of Node's. */
-export function toNodeHeaders(headers: HeaderMap, target: OutgoingHttpHeaders): OutgoingHttpHeaders {
+export function toNodeHeaders(headers: HeaderMap, target: NodeHeaders): NodeHeaders {
   const { flat } = headers;
   for (let i = 0; i < flat.length; i += 2) {
     const name = flat[i]!;
@@ -62,6 +64,6 @@ export function trailersOf(raw: readonly string[] | undefined): HeaderMap | unde
   return receivedHeaders(raw).headers;
 }
 
-export function statusOf(headers: IncomingHttpHeaders): number {
-  return Number((headers as Record<string, unknown>)[':status']);
+export function statusOf(headers: Readonly<Record<string, unknown>>): number {
+  return Number(headers[':status']);
 }

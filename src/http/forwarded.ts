@@ -1,14 +1,14 @@
 /** Who the client is: x-forwarded-for, the trusted address in it, x-envoy-external-address and x-envoy-internal. */
 
-import type { HeaderMap } from '../../http/header-map.ts';
-import { cidrContains, isLoopback, parseIp } from '../../xds/match/cidr.ts';
-import type { Address, Downstream } from '../types.ts';
-import { SEEN } from './h1/fields.ts';
+import { cidrContains, isLoopback, parseIp } from '../xds/match/cidr.ts';
+import type { ClientConnection, SocketEnd } from './connection.ts';
+import { SEEN } from './fields.ts';
+import type { HeaderMap } from './header-map.ts';
 import type { ManagerOptions } from './options.ts';
 
 export interface ClientFacts {
   /** The address that counts as the client's; undefined if it is the connection's. */
-  readonly trusted: Address | undefined;
+  readonly trusted: SocketEnd | undefined;
   readonly internal: boolean;
   /** A request that enters the mesh here from outside: what its headers claim of the mesh is dropped. */
   readonly edge: boolean;
@@ -18,7 +18,7 @@ const PLAIN_CLIENT: ClientFacts = { trusted: undefined, internal: false, edge: f
 const EDGE_CLIENT: ClientFacts = { trusted: undefined, internal: false, edge: true };
 
 /** Finds the client and, at the edge, appends the connection's address to x-forwarded-for and resets x-forwarded-proto. */
-export function identifyClient(headers: HeaderMap, seen: number, downstream: Downstream, options: ManagerOptions): ClientFacts {
+export function identifyClient(headers: HeaderMap, seen: number, connection: ClientConnection, options: ManagerOptions): ClientFacts {
   const forwarded = (seen & SEEN.forwardedFor) === 0 ? undefined : headers.get('x-forwarded-for');
   if (!options.useRemoteAddress) {
     if (forwarded === undefined) return PLAIN_CLIENT;
@@ -27,18 +27,18 @@ export function identifyClient(headers: HeaderMap, seen: number, downstream: Dow
     const single = !forwarded.includes(',');
     return { trusted: { ip, port: 0 }, internal: single && isInternal(ip, options), edge: false };
   }
-  const { remoteAddress } = downstream;
+  const { remoteAddress } = connection;
   const behindProxies = options.trustedHops > 0 && forwarded !== undefined;
   const ip = behindProxies ? addressAt(forwarded, options.trustedHops - 1) : undefined;
   if (!options.skipXffAppend) {
     const hop = parseIp(remoteAddress.ip);
     // A client on this machine is no address that anyone behind could use.
-    const appended = hop && isLoopback(hop) ? downstream.localAddress.ip : remoteAddress.ip;
+    const appended = hop && isLoopback(hop) ? connection.localAddress.ip : remoteAddress.ip;
     headers.set('x-forwarded-for', forwarded ? `${forwarded},${appended}` : appended);
   }
-  if (options.trustedHops === 0 || !headers.has('x-forwarded-proto')) headers.set('x-forwarded-proto', downstream.tls ? 'https' : 'http');
+  if (believesConnection(options) || !headers.has('x-forwarded-proto')) headers.set('x-forwarded-proto', connection.tls ? 'https' : 'http');
   if (options.appendForwardedPort && (options.trustedHops === 0 || !headers.has('x-forwarded-port'))) {
-    headers.set('x-forwarded-port', String(downstream.localAddress.port));
+    headers.set('x-forwarded-port', String(connection.localAddress.port));
   }
   const internal = options.internalRanges.length > 0 && forwarded === undefined && isInternal(remoteAddress.ip, options);
   if (!internal) {
@@ -46,6 +46,11 @@ export function identifyClient(headers: HeaderMap, seen: number, downstream: Dow
     if (ip === undefined) return EDGE_CLIENT;
   }
   return { trusted: ip === undefined ? undefined : { ip, port: 0 }, internal, edge: !internal };
+}
+
+/** At the edge a proxy believes its own connection, not what a client says of the scheme. */
+export function believesConnection({ useRemoteAddress, trustedHops }: Pick<ManagerOptions, 'useRemoteAddress' | 'trustedHops'>): boolean {
+  return useRemoteAddress && trustedHops === 0;
 }
 
 /** The address `hops` from the right, if it is one. */

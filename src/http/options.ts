@@ -1,16 +1,16 @@
 /** The connection manager's settings, read once from its proto. What this product does not have is refused by name. */
 
-import { type PathOptions, pathOptions } from '../../http/path-normalization.ts';
-import { SallyportError } from '../../lib/errors.ts';
-import { HttpProtocolOptions_HeadersWithUnderscoresAction } from '../../xds/gen/envoy/config/core/v3/protocol_pb.js';
+import { SallyportError } from '../lib/errors.ts';
+import { HttpProtocolOptions_HeadersWithUnderscoresAction } from '../xds/gen/envoy/config/core/v3/protocol_pb.js';
 import {
   type HttpConnectionManager,
   HttpConnectionManager_CodecType,
   HttpConnectionManager_ForwardClientCertDetails,
   HttpConnectionManager_ServerHeaderTransformation,
-} from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { type Cidr, compileCidr } from '../../xds/match/cidr.ts';
-import { durationMs } from '../../xds/match/duration.ts';
+} from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { type Cidr, compileCidr } from '../xds/match/cidr.ts';
+import { durationMs } from '../xds/match/duration.ts';
+import { type PathOptions, pathOptions } from './path-normalization.ts';
 
 export type ForwardClientCert = 'sanitize' | 'forward-only' | 'append-forward' | 'sanitize-set' | 'always-forward-only';
 

@@ -1,28 +1,26 @@
 /** x-forwarded-client-cert: what the proxy tells upstreams of the client's certificate (`forward_client_cert_details`). */
-import type { HeaderMap } from '../../http/header-map.ts';
-import type { Downstream } from '../types.ts';
+import type { ClientConnection } from './connection.ts';
+import type { HeaderMap } from './header-map.ts';
 import type { ManagerOptions } from './options.ts';
 
 const NAME = 'x-forwarded-client-cert';
 
-export function forwardClientCert(headers: HeaderMap, downstream: Downstream, options: ManagerOptions): void {
+export function forwardClientCert(headers: HeaderMap, { tls }: ClientConnection, options: ManagerOptions): void {
   const mode = options.forwardClientCert;
   if (mode === 'always-forward-only') return;
-  const peer = downstream.tls?.peer;
-  if (mode === 'sanitize' || !peer) {
+  if (mode === 'sanitize' || !tls?.peer) {
     headers.remove(NAME);
     return;
   }
   if (mode === 'forward-only') return;
-  const element = describePeer(downstream, options);
+  const element = describePeer(tls, options);
   const before = mode === 'append-forward' ? headers.all(NAME) : [];
   headers.remove(NAME);
   const parts = element === '' ? before : [...before, element];
   if (parts.length > 0) headers.append(NAME, parts.join(','));
 }
 
-function describePeer(downstream: Downstream, { clientCertFields: fields }: ManagerOptions): string {
-  const { peer, local } = downstream.tls as NonNullable<Downstream['tls']>;
+function describePeer({ peer, local }: NonNullable<ClientConnection['tls']>, { clientCertFields: fields }: ManagerOptions): string {
   if (!peer) return '';
   const parts: string[] = [];
   for (const uri of local?.uriSans ?? []) parts.push(`By=${uri}`);

@@ -1,9 +1,10 @@
 /** Parses the heads of HTTP/1 messages (RFC 9112 §2 to §6). Nothing lenient: what two parsers could read differently is refused. */
-import { HeaderMap } from '../../../http/header-map.ts';
-import { HTTP1_METHODS } from '../../../http/methods.ts';
+
+import { joinValue, knownField, otherField, SEEN, SEEN_ONCE } from '../fields.ts';
+import { HeaderMap } from '../header-map.ts';
+import { HTTP1_METHODS } from '../methods.ts';
 import { AUTHORITY, consistsOf, FIELD_VALUE, TARGET, TOKEN } from './chars.ts';
 import { CodecError, INVALID_CHARACTERS, TOO_MANY_HEADERS } from './error.ts';
-import { joinValue, knownField, otherField, SEEN, SEEN_ONCE } from './fields.ts';
 
 /** What every head tells of its framing. */
 export interface HeadFields {
@@ -33,6 +34,10 @@ export interface RequestHead extends HeadFields {
   readonly teTrailers: boolean;
   /** 0 for HTTP/1.0, 1 for HTTP/1.1. */
   readonly minor: number;
+  /** What the target and Host name, once the target has been read; undefined if neither names one. */
+  authority: string | undefined;
+  /** With query; empty for CONNECT. */
+  path: string;
 }
 
 export interface ResponseHead extends HeadFields {
@@ -131,6 +136,8 @@ class Fields implements RequestHead, ResponseHead {
   keepAlive = false;
   upgrade = '';
   host: string | undefined = undefined;
+  authority: string | undefined = undefined;
+  path = '';
   teTrailers = false;
   upgradeOption = false;
   /** Other options of `connection`: fields that are for this hop alone. */

@@ -1,7 +1,7 @@
 /** Writes the heads of HTTP/1 messages. Values come from parsed heads or from configuration that was checked, so nothing is escaped here. */
 
-import type { HeaderMap } from '../../../http/header-map.ts';
-import { STATUS_CODES } from '../../../lib/node-http.ts';
+import { STATUS_CODES } from '../../lib/node-http.ts';
+import type { HeaderMap } from '../header-map.ts';
 
 const STATUS_LINES: string[] = [];
 for (let status = 100; status < 1000; status++) STATUS_LINES[status] = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n`;
@@ -13,6 +13,36 @@ export const LAST_CHUNK = '0\r\n\r\n';
 export function statusLine(status: number, minor: number): string {
   const line = STATUS_LINES[status] ?? `HTTP/1.1 ${status} Unknown\r\n`;
   return minor === 1 ? line : line.replace('HTTP/1.1', 'HTTP/1.0');
+}
+
+export interface OutgoingRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly authority: string;
+  readonly headers: HeaderMap;
+  /** As Head has it. */
+  readonly upgrade: string;
+}
+
+/** The head of a request, its empty line included. `end`: nothing follows; `chunked`: a body of unknown length does. */
+export function encodeRequest({ method, path, authority, headers, upgrade }: OutgoingRequest, end: boolean, chunked: boolean): string {
+  const { flat } = headers;
+  let text = `${method} ${path === '' ? authority : path} HTTP/1.1\r\nhost: ${authority}\r\n`;
+  let framed = false;
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = flat[i]!;
+    if (name === 'content-length') framed = true;
+    text += `${name}: ${flat[i + 1]}\r\n`;
+  }
+  if (upgrade !== '' && upgrade !== 'connect') text += `connection: Upgrade\r\nupgrade: ${upgrade}\r\n`;
+  else if (chunked) text += 'transfer-encoding: chunked\r\n';
+  else if (end && upgrade === '' && !framed && !bodyIsUnusual(method)) text += 'content-length: 0\r\n';
+  return `${text}\r\n`;
+}
+
+/** Whether the body of a request goes out in chunks: nothing says how long it is. */
+export function needsChunks({ headers, upgrade }: OutgoingRequest, end: boolean): boolean {
+  return !end && upgrade === '' && !headers.has('content-length');
 }
 
 /** All fields, each with its line end. */
@@ -29,7 +59,7 @@ export function encodeTrailers(trailers: HeaderMap): string {
 }
 
 /** Requests of these methods usually have no body: without one they go without content-length (RFC 9110 §8.6). */
-export function bodyIsUnusual(method: string): boolean {
+function bodyIsUnusual(method: string): boolean {
   return method === 'GET' || method === 'HEAD' || method === 'DELETE' || method === 'TRACE' || method === 'CONNECT';
 }
 

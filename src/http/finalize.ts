@@ -1,8 +1,13 @@
 /** Turns the client's request into the one that goes upstream: timeouts told, headers added and removed, host and path rewritten. */
-import type { ClusterChoice, CompiledRoute, ForwardAction } from '../../http/routes/route.ts';
-import type { Exchange } from './exchange.ts';
-import { SEEN } from './h1/fields.ts';
+
+import { SEEN } from './fields.ts';
+import type { FormatRecord } from './format/record.ts';
+import type { Head } from './head.ts';
+import type { HeaderMap } from './header-map.ts';
 import { isGrpc } from './local-reply.ts';
+import type { ManagerOptions } from './options.ts';
+import type { Direction } from './response.ts';
+import type { ClusterChoice, CompiledRoute, ForwardAction } from './routes/model.ts';
 
 export interface Timeouts {
   /** For the whole response, attempts included; ms, 0 for none. */
@@ -11,8 +16,7 @@ export interface Timeouts {
 }
 
 /** The route's timeouts, and what an internal client or gRPC's deadline makes of them. */
-export function timeoutsOf(exchange: Exchange, action: ForwardAction): Timeouts {
-  const { headers, seen } = exchange;
+export function timeoutsOf({ headers, seen }: Head, action: ForwardAction): Timeouts {
   const timeouts = { overall: action.timeoutMs, perTry: action.retry?.perTryTimeoutMs ?? 0 };
   if ((seen & SEEN.grpcTimeout) !== 0 && action.maxGrpcTimeoutMs !== undefined && isGrpc(headers)) {
     const asked = grpcTimeout(headers.get('grpc-timeout') ?? '');
@@ -36,7 +40,7 @@ export function timeoutsOf(exchange: Exchange, action: ForwardAction): Timeouts 
 }
 
 /** How long the stream may take from its start, in ms (0: no limit); undefined: as the connection manager has it. Upstream sees the deadline that is left. */
-export function streamDurationOf({ headers, seen }: Exchange, { streamDuration }: ForwardAction): number | undefined {
+export function streamDurationOf({ headers, seen }: Head, { streamDuration }: ForwardAction): number | undefined {
   if (!streamDuration) return undefined;
   const { maxMs, grpcMaxMs, grpcOffsetMs } = streamDuration;
   if (grpcMaxMs === undefined || (seen & SEEN.grpcTimeout) === 0) return maxMs;
@@ -62,57 +66,67 @@ export function grpcTimeout(text: string): number | undefined {
 }
 
 /** What the upstream is told of the time that it has; `elapsed`: ms that earlier attempts took. */
-export function tellTimeout({ headers }: Exchange, { overall, perTry }: Timeouts, elapsed: number): void {
+export function tellTimeout(headers: HeaderMap, { overall, perTry }: Timeouts, elapsed: number): void {
   const left = overall > 0 ? Math.max(1, overall - elapsed) : 0;
   const expected = perTry > 0 && (left === 0 || perTry < left) ? perTry : left;
   if (expected > 0) headers.set('x-envoy-expected-rq-timeout-ms', String(Math.round(expected)));
 }
 
-/** Changes the exchange's headers, authority and path for good: logs tell what went upstream. */
+/** What of the connection manager in whose name a request goes out counts here. */
+export interface Sender {
+  readonly options: Pick<ManagerOptions, 'decorates'>;
+  readonly deps: { readonly direction: Direction };
+}
+
+/** Changes the head for good: logs tell what went upstream. `record` is what formats see; `envoyHeaders` is false with `suppress_envoy_headers`. */
 export function finalizeRequest(
-  exchange: Exchange,
+  head: Head,
   route: CompiledRoute,
   action: ForwardAction,
   choice: ClusterChoice,
   timeouts: Timeouts,
+  record: FormatRecord,
+  envoyHeaders: boolean,
+  { options, deps }: Sender,
 ): void {
-  const { core, headers, record } = exchange;
-  const envoyHeaders = !core.router.suppressEnvoyHeaders;
-  if (envoyHeaders) tellTimeout(exchange, timeouts, 0);
+  const { headers } = head;
+  if (envoyHeaders) tellTimeout(headers, timeouts, 0);
   if (route.includeRequestAttemptCount) headers.set('x-envoy-attempt-count', '1');
-  if (core.options.decorates) {
-    if (core.deps.direction !== 'outbound') {
-      if ((exchange.seen & SEEN.envoy) !== 0) headers.remove('x-envoy-decorator-operation');
+  if (options.decorates) {
+    if (deps.direction !== 'outbound') {
+      if ((head.seen & SEEN.envoy) !== 0) headers.remove('x-envoy-decorator-operation');
     } else if (route.decoratorOperation !== '' && route.config?.decorator?.propagate !== false) {
       headers.set('x-envoy-decorator-operation', route.decoratorOperation);
     }
   }
 
-  const hostBefore = exchange.authority;
+  const hostBefore = head.authority;
   // Rewrites see the request as it came, header changes apply to what goes out.
-  const rewrittenHost = action.hostRewrite?.kind === 'value' ? action.hostRewrite.rewrite(exchange) : undefined;
-  choice.requestMutations?.apply(headers, record, exchange);
-  route.requestMutations?.apply(headers, record, exchange);
-  if (choice.hostRewriteLiteral !== undefined) exchange.authority = choice.hostRewriteLiteral;
-  else if (rewrittenHost !== undefined) rewriteHost(exchange, hostBefore, rewrittenHost, action);
-  if (action.rewritesPath && exchange.path !== '') {
-    const before = exchange.path;
-    const after = action.rewritePath(before);
-    if (after !== before) {
-      if (envoyHeaders) headers.set('x-envoy-original-path', before);
-      exchange.path = after;
-    }
-  }
-  record.path = exchange.path;
-  record.authority = exchange.authority;
+  const rewrittenHost = action.hostRewrite?.kind === 'value' ? action.hostRewrite.rewrite(head) : undefined;
+  choice.requestMutations?.apply(headers, record, head);
+  route.requestMutations?.apply(headers, record, head);
+  if (choice.hostRewriteLiteral !== undefined) head.authority = choice.hostRewriteLiteral;
+  else if (rewrittenHost !== undefined) rewriteHost(head, hostBefore, rewrittenHost, action);
+  if (!action.rewritesPath || head.path === '') return;
+  const before = head.path;
+  const after = action.rewritePath(before);
+  if (after === before) return;
+  if (envoyHeaders) headers.set('x-envoy-original-path', before);
+  head.path = after;
 }
 
-export function rewriteHost(exchange: Exchange, before: string, host: string, action: ForwardAction): void {
-  const { headers } = exchange;
+/** With `auto_host_rewrite`, the host that was chosen gives its name; empty for one that has none. */
+export function rewriteToUpstream(head: Head, hostname: string, action: ForwardAction, choice: ClusterChoice): void {
+  if (action.hostRewrite?.kind !== 'auto' || hostname === '' || choice.hostRewriteLiteral !== undefined) return;
+  if (head.authority !== hostname) rewriteHost(head, head.authority, hostname, action);
+}
+
+function rewriteHost(head: Head, before: string, host: string, action: ForwardAction): void {
+  const { headers } = head;
   if (action.appendXForwardedHost) {
     const already = headers.get('x-forwarded-host');
     headers.set('x-forwarded-host', already === undefined ? before : `${already},${before}`);
   }
   headers.set('x-envoy-original-host', before);
-  exchange.authority = host;
+  head.authority = host;
 }

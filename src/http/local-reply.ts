@@ -1,7 +1,9 @@
 /** Replies that the proxy makes by itself, in Envoy's form; to gRPC clients as a status that they understand. */
-import { HeaderMap } from '../../http/header-map.ts';
-import type { ResponseFlag } from '../types.ts';
-import type { Exchange } from './exchange.ts';
+
+import type { FormatRecord } from './format/record.ts';
+import { HeaderMap } from './header-map.ts';
+import type { ResponseFlag } from './response-flag.ts';
+import type { ClusterChoice, CompiledRoute } from './routes/model.ts';
 
 export interface LocalReply {
   readonly status: number;
@@ -14,8 +16,25 @@ export interface LocalReply {
   readonly headers?: HeaderMap | undefined;
   /** What gRPC clients get in place of the status's own counterpart. */
   readonly grpcStatus?: number | undefined;
-  /** Answered in the route's place: the route's changes to response headers hold. */
-  readonly ofRoute?: boolean | undefined;
+  /**
+   * Whose changes to response headers hold: `forward` for a reply in the place of a route that sends requests on (those of the chosen cluster too), `answer`
+   * for one that the route itself gives. Undefined: nobody's.
+   */
+  readonly ofRoute?: 'forward' | 'answer' | undefined;
+}
+
+/** The fields that a reply has of its own and by its route, before they are made complete by `localReply`. `choice`: the cluster, once one is chosen. */
+export function replyHeaders(
+  { headers, ofRoute }: LocalReply,
+  route: CompiledRoute | undefined,
+  choice: ClusterChoice | undefined,
+  record: FormatRecord,
+): HeaderMap | undefined {
+  if (!route || ofRoute === undefined || (ofRoute === 'forward') !== (route.action.kind === 'forward')) return headers;
+  const made = headers ?? new HeaderMap();
+  choice?.responseMutations?.apply(made, record);
+  route.responseMutations?.apply(made, record);
+  return made;
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -38,9 +57,11 @@ export function isGrpc(headers: HeaderMap): boolean {
   return type.length === 16 || type[16] === '+';
 }
 
+/** `request`: the headers of the request that is answered; `headers`: as `replyHeaders` has made them. */
 export function localReply(
-  { headers: request }: Exchange,
-  { status, body, headers, grpcStatus }: LocalReply,
+  request: HeaderMap,
+  { status, body, grpcStatus }: LocalReply,
+  headers: HeaderMap | undefined,
 ): { status: number; headers: HeaderMap; body: Buffer; trailersOnly: boolean } {
   const reply = headers?.clone() ?? new HeaderMap();
   const bytes =

@@ -1,0 +1,77 @@
+/**
+ * HTTP filters: the last of them, the router, takes the route's action. Each judges a request without doing anything (simulation tries every way that its
+ * chances leave), and runs by that judgement in the data plane. One instance serves all requests of a connection manager.
+ */
+import type { Head } from '../head.ts';
+import type { HeaderMap } from '../header-map.ts';
+import type { LocalReply } from '../local-reply.ts';
+import type { ResponseFlag } from '../response-flag.ts';
+import type { CompiledRoute, ForwardAction } from '../routes/model.ts';
+
+/** What a filter reads of a request. */
+export interface JudgedRequest {
+  readonly head: Head;
+  /** Undefined where none matches. */
+  readonly route: CompiledRoute | undefined;
+}
+
+export interface Chance {
+  /** How many requests of all, from 0 to 1. */
+  readonly share: number;
+  /** Whether it happens to the request that drew this random integer. */
+  happens(random: number): boolean;
+}
+
+export const CERTAIN: Chance = { share: 1, happens: () => true };
+
+export interface Answer {
+  readonly reply: LocalReply;
+  readonly chance: Chance;
+  /** Why, as a clause that names what answers. */
+  because(): string;
+  /** Whether chance or a fixed rule answers so, not something that this request alone has. */
+  readonly always: boolean;
+}
+
+/** What becomes of a request at a filter: first the delay, then the answer; what is not answered goes on. */
+export interface Judgement {
+  readonly delay: { readonly ms: number; readonly chance: Chance } | undefined;
+  readonly answer: Answer | undefined;
+  /** Changes the head of the response. */
+  readonly mark: ((headers: HeaderMap) => void) | undefined;
+}
+
+export const PASS: Judgement = { delay: undefined, answer: undefined, mark: undefined };
+
+/** `stop`: the filter has answered, holds the request until `proceed`, or was the last. */
+export type FilterStatus = 'continue' | 'stop';
+
+export interface HttpFilter {
+  /** The name under which routes configure it (`typed_per_filter_config`). */
+  readonly name: string;
+  judge(request: JudgedRequest): Judgement;
+  run(stream: FilterStream): FilterStatus;
+  /** Of the last filter: how it sends requests on. */
+  readonly router: RouterSettings | undefined;
+}
+
+export interface RouterSettings {
+  /** False with `suppress_envoy_headers`: no `x-envoy-*` in requests and responses. */
+  readonly envoyHeaders: boolean;
+}
+
+/** What a running filter may do with a request. The data plane's exchange implements it. */
+export interface FilterStream extends JudgedRequest {
+  /** An integer, 0 ≤ n < 2^53, another one each time. */
+  random(): number;
+  addFlag(flag: ResponseFlag): void;
+  reply(reply: LocalReply): void;
+  /** Has the head of the response changed on its way to the client, that of a local reply included. */
+  onResponse(mark: (headers: HeaderMap) => void): void;
+  /** Waits; `done` is called once, with `over` where the request ended before the time was up. */
+  hold(ms: number, done: (over: boolean) => void): void;
+  /** After `stop`: goes on with the next filter. */
+  proceed(): void;
+  /** Sends the request upstream, by its route. */
+  forward(action: ForwardAction, settings: RouterSettings): void;
+}

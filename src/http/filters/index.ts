@@ -1,0 +1,61 @@
+/** The HTTP filters of a connection manager, by the types that xDS knows them by: the only place that tells filters apart. */
+import { SallyportError } from '../../lib/errors.ts';
+import { CorsSchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
+import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
+import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
+import type {
+  HttpConnectionManager,
+  HttpFilter as HttpFilterConfig,
+} from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { typeNameOf, unpack } from '../../xds/unpack.ts';
+import type { ManagerOptions } from '../options.ts';
+import { CorsFilter } from './cors.ts';
+import { FaultFilter } from './fault.ts';
+import type { HttpFilter } from './filter.ts';
+import { RouterFilter } from './router.ts';
+
+/** A filter from its configuration; undefined where it has nothing to do. */
+type Compile = (config: HttpFilterConfig, where: string, options: ManagerOptions) => HttpFilter | undefined;
+
+const REGISTRY: ReadonlyMap<string, Compile> = new Map<string, Compile>([
+  [HTTPFaultSchema.typeName, (config, where) => new FaultFilter(config.name, unpack(anyOf(config), HTTPFaultSchema, where), where)],
+  [CorsSchema.typeName, ({ name }) => new CorsFilter(name)],
+  // The cluster resolves the name when it is asked for a host; there is nothing to wait for here.
+  ['envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig', () => undefined],
+  [RouterSchema.typeName, compileRouter],
+]);
+
+function compileRouter(config: HttpFilterConfig, where: string, { upgrades }: ManagerOptions): HttpFilter {
+  const { suppressEnvoyHeaders } = unpack(anyOf(config), RouterSchema, where);
+  return new RouterFilter(config.name, { envoyHeaders: !suppressEnvoyHeaders }, upgrades);
+}
+
+/**
+ * `lacking`: what becomes of a filter that this product does not have and that is not optional; simulation passes over it. Throws `xds-unsupported` for such
+ * a filter where it is refused, `xds-invalid` for a list that does not end with the router.
+ */
+export function compileFilters(
+  { httpFilters, statPrefix }: HttpConnectionManager,
+  options: ManagerOptions,
+  lacking: 'refuse' | 'skip' = 'refuse',
+): readonly HttpFilter[] {
+  const filters: HttpFilter[] = [];
+  for (const config of httpFilters) {
+    const where = `HTTP connection manager "${statPrefix}", filter "${config.name}"`;
+    if (filters.at(-1)?.router) throw new SallyportError('xds-invalid', `${where}: stands after the router, which must be the last filter`);
+    const type = typeNameOf(anyOf(config));
+    const compile = REGISTRY.get(type);
+    if (!compile && !config.isOptional && lacking === 'refuse') {
+      throw new SallyportError('xds-unsupported', `${where}: ${type || 'a filter without typed_config'} is not supported`);
+    }
+    const filter = config.disabled ? undefined : compile?.(config, where, options);
+    if (filter) filters.push(filter);
+  }
+  if (!filters.at(-1)?.router)
+    throw new SallyportError('xds-invalid', `HTTP connection manager "${statPrefix}": the last filter must be the router`);
+  return filters;
+}
+
+function anyOf({ configType }: HttpFilterConfig) {
+  return configType.case === 'typedConfig' ? configType.value : undefined;
+}

@@ -1,0 +1,81 @@
+/** What a cluster makes of a call that is sent to it: a host, TLS, and the next hop. */
+import { splitAuthority } from '../http/authority.ts';
+import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { originsOf, refusalOf } from '../xds/match/metadata.ts';
+import type { Call, Payload } from './call.ts';
+import { type NamedTarget, throughTransport, type UpstreamHost, upstreamsOf } from './cluster.ts';
+import type { HopContext } from './hop-options.ts';
+import { clusterPolicies } from './policies.ts';
+import { ASSUMED, type HopResult } from './recorder.ts';
+import type { Response } from './response.ts';
+import type { Step } from './trace.ts';
+
+const VERIFIES = {
+  name: "verifies the server's certificate and name",
+  chain: "verifies the server's certificate, but not its name",
+  nothing: 'verifies nothing',
+} as const;
+
+/** How a call ends that a cluster can't take, and what is done before and after one that it can. */
+export interface Endings {
+  readonly origins: Step['origins'];
+  noCluster(): HopResult;
+  noHost(why: string): HopResult;
+  failed(why: string): HopResult;
+  /** What goes to the host: where it is not simply what came. */
+  send?(cluster: Cluster, host: UpstreamHost): { readonly payload: Payload } | HopResult;
+  /** Does what the route asks of a response of this host. */
+  back?(response: Response, host: UpstreamHost): void;
+}
+
+/** Sends a call to a cluster. `target`: the host and port that the call itself names. */
+export function forward(hop: HopContext, name: string, call: Call, target: NamedTarget | undefined, endings: Endings): HopResult {
+  const { proxy, options, recorder } = hop;
+  const cluster = proxy.cluster(name);
+  if (!cluster) {
+    recorder.step('cluster', name, 'does not exist at this proxy', endings.origins);
+    return endings.noCluster();
+  }
+  recorder.cluster = name;
+  const origins = originsOf(cluster.metadata);
+  const refusal = options.representative ? refusalOf(cluster.metadata) : undefined;
+  if (refusal !== undefined) return recorder.undecided(refusal);
+  const upstreams = upstreamsOf(proxy, cluster, call.destination, target);
+  if (upstreams.kind === 'none') {
+    recorder.step('cluster', name, upstreams.why, origins);
+    return endings.noHost(upstreams.why);
+  }
+  const host = options.pick(upstreams.hosts);
+  const outgoing = endings.send?.(cluster, host) ?? { payload: call.payload };
+  if ('hop' in outgoing) return outgoing;
+  const authority = recorder.protocol === 'http' ? outgoing.payload.http?.authority : undefined;
+  const { payload, missingSecret, verifies } = throughTransport(proxy, cluster, outgoing.payload, authority);
+  if (missingSecret !== undefined && options.representative) recorder.step('cluster', missingSecret, ASSUMED, origins);
+  else if (missingSecret !== undefined) {
+    recorder.step('cluster', name, `secret ${missingSecret}, which its TLS needs, is missing`, origins);
+    return endings.failed(`secret ${missingSecret} is missing`);
+  }
+  const tls =
+    payload.tls && !call.payload.tls
+      ? `originates TLS (SNI ${payload.tls.serverName || 'none'}; ${VERIFIES[verifies ?? 'nothing']})`
+      : 'connects as it is';
+  recorder.step('cluster', name, tls, origins);
+  const limits = options.policies ? clusterPolicies(proxy, cluster) : undefined;
+  if (limits !== undefined) recorder.step('policy', '', limits, origins);
+  const { back } = endings;
+  if (back) recorder.changes.push((response) => back(response, host));
+  recorder.step(
+    'endpoint',
+    host.endpoint ? `${host.endpoint.ip}:${host.endpoint.port}` : `${host.host}:${host.port}`,
+    upstreams.hosts.length > 1 ? `one of ${upstreams.hosts.length}` : 'the only one',
+  );
+  return recorder.goOn({
+    endpoint: host.endpoint,
+    host: host.host || splitAuthority(authority ?? call.payload.tls?.serverName ?? '', 0).host,
+    port: host.port,
+    payload,
+    dialled: upstreams.dialled === true,
+    anyAddress: recorder.anyAddress && upstreams.dialled === true,
+    verifies,
+  });
+}

@@ -1,0 +1,177 @@
+/** What a connection manager does with a request: the data plane's own functions prepare it, match it and judge it by each filter. */
+import { CodecError } from '../http/h1/error.ts';
+import { type Head, routeTls } from '../http/head.ts';
+import { type LocalReply, localReply, replyHeaders } from '../http/local-reply.ts';
+import { prepareRequest } from '../http/prepare.ts';
+import type { ClusterChoice, CompiledRoute, RouteTable } from '../http/routes/route.ts';
+import type { HttpConnectionManager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { originsOf } from '../xds/match/metadata.ts';
+import { forwardRequest } from './forward-request.ts';
+import type { HopContext } from './hop-options.ts';
+import { type HttpHop, type Mark, NO_HEADERS, passBack, WORKINGS } from './http-hop.ts';
+import { faultsOf } from './policies.ts';
+import type { SimulatedProxy } from './proxy.ts';
+import { recordOf } from './record.ts';
+import type { HopResult } from './recorder.ts';
+import { decidingFields, type Valued } from './varying.ts';
+import { type Arrival, arrive } from './wire.ts';
+
+/** Stands for other callers than the one whose address a call has. */
+const OTHER_SOURCE = { ip: '192.0.2.213', port: 0 };
+/** Stand for the client's certificate. */
+const CERTIFICATES = ['0', 'f'].map((digit) => ({ uriSans: [], dnsSans: [], subject: `CN=client-${digit}`, sha256: digit.repeat(64) }));
+
+export function http(context: HopContext, config: HttpConnectionManager): HopResult {
+  const { proxy, call, options, recorder, chain, observe } = context;
+  if (call.payload.tls) return recorder.closed('DPE', 'the bytes are TLS, not HTTP');
+  const manager = proxy.manager(config);
+  if (manager instanceof Error) return recorder.undecided(manager.message);
+  const otherCall = options.representative ? { ...call, source: OTHER_SOURCE } : call;
+  const hop: HttpHop = { ...context, manager, otherCall };
+  if (!call.payload.http) return answered(hop, undefined, undefined, { status: 400, body: '', details: 'http1.codec_error', flag: 'DPE' });
+  const arrived = arrival(hop, 0);
+  const refused = refusedByCodec(hop, arrived);
+  if (refused) return refused;
+  const request: Valued = { head: arrived as Head, other: arrival(hop, 1) as Head };
+  const { head } = request;
+  const refusal = prepare(hop, head, 0);
+  prepare(hop, request.other, 1);
+  if (refusal) {
+    recorder.step('route', '', whyRefused(refusal, head));
+    return answered(hop, head, undefined, refusal);
+  }
+  const table = routeTable(proxy, config);
+  const virtualHost = table?.virtualHost(head.authority);
+  const route = virtualHost && table?.match(head);
+  observe({ table, virtualHost, route });
+  if (!table || !virtualHost) {
+    const why = `has no virtual host for ${head.authority || '(no host)'}`;
+    if (table) recorder.step('virtual-host', '', `route configuration ${table.name} ${why}`, originsOf(chain.config.metadata));
+    return answered(hop, head, undefined, { status: 404, body: '', details: 'route_not_found', flag: 'NR' });
+  }
+  const origins = originsOf(virtualHost.config.metadata);
+  recorder.step('virtual-host', virtualHost.name, `serves ${head.authority}`, origins);
+  const deciding = decidingFields(virtualHost, route, request);
+  if (deciding.length > 0 || route !== table.match(request.other)) {
+    const what = `the route depends on the value of ${deciding.join(' and ') || 'a field'}, which is not the same for every request`;
+    if (options.representative) return recorder.undecided(`virtual host ${virtualHost.name}: ${what}`);
+    recorder.step('virtual-host', virtualHost.name, `${what}: another one may take another route`, origins);
+  }
+  if (!route) recorder.step('route', '', `no route of virtual host ${virtualHost.name} matches ${head.method} ${head.path}`, origins);
+  return runFilters(hop, request, route);
+}
+
+function arrival({ call, manager, terminated }: HttpHop, working: 0 | 1): Arrival {
+  const request = call.payload.http!;
+  const headers = working === 0 ? request.headers : (request.varied ?? request.headers);
+  const { random } = WORKINGS[working];
+  return arrive(request, headers, { options: manager.options, tls: routeTls(tlsOf(terminated, working)), random });
+}
+
+function tlsOf(terminated: HopContext['terminated'], working: 0 | 1) {
+  if (terminated === undefined) return undefined;
+  const { certificate } = terminated;
+  const shown = certificate === 'shown' || (certificate === 'possible' && working === 1);
+  return { peer: shown ? CERTIFICATES[working] : undefined };
+}
+
+function refusedByCodec(hop: HttpHop, arrived: Arrival): HopResult | undefined {
+  const { recorder, call } = hop;
+  const { path = '', method = '' } = call.payload.http ?? {};
+  if (arrived === 'unnamed') {
+    recorder.step('route', '', 'the request names no host');
+    return answered(hop, undefined, undefined, { status: 400, body: '', details: 'missing_host_header' });
+  }
+  if (arrived instanceof CodecError) {
+    recorder.step('route', '', `the request is refused: ${arrived.reason} (${method} ${path})`);
+    return answered(hop, undefined, undefined, { status: arrived.status, body: '', details: arrived.details, flag: 'DPE' });
+  }
+  if (!('reset' in arrived)) return undefined;
+  recorder.step('route', '', `the request is refused: ${arrived.reset}`);
+  return recorder.closed('DR', arrived.reset);
+}
+
+function prepare({ manager, terminated, call, otherCall }: HttpHop, head: Head, working: 0 | 1): LocalReply | undefined {
+  const { source, destination } = working === 0 ? call : otherCall;
+  const connection = { remoteAddress: source, localAddress: destination, tls: tlsOf(terminated, working) };
+  return prepareRequest(head, connection, manager.options, () => WORKINGS[working].random);
+}
+
+function whyRefused({ headers }: LocalReply, { path }: Head): string {
+  const location = headers?.get('location');
+  return location === undefined ? `the path ${path} is refused` : `redirects to the normalised path ${location}`;
+}
+
+function runFilters(hop: HttpHop, request: Valued, route: CompiledRoute | undefined): HopResult {
+  const { manager, options, recorder, proxy } = hop;
+  const { head } = request;
+  const marks: Mark[] = [];
+  for (const filter of manager.filters) {
+    const { answer, mark } = filter.judge({ head, route });
+    if (mark) marks.push(mark);
+    const { share } = answer?.chance ?? { share: 0 };
+    if (answer && share > 0 && options.weigh([1 - share, share]) === 1) {
+      recorder.cluster = namedCluster(hop, head, route);
+      if (!filter.router || route) recorder.step('route', route?.name || '(unnamed)', answer.because(), route?.origins);
+      const why = filter.router ? refusalBy(route) : answer.always ? undefined : `${answer.because()}, which other calls may pass`;
+      if (options.representative && why !== undefined)
+        return recorder.undecided(filter.router ? why : `route ${route?.name || '(unnamed)'}: ${why}`);
+      return answered(hop, head, route, answer.reply, undefined, marks);
+    }
+    if (filter.router && route?.action.kind === 'forward') {
+      const faults = options.policies ? faultsOf(manager, { head, route }) : [];
+      return forwardRequest(hop, request, route, route.action, filter.router, faults, marks, (reply, choice) =>
+        answered(hop, head, route, reply, choice, marks),
+      );
+    }
+  }
+  return recorder.undecided(`${proxy.name}: the connection manager has no router`);
+}
+
+/** Why a route answers that could not be made as it was meant: what it was meant to be is not known here. */
+function refusalBy(route: CompiledRoute | undefined): string | undefined {
+  if (route?.action.kind === 'non-forwarding') return 'a non-forwarding action answers nothing';
+  return route?.action.kind === 'direct-response' ? route.action.refusal : undefined;
+}
+
+/** The proxy answers by itself. */
+function answered(
+  hop: HttpHop,
+  head: Head | undefined,
+  route: CompiledRoute | undefined,
+  reply: LocalReply,
+  choice?: ClusterChoice | undefined,
+  marks: readonly Mark[] = [],
+): HopResult {
+  const { recorder, call } = hop;
+  const record = head && { ...recordOf(route, head, call, WORKINGS[0].at), upstreamCluster: recorder.cluster };
+  const own = record ? replyHeaders(reply, route, choice, record) : reply.headers;
+  const { status, headers } = localReply(head?.headers ?? NO_HEADERS, reply, own);
+  const given = new Set([...(own ?? NO_HEADERS)].map(([name]) => name));
+  recorder.changes.push((response) => {
+    for (const [name, value] of headers) {
+      if (given.has(name)) response.configured(() => response.append(name, value));
+      else response.append(name, value);
+    }
+  });
+  passBack(hop, head, route, marks);
+  const location =
+    reply.details === 'direct_response' || reply.details === 'path_normalization_failed' ? headers.get('location') : undefined;
+  return recorder.reply(status, reply.flag ?? '', reply.details, location);
+}
+
+/** Logs name the cluster of the route, also where the proxy answers in its place. */
+function namedCluster({ proxy, options }: HttpHop, head: Head, route: CompiledRoute | undefined): string {
+  const action = route?.action;
+  if (action?.kind !== 'forward') return '';
+  const { clusters } = action;
+  const chosen = clusters.length > 1 ? clusters[options.weigh(clusters.map(({ weight }) => weight))] : (clusters[0] ?? action.choose(head));
+  return chosen && proxy.cluster(chosen.cluster) ? chosen.cluster : '';
+}
+
+/** The route configuration by RDS or inline. */
+export function routeTable(proxy: SimulatedProxy, config: HttpConnectionManager): RouteTable | undefined {
+  const { routeSpecifier } = config;
+  if (routeSpecifier.case === 'routeConfig') return proxy.compileRoutes(routeSpecifier.value);
+  return routeSpecifier.case === 'rds' ? proxy.routes(routeSpecifier.value.routeConfigName) : undefined;
+}

@@ -1,0 +1,39 @@
+/** What a TCP proxy does with a call. */
+import type { TcpProxy } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { originsOf } from '../xds/match/metadata.ts';
+import { forward } from './forward.ts';
+import type { HopContext } from './hop-options.ts';
+import type { HopResult } from './recorder.ts';
+
+/** What filters before a TCP proxy ask of it. */
+export interface TcpOverrides {
+  /** The SNI is the cluster's name. */
+  sniCluster: boolean;
+  /** The SNI is the host to look up, with this port. */
+  forwardPort: number | undefined;
+}
+
+export function tcpProxy(hop: HopContext, config: TcpProxy, { sniCluster, forwardPort }: TcpOverrides): HopResult {
+  const { proxy, chain, call, options, recorder } = hop;
+  const { clusterSpecifier, tunnelingConfig } = config;
+  if (tunnelingConfig) return recorder.undecided(`a CONNECT tunnel to ${tunnelingConfig.hostname} is not simulated`);
+  const serverName = call.payload.tls?.serverName ?? '';
+  const name =
+    sniCluster && serverName !== ''
+      ? serverName
+      : clusterSpecifier.case === 'cluster'
+        ? clusterSpecifier.value
+        : clusterSpecifier.case === 'weightedClusters'
+          ? clusterSpecifier.value.clusters[options.weigh(clusterSpecifier.value.clusters.map(({ weight }) => weight))]!.name
+          : '';
+  if (sniCluster && options.representative && !proxy.cluster(name))
+    return recorder.undecided('the SNI names the cluster (AUTO_PASSTHROUGH), and a client may name any');
+  const origins = originsOf(chain.config.metadata);
+  const target = forwardPort !== undefined && serverName !== '' ? { host: serverName, port: forwardPort } : undefined;
+  return forward(hop, name, call, target, {
+    origins,
+    noCluster: () => recorder.closed('NC', `cluster ${name} does not exist`),
+    noHost: (why) => recorder.closed('UH', why),
+    failed: (why) => recorder.closed('UF,URX', why),
+  });
+}

@@ -1,0 +1,90 @@
+/** Requests on their way from one codec to the next: written as the sender's writes them, read as the receiver's reads them. */
+import { encodeRequest, needsChunks } from '../http/h1/encode.ts';
+import { CodecError } from '../http/h1/error.ts';
+import { readRequest as readHttp1, upgradeOf } from '../http/h1/request.ts';
+import { type NodeHeaders, toNodeHeaders } from '../http/h2/headers.ts';
+import { readRequest as readHttp2 } from '../http/h2/request.ts';
+import { Head, takesExpectation } from '../http/head.ts';
+import { HeaderMap } from '../http/header-map.ts';
+import type { ManagerOptions } from '../http/options.ts';
+import type { RouteRequest } from '../http/routes/route.ts';
+import type { HttpRequest } from './call.ts';
+
+export interface Receiver {
+  readonly options: ManagerOptions;
+  readonly tls: RouteRequest['tls'];
+  /** Random integer of the request. */
+  readonly random: number;
+}
+
+/** What the codec makes of a request; `unnamed`: it names no host; `reset`: HTTP/2 ends the stream without an answer. */
+export type Arrival = Head | CodecError | 'unnamed' | { readonly reset: string };
+
+/** `headers` in place of the request's. */
+export function arrive(request: HttpRequest, headers: HeaderMap, receiver: Receiver): Arrival {
+  return request.version === '2' ? arriveHttp2(request, headers, receiver) : arriveHttp1(request, headers, receiver);
+}
+
+function arriveHttp1({ method, path, authority, version }: HttpRequest, headers: HeaderMap, { options, tls, random }: Receiver): Arrival {
+  let text = `${method} ${path === '' ? authority : path} HTTP/${version}\r\n`;
+  if (authority !== '') text += `host: ${authority}\r\n`;
+  for (const [name, value] of headers) text += `${name}: ${value}\r\n`;
+  const head = readHttp1(bytes(text), options);
+  if (head instanceof CodecError) return head;
+  if (head.authority === undefined) return 'unnamed';
+  const upgrade = upgradeOf(head);
+  const hasBody = head.chunked || head.contentLength > 0 || upgrade !== '';
+  const protocol = head.minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0';
+  takesExpectation(head.headers, head.seen, options.proxyContinue);
+  const scheme = tls ? 'https' : 'http';
+  return new Head(protocol, head.method, head.authority, head.path, scheme, head.headers, head.seen, upgrade, hasBody, random, tls);
+}
+
+/** Text as the characters that its bytes are to a codec. */
+function bytes(text: string): string {
+  return /^[\x20-\x7e\r\n]*$/.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1');
+}
+
+/** Fields that a message of HTTP/2 must not have (RFC 9113 §8.2.2). */
+const FORBIDDEN = ['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'];
+
+function arriveHttp2({ method, path, authority, scheme }: HttpRequest, headers: HeaderMap, { options, tls, random }: Receiver): Arrival {
+  const forbidden = FORBIDDEN.find((name) => headers.has(name));
+  if (forbidden !== undefined) return { reset: `HTTP/2 has no field ${forbidden}` };
+  const pseudo = [':method', method, ':path', path, ':authority', authority, ...(scheme === undefined ? [] : [':scheme', scheme])];
+  const request = readHttp2([...pseudo, ...headers.flat], options);
+  if (request.refusal !== undefined) return { reset: request.refusal };
+  const { headers: received, seen, upgrade } = request;
+  takesExpectation(received, seen, options.proxyContinue);
+  const named = request.scheme || (tls ? 'https' : 'http');
+  return new Head(
+    'HTTP/2',
+    request.method,
+    request.authority ?? '',
+    request.path,
+    named,
+    received,
+    seen,
+    upgrade,
+    upgrade !== '',
+    random,
+    tls,
+  );
+}
+
+/** The fields of a request as they go out to a server, beside Host; undefined for an upgrade over HTTP/2, which servers allow or not. */
+export function sentFields(head: Head, version: HttpRequest['version']): HeaderMap | undefined {
+  if (version === '2') return head.upgrade === '' ? new HeaderMap(flatten(toNodeHeaders(head.headers, {}))) : undefined;
+  const end = !head.hasBody;
+  const lines = encodeRequest(head, end, needsChunks(head, end)).split('\r\n').slice(2, -2);
+  return new HeaderMap(
+    lines.flatMap((line) => {
+      const colon = line.indexOf(': ');
+      return [line.slice(0, colon), line.slice(colon + 2)];
+    }),
+  );
+}
+
+function flatten(headers: NodeHeaders): string[] {
+  return Object.entries(headers).flatMap(([name, value]) => [value ?? ''].flat().flatMap((each) => [name, String(each)]));
+}
