@@ -7,6 +7,7 @@ import { egressPolicies } from '../kube/network-policy.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { formatPosition } from '../lib/finding.ts';
 import { fullHostname, hostCovers } from '../lib/hostname.ts';
+import { matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { closest } from '../lib/spelling.ts';
 import { type SimulatedFiles, simulateFiles } from '../prove/simulated.ts';
@@ -70,10 +71,7 @@ function ofWorkload({ mesh, proxies, proxy }: SimulatedFiles, name: string): Des
     .map(({ service, port, endpointPort }) => `${service.hostname} port ${port.number} (${port.protocol}) at ${endpointPort}`);
   const gateways = mesh.snapshot
     .list('Gateway')
-    .filter(
-      ({ spec }) =>
-        Object.keys(spec.selector).length > 0 && Object.entries(spec.selector).every(([key, value]) => identity.labels[key] === value),
-    );
+    .filter(({ spec }) => Object.keys(spec.selector).length > 0 && matchesLabels(spec.selector, identity.labels));
   const routes =
     identity.type === 'router'
       ? gateways.flatMap(({ metadata }) => scope.virtualServicesForGateway(`${metadata.namespace}/${metadata.name}`))

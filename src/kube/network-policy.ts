@@ -1,9 +1,9 @@
 /** Kubernetes NetworkPolicies, evaluated for egress, and written. Pure. Rules: networking.k8s.io/v1 NetworkPolicySpec. */
-import type { NetworkPolicy, ResourceOf } from '../api/index.ts';
-import { selects } from '../api/kubernetes/label-selector.ts';
-import { cidrCovers, sampleOutside } from '../lib/ip.ts';
 
-type Labels = Readonly<Record<string, string>>;
+import type { NetworkPolicy, ResourceOf } from '../api/index.ts';
+import { cidrCovers, sampleOutside } from '../lib/ip.ts';
+import { type Labels, matchesSelector } from '../lib/labels.ts';
+
 type Policy = ResourceOf<'NetworkPolicy'>;
 
 export interface PodIdentity {
@@ -23,7 +23,7 @@ export interface OpenEgress {
 /** The policies that restrict what leaves the pod. None: everything may. */
 export function egressPolicies(policies: readonly Policy[], pod: PodIdentity): Policy[] {
   return policies.filter(
-    ({ metadata, spec }) => metadata.namespace === pod.namespace && restrictsEgress(spec) && selects(spec.podSelector, pod.labels),
+    ({ metadata, spec }) => metadata.namespace === pod.namespace && restrictsEgress(spec) && matchesSelector(spec.podSelector, pod.labels),
   );
 }
 

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { ResourceOf, Subset } from '../api/index.ts';
 import { originOf } from '../api/resource.ts';
 import { isWildcard } from '../lib/hostname.ts';
+import { matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { Endpoint, Service, ServicePort } from '../registry/model.ts';
 import { isHttp, isHttp2 } from '../registry/protocol.ts';
@@ -97,11 +98,7 @@ function isPassthrough({ loadBalancer }: PortPolicy): boolean {
 function hasAutoPassthrough({ proxy, mesh }: TranslateContext): boolean {
   return mesh.snapshot
     .list('Gateway')
-    .some(
-      ({ spec }) =>
-        spec.servers.some(({ tls }) => tls?.mode === 'AUTO_PASSTHROUGH') &&
-        Object.entries(spec.selector).every(([key, value]) => proxy.labels[key] === value),
-    );
+    .some(({ spec }) => spec.servers.some(({ tls }) => tls?.mode === 'AUTO_PASSTHROUGH') && matchesLabels(spec.selector, proxy.labels));
 }
 
 function add(target: Target, built: Built): void {

@@ -1,6 +1,8 @@
 /** Endpoints of a cluster, grouped by locality and weighted. */
+
 import { isIP } from 'node:net';
 import { create } from '@bufbuild/protobuf';
+import { type Labels, matchesLabels } from '../lib/labels.ts';
 import type { Endpoint } from '../registry/model.ts';
 import { type Address, AddressSchema } from '../xds/gen/envoy/config/core/v3/address_pb.js';
 import {
@@ -14,16 +16,11 @@ import { metadataOf } from './metadata.ts';
 const UNIX = 'unix://';
 
 /** Those of the endpoints that can be sent to: healthy, with all of the labels; for EDS with an address that is no name. */
-export function usableEndpoints(
-  endpoints: readonly Endpoint[],
-  labels: Readonly<Record<string, string>>,
-  onlyAddresses: boolean,
-): readonly Endpoint[] {
-  const wanted = Object.entries(labels);
+export function usableEndpoints(endpoints: readonly Endpoint[], labels: Labels, onlyAddresses: boolean): readonly Endpoint[] {
   return endpoints.filter(
     (endpoint) =>
       endpoint.healthy &&
-      wanted.every(([key, value]) => endpoint.labels[key] === value) &&
+      matchesLabels(labels, endpoint.labels) &&
       (!onlyAddresses || endpoint.address.startsWith(UNIX) || isIP(endpoint.address) !== 0),
   );
 }

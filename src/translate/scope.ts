@@ -1,6 +1,8 @@
 /** What one proxy sees of the mesh: its Sidecar's (or the default) egress, the DestinationRules in force and the VirtualServices that apply. */
+
 import type { ResourceOf, Sidecar } from '../api/index.ts';
 import { fullHostname } from '../lib/hostname.ts';
+import { matchesLabels } from '../lib/labels.ts';
 import { once } from '../lib/once.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { destinationRuleLookup } from '../registry/destination-rules.ts';
@@ -91,7 +93,7 @@ function sidecarFor(proxy: ProxyIdentity, mesh: Mesh): ResourceOf<'Sidecar'> | u
   const all = mesh.snapshot.list('Sidecar');
   const own = all.filter(({ metadata }) => metadata.namespace === proxy.namespace);
   return (
-    own.find(({ spec }) => hasSelector(spec) && selects(spec.workloadSelector?.labels ?? {}, proxy.labels)) ??
+    own.find(({ spec }) => hasSelector(spec) && matchesLabels(spec.workloadSelector?.labels ?? {}, proxy.labels)) ??
     own.find(({ spec }) => !hasSelector(spec)) ??
     all.find(({ metadata, spec }) => metadata.namespace === mesh.config.rootNamespace && !hasSelector(spec))
   );
@@ -99,10 +101,6 @@ function sidecarFor(proxy: ProxyIdentity, mesh: Mesh): ResourceOf<'Sidecar'> | u
 
 function hasSelector(spec: Sidecar): boolean {
   return Object.keys(spec.workloadSelector?.labels ?? {}).length > 0;
-}
-
-function selects(selector: Readonly<Record<string, string>>, labels: Readonly<Record<string, string>>): boolean {
-  return Object.entries(selector).every(([key, value]) => labels[key] === value);
 }
 
 function outboundTrafficPolicy(sidecar: ResourceOf<'Sidecar'> | undefined, proxy: ProxyIdentity, mesh: Mesh): OutboundTrafficPolicy {

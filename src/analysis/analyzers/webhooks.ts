@@ -1,7 +1,8 @@
 /** What an installation of Istio registers with the API server: its webhooks. */
+
 import { isIP } from 'node:net';
 import type { ResourceOf, Webhook } from '../../api/index.ts';
-import { selects } from '../../api/kubernetes/label-selector.ts';
+import { matchesSelector } from '../../lib/labels.ts';
 import type { Context } from '../context.ts';
 
 const REVISION_LABEL = 'istio.io/rev';
@@ -82,7 +83,7 @@ function revisionsOf({ metadata, spec }: Injector): string[] {
 type Labels = Readonly<Record<string, string>>;
 
 function takes({ namespaceSelector, objectSelector }: Webhook, namespace: Labels, pod: Labels): boolean {
-  return (!namespaceSelector || selects(namespaceSelector, namespace)) && (!objectSelector || selects(objectSelector, pod));
+  return (!namespaceSelector || matchesSelector(namespaceSelector, namespace)) && (!objectSelector || matchesSelector(objectSelector, pod));
 }
 
 /** Every way in which labels of a namespace can ask for injection. */

@@ -1,5 +1,7 @@
 /** Filter chains for TLS and TCP on a sidecar's outbound side: those that VirtualServices ask for, else the service's own. */
+
 import type { L4MatchAttributes, ResourceOf, RouteDestination, TlsMatchAttributes } from '../../api/index.ts';
+import { matchesLabels } from '../../lib/labels.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isTls } from '../../registry/protocol.ts';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
@@ -85,7 +87,7 @@ function concerns({ proxy }: TranslateContext, match: TlsMatchAttributes | L4Mat
   if (match.gateways.length > 0 && !match.gateways.includes(MESH_GATEWAY)) return false;
   if (match.port && match.port !== port) return false;
   if (match.sourceNamespace && match.sourceNamespace !== proxy.namespace) return false;
-  return Object.entries(match.sourceLabels).every(([key, value]) => proxy.labels[key] === value);
+  return matchesLabels(match.sourceLabels, proxy.labels);
 }
 
 function sameNetworks(a: readonly string[], b: readonly string[]): boolean {

@@ -1,8 +1,10 @@
 /** The `http` rules of a VirtualService as Envoy's routes, in order. */
+
 import { create } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
 import { originOfRule } from '../../api/derived-rule.ts';
 import type { HttpMatchRequest, HttpRoute, ResourceOf } from '../../api/index.ts';
+import { matchesLabels } from '../../lib/labels.ts';
 import {
   type Route,
   RouteAction_ClusterNotFoundResponseCode,
@@ -49,7 +51,7 @@ export function hasRoutes(context: RouteContext, { spec }: ResourceOf<'VirtualSe
 function concerns({ proxy, port, gateway }: RouteContext, match: HttpMatchRequest): boolean {
   if (match.port && match.port !== port) return false;
   if (match.gateways.length > 0) return match.gateways.includes(gateway);
-  if (!Object.entries(match.sourceLabels).every(([key, value]) => proxy.labels[key] === value)) return false;
+  if (!matchesLabels(match.sourceLabels, proxy.labels)) return false;
   return !match.sourceNamespace || match.sourceNamespace === proxy.namespace;
 }
 
