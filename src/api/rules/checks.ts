@@ -1,6 +1,8 @@
 /** Checks that the rules of several kinds share. Each gives what is wrong, or undefined. The rules are those of Istio's admission webhook. */
+
 import { isIP } from 'node:net';
 import { parseRange } from '../../lib/ip.ts';
+import { regexProblem } from '../../lib/regex.ts';
 import type { RuleIssue } from '../kind.ts';
 import type { PathStep } from '../resource.ts';
 
@@ -155,4 +157,12 @@ export function exportToOf(exportTo: readonly string[], namespace: string, repor
   for (const alone of ['*', '~']) {
     if (seen.has(alone) && exportTo.length > 1) report({ path: ['spec', 'exportTo'], message: `"${alone}" must stand alone` });
   }
+}
+
+/** Istio takes expressions of up to 1024 characters. */
+export function regexFault(pattern: string): string | undefined {
+  if (pattern === '') return 'must not be empty';
+  if (pattern.length > 1024) return `has ${pattern.length} characters, more than the 1024 allowed`;
+  const fault = regexProblem(pattern);
+  return fault && `is no regular expression of RE2: ${fault}`;
 }

@@ -1,5 +1,4 @@
 import { hostCovers } from '../../lib/hostname.ts';
-import { regexProblem } from '../../lib/regex.ts';
 import type { Rules } from '../kind.ts';
 import type { HttpMatchRequest, RouteDestination, StringMatch, TlsMatchAttributes, VirtualService } from '../virtual-service.ts';
 import {
@@ -12,6 +11,7 @@ import {
   portProblem,
   type Report,
   rangeProblem,
+  regexFault,
   wildcardHostProblem,
 } from './checks.ts';
 import { destinationOf, isFine } from './destination.ts';
@@ -171,14 +171,6 @@ function stringMatch(match: StringMatch, path: Path, report: Report): void {
   if (match.prefix === '') report({ path: [...path, 'prefix'], message: 'must not be empty' });
   if (match.regex === undefined) return;
   problem([...path, 'regex'], regexFault(match.regex), report);
-}
-
-/** Istio takes expressions of up to 1024 characters. */
-export function regexFault(pattern: string): string | undefined {
-  if (pattern === '') return 'must not be empty';
-  if (pattern.length > 1024) return `has ${pattern.length} characters, more than the 1024 allowed`;
-  const fault = regexProblem(pattern);
-  return fault && `is no regular expression of RE2: ${fault}`;
 }
 
 interface ConnectionMatch {

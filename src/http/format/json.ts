@@ -1,6 +1,7 @@
 /** JSON formats: an object whose strings are formats. A string that is one operator keeps its value's type; a missing value is null. */
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
-import { compileOperator, type FormatContext } from './operators.ts';
+import type { FormatContext } from './contract.ts';
+import { compileOperator } from './operators.ts';
 import { parseFormat } from './parse.ts';
 import type { FormatRecord } from './record.ts';
 import { compileText } from './text.ts';

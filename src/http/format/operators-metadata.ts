@@ -1,6 +1,6 @@
 /** Command operators that read metadata: `NAMESPACE:KEY:KEY`. */
 import { SallyportError } from '../../lib/errors.ts';
-import type { OperatorFactory, OperatorValue } from './operators.ts';
+import type { OperatorFactory, OperatorValue } from './contract.ts';
 import type { FormatRecord } from './record.ts';
 
 type Metadata = Readonly<Record<string, unknown>> | undefined;

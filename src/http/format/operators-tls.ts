@@ -1,5 +1,5 @@
 /** Command operators about certificates and TLS of either side. */
-import type { OperatorFactory } from './operators.ts';
+import type { OperatorFactory } from './contract.ts';
 import type { FormatCertificate, FormatRecord, FormatTls } from './record.ts';
 import { compileTimeFormat, isoTime } from './time.ts';
 

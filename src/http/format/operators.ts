@@ -1,24 +1,13 @@
 /** Envoy's command operators, each compiled to a function of the record. */
 import { SallyportError } from '../../lib/errors.ts';
 import type { HeaderMap } from '../header-map.ts';
+import type { FormatContext, Operator, OperatorFactory } from './contract.ts';
 import { RESPONSE_FLAG_NAMES } from './flags.ts';
 import { METADATA_OPERATORS } from './operators-metadata.ts';
 import { TLS_OPERATORS } from './operators-tls.ts';
 import type { Command } from './parse.ts';
 import type { FormatAddress, FormatRecord } from './record.ts';
 import { compileTimeFormat, isoTime } from './time.ts';
-
-/** What operators may read beside the record: of the process, fixed when a format is compiled. */
-export interface FormatContext {
-  readonly hostname: string;
-  /** For `%ENVIRONMENT(NAME)%`. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
-}
-
-/** Text, or a number or other JSON value; undefined where there is none (`-` in text, null in JSON). */
-export type OperatorValue = string | number | boolean | object | undefined;
-export type Operator = (record: FormatRecord) => OperatorValue;
-export type OperatorFactory = (args: string | undefined, context: FormatContext) => Operator;
 
 /** Throws `xds-unsupported` for an operator that is not known, `xds-invalid` for arguments that it does not take. */
 export function compileOperator(command: Command, context: FormatContext): Operator {
@@ -34,7 +23,7 @@ export function compileOperator(command: Command, context: FormatContext): Opera
 }
 
 /** An operator without arguments. */
-export const plain =
+const plain =
   (operator: Operator): OperatorFactory =>
   (args) => {
     if (args !== undefined && args !== '')
@@ -42,7 +31,7 @@ export const plain =
     return operator;
   };
 
-export function required(args: string | undefined, operator: string): string {
+function required(args: string | undefined, operator: string): string {
   if (!args) throw new SallyportError('xds-invalid', `format string: %${operator}% needs an argument in parentheses`);
   return args;
 }

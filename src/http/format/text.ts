@@ -1,5 +1,6 @@
 /** Text formats: a line or header value from literals and operators. */
-import { compileOperator, type FormatContext, type Operator, type OperatorValue } from './operators.ts';
+import type { FormatContext, Operator, OperatorValue } from './contract.ts';
+import { compileOperator } from './operators.ts';
 import { parseFormat } from './parse.ts';
 import type { FormatRecord } from './record.ts';
 

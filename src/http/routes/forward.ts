@@ -9,7 +9,7 @@ import {
   type WeightedCluster,
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { durationMs } from '../../xds/match/duration.ts';
-import type { FormatContext } from '../format/operators.ts';
+import type { FormatContext } from '../format/contract.ts';
 import { compileRuntimeFraction, shareOf } from './fraction.ts';
 import { compileHashPolicy } from './hash.ts';
 import type { ClusterChoice, ForwardAction, MirrorPolicy, RouteRequest } from './model.ts';

@@ -1,7 +1,7 @@
 /** Header changes of routes: removals first, then additions whose values come from formats. Envoy's order and rules (HeaderParser). */
 import { SallyportError } from '../../lib/errors.ts';
 import type { HeaderValueOption, HeaderValueOption_HeaderAppendAction } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
-import type { FormatContext } from '../format/operators.ts';
+import type { FormatContext } from '../format/contract.ts';
 import type { FormatRecord } from '../format/record.ts';
 import { compileText, isLiteral, type TextFormatter } from '../format/text.ts';
 import type { HeaderMap } from '../header-map.ts';

@@ -13,7 +13,7 @@ import {
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { originsOf, refusalOf } from '../../xds/match/metadata.ts';
-import type { FormatContext } from '../format/operators.ts';
+import type { FormatContext } from '../format/contract.ts';
 import { filterConfig } from './filter-config.ts';
 import { compileForward } from './forward.ts';
 import { compileRuntimeFraction } from './fraction.ts';

@@ -6,8 +6,8 @@ import { xxHash64 } from '../../http/routes/xxhash.ts';
 import { codeOf } from '../../lib/errors.ts';
 import { newRecord } from '../record.ts';
 import type { AccessRecord, Cluster, Downstream, ResponseFlag, UpstreamFailure, UpstreamHost } from '../types.ts';
-import type { TcpProxyDeps, TcpSettings } from './proxy.ts';
 import { Pump } from './pump.ts';
+import type { TcpProxyDeps, TcpSettings } from './settings.ts';
 import { takeOver } from './take-over.ts';
 
 const FLAGS: Readonly<Record<UpstreamFailure['kind'], ResponseFlag>> = {
