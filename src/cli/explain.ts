@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import { SallyportError } from '../lib/errors.ts';
+import { isIp } from '../lib/ip.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type Advice, adviseOn } from '../prove/advice.ts';
 import type { DumpedMesh } from '../prove/dumped.ts';
@@ -161,7 +162,7 @@ function callerOf(sidecars: readonly string[], { from }: Caller): string {
 }
 
 function follow(mesh: SimulatedMesh, from: SimulatedProxy | undefined, target: CallTarget, { to }: Caller, known: string | undefined) {
-  const isAddress = /^[\d.]+$|:/.test(target.host);
+  const isAddress = isIp(target.host);
   const ip = to ?? (isAddress ? target.host : (known ?? SOMEWHERE));
   const resolved = to ? 'as given' : isAddress ? '' : known ? "the mesh's DNS" : 'real DNS (any address outside the mesh)';
   const call = {

@@ -1,4 +1,5 @@
 /** What a cluster does with a call: which hosts it has, and what it wraps the call in. Pure. */
+import { isIp } from '../lib/ip.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { CertificateValidationContext_TrustChainVerification } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import { type CommonTlsContext, UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
@@ -136,8 +137,4 @@ export function splitAuthority(authority: string, defaultPort: number): Endpoint
   const match = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(authority);
   const host = (match?.[1] ?? authority).replace(/^\[|\]$/g, '');
   return { host, ip: host, port: match?.[2] ? Number(match[2]) : defaultPort };
-}
-
-export function isIp(text: string): boolean {
-  return text.includes(':') || /^\d+\.\d+\.\d+\.\d+$/.test(text);
 }

@@ -1,7 +1,7 @@
 /** Endpoints of a cluster, grouped by locality and weighted. */
 
-import { isIP } from 'node:net';
 import { create } from '@bufbuild/protobuf';
+import { isIp } from '../lib/ip.ts';
 import { type Labels, matchesLabels } from '../lib/labels.ts';
 import type { Endpoint } from '../registry/model.ts';
 import { type Address, AddressSchema } from '../xds/gen/envoy/config/core/v3/address_pb.js';
@@ -21,7 +21,7 @@ export function usableEndpoints(endpoints: readonly Endpoint[], labels: Labels, 
     (endpoint) =>
       endpoint.healthy &&
       matchesLabels(labels, endpoint.labels) &&
-      (!onlyAddresses || endpoint.address.startsWith(UNIX) || isIP(endpoint.address) !== 0),
+      (!onlyAddresses || endpoint.address.startsWith(UNIX) || isIp(endpoint.address)),
   );
 }
 

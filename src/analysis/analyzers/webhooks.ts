@@ -1,7 +1,7 @@
 /** What an installation of Istio registers with the API server: its webhooks. */
 
-import { isIP } from 'node:net';
 import type { ResourceOf, Webhook } from '../../api/index.ts';
+import { isIp } from '../../lib/ip.ts';
 import { matchesSelector } from '../../lib/labels.ts';
 import type { Context } from '../context.ts';
 
@@ -123,7 +123,7 @@ export function externalControlPlanes(context: Context): void {
           path,
           `Webhook ${name} has ${url ? `the url "${url}", which ${fault}` : 'neither a service nor a url'}: the API server can't reach the control plane, so nothing is injected or checked. Write https://HOST/PATH of the control plane.`,
         );
-      } else if (isIP(new URL(url!).hostname.replace(/^\[|\]$/g, ''))) {
+      } else if (isIp(new URL(url!).hostname.replace(/^\[|\]$/g, ''))) {
         context.report(
           'IST0164',
           configuration,

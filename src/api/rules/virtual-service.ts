@@ -1,11 +1,11 @@
 import { hostCovers } from '../../lib/hostname.ts';
+import { isIp } from '../../lib/ip.ts';
 import type { Rules } from '../kind.ts';
 import type { HttpMatchRequest, RouteDestination, StringMatch, TlsMatchAttributes, VirtualService } from '../virtual-service.ts';
 import {
   exportToOf,
   hostProblem,
   isDnsLabel,
-  isIpAddress,
   labelsOf,
   type Path,
   portProblem,
@@ -79,7 +79,7 @@ function hostsOf(hosts: readonly string[], onMesh: boolean, report: Report): voi
   hosts.forEach((host, index) => {
     const message = wildcardHostProblem(host);
     if (!message && host !== '*') return;
-    if (message && isIpAddress(host)) return;
+    if (message && isIp(host)) return;
     const path = ['spec', 'hosts', index];
     if (message) report({ path, message });
     else if (host === '*' && onMesh)
@@ -193,7 +193,7 @@ function tlsMatch(match: TlsMatchAttributes, path: Path, report: Report): void {
   if (match.sniHosts.length === 0) report({ path: [...path, 'sniHosts'], message: 'needs at least one host' });
   match.sniHosts.forEach((sni, index) => {
     const at = [...path, 'sniHosts', index];
-    if (isIpAddress(sni)) {
+    if (isIp(sni)) {
       report({ path: at, level: 'Warning', message: `"${sni}": clients send no address as SNI (RFC 6066, section 3)` });
       return;
     }

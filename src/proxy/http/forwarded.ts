@@ -1,7 +1,7 @@
 /** Who the client is: x-forwarded-for, the trusted address in it, x-envoy-external-address and x-envoy-internal. */
 
 import type { HeaderMap } from '../../http/header-map.ts';
-import { cidrContains, isLoopback, parseIp } from '../../xds/match/cidr.ts';
+import { cidrContains, isLoopback, parseIp } from '../../lib/ip.ts';
 import type { Address, Downstream } from '../types.ts';
 import { SEEN } from './h1/fields.ts';
 import type { ManagerOptions } from './options.ts';

@@ -2,6 +2,7 @@
 
 import { type PathOptions, pathOptions } from '../../http/path-normalization.ts';
 import { SallyportError } from '../../lib/errors.ts';
+import { type Cidr, compileCidr } from '../../lib/ip.ts';
 import { HttpProtocolOptions_HeadersWithUnderscoresAction } from '../../xds/gen/envoy/config/core/v3/protocol_pb.js';
 import {
   type HttpConnectionManager,
@@ -9,7 +10,6 @@ import {
   HttpConnectionManager_ForwardClientCertDetails,
   HttpConnectionManager_ServerHeaderTransformation,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { type Cidr, compileCidr } from '../../xds/match/cidr.ts';
 import { durationMs } from '../../xds/match/duration.ts';
 
 export type ForwardClientCert = 'sanitize' | 'forward-only' | 'append-forward' | 'sanitize-set' | 'always-forward-only';

@@ -1,6 +1,7 @@
 /** Filter chains for TLS and TCP on a sidecar's outbound side: those that VirtualServices ask for, else the service's own. */
 
 import type { L4MatchAttributes, ResourceOf, RouteDestination, TlsMatchAttributes } from '../../api/index.ts';
+import { canonicalRange } from '../../lib/ip.ts';
 import { matchesLabels } from '../../lib/labels.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isTls } from '../../registry/protocol.ts';
@@ -13,7 +14,6 @@ import { destinationCluster } from '../routes/destination.ts';
 import { aliasNames } from '../routes/domains.ts';
 import { originMetadata } from '../routes/origin.ts';
 import { type Chain, chain } from './chains.ts';
-import { canonicalCidr } from './cidr.ts';
 import { dynamicDnsFilters } from './dynamic-dns.ts';
 
 export interface TcpListen {
@@ -91,7 +91,7 @@ function concerns({ proxy }: TranslateContext, match: TlsMatchAttributes | L4Mat
 }
 
 function sameNetworks(a: readonly string[], b: readonly string[]): boolean {
-  return a.length > 0 && a.map(canonicalCidr).sort().join() === b.map(canonicalCidr).sort().join();
+  return a.length > 0 && a.map(canonicalRange).sort().join() === b.map(canonicalRange).sort().join();
 }
 
 /** To the service itself, on its only port if it has one port, else on the listener's. */
