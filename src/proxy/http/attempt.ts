@@ -1,6 +1,6 @@
 /** One try at one host: waits for a stream, sends the request, passes the response on. */
 import type { HeaderMap } from '../../http/header-map.ts';
-import type { OutlierMonitor, UpstreamFailure, UpstreamHost } from '../types.ts';
+import type { OutlierMonitor, ResetReason, UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { Forward } from './forward.ts';
 import { httpStatusOf, isGrpc } from './local-reply.ts';
 import type { HttpPool, PoolClient } from './pool/pool.ts';
@@ -8,7 +8,7 @@ import type { ResetKind, UpstreamStream } from './stream.ts';
 import { TimerEntry } from './timers.ts';
 import { rewriteHost } from './upstream-request.ts';
 
-const RESET_REASONS: Readonly<Record<ResetKind, string>> = {
+const RESET_REASONS: Readonly<Record<ResetKind, ResetReason>> = {
   'connection-termination': 'connection termination',
   'remote-reset': 'remote reset',
   'remote-refused': 'remote refused stream reset',

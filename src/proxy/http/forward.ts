@@ -3,7 +3,7 @@
 import { HeaderMap } from '../../http/header-map.ts';
 import { hashRequest } from '../../http/routes/hash.ts';
 import type { ClusterChoice, CompiledRoute, ForwardAction } from '../../http/routes/route.ts';
-import { cutResponseDetails, failureReply } from '../failure.ts';
+import { cutResponseDetails, failureFlag, failureReply } from '../failure.ts';
 import type { Cluster, UpstreamFailure, UpstreamHost } from '../types.ts';
 import { Attempt } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
@@ -175,8 +175,7 @@ export class Forward {
 
   /** The attempt failed after the head of its response had been passed on. */
   responseFailed(failure: UpstreamFailure): void {
-    const { flag } = failureReply(failure, false);
-    this.exchange.responseCut(flag, cutResponseDetails(failure));
+    this.exchange.responseCut(failureFlag(failure), cutResponseDetails(failure));
   }
 
   responseEnded(): void {
