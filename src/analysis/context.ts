@@ -32,7 +32,7 @@ export interface Selectable {
 }
 
 /** A host that a server of a Gateway serves, as it is written. */
-export interface GatewayServer {
+interface GatewayServer {
   readonly gateway: ResourceOf<'Gateway'>;
   readonly index: number;
   readonly written: string;

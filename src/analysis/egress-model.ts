@@ -143,7 +143,7 @@ export interface AnyRule {
 }
 
 /** The kind of a rule and its place in the VirtualService. */
-export interface PlacedRule {
+interface PlacedRule {
   readonly rule: AnyRule;
   readonly path: readonly ['spec', 'http' | 'tls' | 'tcp', number];
 }

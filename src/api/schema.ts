@@ -18,7 +18,7 @@ export type Node =
   | { readonly type: 'map'; readonly value: Node; readonly maxProperties?: number }
   | ObjectNode;
 
-export interface EnumNode {
+interface EnumNode {
   readonly type: 'enum';
   readonly values: readonly string[];
   /** Deprecated values and what they decode to; undefined: to absence. */
@@ -73,7 +73,7 @@ function field<T, P extends boolean>(node: Node, fallback?: unknown): Schema<T, 
   return { node, required: false, fallback };
 }
 
-export interface StringLimits {
+interface StringLimits {
   readonly minLength?: number;
   readonly maxLength?: number;
   readonly pattern?: RegExp;
@@ -153,7 +153,7 @@ export function map<T>(value: Schema<T>, limits: { maxProperties?: number } = {}
   return field({ type: 'map', value: value.node, ...limits }, EMPTY_MAP);
 }
 
-export interface ObjectOptions<F extends Fields, O extends Fields> {
+interface ObjectOptions<F extends Fields, O extends Fields> {
   readonly atMostOne?: readonly (readonly (keyof F & string)[])[];
   readonly open?: boolean;
   /** Deprecated spellings: accepted, absent from the decoded form. */

@@ -6,9 +6,7 @@ import { deriveGateways } from './gateways.ts';
 import { createContext, type Objects } from './model.ts';
 import { deriveHttp, deriveStreams } from './routes.ts';
 
-export type { Objects } from './model.ts';
-
-export interface GatewayApi {
+interface GatewayApi {
   /** Gateways, VirtualServices, DestinationRules and Services, each with what it was derived from. */
   readonly resources: readonly ResourceOf<Kind>[];
   /** References that lead nowhere and what can't be served. */

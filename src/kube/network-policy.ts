@@ -6,13 +6,13 @@ import { type Labels, matchesSelector } from '../lib/labels.ts';
 
 type Policy = ResourceOf<'NetworkPolicy'>;
 
-export interface PodIdentity {
+interface PodIdentity {
   readonly namespace: string;
   readonly labels: Labels;
 }
 
 /** A destination outside the cluster that policies leave open to a pod. */
-export interface OpenEgress {
+interface OpenEgress {
   readonly ip: string;
   /** 0 for any port. */
   readonly port: number;
@@ -58,7 +58,7 @@ export function isInsideCluster(ip: string, inside: readonly string[]): boolean 
   return inside.some((range) => cidrCovers(range, ip));
 }
 
-export interface NetpolInput {
+interface NetpolInput {
   /** Namespaces with workloads that are to leave through the gateway only. */
   readonly namespaces: readonly string[];
   /** The egress gateways' pods: the only ones that leave the cluster. */

@@ -4,7 +4,7 @@ import { declaredHost, isOwnSuffix, slug, specialAddress } from './hosts.ts';
 import type { Observed } from './observed.ts';
 
 /** What stands beside the proposal, and so must not be taken again. */
-export interface Taken {
+interface Taken {
   /** `Kind namespace/name`. */
   readonly objects: ReadonlySet<string>;
   /** Ports that Gateways open. */

@@ -3,12 +3,12 @@
 export type Labels = Readonly<Record<string, string>>;
 
 /** A Kubernetes label selector. Not every kind's schema holds `operator` to the four that exist. */
-export interface LabelSelector {
+interface LabelSelector {
   readonly matchLabels: Labels;
   readonly matchExpressions: readonly LabelRequirement[];
 }
 
-export interface LabelRequirement {
+interface LabelRequirement {
   readonly key: string;
   readonly operator: string;
   readonly values: readonly string[];

@@ -1,7 +1,7 @@
 /** What each failure to reach or to hear an upstream means in Envoy: the reply, the response flag (HTTP's and TCP's alike) and the response code details. */
 import type { ResetReason, ResponseFlag, UpstreamFailure } from './types.ts';
 
-export interface FailureReply {
+interface FailureReply {
   readonly status: number;
   /** `text/plain`; empty for none. */
   readonly body: string;

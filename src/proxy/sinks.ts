@@ -78,6 +78,6 @@ export class Sinks {
 }
 
 /** 0 ≤ n < 2^53. */
-export function randomInteger(): number {
+function randomInteger(): number {
   return Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
 }

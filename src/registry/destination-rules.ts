@@ -10,7 +10,7 @@ import { isVisible, visibilityOf } from './visibility.ts';
 type Rule = ResourceOf<'DestinationRule'>;
 
 /** Where the rules are. Indexes over them are kept for as long as this object is. */
-export interface RuleSource {
+interface RuleSource {
   readonly snapshot: Snapshot;
   readonly config: MeshConfig;
 }

@@ -12,7 +12,7 @@ import { serviceEntryServices, wantsAutoAddress } from './service-entry.ts';
 import { isVisible } from './visibility.ts';
 import { buildWorkloads } from './workloads.ts';
 
-export interface BuiltRegistry {
+interface BuiltRegistry {
   readonly registry: Registry;
   /** Hosts that lost a conflict. */
   readonly findings: readonly Finding[];

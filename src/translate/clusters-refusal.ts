@@ -6,7 +6,7 @@ import type { Service, ServicePort } from '../registry/model.ts';
 import { isTls } from '../registry/protocol.ts';
 import type { PortPolicy } from './destination-rule-policy.ts';
 
-export interface Refusal {
+interface Refusal {
   readonly reason: string;
   readonly level: Level;
   readonly origin: ResourceOf<'DestinationRule'>;

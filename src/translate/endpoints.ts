@@ -54,7 +54,7 @@ function lbEndpoint(endpoint: Endpoint): LbEndpoint {
   });
 }
 
-export function weightOf({ weight }: Endpoint): number {
+function weightOf({ weight }: Endpoint): number {
   return Math.max(1, weight);
 }
 

@@ -2,7 +2,7 @@
 import { hostCovers, hostsOverlap, isWildcard } from '../lib/hostname.ts';
 import { type SidecarImport, sidecarImport } from '../registry/sidecar-import.ts';
 
-export interface Imports {
+interface Imports {
   /** Whether a service of this namespace and host is imported. */
   takeService(namespace: string, host: string): boolean;
   /** Whether a VirtualService of this namespace that has the host is. */

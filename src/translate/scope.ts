@@ -15,7 +15,7 @@ import { preparedVirtualServices, visibleVirtualServices } from './scope-virtual
 
 export type { EgressScope } from './scope-egress.ts';
 
-export interface OutboundTrafficPolicy {
+interface OutboundTrafficPolicy {
   readonly mode: 'ALLOW_ANY' | 'REGISTRY_ONLY';
   /** Cluster that takes unknown traffic in place of the passthrough; the host is fully qualified. */
   readonly egressProxy: { readonly host: string; readonly subset: string; readonly port: number } | undefined;

@@ -6,7 +6,7 @@ import type { DataSource } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { type Secret, SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { credentialCaSecretName, credentialSecretName } from './names.ts';
 
-export type BuiltSecret = { readonly secret: Secret } | { readonly problem: string };
+type BuiltSecret = { readonly secret: Secret } | { readonly problem: string };
 
 /** Where a credential is. */
 export interface CredentialPlace {

@@ -14,7 +14,7 @@ import { credentialCaSecretName, credentialSecretName, fileCertSecretName, fileR
 import { type CredentialPlace, credentialCa, credentialCertificate, fileCertificate, fileRoot } from './secrets-build.ts';
 
 /** Where the system's CAs stand on Debian, Alpine and in Istio's images. */
-export const SYSTEM_CA_FILE = '/etc/ssl/certs/ca-certificates.crt';
+const SYSTEM_CA_FILE = '/etc/ssl/certs/ca-certificates.crt';
 
 export interface SecretCollector {
   /**

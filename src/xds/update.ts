@@ -10,9 +10,9 @@ import { NameTableSchema } from './gen/istio/nds_pb.js';
 import type { ResourceType, XdsResources, XdsUpdate } from './resources.ts';
 
 /** The name table is one resource, under this name. */
-export const NAME_TABLE_NAME = 'nameTable';
+const NAME_TABLE_NAME = 'nameTable';
 
-export interface EncodedResource {
+interface EncodedResource {
   readonly type: ResourceType;
   readonly name: string;
   /** A hash of the bytes. */

@@ -120,7 +120,7 @@ function endpointsOf({ ports, resolution, endpoints }: ServiceEntry, report: Rep
   });
 }
 
-export function workloadEntryOf(entry: WorkloadEntry, names: boolean, path: Path, report: Report): void {
+function workloadEntryOf(entry: WorkloadEntry, names: boolean, path: Path, report: Report): void {
   const { address } = entry;
   const at = [...path, 'address'];
   if (address === '') {

@@ -113,7 +113,7 @@ function isPrime(value: number): boolean {
   return true;
 }
 
-export function localityOf(setting: LocalityLoadBalancerSetting, outlier: OutlierDetection | undefined, path: Path, report: Report): void {
+function localityOf(setting: LocalityLoadBalancerSetting, outlier: OutlierDetection | undefined, path: Path, report: Report): void {
   const { distribute, failover, failoverPriority } = setting;
   if (distribute.length > 0 && (failover.length > 0 || failoverPriority.length > 0)) {
     report({ path: [...path, 'distribute'], at: 'key', message: 'must not stand beside failover or failoverPriority' });
@@ -149,7 +149,7 @@ function failoverOf(
   });
 }
 
-export function clientTlsOf(tls: ClientTlsSettings, path: Path, report: Report): void {
+function clientTlsOf(tls: ClientTlsSettings, path: Path, report: Report): void {
   const conflict = (field: string, message: string) => report({ path: [...path, field], at: 'key', message });
   if (tls.mode !== 'SIMPLE' && tls.mode !== 'MUTUAL') return;
   if (tls.insecureSkipVerify) {

@@ -39,7 +39,7 @@ function required(args: string | undefined, operator: string): string {
 const text = (value: string): string | undefined => value || undefined;
 
 /** `ip:port`, with brackets around IPv6; the path of a unix socket. */
-export function formatAddress(address: FormatAddress): string {
+function formatAddress(address: FormatAddress): string {
   return address.ip.includes(':')
     ? `[${address.ip}]:${address.port}`
     : address.ip.startsWith('/')

@@ -9,7 +9,7 @@ import { hostsFile, resolvConf } from './system.ts';
 
 export type Family = 'v4' | 'v6' | 'v4-preferred' | 'v6-preferred' | 'all';
 
-export type Resolution =
+type Resolution =
   | {
       readonly kind: 'found';
       /** Sorted, without repeats; empty if the name exists without addresses of this family, or does not exist. */
@@ -25,7 +25,7 @@ export interface DnsResolver {
   close(): void;
 }
 
-export interface DnsResolverOptions {
+interface DnsResolverOptions {
   /** `ip` or `ip:port`; without it, the name servers of /etc/resolv.conf. */
   readonly servers?: readonly string[] | undefined;
   /** Milliseconds; monotonic. */

@@ -3,7 +3,7 @@ import type { ClusterStats, ResourceLimit } from '../types.ts';
 import type { StatsSource } from './registry.ts';
 
 /** What a cluster shows of itself; the data plane's clusters have more. */
-export interface ClusterView {
+interface ClusterView {
   readonly name: string;
   readonly stats: ClusterStats;
   readonly hosts?: Iterable<{ readonly healthy: boolean }>;

@@ -5,7 +5,7 @@ import type { ConnectionHandler } from '../types.ts';
 import type { StatsRegistry, StatsSource } from './registry.ts';
 
 /** What a listener shows of itself; the data plane's listeners have more. */
-export interface ListenerView {
+interface ListenerView {
   readonly config: Listener;
   readonly active: number;
   readonly stats: {

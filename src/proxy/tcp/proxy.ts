@@ -5,7 +5,7 @@ import { Relay } from './relay.ts';
 import { readTcpSettings, type TcpProxyDeps, type TcpProxyOverrides } from './settings.ts';
 
 /** A TCP proxy that can also cut its connections: when the process ends. */
-export interface TcpProxyHandler extends ConnectionHandler {
+interface TcpProxyHandler extends ConnectionHandler {
   close(): void;
 }
 

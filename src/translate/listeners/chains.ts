@@ -11,7 +11,7 @@ import {
   FilterSchema,
 } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 
-export type TransportProtocol = '' | 'raw_buffer' | 'tls';
+type TransportProtocol = '' | 'raw_buffer' | 'tls';
 
 export interface Chain {
   readonly name?: string;

@@ -50,7 +50,7 @@ export interface WantedRoutes {
   readonly only: Service | undefined;
 }
 
-export interface Outbound {
+interface Outbound {
   /** By `address_port`, in the order of their first service. */
   readonly listeners: ReadonlyMap<string, OutboundListener>;
   /** By the name under which the listeners ask for them. */

@@ -16,7 +16,7 @@ import { originMetadata } from '../routes/origin.ts';
 import { type Chain, chain } from './chains.ts';
 import { dynamicDnsFilters } from './dynamic-dns.ts';
 
-export interface TcpListen {
+interface TcpListen {
   readonly service: Service;
   /** The port of the listener; its number may differ from the service's where a Sidecar names it. */
   readonly port: ServicePort;

@@ -9,7 +9,7 @@ export function asDomain(host: string): string {
   return host.includes(':') && isIp(host) ? `[${host}]` : host;
 }
 
-export interface ServiceDomains {
+interface ServiceDomains {
   readonly domains: readonly string[];
   /** Those among them that are other spellings than the service's own: a service that really has the name goes first. */
   readonly alternatives: ReadonlySet<string>;

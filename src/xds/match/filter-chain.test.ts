@@ -6,7 +6,7 @@ import { cidrContains, compileCidr, isLoopback, maskWords, parseIp, sameIp } fro
 import type { FilterChainMatch } from '../gen/envoy/config/listener/v3/listener_components_pb.js';
 import { type Listener, ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.js';
 import { type ConnectionInfo, compileFilterChains } from './filter-chain.ts';
-import { listenerAddresses, matchListener } from './listener.ts';
+import { compileListeners, listenerAddresses } from './listener.ts';
 
 const listener = (filterChains: JsonObject[], more: JsonObject = {}): Listener =>
   fromJson(ListenerSchema, { name: 'l', filterChains, ...more });
@@ -237,7 +237,8 @@ test('the listener of a restored destination: its exact address, else any addres
     at('six', '::', 81),
     at('more', '10.0.0.9', 82, { additionalAddresses: [{ address: { socketAddress: { address: '10.0.0.10', portValue: 82 } } }] }),
   ];
-  const name = (ip: string, port: number) => matchListener(all, ip, port)?.name;
+  const compiled = compileListeners(all.map((config) => ({ config, value: config.name })));
+  const name = (ip: string, port: number) => compiled.match(ip, port);
   assert.equal(name('10.0.0.1', 80), 'exact');
   assert.equal(name('10.0.0.2', 80), 'any');
   assert.equal(name('::ffff:10.0.0.1', 80), 'exact');

@@ -7,11 +7,7 @@
 import { CidrMap } from '../../lib/cidr-map.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import { type Cidr, compileCidr, isLoopback, parseIp, sameIp } from '../../lib/ip.ts';
-import {
-  type FilterChain,
-  type FilterChainMatch,
-  FilterChainMatch_ConnectionSourceType,
-} from '../gen/envoy/config/listener/v3/listener_components_pb.js';
+import { type FilterChain, FilterChainMatch_ConnectionSourceType } from '../gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../gen/envoy/config/listener/v3/listener_pb.js';
 
 /** What filter-chain match reads of a connection, after listener filters. */
@@ -193,9 +189,4 @@ function byApplicationProtocol(protocols: ApplicationProtocols, offered: readonl
 function isLocal(destination: ReturnType<typeof parseIp>, source: ReturnType<typeof parseIp>): boolean {
   if (!destination || !source) return true;
   return isLoopback(source) || sameIp(destination, source);
-}
-
-/** Whether some chain can only be told by what a listener filter finds: SNI, transport protocol or application protocols. */
-export function readsTls(match: FilterChainMatch | undefined): boolean {
-  return !!match && (match.serverNames.length > 0 || match.transportProtocol !== '' || match.applicationProtocols.length > 0);
 }

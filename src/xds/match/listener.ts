@@ -51,8 +51,3 @@ function addressKey(ip: string, port: number): string | undefined {
   const words = parseIp(ip);
   return words && `${words.join(':')}/${port}`;
 }
-
-/** The listener, out of a proxy's, that takes a connection to this original destination: `compileListeners` for a single question. */
-export function matchListener(listeners: readonly Listener[], ip: string, port: number): Listener | undefined {
-  return compileListeners(listeners.map((config) => ({ config, value: config }))).match(ip, port);
-}
