@@ -2,6 +2,7 @@
  * Schemas of the API's objects, as plain data: one description serves the type, the decoder (see decode.ts), the lists of fields in the
  * documentation and the spelling hints. Built without a library because start-up pays for it: see docs/decisions.
  */
+import type { Redacted } from '../lib/redacted.ts';
 
 /** What a node of a schema accepts. `old` fields are deprecated spellings: they decode, and `normalise` moves them to the present field. */
 export type Node =
@@ -134,7 +135,7 @@ export function intOrString(): Schema<number | string, false> {
 }
 
 /** Base64 text; decodes to bytes that don't print. */
-export function bytes(): Schema<import('../lib/redacted.ts').Redacted, false> {
+export function bytes(): Schema<Redacted, false> {
   return field({ type: 'bytes' });
 }
 
