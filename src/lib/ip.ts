@@ -110,7 +110,13 @@ export function parseRange(text: string): Cidr | undefined {
 }
 
 /** Envoy's `CidrRange`. Throws `xds-invalid` if it is none. */
-export function compileCidr({ addressPrefix, prefixLen = 0 }: { readonly addressPrefix: string; readonly prefixLen?: number }): Cidr {
+export function compileCidr({
+  addressPrefix,
+  prefixLen = 0,
+}: {
+  readonly addressPrefix: string;
+  readonly prefixLen?: number | undefined;
+}): Cidr {
   const range = rangeOf(addressPrefix, prefixLen);
   if (!range) throw new SallyportError('xds-invalid', `"${addressPrefix}/${prefixLen}" is no CIDR range`);
   return range;
