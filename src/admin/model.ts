@@ -27,7 +27,7 @@ export const HOST_STATS = [
   'rq_timeout',
   'rq_total',
 ] as const;
-export type HostStat = (typeof HOST_STATS)[number];
+type HostStat = (typeof HOST_STATS)[number];
 
 /** Added up over all workers. */
 export interface ClusterState {

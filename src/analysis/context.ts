@@ -5,6 +5,7 @@ import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding } from '../lib/finding.ts';
 import { HostIndex } from '../lib/host-index.ts';
 import { fullHostname } from '../lib/hostname.ts';
+import { type Labels, matchesLabels } from '../lib/labels.ts';
 import { originText } from '../lib/origin.ts';
 import { Suggestions } from '../lib/spelling.ts';
 import { type Caller, destinationRuleLookup } from '../registry/destination-rules.ts';
@@ -26,12 +27,12 @@ export interface AnalysisInput {
 /** Labels that a selector can meet: those of a Pod or of a Deployment's template. */
 export interface Selectable {
   readonly namespace: string;
-  readonly labels: Readonly<Record<string, string>>;
+  readonly labels: Labels;
   readonly resource: Resource;
 }
 
 /** A host that a server of a Gateway serves, as it is written. */
-export interface GatewayServer {
+interface GatewayServer {
   readonly gateway: ResourceOf<'Gateway'>;
   readonly index: number;
   readonly written: string;
@@ -58,9 +59,9 @@ export interface Context extends AnalysisInput {
   readonly nearService: Suggestions;
   readonly nearGateway: Suggestions;
   /** The workloads that a selector picks, in any namespace; all of them for an empty one. Kept by selector. */
-  select(selector: Readonly<Record<string, string>>): readonly Selectable[];
+  select(selector: Labels): readonly Selectable[];
   /** As `select`, in one namespace. */
-  selectIn(namespace: string, selector: Readonly<Record<string, string>>): readonly Selectable[];
+  selectIn(namespace: string, selector: Labels): readonly Selectable[];
   /** Whether an object that is not in force declares the host, in full: what is wrong with it is a finding of its own. */
   isBroken(host: string): boolean;
   /** Whether hints are asked for: what is right but could be narrower or encrypted. */
@@ -105,7 +106,7 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
   const broken = lazy(() => brokenHosts(of));
   const podsIn = lazy(() => Map.groupBy(pods(), ({ namespace }) => namespace));
   const selections = new Map<string, readonly Selectable[]>();
-  const select = (key: string, from: () => readonly Selectable[], selector: Readonly<Record<string, string>>) => {
+  const select = (key: string, from: () => readonly Selectable[], selector: Labels) => {
     let selected = selections.get(key);
     if (!selected) {
       selected = from().filter((pod) => matchesLabels(selector, pod.labels));
@@ -228,14 +229,8 @@ function selectables(of: Context['of']): Selectable[] {
   return pods;
 }
 
-/** Whether `labels` has everything that `selector` asks for; an empty selector asks for nothing. */
-export function matchesLabels(selector: Readonly<Record<string, string>>, labels: Readonly<Record<string, string>>): boolean {
-  for (const key in selector) if (labels[key] !== selector[key]) return false;
-  return true;
-}
-
 /** `a=b,c=d` sorted by key, as kubectl prints a selector. */
-export function formatSelector(selector: Readonly<Record<string, string>>): string {
+export function formatSelector(selector: Labels): string {
   return Object.keys(selector)
     .sort()
     .map((key) => `${key}=${selector[key]}`)

@@ -1,10 +1,12 @@
 /** What the egress analyzers share: which Gateways are for egress, and where the sidecars send a host's ports. */
+
 import type { Destination, HttpRouteDestination, ResourceOf } from '../api/index.ts';
 import { fullHostname, hostCovers, hostsOverlap, isWildcard } from '../lib/hostname.ts';
+import { matchesLabels } from '../lib/labels.ts';
 import type { Service, ServicePort } from '../registry/model.ts';
 import { isVisible, visibilityOf } from '../registry/visibility.ts';
 import { gatewayPods } from './analyzers/gateway.ts';
-import { type Context, formatSelector, matchesLabels } from './context.ts';
+import { type Context, formatSelector } from './context.ts';
 
 export type VirtualService = ResourceOf<'VirtualService'>;
 export type Gateway = ResourceOf<'Gateway'>;
@@ -141,7 +143,7 @@ export interface AnyRule {
 }
 
 /** The kind of a rule and its place in the VirtualService. */
-export interface PlacedRule {
+interface PlacedRule {
   readonly rule: AnyRule;
   readonly path: readonly ['spec', 'http' | 'tls' | 'tcp', number];
 }

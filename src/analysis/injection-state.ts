@@ -19,7 +19,7 @@ export function injectionLabels({ metadata: { labels } }: Resource): string[] {
 }
 
 /** How a namespace's labels decide: `unsaid` if it has none, `both` if it has labels of both styles. */
-export type NamespaceInjection = 'enabled' | 'disabled' | 'both' | 'unsaid' | 'ambient';
+type NamespaceInjection = 'enabled' | 'disabled' | 'both' | 'unsaid' | 'ambient';
 
 export function namespaceInjection({ metadata: { labels } }: Resource): NamespaceInjection {
   const [label, revision] = [labels[INJECTION_LABEL], labels[REVISION_LABEL]];

@@ -1,7 +1,7 @@
 /** Istio's annotations: on which kinds they have an effect, how mature they are, and what their values may be. */
 import { parseRange } from '../lib/ip.ts';
 
-export interface AnnotationInfo {
+interface AnnotationInfo {
   /** Kinds whose objects may bear it; undefined: any. */
   readonly kinds: readonly string[] | undefined;
   readonly status: 'Alpha' | 'Beta' | 'Stable';

@@ -1,7 +1,7 @@
 import type { Level } from '../lib/finding.ts';
 
 /** One kind of finding: what `docs/findings/` says of it and what every output names it by. */
-export interface MessageType {
+interface MessageType {
   readonly name: string;
   readonly level: Level;
   /** One sentence: what is wrong and what it does to traffic. */

@@ -12,7 +12,6 @@ export const serverPort = object({
   /** Deprecated, without effect in Istio. */
   targetPort: integer(),
 });
-export type ServerPort = Infer<typeof serverPort>;
 
 /** A port of a Sidecar's listener. */
 export const sidecarPort = object({
@@ -21,7 +20,6 @@ export const sidecarPort = object({
   name: withDefault(string(), ''),
   targetPort: integer(),
 });
-export type SidecarPort = Infer<typeof sidecarPort>;
 
 /** A service as a route names it: short or full host, one of its subsets, one of its ports. */
 export const destination = object({
@@ -37,7 +35,6 @@ export type WorkloadLabelSelector = Infer<typeof labelSelector>;
 
 /** As `labelSelector`, in the spelling of the networking kinds. */
 export const workloadSelector = object({ labels: map(string({ maxLength: 63 }), { maxProperties: 256 }) });
-export type WorkloadSelector = Infer<typeof workloadSelector>;
 
 const GROUP = /^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 

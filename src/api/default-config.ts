@@ -5,7 +5,6 @@ import {
   booleanValue,
   duration,
   enumeration,
-  type Infer,
   int32,
   integer,
   list,
@@ -118,4 +117,3 @@ export const defaultConfig = object({
   fileFlushMinSizeKb: integer(),
   statsEvictionInterval: duration(0),
 });
-export type DefaultConfig = Infer<typeof defaultConfig>;

@@ -204,7 +204,7 @@ function kindsNamed(kind: string): Kind[] {
 }
 
 /** What documents call a kind. */
-export function documentKind(kind: Kind): string {
+function documentKind(kind: Kind): string {
   const { name }: KindInfo = KINDS[kind];
   return name ?? kind;
 }

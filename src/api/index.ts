@@ -55,20 +55,12 @@ import { workloadEntry } from './workload-entry.ts';
 import { workloadGroup } from './workload-group.ts';
 
 export type * from './authorization-policy.ts';
-export type { Destination, PolicyTargetReference, ServerPort, SidecarPort, WorkloadLabelSelector, WorkloadSelector } from './common.ts';
-export type { DefaultConfig } from './default-config.ts';
+export type { Destination, PolicyTargetReference, WorkloadLabelSelector } from './common.ts';
 export type * from './destination-rule.ts';
 export type * from './envoy-filter.ts';
-export type { ExtensionProvider } from './extension-provider.ts';
 export type * from './gateway.ts';
-export type { BackendTLSPolicy } from './gateway-api/backend-tls-policy.ts';
-export type { KubernetesGateway, Listener as KubernetesListener } from './gateway-api/gateway.ts';
-export type { GatewayClass } from './gateway-api/gateway-class.ts';
-export type { GRPCRoute } from './gateway-api/grpc-route.ts';
-export type { HTTPRoute } from './gateway-api/http-route.ts';
-export type { ReferenceGrant } from './gateway-api/reference-grant.ts';
-export type { TCPRoute, TLSRoute } from './gateway-api/stream-routes.ts';
-export type { KindInfo, RuleIssue, Rules } from './kind.ts';
+export type { Listener as KubernetesListener } from './gateway-api/gateway.ts';
+export type { KindInfo } from './kind.ts';
 export type * from './kubernetes/config-map.ts';
 export type * from './kubernetes/custom-resource-definition.ts';
 export type * from './kubernetes/deployment.ts';
@@ -140,6 +132,6 @@ export const KINDS = {
 
 export type Kind = keyof typeof KINDS;
 /** The decoded `spec` of a kind. */
-export type SpecOf<K extends Kind> = Infer<(typeof KINDS)[K]['schema']>;
+type SpecOf<K extends Kind> = Infer<(typeof KINDS)[K]['schema']>;
 /** The decoded object of a kind; for a union of kinds, the union of their objects. */
 export type ResourceOf<K extends Kind> = K extends Kind ? Resource<K, SpecOf<K>> : never;

@@ -2,6 +2,7 @@
  * Schemas of the API's objects, as plain data: one description serves the type, the decoder (see decode.ts), the lists of fields in the
  * documentation and the spelling hints. Built without a library because start-up pays for it: see docs/decisions.
  */
+import type { Redacted } from '../lib/redacted.ts';
 
 /** What a node of a schema accepts. `old` fields are deprecated spellings: they decode, and `normalise` moves them to the present field. */
 export type Node =
@@ -18,7 +19,7 @@ export type Node =
   | { readonly type: 'map'; readonly value: Node; readonly maxProperties?: number }
   | ObjectNode;
 
-export interface EnumNode {
+interface EnumNode {
   readonly type: 'enum';
   readonly values: readonly string[];
   /** Deprecated values and what they decode to; undefined: to absence. */
@@ -73,7 +74,7 @@ function field<T, P extends boolean>(node: Node, fallback?: unknown): Schema<T, 
   return { node, required: false, fallback };
 }
 
-export interface StringLimits {
+interface StringLimits {
   readonly minLength?: number;
   readonly maxLength?: number;
   readonly pattern?: RegExp;
@@ -134,7 +135,7 @@ export function intOrString(): Schema<number | string, false> {
 }
 
 /** Base64 text; decodes to bytes that don't print. */
-export function bytes(): Schema<import('../lib/redacted.ts').Redacted, false> {
+export function bytes(): Schema<Redacted, false> {
   return field({ type: 'bytes' });
 }
 
@@ -153,7 +154,7 @@ export function map<T>(value: Schema<T>, limits: { maxProperties?: number } = {}
   return field({ type: 'map', value: value.node, ...limits }, EMPTY_MAP);
 }
 
-export interface ObjectOptions<F extends Fields, O extends Fields> {
+interface ObjectOptions<F extends Fields, O extends Fields> {
   readonly atMostOne?: readonly (readonly (keyof F & string)[])[];
   readonly open?: boolean;
   /** Deprecated spellings: accepted, absent from the decoded form. */

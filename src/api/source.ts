@@ -86,8 +86,3 @@ export class NestedSource implements Source {
     return this.#document.keyPosition([...this.#base, ...path]);
   }
 }
-
-const NOWHERE: Position = { file: '', line: 1, column: 1 };
-
-/** For objects that no file holds. */
-export const NO_SOURCE: Source = { file: '', position: () => NOWHERE, keyPosition: () => NOWHERE };

@@ -2,18 +2,18 @@
  * The workloads of `up`: a router for each Gateway selector, with an address of its own, as Pods that ordinary Services select; and the gateway
  * Services of an Istio installation where the files define none. Pure.
  */
+
 import { PROXY_NAMESPACE_ANNOTATION } from '../api/gateway-api/common.ts';
 import type { ResourceOf } from '../api/index.ts';
 import { originOf } from '../api/resource.ts';
 import type { Finding } from '../lib/finding.ts';
+import { type Labels, matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { Layered } from './layered.ts';
 import { LocalMemory, type Router } from './local-memory.ts';
 import type { Snapshot } from './snapshot.ts';
 
 export type { Router } from './local-memory.ts';
-
-type Labels = Readonly<Record<string, string>>;
 
 export interface LocalMesh {
   /** The files' resources with the local ones laid over them. */
@@ -67,7 +67,7 @@ export function localMesh(files: Snapshot, rootNamespace: string, addresses: Rou
     const labels = { ...(installed && { app: installed.service }), ...selector };
     return Object.assign(
       {},
-      ...services.filter((service) => holds(service.spec.selector ?? {}, selector)).map(({ spec }) => spec.selector),
+      ...services.filter((service) => matchesLabels(selector, service.spec.selector ?? {})).map(({ spec }) => spec.selector),
       labels,
     );
   };
@@ -75,7 +75,8 @@ export function localMesh(files: Snapshot, rootNamespace: string, addresses: Rou
     const selector = selectorOf(spec ?? {});
     // Those of the Kubernetes Gateway API say in which namespace their proxies are; two may have the same name in different ones.
     const home = derivedFrom && metadata.annotations[PROXY_NAMESPACE_ANNOTATION];
-    const isServedBy = ({ identity }: Router) => holds(identity.labels, selector) && (home === undefined || identity.namespace === home);
+    const isServedBy = ({ identity }: Router) =>
+      matchesLabels(selector, identity.labels) && (home === undefined || identity.namespace === home);
     if (Object.keys(selector).length === 0 || routers.some(isServedBy)) continue;
     const labels = labelsOf(selector);
     const usual = services.find((service) => selects(service, labels))?.metadata.namespace ?? rootNamespace;
@@ -101,7 +102,7 @@ export function localMesh(files: Snapshot, rootNamespace: string, addresses: Rou
     const selector = { istio: name.replace('istio-', '') };
     const ports: Record<number, readonly [string, number]> = { ...usual };
     for (const gateway of files.list('Gateway')) {
-      if (!holds({ app: name, ...selector }, gateway.spec.selector ?? {}) || Object.keys(gateway.spec.selector ?? {}).length === 0)
+      if (!matchesLabels(gateway.spec.selector ?? {}, { app: name, ...selector }) || Object.keys(gateway.spec.selector ?? {}).length === 0)
         continue;
       gateway.spec.servers?.forEach(({ port }, at) => {
         if (ports[port.number]) return;
@@ -125,14 +126,9 @@ function selectorOf({ selector }: { readonly selector?: unknown }): Labels {
   return Object.fromEntries(Object.entries(selector).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
 }
 
-/** Whether the labels have all that the selector asks for. */
-function holds(labels: Labels, selector: Labels): boolean {
-  return Object.entries(selector).every(([key, value]) => labels[key] === value);
-}
-
 function selects(service: ResourceOf<'Service'>, labels: Labels): boolean {
   const selector = service.spec.selector ?? {};
-  return Object.keys(selector).length > 0 && holds(labels, selector);
+  return Object.keys(selector).length > 0 && matchesLabels(selector, labels);
 }
 
 function portOf(number: number, protocol: string): readonly [string, number] {

@@ -2,7 +2,7 @@ import { type DecodeOptions, decodeDocuments } from '../api/documents.ts';
 import type { Snapshot } from './snapshot.ts';
 import { Store } from './store.ts';
 
-export interface MemoryOptions extends DecodeOptions {
+interface MemoryOptions extends DecodeOptions {
   /** What positions call the text. */
   readonly file?: string;
 }

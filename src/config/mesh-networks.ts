@@ -15,7 +15,7 @@ const ORIGIN: Origin = { kind: 'MeshNetworks', namespace: '', name: '' };
 
 export type MeshNetworksResource = Resource<'MeshNetworks', MeshNetworks>;
 
-export interface LoadedMeshNetworks {
+interface LoadedMeshNetworks {
   /** Undefined where there is no such configuration, or none that can be read. */
   readonly networks: MeshNetworksResource | undefined;
   readonly findings: readonly Finding[];

@@ -8,7 +8,7 @@ const EXTENSIONS: ReadonlySet<string> = new Set(['.yaml', '.yml', '.json']);
 /** The path that stands for standard input. */
 export const STDIN = '-';
 
-export interface Unreadable {
+interface Unreadable {
   readonly path: string;
   readonly reason: string;
   /** The reason passes without anybody touching the path. */

@@ -7,7 +7,7 @@ import { type ConvertInput, isHostname, type Made, type Maker, Problems } from '
 
 type DestinationRule = ResourceOf<'DestinationRule'>;
 
-export interface ConvertedRule {
+interface ConvertedRule {
   readonly problems: Problems;
   make(maker: Maker): readonly Made[];
 }

@@ -1,6 +1,8 @@
 /** Gateways of Istio's API as Gateways of the Kubernetes Gateway API: a listener for each server and host. */
+
 import type { ResourceOf, Server, ServerTlsSettings } from '../api/index.ts';
 import type { PathStep } from '../api/resource.ts';
+import { matchesLabels } from '../lib/labels.ts';
 import { isHttp, parseProtocol } from '../registry/protocol.ts';
 import { type ConvertInput, isHostname, label, type Made, type Maker, Problems } from './model.ts';
 
@@ -61,21 +63,17 @@ export function convertGateway(input: ConvertInput, gateway: Gateway): Converted
   };
 }
 
-type Labels = Readonly<Record<string, string>>;
-
-const holds = (labels: Labels, selector: Labels) => Object.entries(selector).every(([key, value]) => labels[key] === value);
-
 /** A Service with the pods of the selector, as far as is known. */
 function serviceOf({ registry }: ConvertInput, { spec }: Gateway): ServiceName | undefined {
   if (Object.keys(spec.selector).length === 0) return undefined;
-  const pods = registry.workloads.filter(({ labels }) => holds(labels, spec.selector));
+  const pods = registry.workloads.filter(({ labels }) => matchesLabels(spec.selector, labels));
   const found = registry.services.find(
     ({ namespace, selector, registry: from }) =>
       from === 'Kubernetes' &&
       Object.keys(selector).length > 0 &&
       // Whatever the Service selects, the Gateway selects; and the other way round.
-      holds(selector, spec.selector) &&
-      pods.every((pod) => pod.namespace === namespace && holds(pod.labels, selector)),
+      matchesLabels(spec.selector, selector) &&
+      pods.every((pod) => pod.namespace === namespace && matchesLabels(selector, pod.labels)),
   );
   return found && { name: found.resource.metadata.name, namespace: found.namespace };
 }

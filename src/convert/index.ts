@@ -10,7 +10,7 @@ import { type ConvertedGateway, convertGateway, type Gateway, protocolOf } from 
 import { type Attachment, type Draft, draftsOf, makeAll, saysAnything, type VirtualService } from './halves.ts';
 import { type ConvertInput, type Made, Maker, Problems, type Unexpressed } from './model.ts';
 
-export type { ConvertInput, Made, Unexpressed } from './model.ts';
+export type { Made, Unexpressed } from './model.ts';
 
 /** What becomes of an object that is not left as it is. */
 export interface Replacement {
@@ -20,7 +20,7 @@ export interface Replacement {
   readonly stays: readonly string[];
 }
 
-export interface Conversion {
+interface Conversion {
   readonly replacements: readonly Replacement[];
   readonly unexpressed: readonly Unexpressed[];
 }
@@ -126,7 +126,7 @@ function halvesOf(input: ConvertInput, virtualService: VirtualService, gateways:
 }
 
 /** The gateways of a VirtualService in full; none of a delegate. */
-export function gatewaysOf({ metadata, spec }: VirtualService): string[] {
+function gatewaysOf({ metadata, spec }: VirtualService): string[] {
   return [...new Set(spec.gateways.map((name) => (name === 'mesh' || name.includes('/') ? name : `${metadata.namespace}/${name}`)))];
 }
 

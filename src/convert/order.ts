@@ -7,7 +7,7 @@ interface ApiMatch {
   readonly queryParams?: readonly object[];
 }
 
-export interface OrderedRule {
+interface OrderedRule {
   /** Of the rule among the VirtualService's. */
   readonly index: number;
   /** As the HTTPRoute has them; undefined: everything. */
@@ -22,7 +22,7 @@ interface Entry {
 
 const EVERYTHING: ApiMatch = { path: { type: 'PathPrefix', value: '/' } };
 
-export interface Ordered {
+interface Ordered {
   readonly written: readonly Entry[];
   readonly sorted: readonly Entry[];
 }

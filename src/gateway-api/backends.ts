@@ -8,7 +8,7 @@ import type { Context } from './model.ts';
 const ISTIO_NETWORKING = 'networking.istio.io';
 
 /** As documents write an Istio destination. */
-export interface RawDestination {
+interface RawDestination {
   readonly host: string;
   readonly port?: { readonly number: number };
 }
@@ -47,7 +47,7 @@ export function destinationOf(context: Context, route: Resource, ref: BackendObj
   return { host: serviceHost(ref.name, owner), ...port };
 }
 
-export interface GrantTarget {
+interface GrantTarget {
   readonly group: string;
   readonly kind: string;
   readonly namespace: string;
@@ -67,7 +67,7 @@ export function granted({ objects }: Context, from: Resource, to: GrantTarget): 
     );
 }
 
-export interface Weighted {
+interface Weighted {
   readonly destination: RawDestination;
   readonly weight: number;
 }

@@ -34,7 +34,7 @@ class DerivedSource implements Source {
   };
 }
 
-export interface Derivation<K extends Kind> {
+interface Derivation<K extends Kind> {
   readonly kind: K;
   readonly name: string;
   /** As a document would have it. */

@@ -9,7 +9,7 @@ import type { Context } from './model.ts';
 export type RouteFilter = Partial<HTTPRouteFilter> & Pick<HTTPRouteFilter, 'type'>;
 
 /** As documents write them. */
-export interface FilterFields {
+interface FilterFields {
   headers?: { request?: object; response?: object };
   mirrors?: object[];
   redirect?: object;

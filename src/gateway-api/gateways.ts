@@ -22,7 +22,7 @@ export interface ServedListener {
   readonly namespaces: ReadonlySet<string> | undefined;
 }
 
-export interface DerivedGateways {
+interface DerivedGateways {
   readonly resources: readonly ResourceOf<'Gateway' | 'Service'>[];
   /** By `namespace/name` of the Kubernetes Gateway; those of other controllers are not among them. */
   readonly listeners: ReadonlyMap<string, readonly ServedListener[]>;

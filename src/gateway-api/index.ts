@@ -8,8 +8,6 @@ import { createContext, type Objects } from './model.ts';
 import { type Reads, recordingReads, wouldReadTheSame } from './reads.ts';
 import { deriveHttp, deriveStreams } from './routes.ts';
 
-export type { Objects } from './model.ts';
-
 export interface GatewayApi {
   /** Gateways, VirtualServices, DestinationRules and Services, each with what it was derived from. */
   readonly resources: readonly ResourceOf<Kind>[];

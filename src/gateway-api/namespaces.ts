@@ -1,6 +1,7 @@
 /** From which namespaces a listener takes routes. */
+
 import type { AllowedRoutes } from '../api/gateway-api/gateway.ts';
-import { selects } from '../api/kubernetes/label-selector.ts';
+import { matchesSelector } from '../lib/labels.ts';
 import type { Context } from './model.ts';
 
 /** Undefined: from all. */
@@ -14,7 +15,7 @@ export function namespacesAllowed(
   const chosen = objects.list('Namespace').filter(({ metadata }) => {
     // Kubernetes sets this label on every namespace.
     const labels = { 'kubernetes.io/metadata.name': metadata.name, ...metadata.labels };
-    return selector !== undefined && selects(selector, labels);
+    return selector !== undefined && matchesSelector(selector, labels);
   });
   return new Set(chosen.map(({ metadata }) => metadata.name));
 }

@@ -1,6 +1,6 @@
 /** Who the client is: x-forwarded-for, the trusted address in it, x-envoy-external-address and x-envoy-internal. */
 
-import { cidrContains, isLoopback, parseIp } from '../xds/match/cidr.ts';
+import { cidrContains, isLoopback, parseIp } from '../lib/ip.ts';
 import type { ClientConnection, SocketEnd } from './connection.ts';
 import { SEEN } from './fields.ts';
 import type { HeaderMap } from './header-map.ts';

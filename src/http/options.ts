@@ -1,6 +1,7 @@
 /** The connection manager's settings, read once from its proto. What this product does not have is refused by name. */
 
 import { SallyportError } from '../lib/errors.ts';
+import { type Cidr, compileCidr } from '../lib/ip.ts';
 import { HttpProtocolOptions_HeadersWithUnderscoresAction } from '../xds/gen/envoy/config/core/v3/protocol_pb.js';
 import {
   type HttpConnectionManager,
@@ -8,7 +9,6 @@ import {
   HttpConnectionManager_ForwardClientCertDetails,
   HttpConnectionManager_ServerHeaderTransformation,
 } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { type Cidr, compileCidr } from '../xds/match/cidr.ts';
 import { durationMs } from '../xds/match/duration.ts';
 import { type PathOptions, pathOptions } from './path-normalization.ts';
 

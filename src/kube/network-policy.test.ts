@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
-import { selects } from '../api/kubernetes/label-selector.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { egressOnlyThroughGateways, isInsideCluster, openEgress } from './network-policy.ts';
 
@@ -51,19 +50,6 @@ test('ipBlocks count where they reach out of the cluster, exceptions taken off',
 
 test('a port of the rule is named', () => {
   assert.equal(open('{podSelector: {}, policyTypes: [Egress], egress: [{ports: [{port: 443}]}]}')?.port, 443);
-});
-
-test('label selectors: every requirement holds', () => {
-  const selector = (key: string, operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist', values: string[] = []) => ({
-    matchLabels: {},
-    matchExpressions: [{ key, operator, values }],
-  });
-  assert.equal(selects(selector('app', 'In', ['web']), POD.labels), true);
-  assert.equal(selects(selector('app', 'NotIn', ['web']), POD.labels), false);
-  assert.equal(selects(selector('zone', 'NotIn', ['web']), POD.labels), true);
-  assert.equal(selects(selector('zone', 'Exists'), POD.labels), false);
-  assert.equal(selects(selector('zone', 'DoesNotExist'), POD.labels), true);
-  assert.equal(selects({ matchLabels: { app: 'web', tier: 'back' }, matchExpressions: [] }, POD.labels), false);
 });
 
 test('what is written closes the way out for all but the gateways', () => {

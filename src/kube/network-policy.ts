@@ -1,18 +1,18 @@
 /** Kubernetes NetworkPolicies, evaluated for egress, and written. Pure. Rules: networking.k8s.io/v1 NetworkPolicySpec. */
-import type { NetworkPolicy, ResourceOf } from '../api/index.ts';
-import { selects } from '../api/kubernetes/label-selector.ts';
-import { cidrCovers, sampleOutside } from '../lib/ip.ts';
 
-type Labels = Readonly<Record<string, string>>;
+import type { NetworkPolicy, ResourceOf } from '../api/index.ts';
+import { cidrCovers, sampleOutside } from '../lib/ip.ts';
+import { type Labels, matchesSelector } from '../lib/labels.ts';
+
 type Policy = ResourceOf<'NetworkPolicy'>;
 
-export interface PodIdentity {
+interface PodIdentity {
   readonly namespace: string;
   readonly labels: Labels;
 }
 
 /** A destination outside the cluster that policies leave open to a pod. */
-export interface OpenEgress {
+interface OpenEgress {
   readonly ip: string;
   /** 0 for any port. */
   readonly port: number;
@@ -23,7 +23,7 @@ export interface OpenEgress {
 /** The policies that restrict what leaves the pod. None: everything may. */
 export function egressPolicies(policies: readonly Policy[], pod: PodIdentity): Policy[] {
   return policies.filter(
-    ({ metadata, spec }) => metadata.namespace === pod.namespace && restrictsEgress(spec) && selects(spec.podSelector, pod.labels),
+    ({ metadata, spec }) => metadata.namespace === pod.namespace && restrictsEgress(spec) && matchesSelector(spec.podSelector, pod.labels),
   );
 }
 
@@ -58,7 +58,7 @@ export function isInsideCluster(ip: string, inside: readonly string[]): boolean 
   return inside.some((range) => cidrCovers(range, ip));
 }
 
-export interface NetpolInput {
+interface NetpolInput {
   /** Namespaces with workloads that are to leave through the gateway only. */
   readonly namespaces: readonly string[];
   /** The egress gateways' pods: the only ones that leave the cluster. */

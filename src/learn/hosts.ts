@@ -1,5 +1,5 @@
 /** Names and addresses of hosts as logs write them, and the names that resources give to addresses. Pure. */
-import { cidrCovers, parseRange, rangeCovers } from '../lib/ip.ts';
+import { cidrCovers, isIp, parseRange, rangeCovers } from '../lib/ip.ts';
 
 /** The authority without its port and brackets, in lower case. */
 export function hostOf(authority: string): string {
@@ -8,10 +8,6 @@ export function hostOf(authority: string): string {
     .replace(/^\[|\]$/g, '')
     .replace(/\.$/, '')
     .toLowerCase();
-}
-
-export function isAddress(host: string): boolean {
-  return host.includes(':') || /^\d+\.\d+\.\d+\.\d+$/.test(host);
 }
 
 /** The port of `address:port`; undefined if it has none. */
@@ -27,7 +23,7 @@ export function addressOf(address: string): string {
 
 /** The host by which resources declare it: an address gets a name. */
 export function declaredHost(host: string): string {
-  return isAddress(host) ? `${slug(host)}.external` : host;
+  return isIp(host) ? `${slug(host)}.external` : host;
 }
 
 /** The part of an object's name that stands for a host. */
@@ -38,7 +34,7 @@ export function slug(host: string): string {
     .replace(/^-|-$/g, '')
     .toLowerCase();
   // Names of objects have at most 253 characters, and something is put behind them.
-  return isAddress(host) ? `address-${name}` : name.slice(0, 200).replace(/-$/, '');
+  return isIp(host) ? `address-${name}` : name.slice(0, 200).replace(/-$/, '');
 }
 
 /** Names that only the cluster or the machine itself knows: of Services, and those without a dot. */
@@ -48,7 +44,7 @@ export function isInside(host: string): boolean {
 
 /** What a name must be for a ServiceEntry to declare it (RFC 1123); a last label of digits would be an address. */
 export function isDeclarable(host: string): boolean {
-  if (isAddress(host)) return cidrCovers('0.0.0.0/0', host) || cidrCovers('::/0', host);
+  if (isIp(host)) return true;
   return host.length <= 253 && /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?!\d+$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(host);
 }
 
@@ -67,7 +63,7 @@ const SPECIAL: readonly (readonly [string, string])[] = [
 
 /** What is special about an address: it may be no host of the outside at all. */
 export function specialAddress(host: string): string | undefined {
-  return isAddress(host) ? SPECIAL.find(([range]) => cidrCovers(range, host))?.[1] : undefined;
+  return isIp(host) ? SPECIAL.find(([range]) => cidrCovers(range, host))?.[1] : undefined;
 }
 
 /** Addresses that no network has: a mesh gives them to names. */

@@ -33,7 +33,7 @@ export interface RecordedCall {
 }
 
 /** Calls through the mesh that no resource can be written for. */
-export interface Unplaced {
+interface Unplaced {
   readonly host: string;
   readonly port: number;
   readonly why: string;

@@ -1,9 +1,10 @@
 /** The resources that let exactly what was observed through the egress gateway, and nothing else. Pure. */
-import { declaredHost, isAddress, isOwnSuffix, slug, specialAddress } from './hosts.ts';
+import { isIp } from '../lib/ip.ts';
+import { declaredHost, isOwnSuffix, slug, specialAddress } from './hosts.ts';
 import type { Observed } from './observed.ts';
 
 /** What stands beside the proposal, and so must not be taken again. */
-export interface Taken {
+interface Taken {
   /** `Kind namespace/name`. */
   readonly objects: ReadonlySet<string>;
   /** Ports that Gateways open. */
@@ -141,7 +142,7 @@ function freePorts(taken: ReadonlySet<number>): () => number {
 function destinationsOf(observed: readonly Observed[], wildcardAfter: number): Destination[] {
   const families = Map.groupBy(onePerPort(observed), ({ host, port, protocol, originatedAt }) => {
     const suffix = host.slice(host.indexOf('.') + 1);
-    const shared = !isAddress(host) && protocol !== 'TCP' && originatedAt === undefined && isOwnSuffix(suffix);
+    const shared = !isIp(host) && protocol !== 'TCP' && originatedAt === undefined && isOwnSuffix(suffix);
     return shared ? `${suffix} ${port} ${protocol}` : '';
   });
   const destinations: Destination[] = [];
@@ -181,12 +182,12 @@ function withAddresses(destinations: readonly Destination[]): {
   /** By host. */
   readonly own: ReadonlyMap<string, readonly string[]>;
 } {
-  const claimed = new Set(destinations.filter(({ host }) => isAddress(host)).map(({ host, port }) => `${host} ${port}`));
+  const claimed = new Set(destinations.filter(({ host }) => isIp(host)).map(({ host, port }) => `${host} ${port}`));
   const own = new Map<string, readonly string[]>();
   const added = new Map<string, Destination>();
   for (const [host, all] of Map.groupBy(destinations, (destination) => destination.host)) {
     const bytes = all.filter(({ protocol }) => protocol === 'TCP');
-    if (isAddress(host) || bytes.length === 0) continue;
+    if (isIp(host) || bytes.length === 0) continue;
     const pairs = bytes.flatMap((destination) => addressesOf([destination]).map((address) => ({ address, destination })));
     const keys = pairs.map(({ address, destination: { port } }) => `${address} ${port}`);
     if (all.every(({ protocol }) => protocol !== 'TLS') && !keys.some((key) => claimed.has(key))) {
@@ -217,7 +218,7 @@ function serviceEntry(host: string, destinations: readonly Destination[], addres
     ...(originatedAt !== undefined && { targetPort: originatedAt }),
   }));
   const common = { location: 'MESH_EXTERNAL', ports };
-  if (isAddress(host)) {
+  if (isIp(host)) {
     return { hosts: [declaredHost(host)], addresses: [host], ...common, resolution: 'STATIC', endpoints: [{ address: host }] };
   }
   return { hosts: [host], ...(addresses.length > 0 && { addresses }), ...common, resolution: host.startsWith('*') ? 'DYNAMIC_DNS' : 'DNS' };

@@ -27,9 +27,7 @@ export interface LogRecord {
  * A line: a record; `damaged` if it looks like one and cannot be read, so that a call may be missing; `foreign` if it is something else, such as what
  * a proxy says of itself.
  */
-export type ParsedLine =
-  | { readonly kind: 'record'; readonly record: LogRecord }
-  | { readonly kind: 'damaged' | 'foreign'; readonly why: string };
+type ParsedLine = { readonly kind: 'record'; readonly record: LogRecord } | { readonly kind: 'damaged' | 'foreign'; readonly why: string };
 
 const FOREIGN: ParsedLine = { kind: 'foreign', why: 'no record of a proxy' };
 

@@ -1,4 +1,5 @@
 /** For a refused call: what nearly allowed it, and a resource that would. */
+import { isIp } from '../lib/ip.ts';
 import { closest } from '../lib/spelling.ts';
 import type { CallTarget } from '../simulate/call.ts';
 import type { SimulatedProxy } from '../simulate/proxy.ts';
@@ -61,7 +62,7 @@ function origin({ resource, namespace }: { resource: { kind: string; metadata: {
 }
 
 function serviceEntry(host: string, { port, payload }: CallTarget, namespace: string): string {
-  const isAddress = /^[\d.]+$|:/.test(host);
+  const isAddress = isIp(host);
   const protocol = payload.tls ? 'TLS' : payload.http ? 'HTTP' : 'TCP';
   const name = host.replace(/[^a-z0-9]+/gi, '-').toLowerCase();
   const addresses = isAddress ? `  addresses: [${host}]\n` : '';

@@ -1,9 +1,8 @@
 /** Who calls: the workloads of the files, and where they hold no Pods, one of each kind that the configuration tells apart. */
+import { type Labels, matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { SimulatedFiles } from './simulated.ts';
 import { namespacesThatCount, selectorsOf } from './workload-classes.ts';
-
-type Labels = Readonly<Record<string, string>>;
 
 /** Sidecars whose calls statements are about. Those that stand for workloads that the files do not name are called `namespace/*`. */
 export function callersOf({ mesh, proxies }: Pick<SimulatedFiles, 'mesh' | 'proxies'>): ProxyIdentity[] {
@@ -16,7 +15,7 @@ export function callersOf({ mesh, proxies }: Pick<SimulatedFiles, 'mesh' | 'prox
   const deployed = snapshot
     .list('Deployment')
     .map(({ metadata, spec }) => caller(metadata.namespace, metadata.name, spec.template?.metadata?.labels ?? {}))
-    .filter(({ labels }) => !gateways.some((selector) => Object.keys(selector).length > 0 && holds(labels, selector)));
+    .filter(({ labels }) => !gateways.some((selector) => Object.keys(selector).length > 0 && matchesLabels(selector, labels)));
   // Who may put workloads beside the gateways may change these as well.
   const closed = new Set([config.rootNamespace, ...routers.map(({ namespace }) => namespace)]);
   const namespaces = [...namespacesThatCount(mesh)].filter((name) => /^[a-z0-9]/.test(name) && !closed.has(name)).sort();
@@ -44,8 +43,4 @@ function textOf(labels: Labels): string {
     .map(([key, value]) => `${key}=${value}`)
     .sort()
     .join();
-}
-
-function holds(labels: Labels, selector: Labels): boolean {
-  return Object.entries(selector).every(([key, value]) => labels[key] === value);
 }

@@ -1,8 +1,10 @@
 /** A mesh of files, ready for simulation: its proxies, translated when a call comes to them. */
+
 import type { MeshConfig, ResourceOf } from '../api/index.ts';
 import { localMesh, RouterAddresses } from '../config/local-mesh.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { SallyportError } from '../lib/errors.ts';
+import { type Labels, matchesLabels } from '../lib/labels.ts';
 import { once } from '../lib/once.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { closest } from '../lib/spelling.ts';
@@ -109,12 +111,12 @@ function unknown(name: string, proxies: readonly ProxyIdentity[]): string {
 
 function hasGatewayPods(files: Snapshot): boolean {
   const pods = files.list('Pod');
-  return files.list('Gateway').every(({ spec }) => pods.some(({ metadata }) => holds(metadata.labels, spec.selector)));
+  return files.list('Gateway').every(({ spec }) => pods.some(({ metadata }) => matchesLabels(spec.selector, metadata.labels)));
 }
 
-function identityOf(workload: Workload, selectors: readonly Readonly<Record<string, string>>[]): ProxyIdentity {
+function identityOf(workload: Workload, selectors: readonly Labels[]): ProxyIdentity {
   const { namespace, name, labels, serviceAccount, addresses, locality } = workload;
-  const selected = selectors.some((selector) => Object.keys(selector).length > 0 && holds(labels, selector));
+  const selected = selectors.some((selector) => Object.keys(selector).length > 0 && matchesLabels(selector, labels));
   const type = selected && workload.kind === 'Pod' && !isApplication(workload) ? 'router' : 'sidecar';
   return { type, name, namespace, labels, serviceAccount, addresses, locality };
 }
@@ -130,8 +132,4 @@ function isApplication({ kind, resource }: Workload): boolean {
   const { containers, initContainers } = (resource as ResourceOf<'Pod'>).spec;
   const isProxy = ({ name }: { readonly name: string }) => name === 'istio-proxy';
   return [...containers, ...initContainers].some(isProxy) && containers.some((container) => !isProxy(container));
-}
-
-function holds(labels: Readonly<Record<string, string>>, selector: Readonly<Record<string, string>>): boolean {
-  return Object.entries(selector).every(([key, value]) => labels[key] === value);
 }

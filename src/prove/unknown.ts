@@ -2,6 +2,7 @@
 
 import type { ResourceOf } from '../api/index.ts';
 import { formatPosition } from '../lib/finding.ts';
+import { matchesLabels } from '../lib/labels.ts';
 import { originText } from '../lib/origin.ts';
 import type { SimulatedFiles } from './simulated.ts';
 
@@ -22,7 +23,7 @@ export function unknownTo({ mesh: { snapshot, config }, proxies }: SimulatedFile
       proxies.some(
         ({ namespace, labels }) =>
           (metadata.namespace === config.rootNamespace || metadata.namespace === namespace) &&
-          Object.entries(spec.workloadSelector?.labels ?? {}).every(([key, value]) => labels[key] === value),
+          matchesLabels(spec.workloadSelector?.labels ?? {}, labels),
       ),
     )
     .map(({ metadata }) => `EnvoyFilter ${metadata.namespace}/${metadata.name} changes proxies of Istio in ways that are not simulated`);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cutResponseDetails, failureFlag, failureReply } from './failure.ts';
+import { cutResponseDetails, failureFlag, failureReply, isConnectFailure } from './failure.ts';
 import type { ResponseFlag, UpstreamFailure } from './types.ts';
 
 const CASES: readonly (readonly [failure: UpstreamFailure, flag: ResponseFlag, status: number, details: string, body: string])[] = [
@@ -31,6 +31,13 @@ const CASES: readonly (readonly [failure: UpstreamFailure, flag: ResponseFlag, s
     'connection termination',
   ],
   [{ kind: 'reset', reason: 'remote reset' }, 'UR', 503, 'upstream_reset_before_response_started{remote_reset}', 'remote reset'],
+  [
+    { kind: 'reset', reason: 'remote refused stream reset' },
+    'UR',
+    503,
+    'upstream_reset_before_response_started{remote_refused_stream_reset}',
+    'remote refused stream reset',
+  ],
   [{ kind: 'reset', reason: 'local reset' }, 'LR', 503, 'upstream_reset_before_response_started{local_reset}', 'local reset'],
   [{ kind: 'reset', reason: 'protocol error' }, 'UPE', 502, 'upstream_reset_before_response_started{protocol_error}', 'protocol error'],
 ];
@@ -51,4 +58,13 @@ test('a later attempt says that it is one; a route may answer 404 or 500 for a m
     cutResponseDetails({ kind: 'reset', reason: 'connection termination' }),
     'upstream_reset_after_response_started{connection_termination}',
   );
+});
+
+test('only a host that could not be connected to makes TCP try another one', () => {
+  const tried = CASES.filter(([failure]) => isConnectFailure(failure)).map(([{ kind }]) => kind);
+  assert.deepEqual(tried, ['connect-timeout', 'connect', 'tls']);
+});
+
+test('a failure of which no upstream heard has no words for the end of a response', () => {
+  assert.equal(cutResponseDetails({ kind: 'no-host' }), 'upstream_reset_after_response_started{local_reset}');
 });

@@ -1,7 +1,7 @@
-/** One place where a failure to reach or to hear an upstream becomes Envoy's reply, response flag and response code details. */
-import type { ResponseFlag, UpstreamFailure } from './types.ts';
+/** What each failure to reach or to hear an upstream means in Envoy: the reply, the response flag (HTTP's and TCP's alike) and the response code details. */
+import type { ResetReason, ResponseFlag, UpstreamFailure } from './types.ts';
 
-export interface FailureReply {
+interface FailureReply {
   readonly status: number;
   /** `text/plain`; empty for none. */
   readonly body: string;
@@ -14,50 +14,43 @@ export interface FailureReply {
   readonly overloaded: boolean;
 }
 
-/** Why a stream ended, in Envoy's words (`%RESPONSE_CODE_DETAILS%`, reply bodies), with the flag that stands for it. */
-interface Reset {
-  readonly reason: string;
-  readonly flag: ResponseFlag;
-  readonly detail: string;
-}
+/** A failure's kind; of a reset its reason, which is what tells resets apart. */
+type Key = Exclude<UpstreamFailure['kind'], 'reset'> | ResetReason;
 
-const RESET_FLAGS: Readonly<Record<string, ResponseFlag>> = {
-  'connection termination': 'UC',
-  'remote reset': 'UR',
-  'remote refused stream reset': 'UR',
-  'local reset': 'LR',
-  'protocol error': 'UPE',
-  overflow: 'UO',
+type Meaning =
+  /** No upstream was chosen. `details` is `%RESPONSE_CODE_DETAILS%`. */
+  | { readonly at: 'choice'; readonly flag: ResponseFlag; readonly body: string; readonly details: string }
+  /** An upstream was chosen; `words` say, in Envoy's body and details, why nothing came of it. */
+  | { readonly at: 'connect' | 'stream'; readonly flag: ResponseFlag; readonly words: string };
+
+/** Flags: Envoy's `Router::Filter::streamResetReasonToResponseFlag`, and `TcpProxy::Filter`; words: `Http::Utility::resetReasonToString`. */
+const MEANINGS: Readonly<Record<Key, Meaning>> = {
+  'no-cluster': { at: 'choice', flag: 'NC', body: '', details: 'cluster_not_found' },
+  'no-host': { at: 'choice', flag: 'UH', body: 'no healthy upstream', details: 'no_healthy_upstream' },
+  dns: { at: 'choice', flag: 'DF', body: 'DNS resolution failure', details: 'dns_resolution_failure' },
+  overflow: { at: 'stream', flag: 'UO', words: 'overflow' },
+  connect: { at: 'connect', flag: 'UF', words: 'remote connection failure' },
+  tls: { at: 'connect', flag: 'UF', words: 'remote connection failure' },
+  'connect-timeout': { at: 'connect', flag: 'UF', words: 'connection timeout' },
+  'connection termination': { at: 'stream', flag: 'UC', words: 'connection termination' },
+  'remote reset': { at: 'stream', flag: 'UR', words: 'remote reset' },
+  'remote refused stream reset': { at: 'stream', flag: 'UR', words: 'remote refused stream reset' },
+  'local reset': { at: 'stream', flag: 'LR', words: 'local reset' },
+  'protocol error': { at: 'stream', flag: 'UPE', words: 'protocol error' },
 };
 
-function resetOf(failure: UpstreamFailure): Reset | undefined {
-  switch (failure.kind) {
-    case 'overflow':
-      return { reason: 'overflow', flag: 'UO', detail: '' };
-    case 'connect':
-    case 'tls':
-      return { reason: 'remote connection failure', flag: 'UF', detail: failure.reason };
-    case 'connect-timeout':
-      return { reason: 'connection timeout', flag: 'UF', detail: '' };
-    case 'reset':
-      return { reason: failure.reason, flag: RESET_FLAGS[failure.reason] ?? 'UC', detail: '' };
-    default:
-      return undefined;
-  }
+function meaningOf(failure: UpstreamFailure): Meaning {
+  return MEANINGS[failure.kind === 'reset' ? failure.reason : failure.kind];
 }
 
-/** The response flag alone: for TCP, where there is no reply. */
+/** The response flag alone: of TCP, which has no reply, and of a response that was cut. */
 export function failureFlag(failure: UpstreamFailure): ResponseFlag {
-  switch (failure.kind) {
-    case 'no-cluster':
-      return 'NC';
-    case 'no-host':
-      return 'UH';
-    case 'dns':
-      return 'DF';
-    default:
-      return resetOf(failure)!.flag;
-  }
+  return meaningOf(failure).flag;
+}
+
+/** The host could not be connected to: another one may do better. */
+export function isConnectFailure(failure: UpstreamFailure): boolean {
+  return meaningOf(failure).at === 'connect';
 }
 
 /** Details have no white space, so that a text log stays one field a value. */
@@ -70,37 +63,29 @@ function withoutSpaces(text: string): string {
  * the route.
  */
 export function failureReply(failure: UpstreamFailure, retried: boolean, notFoundStatus = 503): FailureReply {
-  const plain = { transportFailure: '', overloaded: false };
-  switch (failure.kind) {
-    case 'no-cluster':
-      return { ...plain, status: notFoundStatus, body: '', flag: 'NC', details: 'cluster_not_found' };
-    case 'no-host':
-      return { ...plain, status: 503, body: 'no healthy upstream', flag: 'UH', details: 'no_healthy_upstream' };
-    case 'dns':
-      return {
-        ...plain,
-        status: 503,
-        body: 'DNS resolution failure',
-        flag: 'DF',
-        details: `dns_resolution_failure{${withoutSpaces(failure.reason)}}`,
-      };
-    default: {
-      const { reason, flag, detail } = resetOf(failure)!;
-      const intro = retried ? 'retried and the latest reset reason' : 'reset reason';
-      return {
-        // What an upstream said that is not HTTP is a bad gateway's 502; that it can't be reached is 503.
-        status: flag === 'UPE' ? 502 : 503,
-        body: `upstream connect error or disconnect/reset before headers. ${intro}: ${reason}`,
-        flag,
-        details: `upstream_reset_before_response_started{${withoutSpaces(detail ? `${reason}|${detail}` : reason)}}`,
-        transportFailure: detail,
-        overloaded: failure.kind === 'overflow',
-      };
-    }
+  const meaning = meaningOf(failure);
+  const { flag } = meaning;
+  if (meaning.at === 'choice') {
+    const { body } = meaning;
+    const details = failure.kind === 'dns' ? `${meaning.details}{${withoutSpaces(failure.reason)}}` : meaning.details;
+    const status = failure.kind === 'no-cluster' ? notFoundStatus : 503;
+    return { status, body, flag, details, transportFailure: '', overloaded: false };
   }
+  const { words } = meaning;
+  const transportFailure = failure.kind === 'connect' || failure.kind === 'tls' ? failure.reason : '';
+  return {
+    // What an upstream said that is not HTTP is a bad gateway's 502; that it can't be reached is 503.
+    status: flag === 'UPE' ? 502 : 503,
+    body: `upstream connect error or disconnect/reset before headers. ${retried ? 'retried and the latest reset reason' : 'reset reason'}: ${words}`,
+    flag,
+    details: `upstream_reset_before_response_started{${withoutSpaces(transportFailure ? `${words}|${transportFailure}` : words)}}`,
+    transportFailure,
+    overloaded: failure.kind === 'overflow',
+  };
 }
 
 /** Details of a response that was cut after its head had been passed on. */
 export function cutResponseDetails(failure: UpstreamFailure): string {
-  return `upstream_reset_after_response_started{${withoutSpaces(resetOf(failure)?.reason ?? 'local reset')}}`;
+  const meaning = meaningOf(failure);
+  return `upstream_reset_after_response_started{${withoutSpaces(meaning.at === 'choice' ? 'local reset' : meaning.words)}}`;
 }

@@ -13,7 +13,7 @@ const IDLE = 10;
 /** A collection takes some 50 ms: bytes that the heap must have grown by for one to be worth it. */
 const WORTH = 4 * 1024 * 1024;
 
-export interface Heap {
+interface Heap {
   /** Milliseconds that the thread has been working since it began. */
   activeMs(): number;
   /** Bytes that the heap takes from the system. */

@@ -2,7 +2,9 @@
 import { hostname } from 'node:os';
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { AccessLog } from '../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
-import { type AccessLogContext, combineSinks, createAccessLogSink, LogFiles } from './access-log/index.ts';
+import { LogFiles } from './access-log/files.ts';
+import { combineSinks, createAccessLogSink } from './access-log/index.ts';
+import type { AccessLogContext } from './access-log/logger.ts';
 import { Host } from './cluster/host.ts';
 import type { Clusters } from './cluster/manager.ts';
 import {
@@ -76,6 +78,6 @@ export class Sinks {
 }
 
 /** 0 ≤ n < 2^53. */
-export function randomInteger(): number {
+function randomInteger(): number {
   return Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
 }

@@ -92,7 +92,10 @@ export type UpstreamFailure =
   | { readonly kind: 'connect'; readonly reason: string }
   | { readonly kind: 'connect-timeout' }
   | { readonly kind: 'tls'; readonly reason: string }
-  | { readonly kind: 'reset'; readonly reason: string };
+  | { readonly kind: 'reset'; readonly reason: ResetReason };
+
+/** Why a stream or an established connection ended before its time, in Envoy's words. */
+export type ResetReason = 'connection termination' | 'remote reset' | 'remote refused stream reset' | 'local reset' | 'protocol error';
 
 export interface UpstreamConnectOptions {
   readonly downstream: Downstream | undefined;

@@ -1,7 +1,9 @@
 /** Which DestinationRule holds for a service at one proxy. */
+
 import type { DestinationRule, MeshConfig, ResourceOf } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { fullHostname, hostCovers, isWildcard } from '../lib/hostname.ts';
+import { matchesLabels } from '../lib/labels.ts';
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import type { Service } from './model.ts';
 import { isVisible, visibilityOf } from './visibility.ts';
@@ -127,15 +129,12 @@ function mostSpecific(rules: Rules | undefined, hostname: string): readonly Rule
 function forProxy(rules: readonly Rule[], proxy: Caller): Rule | undefined {
   if (rules.length === 1 && !rules[0]!.spec.workloadSelector) return rules[0];
   const selecting = rules.filter(
-    ({ spec, metadata }) => spec.workloadSelector && metadata.namespace === proxy.namespace && selects(spec, proxy),
+    ({ spec: { workloadSelector }, metadata }) =>
+      workloadSelector && metadata.namespace === proxy.namespace && matchesLabels(workloadSelector.matchLabels, proxy.labels),
   );
   const [first] = selecting;
   if (first) return merge(selecting.filter((rule) => sameSelector(rule.spec, first.spec)));
   return merge(rules.filter(({ spec }) => !spec.workloadSelector));
-}
-
-function selects({ workloadSelector }: DestinationRule, proxy: Caller): boolean {
-  return Object.entries(workloadSelector?.matchLabels ?? {}).every(([key, value]) => proxy.labels[key] === value);
 }
 
 function sameSelector(a: DestinationRule, b: DestinationRule): boolean {

@@ -194,7 +194,7 @@ function podEndpoint(pod: Workload, service: Service, port: ServicePort, publish
 }
 
 /** The port at which a workload serves a service's port; undefined if the target port is a name that the workload does not have. */
-export function targetPortAt(workload: Workload, service: Service, port: ServicePort): number | undefined {
+function targetPortAt(workload: Workload, service: Service, port: ServicePort): number | undefined {
   if (workload.kind === 'WorkloadEntry') {
     const ports = (workload.resource as ResourceOf<'WorkloadEntry'>).spec.ports;
     const target = targetPortOf(service, port);

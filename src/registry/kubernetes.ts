@@ -4,11 +4,11 @@ import { kubernetesProtocol } from './protocol.ts';
 import { visibilityOf } from './visibility.ts';
 
 /** The DNS domain of cluster services. */
-export const CLUSTER_DOMAIN = 'cluster.local';
+const CLUSTER_DOMAIN = 'cluster.local';
 
 const EXPORT_TO_ANNOTATION = 'networking.istio.io/exportTo';
 
-export function serviceHostname(name: string, namespace: string): string {
+function serviceHostname(name: string, namespace: string): string {
   return `${name}.${namespace}.svc.${CLUSTER_DOMAIN}`;
 }
 

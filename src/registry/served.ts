@@ -1,3 +1,4 @@
+import { type Labels, matchesLabels } from '../lib/labels.ts';
 import type { EndpointsOf } from './endpoints.ts';
 import type { Registry, Service, ServicePort } from './model.ts';
 
@@ -38,15 +39,12 @@ function indexByAddress(services: readonly Service[], endpoints: EndpointsOf): R
   return index;
 }
 
-function selecting(
-  services: readonly Service[],
-  { namespace, labels }: { namespace: string; labels: Readonly<Record<string, string>> },
-): Served[] {
+function selecting(services: readonly Service[], { namespace, labels }: { namespace: string; labels: Labels }): Served[] {
   const found: Served[] = [];
   for (const service of services) {
     if (service.namespace !== namespace) continue;
-    const wanted = Object.entries(service.selector);
-    if (wanted.length === 0 || !wanted.every(([key, value]) => labels[key] === value)) continue;
+    const { selector } = service;
+    if (Object.keys(selector).length === 0 || !matchesLabels(selector, labels)) continue;
     for (const port of service.ports) found.push({ service, port, endpointPort: port.targetPort });
   }
   return found;

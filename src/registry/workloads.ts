@@ -1,10 +1,9 @@
 import type { ResourceOf } from '../api/index.ts';
 import type { Resource } from '../api/resource.ts';
 import type { Snapshot } from '../config/snapshot.ts';
+import { type Labels, matchesLabels } from '../lib/labels.ts';
 import { keepList } from '../lib/same.ts';
 import type { Workload } from './model.ts';
-
-type Labels = Readonly<Record<string, string>>;
 
 /** The label that injection sets on workloads whose proxy takes the mesh's mTLS. */
 const TLS_MODE_LABEL = 'security.istio.io/tlsMode';
@@ -62,9 +61,8 @@ export function buildWorkloads(snapshot: Snapshot, before?: Workloads): Workload
   return {
     list: keepList(before?.list, list),
     select(namespace, selector) {
-      const wanted = Object.entries(selector);
-      if (wanted.length === 0) return [];
-      return (byNamespace.get(namespace) ?? []).filter((workload) => wanted.every(([key, value]) => workload.labels[key] === value));
+      if (Object.keys(selector).length === 0) return [];
+      return (byNamespace.get(namespace) ?? []).filter((workload) => matchesLabels(selector, workload.labels));
     },
     pod: (namespace, name) => podsByName.get(`${namespace}/${name}`),
     podAt: (address) => podsByAddress.get(address),

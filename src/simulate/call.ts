@@ -1,5 +1,7 @@
 /** A call as an application makes it, before any proxy has seen it. */
+
 import { HeaderMap } from '../http/header-map.ts';
+import { isIp } from '../lib/ip.ts';
 
 export interface Endpoint {
   readonly ip: string;
@@ -76,7 +78,7 @@ export function parseTarget(text: string, options: TargetOptions = {}): CallTarg
   }
   if (port === undefined || host === '')
     throw new TypeError(`"${text}" lacks a ${host === '' ? 'host' : 'port'}: write tcp://address:port`);
-  const serverName = options.serverName ?? (isAddress(host) ? '' : host);
+  const serverName = options.serverName ?? (isIp(host) ? '' : host);
   const http = url.protocol === 'http:' || url.protocol === 'https:' ? request(url, pathOf(text), options) : undefined;
   const alpn = http ? [http.version === '2' ? 'h2' : 'http/1.1'] : [];
   const tls = url.protocol === 'https:' || url.protocol === 'tls:' ? { serverName, alpn } : undefined;
@@ -109,8 +111,4 @@ function pathOf(url: string): string {
   const start = rest.search(/[/?#\\]/);
   const path = start < 0 ? '/' : rest.slice(start).replace(/#.*$/, '');
   return path.startsWith('/') || path.startsWith('\\') ? path : `/${path}`;
-}
-
-function isAddress(host: string): boolean {
-  return host.includes(':') || /^\d+\.\d+\.\d+\.\d+$/.test(host);
 }

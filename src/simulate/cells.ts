@@ -5,7 +5,17 @@
  */
 
 import type { CompiledRoute, CompiledVirtualHost, RouteTable } from '../http/routes/route.ts';
-import { cidrCovers, sampleOutside } from '../lib/ip.ts';
+import {
+  type Cidr,
+  cidrContains,
+  cidrCovers,
+  compileCidr,
+  formatRange,
+  isAnyAddress,
+  parseIp,
+  sampleOutside,
+  singleAddress,
+} from '../lib/ip.ts';
 import type { FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
@@ -71,13 +81,13 @@ function* destinations(proxy: SimulatedProxy): Generator<{ destination: Endpoint
       : listenerAddresses(listener).map((address) => ({ listener, ...address })),
   );
   for (const { ip, port } of bound) {
-    if (isAny(ip)) continue;
+    if (isAnyAddress(ip)) continue;
     const list = specific.get(port);
     if (list) list.push(ip);
     else specific.set(port, [ip]);
   }
   for (const { listener, ip, port } of bound) {
-    if (isAny(ip)) yield* addressesOf(listener, port, specific.get(port) ?? []);
+    if (isAnyAddress(ip)) yield* addressesOf(listener, port, specific.get(port) ?? []);
     else yield { destination: { ip, port }, chains: chainsFor(listener, ip) };
   }
   const ports = new Set(bound.map(({ port }) => port));
@@ -89,10 +99,10 @@ function* destinations(proxy: SimulatedProxy): Generator<{ destination: Endpoint
 
 /** An address in each range that the listener's chains name, less what is told apart otherwise, and one in none of them. */
 function* addressesOf(listener: Listener, port: number, excluded: readonly string[]) {
-  const ranges = new Set(listener.filterChains.flatMap(rangesOf));
+  const ranges = new Set(listener.filterChains.flatMap((chain) => rangesOf(chain).map(formatRange)));
   for (const range of ranges) {
-    const narrower = isSingle(range) ? [] : [...ranges].filter((one) => one !== range && cidrCovers(range, one));
-    const ip = isSingle(range) ? range.slice(0, range.indexOf('/')) : sampleOutside(range, [...narrower, ...excluded]);
+    const narrower = () => [...ranges].filter((one) => one !== range && cidrCovers(range, one));
+    const ip = singleAddress(range) ?? sampleOutside(range, [...narrower(), ...excluded]);
     if (ip !== undefined) yield { destination: { ip, port }, chains: chainsFor(listener, ip) };
   }
   const taken = [...ranges, ...excluded];
@@ -100,13 +110,14 @@ function* addressesOf(listener: Listener, port: number, excluded: readonly strin
   if (free !== undefined) yield { destination: { ip: free, port }, chains: chainsFor(listener, free) };
 }
 
-function rangesOf({ filterChainMatch }: FilterChain): string[] {
-  return (filterChainMatch?.prefixRanges ?? []).map(({ addressPrefix, prefixLen }) => `${addressPrefix}/${prefixLen ?? 0}`);
+function rangesOf({ filterChainMatch }: FilterChain): Cidr[] {
+  return (filterChainMatch?.prefixRanges ?? []).map(compileCidr);
 }
 
 /** The chains that an address can come to: of those with ranges only the narrowest count, as in Envoy's match. */
 function chainsFor(listener: Listener, ip: string): FilterChain[] {
   const fallback = listener.defaultFilterChain ? [listener.defaultFilterChain] : [];
+  const words = parseIp(ip);
   let longest = -1;
   let best: FilterChain[] = [];
   const open: FilterChain[] = [];
@@ -114,23 +125,13 @@ function chainsFor(listener: Listener, ip: string): FilterChain[] {
     const ranges = rangesOf(chain);
     if (ranges.length === 0) open.push(chain);
     for (const range of ranges) {
-      const slash = range.indexOf('/');
-      const length = Number(range.slice(slash + 1));
-      if (length < longest || !(range.slice(0, slash) === ip || (!isSingle(range) && cidrCovers(range, ip)))) continue;
-      if (length > longest) best = [];
-      longest = length;
+      if (range.length < longest || words === undefined || !cidrContains(range, words)) continue;
+      if (range.length > longest) best = [];
+      longest = range.length;
       best.push(chain);
     }
   }
   return [...(best.length > 0 ? best : open), ...fallback];
-}
-
-function isAny(ip: string): boolean {
-  return ip === '0.0.0.0' || ip === '::';
-}
-
-function isSingle(range: string): boolean {
-  return range.endsWith(range.includes(':') ? '/128' : '/32');
 }
 
 /** Bytes of no protocol, and TLS by every SNI and ALPN that a chain names, by another one, and without. */

@@ -16,7 +16,7 @@ import { sortedByName } from './sorted.ts';
 
 const PASSTHROUGH_IDLE_TIMEOUT_MS = 5 * 60_000;
 
-export interface BuiltClusters {
+interface BuiltClusters {
   readonly clusters: readonly Cluster[];
   readonly endpoints: readonly ClusterLoadAssignment[];
 }

@@ -17,7 +17,7 @@ export interface PortPolicy {
   readonly retryBudget: TrafficPolicy['retryBudget'];
 }
 
-export const NO_POLICY: PortPolicy = {
+const NO_POLICY: PortPolicy = {
   connectionPool: undefined,
   loadBalancer: undefined,
   outlierDetection: undefined,

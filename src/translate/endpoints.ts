@@ -1,6 +1,8 @@
 /** Endpoints of a cluster, grouped by locality and weighted. */
-import { isIP } from 'node:net';
+
 import { create } from '@bufbuild/protobuf';
+import { isIp } from '../lib/ip.ts';
+import { type Labels, matchesLabels } from '../lib/labels.ts';
 import type { Endpoint } from '../registry/model.ts';
 import { type Address, AddressSchema } from '../xds/gen/envoy/config/core/v3/address_pb.js';
 import {
@@ -14,17 +16,12 @@ import { metadataOf } from './metadata.ts';
 const UNIX = 'unix://';
 
 /** Those of the endpoints that can be sent to: healthy, with all of the labels; for EDS with an address that is no name. */
-export function usableEndpoints(
-  endpoints: readonly Endpoint[],
-  labels: Readonly<Record<string, string>>,
-  onlyAddresses: boolean,
-): readonly Endpoint[] {
-  const wanted = Object.entries(labels);
+export function usableEndpoints(endpoints: readonly Endpoint[], labels: Labels, onlyAddresses: boolean): readonly Endpoint[] {
   return endpoints.filter(
     (endpoint) =>
       endpoint.healthy &&
-      wanted.every(([key, value]) => endpoint.labels[key] === value) &&
-      (!onlyAddresses || endpoint.address.startsWith(UNIX) || isIP(endpoint.address) !== 0),
+      matchesLabels(labels, endpoint.labels) &&
+      (!onlyAddresses || endpoint.address.startsWith(UNIX) || isIp(endpoint.address)),
   );
 }
 
@@ -57,7 +54,7 @@ function lbEndpoint(endpoint: Endpoint): LbEndpoint {
   });
 }
 
-export function weightOf({ weight }: Endpoint): number {
+function weightOf({ weight }: Endpoint): number {
   return Math.max(1, weight);
 }
 

@@ -62,7 +62,7 @@ export function httpFilters(): HttpFilter[] {
   ];
 }
 
-export interface TcpTarget {
+interface TcpTarget {
   readonly statPrefix: string;
   /** One cluster, or several with their weights. */
   readonly clusters: readonly { readonly name: string; readonly weight: number }[];

@@ -1,7 +1,9 @@
 /** The Gateways that select a router, put together: which servers share a listener, and which of them lose to others. */
+
 import { PROXY_NAMESPACE_ANNOTATION } from '../api/gateway-api/common.ts';
 import type { ResourceOf, Server } from '../api/index.ts';
 import { originOf, resourceText } from '../api/resource.ts';
+import { matchesLabels } from '../lib/labels.ts';
 import { isHttp, parseProtocol } from '../registry/protocol.ts';
 import type { TranslateContext } from './context.ts';
 
@@ -11,7 +13,7 @@ type GatewayResource = ResourceOf<'Gateway'>;
  * How a server treats connections: plain HTTP, HTTPS that is terminated, TLS that is terminated for bytes inside, TLS that passes, TLS that passes to
  * the cluster that the SNI names, bytes, or the mesh's mutual TLS.
  */
-export type ServerKind = 'http' | 'https' | 'tls' | 'passthrough' | 'auto-passthrough' | 'tcp' | 'istio-mutual';
+type ServerKind = 'http' | 'https' | 'tls' | 'passthrough' | 'auto-passthrough' | 'tcp' | 'istio-mutual';
 
 export interface GatewayServer {
   readonly gateway: GatewayResource;
@@ -62,11 +64,7 @@ export function gatewayPorts(context: TranslateContext): GatewayPort[] {
 export function gatewaysOf({ proxy, mesh }: Pick<TranslateContext, 'proxy' | 'mesh'>): GatewayResource[] {
   return mesh.snapshot
     .list('Gateway')
-    .filter(
-      (gateway) =>
-        Object.entries(gateway.spec.selector).every(([key, value]) => proxy.labels[key] === value) &&
-        isServedFrom(gateway, proxy.namespace),
-    );
+    .filter((gateway) => matchesLabels(gateway.spec.selector, proxy.labels) && isServedFrom(gateway, proxy.namespace));
 }
 
 /** Those of the Kubernetes Gateway API are served by the proxies behind one Service. */

@@ -13,7 +13,7 @@ const PLURALS: Readonly<Record<string, string>> = {
   Sidecar: 'sidecar',
 };
 
-export interface MetadataParts {
+interface MetadataParts {
   /** The resources that this object follows from; the deciding one first. */
   readonly origins?: readonly Resource[];
   /** Why this object refuses traffic. */

@@ -1,5 +1,7 @@
 /** What the proxy's DNS answers: the hosts that it sees, with the addresses under which its listeners know them. */
+
 import { create } from '@bufbuild/protobuf';
+import { singleAddress } from '../lib/ip.ts';
 import type { Service } from '../registry/model.ts';
 import { type NameTable, type NameTable_NameInfo, NameTable_NameInfoSchema, NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import { allocatedAddresses } from './addresses.ts';
@@ -41,14 +43,8 @@ function addressesOf(service: Service, context: TranslateContext): readonly stri
   }
   if (service.headless) return endpointAddresses(service, context).map(({ address }) => address);
   // A CIDR is a set of addresses to match, and none to answer with.
-  const declared = service.addresses
-    .filter((address) => !address.includes('/') || isSingle(address))
-    .map((address) => address.split('/')[0]!);
+  const declared = service.addresses.flatMap((address) => singleAddress(address) ?? []);
   return declared.length > 0 ? declared : service.addresses.length === 0 ? allocatedAddresses(service, context.proxy) : [];
-}
-
-function isSingle(cidr: string): boolean {
-  return cidr.endsWith(cidr.includes(':') ? '/128' : '/32');
 }
 
 function endpointAddresses(service: Service, { mesh }: TranslateContext): readonly { address: string; workload: string }[] {

@@ -1,9 +1,9 @@
 /** Names of xDS resources as Istio builds them, so that dashboards, `istioctl` and habits carry over. */
 
-export type TrafficDirection = 'outbound' | 'inbound';
+type TrafficDirection = 'outbound' | 'inbound';
 
 /** `outbound|80|v1|www.example.com`; an inbound cluster has neither subset nor host: `inbound|8000||`. */
-export function clusterName(direction: TrafficDirection, port: number, subset: string, hostname: string): string {
+function clusterName(direction: TrafficDirection, port: number, subset: string, hostname: string): string {
   return `${direction}|${port}|${subset}|${hostname}`;
 }
 
@@ -41,8 +41,6 @@ export const DEFAULT_ROUTE = 'default';
 
 export const VIRTUAL_OUTBOUND_LISTENER = 'virtualOutbound';
 export const VIRTUAL_INBOUND_LISTENER = 'virtualInbound';
-export const VIRTUAL_OUTBOUND_PORT = 15001;
-export const VIRTUAL_INBOUND_PORT = 15006;
 
 /** What `gateways` of a VirtualService calls the sidecars. */
 export const MESH_GATEWAY = 'mesh';

@@ -8,12 +8,12 @@ import type { Mesh } from './model.ts';
 import { MESH_GATEWAY } from './names.ts';
 import { mergeDelegate } from './scope-delegates.ts';
 
-export interface PreparedVirtualService {
+interface PreparedVirtualService {
   readonly resource: ResourceOf<'VirtualService'>;
   readonly exportTo: Visibility;
 }
 
-export interface PreparedVirtualServices {
+interface PreparedVirtualServices {
   /** By `namespace/name` of a Gateway, or `mesh`; oldest first. A VirtualService that several gateways name stands under each. */
   readonly byGateway: ReadonlyMap<string, readonly PreparedVirtualService[]>;
 }

@@ -1,6 +1,8 @@
 /** What one proxy sees of the mesh: its Sidecar's (or the default) egress, the DestinationRules in force and the VirtualServices that apply. */
+
 import type { ResourceOf, Sidecar } from '../api/index.ts';
 import { fullHostname } from '../lib/hostname.ts';
+import { matchesLabels } from '../lib/labels.ts';
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import { once } from '../lib/once.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
@@ -14,7 +16,7 @@ import { preparedVirtualServices, visibleVirtualServices } from './scope-virtual
 
 export type { EgressScope } from './scope-egress.ts';
 
-export interface OutboundTrafficPolicy {
+interface OutboundTrafficPolicy {
   readonly mode: 'ALLOW_ANY' | 'REGISTRY_ONLY';
   /** Cluster that takes unknown traffic in place of the passthrough; the host is fully qualified. */
   readonly egressProxy: { readonly host: string; readonly subset: string; readonly port: number } | undefined;
@@ -103,7 +105,7 @@ function sidecarFor(proxy: ProxyIdentity, mesh: Mesh): ResourceOf<'Sidecar'> | u
   const all = mesh.snapshot.list('Sidecar');
   const own = all.filter(({ metadata }) => metadata.namespace === proxy.namespace);
   return (
-    own.find(({ spec }) => hasSelector(spec) && selects(spec.workloadSelector?.labels ?? {}, proxy.labels)) ??
+    own.find(({ spec }) => hasSelector(spec) && matchesLabels(spec.workloadSelector?.labels ?? {}, proxy.labels)) ??
     own.find(({ spec }) => !hasSelector(spec)) ??
     all.find(({ metadata, spec }) => metadata.namespace === mesh.config.rootNamespace && !hasSelector(spec))
   );
@@ -111,10 +113,6 @@ function sidecarFor(proxy: ProxyIdentity, mesh: Mesh): ResourceOf<'Sidecar'> | u
 
 function hasSelector(spec: Sidecar): boolean {
   return Object.keys(spec.workloadSelector?.labels ?? {}).length > 0;
-}
-
-function selects(selector: Readonly<Record<string, string>>, labels: Readonly<Record<string, string>>): boolean {
-  return Object.entries(selector).every(([key, value]) => labels[key] === value);
 }
 
 function outboundTrafficPolicy(sidecar: ResourceOf<'Sidecar'> | undefined, proxy: ProxyIdentity, mesh: Mesh): OutboundTrafficPolicy {

@@ -6,7 +6,7 @@ import { type SdsSecretConfig, SdsSecretConfigSchema } from '../xds/gen/envoy/ex
 import { credentialCaSecretName, credentialSecretName, fileCertSecretName, fileRootSecretName, SYSTEM_ROOT_SECRET } from './names.ts';
 
 /** Where the system's CAs stand on Debian, Alpine and in Istio's images. */
-export const SYSTEM_CA_FILE = '/etc/ssl/certs/ca-certificates.crt';
+const SYSTEM_CA_FILE = '/etc/ssl/certs/ca-certificates.crt';
 
 /** A secret that a resource refers to, by its name in SDS, and what it is. */
 export type SecretRequest = { readonly name: string } & (

@@ -23,7 +23,7 @@ import type { XdsResources } from './resources.ts';
 import { typeRegistry } from './type-registry.ts';
 import { parseYamlOrJson } from './yaml.ts';
 
-export interface FileSet {
+interface FileSet {
   readonly resources: XdsResources;
   /** Every file that was read, for watching. */
   readonly files: readonly string[];

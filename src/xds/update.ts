@@ -13,7 +13,7 @@ import type { EncodedResource, ResourceType, XdsResources, XdsUpdate } from './r
 export type { EncodedResource } from './resources.ts';
 
 /** The name table is one resource, under this name. */
-export const NAME_TABLE_NAME = 'nameTable';
+const NAME_TABLE_NAME = 'nameTable';
 
 /** A set with each resource encoded once. */
 export interface EncodedSet {

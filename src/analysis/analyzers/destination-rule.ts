@@ -1,8 +1,9 @@
 import type { ClientTlsSettings, Pod, ResourceOf } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
 import { fullHostname } from '../../lib/hostname.ts';
+import { matchesLabels } from '../../lib/labels.ts';
 import type { Service } from '../../registry/model.ts';
-import { type Context, matchesLabels } from '../context.ts';
+import type { Context } from '../context.ts';
 
 /**
  * IST0128, IST0129: TLS origination without a CA. The recorded Istio verifies against the system's CAs then, which is right for public servers;

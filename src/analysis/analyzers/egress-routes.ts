@@ -1,7 +1,7 @@
 import type { ResourceOf } from '../../api/index.ts';
 import { HostIndex } from '../../lib/host-index.ts';
 import { fullHostname, hostCovers } from '../../lib/hostname.ts';
-import { parseRange } from '../../lib/ip.ts';
+import { canonicalRange } from '../../lib/ip.ts';
 import type { Service } from '../../registry/model.ts';
 import { isVisible } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
@@ -222,10 +222,7 @@ function olderClaim(claims: Map<string, Service[]>, key: string, service: Servic
 
 /** One text for all spellings of a network. */
 function networkOf(address: string): string {
-  const range = parseRange(address);
-  if (!range) return address;
-  const bytes = range.address.toByteArray().map((byte, i) => byte & (0xff00 >> Math.min(8, Math.max(0, range.length - i * 8))) & 0xff);
-  return `${bytes.join('.')}/${range.length}`;
+  return canonicalRange(address) || address;
 }
 
 function describe(addresses: readonly string[]): string {

@@ -1,6 +1,7 @@
 import type { ResourceOf, Server } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
-import { type Context, formatSelector, matchesLabels, type Selectable } from '../context.ts';
+import { matchesLabels } from '../../lib/labels.ts';
+import { type Context, formatSelector, type Selectable } from '../context.ts';
 
 type Gateway = ResourceOf<'Gateway'>;
 

@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
 import { hostCovers } from '../../lib/hostname.ts';
+import { isIp } from '../../lib/ip.ts';
 import type { Context } from '../context.ts';
 
 /**
@@ -26,7 +26,7 @@ export function refusedObjects(context: Context): void {
     for (const [i, { match }] of tls.entries()) {
       for (const [j, { sniHosts }] of match.entries()) {
         for (const [k, sni] of sniHosts.entries()) {
-          if (sni === '' || isIP(sni) || hosts.some((host) => hostCovers(host, sni))) continue;
+          if (sni === '' || isIp(sni) || hosts.some((host) => hostCovers(host, sni))) continue;
           context.report(
             'IST0106',
             virtualService,

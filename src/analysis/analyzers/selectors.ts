@@ -1,5 +1,6 @@
 import type { Resource } from '../../api/resource.ts';
-import { type Context, formatSelector, matchesLabels } from '../context.ts';
+import { matchesLabels } from '../../lib/labels.ts';
+import { type Context, formatSelector } from '../context.ts';
 import { namespaceInjection } from '../injection-state.ts';
 import type { Code } from '../messages.ts';
 

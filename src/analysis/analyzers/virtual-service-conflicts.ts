@@ -1,7 +1,8 @@
 import type { ResourceOf } from '../../api/index.ts';
 import { fullHostname } from '../../lib/hostname.ts';
+import { matchesLabels } from '../../lib/labels.ts';
 import { visibilityOf } from '../../registry/visibility.ts';
-import { type Context, matchesLabels, type Selectable } from '../context.ts';
+import type { Context, Selectable } from '../context.ts';
 import { gatewayPods } from './gateway.ts';
 import { findGateway } from './virtual-service-gateways.ts';
 

@@ -12,7 +12,7 @@ import { findGateway, gatewayNames } from './virtual-service-gateways.ts';
 type VirtualService = ResourceOf<'VirtualService'>;
 
 /** A destination that a VirtualService names, where it does, and for whom: `mesh` or gateways. */
-export interface NamedDestination {
+interface NamedDestination {
   readonly destination: Destination;
   readonly path: readonly PathStep[];
 }
@@ -104,7 +104,7 @@ function serviceFor(context: Context, host: string, viewers: readonly string[]):
 }
 
 /** The service that a route of `namespace` reaches under this host, a wildcard one included. */
-export function findService(context: Context, host: string, namespace: string): Service | undefined {
+function findService(context: Context, host: string, namespace: string): Service | undefined {
   const visible = (service: Service) => isVisible(service.exportTo, service.namespace, namespace);
   return (
     context.registry.lookup(host, namespace) ??

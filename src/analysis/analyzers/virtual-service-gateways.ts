@@ -23,7 +23,7 @@ export function serverHostTakes(serverHost: string, gatewayNamespace: string, ho
 }
 
 /** How a VirtualService names a Gateway, and where it does first. */
-export interface NamedGateway {
+interface NamedGateway {
   readonly name: string;
   /** Whether `gateways` names it; one that only matches name follows none of the rules. */
   readonly bound: boolean;

@@ -1,7 +1,8 @@
 /** What an installation of Istio registers with the API server: its webhooks. */
-import { isIP } from 'node:net';
+
 import type { ResourceOf, Webhook } from '../../api/index.ts';
-import { selects } from '../../api/kubernetes/label-selector.ts';
+import { isIp } from '../../lib/ip.ts';
+import { matchesSelector } from '../../lib/labels.ts';
 import type { Context } from '../context.ts';
 
 const REVISION_LABEL = 'istio.io/rev';
@@ -82,7 +83,7 @@ function revisionsOf({ metadata, spec }: Injector): string[] {
 type Labels = Readonly<Record<string, string>>;
 
 function takes({ namespaceSelector, objectSelector }: Webhook, namespace: Labels, pod: Labels): boolean {
-  return (!namespaceSelector || selects(namespaceSelector, namespace)) && (!objectSelector || selects(objectSelector, pod));
+  return (!namespaceSelector || matchesSelector(namespaceSelector, namespace)) && (!objectSelector || matchesSelector(objectSelector, pod));
 }
 
 /** Every way in which labels of a namespace can ask for injection. */
@@ -122,7 +123,7 @@ export function externalControlPlanes(context: Context): void {
           path,
           `Webhook ${name} has ${url ? `the url "${url}", which ${fault}` : 'neither a service nor a url'}: the API server can't reach the control plane, so nothing is injected or checked. Write https://HOST/PATH of the control plane.`,
         );
-      } else if (isIP(new URL(url!).hostname.replace(/^\[|\]$/g, ''))) {
+      } else if (isIp(new URL(url!).hostname.replace(/^\[|\]$/g, ''))) {
         context.report(
           'IST0164',
           configuration,

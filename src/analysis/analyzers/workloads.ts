@@ -1,7 +1,8 @@
 import type { Pod, ResourceOf } from '../../api/index.ts';
 import type { PathStep, Resource } from '../../api/resource.ts';
+import { matchesLabels } from '../../lib/labels.ts';
 import { kubernetesProtocol } from '../../registry/protocol.ts';
-import { type Context, matchesLabels } from '../context.ts';
+import type { Context } from '../context.ts';
 import { isDefaultGateway } from '../default-gateways.ts';
 import { isInMesh, isSystemNamespace, PROXY_CONTAINER } from '../injection-state.ts';
 

@@ -47,10 +47,9 @@ export const secretObjectReference = object({
   name: required(objectName()),
   namespace: namespaceName(),
 });
-export type SecretObjectReference = Infer<typeof secretObjectReference>;
 
 /** What a route is attached to: a Gateway (or one of its listeners), a Service or a ServiceEntry. */
-export const parentReference = object({
+const parentReference = object({
   group: withDefault(group(), GATEWAY_API),
   kind: withDefault(kindName(), 'Gateway'),
   name: required(objectName()),
@@ -71,12 +70,11 @@ const backendObjectReferenceFields = {
   namespace: namespaceName(),
   port: port(),
 };
-export const backendObjectReference = object(backendObjectReferenceFields);
+const backendObjectReference = object(backendObjectReferenceFields);
 export type BackendObjectReference = Infer<typeof backendObjectReference>;
 
 export const backendRefFields = { ...backendObjectReferenceFields, weight: withDefault(integer(0, 1_000_000), 1) };
 export const backendRef = object(backendRefFields);
-export type BackendRef = Infer<typeof backendRef>;
 
 /** Kubernetes' LabelSelector, whole. */
 export const labelSelector = object({
@@ -103,4 +101,3 @@ export const requestMirror = object(
   },
   { atMostOne: [['percent', 'fraction']] },
 );
-export type RequestMirror = Infer<typeof requestMirror>;

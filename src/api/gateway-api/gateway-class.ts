@@ -1,4 +1,4 @@
-import { type Infer, object, required, string } from '../schema.ts';
+import { object, required, string } from '../schema.ts';
 import { objectReference } from './common.ts';
 
 /** A domain and a path, as in istio.io/gateway-controller. */
@@ -10,4 +10,3 @@ export const gatewayClass = object({
   description: string({ maxLength: 64 }),
   parametersRef: objectReference,
 });
-export type GatewayClass = Infer<typeof gatewayClass>;

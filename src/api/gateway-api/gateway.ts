@@ -18,7 +18,6 @@ const listenerTls = object({
   /** Istio knows `gateway.istio.io/tls-terminate-mode` and others below `gateway.istio.io/`. */
   options: map(string({ minLength: 0, maxLength: 4096 }), { maxProperties: 16 }),
 });
-export type ListenerTls = Infer<typeof listenerTls>;
 
 const routeNamespaces = object({ from: withDefault(enumeration('All', 'Selector', 'Same'), 'Same'), selector: labelSelector });
 
@@ -48,7 +47,6 @@ const clientValidation = object({
     mode: withDefault(enumeration('AllowValidOnly', 'AllowInsecureFallback'), 'AllowValidOnly'),
   }),
 });
-export type ClientValidation = Infer<typeof clientValidation>;
 
 /** The Gateway of gateway.networking.k8s.io. */
 export const kubernetesGateway = object({

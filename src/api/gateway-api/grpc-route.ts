@@ -19,7 +19,6 @@ const grpcRouteFilter = object({
   requestMirror,
   extensionRef: localObjectReference,
 });
-export type GRPCRouteFilter = Infer<typeof grpcRouteFilter>;
 
 const filters = list(grpcRouteFilter, { maxItems: 16 });
 

@@ -1,4 +1,4 @@
-import { type Infer, list, object, required } from '../schema.ts';
+import { list, object, required } from '../schema.ts';
 import { group, kindName, namespaceName, objectName } from './common.ts';
 
 /** Lets objects of other namespaces refer to objects of its own. */
@@ -11,4 +11,3 @@ export const referenceGrant = object({
   ),
   to: required(list(object({ group: required(group()), kind: required(kindName()), name: objectName() }), { minItems: 1, maxItems: 16 })),
 });
-export type ReferenceGrant = Infer<typeof referenceGrant>;

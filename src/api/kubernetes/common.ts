@@ -1,7 +1,7 @@
-import { any, enumeration, list, map, object, required, string, withDefault } from '../schema.ts';
+import { enumeration, list, map, object, required, string, withDefault } from '../schema.ts';
 
 /** Kubernetes' set-based label selector. */
-export const labelSelectorRequirement = object({
+const labelSelectorRequirement = object({
   key: required(string()),
   operator: required(enumeration('In', 'NotIn', 'Exists', 'DoesNotExist')),
   values: list(string()),
@@ -9,9 +9,6 @@ export const labelSelectorRequirement = object({
 
 /** All of both parts must hold; an empty selector selects everything. */
 export const kubernetesLabelSelector = object({ matchLabels: map(string()), matchExpressions: list(labelSelectorRequirement) });
-
-/** The metadata that a pod template carries. */
-export const templateMetadata = object({ labels: map(string()), annotations: map(string()) }, { open: true });
 
 export const objectReference = object({
   kind: string(),
@@ -26,5 +23,3 @@ export const objectReference = object({
 export const localObjectReference = object({ name: withDefault(string(), '') });
 
 export const transportProtocol = withDefault(enumeration('TCP', 'UDP', 'SCTP'), 'TCP');
-
-export const ignored = any();

@@ -1,6 +1,7 @@
 /** Checks that the rules of several kinds share. Each gives what is wrong, or undefined. The rules are those of Istio's admission webhook. */
-import { isIP } from 'node:net';
-import { parseRange } from '../../lib/ip.ts';
+
+import { isIp, parseRange } from '../../lib/ip.ts';
+import { regexProblem } from '../../lib/regex.ts';
 import type { RuleIssue } from '../kind.ts';
 import type { PathStep } from '../resource.ts';
 
@@ -66,7 +67,7 @@ export function namespacedHostProblem(text: string, at: 'gateway' | 'sidecar'): 
 
 /** Hosts of Gateways and Sidecars have at least two labels, and a wildcard stands for whole ones. */
 function servedHostProblem(host: string, at: 'gateway' | 'sidecar'): string | undefined {
-  if (host === '*' || (at === 'gateway' && isIpAddress(host))) return undefined;
+  if (host === '*' || (at === 'gateway' && isIp(host))) return undefined;
   const problem = wildcardHostProblem(host);
   if (problem) return problem;
   if (host.startsWith('*') && host[1] !== '.') return `"${host}": a wildcard must stand for whole labels, as in *.example.com`;
@@ -75,14 +76,9 @@ function servedHostProblem(host: string, at: 'gateway' | 'sidecar'): string | un
     : `"${host}" is a short name, which stands for nothing here: write the name in full, e.g. ${host}.default.svc.cluster.local`;
 }
 
-export function isIpAddress(text: string): boolean {
-  return isIP(text) !== 0;
-}
-
 /** An address or a CIDR range. */
 export function rangeProblem(text: string): string | undefined {
-  if (isIpAddress(text)) return undefined;
-  return text.includes('/') && parseRange(text) ? undefined : `"${text}" is neither an IP address nor a CIDR range`;
+  return parseRange(text) ? undefined : `"${text}" is neither an IP address nor a CIDR range`;
 }
 
 export function portProblem(port: number): string | undefined {
@@ -155,4 +151,12 @@ export function exportToOf(exportTo: readonly string[], namespace: string, repor
   for (const alone of ['*', '~']) {
     if (seen.has(alone) && exportTo.length > 1) report({ path: ['spec', 'exportTo'], message: `"${alone}" must stand alone` });
   }
+}
+
+/** Istio takes expressions of up to 1024 characters. */
+export function regexFault(pattern: string): string | undefined {
+  if (pattern === '') return 'must not be empty';
+  if (pattern.length > 1024) return `has ${pattern.length} characters, more than the 1024 allowed`;
+  const fault = regexProblem(pattern);
+  return fault && `is no regular expression of RE2: ${fault}`;
 }

@@ -1,4 +1,5 @@
 /** What the Gateway API's CRDs demand by their validation rules (CEL), beside their schemas. */
+import { isIp } from '../../lib/ip.ts';
 import type { BackendTLSPolicy } from '../gateway-api/backend-tls-policy.ts';
 import type { BackendObjectReference, HeaderModifier, ParentReference } from '../gateway-api/common.ts';
 import type { KubernetesGateway, Listener } from '../gateway-api/gateway.ts';
@@ -6,7 +7,7 @@ import type { GRPCRoute } from '../gateway-api/grpc-route.ts';
 import type { HTTPRoute, HTTPRouteFilter, HTTPRouteRule, PathModifier } from '../gateway-api/http-route.ts';
 import type { TCPRoute, TLSRoute } from '../gateway-api/stream-routes.ts';
 import type { Rules } from '../kind.ts';
-import { isIpAddress, type Path, type Report } from './checks.ts';
+import type { Path, Report } from './checks.ts';
 
 export const kubernetesGatewayRules: Rules<KubernetesGateway> = ({ spec }, report) => {
   const names = new Set<string>();
@@ -27,7 +28,7 @@ export const kubernetesGatewayRules: Rules<KubernetesGateway> = ({ spec }, repor
     if (!ADDRESS_TYPE.test(type))
       report({ path: [...path, 'type'], message: `"${type}" is no type of address: use IPAddress or Hostname` });
     if (!value) return;
-    if (type === 'IPAddress' && !isIpAddress(value))
+    if (type === 'IPAddress' && !isIp(value))
       report({ path: [...path, 'value'], message: `"${value}" is no IP address; is its type Hostname?` });
     if (type === 'Hostname' && !HOSTNAME.test(value)) report({ path: [...path, 'value'], message: `"${value}" is no host name` });
     if ((type === 'IPAddress' || type === 'Hostname') && addresses.has(`${type} ${value}`))

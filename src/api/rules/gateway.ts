@@ -1,9 +1,9 @@
+import { isIp } from '../../lib/ip.ts';
 import type { Gateway, Server, ServerTlsSettings } from '../gateway.ts';
 import type { Rules } from '../kind.ts';
 import {
   isDnsLabel,
   isHttpProtocol,
-  isIpAddress,
   isTlsProtocol,
   namespacedHostProblem,
   type Path,
@@ -41,8 +41,7 @@ function serverOf(server: Server, path: Path, report: Report): void {
     const message = unixPathProblem(bind.slice(UNIX.length));
     if (message) report({ path: [...path, 'bind'], message });
     if (port.number !== 0) report({ path: [...path, 'port', 'number'], message: 'must be 0 with a unix address' });
-  } else if (bind && !isIpAddress(bind))
-    report({ path: [...path, 'bind'], message: `"${bind}" is neither an IP address nor a unix address` });
+  } else if (bind && !isIp(bind)) report({ path: [...path, 'bind'], message: `"${bind}" is neither an IP address nor a unix address` });
   if (tls) tlsOf(tls, [...path, 'tls'], report);
 
   const http = isHttpProtocol(port.protocol);

@@ -1,8 +1,7 @@
 import { GRPC_STATUSES } from '../../lib/grpc.ts';
 import type { CorsPolicy, Headers, HttpFaultInjection, HttpRetry, HttpRoute } from '../virtual-service.ts';
-import { type Path, portProblem, type Report } from './checks.ts';
+import { type Path, portProblem, type Report, regexFault } from './checks.ts';
 import { destinationOf } from './destination.ts';
-import { regexFault } from './virtual-service.ts';
 
 /** What a route does with a request: exactly one of route, redirect and directResponse, or a delegate that says it. */
 export function httpRouteActions(route: HttpRoute, delegate: boolean, path: Path, report: Report): void {

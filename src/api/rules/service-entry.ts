@@ -1,3 +1,4 @@
+import { isIp } from '../../lib/ip.ts';
 import type { Rules } from '../kind.ts';
 import type { ServiceEntry } from '../service-entry.ts';
 import type { WorkloadEntry } from '../workload-entry.ts';
@@ -6,7 +7,6 @@ import {
   hostProblem,
   isDnsLabel,
   isHttpProtocol,
-  isIpAddress,
   isTlsProtocol,
   labelsOf,
   type Path,
@@ -120,7 +120,7 @@ function endpointsOf({ ports, resolution, endpoints }: ServiceEntry, report: Rep
   });
 }
 
-export function workloadEntryOf(entry: WorkloadEntry, names: boolean, path: Path, report: Report): void {
+function workloadEntryOf(entry: WorkloadEntry, names: boolean, path: Path, report: Report): void {
   const { address } = entry;
   const at = [...path, 'address'];
   if (address === '') {
@@ -131,7 +131,7 @@ export function workloadEntryOf(entry: WorkloadEntry, names: boolean, path: Path
     if (message) report({ path: at, message });
     if (Object.keys(entry.ports).length > 0)
       report({ path: [...path, 'ports'], at: 'key', message: 'must not stand beside a unix address' });
-  } else if (!isIpAddress(address)) {
+  } else if (!isIp(address)) {
     if (!names) report({ path: at, message: `"${address}" is no IP address, which resolution STATIC needs` });
     else if (hostProblem(address)) report({ path: at, message: `"${address}" is neither an IP address nor a host name` });
   }

@@ -1,10 +1,10 @@
+import { isIp } from '../../lib/ip.ts';
 import type { Rules } from '../kind.ts';
 import type { IstioEgressListener, IstioIngressListener, Sidecar } from '../sidecar.ts';
 import {
   hostProblem,
   isDnsLabel,
   isHttpProtocol,
-  isIpAddress,
   namespacedHostProblem,
   type Path,
   portProblem,
@@ -96,7 +96,7 @@ function portOf(port: IstioIngressListener['port'], path: Path, report: Report):
 }
 
 function bindOf(bind: string | undefined, path: Path, report: Report): void {
-  if (bind && !isIpAddress(bind)) report({ path: [...path, 'bind'], message: `"${bind}" is no IP address` });
+  if (bind && !isIp(bind)) report({ path: [...path, 'bind'], message: `"${bind}" is no IP address` });
 }
 
 function egressOf(egress: readonly IstioEgressListener[], namespace: string, report: Report): void {

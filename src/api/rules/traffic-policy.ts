@@ -1,3 +1,4 @@
+import { isIp } from '../../lib/ip.ts';
 import type {
   ClientTlsSettings,
   ConnectionPoolSettings,
@@ -6,7 +7,7 @@ import type {
   OutlierDetection,
   TrafficPolicy,
 } from '../destination-rule.ts';
-import { hostProblem, isIpAddress, type Path, portProblem, type Report } from './checks.ts';
+import { hostProblem, type Path, portProblem, type Report } from './checks.ts';
 
 const SETTINGS = ['outlierDetection', 'connectionPool', 'loadBalancer', 'tls'] as const;
 const MORE = ['tunnel', 'proxyProtocol', 'retryBudget'] as const;
@@ -28,7 +29,7 @@ export function trafficPolicyOf(policy: TrafficPolicy | undefined, path: Path, r
     const { protocol, targetHost, targetPort } = policy.tunnel;
     if (protocol !== '' && protocol !== 'CONNECT' && protocol !== 'POST')
       report({ path: [...path, 'tunnel', 'protocol'], message: `must be CONNECT or POST, not "${protocol}"` });
-    const host = isIpAddress(targetHost) ? undefined : hostProblem(targetHost);
+    const host = isIp(targetHost) ? undefined : hostProblem(targetHost);
     if (host) report({ path: [...path, 'tunnel', 'targetHost'], message: host });
     const port = portProblem(targetPort);
     if (port) report({ path: [...path, 'tunnel', 'targetPort'], message: port });
@@ -112,7 +113,7 @@ function isPrime(value: number): boolean {
   return true;
 }
 
-export function localityOf(setting: LocalityLoadBalancerSetting, outlier: OutlierDetection | undefined, path: Path, report: Report): void {
+function localityOf(setting: LocalityLoadBalancerSetting, outlier: OutlierDetection | undefined, path: Path, report: Report): void {
   const { distribute, failover, failoverPriority } = setting;
   if (distribute.length > 0 && (failover.length > 0 || failoverPriority.length > 0)) {
     report({ path: [...path, 'distribute'], at: 'key', message: 'must not stand beside failover or failoverPriority' });
@@ -148,7 +149,7 @@ function failoverOf(
   });
 }
 
-export function clientTlsOf(tls: ClientTlsSettings, path: Path, report: Report): void {
+function clientTlsOf(tls: ClientTlsSettings, path: Path, report: Report): void {
   const conflict = (field: string, message: string) => report({ path: [...path, field], at: 'key', message });
   if (tls.mode !== 'SIMPLE' && tls.mode !== 'MUTUAL') return;
   if (tls.insecureSkipVerify) {

@@ -1,17 +1,17 @@
 import { hostCovers } from '../../lib/hostname.ts';
-import { regexProblem } from '../../lib/regex.ts';
+import { isIp } from '../../lib/ip.ts';
 import type { Rules } from '../kind.ts';
 import type { HttpMatchRequest, RouteDestination, StringMatch, TlsMatchAttributes, VirtualService } from '../virtual-service.ts';
 import {
   exportToOf,
   hostProblem,
   isDnsLabel,
-  isIpAddress,
   labelsOf,
   type Path,
   portProblem,
   type Report,
   rangeProblem,
+  regexFault,
   wildcardHostProblem,
 } from './checks.ts';
 import { destinationOf, isFine } from './destination.ts';
@@ -79,7 +79,7 @@ function hostsOf(hosts: readonly string[], onMesh: boolean, report: Report): voi
   hosts.forEach((host, index) => {
     const message = wildcardHostProblem(host);
     if (!message && host !== '*') return;
-    if (message && isIpAddress(host)) return;
+    if (message && isIp(host)) return;
     const path = ['spec', 'hosts', index];
     if (message) report({ path, message });
     else if (host === '*' && onMesh)
@@ -173,14 +173,6 @@ function stringMatch(match: StringMatch, path: Path, report: Report): void {
   problem([...path, 'regex'], regexFault(match.regex), report);
 }
 
-/** Istio takes expressions of up to 1024 characters. */
-export function regexFault(pattern: string): string | undefined {
-  if (pattern === '') return 'must not be empty';
-  if (pattern.length > 1024) return `has ${pattern.length} characters, more than the 1024 allowed`;
-  const fault = regexProblem(pattern);
-  return fault && `is no regular expression of RE2: ${fault}`;
-}
-
 interface ConnectionMatch {
   readonly destinationSubnets: readonly string[];
   readonly port?: number;
@@ -201,7 +193,7 @@ function tlsMatch(match: TlsMatchAttributes, path: Path, report: Report): void {
   if (match.sniHosts.length === 0) report({ path: [...path, 'sniHosts'], message: 'needs at least one host' });
   match.sniHosts.forEach((sni, index) => {
     const at = [...path, 'sniHosts', index];
-    if (isIpAddress(sni)) {
+    if (isIp(sni)) {
       report({ path: at, level: 'Warning', message: `"${sni}": clients send no address as SNI (RFC 6066, section 3)` });
       return;
     }

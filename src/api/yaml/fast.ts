@@ -1,3 +1,4 @@
+// biome-ignore-all lint/style/noExcessiveLinesPerFile: one parser whose parts call each other and share its fields; apart they would be harder to follow.
 /**
  * Parses the YAML that configuration files are mostly made of, several times as fast as a complete parser: block and flow collections of
  * plain and quoted scalars on one line, in ASCII. Whatever else it meets (anchors, tags, block scalars, scalars over several lines, tabs,

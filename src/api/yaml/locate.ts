@@ -6,7 +6,7 @@ import type { PathStep } from '../resource.ts';
 import { APOSTROPHE, CLOSE_LIST, CLOSE_MAP, COLON, COMMA, DASH, HASH, NEWLINE, OPEN_LIST, OPEN_MAP, QUOTE, SPACE } from './chars.ts';
 
 /** Offsets of a value and of the key that names it. */
-export interface Located {
+interface Located {
   readonly start: number;
   readonly key: number;
 }

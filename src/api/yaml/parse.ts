@@ -14,7 +14,7 @@ export function parseCompletely(text: string): unknown {
 }
 
 /** `simple`: the fast parser read it. */
-export type Parsed = { readonly value: unknown; readonly simple: boolean } | { readonly problem: string; readonly offset: number };
+type Parsed = { readonly value: unknown; readonly simple: boolean } | { readonly problem: string; readonly offset: number };
 
 /** Parses one document. */
 export function parseYaml(text: string, seen?: Seen): Parsed {

@@ -2,7 +2,7 @@ import { EVENT_ID, type Event, getScalarValue, parseEvents, SCALAR_STYLE } from 
 import type { PathStep } from '../resource.ts';
 
 /** Where a value starts, where the key that names it starts, and the same for what it contains. */
-export interface Place {
+interface Place {
   start: number;
   key: number;
   /** Of the text of a literal block. */

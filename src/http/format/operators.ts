@@ -23,7 +23,7 @@ export function compileOperator(command: Command, context: FormatContext): Opera
 }
 
 /** An operator without arguments. */
-export const plain =
+const plain =
   (operator: Operator): OperatorFactory =>
   (args) => {
     if (args !== undefined && args !== '')
@@ -31,7 +31,7 @@ export const plain =
     return operator;
   };
 
-export function required(args: string | undefined, operator: string): string {
+function required(args: string | undefined, operator: string): string {
   if (!args) throw new SallyportError('xds-invalid', `format string: %${operator}% needs an argument in parentheses`);
   return args;
 }
@@ -39,7 +39,7 @@ export function required(args: string | undefined, operator: string): string {
 const text = (value: string): string | undefined => value || undefined;
 
 /** `ip:port`, with brackets around IPv6; the path of a unix socket. */
-export function formatAddress(address: FormatAddress): string {
+function formatAddress(address: FormatAddress): string {
   return address.ip.includes(':')
     ? `[${address.ip}]:${address.port}`
     : address.ip.startsWith('/')

@@ -10,7 +10,7 @@ export interface Command {
 }
 
 /** Command or literal text; literals are never empty and never adjacent. */
-export type FormatPart = string | Command;
+type FormatPart = string | Command;
 
 const NAME = /[A-Z0-9_]+/y;
 const TAIL = /(?::(\d+))?%/y;

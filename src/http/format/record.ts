@@ -30,7 +30,7 @@ export interface FormatTls {
   readonly sessionId?: string;
 }
 
-export interface FormatDownstream {
+interface FormatDownstream {
   readonly id: number;
   readonly remoteAddress: FormatAddress;
   readonly localAddress: FormatAddress;

@@ -7,7 +7,7 @@ import type { FormatRecord } from './record.ts';
 export type TextFormatter = (record: FormatRecord) => string;
 
 /** An operator's value in text; `missing` stands for none. */
-export function valueText(value: OperatorValue, missing: string): string {
+function valueText(value: OperatorValue, missing: string): string {
   if (typeof value === 'string') return value;
   if (value === undefined) return missing;
   return typeof value === 'object' ? JSON.stringify(value) : String(value);

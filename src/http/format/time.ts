@@ -2,7 +2,7 @@
 import { SallyportError } from '../../lib/errors.ts';
 
 /** Formats milliseconds since the epoch. */
-export type TimeFormatter = (epochMs: number) => string;
+type TimeFormatter = (epochMs: number) => string;
 
 const DAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'];
 const MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December'];

@@ -10,7 +10,8 @@ import { HeaderMap } from '../../http/header-map.ts';
 import { type AccessLog, AccessLogSchema } from '../../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import { typeRegistry } from '../../xds/type-registry.ts';
 import type { AccessRecord } from '../types.ts';
-import { createAccessLogSink, LogFiles } from './index.ts';
+import { LogFiles } from './files.ts';
+import { createAccessLogSink } from './index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-log-'));
 after(() => rmSync(folder, { recursive: true }));

@@ -10,7 +10,7 @@ import { type AccessLogFilter, type ComparisonFilter, ComparisonFilter_Op } from
 import { AccessLogType } from '../../xds/gen/envoy/data/accesslog/v3/accesslog_pb.js';
 import type { AccessRecord } from '../types.ts';
 
-export type RecordFilter = (record: AccessRecord) => boolean;
+type RecordFilter = (record: AccessRecord) => boolean;
 
 const NO_HEADERS = new HeaderMap();
 

@@ -1,20 +1,8 @@
 /** Access logs: compiled formats, filters, and files that are written in batches. */
 
-import type { FormatContext } from '../../http/format/operator.ts';
 import type { AccessLog } from '../../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import type { RecordSink } from '../types.ts';
-import type { LogFiles } from './files.ts';
-import { compileLogger } from './logger.ts';
-
-export { LogFiles, type LogFilesOptions } from './files.ts';
-
-/** What access logs of one process share. */
-export interface AccessLogContext extends FormatContext {
-  /** Open files; shared by all loggers, so that two of one path write to one descriptor. */
-  readonly files: LogFiles;
-  /** 0 ≤ n < 2^53, for `runtime_filter` with a percentage. */
-  readonly random: () => number;
-}
+import { type AccessLogContext, compileLogger } from './logger.ts';
 
 /**
  * The access logs of a connection manager, TCP proxy or listener. Throws `xds-unsupported` for a logger, filter or command operator that is not known, and

@@ -12,9 +12,16 @@ import { FileAccessLogSchema } from '../../xds/gen/envoy/extensions/access_logge
 import { StderrAccessLogSchema, StdoutAccessLogSchema } from '../../xds/gen/envoy/extensions/access_loggers/stream/v3/stream_pb.js';
 import { typeNameOf, unpack } from '../../xds/unpack.ts';
 import type { RecordSink } from '../types.ts';
-import type { LogWriter } from './files.ts';
+import type { LogFiles, LogWriter } from './files.ts';
 import { compileFilter } from './filter.ts';
-import type { AccessLogContext } from './index.ts';
+
+/** What access logs of one process share. */
+export interface AccessLogContext extends FormatContext {
+  /** Open files; shared by all loggers, so that two of one path write to one descriptor. */
+  readonly files: LogFiles;
+  /** 0 ≤ n < 2^53, for `runtime_filter` with a percentage. */
+  readonly random: () => number;
+}
 
 type Formatter = (record: FormatRecord) => string;
 

@@ -39,7 +39,7 @@ const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
   EPIPE: 'Broken pipe',
 };
 
-export function systemError(error: unknown): string {
+function systemError(error: unknown): string {
   const code = codeOf(error) ?? '';
   return SYSTEM_ERRORS[code] ?? (code || 'unknown error');
 }

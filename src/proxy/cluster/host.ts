@@ -55,7 +55,7 @@ export function addressText({ ip, port }: Address): string {
   return ip.startsWith('/') || ip.startsWith('@') ? ip : ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 }
 
-export interface Locality {
+interface Locality {
   readonly weight: number;
   readonly hosts: readonly Host[];
 }

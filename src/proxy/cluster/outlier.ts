@@ -55,7 +55,7 @@ interface Tally {
   ejectedAt: number;
 }
 
-export interface OutlierEnvironment {
+interface OutlierEnvironment {
   /** Milliseconds; monotonic. */
   readonly now: () => number;
   /** In [0, 1). */

@@ -30,7 +30,7 @@ const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions
 const UPSTREAM_CODEC = 'envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec';
 const DFP_TYPE = 'envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig';
 
-export type Discovery = 'static' | 'eds' | 'strict-dns' | 'logical-dns' | 'original-dst' | 'dynamic-forward-proxy';
+type Discovery = 'static' | 'eds' | 'strict-dns' | 'logical-dns' | 'original-dst' | 'dynamic-forward-proxy';
 
 export interface ClusterSettings {
   readonly discovery: Discovery;

@@ -8,7 +8,7 @@ import { type ClientTls, createClientTls } from '../tls/client.ts';
 import type { MaterialStore } from '../tls/material.ts';
 
 /** Undefined: plain TCP. */
-export type Transport = ClientTls | undefined;
+type Transport = ClientTls | undefined;
 
 export type TransportChoice = (endpoint: JsonObject | undefined) => Transport;
 

@@ -25,7 +25,7 @@ export interface DnsResolver {
   close(): void;
 }
 
-export interface DnsResolverOptions {
+interface DnsResolverOptions {
   /** `ip` or `ip:port`; without it, the name servers of /etc/resolv.conf. */
   readonly servers?: readonly string[] | undefined;
   /** Milliseconds; monotonic. */

@@ -1,7 +1,7 @@
 /** The host's own name resolution settings: /etc/hosts and /etc/resolv.conf, read again when they change. */
 import { readFileSync, statSync } from 'node:fs';
 
-export interface ResolvConf {
+interface ResolvConf {
   /** As `dns.Resolver#setServers` takes them. */
   readonly servers: readonly string[];
   readonly search: readonly string[];

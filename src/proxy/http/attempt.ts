@@ -4,7 +4,7 @@ import { rewriteToUpstream } from '../../http/finalize.ts';
 import type { HeaderMap } from '../../http/header-map.ts';
 import { httpStatusOf, isGrpc } from '../../http/local-reply.ts';
 import type { ClusterChoice, ForwardAction } from '../../http/routes/route.ts';
-import type { Cluster, OutlierMonitor, UpstreamFailure, UpstreamHost } from '../types.ts';
+import type { Cluster, OutlierMonitor, ResetReason, UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { ForwardedExchange, Pool, PoolClient, ResetKind, UpstreamStream } from './contract.ts';
 import type { RetryState } from './retry.ts';
 import { TimerEntry } from './timers.ts';
@@ -38,7 +38,7 @@ export interface AttemptOwner {
   responseEnded(): void;
 }
 
-const RESET_REASONS: Readonly<Record<ResetKind, string>> = {
+const RESET_REASONS: Readonly<Record<ResetKind, ResetReason>> = {
   'connection-termination': 'connection termination',
   'remote-reset': 'remote reset',
   'remote-refused': 'remote refused stream reset',

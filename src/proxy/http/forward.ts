@@ -7,7 +7,7 @@ import type { LocalReply } from '../../http/local-reply.ts';
 import { tellRouting } from '../../http/response.ts';
 import { hashRequest } from '../../http/routes/hash.ts';
 import type { ClusterChoice, CompiledRoute, ForwardAction } from '../../http/routes/route.ts';
-import { cutResponseDetails, failureReply } from '../failure.ts';
+import { cutResponseDetails, failureFlag, failureReply } from '../failure.ts';
 import type { Cluster, UpstreamFailure, UpstreamHost } from '../types.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import type { ForwardedExchange } from './contract.ts';
@@ -187,8 +187,7 @@ export class Forward implements AttemptOwner {
 
   /** The attempt failed after the head of its response had been passed on. */
   responseFailed(failure: UpstreamFailure): void {
-    const { flag } = failureReply(failure, false);
-    this.exchange.responseCut(flag, cutResponseDetails(failure));
+    this.exchange.responseCut(failureFlag(failure), cutResponseDetails(failure));
   }
 
   responseEnded(): void {

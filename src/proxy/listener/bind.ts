@@ -5,7 +5,7 @@ import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
 import { addressText } from '../cluster/host.ts';
 import type { Address } from '../types.ts';
 
-export interface BindOptions {
+interface BindOptions {
   readonly address: Address;
   readonly backlog: number | undefined;
   /** `::` takes IPv4 as well. */
@@ -76,7 +76,7 @@ export function bindError(error: unknown, address: Address): SallyportError {
 }
 
 /** The process that listens on a TCP port, as far as /proc lets us see it. */
-export function portOwner(port: number, proc = '/proc'): { readonly pid: number; readonly command: string } | undefined {
+function portOwner(port: number, proc = '/proc'): { readonly pid: number; readonly command: string } | undefined {
   const inodes = new Set(
     ['tcp', 'tcp6'].flatMap((table) => listeningInodes(`${proc}/net/${table}`, port)).map((inode) => `socket:[${inode}]`),
   );

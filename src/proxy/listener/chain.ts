@@ -10,7 +10,7 @@ import { type TcpProxy, TcpProxySchema } from '../../xds/gen/envoy/extensions/fi
 import { DownstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { durationMs } from '../../xds/match/duration.ts';
 import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
-import type { TcpProxyOverrides } from '../tcp/proxy.ts';
+import type { TcpProxyOverrides } from '../tcp/settings.ts';
 import type { MaterialStore } from '../tls/material.ts';
 import { createServerTls, type ServerTls } from '../tls/server.ts';
 import type { ConnectionHandler } from '../types.ts';

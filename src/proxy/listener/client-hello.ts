@@ -2,7 +2,7 @@
  * Reads SNI and ALPN out of a TLS ClientHello without terminating TLS (RFC 8446 §4.1.2, RFC 6066 §3, RFC 7301). Pure and incremental: the caller asks again
  * when it holds at least as many bytes as the answer wanted.
  */
-export type ClientHelloResult =
+type ClientHelloResult =
   | { readonly kind: 'need-more'; readonly bytes: number }
   | { readonly kind: 'not-tls' }
   | { readonly kind: 'too-large' }

@@ -2,11 +2,11 @@
  * Tells HTTP from other bytes by the first line, as Envoy's HTTP inspector does: HTTP/2 by its connection preface, HTTP/1 by a request line that parses. What
  * does not parse is not HTTP: it is matched, and passed on or refused, as plain TCP. Pure.
  */
-export type HttpDetection = 'need-more' | 'not-http' | 'http/1.0' | 'http/1.1' | 'h2c';
+type HttpDetection = 'need-more' | 'not-http' | 'http/1.0' | 'http/1.1' | 'h2c';
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 /** No first line of a request is longer (Envoy's `max_request_headers_kb` default). */
-export const MAX_REQUEST_LINE = 64 * 1024;
+const MAX_REQUEST_LINE = 64 * 1024;
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const VISIBLE = /^[\x21-\x7e]+$/;

@@ -1,7 +1,7 @@
 /** The PROXY protocol, versions 1 and 2 (haproxy.org, proxy-protocol.txt). Pure and incremental. */
 import type { Address } from '../types.ts';
 
-export type ProxyHeader =
+type ProxyHeader =
   | { readonly kind: 'need-more' }
   | { readonly kind: 'absent' }
   | { readonly kind: 'invalid'; readonly reason: string }

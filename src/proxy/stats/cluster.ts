@@ -9,7 +9,7 @@ export interface Members {
 }
 
 /** What a cluster shows of itself; the data plane's clusters have more. */
-export interface ClusterView {
+interface ClusterView {
   readonly name: string;
   readonly stats: ClusterStats;
   readonly members?: Members;

@@ -8,7 +8,7 @@ import type { AccessRecord } from '../types.ts';
 import type { Counter, Histogram, Labels, StatsRegistry } from './registry.ts';
 
 /** What labels tell of one side of a call. */
-export interface WorkloadIdentity {
+interface WorkloadIdentity {
   readonly workload: string;
   readonly namespace: string;
   readonly app: string;
@@ -18,7 +18,7 @@ export interface WorkloadIdentity {
   readonly cluster: string;
 }
 
-export interface ServiceIdentity {
+interface ServiceIdentity {
   /** Fully qualified host, name and namespace of the destination service. */
   readonly host: string;
   readonly name: string;

@@ -21,7 +21,7 @@ const TAGS: readonly { readonly pattern: RegExp; readonly family: string; readon
 ];
 
 /** The family and the labels of a series: `envoy_cluster_upstream_rq{response_code_class="2xx",cluster_name="…"}`. */
-export function prometheusSeries(name: string, labels: Labels | undefined): { family: string; labels: Labels } {
+function prometheusSeries(name: string, labels: Labels | undefined): { family: string; labels: Labels } {
   if (labels) return { family: name, labels };
   const out: (readonly [string, string])[] = [];
   let rest = name;
@@ -102,9 +102,9 @@ function dottedName({ name, labels }: Pick<SeriesSnapshot, 'name' | 'labels'>): 
 }
 
 /** Quantiles that Envoy prints, by linear interpolation inside a bucket. */
-export const QUANTILES = [0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1] as const;
+const QUANTILES = [0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1] as const;
 
-export function quantile({ bounds, counts, count }: HistogramSnapshot, q: number): number {
+function quantile({ bounds, counts, count }: HistogramSnapshot, q: number): number {
   if (count === 0) return 0;
   const rank = q * count;
   let before = 0;

@@ -8,7 +8,7 @@ export interface Counter {
 }
 
 /** A gauge merges across workers by addition, as Envoy's `accumulate` mode. */
-export interface Gauge {
+interface Gauge {
   value: number;
 }
 
@@ -16,7 +16,7 @@ export interface Gauge {
 export type Labels = readonly (readonly [name: string, value: string])[];
 
 /** Upper bounds of buckets, ascending; the last bucket has no bound. Envoy's default bounds, in ms; Istio's metrics use them as well. */
-export const DEFAULT_BUCKETS: readonly number[] = [
+const DEFAULT_BUCKETS: readonly number[] = [
   0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000,
 ];
 
@@ -140,7 +140,7 @@ function ensure<T>(map: Map<string, Entry<T>>, name: string, labels: Labels | un
   return entry.metric;
 }
 
-export function seriesKey(name: string, labels: Labels | undefined): string {
+function seriesKey(name: string, labels: Labels | undefined): string {
   return labels ? `${name}\0${labels.map(([key, value]) => `${key}\0${value}`).join('\0')}` : name;
 }
 

@@ -3,7 +3,7 @@ import type { AccessRecord, RecordSink } from '../types.ts';
 import { IstioMetrics, type IstioMetricsOptions } from './istio.ts';
 import type { Counter, Histogram, StatsRegistry } from './registry.ts';
 
-export interface MetricsOptions {
+interface MetricsOptions {
   readonly registry: StatsRegistry;
   /** `stat_prefix` of the filter: the names start with `http.PREFIX.` or `tcp.PREFIX.`. */
   readonly statPrefix: string;
@@ -11,7 +11,7 @@ export interface MetricsOptions {
   readonly istio: IstioMetricsOptions | undefined;
 }
 
-export interface TcpMetricsSink extends RecordSink {
+interface TcpMetricsSink extends RecordSink {
   /** To be called when the connection's cluster is known; `record` counts it itself otherwise. */
   opened(record: AccessRecord): void;
 }

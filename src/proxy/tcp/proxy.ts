@@ -1,58 +1,17 @@
 /** The TCP proxy: the terminal network filter that carries bytes between a client and a cluster. */
 import type { TcpProxy as TcpProxyConfig } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
-import type { HashPolicy } from '../../xds/gen/envoy/type/v3/hash_policy_pb.js';
-import { durationMs } from '../../xds/match/duration.ts';
-import { unsupported } from '../../xds/unpack.ts';
-import type { ClusterManager, ConnectionHandler, Downstream, RecordSink } from '../types.ts';
+import type { ConnectionHandler } from '../types.ts';
 import { Relay } from './relay.ts';
-
-export interface TcpProxyDeps {
-  readonly clusters: ClusterManager;
-  readonly sink: RecordSink;
-  /** In [0, 1). */
-  readonly random: () => number;
-  /** Milliseconds: monotonic, and since the epoch. */
-  readonly now: () => number;
-  readonly date: () => number;
-}
-
-/** What other network filters of the chain ask of it. */
-export interface TcpProxyOverrides {
-  /** `sni_cluster`: the server name is the cluster's name. */
-  readonly sniCluster: boolean;
-  /** `sni_dynamic_forward_proxy`: the server name is resolved, with this port. */
-  readonly sniForwardPort: number | undefined;
-}
-
-export interface TcpSettings {
-  /** 0 for none. */
-  readonly idleTimeoutMs: number;
-  readonly maxDurationMs: number | undefined;
-  readonly maxAttempts: number;
-  /** Hash over the client's address, for consistent hashing. */
-  readonly hashSource: boolean;
-  readonly overrides: TcpProxyOverrides;
-  cluster(downstream: Downstream): string;
-}
+import { readTcpSettings, type TcpProxyDeps, type TcpProxyOverrides } from './settings.ts';
 
 /** A TCP proxy that can also cut its connections: when the process ends. */
-export interface TcpProxyHandler extends ConnectionHandler {
+interface TcpProxyHandler extends ConnectionHandler {
   close(): void;
 }
 
 /** Throws `xds-unsupported` or `xds-invalid`; `where` names the filter. */
 export function createTcpProxy(config: TcpProxyConfig, overrides: TcpProxyOverrides, deps: TcpProxyDeps, where: string): TcpProxyHandler {
-  if (config.tunnelingConfig) unsupported(`${where}.tunneling_config`, 'not supported');
-  if (config.onDemand) unsupported(`${where}.on_demand`, 'not supported');
-  if (config.metadataMatch) unsupported(`${where}.metadata_match`, 'not supported; use a cluster for each subset');
-  const settings: TcpSettings = {
-    idleTimeoutMs: durationMs(config.idleTimeout, undefined) ?? 3_600_000,
-    maxDurationMs: durationMs(config.maxDownstreamConnectionDuration, undefined),
-    maxAttempts: Math.max(1, config.maxConnectAttempts ?? 1),
-    hashSource: config.hashPolicy.some(isSourceIp),
-    overrides,
-    cluster: clusterChoice(config, overrides, deps.random, where),
-  };
+  const settings = readTcpSettings(config, overrides, deps.random, where);
   const relays = new Set<Relay>();
   return {
     onConnection(downstream) {
@@ -68,32 +27,5 @@ export function createTcpProxy(config: TcpProxyConfig, overrides: TcpProxyOverri
     close() {
       for (const relay of [...relays]) relay.cut();
     },
-  };
-}
-
-function isSourceIp(policy: HashPolicy): boolean {
-  return policy.policySpecifier.case === 'sourceIp';
-}
-
-function clusterChoice(config: TcpProxyConfig, overrides: TcpProxyOverrides, random: () => number, where: string): TcpSettings['cluster'] {
-  const configured = configuredCluster(config, random, where);
-  return overrides.sniCluster ? ({ serverName }) => serverName || configured() : configured;
-}
-
-function configuredCluster(config: TcpProxyConfig, random: () => number, where: string): () => string {
-  const { clusterSpecifier } = config;
-  if (clusterSpecifier.case === 'cluster') return () => clusterSpecifier.value;
-  if (clusterSpecifier.case !== 'weightedClusters') return unsupported(`${where}.cluster_specifier`, 'names no cluster');
-  const { clusters } = clusterSpecifier.value;
-  if (clusters.some(({ metadataMatch }) => metadataMatch)) unsupported(`${where}.weighted_clusters.metadata_match`, 'not supported');
-  const total = clusters.reduce((sum, { weight }) => sum + weight, 0);
-  if (total === 0) unsupported(`${where}.weighted_clusters`, 'the weights add up to 0');
-  return () => {
-    let point = random() * total;
-    for (const { name, weight } of clusters) {
-      point -= weight;
-      if (point < 0) return name;
-    }
-    return clusters.at(-1)!.name;
   };
 }

@@ -4,25 +4,12 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { xxHash64 } from '../../http/routes/xxhash.ts';
 import { codeOf } from '../../lib/errors.ts';
+import { failureFlag, isConnectFailure } from '../failure.ts';
 import { newRecord } from '../record.ts';
-import type { AccessRecord, Cluster, Downstream, ResponseFlag, UpstreamFailure, UpstreamHost } from '../types.ts';
-import type { TcpProxyDeps, TcpSettings } from './proxy.ts';
+import type { AccessRecord, Cluster, Downstream, UpstreamFailure, UpstreamHost } from '../types.ts';
 import { Pump } from './pump.ts';
+import type { TcpProxyDeps, TcpSettings } from './settings.ts';
 import { takeOver } from './take-over.ts';
-
-const FLAGS: Readonly<Record<UpstreamFailure['kind'], ResponseFlag>> = {
-  'no-cluster': 'NC',
-  'no-host': 'UH',
-  overflow: 'UO',
-  dns: 'DF',
-  connect: 'UF',
-  'connect-timeout': 'UF',
-  tls: 'UF',
-  reset: 'UF',
-};
-
-/** Failures of one attempt, after which another host may do better. */
-const RETRIABLE = new Set<UpstreamFailure['kind']>(['connect', 'connect-timeout', 'tls', 'reset']);
 
 export class Relay {
   readonly #settings: TcpSettings;
@@ -112,26 +99,30 @@ export class Relay {
   }
 
   #onFailure(cluster: Cluster, failure: UpstreamFailure): void {
-    if (!RETRIABLE.has(failure.kind) || this.#record.attempts >= this.#settings.maxAttempts) {
+    if (!isConnectFailure(failure) || this.#record.attempts >= this.#settings.maxAttempts) {
       this.#refuse(failure);
       return;
     }
-    const { downstream, flags } = this.#record;
+    const { downstream } = this.#record;
     // The log tells of failed attempts, too.
-    if (!flags.includes(FLAGS[failure.kind])) flags.push(FLAGS[failure.kind]);
-    if ('reason' in failure) this.#record.upstreamTransportFailureReason = failure.reason;
+    this.#note(failure);
     const choice = cluster.choose({ downstream, target: undefined, hash: undefined }, (later) => this.#onChoice(cluster, later));
     if (choice) this.#onChoice(cluster, choice);
   }
 
   /** A refused connection is closed at once: a client that waits for the server to speak must not wait for a timeout. */
   #refuse(failure: UpstreamFailure): void {
-    const { flags } = this.#record;
-    if (!flags.includes(FLAGS[failure.kind])) flags.push(FLAGS[failure.kind]);
+    this.#note(failure);
     // Envoy's log says of each failed connect that all attempts are used up.
-    if (RETRIABLE.has(failure.kind)) flags.push('URX');
-    if ('reason' in failure) this.#record.upstreamTransportFailureReason = failure.reason;
+    if (isConnectFailure(failure)) this.#record.flags.push('URX');
     this.cut();
+  }
+
+  #note(failure: UpstreamFailure): void {
+    const { flags } = this.#record;
+    const flag = failureFlag(failure);
+    if (!flags.includes(flag)) flags.push(flag);
+    if ('reason' in failure && failure.kind !== 'reset') this.#record.upstreamTransportFailureReason = failure.reason;
   }
 
   #relay(upstream: Socket): void {
@@ -172,7 +163,7 @@ export class Relay {
   /** A reset says that bytes are missing, which the end of a connection does not: each side hears of the other's. */
   readonly #onUpstreamError = (error: Error): void => {
     if (codeOf(error) !== 'ECONNRESET' || this.#closed) return;
-    this.#record.flags.push('UR');
+    this.#note({ kind: 'reset', reason: 'remote reset' });
     reset(this.#downstream);
   };
 

@@ -15,7 +15,7 @@ interface WithHandle {
   _handle: StreamHandle | null;
 }
 
-export interface TakenOver {
+interface TakenOver {
   readonly socket: Socket;
   /** What the old socket had read and not given to anybody. */
   readonly unread: Buffer | undefined;

@@ -23,7 +23,7 @@ export interface ReadyContext {
   readonly id: string;
 }
 
-export type TlsState = ReadyContext | { readonly missing: string };
+type TlsState = ReadyContext | { readonly missing: string };
 
 const VERSIONS: Readonly<Partial<Record<Protocol, SecureVersion>>> = {
   [Protocol.TLSv1_0]: 'TLSv1',

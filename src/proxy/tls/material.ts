@@ -21,7 +21,7 @@ const SYSTEM_BUNDLES = [
 /** How often a certificate file is looked at, in milliseconds. */
 const FILE_POLL_MS = 1000;
 
-export type Source = { readonly bytes: Buffer } | { readonly missing: string };
+type Source = { readonly bytes: Buffer } | { readonly missing: string };
 
 /**
  * Secrets by name, and files by path. `generation` grows whenever one of them changes, so that what was built from them knows when to look

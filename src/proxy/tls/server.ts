@@ -11,7 +11,7 @@ import { TlsContext } from './context.ts';
 import type { MaterialStore } from './material.ts';
 import { certificateFailure, checkCertificate, peerCertificate } from './verify.ts';
 
-export interface AcceptedTls {
+interface AcceptedTls {
   readonly socket: TLSSocket;
   readonly serverName: string;
   readonly alpn: string;

@@ -10,7 +10,7 @@ import { compileStringMatcher } from '../../xds/match/string.ts';
 import { unsupported } from '../../xds/unpack.ts';
 import type { PeerCertificate } from '../types.ts';
 
-export interface AltName {
+interface AltName {
   readonly type: 'dns' | 'uri' | 'ip' | 'email' | 'other';
   readonly value: string;
 }
@@ -41,7 +41,7 @@ export function dnsNameMatches(name: string, pattern: string): boolean {
   return dot > 0 && host.slice(dot) === want.slice(1);
 }
 
-export interface SanMatcher {
+interface SanMatcher {
   readonly text: string;
   matches(name: AltName): boolean;
 }

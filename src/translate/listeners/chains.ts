@@ -1,5 +1,6 @@
 /** Filter chains before they are messages: so that chains of several services can be compared and put together into one listener. */
 import { create, equals } from '@bufbuild/protobuf';
+import { canonicalRange, formatIp, parseRange } from '../../lib/ip.ts';
 import type { Metadata, TransportSocket } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import {
   type Filter,
@@ -9,9 +10,8 @@ import {
   FilterChainSchema,
   FilterSchema,
 } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
-import { canonicalCidr, parseCidr } from './cidr.ts';
 
-export type TransportProtocol = '' | 'raw_buffer' | 'tls';
+type TransportProtocol = '' | 'raw_buffer' | 'tls';
 
 export interface Chain {
   readonly name?: string;
@@ -37,7 +37,7 @@ function serverNames(parts: Chain): string[] {
 }
 
 function cidrs(parts: Chain): string[] {
-  return [...new Set(parts.destinationCidrs.map(canonicalCidr))].filter((cidr) => cidr !== '0.0.0.0/0' && cidr !== '').sort();
+  return [...new Set(parts.destinationCidrs.map(canonicalRange))].filter((cidr) => cidr !== '0.0.0.0/0' && cidr !== '').sort();
 }
 
 export function matchesAll(parts: Chain): boolean {
@@ -119,8 +119,8 @@ function chainMatch(parts: Chain): FilterChainMatch {
   return create(FilterChainMatchSchema, {
     serverNames: serverNames(parts),
     prefixRanges: cidrs(parts).map((cidr) => {
-      const { address, bits } = parseCidr(cidr)!;
-      return { addressPrefix: address, prefixLen: bits };
+      const { words, length } = parseRange(cidr)!;
+      return { addressPrefix: formatIp(words), prefixLen: length };
     }),
     applicationProtocols: [...parts.applicationProtocols],
     transportProtocol: parts.transportProtocol,

@@ -17,7 +17,7 @@ import { toDuration, typedConfig } from '../proto.ts';
 /** `outbound` and `inbound` are a sidecar's sides. */
 export type HttpSide = 'outbound' | 'inbound' | 'gateway';
 
-export interface HttpConnectionOptions {
+interface HttpConnectionOptions {
   readonly side: HttpSide;
   readonly statPrefix: string;
   /** The name under which the routes come (RDS), or the routes themselves. */

@@ -1,8 +1,8 @@
 /** The listeners of a sidecar's outbound side: which there are, and which services share one. */
-import ipaddr from 'ipaddr.js';
 import type { ResourceOf } from '../../api/index.ts';
 import { originOf } from '../../api/resource.ts';
 import { HostIndex } from '../../lib/host-index.ts';
+import { isIp, parseRange, singleAddress } from '../../lib/ip.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isHttp, isTcp, isTls } from '../../registry/protocol.ts';
 import { allocatedAddresses } from '../addresses.ts';
@@ -11,7 +11,6 @@ import { PLAINTEXT_HTTP } from '../filters.ts';
 import { originMetadata } from '../routes/origin.ts';
 import type { EgressScope } from '../scope.ts';
 import { type Chain, ChainSet, chain, sameFilters } from './chains.ts';
-import { singleAddress } from './cidr.ts';
 import { httpConnectionManager } from './hcm.ts';
 import { outboundTcpChains } from './tcp-chains.ts';
 
@@ -51,7 +50,7 @@ export interface WantedRoutes {
   readonly only: Service | undefined;
 }
 
-export interface Outbound {
+interface Outbound {
   /** By `address_port`, in the order of their first service. */
   readonly listeners: ReadonlyMap<string, OutboundListener>;
   /** By the name under which the listeners ask for them. */
@@ -151,11 +150,11 @@ function boundAddress({ bind, captureMode }: EgressScope): string | undefined {
  */
 function listenAddresses(context: TranslateContext, { egress, service, port }: Offer): { addresses: string[]; cidrs: string[] } {
   const addresses = service.addresses.flatMap((address) => singleAddress(address) ?? []);
-  const cidrs = service.addresses.filter((address) => ipaddr.isValidCIDR(address) && singleAddress(address) === undefined);
+  const cidrs = service.addresses.filter((address) => parseRange(address) !== undefined && singleAddress(address) === undefined);
   if (addresses.length > 0 || cidrs.length > 0) return { addresses, cidrs };
   if (!egress.port && service.resolution === 'Passthrough' && (isTcp(port.protocol) || port.protocol === 'Unsupported')) {
     const endpoints = context.mesh.registry.endpoints(service, port).map((endpoint) => endpoint.address);
-    const reachable = [...new Set(endpoints)].filter((address) => ipaddr.isValid(address) && !context.proxy.addresses.includes(address));
+    const reachable = [...new Set(endpoints)].filter((address) => isIp(address) && !context.proxy.addresses.includes(address));
     // Endpoints may come later: without any there is nothing to reach, and taking the port for every address would be wrong.
     const hasEndpoints = endpoints.length > 0 || service.registry === 'Kubernetes' || Object.keys(service.selector).length > 0;
     if (hasEndpoints) return { addresses: reachable, cidrs };

@@ -2,10 +2,12 @@
  * Policies whose enforcement is missing. Each makes what it concerns refuse: a policy that is quietly left out would leave open what its author
  * believes closed.
  */
+
 import { create } from '@bufbuild/protobuf';
 import { GATEWAY_API } from '../../api/gateway-api/common.ts';
 import type { PolicyTargetReference, ResourceOf, WorkloadLabelSelector } from '../../api/index.ts';
 import { originOf, type Resource, resourceText } from '../../api/resource.ts';
+import { matchesLabels } from '../../lib/labels.ts';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { accessLogs } from '../access-log.ts';
@@ -65,7 +67,7 @@ function selects(context: TranslateContext, policy: Resource<string, Targeted>):
   const { selector, targetRef, targetRefs } = policy.spec;
   const targets = targetRef ? [targetRef, ...targetRefs] : targetRefs;
   if (targets.length > 0) return targets.some((target) => isServed(context, policy.metadata.namespace, target));
-  return inNamespace(policy, proxy.namespace, mesh.config.rootNamespace) && matchesLabels(selector, proxy.labels);
+  return inNamespace(policy, proxy.namespace, mesh.config.rootNamespace) && matchesLabels(selector?.matchLabels ?? {}, proxy.labels);
 }
 
 function isServed(context: TranslateContext, namespace: string, { group, kind, name }: PolicyTargetReference): boolean {
@@ -77,10 +79,6 @@ function isServed(context: TranslateContext, namespace: string, { group, kind, n
 
 function inNamespace({ metadata }: Resource, namespace: string, rootNamespace: string): boolean {
   return metadata.namespace === namespace || metadata.namespace === rootNamespace;
-}
-
-function matchesLabels(selector: WorkloadLabelSelector | undefined, labels: Readonly<Record<string, string>>): boolean {
-  return Object.entries(selector?.matchLabels ?? {}).every(([key, value]) => labels[key] === value);
 }
 
 function authorizationRefusal(context: TranslateContext): Refusal | undefined {
@@ -116,7 +114,10 @@ function peerAuthentication(context: TranslateContext): RefusalOf | undefined {
   const selective = (each: ResourceOf<'PeerAuthentication'>) => Object.keys(each.spec.selector?.matchLabels ?? {}).length > 0;
   const levels = [
     policies.find(
-      (each) => each.metadata.namespace === proxy.namespace && selective(each) && matchesLabels(each.spec.selector, proxy.labels),
+      (each) =>
+        each.metadata.namespace === proxy.namespace &&
+        selective(each) &&
+        matchesLabels(each.spec.selector?.matchLabels ?? {}, proxy.labels),
     ),
     policies.find((each) => each.metadata.namespace === proxy.namespace && !selective(each)),
     policies.find((each) => each.metadata.namespace === rootNamespace && !selective(each)),

@@ -1,5 +1,8 @@
 /** Filter chains for TLS and TCP on a sidecar's outbound side: those that VirtualServices ask for, else the service's own. */
+
 import type { L4MatchAttributes, ResourceOf, RouteDestination, TlsMatchAttributes } from '../../api/index.ts';
+import { canonicalRange } from '../../lib/ip.ts';
+import { matchesLabels } from '../../lib/labels.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isTls } from '../../registry/protocol.ts';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
@@ -11,10 +14,9 @@ import { destinationCluster } from '../routes/destination.ts';
 import { aliasNames } from '../routes/domains.ts';
 import { originMetadata } from '../routes/origin.ts';
 import { type Chain, chain } from './chains.ts';
-import { canonicalCidr } from './cidr.ts';
 import { dynamicDnsFilters } from './dynamic-dns.ts';
 
-export interface TcpListen {
+interface TcpListen {
   readonly service: Service;
   /** The port of the listener; its number may differ from the service's where a Sidecar names it. */
   readonly port: ServicePort;
@@ -85,11 +87,11 @@ function concerns({ proxy }: TranslateContext, match: TlsMatchAttributes | L4Mat
   if (match.gateways.length > 0 && !match.gateways.includes(MESH_GATEWAY)) return false;
   if (match.port && match.port !== port) return false;
   if (match.sourceNamespace && match.sourceNamespace !== proxy.namespace) return false;
-  return Object.entries(match.sourceLabels).every(([key, value]) => proxy.labels[key] === value);
+  return matchesLabels(match.sourceLabels, proxy.labels);
 }
 
 function sameNetworks(a: readonly string[], b: readonly string[]): boolean {
-  return a.length > 0 && a.map(canonicalCidr).sort().join() === b.map(canonicalCidr).sort().join();
+  return a.length > 0 && a.map(canonicalRange).sort().join() === b.map(canonicalRange).sort().join();
 }
 
 /** To the service itself, on its only port if it has one port, else on the listener's. */

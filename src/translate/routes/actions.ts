@@ -63,7 +63,7 @@ export function directResponseAction(response: HttpDirectResponse): Action {
   return { case: 'directResponse', value: message };
 }
 
-export interface Forwarding {
+interface Forwarding {
   readonly action: RouteAction;
   /** Header operations of a single destination, which stand beside the route's own. */
   readonly destinationChanges: HeaderChanges | undefined;

@@ -1,12 +1,12 @@
 /** The names under which clients call a service, as domains of a virtual host. Ports are left out: route configurations ignore them. */
-import ipaddr from 'ipaddr.js';
+import { isIp } from '../../lib/ip.ts';
 import type { Service } from '../../registry/model.ts';
 
 const KUBERNETES = '.svc.';
 
 /** IPv6 addresses stand in brackets in a Host header. */
 export function asDomain(host: string): string {
-  return host.includes(':') && ipaddr.IPv6.isValid(host) ? `[${host}]` : host;
+  return host.includes(':') && isIp(host) ? `[${host}]` : host;
 }
 
 export interface ServiceDomains {
@@ -28,9 +28,6 @@ export function serviceDomains(service: Service, clientNamespace: string, domain
   return { domains: [...names, ...addresses], alternatives: new Set(alternatives) };
 }
 
-/** What no address is without: most names are told from one by that, at a fraction of the cost. */
-const MAYBE_IP = /^[\da-fx.]+$|:/i;
-
 /** The names of a service's aliases, in every spelling. */
 export function aliasNames({ aliases = [] }: Service, clientNamespace: string, domain = 'cluster.local'): string[] {
   return aliases.flatMap((name) => [name, ...alternativeNames(name, clientNamespace, domain)]);
@@ -38,7 +35,7 @@ export function aliasNames({ aliases = [] }: Service, clientNamespace: string, d
 
 /** With the final dot of an absolute name; of a Kubernetes Service also what its DNS search path allows. */
 function alternativeNames(hostname: string, clientNamespace: string, domain: string): string[] {
-  const names = MAYBE_IP.test(hostname) && ipaddr.isValid(hostname) ? [] : [`${hostname}.`];
+  const names = isIp(hostname) ? [] : [`${hostname}.`];
   const suffix = `${KUBERNETES}${domain}`;
   if (!hostname.endsWith(suffix)) return names;
   const qualified = hostname.slice(0, -suffix.length);

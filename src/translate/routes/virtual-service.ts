@@ -1,4 +1,5 @@
 /** The `http` rules of a VirtualService as Envoy's routes, in order. */
+
 import { create } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
 import { originOfRule } from '../../api/derived-rule.ts';

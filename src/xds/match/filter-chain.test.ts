@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fromJson, type JsonObject } from '@bufbuild/protobuf';
 import fc from 'fast-check';
+import { cidrContains, compileCidr, isLoopback, maskWords, parseIp, sameIp } from '../../lib/ip.ts';
 import type { FilterChainMatch } from '../gen/envoy/config/listener/v3/listener_components_pb.js';
 import { type Listener, ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.js';
-import { cidrContains, compileCidr, isLoopback, maskWords, parseIp, sameIp } from './cidr.ts';
 import { type ConnectionInfo, compileFilterChains } from './filter-chain.ts';
 import { compileListeners, listenerAddresses } from './listener.ts';
 

@@ -3,14 +3,16 @@
  * protocol, direct source, source type, source address, source port, in this order; at each step the most specific value that any chain left
  * names is taken, and there is no way back from it to a less specific one. Pure.
  */
+
+import { CidrMap } from '../../lib/cidr-map.ts';
 import { SallyportError } from '../../lib/errors.ts';
+import { type Cidr, compileCidr, isLoopback, parseIp, sameIp } from '../../lib/ip.ts';
 import {
   type FilterChain,
   type FilterChainMatch,
   FilterChainMatch_ConnectionSourceType,
 } from '../gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../gen/envoy/config/listener/v3/listener_pb.js';
-import { type Cidr, CidrMap, compileCidr, isLoopback, parseIp, sameIp } from './cidr.ts';
 
 /** What filter-chain match reads of a connection, after listener filters. */
 export interface ConnectionInfo {

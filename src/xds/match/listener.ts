@@ -1,7 +1,8 @@
 /** Which listener takes a connection whose original destination was restored (`use_original_dst`). Envoy's rule. Pure. */
+
+import { parseIp } from '../../lib/ip.ts';
 import type { Address } from '../gen/envoy/config/core/v3/address_pb.js';
 import type { Listener } from '../gen/envoy/config/listener/v3/listener_pb.js';
-import { parseIp } from './cidr.ts';
 
 /** The address and the additional addresses of a listener as `ip:port` keys; unix sockets and internal listeners have none. */
 export function listenerAddresses(listener: Listener): { readonly ip: string; readonly port: number }[] {

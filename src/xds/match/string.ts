@@ -43,6 +43,6 @@ export function comparison(kind: 'exact' | 'prefix' | 'suffix' | 'contains', lit
 }
 
 /** Letters beyond ASCII keep their case: in headers and paths they are bytes without a meaning. */
-export function lowerAscii(text: string): string {
+function lowerAscii(text: string): string {
   return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
