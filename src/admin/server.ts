@@ -2,7 +2,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
-import { createServer } from '../lib/node-http.ts';
+import { createLocalServer } from '../lib/local-server.ts';
 import { type StatsSnapshot, sinceSnapshot } from '../proxy/stats/index.ts';
 import type { Answer } from './endpoints.ts';
 import type { AdminSource } from './model.ts';
@@ -25,7 +25,7 @@ export interface AdminAddress {
  */
 export async function createAdmin(load: () => Promise<AdminSource>, at: AdminAddress): Promise<AdminServer> {
   let loading: Promise<AdminSource> | undefined;
-  const server = createServer((request, response) => {
+  const server = createLocalServer((request, response) => {
     request.resume();
     loading ??= load().then((given) => (given.resetCounters ? given : withReset(given)));
     loading
