@@ -5,14 +5,17 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import * as module from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { ownCacheFolder } from './compile-cache.js';
 
 const NEEDED = 24;
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
-  module.enableCompileCache?.();
+  const cache = ownCacheFolder();
+  if (cache !== undefined) module.enableCompileCache?.(cache);
   // Worker threads look here.
-  process.env.NODE_COMPILE_CACHE ??= module.getCompileCacheDir?.();
+  const inUse = module.getCompileCacheDir?.();
+  if (inUse !== undefined) process.env.NODE_COMPILE_CACHE ??= inUse;
   const load = (file) => import(pathToFileURL(join(root, file)).href);
   const fromBuild = buildIsCurrent();
   (await load(fromBuild ? 'dist/quick-resolve.js' : 'src/lib/quick-resolve.ts')).quickenResolution();

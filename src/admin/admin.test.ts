@@ -316,6 +316,14 @@ test('what changes something takes POST only', async () => {
   assert.equal((await ask('/ready', 'DELETE')).status, 405);
 });
 
+test('a page of another site can neither change nor read anything', async () => {
+  const base = `http://127.0.0.1:${admin.port}`;
+  const form = await fetch(`${base}/quitquitquit`, { method: 'POST', headers: { origin: 'http://evil.example' } });
+  assert.equal(form.status, 403);
+  const read = await fetch(`${base}/config_dump`, { headers: { 'sec-fetch-site': 'cross-site' } });
+  assert.equal(read.status, 403);
+});
+
 test('a port in use is said', async () => {
   await assert.rejects(
     createAdmin(async () => source, { address: '127.0.0.1', port: admin.port }),

@@ -10,7 +10,8 @@ import type { AdminSource, LogLevel } from './model.ts';
 
 export interface Answer {
   readonly status?: number;
-  readonly text?: string;
+  /** Whole, or in pieces that are written as the client takes them. */
+  readonly text?: string | Iterable<string>;
   readonly json?: JsonValue;
   readonly contentType?: string;
   readonly headers?: Readonly<Record<string, string>>;

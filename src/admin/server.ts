@@ -1,8 +1,9 @@
 /** The admin server: Envoy's endpoints over the data plane, so that istioctl, dashboards and habits carry over. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { pipeline, Readable } from 'node:stream';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
-import { createServer } from '../lib/node-http.ts';
+import { createLocalServer } from '../lib/local-server.ts';
 import { type StatsSnapshot, sinceSnapshot } from '../proxy/stats/index.ts';
 import type { Answer } from './endpoints.ts';
 import type { AdminSource } from './model.ts';
@@ -25,7 +26,7 @@ export interface AdminAddress {
  */
 export async function createAdmin(load: () => Promise<AdminSource>, at: AdminAddress): Promise<AdminServer> {
   let loading: Promise<AdminSource> | undefined;
-  const server = createServer((request, response) => {
+  const server = createLocalServer((request, response) => {
     request.resume();
     loading ??= load().then((given) => (given.resetCounters ? given : withReset(given)));
     loading
@@ -70,14 +71,31 @@ async function answer(source: AdminSource, request: IncomingMessage): Promise<An
 }
 
 function send(request: IncomingMessage, response: ServerResponse, { status = 200, json, text, headers, after, contentType }: Answer): void {
-  const body = json === undefined ? (text ?? '') : `${JSON.stringify(json, undefined, 1)}\n`;
   response.writeHead(status, {
     'content-type': contentType ?? (json === undefined ? 'text/plain; charset=UTF-8' : 'application/json'),
     'cache-control': 'no-cache, max-age=0',
     'x-content-type-options': 'nosniff',
     ...headers,
   });
-  response.end(request.method === 'HEAD' ? undefined : body, after);
+  if (request.method === 'HEAD') response.end(after);
+  else if (json !== undefined) response.end(`${JSON.stringify(json, undefined, 1)}\n`, after);
+  else if (text === undefined || typeof text === 'string') response.end(text ?? '', after);
+  // A client that goes away in between has had enough.
+  else pipeline(Readable.from(joined(text)), response, () => after?.());
+}
+
+const PIECE = 64 * 1024;
+
+/** Pieces of a size that is worth a write. */
+function* joined(pieces: Iterable<string>): Generator<string> {
+  let text = '';
+  for (const piece of pieces) {
+    text += piece;
+    if (text.length < PIECE) continue;
+    yield text;
+    text = '';
+  }
+  yield text;
 }
 
 function listen(server: Server, { address, port }: AdminAddress): Promise<void> {

@@ -12,6 +12,8 @@ import { Sinks } from './sinks.ts';
 import { printPrometheus, printText } from './stats/index.ts';
 import type { AccessRecord } from './types.ts';
 
+const printed = (print: typeof printPrometheus, ...args: Parameters<typeof printPrometheus>) => [...print(...args)].join('');
+
 test('a record goes to the log, to the counters and to the metrics of Istio', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-sinks-'));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -29,10 +31,10 @@ test('a record goes to the log, to the counters and to the metrics of Istio', as
   await sinks.files.flush();
   assert.equal(readFileSync(path, 'utf8'), 'outbound|80||www.example.com\n');
   const snapshot = sinks.registry.snapshot();
-  const lines = printText(snapshot, { usedOnly: true }).split('\n');
+  const lines = printed(printText, snapshot, { usedOnly: true }).split('\n');
   assert.ok(lines.includes('access_log_file.lines_written: 1') && lines.includes('http.x.downstream_rq_2xx: 1'), lines.join('\n'));
   assert.match(
-    printPrometheus(snapshot),
+    printed(printPrometheus, snapshot),
     /istio_requests_total\{reporter="source",source_workload="sleep",.*destination_service="www.example.com"/,
   );
   sinks.files.closeSync();

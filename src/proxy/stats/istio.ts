@@ -46,8 +46,13 @@ const UNKNOWN: WorkloadIdentity = {
   cluster: 'unknown',
 };
 
-/** Beyond so many series of a sink, the host that a client sent no longer makes new ones. */
+/**
+ * Series that one sink makes at the most. Their labels hold what the configuration names, statuses, and the identities of peers, so that few meshes come
+ * near; what is beyond counts in one series more, whose response code and flags are `other`.
+ */
 const MAX_SERIES = 5000;
+/** The highest status that gRPC defines. */
+const LAST_GRPC_STATUS = 16;
 
 interface HttpSeries {
   readonly requests: Counter;
@@ -112,6 +117,8 @@ export class IstioMetrics {
   readonly #http = new Map<string, Map<string | number, HttpSeries>>();
   readonly #tcp = new Map<string, TcpSeries>();
   #count = 0;
+  #other: HttpSeries | undefined;
+  #otherTcpSeries: TcpSeries | undefined;
 
   constructor(registry: StatsRegistry, options: IstioMetricsOptions) {
     this.#registry = registry;
@@ -138,44 +145,53 @@ export class IstioMetrics {
   }
 
   #httpSeries(record: AccessRecord): HttpSeries {
+    let byCode = this.#http.get(record.upstreamCluster);
+    const key = this.#httpKey(record);
+    let series = byCode?.get(key);
+    if (series) return series;
+    if (this.#count >= MAX_SERIES) return this.#otherHttp();
+    this.#count++;
     const service = this.#options.serviceOf(record.upstreamCluster);
-    const where = `${record.upstreamCluster}\0${service ? '' : this.#host(record)}`;
-    let byCode = this.#http.get(where);
+    const grpc = grpcLabel(record);
+    const [peers, security] = this.#labels(record, service);
+    series = this.#createHttp([
+      ...peers,
+      ['request_protocol', protocolOf(record)],
+      ['response_code', String(record.responseCode)],
+      ['grpc_response_status', grpc],
+      ['response_flags', record.flags.join(',') || '-'],
+      security,
+    ]);
     if (!byCode) {
       byCode = new Map();
-      this.#http.set(where, byCode);
+      this.#http.set(record.upstreamCluster, byCode);
     }
-    const key = this.#httpKey(record);
-    let series = byCode.get(key);
-    if (!series) {
-      this.#count++;
-      series = this.#createHttp(record, service);
-      byCode.set(key, series);
-    }
+    byCode.set(key, series);
     return series;
   }
 
   /** Most requests have no flags, no gRPC and no peer that matters: their status is the whole key. */
   #httpKey(record: AccessRecord): string | number {
-    const grpc = grpcStatus(record);
-    const peer = record.downstream.tls?.peer?.uriSans[0] ?? '';
+    const grpc = grpcLabel(record);
+    const peer = this.#peer(record);
     const target = this.#options.workloadOf?.(record) ?? '';
-    if (record.flags.length === 0 && grpc === undefined && peer === '' && target === '' && record.protocol !== 'HTTP/2')
+    if (record.flags.length === 0 && grpc === '' && peer === '' && target === '' && record.protocol !== 'HTTP/2')
       return record.responseCode;
-    return `${record.responseCode}\0${record.flags.join(',')}\0${grpc ?? ''}\0${peer}\0${target}\0${protocolOf(record)}`;
+    return `${record.responseCode}\0${record.flags.join(',')}\0${grpc}\0${peer}\0${target}\0${protocolOf(record)}`;
   }
 
-  #createHttp(record: AccessRecord, service: ServiceIdentity | undefined): HttpSeries {
-    const grpc = grpcStatus(record);
-    const [peers, security] = this.#labels(record, service);
-    const labels: Labels = [
-      ...peers,
-      ['request_protocol', protocolOf(record)],
-      ['response_code', String(record.responseCode)],
-      ['grpc_response_status', grpc === undefined ? '' : String(grpc)],
-      ['response_flags', record.flags.join(',') || '-'],
-      security,
-    ];
+  /** What would make more series than there may be. */
+  #otherHttp(): HttpSeries {
+    this.#other ??= this.#createHttp([
+      ['reporter', this.#options.reporter],
+      ['request_protocol', 'http'],
+      ['response_code', 'other'],
+      ['response_flags', 'other'],
+    ]);
+    return this.#other;
+  }
+
+  #createHttp(labels: Labels): HttpSeries {
     return {
       requests: this.#registry.counter('istio_requests_total', labels),
       duration: this.#registry.histogram('istio_request_duration_milliseconds', labels),
@@ -186,27 +202,40 @@ export class IstioMetrics {
 
   #tcpSeries(record: AccessRecord): TcpSeries {
     const service = this.#options.serviceOf(record.upstreamCluster);
-    const peer = record.downstream.tls?.peer?.uriSans[0] ?? '';
+    const peer = this.#peer(record);
     const target = this.#options.workloadOf?.(record) ?? '';
     const key = `${record.upstreamCluster}\0${record.flags.join(',')}\0${peer}\0${target}`;
     let series = this.#tcp.get(key);
-    if (!series) {
-      const [peers, security] = this.#labels(record, service);
-      const labels: Labels = [...peers, ['request_protocol', 'tcp'], ['response_flags', record.flags.join(',') || '-'], security];
-      series = {
-        opened: this.#registry.counter('istio_tcp_connections_opened_total', labels),
-        closed: this.#registry.counter('istio_tcp_connections_closed_total', labels),
-        sent: this.#registry.counter('istio_tcp_sent_bytes_total', labels),
-        received: this.#registry.counter('istio_tcp_received_bytes_total', labels),
-      };
-      this.#tcp.set(key, series);
-    }
+    if (series) return series;
+    if (this.#count >= MAX_SERIES) return this.#otherTcp();
+    this.#count++;
+    const [peers, security] = this.#labels(record, service);
+    series = this.#createTcp([...peers, ['request_protocol', 'tcp'], ['response_flags', record.flags.join(',') || '-'], security]);
+    this.#tcp.set(key, series);
     return series;
   }
 
-  /** The host of a request that no service stands for; `unknown` once there are too many. */
-  #host(record: AccessRecord): string {
-    return this.#count < MAX_SERIES && record.authority !== '' ? record.authority : 'unknown';
+  #otherTcp(): TcpSeries {
+    this.#otherTcpSeries ??= this.#createTcp([
+      ['reporter', this.#options.reporter],
+      ['request_protocol', 'tcp'],
+      ['response_flags', 'other'],
+    ]);
+    return this.#otherTcpSeries;
+  }
+
+  #createTcp(labels: Labels): TcpSeries {
+    return {
+      opened: this.#registry.counter('istio_tcp_connections_opened_total', labels),
+      closed: this.#registry.counter('istio_tcp_connections_closed_total', labels),
+      sent: this.#registry.counter('istio_tcp_sent_bytes_total', labels),
+      received: this.#registry.counter('istio_tcp_received_bytes_total', labels),
+    };
+  }
+
+  /** The identity of the client, where labels tell it. */
+  #peer({ downstream }: AccessRecord): string {
+    return this.#options.reporter === 'destination' ? (downstream.tls?.peer?.uriSans[0] ?? '') : '';
   }
 
   #labels(record: AccessRecord, service: ServiceIdentity | undefined): [Labels, readonly [string, string]] {
@@ -234,7 +263,7 @@ export class IstioMetrics {
       ['destination_principal', 'unknown'],
       ['destination_app', destination.app],
       ['destination_version', destination.version],
-      ['destination_service', service?.host ?? (record.protocol === '' ? 'unknown' : this.#host(record))],
+      ['destination_service', service?.host ?? 'unknown'],
       ['destination_canonical_service', destination.canonicalService],
       ['destination_canonical_revision', destination.canonicalRevision],
       ['destination_service_name', service?.name ?? fallback],
@@ -247,4 +276,11 @@ export class IstioMetrics {
 
 function protocolOf(record: AccessRecord): string {
   return record.requestHeaders?.get('content-type')?.startsWith('application/grpc') ? 'grpc' : 'http';
+}
+
+/** Empty where a request was no gRPC. A server may send any number; those that gRPC does not define are one. */
+function grpcLabel(record: AccessRecord): string {
+  const status = grpcStatus(record);
+  if (status === undefined) return '';
+  return status > LAST_GRPC_STATUS ? 'other' : String(status);
 }

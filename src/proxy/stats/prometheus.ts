@@ -53,43 +53,45 @@ function labelText(labels: Labels, extra?: readonly [string, string]): string {
 /** Numbers of text formats: no exponents. */
 const number = (value: number) => (Number.isInteger(value) ? String(value) : String(Number(value.toFixed(6))));
 
-/** Prometheus text, families sorted by name, each with its type. */
-export function printPrometheus(snapshot: StatsSnapshot, options: PrintOptions = {}): string {
-  const families = new Map<string, { readonly type: string; readonly lines: string[] }>();
-  const family = (name: string, type: string) => {
-    let entry = families.get(name);
-    if (!entry) {
-      entry = { type, lines: [] };
-      families.set(name, entry);
-    }
-    return entry.lines;
+/** Prometheus text, families sorted by name, each with its type; in pieces, since a page of a large mesh has megabytes. */
+export function* printPrometheus(snapshot: StatsSnapshot, options: PrintOptions = {}): Generator<string> {
+  const families = new Map<string, { readonly type: string; readonly series: Printable[] }>();
+  const add = (type: string, name: string, used: boolean, series: Omit<Printable, 'labels'> & { readonly labels: Labels | undefined }) => {
+    if (!wanted(name, used, options)) return;
+    const { family, labels } = prometheusSeries(name, series.labels);
+    const entry = families.get(family);
+    const printable = { ...series, labels };
+    if (entry) entry.series.push(printable);
+    else families.set(family, { type, series: [printable] });
   };
-  const add = (series: readonly SeriesSnapshot[], type: string) => {
-    for (const { name, labels, value } of series) {
-      if (!wanted(name, value > 0, options)) continue;
-      const { family: base, labels: tags } = prometheusSeries(name, labels);
-      family(base, type).push(`${base}${labelText(tags)} ${number(value)}`);
+  for (const { name, labels, value } of snapshot.counters) add('counter', name, value > 0, { labels, value });
+  for (const { name, labels, value } of snapshot.gauges) add('gauge', name, value > 0, { labels, value });
+  for (const histogram of snapshot.histograms)
+    add('histogram', histogram.name, histogram.count > 0, { labels: histogram.labels, value: 0, histogram });
+  const sorted = [...families].sort(([a], [b]) => (a < b ? -1 : 1));
+  for (const [name, { type, series }] of sorted) {
+    yield `# TYPE ${name} ${type}\n`;
+    for (const each of series) {
+      if (each.histogram) yield histogramText(name, each.labels, each.histogram);
+      else yield `${name}${labelText(each.labels)} ${number(each.value)}\n`;
     }
-  };
-  add(snapshot.counters, 'counter');
-  add(snapshot.gauges, 'gauge');
-  for (const histogram of snapshot.histograms) {
-    if (!wanted(histogram.name, histogram.count > 0, options)) continue;
-    const { family: base, labels } = prometheusSeries(histogram.name, histogram.labels);
-    const lines = family(base, 'histogram');
-    let cumulated = 0;
-    histogram.bounds.forEach((bound, i) => {
-      cumulated += histogram.counts[i]!;
-      lines.push(`${base}_bucket${labelText(labels, ['le', number(bound)])} ${cumulated}`);
-    });
-    lines.push(`${base}_bucket${labelText(labels, ['le', '+Inf'])} ${histogram.count}`);
-    lines.push(`${base}_sum${labelText(labels)} ${number(histogram.sum)}`);
-    lines.push(`${base}_count${labelText(labels)} ${histogram.count}`);
   }
-  return [...families]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, { type, lines }]) => `# TYPE ${name} ${type}\n${lines.join('\n')}\n`)
-    .join('');
+}
+
+interface Printable {
+  readonly labels: Labels;
+  readonly value: number;
+  readonly histogram?: HistogramSnapshot;
+}
+
+function histogramText(name: string, labels: Labels, { bounds, counts, count, sum }: HistogramSnapshot): string {
+  let cumulated = 0;
+  const buckets = bounds.map((bound, i) => {
+    cumulated += counts[i]!;
+    return `${name}_bucket${labelText(labels, ['le', number(bound)])} ${cumulated}\n`;
+  });
+  const last = `${name}_bucket${labelText(labels, ['le', '+Inf'])} ${count}\n`;
+  return `${buckets.join('')}${last}${name}_sum${labelText(labels)} ${number(sum)}\n${name}_count${labelText(labels)} ${count}\n`;
 }
 
 function wanted(name: string, used: boolean, { filter, usedOnly }: PrintOptions): boolean {
@@ -120,21 +122,20 @@ function quantile({ bounds, counts, count }: HistogramSnapshot, q: number): numb
   return bounds[bounds.length - 1] ?? 0;
 }
 
-/** Envoy's `/stats`: `name: value`, sorted; histograms with their quantiles. */
-export function printText(snapshot: StatsSnapshot, options: PrintOptions = {}): string {
+/** Envoy's `/stats`: `name: value`, sorted; histograms with their quantiles. In pieces, as above. */
+export function* printText(snapshot: StatsSnapshot, options: PrintOptions = {}): Generator<string> {
   const lines = [...snapshot.counters, ...snapshot.gauges]
     .filter(({ name, value }) => wanted(name, value > 0, options))
-    .map((series) => `${dottedName(series)}: ${series.value}`)
-    .sort();
+    .map((series) => `${dottedName(series)}: ${series.value}\n`);
+  yield* lines.sort();
   const histograms = snapshot.histograms
     .filter(({ name, count }) => wanted(name, count > 0, options))
     .map((histogram) => {
-      if (histogram.count === 0) return `${dottedName(histogram)}: No recorded values`;
+      if (histogram.count === 0) return `${dottedName(histogram)}: No recorded values\n`;
       const values = QUANTILES.map((q) => `P${number(q * 100)}(nan,${number(Number(quantile(histogram, q).toPrecision(4)))})`);
-      return `${dottedName(histogram)}: ${values.join(' ')}`;
-    })
-    .sort();
-  return [...lines, ...histograms].map((line) => `${line}\n`).join('');
+      return `${dottedName(histogram)}: ${values.join(' ')}\n`;
+    });
+  yield* histograms.sort();
 }
 
 /** Envoy's `/stats?format=json`. */

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { fromJson } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { SAMPLE_RECORD } from '../../http/format/testing.ts';
+import { HeaderMap } from '../../http/header-map.ts';
 import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { AccessRecord, Downstream } from '../types.ts';
 import {
@@ -25,6 +26,9 @@ import {
   workloadOfNode,
   zeroClusterStats,
 } from './index.ts';
+import { IstioMetrics } from './istio.ts';
+
+const printed = (print: typeof printPrometheus, ...args: Parameters<typeof printPrometheus>) => [...print(...args)].join('');
 
 const record = (fields: Partial<AccessRecord> = {}): AccessRecord => ({ ...(SAMPLE_RECORD as unknown as AccessRecord), ...fields });
 const self = workloadOfNode({
@@ -92,7 +96,7 @@ test("requests: Envoy's counters and Istio's labels", () => {
   sink.record(
     record({ responseCode: 404, flags: ['NR'], responseCodeDetails: 'route_not_found', upstreamCluster: '', upstreamHost: undefined }),
   );
-  const text = printPrometheus(registry.snapshot());
+  const text = printed(printPrometheus, registry.snapshot());
   const lines = text.split('\n');
   assert.ok(lines.includes('envoy_http_downstream_rq{response_code_class="2xx",http_conn_manager_prefix="outbound_0.0.0.0_80"} 2'), text);
   assert.ok(lines.includes('envoy_http_no_route{http_conn_manager_prefix="outbound_0.0.0.0_80"} 1'));
@@ -119,7 +123,7 @@ test("replies that the proxy gives for a cluster are the cluster's; retries are 
   registry.addSource(
     clusterStatsSource(() => [{ name: 'c', stats: { ...zeroClusterStats(), upstreamRq5xx: 4 }, members: { total: 2, healthy: 1 } }]),
   );
-  const lines = printText(registry.snapshot(), { filter: (name) => name.startsWith('cluster.'), usedOnly: true }).split('\n');
+  const lines = printed(printText, registry.snapshot(), { filter: (name) => name.startsWith('cluster.'), usedOnly: true }).split('\n');
   for (const line of [
     'upstream_rq_503: 1',
     'upstream_rq_200: 1',
@@ -145,7 +149,7 @@ test('inbound requests: who called, by certificate', () => {
   const sink = createHttpMetrics({ registry, statPrefix: 'in', istio: { ...istio, reporter: 'destination' } });
   const peer = { uriSans: ['spiffe://cluster.local/ns/a/sa/b'], dnsSans: [], subject: '', sha256: '' };
   sink.record(record({ downstream: { ...record().downstream, tls: { version: 'TLSv1.3', cipher: '', peer } } }));
-  const text = printPrometheus(registry.snapshot());
+  const text = printed(printPrometheus, registry.snapshot());
   assert.match(
     text,
     /istio_requests_total\{reporter="destination",source_workload="unknown",.*source_principal="spiffe:\/\/cluster.local\/ns\/a\/sa\/b",.*destination_workload="sleep",.*connection_security_policy="mutual_tls"\} 1/,
@@ -159,12 +163,12 @@ test('connections are counted once, whether or not their start was told', () => 
   const told = record(tcp);
   sink.opened(told);
   assert.match(
-    printPrometheus(registry.snapshot()),
+    printed(printPrometheus, registry.snapshot()),
     /istio_tcp_connections_opened_total\{[^}]*destination_service="unknown"[^}]*destination_service_name="PassthroughCluster"[^}]*request_protocol="tcp",response_flags="-"[^}]*\} 1/,
   );
   sink.record(told);
   sink.record(record(tcp));
-  const text = printPrometheus(registry.snapshot());
+  const text = printed(printPrometheus, registry.snapshot());
   assert.match(text, /istio_tcp_connections_opened_total\{[^}]*\} 2/);
   assert.match(text, /istio_tcp_connections_closed_total\{[^}]*\} 2/);
   assert.match(text, /istio_tcp_sent_bytes_total\{[^}]*\} 40/);
@@ -180,7 +184,7 @@ test("clusters' own counters, in all forms", () => {
       { name: 'outbound|80||a.b', stats, limits: { connections: { max: 1, used: 1 }, pending: limit, requests: limit, retries: limit } },
     ]),
   );
-  const text = printText(registry.snapshot(), { usedOnly: true });
+  const text = printed(printText, registry.snapshot(), { usedOnly: true });
   assert.equal(
     text,
     'cluster.outbound|80||a.b.circuit_breakers.default.cx_open: 1\n' +
@@ -190,22 +194,24 @@ test("clusters' own counters, in all forms", () => {
       'cluster.outbound|80||a.b.upstream_rq_pending_overflow: 2\n',
   );
   assert.ok(
-    printPrometheus(registry.snapshot()).includes('envoy_cluster_circuit_breakers_default_cx_open{cluster_name="outbound|80||a.b"} 1\n'),
+    printed(printPrometheus, registry.snapshot()).includes(
+      'envoy_cluster_circuit_breakers_default_cx_open{cluster_name="outbound|80||a.b"} 1\n',
+    ),
   );
   assert.deepEqual(statsJson(registry.snapshot(), { filter: (name) => name.endsWith('_2xx') }), {
     stats: [{ name: 'cluster.outbound|80||a.b.upstream_rq_2xx', value: 3 }],
   });
   remove();
-  assert.equal(printText(registry.snapshot()), '');
+  assert.equal(printed(printText, registry.snapshot()), '');
 });
 
 test('histograms as text: quantiles', () => {
   const registry = new StatsRegistry();
   const histogram = registry.histogram('cluster.a.upstream_rq_time');
-  assert.equal(printText(registry.snapshot()), 'cluster.a.upstream_rq_time: No recorded values\n');
+  assert.equal(printed(printText, registry.snapshot()), 'cluster.a.upstream_rq_time: No recorded values\n');
   for (let i = 0; i < 100; i++) histogram.record(20);
   assert.match(
-    printText(registry.snapshot()),
+    printed(printText, registry.snapshot()),
     /^cluster.a.upstream_rq_time: P0\(nan,10\) P25\(nan,13.75\) P50\(nan,17.5\) .* P100\(nan,25\)\n$/,
   );
 });
@@ -213,7 +219,7 @@ test('histograms as text: quantiles', () => {
 test('label values are escaped', () => {
   const registry = new StatsRegistry();
   registry.counter('f', [['l', 'a"b\\c\nd']]).value = 1;
-  assert.equal(printPrometheus(registry.snapshot()), '# TYPE f counter\nf{l="a\\"b\\\\c\\nd"} 1\n');
+  assert.equal(printed(printPrometheus, registry.snapshot()), '# TYPE f counter\nf{l="a\\"b\\\\c\\nd"} 1\n');
 });
 
 test('the workload behind an endpoint, as Istio writes it', () => {
@@ -245,10 +251,52 @@ test('listeners and the connections of connection managers', () => {
   handler.onConnection(downstream);
   handler.drain();
   assert.deepEqual([taken, handler.active], [[downstream, 'drain'], 7]);
-  const lines = printPrometheus(registry.snapshot()).split('\n');
+  const lines = printed(printPrometheus, registry.snapshot()).split('\n');
   assert.ok(lines.includes('envoy_listener_downstream_cx_total{listener_address="[__1]_80"} 4'), lines.join('\n'));
   assert.ok(lines.includes('envoy_listener_ssl_connection_error{listener_address="[__1]_80"} 2'));
   assert.ok(lines.includes('envoy_http_downstream_cx_active{http_conn_manager_prefix="x"} 1'));
   socket.emit('close');
   assert.equal(registry.gauge('http.x.downstream_cx_active').value, 0);
+});
+
+test('what clients send makes no series of its own', () => {
+  const registry = new StatsRegistry();
+  const metrics = new IstioMetrics(registry, { ...istio, serviceOf: () => undefined });
+  for (let i = 0; i < 20_000; i++)
+    metrics.http(record({ authority: `${'x'.repeat(200)}${i}.example.com`, upstreamCluster: 'PassthroughCluster' }));
+  const text = printed(printPrometheus, registry.snapshot());
+  assert.match(text, /istio_requests_total\{[^}]*destination_service="unknown"[^}]*\} 20000/);
+  assert.equal(text.match(/^istio_requests_total\{/gm)?.length, 1);
+});
+
+test('identities, statuses and flags without end make a bounded number of series, and nothing is lost', () => {
+  const registry = new StatsRegistry();
+  const metrics = new IstioMetrics(registry, { ...istio, reporter: 'destination' });
+  const downstream = (i: number) => ({ tls: { peer: { uriSans: [`spiffe://a/ns/b/sa/${i}`] } } }) as unknown as Downstream;
+  for (let i = 0; i < 7000; i++) metrics.http(record({ downstream: downstream(i) }));
+  for (let i = 0; i < 7000; i++) metrics.opened(record({ downstream: downstream(i) }));
+  const text = printed(printPrometheus, registry.snapshot());
+  const requests = [...text.matchAll(/^istio_requests_total\{(.*)\} (\d+)$/gm)];
+  assert.equal(requests.length, 5001);
+  assert.equal(
+    requests.reduce((sum, [, , value]) => sum + Number(value), 0),
+    7000,
+  );
+  assert.ok(requests.some(([, labels, value]) => labels!.includes('response_code="other"') && value === '2000'));
+  assert.match(text, /^istio_tcp_connections_opened_total\{[^}]*response_flags="other"[^}]*\} 7000$/m);
+});
+
+test('a gRPC status that does not exist is "other"', () => {
+  const registry = new StatsRegistry();
+  const metrics = new IstioMetrics(registry, istio);
+  const requestHeaders = new HeaderMap(['content-type', 'application/grpc']);
+  for (const status of ['0', '16', '17', '99999'])
+    metrics.http(record({ requestHeaders, responseTrailers: new HeaderMap(['grpc-status', status]) }));
+  const statuses = [
+    ...printed(printPrometheus, registry.snapshot()).matchAll(/^istio_requests_total\{.*grpc_response_status="(\w*)".*\} (\d)$/gm),
+  ];
+  assert.deepEqual(
+    statuses.map(([, status, value]) => `${status}: ${value}`),
+    ['0: 1', '16: 1', 'other: 2'],
+  );
 });

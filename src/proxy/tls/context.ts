@@ -1,5 +1,5 @@
 /** Builds node's SecureContext from an Envoy CommonTlsContext, and builds it anew when what it stands on has changed. */
-import { createHash } from 'node:crypto';
+import { constants, createHash } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureContextOptions, type SecureVersion } from 'node:tls';
 import { messageOf } from '../../lib/errors.ts';
 import {
@@ -34,6 +34,15 @@ const VERSIONS: Readonly<Partial<Record<Protocol, SecureVersion>>> = {
 
 /** As in Envoy, `cipher_suites` concern TLS 1.2 and below only. */
 const TLS13_SUITES = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256';
+/** Envoy's default for TLS 1.2: forward secrecy and authenticated encryption alone. */
+const TLS12_SUITES = [
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+].join(':');
 
 /** Throws `xds-unsupported` or `xds-invalid` for what no change of material can mend. */
 function parameters(params: TlsParameters | undefined, where: string): SecureContextOptions {
@@ -42,7 +51,10 @@ function parameters(params: TlsParameters | undefined, where: string): SecureCon
     minVersion: VERSIONS[params?.tlsMinimumProtocolVersion ?? 0] ?? 'TLSv1.2',
     maxVersion: VERSIONS[params?.tlsMaximumProtocolVersion ?? 0] ?? 'TLSv1.3',
     ecdhCurve: params?.ecdhCurves.length ? params.ecdhCurves.join(':') : 'auto',
-    ...(ciphers ? { ciphers: `${ciphers}:${TLS13_SUITES}`, honorCipherOrder: true } : {}),
+    ciphers: `${ciphers || TLS12_SUITES}:${TLS13_SUITES}`,
+    honorCipherOrder: true,
+    // A client of TLS 1.2 may ask for handshake after handshake on one connection, each of which costs the server far more.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ...(params?.signatureAlgorithms.length ? { sigalgs: params.signatureAlgorithms.map(signatureAlgorithm).join(':') } : {}),
   };
   // Nothing can be wrong with versions alone, and a context costs a quarter of a millisecond, at each of many clusters.

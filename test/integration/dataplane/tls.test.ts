@@ -329,3 +329,24 @@ test('certificate files are read again when they change', async (t) => {
   use('wild');
   while ((await names().catch(() => 'being replaced')) !== 'DNS:*.example.org') await new Promise((resolve) => setImmediate(resolve));
 });
+
+test('TLS 1.2: no suites without forward secrecy and authenticated encryption unless they are asked for, and no renegotiation', async (t) => {
+  const upstream = await echoServer(t);
+  const { set, port } = await dataPlane(t);
+  const common = { tlsCertificates: [pair('www')] };
+  const chain = (params: JsonObject) => [{ filters: [tcpProxy('c')], transportSocket: downstreamTls({ ...common, ...params }) }];
+  await set({
+    listeners: [listener('plain', chain({})), listener('old', chain({ tlsParams: { cipherSuites: ['ECDHE-ECDSA-AES128-SHA'] } }))],
+    clusters: [cluster('c', [upstream])],
+  });
+  const old = { servername: 'www.example.com', maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA' } as const;
+  await assert.rejects(handshake(t, port('plain'), old), /handshake failure/);
+  assert.equal((await handshake(t, port('old'), old)).getCipher().name, 'ECDHE-ECDSA-AES128-SHA');
+  const socket = await handshake(t, port('plain'), { servername: 'www.example.com', maxVersion: 'TLSv1.2' });
+  const refused = await new Promise<Error | null>((resolve) => {
+    socket.renegotiate({}, resolve);
+    socket.once('close', () => resolve(new Error('closed')));
+    socket.once('error', resolve);
+  });
+  assert.ok(refused, 'it is refused');
+});
