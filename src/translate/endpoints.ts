@@ -12,6 +12,7 @@ import {
   LocalityLbEndpointsSchema,
 } from '../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import { metadataOf } from './metadata.ts';
+import { socketAddress } from './proto.ts';
 
 const UNIX = 'unix://';
 
@@ -68,7 +69,5 @@ function workloadText({ workload, namespace, labels }: Endpoint): string {
 /** An IP address or host name with its port, or `unix:///path` (`unix://@name` in the abstract namespace). */
 export function addressOf(address: string, port: number): Address {
   if (address.startsWith(UNIX)) return create(AddressSchema, { address: { case: 'pipe', value: { path: address.slice(UNIX.length) } } });
-  return create(AddressSchema, {
-    address: { case: 'socketAddress', value: { address, portSpecifier: { case: 'portValue', value: port } } },
-  });
+  return socketAddress(address, port);
 }

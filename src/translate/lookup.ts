@@ -14,7 +14,8 @@ import { blackHole, buildClusters, ownClusters, workloadClusters } from './clust
 import { serviceClusters } from './clusters-services.ts';
 import { startTranslation, type TranslateContext } from './context.ts';
 import { sidecarInbound } from './listeners/inbound.ts';
-import { buildListeners, type PlannedRoutes } from './listeners/index.ts';
+import { buildListeners } from './listeners/index.ts';
+import type { PlannedRoutes } from './listeners/planned.ts';
 import { sidecarOutbound } from './listeners/sidecar.ts';
 import type { Mesh } from './model.ts';
 import { nameTable } from './name-table.ts';

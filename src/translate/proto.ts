@@ -1,6 +1,8 @@
 /** Small helpers for building protobuf messages. */
+
 import { create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf';
 import { type Any, anyPack, type Duration, DurationSchema } from '@bufbuild/protobuf/wkt';
+import { type Address, AddressSchema } from '../xds/gen/envoy/config/core/v3/address_pb.js';
 
 /** A protobuf Duration of so many milliseconds; fractions down to a nanosecond are kept. */
 export function toDuration(milliseconds: number): Duration {
@@ -16,4 +18,10 @@ export function packed<Desc extends DescMessage>(schema: Desc, init: MessageInit
 /** The `config_type` of an extension: its configuration, packed. */
 export function typedConfig<Desc extends DescMessage>(schema: Desc, init: MessageInitShape<Desc>): { case: 'typedConfig'; value: Any } {
   return { case: 'typedConfig', value: packed(schema, init) };
+}
+
+export function socketAddress(address: string, port: number): Address {
+  return create(AddressSchema, {
+    address: { case: 'socketAddress', value: { address, portSpecifier: { case: 'portValue', value: port } } },
+  });
 }

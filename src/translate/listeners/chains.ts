@@ -56,7 +56,7 @@ export function matchesAll(parts: Chain): boolean {
  */
 export class ChainSet {
   private readonly chains: Chain[] = [];
-  /** Who has a combination of conditions, each with one name and one network. */
+  /** Who has a combination of conditions, each with one name and one network. Of a single chain nobody asks. */
   private readonly owners = new Map<string, Chain>();
 
   constructor(chains: readonly Chain[] = []) {
@@ -65,14 +65,21 @@ export class ChainSet {
 
   /** Takes what is left of the chain; returns one that has all or a part of it already, which then stays. */
   add(parts: Chain): Chain | undefined {
-    const names = serverNames(parts);
-    const networks = cidrs(parts);
-    const wanted = (names.length > 0 ? names : ['']).map((name) => ({
-      name,
-      networks: (networks.length > 0 ? networks : ['']).map((network) => ({ network, key: keyOf(parts, name, network) })),
-    }));
+    const [first] = this.chains;
+    if (!first) {
+      this.chains.push(parts);
+      return undefined;
+    }
+    if (this.owners.size === 0) for (const { networks } of conditionsOf(first)) for (const { key } of networks) this.owners.set(key, first);
+    const wanted = conditionsOf(parts);
     const owner = wanted.flatMap((each) => each.networks).find(({ key }) => this.owners.has(key));
     const other = owner && this.owners.get(owner.key);
+    if (!other) {
+      this.chains.push(parts);
+      for (const each of wanted) for (const { key } of each.networks) this.owners.set(key, parts);
+      return undefined;
+    }
+    const networks = cidrs(parts);
     const taken = ({ key }: { key: string }) => this.owners.has(key);
     // Names that nobody has, with all networks; of the others each with the networks that are left to it.
     const whole = wanted.filter((each) => !each.networks.some(taken));
@@ -82,7 +89,7 @@ export class ChainSet {
       ...rest.map((each) => ({ names: [each.name], networks: each.networks.filter((one) => !taken(one)).map(({ network }) => network) })),
     ];
     for (const piece of pieces) {
-      const kept = other ? { ...parts, serverNames: piece.names.filter((name) => name !== ''), destinationCidrs: piece.networks } : parts;
+      const kept = { ...parts, serverNames: piece.names.filter((name) => name !== ''), destinationCidrs: piece.networks };
       this.chains.push(kept);
       for (const name of piece.names) {
         for (const network of piece.networks.length > 0 ? piece.networks : ['']) this.owners.set(keyOf(parts, name, network), kept);
@@ -96,6 +103,28 @@ export class ChainSet {
   }
 }
 
+interface Condition {
+  readonly name: string;
+  readonly networks: readonly { readonly network: string; readonly key: string }[];
+}
+
+const conditions = new WeakMap<Chain, readonly Condition[]>();
+
+/** The combinations of one name and one network that a chain takes; the empty one stands for any. */
+function conditionsOf(parts: Chain): readonly Condition[] {
+  let known = conditions.get(parts);
+  if (!known) {
+    const names = serverNames(parts);
+    const networks = cidrs(parts);
+    known = (names.length > 0 ? names : ['']).map((name) => ({
+      name,
+      networks: (networks.length > 0 ? networks : ['']).map((network) => ({ network, key: keyOf(parts, name, network) })),
+    }));
+    conditions.set(parts, known);
+  }
+  return known;
+}
+
 function keyOf({ transportProtocol, applicationProtocols, destinationPort }: Chain, name: string, network: string): string {
   return JSON.stringify([transportProtocol, applicationProtocols, destinationPort, name.toLowerCase(), network]);
 }
@@ -105,7 +134,19 @@ export function sameFilters(a: Chain, b: Chain): boolean {
   return a.filters.length === b.filters.length && a.filters.every((filter, index) => equals(FilterSchema, filter, b.filters[index]!));
 }
 
+const messages = new WeakMap<Chain, FilterChain>();
+
+/** The same message for the same chain. */
 export function filterChain(parts: Chain): FilterChain {
+  let message = messages.get(parts);
+  if (!message) {
+    message = toMessage(parts);
+    messages.set(parts, message);
+  }
+  return message;
+}
+
+function toMessage(parts: Chain): FilterChain {
   return create(FilterChainSchema, {
     name: parts.name ?? '',
     filterChainMatch: matchesAll(parts) ? undefined : chainMatch(parts),

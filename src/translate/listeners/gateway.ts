@@ -11,16 +11,15 @@ import { proxyProtocol, tcpProxy, tlsInspector } from '../filters.ts';
 import { type GatewayPort, type GatewayServer, gatewayPorts } from '../gateways.ts';
 import { metadataOf } from '../metadata.ts';
 import { dnsSrvClusterName } from '../names.ts';
-import { toDuration } from '../proto.ts';
+import { socketAddress, toDuration } from '../proto.ts';
 import { gatewayRoutes } from '../routes/gateway.ts';
 import { originMetadata } from '../routes/origin.ts';
 import { type Chain, ChainSet, chain, filterChain, matchesAll } from './chains.ts';
 import { downstreamTls } from './downstream-tls.ts';
 import { httpConnectionManager } from './hcm.ts';
-import type { BuiltListeners } from './index.ts';
 import { WILDCARD } from './outbound.ts';
+import type { BuiltListeners } from './planned.ts';
 import { type Refusal, type RefusalOf, refusals, refusingChain, reportRefusal } from './refusal.ts';
-import { socketAddress } from './sidecar.ts';
 import { destinationFilters } from './tcp-chains.ts';
 
 export function gatewayListeners(context: TranslateContext): BuiltListeners {

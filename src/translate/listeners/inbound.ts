@@ -14,14 +14,13 @@ import { accessLogs, listenerAccessLogs } from '../access-log.ts';
 import type { TranslateContext } from '../context.ts';
 import { httpInspector, originalDestination, PLAINTEXT_HTTP, tcpProxy, tlsInspector } from '../filters.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName, VIRTUAL_INBOUND_LISTENER } from '../names.ts';
-import { toDuration } from '../proto.ts';
+import { socketAddress, toDuration } from '../proto.ts';
 import { inboundRoute } from '../routes/defaults.ts';
 import { originMetadata } from '../routes/origin.ts';
 import { type Chain, chain, filterChain } from './chains.ts';
 import { httpConnectionManager } from './hcm.ts';
 import { WILDCARD } from './outbound.ts';
 import { type Refusal, type RefusalOf, refusals, refusingChain, reportRefusal } from './refusal.ts';
-import { socketAddress } from './sidecar.ts';
 
 /** One port of the workload. */
 interface Served {

@@ -3,6 +3,7 @@ import type { ResourceOf } from '../../api/index.ts';
 import { originOf } from '../../api/resource.ts';
 import { HostIndex } from '../../lib/host-index.ts';
 import { isIp, parseRange, singleAddress } from '../../lib/ip.ts';
+import { Memo, NO_INPUTS } from '../../lib/memo.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isHttp, isTcp, isTls } from '../../registry/protocol.ts';
 import { allocatedAddresses } from '../addresses.ts';
@@ -204,7 +205,9 @@ function addListener(draft: Draft, offer: Offer, family: Family, address: string
   }
 }
 
-function buildChains(draft: Draft, offer: Offer, family: Family, address: string, cidrs: readonly string[]): Chain[] {
+const kept = new Memo<Chain>();
+
+function buildChains(draft: Draft, offer: Offer, family: Family, address: string, cidrs: readonly string[]): readonly Chain[] {
   const { egress, service, port } = offer;
   const { context } = draft;
   const wildcard = address === WILDCARD;
@@ -217,12 +220,16 @@ function buildChains(draft: Draft, offer: Offer, family: Family, address: string
   // Whichever entry a listener comes of, its routes are those of the one that names the port, as in Istio.
   const naming = context.scope.egress.find((each) => each.port?.number === port.number) ?? egress;
   if (!draft.routes.has(routes)) draft.routes.set(routes, { port: port.number, egress: naming, only });
-  const http = chain({
-    filters: [httpConnectionManager(context.mesh.config, { side: 'outbound', statPrefix: `outbound_${address}_${port.number}`, routes })],
-    metadata: wildcard ? undefined : originMetadata(service.resource),
-    // Everything else on the port goes to the chain that takes what no service claims.
-    ...((wildcard || family === 'auto') && { applicationProtocols: PLAINTEXT_HTTP, transportProtocol: 'raw_buffer' as const }),
-  });
+  const { config } = context.mesh;
+  const statPrefix = `outbound_${address}_${port.number}`;
+  const http = kept.get([config, wildcard ? config : service, `${statPrefix} ${routes} ${family}`], NO_INPUTS, () =>
+    chain({
+      filters: [httpConnectionManager(config, { side: 'outbound', statPrefix, routes })],
+      metadata: wildcard ? undefined : originMetadata(service.resource),
+      // Everything else on the port goes to the chain that takes what no service claims.
+      ...((wildcard || family === 'auto') && { applicationProtocols: PLAINTEXT_HTTP, transportProtocol: 'raw_buffer' as const }),
+    }),
+  );
   return [...tcp, http];
 }
 

@@ -1,6 +1,7 @@
 /** The listeners of a sidecar's outbound side as messages. */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { type Address, AddressSchema } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
+import type { MeshConfig } from '../../api/index.ts';
+import { Memo, NO_INPUTS } from '../../lib/memo.ts';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { FilterChain } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -9,20 +10,14 @@ import type { TranslateContext } from '../context.ts';
 import { explicitProxy, httpInspector, tcpProxy, tlsInspector } from '../filters.ts';
 import { metadataOf } from '../metadata.ts';
 import { BLACK_HOLE_CLUSTER, outboundClusterName, PASSTHROUGH_CLUSTER, VIRTUAL_OUTBOUND_LISTENER } from '../names.ts';
-import { toDuration } from '../proto.ts';
+import { socketAddress, toDuration } from '../proto.ts';
 import { sidecarRoutes } from '../routes/sidecar.ts';
-import { chain, filterChain, matchesAll } from './chains.ts';
-import type { PlannedRoutes } from './index.ts';
+import { type Chain, chain, filterChain, matchesAll } from './chains.ts';
 import { type OutboundListener, outbound, WILDCARD } from './outbound.ts';
+import type { PlannedRoutes } from './planned.ts';
 
 /** The chain of a listener that takes what no service claims. */
 const FALLBACK_CHAIN = 'PassthroughFilterChain';
-
-export function socketAddress(address: string, port: number): Address {
-  return create(AddressSchema, {
-    address: { case: 'socketAddress', value: { address, portSpecifier: { case: 'portValue', value: port } } },
-  });
-}
 
 export function sidecarOutbound(context: TranslateContext): { listeners: Listener[]; routes: PlannedRoutes } {
   const planned = outbound(context);
@@ -34,10 +29,19 @@ export function sidecarOutbound(context: TranslateContext): { listeners: Listene
   return { listeners, routes };
 }
 
+const kept = { listeners: new Memo<Listener>(), unknown: new Memo<FilterChain>() };
+
+/** The same message for the same chains. */
 function outboundListener(context: TranslateContext, name: string, listener: OutboundListener): Listener {
+  const own = listener.chains.list();
+  const { config } = context.mesh;
+  const inputs = [config, unknownTrafficCluster(context), listener.bindToPort, listener.owner, ...own];
+  return kept.listeners.get([own[0]!, name], inputs, () => buildOutbound(context, name, listener, own));
+}
+
+function buildOutbound(context: TranslateContext, name: string, listener: OutboundListener, own: readonly Chain[]): Listener {
   const chains: FilterChain[] = [];
   let fallback: FilterChain | undefined;
-  const own = listener.chains.list();
   for (const each of own) {
     if (matchesAll(each)) fallback = filterChain(each);
     else chains.push(filterChain(each));
@@ -65,8 +69,11 @@ function outboundListener(context: TranslateContext, name: string, listener: Out
 /** Takes what no service claims: on to where it was going, to the mesh's egress proxy, or nowhere. */
 function unknownTraffic(context: TranslateContext, name: string): FilterChain {
   const cluster = unknownTrafficCluster(context);
-  const filters = [tcpProxy({ statPrefix: cluster, clusters: [{ name: cluster, weight: 1 }], accessLog: accessLogs(context.mesh.config) })];
-  return filterChain(chain({ name, filters, metadata: undefined }));
+  const { config } = context.mesh;
+  return kept.unknown.get([config, `${cluster} ${name}`], NO_INPUTS, () => {
+    const filters = [tcpProxy({ statPrefix: cluster, clusters: [{ name: cluster, weight: 1 }], accessLog: accessLogs(config) })];
+    return filterChain(chain({ name, filters, metadata: undefined }));
+  });
 }
 
 function unknownTrafficCluster({ scope }: Pick<TranslateContext, 'scope'>): string {
@@ -79,21 +86,31 @@ function unknownTrafficCluster({ scope }: Pick<TranslateContext, 'scope'>): stri
 function virtualOutbound(context: TranslateContext): Listener {
   const { config } = context.mesh;
   const port = config.proxyListenPort;
+  const address = context.proxy.bindAddress ?? WILDCARD;
+  const unknown = unknownTraffic(context, 'virtualOutbound-catchall-tcp');
+  return kept.listeners.get([unknown, VIRTUAL_OUTBOUND_LISTENER, address], [config], () =>
+    virtualOutboundAt(address, port, unknown, config),
+  );
+}
+
+function virtualOutboundAt(address: string, port: number, unknown: FilterChain, config: MeshConfig): Listener {
   const filters = [tcpProxy({ statPrefix: BLACK_HOLE_CLUSTER, clusters: [{ name: BLACK_HOLE_CLUSTER, weight: 1 }], accessLog: [] })];
   // Nothing was captured if the port itself was called: passing that on would come back here for ever.
   const loop = chain({ name: 'virtualOutbound-blackhole', destinationPort: port, filters, metadata: undefined });
   return create(ListenerSchema, {
     name: VIRTUAL_OUTBOUND_LISTENER,
-    address: socketAddress(context.proxy.bindAddress ?? WILDCARD, port),
+    address: socketAddress(address, port),
     useOriginalDst: true,
     trafficDirection: TrafficDirection.OUTBOUND,
-    filterChains: [filterChain(loop), unknownTraffic(context, 'virtualOutbound-catchall-tcp')],
+    filterChains: [filterChain(loop), unknown],
     accessLog: listenerAccessLogs(config),
   });
 }
 
 /** As `virtualOutbound`, for clients that name their destination themselves (CONNECT, SOCKS5, absolute-form requests). */
 function explicitProxyListener(context: TranslateContext, { address, port }: { address: string; port: number }): Listener {
+  const { config } = context.mesh;
+  const unknown = unknownTraffic(context, 'virtualOutbound-catchall-tcp');
   const init: MessageInitShape<typeof ListenerSchema> = {
     name: 'explicit_proxy',
     address: socketAddress(address, port),
@@ -102,8 +119,8 @@ function explicitProxyListener(context: TranslateContext, { address, port }: { a
     // As on virtualOutbound, the listener that takes the connection over inspects it: one that nothing declares must not wait for its client to speak.
     listenerFilters: [explicitProxy()],
     listenerFiltersTimeout: toDuration(0),
-    filterChains: [unknownTraffic(context, 'virtualOutbound-catchall-tcp')],
-    accessLog: listenerAccessLogs(context.mesh.config),
+    filterChains: [unknown],
+    accessLog: listenerAccessLogs(config),
   };
-  return create(ListenerSchema, init);
+  return kept.listeners.get([unknown, 'explicit_proxy', `${address} ${port}`], [config], () => create(ListenerSchema, init));
 }

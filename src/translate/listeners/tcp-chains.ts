@@ -3,6 +3,7 @@
 import type { L4MatchAttributes, ResourceOf, RouteDestination, TlsMatchAttributes } from '../../api/index.ts';
 import { canonicalRange } from '../../lib/ip.ts';
 import { matchesLabels } from '../../lib/labels.ts';
+import { Memo } from '../../lib/memo.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isTls } from '../../registry/protocol.ts';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
@@ -28,9 +29,30 @@ interface TcpListen {
   readonly virtualServices: readonly ResourceOf<'VirtualService'>[];
 }
 
-/** In the order in which they count: of two with the same match the first stays. */
-export function outboundTcpChains(context: TranslateContext, listen: TcpListen): Chain[] {
-  return isTls(listen.port.protocol) ? tlsChains(context, listen) : tcpChains(context, listen);
+const kept = new Memo<readonly Chain[]>();
+
+/** In the order in which they count: of two with the same match the first stays. Kept while the rules and their destinations are what they were. */
+export function outboundTcpChains(context: TranslateContext, listen: TcpListen): readonly Chain[] {
+  const { proxy, scope, mesh } = context;
+  const { service, port, cidrs, shared } = listen;
+  const inputs: unknown[] = [scope.destinationRuleFor(service.hostname)];
+  const concerned: boolean[] = [];
+  for (const virtualService of listen.virtualServices) {
+    const { tls, tcp } = virtualService.spec;
+    if (tls.length === 0 && tcp.length === 0) continue;
+    inputs.push(virtualService);
+    for (const { match, route } of [...tls, ...tcp]) {
+      for (const each of match) concerned.push(concerns(context, each, port.number));
+      for (const { destination } of route) {
+        const target = scope.serviceFor(destination.host);
+        inputs.push(target, target && scope.destinationRuleFor(target.hostname));
+      }
+    }
+  }
+  const key = [port.number, port.protocol, shared, cidrs, proxy.namespace, concerned].join(' ');
+  return kept.get([mesh.config, service, key], inputs, () =>
+    isTls(port.protocol) ? tlsChains(context, listen) : tcpChains(context, listen),
+  );
 }
 
 function tlsChains(context: TranslateContext, listen: TcpListen): Chain[] {
