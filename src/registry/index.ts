@@ -14,7 +14,7 @@ import { buildWorkloads } from './workloads.ts';
 
 interface BuiltRegistry {
   readonly registry: Registry;
-  /** Hosts that lost a conflict. */
+  /** Hosts whose service lost a conflict with an older one. */
   readonly findings: readonly Finding[];
 }
 
@@ -79,7 +79,7 @@ export function joinable(a: Service, b: Service): boolean {
   );
 }
 
-/** As it is written: leaving it out is not the same as `*`. */
+/** Kept as written: a missing `exportTo` does not mean `*`. */
 function exportToOf({ resource }: Service): ReadonlySet<string> {
   return new Set((resource as ResourceOf<'ServiceEntry'>).spec.exportTo);
 }
@@ -100,8 +100,8 @@ function declaredServices(snapshot: Snapshot, mesh: MeshConfig): Service[] {
 }
 
 /**
- * Of two with one hostname and namespace the younger keeps the ports that the older does not have, as in Istio. Beside a Kubernetes Service
- * nothing else stays: nobody may squat on its name. Endpoints count all the same (see endpoints.ts).
+ * Of two with one hostname and namespace the younger keeps the ports that the older does not have, as in Istio. A Kubernetes Service
+ * replaces all others, so that nobody can squat on its name; their endpoints still count (see endpoints.ts).
  */
 function withoutConflicts(services: readonly Service[], findings: Finding[]): Service[] {
   const kubernetes = new Map(services.filter(({ registry }) => registry === 'Kubernetes').map((service) => [keyOf(service), service]));
@@ -197,7 +197,7 @@ function unlike(oldest: Service, service: Service, ports: readonly ServicePort[]
 
 function allocate(services: readonly Service[], findings: Finding[]): Service[] {
   const next = createAllocator();
-  // Several objects may declare ports of one host: it has one address all the same.
+  // Several objects may declare ports of one host, which still gets a single address.
   const given = new Map<string, AutoAddresses>();
   return services.map((service) => {
     if (!wantsAutoAddress(service)) return service;

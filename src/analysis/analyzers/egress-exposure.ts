@@ -53,7 +53,7 @@ export function hardening(context: Context): void {
   }
 }
 
-/** SP1022: Gateways to which no VirtualService is bound: whatever reaches them is refused; ServiceEntries that nobody sees. */
+/** SP1022: Gateways without a bound VirtualService, which refuse every call, and ServiceEntries that no namespace can see. */
 export function deadObjects(context: Context): void {
   for (const entry of context.of('ServiceEntry')) {
     if (entry.spec.ports.length === 0) {
