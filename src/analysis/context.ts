@@ -12,7 +12,7 @@ import { type Caller, destinationRuleLookup } from '../registry/destination-rule
 import type { Registry, Service } from '../registry/model.ts';
 import { type Code, MESSAGES } from './messages.ts';
 
-/** What analysis reads: one moment's resources, the invalid ones included, and what follows from them. */
+/** What analyzers read: all resources at one moment, invalid ones included, and what is derived from them. */
 export interface AnalysisInput {
   readonly snapshot: Snapshot;
   readonly registry: Registry;
@@ -49,7 +49,7 @@ export interface Context extends AnalysisInput {
   /** Services by host name; the VirtualServices by each of their hosts, in full. */
   readonly services: HostIndex<Service>;
   readonly routedHosts: HostIndex<{ readonly virtualService: ResourceOf<'VirtualService'>; readonly index: number }>;
-  /** Servers of Gateways by each of their hosts, without the namespace that may stand before it. */
+  /** Gateway servers by each of their hosts, with the `namespace/` prefix taken off. */
   readonly gatewayServers: HostIndex<GatewayServer>;
   /** DestinationRules by host name, in full. */
   readonly destinationRules: HostIndex<ResourceOf<'DestinationRule'>>;

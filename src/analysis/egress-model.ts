@@ -136,7 +136,7 @@ export interface AnyMatch {
   readonly destinationSubnets?: readonly string[];
 }
 
-/** A rule of a VirtualService, with what all three kinds have. */
+/** A rule of a VirtualService, with the fields that http, tls and tcp rules share. */
 export interface AnyRule {
   readonly match: readonly AnyMatch[];
   readonly route: readonly { readonly destination: Destination }[];
@@ -177,7 +177,7 @@ export function destinationHosts(virtualService: VirtualService, { route }: AnyR
   return route.map(({ destination }) => fullHostname(destination.host, virtualService.metadata.namespace).toLowerCase());
 }
 
-/** Gateways with a server that takes this host, `*` alone not counted: those that somebody made for it. */
+/** Gateways with a server for this host. A server for `*` does not count, because it was not made for this host. */
 export function gatewaysFor(context: Context, hostname: string): Gateway[] {
   const servers = context.gatewayServers.covering(hostname).filter(({ written }) => !/^(?:[^/]*\/)?\*$/.test(written));
   return [...new Set(servers.map(({ gateway }) => gateway))].sort((a, b) => a.order - b.order);

@@ -11,7 +11,7 @@ const MODE_LABEL = 'istio.io/dataplane-mode';
 const INJECTOR = 'istio-sidecar-injector';
 const SYSTEM_NAMESPACES: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage']);
 
-/** Labels of which a namespace is to have one; one that says istio-injection: disabled keeps sidecars out, whatever stands beside it. */
+/** A namespace should have one of these labels. `istio-injection: disabled` keeps sidecars out even beside another one. */
 export function injectionLabels({ metadata: { labels } }: Resource): string[] {
   const own = labels[INJECTION_LABEL];
   const others = own === undefined || own === 'enabled' ? [REVISION_LABEL, MODE_LABEL].filter((name) => labels[name] !== undefined) : [];

@@ -92,7 +92,7 @@ const ANNOTATIONS: ReadonlyMap<string, AnnotationInfo> = new Map(
   }),
 );
 
-/** Written by Istio's injector and controllers, so that nobody chose them. */
+/** Istio's injector and controllers write these, so they do not reflect a user's choice. */
 export const WRITTEN_BY_ISTIO: ReadonlySet<string> = new Set([
   'sidecar.istio.io/status',
   'istio.io/rev',

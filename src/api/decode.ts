@@ -22,7 +22,7 @@ const MOST_VALUES = 1_000_000;
 /**
  * Decodes one object. Goes on after each issue, so that one run reports all of them; what did not decode is absent from the result.
  * The decoded form is described at `Resource`.
- * @param deprecated is told of each deprecated field that is used.
+ * @param deprecated called with each deprecated field that is used.
  * @param isPlain given for what was read from YAML: a plain `yes` or `off` is a boolean to the API server.
  */
 export function decode(
@@ -186,7 +186,7 @@ class Decoder {
     return out;
   }
 
-  /** What the API server makes of a word that was not quoted; undefined if it is no boolean to it. */
+  /** The boolean that the API server reads in an unquoted word; undefined if it reads none. */
   #oldBoolean(value: unknown): boolean | undefined {
     const old = typeof value === 'string' && value.length <= 3 ? OLD_BOOLEANS.get(value) : undefined;
     return old !== undefined && this.#isPlain?.(this.#path) ? old : undefined;
@@ -294,7 +294,7 @@ export function formatPath(path: readonly PathStep[]): string {
   return text;
 }
 
-/** What stands for a required field that is missing or broken: the object is not in force, but analysis still walks over it. */
+/** The placeholder for a required field that is missing or broken. The object is not in force, but analysis still walks over it. */
 function blank(node: Node): unknown {
   switch (node.type) {
     case 'list':

@@ -46,7 +46,7 @@ export interface Resource<Kind extends string = string, Spec = unknown> {
   /** False if a finding of level Error concerns its schema or its validation. Only analysis reads such an object. */
   readonly valid: boolean;
   readonly source: Source;
-  /** The object of the Kubernetes Gateway API that this one, which nobody wrote, was made of; `source` points into it. */
+  /** Set on objects that users did not write: the Kubernetes Gateway API object from which this one was made. `source` points into it. */
   readonly derivedFrom?: Resource;
 }
 

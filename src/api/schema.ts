@@ -1,6 +1,6 @@
 /**
- * Schemas of the API's objects, as plain data: one description serves the type, the decoder (see decode.ts), the lists of fields in the
- * documentation and the spelling hints. Built without a library because start-up pays for it: see docs/decisions.
+ * Schemas of the API's objects, as plain data: one description gives the type, the decoder (decode.ts) with its spelling hints, the JSON Schema
+ * (json-schema.ts) and the documentation's list of fields. Why no library: docs/decisions/schemas-and-yaml.md.
  */
 import type { Redacted } from '../lib/redacted.ts';
 

@@ -57,7 +57,7 @@ export class DocumentSource implements Source {
   }
 }
 
-/** Skips what stands before a document's first key: blank lines and comments. */
+/** Skips the blank lines and comments before a document's first key. */
 function contentStart(text: string): number {
   return /^(?:\s+|#.*)*/.exec(text)![0].length;
 }

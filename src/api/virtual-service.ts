@@ -49,7 +49,7 @@ const headers = object({ request: headerOperations, response: headerOperations }
 export type Headers = Infer<typeof headers>;
 
 const httpRouteDestination = object({ destination: required(destination), weight: withDefault(int32(), 0), headers });
-/** Of several destinations each gets its weight’s part; a single one gets everything, whatever its weight. */
+/** Several destinations share the requests by weight; a single one gets all of them, even with weight 0. */
 export type HttpRouteDestination = Infer<typeof httpRouteDestination>;
 
 const httpRedirect = object(

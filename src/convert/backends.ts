@@ -36,7 +36,7 @@ export function backends(
     const suffix = `.${routeNamespace}.svc.cluster.local`;
     const name = host.endsWith(suffix) ? host.slice(0, -suffix.length) : '';
     if (name && snapshot.get('Service', routeNamespace, name)) return { name, port };
-    // Any host that the mesh knows, in whatever namespace, without a ReferenceGrant.
+    // Any host that the mesh knows, in any namespace, without a ReferenceGrant.
     return { group: 'networking.istio.io', kind: 'Hostname', name: host, port };
   };
 }

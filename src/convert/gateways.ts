@@ -71,7 +71,7 @@ function serviceOf({ registry }: ConvertInput, { spec }: Gateway): ServiceName |
     ({ namespace, selector, registry: from }) =>
       from === 'Kubernetes' &&
       Object.keys(selector).length > 0 &&
-      // Whatever the Service selects, the Gateway selects; and the other way round.
+      // The Service and the Gateway must select the same pods.
       matchesLabels(spec.selector, selector) &&
       pods.every((pod) => pod.namespace === namespace && matchesLabels(selector, pod.labels)),
   );
@@ -81,7 +81,7 @@ function serviceOf({ registry }: ConvertInput, { spec }: Gateway): ServiceName |
 interface Building {
   readonly problems: Problems;
   readonly names: Set<string>;
-  /** What `.` is in the hosts of servers, where it is not the namespace of the listeners. */
+  /** The namespace that `.` means in hosts of servers, if it is not the namespace of the listeners. */
   readonly own: string | undefined;
 }
 

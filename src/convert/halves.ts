@@ -15,7 +15,7 @@ export interface Attachment {
   readonly parentRef: object;
   /** Of the routes. */
   readonly namespace: string;
-  /** Empty where the parent says it all: hosts of the mesh. */
+  /** Empty if the parent itself determines the hosts, as in the mesh. */
   readonly hostnames: readonly string[];
   /** Of the proxies that carry the routes, as far as they are all in one. */
   readonly clientNamespace: string;
@@ -25,7 +25,7 @@ export interface Attachment {
   readonly usualPorts: boolean;
   /** Networks that the parent has anyway, so that a rule which names them says nothing. */
   readonly subnets: readonly string[];
-  /** What the names of the routes end with. */
+  /** Suffix of the routes' names. */
   readonly suffix: string;
 }
 
@@ -37,7 +37,7 @@ export interface Draft {
   readonly spec: { readonly parentRefs: readonly object[] };
 }
 
-/** Routes that differ in their parent alone are one with several parents. */
+/** Merges routes that differ only in their parent into one route with several parents. */
 export function makeAll(maker: Maker, drafts: readonly Draft[]): Made[] {
   const groups = Map.groupBy(drafts, ({ kind, namespace, spec: { parentRefs: _, ...rest } }) => JSON.stringify([kind, namespace, rest]));
   return [...groups.values()].map((group) => {
@@ -71,7 +71,7 @@ function concerns({ virtualService, attachment }: Pick<Half, 'virtualService' | 
   return full.length === 0 || full.includes(attachment.gateway);
 }
 
-/** Whether any rule is for the parent; without one its half says nothing, and nothing need be made of it. */
+/** Whether any rule is for the parent. Without one its half is empty and needs no route. */
 export function saysAnything(half: Pick<Half, 'virtualService' | 'attachment'>): boolean {
   const { http, tls, tcp } = half.virtualService.spec;
   return [...http, ...tls, ...tcp].some(({ match }) => match.length === 0 || match.some((each) => concerns(half, each)));
@@ -103,7 +103,7 @@ function httpDrafts(half: Half): Draft[] {
       return rule.match.length === 0 || matches.length > 0 ? [{ rule, index, matches }] : [];
     });
     if (rules.length === 0) return [];
-    // Behind what takes everything nothing is reached.
+    // No request gets past a rule that matches everything.
     const last = rules.findIndex(({ matches }) => matches.length === 0 || matches.some(({ match }) => takesEverything(match)));
     if (last >= 0) rules.splice(last + 1);
     const place: BackendPlace = {
@@ -144,7 +144,7 @@ function matchesOf(rule: object): readonly object[] | undefined {
   return (rule as { readonly matches?: readonly object[] }).matches;
 }
 
-/** At a Gateway the hosts of the VirtualService; `*` is said by no hostname. */
+/** At a Gateway: the hosts of the VirtualService. A route without hostnames stands for `*`. */
 function hostnamesOf({ attachment, problems }: Half): readonly string[] {
   const { hostnames } = attachment;
   if (hostnames.includes('*')) return [];
@@ -198,7 +198,7 @@ function tcpDrafts(half: Half): Draft[] {
   const { virtualService, attachment } = half;
   const { tcp } = virtualService.spec;
   return (tcp.length > 0 ? attachment.ports.tcp : []).flatMap((port): Draft[] => {
-    // Nothing tells bytes apart: the first rule takes them.
+    // Plain TCP has nothing to match on, so the first rule takes every connection.
     for (const [index, rule] of tcp.entries()) {
       const matches = rule.match
         .map((match, at) => ({ match, at }))
@@ -214,7 +214,7 @@ function tcpDrafts(half: Half): Draft[] {
 
 function streamMatch({ attachment, problems }: Half, match: TlsMatchAttributes | L4MatchAttributes, path: readonly PathStep[]): void {
   const same = [...match.destinationSubnets].map(host32).sort().join() === [...attachment.subnets].map(host32).sort().join();
-  // At a Gateway the networks are the gateway's own, and not looked at.
+  // At a Gateway the networks would be the gateway's own addresses, which no route can match on.
   if (match.destinationSubnets.length > 0 && (attachment.gateway === 'mesh' ? !same : true))
     problems.add([...path, 'destinationSubnets'], 'a route has no networks: it holds for its parent’s addresses');
   const ignored = match.gateways.length > 0 && attachment.gateway !== 'mesh';

@@ -12,11 +12,11 @@ import { type ConvertInput, type Made, Maker, Problems, type Unexpressed } from 
 
 export type { Made, Unexpressed } from './model.ts';
 
-/** What becomes of an object that is not left as it is. */
+/** What conversion does to an object that it changes. */
 export interface Replacement {
   readonly resource: Resource;
   readonly made: readonly Made[];
-  /** Of a VirtualService: the gateways (in full, and `mesh`) for which it stays; none if nothing of it stays. */
+  /** For a VirtualService: the gateways (`namespace/name`, or `mesh`) for which the original stays in place; empty if it can be removed. */
   readonly stays: readonly string[];
 }
 

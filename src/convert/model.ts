@@ -16,7 +16,7 @@ export interface Unexpressed {
   readonly reason: string;
 }
 
-/** Collects what can't be expressed of one part of an object; the part is converted if there is nothing. */
+/** Collects the reasons why a part of an object can't be expressed; without any, the part is converted. */
 export class Problems {
   readonly list: Unexpressed[] = [];
   readonly #resource: Resource;

@@ -72,14 +72,14 @@ function compare(a: ApiMatch, b: ApiMatch): number {
 }
 
 /**
- * The first rule that comes before one above it which takes some of the same requests; undefined if the orders come to the same. What takes everything
- * comes before regular expressions too, and nothing behind it is looked at.
+ * The first rule that an HTTPRoute would try before a rule above it that matches some of the same requests; undefined if both orders give the same
+ * result. A rule that matches everything also comes before regular expressions, and rules after it are not compared.
  */
 export function orderProblem({ written, sorted }: Ordered): { readonly index: number; readonly reason: string } | undefined {
   const position = new Map(sorted.map((entry, index) => [entry, index]));
   for (const [at, first] of written.entries()) {
     for (const second of written.slice(at + 1)) {
-      // Behind what takes everything nothing is reached, in either order.
+      // In either order no request gets past a rule that matches everything.
       if (first.index === second.index || isCatchAll(first.match) || disjoint(first.match, second.match)) continue;
       if (position.get(second)! < position.get(first)!) {
         return { index: second.index, reason: REASON };
@@ -108,7 +108,7 @@ function disjoint(a: ApiMatch, b: ApiMatch): boolean {
   return !left.startsWith(right) && !right.startsWith(left);
 }
 
-/** Of an expression that is a text and whatever follows it: the text. */
+/** The literal text at the start of an expression that allows anything after it. */
 function literalPrefix(expression: string): string | undefined {
   const [, text] = /^((?:[^.*+?^${}()|[\]\\]|\\[.*+?^${}()|[\]\\])*)\.\*$/.exec(expression) ?? [];
   return text?.replace(/\\(.)/g, '$1');

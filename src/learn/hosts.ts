@@ -33,7 +33,7 @@ export function slug(host: string): string {
     .replace(/[^a-z0-9]+/gi, '-')
     .replace(/^-|-$/g, '')
     .toLowerCase();
-  // Names of objects have at most 253 characters, and something is put behind them.
+  // Object names have at most 253 characters, and callers append to this one.
   return isIp(host) ? `address-${name}` : name.slice(0, 200).replace(/-$/, '');
 }
 
@@ -49,7 +49,7 @@ export function isDeclarable(host: string): boolean {
 }
 
 const SPECIAL: readonly (readonly [string, string])[] = [
-  ['169.254.169.254/32', 'the metadata service of cloud machines: whoever reaches it may get credentials'],
+  ['169.254.169.254/32', 'the metadata service of cloud machines: a caller that reaches it may get credentials'],
   ['169.254.0.0/16', 'a link-local address'],
   ['127.0.0.0/8', 'an address of the machine itself'],
   ['10.0.0.0/8', 'a private address'],
@@ -61,12 +61,12 @@ const SPECIAL: readonly (readonly [string, string])[] = [
   ['fe80::/10', 'a link-local address'],
 ];
 
-/** What is special about an address: it may be no host of the outside at all. */
+/** Why an address may not be an outside host; undefined if nothing is special about it. */
 export function specialAddress(host: string): string | undefined {
   return isIp(host) ? SPECIAL.find(([range]) => cidrCovers(range, host))?.[1] : undefined;
 }
 
-/** Addresses that no network has: a mesh gives them to names. */
+/** Ranges from which a mesh allocates addresses for names; no network uses them. */
 const ALLOCATED = ['240.0.0.0/4', '2001:2::/48'].map((range) => parseRange(range)!);
 
 export function isAllocated(address: string): boolean {

@@ -1,4 +1,4 @@
-/** What left the mesh, out of what the proxies logged: one entry for each host, port and protocol. Pure. */
+/** Finds in the proxies' logs which calls left the mesh: one entry for each host, port and protocol. Pure. */
 import { addressOf, declaredHost, hostOf, isAllocated, isDeclarable, isInside, portOf } from './hosts.ts';
 import type { LogRecord } from './records.ts';
 
@@ -12,7 +12,7 @@ export interface Observed {
   readonly originatedAt: number | undefined;
   /** Addresses that applications connected to for it, those that a mesh gives to names left out; at most 16. */
   readonly addresses: readonly string[];
-  /** Addresses of those who called; undefined if not all of them are known. */
+  /** Addresses of the callers; undefined unless all of them are known. */
   readonly clients: readonly string[] | undefined;
   readonly count: number;
   /** RFC 3339, or empty where the log has no time. */
@@ -73,7 +73,7 @@ interface Sighting {
   readonly at: Place;
   /** TLS was originated for it. */
   readonly secured: boolean;
-  /** What the client connected to; empty if that is not known. */
+  /** The address that the client connected to; empty if it is not known. */
   readonly dialled: string;
 }
 

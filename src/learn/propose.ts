@@ -3,7 +3,7 @@ import { isIp } from '../lib/ip.ts';
 import { declaredHost, isOwnSuffix, slug, specialAddress } from './hosts.ts';
 import type { Observed } from './observed.ts';
 
-/** What stands beside the proposal, and so must not be taken again. */
+/** Names and ports that exist beside the proposal, which it must not use again. */
 interface Taken {
   /** `Kind namespace/name`. */
   readonly objects: ReadonlySet<string>;
@@ -53,7 +53,7 @@ interface GatewaySide {
   readonly tcp: ReadonlyMap<string, number>;
 }
 
-/** One ServiceEntry and one VirtualService for each host, a Gateway for all, and what TLS origination and TCP need besides. */
+/** Proposes a ServiceEntry and a VirtualService for each host, one Gateway for all of them, and the objects that TLS origination and TCP need in addition. */
 export function propose(observed: readonly Observed[], { namespace, wildcardAfter, taken, callers }: ProposeOptions): Proposed[] {
   const { destinations: all, own } = withAddresses(destinationsOf(observed, wildcardAfter));
   const hosts = Map.groupBy([...all].sort(byHostAndPort), ({ host }) => host);
@@ -67,7 +67,7 @@ export function propose(observed: readonly Observed[], { namespace, wildcardAfte
     const named = destinations.filter(({ protocol }) => protocol === 'TLS');
     if (destinations.some(({ protocol }) => protocol === 'HTTP')) http.push(host);
     if (named.length > 0) tls.push(host);
-    // By SNI alone a gateway tells one port of a host, and TCP has no name at all.
+    // SNI does not tell the gateway which port of a host was called, and plain TCP names no host.
     for (const { port } of [...named.slice(1), ...destinations.filter(({ protocol }) => protocol === 'TCP')])
       tcp.set(`${host} ${port}`, nextPort());
   }

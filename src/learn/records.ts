@@ -33,7 +33,7 @@ const FOREIGN: ParsedLine = { kind: 'foreign', why: 'no record of a proxy' };
 
 export function parseLine(line: string): ParsedLine {
   const brace = line.indexOf('{');
-  // What stands before it is the prefix of whoever collected the lines.
+  // The text before it is a prefix that the log collector added.
   if (brace >= 0 && !line.slice(0, brace).includes('"')) return fromJson(line.slice(brace));
   return fromText(line);
 }

@@ -1,11 +1,11 @@
 import { type Cidr, type IpWords, maskWords } from './ip.ts';
 
-/** Values by range, looked up by the longest range that holds an address; a range that holds every address is a fallback of its own. */
+/** Values by range; `get` finds the value of the longest range that holds an address, else the value that was set for any address. */
 export class CidrMap<T> {
   readonly #byLength: { readonly family: number; readonly length: number; readonly values: Map<string, T> }[] = [];
   #any: T | undefined;
 
-  /** The value of the range, made by `create` when it is new. Undefined stands for «any address, also none». */
+  /** The value of the range, made by `create` when it is new. An undefined range stands for any address, and for a connection without one. */
   ensure(range: Cidr | undefined, create: () => T): T {
     if (!range) {
       this.#any ??= create();

@@ -1,9 +1,9 @@
-/** Values by host name, found by what covers what, without walking all of them. Names are in lower case. */
+/** Values by host name or wildcard; finds those that cover a name, or that a wildcard covers, without walking all of them. Names are in lower case. */
 import { isWildcard } from './hostname.ts';
 
 export class HostIndex<T> {
   readonly #exact = new Map<string, T[]>();
-  /** Wildcards by what follows the star: `.example.com`, or nothing for `*` alone. */
+  /** Wildcards by the text after the star: `.example.com`, or the empty text for `*` alone. */
   readonly #wildcards = new Map<string, T[]>();
   /** Exact names and wildcards by each of their suffixes at a dot, for `coveredBy`. */
   readonly #bySuffix = new Map<string, T[]>();

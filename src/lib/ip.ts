@@ -80,7 +80,7 @@ function groups(text: string): number[] | undefined {
   return out;
 }
 
-/** The one spelling of an address: dotted for IPv4, RFC 5952 for IPv6. */
+/** The canonical spelling of an address: dotted for IPv4, RFC 5952 for IPv6. */
 export function formatIp(words: IpWords): string {
   if (words.length === 1) return bytesOf(words[0]!).join('.');
   const all = words.flatMap((word) => [word >>> 16, word & 0xffff]);
@@ -131,7 +131,7 @@ function rangeOf(address: string, length: number): Cidr | undefined {
     : { words: maskWords(words, length), length };
 }
 
-/** One spelling for one network; empty if the text is none. */
+/** The canonical spelling of a network; empty if the text is no range. */
 export function canonicalRange(text: string): string {
   const range = parseRange(text);
   return range ? formatRange(range) : '';
@@ -141,7 +141,7 @@ export function formatRange({ words, length }: Cidr): string {
   return `${formatIp(words)}/${length}`;
 }
 
-/** The address of a range of one, in its one spelling; undefined of a wider range, and of a text that is no range. */
+/** The address of a range that holds one only, in its canonical spelling; undefined for a wider range and for a text that is no range. */
 export function singleAddress(text: string): string | undefined {
   const range = parseRange(text);
   return range && range.length === range.words.length * 32 ? formatIp(range.words) : undefined;
@@ -171,7 +171,7 @@ export function rangeCovers(wide: Cidr, narrow: Cidr): boolean {
   return wide.length <= narrow.length && cidrContains(wide, narrow.words);
 }
 
-/** The same of ranges as text; false if either is no range. */
+/** Like `rangeCovers`, for ranges as text; false if either is no range. */
 export function cidrCovers(wide: string, narrow: string): boolean {
   const a = parseRange(wide);
   const b = a && parseRange(narrow);

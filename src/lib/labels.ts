@@ -1,8 +1,8 @@
-/** Labels and the selectors over them. A selector's keys alone are read of the labels, never the list of all labels. */
+/** Labels and selectors. Matching reads the labels that the selector names and never lists the others, so that callers can record which labels count. */
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** A Kubernetes label selector. Not every kind's schema holds `operator` to the four that exist. */
+/** A Kubernetes label selector. Not every kind's schema limits `operator` to the four that exist. */
 interface LabelSelector {
   readonly matchLabels: Labels;
   readonly matchExpressions: readonly LabelRequirement[];
@@ -15,8 +15,8 @@ interface LabelRequirement {
 }
 
 /**
- * True if `labels` has every key of `selector` with the same value. An empty selector is satisfied by all labels; where an object's empty selector
- * selects nothing (a Service's, for one), the caller checks for that.
+ * True if `labels` has every key of `selector` with the same value. An empty selector matches all labels; callers for whom an empty
+ * selector selects nothing (a Service's, for example) check for that themselves.
  */
 export function matchesLabels(selector: Labels, labels: Labels): boolean {
   for (const key in selector) if (labels[key] !== selector[key]) return false;

@@ -1,4 +1,4 @@
-/** The same value each time; made when it is first asked for. What making it needs is let go then. */
+/** Makes a value on the first call and returns that same value afterwards. `make` is released then, and with it whatever it holds on to. */
 export function once<T>(make: () => T): () => T {
   let maker: (() => T) | undefined = make;
   let value: T;

@@ -1,4 +1,4 @@
-/** Values that can be made anew: those asked for last are kept, `capacity` of them. */
+/** A cache of values that can be made again: it keeps the `capacity` most recently used ones. */
 export class Recent<K, V extends object> {
   readonly #capacity: number;
   /** In the order of their last use. */
@@ -9,7 +9,7 @@ export class Recent<K, V extends object> {
     this.#capacity = capacity;
   }
 
-  /** What is kept for `key`; its place among the others stays. */
+  /** The cached value of `key`; looking does not count as a use. */
   peek(key: K): V | undefined {
     return this.#values.get(key);
   }

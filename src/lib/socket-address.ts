@@ -1,6 +1,6 @@
 /** Where a server listens. */
 export interface SocketAddress {
   readonly address: string;
-  /** 0 for none, or for any free one: whoever takes it says which. */
+  /** 0 means no port in some places and any free port in others; each place that takes an address says which. */
   readonly port: number;
 }

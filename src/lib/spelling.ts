@@ -38,7 +38,7 @@ export function closest(word: string, candidates: Iterable<string>): string | un
   return best;
 }
 
-/** Comparisons that a list of names may cost altogether; beyond, names are found by their labels alone. */
+/** How many comparisons a list of names may cost; beyond that only names that share all labels but one are compared. */
 const COMPARISONS = 50_000;
 
 /** So many names that differ in one label are a family of names, not misspellings of one. */
@@ -90,7 +90,7 @@ function byLabels(names: readonly string[]): Map<string, string[]> {
   return found;
 }
 
-/** What stays of a name when one label is taken out. */
+/** Each text that remains of a name when one of its labels is taken out. */
 function labelKeys(name: string): string[] {
   const labels = name.split('.');
   return labels.map((_, i) => labels.toSpliced(i, 1, '').join('.'));

@@ -25,7 +25,7 @@ export function createAllocator(): (hash: number) => number | undefined {
     const step = PRIME - (hash % PRIME);
     let place = hash % HASH_RANGE;
     for (let tries = 1; taken[place]; tries++) {
-      // A step with a factor in common with the range misses places, so that after one round each is tried in turn.
+      // A step that shares a factor with the range never reaches some places, so after one round each place is tried in turn.
       place = tries < HASH_RANGE ? (hash + tries * step) % HASH_RANGE : (place + 1) % HASH_RANGE;
     }
     taken[place] = 1;

@@ -16,7 +16,7 @@ export interface RuleSource {
   readonly config: MeshConfig;
 }
 
-/** A proxy, as far as it counts for which rules it follows. */
+/** The facts about a proxy that decide which rules it follows. */
 export interface Caller {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -30,11 +30,11 @@ interface Rules {
 }
 
 interface Index {
-  /** All rules of a namespace: what its own proxies look at first. */
+  /** All rules of a namespace; its own proxies look at these first. */
   readonly local: ReadonlyMap<string, Rules>;
   /** Those of the root namespace that its own proxies look at first. */
   readonly rootPrivate: Rules | undefined;
-  /** Of each namespace what others may see, by the namespace that looks. */
+  /** The rules of a namespace that others may see, by the namespace of the client. */
   exported(owner: string, client: string): Rules;
 }
 
@@ -96,7 +96,7 @@ function visibleTo({ spec, metadata }: Rule, client: string, mesh: RuleSource): 
   return isVisible(visibilityOf(spec.exportTo, mesh.config.defaultDestinationRuleExportTo), metadata.namespace, client);
 }
 
-/** Seen in its own namespace alone: so exported, or because a workloadSelector reaches no further. */
+/** Whether only its own namespace sees the rule: it is exported so, or it has a workloadSelector, which reaches no further. */
 function isPrivate({ spec, metadata }: Rule, mesh: RuleSource): boolean {
   if (spec.workloadSelector) return true;
   const names = spec.exportTo.length > 0 ? spec.exportTo : mesh.config.defaultDestinationRuleExportTo;

@@ -106,7 +106,7 @@ function entriesEndpoints(entries: readonly Service[], service: Service, port: S
   for (const entry of entries) {
     for (const each of entry.ports) {
       if (byNumber ? each.number !== port.number : each.name !== port.name) continue;
-      // Round robin has one name; the oldest has it.
+      // A DNS round-robin cluster resolves a single name: the oldest entry's.
       if (entry.resolution === 'DNSRoundRobinLB' && found.length > 0) continue;
       found.push(...serviceEntryEndpoints(entry, each, workloads));
     }
@@ -137,7 +137,7 @@ function sliceEndpoints(slice: ResourceOf<'EndpointSlice'>, port: ServicePort, w
   return slice.spec.endpoints.flatMap((endpoint) => {
     const { targetRef } = endpoint;
     const pod = targetRef?.kind === 'Pod' && targetRef.name ? workloads.pod(targetRef.namespace || namespace, targetRef.name) : undefined;
-    // A condition that is not stated counts as ready, says the API.
+    // The API says that a missing condition counts as ready.
     const healthy = publishNotReady || endpoint.conditions?.ready !== false;
     const locality = workloads.nodeLocality(endpoint.nodeName);
     return endpoint.addresses.map((address) =>
@@ -265,7 +265,7 @@ function stated(
   ];
 }
 
-/** A Pod may stand in several slices of one Service, e.g. while it moves between them. */
+/** A Pod can be in several slices of one Service, e.g. while Kubernetes moves it from one to another. */
 function unique(endpoints: readonly Endpoint[]): readonly Endpoint[] {
   const seen = new Set<string>();
   return endpoints.filter(({ address, port }) => {

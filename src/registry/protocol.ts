@@ -23,7 +23,7 @@ const PROTOCOLS: ReadonlyMap<string, Protocol> = new Map(
 /** Ports on which the server speaks first, so that sniffing would hang: TCP unless the port says otherwise. SMTP, DNS, MySQL, MongoDB. */
 const SERVER_FIRST_PORTS: ReadonlySet<number> = new Set([25, 53, 3306, 27017]);
 
-/** What a `protocol` or `appProtocol` names, whatever its case; what is unknown or missing is to be sniffed. */
+/** The protocol that `protocol` or `appProtocol` names, in any case. The proxy sniffs if it is unknown or missing. */
 export function parseProtocol(name: string | undefined): Protocol {
   return PROTOCOLS.get(name?.toLowerCase() ?? '') ?? 'Unsupported';
 }
@@ -56,7 +56,7 @@ export function isTls(protocol: Protocol): boolean {
   return protocol === 'HTTPS' || protocol === 'TLS';
 }
 
-/** Bytes whose protocol nobody looks at. Databases count here: no filter of theirs is in the chain. */
+/** Ports whose bytes the proxy forwards without reading them. That includes databases, because their filters are not in the chain. */
 export function isTcp(protocol: Protocol): boolean {
   return protocol === 'TCP' || protocol === 'Mongo' || protocol === 'MySQL' || protocol === 'Redis';
 }

@@ -25,7 +25,7 @@ export function servedBy(services: readonly Service[], endpoints: EndpointsOf): 
 function indexByAddress(services: readonly Service[], endpoints: EndpointsOf): ReadonlyMap<string, readonly Served[]> {
   const index = new Map<string, Served[]>();
   for (const service of services) {
-    // The endpoints of the others are names, or there are none.
+    // Other services have endpoints that are names, or none.
     if (service.resolution !== 'ClientSideLB' && service.resolution !== 'Passthrough') continue;
     for (const port of service.ports) {
       for (const endpoint of endpoints(service, port)) {

@@ -27,7 +27,7 @@ export function serviceEntryServices(resource: ResourceOf<'ServiceEntry'>, mesh:
     order: resource.order,
     // Each host has objects of its own: endpoints are found by them.
     ports: spec.ports.map(servicePort),
-    // There is no name to look up for a wildcard, so what the client resolved is used.
+    // A wildcard is no name that could be looked up, so the proxy uses the address that the client resolved.
     resolution:
       isDns(declared) && hostname.startsWith('*') && spec.endpoints.length === 0 && !spec.workloadSelector ? 'Passthrough' : declared,
     meshExternal: spec.location !== 'MESH_INTERNAL',
@@ -41,7 +41,7 @@ export function serviceEntryServices(resource: ResourceOf<'ServiceEntry'>, mesh:
   }));
 }
 
-/** Istio's rule: a host that is no wildcard, declares no address and whose clients' addresses do not matter gets one. */
+/** Istio's rule: a host gets an address if it is no wildcard, declares none itself, and is not reached at the address that the client resolved. */
 export function wantsAutoAddress(service: Service): boolean {
   return (
     service.registry === 'External' &&

@@ -12,7 +12,7 @@ const LOCALITY_LABEL = 'istio-locality';
 /** Pods and WorkloadEntries, with the ways to find them that endpoints need. */
 export interface Workloads {
   readonly list: readonly Workload[];
-  /** Of one namespace whose labels hold all of the selector's; none for an empty selector. */
+  /** The workloads of a namespace that the selector matches; none for an empty selector, as for a Service. */
   select(namespace: string, selector: Labels): readonly Workload[];
   pod(namespace: string, name: string): Workload | undefined;
   podAt(address: string): Workload | undefined;
@@ -53,7 +53,7 @@ export function buildWorkloads(snapshot: Snapshot, before?: Workloads): Workload
     const workload = kept(made);
     list.push(workload);
     podsByName.set(`${workload.namespace}/${workload.name}`, workload);
-    // Pods on the host's network share its address: none of them can be known by it.
+    // Pods on the host's network share its address, which therefore identifies none of them.
     if (!pod.spec.hostNetwork) for (const address of workload.addresses) podsByAddress.set(address, workload);
   }
   for (const entry of sources.entries) list.push(kept(entryWorkload(entry)));

@@ -1,6 +1,6 @@
 /**
- * Envoy's bootstrap file: what a data plane is started from when there is no control plane. Reading is strict: a field that the product does not
- * have is an error that names it, never silence. Its resources stay JSON here, so that nothing of their types is loaded yet.
+ * Envoy's bootstrap file, from which a data plane starts when there is no control plane. Reading is strict: a field that the product does not support is
+ * an error that names it. Resources stay JSON here, so that none of their types need be loaded yet.
  */
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import { SallyportError } from '../lib/errors.ts';

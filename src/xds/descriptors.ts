@@ -50,7 +50,7 @@ function remember(type: { readonly kind: string; readonly typeName: string }): v
   if (type.kind === 'message' || type.kind === 'enum') types.set(type.typeName, type as DescMessage | DescEnum);
 }
 
-/** What all of protobuf-es's descriptors have. The descriptor in protobuf's own form (`proto`) is left out but for what its registries ask for. */
+/** The fields that all descriptors of protobuf-es have. Of the descriptor in protobuf's own form (`proto`) only the parts exist that its registries read. */
 class LazyFile {
   readonly kind = 'file';
   readonly deprecated = false;

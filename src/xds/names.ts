@@ -5,7 +5,7 @@ export const SALLYPORT_METADATA = 'sallyport';
 
 /**
  * Listener filter of the explicit proxy: reads SOCKS5, CONNECT or an absolute-form request, looks the host up in the name table and then in
- * DNS, and sets the connection's original destination, so that what follows is what captured traffic meets. Its typed_config is a
+ * DNS, and sets the connection's original destination, so that the connection then takes the path of captured traffic. Its typed_config is a
  * google.protobuf.Empty.
  */
 export const EXPLICIT_PROXY_FILTER = 'sallyport.filters.listener.explicit_proxy';

@@ -8,7 +8,7 @@ import { gatewayPods } from './gateway.ts';
 import { whereRulesHold } from './gateway-routes.ts';
 import { findGateway } from './virtual-service-gateways.ts';
 
-/** SP1033: subsets of DestinationRules that do not hold for those who follow the route: there is no cluster for them. */
+/** SP1033: a route names a subset of a DestinationRule that does not apply to the proxies that follow the route, so they have no cluster for it. */
 export function unseenSubsets(context: Context): void {
   for (const virtualService of context.of('VirtualService')) {
     for (const kind of ['http', 'tls', 'tcp'] as const) {

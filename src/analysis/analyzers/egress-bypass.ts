@@ -91,7 +91,7 @@ export function egressBypass(context: Context): void {
   }
 }
 
-/** Gateways at which a VirtualService leads calls for the host to the host itself, whatever names they serve. */
+/** Gateways at which a VirtualService routes calls for the host to the host itself, regardless of the names that they serve. */
 function gatewaysThatLeadTo(context: Context, hostname: string): Gateway[] {
   return context.routedHosts.at(hostname).flatMap(({ virtualService }) => {
     const { metadata, spec } = virtualService;
@@ -314,7 +314,7 @@ function leadsTo(rule: AnyRule | HttpRoute): Destination[] {
   return [...routes, ...(rule.mirror ? [rule.mirror] : []), ...rule.mirrors.map(({ destination }) => destination)];
 }
 
-/** Whether the host is there for gateways to lead calls to that are made to other hosts: nobody routes calls to it itself. */
+/** Whether the host exists only as a destination of gateways for calls to other hosts: no route matches calls to the host itself. */
 function isBackendOfGateways(
   context: Context,
   { hostname, ports }: Service,
@@ -338,7 +338,7 @@ function reportPortOfGateway(context: Context, service: Service, port: ServicePo
   );
 }
 
-/** SP1005, a hint: HTTPS to a host of which only plain HTTP is declared, where what is not declared passes. */
+/** SP1005, a hint: only plain HTTP is declared for a host, and the mesh lets undeclared traffic out, so HTTPS to it bypasses the gateway. */
 function reportUndeclaredTls(context: Context, service: Service, through: readonly ServicePort[]): void {
   if (context.mesh.outboundTrafficPolicy.mode !== 'ALLOW_ANY') return;
   if (!through.some((port) => routeKind(port) === 'http') || service.ports.some((port) => routeKind(port) === 'tls')) return;

@@ -15,7 +15,7 @@ export function privateAddresses(context: Context): void {
         'SP1020',
         entry,
         ['spec', 'hosts', i],
-        `Whoever controls a name under ${host} decides which address is reached, 10.0.0.0/8, 192.168.0.0/16 and 169.254.169.254 included. Name the hosts that are needed, or keep the gateway's pods from private ranges by a NetworkPolicy.`,
+        `Anyone who controls a name under ${host} decides which address is reached, 10.0.0.0/8, 192.168.0.0/16 and 169.254.169.254 included. Name the hosts that are needed, or keep the gateway's pods from private ranges by a NetworkPolicy.`,
       );
     }
   }
@@ -53,7 +53,7 @@ export function hardening(context: Context): void {
   }
 }
 
-/** SP1022: Gateways to which no VirtualService is bound: whatever reaches them is refused; ServiceEntries that nobody sees. */
+/** SP1022: Gateways without a bound VirtualService, which refuse every call, and ServiceEntries that no namespace can see. */
 export function deadObjects(context: Context): void {
   for (const entry of context.of('ServiceEntry')) {
     if (entry.spec.ports.length === 0) {

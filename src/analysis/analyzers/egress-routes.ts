@@ -26,7 +26,7 @@ export function tlsMatches(context: Context): void {
           continue;
         }
         for (const [k, sni] of match.sniHosts.entries()) {
-          // A TLSRoute's server names are its own, whatever hosts its parent has.
+          // A TLSRoute has server names of its own; they need not be hosts of its parent.
           if (virtualService.derivedFrom || hosts.some((host) => hostCovers(host, sni.toLowerCase()))) continue;
           context.report(
             'SP1007',
@@ -116,7 +116,7 @@ export function fieldsWithoutEffect(context: Context): void {
   }
 }
 
-/** What TLS is to be like where there is none: a mode that is left out is DISABLE. */
+/** TLS fields beside mode DISABLE, which a missing mode means too: they have no effect. */
 function tlsWithoutEffect(context: Context, rule: ResourceOf<'DestinationRule'>): void {
   for (const { tls, path } of tlsSettings(rule)) {
     if (tls?.mode !== 'DISABLE') continue;

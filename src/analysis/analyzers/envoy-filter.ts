@@ -1,7 +1,7 @@
 import type { EnvoyConfigObjectPatch, ResourceOf } from '../../api/index.ts';
 import type { Context } from '../context.ts';
 
-/** Operations whose place is told relative to another filter. */
+/** Operations that place a filter relative to another one. */
 const RELATIVE: ReadonlySet<string> = new Set(['INSERT_BEFORE', 'INSERT_AFTER', 'REMOVE', 'REPLACE']);
 const ROUTES: ReadonlySet<string> = new Set(['ROUTE_CONFIGURATION', 'HTTP_ROUTE']);
 const REPLACEABLE: ReadonlySet<string> = new Set(['NETWORK_FILTER', 'HTTP_FILTER', 'VIRTUAL_HOST']);

@@ -68,7 +68,7 @@ function unroutedHosts(context: Context, gateway: Gateway, bound: readonly Bound
   }
   const isRouted = (serverHost: string) => {
     const name = serverHost.slice(serverHost.indexOf('/') + 1).toLowerCase();
-    // Whether the server takes VirtualServices of that namespace at all.
+    // Whether the server accepts VirtualServices of that namespace.
     const takes = (namespace: string) => serverHostTakes(serverHost, gateway.metadata.namespace, name, namespace);
     return routed.coveredBy(name).some(takes) || routed.covering(name).some(takes);
   };

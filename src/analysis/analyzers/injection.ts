@@ -13,7 +13,7 @@ import {
   proxyContainer,
 } from '../injection-state.ts';
 
-/** Kinds that say how traffic goes. Files that have these and no workload describe routing alone, and say nothing of injection. */
+/** Kinds that configure routing. Files with these but no workload describe routing alone, so a missing injection label means nothing there. */
 const ROUTING = ['Gateway', 'VirtualService', 'ServiceEntry', 'DestinationRule', 'Sidecar'] as const;
 
 /** IST0102, IST0123, IST0148: what a namespace's labels say of injection. */

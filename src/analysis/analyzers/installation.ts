@@ -33,7 +33,7 @@ export function gatewayApiServed(context: Context): void {
   for (const definition of context.of('CustomResourceDefinition')) {
     const { group, names, versions } = definition.spec;
     const kind = names?.kind ?? '';
-    // What stands in the files without versions is cut down, and says nothing.
+    // A definition without versions was shortened by hand and proves nothing.
     if (group !== GATEWAY_API || versions.length === 0) continue;
     const served = versions.filter((version) => version.served).map(({ name }) => name);
     const has = `The API server answers ${kind}s in the versions ${served.sort().join(', ') || '(none)'}`;

@@ -4,7 +4,7 @@ import type { Context } from '../context.ts';
 /** Registries that every control plane has. */
 const BUILT_IN = ['Kubernetes', 'External'];
 
-/** IST0126: networks that name clusters of which no Secret tells the control plane. */
+/** IST0126: a network names a cluster for which the control plane has no remote Secret. */
 export function meshNetworks(context: Context): void {
   const { meshNetworks: networks } = context;
   if (!networks) return;

@@ -4,7 +4,7 @@ import type { PathStep, Resource } from '../../api/resource.ts';
 import { fullHostname } from '../../lib/hostname.ts';
 import type { Context } from '../context.ts';
 
-/** Of kinds that are not Istio's own, the conditions of which False says that something fails. */
+/** Conditions whose status False means a failure, for kinds that are not Istio's own. */
 const CONDITIONS: Readonly<Record<string, RegExp>> = {
   Service: /^istio\.io\/WaypointBound$/,
   KubernetesGateway: /^(?:Accepted|Programmed|ResolvedRefs)$/,

@@ -79,7 +79,7 @@ function namesOf(users: ReadonlyMap<unknown, ReadonlySet<string>>): string {
 export function portNames(context: Context): void {
   for (const service of context.of('Service')) {
     if (isSystemNamespace(service.metadata.namespace) || isControlPlane(service) || isDefaultGateway(service)) continue;
-    // Nobody wrote those that are made of Gateways.
+    // Skips Services that the controller makes for Gateways: users did not write them.
     if (service.derivedFrom || service.metadata.labels['gateway.istio.io/managed'] !== undefined) continue;
     const external = service.spec.type === 'ExternalName';
     for (const [i, port] of service.spec.ports.entries()) {

@@ -136,7 +136,7 @@ export function selectorOf(labels: Readonly<Record<string, string>> | undefined,
     report({ path, level: 'Warning', message: 'the selector has no labels, so it selects every workload of the namespace' });
 }
 
-/** `exportTo`: `*`, `.`, `~` or namespaces, none twice; `*` and `~` stand alone. Only services may be exported to nobody. */
+/** `exportTo` lists `*`, `.`, `~` or namespaces, each once; `*` and `~` exclude any other entry. Only services may be exported to nobody (`~`). */
 export function exportToOf(exportTo: readonly string[], namespace: string, report: Report, nobody = false): void {
   const seen = new Set<string>();
   exportTo.forEach((entry, index) => {

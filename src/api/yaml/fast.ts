@@ -1,9 +1,9 @@
 // biome-ignore-all lint/style/noExcessiveLinesPerFile: one parser whose parts call each other and share its fields; apart they would be harder to follow.
 /**
  * Parses the YAML that configuration files are mostly made of, several times as fast as a complete parser: block and flow collections of
- * plain and quoted scalars on one line, in ASCII. Whatever else it meets (anchors, tags, block scalars, scalars over several lines, tabs,
- * any error) it leaves alone, so that the complete parser alone decides what such a text means. Whatever it accepts, the complete parser
- * reads the same way: fast.test.ts holds one against the other.
+ * plain and quoted scalars on one line, in ASCII. It gives up on anything else (anchors, tags, block scalars, scalars over several lines,
+ * tabs, any error), and the complete parser decides what such a text means. What this parser accepts, the complete one reads the same way;
+ * fast.test.ts compares the two.
  */
 
 import {
@@ -457,7 +457,7 @@ function resolve(source: string, first: number): unknown {
   // Digits, signs and dots.
   if ((first >= 48 && first <= 57) || first === 45 || first === 43 || first === 46) {
     if (NUMBER.test(source)) return Number(source);
-    // Other bases, infinities and what is no number: few of them are met, and their spellings are many.
+    // Other bases, infinities and NaN are rare and have many spellings: the complete parser reads them.
     if (/^[-+]?(?:0[xo]|\.[a-zA-Z])/.test(source)) throw BAIL;
     return source;
   }

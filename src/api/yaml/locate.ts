@@ -11,9 +11,9 @@ interface Located {
   readonly key: number;
 }
 
-/** A node that the walk has come to. */
+/** The node at which the walk is. */
 interface Spot extends Located {
-  /** Of a block: the column of its first character. Undefined: what stands here is on one line, or in brackets. */
+  /** The column of a block's first character. Undefined if the node is on one line or in brackets. */
   readonly column?: number;
 }
 
@@ -43,7 +43,7 @@ function child(text: string, { start, column }: Spot, step: PathStep): Child {
 }
 
 interface Line {
-  /** Of its first character that is no space. */
+  /** Column of the first character that is no space. */
   readonly at: number;
   readonly indent: number;
 }
@@ -78,14 +78,14 @@ function inMapping(text: string, start: number, column: number, name: string): C
     if (!key) return 'unclear';
     if (key.name === name) return valueOf(text, at, key.end, column);
     let line = nextAt(text, key.end, column);
-    // Lists may stand as deep as the key that they belong to.
+    // A list may have the same indentation as the key that it belongs to.
     while (line && line.indent === column && isDash(text, line.at)) line = nextAt(text, line.at, column);
     if (!line || line.indent < column) return 'absent';
     at = line.at;
   }
 }
 
-/** What stands behind the colon of a block mapping's key. */
+/** The value after the colon of a block mapping's key. */
 function valueOf(text: string, key: number, colon: number, column: number): Child {
   let at = colon + 1;
   while (text.charCodeAt(at) === SPACE) at++;

@@ -10,7 +10,7 @@ interface Place {
   children: Map<PathStep, Place> | undefined;
 }
 
-/** Offsets of a document's fields. Parses the document again, which is why nobody asks before there is something to report. */
+/** Offsets of a document's fields. Parses the document again, so ask only when there is something to report. */
 export class Positions {
   readonly #root: Place;
 
