@@ -40,7 +40,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   'match-at-gateway': ['SP1010'],
   'match-uri': ['IST0130'],
   'mtls-origination-missing': ['IST0129'],
-  'service-entry-port-names': ['IST0134'],
+  'service-entry-port-names': ['IST0134', 'SP1036'],
   'service-entry-static-without-endpoints': ['SP1029'],
   subsets: ['IST0112', 'IST0173'],
   'tcp-no-address': ['IST0134'],

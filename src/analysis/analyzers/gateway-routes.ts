@@ -118,7 +118,8 @@ function reportHiddenRule(context: Context, service: Service, gateway: Gateway):
   );
 }
 
-function asksForTls({ spec }: ResourceOf<'DestinationRule'>): boolean {
+/** Whether the rule originates TLS to its host or to a port of it. */
+export function asksForTls({ spec }: ResourceOf<'DestinationRule'>): boolean {
   return [spec.trafficPolicy, ...(spec.trafficPolicy?.portLevelSettings ?? [])].some(
     (policy) => policy?.tls && policy.tls.mode !== 'DISABLE',
   );

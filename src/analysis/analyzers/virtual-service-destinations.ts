@@ -6,6 +6,7 @@ import { closest } from '../../lib/spelling.ts';
 import type { Service } from '../../registry/model.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
+import { isDefaultGateway, isInstalledGateway } from '../default-gateways.ts';
 import { gatewayPods } from './gateway.ts';
 import { findGateway, gatewayNames } from './virtual-service-gateways.ts';
 
@@ -62,6 +63,15 @@ export function virtualServiceDestinations(context: Context): void {
           `Referenced host not found: "${destination.host}". Calls on this route end in ${end}. ${missingHost(context, host, namespace)}`,
         );
         continue;
+      }
+      if (isDefaultGateway(service.resource) && !isInstalledGateway(service.resource)) {
+        const { name, namespace: owner } = service.resource.metadata;
+        context.report(
+          'SP1044',
+          virtualService,
+          [...path, 'host'],
+          `Service ${owner}/${name}, to which this leads, is not among the files; it is taken to be the gateway's. Where it does not exist calls end in ${end}, and so they do in explain and verify, which know the files alone: add the Service and a Pod of the gateway to them.`,
+        );
       }
       if (destination.subset !== undefined && destination.subset !== '') checkSubset(context, virtualService, destination, host, path);
       const port = destination.port?.number;
