@@ -11,8 +11,10 @@ import { callersOf } from './callers.ts';
 import type { Context } from './context.ts';
 import {
   type AnyRule,
+  concernedPorts,
   externalServices,
   type FindMeshVirtualService,
+  holdsOnMesh,
   meshRules,
   meshVirtualServices,
   onMesh,
@@ -54,11 +56,13 @@ function byRules(context: Context, alone: VirtualService): Arrival[] {
   for (const kind of ['http', 'tls', 'tcp'] as const) {
     const rules: readonly AnyRule[] = virtualService.spec[kind];
     for (const [i, rule] of rules.entries()) {
+      const met = kind !== 'http' || holdsOnMesh(concernedPorts(context, virtualService, rule));
       const callers = followersOf(context, virtualService, rule);
       for (const [j, { destination }] of rule.route.entries()) {
         const host = fullHostname(destination.host, virtualService.metadata.namespace).toLowerCase();
         const path = ['spec', kind, i, 'route', j, 'destination'];
         for (const { by, caller } of callers) {
+          if (by === 'sidecar' && !met) continue;
           const service = context.registry.lookup(host, caller.namespace);
           const number = destination.port?.number || (service?.ports.length === 1 ? service.ports[0]!.number : undefined);
           const port = service?.ports.find((each) => each.number === number);

@@ -191,7 +191,7 @@ export const MESSAGES = {
     'EgressRuleBypassesGateway',
     'A rule leads a part of the calls to an external host straight out, while others go through the egress gateway.',
   ),
-  SP1009: warning('SubsetUnused', 'No route uses this subset, so its settings have no effect.'),
+  SP1009: info('SubsetUnused', 'No route uses these subsets, so their settings have no effect.'),
   SP1010: warning('FieldWithoutEffect', 'A field is accepted here but has no effect.'),
   SP1011: error('TcpServicesCollide', 'Two TCP services claim one address and port: only the older is served.'),
   SP1012: info('HostNeverReached', 'A host of a Gateway or VirtualService that no traffic can reach.'),

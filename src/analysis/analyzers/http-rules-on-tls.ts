@@ -1,9 +1,7 @@
 import type { HttpRoute } from '../../api/index.ts';
-import { fullHostname } from '../../lib/hostname.ts';
-import type { Service, ServicePort } from '../../registry/model.ts';
-import { isTcp, isTls } from '../../registry/protocol.ts';
+import { isTls } from '../../registry/protocol.ts';
 import type { Context } from '../context.ts';
-import { onMesh, ruleConcerns, type VirtualService, withDelegates } from '../egress-model.ts';
+import { concernedPorts, holdsOnMesh, onMesh, withDelegates } from '../egress-model.ts';
 
 /** SP1039: `http` rules for ports whose bytes a sidecar does not read as HTTP: no request ever meets them. */
 export function httpRulesOnTls(context: Context): void {
@@ -11,9 +9,9 @@ export function httpRulesOnTls(context: Context): void {
     if (!onMesh(alone)) continue;
     const virtualService = withDelegates(context, alone);
     for (const [i, rule] of virtualService.spec.http.entries()) {
-      const concerned = portsOf(context, virtualService, rule);
+      const concerned = concernedPorts(context, virtualService, rule);
       const first = concerned[0];
-      if (!first || !concerned.every(({ port }) => isTls(port.protocol) || isTcp(port.protocol))) continue;
+      if (!first || holdsOnMesh(concerned)) continue;
       const ports = [...new Set(concerned.map(({ service, port }) => `${service.hostname} port ${port.number} (${port.protocol})`))];
       const kind = isTls(first.port.protocol) ? 'tls' : 'tcp';
       context.report(
@@ -24,22 +22,6 @@ export function httpRulesOnTls(context: Context): void {
       );
     }
   }
-}
-
-interface Concerned {
-  readonly service: Service;
-  readonly port: ServicePort;
-}
-
-/** The ports of the VirtualService's hosts that the rule would hold for on the mesh; none where nothing declares them. */
-function portsOf(context: Context, virtualService: VirtualService, rule: HttpRoute): Concerned[] {
-  return virtualService.spec.hosts.flatMap((written) => {
-    const host = fullHostname(written, virtualService.metadata.namespace).toLowerCase();
-    return context.services
-      .overlapping(host)
-      .flatMap((service) => service.ports.map((port) => ({ service, port })))
-      .filter(({ port }) => ruleConcerns(virtualService, rule, 'mesh', host, port.number));
-  });
 }
 
 /** What the rule asks for, as the subject of a sentence. */

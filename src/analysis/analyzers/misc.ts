@@ -117,15 +117,6 @@ const REPLACED: ReadonlyMap<unknown, string> = new Map([
 
 /** IST0002: fields that Istio has deprecated or ignores, and kinds that it has removed. */
 export function deprecatedFields(context: Context): void {
-  for (const sidecar of context.of('Sidecar')) {
-    if (!sidecar.spec.outboundTrafficPolicy?.egressProxy) continue;
-    context.report(
-      'IST0002',
-      sidecar,
-      ['spec', 'outboundTrafficPolicy', 'egressProxy'],
-      'The field egressProxy is ignored: calls to unknown destinations leave straight from the sidecar. Declare the hosts with ServiceEntries and lead them to the egress gateway with VirtualServices.',
-    );
-  }
   for (const definition of context.of('CustomResourceDefinition')) {
     if (!REMOVED_KINDS.test(definition.metadata.name)) continue;
     context.report(
