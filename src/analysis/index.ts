@@ -34,7 +34,7 @@ import { ambientSidecars, sidecarSelectors, telemetrySelectors } from './analyze
 import { conflictingServiceEntryProtocols, serviceEntryAddresses } from './analyzers/service-entry.ts';
 import { unboundGateways } from './analyzers/unbound-gateways.ts';
 import { upstreamTlsFits } from './analyzers/upstream-tls.ts';
-import { conflictingMeshHosts, jwtClaimRoutes } from './analyzers/virtual-service-conflicts.ts';
+import { conflictingMeshHosts, jwtClaimRoutes, losingRoutes } from './analyzers/virtual-service-conflicts.ts';
 import { virtualServiceDestinations } from './analyzers/virtual-service-destinations.ts';
 import { virtualServiceGateways } from './analyzers/virtual-service-gateways.ts';
 import { virtualServiceRules } from './analyzers/virtual-service-rules.ts';
@@ -69,6 +69,7 @@ const ANALYZERS: readonly Analyzer[] = [
   virtualServiceRules,
   unboundGateways,
   conflictingMeshHosts,
+  losingRoutes,
   jwtClaimRoutes,
   ingressBypassesSubsets,
   destinationRuleHosts,

@@ -23,5 +23,9 @@ export function fileOrigin(file: string): Origin {
 /** `Kind namespace/name`, `Kind name` for cluster-scoped kinds, or the name of the file. */
 export function originText({ kind, namespace, name }: Origin): string {
   const object = namespace ? `${namespace}/${name}` : name;
-  return kind && object ? `${kind} ${object}` : kind || object;
+  const written = WRITTEN[kind] ?? kind;
+  return written && object ? `${written} ${object}` : written || object;
 }
+
+/** Kinds that resources have under another name than documents. */
+const WRITTEN: Readonly<Record<string, string>> = { KubernetesGateway: 'Gateway' };
