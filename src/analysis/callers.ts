@@ -1,12 +1,8 @@
 /** The workloads whose calls a configuration is about. */
 
-import { hostCovers } from '../lib/hostname.ts';
 import type { Caller } from '../registry/destination-rules.ts';
-import type { Service } from '../registry/model.ts';
-import { sidecarImport } from '../registry/sidecar-import.ts';
-import { isVisible } from '../registry/visibility.ts';
 import { gatewayPods } from './analyzers/gateway.ts';
-import { type Context, matchesLabels, type Selectable } from './context.ts';
+import type { Context, Selectable } from './context.ts';
 
 /** The workloads of the files beside gateways' and the installation's own: none where the files describe routing alone. Made once for a context. */
 export function workloadsOf(context: Context): readonly Selectable[] {
@@ -33,28 +29,68 @@ export function callersOf(context: Context, own: string): readonly Caller[] {
 
 const CALLERS = new WeakMap<Context, readonly Caller[]>();
 
-/** Whether there may be a workload that is served the service: false where the files have workloads and none of them sees and imports it. */
-export function isServedToAnyone(context: Context, service: Service): boolean {
-  const workloads = workloadsOf(context);
-  return (
-    workloads.length === 0 ||
-    workloads.some((pod) => isVisible(service.exportTo, service.namespace, pod.namespace) && imports(context, pod, service))
-  );
+/**
+ * The workloads that a configuration tells apart by their namespace and by the labels that something selects by: those of the files, and of files without
+ * workloads such as there may be, where some object is or is shown. (Who may put workloads beside the gateways may change these as well.)
+ */
+export function possibleCallers(context: Context): readonly Caller[] {
+  let callers = POSSIBLE.get(context);
+  if (!callers) {
+    callers = findCallers(context);
+    POSSIBLE.set(context, callers);
+  }
+  return callers;
 }
 
-/** Whether the Sidecar that a workload follows imports the service; everything is imported without one. */
-function imports(context: Context, pod: Selectable, service: Service): boolean {
-  const sidecars = context.of('Sidecar');
-  const own = sidecars.filter(({ metadata }) => metadata.namespace === pod.namespace);
-  const selecting = own.find(({ spec }) => spec.workloadSelector && matchesLabels(spec.workloadSelector.labels, pod.labels));
-  const sidecar =
-    selecting ??
-    own.find(({ spec }) => !spec.workloadSelector) ??
-    sidecars.find(({ metadata, spec }) => metadata.namespace === context.mesh.rootNamespace && !spec.workloadSelector);
-  if (!sidecar || sidecar.spec.egress.length === 0) return true;
-  return sidecar.spec.egress.some(({ hosts }) =>
-    hosts
-      .map((text) => sidecarImport(text, pod.namespace))
-      .some((each) => each.takes(service.namespace) && hostCovers(each.host, service.hostname)),
-  );
+const POSSIBLE = new WeakMap<Context, readonly Caller[]>();
+
+function findCallers(context: Context): Caller[] {
+  const selectors = selectorsOf(context);
+  const keys = [...new Set(selectors.flatMap((selector) => Object.keys(selector)))].sort();
+  const workloads = workloadsOf(context);
+  // Deployments are rarely all that there is.
+  const possible = workloads.some(({ resource }) => resource.kind === 'Pod')
+    ? []
+    : possibleNamespaces(context).flatMap((namespace) => [{}, ...selectors].map((labels) => ({ namespace, labels })));
+  const callers: readonly Caller[] = [...workloads.map(({ namespace, labels }) => ({ namespace, labels })), ...possible];
+  const distinct = new Map<string, Caller>();
+  for (const caller of callers) {
+    const labels = Object.fromEntries(keys.flatMap((name) => (caller.labels[name] === undefined ? [] : [[name, caller.labels[name]]])));
+    const key = JSON.stringify([caller.namespace, labels]);
+    if (!distinct.has(key)) distinct.set(key, { namespace: caller.namespace, labels });
+  }
+  return [...distinct.values()];
+}
+
+/** Labels by which objects choose the workloads whose calls they concern. */
+function selectorsOf(context: Context): Readonly<Record<string, string>>[] {
+  const all = [
+    ...context.of('Sidecar').map(({ spec }) => spec.workloadSelector?.labels),
+    ...context.of('DestinationRule').map(({ spec }) => spec.workloadSelector?.matchLabels),
+    ...context
+      .of('VirtualService')
+      .flatMap(({ spec }) =>
+        [...spec.http, ...spec.tls, ...spec.tcp].flatMap(({ match }) => match.map(({ sourceLabels }) => sourceLabels)),
+      ),
+  ];
+  return all.filter((labels) => labels !== undefined && Object.keys(labels).length > 0) as Readonly<Record<string, string>>[];
+}
+
+const NAMING = ['ServiceEntry', 'VirtualService', 'DestinationRule', 'Sidecar', 'Gateway'] as const;
+
+function possibleNamespaces(context: Context): string[] {
+  const closed = new Set([
+    context.mesh.rootNamespace,
+    ...context.of('Gateway').flatMap((gateway) => gatewayPods(context, gateway).map(({ namespace }) => namespace)),
+  ]);
+  const found = new Set<string>(NAMING.flatMap((kind) => context.of(kind).map(({ metadata }) => metadata.namespace)));
+  for (const kind of ['ServiceEntry', 'VirtualService', 'DestinationRule'] as const) {
+    for (const { spec } of context.of(kind)) for (const name of spec.exportTo) found.add(name);
+  }
+  for (const { spec } of context.of('VirtualService')) {
+    for (const { match } of [...spec.http, ...spec.tls, ...spec.tcp])
+      for (const each of match) if (each.sourceNamespace) found.add(each.sourceNamespace);
+  }
+  const names = [...found].filter((name) => /^[a-z0-9]/.test(name) && !closed.has(name)).sort();
+  return names.length > 0 ? names : ['default'];
 }

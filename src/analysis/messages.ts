@@ -180,7 +180,7 @@ export const MESSAGES = {
   ),
   SP1005: info(
     'ApplicationTlsBypassesGateway',
-    'What is declared for the gateway’s use, or the application’s own TLS beside routed plain HTTP, leaves straight from the sidecar where the application calls it itself (a hint).',
+    'A port that is declared for the gateway’s use leaves straight from the sidecar where the application calls it itself; and so, as a hint, does its own TLS beside routed plain HTTP.',
   ),
   SP1006: error(
     'HostMisspelled',

@@ -5,6 +5,7 @@ import { closest } from '../../lib/spelling.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { sidecarImport } from '../../registry/sidecar-import.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
+import { workloadsOf } from '../callers.ts';
 import type { Context } from '../context.ts';
 import {
   type AnyRule,
@@ -22,6 +23,8 @@ import {
   type VirtualService,
   withDelegates,
 } from '../egress-model.ts';
+import { type Leak, leaksTo } from '../ways.ts';
+import { undeclaredLeaks } from '../ways-undeclared.ts';
 import { reportPartialRules } from './egress-partial-rules.ts';
 import { findGateway } from './virtual-service-gateways.ts';
 
@@ -47,48 +50,139 @@ export function egressBypass(context: Context): void {
     const parts = through.length === 0 && isWildcard(service.hostname) ? partsThroughGateways(context, service.hostname) : [];
     return { service, virtualService, through, parts };
   });
-  const inUse = routed.some(({ through, parts }) => through.length > 0 || parts.length > 0) || leadsAstray(context, external);
+  const inUse = leadsToGateway(context);
+  if (inUse) reportUndeclared(context);
+  const hasWorkloads = workloadsOf(context).some(({ resource }) => resource.kind === 'Pod');
   for (const { service, virtualService, through, parts } of routed) {
+    const leaks = leaksTo(context, service);
     if (through.length === 0) {
-      const meant = [...gatewaysFor(context, service.hostname), ...gatewaysThatLeadTo(context, service.hostname)];
-      const intended = [...new Set(meant)].filter((gateway) => gateway.spec.selector.istio !== 'ingressgateway');
-      if (intended.length === 0 && !inUse) continue;
-      if (parts.length > 0) {
-        const names = parts.length > 3 ? `${parts.slice(0, 3).join(', ')} and ${parts.length - 3} more` : parts.join(', ');
-        context.report(
-          'SP1001',
-          service.resource,
-          hostPath(service),
-          `Of ${service.hostname} only ${names} ${parts.length > 1 ? 'are' : 'is'} routed to an egress gateway: calls to every other name under it leave straight from the sidecar. Route ${service.hostname} to the gateway, or declare just the names that are needed.`,
-        );
-        continue;
-      }
-      if (explainBypass(context, service, find, strays)) continue;
-      if (isBackendOfGateways(context, service, atGateways)) {
-        if (context.hints) for (const port of service.ports) reportPortOfGateway(context, service, port);
+      if (leaks.length > 0) reportBypass(context, { service, virtualService, parts, leaks, inUse, atGateways, find, strays });
+      continue;
+    }
+    const told = new Set<ServicePort>();
+    for (const port of service.ports) {
+      const leaking = leaks.filter((leak) => leak.port === port);
+      if (leaking.length === 0) continue;
+      if (through.includes(port)) {
+        if (reportDirectRules(context, service, port, virtualService!)) told.add(port);
+        if (reportPartialRules(context, service, port, virtualService!)) told.add(port);
       } else {
-        const names = [...new Set(intended.map((gateway) => nameOf(gateway.derivedFrom ?? gateway)))].join(', ');
-        const how = virtualService ? ` ${resourceText(virtualService)} routes it elsewhere.` : '';
-        context.report(
-          'SP1001',
-          service.resource,
-          hostPath(service),
-          `No ${ofKubernetes(intended) ? 'route' : 'VirtualService'} on the mesh ${ofKubernetes(intended) ? 'leads' : 'routes'} ${service.hostname} to an egress gateway${names ? `, although Gateway ${names} serves it` : ''}: calls leave straight from the sidecar.${how} ${mendOf(service, intended)}`,
-        );
+        told.add(port);
+        if (atGateways.get(service.hostname)?.has(port.number)) reportPortOfGateway(context, service, port, through);
+        else reportPort(context, service, port, virtualService!, through);
       }
-    } else {
-      for (const port of service.ports) {
-        if (through.includes(port)) {
-          reportDirectRules(context, service, port, virtualService!);
-          reportPartialRules(context, service, port, virtualService!);
-        } else if (!atGateways.get(service.hostname)?.has(port.number)) reportPort(context, service, port, virtualService!, through);
-        else if (context.hints) reportPortOfGateway(context, service, port, through);
-      }
-      if (context.hints) reportUndeclaredTls(context, service, through);
-      reportHidden(context, service, virtualService!);
-      reportHiddenBySidecars(context, service, virtualService!);
+    }
+    if (context.hints) reportUndeclaredTls(context, service, through);
+    // Of files without workloads nobody knows which namespaces there are.
+    if (leaks.length === 0 && hasWorkloads) continue;
+    const hidden = [reportHidden(context, service, virtualService!), reportHiddenBySidecars(context, service, virtualService!)];
+    if (!hidden.includes(true))
+      for (const port of service.ports)
+        if (!told.has(port))
+          reportLeaks(
+            context,
+            leaks.filter((leak) => leak.port === port),
+          );
+  }
+}
+
+/** SP1008: rules for hosts that nothing declares, which sidecars follow on port 80 all the same. */
+function reportUndeclared(context: Context): void {
+  for (const { virtualService, host, rule, route, to } of undeclaredLeaks(context)) {
+    context.report(
+      'SP1008',
+      virtualService,
+      ['spec', 'http', rule, 'route', route, 'destination', 'host'],
+      `On the mesh this rule leads HTTP on port 80 to ${host}, which nothing declares there, straight to ${to}, past the egress gateway. Lead it to the gateway's Service, or limit it to the gateway (match: gateways).`,
+    );
+  }
+}
+
+interface Bypass {
+  readonly service: Service;
+  readonly virtualService: VirtualService | undefined;
+  readonly parts: readonly string[];
+  /** Not empty. */
+  readonly leaks: readonly Leak[];
+  readonly inUse: boolean;
+  readonly atGateways: ReadonlyMap<string, ReadonlySet<number>>;
+  readonly find: FindMeshVirtualService;
+  readonly strays: Strays;
+}
+
+/** A host no port of which is led to a gateway. */
+function reportBypass(context: Context, { service, virtualService, parts, leaks, inUse, atGateways, find, strays }: Bypass): void {
+  const meant = [...gatewaysFor(context, service.hostname), ...gatewaysThatLeadTo(context, service.hostname)];
+  const intended = [...new Set(meant)].filter((gateway) => gateway.spec.selector.istio !== 'ingressgateway');
+  if (intended.length === 0 && !inUse) return;
+  const say = (message: string) => context.report('SP1001', service.resource, hostPath(service), message);
+  if (parts.length > 0) {
+    const names = parts.length > 3 ? `${parts.slice(0, 3).join(', ')} and ${parts.length - 3} more` : parts.join(', ');
+    say(
+      `Of ${service.hostname} only ${names} ${parts.length > 1 ? 'are' : 'is'} routed to an egress gateway: calls to every other name under it leave straight from the sidecar. Route ${service.hostname} to the gateway, or declare just the names that are needed.`,
+    );
+    return;
+  }
+  if (explainBypass(context, service, find, strays)) return;
+  const byAddress = routedAddress(context, service);
+  if (byAddress) {
+    say(
+      `Only the address ${byAddress.address} of ${service.hostname} is routed to the gateway (${resourceText(byAddress.virtualService)}): calls by the name leave straight from the sidecar. Add ${service.hostname} to hosts, there and in the Gateway's server.`,
+    );
+    return;
+  }
+  const ports = [...new Set(leaks.map(({ port }) => port))];
+  if (isBackendOfGateways(context, service, atGateways)) {
+    for (const port of ports) reportPortOfGateway(context, service, port);
+    return;
+  }
+  const names = [...new Set(intended.map((gateway) => nameOf(gateway.derivedFrom ?? gateway)))].join(', ');
+  const how = virtualService ? ` ${resourceText(virtualService)} routes it elsewhere.` : '';
+  const some = ports.length < service.ports.length ? ` to port ${ports.map(({ number }) => number).join(', ')}` : '';
+  say(
+    `No ${ofKubernetes(intended) ? 'route' : 'VirtualService'} on the mesh ${ofKubernetes(intended) ? 'leads' : 'routes'} ${service.hostname} to an egress gateway${names ? `, although Gateway ${names} serves it` : ''}: calls${some} leave straight from the sidecar.${how} ${mendOf(service, ports, intended)}`,
+  );
+}
+
+/** An address of the service that somebody routes on the mesh in place of its name. */
+function routedAddress(
+  context: Context,
+  { addresses }: Service,
+): { readonly address: string; readonly virtualService: VirtualService } | undefined {
+  const services = gatewayServices(context);
+  for (const address of addresses.map((text) => text.replace(/\/(?:32|128)$/, ''))) {
+    for (const { virtualService } of context.routedHosts.at(address)) {
+      if (!onMesh(virtualService)) continue;
+      const { http, tls, tcp } = withDelegates(context, virtualService).spec;
+      if ([...http, ...tls, ...tcp].some((rule: AnyRule) => destinationHosts(virtualService, rule).some((host) => services.has(host))))
+        return { address, virtualService };
     }
   }
+  return undefined;
+}
+
+/** SP1002 for what nothing more special explains: leaks of one port, and whose. */
+function reportLeaks(context: Context, leaks: readonly Leak[]): void {
+  const [first] = leaks;
+  if (!first) return;
+  const { service, port, by, bytes } = first;
+  const namespaces = [...new Set(leaks.map(({ caller }) => caller.namespace))].sort().join(', ');
+  const http = leaks.some((leak) => leak.bytes === 'http');
+  const what =
+    port.protocol === 'Unsupported' && !http
+      ? `What is not HTTP on port ${port.number} (of no protocol)`
+      : `Port ${port.number} (${port.protocol})`;
+  const why = by
+    ? `${resourceText(by)} leads it there. Lead it to the gateway's Service.`
+    : port.protocol === 'Unsupported'
+      ? `${http ? 'No rule there' : 'No tcp rule'} leads it to the gateway. Write the port's protocol (HTTP, if it is), or add a ${http ? 'rule' : 'tcp rule'}.`
+      : `No ${bytes} rule that holds there leads it to the gateway. Show them the VirtualService that does (exportTo, Sidecar hosts), or add a rule.`;
+  context.report(
+    'SP1002',
+    service.resource,
+    ['spec', 'ports', Math.max(0, service.ports.indexOf(port)), 'number'],
+    `${what} of ${service.hostname} leaves straight from the sidecars of workloads in ${namespaces}, while other calls go through the egress gateway. ${why}`,
+  );
 }
 
 /** Gateways at which a VirtualService leads calls for the host to the host itself, whatever names they serve. */
@@ -103,16 +197,14 @@ function gatewaysThatLeadTo(context: Context, hostname: string): Gateway[] {
   });
 }
 
-/** Whether a rule on the mesh leads an external host to a gateway, though no call may meet it. */
-function leadsAstray(context: Context, external: readonly Service[]): boolean {
+/** Whether a rule on the mesh leads to a gateway, though no call may meet it: then calls are meant to go through one. */
+function leadsToGateway(context: Context): boolean {
   const services = gatewayServices(context);
-  return external.some(({ hostname }) =>
-    context.routedHosts.at(hostname).some(({ virtualService }) => {
-      if (!onMesh(virtualService)) return false;
-      const { http, tls, tcp } = withDelegates(context, virtualService).spec;
-      return [...http, ...tls, ...tcp].some((rule: AnyRule) => destinationHosts(virtualService, rule).some((host) => services.has(host)));
-    }),
-  );
+  return context.of('VirtualService').some((virtualService) => {
+    if (!onMesh(virtualService)) return false;
+    const { http, tls, tcp } = withDelegates(context, virtualService).spec;
+    return [...http, ...tls, ...tcp].some((rule: AnyRule) => destinationHosts(virtualService, rule).some((host) => services.has(host)));
+  });
 }
 
 /** Whether all are of the Kubernetes Gateway API; false if there is none. */
@@ -121,7 +213,7 @@ function ofKubernetes(gateways: readonly Gateway[]): boolean {
 }
 
 /** How to lead a service's calls to a gateway, in the words of the API that the gateway is written in. */
-function mendOf({ resource, ports }: Service, gateways: readonly Gateway[]): string {
+function mendOf({ resource }: Service, ports: readonly ServicePort[], gateways: readonly Gateway[]): string {
   const kinds = [...new Set(ports.map(routeKind))];
   if (!ofKubernetes(gateways))
     return `Add a VirtualService with gateways [mesh, …] whose ${kinds.join(' and ')} routes lead to the gateway's Service.`;
@@ -270,11 +362,13 @@ function reportPort(
 }
 
 /** SP1008: rules that lead a part of the calls past the gateway. */
-function reportDirectRules(context: Context, service: Service, port: ServicePort, virtualService: VirtualService): void {
+function reportDirectRules(context: Context, service: Service, port: ServicePort, virtualService: VirtualService): boolean {
   const services = gatewayServices(context);
+  let found = false;
   for (const { rule, path } of meshRules(virtualService, service.hostname, port)) {
     for (const [j, host] of destinationHosts(virtualService, rule).entries()) {
       if (services.has(host) || !context.services.covering(host).some(({ meshExternal }) => meshExternal)) continue;
+      found = true;
       context.report(
         'SP1008',
         virtualService,
@@ -283,6 +377,7 @@ function reportDirectRules(context: Context, service: Service, port: ServicePort
       );
     }
   }
+  return found;
 }
 
 /** Ports of hosts to which gateways lead calls: those are declared for the gateway's use, e.g. 443 where it originates TLS. */
@@ -351,10 +446,10 @@ function reportUndeclaredTls(context: Context, service: Service, through: readon
 }
 
 /** SP1004: namespaces that see the host but not the VirtualService that takes it to the gateway. */
-function reportHidden(context: Context, service: Service, virtualService: VirtualService): void {
+function reportHidden(context: Context, service: Service, virtualService: VirtualService): boolean {
   const visibility = visibilityOf(virtualService.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
   const owner = virtualService.metadata.namespace;
-  if (visibility.has('*')) return;
+  if (visibility.has('*')) return false;
   const namespaces = new Set([
     ...context.of('Namespace').map((resource) => resource.metadata.name),
     ...context.pods.map((pod) => pod.namespace),
@@ -365,19 +460,21 @@ function reportHidden(context: Context, service: Service, virtualService: Virtua
   const blind = [...namespaces]
     .filter((name) => isVisible(service.exportTo, service.namespace, name) && !isVisible(visibility, owner, name))
     .sort();
-  if (!wider && blind.length === 0) return;
+  if (!wider && blind.length === 0) return false;
   context.report(
     'SP1004',
     virtualService,
     ['spec', 'exportTo'],
     `exportTo shows this VirtualService to ${[...visibility].join(', ')} only, while ${service.hostname} is visible ${wider ? 'everywhere' : `in ${blind.join(', ')} too`}: there, calls leave straight from the sidecar, round the gateway. Export both alike.`,
   );
+  return true;
 }
 
 /** SP1004: Sidecars that import the host but not the VirtualService. With both in one namespace they are imported together. */
-function reportHiddenBySidecars(context: Context, service: Service, virtualService: VirtualService): void {
+function reportHiddenBySidecars(context: Context, service: Service, virtualService: VirtualService): boolean {
   const { namespace: owner } = virtualService.metadata;
-  if (owner === service.namespace) return;
+  if (owner === service.namespace) return false;
+  let found = false;
   const visibility = visibilityOf(virtualService.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
   const hosts = virtualService.spec.hosts.map((host) => fullHostname(host, owner).toLowerCase());
   for (const sidecar of context.of('Sidecar')) {
@@ -387,6 +484,7 @@ function reportHiddenBySidecars(context: Context, service: Service, virtualServi
       const imports = listener.hosts.map((text) => sidecarImport(text, namespace));
       const index = imports.findIndex((each) => each.takes(service.namespace) && hostCovers(each.host, service.hostname));
       if (index < 0 || imports.some((each) => each.takes(owner) && hosts.some((host) => hostsOverlap(each.host, host)))) continue;
+      found = true;
       context.report(
         'SP1004',
         sidecar,
@@ -395,4 +493,5 @@ function reportHiddenBySidecars(context: Context, service: Service, virtualServi
       );
     }
   }
+  return found;
 }

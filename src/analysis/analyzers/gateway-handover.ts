@@ -1,10 +1,10 @@
-import type { Server } from '../../api/index.ts';
+import type { Pod, Server } from '../../api/index.ts';
 import { fullHostname, hostsOverlap } from '../../lib/hostname.ts';
 import { isHttp, isTls, parseProtocol } from '../../registry/protocol.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
 import { upstreamTls } from '../arrivals.ts';
 import { callersOf } from '../callers.ts';
-import type { Context } from '../context.ts';
+import { type Context, formatSelector, type Selectable } from '../context.ts';
 import {
   type AnyRule,
   type Gateway,
@@ -15,6 +15,7 @@ import {
   type VirtualService,
   withDelegates,
 } from '../egress-model.ts';
+import { PROXY_CONTAINER } from '../injection-state.ts';
 import { gatewayPods } from './gateway.ts';
 import { findGateway, serverHostTakes } from './virtual-service-gateways.ts';
 
@@ -42,6 +43,7 @@ export function gatewayHandover(context: Context): void {
           const host = fullHostname(destination.host, namespace).toLowerCase();
           const gateways = services.get(host);
           const port = destination.port?.number ?? onlyPort(context, host);
+          if (!gateways) reportUnselected(context, virtualService, host, ['spec', kind, i, 'route', j, 'destination', 'host']);
           if (!gateways || !port) continue;
           const names = rule.match.flatMap(({ sniHosts = [] }) => sniHosts);
           const key = [kind, port, host, destination.subset ?? '', ...names].join(' ');
@@ -57,6 +59,22 @@ export function gatewayHandover(context: Context): void {
       }
     }
   }
+}
+
+/** A Service whose pods are proxies and nothing else, which is a gateway's, and no Gateway selects them. */
+function reportUnselected(context: Context, virtualService: VirtualService, host: string, path: (string | number)[]): void {
+  const service = context.services.at(host).find(({ registry, selector }) => registry === 'Kubernetes' && Object.keys(selector).length > 0);
+  if (!service || context.of('Gateway').some(({ spec }) => Object.keys(spec.selector).length === 0)) return;
+  const pods = context.selectIn(service.namespace, service.selector);
+  const isProxy = ({ resource }: Selectable) =>
+    resource.kind === 'Pod' && (resource.spec as Pod).containers.every(({ name }) => name === PROXY_CONTAINER);
+  if (pods.length === 0 || !pods.every(isProxy)) return;
+  context.report(
+    'SP1017',
+    virtualService,
+    path,
+    `Sidecars send ${virtualService.spec.hosts.join(', ')} to Service ${service.namespace}/${service.resource.metadata.name}, whose gateway no Gateway selects: it listens for nothing, and calls are refused (503 UF). Select its pods (${formatSelector(service.selector)}) with the Gateway that serves the hosts, or lead the calls to that Gateway's Service.`,
+  );
 }
 
 interface Fault {

@@ -20,7 +20,17 @@ export function gatewayPorts(context: Context): void {
   const services = Map.groupBy(context.of('Service'), ({ metadata }) => metadata.namespace);
   const exposures = new Map<string, ReadonlySet<number>>();
   for (const gateway of context.of('Gateway')) {
-    if (!selectsByLabels(gateway)) continue;
+    if (!selectsByLabels(gateway)) {
+      if (!gateway.derivedFrom) {
+        context.report(
+          'IST0133',
+          gateway,
+          ['spec'],
+          'spec.selector: is empty, so every gateway of the mesh serves these hosts, ingress gateways too; and up, explain and verify have no gateway of their own for it, so that calls led to one end in 503. Write the labels of the gateway that is meant, e.g. istio: egressgateway',
+        );
+      }
+      continue;
+    }
     const pods = gatewayPods(context, gateway);
     const selector = formatSelector(gateway.spec.selector);
     if (pods.length === 0) {
