@@ -8,13 +8,13 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { originText } from '../../src/lib/origin.ts';
 import { maybe, some, weighted } from '../property/generators.ts';
-import { findingsIn, type Read, read, verified } from './questions.ts';
+import { findingsIn, type Leak, type Read, read, verified } from './questions.ts';
 
-const RUNS = Number(process.env.RUNS ?? 300);
+const RUNS = Number(process.env.RUNS ?? 120);
 const SEED = Number(process.env.SEED ?? 1);
 
 const EGRESS = 'istio-egressgateway.istio-system.svc.cluster.local';
-const HOSTS = ['a.example.com', 'b.example.com'] as const;
+const HOSTS = ['alpha.example.com', 'payments.example.com'] as const;
 
 const object = (kind: string, name: string, namespace: string, spec: object, more: object = {}) => ({
   apiVersion: 'networking.istio.io/v1',
@@ -37,7 +37,7 @@ const entry = fc
   .record({
     name: fc.constantFrom(...HOSTS),
     namespace,
-    ports: fc.uniqueArray(port, { minLength: 1, maxLength: 3, selector: ({ number }) => number }),
+    ports: fc.uniqueArray(port, { minLength: 1, maxLength: 2, selector: ({ number }) => number }),
     address: maybe(fc.constantFrom('203.0.113.10', '203.0.113.20/32', '203.0.113.0/24'), 2),
     location: fc.constant('MESH_EXTERNAL'),
     exportTo,
@@ -47,7 +47,13 @@ const entry = fc
       'ServiceEntry',
       name[0]!,
       where,
-      some({ hosts: [name], resolution: 'DNS', ports, ...(address && { addresses: [address] }), ...spec }),
+      some({
+        hosts: [name],
+        resolution: address?.endsWith('/24') ? 'NONE' : 'DNS',
+        ports,
+        ...(address && { addresses: [address] }),
+        ...spec,
+      }),
     ),
   );
 
@@ -61,7 +67,7 @@ const gateways = maybe(fc.constantFrom(['mesh'], ['istio-system/out'], ['mesh', 
 const destination = (host: string) =>
   fc
     .record({
-      to: weighted([6, EGRESS], [3, host], [1, 'nowhere.example.com'], [1, 'web.default.svc.cluster.local']),
+      to: weighted([9, EGRESS], [3, host], [1, 'nowhere.example.com'], [1, 'web.default.svc.cluster.local']),
       number: fc.constantFrom(80, 443, 6379, 8080),
     })
     .map(({ to, number }) => ({
@@ -113,10 +119,13 @@ const virtualService = fc.constantFrom(...HOSTS).chain((host) =>
 const sidecar = fc
   .record({
     namespace: fc.constantFrom('default', 'shop'),
-    hosts: fc.uniqueArray(fc.constantFrom('./*', '*/*', 'default/*', 'shop/*', 'istio-system/*', '*/a.example.com', 'shop/b.example.com'), {
-      minLength: 1,
-      maxLength: 3,
-    }),
+    hosts: fc.uniqueArray(
+      fc.constantFrom('./*', '*/*', 'default/*', 'shop/*', 'istio-system/*', '*/alpha.example.com', 'shop/payments.example.com'),
+      {
+        minLength: 1,
+        maxLength: 3,
+      },
+    ),
     app: maybe(fc.constantFrom('one', 'two'), 1),
   })
   .map(({ namespace: where, hosts, app }) =>
@@ -152,7 +161,7 @@ const FIXED = [
   }),
   // Says that calls are meant to go through the gateway.
   object('VirtualService', 'usual', 'default', {
-    hosts: ['usual.example.com'],
+    hosts: ['way.example.org'],
     http: [{ route: [{ destination: { host: EGRESS, port: { number: 80 } } }] }],
   }),
   {
@@ -171,17 +180,20 @@ const named = <T extends { readonly metadata: { readonly name: string; readonly 
 ) => fc.uniqueArray(arbitrary, { minLength, maxLength, selector: ({ metadata }) => `${metadata.namespace}/${metadata.name}` });
 
 const configurations = fc
-  .record({ entries: named(entry, 3, 1), virtualServices: named(virtualService, 3), sidecars: named(sidecar, 2) })
+  .record({ entries: named(entry, 2, 1), virtualServices: named(virtualService, 3), sidecars: named(sidecar, 2) })
   .map(({ entries, virtualServices, sidecars }) => [...entries, ...virtualServices, ...sidecars]);
 
-const LEAK = /^SP100[1234568]$/;
+const LEAK_CODE = /^SP100[1234568]$/;
 /** A Sidecar or a VirtualService is named in place of the host: which hosts it concerns is not in the origin. */
 const hostsOf = (message: string) => HOSTS.filter((host) => message.includes(host));
 
-/** Hosts to which `verify` shows a call that leaves at a sidecar. */
-function leaked({ files }: Read, leaks: readonly string[]): string[] {
+/** The hosts of each call that `verify` shows to leave at a sidecar: the one that is called, and the one that is reached. */
+function leaked({ files }: Read, leaks: readonly Leak[]): string[][] {
   const external = new Set(files.mesh.registry.services.filter(({ meshExternal }) => meshExternal).map(({ hostname }) => hostname));
-  return [...new Set(leaks.map((cluster) => cluster.split('|')[3] ?? ''))].filter((host) => external.has(host)).sort();
+  return leaks.flatMap(({ called, cluster }) => {
+    const reached = cluster.split('|')[3] ?? '';
+    return external.has(reached) ? [[...new Set([called, reached])]] : [];
+  });
 }
 
 function textOf(objects: readonly object[]): string {
@@ -202,20 +214,21 @@ describe('analyze and verify on calls that go round the gateway', () => {
         const { leaks, result } = verified(all);
         const shown = leaked(all, leaks);
         tally[shown.length > 0 ? 'leaking' : 'tight']++;
-        const findings = findingsIn(all).filter(({ code }) => LEAK.test(code));
-        const found = [...new Set(findings.flatMap(({ message }) => hostsOf(message)))].sort();
+        const everything = findingsIn(all);
+        // Bytes to one address and port are those of the older host: a leak of the younger shows as its.
+        const untold = new Set(everything.filter(({ code }) => code === 'SP1011').flatMap(({ message }) => hostsOf(message)));
+        const findings = everything.filter(({ code }) => LEAK_CODE.test(code));
+        const found: string[] = [...new Set(findings.flatMap(({ message }) => hostsOf(message)))].sort();
         const said = findings.map(({ code, origin, message }) => `${code} ${originText(origin)} ${message}`).join('\n');
-        const where = `verify: ${result} ${leaks.join(' ')}\n${said}\n${objects.map((each) => JSON.stringify(each)).join('\n---\n')}`;
-        for (const host of shown)
+        const where = `verify: ${result} ${shown.join(' ')}\n${said}\n${objects.map((each) => JSON.stringify(each)).join('\n---\n')}`;
+        for (const hosts of shown)
           assert.ok(
-            found.some((each) => each === host),
-            `a leak to ${host} is no finding\n${where}`,
+            hosts.some((host) => found.includes(host)),
+            `a leak to ${hosts.join()} is no finding\n${where}`,
           );
         for (const host of found)
-          assert.ok(
-            shown.some((each) => each === host),
-            `a finding of a leak to ${host} is none\n${where}`,
-          );
+          if (!untold.has(host as (typeof HOSTS)[number]))
+            assert.ok(shown.flat().includes(host), `a finding of a leak to ${host} is none\n${where}`);
       }),
       { seed: SEED, numRuns: RUNS },
     );

@@ -67,8 +67,19 @@ function outcomeText(outcome: Outcome): string {
   }
 }
 
-export function verified({ files }: Read): { readonly result: string; readonly leaks: readonly string[] } {
+export interface Leak {
+  /** The host that was called, empty where bytes name none. */
+  readonly called: string;
+  /** The cluster that let the call out. */
+  readonly cluster: string;
+}
+
+/** What `verify` says of calls whose traffic is captured, and by which calls it refutes that all go through gateways. */
+export function verified({ files }: Read): { readonly result: string; readonly leaks: readonly Leak[] } {
   const [verdict] = verifyFiles(files, [onlyThroughGateways(gatewaysOf(files))], 100_000);
-  const leaks = verdict!.counterexamples.map(({ trace }) => trace.hops.at(-1)?.cluster ?? '');
-  return { result: verdict!.result, leaks: [...new Set(leaks)].sort() };
+  const leaks = verdict!.counterexamples.map(({ call: { payload }, trace }) => ({
+    called: (payload.http?.authority ?? payload.tls?.serverName ?? '').replace(/:\d+$/, ''),
+    cluster: trace.hops.at(-1)?.cluster ?? '',
+  }));
+  return { result: verdict!.result, leaks };
 }
