@@ -5,6 +5,7 @@ import { SallyportError } from '../lib/errors.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type Advice, adviseOn } from '../prove/advice.ts';
 import type { DumpedMesh } from '../prove/dumped.ts';
+import { type Ending, endingOf } from '../prove/ending.ts';
 import { locatedTrace, placedText } from '../prove/origins.ts';
 import { type SimulatedFiles, simulateFiles } from '../prove/simulated.ts';
 import { type CallTarget, parseTarget } from '../simulate/call.ts';
@@ -65,7 +66,7 @@ export function explainCommand(): Command {
           ? `${JSON.stringify(explanation, undefined, 2)}\n`
           : render(explanation, process.stdout.isTTY ? paintFor(process.stdout) : plain);
       process.stdout.write(text);
-      process.exitCode = explanation.trace.outcome.kind === 'upstream' ? EXIT.fine : EXIT.findings;
+      process.exitCode = explanation.trace.outcome.kind === 'upstream' && !explanation.ending ? EXIT.fine : EXIT.findings;
     });
 }
 
@@ -101,6 +102,8 @@ export interface Explanation {
   /** Where copies go that mirroring makes of the call. */
   readonly copies: readonly Trace[];
   readonly advice: Advice | undefined;
+  /** How the call ends where its way is not all that counts. */
+  readonly ending?: Ending | undefined;
 }
 
 /** Stands for what real DNS says of a name that the mesh has no address for: TEST-NET-3 of RFC 5737. */
@@ -124,7 +127,7 @@ export function explain(files: SimulatedFiles, target: CallTarget, options: Call
   const way = follow(files.simulated, from, target, options, known);
   const trace = locatedTrace(way.trace, files.mesh.snapshot);
   const copies = way.copies.map((copy) => locatedTrace(copy, files.mesh.snapshot));
-  return { ...way, from: name, trace, copies, advice: adviseOn(files, from, target, trace) };
+  return { ...way, from: name, trace, copies, advice: adviseOn(files, from, target, trace), ending: endingOf(target.payload, trace) };
 }
 
 /** A call that has come to a gateway: at the port of its pod that the called port of its Service leads to. */
@@ -172,13 +175,14 @@ function follow(mesh: SimulatedMesh, from: SimulatedProxy | undefined, target: C
   return { destination: `${ip}:${target.port}`, resolved, trace: explainCall(mesh, from, call), copies: copiesOf(mesh, from, call) };
 }
 
-export function render({ from, destination, resolved, trace, copies, advice }: Explanation, paint: Paint): string {
+export function render({ from, destination, resolved, trace, copies, advice, ending }: Explanation, paint: Paint): string {
   const lines = [`${paint('bold', from)} connects to ${destination}${resolved ? ` (${resolved})` : ''}`];
   for (const hop of trace.hops) {
     lines.push('', `${paint('bold', hop.proxy)}${hop.flag ? `  flag ${paint('red', hop.flag)}` : ''}`);
     for (const step of hop.steps) lines.push(`  ${stepLine(step, paint)}`);
   }
   lines.push('', outcomeLine(trace.outcome, paint));
+  if (ending) lines.push(`${paint('red', 'Fails')}: the application sees ${ending.status ?? 'its connection fail'}: ${ending.because}`);
   for (const line of trace.response ? responseLines(trace.response) : []) lines.push(`  ${line}`);
   for (const copy of copies) {
     const way = copy.hops.map(({ proxy, cluster }) => `${proxy} ${cluster}`.trim()).join(' > ');

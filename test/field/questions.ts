@@ -8,6 +8,7 @@ import { snapshotFromText } from '../../src/config/memory.ts';
 import { loadMeshConfig } from '../../src/config/mesh-config.ts';
 import type { Snapshot } from '../../src/config/snapshot.ts';
 import type { Finding } from '../../src/lib/finding.ts';
+import { endingOf } from '../../src/prove/ending.ts';
 import { type SimulatedFiles, simulateFiles } from '../../src/prove/simulated.ts';
 import { onlyThroughGateways } from '../../src/prove/statements.ts';
 import { buildRegistry } from '../../src/registry/index.ts';
@@ -48,7 +49,9 @@ export function explained({ files }: Read, call: string): string {
   const target = parseTarget(url, { method, headers: [], serverName: undefined, httpVersion: '1.1' });
   const { trace } = explain(files, target, { to, from } as Parameters<typeof explain>[2]);
   const way = trace.hops.map(({ proxy, cluster, flag }) => [proxy, cluster || 'none', flag].filter(Boolean).join(' '));
-  return [...way, outcomeText(trace.outcome)].join(' > ');
+  const ending = endingOf(target.payload, trace);
+  const fails = ending && (ending.status ? `fails with ${ending.status}` : 'fails');
+  return [...way, outcomeText(trace.outcome), ...(fails ? [fails] : [])].join(' > ');
 }
 
 function outcomeText(outcome: Outcome): string {

@@ -1,0 +1,49 @@
+/**
+ * Configurations of public reports (`../shared/field`, and our own under `reports/`): what `analyze` finds in each, what `explain` says of its calls and
+ * `verify` of all of them. What is not so yet stands beside it as `todo`, with the reason.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
+import { explained, findingsIn, read, verified } from './questions.ts';
+
+interface Expectation {
+  /** Code and line, in the order of the output. */
+  readonly findings: readonly string[];
+  /** How calls end, as `explained` writes it. */
+  readonly calls?: Readonly<Record<string, string>>;
+  readonly verify: 'proved' | 'refuted' | 'undecided';
+  /** How calls should end, and do not yet: by call, with the reason. */
+  readonly todo?: Readonly<Record<string, readonly [string, string]>>;
+}
+
+const FIELD = fileURLToPath(new URL('../../../shared/field/', import.meta.url));
+const REPORTS = fileURLToPath(new URL('reports/', import.meta.url));
+const EXPECTED: Readonly<Record<string, Expectation>> = parse(readFileSync(new URL('expected.yaml', import.meta.url), 'utf8'));
+
+function check(name: string, text: () => string, expected: Expectation | undefined, skip: string | false): void {
+  describe(name, { skip }, () => {
+    if (skip) return;
+    assert.ok(expected, `${name} stands in expected.yaml`);
+    const all = read(text());
+    test('analyze', () => {
+      assert.deepEqual(
+        findingsIn(all).map(({ code, position }) => `${code} ${position?.line ?? 0}`),
+        expected.findings,
+      );
+    });
+    for (const [call, ends] of Object.entries(expected.calls ?? {}))
+      test(`explain ${call}`, () => assert.equal(explained(all, call), ends));
+    for (const [call, [ends, reason]] of Object.entries(expected.todo ?? {}))
+      test(`explain ${call}`, { todo: reason }, () => assert.equal(explained(all, call), ends));
+    test('verify', () => assert.equal(verified(all).result, expected.verify));
+  });
+}
+
+const missing = existsSync(FIELD) ? false : 'the reports in ../shared are not here';
+for (const name of missing ? [] : globSync('*.yaml', { cwd: FIELD }).sort())
+  check(name, () => readFileSync(`${FIELD}${name}`, 'utf8'), EXPECTED[name], missing);
+for (const name of globSync('*.yaml', { cwd: REPORTS }).sort())
+  check(name, () => readFileSync(`${REPORTS}${name}`, 'utf8'), EXPECTED[name], false);
