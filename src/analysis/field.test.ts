@@ -287,6 +287,27 @@ testPairs({
     wrong: join(entry([TLS]), pod('app'), policy({ rules: TO_WWW })),
     right: join(entry([TLS], { location: 'MESH_INTERNAL' }), pod('app'), policy({ rules: TO_WWW })),
   },
+  SP1046: {
+    wrong: join(entry([HTTP]), routes({ gateways: ['mesh'], http: [{ match: [{ port: 9910 }], route: to(HOST, 80) }] })),
+    right: join(
+      entry([HTTP, port(9910, 'HTTP')]),
+      routes({ gateways: ['mesh'], http: [{ match: [{ port: 9910 }], route: to(HOST, 80) }] }),
+    ),
+  },
+  'SP1046 of an undeclared host': {
+    wrong: join(
+      entry([HTTP]),
+      routes({ hosts: ['192.0.2.1'], gateways: ['mesh'], http: [{ match: [{ port: 81 }], route: to(HOST, 80) }] }),
+    ),
+    right: join(
+      entry([HTTP]),
+      routes({ hosts: ['192.0.2.1'], gateways: ['mesh'], http: [{ match: [{ port: 80 }], route: to(HOST, 80) }] }),
+    ),
+  },
+  'SP1034 of an object that is shown to nobody': {
+    wrong: join(core('Namespace', 'default', {}, ''), entry([HTTP], { exportTo: ['.', 'nowhere'] })),
+    right: join(core('Namespace', 'default', {}, ''), core('Namespace', 'nowhere', {}, ''), entry([HTTP], { exportTo: ['.', 'nowhere'] })),
+  },
   'IST0162 by the name of a port': {
     wrong: join(
       core('Pod', 'g', { containers: [{ name: 'istio-proxy', ports: [{ name: 'web', containerPort: 8444 }] }] }, 'default', { app: 'g' }),
@@ -343,6 +364,20 @@ describe('messages say what is so', () => {
       );
     assert.match(messageOf(wildcard('HTTPS'), 'SP1016'), /DYNAMIC_DNS and protocol: TLS/);
     assert.doesNotMatch(messageOf(wildcard('TLS'), 'SP1016'), /in place of HTTPS/);
+  });
+
+  test('of a VirtualService that is bound to a Gateway of the Kubernetes Gateway API', () => {
+    const kubernetes = object(
+      'Gateway',
+      'out',
+      { gatewayClassName: 'istio', listeners: [{ name: 'a', port: 80, protocol: 'HTTP' }] },
+      'default',
+      'gateway.networking.k8s.io/v1',
+    );
+    assert.match(
+      messageOf(join(entry([HTTP]), kubernetes, routes({ http: [atGateway(80)] })), 'IST0101'),
+      /no VirtualService can be bound/,
+    );
   });
 
   test('subsets that nothing uses are one note', () => {

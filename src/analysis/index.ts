@@ -33,6 +33,7 @@ import { refusedObjects } from './analyzers/refused.ts';
 import { ambientSidecars, sidecarSelectors, telemetrySelectors } from './analyzers/selectors.ts';
 import { conflictingServiceEntryProtocols, serviceEntryAddresses } from './analyzers/service-entry.ts';
 import { unboundGateways } from './analyzers/unbound-gateways.ts';
+import { undeclaredPorts } from './analyzers/undeclared-ports.ts';
 import { upstreamTlsFits } from './analyzers/upstream-tls.ts';
 import { conflictingMeshHosts, jwtClaimRoutes, losingRoutes } from './analyzers/virtual-service-conflicts.ts';
 import { virtualServiceDestinations } from './analyzers/virtual-service-destinations.ts';
@@ -100,6 +101,7 @@ const ANALYZERS: readonly Analyzer[] = [
   tlsOrigination,
   upstreamTlsFits,
   httpRulesOnTls,
+  undeclaredPorts,
   plainStarts,
   serverNamesNeeded,
   sidecarImports,

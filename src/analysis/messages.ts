@@ -241,7 +241,7 @@ export const MESSAGES = {
     'SubsetHiddenFromCallers',
     'A route leads to a subset of a DestinationRule that does not hold where the callers are: 503 NC.',
   ),
-  SP1034: warning('NamespaceMisspelled', 'An object names a namespace that does not exist, and one of nearly that name does.'),
+  SP1034: warning('NamespaceUnknown', 'An object names a namespace that does not exist.'),
   SP1035: error(
     'TlsInsideTls',
     'A DestinationRule originates TLS to a port to which a rule leads TLS that is closed already: TLS stands inside TLS, and the server’s handshake fails.',
@@ -283,6 +283,7 @@ export const MESSAGES = {
     'AmbientModeNotServed',
     'An object is for ambient mode (a waypoint, a dataplane-mode label), which is not served here: calls go as from a sidecar, and policies of waypoints do not hold.',
   ),
+  SP1046: warning('RuleForUndeclaredPort', 'A rule on the mesh is for a port that nothing declares for its hosts: it never holds.'),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

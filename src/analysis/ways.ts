@@ -257,8 +257,9 @@ function servedTo(
   return listeners.flatMap(({ hosts, port }) => {
     const imports = hosts.map((text) => sidecarImport(text, own));
     const takes = (each: SidecarImport, namespace: string, host: string) => each.takes(namespace) && hostCovers(each.host, host);
+    const isLeft = (namespace: string, host: string) => imports.some((each) => each.excludes(namespace) && hostCovers(each.host, host));
     return serve(
-      seen.filter(({ namespace, hostname }) => imports.some((each) => takes(each, namespace, hostname))),
+      seen.filter(({ namespace, hostname }) => !isLeft(namespace, hostname) && imports.some((each) => takes(each, namespace, hostname))),
       virtualServices.filter((each) =>
         hostsOf(each).some((host) =>
           imports.some(
