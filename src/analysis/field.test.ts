@@ -392,6 +392,36 @@ describe('messages say what is so', () => {
   });
 });
 
+test('proxies of another variant or place in the pod are of the image that the injector writes, unless their version differs', () => {
+  const values = { global: { hub: 'r.example.com', tag: '1.30.0', proxy: { image: 'proxyv2' } } };
+  const running = (image: string) =>
+    join(
+      core('Namespace', 'shop', {}, '', { 'istio-injection': 'enabled' }),
+      {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name: 'istio-sidecar-injector', namespace: 'istio-system' },
+        data: { values: JSON.stringify(values) },
+      },
+      core(
+        'Pod',
+        'app',
+        { containers: [{ name: 'app' }], initContainers: [{ name: 'istio-proxy', image, restartPolicy: 'Always' }] },
+        'shop',
+      ),
+    );
+  assert.ok(!codesOf(running('r.example.com/proxyv2:1.30.0-distroless')).includes('IST0158'));
+  assert.ok(codesOf(running('r.example.com/proxyv2:1.29.0-distroless')).includes('IST0158'));
+});
+
+test('a namespace that a Sidecar takes out of its imports is no misspelt one, and no import that fails', () => {
+  const codes = codesOf(join(core('Namespace', 'outside', {}, ''), entry([TLS], {}, 'outside'), sidecar(['*/*', `~outside/${HOST}`])));
+  assert.deepEqual(
+    codes.filter((code) => code === 'SP1034' || code === 'SP1041'),
+    [],
+  );
+});
+
 test('a Sidecar may send unknown calls to a proxy: that is no deprecated field', () => {
   const proxied = object('Sidecar', 's', {
     outboundTrafficPolicy: { mode: 'ALLOW_ANY', egressProxy: { host: HOST, port: { number: 80 } } },

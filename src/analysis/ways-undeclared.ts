@@ -104,7 +104,9 @@ function listenersOf(context: Context, caller: Caller): Listener[] {
     const overlaps = (one: SidecarImport, host: string) =>
       isWildcard(one.host) || isWildcard(host) ? hostsOverlap(one.host, host) : one.host === host;
     return {
-      takesService: ({ namespace, hostname }) => imports.some((one) => one.takes(namespace) && hostCovers(one.host, hostname)),
+      takesService: ({ namespace, hostname }) =>
+        imports.some((one) => one.takes(namespace) && hostCovers(one.host, hostname)) &&
+        !imports.some((one) => one.excludes(namespace) && hostCovers(one.host, hostname)),
       takesRoutes: (each) => hostsOf(each).some((host) => imports.some((one) => one.takes(each.metadata.namespace) && overlaps(one, host))),
     };
   });

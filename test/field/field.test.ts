@@ -47,3 +47,16 @@ for (const name of missing ? [] : globSync('*.yaml', { cwd: FIELD }).sort())
   check(name, () => readFileSync(`${FIELD}${name}`, 'utf8'), EXPECTED[name], missing);
 for (const name of globSync('*.yaml', { cwd: REPORTS }).sort())
   check(name, () => readFileSync(`${REPORTS}${name}`, 'utf8'), EXPECTED[name], false);
+
+test('a tracing provider that Istio has given up is found in the MeshConfig of the files', () => {
+  const mesh = (type: string) => `apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data:
+  mesh: |
+    extensionProviders: [{ name: spans, ${type}: { service: collector.example.com, port: 443 } }]
+`;
+  const codes = (type: string) => findingsIn(read(mesh(type))).map(({ code }) => code);
+  assert.ok(codes('lightstep').includes('IST0002'));
+  assert.ok(!codes('opentelemetry').includes('IST0002'));
+});

@@ -13,7 +13,8 @@ export function sidecarImports(context: Context): void {
     for (const [i, { hosts }] of sidecar.spec.egress.entries()) {
       for (const [j, text] of hosts.entries()) {
         const { host, takes } = sidecarImport(text, namespace);
-        if (host === '*' || takes('*')) continue;
+        // What is taken out of other imports imports nothing by itself.
+        if (host === '*' || takes('*') || text.startsWith('~')) continue;
         const seen = context.services
           .overlapping(host)
           .filter((service) => hostsOverlap(host, service.hostname) && isVisible(service.exportTo, service.namespace, namespace));
