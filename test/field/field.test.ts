@@ -60,3 +60,24 @@ data:
   assert.ok(codes('lightstep').includes('IST0002'));
   assert.ok(!codes('opentelemetry').includes('IST0002'));
 });
+
+const ONE_WAY = `apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data:
+  mesh: |
+    outboundTrafficPolicy: { mode: REGISTRY_ONLY }
+---
+`;
+const UNSERVED: Readonly<Record<string, string>> = {
+  'a namespace in ambient mode': 'apiVersion: v1\nkind: Namespace\nmetadata: { name: a, labels: { istio.io/dataplane-mode: ambient } }\n',
+  'a waypoint':
+    'apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: { name: w, namespace: a }\nspec: { gatewayClassName: istio-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] }\n',
+  'a WasmPlugin': 'apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: { name: w, namespace: a }\nspec: { url: x }\n',
+  'a ListenerSet': 'apiVersion: gateway.networking.k8s.io/v1\nkind: ListenerSet\nmetadata: { name: l, namespace: a }\nspec: {}\n',
+};
+
+test('nothing is proved beside what is not served', () => {
+  assert.equal(verified(read(ONE_WAY)).result, 'proved');
+  for (const [what, text] of Object.entries(UNSERVED)) assert.equal(verified(read(ONE_WAY + text)).result, 'undecided', what);
+});

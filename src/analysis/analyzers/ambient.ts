@@ -1,11 +1,7 @@
 import type { Resource } from '../../api/resource.ts';
 import { resourceText } from '../../api/resource.ts';
+import { MODE_LABEL, WAYPOINT_CLASS, WAYPOINT_LABEL } from '../../api/unserved.ts';
 import type { Context } from '../context.ts';
-
-/** Istio's labels of ambient mode, and the class of its waypoints. */
-const MODE = 'istio.io/dataplane-mode';
-const WAYPOINT = 'istio.io/use-waypoint';
-const WAYPOINT_CLASS = 'istio-waypoint';
 
 const TARGETED = ['AuthorizationPolicy', 'RequestAuthentication', 'Telemetry'] as const;
 
@@ -15,19 +11,19 @@ export function ambientMode(context: Context): void {
   for (const resource of context.snapshot.all() as readonly Resource[]) {
     if (resource.derivedFrom) continue;
     const { labels } = resource.metadata;
-    const waypoint = labels[WAYPOINT];
+    const waypoint = labels[WAYPOINT_LABEL];
     if (waypoint !== undefined && waypoint !== 'none') {
       context.report(
         'SP1045',
         resource,
-        ['metadata', 'labels', WAYPOINT],
+        ['metadata', 'labels', WAYPOINT_LABEL],
         `Calls to ${resourceText(resource)} are to go through the waypoint ${waypoint}: ${unserved}, and what they say of these calls is not so in the cluster. Lead the calls to an egress gateway (Gateway and VirtualService, or HTTPRoute), or do not rely on the answers for them.`,
       );
-    } else if (labels[MODE] === 'ambient') {
+    } else if (labels[MODE_LABEL] === 'ambient') {
       context.report(
         'SP1045',
         resource,
-        ['metadata', 'labels', MODE],
+        ['metadata', 'labels', MODE_LABEL],
         `${resourceText(resource)} is in ambient mode: ${unserved}. Inject sidecars (istio-injection: enabled), or do not rely on the answers for its calls.`,
       );
     }
