@@ -50,7 +50,7 @@ function installedGateway(
     const owner = service.metadata.namespace;
     return hasWorkloads(snapshot, owner) ? [] : [podOf(`istio-${istio}`, owner, service.spec.selector)];
   }
-  if (istio === 'egressgateway' && (hasWorkloads(snapshot, namespace) || hasServices(snapshot, namespace))) return [];
+  if (istio === 'egressgateway' && (hasWorkloads(snapshot, namespace) || hasServices(snapshot, namespace, istio))) return [];
   const ports = new Set<number>(USUAL_PORTS[istio]);
   if (istio === 'egressgateway') {
     // Which further ports the installation opens is not said either.
@@ -64,8 +64,13 @@ function hasWorkloads(snapshot: Snapshot, namespace: string): boolean {
   return (['Pod', 'Deployment'] as const).some((kind) => snapshot.list(kind).some(({ metadata }) => metadata.namespace === namespace));
 }
 
-function hasServices(snapshot: Snapshot, namespace: string): boolean {
-  return snapshot.list('Service').some(({ metadata, derivedFrom }) => metadata.namespace === namespace && !derivedFrom);
+/** Those of the gateway itself (`istio`: its label) say nothing of what else there is. */
+function hasServices(snapshot: Snapshot, namespace: string, istio?: string): boolean {
+  return snapshot
+    .list('Service')
+    .some(
+      ({ metadata, spec, derivedFrom }) => metadata.namespace === namespace && !derivedFrom && (!istio || spec.selector?.istio !== istio),
+    );
 }
 
 /**
