@@ -1,9 +1,7 @@
 import type { Destination, HttpRoute } from '../../api/index.ts';
 import { type Resource, resourceText } from '../../api/resource.ts';
-import { fullHostname, hostCovers, hostsOverlap, isWildcard } from '../../lib/hostname.ts';
-import { closest } from '../../lib/spelling.ts';
+import { fullHostname, isWildcard } from '../../lib/hostname.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
-import { sidecarImport } from '../../registry/sidecar-import.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
 import { workloadsOf } from '../callers.ts';
 import type { Context } from '../context.ts';
@@ -25,7 +23,9 @@ import {
 } from '../egress-model.ts';
 import { type Leak, leaksTo } from '../ways.ts';
 import { undeclaredLeaks } from '../ways-undeclared.ts';
+import { reportHidden, reportHiddenBySidecars } from './egress-hidden.ts';
 import { reportPartialRules } from './egress-partial-rules.ts';
+import { misspelt, type Strays, strayHosts } from './egress-strays.ts';
 import { findGateway } from './virtual-service-gateways.ts';
 
 /**
@@ -286,60 +286,6 @@ function reportOffMesh(context: Context, virtualService: VirtualService, consequ
   );
 }
 
-/** A host that a VirtualService routes and nothing declares. */
-interface Stray {
-  readonly virtualService: VirtualService;
-  readonly index: number;
-  readonly host: string;
-}
-
-/** By what stays when one label is taken out, and by the first and last label: a misspelling shares one of these with what was meant. */
-type Strays = ReadonlyMap<string, readonly Stray[]>;
-
-/** So many undeclared names that differ in one label are a family of names, not misspellings of one. */
-const FAMILY = 100;
-
-function strayHosts(context: Context): Strays {
-  const strays = new Map<string, Stray[]>();
-  for (const virtualService of context.of('VirtualService')) {
-    for (const [index, written] of virtualService.spec.hosts.entries()) {
-      const host = fullHostname(written, virtualService.metadata.namespace).toLowerCase();
-      if (context.services.overlaps(host)) continue;
-      for (const key of spellingKeys(host)) {
-        const list = strays.get(key);
-        if (list) list.push({ virtualService, index, host });
-        else strays.set(key, [{ virtualService, index, host }]);
-      }
-    }
-  }
-  return strays;
-}
-
-function spellingKeys(host: string): string[] {
-  const labels = host.split('.');
-  const keys = labels.map((_, i) => labels.toSpliced(i, 1, '').join('.'));
-  return [...keys, `${labels.length}:${labels[0]}:${labels.at(-1)}`];
-}
-
-function misspelt(strays: Strays, declared: string): Stray | undefined {
-  for (const key of spellingKeys(declared)) {
-    const near = strays.get(key) ?? [];
-    const found = near.length > FAMILY ? undefined : near.find(({ host }) => isMisspelling(host, declared));
-    if (found) return found;
-  }
-  return undefined;
-}
-
-/** Whether `host`, which nothing declares, is near to `declared`: by letters, or with the same first and last label and one a part of the other. */
-function isMisspelling(host: string, declared: string): boolean {
-  if (closest(host, [declared])) return true;
-  const [a, b] = [host.split('.'), declared.split('.')];
-  if (a.length !== b.length || a[0] !== b[0] || a.at(-1) !== b.at(-1)) return false;
-  return a.every(
-    (label, i) => label === b[i] || (label.length > 3 && b[i]!.startsWith(label)) || (b[i]!.length > 3 && label.startsWith(b[i]!)),
-  );
-}
-
 function reportPort(
   context: Context,
   service: Service,
@@ -443,55 +389,4 @@ function reportUndeclaredTls(context: Context, service: Service, through: readon
     hostPath(service),
     `Only plain HTTP to ${service.hostname} is declared, and outboundTrafficPolicy ALLOW_ANY lets the application's own HTTPS to it out past the gateway. Set REGISTRY_ONLY, or declare and route port 443 as well.`,
   );
-}
-
-/** SP1004: namespaces that see the host but not the VirtualService that takes it to the gateway. */
-function reportHidden(context: Context, service: Service, virtualService: VirtualService): boolean {
-  const visibility = visibilityOf(virtualService.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
-  const owner = virtualService.metadata.namespace;
-  if (visibility.has('*')) return false;
-  const namespaces = new Set([
-    ...context.of('Namespace').map((resource) => resource.metadata.name),
-    ...context.pods.map((pod) => pod.namespace),
-    ...[...service.exportTo].filter((name) => !/^[*.~]$/.test(name)),
-    service.namespace,
-  ]);
-  const wider = service.exportTo.has('*');
-  const blind = [...namespaces]
-    .filter((name) => isVisible(service.exportTo, service.namespace, name) && !isVisible(visibility, owner, name))
-    .sort();
-  if (!wider && blind.length === 0) return false;
-  context.report(
-    'SP1004',
-    virtualService,
-    ['spec', 'exportTo'],
-    `exportTo shows this VirtualService to ${[...visibility].join(', ')} only, while ${service.hostname} is visible ${wider ? 'everywhere' : `in ${blind.join(', ')} too`}: there, calls leave straight from the sidecar, round the gateway. Export both alike.`,
-  );
-  return true;
-}
-
-/** SP1004: Sidecars that import the host but not the VirtualService. With both in one namespace they are imported together. */
-function reportHiddenBySidecars(context: Context, service: Service, virtualService: VirtualService): boolean {
-  const { namespace: owner } = virtualService.metadata;
-  if (owner === service.namespace) return false;
-  let found = false;
-  const visibility = visibilityOf(virtualService.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
-  const hosts = virtualService.spec.hosts.map((host) => fullHostname(host, owner).toLowerCase());
-  for (const sidecar of context.of('Sidecar')) {
-    const { namespace } = sidecar.metadata;
-    if (!isVisible(service.exportTo, service.namespace, namespace) || !isVisible(visibility, owner, namespace)) continue;
-    for (const [i, listener] of sidecar.spec.egress.entries()) {
-      const imports = listener.hosts.map((text) => sidecarImport(text, namespace));
-      const index = imports.findIndex((each) => each.takes(service.namespace) && hostCovers(each.host, service.hostname));
-      if (index < 0 || imports.some((each) => each.takes(owner) && hosts.some((host) => hostsOverlap(each.host, host)))) continue;
-      found = true;
-      context.report(
-        'SP1004',
-        sidecar,
-        ['spec', 'egress', i, 'hosts', index],
-        `This Sidecar imports ${service.hostname} from namespace ${service.namespace} but not VirtualService ${nameOf(virtualService)}, which leads it to the egress gateway: the workloads' calls leave straight from the sidecar. Add ${owner}/${service.hostname} to hosts.`,
-      );
-    }
-  }
-  return found;
 }
