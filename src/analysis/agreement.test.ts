@@ -180,10 +180,6 @@ const PAIRS: Record<string, Pair> = {
       'selector: {matchLabels: {gateway.networking.k8s.io/gateway-name: gw}}, targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: gw}]',
     ),
   },
-  'IST0002 the proxy for unknown destinations': {
-    wrong: object('Sidecar', 's', '{outboundTrafficPolicy: {egressProxy: {host: a}}}'),
-    right: object('Sidecar', 's', '{outboundTrafficPolicy: {mode: REGISTRY_ONLY}}'),
-  },
   'IST0002 kinds that Istio has removed': {
     wrong: definition('serviceroles.rbac.istio.io'),
     right: definition('authorizationpolicies.security.istio.io'),

@@ -4,6 +4,7 @@ import type { Destination, HttpRouteDestination, ResourceOf } from '../api/index
 import { fullHostname, hostCovers, hostsOverlap, isWildcard } from '../lib/hostname.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import type { Service, ServicePort } from '../registry/model.ts';
+import { isTcp, isTls } from '../registry/protocol.ts';
 import { isVisible, visibilityOf } from '../registry/visibility.ts';
 import { gatewayPods } from './analyzers/gateway.ts';
 import { type Context, formatSelector } from './context.ts';
@@ -170,6 +171,28 @@ export function meshRules(virtualService: VirtualService, host: string, port: Se
   return rules.flatMap((rule, i) =>
     ruleConcerns(virtualService, rule, 'mesh', host, port.number) ? [{ rule, path: ['spec', kind, i] as const }] : [],
   );
+}
+
+/** A port of a service that declares a host. */
+export interface ConcernedPort {
+  readonly service: Service;
+  readonly port: ServicePort;
+}
+
+/** The ports of the VirtualService's hosts that a rule is for on the mesh; none where nothing declares them. */
+export function concernedPorts(context: Context, virtualService: VirtualService, rule: AnyRule): ConcernedPort[] {
+  return virtualService.spec.hosts.flatMap((written) => {
+    const host = fullHostname(written, virtualService.metadata.namespace).toLowerCase();
+    return context.services
+      .overlapping(host)
+      .flatMap((service) => service.ports.map((port) => ({ service, port })))
+      .filter(({ port }) => ruleConcerns(virtualService, rule, 'mesh', host, port.number));
+  });
+}
+
+/** Whether sidecars may see a request on one of these ports, which an `http` rule needs; true where nothing is declared. */
+export function holdsOnMesh(ports: readonly ConcernedPort[]): boolean {
+  return ports.length === 0 || ports.some(({ port }) => !isTls(port.protocol) && !isTcp(port.protocol));
 }
 
 /** The hosts to which a rule leads, in full. */

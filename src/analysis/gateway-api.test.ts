@@ -119,3 +119,51 @@ test('a regular expression beside a prefix that takes everything is never reache
   assert.equal(finding?.code, 'IST0130');
   assert.match(finding.message, /prefixes, then regular expressions/);
 });
+
+test('a Gateway of the Kubernetes Gateway API is called what its document calls it', () => {
+  const found = findingsOf(join(ENTRY, GATEWAY(INSTALLED), TO_INSTALLED));
+  assert.deepEqual(
+    [...new Set(found.filter(({ code }) => code === 'SP1022').map(({ origin }) => originText(origin)))],
+    ['Gateway istio-system/eg'],
+  );
+});
+
+const TWO = (kind: 'HTTPRoute' | 'TLSRoute', app: string) =>
+  ['one', 'two'].map(
+    (namespace) => `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: www, namespace: ${namespace}}
+spec:
+  hosts: [www.example.com]
+  exportTo: ['.', app-${namespace}]
+  location: MESH_EXTERNAL
+  resolution: DNS
+  ports: [{number: 443, name: x, protocol: ${kind === 'TLSRoute' ? 'TLS' : 'HTTP'}}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ${kind}
+metadata: {name: to, namespace: ${namespace}}
+spec:
+  ${kind === 'TLSRoute' ? 'hostnames: [www.example.com]' : ''}
+  parentRefs: [{group: networking.istio.io, kind: ServiceEntry, name: www}]
+  rules:
+  - backendRefs: [{group: networking.istio.io, kind: Hostname, name: www.example.com, port: 443}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: app, namespace: ${app}}
+spec: {containers: [{name: app}]}
+`,
+  );
+
+for (const kind of ['HTTPRoute', 'TLSRoute'] as const) {
+  test(`of ${kind}s for one host in two namespaces the one that loses is found, and none where each wins at home`, () => {
+    const losing = findingsOf(join(...TWO(kind, 'app-two'))).filter(({ code }) => code === 'IST0109');
+    assert.deepEqual(
+      losing.map(({ origin }) => originText(origin)),
+      [`${kind} two/to`],
+    );
+    assert.ok(!codesOf(join(...TWO(kind, 'two'))).includes('IST0109'));
+    assert.ok(!codesOf(join(...TWO(kind, 'app-one'))).includes('IST0109'));
+  });
+}

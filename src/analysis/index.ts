@@ -5,6 +5,7 @@ import { type Resource, resourceText } from '../api/resource.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
 import { originText } from '../lib/origin.ts';
+import { ambientMode } from './analyzers/ambient.ts';
 import { annotations } from './analyzers/annotations.ts';
 import { caCertificates, destinationRuleHosts } from './analyzers/destination-rule.ts';
 import { unseenSubsets } from './analyzers/destination-rule-reach.ts';
@@ -18,6 +19,8 @@ import { gatewayHandover } from './analyzers/gateway-handover.ts';
 import { gatewayHosts } from './analyzers/gateway-hosts.ts';
 import { gatewayRoutes } from './analyzers/gateway-routes.ts';
 import { gatewaySecrets } from './analyzers/gateway-secret.ts';
+import { httpRulesOnTls } from './analyzers/http-rules-on-tls.ts';
+import { hiddenPorts, sidecarImports } from './analyzers/imports.ts';
 import { automaticImages, namespaceLabels, podsWithoutProxy, proxyImages } from './analyzers/injection.ts';
 import { gatewayApiServed, gatewayApiVersions, kubernetesVersion } from './analyzers/installation.ts';
 import { meshNetworks } from './analyzers/mesh-networks.ts';
@@ -25,11 +28,14 @@ import { conditions, deprecatedFields, ingressBypassesSubsets, kubernetesGateway
 import { multiClusterServices } from './analyzers/multi-cluster.ts';
 import { misspeltNamespaces } from './analyzers/namespaces.ts';
 import { authorizationPolicies, telemetryProviders } from './analyzers/policies.ts';
+import { plainStarts, serverNamesNeeded } from './analyzers/port-protocols.ts';
 import { refusedObjects } from './analyzers/refused.ts';
 import { ambientSidecars, sidecarSelectors, telemetrySelectors } from './analyzers/selectors.ts';
 import { conflictingServiceEntryProtocols, serviceEntryAddresses } from './analyzers/service-entry.ts';
 import { unboundGateways } from './analyzers/unbound-gateways.ts';
-import { conflictingMeshHosts, jwtClaimRoutes } from './analyzers/virtual-service-conflicts.ts';
+import { undeclaredPorts } from './analyzers/undeclared-ports.ts';
+import { upstreamTlsFits } from './analyzers/upstream-tls.ts';
+import { conflictingMeshHosts, jwtClaimRoutes, losingRoutes } from './analyzers/virtual-service-conflicts.ts';
 import { virtualServiceDestinations } from './analyzers/virtual-service-destinations.ts';
 import { virtualServiceGateways } from './analyzers/virtual-service-gateways.ts';
 import { virtualServiceRules } from './analyzers/virtual-service-rules.ts';
@@ -64,6 +70,7 @@ const ANALYZERS: readonly Analyzer[] = [
   virtualServiceRules,
   unboundGateways,
   conflictingMeshHosts,
+  losingRoutes,
   jwtClaimRoutes,
   ingressBypassesSubsets,
   destinationRuleHosts,
@@ -92,6 +99,14 @@ const ANALYZERS: readonly Analyzer[] = [
   fieldsWithoutEffect,
   tcpCollisions,
   tlsOrigination,
+  upstreamTlsFits,
+  httpRulesOnTls,
+  undeclaredPorts,
+  plainStarts,
+  serverNamesNeeded,
+  sidecarImports,
+  hiddenPorts,
+  ambientMode,
   gatewayRoutes,
   gatewayHandover,
   gatewayHosts,

@@ -1,13 +1,13 @@
 /** What the files say of sidecar injection: the namespaces' and pods' labels, and the injector's ConfigMap. */
 import type { Pod, ResourceOf } from '../api/index.ts';
 import type { Resource } from '../api/resource.ts';
+import { MODE_LABEL } from '../api/unserved.ts';
 import type { Context } from './context.ts';
 
 export const PROXY_CONTAINER = 'istio-proxy';
 const INJECTION_LABEL = 'istio-injection';
 const REVISION_LABEL = 'istio.io/rev';
 const POD_LABEL = 'sidecar.istio.io/inject';
-const MODE_LABEL = 'istio.io/dataplane-mode';
 const INJECTOR = 'istio-sidecar-injector';
 const SYSTEM_NAMESPACES: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage']);
 

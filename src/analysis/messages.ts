@@ -180,7 +180,7 @@ export const MESSAGES = {
   ),
   SP1005: info(
     'ApplicationTlsBypassesGateway',
-    'What is declared for the gateway’s use, or the application’s own TLS beside routed plain HTTP, leaves straight from the sidecar where the application calls it itself (a hint).',
+    'A port that is declared for the gateway’s use leaves straight from the sidecar where the application calls it itself; and so, as a hint, does its own TLS beside routed plain HTTP.',
   ),
   SP1006: error(
     'HostMisspelled',
@@ -191,7 +191,7 @@ export const MESSAGES = {
     'EgressRuleBypassesGateway',
     'A rule leads a part of the calls to an external host straight out, while others go through the egress gateway.',
   ),
-  SP1009: warning('SubsetUnused', 'No route uses this subset, so its settings have no effect.'),
+  SP1009: info('SubsetUnused', 'No route uses these subsets, so their settings have no effect.'),
   SP1010: warning('FieldWithoutEffect', 'A field is accepted here but has no effect.'),
   SP1011: error('TcpServicesCollide', 'Two TCP services claim one address and port: only the older is served.'),
   SP1012: info('HostNeverReached', 'A host of a Gateway or VirtualService that no traffic can reach.'),
@@ -241,7 +241,49 @@ export const MESSAGES = {
     'SubsetHiddenFromCallers',
     'A route leads to a subset of a DestinationRule that does not hold where the callers are: 503 NC.',
   ),
-  SP1034: warning('NamespaceMisspelled', 'An object names a namespace that does not exist, and one of nearly that name does.'),
+  SP1034: warning('NamespaceUnknown', 'An object names a namespace that does not exist.'),
+  SP1035: error(
+    'TlsInsideTls',
+    'A DestinationRule originates TLS to a port to which a rule leads TLS that is closed already: TLS stands inside TLS, and the server’s handshake fails.',
+  ),
+  SP1036: warning(
+    'PortNumberContradictsTls',
+    'TLS is originated to port 80, or plain HTTP leads to port 443: by their numbers the servers there speak the other.',
+  ),
+  SP1037: error(
+    'PlainHttpToTlsPort',
+    'Plain HTTP is led to a port that takes TLS alone: the server or gateway refuses it (400, or 503 UC).',
+  ),
+  SP1038: error(
+    'CredentialNameWithoutSelector',
+    'TLS settings with credentialName and without a workloadSelector do nothing at sidecars: their calls have no TLS, and are refused.',
+  ),
+  SP1039: warning(
+    'HttpRuleOnTlsPort',
+    'An `http` rule is for ports whose bytes are TLS: no sidecar sees a request there, and the rule does nothing.',
+  ),
+  SP1040: info(
+    'ServerNameNeeded',
+    'A TLS port whose addresses are a range is told by the server name: calls to an address without one do not meet it.',
+  ),
+  SP1041: warning('SidecarImportsNothing', 'A Sidecar imports a host from a namespace that does not declare it: the host is not served.'),
+  SP1042: warning(
+    'PortHiddenByOtherEntry',
+    'A namespace follows one declaration of a host, and a port that only another one has is unknown there.',
+  ),
+  SP1043: warning(
+    'TlsOnPlainStart',
+    'A port on which TLS begins after a plain start (STARTTLS, databases) is declared TLS: the sidecar waits for a TLS greeting that does not come, and calls hang.',
+  ),
+  SP1044: info(
+    'GatewayServiceNotInFiles',
+    'Rules lead to a gateway’s Service that is not among the files: it is taken to exist, and where it does not, calls end in 503.',
+  ),
+  SP1045: warning(
+    'AmbientModeNotServed',
+    'An object is for ambient mode (a waypoint, a dataplane-mode label), which is not served here: calls go as from a sidecar, and policies of waypoints do not hold.',
+  ),
+  SP1046: warning('RuleForUndeclaredPort', 'A rule on the mesh is for a port that nothing declares for its hosts: it never holds.'),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

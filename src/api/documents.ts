@@ -7,6 +7,7 @@ import { KINDS, type Kind, type KindInfo, type ResourceOf } from './index.ts';
 import { type ObjectMeta, objectMeta } from './metadata.ts';
 import { originOf, type PathStep, type Resource, type Source } from './resource.ts';
 import { DocumentSource, NestedSource } from './source.ts';
+import { UNREAD_KINDS } from './unserved.ts';
 import { LineIndex, splitDocuments } from './yaml/documents.ts';
 import { nothingSeen } from './yaml/fast.ts';
 import { parseYaml } from './yaml/parse.ts';
@@ -210,6 +211,9 @@ function documentKind(kind: Kind): string {
 }
 
 function unknownKind(kind: string, group: string, apiVersion: string): string {
+  const effect = UNREAD_KINDS.get(kind);
+  if (effect !== undefined)
+    return `skipped: Sallyport reads no ${kind}. In a cluster it ${effect}: answers on calls leave that out, and nothing is proved beside it.`;
   const names = Object.keys(KINDS) as Kind[];
   const same = kindsNamed(kind).map((name) => KINDS[name]);
   if (same.length > 0) {

@@ -51,7 +51,7 @@ export function explainCommand(): Command {
       expectShortRun();
       const explanation = await explained(targetOf(words, options), options);
       writeAnswer(explanation, options.output, renderExplanation);
-      process.exitCode = explanation.trace.outcome.kind === 'upstream' ? EXIT.fine : EXIT.findings;
+      process.exitCode = explanation.trace.outcome.kind === 'upstream' && !explanation.ending ? EXIT.fine : EXIT.findings;
     });
 }
 

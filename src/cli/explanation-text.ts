@@ -5,13 +5,14 @@ import type { SeenResponse } from '../simulate/response.ts';
 import type { Outcome, Step } from '../simulate/trace.ts';
 import type { Paint } from './colours.ts';
 
-export function renderExplanation({ from, destination, resolved, trace, copies, advice }: Explanation, paint: Paint): string {
+export function renderExplanation({ from, destination, resolved, trace, copies, advice, ending }: Explanation, paint: Paint): string {
   const lines = [`${paint('bold', from)} connects to ${destination}${resolved ? ` (${resolved})` : ''}`];
   for (const hop of trace.hops) {
     lines.push('', `${paint('bold', hop.proxy)}${hop.flag ? `  flag ${paint('red', hop.flag)}` : ''}`);
     for (const step of hop.steps) lines.push(`  ${stepLine(step, paint)}`);
   }
   lines.push('', outcomeLine(trace.outcome, paint));
+  if (ending) lines.push(`${paint('red', 'Fails')}: the application sees ${ending.status ?? 'its connection fail'}: ${ending.because}`);
   for (const line of trace.response ? responseLines(trace.response) : []) lines.push(`  ${line}`);
   for (const copy of copies) {
     const way = copy.hops.map(({ proxy, cluster }) => `${proxy} ${cluster}`.trim()).join(' > ');

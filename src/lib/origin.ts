@@ -23,7 +23,11 @@ export function fileOrigin(file: string): Origin {
 /** `Kind namespace/name`, `Kind name` for cluster-scoped kinds, or the name of the file; for a placed origin with ` file:line` after it. */
 export function originText({ kind, namespace, name, file, line }: PlacedOrigin): string {
   const object = namespace ? `${namespace}/${name}` : name;
-  const what = kind && object ? `${kind} ${object}` : kind || object;
+  const written = WRITTEN[kind] ?? kind;
+  const what = written && object ? `${written} ${object}` : written || object;
   if (!file) return what;
   return `${what} ${line === undefined ? file : `${file}:${line}`}`;
 }
+
+/** Kinds that resources have under another name than documents. */
+const WRITTEN: Readonly<Record<string, string>> = { KubernetesGateway: 'Gateway' };

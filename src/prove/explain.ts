@@ -7,6 +7,7 @@ import type { SimulatedProxy } from '../simulate/proxy.ts';
 import type { Trace } from '../simulate/trace.ts';
 import { type Advice, adviseOn } from './advice.ts';
 import type { DumpedMesh } from './dumped.ts';
+import { type Ending, endingOf } from './ending.ts';
 import { locatedTrace } from './origins.ts';
 import type { SimulatedFiles } from './simulated.ts';
 
@@ -31,6 +32,8 @@ export interface Explanation {
   readonly copies: readonly Trace[];
   /** What would let a refused call through; undefined for a call that got through, and where the resources are not known. */
   readonly advice: Advice | undefined;
+  /** How the call ends where its way is not all that counts; undefined where the trace's outcome is what the application sees. */
+  readonly ending?: Ending | undefined;
 }
 
 /** Stands for what real DNS says of a name that the mesh has no address for: TEST-NET-3 of RFC 5737. */
@@ -46,7 +49,7 @@ export function explain(files: SimulatedFiles, target: CallTarget, caller: Calle
   const addresses = from && files.names(from).lookup(target.host);
   const known = addresses?.find((ip) => !ip.includes(':'));
   const way = withLines(follow(files.simulated, from, target, caller, known), files);
-  return { ...way, from: name, advice: adviseOn(files, from, target, way.trace) };
+  return { ...way, from: name, advice: adviseOn(files, from, target, way.trace), ending: endingOf(target.payload, way.trace) };
 }
 
 /** Explains a call that has come to a gateway: at the port of its Pod that the called port of its Service leads to. */

@@ -1,6 +1,8 @@
 /** What a mesh of files holds that simulation does not know the effect of: beside it nothing is proved. */
 
 import type { ResourceOf } from '../api/index.ts';
+import { resourceText } from '../api/resource.ts';
+import { ambientWish, UNREAD_KINDS } from '../api/unserved.ts';
 import { formatPosition } from '../lib/finding.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import { originText } from '../lib/origin.ts';
@@ -31,9 +33,17 @@ export function unknownTo({ mesh: { snapshot, config }, proxies }: SimulatedFile
     const revision = IN_MESH.has(kind) ? metadata.labels['istio.io/rev'] : undefined;
     return revision === undefined ? [] : [`${kind} ${metadata.namespace}/${metadata.name} is in force for revision ${revision} only`];
   });
+  const ambient = snapshot.all().flatMap((resource) => {
+    const wish = ambientWish(resource);
+    return wish === undefined ? [] : [`${resourceText(resource)} ${wish}: ambient mode is not simulated`];
+  });
+  const unread = snapshot.findings.flatMap(({ code, origin }) => {
+    const effect = code === 'SP0006' ? UNREAD_KINDS.get(origin.kind) : undefined;
+    return effect === undefined ? [] : [`${originText(origin)} ${effect}, and is not read`];
+  });
   const selected =
     config.discoverySelectors.length > 0 ? ['discoverySelectors of the MeshConfig leave namespaces out: which ones is not known'] : [];
-  return [...new Set(broken), ...patches, ...revisions, ...selected, ...snapshot.list('Pod').flatMap(uncaptured)];
+  return [...new Set(broken), ...patches, ...revisions, ...ambient, ...unread, ...selected, ...snapshot.list('Pod').flatMap(uncaptured)];
 }
 
 /** Kinds that a control plane heeds by revision. */

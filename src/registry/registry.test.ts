@@ -300,3 +300,9 @@ test('what a workload serves: by its address, or by selectors while it has none'
   assert.deepEqual(served({ namespace: 'default', addresses: [], labels: { app: 'vm' } }), ['web.default.svc.cluster.local 80 80']);
   assert.deepEqual(served({ namespace: 'other', addresses: [], labels: { app: 'vm' } }), []);
 });
+
+test('a network of one address is the address', () => {
+  const spec = `{ hosts: [www.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: NONE, addresses: [192.0.2.61/32, 192.0.2.0/24, '2001:db8::1/128'] }`;
+  const registry = registryOf(serviceEntry('www', spec));
+  assert.deepEqual(registry.lookup('www.example.com', 'default')?.addresses, ['192.0.2.61', '192.0.2.0/24', '2001:db8::1']);
+});

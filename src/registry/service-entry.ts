@@ -31,7 +31,7 @@ export function serviceEntryServices(resource: ResourceOf<'ServiceEntry'>, mesh:
     resolution:
       isDns(declared) && hostname.startsWith('*') && spec.endpoints.length === 0 && !spec.workloadSelector ? 'Passthrough' : declared,
     meshExternal: spec.location !== 'MESH_INTERNAL',
-    addresses: spec.addresses,
+    addresses: spec.addresses.map(asAddress),
     autoAddresses: [],
     headless: false,
     exportTo,
@@ -49,6 +49,12 @@ export function wantsAutoAddress(service: Service): boolean {
     service.resolution !== 'Passthrough' &&
     !service.hostname.startsWith('*')
   );
+}
+
+/** A network of one address is that address, as in Istio: then routes serve it as a host, too. */
+function asAddress(text: string): string {
+  const [address, bits] = text.split('/', 2) as [string, string?];
+  return bits === (address.includes(':') ? '128' : '32') ? address : text;
 }
 
 function isDns(resolution: Resolution): boolean {

@@ -4,14 +4,19 @@ export interface SidecarImport {
   readonly host: string;
   /** Whether objects of this namespace are imported. */
   takes(namespace: string): boolean;
+  /** Whether its hosts of this namespace are not, whatever other entries say. */
+  excludes(namespace: string): boolean;
 }
 
-/** `namespace/host` of an egress listener; `.` is the workload's namespace (`own`), `*` any, `~` none. */
+/** `namespace/host` of an egress listener; `.` is the workload's namespace (`own`), `*` any, `~` none; `~namespace` takes that one's out of the others. */
 export function sidecarImport(text: string, own: string): SidecarImport {
   const slash = text.indexOf('/');
   const namespace = slash < 0 ? '*' : text.slice(0, slash);
   const host = text.slice(slash + 1).toLowerCase();
-  if (namespace === '*') return { host, takes: () => true };
+  const never = () => false;
+  if (namespace === '*') return { host, takes: () => true, excludes: never };
+  const left = namespace.length > 1 && namespace.startsWith('~') ? namespace.slice(1) : undefined;
+  if (left !== undefined) return { host, takes: never, excludes: (candidate) => candidate === left };
   const wanted = namespace === '.' ? own : namespace;
-  return { host, takes: (candidate) => candidate === wanted };
+  return { host, takes: (candidate) => candidate === wanted, excludes: never };
 }

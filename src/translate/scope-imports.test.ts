@@ -25,3 +25,11 @@ test('exact hosts, wildcards and namespaces of an egress entry', () => {
   assert.equal(imports.takeHost('d', 'one.example.com'), false);
   assert.equal(imports.takeHost('d', 'x.wild.example.com'), true);
 });
+
+test('a tilde before a namespace takes its hosts out of what other entries import', () => {
+  const imports = importsOf(['*/*', '~a/*.example.com'], 'home');
+  assert.equal(imports.takeService('a', 'www.example.com'), false);
+  assert.equal(imports.takeHost('a', 'www.example.com'), false);
+  assert.equal(imports.takeService('a', 'www.example.org'), true);
+  assert.equal(imports.takeService('b', 'www.example.com'), true);
+});

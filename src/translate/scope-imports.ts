@@ -19,10 +19,14 @@ export function importsOf(hosts: readonly string[], namespace: string): Imports 
     if (same) same.push(each);
     else exact.set(each.host, [each]);
   }
+  const excluding = all.filter((_, i) => /^~[^/]/.test(hosts[i]!));
+  const isExcluded = (from: string, host: string) => excluding.some((each) => each.excludes(from) && hostCovers(each.host, host));
   const named = (from: string, host: string) => exact.get(host)?.some((each) => each.takes(from)) ?? false;
   return {
-    takeService: (from, host) => named(from, host) || wildcards.some((each) => each.takes(from) && hostCovers(each.host, host)),
+    takeService: (from, host) =>
+      !isExcluded(from, host) && (named(from, host) || wildcards.some((each) => each.takes(from) && hostCovers(each.host, host))),
     takeHost: (from, host) =>
-      named(from, host) || (isWildcard(host) ? all : wildcards).some((each) => each.takes(from) && hostsOverlap(each.host, host)),
+      !isExcluded(from, host) &&
+      (named(from, host) || (isWildcard(host) ? all : wildcards).some((each) => each.takes(from) && hostsOverlap(each.host, host))),
   };
 }

@@ -1,10 +1,9 @@
 import type { Destination, HttpRoute } from '../../api/index.ts';
 import { type Resource, resourceText } from '../../api/resource.ts';
-import { fullHostname, hostCovers, hostsOverlap, isWildcard } from '../../lib/hostname.ts';
-import { closest } from '../../lib/spelling.ts';
+import { fullHostname, isWildcard } from '../../lib/hostname.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
-import { sidecarImport } from '../../registry/sidecar-import.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
+import { workloadsOf } from '../callers.ts';
 import type { Context } from '../context.ts';
 import {
   type AnyRule,
@@ -22,7 +21,11 @@ import {
   type VirtualService,
   withDelegates,
 } from '../egress-model.ts';
+import { type Leak, leaksTo } from '../ways.ts';
+import { undeclaredLeaks } from '../ways-undeclared.ts';
+import { reportHidden, reportHiddenBySidecars } from './egress-hidden.ts';
 import { reportPartialRules } from './egress-partial-rules.ts';
+import { misspelt, type Strays, strayHosts } from './egress-strays.ts';
 import { findGateway } from './virtual-service-gateways.ts';
 
 /**
@@ -47,48 +50,139 @@ export function egressBypass(context: Context): void {
     const parts = through.length === 0 && isWildcard(service.hostname) ? partsThroughGateways(context, service.hostname) : [];
     return { service, virtualService, through, parts };
   });
-  const inUse = routed.some(({ through, parts }) => through.length > 0 || parts.length > 0) || leadsAstray(context, external);
+  const inUse = leadsToGateway(context);
+  if (inUse) reportUndeclared(context);
+  const hasWorkloads = workloadsOf(context).some(({ resource }) => resource.kind === 'Pod');
   for (const { service, virtualService, through, parts } of routed) {
+    const leaks = leaksTo(context, service);
     if (through.length === 0) {
-      const meant = [...gatewaysFor(context, service.hostname), ...gatewaysThatLeadTo(context, service.hostname)];
-      const intended = [...new Set(meant)].filter((gateway) => gateway.spec.selector.istio !== 'ingressgateway');
-      if (intended.length === 0 && !inUse) continue;
-      if (parts.length > 0) {
-        const names = parts.length > 3 ? `${parts.slice(0, 3).join(', ')} and ${parts.length - 3} more` : parts.join(', ');
-        context.report(
-          'SP1001',
-          service.resource,
-          hostPath(service),
-          `Of ${service.hostname} only ${names} ${parts.length > 1 ? 'are' : 'is'} routed to an egress gateway: calls to every other name under it leave straight from the sidecar. Route ${service.hostname} to the gateway, or declare just the names that are needed.`,
-        );
-        continue;
-      }
-      if (explainBypass(context, service, find, strays)) continue;
-      if (isBackendOfGateways(context, service, atGateways)) {
-        if (context.hints) for (const port of service.ports) reportPortOfGateway(context, service, port);
+      if (leaks.length > 0) reportBypass(context, { service, virtualService, parts, leaks, inUse, atGateways, find, strays });
+      continue;
+    }
+    const told = new Set<ServicePort>();
+    for (const port of service.ports) {
+      const leaking = leaks.filter((leak) => leak.port === port);
+      if (leaking.length === 0) continue;
+      if (through.includes(port)) {
+        if (reportDirectRules(context, service, port, virtualService!)) told.add(port);
+        if (reportPartialRules(context, service, port, virtualService!)) told.add(port);
       } else {
-        const names = [...new Set(intended.map((gateway) => nameOf(gateway.derivedFrom ?? gateway)))].join(', ');
-        const how = virtualService ? ` ${resourceText(virtualService)} routes it elsewhere.` : '';
-        context.report(
-          'SP1001',
-          service.resource,
-          hostPath(service),
-          `No ${ofKubernetes(intended) ? 'route' : 'VirtualService'} on the mesh ${ofKubernetes(intended) ? 'leads' : 'routes'} ${service.hostname} to an egress gateway${names ? `, although Gateway ${names} serves it` : ''}: calls leave straight from the sidecar.${how} ${mendOf(service, intended)}`,
-        );
+        told.add(port);
+        if (atGateways.get(service.hostname)?.has(port.number)) reportPortOfGateway(context, service, port, through);
+        else reportPort(context, service, port, virtualService!, through);
       }
-    } else {
-      for (const port of service.ports) {
-        if (through.includes(port)) {
-          reportDirectRules(context, service, port, virtualService!);
-          reportPartialRules(context, service, port, virtualService!);
-        } else if (!atGateways.get(service.hostname)?.has(port.number)) reportPort(context, service, port, virtualService!, through);
-        else if (context.hints) reportPortOfGateway(context, service, port, through);
-      }
-      if (context.hints) reportUndeclaredTls(context, service, through);
-      reportHidden(context, service, virtualService!);
-      reportHiddenBySidecars(context, service, virtualService!);
+    }
+    if (context.hints) reportUndeclaredTls(context, service, through);
+    // Of files without workloads nobody knows which namespaces there are.
+    if (leaks.length === 0 && hasWorkloads) continue;
+    const hidden = [reportHidden(context, service, virtualService!), reportHiddenBySidecars(context, service, virtualService!)];
+    if (!hidden.includes(true))
+      for (const port of service.ports)
+        if (!told.has(port))
+          reportLeaks(
+            context,
+            leaks.filter((leak) => leak.port === port),
+          );
+  }
+}
+
+/** SP1008: rules for hosts that nothing declares, which sidecars follow on port 80 all the same. */
+function reportUndeclared(context: Context): void {
+  for (const { virtualService, host, rule, route, to } of undeclaredLeaks(context)) {
+    context.report(
+      'SP1008',
+      virtualService,
+      ['spec', 'http', rule, 'route', route, 'destination', 'host'],
+      `On the mesh this rule leads HTTP on port 80 to ${host}, which nothing declares there, straight to ${to}, past the egress gateway. Lead it to the gateway's Service, or limit it to the gateway (match: gateways).`,
+    );
+  }
+}
+
+interface Bypass {
+  readonly service: Service;
+  readonly virtualService: VirtualService | undefined;
+  readonly parts: readonly string[];
+  /** Not empty. */
+  readonly leaks: readonly Leak[];
+  readonly inUse: boolean;
+  readonly atGateways: ReadonlyMap<string, ReadonlySet<number>>;
+  readonly find: FindMeshVirtualService;
+  readonly strays: Strays;
+}
+
+/** A host no port of which is led to a gateway. */
+function reportBypass(context: Context, { service, virtualService, parts, leaks, inUse, atGateways, find, strays }: Bypass): void {
+  const meant = [...gatewaysFor(context, service.hostname), ...gatewaysThatLeadTo(context, service.hostname)];
+  const intended = [...new Set(meant)].filter((gateway) => gateway.spec.selector.istio !== 'ingressgateway');
+  if (intended.length === 0 && !inUse) return;
+  const say = (message: string) => context.report('SP1001', service.resource, hostPath(service), message);
+  if (parts.length > 0) {
+    const names = parts.length > 3 ? `${parts.slice(0, 3).join(', ')} and ${parts.length - 3} more` : parts.join(', ');
+    say(
+      `Of ${service.hostname} only ${names} ${parts.length > 1 ? 'are' : 'is'} routed to an egress gateway: calls to every other name under it leave straight from the sidecar. Route ${service.hostname} to the gateway, or declare just the names that are needed.`,
+    );
+    return;
+  }
+  if (explainBypass(context, service, find, strays)) return;
+  const byAddress = routedAddress(context, service);
+  if (byAddress) {
+    say(
+      `Only the address ${byAddress.address} of ${service.hostname} is routed to the gateway (${resourceText(byAddress.virtualService)}): calls by the name leave straight from the sidecar. Add ${service.hostname} to hosts, there and in the Gateway's server.`,
+    );
+    return;
+  }
+  const ports = [...new Set(leaks.map(({ port }) => port))];
+  if (isBackendOfGateways(context, service, atGateways)) {
+    for (const port of ports) reportPortOfGateway(context, service, port);
+    return;
+  }
+  const names = [...new Set(intended.map((gateway) => nameOf(gateway.derivedFrom ?? gateway)))].join(', ');
+  const how = virtualService ? ` ${resourceText(virtualService)} routes it elsewhere.` : '';
+  const some = ports.length < service.ports.length ? ` to port ${ports.map(({ number }) => number).join(', ')}` : '';
+  say(
+    `No ${ofKubernetes(intended) ? 'route' : 'VirtualService'} on the mesh ${ofKubernetes(intended) ? 'leads' : 'routes'} ${service.hostname} to an egress gateway${names ? `, although Gateway ${names} serves it` : ''}: calls${some} leave straight from the sidecar.${how} ${mendOf(service, ports, intended)}`,
+  );
+}
+
+/** An address of the service that somebody routes on the mesh in place of its name. */
+function routedAddress(
+  context: Context,
+  { addresses }: Service,
+): { readonly address: string; readonly virtualService: VirtualService } | undefined {
+  const services = gatewayServices(context);
+  for (const address of addresses.map((text) => text.replace(/\/(?:32|128)$/, ''))) {
+    for (const { virtualService } of context.routedHosts.at(address)) {
+      if (!onMesh(virtualService)) continue;
+      const { http, tls, tcp } = withDelegates(context, virtualService).spec;
+      if ([...http, ...tls, ...tcp].some((rule: AnyRule) => destinationHosts(virtualService, rule).some((host) => services.has(host))))
+        return { address, virtualService };
     }
   }
+  return undefined;
+}
+
+/** SP1002 for what nothing more special explains: leaks of one port, and whose. */
+function reportLeaks(context: Context, leaks: readonly Leak[]): void {
+  const [first] = leaks;
+  if (!first) return;
+  const { service, port, by, bytes } = first;
+  const namespaces = [...new Set(leaks.map(({ caller }) => caller.namespace))].sort().join(', ');
+  const http = leaks.some((leak) => leak.bytes === 'http');
+  const what =
+    port.protocol === 'Unsupported' && !http
+      ? `What is not HTTP on port ${port.number} (of no protocol)`
+      : `Port ${port.number} (${port.protocol})`;
+  const why = by
+    ? `${resourceText(by)} leads it there. Lead it to the gateway's Service.`
+    : port.protocol === 'Unsupported'
+      ? `${http ? 'No rule there' : 'No tcp rule'} leads it to the gateway. Write the port's protocol (HTTP, if it is), or add a ${http ? 'rule' : 'tcp rule'}.`
+      : `No ${bytes} rule that holds there leads it to the gateway. Show them the VirtualService that does (exportTo, Sidecar hosts), or add a rule.`;
+  context.report(
+    'SP1002',
+    service.resource,
+    ['spec', 'ports', Math.max(0, service.ports.indexOf(port)), 'number'],
+    `${what} of ${service.hostname} leaves straight from the sidecars of workloads in ${namespaces}, while other calls go through the egress gateway. ${why}`,
+  );
 }
 
 /** Gateways at which a VirtualService routes calls for the host to the host itself, regardless of the names that they serve. */
@@ -103,16 +197,14 @@ function gatewaysThatLeadTo(context: Context, hostname: string): Gateway[] {
   });
 }
 
-/** Whether a rule on the mesh leads an external host to a gateway, though no call may meet it. */
-function leadsAstray(context: Context, external: readonly Service[]): boolean {
+/** Whether a rule on the mesh leads to a gateway, though no call may meet it: then calls are meant to go through one. */
+function leadsToGateway(context: Context): boolean {
   const services = gatewayServices(context);
-  return external.some(({ hostname }) =>
-    context.routedHosts.at(hostname).some(({ virtualService }) => {
-      if (!onMesh(virtualService)) return false;
-      const { http, tls, tcp } = withDelegates(context, virtualService).spec;
-      return [...http, ...tls, ...tcp].some((rule: AnyRule) => destinationHosts(virtualService, rule).some((host) => services.has(host)));
-    }),
-  );
+  return context.of('VirtualService').some((virtualService) => {
+    if (!onMesh(virtualService)) return false;
+    const { http, tls, tcp } = withDelegates(context, virtualService).spec;
+    return [...http, ...tls, ...tcp].some((rule: AnyRule) => destinationHosts(virtualService, rule).some((host) => services.has(host)));
+  });
 }
 
 /** Whether all are of the Kubernetes Gateway API; false if there is none. */
@@ -121,7 +213,7 @@ function ofKubernetes(gateways: readonly Gateway[]): boolean {
 }
 
 /** How to lead a service's calls to a gateway, in the words of the API that the gateway is written in. */
-function mendOf({ resource, ports }: Service, gateways: readonly Gateway[]): string {
+function mendOf({ resource }: Service, ports: readonly ServicePort[], gateways: readonly Gateway[]): string {
   const kinds = [...new Set(ports.map(routeKind))];
   if (!ofKubernetes(gateways))
     return `Add a VirtualService with gateways [mesh, …] whose ${kinds.join(' and ')} routes lead to the gateway's Service.`;
@@ -194,60 +286,6 @@ function reportOffMesh(context: Context, virtualService: VirtualService, consequ
   );
 }
 
-/** A host that a VirtualService routes and nothing declares. */
-interface Stray {
-  readonly virtualService: VirtualService;
-  readonly index: number;
-  readonly host: string;
-}
-
-/** By what stays when one label is taken out, and by the first and last label: a misspelling shares one of these with what was meant. */
-type Strays = ReadonlyMap<string, readonly Stray[]>;
-
-/** So many undeclared names that differ in one label are a family of names, not misspellings of one. */
-const FAMILY = 100;
-
-function strayHosts(context: Context): Strays {
-  const strays = new Map<string, Stray[]>();
-  for (const virtualService of context.of('VirtualService')) {
-    for (const [index, written] of virtualService.spec.hosts.entries()) {
-      const host = fullHostname(written, virtualService.metadata.namespace).toLowerCase();
-      if (context.services.overlaps(host)) continue;
-      for (const key of spellingKeys(host)) {
-        const list = strays.get(key);
-        if (list) list.push({ virtualService, index, host });
-        else strays.set(key, [{ virtualService, index, host }]);
-      }
-    }
-  }
-  return strays;
-}
-
-function spellingKeys(host: string): string[] {
-  const labels = host.split('.');
-  const keys = labels.map((_, i) => labels.toSpliced(i, 1, '').join('.'));
-  return [...keys, `${labels.length}:${labels[0]}:${labels.at(-1)}`];
-}
-
-function misspelt(strays: Strays, declared: string): Stray | undefined {
-  for (const key of spellingKeys(declared)) {
-    const near = strays.get(key) ?? [];
-    const found = near.length > FAMILY ? undefined : near.find(({ host }) => isMisspelling(host, declared));
-    if (found) return found;
-  }
-  return undefined;
-}
-
-/** Whether `host`, which nothing declares, is near to `declared`: by letters, or with the same first and last label and one a part of the other. */
-function isMisspelling(host: string, declared: string): boolean {
-  if (closest(host, [declared])) return true;
-  const [a, b] = [host.split('.'), declared.split('.')];
-  if (a.length !== b.length || a[0] !== b[0] || a.at(-1) !== b.at(-1)) return false;
-  return a.every(
-    (label, i) => label === b[i] || (label.length > 3 && b[i]!.startsWith(label)) || (b[i]!.length > 3 && label.startsWith(b[i]!)),
-  );
-}
-
 function reportPort(
   context: Context,
   service: Service,
@@ -270,11 +308,13 @@ function reportPort(
 }
 
 /** SP1008: rules that lead a part of the calls past the gateway. */
-function reportDirectRules(context: Context, service: Service, port: ServicePort, virtualService: VirtualService): void {
+function reportDirectRules(context: Context, service: Service, port: ServicePort, virtualService: VirtualService): boolean {
   const services = gatewayServices(context);
+  let found = false;
   for (const { rule, path } of meshRules(virtualService, service.hostname, port)) {
     for (const [j, host] of destinationHosts(virtualService, rule).entries()) {
       if (services.has(host) || !context.services.covering(host).some(({ meshExternal }) => meshExternal)) continue;
+      found = true;
       context.report(
         'SP1008',
         virtualService,
@@ -283,6 +323,7 @@ function reportDirectRules(context: Context, service: Service, port: ServicePort
       );
     }
   }
+  return found;
 }
 
 /** Ports of hosts to which gateways lead calls: those are declared for the gateway's use, e.g. 443 where it originates TLS. */
@@ -348,51 +389,4 @@ function reportUndeclaredTls(context: Context, service: Service, through: readon
     hostPath(service),
     `Only plain HTTP to ${service.hostname} is declared, and outboundTrafficPolicy ALLOW_ANY lets the application's own HTTPS to it out past the gateway. Set REGISTRY_ONLY, or declare and route port 443 as well.`,
   );
-}
-
-/** SP1004: namespaces that see the host but not the VirtualService that takes it to the gateway. */
-function reportHidden(context: Context, service: Service, virtualService: VirtualService): void {
-  const visibility = visibilityOf(virtualService.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
-  const owner = virtualService.metadata.namespace;
-  if (visibility.has('*')) return;
-  const namespaces = new Set([
-    ...context.of('Namespace').map((resource) => resource.metadata.name),
-    ...context.pods.map((pod) => pod.namespace),
-    ...[...service.exportTo].filter((name) => !/^[*.~]$/.test(name)),
-    service.namespace,
-  ]);
-  const wider = service.exportTo.has('*');
-  const blind = [...namespaces]
-    .filter((name) => isVisible(service.exportTo, service.namespace, name) && !isVisible(visibility, owner, name))
-    .sort();
-  if (!wider && blind.length === 0) return;
-  context.report(
-    'SP1004',
-    virtualService,
-    ['spec', 'exportTo'],
-    `exportTo shows this VirtualService to ${[...visibility].join(', ')} only, while ${service.hostname} is visible ${wider ? 'everywhere' : `in ${blind.join(', ')} too`}: there, calls leave straight from the sidecar, round the gateway. Export both alike.`,
-  );
-}
-
-/** SP1004: Sidecars that import the host but not the VirtualService. With both in one namespace they are imported together. */
-function reportHiddenBySidecars(context: Context, service: Service, virtualService: VirtualService): void {
-  const { namespace: owner } = virtualService.metadata;
-  if (owner === service.namespace) return;
-  const visibility = visibilityOf(virtualService.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
-  const hosts = virtualService.spec.hosts.map((host) => fullHostname(host, owner).toLowerCase());
-  for (const sidecar of context.of('Sidecar')) {
-    const { namespace } = sidecar.metadata;
-    if (!isVisible(service.exportTo, service.namespace, namespace) || !isVisible(visibility, owner, namespace)) continue;
-    for (const [i, listener] of sidecar.spec.egress.entries()) {
-      const imports = listener.hosts.map((text) => sidecarImport(text, namespace));
-      const index = imports.findIndex((each) => each.takes(service.namespace) && hostCovers(each.host, service.hostname));
-      if (index < 0 || imports.some((each) => each.takes(owner) && hosts.some((host) => hostsOverlap(each.host, host)))) continue;
-      context.report(
-        'SP1004',
-        sidecar,
-        ['spec', 'egress', i, 'hosts', index],
-        `This Sidecar imports ${service.hostname} from namespace ${service.namespace} but not VirtualService ${nameOf(virtualService)}, which leads it to the egress gateway: the workloads' calls leave straight from the sidecar. Add ${owner}/${service.hostname} to hosts.`,
-      );
-    }
-  }
 }

@@ -66,15 +66,17 @@ export function unusedSubsets(context: Context): void {
   }
   for (const rule of context.of('DestinationRule')) {
     const host = fullHostname(rule.spec.host, rule.metadata.namespace).toLowerCase();
-    for (const [i, subset] of rule.spec.subsets.entries()) {
-      if (used.get(subset.name)?.overlaps(host)) continue;
-      context.report(
-        'SP1009',
-        rule,
-        ['spec', 'subsets', i, 'name'],
-        `No route uses subset ${subset.name} of ${rule.spec.host}, so nothing that it says takes effect. Route to it with a VirtualService (destination.subset: ${subset.name}), or remove it.`,
-      );
-    }
+    const unused = [...rule.spec.subsets.entries()].filter(([, { name }]) => !used.get(name)?.overlaps(host));
+    const [first] = unused;
+    if (!first) continue;
+    const names = unused.map(([, { name }]) => name);
+    const shown = names.length > 5 ? `${names.slice(0, 5).join(', ')} and ${names.length - 5} more` : names.join(', ');
+    context.report(
+      'SP1009',
+      rule,
+      ['spec', 'subsets', first[0], 'name'],
+      `No route uses subset ${shown} of ${rule.spec.host}, so nothing that ${names.length > 1 ? 'they say' : 'it says'} takes effect. Route to ${names.length > 1 ? 'them' : 'it'} with a VirtualService (destination.subset: ${names[0]}), or remove ${names.length > 1 ? 'them' : 'it'}.`,
+    );
   }
 }
 
@@ -201,7 +203,7 @@ export function tcpCollisions(context: Context): void {
         'SP1011',
         service.resource,
         service.addresses.length > 0 ? ['spec', 'addresses'] : ['spec', 'ports', index],
-        `ServiceEntry ${older.namespace}/${older.resource.metadata.name} is older and claims port ${port.number} at ${describe(service.addresses)} too: its hosts take every connection, and ${service.hostname} gets none. Give each its own addresses or port.`,
+        `ServiceEntry ${older.namespace}/${older.resource.metadata.name} is older and claims port ${port.number} at ${describe(service.addresses)} too: its hosts take every connection there, and ${service.hostname} gets ${allocated(service)}. Give each its own addresses or port, and where both go to a gateway a port of the gateway each.`,
       );
     }
   }
@@ -223,6 +225,13 @@ function olderClaim(claims: Map<string, Service[]>, key: string, service: Servic
 /** One text for all spellings of a network. */
 function networkOf(address: string): string {
   return canonicalRange(address) || address;
+}
+
+/** Only where sidecars answer DNS do clients come to an allocated address. */
+function allocated({ addresses, autoAddresses }: Service): string {
+  return addresses.length === 0 && autoAddresses.length > 0
+    ? `none (but those to the address that sidecars with DNS capture answer for it)`
+    : 'none';
 }
 
 function describe(addresses: readonly string[]): string {

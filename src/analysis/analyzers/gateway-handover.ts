@@ -1,8 +1,10 @@
-import type { Server } from '../../api/index.ts';
+import type { Pod, Server } from '../../api/index.ts';
 import { fullHostname, hostsOverlap } from '../../lib/hostname.ts';
 import { isHttp, isTls, parseProtocol } from '../../registry/protocol.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
-import type { Context } from '../context.ts';
+import { upstreamTls } from '../arrivals.ts';
+import { callersOf } from '../callers.ts';
+import { type Context, formatSelector, type Selectable } from '../context.ts';
 import {
   type AnyRule,
   type Gateway,
@@ -13,6 +15,7 @@ import {
   type VirtualService,
   withDelegates,
 } from '../egress-model.ts';
+import { PROXY_CONTAINER } from '../injection-state.ts';
 import { gatewayPods } from './gateway.ts';
 import { findGateway, serverHostTakes } from './virtual-service-gateways.ts';
 
@@ -30,7 +33,7 @@ export function gatewayHandover(context: Context): void {
     const virtualService = withDelegates(context, alone);
     const { namespace } = virtualService.metadata;
     // Rules of one VirtualService mostly lead to one port of one gateway.
-    const judged = new Map<string, readonly string[]>();
+    const judged = new Map<string, readonly Fault[]>();
     for (const kind of ['http', 'tls', 'tcp'] as const) {
       const rules: readonly AnyRule[] = virtualService.spec[kind];
       for (const [i, rule] of rules.entries()) {
@@ -40,31 +43,64 @@ export function gatewayHandover(context: Context): void {
           const host = fullHostname(destination.host, namespace).toLowerCase();
           const gateways = services.get(host);
           const port = destination.port?.number ?? onlyPort(context, host);
+          if (!gateways) reportUnselected(context, virtualService, host, ['spec', kind, i, 'route', j, 'destination', 'host']);
           if (!gateways || !port) continue;
           const names = rule.match.flatMap(({ sniHosts = [] }) => sniHosts);
-          const key = [port, host, ...names].join(' ');
+          const key = [kind, port, host, destination.subset ?? '', ...names].join(' ');
           let faults = judged.get(key);
           if (!faults) {
-            faults = faultsOf(context, virtualService, names, gateways, port);
+            const lead = { kind, host, port, subset: destination.subset ?? '', names, gateways };
+            faults = faultsOf(context, virtualService, lead);
             judged.set(key, faults);
           }
-          for (const fault of faults) context.report('SP1017', virtualService, ['spec', kind, i, 'route', j, 'destination', 'host'], fault);
+          const path = ['spec', kind, i, 'route', j, 'destination', 'host'];
+          for (const { code, message } of faults) context.report(code, virtualService, path, message);
         }
       }
     }
   }
 }
 
-/** What is wrong with leading the VirtualService's hosts to a port of these gateways. `names`: the hosts that the rule is for; empty if for all. */
-function faultsOf(
-  context: Context,
-  virtualService: VirtualService,
-  names: readonly string[],
-  gateways: ReadonlySet<Gateway>,
-  port: number,
-): string[] {
+/** A Service whose pods are proxies and nothing else, which is a gateway's, and no Gateway selects them. */
+function reportUnselected(context: Context, virtualService: VirtualService, host: string, path: (string | number)[]): void {
+  const service = context.services.at(host).find(({ registry, selector }) => registry === 'Kubernetes' && Object.keys(selector).length > 0);
+  if (!service || context.of('Gateway').some(({ spec }) => Object.keys(spec.selector).length === 0)) return;
+  const pods = context.selectIn(service.namespace, service.selector);
+  const isProxy = ({ resource }: Selectable) =>
+    resource.kind === 'Pod' && (resource.spec as Pod).containers.every(({ name }) => name === PROXY_CONTAINER);
+  if (pods.length === 0 || !pods.every(isProxy)) return;
+  context.report(
+    'SP1017',
+    virtualService,
+    path,
+    `Sidecars send ${virtualService.spec.hosts.join(', ')} to Service ${service.namespace}/${service.resource.metadata.name}, whose gateway no Gateway selects: it listens for nothing, and calls are refused (503 UF). Select its pods (${formatSelector(service.selector)}) with the Gateway that serves the hosts, or lead the calls to that Gateway's Service.`,
+  );
+}
+
+interface Fault {
+  readonly code: 'SP1017' | 'SP1037';
+  readonly message: string;
+}
+
+/** Where a rule on the mesh leads. */
+interface Lead {
+  readonly kind: 'http' | 'tls' | 'tcp';
+  /** The gateway's Service, and the port of it. */
+  readonly host: string;
+  readonly port: number;
+  readonly subset: string;
+  /** The hosts that the rule is for; empty if for all. */
+  readonly names: readonly string[];
+  readonly gateways: ReadonlySet<Gateway>;
+}
+
+/** What is wrong with leading the VirtualService's hosts there. */
+function faultsOf(context: Context, virtualService: VirtualService, lead: Lead): Fault[] {
+  const { names, gateways, port } = lead;
   const { namespace } = virtualService.metadata;
-  const faults: string[] = [];
+  const faults: Fault[] = [];
+  const say = (message: string) => faults.push({ code: 'SP1017', message });
+  const reached = portsBehind(context, lead);
   for (const written of virtualService.spec.hosts) {
     const host = fullHostname(written, namespace).toLowerCase();
     if (names.length > 0 && !names.some((name) => hostsOverlap(name.toLowerCase(), host))) continue;
@@ -73,31 +109,36 @@ function faultsOf(
     const anywhere = [...new Set(servers.map(({ gateway }) => gateway))];
     const serving: Serving[] = servers
       .map(({ gateway, index }) => ({ gateway, server: gateway.spec.servers[index]! }))
-      .filter(({ server }) => server.port.number === port);
+      .filter(({ server }) => reached(server.port.number));
     if (serving.length === 0) {
       // Where no Gateway at all has the host, a VirtualService that is bound to one of them is a finding already (IST0132).
       const bound = virtualService.spec.gateways.some((name) => gateways.has(findGateway(context, name, namespace)!));
       if (anywhere.length === 0 && bound) continue;
       const elsewhere = anywhere.map(nameOf).sort().join(', ');
-      faults.push(
+      say(
         `Sidecars send ${host} to port ${port} of the gateway, where no Gateway has a server for it${elsewhere ? ` (${elsewhere} has one on another port)` : ''}: calls are answered 404 or closed. Add a server with port ${port} and the host, or lead the calls to the port that has one.`,
       );
       continue;
     }
-    if (serving.some((each) => hasRoute(context, each, host, port))) continue;
+    const refusal = refusalOf(context, virtualService, lead, serving);
+    if (refusal) {
+      faults.push(refusal);
+      continue;
+    }
+    if (serving.some((each) => hasRoute(context, each, host, each.server.port.number))) continue;
     const { gateway, server } = serving[0]!;
     const kind = kindsOf(server)[0]!;
     const end = kind === 'http' ? 'answered 404' : 'closed';
     if (gateway.derivedFrom) {
       const { namespace: owner, name } = gateway.derivedFrom.metadata;
       const route = { http: 'HTTPRoute', tls: 'TLSRoute', tcp: 'TCPRoute' }[kind];
-      faults.push(
+      say(
         `Sidecars send ${host} to port ${port} of Gateway ${owner}/${name}, to which no ${route} for it is attached: calls are ${end} there. Attach one (parentRefs: [{name: ${name}, namespace: ${owner}}]) that leads to ${host}.`,
       );
       continue;
     }
-    faults.push(
-      `Sidecars send ${host} to Gateway ${nameOf(gateway)}, for which no VirtualService has a rule of kind ${kind} that holds on port ${port}: calls are ${end} there. Add a rule under ${kind} with match gateways: [${nameOf(gateway)}] that leads to ${host}.`,
+    say(
+      `Sidecars send ${host} to Gateway ${nameOf(gateway)}, for which no VirtualService has a rule of kind ${kind} that holds on its port ${server.port.number}: calls are ${end} there. Add a rule under ${kind} with match gateways: [${nameOf(gateway)}] that leads to ${host}.`,
     );
   }
   return faults;
@@ -105,6 +146,45 @@ function faultsOf(
 
 function nameOf({ metadata }: Gateway): string {
   return `${metadata.namespace}/${metadata.name}`;
+}
+
+/**
+ * Which servers take what comes to a port of the gateway's Service, by their numbers: a server whose number is a port of the Service is bound to where
+ * that port leads, another one to its own number.
+ */
+function portsBehind(context: Context, { host, port }: Lead): (server: number) => boolean {
+  const ports = context.services.at(host).flatMap((service) => service.ports);
+  const boundTo = (number: number) => ports.find((each) => each.number === number)?.targetPort ?? number;
+  return (server) => boundTo(server) === boundTo(port);
+}
+
+/** Bytes that none of the servers there can read. */
+function refusalOf(context: Context, virtualService: VirtualService, lead: Lead, serving: readonly Serving[]): Fault | undefined {
+  const { kind, host, port, subset } = lead;
+  const names = [...new Set(serving.map(({ gateway }) => nameOf(gateway)))].join(', ');
+  const isPlain = ({ server }: Serving) => isHttp(parseProtocol(server.port.protocol));
+  if (kind === 'tls' && serving.every(isPlain)) {
+    return {
+      code: 'SP1017',
+      message: `This leads TLS to port ${port} of the gateway, where ${names} takes plain HTTP alone: connections are closed. Lead it to a port with a server of protocol TLS (tls: {mode: PASSTHROUGH}).`,
+    };
+  }
+  if (
+    kind !== 'http' ||
+    !serving.every(({ server }) => server.tls && !server.tls.httpsRedirect && !isHttp(parseProtocol(server.port.protocol)))
+  )
+    return undefined;
+  const caller = callersOf(context, virtualService.metadata.namespace)[0]!;
+  const service = context.registry.lookup(host, caller.namespace);
+  const found = service?.ports.find(({ number }) => number === port);
+  if (!service || !found) return undefined;
+  const arrival = { service, port: found, subset, bytes: 'http', by: 'sidecar', caller, resource: virtualService, path: [] } as const;
+  if (upstreamTls(context, arrival)?.holds) return undefined;
+  const passes = serving.every(({ server }) => server.tls?.mode === 'PASSTHROUGH');
+  return {
+    code: 'SP1037',
+    message: `This leads requests in plain HTTP to port ${port} of the gateway, where ${names} takes TLS alone (${passes ? 'and passes it on' : 'and ends it'}): the gateway closes the connection, and the application gets 503 from its sidecar. Lead them to a port with a server of protocol HTTP, and originate TLS to the outside at the gateway.`,
+  };
 }
 
 /** The kinds of rules that a server follows; one of PASSTHROUGH knows calls by their SNI, and tcp rules open no listener there. */

@@ -1,6 +1,7 @@
 import type { HttpMatchRequest, TlsMatchAttributes } from '../../api/index.ts';
 import { HostIndex } from '../../lib/host-index.ts';
 import { fullHostname } from '../../lib/hostname.ts';
+import { isHttp, parseProtocol } from '../../registry/protocol.ts';
 import type { Context } from '../context.ts';
 import { type Gateway, onMesh, type VirtualService } from '../egress-model.ts';
 import { httpMatchCovers, tlsMatchCovers } from '../match-covers.ts';
@@ -128,6 +129,7 @@ function shadowedRules(context: Context, gateway: Gateway, bound: readonly Bound
       else byHost.set(host, [each]);
     }
   }
+  shadowedTcp(context, gateway, bound);
   for (const [host, list] of byHost) {
     if (list.length < 2) continue;
     const sorted = [...list].sort((a, b) => a.virtualService.order - b.virtualService.order);
@@ -135,6 +137,34 @@ function shadowedRules(context: Context, gateway: Gateway, bound: readonly Bound
     shadowedOf(at, 'http', sorted, (each) => matchesAt(each, each.virtualService.spec.http, [ANYTHING]), takesOver);
     const covers = (older: TlsMatchAttributes, match: TlsMatchAttributes) => tlsMatchCovers(older, match, []);
     shadowedOf(at, 'tls', sorted, (each) => matchesAt(each, each.virtualService.spec.tls, []), covers);
+  }
+}
+
+/** Bytes name no host: on a port of a server of bytes the first rule without a condition takes every connection, whosever host it is for. */
+function shadowedTcp(context: Context, gateway: Gateway, bound: readonly Bound[]): void {
+  const sorted = [...bound].sort((a, b) => a.virtualService.order - b.virtualService.order);
+  for (const { port, tls } of gateway.spec.servers) {
+    if (tls || isHttp(parseProtocol(port.protocol))) continue;
+    let first: { readonly from: VirtualService; readonly rule: number } | undefined;
+    for (const { virtualService, name } of sorted) {
+      const { gateways } = virtualService.spec;
+      for (const [rule, { match }] of virtualService.spec.tcp.entries()) {
+        const here = match.filter(
+          (each) => (each.gateways.length > 0 ? each.gateways : gateways).includes(name) && (!each.port || each.port === port.number),
+        );
+        if (match.length === 0 ? !gateways.includes(name) : here.length === 0) continue;
+        if (first && first.from !== virtualService) {
+          context.report(
+            'SP1027',
+            virtualService,
+            ['spec', 'tcp', rule],
+            `At Gateway ${nameOf(gateway)} rule #${first.rule + 1} of VirtualService ${first.from.metadata.namespace}/${first.from.metadata.name}, which is older, takes every connection to port ${port.number}: bytes name no host, and those for ${virtualService.spec.hosts.join(', ')} go where the older one leads. Give each host a port of the gateway of its own.`,
+          );
+        }
+        if (match.length === 0 || here.some(({ destinationSubnets }) => destinationSubnets.length === 0))
+          first ??= { from: virtualService, rule };
+      }
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import type { ResourceOf } from '../../api/index.ts';
+import { isWildcard } from '../../lib/hostname.ts';
 import type { Service } from '../../registry/model.ts';
 import type { Context } from '../context.ts';
 import { type AnyRule, destinationHosts, type Gateway, gatewayServices, type VirtualService, withDelegates } from '../egress-model.ts';
@@ -100,8 +101,15 @@ function reportNoAddress(context: Context, virtualService: VirtualService, path:
     'SP1016',
     virtualService,
     path,
-    `${service.resource.kind} ${service.namespace}/${service.resource.metadata.name} gives ${service.hostname} no address (resolution NONE, or a wildcard without endpoints): a sidecar dials what the application dialled, and at a gateway that is the gateway itself, so calls on this route end in 503 (UH). Use resolution DNS, for a wildcard DYNAMIC_DNS, or write endpoints.`,
+    `${service.resource.kind} ${service.namespace}/${service.resource.metadata.name} gives ${service.hostname} no address (resolution NONE, or a wildcard without endpoints): a sidecar dials what the application dialled, and at a gateway that is the gateway itself, so calls on this route end in 503 (UH). ${mendOf(service)}`,
   );
+}
+
+/** DYNAMIC_DNS resolves the name that TLS or a request carries: Istio takes it with protocol TLS or HTTP, not HTTPS. */
+function mendOf({ hostname, ports }: Service): string {
+  if (!isWildcard(hostname)) return 'Use resolution DNS, or write endpoints.';
+  const https = ports.some(({ protocol }) => protocol === 'HTTPS') ? ' and protocol: TLS in place of HTTPS' : '';
+  return `Name the hosts that are needed in place of the wildcard, with resolution DNS; or, if every name under ${hostname.slice(1)} may be called, use resolution DYNAMIC_DNS${https}.`;
 }
 
 /** SP1031: a DestinationRule that asks for TLS to a host, and does not hold at the gateway that calls the host. */
@@ -118,7 +126,8 @@ function reportHiddenRule(context: Context, service: Service, gateway: Gateway):
   );
 }
 
-function asksForTls({ spec }: ResourceOf<'DestinationRule'>): boolean {
+/** Whether the rule originates TLS to its host or to a port of it. */
+export function asksForTls({ spec }: ResourceOf<'DestinationRule'>): boolean {
   return [spec.trafficPolicy, ...(spec.trafficPolicy?.portLevelSettings ?? [])].some(
     (policy) => policy?.tls && policy.tls.mode !== 'DISABLE',
   );

@@ -1,6 +1,7 @@
-import type { ResourceOf, Server } from '../../api/index.ts';
+import type { Pod, ResourceOf, Server } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
 import { matchesLabels } from '../../lib/labels.ts';
+import { isHttp, parseProtocol } from '../../registry/protocol.ts';
 import { type Context, formatSelector, type Selectable } from '../context.ts';
 
 type Gateway = ResourceOf<'Gateway'>;
@@ -20,7 +21,17 @@ export function gatewayPorts(context: Context): void {
   const services = Map.groupBy(context.of('Service'), ({ metadata }) => metadata.namespace);
   const exposures = new Map<string, ReadonlySet<number>>();
   for (const gateway of context.of('Gateway')) {
-    if (!selectsByLabels(gateway)) continue;
+    if (!selectsByLabels(gateway)) {
+      if (!gateway.derivedFrom) {
+        context.report(
+          'IST0133',
+          gateway,
+          ['spec'],
+          'spec.selector: is empty, so every gateway of the mesh serves these hosts, ingress gateways too; and up, explain and verify have no gateway of their own for it, so that calls led to one end in 503. Write the labels of the gateway that is meant, e.g. istio: egressgateway',
+        );
+      }
+      continue;
+    }
     const pods = gatewayPods(context, gateway);
     const selector = formatSelector(gateway.spec.selector);
     if (pods.length === 0) {
@@ -63,10 +74,18 @@ function exposedPorts(
         if ((protocol ?? 'TCP') !== 'TCP') continue;
         ports.add(port);
         if (typeof targetPort === 'number' && targetPort > 0) ports.add(targetPort);
+        if (typeof targetPort === 'string') for (const number of portsNamed(pod, targetPort)) ports.add(number);
       }
     }
   }
   return ports;
+}
+
+/** Ports of a workload's containers by their name. */
+function portsNamed({ resource }: Selectable, name: string): number[] {
+  const pod = resource.kind === 'Pod' ? (resource.spec as Pod) : (resource.spec as ResourceOf<'Deployment'>['spec']).template.spec;
+  const ports = pod?.containers.flatMap((container) => container.ports) ?? [];
+  return ports.filter((port) => port.name === name).map(({ containerPort }) => containerPort);
 }
 
 /** IST0145: two Gateways that select the same pods serve one host on one port (and one bind address). */
@@ -78,7 +97,6 @@ export function conflictingGateways(context: Context): void {
     podsOf.set(key, found);
     return found;
   };
-  const sameBind = (a: Server, b: Server) => a.port.number === b.port.number && (a.bind ?? '') === (b.bind ?? '');
   for (const gateway of context.of('Gateway').filter(selectsByLabels)) {
     for (const [index, server] of gateway.spec.servers.entries()) {
       const others = new Set<Gateway>();
@@ -94,7 +112,10 @@ export function conflictingGateways(context: Context): void {
             others.add(other.gateway);
         }
       }
-      if (others.size === 0) continue;
+      if (others.size === 0) {
+        reportUntold(context, gateway, index, (other) => overlap(pods(gateway), pods(other)));
+        continue;
+      }
       const names = [...new Set([...others].map((other) => nameOf(writtenOf(other))))].sort();
       context.report(
         'IST0145',
@@ -104,6 +125,50 @@ export function conflictingGateways(context: Context): void {
       );
     }
   }
+}
+
+/**
+ * IST0145 for servers of bytes: whatever hosts they name, nothing tells their connections from those of another plain server on the port, and the older
+ * one has the port. (Plain HTTP beside plain HTTP is told apart by the host, TLS by its server name.)
+ */
+function reportUntold(context: Context, gateway: Gateway, index: number, together: (other: Gateway) => boolean): void {
+  const server = gateway.spec.servers[index]!;
+  if (!isPlain(server)) return;
+  const rivals = context
+    .of('Gateway')
+    .filter((other) => other !== gateway && selectsByLabels(other) && together(other))
+    .filter((other) =>
+      other.spec.servers.some(
+        (each) =>
+          sameBind(server, each) && isPlain(each) && (isBytes(server) || isBytes(each)) && !(gateway.derivedFrom && other.derivedFrom),
+      ),
+    );
+  const oldest = [gateway, ...rivals].reduce((a, b) => (b.order < a.order ? b : a));
+  if (rivals.length === 0) return;
+  const names = rivals.map((other) => nameOf(writtenOf(other))).sort();
+  const lost =
+    oldest === gateway
+      ? `those for ${rivals.flatMap(({ spec }) => spec.servers.flatMap((each) => (sameBind(server, each) ? each.hosts : []))).join(', ')}`
+      : `those for ${server.hosts.join(', ')}`;
+  context.report(
+    'IST0145',
+    gateway,
+    ['spec', 'servers', index, 'port', 'number'],
+    `Conflict with gateways ${names.join(', ')}: they select the same pods (${formatSelector(gateway.spec.selector)}), and on port ${server.port.number} nothing tells their connections apart (bytes name no host). ${nameOf(writtenOf(oldest))}, the oldest, takes them all, ${lost} too, and leads them to its own hosts. Give each TCP host a port of the gateway of its own: in the Gateway, in the gateway's Service and in the route that leads there.`,
+  );
+}
+
+function sameBind(a: Server, b: Server): boolean {
+  return a.port.number === b.port.number && (a.bind ?? '') === (b.bind ?? '');
+}
+
+/** Neither ends TLS nor passes it by its server name. */
+function isPlain({ port, tls }: Server): boolean {
+  return isHttp(parseProtocol(port.protocol)) || !tls;
+}
+
+function isBytes({ port, tls }: Server): boolean {
+  return !tls && !isHttp(parseProtocol(port.protocol));
 }
 
 /** Equal selectors have one set, and select the same pods also where the files have none of them. */

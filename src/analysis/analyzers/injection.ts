@@ -126,8 +126,9 @@ export function proxyImages(context: Context): void {
     const image = imageOf(injectorValues(context, namespace));
     if (image === undefined) continue;
     const others = (byNamespace.get(namespace.metadata.name) ?? []).filter(({ metadata, spec }) => {
-      const running = spec.containers.find(({ name }) => name === 'istio-proxy')?.image;
-      return running !== undefined && running !== 'auto' && running !== image && !metadata.annotations['sidecar.istio.io/proxyImage'];
+      const running = proxyContainer(spec)?.image;
+      if (running === undefined || running === 'auto' || metadata.annotations['sidecar.istio.io/proxyImage']) return false;
+      return withoutType(running) !== withoutType(image);
     });
     if (others.length === 0) continue;
     context.report(
@@ -137,6 +138,11 @@ export function proxyImages(context: Context): void {
       `The sidecars of ${others.map(({ metadata }) => metadata.name).join(', ')} have another image than ${image}, which the injector writes now: they lack what its version brings. Restart the pods.`,
     );
   }
+}
+
+/** Without the variant (imageType), which a pod or a ProxyConfig may choose. */
+function withoutType(image: string): string {
+  return image.replace(/-(?:distroless|debug)$/, '');
 }
 
 function imageOf(values: InjectorValues | undefined): string | undefined {

@@ -117,15 +117,7 @@ const REPLACED: ReadonlyMap<unknown, string> = new Map([
 
 /** IST0002: fields that Istio has deprecated or ignores, and kinds that it has removed. */
 export function deprecatedFields(context: Context): void {
-  for (const sidecar of context.of('Sidecar')) {
-    if (!sidecar.spec.outboundTrafficPolicy?.egressProxy) continue;
-    context.report(
-      'IST0002',
-      sidecar,
-      ['spec', 'outboundTrafficPolicy', 'egressProxy'],
-      'The field egressProxy is ignored: calls to unknown destinations leave straight from the sidecar. Declare the hosts with ServiceEntries and lead them to the egress gateway with VirtualServices.',
-    );
-  }
+  lightstep(context);
   for (const definition of context.of('CustomResourceDefinition')) {
     if (!REMOVED_KINDS.test(definition.metadata.name)) continue;
     context.report(
@@ -141,4 +133,19 @@ export function deprecatedFields(context: Context): void {
       if (instead) context.report('IST0002', resource, path, `The field ${String(path.at(-1))} is deprecated. Use ${instead}.`);
     }
   }
+}
+
+/** The tracing provider that Istio has given up, where the files hold the MeshConfig that names it. */
+function lightstep(context: Context): void {
+  const map = context.of('ConfigMap').find(({ metadata, spec }) => metadata.name === 'istio' && 'mesh' in spec.data);
+  if (!map) return;
+  const { extensionProviders, defaultConfig } = context.mesh;
+  const named = extensionProviders.find((provider) => provider.lightstep);
+  if (!named && !defaultConfig?.tracing?.lightstep) return;
+  context.report(
+    'IST0002',
+    map,
+    ['data', 'mesh'],
+    `${named ? `The provider ${named.name} is of type lightstep` : 'defaultConfig.tracing is of type lightstep'}, which Istio has deprecated: spans stop being reported when it is removed. Use an extensionProvider of type opentelemetry, which the same service takes.`,
+  );
 }

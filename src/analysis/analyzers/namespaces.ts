@@ -2,7 +2,10 @@ import type { PathStep, Resource } from '../../api/resource.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Context } from '../context.ts';
 
-/** SP1034: namespaces that nothing is in, and whose names are near to one that there is. Only where the files say which there are. */
+/**
+ * SP1034: namespaces that nothing is in; where an object is shown to one, any such, elsewhere those whose names are near to one that there is. Only where
+ * the files say which there are.
+ */
 export function misspeltNamespaces(context: Context): void {
   const declared = context.of('Namespace').map(({ metadata }) => metadata.name);
   if (declared.length === 0) return;
@@ -10,8 +13,11 @@ export function misspeltNamespaces(context: Context): void {
   const check = (resource: Resource, path: readonly PathStep[], name: string, consequence: string) => {
     if (known.has(name) || /^[*.~]?$/.test(name)) return;
     const meant = closest(name, declared);
-    if (!meant) return;
-    context.report('SP1034', resource, path, `There is no namespace ${name}${consequence} Did you mean ${meant}?`);
+    if (!meant && path[1] !== 'exportTo') return;
+    const mend = meant
+      ? `Did you mean ${meant}?`
+      : `Create it, or show the object to one that there is (${declared.slice(0, 5).join(', ')}).`;
+    context.report('SP1034', resource, path, `There is no namespace ${name}${consequence} ${mend}`);
   };
   for (const kind of ['ServiceEntry', 'VirtualService', 'DestinationRule'] as const) {
     for (const resource of context.of(kind)) {
@@ -25,7 +31,7 @@ export function misspeltNamespaces(context: Context): void {
         check(
           sidecar,
           ['spec', 'egress', i, 'hosts', j],
-          host.split('/')[0]!,
+          host.split('/')[0]!.replace(/^~/, ''),
           ', so this imports nothing: the workloads do not see what was meant.',
         );
     }

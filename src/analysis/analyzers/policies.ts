@@ -1,6 +1,7 @@
 import type { Pod, ResourceOf } from '../../api/index.ts';
 import { type Context, formatSelector, type Selectable } from '../context.ts';
 import { namespaceInjection, podInjection, proxyContainer } from '../injection-state.ts';
+import { gatewayPods } from './gateway.ts';
 
 /** IST0127, IST0101 (namespace): AuthorizationPolicies that select nothing or name namespaces that do not exist. */
 export function authorizationPolicies(context: Context): void {
@@ -29,6 +30,7 @@ export function authorizationPolicies(context: Context): void {
         );
       }
     }
+    outgoingHosts(context, policy);
     if (namespaces.size === 0) continue;
     for (const [i, rule] of rules.entries()) {
       for (const [j, { source }] of rule.from.entries()) {
@@ -45,6 +47,36 @@ export function authorizationPolicies(context: Context): void {
           }
         }
       }
+    }
+  }
+}
+
+/** IST0167: policies of workloads that name hosts outside the mesh: they are asked of calls that come in, never of those that go out. */
+function outgoingHosts(context: Context, policy: ResourceOf<'AuthorizationPolicy'>): void {
+  const { selector, targetRef, targetRefs, rules, action } = policy.spec;
+  if (targetRef || targetRefs.length > 0) return;
+  const labels = selector?.matchLabels ?? {};
+  const { namespace } = policy.metadata;
+  const found = namespace === context.mesh.rootNamespace ? context.select(labels) : context.selectIn(namespace, labels);
+  const gateways = new Set(context.of('Gateway').flatMap((gateway) => gatewayPods(context, gateway)));
+  // At a gateway calls to the outside come in, and their host is looked at.
+  if (found.some((pod) => gateways.has(pod))) return;
+  for (const [i, rule] of rules.entries()) {
+    for (const [j, { operation }] of rule.to.entries()) {
+      const hosts = (operation?.hosts ?? []).map((host) => host.toLowerCase());
+      const outside = hosts.filter((host) => {
+        const services = context.services.overlapping(host);
+        return services.length > 0 && services.every(({ meshExternal }) => meshExternal);
+      });
+      if (outside.length === 0 || outside.length < hosts.length) continue;
+      const instead =
+        action === 'ALLOW' ? 'It allows nothing that comes in, and thereby refuses it all' : 'It keeps nobody from calling them';
+      context.report(
+        'IST0167',
+        policy,
+        ['spec', 'rules', i, 'to', j, 'operation', 'hosts'],
+        `Ineffective: ${outside.join(', ')} ${outside.length > 1 ? 'are' : 'is'} outside the mesh, and a policy is asked of calls that come to a workload, not of those that leave it. ${instead}. To restrict calls to the outside lead them through an egress gateway and select its pods, or do not show the ServiceEntry to those who may not call (exportTo, Sidecar, with REGISTRY_ONLY).`,
+      );
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { ResourceOf } from '../../api/index.ts';
-import { parseProtocol } from '../../registry/protocol.ts';
+import { isHttp, parseProtocol } from '../../registry/protocol.ts';
 import { visibilityOf } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
 
@@ -23,10 +23,22 @@ export function serviceEntryAddresses(context: Context): void {
         'IST0134',
         entry,
         ['spec', 'ports', i, 'protocol'],
-        `ServiceEntry addresses are required for port ${port.number} (${port.protocol || 'no protocol'}): without them every connection to port ${port.number}, whatever its address, is taken for ${entry.spec.hosts.join(', ')}. State the service's addresses in spec.addresses, or set protocol to TLS or HTTP if it is.`,
+        `ServiceEntry addresses are required for port ${port.number} (${port.protocol || 'no protocol'}): ${taken(context, entry, port.number)} State the service's addresses in spec.addresses, or set protocol to TLS or HTTP if it is.`,
       );
     }
   }
+}
+
+/** What becomes of connections to a TCP port without addresses: where something else makes sidecars look for HTTP there, requests go their own way. */
+function taken(context: Context, entry: ResourceOf<'ServiceEntry'>, port: number): string {
+  const hosts = entry.spec.hosts.join(', ');
+  const http = context.registry.services.find(
+    ({ resource, ports }) => resource !== entry && ports.some(({ number, protocol }) => number === port && isHttp(protocol)),
+  );
+  if (!http) return `without them every connection to port ${port}, whatever its address, is taken for ${hosts}.`;
+  const unknown =
+    context.mesh.outboundTrafficPolicy.mode === 'REGISTRY_ONLY' ? 'are refused (502)' : 'leave for the address that was called';
+  return `without them every connection to port ${port} that is not HTTP, whatever its address, is taken for ${hosts}. Requests are not: ${http.hostname} makes sidecars read HTTP on the port, and those for hosts that no HTTP port ${port} declares ${unknown}.`;
 }
 
 interface DeclaredPort {

@@ -1,7 +1,9 @@
 import type { ResourceOf } from '../../api/index.ts';
+import { resourceText } from '../../api/resource.ts';
 import { fullHostname } from '../../lib/hostname.ts';
 import { matchesLabels } from '../../lib/labels.ts';
-import { visibilityOf } from '../../registry/visibility.ts';
+import { isVisible, visibilityOf } from '../../registry/visibility.ts';
+import { workloadsOf } from '../callers.ts';
 import type { Context, Selectable } from '../context.ts';
 import { gatewayPods } from './gateway.ts';
 import { findGateway } from './virtual-service-gateways.ts';
@@ -40,7 +42,10 @@ function reportClaims(context: Context, host: string, list: readonly Claim[]): v
   for (const claim of list) for (const name of claim.sees) push(seenIn, name, claim);
   for (const claim of list) {
     const rivals = claim.sees.has('*') ? list : [...new Set(['*', ...claim.sees].flatMap((name) => seenIn.get(name) ?? []))];
-    const others = rivals.filter(({ virtualService }) => virtualService !== claim.virtualService);
+    // Of routes of the Kubernetes Gateway API each namespace follows its own: see `losingRoutes`.
+    const others = rivals.filter(
+      ({ virtualService }) => virtualService !== claim.virtualService && !(virtualService.derivedFrom && claim.virtualService.derivedFrom),
+    );
     if (others.length === 0) continue;
     const names = [...new Set(others.slice(0, NAMED).map(({ virtualService }) => nameOf(virtualService)))].sort();
     const more = others.length > NAMED ? ` and ${others.length - NAMED} more` : '';
@@ -62,6 +67,47 @@ function push(lists: Map<string, Claim[]>, name: string, claim: Claim): void {
 
 function nameOf({ metadata }: ResourceOf<'VirtualService'>): string {
   return `${metadata.namespace}/${metadata.name}`;
+}
+
+/**
+ * IST0109 for routes of the Kubernetes Gateway API: each namespace follows its own first, and else the oldest that it sees. What loses is a route that was
+ * attached to the very declaration of the host that a workload sees, where an older one of another namespace is followed.
+ */
+export function losingRoutes(context: Context): void {
+  const routes = Map.groupBy(
+    context.of('VirtualService').filter(({ derivedFrom, spec }) => derivedFrom && spec.gateways.includes('mesh')),
+    ({ spec }) => spec.hosts[0] ?? '',
+  );
+  for (const [host, list] of routes) {
+    if (new Set(list.map(({ metadata }) => metadata.namespace)).size < 2) continue;
+    for (const caller of namespacesThatCall(context, host)) {
+      const service = context.registry.lookup(host, caller);
+      if (!service) continue;
+      const seen = list.filter(({ spec, metadata }) =>
+        isVisible(visibilityOf(spec.exportTo, context.mesh.defaultVirtualServiceExportTo), metadata.namespace, caller),
+      );
+      const followed = seen.find(({ metadata }) => metadata.namespace === caller) ?? seen[0];
+      const lost = seen.find(({ metadata }) => metadata.namespace === service.namespace);
+      if (!followed || !lost || followed.metadata.namespace === service.namespace) continue;
+      context.report(
+        'IST0109',
+        lost,
+        ['spec', 'hosts', 0],
+        `Workloads in ${caller} see ${host} by ${resourceText(service.resource)}, and yet follow ${resourceText(followed)}, which is older and is shown everywhere, in place of this route: their calls go where that one leads. Put a route for ${host} into ${caller} itself (parentRefs with namespace: ${service.namespace}), or declare the host in one namespace.`,
+      );
+    }
+  }
+}
+
+/** Namespaces of workloads, and where the files have none those to which a declaration of the host is shown by name. */
+function namespacesThatCall(context: Context, host: string): string[] {
+  const workloads = workloadsOf(context);
+  const services = context.services.at(host);
+  const names =
+    workloads.length > 0
+      ? workloads.map(({ namespace }) => namespace)
+      : services.flatMap((service) => [...service.exportTo].map((name) => (name === '.' ? service.namespace : name)));
+  return [...new Set(names)].filter((name) => name !== '*' && name !== '~').sort();
 }
 
 /** IST0149: a route by JWT claims at a gateway that no RequestAuthentication covers. */

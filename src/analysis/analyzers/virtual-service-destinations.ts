@@ -1,11 +1,12 @@
 import { INVALID_BACKEND_HOST } from '../../api/gateway-api/common.ts';
 import type { Destination, ResourceOf } from '../../api/index.ts';
 import type { PathStep } from '../../api/resource.ts';
-import { fullHostname } from '../../lib/hostname.ts';
+import { fullHostname, isWildcard } from '../../lib/hostname.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Service } from '../../registry/model.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
+import { isDefaultGateway, isInstalledGateway } from '../default-gateways.ts';
 import { gatewayPods } from './gateway.ts';
 import { findGateway, gatewayNames } from './virtual-service-gateways.ts';
 
@@ -63,6 +64,15 @@ export function virtualServiceDestinations(context: Context): void {
         );
         continue;
       }
+      if (isDefaultGateway(service.resource) && !isInstalledGateway(service.resource)) {
+        const { name, namespace: owner } = service.resource.metadata;
+        context.report(
+          'SP1044',
+          virtualService,
+          [...path, 'host'],
+          `Service ${owner}/${name}, to which this leads, is not among the files; it is taken to be the gateway's. Where it does not exist calls end in ${end}, and so they do in explain and verify, which know the files alone: add the Service and a Pod of the gateway to them.`,
+        );
+      }
       if (destination.subset !== undefined && destination.subset !== '') checkSubset(context, virtualService, destination, host, path);
       const port = destination.port?.number;
       if (port === undefined && service.ports.length > 1) {
@@ -116,6 +126,12 @@ function missingHost(context: Context, host: string, namespace: string): string 
   const hidden = context.services.at(host)[0];
   if (hidden)
     return `${hidden.namespace}/${hidden.resource.metadata.name} declares it but exports it to other namespaces than ${namespace}: add ${namespace} (or '*') to its exportTo.`;
+  if (isWildcard(host)) {
+    const names = context.services.coveredBy(host).map(({ hostname }) => hostname);
+    return names.length > 0
+      ? `No ServiceEntry declares the wildcard, only ${names.join(', ')}: write ${names.length > 1 ? 'a rule for each, with hosts, sniHosts and destination that name' : 'hosts, sniHosts and destination that name'} it. (Leading ${host} to ${names[0]} would send every name under it there.)`
+      : 'Declare it with a ServiceEntry (for a wildcard resolution DYNAMIC_DNS), or name the hosts.';
+  }
   const near = context.nearService.near(host);
   return near ? `Did you mean ${near}?` : 'Declare it with a ServiceEntry, or correct the name.';
 }

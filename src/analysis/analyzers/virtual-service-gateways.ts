@@ -87,7 +87,10 @@ export function virtualServiceGateways(context: Context): void {
       }
       if (name.includes(GENERATED)) continue;
       if (!gateway) {
-        const mend = suggestion(context, name);
+        const [owner, bare] = name.includes('/') ? (name.split('/', 2) as [string, string]) : [namespace, name];
+        const mend = context.find('KubernetesGateway', owner, bare)
+          ? `There is a Gateway ${owner}/${bare} of the Kubernetes Gateway API, to which no VirtualService can be bound: write an HTTPRoute or TLSRoute with parentRefs: [{name: ${bare}, namespace: ${owner}}], or a Gateway of networking.istio.io.`
+          : suggestion(context, name);
         context.report(
           'IST0101',
           virtualService,

@@ -61,7 +61,9 @@ export function namespacedHostProblem(text: string, at: 'gateway' | 'sidecar'): 
   const host = text.slice(slash + 1);
   if (namespace === '' || host === '') return `"${text}": neither namespace nor host may be empty`;
   const special = namespace === '*' || namespace === '.' || (namespace === '~' && at === 'sidecar');
-  if (!special && !isDnsLabel(namespace)) return `"${namespace}" is no namespace`;
+  // A tilde before a namespace takes its hosts out of what others import.
+  const name = at === 'sidecar' && namespace.startsWith('~') ? namespace.slice(1) : namespace;
+  if (!special && !isDnsLabel(name)) return `"${namespace}" is no namespace`;
   return servedHostProblem(host, at);
 }
 

@@ -527,7 +527,7 @@ test('Sidecar', () => {
   const ingress = (text: string) => `ingress: [{port: {number: 80, protocol: HTTP, name: h}, ${text}}]`;
   const at = 'spec.ingress[0]';
   table('Sidecar', [
-    ['egress: [{port: {number: 80, protocol: HTTP}, hosts: ["./*", "~/a.com"]}, {hosts: ["*/*"]}]'],
+    ['egress: [{port: {number: 80, protocol: HTTP}, hosts: ["./*", "~/a.com", "~shop/a.com"]}, {hosts: ["*/*"]}]'],
     [
       'egress: [{hosts: ["./a", "*/*a.com"]}]',
       'spec.egress[0].hosts[0]: "a" is a short name',

@@ -1,0 +1,67 @@
+import { resourceText } from '../../api/resource.ts';
+import { hostsOverlap } from '../../lib/hostname.ts';
+import type { Service } from '../../registry/model.ts';
+import { sidecarImport } from '../../registry/sidecar-import.ts';
+import { isVisible } from '../../registry/visibility.ts';
+import { workloadsOf } from '../callers.ts';
+import type { Context } from '../context.ts';
+
+/** SP1041: hosts that a Sidecar imports from a namespace that does not have them, while another one does. */
+export function sidecarImports(context: Context): void {
+  for (const sidecar of context.of('Sidecar')) {
+    const { namespace } = sidecar.metadata;
+    for (const [i, { hosts }] of sidecar.spec.egress.entries()) {
+      for (const [j, text] of hosts.entries()) {
+        const { host, takes } = sidecarImport(text, namespace);
+        // What is taken out of other imports imports nothing by itself.
+        if (host === '*' || takes('*') || text.startsWith('~')) continue;
+        const seen = context.services
+          .overlapping(host)
+          .filter((service) => hostsOverlap(host, service.hostname) && isVisible(service.exportTo, service.namespace, namespace));
+        if (seen.length === 0 || seen.some((service) => takes(service.namespace))) continue;
+        const { resource, namespace: owner, hostname } = seen[0]!;
+        context.report(
+          'SP1041',
+          sidecar,
+          ['spec', 'egress', i, 'hosts', j],
+          `${text} imports nothing: ${host} is declared by ${resourceText(resource)}, of namespace ${owner}. Calls to it go as to an unknown host (refused under REGISTRY_ONLY, else straight out past every route). Write ${owner}/${hostname}.`,
+        );
+      }
+    }
+  }
+}
+
+/** SP1042: a port of a host that workloads do not see because they follow another declaration of the host, which lacks it. */
+export function hiddenPorts(context: Context): void {
+  const byHost = Map.groupBy(
+    context.registry.services.filter(({ registry }) => registry === 'External'),
+    ({ hostname }) => hostname,
+  );
+  for (const [hostname, services] of byHost) {
+    if (services.length < 2 || new Set(services.map(({ namespace }) => namespace)).size < 2) continue;
+    for (const namespace of namespacesOf(context, services)) {
+      const followed = context.registry.lookup(hostname, namespace);
+      if (!followed) continue;
+      for (const other of services) {
+        if (other.namespace === followed.namespace || !isVisible(other.exportTo, other.namespace, namespace)) continue;
+        const lost = other.ports.filter(({ number }) => !followed.ports.some((port) => port.number === number));
+        if (lost.length === 0) continue;
+        const numbers = lost.map(({ number }) => number).join(', ');
+        const why = followed.namespace === namespace ? "which is the namespace's own" : 'which comes first';
+        context.report(
+          'SP1042',
+          followed.resource,
+          ['spec', 'ports'],
+          `Workloads in ${namespace} follow this declaration of ${hostname} (${why}) and not ${resourceText(other.resource)}, which alone has port ${numbers}: there, calls to port ${numbers} go as to an unknown host (refused under REGISTRY_ONLY, else straight out past every route). Declare port ${numbers} here too, or keep the two from ${namespace} by exportTo.`,
+        );
+      }
+    }
+  }
+}
+
+/** Where calls come from: the namespaces of workloads, and in files without any those of the declarations. */
+function namespacesOf(context: Context, services: readonly Service[]): string[] {
+  const workloads = workloadsOf(context);
+  const names = workloads.length > 0 ? workloads.map(({ namespace }) => namespace) : services.map(({ namespace }) => namespace);
+  return [...new Set(names)].sort();
+}

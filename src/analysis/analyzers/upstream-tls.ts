@@ -1,0 +1,99 @@
+import type { ClientTlsSettings } from '../../api/index.ts';
+import { originOf } from '../../api/resource.ts';
+import { originText } from '../../lib/origin.ts';
+import { isTls } from '../../registry/protocol.ts';
+import { type Arrival, arrivalsOf, type UpstreamTls, upstreamTls } from '../arrivals.ts';
+import type { Context } from '../context.ts';
+import { asksForTls } from './gateway-routes.ts';
+
+/** By the numbers alone: what a server there speaks unless somebody says otherwise. */
+const PLAIN_PORT = 80;
+const TLS_PORT = 443;
+
+/** SP1035–SP1038: what a call has in hand, held against the TLS that is originated for it and the port that it comes to. */
+export function upstreamTlsFits(context: Context): void {
+  for (const arrival of arrivalsOf(context)) {
+    if (!arrival.service.meshExternal) continue;
+    const found = upstreamTls(context, arrival);
+    if (found && !isOwnTls(found.tls)) continue;
+    if (found && !found.holds) {
+      // Bytes that are TLS already need none.
+      if (arrival.bytes !== 'tls') reportCredential(context, arrival, found);
+    } else if (found && arrival.bytes === 'tls') reportTlsInside(context, arrival, found);
+    else if (found) reportTlsToPlain(context, arrival, found);
+    else if (arrival.bytes === 'http') reportPlain(context, arrival);
+  }
+}
+
+/** ISTIO_MUTUAL to a server outside is another finding (SP1014). */
+function isOwnTls({ mode }: ClientTlsSettings): boolean {
+  return mode === 'SIMPLE' || mode === 'MUTUAL';
+}
+
+function nameOf({ service, port }: Arrival): string {
+  return `${service.hostname} port ${port.number}`;
+}
+
+function reportCredential(context: Context, arrival: Arrival, { rule, tls, path }: UpstreamTls): void {
+  context.report(
+    'SP1038',
+    rule,
+    [...path, 'credentialName'],
+    `Sidecars take a secret by name from DestinationRules with a workloadSelector alone: for calls that leave them for ${nameOf(arrival)} these TLS settings (${tls.mode}) do nothing: such calls have no TLS, and the server refuses them (400), or the sidecar does (503 UH). Add a workloadSelector (and let the workloads' service account read the secret), lead the calls to an egress gateway, or name files in the sidecar in place of credentialName.`,
+  );
+}
+
+function reportTlsInside(context: Context, arrival: Arrival, { rule, tls, path }: UpstreamTls): void {
+  const direct = arrival.resource === arrival.service.resource;
+  // An application's own TLS to a port that is declared for a gateway's use: the ways that are meant go right.
+  if (direct && arrivalsOf(context).some((other) => other.resource !== arrival.resource && other.port === arrival.port)) return;
+  const from = direct
+    ? `Port ${arrival.port.number} is declared ${arrival.port.protocol}, so what comes to it is the application's own TLS`
+    : `${originText(originOf(arrival.resource))} (${arrival.path.slice(0, 3).join('.')}) leads TLS there that passes as it is`;
+  context.report(
+    'SP1035',
+    rule,
+    path,
+    `TLS (${tls.mode}) is originated to ${nameOf(arrival)}. ${from}: that TLS is wrapped once more, and the server can't read it (the handshake fails). Put these settings into a subset, or on a port, that only http rules use, or route plain HTTP here in place of TLS.`,
+  );
+}
+
+/** Ports of the endpoints, in so far as they are known. */
+function targetPorts(context: Context, { service, port }: Arrival): readonly number[] {
+  const known = [...new Set(context.registry.endpoints(service, port).map((endpoint) => endpoint.port))];
+  return known.length > 0 ? known : [service.resolution === 'Passthrough' ? port.number : port.targetPort];
+}
+
+function reportTlsToPlain(context: Context, arrival: Arrival, { rule, tls, path }: UpstreamTls): void {
+  if (!targetPorts(context, arrival).every((number) => number === PLAIN_PORT)) return;
+  context.report(
+    'SP1036',
+    rule,
+    path,
+    `TLS (${tls.mode}) is originated to ${nameOf(arrival)}, which connects to port ${PLAIN_PORT} of the server, where servers speak plain HTTP: the handshake fails (503 UF, WRONG_VERSION_NUMBER). Write targetPort: ${TLS_PORT} at the port of ${originText(originOf(arrival.service.resource))}, or take the TLS settings out.`,
+  );
+}
+
+function reportPlain(context: Context, arrival: Arrival): void {
+  const { service, port, resource, path } = arrival;
+  // A rule that a gateway does not see is a finding of its own (SP1031).
+  if (arrival.by === 'gateway' && context.destinationRules.covering(service.hostname).some(asksForTls)) return;
+  const mend = `Originate TLS with a DestinationRule for ${service.hostname} that ${arrival.by === 'gateway' ? 'the gateway' : 'the workloads'} in ${arrival.caller.namespace} ${arrival.by === 'gateway' ? 'sees' : 'see'} (trafficPolicy.portLevelSettings: [{port: {number: ${port.number}}, tls: {mode: SIMPLE, sni: ${service.hostname}}}])`;
+  if (isTls(port.protocol)) {
+    context.report(
+      'SP1037',
+      resource,
+      path,
+      `This leads requests in plain HTTP to ${nameOf(arrival)}, which is declared ${port.protocol}: the server takes TLS alone and refuses them (400, or a connection that is closed). ${mend}, or lead to a port of plain HTTP.`,
+    );
+    return;
+  }
+  const ports = targetPorts(context, arrival);
+  if (!ports.every((number) => number === TLS_PORT)) return;
+  context.report(
+    'SP1036',
+    resource,
+    path,
+    `Calls to ${nameOf(arrival)} go to port ${TLS_PORT} of the server in plain ${port.protocol}, and servers take TLS alone there: they are refused (400, or a connection that is closed). ${mend}.`,
+  );
+}

@@ -1,0 +1,430 @@
+/** Findings that public reports asked for: each kind of them, and the nearest configuration that is right. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { testPairs } from '../../test/support/findings.ts';
+import { codesOf, findingsOf } from './testing.ts';
+
+const join = (...objects: object[]) => objects.map((object) => JSON.stringify(object)).join('\n---\n');
+const object = (
+  kind: string,
+  name: string,
+  spec: object,
+  namespace = 'default',
+  apiVersion = 'networking.istio.io/v1',
+  labels: object = {},
+) => ({
+  apiVersion,
+  kind,
+  metadata: { name, namespace, labels },
+  spec,
+});
+const HOST = 'www.example.com';
+const GATEWAY_HOST = 'istio-egressgateway.istio-system.svc.cluster.local';
+const port = (number: number, protocol: string, more: object = {}) => ({ number, name: `p${number}`, protocol, ...more });
+const [HTTP, TLS] = [port(80, 'HTTP'), port(443, 'TLS')];
+const entry = (ports: object[], more: object = {}, namespace = 'default', name = 'www') =>
+  object('ServiceEntry', name, { hosts: [HOST], location: 'MESH_EXTERNAL', resolution: 'DNS', ports, ...more }, namespace);
+const gateway = (server: object, more: { readonly name?: string; readonly hosts?: string[]; readonly selector?: object } = {}) =>
+  object('Gateway', more.name ?? 'out', {
+    selector: more.selector ?? { istio: 'egressgateway' },
+    servers: [{ hosts: more.hosts ?? [HOST], ...server }],
+  });
+const HTTP_SERVER = { port: HTTP };
+const PASSTHROUGH = { port: TLS, tls: { mode: 'PASSTHROUGH' } };
+const to = (host: string, number: number, subset?: string) => [{ destination: { host, port: { number }, ...(subset && { subset }) } }];
+const routes = (spec: object, name = 'www', namespace = 'default') =>
+  object('VirtualService', name, { hosts: [HOST], gateways: ['mesh', 'out'], ...spec }, namespace);
+const rule = (trafficPolicy: object, more: object = {}, namespace = 'default') =>
+  object('DestinationRule', 'www', { host: HOST, trafficPolicy, ...more }, namespace);
+const at = (number: number, tls: object) => ({ portLevelSettings: [{ port: { number }, tls }] });
+const SIMPLE = { mode: 'SIMPLE', sni: HOST, caCertificates: 'system' };
+const MUTUAL = { mode: 'MUTUAL', credentialName: 'client', sni: HOST };
+const sidecar = (hosts: string[], namespace = 'default') => object('Sidecar', 'default', { egress: [{ hosts }] }, namespace);
+const core = (kind: string, name: string, spec: object, namespace = 'default', labels: object = {}) =>
+  object(kind, name, spec, namespace, 'v1', labels);
+const pod = (name: string, namespace = 'default', labels: object = { app: name }) =>
+  core('Pod', name, { containers: [{ name: 'app' }, { name: 'istio-proxy' }] }, namespace, labels);
+const onMesh = (number: number, kind: 'http' | 'tls' = 'http', leads = number) => ({
+  match: [{ gateways: ['mesh'], port: number, ...(kind === 'tls' && { sniHosts: [HOST] }) }],
+  route: to(GATEWAY_HOST, leads),
+});
+const atGateway = (number: number, kind: 'http' | 'tls' = 'http', leads = number) => ({
+  match: [{ gateways: ['out'], port: number, ...(kind === 'tls' && { sniHosts: [HOST] }) }],
+  route: to(HOST, leads),
+});
+const THROUGH = [entry([HTTP, TLS]), gateway(HTTP_SERVER), routes({ http: [onMesh(80), atGateway(80, 'http', 443)] })];
+const policy = (spec: object, namespace = 'default') => object('AuthorizationPolicy', 'p', spec, namespace, 'security.istio.io/v1');
+const TO_WWW = [{ to: [{ operation: { hosts: [HOST] } }] }];
+const service = (ports: object[]) =>
+  core('Service', 'istio-egressgateway', { selector: { istio: 'egressgateway' }, ports }, 'istio-system');
+const egressPod = pod('egress', 'istio-system', { istio: 'egressgateway' });
+const redis = (name: string, gateways: string[] = ['mesh', 'out'], gatewayPort = 6379) => [
+  object('ServiceEntry', name, {
+    hosts: [`${name}.example.com`],
+    addresses: [`10.59.0.${name.length}`],
+    location: 'MESH_EXTERNAL',
+    resolution: 'DNS',
+    ports: [port(6379, 'TCP')],
+  }),
+  object('VirtualService', name, {
+    hosts: [`${name}.example.com`],
+    gateways,
+    tcp: [
+      { match: [{ gateways: ['mesh'], port: 6379 }], route: to(GATEWAY_HOST, gatewayPort) },
+      { match: [{ gateways: gateways.slice(1), port: gatewayPort }], route: to(`${name}.example.com`, 6379) },
+    ],
+  }),
+];
+const tcpGateway = (name: string, host: string, number = 6379) => gateway({ port: port(number, 'TCP') }, { name, hosts: [host] });
+
+testPairs({
+  'SP1035 of a tls rule at a gateway': {
+    wrong: join(
+      entry([HTTP, TLS]),
+      gateway(PASSTHROUGH),
+      routes({ tls: [onMesh(443, 'tls'), atGateway(443, 'tls')] }),
+      rule(at(443, SIMPLE), {}, 'istio-system'),
+    ),
+    right: join(...THROUGH, rule(at(443, SIMPLE), {}, 'istio-system')),
+  },
+  "SP1035 of a rule for all ports, where the application's own TLS comes": {
+    wrong: join(entry([TLS]), rule({ tls: SIMPLE })),
+    right: join(entry([HTTP, TLS]), rule(at(80, SIMPLE))),
+  },
+  'SP1035 of one subset': {
+    wrong: join(
+      entry([TLS]),
+      gateway(PASSTHROUGH),
+      routes({ tls: [{ match: [{ port: 443, sniHosts: [HOST] }], route: to(HOST, 443, 'secured') }] }),
+      rule({ connectionPool: { tcp: { maxConnections: 9 } } }, { subsets: [{ name: 'secured', trafficPolicy: { tls: SIMPLE } }] }),
+    ),
+    right: join(
+      entry([TLS]),
+      gateway(PASSTHROUGH),
+      routes({ tls: [{ match: [{ port: 443, sniHosts: [HOST] }], route: to(HOST, 443, 'plain') }] }),
+      rule(
+        { connectionPool: { tcp: { maxConnections: 9 } } },
+        { subsets: [{ name: 'secured', trafficPolicy: { tls: SIMPLE } }, { name: 'plain' }] },
+      ),
+    ),
+  },
+  'SP1036 of TLS to port 80': {
+    wrong: join(entry([port(80, 'GRPC')]), rule(at(80, SIMPLE))),
+    right: join(entry([port(80, 'GRPC', { targetPort: 443 })]), rule(at(80, SIMPLE))),
+  },
+  "SP1036 by the endpoint's port": {
+    wrong: join(
+      entry([port(8080, 'HTTP')], { resolution: 'STATIC', endpoints: [{ address: '192.0.2.1', ports: { p8080: 80 } }] }),
+      rule(at(8080, SIMPLE)),
+    ),
+    right: join(
+      entry([port(8080, 'HTTP')], { resolution: 'STATIC', endpoints: [{ address: '192.0.2.1', ports: { p8080: 443 } }] }),
+      rule(at(8080, SIMPLE)),
+    ),
+  },
+  'SP1036 of plain HTTP to port 443': {
+    wrong: join(entry([port(80, 'HTTP', { targetPort: 443 })])),
+    right: join(entry([port(80, 'HTTP', { targetPort: 443 })]), rule(at(80, SIMPLE))),
+  },
+  'SP1037 of a route to a TLS port': {
+    wrong: join(...THROUGH),
+    right: join(...THROUGH, rule(at(443, SIMPLE), {}, 'istio-system')),
+  },
+  'SP1037 of a port of the gateway that passes TLS': {
+    wrong: join(entry([HTTP, TLS]), gateway(PASSTHROUGH), routes({ http: [onMesh(80, 'http', 443)], tls: [atGateway(443, 'tls')] })),
+    right: join(entry([HTTP, TLS]), gateway(PASSTHROUGH), routes({ tls: [onMesh(443, 'tls'), atGateway(443, 'tls')] })),
+  },
+  'SP1037 of a port of the gateway that ends TLS': {
+    wrong: join(
+      entry([HTTP]),
+      gateway({ port: port(443, 'HTTPS'), tls: { mode: 'SIMPLE', credentialName: 'c' } }),
+      routes({ http: [onMesh(80, 'http', 443), atGateway(443, 'http', 80)] }),
+    ),
+    right: join(
+      entry([HTTP]),
+      gateway({ port: port(443, 'HTTPS'), tls: { mode: 'SIMPLE', credentialName: 'c' } }),
+      routes({ http: [onMesh(80, 'http', 443), atGateway(443, 'http', 80)] }),
+      object('DestinationRule', 'gateway', { host: GATEWAY_HOST, trafficPolicy: { tls: SIMPLE } }, 'istio-system'),
+    ),
+  },
+  'SP1017 of TLS to a port of the gateway for plain HTTP': {
+    wrong: join(entry([TLS]), gateway(HTTP_SERVER), routes({ tls: [onMesh(443, 'tls', 80)], http: [atGateway(80, 'http', 443)] })),
+    right: join(entry([TLS]), gateway(PASSTHROUGH), routes({ tls: [onMesh(443, 'tls'), atGateway(443, 'tls')] })),
+  },
+  'SP1017 by the port that the Service leads to': {
+    wrong: join(
+      entry([TLS]),
+      service([{ name: 'https', port: 443, targetPort: 8444 }]),
+      gateway({ ...PASSTHROUGH, port: port(8443, 'TLS') }),
+      routes({ tls: [onMesh(443, 'tls'), atGateway(8443, 'tls', 443)] }),
+    ),
+    right: join(
+      entry([TLS]),
+      service([{ name: 'https', port: 443, targetPort: 8443 }]),
+      gateway({ ...PASSTHROUGH, port: port(8443, 'TLS') }),
+      routes({ tls: [onMesh(443, 'tls'), atGateway(8443, 'tls', 443)] }),
+    ),
+  },
+  'SP1038 of what sidecars call': {
+    wrong: join(entry([port(80, 'HTTP', { targetPort: 443 })]), rule({ tls: MUTUAL })),
+    right: join(
+      entry([port(80, 'HTTP', { targetPort: 443 })]),
+      rule({ tls: MUTUAL }, { workloadSelector: { matchLabels: { app: 'a' } } }),
+      pod('a'),
+    ),
+  },
+  'SP1038 at a gateway': {
+    wrong: join(
+      entry([HTTP, TLS]),
+      gateway(HTTP_SERVER),
+      routes({ http: [{ match: [{ port: 80 }], route: to(HOST, 443) }] }),
+      rule(at(443, MUTUAL), {}, 'default'),
+    ),
+    right: join(...THROUGH, rule(at(443, MUTUAL), {}, 'istio-system')),
+  },
+  SP1039: {
+    wrong: join(entry([TLS]), routes({ gateways: ['mesh'], http: [{ route: to(HOST, 443), timeout: '10s' }] })),
+    right: join(entry([HTTP]), routes({ gateways: ['mesh'], http: [{ route: to(HOST, 80), timeout: '10s' }] })),
+  },
+  'SP1039 of one of two ports': {
+    wrong: join(entry([HTTP, TLS]), routes({ gateways: ['mesh'], http: [{ match: [{ port: 443 }], route: to(HOST, 443) }] })),
+    right: join(entry([HTTP, TLS]), routes({ gateways: ['mesh'], http: [{ route: to(HOST, 80) }] })),
+  },
+  SP1040: {
+    wrong: join(entry([TLS], { addresses: ['10.59.0.0/24'], resolution: 'NONE' })),
+    right: join(entry([TLS], { addresses: ['10.59.0.0/32', '10.59.0.1'], resolution: 'NONE' })),
+  },
+  'SP1040 of bytes': {
+    wrong: join(entry([port(10250, 'HTTPS')], { addresses: ['10.59.0.0/24'], resolution: 'NONE' })),
+    right: join(entry([port(10250, 'TCP')], { addresses: ['10.59.0.0/24'], resolution: 'NONE' })),
+  },
+  SP1041: {
+    wrong: join(entry([TLS], {}, 'outside'), sidecar([`./${HOST}`])),
+    right: join(entry([TLS], {}, 'outside'), sidecar([`outside/${HOST}`])),
+  },
+  'SP1041 of another namespace': {
+    wrong: join(entry([TLS], {}, 'outside'), sidecar([`shop/*.example.com`])),
+    right: join(entry([TLS], {}, 'outside'), sidecar(['*/*.example.com', './*', './unknown.example.org'])),
+  },
+  SP1042: {
+    wrong: join(entry([HTTP], {}, 'one'), entry([TLS], {}, 'two'), pod('app', 'one')),
+    right: join(entry([HTTP, TLS], {}, 'one'), entry([TLS], {}, 'two'), pod('app', 'one')),
+  },
+  'SP1042 only where both are seen': {
+    wrong: join(entry([HTTP], {}, 'one'), entry([TLS], {}, 'two'), pod('app', 'three')),
+    right: join(entry([HTTP], {}, 'one'), entry([TLS], { exportTo: ['.'] }, 'two'), pod('app', 'one')),
+  },
+  SP1043: {
+    wrong: join(entry([port(587, 'TLS')])),
+    right: join(entry([port(465, 'TLS'), port(587, 'TCP')], { addresses: ['10.59.0.1'] })),
+  },
+  'SP1043 by the target port': {
+    wrong: join(entry([port(443, 'HTTPS', { targetPort: 5432 })])),
+    right: join(entry([port(5432, 'TLS', { targetPort: 443 })])),
+  },
+  SP1044: {
+    wrong: join(
+      entry([HTTP]),
+      gateway(HTTP_SERVER, { selector: { istio: 'vendor' } }),
+      routes({ http: [{ ...onMesh(80), route: to('vendor.gateways.svc.cluster.local', 80) }, atGateway(80)] }),
+    ),
+    right: join(
+      entry([HTTP]),
+      gateway(HTTP_SERVER, { selector: { istio: 'vendor' } }),
+      routes({ http: [{ ...onMesh(80), route: to('vendor.gateways.svc.cluster.local', 80) }, atGateway(80)] }),
+      core('Service', 'vendor', { selector: { istio: 'vendor' }, ports: [{ name: 'http', port: 80 }] }, 'gateways'),
+      pod('vendor', 'gateways', { istio: 'vendor' }),
+    ),
+  },
+  'SP1045 of a waypoint': {
+    wrong: join(core('Namespace', 'a', {}, '', { 'istio.io/use-waypoint': 'w' })),
+    right: join(core('Namespace', 'a', {}, '', { 'istio.io/use-waypoint': 'none', 'istio-injection': 'enabled' })),
+  },
+  'SP1045 of a mode': {
+    wrong: join(core('Namespace', 'a', {}, '', { 'istio.io/dataplane-mode': 'ambient' })),
+    right: join(core('Namespace', 'a', {}, '', { 'istio.io/dataplane-mode': 'none' })),
+  },
+  'SP1045 of a policy': {
+    wrong: join(entry([HTTP]), policy({ targetRefs: [{ group: 'networking.istio.io', kind: 'ServiceEntry', name: 'www' }], rules: [{}] })),
+    right: join(entry([HTTP]), pod('a'), policy({ rules: [{}] })),
+  },
+  'IST0101 of a selector, where the installation is among the files': {
+    wrong: join(...THROUGH, pod('istiod', 'istio-system')),
+    right: join(...THROUGH, pod('app'), core('Service', 'app', { selector: { app: 'app' }, ports: [{ name: 'http', port: 80 }] })),
+  },
+  'IST0145 of bytes': {
+    wrong: join(
+      ...redis('a', ['mesh', 'one']),
+      ...redis('bb', ['mesh', 'two']),
+      tcpGateway('one', 'a.example.com'),
+      tcpGateway('two', 'bb.example.com'),
+    ),
+    right: join(
+      ...redis('a', ['mesh', 'one']),
+      ...redis('bb', ['mesh', 'two'], 6380),
+      tcpGateway('one', 'a.example.com'),
+      tcpGateway('two', 'bb.example.com', 6380),
+    ),
+  },
+  'IST0145 of bytes beside plain HTTP': {
+    wrong: join(tcpGateway('one', 'a.example.com', 80), gateway(HTTP_SERVER)),
+    right: join(gateway(HTTP_SERVER), gateway(HTTP_SERVER, { name: 'two', hosts: ['a.example.com'] })),
+  },
+  'SP1027 of bytes': {
+    wrong: join(...redis('a'), ...redis('bb'), gateway({ port: port(6379, 'TCP') }, { hosts: ['*'] })),
+    right: join(...redis('a'), gateway({ port: port(6379, 'TCP') }, { hosts: ['*'] })),
+  },
+  'IST0167 of calls to the outside': {
+    wrong: join(entry([TLS]), pod('app'), policy({ action: 'DENY', rules: TO_WWW })),
+    right: join(
+      ...THROUGH,
+      pod('app'),
+      egressPod,
+      policy({ action: 'DENY', rules: TO_WWW, selector: { matchLabels: { istio: 'egressgateway' } } }, 'istio-system'),
+    ),
+  },
+  'IST0167 of hosts inside': {
+    wrong: join(entry([TLS]), pod('app'), policy({ rules: TO_WWW })),
+    right: join(entry([TLS], { location: 'MESH_INTERNAL' }), pod('app'), policy({ rules: TO_WWW })),
+  },
+  SP1046: {
+    wrong: join(entry([HTTP]), routes({ gateways: ['mesh'], http: [{ match: [{ port: 9910 }], route: to(HOST, 80) }] })),
+    right: join(
+      entry([HTTP, port(9910, 'HTTP')]),
+      routes({ gateways: ['mesh'], http: [{ match: [{ port: 9910 }], route: to(HOST, 80) }] }),
+    ),
+  },
+  'SP1046 of an undeclared host': {
+    wrong: join(
+      entry([HTTP]),
+      routes({ hosts: ['192.0.2.1'], gateways: ['mesh'], http: [{ match: [{ port: 81 }], route: to(HOST, 80) }] }),
+    ),
+    right: join(
+      entry([HTTP]),
+      routes({ hosts: ['192.0.2.1'], gateways: ['mesh'], http: [{ match: [{ port: 80 }], route: to(HOST, 80) }] }),
+    ),
+  },
+  'SP1034 of an object that is shown to nobody': {
+    wrong: join(core('Namespace', 'default', {}, ''), entry([HTTP], { exportTo: ['.', 'nowhere'] })),
+    right: join(core('Namespace', 'default', {}, ''), core('Namespace', 'nowhere', {}, ''), entry([HTTP], { exportTo: ['.', 'nowhere'] })),
+  },
+  'IST0162 by the name of a port': {
+    wrong: join(
+      core('Pod', 'g', { containers: [{ name: 'istio-proxy', ports: [{ name: 'web', containerPort: 8444 }] }] }, 'default', { app: 'g' }),
+      core('Service', 'g', { selector: { app: 'g' }, ports: [{ port: 443, name: 'tls', targetPort: 'web' }] }),
+      gateway({ ...PASSTHROUGH, port: port(8443, 'TLS') }, { selector: { app: 'g' } }),
+    ),
+    right: join(
+      core('Pod', 'g', { containers: [{ name: 'istio-proxy', ports: [{ name: 'web', containerPort: 8443 }] }] }, 'default', { app: 'g' }),
+      core('Service', 'g', { selector: { app: 'g' }, ports: [{ port: 443, name: 'tls', targetPort: 'web' }] }),
+      gateway({ ...PASSTHROUGH, port: port(8443, 'TLS') }, { selector: { app: 'g' } }),
+    ),
+  },
+});
+
+function messageOf(text: string, code: string): string {
+  const found = findingsOf(text).find((finding) => finding.code === code);
+  assert.ok(found, `${code} is among ${codesOf(text).join(', ')}`);
+  return found.message;
+}
+
+describe('messages say what is so', () => {
+  test('of a TCP port without addresses where HTTP is read', () => {
+    const web = core('Service', 'web', { selector: { app: 'web' }, ports: [{ name: 'http', port: 80 }] }, 'other');
+    assert.match(
+      messageOf(join(entry([port(80, 'TCP')]), web), 'IST0134'),
+      /not HTTP, whatever its address.*Requests are not: web\.other/s,
+    );
+    assert.doesNotMatch(messageOf(join(entry([port(80, 'TCP')])), 'IST0134'), /Requests/);
+  });
+
+  test('of a wildcard that nothing declares', () => {
+    const star = routes({
+      hosts: ['*.example.com'],
+      gateways: ['mesh'],
+      tls: [{ match: [{ port: 443, sniHosts: ['*.example.com'] }], route: to('*.example.com', 443) }],
+    });
+    const message = messageOf(join(entry([TLS]), star), 'IST0101');
+    assert.match(message, /write hosts, sniHosts and destination that name it/);
+    assert.doesNotMatch(message, /Did you mean/);
+  });
+
+  test('of a wildcard without addresses: what Istio takes with DYNAMIC_DNS', () => {
+    const wildcard = (protocol: string) =>
+      join(
+        entry([port(443, protocol)], { hosts: ['*.example.com'], resolution: 'NONE' }),
+        gateway(PASSTHROUGH, { hosts: ['*.example.com'] }),
+        routes({
+          hosts: ['*.example.com'],
+          tls: [
+            { match: [{ gateways: ['mesh'], port: 443, sniHosts: ['*.example.com'] }], route: to(GATEWAY_HOST, 443) },
+            { match: [{ gateways: ['out'], port: 443, sniHosts: ['*.example.com'] }], route: to('*.example.com', 443) },
+          ],
+        }),
+      );
+    assert.match(messageOf(wildcard('HTTPS'), 'SP1016'), /DYNAMIC_DNS and protocol: TLS/);
+    assert.doesNotMatch(messageOf(wildcard('TLS'), 'SP1016'), /in place of HTTPS/);
+  });
+
+  test('of a VirtualService that is bound to a Gateway of the Kubernetes Gateway API', () => {
+    const kubernetes = object(
+      'Gateway',
+      'out',
+      { gatewayClassName: 'istio', listeners: [{ name: 'a', port: 80, protocol: 'HTTP' }] },
+      'default',
+      'gateway.networking.k8s.io/v1',
+    );
+    assert.match(
+      messageOf(join(entry([HTTP]), kubernetes, routes({ http: [atGateway(80)] })), 'IST0101'),
+      /no VirtualService can be bound/,
+    );
+  });
+
+  test('subsets that nothing uses are one note', () => {
+    const subsets = Array.from({ length: 8 }, (_, i) => ({ name: `s${i}` }));
+    const found = findingsOf(join(entry([HTTP]), rule({ connectionPool: { tcp: { maxConnections: 9 } } }, { subsets }))).filter(
+      ({ code }) => code === 'SP1009',
+    );
+    assert.deepEqual(
+      found.map(({ level, message }) => [level, /s0, s1, s2, s3, s4 and 3 more/.test(message)]),
+      [['Info', true]],
+    );
+  });
+});
+
+test('proxies of another variant or place in the pod are of the image that the injector writes, unless their version differs', () => {
+  const values = { global: { hub: 'r.example.com', tag: '1.30.0', proxy: { image: 'proxyv2' } } };
+  const running = (image: string) =>
+    join(
+      core('Namespace', 'shop', {}, '', { 'istio-injection': 'enabled' }),
+      {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name: 'istio-sidecar-injector', namespace: 'istio-system' },
+        data: { values: JSON.stringify(values) },
+      },
+      core(
+        'Pod',
+        'app',
+        { containers: [{ name: 'app' }], initContainers: [{ name: 'istio-proxy', image, restartPolicy: 'Always' }] },
+        'shop',
+      ),
+    );
+  assert.ok(!codesOf(running('r.example.com/proxyv2:1.30.0-distroless')).includes('IST0158'));
+  assert.ok(codesOf(running('r.example.com/proxyv2:1.29.0-distroless')).includes('IST0158'));
+});
+
+test('a namespace that a Sidecar takes out of its imports is no misspelt one, and no import that fails', () => {
+  const codes = codesOf(join(core('Namespace', 'outside', {}, ''), entry([TLS], {}, 'outside'), sidecar(['*/*', `~outside/${HOST}`])));
+  assert.deepEqual(
+    codes.filter((code) => code === 'SP1034' || code === 'SP1041'),
+    [],
+  );
+});
+
+test('a Sidecar may send unknown calls to a proxy: that is no deprecated field', () => {
+  const proxied = object('Sidecar', 's', {
+    outboundTrafficPolicy: { mode: 'ALLOW_ANY', egressProxy: { host: HOST, port: { number: 80 } } },
+  });
+  assert.deepEqual(codesOf(join(entry([HTTP]), proxied)), []);
+});

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HeaderMap } from '../http/header-map.ts';
+import type { Payload } from '../simulate/call.ts';
+import type { Hop, Outcome, Sent } from '../simulate/trace.ts';
+import { endingOf } from './ending.ts';
+
+const HTTP: Payload = { tls: undefined, http: { method: 'GET', authority: 'a', path: '/', headers: new HeaderMap(), version: '1.1' } };
+const TLS: Payload = { tls: { serverName: 'a', alpn: [] }, http: undefined };
+const sent = (payload: Payload, more: Partial<Sent> = {}): Sent => ({
+  endpoint: undefined,
+  host: 'a',
+  port: 443,
+  payload,
+  dialled: false,
+  anyAddress: false,
+  verifies: undefined,
+  ...more,
+});
+const hop = (protocol: 'http' | 'tcp', next: Sent | undefined, steps: Hop['steps'] = []): Hop => ({
+  proxy: 'default/app',
+  protocol,
+  steps,
+  cluster: 'c',
+  copy: false,
+  flag: '',
+  next,
+});
+const upstream = (hops: readonly Hop[]) => ({ hops, outcome: { kind: 'upstream', ...hops.at(-1)!.next! } satisfies Outcome });
+
+test('TLS that a proxy puts into TLS fails, and TLS that was ended before does not', () => {
+  const wrapping = sent(TLS, { verifies: 'name' });
+  assert.match(endingOf(TLS, upstream([hop('tcp', wrapping)]))?.because ?? '', /default\/app puts/);
+  const ended = [{ kind: 'tls' as const, name: '', text: 'TLS ends here', origins: [] }];
+  assert.equal(endingOf(TLS, upstream([hop('http', wrapping, ended)])), undefined);
+  assert.equal(endingOf(HTTP, upstream([hop('http', wrapping)])), undefined);
+});
+
+test('ports that speak the other', () => {
+  assert.equal(endingOf(HTTP, upstream([hop('http', sent(TLS, { verifies: 'chain', port: 80 }))]))?.status, 503);
+  assert.equal(endingOf(HTTP, upstream([hop('http', sent(HTTP))]))?.status, 400);
+  assert.equal(endingOf(HTTP, upstream([hop('http', sent(HTTP, { port: 80 }))])), undefined);
+});
+
+test('an allocated address has nothing behind it', () => {
+  for (const ip of ['240.240.3.4', '2001:2::7'])
+    assert.ok(endingOf(HTTP, upstream([hop('tcp', sent(HTTP, { endpoint: { ip, port: 80 }, port: 80 }))])), ip);
+  assert.equal(endingOf(HTTP, upstream([hop('tcp', sent(HTTP, { endpoint: { ip: '192.0.2.1', port: 80 }, port: 80 }))])), undefined);
+});
+
+test('a gateway that closes is seen as 503 where the sidecar spoke HTTP, and as what it is elsewhere', () => {
+  const outcome: Outcome = { kind: 'closed', details: 'no chain' };
+  assert.equal(endingOf(HTTP, { hops: [hop('http', sent(HTTP)), hop('tcp', undefined)], outcome })?.status, 503);
+  assert.equal(endingOf(TLS, { hops: [hop('tcp', sent(TLS)), hop('tcp', undefined)], outcome }), undefined);
+});

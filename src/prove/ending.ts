@@ -1,0 +1,54 @@
+/**
+ * How a call ends whose way is known: bytes may reach a server that can't read them, an address at which nothing is, or a gateway that closes the
+ * connection, of which an application that spoke HTTP sees its own sidecar's 503. `verify` and `diff` judge ways alone: what gets out has got out.
+ */
+import { cidrCovers } from '../lib/ip.ts';
+import type { Payload } from '../simulate/call.ts';
+import type { Trace } from '../simulate/trace.ts';
+
+export interface Ending {
+  /** What the application sees: a status of its own sidecar, or a connection that fails. */
+  readonly status: number | undefined;
+  /** A sentence. */
+  readonly because: string;
+}
+
+/** From which addresses are allocated: nothing in the world has one of them. */
+const ALLOCATED = ['240.240.0.0/16', '2001:2::/64'];
+
+/** Undefined where the trace's outcome is what the application sees. `sent` is what it sends. */
+export function endingOf(sent: Payload, { hops, outcome }: Trace): Ending | undefined {
+  const speaksHttp = hops.some(({ protocol, next }, i) => protocol === 'http' && next !== undefined && i === 0);
+  const failed = speaksHttp ? 503 : undefined;
+  if (outcome.kind === 'closed' && hops.length > 1 && speaksHttp) return { status: 503, because: outcome.details };
+  if (outcome.kind !== 'upstream') return undefined;
+  const { endpoint, port, payload } = outcome;
+  const proxy = wrappedBy(sent, hops);
+  if (proxy) {
+    const because = `${proxy} puts the application's TLS into TLS of its own, and the server finds a TLS greeting where it looks for a request: it closes the connection, and the application's handshake fails`;
+    return { status: undefined, because };
+  }
+  if (endpoint && ALLOCATED.some((range) => cidrCovers(range, endpoint.ip)))
+    return {
+      status: failed,
+      because: `${endpoint.ip} is an address that was allocated to stand for a host, and nothing is there: the port is not declared`,
+    };
+  if (hops.at(-1)?.next?.verifies !== undefined && port === 80)
+    return {
+      status: failed,
+      because: 'port 80 of a server speaks plain HTTP, and TLS is originated to it: the handshake fails (WRONG_VERSION_NUMBER)',
+    };
+  if (payload.http && !payload.tls && port === 443)
+    return { status: 400, because: 'port 443 of a server takes TLS alone, and this is plain HTTP: it is refused' };
+  return undefined;
+}
+
+/** The proxy that wraps TLS which is still the application's. */
+function wrappedBy({ tls }: Payload, hops: Trace['hops']): string | undefined {
+  let open = tls !== undefined;
+  for (const { proxy, steps, next } of hops) {
+    if (steps.some(({ kind, text }) => kind === 'tls' && text.endsWith('ends here'))) open = false;
+    if (open && next?.verifies !== undefined) return proxy;
+  }
+  return undefined;
+}

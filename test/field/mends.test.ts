@@ -1,0 +1,143 @@
+/** The change that a finding's message names, made in the report that has the finding: it is gone, nothing worse has come, and the call does what was promised. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { explained, findingsIn, read } from './questions.ts';
+
+interface Mend {
+  readonly file: string;
+  readonly code: string;
+  /** What is replaced, and by what. */
+  readonly change: readonly (readonly [string, string])[];
+  readonly call: string;
+  /** How the call ends then. */
+  readonly ends: RegExp;
+}
+
+const MENDS: readonly Mend[] = [
+  {
+    file: '02-origination-and-passthrough',
+    code: 'SP1035',
+    change: [
+      [
+        '  trafficPolicy:\n    portLevelSettings:\n      - port: { number: 443 }\n        tls: { mode: SIMPLE, sni: news.example.com }',
+        '  subsets:\n    - name: originate\n      trafficPolicy:\n        portLevelSettings:\n          - port: { number: 443 }\n            tls: { mode: SIMPLE, sni: news.example.com }',
+      ],
+      [
+        '  http:\n    - match:\n        - { gateways: [mesh], port: 80 }\n      route:\n        - destination: { host: istio-egressgateway.istio-system.svc.cluster.local, port: { number: 80 } }\n    - match:\n        - { gateways: [istio-system/out], port: 80 }\n      route:\n        - destination: { host: news.example.com, port',
+        '  http:\n    - match:\n        - { gateways: [mesh], port: 80 }\n      route:\n        - destination: { host: istio-egressgateway.istio-system.svc.cluster.local, port: { number: 80 } }\n    - match:\n        - { gateways: [istio-system/out], port: 80 }\n      route:\n        - destination: { host: news.example.com, subset: originate, port',
+      ],
+    ],
+    call: 'https://news.example.com/',
+    ends: /reaches news\.example\.com:443 in TLS news\.example\.com$/,
+  },
+  {
+    file: '03-grpc-tls-port-80',
+    code: 'SP1036',
+    change: [['protocol: GRPC }', 'protocol: GRPC, targetPort: 443 }']],
+    call: 'http://rpc.example.com/',
+    ends: /reaches rpc\.example\.com:443 in TLS rpc\.example\.com$/,
+  },
+  {
+    file: '06-tcp-on-port-80',
+    code: 'IST0134',
+    change: [['protocol: TCP', 'protocol: HTTP']],
+    call: 'http://site.example.com/',
+    ends: /reaches site\.example\.com:80 in HTTP$/,
+  },
+  {
+    file: '07-wildcard-none',
+    code: 'SP1016',
+    change: [
+      ['resolution: NONE', 'resolution: DYNAMIC_DNS'],
+      ['name: https, protocol: HTTPS', 'name: tls, protocol: TLS'],
+    ],
+    call: 'https://www.shop.com/',
+    ends: /egressgateway outbound\|443\|\|\*\.com > reaches www\.shop\.com:443 in TLS www\.shop\.com$/,
+  },
+  {
+    file: '09-wildcard-virtual-service',
+    code: 'IST0101',
+    change: [
+      ['hosts: ["*.apis.example.com"]', 'hosts: [queue.apis.example.com]'],
+      ['sniHosts: ["*.apis.example.com"]', 'sniHosts: [queue.apis.example.com]'],
+      ['host: "*.apis.example.com"', 'host: queue.apis.example.com'],
+    ],
+    call: 'https://queue.apis.example.com/',
+    ends: /reaches queue\.apis\.example\.com:443/,
+  },
+  {
+    file: '11-vip-host-is-ip',
+    code: 'SP1001',
+    change: [
+      ['exportTo: ["."]', 'exportTo: [".", istio-system]'],
+      ['hosts: ["192.0.2.192"]\n---', 'hosts: ["192.0.2.192", vm.example.test]\n---'],
+      ['hosts: ["192.0.2.192"]\n  gateways', 'hosts: ["192.0.2.192", vm.example.test]\n  gateways'],
+    ],
+    call: 'http://vm.example.test/',
+    ends: /istio-egressgateway outbound\|80\|\|vm\.example\.test > reaches 198\.51\.100\.14:80 in HTTP$/,
+  },
+  {
+    file: '24-timeout-on-https',
+    code: 'SP1039',
+    change: [['number: 443, name: https, protocol: HTTPS', 'number: 80, name: http, protocol: HTTP']],
+    call: 'http://api.example.com/',
+    ends: /reaches api\.example\.com:80 in HTTP$/,
+  },
+  {
+    file: '26-kubelet-cidr-https',
+    code: 'SP1040',
+    change: [['protocol: HTTPS', 'protocol: TCP']],
+    call: 'https://172.31.36.5:10250/',
+    ends: /outbound\|10250\|\|kubelet\.nodes\.test > reaches 172\.31\.36\.5:10250/,
+  },
+  {
+    file: '27-gateway-port-8443',
+    code: 'IST0101',
+    change: [['svc.cluster.local, port: { number: 8443 }', 'svc.cluster.local, port: { number: 443 }']],
+    call: 'https://kong.example.internal:8443/',
+    ends: /istio-egressgateway outbound\|8443\|\|kong\.example\.internal > reaches kong\.example\.internal:8443/,
+  },
+  {
+    file: '28-sidecar-dot-import',
+    code: 'SP1041',
+    change: [['"./ya.example.ru"', '"istio-system/ya.example.ru", "istio-system/istio-egressgateway.istio-system.svc.cluster.local"']],
+    call: 'https://ya.example.ru/',
+    ends: /istio-system\/egress outbound\|443\|\|ya\.example\.ru > reaches ya\.example\.ru:443/,
+  },
+  {
+    file: '32-own-entry-hides-port',
+    code: 'SP1042',
+    change: [
+      [
+        '    - { number: 80, name: http, protocol: HTTP }',
+        '    - { number: 80, name: http, protocol: HTTP }\n    - { number: 443, name: https, protocol: HTTPS }',
+      ],
+    ],
+    call: 'https://search.example.com/',
+    ends: /reaches search\.example\.com:443/,
+  },
+];
+
+const errorsOf = (text: string) => findingsIn(read(text)).filter(({ level }) => level === 'Error');
+
+for (const { file, code, change, call, ends } of MENDS) {
+  const path = fileURLToPath(new URL(`../../../shared/field/${file}.yaml`, import.meta.url));
+  test(`${code} of ${file}`, { skip: existsSync(path) ? false : 'the reports in ../shared are not here' }, () => {
+    const before = readFileSync(path, 'utf8');
+    assert.ok(findingsIn(read(before)).some((finding) => finding.code === code));
+    let after = before;
+    for (const [from, to] of change) {
+      assert.ok(after.includes(from), `the report has: ${from}`);
+      after = after.replace(from, to);
+    }
+    assert.ok(!findingsIn(read(after)).some((finding) => finding.code === code), `${code} is gone`);
+    const old = new Set(errorsOf(before).map((finding) => finding.code));
+    assert.deepEqual(
+      errorsOf(after).filter((finding) => !old.has(finding.code)),
+      [],
+    );
+    assert.match(explained(read(after), call), ends);
+  });
+}
