@@ -40,7 +40,7 @@ metadata: {name: g, namespace: certs}
 spec: {from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: istio-system}], to: [{group: "", kind: Secret}]}
 `;
   const text = join(grant, GATEWAY('[{name: c, namespace: certs}]'), ROUTE, ENTRY);
-  assert.match(messages(text).join(), /KubernetesGateway istio-system\/eg: Secret certs\/c does not exist/);
+  assert.match(messages(text).join(), /Gateway istio-system\/eg: Secret certs\/c does not exist/);
   assert.match(messages(join(text, CERTIFICATE('c', 'certs'))).join(), /Secret certs\/c lacks tls\.crt/);
 });
 
@@ -154,7 +154,7 @@ spec: {parentRefs: [{group: "", kind: Service, name: web}], rules: [{backendRefs
 
 test('a Gateway beside other proxies than those of its namespace is served by none', () => {
   const snapshot = snapshotFromText(join(GATEWAY('[{name: c}]').replace('namespace: istio-system', 'namespace: default'), ENTRY));
-  const [finding] = snapshot.findings.filter(({ origin }) => originText(origin) === 'KubernetesGateway default/eg');
+  const [finding] = snapshot.findings.filter(({ origin }) => originText(origin) === 'Gateway default/eg');
   assert.match(finding?.message ?? '', /Service istio-system\/istio-egressgateway is in another namespace.*Put it in istio-system/);
   assert.deepEqual(snapshot.list('Gateway'), []);
 });
