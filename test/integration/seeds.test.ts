@@ -114,12 +114,10 @@ describe('redis', { skip }, () => {
       assert.equal(await telnet(world, '10.59.118.59:6379'), refused ? '' : '+PONG\r\n');
       assert.deepEqual(await clustersOf(world, clusters.length), clusters.toSorted());
       if (files.length === 2 && files[1] === 'redis-2-egress-faulty.yaml') {
-        assert.match(world.errors, /servers\[0\]\.addresses: no such field/);
-        assert.match(
-          world.errors,
-          /No VirtualService on the mesh routes redis\.domain to an egress gateway.*: calls leave straight from the sidecar/,
-        );
-        assert.match(world.errors, /No route uses subset redis-serviceentry/);
+        await world.says(/servers\[0\]\.addresses: no such field/);
+        // The analysis follows once the files are in force.
+        await world.says(/No VirtualService on the mesh routes redis\.domain to an egress gateway.*: calls leave straight from the sidecar/);
+        await world.says(/No route uses subset redis-serviceentry/);
       }
     });
   }
