@@ -15,7 +15,7 @@ export interface LogProblem {
 
 export interface LogReading {
   readonly lines: number;
-  /** Lines that look like records and cannot be read, so that a call may be missing; the first of them in full. */
+  /** Lines that look like records but cannot be read, so that a call may be missing: how many, and the first few. */
   readonly damaged: { readonly count: number; readonly first: readonly LogProblem[] };
   /** Lines that are something else. */
   readonly foreign: { readonly count: number; readonly first: readonly LogProblem[] };
@@ -23,11 +23,11 @@ export interface LogReading {
   readonly unread: readonly string[];
 }
 
-/** Longer lines are given up: no record is so long. */
+/** Longer lines are skipped: no record is that long. */
 const LONGEST_LINE = 1024 * 1024;
 const MOST_SHOWN = 5;
 
-/** Hands each record on, in order. What cannot be read is told and left out. Throws `path-not-found` or `usage` before it reads anything. */
+/** Hands each record to `take`, in order. Reports what cannot be read, and goes on. Rejects with `path-not-found` or `usage` before it reads anything. */
 export async function readLogs(paths: readonly string[], take: (record: LogRecord) => void): Promise<LogReading> {
   for (const path of paths) checkPath(path);
   const tally = { damaged: new Tally(), foreign: new Tally() };

@@ -1,10 +1,10 @@
-/** Who calls: the workloads of the files, and where they hold no Pods, one of each kind that the configuration tells apart. */
+/** Who calls: the workloads of the files; or, if the files have no Pods, one workload of each kind that the configuration tells apart. */
 import { type Labels, matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { SimulatedFiles } from './simulated.ts';
 import { namespacesThatCount, selectorsOf } from './workload-classes.ts';
 
-/** Sidecars whose calls statements are about. Those that stand for workloads that the files do not name are called `namespace/*`. */
+/** The sidecars whose calls are judged. One that stands for workloads which the files do not name is called `namespace/*`. */
 export function callersOf({ mesh, proxies }: Pick<SimulatedFiles, 'mesh' | 'proxies'>): ProxyIdentity[] {
   const sidecars = proxies.filter(({ type }) => type === 'sidecar');
   const { registry, snapshot, config } = mesh;
@@ -16,7 +16,7 @@ export function callersOf({ mesh, proxies }: Pick<SimulatedFiles, 'mesh' | 'prox
     .list('Deployment')
     .map(({ metadata, spec }) => caller(metadata.namespace, metadata.name, spec.template?.metadata?.labels ?? {}))
     .filter(({ labels }) => !gateways.some((selector) => Object.keys(selector).length > 0 && matchesLabels(selector, labels)));
-  // Who may put workloads beside the gateways may change these as well.
+  // Whoever may run workloads in a gateway's namespace may change the gateway, too.
   const closed = new Set([config.rootNamespace, ...routers.map(({ namespace }) => namespace)]);
   const namespaces = [...namespacesThatCount(mesh)].filter((name) => /^[a-z0-9]/.test(name) && !closed.has(name)).sort();
   const selectors = distinct(selectorsOf(mesh));
@@ -24,7 +24,7 @@ export function callersOf({ mesh, proxies }: Pick<SimulatedFiles, 'mesh' | 'prox
     caller(namespace, '*', {}),
     ...selectors.map((labels) => caller(namespace, `* (${textOf(labels)})`, labels)),
   ]);
-  // A workload that no selector means stands for its namespace.
+  // A workload that no selector chooses stands for all others of its namespace.
   const isMeant = (labels: Labels) => selectors.some((selector) => Object.entries(selector).some(([key, value]) => labels[key] === value));
   const named = new Set(sidecars.filter(({ labels }) => !isMeant(labels)).map(({ namespace }) => `${namespace}/*`));
   return [...sidecars, ...deployed, ...possible.filter(({ namespace, name }) => !named.has(`${namespace}/${name}`))];

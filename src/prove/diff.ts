@@ -13,8 +13,8 @@ export interface Comparison extends CallDiff {
 }
 
 /**
- * The changes of all workloads that both sides have.
- * @param options.strict also of clients that come to a gateway directly, and of what servers see of a call
+ * Compares the calls of all workloads that both sides have.
+ * @param options.strict whether to compare clients that come to a gateway directly, and what servers see of a call, too
  */
 export function compare(before: SimulatedFiles, after: SimulatedFiles, { strict = false } = {}): Comparison {
   const nameOf = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`;
@@ -22,14 +22,14 @@ export function compare(before: SimulatedFiles, after: SimulatedFiles, { strict 
   const known = new Set(sidecarsOf(before).map(nameOf));
   const young = new Set(sidecarsOf(after).map(nameOf));
   const sidecars = sidecarsOf(after).filter((proxy) => known.has(nameOf(proxy)));
-  // Those that stand for workloads that the files do not name are on both sides.
+  // Workloads that the files do not name are the same on both sides.
   const unnamed = [...callersOf(after), ...callersOf(before)].filter(
     (identity) => !known.has(nameOf(identity)) && !young.has(nameOf(identity)),
   );
   const callers = [...sidecars, ...new Map(unnamed.map((identity) => [nameOf(identity), identity])).values()];
   const at = (files: SimulatedFiles, identity: ProxyIdentity) =>
     young.has(nameOf(identity)) ? files.proxy(nameOf(identity)) : files.proxyOf(identity);
-  // Alike on both sides: of the class of one side, the class of the other.
+  // Members of a pair are in one class on both sides.
   const pairs: ComparedWorkload[] = workloadClasses(after.mesh, callers)
     .flatMap((members) => workloadClasses(before.mesh, members))
     .map((members) => ({ workloads: members.map(nameOf), before: at(before, members[0]!), after: at(after, members[0]!) }));

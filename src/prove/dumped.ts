@@ -1,4 +1,4 @@
-/** A mesh out of the config dumps of its proxies (`/config_dump?include_eds` of Envoy's admin address, or ours): sidecars and gateways together. */
+/** A mesh made from the config dumps of its sidecars and gateways (`/config_dump?include_eds` of Envoy's admin address, or of ours). */
 import { create, type DescMessage, fromJson, type JsonValue, type MessageShape } from '@bufbuild/protobuf';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { type SimulatedMesh, simulatedMesh } from '../simulate/explain.ts';
@@ -20,7 +20,7 @@ export interface DumpedMesh {
 }
 
 export interface NamedDump {
-  /** The proxy is called so if its dump does not say who it is. */
+  /** What the proxy is called if its dump does not say who it is. */
   readonly name: string;
   readonly dump: Json;
 }
@@ -35,7 +35,7 @@ export function dumpedMesh(dumps: readonly NamedDump[]): DumpedMesh {
   const known = new Set(read.flatMap(({ identity }) => identity.addresses));
   const proxies = read.map(({ identity, resources }) => {
     if (identity.type === 'sidecar' || identity.addresses.length > 0) return simulatedProxy(identity, lookupIn(resources));
-    // A gateway that does not tell its address is where the others' clusters have endpoints on its ports.
+    // If a gateway's dump has no address, the gateway is taken to be wherever other proxies' clusters have endpoints on its ports.
     const ports = new Set(resources.listeners.flatMap(listenerAddresses).map(({ port }) => port));
     const addresses = new Set(endpoints.filter(({ ip, port }) => ports.has(port) && !known.has(ip)).map(({ ip }) => ip));
     return simulatedProxy({ ...identity, addresses: [...addresses] }, lookupIn(resources));
@@ -64,7 +64,7 @@ function identityOf(dump: Json, path: string, { listeners }: XdsResources): Prox
   const dot = workload.lastIndexOf('.');
   const isSidecar = type === 'sidecar' || (type !== 'router' && listeners.some(({ name }) => name === 'virtualOutbound'));
   const name = dot > 0 ? `${workload.slice(dot + 1)}/${workload.slice(0, dot)}` : id || path;
-  // That of `up` has loopback for its address, where the servers of the machine are too: nothing comes in through it.
+  // The sidecar of `up` has a loopback address, as the machine's servers have, and takes nothing in.
   const takesNothingIn = listeners.some((listener) => listener.name === 'virtualInbound' && listener.bindToPort === false);
   return { name, type: isSidecar ? 'sidecar' : 'router', addresses: address && !takesNothingIn ? [address] : [] };
 }
@@ -115,7 +115,7 @@ function resourcesOf(dump: Json, path: string): XdsResources {
       (entry) => entry.endpoint_config,
       ClusterLoadAssignmentSchema,
     ),
-    // Dumps have no secret's content, and simulation needs none.
+    // Dumps leave out what is in secrets, and simulation does not need it.
     secrets: secrets.map(({ name }) => create(SecretSchema, { name: String(name) })),
     nameTable: create(NameTableSchema),
   };
@@ -131,7 +131,7 @@ function decode<Desc extends DescMessage>(schema: Desc, json: Json, where: strin
 
 /** Istio's own filters, which observe and let everything pass. */
 const OBSERVING = /^istio\.|metadata_exchange$|^envoy\.filters\.http\.grpc_stats$/;
-/** Stands for extensions whose type is not known here: whoever meets it says so. */
+/** Stands for an extension of an unknown type: simulation says so when it comes to it. */
 const UNKNOWN = { '@type': 'type.googleapis.com/google.protobuf.Struct', value: {} };
 
 function withoutUnknown(value: Json): JsonValue {

@@ -1,10 +1,10 @@
-/** How a call finds a gateway that the configuration does not send it to: by its address, by that of a Service before it, or by a Service's name. */
+/** How a caller finds a gateway to which the configuration does not send it: by the gateway's address, or by the address or name of a Service in front of it. */
 import type { Registry, Service } from '../registry/model.ts';
 import type { Endpoint } from '../simulate/call.ts';
 import type { SimulatedProxy } from '../simulate/proxy.ts';
 import { listenerAddresses } from '../xds/match/listener.ts';
 
-/** Addresses of a name as the cluster's DNS has them for a workload of `namespace`: those of a Service, or of its endpoints if it is headless. */
+/** What the cluster's DNS answers a workload of `namespace`: the addresses of a Service, or of its endpoints if it is headless. */
 export function clusterDns(registry: Registry): (name: string, namespace: string) => readonly string[] | undefined {
   const byName = new Map<string, Service>();
   for (const service of registry.services) if (service.registry === 'Kubernetes') byName.set(service.hostname, service);
@@ -21,7 +21,7 @@ export function clusterDns(registry: Registry): (name: string, namespace: string
   };
 }
 
-/** Where these routers take calls: at the ports of their listeners, and at those of Services whose endpoints they are. */
+/** Where these routers take calls: at the ports of their listeners, and at the ports of the Services that have them as endpoints. */
 export function entrancesOf(registry: Registry, routers: readonly SimulatedProxy[]): Endpoint[] {
   const own = routers.flatMap(({ addresses, all }) =>
     addresses.flatMap((ip) =>

@@ -5,7 +5,6 @@ import { plain } from '../cli/colours.ts';
 import { renderExplanation } from '../cli/explanation-text.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { parseTarget, type TargetOptions } from '../simulate/call.ts';
-import { compare } from './diff.ts';
 import { explain } from './explain.ts';
 import { simulateFiles } from './simulated.ts';
 import { hopsOf, podText, WWW_ENTRY, WWW_THROUGH_GATEWAY } from './testing.ts';
@@ -71,24 +70,6 @@ test('nobody says who calls where there are several workloads', () => {
   const two = files(podText('a', '10.0.0.1') + podText('b', '10.0.0.2') + ENTRY);
   assert.throws(() => explain(two, parseTarget('http://www.example.com/'), {}), /--from default\/a or --from default\/b/);
   assert.throws(() => explain(two, parseTarget('http://www.example.com/'), { from: 'default/aa' }), /did you mean default\/a\?/);
-});
-
-test('diff: the gateway left out widens, put in narrows, and a new host widens', () => {
-  const kinds = (before: string, after: string) =>
-    compare(files(before), files(after)).changes.map(({ kind, destination }) => `${kind} ${destination}`);
-  assert.deepEqual(kinds(THROUGH_GATEWAY, THROUGH_GATEWAY), []);
-  assert.ok(kinds(THROUGH_GATEWAY, ENTRY).includes('widens www.example.com:80'));
-  assert.ok(kinds(ENTRY, THROUGH_GATEWAY).includes('narrows www.example.com:80'));
-  const { changes, undecided } = compare(files(ENTRY), files(`${ENTRY}${ENTRY.replaceAll('www', 'api')}`));
-  assert.deepEqual(undecided, []);
-  const [change] = changes;
-  assert.deepEqual([change?.kind, change?.destination, change?.decidedBy[0]?.name], ['widens', 'api.example.com:80', 'api']);
-  assert.deepEqual([change?.before, change?.after], ['is answered 502', 'reaches api.example.com directly']);
-});
-
-test('diff: workloads of one side only are named', () => {
-  const { added, removed } = compare(files(ENTRY), files(podText('a', '10.0.0.1') + ENTRY));
-  assert.deepEqual([added, removed], [['default/a'], ['default/local']]);
 });
 
 test('what applies besides, where a copy goes, and what is changed of the response', () => {

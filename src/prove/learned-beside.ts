@@ -1,4 +1,4 @@
-/** What a proposal is laid beside: resources that declare some hosts already, have names and ports, and tell who called. */
+/** What a proposal has to fit: resources that are there already, which declare hosts, use names and ports, and tell who called. */
 import type { MeshConfig } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { declaredHost } from '../learn/hosts.ts';
@@ -11,13 +11,13 @@ import { callerByAddress } from './replay.ts';
 import { simulateFiles } from './simulated.ts';
 
 export interface Sorted {
-  /** What resources are to be proposed for. */
+  /** The destinations to propose resources for. */
   readonly placed: readonly Observed[];
-  /** What they cannot be proposed for, and why. */
+  /** The destinations that no resource can be proposed for, and why. */
   readonly remarks: readonly string[];
 }
 
-/** A host that is declared gets no second declaration. */
+/** Leaves out what is declared already: a host must not be declared twice. */
 export function sortedOut({ observed }: Observation, snapshot: Snapshot): Sorted {
   const entries = snapshot.list('ServiceEntry');
   const placed: Observed[] = [];
@@ -38,7 +38,7 @@ export function sortedOut({ observed }: Observation, snapshot: Snapshot): Sorted
   return { placed, remarks };
 }
 
-/** Names and ports that are not to be taken again. */
+/** The names and ports that are in use. */
 export function takenBy(snapshot: Snapshot): NonNullable<ProposeOptions['taken']> {
   const objects = snapshot.all().map(({ kind, metadata: { namespace, name } }) => `${kind} ${namespace}/${name}`);
   const ports = snapshot.list('Gateway').flatMap(({ spec }) => spec.servers.map(({ port }) => port.number));

@@ -1,4 +1,4 @@
-/** Where the resources stand that an explanation names: xDS metadata has their file, the snapshot has the line. */
+/** Where the resources are written that an explanation names: xDS metadata has the file, the snapshot has the line. */
 import type { Kind } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { PlacedOrigin } from '../lib/origin.ts';

@@ -1,4 +1,4 @@
-/** The proxies of files, for simulation: translated when calls come to them, and no more of them kept than has to be. */
+/** The proxies of files, for simulation: each is translated when a call comes to it, and few translations are kept. */
 import { once } from '../lib/once.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { Recent } from '../lib/recent.ts';
@@ -10,18 +10,18 @@ import { indexNames, type NameIndex } from '../xds/name-index.ts';
 import type { XdsLookup } from '../xds/resources.ts';
 
 /**
- * Whole configurations of sidecars that are kept at a time. One is in use while the calls of its workload are looked at; each may have thousands
- * of routes and clusters, and there may be as many as workloads.
+ * How many whole configurations of sidecars are kept. One is in use while its workload's calls are looked at. Each may have thousands of routes and
+ * clusters, and there is one for each workload.
  */
 const MOST_SIDECARS = 2;
-/** Sidecars whose inbound sides alone are kept: those of the workloads that are called, tens of kilobytes each. */
+/** How many inbound sides of other sidecars are kept, for the workloads that are called: tens of kilobytes each. */
 const MOST_INBOUND = 1000;
 
 interface KnownTranslation extends TranslationLookup {
   readonly names: () => NameIndex;
 }
 
-/** The proxies of a mesh. What a sidecar's configuration is made of comes and goes; the proxy stays the same object. */
+/** The proxies of a mesh. A sidecar's translation may be dropped and made again; its proxy stays the same object. */
 export function simulatedProxies(mesh: Mesh, nameOf: (identity: ProxyIdentity) => string) {
   const proxies = new Map<ProxyIdentity, SimulatedProxy>();
   const routers = new Map<ProxyIdentity, KnownTranslation>();
@@ -57,7 +57,7 @@ export function simulatedProxies(mesh: Mesh, nameOf: (identity: ProxyIdentity) =
   return { proxyOf, translationOf };
 }
 
-/** Whether an inbound side sends to it. */
+/** Whether inbound listeners send to this cluster. */
 function isWorkloadCluster(name: string): boolean {
   return name === INBOUND_PASSTHROUGH_CLUSTER || name === BLACK_HOLE_CLUSTER || name.startsWith('inbound|');
 }

@@ -33,7 +33,7 @@ export interface SimulatedFiles {
   names(proxy: SimulatedProxy): NameIndex;
 }
 
-/** The workload that calls come from where the files have none: as `sallyport up` has it. */
+/** The workload that makes the calls if the files have none; `sallyport up` has the same one. */
 const LOCAL: ProxyIdentity = {
   type: 'sidecar',
   name: 'local',
@@ -121,12 +121,12 @@ function identityOf(workload: Workload, selectors: readonly Labels[]): ProxyIden
   return { type, name, namespace, labels, serviceAccount, addresses, locality };
 }
 
-/** A WorkloadEntry without the label that a proxy gets when it registers itself: it may be any server in the world. */
+/** A WorkloadEntry without the label that a proxy gets when it registers itself may be any server in the world. */
 function isMachine({ kind, labels }: Workload): boolean {
   return kind === 'WorkloadEntry' && labels['security.istio.io/tlsMode'] !== 'istio';
 }
 
-/** Whether a Pod has an application beside its proxy: a Gateway that selects it changes nothing of that. */
+/** Whether a Pod has an application beside its proxy. Such a Pod stays a caller even if a Gateway selects it. */
 function isApplication({ kind, resource }: Workload): boolean {
   if (kind !== 'Pod') return false;
   const { containers, initContainers } = (resource as ResourceOf<'Pod'>).spec;

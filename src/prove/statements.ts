@@ -61,7 +61,7 @@ export function statementOf(entry: StatementFile, where: string, isGateway: (pro
       allows: (arrival) => {
         const { outcome } = arrival.trace;
         if (!concerns(host, arrival) || outcome.kind !== 'upstream') return true;
-        // What an application's own TLS checks is its own business.
+        // TLS that the application speaks itself: what it verifies is up to it.
         return outcome.payload.tls !== undefined && (!verified || outcome.verifies === undefined || outcome.verifies === 'name');
       },
     };

@@ -1,4 +1,4 @@
-/** What a mesh of files holds that simulation does not know the effect of: beside it nothing is proved. */
+/** What simulation does not know about a mesh of files. As long as there is any, nothing is proved. */
 
 import type { ResourceOf } from '../api/index.ts';
 import { resourceText } from '../api/resource.ts';
@@ -8,10 +8,10 @@ import { matchesLabels } from '../lib/labels.ts';
 import { originText } from '../lib/origin.ts';
 import type { SimulatedFiles } from './simulated.ts';
 
-/** What is wrong with objects of the Gateway API that are in force all the same. */
+/** The codes of errors in objects of the Gateway API that are in force all the same. */
 export const IN_FORCE: ReadonlySet<string> = new Set(['SP0012', 'SP0013', 'SP0014']);
 
-/** A sentence each. */
+/** What is not known, a sentence each. */
 export function unknownTo({ mesh: { snapshot, config }, proxies }: SimulatedFiles): string[] {
   const broken = snapshot.findings
     .filter(({ level, code }) => level === 'Error' && !IN_FORCE.has(code))
@@ -46,12 +46,12 @@ export function unknownTo({ mesh: { snapshot, config }, proxies }: SimulatedFile
   return [...new Set(broken), ...patches, ...revisions, ...ambient, ...unread, ...selected, ...snapshot.list('Pod').flatMap(uncaptured)];
 }
 
-/** Kinds that a control plane heeds by revision. */
+/** The kinds that a control plane of another revision ignores. */
 const IN_MESH: ReadonlySet<string> = new Set(['Gateway', 'ServiceEntry', 'VirtualService', 'DestinationRule', 'Sidecar', 'WorkloadEntry']);
 
 /** Annotations that keep a part of a Pod's traffic from its sidecar. */
 const EXCEPTIONS = ['traffic.sidecar.istio.io/excludeOutboundPorts', 'traffic.sidecar.istio.io/excludeOutboundIPRanges'];
-/** Annotations that name what alone is captured, with the value that stands for everything. */
+/** Annotations that say what is captured, with the values that mean everything. */
 const CAPTURED = [
   ['traffic.sidecar.istio.io/includeOutboundIPRanges', '*'],
   ['sidecar.istio.io/interceptionMode', 'REDIRECT', 'TPROXY'],

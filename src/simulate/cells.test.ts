@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { JsonObject } from '@bufbuild/protobuf';
 import { outboundCells, sampleHost } from './cells.ts';
 import { answer, chain, cluster, host, http, lineOf, listener, outbound, route, SOURCE, sidecar, tcp } from './testing.ts';
 
 /** The cells of a sidecar with these listeners, a line each, and what is undecided. */
-function cellsOf(...listeners: readonly Parameters<typeof chain>[0][]) {
+function cellsOf(...listeners: readonly JsonObject[]) {
   const proxy = sidecar('default/app', '10.0.0.1', { listeners, clusters: [cluster('a', '192.0.2.1:80')] });
   const { cells, undecided } = outboundCells(proxy, SOURCE);
   const all = [...cells];
@@ -128,4 +129,14 @@ test('a request stands for the other domains of its virtual host, which gateways
     all.flatMap(({ call, patterns }) => (call.payload.http ? [`${call.payload.http.authority}: ${patterns.join()}`] : [])),
     ['a.example: a,10.96.0.7', 'zz-other.example.org: *.example.org,b'],
   );
+});
+
+test('the address that stands for a range is not one that another listener takes', () => {
+  const within = chain(tcp('a'), { prefix_ranges: [{ address_prefix: '198.51.0.0', prefix_len: 24 }] });
+  const range = () =>
+    addressesOf(cellsOf(ALL, listener(80, [within])).lines).find((text) => text?.startsWith('198.51.0.') && text.endsWith(':80'));
+  const first = range()!;
+  const bound = listener(80, [chain(tcp('a'))], { ip: first.slice(0, -3) });
+  const { lines } = cellsOf(ALL, listener(80, [within]), bound);
+  assert.equal(addressesOf(lines).filter((text) => text?.startsWith('198.51.0.')).length, 2);
 });

@@ -1,7 +1,7 @@
 /**
  * The calls that tell a sidecar's configuration apart: one for each cell of the space of calls, cut along the boundaries that the configuration
- * itself has (listeners, address ranges, SNI, hosts, routes). Whatever two calls of one cell are, the sidecar treats them alike. A boundary that no
- * sample could be made for is reported as undecided. `explore.ts` goes on from here at the gateways.
+ * itself has (listeners, address ranges, SNI, hosts, routes). The sidecar treats any two calls of one cell alike. A boundary for which no sample
+ * call can be made is reported as undecided. `explore.ts` goes on from here at the gateways.
  */
 
 import type { CompiledRoute, CompiledVirtualHost, RouteTable } from '../http/routes/route.ts';
@@ -32,17 +32,17 @@ export interface Cell {
    * The other names and wildcards that the call's SNI or authority stands for: the sidecar treats all of them alike, but a gateway may not.
    */
   readonly patterns: readonly string[];
-  /** The route that the call was made for; undefined where it was made for something else. */
+  /** The route that the call is a sample for; undefined if it is a sample for something else. */
   readonly route: CompiledRoute | undefined;
 }
 
 export interface Cells {
   readonly cells: Iterable<Cell>;
-  /** Boundaries that no sample was found for, each as a sentence; whole after the cells were taken. */
+  /** Boundaries for which no sample was found, a sentence each. Complete once all cells have been taken. */
   readonly undecided: readonly string[];
 }
 
-/** Addresses that no configuration names, if it can be helped: TEST-NET-3, and the documentation range of IPv6. */
+/** Addresses that configurations hardly ever name: the documentation ranges of RFC 5737. They stand for all addresses that nothing names. */
 const OTHER_IPS = ['203.0.113.1', '198.51.100.77', '192.0.2.77'];
 const OTHER_HOST = 'undeclared.invalid';
 const OTHER_PORT = 49_151;
@@ -70,7 +70,7 @@ function* cellsOf(proxy: SimulatedProxy, source: Endpoint, undecided: string[]):
   }
 }
 
-/** Every address and port that a boundary of the listeners makes different from others, with the filter chains that it may take. */
+/** One address and port for each region that the listeners tell apart, with the filter chains that a call to it may take. */
 function* destinations(proxy: SimulatedProxy): Generator<{ destination: Endpoint; chains: readonly FilterChain[] }> {
   const entry = proxy.listenerNamed('virtualOutbound');
   if (!entry) return;
@@ -97,7 +97,7 @@ function* destinations(proxy: SimulatedProxy): Generator<{ destination: Endpoint
   for (const port of [other, ...named.filter((one) => !ports.has(one))]) yield* addressesOf(entry, port, []);
 }
 
-/** An address in each range that the listener's chains name, less what is told apart otherwise, and one in none of them. */
+/** An address in each range that the listener's chains name, outside narrower ranges and `excluded`, and one address in none of the ranges. */
 function* addressesOf(listener: Listener, port: number, excluded: readonly string[]) {
   const ranges = new Set(listener.filterChains.flatMap((chain) => rangesOf(chain).map(formatRange)));
   for (const range of ranges) {
@@ -134,7 +134,7 @@ function chainsFor(listener: Listener, ip: string): FilterChain[] {
   return [...(best.length > 0 ? best : open), ...fallback];
 }
 
-/** Bytes of no protocol, and TLS by every SNI and ALPN that a chain names, by another one, and without. */
+/** Bytes of no protocol; and TLS with every SNI and ALPN that a chain names, with an SNI that none names, and without SNI. */
 function* transports(chains: readonly FilterChain[]): Generator<{ payload: Payload; patterns: readonly string[] }> {
   yield { payload: { tls: undefined, http: undefined }, patterns: [] };
   const names = new Set(chains.flatMap(({ filterChainMatch }) => filterChainMatch?.serverNames ?? []));
@@ -202,14 +202,13 @@ function asTaken(table: RouteTable, route: CompiledRoute, candidate: HttpRequest
   return table.match({ ...request, headers, scheme: 'https' }) === route ? { ...candidate, headers } : undefined;
 }
 
-/** A request for each route of a virtual host; without one where none was found. Routes that earlier ones leave nothing for are left out. */
+/** For each route of a virtual host a request that it takes; `http` is undefined if none was found. Routes that never get a request, because earlier ones take them all, are left out. */
 export function* virtualHostRequests(
   table: RouteTable,
   virtualHost: CompiledVirtualHost,
   authority: string,
 ): Generator<{ http: HttpRequest | undefined; route: CompiledRoute }> {
   const matches = virtualHost.routes.flatMap(({ config }) => (config?.match ? [config.match] : []));
-  // What no route takes is a cell as well: 404.
   for (const [i, route] of virtualHost.routes.entries()) {
     const match = route.config?.match;
     if (!match || matches.slice(0, i).some((earlier) => covers(earlier, match))) continue;

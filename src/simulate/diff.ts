@@ -9,7 +9,7 @@ import { gatewayCalls } from './gateway-calls.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import type { Trace } from './trace.ts';
 
-/** One workload on both sides. */
+/** A workload as it is on either side, which stands for others with the same configuration. */
 export interface ComparedWorkload {
   /** `namespace/name` of all that it stands for. */
   readonly workloads: readonly string[];
@@ -18,7 +18,7 @@ export interface ComparedWorkload {
 }
 
 export interface Change {
-  /** `widens`: more is reachable, or with fewer proxies on the way; `narrows`: less; `differs`: something else. */
+  /** `widens`: the workload reaches more, or the same with fewer proxies on the way. `narrows`: it reaches less. `differs`: it reaches something else. */
   readonly kind: 'widens' | 'narrows' | 'differs';
   readonly workloads: readonly string[];
   /** What is reached, as `host:port` or an address. */
@@ -38,16 +38,16 @@ interface Side {
 export interface CallDiff {
   /** Grouped by workload, what is reached and how; what widens comes first. */
   readonly changes: readonly Change[];
-  /** What no call was found for, each as a sentence: it may have changed. */
+  /** What no call was found for, a sentence each: there may be a change in it. */
   readonly undecided: readonly string[];
   /** Calls that were compared. */
   readonly cells: number;
 }
 
 export interface DiffOptions {
-  /** Compared for clients that come to them directly, without a sidecar. */
+  /** Gateways to compare for clients without a sidecar, which come to them directly. */
   readonly gateways?: readonly ComparedWorkload[];
-  /** Whether what a server sees of a call (port, TLS, method, authority, path) is a part of how it ends; else only which server it reaches. */
+  /** Whether to compare what the server sees of a call (port, TLS, method, authority, path), too. Otherwise only which server it reaches counts. */
   readonly exact?: boolean;
 }
 
@@ -95,7 +95,7 @@ export function diffCalls(
 interface Judged {
   readonly text: string;
   readonly reaches: boolean;
-  /** Where it may get to, as text. */
+  /** The ends that the call may have, as text. */
   readonly ends: ReadonlySet<string>;
   /** Proxies on the way: going through fewer of them is wider. */
   readonly hops: number;
@@ -142,7 +142,7 @@ function isOfOneHost(table: RouteTable, a: string, b: string): boolean {
   return table.virtualHost(sampleHost(a)) === table.virtualHost(sampleHost(b));
 }
 
-/** What becomes of a call; where chance decides, all that may. */
+/** What becomes of a call, with all the ways that it may go. */
 function outcomeOf({ mesh }: Side, proxy: SimulatedProxy | undefined, call: Call, exact: boolean): Judged {
   const traces = [...waysOf(mesh, proxy, call, { copies: true, representative: true })];
   const reaching = traces.filter(({ outcome }) => outcome.kind === 'upstream');

@@ -6,15 +6,15 @@ import type { SimulatedProxy } from './proxy.ts';
 import { type OnResponse, Response, type SeenResponse } from './response.ts';
 import type { Hop, Sent, Trace } from './trace.ts';
 
-/** Where calls go that no proxy stands before. */
+/** The mesh around the proxies: who takes what arrives where. */
 export interface SimulatedMesh {
   /** The proxy that takes what arrives at an address. */
   proxyAt(ip: string): SimulatedProxy | undefined;
-  /** Where the cluster's network takes a connection to a Service's own address; undefined for an address that is none. */
+  /** The endpoints behind a Service's own address; undefined for an address that is no Service's. */
   behindService?(to: Endpoint): readonly Endpoint[] | undefined;
-  /** Addresses of a name that the cluster's DNS has, for a workload of `namespace`; undefined for a name of the world outside. */
+  /** What the cluster's DNS answers a workload of `namespace`; undefined for names outside the cluster. */
   lookUp?(name: string, namespace: string): readonly string[] | undefined;
-  /** Addresses and ports at which routers take calls, those of Services that lead to them included. */
+  /** The addresses and ports at which routers take calls, including those of the Services in front of them. */
   entrances?(): readonly Endpoint[];
 }
 
@@ -25,7 +25,7 @@ export function simulatedMesh(proxies: readonly SimulatedProxy[]): SimulatedMesh
   return { proxyAt: (ip) => byAddress.get(ip) };
 }
 
-/** What comes first, wherever chance decides. */
+/** Where there is a choice, the first that is possible. */
 const FIRST: HopOptions = {
   weigh: (weights) =>
     Math.max(
@@ -35,9 +35,9 @@ const FIRST: HopOptions = {
   pick: (hosts) => hosts[0]!,
   policies: true,
 };
-/** More copies of one call than these are not followed. */
+/** The most copies of one call that are followed. */
 const MOST_COPIES = 16;
-/** More hops than this are a loop. */
+/** A call with more hops than this is taken to go round in a loop. */
 const MAX_HOPS = 16;
 
 const VIRTUAL_OUTBOUND = 'virtualOutbound';
@@ -53,7 +53,7 @@ export function explainCall(mesh: SimulatedMesh, from: SimulatedProxy | undefine
   return { ...trace, response: responseTo(call, trace, backs) };
 }
 
-/** Where the copies go that mirroring makes of the call, from the proxy on that makes them; and copies of these. */
+/** The copies that mirroring makes of the call, and the copies of those: one trace each, with all of its hops. */
 export function copiesOf(mesh: SimulatedMesh, from: SimulatedProxy | undefined, call: Call): Trace[] {
   const traces: Trace[] = [];
   const queue: number[][] = [[]];
@@ -62,7 +62,7 @@ export function copiesOf(mesh: SimulatedMesh, from: SimulatedProxy | undefined, 
     const taken = script;
     const follow = (ways: number) => {
       const way = taken[at] ?? 0;
-      // Of each point where copies are made, the first look finds the others.
+      // The first trace that comes to a place where copies are made queues them all.
       if (at >= taken.length) for (let i = 1; i < ways; i++) queue.push([...taken, ...Array<number>(at - taken.length).fill(0), i]);
       at++;
       return way;
@@ -147,7 +147,7 @@ function lookedUp(mesh: SimulatedMesh, proxy: SimulatedProxy, { host, port }: Se
   return options.pick(found.map((ip) => ({ endpoint: { ip, port }, host, port }))).endpoint;
 }
 
-/** Where a connection to an address really goes: one of the Service's endpoints if it is a Service's. Undefined where that has none on the port. */
+/** Where a connection to an address really goes: for a Service's address, to one of its endpoints; undefined if it has none on the port. */
 function throughService(mesh: SimulatedMesh, to: Endpoint, options: HopOptions): Endpoint | undefined {
   const endpoints = mesh.behindService?.(to);
   if (!endpoints) return to;

@@ -197,7 +197,10 @@ test('a gateway that a caller dials by its address, where the sidecar lets any a
     listeners: [listener(49_151, [chain(tcp('inner'))]), listener(8080, [chain(tcp('inner'))])],
     clusters: [dns('inner', 'inner.example:80')],
   });
-  const entrances = () => [49_151, 8080].map((port) => ({ ip: '10.0.0.9', port }));
+  const entrances = () => [
+    { ip: '10.0.0.9', port: 49_151 },
+    { ip: '10.0.0.10', port: 8080 },
+  ];
   // A port of its own is a cell of its own: only entrances at the dialled one are reached.
   assert.deepEqual(
     [
@@ -209,6 +212,7 @@ test('a gateway that a caller dials by its address, where the sidecar lets any a
     ],
     ['10.0.0.9:49151'],
   );
+  assert.ok(explored(proxy, [gateway], [], { entrances }).all.every(({ line }) => !line.startsWith('10.0.0.10:')));
   assert.deepEqual(explored(proxy, [gateway]).reaching('inner.example'), []);
 });
 
@@ -226,4 +230,24 @@ test('a route that its own request does not come to is undecided', () => {
 
 test('what is undecided at the sidecar stays undecided', () => {
   assert.deepEqual(explored(sidecar('default/app', '10.0.0.1', { listeners: [] })).undecided, ['there is no listener for what leaves']);
+});
+
+test('a route in what the sidecar takes for bytes that no request was found for is undecided', () => {
+  const proxy = sidecar('default/app', '10.0.0.1', {
+    listeners: [REFUSED, listener(9000, [chain(tcp('gateway'))])],
+    clusters: [cluster('gateway', '10.0.0.9:8080')],
+  });
+  const regex = { safe_regex: { regex: '/(?:a{3}|b)[^/]{2}' } };
+  const { undecided } = explored(proxy, [gatewayOf(chain(http(host('secret.example', route('inner', regex)))))]);
+  assert.deepEqual(undecided, ['default/gateway: route inner of routes secret.example: no request was found that it takes']);
+});
+
+test('domains of a virtual host count by themselves where that is asked for', () => {
+  const both = { ...host('a.example', answer(403)), domains: ['a.example', 'b.example', 'c.example'] };
+  const proxy = sidecar('default/app', '10.0.0.1', { listeners: [REFUSED, listener(80, [chain(http(both))])] });
+  const { calls } = explore(simulatedMesh([proxy]), proxy, SOURCE, { domains: new Set(['c.example', 'd.example']) });
+  assert.deepEqual(
+    [...calls].map(({ call }) => call.payload.http?.authority).filter((name) => name !== undefined),
+    ['a.example', 'c.example'],
+  );
 });

@@ -21,23 +21,23 @@ import type { Trace } from './trace.ts';
 
 export interface Explored {
   readonly call: Call;
-  /** One for each way that chance and load balancing may take it. */
+  /** One trace for each way that weights, load balancing and mirroring may send it. */
   readonly traces: readonly Trace[];
 }
 
 export interface Exploration {
   readonly calls: Iterable<Explored>;
-  /** What no call was found for, each as a sentence; whole after the calls were taken. */
+  /** What no call was found for, a sentence each. Complete once all calls have been taken. */
   readonly undecided: ReadonlySet<string>;
 }
 
-/** More ways than these that one call may take are left alone, and said to be undecided. */
+/** The most ways of one call that are followed; if there are more, the rest is reported as undecided. */
 const MOST_WAYS = 256;
 
 export interface ExploreOptions {
-  /** Names that are told apart from others of their domains, whatever the configuration does. */
+  /** Names to call as well wherever a call stands for them, though no part of the configuration names them. */
   readonly hosts?: readonly string[];
-  /** Domains of the sidecar's virtual hosts that are told apart from the first of theirs. */
+  /** Domains to call as well as the first domain of their virtual host, though the sidecar treats both alike. */
   readonly domains?: ReadonlySet<string>;
 }
 
@@ -54,11 +54,11 @@ function* explored(
   undecided: Set<string>,
 ): Generator<Explored> {
   const first = outboundCells(proxy, source);
-  /** Routes that a call took, and those that one should have been found for. */
+  /** The routes that some call took; and those that some call ought to take, with what to say if none does. */
   const taken = new Set<CompiledRoute>();
   const wanted = new Map<CompiledRoute, string>();
   for (const { call, patterns, route } of first.cells) {
-    // What the proxy makes of the request before it looks for a route may take it to another one.
+    // The proxy may change the request before it looks for a route, so that another route takes it.
     if (route) wanted.set(route, `route ${route.name || '(unnamed)'} of ${route.virtualHost.name}: no request was found that comes to it`);
     const seen = new Set<string>();
     const cut = new Set<unknown>();
@@ -66,7 +66,7 @@ function* explored(
       call,
       ...named(call, [...hosts.filter((name) => isCovered(patterns, name)), ...patterns.filter((name) => domains.has(name))]),
     ];
-    // It grows as it is worked off.
+    // The loop appends to the queue.
     for (const next of queue) {
       const arrivals: Arrived[] = [];
       const observe = (arrived: Arrived) => arrivals.push(arrived);
@@ -82,7 +82,7 @@ function* explored(
         if (arrived.route) taken.add(arrived.route);
         if (arrived.proxy.type !== 'router') continue;
         for (const finer of spokenInside(arrived, next, hosts, cut, wanted)) more(finer);
-        // What a router before it made of the call is not known here.
+        // Behind another router `leavesNothing` can't be asked, since that router may have changed the call.
         const first = arrivals.every((hop) => hop.proxy === proxy || hop.proxy === arrived.proxy);
         const own = first ? arrivals.find((hop) => hop.proxy === proxy && hop.route)?.route : undefined;
         for (const finer of cutAt(arrived, next, patterns, own, cut, wanted)) more(finer);
@@ -94,13 +94,13 @@ function* explored(
 }
 
 export interface WaysOptions extends Pick<HopOptions, 'representative' | 'observe'> {
-  /** Whether each copy that mirroring makes of the call is a way as well. */
+  /** Whether to follow each copy that mirroring makes of the call, too. */
   readonly copies?: boolean;
-  /** Takes a sentence where not all ways were looked at. */
+  /** Gets a sentence if not all ways were followed. */
   readonly undecided?: Set<string>;
 }
 
-/** The traces of one call under every choice that chance and load balancing have; without `proxy` the caller has no sidecar. */
+/** The traces of one call under every choice among weights, hosts and copies. Without `proxy` the caller has no sidecar. */
 export function* waysOf(
   mesh: SimulatedMesh,
   proxy: SimulatedProxy | undefined,
@@ -139,7 +139,7 @@ export function* waysOf(
   } while (script.length > 0);
 }
 
-/** Hosts that a call may end differently at: those of one proxy are alike, all others are told apart. */
+/** The hosts at which a call may end differently. Of several addresses of one proxy, at one port, the first is enough. */
 function distinct(mesh: SimulatedMesh, hosts: readonly UpstreamHost[]): UpstreamHost[] {
   if (hosts.length === 1) return [...hosts];
   const byKey = new Map<string, UpstreamHost>();
@@ -151,7 +151,7 @@ function distinct(mesh: SimulatedMesh, hosts: readonly UpstreamHost[]): Upstream
   return [...byKey.values()];
 }
 
-/** The call by each of these names instead of its own. */
+/** The same call to each of these names instead of its own. */
 function named(call: Call, names: readonly string[]): Call[] {
   const { tls, http } = call.payload;
   if (!tls && !http) return [];
@@ -165,13 +165,13 @@ function isCovered(patterns: readonly string[], name: string): boolean {
   return patterns.some((pattern) => hostCovers(pattern, name));
 }
 
-/** Where a call may end up at a gateway that a caller knows the address of: the caller's sidecar sends it to whatever address was dialled. */
+/** The entrances of gateways that a caller can reach by dialling their addresses, because its sidecar passes calls on to whatever address was dialled. */
 function dialledEntrances({ entrances }: SimulatedMesh, traces: readonly Trace[]): Endpoint[] {
   const ports = new Set(traces.flatMap(({ hops }) => (hops[0]?.next?.dialled ? [hops[0].next.port] : [])));
   return ports.size > 0 ? (entrances?.() ?? []).filter(({ port }) => ports.has(port)) : [];
 }
 
-/** Whether every request to the virtual host is sent to HTTPS, whatever it says of its scheme: its routes are for others. */
+/** Whether the virtual host redirects every request to HTTPS, whatever scheme the request claims, so that its routes never get one. */
 function onlyRedirects(proxy: SimulatedProxy, { transportSocket, filters }: FilterChain, { config }: CompiledVirtualHost): boolean {
   if (config.requireTls !== VirtualHost_TlsRequirementType.ALL || transportSocket) return false;
   return filters.every(({ configType, name }) => {
@@ -181,7 +181,7 @@ function onlyRedirects(proxy: SimulatedProxy, { transportSocket, filters }: Filt
   });
 }
 
-/** A gateway finds HTTP in what the proxies before it took for bytes, or for TLS of the application's own that ends at the gateway. */
+/** Requests inside what the proxies before took for bytes, or for the application's own TLS: at the gateway they are routed. */
 function* spokenInside(
   { proxy, chain }: Arrived,
   call: Call,
@@ -205,7 +205,7 @@ function* spokenInside(
   }
 }
 
-/** Calls of the same cell that a gateway may treat in another way. */
+/** Calls of the sidecar's cell that this gateway may treat differently. */
 function* cutAt(
   { proxy, listener, chain, call: arrived, table, virtualHost }: Arrived,
   call: Call,
@@ -245,7 +245,7 @@ function* cutAt(
   }
 }
 
-/** Whether earlier routes of the gateway take all that the sidecar's route `own` sends on and `route` would match. */
+/** Whether `route` of the gateway never gets a request, since earlier routes take all that the sidecar's route `own` sends and `route` matches. */
 function leavesNothing({ routes }: CompiledVirtualHost, route: CompiledRoute, own: CompiledRoute | undefined): boolean {
   const match = route.config?.match;
   const sent = own?.config?.match;
@@ -255,7 +255,7 @@ function leavesNothing({ routes }: CompiledVirtualHost, route: CompiledRoute, ow
   if (disjoint(match, sent, !rewrites)) return true;
   const changes =
     own.requestMutations !== undefined || (action.kind === 'forward' && action.clusters.some((each) => each.requestMutations));
-  // What the sidecar asks of headers and query still holds at the gateway, unless it changes them.
+  // Headers and query that the sidecar's route asked for are still there at the gateway, unless the sidecar changes them.
   const headers = changes ? match.headers : [...match.headers, ...sent.headers];
   const queryParameters = rewrites ? match.queryParameters : [...match.queryParameters, ...sent.queryParameters];
   const both = [
@@ -268,7 +268,7 @@ function leavesNothing({ routes }: CompiledVirtualHost, route: CompiledRoute, ow
     .some(({ config }) => usable.some((narrow) => config?.match && covers(config.match, narrow)));
 }
 
-/** The call with what a gateway's route asks for beside what the sidecar's did; the sidecar may have rewritten the path. */
+/** The call with what the gateway's route asks for added to what the sidecar's route asked for. The sidecar may have rewritten the path. */
 function* merged(call: Call, own: HttpRequest, arrivedPath: string, sample: HttpRequest): Generator<Call> {
   const headers = own.headers.clone();
   for (const [name, value] of sample.headers) headers.set(name, value);

@@ -1,4 +1,4 @@
-/** The calls that tell a gateway's configuration apart for clients that come to it directly: no sidecar stands before them. Pure. */
+/** Sample calls for everything that a gateway tells apart, as clients without a sidecar make them. Pure. */
 import type { CompiledRoute } from '../http/routes/route.ts';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { listenerAddresses } from '../xds/match/listener.ts';
@@ -9,7 +9,7 @@ import type { SimulatedProxy } from './proxy.ts';
 export interface GatewayCalls {
   /** To the gateway's first address. */
   readonly calls: readonly Call[];
-  /** Boundaries that no sample was found for, each as a sentence. */
+  /** Boundaries for which no sample was found, a sentence each. */
   readonly undecided: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-/** Requests that a route's match takes: samples to tell a route from its neighbours by. Pure. */
+/** Sample requests for a route's match, and how two matches relate. Pure. */
 import { toJsonString } from '@bufbuild/protobuf';
 import { HeaderMap } from '../http/header-map.ts';
 import {
@@ -15,8 +15,8 @@ export const OTHER = 'zz-other';
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE'];
 
 /**
- * Requests for `authority` that the match takes, more likely ones first. Another route may take them before it: whoever asks tries them.
- * `neighbours` are the matches of the same virtual host: what they exclude a request by is tried as well.
+ * Requests for `authority` that the match takes, likelier ones first. An earlier route may take them instead: the caller has to try them.
+ * `neighbours` are the matches of the same virtual host. Headers that keep a request from them are tried, too.
  */
 export function* sampleRequests(authority: string, match: RouteMatch, neighbours: readonly RouteMatch[]): Generator<HttpRequest> {
   const wanted = sampleHeaders(match, authority);
@@ -43,7 +43,7 @@ export function* sampleRequests(authority: string, match: RouteMatch, neighbours
   }
 }
 
-/** Whether every request that `narrow` takes is taken by `wide`, as far as that shows from their form. */
+/** Whether `wide` takes every request that `narrow` takes. False where their form does not show it. */
 export function covers(wide: RouteMatch, narrow: RouteMatch): boolean {
   if (!ignoresCase(wide) && ignoresCase(narrow)) return false;
   if (wide.runtimeFraction || wide.grpc || wide.tlsContext || wide.dynamicMetadata.length > 0) return false;
@@ -56,7 +56,7 @@ export function covers(wide: RouteMatch, narrow: RouteMatch): boolean {
   );
 }
 
-/** Whether no request can be taken by both, as far as that shows from their form; `paths` says whether they see the same path. */
+/** Whether no request is taken by both. False where their form does not show it. `paths` says whether both see the same path. */
 export function disjoint(a: RouteMatch, b: RouteMatch, paths: boolean): boolean {
   const values = new Map(a.headers.flatMap((matcher) => exactValue(matcher)));
   if (b.headers.flatMap((matcher) => exactValue(matcher)).some(([name, value]) => (values.get(name) ?? value) !== value)) return true;
@@ -64,7 +64,7 @@ export function disjoint(a: RouteMatch, b: RouteMatch, paths: boolean): boolean 
   return paths && (pathsDisjoint(a.pathSpecifier, b.pathSpecifier) || pathsDisjoint(b.pathSpecifier, a.pathSpecifier));
 }
 
-/** Of a path; the values of expressions are compared as they are anyway. */
+/** Concerns paths alone. */
 function ignoresCase({ caseSensitive }: RouteMatch): boolean {
   return caseSensitive === false;
 }
@@ -140,7 +140,7 @@ interface WantedHeaders {
   readonly absent: ReadonlySet<string>;
 }
 
-/** What the matchers ask for, or undefined if no sample of one of them is known. */
+/** What the matchers ask for; undefined if one of them has no known sample. */
 function sampleHeaders({ headers: matchers }: RouteMatch, host: string): WantedHeaders | undefined {
   const headers = new HeaderMap();
   const absent = new Set<string>();
@@ -208,7 +208,7 @@ function sampleString(pattern: StringPattern): string | undefined {
   }
 }
 
-/** Texts that simple expressions match, as far as that shows without matching them: whoever asks tries them. */
+/** Texts that a simple expression probably matches; the caller has to try them. Empty for expressions that are not simple. */
 function sampleRegex(regex: string): string[] {
   const alternatives = /^\^?\(?([\w/.*+-]+(?:\|[\w/.*+-]+)+)\)?\$?$/.exec(regex)?.[1]?.split('|') ?? [regex];
   return alternatives.flatMap((alternative) =>

@@ -14,23 +14,23 @@ export interface WorkloadClass {
 
 /** Where a call that got through ended. */
 export interface Arrival {
-  /** The name that was resolved last, or empty. */
+  /** The name that the last proxy looks up; empty if it has an address. */
   readonly host: string;
   readonly endpoint: Endpoint | undefined;
-  /** The last proxy on the way; empty without any. */
+  /** The last proxy on the way; empty if there is none. */
   readonly through: string;
   readonly trace: Trace;
 }
 
 export interface Statement {
   readonly text: string;
-  /** Names that it speaks of, in lower case: calls to them are judged beside those to other names of their domains. */
+  /** The names that the statement mentions, in lower case. Calls to them are judged even if no part of the configuration tells them apart. */
   readonly hosts?: readonly string[];
-  /** The namespace whose workloads it speaks of, if it speaks of one. */
+  /** The namespace whose workloads the statement is about, if it is about one. */
   readonly namespace?: string;
-  /** Whether whatever becomes of a call is allowed that simulation leaves undecided: its last hop is where it gave up. */
+  /** Whether the statement holds whatever becomes of a call that simulation could not decide. The trace's last hop is where simulation gave up. */
   readonly allowsAll?: (trace: Trace) => boolean;
-  /** Whether the statement allows this arrival outside the mesh; `workloads` are those that make the call. */
+  /** Whether the statement allows a call of these workloads to arrive there, outside the mesh. */
   allows(arrival: Arrival, workloads: readonly string[]): boolean;
 }
 
@@ -58,7 +58,7 @@ export interface VerifyInput {
   isInside(ip: string): boolean;
   /** Cells beyond this number are reported as undecided. */
   readonly maxCells: number;
-  /** What simulation does not know of the mesh, each as a sentence: nothing is proved beside it. */
+  /** What simulation does not know about the mesh, a sentence each. As long as there is any, nothing is proved. */
   readonly unknown?: readonly string[];
 }
 

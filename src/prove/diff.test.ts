@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { meshConfigOf } from '../../test/support/mesh.ts';
+import { snapshotFromText } from '../config/memory.ts';
+import { compare } from './diff.ts';
+import { equivalence } from './equivalence.ts';
+import { simulateFiles } from './simulated.ts';
+import { podText, WWW_ENTRY, WWW_THROUGH_GATEWAY } from './testing.ts';
+
+const REGISTRY_ONLY = meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } });
+const files = (text: string) => simulateFiles(snapshotFromText(text), REGISTRY_ONLY);
+
+const ENTRY = WWW_ENTRY;
+const THROUGH_GATEWAY = `${WWW_ENTRY}${WWW_THROUGH_GATEWAY}`;
+
+test('diff: the gateway left out widens, put in narrows, and a new host widens', () => {
+  const kinds = (before: string, after: string) =>
+    compare(files(before), files(after)).changes.map(({ kind, destination }) => `${kind} ${destination}`);
+  assert.deepEqual(kinds(THROUGH_GATEWAY, THROUGH_GATEWAY), []);
+  assert.ok(kinds(THROUGH_GATEWAY, ENTRY).includes('widens www.example.com:80'));
+  assert.ok(kinds(ENTRY, THROUGH_GATEWAY).includes('narrows www.example.com:80'));
+  const { changes, undecided } = compare(files(ENTRY), files(`${ENTRY}${ENTRY.replaceAll('www', 'api')}`));
+  assert.deepEqual(undecided, []);
+  const [change] = changes;
+  assert.deepEqual([change?.kind, change?.destination, change?.decidedBy[0]?.name], ['widens', 'api.example.com:80', 'api']);
+  assert.deepEqual([change?.before, change?.after], ['is answered 502', 'reaches api.example.com directly']);
+});
+
+test('diff: workloads of one side only are named', () => {
+  const { added, removed } = compare(files(ENTRY), files(podText('a', '10.0.0.1') + ENTRY));
+  assert.deepEqual([added, removed], [['default/a'], ['default/local']]);
+});
+
+test('diff: workloads that the files do not name count too', () => {
+  const hidden = ENTRY.replace('namespace: default', 'namespace: team').replace('}]}', "}], exportTo: ['.']}");
+  const { changes } = compare(files(ENTRY.replace('www', 'other')), files(ENTRY.replace('www', 'other') + hidden.replaceAll('www', 'api')));
+  assert.deepEqual(
+    changes.map(({ kind, workloads, destination }) => `${kind} ${workloads.join()} ${destination}`),
+    ['widens team/* api.example.com:80'],
+  );
+});
+
+test('diff: of clients that come to a gateway directly only where it is strict', () => {
+  const other = THROUGH_GATEWAY.replace('uri: {prefix: /v1}}]', 'uri: {prefix: /v1}, headers: {x: {exact: a}}}]');
+  const direct = (strict: boolean) =>
+    compare(files(THROUGH_GATEWAY), files(other), { strict }).changes.filter(({ workloads }) => workloads[0]?.startsWith('a client'));
+  assert.deepEqual(direct(false), []);
+  assert.notDeepEqual(direct(true), []);
+});
+
+test('equivalence: proved of the same, refuted by a call, undecided where a workload is on one side only', () => {
+  const verdict = (a: string, b: string) => equivalence(files(a), files(b), 'the other');
+  assert.equal(verdict(THROUGH_GATEWAY, THROUGH_GATEWAY).result, 'proved');
+  const refuted = verdict(ENTRY, THROUGH_GATEWAY);
+  assert.equal(refuted.result, 'refuted');
+  assert.ok(refuted.counterexamples.length > 0);
+  const pods = podText('a', '10.0.0.1');
+  const { result, undecided } = verdict(pods + ENTRY, `${pods}${podText('b', '10.0.0.2')}${ENTRY}`);
+  assert.deepEqual([result, undecided], ['undecided', ['default/b is on one side only']]);
+});
+
+test('equivalence: what is not known of either side keeps it from being proved', () => {
+  const patched = `${ENTRY}
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: patch, namespace: default}
+spec: {configPatches: []}
+---`;
+  assert.equal(equivalence(files(patched), files(ENTRY), 'x').result, 'undecided');
+  assert.equal(equivalence(files(ENTRY), files(patched), 'x').result, 'undecided');
+});

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { meshConfigOf } from '../../test/support/mesh.ts';
+import { snapshotFromText } from '../config/memory.ts';
+import { simulateFiles } from './simulated.ts';
+import { podText, WWW_ENTRY } from './testing.ts';
+import { unknownTo } from './unknown.ts';
+
+const unknown = (text: string, mesh: Record<string, unknown> = {}) => unknownTo(simulateFiles(snapshotFromText(text), meshConfigOf(mesh)));
+const POD = podText('app', '10.0.0.1', { labels: '{app: app}' });
+const patch = (namespace: string, spec = '{configPatches: []}') =>
+  `\napiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: patch, namespace: ${namespace}}\nspec: ${spec}\n---`;
+
+test('all is known of what is valid and captured', () => assert.deepEqual(unknown(POD + WWW_ENTRY), []));
+
+test('what is not valid', () => {
+  const [sentence, ...more] = unknown(POD + WWW_ENTRY.replace('resolution: DNS', 'resolution: DNSS'));
+  assert.match(sentence!, /^ServiceEntry default\/www \(.+:\d+:\d+\) is not valid/);
+  assert.deepEqual(more, []);
+});
+
+test('a patch counts where it concerns a proxy: of its namespace, of the root, by its labels', () => {
+  const count = (text: string) => unknown(POD + text).length;
+  assert.equal(count(patch('default')), 1);
+  assert.equal(count(patch('istio-system')), 1);
+  assert.equal(count(patch('other')), 0);
+  const selecting = (app: string) => patch('default', `{workloadSelector: {labels: {app: ${app}}}, configPatches: []}`);
+  assert.equal(count(selecting('app')), 1);
+  assert.equal(count(selecting('none')), 0);
+});
+
+test('what is in force for one revision, and namespaces that are selected', () => {
+  assert.match(
+    unknown(POD + WWW_ENTRY.replace('namespace: default}', 'namespace: default, labels: {istio.io/rev: canary}}')).join(),
+    /revision canary only/,
+  );
+  assert.match(unknown(POD, { discoverySelectors: [{ matchLabels: { a: 'b' } }] }).join(), /discoverySelectors/);
+});
+
+test('a Pod whose traffic is not captured as a whole', () => {
+  const annotated = (annotation: string) => unknown(POD.replace('labels:', `annotations: {${annotation}}, labels:`)).length;
+  for (const annotation of [
+    "traffic.sidecar.istio.io/excludeOutboundPorts: '443'",
+    'traffic.sidecar.istio.io/excludeOutboundIPRanges: 10.0.0.0/8',
+    'traffic.sidecar.istio.io/includeOutboundIPRanges: 10.0.0.0/8',
+    'sidecar.istio.io/interceptionMode: NONE',
+    "sidecar.istio.io/inject: 'false'",
+  ])
+    assert.equal(annotated(annotation), 1, annotation);
+  for (const annotation of [
+    "traffic.sidecar.istio.io/excludeOutboundPorts: ''",
+    "traffic.sidecar.istio.io/includeOutboundIPRanges: '*'",
+    'sidecar.istio.io/interceptionMode: TPROXY',
+    "sidecar.istio.io/inject: 'true'",
+  ])
+    assert.equal(annotated(annotation), 0, annotation);
+  assert.equal(unknown(POD.replace('spec: {', 'spec: {hostNetwork: true, ')).length, 1);
+});
