@@ -101,3 +101,26 @@ export function otherField(raw: string): KnownField {
   if (name.includes('_')) bit |= SEEN.underscore;
   return { name, bit };
 }
+
+const CHANGED_BY_PROXIES = new Set([
+  'content-length',
+  'content-type',
+  'date',
+  'expect',
+  'grpc-timeout',
+  'server',
+  'te',
+  'via',
+  'x-request-id',
+]);
+
+/** Whether a proxy on the way may set, join, rewrite or remove the field (lower case) by itself: what one proxy sees of it need not be what the next one sees. */
+export function mayChangeOnTheWay(name: string): boolean {
+  const bit = knownField(name)?.bit ?? 0;
+  return (
+    CHANGED_BY_PROXIES.has(name) ||
+    name.startsWith('x-envoy-') ||
+    name.startsWith('x-forwarded-') ||
+    (bit & (SEEN.connection | SEEN.hopByHop | SEEN.upgrade | SEEN.transferEncoding)) !== 0
+  );
+}

@@ -3,6 +3,7 @@
  * the gateways that they come to; weights and hosts of a cluster are tried out one by one. Pure.
  */
 
+import { mayChangeOnTheWay } from '../http/fields.ts';
 import { believesConnection } from '../http/forwarded.ts';
 import type { CompiledRoute, CompiledVirtualHost } from '../http/routes/route.ts';
 import { hostCovers } from '../lib/hostname.ts';
@@ -248,8 +249,10 @@ function* cutAt(
 /** Whether `route` of the gateway never gets a request, since earlier routes take all that the sidecar's route `own` sends and `route` matches. */
 function leavesNothing({ routes }: CompiledVirtualHost, route: CompiledRoute, own: CompiledRoute | undefined): boolean {
   const match = route.config?.match;
-  const sent = own?.config?.match;
-  if (!match || !sent) return false;
+  const asked = own?.config?.match;
+  if (!match || !asked) return false;
+  // Of a field that proxies change, the gateway sees something else than the sidecar did.
+  const sent = { ...asked, headers: asked.headers.filter(({ name }) => !mayChangeOnTheWay(name.toLowerCase())) };
   const { action } = own;
   const rewrites = action.kind === 'forward' && action.rewritesPath;
   if (disjoint(match, sent, !rewrites)) return true;

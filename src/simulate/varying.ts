@@ -41,7 +41,11 @@ const FORMS: Readonly<Record<string, Form>> = {
 /** Names of the fields that differ, sorted. */
 export function varyingFields(a: HeaderMap, b: HeaderMap): string[] {
   const names = new Set([...a, ...b].map(([name]) => name));
-  return [...names].filter((name) => a.all(name).join('\n') !== b.all(name).join('\n')).sort();
+  return [...names].filter((name) => !sameValues(a.all(name), b.all(name))).sort();
+}
+
+function sameValues(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((value, i) => value === b[i]);
 }
 
 /** A request of which `other` is what it may be as well. */

@@ -1,10 +1,10 @@
 /** Requests on their way from one codec to the next: written as the sender's writes them, read as the receiver's reads them. */
 import { encodeRequest, needsChunks } from '../http/h1/encode.ts';
 import { CodecError } from '../http/h1/error.ts';
-import { readRequest as readHttp1, upgradeOf } from '../http/h1/request.ts';
+import { toHead as http1Head, readRequest as readHttp1 } from '../http/h1/request.ts';
 import { type NodeHeaders, toNodeHeaders } from '../http/h2/headers.ts';
-import { readRequest as readHttp2 } from '../http/h2/request.ts';
-import { Head, takesExpectation } from '../http/head.ts';
+import { toHead as http2Head, readRequest as readHttp2 } from '../http/h2/request.ts';
+import { type Head, takesExpectation } from '../http/head.ts';
 import { HeaderMap } from '../http/header-map.ts';
 import type { ManagerOptions } from '../http/options.ts';
 import type { RouteRequest } from '../http/routes/route.ts';
@@ -32,12 +32,8 @@ function arriveHttp1({ method, path, authority, version }: HttpRequest, headers:
   const head = readHttp1(bytes(text), options);
   if (head instanceof CodecError) return head;
   if (head.authority === undefined) return 'unnamed';
-  const upgrade = upgradeOf(head);
-  const hasBody = head.chunked || head.contentLength > 0 || upgrade !== '';
-  const protocol = head.minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0';
   takesExpectation(head.headers, head.seen, options.proxyContinue);
-  const scheme = tls ? 'https' : 'http';
-  return new Head(protocol, head.method, head.authority, head.path, scheme, head.headers, head.seen, upgrade, hasBody, random, tls);
+  return http1Head(head, tls, random);
 }
 
 /** Text as the characters that its bytes are to a codec. */
@@ -54,22 +50,8 @@ function arriveHttp2({ method, path, authority, scheme }: HttpRequest, headers: 
   const pseudo = [':method', method, ':path', path, ':authority', authority, ...(scheme === undefined ? [] : [':scheme', scheme])];
   const request = readHttp2([...pseudo, ...headers.flat], options);
   if (request.refusal !== undefined) return { reset: request.refusal };
-  const { headers: received, seen, upgrade } = request;
-  takesExpectation(received, seen, options.proxyContinue);
-  const named = request.scheme || (tls ? 'https' : 'http');
-  return new Head(
-    'HTTP/2',
-    request.method,
-    request.authority ?? '',
-    request.path,
-    named,
-    received,
-    seen,
-    upgrade,
-    upgrade !== '',
-    random,
-    tls,
-  );
+  takesExpectation(request.headers, request.seen, options.proxyContinue);
+  return http2Head(request, true, tls, random);
 }
 
 /** The fields of a request as they go out to a server, beside Host; undefined for an upgrade over HTTP/2, which servers allow or not. */

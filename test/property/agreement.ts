@@ -59,7 +59,10 @@ export function expectationOf(call: Call, trace: Trace, names: ReadonlySet<strin
   for (let i = hops.length - 1; i >= 0; i--) {
     const hop = hops[i]!;
     const failure = hop.next === undefined ? undefined : FAILURES[result.kind];
-    const flags = failure ? failure.map((flag) => flag) : [hop.flag.split(',').sort().join()];
+    const own = hop.flag.split(',').sort().join();
+    // A gateway's 503 is to gRPC a status that is retried.
+    const retried = hop.next !== undefined && outcome.kind === 'reply' && isGrpcCall(call) ? ['URX'] : [];
+    const flags = failure ? failure.map((flag) => flag) : [own, ...retried];
     if (failure && hop.protocol === 'http') result = { kind: 'reply', status: failedStatus(call) };
     else if (failure) result = { kind: 'closed' };
     expected.unshift({
@@ -82,9 +85,25 @@ export function expectationOf(call: Call, trace: Trace, names: ReadonlySet<strin
 }
 
 /** Of a proxy's answer for an upstream that failed: gRPC is told in a header. */
-function failedStatus({ payload }: Call): number {
+function failedStatus(call: Call): number {
+  return isGrpcCall(call) ? 200 : 503;
+}
+
+function isGrpcCall({ payload }: Call): boolean {
   const types = payload.http?.headers.all('content-type') ?? [];
-  return isGrpc(new HeaderMap(['content-type', types.join()])) ? 200 : 503;
+  return isGrpc(new HeaderMap(['content-type', types.join()]));
+}
+
+/** What depends on how many of several servers had to be tried. */
+const COUNTED = ['x-envoy-attempt-count', 'x-envoy-expected-rq-timeout-ms'];
+
+/** Fields of the request at the server that are made by chance. */
+function varyingOf({ hops, outcome }: Trace): Set<string> {
+  const http = outcome.kind === 'upstream' ? outcome.payload.http : undefined;
+  const names = new Set(http?.varied ? varyingFields(http.headers, http.varied) : []);
+  const several = hops.some(({ steps }) => steps.some(({ kind, text }) => kind === 'endpoint' && text.startsWith('one of')));
+  if (several) for (const name of COUNTED) names.add(name);
+  return names;
 }
 
 /** The headers of a response that configurations play with, as the application sees them. */
@@ -127,7 +146,8 @@ export function isServed(call: Call, trace: Trace, names: ReadonlySet<string>): 
 }
 
 /** What the servers outside and the applications make of a call that gets there. */
-function arrive(call: Call, { hops, outcome }: Trace, names: ReadonlySet<string>): Result {
+function arrive(call: Call, trace: Trace, names: ReadonlySet<string>): Result {
+  const { hops, outcome } = trace;
   if (outcome.kind !== 'upstream') throw new Error('not called for it');
   const { endpoint, host, payload, verifies } = outcome;
   const last = hops.at(-1);
@@ -144,7 +164,7 @@ function arrive(call: Call, { hops, outcome }: Trace, names: ReadonlySet<string>
     servers,
     tls,
     http: http && { method: http.method, path: http.path, authority: http.authority, headers: [...http.headers] },
-    varying: new Set(http?.varied ? varyingFields(http.headers, http.varied) : []),
+    varying: varyingOf(trace),
   };
   if (wrapped(call, hops)) return { kind: 'closed' };
   return { kind: 'reply', status: http ? 200 : 0, seen };

@@ -70,7 +70,7 @@ export const proxyHeaderOperations: Arbitrary<object> = fc.constantFrom<object>(
   { set: { 'x-request-id': 'fixed' } },
   { set: { 'x-forwarded-for': '192.0.2.9', 'x-t-a': '%REQ(x-forwarded-for)%' } },
   { set: { 'x-t-a': '%REQ(x-request-id)%' } },
-  { set: { 'x-t-a': '%REQ(x-envoy-attempt-count)% %REQ(x-envoy-expected-rq-timeout-ms)%' } },
+  { set: { 'x-t-a': '%REQ(x-envoy-attempt-count)%-%REQ(x-envoy-expected-rq-timeout-ms)%-' } },
   { set: { 'x-t-a': '%REQ(x-forwarded-proto)%', 'x-forwarded-proto': 'https' } },
   { add: { 'x-t-b': '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%', via: '1.1 added' } },
   { add: { 'x-envoy-decorator-operation': 'added' } },

@@ -1,6 +1,8 @@
 /** What a connection manager's HTTP/1 codec makes of a request's head: which requests it takes, and what they ask for. */
 import { SEEN } from '../fields.ts';
+import { Head } from '../head.ts';
 import type { ManagerOptions } from '../options.ts';
+import type { RouteRequest } from '../routes/model.ts';
 import { CodecError } from './error.ts';
 import { parseRequestHead, type RequestHead } from './head.ts';
 import { readTarget } from './target.ts';
@@ -49,8 +51,29 @@ function checkFraming(head: RequestHead, { allowChunkedLength }: Http1Options): 
   return undefined;
 }
 
+/** The head as it goes through the proxy. `random`: the request's random integer. */
+export function toHead(request: RequestHead, tls: RouteRequest['tls'], random: number): Head {
+  const { minor, method, authority, path, headers, seen } = request;
+  const upgrade = upgradeOf(request);
+  const hasBody = request.chunked || request.contentLength > 0 || upgrade !== '';
+  const scheme = tls ? 'https' : 'http';
+  return new Head(
+    minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0',
+    method,
+    authority ?? '',
+    path,
+    scheme,
+    headers,
+    seen,
+    upgrade,
+    hasBody,
+    random,
+    tls,
+  );
+}
+
 /** The upgrade that is asked for, in lower case. One to h2c is passed over, as HTTP/2 wants it by now (RFC 9113 §3.1) and Envoy does. */
-export function upgradeOf({ method, upgrade }: RequestHead): string {
+function upgradeOf({ method, upgrade }: RequestHead): string {
   if (method === 'CONNECT') return 'connect';
   const asked = upgrade.toLowerCase();
   return asked === 'h2c' ? '' : asked;

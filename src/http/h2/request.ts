@@ -1,7 +1,9 @@
 /** What a connection manager makes of a request's header block in HTTP/2 (RFC 9113 §8.3.1). */
 import { SEEN } from '../fields.ts';
+import { Head } from '../head.ts';
 import type { HeaderMap } from '../header-map.ts';
 import type { ManagerOptions } from '../options.ts';
+import type { RouteRequest } from '../routes/model.ts';
 import { receivedHeaders } from './headers.ts';
 
 export interface Http2Request {
@@ -35,6 +37,13 @@ export function readRequest(raw: readonly string[], options: Pick<ManagerOptions
     seen,
     refusal: refusalOf(raw, seen, options),
   };
+}
+
+/** The head as it goes through the proxy. `end`: nothing follows it; `random`: the request's random integer. */
+export function toHead(request: Http2Request, end: boolean, tls: RouteRequest['tls'], random: number): Head {
+  const { method, authority, path, headers, seen, upgrade } = request;
+  const scheme = request.scheme || (tls ? 'https' : 'http');
+  return new Head('HTTP/2', method, authority ?? '', path, scheme, headers, seen, upgrade, !end || upgrade !== '', random, tls);
 }
 
 /** Limits that clients may ignore although they are told (RFC 9113 §6.5.2). */

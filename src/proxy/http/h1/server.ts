@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { CONTINUE } from '../../../http/h1/encode.ts';
 import { CodecError } from '../../../http/h1/error.ts';
 import { type RequestHead, requestLineError } from '../../../http/h1/head.ts';
-import { readRequest, upgradeOf } from '../../../http/h1/request.ts';
+import { readRequest, toHead } from '../../../http/h1/request.ts';
 import { Head, takesExpectation } from '../../../http/head.ts';
 import { HeaderMap } from '../../../http/header-map.ts';
 import type { LocalReply } from '../../../http/local-reply.ts';
@@ -171,35 +171,16 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     this.#requests++;
     const lasts = head.minor === 1 ? !head.close : head.keepAlive;
     if (!lasts || (options.maxRequestsPerConnection > 0 && this.#requests >= options.maxRequestsPerConnection)) this.#closing = true;
-    const { headers, authority, seen } = head;
-    const upgrade = upgradeOf(head);
-    const hasBody = head.chunked || head.contentLength > 0;
     this.#phase = 'request';
     this.#response.begin(head.minor);
-    const exchange = new Exchange(
-      this.#core,
-      this,
-      this.#facts,
-      new Head(
-        head.minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0',
-        head.method,
-        authority ?? '',
-        head.path,
-        this.#facts.scheme,
-        headers,
-        seen,
-        upgrade,
-        hasBody || upgrade !== '',
-        deps.random(),
-        this.#facts.tls,
-      ),
-    );
+    const exchange = new Exchange(this.#core, this, this.#facts, toHead(head, this.#facts.tls, deps.random()));
     this.#exchange = exchange;
-    if (takesExpectation(headers, seen, options.proxyContinue) && hasBody && head.minor === 1) {
+    const hasBody = head.chunked || head.contentLength > 0;
+    if (takesExpectation(head.headers, head.seen, options.proxyContinue) && hasBody && head.minor === 1) {
       this.#out.text(CONTINUE);
       this.#out.flush();
     }
-    if (authority === undefined) exchange.reply({ status: 400, body: '', details: 'missing_host_header' });
+    if (head.authority === undefined) exchange.reply({ status: 400, body: '', details: 'missing_host_header' });
     else exchange.begin();
     if (!hasBody) return NO_BODY;
     return head.chunked ? CHUNKED : { kind: 'length', length: head.contentLength };

@@ -1,8 +1,8 @@
 /** One HTTP/2 connection of a client, over a socket that the listener accepted. */
 import { constants, type OutgoingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { REPEATED_FIELDS, toNodeHeaders, trailersOf } from '../../../http/h2/headers.ts';
-import { readRequest } from '../../../http/h2/request.ts';
-import { Head, takesExpectation } from '../../../http/head.ts';
+import { readRequest, toHead } from '../../../http/h2/request.ts';
+import { takesExpectation } from '../../../http/head.ts';
 import { HeaderMap } from '../../../http/header-map.ts';
 import type { Downstream } from '../../types.ts';
 import { type ConnectionFacts, connectionFacts } from '../connection-facts.ts';
@@ -110,21 +110,8 @@ class H2ServerStream implements DownstreamStream {
     this.#stream = stream;
     const { options, deps } = core;
     const request = readRequest(raw, options);
-    const { headers, seen, upgrade, authority, refusal } = request;
-    const head = new Head(
-      'HTTP/2',
-      request.method,
-      authority ?? '',
-      request.path,
-      request.scheme || facts.scheme,
-      headers,
-      seen,
-      upgrade,
-      !end || upgrade !== '',
-      deps.random(),
-      facts.tls,
-    );
-    const exchange = new Exchange(core, this, facts, head);
+    const { headers, seen, authority, refusal } = request;
+    const exchange = new Exchange(core, this, facts, toHead(request, end, facts.tls, deps.random()));
     this.#exchange = exchange;
     this.#listen(stream, exchange);
     if (refusal) {
