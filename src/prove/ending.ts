@@ -16,6 +16,11 @@ export interface Ending {
 /** From which addresses are allocated: nothing in the world has one of them. */
 const ALLOCATED = ['240.240.0.0/16', '2001:2::/64'];
 
+/** Whether the mesh made the address up: it stands for a host, and another one may stand for the host tomorrow. */
+export function isAllocated(ip: string): boolean {
+  return ALLOCATED.some((range) => cidrCovers(range, ip));
+}
+
 /** Undefined where the trace's outcome is what the application sees. `sent` is what it sends. */
 export function endingOf(sent: Payload, { hops, outcome }: Trace): Ending | undefined {
   const speaksHttp = hops.some(({ protocol, next }, i) => protocol === 'http' && next !== undefined && i === 0);
@@ -28,7 +33,7 @@ export function endingOf(sent: Payload, { hops, outcome }: Trace): Ending | unde
     const because = `${proxy} puts the application's TLS into TLS of its own, and the server finds a TLS greeting where it looks for a request: it closes the connection, and the application's handshake fails`;
     return { status: undefined, because };
   }
-  if (endpoint && ALLOCATED.some((range) => cidrCovers(range, endpoint.ip)))
+  if (endpoint && isAllocated(endpoint.ip))
     return {
       status: failed,
       because: `${endpoint.ip} is an address that was allocated to stand for a host, and nothing is there: the port is not declared`,

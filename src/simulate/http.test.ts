@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { meshConfigOf } from '../../test/support/mesh.ts';
-import { gatewaysOf, verifyFiles } from '../cli/verify.ts';
 import { snapshotFromText } from '../config/memory.ts';
+import { gatewaysOf } from '../prove/inside.ts';
 import { type SimulatedFiles, simulateFiles } from '../prove/simulated.ts';
 import { statementOf } from '../prove/statements.ts';
+import { verifyFiles } from '../prove/verify.ts';
 import { type Call, parseTarget } from './call.ts';
 import { explainCall } from './explain.ts';
 
