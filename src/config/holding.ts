@@ -66,6 +66,13 @@ export function readAgain(decoded: Decoded, before: Holding = NOTHING): Holding 
   return { entries, kept: [...kept], findings: keepContent(before.findings, findings) };
 }
 
+/** Objects that stay in force of which the file, being broken, does not even have the name. */
+export function keptAlone({ entries, kept }: Holding): readonly Entry[] {
+  if (kept.length === 0) return kept;
+  const present = new Set(entries.map(({ key }) => key));
+  return kept.filter(({ key }) => !present.has(key));
+}
+
 function entryOf(key: string, resource: ResourceOf<Kind>): Entry {
   const source = new MovingSource(resource.source);
   return { key, born: birth(resource), source, resource: { ...resource, source }, order: undefined };

@@ -5,7 +5,8 @@ import { originOf, type Resource } from '../api/resource.ts';
 import { deriveFromGatewayApi, type GatewayApi } from '../gateway-api/index.ts';
 import { type Finding, formatPosition } from '../lib/finding.ts';
 import { keepContent, keepList } from '../lib/same.ts';
-import { type Entry, type Holding, readAgain } from './holding.ts';
+import { type Entry, type Holding, keptAlone, readAgain } from './holding.ts';
+import { Names } from './names.ts';
 import { numberInOrder } from './order.ts';
 import type { Snapshot } from './snapshot.ts';
 import { getIn, listIn, type Tables, tablesOf } from './tables.ts';
@@ -26,15 +27,20 @@ interface Built {
  */
 export class Store {
   readonly #holdings = new Map<string, Holding>();
+  readonly #names = new Names();
   #built: Built | undefined;
 
   /** Replaces what `file` holds. */
   set(file: string, decoded: Decoded): void {
-    this.#holdings.set(file, readAgain(decoded, this.#holdings.get(file)));
+    const before = this.#holdings.get(file);
+    const holding = readAgain(decoded, before);
+    this.#names.replace(before, holding);
+    this.#holdings.set(file, holding);
   }
 
   /** Forgets a file and its objects. */
   delete(file: string): void {
+    this.#names.replace(this.#holdings.get(file), undefined);
     this.#holdings.delete(file);
   }
 
@@ -74,18 +80,24 @@ export class Store {
     const broken = new Set<Entry>();
     const standIns = new Set<Entry>();
     const first = new Map<string, Entry>();
+    /** The object of the same name that came before, if one did. */
+    const earlierThan = (entry: Entry): Entry | undefined => {
+      if (!this.#names.isShared(entry.key)) return undefined;
+      const earlier = first.get(entry.key);
+      if (!earlier) first.set(entry.key, entry);
+      return earlier;
+    };
     for (const file of files) {
       const holding = this.#holdings.get(file);
       if (!holding) continue;
       findings.push(...holding.findings);
       const kept = new Map(holding.kept.map((entry) => [entry.key, entry]));
       for (const entry of holding.entries) {
-        const earlier = first.get(entry.key);
+        const earlier = earlierThan(entry);
         if (earlier) {
           findings.push(duplicate(entry.resource, earlier.resource));
           continue;
         }
-        first.set(entry.key, entry);
         if (!entry.resource.valid) {
           broken.add(entry);
           const good = kept.get(entry.key);
@@ -96,11 +108,7 @@ export class Store {
         }
         sequence.push(entry);
       }
-      for (const [key, entry] of kept) {
-        if (first.has(key)) continue;
-        first.set(key, entry);
-        sequence.push(entry);
-      }
+      for (const entry of keptAlone(holding)) if (!earlierThan(entry)) sequence.push(entry);
     }
     const without = (some: ReadonlySet<Entry>) => (some.size > 0 ? new Set(sequence.filter((entry) => !some.has(entry))) : undefined);
     return { sequence, inForce: without(broken), present: without(standIns), findings };

@@ -11,7 +11,9 @@ interface Served {
 /** What a workload serves: services with an endpoint at one of its addresses, and those that select it while it has no address yet. */
 export function servedBy(services: readonly Service[], endpoints: EndpointsOf): Registry['servicesOf'] {
   let byAddress: ReadonlyMap<string, readonly Served[]> | undefined;
-  return (workload) => {
+  // Each part of a proxy's translation asks for the same.
+  const answers = new WeakMap<object, readonly Served[]>();
+  const find = (workload: Parameters<Registry['servicesOf']>[0]): readonly Served[] => {
     byAddress ??= indexByAddress(services, endpoints);
     const found: Served[] = [];
     for (const address of workload.addresses) {
@@ -19,6 +21,11 @@ export function servedBy(services: readonly Service[], endpoints: EndpointsOf): 
     }
     if (workload.addresses.length === 0) found.push(...selecting(services, workload));
     return found.sort((a, b) => a.service.order - b.service.order);
+  };
+  return (workload) => {
+    const answer = answers.get(workload) ?? find(workload);
+    answers.set(workload, answer);
+    return answer;
   };
 }
 
