@@ -1,4 +1,5 @@
 /** Authorities (`host:port`, RFC 3986 §3.2): read in one place, and changed as a connection manager does before anything is matched. */
+import { parseIp } from '../lib/ip.ts';
 
 export interface Authority {
   /** A name or an IP address, without brackets. */
@@ -13,6 +14,19 @@ export function splitAuthority(authority: string, defaultPort: number): Authorit
   const match = AUTHORITY.exec(authority);
   if (!match) return { host: authority, port: defaultPort };
   return { host: match[1] ?? match[2]!, port: match[3] === undefined ? defaultPort : Number(match[3]) };
+}
+
+const STRICT = /^(?:\[([0-9A-Fa-f:.]+)\]|[A-Za-z0-9._~-]+)(?::(\d{1,5}))?$/;
+
+/**
+ * Whether a client names a host so that all read it alike: a name of letters, digits and `._~-`, or an IP address, IPv6 in brackets, and a port or
+ * none. Stricter than RFC 3986 §3.2: no escapes, no lists, no user information, no port without a number.
+ */
+export function isAuthority(text: string): boolean {
+  const match = STRICT.exec(text);
+  return (
+    match !== null && (match[1] === undefined || parseIp(match[1]) !== undefined) && (match[2] === undefined || Number(match[2]) < 65_536)
+  );
 }
 
 /** The default port of a scheme (RFC 9110 §4.2). */

@@ -8,7 +8,7 @@ export const SEEN = {
   connection: 1 << 3,
   upgrade: 1 << 4,
   expect: 1 << 5,
-  /** `keep-alive` or `proxy-connection`. */
+  /** `keep-alive`, `proxy-connection` or `proxy-authorization`: for this hop, and no other has business with them. */
   hopByHop: 1 << 6,
   te: 1 << 7,
   forwardedFor: 1 << 8,
@@ -49,6 +49,7 @@ const NAMES: readonly (readonly [name: string, bit: number])[] = [
   ['expect', SEEN.expect],
   ['keep-alive', SEEN.hopByHop],
   ['proxy-connection', SEEN.hopByHop],
+  ['proxy-authorization', SEEN.hopByHop],
   ['te', SEEN.te],
   ['x-forwarded-for', SEEN.forwardedFor],
   ['x-forwarded-proto', SEEN.forwardedProto],

@@ -116,7 +116,9 @@ describe('redis', { skip }, () => {
       if (files.length === 2 && files[1] === 'redis-2-egress-faulty.yaml') {
         await world.says(/servers\[0\]\.addresses: no such field/);
         // The analysis follows once the files are in force.
-        await world.says(/No VirtualService on the mesh routes redis\.domain to an egress gateway.*: calls leave straight from the sidecar/);
+        await world.says(
+          /No VirtualService on the mesh routes redis\.domain to an egress gateway.*: calls leave straight from the sidecar/,
+        );
         await world.says(/No route uses subset redis-serviceentry/);
       }
     });

@@ -8,7 +8,7 @@ import { CodecError, INVALID_CHARACTERS, TOO_MANY_HEADERS } from './error.ts';
 
 /** What every head tells of its framing. */
 export interface HeadFields {
-  /** Without `host` and the hop-by-hop fields: `connection` and what it names, `keep-alive`, `proxy-connection`, `te`, `transfer-encoding`, `upgrade`. */
+  /** Without `host` and the hop-by-hop fields: `connection` and what it names, `keep-alive`, `proxy-connection`, `proxy-authorization`, `te`, `transfer-encoding`, `upgrade`. */
   readonly headers: HeaderMap;
   /** Which fields there are: bits of SEEN. */
   readonly seen: number;

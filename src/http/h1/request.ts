@@ -72,9 +72,13 @@ export function toHead(request: RequestHead, tls: RouteRequest['tls'], random: n
   );
 }
 
-/** The upgrade that is asked for, in lower case. One to h2c is passed over, as HTTP/2 wants it by now (RFC 9113 §3.1) and Envoy does. */
-function upgradeOf({ method, upgrade }: RequestHead): string {
+/**
+ * The upgrade that is asked for, in lower case. One to h2c is passed over, as HTTP/2 wants it by now (RFC 9113 §3.1) and Envoy does. So is one that
+ * comes with a body, as any server may pass one over (RFC 9110 §7.8): the body keeps its frame, in which no server can take it for another request.
+ */
+function upgradeOf({ method, upgrade, chunked, contentLength }: RequestHead): string {
   if (method === 'CONNECT') return 'connect';
+  if (chunked || contentLength > 0) return '';
   const asked = upgrade.toLowerCase();
   return asked === 'h2c' ? '' : asked;
 }

@@ -1,19 +1,19 @@
 /** The forms of a request target (RFC 9112 §3.2) as authority and path. */
+import { isAuthority } from '../authority.ts';
 import { CodecError } from './error.ts';
 import type { RequestHead } from './head.ts';
 
 const BAD_URL = new CodecError('bad request target', 'http1.invalid_url');
 const BAD_FORM = new CodecError('bad request target');
 const BAD_SCHEME = new CodecError('scheme of the request target', 'http1.invalid_scheme');
-/** Host with port, as Envoy lets it through; lists included. */
-const AUTHORITY = /^[A-Za-z0-9\-._~%!$&'()*+,;=:[\]]+$/;
+const BAD_AUTHORITY = new CodecError('the authority is no host and port', 'http.invalid_authority');
 
 /** Finds the authority and the path that a head names. `allowAbsolute`: the absolute form replaces Host. Returns what is wrong with the target. */
 export function readTarget(head: RequestHead, allowAbsolute: boolean): CodecError | undefined {
   const { method, target, host } = head;
   // Nearly every request.
   if (target.charCodeAt(0) === 47 && method !== 'CONNECT') return named(head, host, target);
-  if (method === 'CONNECT') return /^(\[[0-9a-fA-F:.]+\]|[^/:?#@[\]]+):\d{1,5}$/.test(target) ? named(head, target, '') : BAD_URL;
+  if (method === 'CONNECT') return isAuthority(target) && /:0*[1-9]\d*$/.test(target) ? named(head, target, '') : BAD_URL;
   if (target === '*' && method === 'OPTIONS') return named(head, host, target);
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(target);
   if (!scheme) return BAD_FORM;
@@ -24,13 +24,16 @@ export function readTarget(head: RequestHead, allowAbsolute: boolean): CodecErro
   const end = rest.search(/[/?#]/);
   const before = end < 0 ? rest : rest.slice(0, end);
   if (rest[end] === '#') return BAD_FORM;
-  // User information is no part of what the target names.
-  const authority = before.slice(before.lastIndexOf('@') + 1);
-  if (!AUTHORITY.test(authority) || Number(/:(\d+)$/.exec(authority)?.[1] ?? 0) > 65535) return BAD_URL;
+  // User information (RFC 3986 §3.2.1) is no part of what the target names.
+  const authority = before.replace(/^[A-Za-z0-9\-._~%!$&'()*+,;=:]*@/, '');
+  if (!isAuthority(authority)) return BAD_URL;
   return named(head, authority, end < 0 ? '/' : rest.slice(end));
 }
 
-function named(head: RequestHead, authority: string | undefined, path: string): undefined {
+/** An empty authority is none of any virtual host. */
+function named(head: RequestHead, authority: string | undefined, path: string): CodecError | undefined {
+  if (authority !== undefined && authority !== '' && !isAuthority(authority)) return BAD_AUTHORITY;
   head.authority = authority;
   head.path = path;
+  return undefined;
 }

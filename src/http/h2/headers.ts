@@ -11,11 +11,12 @@ export interface ReceivedHeaders {
   readonly seen: number;
 }
 
-/** Names that mean something to HTTP/1 connections only (RFC 9113 §8.2.2); `host` is `:authority`. */
+/** Names that mean something to HTTP/1 connections only (RFC 9113 §8.2.2), or to the proxy alone; `host` is `:authority`. */
 const CONNECTION_FIELDS = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
+  'proxy-authorization',
   'transfer-encoding',
   'upgrade',
   'http2-settings',

@@ -1,4 +1,5 @@
 /** What a connection manager makes of a request's header block in HTTP/2 (RFC 9113 §8.3.1). */
+import { isAuthority } from '../authority.ts';
 import { SEEN } from '../fields.ts';
 import { Head } from '../head.ts';
 import type { HeaderMap } from '../header-map.ts';
@@ -25,17 +26,18 @@ export interface Http2Request {
 export function readRequest(raw: readonly string[], options: Pick<ManagerOptions, 'underscores' | 'maxHeadBytes'>): Http2Request {
   const pseudo = pseudoHeaders(raw);
   const { headers, seen } = receivedHeaders(raw);
+  const authority = pseudo.authority ?? hostOf(raw);
   const upgrade = pseudo.method === 'CONNECT' ? (pseudo.protocol === '' ? 'connect' : pseudo.protocol.toLowerCase()) : '';
   return {
     // An extended CONNECT is the upgrade of HTTP/1 (RFC 8441 §4): routes see it as one.
     method: upgrade !== '' && upgrade !== 'connect' ? 'GET' : pseudo.method,
-    authority: pseudo.authority ?? hostOf(raw),
+    authority,
     path: pseudo.path,
     scheme: pseudo.scheme === 'http' || pseudo.scheme === 'https' ? pseudo.scheme : '',
     upgrade,
     headers,
     seen,
-    refusal: refusalOf(raw, seen, options),
+    refusal: refusalOf(raw, seen, authority, options),
   };
 }
 
@@ -50,8 +52,10 @@ export function toHead(request: Http2Request, end: boolean, tls: RouteRequest['t
 function refusalOf(
   raw: readonly string[],
   seen: number,
+  authority: string | undefined,
   options: Pick<ManagerOptions, 'underscores' | 'maxHeadBytes'>,
 ): string | undefined {
+  if (authority !== undefined && authority !== '' && !isAuthority(authority)) return 'http2.invalid_authority';
   if (options.underscores === 'reject' && (seen & SEEN.underscore) !== 0) return 'http2.unexpected_underscore';
   let bytes = 0;
   for (const part of raw) bytes += part.length;

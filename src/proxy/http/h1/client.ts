@@ -51,7 +51,7 @@ export class H1ClientConnection implements SingleConnection, UpstreamStream, Mes
     this.#owner = owner;
     this.#socket = socket;
     this.localAddress = { ip: socket.localAddress ?? '', port: socket.localPort ?? 0 };
-    this.#parser = new MessageParser(this, MAX_HEAD_BYTES, MAX_HEADERS);
+    this.#parser = new MessageParser(this, MAX_HEAD_BYTES, MAX_HEADERS, 0);
     this.#out = new Output(socket);
     socket.on('drain', () => this.#drained());
     socket.on('end', () => this.#ended());

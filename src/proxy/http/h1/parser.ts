@@ -45,6 +45,7 @@ export class MessageParser {
   readonly #handler: MessageHandler;
   readonly #maxHeadBytes: number;
   readonly #maxHeaders: number;
+  readonly #maxEmptyLines: number;
   #state = HEAD;
   /** Bytes of an incomplete head in `#partial`, grown by doubling. */
   #partial: Buffer | undefined;
@@ -55,8 +56,10 @@ export class MessageParser {
   #held: Buffer | undefined;
   #running = false;
 
-  constructor(handler: MessageHandler, maxHeadBytes: number, maxHeaders: number) {
+  /** @param emptyLines how many may come before a head: a server bears with clients there (RFC 9112 §2.2), a client with no server */
+  constructor(handler: MessageHandler, maxHeadBytes: number, maxHeaders: number, emptyLines = MAX_EMPTY_LINES) {
     this.#handler = handler;
+    this.#maxEmptyLines = emptyLines;
     this.#maxHeadBytes = maxHeadBytes;
     this.#maxHeaders = maxHeaders;
   }
@@ -146,7 +149,7 @@ export class MessageParser {
     if (this.#partialLength > 0) return this.#continueHead(data, start);
     let at = start;
     while (data[at] === 13 && data[at + 1] === 10) {
-      if (++this.#emptyLines > MAX_EMPTY_LINES) return this.#fail(new CodecError('too many empty lines before a head'), data);
+      if (++this.#emptyLines > this.#maxEmptyLines) return this.#fail(new CodecError('too many empty lines before a head'), data);
       at += 2;
     }
     if (at === data.length) return at;
@@ -168,7 +171,7 @@ export class MessageParser {
     const partial = this.#partial!;
     let skipped = 0;
     while (this.#partialLength - skipped >= 2 && partial[skipped] === 13 && partial[skipped + 1] === 10) {
-      if (++this.#emptyLines > MAX_EMPTY_LINES) return this.#fail(new CodecError('too many empty lines before a head'), data);
+      if (++this.#emptyLines > this.#maxEmptyLines) return this.#fail(new CodecError('too many empty lines before a head'), data);
       skipped += 2;
     }
     const length = this.#partialLength;

@@ -103,6 +103,8 @@ class H2ServerStream implements DownstreamStream {
   #trailers: HeaderMap | undefined;
   #requestTrailers: HeaderMap | undefined;
   #blocked = false;
+  /** What an upgrade carries: kept back until it is open, and dropped where it is refused. */
+  #payload: 'held' | 'passed' | 'dropped' = 'passed';
   /** Given up: Node ends the body of a stream that is closed, and without trailers that end does not go out. */
   #cut = false;
 
@@ -114,6 +116,10 @@ class H2ServerStream implements DownstreamStream {
     const exchange = new Exchange(core, this, facts, toHead(request, end, facts.tls, deps.random()));
     this.#exchange = exchange;
     this.#listen(stream, exchange);
+    if (request.upgrade !== '') {
+      this.#payload = 'held';
+      stream.pause();
+    }
     if (refusal) {
       exchange.downstreamClosed('DR', refusal);
       stream.close(NGHTTP2_INTERNAL_ERROR);
@@ -129,6 +135,7 @@ class H2ServerStream implements DownstreamStream {
     const stream = this.#stream;
     if (stream.destroyed || stream.headersSent) return;
     const { upgrade } = this.#exchange.head;
+    if (upgrade !== '') this.#decide(status === 101 || (upgrade === 'connect' && status < 300) ? 'passed' : 'dropped');
     // What is 101 in HTTP/1 is 200 to an extended CONNECT.
     const target: OutgoingHttpHeaders = { ':status': upgrade !== '' && status === 101 ? 200 : status };
     try {
@@ -179,6 +186,11 @@ class H2ServerStream implements DownstreamStream {
   }
 
   resumeRequest(): void {
+    if (this.#payload !== 'held') this.#stream.resume();
+  }
+
+  #decide(payload: 'passed' | 'dropped'): void {
+    this.#payload = payload;
     this.#stream.resume();
   }
 
@@ -190,6 +202,7 @@ class H2ServerStream implements DownstreamStream {
   #listen(stream: ServerHttp2Stream, exchange: Exchange): void {
     const { session } = stream;
     stream.on('data', (data: Buffer) => {
+      if (this.#payload === 'dropped') return;
       exchange.requestData(data);
       exchange.requestFlush();
     });
