@@ -69,3 +69,14 @@ spec: {configPatches: []}
   assert.equal(equivalence(files(patched), files(ENTRY), 'x').result, 'undecided');
   assert.equal(equivalence(files(ENTRY), files(patched), 'x').result, 'undecided');
 });
+
+test('diff: an address that is allocated anew is no change, one that the user takes away is', () => {
+  const at = (more: string, namespace = 'default') =>
+    files(`${podText('app', '10.0.0.1')}${ENTRY.replace(']}', `]${more}}`).replace('namespace: default', `namespace: ${namespace}`)}`);
+  assert.deepEqual(compare(at(''), at('', 'elsewhere')).changes, []);
+  const taken = compare(at(', addresses: [198.51.100.7, 198.51.100.8]'), at(', addresses: [198.51.100.7]')).changes;
+  assert.ok(
+    taken.some(({ example }) => example.payload.http?.authority === '198.51.100.8'),
+    JSON.stringify(taken),
+  );
+});

@@ -40,6 +40,7 @@ export function compare(before: SimulatedFiles, after: SimulatedFiles, { strict 
   const { changes, undecided, cells } = diffCalls({ mesh: before.simulated }, { mesh: after.simulated }, pairs, {
     gateways: entries,
     exact: strict,
+    allocated: new Set([before, after].flatMap(({ mesh }) => mesh.registry.services.flatMap(({ autoAddresses }) => autoAddresses))),
   });
   return {
     changes: changes.filter(matters).map((change) => ({

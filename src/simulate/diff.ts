@@ -49,13 +49,18 @@ export interface DiffOptions {
   readonly gateways?: readonly ComparedWorkload[];
   /** Whether to compare what the server sees of a call (port, TLS, method, authority, path), too. Otherwise only which server it reaches counts. */
   readonly exact?: boolean;
+  /**
+   * Addresses that are allocated automatically, and may be another host's after a change. Clients learn them from DNS, so requests that have one for
+   * their host are not compared.
+   */
+  readonly allocated?: ReadonlySet<string>;
 }
 
 export function diffCalls(
   before: Side,
   after: Side,
   workloads: readonly ComparedWorkload[],
-  { gateways = [], exact = false }: DiffOptions = {},
+  { gateways = [], exact = false, allocated = new Set() }: DiffOptions = {},
 ): CallDiff {
   const undecided = new Set<string>();
   let cells = 0;
@@ -72,7 +77,7 @@ export function diffCalls(
   };
   for (const { workloads: names, before: old, after: young } of workloads) {
     const source = { ip: young.addresses[0] ?? '192.0.2.1', port: 0 };
-    for (const call of callsOfBoth(before, after, old, young, source, undecided)) {
+    for (const call of callsOfBoth(before, after, old, young, source, allocated, undecided)) {
       judge(names, call, outcomeOf(before, old, call, exact), outcomeOf(after, young, call, exact));
     }
   }
@@ -109,25 +114,30 @@ function* callsOfBoth(
   old: SimulatedProxy,
   young: SimulatedProxy,
   source: Endpoint,
+  allocated: ReadonlySet<string>,
   undecided: Set<string>,
 ): Generator<Call> {
   const domains = new Set([...namesToldApart(old, young), ...namesToldApart(young, old)]);
+  const isByAllocated = ({ payload }: Call) => allocated.has(payload.http?.authority.replace(/^\[|\]$/g, '') ?? '');
   for (const [mesh, proxy] of [[before.mesh, old] as const, [after.mesh, young] as const]) {
     const exploration = explore(mesh, proxy, source, { domains });
-    for (const { call } of exploration.calls) yield call;
+    for (const { call } of exploration.calls) if (!isByAllocated(call)) yield call;
     for (const sentence of exploration.undecided) undecided.add(`${proxy.name}: ${sentence}`);
   }
 }
 
 /** The domains of one proxy's virtual hosts that the other proxy does not treat as the first of their virtual host: they need calls of their own. */
 function namesToldApart(proxy: SimulatedProxy, other: SimulatedProxy): string[] {
-  const tables = Map.groupBy(tablesOf(other), ({ name }) => name);
-  return tablesOf(proxy).flatMap(({ name, virtualHosts }) =>
-    virtualHosts.flatMap(({ config: { domains } }) => {
+  const all = tablesOf(other);
+  const byName = Map.groupBy(all, ({ name }) => name);
+  return tablesOf(proxy).flatMap(({ name, virtualHosts }) => {
+    // Without a route configuration of that name any of the others may take the calls.
+    const tables = byName.get(name) ?? all;
+    return virtualHosts.flatMap(({ config: { domains } }) => {
       const [first = '', ...rest] = domains;
-      return rest.filter((domain) => !tables.get(name)?.every((table) => isOfOneHost(table, first, domain)));
-    }),
-  );
+      return rest.filter((domain) => !tables.every((table) => isOfOneHost(table, first, domain)));
+    });
+  });
 }
 
 function tablesOf(proxy: SimulatedProxy): RouteTable[] {
