@@ -1,8 +1,7 @@
 /** `diff`: which calls change their outcome between two configurations. */
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
-import { type CallDiff, type Change, type ComparedWorkload, diffCalls } from '../simulate/diff.ts';
+import { type CallDiff, type ComparedWorkload, diffCalls } from '../simulate/diff.ts';
 import { callersOf } from './callers.ts';
-import { isAllocated } from './ending.ts';
 import { located } from './origins.ts';
 import type { SimulatedFiles } from './simulated.ts';
 import { workloadClasses } from './workload-classes.ts';
@@ -43,7 +42,7 @@ export function compare(before: SimulatedFiles, after: SimulatedFiles, { strict 
     allocated: new Set([before, after].flatMap(({ mesh }) => mesh.registry.services.flatMap(({ autoAddresses }) => autoAddresses))),
   });
   return {
-    changes: changes.filter(matters).map((change) => ({
+    changes: changes.map((change) => ({
       ...change,
       decidedBy: change.decidedBy.map((origin) => located(origin, after.mesh.snapshot)),
     })),
@@ -52,9 +51,4 @@ export function compare(before: SimulatedFiles, after: SimulatedFiles, { strict 
     added: [...young].filter((name) => !known.has(name)),
     removed: [...known].filter((name) => !young.has(name)),
   };
-}
-
-/** A call to an allocated address reaches what the call to its host reaches. That another address was allocated is nobody's change, as long as neither gets out. */
-function matters({ kind, destination }: Change): boolean {
-  return kind !== 'differs' || !isAllocated(destination.slice(0, destination.lastIndexOf(':')).replace(/^\[|\]$/g, ''));
 }
