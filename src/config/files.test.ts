@@ -9,7 +9,7 @@ import { type MeshInput, openMeshFiles } from './mesh-source.ts';
 import { LARGEST_FILE } from './read.ts';
 import type { Snapshot } from './snapshot.ts';
 
-const FAST = { coalesce: { quiet: 5, most: 1000 }, absence: 5, meshConfig: undefined };
+const FAST = { coalesce: { quiet: 5, most: 1000 }, absence: async () => {}, meshConfig: undefined };
 
 const entry = (name: string, host = `${name}.example.com`, more = '') => `apiVersion: networking.istio.io/v1
 kind: ServiceEntry

@@ -9,8 +9,8 @@ import { Store } from './store.ts';
 export interface FileOptions extends DecodeOptions {
   /** What `-` reads. */
   readonly stdin?: AsyncIterable<Uint8Array | string>;
-  /** A file that is gone is looked for again after so long, in ms: whoever replaces it may have removed the old one first. 100 if not said. */
-  readonly absence?: number;
+  /** A file that is gone is looked for again after this: whoever replaces it may have removed the old one first. 100 ms if not said. */
+  readonly absence?: () => Promise<unknown>;
 }
 
 /** What a load found. */
@@ -21,6 +21,8 @@ export interface FilesLoaded {
   /** Something could not be read for a reason that passes by itself. */
   readonly incomplete: boolean;
 }
+
+const ABSENCE_MS = 100;
 
 const SAME = { changed: false, incomplete: false };
 const CHANGED = { changed: true, incomplete: false };
@@ -70,7 +72,7 @@ export class Files {
   async load(): Promise<FilesLoaded> {
     let found = await scan(this.#paths, this.#first);
     if (this.#gone(found).length > 0) {
-      await delay(this.#options.absence ?? 100);
+      await (this.#options.absence ?? (() => delay(ABSENCE_MS)))();
       found = await scan(this.#paths, this.#first);
     }
     let changed = this.#first;

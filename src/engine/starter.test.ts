@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { startEngine } from './starter.ts';
+
+const identity: ProxyIdentity = {
+  type: 'sidecar',
+  name: 'app',
+  namespace: 'default',
+  labels: {},
+  serviceAccount: 'default',
+  addresses: [],
+  locality: '',
+};
+const host = { log: assert.fail, environment: { PATH: '/does/not/exist' }, quit: assert.fail };
+const envoy = { engine: 'envoy', envoy: undefined, concurrency: 1, logLevel: 'warning' } as const;
+
+test('without Envoy there is an error that says where to get it', async () => {
+  const admin = { address: '127.0.0.1', port: 15000 };
+  await assert.rejects(startEngine(envoy, host, { identity, admin }), { code: 'envoy-missing', message: /--envoy BINARY/ });
+});
+
+test('Envoy needs an admin address', async () => {
+  await assert.rejects(startEngine(envoy, host, { identity, admin: undefined }), { code: 'usage' });
+});
