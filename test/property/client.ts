@@ -143,8 +143,9 @@ function http2Exchange(socket: net.Socket, { method, path, authority, headers }:
     for (const [name, value] of headers) fields[name] = [fields[name] ?? [], value].flat() as string[];
     const stream = session.request(fields, { endStream: true });
     stream.on('error', () => resolve(CLOSED));
-    stream.on('response', (answer) =>
-      resolve({
+    // Who went before the end of the body would be logged as gone.
+    stream.on('response', (answer) => {
+      const reply: Reply = {
         kind: 'answered',
         status: answer[':status'] ?? 0,
         location: answer.location,
@@ -152,7 +153,9 @@ function http2Exchange(socket: net.Socket, { method, path, authority, headers }:
           Object.entries(answer).flatMap(([name, value]) => (PLAYED_RESPONSE.test(name) ? [[name, [value ?? ''].flat().join(', ')]] : [])),
         ),
         seen: decode(answer[SEEN_HEADER] as string | undefined),
-      }),
-    );
+      };
+      stream.on('end', () => resolve(reply));
+      stream.resume();
+    });
   }).finally(() => session.destroy());
 }

@@ -1,6 +1,8 @@
 /** Opens upstream connections: address, source address, TLS, connect timeout, and the counts that go with them. */
+
 import { Socket, type TcpNetConnectOpts } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { splitAuthority } from '../../http/authority.ts';
 import { codeOf } from '../../lib/errors.ts';
 import { handshakeFailure } from '../tls/client.ts';
 import type { Cluster, UpstreamConnectDone, UpstreamConnectOptions, UpstreamFailure } from '../types.ts';
@@ -46,13 +48,7 @@ function systemError(error: unknown): string {
 
 /** Host without port and brackets, in lower case. */
 function hostOf(authority: string | undefined): string | undefined {
-  if (!authority) return undefined;
-  return (
-    authority
-      .replace(/:\d+$/, '')
-      .replace(/^\[|\]$/g, '')
-      .toLowerCase() || undefined
-  );
+  return authority ? splitAuthority(authority, 0).host.toLowerCase() || undefined : undefined;
 }
 
 export function openConnection(connector: Connector, host: Host, options: UpstreamConnectOptions, done: UpstreamConnectDone): () => void {
