@@ -39,3 +39,17 @@ test('a port that is in use is an error that names it', async (t) => {
     new RegExp(`127\\.0\\.0\\.1:${server.port}: the port is in use`),
   );
 });
+
+test('a page of another site can neither read nor reload', async (t) => {
+  let reloads = 0;
+  const reload = async () => {
+    reloads++;
+    return report;
+  };
+  const server = await startStatusServer({ address: '127.0.0.1', port: 0, report: () => report, reload });
+  t.after(() => server.close());
+  const base = `http://127.0.0.1:${server.port}`;
+  assert.equal((await fetch(`${base}/reload`, { method: 'POST', headers: { origin: 'http://evil.example' } })).status, 403);
+  assert.equal((await fetch(`${base}/status`, { headers: { 'sec-fetch-site': 'cross-site' } })).status, 403);
+  assert.equal(reloads, 0);
+});

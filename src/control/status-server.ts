@@ -3,7 +3,7 @@ import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SallyportError } from '../lib/errors.ts';
 import { findingJson } from '../lib/finding-form.ts';
-import { createServer } from '../lib/node-http.ts';
+import { createLocalServer } from '../lib/local-server.ts';
 import type { Report } from './report.ts';
 
 export interface StatusServerOptions {
@@ -26,7 +26,7 @@ export interface StatusServer {
  * alone: reads the files now and answers as `/status` when every proxy serves them.
  */
 export async function startStatusServer(options: StatusServerOptions): Promise<StatusServer> {
-  const server = createServer((request, answer) => {
+  const server = createLocalServer((request, answer) => {
     const route = `${request.method} ${request.url?.split('?')[0]}`;
     const report = options.report();
     request.resume();
