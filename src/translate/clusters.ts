@@ -11,6 +11,7 @@ import { serviceClusters } from './clusters-services.ts';
 import type { TranslateContext } from './context.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER } from './names.ts';
 import { type Made, made, take } from './notes.ts';
+import { Phase } from './phase.ts';
 import { toDuration } from './proto.ts';
 import { sortedByName } from './sorted.ts';
 
@@ -22,24 +23,37 @@ interface BuiltClusters {
 }
 
 const kept = {
+  all: new Memo<readonly Cluster[]>(),
   clusters: new Memo<Made<readonly Cluster[]>>(),
   endpoints: new Memo<readonly ClusterLoadAssignment[]>(),
   own: new Memo<Cluster>(),
 };
 
+/** Clusters of services in the order of these, their endpoints by name. */
+const ofServices = new Phase<BuiltClusters>();
+
 /** Both lists sorted by name; the same lists for as long as nothing that they are made of changes. */
 export function buildClusters(context: TranslateContext): BuiltClusters {
+  const { mesh, scope } = context;
+  const { config, snapshot, registry } = mesh;
+  const lists = [snapshot.list('DestinationRule'), snapshot.list('Gateway')];
+  const { clusters, endpoints } = ofServices.get(context, [scope.services, config, registry.endpoints, ...lists], buildOfServices);
+  const own = ownClusters(context);
+  return { clusters: kept.all.get([clusters], own, () => sortedByName([...clusters, ...own], ({ name }) => name)), endpoints };
+}
+
+/** The lists stay the same where endpoints change that they don't depend on. */
+function buildOfServices(context: TranslateContext): BuiltClusters {
   const { mesh, scope } = context;
   const { services } = scope;
   const of = serviceClusters(context);
   const inputs = services.map((service) => of.inputsOf(service));
-  const own = ownClusters(context);
   const build = () =>
     made((notes) => {
       const { clusters } = serviceClusters({ ...context, ...notes });
-      return sortedByName([...inputs.flatMap(clusters), ...own], ({ name }) => name);
+      return inputs.flatMap(clusters);
     });
-  const clusterInputs: unknown[] = [...own];
+  const clusterInputs: unknown[] = [];
   for (const { rule, client, inClusters } of inputs) clusterInputs.push(rule, client, ...inClusters);
   const endpointInputs: unknown[] = [];
   for (const { rule, client, endpoints } of inputs) endpointInputs.push(rule, client, ...endpoints);

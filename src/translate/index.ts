@@ -1,4 +1,6 @@
 /** Snapshot to xDS for one proxy. Pure: the same input gives the same output. */
+
+import { Memo } from '../lib/memo.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { buildClusters } from './clusters.ts';
 import { distinctFindings, startTranslation } from './context.ts';
@@ -19,8 +21,8 @@ export function translate(proxy: ProxyIdentity, mesh: Mesh): Translation {
   const secrets = secretResources(requests.values(), proxy.namespace, mesh.snapshot, ofSecrets.report);
   return {
     resources: {
-      listeners: sortedByName(listeners, ({ name }) => name),
-      routes: sortedByName(routeConfigurations, ({ name }) => name),
+      listeners: sorted(listeners),
+      routes: sorted(routeConfigurations),
       clusters,
       endpoints,
       secrets,
@@ -28,4 +30,12 @@ export function translate(proxy: ProxyIdentity, mesh: Mesh): Translation {
     },
     findings: [...ofSecrets.found.values(), ...findings.values()],
   };
+}
+
+const kept = new Memo<readonly { readonly name: string }[]>();
+
+/** By name; the same list for the same members. */
+function sorted<T extends { readonly name: string }>(list: readonly T[]): readonly T[] {
+  const [first] = list;
+  return first ? (kept.get([first], list, () => sortedByName(list, ({ name }) => name)) as readonly T[]) : list;
 }

@@ -6,12 +6,19 @@ import type { Service } from '../registry/model.ts';
 import { type NameTable, type NameTable_NameInfo, NameTable_NameInfoSchema, NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import { allocatedAddresses } from './addresses.ts';
 import type { TranslateContext } from './context.ts';
+import { Phase } from './phase.ts';
 
 /**
  * By full host name, `*.suffix` for wildcards. A host without an address of its own or an allocated one (resolution NONE, wildcards without
  * addresses) is not there: real DNS answers for it. A headless service answers with its endpoints, each also under `pod.service`.
  */
 export function nameTable(context: TranslateContext): NameTable {
+  return tables.get(context, [context.scope.services, context.mesh.registry.endpoints], buildTable);
+}
+
+const tables = new Phase<NameTable>();
+
+function buildTable(context: TranslateContext): NameTable {
   const table: Record<string, NameTable_NameInfo> = {};
   for (const service of context.scope.services) {
     const ips = addressesOf(service, context);

@@ -52,9 +52,13 @@ function servedBy(proxy: ProxyIdentity, registry: Registry): string[] {
 
 /**
  * A proxy that notes what is read of it. To list labels or addresses counts as reading all of them; to look for one address, or with a function that
- * has a name for a kind of them, as asking for that; to ask the registry what the proxy serves, as reading the answer.
+ * has a name for a kind of them, as asking for that; to ask the registry what the proxy serves, as reading the answer. A recording inside of another
+ * keeps what it notes to itself.
  */
-export function recording(proxy: ProxyIdentity, mesh: Mesh): Recording {
+export function recording(given: ProxyIdentity, within: Mesh): Recording {
+  // Who records inside of a recording looks at the proxy itself: to set up the recording is not to read the proxy.
+  const { proxy, registry: plain } = originals.get(given) ?? { proxy: given, registry: within.registry };
+  const mesh: Mesh = { ...within, registry: plain };
   const reads = new Map<string, Read>();
   const note = (read: Read) => void reads.set(`${read.of} ${read.name}`, read);
   const field = (name: keyof ProxyIdentity) => note({ of: 'field', name, value: proxy[name] });
@@ -110,8 +114,12 @@ export function recording(proxy: ProxyIdentity, mesh: Mesh): Recording {
       return mesh.registry.servicesOf(proxy);
     },
   };
+  originals.set(view, { proxy, registry: mesh.registry });
   return { proxy: view, mesh: { ...mesh, registry }, reads: () => [...reads.values()] };
 }
+
+/** What the proxies that note their reads stand for. */
+const originals = new WeakMap<ProxyIdentity, { readonly proxy: ProxyIdentity; readonly registry: Registry }>();
 
 /** An object that tells which of its properties are read, and when all of them are listed. */
 function watched<T extends object>(target: T, onRead: (name: string) => void, onList: () => void): T {

@@ -46,7 +46,8 @@ function familyOf({ protocol }: ServicePort): Family | undefined {
 /** The routes that an HTTP listener asks for. */
 export interface WantedRoutes {
   readonly port: number;
-  readonly egress: EgressScope;
+  /** The place of the egress entry in the scope. */
+  readonly egress: number;
   /** The routes serve this service alone, which the listener's address has told already. */
   readonly only: Service | undefined;
 }
@@ -79,7 +80,7 @@ export function outbound(context: TranslateContext): Outbound {
       continue;
     }
     const byHost = new HostIndex<Ranked>();
-    for (const [rank, virtualService] of egress.virtualServices.entries()) {
+    for (const [rank, virtualService] of virtualServicesBelowHttp(egress, context.proxy.namespace).entries()) {
       const ranked = { rank, virtualService };
       for (const host of virtualService.spec.hosts) byHost.add(host, ranked);
     }
@@ -205,7 +206,20 @@ function addListener(draft: Draft, offer: Offer, family: Family, address: string
   }
 }
 
-const kept = new Memo<Chain>();
+const kept = {
+  chains: new Memo<Chain>(),
+  belowHttp: new Memo<readonly ResourceOf<'VirtualService'>[]>(),
+  sameList: new Memo<readonly ResourceOf<'VirtualService'>[]>(),
+};
+
+/** Those with rules that become filter chains; the same list where others of the entry's change. */
+export function virtualServicesBelowHttp(egress: EgressScope, namespace: string): readonly ResourceOf<'VirtualService'>[] {
+  const { services, virtualServices } = egress;
+  const list = kept.belowHttp.get([virtualServices], NO_INPUTS, () =>
+    virtualServices.filter(({ spec }) => spec.tls.length > 0 || spec.tcp.length > 0),
+  );
+  return kept.sameList.get([services, namespace], list, () => list);
+}
 
 function buildChains(draft: Draft, offer: Offer, family: Family, address: string, cidrs: readonly string[]): readonly Chain[] {
   const { egress, service, port } = offer;
@@ -218,11 +232,13 @@ function buildChains(draft: Draft, offer: Offer, family: Family, address: string
   const only = family === 'auto' && !shared ? service : undefined;
   const routes = only ? `${only.hostname}:${port.number}` : String(port.number);
   // Whichever entry a listener comes of, its routes are those of the one that names the port, as in Istio.
-  const naming = context.scope.egress.find((each) => each.port?.number === port.number) ?? egress;
-  if (!draft.routes.has(routes)) draft.routes.set(routes, { port: port.number, egress: naming, only });
+  const entries = context.scope.egress;
+  const naming = entries.findIndex((each) => each.port?.number === port.number);
+  if (!draft.routes.has(routes))
+    draft.routes.set(routes, { port: port.number, egress: naming < 0 ? entries.indexOf(egress) : naming, only });
   const { config } = context.mesh;
   const statPrefix = `outbound_${address}_${port.number}`;
-  const http = kept.get([config, wildcard ? config : service, `${statPrefix} ${routes} ${family}`], NO_INPUTS, () =>
+  const http = kept.chains.get([config, wildcard ? config : service, `${statPrefix} ${routes} ${family}`], NO_INPUTS, () =>
     chain({
       filters: [httpConnectionManager(config, { side: 'outbound', statPrefix, routes })],
       metadata: wildcard ? undefined : originMetadata(service.resource),
@@ -233,7 +249,7 @@ function buildChains(draft: Draft, offer: Offer, family: Family, address: string
   return [...tcp, http];
 }
 
-/** VirtualServices that have a host in common with the service, the one that decides first. */
+/** VirtualServices below HTTP that have a host in common with the service, the one that decides first. */
 function concerning({ virtualServices }: Draft, { egress, service }: Offer): ResourceOf<'VirtualService'>[] {
   const byHost = virtualServices.get(egress)!;
   const found = new Set([...byHost.covering(service.hostname), ...byHost.coveredBy(service.hostname)]);

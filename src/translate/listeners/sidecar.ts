@@ -1,7 +1,7 @@
 /** The listeners of a sidecar's outbound side as messages. */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { MeshConfig } from '../../api/index.ts';
-import { Memo, NO_INPUTS } from '../../lib/memo.ts';
+import { type Key, Memo, NO_INPUTS } from '../../lib/memo.ts';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { FilterChain } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -10,23 +10,44 @@ import type { TranslateContext } from '../context.ts';
 import { explicitProxy, httpInspector, tcpProxy, tlsInspector } from '../filters.ts';
 import { metadataOf } from '../metadata.ts';
 import { BLACK_HOLE_CLUSTER, outboundClusterName, PASSTHROUGH_CLUSTER, VIRTUAL_OUTBOUND_LISTENER } from '../names.ts';
+import { Phase } from '../phase.ts';
 import { socketAddress, toDuration } from '../proto.ts';
 import { sidecarRoutes } from '../routes/sidecar.ts';
 import { type Chain, chain, filterChain, matchesAll } from './chains.ts';
-import { type OutboundListener, outbound, WILDCARD } from './outbound.ts';
+import { type OutboundListener, outbound, virtualServicesBelowHttp, type WantedRoutes, WILDCARD } from './outbound.ts';
 import type { PlannedRoutes } from './planned.ts';
 
 /** The chain of a listener that takes what no service claims. */
 const FALLBACK_CHAIN = 'PassthroughFilterChain';
 
 export function sidecarOutbound(context: TranslateContext): { listeners: Listener[]; routes: PlannedRoutes } {
-  const planned = outbound(context);
-  const listeners = [...planned.listeners].map(([name, listener]) => outboundListener(context, name, listener));
-  listeners.push(virtualOutbound(context));
+  const planned = plans.get(context, planKeys(context), plan);
+  const listeners = [...planned.listeners, virtualOutbound(context)];
   if (context.proxy.explicitProxy) listeners.push(explicitProxyListener(context, context.proxy.explicitProxy));
   const routesOf = sidecarRoutes(context, unknownTrafficCluster(context));
   const routes = new Map([...planned.routes].map(([name, wanted]) => [name, () => routesOf(name, wanted)]));
   return { listeners, routes };
+}
+
+/** The listeners of services, and the routes that they ask for. */
+interface Plan {
+  readonly listeners: readonly Listener[];
+  readonly routes: ReadonlyMap<string, WantedRoutes>;
+}
+
+const plans = new Phase<Plan>();
+/** Stands for the Sidecar where there is none. */
+const NO_SIDECAR = {};
+
+function plan(context: TranslateContext): Plan {
+  const { listeners, routes } = outbound(context);
+  return { listeners: [...listeners].map(([name, listener]) => outboundListener(context, name, listener)), routes };
+}
+
+function planKeys({ proxy, mesh, scope }: TranslateContext): readonly [object, ...Key[]] {
+  const { config, snapshot, registry } = mesh;
+  const entries = scope.egress.flatMap((egress) => [egress.services, virtualServicesBelowHttp(egress, proxy.namespace)]);
+  return [scope.services, config, registry.endpoints, snapshot.list('DestinationRule'), scope.sidecar ?? NO_SIDECAR, ...entries];
 }
 
 const kept = { listeners: new Memo<Listener>(), unknown: new Memo<FilterChain>() };

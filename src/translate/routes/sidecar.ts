@@ -33,7 +33,8 @@ export function sidecarRoutes(
   const { config } = context.mesh;
   const unknown = unknownTraffic === BLACK_HOLE_CLUSTER ? undefined : unknownTraffic;
   return (name, wanted) => {
-    const { port, egress } = wanted;
+    const { port } = wanted;
+    const egress = context.scope.egress[wanted.egress]!;
     const hosts = ofPorts.get([egress, port], NO_INPUTS, () => virtualHosts(context, port, egress));
     const mine = wanted.only
       ? onlyFor(hosts, wanted.only, name)
