@@ -1,4 +1,5 @@
 /** `sallyport analyze`: what is wrong with a configuration, before it is applied. */
+
 import { Command, InvalidArgumentError } from 'commander';
 import { analyzeFiles } from '../analysis/files.ts';
 import { MESSAGES } from '../analysis/messages.ts';
@@ -13,6 +14,7 @@ import { EXIT } from './exit.ts';
 import { githubCommands, sarif } from './finding-formats.ts';
 import { type Output, printFindings } from './findings.ts';
 import { choiceOption } from './options.ts';
+import { print } from './print.ts';
 import { type ReadMeshOptions, readSnapshot } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
 
@@ -63,7 +65,7 @@ export function analyzeCommand(version: () => string): Command {
     .action(async (paths: string[], options: AnalyzeOptions) => {
       expectShortRun();
       const findings = sortFindings(await findingsOf(paths, options));
-      process.stdout.write(await print(findings, options, version));
+      print(await formatted(findings, options, version));
       const failed = findings.some((finding) => SEVERITY[finding.level] >= SEVERITY[options.failureThreshold]);
       process.exitCode = failed ? EXIT.findings : EXIT.fine;
     });
@@ -94,7 +96,7 @@ async function findingsOf(paths: readonly string[], options: AnalyzeOptions): Pr
   );
 }
 
-async function print(findings: readonly Finding[], { output, color, all }: AnalyzeOptions, version: () => string): Promise<string> {
+async function formatted(findings: readonly Finding[], { output, color, all }: AnalyzeOptions, version: () => string): Promise<string> {
   if (output === 'sarif') return sarif(findings, version(), describe);
   if (output === 'github') return githubCommands(findings);
   const paint = color ? paintFor(process.stdout) : plain;

@@ -1,7 +1,8 @@
 /** Colours for a terminal; everywhere else the text as it is. */
-import { styleText } from 'node:util';
+import { inspect, styleText } from 'node:util';
 
-export type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green' | 'cyan';
+const STYLES = ['bold', 'dim', 'red', 'yellow', 'green', 'cyan'] as const;
+export type Style = (typeof STYLES)[number];
 export type Paint = (style: Style | readonly Style[], text: string) => string;
 
 /** Paints for the stream: it decides by being a terminal, `NO_COLOR` and `FORCE_COLOR`. */
@@ -10,3 +11,6 @@ export function paintFor(stream: NodeJS.WritableStream): Paint {
 }
 
 export const plain: Paint = (_style, text) => text;
+
+/** The escape sequences that painting writes: numbers that begin and end a style. */
+export const PAINTED: ReadonlySet<string> = new Set(STYLES.flatMap((style) => inspect.colors[style]!.map((code) => `\u001b[${code}m`)));

@@ -1,6 +1,8 @@
 /** `sallyport completion`: the script by which a shell completes commands and options. */
+
 import { Command, type Option } from 'commander';
 import { SallyportError } from '../lib/errors.ts';
+import { printData } from './print.ts';
 
 const SHELLS = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;
 
@@ -14,7 +16,7 @@ export function completionCommand(commands: () => Promise<readonly Command[]>): 
     .argument('<shell>', 'bash, zsh or fish')
     .action(async (shell: string) => {
       if (!Object.hasOwn(SHELLS, shell)) throw new SallyportError('usage', `"${shell}" is not known: it is bash, zsh or fish`);
-      process.stdout.write(SHELLS[shell as keyof typeof SHELLS](await commands()));
+      printData(SHELLS[shell as keyof typeof SHELLS](await commands()));
     });
 }
 

@@ -1,4 +1,5 @@
 /** `sallyport convert`: Istio's egress resources as objects of the Kubernetes Gateway API, proved to do the same. */
+
 import { promises as fs } from 'node:fs';
 import { Command } from 'commander';
 import { decodeDocuments } from '../api/documents.ts';
@@ -16,6 +17,7 @@ import { IN_FORCE } from '../prove/unknown.ts';
 import type { CallDiff } from '../simulate/diff.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
+import { printData, printError } from './print.ts';
 import { addReadOptions, type ReadMeshOptions, tellFindings } from './read-mesh.ts';
 
 interface ConvertOptions extends ReadMeshOptions {
@@ -41,9 +43,9 @@ export function convertCommand(): Command {
     const { config, findings } = loadMeshConfig(snapshot, options.meshConfig);
     await tellFindings(findings);
     const { text, unexpressed, converted, difference } = convertDocuments({ snapshot, documents }, config, options.namespace);
-    process.stdout.write(text);
-    process.stderr.write(unexpressed.map((each) => `${describe(each)}\n`).join(''));
-    process.stderr.write(difference ? verdict(difference, converted) : 'sallyport: nothing was converted: the output is the input\n');
+    printData(text);
+    printError(unexpressed.map((each) => `${describe(each)}\n`).join(''));
+    printError(difference ? verdict(difference, converted) : 'sallyport: nothing was converted: the output is the input\n');
     process.exitCode = difference && difference.changes.length + difference.undecided.length > 0 ? EXIT.findings : EXIT.fine;
   });
 }

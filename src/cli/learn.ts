@@ -1,4 +1,5 @@
 /** `sallyport learn`: from access logs to the resources that allow exactly what was seen, through the egress gateway. */
+
 import { Command, InvalidArgumentError } from 'commander';
 import { type Observation, Observer } from '../learn/observed.ts';
 import { learn } from '../prove/learned.ts';
@@ -9,6 +10,7 @@ import { type BrokenCall, deniedBy } from '../prove/replay.ts';
 import { EXIT } from './exit.ts';
 import { type LogProblem, type LogReading, readLogs } from './learn-log.ts';
 import { choiceOption, repeatable } from './options.ts';
+import { print, printError } from './print.ts';
 import { type ReadMeshOptions, readMesh, readSimulated } from './read-mesh.ts';
 
 interface LearnOptions extends ReadMeshOptions {
@@ -49,9 +51,9 @@ export function learnCommand(): Command {
       const observation = observer.observation();
       const answer = options.wouldDeny.length > 0 ? await wouldDeny(observation, options) : await proposal(observation, options);
       if (options.output === 'json') {
-        process.stdout.write(`${JSON.stringify({ ...jsonOf(answer), observed: observation.observed }, undefined, 2)}\n`);
-      } else process.stdout.write(textOf(answer));
-      process.stderr.write([...readingLines(log, observation), ...answerLines(answer, observation)].map((line) => `${line}\n`).join(''));
+        print(`${JSON.stringify({ ...jsonOf(answer), observed: observation.observed }, undefined, 2)}\n`);
+      } else print(textOf(answer));
+      printError([...readingLines(log, observation), ...answerLines(answer, observation)].map((line) => `${line}\n`).join(''));
       // A line that could not be read may have been a call.
       const isWhole = log.damaged.count === 0 && log.unread.length === 0;
       process.exitCode = isWhole && isFine(answer) ? EXIT.fine : EXIT.findings;

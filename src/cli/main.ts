@@ -1,8 +1,10 @@
 /** The command line: one file a command, loaded when it is asked for. */
+
 import { Command, CommanderError } from 'commander';
 import { codeOf } from '../lib/errors.ts';
 import { productVersion } from '../lib/version.ts';
 import { describeFailure, EXIT } from './exit.ts';
+import { printError } from './print.ts';
 
 /** By name. `after` is what stands after `--`: the command that `run` runs. */
 const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Command>>> = {
@@ -46,7 +48,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       return;
     }
     const { code, text } = describeFailure(error);
-    process.stderr.write(`${text}\n`);
+    printError(`${text}\n`);
     process.exitCode = code;
   }
 }

@@ -1,6 +1,8 @@
 /** `sallyport netpol`: the NetworkPolicies without which nothing but good behaviour makes traffic use the egress gateway. */
+
 import { Command } from 'commander';
 import { policiesFor } from '../prove/netpol.ts';
+import { printData } from './print.ts';
 import { addReadOptions, type ReadMeshOptions, readSimulated } from './read-mesh.ts';
 
 export function netpolCommand(): Command {
@@ -13,6 +15,6 @@ export function netpolCommand(): Command {
   return addReadOptions(command).action(async (paths: string[], options: ReadMeshOptions) => {
     const policies = policiesFor(await readSimulated(paths, options));
     const { stringify } = await import('yaml');
-    process.stdout.write(policies.map((policy) => stringify(policy)).join('---\n'));
+    printData(policies.map((policy) => stringify(policy)).join('---\n'));
   });
 }

@@ -6,6 +6,7 @@ import type { Dump } from '../xds/config-dump/dump.ts';
 import type { Filters, Table } from '../xds/config-dump/table.ts';
 import { KINDS, type Kind, tableOf } from '../xds/config-dump/tables.ts';
 import { choiceOption, portOption, socketOption } from './options.ts';
+import { print } from './print.ts';
 import { askProxy, readDump, translatedDump } from './read-dump.ts';
 
 interface Options extends Filters {
@@ -52,10 +53,10 @@ export function proxyConfigCommand(): Command {
       if (filter === 'port') sub.option('--port <port>', FILTER_TEXT.port, portOption);
       else sub.option(`--${filter} <value>`, FILTER_TEXT[filter]);
     }
-    sub.action(async (paths: string[], options: Options) => print([kind], await sourceOf(paths, options), options));
+    sub.action(async (paths: string[], options: Options) => show([kind], await sourceOf(paths, options), options));
   }
   const all = common(command.command('all [paths...]').description('all of these'));
-  all.action(async (paths: string[], options: Options) => print(KINDS, await sourceOf(paths, options), options));
+  all.action(async (paths: string[], options: Options) => show(KINDS, await sourceOf(paths, options), options));
   return command;
 }
 
@@ -79,15 +80,15 @@ function sourceOf(paths: readonly string[], { file, admin, workload, namespace, 
   return askProxy(admin ?? DEFAULT_ADMIN);
 }
 
-async function print(kinds: readonly Kind[], dump: Dump, options: Options): Promise<void> {
+async function show(kinds: readonly Kind[], dump: Dump, options: Options): Promise<void> {
   const tables = kinds.map((kind) => tableOf(kind, dump, options, Date.now()));
   if (options.output === 'table') {
-    process.stdout.write(tables.map(printTable).join('\n'));
+    print(tables.map(printTable).join('\n'));
     return;
   }
   const value = tables.length === 1 ? tables[0]!.resources : Object.fromEntries(kinds.map((kind, i) => [kind, tables[i]!.resources]));
-  if (options.output === 'json') process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
-  else process.stdout.write((await import('yaml')).stringify(value));
+  if (options.output === 'json') print(`${JSON.stringify(value, undefined, 2)}\n`);
+  else print((await import('yaml')).stringify(value));
 }
 
 /** Columns padded with spaces; the last one is not. */

@@ -1,4 +1,5 @@
 /** What commands that ask about a configuration read: its files, with their MeshConfig. */
+
 import type { Command } from 'commander';
 import type { MeshConfig } from '../api/index.ts';
 import { openFiles } from '../config/files.ts';
@@ -9,6 +10,7 @@ import { findingJson } from '../lib/finding-form.ts';
 import { type SimulatedFiles, simulateFiles } from '../prove/simulated.ts';
 import { plain } from './colours.ts';
 import { printFindings } from './findings.ts';
+import { printError } from './print.ts';
 
 export interface ReadMeshOptions {
   readonly namespace: string;
@@ -50,5 +52,5 @@ export async function readSimulated(paths: readonly string[], options: ReadMeshO
 /** On stderr, each once. */
 export async function tellFindings(findings: readonly Finding[]): Promise<void> {
   const distinct = [...new Map(findings.map((finding) => [JSON.stringify(findingJson(finding)), finding])).values()];
-  if (distinct.length > 0) process.stderr.write(await printFindings(distinct, { output: 'text', paint: plain }));
+  if (distinct.length > 0) printError(await printFindings(distinct, { output: 'text', paint: plain }));
 }

@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { reachProxy, runCommand as runWithProxy } from '../sandbox/command.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
+import { printError } from './print.ts';
 import { readyLines } from './ready.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { reopenLogsOnSignal } from './serve.ts';
@@ -42,7 +43,7 @@ export function runCommand(words: readonly string[]): Command {
       await control.close(options.grace);
       ignoreSignal();
       // Standard output is the command's own.
-      conclude((text) => process.stderr.write(text));
+      conclude(printError);
     }
   });
 }

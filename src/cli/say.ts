@@ -1,4 +1,5 @@
 /** What commands that run for long say on stderr. */
+
 import type { ControlEvent } from '../control/report.ts';
 import type { EngineHost } from '../engine/contract.ts';
 import { messageOf } from '../lib/errors.ts';
@@ -6,9 +7,10 @@ import type { Logger } from '../lib/logger.ts';
 import { originText } from '../lib/origin.ts';
 import { paintFor } from './colours.ts';
 import { findingText, lineReader } from './findings.ts';
+import { printError } from './print.ts';
 
 export function say(text: string): void {
-  process.stderr.write(`sallyport: ${text}\n`);
+  printError(`sallyport: ${text}\n`);
 }
 
 /** Everything, whatever its level: who writes it chooses. */
@@ -27,8 +29,8 @@ export function sayEvent(event: Exclude<ControlEvent, { readonly kind: 'ended' }
     case 'findings': {
       const paint = paintFor(process.stderr);
       const readLine = lineReader();
-      for (const finding of event.fresh) process.stderr.write(findingText(finding, paint, readLine));
-      for (const { code, origin } of event.mended) process.stderr.write(`${paint('green', 'mended')} [${code}] ${originText(origin)}\n`);
+      for (const finding of event.fresh) printError(findingText(finding, paint, readLine));
+      for (const { code, origin } of event.mended) printError(`${paint('green', 'mended')} [${code}] ${originText(origin)}\n`);
       return;
     }
     case 'refused': {

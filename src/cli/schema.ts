@@ -1,9 +1,11 @@
 /** `sallyport schema`: JSON Schema for editors. */
+
 import { Command } from 'commander';
 import { KINDS, type Kind } from '../api/index.ts';
 import { jsonSchema } from '../api/json-schema.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { closest } from '../lib/spelling.ts';
+import { printData } from './print.ts';
 
 export function schemaCommand(): Command {
   return new Command('schema')
@@ -18,6 +20,6 @@ export function schemaCommand(): Command {
           `there is no kind ${kind}; ${near ? `did you mean ${near}?` : `there are ${Object.keys(KINDS).join(', ')}.`}`,
         );
       }
-      process.stdout.write(`${JSON.stringify(jsonSchema(kind === undefined ? undefined : [kind as Kind]), undefined, 2)}\n`);
+      printData(`${JSON.stringify(jsonSchema(kind === undefined ? undefined : [kind as Kind]), undefined, 2)}\n`);
     });
 }

@@ -1,10 +1,12 @@
 /** `sallyport up`: a whole mesh for one machine. */
+
 import { Command } from 'commander';
 import type { LocalMesh } from '../control/local/start.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
 import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
+import { print } from './print.ts';
 import { readyLines } from './ready.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { serve } from './serve.ts';
@@ -30,7 +32,7 @@ export function upCommand(): Command {
       conclude = mesh.conclude;
       return mesh.control;
     }, options);
-    const kept = conclude((text) => process.stdout.write(text));
+    const kept = conclude(print);
     process.exitCode = code === EXIT.fine && !kept ? EXIT.findings : code;
   });
 }

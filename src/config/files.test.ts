@@ -127,6 +127,25 @@ test('a dangling link is a finding; a loop of links ends', async (t) => {
   assert.deepEqual(codes(snapshot), ['SP0002']);
 });
 
+test('links lead to files under the given paths, and nowhere else', async (t) => {
+  const outside = await folder(t, { 'secret.yaml': 'a secret', 'more/c.yaml': entry('c') });
+  const path = await folder(t, { 'a.yaml': entry('a'), 'sub/b.yaml': entry('b') });
+  await symlink('../a.yaml', join(path, 'sub/again.yaml'));
+  await symlink(join(outside, 'secret.yaml'), join(path, 'leak.yaml'));
+  await symlink(join(outside, 'more'), join(path, 'more'));
+  const { snapshot } = await openFiles([path]);
+  assert.deepEqual([...new Set(names(snapshot))], ['a', 'b']);
+  const out = snapshot.findings.filter(({ code }) => code === 'SP0002');
+  assert.deepEqual(
+    out.map(({ position }) => position?.file),
+    [join(path, 'leak.yaml'), join(path, 'more')],
+  );
+  assert.match(out[0]!.message, /leads out of/);
+  assert.doesNotMatch(JSON.stringify(snapshot.findings), /a secret/);
+  const both = await openFiles([path, join(outside, 'more')]);
+  assert.deepEqual([...new Set(names(both.snapshot))].sort(), ['a', 'b', 'c']);
+});
+
 test('a file above the limit is refused without reading it', async (t) => {
   const path = await folder(t, { 'a.yaml': entry('a'), 'large.yaml': Buffer.alloc(50 * 1024 * 1024, '# 12345\n') });
   const { snapshot } = await openFiles([path]);

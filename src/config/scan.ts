@@ -1,5 +1,5 @@
 import { type Dirent, promises as fs } from 'node:fs';
-import { dirname, extname, join, resolve } from 'node:path';
+import { dirname, extname, join, resolve, sep } from 'node:path';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
 import { isPassing } from './read.ts';
 
@@ -25,7 +25,8 @@ export interface Scan {
 
 /**
  * Finds the files under paths: a file is taken whatever its name, a folder gives its .yaml, .yml and .json files, recursively. Names that
- * begin with a dot are left out, so editors' swap files and mounted ConfigMaps' internals are too.
+ * begin with a dot are left out, so editors' swap files and mounted ConfigMaps' internals are too. Links are followed as long as they stay under the
+ * paths: who may write to a folder of configuration must not choose which files are read, as findings print lines of them.
  * @throws SallyportError `path-not-found` if `strict` and a path does not exist.
  */
 export async function scan(paths: readonly string[], strict: boolean): Promise<Scan> {
@@ -33,6 +34,7 @@ export async function scan(paths: readonly string[], strict: boolean): Promise<S
   const folders = new Set<string>();
   const unreadable: Unreadable[] = [];
   const visited = new Set<string>();
+  const roots = (await Promise.all(paths.map((path) => fs.realpath(path).catch(() => [])))).flat();
 
   const addFile = async (path: string) => {
     const key = resolve(path);
@@ -61,7 +63,11 @@ export async function scan(paths: readonly string[], strict: boolean): Promise<S
     else if (entry.isFile() && wanted) await addFile(path);
     else if (entry.isSymbolicLink()) {
       const target = await fs.stat(path).catch(() => undefined);
-      if (target?.isDirectory()) await addFolder(path);
+      const real = await fs.realpath(path).catch(() => path);
+      if (target && (wanted || target.isDirectory()) && !roots.some((root) => isUnder(real, root))) {
+        const reason = `the link leads out of the given paths, to ${real}: give that path too if it belongs to the configuration`;
+        unreadable.push({ path, reason, passes: false });
+      } else if (target?.isDirectory()) await addFolder(path);
       else if (wanted && target?.isFile()) await addFile(path);
       else if (wanted && !target) unreadable.push({ path, reason: 'the link leads nowhere', passes: false });
     }
@@ -85,6 +91,10 @@ export async function scan(paths: readonly string[], strict: boolean): Promise<S
     }
   }
   return { files: [...files.values()], folders, unreadable };
+}
+
+function isUnder(path: string, root: string): boolean {
+  return path === root || path.startsWith(root.endsWith(sep) ? root : root + sep);
 }
 
 /** By code points, so that the order is that of every machine. */

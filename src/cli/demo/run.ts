@@ -16,6 +16,7 @@ import { PACKAGE_ROOT } from '../../lib/package-root.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
 import { paintFor } from '../colours.ts';
 import { EXIT } from '../exit.ts';
+import { print } from '../print.ts';
 import { engineHost, say, sayOrEnd } from '../say.ts';
 import { type Call, type Example, readExamples } from './calls.ts';
 import { make, type Result } from './client.ts';
@@ -45,7 +46,7 @@ export async function runDemo(names: readonly string[], folder: string | undefin
       else mesh = await startMesh(paths, proxy, join(work, LOG_FILE));
       const rows = await makeCalls(example, { mesh, outside, proxy, log: join(work, LOG_FILE) });
       differing += rows.filter(({ problems }) => problems.length > 0).length;
-      process.stdout.write(printExample(example, rows, paint));
+      print(printExample(example, rows, paint));
     }
   } finally {
     await mesh?.close(OPTIONS.graceMs);
@@ -55,7 +56,7 @@ export async function runDemo(names: readonly string[], folder: string | undefin
   const calls = examples.reduce((sum, example) => sum + example.calls.length, 0);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const verdict = differing === 0 ? paint('green', 'all as stated') : paint('red', `${differing} not as stated`);
-  process.stdout.write(`${examples.length} examples, ${calls} calls, ${verdict}, ${seconds} s\n`);
+  print(`${examples.length} examples, ${calls} calls, ${verdict}, ${seconds} s\n`);
   return differing === 0 ? EXIT.fine : EXIT.findings;
 }
 
@@ -63,13 +64,11 @@ export async function runDemo(names: readonly string[], folder: string | undefin
 export async function serveOutside(folder: string | undefined): Promise<number> {
   const outside = await startOutside(OUTSIDE_ADDRESS, Date.now());
   const ports = Object.entries(OUTSIDE_PORTS).map(([name, port]) => `${name} ${OUTSIDE_ADDRESS}:${port}`);
-  process.stdout.write(`stand-ins for the outside: ${ports.join(', ')}\n`);
+  print(`stand-ins for the outside: ${ports.join(', ')}\n`);
   if (folder !== undefined) {
     writeFileSync(join(folder, 'outside-ca.crt'), outside.authority.certificate);
     writeFileSync(join(folder, SECRET_FILE), secretFor(outside));
-    process.stdout.write(
-      `their CA: ${join(folder, 'outside-ca.crt')}, and as a Secret for the egress gateway: ${join(folder, SECRET_FILE)}\n`,
-    );
+    print(`their CA: ${join(folder, 'outside-ca.crt')}, and as a Secret for the egress gateway: ${join(folder, SECRET_FILE)}\n`);
   }
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   outside.close();

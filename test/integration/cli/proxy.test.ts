@@ -114,7 +114,7 @@ test('proxy --role router serves the Gateways that select its Pod, reloads when 
   const proxy = start(t, ['proxy', ...args, '--status-address', String(status), file]);
   await proxy.says(/ready/);
   assert.equal((await get(port, '/', 'any')).status, 218);
-  const before = JSON.parse((await get(status, '/status', 'x')).body);
+  const before = JSON.parse((await get(status, '/status', 'localhost')).body);
   assert.equal(before.proxies[0].name, 'out');
   writeFileSync(file, WORKLOAD.replace('PORT', String(port)).replace('218', '219'));
   const answer = await fetch(`http://127.0.0.1:${status}/reload`, { method: 'POST' });
