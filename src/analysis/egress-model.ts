@@ -3,6 +3,7 @@
 import type { Destination, HttpRouteDestination, ResourceOf } from '../api/index.ts';
 import { fullHostname, hostCovers, hostsOverlap, isWildcard } from '../lib/hostname.ts';
 import { matchesLabels } from '../lib/labels.ts';
+import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import type { Service, ServicePort } from '../registry/model.ts';
 import { isTcp, isTls } from '../registry/protocol.ts';
 import { isVisible, visibilityOf } from '../registry/visibility.ts';
@@ -30,15 +31,10 @@ export function routeKind(port: ServicePort): 'http' | 'tls' | 'tcp' {
 
 /** Services in front of the pods of Gateways: by pods where the files have them, else by equal labels. Made once for a context. */
 export function gatewayServices(context: Context): ReadonlyMap<string, readonly Gateway[]> {
-  let services = GATEWAY_SERVICES.get(context);
-  if (!services) {
-    services = findGatewayServices(context);
-    GATEWAY_SERVICES.set(context, services);
-  }
-  return services;
+  return kept.gatewayServices.get([context], NO_INPUTS, () => findGatewayServices(context));
 }
 
-const GATEWAY_SERVICES = new WeakMap<Context, ReadonlyMap<string, readonly Gateway[]>>();
+const kept = { gatewayServices: new Memo<ReadonlyMap<string, readonly Gateway[]>>(), joined: new Memo<VirtualService>() };
 
 function findGatewayServices(context: Context): ReadonlyMap<string, readonly Gateway[]> {
   const candidates = context.registry.services.filter(({ registry }) => registry === 'Kubernetes');
@@ -74,13 +70,10 @@ export function externalServices(context: Context): Service[] {
   return context.registry.services.filter((service) => service.registry === 'External' && service.meshExternal);
 }
 
-const JOINED = new WeakMap<VirtualService, VirtualService>();
-
 /** The VirtualService with the destinations of its delegates at the rules that delegate: where calls go in the end. Paths stay what they were. */
 export function withDelegates(context: Context, virtualService: VirtualService): VirtualService {
   if (!virtualService.spec.http.some(({ delegate }) => delegate)) return virtualService;
-  let joined = JOINED.get(virtualService);
-  if (!joined) {
+  return kept.joined.get([context, virtualService], NO_INPUTS, () => {
     const { namespace } = virtualService.metadata;
     const http = virtualService.spec.http.map((rule) => {
       if (!rule.delegate) return rule;
@@ -90,10 +83,8 @@ export function withDelegates(context: Context, virtualService: VirtualService):
       const seen = found && isVisible(visibilityOf(found.spec.exportTo, context.mesh.defaultVirtualServiceExportTo), owner, namespace);
       return { ...rule, route: seen ? found.spec.http.flatMap(({ route }) => route.map((each) => inFull(each, owner))) : [] };
     });
-    joined = { ...virtualService, spec: { ...virtualService.spec, http } };
-    JOINED.set(virtualService, joined);
-  }
-  return joined;
+    return { ...virtualService, spec: { ...virtualService.spec, http } };
+  });
 }
 
 /** With the name of its host as any namespace understands it. */

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { testPairs } from '../../test/support/findings.ts';
-import { codesOf, findingsOf } from './testing.ts';
+import { decodeDocuments } from '../api/documents.ts';
+import { Store } from '../config/store.ts';
+import { codesOf, findingsIn, findingsOf } from './testing.ts';
 
 const join = (...objects: object[]) => objects.map((object) => JSON.stringify(object)).join('\n---\n');
 const istio = (kind: string, name: string, spec: object, namespace = 'default') => ({
@@ -404,6 +406,19 @@ test('a rule that delegates leads where its delegate does', () => {
   assert.deepEqual(codesOf(join(external(), gateway(), root, past)), ['SP1001']);
   const hidden = istio('VirtualService', 'on', { http: [{ route: TO_GATEWAY }], exportTo: ['.'] }, 'routing');
   assert.deepEqual(codesOf(join(external(), gateway(), root, hidden)), ['SP1001']);
+});
+
+test('where only the delegate changes, the finding follows it', () => {
+  const store = new Store();
+  const set = (file: string, ...objects: object[]) => store.set(file, decodeDocuments(join(...objects), file));
+  const codes = () => findingsIn(store.snapshot(['mesh', 'delegate'])).map(({ code }) => code);
+  const on = (route: object[]) => istio('VirtualService', 'on', { http: [{ route }] }, 'routing');
+  const root = routes([{ match: [{ gateways: ['mesh'], port: 80 }], delegate: { name: 'on', namespace: 'routing' } }, atGateway()]);
+  set('mesh', external(), gateway(), root);
+  set('delegate', on(TO_GATEWAY));
+  assert.deepEqual(codes(), []);
+  set('delegate', on(to(HOST, 80)));
+  assert.deepEqual(codes(), ['SP1001']);
 });
 
 test('a ServiceEntry and a VirtualService of other namespaces meet where both are exported to', () => {

@@ -2,6 +2,7 @@
 import { defaultMeshConfig } from '../api/mesh-config-document.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { loadMeshNetworks } from '../config/mesh-networks.ts';
+import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding } from '../lib/finding.ts';
 import { buildRegistry } from '../registry/index.ts';
 import { withDefaultGateways } from './default-gateways.ts';
@@ -11,8 +12,12 @@ import { type AnalysisOptions, analyze } from './index.ts';
 export const TEST_DAY = Date.UTC(2026, 0, 1);
 
 export function findingsOf(yaml: string, options: AnalysisOptions = {}): Finding[] {
+  return findingsIn(snapshotFromText(yaml), options);
+}
+
+export function findingsIn(files: Snapshot, options: AnalysisOptions = {}): Finding[] {
   const mesh = defaultMeshConfig();
-  const snapshot = withDefaultGateways(snapshotFromText(yaml), mesh.rootNamespace);
+  const snapshot = withDefaultGateways(files, mesh.rootNamespace);
   const { registry } = buildRegistry(snapshot, mesh);
   const { networks: meshNetworks } = loadMeshNetworks(snapshot);
   return analyze({ snapshot, registry, mesh, meshNetworks, now: TEST_DAY }, options);
