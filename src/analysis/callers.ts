@@ -1,48 +1,39 @@
 /** The workloads whose calls a configuration is about. */
 
+import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import type { Caller } from '../registry/destination-rules.ts';
 import { gatewayPods } from './analyzers/gateway.ts';
 import type { Context, Selectable } from './context.ts';
 
+const kept = {
+  workloads: new Memo<readonly Selectable[]>(),
+  callers: new Memo<readonly Caller[]>(),
+  possible: new Memo<readonly Caller[]>(),
+};
+
 /** The workloads of the files beside gateways' and the installation's own: none where the files describe routing alone. Made once for a context. */
 export function workloadsOf(context: Context): readonly Selectable[] {
-  let workloads = WORKLOADS.get(context);
-  if (!workloads) {
+  return kept.workloads.get([context], NO_INPUTS, () => {
     const served = new Set(context.of('Gateway').flatMap((gateway) => gatewayPods(context, gateway)));
-    workloads = context.pods.filter((pod) => !served.has(pod) && pod.namespace !== context.mesh.rootNamespace);
-    WORKLOADS.set(context, workloads);
-  }
-  return workloads;
+    return context.pods.filter((pod) => !served.has(pod) && pod.namespace !== context.mesh.rootNamespace);
+  });
 }
-
-const WORKLOADS = new WeakMap<Context, readonly Selectable[]>();
 
 /** One workload for each namespace that has any; of files without workloads one that stands for those of `own`. */
 export function callersOf(context: Context, own: string): readonly Caller[] {
-  let callers = CALLERS.get(context);
-  if (!callers) {
-    callers = [...new Map(workloadsOf(context).map((pod) => [pod.namespace, pod])).values()];
-    CALLERS.set(context, callers);
-  }
+  const callers = kept.callers.get([context], NO_INPUTS, () => [
+    ...new Map(workloadsOf(context).map((pod) => [pod.namespace, pod])).values(),
+  ]);
   return callers.length > 0 ? callers : [{ namespace: own, labels: {} }];
 }
-
-const CALLERS = new WeakMap<Context, readonly Caller[]>();
 
 /**
  * The workloads that a configuration tells apart by their namespace and by the labels that something selects by: those of the files, and of files without
  * workloads such as there may be, where some object is or is shown. (Who may put workloads beside the gateways may change these as well.)
  */
 export function possibleCallers(context: Context): readonly Caller[] {
-  let callers = POSSIBLE.get(context);
-  if (!callers) {
-    callers = findCallers(context);
-    POSSIBLE.set(context, callers);
-  }
-  return callers;
+  return kept.possible.get([context], NO_INPUTS, () => findCallers(context));
 }
-
-const POSSIBLE = new WeakMap<Context, readonly Caller[]>();
 
 function findCallers(context: Context): Caller[] {
   const selectors = selectorsOf(context);

@@ -6,6 +6,7 @@ import type { Finding } from '../lib/finding.ts';
 import { HostIndex } from '../lib/host-index.ts';
 import { fullHostname } from '../lib/hostname.ts';
 import { type Labels, matchesLabels } from '../lib/labels.ts';
+import { once } from '../lib/once.ts';
 import { originText } from '../lib/origin.ts';
 import { Suggestions } from '../lib/spelling.ts';
 import { type Caller, destinationRuleLookup } from '../registry/destination-rules.ts';
@@ -96,15 +97,15 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
     reading = kind;
     return (byKind.get(kind) ?? []) as unknown as readonly ResourceOf<K>[];
   };
-  const pods = lazy(() => selectables(of));
-  const services = lazy(() => serviceIndex(input.registry));
-  const routedHosts = lazy(() => routeIndex(of('VirtualService')));
-  const gatewayServers = lazy(() => serverIndex(of('Gateway')));
-  const destinationRules = lazy(() => ruleIndex(of('DestinationRule')));
-  const nearService = lazy(() => new Suggestions(input.registry.services.map(({ hostname }) => hostname)));
-  const nearGateway = lazy(() => new Suggestions(of('Gateway').map(({ metadata }) => metadata.name)));
-  const broken = lazy(() => brokenHosts(of));
-  const podsIn = lazy(() => Map.groupBy(pods(), ({ namespace }) => namespace));
+  const pods = once(() => selectables(of));
+  const services = once(() => serviceIndex(input.registry));
+  const routedHosts = once(() => routeIndex(of('VirtualService')));
+  const gatewayServers = once(() => serverIndex(of('Gateway')));
+  const destinationRules = once(() => ruleIndex(of('DestinationRule')));
+  const nearService = once(() => new Suggestions(input.registry.services.map(({ hostname }) => hostname)));
+  const nearGateway = once(() => new Suggestions(of('Gateway').map(({ metadata }) => metadata.name)));
+  const broken = once(() => brokenHosts(of));
+  const podsIn = once(() => Map.groupBy(pods(), ({ namespace }) => namespace));
   const selections = new Map<string, readonly Selectable[]>();
   const select = (key: string, from: () => readonly Selectable[], selector: Labels) => {
     let selected = selections.get(key);
@@ -170,14 +171,6 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
     },
   };
   return { context, findings, reading: () => reading };
-}
-
-function lazy<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
 }
 
 function serverIndex(gateways: readonly ResourceOf<'Gateway'>[]): Context['gatewayServers'] {

@@ -3,10 +3,12 @@
  * ports, where the rules on the mesh lead them, or that they go straight. It says of declared hosts what `verify` proves of all calls: test/field holds
  * the two together.
  */
+
 import type { HttpMatchRequest, ResourceOf } from '../api/index.ts';
 import { fullHostname, hostCovers, hostsOverlap, isWildcard } from '../lib/hostname.ts';
 import { cidrCovers } from '../lib/ip.ts';
 import { matchesLabels } from '../lib/labels.ts';
+import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import type { Caller } from '../registry/destination-rules.ts';
 import type { Service, ServicePort } from '../registry/model.ts';
 import { isHttp, isTcp, isTls } from '../registry/protocol.ts';
@@ -26,18 +28,11 @@ export interface Leak {
   readonly by: VirtualService | undefined;
 }
 
-const KEPT = new WeakMap<Context, Map<Service, readonly Leak[]>>();
+const kept = { leaks: new Memo<readonly Leak[]>(), sidecars: new Memo<ResourceOf<'Sidecar'> | undefined>() };
 
 /** The leaks to a service. Found once. */
 export function leaksTo(context: Context, service: Service): readonly Leak[] {
-  const kept = KEPT.get(context) ?? new Map<Service, readonly Leak[]>();
-  KEPT.set(context, kept);
-  let leaks = kept.get(service);
-  if (!leaks) {
-    leaks = findLeaks(context, service);
-    kept.set(service, leaks);
-  }
-  return leaks;
+  return kept.leaks.get([context, service], NO_INPUTS, () => findLeaks(context, service));
 }
 
 /** What concerns a host, whoever calls. */
@@ -284,13 +279,8 @@ function followedOf(services: readonly Service[], own: string): Service | undefi
 
 /** The Sidecar that a workload follows: one of its namespace that selects it, one without a selector, or the root namespace's. */
 export function sidecarOf(context: Context, caller: Caller): ResourceOf<'Sidecar'> | undefined {
-  const kept = SIDECARS.get(context) ?? new Map<Caller, ResourceOf<'Sidecar'> | undefined>();
-  SIDECARS.set(context, kept);
-  if (!kept.has(caller)) kept.set(caller, findSidecar(context, caller));
-  return kept.get(caller);
+  return kept.sidecars.get([context, caller], NO_INPUTS, () => findSidecar(context, caller));
 }
-
-const SIDECARS = new WeakMap<Context, Map<Caller, ResourceOf<'Sidecar'> | undefined>>();
 
 function findSidecar(context: Context, { namespace, labels }: Caller): ResourceOf<'Sidecar'> | undefined {
   const all = context.of('Sidecar').filter(({ valid }) => valid);

@@ -1,6 +1,6 @@
 import type { Kind, ResourceOf } from '../api/index.ts';
-import type { Finding } from '../lib/finding.ts';
 import { keepList } from '../lib/same.ts';
+import { Replaced } from './replaced.ts';
 import type { Snapshot } from './snapshot.ts';
 import { KindTable } from './tables.ts';
 
@@ -20,7 +20,7 @@ export class ClusterIps {
     const list = base.list('Service').map((service) => this.#serve(service));
     const kept = keepList(this.#table.list, list as unknown as readonly ResourceOf<Kind>[]);
     if (kept !== this.#table.list) this.#table = new KindTable(kept);
-    return new WithServices(base, this.#table);
+    return new Replaced(base, 'Service', this.#table);
   }
 
   #serve(service: Service): Service {
@@ -33,38 +33,6 @@ export class ClusterIps {
       this.#served.set(service, served);
     }
     return served;
-  }
-}
-
-/** A snapshot with other Services. */
-class WithServices implements Snapshot {
-  readonly #base: Snapshot;
-  readonly #services: KindTable;
-
-  constructor(base: Snapshot, services: KindTable) {
-    this.#base = base;
-    this.#services = services;
-  }
-
-  get version(): number {
-    return this.#base.version;
-  }
-
-  get findings(): readonly Finding[] {
-    return this.#base.findings;
-  }
-
-  list<K extends Kind>(kind: K): readonly ResourceOf<K>[] {
-    return kind === 'Service' ? (this.#services.list as unknown as readonly ResourceOf<K>[]) : this.#base.list(kind);
-  }
-
-  get<K extends Kind>(kind: K, namespace: string, name: string): ResourceOf<K> | undefined {
-    if (kind !== 'Service') return this.#base.get(kind, namespace, name);
-    return this.#services.get(namespace, name) as ResourceOf<K> | undefined;
-  }
-
-  all(): readonly ResourceOf<Kind>[] {
-    return this.#base.all();
   }
 }
 

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { proxyOf } from '../../test/support/mesh.ts';
 import type { MeshInput } from '../config/mesh-source.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { Loop, type LoopOptions, type Prepared } from './loop.ts';
-import { entryText, IDENTITY, inputOf, RecordingEngine } from './testing.ts';
+import { entryText, inputOf, RecordingEngine } from './testing.ts';
+
+const SIDECAR = proxyOf({ name: 'app' });
 
 const CLUSTER = 'cluster/outbound|80||one.example.com';
 
@@ -18,7 +21,7 @@ function setup(options: Partial<LoopOptions> = {}, make: () => RecordingEngine =
   const engines: (RecordingEngine & { key?: string })[] = [];
   const loop = new Loop({
     graceMs: 7,
-    prepare: (input) => prepared(input, new Map([['a', IDENTITY]])),
+    prepare: (input) => prepared(input, new Map([['a', SIDECAR]])),
     startEngine: async (key) => {
       const engine = Object.assign(make(), { key });
       engines.push(engine);
@@ -42,11 +45,11 @@ spec: { selector: { gateway: ${name} }, servers: [{ port: { number: 80, name: ht
     )
     .join('');
 
-const routerOf = (name: string): ProxyIdentity => ({ ...IDENTITY, type: 'router', name, labels: { gateway: name } });
+const routerOf = (name: string): ProxyIdentity => ({ ...SIDECAR, type: 'router', name, labels: { gateway: name } });
 
 function prepareGateways(input: MeshInput): Prepared {
   const routers = input.snapshot.list('Gateway').map(({ metadata: { name } }) => [name, routerOf(name)] as const);
-  return prepared(input, new Map([...routers, ['sidecar', IDENTITY]]));
+  return prepared(input, new Map([...routers, ['sidecar', SIDECAR]]));
 }
 
 /** Lets what was settled run on. */
@@ -145,7 +148,7 @@ test('a failed input leaves the next one free to be applied', async () => {
   const { apply, engines } = setup({
     prepare: (input) => {
       if (fail) throw new Error('not yet');
-      return prepared(input, new Map([['a', IDENTITY]]));
+      return prepared(input, new Map([['a', SIDECAR]]));
     },
   });
   await assert.rejects(apply(''), /not yet/);

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { proxyOf } from '../../test/support/mesh.ts';
 import type { MeshInput } from '../config/mesh-source.ts';
 import type { ControlEvent } from './report.ts';
 import { Session } from './session.ts';
-import { entryText, IDENTITY, inputOf, RecordingEngine } from './testing.ts';
+import { entryText, inputOf, RecordingEngine } from './testing.ts';
+
+const SIDECAR = proxyOf({ name: 'app' });
 
 /** A VirtualService whose gateway is missing is a finding of analysis; a field that does not exist is one of reading. */
 const LONELY = `
@@ -21,7 +24,7 @@ function setup(analyse: boolean) {
   const session = new Session({
     graceMs: 0,
     analyse,
-    prepare: (input: MeshInput) => ({ input, findings: [], proxies: () => new Map([['a', IDENTITY]]) }),
+    prepare: (input: MeshInput) => ({ input, findings: [], proxies: () => new Map([['a', SIDECAR]]) }),
     startEngine: async () => engine,
     tell: (event) => {
       events.push(event);

@@ -3,18 +3,7 @@ import { defaultMeshConfig } from '../api/mesh-config-document.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import type { MeshInput } from '../config/mesh-source.ts';
 import type { Engine, Refusal } from '../engine/contract.ts';
-import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { XdsResources, XdsUpdate } from '../xds/resources.ts';
-
-export const IDENTITY: ProxyIdentity = {
-  type: 'sidecar',
-  name: 'app',
-  namespace: 'default',
-  labels: {},
-  serviceAccount: 'default',
-  addresses: [],
-  locality: '',
-};
 
 export const inputOf = (text: string): MeshInput => ({ snapshot: snapshotFromText(text), mesh: defaultMeshConfig(), findings: [] });
 

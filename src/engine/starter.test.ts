@@ -1,17 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { proxyOf } from '../../test/support/mesh.ts';
 import { startEngine } from './starter.ts';
 
-const identity: ProxyIdentity = {
-  type: 'sidecar',
-  name: 'app',
-  namespace: 'default',
-  labels: {},
-  serviceAccount: 'default',
-  addresses: [],
-  locality: '',
-};
+const identity = proxyOf();
 const host = { log: assert.fail, environment: { PATH: '/does/not/exist' }, quit: assert.fail };
 const envoy = { engine: 'envoy', envoy: undefined, concurrency: 1, logLevel: 'warning' } as const;
 

@@ -1,3 +1,5 @@
+import { sameMembers } from './same.ts';
+
 /**
  * Results of pure functions, kept by what they were made from: objects by identity, strings and numbers by value. A result is held by its first key,
  * and each object among the keys holds what follows: it goes when one of them goes.
@@ -14,7 +16,7 @@ export class Memo<T> {
     let branch = this.#root;
     for (const key of keys) branch = next(branch, key);
     const { kept } = branch;
-    if (kept && sameElements(kept.inputs, inputs)) return kept.result;
+    if (kept && sameMembers(kept.inputs, inputs)) return kept.result;
     const result = make();
     branch.kept = { inputs, result };
     return result;
@@ -51,14 +53,6 @@ function nextByValue<T>(branch: Branch<T>, key: Key): Branch<T> {
     branch.values.set(key, found);
   }
   return found;
-}
-
-/** Whether the lists have the same elements, objects being the same where they are one object. */
-export function sameElements(a: readonly unknown[], b: readonly unknown[]): boolean {
-  if (a === b) return true;
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
 }
 
 /** Inputs of what follows from its keys alone. */

@@ -6,6 +6,7 @@ export function keepList<T>(before: readonly T[] | undefined, after: readonly T[
   return before && sameMembers(before, after) ? before : after;
 }
 
+/** Whether the lists have the same members in the same order, objects being the same where they are one object. */
 export function sameMembers<T>(a: readonly T[], b: readonly T[]): boolean {
   if (a === b) return true;
   if (a.length !== b.length) return false;

@@ -1,32 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { create } from '@bufbuild/protobuf';
-import { ClusterSchema } from './gen/envoy/config/cluster/v3/cluster_pb.js';
-import { NameTableSchema } from './gen/istio/nds_pb.js';
-import type { XdsResources } from './resources.ts';
+import { clusterSet } from './testing.ts';
 import { EMPTY_SET, encodeSet, unsettled, updateBetween } from './update.ts';
 
-function setOf(clusters: Record<string, string>): XdsResources {
-  return {
-    listeners: [],
-    routes: [],
-    clusters: Object.entries(clusters).map(([name, altStatName]) => create(ClusterSchema, { name, altStatName })),
-    endpoints: [],
-    secrets: [],
-    nameTable: create(NameTableSchema),
-  };
-}
-
 test('the same content has the same version and no update', () => {
-  const first = encodeSet(setOf({ a: '1' }));
-  const second = encodeSet(setOf({ a: '1' }));
+  const first = encodeSet(clusterSet({ a: '1' }));
+  const second = encodeSet(clusterSet({ a: '1' }));
   assert.equal(first.version, second.version);
   assert.equal(updateBetween(first, second), undefined);
 });
 
 test('an update holds what was added, changed and removed, and nothing else', () => {
-  const before = encodeSet(setOf({ same: '1', changed: '1', gone: '1' }));
-  const after = encodeSet(setOf({ same: '1', changed: '2', added: '1' }));
+  const before = encodeSet(clusterSet({ same: '1', changed: '1', gone: '1' }));
+  const after = encodeSet(clusterSet({ same: '1', changed: '2', added: '1' }));
   const update = updateBetween(before, after);
   assert.ok(update);
   assert.equal(update.version, after.version);
@@ -35,22 +21,22 @@ test('an update holds what was added, changed and removed, and nothing else', ()
 });
 
 test('the first update holds everything, the name table too', () => {
-  const update = updateBetween(EMPTY_SET, encodeSet(setOf({ a: '1' })));
+  const update = updateBetween(EMPTY_SET, encodeSet(clusterSet({ a: '1' })));
   assert.deepEqual(update?.changed.map(({ type, name }) => `${type}/${name}`).sort(), ['cluster/a', 'nameTable/nameTable']);
 });
 
 test('what is unsettled is sent again, and removed when it goes', () => {
-  const set = encodeSet(setOf({ a: '1', b: '1' }));
+  const set = encodeSet(clusterSet({ a: '1', b: '1' }));
   const before = unsettled(set, new Set(['cluster/a']));
   assert.deepEqual(
     updateBetween(before, set)?.changed.map(({ name }) => name),
     ['a'],
   );
-  assert.deepEqual(updateBetween(before, encodeSet(setOf({ b: '1' })))?.removed, [{ type: 'cluster', name: 'a' }]);
+  assert.deepEqual(updateBetween(before, encodeSet(clusterSet({ b: '1' })))?.removed, [{ type: 'cluster', name: 'a' }]);
 });
 
 test('a message is encoded once, and a list that has not changed is not looked at', () => {
-  const set = setOf({ a: '1', b: '1' });
+  const set = clusterSet({ a: '1', b: '1' });
   const first = encodeSet(set);
   const second = encodeSet({ ...set, secrets: [] });
   assert.equal(second.version, first.version);
@@ -61,7 +47,7 @@ test('a message is encoded once, and a list that has not changed is not looked a
 });
 
 test('a set is a map by type and name', () => {
-  const { resources } = encodeSet(setOf({ a: '1', b: '1' }));
+  const { resources } = encodeSet(clusterSet({ a: '1', b: '1' }));
   const keys = ['cluster/a', 'cluster/b', 'nameTable/nameTable'];
   assert.equal(resources.size, 3);
   assert.deepEqual([...resources.keys()], keys);

@@ -1,5 +1,6 @@
 import type { ResourceOf } from '../../api/index.ts';
 import { hostsOverlap } from '../../lib/hostname.ts';
+import { Memo, NO_INPUTS } from '../../lib/memo.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Context } from '../context.ts';
 
@@ -30,16 +31,11 @@ interface NamedGateway {
   readonly path: (string | number)[];
 }
 
-const NAMED = new WeakMap<VirtualService, readonly NamedGateway[]>();
+const kept = new Memo<readonly NamedGateway[]>();
 
 /** The gateways that the object names: in `gateways`, and those that only matches name; each with where it does first. Found once. */
 export function gatewayNames(virtualService: VirtualService): readonly NamedGateway[] {
-  let named = NAMED.get(virtualService);
-  if (!named) {
-    named = findNames(virtualService);
-    NAMED.set(virtualService, named);
-  }
-  return named;
+  return kept.get([virtualService], NO_INPUTS, () => findNames(virtualService));
 }
 
 function findNames({ spec, metadata }: VirtualService): NamedGateway[] {

@@ -19,7 +19,7 @@ import { urlOf } from '../../prove/replay.ts';
 import { PASSTHROUGH_CLUSTER } from '../../translate/names.ts';
 import type { XdsResources } from '../../xds/resources.ts';
 import { CallRecord } from './record.ts';
-import { Allowing, allowingConfig, recorded } from './recording.ts';
+import { allowingConfig, allowingSnapshot, recorded } from './recording.ts';
 
 /** How often the record is looked at, ms. */
 const LOOK_MS = 100;
@@ -83,7 +83,7 @@ export class Learning {
   /** What the files say, with everything else allowed. */
   allowing(input: MeshInput): MeshInput {
     this.#input = input;
-    return { ...input, snapshot: new Allowing(input.snapshot), mesh: allowingConfig(input.mesh) };
+    return { ...input, snapshot: allowingSnapshot(input.snapshot), mesh: allowingConfig(input.mesh) };
   }
 
   /** What proxies of a type are to run on, with the settings that they were translated by. */

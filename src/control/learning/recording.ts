@@ -5,8 +5,10 @@
 import { clone, create, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import type { Kind, MeshConfig, ResourceOf } from '../../api/index.ts';
+import { Replaced } from '../../config/replaced.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
-import type { Finding } from '../../lib/finding.ts';
+import { KindTable } from '../../config/tables.ts';
+import { Memo, NO_INPUTS } from '../../lib/memo.ts';
 import { HTTP_CONNECTION_MANAGER, httpInspector, PLAINTEXT_HTTP, TCP_PROXY, tlsInspector } from '../../translate/filters.ts';
 import { httpConnectionManager } from '../../translate/listeners/hcm.ts';
 import { PASSTHROUGH_CLUSTER } from '../../translate/names.ts';
@@ -128,44 +130,20 @@ export function allowingConfig(config: MeshConfig): MeshConfig {
 }
 
 /** The resources, with what nothing declares allowed also where a Sidecar would refuse it. */
-export class Allowing implements Snapshot {
-  readonly #base: Snapshot;
-
-  constructor(base: Snapshot) {
-    this.#base = base;
-  }
-
-  get version(): number {
-    return this.#base.version;
-  }
-
-  get findings(): readonly Finding[] {
-    return this.#base.findings;
-  }
-
-  list<K extends Kind>(kind: K): readonly ResourceOf<K>[] {
-    const list = this.#base.list(kind);
-    return kind === 'Sidecar'
-      ? ((list as unknown as readonly ResourceOf<Kind>[]).map(allowing) as unknown as readonly ResourceOf<K>[])
-      : list;
-  }
-
-  get<K extends Kind>(kind: K, namespace: string, name: string): ResourceOf<K> | undefined {
-    const found = this.#base.get(kind, namespace, name);
-    return found && (allowing(found as ResourceOf<Kind>) as ResourceOf<K>);
-  }
-
-  all(): readonly ResourceOf<Kind>[] {
-    return this.#base.all();
-  }
+export function allowingSnapshot(base: Snapshot): Snapshot {
+  const written = base.list('Sidecar');
+  return new Replaced(
+    base,
+    'Sidecar',
+    sidecars.get([written], NO_INPUTS, () => new KindTable(written.map(allowing))),
+  );
 }
 
-function allowing(resource: ResourceOf<Kind>): ResourceOf<Kind> {
-  if (resource.kind !== 'Sidecar') return resource;
-  const { spec } = resource as ResourceOf<'Sidecar'>;
-  if (!spec.outboundTrafficPolicy) return resource;
-  return {
-    ...resource,
-    spec: { ...spec, outboundTrafficPolicy: { ...spec.outboundTrafficPolicy, mode: 'ALLOW_ANY' } },
-  } as ResourceOf<Kind>;
+const sidecars = new Memo<KindTable>();
+
+function allowing(sidecar: ResourceOf<'Sidecar'>): ResourceOf<Kind> {
+  const { spec } = sidecar;
+  if (!spec.outboundTrafficPolicy) return sidecar as unknown as ResourceOf<Kind>;
+  const outboundTrafficPolicy = { ...spec.outboundTrafficPolicy, mode: 'ALLOW_ANY' };
+  return { ...sidecar, spec: { ...spec, outboundTrafficPolicy } } as unknown as ResourceOf<Kind>;
 }

