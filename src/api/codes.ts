@@ -19,7 +19,11 @@ export const DECODING_CODES = {
     summary: 'A field does not exist at this place; a cluster would refuse the object, and it is not in force.',
   },
   SP0009: { name: 'DuplicateObject', level: 'Error', summary: 'Two documents hold one object; the first is in force.' },
-  SP0010: { name: 'EarlierVersionInForce', level: 'Warning', summary: 'An object or file broke; what it said before stays in force.' },
+  SP0010: {
+    name: 'EarlierVersionInForce',
+    level: 'Warning',
+    summary: 'An object or file broke or was emptied; what it said before stays in force.',
+  },
   SP0011: {
     name: 'MeshConfigFailsClosed',
     level: 'Warning',

@@ -60,7 +60,7 @@ metadata: {name: b}
 
 test('empty texts hold nothing', () => {
   for (const text of ['', '\n\n', '# only a comment\n', '---\n---\n', '\ufeff', '%YAML 1.2\n---\n', 'null\n']) {
-    assert.deepEqual(decodeDocuments(text, FILE), { resources: [], findings: [] });
+    assert.deepEqual(decodeDocuments(text, FILE), { resources: [], findings: [], empty: true });
   }
 });
 

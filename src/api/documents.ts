@@ -21,6 +21,8 @@ export interface Decoded {
   /** In the order of the text; `order` counts from 0. Invalid ones are among them if they have a name. */
   readonly resources: readonly ResourceOf<Kind>[];
   readonly findings: readonly Finding[];
+  /** There is no document, or none that says anything. */
+  readonly empty?: boolean;
 }
 
 /** Decodes every document of a file, YAML or JSON, and the items of Lists. */
@@ -30,16 +32,18 @@ export function decodeDocuments(text: string, file: string, options: DecodeOptio
   const findings: Finding[] = [];
   const collector: Collector = { resources, findings, namespace: options.namespace ?? 'default' };
   const seen = nothingSeen();
+  let empty = true;
   for (const chunk of splitDocuments(text)) {
     const parsed = parseYaml(chunk.text, seen);
     const source = new DocumentSource(file, chunk, lines, 'simple' in parsed && parsed.simple);
+    empty &&= !('problem' in parsed) && (parsed.value === null || parsed.value === undefined);
     if ('problem' in parsed) {
       findings.push({ ...codeOf('SP0001'), message: parsed.problem, origin: fileOrigin(file), position: source.at(parsed.offset) });
     } else if (parsed.value !== null && parsed.value !== undefined) {
       decodeObject(parsed.value, source, collector);
     }
   }
-  return { resources, findings };
+  return { resources, findings, empty };
 }
 
 interface Collector {

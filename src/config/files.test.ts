@@ -208,6 +208,27 @@ test('a mounted ConfigMap: files are links through a folder that is swapped', as
   await watched.until((snapshot) => names(snapshot).join() === 'b');
 });
 
+test('a file that is emptied keeps its objects, as kubectl apply would; one that says so, or is deleted, does not', async (t) => {
+  const path = await folder(t, { 'a.yaml': entry('a'), 'b.yaml': entry('b'), 'empty.yaml': '' });
+  const watched = await follow(t, [path]);
+  assert.deepEqual(codes(watched.first), []);
+  for (const text of ['', '\n---\n', '# nothing\n']) {
+    await writeFile(join(path, 'a.yaml'), text);
+    const emptied = await watched.until(({ findings }) => findings.length > 0);
+    assert.deepEqual(names(emptied), ['a', 'b']);
+    assert.deepEqual(codes(emptied), ['SP0010']);
+    assert.match(emptied.findings[0]!.message, /a\.yaml is empty.*delete the file/);
+    await writeFile(join(path, 'a.yaml'), entry('a'));
+    await watched.until(({ findings }) => findings.length === 0);
+  }
+  await writeFile(join(path, 'a.yaml'), '');
+  await watched.until(({ findings }) => findings.length > 0);
+  await writeFile(join(path, 'a.yaml'), '{apiVersion: v1, kind: List, items: []}');
+  await watched.until((snapshot) => names(snapshot).join() === 'b' && snapshot.findings.length === 0);
+  await rm(join(path, 'b.yaml'));
+  await watched.until((snapshot) => names(snapshot).join() === '');
+});
+
 test('what breaks leaves the last good version in force', async (t) => {
   const path = await folder(t, { 'a.yaml': `${entry('a')}---\n${entry('b')}`, 'c.yaml': entry('c') });
   const watched = await follow(t, [path]);

@@ -56,13 +56,14 @@ export function readAgain(decoded: Decoded, before: Holding = NOTHING): Holding 
     if (!resource.valid && good && !present.has(key)) kept.add(good);
     present.add(key);
   }
-  if (decoded.findings.some((finding) => FILE_BROKEN.has(finding.code))) {
+  // Who truncates a file before writing to it must open nothing in between.
+  if (decoded.empty || decoded.findings.some((finding) => FILE_BROKEN.has(finding.code))) {
     for (const [key, good] of inForce) if (!present.has(key)) kept.add(good);
   }
 
   for (const entry of kept) gone.delete(entry);
   for (const entry of entries) entry.order ??= inherited(known.get(entry.key), gone);
-  const findings = [...decoded.findings, ...[...kept].map(({ resource }) => staysInForce(resource))];
+  const findings = [...decoded.findings, ...[...kept].map(({ resource }) => staysInForce(resource, decoded.empty))];
   return { entries, kept: [...kept], findings: keepContent(before.findings, findings) };
 }
 
@@ -102,11 +103,13 @@ function birth(resource: Resource): number {
   return Number.isNaN(time) ? Number.POSITIVE_INFINITY : time;
 }
 
-function staysInForce(resource: Resource): Finding {
+function staysInForce(resource: Resource, emptied = false): Finding {
+  const { file } = resource.source;
+  const version = `the version read before, from ${formatPosition(resource.source.position())}, stays in force`;
   return {
     code: 'SP0010',
     level: DECODING_CODES.SP0010.level,
-    message: `the version read before, from ${formatPosition(resource.source.position())}, stays in force until this is mended`,
+    message: emptied ? `${file} is empty; ${version}: delete the file to remove what it held` : `${version} until this is mended`,
     origin: originOf(resource),
   };
 }

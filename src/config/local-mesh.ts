@@ -1,6 +1,6 @@
 /**
  * The workloads of `up`: a router for each Gateway selector, with an address of its own, as Pods that ordinary Services select; and the gateway
- * Services of an Istio installation where the files define none. Pure.
+ * Services of an Istio installation where the files define none.
  */
 
 import { PROXY_NAMESPACE_ANNOTATION } from '../api/gateway-api/common.ts';
