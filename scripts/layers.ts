@@ -21,7 +21,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   kube: ['lib', 'api', 'config'],
   prove: ['lib', 'api', 'config', 'registry', 'translate', 'xds', 'http', 'simulate', 'learn', 'convert', 'kube'],
   proxy: ['lib', 'xds', 'http'],
-  ca: ['lib', 'xds'],
   admin: ['lib', 'xds', 'http', 'proxy'],
   engine: ['lib', 'xds', 'http', 'proxy', 'admin'],
   control: ['lib', 'api', 'config', 'registry', 'analysis', 'translate', 'xds', 'learn', 'prove', 'engine', 'proxy'],
