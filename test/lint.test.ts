@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -146,4 +146,12 @@ test('a file of more than 400 lines says why', async (t) => {
     'src/lib/long.test.ts': lines(401),
   };
   assert.deepEqual(await findings(t, files), ['src/lib/long.ts: noExcessiveLinesPerFile']);
+});
+
+test('each generated test has a seed: what lands does not depend on chance', () => {
+  const counts = (text: string, pattern: RegExp) => text.match(pattern)?.length ?? 0;
+  for (const file of globSync('{src,test}/**/*.test.ts', { cwd: ROOT })) {
+    const text = readFileSync(join(ROOT, file), 'utf8');
+    assert.ok(counts(text, /\bfc\.assert\(/g) <= counts(text, /\bseed: /g), `${file}: give each fc.assert a seed, such as { seed: 1 }`);
+  }
 });

@@ -28,7 +28,7 @@ test('finds what a walk over all hosts finds', () => {
         hosts.some((each) => hostCovers(each, asked) || hostCovers(asked, each)),
       );
     }),
-    { numRuns: 500 },
+    { numRuns: 500, seed: 1 },
   );
 });
 

@@ -47,7 +47,7 @@ test('a text is an address where Node says so', () => {
       ),
       check,
     ),
-    { numRuns: 2000 },
+    { numRuns: 2000, seed: 1 },
   );
   for (const text of [
     '',
@@ -76,6 +76,7 @@ test('addresses have the words and the spelling that ipaddr.js gives them', () =
       assert.equal(formatIp(words), ipaddr.parse(text).toString());
       assert.deepEqual(parseIp(formatIp(words)), words);
     }),
+    { seed: 1 },
   );
 });
 
@@ -88,6 +89,7 @@ test('ranges have the network that ipaddr.js gives them', () => {
         network.kind() === 'ipv6' && (network as ipaddr.IPv6).isIPv4MappedAddress() ? undefined : `${network.toString()}/${length}`;
       if (expected !== undefined) assert.equal(canonicalRange(text), expected);
     }),
+    { seed: 1 },
   );
 });
 
@@ -111,7 +113,7 @@ test('a range holds an address where ipaddr.js says so', () => {
       assert.equal(cidrContains(parseRange(text)!, parseIp(other)!), expected);
       assert.equal(cidrCovers(text, other), expected);
     }),
-    { numRuns: 2000 },
+    { numRuns: 2000, seed: 1 },
   );
 });
 

@@ -144,6 +144,6 @@ test('proxies of one class, translated by themselves, come to the same', () => {
       const translations = new Translations(meshFromText(text));
       for (const one of proxies) assert.deepEqual(translations.of(one), translate(one, meshFromText(text)));
     }),
-    { numRuns: 100 },
+    { numRuns: 100, seed: 1 },
   );
 });

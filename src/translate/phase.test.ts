@@ -139,6 +139,6 @@ test('after any changes, a translation and its class are those of a fresh start'
         }
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 60, seed: 1 },
   );
 });

@@ -52,7 +52,7 @@ test('no text makes the parser fail otherwise than by a refusal', () => {
         assert.ok(error instanceof SallyportError && error.code.startsWith('xds-'), String(error));
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: 2000, seed: 1 },
   );
 });
 
