@@ -1,5 +1,6 @@
 /** What a cluster does with a call: which hosts it has, and what it wraps the call in. Pure. */
 import { type Authority, splitAuthority } from '../http/authority.ts';
+import { isAnyAddress } from '../lib/ip.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { CertificateValidationContext_TrustChainVerification } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import { type CommonTlsContext, UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
@@ -46,6 +47,7 @@ export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination
   if (clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST) {
     const own = cluster.lbConfig.case === 'originalDstLbConfig' ? cluster.lbConfig.value.upstreamPortOverride : undefined;
     const port = own ?? destination.port;
+    if (isAnyAddress(destination.ip)) return { kind: 'none', why: `${destination.ip} is no address to connect to` };
     return { kind: 'hosts', hosts: [{ endpoint: { ip: destination.ip, port }, host: '', port }], dialled: true };
   }
   const assignment = proxy.endpoints(cluster);

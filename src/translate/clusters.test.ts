@@ -211,23 +211,43 @@ test('the CA of a credential: the Secret NAME-cacert comes before ca.crt of the 
   assert.deepEqual(findings, []);
 });
 
-test('the name table has declared addresses, else allocated ones, and no names that real DNS must answer', () => {
-  const mesh = meshFromText(
+test('the name table has declared addresses, else allocated ones; without addresses those that other name servers may be asked for', () => {
+  const text =
     object(
       'ServiceEntry',
       'a',
       '{ hosts: [a.example.com], addresses: [203.0.113.1], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS }',
     ) +
-      object('ServiceEntry', 'b', '{ hosts: [b.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS }') +
-      object('ServiceEntry', 'c', '{ hosts: ["*.example.org"], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: NONE }') +
-      object(
-        'ServiceEntry',
-        'd',
-        '{ hosts: [d.example.com], addresses: [203.0.113.0/24], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: STATIC, endpoints: [{ address: 198.51.100.1 }] }',
-      ),
-  );
-  const ips = (proxy: ProxyIdentity) =>
+    object('ServiceEntry', 'b', '{ hosts: [b.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS }') +
+    object('ServiceEntry', 'c', '{ hosts: ["*.example.org"], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: NONE }') +
+    object(
+      'ServiceEntry',
+      'd',
+      '{ hosts: [d.example.com], addresses: [203.0.113.0/24], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: STATIC, endpoints: [{ address: 198.51.100.1 }] }',
+    ) +
+    object(
+      'VirtualService',
+      'routed',
+      '{ hosts: [routed.example.net, a.example.com], http: [{ route: [{ destination: { host: a.example.com } }] }] }',
+    ) +
+    object(
+      'VirtualService',
+      'at-gateway',
+      '{ hosts: [other.example.net], gateways: [g], http: [{ route: [{ destination: { host: a.example.com } }] }] }',
+    );
+  const policy = (mode: 'ALLOW_ANY' | 'REGISTRY_ONLY', proxyMetadata: Record<string, string> = {}) =>
+    meshFromText(text, { outboundTrafficPolicy: { mode }, defaultConfig: { proxyMetadata } });
+  const ips = (mesh: Mesh, proxy: ProxyIdentity = proxyOf()) =>
     Object.fromEntries(Object.entries(nameTable(contextOf(mesh, proxy)).table).map(([name, info]) => [name, info.ips.length]));
-  assert.deepEqual(ips(proxyOf()), { 'a.example.com': 1, 'b.example.com': 1 });
-  assert.deepEqual(ips(proxyOf({ addresses: ['10.0.0.1', 'fd00::1'] })), { 'a.example.com': 1, 'b.example.com': 2 });
+  const declared = { 'a.example.com': 1, 'b.example.com': 1, '*.example.org': 0, 'd.example.com': 0 };
+  const strict = policy('REGISTRY_ONLY');
+  assert.deepEqual(ips(strict), { ...declared, 'routed.example.net': 0 });
+  assert.deepEqual(ips(strict, proxyOf({ addresses: ['10.0.0.1', 'fd00::1'] })), {
+    ...declared,
+    'b.example.com': 2,
+    'routed.example.net': 0,
+  });
+  assert.deepEqual(ips(policy('ALLOW_ANY')), { ...declared, '*': 0 });
+  const allowed = policy('REGISTRY_ONLY', { SALLYPORT_DNS_ALLOW: 'ntp.example.net, *.corp.example,' });
+  assert.deepEqual(ips(allowed), { ...declared, 'routed.example.net': 0, 'ntp.example.net': 0, '*.corp.example': 0 });
 });

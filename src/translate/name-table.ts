@@ -6,28 +6,44 @@ import type { Service } from '../registry/model.ts';
 import { type NameTable, type NameTable_NameInfo, NameTable_NameInfoSchema, NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import { allocatedAddresses } from './addresses.ts';
 import type { TranslateContext } from './context.ts';
+import { MESH_GATEWAY } from './names.ts';
 import { Phase } from './phase.ts';
 
 /**
- * By full host name, `*.suffix` for wildcards. A host without an address of its own or an allocated one (resolution NONE, wildcards without
- * addresses) is not there: real DNS answers for it. A headless service answers with its endpoints, each also under `pod.service`.
+ * By full host name, `*.suffix` for wildcards. A headless service answers with its endpoints, each also under `pod.service`. Names without addresses
+ * are those for which other name servers may be asked: hosts with neither an address of their own nor an allocated one (resolution NONE, wildcards
+ * without addresses), and `*` where all outbound traffic is allowed. Who asks for any other name asks for what policy refuses, and the
+ * question alone could carry data out.
  */
 export function nameTable(context: TranslateContext): NameTable {
-  return tables.get(context, [context.scope.services, context.mesh.registry.endpoints], buildTable);
+  const { scope, mesh } = context;
+  const asked = namesAskedElsewhere(context);
+  return tables.get(context, [scope.services, mesh.registry.endpoints, asked.join(' ')], (proxy) => buildTable(proxy, asked));
 }
 
 const tables = new Phase<NameTable>();
 
-function buildTable(context: TranslateContext): NameTable {
+/** Names that other name servers may be asked for though no service has them. */
+function namesAskedElsewhere({ scope, mesh }: TranslateContext): readonly string[] {
+  if (scope.outboundTrafficPolicy.mode === 'ALLOW_ANY') return ['*'];
+  const routed = scope.virtualServicesForGateway(MESH_GATEWAY).flatMap(({ spec }) => spec.hosts.filter((host) => !scope.serviceFor(host)));
+  const allowed = (mesh.config.defaultConfig?.proxyMetadata?.[DNS_ALLOW] ?? '').split(',').map((name) => name.trim());
+  return [...new Set([...routed, ...allowed.filter((name) => name !== '')])].sort();
+}
+
+/** In MeshConfig's `defaultConfig.proxyMetadata`: names and `*.suffix` patterns, separated by commas. */
+const DNS_ALLOW = 'SALLYPORT_DNS_ALLOW';
+
+function buildTable(context: TranslateContext, asked: readonly string[]): NameTable {
   const table: Record<string, NameTable_NameInfo> = {};
   for (const service of context.scope.services) {
     const ips = addressesOf(service, context);
-    if (ips.length === 0) continue;
     const other = table[service.hostname];
     if (other) other.ips.push(...ips.filter((ip) => !other.ips.includes(ip)));
     else table[service.hostname] = nameInfo(service, ips);
     if (service.headless) addPods(table, service, context);
   }
+  for (const name of asked) table[name] ??= create(NameTable_NameInfoSchema, { registry: 'External' });
   return create(NameTableSchema, { table });
 }
 

@@ -54,7 +54,7 @@ export interface Scope {
 
 export function scopeFor(proxy: ProxyIdentity, mesh: Mesh): Scope {
   const prepared = preparedVirtualServices(mesh);
-  const virtualServices = (gateway: string) => visibleVirtualServices(prepared.byGateway.get(gateway) ?? [], proxy.namespace);
+  const virtualServices = (gateway: string) => visibleVirtualServices(prepared.byGateway.get(gateway) ?? NONE, proxy.namespace);
   const sidecar = proxy.type === 'sidecar' ? sidecarFor(proxy, mesh) : undefined;
   const meshServices = () => (proxy.type === 'sidecar' ? virtualServices(MESH_GATEWAY) : []);
   const reach = once(() => sidecarEgress(sidecar?.spec, proxy, mesh.registry, meshServices()));
@@ -80,6 +80,8 @@ export function scopeFor(proxy: ProxyIdentity, mesh: Mesh): Scope {
     virtualServicesForGateway: virtualServices,
   };
 }
+
+const NONE: readonly never[] = [];
 
 /** The services of one hostname, and the one that they are together. */
 interface Named {

@@ -4,7 +4,10 @@ import { type NameTable, type NameTable_NameInfo, NameTable_NameInfoSchema, Name
 import { lastValue, splitMessage } from './wire.ts';
 
 export interface NameIndex {
-  /** Addresses of a host name (no trailing dot, any case); undefined where the table does not know it. */
+  /**
+   * Addresses of a host name (no trailing dot, any case). None where other name servers may be asked for them; undefined where nobody may be asked,
+   * as the table does not know the name.
+   */
   lookup(name: string): readonly string[] | undefined;
   readonly size: number;
 }
@@ -18,7 +21,7 @@ const VALUE = 2;
 /** Entries that are read or indexed in one step. */
 const STEP = 200;
 
-/** Exact names win over wildcards, longer wildcards over shorter ones; a wildcard stands for one label or more. */
+/** Exact names win over wildcards, longer wildcards over shorter ones, `*` comes last; a wildcard stands for one label or more. */
 export function indexNames(table: NameTable): NameIndex {
   const steps = indexEntries(Object.entries(table.table));
   for (;;) {
@@ -68,7 +71,7 @@ function* indexEntries(table: Entries): Generator<void, NameIndex> {
         const wildcard = wildcards.get(name.slice(dot + 1));
         if (wildcard) return wildcard;
       }
-      return undefined;
+      return exact.get('*');
     },
   };
 }

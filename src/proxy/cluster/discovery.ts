@@ -1,4 +1,5 @@
 /** Where a cluster's hosts come from. */
+import { isAnyAddress } from '../../lib/ip.ts';
 import type { DnsResolver } from '../dns/resolver.ts';
 import type { Address, ChoiceContext, UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { Balancer } from './balancer.ts';
@@ -95,13 +96,17 @@ class OnDemandHosts {
   }
 }
 
-/** ORIGINAL_DST: the address that the client dialled; connections without one have no host. */
+/**
+ * ORIGINAL_DST: the address that the client dialled. Connections without one have no host, nor have those to 0.0.0.0 or ::, which stand for a name
+ * without an address; the system would take them for this machine.
+ */
 export function originalDestination(settings: ClusterSettings, env: Environment): Discovery {
   const made = new OnDemandHosts(settings.cleanupMs, env.now);
   return {
     choose({ downstream }) {
       if (!downstream?.localAddressRestored) return NO_HOST;
       const { ip, port } = downstream.localAddress;
+      if (isAnyAddress(ip)) return NO_HOST;
       return made.at({ ip, port: settings.portOverride ?? port }, '');
     },
     get hosts() {

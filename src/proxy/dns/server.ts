@@ -1,6 +1,7 @@
 /**
- * The DNS server of a proxy (Istio's agent has it on 15053): registered hosts are answered from the name table, all else goes to the name servers of the system.
- * UDP and TCP (RFC 1035, RFC 7766).
+ * The DNS server of a proxy (Istio's agent has it on 15053): registered hosts are answered from the name table. Names that the table has without
+ * addresses go to the name servers of the system; others do not exist, as a question that is passed on could carry data out. UDP and TCP
+ * (RFC 1035, RFC 7766).
  */
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, isIP, type Server, type Socket } from 'node:net';
@@ -13,7 +14,7 @@ import { resolvConf } from './system.ts';
 export interface DnsServerOptions {
   readonly address: Address;
   readonly names: () => NameIndex;
-  /** Where other names go, `ip` or `ip:port`; without it, the name servers of /etc/resolv.conf. */
+  /** Where names go that the table has without addresses, `ip` or `ip:port`; without it, the name servers of /etc/resolv.conf. */
   readonly upstreams?: readonly string[] | undefined;
   /** Milliseconds; monotonic. */
   readonly now: () => number;
@@ -32,8 +33,9 @@ const TTL = 30;
 /** Bits of a DNS header's flags. */
 const AUTHORITATIVE = 0x400;
 const TRUNCATED = 0x200;
-const SERVFAIL = 2;
 const FORMERR = 1;
+const SERVFAIL = 2;
+const NXDOMAIN = 3;
 const MAX_UDP = 512;
 /** Questions that wait for upstreams at a time; more are answered SERVFAIL. */
 const MAX_PENDING = 1000;
@@ -61,12 +63,14 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
     }
     const question = query.questions?.[0];
     if (query.type !== 'query' || !question) return;
-    const local = localAnswer(query, question, options.names());
-    if (local) {
-      answer(tcp || local.length <= udpSize(query) ? local : truncated(query));
-      return;
+    const name = question.name.replace(/\.$/, '');
+    const known = isLocalhost(name) ? LOCALHOST : options.names().lookup(name);
+    if (!known) answer(failure(message, NXDOMAIN));
+    else if (known.length === 0) forward(message, tcp, answer);
+    else {
+      const response = addressAnswer(query, question, known);
+      answer(tcp || response.length <= udpSize(query) ? response : truncated(query));
     }
-    forward(message, tcp, answer);
   }
 
   function forward(message: Buffer, tcp: boolean, answer: Answer): void {
@@ -147,12 +151,15 @@ function listening(tcp: Server, address: Address): Promise<void> {
   });
 }
 
-/** The answer for a host of the name table; undefined for other names. */
-function localAnswer(query: Packet, question: Question, names: NameIndex): Buffer | undefined {
-  const name = question.name.replace(/\.$/, '');
-  const ips = names.lookup(name);
-  if (!ips || (question.class !== undefined && question.class !== 'IN')) return undefined;
-  const { type } = question;
+const LOCALHOST: readonly string[] = ['127.0.0.1', '::1'];
+
+/** RFC 6761, section 6.3. */
+function isLocalhost(name: string): boolean {
+  return /(?:^|\.)localhost$/i.test(name);
+}
+
+function addressAnswer(query: Packet, question: Question, ips: readonly string[]): Buffer {
+  const type = question.class === undefined || question.class === 'IN' ? question.type : undefined;
   // A registered host has no other records here; asked for them, it exists without.
   const wanted = type === 'A' ? 4 : type === 'AAAA' ? 6 : 0;
   const answers = ips

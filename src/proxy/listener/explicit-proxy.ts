@@ -23,6 +23,12 @@ export interface ExplicitProxyDeps {
   readonly log: (message: string) => void;
 }
 
+/**
+ * Stands for the address of a name that nobody may be asked for, as policy knows no such destination: no service's, and never connected to. What
+ * policy does with unknown destinations happens to the connection.
+ */
+const UNRESOLVED = '0.0.0.0';
+
 export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connection: Inspection) => boolean): ListenerFilter {
   const greeted = new WeakSet<Inspection>();
 
@@ -74,8 +80,9 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
 
   async function addressOf(host: string): Promise<{ readonly ip: string } | { readonly problem: string }> {
     if (isIP(host) > 0) return { ip: host };
-    const known = deps.names().lookup(host)?.[0];
-    if (known !== undefined) return { ip: known };
+    const known = deps.names().lookup(host);
+    if (!known) return { ip: UNRESOLVED };
+    if (known[0] !== undefined) return { ip: known[0] };
     const answer = await deps.resolver.resolve(host, 'v4-preferred');
     if (answer.kind === 'found' && answer.ips[0] !== undefined) return { ip: answer.ips[0] };
     const why = answer.kind === 'found' ? 'DNS has no address for it' : `DNS does not answer (${answer.reason})`;

@@ -45,11 +45,21 @@ async function ask(t: TestContext, port: number, name: string, type: 'A' | 'AAAA
 const rcode = (packet: Packet) => (packet.flags ?? 0) & 15;
 const data = (packet: Packet) => packet.answers?.map((answer) => (answer as { data: unknown }).data);
 
-test('the DNS server answers registered hosts, their wildcards, and passes other names on', async (t) => {
-  const upstream = await nameServer(t, ({ name, type }) => (name === 'other.test' && type === 'A' ? [a(name, '192.0.2.9')] : 'NXDOMAIN'));
+test('the DNS server answers registered hosts and their wildcards, passes on names of the table without addresses, and asks nobody for others', async (t) => {
+  const asked: string[] = [];
+  const upstream = await nameServer(t, ({ name, type }) => {
+    asked.push(name);
+    return name === 'other.test' && type === 'A' ? [a(name, '192.0.2.9')] : 'NXDOMAIN';
+  });
   const { plane, set } = await dataPlane(t, { dns: { ip: '127.0.0.1', port: 0 }, nameServers: [upstream] });
   await set({
-    names: { 'www.example.com': ['240.240.0.1'], '*.example.org': ['240.240.0.2'], 'six.example.com': ['2001:db8::1', '240.240.0.3'] },
+    names: {
+      'www.example.com': ['240.240.0.1'],
+      '*.example.org': ['240.240.0.2'],
+      'six.example.com': ['2001:db8::1', '240.240.0.3'],
+      'other.test': [],
+      '*.wild.test': [],
+    },
   });
   const { port } = plane.dnsAddress!;
   assert.deepEqual(data(await ask(t, port, 'WWW.example.com')), ['240.240.0.1']);
@@ -58,7 +68,13 @@ test('the DNS server answers registered hosts, their wildcards, and passes other
   const none = await ask(t, port, 'www.example.com', 'AAAA');
   assert.deepEqual([rcode(none), data(none)], [0, []], 'it exists, without IPv6');
   assert.deepEqual(data(await ask(t, port, 'other.test')), ['192.0.2.9']);
-  assert.equal(rcode(await ask(t, port, 'nx.test')), 3);
+  assert.equal(rcode(await ask(t, port, 'nx.wild.test')), 3);
+  assert.deepEqual(asked, ['other.test', 'nx.wild.test']);
+  for (const name of ['nx.test', 'wild.test', 'c2VjcmV0.evil.test', '9.2.0.192.in-addr.arpa'])
+    assert.equal(rcode(await ask(t, port, name)), 3);
+  assert.equal(rcode(await ask(t, port, 'c2VjcmV0.evil.test', 'TXT')), 3);
+  assert.equal(asked.length, 2, 'nobody is asked for names that the table does not have');
+  for (const name of ['localhost', 'app.localhost']) assert.deepEqual(data(await ask(t, port, name)), ['127.0.0.1']);
   // Over TCP, two questions at once.
   const socket = await client(t, port);
   for (const name of ['www.example.com', 'x.example.org']) {
@@ -75,6 +91,9 @@ test('the DNS server answers registered hosts, their wildcards, and passes other
     assert.deepEqual(data(decode(all.subarray(first + 2))), ['240.240.0.2']);
     break;
   }
+  await set({ names: { '*': [] } });
+  assert.equal(rcode(await ask(t, port, 'nx.test')), 3);
+  assert.equal(asked.at(-1), 'nx.test');
 });
 
 test('garbage on the DNS port changes nothing; a dead upstream is SERVFAIL', async (t) => {
@@ -84,7 +103,7 @@ test('garbage on the DNS port changes nothing; a dead upstream is SERVFAIL', asy
   dead.close();
   await once(dead, 'close');
   const { plane, set } = await dataPlane(t, { dns: { ip: '127.0.0.1', port: 0 }, nameServers: [at] });
-  await set({ names: { 'www.example.com': ['240.240.0.1'] } });
+  await set({ names: { 'www.example.com': ['240.240.0.1'], 'other.test': [] } });
   const { port } = plane.dnsAddress!;
   const socket = createSocket('udp4');
   t.after(() => socket.close());

@@ -68,7 +68,7 @@ test('SOCKS5 and CONNECT take the path of captured traffic: name table, listener
       unbound('0.0.0.0_7000', socketAddress(7000, '0.0.0.0'), [{ filters: [tcpProxy('any')] }]),
     ],
     [cluster('one', [one]), cluster('any', [any])],
-    { 'db.example.com': ['10.0.0.1'], '*.wild.example.com': ['10.0.0.2'] },
+    { 'db.example.com': ['10.0.0.1'], '*.wild.example.com': ['10.0.0.2'], 'nx.example.com': [] },
   );
   const at = made.port('explicit');
   const socks = async (request: Buffer): Promise<[Buffer, string]> => {
@@ -89,6 +89,11 @@ test('SOCKS5 and CONNECT take the path of captured traffic: name table, listener
   assert.deepEqual(await socks(Buffer.from([5, 1, 0, 1, 10, 0, 0, 1, 0x1b, 0x58])), [granted, 'one']);
   assert.deepEqual(await socks(byName('db.example.com', 7001)), [granted, ''], 'closed like any captured connection that nobody declares');
   assert.equal((await socks(byName('nx.example.com', 7000)))[0][1], 4);
+  assert.deepEqual(
+    await socks(byName('c2VjcmV0.evil.test', 7001)),
+    [granted, ''],
+    'so is a name that the table does not have, which is not looked up',
+  );
   assert.equal((await socks(Buffer.from([5, 2, 0, 1, 10, 0, 0, 1, 0x1b, 0x58])))[0][1], 7);
   assert.equal((await socks(Buffer.from([5, 1, 0, 9, 10, 0, 0, 1, 0x1b, 0x58])))[0][1], 8);
 
@@ -166,7 +171,7 @@ test('curl: absolute form with keep-alive to several hosts, CONNECT, SOCKS5', as
       unbound('0.0.0.0_8080', socketAddress(8080, '0.0.0.0'), chain({ 'b.example.com': 'b' }), more),
     ],
     [cluster('a', [a]), cluster('b', [b])],
-    { 'a.example.com': ['240.240.0.1'], 'b.example.com': ['240.240.0.2'] },
+    { 'a.example.com': ['240.240.0.1'], 'b.example.com': ['240.240.0.2'], 'nx.example.com': [] },
   );
   const curl = async (...args: string[]) => (await run('curl', ['-sS', '--max-time', '10', ...args])).stdout;
   const proxy = `http://127.0.0.1:${port('explicit')}`;
@@ -176,6 +181,11 @@ test('curl: absolute form with keep-alive to several hosts, CONNECT, SOCKS5', as
   assert.equal(await curl('-p', '-x', proxy, ...urls), expected);
   assert.equal(await curl('-x', `socks5h://127.0.0.1:${port('explicit')}`, ...urls), expected);
   assert.equal(await curl('-o', '/dev/null', '-w', '%{http_code}', '-x', proxy, 'http://nx.example.com/'), '502');
+  assert.equal(
+    await curl('-o', '/dev/null', '-w', '%{http_code}', '-x', proxy, 'http://other.example.com/'),
+    '404',
+    'no route, and no lookup',
+  );
   // One connection, three requests, two listeners.
   const socket = await client(t, port('explicit'));
   for (const [url, line] of urls.map((each, i) => [each, expected.split('\n')[i]!] as const)) {
