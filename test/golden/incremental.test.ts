@@ -3,6 +3,7 @@
  * objects, which come, go and change at random.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Kind, ResourceOf } from '../../src/api/index.ts';
@@ -12,7 +13,7 @@ import { type BuiltRegistry, buildRegistry } from '../../src/registry/index.ts';
 import { translate } from '../../src/translate/index.ts';
 import type { Mesh, Translation } from '../../src/translate/model.ts';
 import { EMPTY_SET, type EncodedSet, encodeSet, updateBetween } from '../../src/xds/update.ts';
-import { proxyOfWorkload } from '../support/mesh.ts';
+import { meshFromText, proxyOfWorkload } from '../support/mesh.ts';
 import { GOLDENS, meshOf } from './cases.ts';
 
 type Resource = ResourceOf<Kind>;
@@ -58,6 +59,8 @@ function changed(resource: Resource, by: number): Resource {
     const { ports, endpoints } = (resource as ResourceOf<'ServiceEntry'>).spec;
     return change(by % 3 ? { ports: ports.toReversed() } : { endpoints: turned(endpoints) });
   }
+  if (kind === 'WorkloadEntry')
+    return change({ address: (resource as ResourceOf<'WorkloadEntry'>).spec.address.replace(/\d+$|^/, String(by)) });
   if (kind === 'Gateway') return change({ servers: turned((resource as ResourceOf<'Gateway'>).spec.servers) });
   if (kind === 'Sidecar') return change({ egress: turned((resource as ResourceOf<'Sidecar'>).spec.egress) });
   if (kind === 'EndpointSlice') return change({ endpoints: turned((resource as ResourceOf<'EndpointSlice'>).spec.endpoints) });
@@ -96,35 +99,41 @@ function texts(findings: Translation['findings']): string[] {
 for (const golden of GOLDENS) {
   test(`changes of ${golden.name}`, () => {
     const mesh = meshOf(golden);
-    const proxies = golden.proxies.map((name) => proxyOfWorkload(name, mesh));
-    const original = mesh.snapshot.all().filter(({ valid }) => valid);
-    fc.assert(
-      fc.property(STEPS, (steps) => {
-        let objects: readonly (Resource | undefined)[] = original;
-        let built: BuiltRegistry | undefined;
-        const inForce = new Map<ProxyIdentity, EncodedSet>();
-        for (const [number, { at, does, by }] of steps.entries()) {
-          const index = at % objects.length;
-          const object = objects[index];
-          const next =
-            does === 'come or go'
-              ? object
-                ? undefined
-                : original[index]
-              : object && (does === 'change' ? changed(object, by) : { ...object });
-          objects = objects.with(index, next);
-          const snapshot = snapshotOf(
-            objects.filter((each) => each !== undefined),
-            number,
-          );
-          built = buildRegistry(snapshot, mesh.config, built);
-          const { registry } = built;
-          for (const proxy of proxies) check(proxy, { snapshot, registry, config: mesh.config }, inForce);
-        }
-      }),
-      { numRuns: 25 },
+    checkChanges(
+      mesh,
+      golden.proxies.map((name) => proxyOfWorkload(name, mesh)),
+      25,
     );
   });
+}
+
+test('changes of objects that depend on each other', () => {
+  const mesh = meshFromText({ 'incremental.yaml': readFileSync(new URL('incremental.yaml', import.meta.url), 'utf8') });
+  const client = proxyOfWorkload('client', mesh);
+  checkChanges(mesh, [client, { ...client, locality: 'r2/z1', labels: { app: 'other' } }, proxyOfWorkload('gateway', mesh)], 60);
+});
+
+function checkChanges(mesh: Mesh, proxies: readonly ProxyIdentity[], numRuns: number): void {
+  const original = mesh.snapshot.all().filter(({ valid }) => valid);
+  const run = (steps: readonly Step[]) => {
+    let objects: readonly (Resource | undefined)[] = original;
+    let built: BuiltRegistry | undefined;
+    const inForce = new Map<ProxyIdentity, EncodedSet>();
+    for (const [number, { at, does, by }] of steps.entries()) {
+      const index = at % objects.length;
+      objects = objects.with(index, after(does, by, objects[index], original[index]!));
+      const present = objects.filter((each) => each !== undefined);
+      const snapshot = snapshotOf(present, number);
+      built = buildRegistry(snapshot, mesh.config, built);
+      for (const proxy of proxies) check(proxy, { snapshot, registry: built.registry, config: mesh.config }, inForce);
+    }
+  };
+  fc.assert(fc.property(STEPS, run), { numRuns });
+}
+
+function after(does: Step['does'], by: number, object: Resource | undefined, original: Resource): Resource | undefined {
+  if (does === 'come or go') return object ? undefined : original;
+  return object && (does === 'change' ? changed(object, by) : { ...object });
 }
 
 function check(proxy: ProxyIdentity, mesh: Mesh, inForce: Map<ProxyIdentity, EncodedSet>): void {
