@@ -13,15 +13,15 @@ import {
   CommonTlsContextSchema,
   DownstreamTlsContextSchema,
 } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
-import type { TranslateContext } from '../context.ts';
 import type { GatewayServer } from '../gateways.ts';
 import { typedConfig } from '../proto.ts';
+import type { SecretReferences } from '../secrets.ts';
 import { TLS_TRANSPORT_SOCKET } from '../tls-context.ts';
 
 const { TLS_AUTO, TLSv1_0, TLSv1_1, TLSv1_2, TLSv1_3 } = TlsParameters_TlsProtocol;
 const VERSION = { TLS_AUTO, TLSV1_0: TLSv1_0, TLSV1_1: TLSv1_1, TLSV1_2: TLSv1_2, TLSV1_3: TLSv1_3 } as const;
 
-export function downstreamTls(context: TranslateContext, { server, gateway }: GatewayServer): TransportSocket {
+export function downstreamTls(secrets: SecretReferences, { server, gateway }: GatewayServer): TransportSocket {
   const tls = server.tls!;
   const common = create(CommonTlsContextSchema, {
     alpnProtocols: ['h2', 'http/1.1'],
@@ -31,10 +31,10 @@ export function downstreamTls(context: TranslateContext, { server, gateway }: Ga
       cipherSuites: [...tls.cipherSuites],
       ecdhCurves: [...tls.ecdhCurves],
     },
-    tlsCertificateSdsSecretConfigs: certificates(context, tls, gateway),
+    tlsCertificateSdsSecretConfigs: certificates(secrets, tls, gateway),
   });
   const verified = tls.mode === 'MUTUAL' || tls.mode === 'OPTIONAL_MUTUAL';
-  if (verified) common.validationContextType = clientValidation(context, tls, gateway);
+  if (verified) common.validationContextType = clientValidation(secrets, tls, gateway);
   return create(TransportSocketSchema, {
     name: TLS_TRANSPORT_SOCKET,
     configType: typedConfig(DownstreamTlsContextSchema, { commonTlsContext: common, requireClientCertificate: tls.mode === 'MUTUAL' }),
@@ -43,18 +43,14 @@ export function downstreamTls(context: TranslateContext, { server, gateway }: Ga
 
 type Gateway = GatewayServer['gateway'];
 
-function certificates({ secrets }: TranslateContext, tls: ServerTlsSettings, gateway: Gateway): SdsSecretConfig[] {
+function certificates(secrets: SecretReferences, tls: ServerTlsSettings, gateway: Gateway): SdsSecretConfig[] {
   if (tls.credentialName) return [secrets.credential(tls.credentialName, gateway)];
   if (tls.credentialNames.length > 0) return tls.credentialNames.map((name) => secrets.credential(name, gateway));
   const files = tls.tlsCertificates.length > 0 ? tls.tlsCertificates : [tls];
   return files.map(({ serverCertificate, privateKey }) => secrets.fileCertificate(serverCertificate ?? '', privateKey ?? ''));
 }
 
-function clientValidation(
-  { secrets }: TranslateContext,
-  tls: ServerTlsSettings,
-  gateway: Gateway,
-): CommonTlsContext['validationContextType'] {
+function clientValidation(secrets: SecretReferences, tls: ServerTlsSettings, gateway: Gateway): CommonTlsContext['validationContextType'] {
   const defaultValidationContext = create(CertificateValidationContextSchema, {
     matchSubjectAltNames: tls.subjectAltNames.map((value) => ({ matchPattern: { case: 'exact' as const, value } })),
     verifyCertificateSpki: [...tls.verifyCertificateSpki],
@@ -72,7 +68,7 @@ function clientValidation(
   };
 }
 
-function clientAuthority(secrets: TranslateContext['secrets'], tls: ServerTlsSettings, gateway: Gateway): SdsSecretConfig {
+function clientAuthority(secrets: SecretReferences, tls: ServerTlsSettings, gateway: Gateway): SdsSecretConfig {
   const credential = tls.caCertCredentialName ?? tls.credentialName ?? tls.credentialNames[0];
   if (credential) return secrets.credentialCa(credential, gateway);
   return secrets.fileCa(tls.caCertificates ?? tls.tlsCertificates[0]?.caCertificates ?? '');

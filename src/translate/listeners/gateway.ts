@@ -1,8 +1,11 @@
 /** The listeners of a router: one for each port that its Gateways' servers bind. */
 import { create } from '@bufbuild/protobuf';
-import type { ResourceOf } from '../../api/index.ts';
+import type { DestinationRule, MeshConfig, ResourceOf, RouteDestination } from '../../api/index.ts';
 import { originOf, resourceText } from '../../api/resource.ts';
 import { hostCovers, isWildcard } from '../../lib/hostname.ts';
+import { Memo } from '../../lib/memo.ts';
+import type { Service } from '../../registry/model.ts';
+import type { Address } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { accessLogs, listenerAccessLogs } from '../access-log.ts';
@@ -11,6 +14,7 @@ import { proxyProtocol, tcpProxy, tlsInspector } from '../filters.ts';
 import { type GatewayPort, type GatewayServer, gatewayPorts } from '../gateways.ts';
 import { metadataOf } from '../metadata.ts';
 import { dnsSrvClusterName } from '../names.ts';
+import { type Made, made, take } from '../notes.ts';
 import { socketAddress, toDuration } from '../proto.ts';
 import { gatewayRoutes } from '../routes/gateway.ts';
 import { originMetadata } from '../routes/origin.ts';
@@ -44,7 +48,22 @@ function gatewayListener(context: TranslateContext, { port, bind, servers }: Gat
   const { config } = context.mesh;
   const name = `${bind || WILDCARD}_${port}`;
   const chains = portChains(context, servers, name, refusalOf(port));
-  if (chains.length === 0) return undefined;
+  const [first] = chains;
+  if (!first) return undefined;
+  const address = bind || (context.proxy.bindAddress ?? WILDCARD);
+  const gateways = [...new Set(servers.map((entry) => entry.gateway))];
+  return kept.listeners.get([config, first, name], [address, ...gateways, ...chains], () =>
+    buildListener(config, name, socketAddress(address, port), gateways, chains),
+  );
+}
+
+function buildListener(
+  config: MeshConfig,
+  name: string,
+  address: Address,
+  gateways: readonly ResourceOf<'Gateway'>[],
+  chains: readonly Chain[],
+): Listener {
   const inspectsTls = chains.some(
     (each) => each.serverNames.length > 0 || each.transportSocket !== undefined || each.transportProtocol !== '',
   );
@@ -54,7 +73,7 @@ function gatewayListener(context: TranslateContext, { port, bind, servers }: Gat
   ];
   return create(ListenerSchema, {
     name,
-    address: socketAddress(bind || (context.proxy.bindAddress ?? WILDCARD), port),
+    address,
     trafficDirection: TrafficDirection.OUTBOUND,
     listenerFilters,
     // A gateway waits for the ClientHello as long as it takes.
@@ -62,9 +81,18 @@ function gatewayListener(context: TranslateContext, { port, bind, servers }: Gat
     // The chain that takes everything stands last.
     filterChains: [...chains.filter((each) => !matchesAll(each)), ...chains.filter(matchesAll)].map(filterChain),
     accessLog: listenerAccessLogs(config),
-    metadata: metadataOf({ origins: [...new Set(servers.map((entry) => entry.gateway))] }),
+    metadata: metadataOf({ origins: gateways }),
   });
 }
+
+/** Each by what it follows from besides the configuration. */
+const kept = {
+  listeners: new Memo<Listener>(),
+  http: new Memo<Chain>(),
+  https: new Memo<Made<Chain>>(),
+  rules: new Memo<Chain>(),
+  clusters: new Memo<readonly Chain[]>(),
+};
 
 /** Chains of all servers of a port; of two with one match the older stays. Plain HTTP servers share one. */
 function portChains(
@@ -92,26 +120,38 @@ function refused(context: TranslateContext, { filters, metadata, ...match }: Cha
   return refusingChain(context, { ...match, side: 'gateway', http }, refusal);
 }
 
-function httpChain(context: TranslateContext, servers: readonly GatewayServer[], name: string, besideTls: boolean): Chain {
-  const filter = httpConnectionManager(context.mesh.config, {
-    side: 'gateway',
-    statPrefix: `outbound_${name}`,
-    routes: servers[0]!.routeName,
-  });
+function httpChain({ mesh }: TranslateContext, servers: readonly GatewayServer[], name: string, besideTls: boolean): Chain {
   const origins = [...new Set(servers.map((entry) => entry.gateway))];
-  return chain({ filters: [filter], metadata: metadataOf({ origins }), transportProtocol: besideTls ? 'raw_buffer' : '' });
+  const { gateway, routeName } = servers[0]!;
+  return kept.http.get([mesh.config, gateway, name], [besideTls, routeName, ...origins], () => {
+    const filter = httpConnectionManager(mesh.config, { side: 'gateway', statPrefix: `outbound_${name}`, routes: routeName });
+    return chain({ filters: [filter], metadata: metadataOf({ origins }), transportProtocol: besideTls ? 'raw_buffer' : '' });
+  });
 }
 
-function serverChains(context: TranslateContext, entry: GatewayServer): Chain[] {
+function httpsChain(context: TranslateContext, entry: GatewayServer): Chain {
+  const { server, serverNames, gateway, routeName, bind, port } = entry;
+  const { config } = context.mesh;
+  const statPrefix = server.name || `outbound_${bind || WILDCARD}_${port}`;
+  const build = () =>
+    made(({ secrets }) => {
+      const filter = httpConnectionManager(config, { side: 'gateway', statPrefix, routes: routeName });
+      return chain({ serverNames, filters: [filter], transportSocket: downstreamTls(secrets, entry), metadata: originMetadata(gateway) });
+    });
+  return take(kept.https.get([config, gateway, server], [statPrefix, routeName, ...serverNames], build), context);
+}
+
+function serverChains(context: TranslateContext, entry: GatewayServer): readonly Chain[] {
   const { server, kind, serverNames, gateway } = entry;
   switch (kind) {
-    case 'https': {
-      const statPrefix = server.name || `outbound_${entry.bind || WILDCARD}_${entry.port}`;
-      const filter = httpConnectionManager(context.mesh.config, { side: 'gateway', statPrefix, routes: entry.routeName });
-      return [chain({ serverNames, filters: [filter], transportSocket: downstreamTls(context, entry), metadata: originMetadata(gateway) })];
-    }
+    case 'https':
+      return [httpsChain(context, entry)];
     case 'tls':
-      return tcpRuleChains(context, entry).map((each) => ({ ...each, serverNames, transportSocket: downstreamTls(context, entry) }));
+      return tcpRuleChains(context, entry).map((each) => ({
+        ...each,
+        serverNames,
+        transportSocket: downstreamTls(context.secrets, entry),
+      }));
     case 'tcp':
       return tcpRuleChains(context, entry);
     case 'passthrough':
@@ -151,8 +191,7 @@ function tcpRuleChains(context: TranslateContext, entry: GatewayServer): Chain[]
   for (const virtualService of boundVirtualServices(context, entry)) {
     for (const rule of virtualService.spec.tcp) {
       if (rule.route.length === 0 || !(rule.match.length === 0 || rule.match.some((match) => concerns(entry, match)))) continue;
-      const filters = destinationFilters(context, rule.route, { number: entry.server.port.number }, virtualService);
-      return [chain({ filters, metadata: metadataOf({ origins: [virtualService, entry.gateway] }) })];
+      return [ruleChain(context, entry, virtualService, rule, [])];
     }
   }
   return [];
@@ -165,14 +204,29 @@ function tlsRuleChains(context: TranslateContext, entry: GatewayServer): Chain[]
       .flatMap((rule) =>
         rule.match
           .filter((match) => concerns(entry, match))
-          .map((match) =>
-            chain({
-              serverNames: match.sniHosts,
-              filters: destinationFilters(context, rule.route, { number: entry.server.port.number }, virtualService),
-              metadata: metadataOf({ origins: [virtualService, entry.gateway] }),
-            }),
-          ),
+          .map((match) => ruleChain(context, entry, virtualService, rule, match.sniHosts)),
       ),
+  );
+}
+
+/** To the destinations of a rule; kept with them and with what DestinationRules say of the first. */
+function ruleChain(
+  context: TranslateContext,
+  { server, gateway }: GatewayServer,
+  virtualService: ResourceOf<'VirtualService'>,
+  rule: { readonly route: readonly RouteDestination[] },
+  serverNames: readonly string[],
+): Chain {
+  const { scope, mesh } = context;
+  const services = rule.route.map(({ destination }) => scope.serviceFor(destination.host));
+  const followed = services[0] && scope.destinationRuleFor(services[0].hostname);
+  const { number } = server.port;
+  return kept.rules.get([mesh.config, rule, gateway, number, serverNames.join()], [virtualService, followed, ...services], () =>
+    chain({
+      serverNames,
+      filters: destinationFilters(context, rule.route, { number }, virtualService),
+      metadata: metadataOf({ origins: [virtualService, gateway] }),
+    }),
   );
 }
 
@@ -189,27 +243,33 @@ function concerns(
 const MESH_ALPN: readonly string[] = ['istio', 'istio-peer-exchange', 'istio-http/1.0', 'istio-http/1.1', 'istio-h2'];
 
 /** AUTO_PASSTHROUGH: a chain for each cluster, known by an SNI that names it. */
-function clusterChains(context: TranslateContext, entry: GatewayServer): Chain[] {
-  const { scope, mesh } = context;
-  const chains: Chain[] = [];
-  for (const service of scope.services) {
+function clusterChains({ scope, mesh: { config } }: TranslateContext, { gateway, serverNames }: GatewayServer): readonly Chain[] {
+  return scope.services.flatMap((service) => {
     // No SNI can name a wildcard's cluster, and Envoy refuses a listener that asks for one.
-    if (service.meshExternal || isWildcard(service.hostname)) continue;
-    if (!entry.serverNames.some((name) => hostCovers(name, service.hostname))) continue;
-    const destinationRule = scope.destinationRuleFor(service.hostname)?.spec;
-    const subsets = ['', ...(destinationRule?.subsets.map((each) => each.name) ?? [])];
-    for (const port of service.ports) {
-      if (port.protocol === 'UDP') continue;
-      for (const subset of subsets) {
-        const name = dnsSrvClusterName(service.hostname, port.number, subset);
-        const clusters = [{ name, weight: 1 }];
-        const filter = tcpProxy({ statPrefix: name, clusters, destinationRule, subset, accessLog: accessLogs(mesh.config) });
-        const metadata = metadataOf({ origins: [entry.gateway, service.resource] });
-        chains.push(chain({ serverNames: [name], applicationProtocols: MESH_ALPN, filters: [filter], metadata }));
-      }
-    }
-  }
-  return chains;
+    if (service.meshExternal || isWildcard(service.hostname)) return [];
+    if (!serverNames.some((name) => hostCovers(name, service.hostname))) return [];
+    const rule = scope.destinationRuleFor(service.hostname);
+    return kept.clusters.get([config, gateway, service], [rule], () => chainsOf(service, rule?.spec, gateway, config));
+  });
+}
+
+function chainsOf(
+  service: Service,
+  destinationRule: DestinationRule | undefined,
+  gateway: ResourceOf<'Gateway'>,
+  config: MeshConfig,
+): readonly Chain[] {
+  const subsets = ['', ...(destinationRule?.subsets.map((each) => each.name) ?? [])];
+  const ports = service.ports.filter(({ protocol }) => protocol !== 'UDP');
+  return ports.flatMap((port) =>
+    subsets.map((subset) => {
+      const name = dnsSrvClusterName(service.hostname, port.number, subset);
+      const clusters = [{ name, weight: 1 }];
+      const filter = tcpProxy({ statPrefix: name, clusters, destinationRule, subset, accessLog: accessLogs(config) });
+      const metadata = metadataOf({ origins: [gateway, service.resource] });
+      return chain({ serverNames: [name], applicationProtocols: MESH_ALPN, filters: [filter], metadata });
+    }),
+  );
 }
 
 function reportSameMatch({ report }: TranslateContext, { gateway, server }: GatewayServer, { serverNames }: Chain): void {
