@@ -5,7 +5,7 @@ import { sameMembers } from './same.ts';
  * and each object among the keys holds what follows: it goes when one of them goes.
  */
 export class Memo<T> {
-  readonly #root: Branch<T> = { objects: undefined, values: undefined, kept: undefined };
+  readonly #root = emptyBranch<T>();
 
   /**
    * What was made for the same keys, if all of `inputs` are what they were then; else what `make` makes. Keys tell apart what is in use at the same
@@ -15,10 +15,10 @@ export class Memo<T> {
   get(keys: readonly [object, ...Key[]], inputs: readonly unknown[], make: () => T): T {
     let branch = this.#root;
     for (const key of keys) branch = next(branch, key);
-    const { kept } = branch;
-    if (kept && sameMembers(kept.inputs, inputs)) return kept.result;
+    if (branch.inputs && sameMembers(branch.inputs, inputs)) return branch.result as T;
     const result = make();
-    branch.kept = { inputs, result };
+    branch.inputs = inputs;
+    branch.result = result;
     return result;
   }
 }
@@ -28,7 +28,13 @@ export type Key = object | string | number | boolean;
 interface Branch<T> {
   objects: WeakMap<object, Branch<T>> | undefined;
   values: Map<Key, Branch<T>> | undefined;
-  kept: { readonly inputs: readonly unknown[]; readonly result: T } | undefined;
+  /** Undefined where nothing is kept. */
+  inputs: readonly unknown[] | undefined;
+  result: T | undefined;
+}
+
+function emptyBranch<T>(): Branch<T> {
+  return { objects: undefined, values: undefined, inputs: undefined, result: undefined };
 }
 
 function next<T>(branch: Branch<T>, key: Key): Branch<T> {
@@ -39,7 +45,7 @@ function nextByIdentity<T>(branch: Branch<T>, key: object): Branch<T> {
   branch.objects ??= new WeakMap();
   let found = branch.objects.get(key);
   if (!found) {
-    found = { objects: undefined, values: undefined, kept: undefined };
+    found = emptyBranch();
     branch.objects.set(key, found);
   }
   return found;
@@ -49,7 +55,7 @@ function nextByValue<T>(branch: Branch<T>, key: Key): Branch<T> {
   branch.values ??= new Map();
   let found = branch.values.get(key);
   if (!found) {
-    found = { objects: undefined, values: undefined, kept: undefined };
+    found = emptyBranch();
     branch.values.set(key, found);
   }
   return found;

@@ -2,11 +2,13 @@
 import { create } from '@bufbuild/protobuf';
 import type { MeshConfig, ResourceOf, Subset } from '../api/index.ts';
 import { originOf } from '../api/resource.ts';
+import { Memo } from '../lib/memo.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { Endpoint, Service, ServicePort } from '../registry/model.ts';
 import { isHttp, isHttp2 } from '../registry/protocol.ts';
 import {
   type Cluster,
+  Cluster_CommonLbConfigSchema,
   Cluster_DiscoveryType,
   Cluster_DnsLookupFamily,
   Cluster_LbPolicy,
@@ -23,7 +25,6 @@ import {
   applyOutlierDetection,
   applyRetryBudget,
   type ClusterDraft,
-  commonLbConfig,
   finish,
   useClientProtocol,
   useHttp2,
@@ -71,7 +72,6 @@ export function outboundCluster(target: Target, notes: Notes): Cluster | undefin
   const { settings, service, port, policy, sniDnat } = target;
   const { config, proxyType } = settings;
   const cluster = create(ClusterSchema, { name: nameOf(target) });
-  commonLbConfig(cluster);
   const refusal = refusalOf(target);
   if (refusal) {
     const { level, reason, origin } = refusal;
@@ -100,8 +100,12 @@ export function outboundCluster(target: Target, notes: Notes): Cluster | undefin
   if (cluster.clusterDiscoveryType.value !== Cluster_DiscoveryType.EDS && endpoints.length > 0) {
     cluster.loadAssignment = assignment(target, endpoints);
   }
+  cluster.commonLbConfig ??= DEFAULT_LB_CONFIG;
   return finish(draft);
 }
+
+/** Shared by all clusters that set nothing in it. */
+const DEFAULT_LB_CONFIG = create(Cluster_CommonLbConfigSchema);
 
 /** What comes over EDS for the cluster; undefined if it has its endpoints in another way, or is none. */
 export function outboundEndpoints(target: Target): ClusterLoadAssignment | undefined {
@@ -123,12 +127,17 @@ function localitySetting({ policy, settings }: Target): LocalitySetting | undefi
 }
 
 function assignment(target: Target, endpoints: readonly Endpoint[]): ClusterLoadAssignment {
-  const failsOver = target.policy.outlierDetection !== undefined;
-  return create(ClusterLoadAssignmentSchema, {
-    clusterName: nameOf(target),
-    endpoints: localityGroups(endpoints, target.client, localitySetting(target), failsOver),
-  });
+  const { client, policy, subset } = target;
+  const name = nameOf(target);
+  const setting = localitySetting(target);
+  const failsOver = policy.outlierDetection !== undefined;
+  // Where the proxy does not count, all have the same.
+  return assignments.get([client, target.endpoints], [name, subset, setting, failsOver, ...endpoints], () =>
+    create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: localityGroups(endpoints, client, setting, failsOver) }),
+  );
 }
+
+const assignments = new Memo<ClusterLoadAssignment>();
 
 function reportWithoutEffect({ rule, policy }: Target, { report }: Notes): void {
   if (!rule) return;
@@ -265,6 +274,7 @@ function dynamicForwardProxy(cluster: Cluster, service: Service, config: MeshCon
 function refusing(cluster: Cluster, target: Target, refusal: string): Cluster {
   cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.STATIC };
   cluster.connectTimeout = toDuration(target.settings.config.connectTimeout);
+  cluster.commonLbConfig = DEFAULT_LB_CONFIG;
   cluster.metadata = clusterMetadata(target, refusal);
   return cluster;
 }

@@ -1,6 +1,7 @@
 /** Metadata of xDS objects: where they come from, in our form and in Istio's. */
 import { create, type JsonObject } from '@bufbuild/protobuf';
 import type { Resource } from '../api/resource.ts';
+import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import { type Metadata, MetadataSchema } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { SALLYPORT_METADATA } from '../xds/names.ts';
 
@@ -42,6 +43,11 @@ export function istioConfigPath({ apiVersion, kind, metadata }: Resource): strin
  * Whoever has the resources at hand finds the line by kind, namespace and name. Of an object that nobody wrote, what it was derived from is named.
  */
 function originJson(resource: Resource): JsonObject {
-  const { kind, metadata, source } = resource.derivedFrom ?? resource;
-  return { kind, namespace: metadata.namespace, name: metadata.name, file: source.file };
+  const written = resource.derivedFrom ?? resource;
+  return origins.get([written], NO_INPUTS, () => {
+    const { kind, metadata, source } = written;
+    return { kind, namespace: metadata.namespace, name: metadata.name, file: source.file };
+  });
 }
+
+const origins = new Memo<JsonObject>();

@@ -4,11 +4,20 @@ import { create, type DescMessage, type MessageInitShape } from '@bufbuild/proto
 import { type Any, anyPack, type Duration, DurationSchema } from '@bufbuild/protobuf/wkt';
 import { type Address, AddressSchema } from '../xds/gen/envoy/config/core/v3/address_pb.js';
 
-/** A protobuf Duration of so many milliseconds; fractions down to a nanosecond are kept. */
+/** A protobuf Duration of so many milliseconds; fractions down to a nanosecond are kept. The same message for the same time: it must not be changed. */
 export function toDuration(milliseconds: number): Duration {
-  const seconds = Math.trunc(milliseconds / 1000);
-  return create(DurationSchema, { seconds: BigInt(seconds), nanos: Math.round((milliseconds - seconds * 1000) * 1e6) });
+  let duration = durations.get(milliseconds);
+  if (!duration) {
+    const seconds = Math.trunc(milliseconds / 1000);
+    duration = create(DurationSchema, { seconds: BigInt(seconds), nanos: Math.round((milliseconds - seconds * 1000) * 1e6) });
+    if (durations.size < MOST_DURATIONS) durations.set(milliseconds, duration);
+  }
+  return duration;
 }
+
+/** Tens of thousands of messages have the same few. */
+const durations = new Map<number, Duration>();
+const MOST_DURATIONS = 1000;
 
 /** A message packed as `Any`. */
 export function packed<Desc extends DescMessage>(schema: Desc, init: MessageInitShape<Desc>): Any {

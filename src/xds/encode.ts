@@ -1,6 +1,6 @@
 /**
- * Messages as bytes, each encoded once in its life. The big ones are put together from parts that are kept as well, so that of ten thousand virtual
- * hosts only the one that changed is encoded again: on the wire a field that holds a message is a tag, a length and the message's own bytes, and
+ * Messages as bytes. The big ones are put together from parts that are encoded once in their life, so that of ten thousand virtual hosts only the one
+ * that changed is encoded again: on the wire a field that holds a message is a tag, a length and the message's own bytes, and
  * fields may stand in any order (https://protobuf.dev/programming-guides/encoding/).
  */
 import { hash } from 'node:crypto';
@@ -16,7 +16,8 @@ export interface Encoded {
 
 /** The first 16 hexadecimal digits of the SHA-256. */
 export function contentHash(content: string | Uint8Array): string {
-  return hash('sha256', content, 'hex').slice(0, 16);
+  // Not a slice of the whole text, which would stay in memory behind it.
+  return hash('sha256', content, 'buffer').toString('hex', 0, 8);
 }
 
 /** Where the bytes of a part are: in those of the message that it was last a part of, so that they are not held twice. */
@@ -27,7 +28,6 @@ interface Part {
   start: number;
 }
 
-const messages = new WeakMap<Message, Encoded>();
 const parts = new WeakMap<Message, Part>();
 
 /** The fields of the big messages that are encoded by themselves. */
@@ -38,11 +38,7 @@ const PARTS: ReadonlyMap<string, readonly string[]> = new Map([
 
 /** The message must not be changed afterwards. */
 export function encoded<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): Encoded {
-  const known = messages.get(message);
-  if (known) return known;
-  const made = PARTS.has(schema.typeName) ? encodeWithParts(schema, message) : encodeWhole(schema, message);
-  messages.set(message, made);
-  return made;
+  return PARTS.has(schema.typeName) ? encodeWithParts(schema, message) : encodeWhole(schema, message);
 }
 
 function encodeWhole<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): Encoded {

@@ -6,6 +6,7 @@ import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js'
 import type { FilterChain } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { accessLogs, listenerAccessLogs } from '../access-log.ts';
+import { isIpv6 } from '../addresses.ts';
 import type { TranslateContext } from '../context.ts';
 import { explicitProxy, httpInspector, tcpProxy, tlsInspector } from '../filters.ts';
 import { metadataOf } from '../metadata.ts';
@@ -56,8 +57,9 @@ const kept = { listeners: new Memo<Listener>(), unknown: new Memo<FilterChain>()
 function outboundListener(context: TranslateContext, name: string, listener: OutboundListener): Listener {
   const own = listener.chains.list();
   const { config } = context.mesh;
-  const inputs = [config, unknownTrafficCluster(context), listener.bindToPort, listener.owner, ...own];
-  return kept.listeners.get([own[0]!, name], inputs, () => buildOutbound(context, name, listener, own));
+  const inputs = [name, unknownTrafficCluster(context), listener.bindToPort, listener.owner, ...own];
+  // A service with addresses of both families has the same chains at each.
+  return kept.listeners.get([config, isIpv6(listener.address), own[0]!], inputs, () => buildOutbound(context, name, listener, own));
 }
 
 function buildOutbound(context: TranslateContext, name: string, listener: OutboundListener, own: readonly Chain[]): Listener {
@@ -71,7 +73,7 @@ function buildOutbound(context: TranslateContext, name: string, listener: Outbou
   // Only where a chain asks for SNI: the inspector waits for five bytes, and a client may send fewer.
   const sniffsTls = own.some((each) => each.serverNames.length > 0);
   const { protocolDetectionTimeout } = context.mesh.config;
-  return create(ListenerSchema, {
+  const message = create(ListenerSchema, {
     name,
     address: socketAddress(listener.address, listener.port),
     ...(!listener.bindToPort && { bindToPort: false }),
@@ -85,6 +87,8 @@ function buildOutbound(context: TranslateContext, name: string, listener: Outbou
       ? { filterChains: [fallback] }
       : { filterChains: chains, defaultFilterChain: fallback ?? unknownTraffic(context, FALLBACK_CHAIN) }),
   });
+  // V8 keeps a message that was filled field by field as a hash table, twice the size of a copy.
+  return { ...message };
 }
 
 /** Takes what no service claims: on to where it was going, to the mesh's egress proxy, or nowhere. */

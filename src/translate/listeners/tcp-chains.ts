@@ -35,7 +35,7 @@ const kept = new Memo<readonly Chain[]>();
 export function outboundTcpChains(context: TranslateContext, listen: TcpListen): readonly Chain[] {
   const { proxy, scope, mesh } = context;
   const { service, port, cidrs, shared } = listen;
-  const inputs: unknown[] = [scope.destinationRuleFor(service.hostname)];
+  const inputs: unknown[] = [scope.destinationRuleFor(service.hostname), ...cidrs];
   const concerned: boolean[] = [];
   for (const virtualService of listen.virtualServices) {
     const { tls, tcp } = virtualService.spec;
@@ -49,8 +49,8 @@ export function outboundTcpChains(context: TranslateContext, listen: TcpListen):
       }
     }
   }
-  const key = [port.number, port.protocol, shared, cidrs, proxy.namespace, concerned].join(' ');
-  return kept.get([mesh.config, service, key], inputs, () =>
+  const key = [port.number, port.protocol, shared, proxy.namespace, concerned].join(' ');
+  return kept.get([mesh.config, key, service], inputs, () =>
     isTls(port.protocol) ? tlsChains(context, listen) : tcpChains(context, listen),
   );
 }

@@ -1,6 +1,6 @@
 /** The routes of a gateway's HTTP servers. */
 import { create } from '@bufbuild/protobuf';
-import type { ResourceOf } from '../../api/index.ts';
+import type { ResourceOf, VirtualService } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
 import { Memo } from '../../lib/memo.ts';
 import {
@@ -87,7 +87,10 @@ function plainHosts({ hosts }: GatewayServer): string[] {
 function virtualHost(draft: HostDraft): VirtualHost {
   const { host, port, routes, rules, gateways, requireTls } = draft;
   const [owner] = [...routes, ...gateways];
-  return kept.get([owner!, host], [port, requireTls, ...routes, ...rules, ...gateways], () => buildHost(draft));
+  // Most have one host: the key is that of its routes alone.
+  const [first] = rules;
+  const only = first !== undefined && (first.spec as VirtualService).hosts.length === 1;
+  return kept.get(only ? [owner!] : [owner!, host], [host, port, requireTls, ...routes, ...rules, ...gateways], () => buildHost(draft));
 }
 
 const kept = new Memo<VirtualHost>();

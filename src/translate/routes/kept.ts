@@ -39,7 +39,7 @@ export function routesOf(routing: Routing, virtualService: VirtualService): Lazy
   const hosts = kept.hosts.get([virtualService], NO_INPUTS, () => [...new Set(destinationHosts(virtualService))]);
   const inputs: (Service | Rule | string | number | boolean | undefined)[] = [foreign.key];
   for (const host of hosts) inputs.push(destinations.serviceFor(host), destinations.destinationRuleFor(host));
-  return kept.routes.get([config, virtualService, `${port} ${tls} ${gateway}`], inputs, () => {
+  return kept.routes.get([config, `${port} ${tls} ${gateway}`, virtualService], inputs, () => {
     const found = new Map(hosts.map((host, i) => [host, { service: inputs[2 * i + 1] as Service, rule: inputs[2 * i + 2] as Rule }]));
     const context: RouteContext = {
       config,
