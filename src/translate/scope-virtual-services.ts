@@ -1,7 +1,8 @@
 /** VirtualServices as routing reads them: short names made full, delegates merged into their roots, indexed by gateway. */
-import type { Destination, HttpMatchRequest, HttpRoute, ResourceOf, VirtualService } from '../api/index.ts';
+import type { Destination, HttpRoute, ResourceOf, VirtualService } from '../api/index.ts';
 import { fullHostname } from '../lib/hostname.ts';
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
+import { keepList } from '../lib/same.ts';
 import type { Visibility } from '../registry/model.ts';
 import { isVisible, visibilityOf } from '../registry/visibility.ts';
 import type { Mesh } from './model.ts';
@@ -95,28 +96,39 @@ function withDelegates(root: PreparedVirtualService, delegates: ReadonlyMap<stri
   });
 }
 
+/** What is full already stays the same object, which most is. */
 function withFullNames(resource: ResourceOf<'VirtualService'>): ResourceOf<'VirtualService'> {
   const { namespace } = resource.metadata;
   const { spec } = resource;
   const host = (name: string) => fullHostname(name.toLowerCase(), namespace);
-  const gateways = (names: readonly string[]) =>
-    names.map((name) => (name === MESH_GATEWAY || name.includes('/') ? name : `${namespace}/${name}`));
-  const to = (destination: Destination): Destination => ({ ...destination, host: host(destination.host) });
-  const route = <R extends { readonly destination: Destination }>(each: R): R => ({ ...each, destination: to(each.destination) });
-  const matching = <M extends { readonly gateways: readonly string[] }>(match: M): M => ({ ...match, gateways: gateways(match.gateways) });
-  const full: VirtualService = {
-    ...spec,
-    hosts: spec.hosts.map(host),
-    gateways: gateways(spec.gateways),
-    http: spec.http.map((rule) => ({
-      ...rule,
-      match: rule.match.map((match): HttpMatchRequest => matching(match)),
-      route: rule.route.map(route),
-      mirrors: rule.mirrors.map(route),
-      ...(rule.mirror ? { mirror: to(rule.mirror) } : {}),
-    })),
-    tls: spec.tls.map((rule) => ({ ...rule, match: rule.match.map(matching), route: rule.route.map(route) })),
-    tcp: spec.tcp.map((rule) => ({ ...rule, match: rule.match.map(matching), route: rule.route.map(route) })),
-  };
-  return { ...resource, spec: full };
+  const gateway = (name: string) => (name === MESH_GATEWAY || name.includes('/') ? name : `${namespace}/${name}`);
+  const to = (destination: Destination): Destination => changed(destination, { host: host(destination.host) });
+  const route = <R extends { readonly destination: Destination }>(each: R): R => changed(each, { destination: to(each.destination) });
+  const matching = <M extends { readonly gateways: readonly string[] }>(match: M): M =>
+    changed(match, { gateways: mapped(match.gateways, gateway) });
+  const full = changed(spec, {
+    hosts: mapped(spec.hosts, host),
+    gateways: mapped(spec.gateways, gateway),
+    http: mapped(spec.http, (rule) =>
+      changed(rule, {
+        match: mapped(rule.match, matching),
+        route: mapped(rule.route, route),
+        mirrors: mapped(rule.mirrors, route),
+        ...(rule.mirror ? { mirror: to(rule.mirror) } : {}),
+      }),
+    ),
+    tls: mapped(spec.tls, (rule) => changed(rule, { match: mapped(rule.match, matching), route: mapped(rule.route, route) })),
+    tcp: mapped(spec.tcp, (rule) => changed(rule, { match: mapped(rule.match, matching), route: mapped(rule.route, route) })),
+  });
+  return changed(resource, { spec: full });
+}
+
+/** The object with these fields; itself if it has them. */
+function changed<F extends object, T extends F>(object: T, fields: F): T {
+  const keys = Object.keys(fields) as (keyof F)[];
+  return keys.every((key) => object[key] === fields[key]) ? object : { ...object, ...fields };
+}
+
+function mapped<T>(list: readonly T[], change: (item: T) => T): readonly T[] {
+  return keepList(list, list.map(change));
 }
