@@ -210,7 +210,7 @@ export const MESSAGES = {
   SP1019: info('WildcardWiderThanNeeded', 'A wildcard allows every name under a suffix, while only some are routed.'),
   SP1020: warning(
     'PrivateAddressesReachable',
-    'DYNAMIC_DNS resolves whatever name is called: a name that resolves to a private address reaches it.',
+    'DYNAMIC_DNS resolves whatever name is called: one that resolves to a private address reaches it, on Envoy always, on the embedded engine where the entry allows it.',
   ),
   SP1021: info('PlainHttpLeavesMesh', 'Plain HTTP to an external host leaves the mesh unencrypted.'),
   SP1022: info('DeadObject', 'No traffic can use this object.'),

@@ -77,7 +77,7 @@ export interface UpstreamHost {
 /** What the choice of a host may depend on. */
 export interface ChoiceContext {
   readonly downstream: Downstream | undefined;
-  /** Host and port that a dynamic forward proxy resolves (from the authority, or from SNI). */
+  /** Host and port that a dynamic forward proxy resolves (from the authority, or from SNI); port 0 is the default of the cluster's protocol. */
   readonly target: Address | undefined;
   /** Of 64 bits. */
   readonly hash: bigint | undefined;

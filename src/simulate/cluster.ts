@@ -1,11 +1,13 @@
 /** What a cluster does with a call: which hosts it has, and what it wraps the call in. Pure. */
+import type { Any } from '@bufbuild/protobuf/wkt';
 import { type Authority, splitAuthority } from '../http/authority.ts';
-import { isAnyAddress } from '../lib/ip.ts';
+import { isAnyAddress, parseIp } from '../lib/ip.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { CertificateValidationContext_TrustChainVerification } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import { type CommonTlsContext, UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { refusalOf } from '../xds/match/metadata.ts';
+import { addressRefusal, portRefusal, reachOf } from '../xds/match/reach.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Endpoint, HttpRequest, Payload } from './call.ts';
 import type { SimulatedProxy } from './proxy.ts';
@@ -23,12 +25,12 @@ export interface UpstreamHost {
 export type Upstreams =
   /** `dialled`: the address is the one that the call was made to. */
   | { readonly kind: 'hosts'; readonly hosts: readonly UpstreamHost[]; readonly dialled?: true }
-  /** No host: 503 UH, or the connection is closed. */
-  | { readonly kind: 'none'; readonly why: string };
+  /** No host: 503, or the connection is closed; with the response flag `DF` where a name that the call brought leads nowhere, else `UH`. */
+  | { readonly kind: 'none'; readonly why: string; readonly flag?: 'DF' };
 
 const DYNAMIC_FORWARD_PROXY = 'envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig';
 
-/** A host and port that the call itself names: those of its authority, or its SNI and the port that the proxy's configuration gives to it. */
+/** A host and port that the call itself names: those of its authority (port 0 where it has none), or its SNI and the port that the proxy's configuration gives to it. */
 export type NamedTarget = Authority;
 
 /** The hosts of a cluster for a call to `destination`. */
@@ -41,7 +43,11 @@ export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination
       return { kind: 'none', why: `cluster type ${clusterDiscoveryType.value.name} is not simulated` };
     }
     if (!target || target.host === '') return { kind: 'none', why: 'the call names no host to look up' };
-    const { host, port } = target;
+    const { host } = target;
+    const port = target.port || (tlsConfig(cluster) ? 443 : 80);
+    const reach = reachOf(cluster.metadata);
+    const refusal = reach && (portRefusal(reach, port) ?? (isIp(host) ? addressRefusal(reach, parseIp(host)!) : undefined));
+    if (refusal !== undefined) return { kind: 'none', why: refusal, flag: 'DF' };
     return { kind: 'hosts', hosts: [isIp(host) ? { endpoint: { ip: host, port }, host, port } : { endpoint: undefined, host, port }] };
   }
   if (clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST) {
@@ -92,13 +98,17 @@ function verification(validation: ValidationType | undefined, checksAuthority: b
   return named || checksAuthority ? 'name' : 'chain';
 }
 
+/** The settings of the TLS that the cluster originates, or undefined. */
+function tlsConfig({ transportSocket }: Cluster): Any | undefined {
+  const config = transportSocket?.configType;
+  return config?.case === 'typedConfig' && typeNameOf(config.value) === UpstreamTlsContextSchema.typeName ? config.value : undefined;
+}
+
 /** What goes out: the payload, under TLS where the cluster originates it. `authority` of the request; undefined where no HTTP is spoken. */
 export function throughTransport(proxy: SimulatedProxy, cluster: Cluster, payload: Payload, authority: string | undefined): Transported {
-  const socket = cluster.transportSocket;
-  if (socket?.configType.case !== 'typedConfig' || typeNameOf(socket.configType.value) !== UpstreamTlsContextSchema.typeName) {
-    return { payload, missingSecret: undefined, verifies: undefined };
-  }
-  const context = proxy.unpack(socket.configType.value, UpstreamTlsContextSchema, `cluster "${cluster.name}": transport_socket`);
+  const tls = tlsConfig(cluster);
+  if (!tls) return { payload, missingSecret: undefined, verifies: undefined };
+  const context = proxy.unpack(tls, UpstreamTlsContextSchema, `cluster "${cluster.name}": transport_socket`);
   const common = context.commonTlsContext;
   const validation = common?.validationContextType;
   const names = [

@@ -54,7 +54,7 @@ export function forwardRequest(
     if (options.representative) return recorder.undecided(what);
     recorder.step('route', name, what, route.origins);
   }
-  const target = splitAuthority(head.authority, defaultPort(head.scheme));
+  const target = splitAuthority(head.authority, 0);
   const mirrors = action.mirrors.length > 0 && head.upgrade === '' && sends(hop, choice.cluster, head) ? mirrorsOf(action) : [];
   for (const { cluster, share } of mirrors)
     recorder.step('mirror', cluster ?? '', `gets a copy of ${share}; its answer is dropped`, route.origins);
@@ -67,7 +67,7 @@ export function forwardRequest(
       recorder.cluster = '';
       return reply(noCluster, undefined);
     },
-    noHost: (why) => reply({ ...failed, status: 503, flag: 'UH', details: why }, choice),
+    noHost: (why, flag) => reply({ ...failed, status: 503, flag, details: why }, choice),
     failed: (why) => {
       const refused = reply({ ...failed, status: 503, flag: 'UF', details: why }, choice);
       return { ...refused, hop: { ...refused.hop, flag: 'URX,UF' } };
@@ -139,7 +139,7 @@ function requestTo({ head, other }: Valued, version: HttpRequest['version'], aut
 /** Whether a cluster has somewhere to send a call to: only then copies of it are made. */
 function sends({ proxy, call }: HttpHop, name: string, head: Head): boolean {
   const cluster = proxy.cluster(name);
-  const target = splitAuthority(head.authority, defaultPort(head.scheme));
+  const target = splitAuthority(head.authority, 0);
   return cluster !== undefined && upstreamsOf(proxy, cluster, call.destination, target).kind === 'hosts';
 }
 

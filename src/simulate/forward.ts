@@ -20,7 +20,7 @@ const VERIFIES = {
 export interface Endings {
   readonly origins: Step['origins'];
   noCluster(): HopResult;
-  noHost(why: string): HopResult;
+  noHost(why: string, flag: 'UH' | 'DF'): HopResult;
   failed(why: string): HopResult;
   /** What goes to the host: where it is not simply what came. */
   send?(cluster: Cluster, host: UpstreamHost): { readonly payload: Payload } | HopResult;
@@ -43,7 +43,7 @@ export function forward(hop: HopContext, name: string, call: Call, target: Named
   const upstreams = upstreamsOf(proxy, cluster, call.destination, target);
   if (upstreams.kind === 'none') {
     recorder.step('cluster', name, upstreams.why, origins);
-    return endings.noHost(upstreams.why);
+    return endings.noHost(upstreams.why, upstreams.flag ?? 'UH');
   }
   const host = options.pick(upstreams.hosts);
   const outgoing = endings.send?.(cluster, host) ?? { payload: call.payload };

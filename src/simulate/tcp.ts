@@ -33,7 +33,7 @@ export function tcpProxy(hop: HopContext, config: TcpProxy, { sniCluster, forwar
   return forward(hop, name, call, target, {
     origins,
     noCluster: () => recorder.closed('NC', `cluster ${name} does not exist`),
-    noHost: (why) => recorder.closed('UH', why),
+    noHost: (why, flag) => recorder.closed(flag, why),
     failed: (why) => recorder.closed('UF,URX', why),
   });
 }

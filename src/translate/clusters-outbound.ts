@@ -1,6 +1,7 @@
 /** One cluster of a service's port, and the endpoints that it takes over EDS. */
 import { create } from '@bufbuild/protobuf';
 import type { MeshConfig, ResourceOf, Subset } from '../api/index.ts';
+import { privateRanges } from '../api/private-addresses.ts';
 import { originOf } from '../api/resource.ts';
 import { Memo } from '../lib/memo.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
@@ -279,11 +280,18 @@ function refusing(cluster: Cluster, target: Target, refusal: string): Cluster {
   return cluster;
 }
 
+/** The ports that the ServiceEntry declares, and of private and other special addresses those in the ranges of its annotation. */
+function reachOf({ ports, resource }: Service): { ports: number[]; ranges: string[] } {
+  const numbers = new Set(ports.flatMap(({ number, targetPort }) => [number, targetPort ?? number]));
+  return { ports: [...numbers].sort((a, b) => a - b), ranges: [...privateRanges(resource.metadata)] };
+}
+
 function clusterMetadata({ service, subset, rule, port }: Target, refusal?: string): Cluster['metadata'] {
   const { name, namespace } = service.resource.metadata;
   return metadataOf({
     origins: rule ? [service.resource, rule] : [service.resource],
     ...(refusal ? { refusal } : {}),
+    ...(service.resolution === 'DynamicDNS' ? { reach: reachOf(service) } : {}),
     istio: {
       services: [{ host: service.hostname, name: service.registry === 'Kubernetes' ? name : service.hostname, namespace }],
       default_original_port: port.number,

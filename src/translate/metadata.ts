@@ -19,15 +19,17 @@ interface MetadataParts {
   readonly origins?: readonly Resource[];
   /** Why this object refuses traffic. */
   readonly refusal?: string;
+  /** Where the cluster of a service with resolution DYNAMIC_DNS may connect to: ports, and ranges of addresses that are not public. */
+  readonly reach?: { readonly ports: number[]; readonly ranges: string[] };
   /** Fields of Istio's own metadata. */
   readonly istio?: JsonObject;
 }
 
 /** Undefined where there is nothing to say. */
-export function metadataOf({ origins = [], refusal, istio }: MetadataParts): Metadata | undefined {
+export function metadataOf({ origins = [], refusal, reach, istio }: MetadataParts): Metadata | undefined {
   const filterMetadata: Record<string, JsonObject> = {};
   if (origins.length > 0 || refusal)
-    filterMetadata[SALLYPORT_METADATA] = { origins: origins.map(originJson), ...(refusal ? { refusal } : {}) };
+    filterMetadata[SALLYPORT_METADATA] = { origins: origins.map(originJson), ...(refusal ? { refusal } : {}), ...(reach ? { reach } : {}) };
   if (istio && Object.keys(istio).length > 0) filterMetadata.istio = istio;
   return Object.keys(filterMetadata).length > 0 ? create(MetadataSchema, { filterMetadata }) : undefined;
 }

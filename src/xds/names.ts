@@ -1,6 +1,6 @@
 /** Names of extensions that are ours and not Envoy's, and the keys under which our facts stand in xDS metadata. */
 
-/** `metadata.filter_metadata[SALLYPORT_METADATA]`: `{ origins: [{ kind, namespace, name, file? }], refusal?: string }`. */
+/** `metadata.filter_metadata[SALLYPORT_METADATA]`: `{ origins: [{ kind, namespace, name, file? }], refusal?: string, reach?: Reach }`. */
 export const SALLYPORT_METADATA = 'sallyport';
 
 /**

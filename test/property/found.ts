@@ -141,10 +141,28 @@ export const FOUND: readonly Found[] = [
     expect: 'sleep outbound|80||www.example.com: GET www.example.com / []',
   },
   {
-    name: 'what resolves the name that a request brings takes the port of its scheme',
-    config: [entry('*.example.com', '{ number: 443, name: http, protocol: HTTP }', 'resolution: DYNAMIC_DNS')],
+    name: 'what resolves the name that a request brings takes port 80 where the name has none',
+    config: [
+      entry(
+        '*.example.com',
+        '{ number: 443, name: http, protocol: HTTP }, { number: 80, name: plain, protocol: HTTP }',
+        'resolution: DYNAMIC_DNS',
+      ),
+    ],
     call: { to: '198.51.100.10', port: 443, http: get({ authority: 'api.example.com' }) },
     expect: 'sleep outbound|443||*.example.com: GET api.example.com / []',
+  },
+  {
+    name: 'and refuses it if that is not declared',
+    config: [entry('*.example.com', '{ number: 443, name: http, protocol: HTTP }', 'resolution: DYNAMIC_DNS')],
+    call: { to: '198.51.100.10', port: 443, http: get({ authority: 'api.example.com' }) },
+    expect: 'sleep outbound|443||*.example.com: 503',
+  },
+  {
+    name: 'a port that a request names must be declared where its name is resolved',
+    config: [entry('*.example.com', '{ number: 80, name: http, protocol: HTTP }', 'resolution: DYNAMIC_DNS')],
+    call: { to: '198.51.100.10', port: 80, http: get({ authority: 'api.example.com:22' }) },
+    expect: 'sleep: 403',
   },
   {
     name: "a Service's own address leads to its gateway, where the sidecar's scope hides the Service",

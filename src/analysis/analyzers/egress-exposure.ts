@@ -1,3 +1,4 @@
+import { privateRanges } from '../../api/private-addresses.ts';
 import { fullHostname } from '../../lib/hostname.ts';
 import { type Context, formatSelector } from '../context.ts';
 import { isDefaultGateway } from '../default-gateways.ts';
@@ -5,17 +6,22 @@ import { externalServices, gatewayServices, onMesh, routeKind, withDelegates } f
 import { gatewayPods } from './gateway.ts';
 import { findGateway, gatewayNames } from './virtual-service-gateways.ts';
 
-/** SP1020: names that DYNAMIC_DNS resolves may lead to private addresses. */
+/** SP1020: names that DYNAMIC_DNS resolves may lead to private addresses, on Envoy to all, on the embedded engine to those that the entry allows. */
 export function privateAddresses(context: Context): void {
   for (const entry of context.of('ServiceEntry')) {
     if (entry.spec.resolution !== 'DYNAMIC_DNS') continue;
+    const ranges = privateRanges(entry.metadata);
+    const within =
+      ranges.length > 0
+        ? `: ${ranges.join(', ')} by the entry's annotation, and on Envoy also 10.0.0.0/8, 192.168.0.0/16, 169.254.169.254 and all others`
+        : ', on Envoy also 10.0.0.0/8, 192.168.0.0/16 and 169.254.169.254; the embedded engine refuses addresses that are not public';
     for (const [i, host] of entry.spec.hosts.entries()) {
       if (!host.startsWith('*')) continue;
       context.report(
         'SP1020',
         entry,
         ['spec', 'hosts', i],
-        `Anyone who controls a name under ${host} decides which address is reached, 10.0.0.0/8, 192.168.0.0/16 and 169.254.169.254 included. Name the hosts that are needed, or keep the gateway's pods from private ranges by a NetworkPolicy.`,
+        `Anyone who controls a name under ${host} decides which address is reached${within}. Name the hosts that are needed, or keep the gateway's pods from private ranges by a NetworkPolicy.`,
       );
     }
   }

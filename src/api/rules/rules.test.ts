@@ -427,6 +427,17 @@ test('ServiceEntry', () => {
   ]);
 });
 
+test('the ranges of the annotation for private addresses', () => {
+  const spec = 'hosts: ["*.a.com"]\nresolution: DYNAMIC_DNS\nports: [{number: 443, name: t, protocol: TLS}]';
+  const metadata = (ranges: string) => `{name: a, namespace: ns, annotations: {sallyport.dev/private-addresses: "${ranges}"}}`;
+  table('ServiceEntry', [[spec]], metadata('10.0.0.0/8, fd00::/8,127.0.0.1'));
+  table(
+    'ServiceEntry',
+    [[spec, 'metadata.annotations["sallyport.dev/private-addresses"]: "10.0.0.0/33" is neither']],
+    metadata('10.0.0.0/33'),
+  );
+});
+
 test('WorkloadEntry and WorkloadGroup', () => {
   table('WorkloadEntry', [['address: 10.0.0.1'], ['address: vm.example.com'], ['address: ""', 'spec: needs an address']]);
   table('WorkloadGroup', [

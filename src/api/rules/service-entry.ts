@@ -1,5 +1,6 @@
 import { isIp } from '../../lib/ip.ts';
 import type { Rules } from '../kind.ts';
+import { PRIVATE_ADDRESSES, wrongRanges } from '../private-addresses.ts';
 import type { ServiceEntry } from '../service-entry.ts';
 import type { WorkloadEntry } from '../workload-entry.ts';
 import {
@@ -54,6 +55,8 @@ export const serviceEntryRules: Rules<ServiceEntry> = ({ spec, metadata }, repor
     }
   }
   exportToOf(spec.exportTo, metadata.namespace, report, true);
+  for (const range of wrongRanges(metadata))
+    report({ path: ['metadata', 'annotations', PRIVATE_ADDRESSES], message: `"${range}" is neither an IP address nor a CIDR range` });
 };
 
 function portsOf({ ports, resolution }: ServiceEntry, report: Report): void {

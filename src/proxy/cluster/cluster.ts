@@ -2,6 +2,7 @@
 
 import type { Cluster as ClusterConfig } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { reachOf } from '../../xds/match/reach.ts';
 import { zeroClusterStats } from '../stats/cluster.ts';
 import type { MaterialStore } from '../tls/material.ts';
 import type { ChoiceContext, Cluster, ClusterStats, UpstreamConnectDone, UpstreamConnectOptions, UpstreamHost } from '../types.ts';
@@ -12,6 +13,7 @@ import {
   type Discovery,
   dynamicForwardProxy,
   type Environment,
+  type ForwardProxyOptions,
   fixedHosts,
   type Later,
   originalDestination,
@@ -53,7 +55,9 @@ export class UpstreamCluster implements Cluster {
     this.stats = stats;
     const transports = readTransports(config, env.store);
     this.#connector = { settings: this.settings, protocol: this.settings.protocol, transports, limits: this.limits, stats };
-    this.#discovery = discover(config, this.settings, assignment, env);
+    const reach = reachOf(config.metadata);
+    const forward = { defaultPort: transports(undefined) ? 443 : 80, reach };
+    this.#discovery = discover(config, this.settings, forward, assignment, env);
     this.outliers =
       this.settings.outliers &&
       new OutlierDetector(this.settings.outliers, {
@@ -115,6 +119,7 @@ export class UpstreamCluster implements Cluster {
 function discover(
   config: ClusterConfig,
   settings: ClusterSettings,
+  forward: Pick<ForwardProxyOptions, 'defaultPort' | 'reach'>,
   assignment: ClusterLoadAssignment | undefined,
   env: ClusterEnvironment,
 ): Discovery {
@@ -123,7 +128,7 @@ function discover(
     case 'original-dst':
       return originalDestination(settings, env);
     case 'dynamic-forward-proxy':
-      return dynamicForwardProxy(settings.lookupFamily, DYNAMIC_HOST_TTL_MS, env);
+      return dynamicForwardProxy({ ...forward, family: settings.lookupFamily, hostTtlMs: DYNAMIC_HOST_TTL_MS }, env);
     case 'strict-dns':
     case 'logical-dns':
       return resolvedHosts(readEndpoints(config.loadAssignment, config.name), settings, balancer, env);

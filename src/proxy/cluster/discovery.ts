@@ -1,5 +1,6 @@
 /** Where a cluster's hosts come from. */
-import { isAnyAddress } from '../../lib/ip.ts';
+import { isAnyAddress, parseIp } from '../../lib/ip.ts';
+import { addressRefusal, portRefusal, type Reach } from '../../xds/match/reach.ts';
 import type { DnsResolver } from '../dns/resolver.ts';
 import type { Address, ChoiceContext, UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { Balancer } from './balancer.ts';
@@ -118,13 +119,26 @@ export function originalDestination(settings: ClusterSettings, env: Environment)
   };
 }
 
+export interface ForwardProxyOptions {
+  readonly family: ClusterSettings['lookupFamily'];
+  /** Where a call that names no port goes. */
+  readonly defaultPort: number;
+  /** Undefined for everything. */
+  readonly reach: Reach | undefined;
+  /** How long an address is kept without use. */
+  readonly hostTtlMs: number;
+}
+
 /** Dynamic forward proxy: the host that the request (or the SNI) names, resolved when it is asked for. */
-export function dynamicForwardProxy(family: ClusterSettings['lookupFamily'], hostTtlMs: number, env: Environment): Discovery {
+export function dynamicForwardProxy({ family, defaultPort, reach, hostTtlMs }: ForwardProxyOptions, env: Environment): Discovery {
   const made = new OnDemandHosts(hostTtlMs, env.now);
   const known = new Map<string, string>();
   return {
     choose({ target }, later) {
       if (!target) return NO_HOST;
+      const port = target.port || defaultPort;
+      const closed = reach && portRefusal(reach, port);
+      if (closed !== undefined) return { kind: 'dns', reason: closed };
       const name = target.ip.toLowerCase();
       void env.resolver.resolve(name, family).then((result) => {
         const ip = result.kind === 'found' ? result.ips[0] : known.get(name);
@@ -135,7 +149,8 @@ export function dynamicForwardProxy(family: ClusterSettings['lookupFamily'], hos
         }
         if (known.size > 10_000) known.clear();
         known.set(name, ip);
-        later(made.at({ ip, port: target.port }, name));
+        const refusal = reach && addressRefusal(reach, parseIp(ip)!);
+        later(refusal !== undefined ? { kind: 'dns', reason: refusal } : made.at({ ip, port }, name));
       });
       return undefined;
     },

@@ -100,25 +100,17 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
     next(0);
   }
 
-  const family = isIP(options.address.ip) === 6 ? 'udp6' : 'udp4';
-  const udp = createSocket(family);
+  const clients = new Set<Socket>();
+  const { udp, tcp } = await listen(options.address);
+  const address = { ip: options.address.ip, port: udp.address().port };
   udp.on('message', (message: Buffer, from: RemoteInfo) =>
     handle(message, false, (response) => udp.send(response, from.port, from.address)),
   );
-  await bound(udp, options.address);
-  const address = { ip: options.address.ip, port: udp.address().port };
-  const clients = new Set<Socket>();
-  const tcp = createServer((socket) => {
+  tcp.on('connection', (socket: Socket) => {
     clients.add(socket);
     socket.on('close', () => clients.delete(socket));
     serveTcp(socket, (message, answer) => handle(message, true, answer));
   });
-  try {
-    await listening(tcp, address);
-  } catch (error) {
-    udp.close();
-    throw error;
-  }
   udp.on('error', (error) => options.log(`DNS: ${error.message}`));
   tcp.on('error', (error) => options.log(`DNS: ${error.message}`));
   return {
@@ -129,6 +121,24 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
       for (const client of clients) client.destroy();
     },
   };
+}
+
+/** Ports that are free for UDP, and perhaps not for TCP: so many are tried where any will do. */
+const ATTEMPTS = 20;
+
+async function listen(address: Address): Promise<{ readonly udp: UdpSocket; readonly tcp: Server }> {
+  for (let attempt = 1; ; attempt++) {
+    const udp = createSocket(isIP(address.ip) === 6 ? 'udp6' : 'udp4');
+    await bound(udp, address);
+    const tcp = createServer();
+    try {
+      await listening(tcp, { ip: address.ip, port: udp.address().port });
+      return { udp, tcp };
+    } catch (error) {
+      udp.close();
+      if (address.port !== 0 || attempt === ATTEMPTS) throw error;
+    }
+  }
 }
 
 function bound(udp: UdpSocket, address: Address): Promise<void> {

@@ -1,6 +1,6 @@
 /** One request and its response: passes through the filters, may be answered by the proxy itself, and leaves one record. */
 
-import { defaultPort, splitAuthority } from '../../http/authority.ts';
+import { splitAuthority } from '../../http/authority.ts';
 import type { FilterStream, RouterSettings } from '../../http/filters/filter.ts';
 import type { Head } from '../../http/head.ts';
 import type { HeaderMap } from '../../http/header-map.ts';
@@ -74,9 +74,9 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     return this.connection.downstream;
   }
 
-  /** Host and port of the authority, for a dynamic forward proxy. */
+  /** Host and port of the authority, for a dynamic forward proxy; port 0 where it names none. */
   get target(): Address {
-    const { host, port } = splitAuthority(this.head.authority, defaultPort(this.head.scheme));
+    const { host, port } = splitAuthority(this.head.authority, 0);
     return { ip: host, port };
   }
 

@@ -84,4 +84,4 @@ export function refusingHost(name: string, reason: string): VirtualHost {
 }
 
 /** The route of a refusal, as access logs name it. */
-const REFUSED_ROUTE = 'refused';
+export const REFUSED_ROUTE = 'refused';

@@ -15,6 +15,7 @@ import type { WantedRoutes } from '../listeners/outbound.ts';
 import { metadataOf } from '../metadata.ts';
 import { BLACK_HOLE_CLUSTER, MESH_GATEWAY, outboundClusterName } from '../names.ts';
 import type { EgressScope } from '../scope.ts';
+import { onDeclaredPorts } from './declared-ports.ts';
 import { catchAllHost, serviceRoute } from './defaults.ts';
 import { asDomain, type ServiceDomains, serviceDomains } from './domains.ts';
 import { consistentHash } from './hash-policy.ts';
@@ -178,8 +179,9 @@ function splitHosts(
 function defaultRoutes({ scope, mesh: { config } }: TranslateContext, service: Service, port: number): LazyRoutes {
   const hash = consistentHash(scope, service.hostname, undefined, port);
   const cluster = outboundClusterName(service.hostname, port);
+  const dynamic = service.resolution === 'DynamicDNS' ? [service] : [];
   return kept.defaults.get([config, port, service], [hash], () => ({
-    read: once(() => [serviceRoute(config, cluster, `${service.hostname}:${port}/*`, hash, service.resource)]),
+    read: once(() => onDeclaredPorts(serviceRoute(config, cluster, `${service.hostname}:${port}/*`, hash, service.resource), dynamic)),
   }));
 }
 

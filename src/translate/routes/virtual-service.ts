@@ -15,6 +15,7 @@ import { CORS_FILTER, FAULT_FILTER } from '../filters.ts';
 import { directResponseAction, forwardAction, redirectAction } from './actions.ts';
 import type { RouteContext } from './context.ts';
 import { corsPolicy } from './cors.ts';
+import { dynamicDestinations, onDeclaredPorts } from './declared-ports.ts';
 import { httpFault } from './fault.ts';
 import { headerChanges } from './headers.ts';
 import { isCatchAll, routeMatch } from './match.ts';
@@ -28,14 +29,13 @@ export function virtualServiceRoutes(context: RouteContext, virtualService: Reso
   const routes: Route[] = [];
   for (const rule of virtualService.spec.http) {
     if (rule.match.length === 0) {
-      routes.push(ruleRoute(context, virtualService, rule, undefined));
+      routes.push(...guarded(context, virtualService, rule, undefined));
       return routes;
     }
     for (const match of rule.match) {
       if (!concerns(context, match)) continue;
-      const route = ruleRoute(context, virtualService, rule, match);
-      routes.push(route);
-      if (isCatchAll(route)) return routes;
+      routes.push(...guarded(context, virtualService, rule, match));
+      if (isCatchAll(routes.at(-1)!)) return routes;
     }
   }
   return routes;
@@ -51,6 +51,15 @@ function concerns({ foreign, port, gateway }: Pick<RouteContext, 'port' | 'gatew
   if (match.port && match.port !== port) return false;
   if (match.gateways.length > 0) return match.gateways.includes(gateway);
   return !foreign.has(match);
+}
+
+function guarded(
+  context: RouteContext,
+  virtualService: ResourceOf<'VirtualService'>,
+  rule: HttpRoute,
+  match: HttpMatchRequest | undefined,
+): readonly Route[] {
+  return onDeclaredPorts(ruleRoute(context, virtualService, rule, match), dynamicDestinations(rule, context.destinations));
 }
 
 function ruleRoute(

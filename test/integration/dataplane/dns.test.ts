@@ -163,7 +163,7 @@ test('STRICT_DNS waits for its first answer, follows changes, and keeps what it 
   assert.deepEqual(hosts(), ['127.0.0.2', '127.0.0.3']);
 });
 
-test('a dynamic forward proxy resolves the server name', async (t) => {
+test('a dynamic forward proxy resolves the server name, and reaches the ports and addresses that its cluster says', async (t) => {
   const echo = await echoServer(t);
   const names = await nameServer(t, ({ name, type }) => (name === 'www.test' && type === 'A' ? [a(name, '127.0.0.1')] : 'NXDOMAIN'));
   const { set, port } = await dataPlane(t, { nameServers: [names] });
@@ -192,10 +192,8 @@ test('a dynamic forward proxy resolves the server name', async (t) => {
     name: 'tls',
     typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector' },
   };
-  const { rejected } = await set({
-    listeners: [listener('l', [{ filters: [sni, tcpProxy('c')] }], { listenerFilters: [inspector] })],
-    clusters: [dfp],
-  });
+  const listeners = [listener('l', [{ filters: [sni, tcpProxy('c')] }], { listenerFilters: [inspector] })];
+  const { rejected } = await set({ listeners, clusters: [dfp] });
   assert.deepEqual(rejected, []);
   const { connect } = await import('node:tls');
   const { Duplex } = await import('node:stream');
@@ -204,14 +202,22 @@ test('a dynamic forward proxy resolves the server name', async (t) => {
       const wire = new Duplex({ write: (piece: Buffer, _encoding, done) => done(void resolve(piece)), read() {} });
       connect({ socket: wire, servername }).on('error', () => {});
     });
-  for (const [name, expected] of [
-    ['www.test', true],
-    ['nx.test', false],
-  ] as const) {
+  const echoes = async (name: string): Promise<boolean> => {
     const bytes = await hello(name);
     const socket = await client(t, port('l'));
     socket.end(bytes);
-    const back = await readAll(socket);
-    assert.equal(back.equals(bytes), expected, name);
+    return (await readAll(socket)).equals(bytes);
+  };
+  assert.equal(await echoes('www.test'), true, 'another control plane says nothing of it');
+  assert.equal(await echoes('nx.test'), false);
+  for (const [ports, ranges, expected] of [
+    [[echo], [], false],
+    [[echo], ['10.0.0.0/8', '127.0.0.0/8'], true],
+    [[echo], ['127.0.0.2/32'], false],
+    [[echo + 1], ['0.0.0.0/0'], false],
+  ] as const) {
+    const reach = { ports: [...ports], ranges: [...ranges] };
+    await set({ listeners, clusters: [{ ...dfp, metadata: { filterMetadata: { sallyport: { reach } } } }] });
+    assert.equal(await echoes('www.test'), expected, JSON.stringify(reach));
   }
 });
