@@ -8,6 +8,7 @@ import { connect, createServer, isIP, type Server, type Socket } from 'node:net'
 import { decode, encode, type Packet, type Question, RECURSION_AVAILABLE, RECURSION_DESIRED } from 'dns-packet';
 import type { NameIndex } from '../../xds/name-index.ts';
 import { bindError } from '../listener/bind.ts';
+import { ReadAhead } from '../listener/inspection.ts';
 import type { Address } from '../types.ts';
 import { resolvConf } from './system.ts';
 
@@ -111,6 +112,7 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
     socket.on('close', () => clients.delete(socket));
     serveTcp(socket, (message, answer) => handle(message, true, answer));
   });
+  tcp.maxConnections = MOST_TCP_CLIENTS;
   udp.on('error', (error) => options.log(`DNS: ${error.message}`));
   tcp.on('error', (error) => options.log(`DNS: ${error.message}`));
   return {
@@ -261,22 +263,36 @@ function framed(message: Buffer): Buffer {
 
 /** DNS over TCP: each message after its length (RFC 1035 §4.2.2). */
 function readMessages(socket: Socket, onMessage: (message: Buffer) => void): void {
-  let rest = Buffer.alloc(0);
+  const rest = new ReadAhead();
   socket.on('data', (piece: Buffer) => {
-    rest = Buffer.concat([rest, piece]);
-    while (rest.length >= 2 && rest.length >= 2 + rest.readUInt16BE(0)) {
-      const end = 2 + rest.readUInt16BE(0);
-      const message = rest.subarray(2, end);
-      rest = rest.subarray(end);
-      onMessage(message);
+    rest.append(piece);
+    while (rest.length >= 2 && rest.length >= 2 + rest.data.readUInt16BE(0)) {
+      const message = rest.data.subarray(2, 2 + rest.data.readUInt16BE(0));
+      rest.drop(2 + message.length);
+      // Kept for as long as an upstream takes, while its place is written over.
+      onMessage(Buffer.from(message));
     }
   });
 }
 
-const IDLE_TCP_MS = 10_000;
+/** Until the next message of a client is whole, and until a client has taken an answer (RFC 7766 §6.2.3 speaks of a few seconds). */
+const TCP_MS = 10_000;
+const MOST_TCP_CLIENTS = 512;
 
 function serveTcp(socket: Socket, handle: (message: Buffer, answer: Answer) => void): void {
   socket.on('error', () => socket.destroy());
-  socket.setTimeout(IDLE_TCP_MS, () => socket.destroy());
-  readMessages(socket, (message) => handle(message, (response) => !socket.destroyed && socket.write(framed(response))));
+  const late = setTimeout(() => socket.destroy(), TCP_MS);
+  socket.on('close', () => clearTimeout(late));
+  const answer = (response: Buffer): void => {
+    if (socket.destroyed) return;
+    late.refresh();
+    // A client that asks and does not read is not asked for more, and has its time.
+    if (!socket.write(framed(response))) socket.pause();
+  };
+  socket.on('drain', () => socket.resume());
+  readMessages(socket, (message) => {
+    if (socket.destroyed) return;
+    late.refresh();
+    handle(message, answer);
+  });
 }

@@ -10,6 +10,7 @@ import type { HttpManagerDeps, ManagerCore, ServerConnection } from './contract.
 import { copyDownstream } from './copy-downstream.ts';
 import { H1ServerConnection } from './h1/server.ts';
 import { H2ServerConnection } from './h2/server.ts';
+import { headLimit } from './server-timers.ts';
 import { TimerEntry, type Timers } from './timers.ts';
 
 export type { HttpManagerDeps, RouteSource } from './contract.ts';
@@ -53,7 +54,7 @@ class Manager implements ConnectionHandler, ManagerCore {
     const { codec } = this.options;
     if (codec === 'http2' || downstream.alpn === 'h2') this.#open(H2ServerConnection, downstream);
     else if (codec === 'http1' || downstream.alpn === 'http/1.1') this.#open(H1ServerConnection, downstream);
-    else this.#sniff(downstream, downstream.head);
+    else this.#sniff(downstream);
   }
 
   drain(): void {
@@ -86,18 +87,14 @@ class Manager implements ConnectionHandler, ManagerCore {
   };
 
   /** Tells HTTP/2 by its preface; as soon as the bytes differ from it, it is HTTP/1. */
-  #sniff(downstream: Downstream, head: Buffer | undefined): void {
-    const seen = head ?? Buffer.alloc(0);
-    const common = Math.min(seen.length, PREFACE.length);
-    const matches = seen.compare(PREFACE, 0, common, 0, common) === 0;
-    if (common > 0 && (!matches || common === PREFACE.length)) {
-      this.#open(
-        matches ? H2ServerConnection : H1ServerConnection,
-        head === downstream.head ? downstream : copyDownstream(downstream, seen, downstream.remoteAddress, downstream.reenter),
-      );
+  #sniff(downstream: Downstream): void {
+    const { socket } = downstream;
+    let seen = downstream.head ?? Buffer.alloc(0);
+    const at = codecOf(seen);
+    if (at) {
+      this.#open(at, downstream);
       return;
     }
-    const { socket } = downstream;
     this.#sniffing.add(socket);
     const stop = (): void => {
       this.#sniffing.delete(socket);
@@ -106,7 +103,8 @@ class Manager implements ConnectionHandler, ManagerCore {
       socket.off('end', onEnd);
       socket.off('error', onEnd);
       socket.off('close', onEnd);
-      if (timer) this.timers.disarm(timer);
+      this.timers.disarm(idle);
+      this.timers.disarm(unfinished);
     };
     const onEnd = (): void => {
       stop();
@@ -114,18 +112,36 @@ class Manager implements ConnectionHandler, ManagerCore {
       socket.destroy();
     };
     const onData = (data: Buffer): void => {
+      if (seen.length === 0) begin();
+      seen = seen.length > 0 ? Buffer.concat([seen, data]) : data;
+      const codec = codecOf(seen);
+      if (!codec) return;
       stop();
-      this.#sniff(downstream, seen.length > 0 ? Buffer.concat([seen, data]) : data);
+      this.#open(codec, copyDownstream(downstream, seen, downstream.remoteAddress, downstream.reenter));
     };
     const { idleMs } = this.options;
-    const timer = idleMs > 0 ? new TimerEntry(onEnd) : undefined;
-    if (timer) this.timers.arm(timer, idleMs);
+    const idle = new TimerEntry(onEnd);
+    const unfinished = new TimerEntry(onEnd);
+    // From the first byte on it is a head, and has no more time than one.
+    const begin = (): void => {
+      this.timers.disarm(idle);
+      this.timers.arm(unfinished, headLimit(this.options).ms);
+    };
+    if (seen.length > 0) begin();
+    else if (idleMs > 0) this.timers.arm(idle, idleMs);
     socket.on('data', onData);
     socket.on('end', onEnd);
     socket.on('error', onEnd);
     socket.on('close', onEnd);
     socket.resume();
   }
+}
+
+/** Undefined as long as the bytes may become either. */
+function codecOf(seen: Buffer): typeof H1ServerConnection | typeof H2ServerConnection | undefined {
+  const common = Math.min(seen.length, PREFACE.length);
+  if (seen.compare(PREFACE, 0, common, 0, common) !== 0) return H1ServerConnection;
+  return common === PREFACE.length ? H2ServerConnection : undefined;
 }
 
 /** Inline routes are compiled here; named ones are looked up at each request. */

@@ -1,5 +1,6 @@
 /** How long a client's connection may be idle, may take for a head, may last, and may take to close. */
 import type { Socket } from 'node:net';
+import type { LocalReply } from '../../http/local-reply.ts';
 import type { ManagerOptions } from '../../http/options.ts';
 import { TimerEntry, type Timers } from './timers.ts';
 
@@ -7,11 +8,34 @@ import { TimerEntry, type Timers } from './timers.ts';
 export interface TimedConnection {
   idleTimeout(): void;
   /** A head that began has not come to its end. */
-  headTimeout(): void;
+  headTimeout(reply: LocalReply): void;
   /** `max_connection_duration`. */
   tooOld(): void;
   /** `drain_timeout`: no more requests are waited for. */
   drainTimeout(): void;
+}
+
+/** What a head may take, in ms, where the configuration lets requests take as long as they will. */
+const OWN_HEAD_MS = 300_000;
+
+const HEADERS_TIMEOUT: LocalReply = { status: 408, body: 'request header timeout', details: 'request_header_timeout' };
+const REQUEST_TIMEOUT: LocalReply = { status: 408, body: 'request timeout', details: 'request_overall_timeout' };
+const IDLE_TIMEOUT: LocalReply = { status: 408, body: 'stream timeout', details: 'stream_idle_timeout', flag: 'SI' };
+
+interface HeadLimit {
+  readonly ms: number;
+  readonly reply: LocalReply;
+}
+
+/** What ends a head first. Its bytes do not begin the idle time anew, as one now and then would keep it for ever. */
+export function headLimit({ requestHeadersMs, requestMs, streamIdleMs }: ManagerOptions): HeadLimit {
+  const limits: readonly HeadLimit[] = [
+    { ms: requestHeadersMs, reply: HEADERS_TIMEOUT },
+    { ms: requestMs, reply: REQUEST_TIMEOUT },
+    { ms: streamIdleMs, reply: IDLE_TIMEOUT },
+  ];
+  const [first] = limits.filter(({ ms }) => ms > 0).sort((a, b) => a.ms - b.ms);
+  return first ?? { ms: OWN_HEAD_MS, reply: HEADERS_TIMEOUT };
 }
 
 export class ServerTimers {
@@ -43,10 +67,13 @@ export class ServerTimers {
     if (this.#idle) this.#timers.disarm(this.#idle);
   }
 
+  /** The first bytes of a head have come, and not the last. From here on it is a request's time that passes, as in Envoy, not the idle connection's. */
   headBegins(): void {
-    if (this.#head !== undefined || this.#options.requestHeadersMs <= 0) return;
-    this.#head = new TimerEntry(() => this.#connection.headTimeout());
-    this.#timers.arm(this.#head, this.#options.requestHeadersMs);
+    if (this.#head !== undefined) return;
+    this.busy();
+    const { ms, reply } = headLimit(this.#options);
+    this.#head = new TimerEntry(() => this.#connection.headTimeout(reply));
+    this.#timers.arm(this.#head, ms);
   }
 
   headEnds(): void {

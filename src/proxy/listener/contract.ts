@@ -49,7 +49,7 @@ export interface Plan {
   /** The chain that takes the connection, or undefined: it is closed, flag NR, details `filter_chain_not_found`. */
   match(connection: ConnectionInfo): LazyChain | undefined;
   readonly filters: readonly ListenerFilter[];
-  /** In ms; 0 for none. */
+  /** In ms; 0 where the configuration sets none (`bounds.ts`). */
   readonly filtersTimeoutMs: number;
   readonly sink: RecordSink;
 }

@@ -5,6 +5,7 @@
 import { isIP } from 'node:net';
 import type { NameIndex } from '../../xds/name-index.ts';
 import type { DnsResolver } from '../dns/resolver.ts';
+import { EXPLICIT_PROXY_BOUNDS } from './bounds.ts';
 import {
   CONNECT_ESTABLISHED,
   type ExplicitRequest,
@@ -89,8 +90,7 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
     return { problem: `the host ${host} cannot be resolved: no ServiceEntry or Service declares it with an address, and ${why}` };
   }
 
-  // Clients open connections ahead of their requests.
-  return { name: 'explicit_proxy', mandatory: true, untimed: true, disabled, inspect };
+  return { name: 'explicit_proxy', mandatory: true, bounds: EXPLICIT_PROXY_BOUNDS, disabled, inspect };
 }
 
 function failureReply(request: Extract<ExplicitRequest, { target: ProxyTarget }>, problem: string): Buffer {

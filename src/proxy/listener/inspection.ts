@@ -1,6 +1,7 @@
 /** An accepted connection while listener filters look at it. */
 import type { Socket } from 'node:net';
 import type { Address } from '../types.ts';
+import type { Bounds } from './bounds.ts';
 
 /** Bytes that were read ahead, in a buffer that doubles: one-byte pieces cost no more than others. */
 export class ReadAhead {
@@ -95,8 +96,8 @@ export interface ListenerFilter {
   readonly name: string;
   /** When the time for listener filters is over, the connection ends here even if the listener continues on timeout. */
   readonly mandatory: boolean;
-  /** The time for listener filters begins after it: what it waits for is the client's own business. */
-  readonly untimed?: boolean;
+  /** How long it waits, where that is not the listener's to say: the time for the others begins after it. */
+  readonly bounds?: Bounds;
   /** `filter_disabled`, asked when it is the filter's turn. */
   disabled(connection: Inspection): boolean;
   inspect(connection: Inspection, resume: (verdict: 'next' | 'close') => void): Verdict;

@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 import { newRecord } from '../record.ts';
 import type { AccessRecord, Downstream } from '../types.ts';
+import { type Bound, boundOf } from './bounds.ts';
 import type { ActiveChain } from './chain.ts';
 import type { ConnectionTaker, ListenerEnvironment, Plan } from './contract.ts';
 import { Inspection } from './inspection.ts';
@@ -19,7 +20,9 @@ export class Passage {
   readonly #inspecting: Set<Inspection>;
   #index = 0;
   #reading = false;
+  #heard: boolean;
   #timer: NodeJS.Timeout | undefined;
+  #timed: Bound['phase'] | undefined;
 
   constructor(
     listener: ConnectionTaker,
@@ -35,6 +38,7 @@ export class Passage {
     this.#plan = plan;
     this.#env = env;
     this.#inspecting = inspecting;
+    this.#heard = connection.ahead.length > 0;
   }
 
   run(): void {
@@ -62,6 +66,8 @@ export class Passage {
       this.#refuse();
     } else if (!this.#handOff()) {
       this.#index++;
+      this.#heard = this.#connection.ahead.length > 0;
+      this.#stopTimer();
       this.run();
     }
   };
@@ -94,16 +100,25 @@ export class Passage {
 
   #startTimer(): void {
     this.#inspecting.add(this.#connection);
-    const { filtersTimeoutMs } = this.#plan;
-    if (filtersTimeoutMs > 0 && !this.#plan.filters[this.#index]?.untimed)
-      this.#timer ??= setTimeout(() => this.#onTimeout(), filtersTimeoutMs);
+    const bound = boundOf(this.#plan.filters[this.#index]?.bounds, this.#plan.filtersTimeoutMs, this.#heard);
+    if (this.#timed === bound.phase) return;
+    this.#stopTimer();
+    this.#timed = bound.phase;
+    this.#timer = setTimeout(() => this.#onTimeout(), bound.ms);
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timed = undefined;
   }
 
   readonly #onData = (piece: Buffer): void => {
     const { ahead, wanted } = this.#connection;
     ahead.append(piece);
+    this.#heard = true;
     if (ahead.length > MAX_READ_AHEAD) this.#refuse();
     else if (ahead.length >= wanted) this.run();
+    else this.#startTimer();
   };
 
   /** Half a hello or request line and no more: nothing can come of it. */
@@ -117,7 +132,7 @@ export class Passage {
   }
 
   #leave(): void {
-    clearTimeout(this.#timer);
+    this.#stopTimer();
     this.#stopReading();
     this.#inspecting.delete(this.#connection);
   }

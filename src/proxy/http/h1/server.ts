@@ -94,8 +94,8 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     this.#hangUp();
   }
 
-  headTimeout(): void {
-    this.#abort({ status: 408, body: 'request header timeout', details: 'request_header_timeout' });
+  headTimeout(reply: LocalReply): void {
+    this.#abort(reply);
   }
 
   get #ended(): boolean {
@@ -111,13 +111,13 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
 
   readonly #onData = (data: Buffer): void => {
     if (this.#ended) return;
-    if (!this.#exchange && this.#parser.atStart) this.#timers.headBegins();
     this.#parser.execute(data);
     this.#afterRead();
   };
 
   #afterRead(): void {
     if (this.#reenterHead !== undefined) this.#handBack();
+    if (this.#phase === 'idle' && !this.#parser.atStart) this.#timers.headBegins();
     this.#exchange?.requestFlush();
     if (this.#parser.held > MAX_PIPELINED && !this.#paused) this.pauseRequest();
   }

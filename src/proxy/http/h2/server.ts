@@ -1,5 +1,6 @@
 /** One HTTP/2 connection of a client, over a socket that the listener accepted. */
 import { constants, type OutgoingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
 import { REPEATED_FIELDS, toNodeHeaders, trailersOf } from '../../../http/h2/headers.ts';
 import { readRequest, toHead } from '../../../http/h2/request.ts';
 import { takesExpectation } from '../../../http/head.ts';
@@ -19,6 +20,7 @@ export class H2ServerConnection implements ServerConnection, TimedConnection {
   readonly #core: ManagerCore;
   readonly #facts: ConnectionFacts;
   readonly #session: ServerHttp2Session;
+  readonly #socket: Socket;
   readonly #closed: (connection: ServerConnection) => void;
   #active = 0;
   #ended = false;
@@ -30,7 +32,9 @@ export class H2ServerConnection implements ServerConnection, TimedConnection {
     this.#closed = closed;
     const { options } = core;
     const { socket } = downstream;
+    this.#socket = socket;
     socket.on('error', () => undefined);
+    socket.once('close', () => this.#timers.closed());
     if (downstream.head && downstream.head.length > 0) socket.unshift(downstream.head);
     // Accepted sockets rest until somebody reads; the session takes the handle as it finds it.
     else socket.read(0);
@@ -50,13 +54,15 @@ export class H2ServerConnection implements ServerConnection, TimedConnection {
     this.#session.on('stream', (stream, _headers, flags, raw: string[]) => this.#onStream(stream, flags, raw));
     this.#session.on('error', () => this.#end());
     this.#session.on('close', () => this.#end());
+    this.#session.on('goaway', () => this.#settle());
     this.#timers = new ServerTimers(this, core.timers, options);
-    this.#rest();
+    this.#settle();
   }
 
   /** GOAWAY; running streams go on. */
   drain(): void {
     if (!this.#session.closed && !this.#session.destroyed) this.#session.close();
+    this.#settle();
   }
 
   idleTimeout(): void {
@@ -80,13 +86,16 @@ export class H2ServerConnection implements ServerConnection, TimedConnection {
     this.#active++;
     stream.once('close', () => {
       this.#active--;
-      if (this.#active === 0) this.#rest();
+      this.#settle();
     });
     new H2ServerStream(this.#core, this.#facts, stream, (flags & NGHTTP2_FLAG_END_STREAM) !== 0, raw);
   }
 
-  #rest(): void {
-    if (!this.#ended) this.#timers.rest();
+  /** Where no stream runs: the connection rests; or it closes, for which the client has a moment. */
+  #settle(): void {
+    if (this.#ended || this.#active > 0) return;
+    if (this.#session.closed) this.#timers.closeSoon(this.#socket);
+    else this.#timers.rest();
   }
 
   #end(): void {

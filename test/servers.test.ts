@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+const SRC = join(import.meta.dirname, '../src');
+
+/** Who accepts connections, and what bounds each phase of them. A server in another file needs its bounds first, and then a line here. */
+const SERVERS: Readonly<Record<string, string>> = {
+  'lib/node-http.ts': 'hands the function on to lib/local-server.ts',
+  'lib/local-server.ts': 'its own bounds for head, request, answer and rest; local-server.test.ts',
+  'proxy/listener/bind.ts':
+    'bounds.ts until a filter chain has the connection, then the handshake’s, the codec’s and the relay’s; bounds.test.ts',
+  'proxy/dns/server.ts': 'one bound for a question and one for taking its answer; dns/server.test.ts',
+  'cli/demo/outside.ts': 'the servers that the demonstration calls, on loopback while it runs',
+  'cli/demo/run.ts': 'finds a free port; nothing is accepted',
+};
+
+test('connections are accepted only where each phase of them is bounded', () => {
+  const accepting = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts') && !path.endsWith('.test.ts') && !path.endsWith('/testing.ts') && !/testing-\w+\.ts$/.test(path))
+    .filter((path) => /\bcreate(?:Secure)?Server\b|\bnew (?:\w+\.)?Server\(/.test(readFileSync(join(SRC, path), 'utf8')));
+  assert.deepEqual(accepting.sort(), Object.keys(SERVERS).sort());
+});
