@@ -50,11 +50,19 @@ export class HeaderMap {
   }
 
   remove(name: string): void {
-    if (this.get(name) === undefined) return;
+    if (this.get(name) !== undefined) this.#keep((other) => other !== name);
+  }
+
+  /** In one pass, however many names a client gives. */
+  removeAll(names: ReadonlySet<string>): void {
+    this.#keep((name) => !names.has(name));
+  }
+
+  #keep(kept: (name: string) => boolean): void {
     const { flat } = this;
     let write = 0;
     for (let read = 0; read < flat.length; read += 2) {
-      if (flat[read] === name) continue;
+      if (!kept(flat[read]!)) continue;
       flat[write] = flat[read]!;
       flat[write + 1] = flat[read + 1]!;
       write += 2;

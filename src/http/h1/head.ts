@@ -141,7 +141,7 @@ class Fields implements RequestHead, ResponseHead {
   teTrailers = false;
   upgradeOption = false;
   /** Other options of `connection`: fields that are for this hop alone. */
-  nominated: string[] | undefined = undefined;
+  nominated: Set<string> | undefined = undefined;
 
   constructor(flat: string[]) {
     this.headers = new HeaderMap(flat);
@@ -229,8 +229,8 @@ function applyApart(fields: Fields, name: string, bit: number, value: string, se
         else if (word === 'keep-alive') fields.keepAlive = true;
         else if (word === 'upgrade') fields.upgradeOption = true;
         else if (word !== '' && word !== 'te') {
-          fields.nominated ??= [];
-          fields.nominated.push(word);
+          fields.nominated ??= new Set();
+          fields.nominated.add(word);
         }
       }
       return undefined;
@@ -249,11 +249,11 @@ function applyConnection(fields: Fields): Fields | CodecError {
     if (NOT_NOMINATED.has(name) || name.startsWith(':')) {
       return new CodecError('connection names a field that is not for this hop', 'http1.connection_header_rejected');
     }
-    fields.headers.remove(name);
     // Not for the bit that many fields share: some of those may be left.
     const bit = knownField(name)?.bit ?? 0;
     if (bit !== SEEN.envoy) fields.seen &= ~bit;
   }
+  fields.headers.removeAll(fields.nominated);
   return fields;
 }
 

@@ -10,6 +10,7 @@ const MAX_EXTENSION_BYTES = 4096;
 const MAX_TRAILER_BYTES = 60 * 1024;
 
 const NO_TRAILERS = new HeaderMap();
+const NO_BYTES = Buffer.alloc(0);
 
 type State = 'size' | 'extension' | 'size-lf' | 'data' | 'data-cr' | 'data-lf' | 'trailers' | 'done';
 
@@ -27,7 +28,10 @@ export class ChunkedDecoder {
   #size = 0;
   #digits = 0;
   #extensionBytes = 0;
-  #trailerText = '';
+  #trailerBytes: Buffer = NO_BYTES;
+  #trailerLength = 0;
+  /** Bytes of the trailers' line that is under way. */
+  #lineLength = 0;
   readonly #maxTrailers: number;
 
   constructor(maxTrailers: number) {
@@ -92,20 +96,34 @@ export class ChunkedDecoder {
     }
   }
 
+  /** Each byte costs the same, however many came before it. */
   #trailer(byte: number): CodecError | undefined {
-    if (this.#trailerText.length >= MAX_TRAILER_BYTES) return TRAILERS_TOO_LARGE;
-    const text = this.#trailerText;
-    const afterCr = text.length > 0 && text.charCodeAt(text.length - 1) === 13;
+    const at = this.#trailerLength;
+    if (at >= MAX_TRAILER_BYTES) return TRAILERS_TOO_LARGE;
+    const afterCr = at > 0 && this.#trailerBytes[at - 1] === 13;
     if ((byte === 10) !== afterCr) return new CodecError('bare CR or LF in the trailers');
-    this.#trailerText += String.fromCharCode(byte);
-    if (byte !== 10 || !(text.length === 1 || text.endsWith('\r\n\r'))) return undefined;
+    if (at === this.#trailerBytes.length) this.#growTrailers();
+    this.#trailerBytes[at] = byte;
+    this.#trailerLength = at + 1;
+    this.#lineLength++;
+    if (byte !== 10) return undefined;
+    const empty = this.#lineLength === 2;
+    this.#lineLength = 0;
+    if (!empty) return undefined;
     this.#state = 'done';
     this.done = true;
-    if (text.length === 1) return undefined;
-    const trailers = parseTrailers(text.slice(0, -1), this.#maxTrailers);
+    if (at === 1) return undefined;
+    const trailers = parseTrailers(this.#trailerBytes.toString('latin1', 0, at - 1), this.#maxTrailers);
+    this.#trailerBytes = NO_BYTES;
     if (trailers instanceof CodecError) return trailers;
     this.trailers = trailers;
     return undefined;
+  }
+
+  #growTrailers(): void {
+    const grown = Buffer.allocUnsafe(Math.min(MAX_TRAILER_BYTES, Math.max(64, this.#trailerBytes.length * 2)));
+    this.#trailerBytes.copy(grown);
+    this.#trailerBytes = grown;
   }
 }
 

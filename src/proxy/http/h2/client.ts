@@ -9,6 +9,7 @@ import type { ResetKind, UpstreamEvents, UpstreamRequest, UpstreamStream } from 
 import { own } from '../h1/read-buffer.ts';
 import type { PoolClient, PoolOwner } from '../pool/contract.ts';
 import { TimerEntry } from '../timers.ts';
+import { FloodGuard } from './flood-guard.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_NO_ERROR } = constants;
 
@@ -21,6 +22,7 @@ export class H2ClientConnection {
   readonly localAddress: Address;
   readonly #owner: PoolOwner;
   readonly #session: ClientHttp2Session;
+  readonly guard: FloodGuard;
   #active = 0;
   #served = 0;
   #closed = false;
@@ -36,6 +38,7 @@ export class H2ClientConnection {
       maxSessionMemory: SESSION_MEMORY_MB,
       ...REPEATED_FIELDS,
     });
+    this.guard = new FloodGuard(this.#session, socket, owner.timers);
     // Node holds the session's settings back until this turn is over; the window can be raised at once.
     this.#session.once('connect', () => this.#session.setLocalWindowSize(CONNECTION_WINDOW));
     this.#session.on('error', () => this.#lost());
@@ -153,6 +156,7 @@ class H2ClientStream implements UpstreamStream {
   }
 
   sendData(data: Buffer): void {
+    this.#connection.guard.sent(data.length);
     if (this.#stream && !this.#stream.write(own(data))) this.#blocked = true;
   }
 
@@ -193,7 +197,9 @@ class H2ClientStream implements UpstreamStream {
 
   #listen(stream: ClientHttp2Stream): void {
     stream.on('headers', (headers) => this.#events?.upstreamInformational(statusOf(headers), new HeaderMap()));
+    const { guard } = this.#connection;
     stream.on('response', (headers, flags, raw: string[]) => {
+      guard.fields(raw);
       const end = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
       const events = this.#events;
       if (!events) return;
@@ -209,10 +215,12 @@ class H2ClientStream implements UpstreamStream {
       events.upstreamFlush();
     });
     stream.on('data', (data: Buffer) => {
+      guard.received(data.length);
       this.#events?.upstreamData(data);
       this.#events?.upstreamFlush();
     });
     stream.on('trailers', (_headers, _flags, raw: string[]) => {
+      guard.fields(raw);
       this.#responseTrailers = trailersOf(raw);
     });
     stream.on('end', () => {
@@ -224,7 +232,8 @@ class H2ClientStream implements UpstreamStream {
       events?.upstreamFlush();
     });
     stream.on('wantTrailers', () => {
-      if (!this.#cut && !stream.destroyed) stream.sendTrailers(toNodeHeaders(this.#requestTrailers ?? new HeaderMap(), {}));
+      if (!this.#cut && !stream.destroyed && !stream.closed)
+        stream.sendTrailers(toNodeHeaders(this.#requestTrailers ?? new HeaderMap(), {}));
     });
     stream.on('drain', () => {
       this.#blocked = false;

@@ -11,6 +11,7 @@ import type { DownstreamStream, ManagerCore, ServerConnection } from '../contrac
 import { Exchange } from '../exchange.ts';
 import { own } from '../h1/read-buffer.ts';
 import { ServerTimers, type TimedConnection } from '../server-timers.ts';
+import { FloodGuard } from './flood-guard.ts';
 
 const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } = constants;
 
@@ -25,6 +26,7 @@ export class H2ServerConnection implements ServerConnection, TimedConnection {
   #active = 0;
   #ended = false;
   readonly #timers: ServerTimers;
+  readonly #guard: FloodGuard;
 
   constructor(core: ManagerCore, downstream: Downstream, closed: (connection: ServerConnection) => void) {
     this.#core = core;
@@ -54,8 +56,9 @@ export class H2ServerConnection implements ServerConnection, TimedConnection {
     this.#session.on('stream', (stream, _headers, flags, raw: string[]) => this.#onStream(stream, flags, raw));
     this.#session.on('error', () => this.#end());
     this.#session.on('close', () => this.#end());
-    this.#session.on('goaway', () => this.#settle());
+    this.#session.on('goaway', () => this.drain());
     this.#timers = new ServerTimers(this, core.timers, options);
+    this.#guard = new FloodGuard(this.#session, socket, core.timers);
     this.#settle();
   }
 
@@ -82,13 +85,14 @@ export class H2ServerConnection implements ServerConnection, TimedConnection {
   }
 
   #onStream(stream: ServerHttp2Stream, flags: number, raw: string[]): void {
+    this.#guard.fields(raw);
     this.#timers.busy();
     this.#active++;
     stream.once('close', () => {
       this.#active--;
       this.#settle();
     });
-    new H2ServerStream(this.#core, this.#facts, stream, (flags & NGHTTP2_FLAG_END_STREAM) !== 0, raw);
+    new H2ServerStream(this.#core, this.#facts, this.#guard, stream, (flags & NGHTTP2_FLAG_END_STREAM) !== 0, raw);
   }
 
   /** Where no stream runs: the connection rests; or it closes, for which the client has a moment. */
@@ -109,6 +113,7 @@ export class H2ServerConnection implements ServerConnection, TimedConnection {
 class H2ServerStream implements DownstreamStream {
   readonly #stream: ServerHttp2Stream;
   readonly #exchange: Exchange;
+  readonly #guard: FloodGuard;
   #trailers: HeaderMap | undefined;
   #requestTrailers: HeaderMap | undefined;
   #blocked = false;
@@ -117,8 +122,9 @@ class H2ServerStream implements DownstreamStream {
   /** Given up: Node ends the body of a stream that is closed, and without trailers that end does not go out. */
   #cut = false;
 
-  constructor(core: ManagerCore, facts: ConnectionFacts, stream: ServerHttp2Stream, end: boolean, raw: string[]) {
+  constructor(core: ManagerCore, facts: ConnectionFacts, guard: FloodGuard, stream: ServerHttp2Stream, end: boolean, raw: string[]) {
     this.#stream = stream;
+    this.#guard = guard;
     const { options, deps } = core;
     const request = readRequest(raw, options);
     const { headers, seen, authority, refusal } = request;
@@ -134,7 +140,7 @@ class H2ServerStream implements DownstreamStream {
       stream.close(NGHTTP2_INTERNAL_ERROR);
       return;
     }
-    if (takesExpectation(headers, seen, options.proxyContinue)) stream.additionalHeaders({ ':status': 100 });
+    if (takesExpectation(headers, seen, options.proxyContinue)) this.sendInformational(100, new HeaderMap());
     if (authority === undefined) exchange.reply({ status: 400, body: '', details: 'missing_host_header' });
     else exchange.begin();
     exchange.requestFlush();
@@ -168,6 +174,7 @@ class H2ServerStream implements DownstreamStream {
   }
 
   sendData(data: Buffer): void {
+    this.#guard.sent(data.length);
     if (!this.#stream.destroyed && !this.#stream.writableEnded && !this.#stream.write(own(data))) this.#blocked = true;
   }
 
@@ -211,11 +218,13 @@ class H2ServerStream implements DownstreamStream {
   #listen(stream: ServerHttp2Stream, exchange: Exchange): void {
     const { session } = stream;
     stream.on('data', (data: Buffer) => {
+      this.#guard.received(data.length);
       if (this.#payload === 'dropped') return;
       exchange.requestData(data);
       exchange.requestFlush();
     });
     stream.on('trailers', (_headers, _flags, raw: string[]) => {
+      this.#guard.fields(raw);
       this.#requestTrailers = trailersOf(raw);
     });
     stream.on('end', () => {
@@ -224,7 +233,7 @@ class H2ServerStream implements DownstreamStream {
       exchange.requestFlush();
     });
     stream.on('wantTrailers', () => {
-      if (!stream.destroyed && !this.#cut) stream.sendTrailers(toNodeHeaders(this.#trailers ?? new HeaderMap(), {}));
+      if (!stream.destroyed && !stream.closed && !this.#cut) stream.sendTrailers(toNodeHeaders(this.#trailers ?? new HeaderMap(), {}));
     });
     stream.on('drain', () => {
       this.#blocked = false;
@@ -232,8 +241,9 @@ class H2ServerStream implements DownstreamStream {
     });
     stream.on('error', () => undefined);
     stream.on('close', () => {
-      // One stream, or the whole connection.
-      if (!session?.destroyed) exchange.downstreamClosed('DR', 'http2.remote_reset');
+      // The whole connection, for its flood; one stream; the whole connection.
+      if (this.#guard.cut) exchange.downstreamClosed('DPE', 'http2.inbound_flood');
+      else if (!session?.destroyed) exchange.downstreamClosed('DR', 'http2.remote_reset');
       else exchange.downstreamClosed('DC', 'downstream_remote_disconnect');
     });
   }
