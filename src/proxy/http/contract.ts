@@ -22,6 +22,7 @@ import type {
   UpstreamFailure,
   UpstreamHost,
 } from '../types.ts';
+import type { Turns } from './h2/turns.ts';
 import type { Timers } from './timers.ts';
 
 // --- the client's side
@@ -115,6 +116,8 @@ export interface PoolRequest {
 /** All upstream HTTP connections of a thread. */
 export interface Pools {
   readonly timers: Timers;
+  /** In which the client connections of the thread begin their requests. */
+  readonly turns: Turns;
   /** The pool that serves a request to a host. */
   pool(cluster: Cluster, host: UpstreamHost, request: PoolRequest): Pool;
 }

@@ -2,7 +2,7 @@
 import { constants, type OutgoingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { REPEATED_FIELDS, toNodeHeaders, trailersOf } from '../../../http/h2/headers.ts';
-import { readRequest, toHead } from '../../../http/h2/request.ts';
+import { type Http2Request, readRequest, toHead } from '../../../http/h2/request.ts';
 import { takesExpectation } from '../../../http/head.ts';
 import { HeaderMap } from '../../../http/header-map.ts';
 import type { Downstream } from '../../types.ts';
@@ -12,6 +12,7 @@ import { Exchange } from '../exchange.ts';
 import { own } from '../h1/read-buffer.ts';
 import { ServerTimers, type TimedConnection } from '../server-timers.ts';
 import { FloodGuard } from './flood-guard.ts';
+import type { Turn } from './turns.ts';
 
 const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } = constants;
 
@@ -27,6 +28,7 @@ export class H2ServerConnection implements ServerConnection, TimedConnection {
   #ended = false;
   readonly #timers: ServerTimers;
   readonly #guard: FloodGuard;
+  readonly #turn: Turn;
 
   constructor(core: ManagerCore, downstream: Downstream, closed: (connection: ServerConnection) => void) {
     this.#core = core;
@@ -59,6 +61,7 @@ export class H2ServerConnection implements ServerConnection, TimedConnection {
     this.#session.on('goaway', () => this.drain());
     this.#timers = new ServerTimers(this, core.timers, options);
     this.#guard = new FloodGuard(this.#session, socket, core.timers);
+    this.#turn = core.deps.pools.turns.connection();
     this.#settle();
   }
 
@@ -92,7 +95,8 @@ export class H2ServerConnection implements ServerConnection, TimedConnection {
       this.#active--;
       this.#settle();
     });
-    new H2ServerStream(this.#core, this.#facts, this.#guard, stream, (flags & NGHTTP2_FLAG_END_STREAM) !== 0, raw);
+    const request = new H2ServerStream(this.#core, this.#facts, this.#guard, stream, (flags & NGHTTP2_FLAG_END_STREAM) !== 0, raw);
+    this.#turn.take(() => request.begin());
   }
 
   /** Where no stream runs: the connection rests; or it closes, for which the client has a moment. */
@@ -113,6 +117,8 @@ export class H2ServerConnection implements ServerConnection, TimedConnection {
 class H2ServerStream implements DownstreamStream {
   readonly #stream: ServerHttp2Stream;
   readonly #exchange: Exchange;
+  readonly #request: Http2Request;
+  readonly #proxyContinue: boolean;
   readonly #guard: FloodGuard;
   #trailers: HeaderMap | undefined;
   #requestTrailers: HeaderMap | undefined;
@@ -127,7 +133,8 @@ class H2ServerStream implements DownstreamStream {
     this.#guard = guard;
     const { options, deps } = core;
     const request = readRequest(raw, options);
-    const { headers, seen, authority, refusal } = request;
+    this.#request = request;
+    this.#proxyContinue = options.proxyContinue;
     const exchange = new Exchange(core, this, facts, toHead(request, end, facts.tls, deps.random()));
     this.#exchange = exchange;
     this.#listen(stream, exchange);
@@ -135,12 +142,19 @@ class H2ServerStream implements DownstreamStream {
       this.#payload = 'held';
       stream.pause();
     }
+  }
+
+  /** Once, when it is the connection's turn. What comes before is kept. */
+  begin(): void {
+    const exchange = this.#exchange;
+    const { refusal, headers, seen, authority } = this.#request;
+    if (exchange.phase === 'done') return;
     if (refusal) {
       exchange.downstreamClosed('DR', refusal);
-      stream.close(NGHTTP2_INTERNAL_ERROR);
+      this.#stream.close(NGHTTP2_INTERNAL_ERROR);
       return;
     }
-    if (takesExpectation(headers, seen, options.proxyContinue)) this.sendInformational(100, new HeaderMap());
+    if (takesExpectation(headers, seen, this.#proxyContinue)) this.sendInformational(100, new HeaderMap());
     if (authority === undefined) exchange.reply({ status: 400, body: '', details: 'missing_host_header' });
     else exchange.begin();
     exchange.requestFlush();

@@ -4,6 +4,7 @@ import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { HttpProtocolOptionsSchema } from '../../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import type { Cluster, ClusterManager, UpstreamHost } from '../../types.ts';
 import type { PoolRequest, Pools } from '../contract.ts';
+import { Turns } from '../h2/turns.ts';
 import { Timers } from '../timers.ts';
 import { HttpPool, type PoolProtocol } from './pool.ts';
 
@@ -20,6 +21,7 @@ interface HostPools {
 
 export class HttpPools implements Pools {
   readonly timers: Timers;
+  readonly turns = new Turns(setImmediate);
   readonly #clusters: ClusterManager;
   readonly #byHost = new WeakMap<UpstreamHost, HostPools>();
   readonly #perAuthority = new WeakMap<Cluster, boolean>();
