@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { originText } from '../lib/origin.ts';
 import { describeCall } from '../prove/describe-call.ts';
 import { type Comparison, compare } from '../prove/diff.ts';
+import { isForTheWorse } from '../simulate/diff.ts';
 import { writeAnswer } from './answer.ts';
 import type { Paint } from './colours.ts';
 import { EXIT } from './exit.ts';
@@ -23,7 +24,12 @@ export function diffCommand(): Command {
     )
     .argument('<old>')
     .argument('<new>')
-    .option('--fail-on <change>', 'exit with 1 when access widens, or on any change', choiceOption('widen', 'any'), 'widen');
+    .option(
+      '--fail-on <change>',
+      'exit with 1 when access widens or is protected less, or on any change',
+      choiceOption('widen', 'any'),
+      'widen',
+    );
   return addReadOptions(command)
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (before: string, after: string, options: DiffOptions) => {
@@ -33,7 +39,7 @@ export function diffCommand(): Command {
       writeAnswer(comparison, options.output, render);
       const { changes, undecided } = comparison;
       // What could not be decided may have widened.
-      const fails = undecided.length > 0 || changes.some(({ kind }) => options.failOn === 'any' || kind === 'widens');
+      const fails = undecided.length > 0 || changes.some(({ kind }) => options.failOn === 'any' || isForTheWorse(kind));
       process.exitCode = fails ? EXIT.findings : EXIT.fine;
     });
 }
@@ -45,11 +51,11 @@ function render({ changes, undecided, added, removed }: Comparison, paint: Paint
     ...(removed.length > 0 ? [`Not compared, since NEW does not have them: ${removed.join(', ')}\n`] : []),
   ].join('');
   if (changes.length === 0) return `${undecided.length > 0 ? '' : 'No call changes its outcome.\n'}${notes}`;
-  const style = { widens: 'red', narrows: 'green', differs: 'yellow' } as const;
+  const style = { widens: 'red', weakens: 'red', differs: 'yellow', strengthens: 'green', narrows: 'green' } as const;
   const lines = changes
     .map(({ kind, workloads, destination, before, after, decidedBy, example }) => {
       const who = workloads.length > 3 ? `${workloads.slice(0, 3).join(', ')} and ${workloads.length - 3} more` : workloads.join(', ');
-      return `${paint(style[kind], kind.padEnd(7))} ${paint('bold', who)}: a call to ${destination} ${after}; before, it ${before}${decidedBy.length > 0 ? `  [${decidedBy.map((origin) => originText(origin)).join(', ')}]` : ''}\n        e.g. ${describeCall(example)}\n`;
+      return `${paint(style[kind], kind.padEnd(11))} ${paint('bold', who)}: a call to ${destination} ${after}; before, it ${before}${decidedBy.length > 0 ? `  [${decidedBy.map((origin) => originText(origin)).join(', ')}]` : ''}\n            e.g. ${describeCall(example)}\n`;
     })
     .join('');
   return lines + notes;

@@ -2,7 +2,8 @@
 import { originText } from '../lib/origin.ts';
 import type { Explanation } from '../prove/explain.ts';
 import type { SeenResponse } from '../simulate/response.ts';
-import type { Outcome, Step } from '../simulate/trace.ts';
+import { tlsText } from '../simulate/security.ts';
+import type { Outcome, Sent, Step } from '../simulate/trace.ts';
 import type { Paint } from './colours.ts';
 
 export function renderExplanation({ from, destination, resolved, trace, copies, advice, ending }: Explanation, paint: Paint): string {
@@ -40,17 +41,19 @@ function responseLines({ status, headers, removed }: SeenResponse): string[] {
   return changes.length > 0 ? [`The application sees ${whose} with`, ...changes.map((change) => `  ${change}`)] : [];
 }
 
+/** What the server is spoken to in, and how TLS is held to be its. */
+function protocolText({ originates, payload }: Sent): string {
+  if (originates) return `TLS, ${tlsText(originates)}`;
+  if (payload.tls) return `TLS, SNI ${payload.tls.serverName || 'none'}`;
+  return payload.http ? `HTTP, Host ${payload.http.authority}` : 'TCP';
+}
+
 /** What the application sees. */
 function outcomeLine(outcome: Outcome, paint: Paint): string {
   switch (outcome.kind) {
     case 'upstream': {
       const where = outcome.endpoint ? `${outcome.endpoint.ip}:${outcome.endpoint.port}` : outcome.host;
-      const what = outcome.payload.tls
-        ? `TLS, SNI ${outcome.payload.tls.serverName || 'none'}`
-        : outcome.payload.http
-          ? `HTTP, Host ${outcome.payload.http.authority}`
-          : 'TCP';
-      return `${paint('green', 'Reaches')} ${outcome.host && outcome.endpoint ? `${outcome.host} at ` : ''}${where} (${what})`;
+      return `${paint('green', 'Reaches')} ${outcome.host && outcome.endpoint ? `${outcome.host} at ` : ''}${where} (${protocolText(outcome)})`;
     }
     case 'reply':
       return `${paint(outcome.status >= 400 ? 'red' : 'green', 'Answered')} ${outcome.status} by the proxy${outcome.location ? `, location ${outcome.location}` : ''} (${outcome.details})`;

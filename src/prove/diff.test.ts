@@ -80,3 +80,38 @@ test('diff: an address that is allocated anew is no change, one that the user ta
     JSON.stringify(taken),
   );
 });
+
+const rule = (tls: string) => `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: www, namespace: default}
+spec: {host: www.example.com, trafficPolicy: {tls: ${tls}}}
+---`;
+
+test('diff: less protection on the way fails like a widening, more is a strengthening, another one a difference', () => {
+  const change = (before: string, after: string) => {
+    const { changes } = compare(files(ENTRY + rule(before)), files(ENTRY + rule(after)));
+    const found = changes.find(({ destination }) => destination === 'www.example.com:80');
+    return found && `${found.kind}: ${found.before} -> ${found.after}`;
+  };
+  const simple = 'reaches www.example.com directly';
+  const verified = `${simple} (TLS with SNI www.example.com, verified to be www.example.com by the system's CAs)`;
+  const plain = 'reaches www.example.com directly (in plain)';
+  assert.equal(change('{mode: SIMPLE}', '{mode: SIMPLE}'), undefined);
+  assert.equal(change('{mode: SIMPLE}', '{mode: DISABLE}'), `weakens: ${verified} -> ${plain}`);
+  assert.equal(change('{mode: DISABLE}', '{mode: SIMPLE}'), `strengthens: ${plain} -> ${verified}`);
+  const unverified = `${simple} (TLS with SNI www.example.com, verifies nothing)`;
+  assert.equal(change('{mode: SIMPLE}', '{mode: SIMPLE, insecureSkipVerify: true}'), `weakens: ${verified} -> ${unverified}`);
+  assert.match(change('{mode: SIMPLE}', '{mode: SIMPLE, caCertificates: /etc/ca.pem}') ?? '', /^differs: .* by CA \/etc\/ca\.pem\)$/);
+  assert.match(
+    change('{mode: SIMPLE, sni: a.example}', '{mode: SIMPLE, sni: b.example}') ?? '',
+    /^differs: .*SNI a\.example.*SNI b\.example/,
+  );
+  assert.match(
+    change('{mode: SIMPLE, subjectAltNames: [a.example]}', '{mode: SIMPLE, subjectAltNames: [a.example, b.example]}') ?? '',
+    /^weakens: .*to be a\.example by.*to be a\.example or b\.example by/,
+  );
+  const mutual = (name: string) => `{mode: MUTUAL, clientCertificate: /etc/${name}.pem, privateKey: /etc/${name}.key}`;
+  assert.match(change(mutual('a'), mutual('b')) ?? '', /^differs: .*as file-cert:\/etc\/a\.pem.*as file-cert:\/etc\/b\.pem/);
+  assert.match(change(mutual('a'), '{mode: SIMPLE}') ?? '', /^weakens: .*as file-cert:\/etc\/a\.pem/);
+});

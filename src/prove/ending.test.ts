@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HeaderMap } from '../http/header-map.ts';
 import type { Payload } from '../simulate/call.ts';
+import { originated } from '../simulate/testing.ts';
 import type { Hop, Outcome, Sent } from '../simulate/trace.ts';
 import { endingOf } from './ending.ts';
 
@@ -14,7 +15,7 @@ const sent = (payload: Payload, more: Partial<Sent> = {}): Sent => ({
   payload,
   dialled: false,
   anyAddress: false,
-  verifies: undefined,
+  originates: undefined,
   ...more,
 });
 const hop = (protocol: 'http' | 'tcp', next: Sent | undefined, steps: Hop['steps'] = []): Hop => ({
@@ -29,7 +30,7 @@ const hop = (protocol: 'http' | 'tcp', next: Sent | undefined, steps: Hop['steps
 const upstream = (hops: readonly Hop[]) => ({ hops, outcome: { kind: 'upstream', ...hops.at(-1)!.next! } satisfies Outcome });
 
 test('TLS that a proxy puts into TLS fails, and TLS that was ended before does not', () => {
-  const wrapping = sent(TLS, { verifies: 'name' });
+  const wrapping = sent(TLS, { originates: originated('name') });
   assert.match(endingOf(TLS, upstream([hop('tcp', wrapping)]))?.because ?? '', /default\/app puts/);
   const ended = [{ kind: 'tls' as const, name: '', text: 'TLS ends here', origins: [] }];
   assert.equal(endingOf(TLS, upstream([hop('http', wrapping, ended)])), undefined);
@@ -37,7 +38,7 @@ test('TLS that a proxy puts into TLS fails, and TLS that was ended before does n
 });
 
 test('ports that speak the other', () => {
-  assert.equal(endingOf(HTTP, upstream([hop('http', sent(TLS, { verifies: 'chain', port: 80 }))]))?.status, 503);
+  assert.equal(endingOf(HTTP, upstream([hop('http', sent(TLS, { originates: originated('chain'), port: 80 }))]))?.status, 503);
   assert.equal(endingOf(HTTP, upstream([hop('http', sent(HTTP))]))?.status, 400);
   assert.equal(endingOf(HTTP, upstream([hop('http', sent(HTTP, { port: 80 }))])), undefined);
 });

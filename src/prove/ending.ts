@@ -38,7 +38,7 @@ export function endingOf(sent: Payload, { hops, outcome }: Trace): Ending | unde
       status: failed,
       because: `${endpoint.ip} is an address that was allocated to stand for a host, and nothing is there: the port is not declared`,
     };
-  if (hops.at(-1)?.next?.verifies !== undefined && port === 80)
+  if (hops.at(-1)?.next?.originates !== undefined && port === 80)
     return {
       status: failed,
       because: 'port 80 of a server speaks plain HTTP, and TLS is originated to it: the handshake fails (WRONG_VERSION_NUMBER)',
@@ -53,7 +53,7 @@ function wrappedBy({ tls }: Payload, hops: Trace['hops']): string | undefined {
   let open = tls !== undefined;
   for (const { proxy, steps, next } of hops) {
     if (steps.some(({ kind, text }) => kind === 'tls' && text.endsWith('ends here'))) open = false;
-    if (open && next?.verifies !== undefined) return proxy;
+    if (open && next?.originates !== undefined) return proxy;
   }
   return undefined;
 }

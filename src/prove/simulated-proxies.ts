@@ -46,7 +46,7 @@ export function simulatedProxies(mesh: Mesh, nameOf: (identity: ProxyIdentity) =
       routes: (name) => whole().routes(name),
       cluster: (name) => (isWorkloadCluster(name) && identity.type === 'sidecar' ? ofWorkload() : whole()).cluster(name),
       endpoints: (clusterName) => whole().endpoints(clusterName),
-      hasSecret: (name) => whole().hasSecret(name),
+      secret: (name) => whole().secret(name),
     };
   };
   const proxyOf = (identity: ProxyIdentity) => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseTarget } from '../simulate/call.ts';
+import { originated } from '../simulate/testing.ts';
 import type { Hop, Sent, Trace } from '../simulate/trace.ts';
 import type { Arrival } from '../simulate/verify.ts';
 import { onlyThroughGateways, type StatementFile, statementOf } from './statements.ts';
@@ -13,7 +14,7 @@ interface Arrived extends Partial<Sent> {
 /** What arrived at `host` outside the mesh, by the cluster of the last proxy. */
 function arrivalAt(host: string, { cluster = `outbound|443||${host}`, proxy = 'default/app', ...more }: Arrived = {}): Arrival {
   const { payload, port } = parseTarget('https://unsaid.example/');
-  const sent: Sent = { endpoint: undefined, host, port, payload, dialled: false, anyAddress: false, verifies: undefined, ...more };
+  const sent: Sent = { endpoint: undefined, host, port, payload, dialled: false, anyAddress: false, originates: undefined, ...more };
   const hop: Hop = { proxy, protocol: 'tcp', steps: [], cluster, copy: false, flag: '', next: sent };
   return { host, endpoint: sent.endpoint, through: proxy, trace: { hops: [hop], outcome: { kind: 'upstream', ...sent } } };
 }
@@ -70,11 +71,11 @@ test('only TLS: what leaves is TLS, and where a proxy originates it, verified as
   const at = (more: Arrived) => arrivalAt('api.example.com', more);
   assert.ok(!allows(at({ payload: PLAIN }), []));
   assert.ok(allows(at({}), []));
-  assert.ok(allows(at({ verifies: 'nothing' }), []));
+  assert.ok(allows(at({ originates: originated('nothing') }), []));
   assert.ok(allows(arrivalAt('www.example.com', { payload: PLAIN }), []));
-  assert.ok(!verified.allows(at({ verifies: 'nothing' }), []));
-  assert.ok(!verified.allows(at({ verifies: 'chain' }), []));
-  assert.ok(verified.allows(at({ verifies: 'name' }), []));
+  assert.ok(!verified.allows(at({ originates: originated('nothing') }), []));
+  assert.ok(!verified.allows(at({ originates: originated('chain') }), []));
+  assert.ok(verified.allows(at({ originates: originated('name') }), []));
   assert.ok(verified.allows(at({}), []), "the application's own TLS");
   assert.ok(!verified.allows(at({ payload: PLAIN }), []));
 });

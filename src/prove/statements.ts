@@ -62,7 +62,9 @@ export function statementOf(entry: StatementFile, where: string, isGateway: (pro
         const { outcome } = arrival.trace;
         if (!concerns(host, arrival) || outcome.kind !== 'upstream') return true;
         // TLS that the application speaks itself: what it verifies is up to it.
-        return outcome.payload.tls !== undefined && (!verified || outcome.verifies === undefined || outcome.verifies === 'name');
+        return (
+          outcome.payload.tls !== undefined && (!verified || outcome.originates === undefined || outcome.originates.verifies === 'name')
+        );
       },
     };
   }

@@ -3,15 +3,15 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import { type Authority, splitAuthority } from '../http/authority.ts';
 import { isAnyAddress, parseIp } from '../lib/ip.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
-import { CertificateValidationContext_TrustChainVerification } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import { type CommonTlsContext, UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { refusalOf } from '../xds/match/metadata.ts';
 import { addressRefusal, portRefusal, reachOf } from '../xds/match/reach.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Endpoint, HttpRequest, Payload } from './call.ts';
+import { originatedTls } from './originated-tls.ts';
 import type { SimulatedProxy } from './proxy.ts';
-import type { Verification } from './trace.ts';
+import type { OriginatedTls } from './security.ts';
 
 export interface UpstreamHost {
   /** Undefined where the name has yet to be looked up: then `host` is the name. */
@@ -77,25 +77,8 @@ export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination
 export interface Transported {
   readonly payload: Payload;
   readonly missingSecret: string | undefined;
-  /** What TLS that the cluster originates checks of the server; undefined where it originates none. */
-  readonly verifies: Verification | undefined;
-}
-
-type ValidationType = CommonTlsContext['validationContextType'];
-
-/** `checksAuthority`: the certificate must name the host of the request. */
-function verification(validation: ValidationType | undefined, checksAuthority: boolean): Verification {
-  const own =
-    validation?.case === 'combinedValidationContext'
-      ? validation.value.defaultValidationContext
-      : validation?.case === 'validationContext'
-        ? validation.value
-        : undefined;
-  const bySecret = validation?.case === 'combinedValidationContext' || validation?.case === 'validationContextSdsSecretConfig';
-  const trusts = bySecret || own?.trustedCa !== undefined || own?.systemRootCerts !== undefined;
-  if (!trusts || own?.trustChainVerification === CertificateValidationContext_TrustChainVerification.ACCEPT_UNTRUSTED) return 'nothing';
-  const named = (own?.matchSubjectAltNames.length ?? 0) > 0 || (own?.matchTypedSubjectAltNames.length ?? 0) > 0;
-  return named || checksAuthority ? 'name' : 'chain';
+  /** Undefined where the cluster originates no TLS. */
+  readonly originates: OriginatedTls | undefined;
 }
 
 /** The settings of the TLS that the cluster originates, or undefined. */
@@ -107,7 +90,7 @@ function tlsConfig({ transportSocket }: Cluster): Any | undefined {
 /** What goes out: the payload, under TLS where the cluster originates it. `authority` of the request; undefined where no HTTP is spoken. */
 export function throughTransport(proxy: SimulatedProxy, cluster: Cluster, payload: Payload, authority: string | undefined): Transported {
   const tls = tlsConfig(cluster);
-  if (!tls) return { payload, missingSecret: undefined, verifies: undefined };
+  if (!tls) return { payload, missingSecret: undefined, originates: undefined };
   const context = proxy.unpack(tls, UpstreamTlsContextSchema, `cluster "${cluster.name}": transport_socket`);
   const common = context.commonTlsContext;
   const validation = common?.validationContextType;
@@ -116,7 +99,7 @@ export function throughTransport(proxy: SimulatedProxy, cluster: Cluster, payloa
     ...(validation?.case === 'validationContextSdsSecretConfig' ? [validation.value.name] : []),
     ...(validation?.case === 'combinedValidationContext' ? [validation.value.validationContextSdsSecretConfig?.name ?? ''] : []),
   ];
-  const missingSecret = names.find((name) => name.startsWith('kubernetes://') && !proxy.hasSecret(name));
+  const missingSecret = names.find((name) => name.startsWith('kubernetes://') && !proxy.secret(name));
   const options = cluster.typedExtensionProtocolOptions[HttpProtocolOptionsSchema.typeName];
   const automatic = options && proxy.unpack(options, HttpProtocolOptionsSchema, `cluster "${cluster.name}"`).upstreamHttpProtocolOptions;
   const host = authority === undefined ? '' : splitAuthority(authority, 0).host.toLowerCase();
@@ -129,7 +112,7 @@ export function throughTransport(proxy: SimulatedProxy, cluster: Cluster, payloa
       http: payload.tls ? undefined : payload.http,
     },
     missingSecret,
-    verifies: verification(validation, automatic?.autoSanValidation === true && host !== ''),
+    originates: originatedTls(proxy, common, serverName, automatic?.autoSanValidation === true && host !== '' ? host : undefined),
   };
 }
 

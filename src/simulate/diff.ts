@@ -7,6 +7,7 @@ import type { SimulatedMesh } from './explain.ts';
 import { explore, waysOf } from './explore.ts';
 import { gatewayCalls } from './gateway-calls.ts';
 import type { SimulatedProxy } from './proxy.ts';
+import { gravest, type Leg, legOf, type Shift, shiftOfWay, wayText } from './security.ts';
 import type { Trace } from './trace.ts';
 
 /** A workload as it is on either side, which stands for others with the same configuration. */
@@ -17,9 +18,20 @@ export interface ComparedWorkload {
   readonly after: SimulatedProxy;
 }
 
+/**
+ * `widens`: the workload reaches more, or the same with fewer proxies on the way. `weakens`: what it reaches it reaches with less protection (see
+ * `security.ts`). `differs`: it reaches something else, or is protected otherwise. `strengthens`: it reaches the same, better protected. `narrows`: it
+ * reaches less.
+ */
+export type ChangeKind = 'widens' | 'weakens' | 'differs' | 'strengthens' | 'narrows';
+
+/** Whether a change lets out more than before, or protects it less. */
+export function isForTheWorse(kind: ChangeKind): boolean {
+  return kind === 'widens' || kind === 'weakens';
+}
+
 export interface Change {
-  /** `widens`: the workload reaches more, or the same with fewer proxies on the way. `narrows`: it reaches less. `differs`: it reaches something else. */
-  readonly kind: 'widens' | 'narrows' | 'differs';
+  readonly kind: ChangeKind;
   readonly workloads: readonly string[];
   /** What is reached, as `host:port` or an address. */
   readonly destination: string;
@@ -68,12 +80,15 @@ export function diffCalls(
   const judge = (names: readonly string[], call: Call, a: Judged, b: Judged) => {
     cells++;
     for (const sentence of [...a.undecided, ...b.undecided]) undecided.add(sentence);
-    if (a.text === b.text) return;
+    const shift = shiftOf(a.ways, b.ways);
+    if (a.text === b.text && shift === 'same') return;
     const destination = destinationOf(call);
-    const key = JSON.stringify([names, destination, a.text, b.text]);
+    const text = ({ text, ways }: Judged) => (shift === 'same' || ways.length === 0 ? text : `${text} (${protectionText(ways)})`);
+    const [before, after] = [text(a), text(b)];
+    const key = JSON.stringify([names, destination, before, after]);
     if (changes.has(key)) return;
-    const { text: after, decidedBy } = b;
-    changes.set(key, { kind: kindOf(a, b), workloads: names, destination, before: a.text, after, decidedBy, example: call });
+    const kind = a.text === b.text && shift !== 'same' ? shift : kindOf(a, b, shift);
+    changes.set(key, { kind, workloads: names, destination, before, after, decidedBy: b.decidedBy, example: call });
   };
   for (const { workloads: names, before: old, after: young } of workloads) {
     const source = { ip: young.addresses[0] ?? '192.0.2.1', port: 0 };
@@ -92,14 +107,17 @@ export function diffCalls(
       }
     }
   }
-  const order = { widens: 0, differs: 1, narrows: 2 };
-  const sorted = [...changes.values()].sort((a, b) => order[a.kind] - order[b.kind] || (a.destination < b.destination ? -1 : 1));
+  const sorted = [...changes.values()].sort((a, b) => ORDER[a.kind] - ORDER[b.kind] || (a.destination < b.destination ? -1 : 1));
   return { changes: sorted, undecided: [...undecided], cells };
 }
+
+const ORDER: Readonly<Record<ChangeKind, number>> = { widens: 0, weakens: 1, differs: 2, strengthens: 3, narrows: 4 };
 
 interface Judged {
   readonly text: string;
   readonly reaches: boolean;
+  /** The ways by which the call gets through. */
+  readonly ways: readonly Way[];
   /** The ends that the call may have, as text. */
   readonly ends: ReadonlySet<string>;
   /** Proxies on the way: going through fewer of them is wider. */
@@ -160,6 +178,7 @@ function outcomeOf({ mesh }: Side, proxy: SimulatedProxy | undefined, call: Call
   return {
     text: [...new Set(traces.map((trace) => describe(trace) + (exact ? asSeen(trace) : '')))].sort().join(', or '),
     reaches: reaching.length > 0,
+    ways: reaching.map(wayOf),
     ends: new Set(reaching.map((trace) => describe(trace))),
     hops: Math.min(...reaching.map(({ hops }) => hops.length)),
     decidedBy: last?.steps.findLast(({ origins }) => origins.length > 0)?.origins ?? [],
@@ -170,11 +189,11 @@ function outcomeOf({ mesh }: Side, proxy: SimulatedProxy | undefined, call: Call
 function describe({ outcome, hops }: Trace): string {
   switch (outcome.kind) {
     case 'upstream': {
-      const { endpoint, host, payload } = outcome;
+      const { endpoint, host } = outcome;
       const where = host || `${endpoint?.ip}:${endpoint?.port}`;
       const gateways = hops.slice(1).map(({ proxy }) => proxy);
       const who = hops.some(({ copy }) => copy) ? 'in a copy ' : '';
-      return `${who}reaches ${where}${payload.tls ? ' by TLS' : ''} ${gateways.length > 0 ? `through ${gateways.join(', ')}` : 'directly'}`;
+      return `${who}reaches ${where} ${gateways.length > 0 ? `through ${gateways.join(', ')}` : 'directly'}`;
     }
     case 'reply':
       return `is answered ${outcome.status}${outcome.location ? ` (${outcome.location})` : ''}`;
@@ -188,17 +207,18 @@ function describe({ outcome, hops }: Trace): string {
 /** What the server sees. */
 function asSeen({ outcome }: Trace): string {
   if (outcome.kind !== 'upstream') return '';
-  const { port, verifies, payload } = outcome;
+  const { port, payload } = outcome;
   const { tls, http } = payload;
-  const names = [
-    tls && `SNI ${tls.serverName || '(none)'}`,
-    verifies && `verifying ${verifies}`,
-    http && `${http.method} ${http.authority}${http.path}`,
-  ];
+  const names = [tls && `SNI ${tls.serverName || '(none)'}`, http && `${http.method} ${http.authority}${http.path}`];
   return ` (${[`port ${port}`, ...names.filter((part) => part !== undefined)].join(', ')})`;
 }
 
-function kindOf(before: Judged, after: Judged): Change['kind'] {
+function kindOf(before: Judged, after: Judged, shift: Shift): ChangeKind {
+  const kind = kindOfReach(before, after);
+  return shift === 'weakens' && kind !== 'widens' ? 'weakens' : kind;
+}
+
+function kindOfReach(before: Judged, after: Judged): 'widens' | 'narrows' | 'differs' {
   if (after.reaches && !before.reaches) return 'widens';
   if (before.reaches && !after.reaches) return 'narrows';
   if (after.reaches && after.hops < before.hops) return 'widens';
@@ -207,6 +227,44 @@ function kindOf(before: Judged, after: Judged): Change['kind'] {
   const within = (a: Judged, b: Judged) => [...a.ends].every((end) => b.ends.has(end));
   if (within(before, after)) return 'widens';
   return within(after, before) ? 'narrows' : 'differs';
+}
+
+interface Way {
+  readonly end: string;
+  readonly host: string;
+  readonly legs: readonly Leg[];
+}
+
+function wayOf(trace: Trace): Way {
+  const { hops, outcome } = trace;
+  const host = outcome.kind === 'upstream' ? outcome.host : '';
+  return { end: describe(trace), host, legs: hops.flatMap(({ next }) => (next ? [legOf(next)] : [])) };
+}
+
+/** What becomes of the protection of a call that gets through on both sides: of each way, held against those that it had to the same end. */
+function shiftOf(before: readonly Way[], after: readonly Way[]): Shift {
+  if (before.length === 0 || after.length === 0) return 'same';
+  const shift = gravest(after.map((way) => mildest((likeIt(way, before) ?? before).map((old) => shiftOfWay(old.legs, way.legs)))));
+  if (shift !== 'same') return shift;
+  // Nothing is new, but a way may be gone that was better or worse than what is left to its host.
+  return gravest(before.map((old) => mildest((likeIt(old, after) ?? []).map((way) => shiftOfWay(old.legs, way.legs)))));
+}
+
+/** The ways to the same end, else those to the same host; undefined if there are none. */
+function likeIt({ end, host }: Way, others: readonly Way[]): readonly Way[] | undefined {
+  const toEnd = others.filter((other) => other.end === end);
+  if (toEnd.length > 0) return toEnd;
+  const toHost = others.filter((other) => other.host === host);
+  return toHost.length > 0 ? toHost : undefined;
+}
+
+function mildest(shifts: readonly Shift[]): Shift {
+  if (shifts.length === 0) return 'same';
+  return (['same', 'strengthens', 'differs'] as const).find((shift) => shifts.includes(shift)) ?? 'weakens';
+}
+
+function protectionText(ways: readonly Way[]): string {
+  return [...new Set(ways.map(({ legs }) => wayText(legs)))].sort().join(', or ');
 }
 
 function destinationOf({ destination, payload }: Call): string {

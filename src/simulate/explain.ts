@@ -135,7 +135,7 @@ function follow(
       payload,
       dialled: true,
       anyAddress: true,
-      verifies: undefined,
+      originates: undefined,
     },
   };
 }

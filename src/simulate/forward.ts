@@ -8,13 +8,8 @@ import type { HopContext } from './hop-options.ts';
 import { clusterPolicies } from './policies.ts';
 import { ASSUMED, type HopResult } from './recorder.ts';
 import type { Response } from './response.ts';
+import { tlsText } from './security.ts';
 import type { Step } from './trace.ts';
-
-const VERIFIES = {
-  name: "verifies the server's certificate and name",
-  chain: "verifies the server's certificate, but not its name",
-  nothing: 'verifies nothing',
-} as const;
 
 /** How a call ends that a cluster can't take, and what is done before and after one that it can. */
 export interface Endings {
@@ -49,17 +44,13 @@ export function forward(hop: HopContext, name: string, call: Call, target: Named
   const outgoing = endings.send?.(cluster, host) ?? { payload: call.payload };
   if ('hop' in outgoing) return outgoing;
   const authority = recorder.protocol === 'http' ? outgoing.payload.http?.authority : undefined;
-  const { payload, missingSecret, verifies } = throughTransport(proxy, cluster, outgoing.payload, authority);
+  const { payload, missingSecret, originates } = throughTransport(proxy, cluster, outgoing.payload, authority);
   if (missingSecret !== undefined && options.representative) recorder.step('cluster', missingSecret, ASSUMED, origins);
   else if (missingSecret !== undefined) {
     recorder.step('cluster', name, `secret ${missingSecret}, which its TLS needs, is missing`, origins);
     return endings.failed(`secret ${missingSecret} is missing`);
   }
-  const tls =
-    payload.tls && !call.payload.tls
-      ? `originates TLS (SNI ${payload.tls.serverName || 'none'}; ${VERIFIES[verifies ?? 'nothing']})`
-      : 'connects as it is';
-  recorder.step('cluster', name, tls, origins);
+  recorder.step('cluster', name, originates ? `originates TLS (${tlsText(originates)})` : 'connects as it is', origins);
   const limits = options.policies ? clusterPolicies(proxy, cluster) : undefined;
   if (limits !== undefined) recorder.step('policy', '', limits, origins);
   const { back } = endings;
@@ -76,6 +67,6 @@ export function forward(hop: HopContext, name: string, call: Call, target: Named
     payload,
     dialled: upstreams.dialled === true,
     anyAddress: recorder.anyAddress && upstreams.dialled === true,
-    verifies,
+    originates,
   });
 }

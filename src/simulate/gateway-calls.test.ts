@@ -16,7 +16,7 @@ test('a gateway without an address gets no calls, and that is not silence', () =
   const nothing = { listeners: () => [], listener: () => undefined, routes: () => undefined, cluster: () => undefined };
   const proxy = simulatedProxy(
     { name: 'default/g', type: 'router', addresses: [] },
-    { ...nothing, endpoints: () => undefined, hasSecret: () => false },
+    { ...nothing, endpoints: () => undefined, secret: () => undefined },
   );
   assert.deepEqual(gatewayCalls(proxy, SOURCE), { calls: [], undecided: ['default/g has no address'] });
 });

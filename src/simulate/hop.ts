@@ -95,7 +95,7 @@ function terminate(
   }
   const context = proxy.unpack(socket.configType.value, DownstreamTlsContextSchema, `filter chain "${chain.name}": transport_socket`);
   const names = (context.commonTlsContext?.tlsCertificateSdsSecretConfigs ?? []).map((secret) => secret.name);
-  const missing = names.find((name) => name.startsWith('kubernetes://') && !proxy.hasSecret(name));
+  const missing = names.find((name) => name.startsWith('kubernetes://') && !proxy.secret(name));
   if (missing !== undefined && options.representative) recorder.step('tls', missing, ASSUMED);
   else if (missing !== undefined) {
     recorder.step('tls', missing, 'the certificate is missing: the connection is closed');

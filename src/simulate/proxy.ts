@@ -7,6 +7,7 @@ import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
 import type { HttpConnectionManager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import type { Secret } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { compileFilterChains, type FilterChainTable } from '../xds/match/filter-chain.ts';
 import { compileListeners, type ListenerTable } from '../xds/match/listener.ts';
 import type { XdsLookup } from '../xds/resources.ts';
@@ -31,7 +32,7 @@ export interface SimulatedProxy {
   manager(config: HttpConnectionManager): Manager | Error;
   cluster(name: string): Cluster | undefined;
   endpoints(cluster: Cluster): ClusterLoadAssignment | undefined;
-  hasSecret(name: string): boolean;
+  secret(name: string): Secret | undefined;
   /** As `unpack` of xds, but each extension is decoded once. */
   unpack<Desc extends DescMessage>(any: Any | undefined, schema: Desc, where: string): MessageShape<Desc>;
 }
@@ -71,7 +72,7 @@ export function simulatedProxy(identity: ProxyIdentity, resources: XdsLookup): S
     manager: (config) => memo(managers, config, () => compileManager(config)),
     cluster: (name) => resources.cluster(name),
     endpoints: (cluster) => cluster.loadAssignment ?? resources.endpoints(cluster.edsClusterConfig?.serviceName || cluster.name),
-    hasSecret: (name) => resources.hasSecret(name),
+    secret: (name) => resources.secret(name),
     unpack(any, schema, where) {
       const known = any && unpacked.get(any);
       if (known?.$typeName === schema.typeName) return known as MessageShape<typeof schema>;

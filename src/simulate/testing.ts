@@ -6,6 +6,7 @@ import { lookupIn } from '../xds/resources.ts';
 import { typeRegistry } from '../xds/type-registry.ts';
 import { type Call, parseTarget, type TargetOptions } from './call.ts';
 import { type SimulatedProxy, simulatedProxy } from './proxy.ts';
+import type { OriginatedTls, Verification } from './security.ts';
 
 const FILTERS = 'type.googleapis.com/envoy.extensions.filters';
 
@@ -59,6 +60,12 @@ export const TLS: JsonObject = {
     typed_config: { '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext' },
   },
 };
+
+/** TLS that a proxy originates, as traces have it. */
+export function originated(verifies: Verification, more: Partial<OriginatedTls> = {}): OriginatedTls {
+  const authorities = verifies === 'nothing' ? '' : 'CA a';
+  return { serverName: 'a', verifies, authorities, names: verifies === 'name' ? ['a'] : [], revocations: '', identity: '', ...more };
+}
 
 const INSPECTORS = ['tls', 'http'].map((name) => ({ name: `envoy.filters.listener.${name}_inspector` }));
 

@@ -2,6 +2,7 @@
 import type { PlacedOrigin } from '../lib/origin.ts';
 import type { Endpoint, Payload } from './call.ts';
 import type { SeenResponse } from './response.ts';
+import type { OriginatedTls } from './security.ts';
 
 export interface Step {
   readonly kind: 'listener' | 'filter-chain' | 'tls' | 'virtual-host' | 'route' | 'policy' | 'mirror' | 'cluster' | 'endpoint';
@@ -11,9 +12,6 @@ export interface Step {
   readonly text: string;
   readonly origins: readonly PlacedOrigin[];
 }
-
-/** What a proxy that originates TLS checks: the certificate's name too, its chain of trust only, or nothing. */
-export type Verification = 'name' | 'chain' | 'nothing';
 
 export interface Sent {
   /** Undefined where `host` is yet to be looked up. */
@@ -26,7 +24,7 @@ export interface Sent {
   /** The caller may choose the address, and no name or range stands in its way. */
   readonly anyAddress: boolean;
   /** Undefined where this proxy originates no TLS. */
-  readonly verifies: Verification | undefined;
+  readonly originates: OriginatedTls | undefined;
 }
 
 export interface Hop {

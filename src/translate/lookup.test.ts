@@ -18,7 +18,7 @@ for (const golden of GOLDENS) {
       for (const each of resources.clusters.toReversed()) assert.deepEqual(lookup.cluster(each.name), each);
       for (const each of resources.routes.toReversed()) assert.deepEqual(lookup.routes(each.name), each);
       for (const each of resources.endpoints) assert.deepEqual(lookup.endpoints(each.clusterName), each);
-      for (const each of resources.secrets) assert.equal(lookup.hasSecret(each.name), true, each.name);
+      for (const each of resources.secrets) assert.deepEqual(lookup.secret(each.name), each, each.name);
       assert.deepEqual(lookup.listeners(), resources.listeners);
       assert.deepEqual(lookup.nameTable(), resources.nameTable);
       if (proxy.type === 'router') continue;
@@ -42,7 +42,7 @@ test('what is not there is not found', () => {
   assert.equal(lookup.cluster('nobody'), undefined);
   assert.equal(lookup.routes('80'), undefined);
   assert.equal(lookup.listener('0.0.0.0_80'), undefined);
-  assert.equal(lookup.hasSecret('kubernetes://none'), false);
+  assert.equal(lookup.secret('kubernetes://none'), undefined);
   assert.deepEqual(
     [INBOUND_PASSTHROUGH_CLUSTER, BLACK_HOLE_CLUSTER].map((name) => lookup.cluster(name)?.name),
     [INBOUND_PASSTHROUGH_CLUSTER, BLACK_HOLE_CLUSTER],

@@ -42,9 +42,9 @@ export function translationLookup(proxy: ProxyIdentity, mesh: Mesh): Translation
     listener: (name) => built().byName.get(name),
     routes: (name) => built().routes(name),
     ...clusterLookup(context),
-    hasSecret: (name) => {
+    secret: (name) => {
       const request = requests.get(name);
-      return request !== undefined && secretsOf([request], proxy, mesh).length > 0;
+      return request && secretsOf([request], proxy, mesh)[0];
     },
     nameTable: once(() => nameTable(context)),
   };

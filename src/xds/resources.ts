@@ -37,7 +37,7 @@ export interface XdsLookup {
   cluster(name: string): Cluster | undefined;
   endpoints(clusterName: string): ClusterLoadAssignment | undefined;
   /** Asked for names that the other resources refer to, after these. */
-  hasSecret(name: string): boolean;
+  secret(name: string): Secret | undefined;
 }
 
 export function lookupIn(resources: Omit<XdsResources, 'nameTable'>): XdsLookup {
@@ -45,14 +45,14 @@ export function lookupIn(resources: Omit<XdsResources, 'nameTable'>): XdsLookup 
   const routes = new Map(resources.routes.map((route) => [route.name, route]));
   const clusters = new Map(resources.clusters.map((cluster) => [cluster.name, cluster]));
   const endpoints = new Map(resources.endpoints.map((assignment) => [assignment.clusterName, assignment]));
-  const secrets = new Set(resources.secrets.map((secret) => secret.name));
+  const secrets = new Map(resources.secrets.map((secret) => [secret.name, secret]));
   return {
     listeners: () => resources.listeners,
     listener: (name) => listeners.get(name),
     routes: (name) => routes.get(name),
     cluster: (name) => clusters.get(name),
     endpoints: (clusterName) => endpoints.get(clusterName),
-    hasSecret: (name) => secrets.has(name),
+    secret: (name) => secrets.get(name),
   };
 }
 

@@ -149,7 +149,7 @@ export function isServed(call: Call, trace: Trace, names: ReadonlySet<string>): 
 function arrive(call: Call, trace: Trace, names: ReadonlySet<string>): Result {
   const { hops, outcome } = trace;
   if (outcome.kind !== 'upstream') throw new Error('not called for it');
-  const { endpoint, host, payload, verifies } = outcome;
+  const { endpoint, host, payload, originates } = outcome;
   const last = hops.at(-1);
   const ips = endpoint ? [endpoint.ip] : resolveName(host);
   if (ips.length === 0) return { kind: 'unresolved' };
@@ -157,7 +157,8 @@ function arrive(call: Call, trace: Trace, names: ReadonlySet<string>): Result {
   const servers = ips.flatMap((ip) => serverAt(ip, port, last) ?? []);
   if (servers.length === 0) return { kind: 'refused' };
   const sni = payload.tls?.serverName ?? '';
-  if (verifies === 'name' && certificateFor(sni, (name) => (names.has(name) ? name : undefined)) === undefined) return { kind: 'refused' };
+  if (originates?.verifies === 'name' && certificateFor(sni, (name) => (names.has(name) ? name : undefined)) === undefined)
+    return { kind: 'refused' };
   const tls = payload.tls && { sni };
   const { http } = payload;
   const seen: Expected['seen'] = {
@@ -175,7 +176,7 @@ function wrapped({ payload }: Call, hops: readonly Hop[]): boolean {
   let open = payload.tls !== undefined;
   for (const { steps, next } of hops) {
     if (steps.some(({ kind, text }) => kind === 'tls' && text.endsWith('ends here'))) open = false;
-    if (open && next?.verifies !== undefined) return true;
+    if (open && next?.originates !== undefined) return true;
   }
   return false;
 }
