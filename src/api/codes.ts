@@ -45,6 +45,12 @@ export const DECODING_CODES = {
     level: 'Error',
     summary: 'A part of an object of the Kubernetes Gateway API can’t be served: what it concerns refuses instead of running differently.',
   },
+  SP0015: {
+    name: 'NoSuchKind',
+    level: 'Error',
+    summary:
+      'An object is of a kind that its API group does not have, or of a group that does not exist; a cluster would refuse the object, and it is not in force.',
+  },
 } as const satisfies Readonly<Record<string, { name: string; level: Level; summary: string }>>;
 
 export type DecodingCode = keyof typeof DECODING_CODES;

@@ -285,10 +285,10 @@ metadata: {name: d}
     [
       ['SP0006', 'Info', 'Certificate n/c', 'skipped: Sallyport reads no Certificate of cert-manager.io/v1', 1],
       [
-        'SP0006',
-        'Info',
+        'SP0015',
+        'Error',
         'VirtualServices v',
-        'skipped: Sallyport reads no VirtualServices of networking.istio.io/v1; did you mean VirtualService?',
+        'not in force: networking.istio.io/v1 has no VirtualServices; did you mean VirtualService?',
         5,
       ],
       [
@@ -305,6 +305,30 @@ metadata: {name: d}
     resources.map(({ kind, valid }) => [kind, valid]),
     [['Gateway', false]],
   );
+});
+
+test('a kind or group that nearly exists is an error, one that others may have is not', () => {
+  const levelOf = (apiVersion: string, kind: string) => {
+    const [finding] = decodeDocuments(`apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: {name: a}\n`, FILE).findings;
+    return `${finding?.code}${/did you mean (.*)\?/.exec(finding?.message ?? '')?.[0] ?? ''}`;
+  };
+  assert.equal(levelOf('networking.istio.io/v1', 'ServiceEntri'), 'SP0015did you mean ServiceEntry?');
+  assert.equal(levelOf('networking.istio.io/v1', 'AuthorizationPolicy'), 'SP0015did you mean security.istio.io/v1?');
+  assert.equal(levelOf('networking.istio.io/v1', 'Unheard'), 'SP0015');
+  assert.equal(levelOf('networking.itsio.io/v1', 'ServiceEntry'), 'SP0015did you mean networking.istio.io/v1?');
+  assert.equal(levelOf('v1', 'ServiceEntry'), 'SP0015did you mean networking.istio.io/v1?');
+  assert.equal(levelOf('networking.k8s.io/v1', 'NetworkPolicies'), 'SP0006did you mean NetworkPolicy?');
+  assert.equal(levelOf('networking.k8s.io/v1', 'NetworkPolcy'), 'SP0015did you mean NetworkPolicy?');
+  assert.equal(levelOf('gateway.networking.k8s.io/v1', 'HTTPRoutes'), 'SP0015did you mean HTTPRoute?');
+  for (const [version, kind] of [
+    ['gateway.networking.k8s.io/v1alpha2', 'UDPRoute'],
+    ['networking.k8s.io/v1', 'Ingress'],
+    ['apps/v1', 'StatefulSet'],
+    ['serving.knative.dev/v1', 'Service'],
+    ['gateway.solo.io/v1', 'Gateway'],
+    ['extensions.istio.io/v1alpha1', 'WasmPlugin'],
+  ] as const)
+    assert.match(levelOf(version, kind), /^SP0006/, kind);
 });
 
 test('what does not parse costs its own document only', () => {

@@ -1,6 +1,6 @@
 import type { Finding } from '../lib/finding.ts';
 import { fileOrigin, type Origin } from '../lib/origin.ts';
-import { closest } from '../lib/spelling.ts';
+import { closest, editDistance } from '../lib/spelling.ts';
 import { DECODING_CODES, type DecodingCode } from './codes.ts';
 import { decode, formatPath, type IsPlain, type Issue, isMapping } from './decode.ts';
 import { KINDS, type Kind, type KindInfo, type ResourceOf } from './index.ts';
@@ -81,7 +81,7 @@ function decodeObject(value: unknown, source: Source, collector: Collector): voi
   const info: KindInfo | undefined = name && KINDS[name];
   if (!name || !info) {
     findings.push({
-      ...codeOf('SP0006'),
+      ...(isNoKind(kind, group) ? codeOf('SP0015') : codeOf('SP0006')),
       message: unknownKind(kind, group, apiVersion),
       origin: originOfUnknown(value, kind),
       position: source.position(),
@@ -214,18 +214,36 @@ function documentKind(kind: Kind): string {
   return name ?? kind;
 }
 
+/** Groups all of whose kinds are known. */
+const WHOLE_GROUPS: ReadonlySet<string> = new Set([KINDS.ServiceEntry.group, KINDS.PeerAuthentication.group, KINDS.Telemetry.group]);
+
+/** Edits that make of a group another one: `networking.istio.io` and `networking.k8s.io` are further apart. */
+const GROUP_EDITS = 3;
+
+/** Whether no cluster has the kind, as far as can be told: names are misspelt, or the kind is another group's. */
+function isNoKind(kind: string, group: string): boolean {
+  if (UNREAD_KINDS.has(kind)) return false;
+  if (WHOLE_GROUPS.has(group)) return true;
+  const groups = kindsNamed(kind).map((name) => KINDS[name].group);
+  const known = (Object.keys(KINDS) as Kind[]).filter((name) => KINDS[name].group === group);
+  if (groups.length > 0) return known.length > 0 || groups.some((right) => editDistance(group, right, GROUP_EDITS) <= GROUP_EDITS);
+  return known.some((name) => editDistance(kind.toLowerCase(), documentKind(name).toLowerCase(), 1) <= 1);
+}
+
 function unknownKind(kind: string, group: string, apiVersion: string): string {
   const effect = UNREAD_KINDS.get(kind);
   if (effect !== undefined)
     return `skipped: Sallyport reads no ${kind}. In a cluster it ${effect}: answers on calls leave that out, and nothing is proved beside it.`;
+  const lead = isNoKind(kind, group) ? 'not in force:' : 'skipped:';
   const names = Object.keys(KINDS) as Kind[];
   const same = kindsNamed(kind).map((name) => KINDS[name]);
   if (same.length > 0) {
     const versions = same.map((info) => `${info.group ? `${info.group}/` : ''}${info.versions[0]}`);
-    return `skipped: ${apiVersion} has no ${kind} that Sallyport reads; did you mean ${versions.join(' or ')}?`;
+    return `${lead} ${apiVersion} has no ${kind}${isNoKind(kind, group) ? '' : ' that Sallyport reads'}; did you mean ${versions.join(' or ')}?`;
   }
   const hint = closest(kind, names.filter((name) => KINDS[name].group === group).map(documentKind));
-  return `skipped: Sallyport reads no ${kind} of ${apiVersion}${hint ? `; did you mean ${hint}?` : ''}`;
+  const what = isNoKind(kind, group) ? `${apiVersion} has no ${kind}` : `Sallyport reads no ${kind} of ${apiVersion}`;
+  return `${lead} ${what}${hint ? `; did you mean ${hint}?` : ''}`;
 }
 
 function originOfUnknown(value: Record<string, unknown>, kind: string): Origin {

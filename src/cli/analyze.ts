@@ -15,7 +15,8 @@ import { githubCommands, sarif } from './finding-formats.ts';
 import { type Output, printFindings } from './findings.ts';
 import { choiceOption } from './options.ts';
 import { print } from './print.ts';
-import { type ReadMeshOptions, readSnapshot } from './read-mesh.ts';
+import { EMPTY_OPTION, readFiles } from './read-files.ts';
+import type { ReadMeshOptions } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
 
 type AnalyzeOutput = Output | 'sarif' | 'github';
@@ -42,6 +43,7 @@ export function analyzeCommand(version: () => string): Command {
     .description('Find what is wrong with a configuration: files, folders, or - for stdin.')
     .argument('<path...>')
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
+    .option(...EMPTY_OPTION)
     .option('--mesh-config <file>', 'MeshConfig (else the ConfigMap istio among the files, else the defaults)')
     .option('--mesh-networks <file>', 'MeshNetworks (else the key meshNetworks of that ConfigMap)')
     .option(
@@ -64,8 +66,8 @@ export function analyzeCommand(version: () => string): Command {
     .option('--no-color', 'plain text, also on a terminal')
     .action(async (paths: string[], options: AnalyzeOptions) => {
       expectShortRun();
-      const findings = sortFindings(await findingsOf(paths, options));
-      print(await formatted(findings, options, version));
+      const { findings, objects } = await analyzed(paths, options);
+      print(await formatted(findings, objects, options, version));
       const failed = findings.some((finding) => SEVERITY[finding.level] >= SEVERITY[options.failureThreshold]);
       process.exitCode = failed ? EXIT.findings : EXIT.fine;
     });
@@ -83,28 +85,36 @@ function remoteClusterOption(value: string, all: ReadonlyMap<string, readonly st
   return new Map([...all, [name, [...(all.get(name) ?? []), path]]]);
 }
 
-async function findingsOf(paths: readonly string[], options: AnalyzeOptions): Promise<Finding[]> {
-  const snapshot = await readSnapshot(paths, options);
+/** What is wrong, and how many objects were read. */
+async function analyzed(paths: readonly string[], options: AnalyzeOptions): Promise<{ findings: readonly Finding[]; objects: number }> {
+  const snapshot = await readFiles(paths, options);
   const { config: mesh, findings } = loadMeshConfig(snapshot, options.meshConfig);
   const { networks: meshNetworks, findings: networkFindings } = loadMeshNetworks(snapshot, options.meshNetworks);
   const remoteClusters = new Map<string, Snapshot>();
-  for (const [name, remotePaths] of options.remoteCluster) remoteClusters.set(name, await readSnapshot(remotePaths, options));
+  for (const [name, remotePaths] of options.remoteCluster) remoteClusters.set(name, await readFiles(remotePaths, options));
   const { suppress, hints, defaultGateways } = options;
-  return analyzeFiles(
+  const found = analyzeFiles(
     { snapshot, mesh, meshNetworks, remoteClusters, defaultGateways, now: Date.now() },
     { suppress, hints, also: [...findings, ...networkFindings] },
   );
+  return { findings: sortFindings(found), objects: snapshot.all().filter(({ derivedFrom }) => !derivedFrom).length };
 }
 
-async function formatted(findings: readonly Finding[], { output, color, all }: AnalyzeOptions, version: () => string): Promise<string> {
+async function formatted(
+  findings: readonly Finding[],
+  objects: number,
+  { output, color, all }: AnalyzeOptions,
+  version: () => string,
+): Promise<string> {
   if (output === 'sarif') return sarif(findings, version(), describe);
   if (output === 'github') return githubCommands(findings);
   const paint = color ? paintFor(process.stdout) : plain;
   const text = await printFindings(findings, { output, paint, ...(!all && { brief: { most: MOST_OF_A_CODE, all: '--all shows them' } }) });
   if (output !== 'text') return text;
-  if (findings.length === 0) return 'No findings.\n';
+  const read = `${objects} ${objects === 1 ? 'object' : 'objects'} read`;
+  if (findings.length === 0) return `No findings: ${read}.\n`;
   const count = (level: Level) => findings.filter((finding) => finding.level === level).length;
-  return `${text}\n${count('Error')} errors, ${count('Warning')} warnings, ${count('Info')} notes\n`;
+  return `${text}\n${count('Error')} errors, ${count('Warning')} warnings, ${count('Info')} notes: ${read}\n`;
 }
 
 function describe(code: string): { name: string; summary: string } | undefined {

@@ -137,7 +137,7 @@ spec: {parentRefs: [{name: none}], rules: [{}]}
     const broken = run([ENTRY.replace('protocol: HTTP', 'protocl: HTTP')]);
     assert.equal(broken.status, 3);
     assert.match(broken.stderr, /did you mean protocol\?/);
-    assert.match(broken.stderr, /can’t be converted: mend it first/);
+    assert.match(broken.stderr, /the output would leave it out: mend it first/);
     assert.equal(broken.stdout, '');
   });
 });

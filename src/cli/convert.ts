@@ -4,21 +4,19 @@ import { promises as fs } from 'node:fs';
 import { Command } from 'commander';
 import { decodeDocuments } from '../api/documents.ts';
 import { resourceText } from '../api/resource.ts';
-import { loadMeshConfig } from '../config/mesh-config.ts';
 import { STDIN, scan } from '../config/scan.ts';
 import { Store } from '../config/store.ts';
 import { documentsOf, type WrittenDocument } from '../convert/documents.ts';
 import type { Unexpressed } from '../convert/index.ts';
-import { SallyportError } from '../lib/errors.ts';
 import { formatPosition } from '../lib/finding.ts';
 import { convertDocuments, type Documents } from '../prove/convert.ts';
 import { describeCall } from '../prove/describe-call.ts';
-import { IN_FORCE } from '../prove/unknown.ts';
 import type { CallDiff } from '../simulate/diff.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
 import { printData, printError } from './print.ts';
-import { addReadOptions, type ReadMeshOptions, tellFindings } from './read-mesh.ts';
+import { demandObjects } from './read-files.ts';
+import { addReadOptions, answerFrom, type ReadMeshOptions } from './read-mesh.ts';
 
 interface ConvertOptions extends ReadMeshOptions {
   readonly to: 'gateway-api';
@@ -33,29 +31,27 @@ export function convertCommand(): Command {
     )
     .argument('<path...>', 'files and folders with the configuration; - for stdin')
     .option('--to <api>', 'what to convert to', choiceOption('gateway-api'), 'gateway-api');
-  return addReadOptions(command).action(async (paths: string[], options: ConvertOptions) => {
-    const { snapshot, documents } = await readDocuments(paths, options.namespace);
-    const broken = snapshot.findings.filter(({ level, code }) => level === 'Error' && !IN_FORCE.has(code));
-    if (broken.length > 0) {
-      await tellFindings(broken);
-      throw new SallyportError('invalid-input', 'what is invalid is not in force and can’t be converted: mend it first');
-    }
-    const { config, findings } = loadMeshConfig(snapshot, options.meshConfig);
-    await tellFindings(findings);
-    const { text, unexpressed, converted, difference } = convertDocuments({ snapshot, documents }, config, options.namespace);
-    printData(text);
-    printError(unexpressed.map((each) => `${describe(each)}\n`).join(''));
-    printError(difference ? verdict(difference, converted) : 'sallyport: nothing was converted: the output is the input\n');
-    process.exitCode = difference && difference.changes.length + difference.undecided.length > 0 ? EXIT.findings : EXIT.fine;
-  });
+  return addReadOptions(command).action((paths: string[], options: ConvertOptions) =>
+    answerFrom(async (reader) => {
+      const { snapshot, documents } = await readDocuments(paths, options);
+      const { mesh } = await reader.take(snapshot, options.meshConfig);
+      reader.demandSound();
+      const { text, unexpressed, converted, difference } = convertDocuments({ snapshot, documents }, mesh, options.namespace);
+      printData(text);
+      printError(unexpressed.map((each) => `${describe(each)}\n`).join(''));
+      printError(difference ? verdict(difference, converted) : 'sallyport: nothing was converted: the output is the input\n');
+      return difference && difference.changes.length + difference.undecided.length > 0 ? EXIT.findings : EXIT.fine;
+    }),
+  );
 }
 
 /** @throws SallyportError `path-not-found`, or what reading a file throws */
-async function readDocuments(paths: readonly string[], namespace: string): Promise<Documents> {
+async function readDocuments(paths: readonly string[], options: ConvertOptions): Promise<Documents> {
   const { files } = await scan(
     paths.filter((path) => path !== STDIN),
     true,
   );
+  const { namespace } = options;
   const store = new Store();
   const documents: WrittenDocument[] = [];
   const take = (text: string, file: string) => {
@@ -68,7 +64,9 @@ async function readDocuments(paths: readonly string[], namespace: string): Promi
     for await (const part of process.stdin) parts.push(part as Buffer);
     take(Buffer.concat(parts).toString('utf8'), STDIN);
   }
-  return { snapshot: store.snapshot(), documents };
+  const snapshot = store.snapshot();
+  await demandObjects(snapshot, paths, options);
+  return { snapshot, documents };
 }
 
 function describe({ resource, path, reason }: Unexpressed): string {

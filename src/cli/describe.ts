@@ -3,8 +3,9 @@ import { Command } from 'commander';
 import { SallyportError } from '../lib/errors.ts';
 import { type Description, describe } from '../prove/describe.ts';
 import { writeAnswer } from './answer.ts';
+import { EXIT } from './exit.ts';
 import { choiceOption, repeatable } from './options.ts';
-import { addReadOptions, type ReadMeshOptions, readSimulated } from './read-mesh.ts';
+import { addReadOptions, answerFrom, type ReadMeshOptions } from './read-mesh.ts';
 
 interface DescribeOptions extends ReadMeshOptions {
   readonly file: readonly string[];
@@ -22,7 +23,10 @@ export function describeCommand(): Command {
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (kind: string, name: string, options: DescribeOptions) => {
       if (kind !== 'workload' && kind !== 'host') throw new SallyportError('usage', `"${kind}" can't be described: it is workload or host`);
-      writeAnswer(describe(await readSimulated(options.file, options), { kind, name }), options.output, render);
+      await answerFrom(async (reader) => {
+        writeAnswer(describe(await reader.simulated(options.file, options), { kind, name }), options.output, render);
+        return EXIT.fine;
+      });
     });
 }
 

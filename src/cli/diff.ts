@@ -8,8 +8,7 @@ import { writeAnswer } from './answer.ts';
 import type { Paint } from './colours.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
-import { addReadOptions, type ReadMeshOptions, tellFindings } from './read-mesh.ts';
-import { readSide } from './read-side.ts';
+import { addReadOptions, answerFrom, type ReadMeshOptions } from './read-mesh.ts';
 
 interface DiffOptions extends ReadMeshOptions {
   readonly failOn: 'widen' | 'any';
@@ -33,14 +32,14 @@ export function diffCommand(): Command {
   return addReadOptions(command)
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (before: string, after: string, options: DiffOptions) => {
-      const sides = [await readSide(before, options), await readSide(after, options)] as const;
-      await tellFindings(sides.flatMap(({ findings }) => findings));
-      const comparison = compare(sides[0].files, sides[1].files);
-      writeAnswer(comparison, options.output, render);
-      const { changes, undecided } = comparison;
-      // What could not be decided may have widened.
-      const fails = undecided.length > 0 || changes.some(({ kind }) => options.failOn === 'any' || isForTheWorse(kind));
-      process.exitCode = fails ? EXIT.findings : EXIT.fine;
+      await answerFrom(async (reader) => {
+        const comparison = compare(await reader.side(before, options), await reader.side(after, options));
+        writeAnswer(comparison, options.output, render);
+        const { changes, undecided } = comparison;
+        // What could not be decided may have widened.
+        const fails = undecided.length > 0 || changes.some(({ kind }) => options.failOn === 'any' || isForTheWorse(kind));
+        return fails ? EXIT.findings : EXIT.fine;
+      });
     });
 }
 

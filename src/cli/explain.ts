@@ -9,7 +9,7 @@ import { EXIT } from './exit.ts';
 import { renderExplanation } from './explanation-text.ts';
 import { choiceOption, repeatable } from './options.ts';
 import { readDump } from './read-dump.ts';
-import { addReadOptions, type ReadMeshOptions, readSimulated } from './read-mesh.ts';
+import { addReadOptions, answerFrom, type Reader, type ReadMeshOptions } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
 
 interface ExplainOptions extends ReadMeshOptions {
@@ -49,17 +49,20 @@ export function explainCommand(): Command {
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (words: string[], options: ExplainOptions) => {
       expectShortRun();
-      const explanation = await explained(targetOf(words, options), options);
-      writeAnswer(explanation, options.output, renderExplanation);
-      process.exitCode = explanation.trace.outcome.kind === 'upstream' && !explanation.ending ? EXIT.fine : EXIT.findings;
+      const target = targetOf(words, options);
+      await answerFrom(async (reader) => {
+        const explanation = await explained(reader, target, options);
+        writeAnswer(explanation, options.output, renderExplanation);
+        return explanation.trace.outcome.kind === 'upstream' && !explanation.ending ? EXIT.fine : EXIT.findings;
+      });
     });
 }
 
-async function explained(target: CallTarget, options: ExplainOptions): Promise<Explanation> {
+async function explained(reader: Reader, target: CallTarget, options: ExplainOptions): Promise<Explanation> {
   const { file, configDump, from, to } = options;
   if (file.length > 0 === configDump.length > 0)
     throw new SallyportError('usage', 'say what to explain the call over: either --file or --config-dump');
-  if (file.length > 0) return explain(await readSimulated(file, options), target, { from, to });
+  if (file.length > 0) return explain(await reader.simulated(file, options), target, { from, to });
   const { dumpedMesh } = await import('../prove/dumped.ts');
   const dumps: NamedDump[] = [];
   for (const path of configDump) dumps.push({ name: path, dump: (await readDump(path)).dump });

@@ -11,7 +11,8 @@ import { EXIT } from './exit.ts';
 import { type LogProblem, type LogReading, readLogs } from './learn-log.ts';
 import { choiceOption, repeatable } from './options.ts';
 import { print, printError } from './print.ts';
-import { type ReadMeshOptions, readMesh, readSimulated } from './read-mesh.ts';
+import { EMPTY_OPTION } from './read-files.ts';
+import { answerFrom, type Reader, type ReadMeshOptions } from './read-mesh.ts';
 
 interface LearnOptions extends ReadMeshOptions {
   readonly wildcardAfter: number;
@@ -44,20 +45,24 @@ export function learnCommand(): Command {
     .option('--from <namespace/name>', 'the workload that calls where the log names no address of one')
     .option('--mesh-config <file>', 'MeshConfig (else the ConfigMap istio among the files, else the defaults)')
     .option('-n, --namespace <name>', 'namespace of the resources', 'default')
+    .option(...EMPTY_OPTION)
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
-    .action(async (paths: string[], options: LearnOptions) => {
-      const observer = new Observer();
-      const log = await readLogs(paths, (record) => observer.add(record));
-      const observation = observer.observation();
-      const answer = options.wouldDeny.length > 0 ? await wouldDeny(observation, options) : await proposal(observation, options);
-      if (options.output === 'json') {
-        print(`${JSON.stringify({ ...jsonOf(answer), observed: observation.observed }, undefined, 2)}\n`);
-      } else print(textOf(answer));
-      printError([...readingLines(log, observation), ...answerLines(answer, observation)].map((line) => `${line}\n`).join(''));
-      // A line that could not be read may have been a call.
-      const isWhole = log.damaged.count === 0 && log.unread.length === 0;
-      process.exitCode = isWhole && isFine(answer) ? EXIT.fine : EXIT.findings;
-    });
+    .action((paths: string[], options: LearnOptions) =>
+      answerFrom(async (reader) => {
+        const observer = new Observer();
+        const log = await readLogs(paths, (record) => observer.add(record));
+        const observation = observer.observation();
+        const answer =
+          options.wouldDeny.length > 0 ? await wouldDeny(reader, observation, options) : await proposal(reader, observation, options);
+        if (options.output === 'json') {
+          print(`${JSON.stringify({ ...jsonOf(answer), observed: observation.observed }, undefined, 2)}\n`);
+        } else print(textOf(answer));
+        printError([...readingLines(log, observation), ...answerLines(answer, observation)].map((line) => `${line}\n`).join(''));
+        // A line that could not be read may have been a call.
+        const isWhole = log.damaged.count === 0 && log.unread.length === 0;
+        return isWhole && isFine(answer) ? EXIT.fine : EXIT.findings;
+      }),
+    );
 }
 
 export function wildcardAfter(text: string): number {
@@ -67,16 +72,16 @@ export function wildcardAfter(text: string): number {
 }
 
 /** What allows the recorded calls, beside the files that are there already. */
-async function proposal(observation: Observation, options: LearnOptions): Promise<Answer> {
+async function proposal(reader: Reader, observation: Observation, options: LearnOptions): Promise<Answer> {
   const { file, from, namespace, wildcardAfter } = options;
   if (file.length === 0) return { kind: 'proposal', proposal: learn(observation, { namespace, wildcardAfter }) };
-  const { snapshot, mesh } = await readMesh(file, options);
+  const { snapshot, mesh } = await reader.mesh(file, options);
   const { beside, callers } = besideFiles(snapshot, mesh, from);
   return { kind: 'proposal', proposal: learn(observation, { namespace, wildcardAfter, callers }, beside) };
 }
 
-async function wouldDeny(observation: Observation, options: LearnOptions): Promise<Answer> {
-  const files = await readSimulated(options.wouldDeny, options);
+async function wouldDeny(reader: Reader, observation: Observation, options: LearnOptions): Promise<Answer> {
+  const files = await reader.simulated(options.wouldDeny, options);
   return { kind: 'denied', broken: deniedBy(files, observation.calls, options.from) };
 }
 

@@ -5,6 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { defaultMeshConfig } from '../api/mesh-config-document.ts';
+import { snapshotFromText } from '../config/memory.ts';
+import { simulateFiles } from '../prove/simulated.ts';
 import { tableOf } from '../xds/config-dump/tables.ts';
 import { printTable } from './proxy-config.ts';
 import { askProxy, readDump, translatedDump } from './read-dump.ts';
@@ -71,17 +74,14 @@ test('dumps from a running proxy', async () => {
 });
 
 test('dumps of what files would give a proxy', async () => {
-  const path = join(folder, 'service-entry.yaml');
-  writeFileSync(
-    path,
-    'apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: www, namespace: default}\nspec:\n  hosts: [www.example.com]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  resolution: STATIC\n  endpoints: [{address: 192.0.2.7}]\n',
-  );
-  const options = { workload: 'default/local', namespace: 'default', meshConfig: undefined };
-  const dump = await translatedDump([path], options);
+  const text =
+    'apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: www, namespace: default}\nspec:\n  hosts: [www.example.com]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  resolution: STATIC\n  endpoints: [{address: 192.0.2.7}]\n';
+  const files = simulateFiles(snapshotFromText(text), defaultMeshConfig());
+  const dump = await translatedDump(files, 'default/local');
   assert.deepEqual(tableOf('endpoints', dump, { fqdn: 'www.example.com' }, NOW).rows, [
     ['192.0.2.7:80', 'HEALTHY', 'OK', 'outbound|80||www.example.com'],
   ]);
-  await assert.rejects(translatedDump([path], { ...options, workload: 'default/none' }), {
+  await assert.rejects(translatedDump(files, 'default/none'), {
     code: 'no-such-workload',
     message: /default\/local/,
   });

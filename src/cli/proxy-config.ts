@@ -5,9 +5,12 @@ import type { SocketAddress } from '../lib/socket-address.ts';
 import type { Dump } from '../xds/config-dump/dump.ts';
 import type { Filters, Table } from '../xds/config-dump/table.ts';
 import { KINDS, type Kind, tableOf } from '../xds/config-dump/tables.ts';
+import { EXIT } from './exit.ts';
 import { choiceOption, portOption, socketOption } from './options.ts';
 import { print } from './print.ts';
 import { askProxy, readDump, translatedDump } from './read-dump.ts';
+import { EMPTY_OPTION } from './read-files.ts';
+import { answerFrom, type Reader } from './read-mesh.ts';
 
 interface Options extends Filters {
   readonly file?: string;
@@ -15,6 +18,7 @@ interface Options extends Filters {
   readonly workload?: string;
   readonly namespace: string;
   readonly meshConfig?: string;
+  readonly allowEmpty: boolean;
   readonly output: 'table' | 'json' | 'yaml';
 }
 
@@ -53,15 +57,16 @@ export function proxyConfigCommand(): Command {
       if (filter === 'port') sub.option('--port <port>', FILTER_TEXT.port, portOption);
       else sub.option(`--${filter} <value>`, FILTER_TEXT[filter]);
     }
-    sub.action(async (paths: string[], options: Options) => show([kind], await sourceOf(paths, options), options));
+    sub.action((paths: string[], options: Options) => answer([kind], paths, options));
   }
   const all = common(command.command('all [paths...]').description('all of these'));
-  all.action(async (paths: string[], options: Options) => show(KINDS, await sourceOf(paths, options), options));
+  all.action((paths: string[], options: Options) => answer(KINDS, paths, options));
   return command;
 }
 
 function common(command: Command): Command {
   return command
+    .option(...EMPTY_OPTION)
     .option('-f, --file <dump>', 'a file with a config dump (- for stdin)')
     .option(
       '--admin <address>',
@@ -74,10 +79,17 @@ function common(command: Command): Command {
     .option('-o, --output <format>', 'table, json or yaml', choiceOption('table', 'json', 'yaml'), 'table');
 }
 
-function sourceOf(paths: readonly string[], { file, admin, workload, namespace, meshConfig }: Options): Promise<Dump> {
-  if (file !== undefined) return readDump(file);
-  if (paths.length > 0) return translatedDump(paths, { workload, namespace, meshConfig });
-  return askProxy(admin ?? DEFAULT_ADMIN);
+function answer(kinds: readonly Kind[], paths: readonly string[], options: Options): Promise<void> {
+  return answerFrom(async (reader) => {
+    await show(kinds, await sourceOf(reader, paths, options), options);
+    return EXIT.fine;
+  });
+}
+
+async function sourceOf(reader: Reader, paths: readonly string[], options: Options): Promise<Dump> {
+  if (options.file !== undefined) return readDump(options.file);
+  if (paths.length > 0) return translatedDump(await reader.simulated(paths, options), options.workload);
+  return askProxy(options.admin ?? DEFAULT_ADMIN);
 }
 
 async function show(kinds: readonly Kind[], dump: Dump, options: Options): Promise<void> {

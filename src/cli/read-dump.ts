@@ -2,9 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
+import type { SimulatedFiles } from '../prove/simulated.ts';
 import { translatedFor } from '../prove/translated.ts';
 import { type Dump, type Json, parseDump } from '../xds/config-dump/dump.ts';
-import { type ReadMeshOptions, readSimulated } from './read-mesh.ts';
 
 /** Asks a running proxy, ours or an Envoy. Rejects with `admin-unreachable`. */
 export async function askProxy({ address, port }: SocketAddress): Promise<Dump> {
@@ -40,14 +40,9 @@ async function readStdin(): Promise<string> {
   return text;
 }
 
-export interface TranslatedOptions extends ReadMeshOptions {
-  readonly workload: string | undefined;
-}
-
 /** What a workload's proxy would get from these files. Rejects with `no-such-workload`. */
-export async function translatedDump(paths: readonly string[], options: TranslatedOptions): Promise<Dump> {
+export async function translatedDump(files: SimulatedFiles, workload: string | undefined): Promise<Dump> {
   const { configDump } = await import('../admin/config-dump.ts');
-  const resources = translatedFor(await readSimulated(paths, options), options.workload);
-  const accepted = { resources, version: () => ({ version: '', at: 0 }), rejected: [] };
+  const accepted = { resources: translatedFor(files, workload), version: () => ({ version: '', at: 0 }), rejected: [] };
   return { dump: configDump({ resources: () => accepted, bootstrap: undefined, startTime: 0 }, true) };
 }

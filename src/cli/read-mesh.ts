@@ -1,19 +1,22 @@
-/** What commands that ask about a configuration read: its files, with their MeshConfig. */
+/** What commands that ask about a configuration read, and the rule that no answer on what is not valid passes for a good one. */
 
 import type { Command } from 'commander';
 import type { MeshConfig } from '../api/index.ts';
-import { openFiles } from '../config/files.ts';
 import { loadMeshConfig } from '../config/mesh-config.ts';
 import type { Snapshot } from '../config/snapshot.ts';
+import { SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
 import { findingJson } from '../lib/finding-form.ts';
 import { type SimulatedFiles, simulateFiles } from '../prove/simulated.ts';
+import { isBroken } from '../prove/unknown.ts';
 import { plain } from './colours.ts';
+import { EXIT } from './exit.ts';
 import { printFindings } from './findings.ts';
 import { printError } from './print.ts';
+import { EMPTY_OPTION, type ReadFilesOptions, readFiles } from './read-files.ts';
+import { isRevision, readRevision } from './revision.ts';
 
-export interface ReadMeshOptions {
-  readonly namespace: string;
+export interface ReadMeshOptions extends ReadFilesOptions {
   readonly meshConfig?: string;
 }
 
@@ -26,31 +29,75 @@ export interface Mesh {
 export function addReadOptions(command: Command): Command {
   return command
     .option('--mesh-config <file>', 'MeshConfig (else the ConfigMap istio among the files, else the defaults)')
-    .option('-n, --namespace <name>', 'namespace of objects that name none', 'default');
+    .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
+    .option(...EMPTY_OPTION);
 }
 
-/** The resources of files and folders (`-` for stdin). Rejects with `path-not-found`. */
-export async function readSnapshot(paths: readonly string[], { namespace }: ReadMeshOptions): Promise<Snapshot> {
-  const source = await openFiles(paths, { namespace });
-  return source.snapshot;
+/** Reads for one answer. Only `answerFrom` makes one. */
+export type Reader = FileReader;
+
+/**
+ * Answers from files, and sets the exit code: the one that `answer` gives, but never 0 where something that was read is not valid, since it is left out
+ * of the answer. What that is goes to stderr as soon as it is read, before the answer.
+ */
+export async function answerFrom(answer: (reader: Reader) => Promise<number>): Promise<void> {
+  const reader = new FileReader();
+  const code = await answer(reader);
+  process.exitCode = code === EXIT.fine && !reader.isSound ? EXIT.findings : code;
 }
 
-/** What is wrong with the MeshConfig goes to stderr: an answer that rests on its defaults must not pass for one that rests on the file. */
-export async function readMesh(paths: readonly string[], options: ReadMeshOptions): Promise<Mesh> {
-  const snapshot = await readSnapshot(paths, options);
-  const { config, findings } = loadMeshConfig(snapshot, options.meshConfig);
-  await tellFindings(findings);
-  return { snapshot, mesh: config };
-}
+class FileReader {
+  readonly #told = new Set<string>();
+  #broken = 0;
 
-/** The same, ready for simulation. */
-export async function readSimulated(paths: readonly string[], options: ReadMeshOptions): Promise<SimulatedFiles> {
-  const { snapshot, mesh } = await readMesh(paths, options);
-  return simulateFiles(snapshot, mesh);
-}
+  /** Whether all that was read so far is valid. */
+  get isSound(): boolean {
+    return this.#broken === 0;
+  }
 
-/** On stderr, each once. */
-export async function tellFindings(findings: readonly Finding[]): Promise<void> {
-  const distinct = [...new Map(findings.map((finding) => [JSON.stringify(findingJson(finding)), finding])).values()];
-  if (distinct.length > 0) printError(await printFindings(distinct, { output: 'text', paint: plain }));
+  /** For output that others take as it is. @throws SallyportError `invalid-input` unless all that was read so far is valid */
+  demandSound(): void {
+    if (!this.isSound)
+      throw new SallyportError('invalid-input', 'what is invalid is not in force, and the output would leave it out: mend it first');
+  }
+
+  /** What is wrong with the MeshConfig counts too: an answer that rests on its defaults must not pass for one that rests on the file. */
+  async mesh(paths: readonly string[], options: ReadMeshOptions): Promise<Mesh> {
+    return this.take(await readFiles(paths, options), options.meshConfig);
+  }
+
+  /** The same, ready for simulation. */
+  async simulated(paths: readonly string[], options: ReadMeshOptions): Promise<SimulatedFiles> {
+    const { snapshot, mesh } = await this.mesh(paths, options);
+    return simulateFiles(snapshot, mesh);
+  }
+
+  /** One side of a comparison: a path, or `git:REV[:PATH]`. */
+  async side(spec: string, options: ReadMeshOptions): Promise<SimulatedFiles> {
+    if (!isRevision(spec)) return this.simulated([spec], options);
+    const { snapshot, mesh } = await this.take(await readRevision(spec, options), options.meshConfig);
+    return simulateFiles(snapshot, mesh);
+  }
+
+  /** What was read otherwise. */
+  async take(snapshot: Snapshot, meshConfig: string | undefined): Promise<Mesh> {
+    const { config, findings } = loadMeshConfig(snapshot, meshConfig);
+    await this.#tell([...snapshot.findings.filter(isBroken), ...findings]);
+    return { snapshot, mesh: config };
+  }
+
+  /** On stderr, each once. */
+  async #tell(findings: readonly Finding[]): Promise<void> {
+    const fresh = new Map(findings.map((finding) => [JSON.stringify(findingJson(finding)), finding]));
+    for (const key of this.#told) fresh.delete(key);
+    for (const key of fresh.keys()) this.#told.add(key);
+    if (fresh.size === 0) return;
+    printError(await printFindings([...fresh.values()], { output: 'text', paint: plain }));
+    const broken = [...fresh.values()].filter(isBroken).length;
+    this.#broken += broken;
+    if (broken > 0)
+      printError(
+        `sallyport: the answer leaves out what is not valid (${broken} ${broken === 1 ? 'error' : 'errors'}), so it does not end with exit code 0\n`,
+      );
+  }
 }

@@ -13,8 +13,7 @@ import { writeAnswer } from './answer.ts';
 import type { Paint } from './colours.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption, repeatable } from './options.ts';
-import { addReadOptions, type ReadMeshOptions, readSimulated } from './read-mesh.ts';
-import { loadSide } from './read-side.ts';
+import { addReadOptions, answerFrom, type Reader, type ReadMeshOptions } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
 
 interface VerifyOptions extends ReadMeshOptions {
@@ -45,9 +44,11 @@ export function verifyCommand(): Command {
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (paths: string[], options: VerifyOptions) => {
       expectShortRun();
-      const verdicts = await judge(paths, options);
-      writeAnswer(verdicts, options.output, (answer, paint) => answer.map((verdict) => render(verdict, paint)).join('\n'));
-      process.exitCode = verdicts.every(({ result }) => result === 'proved') ? EXIT.fine : EXIT.findings;
+      await answerFrom(async (reader) => {
+        const verdicts = await judge(reader, paths, options);
+        writeAnswer(verdicts, options.output, (answer, paint) => answer.map((verdict) => render(verdict, paint)).join('\n'));
+        return verdicts.every(({ result }) => result === 'proved') ? EXIT.fine : EXIT.findings;
+      });
     });
 }
 
@@ -56,23 +57,23 @@ function cellsOption(text: string): number {
   return Number(text);
 }
 
-async function judge(paths: readonly string[], options: VerifyOptions): Promise<AdversaryVerdict[]> {
+async function judge(reader: Reader, paths: readonly string[], options: VerifyOptions): Promise<AdversaryVerdict[]> {
   const { adversary, statements, clusterCidr, maxCells } = options;
   if (statements !== undefined && adversary === 'bypassing') {
     const why = 'statements of a file are about applications whose traffic is captured, and nothing would be proved';
     throw new SallyportError('usage', `${why}: leave out --adversary bypassing, or --statements`);
   }
-  const files = await readSimulated(paths, options);
-  const stated = statements === undefined ? undefined : await readStatements(statements, files, options);
+  const files = await reader.simulated(paths, options);
+  const stated = statements === undefined ? undefined : await readStatements(reader, statements, files, options);
   return verifyMesh(files, { adversary, stated, maxCells, ...(clusterCidr.length > 0 && { clusterRanges: clusterCidr }) });
 }
 
 /** Reads a file of statements, and the configurations that it names. Rejects with `statements-invalid`, or what reading throws. */
-async function readStatements(path: string, files: SimulatedFiles, options: ReadMeshOptions): Promise<Stated> {
+async function readStatements(reader: Reader, path: string, files: SimulatedFiles, options: ReadMeshOptions): Promise<Stated> {
   const text = readText(path);
   const { parseStatements } = await import('../prove/statement-file.ts');
   const { statements, equivalentTo } = parseStatements(text, path, gatewaysOf(files));
-  const others = await Promise.all(equivalentTo.map(async (name) => ({ name, files: await loadSide(name, options) })));
+  const others = await Promise.all(equivalentTo.map(async (name) => ({ name, files: await reader.side(name, options) })));
   return { statements, equivalentTo: others };
 }
 

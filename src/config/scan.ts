@@ -5,6 +5,11 @@ import { isPassing } from './read.ts';
 
 const EXTENSIONS: ReadonlySet<string> = new Set(['.yaml', '.yml', '.json']);
 
+/** Whether a file in a folder is one of configuration. */
+export function isConfigurationFile(name: string): boolean {
+  return EXTENSIONS.has(extname(name).toLowerCase());
+}
+
 /** The path that stands for standard input. */
 export const STDIN = '-';
 
@@ -58,7 +63,7 @@ export async function scan(paths: readonly string[], strict: boolean): Promise<S
   };
 
   const addEntry = async (path: string, entry: Dirent) => {
-    const wanted = EXTENSIONS.has(extname(entry.name).toLowerCase());
+    const wanted = isConfigurationFile(entry.name);
     if (entry.isDirectory()) await addFolder(path);
     else if (entry.isFile() && wanted) await addFile(path);
     else if (entry.isSymbolicLink()) {

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readMesh } from '../cli/read-mesh.ts';
+import { openFiles } from '../config/files.ts';
 import { Layered } from '../config/layered.ts';
 import { snapshotFromText } from '../config/memory.ts';
+import { loadMeshConfig } from '../config/mesh-config.ts';
 import { policiesFor } from './netpol.ts';
 import { simulateFiles } from './simulated.ts';
 import { verifyMesh } from './verify.ts';
@@ -18,7 +19,8 @@ test('there are examples', () => assert.ok(names.includes('egress-http'), names.
 
 for (const name of names) {
   test(`verify proves examples/${name}, and with the policies that netpol writes for whoever goes round the sidecar too`, async () => {
-    const { snapshot, mesh } = await readMesh([join(EXAMPLES, name)], { namespace: 'default' });
+    const { snapshot } = await openFiles([join(EXAMPLES, name)]);
+    const { config: mesh } = loadMeshConfig(snapshot);
     const files = simulateFiles(snapshot, mesh);
     const results = (given: typeof files) => verifyMesh(given, OPTIONS).map(({ adversary, result }) => `${adversary} ${result}`);
     assert.deepEqual(results(files), ['captured proved', 'bypassing refuted']);

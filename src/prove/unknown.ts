@@ -3,18 +3,23 @@
 import type { ResourceOf } from '../api/index.ts';
 import { resourceText } from '../api/resource.ts';
 import { ambientWish, UNREAD_KINDS } from '../api/unserved.ts';
-import { formatPosition } from '../lib/finding.ts';
+import { type Finding, formatPosition } from '../lib/finding.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import { originText } from '../lib/origin.ts';
 import type { SimulatedFiles } from './simulated.ts';
 
 /** The codes of errors in objects of the Gateway API that are in force all the same. */
-export const IN_FORCE: ReadonlySet<string> = new Set(['SP0012', 'SP0013', 'SP0014']);
+const IN_FORCE: ReadonlySet<string> = new Set(['SP0012', 'SP0013', 'SP0014']);
+
+/** Whether what a finding is about is not in force: nobody knows what it would do once it is mended. */
+export function isBroken({ level, code }: Finding): boolean {
+  return level === 'Error' && !IN_FORCE.has(code);
+}
 
 /** What is not known, a sentence each. */
 export function unknownTo({ mesh: { snapshot, config }, proxies }: SimulatedFiles): string[] {
   const broken = snapshot.findings
-    .filter(({ level, code }) => level === 'Error' && !IN_FORCE.has(code))
+    .filter(isBroken)
     .map(
       ({ origin, position }) =>
         `${originText(origin)}${position ? ` (${formatPosition(position)})` : ''} is not valid: what it would do is not known`,

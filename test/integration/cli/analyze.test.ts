@@ -40,7 +40,7 @@ const ERROR = `${WARNING}---\n${ROUTE}`;
 
 test('stdin, namespaces, and exit code 0 without a finding', () => {
   const right = analyze(['-'], ENTRY_TEXT);
-  assert.deepEqual(right, { code: 0, out: 'No findings.\n', err: '' });
+  assert.deepEqual(right, { code: 0, out: 'No findings: 1 object read.\n', err: '' });
   const { out } = analyze(['-', '-n', 'shop', '-o', 'json'], WARNING);
   assert.deepEqual(
     JSON.parse(out).map(({ origin }: { origin: string }) => origin),
@@ -56,7 +56,7 @@ test('exit code 1 from the level on that --failure-threshold names', () => {
   const { code, out } = analyze(['-'], ERROR);
   assert.equal(code, 1);
   assert.match(out, /^Error \[IST0101\] VirtualService default\/v/);
-  assert.match(out, /\n1 errors, 1 warnings, 0 notes\n$/);
+  assert.match(out, /\n1 errors, 1 warnings, 0 notes: 3 objects read\n$/);
 });
 
 test('json, yaml, sarif and github say the same', () => {
@@ -80,7 +80,7 @@ test('json, yaml, sarif and github say the same', () => {
 
 test('--suppress leaves findings out, and says what it wants', () => {
   const quiet = analyze(['-', '-S', 'IST0174=DestinationRule */d', '-S', 'IST01*=*'], ERROR);
-  assert.deepEqual([quiet.code, quiet.out], [0, 'No findings.\n']);
+  assert.deepEqual([quiet.code, quiet.out], [0, 'No findings: 3 objects read.\n']);
   const wrong = analyze(['-', '-S', 'IST0174'], ERROR);
   assert.equal(wrong.code, 2);
   assert.match(wrong.err, /CODE=ORIGIN/);

@@ -1,0 +1,76 @@
+/** What commands find under paths, and in revisions of a git repository. What is wrong with it stands in the snapshot's findings: see `read-mesh.ts`. */
+import { promises as fs } from 'node:fs';
+import { resolve, sep } from 'node:path';
+import { openFiles } from '../config/files.ts';
+import { STDIN } from '../config/scan.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import { SallyportError } from '../lib/errors.ts';
+import { plain } from './colours.ts';
+import { printFindings } from './findings.ts';
+import { printError } from './print.ts';
+
+export interface ReadFilesOptions {
+  readonly namespace: string;
+  /** Whether a path may hold no object at all. */
+  readonly allowEmpty?: boolean;
+}
+
+export const EMPTY_OPTION = [
+  '--allow-empty',
+  'take a path that holds no object for an empty configuration, not for a mistake',
+  false,
+] as const;
+
+/**
+ * The resources of files and folders (`-` for stdin).
+ * @throws SallyportError `path-not-found` if a path does not exist, `nothing-read` if one holds no object
+ */
+export async function readFiles(paths: readonly string[], options: ReadFilesOptions): Promise<Snapshot> {
+  const { snapshot } = await openFiles(paths, options);
+  await demandObjects(snapshot, paths, options);
+  return snapshot;
+}
+
+/**
+ * An answer about nothing must not pass for one about what was meant.
+ * @throws SallyportError `nothing-read` if a path holds no object that is read, and no error either; what else was found there is told first
+ */
+export async function demandObjects(snapshot: Snapshot, paths: readonly string[], { allowEmpty = false }: ReadFilesOptions): Promise<void> {
+  if (allowEmpty) return;
+  const files = new Set(filesThatSay(snapshot));
+  const found = await Promise.all([...files].map(placesOf));
+  for (const path of paths) {
+    const places = await placesOf(path);
+    if (!found.some((file) => file.some((name) => places.some((place) => isUnder(name, place))))) throw await nothingIn(path, snapshot);
+  }
+}
+
+/** @throws SallyportError `nothing-read` */
+export async function demandAny(snapshot: Snapshot, path: string, { allowEmpty = false }: ReadFilesOptions): Promise<void> {
+  if (!allowEmpty && filesThatSay(snapshot).length === 0) throw await nothingIn(path, snapshot);
+}
+
+/** The files of objects, and those whose errors are told instead of them. */
+function filesThatSay(snapshot: Snapshot): string[] {
+  const broken = snapshot.findings.flatMap(({ level, position }) => (level === 'Error' && position ? [position.file] : []));
+  return [...snapshot.all().map(({ source }) => source.file), ...broken];
+}
+
+async function nothingIn(path: string, { findings }: Snapshot): Promise<SallyportError> {
+  if (findings.length > 0) printError(await printFindings(findings, { output: 'text', paint: plain }));
+  const where = path === STDIN ? 'standard input' : path;
+  return new SallyportError(
+    'nothing-read',
+    `${where} holds no object that Sallyport reads: name the files or the folder that do (or say --allow-empty)`,
+  );
+}
+
+/** As it is written, and where links lead. */
+async function placesOf(path: string): Promise<string[]> {
+  if (path === STDIN || path === 'stdin') return [STDIN];
+  return [resolve(path), await fs.realpath(path).catch(() => resolve(path))];
+}
+
+function isUnder(path: string, root: string): boolean {
+  return path === root || path.startsWith(root.endsWith(sep) ? root : root + sep);
+}
