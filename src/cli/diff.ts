@@ -9,6 +9,7 @@ import type { Paint } from './colours.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
 import { addReadOptions, answerFrom, type ReadMeshOptions } from './read-mesh.ts';
+import { expectShortRun } from './short-run.ts';
 
 interface DiffOptions extends ReadMeshOptions {
   readonly failOn: 'widen' | 'any';
@@ -32,6 +33,7 @@ export function diffCommand(): Command {
   return addReadOptions(command)
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (before: string, after: string, options: DiffOptions) => {
+      expectShortRun();
       await answerFrom(async (reader) => {
         const comparison = compare(await reader.side(before, options), await reader.side(after, options));
         writeAnswer(comparison, options.output, render);

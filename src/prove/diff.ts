@@ -4,7 +4,7 @@ import { type CallDiff, type ComparedWorkload, diffCalls } from '../simulate/dif
 import { callersOf } from './callers.ts';
 import { located } from './origins.ts';
 import type { SimulatedFiles } from './simulated.ts';
-import { workloadClasses } from './workload-classes.ts';
+import { callerClasses } from './workload-classes.ts';
 
 export interface Comparison extends CallDiff {
   /** Workloads that are on one side only, whose calls are not compared. */
@@ -30,8 +30,8 @@ export function compare(before: SimulatedFiles, after: SimulatedFiles, { strict 
   const at = (files: SimulatedFiles, identity: ProxyIdentity) =>
     young.has(nameOf(identity)) ? files.proxy(nameOf(identity)) : files.proxyOf(identity);
   // Members of a pair are in one class on both sides.
-  const pairs: ComparedWorkload[] = workloadClasses(after.mesh, callers)
-    .flatMap((members) => workloadClasses(before.mesh, members))
+  const pairs: ComparedWorkload[] = callerClasses(after.mesh, callers)
+    .flatMap((members) => callerClasses(before.mesh, members))
     .map((members) => ({ workloads: members.map(nameOf), before: at(before, members[0]!), after: at(after, members[0]!) }));
   const routersOf = ({ proxies }: SimulatedFiles) => proxies.filter(({ type }) => type === 'router').map(nameOf);
   const routers = strict ? routersOf(before).filter((name) => routersOf(after).includes(name)) : [];

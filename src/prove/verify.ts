@@ -9,7 +9,7 @@ import type { SimulatedFiles } from './simulated.ts';
 import { onlyThroughGateways } from './statements.ts';
 import { unknownTo } from './unknown.ts';
 import type { AdversaryVerdict } from './verdict.ts';
-import { workloadClasses } from './workload-classes.ts';
+import { callerClasses } from './workload-classes.ts';
 
 /** What is to be proved in place of the default statements. */
 export interface Stated {
@@ -51,7 +51,7 @@ export function verifyFiles(
   clusterRanges: readonly string[] = CLUSTER_RANGES,
 ): AdversaryVerdict[] {
   const { mesh, simulated } = files;
-  const classes = workloadClasses(mesh, callersOf(files)).map((members) => {
+  const classes = callerClasses(mesh, callersOf(files)).map((members) => {
     const workloads = members.map(({ namespace, name }) => `${namespace}/${name}`);
     return { proxy: files.proxyOf(members[0]!), workloads };
   });

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { meshConfigOf } from '../../test/support/mesh.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { simulateFiles } from './simulated.ts';
-import { workloadClasses } from './workload-classes.ts';
+import { podText } from './testing.ts';
+import { callerClasses, workloadClasses } from './workload-classes.ts';
 
 const pod = (namespace: string, name: string, ip: number, labels = '{}') => `
 apiVersion: v1
@@ -98,4 +99,18 @@ spec:
     loadBalancer: {localityLbSetting: {enabled: true, failoverPriority: [rack]}}
 `;
   assert.deepEqual(classesOf(more + rule), [['a/x', 'b/y', 'b/z'], ['a/v'], ['a/w']]);
+});
+
+test('callers: a Sidecar of its own in each namespace that says the same keeps nobody apart, short names and Secrets do', () => {
+  const sidecar = (namespace: string) =>
+    `\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s, namespace: ${namespace}}\nspec: {egress: [{hosts: ['shared/*']}]}\n---`;
+  const classes = (more: string) => {
+    const text = ['a', 'b', 'c'].map((namespace, i) => podText('x', `10.0.0.${i + 1}`, { namespace }) + sidecar(namespace)).join('') + more;
+    const { mesh, proxies } = simulateFiles(snapshotFromText(text), meshConfigOf({}));
+    return callerClasses(mesh, proxies).map((members) => members.map(({ namespace }) => namespace).join());
+  };
+  assert.deepEqual(classes(''), ['a,b,c']);
+  const service = '\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: b}\nspec: {ports: [{name: http, port: 80}]}\n';
+  assert.deepEqual(classes(service), ['a,c', 'b']);
+  assert.deepEqual(classes('\napiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: c}\ndata: {}\n'), ['a,b', 'c']);
 });

@@ -3,12 +3,15 @@ import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { buildOutbound } from '../translate/lookup.ts';
 import type { Mesh } from '../translate/model.ts';
 import { holdsFor, type Read, recording } from '../translate/reading.ts';
+import { encodeSet } from '../xds/update.ts';
 import { Mentions } from './mentions.ts';
 
 interface Class {
   readonly first: ProxyIdentity;
   /** What its outbound configuration was seen to depend on. */
   readonly reads: readonly Read[];
+  /** Of what came of it. */
+  readonly version: string;
   readonly members: ProxyIdentity[];
 }
 
@@ -17,6 +20,10 @@ interface Class {
  * that it reads of the mesh mentions either of two, it finds both equal to nothing: they are alike.
  */
 export function workloadClasses(mesh: Mesh, identities: readonly ProxyIdentity[]): ProxyIdentity[][] {
+  return classesByReads(mesh, identities).map(({ members }) => members);
+}
+
+function classesByReads(mesh: Mesh, identities: readonly ProxyIdentity[]): Class[] {
   const mentions = new Mentions(mesh);
   const classes: Class[] = [];
   for (const identity of identities) {
@@ -28,10 +35,25 @@ export function workloadClasses(mesh: Mesh, identities: readonly ProxyIdentity[]
       continue;
     }
     const watched = recording(identity, mentions.mesh);
-    buildOutbound(watched.proxy, watched.mesh);
-    classes.push({ first: identity, reads: watched.reads(), members: [identity] });
+    const built = buildOutbound(watched.proxy, watched.mesh);
+    classes.push({ first: identity, reads: watched.reads(), version: encodeSet(built).version, members: [identity] });
   }
-  return classes.map(({ members }) => members);
+  return classes;
+}
+
+/**
+ * The same, but what was read may differ and come to the same, as a Sidecar of its own does in each of many namespaces. Such identities are in one class, but for namespaces
+ * that simulation itself asks about: for the short names of their Services, and for their Secrets.
+ */
+export function callerClasses(mesh: Mesh, identities: readonly ProxyIdentity[]): ProxyIdentity[][] {
+  const { registry, snapshot } = mesh;
+  const classes = classesByReads(mesh, identities);
+  const asked = new Set([
+    ...registry.services.filter((service) => service.registry === 'Kubernetes').map(({ namespace }) => namespace),
+    ...[...snapshot.list('Secret'), ...snapshot.list('ConfigMap')].map(({ metadata }) => metadata.namespace),
+  ]);
+  const groups = Map.groupBy(classes, ({ first, version }) => `${version} ${asked.has(first.namespace) ? first.namespace : ''}`);
+  return [...groups.values()].map((group) => group.flatMap(({ members }) => members));
 }
 
 function isAlike(read: Read, a: ProxyIdentity, b: ProxyIdentity, mentions: Mentions): boolean {

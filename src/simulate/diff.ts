@@ -4,7 +4,7 @@ import type { PlacedOrigin } from '../lib/origin.ts';
 import type { Call, Endpoint } from './call.ts';
 import { routeTables, sampleHost } from './cells.ts';
 import type { SimulatedMesh } from './explain.ts';
-import { explore, waysOf } from './explore.ts';
+import { explore, keyOf, waysOf } from './explore.ts';
 import { gatewayCalls } from './gateway-calls.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import { gravest, type Leg, legOf, type Shift, shiftOfWay, wayText } from './security.ts';
@@ -92,8 +92,13 @@ export function diffCalls(
   };
   for (const { workloads: names, before: old, after: young } of workloads) {
     const source = { ip: young.addresses[0] ?? '192.0.2.1', port: 0 };
-    for (const call of callsOfBoth(before, after, old, young, source, allocated, undecided)) {
-      judge(names, call, outcomeOf(before, old, call, exact), outcomeOf(after, young, call, exact));
+    for (const { call, old: a, young: b } of callsOfBoth(before, after, old, young, source, allocated, undecided)) {
+      judge(
+        names,
+        call,
+        judged(a ?? waysOf(before.mesh, old, call, WHOLE), exact),
+        judged(b ?? waysOf(after.mesh, young, call, WHOLE), exact),
+      );
     }
   }
   for (const { workloads: names, before: old, after: young } of gateways) {
@@ -103,7 +108,12 @@ export function diffCalls(
       const direct = gatewayCalls(proxy, { ip: '192.0.2.1', port: 0 });
       for (const sentence of direct.undecided) undecided.add(sentence);
       for (const call of direct.calls) {
-        judge(who, call, outcomeOf(before, undefined, at(old, call), exact), outcomeOf(after, undefined, at(young, call), exact));
+        judge(
+          who,
+          call,
+          judged(waysOf(before.mesh, undefined, at(old, call), WHOLE), exact),
+          judged(waysOf(after.mesh, undefined, at(young, call), WHOLE), exact),
+        );
       }
     }
   }
@@ -126,6 +136,16 @@ interface Judged {
   readonly undecided: readonly string[];
 }
 
+/** A call, with its traces on the side that it was found on. */
+interface Compared {
+  readonly call: Call;
+  readonly old?: readonly Trace[];
+  readonly young?: readonly Trace[];
+}
+
+/** Of copies, too; as `explore` follows calls. */
+const WHOLE = { copies: true, representative: true } as const;
+
 function* callsOfBoth(
   before: Side,
   after: Side,
@@ -134,12 +154,19 @@ function* callsOfBoth(
   source: Endpoint,
   allocated: ReadonlySet<string>,
   undecided: Set<string>,
-): Generator<Call> {
+): Generator<Compared> {
   const domains = new Set([...namesToldApart(old, young), ...namesToldApart(young, old)]);
   const isByAllocated = ({ payload }: Call) => allocated.has(payload.http?.authority.replace(/^\[|\]$/g, '') ?? '');
-  for (const [mesh, proxy] of [[before.mesh, old] as const, [after.mesh, young] as const]) {
+  const seen = new Set<string>();
+  for (const side of ['old', 'young'] as const) {
+    const [mesh, proxy] = side === 'old' ? [before.mesh, old] : [after.mesh, young];
     const exploration = explore(mesh, proxy, source, { domains });
-    for (const { call } of exploration.calls) if (!isByAllocated(call)) yield call;
+    for (const { call, traces } of exploration.calls) {
+      const key = keyOf(call);
+      if (seen.has(key) || isByAllocated(call)) continue;
+      seen.add(key);
+      yield { call, [side]: traces };
+    }
     for (const sentence of exploration.undecided) undecided.add(`${proxy.name}: ${sentence}`);
   }
 }
@@ -170,9 +197,9 @@ function isOfOneHost(table: RouteTable, a: string, b: string): boolean {
   return table.virtualHost(sampleHost(a)) === table.virtualHost(sampleHost(b));
 }
 
-/** What becomes of a call, with all the ways that it may go. */
-function outcomeOf({ mesh }: Side, proxy: SimulatedProxy | undefined, call: Call, exact: boolean): Judged {
-  const traces = [...waysOf(mesh, proxy, call, { copies: true, representative: true })];
+/** What becomes of a call that may go these ways. */
+function judged(ways: Iterable<Trace>, exact: boolean): Judged {
+  const traces = [...ways];
   const reaching = traces.filter(({ outcome }) => outcome.kind === 'upstream');
   const last = traces[0]?.hops.at(-1);
   return {

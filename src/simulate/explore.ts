@@ -298,7 +298,8 @@ function withRequest(call: Call, http: HttpRequest): Call {
   return { ...call, payload: { ...call.payload, http } };
 }
 
-function keyOf({ destination, payload: { tls, http } }: Call): string {
+/** The same for calls that say the same, at the same address. */
+export function keyOf({ destination, payload: { tls, http } }: Call): string {
   const { ip, port } = destination;
   if (!http) return JSON.stringify([ip, port, tls]);
   const { method, authority, path, version, headers } = http;

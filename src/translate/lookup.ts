@@ -9,7 +9,7 @@ import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/
 import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
 import type { Secret } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import type { NameTable } from '../xds/gen/istio/nds_pb.js';
-import { lookupIn, type XdsLookup } from '../xds/resources.ts';
+import { lookupIn, type XdsLookup, type XdsResources } from '../xds/resources.ts';
 import { blackHole, buildClusters, ownClusters, workloadClusters } from './clusters.ts';
 import { serviceClusters } from './clusters-services.ts';
 import { startTranslation, type TranslateContext } from './context.ts';
@@ -58,12 +58,13 @@ export function inboundLookup(proxy: ProxyIdentity, mesh: Mesh): XdsLookup {
   return lookupIn({ listeners, routes: [], clusters, endpoints: [], secrets: secretsOf(requests.values(), proxy, mesh) });
 }
 
-/** Builds all that a sidecar has for the calls of its workload, so that a recording (see reading.ts) has seen what that depends on. */
-export function buildOutbound(proxy: ProxyIdentity, mesh: Mesh): void {
+/** All that a sidecar has for the calls of its workload, without secrets; a recording (see reading.ts) has then seen what that depends on. */
+export function buildOutbound(proxy: ProxyIdentity, mesh: Mesh): XdsResources {
   const { context } = startTranslation(proxy, mesh);
-  for (const build of sidecarOutbound(context).routes.values()) build();
-  buildClusters(context);
-  nameTable(context);
+  const { listeners, routes } = sidecarOutbound(context);
+  const { clusters, endpoints } = buildClusters(context);
+  const built = [...routes.values()].map((build) => build());
+  return { listeners, routes: built, clusters, endpoints, secrets: [], nameTable: nameTable(context) };
 }
 
 function secretsOf(requests: Iterable<SecretRequest>, proxy: ProxyIdentity, { snapshot }: Mesh): readonly Secret[] {
