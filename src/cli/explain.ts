@@ -62,7 +62,10 @@ async function explained(reader: Reader, target: CallTarget, options: ExplainOpt
   const { file, configDump, from, to } = options;
   if (file.length > 0 === configDump.length > 0)
     throw new SallyportError('usage', 'say what to explain the call over: either --file or --config-dump');
-  if (file.length > 0) return explain(await reader.simulated(file, options), target, { from, to });
+  if (file.length > 0) {
+    const { analysisErrors } = await import('./analysis-errors.ts');
+    return explain(await reader.simulated(file, options), target, { from, to }, analysisErrors(Date.now()));
+  }
   const { dumpedMesh } = await import('../prove/dumped.ts');
   const dumps: NamedDump[] = [];
   for (const path of configDump) dumps.push({ name: path, dump: (await readDump(path)).dump });

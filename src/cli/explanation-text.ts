@@ -21,6 +21,7 @@ export function renderExplanation({ from, destination, resolved, trace, copies, 
   }
   if (advice) {
     for (const line of advice.nearMisses) lines.push(`  ${line}`);
+    for (const line of advice.whyNot) lines.push(`  ${line}`);
     if (advice.allow) lines.push('', 'To allow this call, add:', '', advice.allow.trimEnd());
   }
   return `${lines.join('\n')}\n`;

@@ -19,6 +19,19 @@ export interface ProposeOptions {
   readonly taken?: Taken;
   /** The namespaces that called, for a host that no other is to see; undefined if that is not known. */
   readonly callers?: (observed: readonly Observed[]) => readonly string[] | undefined;
+  /** Through which gateway calls are to leave: by default that of an Istio installation. */
+  readonly egress?: EgressGateway;
+  /** What the proposed Gateway is called. */
+  readonly gatewayName?: string;
+  /** A Gateway that serves the hosts already, as `namespace/name`: then none is proposed. */
+  readonly servedBy?: string;
+}
+
+/** An egress gateway: its Service, the namespace of that, and what selects its Pods. */
+export interface EgressGateway {
+  readonly host: string;
+  readonly namespace: string;
+  readonly selector: Readonly<Record<string, string>>;
 }
 
 /** A resource, and what to say above it. */
@@ -38,14 +51,17 @@ interface Destination {
   readonly remarks: readonly string[];
 }
 
-const GATEWAY_NAMESPACE = 'istio-system';
-const GATEWAY_HOST = `istio-egressgateway.${GATEWAY_NAMESPACE}.svc.cluster.local`;
-const SELECTOR = { istio: 'egressgateway' };
+const USUAL_EGRESS: EgressGateway = {
+  host: 'istio-egressgateway.istio-system.svc.cluster.local',
+  namespace: 'istio-system',
+  selector: { istio: 'egressgateway' },
+};
 /** Ports of the gateway for what carries no name that it could tell hosts apart by. */
 const FIRST_TCP_PORT = 17_000;
 
 /** The gateway's part in the proposal. */
 interface GatewaySide {
+  readonly egress: EgressGateway;
   readonly gateway: string;
   /** Its Service for ports of `tcp`. */
   readonly service: string;
@@ -54,7 +70,8 @@ interface GatewaySide {
 }
 
 /** Proposes a ServiceEntry and a VirtualService for each host, one Gateway for all of them, and the objects that TLS origination and TCP need in addition. */
-export function propose(observed: readonly Observed[], { namespace, wildcardAfter, taken, callers }: ProposeOptions): Proposed[] {
+export function propose(observed: readonly Observed[], options: ProposeOptions): Proposed[] {
+  const { namespace, wildcardAfter, taken, callers, egress = USUAL_EGRESS, gatewayName = 'learned-egress', servedBy } = options;
   const { destinations: all, own } = withAddresses(destinationsOf(observed, wildcardAfter));
   const hosts = Map.groupBy([...all].sort(byHostAndPort), ({ host }) => host);
   if (hosts.size === 0) return [];
@@ -72,8 +89,9 @@ export function propose(observed: readonly Observed[], { namespace, wildcardAfte
       tcp.set(`${host} ${port}`, nextPort());
   }
   const side: GatewaySide = {
-    gateway: unique('Gateway', namespace, 'learned-egress'),
-    service: unique('Service', GATEWAY_NAMESPACE, 'istio-egressgateway-learned'),
+    egress,
+    gateway: servedBy ?? unique('Gateway', namespace, gatewayName),
+    service: unique('Service', egress.namespace, `${egress.host.slice(0, egress.host.indexOf('.'))}-learned`),
     tcp,
   };
   const object = (kind: string, name: string, spec: object, inNamespace = namespace) => ({
@@ -85,9 +103,9 @@ export function propose(observed: readonly Observed[], { namespace, wildcardAfte
   const proposed: Proposed[] = [...hosts].flatMap(([host, destinations]) => {
     const name = slug(host);
     const namespaces = callers?.(destinations.flatMap((destination) => destination.observed));
-    const visible = namespaces && { exportTo: [...new Set([...namespaces, GATEWAY_NAMESPACE])].sort() };
+    const visible = namespaces && { exportTo: [...new Set([...namespaces, egress.namespace])].sort() };
     const originated = destinations.filter(({ originatedAt }) => originatedAt !== undefined).map(({ port }) => port);
-    const rule = () => object('DestinationRule', `${name}-tls`, destinationRule(host, originated), GATEWAY_NAMESPACE);
+    const rule = () => object('DestinationRule', `${name}-tls`, destinationRule(host, originated), egress.namespace);
     return [
       {
         comments: destinations.flatMap(commentsOf),
@@ -104,18 +122,48 @@ export function propose(observed: readonly Observed[], { namespace, wildcardAfte
     apiVersion: 'networking.istio.io/v1',
     kind: 'Gateway',
     metadata: { name: side.gateway, namespace },
-    spec: { selector: SELECTOR, servers: servers(http, tls, tcp) },
+    spec: { selector: egress.selector, servers: servers(http, tls, tcp) },
   };
+  const seenBy = callers?.([...all].flatMap((destination) => destination.observed));
   const service = {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: { name: side.service, namespace: GATEWAY_NAMESPACE },
-    spec: { selector: SELECTOR, ports: [...tcp.values()].map((port) => ({ name: `tcp-${port}`, port, targetPort: port })) },
+    metadata: {
+      name: side.service,
+      namespace: egress.namespace,
+      ...(seenBy && { annotations: { 'networking.istio.io/exportTo': [...new Set([...seenBy, egress.namespace])].sort().join() } }),
+    },
+    spec: { selector: egress.selector, ports: [...tcp.values()].map((port) => ({ name: `tcp-${port}`, port, targetPort: port })) },
   };
   return [
-    { comments: [], resource: gateway },
+    ...(servedBy === undefined ? [{ comments: [], resource: gateway }] : []),
     ...(tcp.size > 0 ? [{ comments: ['Ports of the gateway for what carries no host name.'], resource: service }] : []),
     ...proposed,
+  ];
+}
+
+/** What declares one destination for the workloads of a namespace, and leads to it from the sidecar: where no egress gateway is in use. */
+export function proposeDirect(
+  observed: Observed,
+  { namespace, taken }: Pick<ProposeOptions, 'namespace' | 'taken'>,
+): readonly [object, object] {
+  const unique = namer(taken?.objects ?? new Set());
+  const [destination] = onePerPort([observed]) as [Destination];
+  const { host, port, protocol } = destination;
+  const name = slug(host);
+  const declared = declaredHost(host);
+  const sort = protocol.toLowerCase();
+  const match = { port, ...(protocol === 'TLS' && { sniHosts: [declared] }) };
+  const route = [{ destination: { host: declared, port: { number: port } } }];
+  const object = (kind: string, spec: object) => ({
+    apiVersion: 'networking.istio.io/v1',
+    kind,
+    metadata: { name: unique(kind, namespace, name), namespace },
+    spec: { ...spec, exportTo: ['.'] },
+  });
+  return [
+    object('ServiceEntry', serviceEntry(host, [destination], protocol === 'TCP' && !isIp(host) ? addressesOf([destination]) : [])),
+    object('VirtualService', { hosts: [declared], [sort]: [{ match: [match], route }] }),
   ];
 }
 
@@ -224,7 +272,7 @@ function serviceEntry(host: string, destinations: readonly Destination[], addres
   return { hosts: [host], ...(addresses.length > 0 && { addresses }), ...common, resolution: host.startsWith('*') ? 'DYNAMIC_DNS' : 'DNS' };
 }
 
-function virtualService(given: string, destinations: readonly Destination[], { gateway, service, tcp }: GatewaySide): object {
+function virtualService(given: string, destinations: readonly Destination[], { egress, gateway, service, tcp }: GatewaySide): object {
   const host = declaredHost(given);
   const mesh = (port: number) => ({ gateways: ['mesh'], port });
   const own = (port: number) => ({ gateways: [gateway], port });
@@ -235,7 +283,7 @@ function virtualService(given: string, destinations: readonly Destination[], { g
     const at = tcp.get(`${given} ${port}`);
     return at === undefined ? [] : [{ port, protocol, at }];
   });
-  const toTcpService = (at: number) => to(`${service}.${GATEWAY_NAMESPACE}.svc.cluster.local`, at);
+  const toTcpService = (at: number) => to(`${service}.${egress.namespace}.svc.cluster.local`, at);
   const apartByName = apart.filter(({ protocol }) => protocol === 'TLS');
   // Clients write every port but 80 into Host: by it the gateway tells ports of one host apart. The plain name comes last.
   const byPort = [...web].sort((a, b) => Number(a === 80) - Number(b === 80) || a - b);
@@ -248,7 +296,7 @@ function virtualService(given: string, destinations: readonly Destination[], { g
     gateways: ['mesh', gateway],
     ...(web.length > 0 && {
       http: [
-        ...web.map((port) => ({ match: [mesh(port)], ...renamed(port, host), route: to(GATEWAY_HOST, 80) })),
+        ...web.map((port) => ({ match: [mesh(port)], ...renamed(port, host), route: to(egress.host, 80) })),
         ...byPort.map((port, i) => ({
           match: [{ ...own(80), ...(i < byPort.length - 1 && { authority: authority(port) }) }],
           ...renamed(port, given),
@@ -258,7 +306,7 @@ function virtualService(given: string, destinations: readonly Destination[], { g
     }),
     ...(tls.length > 0 && {
       tls: tls.flatMap(({ port }) => [
-        { match: [{ ...mesh(port), sniHosts: [host] }], route: to(GATEWAY_HOST, 443) },
+        { match: [{ ...mesh(port), sniHosts: [host] }], route: to(egress.host, 443) },
         { match: [{ ...own(443), sniHosts: [host] }], route: to(host, port) },
         ...apartByName.map(({ port: other, at }) => ({ match: [{ ...mesh(other), sniHosts: [host] }], route: toTcpService(at) })),
       ]),

@@ -1,27 +1,28 @@
-/** For a refused call: what nearly allowed it, and a resource that would. */
-import { isIp } from '../lib/ip.ts';
+/** For a refused call: what nearly allowed it, and what would. */
 import { closest } from '../lib/spelling.ts';
 import type { CallTarget } from '../simulate/call.ts';
-import type { SimulatedProxy } from '../simulate/proxy.ts';
 import type { Trace } from '../simulate/trace.ts';
+import { allowing, type ErrorsOf } from './allow.ts';
+import { calledHost } from './candidates.ts';
 import type { SimulatedFiles } from './simulated.ts';
+import type { Caller, Way } from './way.ts';
 
 export interface Advice {
   readonly nearMisses: readonly string[];
-  /** YAML that allows this call and no other host, or undefined where no resource is missing. */
+  /** YAML that was proved to allow this call and to open nothing but its host and port; undefined where nothing was found that does. */
   readonly allow: string | undefined;
+  /** Why there is none, a sentence each; empty where there is one. */
+  readonly whyNot: readonly string[];
 }
 
-/** Undefined for a call that got through. */
-export function adviseOn(files: SimulatedFiles, from: SimulatedProxy | undefined, target: CallTarget, trace: Trace): Advice | undefined {
-  if (trace.outcome.kind === 'upstream') return undefined;
-  const refused = trace.outcome.kind === 'closed' || (trace.outcome.kind === 'reply' && trace.outcome.status >= 400);
-  if (!refused || !from) return undefined;
-  const host = target.payload.http?.authority.replace(/:\d+$/, '') || target.payload.tls?.serverName || target.host;
-  const namespace = from.name.slice(0, from.name.indexOf('/'));
-  const nearMisses = misses(files, host, target.port, namespace, trace);
-  const declared = files.mesh.registry.lookup(host, namespace)?.ports.some(({ number }) => number === target.port) ?? false;
-  return { nearMisses, allow: declared ? undefined : serviceEntry(host, target, namespace) };
+/** Undefined for a call that got through, and where nobody of the mesh makes it. */
+export function adviseOn(files: SimulatedFiles, way: Way, target: CallTarget, caller: Caller, errorsOf: ErrorsOf): Advice | undefined {
+  const { outcome } = way.trace;
+  const refused = outcome.kind === 'closed' || (outcome.kind === 'reply' && outcome.status >= 400);
+  const sidecar = files.proxies.find(({ type, namespace, name }) => type === 'sidecar' && `${namespace}/${name}` === way.from);
+  if (!refused || !sidecar) return undefined;
+  const nearMisses = misses(files, calledHost(target), target.port, sidecar.namespace, way.trace);
+  return { nearMisses, ...allowing(files, way, target, caller, errorsOf) };
 }
 
 function misses(files: SimulatedFiles, host: string, port: number, namespace: string, trace: Trace): string[] {
@@ -59,22 +60,4 @@ function misses(files: SimulatedFiles, host: string, port: number, namespace: st
 
 function origin({ resource, namespace }: { resource: { kind: string; metadata: { name: string } }; namespace: string }): string {
   return `${resource.kind} ${namespace}/${resource.metadata.name}`;
-}
-
-function serviceEntry(host: string, { port, payload }: CallTarget, namespace: string): string {
-  const isAddress = isIp(host);
-  const protocol = payload.tls ? 'TLS' : payload.http ? 'HTTP' : 'TCP';
-  const name = host.replace(/[^a-z0-9]+/gi, '-').toLowerCase();
-  const addresses = isAddress ? `  addresses: [${host}]\n` : '';
-  return `apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: ${isAddress ? `address-${name}` : name}, namespace: ${namespace}}
-spec:
-  hosts: [${isAddress ? `address-${name}.external` : host}]
-${addresses}  location: MESH_EXTERNAL
-  resolution: ${isAddress ? 'NONE' : 'DNS'}
-  exportTo: ['.']
-  ports:
-  - {number: ${port}, name: ${protocol.toLowerCase()}-${port}, protocol: ${protocol}}
-`;
 }

@@ -12,11 +12,21 @@ export interface Comparison extends CallDiff {
   readonly removed: readonly string[];
 }
 
-/**
- * Compares the calls of all workloads that both sides have.
- * @param options.strict whether to compare clients that come to a gateway directly, and what servers see of a call, too
- */
-export function compare(before: SimulatedFiles, after: SimulatedFiles, { strict = false } = {}): Comparison {
+export interface CompareOptions {
+  /** Whether to compare clients that come to a gateway directly, and what servers see of a call, too. */
+  readonly strict?: boolean;
+  /** Whether to compare the clients at gateways alone. */
+  readonly atGateways?: boolean;
+  /** The workloads to compare. By default all. */
+  readonly among?: (workload: ProxyIdentity) => boolean;
+}
+
+/** Compares the calls of workloads that both sides have. */
+export function compare(
+  before: SimulatedFiles,
+  after: SimulatedFiles,
+  { strict = false, atGateways = strict, among = () => true }: CompareOptions = {},
+): Comparison {
   const nameOf = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`;
   const sidecarsOf = ({ proxies }: SimulatedFiles) => proxies.filter(({ type }) => type === 'sidecar');
   const known = new Set(sidecarsOf(before).map(nameOf));
@@ -26,7 +36,7 @@ export function compare(before: SimulatedFiles, after: SimulatedFiles, { strict 
   const unnamed = [...callersOf(after), ...callersOf(before)].filter(
     (identity) => !known.has(nameOf(identity)) && !young.has(nameOf(identity)),
   );
-  const callers = [...sidecars, ...new Map(unnamed.map((identity) => [nameOf(identity), identity])).values()];
+  const callers = [...sidecars, ...new Map(unnamed.map((identity) => [nameOf(identity), identity])).values()].filter(among);
   const at = (files: SimulatedFiles, identity: ProxyIdentity) =>
     young.has(nameOf(identity)) ? files.proxy(nameOf(identity)) : files.proxyOf(identity);
   // Members of a pair are in one class on both sides.
@@ -34,7 +44,7 @@ export function compare(before: SimulatedFiles, after: SimulatedFiles, { strict 
     .flatMap((members) => callerClasses(before.mesh, members))
     .map((members) => ({ workloads: members.map(nameOf), before: at(before, members[0]!), after: at(after, members[0]!) }));
   const routersOf = ({ proxies }: SimulatedFiles) => proxies.filter(({ type }) => type === 'router').map(nameOf);
-  const routers = strict ? routersOf(before).filter((name) => routersOf(after).includes(name)) : [];
+  const routers = atGateways ? routersOf(before).filter((name) => routersOf(after).includes(name)) : [];
   const entries = routers.map((name) => ({ workloads: [name], before: before.proxy(name), after: after.proxy(name) }));
   const { changes, undecided, cells } = diffCalls({ mesh: before.simulated }, { mesh: after.simulated }, pairs, {
     gateways: entries,

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { meshConfigOf } from '../../test/support/mesh.ts';
+import { analysisErrors } from '../cli/analysis-errors.ts';
 import { plain } from '../cli/colours.ts';
 import { renderExplanation } from '../cli/explanation-text.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { parseTarget, type TargetOptions } from '../simulate/call.ts';
 import { explain } from './explain.ts';
-import { simulateFiles } from './simulated.ts';
+import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 import { hopsOf, podText, WWW_ENTRY, WWW_THROUGH_GATEWAY } from './testing.ts';
 
 const REGISTRY_ONLY = meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } });
@@ -34,7 +35,10 @@ test('a route that is missing at the gateway: 404 NR, and the VirtualService tha
   assert.deepEqual(explanation.trace.outcome, { kind: 'reply', status: 404, location: undefined, details: 'route_not_found' });
   assert.equal(explanation.trace.hops[1]?.flag, 'NR');
   assert.match(explanation.advice?.nearMisses.join() ?? '', /VirtualService default\/www is bound to egress/);
-  assert.equal(explanation.advice?.allow, undefined);
+  // What is proposed leads the rest of the host's paths there, too.
+  assert.doesNotMatch(explanation.advice?.allow ?? 'kind: ServiceEntry', /kind: ServiceEntry/);
+  const allowed = explained(`${THROUGH_GATEWAY}\n${explanation.advice!.allow}`, 'http://www.example.com/v2');
+  assert.equal(hopsOf(allowed)[1], 'istio-system/istio-egressgateway outbound|80||www.example.com');
 });
 
 test('an undeclared host is refused by 502, and what would allow it allows it', () => {
@@ -43,6 +47,51 @@ test('an undeclared host is refused by 502, and what would allow it allows it', 
   assert.ok(explanation.advice?.allow);
   const allowed = explained(`${ENTRY}\n${explanation.advice.allow}`, 'http://api.example.com/');
   assert.equal(allowed.trace.outcome.kind, 'upstream');
+});
+
+test('where a gateway is in use what is proposed goes through it, and only what analysis finds no error in', () => {
+  const target = parseTarget('http://api.example.com/');
+  const { advice } = explain(files(THROUGH_GATEWAY), target, {});
+  assert.match(advice?.allow ?? '', /kind: Gateway\n[\s\S]*kind: ServiceEntry\n[\s\S]*kind: VirtualService\n/);
+  const allowed = explained(`${THROUGH_GATEWAY}\n${advice!.allow}`, 'http://api.example.com/');
+  assert.equal(hopsOf(allowed)[1], 'istio-system/istio-egressgateway outbound|80||api.example.com');
+  const errors = ({ mesh }: SimulatedFiles) => mesh.snapshot.list('Gateway').map(({ metadata }) => metadata.name);
+  const without = explain(files(THROUGH_GATEWAY), target, {}, errors).advice;
+  assert.equal(without?.allow, undefined);
+  assert.match(without?.whyNot.join() ?? '', /analyze would find an error: egress-api-example-com/);
+});
+
+test('a port that would open with it for another host is not proposed, and the reason is said', () => {
+  const two = ENTRY.replace('[www.example.com]', '[www.example.com, other.example.com]');
+  const { advice } = explained(two, 'http://www.example.com:8080/');
+  assert.equal(advice?.allow, undefined);
+  assert.match(
+    advice?.whyNot[0] ?? '',
+    /port 8080 in ServiceEntry default\/www it would be allowed, but .* calling other\.example\.com:8080 reaches/,
+  );
+  const one = explained(ENTRY, 'http://www.example.com:8080/').advice;
+  assert.match(
+    one?.allow ?? '',
+    /^# To spec\.ports of ServiceEntry default\/www .*\n# {3}- \{ number: 8080, name: http-8080, protocol: HTTP \}\n$/,
+  );
+});
+
+test('where a route answers itself, it is named with what it does', () => {
+  const faulty = `${ENTRY}
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: stop, namespace: default}
+spec: {hosts: [www.example.com], http: [{directResponse: {status: 403}}]}
+---`;
+  const { advice } = explain(files(faulty), parseTarget('http://www.example.com/'), {}, analysisErrors(0));
+  assert.equal(advice?.allow, undefined);
+  assert.match(advice?.whyNot.join('\n') ?? '', /What decides is VirtualService default\/stop .*answers 403 itself/);
+});
+
+test('an IPv6 address is proposed as an address', () => {
+  const { advice } = explained(ENTRY, 'http://[2001:db8::7]/');
+  assert.match(advice?.allow ?? '', /addresses:\n {4}- 2001:db8::7\n/);
+  assert.equal(explained(`${ENTRY}\n${advice!.allow}`, 'http://[2001:db8::7]/').trace.outcome.kind, 'upstream');
 });
 
 test('a misspelt host names the one that is declared; another port as well', () => {

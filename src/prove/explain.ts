@@ -1,63 +1,21 @@
 /** `explain`: where one call goes, hop by hop, and which resource decides. */
 import { SallyportError } from '../lib/errors.ts';
-import type { ProxyIdentity } from '../lib/proxy-identity.ts';
-import type { Call, CallTarget } from '../simulate/call.ts';
-import { copiesOf, explainCall, type SimulatedMesh } from '../simulate/explain.ts';
-import type { SimulatedProxy } from '../simulate/proxy.ts';
-import type { Trace } from '../simulate/trace.ts';
+import type { CallTarget } from '../simulate/call.ts';
 import { type Advice, adviseOn } from './advice.ts';
+import type { ErrorsOf } from './allow.ts';
 import type { DumpedMesh } from './dumped.ts';
-import { type Ending, endingOf } from './ending.ts';
-import { locatedTrace } from './origins.ts';
 import type { SimulatedFiles } from './simulated.ts';
+import { type Caller, callerOf, follow, type Way, wayOf } from './way.ts';
 
-export interface Caller {
-  /**
-   * Who calls: a workload with a sidecar or a gateway that the call has come to, as `namespace/name`, or `plain` for a client without a sidecar.
-   * Without it, the only workload that has a sidecar.
-   */
-  readonly from?: string;
-  /** The address that the client connects to. Without it, the one that its DNS gives for the name. */
-  readonly to?: string;
-}
-
-export interface Explanation {
-  readonly from: string;
-  /** `address:port` that the client connects to. */
-  readonly destination: string;
-  /** How the address was found; empty where the call names it. */
-  readonly resolved: string;
-  readonly trace: Trace;
-  /** Where copies go that mirroring makes of the call. */
-  readonly copies: readonly Trace[];
+export interface Explanation extends Way {
   /** What would let a refused call through; undefined for a call that got through, and where the resources are not known. */
   readonly advice: Advice | undefined;
-  /** How the call ends where its way is not all that counts; undefined where the trace's outcome is what the application sees. */
-  readonly ending?: Ending | undefined;
 }
 
-/** Stands for what real DNS says of a name that the mesh has no address for: TEST-NET-3 of RFC 5737. */
-const SOMEWHERE = '203.0.113.1';
-
-/** Explains a call over files. Throws `usage` where it is not clear who calls, and `no-such-workload`. */
-export function explain(files: SimulatedFiles, target: CallTarget, caller: Caller): Explanation {
-  const sidecars = files.proxies.filter(({ type }) => type === 'sidecar').map(({ namespace, name }) => `${namespace}/${name}`);
-  const name = callerOf(sidecars, caller);
-  const router = files.proxies.find((proxy) => proxy.type === 'router' && `${proxy.namespace}/${proxy.name}` === name);
-  if (router) return atGateway(files, router, target);
-  const from = name === 'plain' ? undefined : files.proxy(name);
-  const addresses = from && files.names(from).lookup(target.host);
-  const known = addresses?.find((ip) => !ip.includes(':'));
-  const way = withLines(follow(files.simulated, from, target, caller, known), files);
-  return { ...way, from: name, advice: adviseOn(files, from, target, way.trace), ending: endingOf(target.payload, way.trace) };
-}
-
-/** Explains a call that has come to a gateway: at the port of its Pod that the called port of its Service leads to. */
-function atGateway(files: SimulatedFiles, router: ProxyIdentity, target: CallTarget): Explanation {
-  const served = files.mesh.registry.servicesOf(router).find(({ port }) => port.number === target.port);
-  const port = served?.endpointPort ?? target.port;
-  const way = withLines(follow(files.simulated, undefined, { ...target, port }, { to: router.addresses[0] }, undefined), files);
-  return { ...way, from: 'a client', resolved: `gateway ${router.namespace}/${router.name}`, advice: undefined };
+/** Explains a call over files. `errorsOf` is what analysis finds: what brings a new error is not advised. Throws `usage` where it is not clear who calls, and `no-such-workload`. */
+export function explain(files: SimulatedFiles, target: CallTarget, caller: Caller, errorsOf: ErrorsOf = () => []): Explanation {
+  const way = wayOf(files, target, caller);
+  return { ...way, advice: adviseOn(files, way, target, caller, errorsOf) };
 }
 
 /** Explains a call over the dumps of running proxies: without advice, which needs the resources. Throws `usage` and `no-such-workload`. */
@@ -70,29 +28,4 @@ export function explainDump({ proxies, simulated }: DumpedMesh, target: CallTarg
     throw new SallyportError('no-such-workload', `no dump is of a sidecar ${name}; there are ${names.join(', ') || 'none'}.`);
   }
   return { ...follow(simulated, from, target, caller, undefined), from: name, advice: undefined };
-}
-
-function callerOf(sidecars: readonly string[], { from }: Caller): string {
-  const name = from ?? (sidecars.length === 1 ? sidecars[0] : undefined);
-  if (name === undefined) throw new SallyportError('usage', `say who calls: --from ${sidecars.join(' or --from ')}`);
-  return name;
-}
-
-type Way = Pick<Explanation, 'destination' | 'resolved' | 'trace' | 'copies'>;
-
-/** `known` is the address that the mesh's DNS has for the target's name. */
-function follow(mesh: SimulatedMesh, from: SimulatedProxy | undefined, target: CallTarget, { to }: Caller, known: string | undefined): Way {
-  const isAddress = /^[\d.]+$|:/.test(target.host);
-  const ip = to ?? (isAddress ? target.host : (known ?? SOMEWHERE));
-  const resolved = to ? 'as given' : isAddress ? '' : known ? "the mesh's DNS" : 'real DNS (any address outside the mesh)';
-  const call: Call = {
-    source: { ip: from?.addresses[0] ?? '192.0.2.1', port: 0 },
-    destination: { ip, port: target.port },
-    payload: target.payload,
-  };
-  return { destination: `${ip}:${target.port}`, resolved, trace: explainCall(mesh, from, call), copies: copiesOf(mesh, from, call) };
-}
-
-function withLines(way: Way, { mesh: { snapshot } }: SimulatedFiles): Way {
-  return { ...way, trace: locatedTrace(way.trace, snapshot), copies: way.copies.map((copy) => locatedTrace(copy, snapshot)) };
 }

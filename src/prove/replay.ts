@@ -3,8 +3,8 @@ import type { RecordedCall } from '../learn/observed.ts';
 import { mapGrouped } from '../lib/grouped.ts';
 import { parseTarget } from '../simulate/call.ts';
 import type { Outcome } from '../simulate/trace.ts';
-import { explain } from './explain.ts';
 import type { SimulatedFiles } from './simulated.ts';
+import { wayOf } from './way.ts';
 
 export interface BrokenCall {
   readonly call: RecordedCall;
@@ -47,7 +47,7 @@ export function replay(
     const target = parseTarget(urlOf(call), { method: call.method || 'GET' });
     const from = callerOf(call);
     for (const to of [undefined, ...(addresses.get(`${call.host} ${call.port} ${call.protocol}`) ?? [])]) {
-      const why = refusal(explain(files, target, { from, to }).trace.outcome);
+      const why = refusal(wayOf(files, target, { from, to }).trace.outcome);
       if (why !== undefined) return [{ call, why: to === undefined ? why : `to ${to}, ${why}` }];
     }
     return [];

@@ -35,6 +35,8 @@ export interface Change {
   readonly workloads: readonly string[];
   /** What is reached, as `host:port` or an address. */
   readonly destination: string;
+  /** Whether the call may reach a server. */
+  readonly reached: { readonly before: boolean; readonly after: boolean };
   readonly before: string;
   readonly after: string;
   /** The resources that decide how the call ends now; empty if none does. */
@@ -88,7 +90,8 @@ export function diffCalls(
     const key = JSON.stringify([names, destination, before, after]);
     if (changes.has(key)) return;
     const kind = a.text === b.text && shift !== 'same' ? shift : kindOf(a, b, shift);
-    changes.set(key, { kind, workloads: names, destination, before, after, decidedBy: b.decidedBy, example: call });
+    const reached = { before: a.reaches, after: b.reaches };
+    changes.set(key, { kind, workloads: names, destination, reached, before, after, decidedBy: b.decidedBy, example: call });
   };
   for (const { workloads: names, before: old, after: young } of workloads) {
     const source = { ip: young.addresses[0] ?? '192.0.2.1', port: 0 };
