@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { ResourceOf } from '../api/index.ts';
 import { decodeMeshConfig, type MeshConfigDecoded } from '../api/mesh-config-document.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -22,11 +23,20 @@ export function loadMeshConfig(snapshot: Snapshot, file?: string): MeshConfigDec
 
 /** What the resources say of the mesh's settings; undefined if nothing. */
 export function meshConfigIn(snapshot: Snapshot): MeshConfigDecoded | undefined {
-  const maps = snapshot.list('ConfigMap').filter(({ metadata, spec }) => metadata.name === CONFIG_MAP.name && CONFIG_MAP.key in spec.data);
-  const chosen = maps.find(({ metadata }) => metadata.namespace === 'istio-system') ?? maps[0];
+  const chosen = chosenMap(snapshot);
   if (!chosen) return undefined;
   const path = ['data', CONFIG_MAP.key];
   return decodeMeshConfig(chosen.spec.data[CONFIG_MAP.key]!, chosen.source.file, (within) => chosen.source.position(path, within));
+}
+
+/** The same as it is written; empty if there is none. */
+export function meshConfigTextIn(snapshot: Snapshot): string {
+  return chosenMap(snapshot)?.spec.data[CONFIG_MAP.key] ?? '';
+}
+
+function chosenMap(snapshot: Snapshot): ResourceOf<'ConfigMap'> | undefined {
+  const maps = snapshot.list('ConfigMap').filter(({ metadata, spec }) => metadata.name === CONFIG_MAP.name && CONFIG_MAP.key in spec.data);
+  return maps.find(({ metadata }) => metadata.namespace === 'istio-system') ?? maps[0];
 }
 
 export function meshConfigUnreadable(file: string, reason: string, cause?: unknown): SallyportError {

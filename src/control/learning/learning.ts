@@ -4,6 +4,7 @@ import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import type { MeshConfig } from '../../api/index.ts';
 import { Layered } from '../../config/layered.ts';
 import { snapshotFromText } from '../../config/memory.ts';
+import { meshConfigTextIn } from '../../config/mesh-config.ts';
 import type { MeshInput } from '../../config/mesh-source.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
 import { type Observation, type Observed, Observer } from '../../learn/observed.ts';
@@ -20,6 +21,7 @@ import { PASSTHROUGH_CLUSTER } from '../../translate/names.ts';
 import type { XdsResources } from '../../xds/resources.ts';
 import { CallRecord } from './record.ts';
 import { allowingConfig, allowingSnapshot, recorded } from './recording.ts';
+import { strictConfigText } from './strict-config.ts';
 
 /** How often the record is looked at, ms. */
 const LOOK_MS = 100;
@@ -62,6 +64,8 @@ export function proposalFile(path: string, read: readonly string[]): string {
 
 export class Learning {
   readonly file: string;
+  /** Where the MeshConfig goes that the proposal needs, if it is not in force. */
+  readonly meshConfigFile: string;
   readonly #options: LearningOptions;
   readonly #record: CallRecord;
   readonly #observer = new Observer();
@@ -75,7 +79,9 @@ export class Learning {
   constructor(path: string, options: LearningOptions) {
     const { paths, meshConfig, reopenLogs: reopen } = options;
     this.#options = options;
-    this.file = proposalFile(path, meshConfig === undefined ? paths : [...paths, meshConfig]);
+    const read = meshConfig === undefined ? paths : [...paths, meshConfig];
+    this.file = proposalFile(path, read);
+    this.meshConfigFile = proposalFile(`${this.file.replace(/\.ya?ml$/, '')}.mesh-config.yaml`, paths);
     if (existsSync(this.file)) for (const seen of observedIn(readFileSync(this.file, 'utf8'))) this.#observer.resume(seen);
     this.#record = new CallRecord({ longest: LONGEST_RECORD, reopen });
   }
@@ -134,10 +140,7 @@ export class Learning {
       callerOf: () => `${namespace}/${name}`,
     };
     const checked = check(propose(placed, this.#proposeOptions(input.snapshot)), observation, beside);
-    const { paths, meshConfig } = this.#options;
-    const all = [...paths, this.file].map(quoted).join(' ');
-    const mesh = meshConfig === undefined ? '' : ` --mesh-config ${quoted(meshConfig)}`;
-    const isStrict = input.mesh.outboundTrafficPolicy.mode === 'REGISTRY_ONLY';
+    const keeps = checked.broken.length === 0 && checked.proved;
     const calls = observation.calls.reduce((sum, { count }) => sum + count, 0);
     const lines = [
       `${this.file}: ${counted(observation.observed.length, 'destination')} of ${counted(calls, 'call')}; ${counted(this.#declared, 'other call')} went to what the files declare.`,
@@ -145,14 +148,31 @@ export class Learning {
       ...unplacedLines(observation),
       ...checkLines(checked),
       '',
-      isStrict
-        ? 'To allow this and nothing else:'
-        : 'To allow this and nothing else, set outboundTrafficPolicy.mode to REGISTRY_ONLY in MeshConfig, and then:',
-      `  sallyport verify ${all}${mesh}`,
-      `  sallyport up ${all}${mesh}`,
+      ...(keeps ? [] : ['Not all of this holds as it is: mend first what is said above.']),
+      ...this.#nextSteps(input),
     ];
     out(`${lines.join('\n')}\n`);
-    return checked.broken.length === 0 && checked.proved;
+    return keeps;
+  }
+
+  /** The commands that hold the application to the proposal, with the MeshConfig that they need. */
+  #nextSteps({ mesh, snapshot }: MeshInput): string[] {
+    const { paths, meshConfig } = this.#options;
+    const isStrict = mesh.outboundTrafficPolicy.mode === 'REGISTRY_ONLY';
+    if (!isStrict) {
+      this.#write(this.meshConfigFile, () =>
+        strictConfigText(meshConfig === undefined ? meshConfigTextIn(snapshot) : readFileSync(meshConfig, 'utf8')),
+      );
+    }
+    const config = isStrict ? meshConfig : this.meshConfigFile;
+    const all = [...[...paths, this.file].map(quoted), ...(config === undefined ? [] : [`--mesh-config ${quoted(config)}`])].join(' ');
+    return [
+      isStrict
+        ? 'To allow this and nothing else:'
+        : `To allow this and nothing else (${this.meshConfigFile} is your MeshConfig with outboundTrafficPolicy.mode REGISTRY_ONLY):`,
+      `  sallyport verify --adversary captured ${all}`,
+      `  sallyport up ${all}`,
+    ];
   }
 
   /** Takes what was recorded since the last time. */
@@ -184,13 +204,18 @@ export class Learning {
     const { snapshot } = this.#input!;
     const { placed, remarks } = sortedOut(this.#observer.observation(), snapshot);
     const text = proposalText(propose(placed, this.#proposeOptions(snapshot)), remarks);
-    const fresh = join(dirname(this.file), `.${basename(this.file)}.${process.pid}`);
+    this.#write(this.file, () => text);
+  }
+
+  /** Replaces a file as a whole. */
+  #write(file: string, text: () => string): void {
+    const fresh = join(dirname(file), `.${basename(file)}.${process.pid}`);
     try {
-      writeFileSync(fresh, text);
-      renameSync(fresh, this.file);
+      writeFileSync(fresh, text());
+      renameSync(fresh, file);
     } catch (error) {
       rmSync(fresh, { force: true });
-      this.#options.log('error', `learn: cannot write ${this.file}: ${messageOf(error)}`);
+      this.#options.log('error', `learn: cannot write ${file}: ${messageOf(error)}`);
     }
   }
 

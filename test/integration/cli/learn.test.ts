@@ -279,7 +279,8 @@ test('nothing called: nothing written; a file that is read, or is no proposal, i
 
 test('run --learn: what a command calls', { skip }, async (t) => {
   const web = await startServer(t);
-  const file = join(temporary(t), 'learned.yaml');
+  const folder = temporary(t);
+  const file = join(folder, 'learned.yaml');
   const ports = ['--capture-port', '0', '--dns-address', '0', '--admin-address', '0', '--status-address', '0'];
   const command = ['curl', '-s', '--noproxy', '', `http://127.0.0.1:${web.port}/build`];
   const program = new Program(['run', '--learn', file, '--proxy-address', String(await freePort()), ...ports, '--', ...command]);
@@ -287,4 +288,10 @@ test('run --learn: what a command calls', { skip }, async (t) => {
   assert.equal(program.output, 'GET /build');
   assert.match(program.errors, /1 recorded call made again: it does not break/);
   assert.match(readFileSync(file, 'utf8'), new RegExp(`# 127\\.0\\.0\\.1:${web.port} HTTP: 1 call,`));
+  // The next step holds as it is printed.
+  const step = /^ {2}sallyport (verify .*)$/m.exec(program.errors)?.[1]?.split(' ') ?? [];
+  const verify = new Program(step);
+  assert.equal(await verify.exit, 0, verify.output + verify.errors);
+  assert.match(verify.output, /^PROVED \(captured/);
+  assert.match(readFileSync(join(folder, 'learned.mesh-config.yaml'), 'utf8'), /outboundTrafficPolicy:\n {2}mode: REGISTRY_ONLY\n$/);
 });
