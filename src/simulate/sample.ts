@@ -1,5 +1,6 @@
 /** Sample requests for a route's match, and how two matches relate. Pure. */
 import { toJsonString } from '@bufbuild/protobuf';
+import { portStart } from '../http/authority.ts';
 import { HeaderMap } from '../http/header-map.ts';
 import {
   type HeaderMatcher,
@@ -12,11 +13,13 @@ import type { HttpRequest } from './call.ts';
 
 /** Stands for what no configuration names. */
 export const OTHER = 'zz-other';
+/** A port that hardly anybody declares (tcpmux, RFC 1078). */
+const OTHER_PORT = 1;
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE'];
 
 /**
  * Requests for `authority` that the match takes, likelier ones first. An earlier route may take them instead: the caller has to try them.
- * `neighbours` are the matches of the same virtual host. Headers that keep a request from them are tried, too.
+ * `neighbours` are the matches of the same virtual host. Headers and ports that keep a request from them are tried, too.
  */
 export function* sampleRequests(authority: string, match: RouteMatch, neighbours: readonly RouteMatch[]): Generator<HttpRequest> {
   const wanted = sampleHeaders(match, authority);
@@ -27,20 +30,28 @@ export function* sampleRequests(authority: string, match: RouteMatch, neighbours
     return value === undefined ? undefined : `${name}=${value}`;
   });
   if (query.includes(undefined)) return;
-  for (const path of samplePaths(match)) {
-    for (const method of wanted.methods) {
-      for (const more of excluding.length > 0 ? [[], excluding] : [[]]) {
-        const headers = wanted.headers.clone();
-        for (const matcher of more) {
-          const value = sampleHeader(matcher);
-          if (value !== undefined && headers.get(matcher.name) === undefined && !wanted.absent.has(matcher.name))
-            headers.append(matcher.name, value);
+  for (const sent of authoritiesBeside(wanted.authority, neighbours)) {
+    for (const path of samplePaths(match)) {
+      for (const method of wanted.methods) {
+        for (const more of excluding.length > 0 ? [[], excluding] : [[]]) {
+          const headers = wanted.headers.clone();
+          for (const matcher of more) {
+            const value = sampleHeader(matcher);
+            if (value !== undefined && headers.get(matcher.name) === undefined && !wanted.absent.has(matcher.name))
+              headers.append(matcher.name, value);
+          }
+          const target = query.length > 0 ? `${path}?${query.join('&')}` : path;
+          yield { method, authority: sent, path: target, headers, version: '1.1' };
         }
-        const target = query.length > 0 ? `${path}?${query.join('&')}` : path;
-        yield { method, authority: wanted.authority, path: target, headers, version: '1.1' };
       }
     }
   }
+}
+
+/** The authority, and with a port that neighbours which look at it do not take. */
+function authoritiesBeside(authority: string, neighbours: readonly RouteMatch[]): readonly string[] {
+  const isAsked = neighbours.some(({ headers }) => headers.some(({ name }) => name === ':authority'));
+  return isAsked && portStart(authority) < 0 ? [authority, `${authority}:${OTHER_PORT}`] : [authority];
 }
 
 /** Whether `wide` takes every request that `narrow` takes. False where their form does not show it. */
@@ -154,6 +165,8 @@ function sampleHeaders({ headers: matchers }: RouteMatch, host: string): WantedH
       else absent.add(matcher.name);
       continue;
     }
+    // An expression for the authority may take the host as it is.
+    if (value === undefined && matcher.name === ':authority') continue;
     if (value === undefined) return undefined;
     if (matcher.name === ':method') methods = [value];
     else if (matcher.name === ':authority') authority = startsOpen(matcher) ? `${host}${value.replace(OTHER, '')}` : value;

@@ -162,7 +162,7 @@ export const FOUND: readonly Found[] = [
     name: 'a port that a request names must be declared where its name is resolved',
     config: [entry('*.example.com', '{ number: 80, name: http, protocol: HTTP }', 'resolution: DYNAMIC_DNS')],
     call: { to: '198.51.100.10', port: 80, http: get({ authority: 'api.example.com:22' }) },
-    expect: 'sleep: 403',
+    expect: 'sleep: 404',
   },
   {
     name: "a Service's own address leads to its gateway, where the sidecar's scope hides the Service",

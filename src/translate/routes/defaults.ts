@@ -84,4 +84,4 @@ export function refusingHost(name: string, reason: string): VirtualHost {
 }
 
 /** The route of a refusal, as access logs name it. */
-export const REFUSED_ROUTE = 'refused';
+const REFUSED_ROUTE = 'refused';

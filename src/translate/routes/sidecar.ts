@@ -181,7 +181,7 @@ function defaultRoutes({ scope, mesh: { config } }: TranslateContext, service: S
   const cluster = outboundClusterName(service.hostname, port);
   const dynamic = service.resolution === 'DynamicDNS' ? [service] : [];
   return kept.defaults.get([config, port, service], [hash], () => ({
-    read: once(() => onDeclaredPorts(serviceRoute(config, cluster, `${service.hostname}:${port}/*`, hash, service.resource), dynamic)),
+    read: once(() => [onDeclaredPorts(serviceRoute(config, cluster, `${service.hostname}:${port}/*`, hash, service.resource), dynamic)]),
   }));
 }
 

@@ -29,13 +29,14 @@ export function virtualServiceRoutes(context: RouteContext, virtualService: Reso
   const routes: Route[] = [];
   for (const rule of virtualService.spec.http) {
     if (rule.match.length === 0) {
-      routes.push(...guarded(context, virtualService, rule, undefined));
+      routes.push(ruleRoute(context, virtualService, rule, undefined));
       return routes;
     }
     for (const match of rule.match) {
       if (!concerns(context, match)) continue;
-      routes.push(...guarded(context, virtualService, rule, match));
-      if (isCatchAll(routes.at(-1)!)) return routes;
+      const route = ruleRoute(context, virtualService, rule, match);
+      routes.push(route);
+      if (isCatchAll(route)) return routes;
     }
   }
   return routes;
@@ -51,15 +52,6 @@ function concerns({ foreign, port, gateway }: Pick<RouteContext, 'port' | 'gatew
   if (match.port && match.port !== port) return false;
   if (match.gateways.length > 0) return match.gateways.includes(gateway);
   return !foreign.has(match);
-}
-
-function guarded(
-  context: RouteContext,
-  virtualService: ResourceOf<'VirtualService'>,
-  rule: HttpRoute,
-  match: HttpMatchRequest | undefined,
-): readonly Route[] {
-  return onDeclaredPorts(ruleRoute(context, virtualService, rule, match), dynamicDestinations(rule, context.destinations));
 }
 
 function ruleRoute(
@@ -97,7 +89,7 @@ function ruleRoute(
   const fault = httpFault(rule.fault);
   if (fault) route.typedPerFilterConfig[FAULT_FILTER] = anyPack(HTTPFaultSchema, fault);
   if (rule.corsPolicy) route.typedPerFilterConfig[CORS_FILTER] = anyPack(CorsPolicySchema, corsPolicy(rule.corsPolicy));
-  return route;
+  return onDeclaredPorts(route, dynamicDestinations(rule, context.destinations));
 }
 
 /** What traces call the route, and `x-envoy-decorator-operation` tells the upstream: destination and path, else the VirtualService's name. */
