@@ -36,7 +36,7 @@ export async function createAdmin(load: () => Promise<AdminSource>, at: AdminAdd
         (error: unknown) => send(request, response, { status: 500, text: `${messageOf(error)}\n` }),
       );
   });
-  await listen(server, at);
+  await listenAdmin(server, at);
   return {
     port: (server.address() as AddressInfo).port,
     close: () =>
@@ -98,7 +98,8 @@ function* joined(pieces: Iterable<string>): Generator<string> {
   yield text;
 }
 
-function listen(server: Server, { address, port }: AdminAddress): Promise<void> {
+/** Rejects with `port-in-use` or `admin-listen`. */
+export function listenAdmin(server: Server, { address, port }: AdminAddress): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error) => {
       const inUse = codeOf(error) === 'EADDRINUSE';

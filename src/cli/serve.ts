@@ -32,13 +32,18 @@ export async function serve(start: (ended: (error: unknown) => void) => Promise<
   const failed = new Promise<unknown>((resolve) => {
     ended = resolve;
   });
+  // From here on, so that one which comes as soon as it is ready does not find the process without a hearer.
+  const signalled = endSignal();
+  void signalled.then(() => {
+    if (!served) say('ending once it has started; a second signal ends it now');
+  });
   served = await start(ended);
   const { reload, close } = served;
   collectWhenIdle();
   if (watch) served.watch();
   const readAgain = () => void reload().catch((error: unknown) => say(`reload: ${messageOf(error)}`));
   process.on('SIGHUP', readAgain);
-  const end = await Promise.race([endSignal(), failed]);
+  const end = await Promise.race([signalled, failed]);
   process.off('SIGHUP', readAgain);
   if (end === SIGNAL) {
     say('draining: running requests may finish; a second signal ends them');

@@ -15,3 +15,12 @@ test('without Envoy there is an error that says where to get it', async () => {
 test('Envoy needs an admin address', async () => {
   await assert.rejects(startEngine(envoy, host, { identity, admin: undefined }), { code: 'usage' });
 });
+
+test('an Envoy that is named and is not there is an error that names it', async () => {
+  const admin = { address: '127.0.0.1', port: 15000 };
+  for (const named of ['/does/not/exist/envoy', 'no-such-envoy'])
+    await assert.rejects(startEngine({ ...envoy, envoy: named }, host, { identity, admin }), {
+      code: 'envoy-missing',
+      message: new RegExp(`no program ${named} `),
+    });
+});

@@ -19,10 +19,10 @@ interface Stats {
 const POLL_MS = 15;
 
 export class EnvoyAdmin {
-  readonly #address: { readonly address: string; readonly port: number };
+  readonly #socketPath: string;
 
-  constructor(address: { readonly address: string; readonly port: number }) {
-    this.#address = address;
+  constructor(socketPath: string) {
+    this.#socketPath = socketPath;
   }
 
   async updates(): Promise<UpdateCounts> {
@@ -90,7 +90,7 @@ export class EnvoyAdmin {
 
   async #whyLate(stats: Stats | undefined, timeoutMs: number): Promise<Refusal> {
     if (!stats) {
-      throw new SallyportError('envoy-silent', `Envoy's admin endpoint ${this.#address.address}:${this.#address.port} does not answer.`);
+      throw new SallyportError('envoy-silent', `Envoy's admin endpoint ${this.#socketPath} does not answer.`);
     }
     const warming = [];
     if (stats['listener_manager.total_listeners_warming']) warming.push(`${stats['listener_manager.total_listeners_warming']} listeners`);
@@ -103,14 +103,14 @@ export class EnvoyAdmin {
 
   #ask(method: string, path: string): Promise<string> {
     return new Promise((resolve, reject) => {
-      const { address, port } = this.#address;
-      const asked = request({ host: address, port, method, path, agent: false, timeout: 5000 }, (answer) => {
+      const socketPath = this.#socketPath;
+      const asked = request({ socketPath, method, path, agent: false, timeout: 5000 }, (answer) => {
         const parts: Buffer[] = [];
         answer.on('data', (part: Buffer) => parts.push(part));
         answer.on('end', () => resolve(Buffer.concat(parts).toString('utf8')));
         answer.on('error', reject);
       });
-      asked.on('timeout', () => asked.destroy(new Error(`no answer from ${address}:${port}`)));
+      asked.on('timeout', () => asked.destroy(new Error(`no answer from ${socketPath}`)));
       asked.on('error', reject);
       asked.end();
     });

@@ -1,14 +1,18 @@
 /** A stock Envoy as the engine: the same xDS as files that it watches, so that a translation is judged by Envoy itself. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import type { AdminServer } from '../../admin/index.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { XdsResources, XdsUpdate } from '../../xds/resources.ts';
 import type { Engine, Refusal } from '../contract.ts';
 import { EnvoyAdmin } from './admin.ts';
-import { BOOTSTRAP_FILE, CLUSTERS_FILE, envoyBootstrap, envoyFiles, isSecretFile, LISTENERS_FILE } from './files.ts';
+import { createAdminFront } from './admin-front.ts';
+import { ADMIN_SOCKET, BOOTSTRAP_FILE, CLUSTERS_FILE, envoyBootstrap, envoyFiles, isSecretFile, LISTENERS_FILE } from './files.ts';
+import { claimFolder, clearLeftovers } from './leftovers.ts';
+import { spawnEnvoy } from './process.ts';
 
 export interface EnvoyEngineOptions {
   readonly binary: string;
@@ -30,6 +34,7 @@ export class EnvoyEngine implements Engine {
   readonly #folder: string;
   readonly #admin: EnvoyAdmin;
   readonly #written = new Map<string, string>();
+  #front: AdminServer | undefined;
   #fail: (error: Error) => void = () => {};
   #child: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
@@ -37,8 +42,10 @@ export class EnvoyEngine implements Engine {
 
   constructor(options: EnvoyEngineOptions) {
     this.#options = options;
-    this.#folder = mkdtempSync(join(tmpdir(), 'sallyport-envoy-'));
-    this.#admin = new EnvoyAdmin(options.admin);
+    // Before anything asks for the ports that a leftover may hold.
+    clearLeftovers(tmpdir());
+    this.#folder = claimFolder(tmpdir());
+    this.#admin = new EnvoyAdmin(join(this.#folder, ADMIN_SOCKET));
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
@@ -53,7 +60,7 @@ export class EnvoyEngine implements Engine {
     // Envoy takes the files in the order in which they are renamed: a listener finds its cluster.
     this.#write(CLUSTERS_FILE, files.get(CLUSTERS_FILE)!);
     this.#write(LISTENERS_FILE, files.get(LISTENERS_FILE)!);
-    if (!before) this.#start();
+    if (!before) await this.#start();
     const refused = await Promise.race([this.#admin.inForce(before, IN_FORCE_MS), this.failed.then((error) => Promise.reject(error))]);
     this.#removeUnused(files);
     return [...omitted, ...refused];
@@ -70,12 +77,14 @@ export class EnvoyEngine implements Engine {
       this.#child.kill('SIGTERM');
       await this.#exited;
     }
+    await this.#front?.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  #start(): void {
+  async #start(): Promise<void> {
     const { binary, proxy, admin, concurrency, logLevel } = this.#options;
-    this.#write(BOOTSTRAP_FILE, envoyBootstrap({ folder: this.#folder, proxy, admin }));
+    this.#front ??= await createAdminFront(join(this.#folder, ADMIN_SOCKET), admin);
+    this.#write(BOOTSTRAP_FILE, envoyBootstrap({ folder: this.#folder, proxy }));
     const argv = [
       '-c',
       join(this.#folder, BOOTSTRAP_FILE),
@@ -88,7 +97,7 @@ export class EnvoyEngine implements Engine {
       '50',
     ];
     if (concurrency > 0) argv.push('--concurrency', String(concurrency));
-    const child = spawn(binary, argv, { stdio: ['ignore', 'inherit', 'inherit'] });
+    const child = spawnEnvoy(binary, argv);
     this.#child = child;
     this.#exited = new Promise((resolve) => {
       child.on('error', (error) => {

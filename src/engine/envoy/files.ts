@@ -26,6 +26,7 @@ export interface EnvoyFiles {
 export const LISTENERS_FILE = 'lds.json';
 export const CLUSTERS_FILE = 'cds.json';
 export const BOOTSTRAP_FILE = 'bootstrap.json';
+export const ADMIN_SOCKET = 'admin.sock';
 
 /** Files with key material, to be readable by their owner alone. */
 export function isSecretFile(path: string): boolean {
@@ -88,14 +89,14 @@ export function envoyFiles(set: XdsResources, version: string, folder: string): 
 export interface EnvoyBootstrapOptions {
   readonly folder: string;
   readonly proxy: NodeIdentity;
-  readonly admin: { readonly address: string; readonly port: number };
 }
 
 /** The bootstrap of an Envoy that reads those files. */
-export function envoyBootstrap({ folder, proxy, admin }: EnvoyBootstrapOptions): string {
+export function envoyBootstrap({ folder, proxy }: EnvoyBootstrapOptions): string {
   const bootstrap = {
     node: nodeJson(proxy),
-    admin: { address: { socketAddress: { address: admin.address, portValue: admin.port } } },
+    // For this user alone, whatever the umask.
+    admin: { address: { pipe: { path: join(folder, ADMIN_SOCKET), mode: 0o600 } } },
     dynamicResources: { cdsConfig: subscription(folder, CLUSTERS_FILE), ldsConfig: subscription(folder, LISTENERS_FILE) },
     layeredRuntime: {
       layers: [

@@ -3,9 +3,14 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { SallyportError } from '../../lib/errors.ts';
 
-/** The Envoy to run: the one named, else `envoy` on the PATH. */
+/** The Envoy to run, as a path: the one named (without a slash, on the PATH), else `envoy` on the PATH. Throws `envoy-missing`. */
 export function findEnvoy(named: string | undefined, path: string): string {
-  const found = named || envoyOnPath(path);
+  if (named) {
+    const found = named.includes('/') ? named : onPath(named, path);
+    if (found !== undefined && isExecutable(found)) return found;
+    throw new SallyportError('envoy-missing', `there is no program ${named} that may be executed: name Envoy's with --envoy BINARY.`);
+  }
+  const found = envoyOnPath(path);
   if (found) return found;
   throw new SallyportError(
     'envoy-missing',
@@ -15,8 +20,12 @@ export function findEnvoy(named: string | undefined, path: string): string {
 
 /** The first `envoy` in the folders of a PATH that may be executed. */
 export function envoyOnPath(path: string): string | undefined {
+  return onPath('envoy', path);
+}
+
+function onPath(name: string, path: string): string | undefined {
   const folders = path.split(delimiter).filter((folder) => folder !== '');
-  return folders.map((folder) => join(folder, 'envoy')).find(isExecutable);
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 
 export function isExecutable(path: string): boolean {

@@ -1,0 +1,45 @@
+/**
+ * The admin address of a proxy whose engine is Envoy. Envoy's own admin endpoint answers whoever asks, with any Host and Origin, and ends at a POST: it
+ * listens on a unix socket in a folder of this user's, and this server passes on what comes from tools.
+ */
+import { request as ask, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { pipeline } from 'node:stream';
+import { type AdminAddress, type AdminServer, listenAdmin } from '../../admin/index.ts';
+import { createLocalServer } from '../../lib/local-server.ts';
+
+/** Rejects with `port-in-use` or `admin-listen`. */
+export async function createAdminFront(socketPath: string, at: AdminAddress): Promise<AdminServer> {
+  const server = createLocalServer((request, response) => passOn(socketPath, request, response));
+  await listenAdmin(server, at);
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function passOn(socketPath: string, request: IncomingMessage, response: ServerResponse): void {
+  const { method, url: path } = request;
+  // Bodies mean nothing to Envoy's endpoints; what they take stands in the query.
+  request.resume();
+  const asked = ask({ socketPath, method, path, agent: false, headers: { host: 'localhost' } }, (answer) => {
+    const { 'content-type': type = 'text/plain; charset=UTF-8', allow } = answer.headers;
+    response.writeHead(answer.statusCode ?? 502, {
+      'content-type': type,
+      ...(allow === undefined ? {} : { allow }),
+      'cache-control': 'no-cache, max-age=0',
+      'x-content-type-options': 'nosniff',
+    });
+    pipeline(answer, response, () => undefined);
+  });
+  asked.on('error', (error) => {
+    if (response.headersSent) response.destroy();
+    else response.writeHead(503, { 'content-type': 'text/plain; charset=UTF-8' }).end(`Envoy does not answer: ${error.message}\n`);
+  });
+  response.on('close', () => asked.destroy());
+  asked.end();
+}
