@@ -141,11 +141,12 @@ test('the admin endpoint answers tools, and no web page', { skip, timeout: 60_00
   assert.deepEqual(await ask(admin, 'GET', '/ready', {}), { status: 200, body: 'LIVE\n' });
   assert.match((await ask(admin, 'GET', '/config_dump', { host: `localhost:${admin}` })).body, /"configs"/);
   assert.equal((await ask(admin, 'GET', '/no/such/path', {})).status, 404);
-  for (const headers of [
+  const foreign: readonly Record<string, string>[] = [
     { host: 'evil.example' },
     { host: `127.0.0.1:${admin}`, origin: 'http://evil.example' },
     { host: `127.0.0.1:${admin}`, 'sec-fetch-site': 'cross-site' },
-  ]) {
+  ];
+  for (const headers of foreign) {
     assert.equal((await ask(admin, 'POST', '/quitquitquit', headers)).status, 403);
     assert.equal((await ask(admin, 'GET', '/config_dump', headers)).status, 403);
   }
