@@ -3,7 +3,7 @@ import type { Origin } from '../lib/origin.ts';
 import { DECODING_CODES } from './codes.ts';
 import { decode, formatPath, isMapping } from './decode.ts';
 import { type MeshConfig, meshConfig } from './mesh-config.ts';
-import type { Source } from './resource.ts';
+import type { PathStep, Source } from './resource.ts';
 import { DocumentSource } from './source.ts';
 import { LineIndex, splitDocuments } from './yaml/documents.ts';
 import { parseYaml } from './yaml/parse.ts';
@@ -13,6 +13,8 @@ export interface MeshConfigDecoded {
   readonly findings: readonly Finding[];
   /** There is no MeshConfig in the text: these are Istio's defaults. */
   readonly empty: boolean;
+  /** Where a part of it is written; undefined where it is written nowhere. */
+  readonly position?: (path: readonly PathStep[]) => Position;
 }
 
 /** Maps a place in a text to where that text stands in a file. */
@@ -60,7 +62,8 @@ export function decodeMeshConfig(text: string, file: string, locate: Locate = (w
       position: locate(position),
     });
   });
-  const decoded = { config: (config as MeshConfig | undefined) ?? defaultMeshConfig(), findings, empty: value === null };
+  const position = (path: readonly PathStep[]) => locate(source.position(path));
+  const decoded = { config: (config as MeshConfig | undefined) ?? defaultMeshConfig(), findings, empty: value === null, position };
   return failClosed(decoded, value, locate(source.position()));
 }
 

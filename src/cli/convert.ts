@@ -11,7 +11,7 @@ import type { Unexpressed } from '../convert/index.ts';
 import { formatPosition } from '../lib/finding.ts';
 import { convertDocuments, type Documents } from '../prove/convert.ts';
 import { describeCall } from '../prove/describe-call.ts';
-import type { CallDiff } from '../simulate/diff.ts';
+import type { Comparison } from '../prove/diff.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
 import { printData, printError } from './print.ts';
@@ -73,7 +73,7 @@ function describe({ resource, path, reason }: Unexpressed): string {
   return `${formatPosition(resource.source.position(path))}: ${resourceText(resource)} stays: ${path.length > 1 ? `${path.slice(1).join('.')}: ` : ''}${reason}`;
 }
 
-function verdict({ changes, undecided, cells }: CallDiff, converted: number): string {
+function verdict({ changes, undecided, cells }: Comparison, converted: number): string {
   if (changes.length > 0) {
     const lines = changes.map(
       ({ workloads, destination, before, after, example }) =>

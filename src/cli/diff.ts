@@ -1,19 +1,23 @@
 /** `sallyport diff`: which calls change their outcome between two configurations. */
 import { Command } from 'commander';
-import { originText } from '../lib/origin.ts';
+import type { Finding } from '../lib/finding.ts';
+import { type Origin, originText } from '../lib/origin.ts';
 import { describeCall } from '../prove/describe-call.ts';
 import { type Comparison, compare } from '../prove/diff.ts';
-import { isForTheWorse } from '../simulate/diff.ts';
-import { writeAnswer } from './answer.ts';
+import { type ChangeGroup, type ChangeRow, causeText, groupedChanges } from '../prove/diff-groups.ts';
+import { type ChangeKind, isForTheWorse } from '../simulate/diff.ts';
+import { REVIEW_OUTPUTS, type Review, type ReviewOutput, writeReview } from './answer.ts';
 import type { Paint } from './colours.ts';
 import { EXIT } from './exit.ts';
+import { few } from './few.ts';
 import { choiceOption } from './options.ts';
+import { withProgress } from './progress.ts';
 import { addReadOptions, answerFrom, type ReadMeshOptions } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
 
 interface DiffOptions extends ReadMeshOptions {
   readonly failOn: 'widen' | 'any';
-  readonly output: 'text' | 'json';
+  readonly output: ReviewOutput;
 }
 
 export function diffCommand(): Command {
@@ -31,33 +35,70 @@ export function diffCommand(): Command {
       'widen',
     );
   return addReadOptions(command)
-    .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
+    .option('-o, --output <format>', REVIEW_OUTPUTS.join(', '), choiceOption(...REVIEW_OUTPUTS), 'text')
     .action(async (before: string, after: string, options: DiffOptions) => {
       expectShortRun();
       await answerFrom(async (reader) => {
-        const comparison = compare(await reader.side(before, options), await reader.side(after, options));
-        writeAnswer(comparison, options.output, render);
-        const { changes, undecided } = comparison;
+        const sides = [await reader.side(before, options), await reader.side(after, options)] as const;
+        const comparison = withProgress((tell) => compare(...sides, { progress: (calls) => tell(() => `${calls} calls compared`) }));
+        const fails = (kind: ChangeKind) => options.failOn === 'any' || isForTheWorse(kind);
+        writeReview(comparison, options.output, render, (answer) => reviewOf(answer, fails));
         // What could not be decided may have widened.
-        const fails = undecided.length > 0 || changes.some(({ kind }) => options.failOn === 'any' || isForTheWorse(kind));
-        return fails ? EXIT.findings : EXIT.fine;
+        return comparison.undecided.length > 0 || comparison.changes.some(({ kind }) => fails(kind)) ? EXIT.findings : EXIT.fine;
       });
     });
 }
 
-function render({ changes, undecided, added, removed }: Comparison, paint: Paint): string {
+const STYLE = { widens: 'red', weakens: 'red', differs: 'yellow', strengthens: 'green', narrows: 'green' } as const;
+
+function render(comparison: Comparison, paint: Paint): string {
+  const { changes, undecided, added, removed } = comparison;
   const notes = [
     ...undecided.map((sentence) => `${paint('yellow', 'undecided')}: ${sentence}\n`),
     ...(added.length > 0 ? [`Not compared, since OLD does not have them: ${added.join(', ')}\n`] : []),
     ...(removed.length > 0 ? [`Not compared, since NEW does not have them: ${removed.join(', ')}\n`] : []),
   ].join('');
   if (changes.length === 0) return `${undecided.length > 0 ? '' : 'No call changes its outcome.\n'}${notes}`;
-  const style = { widens: 'red', weakens: 'red', differs: 'yellow', strengthens: 'green', narrows: 'green' } as const;
-  const lines = changes
-    .map(({ kind, workloads, destination, before, after, decidedBy, example }) => {
-      const who = workloads.length > 3 ? `${workloads.slice(0, 3).join(', ')} and ${workloads.length - 3} more` : workloads.join(', ');
-      return `${paint(style[kind], kind.padEnd(11))} ${paint('bold', who)}: a call to ${destination} ${after}; before, it ${before}${decidedBy.length > 0 ? `  [${decidedBy.map((origin) => originText(origin)).join(', ')}]` : ''}\n            e.g. ${describeCall(example)}\n`;
-    })
-    .join('');
-  return lines + notes;
+  return (
+    groupedChanges(comparison)
+      .map((group) => groupText(group, paint))
+      .join('\n') + notes
+  );
+}
+
+function groupText({ causes, rows }: ChangeGroup, paint: Paint): string {
+  const head = causes.map((cause) => paint('bold', causeText(cause)));
+  const unsure = causes.length > 1 && new Set(causes.map(({ origin }) => originText(origin))).size > 1 ? ['All or some of these:'] : [];
+  const lines = rows.flatMap((row) => [
+    `  ${paint(STYLE[row.kind], row.kind)}  ${rowText(row)}`,
+    `      e.g. ${describeCall(row.example)}`,
+  ]);
+  return [...unsure, ...head, ...lines].map((line) => `${line}\n`).join('');
+}
+
+function rowText({ workloads, destinations, before, after }: ChangeRow): string {
+  return `${few(workloads)}: a call to ${few(destinations, '; ')} ${after}; before, it ${before.join(' or ')}`;
+}
+
+const CODES: Readonly<Record<string, string>> = {
+  widens: 'A workload reaches more than before, or the same with fewer proxies on the way.',
+  weakens: 'A call is protected less on its way than before.',
+  differs: 'A call ends otherwise than before, or is protected otherwise.',
+  strengthens: 'A call is protected more on its way than before.',
+  narrows: 'A workload reaches less than before.',
+  undecided: 'What becomes of some calls is not known.',
+};
+
+function reviewOf(comparison: Comparison, fails: (kind: ChangeKind) => boolean): Review {
+  const nothing: Origin = { kind: '', namespace: '', name: 'diff' };
+  const rows = groupedChanges(comparison).flatMap(({ causes, rows }) =>
+    rows.map((row): Finding => {
+      const [cause] = causes;
+      const level = fails(row.kind) ? 'Error' : row.kind === 'differs' ? 'Warning' : 'Info';
+      const message = `${causes.map(({ origin, text }) => `${originText(origin)} ${text}`).join(', ')}: ${rowText(row)}. For example: ${describeCall(row.example)}`;
+      return { code: row.kind, level, message, origin: cause?.origin ?? nothing, ...(cause?.position && { position: cause.position }) };
+    }),
+  );
+  const undecided = comparison.undecided.map((message): Finding => ({ code: 'undecided', level: 'Error', message, origin: nothing }));
+  return { findings: [...undecided, ...rows], describe: (code) => ({ name: code, summary: CODES[code] ?? code }) };
 }

@@ -1,6 +1,6 @@
-/** Findings for machines that review changes: SARIF 2.1.0 (OASIS) and GitHub's workflow commands. */
+/** Findings for where changes are reviewed: SARIF 2.1.0 (OASIS), GitHub's workflow commands, and a table in Markdown for a comment. */
 
-import type { Finding, Level } from '../lib/finding.ts';
+import { type Finding, formatPosition, type Level } from '../lib/finding.ts';
 import { originText } from '../lib/origin.ts';
 
 const SARIF_LEVEL: Readonly<Record<Level, 'error' | 'warning' | 'note'>> = { Error: 'error', Warning: 'warning', Info: 'note' };
@@ -47,6 +47,20 @@ export function githubCommands(findings: readonly Finding[]): string {
       return `::${GITHUB_COMMAND[level]} ${place}title=${property(`${code} ${originText(origin)}`)}::${data(message)}\n`;
     })
     .join('');
+}
+
+/** A table with a row for each finding. */
+export function markdown(findings: readonly Finding[]): string {
+  if (findings.length === 0) return 'Nothing found.\n';
+  const rows = findings.map(({ code, level, message, origin, position }) =>
+    [level, code, message, `${originText(origin)}${position ? ` (${formatPosition(position)})` : ''}`].map(cell).join(' | '),
+  );
+  return `| level | what | calls | where |\n|---|---|---|---|\n${rows.map((row) => `| ${row} |\n`).join('')}`;
+}
+
+/** Nothing of the text is markup. */
+function cell(text: string): string {
+  return text.replaceAll(/[\\`*_[\]<>|~#&]/g, (character) => `&#${character.charCodeAt(0)};`).replaceAll('\n', '<br>');
 }
 
 function data(text: string): string {

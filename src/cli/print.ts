@@ -12,6 +12,11 @@ export function printError(text: string): void {
   process.stderr.write(shown(text, process.stderr));
 }
 
+/** Shows how far a command is, on one line of a terminal's stderr; empty text takes the line away. */
+export function printProgress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${printable(text)}`);
+}
+
 /** Writes to stdout what another program reads: as it is, unless that is a terminal. */
 export function printData(text: string): void {
   process.stdout.write(process.stdout.isTTY ? printable(text) : text);

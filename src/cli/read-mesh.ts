@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import type { MeshConfig } from '../api/index.ts';
+import type { MeshConfigDecoded } from '../api/mesh-config-document.ts';
 import { loadMeshConfig } from '../config/mesh-config.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { SallyportError } from '../lib/errors.ts';
@@ -23,6 +24,8 @@ export interface ReadMeshOptions extends ReadFilesOptions {
 export interface Mesh {
   readonly snapshot: Snapshot;
   readonly mesh: MeshConfig;
+  /** Where it is written. */
+  readonly position: MeshConfigDecoded['position'];
 }
 
 /** The options that say how files are read. */
@@ -44,6 +47,10 @@ export async function answerFrom(answer: (reader: Reader) => Promise<number>): P
   const reader = new FileReader();
   const code = await answer(reader);
   process.exitCode = code === EXIT.fine && !reader.isSound ? EXIT.findings : code;
+}
+
+function simulated({ snapshot, mesh, position }: Mesh): SimulatedFiles {
+  return simulateFiles(snapshot, mesh, position);
 }
 
 class FileReader {
@@ -68,22 +75,20 @@ class FileReader {
 
   /** The same, ready for simulation. */
   async simulated(paths: readonly string[], options: ReadMeshOptions): Promise<SimulatedFiles> {
-    const { snapshot, mesh } = await this.mesh(paths, options);
-    return simulateFiles(snapshot, mesh);
+    return simulated(await this.mesh(paths, options));
   }
 
   /** One side of a comparison: a path, or `git:REV[:PATH]`. */
   async side(spec: string, options: ReadMeshOptions): Promise<SimulatedFiles> {
     if (!isRevision(spec)) return this.simulated([spec], options);
-    const { snapshot, mesh } = await this.take(await readRevision(spec, options), options.meshConfig);
-    return simulateFiles(snapshot, mesh);
+    return simulated(await this.take(await readRevision(spec, options), options.meshConfig));
   }
 
   /** What was read otherwise. */
   async take(snapshot: Snapshot, meshConfig: string | undefined): Promise<Mesh> {
-    const { config, findings } = loadMeshConfig(snapshot, meshConfig);
+    const { config, findings, position } = loadMeshConfig(snapshot, meshConfig);
     await this.#tell([...snapshot.findings.filter(isBroken), ...findings]);
-    return { snapshot, mesh: config };
+    return { snapshot, mesh: config, position };
   }
 
   /** On stderr, each once. */

@@ -2,17 +2,20 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
+import type { Finding, Level } from '../lib/finding.ts';
 import { originText } from '../lib/origin.ts';
+import { type CounterexampleGroup, groupedCounterexamples } from '../prove/counterexample-groups.ts';
 import { describeCall } from '../prove/describe-call.ts';
 import { gatewaysOf } from '../prove/inside.ts';
 import type { SimulatedFiles } from '../prove/simulated.ts';
 import type { AdversaryVerdict } from '../prove/verdict.ts';
 import { type Stated, verifyMesh } from '../prove/verify.ts';
-import type { Outcome } from '../simulate/trace.ts';
-import { writeAnswer } from './answer.ts';
+import { REVIEW_OUTPUTS, type Review, type ReviewOutput, writeReview } from './answer.ts';
 import type { Paint } from './colours.ts';
 import { EXIT } from './exit.ts';
+import { few } from './few.ts';
 import { choiceOption, repeatable } from './options.ts';
+import { withProgress } from './progress.ts';
 import { addReadOptions, answerFrom, type Reader, type ReadMeshOptions } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
 
@@ -21,7 +24,7 @@ interface VerifyOptions extends ReadMeshOptions {
   readonly clusterCidr: readonly string[];
   readonly maxCells: number;
   readonly adversary: 'captured' | 'bypassing' | 'both';
-  readonly output: 'text' | 'json';
+  readonly output: ReviewOutput;
 }
 
 export function verifyCommand(): Command {
@@ -41,12 +44,13 @@ export function verifyCommand(): Command {
     .option('--cluster-cidr <range>', "the cluster's own addresses (repeatable; by default the private ranges)", repeatable, [])
     .option('--max-cells <n>', 'cells to judge before the rest counts as undecided', cellsOption, 1_000_000);
   return addReadOptions(command)
-    .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
+    .option('-o, --output <format>', REVIEW_OUTPUTS.join(', '), choiceOption(...REVIEW_OUTPUTS), 'text')
     .action(async (paths: string[], options: VerifyOptions) => {
       expectShortRun();
       await answerFrom(async (reader) => {
         const verdicts = await judge(reader, paths, options);
-        writeAnswer(verdicts, options.output, (answer, paint) => answer.map((verdict) => render(verdict, paint)).join('\n'));
+        const text = (answer: readonly AdversaryVerdict[], paint: Paint) => answer.map((verdict) => render(verdict, paint)).join('\n');
+        writeReview(verdicts, options.output, text, reviewOf);
         return verdicts.every(({ result }) => result === 'proved') ? EXIT.fine : EXIT.findings;
       });
     });
@@ -65,7 +69,11 @@ async function judge(reader: Reader, paths: readonly string[], options: VerifyOp
   }
   const files = await reader.simulated(paths, options);
   const stated = statements === undefined ? undefined : await readStatements(reader, statements, files, options);
-  return verifyMesh(files, { adversary, stated, maxCells, ...(clusterCidr.length > 0 && { clusterRanges: clusterCidr }) });
+  const ranges = clusterCidr.length > 0 && { clusterRanges: clusterCidr };
+  return withProgress((tell) => {
+    const progress = (cells: number) => tell(() => `${cells} cells judged`);
+    return verifyMesh(files, { adversary, stated, maxCells, progress, ...ranges });
+  });
 }
 
 /** Reads a file of statements, and the configurations that it names. Rejects with `statements-invalid`, or what reading throws. */
@@ -91,29 +99,51 @@ const MOST_SHOWN = 10;
 function render({ adversary, statement, result, counterexamples, undecided, openings, cells }: AdversaryVerdict, paint: Paint): string {
   const style = result === 'proved' ? 'green' : result === 'refuted' ? 'red' : 'yellow';
   const lines = [`${paint([style, 'bold'], result.toUpperCase())} (${adversary}, ${cells} cells): ${statement}`];
-  for (const { workloads, call, trace } of counterexamples.slice(0, MOST_SHOWN)) {
-    const last = trace.hops.at(-1);
-    const origin = last?.steps.flatMap(({ origins }) => origins).at(-1);
-    const where = outcomeOf(trace.outcome);
-    lines.push(
-      `  ${workloads.slice(0, 3).join(', ')}${workloads.length > 3 ? ` and ${workloads.length - 3} more` : ''}: ${describeCall(call)} ${where} at ${last?.proxy ?? 'the application'}, cluster ${last?.cluster || 'none'}${origin ? ` [${originText(origin)}]` : ''}`,
-    );
-  }
-  if (counterexamples.length > MOST_SHOWN) lines.push(`  … and ${counterexamples.length - MOST_SHOWN} more (--output json has them all)`);
+  const groups = groupedCounterexamples(counterexamples);
+  for (const group of groups.slice(0, MOST_SHOWN)) lines.push(`  ${groupText(group)}`, `      e.g. ${describeCall(group.example)}`);
+  if (groups.length > MOST_SHOWN) lines.push(`  … and ${groups.length - MOST_SHOWN} more ways (--output json has every call)`);
   for (const opening of openings.slice(0, MOST_SHOWN)) lines.push(`  ${opening}`);
   if (openings.length > MOST_SHOWN) lines.push(`  … and ${openings.length - MOST_SHOWN} more`);
   if (openings.length > 0) lines.push('  sallyport netpol prints the policies that close this.');
   for (const sentence of undecided.slice(0, MOST_SHOWN)) lines.push(`  undecided: ${sentence}`);
+  if (undecided.length > MOST_SHOWN) lines.push(`  … and ${undecided.length - MOST_SHOWN} more that are undecided`);
   return `${lines.join('\n')}\n`;
 }
 
-function outcomeOf(outcome: Outcome): string {
-  switch (outcome.kind) {
-    case 'upstream':
-      return `leaves for ${outcome.host || `${outcome.endpoint?.ip}:${outcome.endpoint?.port}`}`;
-    case 'reply':
-      return `is answered ${outcome.status}`;
-    default:
-      return `is ${outcome.kind}`;
-  }
+function groupText({ workloads, destinations, way, origins }: CounterexampleGroup): string {
+  const decided = origins.length > 0 ? ` [${few(origins.map((origin) => originText(origin)))}]` : '';
+  return `${few(workloads)}: a call to ${few(destinations, '; ')} ${way}${decided}`;
+}
+
+const CODES: Readonly<Record<string, string>> = {
+  proved: 'The statement holds for all calls.',
+  refuted: 'Calls break the statement.',
+  undecided: 'Whether calls break the statement is not known.',
+};
+
+function reviewOf(verdicts: readonly AdversaryVerdict[]): Review {
+  const findings = verdicts.flatMap(({ statement, result, counterexamples, openings, undecided }): Finding[] => {
+    const origin = { kind: '', namespace: '', name: statement };
+    const say = (code: string, level: Level, message: string): Finding => ({ code, level, message, origin });
+    const groups = groupedCounterexamples(counterexamples).map((group): Finding => {
+      const [decides] = group.origins;
+      const text = `${groupText(group)}. For example: ${describeCall(group.example)}`;
+      const message = decides ? `${statement}: ${text}` : text;
+      const position = decides?.file === undefined ? {} : { position: { file: decides.file, line: decides.line ?? 1, column: 1 } };
+      return {
+        code: 'refuted',
+        level: 'Error',
+        message,
+        origin: decides ? { kind: decides.kind, namespace: decides.namespace, name: decides.name } : origin,
+        ...position,
+      };
+    });
+    return [
+      ...(result === 'proved' ? [say('proved', 'Info', 'proved of all calls')] : []),
+      ...groups,
+      ...openings.map((opening) => say('refuted', 'Error', opening)),
+      ...undecided.map((sentence) => say('undecided', 'Error', sentence)),
+    ];
+  });
+  return { findings, describe: (code) => ({ name: code, summary: CODES[code] ?? code }) };
 }

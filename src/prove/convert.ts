@@ -5,8 +5,7 @@ import type { Snapshot } from '../config/snapshot.ts';
 import type { WrittenDocument } from '../convert/documents.ts';
 import { convert, type Unexpressed } from '../convert/index.ts';
 import { printed } from '../convert/printed.ts';
-import type { CallDiff } from '../simulate/diff.ts';
-import { compare } from './diff.ts';
+import { type Comparison, compare } from './diff.ts';
 import { simulateFiles } from './simulated.ts';
 
 /** A configuration, decoded and as it was written. */
@@ -22,7 +21,7 @@ export interface Converted {
   /** How many objects were converted, whole or in part. */
   readonly converted: number;
   /** Between input and output; undefined where they are the same. */
-  readonly difference: CallDiff | undefined;
+  readonly difference: Comparison | undefined;
 }
 
 /** Converts a configuration that is valid, and makes every call against both forms. `namespace` is that of objects which name none. */

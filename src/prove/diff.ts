@@ -1,12 +1,19 @@
 /** `diff`: which calls change their outcome between two configurations. */
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
-import { type CallDiff, type ComparedWorkload, diffCalls } from '../simulate/diff.ts';
+import { type CallDiff, type Change, type ComparedWorkload, diffCalls } from '../simulate/diff.ts';
 import { callersOf } from './callers.ts';
+import { type Cause, causesBetween } from './causes.ts';
 import { located } from './origins.ts';
 import type { SimulatedFiles } from './simulated.ts';
 import { callerClasses } from './workload-classes.ts';
 
-export interface Comparison extends CallDiff {
+/** A change of calls, and what of the configuration it comes from. */
+export interface ComparedChange extends Omit<Change, 'origins'> {
+  readonly causes: readonly Cause[];
+}
+
+export interface Comparison extends Omit<CallDiff, 'changes'> {
+  readonly changes: readonly ComparedChange[];
   /** Workloads that are on one side only, whose calls are not compared. */
   readonly added: readonly string[];
   readonly removed: readonly string[];
@@ -19,13 +26,15 @@ export interface CompareOptions {
   readonly atGateways?: boolean;
   /** The workloads to compare. By default all. */
   readonly among?: (workload: ProxyIdentity) => boolean;
+  /** Told how many calls were compared so far. */
+  readonly progress?: (calls: number) => void;
 }
 
 /** Compares the calls of workloads that both sides have. */
 export function compare(
   before: SimulatedFiles,
   after: SimulatedFiles,
-  { strict = false, atGateways = strict, among = () => true }: CompareOptions = {},
+  { strict = false, atGateways = strict, among = () => true, progress }: CompareOptions = {},
 ): Comparison {
   const nameOf = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`;
   const sidecarsOf = ({ proxies }: SimulatedFiles) => proxies.filter(({ type }) => type === 'sidecar');
@@ -46,18 +55,22 @@ export function compare(
   const routersOf = ({ proxies }: SimulatedFiles) => proxies.filter(({ type }) => type === 'router').map(nameOf);
   const routers = atGateways ? routersOf(before).filter((name) => routersOf(after).includes(name)) : [];
   const entries = routers.map((name) => ({ workloads: [name], before: before.proxy(name), after: after.proxy(name) }));
-  const { changes, undecided, cells } = diffCalls({ mesh: before.simulated }, { mesh: after.simulated }, pairs, {
+  const { changes, undecided, cells, ports } = diffCalls({ mesh: before.simulated }, { mesh: after.simulated }, pairs, {
     gateways: entries,
     exact: strict,
+    ...(progress && { progress }),
     allocated: new Set([before, after].flatMap(({ mesh }) => mesh.registry.services.flatMap(({ autoAddresses }) => autoAddresses))),
   });
+  const causesOf = causesBetween(before, after);
   return {
-    changes: changes.map((change) => ({
+    changes: changes.map(({ origins, ...change }) => ({
       ...change,
+      causes: causesOf(origins),
       decidedBy: change.decidedBy.map((origin) => located(origin, after.mesh.snapshot)),
     })),
     undecided,
     cells,
+    ports,
     added: [...young].filter((name) => !known.has(name)),
     removed: [...known].filter((name) => !young.has(name)),
   };

@@ -1,6 +1,7 @@
 /** A mesh of files, ready for simulation: its proxies, translated when a call comes to them. */
 
 import type { MeshConfig, ResourceOf } from '../api/index.ts';
+import type { MeshConfigDecoded } from '../api/mesh-config-document.ts';
 import { localMesh, RouterAddresses } from '../config/local-mesh.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { SallyportError } from '../lib/errors.ts';
@@ -20,6 +21,8 @@ import { simulatedProxies } from './simulated-proxies.ts';
 
 export interface SimulatedFiles {
   readonly mesh: Mesh;
+  /** Where a part of the MeshConfig is written; undefined where that is not known. */
+  readonly meshPosition: MeshConfigDecoded['position'];
   readonly simulated: SimulatedMesh;
   /** Every workload with a proxy, sidecars and routers. */
   readonly proxies: readonly ProxyIdentity[];
@@ -44,7 +47,7 @@ const LOCAL: ProxyIdentity = {
   locality: '',
 };
 
-export function simulateFiles(files: Snapshot, config: MeshConfig): SimulatedFiles {
+export function simulateFiles(files: Snapshot, config: MeshConfig, meshPosition?: MeshConfigDecoded['position']): SimulatedFiles {
   const snapshot = hasGatewayPods(files) ? files : localMesh(files, config.rootNamespace, new RouterAddresses()).snapshot;
   const { registry } = buildRegistry(snapshot, config);
   const mesh: Mesh = { snapshot, registry, config };
@@ -62,6 +65,7 @@ export function simulateFiles(files: Snapshot, config: MeshConfig): SimulatedFil
   const { proxyOf, translationOf } = simulatedProxies(mesh, nameOf);
   return {
     mesh,
+    meshPosition,
     proxies,
     simulated: {
       proxyAt(ip) {

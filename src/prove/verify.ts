@@ -26,17 +26,19 @@ export interface VerifyOptions {
   readonly clusterRanges?: readonly string[];
   /** Cells to judge before the rest counts as undecided. */
   readonly maxCells: number;
+  /** Told how many cells were judged so far. */
+  readonly progress?: (cells: number) => void;
 }
 
 /** One verdict a statement. Statements of the user's own are about captured applications. */
 export function verifyMesh(
   files: SimulatedFiles,
-  { adversary, stated, clusterRanges = CLUSTER_RANGES, maxCells }: VerifyOptions,
+  { adversary, stated, clusterRanges = CLUSTER_RANGES, maxCells, progress }: VerifyOptions,
 ): AdversaryVerdict[] {
   const verdicts: AdversaryVerdict[] = [];
   if (adversary !== 'bypassing') {
     const { statements, equivalentTo }: Stated = stated ?? { statements: [onlyThroughGateways(gatewaysOf(files))], equivalentTo: [] };
-    verdicts.push(...verifyFiles(files, statements, maxCells, clusterRanges));
+    verdicts.push(...verifyFiles(files, statements, maxCells, clusterRanges, progress));
     for (const { name, files: other } of equivalentTo) verdicts.push(equivalence(files, other, name));
   }
   if (adversary !== 'captured' && !stated) verdicts.push(bypassing(files, clusterRanges));
@@ -49,6 +51,7 @@ export function verifyFiles(
   statements: readonly Statement[],
   maxCells: number,
   clusterRanges: readonly string[] = CLUSTER_RANGES,
+  progress?: VerifyOptions['progress'],
 ): AdversaryVerdict[] {
   const { mesh, simulated } = files;
   const classes = callerClasses(mesh, callersOf(files)).map((members) => {
@@ -56,7 +59,15 @@ export function verifyFiles(
     return { proxy: files.proxyOf(members[0]!), workloads };
   });
   const inside = insideAddresses(files, clusterRanges);
-  const input = { mesh: simulated, classes, statements, isInside: (ip: string) => inside.has(ip), maxCells, unknown: unknownTo(files) };
+  const input = {
+    mesh: simulated,
+    classes,
+    statements,
+    isInside: (ip: string) => inside.has(ip),
+    maxCells,
+    unknown: unknownTo(files),
+    progress,
+  };
   return verify(input).map((verdict) => ({
     ...verdict,
     counterexamples: verdict.counterexamples.map((example) => ({ ...example, trace: locatedTrace(example.trace, mesh.snapshot) })),

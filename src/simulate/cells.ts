@@ -43,9 +43,11 @@ export interface Cells {
 }
 
 /** Addresses that configurations hardly ever name: the documentation ranges of RFC 5737. They stand for all addresses that nothing names. */
-const OTHER_IPS = ['203.0.113.1', '198.51.100.77', '192.0.2.77'];
-const OTHER_HOST = 'undeclared.invalid';
-const OTHER_PORT = 49_151;
+export const OTHER_IPS = ['203.0.113.1', '198.51.100.77', '192.0.2.77'];
+/** Stands for all names that nothing tells apart. */
+export const OTHER_HOST = 'undeclared.invalid';
+/** Stands for all ports that nothing names. */
+export const OTHER_PORT = 49_151;
 
 /** The cells of what leaves through a sidecar's outbound listeners. */
 export function outboundCells(proxy: SimulatedProxy, source: Endpoint): Cells {

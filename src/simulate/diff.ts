@@ -2,7 +2,7 @@
 import type { RouteTable } from '../http/routes/route.ts';
 import type { PlacedOrigin } from '../lib/origin.ts';
 import type { Call, Endpoint } from './call.ts';
-import { routeTables, sampleHost } from './cells.ts';
+import { OTHER_IPS, routeTables, sampleHost } from './cells.ts';
 import type { SimulatedMesh } from './explain.ts';
 import { explore, keyOf, waysOf } from './explore.ts';
 import { gatewayCalls } from './gateway-calls.ts';
@@ -41,6 +41,8 @@ export interface Change {
   readonly after: string;
   /** The resources that decide how the call ends now; empty if none does. */
   readonly decidedBy: readonly PlacedOrigin[];
+  /** All resources that have to do with the call's way on either side. */
+  readonly origins: readonly PlacedOrigin[];
   /** One call that shows it. */
   readonly example: Call;
 }
@@ -56,6 +58,8 @@ export interface CallDiff {
   readonly undecided: readonly string[];
   /** Calls that were compared. */
   readonly cells: number;
+  /** The ports that they were made to at addresses that nothing names: what changes at all of these changes at any port. */
+  readonly ports: readonly number[];
 }
 
 export interface DiffOptions {
@@ -68,19 +72,24 @@ export interface DiffOptions {
    * their host are not compared.
    */
   readonly allocated?: ReadonlySet<string>;
+  /** Told how many calls were compared so far. */
+  readonly progress?: (calls: number) => void;
 }
 
 export function diffCalls(
   before: Side,
   after: Side,
   workloads: readonly ComparedWorkload[],
-  { gateways = [], exact = false, allocated = new Set() }: DiffOptions = {},
+  { gateways = [], exact = false, allocated = new Set(), progress }: DiffOptions = {},
 ): CallDiff {
   const undecided = new Set<string>();
   let cells = 0;
+  const ports = new Set<number>();
   const changes = new Map<string, Change>();
   const judge = (names: readonly string[], call: Call, a: Judged, b: Judged) => {
     cells++;
+    progress?.(cells);
+    if (OTHER_IPS.includes(call.destination.ip)) ports.add(call.destination.port);
     for (const sentence of [...a.undecided, ...b.undecided]) undecided.add(sentence);
     const shift = shiftOf(a.ways, b.ways);
     if (a.text === b.text && shift === 'same') return;
@@ -91,7 +100,17 @@ export function diffCalls(
     if (changes.has(key)) return;
     const kind = a.text === b.text && shift !== 'same' ? shift : kindOf(a, b, shift);
     const reached = { before: a.reaches, after: b.reaches };
-    changes.set(key, { kind, workloads: names, destination, reached, before, after, decidedBy: b.decidedBy, example: call });
+    changes.set(key, {
+      kind,
+      workloads: names,
+      destination,
+      reached,
+      before,
+      after,
+      decidedBy: b.decidedBy,
+      origins: [...a.origins(), ...b.origins()],
+      example: call,
+    });
   };
   for (const { workloads: names, before: old, after: young } of workloads) {
     const source = { ip: young.addresses[0] ?? '192.0.2.1', port: 0 };
@@ -120,11 +139,12 @@ export function diffCalls(
       }
     }
   }
-  const sorted = [...changes.values()].sort((a, b) => ORDER[a.kind] - ORDER[b.kind] || (a.destination < b.destination ? -1 : 1));
-  return { changes: sorted, undecided: [...undecided], cells };
+  const sorted = [...changes.values()].sort((a, b) => GRAVITY[a.kind] - GRAVITY[b.kind] || (a.destination < b.destination ? -1 : 1));
+  return { changes: sorted, undecided: [...undecided], cells, ports: [...ports] };
 }
 
-const ORDER: Readonly<Record<ChangeKind, number>> = { widens: 0, weakens: 1, differs: 2, strengthens: 3, narrows: 4 };
+/** What is worst comes first. */
+export const GRAVITY: Readonly<Record<ChangeKind, number>> = { widens: 0, weakens: 1, differs: 2, strengthens: 3, narrows: 4 };
 
 interface Judged {
   readonly text: string;
@@ -136,6 +156,7 @@ interface Judged {
   /** Proxies on the way: going through fewer of them is wider. */
   readonly hops: number;
   readonly decidedBy: readonly PlacedOrigin[];
+  origins(): readonly PlacedOrigin[];
   readonly undecided: readonly string[];
 }
 
@@ -212,6 +233,7 @@ function judged(ways: Iterable<Trace>, exact: boolean): Judged {
     ends: new Set(reaching.map((trace) => describe(trace))),
     hops: Math.min(...reaching.map(({ hops }) => hops.length)),
     decidedBy: last?.steps.findLast(({ origins }) => origins.length > 0)?.origins ?? [],
+    origins: () => traces.flatMap(({ hops }) => hops.flatMap(({ steps }) => steps.flatMap(({ origins }) => origins))),
     undecided: traces.flatMap(({ outcome }) => (outcome.kind === 'undecided' ? [outcome.details] : [])),
   };
 }

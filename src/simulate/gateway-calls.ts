@@ -3,7 +3,7 @@ import type { CompiledRoute } from '../http/routes/route.ts';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { listenerAddresses } from '../xds/match/listener.ts';
 import type { Call, Endpoint, Payload } from './call.ts';
-import { routeTables, sampleHost, unsampled, virtualHostRequests } from './cells.ts';
+import { OTHER_HOST, routeTables, sampleHost, unsampled, virtualHostRequests } from './cells.ts';
 import type { SimulatedProxy } from './proxy.ts';
 
 export interface GatewayCalls {
@@ -12,8 +12,6 @@ export interface GatewayCalls {
   /** Boundaries for which no sample was found, a sentence each. */
   readonly undecided: readonly string[];
 }
-
-const OTHER_HOST = 'undeclared.invalid';
 
 export function gatewayCalls(proxy: SimulatedProxy, source: Endpoint): GatewayCalls {
   const undecided: string[] = [];

@@ -60,10 +60,12 @@ export interface VerifyInput {
   readonly maxCells: number;
   /** What simulation does not know about the mesh, a sentence each. As long as there is any, nothing is proved. */
   readonly unknown?: readonly string[];
+  /** Told how many cells were judged so far. */
+  readonly progress?: ((cells: number) => void) | undefined;
 }
 
 /** Judges every statement over the cells of every class. */
-export function verify({ mesh, classes, statements, isInside, maxCells, unknown = [] }: VerifyInput): Verdict[] {
+export function verify({ mesh, classes, statements, isInside, maxCells, unknown = [], progress }: VerifyInput): Verdict[] {
   const found = statements.map(() => ({ counterexamples: [] as Counterexample[], seen: new Set<string>(), open: new Set<string>() }));
   const undecided = new Set<string>(unknown);
   let judged = 0;
@@ -79,6 +81,7 @@ export function verify({ mesh, classes, statements, isInside, maxCells, unknown 
         break;
       }
       judged++;
+      progress?.(judged);
       for (const trace of traces) {
         const arrival = arrivalOf(trace);
         if (trace.outcome.kind === 'undecided') {

@@ -111,3 +111,28 @@ test('netpol prints no policies that would leave out what is not valid', () => {
   assert.deepEqual([code, out], [3, '']);
   assert.match(err, /mend it first/);
 });
+
+test('diff and verify as SARIF, GitHub annotations and Markdown', () => {
+  const rule = (mode: string) =>
+    `${entry('www')}---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: www}\nspec: {host: www.example.com, trafficPolicy: {tls: {mode: ${mode}}}}\n`;
+  writeFileSync(join(folder, 'old.yaml'), rule('SIMPLE'));
+  writeFileSync(join(folder, 'new.yaml'), rule('DISABLE'));
+  const diff = (output: string) => run('diff', 'old.yaml', 'new.yaml', '-o', output);
+  const text = diff('text');
+  assert.equal(text.code, 1, text.err);
+  assert.match(
+    text.out,
+    /^DestinationRule default\/www spec\.trafficPolicy\.tls\.mode: SIMPLE -> DISABLE \[new\.yaml:9:\d+\]\n {2}weakens {2}/,
+  );
+  const [result] = JSON.parse(diff('sarif').out).runs[0].results;
+  assert.deepEqual([result.ruleId, result.level, result.locations[0].physicalLocation.region.startLine], ['weakens', 'error', 9]);
+  assert.match(diff('github').out, /^::error file=new\.yaml,line=9,col=\d+,title=weakens DestinationRule default\/www::/);
+  assert.match(
+    diff('markdown').out,
+    /^\| level .*\n\|---.*\n\| Error \| weakens \| DestinationRule default\/www .*\(new\.yaml:9:\d+\) \|\n$/,
+  );
+  const verify = (output: string) => run('verify', '--adversary', 'captured', 'deploy', '-o', output);
+  assert.match(verify('github').out, /^::error (?:file=deploy\/www\.yaml,line=1,col=1,)?title=refuted /);
+  assert.equal(JSON.parse(verify('sarif').out).runs[0].results[0].ruleId, 'refuted');
+  assert.match(verify('markdown').out, /\| Error \| refuted \| /);
+});
