@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 // Starts the command line. Plain JavaScript that Node 20 reads, so that an old Node can hand over to the one the package pins.
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import * as module from 'node:module';
+import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ownCacheFolder } from './compile-cache.js';
@@ -61,12 +62,27 @@ function pinnedNode() {
 
 function handOver(node) {
   const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  // Ctrl-C comes from the terminal to both.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1'])
+    process.on(signal, () => {
+      if (signal !== 'SIGINT' || !isForeground()) child.kill(signal);
+    });
   child.on('error', (error) => {
     console.error(`sallyport: cannot run ${node}: ${error.message}`);
     process.exitCode = 3;
   });
   child.on('exit', (code, signal) => {
-    process.exitCode = code ?? (signal === 'SIGINT' ? 130 : 143);
+    process.exitCode = code ?? 128 + constants.signals[signal];
   });
+}
+
+/** As in src/sandbox/signals.ts: whether the process's group is in the foreground of a terminal. */
+function isForeground() {
+  try {
+    const stat = readFileSync('/proc/self/stat', 'utf8');
+    const [, , group, , , foreground] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return group === foreground;
+  } catch {
+    return process.stdin.isTTY === true;
+  }
 }

@@ -329,7 +329,7 @@ test('a port in use is said', async () => {
     createAdmin(async () => source, { address: '127.0.0.1', port: admin.port }),
     {
       code: 'port-in-use',
-      message: /127\.0\.0\.1:\d+/,
+      message: /127\.0\.0\.1:\d+ is already in use by process \d+ .*\(--admin-address\)/,
     },
   );
 });

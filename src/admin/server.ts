@@ -2,7 +2,8 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pipeline, Readable } from 'node:stream';
-import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
+import { messageOf, SallyportError } from '../lib/errors.ts';
+import { listenError } from '../lib/listen-error.ts';
 import { createLocalServer } from '../lib/local-server.ts';
 import { type StatsSnapshot, sinceSnapshot } from '../proxy/stats/index.ts';
 import type { Answer } from './endpoints.ts';
@@ -22,7 +23,7 @@ export interface AdminAddress {
 
 /**
  * Starts the server. What it answers with, `load` and the endpoints with the types that they print, is loaded with the first request: most proxies are
- * never asked. Rejects with `port-in-use` or `admin-listen` if the address cannot be had.
+ * never asked. Rejects with the code of `listenError` if the address cannot be had.
  */
 export async function createAdmin(load: () => Promise<AdminSource>, at: AdminAddress): Promise<AdminServer> {
   let loading: Promise<AdminSource> | undefined;
@@ -102,13 +103,8 @@ function* joined(pieces: Iterable<string>): Generator<string> {
 export function listenAdmin(server: Server, { address, port }: AdminAddress): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error) => {
-      const inUse = codeOf(error) === 'EADDRINUSE';
-      const reason = inUse ? 'the port is in use; choose another one for the admin server' : messageOf(error);
-      reject(
-        new SallyportError(inUse ? 'port-in-use' : 'admin-listen', `admin server: cannot listen on ${address}:${port}: ${reason}`, {
-          cause: error,
-        }),
-      );
+      const { code, message } = listenError(error, { ip: address, port }, '--admin-address');
+      reject(new SallyportError(code, `admin server: ${message}`, { cause: error }));
     });
     server.listen(port, address, () => resolve());
   });

@@ -3,6 +3,7 @@ import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SallyportError } from '../lib/errors.ts';
 import { findingJson } from '../lib/finding-form.ts';
+import { listenError } from '../lib/listen-error.ts';
 import { createLocalServer } from '../lib/local-server.ts';
 import type { Report } from './report.ts';
 
@@ -75,13 +76,9 @@ function isLoopback(address: string | undefined): boolean {
 
 function listen(server: Server, { address, port }: StatusServerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const why = error.code === 'EADDRINUSE' ? 'the port is in use' : error.message;
-      reject(
-        new SallyportError('port-in-use', `cannot serve status on ${address}:${port}: ${why}. Choose another with --status-address.`, {
-          cause: error,
-        }),
-      );
+    server.once('error', (error) => {
+      const { code, message } = listenError(error, { ip: address, port }, '--status-address');
+      reject(new SallyportError(code, `cannot serve status: ${message}`, { cause: error }));
     });
     server.listen(port, address, () => resolve());
   });

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { tmpdir } from 'node:os';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { proxyOf } from '../../test/support/mesh.ts';
 import { startEngine } from './starter.ts';
 
@@ -10,6 +12,14 @@ const envoy = { engine: 'envoy', envoy: undefined, concurrency: 1, logLevel: 'wa
 test('without Envoy there is an error that says where to get it', async () => {
   const admin = { address: '127.0.0.1', port: 15000 };
   await assert.rejects(startEngine(envoy, host, { identity, admin }), { code: 'envoy-missing', message: /--envoy BINARY/ });
+});
+
+test('an Envoy that is named has to be a file that may be executed', async () => {
+  const admin = { address: '127.0.0.1', port: 15000 };
+  const start = (named: string) => startEngine({ ...envoy, envoy: named }, host, { identity, admin });
+  await assert.rejects(start('/does/not/exist'), { code: 'envoy-missing', message: /--envoy \/does\/not\/exist: there is no such file/ });
+  for (const path of [tmpdir(), fileURLToPath(import.meta.url)])
+    await assert.rejects(start(path), { code: 'envoy-missing', message: /it is no file that may be executed/ });
 });
 
 test('Envoy needs an admin address', async () => {

@@ -11,12 +11,12 @@ import { declaredHost } from '../learn/hosts.ts';
 import { originText } from '../lib/origin.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { CallTarget } from '../simulate/call.ts';
-import type { Change } from '../simulate/diff.ts';
+
 import { waysOf } from '../simulate/explore.ts';
 import type { Outcome, Trace } from '../simulate/trace.ts';
 import { callersOf } from './callers.ts';
 import { type Candidate, calledHost, candidatesFor, egressInUse, kindOf, type PortAdded, portText } from './candidates.ts';
-import { compare } from './diff.ts';
+import { type ComparedChange, compare } from './diff.ts';
 import { gatewaysOf } from './inside.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 import { type Caller, type Way, wayOf } from './way.ts';
@@ -88,7 +88,7 @@ function openingOf(
   const isGateway = egressInUse(files) ? gatewaysOf(after) : undefined;
   const callers = callersOf(after);
   const host = calledHost(target);
-  const isWanted = ({ example, workloads, reached }: Change) => {
+  const isWanted = ({ example, workloads, reached }: ComparedChange) => {
     if (!reached.after) return !reached.before;
     // The name that a proposal gives to an address is its own: nobody called it before.
     if (reached.before && (declaredHost(host) === host || calledHost({ ...target, ...example, host }) !== declaredHost(host))) return false;

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
+import { exitCodeOf, isForeground } from './signals.ts';
 
 /** The variables by which programs find a proxy. SOCKS carries what is not HTTP. */
 export function proxyEnvironment({ address, port }: SocketAddress): Record<string, string> {
@@ -20,8 +21,8 @@ export function proxyEnvironment({ address, port }: SocketAddress): Record<strin
 }
 
 /**
- * Runs the command with this process's input and output, passes SIGTERM and SIGINT on to it, and resolves with its exit code, or with that of a shell
- * whose command a signal ended (130 for SIGINT, else 143). Rejects with `command-failed` if it cannot be run.
+ * Runs the command with this process's input and output, passes on to it SIGTERM, and SIGINT where it has not come from the terminal to both, and
+ * resolves with its exit code, or with 128 and the number of the signal that ended it, as a shell. Rejects with `command-failed` if it cannot be run.
  * @param environment all of it, apart from the proxy's variables
  */
 export function runCommand(
@@ -31,13 +32,15 @@ export function runCommand(
 ): Promise<number> {
   const [program, ...rest] = words;
   const child = spawn(program!, rest, { stdio: 'inherit', env: { ...environment, ...proxyEnvironment(proxy) } });
-  const forward = (signal: NodeJS.Signals) => void child.kill(signal);
+  const forward = (signal: NodeJS.Signals) => {
+    if (signal !== 'SIGINT' || !isForeground()) child.kill(signal);
+  };
   process.on('SIGTERM', forward).on('SIGINT', forward);
   return new Promise<number>((resolve, reject) => {
     child.on('error', (error) =>
       reject(new SallyportError('command-failed', `cannot run ${program}: ${messageOf(error)}`, { cause: error })),
     );
-    child.on('exit', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 143)));
+    child.on('exit', (code, signal) => resolve(code ?? exitCodeOf(signal)));
   }).finally(() => process.off('SIGTERM', forward).off('SIGINT', forward));
 }
 

@@ -4,6 +4,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { SallyportError } from '../../lib/errors.ts';
+import { listenError } from '../../lib/listen-error.ts';
 import { type Authority, createAuthority } from './certificates.ts';
 
 /** The ports that the examples' ServiceEntries name. */
@@ -122,9 +123,9 @@ function serveRedis(socket: Socket): void {
 
 function listen(server: Server, port: number, address: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const why = cause.code === 'EADDRINUSE' ? 'another program uses it' : cause.message;
-      reject(new SallyportError('port-in-use', `the demonstration needs port ${port} at ${address}: ${why}.`, { cause }));
+    server.once('error', (cause) => {
+      const { code, message } = listenError(cause, { ip: address, port });
+      reject(new SallyportError(code, `the demonstration needs its ports: ${message}`, { cause }));
     });
     server.listen(port, address, () => resolve());
   });

@@ -6,8 +6,8 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, isIP, type Server, type Socket } from 'node:net';
 import { decode, encode, type Packet, type Question, RECURSION_AVAILABLE, RECURSION_DESIRED } from 'dns-packet';
+import { listenError } from '../../lib/listen-error.ts';
 import type { NameIndex } from '../../xds/name-index.ts';
-import { bindError } from '../listener/bind.ts';
 import { ReadAhead } from '../listener/inspection.ts';
 import type { Address } from '../types.ts';
 import { resolvConf } from './system.ts';
@@ -145,7 +145,7 @@ async function listen(address: Address): Promise<{ readonly udp: UdpSocket; read
 
 function bound(udp: UdpSocket, address: Address): Promise<void> {
   return new Promise((resolve, reject) => {
-    udp.once('error', (error) => reject(bindError(error, address)));
+    udp.once('error', (error) => reject(listenError(error, address)));
     udp.bind(address.port, address.ip, () => {
       udp.removeAllListeners('error');
       resolve();
@@ -155,7 +155,7 @@ function bound(udp: UdpSocket, address: Address): Promise<void> {
 
 function listening(tcp: Server, address: Address): Promise<void> {
   return new Promise((resolve, reject) => {
-    tcp.once('error', (error) => reject(bindError(error, address)));
+    tcp.once('error', (error) => reject(listenError(error, address)));
     tcp.listen(address.port, address.ip, () => {
       tcp.removeAllListeners('error');
       resolve();
