@@ -2,6 +2,7 @@
 
 import { Command, type Option } from 'commander';
 import { SallyportError } from '../lib/errors.ts';
+import { choicesOf } from './options.ts';
 import { printData } from './print.ts';
 
 const SHELLS = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;
@@ -34,6 +35,15 @@ function namesOf(command: Command): string[] {
 }
 
 export function bashScript(commands: readonly Command[]): string {
+  const values = commands.flatMap((command) =>
+    [command, ...command.commands].flatMap(optionsOf).flatMap((option) => {
+      const choices = choicesOf(option);
+      const patterns = namesOf(command).flatMap((name) => flagsOf(option).map((flag) => `'${name} ${flag}'`));
+      return choices.length > 0
+        ? [`    ${patterns.join('|')}) COMPREPLY=($(compgen -W ${quoted(choices.join(' '))} -- "$current")); return ;;`]
+        : [];
+    }),
+  );
   const cases = commands.flatMap((command) => {
     const words = [
       ...command.commands.flatMap(namesOf),
@@ -50,6 +60,9 @@ _sallyport() {
     ${names.join('|')}) command="$word"; break ;;
     esac
   done
+  case "$command \${COMP_WORDS[COMP_CWORD-1]}" in
+${[...new Set(values)].join('\n')}
+  esac
   case "$command" in
     '') words=${quoted(names.join(' '))} ;;
 ${cases.join('\n')}
@@ -67,7 +80,8 @@ export function zshScript(commands: readonly Command[]): string {
   const cases = commands.map((command) => {
     const specs = [command, ...command.commands].flatMap(optionsOf).flatMap((option) => {
       const text = option.description.replace(/[[\]\\]/g, ' ').replaceAll(':', ',');
-      const value = option.required || option.optional ? ':value:_files' : '';
+      const choices = choicesOf(option);
+      const value = choices.length > 0 ? `:value:(${choices.join(' ')})` : option.required || option.optional ? ':value:_files' : '';
       return flagsOf(option).map((flag) => quoted(`*${flag}[${text}]${value}`));
     });
     const inner = command.commands.flatMap(namesOf);
@@ -105,7 +119,8 @@ export function fishScript(commands: readonly Command[]): string {
       ...[command, ...command.commands].flatMap(optionsOf).map((option) => {
         const long = option.long ? ` -l ${option.long.replace(/^--/, '')}` : '';
         const short = option.short ? ` -s ${option.short.replace(/^-/, '')}` : '';
-        const value = option.required || option.optional ? ' -r' : '';
+        const choices = choicesOf(option);
+        const value = choices.length > 0 ? ` -x -a ${quoted(choices.join(' '))}` : option.required || option.optional ? ' -r' : '';
         return `complete -c sallyport -n ${seen}${long}${short}${value} -d ${quoted(option.description)}`;
       }),
     ];

@@ -18,11 +18,12 @@ export function describeCommand(): Command {
     .description('SUBJECT is workload NAMESPACE/NAME, or host HOST (a Service by its full name).')
     .argument('<subject>', 'workload or host')
     .argument('<name>')
-    .requiredOption('-f, --file <path>', 'files and folders with the configuration (repeatable)', repeatable, []);
+    .option('-f, --file <path>', 'files and folders with the configuration (repeatable)', repeatable, []);
   return addReadOptions(command)
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (kind: string, name: string, options: DescribeOptions) => {
       if (kind !== 'workload' && kind !== 'host') throw new SallyportError('usage', `"${kind}" can't be described: it is workload or host`);
+      if (options.file.length === 0) throw new SallyportError('usage', 'name the files or folders with the configuration: -f PATH');
       await answerFrom(async (reader) => {
         writeAnswer(describe(await reader.simulated(options.file, options), { kind, name }), options.output, render);
         return EXIT.fine;

@@ -1,10 +1,11 @@
 /** The command line: one file a command, loaded when it is asked for. */
 
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help } from 'commander';
 import { codeOf } from '../lib/errors.ts';
 import { productVersion } from '../lib/version.ts';
+import { EXAMPLES } from './examples.ts';
 import { describeFailure, EXIT } from './exit.ts';
-import { printError } from './print.ts';
+import { print, printError } from './print.ts';
 
 /** By name. `after` is what stands after `--`: the command that `run` runs. */
 const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Command>>> = {
@@ -24,7 +25,23 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   completion: async () =>
     (await import('./completion.ts')).completionCommand(() => Promise.all(Object.values(COMMANDS).map((load) => load([])))),
   'proxy-config': async () => (await import('./proxy-config.ts')).proxyConfigCommand(),
+  version: async () => new Command('version').description('Print the version.').action(() => print(`${productVersion()}\n`)),
 };
+
+/** A command by its name, with what all have in their help. */
+export async function commandOf(name: string, after: readonly string[]): Promise<Command> {
+  const command = await COMMANDS[name]!(after);
+  const examples = EXAMPLES[name] ?? [];
+  if (examples.length > 0) command.addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ ${line}\n`).join('')}`.trimEnd());
+  // That nothing is the default needs no words.
+  for (const one of [command, ...command.commands])
+    one.configureHelp({
+      optionDescription: (option) => new Help().optionDescription(option).replace(/ \(default: (?:\[\]|\{\}|false)\)$/, ''),
+    });
+  return command;
+}
+
+export const COMMAND_NAMES: readonly string[] = Object.keys(COMMANDS);
 
 /** Runs a command line (without the program's name) and sets the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -38,7 +55,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .showHelpAfterError('(add --help for what there is)');
   const after = dashes < 0 ? [] : argv.slice(dashes + 1);
   const asked = own.find((word) => Object.hasOwn(COMMANDS, word));
-  for (const name of asked ? [asked] : Object.keys(COMMANDS)) program.addCommand(await COMMANDS[name]!(after));
+  for (const name of asked ? [asked] : Object.keys(COMMANDS)) program.addCommand(await commandOf(name, after));
   for (const command of [program, ...program.commands]) command.exitOverride();
   try {
     await program.parseAsync(own, { from: 'user' });

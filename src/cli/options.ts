@@ -1,6 +1,6 @@
 /** Values of options, checked. */
 
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, type Option } from 'commander';
 import type { SocketAddress } from '../lib/socket-address.ts';
 
 /** `PORT` or `ADDRESS:PORT`; an IPv6 address in brackets. */
@@ -35,12 +35,19 @@ export function durationOption(text: string): number {
   return Number(match[1]) * { ms: 1, s: 1000, m: 60_000 }[match[2] as 'ms' | 's' | 'm'];
 }
 
-export function choiceOption<T extends string>(...choices: readonly T[]): (text: string) => T {
-  return (text) => {
+/** The parser of an option that has one of these values; completion reads them from it. */
+export function choiceOption<T extends string>(...choices: readonly T[]): ((text: string) => T) & { readonly choices: readonly T[] } {
+  const parse = (text: string) => {
     const found = choices.find((choice) => choice === text);
     if (!found) throw new InvalidArgumentError(`it is one of ${choices.join(', ')}.`);
     return found;
   };
+  return Object.assign(parse, { choices });
+}
+
+/** What an option's value may be; empty where that is not a list. */
+export function choicesOf({ parseArg }: Option): readonly string[] {
+  return parseArg && 'choices' in parseArg ? (parseArg.choices as readonly string[]) : [];
 }
 
 export function namespacedNameOption(text: string): { namespace: string; name: string } {

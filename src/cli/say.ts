@@ -38,6 +38,13 @@ export function sayEvent(event: Exclude<ControlEvent, { readonly kind: 'ended' }
       say(`${type} ${namespace}/${name}: ${event.refusal.resource}: ${event.refusal.message}`);
       return;
     }
+    case 'in-force': {
+      const { proxies, errors } = event;
+      const stand =
+        errors > 0 ? `, apart from what ${errors} error${errors === 1 ? '' : 's'} of the files concern${errors === 1 ? 's' : ''}` : '';
+      say(`reloaded: what was read is in force with ${proxies} ${proxies === 1 ? 'proxy' : 'proxies'}${stand}`);
+      return;
+    }
     case 'failed':
       say(`this change could not be brought into force: ${messageOf(event.error)}`);
   }

@@ -30,6 +30,8 @@ export type ControlEvent =
   | { readonly kind: 'findings'; readonly fresh: readonly Finding[]; readonly mended: readonly Finding[] }
   /** Something that a proxy would not take and had not refused before. */
   | { readonly kind: 'refused'; readonly proxy: ProxyIdentity; readonly refusal: Refusal }
+  /** What was read after the first time is in force with so many proxies; errors are those that stand. */
+  | { readonly kind: 'in-force'; readonly proxies: number; readonly errors: number }
   /** A change could not be read or brought into force. What was in force before is. */
   | { readonly kind: 'failed'; readonly error: unknown }
   /** A proxy ended by itself. */

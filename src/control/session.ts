@@ -19,6 +19,7 @@ export class Session implements Listener<MeshInput> {
   readonly #tell: (event: ControlEvent) => void;
   readonly #news = new News();
   readonly #analysis: BackgroundAnalysis | undefined;
+  #started = false;
   /** Of the newest mesh that was analysed. */
   #analysed: readonly Finding[] = [];
 
@@ -68,9 +69,12 @@ export class Session implements Listener<MeshInput> {
     return this.#loop.close(graceMs);
   }
 
-  #inForce({ proxies, mesh }: Report): void {
+  #inForce({ proxies, mesh, findings }: Report): void {
     this.#tellFindings();
     for (const event of this.#news.ofRefusals(proxies)) this.#tell(event);
+    const errors = findings.filter(({ level }) => level === 'Error').length;
+    if (this.#started) this.#tell({ kind: 'in-force', proxies: proxies.length, errors });
+    this.#started = true;
     this.#analysis?.want(mesh);
   }
 

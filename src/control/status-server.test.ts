@@ -36,7 +36,7 @@ test('a port that is in use is an error that names it', async (t) => {
   t.after(() => server.close());
   await assert.rejects(
     startStatusServer({ ...options, port: server.port }),
-    new RegExp(`127\\.0\\.0\\.1:${server.port}: the port is in use`),
+    new RegExp(`127\\.0\\.0\\.1:${server.port} is already in use by process ${process.pid} .*--status-address`),
   );
 });
 

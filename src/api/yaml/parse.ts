@@ -24,9 +24,16 @@ export function parseYaml(text: string, seen?: Seen): Parsed {
     return { value: parseCompletely(text), simple: false };
   } catch (error) {
     if (!(error instanceof YAMLException)) return { problem: messageOf(error), offset: 0 };
+    const template = TEMPLATE.exec(text);
+    if (template) return { problem: IS_TEMPLATE, offset: template.index + template[0].length - 2 };
     return { problem: explain(error.reason), offset: Math.min(error.mark?.position ?? 0, text.length) };
   }
 }
+
+/** A line that is an action of Helm's, or a field whose value begins with one: no YAML, and none of the parser's words would help. */
+const TEMPLATE = /^[ \t]*(?:- +)*(?:[\w./-]+: +)?\{\{/m;
+const IS_TEMPLATE =
+  'this is a template, which becomes YAML when it is rendered: render it first, e.g. helm template CHART | sallyport analyze -';
 
 const ADVICE: readonly (readonly [RegExp, string])[] = [
   [/tab characters/, 'indent with spaces: YAML does not allow tabs there'],

@@ -1,0 +1,26 @@
+/** Command lines that show a command at work, for its help. */
+export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
+  up: ['sallyport up examples/egress-http', 'sallyport up mesh/ --learn egress.yaml'],
+  run: ['sallyport run -- curl http://www.example.com/', 'sallyport run mesh/ -- npm test'],
+  proxy: ['sallyport proxy --role sidecar --workload shop/cart mesh/', 'sallyport proxy -c bootstrap.yaml'],
+  demo: ['sallyport demo', 'sallyport demo --serve'],
+  explain: [
+    'sallyport explain -f mesh/ http://www.example.com/',
+    'sallyport explain -f mesh/ --from shop/cart POST https://api.example.com/v1',
+    'sallyport explain --config-dump sidecar.json --config-dump gateway.json tcp://203.0.113.7:6379',
+  ],
+  verify: ['sallyport verify mesh/', 'sallyport verify --adversary captured mesh/', 'sallyport verify --statements statements.yaml mesh/'],
+  diff: ['sallyport diff old/ new/', 'sallyport diff git:main mesh/'],
+  describe: ['sallyport describe -f mesh/ workload shop/cart', 'sallyport describe -f mesh/ host www.example.com'],
+  schema: ['sallyport schema ServiceEntry'],
+  learn: ['sallyport learn access.log > egress.yaml', 'sallyport learn --would-deny mesh/ access.log'],
+  convert: ['sallyport convert mesh/ > gateway-api.yaml'],
+  netpol: ['sallyport netpol mesh/ > network-policies.yaml'],
+  analyze: ['sallyport analyze mesh/', 'helm template CHART | sallyport analyze -', 'sallyport analyze -o sarif mesh/'],
+  completion: ['source <(sallyport completion bash)'],
+  'proxy-config': [
+    'sallyport proxy-config all',
+    'sallyport proxy-config clusters --workload shop/cart mesh/',
+    'sallyport proxy-config routes -f dump.json -o json',
+  ],
+};
