@@ -115,3 +115,39 @@ test('diff: less protection on the way fails like a widening, more is a strength
   assert.match(change(mutual('a'), mutual('b')) ?? '', /^differs: .*as file-cert:\/etc\/a\.pem.*as file-cert:\/etc\/b\.pem/);
   assert.match(change(mutual('a'), '{mode: SIMPLE}') ?? '', /^weakens: .*as file-cert:\/etc\/a\.pem/);
 });
+
+test('diff: what is not simulated is undecided where it is new, gone or changed, and not where both sides have it', () => {
+  const patch = (priority: number) => `
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: patch, namespace: default}
+spec: {priority: ${priority}, configPatches: []}
+---`;
+  const pod = (annotations: string) =>
+    podText('a', '10.0.0.1').replace('namespace: default', `namespace: default, annotations: {${annotations}}`);
+  const undecided = (before: string, after: string) => compare(files(before), files(after)).undecided.join('; ');
+  assert.equal(undecided(ENTRY + patch(1), ENTRY + patch(1)), '');
+  assert.match(undecided(ENTRY, ENTRY + patch(1)), /^EnvoyFilter default\/patch changes proxies/);
+  assert.match(undecided(ENTRY + patch(1), ENTRY), /^EnvoyFilter default\/patch changes proxies/);
+  assert.match(undecided(ENTRY + patch(1), ENTRY + patch(2)), /^EnvoyFilter default\/patch is not what it was/);
+  const excluded = "traffic.sidecar.istio.io/excludeOutboundPorts: '443'";
+  assert.match(undecided(pod('') + ENTRY, pod(excluded) + ENTRY), /^Pod default\/a sends some of its traffic past its sidecar/);
+});
+
+test('diff: a gateway that demands no client certificate any more protects less', () => {
+  const way = (mode: string) =>
+    `${WWW_ENTRY}${WWW_THROUGH_GATEWAY}`
+      .replace(
+        '{number: 80, name: http, protocol: HTTP}, hosts: [www',
+        `{number: 443, name: https, protocol: HTTPS}, tls: {mode: ${mode}, credentialName: c}, hosts: [www`,
+      )
+      .replace('istio-system.svc.cluster.local, port: {number: 80}', 'istio-system.svc.cluster.local, port: {number: 443}')
+      .replace('gateways: [egress], port: 80', 'gateways: [egress], port: 443') +
+    rule('{mode: MUTUAL, clientCertificate: /c.pem, privateKey: /k.pem, sni: www.example.com}').replace(
+      'host: www.example.com,',
+      'host: istio-egressgateway.istio-system.svc.cluster.local,',
+    );
+  const kinds = (a: string, b: string) => new Set(compare(files(way(a)), files(way(b))).changes.map(({ kind }) => kind));
+  assert.deepEqual(kinds('MUTUAL', 'SIMPLE'), new Set(['weakens']));
+  assert.deepEqual(kinds('SIMPLE', 'MUTUAL'), new Set(['strengthens']));
+});

@@ -1,10 +1,12 @@
 /** `diff`: which calls change their outcome between two configurations. */
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { sameContent } from '../lib/same.ts';
 import { type CallDiff, type Change, type ComparedWorkload, diffCalls } from '../simulate/diff.ts';
 import { callersOf } from './callers.ts';
 import { type Cause, causesBetween } from './causes.ts';
 import { located } from './origins.ts';
 import type { SimulatedFiles } from './simulated.ts';
+import { unsimulatedIn } from './unknown.ts';
 import { callerClasses } from './workload-classes.ts';
 
 /** A change of calls, and what of the configuration it comes from. */
@@ -68,10 +70,24 @@ export function compare(
       causes: causesOf(origins),
       decidedBy: change.decidedBy.map((origin) => located(origin, after.mesh.snapshot)),
     })),
-    undecided,
+    undecided: [...undecided, ...unsimulatedChanges(before, after)],
     cells,
     ports,
     added: [...young].filter((name) => !known.has(name)),
     removed: [...known].filter((name) => !young.has(name)),
   };
+}
+
+/** What is not simulated and not the same on both sides. What is the same may be taken to do the same. */
+function unsimulatedChanges(before: SimulatedFiles, after: SimulatedFiles): string[] {
+  const [old, young] = [unsimulatedIn(before), unsimulatedIn(after)];
+  const once = [...young.filter((one) => !old.includes(one)), ...old.filter((one) => !young.includes(one))];
+  return [...new Set(once), ...changedPatches(before, after)];
+}
+
+function changedPatches({ mesh: { snapshot: old } }: SimulatedFiles, { mesh: { snapshot: young } }: SimulatedFiles): string[] {
+  return young.list('EnvoyFilter').flatMap(({ metadata: { namespace, name }, spec }) => {
+    const known = old.get('EnvoyFilter', namespace, name);
+    return known && !sameContent(known.spec, spec) ? [`EnvoyFilter ${namespace}/${name} is not what it was, and is not simulated`] : [];
+  });
 }

@@ -14,9 +14,7 @@ export function equivalence(files: SimulatedFiles, other: SimulatedFiles, name: 
   const { mesh, simulated } = files;
   const callers = new Map([...files.proxies, ...callersOf(files), ...callersOf(other)].map((one) => [`${one.namespace}/${one.name}`, one]));
   const open = [
-    ...undecided,
-    ...unknownTo(files),
-    ...unknownTo(other),
+    ...new Set([...undecided, ...unknownTo(files), ...unknownTo(other)]),
     ...[...added, ...removed].map((workload) => `${workload} is on one side only`),
   ];
   return {

@@ -17,13 +17,18 @@ export function isBroken({ level, code }: Finding): boolean {
 }
 
 /** What is not known, a sentence each. */
-export function unknownTo({ mesh: { snapshot, config }, proxies }: SimulatedFiles): string[] {
-  const broken = snapshot.findings
+export function unknownTo(files: SimulatedFiles): string[] {
+  const broken = files.mesh.snapshot.findings
     .filter(isBroken)
     .map(
       ({ origin, position }) =>
         `${originText(origin)}${position ? ` (${formatPosition(position)})` : ''} is not valid: what it would do is not known`,
     );
+  return [...new Set(broken), ...unsimulatedIn(files)];
+}
+
+/** What is valid and not simulated, a sentence each. */
+export function unsimulatedIn({ mesh: { snapshot, config }, proxies }: SimulatedFiles): string[] {
   const patches = snapshot
     .list('EnvoyFilter')
     .filter(({ metadata, spec }) =>
@@ -48,7 +53,7 @@ export function unknownTo({ mesh: { snapshot, config }, proxies }: SimulatedFile
   });
   const selected =
     config.discoverySelectors.length > 0 ? ['discoverySelectors of the MeshConfig leave namespaces out: which ones is not known'] : [];
-  return [...new Set(broken), ...patches, ...revisions, ...ambient, ...unread, ...selected, ...snapshot.list('Pod').flatMap(uncaptured)];
+  return [...patches, ...revisions, ...ambient, ...unread, ...selected, ...snapshot.list('Pod').flatMap(uncaptured)];
 }
 
 /** The kinds that a control plane of another revision ignores. */

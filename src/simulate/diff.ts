@@ -290,7 +290,7 @@ interface Way {
 function wayOf(trace: Trace): Way {
   const { hops, outcome } = trace;
   const host = outcome.kind === 'upstream' ? outcome.host : '';
-  return { end: describe(trace), host, legs: hops.flatMap(({ next }) => (next ? [legOf(next)] : [])) };
+  return { end: describe(trace), host, legs: hops.flatMap(({ next }, i) => (next ? [legOf(next, hops[i + 1])] : [])) };
 }
 
 /** What becomes of the protection of a call that gets through on both sides: of each way, held against those that it had to the same end. */

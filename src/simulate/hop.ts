@@ -103,6 +103,7 @@ function terminate(
   }
   recorder.step('tls', names.join(', '), `TLS for ${payload.tls.serverName || '(no SNI)'} ends here`);
   if (context.requireClientCertificate) {
+    recorder.demandsCertificate = true;
     recorder.step('tls', '', 'a client certificate is required: without one that is trusted, the handshake fails');
     if (payload.tls.certificate === false) return recorder.closed('', 'no client certificate');
   }

@@ -20,6 +20,7 @@ export class Recorder {
   anyAddress = false;
   cluster = '';
   copy = false;
+  demandsCertificate = false;
   /** In the order in which they are done. */
   readonly changes: OnResponse[] = [];
   readonly proxy: string;
@@ -33,8 +34,7 @@ export class Recorder {
   }
 
   end(flag: string, outcome: Outcome): HopResult {
-    const { proxy, protocol, steps, cluster, copy } = this;
-    return { hop: { proxy, protocol, steps, cluster, copy, flag, next: undefined }, outcome, onResponse: this.#onResponse() };
+    return { hop: this.#hop(flag, undefined), outcome, onResponse: this.#onResponse() };
   }
 
   closed(flag: string, details: string): HopResult {
@@ -50,8 +50,12 @@ export class Recorder {
   }
 
   goOn(next: NonNullable<Hop['next']>): HopResult {
-    const { proxy, protocol, steps, cluster, copy } = this;
-    return { hop: { proxy, protocol, steps, cluster, copy, flag: '', next }, outcome: undefined, onResponse: this.#onResponse() };
+    return { hop: this.#hop('', next), outcome: undefined, onResponse: this.#onResponse() };
+  }
+
+  #hop(flag: string, next: Hop['next']): Hop {
+    const { proxy, protocol, steps, cluster, copy, demandsCertificate } = this;
+    return { proxy, protocol, steps, cluster, copy, ...(demandsCertificate && { demandsCertificate }), flag, next };
   }
 
   #onResponse(): OnResponse | undefined {

@@ -23,6 +23,7 @@ const PAIRS: readonly (readonly [string, Leg, Leg, Shift, Shift])[] = [
   ['another CA, and a name more', NAMED, leg('name', { authorities: 'CA b', names: ['a', 'b'] }), 'weakens', 'differs'],
   ['revocations not heeded', leg('name', { revocations: 'crl.pem' }), NAMED, 'weakens', 'strengthens'],
   ['no client certificate', leg('name', { identity: 'me' }), NAMED, 'weakens', 'strengthens'],
+  ['a certificate not demanded', { ...NAMED, demandsCertificate: true } as Leg, NAMED, 'weakens', 'strengthens'],
   ['another client certificate', leg('name', { identity: 'me' }), leg('name', { identity: 'you' }), 'differs', 'differs'],
 ];
 

@@ -24,8 +24,13 @@ export interface OriginatedTls {
 export type Leg =
   | { readonly kind: 'plain' }
   /** TLS of the application's own, which no proxy has ended: what it verifies is up to the application. */
-  | { readonly kind: 'application' }
-  | ({ readonly kind: 'originated' } & OriginatedTls);
+  | ({ readonly kind: 'application' } & Receiver)
+  | ({ readonly kind: 'originated' } & OriginatedTls & Receiver);
+
+interface Receiver {
+  /** Whether the proxy at the end of the stretch lets nobody in without a certificate. */
+  readonly demandsCertificate?: boolean;
+}
 
 /** What a proxy sends on. */
 interface Sending {
@@ -33,9 +38,11 @@ interface Sending {
   readonly payload: Payload;
 }
 
-export function legOf({ originates, payload }: Sending): Leg {
-  if (originates) return { kind: 'originated', ...originates };
-  return { kind: payload.tls ? 'application' : 'plain' };
+/** @param receiver the proxy that takes it; undefined for a server */
+export function legOf({ originates, payload }: Sending, receiver: Receiver | undefined): Leg {
+  const demandsCertificate = receiver?.demandsCertificate === true;
+  if (originates) return { kind: 'originated', ...originates, demandsCertificate };
+  return payload.tls ? { kind: 'application', demandsCertificate } : { kind: 'plain' };
 }
 
 /** `weakens`: something protects the call less, whatever else does more. `differs`: it is protected otherwise, and nobody can say whether better. */
@@ -51,10 +58,11 @@ export function gravest(shifts: Iterable<Shift>): Shift {
 
 /** What becomes of the protection of one stretch. */
 export function shiftOfLeg(before: Leg, after: Leg): Shift {
-  if (before.kind === 'originated' && after.kind === 'originated') return shiftOfTls(before, after);
-  if (before.kind === after.kind) return 'same';
-  if (after.kind === 'plain') return 'weakens';
-  return before.kind === 'plain' ? 'strengthens' : 'differs';
+  if (after.kind === 'plain') return before.kind === 'plain' ? 'same' : 'weakens';
+  if (before.kind === 'plain') return 'strengthens';
+  const demands = ordered(Number(before.demandsCertificate ?? false), Number(after.demandsCertificate ?? false));
+  if (before.kind === 'originated' && after.kind === 'originated') return gravest([shiftOfTls(before, after), demands]);
+  return gravest([before.kind === after.kind ? 'same' : 'differs', demands]);
 }
 
 /**
@@ -111,10 +119,14 @@ export function legText(leg: Leg): string {
     case 'plain':
       return 'in plain';
     case 'application':
-      return "TLS of the application's own";
+      return `TLS of the application's own${demandText(leg)}`;
     case 'originated':
-      return `TLS with ${tlsText(leg)}`;
+      return `TLS with ${tlsText(leg)}${demandText(leg)}`;
   }
+}
+
+function demandText({ demandsCertificate }: Receiver): string {
+  return demandsCertificate ? ', which demands a client certificate' : '';
 }
 
 /** What TLS says and checks, as a clause: `SNI a.example, verified to be a.example by the system's CAs, …`. */

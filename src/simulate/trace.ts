@@ -36,6 +36,8 @@ export interface Hop {
   readonly cluster: string;
   /** What was followed from here on is a copy of the request, which the application never hears of. */
   readonly copy: boolean;
+  /** TLS ended here, and only clients with a certificate that is trusted got in. */
+  readonly demandsCertificate?: boolean;
   /** The response flag in the access log of this proxy, or empty. */
   readonly flag: string;
   /** What the proxy sends on; undefined where the call ended here. */
