@@ -163,6 +163,7 @@ test('the dump holds every resource with its version, in field names of the API'
     [
       'BootstrapConfigDump',
       'ClustersConfigDump',
+      'EcdsConfigDump',
       'EndpointsConfigDump',
       'ListenersConfigDump',
       'ScopedRoutesConfigDump',
@@ -222,7 +223,7 @@ test('parts of the dump', async () => {
     version_info: 'v-cluster',
   });
   const byMask = await json('/config_dump?mask=dynamic_route_configs.version_info');
-  assert.deepEqual(byMask.configs[4].dynamic_route_configs, [{ version_info: 'v-route' }]);
+  assert.deepEqual(byMask.configs[5].dynamic_route_configs, [{ version_info: 'v-route' }]);
   assert.equal((await ask('/config_dump?resource=nothing')).status, 404);
   assert.equal((await ask('/config_dump?resource=bootstrap')).status, 400);
   assert.equal((await ask('/config_dump?name_regex=(')).status, 400);
@@ -266,7 +267,7 @@ test('server state', async () => {
   const info = await json('/server_info');
   assert.deepEqual(
     [info.state, info.version, info.uptime_current_epoch, info.node.id],
-    ['LIVE', 'sallyport/0.1.0', '10s', 'sidecar~10.0.0.1~a.b~b.svc'],
+    ['LIVE', 'sallyport/0.1.0/Clean/RELEASE/OpenSSL', '10s', 'sidecar~10.0.0.1~a.b~b.svc'],
   );
   assert.equal((await ask('/ready')).status, 200);
   state = 'DRAINING';

@@ -7,6 +7,7 @@ import { BootstrapConfigDumpSchema, ConfigDumpSchema, SecretsConfigDumpSchema } 
 import {
   ClientResourceStatus,
   ClustersConfigDumpSchema,
+  EcdsConfigDumpSchema,
   EndpointsConfigDumpSchema,
   ListenersConfigDumpSchema,
   RoutesConfigDumpSchema,
@@ -38,6 +39,8 @@ export function configDump(source: Pick<AdminSource, 'resources' | 'bootstrap' |
       staticClusters: clusters.fixed.map(({ any, lastUpdated }) => ({ cluster: any, lastUpdated })),
       dynamicActiveClusters: clusters.dynamic.map(({ any, ...rest }) => ({ ...rest, cluster: any })),
     }),
+    // No filter's configuration comes by itself; istioctl takes a dump without the section for an old proxy's.
+    pack(EcdsConfigDumpSchema, {}),
     ...(includeEndpoints
       ? [
           pack(EndpointsConfigDumpSchema, {
@@ -188,6 +191,7 @@ const ELEMENT_TYPES: Readonly<Record<string, string>> = {
   static_clusters: 'ClustersConfigDump.StaticCluster',
   dynamic_active_clusters: 'ClustersConfigDump.DynamicCluster',
   dynamic_warming_clusters: 'ClustersConfigDump.DynamicCluster',
+  ecds_filters: 'EcdsConfigDump.EcdsFilterConfig',
   static_endpoint_configs: 'EndpointsConfigDump.StaticEndpointConfig',
   dynamic_endpoint_configs: 'EndpointsConfigDump.DynamicEndpointConfig',
   static_route_configs: 'RoutesConfigDump.StaticRouteConfig',

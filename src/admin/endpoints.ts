@@ -175,7 +175,8 @@ async function serverInfo({ version, state, now, startTime, node, concurrency, l
   const { toAdminJson } = await import('./json.ts');
   const uptime = durationFromMs(Math.max(0, Math.floor((now() - startTime) / 1000) * 1000));
   const info = create(ServerInfoSchema, {
-    version: `sallyport/${version}`,
+    // As Envoy: revision, version, state of the sources, build, TLS library.
+    version: `sallyport/${version}/Clean/RELEASE/OpenSSL`,
     state: ServerInfo_State[state()],
     uptimeCurrentEpoch: uptime,
     uptimeAllEpochs: uptime,

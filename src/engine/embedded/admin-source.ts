@@ -26,8 +26,19 @@ export interface AdminSourceOptions {
   readonly quit: () => void;
 }
 
+/** What a proxy says of itself where Envoy names its build: istioctl prints the version as that of the proxy. */
+export function withBuild(node: NodeJson, version: string) {
+  const [majorNumber = 0, minorNumber = 0, patch = 0] = version.split(/[.-]/).map(Number);
+  return {
+    ...node,
+    userAgentName: 'sallyport',
+    userAgentBuildVersion: { version: { majorNumber, minorNumber, patch }, metadata: { 'build.type': 'RELEASE' } },
+  };
+}
+
 export function adminSource(options: AdminSourceOptions): AdminSource {
-  const { carrier, accepted, node, admin } = options;
+  const { carrier, accepted, admin } = options;
+  const node = withBuild(options.node, options.version);
   let healthy = true;
   let draining = false;
   return {
