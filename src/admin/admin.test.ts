@@ -171,7 +171,7 @@ test('the dump holds every resource with its version, in field names of the API'
       'SecretsConfigDump',
     ],
   );
-  const [bootstrap, clusters, endpoints, listeners, , routes, secrets] = configs;
+  const [bootstrap, clusters, , endpoints, listeners, , routes, secrets] = configs;
   assert.equal(bootstrap.bootstrap.node.id, 'x');
   assert.equal(clusters.static_clusters[0].cluster.name, 'static');
   assert.deepEqual(clusters.dynamic_active_clusters[0], {
