@@ -165,15 +165,25 @@ export class Passage {
     if (!chain) {
       this.#listener.stats.noFilterChainMatch++;
       this.#plan.sink.record(refusedRecord(connection, this.#listener.name, this.#env));
-      connection.socket.destroy();
+      this.#turnAway();
       return;
     }
     if (chain.maxConnections !== undefined && chain.handler.active >= chain.maxConnections) {
-      connection.socket.destroy();
+      this.#turnAway();
       return;
     }
     if (chain.tls) this.#secure(chain);
     else this.#handOver(chain, connection.socket, connection.ahead.take(), undefined);
+  }
+
+  /**
+   * Envoy only peeks at what tells the chain, so that closing leaves it unread and the kernel resets the connection: the proxy before this one logs UR.
+   * Where something was written, by a way in that Envoy does not have, the client is to read it.
+   */
+  #turnAway(): void {
+    const { socket, ahead } = this.#connection;
+    if (ahead.length > 0 && socket.bytesWritten === 0 && !socket.destroyed) socket.resetAndDestroy();
+    else socket.destroy();
   }
 
   #chain(): ActiveChain | undefined {
