@@ -1,7 +1,8 @@
-/** `sallyport run -- CMD`: a command whose traffic goes through the mesh. */
+/** `sallyport run -- CMD`: a command that reaches what the policy allows, and nothing else. */
 
 import { getCompileCacheDir } from 'node:module';
 import { Command } from 'commander';
+import { type Allowed, parseAllowed } from '../control/contained/allow.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { reachProxy, runCommand as runWithProxy } from '../sandbox/command.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
@@ -10,42 +11,75 @@ import { readyLines } from './ready.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { reopenLogsOnSignal } from './serve.ts';
 
+interface RunOptions extends UpOptions {
+  readonly allow: readonly Allowed[];
+  readonly cooperative?: boolean;
+  readonly strict?: boolean;
+}
+
 /** @param words the command and its arguments: what stands after `--`. */
 export function runCommand(words: readonly string[]): Command {
   const command = new Command('run')
-    .summary('run a command with its traffic through the mesh: sallyport run [PATH...] -- CMD')
+    .summary('run a command that reaches what is allowed and nothing else: sallyport run --allow HOST -- CMD')
     .description(
-      'Runs CMD with HTTP_PROXY, HTTPS_PROXY and ALL_PROXY set to the explicit proxy, and ends with its exit code. ' +
-        'With PATH or --learn it starts a mesh for as long as CMD runs; without, it uses the one that `sallyport up` runs. ' +
-        'What takes no heed of these variables is not captured.',
+      'Runs CMD and all that it starts so that they reach what --allow and the resources in PATH declare and nothing else, whether they cooperate or not ' +
+        '(Linux; no root needed), and ends with its exit code. With --cooperative only HTTP_PROXY, HTTPS_PROXY and ALL_PROXY are set, which any ' +
+        'program may ignore; without PATH it then uses the mesh that `sallyport up` runs.',
     )
     .usage('[options] [path...] -- CMD [argument...]')
-    .argument('[path...]', 'files and folders with resources');
-  return addMeshOptions(command).action(async (paths: string[], options: UpOptions) => {
+    .argument('[path...]', 'files and folders with resources')
+    .option(
+      '--allow <host>',
+      'HOST (80 and 443), HOST:PORT, *.SUFFIX:PORT or tcp://HOST:PORT (repeatable)',
+      (text: string, all: readonly Allowed[]) => [...all, parseAllowed(text)],
+      [],
+    )
+    .option('--strict', 'hide the sockets of container engines and of key agents, too')
+    .option('--cooperative', 'set proxy variables alone: contains nothing that ignores them');
+  return addMeshOptions(command).action(async (paths: string[], options: RunOptions) => {
     if (words.length === 0) throw new SallyportError('usage', 'say what to run after --, e.g. sallyport run -- curl http://HOST/');
-    if (options.proxyAddress.port === 0)
-      throw new SallyportError('usage', 'run needs the explicit proxy: --proxy-address must have a port.');
-    if (paths.length === 0 && options.learn === undefined) {
-      await reachProxy(options.proxyAddress);
-      process.exitCode = await runWithProxy(words, options.proxyAddress, environment());
-      return;
-    }
-    const { startLocalMesh } = await import('../control/local/start.ts');
-    const { control, conclude } = await startLocalMesh(paths, localMeshOptions(options), {
-      ...engineHost,
-      tell: sayOrEnd((error) => say(messageOf(error))),
-    });
-    for (const line of readyLines(options, control.report)) say(line);
-    const ignoreSignal = reopenLogsOnSignal(() => control);
-    try {
-      process.exitCode = await runWithProxy(words, options.proxyAddress, environment());
-    } finally {
-      await control.close(options.grace);
-      ignoreSignal();
-      // Standard output is the command's own.
-      conclude(printError);
-    }
+    process.exitCode = options.cooperative ? await cooperative(words, paths, options) : await contained(words, paths, options);
   });
+}
+
+async function contained(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
+  const { runContained } = await import('../control/contained/run.ts');
+  const { code, conclude } = await runContained({
+    words,
+    paths,
+    allowed: options.allow,
+    mesh: { ...localMeshOptions(options), analyse: paths.length > 0 },
+    host: { ...engineHost, tell: sayOrEnd((error) => say(messageOf(error))) },
+    environment: environment(),
+    strict: options.strict ?? false,
+    say,
+  });
+  // Standard output is the command's own.
+  conclude(printError);
+  return code;
+}
+
+async function cooperative(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
+  if (options.proxyAddress.port === 0)
+    throw new SallyportError('usage', '--cooperative needs the explicit proxy: --proxy-address must have a port.');
+  if (paths.length === 0 && options.learn === undefined) {
+    await reachProxy(options.proxyAddress);
+    return runWithProxy(words, options.proxyAddress, environment());
+  }
+  const { startLocalMesh } = await import('../control/local/start.ts');
+  const { control, conclude } = await startLocalMesh(paths, localMeshOptions(options), {
+    ...engineHost,
+    tell: sayOrEnd((error) => say(messageOf(error))),
+  });
+  for (const line of readyLines(options, control.report)) say(line);
+  const ignoreSignal = reopenLogsOnSignal(() => control);
+  try {
+    return await runWithProxy(words, options.proxyAddress, environment());
+  } finally {
+    await control.close(options.grace);
+    ignoreSignal();
+    conclude(printError);
+  }
 }
 
 function environment(): Readonly<Record<string, string | undefined>> {

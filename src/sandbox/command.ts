@@ -1,11 +1,16 @@
 /** A command whose traffic is to go through the mesh. */
 import { spawn } from 'node:child_process';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
-import { messageOf, SallyportError } from '../lib/errors.ts';
+import { constants as osConstants } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 
-/** The variables by which programs find a proxy. SOCKS carries what is not HTTP. */
-export function proxyEnvironment({ address, port }: SocketAddress): Record<string, string> {
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The variables by which programs find a proxy. SOCKS carries what is not HTTP. An exception that was made for another proxy does not hold for this one. */
+export function proxyEnvironment({ address, port }: SocketAddress): Record<string, string | undefined> {
   const http = `http://${address}:${port}`;
   const socks = `socks5h://${address}:${port}`;
   return {
@@ -15,30 +20,75 @@ export function proxyEnvironment({ address, port }: SocketAddress): Record<strin
     https_proxy: http,
     ALL_PROXY: socks,
     all_proxy: socks,
+    NO_PROXY: undefined,
+    no_proxy: undefined,
     NODE_USE_ENV_PROXY: '1',
   };
 }
 
 /**
- * Runs the command with this process's input and output, passes SIGTERM and SIGINT on to it, and resolves with its exit code, or with that of a shell
- * whose command a signal ended (130 for SIGINT, else 143). Rejects with `command-failed` if it cannot be run.
+ * Runs the command with this process's input and output and resolves with its exit code, that of a shell if a signal ended it.
+ * Rejects with `command-failed` if it cannot be run.
  * @param environment all of it, apart from the proxy's variables
  */
-export function runCommand(
-  words: readonly string[],
-  proxy: SocketAddress,
-  environment: Readonly<Record<string, string | undefined>>,
-): Promise<number> {
+export function runCommand(words: readonly string[], proxy: SocketAddress, environment: Environment): Promise<number> {
   const [program, ...rest] = words;
   const child = spawn(program!, rest, { stdio: 'inherit', env: { ...environment, ...proxyEnvironment(proxy) } });
-  const forward = (signal: NodeJS.Signals) => void child.kill(signal);
-  process.on('SIGTERM', forward).on('SIGINT', forward);
+  const stop = forwardSignals((signal) => void child.kill(signal));
   return new Promise<number>((resolve, reject) => {
     child.on('error', (error) =>
       reject(new SallyportError('command-failed', `cannot run ${program}: ${messageOf(error)}`, { cause: error })),
     );
-    child.on('exit', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 143)));
-  }).finally(() => process.off('SIGTERM', forward).off('SIGINT', forward));
+    child.on('exit', (code, signal) => resolve(exitCode(code, signal)));
+  }).finally(stop);
+}
+
+/** As a shell's: 128 and the number of the signal that ended it. */
+export function exitCode(code: number | null, signal: NodeJS.Signals | null): number {
+  return code ?? 128 + osConstants.signals[signal!];
+}
+
+const FORWARDED = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const;
+/** Those that a terminal sends to all of its foreground. */
+const OF_TERMINAL: ReadonlySet<NodeJS.Signals> = new Set(['SIGINT', 'SIGQUIT', 'SIGHUP']);
+
+/** Keeps this process alive at signals and passes them on, except where the command has them from the terminal already. Returns what ends it. */
+export function forwardSignals(forward: (signal: NodeJS.Signals) => void): () => void {
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (!OF_TERMINAL.has(signal) || !isInForeground()) forward(signal);
+  };
+  for (const signal of FORWARDED) process.on(signal, onSignal);
+  return () => {
+    for (const signal of FORWARDED) process.off(signal, onSignal);
+  };
+}
+
+/** Whether this process's group has a terminal's foreground (proc_pid_stat(5): pgrp, tpgid). */
+function isInForeground(): boolean {
+  try {
+    const text = readFileSync('/proc/self/stat', 'utf8');
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return fields[2] === fields[5];
+  } catch {
+    return process.stdin.isTTY === true;
+  }
+}
+
+/** Throws `command-failed` if there is no such program. */
+export function checkProgram(program: string, environment: Environment): void {
+  const files = program.includes('/') ? [program] : (environment.PATH ?? '').split(delimiter).map((folder) => join(folder, program));
+  const refusals = new Set<string | undefined>();
+  for (const file of files) {
+    try {
+      accessSync(file, constants.X_OK);
+      if (statSync(file).isFile()) return;
+    } catch (error) {
+      // Another folder may have one that can be run.
+      refusals.add(codeOf(error));
+    }
+  }
+  const why = refusals.has('EACCES') ? 'it may not be executed' : 'there is no such program';
+  throw new SallyportError('command-failed', `cannot run ${program}: ${why}`);
 }
 
 /** Rejects with `no-mesh` if nothing listens there. */

@@ -1,4 +1,5 @@
 import type { MeshConfig } from '../../api/index.ts';
+import { Layered } from '../../config/layered.ts';
 import { localMesh, RouterAddresses } from '../../config/local-mesh.ts';
 import type { MeshInput } from '../../config/mesh-source.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
@@ -11,7 +12,7 @@ import type { LocalMeshOptions } from './options.ts';
 export const SIDECAR = 'sidecar';
 
 export interface PrepareOptions {
-  readonly options: Pick<LocalMeshOptions, 'routerAddress' | 'capturePort'>;
+  readonly options: Pick<LocalMeshOptions, 'routerAddress' | 'capturePort' | 'policy'>;
   readonly sidecar: ProxyIdentity;
   readonly learning: Learning | undefined;
   /** Changes the mesh's settings beyond what the files say. */
@@ -20,11 +21,12 @@ export interface PrepareOptions {
 
 /** Lays the workloads of this machine over what the files say, with the proxies that belong to them. */
 export function localPrepare({ options, sidecar, learning, adjust }: PrepareOptions): (given: MeshInput) => Prepared {
-  const { routerAddress, capturePort } = options;
+  const { routerAddress, capturePort, policy } = options;
   const addresses = new RouterAddresses(routerAddress);
   const reachable = reachableListeners(capturePort);
   return (given) => {
-    const allowed = learning?.allowing(given) ?? given;
+    const written = policy ? { ...given, snapshot: new Layered(given.snapshot, policy) } : given;
+    const allowed = learning?.allowing(written) ?? written;
     const { snapshot, routers, findings } = localMesh(allowed.snapshot, allowed.mesh.rootNamespace, addresses);
     const mesh = adjust(capturePort > 0 ? { ...allowed.mesh, proxyListenPort: capturePort } : allowed.mesh);
     const proxies = new Map([...routers.map(({ key, identity }) => [key, identity] as const), [SIDECAR, sidecar]]);

@@ -2,11 +2,13 @@
  * The DNS server of a proxy (Istio's agent has it on 15053): registered hosts are answered from the name table, all else goes to the name servers of the system.
  * UDP and TCP (RFC 1035, RFC 7766).
  */
-import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
-import { connect, createServer, isIP, type Server, type Socket } from 'node:net';
+import { type BindOptions, createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
+import { connect, createServer, isIP, type ListenOptions, type Server, type Socket } from 'node:net';
 import { decode, encode, type Packet, type Question, RECURSION_AVAILABLE, RECURSION_DESIRED } from 'dns-packet';
+import type { HandedSockets } from '../../lib/contained.ts';
 import type { NameIndex } from '../../xds/name-index.ts';
 import { bindError } from '../listener/bind.ts';
+import type { Observer } from '../observed.ts';
 import type { Address } from '../types.ts';
 import { resolvConf } from './system.ts';
 
@@ -20,6 +22,8 @@ export interface DnsServerOptions {
   readonly log: (message: string) => void;
   /** How long an upstream may take, in ms. */
   readonly timeoutMs?: number;
+  /** Answers on these sockets instead of the address; while it is closed, names that it does not know do not exist, and nobody is asked for them. */
+  readonly contained?: { readonly sockets: HandedSockets; readonly isClosed: () => boolean; readonly observer: Observer } | undefined;
 }
 
 export interface DnsServer {
@@ -33,6 +37,7 @@ const TTL = 30;
 const AUTHORITATIVE = 0x400;
 const TRUNCATED = 0x200;
 const SERVFAIL = 2;
+const NXDOMAIN = 3;
 const FORMERR = 1;
 const MAX_UDP = 512;
 /** Questions that wait for upstreams at a time; more are answered SERVFAIL. */
@@ -45,13 +50,14 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
   const conf = resolvConf(options.now);
   const timeoutMs = options.timeoutMs ?? 3000;
   let pending = 0;
+  /** Where it answers. */
+  let own = options.address;
 
   function upstreams(): Address[] {
-    const own = (address: Address) => address.ip === options.address.ip && address.port === udp.address().port;
-    return (options.upstreams ?? conf().servers).map(parseServer).filter((address) => !own(address));
+    return (options.upstreams ?? conf().servers).map(parseServer).filter(({ ip, port }) => ip !== own.ip || port !== own.port);
   }
 
-  function handle(message: Buffer, tcp: boolean, answer: Answer): void {
+  function handle(message: Buffer, tcp: boolean, client: Address, answer: Answer): void {
     let query: Packet;
     try {
       query = decode(message);
@@ -62,8 +68,16 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
     const question = query.questions?.[0];
     if (query.type !== 'query' || !question) return;
     const local = localAnswer(query, question, options.names());
+    const observer = options.contained?.observer;
+    const name = question.name.replace(/\.$/, '').toLowerCase();
     if (local) {
+      observer?.answered(name, options.names().lookup(name) ?? []);
       answer(tcp || local.length <= udpSize(query) ? local : truncated(query));
+      return;
+    }
+    if (options.contained?.isClosed()) {
+      observer?.unresolved(name, client);
+      answer(reply(query, AUTHORITATIVE | NXDOMAIN, []));
       return;
     }
     forward(message, tcp, answer);
@@ -96,51 +110,69 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
     next(0);
   }
 
-  const family = isIP(options.address.ip) === 6 ? 'udp6' : 'udp4';
-  const udp = createSocket(family);
-  udp.on('message', (message: Buffer, from: RemoteInfo) =>
-    handle(message, false, (response) => udp.send(response, from.port, from.address)),
-  );
-  await bound(udp, options.address);
-  const address = { ip: options.address.ip, port: udp.address().port };
+  const udps: UdpSocket[] = [];
+  const tcps: Server[] = [];
   const clients = new Set<Socket>();
-  const tcp = createServer((socket) => {
-    clients.add(socket);
-    socket.on('close', () => clients.delete(socket));
-    serveTcp(socket, (message, answer) => handle(message, true, answer));
-  });
-  try {
-    await listening(tcp, address);
-  } catch (error) {
-    udp.close();
-    throw error;
-  }
-  udp.on('error', (error) => options.log(`DNS: ${error.message}`));
-  tcp.on('error', (error) => options.log(`DNS: ${error.message}`));
-  return {
-    address,
-    close() {
-      udp.close();
-      tcp.close();
-      for (const client of clients) client.destroy();
-    },
+  const onUdp = (udp: UdpSocket) => {
+    udps.push(udp);
+    udp.on('message', (message: Buffer, { address: ip, port }: RemoteInfo) =>
+      handle(message, false, { ip, port }, (response) => udp.send(response, port, ip)),
+    );
   };
+  const newTcp = () => {
+    const tcp = createServer((socket) => {
+      clients.add(socket);
+      socket.on('close', () => clients.delete(socket));
+      const client = { ip: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+      serveTcp(socket, (message, answer) => handle(message, true, client, answer));
+    });
+    tcps.push(tcp);
+    return tcp;
+  };
+  const close = () => {
+    for (const udp of udps) udp.close();
+    for (const tcp of tcps) tcp.close();
+    for (const client of clients) client.destroy();
+  };
+  const { contained } = options;
+  if (contained) {
+    for (const { fd, family } of contained.sockets.dnsUdp) {
+      const udp = createSocket(family);
+      onUdp(udp);
+      await bound(udp, { fd }, options.address);
+    }
+    for (const fd of contained.sockets.dnsTcp) await listening(newTcp(), { fd }, options.address);
+  } else {
+    const { ip, port } = options.address;
+    const udp = createSocket(isIP(ip) === 6 ? 'udp6' : 'udp4');
+    onUdp(udp);
+    await bound(udp, { address: ip, port }, options.address);
+    own = { ip, port: udp.address().port };
+    try {
+      await listening(newTcp(), { host: ip, port: own.port }, own);
+    } catch (error) {
+      udp.close();
+      throw error;
+    }
+  }
+  for (const socket of [...udps, ...tcps]) socket.on('error', (error: Error) => options.log(`DNS: ${error.message}`));
+  return { address: own, close };
 }
 
-function bound(udp: UdpSocket, address: Address): Promise<void> {
+function bound(udp: UdpSocket, where: BindOptions, address: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     udp.once('error', (error) => reject(bindError(error, address)));
-    udp.bind(address.port, address.ip, () => {
+    udp.bind(where, () => {
       udp.removeAllListeners('error');
       resolve();
     });
   });
 }
 
-function listening(tcp: Server, address: Address): Promise<void> {
+function listening(tcp: Server, where: ListenOptions | { readonly fd: number }, address: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     tcp.once('error', (error) => reject(bindError(error, address)));
-    tcp.listen(address.port, address.ip, () => {
+    tcp.listen(where, () => {
       tcp.removeAllListeners('error');
       resolve();
     });

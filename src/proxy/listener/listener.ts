@@ -4,7 +4,7 @@ import type { Address as AddressConfig } from '../../xds/gen/envoy/config/core/v
 import type { Listener as ListenerConfig } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { readAddress } from '../cluster/endpoints.ts';
 import type { Address } from '../types.ts';
-import { bind } from './bind.ts';
+import { bind, listenOn } from './bind.ts';
 import type { ConnectionTaker, ListenerEnvironment, ListenerStats } from './contract.ts';
 import { Inspection } from './inspection.ts';
 import type { LazyChain } from './lazy-chain.ts';
@@ -59,6 +59,10 @@ export class ProxyListener implements ConnectionTaker {
   async listen(): Promise<void> {
     const { config } = this.#plan;
     if (config.bindToPort === false) return;
+    if (this.#env.handed) {
+      this.#sockets = await this.#openHanded(this.#env.handed);
+      return;
+    }
     const reusePort = this.#env.reusePort && config.enableReusePort !== false;
     if (!reusePort && !this.#env.first) return;
     const addresses = [config.address, ...config.additionalAddresses.map(({ address }) => address)];
@@ -70,6 +74,14 @@ export class ProxyListener implements ConnectionTaker {
       throw error;
     }
     this.#sockets = sockets;
+  }
+
+  async #openHanded(handed: Readonly<Record<string, readonly number[]>>): Promise<ListeningSocket[]> {
+    const address = readAddress(this.#plan.config.address, `listener "${this.name}".address`);
+    const owner = { listener: this as ProxyListener };
+    const fds = handed[`${address.ip}:${address.port}`] ?? [];
+    const servers = await Promise.all(fds.map((fd) => listenOn(fd, address, (socket) => owner.listener.#accept(socket))));
+    return servers.map((server) => ({ server, owner }));
   }
 
   async #open(address: AddressConfig | undefined, reusePort: boolean): Promise<ListeningSocket> {
