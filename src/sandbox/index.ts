@@ -53,9 +53,9 @@ export async function openSandbox({ environment, strict }: SandboxOptions): Prom
   const namespaces = helperNamespaces(environment.PATH ?? '');
   const broken = engines(environment, uid);
   const hidden = [...brokers(environment, uid), ...(strict ? broken : [])];
-  const told = { hidden, uid, gid: process.getgid?.() ?? 0, unshare: namespaces[0], channel: CHANNEL };
-  const [program, ...rest] = [...namespaces, process.execPath, fileURLToPath(HELPER), JSON.stringify(told)];
-  const helper = spawn(program!, rest, {
+  const told = { hidden, uid, gid: process.getgid?.() ?? 0, namespaces, channel: CHANNEL };
+  const rest = [...namespaces.options, '--', process.execPath, fileURLToPath(HELPER), JSON.stringify(told)];
+  const helper = spawn(namespaces.unshare, rest, {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     // What changes how Node starts is meant for the command.
     env: { PATH: environment.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE },

@@ -4,10 +4,10 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { messageOf } from '../lib/errors.ts';
-import { hide } from './hidden.ts';
+import { hide, protectKernel } from './hidden.ts';
 import { IPV4, IPV6, loopbackUp, routesOf } from './links.ts';
 import { handOver, hasIpv6 } from './listeners.ts';
-import { commandNamespace, mapUser, type User } from './namespaces.ts';
+import { commandNamespace, mapUser, type Namespaces, type User } from './namespaces.ts';
 import { dropPrivileges } from './privileges.ts';
 import { type FromInside, INSIDE_PORTS, type InsideOptions, type ToInside } from './protocol.ts';
 import { redirect } from './redirect.ts';
@@ -15,7 +15,7 @@ import { closeOnExec } from './system.ts';
 
 /** What the helper is told when it starts. */
 interface Told extends InsideOptions, User {
-  readonly unshare: string;
+  readonly namespaces: Namespaces;
   /** The descriptor of Node's IPC. */
   readonly channel: number;
 }
@@ -35,18 +35,19 @@ async function contain(): Promise<void> {
     redirect(family, INSIDE_PORTS);
   }
   hide(told.hidden);
+  if (told.namespaces.root) protectKernel();
   await handOver(ipv6, send);
   dropPrivileges();
 }
 
 function run({ words, environment }: Extract<ToInside, { kind: 'run' }>): void {
-  const [program, ...rest] = commandNamespace(told.unshare, words);
+  const [program, ...rest] = commandNamespace(told.namespaces, words);
   command = spawn(program, rest, { stdio: 'inherit', env: environment });
   command.on('error', (error) => send({ kind: 'not-run', message: messageOf(error) }));
   command.on('exit', (code, signal) => send({ kind: 'ended', code, signal }));
   const { pid } = command;
   if (pid === undefined) return;
-  mapUser(pid, told).catch((error: unknown) => {
+  mapUser(pid, told, told.namespaces.root).catch((error: unknown) => {
     command!.kill('SIGKILL');
     send({ kind: 'not-run', message: messageOf(error) });
   });

@@ -36,12 +36,12 @@ export interface Family {
   readonly name: 'IPv4' | 'IPv6';
   /** AF_INET and AF_INET6 (Linux), which netfilter calls the same. */
   readonly number: 2 | 10;
-  /** Of the inside: RFC 5737's documentation range, and a unique local address (RFC 4193). */
+  /** Of the inside: the dummy address (RFC 7600), which no other machine has, and a unique local one (RFC 4193). */
   readonly own: Buffer;
   readonly bits: 32 | 128;
 }
 
-export const IPV4: Family = { name: 'IPv4', number: 2, own: Buffer.from([192, 0, 2, 1]), bits: 32 };
+export const IPV4: Family = { name: 'IPv4', number: 2, own: Buffer.from([192, 0, 0, 8]), bits: 32 };
 export const IPV6: Family = { name: 'IPv6', number: 10, own: Buffer.from('fd53616c6c7900000000000000000001', 'hex'), bits: 128 };
 
 const NEW = FLAG.request | FLAG.ack | FLAG.create | FLAG.exclusive;

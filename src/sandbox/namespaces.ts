@@ -10,19 +10,27 @@ import { existsSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { SallyportError } from '../lib/errors.ts';
 
-/** Words that run what follows them in namespaces of its own. Throws `sandbox-unavailable`, saying why. */
-export function helperNamespaces(path: string): string[] {
+/** How namespaces are had here. */
+export interface Namespaces {
+  readonly unshare: string;
+  /** Options for the helper's. */
+  readonly options: readonly string[];
+  /** The helper is root in the machine's own user namespace: the command keeps root's capabilities over files, and none beyond its namespace. */
+  readonly root: boolean;
+}
+
+/** Throws `sandbox-unavailable`, saying why. */
+export function helperNamespaces(path: string): Namespaces {
   if (process.platform !== 'linux') throw unavailable('it needs Linux');
   const unshare = findUnshare(path);
-  const kinds: string[][] = [['-U', '-r', '-n', '-m']];
-  if (process.getuid!() === 0) kinds.unshift(['-n', '-m']);
-  let said = '';
-  for (const kind of kinds) {
-    const tried = spawnSync(unshare, [...kind, '--', 'true'], { encoding: 'utf8' });
-    if (tried.status === 0) return [unshare, ...kind, '--'];
-    said = tried.error?.message ?? tried.stderr.trim();
-  }
-  throw unavailable(whyNot(said));
+  const attempt = (...options: string[]) => spawnSync(unshare, [...options, '--', 'true'], { encoding: 'utf8' });
+  const plain = ['-n', '-m'];
+  if (process.getuid!() === 0 && attempt(...plain, '-U', '--keep-caps').status === 0 && attempt(...plain).status === 0)
+    return { unshare, options: plain, root: true };
+  const options = ['-U', '-r', ...plain];
+  const tried = attempt(...options);
+  if (tried.status === 0) return { unshare, options, root: false };
+  throw unavailable(whyNot(tried.error?.message ?? tried.stderr.trim()));
 }
 
 function findUnshare(path: string): string {
@@ -67,9 +75,9 @@ function unavailable(why: string): SallyportError {
  * The same words in a user namespace of their own. They wait until `mapUser` has said who they are: a shell reads the map until there is one, and ends
  * should the helper be gone.
  */
-export function commandNamespace(unshare: string, words: readonly string[]): readonly [string, ...string[]] {
+export function commandNamespace({ unshare, root }: Namespaces, words: readonly string[]): readonly [string, ...string[]] {
   const wait = 'until read -r _ </proc/self/uid_map; do kill -0 "$PPID" || exit 125; done 2>/dev/null; exec "$@"';
-  return [unshare, '-U', '--', '/bin/sh', '-c', wait, 'sh', ...words];
+  return [unshare, '-U', ...(root ? ['--keep-caps'] : []), '--', '/bin/sh', '-c', wait, 'sh', ...words];
 }
 
 /** Who the user is outside. */
@@ -78,21 +86,24 @@ export interface User {
   readonly gid: number;
 }
 
-const ALL = 0xffffffff;
-
 /**
  * Says who a process is that `commandNamespace` has started: whom the helper was started by, and for real root everybody, as root has the files of all.
  * Resolves when it is said.
  */
-export async function mapUser(pid: number, { uid, gid }: User): Promise<void> {
+export async function mapUser(pid: number, { uid, gid }: User, root: boolean): Promise<void> {
   const own = readlinkSync('/proc/self/ns/user');
-  const all = readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/);
   while (readlinkSync(`/proc/${pid}/ns/user`) === own) await new Promise(setImmediate);
-  if (all[0] === '0' && all[2] === String(ALL)) {
-    writeFileSync(`/proc/${pid}/gid_map`, `0 0 ${ALL}\n`);
-    writeFileSync(`/proc/${pid}/uid_map`, `0 0 ${ALL}\n`);
+  if (root) {
+    // As they are here: a container may have fewer.
+    writeFileSync(`/proc/${pid}/gid_map`, sameAs('/proc/self/gid_map'));
+    writeFileSync(`/proc/${pid}/uid_map`, sameAs('/proc/self/uid_map'));
     return;
   }
   writeFileSync(`/proc/${pid}/gid_map`, `${gid} 0 1\n`);
   writeFileSync(`/proc/${pid}/uid_map`, `${uid} 0 1\n`);
+}
+
+/** A map by which everybody here is the same below. */
+function sameAs(map: string): string {
+  return readFileSync(map, 'utf8').replaceAll(/^\s*(\d+)\s+\d+\s+(\d+)$/gm, '$1 $1 $2');
 }

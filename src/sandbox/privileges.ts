@@ -1,7 +1,7 @@
 /**
  * What the command may not regain: `no_new_privs` keeps set-user-ID programs from giving it any, and a seccomp filter leaves it the families of sockets
  * that end inside (unix, IPv4, IPv6, netlink). AF_VSOCK, for one, reaches a virtual machine's host past every network namespace. io_uring makes sockets
- * past the filter, so it is said to be missing, as container runtimes do.
+ * past the filter, so it is said to be missing, as container runtimes do. Nobody types into the terminal for the user (TIOCSTI).
  */
 import { SallyportError } from '../lib/errors.ts';
 import { calls, must } from './system.ts';
@@ -12,6 +12,10 @@ const SECCOMP_MODE_FILTER = 2;
 const ALLOWED_FAMILIES = [1, 2, 10, 16];
 const EAFNOSUPPORT = 97;
 const ENOSYS = 38;
+const EPERM = 1;
+const TIOCSTI = 0x5412;
+/** Of a virtual console: pastes. */
+const TIOCLINUX = 0x541c;
 /** The same number on every architecture. */
 const IO_URING_SETUP = 425;
 
@@ -20,6 +24,7 @@ interface Architecture {
   readonly audit: number;
   /** The number of socket(2). */
   readonly socket: number;
+  readonly ioctl: number;
   /** Of socketcall(2), whose arguments no filter sees. */
   readonly socketcall?: number;
 }
@@ -27,12 +32,12 @@ interface Architecture {
 /** The native one first, then the one whose programs the same kernel runs as well. */
 const ARCHITECTURES: Readonly<Record<string, readonly Architecture[]>> = {
   x64: [
-    { audit: 0xc000003e, socket: 41 },
-    { audit: 0x40000003, socket: 359, socketcall: 102 },
+    { audit: 0xc000003e, socket: 41, ioctl: 16 },
+    { audit: 0x40000003, socket: 359, ioctl: 54, socketcall: 102 },
   ],
   arm64: [
-    { audit: 0xc00000b7, socket: 198 },
-    { audit: 0x40000028, socket: 281 },
+    { audit: 0xc00000b7, socket: 198, ioctl: 29 },
+    { audit: 0x40000028, socket: 281, ioctl: 54 },
   ],
 };
 
@@ -46,8 +51,9 @@ const ALLOW = 0x7fff0000;
 const ERRNO = 0x00050000;
 const NUMBER = 0;
 const AUDIT = 4;
-/** The low half of the first argument: both architectures are little-endian. */
+/** The low halves of arguments: all these architectures are little-endian. */
 const FIRST_ARGUMENT = 16;
+const SECOND_ARGUMENT = 24;
 /** x32 calls have this bit beside the number. */
 const WITHOUT_X32 = 0xbfffffff;
 
@@ -81,7 +87,7 @@ export function socketFilter(arch: string): Buffer {
   return out;
 }
 
-function filterOf({ socket, socketcall }: Architecture): Instruction[] {
+function filterOf({ socket, ioctl, socketcall }: Architecture): Instruction[] {
   const missing = [IO_URING_SETUP, ...(socketcall === undefined ? [] : [socketcall])];
   const families = ALLOWED_FAMILIES.map((family, i): Instruction => [JEQ, ALLOWED_FAMILIES.length - i, 0, family]);
   return [
@@ -91,6 +97,12 @@ function filterOf({ socket, socketcall }: Architecture): Instruction[] {
       [JEQ, 0, 1, number],
       [RET, 0, 0, ERRNO | ENOSYS],
     ]),
+    [JEQ, 0, 5, ioctl],
+    [LD, 0, 0, SECOND_ARGUMENT],
+    [JEQ, 1, 0, TIOCSTI],
+    [JEQ, 0, 1, TIOCLINUX],
+    [RET, 0, 0, ERRNO | EPERM],
+    [RET, 0, 0, ALLOW],
     [JEQ, 0, families.length + 2, socket],
     [LD, 0, 0, FIRST_ARGUMENT],
     ...families,

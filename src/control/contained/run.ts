@@ -6,7 +6,7 @@ import type { Finding } from '../../lib/finding.ts';
 import { checkProgram, proxyEnvironment } from '../../sandbox/command.ts';
 import { INSIDE_LOOPBACK, INSIDE_PORTS, openSandbox } from '../../sandbox/index.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
-import { type LocalMesh, type LocalMeshHost, startLocalMesh } from '../local/start.ts';
+import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
 import { type Allowed, serviceEntries } from './allow.ts';
 import { callerOf } from './caller.ts';
 import { type Called, Calls } from './calls.ts';
@@ -43,9 +43,13 @@ const PROXY = { address: INSIDE_LOOPBACK, port: INSIDE_PORTS.proxy };
 export async function runContained(options: ContainedOptions): Promise<Ran> {
   const { words, paths, mesh, environment, strict, host, say } = options;
   checkProgram(words[0]!, environment);
+  const opening = openSandbox({ environment, strict });
+  // Loaded while the helper starts.
+  const loading = import('../local/start.ts');
+  const sandbox = await opening;
+  const { startLocalMesh } = await loading;
   const policy = policyOf(options.allowed);
   const calls = new Calls({ say, callerOf, date: () => new Date().toISOString() });
-  const sandbox = await openSandbox({ environment, strict });
   let local: LocalMesh | undefined;
   try {
     for (const path of sandbox.open) say(`${path} is reachable: whoever answers there may call what is refused here; --strict hides it`);

@@ -1,0 +1,107 @@
+/** Ways round the sandbox of `run`, as root and as an ordinary user: nothing leaves but to what is declared. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
+import { findTool, needs } from '../integration/tools.ts';
+import { type Outcome, runSandboxed, sandboxNeeds, type Witnesses, witnesses } from './sandbox-support.ts';
+import { WAYS } from './sandbox-ways.ts';
+
+for (const user of ['nobody', 'root'] as const) {
+  test(`nothing goes round the sandbox (${user})`, { skip: sandboxNeeds(user) }, async (t) => {
+    const seen = await witnesses(t);
+    const ways = WAYS.filter(({ tools = [] }) => {
+      const missing = tools.filter((tool) => !findTool(tool));
+      if (missing.length > 0) t.diagnostic(`not tried, as ${missing.join(', ')} is not there`);
+      return missing.length === 0;
+    });
+    assert.ok(ways.length >= 40, `${ways.length} ways`);
+    const outcomes = await attempts(t, user, ways, seen);
+    const failures = ways.flatMap(({ name, atDeclared = false }) => {
+      const outcome = outcomes.get(name);
+      if (!outcome) return [`${name}: it came to no end`];
+      const { code, output } = outcome;
+      const isHeld = code !== 124 && !output.includes('REACHED') && (code !== 0 || (atDeclared && output.includes(DECLARED)));
+      return isHeld ? [] : [`${name}: ${code}: ${output}`];
+    });
+    assert.deepEqual(failures, []);
+    assert.deepEqual(seen.visits, []);
+  });
+}
+
+/** Resolves once the file is there. */
+async function appears(file: string): Promise<void> {
+  const watcher = watch(dirname(file));
+  try {
+    while (!existsSync(file)) await once(watcher, 'change');
+  } finally {
+    watcher.close();
+  }
+}
+
+async function attempts(
+  t: TestContext,
+  user: 'nobody' | 'root',
+  ways: readonly { readonly name: string; readonly script: string }[],
+  seen: Witnesses,
+): Promise<ReadonlyMap<string, Outcome>> {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-ways-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  chmodSync(folder, 0o755);
+  const file = join(folder, 'ways.json');
+  // Whether the sandbox carries anything at all shows as well.
+  const control = { name: CONTROL, script: 'curl -sS -f -m 30 http://declared.example/' };
+  writeFileSync(file, JSON.stringify([control, ...ways]));
+  const { code, stdout, stderr } = await runSandboxed(t, user, ['node', join(import.meta.dirname, 'sandbox-inside.mjs')], {
+    declared: seen.declaredPort,
+    environment: { ...seen.environment, WAYS: file },
+  });
+  assert.equal(code, 0, stderr);
+  const outcomes = new Map(
+    stdout
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as Outcome & { name: string })
+      .map((one) => [one.name, one]),
+  );
+  assert.ok(outcomes.get(CONTROL)?.output.includes(DECLARED), stderr);
+  return outcomes;
+}
+
+const CONTROL = 'what is declared';
+const DECLARED = 'declared answers';
+
+test('a process that outlives the command, or its helper, reaches nothing', { skip: sandboxNeeds('nobody') }, async (t) => {
+  const seen = await witnesses(t);
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-outlives-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  chmodSync(folder, 0o777);
+  const calls = "curl -sS -m 20 --noproxy '*' http://declared.example/ http://$WITNESS_HOST:$WITNESS_PORT/";
+  // Its parent is gone when it calls, and it says so by a file that its reader waits for.
+  const left = (name: string) => `(while kill -0 $1; do :; done; ${calls} >$0/${name} 2>&1; mv $0/${name} $0/${name}.done) 2>/dev/null`;
+  const given = { declared: seen.declaredPort, environment: seen.environment };
+  const outside = '$(awk "/^PPid/ {print \\$2}" /proc/$PPID/status)';
+  const survivor = `setsid sh -c '${left('late').replaceAll("'", "'\\''")}' ${folder} ${outside} </dev/null >/dev/null 2>&1 &`;
+  const { code, stderr } = await runSandboxed(t, 'nobody', ['sh', '-c', survivor], given);
+  assert.equal(code, 0, stderr);
+  const killed = await runSandboxed(t, 'nobody', ['sh', '-c', `kill -9 $PPID; ${calls}`], given);
+  assert.notEqual(killed.code, 0);
+  assert.match(killed.stderr, /ended before it/);
+  await appears(join(folder, 'late.done'));
+  const late = readFileSync(join(folder, 'late.done'), 'utf8');
+  assert.match(late, /Could not resolve host: declared.example\n[^]*Couldn't connect/);
+  assert.doesNotMatch(late + killed.stdout, /REACHED|answers/);
+  assert.deepEqual(seen.visits, []);
+});
+
+test('the witnesses would see what comes', { skip: needs('curl') }, async (t) => {
+  const seen = await witnesses(t);
+  const { WITNESS_HOST, WITNESS_PORT } = seen.environment;
+  const { stdout } = await promisify(execFile)('curl', ['-sS', '--noproxy', '*', `http://${WITNESS_HOST}:${WITNESS_PORT}/`]);
+  assert.match(stdout, /REACHED/);
+  assert.equal(seen.visits.length, 1);
+});
