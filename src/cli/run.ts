@@ -1,11 +1,16 @@
 /** `sallyport run -- CMD`: a command that reaches what the policy allows, and nothing else. */
 
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { getCompileCacheDir } from 'node:module';
 import { Command } from 'commander';
-import { type Allowed, parseAllowed } from '../control/contained/allow.ts';
+import type { Allowed } from '../control/contained/allow.ts';
+import { readPolicies } from '../control/contained/policy.ts';
+import type { ReportFormat } from '../control/contained/report.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { reachProxy, runCommand as runWithProxy } from '../sandbox/command.ts';
+import { collect, today } from './allow.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
+import { repeatable } from './options.ts';
 import { printError } from './print.ts';
 import { readyLines } from './ready.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
@@ -13,6 +18,8 @@ import { reopenLogsOnSignal } from './serve.ts';
 
 interface RunOptions extends UpOptions {
   readonly allow: readonly Allowed[];
+  readonly policy: readonly string[];
+  readonly report?: string;
   readonly cooperative?: boolean;
   readonly strict?: boolean;
 }
@@ -28,12 +35,9 @@ export function runCommand(words: readonly string[]): Command {
     )
     .usage('[options] [path...] -- CMD [argument...]')
     .argument('[path...]', 'files and folders with resources')
-    .option(
-      '--allow <host>',
-      'HOST (80 and 443), HOST:PORT, *.SUFFIX:PORT or tcp://HOST:PORT (repeatable)',
-      (text: string, all: readonly Allowed[]) => [...all, parseAllowed(text)],
-      [],
-    )
+    .option('--allow <host>', 'HOST (80 and 443), HOST:PORT, *.SUFFIX:PORT or tcp://HOST:PORT (repeatable)', collect, [])
+    .option('--policy <file>', 'a list of hosts to allow (repeatable); its JSON Schema: sallyport schema AllowList', repeatable, [])
+    .option('--report <file>', 'what was called, as JSON (.json), or as Markdown that is added to the file; instead of a summary on stderr')
     .option('--strict', 'hide the sockets of container engines and of key agents, too')
     .option('--cooperative', 'set proxy variables alone: contains nothing that ignores them');
   return addMeshOptions(command).action(async (paths: string[], options: RunOptions) => {
@@ -43,11 +47,13 @@ export function runCommand(words: readonly string[]): Command {
 }
 
 async function contained(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
+  const { allowed, ended } = readPolicies(options.policy, today());
+  for (const line of ended) say(line);
   const { runContained } = await import('../control/contained/run.ts');
-  const { code, conclude } = await runContained({
+  const ran = await runContained({
     words,
     paths,
-    allowed: options.allow,
+    allowed: [...options.allow, ...allowed],
     mesh: { ...localMeshOptions(options), analyse: paths.length > 0 },
     host: { ...engineHost, tell: sayOrEnd((error) => say(messageOf(error))) },
     environment: environment(),
@@ -55,8 +61,26 @@ async function contained(words: readonly string[], paths: readonly string[], opt
     say,
   });
   // Standard output is the command's own.
-  conclude(printError);
-  return code;
+  ran.conclude(printError);
+  const { reportText, summaryLines } = await import('../control/contained/report.ts');
+  if (options.report === undefined) for (const line of summaryLines(ran)) say(line);
+  else writeReport(options.report, reportText(ran, formatOf(options.report)));
+  return ran.code;
+}
+
+function formatOf(file: string): ReportFormat {
+  return file.endsWith('.json') ? 'json' : 'markdown';
+}
+
+/** The exit code is the command's, also where the report cannot be written. */
+function writeReport(file: string, text: string): void {
+  try {
+    // A CI job's summary may hold that of other steps.
+    if (formatOf(file) === 'markdown') appendFileSync(file, text);
+    else writeFileSync(file, text);
+  } catch (error) {
+    say(`the report cannot be written: ${messageOf(error)}`);
+  }
 }
 
 async function cooperative(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {

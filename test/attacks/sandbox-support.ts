@@ -1,5 +1,6 @@
 /** For tests of the sandbox: witnesses outside that answer whoever reaches them, and `run` as one user or another. */
-import { spawn, spawnSync } from 'node:child_process';
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -95,6 +96,10 @@ export interface Sandboxed {
   /** Port of 127.0.0.1 at which declared.example is. */
   readonly declared?: number;
   readonly options?: readonly string[];
+  /** What the command reads. */
+  readonly input?: string;
+  /** What happens meanwhile; `seen` resolves once standard output holds the text. */
+  readonly during?: (child: ChildProcess, seen: (text: string) => Promise<void>) => Promise<void>;
 }
 
 export interface SandboxedResult {
@@ -105,7 +110,7 @@ export interface SandboxedResult {
 
 /** `sallyport run` from the sources. */
 export async function runSandboxed(t: TestContext, user: User, words: readonly string[], given: Sandboxed = {}): Promise<SandboxedResult> {
-  const { declared, environment = {}, options = [] } = given;
+  const { declared, environment = {}, options = [], input, during } = given;
   const paths = declared === undefined ? [] : [policyFile(t, declared)];
   const [program, ...rest] = [
     ...asUser(user),
@@ -119,11 +124,17 @@ export async function runSandboxed(t: TestContext, user: User, words: readonly s
   ];
   const child = spawn(program!, rest, {
     env: { HOME: tmpdir(), PATH: `${join(process.execPath, '..')}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`, ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [input === undefined && !during ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
+  if (input !== undefined) child.stdin!.end(input);
   const text = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) child[name].setEncoding('utf8').on('data', (piece: string) => (text[name] += piece));
-  const [code] = (await once(child, 'close')) as [number | null];
+  for (const name of ['stdout', 'stderr'] as const) child[name]!.setEncoding('utf8').on('data', (piece: string) => (text[name] += piece));
+  const closed = once(child, 'close');
+  const seen = async (part: string) => {
+    while (!text.stdout.includes(part)) await Promise.race([once(child.stdout!, 'data'), closed.then(() => assert.fail(text.stderr))]);
+  };
+  await during?.(child, seen);
+  const [code] = (await closed) as [number | null];
   return { code, ...text };
 }
 

@@ -70,8 +70,11 @@ function protocolOf(
   return protocol ?? (port === 80 ? 'HTTP' : port === 443 ? 'TLS' : 'TCP');
 }
 
-/** Addresses of wildcards, beside those that are allocated to names: whoever asks for a name below gets its address, and the proxy reads the name. */
-const WILDCARD_PREFIX = '240.241';
+/**
+ * Addresses of hosts, beside those that are allocated to resources: for a wildcard, as whoever asks for a name below it gets its address, and the proxy
+ * reads the name; for TCP, of which nothing else tells the host.
+ */
+const PREFIX = '240.241';
 
 /** Kubernetes objects, one for each host. */
 export function serviceEntries(allowed: readonly Allowed[]): object[] {
@@ -80,31 +83,29 @@ export function serviceEntries(allowed: readonly Allowed[]): object[] {
     const ports = [...(byHost.get(one.host)?.ports ?? []), ...one.ports];
     byHost.set(one.host, { ...one, ports: ports.filter(({ port }, i) => ports.findIndex((other) => other.port === port) === i) });
   }
-  let wildcards = 0;
-  return [...byHost.values()].map((one) => {
-    const isWildcard = one.host.startsWith('*');
-    if (isWildcard) wildcards++;
-    return serviceEntry(one, isWildcard ? `${WILDCARD_PREFIX}.${wildcards >> 8}.${wildcards & 255}` : undefined);
-  });
+  return [...byHost.values()].map((one, i) => serviceEntry(one, `${PREFIX}.${(i + 1) >> 8}.${(i + 1) & 255}`));
 }
 
-function serviceEntry({ host, ports, why }: Allowed, wildcardAddress: string | undefined): object {
+function serviceEntry({ host, ports, why }: Allowed, ownAddress: string): object {
   const isAddress = isIP(host) > 0;
-  const slug = host.replace('*', 'any').replaceAll(/[^a-z0-9]+/g, '-');
+  const isWildcard = host.startsWith('*');
+  const needsAddress = !isAddress && (isWildcard || ports.some(({ protocol }) => protocol === 'TCP'));
+  // Kubernetes' names have dots, and neither colons nor underscores.
+  const name = host.replace('*', 'any').replaceAll('_', '-u-').replaceAll(/:+/g, '-');
   return {
     apiVersion: 'networking.istio.io/v1',
     kind: 'ServiceEntry',
     metadata: {
-      name: `allow-${slug}`,
+      name: `allow-${name}`,
       namespace: 'default',
       ...(why !== undefined && { annotations: { 'sallyport.dev/why': why } }),
     },
     spec: {
-      hosts: [isAddress ? `${slug}.address.internal` : host],
+      hosts: [isAddress ? `${name.replaceAll('.', '-')}.address.internal` : host],
       ...(isAddress && { addresses: [host], endpoints: [{ address: host }] }),
-      ...(wildcardAddress !== undefined && { addresses: [wildcardAddress] }),
+      ...(needsAddress && { addresses: [ownAddress] }),
       location: 'MESH_EXTERNAL',
-      resolution: isAddress ? 'STATIC' : wildcardAddress === undefined ? 'DNS' : 'DYNAMIC_DNS',
+      resolution: isAddress ? 'STATIC' : isWildcard ? 'DYNAMIC_DNS' : 'DNS',
       ports: ports.map(({ port, protocol }) => ({ number: port, name: `${protocol.toLowerCase()}-${port}`, protocol })),
     },
   };

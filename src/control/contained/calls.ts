@@ -24,6 +24,8 @@ export interface Caller {
 
 /** Hosts beyond are counted together: a command may make up as many names as it likes. */
 const MOST = 1000;
+/** Hosts of which a line says that they are refused. */
+const MOST_SAID = 20;
 
 export interface CallsOptions {
   readonly say: (line: string) => void;
@@ -73,6 +75,10 @@ export class Calls {
     if (verdict !== 'refused' && verdict !== 'unresolved') return;
     if (this.#named.has(host)) return;
     this.#named.add(host);
+    if (this.#named.size > MOST_SAID) {
+      if (this.#named.size === MOST_SAID + 1) this.#options.say('refused more hosts than are said here; --report FILE has them all');
+      return;
+    }
     const who = by ? ` (${by.command}, pid ${by.pid})` : '';
     const what = verdict === 'refused' ? `refused ${where(host, port)}${who}: ${reason}` : `refused to look up ${host}${who}: not allowed`;
     this.#options.say(`${what}; to allow: ${allowOption({ host, port })}`);

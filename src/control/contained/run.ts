@@ -1,15 +1,18 @@
 /** A contained command and the mesh that decides on its calls, for as long as the command runs. */
+import { DECODING_CODES } from '../../api/codes.ts';
 import { snapshotFromText } from '../../config/memory.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
 import { SallyportError } from '../../lib/errors.ts';
-import type { Finding } from '../../lib/finding.ts';
+import { type Finding, formatPosition } from '../../lib/finding.ts';
+import { IN_FORCE } from '../../prove/unknown.ts';
 import { checkProgram, proxyEnvironment } from '../../sandbox/command.ts';
 import { INSIDE_LOOPBACK, INSIDE_PORTS, openSandbox } from '../../sandbox/index.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
 import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
 import { type Allowed, serviceEntries } from './allow.ts';
 import { callerOf } from './caller.ts';
-import { type Called, Calls } from './calls.ts';
+import { Calls } from './calls.ts';
+import type { Account } from './report.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -28,11 +31,7 @@ export interface ContainedOptions {
   readonly say: (line: string) => void;
 }
 
-export interface Ran {
-  readonly code: number;
-  readonly called: readonly Called[];
-  /** Calls to hosts that were too many to keep apart. */
-  readonly others: number;
+export interface Ran extends Account {
   readonly conclude: LocalMesh['conclude'];
 }
 
@@ -61,7 +60,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
     refuseUnread(local.control.report.findings);
     const code = await sandbox.run(words, { ...environment, ...proxyEnvironment(PROXY) });
     await local.control.close(mesh.graceMs);
-    return { code, called: calls.all, others: calls.others, conclude: local.conclude };
+    return { words, code, called: calls.all, others: calls.others, conclude: local.conclude };
   } catch (error) {
     sandbox.close();
     await local?.control.close(0);
@@ -78,7 +77,7 @@ function insideOptions(mesh: LocalMeshOptions, policy: Snapshot, contained: Loca
   return {
     ...mesh,
     contained,
-    policy,
+    beside: policy,
     proxyAddress: PROXY,
     capturePort: INSIDE_PORTS.capture,
     dnsAddress: { address: INSIDE_LOOPBACK, port: INSIDE_PORTS.dns },
@@ -89,9 +88,15 @@ function insideOptions(mesh: LocalMeshOptions, policy: Snapshot, contained: Loca
 
 /** Of a policy that is read in part nobody knows what the rest would have said. */
 function refuseUnread(findings: readonly Finding[]): void {
-  const unread = findings.filter(({ level, code }) => level === 'Error' && code.startsWith('SP00'));
-  if (unread.length === 0) return;
+  const unread = findings.filter(
+    ({ level, code }) => level === 'Error' && (code in DECODING_CODES || code === INVALID) && !IN_FORCE.has(code),
+  );
   const [first] = unread;
+  if (!first) return;
+  const where = first.position ? `${formatPosition(first.position)}: ` : '';
   const more = unread.length > 1 ? ` (and ${unread.length - 1} more)` : '';
-  throw new SallyportError('policy-unreadable', `the policy does not read completely, so nothing is run: ${first!.message}${more}`);
+  throw new SallyportError('policy-unreadable', `the policy does not read completely, so nothing is run: ${where}${first.message}${more}`);
 }
+
+/** SchemaValidationError */
+const INVALID = 'IST0106';

@@ -23,8 +23,8 @@ export interface LocalMeshOptions extends EngineOptions {
   readonly learn?: string;
   /** For a command that is contained: its sockets, and who hears of its calls. */
   readonly contained?: Contained;
-  /** Beside the files. */
-  readonly policy?: Snapshot;
+  /** Resources beside those of the files. */
+  readonly beside?: Snapshot;
   /** Whether to find what `sallyport analyze` finds, too. */
   readonly analyse: boolean;
 }

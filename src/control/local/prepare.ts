@@ -12,7 +12,7 @@ import type { LocalMeshOptions } from './options.ts';
 export const SIDECAR = 'sidecar';
 
 export interface PrepareOptions {
-  readonly options: Pick<LocalMeshOptions, 'routerAddress' | 'capturePort' | 'policy'>;
+  readonly options: Pick<LocalMeshOptions, 'routerAddress' | 'capturePort' | 'beside'>;
   readonly sidecar: ProxyIdentity;
   readonly learning: Learning | undefined;
   /** Changes the mesh's settings beyond what the files say. */
@@ -21,11 +21,11 @@ export interface PrepareOptions {
 
 /** Lays the workloads of this machine over what the files say, with the proxies that belong to them. */
 export function localPrepare({ options, sidecar, learning, adjust }: PrepareOptions): (given: MeshInput) => Prepared {
-  const { routerAddress, capturePort, policy } = options;
+  const { routerAddress, capturePort, beside } = options;
   const addresses = new RouterAddresses(routerAddress);
   const reachable = reachableListeners(capturePort);
   return (given) => {
-    const written = policy ? { ...given, snapshot: new Layered(given.snapshot, policy) } : given;
+    const written = beside ? { ...given, snapshot: new Layered(given.snapshot, beside) } : given;
     const allowed = learning?.allowing(written) ?? written;
     const { snapshot, routers, findings } = localMesh(allowed.snapshot, allowed.mesh.rootNamespace, addresses);
     const mesh = adjust(capturePort > 0 ? { ...allowed.mesh, proxyListenPort: capturePort } : allowed.mesh);
