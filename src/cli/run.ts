@@ -2,15 +2,16 @@
 
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { getCompileCacheDir } from 'node:module';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Allowed } from '../control/contained/allow.ts';
 import { readPolicies } from '../control/contained/policy.ts';
 import type { ReportFormat } from '../control/contained/report.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
 import { reachProxy, runCommand as runWithProxy } from '../sandbox/command.ts';
 import { collect, today } from './allow.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
-import { repeatable } from './options.ts';
+import { portOption, repeatable, socketOption } from './options.ts';
 import { printError } from './print.ts';
 import { readyLines } from './ready.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
@@ -19,6 +20,9 @@ import { reopenLogsOnSignal } from './serve.ts';
 interface RunOptions extends UpOptions {
   readonly allow: readonly Allowed[];
   readonly policy: readonly string[];
+  readonly allowLocal: readonly SocketAddress[];
+  readonly publish: readonly number[];
+  readonly wouldDeny?: boolean;
   readonly report?: string;
   readonly cooperative?: boolean;
   readonly strict?: boolean;
@@ -38,6 +42,17 @@ export function runCommand(words: readonly string[]): Command {
     .option('--allow <host>', 'HOST (80 and 443), HOST:PORT, *.SUFFIX:PORT or tcp://HOST:PORT (repeatable)', collect, [])
     .option('--policy <file>', 'a list of hosts to allow (repeatable); its JSON Schema: sallyport schema AllowList', repeatable, [])
     .option('--report <file>', 'what was called, as JSON (.json), or as Markdown that is added to the file; instead of a summary on stderr')
+    .addOption(
+      new Option('--allow-local <address:port>', 'a service of this machine that CMD reaches at the same port of 127.0.0.1 (repeatable)')
+        .argParser(localOption)
+        .default([]),
+    )
+    .addOption(
+      new Option('--publish <port>', 'a port that CMD listens on, at 127.0.0.1 of this machine as well (repeatable)')
+        .argParser((text, all: readonly number[]) => [...all, portOption(text)])
+        .default([]),
+    )
+    .option('--would-deny', 'let all calls through, and say which would be refused')
     .option('--strict', 'hide the sockets of container engines and of key agents, too')
     .option('--cooperative', 'set proxy variables alone: contains nothing that ignores them');
   return addMeshOptions(command).action(async (paths: string[], options: RunOptions) => {
@@ -54,10 +69,12 @@ async function contained(words: readonly string[], paths: readonly string[], opt
     words,
     paths,
     allowed: [...options.allow, ...allowed],
-    mesh: { ...localMeshOptions(options), analyse: paths.length > 0 },
+    mesh: { ...localMeshOptions(options), analyse: paths.length > 0, allowAll: options.wouldDeny ?? false },
     host: { ...engineHost, tell: sayOrEnd((error) => say(messageOf(error))) },
     environment: environment(),
     strict: options.strict ?? false,
+    local: options.allowLocal,
+    published: options.publish,
     say,
   });
   // Standard output is the command's own.
@@ -66,6 +83,13 @@ async function contained(words: readonly string[], paths: readonly string[], opt
   if (options.report === undefined) for (const line of summaryLines(ran)) say(line);
   else writeReport(options.report, reportText(ran, formatOf(options.report)));
   return ran.code;
+}
+
+function localOption(text: string, all: readonly SocketAddress[]): SocketAddress[] {
+  const one = socketOption('127.0.0.1')(text);
+  if (one.port === 0) throw new InvalidArgumentError('it needs a port.');
+  if (all.some(({ port }) => port === one.port)) throw new InvalidArgumentError(`port ${one.port} is named already.`);
+  return [...all, one];
 }
 
 function formatOf(file: string): ReportFormat {

@@ -17,9 +17,9 @@ export interface Contained {
 /** A call, at its end. */
 export interface ObservedCall {
   /**
-   * `refused`: nothing allows it; `failed`: it was allowed, and the server was not reached; `unresolved`: a name was asked for that nothing declares.
+   * `undeclared`: nothing allows it, and all is let through; `refused`: nothing allows it; `failed`: it was allowed, and the server was not reached; `unresolved`: a name was asked for that nothing declares.
    */
-  readonly verdict: 'allowed' | 'refused' | 'failed' | 'unresolved';
+  readonly verdict: 'allowed' | 'undeclared' | 'refused' | 'failed' | 'unresolved';
   /** Name or address that was asked for. */
   readonly host: string;
   /** 0 for names alone. */

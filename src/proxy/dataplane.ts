@@ -108,6 +108,8 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   let closed = false;
   /** What nothing declares leads nowhere (`REGISTRY_ONLY`). */
   let closedToUnknown = true;
+  /** The first configuration is in force: what waits at handed sockets is answered from now on. */
+  const whole = Promise.withResolvers<void>();
   let probes = true;
 
   const filters: NetworkFilters = {
@@ -128,7 +130,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
         log: (message) => log('info', message),
         closed: observer && { isClosed: () => closedToUnknown, isDeclared: (address) => listeners.at(address) !== undefined, observer },
       },
-      handed: contained?.sockets.listeners,
+      handed: contained && { sockets: contained.sockets.listeners, whole: whole.promise },
       createSink: (config) => sinks.logs(config.accessLog),
       nextId: () => ++ids,
       now,
@@ -141,7 +143,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     pace,
   );
   sinks.registry.addSource(listenerStatsSource(() => listeners.all()));
-  const dns = options.dns && (await startDns(options.dns));
+  let dns = options.dns && !contained ? await startDns(options.dns) : undefined;
 
   async function startDns(address: Address): Promise<DnsServer> {
     const { createDnsServer } = await import('./dns/server.ts');
@@ -225,6 +227,8 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       for (const resource of update.removed) if (resource.type === type) remove(type, resource.name);
     }
     version = update.version;
+    whole.resolve();
+    if (contained && options.dns && !closed) dns ??= await startDns(options.dns);
     return { version, rejected };
   }
 

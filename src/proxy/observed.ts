@@ -3,6 +3,7 @@ import type { Contained, ObservedCall } from '../lib/contained.ts';
 import type { AccessRecord, Address, RecordSink } from './types.ts';
 
 const BLACK_HOLE = 'BlackHoleCluster';
+const PASSTHROUGH = 'PassthroughCluster';
 /** So many names are remembered by the addresses that were answered for them. */
 const MOST_NAMES = 10_000;
 
@@ -47,6 +48,7 @@ function verdictOf({ upstreamCluster, upstreamHost, clusterMetadata, routeMetada
   if (why !== undefined) return { verdict: 'refused', reason: why };
   if (responseCodeDetails.startsWith('rbac_')) return { verdict: 'refused', reason: responseCodeDetails };
   if (upstreamCluster === '' || upstreamCluster === BLACK_HOLE) return { verdict: 'refused', reason: 'not allowed' };
+  if (upstreamCluster === PASSTHROUGH) return { verdict: 'undeclared', reason: '' };
   if (upstreamHost === undefined || flags.includes('UF')) return { verdict: 'failed', reason: flags.join(',') };
   return { verdict: 'allowed', reason: '' };
 }

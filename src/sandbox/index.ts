@@ -12,6 +12,7 @@
  * `inside.ts` is the helper, this file what starts it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { HandedSockets } from '../lib/contained.ts';
 import { SallyportError } from '../lib/errors.ts';
@@ -29,17 +30,23 @@ export interface SandboxOptions {
   readonly environment: Environment;
   /** Hide sockets of container engines and key agents, too. */
   readonly strict: boolean;
+  /** Ports inside at which services of the machine are to be. */
+  readonly localPorts: readonly number[];
 }
 
 export interface Sandbox {
   /** The sockets inside that whoever opened the sandbox answers on. */
   readonly sockets: HandedSockets;
-  /** Sockets inside by which a command gets out, if it wants. */
+  /** Those of the ports for services of the machine. */
+  readonly local: readonly { readonly port: number; readonly fd: number }[];
+  /** Unix sockets inside by which a command gets out, if it wants. */
   readonly open: readonly string[];
   /** Resolves with the command's exit code. Rejects with `command-failed`. @param environment all of it */
   run(words: readonly string[], environment: Environment): Promise<number>;
-  /** Ends the helper where no command runs. */
-  close(): void;
+  /** A connection to a port inside. Rejects if nothing listens there. */
+  connect(port: number): Promise<Socket>;
+  /** Ends the command and the helper. */
+  kill(): void;
 }
 
 /** Beside this module in the sources and in the build. */
@@ -48,12 +55,12 @@ const HELPER = new URL(import.meta.url.endsWith('.ts') ? './inside.ts' : './sand
 const CHANNEL = 3;
 
 /** Rejects with `sandbox-unavailable`. */
-export async function openSandbox({ environment, strict }: SandboxOptions): Promise<Sandbox> {
+export async function openSandbox({ environment, strict, localPorts }: SandboxOptions): Promise<Sandbox> {
   const uid = process.getuid?.() ?? 0;
   const namespaces = helperNamespaces(environment.PATH ?? '');
   const broken = engines(environment, uid);
   const hidden = [...brokers(environment, uid), ...(strict ? broken : [])];
-  const told = { hidden, uid, gid: process.getgid?.() ?? 0, namespaces, channel: CHANNEL };
+  const told = { hidden, localPorts, uid, gid: process.getgid?.() ?? 0, namespaces, channel: CHANNEL };
   const rest = [...namespaces.options, '--', process.execPath, fileURLToPath(HELPER), JSON.stringify(told)];
   const helper = spawn(namespaces.unshare, rest, {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
@@ -63,15 +70,20 @@ export async function openSandbox({ environment, strict }: SandboxOptions): Prom
   const handed = await contained(helper);
   return {
     sockets: socketsOf(handed),
+    local: handed.filter(({ role }) => role === 'local'),
     open: strict ? [] : broken,
+    connect: entrance(helper),
     run: (words, all) => running(helper, words, all),
-    close: () => void helper.kill('SIGKILL'),
+    kill: () => {
+      if (helper.connected) helper.send({ kind: 'end' } satisfies ToInside);
+    },
   };
 }
 
 interface Handed {
   readonly role: Role;
   readonly address: string;
+  readonly port: number;
   readonly fd: number;
 }
 
@@ -95,11 +107,33 @@ function contained(helper: ChildProcess): Promise<readonly Handed[]> {
     helper.once('error', (error) => fail(error.message));
     helper.once('exit', () => fail('the helper ended'));
     helper.on('message', (message: FromInside, handle: unknown) => {
-      if (message.kind === 'listener') listeners.push({ role: message.role, address: message.address, fd: taken(handle) });
+      if (message.kind === 'listener')
+        listeners.push({ role: message.role, address: message.address, port: message.port, fd: taken(handle) });
       else if (message.kind === 'failed') fail(message.message);
       else if (message.kind === 'contained') resolve(listeners);
     });
   });
+}
+
+function entrance(helper: ChildProcess): (port: number) => Promise<Socket> {
+  const waiting = new Map<number, (socket: Socket | undefined) => void>();
+  let ids = 0;
+  helper.on('message', (message: FromInside, socket: unknown) => {
+    if (message.kind !== 'connected') return;
+    waiting.get(message.id)?.(socket as Socket | undefined);
+    waiting.delete(message.id);
+  });
+  return (port) =>
+    new Promise((resolve, reject) => {
+      const refused = () => reject(new SallyportError('not-reached', `nothing listens on port ${port} inside`));
+      if (!helper.connected) {
+        refused();
+        return;
+      }
+      const id = ++ids;
+      waiting.set(id, (socket) => (socket ? resolve(socket) : refused()));
+      helper.send({ kind: 'connect', id, port } satisfies ToInside);
+    });
 }
 
 function running(helper: ChildProcess, words: readonly string[], environment: Environment): Promise<number> {

@@ -3,13 +3,14 @@
  * Whatever goes wrong is told, and then nothing runs.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { connect } from 'node:net';
 import { messageOf } from '../lib/errors.ts';
 import { hide, protectKernel } from './hidden.ts';
 import { IPV4, IPV6, loopbackUp, routesOf } from './links.ts';
 import { handOver, hasIpv6 } from './listeners.ts';
 import { commandNamespace, mapUser, type Namespaces, type User } from './namespaces.ts';
 import { dropPrivileges } from './privileges.ts';
-import { type FromInside, INSIDE_PORTS, type InsideOptions, type ToInside } from './protocol.ts';
+import { type FromInside, INSIDE_LOOPBACK, INSIDE_PORTS, type InsideOptions, type ToInside } from './protocol.ts';
 import { redirect } from './redirect.ts';
 import { closeOnExec } from './system.ts';
 
@@ -36,7 +37,7 @@ async function contain(): Promise<void> {
   }
   hide(told.hidden);
   if (told.namespaces.root) protectKernel();
-  await handOver(ipv6, send);
+  await handOver({ ipv6, localPorts: told.localPorts, send });
   dropPrivileges();
 }
 
@@ -53,12 +54,24 @@ function run({ words, environment }: Extract<ToInside, { kind: 'run' }>): void {
   });
 }
 
+/** Nothing is read here: whoever gets the socket does. */
+function enter({ id, port }: Extract<ToInside, { kind: 'connect' }>): void {
+  const socket = connect({ host: INSIDE_LOOPBACK, port, allowHalfOpen: true }).pause();
+  socket.once('connect', () => send({ kind: 'connected', id }, socket));
+  socket.on('error', () => send({ kind: 'connected', id }));
+}
+
 // Those of a terminal reach the command as well; what the command makes of them decides.
 for (const signal of ['SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGTERM'] as const) process.on(signal, () => undefined);
 process.on('disconnect', () => process.exit(1));
 process.on('message', (message: ToInside) => {
   if (message.kind === 'run') run(message);
-  else command?.kill(message.signal);
+  else if (message.kind === 'signal') command?.kill(message.signal);
+  else if (message.kind === 'connect') enter(message);
+  else {
+    command?.kill('SIGKILL');
+    process.exit(1);
+  }
 });
 
 contain().then(

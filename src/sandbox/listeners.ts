@@ -18,20 +18,29 @@ interface Opened {
 
 type Send = (message: FromInside, handle: unknown, sent: (error: Error | null) => void) => void;
 
-/** Resolves when the other side has them all. @param ipv6 whether the kernel has it */
-export async function handOver(ipv6: boolean, send: Send): Promise<void> {
+export interface HandOver {
+  /** Whether the kernel has it. */
+  readonly ipv6: boolean;
+  readonly localPorts: readonly number[];
+  readonly send: Send;
+}
+
+/** Resolves when the other side has them all. */
+export async function handOver({ ipv6, localPorts, send }: HandOver): Promise<void> {
   const { capture, proxy, dns } = INSIDE_PORTS;
+  const tcp = async (role: Role, address: string, port: number) => hand({ role, address, port }, await stream(address, port), send);
+  await tcp('proxy', INSIDE_LOOPBACK, proxy);
   for (const address of ipv6 ? [INSIDE_LOOPBACK, '::1'] : [INSIDE_LOOPBACK]) {
-    await hand('capture', address, await stream(address, capture), send);
-    if (address === INSIDE_LOOPBACK) await hand('proxy', address, await stream(address, proxy), send);
-    await hand('dns-udp', address, await datagram(address, dns), send);
-    await hand('dns-tcp', address, await stream(address, dns), send);
+    await tcp('capture', address, capture);
+    await hand({ role: 'dns-udp', address, port: dns }, await datagram(address, dns), send);
+    await tcp('dns-tcp', address, dns);
+    for (const port of localPorts) await tcp('local', address, port);
   }
 }
 
-function hand(role: Role, address: string, opened: Opened, send: Send): Promise<void> {
+function hand(what: { readonly role: Role; readonly address: string; readonly port: number }, opened: Opened, send: Send): Promise<void> {
   return new Promise((resolve, reject) =>
-    send({ kind: 'listener', role, address }, opened.handle, (error) => {
+    send({ kind: 'listener', ...what }, opened.handle, (error) => {
       opened.close();
       if (error) reject(error);
       else resolve();

@@ -96,6 +96,8 @@ export interface Sandboxed {
   /** Port of 127.0.0.1 at which declared.example is. */
   readonly declared?: number;
   readonly options?: readonly string[];
+  /** Runs the program. */
+  readonly around?: readonly string[];
   /** What the command reads. */
   readonly input?: string;
   /** What happens meanwhile; `seen` resolves once standard output holds the text. */
@@ -110,10 +112,11 @@ export interface SandboxedResult {
 
 /** `sallyport run` from the sources. */
 export async function runSandboxed(t: TestContext, user: User, words: readonly string[], given: Sandboxed = {}): Promise<SandboxedResult> {
-  const { declared, environment = {}, options = [], input, during } = given;
+  const { declared, environment = {}, options = [], around = [], input, during } = given;
   const paths = declared === undefined ? [] : [policyFile(t, declared)];
   const [program, ...rest] = [
     ...asUser(user),
+    ...around,
     process.execPath,
     join(ROOT, 'test/integration/sallyport.ts'),
     'run',

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -81,20 +82,22 @@ test('a process that outlives the command, or its helper, reaches nothing', { sk
   t.after(() => rmSync(folder, { recursive: true }));
   chmodSync(folder, 0o777);
   const calls = "curl -sS -m 20 --noproxy '*' http://declared.example/ http://$WITNESS_HOST:$WITNESS_PORT/";
-  // Its parent is gone when it calls, and it says so by a file that its reader waits for.
-  const left = (name: string) => `(while kill -0 $1; do :; done; ${calls} >$0/${name} 2>&1; mv $0/${name} $0/${name}.done) 2>/dev/null`;
   const given = { declared: seen.declaredPort, environment: seen.environment };
-  const outside = '$(awk "/^PPid/ {print \\$2}" /proc/$PPID/status)';
-  const survivor = `setsid sh -c '${left('late').replaceAll("'", "'\\''")}' ${folder} ${outside} </dev/null >/dev/null 2>&1 &`;
+  const fifo = join(folder, 'over');
+  await promisify(execFile)('mkfifo', ['-m', '666', fifo]);
+  // It calls once the run is over, and its reader waits for what it says.
+  const late = `read -r _ <${fifo}; ${calls} >${folder}/late 2>&1; mv ${folder}/late ${folder}/late.done`;
+  const survivor = `setsid sh -c '${late.replaceAll("'", "'\\''")}' </dev/null >/dev/null 2>&1 &`;
   const { code, stderr } = await runSandboxed(t, 'nobody', ['sh', '-c', survivor], given);
   assert.equal(code, 0, stderr);
+  await writeFile(fifo, 'over\n');
   const killed = await runSandboxed(t, 'nobody', ['sh', '-c', `kill -9 $PPID; ${calls}`], given);
   assert.notEqual(killed.code, 0);
   assert.match(killed.stderr, /ended before it/);
   await appears(join(folder, 'late.done'));
-  const late = readFileSync(join(folder, 'late.done'), 'utf8');
-  assert.match(late, /Could not resolve host: declared.example\n.*Couldn't connect/s);
-  assert.doesNotMatch(late + killed.stdout, /REACHED|answers/);
+  const said = readFileSync(join(folder, 'late.done'), 'utf8');
+  assert.match(said, /Could not resolve host: declared.example\n.*Couldn't connect/s);
+  assert.doesNotMatch(said + killed.stdout, /REACHED|answers/);
   assert.deepEqual(seen.visits, []);
 });
 

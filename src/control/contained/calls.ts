@@ -27,6 +27,8 @@ const MOST = 1000;
 /** Hosts of which a line says that they are refused. */
 const MOST_SAID = 20;
 
+const SAID = { undeclared: 'would refuse', refused: 'refused', unresolved: 'refused to look up' } as const;
+
 export interface CallsOptions {
   readonly say: (line: string) => void;
   readonly callerOf: (client: ObservedCall['client']) => Caller | undefined;
@@ -72,7 +74,7 @@ export class Calls {
   }
 
   #tell({ host, port, verdict, reason, by }: Called): void {
-    if (verdict !== 'refused' && verdict !== 'unresolved') return;
+    if (verdict === 'allowed' || verdict === 'failed') return;
     if (this.#named.has(host)) return;
     this.#named.add(host);
     if (this.#named.size > MOST_SAID) {
@@ -80,7 +82,7 @@ export class Calls {
       return;
     }
     const who = by ? ` (${by.command}, pid ${by.pid})` : '';
-    const what = verdict === 'refused' ? `refused ${where(host, port)}${who}: ${reason}` : `refused to look up ${host}${who}: not allowed`;
+    const what = `${SAID[verdict]} ${where(host, port)}${who}: ${verdict === 'refused' ? reason : 'not allowed'}`;
     this.#options.say(`${what}; to allow: ${allowOption({ host, port })}`);
   }
 }

@@ -14,12 +14,13 @@ export interface Account {
 export type ReportFormat = 'json' | 'markdown';
 
 /** What stands at the top first: what was refused. */
-const ORDER: readonly Called['verdict'][] = ['refused', 'unresolved', 'failed', 'allowed'];
+const ORDER: readonly Called['verdict'][] = ['refused', 'unresolved', 'undeclared', 'failed', 'allowed'];
 /** Of a summary. */
 const MOST_LINES = 30;
 const WORDS: Readonly<Record<Called['verdict'], string>> = {
   refused: 'refused',
   unresolved: 'not looked up',
+  undeclared: 'would be refused',
   failed: 'allowed, not reached',
   allowed: 'allowed',
 };
@@ -37,7 +38,11 @@ export function summaryLines({ called, others }: Account): string[] {
     where(one.host, one.port),
     WORDS[one.verdict],
     `${one.count}×`,
-    one.verdict === 'allowed' ? `${one.bytesSent} B sent, ${one.bytesReceived} B received` : one.verdict === 'failed' ? one.reason : '',
+    one.verdict === 'allowed' || one.verdict === 'undeclared'
+      ? `${one.bytesSent} B sent, ${one.bytesReceived} B received`
+      : one.verdict === 'failed'
+        ? one.reason
+        : '',
   ]);
   const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
   const lines = rows.map(
@@ -56,6 +61,10 @@ export function summaryLines({ called, others }: Account): string[] {
   ];
 }
 
+function isNotAllowed({ verdict }: Called): boolean {
+  return verdict !== 'allowed' && verdict !== 'failed';
+}
+
 export function reportText(account: Account, format: ReportFormat): string {
   return format === 'json' ? json(account) : markdown(account);
 }
@@ -63,7 +72,7 @@ export function reportText(account: Account, format: ReportFormat): string {
 function json({ words, code, called, others }: Account): string {
   const calls = sorted(called).map((one) => ({
     ...one,
-    ...(one.verdict !== 'allowed' && one.verdict !== 'failed' && { toAllow: allowOption(one) }),
+    ...(isNotAllowed(one) && { toAllow: allowOption(one) }),
   }));
   return `${JSON.stringify({ command: words, exitCode: code, calls, otherCalls: others }, undefined, 2)}\n`;
 }
@@ -73,7 +82,7 @@ function markdown({ words, code, called, others }: Account): string {
     ({ host, port, verdict, reason, by, count, bytesSent, bytesReceived, first, last }) =>
       `| ${[where(host, port), WORDS[verdict], by ? `${by.command} (${by.pid})` : '', count, bytesSent, bytesReceived, first, last, reason].map(cell).join(' | ')} |`,
   );
-  const refused = sorted(called).filter(({ verdict }) => verdict === 'refused' || verdict === 'unresolved');
+  const refused = sorted(called).filter(isNotAllowed);
   const options = [...new Set(refused.map(allowOption))];
   return [
     `### sallyport run: ${code === 0 ? 'the command succeeded' : `exit code ${code}`}`,

@@ -2,12 +2,16 @@
 import { DECODING_CODES } from '../../api/codes.ts';
 import { snapshotFromText } from '../../config/memory.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
+import type { ObservedCall } from '../../lib/contained.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import { type Finding, formatPosition } from '../../lib/finding.ts';
+import type { SocketAddress } from '../../lib/socket-address.ts';
 import { IN_FORCE } from '../../prove/unknown.ts';
 import { checkProgram, proxyEnvironment } from '../../sandbox/command.ts';
 import { INSIDE_LOOPBACK, INSIDE_PORTS, openSandbox } from '../../sandbox/index.ts';
+import { publishPort, type Relayed, relayOut } from '../../sandbox/ports.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
+import { sidecarIdentity } from '../local/sidecar.ts';
 import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
 import { type Allowed, serviceEntries } from './allow.ts';
 import { callerOf } from './caller.ts';
@@ -28,6 +32,10 @@ export interface ContainedOptions {
   readonly host: LocalMeshHost;
   readonly environment: Environment;
   readonly strict: boolean;
+  /** Services of this machine that may be called, at the same port inside. */
+  readonly local: readonly SocketAddress[];
+  /** Ports inside that this machine may call at its own loopback. */
+  readonly published: readonly number[];
   readonly say: (line: string) => void;
 }
 
@@ -42,29 +50,45 @@ const PROXY = { address: INSIDE_LOOPBACK, port: INSIDE_PORTS.proxy };
 export async function runContained(options: ContainedOptions): Promise<Ran> {
   const { words, paths, mesh, environment, strict, host, say } = options;
   checkProgram(words[0]!, environment);
-  const opening = openSandbox({ environment, strict });
+  if (mesh.engine !== 'embedded' || mesh.concurrency !== 1)
+    throw new SallyportError('usage', 'a contained command needs --engine embedded and --concurrency 1.');
+  sidecarIdentity(mesh);
+  const opening = openSandbox({ environment, strict, localPorts: options.local.map(({ port }) => port) });
   // Loaded while the helper starts.
   const loading = import('../local/start.ts');
   const sandbox = await opening;
-  const { startLocalMesh } = await loading;
-  const policy = policyOf(options.allowed);
-  const calls = new Calls({ say, callerOf, date: () => new Date().toISOString() });
+  for (const path of sandbox.open) say(`${path} is reachable: whoever answers there may call what is refused here; --strict hides it`);
+  const start = () => sandbox.run(words, { ...environment, ...proxyEnvironment(PROXY) });
   let local: LocalMesh | undefined;
+  const closing: (() => void)[] = [];
   try {
-    for (const path of sandbox.open) say(`${path} is reachable: whoever answers there may call what is refused here; --strict hides it`);
-    local = await startLocalMesh(
-      paths,
-      insideOptions(mesh, policy, { sockets: sandbox.sockets, observe: (call) => calls.add(call) }),
-      host,
-    );
+    const policy = policyOf(options.allowed);
+    refuseUnread(policy.findings);
+    const calls = new Calls({ say, callerOf, date: () => new Date().toISOString() });
+    for (const to of options.local) {
+      const ended = ({ failure, ...relayed }: Relayed) =>
+        calls.add({ ...relayed, verdict: failure ? 'failed' : 'allowed', host: to.address, port: to.port, reason: failure });
+      for (const { port, fd } of sandbox.local) if (port === to.port) closing.push(await relayOut(fd, to, ended));
+    }
+    for (const port of options.published) closing.push(await publishPort(port, sandbox.connect));
+    // Where all that may be called is known the command need not wait for the mesh: its calls do.
+    const isKnown = paths.length === 0 && mesh.meshConfig === undefined && mesh.learn === undefined;
+    const early = isKnown ? start() : undefined;
+    // Whoever waits for it learns of it.
+    early?.catch(() => undefined);
+    const contained = { sockets: sandbox.sockets, observe: (call: ObservedCall) => calls.add(call) };
+    const { startLocalMesh } = await loading;
+    local = await startLocalMesh(paths, insideOptions(mesh, policy, contained), host);
     refuseUnread(local.control.report.findings);
-    const code = await sandbox.run(words, { ...environment, ...proxyEnvironment(PROXY) });
+    const code = await (early ?? start());
     await local.control.close(mesh.graceMs);
     return { words, code, called: calls.all, others: calls.others, conclude: local.conclude };
   } catch (error) {
-    sandbox.close();
+    sandbox.kill();
     await local?.control.close(0);
     throw error;
+  } finally {
+    for (const close of closing) close();
   }
 }
 

@@ -23,6 +23,8 @@ export interface LocalMeshOptions extends EngineOptions {
   readonly learn?: string;
   /** For a command that is contained: its sockets, and who hears of its calls. */
   readonly contained?: Contained;
+  /** Let through what nothing declares, whatever the files say. */
+  readonly allowAll?: boolean;
   /** Resources beside those of the files. */
   readonly beside?: Snapshot;
   /** Whether to find what `sallyport analyze` finds, too. */

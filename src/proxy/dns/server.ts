@@ -80,7 +80,10 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
       answer(reply(query, AUTHORITATIVE | NXDOMAIN, []));
       return;
     }
-    forward(message, tcp, answer);
+    forward(message, tcp, (response) => {
+      if (observer) observer.answered(name, addressesIn(response));
+      answer(response);
+    });
   }
 
   function forward(message: Buffer, tcp: boolean, answer: Answer): void {
@@ -191,6 +194,15 @@ function localAnswer(query: Packet, question: Question, names: NameIndex): Buffe
     .filter((ip) => isIP(ip) === wanted)
     .map((data) => ({ type: wanted === 4 ? ('A' as const) : ('AAAA' as const), name: question.name, ttl: TTL, data }));
   return reply(query, AUTHORITATIVE, answers);
+}
+
+function addressesIn(response: Buffer): string[] {
+  try {
+    return (decode(response).answers ?? []).flatMap((answer) => (answer.type === 'A' || answer.type === 'AAAA' ? [answer.data] : []));
+  } catch {
+    // Of another server: the client makes of it what it will.
+    return [];
+  }
 }
 
 function reply(query: Packet, flags: number, answers: Packet['answers']): Buffer {

@@ -97,7 +97,10 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
       return { ip: known };
     }
     const answer = await deps.resolver.resolve(host, 'v4-preferred');
-    if (answer.kind === 'found' && answer.ips[0] !== undefined) return { ip: answer.ips[0] };
+    if (answer.kind === 'found' && answer.ips[0] !== undefined) {
+      deps.closed?.observer.answered(host, answer.ips);
+      return { ip: answer.ips[0] };
+    }
     const why = answer.kind === 'found' ? 'DNS has no address for it' : `DNS does not answer (${answer.reason})`;
     return { problem: `the host ${host} cannot be resolved: no ServiceEntry or Service declares it with an address, and ${why}` };
   }

@@ -1,5 +1,6 @@
 /** One listener: accepts connections, runs listener filters, chooses a filter chain and gives the connection to it. */
 import type { Server, Socket } from 'node:net';
+import { messageOf } from '../../lib/errors.ts';
 import type { Address as AddressConfig } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
 import type { Listener as ListenerConfig } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { readAddress } from '../cluster/endpoints.ts';
@@ -59,8 +60,10 @@ export class ProxyListener implements ConnectionTaker {
   async listen(): Promise<void> {
     const { config } = this.#plan;
     if (config.bindToPort === false) return;
-    if (this.#env.handed) {
-      this.#sockets = await this.#openHanded(this.#env.handed);
+    const { handed } = this.#env;
+    if (handed) {
+      const opening = handed.whole.then(() => this.#openHanded(handed.sockets));
+      opening.catch((error: unknown) => this.#env.log('error', `listener "${this.name}": ${messageOf(error)}`));
       return;
     }
     const reusePort = this.#env.reusePort && config.enableReusePort !== false;
@@ -76,12 +79,13 @@ export class ProxyListener implements ConnectionTaker {
     this.#sockets = sockets;
   }
 
-  async #openHanded(handed: Readonly<Record<string, readonly number[]>>): Promise<ListeningSocket[]> {
+  async #openHanded(handed: Readonly<Record<string, readonly number[]>>): Promise<void> {
     const address = readAddress(this.#plan.config.address, `listener "${this.name}".address`);
     const owner = { listener: this as ProxyListener };
-    const fds = handed[`${address.ip}:${address.port}`] ?? [];
-    const servers = await Promise.all(fds.map((fd) => listenOn(fd, address, (socket) => owner.listener.#accept(socket))));
-    return servers.map((server) => ({ server, owner }));
+    for (const fd of handed[`${address.ip}:${address.port}`] ?? []) {
+      const server = await listenOn(fd, address, (socket) => owner.listener.#accept(socket));
+      this.#sockets.push({ server, owner });
+    }
   }
 
   async #open(address: AddressConfig | undefined, reusePort: boolean): Promise<ListeningSocket> {

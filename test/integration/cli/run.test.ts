@@ -1,12 +1,17 @@
 /** `run`: what a command and whoever starts it see of the sandbox around it. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { runSandboxed, sandboxNeeds, witnesses } from '../../attacks/sandbox-support.ts';
 import { needs } from '../tools.ts';
 
+const SALLYPORT = join(import.meta.dirname, '../sallyport.ts');
 const USER = process.getuid?.() === 0 ? 'root' : 'nobody';
 const skip = sandboxNeeds(USER);
 
@@ -65,9 +70,10 @@ test('what is refused is said with what allows it, and answered at once in the c
   assert.match(stdout, /tunnel 56\nsocks 97\nname 6\naddress 35\n/);
   const lines = stderr.split('\n').filter((line) => line.includes('to allow:'));
   assert.deepEqual(
-    lines.map((line) => line.replace(/pid \d+/, 'pid N')).sort(),
+    // Of a connection that is over the client may be gone.
+    lines.map((line) => line.replace(/pid \d+/, 'pid N').replace(/(198\.51\.100\.7:443) \(curl, pid N\)/, '$1')).sort(),
     [
-      'sallyport: refused 198.51.100.7:443 (curl, pid N): not allowed; to allow: --allow tcp://198.51.100.7:443',
+      'sallyport: refused 198.51.100.7:443: not allowed; to allow: --allow tcp://198.51.100.7:443',
       'sallyport: refused plain.example:80 (curl, pid N): not allowed; to allow: --allow plain.example',
       'sallyport: refused socks.example:443 (curl, pid N): not allowed; to allow: --allow socks.example',
       'sallyport: refused to look up name.example (curl, pid N): not allowed; to allow: --allow name.example',
@@ -131,4 +137,88 @@ test('processes inside reach each other', { skip: skip || needs('curl') }, async
   const { code, stdout, stderr } = await runSandboxed(t, USER, ['node', '-e', script]);
   assert.equal(stdout, 'inside\ninside\n', stderr);
   assert.equal(code, 0);
+});
+
+test('a terminal: the foreground, Ctrl-C once, Ctrl-Z and on', { skip: skip || needs('python3') }, async () => {
+  const script =
+    'trap "echo \\<interrupted\\>" INT; [ -t 0 ] && [ -t 1 ] && echo "<tty>"; while :; do read -r line && [ "$line" = end ] && exit 5; done';
+  const words = [process.execPath, SALLYPORT, 'run', '--', 'sh', '-c', script];
+  const { stdout } = await promisify(execFile)('python3', [join(import.meta.dirname, 'terminal.py'), ...words]);
+  assert.match(stdout, /<stopped>.*<ended 5>/s);
+  assert.equal(stdout.split('<interrupted>').length, 2, stdout);
+});
+
+test('a service of the machine that is named, and a server inside that is published', { skip: skip || needs('curl') }, async (t) => {
+  const { declaredPort } = await witnesses(t);
+  const free = createServer().listen(0, '127.0.0.1');
+  await once(free, 'listening');
+  const { port } = free.address() as AddressInfo;
+  free.close();
+  const server = `require("net").createServer((c) => c.end("inside\\n")).listen(${port}, "127.0.0.1", () => console.log("listening")); process.stdin.resume().on("end", () => process.exit())`;
+  const script = `curl -sS --noproxy '*' http://127.0.0.1:${declaredPort}/ http://localhost:${declaredPort}/; node -e '${server}'`;
+  const options = ['--allow-local', String(declaredPort), '--publish', String(port)];
+  const { code, stdout, stderr } = await runSandboxed(t, USER, ['sh', '-c', script], {
+    options,
+    during: async (child, seen) => {
+      await seen('listening');
+      const socket = connect(port, '127.0.0.1').setEncoding('utf8');
+      assert.deepEqual(await socket.toArray(), ['inside\n']);
+      child.stdin!.end();
+    },
+  });
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout, 'declared answers\ndeclared answers\nlistening\n', stderr);
+  assert.match(stderr, new RegExp(`127\\.0\\.0\\.1:${declaredPort} +allowed +2×`));
+});
+
+test('--would-deny lets all through and says what would be refused', { skip: skip || needs('curl') }, async (t) => {
+  const { declaredPort, environment } = await witnesses(t);
+  const script = "curl -sS --noproxy '*' http://declared.example/ http://$WITNESS_HOST:$WITNESS_PORT/";
+  const { code, stdout, stderr } = await runSandboxed(t, USER, ['sh', '-c', script], {
+    declared: declaredPort,
+    environment,
+    options: ['--would-deny'],
+  });
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout, 'declared answers\nREACHED\n');
+  assert.match(stderr, /would refuse [\d.]+:\d+[^:]*: not allowed; to allow: --allow tcp:/);
+  assert.match(stderr, /declared\.example:80 +allowed +1×/);
+});
+
+test('what is known to be wrong starts nothing', { skip }, async (t) => {
+  for (const options of [
+    ['--engine', 'envoy'],
+    ['--concurrency', '2'],
+    ['--namespace', ''],
+    ['--learn', '/nowhere/x.yaml'],
+    ['--mesh-config', '/nowhere'],
+  ]) {
+    const { code, stdout, stderr } = await runSandboxed(t, USER, ['echo', 'ran'], { options });
+    assert.equal(stdout, '', options.join(' '));
+    assert.notEqual(code, 0);
+    assert.match(stderr, /^sallyport: [^\n]+\n$/);
+  }
+});
+
+test('--cooperative: proxy variables alone, and no exceptions from them', { skip: needs('curl') }, async (t) => {
+  const { declaredPort } = await witnesses(t);
+  const ports = ['admin', 'status', 'dns'].flatMap((name) => [`--${name}-address`, '0']);
+  const options = ['--cooperative', '--proxy-address', '127.0.0.1:27950', '--capture-port', '0', ...ports];
+  const script = 'env | grep -ci no_proxy; curl -sS http://declared.example/';
+  const given = { declared: declaredPort, environment: { NO_PROXY: '*', no_proxy: '*' }, options };
+  const { stdout, stderr } = await runSandboxed(t, USER, ['sh', '-c', script], given);
+  assert.equal(stdout, '0\ndeclared answers\n', stderr);
+});
+
+test('where no namespaces can be had nothing runs, and one line says why', { skip: skip || needs('unshare') }, async (t) => {
+  // In a user namespace in which there may be no other, a line of the kernel's settings says so.
+  const forbid = 'echo 0 >/proc/sys/user/max_user_namespaces; exec "$@"';
+  const around = ['unshare', '-U', '-r', '--', 'sh', '-c', forbid, 'sh'];
+  const { code, stdout, stderr } = await runSandboxed(t, USER, ['echo', 'ran'], { around });
+  assert.equal(stdout, '');
+  assert.equal(code, 3);
+  assert.match(
+    stderr,
+    /^sallyport: the command cannot be contained: the sysctl user\.max_user_namespaces is 0[^\n]*--cooperative[^\n]*\n$/,
+  );
 });
