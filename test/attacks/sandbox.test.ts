@@ -1,9 +1,11 @@
 /** Ways round the sandbox of `run`, as root and as an ordinary user: nothing leaves but to what is declared. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -99,6 +101,61 @@ test('a process that outlives the command, or its helper, reaches nothing', { sk
   assert.match(said, /Could not resolve host: declared.example\n.*Couldn't connect/s);
   assert.doesNotMatch(said + killed.stdout, /REACHED|answers/);
   assert.deepEqual(seen.visits, []);
+});
+
+test('names that nothing declares are asked of nobody', { skip: sandboxNeeds('root') }, async (t) => {
+  const asked: string[] = [];
+  const server = createSocket('udp4');
+  server.on('message', (message) => asked.push(message.toString('latin1')));
+  server.bind(53, '127.77.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-resolver-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const conf = join(folder, 'resolv.conf');
+  writeFileSync(conf, 'nameserver 127.77.0.1\noptions timeout:1 attempts:1\n');
+  const around = ['unshare', '-m', 'sh', '-c', `mount --bind ${conf} /etc/resolv.conf && exec "$@"`, 'sh'];
+  const script = [
+    'getent hosts secret1.tunnel.example',
+    "curl -sS --noproxy '*' http://secret2.tunnel.example/",
+    'curl -sS http://secret3.tunnel.example/',
+    'curl -sS -p http://secret4.tunnel.example/',
+    'curl -sS -x "$ALL_PROXY" http://secret5.tunnel.example/',
+    "curl -sS -H 'Host: secret6.tunnel.example' http://allowed.example/",
+    "curl -sS -m 10 --noproxy '*' http://allowed.example/",
+  ].join('; ');
+  await runSandboxed(t, 'root', ['sh', '-c', script], { around, options: ['--allow', 'allowed.example:80'] });
+  // What is declared shows that the witness is asked at all.
+  assert.ok(asked.some((message) => message.includes('allowed')));
+  assert.deepEqual(
+    asked.filter((message) => !message.includes('\u0007allowed\u0007example')),
+    [],
+  );
+});
+
+test('unix sockets of brokers lead nowhere, those of agents are named, and hidden where it is strict', {
+  skip: sandboxNeeds('nobody') || needs('python3'),
+}, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-run-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  chmodSync(folder, 0o755);
+  for (const name of ['bus', 'agent']) {
+    const server = createServer((socket) => socket.end('REACHED\n')).listen(join(folder, name));
+    await once(server, 'listening');
+    t.after(() => server.close());
+    chmodSync(join(folder, name), 0o777);
+  }
+  const environment = { XDG_RUNTIME_DIR: folder, SSH_AUTH_SOCK: join(folder, 'agent'), BUS: join(folder, 'bus') };
+  const ask = (variable: string) =>
+    `python3 -c 'import os, socket; s = socket.socket(socket.AF_UNIX); s.connect(os.environ["${variable}"]); print("${variable}", s.recv(100))'`;
+  const words = ['sh', '-c', `${ask('BUS')}; ${ask('SSH_AUTH_SOCK')}`];
+  for (const user of process.getuid?.() === 0 ? (['nobody', 'root'] as const) : (['nobody'] as const)) {
+    const usual = await runSandboxed(t, user, words, { environment });
+    assert.equal(usual.stdout, "SSH_AUTH_SOCK b'REACHED\\n'\n", usual.stderr);
+    assert.match(usual.stderr, new RegExp(`sallyport: ${join(folder, 'agent')} is reachable.*--strict`));
+    const strict = await runSandboxed(t, user, words, { environment, options: ['--strict'] });
+    assert.equal(strict.stdout, '', strict.stderr);
+  }
 });
 
 test('the witnesses would see what comes', { skip: needs('curl') }, async (t) => {
