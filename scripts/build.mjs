@@ -15,6 +15,7 @@ await esbuild.build({
   entryPoints: {
     main: join(root, 'src/cli/main.ts'),
     worker: join(root, 'src/proxy/worker.ts'),
+    'sandbox-helper': join(root, 'src/sandbox/inside.ts'),
     'quick-resolve': join(root, 'src/lib/quick-resolve.ts'),
   },
   outdir: folder,

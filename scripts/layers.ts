@@ -23,7 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   proxy: ['lib', 'xds', 'http'],
   admin: ['lib', 'xds', 'http', 'proxy'],
   engine: ['lib', 'xds', 'http', 'proxy', 'admin'],
-  control: ['lib', 'api', 'config', 'registry', 'analysis', 'translate', 'xds', 'learn', 'prove', 'engine', 'proxy'],
+  control: ['lib', 'api', 'config', 'registry', 'analysis', 'translate', 'xds', 'learn', 'prove', 'engine', 'proxy', 'sandbox'],
   sandbox: ['lib'],
   cli: ['*'],
 };

@@ -1,8 +1,9 @@
 /** The schemas as JSON Schema (draft 2020-12), for editors. Pure. */
+import { allowList } from './allow-list.ts';
 import { KINDS, type Kind, type KindInfo } from './index.ts';
 import type { Field, Node } from './schema.ts';
 
-type JsonSchema = { readonly [key: string]: unknown };
+export type JsonSchema = { readonly [key: string]: unknown };
 
 const METADATA: JsonSchema = {
   type: 'object',
@@ -19,6 +20,11 @@ const METADATA: JsonSchema = {
 export function jsonSchema(kinds: readonly Kind[] = Object.keys(KINDS) as Kind[]): JsonSchema {
   const documents = kinds.map(documentSchema);
   return { $schema: 'https://json-schema.org/draft/2020-12/schema', ...(documents.length === 1 ? documents[0] : { oneOf: documents }) };
+}
+
+/** Of the short list of hosts, which is no object of Kubernetes. */
+export function allowListSchema(): JsonSchema {
+  return { $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'AllowList', ...nodeSchema(allowList.node) };
 }
 
 function documentSchema(kind: Kind): JsonSchema {

@@ -1,51 +1,133 @@
-/** `sallyport run -- CMD`: a command whose traffic goes through the mesh. */
+/** `sallyport run -- CMD`: a command that reaches what the policy allows, and nothing else. */
 
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { getCompileCacheDir } from 'node:module';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Allowed } from '../control/contained/allow.ts';
+import { readPolicies } from '../control/contained/policy.ts';
+import type { ReportFormat } from '../control/contained/report.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
 import { reachProxy, runCommand as runWithProxy } from '../sandbox/command.ts';
+import { collect, today } from './allow.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
+import { portOption, repeatable, socketOption } from './options.ts';
 import { printError } from './print.ts';
 import { readyLines } from './ready.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { reopenLogsOnSignal } from './serve.ts';
 
+interface RunOptions extends UpOptions {
+  readonly allow: readonly Allowed[];
+  readonly policy: readonly string[];
+  readonly allowLocal: readonly SocketAddress[];
+  readonly publish: readonly number[];
+  readonly wouldDeny?: boolean;
+  readonly report?: string;
+  readonly cooperative?: boolean;
+  readonly strict?: boolean;
+}
+
 /** @param words the command and its arguments: what stands after `--`. */
 export function runCommand(words: readonly string[]): Command {
   const command = new Command('run')
-    .summary('run a command with its traffic through the mesh: sallyport run [PATH...] -- CMD')
+    .summary('run a command that reaches what is allowed and nothing else: sallyport run --allow HOST -- CMD')
     .description(
-      'Runs CMD with HTTP_PROXY, HTTPS_PROXY and ALL_PROXY set to the explicit proxy, and ends with its exit code. ' +
-        'With PATH or --learn it starts a mesh for as long as CMD runs; without, it uses the one that `sallyport up` runs. ' +
-        'What takes no heed of these variables is not captured.',
+      'Runs CMD and all that it starts so that they reach what --allow and the resources in PATH declare and nothing else, whether they cooperate or not ' +
+        '(Linux; no root needed), and ends with its exit code. With --cooperative only HTTP_PROXY, HTTPS_PROXY and ALL_PROXY are set, which any ' +
+        'program may ignore; without PATH it then uses the mesh that `sallyport up` runs.',
     )
     .usage('[options] [path...] -- CMD [argument...]')
-    .argument('[path...]', 'files and folders with resources');
-  return addMeshOptions(command).action(async (paths: string[], options: UpOptions) => {
+    .argument('[path...]', 'files and folders with resources')
+    .option('--allow <host>', 'HOST (80 and 443), HOST:PORT, *.SUFFIX:PORT or tcp://HOST:PORT (repeatable)', collect, [])
+    .option('--policy <file>', 'a list of hosts to allow (repeatable); its JSON Schema: sallyport schema AllowList', repeatable, [])
+    .option('--report <file>', 'what was called, as JSON (.json), or as Markdown that is added to the file; instead of a summary on stderr')
+    .addOption(
+      new Option('--allow-local <address:port>', 'a service of this machine that CMD reaches at the same port of 127.0.0.1 (repeatable)')
+        .argParser(localOption)
+        .default([]),
+    )
+    .addOption(
+      new Option('--publish <port>', 'a port that CMD listens on, at 127.0.0.1 of this machine as well (repeatable)')
+        .argParser((text, all: readonly number[]) => [...all, portOption(text)])
+        .default([]),
+    )
+    .option('--would-deny', 'let all calls through, and say which would be refused')
+    .option('--strict', 'hide the sockets of container engines and of key agents, too')
+    .option('--cooperative', 'set proxy variables alone: contains nothing that ignores them');
+  return addMeshOptions(command).action(async (paths: string[], options: RunOptions) => {
     if (words.length === 0) throw new SallyportError('usage', 'say what to run after --, e.g. sallyport run -- curl http://HOST/');
-    if (options.proxyAddress.port === 0)
-      throw new SallyportError('usage', 'run needs the explicit proxy: --proxy-address must have a port.');
-    if (paths.length === 0 && options.learn === undefined) {
-      await reachProxy(options.proxyAddress);
-      process.exitCode = await runWithProxy(words, options.proxyAddress, environment());
-      return;
-    }
-    const { startLocalMesh } = await import('../control/local/start.ts');
-    const { control, conclude } = await startLocalMesh(paths, localMeshOptions(options), {
-      ...engineHost,
-      tell: sayOrEnd((error) => say(messageOf(error))),
-    });
-    for (const line of readyLines(options, control.report)) say(line);
-    const ignoreSignal = reopenLogsOnSignal(() => control);
-    try {
-      process.exitCode = await runWithProxy(words, options.proxyAddress, environment());
-    } finally {
-      await control.close(options.grace);
-      ignoreSignal();
-      // Standard output is the command's own.
-      conclude(printError);
-    }
+    process.exitCode = options.cooperative ? await cooperative(words, paths, options) : await contained(words, paths, options);
   });
+}
+
+async function contained(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
+  const { allowed, ended } = readPolicies(options.policy, today());
+  for (const line of ended) say(line);
+  const { runContained } = await import('../control/contained/run.ts');
+  const ran = await runContained({
+    words,
+    paths,
+    allowed: [...options.allow, ...allowed],
+    mesh: { ...localMeshOptions(options), analyse: paths.length > 0, allowAll: options.wouldDeny ?? false },
+    host: { ...engineHost, tell: sayOrEnd((error) => say(messageOf(error))) },
+    environment: environment(),
+    strict: options.strict ?? false,
+    local: options.allowLocal,
+    published: options.publish,
+    say,
+  });
+  // Standard output is the command's own.
+  ran.conclude(printError);
+  const { reportText, summaryLines } = await import('../control/contained/report.ts');
+  if (options.report === undefined) for (const line of summaryLines(ran)) say(line);
+  else writeReport(options.report, reportText(ran, formatOf(options.report)));
+  return ran.code;
+}
+
+function localOption(text: string, all: readonly SocketAddress[]): SocketAddress[] {
+  const one = socketOption('127.0.0.1')(text);
+  if (one.port === 0) throw new InvalidArgumentError('it needs a port.');
+  if (all.some(({ port }) => port === one.port)) throw new InvalidArgumentError(`port ${one.port} is named already.`);
+  return [...all, one];
+}
+
+function formatOf(file: string): ReportFormat {
+  return file.endsWith('.json') ? 'json' : 'markdown';
+}
+
+/** The exit code is the command's, also where the report cannot be written. */
+function writeReport(file: string, text: string): void {
+  try {
+    // A CI job's summary may hold that of other steps.
+    if (formatOf(file) === 'markdown') appendFileSync(file, text);
+    else writeFileSync(file, text);
+  } catch (error) {
+    say(`the report cannot be written: ${messageOf(error)}`);
+  }
+}
+
+async function cooperative(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
+  if (options.proxyAddress.port === 0)
+    throw new SallyportError('usage', '--cooperative needs the explicit proxy: --proxy-address must have a port.');
+  if (paths.length === 0 && options.learn === undefined) {
+    await reachProxy(options.proxyAddress);
+    return runWithProxy(words, options.proxyAddress, environment());
+  }
+  const { startLocalMesh } = await import('../control/local/start.ts');
+  const { control, conclude } = await startLocalMesh(paths, localMeshOptions(options), {
+    ...engineHost,
+    tell: sayOrEnd((error) => say(messageOf(error))),
+  });
+  for (const line of readyLines(options, control.report)) say(line);
+  const ignoreSignal = reopenLogsOnSignal(() => control);
+  try {
+    return await runWithProxy(words, options.proxyAddress, environment());
+  } finally {
+    await control.close(options.grace);
+    ignoreSignal();
+    conclude(printError);
+  }
 }
 
 function environment(): Readonly<Record<string, string | undefined>> {

@@ -25,6 +25,12 @@ interface InForce {
 /** The last good MeshConfig: one that breaks, is emptied or disappears opens nothing that was closed. */
 export class KeptMeshConfig {
   #inForce: InForce | undefined;
+  readonly #initial: () => MeshConfig;
+
+  /** @param closed where there never was one, what nothing declares is refused */
+  constructor(closed = false) {
+    this.#initial = closed ? closedMeshConfig : defaultMeshConfig;
+  }
 
   /** @throws SallyportError `mesh-config-unreadable` if the very first cannot be read. */
   take(found: MeshConfigFound): MeshSettings {
@@ -53,7 +59,7 @@ export class KeptMeshConfig {
   }
 
   #takeNothing(why: string, findings: readonly Finding[]): MeshSettings {
-    this.#inForce ??= { mesh: defaultMeshConfig(), state: 'default' };
+    this.#inForce ??= { mesh: this.#initial(), state: 'default' };
     const { mesh, state } = this.#inForce;
     return { mesh, findings: state === 'default' ? findings : [...findings, finding('SP0010', `${why}: ${STAYS}; ${DEFAULTS}`)] };
   }
@@ -66,4 +72,9 @@ const DEFAULTS = "for Istio's defaults write {}, or start anew";
 
 function finding(code: 'SP0002' | 'SP0010', message: string): Finding {
   return { code, level: DECODING_CODES[code].level, message, origin: { kind: 'MeshConfig', namespace: '', name: '' } };
+}
+
+function closedMeshConfig(): MeshConfig {
+  const config = defaultMeshConfig();
+  return { ...config, outboundTrafficPolicy: { ...config.outboundTrafficPolicy, mode: 'REGISTRY_ONLY' } };
 }

@@ -35,6 +35,8 @@ export interface MeshFilesOptions extends FileOptions, FollowTimes {
   readonly paths: readonly string[];
   /** A file with MeshConfig; without one it is looked for among the resources. */
   readonly meshConfig: string | undefined;
+  /** Where there is none, what nothing declares is refused. */
+  readonly closed?: boolean;
 }
 
 export interface MeshFiles extends MeshSource {
@@ -60,9 +62,9 @@ export async function openMeshFiles(options: MeshFilesOptions, listener: Listene
 }
 
 /** What it has read before, and what of it is in force, is its own. */
-function loaderOf({ paths, meshConfig, ...fileOptions }: MeshFilesOptions): Load<MeshInput> {
+function loaderOf({ paths, meshConfig, closed = false, ...fileOptions }: MeshFilesOptions): Load<MeshInput> {
   const files = new Files(paths, fileOptions);
-  const kept = new KeptMeshConfig();
+  const kept = new KeptMeshConfig(closed);
   let before: MeshInput | undefined;
   return async (): Promise<Loaded<MeshInput>> => {
     const loaded = await files.load();

@@ -10,6 +10,8 @@ export interface FromFilesOptions extends SessionOptions {
   readonly meshConfig: string | undefined;
   /** Port 0 for no status server. */
   readonly statusAddress: SocketAddress;
+  /** Where there is no MeshConfig, what nothing declares is refused. */
+  readonly closed?: boolean;
 }
 
 export interface ControlPlane {
@@ -38,8 +40,8 @@ export async function controlFromFiles(options: FromFilesOptions): Promise<Contr
     status?.close();
   };
   try {
-    const { paths, meshConfig } = options;
-    const opened = await openMeshFiles({ paths, meshConfig }, session);
+    const { paths, meshConfig, closed } = options;
+    const opened = await openMeshFiles({ paths, meshConfig, closed }, session);
     files = opened;
     const reload = async () => session.apply(await opened.reload());
     status = await startStatus(options.statusAddress, () => session.report, reload);

@@ -1,4 +1,5 @@
 /** What runs a proxy's xDS: the embedded data plane, or a stock Envoy. */
+import type { Contained } from '../lib/contained.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
@@ -45,6 +46,8 @@ export interface EngineRequest {
   readonly admin: SocketAddress | undefined;
   /** Where the names of the mesh's hosts are answered; the embedded engine alone does that. */
   readonly dns?: SocketAddress;
+  /** For a command that is contained; the embedded engine alone does that, with one thread. */
+  readonly contained?: Contained;
   /** The caller has no work of its own once the engine runs; the embedded engine may then run in the caller's thread. */
   readonly alone?: boolean;
 }

@@ -1,5 +1,6 @@
 /** What carries a proxy's traffic, however many threads it has: the one interface to threads of their own and to the data plane in the caller's thread. */
 import type { JsonObject } from '@bufbuild/protobuf';
+import type { Contained } from '../lib/contained.ts';
 import type { XdsAck, XdsUpdate } from '../xds/resources.ts';
 import type { Log } from './log.ts';
 import type { StatsSnapshot } from './stats/registry.ts';
@@ -14,6 +15,8 @@ export interface CarrierOptions {
   readonly nameServers?: readonly string[] | undefined;
   /** Where the DNS server answers; without it there is none. */
   readonly dns?: Address | undefined;
+  /** For a command that is contained; needs the caller's thread. */
+  readonly contained?: Contained | undefined;
 }
 
 export interface Carrier {

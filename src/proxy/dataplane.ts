@@ -1,6 +1,7 @@
 /** The embedded data plane: takes xDS, carries traffic. Everything that it does comes from the resources that it was given. */
 import { create, fromBinary, type JsonObject } from '@bufbuild/protobuf';
 import { compileEncodedRoutes, type EncodedRoutes } from '../http/routes/encoded.ts';
+import type { Contained } from '../lib/contained.ts';
 import { codeOf, messageOf } from '../lib/errors.ts';
 import { createPace, paced } from '../lib/pace.ts';
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
@@ -14,6 +15,7 @@ import type { HttpFactory } from './http-factory.ts';
 import { HTTP_CONNECTION_MANAGER, type NetworkFilters } from './listener/chain.ts';
 import { Listeners } from './listener/manager.ts';
 import type { Log } from './log.ts';
+import { Observer } from './observed.ts';
 import { Sinks } from './sinks.ts';
 import { clusterStatsSource, listenerStatsSource, type StatsSnapshot } from './stats/index.ts';
 import { type DataPlaneStatus, dataPlaneStatus } from './status.ts';
@@ -37,6 +39,8 @@ export interface DataPlaneOptions {
   readonly nameServers?: readonly string[] | undefined;
   /** Where the DNS server answers (over UDP and TCP); without it there is none. */
   readonly dns?: Address | undefined;
+  /** Carries the calls of a contained command: accepts on its sockets alone, and what nothing allows is refused at once and never looked up. */
+  readonly contained?: Contained | undefined;
 }
 
 export interface DataPlane {
@@ -68,6 +72,14 @@ const SLICE_MS = 10;
 const MAX_INTEGER = Number.MAX_SAFE_INTEGER;
 const EMPTY_NAMES = indexNames(create(NameTableSchema));
 
+/** The listener of the explicit proxy, whose one chain is for what nothing declares, and the cluster that refuses. */
+const EXPLICIT_PROXY = 'explicit_proxy';
+const BLACK_HOLE = 'BlackHoleCluster';
+
+function has(bytes: Uint8Array, name: string): boolean {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(name);
+}
+
 /** Rejects if the DNS server's port cannot be had. */
 export async function createDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
   const { log } = options;
@@ -76,7 +88,10 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   const resolver = createDnsResolver({ servers: options.nameServers, now });
   const store = new MaterialStore();
   const clusters = new Clusters({ resolver, now, store, random });
+  const { contained } = options;
+  const observer = contained && new Observer(contained.observe);
   const sinks = new Sinks({
+    observer,
     nodeMetadata: options.nodeMetadata,
     environment: options.environment,
     clusters,
@@ -91,6 +106,10 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   let ids = 0;
   let queue: Promise<unknown> = Promise.resolve();
   let closed = false;
+  /** What nothing declares leads nowhere (`REGISTRY_ONLY`). */
+  let closedToUnknown = true;
+  /** The first configuration is in force: what waits at handed sockets is answered from now on. */
+  const whole = Promise.withResolvers<void>();
   let probes = true;
 
   const filters: NetworkFilters = {
@@ -105,7 +124,13 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   const listeners = new Listeners(
     {
       filters,
-      explicitProxy: { names: () => names, resolver, log: (message) => log('info', message) },
+      explicitProxy: {
+        names: () => names,
+        resolver,
+        log: (message) => log('info', message),
+        closed: observer && { isClosed: () => closedToUnknown, isDeclared: (address) => listeners.at(address) !== undefined, observer },
+      },
+      handed: contained && { sockets: contained.sockets.listeners, whole: whole.promise },
       createSink: (config) => sinks.logs(config.accessLog),
       nextId: () => ++ids,
       now,
@@ -118,11 +143,18 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     pace,
   );
   sinks.registry.addSource(listenerStatsSource(() => listeners.all()));
-  const dns = options.dns && (await startDns(options.dns));
+  let dns = options.dns && !contained ? await startDns(options.dns) : undefined;
 
   async function startDns(address: Address): Promise<DnsServer> {
     const { createDnsServer } = await import('./dns/server.ts');
-    return createDnsServer({ address, names: () => names, upstreams: options.nameServers, now, log: (message) => log('error', message) });
+    return createDnsServer({
+      address,
+      names: () => names,
+      upstreams: options.nameServers,
+      now,
+      log: (message) => log('error', message),
+      contained: contained && observer && { sockets: contained.sockets, observer },
+    });
   }
 
   async function loadHttp(): Promise<void> {
@@ -162,8 +194,9 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
 
   async function setListener(name: string, bytes: Uint8Array, content: string, leaving: readonly string[]): Promise<void> {
     // Its types are loaded only where they are needed; whoever just names them in passing loads them for nothing.
-    if (Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(HTTP_CONNECTION_MANAGER)) await loadHttp();
+    if (has(bytes, HTTP_CONNECTION_MANAGER)) await loadHttp();
     await listeners.set(name, bytes, content, leaving);
+    if (name === EXPLICIT_PROXY) closedToUnknown = has(bytes, BLACK_HOLE);
   }
 
   function remove(type: ResourceType, name: string): void {
@@ -194,6 +227,8 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       for (const resource of update.removed) if (resource.type === type) remove(type, resource.name);
     }
     version = update.version;
+    whole.resolve();
+    if (contained && options.dns && !closed) dns ??= await startDns(options.dns);
     return { version, rejected };
   }
 

@@ -23,6 +23,8 @@ export interface SinksOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clusters: Clusters;
   readonly log: (message: string) => void;
+  /** Takes every record besides. */
+  readonly observer?: RecordSink | undefined;
 }
 
 export class Sinks {
@@ -42,6 +44,10 @@ export class Sinks {
     this.#context = { hostname: hostname(), environment: options.environment, files: this.files, random: randomInteger };
   }
 
+  get #observers(): readonly RecordSink[] {
+    return this.#options.observer ? [this.#options.observer] : [];
+  }
+
   get formatContext(): Pick<AccessLogContext, 'hostname' | 'environment'> {
     return this.#context;
   }
@@ -56,13 +62,14 @@ export class Sinks {
     const metrics = { registry: this.registry, statPrefix, istio: this.#istio(direction) };
     return combineSinks([
       ...(logs.length > 0 ? [createAccessLogSink(logs, this.#context)] : []),
+      ...this.#observers,
       kind === 'http' ? createHttpMetrics(metrics) : createTcpMetrics(metrics),
     ]);
   }
 
   /** Access logs alone: of connections that no filter took. */
   logs(logs: readonly AccessLog[]): RecordSink {
-    return createAccessLogSink(logs, this.#context);
+    return combineSinks([createAccessLogSink(logs, this.#context), ...this.#observers]);
   }
 
   #istio(direction: 'inbound' | 'outbound' | 'unspecified'): IstioMetricsOptions | undefined {

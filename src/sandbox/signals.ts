@@ -21,3 +21,18 @@ export function isForeground(proc = '/proc'): boolean {
     return process.stdin.isTTY === true;
   }
 }
+
+const FORWARDED = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const;
+/** Those that a terminal sends to all of its foreground. */
+const OF_TERMINAL: ReadonlySet<NodeJS.Signals> = new Set(['SIGINT', 'SIGQUIT', 'SIGHUP']);
+
+/** Keeps this process alive at signals and passes them on, except where the command has them from the terminal already. Returns what ends it. */
+export function forwardSignals(forward: (signal: NodeJS.Signals) => void): () => void {
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (!OF_TERMINAL.has(signal) || !isForeground()) forward(signal);
+  };
+  for (const signal of FORWARDED) process.on(signal, onSignal);
+  return () => {
+    for (const signal of FORWARDED) process.off(signal, onSignal);
+  };
+}

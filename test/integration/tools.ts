@@ -14,6 +14,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   openssl: 'openssl',
   python3: 'python3',
   setpriv: 'util-linux',
+  timeout: 'coreutils',
   unshare: 'util-linux',
 };
 

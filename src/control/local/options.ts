@@ -1,4 +1,6 @@
+import type { Snapshot } from '../../config/snapshot.ts';
 import type { EngineOptions } from '../../engine/starter.ts';
+import type { Contained } from '../../lib/contained.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
 
 /** What the mesh of one machine is like. */
@@ -19,6 +21,12 @@ export interface LocalMeshOptions extends EngineOptions {
   readonly graceMs: number;
   /** Where a proposal for what the files do not declare goes; then all is allowed. */
   readonly learn?: string;
+  /** For a command that is contained: its sockets, and who hears of its calls. */
+  readonly contained?: Contained;
+  /** Let through what nothing declares, whatever the files say. */
+  readonly allowAll?: boolean;
+  /** Resources beside those of the files. */
+  readonly beside?: Snapshot;
   /** Whether to find what `sallyport analyze` finds, too. */
   readonly analyse: boolean;
 }

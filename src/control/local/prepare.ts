@@ -1,8 +1,10 @@
 import type { MeshConfig } from '../../api/index.ts';
+import { Layered } from '../../config/layered.ts';
 import { localMesh, RouterAddresses } from '../../config/local-mesh.ts';
 import type { MeshInput } from '../../config/mesh-source.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { Learning } from '../learning/learning.ts';
+import { allowingConfig, allowingSnapshot } from '../learning/recording.ts';
 import type { Prepared } from '../loop.ts';
 import { reachableListeners } from './listeners.ts';
 import type { LocalMeshOptions } from './options.ts';
@@ -11,7 +13,7 @@ import type { LocalMeshOptions } from './options.ts';
 export const SIDECAR = 'sidecar';
 
 export interface PrepareOptions {
-  readonly options: Pick<LocalMeshOptions, 'routerAddress' | 'capturePort'>;
+  readonly options: Pick<LocalMeshOptions, 'routerAddress' | 'capturePort' | 'beside' | 'allowAll'>;
   readonly sidecar: ProxyIdentity;
   readonly learning: Learning | undefined;
   /** Changes the mesh's settings beyond what the files say. */
@@ -20,11 +22,12 @@ export interface PrepareOptions {
 
 /** Lays the workloads of this machine over what the files say, with the proxies that belong to them. */
 export function localPrepare({ options, sidecar, learning, adjust }: PrepareOptions): (given: MeshInput) => Prepared {
-  const { routerAddress, capturePort } = options;
+  const { routerAddress, capturePort, beside, allowAll } = options;
   const addresses = new RouterAddresses(routerAddress);
   const reachable = reachableListeners(capturePort);
   return (given) => {
-    const allowed = learning?.allowing(given) ?? given;
+    const written = beside ? { ...given, snapshot: new Layered(given.snapshot, beside) } : given;
+    const allowed = learning?.allowing(written) ?? (allowAll ? allowing(written) : written);
     const { snapshot, routers, findings } = localMesh(allowed.snapshot, allowed.mesh.rootNamespace, addresses);
     const mesh = adjust(capturePort > 0 ? { ...allowed.mesh, proxyListenPort: capturePort } : allowed.mesh);
     const proxies = new Map([...routers.map(({ key, identity }) => [key, identity] as const), [SIDECAR, sidecar]]);
@@ -38,4 +41,8 @@ export function localPrepare({ options, sidecar, learning, adjust }: PrepareOpti
       },
     };
   };
+}
+
+function allowing(input: MeshInput): MeshInput {
+  return { ...input, snapshot: allowingSnapshot(input.snapshot), mesh: allowingConfig(input.mesh) };
 }

@@ -41,6 +41,7 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
       statusAddress: options.statusAddress,
       graceMs: options.graceMs,
       analyse: options.analyse,
+      closed: options.contained !== undefined,
       tell: host.tell,
       prepare: localPrepare({ options, sidecar, learning, adjust: host.adjust ?? ((config) => config) }),
       startEngine: (key, identity) =>
@@ -64,7 +65,8 @@ function refuseUnheard({ proxies }: Report): void {
 /** The sidecar's engine is started at once, so that its threads load while this one does; whoever brings the first change takes it over. */
 function earlyEngine(options: LocalMeshOptions, host: EngineHost, identity: ProxyIdentity) {
   const dns = options.dnsAddress.port > 0 ? options.dnsAddress : undefined;
-  const start = () => startEngine(options, host, { identity, admin: adminOf(options, options.adminAddress.address), dns });
+  const { contained } = options;
+  const start = () => startEngine(options, host, { identity, admin: adminOf(options, options.adminAddress.address), dns, contained });
   let early: Promise<Engine> | undefined = start();
   // Whoever takes it learns why it could not be started.
   early.catch(() => undefined);

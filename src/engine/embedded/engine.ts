@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { create } from '@bufbuild/protobuf';
 import type { AdminServer, LogLevel } from '../../admin/index.ts';
+import type { Contained } from '../../lib/contained.ts';
 import type { Logger } from '../../lib/logger.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
@@ -20,6 +21,7 @@ export interface EmbeddedOptions {
   readonly node: Partial<NodeJson> | undefined;
   readonly admin: SocketAddress | undefined;
   readonly dns: SocketAddress | undefined;
+  readonly contained: Contained | undefined;
   /** Worker threads; 0 for as many as the machine has cores. */
   readonly concurrency: number;
   /** Nothing else has work in this thread, so that with a concurrency of 1 it carries the traffic itself. */
@@ -42,7 +44,7 @@ const WEIGHTS: Readonly<Record<LogLevel | 'warn', number>> = {
 
 /** The first change rejects with `port-in-use` where the admin server's or the DNS server's port cannot be had. */
 export async function startEmbedded(given: EmbeddedOptions): Promise<Engine> {
-  const { identity, node: own, admin, dns, concurrency: asked, alone, host } = given;
+  const { identity, node: own, admin, dns, contained, concurrency: asked, alone, host } = given;
   const startTime = Date.now();
   const concurrency = asked || availableParallelism();
   const node = { ...nodeJson(identity), ...own } as NodeJson;
@@ -55,6 +57,7 @@ export async function startEmbedded(given: EmbeddedOptions): Promise<Engine> {
     environment: { ...host.environment },
     nodeMetadata: node.metadata,
     dns: dns && { ip: dns.address, port: dns.port },
+    contained,
   };
   // Each loads what the other does not need.
   const carrier =

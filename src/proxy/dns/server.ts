@@ -3,12 +3,14 @@
  * addresses go to the name servers of the system; others do not exist, as a question that is passed on could carry data out. UDP and TCP
  * (RFC 1035, RFC 7766).
  */
-import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
-import { connect, createServer, isIP, type Server, type Socket } from 'node:net';
+import { type BindOptions, createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
+import { connect, createServer, isIP, type ListenOptions, type Server, type Socket } from 'node:net';
 import { decode, encode, type Packet, type Question, RECURSION_AVAILABLE, RECURSION_DESIRED } from 'dns-packet';
+import type { HandedSockets } from '../../lib/contained.ts';
 import { listenError } from '../../lib/listen-error.ts';
 import type { NameIndex } from '../../xds/name-index.ts';
 import { ReadAhead } from '../listener/inspection.ts';
+import type { Observer } from '../observed.ts';
 import type { Address } from '../types.ts';
 import { resolvConf } from './system.ts';
 
@@ -22,6 +24,8 @@ export interface DnsServerOptions {
   readonly log: (message: string) => void;
   /** How long an upstream may take, in ms. */
   readonly timeoutMs?: number;
+  /** Answers on these sockets instead of the address, and tells of it. */
+  readonly contained?: { readonly sockets: HandedSockets; readonly observer: Observer } | undefined;
 }
 
 export interface DnsServer {
@@ -48,13 +52,14 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
   const conf = resolvConf(options.now);
   const timeoutMs = options.timeoutMs ?? 3000;
   let pending = 0;
+  /** Where it answers. */
+  let own = options.address;
 
   function upstreams(): Address[] {
-    const own = (address: Address) => address.ip === options.address.ip && address.port === udp.address().port;
-    return (options.upstreams ?? conf().servers).map(parseServer).filter((address) => !own(address));
+    return (options.upstreams ?? conf().servers).map(parseServer).filter(({ ip, port }) => ip !== own.ip || port !== own.port);
   }
 
-  function handle(message: Buffer, tcp: boolean, answer: Answer): void {
+  function handle(message: Buffer, tcp: boolean, client: Address, answer: Answer): void {
     let query: Packet;
     try {
       query = decode(message);
@@ -64,11 +69,19 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
     }
     const question = query.questions?.[0];
     if (query.type !== 'query' || !question) return;
-    const name = question.name.replace(/\.$/, '');
+    const name = question.name.replace(/\.$/, '').toLowerCase();
     const known = isLocalhost(name) ? LOCALHOST : options.names().lookup(name);
-    if (!known) answer(failure(message, NXDOMAIN));
-    else if (known.length === 0) forward(message, tcp, answer);
-    else {
+    const observer = options.contained?.observer;
+    if (!known) {
+      observer?.unresolved(name, client);
+      answer(failure(message, NXDOMAIN));
+    } else if (known.length === 0) {
+      forward(message, tcp, (response) => {
+        observer?.answered(name, addressesIn(response));
+        answer(response);
+      });
+    } else {
+      observer?.answered(name, known);
       const response = addressAnswer(query, question, known);
       answer(tcp || response.length <= udpSize(query) ? response : truncated(query));
     }
@@ -102,61 +115,81 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
   }
 
   const clients = new Set<Socket>();
-  const { udp, tcp } = await listen(options.address);
-  const address = { ip: options.address.ip, port: udp.address().port };
-  udp.on('message', (message: Buffer, from: RemoteInfo) =>
-    handle(message, false, (response) => udp.send(response, from.port, from.address)),
-  );
-  tcp.on('connection', (socket: Socket) => {
-    clients.add(socket);
-    socket.on('close', () => clients.delete(socket));
-    serveTcp(socket, (message, answer) => handle(message, true, answer));
-  });
-  tcp.maxConnections = MOST_TCP_CLIENTS;
-  udp.on('error', (error) => options.log(`DNS: ${error.message}`));
-  tcp.on('error', (error) => options.log(`DNS: ${error.message}`));
+  const { udps, tcps } = await (options.contained ? handed(options.contained.sockets, options.address) : listen(options.address));
+  for (const udp of udps) {
+    udp.on('message', (message: Buffer, { address: ip, port }: RemoteInfo) =>
+      handle(message, false, { ip, port }, (response) => udp.send(response, port, ip)),
+    );
+    udp.on('error', (error) => options.log(`DNS: ${error.message}`));
+  }
+  for (const tcp of tcps) {
+    tcp.maxConnections = MOST_TCP_CLIENTS;
+    tcp.on('connection', (socket: Socket) => {
+      clients.add(socket);
+      socket.on('close', () => clients.delete(socket));
+      const client = { ip: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+      serveTcp(socket, (message, answer) => handle(message, true, client, answer));
+    });
+    tcp.on('error', (error) => options.log(`DNS: ${error.message}`));
+  }
+  if (!options.contained) own = { ip: options.address.ip, port: udps[0]!.address().port };
   return {
-    address,
+    address: own,
     close() {
-      udp.close();
-      tcp.close();
+      for (const udp of udps) udp.close();
+      for (const tcp of tcps) tcp.close();
       for (const client of clients) client.destroy();
     },
   };
 }
 
+interface Sockets {
+  readonly udps: readonly UdpSocket[];
+  readonly tcps: readonly Server[];
+}
+
+/** Sockets of a contained command's network namespace. */
+async function handed({ dnsUdp, dnsTcp }: HandedSockets, address: Address): Promise<Sockets> {
+  const udps = dnsUdp.map(({ family }) => createSocket(family));
+  const tcps = dnsTcp.map(() => createServer());
+  for (const [i, { fd }] of dnsUdp.entries()) await bound(udps[i]!, { fd }, address);
+  for (const [i, fd] of dnsTcp.entries()) await listening(tcps[i]!, { fd }, address);
+  return { udps, tcps };
+}
+
 /** Ports that are free for UDP, and perhaps not for TCP: so many are tried where any will do. */
 const ATTEMPTS = 20;
 
-async function listen(address: Address): Promise<{ readonly udp: UdpSocket; readonly tcp: Server }> {
+async function listen({ ip, port }: Address): Promise<Sockets> {
   for (let attempt = 1; ; attempt++) {
-    const udp = createSocket(isIP(address.ip) === 6 ? 'udp6' : 'udp4');
-    await bound(udp, address);
+    const udp = createSocket(isIP(ip) === 6 ? 'udp6' : 'udp4');
+    await bound(udp, { address: ip, port }, { ip, port });
+    const own = { ip, port: udp.address().port };
     const tcp = createServer();
     try {
-      await listening(tcp, { ip: address.ip, port: udp.address().port });
-      return { udp, tcp };
+      await listening(tcp, { host: ip, port: own.port }, own);
+      return { udps: [udp], tcps: [tcp] };
     } catch (error) {
       udp.close();
-      if (address.port !== 0 || attempt === ATTEMPTS) throw error;
+      if (port !== 0 || attempt === ATTEMPTS) throw error;
     }
   }
 }
 
-function bound(udp: UdpSocket, address: Address): Promise<void> {
+function bound(udp: UdpSocket, where: BindOptions, address: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     udp.once('error', (error) => reject(listenError(error, address)));
-    udp.bind(address.port, address.ip, () => {
+    udp.bind(where, () => {
       udp.removeAllListeners('error');
       resolve();
     });
   });
 }
 
-function listening(tcp: Server, address: Address): Promise<void> {
+function listening(tcp: Server, where: ListenOptions | { readonly fd: number }, address: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     tcp.once('error', (error) => reject(listenError(error, address)));
-    tcp.listen(address.port, address.ip, () => {
+    tcp.listen(where, () => {
       tcp.removeAllListeners('error');
       resolve();
     });
@@ -178,6 +211,15 @@ function addressAnswer(query: Packet, question: Question, ips: readonly string[]
     .filter((ip) => isIP(ip) === wanted)
     .map((data) => ({ type: wanted === 4 ? ('A' as const) : ('AAAA' as const), name: question.name, ttl: TTL, data }));
   return reply(query, AUTHORITATIVE, answers);
+}
+
+function addressesIn(response: Buffer): string[] {
+  try {
+    return (decode(response).answers ?? []).flatMap((answer) => (answer.type === 'A' || answer.type === 'AAAA' ? [answer.data] : []));
+  } catch {
+    // Of another server: the client makes of it what it will.
+    return [];
+  }
 }
 
 function reply(query: Packet, flags: number, answers: Packet['answers']): Buffer {

@@ -42,6 +42,18 @@ function listen(options: BindOptions, reusePort: boolean, onConnection: (socket:
   });
 }
 
+/** A server on a socket that was opened elsewhere and listens already; it owns the descriptor. Rejects with `listen-failed`. */
+export function listenOn(fd: number, address: Address, onConnection: (socket: Socket) => void): Promise<Server> {
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, onConnection);
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => reject(listenError(error, address)));
+    server.listen({ fd }, () => {
+      server.removeAllListeners('error');
+      resolve(server);
+    });
+  });
+}
+
 /** A socket file that a process left behind. */
 function removeStale(path: string): void {
   try {

@@ -12,6 +12,8 @@ export interface ListenerEnvironment {
   readonly explicitProxy: ExplicitProxyDeps;
   /** The listener that takes connections to a restored destination; undefined: the one that accepted them. */
   readonly handOff: (address: Address) => ConnectionTaker | undefined;
+  /** Sockets that are there already, by `ip:port`; then none is opened. Connections wait on them until the first configuration is whole. */
+  readonly handed?: { readonly sockets: Readonly<Record<string, readonly number[]>>; readonly whole: Promise<void> } | undefined;
   /** Access logs of connections that no filter chain takes. */
   readonly createSink: (config: ListenerConfig) => RecordSink;
   readonly nextId: () => number;

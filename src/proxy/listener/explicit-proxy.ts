@@ -3,8 +3,11 @@
  * it treats the connection as captured traffic to that address and port.
  */
 import { isIP } from 'node:net';
+import { allowOption } from '../../lib/allow-option.ts';
 import type { NameIndex } from '../../xds/name-index.ts';
 import type { DnsResolver } from '../dns/resolver.ts';
+import type { Observer } from '../observed.ts';
+import type { Address } from '../types.ts';
 import { EXPLICIT_PROXY_BOUNDS } from './bounds.ts';
 import {
   CONNECT_ESTABLISHED,
@@ -22,6 +25,10 @@ export interface ExplicitProxyDeps {
   readonly names: () => NameIndex;
   readonly resolver: DnsResolver;
   readonly log: (message: string) => void;
+  /** For a contained command: while it is closed, what nothing declares is refused without being looked up. */
+  readonly closed?:
+    | { readonly isClosed: () => boolean; readonly isDeclared: (address: Address) => boolean; readonly observer: Observer }
+    | undefined;
 }
 
 /**
@@ -62,6 +69,16 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
     resume: (verdict: 'next' | 'close') => void,
   ): Promise<void> {
     const { host, port } = request.target;
+    const closed = deps.closed?.isClosed() ? deps.closed : undefined;
+    if (closed) {
+      const declared = isIP(host) > 0 ? host : deps.names().lookup(host)?.[0];
+      if (declared === undefined || !closed.isDeclared({ ip: declared, port })) {
+        closed.observer.refused(request.target, connection.remoteAddress);
+        if (!connection.socket.destroyed) connection.socket.end(refusalReply(request));
+        resume('close');
+        return;
+      }
+    }
     const found = await addressOf(host);
     if ('problem' in found) {
       deps.log(`explicit proxy: ${found.problem}`);
@@ -83,9 +100,15 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
     if (isIP(host) > 0) return { ip: host };
     const known = deps.names().lookup(host);
     if (!known) return { ip: UNRESOLVED };
-    if (known[0] !== undefined) return { ip: known[0] };
+    if (known[0] !== undefined) {
+      deps.closed?.observer.answered(host, [known[0]]);
+      return { ip: known[0] };
+    }
     const answer = await deps.resolver.resolve(host, 'v4-preferred');
-    if (answer.kind === 'found' && answer.ips[0] !== undefined) return { ip: answer.ips[0] };
+    if (answer.kind === 'found' && answer.ips[0] !== undefined) {
+      deps.closed?.observer.answered(host, answer.ips);
+      return { ip: answer.ips[0] };
+    }
     const why = answer.kind === 'found' ? 'DNS has no address for it' : `DNS does not answer (${answer.reason})`;
     return { problem: `the host ${host} cannot be resolved: no ServiceEntry or Service declares it with an address, and ${why}` };
   }
@@ -96,4 +119,12 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
 function failureReply(request: Extract<ExplicitRequest, { target: ProxyTarget }>, problem: string): Buffer {
   if (request.kind === 'tunnel' && request.protocol === 'socks5') return socksReply(SOCKS_REPLY.hostUnreachable);
   return httpReply(502, 'Bad Gateway', `sallyport: ${problem}`);
+}
+
+/** What nothing allows, and how to allow it. */
+function refusalReply(request: Extract<ExplicitRequest, { target: ProxyTarget }>): Buffer {
+  if (request.kind === 'tunnel' && request.protocol === 'socks5') return socksReply(SOCKS_REPLY.notAllowed);
+  const { host, port } = request.target;
+  const body = `sallyport: refused ${isIP(host) === 6 ? `[${host}]` : host}:${port}: not allowed; to allow: ${allowOption(request.target)}`;
+  return httpReply(403, 'Forbidden', body, 'x-sallyport-refused: not-allowed\r\n');
 }

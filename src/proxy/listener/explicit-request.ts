@@ -36,10 +36,10 @@ export function socksReply(code: number): Buffer {
 }
 
 /** A reply of the proxy itself, after which it closes. */
-export function httpReply(status: number, reason: string, body: string): Buffer {
+export function httpReply(status: number, reason: string, body: string, fields = ''): Buffer {
   const text = `${body}\n`;
   return Buffer.from(
-    `HTTP/1.1 ${status} ${reason}\r\ncontent-type: text/plain\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
+    `HTTP/1.1 ${status} ${reason}\r\ncontent-type: text/plain\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n${fields}\r\n${text}`,
   );
 }
 

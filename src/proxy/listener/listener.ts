@@ -1,10 +1,11 @@
 /** One listener: accepts connections, runs listener filters, chooses a filter chain and gives the connection to it. */
 import type { Server, Socket } from 'node:net';
+import { messageOf } from '../../lib/errors.ts';
 import type { Address as AddressConfig } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
 import type { Listener as ListenerConfig } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { readAddress } from '../cluster/endpoints.ts';
 import type { Address } from '../types.ts';
-import { bind } from './bind.ts';
+import { bind, listenOn } from './bind.ts';
 import type { ConnectionTaker, ListenerEnvironment, ListenerStats } from './contract.ts';
 import { Inspection } from './inspection.ts';
 import type { LazyChain } from './lazy-chain.ts';
@@ -59,6 +60,12 @@ export class ProxyListener implements ConnectionTaker {
   async listen(): Promise<void> {
     const { config } = this.#plan;
     if (config.bindToPort === false) return;
+    const { handed } = this.#env;
+    if (handed) {
+      const opening = handed.whole.then(() => this.#openHanded(handed.sockets));
+      opening.catch((error: unknown) => this.#env.log('error', `listener "${this.name}": ${messageOf(error)}`));
+      return;
+    }
     const reusePort = this.#env.reusePort && config.enableReusePort !== false;
     if (!reusePort && !this.#env.first) return;
     const addresses = [config.address, ...config.additionalAddresses.map(({ address }) => address)];
@@ -70,6 +77,15 @@ export class ProxyListener implements ConnectionTaker {
       throw error;
     }
     this.#sockets = sockets;
+  }
+
+  async #openHanded(handed: Readonly<Record<string, readonly number[]>>): Promise<void> {
+    const address = readAddress(this.#plan.config.address, `listener "${this.name}".address`);
+    const owner = { listener: this as ProxyListener };
+    for (const fd of handed[`${address.ip}:${address.port}`] ?? []) {
+      const server = await listenOn(fd, address, (socket) => owner.listener.#accept(socket));
+      this.#sockets.push({ server, owner });
+    }
   }
 
   async #open(address: AddressConfig | undefined, reusePort: boolean): Promise<ListeningSocket> {

@@ -1,0 +1,61 @@
+/** A list of what may be called, shorter than resources: what `run --policy` reads. Its JSON Schema: `sallyport schema AllowList`. */
+import type { Finding } from '../lib/finding.ts';
+import { DECODING_CODES } from './codes.ts';
+import { decode, formatPath } from './decode.ts';
+import { enumeration, type Infer, list, object, port, required, string } from './schema.ts';
+import { DocumentSource } from './source.ts';
+import { LineIndex, splitDocuments } from './yaml/documents.ts';
+import { parseYaml } from './yaml/parse.ts';
+
+export const allowList = object({
+  allow: required(
+    list(
+      object({
+        /** A name, `*.suffix`, or an address. */
+        host: required(string({ minLength: 1, maxLength: 253 })),
+        /** Without: 80 for HTTP and 443 for TLS. */
+        ports: list(port(), { maxItems: 100 }),
+        protocol: enumeration('HTTP', 'TLS', 'TCP'),
+        why: string({ maxLength: 1000 }),
+        /** The last day, in UTC. */
+        until: string({ pattern: /^\d{4}-\d{2}-\d{2}$/ }),
+      }),
+      { maxItems: 10_000 },
+    ),
+  ),
+});
+
+export type AllowList = Infer<typeof allowList>;
+export type AllowListEntry = AllowList['allow'][number];
+
+/** With findings of level Error nothing of it may be relied on. */
+export function decodeAllowList(
+  text: string,
+  file: string,
+): { readonly list: AllowList | undefined; readonly findings: readonly Finding[] } {
+  const chunks = splitDocuments(text);
+  const findings: Finding[] = [];
+  const [chunk] = chunks;
+  const add = (code: Finding['code'], level: Finding['level'], message: string, position: Finding['position']) =>
+    findings.push({ code, level, message, origin: { kind: 'AllowList', namespace: '', name: '' }, position });
+  if (!chunk || chunks.length > 1) {
+    add('SP0005', DECODING_CODES.SP0005.level, `it is one document with the key allow, and this has ${chunks.length}`, {
+      file,
+      line: 1,
+      column: 1,
+    });
+    return { list: undefined, findings };
+  }
+  const source = new DocumentSource(file, chunk, new LineIndex(text));
+  const parsed = parseYaml(chunk.text);
+  if ('problem' in parsed) {
+    add('SP0001', DECODING_CODES.SP0001.level, parsed.problem, { ...source.at(parsed.offset), file });
+    return { list: undefined, findings };
+  }
+  const value = decode(allowList, parsed.value ?? {}, [], (issue) => {
+    const position = issue.at === 'key' ? source.keyPosition(issue.path) : source.position(issue.path);
+    const where = formatPath(issue.path);
+    add(issue.code, issue.level, where ? `${where}: ${issue.message}` : issue.message, position);
+  });
+  return { list: value as AllowList | undefined, findings };
+}

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { snapshotFromText } from '../../config/memory.ts';
+import { parseAllowed, serviceEntries } from './allow.ts';
+
+const short = (text: string) => {
+  const { host, ports } = parseAllowed(text);
+  return `${host} ${ports.map(({ port, protocol }) => `${port}/${protocol}`).join(' ')}`;
+};
+
+test('what an allowed host is short for', () => {
+  for (const [text, meant] of [
+    ['registry.example.com', 'registry.example.com 80/HTTP 443/TLS'],
+    ['Registry.Example.COM.', 'registry.example.com 80/HTTP 443/TLS'],
+    ['registry.example.com:443', 'registry.example.com 443/TLS'],
+    ['db.example.com:5432', 'db.example.com 5432/TCP'],
+    ['*.example.com:443', '*.example.com 443/TLS'],
+    ['*.example.com:8443', '*.example.com 8443/TLS'],
+    ['http://api.example.com:8080', 'api.example.com 8080/HTTP'],
+    ['https://api.example.com', 'api.example.com 443/TLS'],
+    ['https://api.example.com/', 'api.example.com 443/TLS'],
+    ['tcp://10.0.0.5:6379', '10.0.0.5 6379/TCP'],
+    ['10.0.0.5', '10.0.0.5 80/TCP 443/TCP'],
+    ['[2001:db8::1]:443', '2001:db8::1 443/TCP'],
+    ['localhost:3000', 'localhost 3000/TCP'],
+  ])
+    assert.equal(short(text!), meant);
+});
+
+test('what is no host is refused, and says why', () => {
+  for (const [text, why] of [
+    ['', /names no host/],
+    ['*', /neither a name nor an address/],
+    ['a b', /neither/],
+    ['ftp://a.example', /scheme ftp/],
+    ['tcp://a.example', /needs a port/],
+    ['tcp://*.example.com:22', /wildcard/],
+    ['a.example:0', /ports are/],
+    ['a.example:70000', /ports are/],
+    ['1.2.3', /neither/],
+    ['1.2.3.4.5', /neither/],
+    ['a.example/path', /names no host/],
+    ['*.*.example', /neither/],
+    ['[1.2.3.4]', /names no host|neither/],
+  ] as const)
+    assert.throws(() => parseAllowed(text), { code: 'usage', message: why }, text);
+});
+
+test('the resources are valid, one for each host with all its ports, and read as they are printed', () => {
+  const texts = [
+    'a.example',
+    'a.example:8443',
+    '*.b.example',
+    'tcp://10.0.0.5:6379',
+    '[2001:db8::1]:443',
+    'tcp://c.example:5432',
+    'd-e.example',
+    'd.e.example',
+  ];
+  const entries = serviceEntries(texts.map(parseAllowed));
+  assert.equal(entries.length, 7);
+  const snapshot = snapshotFromText(entries.map((entry) => JSON.stringify(entry)).join('\n---\n'));
+  assert.deepEqual(
+    snapshot.findings.filter(({ level }) => level === 'Error'),
+    [],
+  );
+  const written = snapshot.list('ServiceEntry');
+  assert.deepEqual(
+    written.map(({ spec }) => spec.hosts[0]),
+    ['a.example', '*.b.example', '10-0-0-5.address.internal', '2001-db8-1.address.internal', 'c.example', 'd-e.example', 'd.e.example'],
+  );
+  assert.deepEqual(
+    written[0]!.spec.ports.map(({ number }) => number),
+    [80, 443, 8443],
+  );
+  const addresses = written.flatMap(({ spec }) => spec.addresses ?? []);
+  assert.equal(new Set(addresses).size, addresses.length);
+});

@@ -1,0 +1,112 @@
+/** What may be called, written short: `--allow registry.example.com`, as the ServiceEntries that it stands for. */
+import { isIP, isIPv6 } from 'node:net';
+import { SallyportError } from '../../lib/errors.ts';
+
+/** One host, and ports of it. */
+export interface Allowed {
+  /** A name, `*.suffix`, or an address; in lower case. */
+  readonly host: string;
+  readonly ports: readonly AllowedPort[];
+  /** Why, for whoever reads the resources. */
+  readonly why?: string;
+}
+
+export interface AllowedPort {
+  readonly port: number;
+  readonly protocol: 'HTTP' | 'TLS' | 'TCP';
+}
+
+const SCHEMES: Readonly<Record<string, { readonly protocol: AllowedPort['protocol']; readonly port?: number }>> = {
+  http: { protocol: 'HTTP', port: 80 },
+  https: { protocol: 'TLS', port: 443 },
+  tls: { protocol: 'TLS', port: 443 },
+  tcp: { protocol: 'TCP' },
+};
+
+const NAME = /^(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
+
+/**
+ * Reads `[SCHEME://]HOST[:PORT]`. Without a port: 80 for HTTP and 443 for TLS. A port of its own carries any protocol, for a wildcard TLS alone, as there
+ * the name in the connection is all that tells.
+ * @throws SallyportError `usage`
+ */
+export function parseAllowed(text: string): Allowed {
+  const refuse = (why: string) => new SallyportError('usage', `--allow ${text}: ${why}; write HOST, HOST:PORT or tcp://HOST:PORT.`);
+  const match = /^(?:([a-z]+):\/\/)?(?:\[([0-9a-f:.]+)\]|([^:/[\]]+))(?::(\d{1,5}))?\/?$/i.exec(text);
+  if (!match) throw refuse('it names no host');
+  const scheme = match[1] === undefined ? undefined : SCHEMES[match[1].toLowerCase()];
+  if (match[1] !== undefined && !scheme) throw refuse(`the scheme ${match[1]} is none of ${Object.keys(SCHEMES).join(', ')}`);
+  const host = (match[2] ?? match[3]!).toLowerCase().replace(/\.$/, '');
+  if (match[2] !== undefined ? !isIPv6(host) : isIP(host) === 0 && (!NAME.test(host) || /^[\d.]+$/.test(host)))
+    throw refuse(`${host} is neither a name nor an address`);
+  const given = match[4] === undefined ? scheme?.port : Number(match[4]);
+  if (given !== undefined && (given < 1 || given > 65_535)) throw refuse('ports are from 1 to 65535');
+  if (given === undefined && scheme) throw refuse('it needs a port');
+  return { host, ports: allowedPorts(host, given === undefined ? [80, 443] : [given], scheme?.protocol, refuse) };
+}
+
+/** @throws what `refuse` makes of what cannot be */
+export function allowedPorts(
+  host: string,
+  ports: readonly number[],
+  protocol: AllowedPort['protocol'] | undefined,
+  refuse: (why: string) => SallyportError,
+): AllowedPort[] {
+  return ports.map((port) => ({ port, protocol: protocolOf(host, port, protocol, refuse) }));
+}
+
+function protocolOf(
+  host: string,
+  port: number,
+  protocol: AllowedPort['protocol'] | undefined,
+  refuse: (why: string) => SallyportError,
+): AllowedPort['protocol'] {
+  // Of an address nothing in the connection need say which host is meant.
+  if (isIP(host) > 0) return 'TCP';
+  if (host.startsWith('*')) {
+    if (protocol === 'TCP') throw refuse('a wildcard needs a name in the connection, which TCP has not');
+    return protocol ?? (port === 80 ? 'HTTP' : 'TLS');
+  }
+  return protocol ?? (port === 80 ? 'HTTP' : port === 443 ? 'TLS' : 'TCP');
+}
+
+/**
+ * Addresses of hosts, beside those that are allocated to resources: for a wildcard, as whoever asks for a name below it gets its address, and the proxy
+ * reads the name; for TCP, of which nothing else tells the host.
+ */
+const PREFIX = '240.241';
+
+/** Kubernetes objects, one for each host. */
+export function serviceEntries(allowed: readonly Allowed[]): object[] {
+  const byHost = new Map<string, Allowed>();
+  for (const one of allowed) {
+    const ports = [...(byHost.get(one.host)?.ports ?? []), ...one.ports];
+    byHost.set(one.host, { ...one, ports: ports.filter(({ port }, i) => ports.findIndex((other) => other.port === port) === i) });
+  }
+  return [...byHost.values()].map((one, i) => serviceEntry(one, `${PREFIX}.${(i + 1) >> 8}.${(i + 1) & 255}`));
+}
+
+function serviceEntry({ host, ports, why }: Allowed, ownAddress: string): object {
+  const isAddress = isIP(host) > 0;
+  const isWildcard = host.startsWith('*');
+  const needsAddress = !isAddress && (isWildcard || ports.some(({ protocol }) => protocol === 'TCP'));
+  // Kubernetes' names have dots, and neither colons nor underscores.
+  const name = host.replace('*', 'any').replaceAll('_', '-u-').replaceAll(/:+/g, '-');
+  return {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'ServiceEntry',
+    metadata: {
+      name: `allow-${name}`,
+      namespace: 'default',
+      ...(why !== undefined && { annotations: { 'sallyport.dev/why': why } }),
+    },
+    spec: {
+      hosts: [isAddress ? `${name.replaceAll('.', '-')}.address.internal` : host],
+      ...(isAddress && { addresses: [host], endpoints: [{ address: host }] }),
+      ...(needsAddress && { addresses: [ownAddress] }),
+      location: 'MESH_EXTERNAL',
+      resolution: isAddress ? 'STATIC' : isWildcard ? 'DYNAMIC_DNS' : 'DNS',
+      ports: ports.map(({ port, protocol }) => ({ number: port, name: `${protocol.toLowerCase()}-${port}`, protocol })),
+    },
+  };
+}

@@ -1,0 +1,93 @@
+/** What a contained command called, by host and port: counted, and said when a host is first refused. */
+import { allowOption } from '../../lib/allow-option.ts';
+import type { ObservedCall } from '../../lib/contained.ts';
+
+export interface Called {
+  readonly host: string;
+  /** 0 where only the name was asked for. */
+  readonly port: number;
+  readonly verdict: ObservedCall['verdict'];
+  readonly reason: string;
+  /** The program that called first, where it could be found. */
+  readonly by: Caller | undefined;
+  count: number;
+  bytesSent: number;
+  bytesReceived: number;
+  readonly first: string;
+  last: string;
+}
+
+export interface Caller {
+  readonly pid: number;
+  readonly command: string;
+}
+
+/** Hosts beyond are counted together: a command may make up as many names as it likes. */
+const MOST = 1000;
+/** Hosts of which a line says that they are refused. */
+const MOST_SAID = 20;
+
+const SAID = { undeclared: 'would refuse', refused: 'refused', unresolved: 'refused to look up' } as const;
+
+export interface CallsOptions {
+  readonly say: (line: string) => void;
+  readonly callerOf: (client: ObservedCall['client']) => Caller | undefined;
+  /** Now, as ISO 8601. */
+  readonly date: () => string;
+}
+
+export class Calls {
+  readonly #options: CallsOptions;
+  readonly #called = new Map<string, Called>();
+  readonly #named = new Set<string>();
+  /** Calls to hosts that are not kept apart. */
+  others = 0;
+
+  constructor(options: CallsOptions) {
+    this.#options = options;
+  }
+
+  /** In the order in which they were first called. */
+  get all(): readonly Called[] {
+    return [...this.#called.values()];
+  }
+
+  add(call: ObservedCall): void {
+    const { host, port, verdict, reason, client } = call;
+    const key = `${verdict} ${port} ${host}`;
+    const now = this.#options.date();
+    let called = this.#called.get(key);
+    if (!called) {
+      if (this.#called.size >= MOST) {
+        this.others++;
+        return;
+      }
+      const by = verdict === 'allowed' ? undefined : this.#options.callerOf(client);
+      called = { host, port, verdict, reason, by, count: 0, bytesSent: 0, bytesReceived: 0, first: now, last: now };
+      this.#called.set(key, called);
+      this.#tell(called);
+    }
+    called.count++;
+    called.last = now;
+    called.bytesSent += call.bytesSent;
+    called.bytesReceived += call.bytesReceived;
+  }
+
+  #tell({ host, port, verdict, reason, by }: Called): void {
+    if (verdict === 'allowed' || verdict === 'failed') return;
+    if (this.#named.has(host)) return;
+    this.#named.add(host);
+    if (this.#named.size > MOST_SAID) {
+      if (this.#named.size === MOST_SAID + 1) this.#options.say('refused more hosts than are said here; --report FILE has them all');
+      return;
+    }
+    const who = by ? ` (${by.command}, pid ${by.pid})` : '';
+    const what = `${SAID[verdict]} ${where(host, port)}${who}: ${verdict === 'refused' ? reason : 'not allowed'}`;
+    this.#options.say(`${what}; to allow: ${allowOption({ host, port })}`);
+  }
+}
+
+export function where(host: string, port: number): string {
+  const name = host.includes(':') ? `[${host}]` : host;
+  return port === 0 ? name : `${name}:${port}`;
+}

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { readPolicies } from './policy.ts';
+
+const TODAY = '2026-06-15';
+
+function read(t: TestContext, text: string | Uint8Array) {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-policy-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'policy.yaml');
+  writeFileSync(file, text);
+  return readPolicies([file], TODAY);
+}
+
+test('a list of hosts, with why and until', (t) => {
+  const { allowed, ended } = read(
+    t,
+    `allow:
+  - host: Registry.example.com
+    why: packages
+  - { host: "*.example.org", ports: [443] }
+  - { host: 10.0.0.5, ports: [6379], protocol: TCP }
+  - { host: api.example.com, ports: [8080, 8081], protocol: HTTP, until: 2026-06-15 }
+  - { host: 2001:db8::1, ports: [443] }
+  - { host: old.example.com, until: "2026-06-14" }
+`,
+  );
+  assert.deepEqual(
+    allowed.map(({ host, ports, why }) => [host, ports.map(({ port, protocol }) => `${port}/${protocol}`).join(' '), why]),
+    [
+      ['registry.example.com', '80/HTTP 443/TLS', 'packages'],
+      ['*.example.org', '443/TLS', undefined],
+      ['10.0.0.5', '6379/TCP', undefined],
+      ['api.example.com', '8080/HTTP 8081/HTTP', undefined],
+      ['2001:db8::1', '443/TCP', undefined],
+    ],
+  );
+  assert.equal(ended.length, 1);
+  assert.match(ended[0]!, /old\.example\.com is not allowed any more: it was until 2026-06-14/);
+});
+
+test('what does not read completely allows nothing', (t) => {
+  for (const [text, why] of [
+    ['', /has 0/],
+    ['{}', /allow/],
+    ['allow: [{ host: a.example }]\n---\nallow: []', /has 2/],
+    ['allow: [', /policy\.yaml:1/],
+    ['allow: [{ hots: a.example }]', /did you mean host/],
+    ['allow: [{ host: a.example, ports: [0] }]', /ports/],
+    ['allow: [{ host: a.example, protocol: UDP }]', /UDP/],
+    ['allow: [{ host: a.example:443 }]', /ports stand in ports/],
+    ['allow: [{ host: "https://a.example" }]', /without a scheme/],
+    ['allow: [{ host: "*" }]', /neither a name/],
+    ['allow: [{ host: a.example, protocol: TCP }]', /needs ports/],
+    ['allow: [{ host: "*.a.example", ports: [22], protocol: TCP }]', /wildcard/],
+    ['allow: [{ host: a.example, until: 2026-13-45 }]', /no day|until/],
+    [new Uint8Array([0xff, 0xfe, 0x41]), /policy\.yaml/],
+  ] as const)
+    assert.throws(() => read(t, text), { code: 'policy-unreadable', message: why }, String(text));
+  assert.throws(() => readPolicies(['/nowhere/policy.yaml'], TODAY), { code: 'path-not-found' });
+});

@@ -1,0 +1,110 @@
+/** What a contained command called, at its end: for a person, as JSON, and as Markdown for a CI job's summary. Pure. */
+import { allowOption } from '../../lib/allow-option.ts';
+import { printable } from '../../lib/printable.ts';
+import { type Called, where } from './calls.ts';
+
+export interface Account {
+  readonly words: readonly string[];
+  readonly code: number;
+  readonly called: readonly Called[];
+  /** Calls to hosts that were too many to keep apart. */
+  readonly others: number;
+}
+
+export type ReportFormat = 'json' | 'markdown';
+
+/** What stands at the top first: what was refused. */
+const ORDER: readonly Called['verdict'][] = ['refused', 'unresolved', 'undeclared', 'failed', 'allowed'];
+/** Of a summary. */
+const MOST_LINES = 30;
+const WORDS: Readonly<Record<Called['verdict'], string>> = {
+  refused: 'refused',
+  unresolved: 'not looked up',
+  undeclared: 'would be refused',
+  failed: 'allowed, not reached',
+  allowed: 'allowed',
+};
+
+function sorted(called: readonly Called[]): Called[] {
+  return [...called].sort(
+    (a, b) => ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict) || where(a.host, a.port).localeCompare(where(b.host, b.port)),
+  );
+}
+
+/** A line each, and none where nothing was called. */
+export function summaryLines({ called, others }: Account): string[] {
+  if (called.length === 0) return [];
+  const rows = sorted(called).map((one) => [
+    where(one.host, one.port),
+    WORDS[one.verdict],
+    `${one.count}×`,
+    one.verdict === 'allowed' || one.verdict === 'undeclared'
+      ? `${one.bytesSent} B sent, ${one.bytesReceived} B received`
+      : one.verdict === 'failed'
+        ? one.reason
+        : '',
+  ]);
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const lines = rows.map(
+    (row) =>
+      `  ${row
+        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .join('  ')
+        .trimEnd()}`,
+  );
+  const more = lines.length - MOST_LINES;
+  return [
+    'what was called:',
+    ...lines.slice(0, MOST_LINES),
+    ...(more > 0 ? [`  … and ${more} more; --report FILE has them all`] : []),
+    ...(others > 0 ? [`  … and ${others} calls to other hosts`] : []),
+  ];
+}
+
+function isNotAllowed({ verdict }: Called): boolean {
+  return verdict !== 'allowed' && verdict !== 'failed';
+}
+
+export function reportText(account: Account, format: ReportFormat): string {
+  return format === 'json' ? json(account) : markdown(account);
+}
+
+function json({ words, code, called, others }: Account): string {
+  const calls = sorted(called).map((one) => ({
+    ...one,
+    ...(isNotAllowed(one) && { toAllow: allowOption(one) }),
+  }));
+  return `${JSON.stringify({ command: words, exitCode: code, calls, otherCalls: others }, undefined, 2)}\n`;
+}
+
+function markdown({ words, code, called, others }: Account): string {
+  const rows = sorted(called).map(
+    ({ host, port, verdict, reason, by, count, bytesSent, bytesReceived, first, last }) =>
+      `| ${[where(host, port), WORDS[verdict], by ? `${by.command} (${by.pid})` : '', count, bytesSent, bytesReceived, first, last, reason].map(cell).join(' | ')} |`,
+  );
+  const refused = sorted(called).filter(isNotAllowed);
+  const options = [...new Set(refused.map(allowOption))];
+  return [
+    `### sallyport run: ${code === 0 ? 'the command succeeded' : `exit code ${code}`}`,
+    '',
+    `\`${words.join(' ').replaceAll('`', "'").replaceAll('\n', ' ')}\``,
+    '',
+    ...(rows.length === 0
+      ? ['Nothing was called.']
+      : [
+          '| host | verdict | first by | calls | B sent | B received | first | last | reason |',
+          '|---|---|---|---|---|---|---|---|---|',
+          ...rows,
+        ]),
+    ...(others > 0 ? ['', `And ${others} calls to other hosts.`] : []),
+    ...(options.length > 0 ? ['', 'To allow what was refused:', '', ...options.map((option) => `    ${option}`)] : []),
+    '',
+  ].join('\n');
+}
+
+/** Host names are what the command made them. */
+function cell(value: string | number): string {
+  return printable(String(value))
+    .replaceAll('\n', ' ')
+    .replaceAll(/[|\\`<>[\]]/g, (c) => `\\${c}`);
+}

@@ -1,0 +1,124 @@
+/** A contained command and the mesh that decides on its calls, for as long as the command runs. */
+import { DECODING_CODES } from '../../api/codes.ts';
+import { snapshotFromText } from '../../config/memory.ts';
+import type { Snapshot } from '../../config/snapshot.ts';
+import type { ObservedCall } from '../../lib/contained.ts';
+import { SallyportError } from '../../lib/errors.ts';
+import { type Finding, formatPosition } from '../../lib/finding.ts';
+import type { SocketAddress } from '../../lib/socket-address.ts';
+import { isBroken } from '../../prove/unknown.ts';
+import { checkProgram, proxyEnvironment } from '../../sandbox/command.ts';
+import { INSIDE_LOOPBACK, INSIDE_PORTS, openSandbox } from '../../sandbox/index.ts';
+import { publishPort, type Relayed, relayOut } from '../../sandbox/ports.ts';
+import type { LocalMeshOptions } from '../local/options.ts';
+import { sidecarIdentity } from '../local/sidecar.ts';
+import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
+import { type Allowed, serviceEntries } from './allow.ts';
+import { callerOf } from './caller.ts';
+import { Calls } from './calls.ts';
+import type { Account } from './report.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface ContainedOptions {
+  /** The command and its arguments. */
+  readonly words: readonly string[];
+  /** Files with resources. */
+  readonly paths: readonly string[];
+  /** What else may be called. */
+  readonly allowed: readonly Allowed[];
+  /** Addresses are those inside; what is said of others is left aside. */
+  readonly mesh: LocalMeshOptions;
+  readonly host: LocalMeshHost;
+  readonly environment: Environment;
+  readonly strict: boolean;
+  /** Services of this machine that may be called, at the same port inside. */
+  readonly local: readonly SocketAddress[];
+  /** Ports inside that this machine may call at its own loopback. */
+  readonly published: readonly number[];
+  readonly say: (line: string) => void;
+}
+
+export interface Ran extends Account {
+  readonly conclude: LocalMesh['conclude'];
+}
+
+const NOWHERE = { address: INSIDE_LOOPBACK, port: 0 };
+const PROXY = { address: INSIDE_LOOPBACK, port: INSIDE_PORTS.proxy };
+
+/** Rejects with `sandbox-unavailable`, `policy-unreadable`, `command-failed`, and what starting a mesh rejects with. */
+export async function runContained(options: ContainedOptions): Promise<Ran> {
+  const { words, paths, mesh, environment, strict, host, say } = options;
+  checkProgram(words[0]!, environment);
+  if (mesh.engine !== 'embedded' || mesh.concurrency !== 1)
+    throw new SallyportError('usage', 'a contained command needs --engine embedded and --concurrency 1.');
+  sidecarIdentity(mesh);
+  const opening = openSandbox({ environment, strict, localPorts: options.local.map(({ port }) => port) });
+  // Loaded while the helper starts.
+  const loading = import('../local/start.ts');
+  const sandbox = await opening;
+  for (const path of sandbox.open) say(`${path} is reachable: whoever answers there may call what is refused here; --strict hides it`);
+  const start = () => sandbox.run(words, { ...environment, ...proxyEnvironment(PROXY) });
+  let local: LocalMesh | undefined;
+  const closing: (() => void)[] = [];
+  try {
+    const policy = policyOf(options.allowed);
+    refuseUnread(policy.findings);
+    const calls = new Calls({ say, callerOf, date: () => new Date().toISOString() });
+    for (const to of options.local) {
+      const ended = ({ failure, ...relayed }: Relayed) =>
+        calls.add({ ...relayed, verdict: failure ? 'failed' : 'allowed', host: to.address, port: to.port, reason: failure });
+      for (const { port, fd } of sandbox.local) if (port === to.port) closing.push(await relayOut(fd, to, ended));
+    }
+    for (const port of options.published) closing.push(await publishPort(port, sandbox.connect));
+    // Where all that may be called is known the command need not wait for the mesh: its calls do.
+    const isKnown = paths.length === 0 && mesh.meshConfig === undefined && mesh.learn === undefined;
+    const early = isKnown ? start() : undefined;
+    // Whoever waits for it learns of it.
+    early?.catch(() => undefined);
+    const contained = { sockets: sandbox.sockets, observe: (call: ObservedCall) => calls.add(call) };
+    const { startLocalMesh } = await loading;
+    local = await startLocalMesh(paths, insideOptions(mesh, policy, contained), host);
+    refuseUnread(local.control.report.findings);
+    const code = await (early ?? start());
+    await local.control.close(mesh.graceMs);
+    return { words, code, called: calls.all, others: calls.others, conclude: local.conclude };
+  } catch (error) {
+    sandbox.kill();
+    await local?.control.close(0);
+    throw error;
+  } finally {
+    for (const close of closing) close();
+  }
+}
+
+function policyOf(allowed: readonly Allowed[]): Snapshot {
+  const documents = serviceEntries(allowed).map((document) => JSON.stringify(document));
+  return snapshotFromText(documents.join('\n---\n'), { file: '--allow' });
+}
+
+function insideOptions(mesh: LocalMeshOptions, policy: Snapshot, contained: LocalMeshOptions['contained']): LocalMeshOptions {
+  return {
+    ...mesh,
+    contained,
+    beside: policy,
+    proxyAddress: PROXY,
+    capturePort: INSIDE_PORTS.capture,
+    dnsAddress: { address: INSIDE_LOOPBACK, port: INSIDE_PORTS.dns },
+    adminAddress: NOWHERE,
+    statusAddress: NOWHERE,
+  };
+}
+
+/** Of a policy that is read in part nobody knows what the rest would have said. */
+function refuseUnread(findings: readonly Finding[]): void {
+  const unread = findings.filter((finding) => isBroken(finding) && (finding.code in DECODING_CODES || finding.code === INVALID));
+  const [first] = unread;
+  if (!first) return;
+  const where = first.position ? `${formatPosition(first.position)}: ` : '';
+  const more = unread.length > 1 ? ` (and ${unread.length - 1} more)` : '';
+  throw new SallyportError('policy-unreadable', `the policy does not read completely, so nothing is run: ${where}${first.message}${more}`);
+}
+
+/** SchemaValidationError */
+const INVALID = 'IST0106';

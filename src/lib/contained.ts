@@ -1,0 +1,34 @@
+/** What a proxy has to do with a command that is contained: which sockets it accepts on, and what it tells of the calls. */
+
+/** Sockets that were opened elsewhere, in another network namespace. Whoever listens on one owns it. */
+export interface HandedSockets {
+  /** Descriptors of TCP sockets that listen, by the address of the listener that they are for, `ip:port`. */
+  readonly listeners: Readonly<Record<string, readonly number[]>>;
+  /** Descriptors of sockets that are asked for names. */
+  readonly dnsUdp: readonly { readonly fd: number; readonly family: 'udp4' | 'udp6' }[];
+  readonly dnsTcp: readonly number[];
+}
+
+export interface Contained {
+  readonly sockets: HandedSockets;
+  readonly observe: (call: ObservedCall) => void;
+}
+
+/** A call, at its end. */
+export interface ObservedCall {
+  /**
+   * `undeclared`: nothing allows it, and all is let through; `refused`: nothing allows it; `failed`: it was allowed, and the server was not reached; `unresolved`: a name was asked for that nothing declares.
+   */
+  readonly verdict: 'allowed' | 'undeclared' | 'refused' | 'failed' | 'unresolved';
+  /** Name or address that was asked for. */
+  readonly host: string;
+  /** 0 for names alone. */
+  readonly port: number;
+  /** Of the client's socket inside. */
+  readonly client: { readonly ip: string; readonly port: number };
+  /** Why not, or empty. */
+  readonly reason: string;
+  /** From the client's side. */
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+}

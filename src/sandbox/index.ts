@@ -1,0 +1,154 @@
+/**
+ * A command that reaches what the policy allows and nothing else, whether it cooperates or not; without root, Docker or a cluster. In this order:
+ *
+ * 1. `namespaces.ts`: a helper starts in a user, a network and a mount namespace of its own;
+ * 2. `links.ts`: in there is a loopback device, and TCP and DNS to any address are delivered to it; nothing else has a route;
+ * 3. `redirect.ts`: such traffic ends at listeners of the helper's, and the kernel keeps where it was going;
+ * 4. `hidden.ts`: unix sockets of services that would call on the command's behalf lead nowhere;
+ * 5. `listeners.ts`: the listeners are handed to the process outside, whose proxy accepts on them and decides;
+ * 6. `privileges.ts`: the helper gives up what would let it, or what it starts, make other sockets;
+ * 7. `namespaces.ts` again: the command starts in a user namespace below, without capabilities over what was set up.
+ *
+ * `inside.ts` is the helper, this file what starts it.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import type { HandedSockets } from '../lib/contained.ts';
+import { SallyportError } from '../lib/errors.ts';
+import { brokers, engines } from './hidden.ts';
+import { taken } from './listeners.ts';
+import { helperNamespaces } from './namespaces.ts';
+import { type FromInside, INSIDE_LOOPBACK, INSIDE_PORTS, type Role, type ToInside } from './protocol.ts';
+import { exitCodeOf, forwardSignals } from './signals.ts';
+
+export { INSIDE_LOOPBACK, INSIDE_PORTS } from './protocol.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface SandboxOptions {
+  readonly environment: Environment;
+  /** Hide sockets of container engines and key agents, too. */
+  readonly strict: boolean;
+  /** Ports inside at which services of the machine are to be. */
+  readonly localPorts: readonly number[];
+}
+
+export interface Sandbox {
+  /** The sockets inside that whoever opened the sandbox answers on. */
+  readonly sockets: HandedSockets;
+  /** Those of the ports for services of the machine. */
+  readonly local: readonly { readonly port: number; readonly fd: number }[];
+  /** Unix sockets inside by which a command gets out, if it wants. */
+  readonly open: readonly string[];
+  /** Resolves with the command's exit code. Rejects with `command-failed`. @param environment all of it */
+  run(words: readonly string[], environment: Environment): Promise<number>;
+  /** A connection to a port inside. Rejects if nothing listens there. */
+  connect(port: number): Promise<Socket>;
+  /** Ends the command and the helper. */
+  kill(): void;
+}
+
+/** Beside this module in the sources and in the build. */
+const HELPER = new URL(import.meta.url.endsWith('.ts') ? './inside.ts' : './sandbox-helper.js', import.meta.url);
+/** The first after standard input, output and error. */
+const CHANNEL = 3;
+
+/** Rejects with `sandbox-unavailable`. */
+export async function openSandbox({ environment, strict, localPorts }: SandboxOptions): Promise<Sandbox> {
+  const uid = process.getuid?.() ?? 0;
+  const namespaces = helperNamespaces(environment.PATH ?? '');
+  const broken = engines(environment, uid);
+  const hidden = [...brokers(environment, uid), ...(strict ? broken : [])];
+  const told = { hidden, localPorts, uid, gid: process.getgid?.() ?? 0, namespaces, channel: CHANNEL };
+  const rest = [...namespaces.options, '--', process.execPath, fileURLToPath(HELPER), JSON.stringify(told)];
+  const helper = spawn(namespaces.unshare, rest, {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+    // What changes how Node starts is meant for the command.
+    env: { PATH: environment.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE },
+  });
+  const handed = await contained(helper);
+  return {
+    sockets: socketsOf(handed),
+    local: handed.filter(({ role }) => role === 'local'),
+    open: strict ? [] : broken,
+    connect: entrance(helper),
+    run: (words, all) => running(helper, words, all),
+    kill: () => {
+      if (helper.connected) helper.send({ kind: 'end' } satisfies ToInside);
+    },
+  };
+}
+
+interface Handed {
+  readonly role: Role;
+  readonly address: string;
+  readonly port: number;
+  readonly fd: number;
+}
+
+function socketsOf(handed: readonly Handed[]): HandedSockets {
+  const of = (role: Role) => handed.filter((one) => one.role === role);
+  const fds = (role: Role) => of(role).map(({ fd }) => fd);
+  return {
+    listeners: {
+      [`${INSIDE_LOOPBACK}:${INSIDE_PORTS.capture}`]: fds('capture'),
+      [`${INSIDE_LOOPBACK}:${INSIDE_PORTS.proxy}`]: fds('proxy'),
+    },
+    dnsUdp: of('dns-udp').map(({ fd, address }) => ({ fd, family: address.includes(':') ? 'udp6' : 'udp4' })),
+    dnsTcp: fds('dns-tcp'),
+  };
+}
+
+function contained(helper: ChildProcess): Promise<readonly Handed[]> {
+  const listeners: Handed[] = [];
+  return new Promise((resolve, reject) => {
+    const fail = (why: string) => reject(new SallyportError('sandbox-unavailable', `the command cannot be contained: ${why}`));
+    helper.once('error', (error) => fail(error.message));
+    helper.once('exit', () => fail('the helper ended'));
+    helper.on('message', (message: FromInside, handle: unknown) => {
+      if (message.kind === 'listener')
+        listeners.push({ role: message.role, address: message.address, port: message.port, fd: taken(handle) });
+      else if (message.kind === 'failed') fail(message.message);
+      else if (message.kind === 'contained') resolve(listeners);
+    });
+  });
+}
+
+function entrance(helper: ChildProcess): (port: number) => Promise<Socket> {
+  const waiting = new Map<number, (socket: Socket | undefined) => void>();
+  let ids = 0;
+  helper.on('message', (message: FromInside, socket: unknown) => {
+    if (message.kind !== 'connected') return;
+    waiting.get(message.id)?.(socket as Socket | undefined);
+    waiting.delete(message.id);
+  });
+  return (port) =>
+    new Promise((resolve, reject) => {
+      const refused = () => reject(new SallyportError('not-reached', `nothing listens on port ${port} inside`));
+      if (!helper.connected) {
+        refused();
+        return;
+      }
+      const id = ++ids;
+      waiting.set(id, (socket) => (socket ? resolve(socket) : refused()));
+      helper.send({ kind: 'connect', id, port } satisfies ToInside);
+    });
+}
+
+function running(helper: ChildProcess, words: readonly string[], environment: Environment): Promise<number> {
+  const tell = (message: ToInside) => void helper.send(message);
+  const stop = forwardSignals((signal) => tell({ kind: 'signal', signal }));
+  const failed = (why: string) => new SallyportError('command-failed', `cannot run ${words[0]}: ${why}`);
+  return new Promise<number>((resolve, reject) => {
+    helper.on('message', (message: FromInside) => {
+      if (message.kind === 'ended') resolve(message.code ?? exitCodeOf(message.signal));
+      else if (message.kind === 'not-run') reject(failed(message.message));
+    });
+    helper.once('exit', () => reject(failed('the helper inside ended before it')));
+    tell({ kind: 'run', words, environment });
+  }).finally(() => {
+    stop();
+    if (helper.connected) helper.disconnect();
+  });
+}

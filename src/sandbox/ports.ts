@@ -1,0 +1,82 @@
+/** Ports that lead through the wall: services of the machine that the command may call, and servers of the command that the machine may call. */
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { pipeline } from 'node:stream';
+import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
+
+/** What came over a connection, once it has ended. */
+export interface Relayed {
+  readonly client: { readonly ip: string; readonly port: number };
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Why the service was not reached, or empty. */
+  readonly failure: string;
+}
+
+/** Takes the connections of a listening socket of the inside to a service of the machine. Resolves with what ends it. */
+export async function relayOut(fd: number, to: SocketAddress, ended: (relayed: Relayed) => void): Promise<() => void> {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (inner) => {
+    const client = { ip: inner.remoteAddress ?? '', port: inner.remotePort ?? 0 };
+    const outer = connect({ host: to.address, port: to.port, allowHalfOpen: true });
+    join(inner, outer, (error) => {
+      const failure = error && outer.bytesRead === 0 && codeOf(error) === 'ECONNREFUSED' ? messageOf(error) : '';
+      ended({ client, bytesSent: inner.bytesRead, bytesReceived: inner.bytesWritten, failure });
+    });
+  });
+  await listening(server, { fd });
+  return () => void server.close();
+}
+
+/**
+ * Takes connections to a port of the machine's loopback to the inside. Resolves with what ends it; rejects with `port-in-use` or `listen-failed`.
+ * @param enter opens a connection to that port inside
+ */
+export async function publishPort(port: number, enter: (port: number) => Promise<Socket>): Promise<() => void> {
+  const open = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (outer) => {
+    open.add(outer);
+    outer.on('close', () => open.delete(outer));
+    outer.on('error', () => outer.destroy());
+    enter(port).then(
+      (inner) => join(outer, inner, () => undefined),
+      () => outer.destroy(),
+    );
+  });
+  try {
+    await listening(server, { host: '127.0.0.1', port });
+  } catch (error) {
+    const taken = codeOf(error) === 'EADDRINUSE';
+    const what = `--publish ${port}: ${taken ? 'the port is in use on this machine' : messageOf(error)}`;
+    throw new SallyportError(taken ? 'port-in-use' : 'listen-failed', what, { cause: error });
+  }
+  return () => {
+    server.close();
+    for (const socket of open) socket.destroy();
+  };
+}
+
+function listening(server: Server, where: object): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(where, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** Both ways; `done` once both have ended. */
+function join(a: Socket, b: Socket, done: (error: NodeJS.ErrnoException | null | undefined) => void): void {
+  let failure: NodeJS.ErrnoException | null | undefined;
+  let ways = 2;
+  const end = (error: NodeJS.ErrnoException | null | undefined) => {
+    failure ??= error;
+    if (error) {
+      a.destroy();
+      b.destroy();
+    }
+    if (--ways === 0) done(failure);
+  };
+  pipeline(a, b, end);
+  pipeline(b, a, end);
+}

@@ -1,0 +1,71 @@
+/** The system calls that Node does not offer, through koffi. Linux; each throws `sandbox-unavailable` with the call's error. */
+import { createRequire } from 'node:module';
+import { getSystemErrorMap } from 'node:util';
+import { SallyportError } from '../lib/errors.ts';
+
+type Result = number;
+
+interface Calls {
+  readonly socket: (domain: number, type: number, protocol: number) => Result;
+  readonly send: (fd: number, bytes: Uint8Array, length: number, flags: number) => Result;
+  readonly recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => Result;
+  readonly close: (fd: number) => Result;
+  readonly dup: (fd: number) => Result;
+  readonly fcntl: (fd: number, command: number, value: number) => Result;
+  readonly prctl: (option: number, a: number, b: unknown, c: number, d: number) => Result;
+  readonly mount: (source: string | null, target: string, type: string | null, flags: number, data: null) => Result;
+  readonly mountSetattr: (call: number, folder: number, path: string, flags: number, attributes: Uint8Array, size: number) => Result;
+  readonly errno: () => number;
+}
+
+let loaded: Calls | undefined;
+
+export function calls(): Calls {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Calls {
+  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+  const libc = koffi.load(null);
+  koffi.struct('sock_fprog', { len: 'uint16_t', filter: 'void *' });
+  return {
+    socket: libc.func('int socket(int domain, int type, int protocol)'),
+    send: libc.func('long send(int fd, void *bytes, size_t length, int flags)'),
+    recv: libc.func('long recv(int fd, void *bytes, size_t length, int flags)'),
+    close: libc.func('int close(int fd)'),
+    dup: libc.func('int dup(int fd)'),
+    fcntl: libc.func('int fcntl(int fd, int command, long value)'),
+    prctl: libc.func('int prctl(int option, unsigned long a, sock_fprog *b, unsigned long c, unsigned long d)'),
+    mount: libc.func('int mount(const char *source, const char *target, const char *type, unsigned long flags, void *data)'),
+    mountSetattr: libc.func('long syscall(long call, long folder, const char *path, long flags, void *attributes, long size)'),
+    errno: () => koffi.errno(),
+  } as Calls;
+}
+
+/** The result, unless it says that the call failed. */
+export function must(result: number, what: string): number {
+  if (result >= 0) return result;
+  throw failed(what, calls().errno());
+}
+
+/** @param errno positive */
+export function failed(what: string, errno: number): SallyportError {
+  const [name, meaning] = getSystemErrorMap().get(-errno) ?? [`error ${errno}`, 'unknown'];
+  return new SallyportError('sandbox-unavailable', `${what}: ${meaning} (${name})`);
+}
+
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+
+/** The descriptor does not outlive an exec. */
+export function closeOnExec(fd: number): void {
+  must(calls().fcntl(fd, F_SETFD, FD_CLOEXEC), `descriptor ${fd} cannot be kept from the command`);
+}
+
+/** A copy of the descriptor that an exec closes. */
+export function duplicate(fd: number): number {
+  const copy = must(calls().dup(fd), `descriptor ${fd} cannot be copied`);
+  closeOnExec(copy);
+  return copy;
+}

@@ -1,0 +1,224 @@
+/** `run`: what a command and whoever starts it see of the sandbox around it. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { runSandboxed, sandboxNeeds, witnesses } from '../../attacks/sandbox-support.ts';
+import { needs } from '../tools.ts';
+
+const SALLYPORT = join(import.meta.dirname, '../sallyport.ts');
+const USER = process.getuid?.() === 0 ? 'root' : 'nobody';
+const skip = sandboxNeeds(USER);
+
+test('the exit code is the command’s, 128 and the number for a signal', { skip }, async (t) => {
+  for (const [script, expected] of [
+    ['exit 0', 0],
+    ['exit 7', 7],
+    ['kill -TERM $$', 143],
+    ['kill -KILL $$', 137],
+    ['kill -INT $$', 130],
+    ['kill -PIPE $$', 141],
+  ] as const) {
+    const { code, stderr } = await runSandboxed(t, USER, ['sh', '-c', script]);
+    assert.equal(code, expected, `${script}: ${stderr}`);
+    assert.equal(stderr, '');
+  }
+});
+
+test('the command is who it was, where it was, with its arguments, variables and input', { skip }, async (t) => {
+  const script = 'id -u; pwd; printf "%s|" "$@"; echo; echo "$MINE"; cat';
+  const words = ['sh', '-c', script, 'sh', 'a b', '', "it's", '$HOME'];
+  const { stdout, stderr } = await runSandboxed(t, USER, words, { environment: { MINE: 'x y' }, input: 'from outside\n' });
+  const uid = USER === 'root' ? 0 : process.getuid!();
+  assert.equal(stdout, `${uid}\n${process.cwd()}\na b||it's|$HOME|\nx y\nfrom outside\n`, stderr);
+});
+
+test('a signal comes once, and the command decides what becomes of it', { skip }, async (t) => {
+  const script = 'trap "echo got" TERM; echo ready; read -r line; read -r line; echo over; exit 3';
+  const { code, stdout } = await runSandboxed(t, USER, ['sh', '-c', script], {
+    during: async (child, seen) => {
+      await seen('ready');
+      child.kill('SIGTERM');
+      await seen('got');
+      child.stdin!.end('one\ntwo\n');
+    },
+  });
+  assert.equal(stdout, 'ready\ngot\nover\n');
+  assert.equal(code, 3);
+});
+
+test('what is refused is said with what allows it, and answered at once in the client’s own words', {
+  skip: skip || needs('curl'),
+}, async (t) => {
+  const script = [
+    'curl -sS http://plain.example/ -D -',
+    'curl -sS https://tunnel.example/ || echo tunnel $?',
+    'curl -sS -x "$ALL_PROXY" https://socks.example/ || echo socks $?',
+    "curl -sS --noproxy '*' https://name.example/ || echo name $?",
+    "curl -sS --noproxy '*' https://198.51.100.7/ || echo address $?",
+    'curl -sS http://plain.example/again >/dev/null',
+  ].join('; ');
+  const { stdout, stderr } = await runSandboxed(t, USER, ['sh', '-c', script]);
+  assert.match(stdout, /^HTTP\/1\.1 403 Forbidden\r\n/);
+  assert.match(stdout, /x-sallyport-refused: not-allowed\r\n/);
+  assert.match(stdout, /sallyport: refused plain\.example:80: not allowed; to allow: --allow plain\.example\n/);
+  assert.match(stdout, /tunnel 56\nsocks 97\nname 6\naddress 35\n/);
+  const lines = stderr.split('\n').filter((line) => line.includes('to allow:'));
+  assert.deepEqual(
+    // Of a connection that is over the client may be gone.
+    lines.map((line) => line.replace(/pid \d+/, 'pid N').replace(/(198\.51\.100\.7:443) \(curl, pid N\)/, '$1')).sort(),
+    [
+      'sallyport: refused 198.51.100.7:443: not allowed; to allow: --allow tcp://198.51.100.7:443',
+      'sallyport: refused plain.example:80 (curl, pid N): not allowed; to allow: --allow plain.example',
+      'sallyport: refused socks.example:443 (curl, pid N): not allowed; to allow: --allow socks.example',
+      'sallyport: refused to look up name.example (curl, pid N): not allowed; to allow: --allow name.example',
+      'sallyport: refused tunnel.example:443 (curl, pid N): not allowed; to allow: --allow tunnel.example',
+    ],
+    stderr,
+  );
+});
+
+test('the account of a run, as JSON', { skip: skip || needs('curl') }, async (t) => {
+  const { declaredPort } = await witnesses(t);
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-report-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const report = join(folder, 'report.json');
+  const script = "curl -sS --noproxy '*' http://declared.example/ http://declared.example/; curl -sS http://other.example/ >/dev/null";
+  const { code, stdout, stderr } = await runSandboxed(t, USER, ['sh', '-c', script], {
+    declared: declaredPort,
+    options: ['--report', report],
+  });
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout, 'declared answers\ndeclared answers\n');
+  const { calls, exitCode } = JSON.parse(readFileSync(report, 'utf8'));
+  assert.equal(exitCode, 0);
+  assert.deepEqual(
+    calls.map(({ host, port, verdict, count, bytesReceived }: Record<string, unknown>) => [host, port, verdict, count, bytesReceived]),
+    [
+      ['other.example', 80, 'refused', 1, 0],
+      ['declared.example', 80, 'allowed', 2, 34],
+    ],
+  );
+});
+
+test('a policy that does not read completely, or a program that is not there, starts nothing', { skip }, async (t) => {
+  for (const [options, words, why] of [
+    [['--policy', '/nowhere'], ['echo', 'ran'], /no file \/nowhere/],
+    [['/nowhere'], ['echo', 'ran'], /\/nowhere/],
+    [['--allow', 'ftp://x'], ['echo', 'ran'], /scheme/],
+    [[], ['no-such-program'], /cannot run no-such-program: there is no such program/],
+  ] as const) {
+    const { code, stdout, stderr } = await runSandboxed(t, USER, words, { options });
+    assert.notEqual(code, 0);
+    assert.equal(stdout, '');
+    assert.match(stderr, why);
+  }
+});
+
+test('ten at once need no port of the machine', { skip: skip || needs('curl') }, async (t) => {
+  const { declaredPort } = await witnesses(t);
+  const runs = Array.from({ length: 10 }, () =>
+    runSandboxed(t, USER, ['curl', '-sS', '--noproxy', '*', 'http://declared.example/'], { declared: declaredPort }),
+  );
+  for (const { code, stdout, stderr } of await Promise.all(runs)) {
+    assert.equal(stdout, 'declared answers\n', stderr);
+    assert.equal(code, 0);
+  }
+});
+
+test('processes inside reach each other', { skip: skip || needs('curl') }, async (t) => {
+  const server = 'require("http").createServer((q, s) => s.end("inside\\n")).listen(8080, "0.0.0.0", () => require("child_process")';
+  const script = `${server}.spawn("curl", ["-sS", "--noproxy", "*", "http://127.0.0.1:8080/", "http://localhost:8080/"], { stdio: "inherit" }).on("exit", process.exit))`;
+  const { code, stdout, stderr } = await runSandboxed(t, USER, ['node', '-e', script]);
+  assert.equal(stdout, 'inside\ninside\n', stderr);
+  assert.equal(code, 0);
+});
+
+test('a terminal: the foreground, Ctrl-C once, Ctrl-Z and on', { skip: skip || needs('python3') }, async () => {
+  const script =
+    'trap "echo \\<interrupted\\>" INT; [ -t 0 ] && [ -t 1 ] && echo "<tty>"; while :; do read -r line && [ "$line" = end ] && exit 5; done';
+  const words = [process.execPath, SALLYPORT, 'run', '--', 'sh', '-c', script];
+  const { stdout } = await promisify(execFile)('python3', [join(import.meta.dirname, 'terminal.py'), ...words]);
+  assert.match(stdout, /<stopped>.*<ended 5>/s);
+  assert.equal(stdout.split('<interrupted>').length, 2, stdout);
+});
+
+test('a service of the machine that is named, and a server inside that is published', { skip: skip || needs('curl') }, async (t) => {
+  const { declaredPort } = await witnesses(t);
+  const free = createServer().listen(0, '127.0.0.1');
+  await once(free, 'listening');
+  const { port } = free.address() as AddressInfo;
+  free.close();
+  const server = `require("net").createServer((c) => c.end("inside\\n")).listen(${port}, "127.0.0.1", () => console.log("listening")); process.stdin.resume().on("end", () => process.exit())`;
+  const script = `curl -sS --noproxy '*' http://127.0.0.1:${declaredPort}/ http://localhost:${declaredPort}/; node -e '${server}'`;
+  const options = ['--allow-local', String(declaredPort), '--publish', String(port)];
+  const { code, stdout, stderr } = await runSandboxed(t, USER, ['sh', '-c', script], {
+    options,
+    during: async (child, seen) => {
+      await seen('listening');
+      const socket = connect(port, '127.0.0.1').setEncoding('utf8');
+      assert.deepEqual(await socket.toArray(), ['inside\n']);
+      child.stdin!.end();
+    },
+  });
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout, 'declared answers\ndeclared answers\nlistening\n', stderr);
+  assert.match(stderr, new RegExp(`127\\.0\\.0\\.1:${declaredPort} +allowed +2×`));
+});
+
+test('--would-deny lets all through and says what would be refused', { skip: skip || needs('curl') }, async (t) => {
+  const { declaredPort, environment } = await witnesses(t);
+  const script = "curl -sS --noproxy '*' http://declared.example/ http://$WITNESS_HOST:$WITNESS_PORT/";
+  const { code, stdout, stderr } = await runSandboxed(t, USER, ['sh', '-c', script], {
+    declared: declaredPort,
+    environment,
+    options: ['--would-deny'],
+  });
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout, 'declared answers\nREACHED\n');
+  assert.match(stderr, /would refuse [\d.]+:\d+[^:]*: not allowed; to allow: --allow tcp:/);
+  assert.match(stderr, /declared\.example:80 +allowed +1×/);
+});
+
+test('what is known to be wrong starts nothing', { skip }, async (t) => {
+  for (const options of [
+    ['--engine', 'envoy'],
+    ['--concurrency', '2'],
+    ['--namespace', ''],
+    ['--learn', '/nowhere/x.yaml'],
+    ['--mesh-config', '/nowhere'],
+  ]) {
+    const { code, stdout, stderr } = await runSandboxed(t, USER, ['echo', 'ran'], { options });
+    assert.equal(stdout, '', options.join(' '));
+    assert.notEqual(code, 0);
+    assert.match(stderr, /^sallyport: [^\n]+\n$/);
+  }
+});
+
+test('--cooperative: proxy variables alone, and no exceptions from them', { skip: needs('curl') }, async (t) => {
+  const { declaredPort } = await witnesses(t);
+  const ports = ['admin', 'status', 'dns'].flatMap((name) => [`--${name}-address`, '0']);
+  const options = ['--cooperative', '--proxy-address', '127.0.0.1:27950', '--capture-port', '0', ...ports];
+  const script = 'env | grep -ci no_proxy; curl -sS http://declared.example/';
+  const given = { declared: declaredPort, environment: { NO_PROXY: '*', no_proxy: '*' }, options };
+  const { stdout, stderr } = await runSandboxed(t, USER, ['sh', '-c', script], given);
+  assert.equal(stdout, '0\ndeclared answers\n', stderr);
+});
+
+test('where no namespaces can be had nothing runs, and one line says why', { skip: skip || needs('unshare') }, async (t) => {
+  // In a user namespace in which there may be no other, a line of the kernel's settings says so.
+  const forbid = 'echo 0 >/proc/sys/user/max_user_namespaces; exec "$@"';
+  const around = ['unshare', '-U', '-r', '--', 'sh', '-c', forbid, 'sh'];
+  const { code, stdout, stderr } = await runSandboxed(t, USER, ['echo', 'ran'], { around });
+  assert.equal(stdout, '');
+  assert.equal(code, 3);
+  assert.match(
+    stderr,
+    /^sallyport: the command cannot be contained: the sysctl user\.max_user_namespaces is 0[^\n]*--cooperative[^\n]*\n$/,
+  );
+});
