@@ -47,6 +47,8 @@ export interface HopContext {
   readonly chain: CompiledFilterChain;
   /** Without the TLS that ends at the chain. */
   readonly call: Call;
+  /** Of TLS, be it ended at the chain or passed on; empty without. */
+  readonly serverName: string;
   /** Undefined: the chain ends no TLS. `possible`: the client shows a certificate if it has one. */
   readonly terminated: { readonly certificate: 'shown' | 'possible' | 'none' } | undefined;
   readonly options: HopOptions;

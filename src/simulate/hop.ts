@@ -3,6 +3,7 @@
 import type { FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { RBACSchema } from '../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { FilterConfigSchema as SniForwardProxySchema } from '../xds/gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { DownstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
@@ -12,9 +13,10 @@ import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, HttpRequest } from './call.ts';
 import type { Arrived, HopContext, HopOptions } from './hop-options.ts';
 import { http } from './http.ts';
+import { compiledRbac, type Refused, refuse, refusedBy } from './policy.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import { ASSUMED, type HopResult, Recorder } from './recorder.ts';
-import { type TcpOverrides, tcpProxy } from './tcp.ts';
+import { type TcpOverrides, tcpCluster, tcpProxy } from './tcp.ts';
 
 /** The call arrives at `listener` (15001 of a sidecar for what leaves, 15006 for what comes in, the dialled port of a router). */
 export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, given: HopOptions): HopResult {
@@ -41,7 +43,8 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
   const terminated = terminate(proxy, chain.config, call, options, recorder);
   if (terminated !== undefined && 'hop' in terminated) return terminated;
   const inner = terminated ? { ...call, payload: { ...call.payload, tls: undefined } } : call;
-  return runFilters({ proxy, listener, chain, call: inner, terminated, options, recorder, observe });
+  const serverName = call.payload.tls?.serverName ?? '';
+  return runFilters({ proxy, listener, chain, call: inner, serverName, terminated, options, recorder, observe });
 }
 
 function takesAnyAddress(listener: Listener, { filterChainMatch }: FilterChain): boolean {
@@ -123,10 +126,17 @@ const CONNECTION_LIMIT = 'envoy.extensions.filters.network.connection_limit.v3.C
 function runFilters(hop: HopContext): HopResult {
   const { proxy, chain, recorder } = hop;
   const overrides: TcpOverrides = { sniCluster: false, forwardPort: undefined };
+  let refused: Refused | undefined;
   for (const filter of chain.config.filters) {
     const config = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
     const type = typeNameOf(config);
     if (type === CONNECTION_LIMIT) continue;
+    if (type === RBACSchema.typeName) {
+      const rbac = compiledRbac(proxy.unpack(config, RBACSchema, filter.name), filter.name);
+      if (rbac instanceof Error) return recorder.undecided(rbac.message);
+      refused ??= refusedBy(rbac, hop);
+      continue;
+    }
     if (type === SNI_CLUSTER) {
       overrides.sniCluster = true;
       continue;
@@ -138,9 +148,11 @@ function runFilters(hop: HopContext): HopResult {
     }
     if (type === TCP_PROXY) {
       recorder.protocol = 'tcp';
-      return tcpProxy(hop, proxy.unpack(config, TcpProxySchema, filter.name), overrides);
+      const settings = proxy.unpack(config, TcpProxySchema, filter.name);
+      return refused ? refuse(hop, refused, tcpCluster(hop, settings, overrides)) : tcpProxy(hop, settings, overrides);
     }
     if (type === HCM) {
+      if (refused) return refuse(hop, refused, '');
       recorder.protocol = 'http';
       return http(hop, proxy.unpack(config, HttpConnectionManagerSchema, filter.name));
     }

@@ -3,6 +3,7 @@ import { CodecError } from '../http/h1/error.ts';
 import { type Head, routeTls } from '../http/head.ts';
 import { type LocalReply, localReply, replyHeaders } from '../http/local-reply.ts';
 import { prepareRequest } from '../http/prepare.ts';
+import { type DynamicMetadata, withMetadata } from '../http/rbac/subject.ts';
 import type { ClusterChoice, CompiledRoute, RouteTable } from '../http/routes/route.ts';
 import type { HttpConnectionManager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { originsOf } from '../xds/match/metadata.ts';
@@ -10,6 +11,7 @@ import { forwardRequest } from './forward-request.ts';
 import type { HopContext } from './hop-options.ts';
 import { type HttpHop, type Mark, NO_HEADERS, passBack, WORKINGS } from './http-hop.ts';
 import { faultsOf } from './policies.ts';
+import { connectionOf } from './policy.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import { recordOf } from './record.ts';
 import type { HopResult } from './recorder.ts';
@@ -106,20 +108,25 @@ function runFilters(hop: HttpHop, request: Valued, route: CompiledRoute | undefi
   const { manager, options, recorder, proxy } = hop;
   const { head } = request;
   const marks: Mark[] = [];
+  const client = connectionOf(hop, head.client);
+  const open = options.representative ? { hosts: route?.virtualHost.config.domains } : undefined;
+  let metadata: DynamicMetadata | undefined;
   for (const filter of manager.filters) {
-    const { answer, mark } = filter.judge({ head, route });
+    const { answer, mark, metadata: noted } = filter.judge({ head, route, client, metadata, open });
+    if (noted) metadata = withMetadata(metadata, noted);
     if (mark) marks.push(mark);
     const { share } = answer?.chance ?? { share: 0 };
     if (answer && share > 0 && options.weigh([1 - share, share]) === 1) {
       recorder.cluster = namedCluster(hop, head, route);
-      if (!filter.router || route) recorder.step('route', route?.name || '(unnamed)', answer.because(), route?.origins);
+      if (answer.origins) recorder.step('policy', '', answer.because(), answer.origins);
+      else if (!filter.router || route) recorder.step('route', route?.name || '(unnamed)', answer.because(), route?.origins);
       const why = filter.router ? refusalBy(route) : answer.always ? undefined : `${answer.because()}, which other calls may pass`;
       if (options.representative && why !== undefined)
-        return recorder.undecided(filter.router ? why : `route ${route?.name || '(unnamed)'}: ${why}`);
+        return recorder.undecided(filter.router || answer.origins ? why : `route ${route?.name || '(unnamed)'}: ${why}`);
       return answered(hop, head, route, answer.reply, undefined, marks);
     }
     if (filter.router && route?.action.kind === 'forward') {
-      const faults = options.policies ? faultsOf(manager, { head, route }) : [];
+      const faults = options.policies ? faultsOf(manager, { head, route, client, metadata }) : [];
       return forwardRequest(hop, request, route, route.action, filter.router, faults, marks, (reply, choice) =>
         answered(hop, head, route, reply, choice, marks),
       );

@@ -215,6 +215,12 @@ export class Passage {
       tls: tls && { version: tls.version, cipher: tls.cipher, peer: tls.peer },
       reenter: connection.reenters ? (unread) => this.#reenter(unread) : undefined,
     };
+    const denied = chain.guard?.(downstream);
+    if (denied !== undefined) {
+      chain.handler.refused?.(downstream, denied);
+      socket.destroy();
+      return;
+    }
     chain.handler.onConnection(downstream);
   }
 

@@ -6,6 +6,7 @@ import { hostCovers, isWildcard } from '../../lib/hostname.ts';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { accessLogs, listenerAccessLogs } from '../access-log.ts';
+import { type Authorization, authorization } from '../authorization/filters.ts';
 import type { TranslateContext } from '../context.ts';
 import { proxyProtocol, tcpProxy, tlsInspector } from '../filters.ts';
 import { type GatewayPort, type GatewayServer, gatewayPorts } from '../gateways.ts';
@@ -23,7 +24,7 @@ import { type Refusal, type RefusalOf, refusals, refusingChain, reportRefusal } 
 import { destinationFilters } from './tcp-chains.ts';
 
 export function gatewayListeners(context: TranslateContext): BuiltListeners {
-  const refusalOf = refusals(context);
+  const policies = { refusalOf: refusals(context), authorization: authorization(context) };
   const listeners: Listener[] = [];
   const byRoute = new Map<string, GatewayServer[]>();
   for (const shared of gatewayPorts(context)) {
@@ -33,17 +34,22 @@ export function gatewayListeners(context: TranslateContext): BuiltListeners {
       if (sharing) sharing.push(entry);
       else byRoute.set(entry.routeName, [entry]);
     }
-    const listener = gatewayListener(context, shared, refusalOf);
+    const listener = gatewayListener(context, shared, policies);
     if (listener) listeners.push(listener);
   }
   return { listeners, routes: new Map([...byRoute].map(([name, servers]) => [name, () => gatewayRoutes(context, name, servers)])) };
 }
 
+interface Policies {
+  readonly refusalOf: RefusalOf;
+  readonly authorization: Authorization;
+}
+
 /** Undefined if no server has anywhere to send connections: then nothing is bound, and clients are refused. */
-function gatewayListener(context: TranslateContext, { port, bind, servers }: GatewayPort, refusalOf: RefusalOf): Listener | undefined {
+function gatewayListener(context: TranslateContext, { port, bind, servers }: GatewayPort, policies: Policies): Listener | undefined {
   const { config } = context.mesh;
   const name = `${bind || WILDCARD}_${port}`;
-  const chains = portChains(context, servers, name, refusalOf(port));
+  const chains = portChains(context, servers, name, policies.refusalOf(port), policies.authorization);
   if (chains.length === 0) return undefined;
   const inspectsTls = chains.some(
     (each) => each.serverNames.length > 0 || each.transportSocket !== undefined || each.transportProtocol !== '',
@@ -72,6 +78,7 @@ function portChains(
   servers: readonly GatewayServer[],
   name: string,
   refusal: Refusal | undefined,
+  authorized: Authorization,
 ): readonly Chain[] {
   const chains = new ChainSet();
   const mixed = servers.some((entry) => entry.kind !== 'http' && entry.kind !== 'tcp');
@@ -82,8 +89,12 @@ function portChains(
   for (const entry of servers) {
     if (entry.kind === 'http' && entry !== plainHttp[0]) continue;
     const http = entry.kind === 'http' || entry.kind === 'https';
-    const own = entry.kind === 'http' ? [httpChain(context, plainHttp, name, mixed)] : serverChains(context, entry);
-    for (const each of own) add(entry, refusal && (http || refusal.concerns === 'all') ? refused(context, each, http, refusal) : each);
+    const own =
+      entry.kind === 'http' ? [httpChain(context, plainHttp, name, mixed, authorized.http)] : serverChains(context, entry, authorized.http);
+    for (const each of own) {
+      if (refusal && (http || refusal.concerns === 'all')) add(entry, refused(context, each, http, refusal));
+      else add(entry, http ? each : { ...each, filters: [...authorized.network, ...each.filters] });
+    }
   }
   return chains.list();
 }
@@ -92,22 +103,30 @@ function refused(context: TranslateContext, { filters, metadata, ...match }: Cha
   return refusingChain(context, { ...match, side: 'gateway', http }, refusal);
 }
 
-function httpChain(context: TranslateContext, servers: readonly GatewayServer[], name: string, besideTls: boolean): Chain {
+function httpChain(
+  context: TranslateContext,
+  servers: readonly GatewayServer[],
+  name: string,
+  besideTls: boolean,
+  authorized: Authorization['http'],
+): Chain {
   const filter = httpConnectionManager(context.mesh.config, {
     side: 'gateway',
     statPrefix: `outbound_${name}`,
     routes: servers[0]!.routeName,
+    authorization: authorized,
   });
   const origins = [...new Set(servers.map((entry) => entry.gateway))];
   return chain({ filters: [filter], metadata: metadataOf({ origins }), transportProtocol: besideTls ? 'raw_buffer' : '' });
 }
 
-function serverChains(context: TranslateContext, entry: GatewayServer): Chain[] {
+function serverChains(context: TranslateContext, entry: GatewayServer, authorized: Authorization['http']): Chain[] {
   const { server, kind, serverNames, gateway } = entry;
   switch (kind) {
     case 'https': {
       const statPrefix = server.name || `outbound_${entry.bind || WILDCARD}_${entry.port}`;
-      const filter = httpConnectionManager(context.mesh.config, { side: 'gateway', statPrefix, routes: entry.routeName });
+      const options = { side: 'gateway', statPrefix, routes: entry.routeName, authorization: authorized } as const;
+      const filter = httpConnectionManager(context.mesh.config, options);
       return [chain({ serverNames, filters: [filter], transportSocket: downstreamTls(context, entry), metadata: originMetadata(gateway) })];
     }
     case 'tls':

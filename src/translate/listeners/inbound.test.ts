@@ -124,8 +124,12 @@ const refused = (origin: string) => [
   'port 9000 → tcp BlackHoleCluster',
 ];
 
-test('an AuthorizationPolicy for the workload closes it', () => {
-  const result = translated(WORKLOAD + policy('AuthorizationPolicy', 'selector: { matchLabels: { app: web } }, rules: [{}]'), SERVER);
+/** Nothing enforces it. */
+const CUSTOM = 'action: CUSTOM, provider: { name: x }, rules: [{}]';
+
+test('an AuthorizationPolicy that can’t be enforced closes the workload', () => {
+  const spec = `selector: { matchLabels: { app: web } }, ${CUSTOM}`;
+  const result = translated(WORKLOAD + policy('AuthorizationPolicy', spec), SERVER);
   assert.deepEqual(inbound(result), refused('AuthorizationPolicy default/p'));
   assert.deepEqual(
     result.findings.map(({ code, level, origin }) => `${code} ${level} ${originText(origin)}`),
@@ -144,18 +148,16 @@ test('an AuthorizationPolicy for the workload closes it', () => {
 test('policies that concern others, or only report, close nothing', () => {
   const open = inbound(translated(WORKLOAD, SERVER));
   const others = [
-    policy('AuthorizationPolicy', 'selector: { matchLabels: { app: other } }, rules: [{}]'),
-    policy('AuthorizationPolicy', 'rules: [{}]').replace('namespace: default', 'namespace: other'),
-    policy('AuthorizationPolicy', 'action: AUDIT, rules: [{}]'),
-    policy('AuthorizationPolicy', 'rules: [{}]', ", annotations: { istio.io/dry-run: 'true' }"),
-    policy('AuthorizationPolicy', 'rules: [{}], targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: g }]'),
+    policy('AuthorizationPolicy', `selector: { matchLabels: { app: other } }, ${CUSTOM}`),
+    policy('AuthorizationPolicy', CUSTOM).replace('namespace: default', 'namespace: other'),
+    policy('AuthorizationPolicy', `${CUSTOM}, targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: g }]`),
     policy('PeerAuthentication', 'mtls: { mode: PERMISSIVE }'),
   ];
   for (const text of others) assert.deepEqual(inbound(translated(WORKLOAD + text, SERVER)), open, text);
 });
 
 test('policies of the root namespace hold everywhere', () => {
-  const root = policy('AuthorizationPolicy', 'rules: [{}]').replace('namespace: default', 'namespace: istio-system');
+  const root = policy('AuthorizationPolicy', CUSTOM).replace('namespace: default', 'namespace: istio-system');
   assert.deepEqual(inbound(translated(WORKLOAD + root, SERVER)), refused('AuthorizationPolicy istio-system/p'));
 });
 

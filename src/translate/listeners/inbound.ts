@@ -11,6 +11,7 @@ import {
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { accessLogs, listenerAccessLogs } from '../access-log.ts';
+import { type Authorization, authorization } from '../authorization/filters.ts';
 import type { TranslateContext } from '../context.ts';
 import { httpInspector, originalDestination, PLAINTEXT_HTTP, tcpProxy, tlsInspector } from '../filters.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName, VIRTUAL_INBOUND_LISTENER } from '../names.ts';
@@ -40,9 +41,9 @@ interface Served {
 }
 
 export function sidecarInbound(context: TranslateContext): Listener[] {
-  const refusalOf = refusals(context);
+  const policies = { refusalOf: refusals(context), authorization: authorization(context) };
   const served = servedPorts(context);
-  const captured = [PASSTHROUGH, ...served.filter((each) => !each.bindToPort)].flatMap((each) => servedChains(context, each, refusalOf));
+  const captured = [PASSTHROUGH, ...served.filter((each) => !each.bindToPort)].flatMap((each) => servedChains(context, each, policies));
   const virtual = inboundListener(context, VIRTUAL_INBOUND_LISTENER, context.mesh.config.proxyInboundListenPort, [
     loopChain(context),
     ...captured,
@@ -52,7 +53,7 @@ export function sidecarInbound(context: TranslateContext): Listener[] {
   const bound = served
     .filter((each) => each.bindToPort)
     .map((each) => {
-      const chains = servedChains(context, each, refusalOf).map((parts) => ({ ...parts, destinationPort: undefined }));
+      const chains = servedChains(context, each, policies).map((parts) => ({ ...parts, destinationPort: undefined }));
       const listener = inboundListener(context, `${each.bind}_${each.port}`, each.port!, chains);
       listener.address = socketAddress(each.bind, each.port!);
       return listener;
@@ -131,8 +132,13 @@ function reportConflict({ report }: TranslateContext, kept: Served, lost: Served
   });
 }
 
+interface Policies {
+  readonly refusalOf: RefusalOf;
+  readonly authorization: Authorization;
+}
+
 /** Where the mesh's mutual TLS is missing, TLS is the application's own and passes; a port that is HTTP takes plain HTTP only. */
-function servedChains(context: TranslateContext, served: Served, refusalOf: RefusalOf): Chain[] {
+function servedChains(context: TranslateContext, served: Served, { refusalOf, authorization: authorized }: Policies): Chain[] {
   const { protocol, port } = served;
   const metadata = served.origin && originMetadata(served.origin);
   const base = { destinationPort: port, metadata };
@@ -149,12 +155,14 @@ function servedChains(context: TranslateContext, served: Served, refusalOf: Refu
   const refuse = (parts: Partial<Chain>, isHttpChain: boolean) =>
     refusingChain(context, { ...parts, side: 'inbound', http: isHttpChain }, refusal!);
   const chains: Chain[] = [];
-  if (sniffed || isHttp(protocol)) chains.push(refusal ? refuse(http, true) : chain({ ...http, filters: [httpFilter(context, served)] }));
+  if (sniffed || isHttp(protocol))
+    chains.push(refusal ? refuse(http, true) : chain({ ...http, filters: [httpFilter(context, served, authorized.http)] }));
   if (isHttp(protocol)) return chains;
   // Beside a chain that asks for a transport protocol, Envoy wants each named; alone, the chain need not wait for the client's first bytes.
   for (const transportProtocol of sniffed ? (['raw_buffer', 'tls'] as const) : ([''] as const)) {
     const parts = { ...tcp, transportProtocol };
-    chains.push(refusal?.concerns === 'all' ? refuse(parts, false) : chain({ ...parts, filters: [tcpFilter(context, served)] }));
+    const filters = [...authorized.network, tcpFilter(context, served)];
+    chains.push(refusal?.concerns === 'all' ? refuse(parts, false) : chain({ ...parts, filters }));
   }
   return chains;
 }
@@ -164,9 +172,14 @@ function chainName({ port, bind }: Served, http: boolean): string {
   return http ? 'virtualInbound-catchall-http' : VIRTUAL_INBOUND_LISTENER;
 }
 
-function httpFilter(context: TranslateContext, served: Served) {
+function httpFilter(context: TranslateContext, served: Served, authorized: Authorization['http']) {
   const statPrefix = served.port === undefined ? served.cluster : `inbound_${chainName(served, true)}`;
-  return httpConnectionManager(context.mesh.config, { side: 'inbound', statPrefix, routes: inboundRoutes(served) });
+  return httpConnectionManager(context.mesh.config, {
+    side: 'inbound',
+    statPrefix,
+    routes: inboundRoutes(served),
+    authorization: authorized,
+  });
 }
 
 function inboundRoutes({ cluster, hostname, servicePort }: Served): RouteConfiguration {

@@ -4,16 +4,15 @@
  */
 
 import { create } from '@bufbuild/protobuf';
-import { GATEWAY_API } from '../../api/gateway-api/common.ts';
-import type { PolicyTargetReference, ResourceOf, WorkloadLabelSelector } from '../../api/index.ts';
+import type { ResourceOf } from '../../api/index.ts';
 import { originOf, type Resource, resourceText } from '../../api/resource.ts';
 import { matchesLabels } from '../../lib/labels.ts';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { accessLogs } from '../access-log.ts';
+import { authorizationPolicies, inNamespace, isDryRun, selects } from '../authorization/selection.ts';
 import type { TranslateContext } from '../context.ts';
 import { tcpProxy } from '../filters.ts';
-import { gatewaysOf } from '../gateways.ts';
 import { metadataOf } from '../metadata.ts';
 import { BLACK_HOLE_CLUSTER } from '../names.ts';
 import { refusingHost } from '../routes/defaults.ts';
@@ -52,45 +51,31 @@ export function reportRefusal(context: TranslateContext, origin: Resource, reaso
   context.report({ code: 'SP1024', level: 'Error', message, origin: originOf(origin), position: origin.source.position() });
 }
 
-interface Targeted {
-  readonly selector?: WorkloadLabelSelector;
-  readonly targetRef?: PolicyTargetReference;
-  readonly targetRefs: readonly PolicyTargetReference[];
-}
-
-/**
- * A policy attached to a Kubernetes Gateway holds for the proxies that serve it. (Istio looks at it on proxies that it has deployed itself only; what was
- * meant to restrict a gateway shall not leave it open.) Those attached to Services hold for waypoints, not for these proxies.
- */
-function selects(context: TranslateContext, policy: Resource<string, Targeted>): boolean {
-  const { proxy, mesh } = context;
-  const { selector, targetRef, targetRefs } = policy.spec;
-  const targets = targetRef ? [targetRef, ...targetRefs] : targetRefs;
-  if (targets.length > 0) return targets.some((target) => isServed(context, policy.metadata.namespace, target));
-  return inNamespace(policy, proxy.namespace, mesh.config.rootNamespace) && matchesLabels(selector?.matchLabels ?? {}, proxy.labels);
-}
-
-function isServed(context: TranslateContext, namespace: string, { group, kind, name }: PolicyTargetReference): boolean {
-  if (context.proxy.type !== 'router' || group !== GATEWAY_API || kind !== 'Gateway') return false;
-  return gatewaysOf(context).some(
-    ({ derivedFrom }) => derivedFrom !== undefined && derivedFrom.metadata.namespace === namespace && derivedFrom.metadata.name === name,
-  );
-}
-
-function inNamespace({ metadata }: Resource, namespace: string, rootNamespace: string): boolean {
-  return metadata.namespace === namespace || metadata.namespace === rootNamespace;
-}
-
+/** What of policies is not enforced: all that they concern is closed then. */
 function authorizationRefusal(context: TranslateContext): Refusal | undefined {
-  const policy = context.mesh.snapshot.list('AuthorizationPolicy').find((each) => enforced(each) && selects(context, each));
-  return (
-    policy && { origin: policy, reason: `${resourceText(policy)} asks for authorization, which this version does not do`, concerns: 'all' }
-  );
+  for (const policy of authorizationPolicies(context)) {
+    if (isDryRun(policy)) continue;
+    const lacking = lackingIn(policy);
+    if (lacking !== undefined)
+      return { origin: policy, reason: `${resourceText(policy)} ${lacking}, which this version does not do`, concerns: 'all' };
+  }
+  return undefined;
 }
 
-/** A dry run and AUDIT only report. */
-function enforced({ metadata, spec }: ResourceOf<'AuthorizationPolicy'>): boolean {
-  return metadata.annotations['istio.io/dry-run'] !== 'true' && spec.action !== 'AUDIT';
+function lackingIn({ spec }: ResourceOf<'AuthorizationPolicy'>): string | undefined {
+  if (spec.action === 'CUSTOM') return 'asks an external authorizer';
+  return spec.action !== 'AUDIT' && asksIdentity(spec.rules) ? 'asks for identities' : undefined;
+}
+
+const IDENTITY = ['principals', 'requestPrincipals', 'namespaces', 'serviceAccounts', 'trustDomains'] as const;
+const NO_IDENTITY = ['notPrincipals', 'notRequestPrincipals', 'notNamespaces', 'notServiceAccounts', 'notTrustDomains'] as const;
+
+function asksIdentity(rules: ResourceOf<'AuthorizationPolicy'>['spec']['rules']): boolean {
+  return rules.some(
+    ({ from, when }) =>
+      from.some(({ source }) => source && [...IDENTITY, ...NO_IDENTITY].some((field) => source[field].length > 0)) ||
+      when.some(({ key }) => (key.startsWith('source.') && key !== 'source.ip') || key.startsWith('request.auth.')),
+  );
 }
 
 function authenticationRefusal(context: TranslateContext): Refusal | undefined {
@@ -141,7 +126,9 @@ export function refusingChain(
   const { side, http, ...match } = parts;
   const name = `refused|${resourceText(refusal.origin)}`;
   const routes = create(RouteConfigurationSchema, { name, virtualHosts: [refusingHost(name, refusal.reason)], validateClusters: false });
-  const filter = http ? httpConnectionManager(context.mesh.config, { side, statPrefix: 'refused', routes }) : closing(context);
+  const filter = http
+    ? httpConnectionManager(context.mesh.config, { side, statPrefix: 'refused', routes, authorization: [] })
+    : closing(context);
   return chain({ ...match, filters: [filter], metadata: metadataOf({ origins: [refusal.origin], refusal: refusal.reason }) });
 }
 
