@@ -10,11 +10,15 @@ import { create, type JsonObject, toJson } from '@bufbuild/protobuf';
 import fc, { type Arbitrary } from 'fast-check';
 import { findEnvoy } from '../../scripts/fetch-envoy.ts';
 import type { AuthorizationRule } from '../../src/api/authorization-policy.ts';
+import { SEEN } from '../../src/http/fields.ts';
 import { Head } from '../../src/http/head.ts';
 import { HeaderMap } from '../../src/http/header-map.ts';
+import { readOptions } from '../../src/http/options.ts';
+import { prepareRequest } from '../../src/http/prepare.ts';
 import { compileRbac, deniedDetails, type RbacEngine } from '../../src/http/rbac/engine.ts';
 import { rbacPolicy } from '../../src/translate/authorization/rule.ts';
 import { type RBAC, RBAC_Action, RBACSchema } from '../../src/xds/gen/envoy/config/rbac/v3/rbac_pb.js';
+import { HttpConnectionManagerSchema } from '../../src/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { policyName } from '../../src/xds/policy-names.ts';
 import { typeRegistry } from '../../src/xds/type-registry.ts';
 import { type RunningEnvoy, startEnvoy } from './envoy-process.ts';
@@ -118,6 +122,7 @@ const request: Arbitrary<Request> = fc.record({
   ),
 });
 
+const OPTIONS = readOptions(create(HttpConnectionManagerSchema, { useRemoteAddress: false, routeSpecifier: { case: 'routeConfig', value: {} } }));
 const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const ROUTE_RBAC = 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute';
 
@@ -201,15 +206,12 @@ describe('AuthorizationPolicies beside Envoy', { skip: ENVOY ? false : 'there is
   function own(engine: RbacEngine, { method, path, host, headers }: Request): string {
     const map = new HeaderMap();
     for (const [name, value] of headers) map.append(name, value);
-    const head = new Head('HTTP/1.1', method, host, path, 'http', map, 0, '', false, 0, undefined);
-    const forwarded = /^\d+\.\d+\.\d+\.\d+$/.exec((map.all('x-forwarded-for').at(-1) ?? '').split(',').at(-1)!.trim())?.[0];
-    const connection = {
-      remoteAddress: { ip: forwarded ?? '127.0.0.1', port: 0 },
-      directRemoteAddress: { ip: '127.0.0.1', port: 0 },
-      localAddress: { ip: '127.0.0.1', port: envoy.port },
-      serverName: '',
-      tls: undefined,
-    };
+    const seen = map.has('x-forwarded-for') ? SEEN.forwardedFor : 0;
+    const head = new Head('HTTP/1.1', method, host, path, 'http', map, seen, '', false, 0, undefined);
+    const socket = { remoteAddress: { ip: '127.0.0.1', port: 0 }, localAddress: { ip: '127.0.0.1', port: envoy.port }, tls: undefined };
+    prepareRequest(head, socket, OPTIONS, () => 0);
+    const remoteAddress = head.client ?? socket.remoteAddress;
+    const connection = { ...socket, remoteAddress, directRemoteAddress: socket.remoteAddress, serverName: '' };
     const verdict = engine.judge({ connection, head, metadata: undefined });
     return verdict.allowed ? '200 direct_response' : `403 ${deniedDetails(verdict)}`;
   }

@@ -124,7 +124,7 @@ export function compilePrincipal({ identifier }: Principal, where: string): Matc
 const NO_REQUEST: HeaderSource = { method: '', authority: '', path: '', scheme: '', headers: new HeaderMap() };
 
 function header(matcher: HeaderMatcher): Matcher {
-  const matches = compileHeaderMatcher(matcher);
+  const matches = compileHeaderMatcher(matcher, 'each');
   const name = matcher.name.toLowerCase();
   const present = matcher.headerMatchSpecifier.case === 'presentMatch' && PSEUDO.has(name);
   return (subject) => {

@@ -2,8 +2,8 @@
 import { SallyportError } from '../../lib/errors.ts';
 import { compileRegex } from '../../xds/match/regex.ts';
 
-/** Characters of RFC 3986's `pchar`, without `*` and `=`, for a class of a regular expression. */
-const LITERAL = "a-zA-Z0-9._~%!$&'()+,;:@\\-";
+/** Characters of RFC 3986's `pchar`, for a class of a regular expression. */
+const LITERAL = "a-zA-Z0-9._~%!$&'()*+,;=:@\\-";
 const ONE = `[${LITERAL}]+`;
 const MANY = `[/${LITERAL}]*`;
 const IS_LITERAL = new RegExp(`^[${LITERAL}]*$`);
