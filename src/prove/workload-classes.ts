@@ -18,10 +18,14 @@ interface Class {
  */
 export function workloadClasses(mesh: Mesh, identities: readonly ProxyIdentity[]): ProxyIdentity[][] {
   const mentions = new Mentions(mesh);
+  // Policies tell callers apart by who they are.
+  const named = mesh.snapshot.list('AuthorizationPolicy').length > 0;
   const classes: Class[] = [];
   for (const identity of identities) {
-    const known = classes.find(({ first, reads }) =>
-      reads.every((read) => holdsFor(read, identity, mesh) || isAlike(read, first, identity, mentions)),
+    const known = classes.find(
+      ({ first, reads }) =>
+        (!named || (first.namespace === identity.namespace && first.serviceAccount === identity.serviceAccount)) &&
+        reads.every((read) => holdsFor(read, identity, mesh) || isAlike(read, first, identity, mentions)),
     );
     if (known) {
       known.members.push(identity);

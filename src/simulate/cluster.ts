@@ -1,10 +1,14 @@
 /** What a cluster does with a call: which hosts it has, and what it wraps the call in. Pure. */
+
+import type { JsonObject } from '@bufbuild/protobuf';
 import { type Authority, splitAuthority } from '../http/authority.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { TransportSocket } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { CertificateValidationContext_TrustChainVerification } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import { type CommonTlsContext, UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { refusalOf } from '../xds/match/metadata.ts';
+import { WORKLOAD_SECRET } from '../xds/names.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Endpoint, HttpRequest, Payload } from './call.ts';
 import type { SimulatedProxy } from './proxy.ts';
@@ -15,6 +19,8 @@ export interface UpstreamHost {
   readonly endpoint: Endpoint | undefined;
   readonly host: string;
   readonly port: number;
+  /** What its metadata says of transports (`envoy.transport_socket_match`); absent where it says nothing. */
+  readonly transportMatch?: JsonObject;
   /** The host's own name, for `auto_host_rewrite`; absent where it has none. */
   readonly hostname?: string;
 }
@@ -60,10 +66,25 @@ export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination
       const port = value.portSpecifier.case === 'portValue' ? value.portSpecifier.value : 0;
       const isName = resolves && !isIp(value.address);
       const hostname = entry.hostIdentifier.value.hostname || (isName ? value.address : '');
-      return [{ endpoint: isName ? undefined : { ip: value.address, port }, host: isName ? value.address : '', port, hostname }];
+      const transportMatch = entry.metadata?.filterMetadata[TRANSPORT_SOCKET_MATCH];
+      const endpoint = isName ? undefined : { ip: value.address, port };
+      return [{ endpoint, host: isName ? value.address : '', port, hostname, ...(transportMatch && { transportMatch }) }];
     }),
   );
   return hosts.length > 0 ? { kind: 'hosts', hosts } : { kind: 'none', why: 'the cluster has no endpoint' };
+}
+
+const TRANSPORT_SOCKET_MATCH = 'envoy.transport_socket_match';
+
+/** The first match that the host's metadata fulfils, else the cluster's own. */
+function transportOf(
+  { transportSocket, transportSocketMatches }: Cluster,
+  { transportMatch = {} }: UpstreamHost,
+): TransportSocket | undefined {
+  const found = transportSocketMatches.find(({ match }) =>
+    Object.entries(match ?? {}).every(([key, value]) => JSON.stringify(transportMatch[key]) === JSON.stringify(value)),
+  );
+  return found ? found.transportSocket : transportSocket;
 }
 
 export interface Transported {
@@ -91,8 +112,14 @@ function verification(validation: ValidationType | undefined, checksAuthority: b
 }
 
 /** What goes out: the payload, under TLS where the cluster originates it. `authority` of the request; undefined where no HTTP is spoken. */
-export function throughTransport(proxy: SimulatedProxy, cluster: Cluster, payload: Payload, authority: string | undefined): Transported {
-  const socket = cluster.transportSocket;
+export function throughTransport(
+  proxy: SimulatedProxy,
+  cluster: Cluster,
+  upstream: UpstreamHost,
+  payload: Payload,
+  authority: string | undefined,
+): Transported {
+  const socket = transportOf(cluster, upstream);
   if (socket?.configType.case !== 'typedConfig' || typeNameOf(socket.configType.value) !== UpstreamTlsContextSchema.typeName) {
     return { payload, missingSecret: undefined, verifies: undefined };
   }
@@ -113,7 +140,7 @@ export function throughTransport(proxy: SimulatedProxy, cluster: Cluster, payloa
   return {
     // TLS of the application's own, wrapped once more, is bytes that say nothing.
     payload: {
-      tls: { serverName, alpn: common?.alpnProtocols ?? [], certificate: showsCertificate(common) },
+      tls: { serverName, alpn: common?.alpnProtocols ?? [], certificate: showsCertificate(common), identity: identityIn(common, proxy) },
       http: payload.tls ? undefined : payload.http,
     },
     missingSecret,
@@ -131,6 +158,11 @@ export function upstreamVersion(proxy: SimulatedProxy, cluster: Cluster, version
 
 function showsCertificate(common: CommonTlsContext | undefined): boolean {
   return (common?.tlsCertificates.length ?? 0) > 0 || (common?.tlsCertificateSdsSecretConfigs.length ?? 0) > 0;
+}
+
+/** Of the mesh, where the certificate is the one that the mesh's CA gave. */
+function identityIn(common: CommonTlsContext | undefined, { identity }: SimulatedProxy): string | undefined {
+  return common?.tlsCertificateSdsSecretConfigs.some(({ name }) => name === WORKLOAD_SECRET) ? identity : undefined;
 }
 
 export function isIp(text: string): boolean {

@@ -49,8 +49,8 @@ export interface HopContext {
   readonly call: Call;
   /** Of TLS, be it ended at the chain or passed on; empty without. */
   readonly serverName: string;
-  /** Undefined: the chain ends no TLS. `possible`: the client shows a certificate if it has one. */
-  readonly terminated: { readonly certificate: 'shown' | 'possible' | 'none' } | undefined;
+  /** Undefined: the chain ends no TLS. `possible`: the client shows a certificate if it has one. `identity`: of the mesh, in it. */
+  readonly terminated: { readonly certificate: 'shown' | 'possible' | 'none'; readonly identity: string | undefined } | undefined;
   readonly options: HopOptions;
   readonly recorder: Recorder;
   readonly observe: (decided: Partial<Arrived>) => void;

@@ -6,9 +6,10 @@ import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters
 import { RBACSchema } from '../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { FilterConfigSchema as SniForwardProxySchema } from '../xds/gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
-import { DownstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { type CommonTlsContext, DownstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { listenerAddresses } from '../xds/match/listener.ts';
 import { originsOf, refusalOf } from '../xds/match/metadata.ts';
+import { ROOT_SECRET } from '../xds/names.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, HttpRequest } from './call.ts';
 import type { Arrived, HopContext, HopOptions } from './hop-options.ts';
@@ -108,6 +109,10 @@ function terminate(
   if (context.requireClientCertificate) {
     recorder.step('tls', '', 'a client certificate is required: without one that is trusted, the handshake fails');
     if (payload.tls.certificate === false) return recorder.closed('', 'no client certificate');
+    if (verifiedByMesh(context.commonTlsContext) && payload.tls.identity === undefined) {
+      recorder.step('tls', '', 'the client has no identity of the mesh: the connection is closed');
+      return recorder.closed('', 'no identity of the mesh');
+    }
   }
   const alpn = context.commonTlsContext?.alpnProtocols.find((protocol) => payload.tls!.alpn.includes(protocol));
   if (alpn === 'h2' && payload.http?.version !== '2') {
@@ -115,7 +120,15 @@ function terminate(
     return recorder.closed('', 'not HTTP/2');
   }
   const asked = context.commonTlsContext?.validationContextType.case !== undefined && payload.tls.certificate !== false;
-  return { certificate: context.requireClientCertificate ? 'shown' : asked ? 'possible' : 'none' };
+  const { identity } = payload.tls;
+  return { certificate: context.requireClientCertificate ? 'shown' : asked ? 'possible' : 'none', identity: asked ? identity : undefined };
+}
+
+/** Whether the roots of the mesh verify the client's certificate: no application has one that they do. */
+function verifiedByMesh(common: CommonTlsContext | undefined): boolean {
+  const type = common?.validationContextType;
+  const secret = type?.case === 'combinedValidationContext' ? type.value.validationContextSdsSecretConfig : undefined;
+  return (type?.case === 'validationContextSdsSecretConfig' ? type.value : secret)?.name === ROOT_SECRET;
 }
 
 const HCM = HttpConnectionManagerSchema.typeName;

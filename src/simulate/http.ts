@@ -11,7 +11,7 @@ import { forwardRequest } from './forward-request.ts';
 import type { HopContext } from './hop-options.ts';
 import { type HttpHop, type Mark, NO_HEADERS, passBack, WORKINGS } from './http-hop.ts';
 import { faultsOf } from './policies.ts';
-import { connectionOf } from './policy.ts';
+import { connectionOf, knowsPeer } from './policy.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import { recordOf } from './record.ts';
 import type { HopResult } from './recorder.ts';
@@ -63,18 +63,23 @@ export function http(context: HopContext, config: HttpConnectionManager): HopRes
   return runFilters(hop, request, route);
 }
 
-function arrival({ call, manager, terminated }: HttpHop, working: 0 | 1): Arrival {
+function arrival(hop: HttpHop, working: 0 | 1): Arrival {
+  const { call, manager } = hop;
   const request = call.payload.http!;
   const headers = working === 0 ? request.headers : (request.varied ?? request.headers);
   const { random } = WORKINGS[working];
-  return arrive(request, headers, { options: manager.options, tls: routeTls(tlsOf(terminated, working)), random });
+  return arrive(request, headers, { options: manager.options, tls: routeTls(tlsOf(hop, working)), random });
 }
 
-function tlsOf(terminated: HopContext['terminated'], working: 0 | 1) {
+function tlsOf({ terminated, proxy }: HopContext, working: 0 | 1) {
   if (terminated === undefined) return undefined;
-  const { certificate } = terminated;
-  const shown = certificate === 'shown' || (certificate === 'possible' && working === 1);
-  return { peer: shown ? CERTIFICATES[working] : undefined };
+  const { certificate, identity } = terminated;
+  const shown = identity !== undefined || certificate === 'shown' || (certificate === 'possible' && working === 1);
+  if (!shown) return { peer: undefined };
+  if (identity === undefined) return { peer: CERTIFICATES[working] };
+  const own = CERTIFICATES[working]!;
+  const local = proxy.identity === undefined ? undefined : { ...own, uriSans: [proxy.identity] };
+  return { peer: { ...own, subject: '', uriSans: [identity] }, local };
 }
 
 function refusedByCodec(hop: HttpHop, arrived: Arrival): HopResult | undefined {
@@ -93,9 +98,10 @@ function refusedByCodec(hop: HttpHop, arrived: Arrival): HopResult | undefined {
   return recorder.closed('DR', arrived.reset);
 }
 
-function prepare({ manager, terminated, call, otherCall }: HttpHop, head: Head, working: 0 | 1): LocalReply | undefined {
+function prepare(hop: HttpHop, head: Head, working: 0 | 1): LocalReply | undefined {
+  const { manager, call, otherCall } = hop;
   const { source, destination } = working === 0 ? call : otherCall;
-  const connection = { remoteAddress: source, localAddress: destination, tls: tlsOf(terminated, working) };
+  const connection = { remoteAddress: source, localAddress: destination, tls: tlsOf(hop, working) };
   return prepareRequest(head, connection, manager.options, () => WORKINGS[working].random);
 }
 
@@ -109,7 +115,7 @@ function runFilters(hop: HttpHop, request: Valued, route: CompiledRoute | undefi
   const { head } = request;
   const marks: Mark[] = [];
   const client = connectionOf(hop, head.client);
-  const open = options.representative ? { hosts: route?.virtualHost.config.domains } : undefined;
+  const open = options.representative ? { hosts: route?.virtualHost.config.domains, peer: !knowsPeer(hop) } : undefined;
   let metadata: DynamicMetadata | undefined;
   for (const filter of manager.filters) {
     const { answer, mark, metadata: noted } = filter.judge({ head, route, client, metadata, open });

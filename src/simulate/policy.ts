@@ -1,5 +1,5 @@
 /** What policies say of a call at a proxy: the data plane's own engine decides. */
-import type { SocketEnd } from '../http/connection.ts';
+import type { Certificate, SocketEnd } from '../http/connection.ts';
 import { deniedDetails } from '../http/rbac/engine.ts';
 import { compileNetworkRbac, type NetworkRbac } from '../http/rbac/network.ts';
 import { policyOrigins, refusalText } from '../http/rbac/policies.ts';
@@ -39,7 +39,7 @@ export function refusedBy({ engine, judge }: NetworkRbac, hop: HopContext): Refu
   const connection = connectionOf(hop, undefined);
   const { verdict } = judge(connection);
   if (!engine || verdict?.allowed !== false) return undefined;
-  const always = judge(connection, { hosts: undefined }).verdict?.allowed === false;
+  const always = judge(connection, { hosts: undefined, peer: !knowsPeer(hop) }).verdict?.allowed === false;
   return { details: deniedDetails(verdict), why: refusalText(engine, verdict), origins: policyOrigins(engine, verdict), always };
 }
 
@@ -58,6 +58,15 @@ export function connectionOf({ serverName, call, terminated }: HopContext, clien
     directRemoteAddress: source,
     localAddress: destination,
     serverName,
-    tls: terminated && { peer: undefined },
+    tls: terminated && { peer: identityCertificate(terminated.identity) },
   };
+}
+
+/** Whether it is known who the client is: it shows an identity of the mesh, or nothing. */
+export function knowsPeer({ terminated }: HopContext): boolean {
+  return terminated === undefined || terminated.identity !== undefined || terminated.certificate === 'none';
+}
+
+function identityCertificate(identity: string | undefined): Certificate | undefined {
+  return identity === undefined ? undefined : { uriSans: [identity], dnsSans: [], subject: '', sha256: '' };
 }

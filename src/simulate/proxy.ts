@@ -17,6 +17,8 @@ export interface SimulatedProxy {
   /** `default/sleep`, as traces print it. */
   readonly name: string;
   readonly type: 'sidecar' | 'router';
+  /** The SPIFFE ID that the mesh's CA gives to its workload; undefined where that is not known. */
+  readonly identity: string | undefined;
   /** Addresses at which it takes connections for its workload. */
   readonly addresses: readonly string[];
   readonly listeners: ListenerTable<Listener>;
@@ -39,6 +41,7 @@ export interface SimulatedProxy {
 export interface ProxyIdentity {
   readonly name: string;
   readonly type: 'sidecar' | 'router';
+  readonly identity?: string | undefined;
   readonly addresses: readonly string[];
 }
 
@@ -52,6 +55,7 @@ export function simulatedProxy(identity: ProxyIdentity, resources: XdsLookup): S
   const compileRoutes = (config: RouteConfiguration) => memo(routeTables, config, () => compileRoutesOnDemand(config));
   return {
     ...identity,
+    identity: identity.identity,
     listeners: {
       match(ip, port) {
         const all = resources.listeners();

@@ -46,7 +46,16 @@ describe('the call table on loopback', {
         meshFile = join(folder, 'mesh.json');
         writeFileSync(meshFile, JSON.stringify(MESH));
         configFile = join(folder, 'case', 'case.yaml');
-        const role = ['--role', pod.kind, '--workload', `${pod.namespace}/${pod.name}`, '--mesh-config', meshFile];
+        const role = [
+          '--role',
+          pod.kind,
+          '--workload',
+          `${pod.namespace}/${pod.name}`,
+          '--mesh-config',
+          meshFile,
+          '--ca',
+          join(folder, 'ca'),
+        ];
         return { script: PROGRAM, args: ['proxy', ...role, '--no-watch', '--concurrency', '1', fixed, join(folder, 'case')] };
       },
     });

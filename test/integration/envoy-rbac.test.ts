@@ -122,7 +122,9 @@ const request: Arbitrary<Request> = fc.record({
   ),
 });
 
-const OPTIONS = readOptions(create(HttpConnectionManagerSchema, { useRemoteAddress: false, routeSpecifier: { case: 'routeConfig', value: {} } }));
+const OPTIONS = readOptions(
+  create(HttpConnectionManagerSchema, { useRemoteAddress: false, routeSpecifier: { case: 'routeConfig', value: {} } }),
+);
 const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const ROUTE_RBAC = 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute';
 

@@ -12,7 +12,7 @@ import { compileStringMatcher, type StringPredicate } from '../../xds/match/stri
 import { unpack, unsupported } from '../../xds/unpack.ts';
 import type { SocketEnd } from '../connection.ts';
 import { HeaderMap } from '../header-map.ts';
-import { compileHeaderMatcher, type HeaderSource } from '../routes/header.ts';
+import { compilePolicyHeader, type HeaderSource } from '../routes/header.ts';
 import { withoutQuery } from '../routes/path.ts';
 import { compilePathTemplate } from './path-template.ts';
 import type { JudgedConnection, Matcher, RbacSubject, Truth } from './subject.ts';
@@ -124,7 +124,7 @@ export function compilePrincipal({ identifier }: Principal, where: string): Matc
 const NO_REQUEST: HeaderSource = { method: '', authority: '', path: '', scheme: '', headers: new HeaderMap() };
 
 function header(matcher: HeaderMatcher): Matcher {
-  const matches = compileHeaderMatcher(matcher, 'each');
+  const matches = compilePolicyHeader(matcher);
   const name = matcher.name.toLowerCase();
   const present = matcher.headerMatchSpecifier.case === 'presentMatch' && PSEUDO.has(name);
   return (subject) => {
@@ -187,9 +187,10 @@ function metadata(matcher: MetadataMatcher): Matcher {
 /** Envoy looks at URI names, then at DNS names, then at the subject; one that matches is enough. Without TLS nobody is authenticated. */
 function authenticated(name: StringMatcher | undefined): Matcher {
   const test = name && compileStringMatcher(name);
-  return ({ connection: { tls } }: RbacSubject) => {
+  return ({ connection: { tls }, open }: RbacSubject) => {
     if (!tls) return false;
     if (!test) return true;
+    if (open?.peer) return undefined;
     const { peer } = tls;
     return (peer?.uriSans.some(test) || peer?.dnsSans.some(test) || test(peer?.subject ?? '')) === true;
   };

@@ -23,6 +23,8 @@ export type DynamicMetadata = Readonly<Record<string, JsonObject>>;
 export interface OpenCall {
   /** The names and wildcards that the request's authority stands for; undefined: any. */
   readonly hosts: readonly string[] | undefined;
+  /** Whether the client's certificate may be another. */
+  readonly peer: boolean;
 }
 
 export interface RbacSubject {

@@ -15,11 +15,17 @@ export interface HeaderSource {
 
 export type HeaderPredicate = (source: HeaderSource) => boolean;
 
-/**
- * Throws `xds-invalid` for a bad regex. `repeated`: what of a repeated header is compared. Routes try its values joined by commas after each of them;
- * policies (RBAC) each value alone, so that nobody gets around one by sending a header twice.
- */
-export function compileHeaderMatcher(matcher: HeaderMatcher, repeated: 'each' | 'each or joined' = 'each or joined'): HeaderPredicate {
+/** As routes match: of a repeated header each value, and then all of them joined by commas. Throws `xds-invalid` for a bad regex. */
+export function compileHeaderMatcher(matcher: HeaderMatcher): HeaderPredicate {
+  return compileFor(matcher, 'each or joined');
+}
+
+/** As policies (RBAC) match: of a repeated header each value alone, so that nobody gets around one by sending a header twice. Throws as above. */
+export function compilePolicyHeader(matcher: HeaderMatcher): HeaderPredicate {
+  return compileFor(matcher, 'each');
+}
+
+function compileFor(matcher: HeaderMatcher, repeated: 'each' | 'each or joined'): HeaderPredicate {
   const read = headerReader(matcher.name.toLowerCase());
   const { headerMatchSpecifier: specifier, invertMatch, treatMissingHeaderAsEmpty } = matcher;
   if (specifier.case === undefined || specifier.case === 'presentMatch') {
@@ -43,7 +49,12 @@ export function compileHeaderMatchers(matchers: readonly HeaderMatcher[]): Heade
 }
 
 /** Of a repeated header, one value that matches is enough. */
-function matchesAny(test: StringPredicate, first: string, all: readonly string[] | undefined, repeated: 'each' | 'each or joined'): boolean {
+function matchesAny(
+  test: StringPredicate,
+  first: string,
+  all: readonly string[] | undefined,
+  repeated: 'each' | 'each or joined',
+): boolean {
   if (!all || all.length < 2) return test(first);
   return all.some(test) || (repeated === 'each or joined' && test(all.join(',')));
 }

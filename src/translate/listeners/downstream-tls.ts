@@ -15,6 +15,7 @@ import {
 } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import type { TranslateContext } from '../context.ts';
 import type { GatewayServer } from '../gateways.ts';
+import { downstreamMeshTls } from '../mesh-tls.ts';
 import { typedConfig } from '../proto.ts';
 import { TLS_TRANSPORT_SOCKET } from '../tls-context.ts';
 
@@ -23,6 +24,7 @@ const VERSION = { TLS_AUTO, TLSV1_0: TLSv1_0, TLSV1_1: TLSv1_1, TLSV1_2: TLSv1_2
 
 export function downstreamTls(context: TranslateContext, { server, gateway }: GatewayServer): TransportSocket {
   const tls = server.tls!;
+  if (tls.mode === 'ISTIO_MUTUAL') return downstreamMeshTls(context.secrets, context.mesh.config);
   const common = create(CommonTlsContextSchema, {
     alpnProtocols: ['h2', 'http/1.1'],
     tlsParams: {

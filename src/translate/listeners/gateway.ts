@@ -20,7 +20,7 @@ import { downstreamTls } from './downstream-tls.ts';
 import { httpConnectionManager } from './hcm.ts';
 import { WILDCARD } from './outbound.ts';
 import type { BuiltListeners } from './planned.ts';
-import { type Refusal, type RefusalOf, refusals, refusingChain, reportRefusal } from './refusal.ts';
+import { NO_IDENTITIES, type Refusal, type RefusalOf, refusals, refusingChain, reportRefusal } from './refusal.ts';
 import { destinationFilters } from './tcp-chains.ts';
 
 export function gatewayListeners(context: TranslateContext): BuiltListeners {
@@ -91,12 +91,22 @@ function portChains(
     const http = entry.kind === 'http' || entry.kind === 'https';
     const own =
       entry.kind === 'http' ? [httpChain(context, plainHttp, name, mixed, authorized.http)] : serverChains(context, entry, authorized.http);
+    const lacking = withoutIdentity(context, entry);
     for (const each of own) {
-      if (refusal && (http || refusal.concerns === 'all')) add(entry, refused(context, each, http, refusal));
+      if (lacking) add(entry, refused(context, { ...each, transportProtocol: 'tls', transportSocket: undefined }, false, lacking));
+      else if (refusal && (http || refusal.concerns === 'all')) add(entry, refused(context, each, http, refusal));
       else add(entry, http ? each : { ...each, filters: [...authorized.network, ...each.filters] });
     }
   }
   return chains.list();
+}
+
+/** Why a server can't do the mutual TLS of the mesh that it asks for. */
+function withoutIdentity(context: TranslateContext, { server, gateway }: GatewayServer): Refusal | undefined {
+  if (server.tls?.mode !== 'ISTIO_MUTUAL' || !context.mesh.withoutIdentities) return undefined;
+  const reason = `server ${server.port.name || server.port.number} of ${resourceText(gateway)} asks for ISTIO_MUTUAL, and ${NO_IDENTITIES}`;
+  reportRefusal(context, gateway, reason);
+  return { origin: gateway, reason, concerns: 'all' };
 }
 
 function refused(context: TranslateContext, { filters, metadata, ...match }: Chain, http: boolean, refusal: Refusal): Chain {
@@ -137,17 +147,6 @@ function serverChains(context: TranslateContext, entry: GatewayServer, authorize
       return tlsRuleChains(context, entry);
     case 'auto-passthrough':
       return clusterChains(context, entry);
-    case 'istio-mutual': {
-      const reason = `server ${server.port.name || server.port.number} of ${resourceText(gateway)} asks for ISTIO_MUTUAL, which this version does not do`;
-      reportRefusal(context, gateway, reason);
-      return [
-        refusingChain(
-          context,
-          { serverNames, transportProtocol: 'tls', side: 'gateway', http: false },
-          { origin: gateway, reason, concerns: 'all' },
-        ),
-      ];
-    }
     case 'http':
       return [];
   }

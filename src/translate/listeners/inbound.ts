@@ -14,7 +14,9 @@ import { accessLogs, listenerAccessLogs } from '../access-log.ts';
 import { type Authorization, authorization } from '../authorization/filters.ts';
 import type { TranslateContext } from '../context.ts';
 import { httpInspector, originalDestination, PLAINTEXT_HTTP, tcpProxy, tlsInspector } from '../filters.ts';
+import { downstreamMeshTls, MESH_ALPN } from '../mesh-tls.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName, VIRTUAL_INBOUND_LISTENER } from '../names.ts';
+import { type PeerMode, peerModes } from '../peer-authentication.ts';
 import { socketAddress, toDuration } from '../proto.ts';
 import { inboundRoute } from '../routes/defaults.ts';
 import { originMetadata } from '../routes/origin.ts';
@@ -137,35 +139,64 @@ interface Policies {
   readonly authorization: Authorization;
 }
 
-/** Where the mesh's mutual TLS is missing, TLS is the application's own and passes; a port that is HTTP takes plain HTTP only. */
+/** TLS that is not the mesh's is the application's own and passes; a port that is HTTP takes plain HTTP and the mesh's TLS only. */
 function servedChains(context: TranslateContext, served: Served, { refusalOf, authorization: authorized }: Policies): Chain[] {
   const { protocol, port } = served;
   const metadata = served.origin && originMetadata(served.origin);
   const base = { destinationPort: port, metadata };
-  const sniffed = protocol === 'Unsupported';
-  const http = {
-    ...base,
-    transportProtocol: 'raw_buffer',
-    applicationProtocols: sniffed ? PLAINTEXT_HTTP : [],
-    name: chainName(served, true),
-  } as const;
-  const tcp = { ...base, name: chainName(served, false) };
+  const kind = protocol === 'Unsupported' ? 'sniffed' : isHttp(protocol) ? 'http' : 'tcp';
   if (served.refusal) reportRefusal(context, served.refusal.origin, served.refusal.reason);
   const refusal = served.refusal ?? refusalOf(port ?? 0);
   const refuse = (parts: Partial<Chain>, isHttpChain: boolean) =>
     refusingChain(context, { ...parts, side: 'inbound', http: isHttpChain }, refusal!);
-  const chains: Chain[] = [];
-  if (sniffed || isHttp(protocol))
-    chains.push(refusal ? refuse(http, true) : chain({ ...http, filters: [httpFilter(context, served, authorized.http)] }));
-  if (isHttp(protocol)) return chains;
-  // Beside a chain that asks for a transport protocol, Envoy wants each named; alone, the chain need not wait for the client's first bytes.
-  for (const transportProtocol of sniffed ? (['raw_buffer', 'tls'] as const) : ([''] as const)) {
-    const parts = { ...tcp, transportProtocol };
-    const filters = [...authorized.network, tcpFilter(context, served)];
-    chains.push(refusal?.concerns === 'all' ? refuse(parts, false) : chain({ ...parts, filters }));
-  }
-  return chains;
+  const { mode } = context.mesh.withoutIdentities ? { mode: 'DISABLE' as const } : peerModes(context.mesh).of(context.proxy, port ?? 0);
+  return MATCHES[kind][mode].map(({ http, mesh, transportProtocol, applicationProtocols = [] }) => {
+    const parts = { ...base, name: chainName(served, http), transportProtocol, applicationProtocols };
+    if (refusal && (http || refusal.concerns === 'all')) return refuse(parts, http);
+    const filters = http ? [httpFilter(context, served, authorized.http)] : [...authorized.network, tcpFilter(context, served)];
+    const transportSocket = mesh ? { transportSocket: downstreamMeshTls(context.secrets, context.mesh.config) } : {};
+    return chain({ ...parts, filters, ...transportSocket });
+  });
 }
+
+/** What one chain of a port takes. */
+interface PortMatch {
+  readonly http: boolean;
+  /** The mesh's TLS, which ends here. */
+  readonly mesh: boolean;
+  readonly transportProtocol: Chain['transportProtocol'];
+  readonly applicationProtocols?: readonly string[];
+}
+
+const PLAIN_HTTP: PortMatch = { http: true, mesh: false, transportProtocol: 'raw_buffer' };
+const SNIFFED_HTTP: PortMatch = { ...PLAIN_HTTP, applicationProtocols: PLAINTEXT_HTTP };
+const PLAIN_TCP: PortMatch = { http: false, mesh: false, transportProtocol: 'raw_buffer' };
+const OWN_TLS: PortMatch = { http: false, mesh: false, transportProtocol: 'tls' };
+const meshChain = (http: boolean, applicationProtocols: readonly string[]): PortMatch => ({
+  http,
+  mesh: true,
+  transportProtocol: 'tls',
+  applicationProtocols,
+});
+
+/** Beside a chain that asks for a transport protocol, Envoy wants each named; alone, a chain need not wait for the client's first bytes. */
+const MATCHES: Readonly<Record<'http' | 'sniffed' | 'tcp', Readonly<Record<PeerMode, readonly PortMatch[]>>>> = {
+  http: {
+    DISABLE: [PLAIN_HTTP],
+    PERMISSIVE: [meshChain(true, MESH_ALPN.any), PLAIN_HTTP],
+    STRICT: [meshChain(true, [])],
+  },
+  sniffed: {
+    DISABLE: [SNIFFED_HTTP, PLAIN_TCP, OWN_TLS],
+    PERMISSIVE: [meshChain(true, MESH_ALPN.http), SNIFFED_HTTP, meshChain(false, MESH_ALPN.tcp), PLAIN_TCP, OWN_TLS],
+    STRICT: [meshChain(true, MESH_ALPN.http), meshChain(false, [])],
+  },
+  tcp: {
+    DISABLE: [{ http: false, mesh: false, transportProtocol: '' }],
+    PERMISSIVE: [meshChain(false, MESH_ALPN.tcp), PLAIN_TCP, OWN_TLS],
+    STRICT: [meshChain(false, [])],
+  },
+};
 
 function chainName({ port, bind }: Served, http: boolean): string {
   if (port !== undefined) return `${bind}_${port}`;

@@ -4,17 +4,19 @@
  */
 
 import { create } from '@bufbuild/protobuf';
+import type { AuthorizationSource } from '../../api/authorization-policy.ts';
 import type { ResourceOf } from '../../api/index.ts';
 import { originOf, type Resource, resourceText } from '../../api/resource.ts';
-import { matchesLabels } from '../../lib/labels.ts';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { accessLogs } from '../access-log.ts';
-import { authorizationPolicies, inNamespace, isDryRun, selects } from '../authorization/selection.ts';
+import { authorizationPolicies, isDryRun, selects } from '../authorization/selection.ts';
 import type { TranslateContext } from '../context.ts';
 import { tcpProxy } from '../filters.ts';
 import { metadataOf } from '../metadata.ts';
+import type { Mesh } from '../model.ts';
 import { BLACK_HOLE_CLUSTER } from '../names.ts';
+import { peerModes } from '../peer-authentication.ts';
 import { refusingHost } from '../routes/defaults.ts';
 import { type Chain, chain } from './chains.ts';
 import { type HttpSide, httpConnectionManager } from './hcm.ts';
@@ -45,6 +47,8 @@ export function refusals(context: TranslateContext): RefusalOf {
   };
 }
 
+export const NO_IDENTITIES = 'there is no CA that gives proxies identities (--ca)';
+
 export function reportRefusal(context: TranslateContext, origin: Resource, reason: string): void {
   const { proxy } = context;
   const message = `${reason}. What this concerns at ${proxy.namespace}/${proxy.name} refuses connections instead of running open.`;
@@ -55,26 +59,36 @@ export function reportRefusal(context: TranslateContext, origin: Resource, reaso
 function authorizationRefusal(context: TranslateContext): Refusal | undefined {
   for (const policy of authorizationPolicies(context)) {
     if (isDryRun(policy)) continue;
-    const lacking = lackingIn(policy);
-    if (lacking !== undefined)
-      return { origin: policy, reason: `${resourceText(policy)} ${lacking}, which this version does not do`, concerns: 'all' };
+    const lacking = lackingIn(policy, context.mesh);
+    if (lacking !== undefined) return { origin: policy, reason: `${resourceText(policy)} ${lacking}`, concerns: 'all' };
   }
   return undefined;
 }
 
-function lackingIn({ spec }: ResourceOf<'AuthorizationPolicy'>): string | undefined {
-  if (spec.action === 'CUSTOM') return 'asks an external authorizer';
-  return spec.action !== 'AUDIT' && asksIdentity(spec.rules) ? 'asks for identities' : undefined;
+function lackingIn({ spec }: ResourceOf<'AuthorizationPolicy'>, { withoutIdentities }: Mesh): string | undefined {
+  if (spec.action === 'CUSTOM') return 'asks an external authorizer, which this version does not do';
+  if (spec.action === 'AUDIT') return undefined;
+  if (asksToken(spec.rules)) return 'asks for JSON Web Tokens, which this version does not check';
+  return withoutIdentities && asksIdentity(spec.rules) ? `asks for identities, and ${NO_IDENTITIES}` : undefined;
 }
 
-const IDENTITY = ['principals', 'requestPrincipals', 'namespaces', 'serviceAccounts', 'trustDomains'] as const;
-const NO_IDENTITY = ['notPrincipals', 'notRequestPrincipals', 'notNamespaces', 'notServiceAccounts', 'notTrustDomains'] as const;
+type Rules = ResourceOf<'AuthorizationPolicy'>['spec']['rules'];
 
-function asksIdentity(rules: ResourceOf<'AuthorizationPolicy'>['spec']['rules']): boolean {
+function asksToken(rules: Rules): boolean {
+  return asks(rules, ['requestPrincipals', 'notRequestPrincipals'], (key) => key.startsWith('request.auth.'));
+}
+
+const IDENTITY = ['principals', 'namespaces', 'serviceAccounts', 'trustDomains'] as const;
+const NO_IDENTITY = ['notPrincipals', 'notNamespaces', 'notServiceAccounts', 'notTrustDomains'] as const;
+
+function asksIdentity(rules: Rules): boolean {
+  return asks(rules, [...IDENTITY, ...NO_IDENTITY], (key) => key.startsWith('source.') && key !== 'source.ip');
+}
+
+function asks(rules: Rules, fields: readonly (keyof AuthorizationSource)[], isKey: (key: string) => boolean): boolean {
   return rules.some(
     ({ from, when }) =>
-      from.some(({ source }) => source && [...IDENTITY, ...NO_IDENTITY].some((field) => source[field].length > 0)) ||
-      when.some(({ key }) => (key.startsWith('source.') && key !== 'source.ip') || key.startsWith('request.auth.')),
+      from.some(({ source }) => source && fields.some((field) => source[field].length > 0)) || when.some(({ key }) => isKey(key)),
   );
 }
 
@@ -91,29 +105,14 @@ function authenticationRefusal(context: TranslateContext): Refusal | undefined {
   );
 }
 
-/** The mode in force for a port: of the workload's own policy, else of its namespace's, else of the root namespace's; STRICT refuses. */
-function peerAuthentication(context: TranslateContext): RefusalOf | undefined {
-  const { proxy, mesh } = context;
-  const { rootNamespace } = mesh.config;
-  const policies = mesh.snapshot.list('PeerAuthentication').filter((each) => inNamespace(each, proxy.namespace, rootNamespace));
-  const selective = (each: ResourceOf<'PeerAuthentication'>) => Object.keys(each.spec.selector?.matchLabels ?? {}).length > 0;
-  const levels = [
-    policies.find(
-      (each) =>
-        each.metadata.namespace === proxy.namespace &&
-        selective(each) &&
-        matchesLabels(each.spec.selector?.matchLabels ?? {}, proxy.labels),
-    ),
-    policies.find((each) => each.metadata.namespace === proxy.namespace && !selective(each)),
-    policies.find((each) => each.metadata.namespace === rootNamespace && !selective(each)),
-  ].filter((each) => each !== undefined);
-  if (levels.length === 0) return undefined;
+/** What asks for mutual TLS where no proxy has an identity. */
+function peerAuthentication({ proxy, mesh }: TranslateContext): RefusalOf | undefined {
+  if (!mesh.withoutIdentities) return undefined;
+  const modes = peerModes(mesh);
   return (port) => {
-    const ofPort = levels[0]!.spec.portLevelMtls[String(port)];
-    const deciding = ofPort && ofPort.mode !== 'UNSET' ? levels[0] : levels.find((each) => (each.spec.mtls?.mode ?? 'UNSET') !== 'UNSET');
-    const mode = ofPort && ofPort.mode !== 'UNSET' ? ofPort.mode : deciding?.spec.mtls?.mode;
-    if (!deciding || mode !== 'STRICT') return undefined;
-    return { origin: deciding, reason: `${resourceText(deciding)} asks for mutual TLS, which this version does not do`, concerns: 'all' };
+    const { mode, origin } = modes.of(proxy, port);
+    if (!origin || mode !== 'STRICT') return undefined;
+    return { origin, reason: `${resourceText(origin)} asks for mutual TLS, and ${NO_IDENTITIES}`, concerns: 'all' };
   };
 }
 
