@@ -14,10 +14,7 @@ import { LoopbackNetwork } from './loopback/network.ts';
 import { MESH } from './loopback/topology.ts';
 import { withAliases } from './observe.ts';
 
-/** Groups whose features the product has; the others are refused with a reason (see docs/features.md). */
-const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience', 'gwapi'];
-/** Of group policy, where identities are missing. */
-const ENFORCED: ReadonlySet<string> = new Set(['authz-ipblocks', 'authz-tls-sni']);
+const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience', 'identity', 'policy', 'gwapi'];
 const PROGRAM = join(import.meta.dirname, '../integration/sallyport.ts');
 
 const cases = loadCases();
@@ -29,7 +26,7 @@ test('each listed difference names a call of the table and has a reason', () => 
 
 /** `CALLS=REGEX` runs the cases whose `group/name` it matches. */
 const chosen = cases.filter(({ group, name }) =>
-  process.env.CALLS === undefined ? GROUPS.includes(group) || ENFORCED.has(name) : new RegExp(process.env.CALLS).test(`${group}/${name}`),
+  process.env.CALLS === undefined ? GROUPS.includes(group) : new RegExp(process.env.CALLS).test(`${group}/${name}`),
 );
 
 describe('the call table on loopback', {

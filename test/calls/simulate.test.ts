@@ -17,9 +17,7 @@ import { Differences } from './differences.ts';
 import { madeFixedObjects } from './loopback/fixed-objects.ts';
 import { PODS, resolveInPod } from './loopback/topology.ts';
 
-const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience', 'gwapi'];
-/** Of group policy, where identities are missing. */
-const ENFORCED: ReadonlySet<string> = new Set(['authz-ipblocks', 'authz-tls-sni']);
+const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience', 'identity', 'policy', 'gwapi'];
 const differences = Differences.load();
 
 describe('the call table by simulation', { skip: needs('openssl') }, () => {
@@ -28,7 +26,7 @@ describe('the call table by simulation', { skip: needs('openssl') }, () => {
     fixed = await madeFixedObjects();
   });
 
-  for (const each of loadCases().filter(({ group, name }) => GROUPS.includes(group) || ENFORCED.has(name))) {
+  for (const each of loadCases().filter(({ group }) => GROUPS.includes(group))) {
     test(`${each.group}: ${each.name}`, async (t) => {
       const snapshot = snapshotFromText(`${fixed}\n---\n${each.config}`);
       const files = simulateFiles(snapshot, meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' }, ...each.mesh }));

@@ -261,9 +261,11 @@ function inspectors(chains: readonly Chain[]): ListenerFilter[] {
   const tls = tlsInspector();
   tls.filterDisabled = without((parts) => parts.transportProtocol !== '');
   const filters = [tls];
-  if (chains.some((parts) => parts.applicationProtocols.length > 0)) {
+  // The protocols of TLS are in its hello.
+  const sniffed = (parts: Chain) => parts.applicationProtocols.length > 0 && parts.transportProtocol !== 'tls';
+  if (chains.some(sniffed)) {
     const http = httpInspector();
-    http.filterDisabled = without((parts) => parts.applicationProtocols.length > 0);
+    http.filterDisabled = without(sniffed);
     filters.push(http);
   }
   return filters;
