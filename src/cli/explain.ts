@@ -59,11 +59,11 @@ async function explained(target: CallTarget, options: ExplainOptions): Promise<E
   const { file, configDump, from, to } = options;
   if (file.length > 0 === configDump.length > 0)
     throw new SallyportError('usage', 'say what to explain the call over: either --file or --config-dump');
-  if (file.length > 0) return explain(await readSimulated(file, options), target, { from, to });
+  if (file.length > 0) return explain(await readSimulated(file, options), target, { from, to, now: Date.now() });
   const { dumpedMesh } = await import('../prove/dumped.ts');
   const dumps: NamedDump[] = [];
   for (const path of configDump) dumps.push({ name: path, dump: (await readDump(path)).dump });
-  return explainDump(dumpedMesh(dumps), target, { from, to });
+  return explainDump(dumpedMesh(dumps), target, { from, to, now: Date.now() });
 }
 
 function targetOf(words: readonly string[], { header, sni, httpVersion }: ExplainOptions): CallTarget {

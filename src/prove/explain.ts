@@ -2,7 +2,7 @@
 import { SallyportError } from '../lib/errors.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { Call, CallTarget } from '../simulate/call.ts';
-import { copiesOf, explainCall, type SimulatedMesh } from '../simulate/explain.ts';
+import { copiesOf, explainCall, FIRST, type SimulatedMesh } from '../simulate/explain.ts';
 import type { SimulatedProxy } from '../simulate/proxy.ts';
 import type { Trace } from '../simulate/trace.ts';
 import { type Advice, adviseOn } from './advice.ts';
@@ -19,6 +19,8 @@ export interface Caller {
   readonly from?: string;
   /** The address that the client connects to. Without it, the one that its DNS gives for the name. */
   readonly to?: string;
+  /** When the call is made, ms since the epoch: tokens expire. Undefined: none has. */
+  readonly now?: number;
 }
 
 export interface Explanation {
@@ -44,7 +46,7 @@ export function explain(files: SimulatedFiles, target: CallTarget, caller: Calle
   const sidecars = files.proxies.filter(({ type }) => type === 'sidecar').map(({ namespace, name }) => `${namespace}/${name}`);
   const name = callerOf(sidecars, caller);
   const router = files.proxies.find((proxy) => proxy.type === 'router' && `${proxy.namespace}/${proxy.name}` === name);
-  if (router) return atGateway(files, router, target);
+  if (router) return atGateway(files, router, target, caller);
   const from = name === 'plain' ? undefined : files.proxy(name);
   const addresses = from && files.names(from).lookup(target.host);
   const known = addresses?.find((ip) => !ip.includes(':'));
@@ -53,10 +55,10 @@ export function explain(files: SimulatedFiles, target: CallTarget, caller: Calle
 }
 
 /** Explains a call that has come to a gateway: at the port of its Pod that the called port of its Service leads to. */
-function atGateway(files: SimulatedFiles, router: ProxyIdentity, target: CallTarget): Explanation {
+function atGateway(files: SimulatedFiles, router: ProxyIdentity, target: CallTarget, caller: Caller): Explanation {
   const served = files.mesh.registry.servicesOf(router).find(({ port }) => port.number === target.port);
   const port = served?.endpointPort ?? target.port;
-  const way = withLines(follow(files.simulated, undefined, { ...target, port }, { to: router.addresses[0] }, undefined), files);
+  const way = withLines(follow(files.simulated, undefined, { ...target, port }, { ...caller, to: router.addresses[0] }, undefined), files);
   return { ...way, from: 'a client', resolved: `gateway ${router.namespace}/${router.name}`, advice: undefined };
 }
 
@@ -81,7 +83,13 @@ function callerOf(sidecars: readonly string[], { from }: Caller): string {
 type Way = Pick<Explanation, 'destination' | 'resolved' | 'trace' | 'copies'>;
 
 /** `known` is the address that the mesh's DNS has for the target's name. */
-function follow(mesh: SimulatedMesh, from: SimulatedProxy | undefined, target: CallTarget, { to }: Caller, known: string | undefined): Way {
+function follow(
+  mesh: SimulatedMesh,
+  from: SimulatedProxy | undefined,
+  target: CallTarget,
+  { to, now }: Caller,
+  known: string | undefined,
+): Way {
   const isAddress = /^[\d.]+$|:/.test(target.host);
   const ip = to ?? (isAddress ? target.host : (known ?? SOMEWHERE));
   const resolved = to ? 'as given' : isAddress ? '' : known ? "the mesh's DNS" : 'real DNS (any address outside the mesh)';
@@ -90,7 +98,8 @@ function follow(mesh: SimulatedMesh, from: SimulatedProxy | undefined, target: C
     destination: { ip, port: target.port },
     payload: target.payload,
   };
-  return { destination: `${ip}:${target.port}`, resolved, trace: explainCall(mesh, from, call), copies: copiesOf(mesh, from, call) };
+  const trace = explainCall(mesh, from, call, { ...FIRST, ...(now !== undefined && { now }) });
+  return { destination: `${ip}:${target.port}`, resolved, trace, copies: copiesOf(mesh, from, call) };
 }
 
 function withLines(way: Way, { mesh: { snapshot } }: SimulatedFiles): Way {

@@ -26,7 +26,7 @@ export function simulatedMesh(proxies: readonly SimulatedProxy[]): SimulatedMesh
 }
 
 /** Where there is a choice, the first that is possible. */
-const FIRST: HopOptions = {
+export const FIRST: HopOptions = {
   weigh: (weights) =>
     Math.max(
       0,

@@ -21,6 +21,8 @@ export interface HopOptions {
    * go on as if nothing were in the way.
    */
   readonly representative?: boolean;
+  /** When the call is made, ms since the epoch: tokens expire. Undefined: none has. */
+  readonly now?: number;
   /** Whether to state what else applies to the call: timeouts, retries, limits, faults. */
   readonly policies?: boolean;
   /** Told what each proxy decides by; more than once for a hop. */

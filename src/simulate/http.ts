@@ -116,9 +116,12 @@ function runFilters(hop: HttpHop, request: Valued, route: CompiledRoute | undefi
   const marks: Mark[] = [];
   const client = connectionOf(hop, head.client);
   const open = options.representative ? { hosts: route?.virtualHost.config.domains, peer: !knowsPeer(hop) } : undefined;
+  const now = options.now ?? Number.NaN;
   let metadata: DynamicMetadata | undefined;
   for (const filter of manager.filters) {
-    const { answer, mark, metadata: noted } = filter.judge({ head, route, client, metadata, open });
+    const { answer, mark, metadata: noted, edit } = filter.judge({ head, route, client, now, metadata, open });
+    edit?.(head);
+    edit?.(request.other);
     if (noted) metadata = withMetadata(metadata, noted);
     if (mark) marks.push(mark);
     const { share } = answer?.chance ?? { share: 0 };
@@ -132,7 +135,7 @@ function runFilters(hop: HttpHop, request: Valued, route: CompiledRoute | undefi
       return answered(hop, head, route, answer.reply, undefined, marks);
     }
     if (filter.router && route?.action.kind === 'forward') {
-      const faults = options.policies ? faultsOf(manager, { head, route, client, metadata }) : [];
+      const faults = options.policies ? faultsOf(manager, { head, route, client, now, metadata }) : [];
       return forwardRequest(hop, request, route, route.action, filter.router, faults, marks, (reply, choice) =>
         answered(hop, head, route, reply, choice, marks),
       );

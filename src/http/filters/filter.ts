@@ -17,6 +17,8 @@ export interface JudgedRequest {
   readonly route: CompiledRoute | undefined;
   /** The connection that it came on. */
   readonly client: JudgedConnection;
+  /** When it came, ms since the epoch; NaN where no time is to count (simulation). */
+  readonly now: number;
   /** What filters before this one noted; undefined for nothing. */
   readonly metadata: DynamicMetadata | undefined;
   /** Of a request that stands for others: what may be otherwise. */
@@ -51,6 +53,8 @@ export interface Judgement {
   readonly mark: ((headers: HeaderMap) => void) | undefined;
   /** What it notes of the request, for filters after it and for logs. */
   readonly metadata?: DynamicMetadata;
+  /** Changes the request before the next filter sees it. */
+  readonly edit?: (head: Head) => void;
 }
 
 export const PASS: Judgement = { delay: undefined, answer: undefined, mark: undefined };

@@ -80,6 +80,10 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     return this.record.downstream;
   }
 
+  get now(): number {
+    return this.record.startTime;
+  }
+
   get metadata(): DynamicMetadata | undefined {
     return this.record.dynamicMetadata;
   }

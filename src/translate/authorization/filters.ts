@@ -14,6 +14,7 @@ import type { TranslateContext } from '../context.ts';
 import { typedConfig } from '../proto.ts';
 import { neverPolicy, rbacPolicy } from './rule.ts';
 import { authorizationPolicies, isDryRun } from './selection.ts';
+import { tokenFilters } from './tokens.ts';
 
 type AuthorizationPolicy = ResourceOf<'AuthorizationPolicy'>;
 
@@ -38,7 +39,8 @@ type Part = (typeof PARTS)[number];
 /** Policies with action CUSTOM are none of its concern. */
 export function authorization(context: TranslateContext): Authorization {
   const policies = authorizationPolicies(context);
-  if (policies.length === 0) return NO_AUTHORIZATION;
+  const tokens = tokenFilters(context);
+  if (policies.length === 0 && tokens.length === 0) return NO_AUTHORIZATION;
   const { trustDomain, trustDomainAliases } = context.mesh.config;
   const trustDomains = [trustDomain, ...trustDomainAliases];
   const parts = PARTS.flatMap((part) => {
@@ -46,7 +48,8 @@ export function authorization(context: TranslateContext): Authorization {
     return own.length > 0 ? [{ part, own }] : [];
   });
   return {
-    http: parts.map(({ part, own }) => httpFilter(rulesOf(part, own, trustDomains, false))),
+    // Claims have to be known before policies ask for them.
+    http: [...tokens, ...parts.map(({ part, own }) => httpFilter(rulesOf(part, own, trustDomains, false)))],
     network: parts.map(({ part, own }) => networkFilter(rulesOf(part, own, trustDomains, true))),
   };
 }

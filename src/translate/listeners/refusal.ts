@@ -10,7 +10,8 @@ import { originOf, type Resource, resourceText } from '../../api/resource.ts';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { accessLogs } from '../access-log.ts';
-import { authorizationPolicies, isDryRun, selects } from '../authorization/selection.ts';
+import { authorizationPolicies, isDryRun } from '../authorization/selection.ts';
+import { requestAuthentications } from '../authorization/tokens.ts';
 import type { TranslateContext } from '../context.ts';
 import { tcpProxy } from '../filters.ts';
 import { metadataOf } from '../metadata.ts';
@@ -68,15 +69,10 @@ function authorizationRefusal(context: TranslateContext): Refusal | undefined {
 function lackingIn({ spec }: ResourceOf<'AuthorizationPolicy'>, { withoutIdentities }: Mesh): string | undefined {
   if (spec.action === 'CUSTOM') return 'asks an external authorizer, which this version does not do';
   if (spec.action === 'AUDIT') return undefined;
-  if (asksToken(spec.rules)) return 'asks for JSON Web Tokens, which this version does not check';
   return withoutIdentities && asksIdentity(spec.rules) ? `asks for identities, and ${NO_IDENTITIES}` : undefined;
 }
 
 type Rules = ResourceOf<'AuthorizationPolicy'>['spec']['rules'];
-
-function asksToken(rules: Rules): boolean {
-  return asks(rules, ['requestPrincipals', 'notRequestPrincipals'], (key) => key.startsWith('request.auth.'));
-}
 
 const IDENTITY = ['principals', 'namespaces', 'serviceAccounts', 'trustDomains'] as const;
 const NO_IDENTITY = ['notPrincipals', 'notNamespaces', 'notServiceAccounts', 'notTrustDomains'] as const;
@@ -92,17 +88,12 @@ function asks(rules: Rules, fields: readonly (keyof AuthorizationSource)[], isKe
   );
 }
 
+/** Keys of tokens that would have to be fetched. */
 function authenticationRefusal(context: TranslateContext): Refusal | undefined {
-  const policy = context.mesh.snapshot
-    .list('RequestAuthentication')
-    .find((each) => each.spec.jwtRules.length > 0 && selects(context, each));
-  return (
-    policy && {
-      origin: policy,
-      reason: `${resourceText(policy)} asks for JSON Web Tokens to be checked, which this version does not do`,
-      concerns: 'http',
-    }
-  );
+  const lacking = requestAuthentications(context).find(({ spec }) => spec.jwtRules.some(({ jwks }) => !jwks));
+  if (!lacking) return undefined;
+  const reason = `${resourceText(lacking)} has keys of JSON Web Tokens fetched (jwksUri, or the issuer’s own), which this version does not do: give them as jwks`;
+  return { origin: lacking, reason, concerns: 'http' };
 }
 
 /** What asks for mutual TLS where no proxy has an identity. */
