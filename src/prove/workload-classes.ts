@@ -3,6 +3,7 @@ import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { buildOutbound } from '../translate/lookup.ts';
 import type { Mesh } from '../translate/model.ts';
 import { holdsFor, type Read, recording } from '../translate/reading.ts';
+import { namespacesNamed } from './accounts.ts';
 import { Mentions } from './mentions.ts';
 
 interface Class {
@@ -74,7 +75,7 @@ const ELSEWHERE = new Set([
 
 /** Namespaces that have resources of their own, or that a resource names: workloads of all others see the same. */
 export function namespacesThatCount({ snapshot, config }: Mesh): Set<string> {
-  const found = new Set<string>();
+  const found = new Set<string>(namespacesNamed({ snapshot }));
   const name = (list: readonly string[] | undefined) => {
     for (const entry of list ?? []) found.add(entry);
   };

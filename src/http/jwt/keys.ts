@@ -1,14 +1,22 @@
 /** Keys that verify tokens (JWKS, RFC 7517). */
-import type { JsonWebKey, KeyObject } from 'node:crypto';
 import { nodeCrypto } from '../../lib/node-crypto.ts';
 import { ALGORITHMS, type Token } from './token.ts';
+
+type PublicKey = ReturnType<ReturnType<typeof nodeCrypto>['createPublicKey']>;
+/** One key of a set, as RFC 7517 writes it. */
+interface Jwk {
+  readonly kty?: unknown;
+  readonly kid?: string;
+  readonly alg?: string;
+  readonly k?: unknown;
+}
 
 interface Key {
   readonly kid: string;
   readonly alg: string;
   readonly kty: string;
   /** Bytes of a shared secret, or a public key. */
-  readonly key: KeyObject | Buffer;
+  readonly key: PublicKey | Buffer;
 }
 
 /** Those keys of the set that can be used. */
@@ -19,14 +27,14 @@ export function readKeys(text: string): readonly Key[] {
   } catch {
     return [];
   }
-  return Array.isArray(keys) ? keys.flatMap((each) => keyOf(each as JsonWebKey & { kid?: string; alg?: string }) ?? []) : [];
+  return Array.isArray(keys) ? keys.flatMap((each) => keyOf(each as Jwk) ?? []) : [];
 }
 
-function keyOf(jwk: JsonWebKey & { kid?: string; alg?: string }): Key | undefined {
+function keyOf(jwk: Jwk): Key | undefined {
   const { kid = '', alg = '', kty } = jwk;
   if (typeof kty !== 'string') return undefined;
   try {
-    const key = kty === 'oct' ? Buffer.from(String(jwk.k), 'base64url') : nodeCrypto().createPublicKey({ key: jwk, format: 'jwk' });
+    const key = kty === 'oct' ? Buffer.from(String(jwk.k), 'base64url') : nodeCrypto().createPublicKey({ key: { ...jwk }, format: 'jwk' });
     return { kid, alg, kty, key };
   } catch {
     return undefined;
@@ -44,7 +52,7 @@ export function signatureProblem(token: Token, keys: readonly Key[]): string | u
   return fitting.some(({ key }) => verifies(token, key)) ? undefined : 'Jwt verification fails';
 }
 
-function verifies({ alg, signed, signature }: Token, key: KeyObject | Buffer): boolean {
+function verifies({ alg, signed, signature }: Token, key: PublicKey | Buffer): boolean {
   const { hash, pss } = ALGORITHMS.get(alg)!;
   const { constants, createHmac, timingSafeEqual, verify } = nodeCrypto();
   const data = Buffer.from(signed, 'latin1');
