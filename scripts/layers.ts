@@ -16,6 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   analysis: ['lib', 'api', 'config', 'registry', 'xds'],
   translate: ['lib', 'api', 'config', 'registry', 'xds'],
   simulate: ['lib', 'xds', 'http'],
+  ca: ['lib', 'xds'],
   learn: ['lib', 'api'],
   convert: ['lib', 'api', 'config', 'registry'],
   kube: ['lib', 'api', 'config'],
@@ -23,7 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   proxy: ['lib', 'xds', 'http'],
   admin: ['lib', 'xds', 'http', 'proxy'],
   engine: ['lib', 'xds', 'http', 'proxy', 'admin'],
-  control: ['lib', 'api', 'config', 'registry', 'analysis', 'translate', 'xds', 'learn', 'prove', 'engine', 'proxy', 'sandbox'],
+  control: ['lib', 'api', 'config', 'registry', 'analysis', 'translate', 'xds', 'ca', 'learn', 'prove', 'engine', 'proxy', 'sandbox'],
   sandbox: ['lib'],
   cli: ['*'],
 };

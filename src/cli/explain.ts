@@ -64,12 +64,13 @@ async function explained(reader: Reader, target: CallTarget, options: ExplainOpt
     throw new SallyportError('usage', 'say what to explain the call over: either --file or --config-dump');
   if (file.length > 0) {
     const { analysisErrors } = await import('./analysis-errors.ts');
-    return explain(await reader.simulated(file, options), target, { from, to }, analysisErrors(Date.now()));
+    const now = Date.now();
+    return explain(await reader.simulated(file, options), target, { from, to, now }, analysisErrors(now));
   }
   const { dumpedMesh } = await import('../prove/dumped.ts');
   const dumps: NamedDump[] = [];
   for (const path of configDump) dumps.push({ name: path, dump: (await readDump(path)).dump });
-  return explainDump(dumpedMesh(dumps), target, { from, to });
+  return explainDump(dumpedMesh(dumps), target, { from, to, now: Date.now() });
 }
 
 function targetOf(words: readonly string[], { header, sni, httpVersion }: ExplainOptions): CallTarget {

@@ -28,6 +28,10 @@ export function addMeshOptions(command: Command): Command {
         .default({ app: 'local' }, 'app=local'),
     )
     .option('--mesh-config <file>', 'MeshConfig; without it the ConfigMap istio in istio-system, if there is one')
+    .option(
+      '--ca <folder>',
+      'CA for mutual TLS in the mesh: ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem, made on first use; without it one that is not kept',
+    )
     .addOption(socket('--proxy-address <address:port>', 'explicit proxy: HTTP, CONNECT, SOCKS5; port 0 for none', 15080))
     .addOption(
       new Option('--capture-port <port>', 'where redirected traffic comes in (SO_ORIGINAL_DST, Linux); 0 for nowhere')

@@ -16,6 +16,7 @@ interface ProxyOptions {
   readonly role?: 'sidecar' | 'router';
   readonly workload?: { readonly namespace: string; readonly name: string };
   readonly meshConfig?: string;
+  readonly ca?: string;
   readonly adminAddress?: SocketAddress;
   readonly statusAddress: SocketAddress;
   readonly engine: (typeof ENGINES)[number];
@@ -26,6 +27,9 @@ interface ProxyOptions {
   readonly watch: boolean;
 }
 
+const CA_HELP =
+  'CA that gives the proxy its identity for mutual TLS: a folder with ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem, made on first use. ' +
+  'Proxies that are to trust one another share it';
 const DEFAULT_ADMIN: SocketAddress = { address: '127.0.0.1', port: 15000 };
 
 export function proxyCommand(): Command {
@@ -44,6 +48,7 @@ export function proxyCommand(): Command {
       new Option('--workload <namespace/name>', 'the Pod or WorkloadEntry that the proxy belongs to').argParser(namespacedNameOption),
     )
     .option('--mesh-config <file>', 'MeshConfig; without it the ConfigMap istio in istio-system, if there is one')
+    .option('--ca <folder>', CA_HELP)
     .addOption(
       new Option('--admin-address <address:port>', 'admin server (default: 127.0.0.1:15000, or what the bootstrap says)').argParser(
         socketOption('127.0.0.1'),
@@ -77,9 +82,18 @@ export function proxyCommand(): Command {
       if (options.engine === 'embedded') prestartWorker();
       const { startWorkloadProxy } = await import('../control/workload.ts');
       process.exitCode = await serve(async (ended) => {
-        const { engine, envoy, concurrency, envoyLogLevel: logLevel, meshConfig, statusAddress, adminAddress = DEFAULT_ADMIN } = options;
+        const {
+          engine,
+          envoy,
+          concurrency,
+          envoyLogLevel: logLevel,
+          meshConfig,
+          ca,
+          statusAddress,
+          adminAddress = DEFAULT_ADMIN,
+        } = options;
         const control = await startWorkloadProxy(
-          { engine, envoy, concurrency, logLevel, role, workload, paths, meshConfig, statusAddress, adminAddress },
+          { engine, envoy, concurrency, logLevel, role, workload, paths, meshConfig, ca, statusAddress, adminAddress },
           { ...engineHost, tell: sayOrEnd(ended) },
         );
         say('ready');

@@ -2,11 +2,14 @@
  * The one writer: each input becomes the xDS of its proxies in one turn, from its beginning to what is published, with nothing in between. How fast
  * a proxy takes it over is that proxy's own affair; the loop waits for none.
  */
+
+import type { Identities } from '../ca/identities.ts';
 import type { MeshInput } from '../config/mesh-source.ts';
 import type { Engine } from '../engine/contract.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { spiffeId } from '../lib/spiffe.ts';
 import { type BuiltRegistry, buildRegistry } from '../registry/index.ts';
 import { Translations } from '../translate/classes.ts';
 import type { Mesh, Translation } from '../translate/model.ts';
@@ -32,6 +35,8 @@ export interface LoopOptions {
   readonly startEngine: (key: string, identity: ProxyIdentity) => Promise<Engine>;
   /** Time for running requests of a proxy that is no longer wanted, ms. */
   readonly graceMs: number;
+  /** Gives proxies their identities; without it nobody has one. */
+  readonly identities?: Identities | undefined;
   /** A state is in force with every proxy, newer than the one before. */
   readonly inForce?: (report: Report) => void;
   readonly ended?: (proxy: ProxyIdentity, error: Error) => void;
@@ -62,6 +67,8 @@ export class Loop {
   /** The turn of each input that was applied. */
   readonly #turns = new WeakMap<MeshInput, number>();
   #last: Turn | undefined;
+  #lastInput: MeshInput | undefined;
+  #renewal: NodeJS.Timeout | undefined;
   #count = 0;
   #settled = 0;
   #registry: BuiltRegistry | undefined;
@@ -97,6 +104,11 @@ export class Loop {
     return waited;
   }
 
+  /** Publishes the newest input anew: identities have been renewed. */
+  renew(): void {
+    if (this.#lastInput) this.#publish(++this.#count, this.#lastInput);
+  }
+
   /** Has every proxy open its access logs anew. */
   reopenLogs(): Promise<void> {
     return this.#fleet.reopenLogs();
@@ -104,6 +116,7 @@ export class Loop {
 
   /** Drains and ends every proxy; what waits to be in force is rejected. */
   async close(graceMs: number): Promise<void> {
+    clearTimeout(this.#renewal);
     this.#fail(Number.POSITIVE_INFINITY, new SallyportError('ended', 'the proxies have ended'));
     await this.#fleet.close(graceMs);
   }
@@ -112,26 +125,49 @@ export class Loop {
     const { input, findings: preparing, proxies, adapt } = this.#options.prepare(given);
     const built = buildRegistry(input.snapshot, input.mesh, this.#registry);
     this.#registry = built;
-    const mesh: Mesh = { snapshot: input.snapshot, registry: built.registry, config: input.mesh };
+    const { identities } = this.#options;
+    const mesh: Mesh = {
+      snapshot: input.snapshot,
+      registry: built.registry,
+      config: input.mesh,
+      ...(identities ? {} : { withoutIdentities: true }),
+    };
     const findings: Finding[] = [...input.snapshot.findings, ...built.findings, ...input.findings, ...preparing];
     const turn: Turn = { number, mesh, findings };
     const translations = new Translations(mesh);
-    // Proxies of one class have the same translation, and so one encoded set.
-    const sets = new Map<Translation, TurnSet>();
+    // Proxies of one class have the same translation; of one identity too, and so one encoded set.
+    const sets = new Map<Translation, Map<string, TurnSet>>();
     const publications = new Map<string, { readonly identity: ProxyIdentity; readonly publication: TurnSet }>();
     for (const [key, identity] of proxies(mesh)) {
       const translation = translations.of(identity);
-      let publication = sets.get(translation);
-      if (!publication) {
+      let ofClass = sets.get(translation);
+      if (!ofClass) {
         findings.push(...translation.findings);
-        const resources = adapt?.(translation.resources, identity.type) ?? translation.resources;
+        ofClass = new Map();
+        sets.set(translation, ofClass);
+      }
+      const own =
+        translation.wantsIdentity && identities ? spiffeId(input.mesh.trustDomain, identity.namespace, identity.serviceAccount) : '';
+      let publication = ofClass.get(own);
+      if (!publication) {
+        const adapted = adapt?.(translation.resources, identity.type) ?? translation.resources;
+        const resources = own === '' ? adapted : withSecrets(adapted, identities!.secretsOf(input.mesh.trustDomain, own));
         publication = { turn, resources, set: encodeSet(resources) };
-        sets.set(translation, publication);
+        ofClass.set(own, publication);
       }
       publications.set(key, { identity, publication });
     }
     this.#last = turn;
+    this.#lastInput = given;
     this.#fleet.publish(publications, number);
+    this.#renewLater();
+  }
+
+  /** Certificates are renewed when half of their time is over. */
+  #renewLater(): void {
+    const at = this.#options.identities?.renewAt;
+    clearTimeout(this.#renewal);
+    if (at !== undefined) this.#renewal = setTimeout(() => this.renew(), Math.max(1000, at - Date.now())).unref();
   }
 
   /** Sees how far every proxy has come. */
@@ -159,4 +195,8 @@ export class Loop {
     this.#waiting = this.#waiting.filter((waiting) => waiting.turn > turn);
     for (const { reject } of failed) reject(error);
   }
+}
+
+function withSecrets(resources: XdsResources, secrets: XdsResources['secrets']): XdsResources {
+  return { ...resources, secrets: [...resources.secrets, ...secrets].sort((a, b) => (a.name < b.name ? -1 : 1)) };
 }

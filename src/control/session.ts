@@ -8,7 +8,7 @@ import { Loop, type LoopOptions } from './loop.ts';
 import { News } from './news.ts';
 import type { ControlEvent, Report } from './report.ts';
 
-export interface SessionOptions extends Pick<LoopOptions, 'prepare' | 'startEngine' | 'graceMs'> {
+export interface SessionOptions extends Pick<LoopOptions, 'prepare' | 'startEngine' | 'graceMs' | 'identities'> {
   /** Whether to find what `sallyport analyze` finds, too. */
   readonly analyse: boolean;
   readonly tell: (event: ControlEvent) => void;

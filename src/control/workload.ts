@@ -1,4 +1,5 @@
 /** `proxy --role`: one proxy for a workload of the files, with its control plane in the same process. */
+import { Identities } from '../ca/identities.ts';
 import type { EngineHost } from '../engine/contract.ts';
 import { type EngineOptions, startEngine } from '../engine/starter.ts';
 import { SallyportError } from '../lib/errors.ts';
@@ -13,6 +14,8 @@ export interface WorkloadOptions extends EngineOptions {
   readonly workload: WorkloadName;
   readonly paths: readonly string[];
   readonly meshConfig: string | undefined;
+  /** Folder of the CA that gives the proxy its identity; undefined: it has none. */
+  readonly ca: string | undefined;
   readonly adminAddress: SocketAddress;
   /** Port 0 for no status server. */
   readonly statusAddress: SocketAddress;
@@ -42,6 +45,7 @@ export async function startWorkloadProxy(
     statusAddress: options.statusAddress,
     graceMs: 0,
     analyse: false,
+    identities: options.ca === undefined ? undefined : new Identities(options.ca, Date.now),
     tell: host.tell,
     prepare: (input) => ({ input, findings: [], proxies: (mesh) => new Map([['proxy', identityIn(mesh)]]) }),
     startEngine: (_key, identity) => startEngine(options, host, { identity, admin }),

@@ -109,11 +109,11 @@ spec:
   assert.equal(cluster('other'), 'outbound|80||a.example.com');
 });
 
-test('a policy attached to a Kubernetes Gateway closes its proxies, as nothing enforces it', () => {
+test('a policy attached to a Kubernetes Gateway holds for its proxies', () => {
   const policy = (namespace: string, name = 'eg') => `apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: {name: p, namespace: ${namespace}}
-spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: ${name}}], rules: [{}]}
+spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: ${name}}], action: CUSTOM, provider: {name: x}, rules: [{}]}
 `;
   const plain = join(
     GATEWAY('[{name: c}]')

@@ -19,7 +19,7 @@ const EDGE_CLIENT: ClientFacts = { trusted: undefined, internal: false, edge: tr
 
 /** Finds the client and, at the edge, appends the connection's address to x-forwarded-for and resets x-forwarded-proto. */
 export function identifyClient(headers: HeaderMap, seen: number, connection: ClientConnection, options: ManagerOptions): ClientFacts {
-  const forwarded = (seen & SEEN.forwardedFor) === 0 ? undefined : headers.get('x-forwarded-for');
+  const forwarded = (seen & SEEN.forwardedFor) === 0 ? undefined : joined(headers);
   if (!options.useRemoteAddress) {
     if (forwarded === undefined) return PLAIN_CLIENT;
     const ip = addressAt(forwarded, options.trustedHops);
@@ -46,6 +46,12 @@ export function identifyClient(headers: HeaderMap, seen: number, connection: Cli
     if (ip === undefined) return EDGE_CLIENT;
   }
   return { trusted: ip === undefined ? undefined : { ip, port: 0 }, internal, edge: !internal };
+}
+
+/** A field that comes several times is one list (RFC 9110 §5.3): its last entry is the nearest proxy's. */
+function joined(headers: HeaderMap): string | undefined {
+  const all = headers.all('x-forwarded-for');
+  return all.length > 1 ? all.filter((each) => each !== '').join(',') : all[0];
 }
 
 /** At the edge a proxy believes its own connection, not what a client says of the scheme. */

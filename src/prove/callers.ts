@@ -1,6 +1,7 @@
 /** Who calls: the workloads of the files; or, if the files have no Pods, one workload of each kind that the configuration tells apart. */
 import { type Labels, matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { accountsNamed } from './accounts.ts';
 import type { SimulatedFiles } from './simulated.ts';
 import { namespacesThatCount, selectorsOf } from './workload-classes.ts';
 
@@ -24,14 +25,23 @@ export function callersOf({ mesh, proxies }: Pick<SimulatedFiles, 'mesh' | 'prox
     caller(namespace, '*', {}),
     ...selectors.map((labels) => caller(namespace, `* (${textOf(labels)})`, labels)),
   ]);
+  // Whom policies name may be anything else.
+  const accounts = accountsNamed(mesh)
+    .filter(({ namespace, serviceAccount }) => serviceAccount !== 'default' && !closed.has(namespace))
+    .flatMap(({ namespace, serviceAccount }) =>
+      [{}, ...selectors].map((labels) => {
+        const chosen = textOf(labels);
+        return caller(namespace, `* (service account ${serviceAccount}${chosen === '' ? '' : `, ${chosen}`})`, labels, serviceAccount);
+      }),
+    );
   // A workload that no selector chooses stands for all others of its namespace.
   const isMeant = (labels: Labels) => selectors.some((selector) => Object.entries(selector).some(([key, value]) => labels[key] === value));
   const named = new Set(sidecars.filter(({ labels }) => !isMeant(labels)).map(({ namespace }) => `${namespace}/*`));
-  return [...sidecars, ...deployed, ...possible.filter(({ namespace, name }) => !named.has(`${namespace}/${name}`))];
+  return [...sidecars, ...deployed, ...possible.filter(({ namespace, name }) => !named.has(`${namespace}/${name}`)), ...accounts];
 }
 
-function caller(namespace: string, name: string, labels: Labels): ProxyIdentity {
-  return { type: 'sidecar', name, namespace, labels, serviceAccount: 'default', addresses: [], locality: '' };
+function caller(namespace: string, name: string, labels: Labels, serviceAccount = 'default'): ProxyIdentity {
+  return { type: 'sidecar', name, namespace, labels, serviceAccount, addresses: [], locality: '' };
 }
 
 function distinct(selectors: readonly Labels[]): Labels[] {

@@ -2,6 +2,7 @@
 import { once } from '../lib/once.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { Recent } from '../lib/recent.ts';
+import { spiffeId } from '../lib/spiffe.ts';
 import { type SimulatedProxy, simulatedProxy } from '../simulate/proxy.ts';
 import { inboundLookup, type TranslationLookup, translationLookup } from '../translate/lookup.ts';
 import type { Mesh } from '../translate/model.ts';
@@ -27,6 +28,8 @@ export function simulatedProxies(mesh: Mesh, nameOf: (identity: ProxyIdentity) =
   const routers = new Map<ProxyIdentity, KnownTranslation>();
   const sidecars = new Recent<ProxyIdentity, KnownTranslation>(MOST_SIDECARS);
   const inbound = new Recent<ProxyIdentity, XdsLookup>(MOST_INBOUND);
+  const idOf = ({ namespace, serviceAccount }: ProxyIdentity) =>
+    mesh.withoutIdentities ? undefined : spiffeId(mesh.config.trustDomain, namespace, serviceAccount);
   const made = (identity: ProxyIdentity): KnownTranslation => {
     const lookup = translationLookup(identity, mesh);
     return { ...lookup, names: once(() => indexNames(lookup.nameTable())) };
@@ -50,7 +53,8 @@ export function simulatedProxies(mesh: Mesh, nameOf: (identity: ProxyIdentity) =
     };
   };
   const proxyOf = (identity: ProxyIdentity) => {
-    const known = proxies.get(identity) ?? simulatedProxy({ ...identity, name: nameOf(identity) }, lookupOf(identity));
+    const known =
+      proxies.get(identity) ?? simulatedProxy({ ...identity, name: nameOf(identity), identity: idOf(identity) }, lookupOf(identity));
     proxies.set(identity, known);
     return known;
   };

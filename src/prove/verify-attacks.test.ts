@@ -90,9 +90,9 @@ test('a sample that path normalisation takes to another route', () => {
 });
 
 test('what a refusal keeps from Sallyport alone is not proved', () => {
-  const mutual = document('DestinationRule', 'gateway', `{host: ${EGRESS}, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}`);
+  const refused = document('DestinationRule', 'gateway', `{host: ${EGRESS}, trafficPolicy: {proxyProtocol: {version: V2}}}`);
   const behind = routes(`{match: [{gateways: [mesh]}], ${to(EGRESS)}}, {match: [{gateways: [egress]}], ${to('secret.example.com')}}`);
-  assert.notEqual(judged(mesh(WWW + SECRET + GATEWAY + mutual + behind), NOBODY).result, 'proved');
+  assert.notEqual(judged(mesh(WWW + SECRET + GATEWAY + refused + behind), NOBODY).result, 'proved');
 });
 
 test('preflights that a CORS policy answers do not stand for others', () => {
@@ -280,10 +280,10 @@ test('an SNI that names a cluster of an AUTO_PASSTHROUGH gateway', () => {
 });
 
 test('what is refused on the way to the gateway, or at it, does not leave past it', () => {
-  const mutual = document('DestinationRule', 'gateway', `{host: ${EGRESS}, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}`);
+  const refused = document('DestinationRule', 'gateway', `{host: ${EGRESS}, trafficPolicy: {proxyProtocol: {version: V2}}}`);
   const pattern = WWW + GATEWAY + routes(`{match: [{gateways: [mesh]}], ${to(EGRESS)}}, ${AT_GATEWAY}`);
-  assert.equal(judged(mesh(pattern + mutual)).result, 'proved');
-  const outside = document('DestinationRule', 'www', '{host: www.example.com, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}');
+  assert.equal(judged(mesh(pattern + refused)).result, 'proved');
+  const outside = document('DestinationRule', 'www', '{host: www.example.com, trafficPolicy: {proxyProtocol: {version: V2}}}');
   assert.equal(judged(mesh(WWW + outside)).result, 'undecided');
 });
 

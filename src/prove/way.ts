@@ -2,7 +2,7 @@
 import { SallyportError } from '../lib/errors.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { Call, CallTarget } from '../simulate/call.ts';
-import { copiesOf, explainCall, type SimulatedMesh } from '../simulate/explain.ts';
+import { copiesOf, explainCall, FIRST, type SimulatedMesh } from '../simulate/explain.ts';
 import type { SimulatedProxy } from '../simulate/proxy.ts';
 import type { Trace } from '../simulate/trace.ts';
 import { type Ending, endingOf } from './ending.ts';
@@ -17,6 +17,8 @@ export interface Caller {
   readonly from?: string;
   /** The address that the client connects to. Without it, the one that its DNS gives for the name. */
   readonly to?: string;
+  /** When the call is made, ms since the epoch: tokens expire. Undefined: none has. */
+  readonly now?: number;
 }
 
 export interface Way {
@@ -40,7 +42,7 @@ export function wayOf(files: SimulatedFiles, target: CallTarget, caller: Caller)
   const sidecars = files.proxies.filter(({ type }) => type === 'sidecar').map(({ namespace, name }) => `${namespace}/${name}`);
   const name = callerOf(sidecars, caller);
   const router = files.proxies.find((proxy) => proxy.type === 'router' && `${proxy.namespace}/${proxy.name}` === name);
-  if (router) return atGateway(files, router, target);
+  if (router) return atGateway(files, router, target, caller);
   const from = name === 'plain' ? undefined : files.proxy(name);
   const addresses = from && files.names(from).lookup(target.host);
   const known = addresses?.find((ip) => !ip.includes(':'));
@@ -49,10 +51,10 @@ export function wayOf(files: SimulatedFiles, target: CallTarget, caller: Caller)
 }
 
 /** The way of a call that has come to a gateway: at the port of its Pod that the called port of its Service leads to. */
-function atGateway(files: SimulatedFiles, router: ProxyIdentity, target: CallTarget): Way {
+function atGateway(files: SimulatedFiles, router: ProxyIdentity, target: CallTarget, caller: Caller): Way {
   const served = files.mesh.registry.servicesOf(router).find(({ port }) => port.number === target.port);
   const port = served?.endpointPort ?? target.port;
-  const way = withLines(follow(files.simulated, undefined, { ...target, port }, { to: router.addresses[0] }, undefined), files);
+  const way = withLines(follow(files.simulated, undefined, { ...target, port }, { ...caller, to: router.addresses[0] }, undefined), files);
   return { ...way, from: 'a client', resolved: `gateway ${router.namespace}/${router.name}` };
 }
 
@@ -68,7 +70,7 @@ export function follow(
   mesh: SimulatedMesh,
   from: SimulatedProxy | undefined,
   target: CallTarget,
-  { to }: Caller,
+  { to, now }: Caller,
   known: string | undefined,
 ): Omit<Way, 'from'> {
   const isAddress = /^[\d.]+$|:/.test(target.host);
@@ -79,7 +81,8 @@ export function follow(
     destination: { ip, port: target.port },
     payload: target.payload,
   };
-  return { destination: `${ip}:${target.port}`, resolved, trace: explainCall(mesh, from, call), copies: copiesOf(mesh, from, call) };
+  const trace = explainCall(mesh, from, call, { ...FIRST, ...(now !== undefined && { now }) });
+  return { destination: `${ip}:${target.port}`, resolved, trace, copies: copiesOf(mesh, from, call) };
 }
 
 function withLines(way: Omit<Way, 'from'>, { mesh: { snapshot } }: SimulatedFiles): Omit<Way, 'from'> {

@@ -4,6 +4,7 @@ import { buildOutbound } from '../translate/lookup.ts';
 import type { Mesh } from '../translate/model.ts';
 import { holdsFor, type Read, recording } from '../translate/reading.ts';
 import { encodeSet } from '../xds/update.ts';
+import { namespacesNamed } from './accounts.ts';
 import { Mentions } from './mentions.ts';
 
 interface Class {
@@ -25,10 +26,14 @@ export function workloadClasses(mesh: Mesh, identities: readonly ProxyIdentity[]
 
 function classesByReads(mesh: Mesh, identities: readonly ProxyIdentity[]): Class[] {
   const mentions = new Mentions(mesh);
+  // Policies tell callers apart by who they are.
+  const named = mesh.snapshot.list('AuthorizationPolicy').length > 0;
   const classes: Class[] = [];
   for (const identity of identities) {
-    const known = classes.find(({ first, reads }) =>
-      reads.every((read) => holdsFor(read, identity, mesh) || isAlike(read, first, identity, mentions)),
+    const known = classes.find(
+      ({ first, reads }) =>
+        (!named || (first.namespace === identity.namespace && first.serviceAccount === identity.serviceAccount)) &&
+        reads.every((read) => holdsFor(read, identity, mesh) || isAlike(read, first, identity, mentions)),
     );
     if (known) {
       known.members.push(identity);
@@ -92,7 +97,7 @@ const ELSEWHERE = new Set([
 
 /** Namespaces that have resources of their own, or that a resource names: workloads of all others see the same. */
 export function namespacesThatCount({ snapshot, config }: Mesh): Set<string> {
-  const found = new Set<string>();
+  const found = new Set<string>(namespacesNamed({ snapshot }));
   const name = (list: readonly string[] | undefined) => {
     for (const entry of list ?? []) found.add(entry);
   };

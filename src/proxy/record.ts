@@ -28,6 +28,7 @@ export function newRecord(downstream: Downstream, startTime: number, started: nu
     routeName: '',
     routeMetadata: undefined,
     clusterMetadata: undefined,
+    dynamicMetadata: undefined,
     upstreamCluster: '',
     upstreamHost: undefined,
     upstreamLocalAddress: undefined,

@@ -2,6 +2,7 @@
 import type { OnReadOpts, Socket } from 'node:net';
 import type { Certificate } from '../http/connection.ts';
 import type { HeaderMap } from '../http/header-map.ts';
+import type { DynamicMetadata } from '../http/rbac/subject.ts';
 import type { ResponseFlag } from '../http/response-flag.ts';
 import type { Cluster as ClusterConfig } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 
@@ -55,6 +56,8 @@ export interface Downstream {
 /** The terminal network filter of a filter chain: takes a connection over. One instance a filter chain, shared by its connections. */
 export interface ConnectionHandler {
   onConnection(downstream: Downstream): void;
+  /** Logs a connection that a policy refuses, and that is closed without it; only where connections are logged. `details`: of its termination. */
+  refused?(downstream: Downstream, details: string): void;
   /** Keep-alive connections are told to close, running requests go on. Called once, when the chain is replaced or the process ends. */
   drain(): void;
   /** Connections that are still open. */
@@ -212,6 +215,8 @@ export interface AccessRecord {
   /** `metadata.filter_metadata` of the route and of the cluster; undefined where there is none. */
   routeMetadata: Readonly<Record<string, unknown>> | undefined;
   clusterMetadata: Readonly<Record<string, unknown>> | undefined;
+  /** What filters noted, by their names. */
+  dynamicMetadata: DynamicMetadata | undefined;
   upstreamCluster: string;
   upstreamHost: UpstreamHost | undefined;
   upstreamLocalAddress: Address | undefined;

@@ -28,6 +28,8 @@ export interface Tls {
   readonly alpn: readonly string[];
   /** Whether the client has a certificate to show, one that is trusted; undefined where that is not known: then it has, if it is asked. */
   readonly certificate?: boolean | undefined;
+  /** The SPIFFE ID in it, where it is one of the mesh. */
+  readonly identity?: string | undefined;
 }
 
 /** What goes over one connection: a layer of TLS or none, and under it HTTP or bytes that say nothing. */

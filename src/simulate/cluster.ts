@@ -1,12 +1,15 @@
 /** What a cluster does with a call: which hosts it has, and what it wraps the call in. Pure. */
+import type { JsonObject } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { type Authority, splitAuthority } from '../http/authority.ts';
 import { isAnyAddress, parseIp } from '../lib/ip.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { TransportSocket } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { type CommonTlsContext, UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { refusalOf } from '../xds/match/metadata.ts';
 import { addressRefusal, portRefusal, reachOf } from '../xds/match/reach.ts';
+import { WORKLOAD_SECRET } from '../xds/names.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Endpoint, HttpRequest, Payload } from './call.ts';
 import { originatedTls } from './originated-tls.ts';
@@ -18,6 +21,8 @@ export interface UpstreamHost {
   readonly endpoint: Endpoint | undefined;
   readonly host: string;
   readonly port: number;
+  /** What its metadata says of transports (`envoy.transport_socket_match`); absent where it says nothing. */
+  readonly transportMatch?: JsonObject;
   /** The host's own name, for `auto_host_rewrite`; absent where it has none. */
   readonly hostname?: string;
 }
@@ -44,7 +49,7 @@ export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination
     }
     if (!target || target.host === '') return { kind: 'none', why: 'the call names no host to look up' };
     const { host } = target;
-    const port = target.port || (tlsConfig(cluster) ? 443 : 80);
+    const port = target.port || (tlsConfig(cluster.transportSocket) ? 443 : 80);
     const reach = reachOf(cluster.metadata);
     const refusal = reach && (portRefusal(reach, port) ?? (isIp(host) ? addressRefusal(reach, parseIp(host)!) : undefined));
     if (refusal !== undefined) return { kind: 'none', why: refusal, flag: 'DF' };
@@ -68,10 +73,25 @@ export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination
       const port = value.portSpecifier.case === 'portValue' ? value.portSpecifier.value : 0;
       const isName = resolves && !isIp(value.address);
       const hostname = entry.hostIdentifier.value.hostname || (isName ? value.address : '');
-      return [{ endpoint: isName ? undefined : { ip: value.address, port }, host: isName ? value.address : '', port, hostname }];
+      const transportMatch = entry.metadata?.filterMetadata[TRANSPORT_SOCKET_MATCH];
+      const endpoint = isName ? undefined : { ip: value.address, port };
+      return [{ endpoint, host: isName ? value.address : '', port, hostname, ...(transportMatch && { transportMatch }) }];
     }),
   );
   return hosts.length > 0 ? { kind: 'hosts', hosts } : { kind: 'none', why: 'the cluster has no endpoint' };
+}
+
+const TRANSPORT_SOCKET_MATCH = 'envoy.transport_socket_match';
+
+/** The first match that the host's metadata fulfils, else the cluster's own. */
+function transportOf(
+  { transportSocket, transportSocketMatches }: Cluster,
+  { transportMatch = {} }: UpstreamHost,
+): TransportSocket | undefined {
+  const found = transportSocketMatches.find(({ match }) =>
+    Object.entries(match ?? {}).every(([key, value]) => JSON.stringify(transportMatch[key]) === JSON.stringify(value)),
+  );
+  return found ? found.transportSocket : transportSocket;
 }
 
 export interface Transported {
@@ -81,15 +101,21 @@ export interface Transported {
   readonly originates: OriginatedTls | undefined;
 }
 
-/** The settings of the TLS that the cluster originates, or undefined. */
-function tlsConfig({ transportSocket }: Cluster): Any | undefined {
+/** The settings of the TLS that a cluster's transport originates, or undefined. */
+function tlsConfig(transportSocket: TransportSocket | undefined): Any | undefined {
   const config = transportSocket?.configType;
   return config?.case === 'typedConfig' && typeNameOf(config.value) === UpstreamTlsContextSchema.typeName ? config.value : undefined;
 }
 
 /** What goes out: the payload, under TLS where the cluster originates it. `authority` of the request; undefined where no HTTP is spoken. */
-export function throughTransport(proxy: SimulatedProxy, cluster: Cluster, payload: Payload, authority: string | undefined): Transported {
-  const tls = tlsConfig(cluster);
+export function throughTransport(
+  proxy: SimulatedProxy,
+  cluster: Cluster,
+  upstream: UpstreamHost,
+  payload: Payload,
+  authority: string | undefined,
+): Transported {
+  const tls = tlsConfig(transportOf(cluster, upstream));
   if (!tls) return { payload, missingSecret: undefined, originates: undefined };
   const context = proxy.unpack(tls, UpstreamTlsContextSchema, `cluster "${cluster.name}": transport_socket`);
   const common = context.commonTlsContext;
@@ -108,7 +134,7 @@ export function throughTransport(proxy: SimulatedProxy, cluster: Cluster, payloa
   return {
     // TLS of the application's own, wrapped once more, is bytes that say nothing.
     payload: {
-      tls: { serverName, alpn: common?.alpnProtocols ?? [], certificate: showsCertificate(common) },
+      tls: { serverName, alpn: common?.alpnProtocols ?? [], certificate: showsCertificate(common), identity: identityIn(common, proxy) },
       http: payload.tls ? undefined : payload.http,
     },
     missingSecret,
@@ -126,6 +152,11 @@ export function upstreamVersion(proxy: SimulatedProxy, cluster: Cluster, version
 
 function showsCertificate(common: CommonTlsContext | undefined): boolean {
   return (common?.tlsCertificates.length ?? 0) > 0 || (common?.tlsCertificateSdsSecretConfigs.length ?? 0) > 0;
+}
+
+/** Of the mesh, where the certificate is the one that the mesh's CA gave. */
+function identityIn(common: CommonTlsContext | undefined, { identity }: SimulatedProxy): string | undefined {
+  return common?.tlsCertificateSdsSecretConfigs.some(({ name }) => name === WORKLOAD_SECRET) ? identity : undefined;
 }
 
 export function isIp(text: string): boolean {

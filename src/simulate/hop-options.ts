@@ -21,6 +21,8 @@ export interface HopOptions {
    * go on as if nothing were in the way.
    */
   readonly representative?: boolean;
+  /** When the call is made, ms since the epoch: tokens expire. Undefined: none has. */
+  readonly now?: number;
   /** Whether to state what else applies to the call: timeouts, retries, limits, faults. */
   readonly policies?: boolean;
   /** Told what each proxy decides by; more than once for a hop. */
@@ -47,8 +49,10 @@ export interface HopContext {
   readonly chain: CompiledFilterChain;
   /** Without the TLS that ends at the chain. */
   readonly call: Call;
-  /** Undefined: the chain ends no TLS. `possible`: the client shows a certificate if it has one. */
-  readonly terminated: { readonly certificate: 'shown' | 'possible' | 'none' } | undefined;
+  /** Of TLS, be it ended at the chain or passed on; empty without. */
+  readonly serverName: string;
+  /** Undefined: the chain ends no TLS. `possible`: the client shows a certificate if it has one. `identity`: of the mesh, in it. */
+  readonly terminated: { readonly certificate: 'shown' | 'possible' | 'none'; readonly identity: string | undefined } | undefined;
   readonly options: HopOptions;
   readonly recorder: Recorder;
   readonly observe: (decided: Partial<Arrived>) => void;

@@ -3,18 +3,21 @@
 import type { FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { RBACSchema } from '../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { FilterConfigSchema as SniForwardProxySchema } from '../xds/gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
-import { DownstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { type CommonTlsContext, DownstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { listenerAddresses } from '../xds/match/listener.ts';
 import { originsOf, refusalOf } from '../xds/match/metadata.ts';
+import { ROOT_SECRET } from '../xds/names.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, HttpRequest } from './call.ts';
 import type { Arrived, HopContext, HopOptions } from './hop-options.ts';
 import { http } from './http.ts';
+import { compiledRbac, type Refused, refuse, refusedBy } from './policy.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import { ASSUMED, type HopResult, Recorder } from './recorder.ts';
-import { type TcpOverrides, tcpProxy } from './tcp.ts';
+import { type TcpOverrides, tcpCluster, tcpProxy } from './tcp.ts';
 
 /** The call arrives at `listener` (15001 of a sidecar for what leaves, 15006 for what comes in, the dialled port of a router). */
 export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, given: HopOptions): HopResult {
@@ -41,7 +44,8 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
   const terminated = terminate(proxy, chain.config, call, options, recorder);
   if (terminated !== undefined && 'hop' in terminated) return terminated;
   const inner = terminated ? { ...call, payload: { ...call.payload, tls: undefined } } : call;
-  return runFilters({ proxy, listener, chain, call: inner, terminated, options, recorder, observe });
+  const serverName = call.payload.tls?.serverName ?? '';
+  return runFilters({ proxy, listener, chain, call: inner, serverName, terminated, options, recorder, observe });
 }
 
 function takesAnyAddress(listener: Listener, { filterChainMatch }: FilterChain): boolean {
@@ -106,6 +110,10 @@ function terminate(
     recorder.demandsCertificate = true;
     recorder.step('tls', '', 'a client certificate is required: without one that is trusted, the handshake fails');
     if (payload.tls.certificate === false) return recorder.closed('', 'no client certificate');
+    if (verifiedByMesh(context.commonTlsContext) && payload.tls.identity === undefined) {
+      recorder.step('tls', '', 'the client has no identity of the mesh: the connection is closed');
+      return recorder.closed('', 'no identity of the mesh');
+    }
   }
   const alpn = context.commonTlsContext?.alpnProtocols.find((protocol) => payload.tls!.alpn.includes(protocol));
   if (alpn === 'h2' && payload.http?.version !== '2') {
@@ -113,7 +121,15 @@ function terminate(
     return recorder.closed('', 'not HTTP/2');
   }
   const asked = context.commonTlsContext?.validationContextType.case !== undefined && payload.tls.certificate !== false;
-  return { certificate: context.requireClientCertificate ? 'shown' : asked ? 'possible' : 'none' };
+  const { identity } = payload.tls;
+  return { certificate: context.requireClientCertificate ? 'shown' : asked ? 'possible' : 'none', identity: asked ? identity : undefined };
+}
+
+/** Whether the roots of the mesh verify the client's certificate: no application has one that they do. */
+function verifiedByMesh(common: CommonTlsContext | undefined): boolean {
+  const type = common?.validationContextType;
+  const secret = type?.case === 'combinedValidationContext' ? type.value.validationContextSdsSecretConfig : undefined;
+  return (type?.case === 'validationContextSdsSecretConfig' ? type.value : secret)?.name === ROOT_SECRET;
 }
 
 const HCM = HttpConnectionManagerSchema.typeName;
@@ -124,10 +140,17 @@ const CONNECTION_LIMIT = 'envoy.extensions.filters.network.connection_limit.v3.C
 function runFilters(hop: HopContext): HopResult {
   const { proxy, chain, recorder } = hop;
   const overrides: TcpOverrides = { sniCluster: false, forwardPort: undefined };
+  let refused: Refused | undefined;
   for (const filter of chain.config.filters) {
     const config = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
     const type = typeNameOf(config);
     if (type === CONNECTION_LIMIT) continue;
+    if (type === RBACSchema.typeName) {
+      const rbac = compiledRbac(proxy.unpack(config, RBACSchema, filter.name), filter.name);
+      if (rbac instanceof Error) return recorder.undecided(rbac.message);
+      refused ??= refusedBy(rbac, hop);
+      continue;
+    }
     if (type === SNI_CLUSTER) {
       overrides.sniCluster = true;
       continue;
@@ -139,9 +162,11 @@ function runFilters(hop: HopContext): HopResult {
     }
     if (type === TCP_PROXY) {
       recorder.protocol = 'tcp';
-      return tcpProxy(hop, proxy.unpack(config, TcpProxySchema, filter.name), overrides);
+      const settings = proxy.unpack(config, TcpProxySchema, filter.name);
+      return refused ? refuse(hop, refused, tcpCluster(hop, settings, overrides)) : tcpProxy(hop, settings, overrides);
     }
     if (type === HCM) {
+      if (refused) return refuse(hop, refused, '');
       recorder.protocol = 'http';
       return http(hop, proxy.unpack(config, HttpConnectionManagerSchema, filter.name));
     }

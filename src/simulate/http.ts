@@ -3,6 +3,7 @@ import { CodecError } from '../http/h1/error.ts';
 import { type Head, routeTls } from '../http/head.ts';
 import { type LocalReply, localReply, replyHeaders } from '../http/local-reply.ts';
 import { prepareRequest } from '../http/prepare.ts';
+import { type DynamicMetadata, withMetadata } from '../http/rbac/subject.ts';
 import type { ClusterChoice, CompiledRoute, RouteTable } from '../http/routes/route.ts';
 import type { HttpConnectionManager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { originsOf } from '../xds/match/metadata.ts';
@@ -10,6 +11,7 @@ import { forwardRequest } from './forward-request.ts';
 import type { HopContext } from './hop-options.ts';
 import { type HttpHop, type Mark, NO_HEADERS, passBack, WORKINGS } from './http-hop.ts';
 import { faultsOf } from './policies.ts';
+import { connectionOf, knowsPeer } from './policy.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import { recordOf } from './record.ts';
 import type { HopResult } from './recorder.ts';
@@ -61,18 +63,23 @@ export function http(context: HopContext, config: HttpConnectionManager): HopRes
   return runFilters(hop, request, route);
 }
 
-function arrival({ call, manager, terminated }: HttpHop, working: 0 | 1): Arrival {
+function arrival(hop: HttpHop, working: 0 | 1): Arrival {
+  const { call, manager } = hop;
   const request = call.payload.http!;
   const headers = working === 0 ? request.headers : (request.varied ?? request.headers);
   const { random } = WORKINGS[working];
-  return arrive(request, headers, { options: manager.options, tls: routeTls(tlsOf(terminated, working)), random });
+  return arrive(request, headers, { options: manager.options, tls: routeTls(tlsOf(hop, working)), random });
 }
 
-function tlsOf(terminated: HopContext['terminated'], working: 0 | 1) {
+function tlsOf({ terminated, proxy }: HopContext, working: 0 | 1) {
   if (terminated === undefined) return undefined;
-  const { certificate } = terminated;
-  const shown = certificate === 'shown' || (certificate === 'possible' && working === 1);
-  return { peer: shown ? CERTIFICATES[working] : undefined };
+  const { certificate, identity } = terminated;
+  const shown = identity !== undefined || certificate === 'shown' || (certificate === 'possible' && working === 1);
+  if (!shown) return { peer: undefined };
+  if (identity === undefined) return { peer: CERTIFICATES[working] };
+  const own = CERTIFICATES[working]!;
+  const local = proxy.identity === undefined ? undefined : { ...own, uriSans: [proxy.identity] };
+  return { peer: { ...own, subject: '', uriSans: [identity] }, local };
 }
 
 function refusedByCodec(hop: HttpHop, arrived: Arrival): HopResult | undefined {
@@ -91,9 +98,10 @@ function refusedByCodec(hop: HttpHop, arrived: Arrival): HopResult | undefined {
   return recorder.closed('DR', arrived.reset);
 }
 
-function prepare({ manager, terminated, call, otherCall }: HttpHop, head: Head, working: 0 | 1): LocalReply | undefined {
+function prepare(hop: HttpHop, head: Head, working: 0 | 1): LocalReply | undefined {
+  const { manager, call, otherCall } = hop;
   const { source, destination } = working === 0 ? call : otherCall;
-  const connection = { remoteAddress: source, localAddress: destination, tls: tlsOf(terminated, working) };
+  const connection = { remoteAddress: source, localAddress: destination, tls: tlsOf(hop, working) };
   return prepareRequest(head, connection, manager.options, () => WORKINGS[working].random);
 }
 
@@ -106,20 +114,28 @@ function runFilters(hop: HttpHop, request: Valued, route: CompiledRoute | undefi
   const { manager, options, recorder, proxy } = hop;
   const { head } = request;
   const marks: Mark[] = [];
+  const client = connectionOf(hop, head.client);
+  const open = options.representative ? { hosts: route?.virtualHost.config.domains, peer: !knowsPeer(hop) } : undefined;
+  const now = options.now ?? Number.NaN;
+  let metadata: DynamicMetadata | undefined;
   for (const filter of manager.filters) {
-    const { answer, mark } = filter.judge({ head, route });
+    const { answer, mark, metadata: noted, edit } = filter.judge({ head, route, client, now, metadata, open });
+    edit?.(head);
+    edit?.(request.other);
+    if (noted) metadata = withMetadata(metadata, noted);
     if (mark) marks.push(mark);
     const { share } = answer?.chance ?? { share: 0 };
     if (answer && share > 0 && options.weigh([1 - share, share]) === 1) {
       recorder.cluster = namedCluster(hop, head, route);
-      if (!filter.router || route) recorder.step('route', route?.name || '(unnamed)', answer.because(), route?.origins);
+      if (answer.origins) recorder.step('policy', '', answer.because(), answer.origins);
+      else if (!filter.router || route) recorder.step('route', route?.name || '(unnamed)', answer.because(), route?.origins);
       const why = filter.router ? refusalBy(route) : answer.always ? undefined : `${answer.because()}, which other calls may pass`;
       if (options.representative && why !== undefined)
-        return recorder.undecided(filter.router ? why : `route ${route?.name || '(unnamed)'}: ${why}`);
+        return recorder.undecided(filter.router || answer.origins ? why : `route ${route?.name || '(unnamed)'}: ${why}`);
       return answered(hop, head, route, answer.reply, undefined, marks);
     }
     if (filter.router && route?.action.kind === 'forward') {
-      const faults = options.policies ? faultsOf(manager, { head, route }) : [];
+      const faults = options.policies ? faultsOf(manager, { head, route, client, now, metadata }) : [];
       return forwardRequest(hop, request, route, route.action, filter.router, faults, marks, (reply, choice) =>
         answered(hop, head, route, reply, choice, marks),
       );

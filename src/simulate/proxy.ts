@@ -18,6 +18,8 @@ export interface SimulatedProxy {
   /** `default/sleep`, as traces print it. */
   readonly name: string;
   readonly type: 'sidecar' | 'router';
+  /** The SPIFFE ID that the mesh's CA gives to its workload; undefined where that is not known. */
+  readonly identity: string | undefined;
   /** Addresses at which it takes connections for its workload. */
   readonly addresses: readonly string[];
   readonly listeners: ListenerTable<Listener>;
@@ -40,6 +42,7 @@ export interface SimulatedProxy {
 export interface ProxyIdentity {
   readonly name: string;
   readonly type: 'sidecar' | 'router';
+  readonly identity?: string | undefined;
   readonly addresses: readonly string[];
 }
 
@@ -53,6 +56,7 @@ export function simulatedProxy(identity: ProxyIdentity, resources: XdsLookup): S
   const compileRoutes = (config: RouteConfiguration) => memo(routeTables, config, () => compileRoutesOnDemand(config));
   return {
     ...identity,
+    identity: identity.identity,
     listeners: {
       match(ip, port) {
         const all = resources.listeners();

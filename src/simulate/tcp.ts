@@ -13,19 +13,23 @@ export interface TcpOverrides {
   forwardPort: number | undefined;
 }
 
-export function tcpProxy(hop: HopContext, config: TcpProxy, { sniCluster, forwardPort }: TcpOverrides): HopResult {
+/** The name of the cluster that a connection goes to. */
+export function tcpCluster({ call, options }: HopContext, { clusterSpecifier }: TcpProxy, { sniCluster }: TcpOverrides): string {
+  const serverName = call.payload.tls?.serverName ?? '';
+  if (sniCluster && serverName !== '') return serverName;
+  if (clusterSpecifier.case === 'cluster') return clusterSpecifier.value;
+  if (clusterSpecifier.case !== 'weightedClusters') return '';
+  const { clusters } = clusterSpecifier.value;
+  return clusters[options.weigh(clusters.map(({ weight }) => weight))]!.name;
+}
+
+export function tcpProxy(hop: HopContext, config: TcpProxy, overrides: TcpOverrides): HopResult {
   const { proxy, chain, call, options, recorder } = hop;
-  const { clusterSpecifier, tunnelingConfig } = config;
+  const { sniCluster, forwardPort } = overrides;
+  const { tunnelingConfig } = config;
   if (tunnelingConfig) return recorder.undecided(`a CONNECT tunnel to ${tunnelingConfig.hostname} is not simulated`);
   const serverName = call.payload.tls?.serverName ?? '';
-  const name =
-    sniCluster && serverName !== ''
-      ? serverName
-      : clusterSpecifier.case === 'cluster'
-        ? clusterSpecifier.value
-        : clusterSpecifier.case === 'weightedClusters'
-          ? clusterSpecifier.value.clusters[options.weigh(clusterSpecifier.value.clusters.map(({ weight }) => weight))]!.name
-          : '';
+  const name = tcpCluster(hop, config, overrides);
   if (sniCluster && options.representative && !proxy.cluster(name))
     return recorder.undecided('the SNI names the cluster (AUTO_PASSTHROUGH), and a client may name any');
   const origins = originsOf(chain.config.metadata);

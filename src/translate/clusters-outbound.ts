@@ -18,6 +18,7 @@ import {
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ClusterConfigSchema as DynamicForwardProxyClusterSchema } from '../xds/gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js';
 import { isIpv4, isIpv6 } from './addresses.ts';
+import { type PortPeers, takesMeshTls } from './clusters-peers.ts';
 import {
   applyConnectionPool,
   applyH2Upgrade,
@@ -27,6 +28,7 @@ import {
   applyRetryBudget,
   type ClusterDraft,
   finish,
+  isHttp2Draft,
   useClientProtocol,
   useHttp2,
 } from './clusters-policy.ts';
@@ -35,9 +37,11 @@ import { type PortPolicy, withoutEffect } from './destination-rule-policy.ts';
 import { dnsCacheConfig } from './dns-cache.ts';
 import { usableEndpoints } from './endpoints.ts';
 import { type Client, type LocalitySetting, localityGroups, weighLocalities } from './endpoints-locality.ts';
+import { meshTransports, upstreamMeshTls } from './mesh-tls.ts';
 import { istioConfigPath, metadataOf } from './metadata.ts';
 import { dnsSrvClusterName, outboundClusterName } from './names.ts';
 import type { Notes } from './notes.ts';
+import type { PeerModes } from './peer-authentication.ts';
 import { packed, toDuration } from './proto.ts';
 import { adsSource } from './secrets.ts';
 import { applyUpstreamTls } from './tls-context.ts';
@@ -49,6 +53,8 @@ export interface ClusterSettings {
   readonly config: MeshConfig;
   readonly proxyType: ProxyIdentity['type'];
   readonly dnsLookupFamily: Cluster_DnsLookupFamily;
+  /** Undefined where proxies have no identities. */
+  readonly peers: PeerModes | undefined;
 }
 
 /** One cluster's inputs. */
@@ -66,6 +72,7 @@ export interface Target {
   readonly sniDnat: boolean;
   /** Connections go where the client dialled: asked for here, or by the rule whose subset this is. */
   readonly passthrough: boolean;
+  readonly behind: PortPeers;
 }
 
 /** Undefined if there is nothing to make a cluster of. */
@@ -94,6 +101,7 @@ export function outboundCluster(target: Target, notes: Notes): Cluster | undefin
   if (cluster.lbPolicy !== Cluster_LbPolicy.CLUSTER_PROVIDED) applyLoadBalancer(cluster, policy.loadBalancer);
   cluster.metadata = clusterMetadata(target);
   const { tls } = policy;
+  if (!sniDnat) applyMeshTls(draft, target, notes);
   if (!sniDnat && target.rule && (tls?.mode === 'SIMPLE' || tls?.mode === 'MUTUAL') && originates(target)) {
     applyUpstreamTls(draft, tls, service, notes.secrets, target.rule);
   }
@@ -120,22 +128,53 @@ function nameOf({ service, port, subset, sniDnat }: Target): string {
 }
 
 function refusalOf({ settings, service, port, rule, policy, sniDnat }: Target): Refusal | undefined {
-  return sniDnat ? undefined : upstreamRefusal(settings.proxyType, service, port, rule, policy);
+  return sniDnat ? undefined : upstreamRefusal(settings.proxyType, service, port, rule, policy, settings.peers === undefined);
+}
+
+/** Of the mesh's own mutual TLS: what the rule asks for, or what is done by itself towards endpoints that take it. */
+function applyMeshTls(draft: ClusterDraft, target: Target, { secrets }: Notes): void {
+  const { service, port, subset, policy } = target;
+  const { cluster } = draft;
+  const kind = meshTls(target);
+  if (kind === 'none') return;
+  const names = policy.tls?.subjectAltNames ?? [];
+  const sni = policy.tls?.sni || dnsSrvClusterName(service.hostname, port.number, subset?.name);
+  const transport = upstreamMeshTls(secrets, sni, names.length > 0 ? names : target.behind.identities, isHttp2Draft(draft));
+  if (kind === 'all') cluster.transportSocket = transport;
+  else cluster.transportSocketMatches = meshTransports(transport);
+}
+
+/** `those that take it`: endpoints tell by their metadata. */
+function meshTls({ settings, service, policy, behind, passthrough, rule }: Target): 'none' | 'all' | 'those that take it' {
+  const { peers, config } = settings;
+  if (!peers) return 'none';
+  if (policy.tls) return policy.tls.mode === 'ISTIO_MUTUAL' && rule ? 'all' : 'none';
+  if (service.meshExternal || !config.enableAutoMtls) return 'none';
+  const dialled = service.resolution === 'Passthrough' || passthrough;
+  // Where the client dials endpoints by their address, nothing tells the proxy which of them it is.
+  if (dialled && !behind.all) return 'none';
+  if (peers.ofNamespace(service.namespace) === 'DISABLE') return 'none';
+  return dialled && settings.proxyType === 'sidecar' ? 'all' : 'those that take it';
 }
 
 function localitySetting({ policy, settings }: Target): LocalitySetting | undefined {
   return policy.loadBalancer?.localityLbSetting ?? settings.config.localityLbSetting;
 }
 
-function assignment(target: Target, endpoints: readonly Endpoint[]): ClusterLoadAssignment {
-  const { client, policy, subset } = target;
+function assignment(target: Target, found: readonly Endpoint[]): ClusterLoadAssignment {
+  const { client, policy, subset, settings } = target;
   const name = nameOf(target);
   const setting = localitySetting(target);
   const failsOver = policy.outlierDetection !== undefined;
+  const peers = meshTls(target) === 'those that take it' ? settings.peers! : undefined;
   // Where the proxy does not count, all have the same.
-  return assignments.get([client, target.endpoints], [name, subset, setting, failsOver, ...endpoints], () =>
-    create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: localityGroups(endpoints, client, setting, failsOver) }),
-  );
+  return assignments.get([client, target.endpoints], [name, subset, setting, failsOver, peers, ...found], () => {
+    // Endpoints say that they take the mesh's TLS only where that makes a difference.
+    const endpoints = found.map((each) =>
+      each.tlsMode === 'istio' && !(peers && takesMeshTls(each, peers)) ? { ...each, tlsMode: 'disabled' as const } : each,
+    );
+    return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: localityGroups(endpoints, client, setting, failsOver) });
+  });
 }
 
 const assignments = new Memo<ClusterLoadAssignment>();

@@ -19,12 +19,13 @@ export function upstreamRefusal(
   port: ServicePort,
   rule: ResourceOf<'DestinationRule'> | undefined,
   { tls, proxyProtocol }: PortPolicy,
+  withoutIdentities: boolean,
 ): Refusal | undefined {
   if (!rule) return undefined;
   const where = `${service.hostname}:${port.number}`;
   const refuse = (reason: string, level: Level = 'Error'): Refusal => ({ reason: `${where}: ${reason}`, level, origin: rule });
-  if (tls?.mode === 'ISTIO_MUTUAL') {
-    return refuse('tls.mode ISTIO_MUTUAL is not supported yet, so calls are refused (503 UH). Use DISABLE, SIMPLE or MUTUAL.');
+  if (tls?.mode === 'ISTIO_MUTUAL' && withoutIdentities) {
+    return refuse('tls.mode ISTIO_MUTUAL needs identities, and there is no CA that gives them (--ca): calls are refused (503 UH).');
   }
   if (tls?.mode === 'MUTUAL' && !tls.credentialName && !(tls.clientCertificate && tls.privateKey)) {
     return refuse(

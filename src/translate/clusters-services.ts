@@ -13,10 +13,12 @@ import {
   outboundEndpoints,
   type Target,
 } from './clusters-outbound.ts';
+import { type PortPeers, portPeers } from './clusters-peers.ts';
 import type { TranslateContext } from './context.ts';
 import { type PortPolicy, portPolicy, subsetPolicy } from './destination-rule-policy.ts';
 import type { Client } from './endpoints-locality.ts';
 import { type Made, made, take } from './notes.ts';
+import { peerModes } from './peer-authentication.ts';
 
 type Rule = ResourceOf<'DestinationRule'>;
 
@@ -29,6 +31,8 @@ export interface ServiceInputs {
   readonly endpoints: readonly (readonly Endpoint[])[];
   /** Those of them that count for the clusters; the others come over EDS. */
   readonly inClusters: readonly (readonly Endpoint[])[];
+  /** By the service's ports; the same list for as long as nothing of it changes. */
+  readonly behind: readonly PortPeers[];
 }
 
 export interface ServiceClusters {
@@ -46,6 +50,8 @@ const kept = {
   clients: new Memo<Client>(),
 };
 
+/** Stands for what proxies without identities have. */
+const NO_PEERS = {};
 /** Stands for the rule of a service that has none. */
 const NO_RULE = {};
 /** The client where neither locality nor labels count. */
@@ -54,7 +60,8 @@ const ANYBODY: Client = { locality: '', labels: {} };
 export function serviceClusters(context: TranslateContext): ServiceClusters {
   const { mesh, scope, proxy } = context;
   const { config, registry } = mesh;
-  const settings: ClusterSettings = { config, proxyType: proxy.type, dnsLookupFamily: dnsLookupFamily(proxy) };
+  const peers = mesh.withoutIdentities ? undefined : peerModes(mesh);
+  const settings: ClusterSettings = { config, proxyType: proxy.type, dnsLookupFamily: dnsLookupFamily(proxy), peers };
   const sniDnat = proxy.type === 'router' && hasAutoPassthrough(context);
   const key = `${proxy.type} ${settings.dnsLookupFamily} ${sniDnat}`;
   const targets = (inputs: ServiceInputs) => targetsOf(inputs, settings, sniDnat);
@@ -65,18 +72,22 @@ export function serviceClusters(context: TranslateContext): ServiceClusters {
       const needs = kept.needs.get([config, rule ?? NO_RULE], NO_INPUTS, () => needsOf(rule, config));
       const endpoints = service.ports.map((port) => registry.endpoints(service, port));
       const inClusters = needs.weights || discoveryType(service, proxy.type) !== Cluster_DiscoveryType.EDS ? endpoints : NO_ENDPOINTS;
-      return { service, rule, client: clientOf(context, needs), endpoints, inClusters };
+      const behind = service.ports.map((_, at) => portPeers(service, endpoints[at]!, peers, config.trustDomain));
+      return { service, rule, client: clientOf(context, needs), endpoints, inClusters, behind };
     },
     clusters(inputs) {
-      const { client, rule, service, inClusters } = inputs;
+      const { client, rule, service, inClusters, behind } = inputs;
       const build = () => made((notes) => targets(inputs).flatMap((target) => outboundCluster(target, notes) ?? []));
-      return take(kept.clusters.get([config, client, rule ?? NO_RULE, key, service], inClusters, build), context);
+      return take(
+        kept.clusters.get([config, client, rule ?? NO_RULE, key, peers ?? NO_PEERS, service], [...inClusters, ...behind], build),
+        context,
+      );
     },
     endpoints(inputs) {
-      const { client, rule, service, endpoints } = inputs;
+      const { client, rule, service, endpoints, behind } = inputs;
       if (discoveryType(service, proxy.type) !== Cluster_DiscoveryType.EDS) return NO_ASSIGNMENTS;
       const build = () => targets(inputs).flatMap((target) => outboundEndpoints(target) ?? []);
-      return kept.endpoints.get([config, client, rule ?? NO_RULE, key, service], endpoints, build);
+      return kept.endpoints.get([config, client, rule ?? NO_RULE, key, peers ?? NO_PEERS, service], [...endpoints, ...behind], build);
     },
   };
 }
@@ -85,7 +96,7 @@ const NO_ENDPOINTS: readonly (readonly Endpoint[])[] = [];
 const NO_ASSIGNMENTS: readonly ClusterLoadAssignment[] = [];
 
 /** For each port and subset one; for AUTO_PASSTHROUGH gateways those named by SNI as well. */
-function targetsOf({ service, rule, client, endpoints }: ServiceInputs, settings: ClusterSettings, sniDnat: boolean): Target[] {
+function targetsOf({ service, rule, client, endpoints, behind }: ServiceInputs, settings: ClusterSettings, sniDnat: boolean): Target[] {
   if (service.resolution === 'Alias') return [];
   return service.ports.flatMap((port, at) => {
     if (port.protocol === 'UDP') return [];
@@ -102,6 +113,7 @@ function targetsOf({ service, rule, client, endpoints }: ServiceInputs, settings
       policy,
       sniDnat: false,
       passthrough,
+      behind: behind[at]!,
     };
     const named = sniDnat && !service.meshExternal && !isWildcard(service.hostname) ? withSubsets({ ...own, sniDnat: true }) : [];
     return [...withSubsets(own), ...named];

@@ -9,8 +9,10 @@ import { inboundClusters, inboundSource } from './clusters-inbound.ts';
 import { applyConnectionPool, type ClusterDraft, finish, httpOptions, useClientProtocol } from './clusters-policy.ts';
 import { serviceClusters } from './clusters-services.ts';
 import type { TranslateContext } from './context.ts';
+import type { Mesh } from './model.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER } from './names.ts';
 import { type Made, made, take } from './notes.ts';
+import { peerModes } from './peer-authentication.ts';
 import { Phase } from './phase.ts';
 import { toDuration } from './proto.ts';
 import { sortedByName } from './sorted.ts';
@@ -36,7 +38,7 @@ const ofServices = new Phase<BuiltClusters>();
 export function buildClusters(context: TranslateContext): BuiltClusters {
   const { mesh, scope } = context;
   const { config, snapshot, registry } = mesh;
-  const lists = [snapshot.list('DestinationRule'), snapshot.list('Gateway')];
+  const lists = [snapshot.list('DestinationRule'), snapshot.list('Gateway'), peersKey(mesh)];
   const { clusters, endpoints } = ofServices.get(context, [scope.services, config, registry.endpoints, ...lists], buildOfServices);
   const own = ownClusters(context);
   return { clusters: kept.all.get([clusters], own, () => sortedByName([...clusters, ...own], ({ name }) => name)), endpoints };
@@ -54,16 +56,24 @@ function buildOfServices(context: TranslateContext): BuiltClusters {
       return inputs.flatMap(clusters);
     });
   const clusterInputs: unknown[] = [];
-  for (const { rule, client, inClusters } of inputs) clusterInputs.push(rule, client, ...inClusters);
+  for (const { rule, client, inClusters, behind } of inputs) clusterInputs.push(rule, client, ...inClusters, ...behind);
   const endpointInputs: unknown[] = [];
-  for (const { rule, client, endpoints } of inputs) endpointInputs.push(rule, client, ...endpoints);
+  for (const { rule, client, endpoints, behind } of inputs) endpointInputs.push(rule, client, ...endpoints, ...behind);
+  const peers = peersKey(mesh);
   return {
-    clusters: take(kept.clusters.get([mesh.config, services, of.key], clusterInputs, build), context),
-    endpoints: kept.endpoints.get([mesh.config, services, of.key], endpointInputs, () =>
+    clusters: take(kept.clusters.get([mesh.config, services, of.key, peers], clusterInputs, build), context),
+    endpoints: kept.endpoints.get([mesh.config, services, of.key, peers], endpointInputs, () =>
       sortedByName(inputs.flatMap(of.endpoints), ({ clusterName }) => clusterName),
     ),
   };
 }
+
+/** Changes with what decides on the mesh's mutual TLS. */
+function peersKey(mesh: Mesh): object {
+  return mesh.withoutIdentities ? NO_PEERS : peerModes(mesh);
+}
+
+const NO_PEERS = {};
 
 /** Those that no service outside stands behind. */
 export function ownClusters(context: TranslateContext): readonly Cluster[] {

@@ -47,7 +47,10 @@ function localityGroup(locality: string, endpoints: readonly Endpoint[]): Locali
 }
 
 function lbEndpoint(endpoint: Endpoint): LbEndpoint {
-  const metadata = endpoint.workload ? metadataOf({ istio: { workload: workloadText(endpoint) } }) : undefined;
+  const metadata = metadataOf({
+    istio: endpoint.workload ? { workload: workloadText(endpoint) } : {},
+    takesMeshTls: endpoint.tlsMode === 'istio',
+  });
   return create(LbEndpointSchema, {
     hostIdentifier: { case: 'endpoint', value: { address: addressOf(endpoint.address, endpoint.port) } },
     loadBalancingWeight: weightOf(endpoint),

@@ -53,9 +53,10 @@ export function explicitProxy(): ListenerFilter {
   return create(ListenerFilterSchema, { name: EXPLICIT_PROXY_FILTER, configType: typedConfig(EmptySchema, {}) });
 }
 
-/** Every HTTP connection has the same ones, in this order; the router ends the chain. */
-export function httpFilters(): HttpFilter[] {
+/** Behind those that decide who may ask, every HTTP connection has the same ones, in this order; the router ends the chain. */
+export function httpFilters(authorization: readonly HttpFilter[]): HttpFilter[] {
   return [
+    ...authorization,
     create(HttpFilterSchema, { name: FAULT_FILTER, configType: typedConfig(HTTPFaultSchema, {}) }),
     create(HttpFilterSchema, { name: CORS_FILTER, configType: typedConfig(CorsSchema, {}) }),
     create(HttpFilterSchema, { name: 'envoy.filters.http.router', configType: typedConfig(RouterSchema, {}) }),

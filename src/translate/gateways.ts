@@ -13,7 +13,7 @@ type GatewayResource = ResourceOf<'Gateway'>;
  * How a server treats connections: plain HTTP, HTTPS that is terminated, TLS that is terminated for bytes inside, TLS that passes, TLS that passes to
  * the cluster that the SNI names, bytes, or the mesh's mutual TLS.
  */
-type ServerKind = 'http' | 'https' | 'tls' | 'passthrough' | 'auto-passthrough' | 'tcp' | 'istio-mutual';
+type ServerKind = 'http' | 'https' | 'tls' | 'passthrough' | 'auto-passthrough' | 'tcp';
 
 export interface GatewayServer {
   readonly gateway: GatewayResource;
@@ -98,8 +98,6 @@ function serverKind({ port, tls }: Server): ServerKind {
       return 'passthrough';
     case 'AUTO_PASSTHROUGH':
       return 'auto-passthrough';
-    case 'ISTIO_MUTUAL':
-      return 'istio-mutual';
     default:
       return protocol === 'HTTPS' ? 'https' : 'tls';
   }

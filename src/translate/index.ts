@@ -28,6 +28,7 @@ export function translate(proxy: ProxyIdentity, mesh: Mesh): Translation {
       secrets,
       nameTable: names,
     },
+    wantsIdentity: [...requests.values()].some(({ kind }) => kind === 'identity'),
     findings: [...ofSecrets.found.values(), ...findings.values()],
   };
 }

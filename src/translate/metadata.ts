@@ -23,14 +23,17 @@ interface MetadataParts {
   readonly reach?: { readonly ports: number[]; readonly ranges: string[] };
   /** Fields of Istio's own metadata. */
   readonly istio?: JsonObject;
+  /** Of an endpoint: it takes the mesh's mutual TLS. */
+  readonly takesMeshTls?: boolean;
 }
 
 /** Undefined where there is nothing to say. */
-export function metadataOf({ origins = [], refusal, reach, istio }: MetadataParts): Metadata | undefined {
+export function metadataOf({ origins = [], refusal, reach, istio, takesMeshTls }: MetadataParts): Metadata | undefined {
   const filterMetadata: Record<string, JsonObject> = {};
   if (origins.length > 0 || refusal)
     filterMetadata[SALLYPORT_METADATA] = { origins: origins.map(originJson), ...(refusal ? { refusal } : {}), ...(reach ? { reach } : {}) };
   if (istio && Object.keys(istio).length > 0) filterMetadata.istio = istio;
+  if (takesMeshTls) filterMetadata['envoy.transport_socket_match'] = { tlsMode: 'istio' };
   return Object.keys(filterMetadata).length > 0 ? create(MetadataSchema, { filterMetadata }) : undefined;
 }
 

@@ -9,10 +9,14 @@ export interface Mesh {
   readonly snapshot: Snapshot;
   readonly registry: Registry;
   readonly config: MeshConfig;
+  /** There is no CA that gives proxies identities: what needs mutual TLS of the mesh is refused, and what may do without does. */
+  readonly withoutIdentities?: boolean;
 }
 
 export interface Translation {
   readonly resources: XdsResources;
   /** What could not be honoured and became a refusing route or filter chain. */
   readonly findings: readonly Finding[];
+  /** Whether the proxy needs its identity (SDS `default` and `ROOTCA`), which is none of the resources. */
+  readonly wantsIdentity: boolean;
 }

@@ -16,6 +16,7 @@ export function secretResources(
 ): readonly Secret[] {
   const secrets: Secret[] = [];
   for (const request of requests) {
+    if (request.kind === 'identity') continue;
     const result = secretOf(request, namespace, snapshot);
     if ('secret' in result) secrets.push(result.secret);
     else if ('origin' in request) report(unusable(request.origin, result.problem));
@@ -23,7 +24,7 @@ export function secretResources(
   return secrets.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function secretOf(request: SecretRequest, namespace: string, snapshot: Snapshot): BuiltSecret {
+function secretOf(request: Exclude<SecretRequest, { kind: 'identity' }>, namespace: string, snapshot: Snapshot): BuiltSecret {
   switch (request.kind) {
     case 'credential':
       return credentialCertificate(request.credentialName, credentialPlace(request.credentialName, namespace, request.origin), snapshot);

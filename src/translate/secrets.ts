@@ -3,6 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Resource } from '../api/resource.ts';
 import { ApiVersion, type ConfigSource, ConfigSourceSchema } from '../xds/gen/envoy/config/core/v3/config_source_pb.js';
 import { type SdsSecretConfig, SdsSecretConfigSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { ROOT_SECRET, WORKLOAD_SECRET } from '../xds/names.ts';
 import { credentialCaSecretName, credentialSecretName, fileCertSecretName, fileRootSecretName, SYSTEM_ROOT_SECRET } from './names.ts';
 
 /** Where the system's CAs stand on Debian, Alpine and in Istio's images. */
@@ -19,6 +20,8 @@ export type SecretRequest = { readonly name: string } & (
     }
   | { readonly kind: 'file-certificate'; readonly certificatePath: string; readonly keyPath: string }
   | { readonly kind: 'file-ca'; readonly path: string }
+  /** The workload's own certificate, or the roots of the mesh: the mesh's CA gives both. */
+  | { readonly kind: 'identity' }
 );
 
 export interface SecretReferences {
@@ -33,6 +36,10 @@ export interface SecretReferences {
   fileCertificate(certificatePath: string, keyPath: string): SdsSecretConfig;
   /** A file with CA certificates, and maybe one with revocations. */
   fileCa(path: string): SdsSecretConfig;
+  /** The certificate that says who the workload is. */
+  workloadCertificate(): SdsSecretConfig;
+  /** What identities of the mesh are verified by. */
+  meshRoots(): SdsSecretConfig;
   /** The CAs that the operating system trusts. */
   systemCa(): SdsSecretConfig;
   ask(request: SecretRequest): void;
@@ -53,6 +60,8 @@ export function secretReferences(ask: (request: SecretRequest) => void): SecretR
       reference({ name: fileCertSecretName(certificatePath, keyPath), kind: 'file-certificate', certificatePath, keyPath }),
     fileCa: (path) => reference({ name: fileRootSecretName(path), kind: 'file-ca', path }),
     systemCa: () => reference({ name: SYSTEM_ROOT_SECRET, kind: 'file-ca', path: SYSTEM_CA_FILE }),
+    workloadCertificate: () => reference({ name: WORKLOAD_SECRET, kind: 'identity' }),
+    meshRoots: () => reference({ name: ROOT_SECRET, kind: 'identity' }),
     ask,
   };
 }

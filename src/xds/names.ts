@@ -9,3 +9,7 @@ export const SALLYPORT_METADATA = 'sallyport';
  * google.protobuf.Empty.
  */
 export const EXPLICIT_PROXY_FILTER = 'sallyport.filters.listener.explicit_proxy';
+
+/** SDS names of Istio's own: the workload's certificate with its key, and the roots of the mesh. */
+export const WORKLOAD_SECRET = 'default';
+export const ROOT_SECRET = 'ROOTCA';

@@ -14,8 +14,7 @@ import { LoopbackNetwork } from './loopback/network.ts';
 import { MESH } from './loopback/topology.ts';
 import { withAliases } from './observe.ts';
 
-/** Groups whose features the product has; the others are refused with a reason (see docs/features.md). */
-const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience', 'gwapi'];
+const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience', 'identity', 'policy', 'gwapi'];
 const PROGRAM = join(import.meta.dirname, '../integration/sallyport.ts');
 
 const cases = loadCases();
@@ -44,7 +43,16 @@ describe('the call table on loopback', {
         meshFile = join(folder, 'mesh.json');
         writeFileSync(meshFile, JSON.stringify(MESH));
         configFile = join(folder, 'case', 'case.yaml');
-        const role = ['--role', pod.kind, '--workload', `${pod.namespace}/${pod.name}`, '--mesh-config', meshFile];
+        const role = [
+          '--role',
+          pod.kind,
+          '--workload',
+          `${pod.namespace}/${pod.name}`,
+          '--mesh-config',
+          meshFile,
+          '--ca',
+          join(folder, 'ca'),
+        ];
         return { script: PROGRAM, args: ['proxy', ...role, '--no-watch', '--concurrency', '1', fixed, join(folder, 'case')] };
       },
     });

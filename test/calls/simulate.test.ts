@@ -7,7 +7,7 @@ import { before, describe, test } from 'node:test';
 import { snapshotFromText } from '../../src/config/memory.ts';
 import { simulateFiles } from '../../src/prove/simulated.ts';
 import { parseTarget } from '../../src/simulate/call.ts';
-import { explainCall } from '../../src/simulate/explain.ts';
+import { explainCall, FIRST } from '../../src/simulate/explain.ts';
 import type { SeenResponse } from '../../src/simulate/response.ts';
 import type { Trace } from '../../src/simulate/trace.ts';
 import { needs } from '../integration/tools.ts';
@@ -18,7 +18,7 @@ import { Differences } from './differences.ts';
 import { madeFixedObjects } from './loopback/fixed-objects.ts';
 import { PODS, resolveInPod } from './loopback/topology.ts';
 
-const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience', 'gwapi'];
+const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience', 'identity', 'policy', 'gwapi'];
 const differences = Differences.load();
 
 describe('the call table by simulation', { skip: needs('openssl') }, () => {
@@ -41,6 +41,7 @@ describe('the call table by simulation', { skip: needs('openssl') }, () => {
             files.simulated,
             files.proxy(`${from.namespace}/${from.name}`),
             concrete(call, from.namespace, from.ip),
+            { ...FIRST, now: Date.now() },
           );
           assert.deepEqual(pathOf(trace), expected.path);
           if (trace.outcome.kind === 'reply') assert.equal(trace.outcome.status, expected.status);

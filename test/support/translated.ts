@@ -7,7 +7,7 @@ import { snapshotFromText } from '../../src/config/memory.ts';
 import type { ProxyIdentity } from '../../src/lib/proxy-identity.ts';
 import { buildRegistry } from '../../src/registry/index.ts';
 import { translate } from '../../src/translate/index.ts';
-import type { Translation } from '../../src/translate/model.ts';
+import type { Mesh, Translation } from '../../src/translate/model.ts';
 import type { FilterChain } from '../../src/xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../../src/xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { RouteConfiguration } from '../../src/xds/gen/envoy/config/route/v3/route_pb.js';
@@ -38,7 +38,12 @@ export const ROUTER: ProxyIdentity = {
 };
 
 /** Settings as in a MeshConfig's YAML. REGISTRY_ONLY unless they say otherwise. */
-export function translated(text: string, proxy: ProxyIdentity = SIDECAR, settings: Record<string, unknown> = {}): Translation {
+export function translated(
+  text: string,
+  proxy: ProxyIdentity = SIDECAR,
+  settings: Record<string, unknown> = {},
+  more: Pick<Mesh, 'withoutIdentities'> = {},
+): Translation {
   const snapshot = snapshotFromText(text);
   assert.deepEqual(
     snapshot.findings.filter(({ level }) => level === 'Error'),
@@ -48,7 +53,7 @@ export function translated(text: string, proxy: ProxyIdentity = SIDECAR, setting
   const merged = { outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' }, ...settings };
   const config = decode(meshConfig, merged, [], (issue) => assert.fail(issue.message)) as MeshConfig;
   const { registry } = buildRegistry(snapshot, config);
-  return translate(proxy, { snapshot, registry, config });
+  return translate(proxy, { snapshot, registry, config, ...more });
 }
 
 export function listenerOf({ resources }: Translation, name: string): Listener {

@@ -18,6 +18,7 @@ export const LOG_FIELDS = {
   code: '%RESPONSE_CODE%',
   flags: '%RESPONSE_FLAGS%',
   upstream: '%UPSTREAM_HOST%',
+  details: '%RESPONSE_CODE_DETAILS%',
 } as const;
 
 export type LogRecord = Readonly<Partial<Record<keyof typeof LOG_FIELDS, string | number | null>>>;
@@ -49,6 +50,7 @@ function proxyOf({ local }: LogRecord, proxies: readonly ProxyState[]): ProxySta
 function refusal(record: LogRecord, { identity, resources }: ProxyState): string {
   if (record.cluster === 'BlackHoleCluster' || record.route === 'block_all')
     return 'no resource declares it, and the mesh is REGISTRY_ONLY';
+  if (String(record.details).startsWith('rbac_access_denied')) return `${record.details} at ${identity.name}`;
   const decided = decider(record, resources);
   if (String(record.flags).includes('NR') || record.code === 404) {
     const gateways = new Set(

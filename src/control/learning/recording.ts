@@ -86,7 +86,7 @@ function inspect(listener: Listener, config: MeshConfig): void {
   const readsPlain = listener.filterChains.some(({ filterChainMatch: match }) => match && isPlainHttp(match));
   if (readsPlain) return;
   const routes = create(RouteConfigurationSchema, { name: 'learn', virtualHosts: [catchAllHost(PASSTHROUGH_CLUSTER)] });
-  const filters = [httpConnectionManager(config, { side: 'outbound', statPrefix: PASSTHROUGH_CLUSTER, routes })];
+  const filters = [httpConnectionManager(config, { side: 'outbound', statPrefix: PASSTHROUGH_CLUSTER, routes, authorization: [] })];
   const filterChainMatch = { transportProtocol: 'raw_buffer', applicationProtocols: [...PLAINTEXT_HTTP] };
   // Beside a chain for raw bytes that speak HTTP, one without a condition takes no other raw bytes: it has to be the default.
   const unmatched = listener.filterChains.find((chain) => chain.filterChainMatch === undefined && passesOn(chain));

@@ -9,6 +9,8 @@ export interface LocalMeshOptions extends EngineOptions {
   readonly namespace: string;
   readonly workload: Readonly<Record<string, string>>;
   readonly meshConfig?: string;
+  /** Folder of the CA that gives workloads their identities; without it the CA lives as long as the mesh. */
+  readonly ca?: string;
   /** Of the first router; the next ones follow it. */
   readonly routerAddress: string;
   readonly proxyAddress: SocketAddress;

@@ -34,7 +34,11 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
   const learning = await startLearning(paths, options, host, sidecar, reopenLogs);
   const engine = earlyEngine(options, host, sidecar);
   try {
-    const [{ controlFromFiles }, { localPrepare, SIDECAR }] = await Promise.all([import('../from-files.ts'), import('./prepare.ts')]);
+    const [{ controlFromFiles }, { localPrepare, SIDECAR }, { Identities }] = await Promise.all([
+      import('../from-files.ts'),
+      import('./prepare.ts'),
+      import('../../ca/identities.ts'),
+    ]);
     control = await controlFromFiles({
       paths,
       meshConfig: options.meshConfig,
@@ -42,6 +46,7 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
       graceMs: options.graceMs,
       analyse: options.analyse,
       closed: options.contained !== undefined,
+      identities: new Identities(options.ca, Date.now),
       tell: host.tell,
       prepare: localPrepare({ options, sidecar, learning, adjust: host.adjust ?? ((config) => config) }),
       startEngine: (key, identity) =>

@@ -2,9 +2,11 @@
  * HTTP filters: the last of them, the router, takes the route's action. Each judges a request without doing anything (simulation tries every way that its
  * chances leave), and runs by that judgement in the data plane. One instance serves all requests of a connection manager.
  */
+import type { PlacedOrigin } from '../../lib/origin.ts';
 import type { Head } from '../head.ts';
 import type { HeaderMap } from '../header-map.ts';
 import type { LocalReply } from '../local-reply.ts';
+import type { DynamicMetadata, JudgedConnection, OpenCall } from '../rbac/subject.ts';
 import type { ResponseFlag } from '../response-flag.ts';
 import type { CompiledRoute, ForwardAction } from '../routes/model.ts';
 
@@ -13,6 +15,14 @@ export interface JudgedRequest {
   readonly head: Head;
   /** Undefined where none matches. */
   readonly route: CompiledRoute | undefined;
+  /** The connection that it came on. */
+  readonly client: JudgedConnection;
+  /** When it came, ms since the epoch; NaN where no time is to count (simulation). */
+  readonly now: number;
+  /** What filters before this one noted; undefined for nothing. */
+  readonly metadata: DynamicMetadata | undefined;
+  /** Of a request that stands for others: what may be otherwise. */
+  readonly open?: OpenCall | undefined;
 }
 
 export interface Chance {
@@ -31,6 +41,8 @@ export interface Answer {
   because(): string;
   /** Whether chance or a fixed rule answers so, not something that this request alone has. */
   readonly always: boolean;
+  /** What made it answer so, where that is not the route. */
+  readonly origins?: readonly PlacedOrigin[];
 }
 
 /** What becomes of a request at a filter: first the delay, then the answer; what is not answered goes on. */
@@ -39,6 +51,10 @@ export interface Judgement {
   readonly answer: Answer | undefined;
   /** Changes the head of the response. */
   readonly mark: ((headers: HeaderMap) => void) | undefined;
+  /** What it notes of the request, for filters after it and for logs. */
+  readonly metadata?: DynamicMetadata;
+  /** Changes the request before the next filter sees it. */
+  readonly edit?: (head: Head) => void;
 }
 
 export const PASS: Judgement = { delay: undefined, answer: undefined, mark: undefined };
@@ -65,6 +81,8 @@ export interface FilterStream extends JudgedRequest {
   /** An integer, 0 ≤ n < 2^53, another one each time. */
   random(): number;
   addFlag(flag: ResponseFlag): void;
+  /** Adds to what is known of the request by the names of filters. */
+  note(metadata: DynamicMetadata): void;
   reply(reply: LocalReply): void;
   /** Has the head of the response changed on its way to the client, that of a local reply included. */
   onResponse(mark: (headers: HeaderMap) => void): void;

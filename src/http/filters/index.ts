@@ -2,6 +2,8 @@
 import { SallyportError } from '../../lib/errors.ts';
 import { CorsSchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
+import { JwtAuthenticationSchema } from '../../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
+import { RBACSchema } from '../../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import type {
   HttpConnectionManager,
@@ -12,6 +14,8 @@ import type { ManagerOptions } from '../options.ts';
 import { CorsFilter } from './cors.ts';
 import { FaultFilter } from './fault.ts';
 import type { HttpFilter } from './filter.ts';
+import { JwtAuthnFilter } from './jwt-authn.ts';
+import { RbacFilter } from './rbac.ts';
 import { RouterFilter } from './router.ts';
 
 /** A filter from its configuration; undefined where it has nothing to do. */
@@ -19,6 +23,11 @@ type Compile = (config: HttpFilterConfig, where: string, options: ManagerOptions
 
 const REGISTRY: ReadonlyMap<string, Compile> = new Map<string, Compile>([
   [HTTPFaultSchema.typeName, (config, where) => new FaultFilter(config.name, unpack(anyOf(config), HTTPFaultSchema, where), where)],
+  [
+    JwtAuthenticationSchema.typeName,
+    (config, where) => new JwtAuthnFilter(config.name, unpack(anyOf(config), JwtAuthenticationSchema, where), where),
+  ],
+  [RBACSchema.typeName, (config, where) => new RbacFilter(config.name, unpack(anyOf(config), RBACSchema, where), where)],
   [CorsSchema.typeName, ({ name }) => new CorsFilter(name)],
   // The cluster resolves the name when it is asked for a host; there is nothing to wait for here.
   ['envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig', () => undefined],

@@ -15,8 +15,17 @@ export interface HeaderSource {
 
 export type HeaderPredicate = (source: HeaderSource) => boolean;
 
-/** Throws `xds-invalid` for a bad regex. */
+/** As routes match: of a repeated header each value, and then all of them joined by commas. Throws `xds-invalid` for a bad regex. */
 export function compileHeaderMatcher(matcher: HeaderMatcher): HeaderPredicate {
+  return compileFor(matcher, 'each or joined');
+}
+
+/** As policies (RBAC) match: of a repeated header each value alone, so that nobody gets around one by sending a header twice. Throws as above. */
+export function compilePolicyHeader(matcher: HeaderMatcher): HeaderPredicate {
+  return compileFor(matcher, 'each');
+}
+
+function compileFor(matcher: HeaderMatcher, repeated: 'each' | 'each or joined'): HeaderPredicate {
   const read = headerReader(matcher.name.toLowerCase());
   const { headerMatchSpecifier: specifier, invertMatch, treatMissingHeaderAsEmpty } = matcher;
   if (specifier.case === undefined || specifier.case === 'presentMatch') {
@@ -27,7 +36,7 @@ export function compileHeaderMatcher(matcher: HeaderMatcher): HeaderPredicate {
   return (source) => {
     const first = read.first(source);
     if (first === undefined) return treatMissingHeaderAsEmpty ? test('') !== invertMatch : false;
-    return matchesAny(test, first, read.all(source)) !== invertMatch;
+    return matchesAny(test, first, read.all(source), repeated) !== invertMatch;
   };
 }
 
@@ -39,10 +48,15 @@ export function compileHeaderMatchers(matchers: readonly HeaderMatcher[]): Heade
   return (source) => predicates.every((predicate) => predicate(source));
 }
 
-/** Of a repeated header, one value that matches is enough; else the values joined by commas are tried, as in Envoy. */
-function matchesAny(test: StringPredicate, first: string, all: readonly string[] | undefined): boolean {
+/** Of a repeated header, one value that matches is enough. */
+function matchesAny(
+  test: StringPredicate,
+  first: string,
+  all: readonly string[] | undefined,
+  repeated: 'each' | 'each or joined',
+): boolean {
   if (!all || all.length < 2) return test(first);
-  return all.some(test) || test(all.join(','));
+  return all.some(test) || (repeated === 'each or joined' && test(all.join(',')));
 }
 
 type ValueSpecifier = Exclude<HeaderMatcher['headerMatchSpecifier'], { case: undefined } | { case: 'presentMatch' }>;

@@ -32,7 +32,7 @@ export class Host implements UpstreamHost {
   ejected = false;
   weight: number;
   healthy: boolean;
-  transportMatch: JsonObject | undefined;
+  readonly transportMatch: JsonObject | undefined;
   workload: string;
   /** Milliseconds of the monotonic clock; hosts that are made on demand go when they have not been used for long. */
   usedAt = 0;
@@ -53,6 +53,10 @@ export class Host implements UpstreamHost {
 /** `ip:port`, `[v6]:port`, or a unix socket's path. */
 export function addressText({ ip, port }: Address): string {
   return ip.startsWith('/') || ip.startsWith('@') ? ip : ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+}
+
+function sameTransport(a: JsonObject | undefined, b: JsonObject | undefined): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b);
 }
 
 interface Locality {
@@ -92,11 +96,15 @@ export class HostTable {
       const text = addressText(entry.address);
       if (next.has(text)) continue;
       let host = this.#byText.get(text);
+      // Connections that were secured in another way are not used any more.
+      if (host && !sameTransport(host.transportMatch, entry.transportMatch)) {
+        host.live = false;
+        host = undefined;
+      }
       if (host) {
         host.hostname = entry.hostname;
         host.weight = entry.weight;
         host.healthy = entry.healthy;
-        host.transportMatch = entry.transportMatch;
         host.workload = entry.workload;
       } else {
         host = new Host(entry);

@@ -6,6 +6,7 @@ import type { Head } from '../../http/head.ts';
 import type { HeaderMap } from '../../http/header-map.ts';
 import { type LocalReply, localReply, replyHeaders } from '../../http/local-reply.ts';
 import { prepareRequest } from '../../http/prepare.ts';
+import { type DynamicMetadata, withMetadata } from '../../http/rbac/subject.ts';
 import { prepareResponse } from '../../http/response.ts';
 import type { CompiledRoute, ForwardAction } from '../../http/routes/route.ts';
 import { messageOf } from '../../lib/errors.ts';
@@ -74,6 +75,19 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     return this.connection.downstream;
   }
 
+  /** Policies see the client that x-forwarded-for names. */
+  get client(): Downstream {
+    return this.record.downstream;
+  }
+
+  get now(): number {
+    return this.record.startTime;
+  }
+
+  get metadata(): DynamicMetadata | undefined {
+    return this.record.dynamicMetadata;
+  }
+
   /** Host and port of the authority, for a dynamic forward proxy; port 0 where it names none. */
   get target(): Address {
     const { host, port } = splitAuthority(this.head.authority, 0);
@@ -96,7 +110,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
   #begin(): void {
     const { core, head, record, connection } = this;
     const refusal = prepareRequest(head, connection.downstream, core.options, core.deps.random);
-    // Logs and policies see the client that x-forwarded-for names.
+    // Logs and policies see that client.
     if (head.client) record.downstream = copyDownstream(connection.downstream, undefined, head.client, undefined);
     if (refusal) {
       this.reply(refusal);
@@ -257,6 +271,10 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
   }
 
   // --- the response
+
+  note(metadata: DynamicMetadata): void {
+    this.record.dynamicMetadata = withMetadata(this.record.dynamicMetadata, metadata);
+  }
 
   addFlag(flag: ResponseFlag): void {
     const { flags } = this.record;

@@ -1,10 +1,13 @@
 /** A filter chain in force: its TLS, and the terminal network filter that takes connections over. */
 import type { Any } from '@bufbuild/protobuf/wkt';
+import { deniedDetails } from '../../http/rbac/engine.ts';
+import { compileNetworkRbac, type NetworkRbac } from '../../http/rbac/network.ts';
 import { directionOf } from '../../http/response.ts';
 import type { FilterChain } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { ConnectionLimitSchema } from '../../xds/gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js';
 import type { HttpConnectionManager } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { RBACSchema } from '../../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { FilterConfigSchema as SniForwardProxySchema } from '../../xds/gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js';
 import { type TcpProxy, TcpProxySchema } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { DownstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
@@ -13,7 +16,7 @@ import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
 import type { TcpProxyOverrides } from '../tcp/settings.ts';
 import type { MaterialStore } from '../tls/material.ts';
 import { createServerTls, type ServerTls } from '../tls/server.ts';
-import type { ConnectionHandler } from '../types.ts';
+import type { ConnectionHandler, Downstream } from '../types.ts';
 
 export interface ChainContext {
   readonly listener: string;
@@ -38,6 +41,11 @@ export interface ActiveChain {
   readonly handshakeTimeoutMs: number;
   /** Most connections at a time, or undefined. */
   readonly maxConnections: number | undefined;
+  /**
+   * What policies say of a connection: the details of its termination, or undefined where it may go on. It is asked once, before anything is done for the
+   * connection; Envoy asks when the first bytes come.
+   */
+  readonly guard: ((downstream: Downstream) => string | undefined) | undefined;
   readonly handler: ConnectionHandler;
 }
 
@@ -46,6 +54,7 @@ export const HTTP_CONNECTION_MANAGER: HttpConnectionManager['$typeName'] =
 const TCP_PROXY = 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy';
 const SNI_CLUSTER = 'envoy.extensions.filters.network.sni_cluster.v3.SniCluster';
 const SNI_FORWARD_PROXY = 'envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig';
+const RBAC = 'envoy.extensions.filters.network.rbac.v3.RBAC';
 const CONNECTION_LIMIT = 'envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit';
 
 /** Node ends a handshake after this time by default as well. */
@@ -88,7 +97,9 @@ function compileFilters(
   listener: ListenerFacts,
   where: string,
   filters: NetworkFilters,
-): Pick<ActiveChain, 'kind' | 'handler' | 'maxConnections'> {
+): Pick<ActiveChain, 'kind' | 'handler' | 'maxConnections' | 'guard'> {
+  const guards: NetworkRbac[] = [];
+  const guard = (downstream: Downstream) => refusalOf(guards, downstream);
   let sniCluster = false;
   let sniForwardPort: number | undefined;
   let maxConnections: number | undefined;
@@ -101,12 +112,15 @@ function compileFilters(
     switch (typeNameOf(any)) {
       case HTTP_CONNECTION_MANAGER:
         if (!terminal) unsupported(place, 'a terminal filter must be the last of its chain');
-        return { kind: 'http', handler: filters.http(any!, context), maxConnections };
+        return { kind: 'http', handler: filters.http(any!, context), maxConnections, guard };
       case TCP_PROXY: {
         if (!terminal) unsupported(place, 'a terminal filter must be the last of its chain');
         const config = unpack(any, TcpProxySchema, place);
-        return { kind: 'tcp', handler: filters.tcp(config, { sniCluster, sniForwardPort }, context), maxConnections };
+        return { kind: 'tcp', handler: filters.tcp(config, { sniCluster, sniForwardPort }, context), maxConnections, guard };
       }
+      case RBAC:
+        guards.push(compileNetworkRbac(unpack(any, RBACSchema, place), place));
+        break;
       case SNI_CLUSTER:
         sniCluster = true;
         break;
@@ -123,4 +137,13 @@ function compileFilters(
     }
   }
   return unsupported(`${where}.filters`, 'there is no terminal filter (http_connection_manager or tcp_proxy)');
+}
+
+/** Each policy filter of the chain is asked in turn. */
+function refusalOf(guards: readonly NetworkRbac[], downstream: Downstream): string | undefined {
+  for (const guard of guards) {
+    const { verdict } = guard.judge(downstream);
+    if (verdict?.allowed === false) return deniedDetails(verdict);
+  }
+  return undefined;
 }

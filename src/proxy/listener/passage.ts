@@ -225,9 +225,7 @@ export class Passage {
     chain: ActiveChain,
     socket: Socket,
     head: Buffer | undefined,
-    tls:
-      | { readonly alpn: string; readonly version: string; readonly cipher: string; readonly peer: NonNullable<Downstream['tls']>['peer'] }
-      | undefined,
+    tls: ({ readonly alpn: string } & Pick<NonNullable<Downstream['tls']>, 'version' | 'cipher' | 'peer' | 'local'>) | undefined,
   ): void {
     const connection = this.#connection;
     // An HTTP client that ends its side ends the connection; raw bytes may go on the other way.
@@ -237,9 +235,15 @@ export class Passage {
       socket,
       head,
       alpn: tls?.alpn ?? '',
-      tls: tls && { version: tls.version, cipher: tls.cipher, peer: tls.peer },
+      tls: tls && { version: tls.version, cipher: tls.cipher, peer: tls.peer, local: tls.local },
       reenter: connection.reenters ? (unread) => this.#reenter(unread) : undefined,
     };
+    const denied = chain.guard?.(downstream);
+    if (denied !== undefined) {
+      chain.handler.refused?.(downstream, denied);
+      socket.destroy();
+      return;
+    }
     chain.handler.onConnection(downstream);
   }
 

@@ -19,6 +19,9 @@ export function createTcpProxy(config: TcpProxyConfig, overrides: TcpProxyOverri
       relays.add(relay);
       relay.start();
     },
+    refused(downstream, details) {
+      new Relay(downstream, settings, deps, () => undefined).refused(details);
+    },
     // Bytes have no place at which a connection could be told to close: it goes on until one side ends it.
     drain: () => undefined,
     get active() {

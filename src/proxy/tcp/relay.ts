@@ -69,6 +69,19 @@ export class Relay {
     if (choice) this.#onChoice(cluster, choice);
   }
 
+  /** In place of `start`: only logs. */
+  refused(details: string): void {
+    const record = this.#record;
+    const name = this.#settings.cluster(record.downstream);
+    const cluster = this.#deps.clusters.get(name);
+    if (cluster) {
+      record.upstreamCluster = name;
+      record.clusterMetadata = cluster.config.metadata?.filterMetadata;
+    }
+    record.connectionTerminationDetails = details;
+    this.#finish();
+  }
+
   #onChoice(cluster: Cluster, choice: UpstreamHost | UpstreamFailure): void {
     if (this.#closed) return;
     if ('kind' in choice) {

@@ -18,6 +18,8 @@ interface AcceptedTls {
   readonly version: string;
   readonly cipher: string;
   readonly peer: PeerCertificate | undefined;
+  /** The certificate that was served; only where the peer showed one, too. */
+  readonly local: PeerCertificate | undefined;
 }
 
 export interface ServerTls {
@@ -92,6 +94,7 @@ export function createServerTls(config: DownstreamTlsContext, store: MaterialSto
         clearTimeout(timer);
         // As tls.Server does: an HTTP/2 session on the socket waits for it.
         Object.assign(socket, { secureConnecting: false });
+        const peer = requestCert ? peerCertificate(socket.getPeerCertificate()) : undefined;
         const serverName = typeof socket.servername === 'string' ? socket.servername.toLowerCase() : '';
         done({
           socket,
@@ -99,7 +102,8 @@ export function createServerTls(config: DownstreamTlsContext, store: MaterialSto
           alpn: socket.alpnProtocol || '',
           version: socket.getProtocol() ?? '',
           cipher: socket.getCipher().standardName,
-          peer: requestCert ? peerCertificate(socket.getPeerCertificate()) : undefined,
+          peer,
+          local: peer && peerCertificate(socket.getCertificate() as Parameters<typeof peerCertificate>[0]),
         });
       });
 

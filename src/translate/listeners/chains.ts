@@ -22,7 +22,7 @@ export interface Chain {
   readonly transportProtocol: TransportProtocol;
   readonly destinationPort?: number;
   readonly filters: readonly Filter[];
-  readonly transportSocket?: TransportSocket;
+  readonly transportSocket?: TransportSocket | undefined;
   readonly metadata: Metadata | undefined;
 }
 

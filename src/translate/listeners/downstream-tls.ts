@@ -1,6 +1,6 @@
 /** TLS that a gateway's server terminates. */
 import { create } from '@bufbuild/protobuf';
-import type { ServerTlsSettings } from '../../api/index.ts';
+import type { MeshConfig, ServerTlsSettings } from '../../api/index.ts';
 import type { TransportSocket } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { TransportSocketSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import {
@@ -14,6 +14,7 @@ import {
   DownstreamTlsContextSchema,
 } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import type { GatewayServer } from '../gateways.ts';
+import { downstreamMeshTls } from '../mesh-tls.ts';
 import { typedConfig } from '../proto.ts';
 import type { SecretReferences } from '../secrets.ts';
 import { TLS_TRANSPORT_SOCKET } from '../tls-context.ts';
@@ -21,8 +22,9 @@ import { TLS_TRANSPORT_SOCKET } from '../tls-context.ts';
 const { TLS_AUTO, TLSv1_0, TLSv1_1, TLSv1_2, TLSv1_3 } = TlsParameters_TlsProtocol;
 const VERSION = { TLS_AUTO, TLSV1_0: TLSv1_0, TLSV1_1: TLSv1_1, TLSV1_2: TLSv1_2, TLSV1_3: TLSv1_3 } as const;
 
-export function downstreamTls(secrets: SecretReferences, { server, gateway }: GatewayServer): TransportSocket {
+export function downstreamTls(secrets: SecretReferences, config: MeshConfig, { server, gateway }: GatewayServer): TransportSocket {
   const tls = server.tls!;
+  if (tls.mode === 'ISTIO_MUTUAL') return downstreamMeshTls(secrets, config);
   const common = create(CommonTlsContextSchema, {
     alpnProtocols: ['h2', 'http/1.1'],
     tlsParams: {

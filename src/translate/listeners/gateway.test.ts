@@ -209,8 +209,16 @@ test('of two TLS servers for one host the older is served', () => {
   assert.deepEqual(codes(result), ['IST0145 Gateway istio-system/new']);
 });
 
-test('ISTIO_MUTUAL refuses with the reason', () => {
-  const result = translated(gateway('g', server(443, 'HTTPS', 'a.example.com', ', tls: { mode: ISTIO_MUTUAL }')), ROUTER);
+test('ISTIO_MUTUAL asks for identities of the mesh; where nobody has one it refuses with the reason', () => {
+  const text = gateway('g', server(443, 'HTTPS', 'a.example.com', ', tls: { mode: ISTIO_MUTUAL }'));
+  const [chain] = listenerOf(translated(text, ROUTER), '0.0.0.0_443').filterChains;
+  const context = fromBinary(DownstreamTlsContextSchema, chain!.transportSocket!.configType.value!.value);
+  assert.equal(context.requireClientCertificate, true);
+  assert.deepEqual(
+    context.commonTlsContext!.tlsCertificateSdsSecretConfigs.map(({ name }) => name),
+    ['default'],
+  );
+  const result = translated(text, ROUTER, {}, { withoutIdentities: true });
   const listener = listenerOf(result, '0.0.0.0_443');
   assert.deepEqual(chains(listener), ['a.example.com tls → tcp BlackHoleCluster']);
   assert.match(String(listener.filterChains[0]!.metadata?.filterMetadata.sallyport?.refusal), /ISTIO_MUTUAL/);

@@ -9,6 +9,7 @@ import type { Address } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { accessLogs, listenerAccessLogs } from '../access-log.ts';
+import { type Authorization, authorization } from '../authorization/filters.ts';
 import type { TranslateContext } from '../context.ts';
 import { proxyProtocol, tcpProxy, tlsInspector } from '../filters.ts';
 import { type GatewayPort, type GatewayServer, gatewayPorts } from '../gateways.ts';
@@ -23,11 +24,11 @@ import { downstreamTls } from './downstream-tls.ts';
 import { httpConnectionManager } from './hcm.ts';
 import { WILDCARD } from './outbound.ts';
 import type { BuiltListeners } from './planned.ts';
-import { type Refusal, type RefusalOf, refusals, refusingChain, reportRefusal } from './refusal.ts';
+import { NO_IDENTITIES, type Refusal, type RefusalOf, refusals, refusingChain, reportRefusal } from './refusal.ts';
 import { destinationFilters } from './tcp-chains.ts';
 
 export function gatewayListeners(context: TranslateContext): BuiltListeners {
-  const refusalOf = refusals(context);
+  const policies = { refusalOf: refusals(context), authorization: authorization(context) };
   const listeners: Listener[] = [];
   const byRoute = new Map<string, GatewayServer[]>();
   for (const shared of gatewayPorts(context)) {
@@ -37,17 +38,22 @@ export function gatewayListeners(context: TranslateContext): BuiltListeners {
       if (sharing) sharing.push(entry);
       else byRoute.set(entry.routeName, [entry]);
     }
-    const listener = gatewayListener(context, shared, refusalOf);
+    const listener = gatewayListener(context, shared, policies);
     if (listener) listeners.push(listener);
   }
   return { listeners, routes: new Map([...byRoute].map(([name, servers]) => [name, () => gatewayRoutes(context, name, servers)])) };
 }
 
+interface Policies {
+  readonly refusalOf: RefusalOf;
+  readonly authorization: Authorization;
+}
+
 /** Undefined if no server has anywhere to send connections: then nothing is bound, and clients are refused. */
-function gatewayListener(context: TranslateContext, { port, bind, servers }: GatewayPort, refusalOf: RefusalOf): Listener | undefined {
+function gatewayListener(context: TranslateContext, { port, bind, servers }: GatewayPort, policies: Policies): Listener | undefined {
   const { config } = context.mesh;
   const name = `${bind || WILDCARD}_${port}`;
-  const chains = portChains(context, servers, name, refusalOf(port));
+  const chains = portChains(context, servers, name, policies.refusalOf(port), policies.authorization);
   const [first] = chains;
   if (!first) return undefined;
   const address = bind || (context.proxy.bindAddress ?? WILDCARD);
@@ -100,6 +106,7 @@ function portChains(
   servers: readonly GatewayServer[],
   name: string,
   refusal: Refusal | undefined,
+  authorized: Authorization,
 ): readonly Chain[] {
   const chains = new ChainSet();
   const mixed = servers.some((entry) => entry.kind !== 'http' && entry.kind !== 'tcp');
@@ -110,47 +117,69 @@ function portChains(
   for (const entry of servers) {
     if (entry.kind === 'http' && entry !== plainHttp[0]) continue;
     const http = entry.kind === 'http' || entry.kind === 'https';
-    const own = entry.kind === 'http' ? [httpChain(context, plainHttp, name, mixed)] : serverChains(context, entry);
-    for (const each of own) add(entry, refusal && (http || refusal.concerns === 'all') ? refused(context, each, http, refusal) : each);
+    const own =
+      entry.kind === 'http' ? [httpChain(context, plainHttp, name, mixed, authorized.http)] : serverChains(context, entry, authorized.http);
+    const lacking = withoutIdentity(context, entry);
+    for (const each of own) {
+      if (lacking) add(entry, refused(context, { ...each, transportProtocol: 'tls', transportSocket: undefined }, false, lacking));
+      else if (refusal && (http || refusal.concerns === 'all')) add(entry, refused(context, each, http, refusal));
+      else add(entry, http || authorized.network.length === 0 ? each : { ...each, filters: [...authorized.network, ...each.filters] });
+    }
   }
   return chains.list();
+}
+
+/** Why a server can't do the mutual TLS of the mesh that it asks for. */
+function withoutIdentity(context: TranslateContext, { server, gateway }: GatewayServer): Refusal | undefined {
+  if (server.tls?.mode !== 'ISTIO_MUTUAL' || !context.mesh.withoutIdentities) return undefined;
+  const reason = `server ${server.port.name || server.port.number} of ${resourceText(gateway)} asks for ISTIO_MUTUAL, and ${NO_IDENTITIES}`;
+  reportRefusal(context, gateway, reason);
+  return { origin: gateway, reason, concerns: 'all' };
 }
 
 function refused(context: TranslateContext, { filters, metadata, ...match }: Chain, http: boolean, refusal: Refusal): Chain {
   return refusingChain(context, { ...match, side: 'gateway', http }, refusal);
 }
 
-function httpChain({ mesh }: TranslateContext, servers: readonly GatewayServer[], name: string, besideTls: boolean): Chain {
+function httpChain(
+  { mesh }: TranslateContext,
+  servers: readonly GatewayServer[],
+  name: string,
+  besideTls: boolean,
+  authorized: Authorization['http'],
+): Chain {
   const origins = [...new Set(servers.map((entry) => entry.gateway))];
   const { gateway, routeName } = servers[0]!;
-  return kept.http.get([mesh.config, gateway, name], [besideTls, routeName, ...origins], () => {
-    const filter = httpConnectionManager(mesh.config, { side: 'gateway', statPrefix: `outbound_${name}`, routes: routeName });
+  return kept.http.get([mesh.config, gateway, name], [besideTls, routeName, ...origins, ...authorized], () => {
+    const options = { side: 'gateway', statPrefix: `outbound_${name}`, routes: routeName, authorization: authorized } as const;
+    const filter = httpConnectionManager(mesh.config, options);
     return chain({ filters: [filter], metadata: metadataOf({ origins }), transportProtocol: besideTls ? 'raw_buffer' : '' });
   });
 }
 
-function httpsChain(context: TranslateContext, entry: GatewayServer): Chain {
+function httpsChain(context: TranslateContext, entry: GatewayServer, authorized: Authorization['http']): Chain {
   const { server, serverNames, gateway, routeName, bind, port } = entry;
   const { config } = context.mesh;
   const statPrefix = server.name || `outbound_${bind || WILDCARD}_${port}`;
   const build = () =>
     made(({ secrets }) => {
-      const filter = httpConnectionManager(config, { side: 'gateway', statPrefix, routes: routeName });
-      return chain({ serverNames, filters: [filter], transportSocket: downstreamTls(secrets, entry), metadata: originMetadata(gateway) });
+      const filter = httpConnectionManager(config, { side: 'gateway', statPrefix, routes: routeName, authorization: authorized });
+      const transportSocket = downstreamTls(secrets, config, entry);
+      return chain({ serverNames, filters: [filter], transportSocket, metadata: originMetadata(gateway) });
     });
-  return take(kept.https.get([config, gateway, server], [statPrefix, routeName, ...serverNames], build), context);
+  return take(kept.https.get([config, gateway, server], [statPrefix, routeName, ...serverNames, ...authorized], build), context);
 }
 
-function serverChains(context: TranslateContext, entry: GatewayServer): readonly Chain[] {
-  const { server, kind, serverNames, gateway } = entry;
+function serverChains(context: TranslateContext, entry: GatewayServer, authorized: Authorization['http']): readonly Chain[] {
+  const { kind, serverNames } = entry;
   switch (kind) {
     case 'https':
-      return [httpsChain(context, entry)];
+      return [httpsChain(context, entry, authorized)];
     case 'tls':
       return tcpRuleChains(context, entry).map((each) => ({
         ...each,
         serverNames,
-        transportSocket: downstreamTls(context.secrets, entry),
+        transportSocket: downstreamTls(context.secrets, context.mesh.config, entry),
       }));
     case 'tcp':
       return tcpRuleChains(context, entry);
@@ -158,17 +187,6 @@ function serverChains(context: TranslateContext, entry: GatewayServer): readonly
       return tlsRuleChains(context, entry);
     case 'auto-passthrough':
       return clusterChains(context, entry);
-    case 'istio-mutual': {
-      const reason = `server ${server.port.name || server.port.number} of ${resourceText(gateway)} asks for ISTIO_MUTUAL, which this version does not do`;
-      reportRefusal(context, gateway, reason);
-      return [
-        refusingChain(
-          context,
-          { serverNames, transportProtocol: 'tls', side: 'gateway', http: false },
-          { origin: gateway, reason, concerns: 'all' },
-        ),
-      ];
-    }
     case 'http':
       return [];
   }

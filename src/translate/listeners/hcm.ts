@@ -9,6 +9,7 @@ import {
   HttpConnectionManager_ForwardClientCertDetails,
   HttpConnectionManager_PathWithEscapedSlashesAction,
   HttpConnectionManagerSchema,
+  type HttpFilter,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { accessLogs } from '../access-log.ts';
 import { HTTP_CONNECTION_MANAGER, httpFilters } from '../filters.ts';
@@ -22,16 +23,18 @@ interface HttpConnectionOptions {
   readonly statPrefix: string;
   /** The name under which the routes come (RDS), or the routes themselves. */
   readonly routes: string | RouteConfiguration;
+  /** The filters that decide who may ask. */
+  readonly authorization: readonly HttpFilter[];
 }
 
 /** What Istio calls itself towards clients; a sidecar's outbound side leaves Envoy's own name. */
 const SERVER_NAME = 'istio-envoy';
 
-export function httpConnectionManager(config: MeshConfig, { side, statPrefix, routes }: HttpConnectionOptions): Filter {
+export function httpConnectionManager(config: MeshConfig, { side, statPrefix, routes, authorization }: HttpConnectionOptions): Filter {
   const message = create(HttpConnectionManagerSchema, {
     statPrefix,
     routeSpecifier: typeof routes === 'string' ? rds(routes) : { case: 'routeConfig', value: routes },
-    httpFilters: httpFilters(),
+    httpFilters: httpFilters(authorization),
     accessLog: accessLogs(config),
     serverName: side === 'outbound' ? '' : SERVER_NAME,
     // A gateway is where clients arrive; behind it, what the headers say of the client is to be kept.

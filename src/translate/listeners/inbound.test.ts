@@ -25,8 +25,12 @@ spec:
 `;
 
 const HTTP = 'http/1.1 h2c';
+const MESH_HTTP = 'istio-http/1.0 istio-http/1.1 istio-h2';
+const MESH_TCP = 'istio-peer-exchange istio';
 const REST = [
+  `tls ${MESH_HTTP} → http inline InboundPassthroughCluster`,
   `raw_buffer ${HTTP} → http inline InboundPassthroughCluster`,
+  `tls ${MESH_TCP} → tcp InboundPassthroughCluster`,
   'raw_buffer → tcp InboundPassthroughCluster',
   'tls → tcp InboundPassthroughCluster',
 ];
@@ -37,16 +41,22 @@ test('each served port has its chains, by what its protocol is', () => {
   assert.deepEqual(inbound(result), [
     'port 15006 → tcp BlackHoleCluster',
     ...REST,
+    `port 7000 tls ${MESH_HTTP} → http inline inbound|7000||`,
     `port 7000 raw_buffer ${HTTP} → http inline inbound|7000||`,
+    `port 7000 tls ${MESH_TCP} → tcp inbound|7000||`,
     'port 7000 raw_buffer → tcp inbound|7000||',
     'port 7000 tls → tcp inbound|7000||',
+    `port 8000 tls istio istio-peer-exchange ${MESH_HTTP} → http inline inbound|8000||`,
     'port 8000 raw_buffer → http inline inbound|8000||',
-    'port 9000 → tcp inbound|9000||',
+    `port 9000 tls ${MESH_TCP} → tcp inbound|9000||`,
+    'port 9000 raw_buffer → tcp inbound|9000||',
+    'port 9000 tls → tcp inbound|9000||',
   ]);
 });
 
-test('on a TCP port nobody waits for the client’s first bytes', () => {
-  const filters = listenerOf(translated(WORKLOAD, SERVER), 'virtualInbound').listenerFilters;
+test('on a TCP port that takes plain bytes alone nobody waits for the client’s first ones', () => {
+  const disable = policy('PeerAuthentication', 'selector: { matchLabels: { app: web } }, portLevelMtls: { 9000: { mode: DISABLE } }');
+  const filters = listenerOf(translated(WORKLOAD + disable, SERVER), 'virtualInbound').listenerFilters;
   const disabled = (name: string) => {
     const rule = filters.find((filter) => filter.name === `envoy.filters.listener.${name}`)!.filterDisabled!.rule;
     const rules = rule.case === 'orMatch' ? rule.value.rules.map((each) => each.rule) : [rule];
@@ -79,8 +89,17 @@ spec:
     - { port: { number: 9090, protocol: TCP, name: t }, defaultEndpoint: 127.0.0.1:9000, captureMode: NONE, bind: 10.244.1.20 }
 `;
   const result = translated(WORKLOAD + sidecar, SERVER);
-  assert.deepEqual(inbound(result), ['port 15006 → tcp BlackHoleCluster', ...REST, 'port 8080 raw_buffer → http inline inbound|8080||']);
-  assert.deepEqual(chains(listenerOf(result, '10.244.1.20_9090')), ['any → tcp inbound|9090||']);
+  assert.deepEqual(inbound(result), [
+    'port 15006 → tcp BlackHoleCluster',
+    ...REST,
+    `port 8080 tls istio istio-peer-exchange ${MESH_HTTP} → http inline inbound|8080||`,
+    'port 8080 raw_buffer → http inline inbound|8080||',
+  ]);
+  assert.deepEqual(chains(listenerOf(result, '10.244.1.20_9090')), [
+    `tls ${MESH_TCP} → tcp inbound|9090||`,
+    'raw_buffer → tcp inbound|9090||',
+    'tls → tcp inbound|9090||',
+  ]);
 });
 
 test('a Sidecar’s ingress that terminates TLS refuses', () => {
@@ -95,7 +114,14 @@ spec:
       tls: { mode: SIMPLE, serverCertificate: /c.crt, privateKey: /c.key }
 `;
   const result = translated(WORKLOAD + sidecar, SERVER);
-  assert.equal(inbound(result).at(-1), 'port 8443 → tcp BlackHoleCluster');
+  assert.deepEqual(
+    inbound(result).filter((line) => line.startsWith('port 8443')),
+    [
+      `port 8443 tls ${MESH_TCP} → tcp BlackHoleCluster`,
+      'port 8443 raw_buffer → tcp BlackHoleCluster',
+      'port 8443 tls → tcp BlackHoleCluster',
+    ],
+  );
   assert.deepEqual(
     result.findings.map(({ code, origin }) => `${code} ${originText(origin)}`),
     ['SP1024 Sidecar default/s'],
@@ -112,20 +138,33 @@ spec: { ${spec} }
 `;
 }
 
-const refused = (origin: string) => [
-  'port 15006 → tcp BlackHoleCluster',
-  `raw_buffer ${HTTP} → http inline refused|${origin}`,
-  'raw_buffer → tcp BlackHoleCluster',
-  'tls → tcp BlackHoleCluster',
-  `port 7000 raw_buffer ${HTTP} → http inline refused|${origin}`,
-  'port 7000 raw_buffer → tcp BlackHoleCluster',
-  'port 7000 tls → tcp BlackHoleCluster',
-  `port 8000 raw_buffer → http inline refused|${origin}`,
-  'port 9000 → tcp BlackHoleCluster',
-];
+const refused = (origin: string) => {
+  const http = `http inline refused|${origin}`;
+  const port = (prefix: string, mesh: string, plain: string) => [
+    `${prefix}tls ${MESH_HTTP} → ${mesh}`,
+    `${prefix}raw_buffer ${HTTP} → ${plain}`,
+    `${prefix}tls ${MESH_TCP} → tcp BlackHoleCluster`,
+    `${prefix}raw_buffer → tcp BlackHoleCluster`,
+    `${prefix}tls → tcp BlackHoleCluster`,
+  ];
+  return [
+    'port 15006 → tcp BlackHoleCluster',
+    ...port('', http, http),
+    ...port('port 7000 ', http, http),
+    `port 8000 tls istio istio-peer-exchange ${MESH_HTTP} → ${http}`,
+    `port 8000 raw_buffer → ${http}`,
+    `port 9000 tls ${MESH_TCP} → tcp BlackHoleCluster`,
+    'port 9000 raw_buffer → tcp BlackHoleCluster',
+    'port 9000 tls → tcp BlackHoleCluster',
+  ];
+};
 
-test('an AuthorizationPolicy for the workload closes it', () => {
-  const result = translated(WORKLOAD + policy('AuthorizationPolicy', 'selector: { matchLabels: { app: web } }, rules: [{}]'), SERVER);
+/** Nothing enforces it. */
+const CUSTOM = 'action: CUSTOM, provider: { name: x }, rules: [{}]';
+
+test('an AuthorizationPolicy that can’t be enforced closes the workload', () => {
+  const spec = `selector: { matchLabels: { app: web } }, ${CUSTOM}`;
+  const result = translated(WORKLOAD + policy('AuthorizationPolicy', spec), SERVER);
   assert.deepEqual(inbound(result), refused('AuthorizationPolicy default/p'));
   assert.deepEqual(
     result.findings.map(({ code, level, origin }) => `${code} ${level} ${originText(origin)}`),
@@ -144,36 +183,57 @@ test('an AuthorizationPolicy for the workload closes it', () => {
 test('policies that concern others, or only report, close nothing', () => {
   const open = inbound(translated(WORKLOAD, SERVER));
   const others = [
-    policy('AuthorizationPolicy', 'selector: { matchLabels: { app: other } }, rules: [{}]'),
-    policy('AuthorizationPolicy', 'rules: [{}]').replace('namespace: default', 'namespace: other'),
-    policy('AuthorizationPolicy', 'action: AUDIT, rules: [{}]'),
-    policy('AuthorizationPolicy', 'rules: [{}]', ", annotations: { istio.io/dry-run: 'true' }"),
-    policy('AuthorizationPolicy', 'rules: [{}], targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: g }]'),
+    policy('AuthorizationPolicy', `selector: { matchLabels: { app: other } }, ${CUSTOM}`),
+    policy('AuthorizationPolicy', CUSTOM).replace('namespace: default', 'namespace: other'),
+    policy('AuthorizationPolicy', `${CUSTOM}, targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: g }]`),
     policy('PeerAuthentication', 'mtls: { mode: PERMISSIVE }'),
   ];
   for (const text of others) assert.deepEqual(inbound(translated(WORKLOAD + text, SERVER)), open, text);
 });
 
 test('policies of the root namespace hold everywhere', () => {
-  const root = policy('AuthorizationPolicy', 'rules: [{}]').replace('namespace: default', 'namespace: istio-system');
+  const root = policy('AuthorizationPolicy', CUSTOM).replace('namespace: default', 'namespace: istio-system');
   assert.deepEqual(inbound(translated(WORKLOAD + root, SERVER)), refused('AuthorizationPolicy istio-system/p'));
 });
 
-test('PeerAuthentication: STRICT refuses, and the nearest policy decides', () => {
+test('PeerAuthentication: the nearest policy decides on a port, and the mesh’s TLS alone is taken where it is STRICT', () => {
+  const lines = (text: string, port: number) =>
+    inbound(translated(WORKLOAD + text, SERVER)).filter((line) => line.startsWith(`port ${port} `));
   const strict = policy('PeerAuthentication', 'mtls: { mode: STRICT }');
-  assert.deepEqual(inbound(translated(WORKLOAD + strict, SERVER)), refused('PeerAuthentication default/p'));
-  const own = policy('PeerAuthentication', 'selector: { matchLabels: { app: web } }, mtls: { mode: DISABLE }').replace(
-    'name: p',
-    'name: q',
+  assert.deepEqual(lines(strict, 8000), ['port 8000 tls → http inline inbound|8000||']);
+  assert.deepEqual(lines(strict, 9000), ['port 9000 tls → tcp inbound|9000||']);
+  assert.deepEqual(lines(strict, 7000), [`port 7000 tls ${MESH_HTTP} → http inline inbound|7000||`, 'port 7000 tls → tcp inbound|7000||']);
+  const own = (spec: string) =>
+    policy('PeerAuthentication', `selector: { matchLabels: { app: web } }, ${spec}`).replace('name: p', 'name: q');
+  const disabled = strict + own('mtls: { mode: DISABLE }');
+  assert.deepEqual(lines(disabled, 8000), ['port 8000 raw_buffer → http inline inbound|8000||']);
+  assert.deepEqual(lines(disabled, 9000), ['port 9000 → tcp inbound|9000||']);
+  const byPort = strict + own('portLevelMtls: { 9000: { mode: DISABLE } }');
+  assert.deepEqual(lines(byPort, 9000), ['port 9000 → tcp inbound|9000||']);
+  assert.deepEqual(lines(byPort, 8000), lines(strict, 8000));
+  const ofMesh = strict.replace('namespace: default', 'namespace: istio-system');
+  assert.deepEqual(lines(ofMesh, 8000), lines(strict, 8000));
+  // With a selector a policy of the root namespace says nothing, as in Istio.
+  assert.deepEqual(lines(ofMesh.replace('mtls:', 'selector: { matchLabels: { app: web } }, mtls:'), 8000), lines('', 8000));
+});
+
+test('where proxies have no identities, STRICT refuses, and the rest is plain', () => {
+  const without = (text: string) => translated(WORKLOAD + text, SERVER, {}, { withoutIdentities: true });
+  const strict = without(policy('PeerAuthentication', 'mtls: { mode: STRICT }'));
+  assert.deepEqual(
+    strict.findings.map(({ code, origin }) => `${code} ${originText(origin)}`),
+    ['SP1024 PeerAuthentication default/p'],
   );
-  assert.deepEqual(inbound(translated(WORKLOAD + strict + own, SERVER)), inbound(translated(WORKLOAD, SERVER)));
-  const byPort = policy('PeerAuthentication', 'selector: { matchLabels: { app: web } }, portLevelMtls: { 9000: { mode: STRICT } }');
-  const changed = inbound(translated(WORKLOAD + byPort, SERVER)).filter((line) => line.includes('port 9000') || line.includes('port 8000'));
-  assert.deepEqual(changed, ['port 8000 raw_buffer → http inline inbound|8000||', 'port 9000 → tcp BlackHoleCluster']);
+  assert.ok(inbound(strict).every((line) => /BlackHoleCluster|refused/.test(line)));
+  assert.ok(inbound(without('')).every((line) => !line.includes('istio')));
+  const named = policy('AuthorizationPolicy', "rules: [{ from: [{ source: { principals: ['*'] } }] }]");
+  assert.equal(without(named).findings.length, 1);
 });
 
 test('RequestAuthentication closes HTTP and leaves other bytes, which carry no token', () => {
   const jwt = policy('RequestAuthentication', 'jwtRules: [{ issuer: i, jwksUri: "https://keys.example.com/" }]');
-  const lines = inbound(translated(WORKLOAD + jwt, SERVER)).filter((line) => line.startsWith('port 8000') || line.startsWith('port 9000'));
-  assert.deepEqual(lines, ['port 8000 raw_buffer → http inline refused|RequestAuthentication default/p', 'port 9000 → tcp inbound|9000||']);
+  const lines = inbound(translated(WORKLOAD + jwt, SERVER));
+  const refusing = (port: number) => lines.filter((line) => line.startsWith(`port ${port} `)).map((line) => line.includes('refused'));
+  assert.deepEqual(refusing(8000), [true, true]);
+  assert.deepEqual(refusing(9000), [false, false, false]);
 });

@@ -11,9 +11,12 @@ import {
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { accessLogs, listenerAccessLogs } from '../access-log.ts';
+import { type Authorization, authorization } from '../authorization/filters.ts';
 import type { TranslateContext } from '../context.ts';
 import { httpInspector, originalDestination, PLAINTEXT_HTTP, tcpProxy, tlsInspector } from '../filters.ts';
+import { downstreamMeshTls, MESH_ALPN } from '../mesh-tls.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName, VIRTUAL_INBOUND_LISTENER } from '../names.ts';
+import { type PeerMode, peerModes } from '../peer-authentication.ts';
 import { socketAddress, toDuration } from '../proto.ts';
 import { inboundRoute } from '../routes/defaults.ts';
 import { originMetadata } from '../routes/origin.ts';
@@ -40,9 +43,9 @@ interface Served {
 }
 
 export function sidecarInbound(context: TranslateContext): Listener[] {
-  const refusalOf = refusals(context);
+  const policies = { refusalOf: refusals(context), authorization: authorization(context) };
   const served = servedPorts(context);
-  const captured = [PASSTHROUGH, ...served.filter((each) => !each.bindToPort)].flatMap((each) => servedChains(context, each, refusalOf));
+  const captured = [PASSTHROUGH, ...served.filter((each) => !each.bindToPort)].flatMap((each) => servedChains(context, each, policies));
   const virtual = inboundListener(context, VIRTUAL_INBOUND_LISTENER, context.mesh.config.proxyInboundListenPort, [
     loopChain(context),
     ...captured,
@@ -52,7 +55,7 @@ export function sidecarInbound(context: TranslateContext): Listener[] {
   const bound = served
     .filter((each) => each.bindToPort)
     .map((each) => {
-      const chains = servedChains(context, each, refusalOf).map((parts) => ({ ...parts, destinationPort: undefined }));
+      const chains = servedChains(context, each, policies).map((parts) => ({ ...parts, destinationPort: undefined }));
       const listener = inboundListener(context, `${each.bind}_${each.port}`, each.port!, chains);
       listener.address = socketAddress(each.bind, each.port!);
       return listener;
@@ -131,42 +134,83 @@ function reportConflict({ report }: TranslateContext, kept: Served, lost: Served
   });
 }
 
-/** Where the mesh's mutual TLS is missing, TLS is the application's own and passes; a port that is HTTP takes plain HTTP only. */
-function servedChains(context: TranslateContext, served: Served, refusalOf: RefusalOf): Chain[] {
+interface Policies {
+  readonly refusalOf: RefusalOf;
+  readonly authorization: Authorization;
+}
+
+/** TLS that is not the mesh's is the application's own and passes; a port that is HTTP takes plain HTTP and the mesh's TLS only. */
+function servedChains(context: TranslateContext, served: Served, { refusalOf, authorization: authorized }: Policies): Chain[] {
   const { protocol, port } = served;
   const metadata = served.origin && originMetadata(served.origin);
   const base = { destinationPort: port, metadata };
-  const sniffed = protocol === 'Unsupported';
-  const http = {
-    ...base,
-    transportProtocol: 'raw_buffer',
-    applicationProtocols: sniffed ? PLAINTEXT_HTTP : [],
-    name: chainName(served, true),
-  } as const;
-  const tcp = { ...base, name: chainName(served, false) };
+  const kind = protocol === 'Unsupported' ? 'sniffed' : isHttp(protocol) ? 'http' : 'tcp';
   if (served.refusal) reportRefusal(context, served.refusal.origin, served.refusal.reason);
   const refusal = served.refusal ?? refusalOf(port ?? 0);
   const refuse = (parts: Partial<Chain>, isHttpChain: boolean) =>
     refusingChain(context, { ...parts, side: 'inbound', http: isHttpChain }, refusal!);
-  const chains: Chain[] = [];
-  if (sniffed || isHttp(protocol)) chains.push(refusal ? refuse(http, true) : chain({ ...http, filters: [httpFilter(context, served)] }));
-  if (isHttp(protocol)) return chains;
-  // Beside a chain that asks for a transport protocol, Envoy wants each named; alone, the chain need not wait for the client's first bytes.
-  for (const transportProtocol of sniffed ? (['raw_buffer', 'tls'] as const) : ([''] as const)) {
-    const parts = { ...tcp, transportProtocol };
-    chains.push(refusal?.concerns === 'all' ? refuse(parts, false) : chain({ ...parts, filters: [tcpFilter(context, served)] }));
-  }
-  return chains;
+  const { mode } = context.mesh.withoutIdentities ? { mode: 'DISABLE' as const } : peerModes(context.mesh).of(context.proxy, port ?? 0);
+  return MATCHES[kind][mode].map(({ http, mesh, transportProtocol, applicationProtocols = [] }) => {
+    const parts = { ...base, name: chainName(served, http), transportProtocol, applicationProtocols };
+    if (refusal && (http || refusal.concerns === 'all')) return refuse(parts, http);
+    const filters = http ? [httpFilter(context, served, authorized.http)] : [...authorized.network, tcpFilter(context, served)];
+    const transportSocket = mesh ? { transportSocket: downstreamMeshTls(context.secrets, context.mesh.config) } : {};
+    return chain({ ...parts, filters, ...transportSocket });
+  });
 }
+
+/** What one chain of a port takes. */
+interface PortMatch {
+  readonly http: boolean;
+  /** The mesh's TLS, which ends here. */
+  readonly mesh: boolean;
+  readonly transportProtocol: Chain['transportProtocol'];
+  readonly applicationProtocols?: readonly string[];
+}
+
+const PLAIN_HTTP: PortMatch = { http: true, mesh: false, transportProtocol: 'raw_buffer' };
+const SNIFFED_HTTP: PortMatch = { ...PLAIN_HTTP, applicationProtocols: PLAINTEXT_HTTP };
+const PLAIN_TCP: PortMatch = { http: false, mesh: false, transportProtocol: 'raw_buffer' };
+const OWN_TLS: PortMatch = { http: false, mesh: false, transportProtocol: 'tls' };
+const meshChain = (http: boolean, applicationProtocols: readonly string[]): PortMatch => ({
+  http,
+  mesh: true,
+  transportProtocol: 'tls',
+  applicationProtocols,
+});
+
+/** Beside a chain that asks for a transport protocol, Envoy wants each named; alone, a chain need not wait for the client's first bytes. */
+const MATCHES: Readonly<Record<'http' | 'sniffed' | 'tcp', Readonly<Record<PeerMode, readonly PortMatch[]>>>> = {
+  http: {
+    DISABLE: [PLAIN_HTTP],
+    PERMISSIVE: [meshChain(true, MESH_ALPN.any), PLAIN_HTTP],
+    STRICT: [meshChain(true, [])],
+  },
+  sniffed: {
+    DISABLE: [SNIFFED_HTTP, PLAIN_TCP, OWN_TLS],
+    PERMISSIVE: [meshChain(true, MESH_ALPN.http), SNIFFED_HTTP, meshChain(false, MESH_ALPN.tcp), PLAIN_TCP, OWN_TLS],
+    STRICT: [meshChain(true, MESH_ALPN.http), meshChain(false, [])],
+  },
+  tcp: {
+    DISABLE: [{ http: false, mesh: false, transportProtocol: '' }],
+    PERMISSIVE: [meshChain(false, MESH_ALPN.tcp), PLAIN_TCP, OWN_TLS],
+    STRICT: [meshChain(false, [])],
+  },
+};
 
 function chainName({ port, bind }: Served, http: boolean): string {
   if (port !== undefined) return `${bind}_${port}`;
   return http ? 'virtualInbound-catchall-http' : VIRTUAL_INBOUND_LISTENER;
 }
 
-function httpFilter(context: TranslateContext, served: Served) {
+function httpFilter(context: TranslateContext, served: Served, authorized: Authorization['http']) {
   const statPrefix = served.port === undefined ? served.cluster : `inbound_${chainName(served, true)}`;
-  return httpConnectionManager(context.mesh.config, { side: 'inbound', statPrefix, routes: inboundRoutes(served) });
+  return httpConnectionManager(context.mesh.config, {
+    side: 'inbound',
+    statPrefix,
+    routes: inboundRoutes(served),
+    authorization: authorized,
+  });
 }
 
 function inboundRoutes({ cluster, hostname, servicePort }: Served): RouteConfiguration {
@@ -217,9 +261,11 @@ function inspectors(chains: readonly Chain[]): ListenerFilter[] {
   const tls = tlsInspector();
   tls.filterDisabled = without((parts) => parts.transportProtocol !== '');
   const filters = [tls];
-  if (chains.some((parts) => parts.applicationProtocols.length > 0)) {
+  // The protocols of TLS are in its hello.
+  const sniffed = (parts: Chain) => parts.applicationProtocols.length > 0 && parts.transportProtocol !== 'tls';
+  if (chains.some(sniffed)) {
     const http = httpInspector();
-    http.filterDisabled = without((parts) => parts.applicationProtocols.length > 0);
+    http.filterDisabled = without(sniffed);
     filters.push(http);
   }
   return filters;

@@ -240,7 +240,7 @@ function buildChains(draft: Draft, offer: Offer, family: Family, address: string
   const statPrefix = `outbound_${address}_${port.number}`;
   const http = kept.chains.get([config, wildcard ? config : service, `${statPrefix} ${routes} ${family}`], NO_INPUTS, () =>
     chain({
-      filters: [httpConnectionManager(config, { side: 'outbound', statPrefix, routes })],
+      filters: [httpConnectionManager(config, { side: 'outbound', statPrefix, routes, authorization: [] })],
       metadata: wildcard ? undefined : originMetadata(service.resource),
       // Everything else on the port goes to the chain that takes what no service claims.
       ...((wildcard || family === 'auto') && { applicationProtocols: PLAINTEXT_HTTP, transportProtocol: 'raw_buffer' as const }),

@@ -4,18 +4,20 @@
  */
 
 import { create } from '@bufbuild/protobuf';
-import { GATEWAY_API } from '../../api/gateway-api/common.ts';
-import type { PolicyTargetReference, ResourceOf, WorkloadLabelSelector } from '../../api/index.ts';
+import type { AuthorizationSource } from '../../api/authorization-policy.ts';
+import type { ResourceOf } from '../../api/index.ts';
 import { originOf, type Resource, resourceText } from '../../api/resource.ts';
-import { matchesLabels } from '../../lib/labels.ts';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { accessLogs } from '../access-log.ts';
+import { authorizationPolicies, isDryRun } from '../authorization/selection.ts';
+import { requestAuthentications } from '../authorization/tokens.ts';
 import type { TranslateContext } from '../context.ts';
 import { tcpProxy } from '../filters.ts';
-import { gatewaysOf } from '../gateways.ts';
 import { metadataOf } from '../metadata.ts';
+import type { Mesh } from '../model.ts';
 import { BLACK_HOLE_CLUSTER } from '../names.ts';
+import { peerModes } from '../peer-authentication.ts';
 import { refusingHost } from '../routes/defaults.ts';
 import { type Chain, chain } from './chains.ts';
 import { type HttpSide, httpConnectionManager } from './hcm.ts';
@@ -46,89 +48,62 @@ export function refusals(context: TranslateContext): RefusalOf {
   };
 }
 
+export const NO_IDENTITIES = 'there is no CA that gives proxies identities (--ca)';
+
 export function reportRefusal(context: TranslateContext, origin: Resource, reason: string): void {
   const { proxy } = context;
   const message = `${reason}. What this concerns at ${proxy.namespace}/${proxy.name} refuses connections instead of running open.`;
   context.report({ code: 'SP1024', level: 'Error', message, origin: originOf(origin), position: origin.source.position() });
 }
 
-interface Targeted {
-  readonly selector?: WorkloadLabelSelector;
-  readonly targetRef?: PolicyTargetReference;
-  readonly targetRefs: readonly PolicyTargetReference[];
-}
-
-/**
- * A policy attached to a Kubernetes Gateway holds for the proxies that serve it. (Istio looks at it on proxies that it has deployed itself only; what was
- * meant to restrict a gateway shall not leave it open.) Those attached to Services hold for waypoints, not for these proxies.
- */
-function selects(context: TranslateContext, policy: Resource<string, Targeted>): boolean {
-  const { proxy, mesh } = context;
-  const { selector, targetRef, targetRefs } = policy.spec;
-  const targets = targetRef ? [targetRef, ...targetRefs] : targetRefs;
-  if (targets.length > 0) return targets.some((target) => isServed(context, policy.metadata.namespace, target));
-  return inNamespace(policy, proxy.namespace, mesh.config.rootNamespace) && matchesLabels(selector?.matchLabels ?? {}, proxy.labels);
-}
-
-function isServed(context: TranslateContext, namespace: string, { group, kind, name }: PolicyTargetReference): boolean {
-  if (context.proxy.type !== 'router' || group !== GATEWAY_API || kind !== 'Gateway') return false;
-  return gatewaysOf(context).some(
-    ({ derivedFrom }) => derivedFrom !== undefined && derivedFrom.metadata.namespace === namespace && derivedFrom.metadata.name === name,
-  );
-}
-
-function inNamespace({ metadata }: Resource, namespace: string, rootNamespace: string): boolean {
-  return metadata.namespace === namespace || metadata.namespace === rootNamespace;
-}
-
+/** What of policies is not enforced: all that they concern is closed then. */
 function authorizationRefusal(context: TranslateContext): Refusal | undefined {
-  const policy = context.mesh.snapshot.list('AuthorizationPolicy').find((each) => enforced(each) && selects(context, each));
-  return (
-    policy && { origin: policy, reason: `${resourceText(policy)} asks for authorization, which this version does not do`, concerns: 'all' }
+  for (const policy of authorizationPolicies(context)) {
+    if (isDryRun(policy)) continue;
+    const lacking = lackingIn(policy, context.mesh);
+    if (lacking !== undefined) return { origin: policy, reason: `${resourceText(policy)} ${lacking}`, concerns: 'all' };
+  }
+  return undefined;
+}
+
+function lackingIn({ spec }: ResourceOf<'AuthorizationPolicy'>, { withoutIdentities }: Mesh): string | undefined {
+  if (spec.action === 'CUSTOM') return 'asks an external authorizer, which this version does not do';
+  if (spec.action === 'AUDIT') return undefined;
+  return withoutIdentities && asksIdentity(spec.rules) ? `asks for identities, and ${NO_IDENTITIES}` : undefined;
+}
+
+type Rules = ResourceOf<'AuthorizationPolicy'>['spec']['rules'];
+
+const IDENTITY = ['principals', 'namespaces', 'serviceAccounts', 'trustDomains'] as const;
+const NO_IDENTITY = ['notPrincipals', 'notNamespaces', 'notServiceAccounts', 'notTrustDomains'] as const;
+
+function asksIdentity(rules: Rules): boolean {
+  return asks(rules, [...IDENTITY, ...NO_IDENTITY], (key) => key.startsWith('source.') && key !== 'source.ip');
+}
+
+function asks(rules: Rules, fields: readonly (keyof AuthorizationSource)[], isKey: (key: string) => boolean): boolean {
+  return rules.some(
+    ({ from, when }) =>
+      from.some(({ source }) => source && fields.some((field) => source[field].length > 0)) || when.some(({ key }) => isKey(key)),
   );
 }
 
-/** A dry run and AUDIT only report. */
-function enforced({ metadata, spec }: ResourceOf<'AuthorizationPolicy'>): boolean {
-  return metadata.annotations['istio.io/dry-run'] !== 'true' && spec.action !== 'AUDIT';
-}
-
+/** Keys of tokens that would have to be fetched. */
 function authenticationRefusal(context: TranslateContext): Refusal | undefined {
-  const policy = context.mesh.snapshot
-    .list('RequestAuthentication')
-    .find((each) => each.spec.jwtRules.length > 0 && selects(context, each));
-  return (
-    policy && {
-      origin: policy,
-      reason: `${resourceText(policy)} asks for JSON Web Tokens to be checked, which this version does not do`,
-      concerns: 'http',
-    }
-  );
+  const lacking = requestAuthentications(context).find(({ spec }) => spec.jwtRules.some(({ jwks }) => !jwks));
+  if (!lacking) return undefined;
+  const reason = `${resourceText(lacking)} has keys of JSON Web Tokens fetched (jwksUri, or the issuer’s own), which this version does not do: give them as jwks`;
+  return { origin: lacking, reason, concerns: 'http' };
 }
 
-/** The mode in force for a port: of the workload's own policy, else of its namespace's, else of the root namespace's; STRICT refuses. */
-function peerAuthentication(context: TranslateContext): RefusalOf | undefined {
-  const { proxy, mesh } = context;
-  const { rootNamespace } = mesh.config;
-  const policies = mesh.snapshot.list('PeerAuthentication').filter((each) => inNamespace(each, proxy.namespace, rootNamespace));
-  const selective = (each: ResourceOf<'PeerAuthentication'>) => Object.keys(each.spec.selector?.matchLabels ?? {}).length > 0;
-  const levels = [
-    policies.find(
-      (each) =>
-        each.metadata.namespace === proxy.namespace &&
-        selective(each) &&
-        matchesLabels(each.spec.selector?.matchLabels ?? {}, proxy.labels),
-    ),
-    policies.find((each) => each.metadata.namespace === proxy.namespace && !selective(each)),
-    policies.find((each) => each.metadata.namespace === rootNamespace && !selective(each)),
-  ].filter((each) => each !== undefined);
-  if (levels.length === 0) return undefined;
+/** What asks for mutual TLS where no proxy has an identity. */
+function peerAuthentication({ proxy, mesh }: TranslateContext): RefusalOf | undefined {
+  if (!mesh.withoutIdentities) return undefined;
+  const modes = peerModes(mesh);
   return (port) => {
-    const ofPort = levels[0]!.spec.portLevelMtls[String(port)];
-    const deciding = ofPort && ofPort.mode !== 'UNSET' ? levels[0] : levels.find((each) => (each.spec.mtls?.mode ?? 'UNSET') !== 'UNSET');
-    const mode = ofPort && ofPort.mode !== 'UNSET' ? ofPort.mode : deciding?.spec.mtls?.mode;
-    if (!deciding || mode !== 'STRICT') return undefined;
-    return { origin: deciding, reason: `${resourceText(deciding)} asks for mutual TLS, which this version does not do`, concerns: 'all' };
+    const { mode, origin } = modes.of(proxy, port);
+    if (!origin || mode !== 'STRICT') return undefined;
+    return { origin, reason: `${resourceText(origin)} asks for mutual TLS, and ${NO_IDENTITIES}`, concerns: 'all' };
   };
 }
 
@@ -141,7 +116,9 @@ export function refusingChain(
   const { side, http, ...match } = parts;
   const name = `refused|${resourceText(refusal.origin)}`;
   const routes = create(RouteConfigurationSchema, { name, virtualHosts: [refusingHost(name, refusal.reason)], validateClusters: false });
-  const filter = http ? httpConnectionManager(context.mesh.config, { side, statPrefix: 'refused', routes }) : closing(context);
+  const filter = http
+    ? httpConnectionManager(context.mesh.config, { side, statPrefix: 'refused', routes, authorization: [] })
+    : closing(context);
   return chain({ ...match, filters: [filter], metadata: metadataOf({ origins: [refusal.origin], refusal: refusal.reason }) });
 }
 

@@ -37,34 +37,35 @@ export class Client {
   async call(call: Call): Promise<CallResult> {
     const started = performance.now();
     let socket: net.Socket | undefined;
-    const done = (result: Omit<CallResult, 'ms'>): CallResult => ({ ...result, ms: performance.now() - started });
+    let seen: CallResult['tls'];
+    const done = (result: Omit<CallResult, 'ms' | 'tls'>): CallResult => {
+      return { ...result, ms: performance.now() - started, ...(seen === undefined ? {} : { tls: seen }) };
+    };
     try {
       if (call.http !== undefined) {
         const { http } = call;
         const version = String(http.version ?? '1.1');
         const url = splitUrl(http.url);
         socket = await this.#connect(call.from, http.resolve ?? url.host, url.port);
-        let seen: CallResult['tls'];
         if (url.scheme === 'https') {
           const alpn = http.alpn ?? (version === '2' ? ['h2'] : ['http/1.1']);
           [socket, seen] = await this.#secure(socket, http.sni ?? url.host, alpn, http.cert);
         }
         const reply = version === '2' ? await http2Exchange(socket, http, url) : await http1Exchange(socket, http, url, version);
-        return done({ outcome: 'answered', ...reply, ...(seen === undefined ? {} : { tls: seen }) });
+        return done({ outcome: 'answered', ...reply });
       }
       const raw = (call.tls ?? call.tcp)!;
       socket = await this.#connect(call.from, raw.resolve ?? raw.host, raw.port);
-      let seen: CallResult['tls'];
       if (call.tls !== undefined) {
         [socket, seen] = await this.#secure(socket, call.tls.sni ?? call.tls.host, call.tls.alpn, call.tls.cert);
         if (raw.send === undefined) {
           await farewell(socket);
-          return done({ outcome: 'answered', ...(seen === undefined ? {} : { tls: seen }) });
+          return done({ outcome: 'answered' });
         }
       }
       if (raw.send) socket.write(unescape(raw.send), 'latin1');
       const body = await readUntilQuiet(socket, (raw.timeout ?? FIRST_BYTES_MS / 1000) * 1000);
-      return done({ outcome: body === '' ? 'closed' : 'answered', body, ...(seen === undefined ? {} : { tls: seen }) });
+      return done({ outcome: body === '' ? 'closed' : 'answered', body });
     } catch (error) {
       if (error instanceof Failed) return done({ outcome: error.message });
       throw error;

@@ -365,7 +365,9 @@ async function handshake(socket: net.Socket, pick: PickContext, mutual: boolean)
   if (!done) return undefined;
   // As tls.Server does for its sockets: an HTTP/2 session waits for it.
   Object.assign(secured, { secureConnecting: false });
-  if (mutual && !secured.authorized) {
+  // Only a tls.Server tells `authorized`; the verdict itself has no public name.
+  const { ssl } = secured as unknown as { ssl: { verifyError(): Error | null } };
+  if (mutual && (!secured.getPeerCertificate()?.fingerprint256 || ssl.verifyError())) {
     secured.destroy();
     return undefined;
   }

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { inspect } from 'node:util';
+import { newAuthorityFiles, openAuthority } from './authority.ts';
+import { authorityIn } from './folder.ts';
+import { Identities } from './identities.ts';
+
+const NOW = Date.parse('2026-05-04T12:00:00Z');
+const HOUR_MS = 3_600_000;
+const ID = 'spiffe://cluster.local/ns/default/sa/sleep';
+
+test('a workload’s certificate names it critically, is signed by the root, and ends within a day', () => {
+  const files = newAuthorityFiles('cluster.local', NOW);
+  const { chain, notAfter } = openAuthority(files, 'test').issue(ID, NOW);
+  const leaf = new X509Certificate(chain);
+  const root = new X509Certificate(files['root-cert.pem']);
+  assert.equal(leaf.subject, undefined);
+  assert.equal(leaf.subjectAltName, `URI:${ID}`);
+  assert.ok(leaf.verify(root.publicKey) && leaf.checkIssued(root));
+  assert.ok(root.ca && !leaf.ca);
+  assert.deepEqual(leaf.keyUsage, ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']);
+  assert.equal(notAfter, NOW + 24 * HOUR_MS);
+  assert.equal(Date.parse(leaf.validTo), notAfter);
+  // subjectAltName (2.5.29.17), TRUE.
+  assert.ok(leaf.raw.includes(Buffer.from('0603551d110101ff', 'hex')));
+  // The root is not sent along: peers have it.
+  assert.equal(chain.match(/BEGIN CERTIFICATE/g)?.length, 1);
+});
+
+test('a CA in a folder is made once, its key for its owner alone, and read by who comes later', () => {
+  const parent = mkdtempSync(join(tmpdir(), 'sallyport-ca-'));
+  try {
+    const folder = join(parent, 'deep', 'ca');
+    const first = authorityIn(folder, 'cluster.local', NOW);
+    const second = authorityIn(folder, 'cluster.local', NOW);
+    assert.equal(first.trusted, second.trusted);
+    assert.equal(statSync(join(folder, 'ca-key.pem')).mode & 0o777, 0o600);
+    assert.deepEqual(readdirSync(join(parent, 'deep')), ['ca']);
+    writeFileSync(join(folder, 'ca-key.pem'), readFileSync(join(folder, 'ca-cert.pem')));
+    assert.throws(() => authorityIn(folder, 'cluster.local', NOW), { code: 'ca-invalid' });
+    rmSync(join(folder, 'ca-key.pem'));
+    assert.throws(() => authorityIn(folder, 'cluster.local', NOW), { code: 'ca-invalid', message: /ca-key\.pem is missing/ });
+    assert.ok(existsSync(join(folder, 'ca-cert.pem')));
+  } finally {
+    rmSync(parent, { recursive: true });
+  }
+});
+
+test('another CA’s key signs nothing', () => {
+  const files = { ...newAuthorityFiles('a', NOW), 'ca-key.pem': newAuthorityFiles('b', NOW)['ca-key.pem'] };
+  assert.throws(() => openAuthority(files, 'test'), { code: 'ca-invalid', message: /does not belong/ });
+});
+
+test('certificates are kept until half of their time is over', () => {
+  let now = NOW;
+  const identities = new Identities(undefined, () => now);
+  const first = identities.secretsOf('cluster.local', ID);
+  assert.equal(identities.secretsOf('cluster.local', ID), first);
+  assert.equal(identities.renewAt, NOW + 12 * HOUR_MS);
+  now += 12 * HOUR_MS;
+  const second = identities.secretsOf('cluster.local', ID);
+  assert.notEqual(second, first);
+  assert.equal(second[1], first[1]);
+  assert.equal(identities.renewAt, now + 12 * HOUR_MS);
+});
+
+test('keys are not printed', () => {
+  const { key } = openAuthority(newAuthorityFiles('a', NOW), 'test').issue(ID, NOW);
+  for (const text of [String(key), JSON.stringify({ key }), inspect(key)]) assert.doesNotMatch(text, /PRIVATE|MI/);
+});

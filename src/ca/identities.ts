@@ -1,0 +1,65 @@
+/** The certificates of a mesh's workloads as secrets of SDS, renewed long before they expire. */
+import { create } from '@bufbuild/protobuf';
+import { type Secret, SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { ROOT_SECRET, WORKLOAD_SECRET } from '../xds/names.ts';
+import { type Authority, newAuthorityFiles, openAuthority } from './authority.ts';
+import { authorityIn } from './folder.ts';
+
+interface Known {
+  readonly secrets: readonly Secret[];
+  /** Milliseconds since the epoch. */
+  readonly renewAt: number;
+}
+
+export class Identities {
+  readonly #folder: string | undefined;
+  readonly #now: () => number;
+  readonly #known = new Map<string, Known>();
+  #authority: { readonly authority: Authority; readonly root: Secret } | undefined;
+
+  /**
+   * @param folder of the CA, which is made there on first use; undefined: a CA that lives as long as this
+   * @param now ms since the epoch
+   */
+  constructor(folder: string | undefined, now: () => number) {
+    this.#folder = folder;
+    this.#now = now;
+  }
+
+  /** The workload's certificate with its key, and the roots it trusts; the same until it is time for another. Throws as `authorityIn`. */
+  secretsOf(trustDomain: string, uri: string): readonly Secret[] {
+    const now = this.#now();
+    const known = this.#known.get(uri);
+    if (known && now < known.renewAt) return known.secrets;
+    const { authority, root } = this.#opened(trustDomain, now);
+    const { chain, key, notAfter } = authority.issue(uri, now);
+    const certificateChain = { specifier: { case: 'inlineString', value: chain } } as const;
+    const privateKey = { specifier: { case: 'inlineBytes', value: key.reveal() } } as const;
+    const own = create(SecretSchema, { name: WORKLOAD_SECRET, type: { case: 'tlsCertificate', value: { certificateChain, privateKey } } });
+    const secrets = [own, root];
+    this.#known.set(uri, { secrets, renewAt: now + (notAfter - now) / 2 });
+    return secrets;
+  }
+
+  /** When the next certificate is to be renewed, ms since the epoch; undefined while there is none. */
+  get renewAt(): number | undefined {
+    const times = [...this.#known.values()].map(({ renewAt }) => renewAt);
+    return times.length > 0 ? Math.min(...times) : undefined;
+  }
+
+  #opened(trustDomain: string, now: number) {
+    if (!this.#authority) {
+      const folder = this.#folder;
+      const authority =
+        folder === undefined
+          ? openAuthority(newAuthorityFiles(trustDomain, now), "this process's CA")
+          : authorityIn(folder, trustDomain, now);
+      const trustedCa = { specifier: { case: 'inlineString', value: authority.trusted } } as const;
+      this.#authority = {
+        authority,
+        root: create(SecretSchema, { name: ROOT_SECRET, type: { case: 'validationContext', value: { trustedCa } } }),
+      };
+    }
+    return this.#authority;
+  }
+}

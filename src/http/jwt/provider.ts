@@ -1,0 +1,142 @@
+/** One issuer of tokens: where its tokens stand in a request, what they must be, and what is made of them. */
+import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+import type { JwtProvider } from '../../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
+import { unsupported } from '../../xds/unpack.ts';
+import type { Head } from '../head.ts';
+import type { HeaderMap } from '../header-map.ts';
+import { readKeys, signatureProblem } from './keys.ts';
+import { readToken, type Token } from './token.ts';
+
+export const MISSING = 'Jwt is missing';
+export const UNKNOWN_ISSUER = 'Jwt issuer is not configured';
+export const WRONG_AUDIENCE = 'Audiences in Jwt are not allowed';
+
+export interface Accepted {
+  /** By the key under which the filter notes them; undefined where nobody asks for it. */
+  readonly metadata: JsonObject | undefined;
+  /** What of the request changes: the token that is not passed on, and fields that are made of its claims. */
+  edit(headers: HeaderMap): void;
+}
+
+export interface Provider {
+  /** Fields that only this filter may make. */
+  readonly ownFields: readonly string[];
+  /** @param now ms since the epoch. A text says why there is no valid token. */
+  verify(head: Head, now: number): Accepted | string;
+}
+
+interface Found {
+  readonly text: string;
+  /** The field to be taken away with it; undefined for other places. */
+  readonly field: string | undefined;
+}
+
+/** Throws `xds-unsupported`; `where` names the provider. */
+export function compileProvider(config: JwtProvider, where: string): Provider {
+  const { jwksSourceSpecifier: source, subjects, maxLifetime, headerInMetadata, failedStatusInMetadata } = config;
+  if (source.case !== 'localJwks' || (source.value.specifier.case !== 'inlineString' && source.value.specifier.case !== 'inlineBytes'))
+    return unsupported(`${where}.${source.case ?? 'jwks'}`, 'not supported; give local_jwks inline');
+  if (subjects) unsupported(`${where}.subjects`, 'not supported');
+  if (maxLifetime) unsupported(`${where}.max_lifetime`, 'not supported');
+  if (headerInMetadata || failedStatusInMetadata) unsupported(`${where}.header_in_metadata`, 'not supported');
+  const { value } = source.value.specifier;
+  const keys = readKeys(typeof value === 'string' ? value : Buffer.from(value).toString('utf8'));
+  const skewMs = (config.clockSkewSeconds || 60) * 1000;
+  const audiences = new Set(config.audiences.map(plainAudience));
+  const problem = (token: Token, now: number): string | undefined => {
+    const { iss, exp, nbf } = token.claims;
+    if (config.issuer !== '' && iss !== config.issuer) return UNKNOWN_ISSUER;
+    if (config.requireExpiration && exp === undefined) return 'Jwt is expired';
+    if (typeof nbf === 'number' && now + skewMs < nbf * 1000) return 'Jwt not yet valid';
+    if (typeof exp === 'number' && now > exp * 1000 + skewMs) return 'Jwt is expired';
+    const named = [token.claims.aud ?? []].flat().map((each) => plainAudience(String(each)));
+    if (audiences.size > 0 && !named.some((each) => audiences.has(each))) return WRONG_AUDIENCE;
+    return signatureProblem(token, keys);
+  };
+  return {
+    ownFields: [config.forwardPayloadHeader, ...config.claimToHeaders.map(({ headerName }) => headerName)]
+      .filter((name) => name !== '')
+      .map((name) => name.toLowerCase()),
+    verify(head, now) {
+      let why = MISSING;
+      for (const { text, field } of tokensIn(head, config)) {
+        const token = readToken(text);
+        const wrong = typeof token === 'string' ? token : problem(token, now);
+        if (wrong === undefined) return accepted(config, token as Token, field);
+        why = wrong;
+      }
+      return why;
+    },
+  };
+}
+
+const DEFAULT_PLACES = { fromHeaders: [{ name: 'authorization', valuePrefix: 'Bearer ' }], fromParams: ['access_token'], fromCookies: [] };
+
+function* tokensIn({ headers, path }: Head, config: JwtProvider): Generator<Found> {
+  const { fromHeaders, fromParams, fromCookies } = config;
+  const places = fromHeaders.length + fromParams.length + fromCookies.length > 0 ? config : DEFAULT_PLACES;
+  for (const { name, valuePrefix } of places.fromHeaders) {
+    const field = name.toLowerCase();
+    for (const value of headers.all(field)) {
+      const at = value.indexOf(valuePrefix);
+      if (at >= 0) yield { text: /^[A-Za-z0-9_.=+/-]*/.exec(value.slice(at + valuePrefix.length).trim())![0], field };
+    }
+  }
+  const query = new URLSearchParams(path.includes('?') ? path.slice(path.indexOf('?') + 1) : '');
+  for (const name of places.fromParams) {
+    const value = query.get(name);
+    if (value !== null) yield { text: value, field: undefined };
+  }
+  const cookies = headers.all('cookie').flatMap((line) => line.split(';'));
+  for (const name of places.fromCookies) {
+    const value = cookies.map((each) => each.trim()).find((each) => each.startsWith(`${name}=`));
+    if (value !== undefined) yield { text: value.slice(name.length + 1).replace(/^"(.*)"$/, '$1'), field: undefined };
+  }
+}
+
+/** The scheme and a slash at the end make no difference. */
+function plainAudience(text: string): string {
+  return text.replace(/^https?:\/\//, '').replace(/\/$/, '');
+}
+
+function accepted(config: JwtProvider, { claims, payload }: Token, field: string | undefined): Accepted {
+  const { payloadInMetadata, normalizePayloadInMetadata, forward, forwardPayloadHeader, claimToHeaders } = config;
+  const spaced = normalizePayloadInMetadata?.spaceDelimitedClaims ?? [];
+  return {
+    metadata: payloadInMetadata === '' ? undefined : { [payloadInMetadata]: withLists(claims, spaced) },
+    edit(headers) {
+      if (forwardPayloadHeader !== '') {
+        const padding = config.padForwardPayloadHeader ? '='.repeat((4 - (payload.length % 4)) % 4) : '';
+        headers.set(forwardPayloadHeader.toLowerCase(), `${payload}${padding}`);
+      }
+      for (const { headerName, claimName } of claimToHeaders) {
+        const value = claimAt(claims, claimName);
+        if (value !== undefined && value !== null) headers.set(headerName.toLowerCase(), claimText(value));
+      }
+      if (!forward && field !== undefined) headers.remove(field);
+    },
+  };
+}
+
+function withLists(claims: JsonObject, names: readonly string[]): JsonObject {
+  const lists = names.flatMap((name) => {
+    const value = claims[name];
+    return typeof value === 'string' ? [[name, value.split(' ').filter((each) => each !== '')] as const] : [];
+  });
+  return { ...claims, ...Object.fromEntries(lists) };
+}
+
+/** `a.b`: the claim of that name, or b within a. */
+function claimAt(claims: JsonObject, name: string): JsonValue | undefined {
+  if (Object.hasOwn(claims, name)) return claims[name];
+  let at: JsonValue | undefined = claims;
+  for (const key of name.split('.')) {
+    if (typeof at !== 'object' || at === null || Array.isArray(at) || !Object.hasOwn(at, key)) return undefined;
+    at = at[key];
+  }
+  return at;
+}
+
+function claimText(value: JsonValue): string {
+  return typeof value === 'object' ? Buffer.from(JSON.stringify(value)).toString('base64') : String(value);
+}

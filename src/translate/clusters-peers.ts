@@ -1,0 +1,37 @@
+/** Who is behind a port of a service, as far as the mesh's mutual TLS has to know it. */
+import { Memo, NO_INPUTS } from '../lib/memo.ts';
+import { spiffeId } from '../lib/spiffe.ts';
+import type { Endpoint, Service } from '../registry/model.ts';
+import type { PeerModes } from './peer-authentication.ts';
+
+export interface PortPeers {
+  /** Whom the endpoints may be (SPIFFE), sorted. */
+  readonly identities: readonly string[];
+  /** Whether there are endpoints, and each of them takes the mesh's TLS. */
+  readonly all: boolean;
+}
+
+const NOBODY: PortPeers = { identities: [], all: false };
+const kept = { lists: new Memo<PortPeers>(), equal: new Memo<PortPeers>() };
+
+/** Equal for lists that come to the same. `peers` undefined: proxies have no identities. */
+export function portPeers(
+  { meshExternal }: Service,
+  endpoints: readonly Endpoint[],
+  peers: PeerModes | undefined,
+  trustDomain: string,
+): PortPeers {
+  if (!peers || meshExternal || endpoints.length === 0) return NOBODY;
+  return kept.lists.get([peers, endpoints, trustDomain], NO_INPUTS, () => {
+    const accounts = endpoints
+      .filter(({ workload }) => workload !== '')
+      .map(({ namespace, serviceAccount }) => [namespace, serviceAccount] as const);
+    const identities = [...new Set(accounts.map(([namespace, account]) => spiffeId(trustDomain, namespace, account)))].sort();
+    const all = endpoints.every((each) => takesMeshTls(each, peers));
+    return kept.equal.get([peers, `${all} ${identities.join(' ')}`], NO_INPUTS, () => ({ identities, all }));
+  });
+}
+
+export function takesMeshTls({ tlsMode, namespace, labels, port }: Endpoint, peers: PeerModes): boolean {
+  return tlsMode === 'istio' && peers.of({ namespace, labels }, port).mode !== 'DISABLE';
+}
