@@ -1,8 +1,8 @@
 /** Envoy's `/certs`: the certificates in force, from secrets and from TLS contexts that hold them themselves. */
 import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { create, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { readRegularText } from '../lib/regular-file.ts';
 import { CertificatesSchema } from '../xds/gen/envoy/admin/v3/certs_pb.js';
 import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -44,7 +44,7 @@ function collect(source: JsonValue | undefined, kind: Found['kind'], found: Foun
   else if (typeof text === 'string') found.push({ kind, pem: text, path: '<inline>' });
   else if (typeof filename === 'string') {
     try {
-      found.push({ kind, pem: readFileSync(filename, 'utf8'), path: filename });
+      found.push({ kind, pem: readRegularText(filename), path: filename });
     } catch {
       // A file that is gone is the data plane's to report; here is only what can be shown.
     }

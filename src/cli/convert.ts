@@ -1,6 +1,5 @@
 /** `sallyport convert`: Istio's egress resources as objects of the Kubernetes Gateway API, proved to do the same. */
 
-import { promises as fs } from 'node:fs';
 import { Command } from 'commander';
 import { decodeDocuments } from '../api/documents.ts';
 import { resourceText } from '../api/resource.ts';
@@ -9,6 +8,7 @@ import { Store } from '../config/store.ts';
 import { documentsOf, type WrittenDocument } from '../convert/documents.ts';
 import type { Unexpressed } from '../convert/index.ts';
 import { formatPosition } from '../lib/finding.ts';
+import { readRegularText } from '../lib/regular-file.ts';
 import { convertDocuments, type Documents } from '../prove/convert.ts';
 import { describeCall } from '../prove/describe-call.ts';
 import type { Comparison } from '../prove/diff.ts';
@@ -58,7 +58,7 @@ async function readDocuments(paths: readonly string[], options: ConvertOptions):
     store.set(file, decodeDocuments(text, file, { namespace }));
     documents.push(...documentsOf(text, namespace));
   };
-  for (const file of files) take(await fs.readFile(file, 'utf8'), file);
+  for (const file of files) take(readRegularText(file), file);
   if (paths.includes(STDIN)) {
     const parts: Buffer[] = [];
     for await (const part of process.stdin) parts.push(part as Buffer);

@@ -1,9 +1,9 @@
 /** Findings look the same wherever they are printed. */
 
-import { readFileSync } from 'node:fs';
 import { type Finding, formatPosition, type Level, type Position } from '../lib/finding.ts';
 import { findingJson, sortFindings } from '../lib/finding-form.ts';
 import { originText } from '../lib/origin.ts';
+import { readRegularText } from '../lib/regular-file.ts';
 import type { Paint, Style } from './colours.ts';
 
 export type Output = 'text' | 'json' | 'yaml';
@@ -41,7 +41,7 @@ export function lineReader(): ReadLine {
     let lines = files.get(file);
     if (!lines) {
       try {
-        lines = readFileSync(file, 'utf8').split('\n');
+        lines = readRegularText(file).split('\n');
       } catch {
         lines = [];
       }

@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { type LogRecord, parseLine } from '../learn/records.ts';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
+import { checkRegular } from '../lib/regular-file.ts';
 
 export interface LogProblem {
   readonly file: string;
@@ -67,7 +68,9 @@ class Tally {
 function checkPath(path: string): void {
   if (path === '-') return;
   try {
-    if (statSync(path).isDirectory()) throw new SallyportError('usage', `${path} is a folder: name the log files in it.`);
+    const stats = statSync(path);
+    if (stats.isDirectory()) throw new SallyportError('usage', `${path} is a folder: name the log files in it.`);
+    checkRegular(path, stats);
   } catch (error) {
     if (error instanceof SallyportError) throw error;
     const code = codeOf(error) === 'ENOENT' ? 'path-not-found' : 'log-unreadable';

@@ -1,6 +1,6 @@
 /** Where commands have config dumps from: a running proxy, a file, or configuration files that are translated. */
-import { readFile } from 'node:fs/promises';
 import { messageOf, SallyportError } from '../lib/errors.ts';
+import { readRegularText } from '../lib/regular-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import type { SimulatedFiles } from '../prove/simulated.ts';
 import { translatedFor } from '../prove/translated.ts';
@@ -31,7 +31,7 @@ export async function askProxy({ address, port }: SocketAddress): Promise<Dump> 
 
 /** Reads a dump from a file, or from stdin for `-`. Rejects with `no-config-dump`. */
 export async function readDump(path: string): Promise<Dump> {
-  return parseDump(path === '-' ? await readStdin() : await readFile(path, 'utf8'), path);
+  return parseDump(path === '-' ? await readStdin() : readRegularText(path), path);
 }
 
 async function readStdin(): Promise<string> {

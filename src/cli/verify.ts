@@ -1,9 +1,9 @@
 /** `sallyport verify`: statements about all calls, proved or refuted by a call that shows it. */
-import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
 import type { Finding, Level } from '../lib/finding.ts';
 import { originText } from '../lib/origin.ts';
+import { readRegularText } from '../lib/regular-file.ts';
 import { type CounterexampleGroup, groupedCounterexamples } from '../prove/counterexample-groups.ts';
 import { describeCall } from '../prove/describe-call.ts';
 import { gatewaysOf } from '../prove/inside.ts';
@@ -87,7 +87,7 @@ async function readStatements(reader: Reader, path: string, files: SimulatedFile
 
 function readText(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readRegularText(path);
   } catch (cause) {
     const code = codeOf(cause) === 'ENOENT' ? 'path-not-found' : 'statements-unreadable';
     throw new SallyportError(code, `cannot read ${path}: ${messageOf(cause)}`, { cause });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -125,6 +126,19 @@ test('a dangling link is a finding; a loop of links ends', async (t) => {
   const { snapshot } = await openFiles([path]);
   assert.deepEqual(names(snapshot), ['a']);
   assert.deepEqual(codes(snapshot), ['SP0002']);
+});
+
+test('a FIFO, a device or a socket is a finding at once, named or in a folder; nothing waits for it', async (t) => {
+  const path = await folder(t, { 'a.yaml': entry('a') });
+  execFileSync('mkfifo', [join(path, 'b.yaml'), join(path, 'ignored')]);
+  const named = await folder(t);
+  await symlink('/dev/zero', join(named, 'zero.yaml'));
+  const { snapshot } = await openFiles([path, join(named, 'zero.yaml')]);
+  assert.deepEqual(names(snapshot), ['a']);
+  assert.deepEqual(snapshot.findings.map(({ code, message }) => `${code} ${message}`).sort(), [
+    "SP0002 can't be read: it is a device, not a file",
+    "SP0002 can't be read: it is a named pipe, not a file",
+  ]);
 });
 
 test('links lead to files under the given paths, and nowhere else', async (t) => {

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import type { ResourceOf } from '../api/index.ts';
 import { decodeMeshConfig, type MeshConfigDecoded } from '../api/mesh-config-document.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
+import { readRegularText } from '../lib/regular-file.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** The ConfigMap that holds a cluster's MeshConfig, and the key under which it stands. */
@@ -15,7 +15,7 @@ const CONFIG_MAP = { name: 'istio', key: 'mesh' } as const;
 export function loadMeshConfig(snapshot: Snapshot, file?: string): MeshConfigDecoded {
   if (file === undefined) return meshConfigIn(snapshot) ?? decodeMeshConfig('', '');
   try {
-    return decodeMeshConfig(readFileSync(file, 'utf8'), file);
+    return decodeMeshConfig(readRegularText(file), file);
   } catch (cause) {
     throw meshConfigUnreadable(file, messageOf(cause), cause);
   }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { DECODING_CODES } from '../api/codes.ts';
 import { decode, formatPath } from '../api/decode.ts';
 import { type MeshNetworks, meshNetworks } from '../api/mesh-networks.ts';
@@ -9,6 +8,7 @@ import { parseYaml } from '../api/yaml/parse.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { Finding, Position } from '../lib/finding.ts';
 import type { Origin } from '../lib/origin.ts';
+import { readRegularText } from '../lib/regular-file.ts';
 import type { Snapshot } from './snapshot.ts';
 
 const ORIGIN: Origin = { kind: 'MeshNetworks', namespace: '', name: '' };
@@ -38,7 +38,7 @@ export function loadMeshNetworks(snapshot: Snapshot, file?: string): LoadedMeshN
 
 function read(file: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    return readRegularText(file);
   } catch (cause) {
     throw new SallyportError('mesh-networks-unreadable', `the mesh networks ${file} can't be read: ${messageOf(cause)}`, { cause });
   }

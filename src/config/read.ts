@@ -3,6 +3,7 @@ import { DECODING_CODES, type DecodingCode } from '../api/codes.ts';
 import { type Decoded, type DecodeOptions, decodeDocuments } from '../api/documents.ts';
 import { codeOf, messageOf } from '../lib/errors.ts';
 import { fileOrigin } from '../lib/origin.ts';
+import { irregularity, readFlags } from '../lib/regular-file.ts';
 
 /** Larger files are refused: parsing takes about a tenth of a second a megabyte, and its values several times the file's size. */
 export const LARGEST_FILE = 32 * 1024 * 1024;
@@ -45,9 +46,14 @@ export async function readMarked(path: string): Promise<FileRead> {
 
 /** Undefined if the file was written meanwhile. */
 async function readOnce(path: string): Promise<FileRead | undefined> {
-  const file = await fs.open(path, 'r');
+  // Before it is opened: that of a device may do something.
+  const irregular = irregularity(path, await fs.stat(path));
+  if (irregular !== undefined) return { kind: 'unreadable', reason: `it is ${irregular}` };
+  const file = await fs.open(path, readFlags(path));
   try {
     const stats = await file.stat({ bigint: true });
+    const replaced = irregularity(path, stats);
+    if (replaced !== undefined) return { kind: 'unreadable', reason: `it is ${replaced}` };
     const mark = markOf(stats);
     if (stats.size > LARGEST_FILE) return { kind: 'too-large', size: Number(stats.size), mark };
     const bytes = await file.readFile();

@@ -1,6 +1,7 @@
-import { type Dirent, promises as fs } from 'node:fs';
+import { type Dirent, promises as fs, type Stats } from 'node:fs';
 import { dirname, extname, join, resolve, sep } from 'node:path';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
+import { irregularity } from '../lib/regular-file.ts';
 import { isPassing } from './read.ts';
 
 const EXTENSIONS: ReadonlySet<string> = new Set(['.yaml', '.yml', '.json']);
@@ -63,6 +64,11 @@ export async function scan(paths: readonly string[], strict: boolean): Promise<S
   };
 
   const addEntry = async (path: string, entry: Dirent) => {
+    // What is neither a file nor a folder would be waited for without end, and is not passed over in silence.
+    const irregular = (at: string, stats: Dirent | Stats) => {
+      const what = irregularity(at, stats);
+      if (what !== undefined) unreadable.push({ path: at, reason: `it is ${what}`, passes: false });
+    };
     const wanted = isConfigurationFile(entry.name);
     if (entry.isDirectory()) await addFolder(path);
     else if (entry.isFile() && wanted) await addFile(path);
@@ -75,7 +81,8 @@ export async function scan(paths: readonly string[], strict: boolean): Promise<S
       } else if (target?.isDirectory()) await addFolder(path);
       else if (wanted && target?.isFile()) await addFile(path);
       else if (wanted && !target) unreadable.push({ path, reason: 'the link leads nowhere', passes: false });
-    }
+      else if (wanted && target) irregular(path, target);
+    } else if (wanted) irregular(path, entry);
   };
 
   for (const path of paths) {

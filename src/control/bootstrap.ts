@@ -1,10 +1,10 @@
 /** `proxy -c`: the data plane alone, kept at what an Envoy bootstrap file and the files that it subscribes to say. */
-import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Follower, type FollowTimes, type Load } from '../config/follow.ts';
 import type { Engine, Refusal } from '../engine/contract.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { readRegularText } from '../lib/regular-file.ts';
 import { type BootstrapConfig, readBootstrap } from '../xds/bootstrap.ts';
 import { readFileSet } from '../xds/bootstrap-files.ts';
 import { type Publication, SetCache } from '../xds/cache.ts';
@@ -93,7 +93,7 @@ export function openBootstrap(file: string): BootstrapConfig {
 
 function readText(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readRegularText(path);
   } catch (cause) {
     throw new SallyportError('file-unreadable', `${path} cannot be read: ${messageOf(cause)}`, { cause });
   }

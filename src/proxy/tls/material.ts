@@ -1,7 +1,8 @@
 /** Where TLS takes certificates, keys and CAs from: inline bytes, files that are read again when they change, and secrets that come over xDS. */
-import { readFileSync, unwatchFile, watchFile } from 'node:fs';
+import { unwatchFile, watchFile } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
+import { readRegularFile } from '../../lib/regular-file.ts';
 import type { DataSource } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { CertificateValidationContext, TlsCertificate } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import type { Secret } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
@@ -94,7 +95,7 @@ function load(path: string): Source {
   let reason = '';
   for (const candidate of candidates) {
     try {
-      return { bytes: readFileSync(candidate) };
+      return { bytes: readRegularFile(candidate) };
     } catch (error) {
       reason ||= messageOf(error);
     }
