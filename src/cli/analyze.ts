@@ -4,7 +4,6 @@ import { Command, InvalidArgumentError } from 'commander';
 import { analyzeFiles } from '../analysis/files.ts';
 import { MESSAGES } from '../analysis/messages.ts';
 import { DECODING_CODES } from '../api/codes.ts';
-import { loadMeshConfig } from '../config/mesh-config.ts';
 import { loadMeshNetworks } from '../config/mesh-networks.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding, Level } from '../lib/finding.ts';
@@ -15,7 +14,7 @@ import { githubCommands, sarif } from './finding-formats.ts';
 import { type Output, printFindings } from './findings.ts';
 import { choiceOption } from './options.ts';
 import { print } from './print.ts';
-import { EMPTY_OPTION, readFiles } from './read-files.ts';
+import { EMPTY_OPTION, readFiles, readMeshConfig } from './read-files.ts';
 import type { ReadMeshOptions } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
 
@@ -88,7 +87,7 @@ function remoteClusterOption(value: string, all: ReadonlyMap<string, readonly st
 /** What is wrong, and how many objects were read. */
 async function analyzed(paths: readonly string[], options: AnalyzeOptions): Promise<{ findings: readonly Finding[]; objects: number }> {
   const snapshot = await readFiles(paths, options);
-  const { config: mesh, findings } = loadMeshConfig(snapshot, options.meshConfig);
+  const { config: mesh, findings } = readMeshConfig(snapshot, options);
   const { networks: meshNetworks, findings: networkFindings } = loadMeshNetworks(snapshot, options.meshNetworks);
   const remoteClusters = new Map<string, Snapshot>();
   for (const [name, remotePaths] of options.remoteCluster) remoteClusters.set(name, await readFiles(remotePaths, options));

@@ -34,7 +34,7 @@ export function convertCommand(): Command {
   return addReadOptions(command).action((paths: string[], options: ConvertOptions) =>
     answerFrom(async (reader) => {
       const { snapshot, documents } = await readDocuments(paths, options);
-      const { mesh } = await reader.take(snapshot, options.meshConfig);
+      const { mesh } = await reader.take(snapshot, options);
       reader.demandSound();
       const { text, unexpressed, converted, difference } = convertDocuments({ snapshot, documents }, mesh, options.namespace);
       printData(text);

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import type { Finding } from '../lib/finding.ts';
 import { type Origin, originText } from '../lib/origin.ts';
+import type { Cause } from '../prove/causes.ts';
 import { describeCall } from '../prove/describe-call.ts';
 import { type Comparison, compare } from '../prove/diff.ts';
 import { type ChangeGroup, type ChangeRow, causeText, groupedChanges } from '../prove/diff-groups.ts';
@@ -80,6 +81,11 @@ function rowText({ workloads, destinations, before, after }: ChangeRow): string 
   return `${few(workloads)}: a call to ${few(destinations, '; ')} ${after}; before, it ${before.join(' or ')}`;
 }
 
+/** Without the place, which the finding has; but for what is gone, as that is not in the files that are reviewed. */
+function nameOf(cause: Cause): string {
+  return cause.gone ? causeText(cause) : `${originText(cause.origin)} ${cause.text}`;
+}
+
 const CODES: Readonly<Record<string, string>> = {
   widens: 'A workload reaches more than before, or the same with fewer proxies on the way.',
   weakens: 'A call is protected less on its way than before.',
@@ -95,8 +101,14 @@ function reviewOf(comparison: Comparison, fails: (kind: ChangeKind) => boolean):
     rows.map((row): Finding => {
       const [cause] = causes;
       const level = fails(row.kind) ? 'Error' : row.kind === 'differs' ? 'Warning' : 'Info';
-      const message = `${causes.map(({ origin, text }) => `${originText(origin)} ${text}`).join(', ')}: ${rowText(row)}. For example: ${describeCall(row.example)}`;
-      return { code: row.kind, level, message, origin: cause?.origin ?? nothing, ...(cause?.position && { position: cause.position }) };
+      const message = `${causes.map(nameOf).join(', ')}: ${rowText(row)}. For example: ${describeCall(row.example)}`;
+      return {
+        code: row.kind,
+        level,
+        message,
+        origin: cause?.origin ?? nothing,
+        ...(cause?.position && !cause.gone && { position: cause.position }),
+      };
     }),
   );
   const undecided = comparison.undecided.map((message): Finding => ({ code: 'undecided', level: 'Error', message, origin: nothing }));

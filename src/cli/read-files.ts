@@ -1,7 +1,9 @@
 /** What commands find under paths, and in revisions of a git repository. What is wrong with it stands in the snapshot's findings: see `read-mesh.ts`. */
 import { promises as fs } from 'node:fs';
 import { resolve, sep } from 'node:path';
+import type { MeshConfigDecoded } from '../api/mesh-config-document.ts';
 import { openFiles } from '../config/files.ts';
+import { loadMeshConfig } from '../config/mesh-config.ts';
 import { STDIN } from '../config/scan.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { SallyportError } from '../lib/errors.ts';
@@ -11,7 +13,9 @@ import { printError } from './print.ts';
 
 export interface ReadFilesOptions {
   readonly namespace: string;
-  /** Whether a path may hold no object at all. */
+  /** The file with the MeshConfig, where it is not among the files. */
+  readonly meshConfig?: string;
+  /** Whether a path may hold no object at all, and the file of the MeshConfig no settings. */
   readonly allowEmpty?: boolean;
 }
 
@@ -54,6 +58,17 @@ export async function demandAny(snapshot: Snapshot, path: string, { allowEmpty =
 function filesThatSay(snapshot: Snapshot): string[] {
   const broken = snapshot.findings.flatMap(({ level, position }) => (level === 'Error' && position ? [position.file] : []));
   return [...snapshot.all().map(({ source }) => source.file), ...broken];
+}
+
+/**
+ * The mesh's settings, as `loadMeshConfig` has them.
+ * @throws SallyportError `nothing-read` if a file is named for them and says nothing: Istio's defaults let everything out
+ */
+export function readMeshConfig(snapshot: Snapshot, { meshConfig, allowEmpty = false }: ReadFilesOptions): MeshConfigDecoded {
+  const decoded = loadMeshConfig(snapshot, meshConfig);
+  if (meshConfig !== undefined && decoded.empty && !allowEmpty)
+    throw new SallyportError('nothing-read', `${meshConfig} holds no MeshConfig: name the file that does (or say --allow-empty)`);
+  return decoded;
 }
 
 async function nothingIn(path: string, { findings }: Snapshot): Promise<SallyportError> {

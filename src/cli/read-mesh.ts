@@ -3,7 +3,6 @@
 import type { Command } from 'commander';
 import type { MeshConfig } from '../api/index.ts';
 import type { MeshConfigDecoded } from '../api/mesh-config-document.ts';
-import { loadMeshConfig } from '../config/mesh-config.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
@@ -14,12 +13,10 @@ import { plain } from './colours.ts';
 import { EXIT } from './exit.ts';
 import { printFindings } from './findings.ts';
 import { printError } from './print.ts';
-import { EMPTY_OPTION, type ReadFilesOptions, readFiles } from './read-files.ts';
+import { EMPTY_OPTION, type ReadFilesOptions, readFiles, readMeshConfig } from './read-files.ts';
 import { isRevision, readRevision } from './revision.ts';
 
-export interface ReadMeshOptions extends ReadFilesOptions {
-  readonly meshConfig?: string;
-}
+export type ReadMeshOptions = ReadFilesOptions;
 
 export interface Mesh {
   readonly snapshot: Snapshot;
@@ -70,7 +67,7 @@ class FileReader {
 
   /** What is wrong with the MeshConfig counts too: an answer that rests on its defaults must not pass for one that rests on the file. */
   async mesh(paths: readonly string[], options: ReadMeshOptions): Promise<Mesh> {
-    return this.take(await readFiles(paths, options), options.meshConfig);
+    return this.take(await readFiles(paths, options), options);
   }
 
   /** The same, ready for simulation. */
@@ -81,12 +78,12 @@ class FileReader {
   /** One side of a comparison: a path, or `git:REV[:PATH]`. */
   async side(spec: string, options: ReadMeshOptions): Promise<SimulatedFiles> {
     if (!isRevision(spec)) return this.simulated([spec], options);
-    return simulated(await this.take(await readRevision(spec, options), options.meshConfig));
+    return simulated(await this.take(await readRevision(spec, options), options));
   }
 
   /** What was read otherwise. */
-  async take(snapshot: Snapshot, meshConfig: string | undefined): Promise<Mesh> {
-    const { config, findings, position } = loadMeshConfig(snapshot, meshConfig);
+  async take(snapshot: Snapshot, options: ReadMeshOptions): Promise<Mesh> {
+    const { config, findings, position } = readMeshConfig(snapshot, options);
     await this.#tell([...snapshot.findings.filter(isBroken), ...findings]);
     return { snapshot, mesh: config, position };
   }

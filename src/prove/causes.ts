@@ -11,7 +11,8 @@ export interface Cause {
   readonly origin: Origin;
   /** How it changed: `is new`, `is gone`, or `spec.hosts: ["a.example"] -> ["b.example"]`. */
   readonly text: string;
-  /** In the new configuration; of what is gone, in the old one. */
+  /** It is in the old configuration alone, where `position` is then. */
+  readonly gone?: true;
   readonly position?: Position;
 }
 
@@ -42,7 +43,8 @@ export function causesBetween(before: SimulatedFiles, after: SimulatedFiles): (o
     if (causes.length > 0) changed.set(key, causes);
   }
   for (const [key, resource] of old) {
-    if (!young.has(key)) changed.set(key, [{ origin: originOf(resource), text: 'is gone', position: resource.source.position() }]);
+    if (!young.has(key))
+      changed.set(key, [{ origin: originOf(resource), text: 'is gone', gone: true, position: resource.source.position() }]);
   }
   const settings = differencesOf(before.mesh.config, after.mesh.config).map(({ path, text }) => {
     const position = after.meshPosition?.(path) ?? before.meshPosition?.(path);

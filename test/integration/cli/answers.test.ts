@@ -106,6 +106,15 @@ test('diff: revisions fail alike, and are read as folders are', () => {
   assert.match(link.err, /the link leads out of the given path, to broken/);
 });
 
+test('a MeshConfig that is named has to be one', () => {
+  writeFileSync(join(folder, 'empty-mesh.yaml'), '# nothing yet\n');
+  for (const [name, args] of Object.entries(COMMANDS)) {
+    const { code, out, err } = run(...args('deploy'), '--mesh-config', 'empty-mesh.yaml');
+    assert.deepEqual([code, out], [3, ''], name);
+    assert.match(err, /empty-mesh\.yaml holds no MeshConfig/);
+  }
+});
+
 test('netpol prints no policies that would leave out what is not valid', () => {
   const { code, out, err } = run('netpol', 'broken');
   assert.deepEqual([code, out], [3, '']);
