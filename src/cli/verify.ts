@@ -8,7 +8,7 @@ import { type CounterexampleGroup, groupedCounterexamples } from '../prove/count
 import { describeCall } from '../prove/describe-call.ts';
 import { gatewaysOf } from '../prove/inside.ts';
 import type { SimulatedFiles } from '../prove/simulated.ts';
-import type { AdversaryVerdict } from '../prove/verdict.ts';
+import type { AdversaryVerdict, Opening } from '../prove/verdict.ts';
 import { type Stated, verifyMesh } from '../prove/verify.ts';
 import { REVIEW_OUTPUTS, type Review, type ReviewOutput, writeReview } from './answer.ts';
 import type { Paint } from './colours.ts';
@@ -102,12 +102,16 @@ function render({ adversary, statement, result, counterexamples, undecided, open
   const groups = groupedCounterexamples(counterexamples);
   for (const group of groups.slice(0, MOST_SHOWN)) lines.push(`  ${groupText(group)}`, `      e.g. ${describeCall(group.example)}`);
   if (groups.length > MOST_SHOWN) lines.push(`  … and ${groups.length - MOST_SHOWN} more ways (--output json has every call)`);
-  for (const opening of openings.slice(0, MOST_SHOWN)) lines.push(`  ${opening}`);
+  for (const opening of openings.slice(0, MOST_SHOWN)) lines.push(`  ${openingText(opening)}`);
   if (openings.length > MOST_SHOWN) lines.push(`  … and ${openings.length - MOST_SHOWN} more`);
   if (openings.length > 0) lines.push('  sallyport netpol prints the policies that close this.');
   for (const sentence of undecided.slice(0, MOST_SHOWN)) lines.push(`  undecided: ${sentence}`);
   if (undecided.length > MOST_SHOWN) lines.push(`  … and ${undecided.length - MOST_SHOWN} more that are undecided`);
   return `${lines.join('\n')}\n`;
+}
+
+function openingText({ workloads, how }: Opening): string {
+  return `${few(workloads)} ${how}`;
 }
 
 function groupText({ workloads, destinations, way, origins }: CounterexampleGroup): string {
@@ -141,7 +145,7 @@ function reviewOf(verdicts: readonly AdversaryVerdict[]): Review {
     return [
       ...(result === 'proved' ? [say('proved', 'Info', 'proved of all calls')] : []),
       ...groups,
-      ...openings.map((opening) => say('refuted', 'Error', opening)),
+      ...openings.map((opening) => say('refuted', 'Error', openingText(opening))),
       ...undecided.map((sentence) => say('undecided', 'Error', sentence)),
     ];
   });

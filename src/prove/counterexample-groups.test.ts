@@ -40,3 +40,14 @@ test('hosts and workloads of one way out are one group, the largest first; each 
     [`default/a,default/bb,default/ccc: db.example.com:80 ${way}`, 'ServiceEntry default/db mesh.yaml:45', 2],
   ]);
 });
+
+test('workloads that go round their sidecars in one way are told once', () => {
+  const text = podText('a', '10.0.0.1') + podText('bb', '10.0.0.2') + WWW_ENTRY;
+  const [verdict] = verifyMesh(simulateFiles(snapshotFromText(text), meshConfigOf({})), { adversary: 'bypassing', maxCells: 1 });
+  assert.deepEqual(verdict?.openings, [
+    {
+      workloads: ['default/a', 'default/bb'],
+      how: 'connects to 203.0.113.1, any port, past its sidecar: no NetworkPolicy restricts its egress',
+    },
+  ]);
+});

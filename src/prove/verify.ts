@@ -79,16 +79,18 @@ export function verifyFiles(
 /** A workload that does not use its sidecar is held by NetworkPolicies alone. */
 function bypassing({ mesh, proxies }: SimulatedFiles, clusterRanges: readonly string[]): AdversaryVerdict {
   const policies = mesh.snapshot.list('NetworkPolicy');
-  const openings: string[] = [];
+  const open = new Map<string, string[]>();
   const workloads = proxies.filter(({ type }) => type === 'sidecar');
   for (const { namespace, name, labels } of workloads) {
-    const open = openEgress(policies, { namespace, labels }, clusterRanges);
-    if (!open || isInsideCluster(open.ip, clusterRanges)) continue;
-    const why = open.policy
-      ? `NetworkPolicy ${open.policy.metadata.namespace}/${open.policy.metadata.name} allows it`
+    const way = openEgress(policies, { namespace, labels }, clusterRanges);
+    if (!way || isInsideCluster(way.ip, clusterRanges)) continue;
+    const why = way.policy
+      ? `NetworkPolicy ${way.policy.metadata.namespace}/${way.policy.metadata.name} allows it`
       : 'no NetworkPolicy restricts its egress';
-    openings.push(`${namespace}/${name} connects to ${open.ip}${open.port ? `:${open.port}` : ', any port,'} past its sidecar: ${why}`);
+    const how = `connects to ${way.ip}${way.port ? `:${way.port}` : ', any port,'} past its sidecar: ${why}`;
+    open.set(how, [...(open.get(how) ?? []), `${namespace}/${name}`]);
   }
+  const openings = [...open].map(([how, names]) => ({ workloads: names, how }));
   return {
     adversary: 'bypassing',
     statement: 'no workload that goes round its sidecar leaves the cluster',
