@@ -265,9 +265,20 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
   /** The client is gone, or its codec failed. */
   downstreamClosed(flag: ResponseFlag = 'DC', details = 'downstream_remote_disconnect'): void {
     if (this.phase === 'done') return;
+    if (this.#isWhole()) {
+      this.#complete();
+      return;
+    }
     this.addFlag(flag);
     this.record.responseCodeDetails = details;
     this.#finish();
+  }
+
+  /** Whether an HTTP/1 client has all that the head promised: it may leave then, though the upstream's own end of the response is yet to come. */
+  #isWhole(): boolean {
+    const { responseHeaders, bytesSent, protocol } = this.record;
+    if (this.phase !== 'responding' || !protocol.startsWith('HTTP/1')) return false;
+    return this.head.method === 'HEAD' || responseHeaders?.get('content-length') === String(bytesSent);
   }
 
   // --- the response

@@ -185,6 +185,28 @@ test('an HTTP/1.1 client in front of an HTTP/2 upstream', async () => {
   client.socket.destroy();
 });
 
+test('an HTTP/1.1 client that has the whole response and leaves before the upstream said that it is whole has left nothing', async () => {
+  for (const [method, length, body, flags] of [
+    ['GET', 3, 'abc', []],
+    ['HEAD', 3, '', []],
+    ['GET', 4, 'abc', ['DC']],
+  ] as const) {
+    const upstream = await h2Upstream((stream) => {
+      stream.respond({ ':status': 200, 'content-length': length });
+      // The end of the stream does not come.
+      if (method !== 'HEAD') stream.write('abc');
+    });
+    await using t = await setup(upstream, { protocol: 'http2' });
+    const client = await dial(t.proxy.port);
+    client.send(`${method} /p HTTP/1.1\r\nHost: h:80\r\n\r\n`);
+    await client.until(`\r\n\r\n${body}`);
+    client.socket.destroy();
+    const record = await t.proxy.nextRecord();
+    assert.deepEqual([record.responseCode, record.flags, record.bytesSent], [200, flags, body.length], `${method} ${length}`);
+    assert.equal(record.responseCodeDetails, flags.length > 0 ? 'downstream_remote_disconnect' : 'via_upstream');
+  }
+});
+
 test('an upstream stream that is reset: 503 UR; a response that is cut resets the client', async () => {
   const upstream = await h2Upstream((stream, headers) => {
     if (headers[':path'] === '/cut') {
