@@ -10,8 +10,10 @@ export interface Endpoint {
 
 export interface HttpRequest {
   readonly method: string;
-  /** Host or :authority, as sent. */
+  /** Host or :authority, as sent; empty: HTTP/1 sends no Host. */
   readonly authority: string;
+  /** HTTP/1 sends a Host without a value, which is not the same as none. */
+  readonly emptyHost?: boolean;
   /** With the query. */
   readonly path: string;
   /** Names in lower case, without Host. */
@@ -90,13 +92,16 @@ export function parseTarget(text: string, options: TargetOptions = {}): CallTarg
 function request(url: URL, path: string, options: TargetOptions): HttpRequest {
   const headers = new HeaderMap();
   let authority = url.host;
+  let emptyHost = false;
   for (const line of options.headers ?? []) {
     const colon = line.indexOf(':');
     if (colon <= 0) throw new TypeError(`"${line}" is no header: write 'name: value'`);
     const name = line.slice(0, colon).trim().toLowerCase();
     const value = line.slice(colon + 1).trim();
-    if (name === 'host') authority = value;
-    else headers.append(name, value);
+    if (name === 'host') {
+      authority = value;
+      emptyHost = value === '';
+    } else headers.append(name, value);
   }
   return {
     method: options.method ?? 'GET',
@@ -104,6 +109,7 @@ function request(url: URL, path: string, options: TargetOptions): HttpRequest {
     path,
     headers,
     version: options.httpVersion ?? '1.1',
+    ...(emptyHost && { emptyHost }),
   };
 }
 

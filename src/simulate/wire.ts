@@ -25,9 +25,13 @@ export function arrive(request: HttpRequest, headers: HeaderMap, receiver: Recei
   return request.version === '2' ? arriveHttp2(request, headers, receiver) : arriveHttp1(request, headers, receiver);
 }
 
-function arriveHttp1({ method, path, authority, version }: HttpRequest, headers: HeaderMap, { options, tls, random }: Receiver): Arrival {
+function arriveHttp1(
+  { method, path, authority, emptyHost, version }: HttpRequest,
+  headers: HeaderMap,
+  { options, tls, random }: Receiver,
+): Arrival {
   let text = `${method} ${path === '' ? authority : path} HTTP/${version}\r\n`;
-  if (authority !== '') text += `host: ${authority}\r\n`;
+  if (authority !== '' || emptyHost) text += `host: ${authority}\r\n`;
   for (const [name, value] of headers) text += `${name}: ${value}\r\n`;
   const head = readHttp1(bytes(text), options);
   if (head instanceof CodecError) return head;

@@ -18,6 +18,7 @@ export interface Sketch {
     | {
         readonly method: string;
         readonly authority: string;
+        readonly emptyHost?: boolean;
         readonly path: string;
         readonly headers: readonly (readonly [string, string])[];
         readonly version: HttpRequest['version'];

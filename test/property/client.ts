@@ -92,9 +92,9 @@ async function exchange(plain: net.Socket, { payload }: Call, id: number, identi
   return readReply(socket);
 }
 
-export function requestText({ method, path, version, authority, headers }: HttpRequest, id: number): string {
+export function requestText({ method, path, version, authority, emptyHost, headers }: HttpRequest, id: number): string {
   const lines = [`${method} ${path} HTTP/${version}`];
-  if (authority !== '') lines.push(`Host: ${authority}`);
+  if (authority !== '' || emptyHost) lines.push(`Host: ${authority}`);
   for (const [name, value] of headers) lines.push(`${name}: ${value}`);
   lines.push(`x-call: ${id}`, 'connection: close', '', '');
   return lines.join('\r\n');
