@@ -64,6 +64,20 @@ test('the dumps of sidecar and gateway explain what the files explain', () => {
   }
 });
 
+test('a dump without endpoints leaves undecided what goes to one, and says what it lacks', () => {
+  const without = (dump: { configs: unknown[] }) => {
+    dump.configs = dump.configs.filter((config) => !String((config as Record<string, unknown>)['@type']).endsWith('EndpointsConfigDump'));
+  };
+  const mesh = dumpedMesh([dumpOf('default/app', { add: without })]);
+  const { trace } = explainDump(mesh, parseTarget('http://www.example.com/v1'), { to: '203.0.113.1' });
+  assert.deepEqual(trace.outcome, {
+    kind: 'undecided',
+    details: 'default/app.json has no endpoints: take the dump from /config_dump?include_eds',
+  });
+  const refused = explainDump(mesh, parseTarget('http://other.example.com/'), { to: '203.0.113.1' }).trace.outcome;
+  assert.equal(refused.kind, 'reply');
+});
+
 test('dumps that do not say who they are: by their listeners, the gateway where clusters have it', () => {
   const dumps = [dumpOf('default/app'), dumpOf('istio-system/gateway')];
   const mesh = dumpedMesh(dumps);

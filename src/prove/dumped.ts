@@ -29,16 +29,19 @@ export interface NamedDump {
 export function dumpedMesh(dumps: readonly NamedDump[]): DumpedMesh {
   const read = dumps.map(({ name, dump }) => {
     const resources = resourcesOf(dump, name);
-    return { identity: identityOf(dump, name, resources), resources };
+    const has = configsOf(dump, 'EndpointsConfigDump').length > 0;
+    const endpointsUnknown = has ? undefined : `${name} has no endpoints: take the dump from /config_dump?include_eds`;
+    return { identity: identityOf(dump, name, resources), resources, endpointsUnknown };
   });
   const endpoints = read.flatMap(({ resources }) => endpointsOf(resources));
   const known = new Set(read.flatMap(({ identity }) => identity.addresses));
-  const proxies = read.map(({ identity, resources }) => {
-    if (identity.type === 'sidecar' || identity.addresses.length > 0) return simulatedProxy(identity, lookupIn(resources));
+  const proxies = read.map(({ identity, resources, endpointsUnknown }) => {
+    const proxyOf = (one: ProxyIdentity) => Object.assign(simulatedProxy(one, lookupIn(resources)), { endpointsUnknown });
+    if (identity.type === 'sidecar' || identity.addresses.length > 0) return proxyOf(identity);
     // If a gateway's dump has no address, the gateway is taken to be wherever other proxies' clusters have endpoints on its ports.
     const ports = new Set(resources.listeners.flatMap(listenerAddresses).map(({ port }) => port));
     const addresses = new Set(endpoints.filter(({ ip, port }) => ports.has(port) && !known.has(ip)).map(({ ip }) => ip));
-    return simulatedProxy({ ...identity, addresses: [...addresses] }, lookupIn(resources));
+    return proxyOf({ ...identity, addresses: [...addresses] });
   });
   return { proxies, simulated: simulatedMesh(proxies) };
 }

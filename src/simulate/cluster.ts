@@ -31,7 +31,9 @@ export type Upstreams =
   /** `dialled`: the address is the one that the call was made to. */
   | { readonly kind: 'hosts'; readonly hosts: readonly UpstreamHost[]; readonly dialled?: true }
   /** No host: 503, or the connection is closed; with the response flag `DF` where a name that the call brought leads nowhere, else `UH`. */
-  | { readonly kind: 'none'; readonly why: string; readonly flag?: 'DF' };
+  | { readonly kind: 'none'; readonly why: string; readonly flag?: 'DF' }
+  /** Which hosts there are is not known. */
+  | { readonly kind: 'unknown'; readonly why: string };
 
 const DYNAMIC_FORWARD_PROXY = 'envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig';
 
@@ -62,6 +64,8 @@ export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination
     return { kind: 'hosts', hosts: [{ endpoint: { ip: destination.ip, port }, host: '', port }], dialled: true };
   }
   const assignment = proxy.endpoints(cluster);
+  if (!assignment && proxy.endpointsUnknown !== undefined && clusterDiscoveryType.value === Cluster_DiscoveryType.EDS)
+    return { kind: 'unknown', why: proxy.endpointsUnknown };
   const resolves =
     clusterDiscoveryType.value === Cluster_DiscoveryType.STRICT_DNS || clusterDiscoveryType.value === Cluster_DiscoveryType.LOGICAL_DNS;
   const hosts = (assignment?.endpoints ?? []).flatMap((locality) =>

@@ -40,6 +40,7 @@ export function forward(hop: HopContext, name: string, call: Call, target: Named
     recorder.step('cluster', name, upstreams.why, origins);
     return endings.noHost(upstreams.why, upstreams.flag ?? 'UH');
   }
+  if (upstreams.kind === 'unknown') return recorder.undecided(upstreams.why);
   const host = options.pick(upstreams.hosts);
   const outgoing = endings.send?.(cluster, host) ?? { payload: call.payload };
   if ('hop' in outgoing) return outgoing;

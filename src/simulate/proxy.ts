@@ -34,6 +34,8 @@ export interface SimulatedProxy {
   manager(config: HttpConnectionManager): Manager | Error;
   cluster(name: string): Cluster | undefined;
   endpoints(cluster: Cluster): ClusterLoadAssignment | undefined;
+  /** Why endpoints that come apart from their clusters (EDS) are not known; undefined where they are. */
+  readonly endpointsUnknown?: string | undefined;
   secret(name: string): Secret | undefined;
   /** As `unpack` of xds, but each extension is decoded once. */
   unpack<Desc extends DescMessage>(any: Any | undefined, schema: Desc, where: string): MessageShape<Desc>;
