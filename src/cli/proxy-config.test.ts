@@ -9,7 +9,7 @@ import { defaultMeshConfig } from '../api/mesh-config-document.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { simulateFiles } from '../prove/simulated.ts';
 import { tableOf } from '../xds/config-dump/tables.ts';
-import { printTable } from './proxy-config.ts';
+import { printTable, proxyConfigCommand } from './proxy-config.ts';
 import { askProxy, readDump, translatedDump } from './read-dump.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-dump-'));
@@ -53,6 +53,37 @@ test('dumps from files: as written by a proxy, and as istioctl writes them', asy
   for (const text of ['no json', '[]', '{}']) {
     writeFileSync(file, text);
     await assert.rejects(readDump(file), { code: 'no-config-dump' }, text);
+  }
+});
+
+test('what is printed as JSON is read again, and says the same', async (t) => {
+  const path = join(folder, 'www.yaml');
+  writeFileSync(
+    path,
+    'apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: www, namespace: default}\nspec:\n  hosts: [www.example.com]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  resolution: STATIC\n  endpoints: [{address: 192.0.2.7}]\n',
+  );
+  const printed = async (...words: string[]) => {
+    let text = '';
+    const write = t.mock.method(process.stdout, 'write', (piece: string) => {
+      text += piece;
+      return true;
+    });
+    await proxyConfigCommand().parseAsync(words, { from: 'user' });
+    write.mock.restore();
+    return text;
+  };
+  const file = join(folder, 'printed.json');
+  for (const kind of ['listeners', 'routes', 'clusters', 'endpoints'] as const) {
+    const wanted = tableOf(
+      kind,
+      await translatedDump([path], { workload: undefined, namespace: 'default', meshConfig: undefined }),
+      {},
+      NOW,
+    );
+    for (const command of [kind, 'all']) {
+      writeFileSync(file, await printed(command, path, '-o', 'json'));
+      assert.deepEqual(tableOf(kind, await readDump(file), {}, NOW).rows, wanted.rows, `${command} for ${kind}`);
+    }
   }
 });
 

@@ -93,12 +93,18 @@ async function sourceOf(reader: Reader, paths: readonly string[], options: Optio
 }
 
 async function show(kinds: readonly Kind[], dump: Dump, options: Options): Promise<void> {
+  // All of it is the dump itself, which every command that takes a dump reads.
+  if (kinds.length > 1 && options.output !== 'table') {
+    if (options.output === 'json') print(`${JSON.stringify(dump.dump, undefined, 2)}\n`);
+    else print((await import('yaml')).stringify(dump.dump));
+    return;
+  }
   const tables = kinds.map((kind) => tableOf(kind, dump, options, Date.now()));
   if (options.output === 'table') {
     print(tables.map(printTable).join('\n'));
     return;
   }
-  const value = tables.length === 1 ? tables[0]!.resources : Object.fromEntries(kinds.map((kind, i) => [kind, tables[i]!.resources]));
+  const value = tables[0]!.resources;
   if (options.output === 'json') print(`${JSON.stringify(value, undefined, 2)}\n`);
   else print((await import('yaml')).stringify(value));
 }
