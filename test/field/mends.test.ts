@@ -118,12 +118,65 @@ const MENDS: readonly Mend[] = [
     call: 'https://search.example.com/',
     ends: /reaches search\.example\.com:443/,
   },
+  {
+    file: 'r01-smtp-declared-tls',
+    code: 'SP1043',
+    change: [
+      ['name: tls, protocol: TLS', 'name: tcp, protocol: TCP'],
+      ['  tls:\n    - match: [{ port: 587, sniHosts: [smtp.mail.example.com] }]', '  tcp:\n    - match: [{ port: 587 }]'],
+    ],
+    call: 'tcp://smtp.mail.example.com:587',
+    ends: /reaches smtp\.mail\.example\.com:587 in bytes$/,
+  },
+  {
+    file: 'r02-http-rule-on-https-port-80',
+    code: 'SP1039',
+    change: [['name: https, protocol: HTTPS', 'name: http, protocol: HTTP']],
+    call: 'http://www.python.example.org/',
+    ends: /reaches echo\.example\.com:80 in HTTP$/,
+  },
+  {
+    file: 'r05-route-of-the-gateway-to-itself',
+    code: 'SP1015',
+    change: [
+      ['gateways: [out]', 'gateways: [mesh, out]'],
+      ['    - match: [{ port: 80 }]', '    - match: [{ gateways: [mesh], port: 80 }]'],
+      [
+        'port: { number: 80 } } }]\n',
+        'port: { number: 80 } } }]\n    - match: [{ gateways: [out], port: 80 }]\n      route: [{ destination: { host: dev.example.com, port: { number: 80 } } }]\n',
+      ],
+    ],
+    call: 'http://dev.example.com/',
+    ends: /istio-egressgateway outbound\|80\|\|dev\.example\.com > reaches dev\.example\.com:80 in HTTP$/,
+  },
+  {
+    file: 'r05-route-of-the-gateway-to-itself',
+    code: 'SP1003',
+    change: [
+      ['gateways: [out]', 'gateways: [mesh, out]'],
+      ['    - match: [{ port: 80 }]', '    - match: [{ gateways: [mesh], port: 80 }]'],
+      [
+        'port: { number: 80 } } }]\n',
+        'port: { number: 80 } } }]\n    - match: [{ gateways: [out], port: 80 }]\n      route: [{ destination: { host: dev.example.com, port: { number: 80 } } }]\n',
+      ],
+    ],
+    call: 'http://dev.example.com/',
+    ends: /istio-egressgateway outbound\|80\|\|dev\.example\.com > reaches dev\.example\.com:80 in HTTP$/,
+  },
+  {
+    file: 'r09-gateway-without-the-port',
+    code: 'IST0101',
+    change: [['    - { port: 443, name: https', '    - { port: 8080, name: http-8080, targetPort: 8080 }\n    - { port: 443, name: https']],
+    call: 'http://site.example.com:8080/',
+    ends: /istio-egressgateway outbound\|8080\|\|site\.example\.com > reaches site\.example\.com:8080 in HTTP$/,
+  },
 ];
 
 const errorsOf = (text: string) => findingsIn(read(text)).filter(({ level }) => level === 'Error');
 
 for (const { file, code, change, call, ends } of MENDS) {
-  const path = fileURLToPath(new URL(`../../../shared/field/${file}.yaml`, import.meta.url));
+  const folder = /^r\d/.test(file) ? 'reports' : '../../../shared/field';
+  const path = fileURLToPath(new URL(`${folder}/${file}.yaml`, import.meta.url));
   test(`${code} of ${file}`, { skip: existsSync(path) ? false : 'the reports in ../shared are not here' }, () => {
     const before = readFileSync(path, 'utf8');
     assert.ok(findingsIn(read(before)).some((finding) => finding.code === code));
