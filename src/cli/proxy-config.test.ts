@@ -22,6 +22,16 @@ const DUMP = {
   ],
 };
 
+const WWW = `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: www, namespace: default}
+spec:
+  hosts: [www.example.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: 192.0.2.7}]
+`;
+
 test('a table aligns its columns; one without rows says so', () => {
   assert.equal(
     printTable(tableOf('secrets', { dump: DUMP }, {}, NOW)),
@@ -58,10 +68,8 @@ test('dumps from files: as written by a proxy, and as istioctl writes them', asy
 
 test('what is printed as JSON is read again, and says the same', async (t) => {
   const path = join(folder, 'www.yaml');
-  writeFileSync(
-    path,
-    'apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: www, namespace: default}\nspec:\n  hosts: [www.example.com]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  resolution: STATIC\n  endpoints: [{address: 192.0.2.7}]\n',
-  );
+  writeFileSync(path, WWW);
+  const files = simulateFiles(snapshotFromText(WWW), defaultMeshConfig());
   const printed = async (...words: string[]) => {
     let text = '';
     const write = t.mock.method(process.stdout, 'write', (piece: string) => {
@@ -74,12 +82,7 @@ test('what is printed as JSON is read again, and says the same', async (t) => {
   };
   const file = join(folder, 'printed.json');
   for (const kind of ['listeners', 'routes', 'clusters', 'endpoints'] as const) {
-    const wanted = tableOf(
-      kind,
-      await translatedDump([path], { workload: undefined, namespace: 'default', meshConfig: undefined }),
-      {},
-      NOW,
-    );
+    const wanted = tableOf(kind, await translatedDump(files, undefined), {}, NOW);
     for (const command of [kind, 'all']) {
       writeFileSync(file, await printed(command, path, '-o', 'json'));
       assert.deepEqual(tableOf(kind, await readDump(file), {}, NOW).rows, wanted.rows, `${command} for ${kind}`);
@@ -105,9 +108,7 @@ test('dumps from a running proxy', async () => {
 });
 
 test('dumps of what files would give a proxy', async () => {
-  const text =
-    'apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: www, namespace: default}\nspec:\n  hosts: [www.example.com]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  resolution: STATIC\n  endpoints: [{address: 192.0.2.7}]\n';
-  const files = simulateFiles(snapshotFromText(text), defaultMeshConfig());
+  const files = simulateFiles(snapshotFromText(WWW), defaultMeshConfig());
   const dump = await translatedDump(files, 'default/local');
   assert.deepEqual(tableOf('endpoints', dump, { fqdn: 'www.example.com' }, NOW).rows, [
     ['192.0.2.7:80', 'HEALTHY', 'OK', 'outbound|80||www.example.com'],

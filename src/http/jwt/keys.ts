@@ -34,7 +34,8 @@ function keyOf(jwk: Jwk): Key | undefined {
   const { kid = '', alg = '', kty } = jwk;
   if (typeof kty !== 'string') return undefined;
   try {
-    const key = kty === 'oct' ? Buffer.from(String(jwk.k), 'base64url') : nodeCrypto().createPublicKey({ key: { ...jwk, kty }, format: 'jwk' });
+    const key =
+      kty === 'oct' ? Buffer.from(String(jwk.k), 'base64url') : nodeCrypto().createPublicKey({ key: { ...jwk, kty }, format: 'jwk' });
     return { kid, alg, kty, key };
   } catch {
     return undefined;

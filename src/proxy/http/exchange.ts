@@ -10,13 +10,13 @@ import { type DynamicMetadata, withMetadata } from '../../http/rbac/subject.ts';
 import { prepareResponse } from '../../http/response.ts';
 import type { CompiledRoute, ForwardAction } from '../../http/routes/route.ts';
 import { messageOf } from '../../lib/errors.ts';
-import { newRecord } from '../record.ts';
 import type { AccessRecord, Address, Downstream, ResponseFlag } from '../types.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
 import type { DownstreamStream, ExchangePhase, ForwardedExchange, ManagerCore } from './contract.ts';
 import { copyDownstream } from './copy-downstream.ts';
 import { Forward, noCluster } from './forward.ts';
 import { own } from './h1/read-buffer.ts';
+import { requestRecord } from './request-record.ts';
 import { type StreamTimeout, StreamTimeouts, type TimedStream } from './stream-timeouts.ts';
 import { TimerEntry } from './timers.ts';
 
@@ -58,17 +58,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     this.connection = connection;
     this.head = head;
     this.requestEnded = !head.hasBody;
-    const { deps } = core;
-    const started = deps.now();
-    const record = newRecord(connection.downstream, deps.timeOrigin + started, started);
-    record.protocol = head.protocol;
-    if (!head.hasBody) record.requestReceived = started;
-    record.method = head.method;
-    record.path = head.path;
-    record.authority = head.authority;
-    record.scheme = connection.scheme;
-    record.requestHeaders = head.headers;
-    this.record = record;
+    this.record = requestRecord(core.deps, connection, head);
   }
 
   get downstream(): Downstream {

@@ -1,0 +1,19 @@
+/** The access-log record of a request, begun when its head is there. */
+import type { Head } from '../../http/head.ts';
+import { newRecord } from '../record.ts';
+import type { AccessRecord } from '../types.ts';
+import type { ConnectionFacts } from './connection-facts.ts';
+import type { HttpManagerDeps } from './contract.ts';
+
+export function requestRecord({ now, timeOrigin }: HttpManagerDeps, { downstream, scheme }: ConnectionFacts, head: Head): AccessRecord {
+  const started = now();
+  const record = newRecord(downstream, timeOrigin + started, started);
+  record.protocol = head.protocol;
+  if (!head.hasBody) record.requestReceived = started;
+  record.method = head.method;
+  record.path = head.path;
+  record.authority = head.authority;
+  record.scheme = scheme;
+  record.requestHeaders = head.headers;
+  return record;
+}
