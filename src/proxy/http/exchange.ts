@@ -16,7 +16,7 @@ import type { DownstreamStream, ExchangePhase, ForwardedExchange, ManagerCore } 
 import { copyDownstream } from './copy-downstream.ts';
 import { Forward, noCluster } from './forward.ts';
 import { own } from './h1/read-buffer.ts';
-import { requestRecord } from './request-record.ts';
+import { nameRequest, requestRecord } from './request-record.ts';
 import { type StreamTimeout, StreamTimeouts, type TimedStream } from './stream-timeouts.ts';
 import { TimerEntry } from './timers.ts';
 
@@ -106,9 +106,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
       this.reply(refusal);
       return;
     }
-    record.method = head.method;
-    record.path = head.path;
-    record.authority = head.authority;
+    nameRequest(record, head);
     record.scheme = head.scheme;
     const route = core.routes()?.match(head);
     this.route = route;
@@ -392,9 +390,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
       core.timers.disarm(hold.timer);
       hold.done(true);
     }
-    record.method = head.method;
-    record.path = head.path;
-    record.authority = head.authority;
+    nameRequest(record, head);
     record.ended = record.responseEnded || core.deps.now();
     core.deps.sink.record(record);
   }

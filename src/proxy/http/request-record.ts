@@ -10,10 +10,15 @@ export function requestRecord({ now, timeOrigin }: HttpManagerDeps, { downstream
   const record = newRecord(downstream, timeOrigin + started, started);
   record.protocol = head.protocol;
   if (!head.hasBody) record.requestReceived = started;
-  record.method = head.method;
-  record.path = head.path;
-  record.authority = head.authority;
+  nameRequest(record, head);
   record.scheme = scheme;
   record.requestHeaders = head.headers;
   return record;
+}
+
+/** What is asked for, as it is now: routes and filters may change it. */
+export function nameRequest(record: AccessRecord, { method, path, authority }: Head): void {
+  record.method = method;
+  record.path = path;
+  record.authority = authority;
 }
