@@ -1,6 +1,6 @@
 /** `sallyport allow`: the resources that a short list of hosts stands for. */
 import { Command } from 'commander';
-import { type Allowed, parseAllowed, serviceEntries } from '../control/contained/allow.ts';
+import { type Allowed, allowedResources, parseAllowed } from '../control/contained/allow.ts';
 import { readPolicies } from '../control/contained/policy.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { repeatable } from './options.ts';
@@ -21,7 +21,7 @@ export function allowCommand(): Command {
       if (all.length === 0) throw new SallyportError('usage', 'name a host or a --policy, e.g. sallyport allow registry.example.com');
       const { stringify } = await import('yaml');
       printData(
-        serviceEntries(all)
+        allowedResources(all)
           .map((entry) => stringify(entry))
           .join('---\n'),
       );

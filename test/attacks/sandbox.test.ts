@@ -133,6 +133,23 @@ test('names that nothing declares are asked of nobody', { skip: sandboxNeeds('ro
   );
 });
 
+test('TLS for another name than that of the host is not passed on', { skip: sandboxNeeds('root') }, async (t) => {
+  const seen = await witnesses(t);
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-hosts-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const hosts = join(folder, 'hosts');
+  writeFileSync(hosts, '127.0.0.1 tls.example\n');
+  const around = ['unshare', '-m', 'sh', '-c', `mount --bind ${hosts} /etc/hosts && exec "$@"`, 'sh'];
+  const port = seen.environment.WITNESS_PORT;
+  const call = (name: string) => `curl -sS -k -m 20 --connect-to ::tls.example:${port} https://${name}:${port}/`;
+  const options = ['--allow', `https://tls.example:${port}`];
+  const inside = (script: string) => runSandboxed(t, 'root', ['sh', '-c', script], { around, options });
+  await inside(call('other.example'));
+  assert.deepEqual(seen.visits, []);
+  await inside(call('tls.example'));
+  assert.equal(seen.visits.length, 1);
+});
+
 test('unix sockets of brokers lead nowhere, those of agents are named, and hidden where it is strict', {
   skip: sandboxNeeds('nobody') || needs('python3'),
 }, async (t) => {

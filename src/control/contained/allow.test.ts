@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { snapshotFromText } from '../../config/memory.ts';
-import { parseAllowed, serviceEntries } from './allow.ts';
+import { allowedResources, parseAllowed } from './allow.ts';
 
 const short = (text: string) => {
   const { host, ports } = parseAllowed(text);
@@ -57,8 +57,7 @@ test('the resources are valid, one for each host with all its ports, and read as
     'd-e.example',
     'd.e.example',
   ];
-  const entries = serviceEntries(texts.map(parseAllowed));
-  assert.equal(entries.length, 7);
+  const entries = allowedResources(texts.map(parseAllowed));
   const snapshot = snapshotFromText(entries.map((entry) => JSON.stringify(entry)).join('\n---\n'));
   assert.deepEqual(
     snapshot.findings.filter(({ level }) => level === 'Error'),
@@ -67,11 +66,15 @@ test('the resources are valid, one for each host with all its ports, and read as
   const written = snapshot.list('ServiceEntry');
   assert.deepEqual(
     written.map(({ spec }) => spec.hosts[0]),
-    ['a.example', '*.b.example', '10-0-0-5.address.internal', '2001-db8-1.address.internal', 'c.example', 'd-e.example', 'd.e.example'],
+    ['a.example', '*.b.example', 'allow-10-0-0-5.internal', 'allow-2001-db8-1.internal', 'c.example', 'd-e.example', 'd.e.example'],
   );
   assert.deepEqual(
     written[0]!.spec.ports.map(({ number }) => number),
     [80, 443, 8443],
+  );
+  assert.deepEqual(
+    snapshot.list('VirtualService').flatMap(({ spec }) => spec.hosts),
+    ['a.example', 'd-e.example', 'd.e.example'],
   );
   const addresses = written.flatMap(({ spec }) => spec.addresses ?? []);
   assert.equal(new Set(addresses).size, addresses.length);

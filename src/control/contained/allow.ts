@@ -76,32 +76,48 @@ function protocolOf(
  */
 const PREFIX = '240.241';
 
-/** Kubernetes objects, one for each host. */
-export function serviceEntries(allowed: readonly Allowed[]): object[] {
+/** Kubernetes objects: a ServiceEntry for each host, and for TLS a VirtualService. */
+export function allowedResources(allowed: readonly Allowed[]): object[] {
   const byHost = new Map<string, Allowed>();
   for (const one of allowed) {
     const ports = [...(byHost.get(one.host)?.ports ?? []), ...one.ports];
     byHost.set(one.host, { ...one, ports: ports.filter(({ port }, i) => ports.findIndex((other) => other.port === port) === i) });
   }
-  return [...byHost.values()].map((one, i) => serviceEntry(one, `${PREFIX}.${(i + 1) >> 8}.${(i + 1) & 255}`));
+  return [...byHost.values()].flatMap((one, i) => [serviceEntry(one, `${PREFIX}.${(i + 1) >> 8}.${(i + 1) & 255}`), ...namedTls(one)]);
+}
+
+/** At the address of a host TLS for any name would be passed on to it: only its own is, so that nobody else behind the same servers is asked for (fronting). */
+function namedTls({ host, ports }: Allowed): object[] {
+  const tls = ports.filter(({ protocol }) => protocol === 'TLS');
+  if (tls.length === 0 || host.startsWith('*')) return [];
+  const routes = tls.map(({ port }) => ({
+    match: [{ port, sniHosts: [host] }],
+    route: [{ destination: { host, port: { number: port } } }],
+  }));
+  const metadata = { name: resourceName(host), namespace: 'default' };
+  return [{ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata, spec: { hosts: [host], tls: routes } }];
+}
+
+/** Kubernetes' names have dots, and neither colons nor underscores. */
+function resourceName(host: string): string {
+  return `allow-${host.replace('*', 'any').replaceAll('_', '-u-').replaceAll(/:+/g, '-')}`;
 }
 
 function serviceEntry({ host, ports, why }: Allowed, ownAddress: string): object {
   const isAddress = isIP(host) > 0;
   const isWildcard = host.startsWith('*');
   const needsAddress = !isAddress && (isWildcard || ports.some(({ protocol }) => protocol === 'TCP'));
-  // Kubernetes' names have dots, and neither colons nor underscores.
-  const name = host.replace('*', 'any').replaceAll('_', '-u-').replaceAll(/:+/g, '-');
+  const name = resourceName(host);
   return {
     apiVersion: 'networking.istio.io/v1',
     kind: 'ServiceEntry',
     metadata: {
-      name: `allow-${name}`,
+      name,
       namespace: 'default',
       ...(why !== undefined && { annotations: { 'sallyport.dev/why': why } }),
     },
     spec: {
-      hosts: [isAddress ? `${name.replaceAll('.', '-')}.address.internal` : host],
+      hosts: [isAddress ? `${name.replaceAll('.', '-')}.internal` : host],
       ...(isAddress && { addresses: [host], endpoints: [{ address: host }] }),
       ...(needsAddress && { addresses: [ownAddress] }),
       location: 'MESH_EXTERNAL',

@@ -13,7 +13,7 @@ import { publishPort, type Relayed, relayOut } from '../../sandbox/ports.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
 import { sidecarIdentity } from '../local/sidecar.ts';
 import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
-import { type Allowed, serviceEntries } from './allow.ts';
+import { type Allowed, allowedResources } from './allow.ts';
 import { callerOf } from './caller.ts';
 import { Calls } from './calls.ts';
 import type { Account } from './report.ts';
@@ -93,7 +93,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
 }
 
 function policyOf(allowed: readonly Allowed[]): Snapshot {
-  const documents = serviceEntries(allowed).map((document) => JSON.stringify(document));
+  const documents = allowedResources(allowed).map((document) => JSON.stringify(document));
   return snapshotFromText(documents.join('\n---\n'), { file: '--allow' });
 }
 
