@@ -51,6 +51,8 @@ export interface Sandbox {
 
 /** Beside this module in the sources and in the build. */
 const HELPER = new URL(import.meta.url.endsWith('.ts') ? './inside.ts' : './sandbox-helper.js', import.meta.url);
+/** By a signal, which the command may send, Node would open a port by which whoever reaches it runs code in the helper. */
+const NO_DEBUGGER = '--disable-sigusr1';
 /** The first after standard input, output and error. */
 const CHANNEL = 3;
 
@@ -61,7 +63,7 @@ export async function openSandbox({ environment, strict, localPorts }: SandboxOp
   const broken = engines(environment, uid);
   const hidden = [...brokers(environment, uid), ...(strict ? broken : [])];
   const told = { hidden, localPorts, uid, gid: process.getgid?.() ?? 0, namespaces, channel: CHANNEL };
-  const rest = [...namespaces.options, '--', process.execPath, fileURLToPath(HELPER), JSON.stringify(told)];
+  const rest = [...namespaces.options, '--', process.execPath, NO_DEBUGGER, fileURLToPath(HELPER), JSON.stringify(told)];
   const helper = spawn(namespaces.unshare, rest, {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     // What changes how Node starts is meant for the command.

@@ -160,6 +160,11 @@ export const WAYS: readonly Way[] = [
   ),
   python('ptrace of the helper', 'must(libc.ptrace(16, int(HELPER), 0, 0))'),
   python('ptrace of the process outside', 'must(libc.ptrace(16, int(OUTSIDE), 0, 0))'),
+  {
+    name: 'a debugger in the helper and in the process outside',
+    tools: ['curl'],
+    script: "kill -USR1 $HELPER_PID $OUTSIDE_PID; curl -sS -f --retry 3 --retry-connrefused --noproxy '*' http://127.0.0.1:9229/json",
+  },
   python("the helper's memory", 'open(f"/proc/{HELPER}/mem", "r+b")'),
   python("the outside's descriptors", '[os.readlink(f"/proc/{OUTSIDE}/fd/{fd}") for fd in os.listdir(f"/proc/{OUTSIDE}/fd")]'),
   python("a descriptor of the outside's (pidfd_getfd)", 'fd = must(libc.syscall(434, int(OUTSIDE), 0)); must(libc.syscall(438, fd, 0, 0))'),

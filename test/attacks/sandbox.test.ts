@@ -64,6 +64,7 @@ async function attempts(
     environment: { ...seen.environment, WAYS: file },
   });
   assert.equal(code, 0, stderr);
+  assert.doesNotMatch(stderr, /Debugger/);
   const outcomes = new Map(
     stdout
       .split('\n')

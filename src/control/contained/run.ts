@@ -3,7 +3,7 @@ import { DECODING_CODES } from '../../api/codes.ts';
 import { snapshotFromText } from '../../config/memory.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
 import type { ObservedCall } from '../../lib/contained.ts';
-import { SallyportError } from '../../lib/errors.ts';
+import { messageOf, SallyportError } from '../../lib/errors.ts';
 import { type Finding, formatPosition } from '../../lib/finding.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
 import { isBroken } from '../../prove/unknown.ts';
@@ -49,17 +49,19 @@ const PROXY = { address: INSIDE_LOOPBACK, port: INSIDE_PORTS.proxy };
 /** Rejects with `sandbox-unavailable`, `policy-unreadable`, `command-failed`, and what starting a mesh rejects with. */
 export async function runContained(options: ContainedOptions): Promise<Ran> {
   const { words, paths, mesh, environment, strict, host, say } = options;
+  let local: LocalMesh | undefined;
   checkProgram(words[0]!, environment);
   if (mesh.engine !== 'embedded' || mesh.concurrency !== 1)
     throw new SallyportError('usage', 'a contained command needs --engine embedded and --concurrency 1.');
   sidecarIdentity(mesh);
+  // For good: without a listener Node opens its debugger at this signal, which the command may send.
+  process.on('SIGUSR1', () => void local?.control.reopenLogs().catch((error: unknown) => say(messageOf(error))));
   const opening = openSandbox({ environment, strict, localPorts: options.local.map(({ port }) => port) });
   // Loaded while the helper starts.
   const loading = import('../local/start.ts');
   const sandbox = await opening;
   for (const path of sandbox.open) say(`${path} is reachable: whoever answers there may call what is refused here; --strict hides it`);
   const start = () => sandbox.run(words, { ...environment, ...proxyEnvironment(PROXY) });
-  let local: LocalMesh | undefined;
   const closing: (() => void)[] = [];
   try {
     const policy = policyOf(options.allowed);
