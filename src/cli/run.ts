@@ -21,6 +21,7 @@ interface RunOptions extends UpOptions {
   readonly allow: readonly Allowed[];
   readonly policy: readonly string[];
   readonly allowLocal: readonly SocketAddress[];
+  readonly allowSocket: readonly string[];
   readonly publish: readonly number[];
   readonly wouldDeny?: boolean;
   readonly report?: string;
@@ -47,6 +48,7 @@ export function runCommand(words: readonly string[]): Command {
         .argParser(localOption)
         .default([]),
     )
+    .option('--allow-socket <path>', 'a unix socket of this machine that CMD reaches (repeatable)', repeatable, [])
     .addOption(
       new Option('--publish <port>', 'a port that CMD listens on, at 127.0.0.1 of this machine as well (repeatable)')
         .argParser((text, all: readonly number[]) => [...all, portOption(text)])
@@ -73,6 +75,7 @@ async function contained(words: readonly string[], paths: readonly string[], opt
     host: { ...engineHost, tell: sayOrEnd((error) => say(messageOf(error))) },
     environment: environment(),
     strict: options.strict ?? false,
+    allowedSockets: options.allowSocket,
     local: options.allowLocal,
     published: options.publish,
     say,

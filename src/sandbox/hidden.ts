@@ -1,8 +1,10 @@
 /**
- * Unix sockets with a path belong to no network namespace. Those behind which a service of this machine calls, or looks names up, for whoever asks lead
- * nowhere inside; those of container engines and key agents are named in a warning, as work may need them.
+ * Unix sockets with a path belong to no network namespace, and what listens there may call, look names up, or run commands for whoever asks. Those at which
+ * somebody listens when the command starts lead nowhere inside; those of container engines and key agents stay unless it is strict, and are named in a
+ * warning, as work may need them.
  */
-import { existsSync, lstatSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, realpathSync } from 'node:fs';
+import { SallyportError } from '../lib/errors.ts';
 import { calls, must } from './system.ts';
 
 const MS_BIND = 4096;
@@ -15,39 +17,78 @@ const MOUNT_ATTR_RDONLY = 1n;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Resolvers, message buses and service managers. @param uid of the user */
-export function brokers(environment: Environment, uid: number): string[] {
-  const runtime = environment.XDG_RUNTIME_DIR ?? `/run/user/${uid}`;
-  return sockets([
-    '/run/systemd/resolve/io.systemd.Resolve',
-    '/run/systemd/resolve/io.systemd.Resolve.Monitor',
-    '/run/nscd/socket',
-    '/var/run/nscd/socket',
-    '/run/avahi-daemon/socket',
-    '/run/dbus/system_bus_socket',
-    '/run/systemd/private',
-    `${runtime}/bus`,
-    `${runtime}/systemd/private`,
-    ...busPath(environment.DBUS_SESSION_BUS_ADDRESS),
-  ]);
+export interface SocketsOptions {
+  readonly environment: Environment;
+  /** Of the user. */
+  readonly uid: number;
+  /** Hide those of container engines and key agents, too. */
+  readonly strict: boolean;
+  /** Paths of those that stay. */
+  readonly allowed: readonly string[];
 }
 
-/** Of container engines and key agents. @param uid of the user */
-export function engines(environment: Environment, uid: number): string[] {
-  const runtime = environment.XDG_RUNTIME_DIR ?? `/run/user/${uid}`;
-  return sockets([
-    '/run/docker.sock',
-    '/var/run/docker.sock',
-    '/run/containerd/containerd.sock',
-    '/run/podman/podman.sock',
-    '/run/crio/crio.sock',
-    '/var/run/crio/crio.sock',
-    `${runtime}/docker.sock`,
-    `${runtime}/podman/podman.sock`,
-    ...unixPath(environment.DOCKER_HOST),
-    ...(environment.SSH_AUTH_SOCK ? [environment.SSH_AUTH_SOCK] : []),
-  ]);
+export interface SocketsFound {
+  readonly hidden: readonly string[];
+  /** Of container engines and key agents; they stay. */
+  readonly open: readonly string[];
 }
+
+/** The unix sockets of this machine at which somebody listens now. Throws `path-not-found` for one that is allowed and not there. */
+export function socketsOf({ environment, uid, strict, allowed }: SocketsOptions): SocketsFound {
+  const runtime = environment.XDG_RUNTIME_DIR ?? `/run/user/${uid}`;
+  const kept = new Set(allowed.map(allowedSocket));
+  const engines = real([...ENGINES, ...ENGINES_OF_USER.map((name) => `${runtime}/${name}`), ...enginesIn(environment)]);
+  const open = strict ? new Set<string>() : engines;
+  const brokers = [...BROKERS, ...BROKERS_OF_USER.map((name) => `${runtime}/${name}`), ...busPath(environment.DBUS_SESSION_BUS_ADDRESS)];
+  const all = real([...brokers, ...engines, ...listening()]);
+  return {
+    hidden: [...all].filter((path) => !open.has(path) && !kept.has(path)),
+    open: [...open].filter((path) => !kept.has(path)),
+  };
+}
+
+/** Resolvers, message buses and service managers, also those of another network namespace, which no table here shows. */
+const BROKERS = [
+  '/run/systemd/resolve/io.systemd.Resolve',
+  '/run/systemd/resolve/io.systemd.Resolve.Monitor',
+  '/run/nscd/socket',
+  '/run/avahi-daemon/socket',
+  '/run/dbus/system_bus_socket',
+  '/run/systemd/private',
+];
+const BROKERS_OF_USER = ['bus', 'systemd/private'];
+const ENGINES = [
+  '/run/docker.sock',
+  '/var/run/docker.sock',
+  '/run/containerd/containerd.sock',
+  '/run/podman/podman.sock',
+  '/run/crio/crio.sock',
+];
+const ENGINES_OF_USER = ['docker.sock', 'podman/podman.sock'];
+
+function enginesIn({ DOCKER_HOST, SSH_AUTH_SOCK }: Environment): string[] {
+  return [...unixPath(DOCKER_HOST), ...(SSH_AUTH_SOCK ? [SSH_AUTH_SOCK] : [])];
+}
+
+function allowedSocket(path: string): string {
+  const [found] = real([path]);
+  if (found === undefined) throw new SallyportError('path-not-found', `--allow-socket ${path}: there is no such socket`);
+  return found;
+}
+
+/** By the table of this network namespace (proc_net(5)); bit 16 of the flags: somebody listens. */
+function listening(): string[] {
+  return readFileSync('/proc/net/unix', 'utf8')
+    .split('\n')
+    .slice(1)
+    .flatMap((line) => {
+      const [, , , flags, , , , ...path] = line.trim().split(' ');
+      const name = path.join(' ').trim();
+      return name.startsWith('/') && (Number.parseInt(flags!, 16) & LISTENING) !== 0 ? [name] : [];
+    });
+}
+
+const LISTENING = 0x10000;
 
 function busPath(address: string | undefined): string[] {
   return [...(address ?? '').matchAll(/unix:path=([^,;]+)/g)].map(([, path]) => path!);
@@ -57,21 +98,30 @@ function unixPath(url: string | undefined): string[] {
   return url?.startsWith('unix://') ? [url.slice('unix://'.length)] : [];
 }
 
-/** Those that are there, each once. */
-function sockets(paths: readonly string[]): string[] {
-  const seen = new Set<string>();
-  return paths.filter((path) => {
-    const file = lstatSync(path, { throwIfNoEntry: false, bigint: true });
-    const key = file && `${file.dev}:${file.ino}`;
-    if (!key || !file.isSocket() || seen.has(key)) return false;
-    seen.add(key);
-    return true;
-  });
+/** The sockets that are there, as far as this user may look, by the paths at which they really are. */
+function real(paths: readonly string[]): Set<string> {
+  const found = new Set<string>();
+  for (const path of paths) {
+    try {
+      const place = realpathSync(path);
+      if (lstatSync(place).isSocket()) found.add(place);
+    } catch {
+      // Where this user may not look the command may not either.
+    }
+  }
+  return found;
 }
+
+const ENOENT = 2;
 
 /** In this mount namespace. Throws `sandbox-unavailable`. */
 export function hide(paths: readonly string[]): void {
-  for (const path of paths) must(calls().mount('/dev/null', path, null, MS_BIND, null), `${path} cannot be hidden`);
+  const { mount, errno } = calls();
+  for (const path of paths) {
+    const result = mount('/dev/null', path, null, MS_BIND, null);
+    if (result < 0 && errno() === ENOENT) continue;
+    must(result, `${path} cannot be hidden`);
+  }
 }
 
 /**

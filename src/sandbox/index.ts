@@ -16,7 +16,7 @@ import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { HandedSockets } from '../lib/contained.ts';
 import { SallyportError } from '../lib/errors.ts';
-import { brokers, engines } from './hidden.ts';
+import { socketsOf } from './hidden.ts';
 import { taken } from './listeners.ts';
 import { helperNamespaces } from './namespaces.ts';
 import { type FromInside, INSIDE_LOOPBACK, INSIDE_PORTS, type Role, type ToInside } from './protocol.ts';
@@ -30,6 +30,8 @@ export interface SandboxOptions {
   readonly environment: Environment;
   /** Hide sockets of container engines and key agents, too. */
   readonly strict: boolean;
+  /** Paths of unix sockets that stay. */
+  readonly allowedSockets: readonly string[];
   /** Ports inside at which services of the machine are to be. */
   readonly localPorts: readonly number[];
 }
@@ -57,11 +59,10 @@ const NO_DEBUGGER = '--disable-sigusr1';
 const CHANNEL = 3;
 
 /** Rejects with `sandbox-unavailable`. */
-export async function openSandbox({ environment, strict, localPorts }: SandboxOptions): Promise<Sandbox> {
+export async function openSandbox({ environment, strict, allowedSockets, localPorts }: SandboxOptions): Promise<Sandbox> {
   const uid = process.getuid?.() ?? 0;
   const namespaces = helperNamespaces(environment.PATH ?? '');
-  const broken = engines(environment, uid);
-  const hidden = [...brokers(environment, uid), ...(strict ? broken : [])];
+  const { hidden, open } = socketsOf({ environment, uid, strict, allowed: allowedSockets });
   const told = { hidden, localPorts, uid, gid: process.getgid?.() ?? 0, namespaces, channel: CHANNEL };
   const rest = [...namespaces.options, '--', process.execPath, NO_DEBUGGER, fileURLToPath(HELPER), JSON.stringify(told)];
   const helper = spawn(namespaces.unshare, rest, {
@@ -71,9 +72,9 @@ export async function openSandbox({ environment, strict, localPorts }: SandboxOp
   });
   const handed = await contained(helper);
   return {
-    sockets: socketsOf(handed),
+    sockets: handedSockets(handed),
     local: handed.filter(({ role }) => role === 'local'),
-    open: strict ? [] : broken,
+    open,
     connect: entrance(helper),
     run: (words, all) => running(helper, words, all),
     kill: () => {
@@ -89,7 +90,7 @@ interface Handed {
   readonly fd: number;
 }
 
-function socketsOf(handed: readonly Handed[]): HandedSockets {
+function handedSockets(handed: readonly Handed[]): HandedSockets {
   const of = (role: Role) => handed.filter((one) => one.role === role);
   const fds = (role: Role) => of(role).map(({ fd }) => fd);
   return {

@@ -1,7 +1,7 @@
 /**
  * What the command may not regain: `no_new_privs` keeps set-user-ID programs from giving it any, and a seccomp filter leaves it the families of sockets
  * that end inside (unix, IPv4, IPv6, netlink). AF_VSOCK, for one, reaches a virtual machine's host past every network namespace. io_uring makes sockets
- * past the filter, so it is said to be missing, as container runtimes do. Nobody types into the terminal for the user (TIOCSTI).
+ * past the filter, and request_key has the kernel start programs outside that look names up, so both are said to be missing, as in containers. Nobody types into the terminal for the user (TIOCSTI).
  */
 import { SallyportError } from '../lib/errors.ts';
 import { calls, must } from './system.ts';
@@ -25,6 +25,7 @@ interface Architecture {
   /** The number of socket(2). */
   readonly socket: number;
   readonly ioctl: number;
+  readonly requestKey: number;
   /** Of socketcall(2), whose arguments no filter sees. */
   readonly socketcall?: number;
 }
@@ -32,12 +33,12 @@ interface Architecture {
 /** The native one first, then the one whose programs the same kernel runs as well. */
 const ARCHITECTURES: Readonly<Record<string, readonly Architecture[]>> = {
   x64: [
-    { audit: 0xc000003e, socket: 41, ioctl: 16 },
-    { audit: 0x40000003, socket: 359, ioctl: 54, socketcall: 102 },
+    { audit: 0xc000003e, socket: 41, ioctl: 16, requestKey: 249 },
+    { audit: 0x40000003, socket: 359, ioctl: 54, requestKey: 287, socketcall: 102 },
   ],
   arm64: [
-    { audit: 0xc00000b7, socket: 198, ioctl: 29 },
-    { audit: 0x40000028, socket: 281, ioctl: 54 },
+    { audit: 0xc00000b7, socket: 198, ioctl: 29, requestKey: 218 },
+    { audit: 0x40000028, socket: 281, ioctl: 54, requestKey: 310 },
   ],
 };
 
@@ -87,8 +88,8 @@ export function socketFilter(arch: string): Buffer {
   return out;
 }
 
-function filterOf({ socket, ioctl, socketcall }: Architecture): Instruction[] {
-  const missing = [IO_URING_SETUP, ...(socketcall === undefined ? [] : [socketcall])];
+function filterOf({ socket, ioctl, requestKey, socketcall }: Architecture): Instruction[] {
+  const missing = [IO_URING_SETUP, requestKey, ...(socketcall === undefined ? [] : [socketcall])];
   const families = ALLOWED_FAMILIES.map((family, i): Instruction => [JEQ, ALLOWED_FAMILIES.length - i, 0, family]);
   return [
     [LD, 0, 0, NUMBER],

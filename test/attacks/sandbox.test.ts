@@ -151,28 +151,35 @@ test('TLS for another name than that of the host is not passed on', { skip: sand
   assert.equal(seen.visits.length, 1);
 });
 
-test('unix sockets of brokers lead nowhere, those of agents are named, and hidden where it is strict', {
+test('unix sockets of the machine lead nowhere, but for those of agents, which are named and hidden where it is strict, and allowed ones', {
   skip: sandboxNeeds('nobody') || needs('python3'),
 }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-run-'));
   t.after(() => rmSync(folder, { recursive: true }));
   chmodSync(folder, 0o755);
-  for (const name of ['bus', 'agent']) {
+  for (const name of ['bus', 'agent', 'other']) {
     const server = createServer((socket) => socket.end('REACHED\n')).listen(join(folder, name));
     await once(server, 'listening');
     t.after(() => server.close());
     chmodSync(join(folder, name), 0o777);
   }
-  const environment = { XDG_RUNTIME_DIR: folder, SSH_AUTH_SOCK: join(folder, 'agent'), BUS: join(folder, 'bus') };
+  const environment = {
+    XDG_RUNTIME_DIR: folder,
+    SSH_AUTH_SOCK: join(folder, 'agent'),
+    BUS: join(folder, 'bus'),
+    OTHER: join(folder, 'other'),
+  };
   const ask = (variable: string) =>
     `python3 -c 'import os, socket; s = socket.socket(socket.AF_UNIX); s.connect(os.environ["${variable}"]); print("${variable}", s.recv(100))'`;
-  const words = ['sh', '-c', `${ask('BUS')}; ${ask('SSH_AUTH_SOCK')}`];
+  const words = ['sh', '-c', `${ask('BUS')}; ${ask('OTHER')}; ${ask('SSH_AUTH_SOCK')}`];
   for (const user of process.getuid?.() === 0 ? (['nobody', 'root'] as const) : (['nobody'] as const)) {
     const usual = await runSandboxed(t, user, words, { environment });
     assert.equal(usual.stdout, "SSH_AUTH_SOCK b'REACHED\\n'\n", usual.stderr);
     assert.match(usual.stderr, new RegExp(`sallyport: ${join(folder, 'agent')} is reachable.*--strict`));
     const strict = await runSandboxed(t, user, words, { environment, options: ['--strict'] });
     assert.equal(strict.stdout, '', strict.stderr);
+    const allowed = await runSandboxed(t, user, words, { environment, options: ['--strict', '--allow-socket', environment.OTHER] });
+    assert.equal(allowed.stdout, "OTHER b'REACHED\\n'\n", allowed.stderr);
   }
 });
 

@@ -32,6 +32,8 @@ export interface ContainedOptions {
   readonly host: LocalMeshHost;
   readonly environment: Environment;
   readonly strict: boolean;
+  /** Paths of unix sockets of this machine that may be called. */
+  readonly allowedSockets: readonly string[];
   /** Services of this machine that may be called, at the same port inside. */
   readonly local: readonly SocketAddress[];
   /** Ports inside that this machine may call at its own loopback. */
@@ -56,7 +58,12 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   sidecarIdentity(mesh);
   // For good: without a listener Node opens its debugger at this signal, which the command may send.
   process.on('SIGUSR1', () => void local?.control.reopenLogs().catch((error: unknown) => say(messageOf(error))));
-  const opening = openSandbox({ environment, strict, localPorts: options.local.map(({ port }) => port) });
+  const opening = openSandbox({
+    environment,
+    strict,
+    allowedSockets: options.allowedSockets,
+    localPorts: options.local.map(({ port }) => port),
+  });
   // Loaded while the helper starts.
   const loading = import('../local/start.ts');
   const sandbox = await opening;
