@@ -89,6 +89,9 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
     const { startLocalMesh } = await loading;
     local = await startLocalMesh(paths, insideOptions(mesh, policy, contained), host);
     refuseUnread(local.control.report.findings);
+    const { mode } = local.control.report.mesh.config.outboundTrafficPolicy;
+    if (mode === 'ALLOW_ANY' && !mesh.allowAll && mesh.learn === undefined)
+      say('MeshConfig lets out what nothing declares (outboundTrafficPolicy.mode ALLOW_ANY): REGISTRY_ONLY refuses it');
     const code = await (early ?? start());
     await local.control.close(mesh.graceMs);
     return { words, code, called: calls.all, others: calls.others, conclude: local.conclude };
@@ -101,6 +104,15 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   }
 }
 
+/** Where the routers of `up` are. */
+const COMMON_ROUTER = '127.0.100.1';
+
+/** A loopback network of 256 addresses for the routers of each run, so that several get on beside each other. */
+function routerAddressOf(pid: number): string {
+  const network = pid % (190 * 254);
+  return `127.${64 + Math.floor(network / 254)}.${1 + (network % 254)}.1`;
+}
+
 function policyOf(allowed: readonly Allowed[]): Snapshot {
   const documents = allowedResources(allowed).map((document) => JSON.stringify(document));
   return snapshotFromText(documents.join('\n---\n'), { file: '--allow' });
@@ -111,6 +123,7 @@ function insideOptions(mesh: LocalMeshOptions, policy: Snapshot, contained: Loca
     ...mesh,
     contained,
     beside: policy,
+    routerAddress: mesh.routerAddress === COMMON_ROUTER ? routerAddressOf(process.pid) : mesh.routerAddress,
     proxyAddress: PROXY,
     capturePort: INSIDE_PORTS.capture,
     dnsAddress: { address: INSIDE_LOOPBACK, port: INSIDE_PORTS.dns },
