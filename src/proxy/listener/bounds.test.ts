@@ -145,3 +145,18 @@ test('and goes on after it where the configuration says so', async (t) => {
   t.mock.timers.tick(60_000);
   assert.equal(env.handlers.flatMap(({ connections }) => connections).length, 1);
 });
+
+test('a filter that refuses before it has said that it takes its time leaves neither a connection nor a timer behind', async (t) => {
+  const { waiting, all, env } = await serve(t, [EXPLICIT]);
+  const observer = { refused: () => undefined };
+  Object.assign(env.explicitProxy, { closed: { isClosed: () => true, isDeclared: () => false, observer } });
+  const timers = t.mock.method(globalThis, 'setTimeout');
+  const socket = await waiting('');
+  const before = timers.mock.callCount();
+  socket.resume();
+  const ended = once(socket, 'end');
+  socket.write('CONNECT a.example:443 HTTP/1.1\r\n\r\n');
+  await ended;
+  assert.equal(all.active, 0);
+  assert.equal(timers.mock.callCount(), before);
+});

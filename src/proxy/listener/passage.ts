@@ -21,6 +21,8 @@ export class Passage {
   #index = 0;
   #reading = false;
   #heard: boolean;
+  /** Stands for the question that a filter was asked last, until it resumes: it may do so before it has answered `later`. */
+  #asked: object | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timed: Bound['phase'] | undefined;
 
@@ -47,11 +49,13 @@ export class Passage {
     while (this.#index < filters.length) {
       const filter = filters[this.#index]!;
       if (!filter.disabled(connection)) {
+        const asked = {};
+        this.#asked = asked;
         const verdict = filter.inspect(connection, this.#resume);
         if (verdict !== 'next') {
           if (verdict === 'more') this.#read();
-          else if (verdict === 'later') this.#wait();
-          else this.#refuse();
+          else if (verdict === 'close') this.#refuse();
+          else if (this.#asked === asked) this.#wait();
           return;
         }
       }
@@ -62,6 +66,7 @@ export class Passage {
 
   /** The verdict of a filter that answered `later`. */
   readonly #resume = (verdict: 'next' | 'close'): void => {
+    this.#asked = undefined;
     if (this.#connection.socket.destroyed || verdict === 'close') {
       this.#refuse();
     } else if (!this.#handOff()) {
