@@ -53,11 +53,30 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
   },
   { kind: 'Sidecar', exceptions: [] },
   {
+    kind: 'PeerAuthentication',
+    note: 'Concerns what comes in at sidecars. With a selector in the root namespace it means nothing, as in Istio.',
+    exceptions: [],
+  },
+  {
+    kind: 'AuthorizationPolicy',
+    note:
+      'Holds for gateways and for the inbound side of sidecars. Action CUSTOM is refused. Connections that are not HTTP are judged when they come, in Envoy at their first bytes; rules that ask them for what only HTTP has ' +
+      'allow nothing, and deny without it.',
+    exceptions: [{ path: 'provider', status: 'refused', note: 'external authorization' }],
+  },
+  {
+    kind: 'RequestAuthentication',
+    exceptions: [
+      { path: 'jwtRules[].jwksUri', status: 'refused', note: 'unless `jwks` is given' },
+      { path: 'jwtRules[].timeout', status: 'no effect', note: 'nothing is fetched' },
+    ],
+  },
+  {
     kind: 'KubernetesGateway',
     note:
       'The Gateway of gateway.networking.k8s.io, of the classes `istio` and `istio-remote` and those of the controller istio.io/gateway-controller. With an address of type `Hostname` the pods of ' +
       'that Service serve it; without one the pods with the label `gateway.networking.k8s.io/gateway-name`, and the Service `NAME-CLASS` is taken to exist. Protocols: HTTP, HTTPS, TLS, TCP. ' +
-      '`up` runs such pods itself. An AuthorizationPolicy or RequestAuthentication attached to one by `targetRefs` makes its proxies refuse, as nothing enforces it yet. ListenerSets and UDPRoutes are not read.',
+      '`up` runs such pods itself. An AuthorizationPolicy or RequestAuthentication attached to one by `targetRefs` holds for its proxies. ListenerSets and UDPRoutes are not read.',
     exceptions: [
       { path: 'infrastructure', status: 'no effect', note: 'Sallyport deploys no pods' },
       { path: 'allowedListeners', status: 'no effect', note: 'ListenerSets are not read' },
@@ -134,6 +153,9 @@ const MESH_WORKS = [
   'defaultVirtualServiceExportTo',
   'defaultDestinationRuleExportTo',
   'rootNamespace',
+  'enableAutoMtls',
+  'trustDomain',
+  'trustDomainAliases',
   'localityLbSetting',
   'dnsRefreshRate',
   'h2UpgradePolicy',
@@ -195,8 +217,8 @@ export function featuresPage(): string {
     '# Features',
     'Every field that decodes, and what becomes of it: it **works**; it works on **Envoy only** (`--engine envoy`), and the note says what the embedded data plane does; it is accepted with **no effect** (reported where the note says so); or it is **refused**: what it concerns refuses traffic, ' +
       'with the reason as a finding, rather than run differently from what was asked. An unknown field is an error wherever it stands.',
-    '`tls.mode: ISTIO_MUTUAL`, PeerAuthentication (STRICT), AuthorizationPolicy and RequestAuthentication are refused: the listener, route or cluster that they concern answers no traffic and says why. ' +
-      'EnvoyFilter has no effect.',
+    'An AuthorizationPolicy with action CUSTOM and a RequestAuthentication whose keys have to be fetched (without `jwks`) are refused: the listener or route that they concern answers no traffic and says why. So is what needs identities ' +
+      '(`tls.mode: ISTIO_MUTUAL`, PeerAuthentication STRICT, policies on principals) at a `proxy --role` without `--ca`. EnvoyFilter has no effect.',
     ...parts,
     '## MeshConfig',
     table(mesh),

@@ -4,7 +4,7 @@ import { simulateHop } from './hop.ts';
 import type { HopOptions } from './hop-options.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import { type OnResponse, Response, type SeenResponse } from './response.ts';
-import type { Hop, Outcome, Sent, Trace } from './trace.ts';
+import type { Hop, Sent, Trace } from './trace.ts';
 
 /** The mesh around the proxies: who takes what arrives where. */
 export interface SimulatedMesh {
@@ -108,7 +108,7 @@ function follow(
     const { hop, outcome, onResponse } = simulateHop(proxy, entry, current, options);
     hops.push(hop);
     backs.push(onResponse);
-    if (outcome) return { hops, outcome: hop.protocol === 'http' ? outcome : asHeardOf(outcome, hops) };
+    if (outcome) return { hops, outcome };
     const { payload } = hop.next!;
     const dialled = hop.next!.endpoint ?? lookedUp(mesh, proxy, hop.next!, options);
     if (hops.length >= MAX_HOPS)
@@ -138,13 +138,6 @@ function follow(
       originates: undefined,
     },
   };
-}
-
-/** A connection that is closed before anybody answers is an answer of the proxy before, if that one speaks HTTP. */
-function asHeardOf(outcome: Outcome, hops: readonly Hop[]): Outcome {
-  if (outcome.kind !== 'closed' || hops.at(-2)?.protocol !== 'http') return outcome;
-  const details = `upstream_reset_before_response_started{connection_termination}: ${outcome.details}`;
-  return { kind: 'reply', status: 503, location: undefined, details };
 }
 
 /** What a proxy finds in the cluster's DNS for a name. */

@@ -13,6 +13,7 @@ NODE = os.environ.get("SALLYPORT_NODE") or f"{ROOT}/node_modules/node/bin/node"
 ENGINE = os.environ.get("SALLYPORT_ENGINE", "embedded")
 FILES = f"{RUN}/sallyport"          # what the proxies read: 00-fixed.yaml, 10-case.yaml; the order is the objects' age
 MESH = f"{RUN}/sallyport-mesh.json"
+CA = f"{RUN}/sallyport-ca/ca"        # made by the first proxy, for all of them
 STATUS = 15021
 
 started = set()
@@ -24,7 +25,7 @@ def start_proxy(pod):
 
 
 def spawn(pod):
-    argv = [NODE, f"{ROOT}/bin/sallyport.js", "proxy", "--role", pod.kind, "--workload", f"{pod.ns}/{pod.name}", "--mesh-config", MESH,
+    argv = [NODE, f"{ROOT}/bin/sallyport.js", "proxy", "--role", pod.kind, "--workload", f"{pod.ns}/{pod.name}", "--mesh-config", MESH, "--ca", CA,
             "--status-address", f"127.0.0.1:{STATUS}", "--no-watch", "--concurrency", "1", "--grace", "200ms", "--engine", ENGINE]
     if ENGINE == "envoy":
         argv += ["--envoy", os.environ.get("SALLYPORT_ENVOY") or shutil.which("envoy") or "envoy"]
@@ -74,6 +75,9 @@ def write(path, text):
 
 def apply(config, mesh, fixed):
     os.makedirs(FILES, exist_ok=True)
+    # The proxies run as a user of their own.
+    os.makedirs(os.path.dirname(CA), exist_ok=True)
+    os.chmod(os.path.dirname(CA), 0o777)
     with open(fixed) as f:
         write(f"{FILES}/00-fixed.yaml", f.read())
     write(f"{FILES}/10-case.yaml", config or "")
@@ -95,3 +99,4 @@ def remove(config):
 def stop():
     infra.stop_all([process(p) for p in PROXIED])
     shutil.rmtree(FILES, ignore_errors=True)
+    shutil.rmtree(os.path.dirname(CA), ignore_errors=True)

@@ -22,7 +22,7 @@ import { Differences, type Evaluator } from './differences.ts';
 const HERE = import.meta.dirname;
 const SHARED = join(HERE, '../../../shared');
 const LAB = join(SHARED, 'lab/lab.py');
-const GROUPS = 'registry,egress,tls,tcp,http,lb,resilience,gwapi';
+const GROUPS = 'registry,egress,tls,tcp,http,lb,resilience,identity,policy,gwapi';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -604,7 +604,7 @@ const objects = fc
     sidecars: maybe(resources('Sidecar', sidecar, { minLength: 1, maxLength: 2 }), 1),
     workloads: maybe(workloadEntries, 0),
     parts: maybe(delegates, 1),
-    policies: maybe(fc.tuple(policy), 0),
+    policies: maybe(fc.tuple(policy), 2),
   })
   .map(({ pattern = [], entries, gateways, services = [], rules, sidecars = [], workloads = [], parts = [], policies = [] }) => {
     // The first two Gateways have the names that VirtualServices use.

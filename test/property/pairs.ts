@@ -1,7 +1,9 @@
 /** One configuration with its calls, through the simulator and through the running mesh. */
 import { stringify } from 'yaml';
 import { decodeDocuments } from '../../src/api/documents.ts';
+import { Identities } from '../../src/ca/identities.ts';
 import { Store } from '../../src/config/store.ts';
+import { spiffeId } from '../../src/lib/spiffe.ts';
 import { type SimulatedFiles, simulateFiles } from '../../src/prove/simulated.ts';
 import type { Call } from '../../src/simulate/call.ts';
 import { waysOf } from '../../src/simulate/explore.ts';
@@ -45,6 +47,7 @@ const ROUTER = {
 
 export class Pairs {
   readonly #mesh: RunningMesh;
+  readonly #identities = new Identities(undefined, Date.now);
   readonly #fixed: ReturnType<typeof decodeDocuments>;
   readonly #names: ReadonlySet<string>;
 
@@ -66,7 +69,13 @@ export class Pairs {
     const sets = new Map<string, XdsResources>();
     for (const identity of files?.proxies ?? []) {
       const name = `${identity.namespace}/${identity.name}`;
-      if (this.#mesh.proxies.includes(name)) sets.set(name, translate(identity, files!.mesh).resources);
+      if (!this.#mesh.proxies.includes(name)) continue;
+      const { resources, wantsIdentity } = translate(identity, files!.mesh);
+      const { trustDomain } = files!.mesh.config;
+      const own = wantsIdentity
+        ? this.#identities.secretsOf(trustDomain, spiffeId(trustDomain, identity.namespace, identity.serviceAccount))
+        : [];
+      sets.set(name, { ...resources, secrets: [...resources.secrets, ...own].sort((a, b) => (a.name < b.name ? -1 : 1)) });
     }
     const rejected = await this.#mesh.apply(sets);
     return rejected.length > 0 ? `the data plane refuses: ${rejected.join('; ')}` : undefined;

@@ -5,7 +5,7 @@ import { ALGORITHMS, type Token } from './token.ts';
 type PublicKey = ReturnType<ReturnType<typeof nodeCrypto>['createPublicKey']>;
 /** One key of a set, as RFC 7517 writes it. */
 interface Jwk {
-  readonly kty?: unknown;
+  readonly kty?: string;
   readonly kid?: string;
   readonly alg?: string;
   readonly k?: string;
