@@ -38,7 +38,10 @@ export function endingOf(sent: Payload, { hops, outcome }: Trace): Ending | unde
       status: failed,
       because: `${endpoint.ip} is an address that was allocated to stand for a host, and nothing is there: the port is not declared`,
     };
-  if (hops.at(-1)?.next?.originates !== undefined && port === 80)
+  const originates = hops.at(-1)?.next?.originates;
+  if (originates?.verifies === 'mesh')
+    return { status: failed, because: 'no server outside the mesh has an identity of it: the handshake of its mutual TLS fails' };
+  if (originates !== undefined && port === 80)
     return {
       status: failed,
       because: 'port 80 of a server speaks plain HTTP, and TLS is originated to it: the handshake fails (WRONG_VERSION_NUMBER)',

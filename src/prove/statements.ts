@@ -1,6 +1,7 @@
 /** Statements that `verify` proves: the default one, and those that a user writes. */
 import { SallyportError } from '../lib/errors.ts';
 import { hostCovers, hostsOverlap } from '../lib/hostname.ts';
+import { knowsServer } from '../simulate/security.ts';
 import type { Arrival, Statement } from '../simulate/verify.ts';
 
 /** What has to hold by default. `isGateway` is asked about routers by their `namespace/name`, and about clusters by their names. */
@@ -63,7 +64,7 @@ export function statementOf(entry: StatementFile, where: string, isGateway: (pro
         if (!concerns(host, arrival) || outcome.kind !== 'upstream') return true;
         // TLS that the application speaks itself: what it verifies is up to it.
         return (
-          outcome.payload.tls !== undefined && (!verified || outcome.originates === undefined || outcome.originates.verifies === 'name')
+          outcome.payload.tls !== undefined && (!verified || outcome.originates === undefined || knowsServer(outcome.originates.verifies))
         );
       },
     };

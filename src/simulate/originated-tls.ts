@@ -8,6 +8,7 @@ import {
 } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import type { CommonTlsContext } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import type { StringMatcher } from '../xds/gen/envoy/type/matcher/v3/string_pb.js';
+import { ROOT_SECRET } from '../xds/names.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import type { OriginatedTls } from './security.ts';
 
@@ -25,6 +26,8 @@ export function originatedTls(
   const trusts = secret !== undefined || own?.trustedCa !== undefined || own?.systemRootCerts !== undefined;
   if (!trusts || own?.trustChainVerification === CertificateValidationContext_TrustChainVerification.ACCEPT_UNTRUSTED)
     return { serverName, verifies: 'nothing', authorities: '', names: [], revocations: '', identity };
+  if (secret === ROOT_SECRET)
+    return { serverName, verifies: 'mesh', authorities: 'the mesh', names: namesOf(own), revocations: '', identity };
   const names = checked === undefined ? namesOf(own) : [checked];
   const given = secret === undefined ? undefined : secrets.secret(secret)?.type;
   const held = given?.case === 'validationContext' ? given.value : undefined;

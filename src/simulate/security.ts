@@ -2,8 +2,13 @@
 import { sameMembers } from '../lib/same.ts';
 import type { Payload } from './call.ts';
 
-/** What a proxy that originates TLS checks: the certificate's name too, its chain of trust only, or nothing. */
-export type Verification = 'name' | 'chain' | 'nothing';
+/** What a proxy that originates TLS checks: the certificate's name too, that it is an identity of the mesh, its chain of trust only, or nothing. */
+export type Verification = 'name' | 'mesh' | 'chain' | 'nothing';
+
+/** Whether it is known which server it is, or which workload. */
+export function knowsServer(verification: Verification): boolean {
+  return verification === 'name' || verification === 'mesh';
+}
 
 /** TLS that a proxy originates: what it says, what it checks, and whom it shows itself as. */
 export interface OriginatedTls {
@@ -76,7 +81,7 @@ export function shiftOfWay(before: readonly Leg[], after: readonly Leg[]): Shift
   return gravest([last, isOpen(after) && !isOpen(before) ? 'weakens' : 'same']);
 }
 
-const STRENGTH: Readonly<Record<Verification, number>> = { nothing: 0, chain: 1, name: 2 };
+const STRENGTH: Readonly<Record<Verification, number>> = { nothing: 0, chain: 1, mesh: 2, name: 2 };
 
 function shiftOfTls(before: OriginatedTls, after: OriginatedTls): Shift {
   const shifts: Shift[] = [
@@ -131,7 +136,8 @@ function demandText({ demandsCertificate }: Receiver): string {
 
 /** What TLS says and checks, as a clause: `SNI a.example, verified to be a.example by the system's CAs, …`. */
 export function tlsText({ serverName, verifies, authorities, names, revocations, identity }: OriginatedTls): string {
-  const who = verifies === 'name' ? `verified to be ${names.join(' or ')} by` : 'verified by';
+  const who =
+    verifies === 'mesh' ? 'verified to be an identity of' : verifies === 'name' ? `verified to be ${names.join(' or ')} by` : 'verified by';
   const checked = verifies === 'nothing' ? 'verifies nothing' : `${who} ${authorities}${verifies === 'chain' ? ', whatever its name' : ''}`;
   return [
     serverName === '' ? 'no SNI' : `SNI ${serverName}`,

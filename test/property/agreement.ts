@@ -159,6 +159,8 @@ function arrive(call: Call, trace: Trace, names: ReadonlySet<string>): Result {
   const sni = payload.tls?.serverName ?? '';
   if (originates?.verifies === 'name' && certificateFor(sni, (name) => (names.has(name) ? name : undefined)) === undefined)
     return { kind: 'refused' };
+  // No server that plays a part here has an identity of the mesh.
+  if (originates?.verifies === 'mesh') return { kind: 'refused' };
   const tls = payload.tls && { sni };
   const { http } = payload;
   const seen: Expected['seen'] = {

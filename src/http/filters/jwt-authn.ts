@@ -89,7 +89,7 @@ function isPreflight({ method, headers }: Head): boolean {
 
 /** What a client sees that brings no token, or a wrong one. */
 function refused(head: Head, why: string, { open }: JudgedRequest): Judgement {
-  const realm = `${head.scheme}://${head.authority}${head.path}`.slice(0, 256);
+  const realm = `${head.scheme}://${head.authority}${head.path.slice(0, 256)}`;
   const error = why === MISSING ? '' : ', error="invalid_token"';
   const reply = {
     status: why === WRONG_AUDIENCE ? 403 : 401,

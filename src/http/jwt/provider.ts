@@ -77,10 +77,10 @@ function* tokensIn({ headers, path }: Head, config: JwtProvider): Generator<Foun
   const places = fromHeaders.length + fromParams.length + fromCookies.length > 0 ? config : DEFAULT_PLACES;
   for (const { name, valuePrefix } of places.fromHeaders) {
     const field = name.toLowerCase();
-    for (const value of headers.all(field)) {
-      const at = value.indexOf(valuePrefix);
-      if (at >= 0) yield { text: /^[A-Za-z0-9_.=+/-]*/.exec(value.slice(at + valuePrefix.length).trim())![0], field };
-    }
+    // A field that comes several times is one list, which is no token.
+    const value = headers.all(field).join(',');
+    const at = value.indexOf(valuePrefix);
+    if (at >= 0 && headers.has(field)) yield { text: value.slice(at + valuePrefix.length).trim(), field };
   }
   const query = new URLSearchParams(path.includes('?') ? path.slice(path.indexOf('?') + 1) : '');
   for (const name of places.fromParams) {

@@ -13,7 +13,7 @@ export interface Token {
 
 export function readToken(text: string): Token | string {
   const parts = text.split('.');
-  if (parts.length !== 3) return 'Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections';
+  if (parts.length !== 3 || parts.includes('')) return 'Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections';
   const [headerText, payload, signatureText] = parts as [string, string, string];
   const header = objectIn(headerText);
   if (typeof header === 'string') return `Jwt header is an invalid ${header}`;
