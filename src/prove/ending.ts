@@ -26,9 +26,13 @@ export function endingOf(sent: Payload, { hops, outcome }: Trace): Ending | unde
   const speaksHttp = hops.some(({ protocol, next }, i) => protocol === 'http' && next !== undefined && i === 0);
   const failed = speaksHttp ? 503 : undefined;
   if (outcome.kind === 'closed' && hops.length > 1 && speaksHttp) return { status: 503, because: outcome.details };
+  const proxy = wrappedBy(sent, hops);
+  if (outcome.kind === 'reply' && proxy) {
+    const because = `${proxy} puts the application's TLS into TLS of its own, and the answer comes in plain where the application waits for a TLS greeting: its handshake fails`;
+    return { status: undefined, because };
+  }
   if (outcome.kind !== 'upstream') return undefined;
   const { endpoint, port, payload } = outcome;
-  const proxy = wrappedBy(sent, hops);
   if (proxy) {
     const because = `${proxy} puts the application's TLS into TLS of its own, and the server finds a TLS greeting where it looks for a request: it closes the connection, and the application's handshake fails`;
     return { status: undefined, because };

@@ -73,7 +73,9 @@ export function expectationOf(call: Call, trace: Trace, names: ReadonlySet<strin
       by: lineOf(hops, i),
     });
   }
-  const reply = result.kind === 'reply' ? result : undefined;
+  // An answer in plain to whoever waits for a TLS greeting is none.
+  const unheard = outcome.kind === 'reply' && wrapped(call, hops);
+  const reply = result.kind === 'reply' && !unheard ? result : undefined;
   return {
     kind: reply ? 'answered' : 'closed',
     status: reply?.status ?? 0,
