@@ -1,7 +1,12 @@
 /** Command lines that show a command at work, for its help. */
 export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   up: ['sallyport up examples/egress-http', 'sallyport up mesh/ --learn egress.yaml'],
-  run: ['sallyport run -- curl http://www.example.com/', 'sallyport run mesh/ -- npm test'],
+  run: [
+    'sallyport run --allow registry.example.com -- npm ci',
+    'sallyport run --policy allowed.yaml --report calls.json -- make test',
+    'sallyport run mesh/ -- npm test',
+  ],
+  allow: ["sallyport allow registry.example.com '*.example.org:443' > allowed.yaml"],
   proxy: ['sallyport proxy --role sidecar --workload shop/cart mesh/', 'sallyport proxy -c bootstrap.yaml'],
   demo: ['sallyport demo', 'sallyport demo --serve'],
   explain: [

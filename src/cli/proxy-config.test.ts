@@ -72,8 +72,9 @@ test('what is printed as JSON is read again, and says the same', async (t) => {
   const files = simulateFiles(snapshotFromText(WWW), defaultMeshConfig());
   const printed = async (...words: string[]) => {
     let text = '';
-    const write = t.mock.method(process.stdout, 'write', (piece: string) => {
-      text += piece;
+    const write = t.mock.method(process.stdout, 'write', (piece: string | Uint8Array) => {
+      // The test runner reports in bytes.
+      if (typeof piece === 'string') text += piece;
       return true;
     });
     await proxyConfigCommand().parseAsync(words, { from: 'user' });

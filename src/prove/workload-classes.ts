@@ -26,13 +26,12 @@ export function workloadClasses(mesh: Mesh, identities: readonly ProxyIdentity[]
 
 function classesByReads(mesh: Mesh, identities: readonly ProxyIdentity[]): Class[] {
   const mentions = new Mentions(mesh);
-  // Policies tell callers apart by who they are.
-  const named = mesh.snapshot.list('AuthorizationPolicy').length > 0;
+  const accountOf = accounts(mesh);
   const classes: Class[] = [];
   for (const identity of identities) {
     const known = classes.find(
       ({ first, reads }) =>
-        (!named || (first.namespace === identity.namespace && first.serviceAccount === identity.serviceAccount)) &&
+        accountOf(first) === accountOf(identity) &&
         reads.every((read) => holdsFor(read, identity, mesh) || isAlike(read, first, identity, mentions)),
     );
     if (known) {
@@ -46,6 +45,12 @@ function classesByReads(mesh: Mesh, identities: readonly ProxyIdentity[]): Class
   return classes;
 }
 
+/** Who callers are, where policies tell them apart; else all are one. */
+function accounts({ snapshot }: Mesh): (identity: ProxyIdentity) => string {
+  if (snapshot.list('AuthorizationPolicy').length === 0) return () => '';
+  return ({ namespace, serviceAccount }) => `${namespace}/${serviceAccount}`;
+}
+
 /**
  * The same, but what was read may differ and come to the same, as a Sidecar of its own does in each of many namespaces. Such identities are in one class, but for namespaces
  * that simulation itself asks about: for the short names of their Services, and for their Secrets.
@@ -57,7 +62,10 @@ export function callerClasses(mesh: Mesh, identities: readonly ProxyIdentity[]):
     ...registry.services.filter((service) => service.registry === 'Kubernetes').map(({ namespace }) => namespace),
     ...[...snapshot.list('Secret'), ...snapshot.list('ConfigMap')].map(({ metadata }) => metadata.namespace),
   ]);
-  const groups = Map.groupBy(classes, ({ first, version }) => `${version} ${asked.has(first.namespace) ? first.namespace : ''}`);
+  const accountOf = accounts(mesh);
+  const groups = Map.groupBy(classes, ({ first, version }) =>
+    [version, asked.has(first.namespace) ? first.namespace : '', accountOf(first)].join(' '),
+  );
   return [...groups.values()].map((group) => group.flatMap(({ members }) => members));
 }
 
