@@ -12,9 +12,9 @@ export function allowCommand(): Command {
     .description(
       'Prints the ServiceEntries that allow these hosts, as `sallyport run --allow` reads them, for meshConfig.outboundTrafficPolicy REGISTRY_ONLY.',
     )
-    .argument('[host...]', 'HOST (80 and 443), HOST:PORT, *.SUFFIX:PORT or tcp://HOST:PORT', collect, [])
+    .argument('[host...]', 'HOST (80 and 443), HOST:PORT, *.SUFFIX:PORT or tcp://HOST:PORT', collect)
     .option('--policy <file>', 'a list of hosts (repeatable); its JSON Schema: sallyport schema AllowList', repeatable, [])
-    .action(async (hosts: readonly Allowed[], { policy }: { readonly policy: readonly string[] }) => {
+    .action(async (hosts: readonly Allowed[] = [], { policy }: { readonly policy: readonly string[] }) => {
       const { allowed, ended } = readPolicies(policy, today());
       printError(ended.map((line) => `sallyport: ${line}\n`).join(''));
       const all = [...hosts, ...allowed];
@@ -28,7 +28,7 @@ export function allowCommand(): Command {
     });
 }
 
-export function collect(text: string, all: readonly Allowed[]): Allowed[] {
+export function collect(text: string, all: readonly Allowed[] = []): Allowed[] {
   return [...all, parseAllowed(text)];
 }
 

@@ -6,7 +6,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'sallyport run --policy allowed.yaml --report calls.json -- make test',
     'sallyport run mesh/ -- npm test',
   ],
-  allow: ["sallyport allow registry.example.com '*.example.org:443' > allowed.yaml"],
+  allow: ['sallyport allow registry.example.com tcp://10.0.0.5:6379 > allowed.yaml'],
   proxy: ['sallyport proxy --role sidecar --workload shop/cart mesh/', 'sallyport proxy -c bootstrap.yaml'],
   demo: ['sallyport demo', 'sallyport demo --serve'],
   explain: [
