@@ -11,7 +11,6 @@ import { declaredHost } from '../learn/hosts.ts';
 import { originText } from '../lib/origin.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { CallTarget } from '../simulate/call.ts';
-
 import { waysOf } from '../simulate/explore.ts';
 import type { Outcome, Trace } from '../simulate/trace.ts';
 import { callersOf } from './callers.ts';
