@@ -1,4 +1,4 @@
-/** Ctrl-C at a terminal: the command that `run` runs gets it once. */
+/** Ctrl-C at a terminal: the command that `run --cooperative` runs gets it once; of contained ones see run.test.ts. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -24,7 +24,7 @@ test('Ctrl-C reaches the command once', { skip }, async (t) => {
   t.after(() => mesh.close());
   const { port } = mesh.address() as { port: number };
   const program = fileURLToPath(new URL('../sallyport.ts', import.meta.url));
-  const line = `exec '${process.execPath}' --import '${TELL}' '${program}' run --proxy-address ${port} -- '${process.execPath}' -e "$COUNTER"`;
+  const line = `exec '${process.execPath}' --import '${TELL}' '${program}' run --cooperative --proxy-address ${port} -- '${process.execPath}' -e "$COUNTER"`;
   const terminal = spawn('script', ['-qec', line, '/dev/null'], { env: { ...process.env, COUNTER, SHELL: '/bin/sh' } });
   t.after(() => terminal.kill('SIGKILL'));
   let said = '';
