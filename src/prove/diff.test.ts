@@ -40,10 +40,10 @@ test('diff: workloads that the files do not name count too', () => {
   );
 });
 
-test('diff: of clients that come to a gateway directly only where it is strict', () => {
+test('diff: of clients that come to a gateway directly only where that is asked for', () => {
   const other = THROUGH_GATEWAY.replace('uri: {prefix: /v1}}]', 'uri: {prefix: /v1}, headers: {x: {exact: a}}}]');
-  const direct = (strict: boolean) =>
-    compare(files(THROUGH_GATEWAY), files(other), { strict }).changes.filter(({ workloads }) => workloads[0]?.startsWith('a client'));
+  const direct = (atGateways: boolean) =>
+    compare(files(THROUGH_GATEWAY), files(other), { atGateways }).changes.filter(({ workloads }) => workloads[0]?.startsWith('a client'));
   assert.deepEqual(direct(false), []);
   assert.notDeepEqual(direct(true), []);
 });
@@ -114,6 +114,54 @@ test('diff: less protection on the way fails like a widening, more is a strength
   const mutual = (name: string) => `{mode: MUTUAL, clientCertificate: /etc/${name}.pem, privateKey: /etc/${name}.key}`;
   assert.match(change(mutual('a'), mutual('b')) ?? '', /^differs: .*as file-cert:\/etc\/a\.pem.*as file-cert:\/etc\/b\.pem/);
   assert.match(change(mutual('a'), '{mode: SIMPLE}') ?? '', /^weakens: .*as file-cert:\/etc\/a\.pem/);
+});
+
+test('diff: what policies ask beyond the calls that are tried is undecided where they change', () => {
+  const policy = (kind: string, spec: string) => `
+apiVersion: security.istio.io/v1
+kind: ${kind}
+metadata: {name: p, namespace: istio-system}
+spec: ${spec}
+---`;
+  const undecided = (before: string, after: string) => compare(files(ENTRY + before), files(ENTRY + after)).undecided.join('; ');
+  const deny = (to: string) => policy('AuthorizationPolicy', `{action: DENY, rules: [{to: [{operation: ${to}}]}]}`);
+  for (const to of ['{paths: [/admin]}', '{methods: [DELETE]}', '{notMethods: [GET]}', '{hosts: [a.example]}']) {
+    assert.match(undecided(deny(to), ''), /^AuthorizationPolicy istio-system\/p is gone, and asks of paths/, to);
+    assert.equal(undecided(deny(to), deny(to)), '', to);
+  }
+  assert.match(undecided(deny('{paths: [/admin*]}'), deny('{paths: [/admin]}')), /p is not what it was/);
+  assert.equal(undecided(deny("{ports: ['80']}"), ''), '', 'calls to every port are tried');
+  const strict = policy('PeerAuthentication', '{mtls: {mode: STRICT}}');
+  assert.match(undecided(strict, policy('PeerAuthentication', '{mtls: {mode: PERMISSIVE}}')), /clients without a sidecar/);
+  const network = `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: n, namespace: default}
+spec: {podSelector: {}, policyTypes: [Egress], egress: []}
+---`;
+  assert.match(undecided(network, ''), /verify --adversary bypassing/);
+});
+
+test('diff: a Pod that becomes like another is compared with what it was', () => {
+  const sidecar = `
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: s, namespace: default}
+spec: {workloadSelector: {labels: {app: spy}}, outboundTrafficPolicy: {mode: REGISTRY_ONLY}, egress: [{hosts: ['./none.example']}]}
+---`;
+  const orders = podText('orders', '10.0.0.1', { labels: '{app: orders}' });
+  const spy = (app: string) => podText('spy', '10.0.0.2', { labels: `{app: ${app}}` });
+  const { changes } = compare(files(ENTRY + sidecar + orders + spy('spy')), files(ENTRY + sidecar + orders + spy('orders')));
+  assert.ok(changes.some(({ kind, workloads }) => kind === 'widens' && workloads.join() === 'default/spy'));
+});
+
+test('diff: where a call goes and what is sent there is compared, too', () => {
+  const fixed = (address: string) => ENTRY.replace('resolution: DNS', `resolution: STATIC, endpoints: [{address: ${address}}]`);
+  const { changes } = compare(files(fixed('192.0.2.1')), files(fixed('192.0.2.2')));
+  assert.match(
+    changes.map(({ kind, before, after }) => `${kind} ${before} -> ${after}`).join(),
+    /^differs .*at 192\.0\.2\.1:80.* -> .*at 192\.0\.2\.2:80/,
+  );
 });
 
 test('diff: what is not simulated is undecided where it is new, gone or changed, and not where both sides have it', () => {

@@ -1,4 +1,6 @@
 /** `diff`: which calls change their outcome between two configurations. */
+import type { AuthorizationPolicy, Kind } from '../api/index.ts';
+import type { Snapshot } from '../config/snapshot.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { sameContent } from '../lib/same.ts';
 import { type CallDiff, type Change, type ComparedWorkload, diffCalls } from '../simulate/diff.ts';
@@ -22,9 +24,7 @@ export interface Comparison extends Omit<CallDiff, 'changes'> {
 }
 
 export interface CompareOptions {
-  /** Whether to compare clients that come to a gateway directly, and what servers see of a call, too. */
-  readonly strict?: boolean;
-  /** Whether to compare the clients at gateways alone. */
+  /** Whether to compare clients that come to a gateway directly, too. */
   readonly atGateways?: boolean;
   /** The workloads to compare. By default all. */
   readonly among?: (workload: ProxyIdentity) => boolean;
@@ -36,7 +36,7 @@ export interface CompareOptions {
 export function compare(
   before: SimulatedFiles,
   after: SimulatedFiles,
-  { strict = false, atGateways = strict, among = () => true, progress }: CompareOptions = {},
+  { atGateways = false, among = () => true, progress }: CompareOptions = {},
 ): Comparison {
   const nameOf = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`;
   const sidecarsOf = ({ proxies }: SimulatedFiles) => proxies.filter(({ type }) => type === 'sidecar');
@@ -50,16 +50,21 @@ export function compare(
   const callers = [...sidecars, ...new Map(unnamed.map((identity) => [nameOf(identity), identity])).values()].filter(among);
   const at = (files: SimulatedFiles, identity: ProxyIdentity) =>
     young.has(nameOf(identity)) ? files.proxy(nameOf(identity)) : files.proxyOf(identity);
-  // Members of a pair are in one class on both sides.
+  // Members of a pair are in one class on both sides, each as it is there.
+  const old = new Map(sidecarsOf(before).map((identity) => [nameOf(identity), identity]));
   const pairs: ComparedWorkload[] = callerClasses(after.mesh, callers)
-    .flatMap((members) => callerClasses(before.mesh, members))
+    .flatMap((members) =>
+      callerClasses(
+        before.mesh,
+        members.map((member) => old.get(nameOf(member)) ?? member),
+      ),
+    )
     .map((members) => ({ workloads: members.map(nameOf), before: at(before, members[0]!), after: at(after, members[0]!) }));
   const routersOf = ({ proxies }: SimulatedFiles) => proxies.filter(({ type }) => type === 'router').map(nameOf);
   const routers = atGateways ? routersOf(before).filter((name) => routersOf(after).includes(name)) : [];
   const entries = routers.map((name) => ({ workloads: [name], before: before.proxy(name), after: after.proxy(name) }));
   const { changes, undecided, cells, ports } = diffCalls({ mesh: before.simulated }, { mesh: after.simulated }, pairs, {
     gateways: entries,
-    exact: strict,
     ...(progress && { progress }),
     allocated: new Set([before, after].flatMap(({ mesh }) => mesh.registry.services.flatMap(({ autoAddresses }) => autoAddresses))),
   });
@@ -82,12 +87,55 @@ export function compare(
 function unsimulatedChanges(before: SimulatedFiles, after: SimulatedFiles): string[] {
   const [old, young] = [unsimulatedIn(before), unsimulatedIn(after)];
   const once = [...young.filter((one) => !old.includes(one)), ...old.filter((one) => !young.includes(one))];
-  return [...new Set(once), ...changedPatches(before, after)];
+  return [...new Set(once), ...changedPolicies(before, after)];
 }
 
-function changedPatches({ mesh: { snapshot: old } }: SimulatedFiles, { mesh: { snapshot: young } }: SimulatedFiles): string[] {
-  return young.list('EnvoyFilter').flatMap(({ metadata: { namespace, name }, spec }) => {
-    const known = old.get('EnvoyFilter', namespace, name);
-    return known && !sameContent(known.spec, spec) ? [`EnvoyFilter ${namespace}/${name} is not what it was, and is not simulated`] : [];
+/** Objects that decide by more than the calls that are compared differ in: whether something changes by them is not known. */
+function changedPolicies({ mesh: { snapshot: old } }: SimulatedFiles, { mesh: { snapshot: young } }: SimulatedFiles): string[] {
+  return Object.entries(BEYOND_CALLS).flatMap(([kind, { why, decides }]) => {
+    const named = (snapshot: Snapshot) =>
+      new Map(snapshot.list(kind as Kind).map((each) => [`${each.metadata.namespace}/${each.metadata.name}`, each]));
+    const [before, after] = [named(old), named(young)];
+    return [...new Set([...before.keys(), ...after.keys()])].flatMap((name) => {
+      const [one, other] = [before.get(name), after.get(name)];
+      if (one && other && sameContent(one.spec, other.spec) && sameContent(one.metadata.annotations, other.metadata.annotations)) return [];
+      if (![one, other].some((each) => each && decides(each.spec))) return [];
+      // What is new or gone of these is told with what is not simulated.
+      if (kind === 'EnvoyFilter' && !(one && other)) return [];
+      return [`${kind} ${name} is ${!one ? 'new' : !other ? 'gone' : 'not what it was'}, and ${why}`];
+    });
   });
 }
+
+interface BeyondCalls {
+  readonly why: string;
+  /** Whether an object of the kind decides so. */
+  decides(spec: unknown): boolean;
+}
+
+const always = () => true;
+const BEYOND_CALLS: Readonly<Partial<Record<Kind, BeyondCalls>>> = {
+  EnvoyFilter: { why: 'is not simulated', decides: always },
+  AuthorizationPolicy: {
+    why: 'asks of paths, methods, hosts, fields, tokens or addresses, of which not all are tried',
+    decides: (spec) => asksOfRequests(spec as AuthorizationPolicy),
+  },
+  RequestAuthentication: { why: 'asks for tokens, which calls are not tried with', decides: always },
+  PeerAuthentication: { why: 'decides on clients without a sidecar, whose calls are not compared', decides: always },
+  NetworkPolicy: { why: 'decides on what goes round sidecars, which is not compared: ask verify --adversary bypassing', decides: always },
+};
+
+function asksOfRequests({ action, rules }: AuthorizationPolicy): boolean {
+  return (
+    action === 'CUSTOM' ||
+    rules.some(
+      ({ from, to, when }) =>
+        when.length > 0 ||
+        to.some(({ operation }) => operation && OF_REQUESTS.some((field) => operation[field].length > 0)) ||
+        from.some(({ source }) => source && OF_CLIENTS.some((field) => source[field].length > 0)),
+    )
+  );
+}
+
+const OF_REQUESTS = ['hosts', 'notHosts', 'methods', 'notMethods', 'paths', 'notPaths'] as const;
+const OF_CLIENTS = ['requestPrincipals', 'notRequestPrincipals', 'ipBlocks', 'notIpBlocks', 'remoteIpBlocks', 'notRemoteIpBlocks'] as const;

@@ -93,11 +93,10 @@ test('clients that come to a gateway directly are compared where that is asked f
   );
 });
 
-test('what the server sees of a call is compared where that is asked for', () => {
+test('what the server sees of a call is compared, too', () => {
   const rewritten = route('a', { prefix: '/' }, { route: { cluster: 'a', host_rewrite_literal: 'other.example' } });
   const [before, after] = [requests(host('*', route('a'))), requests(host('*', rewritten))];
-  assert.deepEqual(changesOf(before, after), []);
-  assert.deepEqual(changesOf(before, after, { exact: true }), [
+  assert.deepEqual(changesOf(before, after), [
     'differs undeclared.invalid:80: reaches a.example directly (port 80, GET undeclared.invalid/) -> reaches a.example directly (port 80, GET other.example/)',
   ]);
 });

@@ -1,7 +1,7 @@
 /** Which calls change their outcome between two configurations. Pure. */
 import type { RouteTable } from '../http/routes/route.ts';
 import type { PlacedOrigin } from '../lib/origin.ts';
-import type { Call, Endpoint } from './call.ts';
+import type { Call, Endpoint, Payload } from './call.ts';
 import { OTHER_IPS, routeTables, sampleHost } from './cells.ts';
 import type { SimulatedMesh } from './explain.ts';
 import { explore, keyOf, waysOf } from './explore.ts';
@@ -65,8 +65,6 @@ export interface CallDiff {
 export interface DiffOptions {
   /** Gateways to compare for clients without a sidecar, which come to them directly. */
   readonly gateways?: readonly ComparedWorkload[];
-  /** Whether to compare what the server sees of a call (port, TLS, method, authority, path), too. Otherwise only which server it reaches counts. */
-  readonly exact?: boolean;
   /**
    * Addresses that are allocated automatically, and may be another host's after a change. Clients learn them from DNS, so requests that have one for
    * their host are not compared.
@@ -80,7 +78,7 @@ export function diffCalls(
   before: Side,
   after: Side,
   workloads: readonly ComparedWorkload[],
-  { gateways = [], exact = false, allocated = new Set(), progress }: DiffOptions = {},
+  { gateways = [], allocated = new Set(), progress }: DiffOptions = {},
 ): CallDiff {
   const undecided = new Set<string>();
   let cells = 0;
@@ -92,13 +90,15 @@ export function diffCalls(
     if (OTHER_IPS.includes(call.destination.ip)) ports.add(call.destination.port);
     for (const sentence of [...a.undecided, ...b.undecided]) undecided.add(sentence);
     const shift = shiftOf(a.ways, b.ways);
-    if (a.text === b.text && shift === 'same') return;
+    const isSeen = a.text === b.text && shift === 'same';
+    if (isSeen && a.seen === b.seen) return;
     const destination = destinationOf(call);
-    const text = ({ text, ways }: Judged) => (shift === 'same' || ways.length === 0 ? text : `${text} (${protectionText(ways)})`);
+    const text = ({ text, ways, seen }: Judged) =>
+      isSeen ? `${text} (${seen})` : shift === 'same' || ways.length === 0 ? text : `${text} (${protectionText(ways)})`;
     const [before, after] = [text(a), text(b)];
     const key = JSON.stringify([names, destination, before, after]);
     if (changes.has(key)) return;
-    const kind = a.text === b.text && shift !== 'same' ? shift : kindOf(a, b, shift);
+    const kind = isSeen ? 'differs' : a.text === b.text && shift !== 'same' ? shift : kindOf(a, b, shift);
     const reached = { before: a.reaches, after: b.reaches };
     changes.set(key, {
       kind,
@@ -115,12 +115,7 @@ export function diffCalls(
   for (const { workloads: names, before: old, after: young } of workloads) {
     const source = { ip: young.addresses[0] ?? '192.0.2.1', port: 0 };
     for (const { call, old: a, young: b } of callsOfBoth(before, after, old, young, source, allocated, undecided)) {
-      judge(
-        names,
-        call,
-        judged(a ?? waysOf(before.mesh, old, call, WHOLE), exact),
-        judged(b ?? waysOf(after.mesh, young, call, WHOLE), exact),
-      );
+      judge(names, call, judged(a ?? waysOf(before.mesh, old, call, WHOLE)), judged(b ?? waysOf(after.mesh, young, call, WHOLE)));
     }
   }
   for (const { workloads: names, before: old, after: young } of gateways) {
@@ -133,8 +128,8 @@ export function diffCalls(
         judge(
           who,
           call,
-          judged(waysOf(before.mesh, undefined, at(old, call), WHOLE), exact),
-          judged(waysOf(after.mesh, undefined, at(young, call), WHOLE), exact),
+          judged(waysOf(before.mesh, undefined, at(old, call), WHOLE)),
+          judged(waysOf(after.mesh, undefined, at(young, call), WHOLE)),
         );
       }
     }
@@ -148,6 +143,8 @@ export const GRAVITY: Readonly<Record<ChangeKind, number>> = { widens: 0, weaken
 
 interface Judged {
   readonly text: string;
+  /** What the servers see that it may come to. */
+  readonly seen: string;
   readonly reaches: boolean;
   /** The ways by which the call gets through. */
   readonly ways: readonly Way[];
@@ -222,12 +219,13 @@ function isOfOneHost(table: RouteTable, a: string, b: string): boolean {
 }
 
 /** What becomes of a call that may go these ways. */
-function judged(ways: Iterable<Trace>, exact: boolean): Judged {
+function judged(ways: Iterable<Trace>): Judged {
   const traces = [...ways];
   const reaching = traces.filter(({ outcome }) => outcome.kind === 'upstream');
   const last = traces[0]?.hops.at(-1);
   return {
-    text: [...new Set(traces.map((trace) => describe(trace) + (exact ? asSeen(trace) : '')))].sort().join(', or '),
+    text: [...new Set(traces.map(describe))].sort().join(', or '),
+    seen: [...new Set(reaching.map(seenBy))].sort().join(', or '),
     reaches: reaching.length > 0,
     ways: reaching.map(wayOf),
     ends: new Set(reaching.map((trace) => describe(trace))),
@@ -256,14 +254,20 @@ function describe({ outcome, hops }: Trace): string {
   }
 }
 
-/** What the server sees. */
-function asSeen({ outcome }: Trace): string {
-  if (outcome.kind !== 'upstream') return '';
-  const { port, payload } = outcome;
-  const { tls, http } = payload;
-  const names = [tls && `SNI ${tls.serverName || '(none)'}`, http && `${http.method} ${http.authority}${http.path}`];
-  return ` (${[`port ${port}`, ...names.filter((part) => part !== undefined)].join(', ')})`;
+function namesIn({ tls, http }: Payload): string[] {
+  return [...(tls ? [`SNI ${tls.serverName || '(none)'}`] : []), ...(http ? [`${http.method} ${http.authority}${http.path}`] : [])];
 }
+
+/** What the server sees, at which address where that is known; of the fields those that are not proxies' own. */
+function seenBy({ outcome }: Trace): string {
+  if (outcome.kind !== 'upstream') return '';
+  const { endpoint, port, payload } = outcome;
+  const fields = [...(payload.http?.headers ?? [])].filter(([name]) => !OF_PROXIES.test(name)).map(([name, value]) => `${name}: ${value}`);
+  return [endpoint ? `at ${endpoint.ip}:${endpoint.port}` : `port ${port}`, ...namesIn(payload), ...fields.sort()].join(', ');
+}
+
+/** Fields by which proxies tell of themselves and of the way. */
+const OF_PROXIES = /^(?:x-envoy-|x-forwarded-|x-request-id$|x-b3-|traceparent$)/;
 
 function kindOf(before: Judged, after: Judged, shift: Shift): ChangeKind {
   const kind = kindOfReach(before, after);
