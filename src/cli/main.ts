@@ -47,6 +47,8 @@ export const COMMAND_NAMES: readonly string[] = Object.keys(COMMANDS);
 /** Runs a command line (without the program's name) and sets the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
   process.stdout.on('error', leaveWithTheReader);
+  // What nobody reads any more is not said; nothing else changes.
+  process.stderr.on('error', () => undefined);
   const dashes = argv.indexOf('--');
   const own = dashes < 0 ? argv : argv.slice(0, dashes);
   const program = new Command('sallyport')

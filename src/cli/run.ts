@@ -1,12 +1,13 @@
 /** `sallyport run -- CMD`: a command that reaches what the policy allows, and nothing else. */
 
-import { appendFileSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeFileSync } from 'node:fs';
 import { getCompileCacheDir } from 'node:module';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Allowed } from '../control/contained/allow.ts';
 import { readPolicies } from '../control/contained/policy.ts';
 import type { ReportFormat } from '../control/contained/report.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
+import { irregularity } from '../lib/regular-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { reachProxy, runCommand as runWithProxy } from '../sandbox/command.ts';
 import { collect, today } from './allow.ts';
@@ -66,6 +67,7 @@ export function runCommand(words: readonly string[]): Command {
 async function contained(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
   const { allowed, ended } = readPolicies(options.policy, today());
   for (const line of ended) say(line);
+  if (options.report !== undefined) checkReport(options.report);
   const { runContained } = await import('../control/contained/run.ts');
   const ran = await runContained({
     words,
@@ -99,12 +101,32 @@ function formatOf(file: string): ReportFormat {
   return file.endsWith('.json') ? 'json' : 'markdown';
 }
 
+/** A command must not find out that its report has nowhere to go when it is over. Throws `report-unwritable`. */
+function checkReport(file: string): void {
+  try {
+    closeSync(openReport(file));
+  } catch (error) {
+    throw new SallyportError('report-unwritable', `--report ${file}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Waits for no reader of what the command may have put there. */
+function openReport(file: string): number {
+  const fd = openSync(file, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NONBLOCK, 0o666);
+  const what = irregularity(file, fstatSync(fd));
+  if (what === undefined) return fd;
+  closeSync(fd);
+  throw new Error(`it is ${what}`);
+}
+
 /** The exit code is the command's, also where the report cannot be written. */
 function writeReport(file: string, text: string): void {
   try {
+    const fd = openReport(file);
     // A CI job's summary may hold that of other steps.
-    if (formatOf(file) === 'markdown') appendFileSync(file, text);
-    else writeFileSync(file, text);
+    if (formatOf(file) !== 'markdown') ftruncateSync(fd);
+    writeFileSync(fd, text);
+    closeSync(fd);
   } catch (error) {
     say(`the report cannot be written: ${messageOf(error)}`);
   }

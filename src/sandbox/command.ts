@@ -26,6 +26,13 @@ export function proxyEnvironment({ address, port }: SocketAddress): Record<strin
   };
 }
 
+/** The same inside of a sandbox: the loopback addresses there are the command's own, and lead nowhere else. */
+export function insideEnvironment(proxy: SocketAddress): Record<string, string | undefined> {
+  return { ...proxyEnvironment(proxy), NO_PROXY: OWN, no_proxy: OWN };
+}
+
+const OWN = 'localhost,127.0.0.1,::1';
+
 /**
  * Runs the command with this process's input and output and resolves with its exit code, that of a shell if a signal ended it.
  * Rejects with `command-failed` if it cannot be run.

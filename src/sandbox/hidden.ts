@@ -76,19 +76,21 @@ function allowedSocket(path: string): string {
   return found;
 }
 
-/** By the table of this network namespace (proc_net(5)); bit 16 of the flags: somebody listens. */
+/** By the table of this network namespace (proc_net(5)): bit 16 of the flags says that somebody listens, type 2 is for datagrams, which need no listening. */
 function listening(): string[] {
   return readFileSync('/proc/net/unix', 'utf8')
     .split('\n')
     .slice(1)
     .flatMap((line) => {
-      const [, , , flags, , , , ...path] = line.trim().split(' ');
+      const [, , , flags, type, , , ...path] = line.trim().split(' ');
       const name = path.join(' ').trim();
-      return name.startsWith('/') && (Number.parseInt(flags!, 16) & LISTENING) !== 0 ? [name] : [];
+      const answers = (Number.parseInt(flags!, 16) & LISTENING) !== 0 || Number.parseInt(type!, 16) === DATAGRAM;
+      return name.startsWith('/') && answers ? [name] : [];
     });
 }
 
 const LISTENING = 0x10000;
+const DATAGRAM = 2;
 
 function busPath(address: string | undefined): string[] {
   return [...(address ?? '').matchAll(/unix:path=([^,;]+)/g)].map(([, path]) => path!);

@@ -55,15 +55,13 @@ export interface Sandbox {
 const HELPER = new URL(import.meta.url.endsWith('.ts') ? './inside.ts' : './sandbox-helper.js', import.meta.url);
 /** By a signal, which the command may send, Node would open a port by which whoever reaches it runs code in the helper. */
 const NO_DEBUGGER = '--disable-sigusr1';
-/** The first after standard input, output and error. */
-const CHANNEL = 3;
 
 /** Rejects with `sandbox-unavailable`. */
 export async function openSandbox({ environment, strict, allowedSockets, localPorts }: SandboxOptions): Promise<Sandbox> {
   const uid = process.getuid?.() ?? 0;
   const namespaces = helperNamespaces(environment.PATH ?? '');
   const { hidden, open } = socketsOf({ environment, uid, strict, allowed: allowedSockets });
-  const told = { hidden, localPorts, uid, gid: process.getgid?.() ?? 0, namespaces, channel: CHANNEL };
+  const told = { hidden, localPorts, uid, gid: process.getgid?.() ?? 0, namespaces };
   const rest = [...namespaces.options, '--', process.execPath, NO_DEBUGGER, fileURLToPath(HELPER), JSON.stringify(told)];
   const helper = spawn(namespaces.unshare, rest, {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],

@@ -12,13 +12,11 @@ import { commandNamespace, mapUser, type Namespaces, type User } from './namespa
 import { dropPrivileges } from './privileges.ts';
 import { type FromInside, INSIDE_LOOPBACK, INSIDE_PORTS, type InsideOptions, type ToInside } from './protocol.ts';
 import { redirect } from './redirect.ts';
-import { closeOnExec } from './system.ts';
+import { closeInherited } from './system.ts';
 
 /** What the helper is told when it starts. */
 interface Told extends InsideOptions, User {
   readonly namespaces: Namespaces;
-  /** The descriptor of Node's IPC. */
-  readonly channel: number;
 }
 
 const told = JSON.parse(process.argv[2]!) as Told;
@@ -28,7 +26,7 @@ const send = (message: FromInside, handle?: unknown, sent?: (error: Error | null
 let command: ChildProcess | undefined;
 
 async function contain(): Promise<void> {
-  closeOnExec(told.channel);
+  closeInherited();
   loopbackUp();
   const ipv6 = await hasIpv6();
   for (const family of ipv6 ? [IPV4, IPV6] : [IPV4]) {

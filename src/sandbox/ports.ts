@@ -15,16 +15,18 @@ export interface Relayed {
 
 /** Takes the connections of a listening socket of the inside to a service of the machine. Resolves with what ends it. */
 export async function relayOut(fd: number, to: SocketAddress, ended: (relayed: Relayed) => void): Promise<() => void> {
+  const open = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (inner) => {
+    held(open, inner);
     const client = { ip: inner.remoteAddress ?? '', port: inner.remotePort ?? 0 };
-    const outer = connect({ host: to.address, port: to.port, allowHalfOpen: true });
+    const outer = held(open, connect({ host: to.address, port: to.port, allowHalfOpen: true }));
     join(inner, outer, (error) => {
       const failure = error && outer.bytesRead === 0 && codeOf(error) === 'ECONNREFUSED' ? messageOf(error) : '';
       ended({ client, bytesSent: inner.bytesRead, bytesReceived: inner.bytesWritten, failure });
     });
   });
   await listening(server, { fd });
-  return () => void server.close();
+  return () => closeAll(server, open);
 }
 
 /**
@@ -34,11 +36,10 @@ export async function relayOut(fd: number, to: SocketAddress, ended: (relayed: R
 export async function publishPort(port: number, enter: (port: number) => Promise<Socket>): Promise<() => void> {
   const open = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (outer) => {
-    open.add(outer);
-    outer.on('close', () => open.delete(outer));
+    held(open, outer);
     outer.on('error', () => outer.destroy());
     enter(port).then(
-      (inner) => join(outer, inner, () => undefined),
+      (inner) => join(outer, held(open, inner), () => undefined),
       () => outer.destroy(),
     );
   });
@@ -49,10 +50,20 @@ export async function publishPort(port: number, enter: (port: number) => Promise
     const what = `--publish ${port}: ${taken ? 'the port is in use on this machine' : messageOf(error)}`;
     throw new SallyportError(taken ? 'port-in-use' : 'listen-failed', what, { cause: error });
   }
-  return () => {
-    server.close();
-    for (const socket of open) socket.destroy();
-  };
+  return () => closeAll(server, open);
+}
+
+/** The socket, kept in mind for as long as it is open. */
+function held(open: Set<Socket>, socket: Socket): Socket {
+  open.add(socket);
+  socket.on('close', () => open.delete(socket));
+  return socket;
+}
+
+/** Processes of the command may have outlived it: their connections end with the run. */
+function closeAll(server: Server, open: ReadonlySet<Socket>): void {
+  server.close();
+  for (const socket of open) socket.destroy();
 }
 
 function listening(server: Server, where: object): Promise<void> {

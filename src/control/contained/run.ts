@@ -7,7 +7,7 @@ import { messageOf, SallyportError } from '../../lib/errors.ts';
 import { type Finding, formatPosition } from '../../lib/finding.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
 import { isBroken } from '../../prove/unknown.ts';
-import { checkProgram, proxyEnvironment } from '../../sandbox/command.ts';
+import { checkProgram, insideEnvironment } from '../../sandbox/command.ts';
 import { INSIDE_LOOPBACK, INSIDE_PORTS, openSandbox } from '../../sandbox/index.ts';
 import { publishPort, type Relayed, relayOut } from '../../sandbox/ports.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
@@ -68,7 +68,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   const loading = import('../local/start.ts');
   const sandbox = await opening;
   for (const path of sandbox.open) say(`${path} is reachable: whoever answers there may call what is refused here; --strict hides it`);
-  const start = () => sandbox.run(words, { ...environment, ...proxyEnvironment(PROXY) });
+  const start = () => sandbox.run(words, { ...environment, ...insideEnvironment(PROXY) });
   const closing: (() => void)[] = [];
   try {
     const policy = policyOf(options.allowed);

@@ -12,6 +12,7 @@ import type { NameIndex } from '../../xds/name-index.ts';
 import { ReadAhead } from '../listener/inspection.ts';
 import type { Observer } from '../observed.ts';
 import type { Address } from '../types.ts';
+import { readQuestion } from './question.ts';
 import { resolvConf } from './system.ts';
 
 export interface DnsServerOptions {
@@ -68,15 +69,20 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
       return;
     }
     const question = query.questions?.[0];
-    if (query.type !== 'query' || !question) return;
-    const name = question.name.replace(/\.$/, '').toLowerCase();
+    if (query.type !== 'query') return;
+    const asked = readQuestion(message, extensionOf(query));
+    if (!asked || !question) {
+      answer(failure(message, FORMERR));
+      return;
+    }
+    const { name } = asked;
     const known = isLocalhost(name) ? LOCALHOST : options.names().lookup(name);
     const observer = options.contained?.observer;
     if (!known) {
       observer?.unresolved(name, client);
       answer(failure(message, NXDOMAIN));
     } else if (known.length === 0) {
-      forward(message, tcp, (response) => {
+      forward(asked.anew, tcp, (response) => {
         observer?.answered(name, addressesIn(response));
         answer(response);
       });
@@ -234,6 +240,12 @@ function reply(query: Packet, flags: number, answers: Packet['answers']): Buffer
 
 function truncated(query: Packet): Buffer {
   return reply(query, TRUNCATED, []);
+}
+
+/** Whether the client speaks EDNS, and whether it asks for signatures. */
+function extensionOf({ additionals = [] }: Packet): { readonly dnssec: boolean } | undefined {
+  const record = additionals.find(({ type }) => type === 'OPT') as { readonly flags?: number } | undefined;
+  return record && { dnssec: ((record.flags ?? 0) & 0x8000) !== 0 };
 }
 
 /** What the client takes over UDP: 512 bytes, or more with EDNS (RFC 6891). */

@@ -115,6 +115,67 @@ test('garbage on the DNS port changes nothing; a dead upstream is SERVFAIL', asy
   assert.equal(rcode(await ask(t, port, 'other.test')), 2);
 });
 
+test('other name servers are asked one plain question, whatever else a message holds', async (t) => {
+  const seen: Buffer[] = [];
+  const upstream = createSocket('udp4');
+  upstream.on('message', (message, from) => {
+    seen.push(message);
+    upstream.send(
+      encode({ type: 'response', id: message.readUInt16BE(0), answers: [a('x.wild.test', '192.0.2.1')] }),
+      from.port,
+      from.address,
+    );
+  });
+  upstream.bind(0, '127.0.0.1');
+  await once(upstream, 'listening');
+  t.after(() => upstream.close());
+  const { plane, set } = await dataPlane(t, {
+    dns: { ip: '127.0.0.1', port: 0 },
+    nameServers: [`127.0.0.1:${upstream.address().port}`],
+  });
+  await set({ names: { '*.wild.test': [] } });
+  const { port } = plane.dnsAddress!;
+  const send = async (bytes: Buffer): Promise<Packet> => {
+    const socket = createSocket('udp4');
+    t.after(() => socket.close());
+    socket.send(bytes, port, '127.0.0.1');
+    const [message] = (await once(socket, 'message')) as [Buffer];
+    return decode(message);
+  };
+  const query = (name: string, more: Partial<Packet> = {}) =>
+    encode({ type: 'query', id: 5, flags: 0x100, questions: [{ type: 'A', name }], ...more } as Packet);
+  const option = { code: 65_001, data: Buffer.from('SECRET') };
+  const extended = query('x.wild.test', {
+    additionals: [{ type: 'OPT', name: '.', udpPayloadSize: 4096, flags: 0, options: [option] }] as unknown as NonNullable<
+      Packet['additionals']
+    >,
+  });
+  assert.deepEqual(data(await send(extended)), ['192.0.2.1']);
+  assert.deepEqual(data(await send(Buffer.concat([query('x.wild.test'), Buffer.from('SECRET')]))), ['192.0.2.1']);
+  assert.deepEqual(
+    seen.map((message) => decode(message).questions?.map(({ name }) => name)),
+    [['x.wild.test'], ['x.wild.test']],
+  );
+  assert.ok(seen.every((message) => !message.includes('SECRET')));
+  const refused = [
+    encode({
+      type: 'query',
+      id: 5,
+      questions: [
+        { type: 'A', name: 'x.wild.test' },
+        { type: 'A', name: 'secret.evil.test' },
+      ],
+    }),
+    Buffer.from('0005010000010000000000000b7365637265742e77696c640474657374000001' + '0001', 'hex'),
+    Buffer.from('00050100000100000000000003780079047769' + '6c640474657374000001' + '0001', 'hex'),
+    query('x.wild.test', { flags: 0x2800 }),
+    Buffer.concat([query('x.wild.test').subarray(0, -1), Buffer.from([3])]),
+    Buffer.from('000501000000000000000000', 'hex'),
+  ];
+  for (const bytes of refused) assert.equal(rcode(await send(bytes)), 1, bytes.toString('latin1'));
+  assert.equal(seen.length, 2);
+});
+
 test('STRICT_DNS waits for its first answer, follows changes, and keeps what it knows when DNS fails', async (t) => {
   const upstream = await server(t, (socket) => socket.end('hello'));
   let answer: Answer[] | 'NXDOMAIN' | 'SERVFAIL' = [a('db.test', '127.0.0.1', 1)];
