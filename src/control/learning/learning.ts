@@ -158,7 +158,9 @@ export class Learning {
   /** The commands that hold the application to the proposal, with the MeshConfig that they need. */
   #nextSteps({ mesh, snapshot }: MeshInput): string[] {
     const { paths, meshConfig } = this.#options;
-    const isStrict = mesh.outboundTrafficPolicy.mode === 'REGISTRY_ONLY';
+    // What is strict only here, as for a contained command, is not so for who reads the proposal.
+    const isStated = meshConfig !== undefined || meshConfigTextIn(snapshot) !== '';
+    const isStrict = isStated && mesh.outboundTrafficPolicy.mode === 'REGISTRY_ONLY';
     if (!isStrict) {
       this.#write(this.meshConfigFile, () =>
         strictConfigText(meshConfig === undefined ? meshConfigTextIn(snapshot) : readFileSync(meshConfig, 'utf8')),

@@ -33,7 +33,8 @@ const COMMANDS: Readonly<Record<string, readonly string[]>> = {
 for (const [name, args] of Object.entries(COMMANDS)) {
   test(`${name}: a misspelled field of --mesh-config is said on stderr, once, with file and line`, async () => {
     const program = new Program([...args, '--mesh-config', mesh]);
-    assert.equal(await program.exit, 0, program.errors);
+    assert.equal(await program.exit, 1, program.errors);
+    assert.match(program.errors, /the answer leaves out what is not valid/);
     const said = program.errors.split('outboundTraficPolicy: no such field').length - 1;
     assert.equal(said, 1, program.errors);
     assert.ok(program.errors.includes(`${mesh}:2:1`), program.errors);

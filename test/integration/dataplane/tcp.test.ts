@@ -205,7 +205,7 @@ test('a refused resource names its field and leaves the last good version in for
   await set({ listeners: [listener('l', [{ filters: [tcpProxy('c')] }])], clusters: [cluster('c', [upstream])] });
   const unknown = {
     name: 'x',
-    typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC', statPrefix: 'x' },
+    typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC', statPrefix: 'x', matcher: {} },
   };
   const ack = await set({
     listeners: [listener('l', [{ filters: [unknown, tcpProxy('c')] }])],
@@ -219,7 +219,7 @@ test('a refused resource names its field and leaves the last good version in for
     ],
   );
   assert.match(ack.rejected[0]!.message, /cluster "c"\.lb_subset_config/);
-  assert.match(ack.rejected[1]!.message, /listener "l"\.filter_chains\[0\]\.filters\[0\] "x".*RBAC/);
+  assert.match(ack.rejected[1]!.message, /listener "l"\.filter_chains\[0\]\.filters\[0\] "x".*matcher/);
   const socket = await client(t, port('l'));
   assert.equal((await readAll(socket)).toString(), 'old');
 });
