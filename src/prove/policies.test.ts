@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { meshConfigOf } from '../../test/support/mesh.ts';
 import { snapshotFromText } from '../config/memory.ts';
+import { parseTarget } from '../simulate/call.ts';
+import { explain } from './explain.ts';
 import { gatewaysOf } from './inside.ts';
 import { simulateFiles } from './simulated.ts';
 import { statementOf } from './statements.ts';
@@ -86,4 +88,22 @@ test('a gateway that takes plain HTTP knows nobody', () => {
     .replace('tls: { mode: ISTIO_MUTUAL, sni: payments.example.com }', 'tls: { mode: DISABLE }');
   assert.equal(judged([policy(`rules: [{${ANYBODY}}]`)], WORKLOADS, plain), 'proved');
   assert.equal(judged([policy('rules: [{from: [{source: {notPrincipals: [cluster.local/ns/a/sa/b]}}]}]')], WORKLOADS, plain), 'refuted');
+});
+
+test('a policy that is not valid closes what it selects, as nobody knows what it is to refuse', () => {
+  const outcome = (spec: string) => {
+    const text = [REST, WORKLOADS, POLICY, policy(spec)].join('\n---\n');
+    const files = simulateFiles(snapshotFromText(text), meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }));
+    const { trace } = explain(files, parseTarget('http://payments.example.com/'), { from: 'shop/orders' });
+    return trace.outcome.kind === 'reply' ? trace.outcome.status : trace.outcome.kind;
+  };
+  assert.equal(outcome(`action: DENY, rules: [{to: [{operation: {methods: [PATCH]}}]}]`), 'upstream');
+  for (const spec of [
+    `action: DENY, rules: [{from: [{source: {ipBlocks: [not-an-ip]}}]}, {to: [{operation: {paths: [/x]}}]}]`,
+    'action: REFUSE, rules: [{}]',
+    'action: DENY, rules: [{when: [{key: nonsense, values: [a]}]}]',
+    'action: DENY, rulez: [{}]',
+  ])
+    assert.notEqual(outcome(spec), 'upstream', spec);
+  assert.equal(outcome('rules: [{}]').toString(), 'upstream');
 });

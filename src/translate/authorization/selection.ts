@@ -9,7 +9,7 @@ import { gatewaysOf } from '../gateways.ts';
 interface Targeted {
   readonly selector?: WorkloadLabelSelector;
   readonly targetRef?: PolicyTargetReference;
-  readonly targetRefs: readonly PolicyTargetReference[];
+  readonly targetRefs?: readonly PolicyTargetReference[];
 }
 
 /**
@@ -18,7 +18,7 @@ interface Targeted {
  */
 export function selects(context: TranslateContext, policy: Resource<string, Targeted>): boolean {
   const { proxy, mesh } = context;
-  const { selector, targetRef, targetRefs } = policy.spec;
+  const { selector, targetRef, targetRefs = [] } = policy.spec;
   const targets = targetRef ? [targetRef, ...targetRefs] : targetRefs;
   if (targets.length > 0) return targets.some((target) => isServed(context, policy.metadata.namespace, target));
   return inNamespace(policy, proxy.namespace, mesh.config.rootNamespace) && matchesLabels(selector?.matchLabels ?? {}, proxy.labels);

@@ -10,7 +10,7 @@ import { originOf, type Resource, resourceText } from '../../api/resource.ts';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { accessLogs } from '../access-log.ts';
-import { authorizationPolicies, isDryRun } from '../authorization/selection.ts';
+import { authorizationPolicies, isDryRun, selects } from '../authorization/selection.ts';
 import { requestAuthentications } from '../authorization/tokens.ts';
 import type { TranslateContext } from '../context.ts';
 import { tcpProxy } from '../filters.ts';
@@ -33,7 +33,7 @@ export interface Refusal {
 export type RefusalOf = (port: number) => Refusal | undefined;
 
 export function refusals(context: TranslateContext): RefusalOf {
-  const whole = authorizationRefusal(context) ?? authenticationRefusal(context);
+  const whole = unreadPolicy(context) ?? authorizationRefusal(context) ?? authenticationRefusal(context);
   const peer = context.proxy.type === 'sidecar' ? peerAuthentication(context) : undefined;
   const reported = new Set<Resource>();
   const report = (refusal: Refusal | undefined) => {
@@ -54,6 +54,34 @@ export function reportRefusal(context: TranslateContext, origin: Resource, reaso
   const { proxy } = context;
   const message = `${reason}. What this concerns at ${proxy.namespace}/${proxy.name} refuses connections instead of running open.`;
   context.report({ code: 'SP1024', level: 'Error', message, origin: originOf(origin), position: origin.source.position() });
+}
+
+/** A policy that is not valid, and that no valid version stands for: what it would refuse is not known, so that everything is. */
+function unreadPolicy(context: TranslateContext): Refusal | undefined {
+  const { proxy, mesh } = context;
+  const { snapshot } = mesh;
+  if (!snapshot.findings.some(({ level }) => level === 'Error')) return undefined;
+  for (const resource of snapshot.all()) {
+    const { kind, valid, metadata } = resource;
+    // Gateways do not heed PeerAuthentications.
+    if (
+      valid ||
+      !isPolicy(kind) ||
+      (kind === 'PeerAuthentication' && proxy.type === 'router') ||
+      snapshot.get(kind, metadata.namespace, metadata.name)
+    )
+      continue;
+    if (selects(context, resource as ResourceOf<PolicyKind>))
+      return { origin: resource, reason: `${resourceText(resource)} is not valid, and what it is to refuse is not known`, concerns: 'all' };
+  }
+  return undefined;
+}
+
+const POLICIES = ['AuthorizationPolicy', 'RequestAuthentication', 'PeerAuthentication'] as const;
+type PolicyKind = (typeof POLICIES)[number];
+
+function isPolicy(kind: string): kind is PolicyKind {
+  return (POLICIES as readonly string[]).includes(kind);
 }
 
 /** What of policies is not enforced: all that they concern is closed then. */
