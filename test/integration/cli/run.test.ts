@@ -222,3 +222,47 @@ test('where no namespaces can be had nothing runs, and one line says why', { ski
     /^sallyport: the command cannot be contained: the sysctl user\.max_user_namespaces is 0[^\n]*--cooperative[^\n]*\n$/,
   );
 });
+
+const run = (...words: string[]) => [process.execPath, SALLYPORT, 'run', ...words];
+/** Runs words in a shell with what `script` sets up for them, and resolves with the exit code. */
+const inShell = (script: string, words: readonly string[]): Promise<number> =>
+  new Promise((resolve) => {
+    execFile('bash', ['-c', script, 'bash', ...words], (error) => resolve(error ? Number(error.code) : 0));
+  });
+
+test('descriptors that somebody left open do not reach the command', { skip }, async () => {
+  const look = ['sh', '-c', 'for fd in 3 9 16 60 200; do [ ! -e "/proc/self/fd/$fd" ] || exit "$fd"; done; exit 4'];
+  const open = 'exec 9</dev/null 16</dev/null 60</dev/null 200</dev/null; exec "$@"';
+  assert.equal(await inShell(open, run('--', ...look)), 4);
+});
+
+test('a reader of stderr that leaves changes nothing', { skip: skip || needs('curl') }, async () => {
+  const calls = 'for i in 1 2 3; do curl -s -m 10 "http://192.0.2.$i/"; [ $? = 28 ] && exit 9; done; exit 3';
+  // The first line is all that is read; what follows meets a pipe without a reader.
+  const until = '"$@" 2>&1 >/dev/null | { read -r _; exec 0<&-; wait; }; exit $PIPESTATUS';
+  assert.equal(await inShell(until, run('--', 'sh', '-c', calls)), 3);
+});
+
+test('connections to services of the machine end with the run', { skip }, async (t) => {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const closed = once(server, 'connection').then(async ([socket]) => {
+    socket.on('error', () => undefined).resume();
+    await once(socket, 'close');
+  });
+  const survivor = `(exec 5<>/dev/tcp/127.0.0.1/${port}; echo here >&5; sleep 30) </dev/null >/dev/null 2>&1 & sleep 1; exit 5`;
+  assert.equal(await inShell('exec "$@"', run('--allow-local', String(port), '--', 'bash', '-c', survivor)), 5);
+  await closed;
+});
+
+test('a report that cannot be written is said before anything runs', { skip }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-report-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  assert.equal(await inShell('exec "$@"', run('--report', folder, '--', 'sh', '-c', 'exit 7')), 3);
+  const report = join(folder, 'report.json');
+  const swap = `rm -f ${report}; mkfifo ${report}; exit 6`;
+  assert.equal(await inShell('exec "$@"', run('--report', report, '--', 'sh', '-c', swap)), 6);
+});
