@@ -107,3 +107,14 @@ test('a policy that is not valid closes what it selects, as nobody knows what it
     assert.notEqual(outcome(spec), 'upstream', spec);
   assert.equal(outcome('rules: [{}]').toString(), 'upstream');
 });
+
+test('a policy refuses before it is found that there is no route', () => {
+  const files = simulateFiles(
+    snapshotFromText([REST, WORKLOADS, POLICY].join('\n---\n')),
+    meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }),
+  );
+  const target = parseTarget('http://news.example.com/', { headers: ['host: news.example.com.'] });
+  const { trace } = explain(files, target, { from: 'default/reader' });
+  assert.equal(trace.hops.length, 2);
+  assert.ok(trace.outcome.kind === 'reply' && trace.outcome.status === 403, JSON.stringify(trace.outcome));
+});

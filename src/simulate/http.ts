@@ -49,6 +49,8 @@ export function http(context: HopContext, config: HttpConnectionManager): HopRes
   if (!table || !virtualHost) {
     const why = `has no virtual host for ${head.authority || '(no host)'}`;
     if (table) recorder.step('virtual-host', '', `route configuration ${table.name} ${why}`, originsOf(chain.config.metadata));
+    // Policies come before the router, which then answers 404; of calls that stand for others, some are refused and some are not found.
+    if (!options.representative) return runFilters(hop, request, undefined);
     return answered(hop, head, undefined, { status: 404, body: '', details: 'route_not_found', flag: 'NR' });
   }
   const origins = originsOf(virtualHost.config.metadata);
