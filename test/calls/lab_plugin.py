@@ -16,7 +16,11 @@ MESH = f"{RUN}/sallyport-mesh.json"
 CA = f"{RUN}/sallyport-ca/ca"        # made by the first proxy, for all of them
 STATUS = 15021
 
+# Envoy drains connections that were opened under another policy for some seconds, and answers on them by that one.
+POLICIES = ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication")
+
 started = set()
+before = {"config": ""}
 
 
 def start_proxy(pod):
@@ -75,6 +79,9 @@ def write(path, text):
 
 def apply(config, mesh, fixed):
     os.makedirs(FILES, exist_ok=True)
+    if ENGINE == "envoy" and any(kind in before["config"] + (config or "") for kind in POLICIES):
+        infra.stop_all([process(p) for p in PROXIED])
+    before["config"] = config or ""
     # The proxies run as a user of their own.
     os.makedirs(os.path.dirname(CA), exist_ok=True)
     os.chmod(os.path.dirname(CA), 0o777)
