@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { durationOption, labelsOption, loopbackOption, namespacedNameOption, portOption, socketOption } from './options.ts';
+import { durationOption, labelsOption, loopbackOption, namespacedNameOption, portOption, rangesOption, socketOption } from './options.ts';
 
 test('addresses', () => {
   const parse = socketOption('127.0.0.1');
@@ -10,6 +10,8 @@ test('addresses', () => {
   for (const wrong of ['', 'a', '::1:80', '1.2.3.4:', '70000']) assert.throws(() => parse(wrong), wrong);
   assert.equal(loopbackOption('127.0.100.1'), '127.0.100.1');
   for (const wrong of ['10.0.0.1', '127.0.0', '127.0.0.300']) assert.throws(() => loopbackOption(wrong), wrong);
+  assert.deepEqual(rangesOption('fd00::/8', ['10.0.0.0/8']), ['10.0.0.0/8', 'fd00::/8']);
+  for (const wrong of ['abc', '10.0.0.0/33', '10.0.0.0/', '']) assert.throws(() => rangesOption(wrong, []), wrong);
 });
 
 test('ports, durations, names and labels', () => {

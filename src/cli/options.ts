@@ -1,6 +1,7 @@
 /** Values of options, checked. */
 
 import { InvalidArgumentError, type Option } from 'commander';
+import { parseRange } from '../lib/ip.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 
 /** `PORT` or `ADDRESS:PORT`; an IPv6 address in brackets. */
@@ -77,4 +78,10 @@ export function loopbackOption(text: string): string {
 /** For options that may be given more than once. */
 export function repeatable(value: string, all: readonly string[]): string[] {
   return [...all, value];
+}
+
+/** Ranges of addresses, e.g. `10.0.0.0/8`, in an option that may be given more than once. */
+export function rangesOption(value: string, all: readonly string[]): string[] {
+  if (!parseRange(value)) throw new InvalidArgumentError('it is an address or a range, e.g. 10.0.0.0/8.');
+  return repeatable(value, all);
 }

@@ -14,7 +14,7 @@ import { REVIEW_OUTPUTS, type Review, type ReviewOutput, writeReview } from './a
 import type { Paint } from './colours.ts';
 import { EXIT } from './exit.ts';
 import { few } from './few.ts';
-import { choiceOption, repeatable } from './options.ts';
+import { choiceOption, rangesOption } from './options.ts';
 import { withProgress } from './progress.ts';
 import { addReadOptions, answerFrom, type Reader, type ReadMeshOptions } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
@@ -41,7 +41,7 @@ export function verifyCommand(): Command {
       choiceOption('captured', 'bypassing', 'both'),
       'both',
     )
-    .option('--cluster-cidr <range>', "the cluster's own addresses (repeatable; by default the private ranges)", repeatable, [])
+    .option('--cluster-cidr <range>', "the cluster's own addresses (repeatable; by default the private ranges)", rangesOption, [])
     .option('--max-cells <n>', 'cells to judge before the rest counts as undecided', cellsOption, 1_000_000);
   return addReadOptions(command)
     .option('-o, --output <format>', REVIEW_OUTPUTS.join(', '), choiceOption(...REVIEW_OUTPUTS), 'text')
