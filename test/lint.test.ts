@@ -148,6 +148,29 @@ test('a file of more than 400 lines says why', async (t) => {
   assert.deepEqual(await findings(t, files), ['src/lib/long.ts: noExcessiveLinesPerFile']);
 });
 
+/** Files of the system and of our own, which no user names. */
+const OWN_FILES = [
+  'cli/demo/run.ts',
+  'control/contained/caller.ts',
+  'engine/envoy/leftovers.ts',
+  'lib/listen-error.ts',
+  'lib/version.ts',
+  'proxy/dns/system.ts',
+  'sandbox/hidden.ts',
+  'sandbox/namespaces.ts',
+  'sandbox/signals.ts',
+];
+
+const READS = /\bfs\.readFile\(|^import \{[^}]*\breadFile(?:Sync)?\b[^}]*\} from 'node:fs/m;
+
+test('what a user names is read as a regular file: a FIFO or a device holds nobody up', () => {
+  const reading = globSync('src/**/*.ts', { cwd: ROOT, exclude: ['**/*.test.ts', 'src/xds/gen/**'] })
+    .filter((file) => file !== 'src/lib/regular-file.ts' && READS.test(readFileSync(join(ROOT, file), 'utf8')))
+    .map((file) => file.slice('src/'.length))
+    .sort();
+  assert.deepEqual(reading, OWN_FILES, 'read it with lib/regular-file.ts, or name it here if no user names its file');
+});
+
 test('each generated test has a seed: what lands does not depend on chance', () => {
   const counts = (text: string, pattern: RegExp) => text.match(pattern)?.length ?? 0;
   for (const file of globSync('{src,test}/**/*.test.ts', { cwd: ROOT })) {

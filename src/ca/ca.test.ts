@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -44,6 +45,8 @@ test('a CA in a folder is made once, its key for its owner alone, and read by wh
     assert.throws(() => authorityIn(folder, 'cluster.local', NOW), { code: 'ca-invalid' });
     rmSync(join(folder, 'ca-key.pem'));
     assert.throws(() => authorityIn(folder, 'cluster.local', NOW), { code: 'ca-invalid', message: /ca-key\.pem is missing/ });
+    execFileSync('mkfifo', [join(folder, 'ca-key.pem')]);
+    assert.throws(() => authorityIn(folder, 'cluster.local', NOW), { code: 'ca-invalid', message: /named pipe/ });
     assert.ok(existsSync(join(folder, 'ca-cert.pem')));
   } finally {
     rmSync(parent, { recursive: true });

@@ -1,8 +1,9 @@
 /** A CA in a folder of files with Istio's names (`cacerts`): made there on first use, else read. */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
 import { Redacted } from '../lib/redacted.ts';
+import { readRegularFile } from '../lib/regular-file.ts';
 import { type Authority, type AuthorityFiles, newAuthorityFiles, openAuthority } from './authority.ts';
 
 /**
@@ -17,7 +18,7 @@ export function authorityIn(folder: string, trustDomain: string, now: number): A
 function readFiles(folder: string): AuthorityFiles | undefined {
   const read = (name: keyof AuthorityFiles): Buffer | undefined => {
     try {
-      return readFileSync(join(folder, name));
+      return readRegularFile(join(folder, name));
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return undefined;
       throw new SallyportError('ca-invalid', `${join(folder, name)}: ${messageOf(error)}`);

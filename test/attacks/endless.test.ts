@@ -18,6 +18,8 @@ const COMMANDS: readonly ((file: string) => readonly string[])[] = [
   (file) => ['learn', file],
   (file) => ['convert', file],
   (file) => ['proxy-config', 'listeners', '--file', file],
+  (file) => ['allow', '--policy', file],
+  (file) => ['up', '--learn', file, EXAMPLE],
 ];
 
 test('a FIFO or a device named as a file of a command is an error at once', { timeout: 120_000 }, async (t) => {

@@ -1,8 +1,9 @@
 /** What an example states about itself: the calls to make and what must come of them. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { SallyportError } from '../../lib/errors.ts';
+import { readRegularText } from '../../lib/regular-file.ts';
 import { parseYamlOrJson } from '../../xds/yaml.ts';
 
 const expectation = z.strictObject({
@@ -62,7 +63,7 @@ export function readExamples(folder: string, wanted: readonly string[]): Example
 
 function readExample(folder: string, name: string): Example {
   const file = join(folder, `${name}${SUFFIX}`);
-  const parsed = schema.safeParse(parseYamlOrJson(readFileSync(file, 'utf8'), file));
+  const parsed = schema.safeParse(parseYamlOrJson(readRegularText(file), file));
   if (!parsed.success) throw new SallyportError('example-invalid', `${file}: ${z.prettifyError(parsed.error)}`);
   return { name, folder: join(folder, name), ...parsed.data };
 }

@@ -1,9 +1,9 @@
 /** The files of `--policy`: read completely or not at all. */
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { type AllowListEntry, decodeAllowList } from '../../api/allow-list.ts';
 import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
 import { formatPosition } from '../../lib/finding.ts';
+import { readRegularFile } from '../../lib/regular-file.ts';
 import { type Allowed, allowedPorts, parseAllowed } from './allow.ts';
 
 export interface PolicyRead {
@@ -39,7 +39,7 @@ function entriesOf(file: string): readonly AllowListEntry[] {
 
 function textOf(file: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
+    return new TextDecoder('utf-8', { fatal: true }).decode(readRegularFile(file));
   } catch (error) {
     if (codeOf(error) === 'ENOENT') throw new SallyportError('path-not-found', `there is no file ${file}`, { cause: error });
     throw unreadable(`${file}: ${messageOf(error)}`);

@@ -1,5 +1,5 @@
 /** `up --learn FILE`: everything is allowed and recorded, and what the files do not declare becomes a proposal in FILE. */
-import { existsSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import type { MeshConfig } from '../../api/index.ts';
 import { Layered } from '../../config/layered.ts';
@@ -13,6 +13,7 @@ import { parseLine } from '../../learn/records.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
+import { readRegularText } from '../../lib/regular-file.ts';
 import { check } from '../../prove/learned.ts';
 import { sortedOut, takenBy } from '../../prove/learned-beside.ts';
 import { checkLines, counted, PROPOSAL_MARK, proposalText, unplacedLines } from '../../prove/learned-text.ts';
@@ -57,7 +58,7 @@ export function proposalFile(path: string, read: readonly string[]): string {
         `${file} ${way === '' ? 'is' : 'is in'} ${one}, which is read: what is proposed there would be declared at once, and so no proposal any more. Name a file outside of it.`,
       );
   }
-  if (existsSync(real) && !readFileSync(real, 'utf8').startsWith(PROPOSAL_MARK))
+  if (existsSync(real) && !readRegularText(real).startsWith(PROPOSAL_MARK))
     throw new SallyportError('usage', `${file} is there already and is no proposal of learn: it is not overwritten. Name another file.`);
   return file;
 }
@@ -82,7 +83,7 @@ export class Learning {
     const read = meshConfig === undefined ? paths : [...paths, meshConfig];
     this.file = proposalFile(path, read);
     this.meshConfigFile = proposalFile(`${this.file.replace(/\.ya?ml$/, '')}.mesh-config.yaml`, paths);
-    if (existsSync(this.file)) for (const seen of observedIn(readFileSync(this.file, 'utf8'))) this.#observer.resume(seen);
+    if (existsSync(this.file)) for (const seen of observedIn(readRegularText(this.file))) this.#observer.resume(seen);
     this.#record = new CallRecord({ longest: LONGEST_RECORD, reopen });
   }
 
@@ -163,7 +164,7 @@ export class Learning {
     const isStrict = isStated && mesh.outboundTrafficPolicy.mode === 'REGISTRY_ONLY';
     if (!isStrict) {
       this.#write(this.meshConfigFile, () =>
-        strictConfigText(meshConfig === undefined ? meshConfigTextIn(snapshot) : readFileSync(meshConfig, 'utf8')),
+        strictConfigText(meshConfig === undefined ? meshConfigTextIn(snapshot) : readRegularText(meshConfig)),
       );
     }
     const config = isStrict ? meshConfig : this.meshConfigFile;
