@@ -25,7 +25,7 @@ export interface AdminAddress {
  * Starts the server. What it answers with, `load` and the endpoints with the types that they print, is loaded with the first request: most proxies are
  * never asked. Rejects with the code of `listenError` if the address cannot be had.
  */
-export async function createAdmin(load: () => Promise<AdminSource>, at: AdminAddress): Promise<AdminServer> {
+export function createAdmin(load: () => Promise<AdminSource>, at: AdminAddress): Promise<AdminServer> {
   let loading: Promise<AdminSource> | undefined;
   const server = createLocalServer((request, response) => {
     request.resume();
@@ -37,15 +37,7 @@ export async function createAdmin(load: () => Promise<AdminSource>, at: AdminAdd
         (error: unknown) => send(request, response, { status: 500, text: `${messageOf(error)}\n` }),
       );
   });
-  await listenAdmin(server, at);
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+  return serveAdmin(server, at);
 }
 
 /** Counters that only grow, set back by remembering where they stood. */
@@ -99,13 +91,21 @@ function* joined(pieces: Iterable<string>): Generator<string> {
   yield text;
 }
 
-/** Rejects with `port-in-use` or `admin-listen`. */
-export function listenAdmin(server: Server, { address, port }: AdminAddress): Promise<void> {
-  return new Promise((resolve, reject) => {
+/** Has the server listen. Rejects with the code of `listenError` if the address cannot be had. */
+export async function serveAdmin(server: Server, { address, port }: AdminAddress): Promise<AdminServer> {
+  await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
       const { code, message } = listenError(error, { ip: address, port }, '--admin-address');
       reject(new SallyportError(code, `admin server: ${message}`, { cause: error }));
     });
-    server.listen(port, address, () => resolve());
+    server.listen(port, address, resolve);
   });
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
 }

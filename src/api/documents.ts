@@ -80,9 +80,10 @@ function decodeObject(value: unknown, source: Source, collector: Collector): voi
   const name = kindOf(kind, group);
   const info: KindInfo | undefined = name && KINDS[name];
   if (!name || !info) {
+    const isNone = isNoKind(kind, group);
     findings.push({
-      ...(isNoKind(kind, group) ? codeOf('SP0015') : codeOf('SP0006')),
-      message: unknownKind(kind, group, apiVersion),
+      ...codeOf(isNone ? 'SP0015' : 'SP0006'),
+      message: unknownKind(kind, group, apiVersion, isNone),
       origin: originOfUnknown(value, kind),
       position: source.position(),
     });
@@ -230,19 +231,19 @@ function isNoKind(kind: string, group: string): boolean {
   return known.some((name) => editDistance(kind.toLowerCase(), documentKind(name).toLowerCase(), 1) <= 1);
 }
 
-function unknownKind(kind: string, group: string, apiVersion: string): string {
+function unknownKind(kind: string, group: string, apiVersion: string, isNone: boolean): string {
   const effect = UNREAD_KINDS.get(kind);
   if (effect !== undefined)
     return `skipped: Sallyport reads no ${kind}. In a cluster it ${effect}: answers on calls leave that out, and nothing is proved beside it.`;
-  const lead = isNoKind(kind, group) ? 'not in force:' : 'skipped:';
+  const lead = isNone ? 'not in force:' : 'skipped:';
   const names = Object.keys(KINDS) as Kind[];
   const same = kindsNamed(kind).map((name) => KINDS[name]);
   if (same.length > 0) {
     const versions = same.map((info) => `${info.group ? `${info.group}/` : ''}${info.versions[0]}`);
-    return `${lead} ${apiVersion} has no ${kind}${isNoKind(kind, group) ? '' : ' that Sallyport reads'}; did you mean ${versions.join(' or ')}?`;
+    return `${lead} ${apiVersion} has no ${kind}${isNone ? '' : ' that Sallyport reads'}; did you mean ${versions.join(' or ')}?`;
   }
   const hint = closest(kind, names.filter((name) => KINDS[name].group === group).map(documentKind));
-  const what = isNoKind(kind, group) ? `${apiVersion} has no ${kind}` : `Sallyport reads no ${kind} of ${apiVersion}`;
+  const what = isNone ? `${apiVersion} has no ${kind}` : `Sallyport reads no ${kind} of ${apiVersion}`;
   return `${lead} ${what}${hint ? `; did you mean ${hint}?` : ''}`;
 }
 

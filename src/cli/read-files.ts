@@ -1,10 +1,10 @@
 /** What commands find under paths, and in revisions of a git repository. What is wrong with it stands in the snapshot's findings: see `read-mesh.ts`. */
 import { promises as fs } from 'node:fs';
-import { resolve, sep } from 'node:path';
+import { resolve } from 'node:path';
 import type { MeshConfigDecoded } from '../api/mesh-config-document.ts';
 import { openFiles } from '../config/files.ts';
 import { loadMeshConfig } from '../config/mesh-config.ts';
-import { STDIN } from '../config/scan.ts';
+import { isUnder, STDIN } from '../config/scan.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { plain } from './colours.ts';
@@ -84,8 +84,4 @@ async function nothingIn(path: string, { findings }: Snapshot): Promise<Sallypor
 async function placesOf(path: string): Promise<string[]> {
   if (path === STDIN || path === 'stdin') return [STDIN];
   return [resolve(path), await fs.realpath(path).catch(() => resolve(path))];
-}
-
-function isUnder(path: string, root: string): boolean {
-  return path === root || path.startsWith(root.endsWith(sep) ? root : root + sep);
 }

@@ -105,7 +105,8 @@ export async function scan(paths: readonly string[], strict: boolean): Promise<S
   return { files: [...files.values()], folders, unreadable };
 }
 
-function isUnder(path: string, root: string): boolean {
+/** Whether a path is `root` or lies in it. Both are absolute. */
+export function isUnder(path: string, root: string): boolean {
   return path === root || path.startsWith(root.endsWith(sep) ? root : root + sep);
 }
 

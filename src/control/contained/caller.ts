@@ -30,7 +30,7 @@ function inodeIn(folder: string, wanted: string): string | undefined {
   return undefined;
 }
 
-/** As the tables write IPv4 addresses: hexadecimal, in the machine's order. IPv6: the last quarter is enough beside the port. */
+/** As the tables write IPv4 addresses: hexadecimal, in the machine's order. Nothing for IPv6: there the port alone tells. */
 function hexOf(ip: string): string {
   if (ip.includes(':')) return '';
   const octets = ip.split('.').map((octet) => Number(octet).toString(16).toUpperCase().padStart(2, '0'));

@@ -3,23 +3,14 @@
  * listens on a unix socket in a folder of this user's, and this server passes on what comes from tools.
  */
 import { request as ask, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { pipeline } from 'node:stream';
-import { type AdminAddress, type AdminServer, listenAdmin } from '../../admin/index.ts';
+import { type AdminAddress, type AdminServer, serveAdmin } from '../../admin/index.ts';
 import { createLocalServer } from '../../lib/local-server.ts';
 
-/** Rejects with `port-in-use` or `admin-listen`. */
-export async function createAdminFront(socketPath: string, at: AdminAddress): Promise<AdminServer> {
+/** Rejects as `serveAdmin`. */
+export function createAdminFront(socketPath: string, at: AdminAddress): Promise<AdminServer> {
   const server = createLocalServer((request, response) => passOn(socketPath, request, response));
-  await listenAdmin(server, at);
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+  return serveAdmin(server, at);
 }
 
 function passOn(socketPath: string, request: IncomingMessage, response: ServerResponse): void {
