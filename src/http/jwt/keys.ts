@@ -1,6 +1,6 @@
 /** Keys that verify tokens (JWKS, RFC 7517). */
 import { nodeCrypto } from '../../lib/node-crypto.ts';
-import { ALGORITHMS, type Token } from './token.ts';
+import { ALGORITHMS, base64url, type Token } from './token.ts';
 
 type PublicKey = ReturnType<ReturnType<typeof nodeCrypto>['createPublicKey']>;
 /** One key of a set, as RFC 7517 writes it. */
@@ -34,12 +34,17 @@ function keyOf(jwk: Jwk): Key | undefined {
   const { kid = '', alg = '', kty } = jwk;
   if (typeof kty !== 'string') return undefined;
   try {
-    const key =
-      kty === 'oct' ? Buffer.from(String(jwk.k), 'base64url') : nodeCrypto().createPublicKey({ key: { ...jwk, kty }, format: 'jwk' });
-    return { kid, alg, kty, key };
+    const key = kty === 'oct' ? sharedSecret(jwk) : nodeCrypto().createPublicKey({ key: { ...jwk, kty }, format: 'jwk' });
+    return key && { kid, alg, kty, key };
   } catch {
     return undefined;
   }
+}
+
+/** Undefined for none: with an empty secret anybody could sign. */
+function sharedSecret({ k }: Jwk): Buffer | undefined {
+  const bytes = typeof k === 'string' ? base64url(k) : undefined;
+  return bytes && bytes.length > 0 ? bytes : undefined;
 }
 
 /** Undefined for a token that one of the keys has signed, else why not. */

@@ -76,7 +76,7 @@ function claimProblem(claims: JsonObject): string | undefined {
 }
 
 /** Without padding or with what is right; undefined for anything else. */
-function base64url(text: string): Buffer | undefined {
+export function base64url(text: string): Buffer | undefined {
   const bare = text.replace(/={1,2}$/, '');
   if (!/^[A-Za-z0-9_-]*$/.test(bare) || bare.length % 4 === 1) return undefined;
   return Buffer.from(bare, 'base64url');
