@@ -41,6 +41,11 @@ export class Identities {
     return secrets;
   }
 
+  /** Forgets all identities but these: their keys, and when they were to be renewed. */
+  keepOnly(uris: ReadonlySet<string>): void {
+    for (const uri of this.#known.keys()) if (!uris.has(uri)) this.#known.delete(uri);
+  }
+
   /** When the next certificate is to be renewed, ms since the epoch; undefined while there is none. */
   get renewAt(): number | undefined {
     const times = [...this.#known.values()].map(({ renewAt }) => renewAt);

@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { proxyOf } from '../../test/support/mesh.ts';
 import { Identities } from '../ca/identities.ts';
+import { codeOf } from '../lib/errors.ts';
 import { Loop } from './loop.ts';
 import { entryText, inputOf, RecordingEngine } from './testing.ts';
 
@@ -46,4 +47,32 @@ test('each proxy gets its own identity, and at half of its time another, which c
   );
   assert.ok(identityOf(engines.get('a')!).validTo > first);
   await loop.close(0);
+});
+
+test('who is gone is not renewed for, and a CA that can sign no more is told of while what is in force goes on', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: Date.now() });
+  let passed = 0;
+  const identities = new Identities(undefined, () => Date.now() + passed);
+  const failures: unknown[] = [];
+  let account = 'a';
+  const loop = new Loop({
+    graceMs: 0,
+    prepare: (input) => ({ input, findings: [], proxies: () => new Map([['proxy', proxyOf({ name: account, serviceAccount: account })]]) }),
+    startEngine: async () => new RecordingEngine(),
+    identities,
+    notRenewed: (error) => failures.push(error),
+  });
+  await loop.apply(inputOf(entryText('one.example.com')));
+  t.mock.timers.tick(6 * HOUR_MS);
+  account = 'b';
+  await loop.apply(inputOf(entryText('two.example.com')));
+  assert.equal(identities.renewAt, Date.now() + 12 * HOUR_MS);
+  passed = 11 * 365 * 24 * HOUR_MS;
+  t.mock.timers.tick(12 * HOUR_MS);
+  assert.deepEqual(failures.map(codeOf), ['ca-expired']);
+  t.mock.timers.tick(60_000);
+  assert.deepEqual(failures.map(codeOf), ['ca-expired', 'ca-expired']);
+  await loop.close(0);
+  t.mock.timers.tick(120_000);
+  assert.equal(failures.length, 2);
 });

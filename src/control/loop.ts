@@ -40,7 +40,12 @@ export interface LoopOptions {
   /** A state is in force with every proxy, newer than the one before. */
   readonly inForce?: (report: Report) => void;
   readonly ended?: (proxy: ProxyIdentity, error: Error) => void;
+  /** Identities could not be renewed: those that are in force end with their time. It is tried again. */
+  readonly notRenewed?: (error: unknown) => void;
 }
+
+/** After a failure, ms. */
+const RENEW_AGAIN_MS = 60_000;
 
 /** One input on its way. */
 interface Turn {
@@ -137,6 +142,7 @@ export class Loop {
     const translations = new Translations(mesh);
     // Proxies of one class have the same translation; of one identity too, and so one encoded set.
     const sets = new Map<Translation, Map<string, TurnSet>>();
+    const uris = new Set<string>();
     const publications = new Map<string, { readonly identity: ProxyIdentity; readonly publication: TurnSet }>();
     for (const [key, identity] of proxies(mesh)) {
       const translation = translations.of(identity);
@@ -152,6 +158,7 @@ export class Loop {
       if (!publication) {
         const adapted = adapt?.(translation.resources, identity.type) ?? translation.resources;
         const resources = own === '' ? adapted : withSecrets(adapted, identities!.secretsOf(input.mesh.trustDomain, own));
+        uris.add(own);
         publication = { turn, resources, set: encodeSet(resources) };
         ofClass.set(own, publication);
       }
@@ -160,14 +167,23 @@ export class Loop {
     this.#last = turn;
     this.#lastInput = given;
     this.#fleet.publish(publications, number);
-    this.#renewLater();
+    identities?.keepOnly(uris);
+    this.#renewAt(identities?.renewAt);
   }
 
-  /** Certificates are renewed when half of their time is over. */
-  #renewLater(): void {
-    const at = this.#options.identities?.renewAt;
+  /** Certificates are renewed when half of their time is over. @param at ms since the epoch */
+  #renewAt(at: number | undefined): void {
     clearTimeout(this.#renewal);
-    if (at !== undefined) this.#renewal = setTimeout(() => this.renew(), Math.max(1000, at - Date.now())).unref();
+    if (at === undefined) return;
+    const renew = () => {
+      try {
+        this.renew();
+      } catch (error) {
+        this.#options.notRenewed?.(error);
+        this.#renewAt(Date.now() + RENEW_AGAIN_MS);
+      }
+    };
+    this.#renewal = setTimeout(renew, Math.max(1000, at - Date.now())).unref();
   }
 
   /** Sees how far every proxy has come. */

@@ -29,6 +29,7 @@ export class Session implements Listener<MeshInput> {
       ...options,
       inForce: (report) => this.#inForce(report),
       ended: (proxy, error) => tell({ kind: 'ended', proxy, error }),
+      notRenewed: (error) => this.failed(error),
     });
     if (!analyse) return;
     this.#analysis = new BackgroundAnalysis((findings) => {
