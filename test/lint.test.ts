@@ -153,7 +153,7 @@ const OWN_FILES = [
   'cli/demo/run.ts',
   'control/contained/caller.ts',
   'engine/envoy/leftovers.ts',
-  'lib/listen-error.ts',
+  'lib/listen.ts',
   'lib/version.ts',
   'proxy/dns/system.ts',
   'sandbox/hidden.ts',

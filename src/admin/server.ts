@@ -2,8 +2,8 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pipeline, Readable } from 'node:stream';
-import { messageOf, SallyportError } from '../lib/errors.ts';
-import { listenError } from '../lib/listen-error.ts';
+import { messageOf } from '../lib/errors.ts';
+import { listening } from '../lib/listen.ts';
 import { createLocalServer } from '../lib/local-server.ts';
 import { type StatsSnapshot, sinceSnapshot } from '../proxy/stats/index.ts';
 import type { Answer } from './endpoints.ts';
@@ -93,13 +93,7 @@ function* joined(pieces: Iterable<string>): Generator<string> {
 
 /** Has the server listen. Rejects with the code of `listenError` if the address cannot be had. */
 export async function serveAdmin(server: Server, { address, port }: AdminAddress): Promise<AdminServer> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => {
-      const { code, message } = listenError(error, { ip: address, port }, '--admin-address');
-      reject(new SallyportError(code, `admin server: ${message}`, { cause: error }));
-    });
-    server.listen(port, address, resolve);
-  });
+  await listening(server, { host: address, port }, { ip: address, port }, { what: 'admin server', option: '--admin-address' });
   return {
     port: (server.address() as AddressInfo).port,
     close: () =>

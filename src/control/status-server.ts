@@ -1,9 +1,8 @@
 /** Readiness and the version in force, for whoever runs or deploys a proxy: Istio's health port. */
-import type { Server, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { SallyportError } from '../lib/errors.ts';
 import { findingJson } from '../lib/finding-form.ts';
-import { listenError } from '../lib/listen-error.ts';
+import { listening } from '../lib/listen.ts';
 import { createLocalServer } from '../lib/local-server.ts';
 import type { Report } from './report.ts';
 
@@ -42,7 +41,8 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
       );
     }
   });
-  await listen(server, options);
+  const { address: host, port } = options;
+  await listening(server, { host, port }, { ip: host, port }, { what: 'cannot serve status', option: '--status-address' });
   return {
     port: (server.address() as AddressInfo).port,
     close: () => {
@@ -72,14 +72,4 @@ function reply(answer: ServerResponse, status: number, body: unknown): void {
 
 function isLoopback(address: string | undefined): boolean {
   return address !== undefined && (address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.'));
-}
-
-function listen(server: Server, { address, port }: StatusServerOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error) => {
-      const { code, message } = listenError(error, { ip: address, port }, '--status-address');
-      reject(new SallyportError(code, `cannot serve status: ${message}`, { cause: error }));
-    });
-    server.listen(port, address, () => resolve());
-  });
 }

@@ -1,7 +1,8 @@
 /** Ports that lead through the wall: services of the machine that the command may call, and servers of the command that the machine may call. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { pipeline } from 'node:stream';
-import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
+import { codeOf, messageOf } from '../lib/errors.ts';
+import { listening } from '../lib/listen.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 
 /** What came over a connection, once it has ended. */
@@ -25,12 +26,12 @@ export async function relayOut(fd: number, to: SocketAddress, ended: (relayed: R
       ended({ client, bytesSent: inner.bytesRead, bytesReceived: inner.bytesWritten, failure });
     });
   });
-  await listening(server, { fd });
+  await listening(server, { fd }, { ip: to.address, port: to.port }, { what: 'inside' });
   return () => closeAll(server, open);
 }
 
 /**
- * Takes connections to a port of the machine's loopback to the inside. Resolves with what ends it; rejects with `port-in-use` or `listen-failed`.
+ * Takes connections to a port of the machine's loopback to the inside. Resolves with what ends it; rejects as `listening`.
  * @param enter opens a connection to that port inside
  */
 export async function publishPort(port: number, enter: (port: number) => Promise<Socket>): Promise<() => void> {
@@ -43,13 +44,7 @@ export async function publishPort(port: number, enter: (port: number) => Promise
       () => outer.destroy(),
     );
   });
-  try {
-    await listening(server, { host: '127.0.0.1', port });
-  } catch (error) {
-    const taken = codeOf(error) === 'EADDRINUSE';
-    const what = `--publish ${port}: ${taken ? 'the port is in use on this machine' : messageOf(error)}`;
-    throw new SallyportError(taken ? 'port-in-use' : 'listen-failed', what, { cause: error });
-  }
+  await listening(server, { host: '127.0.0.1', port }, { ip: '127.0.0.1', port }, { what: `--publish ${port}` });
   return () => closeAll(server, open);
 }
 
@@ -64,16 +59,6 @@ function held(open: Set<Socket>, socket: Socket): Socket {
 function closeAll(server: Server, open: ReadonlySet<Socket>): void {
   server.close();
   for (const socket of open) socket.destroy();
-}
-
-function listening(server: Server, where: object): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(where, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 }
 
 /** Both ways; `done` once both have ended. */

@@ -3,8 +3,7 @@ import { createServer as createHttpServer, type IncomingMessage, type ServerResp
 import { createServer as createHttpsServer } from 'node:https';
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
-import { SallyportError } from '../../lib/errors.ts';
-import { listenError } from '../../lib/listen-error.ts';
+import { listening } from '../../lib/listen.ts';
 import { type Authority, createAuthority } from './certificates.ts';
 
 /** The ports that the examples' ServiceEntries name. */
@@ -122,11 +121,5 @@ function serveRedis(socket: Socket): void {
 }
 
 function listen(server: Server, port: number, address: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause) => {
-      const { code, message } = listenError(cause, { ip: address, port });
-      reject(new SallyportError(code, `the demonstration needs its ports: ${message}`, { cause }));
-    });
-    server.listen(port, address, () => resolve());
-  });
+  return listening(server, { host: address, port }, { ip: address, port }, { what: 'the demonstration needs its ports' });
 }

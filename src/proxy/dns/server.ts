@@ -4,10 +4,10 @@
  * (RFC 1035, RFC 7766).
  */
 import { type BindOptions, createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
-import { connect, createServer, isIP, type ListenOptions, type Server, type Socket } from 'node:net';
+import { connect, createServer, isIP, type Server, type Socket } from 'node:net';
 import { decode, encode, type Packet, type Question, RECURSION_AVAILABLE, RECURSION_DESIRED } from 'dns-packet';
 import type { HandedSockets } from '../../lib/contained.ts';
-import { listenError } from '../../lib/listen-error.ts';
+import { listenError, listening } from '../../lib/listen.ts';
 import type { NameIndex } from '../../xds/name-index.ts';
 import { ReadAhead } from '../listener/inspection.ts';
 import type { Observer } from '../observed.ts';
@@ -187,16 +187,6 @@ function bound(udp: UdpSocket, where: BindOptions, address: Address): Promise<vo
     udp.once('error', (error) => reject(listenError(error, address)));
     udp.bind(where, () => {
       udp.removeAllListeners('error');
-      resolve();
-    });
-  });
-}
-
-function listening(tcp: Server, where: ListenOptions | { readonly fd: number }, address: Address): Promise<void> {
-  return new Promise((resolve, reject) => {
-    tcp.once('error', (error) => reject(listenError(error, address)));
-    tcp.listen(where, () => {
-      tcp.removeAllListeners('error');
       resolve();
     });
   });

@@ -2,7 +2,7 @@
 import { lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
-import { listenError } from '../../lib/listen-error.ts';
+import { listening } from '../../lib/listen.ts';
 import type { Address } from '../types.ts';
 
 interface BindOptions {
@@ -32,26 +32,22 @@ function listen(options: BindOptions, reusePort: boolean, onConnection: (socket:
     address.port === 0 && address.ip.startsWith('/')
       ? { path: address.ip }
       : { host: address.ip, port: address.port, ipv6Only: address.ip === '::' && !options.ipv4Compat, reusePort };
-  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, onConnection);
-  return new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(listenError(error, address)));
-    server.listen({ ...target, ...(backlog === undefined ? {} : { backlog }) }, () => {
-      server.removeAllListeners('error');
-      resolve(server);
-    });
-  });
+  return accepting({ ...target, ...(backlog === undefined ? {} : { backlog }) }, address, onConnection);
 }
 
 /** A server on a socket that was opened elsewhere and listens already; it owns the descriptor. Rejects with `listen-failed`. */
 export function listenOn(fd: number, address: Address, onConnection: (socket: Socket) => void): Promise<Server> {
+  return accepting({ fd }, address, onConnection);
+}
+
+async function accepting(
+  where: ListenOptions | { readonly fd: number },
+  address: Address,
+  onConnection: (socket: Socket) => void,
+): Promise<Server> {
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, onConnection);
-  return new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(listenError(error, address)));
-    server.listen({ fd }, () => {
-      server.removeAllListeners('error');
-      resolve(server);
-    });
-  });
+  await listening(server, where, address);
+  return server;
 }
 
 /** A socket file that a process left behind. */
