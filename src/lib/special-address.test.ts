@@ -23,7 +23,7 @@ test('addresses of special use, also where IPv6 holds one of IPv4', () => {
     shared: ['100.64.0.1', '100.127.255.255'],
     unspecified: ['0.0.0.0', '0.1.2.3', '::'],
     multicast: ['224.0.0.1', '239.255.255.250', 'ff02::1'],
-    reserved: ['240.0.0.1', '255.255.255.255', '198.18.0.1', '192.0.0.8'],
+    reserved: ['240.0.0.1', '255.255.255.255', '198.18.0.1', '192.0.0.8', '64:ff9b:1::808:808'],
   };
   for (const [word, addresses] of Object.entries(special))
     for (const each of addresses) assert.match(use(each) ?? '', new RegExp(` ${word} `), each);

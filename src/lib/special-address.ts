@@ -23,11 +23,14 @@ const RANGES: readonly (readonly [string, string])[] = [
 
 const KNOWN: readonly (readonly [Cidr, string])[] = RANGES.map(([range, what]) => [parseRange(range)!, what]);
 
-/** Where IPv6 addresses hold one of IPv4, counted in bits: IPv4-compatible, NAT64 (RFC 6052, RFC 8215), 6to4 (RFC 3056), ISATAP is link-local. */
-const HOLDERS: readonly (readonly [Cidr, number])[] = [
+/**
+ * Where IPv6 addresses hold one of IPv4, counted in bits, and what they are themselves, if special: IPv4-compatible, NAT64 (RFC 6052, and RFC 8215, whose
+ * prefix is for local use), 6to4 (RFC 3056), ISATAP is link-local.
+ */
+const HOLDERS: readonly (readonly [range: Cidr, start: number, own?: string])[] = [
   [parseRange('::/96')!, 96],
   [parseRange('64:ff9b::/96')!, 96],
-  [parseRange('64:ff9b:1::/48')!, 96],
+  [parseRange('64:ff9b:1::/48')!, 96, 'a reserved address'],
   [parseRange('2002::/16')!, 16],
 ];
 
@@ -36,7 +39,7 @@ export function specialUse(ip: IpWords): string | undefined {
   const own = KNOWN.find(([range]) => cidrContains(range, ip))?.[1];
   if (own) return own;
   const holder = HOLDERS.find(([range]) => cidrContains(range, ip));
-  return holder && specialUse([bitsAt(ip, holder[1])]);
+  return holder && (specialUse([bitsAt(ip, holder[1])]) ?? holder[2]);
 }
 
 /** 32 bits of the address, from `start`, a multiple of 16. */
