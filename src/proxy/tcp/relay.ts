@@ -55,11 +55,7 @@ export class Relay {
     }
     this.#record.upstreamCluster = name;
     this.#record.clusterMetadata = cluster.config.metadata?.filterMetadata;
-    if (cluster.limits.connections.used >= cluster.limits.connections.max) {
-      cluster.stats.upstreamCxOverflow++;
-      this.#refuse({ kind: 'overflow' });
-      return;
-    }
+    if (this.#overflows(cluster)) return;
     const target =
       overrides.sniForwardPort !== undefined && downstream.serverName !== ''
         ? { ip: downstream.serverName, port: overrides.sniForwardPort }
@@ -88,6 +84,8 @@ export class Relay {
       this.#refuse(choice);
       return;
     }
+    // Asked again: others may have connected while this one waited for a name's addresses.
+    if (this.#overflows(cluster)) return;
     const record = this.#record;
     record.attempts++;
     record.upstreamHost = choice;
@@ -109,6 +107,15 @@ export class Relay {
         this.#relay(socket);
       },
     );
+  }
+
+  /** Refuses where the cluster has as many connections as it may. */
+  #overflows(cluster: Cluster): boolean {
+    const { used, max } = cluster.limits.connections;
+    if (used < max) return false;
+    cluster.stats.upstreamCxOverflow++;
+    this.#refuse({ kind: 'overflow' });
+    return true;
   }
 
   #onFailure(cluster: Cluster, failure: UpstreamFailure): void {

@@ -5,15 +5,17 @@ import { type TestContext, test } from 'node:test';
 import { type Answer, decode, encode, type Packet, type Question } from 'dns-packet';
 import { client, cluster, dataPlane, echoServer, listener, readAll, server, tcpProxy } from './support.ts';
 
+type Found = Answer[] | 'NXDOMAIN' | 'SERVFAIL' | undefined;
+
 /** A name server on loopback; `answers` may change while it runs, and undefined means that it does not answer. */
 async function nameServer(
   t: TestContext,
-  answers: (question: Question) => Answer[] | 'NXDOMAIN' | 'SERVFAIL' | undefined,
+  answers: (question: Question) => Found | Promise<Found>,
 ): Promise<string> {
   const socket = createSocket('udp4');
-  socket.on('message', (message, from) => {
+  socket.on('message', async (message, from) => {
     const query = decode(message);
-    const found = answers(query.questions![0]!);
+    const found = await answers(query.questions![0]!);
     if (found === undefined) return;
     const code = found === 'NXDOMAIN' ? 3 : found === 'SERVFAIL' ? 2 : 0;
     const response = {
@@ -222,6 +224,39 @@ test('STRICT_DNS waits for its first answer, follows changes, and keeps what it 
   answer = [a('db.test', '127.0.0.2', 1), a('db.test', '127.0.0.3', 1)];
   while (hosts().length !== 2) await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(hosts(), ['127.0.0.2', '127.0.0.3']);
+});
+
+test('connections that wait for the same name count when they connect: no more than the cluster may have', async (t) => {
+  const upstream = await server(t, (socket) => void socket.write('hello'));
+  let release = () => {};
+  const waiting = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const names = await nameServer(t, async ({ name, type }) => {
+    await waiting;
+    return type === 'A' ? [a(name, '127.0.0.1')] : 'NXDOMAIN';
+  });
+  const { set, port, plane } = await dataPlane(t, { nameServers: [names] });
+  const address = { socketAddress: { address: 'db.test', portValue: upstream } };
+  await set({
+    listeners: [listener('l', [{ filters: [tcpProxy('c')] }])],
+    clusters: [
+      cluster('c', [], {
+        type: 'STRICT_DNS',
+        dnsLookupFamily: 'V4_ONLY',
+        circuitBreakers: { thresholds: [{ maxConnections: 1 }] },
+        loadAssignment: { clusterName: 'c', endpoints: [{ lbEndpoints: [{ endpoint: { address } }] }] },
+      }),
+    ],
+  });
+  const sockets = await Promise.all(Array.from({ length: 4 }, () => client(t, port('l'))));
+  while (plane.status().activeConnections !== 4) await new Promise((resolve) => setImmediate(resolve));
+  release();
+  const outcomes = sockets.map(async (socket) => {
+    const [first] = (await Promise.race([once(socket, 'data'), once(socket, 'end')])) as [Buffer?];
+    return first?.toString() ?? 'closed';
+  });
+  assert.deepEqual((await Promise.all(outcomes)).sort(), ['closed', 'closed', 'closed', 'hello']);
 });
 
 test('a dynamic forward proxy resolves the server name, and reaches the ports and addresses that its cluster says', async (t) => {
