@@ -19,6 +19,16 @@ test('what is not valid', () => {
   assert.deepEqual(more, []);
 });
 
+test("what a cluster's webhook refuses and files put in force", () => {
+  const [sentence, ...more] = unknown(POD + WWW_ENTRY.replace('www.example.com', "'*.example.com'"));
+  assert.match(sentence!, /^ServiceEntry default\/www is refused by a cluster's webhook/);
+  assert.deepEqual(more, []);
+  const route = (name: string) =>
+    `\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: default}\nspec: {hosts: [www.example.com], tls: [{match: [{port: 443, sniHosts: [${name}]}], route: [{destination: {host: www.example.com}}]}]}\n---`;
+  assert.match(unknown(POD + WWW_ENTRY + route('other.example.com')).join(), /^VirtualService default\/v is refused/);
+  assert.deepEqual(unknown(POD + WWW_ENTRY + route('www.example.com')), []);
+});
+
 test('a patch counts where it concerns a proxy: of its namespace, of the root, by its labels', () => {
   const count = (text: string) => unknown(POD + text).length;
   assert.equal(count(patch('default')), 1);

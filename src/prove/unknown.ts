@@ -3,6 +3,7 @@
 import type { ResourceOf } from '../api/index.ts';
 import { resourceText } from '../api/resource.ts';
 import { ambientWish, UNREAD_KINDS } from '../api/unserved.ts';
+import { refusedHosts, refusedServerNames } from '../api/webhook.ts';
 import { type Finding, formatPosition } from '../lib/finding.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import { originText } from '../lib/origin.ts';
@@ -51,9 +52,13 @@ export function unsimulatedIn({ mesh: { snapshot, config }, proxies }: Simulated
     const effect = code === 'SP0006' ? UNREAD_KINDS.get(origin.kind) : undefined;
     return effect === undefined ? [] : [`${originText(origin)} ${effect}, and is not read`];
   });
+  const refused = [
+    ...snapshot.list('ServiceEntry').filter((entry) => refusedHosts(entry).length > 0),
+    ...snapshot.list('VirtualService').filter((virtualService) => refusedServerNames(virtualService).length > 0),
+  ].map((resource) => `${resourceText(resource)} is refused by a cluster's webhook and in force where none is asked: analyze says why`);
   const selected =
     config.discoverySelectors.length > 0 ? ['discoverySelectors of the MeshConfig leave namespaces out: which ones is not known'] : [];
-  return [...patches, ...revisions, ...ambient, ...unread, ...selected, ...snapshot.list('Pod').flatMap(uncaptured)];
+  return [...patches, ...revisions, ...ambient, ...unread, ...refused, ...selected, ...snapshot.list('Pod').flatMap(uncaptured)];
 }
 
 /** The kinds that a control plane of another revision ignores. */
