@@ -25,6 +25,49 @@ test('a workload: its policy, its routes, the hosts that it knows', () => {
   assert.equal(section(description, 'Gateways'), undefined);
 });
 
+test('a workload: the policies that hold for calls to it', () => {
+  const policies = `
+apiVersion: v1
+kind: Service
+metadata: {name: app, namespace: default}
+spec: {selector: {app: app}, ports: [{port: 80, targetPort: 8080, name: http}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: none, namespace: default, annotations: {istio.io/dry-run: 'true'}}
+spec: {action: DENY, rules: [{}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: others, namespace: default}
+spec: {selector: {matchLabels: {app: other}}}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: strict, namespace: default}
+spec: {mtls: {mode: STRICT}}
+---`;
+  const text = podText('app', '10.0.0.1', { labels: '{app: app}' }) + policies;
+  const description = describe(files(text), { kind: 'workload', name: 'default/app' });
+  const held = section(description, 'Policies that hold for calls to it')!;
+  assert.equal(held.length, 1);
+  assert.match(held[0]!, /^AuthorizationPolicy default\/none \(.+\): DENY, dry run$/);
+  assert.match(
+    section(description, 'Mutual TLS that it takes')!.join(),
+    /^port 8080: STRICT \[PeerAuthentication default\/strict \(.+\)\]$/,
+  );
+});
+
+test('a workload without a sidecar is described as one', () => {
+  const text = podText('app', '10.0.0.1', { labels: "{sidecar.istio.io/inject: 'false'}" }) + WWW_ENTRY;
+  const { subject, sections } = describe(files(text), { kind: 'workload', name: 'default/app' });
+  assert.match(subject, /^workload default\/app without a sidecar \(it says sidecar\.istio\.io\/inject: "false"\)/);
+  assert.deepEqual(
+    sections.map(({ heading }) => heading),
+    ['Services that it serves', 'NetworkPolicies that restrict what leaves it'],
+  );
+});
+
 test('a gateway: the Gateways that select it, and their routes', () => {
   const description = describe(files(), { kind: 'workload', name: 'istio-system/gateway' });
   assert.match(description.subject, /^router istio-system\/gateway/);

@@ -8,8 +8,11 @@ import { fullHostname, hostCovers } from '../lib/hostname.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { closest } from '../lib/spelling.ts';
 import type { Service } from '../registry/model.ts';
-import { scopeFor } from '../translate/scope.ts';
-import type { SimulatedFiles } from './simulated.ts';
+import { authorizationPolicies, isDryRun } from '../translate/authorization/selection.ts';
+import { requestAuthentications } from '../translate/authorization/tokens.ts';
+import { startTranslation } from '../translate/context.ts';
+import { peerModes } from '../translate/peer-authentication.ts';
+import type { BareWorkload, SimulatedFiles } from './simulated.ts';
 
 /** What is described: a workload by `namespace/name`, or a host by its full name. */
 export interface Subject {
@@ -38,13 +41,15 @@ function named(resource: Resource): string {
   return `${resourceText(resource)} (${formatPosition(resource.source.position())})`;
 }
 
-function ofWorkload({ mesh, proxies, proxy }: SimulatedFiles, name: string): Description {
+function ofWorkload(files: SimulatedFiles, name: string): Description {
+  const { mesh, proxies, bare, proxy } = files;
+  const isNamed = (candidate: ProxyIdentity) => `${candidate.namespace}/${candidate.name}` === name;
+  const without = bare.find(({ identity }) => isNamed(identity));
+  if (without) return ofBare(files, without);
   proxy(name);
-  const identity = proxies.find((candidate) => `${candidate.namespace}/${candidate.name}` === name) as ProxyIdentity;
-  const scope = scopeFor(identity, mesh);
-  const served = mesh.registry
-    .servicesOf(identity)
-    .map(({ service, port, endpointPort }) => `${service.hostname} port ${port.number} (${port.protocol}) at ${endpointPort}`);
+  const identity = proxies.find(isNamed) as ProxyIdentity;
+  const { context } = startTranslation(identity, mesh);
+  const { scope } = context;
   const gateways = mesh.snapshot
     .list('Gateway')
     .filter(
@@ -56,26 +61,64 @@ function ofWorkload({ mesh, proxies, proxy }: SimulatedFiles, name: string): Des
       ? gateways.flatMap(({ metadata }) => scope.virtualServicesForGateway(`${metadata.namespace}/${metadata.name}`))
       : scope.egress.flatMap((egress) => egress.virtualServices);
   return {
-    subject: `${identity.type} ${name}, labels ${
-      Object.entries(identity.labels)
-        .map(([key, value]) => `${key}=${value}`)
-        .join(',') || 'none'
-    }`,
+    subject: `${identity.type} ${name}, ${labelsText(identity)}`,
     sections: [
       { heading: 'Outbound traffic policy', lines: [scope.outboundTrafficPolicy.mode] },
       { heading: 'Sidecar', lines: scope.sidecar ? [named(scope.sidecar)] : [] },
       ...(identity.type === 'router' ? [{ heading: 'Gateways', lines: gateways.map(named) }] : []),
-      { heading: 'Services that it serves', lines: served },
+      { heading: 'Services that it serves', lines: servedBy(files, identity) },
+      {
+        heading: 'Policies that hold for calls to it',
+        lines: [...authorizationPolicies(context).map(policyLine), ...requestAuthentications(context).map(named)],
+      },
+      { heading: 'Mutual TLS that it takes', lines: identity.type === 'sidecar' ? mutualTls(files, identity) : [] },
       {
         heading: 'VirtualServices that it follows',
         lines: [...new Set(routes)].map((route) => `${named(route)}: ${route.spec.hosts.join(', ')}`),
       },
       { heading: 'External hosts that it knows', lines: scope.services.filter((service) => service.meshExternal).map(serviceLine) },
-      {
-        heading: 'NetworkPolicies that restrict what leaves it',
-        lines: egressPolicies(mesh.snapshot.list('NetworkPolicy'), identity).map(named),
-      },
+      networkPolicies(files, identity),
     ],
+  };
+}
+
+/** A workload without a sidecar: no route and no policy of the mesh holds for what it calls. */
+function ofBare(files: SimulatedFiles, { identity, why }: BareWorkload): Description {
+  return {
+    subject: `workload ${identity.namespace}/${identity.name} without a sidecar (it ${why}), ${labelsText(identity)}`,
+    sections: [{ heading: 'Services that it serves', lines: servedBy(files, identity) }, networkPolicies(files, identity)],
+  };
+}
+
+function labelsText({ labels }: ProxyIdentity): string {
+  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+  return `labels ${pairs.join(',') || 'none'}`;
+}
+
+function servedBy({ mesh }: SimulatedFiles, identity: ProxyIdentity): string[] {
+  return mesh.registry
+    .servicesOf(identity)
+    .map(({ service, port, endpointPort }) => `${service.hostname} port ${port.number} (${port.protocol}) at ${endpointPort}`);
+}
+
+function policyLine(policy: ResourceOf<'AuthorizationPolicy'>): string {
+  return `${named(policy)}: ${policy.spec.action}${isDryRun(policy) ? ', dry run' : ''}`;
+}
+
+/** What PeerAuthentications say of its ports, where any says something. */
+function mutualTls({ mesh }: SimulatedFiles, identity: ProxyIdentity): string[] {
+  const ports = new Set(mesh.registry.servicesOf(identity).map(({ endpointPort }) => endpointPort));
+  const modes = peerModes(mesh);
+  return [...ports].flatMap((port) => {
+    const { mode, origin } = modes.of(identity, port);
+    return origin ? [`port ${port}: ${mode} [${named(origin)}]`] : [];
+  });
+}
+
+function networkPolicies({ mesh }: SimulatedFiles, identity: ProxyIdentity): Section {
+  return {
+    heading: 'NetworkPolicies that restrict what leaves it',
+    lines: egressPolicies(mesh.snapshot.list('NetworkPolicy'), identity).map(named),
   };
 }
 

@@ -27,5 +27,5 @@ export function explainDump({ proxies, simulated }: DumpedMesh, target: CallTarg
   if (!from && name !== 'plain') {
     throw new SallyportError('no-such-workload', `no dump is of a sidecar ${name}; there are ${names.join(', ') || 'none'}.`);
   }
-  return { ...follow(simulated, from, target, caller, undefined), from: name, advice: undefined };
+  return { ...follow(simulated, from, target, caller), from: name, advice: undefined };
 }

@@ -1,7 +1,9 @@
 /** A mesh of files, ready for simulation: its proxies, translated when a call comes to them. */
 
 import type { MeshConfig, ResourceOf } from '../api/index.ts';
+import { withoutSidecar } from '../api/injection.ts';
 import type { MeshConfigDecoded } from '../api/mesh-config-document.ts';
+import type { Resource } from '../api/resource.ts';
 import { localMesh, RouterAddresses } from '../config/local-mesh.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { SallyportError } from '../lib/errors.ts';
@@ -26,6 +28,8 @@ export interface SimulatedFiles {
   readonly simulated: SimulatedMesh;
   /** Every workload with a proxy, sidecars and routers. */
   readonly proxies: readonly ProxyIdentity[];
+  /** The workloads that the files say have no sidecar: nothing but NetworkPolicies holds their calls. */
+  readonly bare: readonly BareWorkload[];
   /** The proxy of `namespace/name`, translated. Throws `no-such-workload`. */
   proxy(name: string): SimulatedProxy;
   /** The proxy of a workload that the files may not name. */
@@ -34,6 +38,12 @@ export interface SimulatedFiles {
   nameTable(proxy: SimulatedProxy): NameTable;
   /** The same, for lookups. */
   names(proxy: SimulatedProxy): NameIndex;
+}
+
+export interface BareWorkload {
+  readonly identity: ProxyIdentity;
+  /** The end of a sentence. */
+  readonly why: string;
 }
 
 /** The workload that makes the calls if the files have none; `sallyport up` has the same one. */
@@ -52,8 +62,17 @@ export function simulateFiles(files: Snapshot, config: MeshConfig, meshPosition?
   const { registry } = buildRegistry(snapshot, config);
   const mesh: Mesh = { snapshot, registry, config };
   const selectors = snapshot.list('Gateway').map(({ spec }) => spec.selector);
-  const identities = registry.workloads.map((workload) => identityOf(workload, selectors));
-  const machines = new Set(registry.workloads.flatMap((workload, i) => (isMachine(workload) ? [identities[i]] : [])));
+  const namespaces = new Map(snapshot.list('Namespace').map((each) => [each.metadata.name, each]));
+  const bare: BareWorkload[] = [];
+  const identities: ProxyIdentity[] = [];
+  const machines = new Set<ProxyIdentity>();
+  for (const workload of registry.workloads) {
+    const identity = identityOf(workload, selectors);
+    const why = identity.type === 'sidecar' ? bareness(workload, namespaces) : undefined;
+    if (why !== undefined) bare.push({ identity, why });
+    else identities.push(identity);
+    if (isMachine(workload)) machines.add(identity);
+  }
   const receives = (identity: ProxyIdentity) => !machines.has(identity);
   const proxies = identities.some(({ type }) => type === 'sidecar') ? identities : [...identities, LOCAL];
   const byName = new Map(proxies.map((identity) => [nameOf(identity), identity]));
@@ -67,6 +86,7 @@ export function simulateFiles(files: Snapshot, config: MeshConfig, meshPosition?
     mesh,
     meshPosition,
     proxies,
+    bare,
     simulated: {
       proxyAt(ip) {
         const identity = byAddress.get(ip);
@@ -79,7 +99,9 @@ export function simulateFiles(files: Snapshot, config: MeshConfig, meshPosition?
     proxyOf,
     proxy(name) {
       const identity = byName.get(name);
-      if (!identity) throw new SallyportError('no-such-workload', unknown(name, proxies));
+      const without = bare.find((each) => nameOf(each.identity) === name);
+      if (without) throw new SallyportError('no-such-workload', `${name} has no sidecar: it ${without.why}.`);
+      if (!identity) throw new SallyportError('no-such-workload', unknown(name, [...proxies, ...bare.map((each) => each.identity)]));
       return proxyOf(identity);
     },
     nameTable: (proxy) => translationOf(byName.get(proxy.name)!).nameTable(),
@@ -123,6 +145,12 @@ function identityOf(workload: Workload, selectors: readonly Labels[]): ProxyIden
   const selected = selectors.some((selector) => Object.keys(selector).length > 0 && matchesLabels(selector, labels));
   const type = selected && workload.kind === 'Pod' && !isApplication(workload) ? 'router' : 'sidecar';
   return { type, name, namespace, labels, serviceAccount, addresses, locality };
+}
+
+function bareness({ kind, resource }: Workload, namespaces: ReadonlyMap<string, Resource>): string | undefined {
+  if (kind !== 'Pod') return undefined;
+  const { metadata, spec } = resource as ResourceOf<'Pod'>;
+  return withoutSidecar({ ...metadata, pod: spec, namespace: namespaces.get(metadata.namespace) });
 }
 
 /** A WorkloadEntry without the label that a proxy gets when it registers itself may be any server in the world. */

@@ -54,7 +54,6 @@ test('a Pod whose traffic is not captured as a whole', () => {
     'traffic.sidecar.istio.io/excludeOutboundIPRanges: 10.0.0.0/8',
     'traffic.sidecar.istio.io/includeOutboundIPRanges: 10.0.0.0/8',
     'sidecar.istio.io/interceptionMode: NONE',
-    "sidecar.istio.io/inject: 'false'",
   ])
     assert.equal(annotated(annotation), 1, annotation);
   for (const annotation of [
@@ -65,4 +64,22 @@ test('a Pod whose traffic is not captured as a whole', () => {
   ])
     assert.equal(annotated(annotation), 0, annotation);
   assert.equal(unknown(POD.replace('spec: {', 'spec: {hostNetwork: true, ')).length, 1);
+});
+
+test('a Pod without a sidecar: by its label, its annotation, its node and its namespace, unless it has the container', () => {
+  const namespace = '\napiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {istio-injection: disabled}}\n---';
+  const without = (text: string, reason: RegExp) => {
+    const [sentence, ...more] = unknown(text);
+    assert.match(sentence ?? 'nothing', reason);
+    assert.deepEqual(more, []);
+  };
+  without(
+    POD.replace('{app: app}', "{app: app, sidecar.istio.io/inject: 'false'}"),
+    /^Pod default\/app has no sidecar \(it says .+"false"\)/,
+  );
+  without(POD.replace('labels:', "annotations: {sidecar.istio.io/inject: 'false'}, labels:"), /has no sidecar/);
+  without(POD.replace('spec: {', 'spec: {hostNetwork: true, '), /hostNetwork/);
+  without(POD + namespace, /istio-injection: disabled/);
+  assert.deepEqual(unknown(POD.replace('{app: app}', "{app: app, sidecar.istio.io/inject: 'true'}") + namespace), []);
+  assert.deepEqual(unknown(POD.replace('name: app, image: x', 'name: istio-proxy, image: x') + namespace), []);
 });

@@ -29,7 +29,7 @@ export function unknownTo(files: SimulatedFiles): string[] {
 }
 
 /** What is valid and not simulated, a sentence each. */
-export function unsimulatedIn({ mesh: { snapshot, config }, proxies }: SimulatedFiles): string[] {
+export function unsimulatedIn({ mesh: { snapshot, config }, proxies, bare }: SimulatedFiles): string[] {
   const patches = snapshot
     .list('EnvoyFilter')
     .filter(({ metadata, spec }) =>
@@ -58,7 +58,20 @@ export function unsimulatedIn({ mesh: { snapshot, config }, proxies }: Simulated
   ].map((resource) => `${resourceText(resource)} is refused by a cluster's webhook and in force where none is asked: analyze says why`);
   const selected =
     config.discoverySelectors.length > 0 ? ['discoverySelectors of the MeshConfig leave namespaces out: which ones is not known'] : [];
-  return [...patches, ...revisions, ...ambient, ...unread, ...refused, ...selected, ...snapshot.list('Pod').flatMap(uncaptured)];
+  const bareNames = new Set(bare.map(({ identity }) => `${identity.namespace}/${identity.name}`));
+  const captured = snapshot.list('Pod').filter(({ metadata }) => !bareNames.has(`${metadata.namespace}/${metadata.name}`));
+  return [
+    ...patches,
+    ...revisions,
+    ...ambient,
+    ...unread,
+    ...refused,
+    ...selected,
+    ...bare.map(
+      ({ identity, why }) => `Pod ${identity.namespace}/${identity.name} has no sidecar (it ${why}): NetworkPolicies alone hold it`,
+    ),
+    ...captured.flatMap(uncaptured),
+  ];
 }
 
 /** The kinds that a control plane of another revision ignores. */
@@ -70,13 +83,10 @@ const EXCEPTIONS = ['traffic.sidecar.istio.io/excludeOutboundPorts', 'traffic.si
 const CAPTURED = [
   ['traffic.sidecar.istio.io/includeOutboundIPRanges', '*'],
   ['sidecar.istio.io/interceptionMode', 'REDIRECT', 'TPROXY'],
-  ['sidecar.istio.io/inject', 'true'],
 ] as const;
 
 function uncaptured({ metadata, spec }: ResourceOf<'Pod'>): string[] {
-  const { annotations, labels } = metadata;
-  const inject = labels['sidecar.istio.io/inject'];
-  const said: Readonly<Record<string, string>> = inject === undefined ? annotations : { ...annotations, 'sidecar.istio.io/inject': inject };
+  const said = metadata.annotations;
   const reasons = [
     ...EXCEPTIONS.filter((name) => (said[name] ?? '') !== ''),
     ...CAPTURED.flatMap(([name, ...whole]) => (said[name] === undefined || whole.some((value) => value === said[name]) ? [] : [name])),

@@ -77,10 +77,10 @@ export function verifyFiles(
 }
 
 /** A workload that does not use its sidecar is held by NetworkPolicies alone. */
-function bypassing({ mesh, proxies }: SimulatedFiles, clusterRanges: readonly string[]): AdversaryVerdict {
+function bypassing({ mesh, proxies, bare }: SimulatedFiles, clusterRanges: readonly string[]): AdversaryVerdict {
   const policies = mesh.snapshot.list('NetworkPolicy');
   const open = new Map<string, string[]>();
-  const workloads = proxies.filter(({ type }) => type === 'sidecar');
+  const workloads = [...proxies.filter(({ type }) => type === 'sidecar'), ...bare.map(({ identity }) => identity)];
   for (const { namespace, name, labels } of workloads) {
     const way = openEgress(policies, { namespace, labels }, clusterRanges);
     if (!way || isInsideCluster(way.ip, clusterRanges)) continue;

@@ -43,18 +43,31 @@ export function wayOf(files: SimulatedFiles, target: CallTarget, caller: Caller)
   const name = callerOf(sidecars, caller);
   const router = files.proxies.find((proxy) => proxy.type === 'router' && `${proxy.namespace}/${proxy.name}` === name);
   if (router) return atGateway(files, router, target, caller);
-  const from = name === 'plain' ? undefined : files.proxy(name);
-  const addresses = from && files.names(from).lookup(target.host);
-  const known = addresses?.find((ip) => !ip.includes(':'));
-  const way = withLines(follow(files.simulated, from, target, caller, known), files);
-  return { ...way, from: name, ending: endingOf(target.payload, way.trace) };
+  const bare = files.bare.find(({ identity }) => `${identity.namespace}/${identity.name}` === name);
+  const from = bare || name === 'plain' ? undefined : files.proxy(name);
+  const client = { source: bare?.identity.addresses[0], known: resolved(files, from, target.host, bare?.identity.namespace ?? '') };
+  const way = withLines(follow(files.simulated, from, target, caller, client), files);
+  return { ...way, from: bare ? `${name} (no sidecar: it ${bare.why})` : name, ending: endingOf(target.payload, way.trace) };
+}
+
+/** What a client's DNS says of a name that the mesh or the cluster knows: its sidecar's, where it has one, and what that does not know the cluster's. */
+function resolved(files: SimulatedFiles, from: SimulatedProxy | undefined, host: string, namespace: string): Known | undefined {
+  const first = (addresses: readonly string[] | undefined) => addresses?.find((ip) => !ip.includes(':'));
+  const inMesh = from && first(files.names(from).lookup(host));
+  if (inMesh !== undefined) return { ip: inMesh, by: "the mesh's DNS" };
+  const inCluster = first(files.simulated.lookUp?.(host, from ? namespaceOf(from) : namespace));
+  return inCluster === undefined ? undefined : { ip: inCluster, by: "the cluster's DNS" };
+}
+
+function namespaceOf({ name }: SimulatedProxy): string {
+  return name.slice(0, name.indexOf('/'));
 }
 
 /** The way of a call that has come to a gateway: at the port of its Pod that the called port of its Service leads to. */
 function atGateway(files: SimulatedFiles, router: ProxyIdentity, target: CallTarget, caller: Caller): Way {
   const served = files.mesh.registry.servicesOf(router).find(({ port }) => port.number === target.port);
   const port = served?.endpointPort ?? target.port;
-  const way = withLines(follow(files.simulated, undefined, { ...target, port }, { ...caller, to: router.addresses[0] }, undefined), files);
+  const way = withLines(follow(files.simulated, undefined, { ...target, port }, { ...caller, to: router.addresses[0] }), files);
   return { ...way, from: 'a client', resolved: `gateway ${router.namespace}/${router.name}` };
 }
 
@@ -65,19 +78,30 @@ export function callerOf(sidecars: readonly string[], { from }: Caller): string 
   return name;
 }
 
-/** `known` is the address that the mesh's DNS has for the target's name. */
+interface Known {
+  readonly ip: string;
+  /** Who says so. */
+  readonly by: string;
+}
+
+/** What is known of the client: its own address where it has no sidecar, and what its DNS has for the target's name. */
+interface Client {
+  readonly source?: string | undefined;
+  readonly known?: Known | undefined;
+}
+
 export function follow(
   mesh: SimulatedMesh,
   from: SimulatedProxy | undefined,
   target: CallTarget,
   { to, now }: Caller,
-  known: string | undefined,
+  { source, known }: Client = {},
 ): Omit<Way, 'from'> {
   const isAddress = /^[\d.]+$|:/.test(target.host);
-  const ip = to ?? (isAddress ? target.host : (known ?? SOMEWHERE));
-  const resolved = to ? 'as given' : isAddress ? '' : known ? "the mesh's DNS" : 'real DNS (any address outside the mesh)';
+  const ip = to ?? (isAddress ? target.host : (known?.ip ?? SOMEWHERE));
+  const resolved = to ? 'as given' : isAddress ? '' : (known?.by ?? 'real DNS (any address outside the mesh)');
   const call: Call = {
-    source: { ip: from?.addresses[0] ?? '192.0.2.1', port: 0 },
+    source: { ip: from?.addresses[0] ?? source ?? '192.0.2.1', port: 0 },
     destination: { ip, port: target.port },
     payload: target.payload,
   };

@@ -1,4 +1,5 @@
 import type { Pod, Server } from '../../api/index.ts';
+import { PROXY_CONTAINER } from '../../api/injection.ts';
 import { fullHostname, hostsOverlap } from '../../lib/hostname.ts';
 import { isHttp, isTls, parseProtocol } from '../../registry/protocol.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
@@ -15,7 +16,6 @@ import {
   type VirtualService,
   withDelegates,
 } from '../egress-model.ts';
-import { PROXY_CONTAINER } from '../injection-state.ts';
 import { gatewayPods } from './gateway.ts';
 import { findGateway, serverHostTakes } from './virtual-service-gateways.ts';
 

@@ -1,6 +1,6 @@
 import type { Pod, ResourceOf } from '../../api/index.ts';
+import { withoutSidecar } from '../../api/injection.ts';
 import { type Context, formatSelector, type Selectable } from '../context.ts';
-import { namespaceInjection, podInjection, proxyContainer } from '../injection-state.ts';
 import { gatewayPods } from './gateway.ts';
 
 /** IST0127, IST0101 (namespace): AuthorizationPolicies that select nothing or name namespaces that do not exist. */
@@ -85,11 +85,8 @@ function outgoingHosts(context: Context, policy: ResourceOf<'AuthorizationPolicy
 function isOutOfMesh(context: Context, { namespace, labels, resource }: Selectable): boolean {
   const { annotations } = resource.metadata;
   const pod = resource.kind === 'Pod' ? (resource.spec as Pod) : (resource.spec as ResourceOf<'Deployment'>['spec']).template.spec;
-  if (annotations['ambient.istio.io/redirection'] === 'enabled' || (pod && proxyContainer(pod))) return false;
-  const said = podInjection(labels, annotations);
-  if (said !== undefined) return !said;
-  const owner = context.find('Namespace', '', namespace);
-  return owner !== undefined && namespaceInjection(owner) === 'disabled';
+  if (annotations['ambient.istio.io/redirection'] === 'enabled') return false;
+  return withoutSidecar({ pod, labels, annotations, namespace: context.find('Namespace', '', namespace) }) !== undefined;
 }
 
 /** Names in policies may begin or end with `*`. */

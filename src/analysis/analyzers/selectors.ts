@@ -1,7 +1,7 @@
+import { namespaceInjection } from '../../api/injection.ts';
 import type { Resource } from '../../api/resource.ts';
 import { matchesLabels } from '../../lib/labels.ts';
 import { type Context, formatSelector } from '../context.ts';
-import { namespaceInjection } from '../injection-state.ts';
 import type { Code } from '../messages.ts';
 
 interface Selecting {
