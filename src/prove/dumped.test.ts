@@ -2,13 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { meshConfigOf } from '../../test/support/mesh.ts';
 import { configDump } from '../admin/config-dump.ts';
+import { newAuthorityFiles, openAuthority } from '../ca/authority.ts';
 import { snapshotFromText } from '../config/memory.ts';
+import { spiffeId } from '../lib/spiffe.ts';
 import { parseTarget } from '../simulate/call.ts';
 import { translate } from '../translate/index.ts';
 import { parseDump } from '../xds/config-dump/dump.ts';
 import { dumpedMesh, type NamedDump } from './dumped.ts';
 import { explain, explainDump } from './explain.ts';
-import { simulateFiles } from './simulated.ts';
+import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 import { hopsOf, podText, WWW_THROUGH_GATEWAY } from './testing.ts';
 
 const TEXT = `${podText('app', '10.0.0.1')}${podText('gateway', '10.0.0.9', { namespace: 'istio-system', labels: '{istio: egressgateway}' })}
@@ -29,9 +31,12 @@ spec:
 const files = simulateFiles(snapshotFromText(TEXT), meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }));
 
 /** The dump of a proxy as its admin address gives it; `id` as Istio's agent writes it. */
-function dumpOf(workload: string, { id, add }: { id?: string; add?: (dump: { configs: unknown[] }) => void } = {}): NamedDump {
-  const identity = files.proxies.find(({ namespace, name }) => `${namespace}/${name}` === workload)!;
-  const { resources } = translate(identity, files.mesh);
+function dumpOf(
+  workload: string,
+  { id, add, of = files }: { id?: string; add?: (dump: { configs: unknown[] }) => void; of?: SimulatedFiles } = {},
+): NamedDump {
+  const identity = of.proxies.find(({ namespace, name }) => `${namespace}/${name}` === workload)!;
+  const { resources } = translate(identity, of.mesh);
   const accepted = { resources, version: () => ({ version: '', at: 0 }), rejected: [] };
   const dump = configDump({ resources: () => accepted, bootstrap: undefined, startTime: 0 }, true) as {
     configs: Record<string, unknown>[];
@@ -76,6 +81,52 @@ test('a dump without endpoints leaves undecided what goes to one, and says what 
   });
   const refused = explainDump(mesh, parseTarget('http://other.example.com/'), { to: '203.0.113.1' }).trace.outcome;
   assert.equal(refused.kind, 'reply');
+});
+
+/** The app's mutual TLS to the gateway, whose policy lets one service account call. */
+const MUTUAL = `${TEXT.replace(
+  '80, name: http, protocol: HTTP}, hosts',
+  '443, name: https, protocol: HTTPS}, tls: {mode: ISTIO_MUTUAL}, hosts',
+)
+  .replace('gateways: [egress], port: 80', 'gateways: [egress], port: 443')
+  .replace('svc.cluster.local, port: {number: 80}', 'svc.cluster.local, port: {number: 443}')}
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: egress, namespace: istio-system}
+spec: {host: istio-egressgateway.istio-system.svc.cluster.local, trafficPolicy: {tls: {mode: ISTIO_MUTUAL, sni: www.example.com}}}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: one, namespace: istio-system}
+spec: {selector: {matchLabels: {istio: egressgateway}}, rules: [{from: [{source: {principals: [cluster.local/ns/default/sa/one]}}]}]}
+---`;
+
+test('who calls in mutual TLS: as the certificate in the dump says, else nobody knows', () => {
+  const mutual = simulateFiles(snapshotFromText(MUTUAL), meshConfigOf({}));
+  const now = Date.now();
+  const ca = openAuthority(newAuthorityFiles('cluster.local', now), 'a test');
+  const certified = (account: string) => (dump: { configs: unknown[] }) => {
+    const { chain } = ca.issue(spiffeId('cluster.local', 'default', account), now);
+    const secret = { name: 'default', tls_certificate: { certificate_chain: { inline_string: chain } } };
+    dump.configs.push({ '@type': 'x.SecretsConfigDump', dynamic_active_secrets: [{ name: 'default', secret }] });
+  };
+  const outcome = (add?: (dump: { configs: unknown[] }) => void) => {
+    const dumps = [
+      dumpOf('default/app', { of: mutual, id: 'sidecar~10.0.0.1~app.default~x', ...(add && { add }) }),
+      dumpOf('istio-system/gateway', { of: mutual, id: 'router~10.0.0.9~gateway.istio-system~x' }),
+    ];
+    return explainDump(dumpedMesh(dumps), parseTarget('http://www.example.com/v1'), { to: '203.0.113.1' }).trace.outcome;
+  };
+  assert.equal(outcome(certified('one')).kind, 'upstream');
+  assert.deepEqual(outcome(certified('other')), {
+    kind: 'reply',
+    status: 403,
+    location: undefined,
+    details: 'rbac_access_denied_matched_policy[none]',
+  });
+  const unknown = outcome();
+  assert.equal(unknown.kind, 'undecided');
+  assert.match((unknown as { details: string }).details, /^default\/app\.json has no workload certificate/);
 });
 
 test('dumps that do not say who they are: by their listeners, the gateway where clusters have it', () => {

@@ -1,9 +1,11 @@
 /** A mesh made from the config dumps of its sidecars and gateways (`/config_dump?include_eds` of Envoy's admin address, or of ours). */
 import { create, type DescMessage, fromJson, type JsonValue, type MessageShape } from '@bufbuild/protobuf';
 import { messageOf, SallyportError } from '../lib/errors.ts';
+import { SPIFFE } from '../lib/spiffe.ts';
 import { type SimulatedMesh, simulatedMesh } from '../simulate/explain.ts';
 import { type ProxyIdentity, type SimulatedProxy, simulatedProxy } from '../simulate/proxy.ts';
 import type { Json } from '../xds/config-dump/dump.ts';
+import { certificateIn } from '../xds/config-dump/secrets.ts';
 import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -11,6 +13,7 @@ import { RouteConfigurationSchema } from '../xds/gen/envoy/config/route/v3/route
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import { listenerAddresses } from '../xds/match/listener.ts';
+import { WORKLOAD_SECRET } from '../xds/names.ts';
 import { lookupIn, type XdsResources } from '../xds/resources.ts';
 import { typeRegistry } from '../xds/type-registry.ts';
 
@@ -31,12 +34,18 @@ export function dumpedMesh(dumps: readonly NamedDump[]): DumpedMesh {
     const resources = resourcesOf(dump, name);
     const has = configsOf(dump, 'EndpointsConfigDump').length > 0;
     const endpointsUnknown = has ? undefined : `${name} has no endpoints: take the dump from /config_dump?include_eds`;
-    return { identity: identityOf(dump, name, resources), resources, endpointsUnknown };
+    const id = workloadIdentity(dump);
+    const identityUnknown =
+      id === undefined
+        ? `${name} has no workload certificate (secret "${WORKLOAD_SECRET}"): which identity it shows is not known`
+        : undefined;
+    const identity = { ...identityOf(dump, name, resources), identity: id };
+    return { identity, resources, unknown: { endpointsUnknown, identityUnknown } };
   });
   const endpoints = read.flatMap(({ resources }) => endpointsOf(resources));
   const known = new Set(read.flatMap(({ identity }) => identity.addresses));
-  const proxies = read.map(({ identity, resources, endpointsUnknown }) => {
-    const proxyOf = (one: ProxyIdentity) => Object.assign(simulatedProxy(one, lookupIn(resources)), { endpointsUnknown });
+  const proxies = read.map(({ identity, resources, unknown }) => {
+    const proxyOf = (one: ProxyIdentity) => Object.assign(simulatedProxy(one, lookupIn(resources)), unknown);
     if (identity.type === 'sidecar' || identity.addresses.length > 0) return proxyOf(identity);
     // If a gateway's dump has no address, the gateway is taken to be wherever other proxies' clusters have endpoints on its ports.
     const ports = new Set(resources.listeners.flatMap(listenerAddresses).map(({ port }) => port));
@@ -72,6 +81,19 @@ function identityOf(dump: Json, path: string, { listeners }: XdsResources): Prox
   return { name, type: isSidecar ? 'sidecar' : 'router', addresses: address && !takesNothingIn ? [address] : [] };
 }
 
+/** The SPIFFE ID in the workload's certificate. */
+function workloadIdentity(dump: Json): string | undefined {
+  const chain = secretsOf(dump).find(({ name }) => name === WORKLOAD_SECRET)?.secret?.tls_certificate?.certificate_chain;
+  const names = certificateIn(chain)?.subjectAltName?.split(', ') ?? [];
+  return names.map((name) => name.replace(/^URI:/, '')).find((name) => name.startsWith(SPIFFE));
+}
+
+function secretsOf(dump: Json): Json[] {
+  return configsOf(dump, 'SecretsConfigDump').flatMap((config) =>
+    ['static_secrets', 'dynamic_active_secrets'].flatMap((list) => (config[list] ?? []) as Json[]),
+  );
+}
+
 function configsOf(dump: Json, type: string): Json[] {
   return (dump.configs as Json[]).filter((config) => String(config['@type'] ?? '').endsWith(`.${type}`));
 }
@@ -100,9 +122,6 @@ function resourcesOf(dump: Json, path: string): XdsResources {
     ListenerSchema,
   );
   const clusters = all('ClustersConfigDump', ['static_clusters', 'dynamic_active_clusters'], (entry) => entry.cluster, ClusterSchema);
-  const secrets = configsOf(dump, 'SecretsConfigDump').flatMap((config) =>
-    ['static_secrets', 'dynamic_active_secrets'].flatMap((list) => (config[list] ?? []) as Json[]),
-  );
   return {
     listeners: listeners.length > 0 ? listeners : fixed(ListenerSchema, bootstrap.listeners),
     clusters: clusters.length > 0 ? clusters : fixed(ClusterSchema, bootstrap.clusters),
@@ -119,7 +138,7 @@ function resourcesOf(dump: Json, path: string): XdsResources {
       ClusterLoadAssignmentSchema,
     ),
     // Dumps leave out what is in secrets, and simulation does not need it.
-    secrets: secrets.map(({ name }) => create(SecretSchema, { name: String(name) })),
+    secrets: secretsOf(dump).map(({ name }) => create(SecretSchema, { name: String(name) })),
     nameTable: create(NameTableSchema),
   };
 }

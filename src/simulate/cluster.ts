@@ -101,6 +101,8 @@ function transportOf(
 export interface Transported {
   readonly payload: Payload;
   readonly missingSecret: string | undefined;
+  /** Why it is not known which identity is shown; undefined where it is, or where none is. */
+  readonly identityUnknown: string | undefined;
   /** Undefined where the cluster originates no TLS. */
   readonly originates: OriginatedTls | undefined;
 }
@@ -120,7 +122,7 @@ export function throughTransport(
   authority: string | undefined,
 ): Transported {
   const tls = tlsConfig(transportOf(cluster, upstream));
-  if (!tls) return { payload, missingSecret: undefined, originates: undefined };
+  if (!tls) return { payload, missingSecret: undefined, identityUnknown: undefined, originates: undefined };
   const context = proxy.unpack(tls, UpstreamTlsContextSchema, `cluster "${cluster.name}": transport_socket`);
   const common = context.commonTlsContext;
   const validation = common?.validationContextType;
@@ -135,13 +137,20 @@ export function throughTransport(
   const host = authority === undefined ? '' : splitAuthority(authority, 0).host.toLowerCase();
   // An IP address is not allowed as SNI (RFC 6066 §3).
   const serverName = [automatic?.autoSni ? host : '', context.sni].find((name) => name !== '' && !isIp(name)) ?? '';
+  const identified = showsIdentity(common);
   return {
     // TLS of the application's own, wrapped once more, is bytes that say nothing.
     payload: {
-      tls: { serverName, alpn: common?.alpnProtocols ?? [], certificate: showsCertificate(common), identity: identityIn(common, proxy) },
+      tls: {
+        serverName,
+        alpn: common?.alpnProtocols ?? [],
+        certificate: showsCertificate(common),
+        identity: identified ? proxy.identity : undefined,
+      },
       http: payload.tls ? undefined : payload.http,
     },
     missingSecret,
+    identityUnknown: identified ? proxy.identityUnknown : undefined,
     originates: originatedTls(proxy, common, serverName, automatic?.autoSanValidation === true && host !== '' ? host : undefined),
   };
 }
@@ -158,9 +167,9 @@ function showsCertificate(common: CommonTlsContext | undefined): boolean {
   return (common?.tlsCertificates.length ?? 0) > 0 || (common?.tlsCertificateSdsSecretConfigs.length ?? 0) > 0;
 }
 
-/** Of the mesh, where the certificate is the one that the mesh's CA gave. */
-function identityIn(common: CommonTlsContext | undefined, { identity }: SimulatedProxy): string | undefined {
-  return common?.tlsCertificateSdsSecretConfigs.some(({ name }) => name === WORKLOAD_SECRET) ? identity : undefined;
+/** Whether the certificate is the one that the mesh's CA gave. */
+function showsIdentity(common: CommonTlsContext | undefined): boolean {
+  return common?.tlsCertificateSdsSecretConfigs.some(({ name }) => name === WORKLOAD_SECRET) ?? false;
 }
 
 export function isIp(text: string): boolean {

@@ -45,7 +45,8 @@ export function forward(hop: HopContext, name: string, call: Call, target: Named
   const outgoing = endings.send?.(cluster, host) ?? { payload: call.payload };
   if ('hop' in outgoing) return outgoing;
   const authority = recorder.protocol === 'http' ? outgoing.payload.http?.authority : undefined;
-  const { payload, missingSecret, originates } = throughTransport(proxy, cluster, host, outgoing.payload, authority);
+  const { payload, missingSecret, identityUnknown, originates } = throughTransport(proxy, cluster, host, outgoing.payload, authority);
+  if (identityUnknown !== undefined) return recorder.undecided(identityUnknown);
   if (missingSecret !== undefined && options.representative) recorder.step('cluster', missingSecret, ASSUMED, origins);
   else if (missingSecret !== undefined) {
     recorder.step('cluster', name, `secret ${missingSecret}, which its TLS needs, is missing`, origins);

@@ -36,6 +36,8 @@ export interface SimulatedProxy {
   endpoints(cluster: Cluster): ClusterLoadAssignment | undefined;
   /** Why endpoints that come apart from their clusters (EDS) are not known; undefined where they are. */
   readonly endpointsUnknown?: string | undefined;
+  /** Why it is not known which identity of the mesh it shows; undefined where it is, or where the mesh has none. */
+  readonly identityUnknown?: string | undefined;
   secret(name: string): Secret | undefined;
   /** As `unpack` of xds, but each extension is decoded once. */
   unpack<Desc extends DescMessage>(any: Any | undefined, schema: Desc, where: string): MessageShape<Desc>;

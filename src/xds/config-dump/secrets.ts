@@ -22,14 +22,15 @@ function secretCells(secret: Json, status: string, now: number): string[] {
   const chain = secret?.tls_certificate?.certificate_chain;
   const ca = secret?.validation_context?.trusted_ca;
   const type = chain ? 'Cert Chain' : ca ? 'CA' : '';
-  const certificate = firstCertificate(chain ?? ca);
+  const certificate = certificateIn(chain ?? ca);
   if (!certificate) return [type, status, 'false', '', '', ''];
   const [from, to] = [Date.parse(certificate.validFrom), Date.parse(certificate.validTo)];
   const time = (ms: number) => new Date(ms).toISOString().replace('.000Z', 'Z');
   return [type, status, String(from <= now && now <= to), certificate.serialNumber.toLowerCase(), time(to), time(from)];
 }
 
-function firstCertificate(source: Json): X509Certificate | undefined {
+/** The first certificate of a data source, as a dump shows it; undefined where there is none that can be read. */
+export function certificateIn(source: Json): X509Certificate | undefined {
   const pem = source?.inline_bytes ? Buffer.from(source.inline_bytes, 'base64').toString() : source?.inline_string;
   try {
     return pem ? new X509Certificate(pem) : undefined;
