@@ -96,7 +96,10 @@ function readText(path: string): string {
 
 const MOST_SHOWN = 10;
 
-function render({ adversary, statement, result, counterexamples, undecided, openings, cells }: AdversaryVerdict, paint: Paint): string {
+function render(
+  { adversary, statement, result, counterexamples, undecided, notes, openings, cells }: AdversaryVerdict,
+  paint: Paint,
+): string {
   const style = result === 'proved' ? 'green' : result === 'refuted' ? 'red' : 'yellow';
   const lines = [`${paint([style, 'bold'], result.toUpperCase())} (${adversary}, ${cells} cells): ${statement}`];
   const groups = groupedCounterexamples(counterexamples);
@@ -107,6 +110,7 @@ function render({ adversary, statement, result, counterexamples, undecided, open
   if (openings.length > 0) lines.push('  sallyport netpol prints the policies that close this.');
   for (const sentence of undecided.slice(0, MOST_SHOWN)) lines.push(`  undecided: ${sentence}`);
   if (undecided.length > MOST_SHOWN) lines.push(`  … and ${undecided.length - MOST_SHOWN} more that are undecided`);
+  for (const note of notes) lines.push(`  note: ${note}`);
   return `${lines.join('\n')}\n`;
 }
 
@@ -122,11 +126,12 @@ function groupText({ workloads, destinations, way, origins }: CounterexampleGrou
 const CODES: Readonly<Record<string, string>> = {
   proved: 'The statement holds for all calls.',
   refuted: 'Calls break the statement.',
+  note: 'The statement speaks of something that there is not.',
   undecided: 'Whether calls break the statement is not known.',
 };
 
 function reviewOf(verdicts: readonly AdversaryVerdict[]): Review {
-  const findings = verdicts.flatMap(({ statement, result, counterexamples, openings, undecided }): Finding[] => {
+  const findings = verdicts.flatMap(({ statement, result, counterexamples, openings, undecided, notes }): Finding[] => {
     const origin = { kind: '', namespace: '', name: statement };
     const say = (code: string, level: Level, message: string): Finding => ({ code, level, message, origin });
     const groups = groupedCounterexamples(counterexamples).map((group): Finding => {
@@ -147,6 +152,7 @@ function reviewOf(verdicts: readonly AdversaryVerdict[]): Review {
       ...groups,
       ...openings.map((opening) => say('refuted', 'Error', openingText(opening))),
       ...undecided.map((sentence) => say('undecided', 'Error', sentence)),
+      ...notes.map((note) => say('note', 'Warning', note)),
     ];
   });
   return { findings, describe: (code) => ({ name: code, summary: CODES[code] ?? code }) };

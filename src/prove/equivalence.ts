@@ -31,6 +31,7 @@ export function equivalence(files: SimulatedFiles, other: SimulatedFiles, name: 
       }),
     ),
     undecided: open,
+    notes: [],
     cells,
     openings: [],
   };

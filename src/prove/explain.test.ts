@@ -6,6 +6,7 @@ import { plain } from '../cli/colours.ts';
 import { renderExplanation } from '../cli/explanation-text.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { parseTarget, type TargetOptions } from '../simulate/call.ts';
+import { callersOf } from './callers.ts';
 import { explain } from './explain.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 import { hopsOf, podText, WWW_ENTRY, WWW_THROUGH_GATEWAY } from './testing.ts';
@@ -174,4 +175,29 @@ spec:
     renderExplanation({ from: '', destination: '', resolved: '', trace, copies, advice: undefined }, plain),
     /A copy of the request/,
   );
+});
+
+test('a caller that verify makes up for workloads which the files do not name', () => {
+  const mesh = files(ENTRY);
+  for (const { namespace, name } of callersOf(mesh)) {
+    const { from, trace } = explain(mesh, parseTarget('http://www.example.com/'), { from: `${namespace}/${name}` });
+    assert.equal(from, `${namespace}/${name}`);
+    assert.equal(trace.outcome.kind, 'upstream', from);
+  }
+});
+
+test('a client without a sidecar: its own address, and what the cluster answers', () => {
+  const service = `
+apiVersion: v1
+kind: Service
+metadata: {name: app, namespace: default}
+spec: {clusterIP: 10.96.0.7, selector: {app: app}, ports: [{port: 80, targetPort: 8080, name: http}]}
+---`;
+  const text = `${podText('app', '10.0.0.1', { labels: '{app: app}' })}${podText('bare', '10.0.0.2', { labels: "{sidecar.istio.io/inject: 'false'}" })}${service}`;
+  const target = parseTarget('http://app.default.svc.cluster.local/');
+  for (const from of ['plain', 'default/bare']) {
+    const { destination, resolved } = explain(files(text), target, { from });
+    assert.deepEqual([destination, resolved], ['10.96.0.7:80', "the cluster's DNS"], from);
+  }
+  assert.match(explain(files(text), target, { from: 'default/bare' }).from, /^default\/bare \(no sidecar: it says/);
 });

@@ -22,9 +22,10 @@ interface KnownTranslation extends TranslationLookup {
   readonly names: () => NameIndex;
 }
 
-/** The proxies of a mesh. A sidecar's translation may be dropped and made again; its proxy stays the same object. */
+/** The proxies of a mesh; `translationOf` takes those that `proxyOf` has given. A sidecar's translation may be dropped and made again; its proxy stays the same object. */
 export function simulatedProxies(mesh: Mesh, nameOf: (identity: ProxyIdentity) => string) {
   const proxies = new Map<ProxyIdentity, SimulatedProxy>();
+  const identities = new WeakMap<SimulatedProxy, ProxyIdentity>();
   const routers = new Map<ProxyIdentity, KnownTranslation>();
   const sidecars = new Recent<ProxyIdentity, KnownTranslation>(MOST_SIDECARS);
   const inbound = new Recent<ProxyIdentity, XdsLookup>(MOST_INBOUND);
@@ -56,9 +57,10 @@ export function simulatedProxies(mesh: Mesh, nameOf: (identity: ProxyIdentity) =
     const known =
       proxies.get(identity) ?? simulatedProxy({ ...identity, name: nameOf(identity), identity: idOf(identity) }, lookupOf(identity));
     proxies.set(identity, known);
+    identities.set(known, identity);
     return known;
   };
-  return { proxyOf, translationOf };
+  return { proxyOf, translationOf: (proxy: SimulatedProxy) => translationOf(identities.get(proxy)!) };
 }
 
 /** Whether inbound listeners send to this cluster. */

@@ -104,8 +104,8 @@ export function simulateFiles(files: Snapshot, config: MeshConfig, meshPosition?
       if (!identity) throw new SallyportError('no-such-workload', unknown(name, [...proxies, ...bare.map((each) => each.identity)]));
       return proxyOf(identity);
     },
-    nameTable: (proxy) => translationOf(byName.get(proxy.name)!).nameTable(),
-    names: (proxy) => translationOf(byName.get(proxy.name)!).names(),
+    nameTable: (proxy) => translationOf(proxy).nameTable(),
+    names: (proxy) => translationOf(proxy).names(),
   };
 }
 

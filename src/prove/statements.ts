@@ -1,7 +1,7 @@
 /** Statements that `verify` proves: the default one, and those that a user writes. */
 import { SallyportError } from '../lib/errors.ts';
 import { hostCovers, hostsOverlap } from '../lib/hostname.ts';
-import { knowsServer } from '../simulate/security.ts';
+import { knowsServer, type OriginatedTls } from '../simulate/security.ts';
 import type { Arrival, Statement } from '../simulate/verify.ts';
 
 /** What has to hold by default. `isGateway` is asked about routers by their `namespace/name`, and about clusters by their names. */
@@ -19,7 +19,7 @@ export function onlyThroughGateways(isGateway: (proxy: string) => boolean): Stat
 /** One entry of a file of statements. */
 export interface StatementFile {
   readonly onlyWorkloads?: { readonly host: string; readonly workloads: readonly string[] };
-  /** `verified`: TLS that a proxy originates checks the server's certificate and name. */
+  /** `verified`: TLS that a proxy originates checks the server's certificate, and in it for names that `host` covers. */
   readonly onlyTls?: { readonly host: string; readonly verified?: boolean };
   readonly nothingLeaves?: { readonly namespace: string };
   readonly onlyThroughGateways?: boolean;
@@ -51,6 +51,8 @@ export function statementOf(entry: StatementFile, where: string, isGateway: (pro
     return {
       text: `only ${workloads.join(', ')} reach ${host}`,
       hosts: [host.toLowerCase()],
+      workloads,
+      concerns: (arrival) => concerns(host, arrival),
       allows: (arrival, callers) => !concerns(host, arrival) || callers.every((caller) => workloads.includes(caller)),
     };
   }
@@ -59,13 +61,12 @@ export function statementOf(entry: StatementFile, where: string, isGateway: (pro
     return {
       text: `${host} is reached by TLS only${verified ? ", with the server's certificate and name verified" : ''}`,
       hosts: [host.toLowerCase()],
+      concerns: (arrival) => concerns(host, arrival),
       allows: (arrival) => {
         const { outcome } = arrival.trace;
         if (!concerns(host, arrival) || outcome.kind !== 'upstream') return true;
         // TLS that the application speaks itself: what it verifies is up to it.
-        return (
-          outcome.payload.tls !== undefined && (!verified || outcome.originates === undefined || knowsServer(outcome.originates.verifies))
-        );
+        return outcome.payload.tls !== undefined && (!verified || outcome.originates === undefined || isVerified(outcome.originates, host));
       },
     };
   }
@@ -78,6 +79,11 @@ export function statementOf(entry: StatementFile, where: string, isGateway: (pro
     };
   }
   throw new SallyportError('statements-invalid', `${where}: is none of ${FORMS}`);
+}
+
+/** Whether the server proves to be of the mesh, or to have a name that `host` covers: a certificate of any other name may be anybody's. */
+function isVerified({ verifies, names }: OriginatedTls, host: string): boolean {
+  return knowsServer(verifies) && (verifies === 'mesh' || names.every((name) => hostCovers(host.toLowerCase(), name.toLowerCase())));
 }
 
 /** The clusters of AUTO_PASSTHROUGH gateways. */

@@ -7,13 +7,14 @@ import { snapshotFromText } from '../config/memory.ts';
 import { type Call, parseTarget } from '../simulate/call.ts';
 import { waysOf } from '../simulate/explore.ts';
 import type { Statement } from '../simulate/verify.ts';
+import { callersOf } from './callers.ts';
 import { describeCall } from './describe-call.ts';
 import { equivalence } from './equivalence.ts';
 import { gatewaysOf, insideAddresses } from './inside.ts';
 import { policiesFor } from './netpol.ts';
 import { type SimulatedFiles, simulateFiles } from './simulated.ts';
 import { parseStatements } from './statement-file.ts';
-import { onlyThroughGateways, statementOf } from './statements.ts';
+import { onlyThroughGateways, type StatementFile, statementOf } from './statements.ts';
 import { verifyFiles, verifyMesh } from './verify.ts';
 
 const MODE = (mode: string) => ({ outboundTrafficPolicy: { mode } });
@@ -153,8 +154,23 @@ spec: {host: www.example.com, exportTo: ['.'], trafficPolicy: {portLevelSettings
   const originating = (tls: string) => results(SERVICE_ENTRY(HTTP.replace('}', ', targetPort: 443}')) + GATEWAY + rule(tls) + ROUTES());
   assert.deepEqual(results(PATTERN), ['refuted', 'refuted']);
   assert.deepEqual(originating('subjectAltNames: [www.example.com]'), ['proved', 'proved']);
+  assert.deepEqual(originating('subjectAltNames: [other.example.com]'), ['proved', 'refuted']);
   assert.deepEqual(originating('sni: www.example.com'), ['proved', 'refuted']);
   assert.deepEqual(originating('sni: www.example.com, insecureSkipVerify: true'), ['proved', 'refuted']);
+});
+
+test('a statement about what there is not says so', () => {
+  const mesh = files(PATTERN);
+  const notes = (entry: StatementFile) => verifyFiles(mesh, [statementOf(entry, '', gatewaysOf(mesh))], 100_000)[0]!.notes;
+  const [caller] = callersOf(mesh);
+  const workloads = [`${caller!.namespace}/${caller!.name}`];
+  assert.deepEqual(notes({ onlyWorkloads: { host: 'www.example.com', workloads } }), []);
+  assert.deepEqual(notes({ onlyWorkloads: { host: 'wwww.example.com', workloads: ['default/ap'] } }), [
+    'no call reaches wwww.example.com, whoever calls',
+    'no workload default/ap is known',
+  ]);
+  assert.deepEqual(notes({ onlyTls: { host: 'wwww.example.com' } }), ['no call reaches wwww.example.com, whoever calls']);
+  assert.deepEqual(notes({ onlyThroughGateways: true }), []);
 });
 
 test('two policies are equivalent, or a call tells them apart', () => {

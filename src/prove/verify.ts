@@ -97,6 +97,7 @@ function bypassing({ mesh, proxies, bare }: SimulatedFiles, clusterRanges: reado
     result: openings.length > 0 ? 'refuted' : 'proved',
     counterexamples: [],
     undecided: [],
+    notes: [],
     cells: workloads.length,
     openings,
   };

@@ -5,6 +5,7 @@ import type { Call, CallTarget } from '../simulate/call.ts';
 import { copiesOf, explainCall, FIRST, type SimulatedMesh } from '../simulate/explain.ts';
 import type { SimulatedProxy } from '../simulate/proxy.ts';
 import type { Trace } from '../simulate/trace.ts';
+import { callersOf } from './callers.ts';
 import { type Ending, endingOf } from './ending.ts';
 import { locatedTrace } from './origins.ts';
 import type { SimulatedFiles } from './simulated.ts';
@@ -44,10 +45,17 @@ export function wayOf(files: SimulatedFiles, target: CallTarget, caller: Caller)
   const router = files.proxies.find((proxy) => proxy.type === 'router' && `${proxy.namespace}/${proxy.name}` === name);
   if (router) return atGateway(files, router, target, caller);
   const bare = files.bare.find(({ identity }) => `${identity.namespace}/${identity.name}` === name);
-  const from = bare || name === 'plain' ? undefined : files.proxy(name);
+  const from = bare || name === 'plain' ? undefined : (unnamed(files, name) ?? files.proxy(name));
   const client = { source: bare?.identity.addresses[0], known: resolved(files, from, target.host, bare?.identity.namespace ?? '') };
   const way = withLines(follow(files.simulated, from, target, caller, client), files);
   return { ...way, from: bare ? `${name} (no sidecar: it ${bare.why})` : name, ending: endingOf(target.payload, way.trace) };
+}
+
+/** The proxy of a caller that `verify` has made up for workloads which the files do not name. */
+function unnamed(files: SimulatedFiles, name: string): SimulatedProxy | undefined {
+  if (files.proxies.some((proxy) => `${proxy.namespace}/${proxy.name}` === name)) return undefined;
+  const caller = callersOf(files).find((each) => `${each.namespace}/${each.name}` === name);
+  return caller && files.proxyOf(caller);
 }
 
 /** What a client's DNS says of a name that the mesh or the cluster knows: its sidecar's, where it has one, and what that does not know the cluster's. */

@@ -26,6 +26,10 @@ export interface Statement {
   readonly text: string;
   /** The names that the statement mentions, in lower case. Calls to them are judged even if no part of the configuration tells them apart. */
   readonly hosts?: readonly string[];
+  /** The workloads that it names, as `namespace/name`. */
+  readonly workloads?: readonly string[];
+  /** Whether a call that arrives there is one that the statement speaks of; without it, every call is. */
+  readonly concerns?: (arrival: Arrival) => boolean;
   /** The namespace whose workloads the statement is about, if it is about one. */
   readonly namespace?: string;
   /** Whether the statement holds whatever becomes of a call that simulation could not decide. The trace's last hop is where simulation gave up. */
@@ -46,6 +50,8 @@ export interface Verdict {
   readonly result: 'proved' | 'refuted' | 'undecided';
   readonly counterexamples: readonly Counterexample[];
   readonly undecided: readonly string[];
+  /** What does not change the result, and whoever reads it should know: that the statement speaks of nothing that there is. */
+  readonly notes: readonly string[];
   /** Cells that were judged. */
   readonly cells: number;
 }
@@ -66,7 +72,12 @@ export interface VerifyInput {
 
 /** Judges every statement over the cells of every class. */
 export function verify({ mesh, classes, statements, isInside, maxCells, unknown = [], progress }: VerifyInput): Verdict[] {
-  const found = statements.map(() => ({ counterexamples: [] as Counterexample[], seen: new Set<string>(), open: new Set<string>() }));
+  const found = statements.map(() => ({
+    counterexamples: [] as Counterexample[],
+    seen: new Set<string>(),
+    open: new Set<string>(),
+    met: false,
+  }));
   const undecided = new Set<string>(unknown);
   let judged = 0;
   const hosts = [...new Set(statements.flatMap((statement) => statement.hosts ?? []))];
@@ -90,6 +101,7 @@ export function verify({ mesh, classes, statements, isInside, maxCells, unknown 
         }
         if (!arrival || (arrival.endpoint && isInside(arrival.endpoint.ip))) continue;
         for (const [i, statement] of statements.entries()) {
+          if (statement.concerns?.(arrival) ?? true) found[i]!.met = true;
           if (statement.allows(arrival, workloads)) continue;
           const key = `${proxy.name} ${arrival.host} ${call.destination.port} ${arrival.through}`;
           if (found[i]!.seen.has(key)) continue;
@@ -100,13 +112,18 @@ export function verify({ mesh, classes, statements, isInside, maxCells, unknown 
     }
     for (const sentence of open) undecided.add(`${proxy.name}: ${sentence}`);
   }
-  return statements.map(({ text, namespace }, i) => {
-    const { counterexamples, open: own } = found[i]!;
+  const names = new Set(classes.flatMap(({ workloads }) => workloads));
+  return statements.map(({ text, namespace, hosts: about = [], workloads = [] }, i) => {
+    const { counterexamples, open: own, met } = found[i]!;
     const isThere = namespace === undefined || classes.some(({ workloads }) => workloads.some((name) => name.startsWith(`${namespace}/`)));
     const known = [...new Set([...own, ...undecided])];
     const open = isThere ? known : [...known, `no workload of namespace ${namespace} is known: the statement is about nothing`];
     const result = counterexamples.length > 0 ? 'refuted' : open.length > 0 ? 'undecided' : 'proved';
-    return { statement: text, result, counterexamples, undecided: open, cells: judged };
+    const notes = [
+      ...(about.length > 0 && !met ? [`no call reaches ${about.join(', ')}, whoever calls`] : []),
+      ...workloads.filter((name) => !names.has(name)).map((name) => `no workload ${name} is known`),
+    ];
+    return { statement: text, result, counterexamples, undecided: open, notes, cells: judged };
   });
 }
 
