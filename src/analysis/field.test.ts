@@ -55,6 +55,7 @@ const atGateway = (number: number, kind: 'http' | 'tls' = 'http', leads = number
 const THROUGH = [entry([HTTP, TLS]), gateway(HTTP_SERVER), routes({ http: [onMesh(80), atGateway(80, 'http', 443)] })];
 const policy = (spec: object, namespace = 'default') => object('AuthorizationPolicy', 'p', spec, namespace, 'security.istio.io/v1');
 const TO_WWW = [{ to: [{ operation: { hosts: [HOST] } }] }];
+const FROM_APP = [{ from: [{ source: { principals: ['cluster.local/ns/default/sa/app'] } }] }];
 const service = (ports: object[]) =>
   core('Service', 'istio-egressgateway', { selector: { istio: 'egressgateway' }, ports }, 'istio-system');
 const egressPod = pod('egress', 'istio-system', { istio: 'egressgateway' });
@@ -302,6 +303,32 @@ testPairs({
     right: join(
       entry([HTTP]),
       routes({ hosts: ['192.0.2.1'], gateways: ['mesh'], http: [{ match: [{ port: 80 }], route: to(HOST, 80) }] }),
+    ),
+  },
+  SP1047: {
+    wrong: join(
+      gateway(HTTP_SERVER),
+      policy({ action: 'DENY', rules: FROM_APP, selector: { matchLabels: { istio: 'egressgateway' } } }, 'istio-system'),
+    ),
+    right: join(
+      gateway({ port: port(443, 'HTTPS'), tls: { mode: 'ISTIO_MUTUAL' } }),
+      policy({ action: 'DENY', rules: FROM_APP, selector: { matchLabels: { istio: 'egressgateway' } } }, 'istio-system'),
+    ),
+  },
+  'SP1047 of a condition': {
+    wrong: join(
+      gateway(HTTP_SERVER),
+      policy(
+        { rules: [{ when: [{ key: 'source.namespace', values: ['shop'] }] }], selector: { matchLabels: { istio: 'egressgateway' } } },
+        'istio-system',
+      ),
+    ),
+    right: join(
+      gateway(HTTP_SERVER),
+      policy(
+        { rules: [{ when: [{ key: 'source.ip', values: ['10.0.0.0/8'] }] }], selector: { matchLabels: { istio: 'egressgateway' } } },
+        'istio-system',
+      ),
     ),
   },
   'SP1034 of an object that is shown to nobody': {

@@ -17,6 +17,7 @@ import { envoyFilters } from './analyzers/envoy-filter.ts';
 import { conflictingGateways, gatewayCertificates, gatewayPorts } from './analyzers/gateway.ts';
 import { gatewayHandover } from './analyzers/gateway-handover.ts';
 import { gatewayHosts } from './analyzers/gateway-hosts.ts';
+import { gatewayIdentities } from './analyzers/gateway-identities.ts';
 import { gatewayRoutes } from './analyzers/gateway-routes.ts';
 import { gatewaySecrets } from './analyzers/gateway-secret.ts';
 import { httpRulesOnTls } from './analyzers/http-rules-on-tls.ts';
@@ -89,6 +90,7 @@ const ANALYZERS: readonly Analyzer[] = [
   ambientSidecars,
   telemetrySelectors,
   authorizationPolicies,
+  gatewayIdentities,
   telemetryProviders,
   kubernetesGatewaySelectors,
   conditions,

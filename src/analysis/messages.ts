@@ -284,6 +284,10 @@ export const MESSAGES = {
     'An object is for ambient mode (a waypoint, a dataplane-mode label), which is not served here: calls go as from a sidecar, and policies of waypoints do not hold.',
   ),
   SP1046: warning('RuleForUndeclaredPort', 'A rule on the mesh is for a port that nothing declares for its hosts: it never holds.'),
+  SP1047: warning(
+    'CallersUnknownAtGateway',
+    'A policy of a gateway asks who calls, while no server of it takes mutual TLS: nobody is known there.',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

@@ -259,6 +259,17 @@ test('what is no object of the API', () => {
   );
 });
 
+test('files of charts and of kustomizations: what to build first', () => {
+  const [values] = decodeDocuments('replicas: 1\n', 'chart/values-prod.yaml').findings;
+  assert.match(values!.message, /is no object of the API\. It is a file of a Helm chart: render the chart first/);
+  const [kustomization] = decodeDocuments(
+    'apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [a.yaml]\n',
+    FILE,
+  ).findings;
+  assert.equal(kustomization!.code, 'SP0006');
+  assert.match(kustomization!.message, /Build it first, e\.g\. kubectl kustomize FOLDER/);
+});
+
 test('unknown kinds are skipped with a note, unknown versions refused', () => {
   const { findings: found, resources } = decodeDocuments(
     `apiVersion: cert-manager.io/v1

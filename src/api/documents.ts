@@ -68,7 +68,10 @@ function decodeObject(value: unknown, source: Source, collector: Collector): voi
   const { apiVersion, kind } = value;
   if (typeof kind !== 'string' || typeof apiVersion !== 'string') {
     const missing = [typeof apiVersion === 'string' ? '' : 'apiVersion', typeof kind === 'string' ? '' : 'kind'].filter(Boolean);
-    notAnObject(`the document has no ${missing.join(' and no ')}, so it is no object of the API`);
+    const hint = CHART_FILE.test(source.file)
+      ? '. It is a file of a Helm chart: render the chart first, e.g. helm template CHART | sallyport analyze -'
+      : '';
+    notAnObject(`the document has no ${missing.join(' and no ')}, so it is no object of the API${hint}`);
     return;
   }
   if (kind.endsWith('List') && Array.isArray(value.items)) {
@@ -231,10 +234,16 @@ function isNoKind(kind: string, group: string): boolean {
   return known.some((name) => editDistance(kind.toLowerCase(), documentKind(name).toLowerCase(), 1) <= 1);
 }
 
+/** Files of a Helm chart that are no objects. */
+const CHART_FILE = /(?:^|\/)(?:Chart|values[^/]*)\.ya?ml$/;
+const KUSTOMIZE_GROUP = 'kustomize.config.k8s.io';
+
 function unknownKind(kind: string, group: string, apiVersion: string, isNone: boolean): string {
   const effect = UNREAD_KINDS.get(kind);
   if (effect !== undefined)
     return `skipped: Sallyport reads no ${kind}. In a cluster it ${effect}: answers on calls leave that out, and nothing is proved beside it.`;
+  if (group === KUSTOMIZE_GROUP)
+    return 'skipped: a kustomization changes and leaves out what it lists, and the files beside it are read as they are. Build it first, e.g. kubectl kustomize FOLDER | sallyport analyze -';
   const lead = isNone ? 'not in force:' : 'skipped:';
   const names = Object.keys(KINDS) as Kind[];
   const same = kindsNamed(kind).map((name) => KINDS[name]);

@@ -1,4 +1,4 @@
-import type { Position } from '../lib/finding.ts';
+import { formatPosition, type Position } from '../lib/finding.ts';
 import { type Origin, originText } from '../lib/origin.ts';
 
 export interface Metadata {
@@ -59,4 +59,9 @@ export function originOf(resource: Pick<Resource, 'kind' | 'metadata' | 'derived
 /** `Kind namespace/name`, for messages. */
 export function resourceText(resource: Pick<Resource, 'kind' | 'metadata' | 'derivedFrom'>): string {
   return originText(originOf(resource));
+}
+
+/** The same with where it is written: `Kind namespace/name (file:line:column)`. */
+export function placeText(resource: Pick<Resource, 'kind' | 'metadata' | 'derivedFrom' | 'source'>): string {
+  return `${resourceText(resource)} (${formatPosition(resource.source.position())})`;
 }

@@ -1,7 +1,10 @@
 /** For a refused call: what nearly allowed it, and what would. */
+import { placeText } from '../api/resource.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { closest } from '../lib/spelling.ts';
 import type { CallTarget } from '../simulate/call.ts';
 import type { Trace } from '../simulate/trace.ts';
+import { scopeFor } from '../translate/scope.ts';
 import { allowing, type ErrorsOf } from './allow.ts';
 import { calledHost } from './candidates.ts';
 import type { SimulatedFiles } from './simulated.ts';
@@ -21,17 +24,24 @@ export function adviseOn(files: SimulatedFiles, way: Way, target: CallTarget, ca
   const refused = outcome.kind === 'closed' || (outcome.kind === 'reply' && outcome.status >= 400);
   const sidecar = files.proxies.find(({ type, namespace, name }) => type === 'sidecar' && `${namespace}/${name}` === way.from);
   if (!refused || !sidecar) return undefined;
-  const nearMisses = misses(files, calledHost(target), target.port, sidecar.namespace, way.trace);
+  const nearMisses = misses(files, calledHost(target), target.port, sidecar, way.trace);
   return { nearMisses, ...allowing(files, way, target, caller, errorsOf) };
 }
 
-function misses(files: SimulatedFiles, host: string, port: number, namespace: string, trace: Trace): string[] {
+function misses(files: SimulatedFiles, host: string, port: number, sidecar: ProxyIdentity, trace: Trace): string[] {
   const { registry } = files.mesh;
+  const { namespace } = sidecar;
   const out: string[] = [];
   const service = registry.lookup(host, namespace);
   if (service && !service.ports.some(({ number }) => number === port)) {
     out.push(
       `Nearest miss: ${origin(service)} declares ${host} for port ${service.ports.map(({ number }) => number).join(', ')}, and the call is to port ${port}.`,
+    );
+  }
+  const scope = scopeFor(sidecar, files.mesh);
+  if (service && scope.sidecar && !scope.services.some(({ hostname }) => hostname === service.hostname)) {
+    out.push(
+      `Nearest miss: ${origin(service)} declares ${host}, but ${placeText(scope.sidecar)} does not import it: add ${service.namespace}/${service.hostname} to the hosts of its egress.`,
     );
   }
   if (!service) {

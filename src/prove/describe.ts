@@ -1,9 +1,8 @@
 /** `describe`: what applies to a workload or a host. */
 import type { ResourceOf } from '../api/index.ts';
-import { type Resource, resourceText } from '../api/resource.ts';
+import { placeText, resourceText } from '../api/resource.ts';
 import { egressPolicies } from '../kube/network-policy.ts';
 import { SallyportError } from '../lib/errors.ts';
-import { formatPosition } from '../lib/finding.ts';
 import { fullHostname, hostCovers } from '../lib/hostname.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { closest } from '../lib/spelling.ts';
@@ -37,10 +36,6 @@ export function describe(files: SimulatedFiles, { kind, name }: Subject): Descri
   return kind === 'workload' ? ofWorkload(files, name) : ofHost(files, name);
 }
 
-function named(resource: Resource): string {
-  return `${resourceText(resource)} (${formatPosition(resource.source.position())})`;
-}
-
 function ofWorkload(files: SimulatedFiles, name: string): Description {
   const { mesh, proxies, bare, proxy } = files;
   const isNamed = (candidate: ProxyIdentity) => `${candidate.namespace}/${candidate.name}` === name;
@@ -64,17 +59,17 @@ function ofWorkload(files: SimulatedFiles, name: string): Description {
     subject: `${identity.type} ${name}, ${labelsText(identity)}`,
     sections: [
       { heading: 'Outbound traffic policy', lines: [scope.outboundTrafficPolicy.mode] },
-      { heading: 'Sidecar', lines: scope.sidecar ? [named(scope.sidecar)] : [] },
-      ...(identity.type === 'router' ? [{ heading: 'Gateways', lines: gateways.map(named) }] : []),
+      { heading: 'Sidecar', lines: scope.sidecar ? [placeText(scope.sidecar)] : [] },
+      ...(identity.type === 'router' ? [{ heading: 'Gateways', lines: gateways.map(placeText) }] : []),
       { heading: 'Services that it serves', lines: servedBy(files, identity) },
       {
         heading: 'Policies that hold for calls to it',
-        lines: [...authorizationPolicies(context).map(policyLine), ...requestAuthentications(context).map(named)],
+        lines: [...authorizationPolicies(context).map(policyLine), ...requestAuthentications(context).map(placeText)],
       },
       { heading: 'Mutual TLS that it takes', lines: identity.type === 'sidecar' ? mutualTls(files, identity) : [] },
       {
         heading: 'VirtualServices that it follows',
-        lines: [...new Set(routes)].map((route) => `${named(route)}: ${route.spec.hosts.join(', ')}`),
+        lines: [...new Set(routes)].map((route) => `${placeText(route)}: ${route.spec.hosts.join(', ')}`),
       },
       { heading: 'External hosts that it knows', lines: scope.services.filter((service) => service.meshExternal).map(serviceLine) },
       networkPolicies(files, identity),
@@ -102,7 +97,7 @@ function servedBy({ mesh }: SimulatedFiles, identity: ProxyIdentity): string[] {
 }
 
 function policyLine(policy: ResourceOf<'AuthorizationPolicy'>): string {
-  return `${named(policy)}: ${policy.spec.action}${isDryRun(policy) ? ', dry run' : ''}`;
+  return `${placeText(policy)}: ${policy.spec.action}${isDryRun(policy) ? ', dry run' : ''}`;
 }
 
 /** What PeerAuthentications say of its ports, where any says something. */
@@ -111,14 +106,14 @@ function mutualTls({ mesh }: SimulatedFiles, identity: ProxyIdentity): string[] 
   const modes = peerModes(mesh);
   return [...ports].flatMap((port) => {
     const { mode, origin } = modes.of(identity, port);
-    return origin ? [`port ${port}: ${mode} [${named(origin)}]`] : [];
+    return origin ? [`port ${port}: ${mode} [${placeText(origin)}]`] : [];
   });
 }
 
 function networkPolicies({ mesh }: SimulatedFiles, identity: ProxyIdentity): Section {
   return {
     heading: 'NetworkPolicies that restrict what leaves it',
-    lines: egressPolicies(mesh.snapshot.list('NetworkPolicy'), identity).map(named),
+    lines: egressPolicies(mesh.snapshot.list('NetworkPolicy'), identity).map(placeText),
   };
 }
 
@@ -151,7 +146,7 @@ function ofHost({ mesh }: SimulatedFiles, name: string): Description {
         heading: 'Declared by',
         lines: services.map(
           (service) =>
-            `${named(service.resource)}: ${service.ports.map(({ number, protocol }) => `${number} ${protocol}`).join(', ')}, resolution ${service.resolution}, visible to ${[...service.exportTo].join(', ')}`,
+            `${placeText(service.resource)}: ${service.ports.map(({ number, protocol }) => `${number} ${protocol}`).join(', ')}, resolution ${service.resolution}, visible to ${[...service.exportTo].join(', ')}`,
         ),
       },
       {
@@ -161,9 +156,9 @@ function ofHost({ mesh }: SimulatedFiles, name: string): Description {
           ...autoAddresses.map((address) => `${address} (allocated)`),
         ]),
       },
-      { heading: 'VirtualServices', lines: routes.map((route) => `${named(route)}: on ${route.spec.gateways.join(', ')}`) },
-      { heading: 'DestinationRules', lines: rules.map((rule: ResourceOf<'DestinationRule'>) => named(rule)) },
-      { heading: 'Gateways that serve it', lines: gateways.map(named) },
+      { heading: 'VirtualServices', lines: routes.map((route) => `${placeText(route)}: on ${route.spec.gateways.join(', ')}`) },
+      { heading: 'DestinationRules', lines: rules.map((rule: ResourceOf<'DestinationRule'>) => placeText(rule)) },
+      { heading: 'Gateways that serve it', lines: gateways.map(placeText) },
     ],
   };
 }

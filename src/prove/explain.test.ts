@@ -201,3 +201,18 @@ spec: {clusterIP: 10.96.0.7, selector: {app: app}, ports: [{port: 80, targetPort
   }
   assert.match(explain(files(text), target, { from: 'default/bare' }).from, /^default\/bare \(no sidecar: it says/);
 });
+
+test('a host that a Sidecar does not import: the Sidecar and what it lacks', () => {
+  const hiding = `
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: narrow, namespace: default}
+spec: {egress: [{hosts: ['./*']}]}
+---`;
+  const text = `${podText('app', '10.0.0.1')}${ENTRY.replace('namespace: default', 'namespace: shared')}${hiding}`;
+  const { advice } = explain(files(text), parseTarget('http://www.example.com/'), { from: 'default/app' });
+  assert.match(
+    advice!.nearMisses.join(),
+    /ServiceEntry shared\/www declares www\.example\.com, but Sidecar default\/narrow \(.+:\d+:\d+\) does not import it: add shared\/www\.example\.com/,
+  );
+});
