@@ -351,10 +351,8 @@ const PAIRS: Readonly<Record<string, Pair>> = {
       object('VirtualService', 'v', '{hosts: [www.example.com], http: [{route: [{destination: {host: www.example.com, subset: v1}}]}]}'),
   },
   SP1010: {
-    wrong: entry('  addresses: [203.0.113.9]')
-      .replace('resolution: DNS', 'resolution: DYNAMIC_DNS')
-      .replace("'www.example.com'", "'*.example.com'"),
-    right: entry('  addresses: [203.0.113.9]'),
+    wrong: entry('  endpoints: [{address: 203.0.113.9}]').replace('resolution: DNS', 'resolution: NONE'),
+    right: entry('  endpoints: [{address: 203.0.113.9}]'),
   },
   SP1011: {
     wrong:

@@ -29,6 +29,11 @@ export class Observer implements RecordSink {
     this.#observe({ ...NOTHING, ...target, verdict: 'refused', client, reason: 'not allowed' });
   }
 
+  /** A name that nothing declares was to be called, and is not, as it has no address. */
+  undeclared(target: { readonly host: string; readonly port: number }, client: Address): void {
+    this.#observe({ ...NOTHING, ...target, verdict: 'undeclared', client, reason: '' });
+  }
+
   record(record: AccessRecord): void {
     const { downstream, bytesReceived: bytesSent, bytesSent: bytesReceived } = record;
     const { ip, port } = downstream.localAddress;

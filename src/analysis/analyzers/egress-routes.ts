@@ -88,15 +88,7 @@ export function fieldsWithoutEffect(context: Context): void {
   }
   for (const virtualService of context.of('VirtualService')) sourcesWithoutEffect(context, virtualService);
   for (const entry of context.of('ServiceEntry')) {
-    const { addresses, ports, resolution, endpoints } = entry.spec;
-    if (addresses.length > 0 && resolution === 'DYNAMIC_DNS') {
-      context.report(
-        'SP1010',
-        entry,
-        ['spec', 'addresses'],
-        'addresses have no effect with resolution DYNAMIC_DNS, which looks up the name that is called. Remove them.',
-      );
-    }
+    const { ports, resolution, endpoints } = entry.spec;
     if (resolution === 'NONE' && endpoints.length > 0) {
       context.report(
         'SP1010',

@@ -82,6 +82,7 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
     const found = await addressOf(host);
     if ('problem' in found) {
       deps.log(`explicit proxy: ${found.problem}`);
+      deps.closed?.observer.undeclared(request.target, connection.remoteAddress);
       if (!connection.socket.destroyed) connection.socket.end(failureReply(request, found.problem));
       resume('close');
       return;

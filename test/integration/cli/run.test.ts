@@ -173,7 +173,8 @@ test('a service of the machine that is named, and a server inside that is publis
 
 test('--would-deny lets all through and says what would be refused', { skip: skip || needs('curl') }, async (t) => {
   const { declaredPort, environment } = await witnesses(t);
-  const script = "curl -sS --noproxy '*' http://declared.example/ http://$WITNESS_HOST:$WITNESS_PORT/";
+  const script =
+    "curl -sS --noproxy '*' http://declared.example/ http://$WITNESS_HOST:$WITNESS_PORT/; curl -s -o /dev/null http://nobody-has-this.invalid/ || true";
   const { code, stdout, stderr } = await runSandboxed(t, USER, ['sh', '-c', script], {
     declared: declaredPort,
     environment,
@@ -182,6 +183,7 @@ test('--would-deny lets all through and says what would be refused', { skip: ski
   assert.equal(code, 0, stderr);
   assert.equal(stdout, 'declared answers\nREACHED\n');
   assert.match(stderr, /would refuse [\d.]+:\d+[^:]*: not allowed; to allow: --allow tcp:/);
+  assert.match(stderr, /would refuse nobody-has-this\.invalid:80[^:]*: not allowed; to allow: --allow nobody-has-this\.invalid\n/);
   assert.match(stderr, /declared\.example:80 +allowed +1×/);
 });
 
