@@ -2,13 +2,15 @@
 import type { Finding } from '../lib/finding.ts';
 import { DECODING_CODES } from './codes.ts';
 import { decode, formatPath } from './decode.ts';
-import { enumeration, type Infer, list, object, port, required, string } from './schema.ts';
+import { enumeration, type Infer, list, object, port, required, string, withDefault } from './schema.ts';
 import { DocumentSource } from './source.ts';
 import { LineIndex, splitDocuments } from './yaml/documents.ts';
 import { parseYaml } from './yaml/parse.ts';
 
 export const allowList = object({
-  allow: required(
+  /** Files of the same form that hold as well, from the folder of this one. */
+  include: list(string({ minLength: 1, maxLength: 4096 }), { maxItems: 100 }),
+  allow: withDefault(
     list(
       object({
         /** A name, `*.suffix`, or an address. */
@@ -16,12 +18,17 @@ export const allowList = object({
         /** Without: 80 for HTTP and 443 for TLS. */
         ports: list(port(), { maxItems: 100 }),
         protocol: enumeration('HTTP', 'TLS', 'TCP'),
+        /** Of plain HTTP. Without: all. */
+        methods: list(string({ pattern: /^[A-Z][A-Z-]*$/, maxLength: 32 }), { maxItems: 40 }),
+        /** Of plain HTTP, as they are or with `*` at their end, which stands for whatever follows. Without: all. */
+        paths: list(string({ pattern: /^\/[^*?#\s]*\*?$/, maxLength: 2048 }), { maxItems: 1000 }),
         why: string({ maxLength: 1000 }),
         /** The last day, in UTC. */
         until: string({ pattern: /^\d{4}-\d{2}-\d{2}$/ }),
       }),
       { maxItems: 10_000 },
     ),
+    [],
   ),
 });
 
@@ -52,6 +59,11 @@ export function decodeAllowList(
     add('SP0001', DECODING_CODES.SP0001.level, parsed.problem, { ...source.at(parsed.offset), file });
     return { list: undefined, findings };
   }
+  const isMapping = typeof parsed.value === 'object' && parsed.value !== null;
+  if (isMapping && !('allow' in parsed.value) && !('include' in parsed.value))
+    add('SP0005', DECODING_CODES.SP0005.level, 'it needs allow, a list of hosts, or include, a list of files that have one', {
+      ...source.position([]),
+    });
   const value = decode(allowList, parsed.value ?? {}, [], (issue) => {
     const position = issue.at === 'key' ? source.keyPosition(issue.path) : source.position(issue.path);
     const where = formatPath(issue.path);

@@ -4,6 +4,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   run: [
     'sallyport run --allow registry.example.com -- npm ci',
     'sallyport run --policy allowed.yaml --report calls.json -- make test',
+    'sallyport run --learn-policy allowed.yaml -- make test',
     'sallyport run mesh/ -- npm test',
   ],
   allow: ['sallyport allow registry.example.com tcp://10.0.0.5:6379 > allowed.yaml'],

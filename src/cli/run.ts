@@ -5,14 +5,15 @@ import { getCompileCacheDir } from 'node:module';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Allowed } from '../control/contained/allow.ts';
 import { readPolicies } from '../control/contained/policy.ts';
-import type { ReportFormat } from '../control/contained/report.ts';
+import type { Account, ReportFormat } from '../control/contained/report.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { irregularity } from '../lib/regular-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { reachProxy, runCommand as runWithProxy } from '../sandbox/command.ts';
 import { collect, today } from './allow.ts';
+import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
-import { portOption, repeatable, socketOption } from './options.ts';
+import { choiceOption, portOption, repeatable, socketOption } from './options.ts';
 import { printError } from './print.ts';
 import { readyLines } from './ready.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
@@ -26,6 +27,8 @@ interface RunOptions extends UpOptions {
   readonly publish: readonly number[];
   readonly wouldDeny?: boolean;
   readonly report?: string;
+  readonly learnPolicy?: string;
+  readonly failOn: 'never' | 'refused';
   readonly cooperative?: boolean;
   readonly strict?: boolean;
 }
@@ -56,6 +59,13 @@ export function runCommand(words: readonly string[]): Command {
         .default([]),
     )
     .option('--would-deny', 'let all calls through, and say which would be refused')
+    .option('--learn-policy <file>', 'let all calls through, and write the list for --policy that allows what was reached')
+    .option(
+      '--fail-on <what>',
+      'refused: end with exit code 1 where CMD succeeded and a call was refused, or would be; or never',
+      choiceOption('never', 'refused'),
+      'never',
+    )
     .option('--strict', 'hide the sockets of container engines and of key agents, too')
     .option('--cooperative', 'set proxy variables alone: contains nothing that ignores them');
   return addMeshOptions(command).action(async (paths: string[], options: RunOptions) => {
@@ -67,13 +77,18 @@ export function runCommand(words: readonly string[]): Command {
 async function contained(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
   const { allowed, ended } = readPolicies(options.policy, today());
   for (const line of ended) say(line);
-  if (options.report !== undefined) checkReport(options.report);
+  if (options.report !== undefined) checkWritable('--report', options.report);
+  if (options.learnPolicy !== undefined) checkWritable('--learn-policy', options.learnPolicy);
   const { runContained } = await import('../control/contained/run.ts');
   const ran = await runContained({
     words,
     paths,
     allowed: [...options.allow, ...allowed],
-    mesh: { ...localMeshOptions(options), analyse: paths.length > 0, allowAll: options.wouldDeny ?? false },
+    mesh: {
+      ...localMeshOptions(options),
+      analyse: paths.length > 0,
+      allowAll: (options.wouldDeny ?? false) || options.learnPolicy !== undefined,
+    },
     host: { ...engineHost, tell: sayOrEnd((error) => say(messageOf(error))) },
     environment: environment(),
     strict: options.strict ?? false,
@@ -84,10 +99,22 @@ async function contained(words: readonly string[], paths: readonly string[], opt
   });
   // Standard output is the command's own.
   ran.conclude(printError);
-  const { reportText, summaryLines } = await import('../control/contained/report.ts');
+  const { refusals, reportText, summaryLines } = await import('../control/contained/report.ts');
   if (options.report === undefined) for (const line of summaryLines(ran)) say(line);
-  else writeReport(options.report, reportText(ran, formatOf(options.report)));
-  return ran.code;
+  // A CI job's summary may hold that of other steps.
+  else write(options.report, reportText(ran, formatOf(options.report)), { append: formatOf(options.report) === 'markdown' });
+  if (options.learnPolicy !== undefined) await writePolicy(options.learnPolicy, ran);
+  const refused = options.failOn === 'refused' ? refusals(ran) : undefined;
+  if (refused === undefined || ran.code !== 0) return ran.code;
+  say(`the command succeeded, and ${refused}: exit code ${EXIT.findings} (--fail-on refused)`);
+  return EXIT.findings;
+}
+
+async function writePolicy(file: string, { called, words }: Account): Promise<void> {
+  const { learnedPolicy } = await import('../control/contained/learned-policy.ts');
+  const text = learnedPolicy(called, words);
+  if (text === undefined) say(`no call reached anything, so there is nothing to allow: ${file} is left as it was`);
+  else write(file, text, { append: false });
 }
 
 function localOption(text: string, all: readonly SocketAddress[]): SocketAddress[] {
@@ -102,16 +129,16 @@ function formatOf(file: string): ReportFormat {
 }
 
 /** A command must not find out that its report has nowhere to go when it is over. Throws `report-unwritable`. */
-function checkReport(file: string): void {
+function checkWritable(option: string, file: string): void {
   try {
-    closeSync(openReport(file));
+    closeSync(openOutput(file));
   } catch (error) {
-    throw new SallyportError('report-unwritable', `--report ${file}: ${messageOf(error)}`, { cause: error });
+    throw new SallyportError('report-unwritable', `${option} ${file}: ${messageOf(error)}`, { cause: error });
   }
 }
 
 /** Waits for no reader of what the command may have put there. */
-function openReport(file: string): number {
+function openOutput(file: string): number {
   const fd = openSync(file, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NONBLOCK, 0o666);
   const what = irregularity(file, fstatSync(fd));
   if (what === undefined) return fd;
@@ -119,16 +146,15 @@ function openReport(file: string): number {
   throw new Error(`it is ${what}`);
 }
 
-/** The exit code is the command's, also where the report cannot be written. */
-function writeReport(file: string, text: string): void {
+/** The exit code is the command's, also where the file cannot be written. */
+function write(file: string, text: string, { append }: { readonly append: boolean }): void {
   try {
-    const fd = openReport(file);
-    // A CI job's summary may hold that of other steps.
-    if (formatOf(file) !== 'markdown') ftruncateSync(fd);
+    const fd = openOutput(file);
+    if (!append) ftruncateSync(fd);
     writeFileSync(fd, text);
     closeSync(fd);
   } catch (error) {
-    say(`the report cannot be written: ${messageOf(error)}`);
+    say(`${file} cannot be written: ${messageOf(error)}`);
   }
 }
 

@@ -14,6 +14,9 @@ export interface Contained {
   readonly observe: (call: ObservedCall) => void;
 }
 
+/** The reason of calls that nothing allows, and that the option `--allow` would. */
+export const NOT_ALLOWED = 'not allowed';
+
 /** A call, at its end. */
 export interface ObservedCall {
   /**

@@ -1,5 +1,5 @@
 /** What is told of the calls of a contained command: made from the records that access logs are made from. */
-import type { Contained, ObservedCall } from '../lib/contained.ts';
+import { type Contained, NOT_ALLOWED, type ObservedCall } from '../lib/contained.ts';
 import type { AccessRecord, Address, RecordSink } from './types.ts';
 
 const BLACK_HOLE = 'BlackHoleCluster';
@@ -26,7 +26,7 @@ export class Observer implements RecordSink {
   }
 
   refused(target: { readonly host: string; readonly port: number }, client: Address): void {
-    this.#observe({ ...NOTHING, ...target, verdict: 'refused', client, reason: 'not allowed' });
+    this.#observe({ ...NOTHING, ...target, verdict: 'refused', client, reason: NOT_ALLOWED });
   }
 
   /** A name that nothing declares was to be called, and is not, as it has no address. */
@@ -45,14 +45,24 @@ export class Observer implements RecordSink {
 
 const NOTHING = { bytesSent: 0, bytesReceived: 0 };
 
-function verdictOf({ upstreamCluster, upstreamHost, clusterMetadata, routeMetadata, flags, responseCodeDetails }: AccessRecord): {
+function verdictOf({
+  responseCode,
+  upstreamCluster,
+  upstreamHost,
+  clusterMetadata,
+  routeMetadata,
+  flags,
+  responseCodeDetails,
+}: AccessRecord): {
   readonly verdict: ObservedCall['verdict'];
   readonly reason: string;
 } {
   const why = refusalOf(routeMetadata) ?? refusalOf(clusterMetadata);
   if (why !== undefined) return { verdict: 'refused', reason: why };
   if (responseCodeDetails.startsWith('rbac_')) return { verdict: 'refused', reason: responseCodeDetails };
-  if (upstreamCluster === '' || upstreamCluster === BLACK_HOLE) return { verdict: 'refused', reason: 'not allowed' };
+  if (upstreamCluster === '' && responseCodeDetails === 'direct_response')
+    return { verdict: 'refused', reason: `a route answers ${responseCode} itself: others of the host's requests may be allowed` };
+  if (upstreamCluster === '' || upstreamCluster === BLACK_HOLE) return { verdict: 'refused', reason: NOT_ALLOWED };
   if (upstreamCluster === PASSTHROUGH) return { verdict: 'undeclared', reason: '' };
   if (upstreamHost === undefined || flags.includes('UF')) return { verdict: 'failed', reason: flags.join(',') };
   return { verdict: 'allowed', reason: '' };

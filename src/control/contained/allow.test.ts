@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { meshConfigOf } from '../../../test/support/mesh.ts';
 import { snapshotFromText } from '../../config/memory.ts';
+import { explain } from '../../prove/explain.ts';
+import { simulateFiles } from '../../prove/simulated.ts';
+import { parseTarget } from '../../simulate/call.ts';
 import { allowedResources, parseAllowed } from './allow.ts';
 
 const short = (text: string) => {
@@ -78,4 +82,35 @@ test('the resources are valid, one for each host with all its ports, and read as
   );
   const addresses = written.flatMap(({ spec }) => spec.addresses ?? []);
   assert.equal(new Set(addresses).size, addresses.length);
+});
+
+test('requests by method and path: what is allowed leads on, all else is answered 403, other ports are as they were', () => {
+  const only = [{ methods: ['GET', 'HEAD'], paths: ['/v1/*', '/status'] }];
+  const resources = allowedResources([
+    { host: 'a.example', ports: [{ port: 80, protocol: 'HTTP', only }] },
+    { host: 'a.example', ports: [{ port: 8080, protocol: 'HTTP' }] },
+  ]);
+  const files = simulateFiles(
+    snapshotFromText(resources.map((one) => JSON.stringify(one)).join('\n---\n')),
+    meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }),
+  );
+  const ends = (method: string, url: string) => {
+    const { outcome } = explain(files, parseTarget(url, { method }), {}).trace;
+    return outcome.kind === 'reply' ? outcome.status : outcome.kind;
+  };
+  for (const [method, url, end] of [
+    ['GET', 'http://a.example/v1/x?q=1', 'upstream'],
+    ['HEAD', 'http://a.example/status', 'upstream'],
+    ['POST', 'http://a.example/v1/x', 403],
+    ['GET', 'http://a.example/v1', 403],
+    ['GET', 'http://a.example/v1/../admin', 403],
+    ['GET', 'http://a.example/status/', 403],
+    ['DELETE', 'http://a.example:8080/anything', 'upstream'],
+  ] as const)
+    assert.equal(ends(method, url), end, `${method} ${url}`);
+  const both = allowedResources([
+    { host: 'a.example', ports: [{ port: 80, protocol: 'HTTP', only }] },
+    { host: 'a.example', ports: [{ port: 80, protocol: 'HTTP' }] },
+  ]);
+  assert.equal(both.length, 1, 'who allows all of a host allows all of it');
 });

@@ -14,6 +14,14 @@ export interface Allowed {
 export interface AllowedPort {
   readonly port: number;
   readonly protocol: 'HTTP' | 'TLS' | 'TCP';
+  /** Of plain HTTP: the requests that are allowed. Without: all. */
+  readonly only?: readonly Requests[];
+}
+
+/** Requests by method and path; an empty list means any. A path that ends with `*` stands for whatever follows. */
+export interface Requests {
+  readonly methods: readonly string[];
+  readonly paths: readonly string[];
 }
 
 const SCHEMES: Readonly<Record<string, { readonly protocol: AllowedPort['protocol']; readonly port?: number }>> = {
@@ -80,22 +88,54 @@ const PREFIX = '240.241';
 export function allowedResources(allowed: readonly Allowed[]): object[] {
   const byHost = new Map<string, Allowed>();
   for (const one of allowed) {
-    const ports = [...(byHost.get(one.host)?.ports ?? []), ...one.ports];
-    byHost.set(one.host, { ...one, ports: ports.filter(({ port }, i) => ports.findIndex((other) => other.port === port) === i) });
+    byHost.set(one.host, { ...one, ports: merged([...(byHost.get(one.host)?.ports ?? []), ...one.ports]) });
   }
-  return [...byHost.values()].flatMap((one, i) => [serviceEntry(one, `${PREFIX}.${(i + 1) >> 8}.${(i + 1) & 255}`), ...namedTls(one)]);
+  return [...byHost.values()].flatMap((one, i) => [serviceEntry(one, `${PREFIX}.${(i + 1) >> 8}.${(i + 1) & 255}`), ...routesOf(one)]);
+}
+
+/** Each port once: with all requests if one of several says so, else with those that any of them allows. */
+function merged(ports: readonly AllowedPort[]): AllowedPort[] {
+  return [...Map.groupBy(ports, ({ port }) => port).values()].map((same) => {
+    const { port, protocol } = same[0]!;
+    const only = same.flatMap((each) => each.only ?? []);
+    return { port, protocol, ...(same.every((each) => each.only) && { only }) };
+  });
+}
+
+function routesOf({ host, ports }: Allowed): object[] {
+  if (host.startsWith('*')) return [];
+  const tls = ports.filter(({ protocol }) => protocol === 'TLS').map(({ port }) => namedTls(host, port));
+  const plain = ports.filter(({ protocol }) => protocol === 'HTTP');
+  const http = plain.some(({ only }) => only) ? plain.flatMap((port) => requestRoutes(host, port)) : [];
+  if (tls.length === 0 && http.length === 0) return [];
+  const metadata = { name: resourceName(host), namespace: 'default' };
+  const spec = { hosts: [host], ...(http.length > 0 && { http }), ...(tls.length > 0 && { tls }) };
+  return [{ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata, spec }];
 }
 
 /** At the address of a host TLS for any name would be passed on to it: only its own is, so that nobody else behind the same servers is asked for (fronting). */
-function namedTls({ host, ports }: Allowed): object[] {
-  const tls = ports.filter(({ protocol }) => protocol === 'TLS');
-  if (tls.length === 0 || host.startsWith('*')) return [];
-  const routes = tls.map(({ port }) => ({
-    match: [{ port, sniHosts: [host] }],
-    route: [{ destination: { host, port: { number: port } } }],
-  }));
-  const metadata = { name: resourceName(host), namespace: 'default' };
-  return [{ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata, spec: { hosts: [host], tls: routes } }];
+function namedTls(host: string, port: number): object {
+  return { match: [{ port, sniHosts: [host] }], route: [{ destination: { host, port: { number: port } } }] };
+}
+
+/** The requests that are allowed, and the answer to all others. */
+function requestRoutes(host: string, { port, only }: AllowedPort): object[] {
+  const route = [{ destination: { host, port: { number: port } } }];
+  if (!only) return [{ match: [{ port }], route }];
+  const match = only.flatMap(({ methods, paths }) =>
+    (methods.length > 0 ? methods : [undefined]).flatMap((method) =>
+      (paths.length > 0 ? paths : [undefined]).map((path) => ({
+        port,
+        ...(method !== undefined && { method: { exact: method } }),
+        ...(path !== undefined && { uri: path.endsWith('*') ? { prefix: path.slice(0, -1) } : { exact: path } }),
+      })),
+    ),
+  );
+  const body = { string: `sallyport: not allowed: ${host}:${port} is allowed by method and path, and the policy has not this one` };
+  return [
+    { name: 'allowed', match, route },
+    { name: 'not-allowed', match: [{ port }], directResponse: { status: 403, body } },
+  ];
 }
 
 /** Kubernetes' names have dots, and neither colons nor underscores. */

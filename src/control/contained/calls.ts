@@ -1,6 +1,6 @@
 /** What a contained command called, by host and port: counted, and said when a host is first refused. */
 import { allowOption } from '../../lib/allow-option.ts';
-import type { ObservedCall } from '../../lib/contained.ts';
+import { NOT_ALLOWED, type ObservedCall } from '../../lib/contained.ts';
 
 export interface Called {
   readonly host: string;
@@ -82,8 +82,9 @@ export class Calls {
       return;
     }
     const who = by ? ` (${by.command}, pid ${by.pid})` : '';
-    const what = `${SAID[verdict]} ${where(host, port)}${who}: ${verdict === 'refused' ? reason : 'not allowed'}`;
-    this.#options.say(`${what}; to allow: ${allowOption({ host, port })}`);
+    const why = verdict === 'refused' ? reason : NOT_ALLOWED;
+    const mend = why === NOT_ALLOWED ? `; to allow: ${allowOption({ host, port })}` : '';
+    this.#options.say(`${SAID[verdict]} ${where(host, port)}${who}: ${why}${mend}`);
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -42,6 +42,25 @@ test('a list of hosts, with why and until', (t) => {
   assert.match(ended[0]!, /old\.example\.com is not allowed any more: it was until 2026-06-14/);
 });
 
+test('requests by method and path, and files that are included', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-policy-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
+  write('main.yaml', 'include: [shared/packages.yaml]\nallow: [{ host: api.example.com, methods: [GET, HEAD], paths: [/v1/*] }]\n');
+  mkdirSync(join(folder, 'shared'));
+  write('shared/packages.yaml', 'include: [more.yaml]\n');
+  write('shared/more.yaml', 'allow: [{ host: registry.example.com, ports: [443] }]\n');
+  const { allowed } = readPolicies([join(folder, 'main.yaml')], TODAY);
+  assert.deepEqual(allowed, [
+    { host: 'registry.example.com', ports: [{ port: 443, protocol: 'TLS' }] },
+    { host: 'api.example.com', ports: [{ port: 80, protocol: 'HTTP', only: [{ methods: ['GET', 'HEAD'], paths: ['/v1/*'] }] }] },
+  ]);
+  write('shared/more.yaml', 'include: [../main.yaml]\n');
+  assert.throws(() => readPolicies([join(folder, 'main.yaml')], TODAY), { code: 'policy-unreadable', message: /includes itself/ });
+  write('shared/more.yaml', 'include: [none.yaml]\n');
+  assert.throws(() => readPolicies([join(folder, 'main.yaml')], TODAY), { code: 'path-not-found', message: /shared\/none\.yaml/ });
+});
+
 test('what does not read completely allows nothing', (t) => {
   for (const [text, why] of [
     ['', /has 0/],
@@ -57,6 +76,13 @@ test('what does not read completely allows nothing', (t) => {
     ['allow: [{ host: a.example, protocol: TCP }]', /needs ports/],
     ['allow: [{ host: "*.a.example", ports: [22], protocol: TCP }]', /wildcard/],
     ['allow: [{ host: a.example, until: 2026-13-45 }]', /no day|until/],
+    ['include: shared.yaml', /include/],
+    ['allow: [{ host: a.example, protocol: TLS, paths: [/a] }]', /plain HTTP alone/],
+    ['allow: [{ host: "*.a.example", methods: [GET] }]', /the name of one host/],
+    ['allow: [{ host: 10.0.0.5, methods: [GET] }]', /the name of one host/],
+    ['allow: [{ host: a.example, methods: [get] }]', /methods/],
+    ['allow: [{ host: a.example, paths: [a] }]', /paths/],
+    ['allow: [{ host: a.example, paths: ["/a*b"] }]', /paths/],
     [new Uint8Array([0xff, 0xfe, 0x41]), /policy\.yaml/],
   ] as const)
     assert.throws(() => read(t, text), { code: 'policy-unreadable', message: why }, String(text));

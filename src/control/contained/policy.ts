@@ -1,5 +1,6 @@
 /** The files of `--policy`: read completely or not at all. */
 import { isIP } from 'node:net';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { type AllowListEntry, decodeAllowList } from '../../api/allow-list.ts';
 import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
 import { formatPosition } from '../../lib/finding.ts';
@@ -12,6 +13,9 @@ export interface PolicyRead {
   readonly ended: readonly string[];
 }
 
+/** A file that includes one that includes one, and so on. */
+const DEEPEST = 10;
+
 /**
  * @param today as YYYY-MM-DD, in UTC
  * @throws SallyportError `path-not-found`, `policy-unreadable`
@@ -19,22 +23,31 @@ export interface PolicyRead {
 export function readPolicies(files: readonly string[], today: string): PolicyRead {
   const allowed: Allowed[] = [];
   const ended: string[] = [];
-  for (const file of files) {
-    for (const entry of entriesOf(file)) {
-      const one = allowedOf(entry, file);
-      if (entry.until === undefined || entry.until >= today) allowed.push(one);
-      else ended.push(`${file}: ${entry.host} is not allowed any more: it was until ${entry.until}`);
-    }
+  for (const { entry, file } of files.flatMap((file) => entriesOf(file, []))) {
+    const one = allowedOf(entry, file);
+    if (entry.until === undefined || entry.until >= today) allowed.push(one);
+    else ended.push(`${file}: ${entry.host} is not allowed any more: it was until ${entry.until}`);
   }
   return { allowed, ended };
 }
 
-function entriesOf(file: string): readonly AllowListEntry[] {
+interface Written {
+  readonly entry: AllowListEntry;
+  readonly file: string;
+}
+
+/** Of a file and of those that it includes. `within`: the files that lead to it. */
+function entriesOf(file: string, within: readonly string[]): Written[] {
+  if (within.includes(resolve(file))) throw unreadable(`${file} includes itself, by way of ${within.join(', ')}`);
+  if (within.length === DEEPEST) throw unreadable(`${file}: more than ${DEEPEST} files include one another`);
   const { list, findings } = decodeAllowList(textOf(file), file);
   const error = findings.find(({ level }) => level === 'Error');
   if (!list || error)
     throw unreadable(`${error?.position ? formatPosition(error.position) : file}: ${error?.message ?? 'it holds no list'}`);
-  return list.allow;
+  const included = list.include.flatMap((path) =>
+    entriesOf(isAbsolute(path) ? path : join(dirname(file), path), [...within, resolve(file)]),
+  );
+  return [...included, ...list.allow.map((entry) => ({ entry, file }))];
 }
 
 function textOf(file: string): string {
@@ -46,7 +59,7 @@ function textOf(file: string): string {
   }
 }
 
-function allowedOf({ host, ports, protocol, why, until }: AllowListEntry, file: string): Allowed {
+function allowedOf({ host, ports, protocol: stated, methods, paths, why, until }: AllowListEntry, file: string): Allowed {
   const refuse = (reason: string) => unreadable(`${file}: ${host}: ${reason}`);
   if (until !== undefined && Number.isNaN(Date.parse(until))) throw refuse(`there is no day ${until}`);
   if (host.includes('://')) throw refuse('a host is written without a scheme; state protocol');
@@ -57,9 +70,25 @@ function allowedOf({ host, ports, protocol, why, until }: AllowListEntry, file: 
     throw refuse('it is neither a name, *.suffix, nor an address; ports stand in ports');
   }
   if (name !== host.toLowerCase().replace(/\.$/, '')) throw refuse('ports stand in ports');
+  const byRequest = methods.length > 0 || paths.length > 0;
+  const unseen = byRequest ? unseenRequests(name, stated) : undefined;
+  if (unseen !== undefined) throw refuse(unseen);
+  const protocol = byRequest ? 'HTTP' : stated;
   const numbers = ports.length > 0 ? ports : protocol === 'HTTP' ? [80] : protocol === 'TLS' ? [443] : [80, 443];
   if (protocol === 'TCP' && ports.length === 0) throw refuse('TCP needs ports');
-  return { host: name, ports: allowedPorts(name, numbers, protocol, refuse), ...(why !== undefined && { why }) };
+  const allowed = allowedPorts(name, numbers, protocol, refuse);
+  return {
+    host: name,
+    ports: byRequest ? allowed.map((port) => ({ ...port, only: [{ methods, paths }] })) : allowed,
+    ...(why !== undefined && { why }),
+  };
+}
+
+/** Why requests to the host cannot be told apart, or undefined. */
+function unseenRequests(host: string, protocol: AllowListEntry['protocol']): string | undefined {
+  if (protocol !== undefined && protocol !== 'HTTP') return `methods and paths are seen in plain HTTP alone, not in ${protocol}`;
+  if (isIP(host) > 0 || host.startsWith('*')) return 'methods and paths need the name of one host';
+  return undefined;
 }
 
 function unreadable(what: string): SallyportError {

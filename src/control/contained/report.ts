@@ -1,5 +1,6 @@
 /** What a contained command called, at its end: for a person, as JSON, and as Markdown for a CI job's summary. Pure. */
 import { allowOption } from '../../lib/allow-option.ts';
+import { NOT_ALLOWED } from '../../lib/contained.ts';
 import { printable } from '../../lib/printable.ts';
 import { type Called, where } from './calls.ts';
 
@@ -65,6 +66,22 @@ function isNotAllowed({ verdict }: Called): boolean {
   return verdict !== 'allowed' && verdict !== 'failed';
 }
 
+/** Whether `--allow` would have let it through. */
+function isAllowable(one: Called): boolean {
+  return isNotAllowed(one) && (one.verdict !== 'refused' || one.reason === NOT_ALLOWED);
+}
+
+/** What was refused, as a clause; undefined where nothing was, and nothing can have been. */
+export function refusals({ called, others }: Account): string | undefined {
+  const refused = called.filter(isNotAllowed);
+  if (refused.length > 0) {
+    const [first] = sorted(refused);
+    const more = refused.length > 1 ? ` and ${refused.length - 1} more` : '';
+    return `calls to ${where(first!.host, first!.port)}${more} were refused, or would be`;
+  }
+  return others > 0 ? `of ${others} calls to hosts that were too many to keep apart nobody knows` : undefined;
+}
+
 export function reportText(account: Account, format: ReportFormat): string {
   return format === 'json' ? json(account) : markdown(account);
 }
@@ -72,7 +89,7 @@ export function reportText(account: Account, format: ReportFormat): string {
 function json({ words, code, called, others }: Account): string {
   const calls = sorted(called).map((one) => ({
     ...one,
-    ...(isNotAllowed(one) && { toAllow: allowOption(one) }),
+    ...(isAllowable(one) && { toAllow: allowOption(one) }),
   }));
   return `${JSON.stringify({ command: words, exitCode: code, calls, otherCalls: others }, undefined, 2)}\n`;
 }
@@ -82,7 +99,7 @@ function markdown({ words, code, called, others }: Account): string {
     ({ host, port, verdict, reason, by, count, bytesSent, bytesReceived, first, last }) =>
       `| ${[where(host, port), WORDS[verdict], by ? `${by.command} (${by.pid})` : '', count, bytesSent, bytesReceived, first, last, reason].map(cell).join(' | ')} |`,
   );
-  const refused = sorted(called).filter(isNotAllowed);
+  const refused = sorted(called).filter(isAllowable);
   const options = [...new Set(refused.map(allowOption))];
   return [
     `### sallyport run: ${code === 0 ? 'the command succeeded' : `exit code ${code}`}`,

@@ -187,6 +187,28 @@ test('--would-deny lets all through and says what would be refused', { skip: ski
   assert.match(stderr, /declared\.example:80 +allowed +1×/);
 });
 
+test('--learn-policy writes the list that allows what was reached, and --fail-on tells of what is not', {
+  skip: skip || needs('curl'),
+}, async (t) => {
+  const { declaredPort, environment } = await witnesses(t);
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-run-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'policy.yaml');
+  const script = "curl -s --noproxy '*' http://declared.example/ http://$WITNESS_HOST:$WITNESS_PORT/ || true";
+  const run = (...options: string[]) => runSandboxed(t, USER, ['sh', '-c', script], { declared: declaredPort, environment, options });
+  const learnt = await run('--learn-policy', file, '--fail-on', 'refused');
+  assert.equal(learnt.stdout, 'declared answers\nREACHED\n', learnt.stderr);
+  assert.equal(learnt.code, 1, learnt.stderr);
+  assert.match(learnt.stderr, /the command succeeded, and calls to [\d.]+:\d+ were refused, or would be: exit code 1/);
+  const enforced = await run('--policy', file, '--fail-on', 'refused');
+  assert.equal(enforced.stdout, 'declared answers\nREACHED\n', enforced.stderr);
+  assert.equal(enforced.code, 0, enforced.stderr);
+  const refused = await run('--fail-on', 'refused');
+  assert.equal(refused.stdout, 'declared answers\n', refused.stderr);
+  assert.equal(refused.code, 1, refused.stderr);
+  assert.equal((await run()).code, 0);
+});
+
 test('what is known to be wrong starts nothing', { skip }, async (t) => {
   for (const options of [
     ['--engine', 'envoy'],
