@@ -42,9 +42,9 @@ const ARCHITECTURES: Readonly<Record<string, readonly Architecture[]>> = {
   ],
 };
 
-/** BPF (linux/filter.h): load a word of seccomp_data, and, jump if equal, return. */
+/** BPF (linux/filter.h): load a word of seccomp_data, jump if a bit is set, jump if equal, return. */
 const LD = 0x20;
-const AND = 0x54;
+const JSET = 0x45;
 const JEQ = 0x15;
 const RET = 0x06;
 const KILL_PROCESS = 0x80000000;
@@ -55,8 +55,8 @@ const AUDIT = 4;
 /** The low halves of arguments: all these architectures are little-endian. */
 const FIRST_ARGUMENT = 16;
 const SECOND_ARGUMENT = 24;
-/** x32 calls have this bit beside the number. */
-const WITHOUT_X32 = 0xbfffffff;
+/** Calls of x32 have this bit, and numbers of their own for some (ioctl is 514): as hardly any kernel has them, all of them are said to be missing. */
+const X32 = 0x40000000;
 
 type Instruction = readonly [code: number, yes: number, no: number, value: number];
 
@@ -93,7 +93,8 @@ function filterOf({ socket, ioctl, requestKey, socketcall }: Architecture): Inst
   const families = ALLOWED_FAMILIES.map((family, i): Instruction => [JEQ, ALLOWED_FAMILIES.length - i, 0, family]);
   return [
     [LD, 0, 0, NUMBER],
-    [AND, 0, 0, WITHOUT_X32],
+    [JSET, 0, 1, X32],
+    [RET, 0, 0, ERRNO | ENOSYS],
     ...missing.flatMap((number): Instruction[] => [
       [JEQ, 0, 1, number],
       [RET, 0, 0, ERRNO | ENOSYS],
