@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   run: async (after) => (await import('./run.ts')).runCommand(after),
   allow: async () => (await import('./allow.ts')).allowCommand(),
   proxy: async () => (await import('./proxy.ts')).proxyCommand(),
+  controller: async () => (await import('./controller.ts')).controllerCommand(),
   demo: async () => (await import('./demo.ts')).demoCommand(),
   explain: async () => (await import('./explain.ts')).explainCommand(),
   verify: async () => (await import('./verify.ts')).verifyCommand(),

@@ -6,6 +6,7 @@ import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { originText } from '../lib/origin.ts';
 import { paintFor } from './colours.ts';
+import { few } from './few.ts';
 import { findingText, lineReader } from './findings.ts';
 import { printError } from './print.ts';
 
@@ -35,7 +36,8 @@ export function sayEvent(event: Exclude<ControlEvent, { readonly kind: 'ended' }
     }
     case 'refused': {
       const { type, namespace, name } = event.proxy;
-      say(`${type} ${namespace}/${name}: ${event.refusal.resource}: ${event.refusal.message}`);
+      const of = event.origins.length > 0 ? ` (of ${few(event.origins.map(originText))})` : '';
+      say(`${type} ${namespace}/${name}: ${event.refusal.resource}${of}: ${event.refusal.message}`);
       return;
     }
     case 'in-force': {

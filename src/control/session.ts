@@ -8,7 +8,7 @@ import { Loop, type LoopOptions } from './loop.ts';
 import { News } from './news.ts';
 import type { ControlEvent, Report } from './report.ts';
 
-export interface SessionOptions extends Pick<LoopOptions, 'prepare' | 'startEngine' | 'graceMs' | 'identities'> {
+export interface SessionOptions extends Pick<LoopOptions, 'prepare' | 'fleet' | 'identities'> {
   /** Whether to find what `sallyport analyze` finds, too. */
   readonly analyse: boolean;
   readonly tell: (event: ControlEvent) => void;
@@ -28,6 +28,7 @@ export class Session implements Listener<MeshInput> {
     this.#loop = new Loop({
       ...options,
       inForce: (report) => this.#inForce(report),
+      found: () => this.#tellFindings(),
       ended: (proxy, error) => tell({ kind: 'ended', proxy, error }),
       notRenewed: (error) => this.failed(error),
     });

@@ -5,6 +5,7 @@ import { startEngine } from '../../engine/starter.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
+import { engineFleet } from '../fleet.ts';
 import type { ControlPlane } from '../from-files.ts';
 import type { Learning } from '../learning/learning.ts';
 import type { ControlEvent, Report } from '../report.ts';
@@ -43,14 +44,16 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
       paths,
       meshConfig: options.meshConfig,
       statusAddress: options.statusAddress,
-      graceMs: options.graceMs,
       analyse: options.analyse,
       closed: options.contained !== undefined,
       identities: new Identities(options.ca, Date.now),
       tell: host.tell,
       prepare: localPrepare({ options, sidecar, learning, adjust: host.adjust ?? ((config) => config) }),
-      startEngine: (key, identity) =>
-        key === SIDECAR ? engine.take() : startEngine(options, host, { identity, admin: adminOf(options, identity.bindAddress!) }),
+      fleet: engineFleet({
+        graceMs: options.graceMs,
+        startEngine: (key, identity) =>
+          key === SIDECAR ? engine.take() : startEngine(options, host, { identity, admin: adminOf(options, identity.bindAddress!) }),
+      }),
     });
     refuseUnheard(control.report);
     learning?.start();

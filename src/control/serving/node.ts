@@ -1,0 +1,109 @@
+/** Who a client of the control plane is: what the node of its first request says, and what the files and its certificate say to that. */
+import { isIP } from 'node:net';
+import type { JsonObject } from '@bufbuild/protobuf';
+import { SallyportError } from '../../lib/errors.ts';
+import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
+import { SPIFFE, spiffeId } from '../../lib/spiffe.ts';
+import type { Mesh } from '../../translate/model.ts';
+import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+
+const FORM = 'TYPE~ADDRESS~NAME.NAMESPACE~DOMAIN, e.g. sidecar~10.1.2.3~cart.shop~shop.svc.cluster.local';
+
+/** The proxy that a node says it is, in the form of Istio's agent. Throws `xds-invalid-node`. */
+export function proxyOfNode({ id, metadata = {}, locality }: Pick<Node, 'id' | 'metadata' | 'locality'>): ProxyIdentity {
+  const parts = id.split('~');
+  const [type, address = '', workload = ''] = parts;
+  if (parts.length !== 4) throw invalid(`node.id "${id}" is not ${FORM}`);
+  if (type !== 'sidecar' && type !== 'router') throw invalid(`node.id "${id}" begins with "${type}": there are sidecar and router`);
+  // Namespaces have no dot.
+  const dot = workload.lastIndexOf('.');
+  const [name, namespace] = [workload.slice(0, Math.max(dot, 0)), workload.slice(dot + 1)];
+  if (name === '' || namespace === '') throw invalid(`node.id "${id}" has no NAME.NAMESPACE in its third part`);
+  agree('NAME', metadata, name);
+  agree('NAMESPACE', metadata, namespace);
+  const addresses = textOf('INSTANCE_IPS', metadata)?.split(',').filter(Boolean) ?? [address];
+  for (const one of addresses.length > 0 ? addresses : ['']) if (!isIP(one)) throw invalid(`"${one}" of node ${id} is no IP address`);
+  const { region = '', zone = '', subZone = '' } = locality ?? {};
+  return {
+    type,
+    name,
+    namespace,
+    labels: labelsOf(metadata),
+    serviceAccount: textOf('SERVICE_ACCOUNT', metadata) || 'default',
+    addresses,
+    locality: [region, zone, subZone].filter(Boolean).join('/'),
+  };
+}
+
+/**
+ * The proxy as the mesh knows it: where the files declare its workload, what they say of it. Throws `xds-forbidden` where a label or the service account
+ * that it claims is another there.
+ */
+export function declaredProxy(claimed: ProxyIdentity, mesh: Mesh): ProxyIdentity {
+  const declared = declarationOf(claimed, mesh);
+  if (!declared) return claimed;
+  const { kind, labels, serviceAccount } = declared.workload;
+  const what = `${kind} ${claimed.namespace}/${claimed.name}`;
+  for (const [key, value] of Object.entries(claimed.labels)) {
+    if (labels[key] !== undefined && labels[key] !== value)
+      throw forbidden(`the node's label ${key} is "${value}", but ${what} is declared with "${labels[key]}"`);
+  }
+  if (claimed.serviceAccount !== serviceAccount)
+    throw forbidden(`the node's SERVICE_ACCOUNT is "${claimed.serviceAccount}", but ${what} is declared with "${serviceAccount}"`);
+  return declared.identity;
+}
+
+/** The same of one that was admitted before: the files are followed. */
+export function followedProxy(claimed: ProxyIdentity, before: ProxyIdentity, mesh: Mesh): ProxyIdentity {
+  return declarationOf(claimed, mesh)?.identity ?? before;
+}
+
+function declarationOf(claimed: ProxyIdentity, mesh: Mesh) {
+  const { namespace, name } = claimed;
+  const workload = mesh.registry.workloads.find((candidate) => candidate.namespace === namespace && candidate.name === name);
+  if (!workload) return undefined;
+  const { labels, serviceAccount, addresses, locality } = workload;
+  const identity: ProxyIdentity = {
+    ...claimed,
+    labels,
+    serviceAccount,
+    addresses: addresses.length > 0 ? addresses : claimed.addresses,
+    locality: locality || claimed.locality,
+  };
+  return { workload, identity };
+}
+
+/** Throws `xds-forbidden` unless the names of a certificate (`URI:…, DNS:…`) hold the identity of the proxy. */
+export function checkCertificate(names: string | undefined, { namespace, serviceAccount }: ProxyIdentity, mesh: Mesh): void {
+  const uris = (names ?? '').split(', ').flatMap((name) => (name.startsWith(`URI:${SPIFFE}`) ? [name.slice('URI:'.length)] : []));
+  const wanted = spiffeId(mesh.config.trustDomain, namespace, serviceAccount);
+  if (uris.includes(wanted)) return;
+  throw forbidden(`the client's certificate is for ${uris.join(' and ') || 'no workload of a mesh'}, but its node claims to be ${wanted}`);
+}
+
+function agree(field: string, metadata: JsonObject, value: string): void {
+  const said = textOf(field, metadata);
+  if (said !== undefined && said !== '' && said !== value)
+    throw invalid(`node.metadata.${field} is "${said}", but node.id says "${value}"`);
+}
+
+function textOf(field: string, metadata: JsonObject): string | undefined {
+  const value = metadata[field];
+  if (value !== undefined && typeof value !== 'string') throw invalid(`node.metadata.${field} is no text`);
+  return value;
+}
+
+function labelsOf({ LABELS: labels = {} }: JsonObject): Readonly<Record<string, string>> {
+  if (typeof labels !== 'object' || labels === null || Array.isArray(labels)) throw invalid('node.metadata.LABELS is no map of labels');
+  for (const [key, value] of Object.entries(labels))
+    if (typeof value !== 'string') throw invalid(`node.metadata.LABELS: the value of ${key} is no text`);
+  return labels as Readonly<Record<string, string>>;
+}
+
+function invalid(message: string): SallyportError {
+  return new SallyportError('xds-invalid-node', message);
+}
+
+function forbidden(message: string): SallyportError {
+  return new SallyportError('xds-forbidden', message);
+}
