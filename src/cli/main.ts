@@ -27,6 +27,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   completion: async () =>
     (await import('./completion.ts')).completionCommand(() => Promise.all(Object.values(COMMANDS).map((load) => load([])))),
   'proxy-config': async () => (await import('./proxy-config.ts')).proxyConfigCommand(),
+  'proxy-status': async () => (await import('./proxy-status.ts')).proxyStatusCommand(),
   version: async () => new Command('version').description('Print the version.').action(() => print(`${productVersion()}\n`)),
 };
 

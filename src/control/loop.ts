@@ -97,7 +97,9 @@ export class Loop {
 
   /** Publishes the newest input anew: identities have been renewed, or other proxies are wanted. */
   renew(): void {
-    if (this.#lastInput) this.#publish(++this.#count, this.#lastInput);
+    if (!this.#lastInput) return;
+    this.#publish(++this.#count, this.#lastInput);
+    this.#settle();
   }
 
   /** Has every proxy open its access logs anew. */
