@@ -21,15 +21,17 @@ export function meshCredentials(identities: Identities, trustDomain: string, fai
   const authorities = new Set<experimental.CaCertificateUpdateListener>();
   const identity = () => ({ certificate: Buffer.from(current.chain), privateKey: Buffer.from(current.key.reveal()) });
   const roots = () => ({ caCertificate: Buffer.from(current.trusted) });
+  // The library hears of what comes after it has asked, not of what comes at once.
+  const later = queueMicrotask;
   const provider: experimental.CertificateProvider = {
     addIdentityCertificateListener(listener) {
       certificates.add(listener);
-      listener(identity());
+      later(() => listener(identity()));
     },
     removeIdentityCertificateListener: (listener) => void certificates.delete(listener),
     addCaCertificateListener(listener) {
       authorities.add(listener);
-      listener(roots());
+      later(() => listener(roots()));
     },
     removeCaCertificateListener: (listener) => void authorities.delete(listener),
   };

@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { SallyportError } from '../../lib/errors.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
-import { SPIFFE, spiffeId } from '../../lib/spiffe.ts';
+import { spiffeId } from '../../lib/spiffe.ts';
 import type { Mesh } from '../../translate/model.ts';
 import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 
@@ -73,12 +73,18 @@ function declarationOf(claimed: ProxyIdentity, mesh: Mesh) {
   return { workload, identity };
 }
 
-/** Throws `xds-forbidden` unless the names of a certificate (`URI:…, DNS:…`) hold the identity of the proxy. */
+/** Throws `xds-forbidden` unless the names of a certificate (`URI:…, DNS:…`) hold the identity of the proxy and no other. */
 export function checkCertificate(names: string | undefined, { namespace, serviceAccount }: ProxyIdentity, mesh: Mesh): void {
-  const uris = (names ?? '').split(', ').flatMap((name) => (name.startsWith(`URI:${SPIFFE}`) ? [name.slice('URI:'.length)] : []));
   const wanted = spiffeId(mesh.config.trustDomain, namespace, serviceAccount);
-  if (uris.includes(wanted)) return;
+  const uris = urisOf(names ?? '');
+  if (uris.length === 1 && uris[0] === wanted) return;
   throw forbidden(`the client's certificate is for ${uris.join(' and ') || 'no workload of a mesh'}, but its node claims to be ${wanted}`);
+}
+
+/** None of names of which one is quoted: Node quotes those with commas and the like, which no identity has. */
+function urisOf(names: string): string[] {
+  if (names.includes('"')) return [];
+  return names.split(', ').flatMap((name) => (name.startsWith('URI:') ? [name.slice('URI:'.length)] : []));
 }
 
 function agree(field: string, metadata: JsonObject, value: string): void {

@@ -3,10 +3,12 @@ import { isIPv6 } from 'node:net';
 import type { PeerCertificate } from 'node:tls';
 import {
   type handleBidiStreamingCall,
+  logVerbosity,
   Server,
   type ServerCredentials,
   type ServerDuplexStream,
   type ServiceDefinition,
+  setLogVerbosity,
   status,
 } from '@grpc/grpc-js';
 import { codeOf, messageOf } from '../../lib/errors.ts';
@@ -82,6 +84,8 @@ const STATUS: Readonly<Record<string, status>> = {
 
 /** Rejects as `listening`. */
 export async function startAdsServer({ listen, option, credentials, admit }: AdsServerOptions): Promise<AdsServer> {
+  // What it would write to stderr is said in errors of ours.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new Server(BOUNDS);
   const open = new Set<Call>();
   for (const [name, { type, sotw, delta }] of Object.entries(SERVICES)) {
