@@ -20,7 +20,7 @@ export function differenceBetween(before: EncodedList, after: EncodedList): Diff
   let found = from.get(before);
   if (!found) {
     found = {
-      changed: after.all.filter(({ name, version }) => before.get(name)?.version !== version),
+      changed: before.all.length === 0 ? after.all : after.all.filter(({ name, version }) => before.get(name)?.version !== version),
       removed: before.all.filter(({ name }) => !after.get(name)),
     };
     from.set(before, found);

@@ -1,6 +1,7 @@
 /**
  * Responses of the protocol as bytes, put together from the bytes of the resources: nothing is encoded again
- * (envoy/service/discovery/v3/discovery.proto; fields may stand in any order).
+ * (envoy/service/discovery/v3/discovery.proto; fields may stand in any order). What a thousand streams get alike, the resources of one list, is put
+ * together once, for as long as that list is.
  */
 import type { EncodedResource } from '../resources.ts';
 import { tagOf, varintSize, writeVarint } from '../wire.ts';
@@ -20,12 +21,13 @@ export interface Head {
 /** A DiscoveryResponse. */
 export function stateResponse({ typeUrl, version, nonce }: Head, resources: readonly EncodedResource[]): Uint8Array {
   const type = utf8(typeUrl);
-  return written([
+  const body = once(stateBodies, resources, () => resources.map(({ bytes }) => nested(STATE_OF_THE_WORLD.resources, anyOf(type, bytes))));
+  const head = [
     field(STATE_OF_THE_WORLD.versionInfo, utf8(version)),
-    ...resources.map(({ bytes }) => nested(STATE_OF_THE_WORLD.resources, anyOf(type, bytes))),
     field(STATE_OF_THE_WORLD.typeUrl, type),
     field(STATE_OF_THE_WORLD.nonce, utf8(nonce)),
-  ]);
+  ];
+  return Buffer.concat([written(head), body]);
 }
 
 /** A DeltaDiscoveryResponse. */
@@ -35,19 +37,36 @@ export function deltaResponse(
   removed: readonly string[],
 ): Uint8Array {
   const type = utf8(typeUrl);
-  return written([
-    field(DELTA.systemVersionInfo, utf8(version)),
-    ...resources.map((resource) =>
+  const body = once(deltaBodies, resources, () =>
+    resources.map((resource) =>
       nested(DELTA.resources, [
         field(RESOURCE.version, utf8(resource.version)),
         nested(RESOURCE.resource, anyOf(type, resource.bytes)),
         field(RESOURCE.name, utf8(resource.name)),
       ]),
     ),
+  );
+  const head = [
+    field(DELTA.systemVersionInfo, utf8(version)),
     field(DELTA.typeUrl, type),
     field(DELTA.nonce, utf8(nonce)),
     ...removed.map((name) => field(DELTA.removedResources, utf8(name))),
-  ]);
+  ];
+  return Buffer.concat([written(head), body]);
+}
+
+type Bodies = WeakMap<readonly EncodedResource[], Uint8Array>;
+
+const stateBodies: Bodies = new WeakMap();
+const deltaBodies: Bodies = new WeakMap();
+
+function once(bodies: Bodies, resources: readonly EncodedResource[], fields: () => readonly Field[]): Uint8Array {
+  let body = bodies.get(resources);
+  if (!body) {
+    body = written(fields());
+    bodies.set(resources, body);
+  }
+  return body;
 }
 
 /** A field with its bytes, or with the fields of a message. */

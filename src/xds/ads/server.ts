@@ -18,6 +18,7 @@ import type { Node } from '../gen/envoy/config/core/v3/base_pb.js';
 import type { ResourceType } from '../resources.ts';
 import { AdsStream } from './stream.ts';
 import type { Protocol, Refusal } from './subscription.ts';
+import { Turns } from './turns.ts';
 
 /** Whoever opened a stream. */
 export interface Peer {
@@ -71,6 +72,8 @@ const BOUNDS = {
   'grpc.max_concurrent_streams': 100,
   'grpc.enable_channelz': 0,
 };
+/** Of responses that are being written. */
+const TURNS = { most: 32, patienceMs: 500 };
 /** From the beginning of a stream to its first request. */
 const FIRST_REQUEST_MS = 30_000;
 
@@ -88,12 +91,13 @@ export async function startAdsServer({ listen, option, credentials, admit }: Ads
   setLogVerbosity(logVerbosity.NONE);
   const server = new Server(BOUNDS);
   const open = new Set<Call>();
+  const turns = new Turns(TURNS);
   for (const [name, { type, sotw, delta }] of Object.entries(SERVICES)) {
     const service = `envoy.service.${name}`;
     const handle = (protocol: Protocol) => (call: Call) => {
       open.add(call);
       call.on('close', () => open.delete(call));
-      serveCall(call, protocol, type, admit);
+      serveCall(call, { protocol, type, admit, turns });
     };
     server.addService(definition(service, [sotw, delta]), { [sotw]: handle('sotw'), [delta]: handle('delta') });
   }
@@ -148,9 +152,16 @@ function withCode(error: Error): unknown {
   return code === undefined ? error : Object.assign(new Error(error.message), { code });
 }
 
-function serveCall(call: Call, protocol: Protocol, type: ResourceType | undefined, admit: AdsServerOptions['admit']): void {
+interface CallOptions extends Pick<AdsServerOptions, 'admit'> {
+  readonly protocol: Protocol;
+  readonly type: ResourceType | undefined;
+  readonly turns: Turns;
+}
+
+function serveCall(call: Call, { protocol, type, admit, turns }: CallOptions): void {
   let admitted: Admitted | undefined;
   let woken = false;
+  let endTurn = () => {};
   let over = false;
   const silent = setTimeout(() => finish(status.DEADLINE_EXCEEDED, 'no request came'), FIRST_REQUEST_MS);
   const stream: AdsStream = new AdsStream({
@@ -160,14 +171,22 @@ function serveCall(call: Call, protocol: Protocol, type: ResourceType | undefine
       clearTimeout(silent);
       admitted = admit(node, peerOf(call), stream);
     },
-    write: (response) => call.write(response, () => stream.written()),
+    write: (response) =>
+      call.write(response, () => {
+        endTurn();
+        stream.written();
+      }),
     wake: () => {
-      // What comes in one packet (an acknowledgement, and what is asked for on account of it) is answered together.
       if (woken) return;
       woken = true;
-      setImmediate(() => {
+      turns.wait((end) => {
         woken = false;
-        if (!over) stream.push();
+        const before = endTurn;
+        endTurn = end;
+        if (!over && stream.push()) return;
+        // It may still be written to, in a turn before this one.
+        endTurn = before;
+        end();
       });
     },
     refused: (type, refusal) => admitted?.refused(type, refusal),

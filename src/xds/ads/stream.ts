@@ -117,16 +117,17 @@ export class AdsStream {
     this.#options.wake();
   }
 
-  /** Sends the next response, if there is one and room for it. */
-  push(): void {
-    if (this.#writing || !this.#set) return;
+  /** Sends the next response, if there is one and room for it; returns whether it did. */
+  push(): boolean {
+    if (this.#writing || !this.#set) return false;
     for (const [typeUrl, subscription] of this.#subscriptions) {
       if (subscription.busy || !this.#mayAdd(subscription.type)) continue;
       const batch = subscription.next(this.#mayRemove(subscription.type));
       if (!batch) continue;
       this.#send(typeUrl, subscription, batch);
-      return;
+      return true;
     }
+    return false;
   }
 
   #send(typeUrl: string, subscription: Subscription, batch: Batch): void {

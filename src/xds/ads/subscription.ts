@@ -4,9 +4,9 @@
  * that a thousand streams at one list hold little more than that list.
  */
 import { SallyportError } from '../../lib/errors.ts';
-import { EncodedList } from '../resource-table.ts';
+import type { EncodedList } from '../resource-table.ts';
 import type { EncodedResource, ResourceType } from '../resources.ts';
-import { versionOf, versionOfAll } from '../update.ts';
+import { EMPTY_SET, listIn, versionOf, versionOfAll } from '../update.ts';
 import { differenceBetween } from './difference.ts';
 
 /** Asks for everything, alone or beside names. */
@@ -84,7 +84,7 @@ export class Subscription {
     this.#protocol = protocol;
     this.#whole = protocol === 'sotw' && WHOLE.includes(type);
     this.#mostNames = mostNames;
-    this.#list = new EncodedList(type ?? 'cluster', []);
+    this.#list = emptyOf(type);
     this.#at = this.#list;
   }
 
@@ -230,29 +230,31 @@ export class Subscription {
   }
 
   #changes(): { readonly changed: readonly EncodedResource[]; readonly removed: readonly string[] } {
-    const changed: EncodedResource[] = [];
-    const removed: string[] = [];
+    let changed: readonly EncodedResource[] = [];
+    let removed: string[] = [];
     const differs = (name: string) => this.#differing.has(name);
     if (this.#at !== this.#list) {
       const difference = differenceBetween(this.#at, this.#list);
-      for (const resource of difference.changed) if (this.#covers(resource.name) && !differs(resource.name)) changed.push(resource);
-      for (const { name } of difference.removed) if (this.#covers(name) && !differs(name)) removed.push(name);
+      const concerns = ({ name }: EncodedResource) => this.#covers(name) && !differs(name);
+      changed = filtered(difference.changed, concerns);
+      removed = difference.removed.filter(concerns).map(({ name }) => name);
     }
+    const others: EncodedResource[] = [];
     for (const [name, version] of this.#differing) {
       const resource = this.#list.get(name);
       if (this.#refused.get(name) === (resource?.version ?? NOTHING)) continue;
       if (!resource) {
         if (this.#protocol === 'delta' || version !== NOTHING) removed.push(name);
-      } else if (resource.version !== version) changed.push(resource);
+      } else if (resource.version !== version) others.push(resource);
     }
     // A state of the world that does not have everything cannot say what is gone.
-    if (this.#protocol === 'sotw' && !this.#whole) removed.length = 0;
-    return { changed, removed };
+    if (this.#protocol === 'sotw' && !this.#whole) removed = [];
+    return { changed: others.length > 0 ? [...changed, ...others] : changed, removed };
   }
 
   /** Everything that the client asked for, and what is kept back from removal. */
   #wholeState(kept: readonly string[]): readonly EncodedResource[] {
-    const all = this.#list.all.filter(({ name }) => this.#covers(name));
+    const all = filtered(this.#list.all, ({ name }) => this.#covers(name));
     const held = kept.flatMap((name) => this.#held.get(name) ?? this.#at.get(name) ?? []);
     return held.length > 0 ? [...all, ...held] : all;
   }
@@ -298,7 +300,7 @@ export class Subscription {
   }
 
   #startOver(): void {
-    this.#at = new EncodedList(this.#list.type, []);
+    this.#at = emptyOf(this.type);
     this.#differing.clear();
     this.#held.clear();
   }
@@ -307,4 +309,15 @@ export class Subscription {
     if (count > this.#mostNames)
       throw new SallyportError('xds-too-much', `it subscribes to more than ${this.#mostNames} names of one type`);
   }
+}
+
+/** One for all, so that the way from it is one too. An unknown type has nothing, whatever type that is of. */
+function emptyOf(type: ResourceType | undefined): EncodedList {
+  return listIn(EMPTY_SET, type ?? 'cluster');
+}
+
+/** The same list where nothing is left out: what is made of it then is shared. */
+function filtered<T>(list: readonly T[], holds: (one: T) => boolean): readonly T[] {
+  const rest = list.filter(holds);
+  return rest.length === list.length ? list : rest;
 }
