@@ -40,6 +40,13 @@ export function sayEvent(event: Exclude<ControlEvent, { readonly kind: 'ended' }
       say(`${type} ${namespace}/${name}: ${event.refusal.resource}${of}: ${event.refusal.message}`);
       return;
     }
+    case 'withheld': {
+      const { type, namespace, name } = event.proxy;
+      say(
+        `${type} ${namespace}/${name} is connected without a certificate: private keys (${few(event.secrets)}) are served over --xds-tls alone, and what needs them refuses traffic`,
+      );
+      return;
+    }
     case 'in-force': {
       const { proxies, errors } = event;
       const stand =

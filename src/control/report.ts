@@ -31,6 +31,8 @@ export type ControlEvent =
   | { readonly kind: 'findings'; readonly fresh: readonly Finding[]; readonly mended: readonly Finding[] }
   /** Something that a proxy would not take and had not refused before, and the user's resources that it was made of. */
   | { readonly kind: 'refused'; readonly proxy: ProxyIdentity; readonly refusal: Refusal; readonly origins: readonly PlacedOrigin[] }
+  /** A proxy is connected that did not prove who it is: these secrets of its own, which have private keys, it does not get. */
+  | { readonly kind: 'withheld'; readonly proxy: ProxyIdentity; readonly secrets: readonly string[] }
   /** What was read after the first time is in force with so many proxies; errors are those that stand. */
   | { readonly kind: 'in-force'; readonly proxies: number; readonly errors: number }
   /** A change could not be read or brought into force. What was in force before is. */

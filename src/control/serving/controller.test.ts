@@ -124,7 +124,7 @@ const credentialsOf = (authority: ReturnType<typeof openAuthority>, account: str
 };
 
 test('over mutual TLS a workload gets its own identity and nobody else’s', { timeout: 30_000 }, async (t) => {
-  const { tls, plain, ca } = await controller(t, entryText('one.example.com'));
+  const { tls, plain, ca, events } = await controller(t, entryText('one.example.com'));
   const authority = authorityIn(ca, 'cluster.local', Date.now());
   const own = new Stream(t, tls, credentialsOf(authority, 'cart'));
   own.send('secret', { node: NODE, resourceNamesSubscribe: ['default', 'ROOTCA', 'kubernetes://other'] });
@@ -163,6 +163,10 @@ test('over mutual TLS a workload gets its own identity and nobody else’s', { t
   unproven.send('secret', { node: NODE, resourceNamesSubscribe: ['default', 'ROOTCA'] });
   const answer = await unproven.response();
   assert.deepEqual([answer.resources.map(({ name }) => name), answer.removedResources], [['ROOTCA'], ['default']]);
+  assert.deepEqual(
+    events.flatMap((event) => (event.kind === 'withheld' ? [`${event.proxy.name}: ${event.secrets}`] : [])),
+    ['cart: default'],
+  );
 });
 
 test('a node that is not understood, or says other than the files, ends its stream with the reason', { timeout: 30_000 }, async (t) => {

@@ -21,6 +21,12 @@ export function withoutKeys(set: EncodedSet): EncodedSet {
   return made;
 }
 
+/** Names of the secrets that only their owner may have. */
+export function keysIn(set: EncodedSet): readonly string[] {
+  const others = listIn(withoutKeys(set), 'secret');
+  return listIn(set, 'secret').all.flatMap(({ name }) => (others.get(name) ? [] : [name]));
+}
+
 function publicOf(list: EncodedList): EncodedList {
   let made = lists.get(list);
   if (!made) {

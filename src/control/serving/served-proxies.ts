@@ -6,10 +6,11 @@ import type { Admitted, AdsServerOptions, Peer } from '../../xds/ads/server.ts';
 import type { AdsStream } from '../../xds/ads/stream.ts';
 import { type Publication, SetCache } from '../../xds/cache.ts';
 import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import type { EncodedSet } from '../../xds/update.ts';
 import type { Fleet, FleetHost, FleetProxy, Joined, TurnPublication } from '../fleet.ts';
 import { originsBehind } from '../refused-origins.ts';
 import type { ControlEvent } from '../report.ts';
-import { withoutKeys } from './keyless.ts';
+import { keysIn, withoutKeys } from './keyless.ts';
 import { refusalsOf } from './nack.ts';
 import { checkCertificate, declaredProxy, followedProxy, proxyOfNode } from './node.ts';
 
@@ -35,6 +36,8 @@ interface Served {
   identity: ProxyIdentity;
   publication: Publication;
   readonly streams: Set<ServedStream>;
+  /** Names of secrets, as they were told of. */
+  withheld: string;
   /** Since nobody is connected as it. */
   leaving: NodeJS.Timeout | undefined;
 }
@@ -101,7 +104,12 @@ export class ServedProxies {
     const one: ServedStream = { identity: served.identity, peer: address, proven: proves, stream };
     served.streams.add(one);
     clearTimeout(served.leaving);
-    const unfollow = this.#cache.follow(keyOf(claimed), { published: ({ set }) => stream.serve(proves ? set : withoutKeys(set)) });
+    const unfollow = this.#cache.follow(keyOf(claimed), {
+      published: ({ set }) => {
+        stream.serve(proves ? set : withoutKeys(set));
+        if (!proves) this.#tellWithheld(served, set);
+      },
+    });
     return {
       refused: (type, nack) => {
         const { identity: proxy, publication } = served;
@@ -116,6 +124,12 @@ export class ServedProxies {
     };
   }
 
+  #tellWithheld(served: Served, set: EncodedSet): void {
+    const secrets = keysIn(set);
+    if (secrets.join() !== served.withheld && secrets.length > 0) this.#options.tell({ kind: 'withheld', proxy: served.identity, secrets });
+    served.withheld = secrets.join();
+  }
+
   #proxyOf(claimed: ProxyIdentity, check: (identity: ProxyIdentity, mesh: Mesh) => void): Served {
     const key = keyOf(claimed);
     const known = this.#served.get(key);
@@ -125,7 +139,7 @@ export class ServedProxies {
       return declared;
     });
     if (known) return known;
-    const served: Served = { claimed, identity, publication, streams: new Set(), leaving: undefined };
+    const served: Served = { claimed, identity, publication, streams: new Set(), withheld: '', leaving: undefined };
     this.#served.set(key, served);
     this.#cache.publish(key, publication);
     return served;
