@@ -1,10 +1,11 @@
 /**
  * Responses of the protocol as bytes, put together from the bytes of the resources: nothing is encoded again
- * (envoy/service/discovery/v3/discovery.proto; fields may stand in any order). What a thousand streams get alike, the resources of one list, is put
- * together once, for as long as that list is.
+ * (envoy/service/discovery/v3/discovery.proto; fields may stand in any order). What a thousand streams get alike, the resources of one list, is
+ * one response, for as long as that list is: with one nonce, which tells responses of one stream apart.
  */
 import type { EncodedResource } from '../resources.ts';
 import { tagOf, varintSize, writeVarint } from '../wire.ts';
+import type { Protocol } from './subscription.ts';
 
 /** Numbers of the fields. */
 const ANY = { typeUrl: 1, value: 2 } as const;
@@ -12,61 +13,70 @@ const STATE_OF_THE_WORLD = { versionInfo: 1, resources: 2, typeUrl: 4, nonce: 5 
 const DELTA = { systemVersionInfo: 1, resources: 2, typeUrl: 4, nonce: 5, removedResources: 6 } as const;
 const RESOURCE = { version: 1, resource: 2, name: 3 } as const;
 
-export interface Head {
+/** What a response says. */
+export interface Content {
   readonly typeUrl: string;
   readonly version: string;
-  readonly nonce: string;
+  readonly resources: readonly EncodedResource[];
+  /** Incremental responses alone have these. */
+  readonly removed: readonly string[];
 }
 
-/** A DiscoveryResponse. */
-export function stateResponse({ typeUrl, version, nonce }: Head, resources: readonly EncodedResource[]): Uint8Array {
+export interface Response {
+  /** Not that of the response before it. */
+  readonly nonce: string;
+  readonly bytes: Uint8Array;
+}
+
+/** Of each list of resources the response that it was sent with last. */
+const kept = {
+  sotw: new WeakMap<readonly EncodedResource[], Response & Content>(),
+  delta: new WeakMap<readonly EncodedResource[], Response & Content>(),
+};
+let count = 0;
+
+/** A DiscoveryResponse or a DeltaDiscoveryResponse. @param before the nonce of the response before it on its stream */
+export function responseOf(protocol: Protocol, content: Content, before: string): Response {
+  const { resources } = content;
+  const known = kept[protocol].get(resources);
+  if (known && known.nonce !== before && saysTheSame(known, content)) return known;
+  count += 1;
+  const nonce = String(count);
+  const bytes = written(protocol === 'sotw' ? stateFields(content, nonce) : deltaFields(content, nonce));
+  const made = { ...content, nonce, bytes };
+  kept[protocol].set(resources, made);
+  return made;
+}
+
+function saysTheSame(one: Content, { typeUrl, version, removed }: Content): boolean {
+  return one.typeUrl === typeUrl && one.version === version && one.removed.join('\n') === removed.join('\n');
+}
+
+function stateFields({ typeUrl, version, resources }: Content, nonce: string): readonly Field[] {
   const type = utf8(typeUrl);
-  const body = once(stateBodies, resources, () => resources.map(({ bytes }) => nested(STATE_OF_THE_WORLD.resources, anyOf(type, bytes))));
-  const head = [
+  return [
     field(STATE_OF_THE_WORLD.versionInfo, utf8(version)),
+    ...resources.map(({ bytes }) => nested(STATE_OF_THE_WORLD.resources, anyOf(type, bytes))),
     field(STATE_OF_THE_WORLD.typeUrl, type),
     field(STATE_OF_THE_WORLD.nonce, utf8(nonce)),
   ];
-  return Buffer.concat([written(head), body]);
 }
 
-/** A DeltaDiscoveryResponse. */
-export function deltaResponse(
-  { typeUrl, version, nonce }: Head,
-  resources: readonly EncodedResource[],
-  removed: readonly string[],
-): Uint8Array {
+function deltaFields({ typeUrl, version, resources, removed }: Content, nonce: string): readonly Field[] {
   const type = utf8(typeUrl);
-  const body = once(deltaBodies, resources, () =>
-    resources.map((resource) =>
+  return [
+    field(DELTA.systemVersionInfo, utf8(version)),
+    ...resources.map((resource) =>
       nested(DELTA.resources, [
         field(RESOURCE.version, utf8(resource.version)),
         nested(RESOURCE.resource, anyOf(type, resource.bytes)),
         field(RESOURCE.name, utf8(resource.name)),
       ]),
     ),
-  );
-  const head = [
-    field(DELTA.systemVersionInfo, utf8(version)),
     field(DELTA.typeUrl, type),
     field(DELTA.nonce, utf8(nonce)),
     ...removed.map((name) => field(DELTA.removedResources, utf8(name))),
   ];
-  return Buffer.concat([written(head), body]);
-}
-
-type Bodies = WeakMap<readonly EncodedResource[], Uint8Array>;
-
-const stateBodies: Bodies = new WeakMap();
-const deltaBodies: Bodies = new WeakMap();
-
-function once(bodies: Bodies, resources: readonly EncodedResource[], fields: () => readonly Field[]): Uint8Array {
-  let body = bodies.get(resources);
-  if (!body) {
-    body = written(fields());
-    bodies.set(resources, body);
-  }
-  return body;
 }
 
 /** A field with its bytes, or with the fields of a message. */

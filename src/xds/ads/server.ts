@@ -73,7 +73,7 @@ const BOUNDS = {
   'grpc.enable_channelz': 0,
 };
 /** Of responses that are being written. */
-const TURNS = { most: 32, patienceMs: 500 };
+const TURNS = { most: 16, patienceMs: 1000 };
 /** From the beginning of a stream to its first request. */
 const FIRST_REQUEST_MS = 30_000;
 

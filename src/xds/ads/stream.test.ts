@@ -128,7 +128,7 @@ test('a client that does not read is written one response, whatever happens, and
   for (let version = 2; version < 1000; version += 1)
     client.stream.serve(setOf({ clusters: { a: `${version}` }, listeners: { l: `${version}` } }));
   assert.deepEqual(client.responses, []);
-  assert.equal(client.sizes.length, 1);
+  assert.equal(client.written.length, 1);
 });
 
 test('requests that cannot be understood end the stream with what is wrong', () => {
@@ -161,4 +161,17 @@ test('requests that cannot be understood end the stream with what is wrong', () 
   );
   const names = Array.from({ length: 100_001 }, (_, i) => `n${i}`);
   assert.match(refusal((client) => client.ask('route', { resourceNames: names }))!, /^xds-too-much: .* names/);
+});
+
+test('streams that get the same get one response, put together once; on one stream no response is like the one before', () => {
+  const set = setOf({ clusters: { a: '1', b: '1' } });
+  const [one, two] = [new TestClient('sotw', set), new TestClient('sotw', set)];
+  for (const client of [one, two]) client.ask('cluster');
+  const [first, second] = [one.response, two.response];
+  assert.deepEqual(first, second);
+  assert.equal(one.written[0], two.written[0]);
+  one.ask('cluster', { responseNonce: first.nonce, resourceNames: ['*', 'a'] });
+  const again = one.response;
+  assert.deepEqual(again.names, first.names);
+  assert.notEqual(again.nonce, first.nonce);
 });

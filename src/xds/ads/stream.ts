@@ -14,7 +14,7 @@ import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema } from '../gen/envo
 import { type ResourceType, TYPE_URL } from '../resources.ts';
 import { type EncodedSet, listIn } from '../update.ts';
 import { warmedBy } from './references.ts';
-import { deltaResponse, stateResponse } from './responses.ts';
+import { responseOf } from './responses.ts';
 import { type Batch, type Protocol, type Refusal, type State, Subscription } from './subscription.ts';
 
 export interface StreamOptions {
@@ -73,7 +73,6 @@ export class AdsStream {
   #set: EncodedSet | undefined;
   #admitted = false;
   #writing = false;
-  #nonce = 0;
 
   constructor(options: StreamOptions) {
     this.#options = options;
@@ -131,15 +130,12 @@ export class AdsStream {
   }
 
   #send(typeUrl: string, subscription: Subscription, batch: Batch): void {
-    this.#nonce += 1;
-    const nonce = String(this.#nonce);
-    subscription.sent(batch, nonce);
+    const { version, resources, removed } = batch;
+    const response = responseOf(this.protocol, { typeUrl, version, resources, removed }, subscription.nonce);
+    subscription.sent(batch, response.nonce);
     for (const { type, name } of batch.changed.flatMap(warmedBy)) this.#subscriptions.get(TYPE_URL[type])?.again(name);
-    const head = { typeUrl, version: batch.version, nonce };
     this.#writing = true;
-    this.#options.write(
-      this.protocol === 'sotw' ? stateResponse(head, batch.resources) : deltaResponse(head, batch.resources, batch.removed),
-    );
+    this.#options.write(response.bytes);
   }
 
   #mayAdd(type: ResourceType | undefined): boolean {

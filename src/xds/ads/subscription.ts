@@ -92,6 +92,11 @@ export class Subscription {
     return this.#sent !== undefined;
   }
 
+  /** Of the newest response; empty before there is one. */
+  get nonce(): string {
+    return this.#nonce;
+  }
+
   get refusal(): Refusal | undefined {
     return this.#refusal;
   }

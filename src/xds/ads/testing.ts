@@ -56,7 +56,7 @@ export interface Response {
 export class TestClient {
   readonly stream: AdsStream;
   readonly refused: { readonly type: ResourceType | undefined; readonly refusal: Refusal }[] = [];
-  readonly sizes: number[] = [];
+  readonly written: Uint8Array[] = [];
   readonly #protocol: Protocol;
   readonly #responses: Response[] = [];
   #reads = true;
@@ -70,7 +70,7 @@ export class TestClient {
         if (set) this.stream.serve(set);
       },
       write: (bytes) => {
-        this.sizes.push(bytes.length);
+        this.written.push(bytes);
         this.#responses.push(this.#read(bytes));
         if (this.#reads) this.stream.written();
       },
