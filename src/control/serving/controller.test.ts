@@ -169,6 +169,25 @@ test('over mutual TLS a workload gets its own identity and nobody else’s', { t
   );
 });
 
+test('a workload that the files give another identity has to come back with a certificate of that one', { timeout: 30_000 }, async (t) => {
+  const pod = (account: string) => `
+apiVersion: v1
+kind: Pod
+metadata: { name: cart, namespace: shop, labels: { app: cart } }
+spec: { serviceAccountName: ${account}, containers: [] }
+---${entryText('one.example.com')}`;
+  const { control, tls, ca, write } = await controller(t, pod('cart'));
+  const stream = new Stream(t, tls, credentialsOf(authorityIn(ca, 'cluster.local', Date.now()), 'cart'));
+  stream.send('secret', { node: NODE, resourceNamesSubscribe: ['default'] });
+  assert.deepEqual(
+    (await stream.response()).resources.map(({ name }) => name),
+    ['default'],
+  );
+  write(pod('root'));
+  await control.reload();
+  assert.match(await stream.end(), /^PERMISSION_DENIED: the files have another identity for this workload now/);
+});
+
 test('a node that is not understood, or says other than the files, ends its stream with the reason', { timeout: 30_000 }, async (t) => {
   const pod = `
 apiVersion: v1

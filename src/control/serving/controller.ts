@@ -27,6 +27,9 @@ export interface ControllerOptions {
   readonly keepMs: number;
 }
 
+/** As Istio's: certificates that have ended, and clients that are trusted no more, are out by then. */
+const MOST_AGE_MS = 30 * 60_000;
+
 /** Resolves when what the files say is served. Rejects with `usage` for addresses that are not to be served. */
 export async function startController(options: ControllerOptions, tell: (event: ControlEvent) => void): Promise<ControlPlane> {
   const { paths, meshConfig, ca, xds, xdsTls, statusAddress, keepMs } = options;
@@ -60,7 +63,9 @@ export async function startController(options: ControllerOptions, tell: (event: 
     if (xdsTls && identities) {
       tls = meshCredentials(identities, control.report.mesh.config.trustDomain, (error) => tell({ kind: 'failed', error }));
       const admit = served.admitting(true);
-      servers.push(await startAdsServer({ listen: xdsTls, option: '--xds-tls', credentials: tls.credentials, admit }));
+      servers.push(
+        await startAdsServer({ listen: xdsTls, option: '--xds-tls', credentials: tls.credentials, mostAgeMs: MOST_AGE_MS, admit }),
+      );
     }
   } catch (error) {
     await close(0);

@@ -59,8 +59,7 @@ export function followedProxy(claimed: ProxyIdentity, before: ProxyIdentity, mes
 }
 
 function declarationOf(claimed: ProxyIdentity, mesh: Mesh) {
-  const { namespace, name } = claimed;
-  const workload = mesh.registry.workloads.find((candidate) => candidate.namespace === namespace && candidate.name === name);
+  const workload = workloadsByName(mesh).get(`${claimed.namespace}/${claimed.name}`);
   if (!workload) return undefined;
   const { labels, serviceAccount, addresses, locality } = workload;
   const identity: ProxyIdentity = {
@@ -73,16 +72,39 @@ function declarationOf(claimed: ProxyIdentity, mesh: Mesh) {
   return { workload, identity };
 }
 
+type Workload = Mesh['registry']['workloads'][number];
+
+const byName = new WeakMap<readonly Workload[], ReadonlyMap<string, Workload>>();
+
+/** By `namespace/name`; of a Pod and a WorkloadEntry of one name the Pod. */
+function workloadsByName({ registry: { workloads } }: Mesh): ReadonlyMap<string, Workload> {
+  let found = byName.get(workloads);
+  if (!found) {
+    found = new Map(workloads.toReversed().map((workload) => [`${workload.namespace}/${workload.name}`, workload]));
+    byName.set(workloads, found);
+  }
+  return found;
+}
+
 /** Throws `xds-forbidden` unless the names of a certificate (`URI:…, DNS:…`) hold the identity of the proxy and no other. */
-export function checkCertificate(names: string | undefined, { namespace, serviceAccount }: ProxyIdentity, mesh: Mesh): void {
-  const wanted = spiffeId(mesh.config.trustDomain, namespace, serviceAccount);
-  const uris = urisOf(names ?? '');
-  if (uris.length === 1 && uris[0] === wanted) return;
-  throw forbidden(`the client's certificate is for ${uris.join(' and ') || 'no workload of a mesh'}, but its node claims to be ${wanted}`);
+export function checkCertificate(names: string | undefined, identity: ProxyIdentity, { config: { trustDomain } }: Mesh): void {
+  if (certifies(names, identity, trustDomain)) return;
+  const of = urisOf(names).join(' and ') || 'no workload of a mesh';
+  throw forbidden(`the client's certificate is for ${of}, but its node claims to be ${uriOf(identity, trustDomain)}`);
+}
+
+/** Whether the names of a certificate hold the identity of the proxy and no other. */
+export function certifies(names: string | undefined, identity: ProxyIdentity, trustDomain: string): boolean {
+  const uris = urisOf(names);
+  return uris.length === 1 && uris[0] === uriOf(identity, trustDomain);
+}
+
+function uriOf({ namespace, serviceAccount }: ProxyIdentity, trustDomain: string): string {
+  return spiffeId(trustDomain, namespace, serviceAccount);
 }
 
 /** None of names of which one is quoted: Node quotes those with commas and the like, which no identity has. */
-function urisOf(names: string): string[] {
+function urisOf(names = ''): string[] {
   if (names.includes('"')) return [];
   return names.split(', ').flatMap((name) => (name.startsWith('URI:') ? [name.slice('URI:'.length)] : []));
 }

@@ -12,7 +12,7 @@ import { originsBehind } from '../refused-origins.ts';
 import type { ControlEvent } from '../report.ts';
 import { keysIn, withoutKeys } from './keyless.ts';
 import { refusalsOf } from './nack.ts';
-import { checkCertificate, declaredProxy, followedProxy, proxyOfNode } from './node.ts';
+import { certifies, checkCertificate, declaredProxy, followedProxy, proxyOfNode } from './node.ts';
 
 export interface ServedProxiesOptions {
   /** How long a proxy is kept that nobody is connected as, ms. */
@@ -48,6 +48,8 @@ export class ServedProxies {
   readonly #cache = new SetCache<Publication, never>();
   #join: ((key: string, of: (mesh: Mesh) => ProxyIdentity) => Joined<Publication>) | undefined;
   #renew = () => {};
+  /** Of the newest mesh. */
+  #trustDomain: string | undefined;
 
   constructor(options: ServedProxiesOptions) {
     this.#options = options;
@@ -60,6 +62,7 @@ export class ServedProxies {
 
   /** For the loop: who is to be translated. */
   identitiesIn(mesh: Mesh): ReadonlyMap<string, ProxyIdentity> {
+    this.#trustDomain = mesh.config.trustDomain;
     return new Map([...this.#served].map(([key, { claimed, identity }]) => [key, followedProxy(claimed, identity, mesh)]));
   }
 
@@ -106,6 +109,12 @@ export class ServedProxies {
     clearTimeout(served.leaving);
     const unfollow = this.#cache.follow(keyOf(claimed), {
       published: ({ set }) => {
+        if (proves && !this.#stillProves(certificate?.subjectaltname, served)) {
+          stream.end(
+            new SallyportError('xds-forbidden', 'the files have another identity for this workload now: its certificate is of the old one'),
+          );
+          return;
+        }
         stream.serve(proves ? set : withoutKeys(set));
         if (!proves) this.#tellWithheld(served, set);
       },
@@ -122,6 +131,11 @@ export class ServedProxies {
         if (served.streams.size === 0) this.#leave(keyOf(claimed), served);
       },
     };
+  }
+
+  /** The files may have given the workload another service account since. */
+  #stillProves(names: string | undefined, { identity }: Served): boolean {
+    return this.#trustDomain === undefined || certifies(names, identity, this.#trustDomain);
   }
 
   #tellWithheld(served: Served, set: EncodedSet): void {

@@ -39,6 +39,8 @@ export interface AdsServerOptions {
   /** The option of the command line that chooses the port. */
   readonly option: string;
   readonly credentials: ServerCredentials;
+  /** Connections end after so long, ms: whoever comes back proves anew who it is. Undefined: they stay. */
+  readonly mostAgeMs?: number;
   /** Throws `xds-invalid-node`, `xds-forbidden` or `xds-unavailable`; else it has the stream serve what the node's proxy is to run. */
   readonly admit: (node: Node, peer: Peer, stream: AdsStream) => Admitted;
 }
@@ -62,7 +64,8 @@ const SERVICES: Readonly<Record<string, { readonly type: ResourceType | undefine
 /** Bounds, so that neither a silent nor a busy client holds more than its part. */
 const BOUNDS = {
   'grpc.keepalive_time_ms': 30_000,
-  'grpc.keepalive_timeout_ms': 10_000,
+  /** A client that reads slowly has what is on its way before the ping to read. */
+  'grpc.keepalive_timeout_ms': 60_000,
   /** A connection without streams. */
   'grpc.max_connection_idle_ms': 60_000,
   /** Of one request: 10,000 names with their versions are about 1 MB. */
@@ -86,10 +89,12 @@ const STATUS: Readonly<Record<string, status>> = {
 };
 
 /** Rejects as `listening`. */
-export async function startAdsServer({ listen, option, credentials, admit }: AdsServerOptions): Promise<AdsServer> {
+export async function startAdsServer({ listen, option, credentials, mostAgeMs, admit }: AdsServerOptions): Promise<AdsServer> {
   // What it would write to stderr is said in errors of ours.
   setLogVerbosity(logVerbosity.NONE);
-  const server = new Server(BOUNDS);
+  const server = new Server(
+    mostAgeMs === undefined ? BOUNDS : { ...BOUNDS, 'grpc.max_connection_age_ms': mostAgeMs, 'grpc.max_connection_age_grace_ms': 1000 },
+  );
   const open = new Set<Call>();
   const turns = new Turns(TURNS);
   for (const [name, { type, sotw, delta }] of Object.entries(SERVICES)) {
@@ -190,6 +195,7 @@ function serveCall(call: Call, { protocol, type, admit, turns }: CallOptions): v
       });
     },
     refused: (type, refusal) => admitted?.refused(type, refusal),
+    end: (error) => fail(error),
   });
   const leave = () => {
     if (over) return;
@@ -201,12 +207,13 @@ function serveCall(call: Call, { protocol, type, admit, turns }: CallOptions): v
     leave();
     end(call, code, details);
   };
+  const fail = (error: unknown) => finish(STATUS[codeOf(error) ?? ''] ?? status.INTERNAL, messageOf(error));
   call.on('data', (bytes: Buffer) => {
     if (over) return;
     try {
       stream.request(bytes);
     } catch (error) {
-      finish(STATUS[codeOf(error) ?? ''] ?? status.INTERNAL, messageOf(error));
+      fail(error);
     }
   });
   call.on('end', () => {

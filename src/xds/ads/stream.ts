@@ -28,6 +28,8 @@ export interface StreamOptions {
   /** There may be something to send: `push` is to be called soon, once for many. */
   readonly wake: () => void;
   readonly refused: (type: ResourceType | undefined, refusal: Refusal) => void;
+  /** The stream is to end with this. */
+  readonly end: (error: unknown) => void;
 }
 
 /** What a client made of one type. */
@@ -92,6 +94,12 @@ export class AdsStream {
     this.#set = set;
     for (const { type, subscription } of this.#known()) subscription.serve(listIn(set, type));
     this.#options.wake();
+  }
+
+  /** Its client may not have what is served from now on. */
+  end(error: unknown): void {
+    this.#set = undefined;
+    this.#options.end(error);
   }
 
   /** Throws `xds-invalid-request`, `xds-too-much` or what `admit` throws: the stream is to end with that. */

@@ -75,6 +75,7 @@ export class TestClient {
         if (this.#reads) this.stream.written();
       },
       wake: () => {},
+      end: () => {},
       refused: (of, refusal) => this.refused.push({ type: of, refusal }),
     });
   }
