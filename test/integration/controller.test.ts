@@ -3,13 +3,16 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { get as ask, createServer } from 'node:http';
+import { get as askTls } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { TLSSocket } from 'node:tls';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { findEnvoy } from '../../scripts/fetch-envoy.ts';
+import { authorityIn } from '../../src/ca/folder.ts';
 import { freePort, PROGRAM, Program } from './cli/program.ts';
 import { bootEnvoy } from './envoy-process.ts';
 
@@ -22,11 +25,15 @@ interface Mesh {
   readonly gateway: number;
   readonly version: string;
   /** Of a second server of the Gateway. */
-  readonly second?: number;
+  readonly second?: number | undefined;
+  /** Its settings; without them it serves plaintext. */
+  readonly tls?: string | undefined;
 }
 
-function filesOf({ upstream, gateway, version, second }: Mesh): string {
-  const more = second === undefined ? '' : `\n  - { port: { number: ${second}, name: second, protocol: HTTP }, hosts: [www.example.com] }`;
+function filesOf({ upstream, gateway, version, second, tls }: Mesh): string {
+  const settings = tls === undefined ? '' : `tls: ${tls}, `;
+  const port = `port: { number: ${second}, name: second, protocol: ${tls === undefined ? 'HTTP' : 'HTTPS'} }`;
+  const more = second === undefined ? '' : `\n  - { ${port}, ${settings}hosts: [www.example.com] }`;
   return `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -59,13 +66,13 @@ spec:
 }
 
 /** The bootstrap of an Envoy that has everything from the controller. */
-function bootstrapOf(apiType: string, xds: number, labels: JsonObject = { app: 'egress' }): JsonObject {
+function bootstrapOf(apiType: string, xds: number, tls: JsonObject = {}): JsonObject {
   const ads = { ads: {}, resourceApiVersion: 'V3' };
   return {
     node: {
       id: 'router~127.0.0.1~egress-1.shop~shop.svc.cluster.local',
       cluster: 'egress.shop',
-      metadata: { NAMESPACE: 'shop', LABELS: labels },
+      metadata: { NAMESPACE: 'shop', LABELS: { app: 'egress' } },
     },
     dynamicResources: {
       adsConfig: { apiType, transportApiVersion: 'V3', grpcServices: [{ envoyGrpc: { clusterName: 'xds' } }] },
@@ -78,6 +85,7 @@ function bootstrapOf(apiType: string, xds: number, labels: JsonObject = { app: '
           name: 'xds',
           type: 'STATIC',
           connectTimeout: '1s',
+          ...tls,
           typedExtensionProtocolOptions: {
             'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
               '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
@@ -135,9 +143,11 @@ async function world(t: TestContext) {
   return {
     ...mesh,
     xds,
-    write: (version: string, second?: number) => writeFileSync(file, filesOf({ ...mesh, version, ...(second ? { second } : {}) })),
-    async control() {
-      const program = run('controller', file, '--xds', String(xds), '--status-address', String(status));
+    /** @param second port of a second server of the Gateway @param tls its settings */
+    write: (version: string, second?: number, tls?: string) => writeFileSync(file, filesOf({ ...mesh, version, second, tls })),
+    folder,
+    async control(...args: string[]) {
+      const program = run('controller', file, '--xds', String(xds), '--status-address', String(status), ...args);
       await program.says(/ready/);
       return program;
     },
@@ -221,6 +231,49 @@ for (const [protocol, apiType] of [
     assert.equal(await call(place.gateway), '5');
   });
 }
+
+/** How an Envoy proves who it is to the controller, and knows that. */
+function mutualTls(certificate: { readonly chain: string; readonly key: string; readonly trusted: string }): JsonObject {
+  const type = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
+  const san = { sanType: 'URI', matcher: { exact: 'spiffe://cluster.local/ns/istio-system/sa/sallyport-controller' } };
+  const commonTlsContext = {
+    alpnProtocols: ['h2'],
+    tlsCertificates: [{ certificateChain: { inlineString: certificate.chain }, privateKey: { inlineString: certificate.key } }],
+    validationContext: { trustedCa: { inlineString: certificate.trusted }, matchTypedSubjectAltNames: [san] },
+  };
+  return { transportSocket: { name: 'envoy.transport_sockets.tls', typedConfig: { '@type': type, commonTlsContext } } };
+}
+
+test('over mutual TLS an Envoy gets the identity by which it serves mutual TLS itself', { skip, timeout: 120_000 }, async (t) => {
+  const place = await world(t);
+  const [tls, second] = [await freePort(), await freePort('0.0.0.0')];
+  place.write('1', second, '{ mode: ISTIO_MUTUAL }');
+  const ca = join(place.folder, 'ca');
+  await place.control('--ca', ca, '--xds-tls', `127.0.0.1:${tls}`);
+  const authority = authorityIn(ca, 'cluster.local', Date.now());
+  const certificateOf = (account: string) => {
+    const { chain, key } = authority.issue(`spiffe://cluster.local/ns/shop/sa/${account}`, Date.now());
+    return { chain, key: key.revealText(), trusted: authority.trusted };
+  };
+  const proxy = await bootEnvoy(envoy!, bootstrapOf('DELTA_GRPC', tls, mutualTls(certificateOf('default'))));
+  t.after(() => proxy.stop());
+  const { chain: cert, key, trusted } = certificateOf('cart');
+  const names = await until(
+    () =>
+      new Promise<string | undefined>((resolve, reject) => {
+        const options = { host: '127.0.0.1', port: second, cert, key, ca: trusted, headers: { host: 'www.example.com' }, agent: false };
+        const request = askTls({ ...options, checkServerIdentity: () => undefined }, (answer) => {
+          const { subjectaltname } = (answer.socket as TLSSocket).getPeerCertificate();
+          answer.resume();
+          answer.on('end', () => resolve(answer.statusCode === 200 ? subjectaltname : undefined));
+        });
+        request.on('error', reject);
+      }),
+  );
+  assert.equal(names, 'URI:spiffe://cluster.local/ns/shop/sa/default');
+  const { streams } = await place.states();
+  assert.equal(streams[0]!.xds.SDS!.state, 'SYNCED');
+});
 
 test('plaintext is served to this machine alone', async () => {
   const usage = new Program(['controller', '/dev/null', '--xds', '0.0.0.0:15010'], [process.execPath, PROGRAM]);
