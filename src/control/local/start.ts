@@ -5,7 +5,6 @@ import { startEngine } from '../../engine/starter.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
-import { engineFleet } from '../fleet.ts';
 import type { ControlPlane } from '../from-files.ts';
 import type { Learning } from '../learning/learning.ts';
 import type { ControlEvent, Report } from '../report.ts';
@@ -35,8 +34,9 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
   const learning = await startLearning(paths, options, host, sidecar, reopenLogs);
   const engine = earlyEngine(options, host, sidecar);
   try {
-    const [{ controlFromFiles }, { localPrepare, SIDECAR }, { Identities }] = await Promise.all([
+    const [{ controlFromFiles }, { engineFleet }, { localPrepare, SIDECAR }, { Identities }] = await Promise.all([
       import('../from-files.ts'),
+      import('../fleet.ts'),
       import('./prepare.ts'),
       import('../../ca/identities.ts'),
     ]);
