@@ -26,8 +26,8 @@ export interface WorkloadCertificate {
 export interface Authority {
   /** PEM of the roots. */
   readonly trusted: string;
-  /** @param now ms since the epoch */
-  issue(uri: string, now: number): WorkloadCertificate;
+  /** @param now ms since the epoch @param hosts DNS names that a server is called by */
+  issue(uri: string, now: number, hosts?: readonly string[]): WorkloadCertificate;
 }
 
 const HOUR_MS = 3_600_000;
@@ -50,10 +50,10 @@ export function openAuthority(files: AuthorityFiles, where: string): Authority {
   const chain = isRoot(files['ca-cert.pem']) ? '' : files['cert-chain.pem'] || files['ca-cert.pem'];
   return {
     trusted,
-    issue(uri, now) {
+    issue(uri, now, hosts = []) {
       const until = Math.min(now + DAY_MS, notAfter);
       if (until <= now) throw new SallyportError('ca-expired', `${where}: the certificate that signs has expired. Replace it.`);
-      const made = leaf({ subject, key }, uri, { notBefore: now - SKEW_MS, notAfter: until });
+      const made = leaf({ subject, key }, uri, hosts, { notBefore: now - SKEW_MS, notAfter: until });
       return { chain: `${made.certificate}${chain}`, key: keyPem(made.key), notAfter: until };
     },
   };

@@ -53,10 +53,10 @@ export function selfSigned(organization: string, validity: Validity): Pair {
   return { certificate: signed({ subject, key }, subject, key, validity, [usage, constraints, keyId]), key };
 }
 
-/** A certificate for servers and clients with an empty subject, so that its name must be critical. Its key is new. */
-export function leaf(issuer: Issuer, uri: string, validity: Validity): Pair {
+/** A certificate for servers and clients with an empty subject, so that its names must be critical. Its key is new. @param hosts DNS names beside the URI */
+export function leaf(issuer: Issuer, uri: string, hosts: readonly string[], validity: Validity): Pair {
   const key = newKey();
-  const names = sequence(der(0x86, Buffer.from(uri, 'latin1')));
+  const names = sequence(der(0x86, Buffer.from(uri, 'latin1')), ...hosts.map((host) => der(0x82, Buffer.from(host, 'latin1'))));
   const extensions = [
     // digitalSignature and keyEncipherment.
     extension(OID.keyUsage, true, bitString(Buffer.from([0xa0]), 5)),

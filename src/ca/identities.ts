@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import { type Secret, SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { ROOT_SECRET, WORKLOAD_SECRET } from '../xds/names.ts';
-import { type Authority, newAuthorityFiles, openAuthority } from './authority.ts';
+import { type Authority, newAuthorityFiles, openAuthority, type WorkloadCertificate } from './authority.ts';
 import { authorityIn } from './folder.ts';
 
 interface Known {
@@ -39,6 +39,13 @@ export class Identities {
     const secrets = [own, root];
     this.#known.set(uri, { secrets, renewAt: now + (notAfter - now) / 2 });
     return secrets;
+  }
+
+  /** A certificate for a server, and the roots by which it knows its clients; another one each time. Throws as `authorityIn`. */
+  forServer(trustDomain: string, uri: string, hosts: readonly string[]): WorkloadCertificate & { readonly trusted: string } {
+    const now = this.#now();
+    const { authority } = this.#opened(trustDomain, now);
+    return { ...authority.issue(uri, now, hosts), trusted: authority.trusted };
   }
 
   /** Forgets all identities but these: their keys, and when they were to be renewed. */

@@ -9,6 +9,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   ],
   allow: ['sallyport allow registry.example.com tcp://10.0.0.5:6379 > allowed.yaml'],
   proxy: ['sallyport proxy --role sidecar --workload shop/cart mesh/', 'sallyport proxy -c bootstrap.yaml'],
+  controller: ['sallyport controller mesh/', 'sallyport controller --ca ca/ --xds 0 --xds-tls 0.0.0.0:15012 mesh/'],
   demo: ['sallyport demo', 'sallyport demo --serve'],
   explain: [
     'sallyport explain -f mesh/ http://www.example.com/',
@@ -29,4 +30,5 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'sallyport proxy-config clusters --workload shop/cart mesh/',
     'sallyport proxy-config routes -f dump.json -o json',
   ],
+  'proxy-status': ['sallyport proxy-status', 'sallyport proxy-status --controller 10.0.0.9:15021 -o json'],
 };

@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   run: async (after) => (await import('./run.ts')).runCommand(after),
   allow: async () => (await import('./allow.ts')).allowCommand(),
   proxy: async () => (await import('./proxy.ts')).proxyCommand(),
+  controller: async () => (await import('./controller.ts')).controllerCommand(),
   demo: async () => (await import('./demo.ts')).demoCommand(),
   explain: async () => (await import('./explain.ts')).explainCommand(),
   verify: async () => (await import('./verify.ts')).verifyCommand(),
@@ -26,6 +27,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   completion: async () =>
     (await import('./completion.ts')).completionCommand(() => Promise.all(Object.values(COMMANDS).map((load) => load([])))),
   'proxy-config': async () => (await import('./proxy-config.ts')).proxyConfigCommand(),
+  'proxy-status': async () => (await import('./proxy-status.ts')).proxyStatusCommand(),
   version: async () => new Command('version').description('Print the version.').action(() => print(`${productVersion()}\n`)),
 };
 

@@ -9,8 +9,9 @@ import { defaultMeshConfig } from '../api/mesh-config-document.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { simulateFiles } from '../prove/simulated.ts';
 import { tableOf } from '../xds/config-dump/tables.ts';
-import { printTable, proxyConfigCommand } from './proxy-config.ts';
+import { proxyConfigCommand } from './proxy-config.ts';
 import { askProxy, readDump, translatedDump } from './read-dump.ts';
+import { tableText } from './table.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-dump-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -34,10 +35,10 @@ spec:
 
 test('a table aligns its columns; one without rows says so', () => {
   assert.equal(
-    printTable(tableOf('secrets', { dump: DUMP }, {}, NOW)),
+    tableText(tableOf('secrets', { dump: DUMP }, {}, NOW)),
     'RESOURCE NAME     TYPE           STATUS     VALID CERT     SERIAL NUMBER     NOT AFTER     NOT BEFORE\ndefault           Cert Chain     ACTIVE     false\n',
   );
-  assert.equal(printTable(tableOf('secrets', { dump: DUMP }, { name: 'none' }, NOW)), 'No active or warming secrets found.\n');
+  assert.equal(tableText(tableOf('secrets', { dump: DUMP }, { name: 'none' }, NOW)), 'No active or warming secrets found.\n');
 });
 
 test('dumps from files: as written by a proxy, and as istioctl writes them', async () => {

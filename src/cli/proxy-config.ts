@@ -3,7 +3,7 @@
 import { Command } from 'commander';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import type { Dump } from '../xds/config-dump/dump.ts';
-import type { Filters, Table } from '../xds/config-dump/table.ts';
+import type { Filters } from '../xds/config-dump/table.ts';
 import { KINDS, type Kind, tableOf } from '../xds/config-dump/tables.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption, portOption, socketOption } from './options.ts';
@@ -11,6 +11,7 @@ import { print } from './print.ts';
 import { askProxy, readDump, translatedDump } from './read-dump.ts';
 import { EMPTY_OPTION } from './read-files.ts';
 import { answerFrom, type Reader } from './read-mesh.ts';
+import { tableText } from './table.ts';
 
 interface Options extends Filters {
   readonly file?: string;
@@ -101,26 +102,10 @@ async function show(kinds: readonly Kind[], dump: Dump, options: Options): Promi
   }
   const tables = kinds.map((kind) => tableOf(kind, dump, options, Date.now()));
   if (options.output === 'table') {
-    print(tables.map(printTable).join('\n'));
+    print(tables.map(tableText).join('\n'));
     return;
   }
   const value = tables[0]!.resources;
   if (options.output === 'json') print(`${JSON.stringify(value, undefined, 2)}\n`);
   else print((await import('yaml')).stringify(value));
-}
-
-/** Columns padded with spaces; the last one is not. */
-export function printTable({ columns, rows, empty }: Table): string {
-  if (rows.length === 0) return `${empty}\n`;
-  const all = [columns, ...rows];
-  const widths = columns.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
-  return all
-    .map(
-      (row) =>
-        `${row
-          .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]! + 5)))
-          .join('')
-          .trimEnd()}\n`,
-    )
-    .join('');
 }

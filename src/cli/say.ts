@@ -6,6 +6,7 @@ import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { originText } from '../lib/origin.ts';
 import { paintFor } from './colours.ts';
+import { few } from './few.ts';
 import { findingText, lineReader } from './findings.ts';
 import { printError } from './print.ts';
 
@@ -35,7 +36,15 @@ export function sayEvent(event: Exclude<ControlEvent, { readonly kind: 'ended' }
     }
     case 'refused': {
       const { type, namespace, name } = event.proxy;
-      say(`${type} ${namespace}/${name}: ${event.refusal.resource}: ${event.refusal.message}`);
+      const of = event.origins.length > 0 ? ` (of ${few(event.origins.map(originText))})` : '';
+      say(`${type} ${namespace}/${name}: ${event.refusal.resource}${of}: ${event.refusal.message}`);
+      return;
+    }
+    case 'withheld': {
+      const { type, namespace, name } = event.proxy;
+      say(
+        `${type} ${namespace}/${name} is connected without a certificate: private keys (${few(event.secrets)}) are served over --xds-tls alone, and what needs them refuses traffic`,
+      );
       return;
     }
     case 'in-force': {

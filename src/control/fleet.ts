@@ -1,40 +1,85 @@
-/** The proxies of this process: those that are wanted, and those that go when nobody needs them any more. */
+/** Where the loop's publications go, and the proxies of this process: those that are wanted, and those that go when nobody needs them any more. */
 import type { Engine, Refusal } from '../engine/contract.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import type { Mesh } from '../translate/model.ts';
 import { type Acknowledgement, type Publication, SetCache } from '../xds/cache.ts';
-import { ProxyRunner } from './proxy-runner.ts';
+import { ProxyRunner, type Settled } from './proxy-runner.ts';
 
 /** A publication that says which turn of the loop it belongs to; turns count from 1. */
 export interface TurnPublication extends Publication {
   readonly turn: { readonly number: number };
 }
 
-export interface FleetOptions<P extends TurnPublication> {
-  readonly startEngine: (key: string, identity: ProxyIdentity) => Promise<Engine>;
-  /** Time for running requests of a proxy that is no longer wanted, ms. */
-  readonly graceMs: number;
+/** One proxy that is wanted. */
+export interface FleetProxy<P> {
+  readonly identity: ProxyIdentity;
+  /** What it took over last; undefined until there is something. */
+  readonly settled: Settled<P> | undefined;
+}
+
+/** The proxies that run what the loop publishes. */
+export interface Fleet<P extends TurnPublication> {
+  /** The wanted ones, in the order in which they were wanted first. */
+  readonly proxies: readonly FleetProxy<P>[];
+  /** The publications of a turn, one for each proxy that is wanted from now on, by its key. */
+  publish(publications: ReadonlyMap<string, { readonly identity: ProxyIdentity; readonly publication: P }>, turn: number): void;
+  /** Ends those that were not wanted any more by this turn. */
+  retire(turn: number): void;
+  reopenLogs(): Promise<void>;
+  /** Drains and ends every proxy. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** A proxy and what it is to run. */
+export interface Joined<P> {
+  readonly identity: ProxyIdentity;
+  readonly publication: P;
+}
+
+/** The loop, for a fleet. */
+export interface FleetHost<P extends TurnPublication> {
+  /**
+   * What a proxy gets, of the newest input, that is wanted since; whoever asks has it among the proxies of the next one. Throws `xds-unavailable` before
+   * there is any input, and what translation throws.
+   */
+  readonly join: (of: (mesh: Mesh) => ProxyIdentity) => Joined<P>;
+  /** Other proxies are wanted: publishes the newest input anew. */
+  readonly renew: () => void;
+  /** A proxy has made something of a publication; by then `proxies` says what. */
   readonly acknowledged: (answer: Acknowledgement<P, Refusal>) => void;
   readonly ended: (proxy: ProxyIdentity, error: Error) => void;
 }
 
-export class Fleet<P extends TurnPublication> {
-  readonly #options: FleetOptions<P>;
+export type OpenFleet = <P extends TurnPublication>(host: FleetHost<P>) => Fleet<P>;
+
+export interface EngineFleetOptions {
+  readonly startEngine: (key: string, identity: ProxyIdentity) => Promise<Engine>;
+  /** Time for running requests of a proxy that is no longer wanted, ms. */
+  readonly graceMs: number;
+}
+
+/** Proxies with an engine each. */
+export function engineFleet(options: EngineFleetOptions): OpenFleet {
+  return (host) => new EngineFleet({ ...options, ...host });
+}
+
+class EngineFleet<P extends TurnPublication> implements Fleet<P> {
+  readonly #options: EngineFleetOptions & FleetHost<P>;
   readonly #cache = new SetCache<P, Refusal>();
   readonly #wanted = new Map<string, ProxyRunner<P>>();
   /** No longer wanted since a turn; they serve until every other proxy has taken that turn over, and so sends nothing there any more. */
   readonly #retiring = new Map<string, { readonly runner: ProxyRunner<P>; readonly since: number }>();
   readonly #closing = new Map<string, Promise<void>>();
 
-  constructor(options: FleetOptions<P>) {
+  constructor(options: EngineFleetOptions & FleetHost<P>) {
     this.#options = options;
   }
 
-  /** The wanted ones, in the order in which they were wanted first. */
-  get runners(): readonly ProxyRunner<P>[] {
+  get proxies(): readonly ProxyRunner<P>[] {
     return [...this.#wanted.values()];
   }
 
-  /** The publications of a turn, one for each proxy that is wanted from now on. Those of a key that stays keep their engine. */
+  /** Those of a key that stays keep their engine. */
   publish(publications: ReadonlyMap<string, { readonly identity: ProxyIdentity; readonly publication: P }>, turn: number): void {
     for (const [key, runner] of this.#wanted) {
       if (publications.has(key)) continue;
@@ -51,18 +96,6 @@ export class Fleet<P extends TurnPublication> {
     }
   }
 
-  /** The turn that every wanted proxy has taken over, or a later one; of none at all, undefined. */
-  settledTurn(): P['turn'] | undefined {
-    let oldest: P['turn'] | undefined;
-    for (const { settled } of this.#wanted.values()) {
-      if (!settled) return undefined;
-      const { turn } = settled.publication;
-      if (!oldest || turn.number < oldest.number) oldest = turn;
-    }
-    return oldest;
-  }
-
-  /** Ends those that were not wanted any more by this turn. */
   retire(turn: number): void {
     for (const [key, { runner, since }] of this.#retiring) {
       if (since > turn) continue;
@@ -74,10 +107,9 @@ export class Fleet<P extends TurnPublication> {
   }
 
   async reopenLogs(): Promise<void> {
-    await Promise.all([...this.runners, ...[...this.#retiring.values()].map(({ runner }) => runner)].map((runner) => runner.reopenLogs()));
+    await Promise.all([...this.proxies, ...[...this.#retiring.values()].map(({ runner }) => runner)].map((runner) => runner.reopenLogs()));
   }
 
-  /** Drains and ends every proxy. */
   async close(graceMs: number): Promise<void> {
     const all = [...this.#wanted.values(), ...[...this.#retiring.values()].map(({ runner }) => runner)];
     this.#wanted.clear();
@@ -101,4 +133,15 @@ export class Fleet<P extends TurnPublication> {
       ended: (error) => ended(identity, error),
     });
   }
+}
+
+/** The turn that every proxy has taken over, or a later one; of none at all, undefined. */
+export function settledTurn<P extends TurnPublication>(proxies: readonly FleetProxy<P>[]): P['turn'] | undefined {
+  let oldest: P['turn'] | undefined;
+  for (const { settled } of proxies) {
+    if (!settled) return undefined;
+    const { turn } = settled.publication;
+    if (!oldest || turn.number < oldest.number) oldest = turn;
+  }
+  return oldest;
 }

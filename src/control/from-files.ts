@@ -1,4 +1,4 @@
-/** What `up` and `proxy --role` have in common: a control plane over files, with a status server. */
+/** What `up`, `proxy --role` and `controller` have in common: a control plane over files, with a status server. */
 import { type MeshFiles, openMeshFiles } from '../config/mesh-source.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import type { Report } from './report.ts';
@@ -10,6 +10,8 @@ export interface FromFilesOptions extends SessionOptions {
   readonly meshConfig: string | undefined;
   /** Port 0 for no status server. */
   readonly statusAddress: SocketAddress;
+  /** What the status says beyond the report. */
+  readonly more?: () => object;
   /** Where there is no MeshConfig, what nothing declares is refused. */
   readonly closed?: boolean;
 }
@@ -44,7 +46,7 @@ export async function controlFromFiles(options: FromFilesOptions): Promise<Contr
     const opened = await openMeshFiles({ paths, meshConfig, closed }, session);
     files = opened;
     const reload = async () => session.apply(await opened.reload());
-    status = await startStatus(options.statusAddress, () => session.report, reload);
+    status = await startStatus(options, () => session.report, reload);
     const first = await session.apply(opened.first);
     return {
       get report() {
@@ -62,8 +64,9 @@ export async function controlFromFiles(options: FromFilesOptions): Promise<Contr
   }
 }
 
-async function startStatus({ address, port }: SocketAddress, report: () => Report | undefined, reload: () => Promise<Report>) {
+async function startStatus(options: FromFilesOptions, report: () => Report | undefined, reload: () => Promise<Report>) {
+  const { address, port } = options.statusAddress;
   if (port === 0) return undefined;
   const { startStatusServer } = await import('./status-server.ts');
-  return startStatusServer({ address, port, report, reload });
+  return startStatusServer({ address, port, report, reload, more: options.more });
 }

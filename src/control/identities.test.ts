@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { proxyOf } from '../../test/support/mesh.ts';
 import { Identities } from '../ca/identities.ts';
 import { codeOf } from '../lib/errors.ts';
+import { engineFleet } from './fleet.ts';
 import { Loop } from './loop.ts';
 import { entryText, inputOf, RecordingEngine } from './testing.ts';
 
@@ -23,13 +24,15 @@ test('each proxy gets its own identity, and at half of its time another, which c
   const accounts = ['a', 'b'];
   const proxies = new Map(accounts.map((serviceAccount) => [serviceAccount, proxyOf({ name: serviceAccount, serviceAccount })]));
   const loop = new Loop({
-    graceMs: 0,
     prepare: (input) => ({ input, findings: [], proxies: () => proxies }),
-    startEngine: async (key) => {
-      const engine = new RecordingEngine();
-      engines.set(key, engine);
-      return engine;
-    },
+    fleet: engineFleet({
+      graceMs: 0,
+      startEngine: async (key) => {
+        const engine = new RecordingEngine();
+        engines.set(key, engine);
+        return engine;
+      },
+    }),
     identities: new Identities(undefined, () => now),
   });
   await loop.apply(inputOf(entryText('one.example.com')));
@@ -56,9 +59,8 @@ test('who is gone is not renewed for, and a CA that can sign no more is told of 
   const failures: unknown[] = [];
   let account = 'a';
   const loop = new Loop({
-    graceMs: 0,
     prepare: (input) => ({ input, findings: [], proxies: () => new Map([['proxy', proxyOf({ name: account, serviceAccount: account })]]) }),
-    startEngine: async () => new RecordingEngine(),
+    fleet: engineFleet({ graceMs: 0, startEngine: async () => new RecordingEngine() }),
     identities,
     notRenewed: (error) => failures.push(error),
   });

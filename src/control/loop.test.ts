@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { proxyOf } from '../../test/support/mesh.ts';
 import type { MeshInput } from '../config/mesh-source.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { engineFleet } from './fleet.ts';
 import { Loop, type LoopOptions, type Prepared } from './loop.ts';
 import { entryText, inputOf, RecordingEngine } from './testing.ts';
 
@@ -20,13 +21,15 @@ const prepared = (input: MeshInput, proxies: ReadonlyMap<string, ProxyIdentity>)
 function setup(options: Partial<LoopOptions> = {}, make: () => RecordingEngine = () => new RecordingEngine()) {
   const engines: (RecordingEngine & { key?: string })[] = [];
   const loop = new Loop({
-    graceMs: 7,
     prepare: (input) => prepared(input, new Map([['a', SIDECAR]])),
-    startEngine: async (key) => {
-      const engine = Object.assign(make(), { key });
-      engines.push(engine);
-      return engine;
-    },
+    fleet: engineFleet({
+      graceMs: 7,
+      startEngine: async (key) => {
+        const engine = Object.assign(make(), { key });
+        engines.push(engine);
+        return engine;
+      },
+    }),
     ...options,
   });
   return { loop, engines, apply: (text: string) => loop.apply(inputOf(text)) };
@@ -161,10 +164,13 @@ test('an engine that cannot be started rejects the input, and is started anew wi
   let fail = true;
   const engine = new RecordingEngine();
   const { apply } = setup({
-    startEngine: async () => {
-      if (fail) throw new Error('no such binary');
-      return engine;
-    },
+    fleet: engineFleet({
+      graceMs: 7,
+      startEngine: async () => {
+        if (fail) throw new Error('no such binary');
+        return engine;
+      },
+    }),
   });
   await assert.rejects(apply(''), /no such binary/);
   fail = false;

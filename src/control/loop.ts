@@ -5,19 +5,15 @@
 
 import type { Identities } from '../ca/identities.ts';
 import type { MeshInput } from '../config/mesh-source.ts';
-import type { Engine } from '../engine/contract.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
-import { spiffeId } from '../lib/spiffe.ts';
 import { type BuiltRegistry, buildRegistry } from '../registry/index.ts';
-import { Translations } from '../translate/classes.ts';
-import type { Mesh, Translation } from '../translate/model.ts';
-import type { Publication } from '../xds/cache.ts';
+import type { Mesh } from '../translate/model.ts';
 import type { XdsResources } from '../xds/resources.ts';
-import { encodeSet } from '../xds/update.ts';
-import { Fleet } from './fleet.ts';
+import { type Fleet, type Joined, type OpenFleet, settledTurn } from './fleet.ts';
 import type { Report } from './report.ts';
+import { Turn, type TurnSet } from './turn.ts';
 
 /** What is made of an input before it is translated, all of it from this input alone. */
 export interface Prepared {
@@ -32,13 +28,14 @@ export interface Prepared {
 
 export interface LoopOptions {
   readonly prepare: (input: MeshInput) => Prepared;
-  readonly startEngine: (key: string, identity: ProxyIdentity) => Promise<Engine>;
-  /** Time for running requests of a proxy that is no longer wanted, ms. */
-  readonly graceMs: number;
+  /** Where what is published goes. */
+  readonly fleet: OpenFleet;
   /** Gives proxies their identities; without it nobody has one. */
   readonly identities?: Identities | undefined;
   /** A state is in force with every proxy, newer than the one before. */
   readonly inForce?: (report: Report) => void;
+  /** A proxy that joined is of a class of which there was none, with findings of its own; `report` has them. */
+  readonly found?: () => void;
   readonly ended?: (proxy: ProxyIdentity, error: Error) => void;
   /** Identities could not be renewed: those that are in force end with their time. It is tried again. */
   readonly notRenewed?: (error: unknown) => void;
@@ -46,17 +43,6 @@ export interface LoopOptions {
 
 /** After a failure, ms. */
 const RENEW_AGAIN_MS = 60_000;
-
-/** One input on its way. */
-interface Turn {
-  readonly number: number;
-  readonly mesh: Mesh;
-  readonly findings: readonly Finding[];
-}
-
-interface TurnSet extends Publication {
-  readonly turn: Turn;
-}
 
 interface Waiting {
   readonly turn: number;
@@ -81,14 +67,14 @@ export class Loop {
 
   constructor(options: LoopOptions) {
     this.#options = options;
-    this.#fleet = new Fleet({
-      startEngine: options.startEngine,
-      graceMs: options.graceMs,
+    this.#fleet = options.fleet({
       acknowledged: (answer) => {
         if (answer.kind === 'accepted') this.#settle();
         else this.#fail(answer.publication.turn.number, answer.error);
       },
       ended: (proxy, error) => options.ended?.(proxy, error),
+      join: (of) => this.#join(of),
+      renew: () => this.#renewOrTell(),
     });
   }
 
@@ -109,9 +95,11 @@ export class Loop {
     return waited;
   }
 
-  /** Publishes the newest input anew: identities have been renewed. */
+  /** Publishes the newest input anew: identities have been renewed, or other proxies are wanted. */
   renew(): void {
-    if (this.#lastInput) this.#publish(++this.#count, this.#lastInput);
+    if (!this.#lastInput) return;
+    this.#publish(++this.#count, this.#lastInput);
+    this.#settle();
   }
 
   /** Has every proxy open its access logs anew. */
@@ -137,37 +125,14 @@ export class Loop {
       config: input.mesh,
       ...(identities ? {} : { withoutIdentities: true }),
     };
-    const findings: Finding[] = [...input.snapshot.findings, ...built.findings, ...input.findings, ...preparing];
-    const turn: Turn = { number, mesh, findings };
-    const translations = new Translations(mesh);
-    // Proxies of one class have the same translation; of one identity too, and so one encoded set.
-    const sets = new Map<Translation, Map<string, TurnSet>>();
-    const uris = new Set<string>();
+    const findings = [...input.snapshot.findings, ...built.findings, ...input.findings, ...preparing];
+    const turn = new Turn({ number, mesh, findings, identities, adapt });
     const publications = new Map<string, { readonly identity: ProxyIdentity; readonly publication: TurnSet }>();
-    for (const [key, identity] of proxies(mesh)) {
-      const translation = translations.of(identity);
-      let ofClass = sets.get(translation);
-      if (!ofClass) {
-        findings.push(...translation.findings);
-        ofClass = new Map();
-        sets.set(translation, ofClass);
-      }
-      const own =
-        translation.wantsIdentity && identities ? spiffeId(input.mesh.trustDomain, identity.namespace, identity.serviceAccount) : '';
-      let publication = ofClass.get(own);
-      if (!publication) {
-        const adapted = adapt?.(translation.resources, identity.type) ?? translation.resources;
-        const resources = own === '' ? adapted : withSecrets(adapted, identities!.secretsOf(input.mesh.trustDomain, own));
-        uris.add(own);
-        publication = { turn, resources, set: encodeSet(resources) };
-        ofClass.set(own, publication);
-      }
-      publications.set(key, { identity, publication });
-    }
+    for (const [key, identity] of proxies(mesh)) publications.set(key, { identity, publication: turn.setFor(identity) });
     this.#last = turn;
     this.#lastInput = given;
     this.#fleet.publish(publications, number);
-    identities?.keepOnly(uris);
+    identities?.keepOnly(turn.uris);
     this.#renewAt(identities?.renewAt);
   }
 
@@ -175,32 +140,45 @@ export class Loop {
   #renewAt(at: number | undefined): void {
     clearTimeout(this.#renewal);
     if (at === undefined) return;
-    const renew = () => {
-      try {
-        this.renew();
-      } catch (error) {
-        this.#options.notRenewed?.(error);
-        this.#renewAt(Date.now() + RENEW_AGAIN_MS);
-      }
-    };
-    this.#renewal = setTimeout(renew, Math.max(1000, at - Date.now())).unref();
+    this.#renewal = setTimeout(() => this.#renewOrTell(), Math.max(1000, at - Date.now())).unref();
+  }
+
+  #renewOrTell(): void {
+    try {
+      this.renew();
+    } catch (error) {
+      this.#options.notRenewed?.(error);
+      this.#renewAt(Date.now() + RENEW_AGAIN_MS);
+    }
+  }
+
+  #join(of: (mesh: Mesh) => ProxyIdentity): Joined<TurnSet> {
+    const turn = this.#last;
+    if (!turn) throw new SallyportError('xds-unavailable', 'nothing has been translated yet');
+    const identity = of(turn.mesh);
+    const publication = turn.setFor(identity);
+    this.#renewAt(this.#options.identities?.renewAt);
+    return { identity, publication };
   }
 
   /** Sees how far every proxy has come. */
   #settle(): void {
-    const turn = this.#fleet.runners.length === 0 ? this.#last : this.#fleet.settledTurn();
+    const running = this.#fleet.proxies;
+    const turn = running.length === 0 ? this.#last : settledTurn(running);
     if (!turn) return;
     const { mesh, findings } = turn;
-    const proxies = this.#fleet.runners.map(({ identity, settled }) => {
+    const proxies = running.map(({ identity, settled }) => {
       const { publication, refused } = settled!;
       return { identity, version: publication.set.version, refusals: refused, resources: publication.resources };
     });
     const report: Report = { snapshot: mesh.snapshot.version, findings, proxies, mesh };
+    const found = this.report !== undefined && this.report.findings !== findings;
     this.report = report;
     this.#fleet.retire(turn.number);
     const news = turn.number > this.#settled;
     this.#settled = turn.number;
     if (news) this.#options.inForce?.(report);
+    else if (found) this.#options.found?.();
     const done = this.#waiting.filter((waiting) => waiting.turn <= turn.number);
     this.#waiting = this.#waiting.filter((waiting) => waiting.turn > turn.number);
     for (const { resolve } of done) resolve(report);
@@ -211,8 +189,4 @@ export class Loop {
     this.#waiting = this.#waiting.filter((waiting) => waiting.turn > turn);
     for (const { reject } of failed) reject(error);
   }
-}
-
-function withSecrets(resources: XdsResources, secrets: XdsResources['secrets']): XdsResources {
-  return { ...resources, secrets: [...resources.secrets, ...secrets].sort((a, b) => (a.name < b.name ? -1 : 1)) };
 }

@@ -3,6 +3,7 @@ import type { Refusal } from '../engine/contract.ts';
 import type { Finding } from '../lib/finding.ts';
 import { findingJson } from '../lib/finding-form.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { originsBehind } from './refused-origins.ts';
 import type { ControlEvent, ProxyState } from './report.ts';
 
 export class News {
@@ -22,8 +23,11 @@ export class News {
   }
 
   ofRefusals(proxies: readonly ProxyState[]): Extract<ControlEvent, { kind: 'refused' }>[] {
-    const all = proxies.flatMap(({ identity, refusals }) =>
-      refusals.map((refusal) => ({ kind: 'refused', proxy: identity, refusal }) as const),
+    const all = proxies.flatMap(({ identity, refusals, resources }) =>
+      refusals.map((refusal) => {
+        const origins = originsBehind(resources, refusal.key);
+        return { kind: 'refused', proxy: identity, refusal, origins } as const;
+      }),
     );
     const fresh = all.filter(({ proxy, refusal }) => !this.#refused.has(keyOf(proxy, refusal)));
     this.#refused = new Set(all.map(({ proxy, refusal }) => keyOf(proxy, refusal)));

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { proxyOf } from '../../test/support/mesh.ts';
 import type { MeshInput } from '../config/mesh-source.ts';
+import { engineFleet } from './fleet.ts';
 import type { ControlEvent } from './report.ts';
 import { Session } from './session.ts';
 import { entryText, inputOf, RecordingEngine } from './testing.ts';
@@ -22,10 +23,9 @@ function setup(analyse: boolean) {
   const events: ControlEvent[] = [];
   let wake = () => {};
   const session = new Session({
-    graceMs: 0,
     analyse,
     prepare: (input: MeshInput) => ({ input, findings: [], proxies: () => new Map([['a', SIDECAR]]) }),
-    startEngine: async () => engine,
+    fleet: engineFleet({ graceMs: 0, startEngine: async () => engine }),
     tell: (event) => {
       events.push(event);
       wake();

@@ -3,12 +3,13 @@ import type { Listener } from '../config/follow.ts';
 import type { MeshInput } from '../config/mesh-source.ts';
 import type { Finding } from '../lib/finding.ts';
 import { sortFindings } from '../lib/finding-form.ts';
+import type { Mesh } from '../translate/model.ts';
 import { BackgroundAnalysis } from './analysis.ts';
 import { Loop, type LoopOptions } from './loop.ts';
 import { News } from './news.ts';
 import type { ControlEvent, Report } from './report.ts';
 
-export interface SessionOptions extends Pick<LoopOptions, 'prepare' | 'startEngine' | 'graceMs' | 'identities'> {
+export interface SessionOptions extends Pick<LoopOptions, 'prepare' | 'fleet' | 'identities'> {
   /** Whether to find what `sallyport analyze` finds, too. */
   readonly analyse: boolean;
   readonly tell: (event: ControlEvent) => void;
@@ -19,7 +20,8 @@ export class Session implements Listener<MeshInput> {
   readonly #tell: (event: ControlEvent) => void;
   readonly #news = new News();
   readonly #analysis: BackgroundAnalysis | undefined;
-  #started = false;
+  /** The mesh that was told of last. */
+  #told: Mesh | undefined;
   /** Of the newest mesh that was analysed. */
   #analysed: readonly Finding[] = [];
 
@@ -28,6 +30,7 @@ export class Session implements Listener<MeshInput> {
     this.#loop = new Loop({
       ...options,
       inForce: (report) => this.#inForce(report),
+      found: () => this.#tellFindings(),
       ended: (proxy, error) => tell({ kind: 'ended', proxy, error }),
       notRenewed: (error) => this.failed(error),
     });
@@ -73,9 +76,12 @@ export class Session implements Listener<MeshInput> {
   #inForce({ proxies, mesh, findings }: Report): void {
     this.#tellFindings();
     for (const event of this.#news.ofRefusals(proxies)) this.#tell(event);
+    const before = this.#told;
+    // Other identities and other proxies are no other mesh.
+    if (before?.snapshot === mesh.snapshot && before.config === mesh.config) return;
+    this.#told = mesh;
     const errors = findings.filter(({ level }) => level === 'Error').length;
-    if (this.#started) this.#tell({ kind: 'in-force', proxies: proxies.length, errors });
-    this.#started = true;
+    if (before) this.#tell({ kind: 'in-force', proxies: proxies.length, errors });
     this.#analysis?.want(mesh);
   }
 

@@ -12,6 +12,8 @@ export interface StatusServerOptions {
   readonly port: number;
   /** What is in force; undefined until the first configuration is. */
   readonly report: () => Report | undefined;
+  /** What there is to say beyond the report. */
+  readonly more?: (() => object) | undefined;
   /** Reads the files again and resolves when what they say is in force. */
   readonly reload: () => Promise<Report>;
 }
@@ -31,7 +33,7 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
     const report = options.report();
     request.resume();
     if (route === 'GET /healthz/ready') reply(answer, report ? 200 : 503, undefined);
-    else if (route === 'GET /status') reply(answer, report ? 200 : 503, report && statusJson(report));
+    else if (route === 'GET /status') reply(answer, report ? 200 : 503, report && { ...statusJson(report), ...options.more?.() });
     else if (route !== 'POST /reload') reply(answer, 404, { error: 'there are GET /healthz/ready, GET /status and POST /reload' });
     else if (!isLoopback(request.socket.remoteAddress)) reply(answer, 403, { error: 'a reload can be asked for from this machine only' });
     else {

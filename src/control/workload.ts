@@ -6,6 +6,7 @@ import { SallyportError } from '../lib/errors.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import type { Mesh } from '../translate/model.ts';
+import { engineFleet } from './fleet.ts';
 import { type ControlPlane, controlFromFiles } from './from-files.ts';
 import type { ControlEvent } from './report.ts';
 
@@ -43,12 +44,11 @@ export async function startWorkloadProxy(
     paths: options.paths,
     meshConfig: options.meshConfig,
     statusAddress: options.statusAddress,
-    graceMs: 0,
     analyse: false,
     identities: options.ca === undefined ? undefined : new Identities(options.ca, Date.now),
     tell: host.tell,
     prepare: (input) => ({ input, findings: [], proxies: (mesh) => new Map([['proxy', identityIn(mesh)]]) }),
-    startEngine: (_key, identity) => startEngine(options, host, { identity, admin }),
+    fleet: engineFleet({ startEngine: (_key, identity) => startEngine(options, host, { identity, admin }), graceMs: 0 }),
   });
 }
 

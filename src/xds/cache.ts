@@ -40,41 +40,53 @@ const RETRY: RetryTimes = { first: 1000, most: 30_000 };
 
 export class SetCache<P extends Publication, R extends Refused> {
   readonly #published = new Map<string, P>();
-  readonly #watches = new Map<string, Set<Watch<P, R>>>();
+  readonly #followers = new Map<string, Set<Follower<P>>>();
   readonly #retry: RetryTimes;
 
   constructor(retry: RetryTimes = RETRY) {
     this.#retry = retry;
   }
 
-  /** Replaces what the key had; its watches learn of it. */
+  /** Replaces what the key had; its followers learn of it. */
   publish(key: string, publication: P): void {
     this.#published.set(key, publication);
-    for (const watch of this.#watches.get(key) ?? []) watch.published(publication);
+    for (const follower of this.#followers.get(key) ?? []) follower.published(publication);
   }
 
-  /** Forgets a key that nobody is to run any more; its watches stay as they are. */
+  /** Forgets a key that nobody is to run any more; its followers stay as they are. */
   withdraw(key: string): void {
     this.#published.delete(key);
   }
 
+  /** Tells of what is published under the key, from what is there now on. Returns what ends it. */
+  follow(key: string, follower: Follower<P>): () => void {
+    const followers = this.#followers.get(key) ?? new Set();
+    this.#followers.set(key, followers);
+    followers.add(follower);
+    const present = this.#published.get(key);
+    if (present) follower.published(present);
+    return () => {
+      followers.delete(follower);
+      if (followers.size === 0 && this.#followers.get(key) === followers) this.#followers.delete(key);
+    };
+  }
+
   /** Keeps the client at what is published under the key, from what is there now on, and says what it made of each change. */
   watch(key: string, client: Client<R>, acknowledged: (answer: Acknowledgement<P, R>) => void): Watch<P, R> {
-    const watches = this.#watches.get(key) ?? new Set();
-    this.#watches.set(key, watches);
-    const watch = new Watch(client, acknowledged, this.#retry, () => {
-      watches.delete(watch);
-      if (watches.size === 0) this.#watches.delete(key);
-    });
-    watches.add(watch);
-    const present = this.#published.get(key);
-    if (present) watch.published(present);
+    let unfollow = () => {};
+    const watch = new Watch(client, acknowledged, this.#retry, () => unfollow());
+    unfollow = this.follow(key, watch);
     return watch;
   }
 }
 
+/** Takes each publication as it comes. */
+export interface Follower<P extends Publication> {
+  published(publication: P): void;
+}
+
 /** One client of one key. */
-export class Watch<P extends Publication, R extends Refused> {
+export class Watch<P extends Publication, R extends Refused> implements Follower<P> {
   readonly #client: Client<R>;
   readonly #acknowledged: (answer: Acknowledgement<P, R>) => void;
   readonly #ended: () => void;

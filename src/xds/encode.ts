@@ -7,6 +7,7 @@ import { hash } from 'node:crypto';
 import { type DescMessage, type Message, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { ListenerSchema } from './gen/envoy/config/listener/v3/listener_pb.js';
 import { RouteConfigurationSchema } from './gen/envoy/config/route/v3/route_pb.js';
+import { tagOf, varintSize, writeVarint } from './wire.ts';
 
 export interface Encoded {
   readonly bytes: Uint8Array;
@@ -63,15 +64,13 @@ function encodeWithParts<Desc extends DescMessage>(schema: Desc, message: Messag
     const value = fields[name] as Message | readonly Message[] | undefined;
     const list = field.fieldKind === 'list' ? (value as readonly Message[]) : value === undefined ? [] : [value as Message];
     rest[name] = field.fieldKind === 'list' ? [] : undefined;
-    const tag = (field.number << 3) | LENGTH_DELIMITED;
+    const tag = tagOf(field.number);
     for (const each of list) placed.push({ message: each, tag, part: partOf(of, each) });
   }
   const frame = toBinary(schema, rest as MessageShape<Desc>);
   const bytes = joined(frame, placed);
   return { bytes, version: contentHash([contentHash(frame), ...placed.map(({ tag, part }) => `${tag}:${part.version}`)].join()) };
 }
-
-const LENGTH_DELIMITED = 2;
 
 function partOf(schema: DescMessage, message: Message): Part {
   const known = parts.get(message);
@@ -97,18 +96,4 @@ function joined(frame: Uint8Array, placed: readonly Placed[]): Uint8Array {
     at += part.length;
   }
   return bytes;
-}
-
-function varintSize(value: number): number {
-  let size = 1;
-  for (let rest = value; rest > 0x7f; rest >>>= 7) size += 1;
-  return size;
-}
-
-function writeVarint(bytes: Uint8Array, start: number, value: number): number {
-  let at = start;
-  let rest = value;
-  for (; rest > 0x7f; rest >>>= 7) bytes[at++] = (rest & 0x7f) | 0x80;
-  bytes[at++] = rest;
-  return at;
 }

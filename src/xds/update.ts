@@ -8,7 +8,7 @@ import { RouteConfigurationSchema } from './gen/envoy/config/route/v3/route_pb.j
 import { SecretSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { NameTableSchema } from './gen/istio/nds_pb.js';
 import { EncodedList, ResourceTable } from './resource-table.ts';
-import type { EncodedResource, ResourceType, XdsResources, XdsUpdate } from './resources.ts';
+import { type EncodedResource, type ResourceType, TYPE_URL, type XdsResources, type XdsUpdate } from './resources.ts';
 
 export type { EncodedResource } from './resources.ts';
 
@@ -74,14 +74,29 @@ function resourceOf<Desc extends DescMessage>(
   return resource;
 }
 
-function versionOf(list: EncodedList): string {
+/** A hash of all that the list has. */
+export function versionOf(list: EncodedList): string {
   let version = versions.get(list);
   if (version === undefined) {
-    version = contentHash(list.all.map(({ type, name, version }) => `${type}/${name}=${version}\n`).join(''));
+    version = versionOfAll(list.all);
     versions.set(list, version);
   }
   return version;
 }
+
+/** A hash of names and versions, in this order. */
+export function versionOfAll(resources: readonly EncodedResource[]): string {
+  return contentHash(resources.map(({ type, name, version }) => `${type}/${name}=${version}\n`).join(''));
+}
+
+/** The resources of one type; the same list for as long as none of them changed. */
+export function listIn(set: EncodedSet, type: ResourceType): EncodedList {
+  return listsOf(set).find((list) => list.type === type) ?? EMPTY_LISTS[type];
+}
+
+const EMPTY_LISTS = Object.fromEntries(Object.keys(TYPE_URL).map((type) => [type, new EncodedList(type as ResourceType, [])])) as Readonly<
+  Record<ResourceType, EncodedList>
+>;
 
 /** What leads from `before` to `after`; undefined if they are the same. */
 export function updateBetween(before: EncodedSet, after: EncodedSet): XdsUpdate | undefined {

@@ -1,4 +1,7 @@
-/** Reading parts of an encoded message without decoding the rest: a message with ten thousand entries in one field is taken apart into their bytes. */
+/**
+ * Parts of an encoded message without the rest of it: a message with ten thousand entries in one field is taken apart into their bytes, and one is put
+ * together of parts that are bytes already.
+ */
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 
 export interface SplitMessage {
@@ -54,4 +57,24 @@ function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
 
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && Buffer.compare(a, b) === 0;
+}
+
+/** The tag of a field that holds a message, a string or bytes. */
+export function tagOf(field: number): number {
+  return (field << 3) | WireType.LengthDelimited;
+}
+
+export function varintSize(value: number): number {
+  let size = 1;
+  for (let rest = value; rest > 0x7f; rest >>>= 7) size += 1;
+  return size;
+}
+
+/** Returns where it ends. */
+export function writeVarint(bytes: Uint8Array, start: number, value: number): number {
+  let at = start;
+  let rest = value;
+  for (; rest > 0x7f; rest >>>= 7) bytes[at++] = (rest & 0x7f) | 0x80;
+  bytes[at++] = rest;
+  return at;
 }

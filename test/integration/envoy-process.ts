@@ -16,10 +16,25 @@ export interface RunningEnvoy {
 
 /** Starts Envoy with one listener; a port 0 of the listener is any free one. Rejects with Envoy's output if it ends at once. */
 export async function startEnvoy(binary: string, listener: JsonObject, clusters: readonly JsonObject[] = []): Promise<RunningEnvoy> {
+  const envoy = await bootEnvoy(binary, { staticResources: { listeners: [listener], clusters: [...clusters] } });
+  try {
+    const answer = await fetch(`http://${envoy.admin}/listeners?format=json`);
+    const { listener_statuses: statuses } = (await answer.json()) as {
+      listener_statuses: { local_address: { socket_address: { port_value: number } } }[];
+    };
+    return { ...envoy, port: statuses[0]!.local_address.socket_address.port_value };
+  } catch (error) {
+    await envoy.stop();
+    throw error;
+  }
+}
+
+/** Starts Envoy with a bootstrap, to which an admin server is added. Rejects with Envoy's output if it ends at once. */
+export async function bootEnvoy(binary: string, bootstrap: JsonObject): Promise<Omit<RunningEnvoy, 'port'>> {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-envoy-'));
   const file = join(folder, 'bootstrap.json');
   const admin = { address: { socketAddress: { address: '127.0.0.1', portValue: 0 } } };
-  writeFileSync(file, JSON.stringify({ admin, staticResources: { listeners: [listener], clusters } }));
+  writeFileSync(file, JSON.stringify({ admin, ...bootstrap }));
   const child = spawn(binary, ['-c', file, '--concurrency', '1', '--disable-hot-restart', '-l', 'info'], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -32,12 +47,7 @@ export async function startEnvoy(binary: string, listener: JsonObject, clusters:
     rmSync(folder, { recursive: true });
   };
   try {
-    const address = await startedAt(child);
-    const answer = await fetch(`http://${address}/listeners?format=json`);
-    const { listener_statuses: statuses } = (await answer.json()) as {
-      listener_statuses: { local_address: { socket_address: { port_value: number } } }[];
-    };
-    return { port: statuses[0]!.local_address.socket_address.port_value, admin: address, stop };
+    return { admin: await startedAt(child), stop };
   } catch (error) {
     await stop();
     throw error;

@@ -34,8 +34,9 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
   const learning = await startLearning(paths, options, host, sidecar, reopenLogs);
   const engine = earlyEngine(options, host, sidecar);
   try {
-    const [{ controlFromFiles }, { localPrepare, SIDECAR }, { Identities }] = await Promise.all([
+    const [{ controlFromFiles }, { engineFleet }, { localPrepare, SIDECAR }, { Identities }] = await Promise.all([
       import('../from-files.ts'),
+      import('../fleet.ts'),
       import('./prepare.ts'),
       import('../../ca/identities.ts'),
     ]);
@@ -43,14 +44,16 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
       paths,
       meshConfig: options.meshConfig,
       statusAddress: options.statusAddress,
-      graceMs: options.graceMs,
       analyse: options.analyse,
       closed: options.contained !== undefined,
       identities: new Identities(options.ca, Date.now),
       tell: host.tell,
       prepare: localPrepare({ options, sidecar, learning, adjust: host.adjust ?? ((config) => config) }),
-      startEngine: (key, identity) =>
-        key === SIDECAR ? engine.take() : startEngine(options, host, { identity, admin: adminOf(options, identity.bindAddress!) }),
+      fleet: engineFleet({
+        graceMs: options.graceMs,
+        startEngine: (key, identity) =>
+          key === SIDECAR ? engine.take() : startEngine(options, host, { identity, admin: adminOf(options, identity.bindAddress!) }),
+      }),
     });
     refuseUnheard(control.report);
     learning?.start();

@@ -1,0 +1,71 @@
+/** `sallyport controller`: the control plane alone. */
+import { Command, Option } from 'commander';
+import type { ControlEvent } from '../control/report.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
+import { durationOption, socketOption } from './options.ts';
+import { say, sayEvent } from './say.ts';
+import { serve } from './serve.ts';
+
+interface Options {
+  readonly meshConfig?: string;
+  readonly ca?: string;
+  readonly xds: SocketAddress;
+  readonly xdsTls?: SocketAddress;
+  readonly statusAddress: SocketAddress;
+  readonly keep: number;
+  readonly grace: number;
+  readonly watch: boolean;
+}
+
+export function controllerCommand(): Command {
+  return new Command('controller')
+    .summary('serve the mesh of these files to Envoys over xDS')
+    .description(
+      'Runs the control plane alone: Envoys connect to it over xDS (v3, gRPC) and get what the resources in PATH mean for them. ' +
+        'A node says who it is as those of Istio do: TYPE~ADDRESS~NAME.NAMESPACE~DOMAIN. Changes of the files take effect at once; SIGHUP reads them again.',
+    )
+    .argument('<path...>', 'files and folders with resources; - for stdin')
+    .option('--mesh-config <file>', 'MeshConfig; without it the ConfigMap istio in istio-system, if there is one')
+    .option('--ca <folder>', 'CA of the mesh: a folder with ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem, made on first use')
+    .addOption(
+      new Option(
+        '--xds <address:port>',
+        'where clients on this machine are served, in plaintext and without private keys; port 0 for nowhere',
+      )
+        .argParser(socketOption('127.0.0.1'))
+        .default({ address: '127.0.0.1', port: 15010 }, '127.0.0.1:15010'),
+    )
+    .addOption(
+      new Option(
+        '--xds-tls <address:port>',
+        'where clients are served that prove who they are by a certificate of the CA, e.g. 0.0.0.0:15012',
+      ).argParser(socketOption('0.0.0.0')),
+    )
+    .addOption(
+      new Option('--status-address <address:port>', 'readiness, streams, reload; port 0 for none')
+        .argParser(socketOption('127.0.0.1'))
+        .default({ address: '127.0.0.1', port: 15021 }, '127.0.0.1:15021'),
+    )
+    .addOption(
+      new Option('--keep <duration>', 'time after which a proxy that nobody is connected as is no longer translated')
+        .argParser(durationOption)
+        .default(60_000, '1m'),
+    )
+    .addOption(new Option('--grace <duration>', 'time for streams to end').argParser(durationOption).default(5000, '5s'))
+    .option('--no-watch', 'do not follow changes of the files')
+    .action(async (paths: string[], options: Options) => {
+      const { startController } = await import('../control/serving/controller.ts');
+      process.exitCode = await serve(async () => {
+        const { meshConfig, ca, xds, xdsTls, statusAddress, keep: keepMs } = options;
+        const control = await startController({ paths, meshConfig, ca, xds, xdsTls, statusAddress, keepMs }, sayServed);
+        say('ready');
+        return control;
+      }, options);
+    });
+}
+
+/** As of other control planes, but that what is published is in force when clients have acknowledged it. */
+function sayServed(event: ControlEvent): void {
+  if (event.kind === 'in-force') say(`reloaded: what was read is served to ${event.proxies} ${event.proxies === 1 ? 'proxy' : 'proxies'}`);
+  else if (event.kind !== 'ended') sayEvent(event);
+}

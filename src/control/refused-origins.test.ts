@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { meshFromText, proxyOf } from '../../test/support/mesh.ts';
+import { originText } from '../lib/origin.ts';
+import { Translations } from '../translate/classes.ts';
+import { originsBehind } from './refused-origins.ts';
+
+test('behind a resource stand the objects of the files that it was made of', () => {
+  const mesh = meshFromText(`
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: one, namespace: default }
+spec: { hosts: [one.example.com], resolution: STATIC, ports: [{ number: 80, name: http, protocol: HTTP }], endpoints: [{ address: 192.0.2.1 }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: rule, namespace: default }
+spec: { hosts: [one.example.com], http: [{ route: [{ destination: { host: one.example.com } }], timeout: 3s }] }
+`);
+  const { resources } = new Translations(mesh).of(proxyOf({}));
+  const behind = (key: string | undefined) =>
+    originsBehind(resources, key).map(({ kind, namespace, name }) => originText({ kind, namespace, name }));
+  assert.deepEqual(behind('cluster/outbound|80||one.example.com'), ['ServiceEntry default/one']);
+  assert.ok(behind('route/80').includes('VirtualService default/rule'));
+  for (const none of [undefined, 'cluster/none', 'listener/none', 'route/none', 'secret/default']) assert.deepEqual(behind(none), []);
+});

@@ -1,0 +1,56 @@
+/** How the xDS server proves who it is, and whom it asks to prove it: certificates of the mesh's CA, renewed while it runs. */
+import { experimental, type ServerCredentials } from '@grpc/grpc-js';
+import type { Identities } from '../../ca/identities.ts';
+import { spiffeId } from '../../lib/spiffe.ts';
+
+/** By which Istio's agents call a control plane, beside its identity. */
+const HOSTS = ['istiod.istio-system.svc'];
+/** After a failure, ms. */
+const AGAIN_MS = 60_000;
+
+export interface MeshCredentials {
+  readonly credentials: ServerCredentials;
+  close(): void;
+}
+
+/** Throws as `authorityIn`. @param failed a certificate could not be renewed: the one there is ends with its time; it is tried again */
+export function meshCredentials(identities: Identities, trustDomain: string, failed: (error: unknown) => void): MeshCredentials {
+  const issue = () => identities.forServer(trustDomain, spiffeId(trustDomain, 'istio-system', 'sallyport-controller'), HOSTS);
+  let current = issue();
+  const certificates = new Set<experimental.IdentityCertificateUpdateListener>();
+  const authorities = new Set<experimental.CaCertificateUpdateListener>();
+  const identity = () => ({ certificate: Buffer.from(current.chain), privateKey: Buffer.from(current.key.reveal()) });
+  const roots = () => ({ caCertificate: Buffer.from(current.trusted) });
+  // The library hears of what comes after it has asked, not of what comes at once.
+  const later = queueMicrotask;
+  const provider: experimental.CertificateProvider = {
+    addIdentityCertificateListener(listener) {
+      certificates.add(listener);
+      later(() => listener(identity()));
+    },
+    removeIdentityCertificateListener: (listener) => void certificates.delete(listener),
+    addCaCertificateListener(listener) {
+      authorities.add(listener);
+      later(() => listener(roots()));
+    },
+    removeCaCertificateListener: (listener) => void authorities.delete(listener),
+  };
+  let timer: NodeJS.Timeout;
+  const renewAfter = (ms: number) => {
+    timer = setTimeout(renew, Math.max(1000, ms)).unref();
+  };
+  const renew = () => {
+    try {
+      current = issue();
+      for (const listener of certificates) listener(identity());
+      for (const listener of authorities) listener(roots());
+      renewAfter((current.notAfter - Date.now()) / 2);
+    } catch (error) {
+      failed(error);
+      renewAfter(AGAIN_MS);
+    }
+  };
+  renewAfter((current.notAfter - Date.now()) / 2);
+  const credentials = experimental.createCertificateProviderServerCredentials(provider, provider, true);
+  return { credentials, close: () => clearTimeout(timer) };
+}

@@ -1,0 +1,194 @@
+/** The proxies that are connected: each stream gets what the loop publishes for its proxy, and a proxy is translated for as long as somebody is connected as it. */
+import { SallyportError } from '../../lib/errors.ts';
+import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
+import type { Mesh } from '../../translate/model.ts';
+import type { Admitted, AdsServerOptions, Peer } from '../../xds/ads/server.ts';
+import type { AdsStream } from '../../xds/ads/stream.ts';
+import { type Publication, SetCache } from '../../xds/cache.ts';
+import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import type { EncodedSet } from '../../xds/update.ts';
+import type { Fleet, FleetHost, FleetProxy, Joined, TurnPublication } from '../fleet.ts';
+import { originsBehind } from '../refused-origins.ts';
+import type { ControlEvent } from '../report.ts';
+import { keysIn, withoutKeys } from './keyless.ts';
+import { refusalsOf } from './nack.ts';
+import { certifies, checkCertificate, declaredProxy, followedProxy, proxyOfNode } from './node.ts';
+
+export interface ServedProxiesOptions {
+  /** How long a proxy is kept that nobody is connected as, ms. */
+  readonly keepMs: number;
+  readonly tell: (event: ControlEvent) => void;
+}
+
+/** One stream of a proxy. */
+export interface ServedStream {
+  readonly identity: ProxyIdentity;
+  /** `address:port` of the client. */
+  readonly peer: string;
+  /** Whether it proved who it is. */
+  readonly proven: boolean;
+  readonly stream: AdsStream;
+}
+
+interface Served {
+  /** What its node says. */
+  readonly claimed: ProxyIdentity;
+  identity: ProxyIdentity;
+  publication: Publication;
+  readonly streams: Set<ServedStream>;
+  /** Names of secrets, as they were told of. */
+  withheld: string;
+  /** Since nobody is connected as it. */
+  leaving: NodeJS.Timeout | undefined;
+}
+
+export class ServedProxies {
+  readonly #options: ServedProxiesOptions;
+  readonly #served = new Map<string, Served>();
+  readonly #cache = new SetCache<Publication, never>();
+  #join: ((key: string, of: (mesh: Mesh) => ProxyIdentity) => Joined<Publication>) | undefined;
+  #renew = () => {};
+  /** Of the newest mesh. */
+  #trustDomain: string | undefined;
+
+  constructor(options: ServedProxiesOptions) {
+    this.#options = options;
+  }
+
+  /** The streams that there are, in the order in which their proxies came. */
+  get streams(): readonly ServedStream[] {
+    return [...this.#served.values()].flatMap(({ streams, identity }) => [...streams].map((stream) => ({ ...stream, identity })));
+  }
+
+  /** For the loop: who is to be translated. */
+  identitiesIn(mesh: Mesh): ReadonlyMap<string, ProxyIdentity> {
+    this.#trustDomain = mesh.config.trustDomain;
+    return new Map([...this.#served].map(([key, { claimed, identity }]) => [key, followedProxy(claimed, identity, mesh)]));
+  }
+
+  /** For the loop. What is published counts as settled: a client takes it over at its own pace, of which `streams` tell. */
+  openFleet<P extends TurnPublication>(host: FleetHost<P>): Fleet<P> {
+    let proxies = new Map<string, FleetProxy<P>>();
+    const settledAt = (identity: ProxyIdentity, publication: P): FleetProxy<P> => ({ identity, settled: { publication, refused: [] } });
+    this.#renew = host.renew;
+    this.#join = (key, of) => {
+      const joined = host.join(of);
+      proxies.set(key, settledAt(joined.identity, joined.publication));
+      host.acknowledged({ kind: 'accepted', publication: joined.publication, refused: [] });
+      return joined;
+    };
+    return {
+      get proxies() {
+        return [...proxies.values()];
+      },
+      publish: (publications) => {
+        proxies = new Map([...publications].map(([key, { identity, publication }]) => [key, settledAt(identity, publication)]));
+        for (const [key, { identity, publication }] of publications) this.#publish(key, identity, publication);
+      },
+      retire: () => {},
+      reopenLogs: async () => {},
+      close: async () => {
+        for (const { leaving } of this.#served.values()) clearTimeout(leaving);
+      },
+    };
+  }
+
+  /** For a server: who may be whom. @param proves whether clients have to prove it by a certificate of the mesh */
+  admitting(proves: boolean): AdsServerOptions['admit'] {
+    return (node, peer, stream) => this.#admit(node, peer, stream, proves);
+  }
+
+  /** Throws `xds-invalid-node`, `xds-forbidden`, or `xds-unavailable` where what the proxy is to run could not be made. */
+  #admit(node: Node, { address, certificate }: Peer, stream: AdsStream, proves: boolean): Admitted {
+    const claimed = proxyOfNode(node);
+    const served = this.#proxyOf(claimed, (identity, mesh) => {
+      if (proves) checkCertificate(certificate?.subjectaltname, identity, mesh);
+    });
+    const one: ServedStream = { identity: served.identity, peer: address, proven: proves, stream };
+    served.streams.add(one);
+    clearTimeout(served.leaving);
+    const unfollow = this.#cache.follow(keyOf(claimed), {
+      published: ({ set }) => {
+        if (proves && !this.#stillProves(certificate?.subjectaltname, served)) {
+          stream.end(
+            new SallyportError('xds-forbidden', 'the files have another identity for this workload now: its certificate is of the old one'),
+          );
+          return;
+        }
+        stream.serve(proves ? set : withoutKeys(set));
+        if (!proves) this.#tellWithheld(served, set);
+      },
+    });
+    return {
+      refused: (type, nack) => {
+        const { identity: proxy, publication } = served;
+        for (const refusal of refusalsOf(type, nack))
+          this.#options.tell({ kind: 'refused', proxy, refusal, origins: originsBehind(publication.resources, refusal.key) });
+      },
+      left: () => {
+        unfollow();
+        served.streams.delete(one);
+        if (served.streams.size === 0) this.#leave(keyOf(claimed), served);
+      },
+    };
+  }
+
+  /** The files may have given the workload another service account since. */
+  #stillProves(names: string | undefined, { identity }: Served): boolean {
+    return this.#trustDomain === undefined || certifies(names, identity, this.#trustDomain);
+  }
+
+  #tellWithheld(served: Served, set: EncodedSet): void {
+    const secrets = keysIn(set);
+    if (secrets.join() !== served.withheld && secrets.length > 0) this.#options.tell({ kind: 'withheld', proxy: served.identity, secrets });
+    served.withheld = secrets.join();
+  }
+
+  #proxyOf(claimed: ProxyIdentity, check: (identity: ProxyIdentity, mesh: Mesh) => void): Served {
+    const key = keyOf(claimed);
+    const known = this.#served.get(key);
+    const { identity, publication } = this.#joined(key, (mesh) => {
+      const declared = declaredProxy(claimed, mesh);
+      check(declared, mesh);
+      return declared;
+    });
+    if (known) return known;
+    const served: Served = { claimed, identity, publication, streams: new Set(), withheld: '', leaving: undefined };
+    this.#served.set(key, served);
+    this.#cache.publish(key, publication);
+    return served;
+  }
+
+  #joined(key: string, of: (mesh: Mesh) => ProxyIdentity): Joined<Publication> {
+    if (!this.#join) throw new SallyportError('xds-unavailable', 'the control plane has nothing to serve yet');
+    try {
+      return this.#join(key, of);
+    } catch (error) {
+      if (error instanceof SallyportError && error.code.startsWith('xds-')) throw error;
+      this.#options.tell({ kind: 'failed', error });
+      const why = 'what this proxy is to run could not be made; the log of the control plane says why';
+      throw new SallyportError('xds-unavailable', why, { cause: error });
+    }
+  }
+
+  #publish(key: string, identity: ProxyIdentity, publication: Publication): void {
+    const served = this.#served.get(key);
+    if (!served) return;
+    served.identity = identity;
+    served.publication = publication;
+    this.#cache.publish(key, publication);
+  }
+
+  #leave(key: string, served: Served): void {
+    served.leaving = setTimeout(() => {
+      this.#served.delete(key);
+      this.#cache.withdraw(key);
+      this.#renew();
+    }, this.#options.keepMs).unref();
+  }
+}
+
+/** Nodes that say the same of themselves are one proxy. */
+function keyOf({ type, name, namespace, labels, serviceAccount, addresses, locality }: ProxyIdentity): string {
+  return JSON.stringify([type, namespace, name, serviceAccount, addresses, locality, Object.entries(labels).sort()]);
+}

@@ -1,0 +1,130 @@
+/**
+ * Responses of the protocol as bytes, put together from the bytes of the resources: nothing is encoded again
+ * (envoy/service/discovery/v3/discovery.proto; fields may stand in any order). What a thousand streams get alike, the resources of one list, is
+ * one response, for as long as that list is: with one nonce, which tells responses of one stream apart.
+ */
+import type { EncodedResource } from '../resources.ts';
+import { tagOf, varintSize, writeVarint } from '../wire.ts';
+import type { Protocol } from './subscription.ts';
+
+/** Numbers of the fields. */
+const ANY = { typeUrl: 1, value: 2 } as const;
+const STATE_OF_THE_WORLD = { versionInfo: 1, resources: 2, typeUrl: 4, nonce: 5 } as const;
+const DELTA = { systemVersionInfo: 1, resources: 2, typeUrl: 4, nonce: 5, removedResources: 6 } as const;
+const RESOURCE = { version: 1, resource: 2, name: 3 } as const;
+
+/** What a response says. */
+export interface Content {
+  readonly typeUrl: string;
+  readonly version: string;
+  readonly resources: readonly EncodedResource[];
+  /** Incremental responses alone have these. */
+  readonly removed: readonly string[];
+}
+
+export interface Response {
+  /** Not that of the response before it. */
+  readonly nonce: string;
+  readonly bytes: Uint8Array;
+}
+
+/** Of each list of resources the response that it was sent with last. */
+const kept = {
+  sotw: new WeakMap<readonly EncodedResource[], Response & Content>(),
+  delta: new WeakMap<readonly EncodedResource[], Response & Content>(),
+};
+let count = 0;
+
+/** A DiscoveryResponse or a DeltaDiscoveryResponse. @param before the nonce of the response before it on its stream */
+export function responseOf(protocol: Protocol, content: Content, before: string): Response {
+  const { resources } = content;
+  const known = kept[protocol].get(resources);
+  if (known && known.nonce !== before && saysTheSame(known, content)) return known;
+  count += 1;
+  const nonce = String(count);
+  const bytes = written(protocol === 'sotw' ? stateFields(content, nonce) : deltaFields(content, nonce));
+  const made = { ...content, nonce, bytes };
+  kept[protocol].set(resources, made);
+  return made;
+}
+
+function saysTheSame(one: Content, { typeUrl, version, removed }: Content): boolean {
+  return one.typeUrl === typeUrl && one.version === version && one.removed.join('\n') === removed.join('\n');
+}
+
+function stateFields({ typeUrl, version, resources }: Content, nonce: string): readonly Field[] {
+  const type = utf8(typeUrl);
+  return [
+    field(STATE_OF_THE_WORLD.versionInfo, utf8(version)),
+    ...resources.map(({ bytes }) => nested(STATE_OF_THE_WORLD.resources, anyOf(type, bytes))),
+    field(STATE_OF_THE_WORLD.typeUrl, type),
+    field(STATE_OF_THE_WORLD.nonce, utf8(nonce)),
+  ];
+}
+
+function deltaFields({ typeUrl, version, resources, removed }: Content, nonce: string): readonly Field[] {
+  const type = utf8(typeUrl);
+  return [
+    field(DELTA.systemVersionInfo, utf8(version)),
+    ...resources.map((resource) =>
+      nested(DELTA.resources, [
+        field(RESOURCE.version, utf8(resource.version)),
+        nested(RESOURCE.resource, anyOf(type, resource.bytes)),
+        field(RESOURCE.name, utf8(resource.name)),
+      ]),
+    ),
+    field(DELTA.typeUrl, type),
+    field(DELTA.nonce, utf8(nonce)),
+    ...removed.map((name) => field(DELTA.removedResources, utf8(name))),
+  ];
+}
+
+/** A field with its bytes, or with the fields of a message. */
+interface Field {
+  readonly number: number;
+  readonly content: Uint8Array | readonly Field[];
+  /** Of the content, in bytes. */
+  readonly length: number;
+}
+
+function field(number: number, content: Uint8Array): Field {
+  return { number, content, length: content.length };
+}
+
+function nested(number: number, content: readonly Field[]): Field {
+  return { number, content, length: sizeOf(content) };
+}
+
+function anyOf(typeUrl: Uint8Array, value: Uint8Array): readonly Field[] {
+  return [field(ANY.typeUrl, typeUrl), field(ANY.value, value)];
+}
+
+function sizeOf(fields: readonly Field[]): number {
+  return fields.reduce((sum, { number, length }) => sum + varintSize(tagOf(number)) + varintSize(length) + length, 0);
+}
+
+function written(fields: readonly Field[]): Uint8Array {
+  const bytes = Buffer.allocUnsafe(sizeOf(fields));
+  write(bytes, 0, fields);
+  return bytes;
+}
+
+/** Returns where it ends. */
+function write(bytes: Uint8Array, start: number, fields: readonly Field[]): number {
+  let at = start;
+  for (const { number, content, length } of fields) {
+    at = writeVarint(bytes, at, tagOf(number));
+    at = writeVarint(bytes, at, length);
+    if (content instanceof Uint8Array) {
+      bytes.set(content, at);
+      at += length;
+    } else {
+      at = write(bytes, at, content);
+    }
+  }
+  return at;
+}
+
+function utf8(text: string): Uint8Array {
+  return Buffer.from(text, 'utf8');
+}

@@ -1,0 +1,226 @@
+/**
+ * One stream of the xDS transport protocol as its server has it, aggregated or of one type, state of the world or incremental
+ * (https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol). Knows nothing of gRPC: requests come in as bytes, responses go out as bytes, one
+ * at a time.
+ *
+ * Of the types of an aggregated stream what is new goes out in an order in which nothing refers to what is not there yet (clusters, their endpoints,
+ * listeners, their routes), what is gone in the reverse one. Envoy acknowledges clusters when they have warmed, which takes their endpoints and secrets:
+ * those wait for no acknowledgement.
+ */
+import { fromBinary } from '@bufbuild/protobuf';
+import { messageOf, SallyportError } from '../../lib/errors.ts';
+import type { Node } from '../gen/envoy/config/core/v3/base_pb.js';
+import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema } from '../gen/envoy/service/discovery/v3/discovery_pb.js';
+import { type ResourceType, TYPE_URL } from '../resources.ts';
+import { type EncodedSet, listIn } from '../update.ts';
+import { warmedBy } from './references.ts';
+import { responseOf } from './responses.ts';
+import { type Batch, type Protocol, type Refusal, type State, Subscription } from './subscription.ts';
+
+export interface StreamOptions {
+  readonly protocol: Protocol;
+  /** Undefined for an aggregated stream. */
+  readonly type: ResourceType | undefined;
+  /** Takes the node of the first request; throws where it is refused. `serve` is to be called before it returns. */
+  readonly admit: (node: Node) => void;
+  /** Takes a response; `written` is to be called when there is room for another. */
+  readonly write: (response: Uint8Array) => void;
+  /** There may be something to send: `push` is to be called soon, once for many. */
+  readonly wake: () => void;
+  readonly refused: (type: ResourceType | undefined, refusal: Refusal) => void;
+  /** The stream is to end with this. */
+  readonly end: (error: unknown) => void;
+}
+
+/** What a client made of one type. */
+export interface TypeState {
+  readonly type: ResourceType;
+  readonly state: State;
+  readonly refusal: Refusal | undefined;
+}
+
+/** The order in which what is new goes out. */
+const ORDER: readonly ResourceType[] = ['secret', 'cluster', 'endpoint', 'listener', 'route', 'nameTable'];
+/** What is new of a type waits until the client has answered all that is new of these. */
+const WAITS_FOR: Partial<Record<ResourceType, readonly ResourceType[]>> = {
+  listener: ['cluster', 'endpoint'],
+  route: ['cluster', 'endpoint'],
+};
+/** What is gone of a type stays until the client has answered all of these. */
+const GONE_AFTER: Partial<Record<ResourceType, readonly ResourceType[]>> = {
+  cluster: ['endpoint', 'listener', 'route'],
+  endpoint: ['listener', 'route'],
+  route: ['listener'],
+};
+
+/** Bounds of what one client makes us keep: types of one stream, and names of one type. */
+const MOST_TYPES = 32;
+const MOST_NAMES = 100_000;
+
+const TYPE_BY_URL: ReadonlyMap<string, ResourceType> = new Map(Object.entries(TYPE_URL).map(([type, url]) => [url, type as ResourceType]));
+
+interface Request {
+  readonly typeUrl: string;
+  readonly node: Node | undefined;
+  readonly nonce: string;
+  readonly error: string | undefined;
+  readonly subscribe: (subscription: Subscription) => void;
+}
+
+export class AdsStream {
+  readonly protocol: Protocol;
+  readonly #options: StreamOptions;
+  /** By type URL, in the order in which they are sent. */
+  #subscriptions = new Map<string, Subscription>();
+  #set: EncodedSet | undefined;
+  #admitted = false;
+  #writing = false;
+
+  constructor(options: StreamOptions) {
+    this.#options = options;
+    this.protocol = options.protocol;
+  }
+
+  /** What the client made of each type, also of those that it has not asked for. */
+  get states(): readonly TypeState[] {
+    return ORDER.map((type) => {
+      const subscription = this.#subscriptions.get(TYPE_URL[type]);
+      return { type, state: subscription?.state ?? 'not sent', refusal: subscription?.refusal };
+    });
+  }
+
+  /** The newest set from now on. */
+  serve(set: EncodedSet): void {
+    this.#set = set;
+    for (const { type, subscription } of this.#known()) subscription.serve(listIn(set, type));
+    this.#options.wake();
+  }
+
+  /** Its client may not have what is served from now on. */
+  end(error: unknown): void {
+    this.#set = undefined;
+    this.#options.end(error);
+  }
+
+  /** Throws `xds-invalid-request`, `xds-too-much` or what `admit` throws: the stream is to end with that. */
+  request(bytes: Uint8Array): void {
+    const request = this.protocol === 'sotw' ? this.#readState(bytes) : this.#readDelta(bytes);
+    if (!this.#admitted) {
+      if (!request.node) throw invalid('the first request of a stream has to have a node');
+      this.#options.admit(request.node);
+      this.#admitted = true;
+    }
+    const subscription = this.#subscriptionOf(request.typeUrl);
+    const refusal = subscription.answered(request.nonce, request.error);
+    if (refusal) this.#options.refused(subscription.type, refusal);
+    // An incremental request changes what is asked for, whichever response it answers.
+    if (this.protocol === 'delta' || subscription.isCurrent(request.nonce)) request.subscribe(subscription);
+    this.#options.wake();
+  }
+
+  /** There is room for another response. */
+  written(): void {
+    this.#writing = false;
+    this.#options.wake();
+  }
+
+  /** Sends the next response, if there is one and room for it; returns whether it did. */
+  push(): boolean {
+    if (this.#writing || !this.#set) return false;
+    for (const [typeUrl, subscription] of this.#subscriptions) {
+      if (subscription.busy || !this.#mayAdd(subscription.type)) continue;
+      const batch = subscription.next(this.#mayRemove(subscription.type));
+      if (!batch) continue;
+      this.#send(typeUrl, subscription, batch);
+      return true;
+    }
+    return false;
+  }
+
+  #send(typeUrl: string, subscription: Subscription, batch: Batch): void {
+    const { version, resources, removed } = batch;
+    const response = responseOf(this.protocol, { typeUrl, version, resources, removed }, subscription.nonce);
+    subscription.sent(batch, response.nonce);
+    for (const { type, name } of batch.changed.flatMap(warmedBy)) this.#subscriptions.get(TYPE_URL[type])?.again(name);
+    this.#writing = true;
+    this.#options.write(response.bytes);
+  }
+
+  #mayAdd(type: ResourceType | undefined): boolean {
+    return this.#all(type && WAITS_FOR[type], (other) => !other.busy && !other.pending(false));
+  }
+
+  /** What was refused may still be in force as it was before, and refer to what is gone. */
+  #mayRemove(type: ResourceType | undefined): boolean {
+    return this.#all(type && GONE_AFTER[type], (other) => !other.busy && !other.pending(true) && !other.refusal);
+  }
+
+  #all(types: readonly ResourceType[] = [], holds: (subscription: Subscription) => boolean): boolean {
+    return types.every((type) => {
+      const subscription = this.#subscriptions.get(TYPE_URL[type]);
+      return !subscription || holds(subscription);
+    });
+  }
+
+  *#known(): Generator<{ readonly type: ResourceType; readonly subscription: Subscription }> {
+    for (const subscription of this.#subscriptions.values()) if (subscription.type) yield { type: subscription.type, subscription };
+  }
+
+  #subscriptionOf(typeUrl: string): Subscription {
+    const known = this.#subscriptions.get(typeUrl);
+    if (known) return known;
+    if (this.#subscriptions.size >= MOST_TYPES) throw new SallyportError('xds-too-much', `it asks for more than ${MOST_TYPES} types`);
+    const type = TYPE_BY_URL.get(typeUrl);
+    const made = new Subscription({ type, protocol: this.protocol, mostNames: MOST_NAMES });
+    if (type && this.#set) made.serve(listIn(this.#set, type));
+    const place = ({ type }: Subscription) => (type ? ORDER.indexOf(type) : ORDER.length);
+    this.#subscriptions = new Map([...this.#subscriptions, [typeUrl, made] as const].sort(([, a], [, b]) => place(a) - place(b)));
+    return made;
+  }
+
+  #readState(bytes: Uint8Array): Request {
+    const { typeUrl, node, responseNonce: nonce, errorDetail, resourceNames, versionInfo } = decoded(DiscoveryRequestSchema, bytes);
+    return {
+      typeUrl: this.#typeOf(typeUrl),
+      node,
+      nonce,
+      error: errorDetail?.message,
+      subscribe: (subscription) => subscription.ask(resourceNames, versionInfo),
+    };
+  }
+
+  #readDelta(bytes: Uint8Array): Request {
+    const request = decoded(DeltaDiscoveryRequestSchema, bytes);
+    const { typeUrl, node, responseNonce: nonce, errorDetail, resourceNamesSubscribe, resourceNamesUnsubscribe } = request;
+    const versions = new Map(Object.entries(request.initialResourceVersions));
+    return {
+      typeUrl: this.#typeOf(typeUrl),
+      node,
+      nonce,
+      error: errorDetail?.message,
+      subscribe: (subscription) => subscription.change(resourceNamesSubscribe, resourceNamesUnsubscribe, versions),
+    };
+  }
+
+  #typeOf(asked: string): string {
+    const { type } = this.#options;
+    if (!type) {
+      if (asked === '') throw invalid('a request of an aggregated stream has to have a type_url');
+      return asked;
+    }
+    if (asked !== '' && asked !== TYPE_URL[type]) throw invalid(`this service has ${TYPE_URL[type]} only, not ${asked}`);
+    return TYPE_URL[type];
+  }
+}
+
+function decoded<Desc extends typeof DiscoveryRequestSchema | typeof DeltaDiscoveryRequestSchema>(schema: Desc, bytes: Uint8Array) {
+  try {
+    return fromBinary(schema, bytes);
+  } catch (error) {
+    throw invalid(`what came is no ${schema.typeName}: ${messageOf(error)}`);
+  }
+}
+
+function invalid(message: string): SallyportError {
+  return new SallyportError('xds-invalid-request', message);
+}
