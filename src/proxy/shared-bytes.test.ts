@@ -43,7 +43,11 @@ test('small resources share pieces, a large one has its own, and what is shared 
 });
 
 test('of a resource with a patch the patch crosses, in shared memory; whoever starts later gets the whole', () => {
-  const patch: RoutesPatch = { base: '1', frame: new Uint8Array([1]), hosts: [{ start: 0, end: 3 }, new Uint8Array([2, 3]), { start: 4, end: 9 }] };
+  const patch: RoutesPatch = {
+    base: '1',
+    frame: new Uint8Array([1]),
+    hosts: [{ start: 0, end: 3 }, new Uint8Array([2, 3]), { start: 4, end: 9 }],
+  };
   const given = { ...resource('r', 70_000, 1), type: 'route', patch } as const;
   const [sent] = shareUpdate(update(given)).changed;
   assert.deepEqual(sent, { type: 'route', name: 'r', version: 'r', patch });

@@ -8,10 +8,7 @@ import { client, cluster, dataPlane, echoServer, listener, readAll, server, tcpP
 type Found = Answer[] | 'NXDOMAIN' | 'SERVFAIL' | undefined;
 
 /** A name server on loopback; `answers` may change while it runs, and undefined means that it does not answer. */
-async function nameServer(
-  t: TestContext,
-  answers: (question: Question) => Found | Promise<Found>,
-): Promise<string> {
+async function nameServer(t: TestContext, answers: (question: Question) => Found | Promise<Found>): Promise<string> {
   const socket = createSocket('udp4');
   socket.on('message', async (message, from) => {
     const query = decode(message);
