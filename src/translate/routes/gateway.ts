@@ -2,7 +2,8 @@
 import { create } from '@bufbuild/protobuf';
 import type { ResourceOf } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
-import { Memo } from '../../lib/memo.ts';
+import { Arrangement } from '../../lib/arrangement.ts';
+import { Memo, NO_INPUTS } from '../../lib/memo.ts';
 import {
   type VirtualHost,
   VirtualHost_TlsRequirementType,
@@ -32,21 +33,28 @@ interface Claim {
 
 /** `servers` share the name. Routes of several VirtualServices for a host stand in the order of their age, catch-alls behind the others. */
 export function gatewayRoutes(context: TranslateContext, name: string, servers: readonly GatewayServer[]): RouteConfiguration {
-  const hosts = new Map<string, Claim[]>();
-  for (const server of servers) {
-    for (const claim of claimsOf(context, server)) {
-      const claims = hosts.get(claim.host);
-      if (claims) claims.push(claim);
-      else hosts.set(claim.host, [claim]);
-    }
-  }
-  const virtualHosts = [...hosts.values()].map(virtualHost).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const claims = servers.flatMap((server) => claimsOf(context, server));
+  const { gateway, server } = servers[0]!;
+  const byHost = kept.byHost.get([gateway, server, context.proxy.namespace], NO_INPUTS, () => new Arrangement(hasHostOf, placesByHost));
+  const virtualHosts = byHost.of(claims).map((places) => virtualHost(places.map((place) => claims[place]!)));
   return routeConfiguration(name, virtualHosts.length > 0 ? virtualHosts : [noRoutes(servers[0]!)]);
+}
+
+function hasHostOf(a: Claim, b: Claim): boolean {
+  return a.host === b.host && a.port === b.port;
+}
+
+/** The places of the claims for each host, by the names of the virtual hosts. */
+function placesByHost(claims: readonly Claim[]): readonly (readonly number[])[] {
+  const groups = Map.groupBy(claims.keys(), (place) => claims[place]!.host);
+  const nameOf = ([first]: readonly number[]) => virtualHostName(claims[first!]!);
+  return [...groups.values()].sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
 }
 
 const kept = {
   hosts: new Memo<VirtualHost>(),
   claims: new Memo<Claim>(),
+  byHost: new Memo<Arrangement<Claim, readonly (readonly number[])[]>>(),
   ofVirtualServices: new MemberPhase<ResourceOf<'VirtualService'>, readonly Claim[]>(),
 };
 
@@ -110,13 +118,13 @@ function virtualHost(claims: readonly Claim[]): VirtualHost {
 }
 
 function buildHost(claims: readonly Claim[]): VirtualHost {
-  const { host, port } = claims[0]!;
+  const { host } = claims[0]!;
   const rules = claims.flatMap(({ rule }) => rule ?? []);
   // VirtualServices, which decide, before Gateways.
   const origins = new Set<Resource>([...rules.map(({ resource }) => resource), ...claims.map(({ gateway }) => gateway)]);
   const requireTls = claims.some((claim) => claim.requireTls);
   const init = {
-    name: `${host}:${port}`,
+    name: virtualHostName(claims[0]!),
     domains: [host],
     requireTls: requireTls ? VirtualHost_TlsRequirementType.ALL : VirtualHost_TlsRequirementType.NONE,
     includeRequestAttemptCount: true,
@@ -126,6 +134,10 @@ function buildHost(claims: readonly Claim[]): VirtualHost {
     const all = rules.flatMap(({ routes }) => routes.read());
     return [...all.filter((route) => !isCatchAll(route)), ...all.filter(isCatchAll)];
   });
+}
+
+function virtualHostName({ host, port }: Claim): string {
+  return `${host}:${port}`;
 }
 
 /** Answers 404: the server is there, but no VirtualService has a route for it. */

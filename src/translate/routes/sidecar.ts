@@ -2,10 +2,12 @@
 import { create } from '@bufbuild/protobuf';
 import type { ResourceOf } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
+import { Arrangement } from '../../lib/arrangement.ts';
 import { HostIndex } from '../../lib/host-index.ts';
 import { hostCovers, isWildcard } from '../../lib/hostname.ts';
 import { type Key, Memo, NO_INPUTS } from '../../lib/memo.ts';
 import { once } from '../../lib/once.ts';
+import { sameMembers } from '../../lib/same.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isHttp } from '../../registry/protocol.ts';
 import { type VirtualHost, VirtualHostSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
@@ -55,6 +57,7 @@ const kept = {
   hostnames: new Memo<ReadonlySet<string>>(),
   ruled: new MemberPhase<VirtualServiceResource, Ruled | undefined>(),
   unruled: new MemberPhase<Service, Claim>(),
+  granted: new Memo<Arrangement<Claim, readonly Grant[]>>(),
 };
 
 /** The same message for the same hosts. */
@@ -84,23 +87,25 @@ function virtualHosts(context: TranslateContext, port: number, egress: EgressSco
     for (const each of egress.virtualServices) for (const host of each.spec.hosts) index.add(host, each);
     return index;
   });
-  const hosts = new Hosts();
+  const ruledClaims: Claim[] = [];
   const routed = new Set<string>();
   const ruled = kept.ruled.get(context, keys, egress.virtualServices, (watched, each) => ruledBy(watched, side, each));
   for (const rules of ruled) {
     if (!rules) continue;
-    const { services: own, claims } = rules.exact ?? claimsOf(side, rules, splitHosts(rules.virtualService, services.byHostname, owners));
-    hosts.add(claims);
+    const { services: own, claims: wanted } =
+      rules.exact ?? claimsOf(side, rules, splitHosts(rules.virtualService, services.byHostname, owners));
+    ruledClaims.push(...wanted);
     for (const service of own) routed.add(service.hostname);
   }
   const others = [...services.byHostname.values()].filter(
     (service) => !routed.has(service.hostname) && service.resolution !== 'Alias' && speaksHttp(portOf(service, port)!),
   );
-  for (const claim of kept.unruled.get(context, keys, others, (watched, service) =>
+  const unruled = kept.unruled.get(context, keys, others, (watched, service) =>
     serviceClaim(side, service, defaultRoutes(watched, service, port), []),
-  ))
-    hosts.add([claim]);
-  return hosts.sorted();
+  );
+  const claims = [...ruledClaims, ...unruled];
+  const granted = kept.granted.get(keys, NO_INPUTS, () => new Arrangement(wantsTheSame, grants));
+  return granted.of(claims).map(({ place, domains }) => claims[place]!.host(domains));
 }
 
 /** What Istio allows the body of a direct response to have; Envoy's default is 4 KiB. */
@@ -276,30 +281,33 @@ function defaultRoutes({ scope, mesh: { config } }: TranslateContext, service: S
   }));
 }
 
-/** Puts virtual hosts together so that no name and no domain is there twice: the first that claims one has it. */
-class Hosts {
-  readonly #hosts: VirtualHost[] = [];
-  readonly #names = new Set<string>();
-  readonly #domains = new Set<string>();
+/** The domains that a claim gets, one at least; `place` is its place among the claims. */
+interface Grant {
+  readonly place: number;
+  readonly domains: readonly string[];
+}
 
-  add(claims: readonly Claim[]): void {
-    for (const claim of claims) {
-      if (this.#names.has(claim.name)) continue;
-      this.#names.add(claim.name);
-      const domains = claim.domains.filter((domain) => this.#take(domain.toLowerCase()));
-      if (domains.length > 0) this.#hosts.push(claim.host(domains));
-    }
-  }
+function wantsTheSame(a: Claim, b: Claim): boolean {
+  return a.name === b.name && sameMembers(a.domains, b.domains);
+}
 
-  /** False if another has it. */
-  #take(domain: string): boolean {
-    const before = this.#domains.size;
-    return this.#domains.add(domain).size > before;
+/** No name and no domain is there twice: the first that claims one has it. By name. */
+function grants(claims: readonly Claim[]): readonly Grant[] {
+  const granted: Grant[] = [];
+  const names = new Set<string>();
+  const taken = new Set<string>();
+  for (const [place, claim] of claims.entries()) {
+    if (names.has(claim.name)) continue;
+    names.add(claim.name);
+    const domains = claim.domains.filter((domain) => {
+      const key = domain.toLowerCase();
+      if (taken.has(key)) return false;
+      taken.add(key);
+      return true;
+    });
+    if (domains.length > 0) granted.push({ place, domains: domains.length < claim.domains.length ? domains : claim.domains });
   }
-
-  sorted(): VirtualHost[] {
-    return this.#hosts.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  }
+  return granted.sort((a, b) => (claims[a.place]!.name < claims[b.place]!.name ? -1 : 1));
 }
 
 /** The listener's address has told the service: whatever the Host says, its routes count. */
