@@ -22,7 +22,7 @@ export interface UndeclaredLeak {
   readonly to: string;
 }
 
-export function undeclaredLeaks(context: Context): UndeclaredLeak[] {
+export function* undeclaredLeaks(context: Context): Generator<void, UndeclaredLeak[]> {
   const all = context.of('VirtualService').filter((each) => each.valid && onMesh(each) && leadsOut(context, each));
   if (all.length === 0) return [];
   const found = new Map<string, UndeclaredLeak>();
@@ -43,9 +43,11 @@ export function undeclaredLeaks(context: Context): UndeclaredLeak[] {
       for (const each of followed) for (const host of hostsOf(each)) if (!firstWith.has(host)) firstWith.set(host, each);
       const names = new Set(served.map(({ hostname }) => hostname));
       const isRouted = (host: string, by: VirtualService) => firstWith.get(host) === by && !isDeclared(host, names);
-      for (const virtualService of followed)
+      for (const virtualService of followed) {
+        yield;
         for (const leak of leaksOf(context, caller, virtualService, (host) => isRouted(host, virtualService)))
           found.set(JSON.stringify([leak.host, leak.to, virtualService.metadata.namespace, virtualService.metadata.name]), leak);
+      }
     }
   }
   return [...found.values()];
