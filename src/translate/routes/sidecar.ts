@@ -8,6 +8,7 @@ import { hostCovers, isWildcard } from '../../lib/hostname.ts';
 import { type Key, Memo, NO_INPUTS } from '../../lib/memo.ts';
 import { once } from '../../lib/once.ts';
 import { sameMembers } from '../../lib/same.ts';
+import { weakly } from '../../lib/weakly.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isHttp } from '../../registry/protocol.ts';
 import { type VirtualHost, VirtualHostSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
@@ -277,7 +278,7 @@ function defaultRoutes({ scope, mesh: { config } }: TranslateContext, service: S
   const cluster = outboundClusterName(service.hostname, port);
   const dynamic = service.resolution === 'DynamicDNS' ? [service] : [];
   return kept.defaults.get([config, port, service], [hash], () => ({
-    read: once(() => [onDeclaredPorts(serviceRoute(config, cluster, `${service.hostname}:${port}/*`, hash, service.resource), dynamic)]),
+    read: weakly(() => [onDeclaredPorts(serviceRoute(config, cluster, `${service.hostname}:${port}/*`, hash, service.resource), dynamic)]),
   }));
 }
 
