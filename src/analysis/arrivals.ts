@@ -3,7 +3,6 @@
 import type { ClientTlsSettings, ResourceOf, TrafficPolicy } from '../api/index.ts';
 import type { PathStep, Resource } from '../api/resource.ts';
 import { fullHostname } from '../lib/hostname.ts';
-import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import type { Caller } from '../registry/destination-rules.ts';
 import type { Service, ServicePort } from '../registry/model.ts';
 import { isVisible, visibilityOf } from '../registry/visibility.ts';
@@ -40,14 +39,14 @@ export interface Arrival {
   readonly path: readonly PathStep[];
 }
 
-const kept = new Memo<readonly Arrival[]>();
-
-/** Those of rules, and those of external services' ports that no rule on the mesh concerns. One for each namespace whose workloads call. Made once. */
-export function arrivalsOf(context: Context): readonly Arrival[] {
-  return kept.get([context], NO_INPUTS, () => [
-    ...context.of('VirtualService').flatMap((each) => byRules(context, each)),
-    ...straight(context),
-  ]);
+/** Those of rules, and those of external services' ports that no rule on the mesh concerns. One for each namespace whose workloads call. */
+export function* arrivalsOf(context: Context): Generator<void, readonly Arrival[]> {
+  const arrivals: Arrival[] = [];
+  for (const virtualService of context.of('VirtualService')) {
+    yield;
+    arrivals.push(...byRules(context, virtualService));
+  }
+  return arrivals.concat(yield* straight(context));
 }
 
 function byRules(context: Context, alone: VirtualService): Arrival[] {
@@ -99,10 +98,11 @@ function followersOf(context: Context, virtualService: VirtualService, { match }
   return followers;
 }
 
-function straight(context: Context): Arrival[] {
+function* straight(context: Context): Generator<void, Arrival[]> {
   const find: FindMeshVirtualService = meshVirtualServices(context);
   const arrivals: Arrival[] = [];
   for (const service of externalServices(context)) {
+    yield;
     for (const caller of callersOf(context, service.namespace)) {
       if (context.registry.lookup(service.hostname, caller.namespace) !== service) continue;
       const virtualService = find(service.hostname, ({ spec, metadata }) =>

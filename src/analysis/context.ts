@@ -71,7 +71,8 @@ export interface Context extends AnalysisInput {
   report(code: Code, resource: Resource, path: readonly PathStep[], message: string): void;
 }
 
-export type Analyzer = (context: Context) => void;
+/** One that takes long over a large configuration goes in steps, for whoever has something else to do in between. */
+export type Analyzer = ((context: Context) => void) | ((context: Context) => Generator<void>);
 
 export interface CreatedContext {
   readonly context: Context;

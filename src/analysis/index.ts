@@ -142,11 +142,11 @@ export function analyze(input: AnalysisInput, options: AnalysisOptions = {}): Fi
   }
 }
 
-/** The same, analyzer by analyzer, for whoever has something else to do in between. */
-export function* analysisSteps(input: AnalysisInput, options: AnalysisOptions = {}): Generator<undefined, Finding[]> {
+/** The same in steps, for whoever has something else to do in between. */
+export function* analysisSteps(input: AnalysisInput, options: AnalysisOptions = {}): Generator<void, Finding[]> {
   const created = createContext(input, { hints: options.hints ?? false });
   for (const analyzer of options.analyzers ?? ANALYZERS) {
-    run(analyzer, created);
+    yield* run(analyzer, created);
     yield;
   }
   const all = [...input.snapshot.findings, ...(options.also ?? []), ...created.findings];
@@ -155,9 +155,10 @@ export function* analysisSteps(input: AnalysisInput, options: AnalysisOptions = 
 }
 
 /** One analyzer that breaks costs its own findings, not the others'. */
-function run(analyzer: Analyzer, { context, findings, reading }: CreatedContext): void {
+function* run(analyzer: Analyzer, { context, findings, reading }: CreatedContext): Generator<void> {
   try {
-    analyzer(context);
+    const steps: Generator<void> | undefined = analyzer(context) ?? undefined;
+    if (steps) yield* steps;
   } catch (error) {
     const kind = reading();
     findings.push({

@@ -22,7 +22,7 @@ export interface UndeclaredLeak {
   readonly to: string;
 }
 
-export function undeclaredLeaks(context: Context): UndeclaredLeak[] {
+export function* undeclaredLeaks(context: Context): Generator<void, UndeclaredLeak[]> {
   const all = context.of('VirtualService').filter((each) => each.valid && onMesh(each) && leadsOut(context, each));
   if (all.length === 0) return [];
   const found = new Map<string, UndeclaredLeak>();
@@ -39,25 +39,31 @@ export function undeclaredLeaks(context: Context): UndeclaredLeak[] {
         .filter(listener.takesRoutes)
         .map((each) => withDelegates(context, each))
         .filter(({ spec }) => spec.http.some((rule) => concernsHttp(caller, rule, PORT)));
-      for (const virtualService of followed)
-        for (const leak of leaksOf(context, caller, virtualService, followed, served))
+      const firstWith = new Map<string, VirtualService>();
+      for (const each of followed) for (const host of hostsOf(each)) if (!firstWith.has(host)) firstWith.set(host, each);
+      const names = new Set(served.map(({ hostname }) => hostname));
+      const isRouted = (host: string, by: VirtualService) => firstWith.get(host) === by && !isDeclared(host, names);
+      for (const virtualService of followed) {
+        yield;
+        for (const leak of leaksOf(context, caller, virtualService, (host) => isRouted(host, virtualService)))
           found.set(JSON.stringify([leak.host, leak.to, virtualService.metadata.namespace, virtualService.metadata.name]), leak);
+      }
     }
   }
   return [...found.values()];
 }
 
-function leaksOf(
-  context: Context,
-  caller: Caller,
-  virtualService: VirtualService,
-  followed: readonly VirtualService[],
-  served: readonly Service[],
-): UndeclaredLeak[] {
+function isDeclared(host: string, names: ReadonlySet<string>): boolean {
+  if (!isWildcard(host)) return names.has(host);
+  for (const name of names) if (hostCovers(host, name)) return true;
+  return false;
+}
+
+/** @param isRouted whether the VirtualService decides about a host of its own that nothing declares */
+function leaksOf(context: Context, caller: Caller, virtualService: VirtualService, isRouted: (host: string) => boolean): UndeclaredLeak[] {
   const leaks: UndeclaredLeak[] = [];
   for (const host of hostsOf(virtualService)) {
-    const declared = served.some(({ hostname }) => (isWildcard(host) ? hostCovers(host, hostname) : hostname === host));
-    if (declared || followed.find((each) => hostsOf(each).includes(host)) !== virtualService) continue;
+    if (!isRouted(host)) continue;
     for (const [i, rule] of virtualService.spec.http.entries()) {
       if (!concernsHttp(caller, rule, PORT)) continue;
       for (const [j, { destination }] of rule.route.entries()) {

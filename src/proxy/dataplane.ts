@@ -1,13 +1,13 @@
 /** The embedded data plane: takes xDS, carries traffic. Everything that it does comes from the resources that it was given. */
 import { create, fromBinary, type JsonObject } from '@bufbuild/protobuf';
-import { compileEncodedRoutes, type EncodedRoutes } from '../http/routes/encoded.ts';
+import { compileEncodedRoutes, type EncodedRoutes, patchEncodedRoutes } from '../http/routes/encoded.ts';
 import type { Contained } from '../lib/contained.ts';
 import { codeOf, messageOf } from '../lib/errors.ts';
 import { createPace, paced } from '../lib/pace.ts';
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import { indexEncodedNames, indexNames, type NameIndex } from '../xds/name-index.ts';
-import type { ResourceType, XdsAck, XdsUpdate } from '../xds/resources.ts';
+import type { ResourceType, SentResource, SentUpdate, XdsAck } from '../xds/resources.ts';
 import { Clusters } from './cluster/manager.ts';
 import { createDnsResolver } from './dns/resolver.ts';
 import type { DnsServer } from './dns/server.ts';
@@ -48,7 +48,7 @@ export interface DataPlane {
    * Takes a change of the set over; resolves when it is in force. What is refused keeps its last good version. Updates take effect one after the
    * other, in the order of the calls. `probe` (default true): find out of new ports, before they are shared, that no stranger has them.
    */
-  apply(update: XdsUpdate, probe?: boolean): Promise<XdsAck>;
+  apply(update: SentUpdate, probe?: boolean): Promise<XdsAck>;
   stats(): StatsSnapshot;
   status(): DataPlaneStatus;
   /** The address of the DNS server. */
@@ -63,8 +63,6 @@ export interface DataPlane {
 
 /** Clusters and what they need come before what refers to them (make before break). */
 const ORDER: readonly ResourceType[] = ['secret', 'endpoint', 'cluster', 'route', 'nameTable', 'listener'];
-
-type Resource = XdsUpdate['changed'][number];
 
 /** How long an update may keep the thread from its traffic at a time. */
 const SLICE_MS = 10;
@@ -171,11 +169,13 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   }
 
   /** Puts one resource in force, or throws. */
-  async function set({ type, name, bytes, version: content }: Resource, leaving: readonly string[]): Promise<void> {
-    if (type === 'secret') store.set(fromBinary(SecretSchema, bytes));
+  async function set(resource: SentResource, leaving: readonly string[]): Promise<void> {
+    const { type, name, bytes, version: content } = resource;
+    if (type === 'route') await setRoute(resource);
+    else if (!bytes) throw new Error(`a patch of ${type} ${name}: routes alone have patches`);
+    else if (type === 'secret') store.set(fromBinary(SecretSchema, bytes));
     else if (type === 'endpoint') clusters.setEndpoints(name, bytes, content);
     else if (type === 'cluster') setCluster(name, bytes, content);
-    else if (type === 'route') await setRoute(name, bytes, content);
     else if (type === 'nameTable') names = await paced(indexEncodedNames(bytes), pace);
     else await setListener(name, bytes, content, leaving);
   }
@@ -185,11 +185,15 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     if (ignored.length > 0) log('debug', `cluster "${name}": accepted without effect: ${ignored.join(', ')}`);
   }
 
-  async function setRoute(name: string, bytes: Uint8Array, content: string): Promise<void> {
+  async function setRoute({ name, bytes, patch, version: content }: SentResource): Promise<void> {
     const old = routes.get(name);
     if (old?.version === content) return;
-    const compiled = await paced(compileEncodedRoutes(bytes, sinks.formatContext, old?.routes), pace);
-    routes.set(name, { version: content, routes: compiled });
+    const context = sinks.formatContext;
+    let steps: Generator<void, EncodedRoutes>;
+    if (old && patch?.base === old.version) steps = patchEncodedRoutes(patch, context, old.routes);
+    else if (bytes) steps = compileEncodedRoutes(bytes, context, old?.routes);
+    else throw new Error(`a patch of route ${name} for a version that is not in force`);
+    routes.set(name, { version: content, routes: await paced(steps, pace) });
   }
 
   async function setListener(name: string, bytes: Uint8Array, content: string, leaving: readonly string[]): Promise<void> {
@@ -208,7 +212,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     else listeners.delete(name);
   }
 
-  async function run(update: XdsUpdate): Promise<XdsAck> {
+  async function run(update: SentUpdate): Promise<XdsAck> {
     const rejected: { type: ResourceType; name: string; message: string; code: string | undefined }[] = [];
     const leaving = update.removed.filter(({ type }) => type === 'listener').map(({ name }) => name);
     for (const type of ORDER) {

@@ -32,6 +32,18 @@ test('an idle thread collects once, and again only when its heap has grown', () 
   assert.equal(state.collections, 2);
 });
 
+test('a large heap, which takes a second to collect and then soon fills its smaller limit, collects when it has doubled', () => {
+  const { state, memory } = heap(700 * MiB, 400 * MiB);
+  memory.look();
+  assert.equal(state.collections, 1);
+  state.size += 300 * MiB;
+  memory.look();
+  assert.equal(state.collections, 1, 'what a change leaves behind is not worth it');
+  state.size += 150 * MiB;
+  memory.look();
+  assert.equal(state.collections, 2);
+});
+
 test('a thread with work to do is left alone until it has none', () => {
   const { state, memory } = heap(50 * MiB, 20 * MiB);
   for (let i = 0; i < 3; i++) {

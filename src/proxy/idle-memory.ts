@@ -12,6 +12,8 @@ const PERIOD = 3000;
 const IDLE = 10;
 /** A collection takes some 50 ms: bytes that the heap must have grown by for one to be worth it. */
 const WORTH = 4 * 1024 * 1024;
+/** From so many bytes on it takes up to seconds, and V8 then collects sooner again, in the midst of work: only what has doubled is worth it. */
+const LARGE = 64 * 1024 * 1024;
 
 interface Heap {
   /** Milliseconds that the thread has been working since it began. */
@@ -36,7 +38,8 @@ export class IdleMemory {
     const active = this.#heap.activeMs();
     const idle = active - this.#active < IDLE;
     this.#active = active;
-    if (!idle || this.#heap.size() - this.#settled < WORTH) return;
+    const worth = this.#settled < LARGE ? WORTH : this.#settled;
+    if (!idle || this.#heap.size() - this.#settled < worth) return;
     this.#heap.collect();
     this.#settled = this.#heap.size();
     this.#active = this.#heap.activeMs();

@@ -1,6 +1,6 @@
 /** Messages between the main thread and the workers that carry traffic. */
 import type { JsonObject } from '@bufbuild/protobuf';
-import type { XdsAck, XdsUpdate } from '../xds/resources.ts';
+import type { SentUpdate, XdsAck } from '../xds/resources.ts';
 import type { LogLevel } from './log.ts';
 import type { StatsSnapshot } from './stats/index.ts';
 import type { DataPlaneStatus } from './status.ts';
@@ -18,7 +18,7 @@ export interface WorkerData {
 }
 
 export type WorkerRequest =
-  | { readonly kind: 'apply'; readonly update: XdsUpdate; readonly probe: boolean }
+  | { readonly kind: 'apply'; readonly update: SentUpdate; readonly probe: boolean }
   | { readonly kind: 'stats' }
   | { readonly kind: 'status' }
   | { readonly kind: 'reopen-logs' }

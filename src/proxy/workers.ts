@@ -1,7 +1,7 @@
 /** The worker threads that carry traffic, seen from the main thread: started, fed with xDS, asked, restarted, ended. */
 import type { Worker } from 'node:worker_threads';
 import { messageOf, SallyportError } from '../lib/errors.ts';
-import type { XdsAck, XdsUpdate } from '../xds/resources.ts';
+import type { ChangedResource, SentUpdate, XdsAck, XdsUpdate } from '../xds/resources.ts';
 import type { Carrier, CarrierOptions } from './carrier.ts';
 import type { Log } from './log.ts';
 import { shareUpdate } from './shared-bytes.ts';
@@ -89,8 +89,8 @@ class WorkerThread {
 export function startWorkers(options: WorkersOptions): Workers {
   const { log } = options;
   const count = Math.max(1, options.concurrency);
-  /** Everything that is in force, for threads that come later; in the memory in which the others have it. */
-  const current = new Map<string, XdsUpdate['changed'][number]>();
+  /** Everything that is in force, for threads that come later: in the memory in which the others have it, unless they got it as a patch. */
+  const current = new Map<string, ChangedResource>();
   let version = '';
   let closing = false;
   let queue: Promise<unknown> = Promise.resolve();
@@ -144,7 +144,7 @@ export function startWorkers(options: WorkersOptions): Workers {
       const thread = start(index);
       await thread.ready;
       const catchUp = queue.then(async () => {
-        const update = { version, changed: [...current.values()], removed: [] };
+        const update = shareUpdate({ version, changed: [...current.values()], removed: [] }, 'whole');
         const ack = await thread.ask({ kind: 'apply', update, probe: serving.size === 0 });
         for (const { type, name, message } of ack.rejected) log('error', `worker ${index}: ${type} ${name} refused: ${message}`);
         serving.set(index, thread);
@@ -158,13 +158,15 @@ export function startWorkers(options: WorkersOptions): Workers {
   }
 
   /** What a worker that starts later must get: of a refused resource, the last good version. */
-  function remember(update: XdsUpdate, refused: ReadonlySet<string>): void {
-    for (const resource of update.changed) {
+  function remember(given: XdsUpdate, sent: SentUpdate, refused: ReadonlySet<string>): void {
+    const keep = (resource: ChangedResource): void => {
       const key = `${resource.type}/${resource.name}`;
       if (!refused.has(key)) current.set(key, resource);
-    }
-    for (const { type, name } of update.removed) current.delete(`${type}/${name}`);
-    version = update.version;
+    };
+    for (const resource of sent.changed) if (resource.bytes) keep(resource);
+    for (const resource of given.changed) if (resource.patch) keep(resource);
+    for (const { type, name } of given.removed) current.delete(`${type}/${name}`);
+    version = given.version;
   }
 
   async function run(given: XdsUpdate): Promise<XdsAck> {
@@ -179,7 +181,7 @@ export function startWorkers(options: WorkersOptions): Workers {
       const key = `${entry.type}/${entry.name}`;
       if (!rejected.has(key)) rejected.set(key, entry);
     }
-    remember(update, new Set(rejected.keys()));
+    remember(given, update, new Set(rejected.keys()));
     if (!others) {
       others = true;
       complete = Promise.all(Array.from({ length: count - 1 }, (_, i) => join(i + 1)));

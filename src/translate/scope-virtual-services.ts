@@ -1,6 +1,7 @@
 /** VirtualServices as routing reads them: short names made full, delegates merged into their roots, indexed by gateway. */
-import type { Destination, HttpRoute, ResourceOf, VirtualService } from '../api/index.ts';
+import type { Destination, HttpRoute, ResourceOf } from '../api/index.ts';
 import { fullHostname } from '../lib/hostname.ts';
+import { MemberResults } from '../lib/member-results.ts';
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import { keepList } from '../lib/same.ts';
 import type { Visibility } from '../registry/model.ts';
@@ -12,6 +13,8 @@ import { mergeDelegate } from './scope-delegates.ts';
 interface PreparedVirtualService {
   readonly resource: ResourceOf<'VirtualService'>;
   readonly exportTo: Visibility;
+  /** Whether a rule of it delegates. */
+  readonly delegates: boolean;
 }
 
 interface PreparedVirtualServices {
@@ -40,7 +43,7 @@ function seenFrom(namespace: string, all: readonly PreparedVirtualService[]): re
 
 const visible = new Memo<readonly ResourceOf<'VirtualService'>[]>();
 const indexes = new Memo<PreparedVirtualServices>();
-const prepared = new Memo<PreparedVirtualService>();
+const prepared = new Memo<MemberResults<ResourceOf<'VirtualService'>, PreparedVirtualService>>();
 const delegating = new Memo<PreparedVirtualService>();
 
 /** Every proxy needs the same: kept for as long as the list and the configuration are, and each object for as long as it is itself. */
@@ -50,12 +53,12 @@ export function preparedVirtualServices({ snapshot, config }: Mesh): PreparedVir
 }
 
 function index(resources: readonly ResourceOf<'VirtualService'>[], config: Mesh['config']): PreparedVirtualServices {
-  const all = resources.map((resource) =>
-    prepared.get([config, resource], NO_INPUTS, () => ({
-      resource: withFullNames(resource),
-      exportTo: visibilityOf(resource.spec.exportTo, config.defaultVirtualServiceExportTo),
-    })),
-  );
+  const members = prepared.get([config], NO_INPUTS, () => new MemberResults());
+  const all = members.of(resources, (resource) => ({
+    resource: withFullNames(resource),
+    exportTo: visibilityOf(resource.spec.exportTo, config.defaultVirtualServiceExportTo),
+    delegates: resource.spec.http.some(({ delegate }) => delegate),
+  }));
   // Without hosts a VirtualService is a delegate: it does nothing of its own.
   const delegates = new Map(
     all
@@ -66,7 +69,9 @@ function index(resources: readonly ResourceOf<'VirtualService'>[], config: Mesh[
   for (const each of all) {
     if (each.resource.spec.hosts.length === 0) continue;
     const whole = withDelegates(each, delegates);
-    for (const gateway of gatewaysOf(whole.resource.spec)) {
+    // The object's gateways and those that only a match names do not count: Istio looks at the list of the object alone.
+    for (const [place, gateway] of whole.resource.spec.gateways.entries()) {
+      if (whole.resource.spec.gateways.indexOf(gateway) < place) continue;
       const list = byGateway.get(gateway);
       if (list) list.push(whole);
       else byGateway.set(gateway, [whole]);
@@ -75,14 +80,9 @@ function index(resources: readonly ResourceOf<'VirtualService'>[], config: Mesh[
   return { byGateway };
 }
 
-/** The object's gateways and those that only a match names do not count: Istio looks at the list of the object alone. */
-function gatewaysOf(spec: VirtualService): ReadonlySet<string> {
-  return new Set(spec.gateways);
-}
-
 function withDelegates(root: PreparedVirtualService, delegates: ReadonlyMap<string, PreparedVirtualService>): PreparedVirtualService {
   const { resource } = root;
-  if (!resource.spec.http.some(({ delegate }) => delegate)) return root;
+  if (!root.delegates) return root;
   const own = resource.metadata.namespace;
   const named = resource.spec.http.map(({ delegate }) => {
     const found = delegate && delegates.get(`${delegate.namespace || own}/${delegate.name}`);
@@ -92,7 +92,7 @@ function withDelegates(root: PreparedVirtualService, delegates: ReadonlyMap<stri
     const http = resource.spec.http.flatMap((rule, at): readonly HttpRoute[] =>
       rule.delegate ? mergeDelegate(rule, named[at]?.spec.http ?? []) : [rule],
     );
-    return { resource: { ...resource, spec: { ...resource.spec, http } }, exportTo: root.exportTo };
+    return { resource: { ...resource, spec: { ...resource.spec, http } }, exportTo: root.exportTo, delegates: true };
   });
 }
 

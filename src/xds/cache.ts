@@ -4,7 +4,7 @@
  * set: those published meanwhile replace each other. A change is the difference to what this client has acknowledged.
  */
 import type { XdsResources, XdsUpdate } from './resources.ts';
-import { EMPTY_SET, type EncodedResource, type EncodedSet, unsettled, updateBetween } from './update.ts';
+import { EMPTY_SET, type EncodedResource, type EncodedSet, ofNoVersion, unsettled, updateBetween } from './update.ts';
 
 /** A set as it is published. */
 export interface Publication {
@@ -167,7 +167,7 @@ export class Watch<P extends Publication, R extends Refused> implements Follower
 /** After a failure each resource of the change may be there or not, in the old version or the new: all of them are to be sent, or removed, again. */
 function uncertain(known: EncodedSet, { version, changed, removed }: XdsUpdate): EncodedSet {
   const resources = new Map<string, EncodedResource>(known.resources);
-  const doubt = (resource: EncodedResource) => resources.set(`${resource.type}/${resource.name}`, { ...resource, version: '' });
+  const doubt = (resource: EncodedResource) => resources.set(`${resource.type}/${resource.name}`, ofNoVersion(resource));
   for (const resource of changed) doubt(resource);
   for (const { type, name } of removed) {
     const before = resources.get(`${type}/${name}`);

@@ -61,16 +61,38 @@ export interface EncodedResource {
   readonly name: string;
   /** A hash of the content. */
   readonly version: string;
+  /** Those of a large one may be put together only now that they are asked for. */
   readonly bytes: Uint8Array;
 }
 
-/** A change of the set, as it goes to a data plane: encoded messages, so that it can cross threads. */
+/** What leads from one version of a route configuration to another: its virtual hosts are nearly all of it, and a change concerns few of them. */
+export interface RoutesPatch {
+  /** The version that it leads from. */
+  readonly base: string;
+  /** Everything but the virtual hosts, encoded. */
+  readonly frame: Uint8Array;
+  /** The virtual hosts in their order: runs of those that the base has, by their places there (`end` is the first that is no part of the run), and new ones, encoded. */
+  readonly hosts: readonly ({ readonly start: number; readonly end: number } | Uint8Array)[];
+}
+
+export interface ChangedResource extends EncodedResource {
+  /** For whoever has the version before. */
+  readonly patch?: RoutesPatch | undefined;
+}
+
+/** A change of the set, as it goes to a data plane. */
 export interface XdsUpdate {
   /** Identifies the whole set after this change: a hash of its content. */
   readonly version: string;
-  readonly changed: readonly EncodedResource[];
+  readonly changed: readonly ChangedResource[];
   readonly removed: readonly { readonly type: ResourceType; readonly name: string }[];
 }
+
+/** A resource as a data plane gets it: whole, or as a patch for the version that it has. */
+export type SentResource = Pick<EncodedResource, 'type' | 'name' | 'version'> &
+  (Pick<ChangedResource, 'bytes' | 'patch'> | { readonly bytes?: undefined; readonly patch: RoutesPatch });
+
+export type SentUpdate = Omit<XdsUpdate, 'changed'> & { readonly changed: readonly SentResource[] };
 
 /** What a data plane says of an update. A refused resource leaves its last good version in force. */
 export interface XdsAck {

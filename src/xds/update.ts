@@ -1,6 +1,6 @@
 /** Sets of xDS resources as bytes, and the difference between two of them. */
 import type { DescMessage, Message, MessageShape } from '@bufbuild/protobuf';
-import { contentHash, encoded } from './encode.ts';
+import { contentHash, type Encoded, encoded, routesPatch } from './encode.ts';
 import { ClusterSchema } from './gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from './gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from './gen/envoy/config/listener/v3/listener_pb.js';
@@ -8,7 +8,15 @@ import { RouteConfigurationSchema } from './gen/envoy/config/route/v3/route_pb.j
 import { SecretSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { NameTableSchema } from './gen/istio/nds_pb.js';
 import { EncodedList, ResourceTable } from './resource-table.ts';
-import { type EncodedResource, type ResourceType, TYPE_URL, type XdsResources, type XdsUpdate } from './resources.ts';
+import {
+  type ChangedResource,
+  type EncodedResource,
+  type ResourceType,
+  type RoutesPatch,
+  TYPE_URL,
+  type XdsResources,
+  type XdsUpdate,
+} from './resources.ts';
 
 export type { EncodedResource } from './resources.ts';
 
@@ -24,6 +32,35 @@ export interface EncodedSet {
 }
 
 export const EMPTY_SET: EncodedSet = { version: '', resources: new Map() };
+
+class EncodedMessage implements EncodedResource {
+  readonly type: ResourceType;
+  readonly name: string;
+  readonly encoded: Encoded;
+
+  constructor(type: ResourceType, name: string, content: Encoded) {
+    this.type = type;
+    this.name = name;
+    this.encoded = content;
+  }
+
+  get version(): string {
+    return this.encoded.version;
+  }
+
+  get bytes(): Uint8Array {
+    return this.encoded.bytes();
+  }
+}
+
+class PatchedMessage extends EncodedMessage implements ChangedResource {
+  readonly patch: RoutesPatch;
+
+  constructor({ type, name, encoded: content }: EncodedMessage, patch: RoutesPatch) {
+    super(type, name, content);
+    this.patch = patch;
+  }
+}
 
 /** What came of a message or of a list of them, kept for as long as that is. */
 const ofMessage = new WeakMap<Message, EncodedResource>();
@@ -68,7 +105,7 @@ function resourceOf<Desc extends DescMessage>(
 ): EncodedResource {
   let resource = ofMessage.get(message);
   if (!resource) {
-    resource = { type, name, ...encoded(schema, message) };
+    resource = new EncodedMessage(type, name, encoded(schema, message));
     ofMessage.set(message, resource);
   }
   return resource;
@@ -104,12 +141,19 @@ export function updateBetween(before: EncodedSet, after: EncodedSet): XdsUpdate 
   const [old, now] = [listsOf(before), listsOf(after)];
   const changed = now
     .filter((list) => !old.includes(list))
-    .flatMap(({ all }) => all.filter(({ type, name, version }) => before.resources.get(`${type}/${name}`)?.version !== version));
+    .flatMap(({ all }) => all.flatMap((resource) => changeOf(before.resources.get(`${resource.type}/${resource.name}`), resource) ?? []));
   const removed = old
     .filter((list) => !now.includes(list))
     .flatMap(({ all }) => all.filter(({ type, name }) => !after.resources.has(`${type}/${name}`)))
     .map(({ type, name }) => ({ type, name }));
   return { version: after.version, changed, removed };
+}
+
+function changeOf(before: EncodedResource | undefined, after: EncodedResource): ChangedResource | undefined {
+  if (before?.version === after.version) return undefined;
+  if (after.type !== 'route' || !(before instanceof EncodedMessage && after instanceof EncodedMessage)) return after;
+  const patch = routesPatch(before.encoded, after.encoded);
+  return patch ? new PatchedMessage(after, patch) : after;
 }
 
 /**
@@ -123,11 +167,24 @@ export function unsettled(set: EncodedSet, keys: ReadonlySet<string | undefined>
     list.all.some(isUnsettled)
       ? new EncodedList(
           list.type,
-          list.all.map((resource) => (isUnsettled(resource) ? { ...resource, version: '' } : resource)),
+          list.all.map((resource) => (isUnsettled(resource) ? ofNoVersion(resource) : resource)),
         )
       : list,
   );
   return { version: `${set.version} in part`, resources: new ResourceTable(lists) };
+}
+
+/** So that every version of it is another. */
+export function ofNoVersion(resource: EncodedResource): EncodedResource {
+  const { type, name } = resource;
+  return {
+    type,
+    name,
+    version: '',
+    get bytes() {
+      return resource.bytes;
+    },
+  };
 }
 
 function listsOf({ resources }: EncodedSet): readonly EncodedList[] {

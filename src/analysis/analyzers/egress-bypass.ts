@@ -32,13 +32,15 @@ import { findGateway } from './virtual-service-gateways.ts';
  * SP1001–SP1006, SP1008: external hosts whose traffic goes round an egress gateway. Only where there is one to go round: a Gateway that serves
  * the host, or sidecars' routes of other hosts that lead to a gateway's Service.
  */
-export function egressBypass(context: Context): void {
+export function* egressBypass(context: Context): Generator<void> {
   const services = gatewayServices(context);
   const atGateways = portsAtGateways(context);
   const external = externalServices(context);
   const find = meshVirtualServices(context);
   const strays = strayHosts(context);
-  const routed = external.map((service) => {
+  const routed: Routed[] = [];
+  for (const service of external) {
+    yield;
     const virtualService = find(service.hostname, (candidate) => seenWhere(context, candidate, service));
     const through = service.ports.filter(
       (port) =>
@@ -48,12 +50,13 @@ export function egressBypass(context: Context): void {
         ),
     );
     const parts = through.length === 0 && isWildcard(service.hostname) ? partsThroughGateways(context, service.hostname) : [];
-    return { service, virtualService, through, parts };
-  });
+    routed.push({ service, virtualService, through, parts });
+  }
   const inUse = leadsToGateway(context);
-  if (inUse) reportUndeclared(context);
+  if (inUse) yield* reportUndeclared(context);
   const hasWorkloads = workloadsOf(context).some(({ resource }) => resource.kind === 'Pod');
   for (const { service, virtualService, through, parts } of routed) {
+    yield;
     const leaks = leaksTo(context, service);
     if (through.length === 0) {
       if (leaks.length > 0) reportBypass(context, { service, virtualService, parts, leaks, inUse, atGateways, find, strays });
@@ -86,9 +89,17 @@ export function egressBypass(context: Context): void {
   }
 }
 
+/** An external service, and what leads it to gateways. */
+interface Routed {
+  readonly service: Service;
+  readonly virtualService: VirtualService | undefined;
+  readonly through: readonly ServicePort[];
+  readonly parts: readonly string[];
+}
+
 /** SP1008: rules for hosts that nothing declares, which sidecars follow on port 80 all the same. */
-function reportUndeclared(context: Context): void {
-  for (const { virtualService, host, rule, route, to } of undeclaredLeaks(context)) {
+function* reportUndeclared(context: Context): Generator<void> {
+  for (const { virtualService, host, rule, route, to } of yield* undeclaredLeaks(context)) {
     context.report(
       'SP1008',
       virtualService,

@@ -11,15 +11,16 @@ const PLAIN_PORT = 80;
 const TLS_PORT = 443;
 
 /** SP1035–SP1038: what a call has in hand, held against the TLS that is originated for it and the port that it comes to. */
-export function upstreamTlsFits(context: Context): void {
-  for (const arrival of arrivalsOf(context)) {
+export function* upstreamTlsFits(context: Context): Generator<void> {
+  const arrivals = yield* arrivalsOf(context);
+  for (const arrival of arrivals) {
     if (!arrival.service.meshExternal) continue;
     const found = upstreamTls(context, arrival);
     if (found && !isOwnTls(found.tls)) continue;
     if (found && !found.holds) {
       // Bytes that are TLS already need none.
       if (arrival.bytes !== 'tls') reportCredential(context, arrival, found);
-    } else if (found && arrival.bytes === 'tls') reportTlsInside(context, arrival, found);
+    } else if (found && arrival.bytes === 'tls') reportTlsInside(context, arrival, found, arrivals);
     else if (found) reportTlsToPlain(context, arrival, found);
     else if (arrival.bytes === 'http') reportPlain(context, arrival);
   }
@@ -43,10 +44,10 @@ function reportCredential(context: Context, arrival: Arrival, { rule, tls, path 
   );
 }
 
-function reportTlsInside(context: Context, arrival: Arrival, { rule, tls, path }: UpstreamTls): void {
+function reportTlsInside(context: Context, arrival: Arrival, { rule, tls, path }: UpstreamTls, all: readonly Arrival[]): void {
   const direct = arrival.resource === arrival.service.resource;
   // An application's own TLS to a port that is declared for a gateway's use: the ways that are meant go right.
-  if (direct && arrivalsOf(context).some((other) => other.resource !== arrival.resource && other.port === arrival.port)) return;
+  if (direct && all.some((other) => other.resource !== arrival.resource && other.port === arrival.port)) return;
   const from = direct
     ? `Port ${arrival.port.number} is declared ${arrival.port.protocol}, so what comes to it is the application's own TLS`
     : `${originText(originOf(arrival.resource))} (${arrival.path.slice(0, 3).join('.')}) leads TLS there that passes as it is`;

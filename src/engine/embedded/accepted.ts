@@ -42,20 +42,25 @@ export class Accepted implements AcceptedResources {
     const refused = new Set([...standing, ...rejected].map(({ type, name }) => `${type}/${name}`));
     for (const { type, name } of update.removed) this.#versions.delete(`${type}/${name}`);
     for (const [key, version] of versions) if (!refused.has(key)) this.#versions.set(key, { version, at });
-    const before = this.resources;
-    const lists = LISTS.map(([type, list, field]) => {
-      const nameOf = (resource: unknown) => String((resource as Named)[field]);
-      const good = new Map((before[list] as readonly unknown[]).map((resource) => [nameOf(resource), resource]));
-      const kept = (sent[list] as readonly unknown[]).flatMap((resource) => {
-        if (!refused.has(`${type}/${nameOf(resource)}`)) return [resource];
-        return good.has(nameOf(resource)) ? [good.get(nameOf(resource))] : [];
-      });
-      return [list, kept] as const;
-    });
-    this.resources = { ...(Object.fromEntries(lists) as unknown as XdsResources), nameTable: sent.nameTable };
+    // Mostly nothing is refused, and lists of ten thousands need not be gone through.
+    this.resources = refused.size > 0 ? lastGood(sent, this.resources, refused) : sent;
     this.rejected = [
       ...standing,
       ...rejected.map((entry) => ({ ...entry, version: versions.get(`${entry.type}/${entry.name}`) ?? '', at })),
     ];
   }
+}
+
+/** What was sent, with what is refused (`type/name`) as it was before, or left out where it was not there. */
+function lastGood(sent: XdsResources, before: XdsResources, refused: ReadonlySet<string>): XdsResources {
+  const lists = LISTS.map(([type, list, field]) => {
+    const nameOf = (resource: unknown) => String((resource as Named)[field]);
+    const good = new Map((before[list] as readonly unknown[]).map((resource) => [nameOf(resource), resource]));
+    const kept = (sent[list] as readonly unknown[]).flatMap((resource) => {
+      if (!refused.has(`${type}/${nameOf(resource)}`)) return [resource];
+      return good.has(nameOf(resource)) ? [good.get(nameOf(resource))] : [];
+    });
+    return [list, kept] as const;
+  });
+  return { ...(Object.fromEntries(lists) as unknown as XdsResources), nameTable: sent.nameTable };
 }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fromBinary, fromJson, type JsonObject, toBinary } from '@bufbuild/protobuf';
+import { encoded, routesPatch } from '../../xds/encode.ts';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { HeaderMap } from '../header-map.ts';
-import { compileEncodedRoutes, type EncodedRoutes } from './encoded.ts';
+import { compileEncodedRoutes, type EncodedRoutes, patchEncodedRoutes } from './encoded.ts';
 import { compileRouteConfiguration, type RouteTable } from './route.ts';
 
 const CONTEXT = { hostname: '', environment: {} };
@@ -19,8 +20,22 @@ const host = (name: string, cluster: string, domains = [`${name}.example`]): Jso
 const config = (...virtualHosts: JsonObject[]): JsonObject => ({ name: 'rc', virtualHosts });
 
 /** Compiles to the end, and counts the steps: one for each host that was checked. */
-function compile(json: JsonObject, before?: EncodedRoutes): { readonly routes: EncodedRoutes; readonly steps: number } {
-  const generator = compileEncodedRoutes(encode(json), CONTEXT, before);
+function compile(json: JsonObject, before?: EncodedRoutes): Compiled {
+  return finish(compileEncodedRoutes(encode(json), CONTEXT, before));
+}
+
+interface Compiled {
+  readonly routes: EncodedRoutes;
+  readonly steps: number;
+}
+
+/** As `compile`, by the patch from one configuration, which `before` is made of, to another. */
+function patch(from: JsonObject, to: JsonObject, before: EncodedRoutes): Compiled {
+  const [old, now] = [from, to].map((json) => encoded(RouteConfigurationSchema, fromJson(RouteConfigurationSchema, json)));
+  return finish(patchEncodedRoutes(routesPatch(old!, now!) ?? assert.fail('no patch'), CONTEXT, before));
+}
+
+function finish(generator: ReturnType<typeof compileEncodedRoutes>): Compiled {
   for (let steps = 0; ; steps++) {
     const step = generator.next();
     if (step.done) return { routes: step.value, steps };
@@ -117,4 +132,37 @@ test('no version keeps the bytes of another', () => {
   const second = compile(config(host('a', 'one'), host('b', 'two')), first.routes);
   const [a, b] = second.routes.parts.hosts;
   assert.equal(a!.bytes.buffer, b!.bytes.buffer);
+});
+
+test('a patch that is applied is the whole', () => {
+  const shown = (table: RouteTable, authority: string) => {
+    const route = routeOf(table, authority);
+    return [clusterOf(table, authority), route?.config, route?.requestMutations === undefined];
+  };
+  const from = config(host('a', 'one'), host('b', 'one'), host('c', 'one'), host('d', 'one'));
+  const first = compile(from);
+  const a = routeOf(first.routes.table, 'a.example');
+  const cases: readonly [JsonObject, number][] = [
+    [config(host('a', 'one'), host('b', 'two'), host('c', 'one'), host('d', 'one')), 1],
+    [config(host('new', 'one'), host('a', 'one'), host('c', 'one'), host('d', 'one')), 1],
+    [config(host('d', 'one'), host('a', 'one', ['a.example', '*']), host('b', 'one')), 1],
+    [config(host('c', 'one'), host('a', 'one')), 0],
+    [config(), 0],
+    [{ ...from, requestHeadersToRemove: ['x-a'] }, 4],
+  ];
+  for (const [to, steps] of cases) {
+    const patched = patch(from, to, first.routes);
+    const whole = compileRouteConfiguration(fromBinary(RouteConfigurationSchema, encode(to)));
+    assert.equal(patched.steps, steps);
+    for (const authority of ['a.example', 'b.example', 'c.example', 'd.example', 'new.example', 'other'])
+      assert.deepEqual(shown(patched.routes.table, authority), shown(whole, authority), authority);
+  }
+  assert.equal(routeOf(patch(from, cases[0]![0], first.routes).routes.table, 'a.example'), a);
+});
+
+test('a patch that is refused leaves the version before it as it is', () => {
+  const from = config(host('a', 'one'), host('b', 'one'));
+  const first = compile(from);
+  assert.throws(() => patch(from, config(host('a', 'one'), host('b', 'one', ['a.example'])), first.routes), /a\.example/);
+  assert.equal(clusterOf(first.routes.table, 'b.example'), 'one');
 });

@@ -6,6 +6,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { VirtualHostSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import type { RoutesPatch } from '../../xds/resources.ts';
 import { lastValue, sameBytes, splitMessage } from '../../xds/wire.ts';
 import type { FormatContext } from '../format/operator.ts';
 import type { HostTable } from './hosts.ts';
@@ -33,7 +34,7 @@ interface Parts {
 class EncodedHost {
   readonly name: string;
   readonly domains: readonly string[];
-  /** Always in the newest version that has this host, so that older versions can be let go. */
+  /** In the newest version that came whole and has this host, or in a patch after it: older versions can be let go. */
   bytes: Uint8Array;
   #compiled: VirtualHostRoutes | undefined;
   readonly #config: RouteConfiguration;
@@ -69,25 +70,47 @@ export function* compileEncodedRoutes(
   before: EncodedRoutes | undefined,
 ): Generator<void, EncodedRoutes> {
   const { rest, parts } = splitMessage(bytes, VIRTUAL_HOSTS);
-  const known = before && sameBytes(rest, before.parts.rest) ? before.parts : undefined;
-  const config = known?.config ?? fromBinary(RouteConfigurationSchema, rest);
+  const find = before && finder(before.parts.hosts);
+  const wanted = parts.map((part, place) => ({ bytes: part, known: find?.(part, place) }));
+  return yield* compileHosts(rest, wanted, context, before?.parts);
+}
+
+/** As `compileEncodedRoutes`, from a patch for `before`. */
+export function* patchEncodedRoutes(patch: RoutesPatch, context: FormatContext, before: EncodedRoutes): Generator<void, EncodedRoutes> {
+  const wanted = patch.hosts.flatMap((run): Wanted[] =>
+    run instanceof Uint8Array
+      ? [{ bytes: run, known: undefined }]
+      : before.parts.hosts.slice(run.start, run.end).map((known) => ({ bytes: known.bytes, known })),
+  );
+  return yield* compileHosts(patch.frame, wanted, context, before.parts);
+}
+
+/** A host of a version that comes, and the one with the same bytes in the version in force. */
+interface Wanted {
+  readonly bytes: Uint8Array;
+  readonly known: EncodedHost | undefined;
+}
+
+function* compileHosts(
+  rest: Uint8Array,
+  wanted: readonly Wanted[],
+  context: FormatContext,
+  before: Parts | undefined,
+): Generator<void, EncodedRoutes> {
+  const same = before && sameBytes(rest, before.rest) ? before : undefined;
+  const config = same?.config ?? fromBinary(RouteConfigurationSchema, rest);
   checkRouteConfiguration(config);
-  const find = known && finder(known.hosts);
   const hosts: EncodedHost[] = [];
-  const kept: { readonly host: EncodedHost; readonly bytes: Uint8Array }[] = [];
-  for (const [place, part] of parts.entries()) {
-    const same = find?.(part, place);
-    if (same) {
-      kept.push({ host: same, bytes: part });
-      hosts.push(same);
-    } else {
-      hosts.push(new EncodedHost(part, config, context));
+  for (const { bytes, known } of wanted) {
+    if (same && known) hosts.push(known);
+    else {
+      hosts.push(new EncodedHost(bytes, config, context));
       yield;
     }
   }
-  const index = known && sameDomains(hosts, known.hosts) ? known.index : indexDomains(hosts, config);
+  const index = same && sameDomains(hosts, same.hosts) ? same.index : indexDomains(hosts, config);
   // Only now that nothing can be refused any more.
-  for (const each of kept) each.host.bytes = each.bytes;
+  for (const [place, host] of hosts.entries()) host.bytes = wanted[place]!.bytes;
   const all = hosts.map(({ routes }) => routes);
   return { table: tableOf(config, all, index), parts: { config, rest, hosts, index } };
 }

@@ -1,3 +1,6 @@
+import { Memo } from '../../lib/memo.ts';
+import { encoded } from '../../xds/encode.ts';
+import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { TranslateContext } from '../context.ts';
 import { gatewayListeners } from './gateway.ts';
 import { sidecarInbound } from './inbound.ts';
@@ -8,5 +11,11 @@ import { sidecarOutbound } from './sidecar.ts';
 export function buildListeners(context: TranslateContext): BuiltListeners {
   if (context.proxy.type === 'router') return gatewayListeners(context);
   const { listeners, routes } = sidecarOutbound(context);
-  return { listeners: [...listeners, ...sidecarInbound(context)], routes };
+  // Made anew each time, but where it says the same it is to be the same listener, and the list of all of them the same list.
+  const inbound = sidecarInbound(context).map((listener) =>
+    kept.get([listeners[0]!, listener.name], [encoded(ListenerSchema, listener).version], () => listener),
+  );
+  return { listeners: [...listeners, ...inbound], routes };
 }
+
+const kept = new Memo<Listener>();

@@ -1,8 +1,9 @@
 /** The routes of a gateway's HTTP servers. */
 import { create } from '@bufbuild/protobuf';
-import type { ResourceOf, VirtualService } from '../../api/index.ts';
+import type { ResourceOf } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
-import { Memo } from '../../lib/memo.ts';
+import { Arrangement } from '../../lib/arrangement.ts';
+import { Memo, NO_INPUTS } from '../../lib/memo.ts';
 import {
   type VirtualHost,
   VirtualHost_TlsRequirementType,
@@ -12,63 +13,90 @@ import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/rou
 import type { TranslateContext } from '../context.ts';
 import type { GatewayServer } from '../gateways.ts';
 import { metadataOf } from '../metadata.ts';
+import { MemberPhase } from '../phase.ts';
 import { intersectHosts } from './host-sets.ts';
 import { type LazyRoutes, routesOf } from './kept.ts';
 import { isCatchAll } from './match.ts';
 import { routeConfiguration } from './sidecar.ts';
 import { virtualHostOf } from './virtual-host.ts';
 
-interface HostDraft {
+/** What a server, or a VirtualService at a server, wants of a host. */
+interface Claim {
   readonly host: string;
-  /** The port as the first server that has the host calls it. */
+  /** As the server calls it. */
   readonly port: number;
-  /** Of one VirtualService each. */
-  readonly routes: LazyRoutes[];
-  /** VirtualServices, which decide, before Gateways. */
-  readonly rules: Set<Resource>;
-  readonly gateways: Set<Resource>;
-  requireTls: boolean;
+  readonly gateway: Resource;
+  /** What routes the host; without it the server only redirects to HTTPS. */
+  readonly rule: { readonly resource: ResourceOf<'VirtualService'>; readonly routes: LazyRoutes } | undefined;
+  readonly requireTls: boolean;
 }
 
 /** `servers` share the name. Routes of several VirtualServices for a host stand in the order of their age, catch-alls behind the others. */
 export function gatewayRoutes(context: TranslateContext, name: string, servers: readonly GatewayServer[]): RouteConfiguration {
-  const hosts = new Map<string, HostDraft>();
-  for (const server of servers) addServer(context, hosts, server);
-  const virtualHosts = [...hosts.values()].map(virtualHost).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const claims = servers.flatMap((server) => claimsOf(context, server));
+  const { gateway, server } = servers[0]!;
+  const byHost = kept.byHost.get([gateway, server, context.proxy.namespace], NO_INPUTS, () => new Arrangement(hasHostOf, placesByHost));
+  const virtualHosts = byHost.of(claims).map((places) => virtualHost(places.map((place) => claims[place]!)));
   return routeConfiguration(name, virtualHosts.length > 0 ? virtualHosts : [noRoutes(servers[0]!)]);
 }
 
-function addServer(context: TranslateContext, hosts: Map<string, HostDraft>, entry: GatewayServer): void {
-  const { server, gatewayName, gateway } = entry;
-  const port = server.port.number;
-  const redirects = server.tls?.httpsRedirect ?? false;
-  const draft = (host: string): HostDraft => {
-    const found = hosts.get(host) ?? { host, port, routes: [], rules: new Set(), gateways: new Set(), requireTls: false };
-    found.gateways.add(gateway);
-    found.requireTls ||= redirects;
-    hosts.set(host, found);
-    return found;
-  };
-  const routing = {
-    proxy: context.proxy,
-    destinations: context.scope,
-    config: context.mesh.config,
-    port,
-    gateway: gatewayName,
-    tls: server.tls !== undefined,
-  };
-  for (const virtualService of context.scope.virtualServicesForGateway(gatewayName)) {
-    const common = intersectHosts(hostsFor(entry, virtualService), virtualService.spec.hosts);
-    const routes = common.length > 0 ? routesOf(routing, virtualService) : undefined;
-    if (!routes) continue;
-    for (const host of common) {
-      const { routes: all, rules } = draft(host);
-      all.push(routes);
-      rules.add(virtualService);
-    }
-  }
+function hasHostOf(a: Claim, b: Claim): boolean {
+  return a.host === b.host && a.port === b.port;
+}
+
+/** The places of the claims for each host, by the names of the virtual hosts. */
+function placesByHost(claims: readonly Claim[]): readonly (readonly number[])[] {
+  const groups = Map.groupBy(claims.keys(), (place) => claims[place]!.host);
+  const nameOf = ([first]: readonly number[]) => virtualHostName(claims[first!]!);
+  return [...groups.values()].sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+}
+
+const kept = {
+  hosts: new Memo<VirtualHost>(),
+  claims: new Memo<Claim>(),
+  byHost: new Memo<Arrangement<Claim, readonly (readonly number[])[]>>(),
+  ofVirtualServices: new MemberPhase<ResourceOf<'VirtualService'>, readonly Claim[]>(),
+};
+
+function claimsOf(context: TranslateContext, entry: GatewayServer): readonly Claim[] {
+  const { server, gateway, gatewayName, serverNames } = entry;
+  const { config, snapshot } = context.mesh;
+  const keys = [config, context.scope.services, snapshot.list('DestinationRule'), gateway, server] as const;
+  const virtualServices = context.scope.virtualServicesForGateway(gatewayName);
+  const claims = kept.ofVirtualServices
+    .get(context, keys, virtualServices, (watched, virtualService) => virtualServiceClaims(watched, entry, virtualService))
+    .flat();
   // A redirect to HTTPS needs no route.
-  if (redirects) for (const host of entry.serverNames.length > 0 ? entry.serverNames : plainHosts(entry)) draft(host);
+  if (server.tls?.httpsRedirect) {
+    for (const host of serverNames.length > 0 ? serverNames : plainHosts(entry))
+      claims.push(kept.claims.get([server, host], [gateway], () => claimOf(entry, host, undefined)));
+  }
+  return claims;
+}
+
+/** The same claims for the same routes. */
+function virtualServiceClaims(
+  { proxy, scope, mesh }: TranslateContext,
+  entry: GatewayServer,
+  virtualService: ResourceOf<'VirtualService'>,
+): readonly Claim[] {
+  const { server, gateway, gatewayName } = entry;
+  const { hosts } = virtualService.spec;
+  const common = intersectHosts(hostsFor(entry, virtualService), hosts);
+  const tls = server.tls !== undefined;
+  const routing = { proxy, destinations: scope, config: mesh.config, port: server.port.number, gateway: gatewayName, tls };
+  const routes = common.length > 0 ? routesOf(routing, virtualService) : undefined;
+  if (!routes) return [];
+  return common.map((host) =>
+    // Most have one host: the key is that of its routes alone.
+    kept.claims.get(hosts.length === 1 ? [routes] : [routes, host], [host, server, gateway], () =>
+      claimOf(entry, host, { resource: virtualService, routes }),
+    ),
+  );
+}
+
+function claimOf({ server, gateway }: GatewayServer, host: string, rule: Claim['rule']): Claim {
+  return { host, port: server.port.number, gateway, rule, requireTls: server.tls?.httpsRedirect ?? false };
 }
 
 /** The server's hosts that a VirtualService of this namespace may use. */
@@ -84,29 +112,32 @@ function plainHosts({ hosts }: GatewayServer): string[] {
   return hosts.map((host) => host.slice(host.indexOf('/') + 1));
 }
 
-function virtualHost(draft: HostDraft): VirtualHost {
-  const { host, port, routes, rules, gateways, requireTls } = draft;
-  const [owner] = [...routes, ...gateways];
-  // Most have one host: the key is that of its routes alone.
-  const [first] = rules;
-  const only = first !== undefined && (first.spec as VirtualService).hosts.length === 1;
-  return kept.get(only ? [owner!] : [owner!, host], [host, port, requireTls, ...routes, ...rules, ...gateways], () => buildHost(draft));
+/** `claims` are all for one host, one at least. */
+function virtualHost(claims: readonly Claim[]): VirtualHost {
+  return kept.hosts.get([claims[0]!], claims, () => buildHost(claims));
 }
 
-const kept = new Memo<VirtualHost>();
-
-function buildHost({ host, port, routes, rules, gateways, requireTls }: HostDraft): VirtualHost {
+function buildHost(claims: readonly Claim[]): VirtualHost {
+  const { host } = claims[0]!;
+  const rules = claims.flatMap(({ rule }) => rule ?? []);
+  // VirtualServices, which decide, before Gateways.
+  const origins = new Set<Resource>([...rules.map(({ resource }) => resource), ...claims.map(({ gateway }) => gateway)]);
+  const requireTls = claims.some((claim) => claim.requireTls);
   const init = {
-    name: `${host}:${port}`,
+    name: virtualHostName(claims[0]!),
     domains: [host],
     requireTls: requireTls ? VirtualHost_TlsRequirementType.ALL : VirtualHost_TlsRequirementType.NONE,
     includeRequestAttemptCount: true,
-    metadata: metadataOf({ origins: [...rules, ...gateways] }),
+    metadata: metadataOf({ origins: [...origins] }),
   };
   return virtualHostOf(init, () => {
-    const all = routes.flatMap(({ read }) => read());
+    const all = rules.flatMap(({ routes }) => routes.read());
     return [...all.filter((route) => !isCatchAll(route)), ...all.filter(isCatchAll)];
   });
+}
+
+function virtualHostName({ host, port }: Claim): string {
+  return `${host}:${port}`;
 }
 
 /** Answers 404: the server is there, but no VirtualService has a route for it. */

@@ -1,8 +1,8 @@
 /** Routes of VirtualServices, kept for as long as the VirtualService, its destinations and the configuration are what they were. */
 import type { HttpMatchRequest, MeshConfig, ResourceOf } from '../../api/index.ts';
 import { Memo, NO_INPUTS } from '../../lib/memo.ts';
-import { once } from '../../lib/once.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
+import { weakly } from '../../lib/weakly.ts';
 import type { Service } from '../../registry/model.ts';
 import type { Route } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { Destinations, RouteContext } from './context.ts';
@@ -21,7 +21,7 @@ export interface Routing {
   readonly tls: boolean;
 }
 
-/** Routes that are built when they are first read. The same routes are the same object. */
+/** Routes that are built when they are read, and again when nobody has them any more. The same routes are the same object. */
 export interface LazyRoutes {
   readonly read: () => readonly Route[];
 }
@@ -49,7 +49,7 @@ export function routesOf(routing: Routing, virtualService: VirtualService): Lazy
       foreign: foreign.matches,
       destinations: { serviceFor: (host) => found.get(host)?.service, destinationRuleFor: (host) => found.get(host)?.rule },
     };
-    return hasRoutes(context, virtualService) ? { read: once(() => virtualServiceRoutes(context, virtualService)) } : undefined;
+    return hasRoutes(context, virtualService) ? { read: weakly(() => virtualServiceRoutes(context, virtualService)) } : undefined;
   });
 }
 

@@ -1,11 +1,14 @@
 /** The routes of a sidecar's outbound side: one configuration for each port on which something speaks HTTP. */
 import { create } from '@bufbuild/protobuf';
-import type { MeshConfig, ResourceOf } from '../../api/index.ts';
+import type { ResourceOf } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
+import { Arrangement } from '../../lib/arrangement.ts';
 import { HostIndex } from '../../lib/host-index.ts';
 import { hostCovers, isWildcard } from '../../lib/hostname.ts';
 import { type Key, Memo, NO_INPUTS } from '../../lib/memo.ts';
 import { once } from '../../lib/once.ts';
+import { sameMembers } from '../../lib/same.ts';
+import { weakly } from '../../lib/weakly.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isHttp } from '../../registry/protocol.ts';
 import { type VirtualHost, VirtualHostSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
@@ -14,10 +17,11 @@ import type { TranslateContext } from '../context.ts';
 import type { WantedRoutes } from '../listeners/outbound.ts';
 import { metadataOf } from '../metadata.ts';
 import { BLACK_HOLE_CLUSTER, MESH_GATEWAY, outboundClusterName } from '../names.ts';
+import { MemberPhase } from '../phase.ts';
 import type { EgressScope } from '../scope.ts';
 import { onDeclaredPorts } from './declared-ports.ts';
 import { catchAllHost, serviceRoute } from './defaults.ts';
-import { asDomain, type ServiceDomains, serviceDomains } from './domains.ts';
+import { asDomain, serviceDomains } from './domains.ts';
 import { consistentHash } from './hash-policy.ts';
 import { type LazyRoutes, routesOf } from './kept.ts';
 import { virtualHostOf } from './virtual-host.ts';
@@ -52,7 +56,9 @@ const kept = {
   defaults: new Memo<LazyRoutes>(),
   ofPort: new Memo<PortServices>(),
   hostnames: new Memo<ReadonlySet<string>>(),
-  domains: new Memo<ServiceDomains>(),
+  ruled: new MemberPhase<VirtualServiceResource, Ruled | undefined>(),
+  unruled: new MemberPhase<Service, Claim>(),
+  granted: new Memo<Arrangement<Claim, readonly Grant[]>>(),
 };
 
 /** The same message for the same hosts. */
@@ -69,22 +75,86 @@ export function routeConfiguration(name: string, virtualHosts: readonly VirtualH
   return first ? kept.configurations.get([first], [name, ...virtualHosts], build) : build();
 }
 
+/** First those of VirtualServices, older first, then those of the services that none of them concerns. */
 function virtualHosts(context: TranslateContext, port: number, egress: EgressScope): readonly VirtualHost[] {
-  const hosts = new Hosts(context, port);
-  for (const each of guardedRoutes(context, port, egress)) hosts.add(each);
-  return hosts.sorted();
+  const { proxy, scope, mesh } = context;
+  const services = kept.ofPort.get([egress.services, port], NO_INPUTS, () => portServices(egress.services, port));
+  const hostnames = kept.hostnames.get([scope.services], NO_INPUTS, () => new Set(scope.services.map(({ hostname }) => hostname)));
+  const side: Side = { port, services, hostnames, client: proxy.namespace };
+  const keys = [mesh.config, scope.services, mesh.snapshot.list('DestinationRule'), services, port, proxy.namespace] as const;
+  // For each service the VirtualService whose host fits it best: several wildcards may cover a name.
+  const owners = once(() => {
+    const index = new HostIndex<VirtualServiceResource>();
+    for (const each of egress.virtualServices) for (const host of each.spec.hosts) index.add(host, each);
+    return index;
+  });
+  const ruledClaims: Claim[] = [];
+  const routed = new Set<string>();
+  const ruled = kept.ruled.get(context, keys, egress.virtualServices, (watched, each) => ruledBy(watched, side, each));
+  for (const rules of ruled) {
+    if (!rules) continue;
+    const { services: own, claims: wanted } =
+      rules.exact ?? claimsOf(side, rules, splitHosts(rules.virtualService, services.byHostname, owners));
+    ruledClaims.push(...wanted);
+    for (const service of own) routed.add(service.hostname);
+  }
+  const others = [...services.byHostname.values()].filter(
+    (service) => !routed.has(service.hostname) && service.resolution !== 'Alias' && speaksHttp(portOf(service, port)!),
+  );
+  const unruled = kept.unruled.get(context, keys, others, (watched, service) =>
+    serviceClaim(side, service, defaultRoutes(watched, service, port), []),
+  );
+  const claims = [...ruledClaims, ...unruled];
+  const granted = kept.granted.get(keys, NO_INPUTS, () => new Arrangement(wantsTheSame, grants));
+  return granted.of(claims).map(({ place, domains }) => claims[place]!.host(domains));
 }
 
 /** What Istio allows the body of a direct response to have; Envoy's default is 4 KiB. */
 export const MAX_BODY_BYTES = 1024 * 1024;
 
-/** Routes and the hosts that they are for. */
-interface Guarded {
-  readonly services: readonly Service[];
-  /** Hosts that no service has. */
-  readonly otherHosts: readonly string[];
+/** For whom virtual hosts are built. */
+interface Side {
+  readonly port: number;
+  readonly services: PortServices;
+  /** Of all services that the proxy has, on whatever port. */
+  readonly hostnames: ReadonlySet<string>;
+  /** Namespace. */
+  readonly client: string;
+}
+
+/** A VirtualService with routes for a port. */
+interface Ruled {
+  readonly virtualService: VirtualServiceResource;
   readonly routes: LazyRoutes;
-  readonly origins: readonly Resource[];
+  /** What follows from the VirtualService alone; with wildcards among its hosts nothing does, since others may fit a service better. */
+  readonly exact: Claims | undefined;
+}
+
+interface Claims {
+  /** Those that have the routes. */
+  readonly services: readonly Service[];
+  readonly claims: readonly Claim[];
+}
+
+/** A name, the domains that it is wanted for, and the virtual host that is made of those that it gets. */
+class Claim {
+  readonly name: string;
+  readonly domains: readonly string[];
+  readonly #make: (domains: readonly string[]) => VirtualHost;
+  #whole: VirtualHost | undefined;
+
+  constructor(name: string, domains: readonly string[], make: (domains: readonly string[]) => VirtualHost) {
+    this.name = name;
+    this.domains = domains;
+    this.#make = make;
+  }
+
+  /** @param domains some of those that it wants */
+  host(domains: readonly string[]): VirtualHost {
+    if (domains.length < this.domains.length) return this.#make(domains);
+    this.#whole ??= this.#make(domains);
+    return this.#whole;
+  }
 }
 
 /** The services of an egress entry that have a port. */
@@ -106,37 +176,57 @@ function portServices(services: readonly Service[], port: number): PortServices 
   return { byHostname, overlaps: (host) => byHostname.has(host) || index().overlaps(host) };
 }
 
-/** First those of VirtualServices, older first, then those of the services that none of them concerns. */
-function guardedRoutes(context: TranslateContext, port: number, egress: EgressScope): Guarded[] {
-  const services = kept.ofPort.get([egress.services, port], NO_INPUTS, () => portServices(egress.services, port));
+/** Undefined where the VirtualService has no routes for the port. */
+function ruledBy({ proxy, mesh, scope }: TranslateContext, side: Side, virtualService: VirtualServiceResource): Ruled | undefined {
+  const { port, services } = side;
   // On port 80 a VirtualService also routes hosts that nothing declares.
-  const concerned = port === 80 ? egress.virtualServices : egress.virtualServices.filter((each) => concerns(each, services));
-  // For each service the VirtualService whose host fits it best: several wildcards may cover a name.
-  const owners = once(() => {
-    const index = new HostIndex<VirtualServiceResource>();
-    for (const each of egress.virtualServices) for (const host of each.spec.hosts) index.add(host, each);
-    return index;
-  });
-  const { proxy, scope, mesh } = context;
+  if (port !== 80 && !concerns(virtualService, services)) return undefined;
   const routing = { proxy, destinations: scope, config: mesh.config, port, gateway: MESH_GATEWAY, tls: false };
-  const result: Guarded[] = [];
-  const routed = new Set<string>();
-  for (const virtualService of concerned) {
-    const routes = routesOf(routing, virtualService);
-    if (!routes) continue;
-    const { matching, otherHosts } = splitHosts(virtualService, services.byHostname, owners);
-    // Routes of the Kubernetes Gateway API are for services, and those of the client's namespace or of the service's own.
-    if (virtualService.derivedFrom && !matching.some((service) => isMeshRoute(virtualService, service, proxy.namespace))) continue;
-    const httpServices = matching.filter((service) => speaksHttp(portOf(service, port)!));
-    if (httpServices.length === 0 && port !== 80) continue;
-    result.push({ services: httpServices, otherHosts, routes, origins: [virtualService] });
-    for (const service of httpServices) routed.add(service.hostname);
-  }
-  for (const service of services.byHostname.values()) {
-    if (routed.has(service.hostname) || service.resolution === 'Alias' || !speaksHttp(portOf(service, port)!)) continue;
-    result.push({ services: [service], otherHosts: [], routes: defaultRoutes(context, service, port), origins: [] });
-  }
-  return result;
+  const routes = routesOf(routing, virtualService);
+  if (!routes) return undefined;
+  const rules = { virtualService, routes };
+  const exact = virtualService.spec.hosts.some(isWildcard)
+    ? undefined
+    : claimsOf(side, rules, splitHosts(virtualService, services.byHostname, undefined));
+  return { ...rules, exact };
+}
+
+function claimsOf(side: Side, { virtualService, routes }: Omit<Ruled, 'exact'>, { matching, otherHosts }: SplitHosts): Claims {
+  const { port, client } = side;
+  // Routes of the Kubernetes Gateway API are for services, and those of the client's namespace or of the service's own.
+  if (virtualService.derivedFrom && !matching.some((service) => isMeshRoute(virtualService, service, client))) return NO_CLAIMS;
+  const services = matching.filter((service) => speaksHttp(portOf(service, port)!));
+  if (services.length === 0 && port !== 80) return NO_CLAIMS;
+  const origins = [virtualService];
+  const claims = [
+    ...otherHosts.map((host) => claimOf(side, host, [asDomain(host)], routes, origins, [routes, host])),
+    ...services.map((service) => serviceClaim(side, service, routes, origins)),
+  ];
+  return { services, claims };
+}
+
+const NO_CLAIMS: Claims = { services: [], claims: [] };
+
+function serviceClaim(side: Side, service: Service, routes: LazyRoutes, rules: readonly Resource[]): Claim {
+  const { domains, alternatives } = serviceDomains(service, side.client);
+  const free = domains.filter((domain) => !(alternatives.has(domain) && side.hostnames.has(domain)));
+  return claimOf(side, service.hostname, free, routes, [...rules, service.resource], [routes, service]);
+}
+
+function claimOf(
+  { port }: Side,
+  host: string,
+  domains: readonly string[],
+  routes: LazyRoutes,
+  origins: readonly Resource[],
+  keys: [object, Key],
+): Claim {
+  const name = `${asDomain(host)}:${port}`;
+  return new Claim(name, domains, (granted) =>
+    kept.hosts.get(keys, [name, ...origins, ...granted], () =>
+      virtualHostOf({ name, domains: [...granted], includeRequestAttemptCount: true, metadata: metadataOf({ origins }) }, routes.read),
+    ),
+  );
 }
 
 function isMeshRoute({ metadata }: VirtualServiceResource, service: Service, client: string): boolean {
@@ -155,11 +245,18 @@ function concerns({ spec }: VirtualServiceResource, services: PortServices): boo
   return spec.hosts.some((host) => services.overlaps(host));
 }
 
+interface SplitHosts {
+  readonly matching: readonly Service[];
+  /** Hosts that no service has. */
+  readonly otherHosts: readonly string[];
+}
+
+/** `owners` is needed where there are wildcards. */
 function splitHosts(
   virtualService: VirtualServiceResource,
   services: ReadonlyMap<string, Service>,
-  owners: () => HostIndex<VirtualServiceResource>,
-): { matching: Service[]; otherHosts: string[] } {
+  owners: (() => HostIndex<VirtualServiceResource>) | undefined,
+): SplitHosts {
   const matching = new Set<Service>();
   const otherHosts: string[] = [];
   const { hosts } = virtualService.spec;
@@ -170,7 +267,7 @@ function splitHosts(
   }
   for (const host of hosts.filter(isWildcard)) {
     const covered = [...services.values()].filter((service) => hostCovers(host, service.hostname));
-    for (const service of covered) if (owners().covering(service.hostname)[0] === virtualService) matching.add(service);
+    for (const service of covered) if (owners?.().covering(service.hostname)[0] === virtualService) matching.add(service);
     if (covered.length === 0) otherHosts.push(host);
   }
   return { matching: [...matching], otherHosts };
@@ -181,56 +278,37 @@ function defaultRoutes({ scope, mesh: { config } }: TranslateContext, service: S
   const cluster = outboundClusterName(service.hostname, port);
   const dynamic = service.resolution === 'DynamicDNS' ? [service] : [];
   return kept.defaults.get([config, port, service], [hash], () => ({
-    read: once(() => [onDeclaredPorts(serviceRoute(config, cluster, `${service.hostname}:${port}/*`, hash, service.resource), dynamic)]),
+    read: weakly(() => [onDeclaredPorts(serviceRoute(config, cluster, `${service.hostname}:${port}/*`, hash, service.resource), dynamic)]),
   }));
 }
 
-/** Puts virtual hosts together so that no name and no domain is there twice: the first that claims one has it. */
-class Hosts {
-  readonly #config: MeshConfig;
-  readonly #client: string;
-  readonly #port: number;
-  readonly #hosts: VirtualHost[] = [];
-  readonly #names = new Set<string>();
-  readonly #domains = new Set<string>();
-  readonly #hostnames: ReadonlySet<string>;
+/** The domains that a claim gets, one at least; `place` is its place among the claims. */
+interface Grant {
+  readonly place: number;
+  readonly domains: readonly string[];
+}
 
-  constructor({ mesh, proxy, scope: { services } }: TranslateContext, port: number) {
-    this.#config = mesh.config;
-    this.#client = proxy.namespace;
-    this.#port = port;
-    this.#hostnames = kept.hostnames.get([services], NO_INPUTS, () => new Set(services.map(({ hostname }) => hostname)));
-  }
+function wantsTheSame(a: Claim, b: Claim): boolean {
+  return a.name === b.name && sameMembers(a.domains, b.domains);
+}
 
-  add({ services, otherHosts, routes, origins }: Guarded): void {
-    for (const host of otherHosts) this.#put(host, [asDomain(host)], routes, origins, [routes, host]);
-    for (const service of services) {
-      const { domains, alternatives } = kept.domains.get([this.#config, this.#client, service], NO_INPUTS, () =>
-        serviceDomains(service, this.#client),
-      );
-      const free = domains.filter((domain) => !(alternatives.has(domain) && this.#hostnames.has(domain)));
-      this.#put(service.hostname, free, routes, [...origins, service.resource], [routes, service]);
-    }
-  }
-
-  #put(host: string, wanted: readonly string[], routes: LazyRoutes, origins: readonly Resource[], keys: [object, Key]): void {
-    const name = `${asDomain(host)}:${this.#port}`;
-    if (this.#names.has(name)) return;
-    this.#names.add(name);
-    const domains = wanted.filter((domain) => {
+/** No name and no domain is there twice: the first that claims one has it. By name. */
+function grants(claims: readonly Claim[]): readonly Grant[] {
+  const granted: Grant[] = [];
+  const names = new Set<string>();
+  const taken = new Set<string>();
+  for (const [place, claim] of claims.entries()) {
+    if (names.has(claim.name)) continue;
+    names.add(claim.name);
+    const domains = claim.domains.filter((domain) => {
       const key = domain.toLowerCase();
-      if (this.#domains.has(key)) return false;
-      this.#domains.add(key);
+      if (taken.has(key)) return false;
+      taken.add(key);
       return true;
     });
-    if (domains.length === 0) return;
-    const build = () => virtualHostOf({ name, domains, includeRequestAttemptCount: true, metadata: metadataOf({ origins }) }, routes.read);
-    this.#hosts.push(kept.hosts.get(keys, [name, ...origins, ...domains], build));
+    if (domains.length > 0) granted.push({ place, domains: domains.length < claim.domains.length ? domains : claim.domains });
   }
-
-  sorted(): VirtualHost[] {
-    return this.#hosts.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  }
+  return granted.sort((a, b) => (claims[a.place]!.name < claims[b.place]!.name ? -1 : 1));
 }
 
 /** The listener's address has told the service: whatever the Host says, its routes count. */

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { once } from '../../lib/once.ts';
+import { weakly } from '../../lib/weakly.ts';
 import { type Route, type VirtualHost, VirtualHostSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 
 type VirtualHostInit = Pick<VirtualHost, 'name' | 'domains'> &
@@ -7,11 +7,11 @@ type VirtualHostInit = Pick<VirtualHost, 'name' | 'domains'> &
 
 /**
  * A virtual host whose routes are built when they are first read: they are most of a proxy's configuration, and a call that is simulated reads those
- * of one host among thousands.
+ * of one host among thousands. Nor are they kept: once they are encoded, nobody reads them but who asks for a dump.
  */
 export function virtualHostOf(init: VirtualHostInit, routes: () => readonly Route[]): VirtualHost {
   const { routes: _, ...host } = create(VirtualHostSchema, init);
-  lazyRoutes.set(host, once(routes));
+  lazyRoutes.set(host, weakly(routes));
   return Object.defineProperty(host as VirtualHost, 'routes', READ_ROUTES);
 }
 

@@ -113,7 +113,8 @@ test('the routes of a listener are those of all its chains', () => {
     filterChains: [manager('one'), manager('two'), manager('one'), { filters: [{ name: 'empty' }] }],
     defaultFilterChain: manager('other'),
   });
-  const resource = { type: 'listener' as const, name: 'l', ...encoded(ListenerSchema, listener) };
+  const { bytes, version } = encoded(ListenerSchema, listener);
+  const resource = { type: 'listener' as const, name: 'l', version, bytes: bytes() };
   assert.deepEqual(
     warmedBy(resource).map(({ type, name }) => `${type} ${name}`),
     ['route one', 'route two', 'route other'],

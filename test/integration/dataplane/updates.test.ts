@@ -119,3 +119,23 @@ test('no request is lost while listeners, routes, clusters and endpoints change 
   await Promise.all(load);
   assert.deepEqual(Object.keys(answers).sort(), ['200 a', '200 b'], JSON.stringify(answers));
 });
+
+test('a patch changes one virtual host; one for a version that is not in force is refused', async (t) => {
+  const { set, port, plane } = await dataPlane(t);
+  const answer = (name: string, domain: string, status: number): JsonObject => ({
+    name,
+    domains: [domain],
+    routes: [{ match: { prefix: '/' }, directResponse: { status } }],
+  });
+  const json = (status: number) => ({
+    listeners: [listener('l', [{ filters: [manager({ rds: 'r' })] }])],
+    routes: [{ name: 'r', virtualHosts: [answer('one', 'one.example', 201), answer('all', '*', status)] }],
+  });
+  await set(json(202));
+  await set(json(203));
+  assert.equal(await request(port('l')), '203 ');
+  const patch = { base: 'another', frame: new Uint8Array(), hosts: [] };
+  const { rejected } = await plane.apply({ version: '3', changed: [{ type: 'route', name: 'r', version: '3', patch }], removed: [] });
+  assert.match(rejected[0]!.message, /a patch of route r for a version that is not in force/);
+  assert.equal(await request(port('l')), '203 ');
+});

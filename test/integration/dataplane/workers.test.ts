@@ -93,3 +93,41 @@ test('a worker that dies is started again with what is in force, and its end is 
     'error worker 0: cluster bad refused: no',
   ]);
 });
+
+test('what came as a patch comes whole to a worker that is started later', async (t) => {
+  const entry = join(folder(t), 'worker.mjs');
+  writeFileSync(
+    entry,
+    `import { parentPort } from 'node:worker_threads';
+    parentPort.on('message', ({ kind, id, request }) => {
+      if (kind === 'start') {
+        parentPort.postMessage({ kind: 'ready' });
+        return;
+      }
+      if (request.kind === 'stats') process.exit(3);
+      if (request.kind === 'apply') {
+        const seen = request.update.changed.map(({ name, patch, bytes }) => name + (patch ? ' patch of ' + patch.base : ' of ' + bytes.length));
+        parentPort.postMessage({ kind: 'log', level: 'info', message: seen.join() });
+      }
+      parentPort.postMessage({ kind: 'reply', id, value: { version: '', rejected: [] } });
+    });`,
+  );
+  const lines: string[] = [];
+  let onLine = () => {};
+  const log = (_: string, message: string) => {
+    lines.push(message);
+    onLine();
+  };
+  const workers = startWorkers({ concurrency: 1, log, environment: {}, entry: pathToFileURL(entry) });
+  t.after(() => workers.close());
+  const route = { type: 'route' as const, name: 'r', version: '1', bytes: new Uint8Array(3) };
+  const patch = { base: '1', frame: new Uint8Array(), hosts: [{ start: 0, end: 1 }] };
+  await workers.apply({ version: '1', changed: [route], removed: [] });
+  await workers.apply({ version: '2', changed: [{ ...route, version: '2', bytes: new Uint8Array(5), patch }], removed: [] });
+  const again = new Promise<void>((resolve) => {
+    onLine = () => lines.length >= 4 && resolve();
+  });
+  await assert.rejects(workers.stats());
+  await again;
+  assert.deepEqual([lines[0], lines[1], lines[3]], ['r of 3', 'r patch of 1', 'r of 5']);
+});
