@@ -1,12 +1,12 @@
 /** A data plane in a thread of its own, in a pod of the loopback network: takes changes of its xDS, and tells each line of its access log. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { LogFiles as LogFilesType } from '../../src/proxy/access-log/files.ts';
-import type { XdsUpdate } from '../../src/xds/resources.ts';
+import type { SentUpdate } from '../../src/xds/resources.ts';
 
 export interface PlaneRequest {
   readonly id: number;
   /** Undefined: only say that everything before is done. */
-  readonly update: XdsUpdate | undefined;
+  readonly update: SentUpdate | undefined;
 }
 
 const port = parentPort!;

@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { create } from '@bufbuild/protobuf';
+import { shareUpdate } from '../../src/proxy/shared-bytes.ts';
 import type { Call } from '../../src/simulate/call.ts';
 import { NameTableSchema } from '../../src/xds/gen/istio/nds_pb.js';
 import type { XdsResources } from '../../src/xds/resources.ts';
-import { EMPTY_SET, type EncodedSet, encodeSet, updateBetween } from '../../src/xds/update.ts';
+import { EMPTY_SET, type EncodedSet, encodeSet, unsettled, updateBetween } from '../../src/xds/update.ts';
 import { AddressMap, podNumber } from '../calls/loopback/addresses.ts';
 import { type Certificates, makeCertificates } from '../calls/loopback/certificates.ts';
 import { NameServer } from '../calls/loopback/name-server.ts';
@@ -163,11 +164,13 @@ export class RunningMesh {
   async apply(sets: ReadonlyMap<string, XdsResources>): Promise<string[]> {
     this.complaints = [];
     const rejected = await Promise.all(
-      [...this.#planes].map(([name, plane]) => {
+      [...this.#planes].map(async ([name, plane]) => {
         const after = encodeSet(sets.get(name) ?? NOTHING);
         const update = updateBetween(plane.inForce, after);
-        plane.inForce = after;
-        return update ? this.#ask(plane, update) : [];
+        const refused = update ? await this.#ask(plane, shareUpdate(update)) : [];
+        // What was refused is not in force: all of it comes whole the next time.
+        plane.inForce = refused.length > 0 ? unsettled(after, new Set(after.resources.keys())) : after;
+        return refused;
       }),
     );
     this.#lines = [];
