@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { codeOf } from '../lib/errors.ts';
 import { listening } from '../lib/listen.ts';
 import { createLocalServer } from '../lib/local-server.ts';
 import { openPrivateFolder, privateFolder } from '../lib/private-folder.ts';
@@ -71,6 +72,7 @@ function isListening(path: string): Promise<boolean> {
       socket.destroy();
       resolve(true);
     });
-    socket.on('error', () => resolve(false));
+    // One that is too busy to answer is there all the same.
+    socket.on('error', (error) => resolve(codeOf(error) !== 'ECONNREFUSED' && codeOf(error) !== 'ENOENT'));
   });
 }

@@ -5,6 +5,9 @@ import { addressText } from '../lib/socket-address.ts';
 import { type TurnedAway, verdictOf } from './observed.ts';
 import type { AccessRecord, RecordSink, ResponseFlag } from './types.ts';
 
+/** The explicit proxy's destination for a name that has none. */
+const NO_ADDRESS = '0.0.0.0';
+const DEFAULT_PORTS: Readonly<Record<string, number | undefined>> = { http: 80, https: 443 };
 /** Hosts and paths that are longer are cut. */
 const LONGEST = 1024;
 
@@ -91,7 +94,7 @@ export class DataPlaneFlows implements RecordSink {
     return {
       ...(workload !== undefined && { workload }),
       source: addressText(downstream.remoteAddress),
-      destination: addressText(downstream.localAddress),
+      ...(downstream.localAddress.ip !== NO_ADDRESS && { destination: addressText(downstream.localAddress) }),
       ...this.#called(record),
       protocol: http ? 'http' : downstream.serverName !== '' || downstream.tls ? 'tls' : 'tcp',
       ...(http && { method }),
@@ -102,9 +105,12 @@ export class DataPlaneFlows implements RecordSink {
     };
   }
 
-  #called({ downstream, protocol, authority }: AccessRecord): Pick<Flow, 'host' | 'port'> {
-    const { localAddress, serverName, asked } = downstream;
-    const [, named = '', port] = protocol === '' ? [] : (/^(.*?)(?::(\d+))?$/.exec(authority) ?? []);
+  #called({ downstream, protocol, authority, scheme }: AccessRecord): Pick<Flow, 'host' | 'port'> {
+    const { localAddress, localAddressRestored, serverName, asked } = downstream;
+    const http = protocol !== '';
+    const [, named = '', written] = http ? (/^(.*?)(?::(\d+))?$/.exec(authority) ?? []) : [];
+    // A gateway's own port is not the one that was called.
+    const port = written ?? (http && !localAddressRestored ? DEFAULT_PORTS[scheme] : undefined);
     const host = named || withinMesh(serverName) || asked || this.#options.nameOf(localAddress.ip) || localAddress.ip;
     return { host: cut(host.replace(/^\[|\]$/g, '')), port: port === undefined ? localAddress.port : Number(port) };
   }
