@@ -1,9 +1,8 @@
 /** Reads `GET /flows` of a running Sallyport. */
-import { request } from 'node:http';
-import { createInterface } from 'node:readline';
+import { type IncomingMessage, request } from 'node:http';
 import type { Dropped, Flow } from '../flows/flow.ts';
 import { FLOWS_PATH } from '../flows/stream.ts';
-import { messageOf, SallyportError } from '../lib/errors.ts';
+import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
 
 export type FlowLine = Flow | Dropped;
 
@@ -31,7 +30,7 @@ export async function followFlows(
   reader: FlowReader,
 ): Promise<void> {
   const path = `${FLOWS_PATH}?${query}`;
-  const answer = await new Promise<import('node:http').IncomingMessage | undefined>((resolve, reject) => {
+  const answer = await new Promise<IncomingMessage | undefined>((resolve, reject) => {
     const asked = request({ ...where, path, signal, agent: false, headers: { host: 'localhost' } }, resolve);
     asked.on('error', (cause) => {
       if (signal.aborted) resolve(undefined);
@@ -40,21 +39,26 @@ export async function followFlows(
     asked.end();
   });
   if (!answer) return;
-  // A connection that is cut is an end as well.
-  answer.on('error', () => undefined);
   if (answer.statusCode !== 200) {
-    let text = '';
-    for await (const piece of answer.setEncoding('utf8')) text += piece;
-    throw new SallyportError(
-      'flows-unreachable',
-      `${name} does not show its calls: ${text.trim().slice(0, 200) || `status ${answer.statusCode}`}`,
-    );
+    let why = '';
+    for await (const piece of answer.setEncoding('utf8')) why += piece;
+    why = why.trim().slice(0, 200) || `status ${answer.statusCode}`;
+    throw new SallyportError('flows-unreachable', `${name} does not show its calls: ${why}`);
+  }
+  if (answer.headers['content-type'] !== 'application/x-ndjson') {
+    answer.destroy();
+    throw new SallyportError('flows-unreachable', `what answers as ${name} is no Sallyport that shows its calls`);
   }
   reader.attached();
-  const lines = createInterface({ input: answer });
-  lines.on('line', (text) => reader.line(JSON.parse(text) as FlowLine, text));
-  await new Promise<void>((resolve) => {
-    answer.on('close', resolve);
-    lines.on('close', resolve);
-  });
+  try {
+    let text = '';
+    for await (const piece of answer.setEncoding('utf8')) {
+      const lines = (text + piece).split('\n');
+      text = lines.pop()!;
+      for (const line of lines) reader.line(JSON.parse(line) as FlowLine, line);
+    }
+  } catch (error) {
+    // A connection that is cut is an end as well: of the process, or of the watching.
+    if (codeOf(error) !== 'ECONNRESET' && !signal.aborted) throw error;
+  }
 }

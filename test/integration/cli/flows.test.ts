@@ -239,6 +239,7 @@ test('calls of a contained command are shown with their programs, and the comman
   const folder = privateFolder(USER === 'root' ? 0 : process.getuid!());
   const script = [
     `echo "$(ls -A ${folder} | wc -l) sockets"; read -r line`,
+    `echo "$(ls -A ${folder} | wc -l) later"`,
     'curl -sS http://declared.example/fine',
     'curl -sS http://undeclared.example/ >/dev/null',
     "curl -sS --noproxy '*' https://name.example/ 2>/dev/null",
@@ -251,6 +252,7 @@ test('calls of a contained command are shown with their programs, and the comman
     await says('sockets');
     const all = await watching(t, child.pid!);
     const curls = await watching(t, child.pid!, ['--process', 'curl', '--verdict', 'refused', '--verdict', 'failed']);
+    if (USER === 'root') await laterRun(t);
     child.stdin!.write('\n');
     await says('over');
     await all.says(/"kind":"end"[^\n]*name\.example.*\n/, 'output');
@@ -265,7 +267,7 @@ test('calls of a contained command are shown with their programs, and the comman
     });
   };
   const { code, stdout } = await runSandboxed(t, USER, ['sh', '-c', script], { declared: port, during });
-  assert.equal(stdout, '0 sockets\nhello\nover\n');
+  assert.equal(stdout, '0 sockets\n0 later\nhello\nover\n');
   assert.equal(code, 0);
   assert.equal(await ended, 0);
   assert.match(last, /sallyport run, process \d+ has ended\n$/);
@@ -277,6 +279,13 @@ test('calls of a contained command are shown with their programs, and the comman
     ['curl http declared.example allowed', 'curl http undeclared.example refused', 'curl dns name.example refused'],
   );
 });
+
+/** Another command of the same user, started while the first one runs. */
+async function laterRun(t: TestContext): Promise<void> {
+  const other = program(t, ['run', '--', 'sh', '-c', 'echo there; exec tail -f /dev/null']);
+  await other.says(/there/, 'output');
+  assert.ok((await runningShowers()).some(({ pid }) => pid === other.child.pid));
+}
 
 test('what is not there is said, with what to do', async (t) => {
   const none = program(t, ['flows', '--run', '4194305']);
