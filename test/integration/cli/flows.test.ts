@@ -241,6 +241,7 @@ test('calls of a contained command are shown with their programs, and the comman
     `echo "$(ls -A ${folder} | wc -l) sockets"; read -r line`,
     `echo "$(ls -A ${folder} | wc -l) later"`,
     'curl -sS http://declared.example/fine',
+    `curl -sS http://127.0.0.1:${port}/local`,
     'curl -sS http://undeclared.example/ >/dev/null',
     "curl -sS --noproxy '*' https://name.example/ 2>/dev/null",
     'echo over; read -r line',
@@ -266,8 +267,12 @@ test('calls of a contained command are shown with their programs, and the comman
       return code;
     });
   };
-  const { code, stdout } = await runSandboxed(t, USER, ['sh', '-c', script], { declared: port, during });
-  assert.equal(stdout, '0 sockets\n0 later\nhello\nover\n');
+  const { code, stdout } = await runSandboxed(t, USER, ['sh', '-c', script], {
+    declared: port,
+    options: ['--allow-local', String(port)],
+    during,
+  });
+  assert.equal(stdout, '0 sockets\n0 later\nhello\nhello\nover\n');
   assert.equal(code, 0);
   assert.equal(await ended, 0);
   assert.match(last, /sallyport run, process \d+ has ended\n$/);
@@ -276,7 +281,12 @@ test('calls of a contained command are shown with their programs, and the comman
     .map(({ host, verdict, protocol, process: p }) => `${p?.name} ${protocol} ${host} ${verdict}`);
   assert.deepEqual(
     [...new Set(ends)],
-    ['curl http declared.example allowed', 'curl http undeclared.example refused', 'curl dns name.example refused'],
+    [
+      'curl http declared.example allowed',
+      'curl tcp 127.0.0.1 allowed',
+      'curl http undeclared.example refused',
+      'curl dns name.example refused',
+    ],
   );
 });
 
