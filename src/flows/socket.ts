@@ -47,7 +47,7 @@ export async function showFlows(hub: FlowHub, command: Shower, folder = openPriv
   };
 }
 
-/** Those that run, the newest last. Sockets that nobody listens on any more are removed. */
+/** Those that run, by process id. Sockets that nobody listens on any more are removed. */
 export async function runningShowers(folder = privateFolder()): Promise<readonly Running[]> {
   const found = namesIn(folder).flatMap((name): Running[] => {
     const match = NAME.exec(name);

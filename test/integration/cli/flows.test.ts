@@ -295,6 +295,9 @@ async function laterRun(t: TestContext): Promise<void> {
   const other = program(t, ['run', '--', 'sh', '-c', 'echo there; exec tail -f /dev/null']);
   await other.says(/there/, 'output');
   assert.ok((await runningShowers()).some(({ pid }) => pid === other.child.pid));
+  const which = program(t, ['flows']);
+  assert.equal(await which.exit, 2);
+  assert.match(which.errors, new RegExp(`several of this user run: name one with --run PID: .*\\b${other.child.pid} \\(run\\)`));
 }
 
 test('what is not there is said, with what to do', async (t) => {
