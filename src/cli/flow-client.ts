@@ -20,6 +20,8 @@ export interface FlowReader {
   attached(): void;
   /** @param text as it came */
   line(line: FlowLine, text: string): void;
+  /** Settles when more lines may come; undefined for now. */
+  taken(): Promise<unknown> | undefined;
 }
 
 /** Resolves when the watched process ends or the signal comes; rejects with `flows-unreachable` if it does not answer. */
@@ -56,6 +58,7 @@ export async function followFlows(
       const lines = (text + piece).split('\n');
       text = lines.pop()!;
       for (const line of lines) reader.line(JSON.parse(line) as FlowLine, line);
+      await reader.taken();
     }
   } catch (error) {
     // A connection that is cut is an end as well: of the process, or of the watching.

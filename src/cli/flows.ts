@@ -1,5 +1,6 @@
 /** `sallyport flows`: the calls of a running `up`, `run` or `proxy`, as they begin and end. */
 
+import { once } from 'node:events';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Dropped, type Flow, PROTOCOLS, VERDICTS } from '../flows/flow.ts';
 import { type Running, runningShowers } from '../flows/socket.ts';
@@ -65,9 +66,12 @@ async function watch(options: FlowsOptions): Promise<number> {
     for (const value of options[name]) query.append(name, value);
   const show = options.output === 'json' ? showJson : textShower();
   const stopped = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopped.abort());
-  await followFlows(shown, query, stopped.signal, { attached: () => say(`watching ${shown.name}`), line: show });
-  if (!stopped.signal.aborted) say(`${shown.name} has ended`);
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stopped.abort());
+  const { signal } = stopped;
+  // Where the output is not taken, lines are not read either: what runs holds no more of them than it may, and says how many it left out.
+  const taken = () => (process.stdout.writableNeedDrain ? once(process.stdout, 'drain', { signal }) : undefined);
+  await followFlows(shown, query, signal, { attached: () => say(`watching ${shown.name}`), line: show, taken });
+  if (!signal.aborted) say(`${shown.name} has ended`);
   return EXIT.fine;
 }
 

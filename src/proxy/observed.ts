@@ -62,7 +62,7 @@ export class Observer implements RecordSink {
     const { downstream, bytesReceived: bytesSent, bytesSent: bytesReceived } = record;
     const { ip, port } = downstream.localAddress;
     const authority = record.authority.replace(/:\d+$/, '');
-    const host = downstream.serverName || authority || this.#names.get(ip) || ip;
+    const host = downstream.serverName || authority || downstream.asked || this.#names.get(ip) || ip;
     this.#observe({ ...verdictOf(record), host, port, client: downstream.directRemoteAddress, bytesSent, bytesReceived });
   }
 }

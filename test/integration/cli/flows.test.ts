@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, request, type ServerResponse } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -204,11 +204,8 @@ test('calls of up are shown as they begin and end, hop by hop, with verdicts', {
 test('a reader that takes nothing loses lines and is told how many, and the calls go on', { skip: skipUp }, async (t) => {
   const { port } = await server(t);
   const { pid, proxy } = await startUp(t, port, '127.0.107.20');
-  const [own] = (await runningShowers()).filter((one) => one.pid === pid);
-  const asked = request({ socketPath: own!.socketPath, path: '/flows', agent: false, headers: { host: 'localhost' } });
-  asked.end();
-  const [answer] = await once(asked, 'response');
-  answer.pause();
+  const one = await watching(t, pid);
+  one.child.stdout!.pause();
   // Each leaves four lines of 1,500 characters.
   const path = 'x'.repeat(1000);
   const statuses = await curl(
@@ -222,14 +219,10 @@ test('a reader that takes nothing loses lines and is told how many, and the call
     `http://www.example.com/${path}[1-800]`,
   );
   assert.equal(statuses, '200\n'.repeat(800));
-  let text = '';
-  answer.setEncoding('utf8').on('data', (piece: string) => (text += piece));
-  answer.resume();
-  while (!/"kind":"dropped".*\n/.test(text)) await once(answer, 'data');
-  asked.destroy();
-  const dropped = Number(/"kind":"dropped".*"count":(\d+)/.exec(text)![1]);
-  const before = text.slice(0, text.indexOf('"kind":"dropped"')).split('\n').length - 1;
-  assert.equal(before + dropped, 3200);
+  one.child.stdout!.resume();
+  const [, dropped] = await one.says(/"kind":"dropped".*"count":(\d+)/, 'output');
+  const before = one.output.slice(0, one.output.indexOf('"kind":"dropped"')).split('\n').length - 1;
+  assert.equal(before + Number(dropped), 3200);
 });
 
 test('calls of a contained command are shown with their programs, and the command does not see them', {
