@@ -56,6 +56,10 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint | undefined>> = {
     await drainListeners({ inboundOnly: query.has('inboundonly'), graceful: query.has('graceful') });
     return OK;
   }),
+  '/flows': reads('calls as they begin and end, a line of JSON each (?verdict=, ?host=, ?process=, ?protocol=)', () => ({
+    status: 404,
+    text: 'this process does not show its calls\n',
+  })),
   '/healthcheck/fail': mutates('cause the server to fail health checks', ({ setHealthy }) => {
     setHealthy(false);
     return OK;

@@ -1,4 +1,5 @@
 /** What the admin server shows and does; whoever runs the data plane provides it. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { StatsSnapshot } from '../proxy/stats/index.ts';
 import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import type { Node } from '../xds/gen/envoy/config/core/v3/base_pb.js';
@@ -63,6 +64,8 @@ export interface AcceptedResources {
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warning' | 'error' | 'critical' | 'off';
 
 export interface AdminSource {
+  /** Streams the proxy's flows; undefined where nobody may watch. */
+  readonly flows?: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
   /** The product's version. */
   readonly version: string;
   readonly node: Node | undefined;

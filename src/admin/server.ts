@@ -2,6 +2,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pipeline, Readable } from 'node:stream';
+import { FLOWS_PATH } from '../flows/stream.ts';
 import { messageOf } from '../lib/errors.ts';
 import { listening } from '../lib/listen.ts';
 import { createLocalServer } from '../lib/local-server.ts';
@@ -31,11 +32,11 @@ export function createAdmin(load: () => Promise<AdminSource>, at: AdminAddress):
     request.resume();
     loading ??= load().then((given) => (given.resetCounters ? given : withReset(given)));
     loading
-      .then((source) => answer(source, request))
-      .then(
-        (reply) => send(request, response, reply),
-        (error: unknown) => send(request, response, { status: 500, text: `${messageOf(error)}\n` }),
-      );
+      .then(async (source) => {
+        if (source.flows && request.url?.split('?')[0] === FLOWS_PATH) source.flows(request, response);
+        else send(request, response, await answer(source, request));
+      })
+      .catch((error: unknown) => send(request, response, { status: 500, text: `${messageOf(error)}\n` }));
   });
   return serveAdmin(server, at);
 }

@@ -7,6 +7,12 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'sallyport run --learn-policy allowed.yaml -- make test',
     'sallyport run mesh/ -- npm test',
   ],
+  flows: [
+    'sallyport flows',
+    'sallyport flows --verdict refused',
+    "sallyport flows --host '*.example.com' -o json",
+    'sallyport flows --run 4242',
+  ],
   allow: ['sallyport allow registry.example.com tcp://10.0.0.5:6379 > allowed.yaml'],
   proxy: ['sallyport proxy --role sidecar --workload shop/cart mesh/', 'sallyport proxy -c bootstrap.yaml'],
   controller: ['sallyport controller mesh/', 'sallyport controller --ca ca/ --xds 0 --xds-tls 0.0.0.0:15012 mesh/'],

@@ -4,12 +4,14 @@ import { Command, Option } from 'commander';
 import type { BootstrapEvent } from '../control/bootstrap.ts';
 import type { Refusal } from '../engine/contract.ts';
 import { ENGINES, startEngine } from '../engine/starter.ts';
+import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
 import { choiceOption, countOption, durationOption, namespacedNameOption, socketOption } from './options.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { serve } from './serve.ts';
+import { showing } from './shown.ts';
 
 interface ProxyOptions {
   readonly config?: string;
@@ -73,47 +75,52 @@ export function proxyCommand(): Command {
       const { config, role, workload } = options;
       if (config !== undefined) {
         // Connections that outlived the grace would keep a thread that carries traffic itself.
-        process.exit(await serveBootstrap(config, options));
+        process.exit(await showing('proxy', options.engine, (flows) => serveBootstrap(config, options, flows)));
       }
       if (!role || !workload || paths.length === 0) {
         throw new SallyportError('usage', 'say what to run: -c BOOTSTRAP, or --role ROLE --workload NAMESPACE/NAME PATH...');
       }
       // The thread that will carry the traffic loads its modules beside this one.
       if (options.engine === 'embedded') prestartWorker();
-      const { startWorkloadProxy } = await import('../control/workload.ts');
-      process.exitCode = await serve(async (ended) => {
-        const {
-          engine,
-          envoy,
-          concurrency,
-          envoyLogLevel: logLevel,
-          meshConfig,
-          ca,
-          statusAddress,
-          adminAddress = DEFAULT_ADMIN,
-        } = options;
-        const control = await startWorkloadProxy(
-          { engine, envoy, concurrency, logLevel, role, workload, paths, meshConfig, ca, statusAddress, adminAddress },
-          { ...engineHost, tell: sayOrEnd(ended) },
-        );
-        say('ready');
-        return control;
-      }, options);
+      process.exitCode = await showing('proxy', options.engine, (flows) => serveWorkload(paths, role, workload, options, flows));
     });
 }
 
-async function serveBootstrap(file: string, options: ProxyOptions): Promise<number> {
+async function serveWorkload(
+  paths: readonly string[],
+  role: NonNullable<ProxyOptions['role']>,
+  workload: NonNullable<ProxyOptions['workload']>,
+  options: ProxyOptions,
+  flows: FlowHub | undefined,
+): Promise<number> {
+  const { startWorkloadProxy } = await import('../control/workload.ts');
+  const { engine, envoy, concurrency, envoyLogLevel: logLevel, meshConfig, ca, statusAddress, adminAddress = DEFAULT_ADMIN } = options;
+  return serve(async (ended) => {
+    const control = await startWorkloadProxy(
+      { engine, envoy, concurrency, logLevel, role, workload, paths, meshConfig, ca, statusAddress, adminAddress },
+      { ...engineHost, flows, tell: sayOrEnd(ended) },
+    );
+    say('ready');
+    return control;
+  }, options);
+}
+
+async function serveBootstrap(file: string, options: ProxyOptions, flows: FlowHub | undefined): Promise<number> {
   if (options.engine !== 'embedded')
     throw new SallyportError('usage', 'Envoy runs a bootstrap file itself: envoy -c FILE. --engine is for --role.');
   const { bootstrapIdentity, followBootstrap, openBootstrap } = await import('../control/bootstrap.ts');
   const bootstrap = openBootstrap(file);
   const { concurrency, adminAddress: admin = bootstrap.admin } = options;
-  const engine = await startEngine({ engine: 'embedded', envoy: undefined, concurrency, logLevel: '' }, engineHost, {
-    identity: bootstrapIdentity(bootstrap),
-    node: bootstrap.node,
-    admin,
-    alone: true,
-  });
+  const engine = await startEngine(
+    { engine: 'embedded', envoy: undefined, concurrency, logLevel: '' },
+    { ...engineHost, flows },
+    {
+      identity: bootstrapIdentity(bootstrap),
+      node: bootstrap.node,
+      admin,
+      alone: true,
+    },
+  );
   return serve(async (ended) => {
     engine.failed.then(ended);
     const proxy = await followBootstrap(bootstrap, engine, sayBootstrapEvent);

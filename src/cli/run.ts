@@ -6,6 +6,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Allowed } from '../control/contained/allow.ts';
 import { readPolicies } from '../control/contained/policy.ts';
 import type { Account, ReportFormat } from '../control/contained/report.ts';
+import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { irregularity } from '../lib/regular-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
@@ -18,6 +19,7 @@ import { printError } from './print.ts';
 import { readyLines } from './ready.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { reopenLogsOnSignal } from './serve.ts';
+import { showing } from './shown.ts';
 
 interface RunOptions extends UpOptions {
   readonly allow: readonly Allowed[];
@@ -79,24 +81,35 @@ async function contained(words: readonly string[], paths: readonly string[], opt
   for (const line of ended) say(line);
   if (options.report !== undefined) checkWritable('--report', options.report);
   if (options.learnPolicy !== undefined) checkWritable('--learn-policy', options.learnPolicy);
-  const { runContained } = await import('../control/contained/run.ts');
-  const ran = await runContained({
-    words,
-    paths,
-    allowed: [...options.allow, ...allowed],
-    mesh: {
-      ...localMeshOptions(options),
-      analyse: paths.length > 0,
-      allowAll: (options.wouldDeny ?? false) || options.learnPolicy !== undefined,
-    },
-    host: { ...engineHost, tell: sayOrEnd((error) => say(messageOf(error))) },
-    environment: environment(),
-    strict: options.strict ?? false,
-    allowedSockets: options.allowSocket,
-    local: options.allowLocal,
-    published: options.publish,
-    say,
-  });
+  const [{ runContained }, { callerOf }, { flowCallers }] = await Promise.all([
+    import('../control/contained/run.ts'),
+    import('../control/contained/caller.ts'),
+    import('../control/contained/flow-callers.ts'),
+  ]);
+  const run = (flows: FlowHub | undefined) =>
+    runContained({
+      words,
+      paths,
+      allowed: [...options.allow, ...allowed],
+      mesh: {
+        ...localMeshOptions(options),
+        analyse: paths.length > 0,
+        allowAll: (options.wouldDeny ?? false) || options.learnPolicy !== undefined,
+      },
+      host: { ...engineHost, flows, tell: sayOrEnd((error) => say(messageOf(error))) },
+      environment: environment(),
+      strict: options.strict ?? false,
+      allowedSockets: options.allowSocket,
+      local: options.allowLocal,
+      published: options.publish,
+      say,
+    });
+  const ran = await showing(
+    'run',
+    options.engine,
+    run,
+    flowCallers(callerOf, () => performance.now()),
+  );
   // Standard output is the command's own.
   ran.conclude(printError);
   const { refusals, reportText, summaryLines } = await import('../control/contained/report.ts');
@@ -165,9 +178,19 @@ async function cooperative(words: readonly string[], paths: readonly string[], o
     await reachProxy(options.proxyAddress);
     return runWithProxy(words, options.proxyAddress, environment());
   }
+  return showing('run', options.engine, (flows) => besideMesh(words, paths, options, flows));
+}
+
+async function besideMesh(
+  words: readonly string[],
+  paths: readonly string[],
+  options: RunOptions,
+  flows: FlowHub | undefined,
+): Promise<number> {
   const { startLocalMesh } = await import('../control/local/start.ts');
   const { control, conclude } = await startLocalMesh(paths, localMeshOptions(options), {
     ...engineHost,
+    flows,
     tell: sayOrEnd((error) => say(messageOf(error))),
   });
   for (const line of readyLines(options, control.report)) say(line);

@@ -3,12 +3,15 @@
 import { Command } from 'commander';
 import { KINDS, type Kind } from '../api/index.ts';
 import { allowListSchema, jsonSchema } from '../api/json-schema.ts';
+import { flowSchema } from '../flows/schema.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { closest } from '../lib/spelling.ts';
 import { printData } from './print.ts';
 
-/** What `run --policy` reads. */
-const ALLOW_LIST = 'AllowList';
+/** What is no object of Kubernetes: what `run --policy` reads, and the lines of `GET /flows`. */
+const OTHERS: Readonly<Record<string, () => object>> = { AllowList: allowListSchema, Flow: flowSchema };
+
+const ALL = [...Object.keys(KINDS), ...Object.keys(OTHERS)];
 
 export function schemaCommand(): Command {
   return new Command('schema')
@@ -16,16 +19,14 @@ export function schemaCommand(): Command {
     .description('Prints the JSON Schema of one kind, or of all that Sallyport reads (a document is then told by its kind).')
     .argument('[kind]')
     .action((kind: string | undefined) => {
-      if (kind === ALLOW_LIST) {
-        printData(`${JSON.stringify(allowListSchema(), undefined, 2)}\n`);
+      const other = kind !== undefined && Object.hasOwn(OTHERS, kind) ? OTHERS[kind] : undefined;
+      if (other) {
+        printData(`${JSON.stringify(other(), undefined, 2)}\n`);
         return;
       }
       if (kind !== undefined && !(kind in KINDS)) {
-        const near = closest(kind, [...Object.keys(KINDS), ALLOW_LIST]);
-        throw new SallyportError(
-          'usage',
-          `there is no kind ${kind}; ${near ? `did you mean ${near}?` : `there are ${[...Object.keys(KINDS), ALLOW_LIST].join(', ')}.`}`,
-        );
+        const near = closest(kind, ALL);
+        throw new SallyportError('usage', `there is no kind ${kind}; ${near ? `did you mean ${near}?` : `there are ${ALL.join(', ')}.`}`);
       }
       printData(`${JSON.stringify(jsonSchema(kind === undefined ? undefined : [kind as Kind]), undefined, 2)}\n`);
     });

@@ -10,6 +10,7 @@ import { print } from './print.ts';
 import { readyLines } from './ready.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { serve } from './serve.ts';
+import { showing } from './shown.ts';
 
 export function upCommand(): Command {
   const command = new Command('up')
@@ -26,12 +27,14 @@ export function upCommand(): Command {
     if (options.engine === 'embedded') prestartWorker();
     const { startLocalMesh } = await import('../control/local/start.ts');
     let conclude: LocalMesh['conclude'] = () => true;
-    const code = await serve(async (ended) => {
-      const mesh = await startLocalMesh(paths, localMeshOptions(options), { ...engineHost, tell: sayOrEnd(ended) });
-      for (const line of readyLines(options, mesh.control.report)) say(line);
-      conclude = mesh.conclude;
-      return mesh.control;
-    }, options);
+    const code = await showing('up', options.engine, (flows) =>
+      serve(async (ended) => {
+        const mesh = await startLocalMesh(paths, localMeshOptions(options), { ...engineHost, flows, tell: sayOrEnd(ended) });
+        for (const line of readyLines(options, mesh.control.report)) say(line);
+        conclude = mesh.conclude;
+        return mesh.control;
+      }, options),
+    );
     const kept = conclude(print);
     process.exitCode = code === EXIT.fine && !kept ? EXIT.findings : code;
   });

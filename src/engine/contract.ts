@@ -1,4 +1,5 @@
 /** What runs a proxy's xDS: the embedded data plane, or a stock Envoy. */
+import type { FlowHub } from '../flows/hub.ts';
 import type { Contained } from '../lib/contained.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
@@ -36,6 +37,8 @@ export interface EngineHost {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Somebody asked the admin server to end the process. */
   readonly quit: () => void;
+  /** Where calls can be watched; the embedded engine alone tells of them. */
+  readonly flows?: FlowHub | undefined;
 }
 
 export interface EngineRequest {

@@ -4,3 +4,9 @@ export interface SocketAddress {
   /** 0 means no port in some places and any free port in others; each place that takes an address says which. */
   readonly port: number;
 }
+
+/** `ip:port`, an IPv6 address in brackets; of a unix socket its path. */
+export function addressText({ ip, port }: { readonly ip: string; readonly port: number }): string {
+  if (ip.startsWith('/')) return ip;
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+}

@@ -1,5 +1,6 @@
 /** What carries a proxy's traffic, however many threads it has: the one interface to threads of their own and to the data plane in the caller's thread. */
 import type { JsonObject } from '@bufbuild/protobuf';
+import type { FlowSource } from '../flows/flow.ts';
 import type { Contained } from '../lib/contained.ts';
 import type { XdsAck, XdsUpdate } from '../xds/resources.ts';
 import type { Log } from './log.ts';
@@ -15,11 +16,13 @@ export interface CarrierOptions {
   readonly nameServers?: readonly string[] | undefined;
   /** Where the DNS server answers; without it there is none. */
   readonly dns?: Address | undefined;
+  /** Of the proxy's workload, `namespace/name`, where that is the one that calls. */
+  readonly workload?: string | undefined;
   /** For a command that is contained; needs the caller's thread. */
   readonly contained?: Contained | undefined;
 }
 
-export interface Carrier {
+export interface Carrier extends FlowSource {
   /**
    * Resolves when every data plane that is there has taken the change over. A resource counts as refused if one of them refused it. Rejects with
    * `port-in-use` if the DNS server's port cannot be had.

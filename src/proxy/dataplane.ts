@@ -1,5 +1,6 @@
 /** The embedded data plane: takes xDS, carries traffic. Everything that it does comes from the resources that it was given. */
 import { create, fromBinary, type JsonObject } from '@bufbuild/protobuf';
+import type { FlowDelivery } from '../flows/flow.ts';
 import { compileEncodedRoutes, type EncodedRoutes, patchEncodedRoutes } from '../http/routes/encoded.ts';
 import type { Contained } from '../lib/contained.ts';
 import { codeOf, messageOf } from '../lib/errors.ts';
@@ -11,11 +12,12 @@ import type { ResourceType, SentResource, SentUpdate, XdsAck } from '../xds/reso
 import { Clusters } from './cluster/manager.ts';
 import { createDnsResolver } from './dns/resolver.ts';
 import type { DnsServer } from './dns/server.ts';
+import { DataPlaneFlows } from './flow-source.ts';
 import type { HttpFactory } from './http-factory.ts';
 import { HTTP_CONNECTION_MANAGER, type NetworkFilters } from './listener/chain.ts';
 import { Listeners } from './listener/manager.ts';
 import type { Log } from './log.ts';
-import { Observer } from './observed.ts';
+import { Observer, type TurnedAway } from './observed.ts';
 import { Sinks } from './sinks.ts';
 import { clusterStatsSource, listenerStatsSource, type StatsSnapshot } from './stats/index.ts';
 import { type DataPlaneStatus, dataPlaneStatus } from './status.ts';
@@ -39,6 +41,8 @@ export interface DataPlaneOptions {
   readonly nameServers?: readonly string[] | undefined;
   /** Where the DNS server answers (over UDP and TCP); without it there is none. */
   readonly dns?: Address | undefined;
+  /** Of the proxy's workload, `namespace/name`, where that is the one that calls; in what is told of calls. */
+  readonly workload?: string | undefined;
   /** Carries the calls of a contained command: accepts on its sockets alone, and what nothing allows is refused at once and never looked up. */
   readonly contained?: Contained | undefined;
 }
@@ -57,6 +61,8 @@ export interface DataPlane {
   reopenLogs(): Promise<void>;
   /** Accepts no more connections, tells idle ones to close, and resolves when none is left or after `graceMs`, with logs written. */
   drain(graceMs: number): Promise<void>;
+  /** From now on what is told of calls goes there, or nowhere. */
+  watchFlows(deliver: FlowDelivery | undefined): void;
   /** Ends everything now and writes what logs still hold. */
   close(): void;
 }
@@ -87,9 +93,16 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   const store = new MaterialStore();
   const clusters = new Clusters({ resolver, now, store, random });
   const { contained } = options;
-  const observer = contained && new Observer(contained.observe);
+  const flows: DataPlaneFlows = new DataPlaneFlows({
+    workload: options.workload,
+    now,
+    date: Date.now,
+    nameOf: (ip) => observer?.nameOf(ip),
+  });
+  const turnedAway = (call: TurnedAway) => flows.turnedAway(call);
+  const observer = contained && new Observer(contained.observe, turnedAway);
   const sinks = new Sinks({
-    observer,
+    observers: observer ? [observer, flows] : [flows],
     nodeMetadata: options.nodeMetadata,
     environment: options.environment,
     clusters,
@@ -126,6 +139,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
         names: () => names,
         resolver,
         log: (message) => log('info', message),
+        turnedAway,
         closed: observer && { isClosed: () => closedToUnknown, isDeclared: (address) => listeners.at(address) !== undefined, observer },
       },
       handed: contained && { sockets: contained.sockets.listeners, whole: whole.promise },
@@ -251,6 +265,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       return dns?.address;
     },
     reopenLogs: () => sinks.files.reopen(),
+    watchFlows: (deliver) => flows.watch(deliver),
     async drain(graceMs) {
       listeners.drain();
       const end = now() + graceMs;

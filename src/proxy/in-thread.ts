@@ -15,6 +15,7 @@ export function startInThread(options: CarrierOptions): Carrier {
     stats: async () => (await starting).stats(),
     status: async () => [(await starting).status()],
     reopenLogs: async () => (await starting).reopenLogs(),
+    watchFlows: async (deliver) => (await starting).watchFlows(deliver),
     drain: async (graceMs) => (await starting).drain(graceMs),
     async close() {
       stopSurviving();

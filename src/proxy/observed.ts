@@ -2,17 +2,37 @@
 import { type Contained, NOT_ALLOWED, type ObservedCall } from '../lib/contained.ts';
 import type { AccessRecord, Address, RecordSink } from './types.ts';
 
+/** A call that came to nothing before there was a record of it. */
+export interface TurnedAway {
+  readonly verdict: 'refused' | 'failed';
+  readonly protocol: 'http' | 'tcp' | 'dns';
+  readonly host: string;
+  /** 0 for a question for a name. */
+  readonly port: number;
+  readonly client: Address;
+  readonly reason: string;
+}
+
 const BLACK_HOLE = 'BlackHoleCluster';
+/** Routes by which translation refuses: of what nothing declares, in Istio's words, and of what cannot be honoured. */
+const REFUSING: ReadonlySet<string> = new Set(['block_all', 'refused']);
 const PASSTHROUGH = 'PassthroughCluster';
 /** So many names are remembered by the addresses that were answered for them. */
 const MOST_NAMES = 10_000;
 
 export class Observer implements RecordSink {
   readonly #observe: Contained['observe'];
+  readonly #turnedAway: (call: TurnedAway) => void;
   readonly #names = new Map<string, string>();
 
-  constructor(observe: Contained['observe']) {
+  /** @param turnedAway hears of calls of which there is no record */
+  constructor(observe: Contained['observe'], turnedAway: (call: TurnedAway) => void) {
     this.#observe = observe;
+    this.#turnedAway = turnedAway;
+  }
+
+  nameOf(ip: string): string | undefined {
+    return this.#names.get(ip);
   }
 
   /** A client learned that the name has these addresses. */
@@ -22,11 +42,14 @@ export class Observer implements RecordSink {
   }
 
   unresolved(name: string, client: Address): void {
-    this.#observe({ ...NOTHING, verdict: 'unresolved', host: name, port: 0, client, reason: 'nothing declares the name' });
+    const reason = 'nothing declares the name';
+    this.#observe({ ...NOTHING, verdict: 'unresolved', host: name, port: 0, client, reason });
+    this.#turnedAway({ verdict: 'refused', protocol: 'dns', host: name, port: 0, client, reason });
   }
 
-  refused(target: { readonly host: string; readonly port: number }, client: Address): void {
+  refused(target: { readonly host: string; readonly port: number }, client: Address, protocol: 'http' | 'tcp'): void {
     this.#observe({ ...NOTHING, ...target, verdict: 'refused', client, reason: NOT_ALLOWED });
+    this.#turnedAway({ ...target, verdict: 'refused', protocol, client, reason: NOT_ALLOWED });
   }
 
   /** A name that nothing declares was to be called, and is not, as it has no address. */
@@ -38,30 +61,31 @@ export class Observer implements RecordSink {
     const { downstream, bytesReceived: bytesSent, bytesSent: bytesReceived } = record;
     const { ip, port } = downstream.localAddress;
     const authority = record.authority.replace(/:\d+$/, '');
-    const host = downstream.serverName || authority || this.#names.get(ip) || ip;
+    const host = downstream.serverName || authority || downstream.asked || this.#names.get(ip) || ip;
     this.#observe({ ...verdictOf(record), host, port, client: downstream.directRemoteAddress, bytesSent, bytesReceived });
   }
 }
 
+/** The policy has the proxy itself answer. */
+const ANSWERED: ReadonlySet<string> = new Set(['direct_response', 'cors_response']);
+
 const NOTHING = { bytesSent: 0, bytesReceived: 0 };
 
-function verdictOf({
-  responseCode,
-  upstreamCluster,
-  upstreamHost,
-  clusterMetadata,
-  routeMetadata,
-  flags,
-  responseCodeDetails,
-}: AccessRecord): {
+/** What became of a call. */
+export function verdictOf(record: AccessRecord): {
   readonly verdict: ObservedCall['verdict'];
   readonly reason: string;
 } {
+  const { responseCode, responseCodeDetails, connectionTerminationDetails, upstreamCluster, upstreamHost, flags } = record;
+  const { clusterMetadata, routeMetadata } = record;
   const why = refusalOf(routeMetadata) ?? refusalOf(clusterMetadata);
   if (why !== undefined) return { verdict: 'refused', reason: why };
-  if (responseCodeDetails.startsWith('rbac_')) return { verdict: 'refused', reason: responseCodeDetails };
-  if (upstreamCluster === '' && responseCodeDetails === 'direct_response')
+  const judged = [responseCodeDetails, connectionTerminationDetails].find((details) => /^(?:rbac|jwt_authn)_/.test(details));
+  if (judged !== undefined) return { verdict: 'refused', reason: judged };
+  if (ANSWERED.has(responseCodeDetails) && !REFUSING.has(record.routeName)) {
+    if (responseCode < 400) return { verdict: 'allowed', reason: '' };
     return { verdict: 'refused', reason: `a route answers ${responseCode} itself: others of the host's requests may be allowed` };
+  }
   if (upstreamCluster === '' || upstreamCluster === BLACK_HOLE) return { verdict: 'refused', reason: NOT_ALLOWED };
   if (upstreamCluster === PASSTHROUGH) return { verdict: 'undeclared', reason: '' };
   if (upstreamHost === undefined || flags.includes('UF')) return { verdict: 'failed', reason: flags.join(',') };

@@ -20,7 +20,13 @@ test('a record goes to the log, to the counters and to the metrics of Istio', as
   const path = join(folder, 'access.log');
   const metadata = { filterMetadata: { istio: { services: [{ host: 'www.example.com', name: 'www', namespace: 'ext' }] } } };
   const clusters = { get: () => ({ config: { metadata } }) } as unknown as Clusters;
-  const sinks = new Sinks({ nodeMetadata: { WORKLOAD_NAME: 'sleep', NAMESPACE: 'default' }, environment: {}, clusters, log: assert.fail });
+  const sinks = new Sinks({
+    nodeMetadata: { WORKLOAD_NAME: 'sleep', NAMESPACE: 'default' },
+    environment: {},
+    clusters,
+    log: assert.fail,
+    observers: [],
+  });
   const type = 'type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog';
   const log = fromJson(
     AccessLogSchema,

@@ -23,8 +23,8 @@ export interface SinksOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clusters: Clusters;
   readonly log: (message: string) => void;
-  /** Takes every record besides. */
-  readonly observer?: RecordSink | undefined;
+  /** Take every record besides. */
+  readonly observers: readonly RecordSink[];
 }
 
 export class Sinks {
@@ -44,10 +44,6 @@ export class Sinks {
     this.#context = { hostname: hostname(), environment: options.environment, files: this.files, random: randomInteger };
   }
 
-  get #observers(): readonly RecordSink[] {
-    return this.#options.observer ? [this.#options.observer] : [];
-  }
-
   get formatContext(): Pick<AccessLogContext, 'hostname' | 'environment'> {
     return this.#context;
   }
@@ -62,14 +58,14 @@ export class Sinks {
     const metrics = { registry: this.registry, statPrefix, istio: this.#istio(direction) };
     return combineSinks([
       ...(logs.length > 0 ? [createAccessLogSink(logs, this.#context)] : []),
-      ...this.#observers,
+      ...this.#options.observers,
       kind === 'http' ? createHttpMetrics(metrics) : createTcpMetrics(metrics),
     ]);
   }
 
   /** Access logs alone: of connections that no filter took. */
   logs(logs: readonly AccessLog[]): RecordSink {
-    return combineSinks([createAccessLogSink(logs, this.#context), ...this.#observers]);
+    return combineSinks([createAccessLogSink(logs, this.#context), ...this.#options.observers]);
   }
 
   #istio(direction: 'inbound' | 'outbound' | 'unspecified'): IstioMetricsOptions | undefined {

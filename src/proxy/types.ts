@@ -30,6 +30,8 @@ export interface Downstream {
   readonly localAddressRestored: boolean;
   readonly listenerName: string;
   readonly filterChainName: string;
+  /** The name or address that a client of the explicit proxy asked for; absent for others. */
+  readonly asked?: string | undefined;
   /** SNI, or empty; also of TLS that is passed through. */
   readonly serverName: string;
   /** The ALPN that was negotiated (terminated TLS), or empty. */
@@ -226,5 +228,7 @@ export interface AccessRecord {
 
 /** Takes finished records: the access logs of one connection manager or TCP proxy, and the metrics. */
 export interface RecordSink {
+  /** A request or connection is on its way to its cluster; its record is not finished. Not told of what never gets so far. */
+  begin?(record: AccessRecord): void;
   record(record: AccessRecord): void;
 }

@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import { codeOf, messageOf } from '../lib/errors.ts';
 import { createDataPlane, type DataPlane, type LogLevel } from './dataplane.ts';
 import { surviveFaults } from './faults.ts';
+import { FlowBatches } from './flow-batches.ts';
 import { collectWhenIdle } from './idle-memory.ts';
 import type { FromWorker, ToWorker, WorkerData, WorkerReplies, WorkerRequest } from './worker-protocol.ts';
 
@@ -24,6 +25,7 @@ async function start(data: WorkerData): Promise<DataPlane | undefined> {
       first: data.index === 0,
       nameServers: data.nameServers,
       dns: data.dns,
+      workload: data.workload,
     });
     send({ kind: 'ready', problem: undefined });
     return plane;
@@ -44,6 +46,9 @@ async function answer(plane: DataPlane, request: WorkerRequest): Promise<WorkerR
     case 'reopen-logs':
       await plane.reopenLogs();
       return undefined;
+    case 'watch-flows':
+      plane.watchFlows(request.on ? batches.add : undefined);
+      return undefined;
     case 'drain':
       await plane.drain(request.graceMs);
       return undefined;
@@ -53,11 +58,16 @@ async function answer(plane: DataPlane, request: WorkerRequest): Promise<WorkerR
   }
 }
 
+const batches = new FlowBatches((flows, dropped) => send({ kind: 'flows', flows, dropped }));
 let starting: Promise<DataPlane | undefined> | undefined;
 
 port.on('message', async (message: ToWorker) => {
   if (message.kind === 'start') {
     starting = start(message.data);
+    return;
+  }
+  if (message.kind === 'flows-taken') {
+    batches.taken(message.count);
     return;
   }
   const { id, request } = message;

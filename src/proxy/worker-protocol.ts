@@ -1,5 +1,6 @@
 /** Messages between the main thread and the workers that carry traffic. */
 import type { JsonObject } from '@bufbuild/protobuf';
+import type { ProxyFlow } from '../flows/flow.ts';
 import type { SentUpdate, XdsAck } from '../xds/resources.ts';
 import type { LogLevel } from './log.ts';
 import type { StatsSnapshot } from './stats/index.ts';
@@ -13,6 +14,7 @@ export interface WorkerData {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly nodeMetadata: JsonObject | undefined;
   readonly nameServers: readonly string[] | undefined;
+  readonly workload: string | undefined;
   /** Only the first worker has it. */
   readonly dns: Address | undefined;
 }
@@ -22,6 +24,7 @@ export type WorkerRequest =
   | { readonly kind: 'stats' }
   | { readonly kind: 'status' }
   | { readonly kind: 'reopen-logs' }
+  | { readonly kind: 'watch-flows'; readonly on: boolean }
   | { readonly kind: 'drain'; readonly graceMs: number }
   | { readonly kind: 'close' };
 
@@ -30,6 +33,7 @@ export interface WorkerReplies {
   readonly stats: StatsSnapshot;
   readonly status: DataPlaneStatus;
   readonly 'reopen-logs': undefined;
+  readonly 'watch-flows': undefined;
   readonly drain: undefined;
   readonly close: undefined;
 }
@@ -37,10 +41,14 @@ export interface WorkerReplies {
 export type ToWorker =
   /** Comes first, and once. */
   | { readonly kind: 'start'; readonly data: WorkerData }
-  | { readonly kind: 'request'; readonly id: number; readonly request: WorkerRequest };
+  | { readonly kind: 'request'; readonly id: number; readonly request: WorkerRequest }
+  /** So many flows have been taken. */
+  | { readonly kind: 'flows-taken'; readonly count: number };
 
 export type FromWorker =
   /** The data plane is there; or it could not be made (a port of the DNS server that is taken). */
   | { readonly kind: 'ready'; readonly problem: { readonly code: string; readonly message: string } | undefined }
   | { readonly kind: 'reply'; readonly id: number; readonly value: WorkerReplies[keyof WorkerReplies]; readonly error: string | undefined }
+  /** `dropped`: so many were left out before these. */
+  | { readonly kind: 'flows'; readonly flows: readonly ProxyFlow[]; readonly dropped: number }
   | { readonly kind: 'log'; readonly level: LogLevel; readonly message: string };

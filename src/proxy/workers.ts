@@ -1,5 +1,6 @@
 /** The worker threads that carry traffic, seen from the main thread: started, fed with xDS, asked, restarted, ended. */
 import type { Worker } from 'node:worker_threads';
+import type { FlowDelivery } from '../flows/flow.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { ChangedResource, SentUpdate, XdsAck, XdsUpdate } from '../xds/resources.ts';
 import type { Carrier, CarrierOptions } from './carrier.ts';
@@ -27,6 +28,11 @@ export interface Workers extends Carrier {
 /** A worker that dies right after it started is started again after this time, in ms. */
 const RESTART_DELAY_MS = 1000;
 
+interface FlowWatch {
+  readonly deliver: FlowDelivery;
+  readonly dropped: (count: number) => void;
+}
+
 /** One thread. Requests that it has not answered when it dies are rejected. */
 class WorkerThread {
   readonly #worker: Worker;
@@ -36,15 +42,19 @@ class WorkerThread {
   readonly ready: Promise<void>;
   readonly ended: Promise<string>;
   #failure = '';
+  readonly #index: number;
+  #watch: FlowWatch | undefined;
 
   constructor(data: WorkerData, log: Log, entry: URL | undefined) {
     this.#log = log;
+    this.#index = data.index;
     this.#worker = entry ? createWorker(entry) : takeWorker();
     this.#worker.postMessage({ kind: 'start', data } satisfies ToWorker);
     this.ready = new Promise((resolve, reject) => {
       this.#worker.on('message', (message: FromWorker) => {
         if (message.kind === 'log') this.#log(message.level, message.message);
         else if (message.kind === 'reply') this.#settle(message);
+        else if (message.kind === 'flows') this.#takeFlows(message);
         else if (message.problem) reject(new SallyportError(message.problem.code, message.problem.message));
         else resolve();
       });
@@ -80,6 +90,18 @@ class WorkerThread {
     });
   }
 
+  /** From now on its flows go there, or nowhere. */
+  async watchFlows(watch: FlowWatch | undefined): Promise<void> {
+    this.#watch = watch;
+    await this.ask({ kind: 'watch-flows', on: watch !== undefined });
+  }
+
+  #takeFlows({ flows, dropped }: Extract<FromWorker, { kind: 'flows' }>): void {
+    if (this.#watch && dropped > 0) this.#watch.dropped(dropped);
+    for (const flow of flows) this.#watch?.deliver({ ...flow, id: `${this.#index}-${flow.id}` });
+    this.#worker.postMessage({ kind: 'flows-taken', count: flows.length } satisfies ToWorker);
+  }
+
   async terminate(): Promise<void> {
     await this.#worker.terminate();
   }
@@ -93,6 +115,7 @@ export function startWorkers(options: WorkersOptions): Workers {
   const current = new Map<string, ChangedResource>();
   let version = '';
   let closing = false;
+  let watch: FlowWatch | undefined;
   let queue: Promise<unknown> = Promise.resolve();
   /** Threads that take part in updates, by index. */
   const serving = new Map<number, WorkerThread>();
@@ -109,6 +132,7 @@ export function startWorkers(options: WorkersOptions): Workers {
         environment: options.environment,
         nodeMetadata: options.nodeMetadata,
         nameServers: options.nameServers,
+        workload: options.workload,
         dns: index === 0 ? options.dns : undefined,
       },
       log,
@@ -135,6 +159,7 @@ export function startWorkers(options: WorkersOptions): Workers {
     const thread = start(0);
     await thread.ready;
     serving.set(0, thread);
+    if (watch) await thread.watchFlows(watch);
   }
 
   /** Starts a thread beside others, or in the place of one that died, and lets it in once it has what the others have. */
@@ -148,6 +173,7 @@ export function startWorkers(options: WorkersOptions): Workers {
         const ack = await thread.ask({ kind: 'apply', update, probe: serving.size === 0 });
         for (const { type, name, message } of ack.rejected) log('error', `worker ${index}: ${type} ${name} refused: ${message}`);
         serving.set(index, thread);
+        if (watch) await thread.watchFlows(watch);
       });
       queue = catchUp.catch(() => undefined);
       await catchUp;
@@ -205,6 +231,10 @@ export function startWorkers(options: WorkersOptions): Workers {
     status: () => Promise.all([...serving.values()].map((thread) => thread.ask({ kind: 'status' }))),
     async reopenLogs() {
       await Promise.all([...serving.values()].map((thread) => thread.ask({ kind: 'reopen-logs' })));
+    },
+    async watchFlows(deliver, dropped) {
+      watch = deliver && { deliver, dropped };
+      await Promise.all([...serving.values()].map((thread) => thread.watchFlows(watch)));
     },
     async drain(graceMs) {
       await Promise.all([...serving.values()].map((thread) => thread.ask({ kind: 'drain', graceMs })));

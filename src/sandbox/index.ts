@@ -16,6 +16,7 @@ import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { HandedSockets } from '../lib/contained.ts';
 import { SallyportError } from '../lib/errors.ts';
+import { openPrivateFolder } from '../lib/private-folder.ts';
 import { socketsOf } from './hidden.ts';
 import { taken } from './listeners.ts';
 import { helperNamespaces } from './namespaces.ts';
@@ -61,7 +62,7 @@ export async function openSandbox({ environment, strict, allowedSockets, localPo
   const uid = process.getuid?.() ?? 0;
   const namespaces = helperNamespaces(environment.PATH ?? '');
   const { hidden, open } = socketsOf({ environment, uid, strict, allowed: allowedSockets });
-  const told = { hidden, localPorts, uid, gid: process.getgid?.() ?? 0, namespaces };
+  const told = { hidden, hiddenFolder: privateFolderIfAny(), localPorts, uid, gid: process.getgid?.() ?? 0, namespaces };
   const rest = [...namespaces.options, '--', process.execPath, NO_DEBUGGER, fileURLToPath(HELPER), JSON.stringify(told)];
   const helper = spawn(namespaces.unshare, rest, {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
@@ -79,6 +80,15 @@ export async function openSandbox({ environment, strict, allowedSockets, localPo
       if (helper.connected) helper.send({ kind: 'end' } satisfies ToInside);
     },
   };
+}
+
+/** A folder that is not there yet, and cannot be made, is nobody's to put a socket into. */
+function privateFolderIfAny(): string | undefined {
+  try {
+    return openPrivateFolder();
+  } catch {
+    return undefined;
+  }
 }
 
 interface Handed {

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import { messageOf } from '../lib/errors.ts';
-import { hide, protectKernel } from './hidden.ts';
+import { hide, hideFolder, protectKernel } from './hidden.ts';
 import { IPV4, IPV6, loopbackUp, routesOf } from './links.ts';
 import { handOver, hasIpv6 } from './listeners.ts';
 import { commandNamespace, mapUser, type Namespaces, type User } from './namespaces.ts';
@@ -34,6 +34,7 @@ async function contain(): Promise<void> {
     redirect(family, INSIDE_PORTS);
   }
   hide(told.hidden);
+  if (told.hiddenFolder !== undefined) hideFolder(told.hiddenFolder);
   if (told.namespaces.root) protectKernel();
   await handOver({ ipv6, localPorts: told.localPorts, send });
   dropPrivileges();

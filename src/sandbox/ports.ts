@@ -14,12 +14,20 @@ export interface Relayed {
   readonly failure: string;
 }
 
-/** Takes the connections of a listening socket of the inside to a service of the machine. Resolves with what ends it. */
-export async function relayOut(fd: number, to: SocketAddress, ended: (relayed: Relayed) => void): Promise<() => void> {
+/**
+ * Takes the connections of a listening socket of the inside to a service of the machine. Resolves with what ends it.
+ * @param began hears of each connection, and returns what hears of its end
+ */
+export async function relayOut(
+  fd: number,
+  to: SocketAddress,
+  began: (client: Relayed['client']) => (relayed: Relayed) => void,
+): Promise<() => void> {
   const open = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (inner) => {
     held(open, inner);
     const client = { ip: inner.remoteAddress ?? '', port: inner.remotePort ?? 0 };
+    const ended = began(client);
     const outer = held(open, connect({ host: to.address, port: to.port, allowHalfOpen: true }));
     join(inner, outer, (error) => {
       const failure = error && outer.bytesRead === 0 && codeOf(error) === 'ECONNREFUSED' ? messageOf(error) : '';

@@ -13,7 +13,7 @@ interface Calls {
   readonly dup: (fd: number) => Result;
   readonly fcntl: (fd: number, command: number, value: number) => Result;
   readonly prctl: (option: number, a: number, b: unknown, c: number, d: number) => Result;
-  readonly mount: (source: string | null, target: string, type: string | null, flags: number, data: null) => Result;
+  readonly mount: (source: string | null, target: string, type: string | null, flags: number, data: string | null) => Result;
   readonly mountSetattr: (call: number, folder: number, path: string, flags: number, attributes: Uint8Array, size: number) => Result;
   readonly closeRange: (call: number, first: number, last: number, flags: number) => Result;
   readonly errno: () => number;
@@ -38,7 +38,7 @@ function load(): Calls {
     dup: libc.func('int dup(int fd)'),
     fcntl: libc.func('int fcntl(int fd, int command, long value)'),
     prctl: libc.func('int prctl(int option, unsigned long a, sock_fprog *b, unsigned long c, unsigned long d)'),
-    mount: libc.func('int mount(const char *source, const char *target, const char *type, unsigned long flags, void *data)'),
+    mount: libc.func('int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)'),
     mountSetattr: libc.func('long syscall(long call, long folder, const char *path, long flags, void *attributes, long size)'),
     closeRange: libc.func('long syscall(long call, long first, long last, long flags)'),
     errno: () => koffi.errno(),

@@ -2,6 +2,7 @@
 import { DECODING_CODES } from '../../api/codes.ts';
 import { snapshotFromText } from '../../config/memory.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
+import { proxyName } from '../../flows/hub.ts';
 import type { ObservedCall } from '../../lib/contained.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import { type Finding, formatPosition } from '../../lib/finding.ts';
@@ -16,6 +17,7 @@ import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
 import { type Allowed, allowedResources } from './allow.ts';
 import { callerOf } from './caller.ts';
 import { Calls } from './calls.ts';
+import { RelayFlows } from './relay-flows.ts';
 import type { Account } from './report.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -55,7 +57,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   checkProgram(words[0]!, environment);
   if (mesh.engine !== 'embedded' || mesh.concurrency !== 1)
     throw new SallyportError('usage', 'a contained command needs --engine embedded and --concurrency 1.');
-  sidecarIdentity(mesh);
+  const identity = sidecarIdentity(mesh);
   // For good: without a listener Node opens its debugger at this signal, which the command may send.
   process.on('SIGUSR1', () => void local?.control.reopenLogs().catch((error: unknown) => say(messageOf(error))));
   const opening = openSandbox({
@@ -74,10 +76,19 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
     const policy = policyOf(options.allowed);
     refuseUnread(policy.findings);
     const calls = new Calls({ say, callerOf, date: () => new Date().toISOString() });
+    const relays = new RelayFlows(proxyName(identity), Date.now);
+    if (options.local.length > 0) host.flows?.register(identity, relays);
     for (const to of options.local) {
-      const ended = ({ failure, ...relayed }: Relayed) =>
+      const count = ({ failure, ...relayed }: Relayed) =>
         calls.add({ ...relayed, verdict: failure ? 'failed' : 'allowed', host: to.address, port: to.port, reason: failure });
-      for (const { port, fd } of sandbox.local) if (port === to.port) closing.push(await relayOut(fd, to, ended));
+      const began = (client: Relayed['client']) => {
+        const tell = relays.began(client, to);
+        return (relayed: Relayed) => {
+          count(relayed);
+          tell(relayed);
+        };
+      };
+      for (const { port, fd } of sandbox.local) if (port === to.port) closing.push(await relayOut(fd, to, began));
     }
     for (const port of options.published) closing.push(await publishPort(port, sandbox.connect));
     // Where all that may be called is known the command need not wait for the mesh: its calls do.

@@ -24,6 +24,7 @@ export interface AdminSourceOptions {
   readonly level: { value: LogLevel };
   /** Ends the process. */
   readonly quit: () => void;
+  readonly flows: AdminSource['flows'];
 }
 
 /** What a proxy says of itself where Envoy names its build: istioctl prints the version as that of the proxy. */
@@ -65,6 +66,7 @@ export function adminSource(options: AdminSourceOptions): AdminSource {
       healthy = value;
     },
     quit: options.quit,
+    flows: options.flows,
     logLevel: () => options.level.value,
     setLogLevel: (level) => {
       options.level.value = level;

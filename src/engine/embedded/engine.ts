@@ -2,7 +2,9 @@
 
 import { availableParallelism } from 'node:os';
 import { create } from '@bufbuild/protobuf';
-import type { AdminServer, LogLevel } from '../../admin/index.ts';
+import type { AdminServer, AdminSource, LogLevel } from '../../admin/index.ts';
+import { type FlowHub, proxyName } from '../../flows/hub.ts';
+import { streamFlows } from '../../flows/stream.ts';
 import type { Contained } from '../../lib/contained.ts';
 import type { Logger } from '../../lib/logger.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
@@ -58,13 +60,15 @@ export async function startEmbedded(given: EmbeddedOptions): Promise<Engine> {
     nodeMetadata: node.metadata,
     dns: dns && { ip: dns.address, port: dns.port },
     contained,
+    workload: identity.type === 'sidecar' ? `${identity.namespace}/${identity.name}` : undefined,
   };
   // Each loads what the other does not need.
   const carrier =
     alone && concurrency === 1
       ? (await import('../../proxy/in-thread.ts')).startInThread(options)
       : (await import('../../proxy/workers.ts')).startWorkers({ ...options, concurrency });
-  return new EmbeddedEngine(carrier, async (view) => {
+  const unwatch = host.flows?.register(identity, carrier);
+  return new EmbeddedEngine(carrier, unwatch, async (view) => {
     if (!admin) return undefined;
     const { createAdmin } = await import('../../admin/index.ts');
     const load = async () =>
@@ -77,10 +81,18 @@ export async function startEmbedded(given: EmbeddedOptions): Promise<Engine> {
         carrier,
         level,
         quit: host.quit,
+        flows: flowsOf(identity, host.flows),
         ...view,
       });
     return createAdmin(load, admin);
   });
+}
+
+/** A proxy's admin server shows the calls of that proxy. */
+function flowsOf({ type, namespace, name }: ProxyIdentity, hub: FlowHub | undefined): AdminSource['flows'] {
+  if (!hub) return undefined;
+  const own = proxyName({ namespace, name });
+  return (request, response) => streamFlows(hub, request, response, ({ proxy, role }) => proxy === own && role === type);
 }
 
 interface View {
@@ -97,6 +109,7 @@ class EmbeddedEngine implements Engine {
   #admin: AdminServer | undefined;
   #adminAsked = false;
   readonly #carrier: Carrier;
+  readonly #unwatch: (() => void) | undefined;
   readonly #accepted = new Accepted({
     listeners: [],
     routes: [],
@@ -107,8 +120,9 @@ class EmbeddedEngine implements Engine {
   });
   #live = false;
 
-  constructor(carrier: Carrier, startAdmin: (view: View) => Promise<AdminServer | undefined>) {
+  constructor(carrier: Carrier, unwatch: (() => void) | undefined, startAdmin: (view: View) => Promise<AdminServer | undefined>) {
     this.#carrier = carrier;
+    this.#unwatch = unwatch;
     this.#startAdmin = startAdmin;
   }
 
@@ -131,6 +145,7 @@ class EmbeddedEngine implements Engine {
   async close(graceMs: number): Promise<void> {
     // What never came into being has nothing to drain.
     if (this.#live) await this.#carrier.drain(graceMs).catch(() => {});
+    this.#unwatch?.();
     await this.#admin?.close();
     await this.#carrier.close();
   }

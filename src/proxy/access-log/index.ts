@@ -15,7 +15,11 @@ export function createAccessLogSink(configs: readonly AccessLog[], context: Acce
 /** One sink that passes each record on to all, in order. */
 export function combineSinks(sinks: readonly RecordSink[]): RecordSink {
   if (sinks.length === 1) return sinks[0]!;
+  const hearing = sinks.filter(({ begin }) => begin !== undefined);
   return {
+    begin(record) {
+      for (let i = 0; i < hearing.length; i++) hearing[i]!.begin!(record);
+    },
     record(record) {
       for (let i = 0; i < sinks.length; i++) sinks[i]!.record(record);
     },

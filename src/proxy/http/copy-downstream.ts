@@ -16,6 +16,7 @@ export function copyDownstream(
     directRemoteAddress: from.directRemoteAddress,
     directLocalAddress: from.directLocalAddress,
     localAddressRestored: from.localAddressRestored,
+    asked: from.asked,
     listenerName: from.listenerName,
     filterChainName: from.filterChainName,
     serverName: from.serverName,

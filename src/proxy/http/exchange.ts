@@ -179,6 +179,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     }
     record.upstreamCluster = cluster.name;
     record.clusterMetadata = cluster.config.metadata?.filterMetadata;
+    core.deps.sink.begin?.(record);
     if (action.idleTimeoutMs !== undefined) this.setIdleTimeout(action.idleTimeoutMs);
     this.phase = 'forwarding';
     const forward = new Forward(this, action, choice, cluster, settings, this.requestEnded && this.#waiting === undefined);

@@ -6,7 +6,7 @@ import { isIP } from 'node:net';
 import { allowOption } from '../../lib/allow-option.ts';
 import type { NameIndex } from '../../xds/name-index.ts';
 import type { DnsResolver } from '../dns/resolver.ts';
-import type { Observer } from '../observed.ts';
+import type { Observer, TurnedAway } from '../observed.ts';
 import type { Address } from '../types.ts';
 import { EXPLICIT_PROXY_BOUNDS } from './bounds.ts';
 import {
@@ -25,6 +25,8 @@ export interface ExplicitProxyDeps {
   readonly names: () => NameIndex;
   readonly resolver: DnsResolver;
   readonly log: (message: string) => void;
+  /** Hears of calls that end here. */
+  readonly turnedAway: (call: TurnedAway) => void;
   /** For a contained command: while it is closed, what nothing declares is refused without being looked up. */
   readonly closed?:
     | { readonly isClosed: () => boolean; readonly isDeclared: (address: Address) => boolean; readonly observer: Observer }
@@ -69,11 +71,13 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
     resume: (verdict: 'next' | 'close') => void,
   ): Promise<void> {
     const { host, port } = request.target;
+    connection.asked = host;
+    const protocol = request.kind === 'tunnel' ? 'tcp' : 'http';
     const closed = deps.closed?.isClosed() ? deps.closed : undefined;
     if (closed) {
       const declared = isIP(host) > 0 ? host : deps.names().lookup(host)?.[0];
       if (declared === undefined || !closed.isDeclared({ ip: declared, port })) {
-        closed.observer.refused(request.target, connection.remoteAddress);
+        closed.observer.refused(request.target, connection.remoteAddress, protocol);
         if (!connection.socket.destroyed) connection.socket.end(refusalReply(request));
         resume('close');
         return;
@@ -83,6 +87,7 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
     if ('problem' in found) {
       deps.log(`explicit proxy: ${found.problem}`);
       deps.closed?.observer.undeclared(request.target, connection.remoteAddress);
+      deps.turnedAway({ verdict: 'failed', protocol, host, port, client: connection.remoteAddress, reason: found.problem });
       if (!connection.socket.destroyed) connection.socket.end(failureReply(request, found.problem));
       resume('close');
       return;

@@ -62,6 +62,8 @@ export class Inspection {
   transportProtocol = '';
   applicationProtocols: readonly string[] = [];
   serverName = '';
+  /** The name or address that a client of the explicit proxy asked for. */
+  asked: string | undefined = undefined;
   readonly ahead = new ReadAhead();
   /** Set by a filter that wants more: bytes that make another look worthwhile. */
   wanted = 1;

@@ -263,7 +263,7 @@ export class Passage {
 }
 
 function identity(connection: Inspection, listenerName: string, filterChainName: string) {
-  const { id, remoteAddress, localAddress, directRemoteAddress, directLocalAddress, localAddressRestored, serverName, startTime } =
+  const { id, remoteAddress, localAddress, directRemoteAddress, directLocalAddress, localAddressRestored, serverName, asked, startTime } =
     connection;
   return {
     id,
@@ -273,6 +273,7 @@ function identity(connection: Inspection, listenerName: string, filterChainName:
     directLocalAddress,
     localAddressRestored,
     serverName,
+    asked,
     startTime,
     listenerName,
     filterChainName,

@@ -69,6 +69,7 @@ export function fakeEnvironment(): FakeEnvironment {
       names: () => ({ lookup: () => undefined, size: 0 }),
       resolver: { resolve: () => Promise.reject(new Error('no names here')), close: () => undefined },
       log: () => undefined,
+      turnedAway: () => undefined,
     },
     createSink: () => ({ record: () => undefined }),
     nextId: () => 1,

@@ -55,6 +55,7 @@ export class Relay {
     }
     this.#record.upstreamCluster = name;
     this.#record.clusterMetadata = cluster.config.metadata?.filterMetadata;
+    this.#deps.sink.begin?.(this.#record);
     if (this.#overflows(cluster)) return;
     const target =
       overrides.sniForwardPort !== undefined && downstream.serverName !== ''

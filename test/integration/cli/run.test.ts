@@ -187,6 +187,22 @@ test('--would-deny lets all through and says what would be refused', { skip: ski
   assert.match(stderr, /declared\.example:80 +allowed +1×/);
 });
 
+test('a policy by method: what is not in it is answered 403, says so, and is no matter of --allow', {
+  skip: skip || needs('curl'),
+}, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-run-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'policy.yaml');
+  writeFileSync(file, 'allow: [{ host: reads.example, methods: [GET] }]\n');
+  const script = "curl -sS --noproxy '*' -X DELETE http://reads.example/";
+  const { code, stdout, stderr } = await runSandboxed(t, USER, ['sh', '-c', script], {
+    options: ['--policy', file, '--fail-on', 'refused'],
+  });
+  assert.equal(stdout, 'sallyport: not allowed: reads.example:80 is allowed by method and path, and the policy has not this one');
+  assert.match(stderr, /refused reads\.example:80 \(curl, pid \d+\): a route answers 403 itself[^;]*\n/);
+  assert.equal(code, 1);
+});
+
 test('--learn-policy writes the list that allows what was reached, and --fail-on tells of what is not', {
   skip: skip || needs('curl'),
 }, async (t) => {

@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import type { ProxyFlow } from '../../../src/flows/flow.ts';
 import { startWorkers } from '../../../src/proxy/workers.ts';
 import { EMPTY_SET, encodeSet, updateBetween } from '../../../src/xds/update.ts';
 import { client, cluster, folder, listener, readAll, resources, server, socketAddress, tcpProxy } from './support.ts';
@@ -44,6 +45,48 @@ test('workers share a port, count together, and drain', async (t) => {
   assert.equal(counters.find(({ name }) => name === 'cluster.c.upstream_cx_total')?.value, 20);
   await workers.drain(5000);
   await assert.rejects(client(t, port), /ECONNREFUSED/);
+});
+
+test('workers tell of their calls while somebody watches, also one that was started meanwhile', async (t) => {
+  const upstream = await server(t, (socket) => socket.end('hello'));
+  const port = await freePort();
+  const workers = startWorkers({ concurrency: 2, log: () => {}, environment: {}, workload: 'default/local' });
+  t.after(() => workers.close());
+  const json = {
+    listeners: [listener('l', [{ filters: [tcpProxy('c')] }], { address: socketAddress(port) })],
+    clusters: [cluster('c', [upstream])],
+  };
+  const told: ProxyFlow[] = [];
+  let heard = () => {};
+  const deliver = (flow: ProxyFlow) => {
+    told.push(flow);
+    heard();
+  };
+  const lost = (count: number) => assert.fail(`${count} lost`);
+  // Before the second one is there.
+  await workers.watchFlows(deliver, lost);
+  await workers.apply(updateBetween(EMPTY_SET, encodeSet(resources(json)))!);
+  await workers.complete();
+  const call = async () => {
+    const socket = await client(t, port);
+    await readAll(socket);
+    socket.end();
+    await once(socket, 'close');
+  };
+  for (let i = 0; i < 40; i++) await call();
+  while (told.length < 80) await new Promise<void>((resolve) => (heard = resolve));
+  const ids = new Set(told.map(({ id }) => id));
+  assert.equal(ids.size, 40);
+  assert.deepEqual([...new Set(told.map(({ id }) => id.split('-')[0]))].sort(), ['0', '1'], 'both');
+  for (const id of ids)
+    assert.deepEqual(
+      told.filter((flow) => flow.id === id).map(({ kind, verdict }) => `${kind} ${verdict}`),
+      ['begin undefined', 'end allowed'],
+    );
+  await workers.watchFlows(undefined, lost);
+  await call();
+  await workers.stats();
+  assert.equal(told.length, 80);
 });
 
 test('a port that another process shares with nobody is refused, and named', async (t) => {

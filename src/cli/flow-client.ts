@@ -1,0 +1,67 @@
+/** Reads `GET /flows` of a running Sallyport. */
+import { type IncomingMessage, request } from 'node:http';
+import type { Dropped, Flow } from '../flows/flow.ts';
+import { FLOWS_PATH } from '../flows/stream.ts';
+import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
+
+export type FlowLine = Flow | Dropped;
+
+/** Whose calls are watched. */
+export interface Shown {
+  /** For people. */
+  readonly name: string;
+  readonly where: { readonly socketPath: string } | { readonly host: string; readonly port: number };
+  /** What to look at if it does not answer. */
+  readonly missing: string;
+}
+
+export interface FlowReader {
+  /** From now on all is told. */
+  attached(): void;
+  /** @param text as it came */
+  line(line: FlowLine, text: string): void;
+  /** Settles when more lines may come; undefined for now. */
+  taken(): Promise<unknown> | undefined;
+}
+
+/** Resolves when the watched process ends or the signal comes; rejects with `flows-unreachable` if it does not answer. */
+export async function followFlows(
+  { name, where, missing }: Shown,
+  query: URLSearchParams,
+  signal: AbortSignal,
+  reader: FlowReader,
+): Promise<void> {
+  const path = `${FLOWS_PATH}?${query}`;
+  const answer = await new Promise<IncomingMessage | undefined>((resolve, reject) => {
+    const asked = request({ ...where, path, signal, agent: false, headers: { host: 'localhost' } }, resolve);
+    asked.on('error', (cause) => {
+      if (signal.aborted) resolve(undefined);
+      else reject(new SallyportError('flows-unreachable', `${name} does not answer: ${messageOf(cause)}; ${missing}`, { cause }));
+    });
+    asked.end();
+  });
+  if (!answer) return;
+  if (answer.statusCode !== 200) {
+    let why = '';
+    for await (const piece of answer.setEncoding('utf8')) why += piece;
+    why = why.trim().slice(0, 200) || `status ${answer.statusCode}`;
+    throw new SallyportError('flows-unreachable', `${name} does not show its calls: ${why}`);
+  }
+  if (answer.headers['content-type'] !== 'application/x-ndjson') {
+    answer.destroy();
+    throw new SallyportError('flows-unreachable', `what answers as ${name} is no Sallyport that shows its calls`);
+  }
+  reader.attached();
+  try {
+    let text = '';
+    for await (const piece of answer.setEncoding('utf8')) {
+      const lines = (text + piece).split('\n');
+      text = lines.pop()!;
+      for (const line of lines) reader.line(JSON.parse(line) as FlowLine, line);
+      await reader.taken();
+    }
+  } catch (error) {
+    // A connection that is cut is an end as well: of the process, or of the watching.
+    if (codeOf(error) !== 'ECONNRESET' && !signal.aborted) throw error;
+  }
+}

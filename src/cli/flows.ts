@@ -1,0 +1,114 @@
+/** `sallyport flows`: the calls of a running `up`, `run` or `proxy`, as they begin and end. */
+
+import { once } from 'node:events';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Dropped, type Flow, PROTOCOLS, VERDICTS } from '../flows/flow.ts';
+import { type Running, runningShowers } from '../flows/socket.ts';
+import { SallyportError } from '../lib/errors.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
+import { paintFor } from './colours.ts';
+import { EXIT } from './exit.ts';
+import { type FlowLine, followFlows, type Shown } from './flow-client.ts';
+import { flowText } from './flow-text.ts';
+import { choiceOption, repeatable, socketOption } from './options.ts';
+import { print, printData } from './print.ts';
+import { say } from './say.ts';
+
+interface FlowsOptions {
+  readonly verdict: readonly string[];
+  readonly host: readonly string[];
+  readonly process: readonly string[];
+  readonly protocol: readonly string[];
+  readonly proxy: readonly string[];
+  readonly admin?: SocketAddress;
+  readonly run?: number;
+  readonly output: 'text' | 'json';
+}
+
+export function flowsCommand(): Command {
+  return new Command('flows')
+    .summary('watch the calls of a running up, run or proxy')
+    .description(
+      'Shows the calls of a running sallyport up, run or proxy of this user as they begin and end, until it ends or you do (Ctrl-C). Calls from before are not ' +
+        'shown: access logs have them. With -o json a line of JSON each; its JSON Schema: sallyport schema Flow.',
+    )
+    .addOption(several('--verdict <verdict>', `how it ended: ${VERDICTS.join(', ')}; then only ends are shown`, VERDICTS))
+    .option('--host <pattern>', "only of this host; * stands for any characters, e.g. '*.example.com' (repeatable)", repeatable, [])
+    .option('--process <name>', 'only of this program of run, by name or process id (repeatable)', repeatable, [])
+    .addOption(several('--protocol <protocol>', PROTOCOLS.join(', '), PROTOCOLS))
+    .option('--proxy <namespace/name>', 'only of the proxy of this workload (repeatable)', repeatable, [])
+    .option('--run <pid>', 'process id of the sallyport to watch, where several run', pidOption)
+    .option('--admin <address>', "the proxy's admin address instead: PORT or ADDRESS:PORT", socketOption('127.0.0.1'))
+    .addOption(new Option('-o, --output <format>', 'text or json').argParser(choiceOption('text', 'json')).default('text'))
+    .action(async (options: FlowsOptions) => {
+      process.exitCode = await watch(options);
+    });
+}
+
+/** An option of a few values that may be given more than once. */
+function several(flags: string, description: string, choices: readonly string[]): Option {
+  const choose = choiceOption(...choices);
+  const parse = (text: string, all: readonly string[]) => repeatable(choose(text), all);
+  return new Option(flags, `${description} (repeatable)`).argParser(Object.assign(parse, { choices })).default([]);
+}
+
+function pidOption(text: string): number {
+  if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError('it is a process id.');
+  return Number(text);
+}
+
+async function watch(options: FlowsOptions): Promise<number> {
+  if (options.admin !== undefined && options.run !== undefined)
+    throw new SallyportError('usage', '--admin and --run both say what to watch: give one of them.');
+  const shown = options.admin ? adminOf(options.admin) : socketOf(await runningShowers(), options.run);
+  const query = new URLSearchParams();
+  for (const name of ['verdict', 'host', 'process', 'protocol', 'proxy'] as const)
+    for (const value of options[name]) query.append(name, value);
+  const show = options.output === 'json' ? showJson : textShower();
+  const stopped = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stopped.abort());
+  const { signal } = stopped;
+  // Where the output is not taken, lines are not read either: what runs holds no more of them than it may, and says how many it left out.
+  const taken = () => (process.stdout.writableNeedDrain ? once(process.stdout, 'drain', { signal }) : undefined);
+  await followFlows(shown, query, signal, { attached: () => say(`watching ${shown.name}`), line: show, taken });
+  if (!signal.aborted) say(`${shown.name} has ended`);
+  return EXIT.fine;
+}
+
+function showJson(_line: FlowLine, text: string): void {
+  printData(`${text}\n`);
+}
+
+function textShower(): (line: FlowLine) => void {
+  const paint = paintFor(process.stdout);
+  return (line: Flow | Dropped) => print(`${flowText(line, paint)}\n`);
+}
+
+function adminOf({ address, port }: SocketAddress): Shown {
+  const host = address.includes(':') ? `[${address}]` : address;
+  return {
+    name: `the proxy at ${host}:${port}`,
+    where: { host: address, port },
+    missing: 'is it running there, and is its engine the embedded one?',
+  };
+}
+
+/** Throws `nothing-runs` or `usage`. */
+function socketOf(running: readonly Running[], pid: number | undefined): Shown {
+  const fitting = pid === undefined ? running : running.filter((one) => one.pid === pid);
+  const list = running.map((one) => `${one.pid} (${one.command})`).join(', ');
+  if (fitting.length > 1) throw new SallyportError('usage', `several of this user run: name one with --run PID: ${list}`);
+  const [only] = fitting;
+  if (only)
+    return {
+      name: `sallyport ${only.command}, process ${only.pid}`,
+      where: { socketPath: only.socketPath },
+      missing: 'it may just have ended',
+    };
+  if (pid !== undefined && running.length > 0)
+    throw new SallyportError('nothing-runs', `process ${pid} shows no calls; there are ${list}.`);
+  throw new SallyportError(
+    'nothing-runs',
+    'nothing of this user runs whose calls can be watched: start sallyport up, run or proxy first (with the embedded engine); for a proxy of somebody else or elsewhere give its admin address with --admin.',
+  );
+}

@@ -1,0 +1,47 @@
+/** Flows of the calls that go round the proxy: those to services of this machine that `--allow-local` names. */
+import type { FlowDelivery, FlowSource, ProxyFlow } from '../../flows/flow.ts';
+import { addressText, type SocketAddress } from '../../lib/socket-address.ts';
+import type { Relayed } from '../../sandbox/ports.ts';
+
+export class RelayFlows implements FlowSource {
+  readonly #workload: string;
+  readonly #date: () => number;
+  #deliver: FlowDelivery | undefined;
+  #ids = 0;
+
+  /** @param date now, in ms since the epoch */
+  constructor(workload: string, date: () => number) {
+    this.#workload = workload;
+    this.#date = date;
+  }
+
+  async watchFlows(deliver: FlowDelivery | undefined): Promise<void> {
+    this.#deliver = deliver;
+  }
+
+  /** A connection to the service; what is returned is called at its end. */
+  began(client: Relayed['client'], to: SocketAddress): (relayed: Relayed) => void {
+    const started = this.#date();
+    const id = String(++this.#ids);
+    const call = {
+      workload: this.#workload,
+      source: addressText(client),
+      destination: addressText({ ip: to.address, port: to.port }),
+      host: to.address,
+      port: to.port,
+      protocol: 'tcp',
+    } as const;
+    this.#tell({ kind: 'begin', time: new Date(started).toISOString(), id, ...call });
+    return ({ failure, bytesSent, bytesReceived }) => {
+      const ended = this.#date();
+      const verdict = failure === '' ? 'allowed' : 'failed';
+      const duration = Math.max(0, ended - started);
+      const outcome = { verdict, ...(failure !== '' && { reason: failure }), bytesSent, bytesReceived, duration } as const;
+      this.#tell({ kind: 'end', time: new Date(ended).toISOString(), id, ...call, ...outcome });
+    };
+  }
+
+  #tell(flow: ProxyFlow): void {
+    this.#deliver?.(flow);
+  }
+}

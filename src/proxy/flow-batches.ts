@@ -1,0 +1,40 @@
+/** Flows on their way from a worker to the main thread: many to a message, and no more than the main thread takes, which may be busy for seconds. */
+import type { ProxyFlow } from '../flows/flow.ts';
+
+/** So many may be under way or waiting; what comes beyond is left out and counted. */
+export const MOST_UNTAKEN = 8192;
+
+export class FlowBatches {
+  readonly #send: (flows: readonly ProxyFlow[], dropped: number) => void;
+  #waiting: ProxyFlow[] = [];
+  #underWay = 0;
+  #dropped = 0;
+
+  constructor(send: (flows: readonly ProxyFlow[], dropped: number) => void) {
+    this.#send = send;
+  }
+
+  readonly add = (flow: ProxyFlow): void => {
+    if (this.#underWay + this.#waiting.length >= MOST_UNTAKEN) {
+      this.#dropped++;
+      return;
+    }
+    this.#waiting.push(flow);
+    if (this.#waiting.length === 1) setImmediate(() => this.#flush());
+  };
+
+  /** The main thread has taken so many. */
+  taken(count: number): void {
+    this.#underWay -= count;
+    if (this.#dropped > 0 && this.#waiting.length === 0) this.#flush();
+  }
+
+  #flush(): void {
+    const flows = this.#waiting;
+    const dropped = this.#dropped;
+    this.#waiting = [];
+    this.#dropped = 0;
+    this.#underWay += flows.length;
+    this.#send(flows, dropped);
+  }
+}
