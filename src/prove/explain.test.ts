@@ -216,3 +216,22 @@ spec: {egress: [{hosts: ['./*']}]}
     /ServiceEntry shared\/www declares www\.example\.com, but Sidecar default\/narrow \(.+:\d+:\d+\) does not import it: add shared\/www\.example\.com/,
   );
 });
+
+test("TLS of an application's own to a port of bytes: nobody looks at it where the mesh's TLS is off, and it passes where that is permissive", () => {
+  const text = (mode: string) => `${podText('client', '10.0.0.1')}${podText('db', '10.0.0.2', { labels: '{app: db}' })}
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: default}
+spec: {clusterIP: 10.96.0.7, selector: {app: db}, ports: [{port: 9000, name: tcp}]}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: mode, namespace: default}
+spec: {mtls: {mode: ${mode}}}
+---`;
+  const ends = (mode: string) => {
+    const { trace } = explain(files(text(mode)), parseTarget('tls://db.default.svc.cluster.local:9000'), { from: 'default/client' });
+    return trace.outcome.kind;
+  };
+  assert.deepEqual(['DISABLE', 'PERMISSIVE', 'STRICT'].map(ends), ['upstream', 'upstream', 'closed']);
+});

@@ -9,6 +9,7 @@ import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_
 import { type CommonTlsContext, DownstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { listenerAddresses } from '../xds/match/listener.ts';
 import { originsOf, refusalOf } from '../xds/match/metadata.ts';
+import { compilePortPredicate } from '../xds/match/port-predicate.ts';
 import { ROOT_SECRET } from '../xds/names.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, HttpRequest } from './call.ts';
@@ -55,7 +56,11 @@ function takesAnyAddress(listener: Listener, { filterChainMatch }: FilterChain):
 
 function connectionInfo(listener: Listener, { source, destination, payload }: Call) {
   const has = (name: string) =>
-    listener.listenerFilters.some((filter) => filter.name === name || filter.name.endsWith(name.slice(name.lastIndexOf('.'))));
+    listener.listenerFilters.some(
+      (filter) =>
+        (filter.name === name || filter.name.endsWith(name.slice(name.lastIndexOf('.')))) &&
+        !compilePortPredicate(filter.filterDisabled, `listener "${listener.name}": ${filter.name}`)(destination.port),
+    );
   const tls = has('envoy.filters.listener.tls_inspector') ? payload.tls : undefined;
   const http = !payload.tls && has('envoy.filters.listener.http_inspector') ? payload.http : undefined;
   return {

@@ -1,10 +1,8 @@
 /** Listener filters: compiled from a Listener, run in the order in which they stand. */
-import type {
-  ListenerFilter as FilterConfig,
-  ListenerFilterChainMatchPredicate as Predicate,
-} from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import type { ListenerFilter as FilterConfig } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { ProxyProtocolSchema } from '../../xds/gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js';
+import { compilePortPredicate } from '../../xds/match/port-predicate.ts';
 import { EXPLICIT_PROXY_FILTER } from '../../xds/names.ts';
 import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
 import { readClientHello } from './client-hello.ts';
@@ -32,7 +30,8 @@ const PROXY_PROTOCOL = 'envoy.extensions.filters.listener.proxy_protocol.v3.Prox
 function compile(config: FilterConfig, where: string, deps: ExplicitProxyDeps): ListenerFilter {
   if (config.configType.case === 'configDiscovery') unsupported(`${where}.config_discovery`, 'not supported; give typed_config');
   const any = config.configType.value;
-  const disabled = compilePredicate(config.filterDisabled, where);
+  const isDisabledAt = compilePortPredicate(config.filterDisabled, where);
+  const disabled = ({ localAddress }: Inspection) => isDisabledAt(localAddress.port);
   if (config.name === EXPLICIT_PROXY_FILTER) return createExplicitProxy(deps, disabled);
   const filter = (name: string, inspect: (connection: Inspection) => Verdict, mandatory = false): ListenerFilter => ({
     name,
@@ -121,32 +120,4 @@ function proxyProtocol(optional: boolean): (connection: Inspection) => Verdict {
         return 'next';
     }
   };
-}
-
-/** `filter_disabled`: which connections a filter leaves alone. */
-function compilePredicate(predicate: Predicate | undefined, where: string): (connection: Inspection) => boolean {
-  const rule = predicate?.rule;
-  switch (rule?.case) {
-    case undefined:
-      return () => false;
-    case 'anyMatch':
-      return () => rule.value;
-    case 'notMatch': {
-      const inner = compilePredicate(rule.value, where);
-      return (connection) => !inner(connection);
-    }
-    case 'orMatch':
-    case 'andMatch': {
-      const inner = rule.value.rules.map((each) => compilePredicate(each, where));
-      return rule.case === 'orMatch'
-        ? (connection) => inner.some((each) => each(connection))
-        : (connection) => inner.every((each) => each(connection));
-    }
-    case 'destinationPortRange': {
-      const { start, end } = rule.value;
-      return ({ localAddress: { port } }) => port >= start && port < end;
-    }
-    default:
-      return unsupported(`${where}.filter_disabled`, 'unknown rule');
-  }
 }

@@ -4,7 +4,6 @@ import { formatIp, parseRange } from '../../lib/ip.ts';
 import { CidrRangeSchema } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
 import type { HeaderMatcherSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { MetadataMatcherSchema } from '../../xds/gen/envoy/type/matcher/v3/metadata_pb.js';
-import type { RegexMatcherSchema } from '../../xds/gen/envoy/type/matcher/v3/regex_pb.js';
 import type { StringMatcherSchema } from '../../xds/gen/envoy/type/matcher/v3/string_pb.js';
 import type { ValueMatcherSchema } from '../../xds/gen/envoy/type/matcher/v3/value_pb.js';
 
@@ -37,16 +36,10 @@ export function pseudoHeader(name: ':authority' | ':method', value: string): Mes
   return { name, headerMatchSpecifier: { case: 'stringMatch', value: { ...stringMatch(value), ignoreCase } } };
 }
 
-/** One of the values of a header, which may be several in one field (RFC 9110 §5.2). */
+/** The whole value of a header: of several fields of that name, all of them, joined by commas. */
 export function headerValue(name: string, value: string): MessageInitShape<typeof HeaderMatcherSchema> {
   if (value === '*') return { name, headerMatchSpecifier: { case: 'presentMatch', value: true } };
-  const one = value.startsWith('*')
-    ? `.*${quoted(value.slice(1))}`
-    : value.endsWith('*')
-      ? `${quoted(value.slice(0, -1))}.*`
-      : quoted(value);
-  const regex: MessageInitShape<typeof RegexMatcherSchema> = { regex: `^${one}$|^${one},.*|.*,${one},.*|.*,${one}$` };
-  return { name, headerMatchSpecifier: { case: 'safeRegexMatch', value: regex } };
+  return { name, headerMatchSpecifier: { case: 'stringMatch', value: stringMatch(value) } };
 }
 
 /** The value of a filter's metadata at a path of keys. */

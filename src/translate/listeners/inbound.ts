@@ -179,7 +179,7 @@ const meshChain = (http: boolean, applicationProtocols: readonly string[]): Port
   applicationProtocols,
 });
 
-/** Beside a chain that asks for a transport protocol, Envoy wants each named; alone, a chain need not wait for the client's first bytes. */
+/** As Istio's control plane has them. */
 const MATCHES: Readonly<Record<'http' | 'sniffed' | 'tcp', Readonly<Record<PeerMode, readonly PortMatch[]>>>> = {
   http: {
     DISABLE: [PLAIN_HTTP],
@@ -187,13 +187,13 @@ const MATCHES: Readonly<Record<'http' | 'sniffed' | 'tcp', Readonly<Record<PeerM
     STRICT: [meshChain(true, [])],
   },
   sniffed: {
-    DISABLE: [SNIFFED_HTTP, PLAIN_TCP, OWN_TLS],
+    DISABLE: [SNIFFED_HTTP, PLAIN_TCP],
     PERMISSIVE: [meshChain(true, MESH_ALPN.http), SNIFFED_HTTP, meshChain(false, MESH_ALPN.tcp), PLAIN_TCP, OWN_TLS],
     STRICT: [meshChain(true, MESH_ALPN.http), meshChain(false, [])],
   },
   tcp: {
-    DISABLE: [{ http: false, mesh: false, transportProtocol: '' }],
-    PERMISSIVE: [meshChain(false, MESH_ALPN.tcp), PLAIN_TCP, OWN_TLS],
+    DISABLE: [PLAIN_TCP],
+    PERMISSIVE: [meshChain(false, MESH_ALPN.any), PLAIN_TCP, OWN_TLS],
     STRICT: [meshChain(false, [])],
   },
 };
@@ -251,16 +251,23 @@ function inboundListener(context: TranslateContext, name: string, port: number, 
   });
 }
 
-/** On ports that are TCP neither inspector waits for bytes: there the server may be the first to speak. */
+/**
+ * An inspector waits for the client's first bytes, while the server may be the first to speak: it runs where chains are told apart by what it finds.
+ * Bytes that nobody has looked at count as no TLS.
+ */
 function inspectors(chains: readonly Chain[]): ListenerFilter[] {
   const without = (inspected: (parts: Chain) => boolean): ListenerFilter['filterDisabled'] => {
     const ports = new Set(chains.filter((parts) => !inspected(parts)).flatMap((parts) => parts.destinationPort ?? []));
     for (const parts of chains) if (inspected(parts) && parts.destinationPort !== undefined) ports.delete(parts.destinationPort);
     return portPredicate([...ports].sort((a, b) => a - b));
   };
-  const tls = tlsInspector();
-  tls.filterDisabled = without((parts) => parts.transportProtocol !== '');
-  const filters = [tls];
+  const filters: ListenerFilter[] = [];
+  const isTls = (parts: Chain) => parts.transportProtocol === 'tls';
+  if (chains.some(isTls)) {
+    const tls = tlsInspector();
+    tls.filterDisabled = without(isTls);
+    filters.push(tls);
+  }
   // The protocols of TLS are in its hello.
   const sniffed = (parts: Chain) => parts.applicationProtocols.length > 0 && parts.transportProtocol !== 'tls';
   if (chains.some(sniffed)) {
