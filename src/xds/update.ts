@@ -13,7 +13,7 @@ import { type EncodedResource, type ResourceType, TYPE_URL, type XdsResources, t
 export type { EncodedResource } from './resources.ts';
 
 /** The name table is one resource, under this name. */
-const NAME_TABLE_NAME = 'nameTable';
+export const NAME_TABLE_NAME = 'nameTable';
 
 /** A set with each resource encoded once. */
 export interface EncodedSet {
