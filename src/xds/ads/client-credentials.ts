@@ -2,9 +2,7 @@
 import { isIP } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
-
-/** The name that certificates of control planes have, ours and Istio's, whatever the address: a mesh's CA gives it to nobody else. */
-export const CONTROL_PLANE_HOST = 'istiod.istio-system.svc';
+import { CONTROL_PLANE_HOST } from '../../lib/spiffe.ts';
 
 /** PEM. */
 export interface ClientTls {
