@@ -44,7 +44,7 @@ export function bootstrapCommand(): Command {
     );
   return addXdsOptions(command).action(async (options: Options) => {
     const { stringify } = await import('yaml');
-    printData(stringify(bootstrapFor(options)));
+    printData(stringify(bootstrapFor(options), { aliasDuplicateObjects: false }));
   });
 }
 

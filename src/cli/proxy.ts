@@ -8,7 +8,6 @@ import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
 import { choiceOption, countOption, durationOption, namespacedNameOption, socketOption } from './options.ts';
-import { checkRemote, serveRemote } from './remote-proxy.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { serve } from './serve.ts';
 import { addXdsOptions, identityFrom, tlsFiles, type XdsOptions } from './xds-options.ts';
@@ -85,6 +84,9 @@ export function proxyCommand(): Command {
     .action(async (paths: string[], options: ProxyOptions) => {
       const { config, role, workload, xds } = options;
       if (xds) {
+        // The thread that will carry the traffic loads its modules beside this one.
+        prestartWorker();
+        const { checkRemote, serveRemote } = await import('./remote-proxy.ts');
         checkRemote({ ...options, paths });
         if (!role || !workload)
           throw new SallyportError('usage', 'say who the proxy is: --xds needs --role ROLE --workload NAMESPACE/NAME');

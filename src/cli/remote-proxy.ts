@@ -41,6 +41,8 @@ export async function serveRemote({ xds, identity, protocol, tls, admin, concurr
 function teller(where: string, ended: (error: unknown) => void): (event: RemoteEvent) => void {
   let lost = false;
   let ready = false;
+  /** Of the change before: what is refused still is no news. */
+  let refused: readonly string[] = [];
   return (event) => {
     switch (event.kind) {
       case 'lost':
@@ -48,7 +50,7 @@ function teller(where: string, ended: (error: unknown) => void): (event: RemoteE
         say(`the control plane at ${where} cannot be had (${event.reason}): trying again${ready ? '; what is in force stays' : ''}`);
         return;
       case 'connected':
-        if (lost) say(`the control plane at ${where} is back`);
+        if (lost) say(`the control plane at ${where} is ${ready ? 'back' : 'there'}`);
         lost = false;
         return;
       case 'waiting':
@@ -62,7 +64,11 @@ function teller(where: string, ended: (error: unknown) => void): (event: RemoteE
         say('ready');
         return;
       case 'in-force':
-        for (const { resource, message } of event.refused) say(`${resource}: ${message}`);
+        {
+          const lines = event.refused.map(({ resource, message }) => `${resource}: ${message}`);
+          for (const line of lines) if (!refused.includes(line)) say(line);
+          refused = lines;
+        }
         return;
       case 'unreadable':
         say(`a response of the control plane is refused: ${messageOf(event.error)}; what is in force stays`);
@@ -88,18 +94,23 @@ function missingText(missing: Missing): string {
   return few(missing.map(({ type, name }) => (name === undefined ? WHAT[type] : `${WHAT[type]} ${name}`)));
 }
 
-/** Throws `usage` for options that mean another kind of proxy. */
-export function checkRemote({
-  config,
-  engine,
-  paths,
-}: {
+export interface OtherSources {
   readonly config?: string;
+  readonly meshConfig?: string;
+  readonly ca?: string;
   readonly engine: string;
   readonly paths: readonly string[];
-}): void {
+}
+
+/** Throws `usage` for options that mean another kind of proxy. */
+export function checkRemote({ config, meshConfig, ca, engine, paths }: OtherSources): void {
   if (config !== undefined) throw new SallyportError('usage', '-c and --xds are two sources of one configuration: leave one out.');
   if (paths.length > 0) throw new SallyportError('usage', 'with --xds the resources are those of the control plane: leave PATH out.');
+  if (meshConfig !== undefined || ca !== undefined)
+    throw new SallyportError(
+      'usage',
+      'with --xds MeshConfig and identities are those of the control plane: leave --mesh-config and --ca out.',
+    );
   if (engine !== 'embedded')
     throw new SallyportError('usage', 'Envoy connects to a control plane itself: run it with what sallyport bootstrap prints.');
 }

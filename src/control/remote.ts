@@ -46,7 +46,7 @@ export type RemoteEvent =
   | { readonly kind: 'gave-up'; readonly missing: Missing }
   /** All that the control plane says is in force for the first time, but for what was refused. */
   | { readonly kind: 'ready' }
-  /** A change is in force but for what was refused. */
+  /** What came is in force but for what was refused: of the first configuration a part at a time. */
   | { readonly kind: 'in-force'; readonly refused: readonly Refusal[] }
   /** A response was refused as a whole. */
   | { readonly kind: 'unreadable'; readonly error: SallyportError }
@@ -91,7 +91,7 @@ export async function startRemoteProxy(
       return;
     }
     begun = true;
-    if (whole || answer.refused.length > 0) tell({ kind: 'in-force', refused: answer.refused });
+    tell({ kind: 'in-force', refused: answer.refused });
     if (whole || !answer.publication.whole) return;
     whole = true;
     patience.started();

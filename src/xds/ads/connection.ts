@@ -35,7 +35,7 @@ export interface ConnectionOptions {
 }
 
 export type ConnectionEvent =
-  /** Told once for each reason, until it is back. */
+  /** Told once for each kind of reason, until it is back. Of a stream that had lasted, when it could not be opened again at once. */
   | { readonly kind: 'lost'; readonly reason: string }
   /** A stream is there; told also of the first one. */
   | { readonly kind: 'connected' };
@@ -49,6 +49,9 @@ export interface ReconnectTimes {
 const TIMES: ReconnectTimes = { first: 500, most: 10_000 };
 /** A control plane that has nothing new says nothing: a stream that has lasted so long counts as there, ms. */
 const LASTS_MS = 5000;
+
+/** A stream that has lasted so long may end because its time is over, ms: control planes have clients come back now and then. */
+const STEADY_MS = 60_000;
 
 const METHODS: Readonly<Record<Protocol, string>> = {
   sotw: '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources',
@@ -78,6 +81,8 @@ export class Connection {
   #delay: number;
   /** What was told of the loss. */
   #told: status | undefined;
+  /** When the stream that there is was connected, ms, monotonic. */
+  #since: number | undefined;
   #closed = false;
 
   constructor(options: ConnectionOptions) {
@@ -146,21 +151,34 @@ export class Connection {
       }
     });
     call.on('error', () => {});
-    call.on('status', ({ code, details }: StatusObject) => lost(code, code === status.OK ? 'the control plane ended the stream' : details));
+    call.on('status', (ended: StatusObject) => lost(ended.code, reasonOf(ended, protocol)));
     client.opened((request) => call.write(request));
   }
 
   #connected(): void {
     this.#delay = this.#times.first;
     this.#told = undefined;
+    this.#since = performance.now();
     this.#options.tell({ kind: 'connected' });
   }
 
   #lost(code: status, reason: string): void {
     if (this.#closed) return;
-    if (this.#told !== code) this.#options.tell({ kind: 'lost', reason });
-    this.#told = code;
+    const steady = this.#since !== undefined && performance.now() - this.#since >= STEADY_MS;
+    this.#since = undefined;
+    if (!steady) {
+      if (this.#told !== code) this.#options.tell({ kind: 'lost', reason });
+      this.#told = code;
+    }
     this.#again = setTimeout(() => this.#open(), this.#delay * (0.5 + Math.random() / 2));
     this.#delay = Math.min(this.#delay * 2, this.#times.most);
   }
+}
+
+function reasonOf({ code, details }: StatusObject, protocol: Protocol): string {
+  if (code === status.OK) return 'it ended the stream';
+  // What the library says around the error of a connection is of no use here.
+  const text = /Last error: (?:Error: )?(.+?)\. Resolution note:/s.exec(details)?.[1] ?? details;
+  if (code !== status.UNIMPLEMENTED || protocol === 'sotw') return text;
+  return `${text}; one without the incremental protocol needs --xds-protocol sotw`;
 }
