@@ -41,7 +41,7 @@ export function proxyCommand(): Command {
     .description(
       'Runs the data plane of one proxy.\n\n' +
         'With -c, from an Envoy bootstrap file (static resources and file subscriptions), without a control plane.\n' +
-        'With --xds, from a control plane that speaks xDS v3 (ours, or another): whoever is the control plane decides everything.\n' +
+        'With --xds, from a control plane that speaks xDS v3 (ours, or another): whoever is the control plane decides everything. SIGHUP connects anew.\n' +
         'With --role and --workload, from the resources in PATH: labels, addresses and service account are those of the Pod or WorkloadEntry of that name. ' +
         'SIGHUP reads the files again.',
     )
@@ -101,6 +101,8 @@ export function proxyCommand(): Command {
         });
         return;
       }
+      if (options.xdsCa ?? options.xdsCert ?? options.xdsKey)
+        throw new SallyportError('usage', '--xds-ca, --xds-cert and --xds-key are for a control plane: name it with --xds ADDRESS:PORT');
       if (config !== undefined) {
         // Connections that outlived the grace would keep a thread that carries traffic itself.
         process.exit(await serveBootstrap(config, options));

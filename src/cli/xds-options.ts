@@ -53,6 +53,7 @@ export interface TlsFiles {
 
 /** Undefined for plaintext. Throws `usage` for plaintext that would leave the machine, and for files that are of no use without others. */
 export function tlsFiles({ address, port }: SocketAddress, { xdsCa, xdsCert, xdsKey }: XdsOptions): TlsFiles | undefined {
+  if (port === 0) throw new SallyportError('usage', '--xds needs the port of the control plane, e.g. 127.0.0.1:15010');
   if ((xdsCert === undefined) !== (xdsKey === undefined))
     throw new SallyportError('usage', '--xds-cert and --xds-key go together: name the certificate chain and its private key');
   if (xdsCa === undefined) {

@@ -134,6 +134,8 @@ const REFUSED: readonly (readonly [readonly string[], RegExp])[] = [
   [['proxy', '--xds', '15010', '--role', 'router'], /say who the proxy is/],
   [['proxy', '--xds', '15010', ...WHO, 'mesh/'], /leave PATH out/],
   [['proxy', '--xds', '15010', ...WHO, '--ca', 'ca/'], /leave --mesh-config and --ca out/],
+  [['proxy', '--xds', '0', ...WHO], /needs the port of the control plane/],
+  [['proxy', '--xds-ca', 'ca.pem', ...WHO, 'mesh/'], /are for a control plane/],
   [['proxy', '--xds', '15010', ...WHO, '--engine', 'envoy'], /sallyport bootstrap/],
   [['bootstrap', '--xds', '192.0.2.1:15010', '--role', 'router', '--workload', 'a/b'], /without TLS a control plane is asked only/],
   [['bootstrap', '--xds', '15010', '--role', 'router', '--workload', 'a/b', '--admin', '0.0.0.0:15000'], /choose a loopback address/],
