@@ -149,14 +149,16 @@ export class ClientType {
     if (this.#names.has(name)) this.#absent.add(name);
   }
 
-  /** The first request of a stream says what there is. */
+  /** The first request of a stream says what there is: until it is answered that is what the data plane has. */
   #ask(): void {
     this.#asked = true;
     if (this.#protocol === 'sotw') {
-      this.#state('', undefined, this.#mixed ? '' : this.#version);
+      // Whoever claims a version is taken to have all of it.
+      const has = !this.#mixed && [...this.#names].every((name) => this.settles(name));
+      this.#state('', undefined, has ? this.#version : '');
       return;
     }
-    const versions = [...this.good.values()].filter(
+    const versions = [...this.received.values()].filter(
       ({ resource: { name }, sent }) => sent.version !== '' && (WILDCARD.includes(this.type) || this.#names.has(name)),
     );
     this.#change({
