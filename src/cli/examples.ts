@@ -14,8 +14,13 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'sallyport flows --run 4242',
   ],
   allow: ['sallyport allow registry.example.com tcp://10.0.0.5:6379 > allowed.yaml'],
-  proxy: ['sallyport proxy --role sidecar --workload shop/cart mesh/', 'sallyport proxy -c bootstrap.yaml'],
+  proxy: [
+    'sallyport proxy --role sidecar --workload shop/cart mesh/',
+    'sallyport proxy --role router --workload shop/egress --label app=egress --xds 127.0.0.1:15010',
+    'sallyport proxy -c bootstrap.yaml',
+  ],
   controller: ['sallyport controller mesh/', 'sallyport controller --ca ca/ --xds 0 --xds-tls 0.0.0.0:15012 mesh/'],
+  bootstrap: ['sallyport bootstrap --role sidecar --workload shop/cart --xds 127.0.0.1:15010 > envoy.yaml'],
   demo: ['sallyport demo', 'sallyport demo --serve'],
   explain: [
     'sallyport explain -f mesh/ http://www.example.com/',

@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   allow: async () => (await import('./allow.ts')).allowCommand(),
   proxy: async () => (await import('./proxy.ts')).proxyCommand(),
   controller: async () => (await import('./controller.ts')).controllerCommand(),
+  bootstrap: async () => (await import('./bootstrap.ts')).bootstrapCommand(),
   demo: async () => (await import('./demo.ts')).demoCommand(),
   explain: async () => (await import('./explain.ts')).explainCommand(),
   verify: async () => (await import('./verify.ts')).verifyCommand(),

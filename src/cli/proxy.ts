@@ -12,8 +12,11 @@ import { choiceOption, countOption, durationOption, namespacedNameOption, socket
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { serve } from './serve.ts';
 import { showing } from './shown.ts';
+import { addXdsOptions, identityFrom, tlsFiles, type XdsOptions } from './xds-options.ts';
 
-interface ProxyOptions {
+interface ProxyOptions extends XdsOptions {
+  readonly xds?: SocketAddress;
+  readonly xdsProtocol: 'delta' | 'sotw';
   readonly config?: string;
   readonly role?: 'sidecar' | 'router';
   readonly workload?: { readonly namespace: string; readonly name: string };
@@ -35,16 +38,25 @@ const CA_HELP =
 const DEFAULT_ADMIN: SocketAddress = { address: '127.0.0.1', port: 15000 };
 
 export function proxyCommand(): Command {
-  return new Command('proxy')
-    .summary('run one proxy: from an Envoy bootstrap, or for a workload of the files')
+  const command = new Command('proxy')
+    .summary('run one proxy: from an Envoy bootstrap, from a control plane, or for a workload of the files')
     .description(
       'Runs the data plane of one proxy.\n\n' +
         'With -c, from an Envoy bootstrap file (static resources and file subscriptions), without a control plane.\n' +
+        'With --xds, from a control plane that speaks xDS v3 (ours, or another): whoever is the control plane decides everything. SIGHUP connects anew.\n' +
         'With --role and --workload, from the resources in PATH: labels, addresses and service account are those of the Pod or WorkloadEntry of that name. ' +
         'SIGHUP reads the files again.',
     )
     .argument('[path...]', 'files and folders with resources; - for stdin')
     .option('-c, --config <bootstrap>', 'Envoy bootstrap, YAML or JSON')
+    .addOption(
+      new Option('--xds <address:port>', 'control plane that the proxy has everything from, over ADS').argParser(socketOption('127.0.0.1')),
+    )
+    .addOption(
+      new Option('--xds-protocol <protocol>', 'incremental, or state of the world for a control plane that has nothing else')
+        .argParser(choiceOption('delta', 'sotw'))
+        .default('delta'),
+    )
     .addOption(new Option('--role <role>', 'sidecar or router (a gateway)').argParser(choiceOption('sidecar', 'router')))
     .addOption(
       new Option('--workload <namespace/name>', 'the Pod or WorkloadEntry that the proxy belongs to').argParser(namespacedNameOption),
@@ -72,18 +84,43 @@ export function proxyCommand(): Command {
     .addOption(new Option('--grace <duration>', 'time for running requests at the end').argParser(durationOption).default(5000, '5s'))
     .option('--no-watch', 'do not follow changes of the files')
     .action(async (paths: string[], options: ProxyOptions) => {
-      const { config, role, workload } = options;
+      const { config, role, workload, xds } = options;
+      if (xds) {
+        // The thread that will carry the traffic loads its modules beside this one.
+        prestartWorker();
+        const { checkRemote, serveRemote } = await import('./remote-proxy.ts');
+        checkRemote({ ...options, paths });
+        if (!role || !workload)
+          throw new SallyportError('usage', 'say who the proxy is: --xds needs --role ROLE --workload NAMESPACE/NAME');
+        const remote = {
+          xds,
+          identity: identityFrom(role, workload, options),
+          protocol: options.xdsProtocol,
+          tls: tlsFiles(xds, options),
+          admin: options.adminAddress ?? DEFAULT_ADMIN,
+          concurrency: options.concurrency,
+          grace: options.grace,
+        };
+        process.exitCode = await showing('proxy', 'embedded', (flows) => serveRemote({ ...remote, flows }));
+        return;
+      }
+      if (options.xdsCa ?? options.xdsCert ?? options.xdsKey)
+        throw new SallyportError('usage', '--xds-ca, --xds-cert and --xds-key are for a control plane: name it with --xds ADDRESS:PORT');
       if (config !== undefined) {
         // Connections that outlived the grace would keep a thread that carries traffic itself.
         process.exit(await showing('proxy', options.engine, (flows) => serveBootstrap(config, options, flows)));
       }
       if (!role || !workload || paths.length === 0) {
-        throw new SallyportError('usage', 'say what to run: -c BOOTSTRAP, or --role ROLE --workload NAMESPACE/NAME PATH...');
+        throw new SallyportError(
+          'usage',
+          'say what to run: -c BOOTSTRAP, or --role ROLE --workload NAMESPACE/NAME with PATH... or --xds ADDRESS:PORT',
+        );
       }
       // The thread that will carry the traffic loads its modules beside this one.
       if (options.engine === 'embedded') prestartWorker();
       process.exitCode = await showing('proxy', options.engine, (flows) => serveWorkload(paths, role, workload, options, flows));
     });
+  return addXdsOptions(command);
 }
 
 async function serveWorkload(

@@ -51,6 +51,8 @@ export interface EngineRequest {
   readonly dns?: SocketAddress;
   /** For a command that is contained; the embedded engine alone does that, with one thread. */
   readonly contained?: Contained;
+  /** Whether what is in force is all that the proxy is to run; without it the first change is. The embedded engine's admin server says so. */
+  readonly whole?: () => boolean;
   /** The caller has no work of its own once the engine runs; the embedded engine may then run in the caller's thread. */
   readonly alone?: boolean;
 }

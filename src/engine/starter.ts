@@ -17,7 +17,7 @@ export interface EngineOptions {
 /** Rejects with `usage` or `envoy-missing`. What an engine needs ports for it says of the first change. */
 export async function startEngine(options: EngineOptions, host: EngineHost, request: EngineRequest): Promise<Engine> {
   const { engine, envoy, concurrency, logLevel } = options;
-  const { identity, node, admin, dns, contained, alone = false } = request;
+  const { identity, node, admin, dns, contained, whole, alone = false } = request;
   if (contained && (engine !== 'embedded' || concurrency !== 1))
     throw new SallyportError('usage', 'a contained command needs the embedded engine with --concurrency 1.');
   if (engine === 'envoy') {
@@ -28,5 +28,5 @@ export async function startEngine(options: EngineOptions, host: EngineHost, requ
     return new EnvoyEngine({ binary, proxy: identity, admin, concurrency, logLevel });
   }
   const { startEmbedded } = await import('./embedded/engine.ts');
-  return startEmbedded({ identity, node, admin, dns, contained, concurrency, alone: alone || contained !== undefined, host });
+  return startEmbedded({ identity, node, admin, dns, contained, whole, concurrency, alone: alone || contained !== undefined, host });
 }

@@ -1,4 +1,4 @@
-/** Identities of workloads, as Istio forms them (SPIFFE). */
+/** Identities of workloads and control planes, as Istio forms them (SPIFFE). */
 
 export const SPIFFE = 'spiffe://';
 
@@ -6,3 +6,6 @@ export const SPIFFE = 'spiffe://';
 export function spiffeId(trustDomain: string, namespace: string, serviceAccount: string): string {
   return `${SPIFFE}${trustDomain}/ns/${namespace}/sa/${serviceAccount || 'default'}`;
 }
+
+/** The name that certificates of control planes have, ours and Istio's, whatever the address: a mesh's CA gives it to nobody else. */
+export const CONTROL_PLANE_HOST = 'istiod.istio-system.svc';

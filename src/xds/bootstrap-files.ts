@@ -12,14 +12,10 @@ import { type RouteConfiguration, RouteConfigurationSchema } from './gen/envoy/c
 import { HttpConnectionManagerSchema } from './gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import type { SdsSecretConfig } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { type Secret, SecretSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
-import {
-  type CommonTlsContext,
-  DownstreamTlsContextSchema,
-  UpstreamTlsContextSchema,
-} from './gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { DiscoveryResponseSchema } from './gen/envoy/service/discovery/v3/discovery_pb.js';
 import { NameTableSchema } from './gen/istio/nds_pb.js';
 import type { XdsResources } from './resources.ts';
+import { secretsOf } from './secret-references.ts';
 import { typeRegistry } from './type-registry.ts';
 import { parseYamlOrJson } from './yaml.ts';
 
@@ -123,21 +119,6 @@ function pathOf(source: ConfigSource | undefined, field: string, problems: strin
   if (specifier.case === 'path') return specifier.value;
   problems.push(`${field}: only path_config_source (a file) is supported`);
   return undefined;
-}
-
-function secretsOf(socket: TransportSocket | undefined): SdsSecretConfig[] {
-  if (socket?.configType.case !== 'typedConfig') return [];
-  const any = socket.configType.value;
-  const context = anyUnpack(any, DownstreamTlsContextSchema) ?? anyUnpack(any, UpstreamTlsContextSchema);
-  const common: CommonTlsContext | undefined = context?.commonTlsContext;
-  const validation = common?.validationContextType;
-  const ca =
-    validation?.case === 'validationContextSdsSecretConfig'
-      ? validation.value
-      : validation?.case === 'combinedValidationContext'
-        ? validation.value.validationContextSdsSecretConfig
-        : undefined;
-  return [...(common?.tlsCertificateSdsSecretConfigs ?? []), ...(ca ? [ca] : [])];
 }
 
 /** Envoy gives a listener without a name one at random; its address says more. */

@@ -21,7 +21,7 @@ import {
 export type { EncodedResource } from './resources.ts';
 
 /** The name table is one resource, under this name. */
-const NAME_TABLE_NAME = 'nameTable';
+export const NAME_TABLE_NAME = 'nameTable';
 
 /** A set with each resource encoded once. */
 export interface EncodedSet {

@@ -1,167 +1,26 @@
 /** `sallyport controller` and a stock Envoy: calls, changes, what Envoy refuses, and a controller that is killed. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { get as ask, createServer } from 'node:http';
-import { get as askTls } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
-import type { TLSSocket } from 'node:tls';
+import { test } from 'node:test';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { findEnvoy } from '../../scripts/fetch-envoy.ts';
-import { authorityIn } from '../../src/ca/folder.ts';
-import { freePort, PROGRAM, Program } from './cli/program.ts';
+import { CONTROL_PLANE_HOST } from '../../src/lib/spiffe.ts';
+import { type EnvoyTls, envoyBootstrap } from '../../src/xds/envoy-bootstrap.ts';
+import { nodeJson } from '../../src/xds/node.ts';
+import { PROGRAM, Program } from './cli/program.ts';
+import { call, mutualWorld, until, world } from './controller-world.ts';
 import { bootEnvoy } from './envoy-process.ts';
 
 const envoy = findEnvoy();
 const skip = envoy === undefined && 'no Envoy here: set ENVOY';
 
-interface Mesh {
-  /** Of the server behind the gateway. */
-  readonly upstream: number;
-  readonly gateway: number;
-  readonly version: string;
-  /** Of a second server of the Gateway. */
-  readonly second?: number | undefined;
-  /** Its settings; without them it serves plaintext. */
-  readonly tls?: string | undefined;
-}
-
-function filesOf({ upstream, gateway, version, second, tls }: Mesh): string {
-  const settings = tls === undefined ? '' : `tls: ${tls}, `;
-  const port = `port: { number: ${second}, name: second, protocol: ${tls === undefined ? 'HTTP' : 'HTTPS'} }`;
-  const more = second === undefined ? '' : `\n  - { ${port}, ${settings}hosts: [www.example.com] }`;
-  return `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: www, namespace: shop }
-spec:
-  hosts: [www.example.com]
-  resolution: STATIC
-  location: MESH_EXTERNAL
-  ports: [{ number: 80, name: http, protocol: HTTP }]
-  endpoints: [{ address: 127.0.0.1, ports: { http: ${upstream} } }]
----
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: { name: egress, namespace: shop }
-spec:
-  selector: { app: egress }
-  servers:
-  - { port: { number: ${gateway}, name: http, protocol: HTTP }, hosts: [www.example.com] }${more}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: { name: www, namespace: shop }
-spec:
-  hosts: [www.example.com]
-  gateways: [egress]
-  http:
-  - headers: { response: { set: { x-version: "${version}" } } }
-    route: [{ destination: { host: www.example.com, port: { number: 80 } } }]
-`;
-}
-
-/** The bootstrap of an Envoy that has everything from the controller. */
-function bootstrapOf(apiType: string, xds: number, tls: JsonObject = {}): JsonObject {
-  const ads = { ads: {}, resourceApiVersion: 'V3' };
-  return {
-    node: {
-      id: 'router~127.0.0.1~egress-1.shop~shop.svc.cluster.local',
-      cluster: 'egress.shop',
-      metadata: { NAMESPACE: 'shop', LABELS: { app: 'egress' } },
-    },
-    dynamicResources: {
-      adsConfig: { apiType, transportApiVersion: 'V3', grpcServices: [{ envoyGrpc: { clusterName: 'xds' } }] },
-      cdsConfig: ads,
-      ldsConfig: ads,
-    },
-    staticResources: {
-      clusters: [
-        {
-          name: 'xds',
-          type: 'STATIC',
-          connectTimeout: '1s',
-          ...tls,
-          typedExtensionProtocolOptions: {
-            'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-              '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
-              explicitHttpConfig: { http2ProtocolOptions: {} },
-            },
-          },
-          loadAssignment: {
-            clusterName: 'xds',
-            endpoints: [{ lbEndpoints: [{ endpoint: { address: { socketAddress: { address: '127.0.0.1', portValue: xds } } } }] }],
-          },
-        },
-      ],
-    },
-  };
-}
-
-/** What nobody tells of is asked for until it is so; the test's own timeout ends it. */
-async function until<T>(look: () => Promise<T | undefined | false>): Promise<T> {
-  for (;;) {
-    const found = await look().catch(() => undefined);
-    if (found) return found;
-    await delay(20);
-  }
-}
-
-/** The version that a call through the gateway meets. */
-function call(port: number): Promise<string | undefined> {
-  return new Promise((resolve, reject) => {
-    const request = ask({ host: '127.0.0.1', port, headers: { host: 'www.example.com' }, agent: false }, (answer) => {
-      answer.resume();
-      answer.on('end', () => resolve(answer.statusCode === 200 ? String(answer.headers['x-version']) : undefined));
-    });
-    request.on('error', reject);
-  });
-}
-
-async function world(t: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-controller-'));
-  const file = join(folder, 'mesh.yaml');
-  const server = createServer((_request, answer) => answer.end('hello')).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const [gateway, xds, status] = [await freePort('0.0.0.0'), await freePort(), await freePort()];
-  const mesh = { upstream: (server.address() as AddressInfo).port, gateway };
-  const programs: Program[] = [];
-  t.after(async () => {
-    for (const program of programs) await program.end();
-    server.close();
-    rmSync(folder, { recursive: true });
-  });
-  const run = (...args: string[]) => {
-    const program = new Program(args, [process.execPath, PROGRAM]);
-    programs.push(program);
-    return program;
-  };
-  return {
-    ...mesh,
-    xds,
-    /** @param second port of a second server of the Gateway @param tls its settings */
-    write: (version: string, second?: number, tls?: string) => writeFileSync(file, filesOf({ ...mesh, version, second, tls })),
-    folder,
-    async control(...args: string[]) {
-      const program = run('controller', file, '--xds', String(xds), '--status-address', String(status), ...args);
-      await program.says(/ready/);
-      return program;
-    },
-    async states() {
-      const program = run('proxy-status', '--controller', String(status), '-o', 'json');
-      await program.exit;
-      const streams = JSON.parse(program.output) as {
-        proxy: string;
-        protocol: string;
-        xds: Record<string, { state: string; message?: string }>;
-      }[];
-      return { code: program.child.exitCode, text: program.output, streams };
-    },
-  };
+/** The bootstrap of an Envoy that has everything from the controller; its admin server is where `bootEnvoy` has it. */
+function bootstrapOf(protocol: 'delta' | 'sotw', port: number, tls?: EnvoyTls): JsonObject {
+  const address = '127.0.0.1';
+  const identity = { type: 'router', name: 'egress-1', namespace: 'shop', addresses: [address], labels: { app: 'egress' } } as const;
+  const node = nodeJson({ ...identity, locality: '', serviceAccount: 'default' });
+  return envoyBootstrap({ node, admin: { address, port: 0 }, xds: { address, port }, protocol, tls });
 }
 
 async function counter(admin: string, name: string): Promise<number> {
@@ -169,10 +28,7 @@ async function counter(admin: string, name: string): Promise<number> {
   return Number(/: (\d+)/.exec(text)?.[1]);
 }
 
-for (const [protocol, apiType] of [
-  ['delta', 'DELTA_GRPC'],
-  ['sotw', 'GRPC'],
-] as const) {
+for (const protocol of ['delta', 'sotw'] as const) {
   test(`an Envoy runs what the files say, follows them, and outlives the controller (${protocol})`, {
     skip,
     timeout: 120_000,
@@ -180,7 +36,7 @@ for (const [protocol, apiType] of [
     const place = await world(t);
     place.write('1');
     const first = await place.control();
-    const proxy = await bootEnvoy(envoy!, bootstrapOf(apiType, place.xds));
+    const proxy = await bootEnvoy(envoy!, bootstrapOf(protocol, place.xds));
     t.after(() => proxy.stop());
     await until(async () => (await call(place.gateway)) === '1');
     const { streams, code } = await place.states();
@@ -232,44 +88,12 @@ for (const [protocol, apiType] of [
   });
 }
 
-/** How an Envoy proves who it is to the controller, and knows that. */
-function mutualTls(certificate: { readonly chain: string; readonly key: string; readonly trusted: string }): JsonObject {
-  const type = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
-  const san = { sanType: 'URI', matcher: { exact: 'spiffe://cluster.local/ns/istio-system/sa/sallyport-controller' } };
-  const commonTlsContext = {
-    alpnProtocols: ['h2'],
-    tlsCertificates: [{ certificateChain: { inlineString: certificate.chain }, privateKey: { inlineString: certificate.key } }],
-    validationContext: { trustedCa: { inlineString: certificate.trusted }, matchTypedSubjectAltNames: [san] },
-  };
-  return { transportSocket: { name: 'envoy.transport_sockets.tls', typedConfig: { '@type': type, commonTlsContext } } };
-}
-
 test('over mutual TLS an Envoy gets the identity by which it serves mutual TLS itself', { skip, timeout: 120_000 }, async (t) => {
-  const place = await world(t);
-  const [tls, second] = [await freePort(), await freePort('0.0.0.0')];
-  place.write('1', second, '{ mode: ISTIO_MUTUAL }');
-  const ca = join(place.folder, 'ca');
-  await place.control('--ca', ca, '--xds-tls', `127.0.0.1:${tls}`);
-  const authority = authorityIn(ca, 'cluster.local', Date.now());
-  const certificateOf = (account: string) => {
-    const { chain, key } = authority.issue(`spiffe://cluster.local/ns/shop/sa/${account}`, Date.now());
-    return { chain, key: key.revealText(), trusted: authority.trusted };
-  };
-  const proxy = await bootEnvoy(envoy!, bootstrapOf('DELTA_GRPC', tls, mutualTls(certificateOf('default'))));
+  const place = await mutualWorld(t);
+  const proof: EnvoyTls = { ...place.proofOf('default'), serverName: CONTROL_PLANE_HOST };
+  const proxy = await bootEnvoy(envoy!, bootstrapOf('delta', place.xdsTls, proof));
   t.after(() => proxy.stop());
-  const { chain: cert, key, trusted } = certificateOf('cart');
-  const names = await until(
-    () =>
-      new Promise<string | undefined>((resolve, reject) => {
-        const options = { host: '127.0.0.1', port: second, cert, key, ca: trusted, headers: { host: 'www.example.com' }, agent: false };
-        const request = askTls({ ...options, checkServerIdentity: () => undefined }, (answer) => {
-          const { subjectaltname } = (answer.socket as TLSSocket).getPeerCertificate();
-          answer.resume();
-          answer.on('end', () => resolve(answer.statusCode === 200 ? subjectaltname : undefined));
-        });
-        request.on('error', reject);
-      }),
-  );
+  const names = await until(() => place.identityBehind(place.second));
   assert.equal(names, 'URI:spiffe://cluster.local/ns/shop/sa/default');
   const { streams } = await place.states();
   assert.equal(streams[0]!.xds.SDS!.state, 'SYNCED');

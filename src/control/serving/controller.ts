@@ -1,10 +1,9 @@
 /** `sallyport controller`: the control plane alone, for proxies that connect to it over xDS. */
 
-import { isIP } from 'node:net';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { Identities } from '../../ca/identities.ts';
 import { SallyportError } from '../../lib/errors.ts';
-import type { SocketAddress } from '../../lib/socket-address.ts';
+import { isLoopbackAddress, type SocketAddress } from '../../lib/socket-address.ts';
 import { type AdsServer, startAdsServer } from '../../xds/ads/server.ts';
 import { type ControlPlane, controlFromFiles } from '../from-files.ts';
 import type { ControlEvent } from '../report.ts';
@@ -85,7 +84,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
 }
 
 function checkAddresses({ xds, xdsTls, ca }: ControllerOptions): void {
-  if (xds.port > 0 && !isLoopback(xds.address))
+  if (xds.port > 0 && !isLoopbackAddress(xds.address))
     throw new SallyportError(
       'usage',
       `--xds ${xds.address}:${xds.port}: without TLS only clients on this machine are served. For others there is --xds-tls`,
@@ -96,8 +95,4 @@ function checkAddresses({ xds, xdsTls, ca }: ControllerOptions): void {
       '--xds-tls needs the CA that signs its certificate and those of its clients: name its folder with --ca',
     );
   if (xds.port === 0 && !xdsTls) throw new SallyportError('usage', 'with --xds 0 there has to be --xds-tls: else nobody is served');
-}
-
-function isLoopback(address: string): boolean {
-  return address === '::1' || (isIP(address) === 4 && address.startsWith('127.'));
 }

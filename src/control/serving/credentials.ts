@@ -1,10 +1,10 @@
 /** How the xDS server proves who it is, and whom it asks to prove it: certificates of the mesh's CA, renewed while it runs. */
 import { experimental, type ServerCredentials } from '@grpc/grpc-js';
 import type { Identities } from '../../ca/identities.ts';
-import { spiffeId } from '../../lib/spiffe.ts';
+import { CONTROL_PLANE_HOST, spiffeId } from '../../lib/spiffe.ts';
 
 /** By which Istio's agents call a control plane, beside its identity. */
-const HOSTS = ['istiod.istio-system.svc'];
+const HOSTS = [CONTROL_PLANE_HOST];
 /** After a failure, ms. */
 const AGAIN_MS = 60_000;
 

@@ -24,6 +24,8 @@ export interface EmbeddedOptions {
   readonly admin: SocketAddress | undefined;
   readonly dns: SocketAddress | undefined;
   readonly contained: Contained | undefined;
+  /** Whether what is in force is all that the proxy is to run; undefined: the first change is. */
+  readonly whole: (() => boolean) | undefined;
   /** Worker threads; 0 for as many as the machine has cores. */
   readonly concurrency: number;
   /** Nothing else has work in this thread, so that with a concurrency of 1 it carries the traffic itself. */
@@ -46,7 +48,7 @@ const WEIGHTS: Readonly<Record<LogLevel | 'warn', number>> = {
 
 /** The first change rejects with `port-in-use` where the admin server's or the DNS server's port cannot be had. */
 export async function startEmbedded(given: EmbeddedOptions): Promise<Engine> {
-  const { identity, node: own, admin, dns, contained, concurrency: asked, alone, host } = given;
+  const { identity, node: own, admin, dns, contained, whole = () => true, concurrency: asked, alone, host } = given;
   const startTime = Date.now();
   const concurrency = asked || availableParallelism();
   const node = { ...nodeJson(identity), ...own } as NodeJson;
@@ -82,7 +84,8 @@ export async function startEmbedded(given: EmbeddedOptions): Promise<Engine> {
         level,
         quit: host.quit,
         flows: flowsOf(identity, host.flows),
-        ...view,
+        accepted: view.accepted,
+        live: () => view.live() && whole(),
       });
     return createAdmin(load, admin);
   });

@@ -4,6 +4,7 @@ import type { PeerCertificate } from 'node:tls';
 import {
   type handleBidiStreamingCall,
   logVerbosity,
+  Metadata,
   Server,
   type ServerCredentials,
   type ServerDuplexStream,
@@ -175,6 +176,8 @@ function serveCall(call: Call, { protocol, type, admit, turns }: CallOptions): v
     admit: (node) => {
       clearTimeout(silent);
       admitted = admit(node, peerOf(call), stream);
+      // There may be nothing to send for long: the client is to know that it is heard.
+      call.sendMetadata(new Metadata());
     },
     write: (response) =>
       call.write(response, () => {

@@ -103,8 +103,8 @@ export class Subscription {
 
   get state(): State {
     if (this.#refusal) return 'nack';
-    const { changed, removed } = this.#changes();
-    if (this.#sent || this.#due || changed.length + removed.length > 0) return 'stale';
+    const { changed, removed, absent } = this.#changes();
+    if (this.#sent || this.#due || changed.length + removed.length + absent.length > 0) return 'stale';
     return this.#everSent || this.#wildcard || this.#names.size > 0 ? 'synced' : 'not sent';
   }
 
@@ -173,18 +173,18 @@ export class Subscription {
 
   /** Whether there is something to send. @param remove whether what is gone may be taken from the client yet */
   pending(remove: boolean): boolean {
-    const { changed, removed } = this.#changes();
-    return this.#due || changed.length > 0 || (remove && removed.length > 0);
+    const { changed, removed, absent } = this.#changes();
+    return this.#due || changed.length + absent.length > 0 || (remove && removed.length > 0);
   }
 
   /** What is to be sent next, if anything; `remove` as with `pending`. */
   next(remove: boolean): Batch | undefined {
-    const { changed, removed } = this.#changes();
+    const { changed, removed, absent } = this.#changes();
     // The list that it stood at is not kept for nothing.
-    if (changed.length + removed.length === 0) this.#at = this.#list;
+    if (changed.length + removed.length + absent.length === 0) this.#at = this.#list;
     if (!this.pending(remove)) return undefined;
     const resources = this.#whole ? this.#wholeState(remove ? [] : removed) : changed;
-    return { resources, removed: remove ? removed : [], changed, version: this.#versionNow() };
+    return { resources, removed: remove ? [...removed, ...absent] : absent, changed, version: this.#versionNow() };
   }
 
   /** The batch is on its way. */
@@ -234,9 +234,15 @@ export class Subscription {
     if ((this.#list.get(name)?.version ?? NOTHING) === version) this.#refused.set(name, version);
   }
 
-  #changes(): { readonly changed: readonly EncodedResource[]; readonly removed: readonly string[] } {
+  #changes(): {
+    readonly changed: readonly EncodedResource[];
+    readonly removed: readonly string[];
+    /** What the client asked for and never had: it may wait for the word that there is nothing. */
+    readonly absent: readonly string[];
+  } {
     let changed: readonly EncodedResource[] = [];
     let removed: string[] = [];
+    const absent: string[] = [];
     const differs = (name: string) => this.#differing.has(name);
     if (this.#at !== this.#list) {
       const difference = differenceBetween(this.#at, this.#list);
@@ -249,12 +255,13 @@ export class Subscription {
       const resource = this.#list.get(name);
       if (this.#refused.get(name) === (resource?.version ?? NOTHING)) continue;
       if (!resource) {
-        if (this.#protocol === 'delta' || version !== NOTHING) removed.push(name);
+        if (version !== NOTHING) removed.push(name);
+        else if (this.#protocol === 'delta') absent.push(name);
       } else if (resource.version !== version) others.push(resource);
     }
     // A state of the world that does not have everything cannot say what is gone.
     if (this.#protocol === 'sotw' && !this.#whole) removed = [];
-    return { changed: others.length > 0 ? [...changed, ...others] : changed, removed };
+    return { changed: others.length > 0 ? [...changed, ...others] : changed, removed, absent };
   }
 
   /** Everything that the client asked for, and what is kept back from removal. */

@@ -1,9 +1,11 @@
 /** For tests: a client of the protocol, of which the test says when it reads and what it answers. */
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { anyPack } from '@bufbuild/protobuf/wkt';
 import { ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/endpoint_pb.js';
-import { ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.js';
+import { type Listener, ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.js';
 import { RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.js';
+import { HttpConnectionManagerSchema } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
@@ -27,20 +29,38 @@ export interface Contents {
   readonly clusters?: Readonly<Record<string, string>>;
   readonly endpoints?: Readonly<Record<string, string>>;
   readonly listeners?: Readonly<Record<string, string>>;
+  /** More of them. */
+  readonly made?: readonly Listener[];
   readonly routes?: Readonly<Record<string, string>>;
 }
 
-export function setOf({ clusters = {}, endpoints = {}, listeners = {}, routes = {} }: Contents): EncodedSet {
+export function setOf({ clusters = {}, endpoints = {}, listeners = {}, made = [], routes = {} }: Contents): EncodedSet {
   return encodeSet({
     clusters: Object.entries(clusters).map(([name, altStatName]) => create(ClusterSchema, { name, altStatName, edsClusterConfig: {} })),
     endpoints: Object.entries(endpoints).map(([clusterName, text]) =>
       create(ClusterLoadAssignmentSchema, { clusterName, endpoints: [{ locality: { region: text } }] }),
     ),
-    listeners: Object.entries(listeners).map(([name, statPrefix]) => create(ListenerSchema, { name, statPrefix })),
+    listeners: [...Object.entries(listeners).map(([name, statPrefix]) => create(ListenerSchema, { name, statPrefix })), ...made],
     routes: Object.entries(routes).map(([name, text]) => create(RouteConfigurationSchema, { name, responseHeadersToRemove: [text] })),
     secrets: [],
     nameTable: create(NameTableSchema),
   });
+}
+
+/** As `Contents`, but that a listener has a connection manager with routes of that name. */
+export interface MeshContents extends Omit<Contents, 'listeners'> {
+  readonly listeners?: Readonly<Record<string, { readonly text: string; readonly route: string }>>;
+}
+
+/** A set whose listeners refer to its routes. */
+export function meshOf({ listeners = {}, ...rest }: MeshContents): EncodedSet {
+  return setOf({ ...rest, made: Object.entries(listeners).map(([name, { text, route }]) => listenerOf(name, text, route)) });
+}
+
+function listenerOf(name: string, statPrefix: string, routeConfigName: string): Listener {
+  const manager = create(HttpConnectionManagerSchema, { routeSpecifier: { case: 'rds', value: { routeConfigName } } });
+  const filters = [{ name: 'hcm', configType: { case: 'typedConfig' as const, value: anyPack(HttpConnectionManagerSchema, manager) } }];
+  return create(ListenerSchema, { name, statPrefix, filterChains: [{ filters }] });
 }
 
 export interface Response {

@@ -1,0 +1,29 @@
+/** How a client of the protocol knows its control plane, and proves who it is. */
+import { isIP } from 'node:net';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
+import { CONTROL_PLANE_HOST } from '../../lib/spiffe.ts';
+
+/** PEM. */
+export interface ClientTls {
+  /** Whom to trust. */
+  readonly ca: string;
+  /** Of this client; without it, it does not prove who it is. */
+  readonly own?: { readonly certificate: string; readonly key: string };
+}
+
+/** @param address of the control plane, IP address or name @param tls undefined for plaintext. Throws what is wrong with the certificates. */
+export function clientCredentials(address: string, tls: ClientTls | undefined): ChannelCredentials {
+  if (!tls) return credentials.createInsecure();
+  const { ca, own } = tls;
+  const checkIdentity = (_host: string, certificate: PeerCertificate) =>
+    checkServerIdentity(CONTROL_PLANE_HOST, certificate) && checkServerIdentity(address, certificate);
+  return credentials.createSsl(Buffer.from(ca), own ? Buffer.from(own.key) : null, own ? Buffer.from(own.certificate) : null, {
+    checkServerIdentity: checkIdentity,
+  });
+}
+
+/** What a client asks for by SNI: addresses are no names. */
+export function serverNameFor(address: string): string {
+  return isIP(address) ? CONTROL_PLANE_HOST : address;
+}

@@ -1,0 +1,96 @@
+/** The bootstrap of a stock Envoy that has everything from a control plane over ADS (envoy/config/bootstrap/v3/bootstrap.proto). */
+import { isIP } from 'node:net';
+import type { JsonObject } from '@bufbuild/protobuf';
+import type { SocketAddress } from '../lib/socket-address.ts';
+import type { NodeJson } from './node.ts';
+
+export interface EnvoyBootstrapOptions {
+  readonly node: NodeJson;
+  /** Where Envoy's admin server listens. */
+  readonly admin: SocketAddress;
+  /** The control plane, by IP address or name. */
+  readonly xds: SocketAddress;
+  readonly protocol: 'sotw' | 'delta';
+  /** Undefined for plaintext. */
+  readonly tls: EnvoyTls | undefined;
+}
+
+/** PEM files, by paths that Envoy reads. */
+export interface EnvoyTls {
+  /** Whom to trust. */
+  readonly ca: string;
+  /** A name that the control plane's certificate has to have. */
+  readonly serverName: string;
+  /** Of this proxy; without it, it does not prove who it is. */
+  readonly own?: { readonly certificate: string; readonly key: string };
+}
+
+/** Of the cluster that is the control plane. */
+const NAME = 'xds';
+const HTTP = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+const TLS_CONTEXT = 'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
+
+export function envoyBootstrap({ node, admin, xds, protocol, tls }: EnvoyBootstrapOptions): JsonObject {
+  // Without an end to waiting: with nothing from the control plane Envoy is not ready.
+  const ads = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
+  return {
+    node,
+    admin: { address: socketAddress(admin) },
+    dynamic_resources: {
+      ads_config: {
+        api_type: protocol === 'delta' ? 'DELTA_GRPC' : 'GRPC',
+        transport_api_version: 'V3',
+        set_node_on_first_message_only: true,
+        grpc_services: [{ envoy_grpc: { cluster_name: NAME } }],
+      },
+      cds_config: ads,
+      lds_config: ads,
+    },
+    static_resources: { clusters: [controlPlane(xds, tls)] },
+  };
+}
+
+function controlPlane(xds: SocketAddress, tls: EnvoyTls | undefined): JsonObject {
+  return {
+    name: NAME,
+    type: isIP(xds.address) ? 'STATIC' : 'STRICT_DNS',
+    connect_timeout: '5s',
+    // A control plane that is gone without a word is missed.
+    typed_extension_protocol_options: {
+      [HTTP]: {
+        '@type': `type.googleapis.com/${HTTP}`,
+        explicit_http_config: { http2_protocol_options: { connection_keepalive: { interval: '30s', timeout: '20s' } } },
+      },
+    },
+    ...(tls ? { transport_socket: transportSocket(tls) } : {}),
+    load_assignment: {
+      cluster_name: NAME,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(xds) } }] }],
+    },
+  };
+}
+
+function transportSocket({ ca, serverName, own }: EnvoyTls): JsonObject {
+  const certificates = own && {
+    tls_certificates: [{ certificate_chain: { filename: own.certificate }, private_key: { filename: own.key } }],
+  };
+  return {
+    name: 'envoy.transport_sockets.tls',
+    typed_config: {
+      '@type': `type.googleapis.com/${TLS_CONTEXT}`,
+      sni: serverName,
+      common_tls_context: {
+        alpn_protocols: ['h2'],
+        ...certificates,
+        validation_context: {
+          trusted_ca: { filename: ca },
+          match_typed_subject_alt_names: [{ san_type: 'DNS', matcher: { exact: serverName } }],
+        },
+      },
+    },
+  };
+}
+
+function socketAddress({ address, port }: SocketAddress): JsonObject {
+  return { socket_address: { address, port_value: port } };
+}
