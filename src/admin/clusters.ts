@@ -1,5 +1,7 @@
 /** Envoy's `/clusters` and `/listeners`. */
+
 import { create, type JsonObject } from '@bufbuild/protobuf';
+import { addressText } from '../lib/socket-address.ts';
 import { ClustersSchema } from '../xds/gen/envoy/admin/v3/clusters_pb.js';
 import { ListenersSchema } from '../xds/gen/envoy/admin/v3/listeners_pb.js';
 import { SimpleMetric_Type } from '../xds/gen/envoy/admin/v3/metrics_pb.js';
@@ -14,10 +16,6 @@ function addressOf({ ip, port }: { readonly ip: string; readonly port: number })
       ? { case: 'pipe', value: { path: ip } }
       : { case: 'socketAddress', value: { address: ip, portSpecifier: { case: 'portValue', value: port } } },
   });
-}
-
-function addressText({ ip, port }: { readonly ip: string; readonly port: number }): string {
-  return ip.startsWith('/') ? ip : ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 }
 
 export function clustersText(clusters: readonly ClusterState[]): string {

@@ -1,5 +1,7 @@
 /** A flow as one line for people. Pure. */
+
 import type { Dropped, Flow, Verdict } from '../flows/flow.ts';
+import { bracketed } from '../lib/socket-address.ts';
 import type { Paint, Style } from './colours.ts';
 
 const STYLES: Readonly<Record<Verdict, Style>> = { allowed: 'green', refused: 'red', failed: 'yellow' };
@@ -31,7 +33,7 @@ function callerOf({ process, role, proxy, source }: Flow): string {
 
 function calledOf({ method, host, port, path, protocol }: Flow): string {
   if (protocol === 'dns') return host;
-  const name = host.includes(':') ? `[${host}]` : host;
+  const name = bracketed(host);
   return [...(method ? [method] : []), `${name}:${port}${path ?? ''}`].join(' ');
 }
 

@@ -5,7 +5,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Dropped, type Flow, PROTOCOLS, VERDICTS } from '../flows/flow.ts';
 import { type Running, runningShowers } from '../flows/socket.ts';
 import { SallyportError } from '../lib/errors.ts';
-import type { SocketAddress } from '../lib/socket-address.ts';
+import { bracketed, type SocketAddress } from '../lib/socket-address.ts';
 import { paintFor } from './colours.ts';
 import { EXIT } from './exit.ts';
 import { type FlowLine, followFlows, type Shown } from './flow-client.ts';
@@ -85,7 +85,7 @@ function textShower(): (line: FlowLine) => void {
 }
 
 function adminOf({ address, port }: SocketAddress): Shown {
-  const host = address.includes(':') ? `[${address}]` : address;
+  const host = bracketed(address);
   return {
     name: `the proxy at ${host}:${port}`,
     where: { host: address, port },

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import type { StreamJson } from '../control/serving/status.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
-import type { SocketAddress } from '../lib/socket-address.ts';
+import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption, socketOption } from './options.ts';
 import { print } from './print.ts';
@@ -36,7 +36,7 @@ export function proxyStatusCommand(): Command {
 }
 
 async function ask({ address, port }: SocketAddress): Promise<readonly StreamJson[]> {
-  const url = `http://${address.includes(':') ? `[${address}]` : address}:${port}/status`;
+  const url = `http://${hostPort(address, port)}/status`;
   let status: { readonly streams?: readonly StreamJson[] };
   try {
     const answer = await fetch(url, { signal: AbortSignal.timeout(10_000) });

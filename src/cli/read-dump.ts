@@ -1,14 +1,14 @@
 /** Where commands have config dumps from: a running proxy, a file, or configuration files that are translated. */
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { readRegularText } from '../lib/regular-file.ts';
-import type { SocketAddress } from '../lib/socket-address.ts';
+import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
 import type { SimulatedFiles } from '../prove/simulated.ts';
 import { translatedFor } from '../prove/translated.ts';
 import { type Dump, type Json, parseDump } from '../xds/config-dump/dump.ts';
 
 /** Asks a running proxy, ours or an Envoy. Rejects with `admin-unreachable`. */
 export async function askProxy({ address, port }: SocketAddress): Promise<Dump> {
-  const base = `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
+  const base = `http://${hostPort(address, port)}`;
   const ask = async (path: string): Promise<Json> => {
     let answer: Response;
     try {

@@ -1,5 +1,7 @@
 /** The resources that let exactly what was observed through the egress gateway, and nothing else. Pure. */
+
 import { isIp } from '../lib/ip.ts';
+import { hostPort } from '../lib/socket-address.ts';
 import { declaredHost, isOwnSuffix, slug, specialAddress } from './hosts.ts';
 import type { Observed } from './observed.ts';
 
@@ -289,8 +291,7 @@ function virtualService(given: string, destinations: readonly Destination[], { e
   const byPort = [...web].sort((a, b) => Number(a === 80) - Number(b === 80) || a - b);
   const authority = (port: number) => (host.startsWith('*') ? { regex: `.*:${port}` } : { exact: `${host}:${port}` });
   // A gateway serves names: an address goes to it as one, and leaves it as it was.
-  const renamed = (port: number, name: string) =>
-    host !== given && { rewrite: { authority: port === 80 ? name : `${name.includes(':') ? `[${name}]` : name}:${port}` } };
+  const renamed = (port: number, name: string) => host !== given && { rewrite: { authority: port === 80 ? name : hostPort(name, port) } };
   return {
     hosts: [host],
     gateways: ['mesh', gateway],

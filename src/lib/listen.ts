@@ -1,7 +1,9 @@
 /** Listening, with errors that say who is in the way and what to do. */
+
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { isIPv6, type ListenOptions, type Server } from 'node:net';
+import type { ListenOptions, Server } from 'node:net';
 import { codeOf, messageOf, SallyportError } from './errors.ts';
+import { addressText } from './socket-address.ts';
 
 interface ListenAddress {
   /** Or the path of a socket, with port 0. */
@@ -45,7 +47,7 @@ function whyNot(
   { ip, port }: ListenAddress,
   option: string | undefined,
 ): { readonly code: string; readonly reason: string } {
-  const text = ip.startsWith('/') ? ip : `${isIPv6(ip) ? `[${ip}]` : ip}:${port}`;
+  const text = addressText({ ip, port });
   switch (codeOf(error)) {
     case 'EADDRINUSE': {
       const owner = portOwner(port);

@@ -8,10 +8,18 @@ export interface SocketAddress {
   readonly port: number;
 }
 
-/** `ip:port`, an IPv6 address in brackets; of a unix socket its path. */
+/** `ip:port`, an IPv6 address in brackets; of a unix socket its path or abstract name. */
 export function addressText({ ip, port }: { readonly ip: string; readonly port: number }): string {
-  if (ip.startsWith('/')) return ip;
-  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+  return /^[/@]/.test(ip) ? ip : hostPort(ip, port);
+}
+
+/** A host as it stands before a port: an IPv6 address in brackets. */
+export function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+export function hostPort(host: string, port: number): string {
+  return `${bracketed(host)}:${port}`;
 }
 
 /** Whether an IP address is this machine's alone; a name is not, wherever it leads. */

@@ -1,6 +1,8 @@
 /** Recorded calls, made again by simulation: which of them a configuration refuses, and why. */
+
 import type { RecordedCall } from '../learn/observed.ts';
 import { mapGrouped } from '../lib/grouped.ts';
+import { hostPort } from '../lib/socket-address.ts';
 import { parseTarget } from '../simulate/call.ts';
 import type { Outcome } from '../simulate/trace.ts';
 import type { SimulatedFiles } from './simulated.ts';
@@ -57,7 +59,7 @@ export function replay(
 
 export function urlOf({ host, port, protocol, path }: Pick<RecordedCall, 'host' | 'port' | 'protocol' | 'path'>): string {
   const scheme = { HTTP: 'http', TLS: 'tls', TCP: 'tcp' }[protocol];
-  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}${protocol === 'HTTP' ? path || '/' : ''}`;
+  return `${scheme}://${hostPort(host, port)}${protocol === 'HTTP' ? path || '/' : ''}`;
 }
 
 /** Undefined for a call that got through. What could not be decided counts as refused. */

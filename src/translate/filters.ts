@@ -1,7 +1,9 @@
 /** Filters of listeners and of HTTP connections, with the configuration that Istio gives them. */
+
 import { create } from '@bufbuild/protobuf';
 import { EmptySchema } from '@bufbuild/protobuf/wkt';
 import type { DestinationRule, TrafficPolicy } from '../api/index.ts';
+import { hostPort } from '../lib/socket-address.ts';
 import type { AccessLog } from '../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import {
   type Filter,
@@ -87,7 +89,7 @@ export function tcpProxy({ statPrefix, clusters, destinationRule, subset, access
     maxDownstreamConnectionDuration: tcp?.maxConnectionDuration === undefined ? undefined : toDuration(tcp.maxConnectionDuration),
     hashPolicy: hashesSourceIp(ofSubset, destinationRule?.trafficPolicy) ? [{ policySpecifier: { case: 'sourceIp', value: {} } }] : [],
     tunnelingConfig: tunnel && {
-      hostname: `${tunnel.targetHost.includes(':') ? `[${tunnel.targetHost}]` : tunnel.targetHost}:${tunnel.targetPort}`,
+      hostname: hostPort(tunnel.targetHost, tunnel.targetPort),
       usePost: tunnel.protocol === 'POST',
     },
     accessLog: [...accessLog],

@@ -1,6 +1,8 @@
 /** What a contained command called, by host and port: counted, and said when a host is first refused. */
+
 import { allowOption } from '../../lib/allow-option.ts';
 import { NOT_ALLOWED, type ObservedCall } from '../../lib/contained.ts';
+import { bracketed } from '../../lib/socket-address.ts';
 
 export interface Called {
   readonly host: string;
@@ -89,6 +91,6 @@ export class Calls {
 }
 
 export function where(host: string, port: number): string {
-  const name = host.includes(':') ? `[${host}]` : host;
+  const name = bracketed(host);
   return port === 0 ? name : `${name}:${port}`;
 }

@@ -1,10 +1,12 @@
 /** The files of `--policy`: read completely or not at all. */
+
 import { isIP } from 'node:net';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { type AllowListEntry, decodeAllowList } from '../../api/allow-list.ts';
 import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
 import { formatPosition } from '../../lib/finding.ts';
 import { readRegularFile } from '../../lib/regular-file.ts';
+import { bracketed } from '../../lib/socket-address.ts';
 import { type Allowed, allowedPorts, parseAllowed } from './allow.ts';
 
 export interface PolicyRead {
@@ -65,7 +67,7 @@ function allowedOf({ host, ports, protocol: stated, methods, paths, why, until }
   if (host.includes('://')) throw refuse('a host is written without a scheme; state protocol');
   let name: string;
   try {
-    name = parseAllowed(isIP(host) === 6 ? `[${host}]` : host).host;
+    name = parseAllowed(isIP(host) === 6 ? bracketed(host) : host).host;
   } catch {
     throw refuse('it is neither a name, *.suffix, nor an address; ports stand in ports');
   }

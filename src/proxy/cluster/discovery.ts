@@ -1,11 +1,12 @@
 /** Where a cluster's hosts come from. */
 import { isAnyAddress, parseIp } from '../../lib/ip.ts';
+import { addressText } from '../../lib/socket-address.ts';
 import { addressRefusal, portRefusal, type Reach } from '../../xds/match/reach.ts';
 import type { DnsResolver } from '../dns/resolver.ts';
 import type { Address, ChoiceContext, UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { Balancer } from './balancer.ts';
 import type { EndpointEntry } from './endpoints.ts';
-import { addressText, Host, HostTable } from './host.ts';
+import { Host, HostTable } from './host.ts';
 import type { ClusterSettings } from './settings.ts';
 
 export type Choice = UpstreamHost | UpstreamFailure | undefined;

@@ -1,5 +1,7 @@
 /** The addresses of a cluster, and how they are kept over updates. */
+
 import type { JsonObject } from '@bufbuild/protobuf';
+import { addressText } from '../../lib/socket-address.ts';
 import type { Address, UpstreamHost } from '../types.ts';
 
 /** What an update says of one address. */
@@ -48,11 +50,6 @@ export class Host implements UpstreamHost {
     this.transportMatch = entry.transportMatch;
     this.workload = entry.workload;
   }
-}
-
-/** `ip:port`, `[v6]:port`, or a unix socket's path. */
-export function addressText({ ip, port }: Address): string {
-  return ip.startsWith('/') || ip.startsWith('@') ? ip : ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 }
 
 function sameTransport(a: JsonObject | undefined, b: JsonObject | undefined): boolean {

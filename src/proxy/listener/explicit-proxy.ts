@@ -2,8 +2,10 @@
  * The listener filter of the explicit proxy: finds out where the client wants to go, and makes that the connection's original destination. What comes after
  * it treats the connection as captured traffic to that address and port.
  */
+
 import { isIP } from 'node:net';
 import { allowOption } from '../../lib/allow-option.ts';
+import { hostPort } from '../../lib/socket-address.ts';
 import type { NameIndex } from '../../xds/name-index.ts';
 import type { DnsResolver } from '../dns/resolver.ts';
 import type { Observer, TurnedAway } from '../observed.ts';
@@ -131,6 +133,6 @@ function failureReply(request: Extract<ExplicitRequest, { target: ProxyTarget }>
 function refusalReply(request: Extract<ExplicitRequest, { target: ProxyTarget }>): Buffer {
   if (request.kind === 'tunnel' && request.protocol === 'socks5') return socksReply(SOCKS_REPLY.notAllowed);
   const { host, port } = request.target;
-  const body = `sallyport: refused ${isIP(host) === 6 ? `[${host}]` : host}:${port}: not allowed; to allow: ${allowOption(request.target)}`;
+  const body = `sallyport: refused ${hostPort(host, port)}: not allowed; to allow: ${allowOption(request.target)}`;
   return httpReply(403, 'Forbidden', body, 'x-sallyport-refused: not-allowed\r\n');
 }

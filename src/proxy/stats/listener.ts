@@ -1,4 +1,5 @@
 /** Listeners' own counters under Envoy's names, and the connections of connection managers. */
+import { hostPort } from '../../lib/socket-address.ts';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { listenerAddresses } from '../../xds/match/listener.ts';
 import type { ConnectionHandler } from '../types.ts';
@@ -21,7 +22,7 @@ export interface ListenerView {
 export function listenerStatName(config: Listener): string {
   if (config.statPrefix !== '') return config.statPrefix;
   const [first] = listenerAddresses(config);
-  return first ? `${first.ip.includes(':') ? `[${first.ip}]` : first.ip}:${first.port}`.replaceAll(':', '_') : config.name;
+  return first ? hostPort(first.ip, first.port).replaceAll(':', '_') : config.name;
 }
 
 /** Reads the present listeners at each snapshot: `listener.ADDRESS.downstream_cx_total` and the like. */

@@ -1,5 +1,4 @@
 /** The gRPC side of a client: one stream to a control plane, opened again whenever it ends. */
-import { isIPv6 } from 'node:net';
 import {
   type ChannelCredentials,
   Client,
@@ -11,7 +10,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { messageOf } from '../../lib/errors.ts';
-import type { SocketAddress } from '../../lib/socket-address.ts';
+import { hostPort, type SocketAddress } from '../../lib/socket-address.ts';
 import { serverNameFor } from './client-credentials.ts';
 import type { Protocol } from './subscription.ts';
 
@@ -113,7 +112,7 @@ export class Connection {
     try {
       const { address, port } = target;
       const options = { ...CHANNEL, 'grpc.ssl_target_name_override': serverNameFor(address) };
-      grpc = new Client(`${isIPv6(address) ? `[${address}]` : address}:${port}`, credentials(), options);
+      grpc = new Client(hostPort(address, port), credentials(), options);
     } catch (error) {
       this.#lost(status.UNKNOWN, messageOf(error));
       return;

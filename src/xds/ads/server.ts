@@ -1,5 +1,4 @@
 /** The gRPC side of the protocol: Envoy's discovery services, whose messages pass as bytes. */
-import { isIPv6 } from 'node:net';
 import type { PeerCertificate } from 'node:tls';
 import {
   type handleBidiStreamingCall,
@@ -14,7 +13,7 @@ import {
 } from '@grpc/grpc-js';
 import { codeOf, messageOf } from '../../lib/errors.ts';
 import { listenError } from '../../lib/listen.ts';
-import type { SocketAddress } from '../../lib/socket-address.ts';
+import { hostPort, type SocketAddress } from '../../lib/socket-address.ts';
 import type { Node } from '../gen/envoy/config/core/v3/base_pb.js';
 import type { ResourceType } from '../resources.ts';
 import { AdsStream } from './stream.ts';
@@ -145,7 +144,7 @@ function definition(
 
 function bound(server: Server, { address, port }: SocketAddress, option: string, credentials: ServerCredentials): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(`${isIPv6(address) ? `[${address}]` : address}:${port}`, credentials, (error, actual) => {
+    server.bindAsync(hostPort(address, port), credentials, (error, actual) => {
       if (error) reject(listenError(withCode(error), { ip: address, port }, { what: 'cannot serve xDS', option }));
       else resolve(actual);
     });

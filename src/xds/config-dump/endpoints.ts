@@ -1,4 +1,5 @@
 /** The table of endpoints: with their health where the proxy runs. */
+import { hostPort } from '../../lib/socket-address.ts';
 import type { Json } from './dump.ts';
 import { clusterName, compare, entries, type Filters, socketOf, type Table } from './table.ts';
 
@@ -34,7 +35,7 @@ interface EndpointRow {
 
 function row(address: Json, status: string, outlier: string, cluster: string, resource: Json): EndpointRow {
   const { ip, port } = socketOf(address);
-  const text = ip.startsWith('/') ? `unix://${ip}` : ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+  const text = ip.startsWith('/') ? `unix://${ip}` : hostPort(ip, port);
   return { ip, port, text, status, outlier, cluster, resource };
 }
 
