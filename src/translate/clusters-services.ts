@@ -18,7 +18,7 @@ import type { TranslateContext } from './context.ts';
 import { type PortPolicy, portPolicy, subsetPolicy } from './destination-rule-policy.ts';
 import type { Client } from './endpoints-locality.ts';
 import { type Made, made, take } from './notes.ts';
-import { peerModes } from './peer-authentication.ts';
+import { peerModes, peersKey } from './peer-authentication.ts';
 
 type Rule = ResourceOf<'DestinationRule'>;
 
@@ -50,8 +50,6 @@ const kept = {
   clients: new Memo<Client>(),
 };
 
-/** Stands for what proxies without identities have. */
-const NO_PEERS = {};
 /** Stands for the rule of a service that has none. */
 const NO_RULE = {};
 /** The client where neither locality nor labels count. */
@@ -61,6 +59,7 @@ export function serviceClusters(context: TranslateContext): ServiceClusters {
   const { mesh, scope, proxy } = context;
   const { config, registry } = mesh;
   const peers = mesh.withoutIdentities ? undefined : peerModes(mesh);
+  const peersOf = peersKey(mesh);
   const settings: ClusterSettings = { config, proxyType: proxy.type, dnsLookupFamily: dnsLookupFamily(proxy), peers };
   const sniDnat = proxy.type === 'router' && hasAutoPassthrough(context);
   const key = `${proxy.type} ${settings.dnsLookupFamily} ${sniDnat}`;
@@ -78,16 +77,13 @@ export function serviceClusters(context: TranslateContext): ServiceClusters {
     clusters(inputs) {
       const { client, rule, service, inClusters, behind } = inputs;
       const build = () => made((notes) => targets(inputs).flatMap((target) => outboundCluster(target, notes) ?? []));
-      return take(
-        kept.clusters.get([config, client, rule ?? NO_RULE, key, peers ?? NO_PEERS, service], [...inClusters, ...behind], build),
-        context,
-      );
+      return take(kept.clusters.get([config, client, rule ?? NO_RULE, key, peersOf, service], [...inClusters, ...behind], build), context);
     },
     endpoints(inputs) {
       const { client, rule, service, endpoints, behind } = inputs;
       if (discoveryType(service, proxy.type) !== Cluster_DiscoveryType.EDS) return NO_ASSIGNMENTS;
       const build = () => targets(inputs).flatMap((target) => outboundEndpoints(target) ?? []);
-      return kept.endpoints.get([config, client, rule ?? NO_RULE, key, peers ?? NO_PEERS, service], [...endpoints, ...behind], build);
+      return kept.endpoints.get([config, client, rule ?? NO_RULE, key, peersOf, service], [...endpoints, ...behind], build);
     },
   };
 }

@@ -9,10 +9,9 @@ import { inboundClusters, inboundSource } from './clusters-inbound.ts';
 import { applyConnectionPool, type ClusterDraft, finish, httpOptions, useClientProtocol } from './clusters-policy.ts';
 import { serviceClusters } from './clusters-services.ts';
 import type { TranslateContext } from './context.ts';
-import type { Mesh } from './model.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER } from './names.ts';
 import { type Made, made, take } from './notes.ts';
-import { peerModes } from './peer-authentication.ts';
+import { peersKey } from './peer-authentication.ts';
 import { Phase } from './phase.ts';
 import { toDuration } from './proto.ts';
 import { sortedByName } from './sorted.ts';
@@ -67,13 +66,6 @@ function buildOfServices(context: TranslateContext): BuiltClusters {
     ),
   };
 }
-
-/** Changes with what decides on the mesh's mutual TLS. */
-function peersKey(mesh: Mesh): object {
-  return mesh.withoutIdentities ? NO_PEERS : peerModes(mesh);
-}
-
-const NO_PEERS = {};
 
 /** Those that no service outside stands behind. */
 export function ownClusters(context: TranslateContext): readonly Cluster[] {

@@ -23,6 +23,14 @@ export interface PeerModes {
 
 const kept = new Memo<PeerModes>();
 
+/** Stands for what proxies without identities have. */
+const NONE: object = {};
+
+/** Changes with what decides on the mesh's mutual TLS. */
+export function peersKey(mesh: Mesh): object {
+  return mesh.withoutIdentities ? NONE : peerModes(mesh);
+}
+
 /** The same for as long as the policies are. */
 export function peerModes({ snapshot, config }: Pick<Mesh, 'snapshot' | 'config'>): PeerModes {
   const policies = snapshot.list('PeerAuthentication');

@@ -9,6 +9,7 @@ import type {
   AuthorizationRule,
   AuthorizationSource,
 } from '../../api/authorization-policy.ts';
+import { SPIFFE } from '../../lib/spiffe.ts';
 import { type PermissionSchema, type Policy, PolicySchema, type PrincipalSchema } from '../../xds/gen/envoy/config/rbac/v3/rbac_pb.js';
 import { UriTemplateMatchConfigSchema } from '../../xds/gen/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
 import { typedConfig } from '../proto.ts';
@@ -137,7 +138,7 @@ function sourceFields(source: AuthorizationSource | undefined, context: RuleCont
     httpOnly,
     match,
   });
-  const principals = field('principals', (value) => authenticated(stringMatch(value, 'spiffe://')));
+  const principals = field('principals', (value) => authenticated(stringMatch(value, SPIFFE)));
   return [
     { ...principals, values: withAliases(principals.values, context), notValues: withAliases(principals.notValues, context) },
     field('requestPrincipals', (value) => identified(requestPrincipal(value)), true),
@@ -192,7 +193,7 @@ function conditionField({ key, values, notValues }: AuthorizationCondition, cont
     case 'source.trustDomain':
       return principal((value) => authenticated(trustDomain(value)));
     case 'source.principal': {
-      const matched = principal((value) => authenticated(stringMatch(value, 'spiffe://')));
+      const matched = principal((value) => authenticated(stringMatch(value, SPIFFE)));
       const aliased = { values: withAliases(values, context), notValues: withAliases(notValues, context) };
       return { ...matched, field: { ...matched.field, ...aliased } } as ConditionField;
     }
@@ -238,11 +239,11 @@ function namespace(value: string): StringMatch {
 function serviceAccount(value: string, own: string): StringMatch {
   const slash = value.indexOf('/');
   const [ns, name] = slash < 0 ? [own, value] : [value.slice(0, slash), value.slice(slash + 1)];
-  return regexMatch(`spiffe://.+/ns/${quoted(ns)}/(.+/|)sa/${quoted(name)}(/.+)?`);
+  return regexMatch(`${SPIFFE}.+/ns/${quoted(ns)}/(.+/|)sa/${quoted(name)}(/.+)?`);
 }
 
 function trustDomain(value: string): StringMatch {
-  return regexMatch(`spiffe://${value.split('*').map(quoted).join('[^/]*')}/.*`);
+  return regexMatch(`${SPIFFE}${value.split('*').map(quoted).join('[^/]*')}/.*`);
 }
 
 /** A principal of the mesh's trust domain, or of one of its aliases, stands for that of each of them. */

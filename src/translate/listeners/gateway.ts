@@ -13,6 +13,7 @@ import { type Authorization, authorization } from '../authorization/filters.ts';
 import type { TranslateContext } from '../context.ts';
 import { proxyProtocol, tcpProxy, tlsInspector } from '../filters.ts';
 import { type GatewayPort, type GatewayServer, gatewayPorts } from '../gateways.ts';
+import { MESH_ALPN } from '../mesh-tls.ts';
 import { metadataOf } from '../metadata.ts';
 import { dnsSrvClusterName } from '../names.ts';
 import { type Made, made, take } from '../notes.ts';
@@ -257,10 +258,7 @@ function concerns(
   return match.gateways.length === 0 || match.gateways.includes(gatewayName);
 }
 
-/** ALPN that only proxies of the mesh offer: what passes is mutual TLS that the workload behind terminates. */
-const MESH_ALPN: readonly string[] = ['istio', 'istio-peer-exchange', 'istio-http/1.0', 'istio-http/1.1', 'istio-h2'];
-
-/** AUTO_PASSTHROUGH: a chain for each cluster, known by an SNI that names it. */
+/** AUTO_PASSTHROUGH: a chain for each cluster, known by an SNI that names it. What passes is mutual TLS of the mesh that the workload behind terminates. */
 function clusterChains({ scope, mesh: { config } }: TranslateContext, { gateway, serverNames }: GatewayServer): readonly Chain[] {
   return scope.services.flatMap((service) => {
     // No SNI can name a wildcard's cluster, and Envoy refuses a listener that asks for one.
@@ -285,7 +283,7 @@ function chainsOf(
       const clusters = [{ name, weight: 1 }];
       const filter = tcpProxy({ statPrefix: name, clusters, destinationRule, subset, accessLog: accessLogs(config) });
       const metadata = metadataOf({ origins: [gateway, service.resource] });
-      return chain({ serverNames: [name], applicationProtocols: MESH_ALPN, filters: [filter], metadata });
+      return chain({ serverNames: [name], applicationProtocols: MESH_ALPN.any, filters: [filter], metadata });
     }),
   );
 }

@@ -27,6 +27,7 @@ spec:
 const HTTP = 'http/1.1 h2c';
 const MESH_HTTP = 'istio-http/1.0 istio-http/1.1 istio-h2';
 const MESH_TCP = 'istio-peer-exchange istio';
+const MESH_ANY = `istio istio-peer-exchange ${MESH_HTTP}`;
 const REST = [
   `tls ${MESH_HTTP} → http inline InboundPassthroughCluster`,
   `raw_buffer ${HTTP} → http inline InboundPassthroughCluster`,
@@ -46,9 +47,9 @@ test('each served port has its chains, by what its protocol is', () => {
     `port 7000 tls ${MESH_TCP} → tcp inbound|7000||`,
     'port 7000 raw_buffer → tcp inbound|7000||',
     'port 7000 tls → tcp inbound|7000||',
-    `port 8000 tls istio istio-peer-exchange ${MESH_HTTP} → http inline inbound|8000||`,
+    `port 8000 tls ${MESH_ANY} → http inline inbound|8000||`,
     'port 8000 raw_buffer → http inline inbound|8000||',
-    `port 9000 tls ${MESH_TCP} → tcp inbound|9000||`,
+    `port 9000 tls ${MESH_ANY} → tcp inbound|9000||`,
     'port 9000 raw_buffer → tcp inbound|9000||',
     'port 9000 tls → tcp inbound|9000||',
   ]);
@@ -92,11 +93,11 @@ spec:
   assert.deepEqual(inbound(result), [
     'port 15006 → tcp BlackHoleCluster',
     ...REST,
-    `port 8080 tls istio istio-peer-exchange ${MESH_HTTP} → http inline inbound|8080||`,
+    `port 8080 tls ${MESH_ANY} → http inline inbound|8080||`,
     'port 8080 raw_buffer → http inline inbound|8080||',
   ]);
   assert.deepEqual(chains(listenerOf(result, '10.244.1.20_9090')), [
-    `tls ${MESH_TCP} → tcp inbound|9090||`,
+    `tls ${MESH_ANY} → tcp inbound|9090||`,
     'raw_buffer → tcp inbound|9090||',
     'tls → tcp inbound|9090||',
   ]);
@@ -117,7 +118,7 @@ spec:
   assert.deepEqual(
     inbound(result).filter((line) => line.startsWith('port 8443')),
     [
-      `port 8443 tls ${MESH_TCP} → tcp BlackHoleCluster`,
+      `port 8443 tls ${MESH_ANY} → tcp BlackHoleCluster`,
       'port 8443 raw_buffer → tcp BlackHoleCluster',
       'port 8443 tls → tcp BlackHoleCluster',
     ],
@@ -151,9 +152,9 @@ const refused = (origin: string) => {
     'port 15006 → tcp BlackHoleCluster',
     ...port('', http, http),
     ...port('port 7000 ', http, http),
-    `port 8000 tls istio istio-peer-exchange ${MESH_HTTP} → ${http}`,
+    `port 8000 tls ${MESH_ANY} → ${http}`,
     `port 8000 raw_buffer → ${http}`,
-    `port 9000 tls ${MESH_TCP} → tcp BlackHoleCluster`,
+    `port 9000 tls ${MESH_ANY} → tcp BlackHoleCluster`,
     'port 9000 raw_buffer → tcp BlackHoleCluster',
     'port 9000 tls → tcp BlackHoleCluster',
   ];
@@ -207,9 +208,9 @@ test('PeerAuthentication: the nearest policy decides on a port, and the mesh’s
     policy('PeerAuthentication', `selector: { matchLabels: { app: web } }, ${spec}`).replace('name: p', 'name: q');
   const disabled = strict + own('mtls: { mode: DISABLE }');
   assert.deepEqual(lines(disabled, 8000), ['port 8000 raw_buffer → http inline inbound|8000||']);
-  assert.deepEqual(lines(disabled, 9000), ['port 9000 → tcp inbound|9000||']);
+  assert.deepEqual(lines(disabled, 9000), ['port 9000 raw_buffer → tcp inbound|9000||']);
   const byPort = strict + own('portLevelMtls: { 9000: { mode: DISABLE } }');
-  assert.deepEqual(lines(byPort, 9000), ['port 9000 → tcp inbound|9000||']);
+  assert.deepEqual(lines(byPort, 9000), ['port 9000 raw_buffer → tcp inbound|9000||']);
   assert.deepEqual(lines(byPort, 8000), lines(strict, 8000));
   const ofMesh = strict.replace('namespace: default', 'namespace: istio-system');
   assert.deepEqual(lines(ofMesh, 8000), lines(strict, 8000));

@@ -12,6 +12,7 @@ import {
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { type MetadataMatcher, MetadataMatcherSchema } from '../../xds/gen/envoy/type/matcher/v3/metadata_pb.js';
 import { type StringMatcher, StringMatcherSchema } from '../../xds/gen/envoy/type/matcher/v3/string_pb.js';
+import { JWT_FILTER, PAYLOAD } from '../authorization/claims.ts';
 
 /** Undefined for a match that asks for nothing but presence. */
 export function stringMatcher(match: StringMatch): StringMatcher | undefined {
@@ -105,8 +106,8 @@ function claimMatcher(name: string, match: StringMatch, invert: boolean): Metada
   const value = stringMatcher(match);
   const one = value ? ({ case: 'stringMatch', value } as const) : ({ case: 'presentMatch', value: true } as const);
   return create(MetadataMatcherSchema, {
-    filter: 'envoy.filters.http.jwt_authn',
-    path: ['payload', ...names].map((key) => ({ segment: { case: 'key' as const, value: key } })),
+    filter: JWT_FILTER,
+    path: [PAYLOAD, ...names].map((key) => ({ segment: { case: 'key' as const, value: key } })),
     value: {
       matchPattern: {
         case: 'orMatch',
