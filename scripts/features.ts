@@ -218,7 +218,8 @@ export function featuresPage(): string {
     'Every field that decodes, and what becomes of it: it **works**; it works on **Envoy only** (`--engine envoy`, `controller`), and the note says what the embedded data plane does; it is accepted with **no effect** (reported where the note says so); or it is **refused**: what it concerns refuses traffic, ' +
       'with the reason as a finding, rather than run differently from what was asked. An unknown field is an error wherever it stands.',
     'An AuthorizationPolicy with action CUSTOM and a RequestAuthentication whose keys have to be fetched (without `jwks`) are refused: the listener or route that they concern answers no traffic and says why. So is what needs identities ' +
-      '(`tls.mode: ISTIO_MUTUAL`, PeerAuthentication STRICT, policies on principals) at a `proxy --role` or `controller` without `--ca`. EnvoyFilter has no effect.',
+      '(`tls.mode: ISTIO_MUTUAL`, PeerAuthentication STRICT, policies on principals) at a `proxy --role` or `controller` without `--ca`. ' +
+      'With `proxy --xds` the embedded data plane runs what another control plane sends: what it does not have is refused (a NACK that names it), and what was in force before stays. EnvoyFilter has no effect.',
     ...parts,
     '## MeshConfig',
     table(mesh),

@@ -97,8 +97,9 @@ export function applyConnectionPool(draft: ClusterDraft, pool: ConnectionPoolSet
   if (http?.useClientProtocol) useClientProtocol(draft);
 }
 
-/** Makes HTTP/1.1 ports HTTP/2 where the rule, or the mesh for ports that are declared as HTTP, asks for it. */
+/** Makes HTTP/1.1 ports HTTP/2 where the rule, or the mesh for ports that are declared as HTTP, asks for it; not where the client's version is kept. */
 export function applyH2Upgrade(draft: ClusterDraft, pool: ConnectionPoolSettings | undefined, protocol: Protocol, mesh: MeshConfig): void {
+  if (draft.http?.upstreamProtocolOptions.case === 'useDownstreamProtocolConfig') return;
   const policy = pool?.http?.h2UpgradePolicy ?? 'DEFAULT';
   if (policy === 'UPGRADE' || (policy === 'DEFAULT' && isHttp(protocol) && mesh.h2UpgradePolicy === 'UPGRADE')) useHttp2(draft);
 }

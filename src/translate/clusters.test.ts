@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { meshFromText, proxyOf, type TestMesh } from '../../test/support/mesh.ts';
 import type { Finding } from '../lib/finding.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { buildClusters } from './clusters.ts';
 import { startTranslation, type TranslateContext } from './context.ts';
 import type { Mesh } from './model.ts';
@@ -250,4 +252,20 @@ test('the name table has declared addresses, else allocated ones; without addres
   assert.deepEqual(ips(policy('ALLOW_ANY')), { ...declared, '*': 0 });
   const allowed = policy('REGISTRY_ONLY', { SALLYPORT_DNS_ALLOW: 'ntp.example.net, *.corp.example,' });
   assert.deepEqual(ips(allowed), { ...declared, 'routed.example.net': 0, 'ntp.example.net': 0, '*.corp.example': 0 });
+});
+
+test("HTTP/2 that a rule asks for: not at a sidecar's port of any protocol, where the client's version is kept", () => {
+  const text = `${SERVER}${object('DestinationRule', 'web', '{ host: web, trafficPolicy: { connectionPool: { http: { h2UpgradePolicy: UPGRADE } } } }')}`;
+  const plain = text.replace('name: http2', 'name: http');
+  const versions = (proxy: ProxyIdentity) => {
+    const clusters = clustersOf(plain, proxy);
+    return [80, 81].map((port) => {
+      const any = clusters.get(`outbound|${port}||web.default.svc.cluster.local`)!.typedExtensionProtocolOptions[
+        HttpProtocolOptionsSchema.typeName
+      ];
+      return any && anyUnpack(any, HttpProtocolOptionsSchema)?.upstreamProtocolOptions.case;
+    });
+  };
+  assert.deepEqual(versions(proxyOf()), ['explicitHttpConfig', 'useDownstreamProtocolConfig']);
+  assert.deepEqual(versions(proxyOf({ type: 'router', namespace: 'istio-system' })), ['explicitHttpConfig', 'explicitHttpConfig']);
 });

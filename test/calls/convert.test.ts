@@ -25,6 +25,13 @@ const WHOLE = [
   'wildcard-through-gateway',
 ];
 
+/** What is left open, and why. */
+const UNDECIDED: Readonly<Record<string, readonly string[]>> = {
+  'egress-sni-not-in-hosts': [
+    "VirtualService default/v is refused by a cluster's webhook and in force where none is asked: analyze says why",
+  ],
+};
+
 describe('the call table, converted', { skip: needs('openssl') }, () => {
   let fixed: string;
   before(async () => {
@@ -41,7 +48,7 @@ describe('the call table, converted', { skip: needs('openssl') }, () => {
       const errors = (findings: typeof output.findings) => findings.filter(({ level }) => level === 'Error').map(({ message }) => message);
       assert.deepEqual(errors(output.findings), errors(snapshot.findings));
       assert.deepEqual(converted.difference?.changes ?? [], []);
-      assert.deepEqual(converted.difference?.undecided ?? [], []);
+      assert.deepEqual(converted.difference?.undecided ?? [], UNDECIDED[each.name] ?? []);
       const left = output.all().filter(({ kind, derivedFrom }) => !derivedFrom && (kind === 'Gateway' || kind === 'VirtualService'));
       if (WHOLE.includes(each.name))
         assert.deepEqual(
