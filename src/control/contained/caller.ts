@@ -3,21 +3,44 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { endianness } from 'node:os';
 import type { Caller } from './calls.ts';
 
-/** The process that has this local address, inside whichever network namespace. */
-export function callerOf({ ip, port }: { readonly ip: string; readonly port: number }, proc = '/proc'): Caller | undefined {
+interface Machine {
+  readonly proc: string;
+  /** The process that started the command: other runs have the same addresses in namespaces of their own. */
+  readonly parent: number;
+}
+
+/** The process that has this local address, inside the network namespace of what this process has started. */
+export function callerOf(
+  { ip, port }: { readonly ip: string; readonly port: number },
+  { proc, parent }: Machine = { proc: '/proc', parent: process.pid },
+): Caller | undefined {
   const wanted = `${hexOf(ip)}:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  const own = namespaceOf(`${proc}/self`);
-  const tables = new Map<string, string | undefined>();
-  for (const pid of list(proc)) {
-    if (!/^\d+$/.test(pid)) continue;
-    const namespace = namespaceOf(`${proc}/${pid}`);
-    if (namespace === undefined || namespace === own) continue;
+  const own = namespaceOf(`${proc}/${parent}`);
+  const processes = list(proc)
+    .filter((pid) => /^\d+$/.test(pid))
+    .map((pid) => ({ pid: Number(pid), namespace: namespaceOf(`${proc}/${pid}`) }))
+    .filter(({ namespace }) => namespace !== undefined && namespace !== own);
+  // Whoever lost the process that started it has its namespace still.
+  const inside = new Set(processes.filter(({ pid }) => descends(pid, parent, proc)).map(({ namespace }) => namespace));
+  const tables = new Map<string | undefined, string | undefined>();
+  for (const { pid, namespace } of processes) {
+    if (!inside.has(namespace)) continue;
     if (!tables.has(namespace)) tables.set(namespace, inodeIn(`${proc}/${pid}/net`, wanted));
     const inode = tables.get(namespace);
-    if (inode !== undefined && has(`${proc}/${pid}/fd`, `socket:[${inode}]`))
-      return { pid: Number(pid), command: nameOf(`${proc}/${pid}`) };
+    if (inode !== undefined && has(`${proc}/${pid}/fd`, `socket:[${inode}]`)) return { pid, command: nameOf(`${proc}/${pid}`) };
   }
   return undefined;
+}
+
+function descends(pid: number, parent: number, proc: string): boolean {
+  // Numbers of processes are used again, so that a chain read while they end might close.
+  for (let steps = 0; pid > 1 && steps < 1000; steps++) {
+    if (pid === parent) return true;
+    // The name before it may hold anything, brackets too.
+    const stat = read(`${proc}/${pid}/stat`);
+    pid = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0);
+  }
+  return false;
 }
 
 function inodeIn(folder: string, wanted: string): string | undefined {

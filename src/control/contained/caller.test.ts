@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { endianness, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { callerOf } from './caller.ts';
+
+const CLIENT = { ip: '10.0.0.2', port: 0x1234 };
+const HEX = endianness() === 'LE' ? '0200000A:1234' : '0A000002:1234';
+
+test('of several runs with the same addresses, whoever has the socket in the namespace that this one started', (t) => {
+  const proc = mkdtempSync(join(tmpdir(), 'sallyport-proc-'));
+  t.after(() => rmSync(proc, { recursive: true }));
+  const add = (pid: number, parent: number, namespace: string, name: string, socket?: number) => {
+    const folder = join(proc, String(pid));
+    for (const part of ['ns', 'fd', 'net']) mkdirSync(join(folder, part), { recursive: true });
+    symlinkSync(`net:[${namespace}]`, join(folder, 'ns/net'));
+    writeFileSync(join(folder, 'stat'), `${pid} (a ) (b) S ${parent} 1 1`);
+    writeFileSync(join(folder, 'cmdline'), `/usr/bin/${name}\0-x`);
+    const inode = namespace === 'mine' ? 55 : 66;
+    writeFileSync(join(folder, 'net/tcp'), `  sl local\n   0: ${HEX} 00000000:0000 01 0 0 0 0 0 ${inode} 1\n`);
+    if (socket !== undefined) symlinkSync(`socket:[${socket}]`, join(folder, 'fd/3'));
+  };
+  add(100, 1, 'host', 'sallyport');
+  add(101, 100, 'mine', 'helper');
+  add(102, 101, 'mine', 'sh');
+  add(90, 1, 'host', 'sallyport');
+  add(91, 90, 'theirs', 'wget', 66);
+  const machine = (parent: number) => ({ proc, parent });
+  assert.equal(callerOf(CLIENT, machine(100)), undefined, 'nobody of this run has it');
+  // A daemon: its parent is no more.
+  add(103, 1, 'mine', 'curl', 55);
+  assert.deepEqual(callerOf(CLIENT, machine(100)), { pid: 103, command: 'curl' });
+  assert.deepEqual(callerOf(CLIENT, machine(90)), { pid: 91, command: 'wget' });
+  assert.equal(callerOf({ ...CLIENT, port: 1 }, machine(100)), undefined);
+});
