@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -59,6 +59,23 @@ test('requests by method and path, and files that are included', (t) => {
   assert.throws(() => readPolicies([join(folder, 'main.yaml')], TODAY), { code: 'policy-unreadable', message: /includes itself/ });
   write('shared/more.yaml', 'include: [none.yaml]\n');
   assert.throws(() => readPolicies([join(folder, 'main.yaml')], TODAY), { code: 'path-not-found', message: /shared\/none\.yaml/ });
+});
+
+test('a list that many lists include is read once, by whichever names: files that include one another many times over cost nothing more', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-policy-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  symlinkSync('.', join(folder, 'again'));
+  const names = Array.from({ length: 9 }, (_, level) => `${level}.yaml`);
+  for (const [level, name] of names.entries()) {
+    const next = names[level + 1];
+    const include = next === undefined ? [] : Array.from({ length: 50 }, (_, i) => (i % 2 === 0 ? next : `again/${next}`));
+    writeFileSync(join(folder, name), JSON.stringify({ include, allow: [{ host: `h${level}.example.com`, ports: [443] }] }));
+  }
+  const { allowed } = readPolicies([join(folder, '0.yaml'), join(folder, 'again/0.yaml')], TODAY);
+  assert.deepEqual(
+    allowed.map(({ host }) => host),
+    names.map((_, level) => `h${8 - level}.example.com`),
+  );
 });
 
 test('what does not read completely allows nothing', (t) => {

@@ -1,5 +1,6 @@
 /** The files of `--policy`: read completely or not at all. */
 
+import { realpathSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { type AllowListEntry, decodeAllowList } from '../../api/allow-list.ts';
@@ -25,7 +26,8 @@ const DEEPEST = 10;
 export function readPolicies(files: readonly string[], today: string): PolicyRead {
   const allowed: Allowed[] = [];
   const ended: string[] = [];
-  for (const { entry, file } of files.flatMap((file) => entriesOf(file, []))) {
+  const read = new Set<string>();
+  for (const { entry, file } of files.flatMap((file) => entriesOf(file, [], read))) {
     const one = allowedOf(entry, file);
     if (entry.until === undefined || entry.until >= today) allowed.push(one);
     else ended.push(`${file}: ${entry.host} is not allowed any more: it was until ${entry.until}`);
@@ -38,18 +40,28 @@ interface Written {
   readonly file: string;
 }
 
-/** Of a file and of those that it includes. `within`: the files that lead to it. */
-function entriesOf(file: string, within: readonly string[]): Written[] {
-  if (within.includes(resolve(file))) throw unreadable(`${file} includes itself, by way of ${within.join(', ')}`);
+/** Of a file and of those that it includes. `within`: the files that lead to it; `read`: those that are known, which say nothing new a second time. */
+function entriesOf(file: string, within: readonly string[], read: Set<string>): Written[] {
+  const place = placeOf(file);
+  if (within.includes(place)) throw unreadable(`${file} includes itself, by way of ${within.join(', ')}`);
   if (within.length === DEEPEST) throw unreadable(`${file}: more than ${DEEPEST} files include one another`);
+  if (read.has(place)) return [];
+  read.add(place);
   const { list, findings } = decodeAllowList(textOf(file), file);
   const error = findings.find(({ level }) => level === 'Error');
   if (!list || error)
     throw unreadable(`${error?.position ? formatPosition(error.position) : file}: ${error?.message ?? 'it holds no list'}`);
-  const included = list.include.flatMap((path) =>
-    entriesOf(isAbsolute(path) ? path : join(dirname(file), path), [...within, resolve(file)]),
-  );
+  const included = list.include.flatMap((path) => entriesOf(isAbsolute(path) ? path : join(dirname(file), path), [...within, place], read));
   return [...included, ...list.allow.map((entry) => ({ entry, file }))];
+}
+
+/** One name for a file, whatever links lead to it; reading says what is wrong with one that is not there. */
+function placeOf(file: string): string {
+  try {
+    return realpathSync(file);
+  } catch {
+    return resolve(file);
+  }
 }
 
 function textOf(file: string): string {
