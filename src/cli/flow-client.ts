@@ -24,6 +24,11 @@ export interface FlowReader {
   taken(): Promise<unknown> | undefined;
 }
 
+/** Lines are shorter by far, characters. */
+const LONGEST_LINE = 1024 * 1024;
+/** Of what says why calls are not shown, characters. */
+const LONGEST_WHY = 200;
+
 /** Resolves when the watched process ends or the signal comes; rejects with `flows-unreachable` if it does not answer. */
 export async function followFlows(
   { name, where, missing }: Shown,
@@ -43,13 +48,16 @@ export async function followFlows(
   if (!answer) return;
   if (answer.statusCode !== 200) {
     let why = '';
-    for await (const piece of answer.setEncoding('utf8')) why += piece;
-    why = why.trim().slice(0, 200) || `status ${answer.statusCode}`;
+    for await (const piece of answer.setEncoding('utf8')) {
+      why += piece;
+      if (why.length > LONGEST_WHY) break;
+    }
+    why = why.trim().slice(0, LONGEST_WHY) || `status ${answer.statusCode}`;
     throw new SallyportError('flows-unreachable', `${name} does not show its calls: ${why}`);
   }
   if (answer.headers['content-type'] !== 'application/x-ndjson') {
     answer.destroy();
-    throw new SallyportError('flows-unreachable', `what answers as ${name} is no Sallyport that shows its calls`);
+    throw noFlows(name);
   }
   reader.attached();
   try {
@@ -57,11 +65,24 @@ export async function followFlows(
     for await (const piece of answer.setEncoding('utf8')) {
       const lines = (text + piece).split('\n');
       text = lines.pop()!;
-      for (const line of lines) reader.line(JSON.parse(line) as FlowLine, line);
+      if (text.length > LONGEST_LINE) throw noFlows(name);
+      for (const line of lines) reader.line(parsed(line, name), line);
       await reader.taken();
     }
   } catch (error) {
     // A connection that is cut is an end as well: of the process, or of the watching.
     if (codeOf(error) !== 'ECONNRESET' && !signal.aborted) throw error;
   }
+}
+
+function parsed(line: string, name: string): FlowLine {
+  try {
+    return JSON.parse(line) as FlowLine;
+  } catch {
+    throw noFlows(name);
+  }
+}
+
+function noFlows(name: string): SallyportError {
+  return new SallyportError('flows-unreachable', `what answers as ${name} is no Sallyport that shows its calls`);
 }
