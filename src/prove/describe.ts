@@ -11,7 +11,7 @@ import { authorizationPolicies, isDryRun } from '../translate/authorization/sele
 import { requestAuthentications } from '../translate/authorization/tokens.ts';
 import { startTranslation } from '../translate/context.ts';
 import { peerModes } from '../translate/peer-authentication.ts';
-import type { BareWorkload, SimulatedFiles } from './simulated.ts';
+import { type BareWorkload, type SimulatedFiles, workloadName } from './simulated.ts';
 
 /** What is described: a workload by `namespace/name`, or a host by its full name. */
 export interface Subject {
@@ -38,7 +38,7 @@ export function describe(files: SimulatedFiles, { kind, name }: Subject): Descri
 
 function ofWorkload(files: SimulatedFiles, name: string): Description {
   const { mesh, proxies, bare, proxy } = files;
-  const isNamed = (candidate: ProxyIdentity) => `${candidate.namespace}/${candidate.name}` === name;
+  const isNamed = (candidate: ProxyIdentity) => workloadName(candidate) === name;
   const without = bare.find(({ identity }) => isNamed(identity));
   if (without) return ofBare(files, without);
   proxy(name);
@@ -80,7 +80,7 @@ function ofWorkload(files: SimulatedFiles, name: string): Description {
 /** A workload without a sidecar: no route and no policy of the mesh holds for what it calls. */
 function ofBare(files: SimulatedFiles, { identity, why }: BareWorkload): Description {
   return {
-    subject: `workload ${identity.namespace}/${identity.name} without a sidecar (it ${why}), ${labelsText(identity)}`,
+    subject: `workload ${workloadName(identity)} without a sidecar (it ${why}), ${labelsText(identity)}`,
     sections: [{ heading: 'Services that it serves', lines: servedBy(files, identity) }, networkPolicies(files, identity)],
   };
 }

@@ -75,13 +75,13 @@ export function simulateFiles(files: Snapshot, config: MeshConfig, meshPosition?
   }
   const receives = (identity: ProxyIdentity) => !machines.has(identity);
   const proxies = identities.some(({ type }) => type === 'sidecar') ? identities : [...identities, LOCAL];
-  const byName = new Map(proxies.map((identity) => [nameOf(identity), identity]));
+  const byName = new Map(proxies.map((identity) => [workloadName(identity), identity]));
   const byAddress = new Map<string, ProxyIdentity>();
   for (const identity of proxies) {
     if (!receives(identity)) continue;
     for (const address of identity.addresses) if (!byAddress.has(address)) byAddress.set(address, identity);
   }
-  const { proxyOf, translationOf } = simulatedProxies(mesh, nameOf);
+  const { proxyOf, translationOf } = simulatedProxies(mesh, workloadName);
   return {
     mesh,
     meshPosition,
@@ -99,7 +99,7 @@ export function simulateFiles(files: Snapshot, config: MeshConfig, meshPosition?
     proxyOf,
     proxy(name) {
       const identity = byName.get(name);
-      const without = bare.find((each) => nameOf(each.identity) === name);
+      const without = bare.find((each) => workloadName(each.identity) === name);
       if (without) throw new SallyportError('no-such-workload', `${name} has no sidecar: it ${without.why}.`);
       if (!identity) throw new SallyportError('no-such-workload', unknown(name, [...proxies, ...bare.map((each) => each.identity)]));
       return proxyOf(identity);
@@ -125,12 +125,13 @@ function kubernetesServices(registry: Registry): NonNullable<SimulatedMesh['behi
   };
 }
 
-function nameOf({ namespace, name }: ProxyIdentity): string {
+/** As commands name workloads. */
+export function workloadName({ namespace, name }: Pick<ProxyIdentity, 'namespace' | 'name'>): string {
   return `${namespace}/${name}`;
 }
 
 function unknown(name: string, proxies: readonly ProxyIdentity[]): string {
-  const names = proxies.map(nameOf);
+  const names = proxies.map(workloadName);
   const near = closest(name, names);
   return `there is no workload ${name}; ${near ? `did you mean ${near}?` : `the files have ${names.join(', ')}.`}`;
 }

@@ -7,7 +7,7 @@ import { refusedHosts, refusedServerNames } from '../api/webhook.ts';
 import { type Finding, formatPosition } from '../lib/finding.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import { originText } from '../lib/origin.ts';
-import type { SimulatedFiles } from './simulated.ts';
+import { type SimulatedFiles, workloadName } from './simulated.ts';
 
 /** The codes of errors in objects of the Gateway API that are in force all the same. */
 const IN_FORCE: ReadonlySet<string> = new Set(['SP0012', 'SP0013', 'SP0014']);
@@ -58,8 +58,8 @@ export function unsimulatedIn({ mesh: { snapshot, config }, proxies, bare }: Sim
   ].map((resource) => `${resourceText(resource)} is refused by a cluster's webhook and in force where none is asked: analyze says why`);
   const selected =
     config.discoverySelectors.length > 0 ? ['discoverySelectors of the MeshConfig leave namespaces out: which ones is not known'] : [];
-  const bareNames = new Set(bare.map(({ identity }) => `${identity.namespace}/${identity.name}`));
-  const captured = snapshot.list('Pod').filter(({ metadata }) => !bareNames.has(`${metadata.namespace}/${metadata.name}`));
+  const bareNames = new Set(bare.map(({ identity }) => workloadName(identity)));
+  const captured = snapshot.list('Pod').filter(({ metadata }) => !bareNames.has(workloadName(metadata)));
   return [
     ...patches,
     ...revisions,
@@ -67,9 +67,7 @@ export function unsimulatedIn({ mesh: { snapshot, config }, proxies, bare }: Sim
     ...unread,
     ...refused,
     ...selected,
-    ...bare.map(
-      ({ identity, why }) => `Pod ${identity.namespace}/${identity.name} has no sidecar (it ${why}): NetworkPolicies alone hold it`,
-    ),
+    ...bare.map(({ identity, why }) => `Pod ${workloadName(identity)} has no sidecar (it ${why}): NetworkPolicies alone hold it`),
     ...captured.flatMap(uncaptured),
   ];
 }

@@ -8,7 +8,7 @@ import type { Trace } from '../simulate/trace.ts';
 import { callersOf } from './callers.ts';
 import { type Ending, endingOf } from './ending.ts';
 import { locatedTrace } from './origins.ts';
-import type { SimulatedFiles } from './simulated.ts';
+import { type SimulatedFiles, workloadName } from './simulated.ts';
 
 export interface Caller {
   /**
@@ -40,11 +40,11 @@ const SOMEWHERE = '203.0.113.1';
 
 /** The way of a call over files. Throws `usage` where it is not clear who calls, and `no-such-workload`. */
 export function wayOf(files: SimulatedFiles, target: CallTarget, caller: Caller): Way {
-  const sidecars = files.proxies.filter(({ type }) => type === 'sidecar').map(({ namespace, name }) => `${namespace}/${name}`);
+  const sidecars = files.proxies.filter(({ type }) => type === 'sidecar').map(workloadName);
   const name = callerOf(sidecars, caller);
-  const router = files.proxies.find((proxy) => proxy.type === 'router' && `${proxy.namespace}/${proxy.name}` === name);
+  const router = files.proxies.find((proxy) => proxy.type === 'router' && workloadName(proxy) === name);
   if (router) return atGateway(files, router, target, caller);
-  const bare = files.bare.find(({ identity }) => `${identity.namespace}/${identity.name}` === name);
+  const bare = files.bare.find(({ identity }) => workloadName(identity) === name);
   const from = bare || name === 'plain' ? undefined : (unnamed(files, name) ?? files.proxy(name));
   const client = { source: bare?.identity.addresses[0], known: resolved(files, from, target.host, bare?.identity.namespace ?? '') };
   const way = withLines(follow(files.simulated, from, target, caller, client), files);
@@ -53,8 +53,8 @@ export function wayOf(files: SimulatedFiles, target: CallTarget, caller: Caller)
 
 /** The proxy of a caller that `verify` has made up for workloads which the files do not name. */
 function unnamed(files: SimulatedFiles, name: string): SimulatedProxy | undefined {
-  if (files.proxies.some((proxy) => `${proxy.namespace}/${proxy.name}` === name)) return undefined;
-  const caller = callersOf(files).find((each) => `${each.namespace}/${each.name}` === name);
+  if (files.proxies.some((proxy) => workloadName(proxy) === name)) return undefined;
+  const caller = callersOf(files).find((each) => workloadName(each) === name);
   return caller && files.proxyOf(caller);
 }
 
@@ -76,7 +76,7 @@ function atGateway(files: SimulatedFiles, router: ProxyIdentity, target: CallTar
   const served = files.mesh.registry.servicesOf(router).find(({ port }) => port.number === target.port);
   const port = served?.endpointPort ?? target.port;
   const way = withLines(follow(files.simulated, undefined, { ...target, port }, { ...caller, to: router.addresses[0] }), files);
-  return { ...way, from: 'a client', resolved: `gateway ${router.namespace}/${router.name}` };
+  return { ...way, from: 'a client', resolved: `gateway ${workloadName(router)}` };
 }
 
 /** The caller's name. Throws `usage` where there is a choice. */
