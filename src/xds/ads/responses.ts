@@ -1,7 +1,7 @@
 /**
  * Responses of the protocol as bytes, put together from the bytes of the resources: nothing is encoded again
- * (envoy/service/discovery/v3/discovery.proto; fields may stand in any order). What a thousand streams get alike, the resources of one list, is
- * one response, for as long as that list is: with one nonce, which tells responses of one stream apart.
+ * (envoy/service/discovery/v3/discovery.proto; fields may stand in any order). What a thousand streams get alike, the same resources, is
+ * one response, for as long as those are: with one nonce, which tells responses of one stream apart.
  */
 import type { EncodedResource } from '../resources.ts';
 import { tagOf, varintSize, writeVarint } from '../wire.ts';
@@ -28,28 +28,32 @@ export interface Response {
   readonly bytes: Uint8Array;
 }
 
-/** Of each list of resources the response that it was sent with last. */
+/** Of each resource that is the first of a response the one that it was sent with last. */
 const kept = {
-  sotw: new WeakMap<readonly EncodedResource[], Response & Content>(),
-  delta: new WeakMap<readonly EncodedResource[], Response & Content>(),
+  sotw: new WeakMap<EncodedResource, Response & Content>(),
+  delta: new WeakMap<EncodedResource, Response & Content>(),
 };
 let count = 0;
 
 /** A DiscoveryResponse or a DeltaDiscoveryResponse. @param before the nonce of the response before it on its stream */
 export function responseOf(protocol: Protocol, content: Content, before: string): Response {
-  const { resources } = content;
-  const known = kept[protocol].get(resources);
+  const [first] = content.resources;
+  const known = first && kept[protocol].get(first);
   if (known && known.nonce !== before && saysTheSame(known, content)) return known;
   count += 1;
   const nonce = String(count);
   const bytes = written(protocol === 'sotw' ? stateFields(content, nonce) : deltaFields(content, nonce));
   const made = { ...content, nonce, bytes };
-  kept[protocol].set(resources, made);
+  if (first) kept[protocol].set(first, made);
   return made;
 }
 
-function saysTheSame(one: Content, { typeUrl, version, removed }: Content): boolean {
-  return one.typeUrl === typeUrl && one.version === version && one.removed.join('\n') === removed.join('\n');
+function saysTheSame(one: Content, { typeUrl, version, resources, removed }: Content): boolean {
+  return one.typeUrl === typeUrl && one.version === version && sameMembers(one.resources, resources) && sameMembers(one.removed, removed);
+}
+
+function sameMembers<T>(one: readonly T[], other: readonly T[]): boolean {
+  return one === other || (one.length === other.length && one.every((member, index) => member === other[index]));
 }
 
 function stateFields({ typeUrl, version, resources }: Content, nonce: string): readonly Field[] {
