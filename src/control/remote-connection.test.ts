@@ -5,10 +5,11 @@ import { type TestContext, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { type ChannelCredentials, Server, ServerCredentials } from '@grpc/grpc-js';
 import { newAuthorityFiles, openAuthority, type WorkloadCertificate } from '../ca/authority.ts';
+import type { GrpcServer, ServerTls } from '../lib/grpc/server.ts';
 import { CONTROL_PLANE_HOST } from '../lib/spiffe.ts';
 import { clientCredentials } from '../xds/ads/client-credentials.ts';
 import { Connection, type ConnectionEvent } from '../xds/ads/connection.ts';
-import { type AdsServer, startAdsServer } from '../xds/ads/server.ts';
+import { startAdsServer } from '../xds/ads/server.ts';
 import { DeltaDiscoveryRequestSchema } from '../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
 import { TYPE_URL } from '../xds/resources.ts';
 
@@ -20,9 +21,9 @@ const REQUEST = toBinary(
 );
 
 /** A control plane that admits everybody and says nothing. */
-function serverAt(port: number, credentials = ServerCredentials.createInsecure()): Promise<AdsServer> {
+function serverAt(port: number, tls?: ServerTls): Promise<GrpcServer> {
   const admit = () => ({ refused: () => {}, left: () => {} });
-  return startAdsServer({ listen: { address, port }, option: '--xds', credentials, admit });
+  return startAdsServer({ listen: { address, port }, option: '--xds', tls, admit });
 }
 
 /** What a client of that port is told of, event by event. */
@@ -79,10 +80,11 @@ test('over TLS only who has the name of a control plane, by the CA that is trust
   const stranger = openAuthority(newAuthorityFiles('cluster.local', now), 'stranger');
   const uri = 'spiffe://cluster.local/ns/istio-system/sa/sallyport-controller';
   const told = async ({ chain, key }: WorkloadCertificate) => {
-    const pair = { cert_chain: Buffer.from(chain), private_key: Buffer.from(key.reveal()) };
-    const server = await serverAt(0, ServerCredentials.createSsl(null, [pair]));
+    const server = await serverAt(0, { cert: chain, key: key.reveal().toString(), ca: mesh.trusted });
     t.after(() => server.close(0));
-    return clientOf(t, server.port, () => clientCredentials(address, { ca: mesh.trusted })).next();
+    const own = mesh.issue('spiffe://cluster.local/ns/shop/sa/cart', now);
+    const tls = { ca: mesh.trusted, own: { certificate: own.chain, key: own.key.reveal().toString() } };
+    return clientOf(t, server.port, () => clientCredentials(address, tls)).next();
   };
   assert.equal(await told(mesh.issue(uri, now, [CONTROL_PLANE_HOST])), 'connected');
   assert.match(await told(mesh.issue(uri, now)), /^lost: .*[Hh]ostname/, 'a workload of the mesh');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { test } from 'node:test';
-import { credentials, ServerCredentials } from '@grpc/grpc-js';
+import { credentials } from '@grpc/grpc-js';
 import { startAdsServer } from '../xds/ads/server.ts';
 import { meshOf } from '../xds/ads/testing.ts';
 import { type RemoteEvent, startRemoteProxy } from './remote.ts';
@@ -14,7 +14,6 @@ test('the start says what it waits for, and goes on without what nobody has', { 
   const server = await startAdsServer({
     listen: { address, port: 0 },
     option: '--xds',
-    credentials: ServerCredentials.createInsecure(),
     admit: (_node, _peer, stream) => {
       stream.serve(set);
       return { refused: () => {}, left: () => {} };

@@ -1,10 +1,10 @@
 /** `sallyport controller`: the control plane alone, for proxies that connect to it over xDS. */
 
-import { ServerCredentials } from '@grpc/grpc-js';
 import { Identities } from '../../ca/identities.ts';
 import { SallyportError } from '../../lib/errors.ts';
+import type { GrpcServer } from '../../lib/grpc/server.ts';
 import { isLoopbackAddress, type SocketAddress } from '../../lib/socket-address.ts';
-import { type AdsServer, startAdsServer } from '../../xds/ads/server.ts';
+import { startAdsServer } from '../../xds/ads/server.ts';
 import { type ControlPlane, controlFromFiles } from '../from-files.ts';
 import type { ControlEvent } from '../report.ts';
 import { type MeshCredentials, meshCredentials } from './credentials.ts';
@@ -46,7 +46,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
     fleet: (host) => served.openFleet(host),
     more: () => ({ streams: streamsJson(served.streams) }),
   });
-  const servers: AdsServer[] = [];
+  const servers: GrpcServer[] = [];
   let tls: MeshCredentials | undefined;
   const close = async (graceMs: number) => {
     await Promise.all(servers.map((server) => server.close(graceMs)));
@@ -55,16 +55,14 @@ export async function startController(options: ControllerOptions, tell: (event: 
   };
   try {
     if (xds.port > 0) {
-      const credentials = ServerCredentials.createInsecure();
-      const admit = served.admitting(false);
-      servers.push(await startAdsServer({ listen: xds, option: '--xds', credentials, admit }));
+      servers.push(await startAdsServer({ listen: xds, option: '--xds', admit: served.admitting(false) }));
     }
     if (xdsTls && identities) {
       tls = meshCredentials(identities, control.report.mesh.config.trustDomain, (error) => tell({ kind: 'failed', error }));
       const admit = served.admitting(true);
-      servers.push(
-        await startAdsServer({ listen: xdsTls, option: '--xds-tls', credentials: tls.credentials, mostAgeMs: MOST_AGE_MS, admit }),
-      );
+      const server = await startAdsServer({ listen: xdsTls, option: '--xds-tls', tls: tls.tls, mostAgeMs: MOST_AGE_MS, admit });
+      tls.follow((renewed) => server.setTls(renewed));
+      servers.push(server);
     }
   } catch (error) {
     await close(0);

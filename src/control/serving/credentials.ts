@@ -1,6 +1,6 @@
 /** How the xDS server proves who it is, and whom it asks to prove it: certificates of the mesh's CA, renewed while it runs. */
-import { experimental, type ServerCredentials } from '@grpc/grpc-js';
 import type { Identities } from '../../ca/identities.ts';
+import type { ServerTls } from '../../lib/grpc/server.ts';
 import { CONTROL_PLANE_HOST, spiffeId } from '../../lib/spiffe.ts';
 
 /** By which Istio's agents call a control plane, beside its identity. */
@@ -9,48 +9,39 @@ const HOSTS = [CONTROL_PLANE_HOST];
 const AGAIN_MS = 60_000;
 
 export interface MeshCredentials {
-  readonly credentials: ServerCredentials;
+  /** Those of now. */
+  readonly tls: ServerTls;
+  /** From now on each renewal is told. */
+  follow(renewed: (tls: ServerTls) => void): void;
   close(): void;
 }
 
 /** Throws as `authorityIn`. @param failed a certificate could not be renewed: the one there is ends with its time; it is tried again */
 export function meshCredentials(identities: Identities, trustDomain: string, failed: (error: unknown) => void): MeshCredentials {
-  const issue = () => identities.forServer(trustDomain, spiffeId(trustDomain, 'istio-system', 'sallyport-controller'), HOSTS);
-  let current = issue();
-  const certificates = new Set<experimental.IdentityCertificateUpdateListener>();
-  const authorities = new Set<experimental.CaCertificateUpdateListener>();
-  const identity = () => ({ certificate: Buffer.from(current.chain), privateKey: Buffer.from(current.key.reveal()) });
-  const roots = () => ({ caCertificate: Buffer.from(current.trusted) });
-  // The library hears of what comes after it has asked, not of what comes at once.
-  const later = queueMicrotask;
-  const provider: experimental.CertificateProvider = {
-    addIdentityCertificateListener(listener) {
-      certificates.add(listener);
-      later(() => listener(identity()));
-    },
-    removeIdentityCertificateListener: (listener) => void certificates.delete(listener),
-    addCaCertificateListener(listener) {
-      authorities.add(listener);
-      later(() => listener(roots()));
-    },
-    removeCaCertificateListener: (listener) => void authorities.delete(listener),
-  };
+  let renewed = (_tls: ServerTls) => {};
   let timer: NodeJS.Timeout;
+  const issue = (): ServerTls => {
+    const uri = spiffeId(trustDomain, 'istio-system', 'sallyport-controller');
+    const { chain, key, notAfter, trusted } = identities.forServer(trustDomain, uri, HOSTS);
+    renewAfter((notAfter - Date.now()) / 2);
+    return { cert: chain, key: key.reveal().toString(), ca: trusted };
+  };
   const renewAfter = (ms: number) => {
     timer = setTimeout(renew, Math.max(1000, ms)).unref();
   };
   const renew = () => {
     try {
-      current = issue();
-      for (const listener of certificates) listener(identity());
-      for (const listener of authorities) listener(roots());
-      renewAfter((current.notAfter - Date.now()) / 2);
+      renewed(issue());
     } catch (error) {
       failed(error);
       renewAfter(AGAIN_MS);
     }
   };
-  renewAfter((current.notAfter - Date.now()) / 2);
-  const credentials = experimental.createCertificateProviderServerCredentials(provider, provider, true);
-  return { credentials, close: () => clearTimeout(timer) };
+  return {
+    tls: issue(),
+    follow: (listener) => {
+      renewed = listener;
+    },
+    close: () => clearTimeout(timer),
+  };
 }

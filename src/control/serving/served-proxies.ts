@@ -1,8 +1,9 @@
 /** The proxies that are connected: each stream gets what the loop publishes for its proxy, and a proxy is translated for as long as somebody is connected as it. */
 import { SallyportError } from '../../lib/errors.ts';
+import type { Peer } from '../../lib/grpc/server.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { Mesh } from '../../translate/model.ts';
-import type { Admitted, AdsServerOptions, Peer } from '../../xds/ads/server.ts';
+import type { Admitted, AdsServerOptions } from '../../xds/ads/server.ts';
 import type { AdsStream } from '../../xds/ads/stream.ts';
 import { type Publication, SetCache } from '../../xds/cache.ts';
 import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';

@@ -20,6 +20,17 @@ export interface Reference {
 }
 
 const known = new WeakMap<EncodedResource, readonly Reference[]>();
+const knownOfAll = new WeakMap<readonly EncodedResource[], readonly Reference[]>();
+
+/** What has to come again when these change. */
+export function warmedByAll(resources: readonly EncodedResource[]): readonly Reference[] {
+  let references = knownOfAll.get(resources);
+  if (!references) {
+    references = resources.flatMap(warmedBy);
+    knownOfAll.set(resources, references);
+  }
+  return references;
+}
 
 /** What has to come again when this changes. */
 export function warmedBy(resource: EncodedResource): readonly Reference[] {

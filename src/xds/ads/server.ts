@@ -1,32 +1,19 @@
 /** The gRPC side of the protocol: Envoy's discovery services, whose messages pass as bytes. */
-import type { PeerCertificate } from 'node:tls';
-import {
-  type handleBidiStreamingCall,
-  logVerbosity,
-  Metadata,
-  Server,
-  type ServerCredentials,
-  type ServerDuplexStream,
-  type ServiceDefinition,
-  setLogVerbosity,
-  status,
-} from '@grpc/grpc-js';
 import { codeOf, messageOf } from '../../lib/errors.ts';
-import { listenError } from '../../lib/listen.ts';
-import { hostPort, type SocketAddress } from '../../lib/socket-address.ts';
+import {
+  type Call,
+  type CallListener,
+  type GrpcServer,
+  type GrpcServerOptions,
+  type Peer,
+  startGrpcServer,
+} from '../../lib/grpc/server.ts';
+import { STATUS, type Status } from '../../lib/grpc/status.ts';
 import type { Node } from '../gen/envoy/config/core/v3/base_pb.js';
 import type { ResourceType } from '../resources.ts';
 import { AdsStream } from './stream.ts';
 import type { Protocol, Refusal } from './subscription.ts';
 import { Turns } from './turns.ts';
-
-/** Whoever opened a stream. */
-export interface Peer {
-  /** `address:port` */
-  readonly address: string;
-  /** Of a client that proved who it is. */
-  readonly certificate: PeerCertificate | undefined;
-}
 
 /** A stream whose node was admitted. */
 export interface Admitted {
@@ -34,21 +21,9 @@ export interface Admitted {
   left(): void;
 }
 
-export interface AdsServerOptions {
-  readonly listen: SocketAddress;
-  /** The option of the command line that chooses the port. */
-  readonly option: string;
-  readonly credentials: ServerCredentials;
-  /** Connections end after so long, ms: whoever comes back proves anew who it is. Undefined: they stay. */
-  readonly mostAgeMs?: number;
+export interface AdsServerOptions extends Pick<GrpcServerOptions, 'listen' | 'option' | 'tls' | 'mostAgeMs'> {
   /** Throws `xds-invalid-node`, `xds-forbidden` or `xds-unavailable`; else it has the stream serve what the node's proxy is to run. */
   readonly admit: (node: Node, peer: Peer, stream: AdsStream) => Admitted;
-}
-
-export interface AdsServer {
-  readonly port: number;
-  /** Takes no new streams and ends those that there are, so that clients go elsewhere; resolves when they are gone, or after so many ms. */
-  close(graceMs: number): Promise<void>;
 }
 
 /** By service: its type, and the names of its methods. */
@@ -61,100 +36,34 @@ const SERVICES: Readonly<Record<string, { readonly type: ResourceType | undefine
   'secret.v3.SecretDiscoveryService': { type: 'secret', sotw: 'StreamSecrets', delta: 'DeltaSecrets' },
 };
 
-/** Bounds, so that neither a silent nor a busy client holds more than its part. */
-const BOUNDS = {
-  'grpc.keepalive_time_ms': 30_000,
-  /** A client that reads slowly has what is on its way before the ping to read. */
-  'grpc.keepalive_timeout_ms': 60_000,
-  /** A connection without streams. */
-  'grpc.max_connection_idle_ms': 60_000,
-  /** Of one request: 10,000 names with their versions are about 1 MB. */
-  'grpc.max_receive_message_length': 8 * 1024 * 1024,
-  'grpc.max_send_message_length': -1,
-  /** Of one connection. */
-  'grpc.max_concurrent_streams': 100,
-  'grpc.enable_channelz': 0,
-};
 /** Of responses that are being written. */
 const TURNS = { most: 16, patienceMs: 1000 };
 /** From the beginning of a stream to its first request. */
 const FIRST_REQUEST_MS = 30_000;
 
-const STATUS: Readonly<Record<string, status>> = {
-  'xds-invalid-request': status.INVALID_ARGUMENT,
-  'xds-invalid-node': status.INVALID_ARGUMENT,
-  'xds-forbidden': status.PERMISSION_DENIED,
-  'xds-too-much': status.RESOURCE_EXHAUSTED,
-  'xds-unavailable': status.UNAVAILABLE,
+const STATUS_OF: Readonly<Record<string, Status>> = {
+  'xds-invalid-request': STATUS.invalidArgument,
+  'xds-invalid-node': STATUS.invalidArgument,
+  'xds-forbidden': STATUS.permissionDenied,
+  'xds-too-much': STATUS.resourceExhausted,
+  'xds-unavailable': STATUS.unavailable,
 };
 
 /** Rejects as `listening`. */
-export async function startAdsServer({ listen, option, credentials, mostAgeMs, admit }: AdsServerOptions): Promise<AdsServer> {
-  // What it would write to stderr is said in errors of ours.
-  setLogVerbosity(logVerbosity.NONE);
-  const server = new Server(
-    mostAgeMs === undefined ? BOUNDS : { ...BOUNDS, 'grpc.max_connection_age_ms': mostAgeMs, 'grpc.max_connection_age_grace_ms': 1000 },
-  );
-  const open = new Set<Call>();
+export function startAdsServer({ admit, ...options }: AdsServerOptions): Promise<GrpcServer> {
   const turns = new Turns(TURNS);
-  for (const [name, { type, sotw, delta }] of Object.entries(SERVICES)) {
-    const service = `envoy.service.${name}`;
-    const handle = (protocol: Protocol) => (call: Call) => {
-      open.add(call);
-      call.on('close', () => open.delete(call));
-      serveCall(call, { protocol, type, admit, turns });
-    };
-    server.addService(definition(service, [sotw, delta]), { [sotw]: handle('sotw'), [delta]: handle('delta') });
-  }
-  const port = await bound(server, listen, option, credentials);
-  return {
-    port,
-    async close(graceMs) {
-      const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-      for (const call of open) end(call, status.UNAVAILABLE, 'the control plane is ending');
-      const late = setTimeout(() => server.forceShutdown(), graceMs);
-      await closed;
-      clearTimeout(late);
-    },
-  };
-}
-
-type Call = ServerDuplexStream<Buffer, Uint8Array>;
-
-function definition(
-  service: string,
-  methods: readonly string[],
-): ServiceDefinition<Record<string, handleBidiStreamingCall<Buffer, Uint8Array>>> {
-  const asItIs = (bytes: Buffer) => bytes;
-  return Object.fromEntries(
-    methods.map((method) => [
-      method,
-      {
-        path: `/${service}/${method}`,
-        requestStream: true,
-        responseStream: true,
-        requestSerialize: asItIs,
-        requestDeserialize: asItIs,
-        responseSerialize: (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
-        responseDeserialize: asItIs,
-      },
-    ]),
-  );
-}
-
-function bound(server: Server, { address, port }: SocketAddress, option: string, credentials: ServerCredentials): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(hostPort(address, port), credentials, (error, actual) => {
-      if (error) reject(listenError(withCode(error), { ip: address, port }, { what: 'cannot serve xDS', option }));
-      else resolve(actual);
-    });
+  const methods = Object.entries(SERVICES).flatMap(([service, { type, sotw, delta }]) => {
+    const handlerOf = (protocol: Protocol) => (call: Call) => serveCall(call, { protocol, type, admit, turns });
+    const path = (method: string) => `/envoy.service.${service}/${method}`;
+    return [[path(sotw), handlerOf('sotw')] as const, [path(delta), handlerOf('delta')] as const];
   });
-}
-
-/** The library puts the system's error into the text of its own. */
-function withCode(error: Error): unknown {
-  const code = /\bE[A-Z]{4,}\b/.exec(error.message)?.[0];
-  return code === undefined ? error : Object.assign(new Error(error.message), { code });
+  return startGrpcServer({
+    ...options,
+    what: 'cannot serve xDS',
+    name: 'the control plane',
+    certificateRequired: true,
+    methods: new Map(methods),
+  });
 }
 
 interface CallOptions extends Pick<AdsServerOptions, 'admit'> {
@@ -163,20 +72,20 @@ interface CallOptions extends Pick<AdsServerOptions, 'admit'> {
   readonly turns: Turns;
 }
 
-function serveCall(call: Call, { protocol, type, admit, turns }: CallOptions): void {
+function serveCall(call: Call, { protocol, type, admit, turns }: CallOptions): CallListener {
   let admitted: Admitted | undefined;
   let woken = false;
   let endTurn = () => {};
   let over = false;
-  const silent = setTimeout(() => finish(status.DEADLINE_EXCEEDED, 'no request came'), FIRST_REQUEST_MS);
+  const silent = setTimeout(() => call.end(STATUS.deadlineExceeded, 'no request came'), FIRST_REQUEST_MS);
   const stream: AdsStream = new AdsStream({
     protocol,
     type,
     admit: (node) => {
       clearTimeout(silent);
-      admitted = admit(node, peerOf(call), stream);
+      admitted = admit(node, call.peer, stream);
       // There may be nothing to send for long: the client is to know that it is heard.
-      call.sendMetadata(new Metadata());
+      call.begin();
     },
     write: (response) =>
       call.write(response, () => {
@@ -199,39 +108,20 @@ function serveCall(call: Call, { protocol, type, admit, turns }: CallOptions): v
     refused: (type, refusal) => admitted?.refused(type, refusal),
     end: (error) => fail(error),
   });
-  const leave = () => {
-    if (over) return;
-    over = true;
-    clearTimeout(silent);
-    admitted?.left();
+  const fail = (error: unknown) => call.end(STATUS_OF[codeOf(error) ?? ''] ?? STATUS.internal, messageOf(error));
+  return {
+    message: (bytes) => {
+      try {
+        stream.request(bytes);
+      } catch (error) {
+        fail(error);
+      }
+    },
+    halfClosed: () => call.end(STATUS.ok),
+    closed: () => {
+      over = true;
+      clearTimeout(silent);
+      admitted?.left();
+    },
   };
-  const finish = (code: status, details: string) => {
-    leave();
-    end(call, code, details);
-  };
-  const fail = (error: unknown) => finish(STATUS[codeOf(error) ?? ''] ?? status.INTERNAL, messageOf(error));
-  call.on('data', (bytes: Buffer) => {
-    if (over) return;
-    try {
-      stream.request(bytes);
-    } catch (error) {
-      fail(error);
-    }
-  });
-  call.on('end', () => {
-    leave();
-    call.end();
-  });
-  call.on('error', leave);
-  call.on('cancelled', leave);
-  call.on('close', leave);
-}
-
-function end(call: Call, code: status, details: string): void {
-  call.emit('error', { code, details });
-}
-
-function peerOf(call: Call): Peer {
-  const { sslPeerCertificate: certificate } = call.getAuthContext();
-  return { address: call.getPeer(), certificate: certificate && 'raw' in certificate ? certificate : undefined };
 }

@@ -13,7 +13,7 @@ import type { Node } from '../gen/envoy/config/core/v3/base_pb.js';
 import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema } from '../gen/envoy/service/discovery/v3/discovery_pb.js';
 import { type ResourceType, TYPE_URL } from '../resources.ts';
 import { type EncodedSet, listIn } from '../update.ts';
-import { warmedBy } from './references.ts';
+import { warmedByAll } from './references.ts';
 import { responseOf } from './responses.ts';
 import { type Batch, type Protocol, type Refusal, type State, Subscription } from './subscription.ts';
 
@@ -141,7 +141,7 @@ export class AdsStream {
     const { version, resources, removed } = batch;
     const response = responseOf(this.protocol, { typeUrl, version, resources, removed }, subscription.nonce);
     subscription.sent(batch, response.nonce);
-    for (const { type, name } of batch.changed.flatMap(warmedBy)) this.#subscriptions.get(TYPE_URL[type])?.again(name);
+    for (const { type, name } of warmedByAll(batch.changed)) this.#subscriptions.get(TYPE_URL[type])?.again(name);
     this.#writing = true;
     this.#options.write(response.bytes);
   }

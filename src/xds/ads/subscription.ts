@@ -197,14 +197,19 @@ export class Subscription {
         return before ? [[name, before]] : [];
       }),
     );
-    const there = new Set(batch.resources.map(({ name }) => name));
-    const refused = [...this.#differing].filter(([name]) => this.#refused.has(name) && !there.has(name) && !taken.has(name));
-    this.#differing = new Map([...refused, ...kept.map((name) => [name, UNKNOWN] as const)]);
+    this.#differing = new Map([...this.#refusedBeside(batch, taken), ...kept.map((name) => [name, UNKNOWN] as const)]);
     this.#at = this.#list;
     this.#due = false;
     this.#sent = { nonce, batch };
     this.#nonce = nonce;
     this.#everSent = true;
+  }
+
+  /** What differs because it was refused, and is not in the batch. */
+  #refusedBeside({ resources }: Batch, taken: ReadonlySet<string>): readonly (readonly [string, string])[] {
+    if (this.#refused.size === 0) return [];
+    const there = new Set(resources.map(({ name }) => name));
+    return [...this.#differing].filter(([name]) => this.#refused.has(name) && !there.has(name) && !taken.has(name));
   }
 
   /** Whether a request answers the newest response, or is the first; others were under way when that was sent. */
@@ -218,7 +223,7 @@ export class Subscription {
     const { resources, removed } = this.#sent.batch;
     this.#sent = undefined;
     if (error === undefined) {
-      for (const { name } of resources) this.#refused.delete(name);
+      if (this.#refused.size > 0) for (const { name } of resources) this.#refused.delete(name);
       if (this.#refused.size === 0) this.#refusal = undefined;
       return undefined;
     }
@@ -246,8 +251,9 @@ export class Subscription {
     const differs = (name: string) => this.#differing.has(name);
     if (this.#at !== this.#list) {
       const difference = differenceBetween(this.#at, this.#list);
-      const concerns = ({ name }: EncodedResource) => this.#covers(name) && !differs(name);
-      changed = filtered(difference.changed, concerns);
+      const all = this.#wildcard && this.#differing.size === 0;
+      const concerns = ({ name }: EncodedResource) => all || (this.#covers(name) && !differs(name));
+      changed = all ? difference.changed : filtered(difference.changed, concerns);
       removed = difference.removed.filter(concerns).map(({ name }) => name);
     }
     const others: EncodedResource[] = [];
@@ -266,7 +272,7 @@ export class Subscription {
 
   /** Everything that the client asked for, and what is kept back from removal. */
   #wholeState(kept: readonly string[]): readonly EncodedResource[] {
-    const all = filtered(this.#list.all, ({ name }) => this.#covers(name));
+    const all = this.#wildcard ? this.#list.all : filtered(this.#list.all, ({ name }) => this.#covers(name));
     const held = kept.flatMap((name) => this.#held.get(name) ?? this.#at.get(name) ?? []);
     return held.length > 0 ? [...all, ...held] : all;
   }

@@ -1,0 +1,255 @@
+/**
+ * A server of gRPC over HTTP/2 (grpc/doc/PROTOCOL-HTTP2.md) whose messages pass as bytes. What a thousand calls are sent alike is one buffer here, down
+ * to the socket: a library that copies each message for each call takes most of its time for that (`docs/decisions/grpc-server.md`).
+ */
+import {
+  constants,
+  createSecureServer,
+  createServer,
+  type Http2SecureServer,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import type { PeerCertificate, TLSSocket } from 'node:tls';
+import { codeOf, messageOf } from '../errors.ts';
+import { listening } from '../listen.ts';
+import { hostPort, type SocketAddress } from '../socket-address.ts';
+import { guard } from './guard.ts';
+import { MessageReader, prefixOf } from './messages.ts';
+import { encodedDetails, STATUS, type Status } from './status.ts';
+
+/** Whoever makes a call. */
+export interface Peer {
+  /** `address:port` */
+  readonly address: string;
+  /** One that the server's authorities vouch for. */
+  readonly certificate: PeerCertificate | undefined;
+}
+
+/** One call, as its handler sees it. */
+export interface Call {
+  readonly peer: Peer;
+  readonly metadata: IncomingHttpHeaders;
+  /** Tells the client that it is heard, where nothing may be written for long. */
+  begin(): void;
+  /** The message must not change any more. @param written there is room for another */
+  write(message: Uint8Array, written?: () => void): void;
+  /** Nothing comes and nothing is written any more. */
+  end(status: Status, details?: string): void;
+}
+
+/** What a handler hears of its call. */
+export interface CallListener {
+  message(bytes: Buffer): void;
+  /** The client sends nothing any more. */
+  halfClosed(): void;
+  /** The call is over, for whatever reason; comes once. */
+  closed(): void;
+}
+
+export type Handler = (call: Call) => CallListener;
+
+/** As `node:tls` has them. */
+export interface ServerTls {
+  readonly key: string;
+  readonly cert: string;
+  /** Who vouches for clients. */
+  readonly ca: string;
+}
+
+export interface GrpcServerOptions {
+  readonly listen: SocketAddress;
+  /** For errors, as the beginning of a sentence: what cannot be done without the port. */
+  readonly what: string;
+  /** The option of the command line that chooses the port. */
+  readonly option: string;
+  /** By what name clients are told that it ends. */
+  readonly name: string;
+  /** Undefined for plaintext. */
+  readonly tls?: ServerTls | undefined;
+  /** With TLS: whoever shows no certificate is not served. */
+  readonly certificateRequired?: boolean;
+  /** Connections end after so long, ms: whoever comes back proves anew who it is. Undefined: they stay. */
+  readonly mostAgeMs?: number | undefined;
+  /** By path, `/package.Service/Method`. */
+  readonly methods: ReadonlyMap<string, Handler>;
+}
+
+export interface GrpcServer {
+  readonly port: number;
+  /** For connections that come from now on. */
+  setTls(tls: ServerTls): void;
+  /** Takes no new calls and ends those that there are, so that clients go elsewhere; resolves when they are gone, or after so many ms. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Bounds, so that no client holds more than its part: calls of one connection. */
+const MOST_CALLS = 100;
+/** Of one message that comes, bytes: 10,000 names with their versions are about 1 MB. */
+const MOST_MESSAGE = 8 * 1024 * 1024;
+/** From a TCP connection to the end of its TLS handshake. */
+const HANDSHAKE_MS = 20_000;
+/** For a client to read the end of its call, and to end it too. */
+const LINGER_MS = 10_000;
+/** What Node counts of one connection's queues and tables, MB. Responses wait outside, in buffers that are shared. */
+const MOST_SESSION_MEMORY = 64;
+
+/** Rejects as `listening`. */
+export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
+  const { listen, what, option, name, tls, certificateRequired = false, mostAgeMs, methods } = options;
+  const settings = { maxConcurrentStreams: MOST_CALLS };
+  const bounds = { settings, maxSessionMemory: MOST_SESSION_MEMORY };
+  const server: Http2Server | Http2SecureServer = tls
+    ? createSecureServer({
+        ...bounds,
+        ...tls,
+        requestCert: true,
+        rejectUnauthorized: certificateRequired,
+        handshakeTimeout: HANDSHAKE_MS,
+        minVersion: 'TLSv1.2',
+        ALPNProtocols: ['h2'],
+      })
+    : createServer(bounds);
+  const sessions = new Set<ServerHttp2Session>();
+  const calls = new Set<ServedCall>();
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+    guard(session, mostAgeMs);
+  });
+  server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+    const call = new ServedCall(stream, headers);
+    calls.add(call);
+    stream.once('close', () => calls.delete(call));
+    call.serve(methods);
+  });
+  // Handshakes that fail concern their clients alone.
+  server.on('tlsClientError', (_error, socket) => socket.destroy());
+  server.on('sessionError', () => {});
+  await listening(server, { host: listen.address, port: listen.port }, { ip: listen.address, port: listen.port }, { what, option });
+  return {
+    port: (server.address() as AddressInfo).port,
+    setTls: (next) => (server as Http2SecureServer).setSecureContext(next),
+    async close(graceMs) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const call of calls) call.end(STATUS.unavailable, `${name} is ending`);
+      for (const session of sessions) session.close();
+      const late = setTimeout(() => {
+        for (const session of sessions) session.destroy();
+      }, graceMs);
+      await closed;
+      clearTimeout(late);
+    },
+  };
+}
+
+/** Ends a stream to which all has been said: what the client goes on to send is of no use, and it may not read what there is for it. */
+function dismiss(stream: ServerHttp2Stream): void {
+  stream.resume();
+  const late = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), LINGER_MS).unref();
+  stream.once('close', () => clearTimeout(late));
+}
+
+class ServedCall implements Call {
+  readonly metadata: IncomingHttpHeaders;
+  readonly #stream: ServerHttp2Stream;
+  readonly #reader = new MessageReader(MOST_MESSAGE);
+  #listener: CallListener | undefined;
+  #over = false;
+
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders) {
+    this.#stream = stream;
+    this.metadata = headers;
+  }
+
+  get peer(): Peer {
+    const socket = this.#stream.session?.socket as Partial<TLSSocket> | undefined;
+    const certificate = socket?.authorized ? socket.getPeerCertificate?.() : undefined;
+    return {
+      address: hostPort(socket?.remoteAddress ?? '', socket?.remotePort ?? 0),
+      certificate: certificate && 'raw' in certificate ? certificate : undefined,
+    };
+  }
+
+  serve(methods: ReadonlyMap<string, Handler>): void {
+    const stream = this.#stream;
+    stream.on('error', () => {});
+    stream.once('close', () => this.#close());
+    if (!this.metadata['content-type']?.startsWith('application/grpc')) {
+      stream.respond({ ':status': 415 }, { endStream: true });
+      dismiss(stream);
+      return;
+    }
+    const path = this.metadata[':path'] ?? '';
+    const encoding = String(this.metadata['grpc-encoding'] ?? 'identity');
+    const handler = methods.get(path);
+    if (!handler) this.end(STATUS.unimplemented, `there is no method ${path} here`);
+    else if (encoding !== 'identity') this.end(STATUS.unimplemented, `messages in the encoding ${encoding} are not read here`);
+    else this.#hear(handler);
+  }
+
+  #hear(handler: Handler): void {
+    const stream = this.#stream;
+    this.#listener = handler(this);
+    stream.on('data', (piece: Buffer) => this.#read(piece));
+    stream.once('end', () => {
+      if (this.#over) return;
+      if (this.#reader.isWithin) this.end(STATUS.invalidArgument, 'the last message is cut off');
+      else this.#listener?.halfClosed();
+    });
+  }
+
+  begin(): void {
+    if (this.#stream.headersSent || this.#stream.destroyed) return;
+    this.#stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+  }
+
+  write(message: Uint8Array, written?: () => void): void {
+    if (this.#over || this.#stream.destroyed) return;
+    this.begin();
+    this.#stream.cork();
+    this.#stream.write(prefixOf(message));
+    this.#stream.write(message, (error) => {
+      if (!error) written?.();
+    });
+    this.#stream.uncork();
+  }
+
+  end(status: Status, details = ''): void {
+    if (this.#over) return;
+    const stream = this.#stream;
+    const trailers = { 'grpc-status': String(status), ...(details === '' ? {} : { 'grpc-message': encodedDetails(details) }) };
+    if (!stream.destroyed) {
+      if (stream.headersSent) {
+        stream.once('wantTrailers', () => stream.sendTrailers(trailers));
+        stream.end();
+      } else {
+        stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...trailers }, { endStream: true });
+      }
+      dismiss(stream);
+    }
+    this.#close();
+  }
+
+  #read(piece: Buffer): void {
+    if (this.#over) return;
+    try {
+      for (const message of this.#reader.read(piece)) {
+        this.#listener?.message(message);
+        if (this.#over) return;
+      }
+    } catch (error) {
+      const status = { 'grpc-compressed': STATUS.unimplemented, 'grpc-too-large': STATUS.resourceExhausted }[codeOf(error) ?? ''];
+      this.end(status ?? STATUS.internal, messageOf(error));
+    }
+  }
+
+  #close(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#listener?.closed();
+  }
+}
