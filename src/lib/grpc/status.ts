@@ -23,8 +23,5 @@ const MOST_DETAILS = 2048;
 
 /** As the header `grpc-message` has it: UTF-8, with percent-encoding of what is not printable ASCII (grpc/doc/PROTOCOL-HTTP2.md). */
 export function encodedDetails(details: string): string {
-  return encodeURI(details.slice(0, MOST_DETAILS).toWellFormed().replaceAll('%', '\u0000'))
-    .replaceAll('%00', '%25')
-    .replaceAll('%20', ' ')
-    .replaceAll('%22', '"');
+  return encodeURI(details.slice(0, MOST_DETAILS).toWellFormed()).replaceAll('%20', ' ').replaceAll('%22', '"');
 }
