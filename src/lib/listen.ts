@@ -12,7 +12,7 @@ interface ListenAddress {
 }
 
 /** For errors. */
-interface ListenWords {
+export interface ListenWords {
   /** What it was for, as the beginning of a sentence. */
   readonly what?: string;
   /** The option of the command line that chooses the port. */

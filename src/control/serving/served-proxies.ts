@@ -3,6 +3,7 @@ import { SallyportError } from '../../lib/errors.ts';
 import type { Peer } from '../../lib/grpc/server.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { Mesh } from '../../translate/model.ts';
+import { refusalsOf } from '../../xds/ads/nack.ts';
 import type { Admitted, AdsServerOptions } from '../../xds/ads/server.ts';
 import type { AdsStream } from '../../xds/ads/stream.ts';
 import { type Publication, SetCache } from '../../xds/cache.ts';
@@ -12,7 +13,6 @@ import type { Fleet, FleetHost, FleetProxy, Joined, TurnPublication } from '../f
 import { originsBehind } from '../refused-origins.ts';
 import type { ControlEvent } from '../report.ts';
 import { keysIn, withoutKeys } from './keyless.ts';
-import { refusalsOf } from './nack.ts';
 import { certifies, checkCertificate, declaredProxy, followedProxy, proxyOfNode } from './node.ts';
 
 export interface ServedProxiesOptions {

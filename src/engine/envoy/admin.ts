@@ -4,13 +4,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { SallyportError } from '../../lib/errors.ts';
 import type { Refusal } from '../contract.ts';
 
-/** How many updates each subscription has taken or refused. */
-export interface UpdateCounts {
-  readonly clusters: number;
-  readonly listeners: number;
-  readonly refusedClusters: number;
-}
-
 interface Stats {
   readonly [name: string]: number;
 }
@@ -25,28 +18,25 @@ export class EnvoyAdmin {
     this.#socketPath = socketPath;
   }
 
-  async updates(): Promise<UpdateCounts> {
-    return countsOf(await this.#stats());
+  /** The path of the admin endpoint's socket. */
+  get socketPath(): string {
+    return this.#socketPath;
   }
 
-  /** Waits until an update later than `before` (the first, if undefined) is in force and nothing is warming; returns what was refused. */
-  async inForce(before: UpdateCounts | undefined, timeoutMs: number): Promise<Refusal[]> {
+  /**
+   * Waits until Envoy has answered what it is served and nothing is warming. Returns what is not in force by the end of the time.
+   * @param answered asked again and again
+   */
+  async inForce(answered: () => boolean, timeoutMs: number): Promise<Refusal[]> {
     const end = performance.now() + timeoutMs;
-    let last: Stats | undefined;
     for (;;) {
-      last = await this.#stats().catch(() => undefined);
-      if (last && isInForce(last, before)) break;
-      if (performance.now() > end) return [await this.#whyLate(last, timeoutMs)];
+      // What came of an answer can be asked for once the answer has come.
+      const before = answered();
+      const stats = await this.#stats().catch(() => undefined);
+      if (stats && before && answered() && isInForce(stats)) return [];
+      if (performance.now() > end) return [await this.#whyLate(stats, timeoutMs)];
       await delay(POLL_MS);
     }
-    const refused = await this.#refusals();
-    if (countsOf(last).refusedClusters > (before?.refusedClusters ?? 0)) {
-      refused.push({
-        resource: 'clusters',
-        message: 'Envoy took only some of them; its warning "Error adding/updating cluster(s)" says which and why',
-      });
-    }
-    return refused;
   }
 
   /** Listeners drain: kept-alive connections are told to close. Resolves when no request runs any more, or after `graceMs`. */
@@ -68,24 +58,8 @@ export class EnvoyAdmin {
   }
 
   async #stats(): Promise<Stats> {
-    const filter =
-      '^(cluster_manager\\.(cds\\.update_|warming_clusters)|listener_manager\\.(lds\\.update_|total_listeners_warming)|server\\.state)';
+    const filter = '^(cluster_manager\\.warming_clusters|listener_manager\\.total_listeners_warming|server\\.state)';
     return parse(await this.#ask('GET', `/stats?filter=${encodeURIComponent(filter)}`));
-  }
-
-  async #refusals(): Promise<Refusal[]> {
-    const found: Refusal[] = [];
-    for (const [kind, resource] of [
-      ['listener', 'dynamic_listeners'],
-      ['cluster', 'dynamic_warming_clusters'],
-    ]) {
-      const dump = JSON.parse(await this.#ask('GET', `/config_dump?resource=${resource}`)) as { configs?: Dumped[] };
-      for (const { name, error_state } of dump.configs ?? []) {
-        if (error_state)
-          found.push({ resource: `${kind} ${name ?? error_state.failed_configuration?.name}`, message: error_state.details ?? '' });
-      }
-    }
-    return found;
   }
 
   async #whyLate(stats: Stats | undefined, timeoutMs: number): Promise<Refusal> {
@@ -117,11 +91,6 @@ export class EnvoyAdmin {
   }
 }
 
-interface Dumped {
-  readonly name?: string;
-  readonly error_state?: { readonly details?: string; readonly failed_configuration?: { readonly name?: string } };
-}
-
 function parse(text: string): Stats {
   const stats: Record<string, number> = {};
   for (const line of text.split('\n')) {
@@ -131,22 +100,6 @@ function parse(text: string): Stats {
   return stats;
 }
 
-function countsOf(stats: Stats): UpdateCounts {
-  const done = (prefix: string) => (stats[`${prefix}.update_success`] ?? 0) + (stats[`${prefix}.update_rejected`] ?? 0);
-  return {
-    clusters: done('cluster_manager.cds'),
-    listeners: done('listener_manager.lds'),
-    refusedClusters: stats['cluster_manager.cds.update_rejected'] ?? 0,
-  };
-}
-
-function isInForce(stats: Stats, before: UpdateCounts | undefined): boolean {
-  const now = countsOf(stats);
-  return (
-    stats['server.state'] === 0 &&
-    now.clusters > (before?.clusters ?? 0) &&
-    now.listeners > (before?.listeners ?? 0) &&
-    !stats['cluster_manager.warming_clusters'] &&
-    !stats['listener_manager.total_listeners_warming']
-  );
+function isInForce(stats: Stats): boolean {
+  return stats['server.state'] === 0 && !stats['cluster_manager.warming_clusters'] && !stats['listener_manager.total_listeners_warming'];
 }

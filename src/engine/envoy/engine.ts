@@ -1,17 +1,21 @@
-/** A stock Envoy as the engine: the same xDS as files that it watches, so that a translation is judged by Envoy itself. */
+/** A stock Envoy as the engine: a child process that has the same xDS over ADS, as the Envoys of a fleet have it. */
 import type { ChildProcess } from 'node:child_process';
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { AdminServer } from '../../admin/index.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
-import type { XdsResources, XdsUpdate } from '../../xds/resources.ts';
+import { envoyBootstrap } from '../../xds/envoy-bootstrap.ts';
+import { nodeJson } from '../../xds/node.ts';
+import type { XdsResources } from '../../xds/resources.ts';
+import { encodeSet } from '../../xds/update.ts';
 import type { Engine, Refusal } from '../contract.ts';
 import { EnvoyAdmin } from './admin.ts';
 import { createAdminFront } from './admin-front.ts';
-import { ADMIN_SOCKET, BOOTSTRAP_FILE, CLUSTERS_FILE, envoyBootstrap, envoyFiles, isSecretFile, LISTENERS_FILE } from './files.ts';
+import { Feed } from './feed.ts';
 import { claimFolder, clearLeftovers } from './leftovers.ts';
+import { forEnvoy } from './listeners.ts';
 import { spawnEnvoy } from './process.ts';
 
 export interface EnvoyEngineOptions {
@@ -24,6 +28,9 @@ export interface EnvoyEngineOptions {
   readonly logLevel: string;
 }
 
+/** Names in the folder of an engine. */
+const ADMIN_SOCKET = 'admin.sock';
+const XDS_SOCKET = 'xds.sock';
 /** How long a new configuration may take to come into force, e.g. until the names of new clusters are resolved. */
 const IN_FORCE_MS = 15_000;
 
@@ -33,7 +40,7 @@ export class EnvoyEngine implements Engine {
   readonly #options: EnvoyEngineOptions;
   readonly #folder: string;
   readonly #admin: EnvoyAdmin;
-  readonly #written = new Map<string, string>();
+  readonly #feed = new Feed();
   #front: AdminServer | undefined;
   #fail: (error: Error) => void = () => {};
   #child: ChildProcess | undefined;
@@ -51,19 +58,13 @@ export class EnvoyEngine implements Engine {
     });
   }
 
-  async apply(resources: XdsResources, update: XdsUpdate): Promise<readonly Refusal[]> {
-    const { files, omitted } = envoyFiles(resources, update.version, this.#folder);
-    const before = this.#child ? await this.#admin.updates() : undefined;
-    for (const [path, content] of files) {
-      if (path !== CLUSTERS_FILE && path !== LISTENERS_FILE) this.#write(path, content);
-    }
-    // Envoy takes the files in the order in which they are renamed: a listener finds its cluster.
-    this.#write(CLUSTERS_FILE, files.get(CLUSTERS_FILE)!);
-    this.#write(LISTENERS_FILE, files.get(LISTENERS_FILE)!);
-    if (!before) await this.#start();
-    const refused = await Promise.race([this.#admin.inForce(before, IN_FORCE_MS), this.failed.then((error) => Promise.reject(error))]);
-    this.#removeUnused(files);
-    return [...omitted, ...refused];
+  async apply(resources: XdsResources): Promise<readonly Refusal[]> {
+    const { resources: served, omitted } = forEnvoy(resources);
+    this.#feed.serve(encodeSet(served));
+    if (!this.#child) await this.#start();
+    const failed = this.failed.then((error) => Promise.reject(error));
+    const late = await Promise.race([this.#admin.inForce(() => this.#feed.isSettled, IN_FORCE_MS), failed]);
+    return [...omitted, ...this.#feed.refusals, ...late];
   }
 
   async reopenLogs(): Promise<void> {
@@ -78,24 +79,24 @@ export class EnvoyEngine implements Engine {
       await this.#exited;
     }
     await this.#front?.close();
+    await this.#feed.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
   async #start(): Promise<void> {
     const { binary, proxy, admin, concurrency, logLevel } = this.#options;
-    this.#front ??= await createAdminFront(join(this.#folder, ADMIN_SOCKET), admin);
-    this.#write(BOOTSTRAP_FILE, envoyBootstrap({ folder: this.#folder, proxy }));
-    const argv = [
-      '-c',
-      join(this.#folder, BOOTSTRAP_FILE),
-      '--disable-hot-restart',
-      '--log-level',
-      logLevel,
-      '--drain-time-s',
-      '5',
-      '--file-flush-interval-msec',
-      '50',
-    ];
+    this.#front ??= await createAdminFront(this.#admin.socketPath, admin);
+    await this.#feed.listen(join(this.#folder, XDS_SOCKET));
+    const bootstrap = envoyBootstrap({
+      node: nodeJson(proxy),
+      admin: { path: this.#admin.socketPath },
+      xds: { path: join(this.#folder, XDS_SOCKET) },
+      protocol: 'delta',
+      tls: undefined,
+    });
+    const file = join(this.#folder, 'bootstrap.json');
+    writeFileSync(file, JSON.stringify(bootstrap, undefined, 1));
+    const argv = ['-c', file, '--disable-hot-restart', '--log-level', logLevel, '--drain-time-s', '5', '--file-flush-interval-msec', '50'];
     if (concurrency > 0) argv.push('--concurrency', String(concurrency));
     const child = spawnEnvoy(binary, argv);
     this.#child = child;
@@ -112,22 +113,5 @@ export class EnvoyEngine implements Engine {
         resolve();
       });
     });
-  }
-
-  #write(path: string, content: string): void {
-    if (this.#written.get(path) === content) return;
-    const file = join(this.#folder, path);
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    writeFileSync(`${file}.new`, content, { mode: isSecretFile(path) ? 0o600 : 0o644 });
-    renameSync(`${file}.new`, file);
-    this.#written.set(path, content);
-  }
-
-  #removeUnused(files: ReadonlyMap<string, string>): void {
-    for (const path of this.#written.keys()) {
-      if (files.has(path) || path === BOOTSTRAP_FILE) continue;
-      rmSync(join(this.#folder, path), { force: true });
-      this.#written.delete(path);
-    }
   }
 }

@@ -15,7 +15,7 @@ import {
 import type { AddressInfo } from 'node:net';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { codeOf, messageOf } from '../errors.ts';
-import { listening } from '../listen.ts';
+import { type ListenWords, listening } from '../listen.ts';
 import { hostPort, type SocketAddress } from '../socket-address.ts';
 import { guard } from './guard.ts';
 import { MessageReader, prefixOf } from './messages.ts';
@@ -61,11 +61,12 @@ export interface ServerTls {
 }
 
 export interface GrpcServerOptions {
-  readonly listen: SocketAddress;
+  /** Where it listens: an address, or the path of a unix socket. */
+  readonly listen: SocketAddress | { readonly path: string };
   /** For errors, as the beginning of a sentence: what cannot be done without the port. */
   readonly what: string;
   /** The option of the command line that chooses the port. */
-  readonly option: string;
+  readonly option?: string;
   /** By what name clients are told that it ends. */
   readonly name: string;
   /** Undefined for plaintext. */
@@ -79,6 +80,7 @@ export interface GrpcServerOptions {
 }
 
 export interface GrpcServer {
+  /** Of a unix socket 0. */
   readonly port: number;
   /** For connections that come from now on. */
   setTls(tls: ServerTls): void;
@@ -129,9 +131,9 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   // Handshakes that fail concern their clients alone.
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   server.on('sessionError', () => {});
-  await listening(server, { host: listen.address, port: listen.port }, { ip: listen.address, port: listen.port }, { what, option });
+  await listenAt(server, listen, { what, ...(option === undefined ? {} : { option }) });
   return {
-    port: (server.address() as AddressInfo).port,
+    port: 'path' in listen ? 0 : (server.address() as AddressInfo).port,
     setTls: (next) => (server as Http2SecureServer).setSecureContext(next),
     async close(graceMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -144,6 +146,12 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       clearTimeout(late);
     },
   };
+}
+
+function listenAt(server: Http2Server | Http2SecureServer, listen: GrpcServerOptions['listen'], words: ListenWords): Promise<void> {
+  if ('path' in listen) return listening(server, listen, { ip: listen.path, port: 0 }, words);
+  const { address, port } = listen;
+  return listening(server, { host: address, port }, { ip: address, port }, words);
 }
 
 /** Ends a stream to which all has been said: what the client goes on to send is of no use, and it may not read what there is for it. */

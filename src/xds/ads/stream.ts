@@ -89,6 +89,12 @@ export class AdsStream {
     });
   }
 
+  /** Whether the client has clusters and listeners, and has answered all that there was to say; `refusals` are what it said no to. */
+  get isSettled(): boolean {
+    const needed = [TYPE_URL.cluster, TYPE_URL.listener].every((type) => this.#subscriptions.has(type));
+    return needed && !this.#writing && [...this.#subscriptions.values()].every((type) => !type.busy && !type.pending(true));
+  }
+
   /** The newest set from now on. */
   serve(set: EncodedSet): void {
     this.#set = set;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { EncodedResource } from '../../xds/resources.ts';
+import type { EncodedResource } from '../resources.ts';
 import { refusalsOf } from './nack.ts';
 
 const resource = (name: string): EncodedResource => ({ type: 'cluster', name, version: '1', bytes: new Uint8Array() });
