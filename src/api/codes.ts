@@ -1,6 +1,6 @@
 import type { Level } from '../lib/finding.ts';
 
-/** What reading, decoding and the conversion of the Kubernetes Gateway API report, beside Istio's own IST0106 (a schema or validation rule is broken) and IST0133 (a doubtful construct). */
+/** What reading, decoding, the conversion of the Kubernetes Gateway API and running report, beside Istio's own IST0106 (a schema or validation rule is broken) and IST0133 (a doubtful construct). */
 export const DECODING_CODES = {
   SP0001: { name: 'DocumentDoesNotParse', level: 'Error', summary: 'A document is neither YAML nor JSON; nothing of it is in force.' },
   SP0002: { name: 'FileUnreadable', level: 'Error', summary: 'A file or folder cannot be read; nothing of it is in force.' },
@@ -50,6 +50,11 @@ export const DECODING_CODES = {
     level: 'Error',
     summary:
       'An object is of a kind that its API group does not have, or of a group that does not exist; a cluster would refuse the object, and it is not in force.',
+  },
+  SP0016: {
+    name: 'RefusedByProxy',
+    level: 'Error',
+    summary: 'A proxy would not take what was made of an object; what was in force of it before stays in force there.',
   },
 } as const satisfies Readonly<Record<string, { name: string; level: Level; summary: string }>>;
 

@@ -34,12 +34,6 @@ export function sayEvent(event: Exclude<ControlEvent, { readonly kind: 'ended' }
       for (const { code, origin } of event.mended) printError(`${paint('green', 'mended')} [${code}] ${originText(origin)}\n`);
       return;
     }
-    case 'refused': {
-      const { type, namespace, name } = event.proxy;
-      const of = event.origins.length > 0 ? ` (of ${few(event.origins.map(originText))})` : '';
-      say(`${type} ${namespace}/${name}: ${event.refusal.resource}${of}: ${event.refusal.message}`);
-      return;
-    }
     case 'withheld': {
       const { type, namespace, name } = event.proxy;
       say(

@@ -45,6 +45,8 @@ export interface FleetHost<P extends TurnPublication> {
   readonly join: (of: (mesh: Mesh) => ProxyIdentity) => Joined<P>;
   /** Other proxies are wanted: publishes the newest input anew. */
   readonly renew: () => void;
+  /** `proxies` says something else than before: one came, or has refused something. */
+  readonly changed: () => void;
   /** A proxy has made something of a publication; by then `proxies` says what. */
   readonly acknowledged: (answer: Acknowledgement<P, Refusal>) => void;
   readonly ended: (proxy: ProxyIdentity, error: Error) => void;

@@ -34,7 +34,7 @@ export interface LoopOptions {
   readonly identities?: Identities | undefined;
   /** A state is in force with every proxy, newer than the one before. */
   readonly inForce?: (report: Report) => void;
-  /** A proxy that joined is of a class of which there was none, with findings of its own; `report` has them. */
+  /** `report` has other findings or refusals: a proxy joined that is of a class of which there was none, or refused something. */
   readonly found?: () => void;
   readonly ended?: (proxy: ProxyIdentity, error: Error) => void;
   /** Identities could not be renewed: those that are in force end with their time. It is tried again. */
@@ -62,12 +62,15 @@ export class Loop {
   #renewal: NodeJS.Timeout | undefined;
   #count = 0;
   #settled = 0;
+  /** Of the report, as text. */
+  #refusals = '';
   #registry: BuiltRegistry | undefined;
   #waiting: Waiting[] = [];
 
   constructor(options: LoopOptions) {
     this.#options = options;
     this.#fleet = options.fleet({
+      changed: () => this.#settle(),
       acknowledged: (answer) => {
         if (answer.kind === 'accepted') this.#settle();
         else this.#fail(answer.publication.turn.number, answer.error);
@@ -172,7 +175,9 @@ export class Loop {
       return { identity, version: publication.set.version, refusals: refused, resources: publication.resources };
     });
     const report: Report = { snapshot: mesh.snapshot.version, findings, proxies, mesh };
-    const found = this.report !== undefined && this.report.findings !== findings;
+    const refusals = proxies.flatMap((proxy) => proxy.refusals.map(({ resource, message }) => `${resource}: ${message}`)).join('\n');
+    const found = this.report !== undefined && (this.report.findings !== findings || refusals !== this.#refusals);
+    this.#refusals = refusals;
     this.report = report;
     this.#fleet.retire(turn.number);
     const news = turn.number > this.#settled;

@@ -1,7 +1,6 @@
 /** What the control plane says of itself. */
 import type { Refusal } from '../engine/contract.ts';
 import type { Finding } from '../lib/finding.ts';
-import type { PlacedOrigin } from '../lib/origin.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { Mesh } from '../translate/model.ts';
 import type { XdsResources } from '../xds/resources.ts';
@@ -18,7 +17,7 @@ export interface ProxyState {
 export interface Report {
   /** The snapshot's number. */
   readonly snapshot: number;
-  /** Of reading, registry, translation and, where it has caught up, analysis. */
+  /** Of reading, registry, translation, what proxies refused and, where it has caught up, analysis. */
   readonly findings: readonly Finding[];
   readonly proxies: readonly ProxyState[];
   /** What was translated. */
@@ -29,8 +28,6 @@ export interface Report {
 export type ControlEvent =
   /** Findings that were not there before, and those that no longer are. */
   | { readonly kind: 'findings'; readonly fresh: readonly Finding[]; readonly mended: readonly Finding[] }
-  /** Something that a proxy would not take and had not refused before, and the user's resources that it was made of. */
-  | { readonly kind: 'refused'; readonly proxy: ProxyIdentity; readonly refusal: Refusal; readonly origins: readonly PlacedOrigin[] }
   /** A proxy is connected that did not prove who it is: these secrets of its own, which have private keys, it does not get. */
   | { readonly kind: 'withheld'; readonly proxy: ProxyIdentity; readonly secrets: readonly string[] }
   /** What was read after the first time is in force with so many proxies; errors are those that stand. */

@@ -59,20 +59,20 @@ test('findings are told once when they are new, and once when they are mended', 
   );
 });
 
-test('a refusal is told when it is new', async () => {
+test('a refusal is a finding, told when it is new and when it is mended', async () => {
   const { session, engine, said } = setup(false);
   engine.refuse = (key) => key.startsWith('cluster/outbound');
   await session.apply(inputOf(entryText('one.example.com')));
   await session.apply(inputOf(entryText('one.example.com')));
   assert.deepEqual(
     said().filter((what) => what !== 'in-force'),
-    ['refused'],
+    ['SP0016'],
   );
   await session.apply(inputOf(''));
   await session.apply(inputOf(entryText('one.example.com')));
   assert.deepEqual(
     said().filter((what) => what !== 'in-force'),
-    ['refused', 'refused'],
+    ['SP0016', '-SP0016', 'SP0016'],
   );
 });
 

@@ -7,6 +7,7 @@ import type { Mesh } from '../translate/model.ts';
 import { BackgroundAnalysis } from './analysis.ts';
 import { Loop, type LoopOptions } from './loop.ts';
 import { News } from './news.ts';
+import { refusalFindings } from './refused.ts';
 import type { ControlEvent, Report } from './report.ts';
 
 export interface SessionOptions extends Pick<LoopOptions, 'prepare' | 'fleet' | 'identities'> {
@@ -44,7 +45,9 @@ export class Session implements Listener<MeshInput> {
   /** What is in force; undefined until the first input is. */
   get report(): Report | undefined {
     const report = this.#loop.report;
-    return report && { ...report, findings: sortFindings([...report.findings, ...this.#analysed]) };
+    if (!report) return undefined;
+    const refused = refusalFindings(report.proxies, report.mesh.snapshot);
+    return { ...report, findings: sortFindings([...report.findings, ...refused, ...this.#analysed]) };
   }
 
   /** Resolves when the input, or a later one, is in force with every proxy; rejects as `Loop.apply`. */
@@ -75,7 +78,6 @@ export class Session implements Listener<MeshInput> {
 
   #inForce({ proxies, mesh, findings }: Report): void {
     this.#tellFindings();
-    for (const event of this.#news.ofRefusals(proxies)) this.#tell(event);
     const before = this.#told;
     // Other identities and other proxies are no other mesh.
     if (before?.snapshot === mesh.snapshot && before.config === mesh.config) return;

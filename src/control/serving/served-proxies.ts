@@ -3,14 +3,12 @@ import { SallyportError } from '../../lib/errors.ts';
 import type { Peer } from '../../lib/grpc/server.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { Mesh } from '../../translate/model.ts';
-import { refusalsOf } from '../../xds/ads/nack.ts';
 import type { Admitted, AdsServerOptions } from '../../xds/ads/server.ts';
 import type { AdsStream } from '../../xds/ads/stream.ts';
 import { type Publication, SetCache } from '../../xds/cache.ts';
 import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { EncodedSet } from '../../xds/update.ts';
 import type { Fleet, FleetHost, FleetProxy, Joined, TurnPublication } from '../fleet.ts';
-import { originsBehind } from '../refused-origins.ts';
 import type { ControlEvent } from '../report.ts';
 import { keysIn, withoutKeys } from './keyless.ts';
 import { certifies, checkCertificate, declaredProxy, followedProxy, proxyOfNode } from './node.ts';
@@ -49,6 +47,7 @@ export class ServedProxies {
   readonly #cache = new SetCache<Publication, never>();
   #join: ((key: string, of: (mesh: Mesh) => ProxyIdentity) => Joined<Publication>) | undefined;
   #renew = () => {};
+  #refused = () => {};
   /** Of the newest mesh. */
   #trustDomain: string | undefined;
 
@@ -70,12 +69,22 @@ export class ServedProxies {
   /** For the loop. What is published counts as settled: a client takes it over at its own pace, of which `streams` tell. */
   openFleet<P extends TurnPublication>(host: FleetHost<P>): Fleet<P> {
     let proxies = new Map<string, FleetProxy<P>>();
-    const settledAt = (identity: ProxyIdentity, publication: P): FleetProxy<P> => ({ identity, settled: { publication, refused: [] } });
+    const refusedBy = (key: string) => [...(this.#served.get(key)?.streams ?? [])].flatMap(({ stream }) => stream.refusals);
+    const settledAt = (key: string, identity: ProxyIdentity, publication: P): FleetProxy<P> => ({
+      identity,
+      settled: {
+        publication,
+        get refused() {
+          return refusedBy(key);
+        },
+      },
+    });
     this.#renew = host.renew;
+    this.#refused = host.changed;
     this.#join = (key, of) => {
       const joined = host.join(of);
-      proxies.set(key, settledAt(joined.identity, joined.publication));
-      host.acknowledged({ kind: 'accepted', publication: joined.publication, refused: [] });
+      proxies.set(key, settledAt(key, joined.identity, joined.publication));
+      host.changed();
       return joined;
     };
     return {
@@ -83,7 +92,7 @@ export class ServedProxies {
         return [...proxies.values()];
       },
       publish: (publications) => {
-        proxies = new Map([...publications].map(([key, { identity, publication }]) => [key, settledAt(identity, publication)]));
+        proxies = new Map([...publications].map(([key, { identity, publication }]) => [key, settledAt(key, identity, publication)]));
         for (const [key, { identity, publication }] of publications) this.#publish(key, identity, publication);
       },
       retire: () => {},
@@ -121,11 +130,7 @@ export class ServedProxies {
       },
     });
     return {
-      refused: (type, nack) => {
-        const { identity: proxy, publication } = served;
-        for (const refusal of refusalsOf(type, nack))
-          this.#options.tell({ kind: 'refused', proxy, refusal, origins: originsBehind(publication.resources, refusal.key) });
-      },
+      refused: () => this.#refused(),
       left: () => {
         unfollow();
         served.streams.delete(one);

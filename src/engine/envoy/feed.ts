@@ -1,6 +1,5 @@
 /** What an Envoy of this process is to run, served to it over ADS at a unix socket that this user alone can open. */
 import type { GrpcServer } from '../../lib/grpc/server.ts';
-import { refusalsOf } from '../../xds/ads/nack.ts';
 import { startAdsServer } from '../../xds/ads/server.ts';
 import type { AdsStream } from '../../xds/ads/stream.ts';
 import { EMPTY_SET, type EncodedSet } from '../../xds/update.ts';
@@ -29,7 +28,7 @@ export class Feed {
 
   /** What Envoy said no to, of what it is served. */
   get refusals(): readonly Refusal[] {
-    return (this.#stream?.states ?? []).flatMap(({ type, refusal }) => (refusal ? refusalsOf(type, refusal) : []));
+    return this.#stream?.refusals ?? [];
   }
 
   async close(): Promise<void> {

@@ -13,6 +13,7 @@ import type { Node } from '../gen/envoy/config/core/v3/base_pb.js';
 import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema } from '../gen/envoy/service/discovery/v3/discovery_pb.js';
 import { type ResourceType, TYPE_URL } from '../resources.ts';
 import { type EncodedSet, listIn } from '../update.ts';
+import { type RefusedResource, refusalsOf } from './nack.ts';
 import { warmedByAll } from './references.ts';
 import { responseOf } from './responses.ts';
 import { type Batch, type Protocol, type Refusal, type State, Subscription } from './subscription.ts';
@@ -87,6 +88,11 @@ export class AdsStream {
       const subscription = this.#subscriptions.get(TYPE_URL[type]);
       return { type, state: subscription?.state ?? 'not sent', refusal: subscription?.refusal };
     });
+  }
+
+  /** What the client says no to, of what it is served. */
+  get refusals(): readonly RefusedResource[] {
+    return [...this.#subscriptions.values()].flatMap(({ type, refusal }) => (refusal ? refusalsOf(type, refusal) : []));
   }
 
   /** Whether the client has clusters and listeners, and has answered all that there was to say; `refusals` are what it said no to. */
