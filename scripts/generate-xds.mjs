@@ -43,7 +43,7 @@ function overlayValidate(file) {
 }
 
 /** The .proto files that hold nothing but options on others: validation rules, version and status marks. */
-const OF_OPTIONS = /^(?:validate|udpa\/annotations|xds\/annotations|envoy\/annotations)(?:\/|$)/;
+const OF_OPTIONS = /^(?:validate|udpa\/annotations|xds\/annotations|envoy\/annotations|google\/api\/annotations_pb\.(?:js|d\.ts))(?:\/|$)/;
 
 /** The messages and enums of a file, as arguments of `fileDesc` (src/xds/descriptors.ts). Options are left out: nobody here asks for them. */
 function formsOf(file) {
