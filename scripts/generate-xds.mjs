@@ -83,6 +83,9 @@ function withoutEmptyEnd(lists) {
   return lists.slice(0, last + 1).map((list) => `[${list}]`);
 }
 
+/** A service as generated code declares it, with the comment before it: descriptors.ts knows messages and enums. */
+const SERVICE = /\n\/\*\*(?:(?!\*\/)[^])*\*\/\nexport (?:const \w+ = \/\*@__PURE__\*\/\s+serviceDesc\([^)]*\)|declare const \w+: GenService<\{[^]*?\n\}>);\n/g;
+
 /**
  * Makes the generated files quick to load: they describe their types to src/xds/descriptors.ts, where protobuf-es would have them decode what it embeds
  * when they load. What only options import goes.
@@ -94,12 +97,14 @@ function quickenLoading(registry) {
       rmSync(join(out, name), { recursive: true, force: true });
       continue;
     }
-    if (!from.endsWith('_pb.js')) continue;
     const path = join(out, name);
+    if (from.endsWith('_pb.d.ts')) writeFileSync(path, readFileSync(path, 'utf8').replace(SERVICE, ''));
+    if (!from.endsWith('_pb.js')) continue;
     const file = registry.getFile(from.replace(/_pb\.js$/, '.proto'));
     const target = `${'../'.repeat(from.split('/').length)}descriptors.ts`;
     const gone = new Set();
     const text = readFileSync(path, 'utf8')
+      .replace(SERVICE, '')
       .replace(/import \{([^}]*)\} from "@bufbuild\/protobuf\/codegenv2";/, (_, list) => {
         const names = list.split(',').map((each) => each.trim());
         const others = names.filter((each) => each !== 'fileDesc');
@@ -126,7 +131,7 @@ const roots = readFileSync(list, 'utf8')
   .filter((line) => line && !line.startsWith('#'));
 const stamp = join(out, '.stamp');
 /** Grows when this script writes something else from the same input. */
-const FORM = 4;
+const FORM = 6;
 const wanted = `${FORM}\n${readFileSync(join(root, 'node_modules/@grpc/grpc-js-xds/package.json'), 'utf8').match(/"version": "(.*)"/)[1]}\n${roots.join('\n')}\n${readFileSync(join(root, 'proto/istio/nds.proto'), 'utf8')}`;
 if (existsSync(stamp) && statSync(stamp).isFile() && readFileSync(stamp, 'utf8') === wanted && !process.argv.includes('--force'))
   process.exit(0);
