@@ -125,9 +125,10 @@ const roots = readFileSync(list, 'utf8')
   .map((line) => line.trim())
   .filter((line) => line && !line.startsWith('#'));
 const stamp = join(out, '.stamp');
+const own = readdirSync(join(root, 'proto/istio')).sort();
 /** Grows when this script writes something else from the same input. */
-const FORM = 4;
-const wanted = `${FORM}\n${readFileSync(join(root, 'node_modules/@grpc/grpc-js-xds/package.json'), 'utf8').match(/"version": "(.*)"/)[1]}\n${roots.join('\n')}\n${readFileSync(join(root, 'proto/istio/nds.proto'), 'utf8')}`;
+const FORM = 5;
+const wanted = `${FORM}\n${readFileSync(join(root, 'node_modules/@grpc/grpc-js-xds/package.json'), 'utf8').match(/"version": "(.*)"/)[1]}\n${roots.join('\n')}\n${own.map((name) => readFileSync(join(root, 'proto/istio', name), 'utf8')).join('')}`;
 if (existsSync(stamp) && statSync(stamp).isFile() && readFileSync(stamp, 'utf8') === wanted && !process.argv.includes('--force'))
   process.exit(0);
 

@@ -16,7 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   analysis: ['lib', 'api', 'config', 'registry', 'xds'],
   translate: ['lib', 'api', 'config', 'registry', 'xds'],
   simulate: ['lib', 'xds', 'http'],
-  ca: ['lib', 'xds'],
+  ca: ['lib', 'xds', 'http'],
   learn: ['lib', 'api'],
   convert: ['lib', 'api', 'config', 'registry'],
   kube: ['lib', 'api', 'config'],

@@ -1,8 +1,9 @@
 /** The certificate authority of a mesh: gives a workload its identity as a certificate, for a day. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { messageOf, SallyportError } from '../lib/errors.ts';
-import { Redacted } from '../lib/redacted.ts';
-import { type Issuer, leaf, selfSigned } from './certificates.ts';
+import type { Redacted } from '../lib/redacted.ts';
+import { certificatesIn, type Issuer, keyPem, leaf, newKey, selfSigned } from './certificates.ts';
+import { bytesOf, childrenOf, elementAt } from './der-reader.ts';
 
 /** What stands in a CA's folder, by Istio's names (the Secret `cacerts`), as PEM. */
 export interface AuthorityFiles {
@@ -28,6 +29,11 @@ export interface Authority {
   readonly trusted: string;
   /** @param now ms since the epoch @param hosts DNS names that a server is called by */
   issue(uri: string, now: number, hosts?: readonly string[]): WorkloadCertificate;
+  /**
+   * For whoever keeps the key: PEM of the leaf, and of what stands between it and the roots.
+   * @param key public @param lifeMs at most a day is given
+   */
+  certify(key: KeyObject, uri: string, now: number, lifeMs: number): readonly string[];
 }
 
 const HOUR_MS = 3_600_000;
@@ -44,17 +50,25 @@ export function newAuthorityFiles(trustDomain: string, now: number): AuthorityFi
 
 /** Throws `ca-invalid` for what can't sign; `where` names the CA. No message holds what a file holds. */
 export function openAuthority(files: AuthorityFiles, where: string): Authority {
-  const { subject, key, notAfter } = issuerOf(files, where);
+  const { subject, key: caKey, notAfter: caNotAfter } = issuerOf(files, where);
   const trusted = files['root-cert.pem'];
   // Peers have the root itself.
   const chain = isRoot(files['ca-cert.pem']) ? '' : files['cert-chain.pem'] || files['ca-cert.pem'];
+  const signedLeaf = (key: KeyObject, uri: string, now: number, lifeMs: number, hosts: readonly string[] = []) => {
+    const notAfter = Math.min(now + lifeMs, caNotAfter);
+    if (notAfter <= now) throw new SallyportError('ca-expired', `${where}: the certificate that signs has expired. Replace it.`);
+    return { certificate: leaf({ subject, key: caKey }, key, uri, hosts, { notBefore: now - SKEW_MS, notAfter }), notAfter };
+  };
   return {
     trusted,
-    issue(uri, now, hosts = []) {
-      const until = Math.min(now + DAY_MS, notAfter);
-      if (until <= now) throw new SallyportError('ca-expired', `${where}: the certificate that signs has expired. Replace it.`);
-      const made = leaf({ subject, key }, uri, hosts, { notBefore: now - SKEW_MS, notAfter: until });
-      return { chain: `${made.certificate}${chain}`, key: keyPem(made.key), notAfter: until };
+    issue(uri, now, hosts) {
+      const key = newKey();
+      const { certificate, notAfter } = signedLeaf(key, uri, now, DAY_MS, hosts);
+      return { chain: `${certificate}${chain}`, key: keyPem(key), notAfter };
+    },
+    certify(key, uri, now, lifeMs) {
+      const { certificate } = signedLeaf(key, uri, now, Math.min(lifeMs, DAY_MS));
+      return [certificate, ...(chain === '' ? [] : certificatesIn(chain))];
     },
   };
 }
@@ -78,25 +92,10 @@ function isRoot(pem: string): boolean {
   return certificate.checkIssued(certificate);
 }
 
-function keyPem(key: KeyObject): Redacted {
-  return new Redacted(Buffer.from(key.export({ type: 'pkcs8', format: 'pem' })));
-}
-
 /** The subject's bytes: version, serial number, algorithm, issuer and validity stand before it. */
 function subjectOf(certificate: Buffer): Buffer {
-  const body = element(certificate, element(certificate, 0).start);
-  let at = body.start;
-  const first = element(certificate, at);
-  if (certificate[at] === 0xa0) at = first.end;
-  for (let skipped = 0; skipped < 4; skipped++) at = element(certificate, at).end;
-  return certificate.subarray(at, element(certificate, at).end);
-}
-
-/** Where the content of the DER element at `at` starts and ends. */
-function element(bytes: Buffer, at: number): { readonly start: number; readonly end: number } {
-  const length = bytes[at + 1]!;
-  if (length < 0x80) return { start: at + 2, end: at + 2 + length };
-  const size = length & 0x7f;
-  const start = at + 2 + size;
-  return { start, end: start + bytes.readUIntBE(at + 2, size) };
+  const body = elementAt(certificate, elementAt(certificate, 0).start);
+  const fields = childrenOf(certificate, body);
+  const version = fields[0]?.tag === 0xa0 ? 1 : 0;
+  return bytesOf(certificate, fields[version + 4]!);
 }

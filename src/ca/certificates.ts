@@ -1,11 +1,14 @@
 /** X.509 certificates of a mesh (RFC 5280): a root that signs itself, and short-lived ones that name a workload by a SPIFFE ID. */
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { Redacted } from '../lib/redacted.ts';
 import { bitString, boolean, der, integer, octetString, oid, sequence, set, time, utf8 } from './der.ts';
+
+export const ECDSA_WITH_SHA256 = '1.2.840.10045.4.3.2';
 
 const OID = {
   commonName: '2.5.4.3',
   organization: '2.5.4.10',
-  ecdsaWithSha256: '1.2.840.10045.4.3.2',
+  ecdsaWithSha256: ECDSA_WITH_SHA256,
   rsaWithSha256: '1.2.840.113549.1.1.11',
   subjectKeyId: '2.5.29.14',
   keyUsage: '2.5.29.15',
@@ -50,12 +53,14 @@ export function selfSigned(organization: string, validity: Validity): Pair {
   const usage = extension(OID.keyUsage, true, bitString(Buffer.from([0x06]), 1));
   const constraints = extension(OID.basicConstraints, true, sequence(boolean(true)));
   const keyId = extension(OID.subjectKeyId, false, octetString(keyIdentifier(key)));
-  return { certificate: signed({ subject, key }, subject, key, validity, [usage, constraints, keyId]), key };
+  return { certificate: signed({ subject, key }, subject, keyDer(key), validity, [usage, constraints, keyId]), key };
 }
 
-/** A certificate for servers and clients with an empty subject, so that its names must be critical. Its key is new. @param hosts DNS names beside the URI */
-export function leaf(issuer: Issuer, uri: string, hosts: readonly string[], validity: Validity): Pair {
-  const key = newKey();
+/**
+ * A certificate for servers and clients, as PEM, with an empty subject, so that its names must be critical.
+ * @param key public or private @param hosts DNS names beside the URI
+ */
+export function leaf(issuer: Issuer, key: KeyObject, uri: string, hosts: readonly string[], validity: Validity): string {
   const names = sequence(der(0x86, Buffer.from(uri, 'latin1')), ...hosts.map((host) => der(0x82, Buffer.from(host, 'latin1'))));
   const extensions = [
     // digitalSignature and keyEncipherment.
@@ -65,10 +70,10 @@ export function leaf(issuer: Issuer, uri: string, hosts: readonly string[], vali
     extension(OID.authorityKeyId, false, sequence(der(0x80, keyIdentifier(issuer.key)))),
     extension(OID.altName, true, names),
   ];
-  return { certificate: signed(issuer, sequence(), key, validity, extensions), key };
+  return signed(issuer, sequence(), keyDer(key), validity, extensions);
 }
 
-function signed(issuer: Issuer, subject: Uint8Array, key: KeyObject, validity: Validity, extensions: readonly Buffer[]): string {
+function signed(issuer: Issuer, subject: Uint8Array, key: Uint8Array, validity: Validity, extensions: readonly Buffer[]): string {
   const algorithm = algorithmOf(issuer.key);
   // 16 bytes of which the first is never 0 nor makes the number negative.
   const serial = randomBytes(16);
@@ -80,10 +85,15 @@ function signed(issuer: Issuer, subject: Uint8Array, key: KeyObject, validity: V
     issuer.subject,
     sequence(time(validity.notBefore), time(validity.notAfter)),
     subject,
-    createPublicKey(key).export({ type: 'spki', format: 'der' }),
+    key,
     der(0xa3, sequence(...extensions)),
   );
   return pem('CERTIFICATE', sequence(body, algorithm, bitString(sign('sha256', body, issuer.key))));
+}
+
+/** Its public half (SubjectPublicKeyInfo). */
+export function keyDer(key: KeyObject): Buffer {
+  return (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' });
 }
 
 function algorithmOf(key: KeyObject): Buffer {
@@ -96,16 +106,24 @@ function extension(id: string, critical: boolean, value: Uint8Array): Buffer {
 }
 
 function keyIdentifier(key: KeyObject): Buffer {
-  return createHash('sha256')
-    .update(createPublicKey(key).export({ type: 'spki', format: 'der' }))
-    .digest()
-    .subarray(0, 20);
+  return createHash('sha256').update(keyDer(key)).digest().subarray(0, 20);
 }
 
-function pem(label: string, bytes: Uint8Array): string {
+/** A private key, as PEM. */
+export function keyPem(key: KeyObject): Redacted {
+  return new Redacted(Buffer.from(key.export({ type: 'pkcs8', format: 'pem' })));
+}
+
+export function pem(label: string, bytes: Uint8Array): string {
   const lines =
     Buffer.from(bytes)
       .toString('base64')
       .match(/.{1,64}/g) ?? [];
   return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+}
+
+/** Those in a PEM file, each as PEM. */
+export function certificatesIn(text: string): string[] {
+  const found = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  return found.map((each) => `${each}\n`);
 }

@@ -1,4 +1,5 @@
 /** The certificates of a mesh's workloads as secrets of SDS, renewed long before they expire. */
+import type { KeyObject } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import { type Secret, SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { ROOT_SECRET, WORKLOAD_SECRET } from '../xds/names.ts';
@@ -46,6 +47,13 @@ export class Identities {
     const now = this.#now();
     const { authority } = this.#opened(trustDomain, now);
     return { ...authority.issue(uri, now, hosts), trusted: authority.trusted };
+  }
+
+  /** For a workload that keeps its key: PEM of its certificate, of what stands between it and the roots, and the roots. Throws as `authorityIn`. */
+  certify(trustDomain: string, key: KeyObject, uri: string, lifeMs: number): readonly string[] {
+    const now = this.#now();
+    const { authority } = this.#opened(trustDomain, now);
+    return [...authority.certify(key, uri, now, lifeMs), authority.trusted];
   }
 
   /** Forgets all identities but these: their keys, and when they were to be renewed. */

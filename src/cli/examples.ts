@@ -21,6 +21,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   ],
   controller: ['sallyport controller mesh/', 'sallyport controller --ca ca/ --xds 0 --xds-tls 0.0.0.0:15012 mesh/'],
   bootstrap: ['sallyport bootstrap --role sidecar --workload shop/cart --xds 127.0.0.1:15010 > envoy.yaml'],
+  token: ['sallyport token create --ca ca/ --namespace shop --service-account cart --for 24h > token'],
   demo: ['sallyport demo', 'sallyport demo --serve'],
   explain: [
     'sallyport explain -f mesh/ http://www.example.com/',

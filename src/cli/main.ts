@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   proxy: async () => (await import('./proxy.ts')).proxyCommand(),
   controller: async () => (await import('./controller.ts')).controllerCommand(),
   bootstrap: async () => (await import('./bootstrap.ts')).bootstrapCommand(),
+  token: async () => (await import('./token.ts')).tokenCommand(),
   demo: async () => (await import('./demo.ts')).demoCommand(),
   explain: async () => (await import('./explain.ts')).explainCommand(),
   verify: async () => (await import('./verify.ts')).verifyCommand(),

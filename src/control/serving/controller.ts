@@ -1,12 +1,15 @@
 /** `sallyport controller`: the control plane alone, for proxies that connect to it over xDS. */
 
-import { ServerCredentials } from '@grpc/grpc-js';
+import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import { Identities } from '../../ca/identities.ts';
+import { jwksIn, type TokenOptions } from '../../ca/tokens.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import { isLoopbackAddress, type SocketAddress } from '../../lib/socket-address.ts';
-import { type AdsServer, startAdsServer } from '../../xds/ads/server.ts';
+import { type AdsServer, type AdsServerOptions, type Peer, startAdsServer } from '../../xds/ads/server.ts';
 import { type ControlPlane, controlFromFiles } from '../from-files.ts';
 import type { ControlEvent } from '../report.ts';
+import { Authentication } from './authentication.ts';
+import { addCaService } from './ca-service.ts';
 import { type MeshCredentials, meshCredentials } from './credentials.ts';
 import { ServedProxies } from './served-proxies.ts';
 import { streamsJson } from './status.ts';
@@ -18,8 +21,10 @@ export interface ControllerOptions {
   readonly ca: string | undefined;
   /** For clients on this machine, in plaintext; port 0 for none. */
   readonly xds: SocketAddress;
-  /** For clients with a certificate of the CA; undefined for none. */
+  /** For clients with a certificate of the CA or a token, and the CA's service; undefined for none. */
   readonly xdsTls: SocketAddress | undefined;
+  /** Which tokens are taken beside those that were made with the CA's own key. */
+  readonly tokens: Pick<TokenOptions, 'jwks' | 'audience' | 'issuer'>;
   /** Port 0 for no status server. */
   readonly statusAddress: SocketAddress;
   /** How long a proxy is kept that nobody is connected as, ms. */
@@ -29,10 +34,11 @@ export interface ControllerOptions {
 /** As Istio's: certificates that have ended, and clients that are trusted no more, are out by then. */
 const MOST_AGE_MS = 30 * 60_000;
 
-/** Resolves when what the files say is served. Rejects with `usage` for addresses that are not to be served. */
+/** Resolves when what the files say is served. Rejects with `usage` for addresses that are not to be served, and as `jwksIn`. */
 export async function startController(options: ControllerOptions, tell: (event: ControlEvent) => void): Promise<ControlPlane> {
-  const { paths, meshConfig, ca, xds, xdsTls, statusAddress, keepMs } = options;
+  const { paths, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs } = options;
   checkAddresses(options);
+  if (tokens.jwks !== undefined) jwksIn(tokens.jwks);
   const served = new ServedProxies({ keepMs, tell });
   const identities = ca === undefined ? undefined : new Identities(ca, Date.now);
   const control = await controlFromFiles({
@@ -47,6 +53,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
     more: () => ({ streams: streamsJson(served.streams) }),
   });
   const servers: AdsServer[] = [];
+  const admit: AdsServerOptions['admit'] = (node, client, stream) => served.admit(node, client, stream);
   let tls: MeshCredentials | undefined;
   const close = async (graceMs: number) => {
     await Promise.all(servers.map((server) => server.close(graceMs)));
@@ -56,14 +63,22 @@ export async function startController(options: ControllerOptions, tell: (event: 
   try {
     if (xds.port > 0) {
       const credentials = ServerCredentials.createInsecure();
-      const admit = served.admitting(false);
       servers.push(await startAdsServer({ listen: xds, option: '--xds', credentials, admit }));
     }
-    if (xdsTls && identities) {
-      tls = meshCredentials(identities, control.report.mesh.config.trustDomain, (error) => tell({ kind: 'failed', error }));
-      const admit = served.admitting(true);
+    if (xdsTls && ca !== undefined && identities) {
+      const trustDomain = () => control.report.mesh.config.trustDomain;
+      const failed = (error: unknown) => tell({ kind: 'failed', error });
+      tls = meshCredentials(identities, trustDomain(), failed);
+      const authentication = new Authentication({
+        tokens: { ...tokens, ca },
+        trustDomain,
+        refused: (address, reason) => tell({ kind: 'unauthenticated', address, reason }),
+      });
+      const identify = (peer: Peer) => authentication.identify(peer);
+      const more = (server: Server) => addCaService(server, { identities, trustDomain, identify, failed });
+      const { credentials } = tls;
       servers.push(
-        await startAdsServer({ listen: xdsTls, option: '--xds-tls', credentials: tls.credentials, mostAgeMs: MOST_AGE_MS, admit }),
+        await startAdsServer({ listen: xdsTls, option: '--xds-tls', credentials, mostAgeMs: MOST_AGE_MS, identify, admit, more }),
       );
     }
   } catch (error) {

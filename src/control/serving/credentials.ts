@@ -1,4 +1,7 @@
-/** How the xDS server proves who it is, and whom it asks to prove it: certificates of the mesh's CA, renewed while it runs. */
+/**
+ * How the xDS server proves who it is, by certificates of the mesh's CA, which are renewed while it runs. Clients are asked for one; those that have none, or
+ * one that nobody here trusts, are taken for nobody, and need a token (`authentication.ts`).
+ */
 import { experimental, type ServerCredentials } from '@grpc/grpc-js';
 import type { Identities } from '../../ca/identities.ts';
 import { CONTROL_PLANE_HOST, spiffeId } from '../../lib/spiffe.ts';
@@ -51,6 +54,6 @@ export function meshCredentials(identities: Identities, trustDomain: string, fai
     }
   };
   renewAfter((current.notAfter - Date.now()) / 2);
-  const credentials = experimental.createCertificateProviderServerCredentials(provider, provider, true);
+  const credentials = experimental.createCertificateProviderServerCredentials(provider, provider, false);
   return { credentials, close: () => clearTimeout(timer) };
 }

@@ -24,8 +24,18 @@ import { Turns } from './turns.ts';
 export interface Peer {
   /** `address:port` */
   readonly address: string;
-  /** Of a client that proved who it is. */
+  /** Of a client that proved that it has its key, and whose issuer is trusted. */
   readonly certificate: PeerCertificate | undefined;
+  /** What stands in `authorization` in the call's metadata. */
+  readonly authorization: string | undefined;
+}
+
+/** Whoever opened a stream, as far as that was asked. */
+export interface Client {
+  /** `address:port` */
+  readonly address: string;
+  /** The SPIFFE ID that it proved; undefined where nobody has to prove one. */
+  readonly identity: string | undefined;
 }
 
 /** A stream whose node was admitted. */
@@ -41,8 +51,12 @@ export interface AdsServerOptions {
   readonly credentials: ServerCredentials;
   /** Connections end after so long, ms: whoever comes back proves anew who it is. Undefined: they stay. */
   readonly mostAgeMs?: number;
+  /** The SPIFFE ID of whoever calls, before a message of theirs is looked at. Throws `xds-unauthenticated` or `xds-too-much`. Undefined: nobody is asked. */
+  readonly identify?: ((peer: Peer) => string) | undefined;
   /** Throws `xds-invalid-node`, `xds-forbidden` or `xds-unavailable`; else it has the stream serve what the node's proxy is to run. */
-  readonly admit: (node: Node, peer: Peer, stream: AdsStream) => Admitted;
+  readonly admit: (node: Node, client: Client, stream: AdsStream) => Admitted;
+  /** Adds what else is served at the port. */
+  readonly more?: ((server: Server) => void) | undefined;
 }
 
 export interface AdsServer {
@@ -85,11 +99,20 @@ const STATUS: Readonly<Record<string, status>> = {
   'xds-invalid-node': status.INVALID_ARGUMENT,
   'xds-forbidden': status.PERMISSION_DENIED,
   'xds-too-much': status.RESOURCE_EXHAUSTED,
+  'xds-unauthenticated': status.UNAUTHENTICATED,
   'xds-unavailable': status.UNAVAILABLE,
 };
 
 /** Rejects as `listening`. */
-export async function startAdsServer({ listen, option, credentials, mostAgeMs, admit }: AdsServerOptions): Promise<AdsServer> {
+export async function startAdsServer({
+  listen,
+  option,
+  credentials,
+  mostAgeMs,
+  identify,
+  admit,
+  more,
+}: AdsServerOptions): Promise<AdsServer> {
   // What it would write to stderr is said in errors of ours.
   setLogVerbosity(logVerbosity.NONE);
   const server = new Server(
@@ -102,10 +125,11 @@ export async function startAdsServer({ listen, option, credentials, mostAgeMs, a
     const handle = (protocol: Protocol) => (call: Call) => {
       open.add(call);
       call.on('close', () => open.delete(call));
-      serveCall(call, { protocol, type, admit, turns });
+      serveCall(call, { protocol, type, identify, admit, turns });
     };
     server.addService(definition(service, [sotw, delta]), { [sotw]: handle('sotw'), [delta]: handle('delta') });
   }
+  more?.(server);
   const port = await bound(server, listen, option, credentials);
   return {
     port,
@@ -157,13 +181,21 @@ function withCode(error: Error): unknown {
   return code === undefined ? error : Object.assign(new Error(error.message), { code });
 }
 
-interface CallOptions extends Pick<AdsServerOptions, 'admit'> {
+interface CallOptions extends Pick<AdsServerOptions, 'identify' | 'admit'> {
   readonly protocol: Protocol;
   readonly type: ResourceType | undefined;
   readonly turns: Turns;
 }
 
-function serveCall(call: Call, { protocol, type, admit, turns }: CallOptions): void {
+function serveCall(call: Call, { protocol, type, identify, admit, turns }: CallOptions): void {
+  let client: Client;
+  try {
+    const peer = peerOf(call);
+    client = { address: peer.address, identity: identify?.(peer) };
+  } catch (error) {
+    end(call, statusOf(error), messageOf(error));
+    return;
+  }
   let admitted: Admitted | undefined;
   let woken = false;
   let endTurn = () => {};
@@ -174,7 +206,7 @@ function serveCall(call: Call, { protocol, type, admit, turns }: CallOptions): v
     type,
     admit: (node) => {
       clearTimeout(silent);
-      admitted = admit(node, peerOf(call), stream);
+      admitted = admit(node, client, stream);
       // There may be nothing to send for long: the client is to know that it is heard.
       call.sendMetadata(new Metadata());
     },
@@ -209,7 +241,7 @@ function serveCall(call: Call, { protocol, type, admit, turns }: CallOptions): v
     leave();
     end(call, code, details);
   };
-  const fail = (error: unknown) => finish(STATUS[codeOf(error) ?? ''] ?? status.INTERNAL, messageOf(error));
+  const fail = (error: unknown) => finish(statusOf(error), messageOf(error));
   call.on('data', (bytes: Buffer) => {
     if (over) return;
     try {
@@ -231,7 +263,17 @@ function end(call: Call, code: status, details: string): void {
   call.emit('error', { code, details });
 }
 
-function peerOf(call: Call): Peer {
+export function statusOf(error: unknown): status {
+  return STATUS[codeOf(error) ?? ''] ?? status.INTERNAL;
+}
+
+export function peerOf(call: Pick<Call, 'getAuthContext' | 'getPeer' | 'metadata'>): Peer {
   const { sslPeerCertificate: certificate } = call.getAuthContext();
-  return { address: call.getPeer(), certificate: certificate && 'raw' in certificate ? certificate : undefined };
+  // Which of several counts is not ours to choose.
+  const [authorization, ...others] = call.metadata.get('authorization');
+  return {
+    address: call.getPeer(),
+    certificate: certificate && 'raw' in certificate ? certificate : undefined,
+    authorization: typeof authorization === 'string' && others.length === 0 ? authorization : undefined,
+  };
 }
