@@ -25,6 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   proxy: ['lib', 'xds', 'http', 'flows'],
   admin: ['lib', 'xds', 'http', 'flows', 'proxy'],
   engine: ['lib', 'xds', 'http', 'flows', 'proxy', 'admin'],
+  agent: ['lib', 'xds', 'ca', 'engine'],
   control: [
     'lib',
     'api',

@@ -1,10 +1,9 @@
 /** The certificates of a mesh's workloads as secrets of SDS, renewed long before they expire. */
 import type { KeyObject } from 'node:crypto';
-import { create } from '@bufbuild/protobuf';
-import { type Secret, SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
-import { ROOT_SECRET, WORKLOAD_SECRET } from '../xds/names.ts';
+import type { Secret } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { type Authority, newAuthorityFiles, openAuthority, type WorkloadCertificate } from './authority.ts';
 import { authorityIn } from './folder.ts';
+import { rootSecret, workloadSecret } from './secrets.ts';
 
 interface Known {
   readonly secrets: readonly Secret[];
@@ -34,10 +33,7 @@ export class Identities {
     if (known && now < known.renewAt) return known.secrets;
     const { authority, root } = this.#opened(trustDomain, now);
     const { chain, key, notAfter } = authority.issue(uri, now);
-    const certificateChain = { specifier: { case: 'inlineString', value: chain } } as const;
-    const privateKey = { specifier: { case: 'inlineBytes', value: key.reveal() } } as const;
-    const own = create(SecretSchema, { name: WORKLOAD_SECRET, type: { case: 'tlsCertificate', value: { certificateChain, privateKey } } });
-    const secrets = [own, root];
+    const secrets = [workloadSecret(chain, key), root];
     this.#known.set(uri, { secrets, renewAt: now + (notAfter - now) / 2 });
     return secrets;
   }
@@ -74,11 +70,7 @@ export class Identities {
         folder === undefined
           ? openAuthority(newAuthorityFiles(trustDomain, now), "this process's CA")
           : authorityIn(folder, trustDomain, now);
-      const trustedCa = { specifier: { case: 'inlineString', value: authority.trusted } } as const;
-      this.#authority = {
-        authority,
-        root: create(SecretSchema, { name: ROOT_SECRET, type: { case: 'validationContext', value: { trustedCa } } }),
-      };
+      this.#authority = { authority, root: rootSecret(authority.trusted) };
     }
     return this.#authority;
   }

@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   allow: async () => (await import('./allow.ts')).allowCommand(),
   proxy: async () => (await import('./proxy.ts')).proxyCommand(),
   controller: async () => (await import('./controller.ts')).controllerCommand(),
+  agent: async () => (await import('./agent.ts')).agentCommand(),
   bootstrap: async () => (await import('./bootstrap.ts')).bootstrapCommand(),
   token: async () => (await import('./token.ts')).tokenCommand(),
   demo: async () => (await import('./demo.ts')).demoCommand(),

@@ -7,12 +7,16 @@ import type { NodeJson } from './node.ts';
 export interface EnvoyBootstrapOptions {
   readonly node: NodeJson;
   /** Where Envoy's admin server listens. */
-  readonly admin: SocketAddress;
-  /** The control plane, by IP address or name. */
-  readonly xds: SocketAddress;
+  readonly admin: SocketAddress | UnixSocket;
+  /** The control plane, by IP address or name; or what stands for it on this machine. */
+  readonly xds: SocketAddress | UnixSocket;
   readonly protocol: 'sotw' | 'delta';
   /** Undefined for plaintext. */
   readonly tls: EnvoyTls | undefined;
+}
+
+export interface UnixSocket {
+  readonly path: string;
 }
 
 /** PEM files, by paths that Envoy reads. */
@@ -35,7 +39,7 @@ export function envoyBootstrap({ node, admin, xds, protocol, tls }: EnvoyBootstr
   const ads = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
   return {
     node,
-    admin: { address: socketAddress(admin) },
+    admin: { address: addressOf(admin) },
     dynamic_resources: {
       ads_config: {
         api_type: protocol === 'delta' ? 'DELTA_GRPC' : 'GRPC',
@@ -50,10 +54,10 @@ export function envoyBootstrap({ node, admin, xds, protocol, tls }: EnvoyBootstr
   };
 }
 
-function controlPlane(xds: SocketAddress, tls: EnvoyTls | undefined): JsonObject {
+function controlPlane(xds: SocketAddress | UnixSocket, tls: EnvoyTls | undefined): JsonObject {
   return {
     name: NAME,
-    type: isIP(xds.address) ? 'STATIC' : 'STRICT_DNS',
+    type: 'path' in xds || isIP(xds.address) ? 'STATIC' : 'STRICT_DNS',
     connect_timeout: '5s',
     // A control plane that is gone without a word is missed.
     typed_extension_protocol_options: {
@@ -65,7 +69,7 @@ function controlPlane(xds: SocketAddress, tls: EnvoyTls | undefined): JsonObject
     ...(tls ? { transport_socket: transportSocket(tls) } : {}),
     load_assignment: {
       cluster_name: NAME,
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(xds) } }] }],
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: addressOf(xds) } }] }],
     },
   };
 }
@@ -91,6 +95,8 @@ function transportSocket({ ca, serverName, own }: EnvoyTls): JsonObject {
   };
 }
 
-function socketAddress({ address, port }: SocketAddress): JsonObject {
-  return { socket_address: { address, port_value: port } };
+function addressOf(given: SocketAddress | UnixSocket): JsonObject {
+  // A socket that Envoy makes is for this user alone, whatever the umask.
+  if ('path' in given) return { pipe: { path: given.path, mode: 0o600 } };
+  return { socket_address: { address: given.address, port_value: given.port } };
 }

@@ -63,6 +63,22 @@ export class EnvoyAdmin {
     }
   }
 
+  /** Listeners stop slowly, in the time that Envoy was started with (`--drain-time-s`): clients are asked to go elsewhere, and new ones still served. */
+  async startDraining(): Promise<void> {
+    await this.#ask('POST', '/drain_listeners?graceful');
+  }
+
+  /** Whether Envoy serves what its control plane says: clusters and listeners have come, and nothing of the first ones is still warming. */
+  async isReady(): Promise<boolean> {
+    const stats = await this.#stats();
+    return isInForce(stats, undefined);
+  }
+
+  /** The path of the admin endpoint's socket. */
+  get socketPath(): string {
+    return this.#socketPath;
+  }
+
   async reopenLogs(): Promise<void> {
     await this.#ask('POST', '/reopen_logs');
   }

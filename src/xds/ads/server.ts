@@ -1,21 +1,12 @@
 /** The gRPC side of the protocol: Envoy's discovery services, whose messages pass as bytes. */
 import type { PeerCertificate } from 'node:tls';
-import {
-  type handleBidiStreamingCall,
-  logVerbosity,
-  Metadata,
-  Server,
-  type ServerCredentials,
-  type ServerDuplexStream,
-  type ServiceDefinition,
-  setLogVerbosity,
-  status,
-} from '@grpc/grpc-js';
+import { logVerbosity, Metadata, Server, type ServerCredentials, type ServerDuplexStream, setLogVerbosity, status } from '@grpc/grpc-js';
 import { codeOf, messageOf } from '../../lib/errors.ts';
 import { listenError } from '../../lib/listen.ts';
 import { hostPort, type SocketAddress } from '../../lib/socket-address.ts';
 import type { Node } from '../gen/envoy/config/core/v3/base_pb.js';
 import type { ResourceType } from '../resources.ts';
+import { streamingMethods } from './methods.ts';
 import { AdsStream } from './stream.ts';
 import type { Protocol, Refusal } from './subscription.ts';
 import { Turns } from './turns.ts';
@@ -127,7 +118,7 @@ export async function startAdsServer({
       call.on('close', () => open.delete(call));
       serveCall(call, { protocol, type, identify, admit, turns });
     };
-    server.addService(definition(service, [sotw, delta]), { [sotw]: handle('sotw'), [delta]: handle('delta') });
+    server.addService(streamingMethods(service, [sotw, delta]), { [sotw]: handle('sotw'), [delta]: handle('delta') });
   }
   more?.(server);
   const port = await bound(server, listen, option, credentials);
@@ -144,27 +135,6 @@ export async function startAdsServer({
 }
 
 type Call = ServerDuplexStream<Buffer, Uint8Array>;
-
-function definition(
-  service: string,
-  methods: readonly string[],
-): ServiceDefinition<Record<string, handleBidiStreamingCall<Buffer, Uint8Array>>> {
-  const asItIs = (bytes: Buffer) => bytes;
-  return Object.fromEntries(
-    methods.map((method) => [
-      method,
-      {
-        path: `/${service}/${method}`,
-        requestStream: true,
-        responseStream: true,
-        requestSerialize: asItIs,
-        requestDeserialize: asItIs,
-        responseSerialize: (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
-        responseDeserialize: asItIs,
-      },
-    ]),
-  );
-}
 
 function bound(server: Server, { address, port }: SocketAddress, option: string, credentials: ServerCredentials): Promise<number> {
   return new Promise((resolve, reject) => {
