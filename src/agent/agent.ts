@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fromJson } from '@bufbuild/protobuf';
 import { Metadata } from '@grpc/grpc-js';
+import { isVouchedFor } from '../ca/authority.ts';
 import { certificatesIn } from '../ca/certificates.ts';
 import { rootSecret } from '../ca/secrets.ts';
 import { EnvoyAdmin } from '../engine/envoy/admin.ts';
@@ -144,7 +145,7 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
         return metadata;
       },
       // Whom a provider's workloads trust is the provider's to say.
-      rootsCame: source?.provided ? undefined : (roots) => secrets.put(rootSecret(roots)),
+      rootsCame: source?.provided ? undefined : (roots) => rootsCame(roots, secrets, source),
       refused: (reason) => tell({ kind: 'refused', reason }),
       tell,
     });
@@ -214,6 +215,12 @@ function identitySource(
   });
   void ca.renew();
   return { provided: false, notAfter: () => ca.notAfter, renew: () => ca.renew(), close: () => ca.close() };
+}
+
+function rootsCame(roots: string, secrets: Secrets, source: IdentitySource | undefined): void {
+  secrets.put(rootSecret(roots));
+  // Peers hear of it too, and take a certificate of a root that has gone no more.
+  if (secrets.own && !isVouchedFor(secrets.own.certificate, roots)) void source?.renew();
 }
 
 function firstOf(secrets: Secrets): Promise<void> {

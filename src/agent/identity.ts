@@ -27,6 +27,7 @@ export class CaIdentity {
   #timer: NodeJS.Timeout | undefined;
   #delayMs = BACKOFF.firstMs;
   #told = '';
+  #running: Promise<void> | undefined;
   #closed = false;
 
   constructor(options: IdentityOptions) {
@@ -38,8 +39,15 @@ export class CaIdentity {
     return this.#current?.notAfter;
   }
 
-  /** Asks for a certificate now; until one comes, again and again. */
-  async renew(): Promise<void> {
+  /** Asks for a certificate now; until one comes, again and again. Resolves after the first attempt. */
+  renew(): Promise<void> {
+    this.#running ??= this.#attempt().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #attempt(): Promise<void> {
     clearTimeout(this.#timer);
     const { request, secrets, tell } = this.#options;
     const first = this.#current === undefined;

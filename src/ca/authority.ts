@@ -27,6 +27,8 @@ export interface WorkloadCertificate {
 export interface Authority {
   /** PEM of the roots. */
   readonly trusted: string;
+  /** PEM of the certificate that signs, and of what stands between it and the roots. */
+  readonly signer: string;
   /** @param now ms since the epoch @param hosts DNS names that a server is called by */
   issue(uri: string, now: number, hosts?: readonly string[]): WorkloadCertificate;
   /**
@@ -61,6 +63,7 @@ export function openAuthority(files: AuthorityFiles, where: string): Authority {
   };
   return {
     trusted,
+    signer: `${files['ca-cert.pem']}\n${chain}`,
     issue(uri, now, hosts) {
       const key = newKey();
       const { certificate, notAfter } = signedLeaf(key, uri, now, DAY_MS, hosts);
@@ -80,11 +83,30 @@ function issuerOf(files: AuthorityFiles, where: string): Issuer & { readonly not
     if (!certificate.checkPrivateKey(key)) throw new Error('ca-key.pem does not belong to ca-cert.pem');
     if (!certificate.ca) throw new Error('ca-cert.pem is no certificate of a CA');
     if (key.asymmetricKeyType !== 'ec' && key.asymmetricKeyType !== 'rsa') throw new Error('ca-key.pem is neither an EC nor an RSA key');
-    new X509Certificate(files['root-cert.pem']);
+    if (!isVouchedFor(`${files['ca-cert.pem']}\n${files['cert-chain.pem']}`, files['root-cert.pem']))
+      throw new Error('root-cert.pem does not have the root of ca-cert.pem: nobody would trust what it signs');
     return { subject: subjectOf(certificate.raw), key, notAfter: Date.parse(certificate.validTo) };
   } catch (error) {
     throw new SallyportError('ca-invalid', `${where}: ${messageOf(error)}`);
   }
+}
+
+/**
+ * Whether the first certificate of a chain leads to one of the roots. Their times are not looked at: whoever verifies has a clock of their own.
+ * @param chain PEM, in any order behind the first @param roots PEM
+ */
+export function isVouchedFor(chain: string, roots: string): boolean {
+  const [first, ...others] = certificatesIn(chain).map((pem) => new X509Certificate(pem));
+  const trusted = certificatesIn(roots).map((pem) => new X509Certificate(pem));
+  const seen = new Set<X509Certificate>();
+  for (let at = first; at && !seen.has(at); ) {
+    const current: X509Certificate = at;
+    seen.add(current);
+    const signedBy = (issuer: X509Certificate) => current.checkIssued(issuer) && current.verify(issuer.publicKey);
+    if (trusted.some((root) => root.fingerprint256 === current.fingerprint256 || signedBy(root))) return true;
+    at = others.find(signedBy);
+  }
+  return false;
 }
 
 function isRoot(pem: string): boolean {

@@ -1,10 +1,16 @@
 /** `sallyport agent` and stock Envoys: identities from the CA service, renewal and rotation under calls, and what is refused. */
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { connect } from 'node:tls';
 import { findEnvoy } from '../../scripts/fetch-envoy.ts';
+import { newAuthorityFiles } from '../../src/ca/authority.ts';
+import type { Redacted } from '../../src/lib/redacted.ts';
 import { agentWorld, call, callAllTheTime } from './agent-world.ts';
 import { until } from './controller-world.ts';
 
@@ -108,3 +114,41 @@ test('without a token that is taken there is no Envoy, and the reason is said', 
     /cannot be had \(the client proved that it is spiffe:\/\/cluster\.local\/ns\/shop\/sa\/other, but its node claims to be .*\/back\)/,
   );
 });
+
+test('a root is replaced under calls, with both trusted for a while, and no call fails', { skip, timeout: 180_000 }, async (t) => {
+  const { front, back, port, ca, controllerStatus, xdsTls } = await started(t, '--ttl', '12s');
+  const [old, next] = [readFileSync(join(ca, 'root-cert.pem'), 'utf8'), newAuthorityFiles('cluster.local', Date.now())];
+  const reload = async () => assert.equal((await fetch(`http://127.0.0.1:${controllerStatus}/reload`, { method: 'POST' })).status, 200);
+  const leafAt = () =>
+    new Promise<X509Certificate | undefined>((resolve, reject) => {
+      const options = { host: '127.0.0.1', port: xdsTls, rejectUnauthorized: false, ALPNProtocols: ['h2'] };
+      const socket = connect(options, () => {
+        resolve(socket.getPeerX509Certificate());
+        socket.destroy();
+      });
+      socket.on('error', reject);
+    });
+  const signedBy = async (root: string) => (await leafAt())?.verify(new X509Certificate(root).publicKey) ?? false;
+  const stop = callAllTheTime(port);
+
+  writeFileSync(join(ca, 'root-cert.pem'), old + next['root-cert.pem']);
+  await reload();
+  for (const name of ['ca-cert.pem', 'ca-key.pem', 'cert-chain.pem'] as const) writeFileSync(join(ca, name), textOf(next[name]));
+  // Files that change are followed; the new key signs once the root is known everywhere.
+  await until(() => signedBy(next['root-cert.pem']));
+  for (const { program } of [front, back]) {
+    const seen = program.errors.length;
+    await until(async () => /renewed the certificate/.test(program.errors.slice(seen)));
+  }
+  writeFileSync(join(ca, 'root-cert.pem'), next['root-cert.pem']);
+  await reload();
+  for (const { program } of [front, back]) {
+    const seen = program.errors.length;
+    await until(async () => /renewed the certificate/.test(program.errors.slice(seen)));
+  }
+  const { failed } = await stop();
+  assert.deepEqual(failed, []);
+  assert.equal((await call(port)).status, 200);
+});
+
+const textOf = (content: string | Redacted) => (typeof content === 'string' ? content : content.revealText());

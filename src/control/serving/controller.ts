@@ -41,12 +41,15 @@ export async function startController(options: ControllerOptions, tell: (event: 
   if (tokens.jwks !== undefined) jwksIn(tokens.jwks);
   const served = new ServedProxies({ keepMs, tell });
   const identities = ca === undefined ? undefined : new Identities(ca, Date.now);
+  let tls: MeshCredentials | undefined;
   const control = await controlFromFiles({
     paths,
     meshConfig,
     statusAddress,
     analyse: true,
     identities,
+    ca,
+    authorityChanged: () => tls?.renew(),
     tell,
     prepare: (input) => ({ input, findings: [], proxies: (mesh) => served.identitiesIn(mesh) }),
     fleet: (host) => served.openFleet(host),
@@ -54,7 +57,6 @@ export async function startController(options: ControllerOptions, tell: (event: 
   });
   const servers: AdsServer[] = [];
   const admit: AdsServerOptions['admit'] = (node, client, stream) => served.admit(node, client, stream);
-  let tls: MeshCredentials | undefined;
   const close = async (graceMs: number) => {
     await Promise.all(servers.map((server) => server.close(graceMs)));
     tls?.close();

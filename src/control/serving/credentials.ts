@@ -13,6 +13,8 @@ const AGAIN_MS = 60_000;
 
 export interface MeshCredentials {
   readonly credentials: ServerCredentials;
+  /** Takes over what the CA is now: connections that there are stay. */
+  renew(): void;
   close(): void;
 }
 
@@ -42,18 +44,23 @@ export function meshCredentials(identities: Identities, trustDomain: string, fai
   const renewAfter = (ms: number) => {
     timer = setTimeout(renew, Math.max(1000, ms)).unref();
   };
+  const renewInTime = () => {
+    const now = Date.now();
+    renewAfter(Math.min((current.notAfter - now) / 2, (identities.signsAnewAt ?? Number.POSITIVE_INFINITY) - now));
+  };
   const renew = () => {
+    clearTimeout(timer);
     try {
       current = issue();
       for (const listener of certificates) listener(identity());
       for (const listener of authorities) listener(roots());
-      renewAfter((current.notAfter - Date.now()) / 2);
+      renewInTime();
     } catch (error) {
       failed(error);
       renewAfter(AGAIN_MS);
     }
   };
-  renewAfter((current.notAfter - Date.now()) / 2);
+  renewInTime();
   const credentials = experimental.createCertificateProviderServerCredentials(provider, provider, false);
-  return { credentials, close: () => clearTimeout(timer) };
+  return { credentials, renew, close: () => clearTimeout(timer) };
 }
