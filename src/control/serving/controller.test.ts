@@ -5,9 +5,10 @@ import { EventEmitter, once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { type ChannelCredentials, Client, type ClientDuplexStream, credentials, type StatusObject, status } from '@grpc/grpc-js';
+import { type ChannelCredentials, Client, type ClientDuplexStream, credentials, Metadata, type StatusObject, status } from '@grpc/grpc-js';
 import { newAuthorityFiles, openAuthority } from '../../ca/authority.ts';
 import { authorityIn } from '../../ca/folder.ts';
+import { createLocalToken } from '../../ca/local-tokens.ts';
 import { SecretSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import {
   DeltaDiscoveryRequestSchema,
@@ -33,11 +34,11 @@ class Stream {
   readonly #responses: DeltaDiscoveryResponse[] = [];
   #status: StatusObject | undefined;
 
-  constructor(t: TestContext, port: number, how: ChannelCredentials = credentials.createInsecure()) {
+  constructor(t: TestContext, port: number, how: ChannelCredentials = credentials.createInsecure(), metadata = new Metadata()) {
     // The certificate names no address.
     this.#client = new Client(`127.0.0.1:${port}`, how, { 'grpc.ssl_target_name_override': 'istiod.istio-system.svc' });
     const asItIs = (bytes: Uint8Array) => Buffer.from(bytes);
-    this.call = this.#client.makeBidiStreamRequest(METHOD, asItIs, (bytes: Buffer) => bytes);
+    this.call = this.#client.makeBidiStreamRequest(METHOD, asItIs, (bytes: Buffer) => bytes, metadata);
     this.call.on('data', (bytes: Buffer) => {
       this.#responses.push(fromBinary(DeltaDiscoveryResponseSchema, bytes));
       this.#news.emit('news');
@@ -125,6 +126,25 @@ test('over mutual TLS a workload gets its own identity and nobody else’s', { t
     events.flatMap((event) => (event.kind === 'withheld' ? [`${event.proxy.name}: ${event.secrets}`] : [])),
     ['cart: default'],
   );
+});
+
+test('a token says which node a client may be, as a certificate does', { timeout: 30_000 }, async (t) => {
+  const { tls, ca } = await startedController(t, entryText('one.example.com'));
+  const { trusted } = authorityIn(ca, 'cluster.local', Date.now());
+  const token = createLocalToken({ ca, namespace: 'shop', serviceAccount: 'cart', audience: 'istio-ca', lifeMs: 60_000 }, Date.now());
+  const open = (authorization: string) => {
+    const metadata = new Metadata();
+    metadata.set('authorization', authorization);
+    return new Stream(t, tls, credentials.createSsl(Buffer.from(trusted)), metadata);
+  };
+  const own = open(`Bearer ${token}`);
+  own.send('secret', { node: NODE, resourceNamesSubscribe: ['default'] });
+  assert.equal((await own.response()).resources.length, 1);
+  const other = open(`Bearer ${token}`);
+  other.send('secret', { node: nodeOf('other', 'shop'), resourceNamesSubscribe: ['default'] });
+  assert.match(await other.end(), /^PERMISSION_DENIED: the client proved that it is spiffe:\/\/cluster\.local\/ns\/shop\/sa\/cart/);
+  // Whoever shows nothing of worth is refused before they say a word.
+  assert.match(await open('Bearer x.y.z').end(), /^UNAUTHENTICATED: the token is refused/);
 });
 
 test('a workload that the files give another identity has to come back with a certificate of that one', { timeout: 30_000 }, async (t) => {
