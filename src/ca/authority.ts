@@ -2,8 +2,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { Redacted } from '../lib/redacted.ts';
-import { certificatesIn, type Issuer, keyPem, leaf, newKey, selfSigned } from './certificates.ts';
-import { bytesOf, childrenOf, elementAt } from './der-reader.ts';
+import { certificatesIn, type Issuer, issuerNames, keyPem, leaf, newKey, selfSigned } from './certificates.ts';
 
 /** What stands in a CA's folder, by Istio's names (the Secret `cacerts`), as PEM. */
 export interface AuthorityFiles {
@@ -52,14 +51,14 @@ export function newAuthorityFiles(trustDomain: string, now: number): AuthorityFi
 
 /** Throws `ca-invalid` for what can't sign; `where` names the CA. No message holds what a file holds. */
 export function openAuthority(files: AuthorityFiles, where: string): Authority {
-  const { subject, key: caKey, notAfter: caNotAfter } = issuerOf(files, where);
+  const issuer = issuerOf(files, where);
   const trusted = files['root-cert.pem'];
   // Peers have the root itself.
   const chain = isRoot(files['ca-cert.pem']) ? '' : files['cert-chain.pem'] || files['ca-cert.pem'];
   const signedLeaf = (key: KeyObject, uri: string, now: number, lifeMs: number, hosts: readonly string[] = []) => {
-    const notAfter = Math.min(now + lifeMs, caNotAfter);
+    const notAfter = Math.min(now + lifeMs, issuer.notAfter);
     if (notAfter <= now) throw new SallyportError('ca-expired', `${where}: the certificate that signs has expired. Replace it.`);
-    return { certificate: leaf({ subject, key: caKey }, key, uri, hosts, { notBefore: now - SKEW_MS, notAfter }), notAfter };
+    return { certificate: leaf(issuer, key, uri, hosts, { notBefore: now - SKEW_MS, notAfter }), notAfter };
   };
   return {
     trusted,
@@ -85,7 +84,7 @@ function issuerOf(files: AuthorityFiles, where: string): Issuer & { readonly not
     if (key.asymmetricKeyType !== 'ec' && key.asymmetricKeyType !== 'rsa') throw new Error('ca-key.pem is neither an EC nor an RSA key');
     if (!isVouchedFor(`${files['ca-cert.pem']}\n${files['cert-chain.pem']}`, files['root-cert.pem']))
       throw new Error('root-cert.pem does not have the root of ca-cert.pem: nobody would trust what it signs');
-    return { subject: subjectOf(certificate.raw), key, notAfter: Date.parse(certificate.validTo) };
+    return { ...issuerNames(certificate.raw), key, notAfter: Date.parse(certificate.validTo) };
   } catch (error) {
     throw new SallyportError('ca-invalid', `${where}: ${messageOf(error)}`);
   }
@@ -112,12 +111,4 @@ export function isVouchedFor(chain: string, roots: string): boolean {
 function isRoot(pem: string): boolean {
   const certificate = new X509Certificate(pem);
   return certificate.checkIssued(certificate);
-}
-
-/** The subject's bytes: version, serial number, algorithm, issuer and validity stand before it. */
-function subjectOf(certificate: Buffer): Buffer {
-  const body = elementAt(certificate, elementAt(certificate, 0).start);
-  const fields = childrenOf(certificate, body);
-  const version = fields[0]?.tag === 0xa0 ? 1 : 0;
-  return bytesOf(certificate, fields[version + 4]!);
 }

@@ -6,8 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
+import { needs } from '../../test/integration/tools.ts';
 import type { Secret } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { type AuthorityFiles, isVouchedFor, newAuthorityFiles, openAuthority } from './authority.ts';
+import { newKey } from './certificates.ts';
 import { authorityIn } from './folder.ts';
 import { Identities } from './identities.ts';
 
@@ -132,4 +134,34 @@ test('a CA whose files do not fit one another is not taken over', (t) => {
   for (const name of readdirSync(folder)) rmSync(join(folder, name));
   assert.throws(() => identities.reload(), { code: 'ca-invalid', message: /are missing/ });
   assert.deepEqual(identities.secretsOf('cluster.local', ID), before);
+});
+
+test('where an intermediate signs it stands between the leaf and the roots', { skip: needs('openssl') }, (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-ca-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const at = (name: string) => join(folder, name);
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'ignore'], encoding: 'utf8' });
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-x509'];
+  const root = ['-subj', '/CN=root', '-keyout', at('root-key.pem'), '-out', at('root-cert.pem')];
+  openssl('req', ...key, ...root);
+  const constraints = ['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign'];
+  const by = ['-CA', at('root-cert.pem'), '-CAkey', at('root-key.pem')];
+  openssl('req', ...key, '-subj', '/CN=intermediate', ...constraints, ...by, '-keyout', at('ca-key.pem'), '-out', at('ca-cert.pem'));
+  writeFileSync(at('cert-chain.pem'), readFileSync(at('ca-cert.pem')));
+  const identities = new Identities(folder, Date.now);
+  const certChain = identities.certify('cluster.local', newKey(), ID, HOUR_MS);
+  const subjects = certChain.map((pem) => new X509Certificate(pem).subject);
+  assert.deepEqual(subjects, [undefined, 'CN=intermediate', 'CN=root']);
+  writeFileSync(at('leaf.pem'), certChain[0]!);
+  const verified = openssl(
+    'verify',
+    '-purpose',
+    'sslclient',
+    '-CAfile',
+    at('root-cert.pem'),
+    '-untrusted',
+    at('ca-cert.pem'),
+    at('leaf.pem'),
+  );
+  assert.match(verified, /leaf\.pem: OK/);
 });

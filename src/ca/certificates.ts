@@ -2,6 +2,7 @@
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { Redacted } from '../lib/redacted.ts';
 import { bitString, boolean, der, integer, octetString, oid, sequence, set, time, utf8 } from './der.ts';
+import { bytesOf, childrenOf, contentOf, elementAt } from './der-reader.ts';
 
 export const ECDSA_WITH_SHA256 = '1.2.840.10045.4.3.2';
 
@@ -35,7 +36,25 @@ export interface Pair {
 /** Who signs: its name as it stands in its certificate. */
 export interface Issuer {
   readonly subject: Uint8Array;
+  /** How its certificate calls its key (subjectKeyIdentifier): whoever verifies looks for that name. */
+  readonly keyId: Uint8Array | undefined;
   readonly key: KeyObject;
+}
+
+/** Its subject and the name of its key, as they stand in the certificate (DER). */
+export function issuerNames(certificate: Buffer): Pick<Issuer, 'subject' | 'keyId'> {
+  const body = elementAt(certificate, elementAt(certificate, 0).start);
+  const fields = childrenOf(certificate, body);
+  // Version, serial number, algorithm, issuer and validity stand before it; the first may be missing.
+  const subject = fields[fields[0]?.tag === 0xa0 ? 5 : 4]!;
+  const wrapped = fields.find(({ tag }) => tag === 0xa3);
+  const extensions = wrapped ? childrenOf(certificate, elementAt(certificate, wrapped.start)) : [];
+  for (const each of extensions) {
+    const [id, ...rest] = childrenOf(certificate, each);
+    if (id && bytesOf(certificate, id).equals(oid(OID.subjectKeyId)))
+      return { subject: bytesOf(certificate, subject), keyId: contentOf(certificate, elementAt(certificate, rest.at(-1)!.start)) };
+  }
+  return { subject: bytesOf(certificate, subject), keyId: undefined };
 }
 
 export function newKey(): KeyObject {
@@ -53,7 +72,7 @@ export function selfSigned(organization: string, validity: Validity): Pair {
   const usage = extension(OID.keyUsage, true, bitString(Buffer.from([0x06]), 1));
   const constraints = extension(OID.basicConstraints, true, sequence(boolean(true)));
   const keyId = extension(OID.subjectKeyId, false, octetString(keyIdentifier(key)));
-  return { certificate: signed({ subject, key }, subject, keyDer(key), validity, [usage, constraints, keyId]), key };
+  return { certificate: signed({ subject, keyId: undefined, key }, subject, keyDer(key), validity, [usage, constraints, keyId]), key };
 }
 
 /**
@@ -67,7 +86,7 @@ export function leaf(issuer: Issuer, key: KeyObject, uri: string, hosts: readonl
     extension(OID.keyUsage, true, bitString(Buffer.from([0xa0]), 5)),
     extension(OID.extendedKeyUsage, false, sequence(oid(OID.serverAuth), oid(OID.clientAuth))),
     extension(OID.basicConstraints, true, sequence()),
-    extension(OID.authorityKeyId, false, sequence(der(0x80, keyIdentifier(issuer.key)))),
+    ...(issuer.keyId ? [extension(OID.authorityKeyId, false, sequence(der(0x80, issuer.keyId)))] : []),
     extension(OID.altName, true, names),
   ];
   return signed(issuer, sequence(), keyDer(key), validity, extensions);

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { type ChannelCredentials, Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { newAuthorityFiles, openAuthority } from '../../ca/authority.ts';
-import { certificatesIn, newKey } from '../../ca/certificates.ts';
+import { newKey } from '../../ca/certificates.ts';
 import { makeCsr } from '../../ca/csr.ts';
 import { authorityIn } from '../../ca/folder.ts';
 import { createLocalToken } from '../../ca/local-tokens.ts';
@@ -108,11 +108,4 @@ test('who proves nothing, or asks for what there is not, gets no certificate', {
   assert.ok(told.includes('the token is refused: it is not for the audience "istio-ca"'));
   // As Istio's agents send it.
   assert.equal((await ask(running, plain, token(), { csr, metadata: { CertSigner: '' } })).length, 2);
-});
-
-test('an intermediate stands between the leaf and the roots', () => {
-  const files = newAuthorityFiles('cluster.local', Date.now());
-  const authority = openAuthority({ ...files, 'cert-chain.pem': files['ca-cert.pem'] }, 'test');
-  assert.equal(authority.certify(newKey(), 'spiffe://cluster.local/ns/a/sa/b', Date.now(), DAY_MS).length, 1);
-  assert.equal(certificatesIn(files['root-cert.pem'] + files['root-cert.pem']).length, 2);
 });

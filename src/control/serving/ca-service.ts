@@ -21,6 +21,8 @@ export interface CaServiceOptions {
 export const CREATE_CERTIFICATE = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
 
 const MOST_BYTES = 64 * 1024;
+/** From the beginning of a call to its request. */
+const REQUEST_MS = 30_000;
 const DEFAULT_LIFE_MS = 24 * 3_600_000;
 
 type Request = MessageShape<typeof IstioCertificateRequestSchema>;
@@ -40,9 +42,11 @@ export function addCaService(server: Server, options: CaServiceOptions): void {
   };
   const createCertificate: handleClientStreamingCall<Buffer, Buffer> = (call, callback) => {
     let answered = false;
+    const silent = setTimeout(() => answer({ code: status.DEADLINE_EXCEEDED, details: 'no request came' }), REQUEST_MS);
     const answer = (given: Answer) => {
       if (answered) return;
       answered = true;
+      clearTimeout(silent);
       if (given instanceof Uint8Array) callback(null, given);
       else callback(given);
     };
@@ -55,7 +59,7 @@ export function addCaService(server: Server, options: CaServiceOptions): void {
     }
     call.on('data', (bytes: Buffer) => answer(answerTo(bytes, identity, options)));
     call.on('end', () => answer({ code: status.INVALID_ARGUMENT, details: 'there is no request' }));
-    call.on('error', () => {});
+    for (const event of ['error', 'cancelled', 'close']) call.on(event, () => clearTimeout(silent));
   };
   server.addService({ CreateCertificate: definition }, { CreateCertificate: createCertificate });
 }
