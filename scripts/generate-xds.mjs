@@ -84,7 +84,8 @@ function withoutEmptyEnd(lists) {
 }
 
 /** A service as generated code declares it, with the comment before it: descriptors.ts knows messages and enums. */
-const SERVICE = /\n\/\*\*(?:(?!\*\/)[^])*\*\/\nexport (?:const \w+ = \/\*@__PURE__\*\/\s+serviceDesc\([^)]*\)|declare const \w+: GenService<\{[^]*?\n\}>);\n/g;
+const SERVICE =
+  /\n\/\*\*(?:(?!\*\/)[\s\S])*\*\/\nexport (?:const \w+ = \/\*@__PURE__\*\/\s+serviceDesc\([^)]*\)|declare const \w+: GenService<\{[\s\S]*?\n\}>);\n/g;
 
 /**
  * Makes the generated files quick to load: they describe their types to src/xds/descriptors.ts, where protobuf-es would have them decode what it embeds
@@ -130,9 +131,10 @@ const roots = readFileSync(list, 'utf8')
   .map((line) => line.trim())
   .filter((line) => line && !line.startsWith('#'));
 const stamp = join(out, '.stamp');
+const own = readdirSync(join(root, 'proto/istio')).sort();
 /** Grows when this script writes something else from the same input. */
 const FORM = 6;
-const wanted = `${FORM}\n${readFileSync(join(root, 'node_modules/@grpc/grpc-js-xds/package.json'), 'utf8').match(/"version": "(.*)"/)[1]}\n${roots.join('\n')}\n${readFileSync(join(root, 'proto/istio/nds.proto'), 'utf8')}`;
+const wanted = `${FORM}\n${readFileSync(join(root, 'node_modules/@grpc/grpc-js-xds/package.json'), 'utf8').match(/"version": "(.*)"/)[1]}\n${roots.join('\n')}\n${own.map((name) => readFileSync(join(root, 'proto/istio', name), 'utf8')).join('')}`;
 if (existsSync(stamp) && statSync(stamp).isFile() && readFileSync(stamp, 'utf8') === wanted && !process.argv.includes('--force'))
   process.exit(0);
 

@@ -16,7 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   analysis: ['lib', 'api', 'config', 'registry', 'xds'],
   translate: ['lib', 'api', 'config', 'registry', 'xds'],
   simulate: ['lib', 'xds', 'http'],
-  ca: ['lib', 'xds'],
+  ca: ['lib', 'xds', 'http'],
   learn: ['lib', 'api'],
   convert: ['lib', 'api', 'config', 'registry'],
   kube: ['lib', 'api', 'config'],
@@ -25,6 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   proxy: ['lib', 'xds', 'http', 'flows'],
   admin: ['lib', 'xds', 'http', 'flows', 'proxy'],
   engine: ['lib', 'xds', 'http', 'flows', 'proxy', 'admin'],
+  agent: ['lib', 'xds', 'ca', 'engine'],
   control: [
     'lib',
     'api',

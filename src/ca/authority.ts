@@ -1,8 +1,8 @@
 /** The certificate authority of a mesh: gives a workload its identity as a certificate, for a day. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { messageOf, SallyportError } from '../lib/errors.ts';
-import { Redacted } from '../lib/redacted.ts';
-import { type Issuer, leaf, selfSigned } from './certificates.ts';
+import type { Redacted } from '../lib/redacted.ts';
+import { certificatesIn, type Issuer, issuerNames, keyPem, leaf, newKey, selfSigned } from './certificates.ts';
 
 /** What stands in a CA's folder, by Istio's names (the Secret `cacerts`), as PEM. */
 export interface AuthorityFiles {
@@ -26,8 +26,15 @@ export interface WorkloadCertificate {
 export interface Authority {
   /** PEM of the roots. */
   readonly trusted: string;
+  /** PEM of the certificate that signs, and of what stands between it and the roots. */
+  readonly signer: string;
   /** @param now ms since the epoch @param hosts DNS names that a server is called by */
   issue(uri: string, now: number, hosts?: readonly string[]): WorkloadCertificate;
+  /**
+   * For whoever keeps the key: PEM of the leaf, and of what stands between it and the roots.
+   * @param key public @param lifeMs at most a day is given
+   */
+  certify(key: KeyObject, uri: string, now: number, lifeMs: number): readonly string[];
 }
 
 const HOUR_MS = 3_600_000;
@@ -44,17 +51,26 @@ export function newAuthorityFiles(trustDomain: string, now: number): AuthorityFi
 
 /** Throws `ca-invalid` for what can't sign; `where` names the CA. No message holds what a file holds. */
 export function openAuthority(files: AuthorityFiles, where: string): Authority {
-  const { subject, key, notAfter } = issuerOf(files, where);
+  const issuer = issuerOf(files, where);
   const trusted = files['root-cert.pem'];
   // Peers have the root itself.
   const chain = isRoot(files['ca-cert.pem']) ? '' : files['cert-chain.pem'] || files['ca-cert.pem'];
+  const signedLeaf = (key: KeyObject, uri: string, now: number, lifeMs: number, hosts: readonly string[] = []) => {
+    const notAfter = Math.min(now + lifeMs, issuer.notAfter);
+    if (notAfter <= now) throw new SallyportError('ca-expired', `${where}: the certificate that signs has expired. Replace it.`);
+    return { certificate: leaf(issuer, key, uri, hosts, { notBefore: now - SKEW_MS, notAfter }), notAfter };
+  };
   return {
     trusted,
-    issue(uri, now, hosts = []) {
-      const until = Math.min(now + DAY_MS, notAfter);
-      if (until <= now) throw new SallyportError('ca-expired', `${where}: the certificate that signs has expired. Replace it.`);
-      const made = leaf({ subject, key }, uri, hosts, { notBefore: now - SKEW_MS, notAfter: until });
-      return { chain: `${made.certificate}${chain}`, key: keyPem(made.key), notAfter: until };
+    signer: `${files['ca-cert.pem']}\n${chain}`,
+    issue(uri, now, hosts) {
+      const key = newKey();
+      const { certificate, notAfter } = signedLeaf(key, uri, now, DAY_MS, hosts);
+      return { chain: `${certificate}${chain}`, key: keyPem(key), notAfter };
+    },
+    certify(key, uri, now, lifeMs) {
+      const { certificate } = signedLeaf(key, uri, now, Math.min(lifeMs, DAY_MS));
+      return [certificate, ...(chain === '' ? [] : certificatesIn(chain))];
     },
   };
 }
@@ -66,37 +82,33 @@ function issuerOf(files: AuthorityFiles, where: string): Issuer & { readonly not
     if (!certificate.checkPrivateKey(key)) throw new Error('ca-key.pem does not belong to ca-cert.pem');
     if (!certificate.ca) throw new Error('ca-cert.pem is no certificate of a CA');
     if (key.asymmetricKeyType !== 'ec' && key.asymmetricKeyType !== 'rsa') throw new Error('ca-key.pem is neither an EC nor an RSA key');
-    new X509Certificate(files['root-cert.pem']);
-    return { subject: subjectOf(certificate.raw), key, notAfter: Date.parse(certificate.validTo) };
+    if (!isVouchedFor(`${files['ca-cert.pem']}\n${files['cert-chain.pem']}`, files['root-cert.pem']))
+      throw new Error('root-cert.pem does not have the root of ca-cert.pem: nobody would trust what it signs');
+    return { ...issuerNames(certificate.raw), key, notAfter: Date.parse(certificate.validTo) };
   } catch (error) {
     throw new SallyportError('ca-invalid', `${where}: ${messageOf(error)}`);
   }
 }
 
+/**
+ * Whether the first certificate of a chain leads to one of the roots. Their times are not looked at: whoever verifies has a clock of their own.
+ * @param chain PEM, in any order behind the first @param roots PEM
+ */
+export function isVouchedFor(chain: string, roots: string): boolean {
+  const [first, ...others] = certificatesIn(chain).map((pem) => new X509Certificate(pem));
+  const trusted = certificatesIn(roots).map((pem) => new X509Certificate(pem));
+  const seen = new Set<X509Certificate>();
+  for (let at = first; at && !seen.has(at); ) {
+    const current: X509Certificate = at;
+    seen.add(current);
+    const signedBy = (issuer: X509Certificate) => current.checkIssued(issuer) && current.verify(issuer.publicKey);
+    if (trusted.some((root) => root.fingerprint256 === current.fingerprint256 || signedBy(root))) return true;
+    at = others.find(signedBy);
+  }
+  return false;
+}
+
 function isRoot(pem: string): boolean {
   const certificate = new X509Certificate(pem);
   return certificate.checkIssued(certificate);
-}
-
-function keyPem(key: KeyObject): Redacted {
-  return new Redacted(Buffer.from(key.export({ type: 'pkcs8', format: 'pem' })));
-}
-
-/** The subject's bytes: version, serial number, algorithm, issuer and validity stand before it. */
-function subjectOf(certificate: Buffer): Buffer {
-  const body = element(certificate, element(certificate, 0).start);
-  let at = body.start;
-  const first = element(certificate, at);
-  if (certificate[at] === 0xa0) at = first.end;
-  for (let skipped = 0; skipped < 4; skipped++) at = element(certificate, at).end;
-  return certificate.subarray(at, element(certificate, at).end);
-}
-
-/** Where the content of the DER element at `at` starts and ends. */
-function element(bytes: Buffer, at: number): { readonly start: number; readonly end: number } {
-  const length = bytes[at + 1]!;
-  if (length < 0x80) return { start: at + 2, end: at + 2 + length };
-  const size = length & 0x7f;
-  const start = at + 2 + size;
-  return { start, end: start + bytes.readUIntBE(at + 2, size) };
 }

@@ -1,11 +1,15 @@
 /** X.509 certificates of a mesh (RFC 5280): a root that signs itself, and short-lived ones that name a workload by a SPIFFE ID. */
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { Redacted } from '../lib/redacted.ts';
 import { bitString, boolean, der, integer, octetString, oid, sequence, set, time, utf8 } from './der.ts';
+import { bytesOf, childrenOf, contentOf, elementAt } from './der-reader.ts';
+
+export const ECDSA_WITH_SHA256 = '1.2.840.10045.4.3.2';
 
 const OID = {
   commonName: '2.5.4.3',
   organization: '2.5.4.10',
-  ecdsaWithSha256: '1.2.840.10045.4.3.2',
+  ecdsaWithSha256: ECDSA_WITH_SHA256,
   rsaWithSha256: '1.2.840.113549.1.1.11',
   subjectKeyId: '2.5.29.14',
   keyUsage: '2.5.29.15',
@@ -32,7 +36,25 @@ export interface Pair {
 /** Who signs: its name as it stands in its certificate. */
 export interface Issuer {
   readonly subject: Uint8Array;
+  /** How its certificate calls its key (subjectKeyIdentifier): whoever verifies looks for that name. */
+  readonly keyId: Uint8Array | undefined;
   readonly key: KeyObject;
+}
+
+/** Its subject and the name of its key, as they stand in the certificate (DER). */
+export function issuerNames(certificate: Buffer): Pick<Issuer, 'subject' | 'keyId'> {
+  const body = elementAt(certificate, elementAt(certificate, 0).start);
+  const fields = childrenOf(certificate, body);
+  // Version, serial number, algorithm, issuer and validity stand before it; the first may be missing.
+  const subject = fields[fields[0]?.tag === 0xa0 ? 5 : 4]!;
+  const wrapped = fields.find(({ tag }) => tag === 0xa3);
+  const extensions = wrapped ? childrenOf(certificate, elementAt(certificate, wrapped.start)) : [];
+  for (const each of extensions) {
+    const [id, ...rest] = childrenOf(certificate, each);
+    if (id && bytesOf(certificate, id).equals(oid(OID.subjectKeyId)))
+      return { subject: bytesOf(certificate, subject), keyId: contentOf(certificate, elementAt(certificate, rest.at(-1)!.start)) };
+  }
+  return { subject: bytesOf(certificate, subject), keyId: undefined };
 }
 
 export function newKey(): KeyObject {
@@ -50,25 +72,27 @@ export function selfSigned(organization: string, validity: Validity): Pair {
   const usage = extension(OID.keyUsage, true, bitString(Buffer.from([0x06]), 1));
   const constraints = extension(OID.basicConstraints, true, sequence(boolean(true)));
   const keyId = extension(OID.subjectKeyId, false, octetString(keyIdentifier(key)));
-  return { certificate: signed({ subject, key }, subject, key, validity, [usage, constraints, keyId]), key };
+  return { certificate: signed({ subject, keyId: undefined, key }, subject, keyDer(key), validity, [usage, constraints, keyId]), key };
 }
 
-/** A certificate for servers and clients with an empty subject, so that its names must be critical. Its key is new. @param hosts DNS names beside the URI */
-export function leaf(issuer: Issuer, uri: string, hosts: readonly string[], validity: Validity): Pair {
-  const key = newKey();
+/**
+ * A certificate for servers and clients, as PEM, with an empty subject, so that its names must be critical.
+ * @param key public or private @param hosts DNS names beside the URI
+ */
+export function leaf(issuer: Issuer, key: KeyObject, uri: string, hosts: readonly string[], validity: Validity): string {
   const names = sequence(der(0x86, Buffer.from(uri, 'latin1')), ...hosts.map((host) => der(0x82, Buffer.from(host, 'latin1'))));
   const extensions = [
     // digitalSignature and keyEncipherment.
     extension(OID.keyUsage, true, bitString(Buffer.from([0xa0]), 5)),
     extension(OID.extendedKeyUsage, false, sequence(oid(OID.serverAuth), oid(OID.clientAuth))),
     extension(OID.basicConstraints, true, sequence()),
-    extension(OID.authorityKeyId, false, sequence(der(0x80, keyIdentifier(issuer.key)))),
+    ...(issuer.keyId ? [extension(OID.authorityKeyId, false, sequence(der(0x80, issuer.keyId)))] : []),
     extension(OID.altName, true, names),
   ];
-  return { certificate: signed(issuer, sequence(), key, validity, extensions), key };
+  return signed(issuer, sequence(), keyDer(key), validity, extensions);
 }
 
-function signed(issuer: Issuer, subject: Uint8Array, key: KeyObject, validity: Validity, extensions: readonly Buffer[]): string {
+function signed(issuer: Issuer, subject: Uint8Array, key: Uint8Array, validity: Validity, extensions: readonly Buffer[]): string {
   const algorithm = algorithmOf(issuer.key);
   // 16 bytes of which the first is never 0 nor makes the number negative.
   const serial = randomBytes(16);
@@ -80,10 +104,15 @@ function signed(issuer: Issuer, subject: Uint8Array, key: KeyObject, validity: V
     issuer.subject,
     sequence(time(validity.notBefore), time(validity.notAfter)),
     subject,
-    createPublicKey(key).export({ type: 'spki', format: 'der' }),
+    key,
     der(0xa3, sequence(...extensions)),
   );
   return pem('CERTIFICATE', sequence(body, algorithm, bitString(sign('sha256', body, issuer.key))));
+}
+
+/** Its public half (SubjectPublicKeyInfo). */
+export function keyDer(key: KeyObject): Buffer {
+  return (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' });
 }
 
 function algorithmOf(key: KeyObject): Buffer {
@@ -96,16 +125,24 @@ function extension(id: string, critical: boolean, value: Uint8Array): Buffer {
 }
 
 function keyIdentifier(key: KeyObject): Buffer {
-  return createHash('sha256')
-    .update(createPublicKey(key).export({ type: 'spki', format: 'der' }))
-    .digest()
-    .subarray(0, 20);
+  return createHash('sha256').update(keyDer(key)).digest().subarray(0, 20);
 }
 
-function pem(label: string, bytes: Uint8Array): string {
+/** A private key, as PEM. */
+export function keyPem(key: KeyObject): Redacted {
+  return new Redacted(Buffer.from(key.export({ type: 'pkcs8', format: 'pem' })));
+}
+
+export function pem(label: string, bytes: Uint8Array): string {
   const lines =
     Buffer.from(bytes)
       .toString('base64')
       .match(/.{1,64}/g) ?? [];
   return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+}
+
+/** Those in a PEM file, each as PEM. */
+export function certificatesIn(text: string): string[] {
+  const found = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  return found.map((each) => `${each}\n`);
 }

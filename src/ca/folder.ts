@@ -15,6 +15,13 @@ export function authorityIn(folder: string, trustDomain: string, now: number): A
   return openAuthority(files, folder);
 }
 
+/** The CA as it stands in its folder now. Throws as `authorityIn`, and for a folder without one. */
+export function authorityFrom(folder: string): Authority {
+  const files = readFiles(folder);
+  if (!files) throw new SallyportError('ca-invalid', `${folder}: ca-cert.pem, ca-key.pem and root-cert.pem are missing`);
+  return openAuthority(files, folder);
+}
+
 function readFiles(folder: string): AuthorityFiles | undefined {
   const read = (name: keyof AuthorityFiles): Buffer | undefined => {
     try {

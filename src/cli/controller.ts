@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import type { ControlEvent } from '../control/report.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
+import { TOKEN_AUDIENCE } from '../lib/spiffe.ts';
 import { durationOption, socketOption } from './options.ts';
 import { say, sayEvent } from './say.ts';
 import { serve } from './serve.ts';
@@ -11,6 +12,9 @@ interface Options {
   readonly ca?: string;
   readonly xds: SocketAddress;
   readonly xdsTls?: SocketAddress;
+  readonly tokenJwks?: string;
+  readonly tokenAudience: string;
+  readonly tokenIssuer?: string;
   readonly statusAddress: SocketAddress;
   readonly keep: number;
   readonly grace: number;
@@ -38,9 +42,15 @@ export function controllerCommand(): Command {
     .addOption(
       new Option(
         '--xds-tls <address:port>',
-        'where clients are served that prove who they are by a certificate of the CA, e.g. 0.0.0.0:15012',
+        "where clients are served that prove who they are by a certificate of the CA or a token, and Istio's CA service, e.g. 0.0.0.0:15012",
       ).argParser(socketOption('0.0.0.0')),
     )
+    .option(
+      '--token-jwks <file>',
+      "keys (JWKS) by which tokens of Kubernetes' service accounts are verified; else tokens of sallyport token alone",
+    )
+    .option('--token-audience <name>', 'whom tokens have to be for', TOKEN_AUDIENCE)
+    .option('--token-issuer <url>', "whom Kubernetes' tokens have to be from; without it whoever has one of the keys")
     .addOption(
       new Option('--status-address <address:port>', 'readiness, streams, reload; port 0 for none')
         .argParser(socketOption('127.0.0.1'))
@@ -57,7 +67,9 @@ export function controllerCommand(): Command {
       const { startController } = await import('../control/serving/controller.ts');
       process.exitCode = await serve(async () => {
         const { meshConfig, ca, xds, xdsTls, statusAddress, keep: keepMs } = options;
-        const control = await startController({ paths, meshConfig, ca, xds, xdsTls, statusAddress, keepMs }, sayServed);
+        const { tokenJwks: jwks, tokenAudience: audience, tokenIssuer: issuer } = options;
+        const tokens = { jwks, audience, issuer };
+        const control = await startController({ paths, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs }, sayServed);
         say('ready');
         return control;
       }, options);

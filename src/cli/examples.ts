@@ -20,7 +20,11 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'sallyport proxy -c bootstrap.yaml',
   ],
   controller: ['sallyport controller mesh/', 'sallyport controller --ca ca/ --xds 0 --xds-tls 0.0.0.0:15012 mesh/'],
+  agent: [
+    'sallyport agent --workload shop/cart --service-account cart --controller 10.0.0.9:15012 --root-cert ca/root-cert.pem --token-file token',
+  ],
   bootstrap: ['sallyport bootstrap --role sidecar --workload shop/cart --xds 127.0.0.1:15010 > envoy.yaml'],
+  token: ['sallyport token create --ca ca/ --namespace shop --service-account cart --for 24h > token'],
   demo: ['sallyport demo', 'sallyport demo --serve'],
   explain: [
     'sallyport explain -f mesh/ http://www.example.com/',

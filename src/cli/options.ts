@@ -29,11 +29,11 @@ export function countOption(text: string): number {
   return Number(text);
 }
 
-/** A duration as Istio and Envoy write it, in milliseconds: `500ms`, `30s`, `2m`. */
+/** A duration as Istio and Envoy write it, in milliseconds: `500ms`, `30s`, `2m`, `1h`. */
 export function durationOption(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text);
-  if (!match) throw new InvalidArgumentError('it is a duration such as 500ms, 30s or 2m.');
-  return Number(match[1]) * { ms: 1, s: 1000, m: 60_000 }[match[2] as 'ms' | 's' | 'm'];
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
+  if (!match) throw new InvalidArgumentError('it is a duration such as 500ms, 30s, 2m or 1h.');
+  return Number(match[1]) * { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] as 'ms' | 's' | 'm' | 'h'];
 }
 
 /** The parser of an option that has one of these values; completion reads them from it. */
@@ -55,6 +55,13 @@ export function namespacedNameOption(text: string): { namespace: string; name: s
   const match = /^([a-z0-9.-]+)\/([a-z0-9.-]+)$/.exec(text);
   if (!match) throw new InvalidArgumentError('it is NAMESPACE/NAME.');
   return { namespace: match[1]!, name: match[2]! };
+}
+
+/** A name of Kubernetes, e.g. of a namespace or a service account. */
+export function kubeNameOption(text: string): string {
+  if (!/^[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?$/.test(text))
+    throw new InvalidArgumentError('it is a name of Kubernetes: a-z, 0-9, - and dots.');
+  return text;
 }
 
 /** `key=value,key=value`. */

@@ -63,7 +63,7 @@ function textOf(streams: readonly StreamJson[]): string {
     type,
     ...TYPES.map((name) => xds[name]?.state ?? 'NOT SENT'),
     protocol === 'delta' ? 'incremental' : 'state of the world',
-    `${peer}${proven ? ' (mTLS)' : ''}`,
+    `${peer}${proven ? ' (proven)' : ''}`,
   ]);
   const table = tableText({ columns: ['PROXY', 'TYPE', ...TYPES, 'PROTOCOL', 'CLIENT'], rows, empty: 'No proxy is connected.' });
   const refused = nacks(streams).map(({ proxy, type, message }) => `${proxy}: ${type} refused: ${message.trimEnd()}\n`);

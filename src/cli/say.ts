@@ -41,6 +41,9 @@ export function sayEvent(event: Exclude<ControlEvent, { readonly kind: 'ended' }
       );
       return;
     }
+    case 'unauthenticated':
+      say(`a client at ${event.address} is refused: ${event.reason}`);
+      return;
     case 'in-force': {
       const { proxies, errors } = event;
       const stand =

@@ -9,16 +9,20 @@ import { isLoopbackAddress, type SocketAddress } from '../lib/socket-address.ts'
 import type { ClientTls } from '../xds/ads/client-credentials.ts';
 import { labelsOption } from './options.ts';
 
-export interface XdsOptions {
+/** Who the proxy's workload is, beside its name. */
+export interface WorkloadOptions {
   readonly label: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
   readonly ip: string;
+}
+
+export interface XdsOptions extends WorkloadOptions {
   readonly xdsCa?: string;
   readonly xdsCert?: string;
   readonly xdsKey?: string;
 }
 
-export function addXdsOptions(command: Command): Command {
+export function addWorkloadOptions(command: Command): Command {
   return command
     .addOption(
       new Option('--label <key=value>', "label of the workload, more than once if need be; the control plane's files come first")
@@ -26,7 +30,11 @@ export function addXdsOptions(command: Command): Command {
         .default({}, ''),
     )
     .option('--service-account <name>', 'of the workload: its identity', 'default')
-    .addOption(new Option('--ip <address>', 'of the workload').argParser(ipOption).default('127.0.0.1'))
+    .addOption(new Option('--ip <address>', 'of the workload').argParser(ipOption).default('127.0.0.1'));
+}
+
+export function addXdsOptions(command: Command): Command {
+  return addWorkloadOptions(command)
     .option('--xds-ca <file>', 'PEM file with the certificates of those who may be the control plane: it is reached by TLS then')
     .option('--xds-cert <file>', "PEM file with the workload's certificate chain, for mutual TLS")
     .option('--xds-key <file>', 'PEM file with its private key');
@@ -40,7 +48,7 @@ function ipOption(text: string): string {
 export function identityFrom(
   type: ProxyIdentity['type'],
   { namespace, name }: { readonly namespace: string; readonly name: string },
-  { label: labels, serviceAccount, ip }: XdsOptions,
+  { label: labels, serviceAccount, ip }: WorkloadOptions,
 ): ProxyIdentity {
   return { type, name, namespace, labels, serviceAccount, addresses: [ip], locality: '' };
 }

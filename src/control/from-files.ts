@@ -1,6 +1,7 @@
 /** What `up`, `proxy --role` and `controller` have in common: a control plane over files, with a status server. */
 import { type MeshFiles, openMeshFiles } from '../config/mesh-source.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
+import { AuthorityFollower } from './authority-follower.ts';
 import type { Report } from './report.ts';
 import { Session, type SessionOptions } from './session.ts';
 import type { StatusServer } from './status-server.ts';
@@ -8,6 +9,10 @@ import type { StatusServer } from './status-server.ts';
 export interface FromFilesOptions extends SessionOptions {
   readonly paths: readonly string[];
   readonly meshConfig: string | undefined;
+  /** Folder of the CA that `identities` has; undefined for one in memory, or none. */
+  readonly ca?: string | undefined;
+  /** The CA is another than it was, and proxies get what it is now. */
+  readonly authorityChanged?: () => void;
   /** Port 0 for no status server. */
   readonly statusAddress: SocketAddress;
   /** What the status says beyond the report. */
@@ -21,7 +26,7 @@ export interface ControlPlane {
   readonly report: Report;
   /** From now on the files are followed. */
   watch(): void;
-  /** Reads the files again, whether or not they are followed; resolves when what they say is in force. */
+  /** Reads the files and the CA again, whether or not they are followed; resolves when what they say is in force. */
   reload(): Promise<Report>;
   /** Goes on with other files in place of those it was started with; resolves when they are in force. */
   use(paths: readonly string[]): Promise<Report>;
@@ -36,8 +41,20 @@ export async function controlFromFiles(options: FromFilesOptions): Promise<Contr
   const session = new Session(options);
   let files: MeshFiles | undefined;
   let status: StatusServer | undefined;
+  const authority =
+    options.identities &&
+    new AuthorityFollower({
+      identities: options.identities,
+      folder: options.ca,
+      changed: () => {
+        session.renew();
+        options.authorityChanged?.();
+      },
+      failed: (error) => session.failed(error),
+    });
   const close = async (graceMs: number) => {
     files?.close();
+    authority?.close();
     await session.close(graceMs);
     status?.close();
   };
@@ -45,14 +62,23 @@ export async function controlFromFiles(options: FromFilesOptions): Promise<Contr
     const { paths, meshConfig, closed } = options;
     const opened = await openMeshFiles({ paths, meshConfig, closed }, session);
     files = opened;
-    const reload = async () => session.apply(await opened.reload());
+    const reload = async () => {
+      // What is wrong with the CA keeps nobody from what the files say.
+      const read = attempt(() => authority?.read());
+      const report = await session.apply(await opened.reload());
+      if ('error' in read) throw read.error;
+      return report;
+    };
     status = await startStatus(options, () => session.report, reload);
     const first = await session.apply(opened.first);
     return {
       get report() {
         return session.report ?? first;
       },
-      watch: () => opened.watch(),
+      watch: () => {
+        opened.watch();
+        authority?.watch();
+      },
       reload,
       use: async (others) => session.apply(await opened.use(others)),
       reopenLogs: () => session.reopenLogs(),
@@ -61,6 +87,15 @@ export async function controlFromFiles(options: FromFilesOptions): Promise<Contr
   } catch (error) {
     await close(0);
     throw error;
+  }
+}
+
+function attempt(act: () => void): { readonly error?: unknown } {
+  try {
+    act();
+    return {};
+  } catch (error) {
+    return { error };
   }
 }
 

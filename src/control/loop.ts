@@ -102,6 +102,8 @@ export class Loop {
   renew(): void {
     if (!this.#lastInput) return;
     this.#publish(++this.#count, this.#lastInput);
+    // Whoever applies it from now on waits for what it is now.
+    this.#turns.set(this.#lastInput, this.#count);
     this.#settle();
   }
 

@@ -30,6 +30,8 @@ export type ControlEvent =
   | { readonly kind: 'findings'; readonly fresh: readonly Finding[]; readonly mended: readonly Finding[] }
   /** A proxy is connected that did not prove who it is: these secrets of its own, which have private keys, it does not get. */
   | { readonly kind: 'withheld'; readonly proxy: ProxyIdentity; readonly secrets: readonly string[] }
+  /** A client at an address was refused: it did not prove who it is. */
+  | { readonly kind: 'unauthenticated'; readonly address: string; readonly reason: string }
   /** What was read after the first time is in force with so many proxies; errors are those that stand. */
   | { readonly kind: 'in-force'; readonly proxies: number; readonly errors: number }
   /** A change could not be read or brought into force. What was in force before is. */

@@ -61,6 +61,11 @@ export class Session implements Listener<MeshInput> {
     this.#loop.apply(input).catch((error: unknown) => this.failed(error));
   }
 
+  /** Identities are others than they were. */
+  renew(): void {
+    this.#loop.renew();
+  }
+
   /** For a source. */
   failed(error: unknown): void {
     this.#tell({ kind: 'failed', error });

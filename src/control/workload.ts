@@ -46,6 +46,7 @@ export async function startWorkloadProxy(
     statusAddress: options.statusAddress,
     analyse: false,
     identities: options.ca === undefined ? undefined : new Identities(options.ca, Date.now),
+    ca: options.ca,
     tell: host.tell,
     prepare: (input) => ({ input, findings: [], proxies: (mesh) => new Map([['proxy', identityIn(mesh)]]) }),
     fleet: engineFleet({ startEngine: (_key, identity) => startEngine(options, host, { identity, admin }), graceMs: 0 }),

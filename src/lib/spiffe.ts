@@ -9,3 +9,6 @@ export function spiffeId(trustDomain: string, namespace: string, serviceAccount:
 
 /** The name that certificates of control planes have, ours and Istio's, whatever the address: a mesh's CA gives it to nobody else. */
 export const CONTROL_PLANE_HOST = 'istiod.istio-system.svc';
+
+/** Whom a workload's token is for, as Istio's agents have it. */
+export const TOKEN_AUDIENCE = 'istio-ca';

@@ -46,3 +46,12 @@ test('over TLS it hears only who has the name of a control plane', () => {
   assert.deepEqual(validation.value.trustedCa?.specifier, { case: 'filename', value: '/ca.pem' });
   assert.deepEqual(validation.value.matchTypedSubjectAltNames[0]?.matcher?.matchPattern, { case: 'exact', value: tls.serverName });
 });
+
+test('beside an agent everything is at sockets of this user alone', () => {
+  const { admin, staticResources } = read({ admin: { path: '/run/admin.sock' }, xds: { path: '/run/agent.sock' } });
+  assert.ok(admin?.address?.address.case === 'pipe');
+  assert.deepEqual([admin.address.address.value.path, admin.address.address.value.mode], ['/run/admin.sock', 0o600]);
+  const endpoint = staticResources!.clusters[0]!.loadAssignment!.endpoints[0]!.lbEndpoints[0]!.hostIdentifier;
+  assert.ok(endpoint.case === 'endpoint' && endpoint.value.address?.address.case === 'pipe');
+  assert.equal(endpoint.value.address.address.value.path, '/run/agent.sock');
+});

@@ -107,9 +107,7 @@ test('over mutual TLS a proxy gets the identity by which it serves mutual TLS it
       ...['--xds-ca', proof.ca, '--xds-cert', proof.own.certificate, '--xds-key', proof.own.key],
     );
   const other = run(place.proofOf('other'));
-  await other.says(
-    /cannot be had \(the client's certificate is for spiffe:\/\/cluster\.local\/ns\/shop\/sa\/other, but .*\): trying again/,
-  );
+  await other.says(/cannot be had \(the client proved that it is spiffe:\/\/cluster\.local\/ns\/shop\/sa\/other, but .*\): trying again/);
   await other.end();
   const proxy = run(place.proofOf('default'));
   await proxy.says(/ready/);

@@ -47,6 +47,7 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
       analyse: options.analyse,
       closed: options.contained !== undefined,
       identities: new Identities(options.ca, Date.now),
+      ca: options.ca,
       tell: host.tell,
       prepare: localPrepare({ options, sidecar, learning, adjust: host.adjust ?? ((config) => config) }),
       fleet: engineFleet({

@@ -2,15 +2,13 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { type ChannelCredentials, Client, type ClientDuplexStream, credentials, type StatusObject, status } from '@grpc/grpc-js';
+import { type ChannelCredentials, Client, type ClientDuplexStream, credentials, Metadata, type StatusObject, status } from '@grpc/grpc-js';
 import { newAuthorityFiles, openAuthority } from '../../ca/authority.ts';
 import { authorityIn } from '../../ca/folder.ts';
+import { createLocalToken } from '../../ca/local-tokens.ts';
 import { SecretSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import {
   DeltaDiscoveryRequestSchema,
@@ -18,26 +16,15 @@ import {
   DeltaDiscoveryResponseSchema,
 } from '../../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
 import { TYPE_URL } from '../../xds/resources.ts';
-import type { ControlPlane } from '../from-files.ts';
-import type { ControlEvent } from '../report.ts';
 import { entryText } from '../testing.ts';
-import { type ControllerOptions, startController } from './controller.ts';
 import { streamsJson } from './status.ts';
+import { startedController } from './testing.ts';
 
 const METHOD = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
 const NODE = nodeOf('cart', 'shop');
 
 function nodeOf(name: string, namespace: string, metadata = {}) {
   return { id: `sidecar~10.1.2.3~${name}.${namespace}~${namespace}.svc.cluster.local`, metadata: { SERVICE_ACCOUNT: name, ...metadata } };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 class Stream {
@@ -47,11 +34,11 @@ class Stream {
   readonly #responses: DeltaDiscoveryResponse[] = [];
   #status: StatusObject | undefined;
 
-  constructor(t: TestContext, port: number, how: ChannelCredentials = credentials.createInsecure()) {
+  constructor(t: TestContext, port: number, how: ChannelCredentials = credentials.createInsecure(), metadata = new Metadata()) {
     // The certificate names no address.
     this.#client = new Client(`127.0.0.1:${port}`, how, { 'grpc.ssl_target_name_override': 'istiod.istio-system.svc' });
     const asItIs = (bytes: Uint8Array) => Buffer.from(bytes);
-    this.call = this.#client.makeBidiStreamRequest(METHOD, asItIs, (bytes: Buffer) => bytes);
+    this.call = this.#client.makeBidiStreamRequest(METHOD, asItIs, (bytes: Buffer) => bytes, metadata);
     this.call.on('data', (bytes: Buffer) => {
       this.#responses.push(fromBinary(DeltaDiscoveryResponseSchema, bytes));
       this.#news.emit('news');
@@ -90,41 +77,13 @@ class Stream {
   }
 }
 
-async function controller(t: TestContext, text: string, options: Partial<ControllerOptions> = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-controller-'));
-  const file = join(folder, 'mesh.yaml');
-  writeFileSync(file, text);
-  const [plain, tls] = [await freePort(), await freePort()];
-  const events: ControlEvent[] = [];
-  const address = '127.0.0.1';
-  const ca = join(folder, 'ca');
-  const control: ControlPlane = await startController(
-    {
-      paths: [file],
-      meshConfig: undefined,
-      ca,
-      xds: { address, port: plain },
-      xdsTls: { address, port: tls },
-      statusAddress: { address, port: 0 },
-      keepMs: 60_000,
-      ...options,
-    },
-    (event) => events.push(event),
-  );
-  t.after(async () => {
-    await control.close(1000);
-    rmSync(folder, { recursive: true });
-  });
-  return { control, plain, tls, ca, events, write: (next: string) => writeFileSync(file, next) };
-}
-
 const credentialsOf = (authority: ReturnType<typeof openAuthority>, account: string, trusted = authority.trusted) => {
   const { chain, key } = authority.issue(`spiffe://cluster.local/ns/shop/sa/${account}`, Date.now());
   return credentials.createSsl(Buffer.from(trusted), Buffer.from(key.reveal()), Buffer.from(chain));
 };
 
 test('over mutual TLS a workload gets its own identity and nobody else’s', { timeout: 30_000 }, async (t) => {
-  const { tls, plain, ca, events } = await controller(t, entryText('one.example.com'));
+  const { tls, plain, ca, events } = await startedController(t, entryText('one.example.com'));
   const authority = authorityIn(ca, 'cluster.local', Date.now());
   const own = new Stream(t, tls, credentialsOf(authority, 'cart'));
   own.send('secret', { node: NODE, resourceNamesSubscribe: ['default', 'ROOTCA', 'kubernetes://other'] });
@@ -139,7 +98,7 @@ test('over mutual TLS a workload gets its own identity and nobody else’s', { t
   other.send('secret', { node: NODE, resourceNamesSubscribe: ['default'] });
   assert.equal(
     await other.end(),
-    "PERMISSION_DENIED: the client's certificate is for spiffe://cluster.local/ns/shop/sa/other, but its node claims to be spiffe://cluster.local/ns/shop/sa/cart",
+    'PERMISSION_DENIED: the client proved that it is spiffe://cluster.local/ns/shop/sa/other, but its node claims to be spiffe://cluster.local/ns/shop/sa/cart',
   );
   for (const namespace of ['bank', 'istio-system']) {
     const elsewhere = new Stream(t, tls, credentialsOf(authority, 'cart'));
@@ -147,15 +106,15 @@ test('over mutual TLS a workload gets its own identity and nobody else’s', { t
     assert.match(await elsewhere.end(), /^PERMISSION_DENIED/);
   }
   const stranger = openAuthority(newAuthorityFiles('cluster.local', Date.now()), 'another');
-  const strangers = [
-    credentialsOf(stranger, 'cart', authority.trusted),
-    credentials.createSsl(Buffer.from(authority.trusted)),
-    credentials.createInsecure(),
+  const strangers: [ChannelCredentials, RegExp][] = [
+    [credentialsOf(stranger, 'cart', authority.trusted), /^UNAUTHENTICATED: the client has neither a certificate of the mesh nor a bearer/],
+    [credentials.createSsl(Buffer.from(authority.trusted)), /^UNAUTHENTICATED/],
+    [credentials.createInsecure(), /^UNAVAILABLE/],
   ];
-  for (const how of strangers) {
+  for (const [how, expected] of strangers) {
     const stream = new Stream(t, tls, how);
     stream.send('secret', { node: NODE, resourceNamesSubscribe: ['default'] });
-    assert.match(await stream.end(), /^UNAVAILABLE/);
+    assert.match(await stream.end(), expected);
   }
 
   // Whoever proved nothing may know whom to trust, no more.
@@ -169,6 +128,25 @@ test('over mutual TLS a workload gets its own identity and nobody else’s', { t
   );
 });
 
+test('a token says which node a client may be, as a certificate does', { timeout: 30_000 }, async (t) => {
+  const { tls, ca } = await startedController(t, entryText('one.example.com'));
+  const { trusted } = authorityIn(ca, 'cluster.local', Date.now());
+  const token = createLocalToken({ ca, namespace: 'shop', serviceAccount: 'cart', audience: 'istio-ca', lifeMs: 60_000 }, Date.now());
+  const open = (authorization: string) => {
+    const metadata = new Metadata();
+    metadata.set('authorization', authorization);
+    return new Stream(t, tls, credentials.createSsl(Buffer.from(trusted)), metadata);
+  };
+  const own = open(`Bearer ${token}`);
+  own.send('secret', { node: NODE, resourceNamesSubscribe: ['default'] });
+  assert.equal((await own.response()).resources.length, 1);
+  const other = open(`Bearer ${token}`);
+  other.send('secret', { node: nodeOf('other', 'shop'), resourceNamesSubscribe: ['default'] });
+  assert.match(await other.end(), /^PERMISSION_DENIED: the client proved that it is spiffe:\/\/cluster\.local\/ns\/shop\/sa\/cart/);
+  // Whoever shows nothing of worth is refused before they say a word.
+  assert.match(await open('Bearer x.y.z').end(), /^UNAUTHENTICATED: the token is refused/);
+});
+
 test('a workload that the files give another identity has to come back with a certificate of that one', { timeout: 30_000 }, async (t) => {
   const pod = (account: string) => `
 apiVersion: v1
@@ -176,7 +154,7 @@ kind: Pod
 metadata: { name: cart, namespace: shop, labels: { app: cart } }
 spec: { serviceAccountName: ${account}, containers: [] }
 ---${entryText('one.example.com')}`;
-  const { control, tls, ca, write } = await controller(t, pod('cart'));
+  const { control, tls, ca, write } = await startedController(t, pod('cart'));
   const stream = new Stream(t, tls, credentialsOf(authorityIn(ca, 'cluster.local', Date.now()), 'cart'));
   stream.send('secret', { node: NODE, resourceNamesSubscribe: ['default'] });
   assert.deepEqual(
@@ -195,7 +173,7 @@ kind: Pod
 metadata: { name: cart, namespace: shop, labels: { app: cart } }
 spec: { serviceAccountName: cart, containers: [] }
 ---`;
-  const { plain } = await controller(t, `${pod}${entryText('one.example.com')}`);
+  const { plain } = await startedController(t, `${pod}${entryText('one.example.com')}`);
   const ends = async (request: MessageInitShape<typeof DeltaDiscoveryRequestSchema>) => {
     const stream = new Stream(t, plain);
     stream.send('cluster', request);
@@ -213,7 +191,7 @@ spec: { serviceAccountName: cart, containers: [] }
 });
 
 test('a client that does not read delays nobody; proxies of one class share their bytes', { timeout: 30_000 }, async (t) => {
-  const { control, plain, write, events } = await controller(t, entryText('one.example.com'));
+  const { control, plain, write, events } = await startedController(t, entryText('one.example.com'));
   const deaf = new Stream(t, plain);
   deaf.send('cluster', { node: NODE });
   await deaf.response();
@@ -237,7 +215,7 @@ test('a client that does not read delays nobody; proxies of one class share thei
 });
 
 test('a proxy that nobody is connected as is translated no more, after a while', { timeout: 30_000 }, async (t) => {
-  const { control, plain, write } = await controller(t, entryText('one.example.com'), { keepMs: 1 });
+  const { control, plain, write } = await startedController(t, entryText('one.example.com'), { keepMs: 1 });
   const stream = new Stream(t, plain);
   stream.send('cluster', { node: NODE });
   await stream.response();
@@ -256,14 +234,14 @@ test('addresses that would serve strangers, nobody, or are taken are errors', as
   const address = '127.0.0.1';
   const none = { address, port: 0 };
   const usage = { code: 'usage' };
-  await assert.rejects(controller(t, '', { xds: { address: '0.0.0.0', port: 15010 } }), usage);
-  await assert.rejects(controller(t, '', { xds: { address: '::', port: 15010 } }), usage);
-  await assert.rejects(controller(t, '', { xds: none, xdsTls: undefined }), usage);
-  await assert.rejects(controller(t, '', { ca: undefined }), usage);
+  await assert.rejects(startedController(t, '', { xds: { address: '0.0.0.0', port: 15010 } }), usage);
+  await assert.rejects(startedController(t, '', { xds: { address: '::', port: 15010 } }), usage);
+  await assert.rejects(startedController(t, '', { xds: none, xdsTls: undefined }), usage);
+  await assert.rejects(startedController(t, '', { ca: undefined }), usage);
   const server = createServer().listen(0, address);
   await once(server, 'listening');
   t.after(() => server.close());
-  await assert.rejects(controller(t, '', { xds: { address, port: (server.address() as AddressInfo).port } }), {
+  await assert.rejects(startedController(t, '', { xds: { address, port: (server.address() as AddressInfo).port } }), {
     code: 'port-in-use',
     message: /--xds/,
   });

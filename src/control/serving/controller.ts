@@ -1,12 +1,16 @@
 /** `sallyport controller`: the control plane alone, for proxies that connect to it over xDS. */
 
 import { Identities } from '../../ca/identities.ts';
+import { jwksIn, type TokenOptions } from '../../ca/tokens.ts';
 import { SallyportError } from '../../lib/errors.ts';
-import type { GrpcServer } from '../../lib/grpc/server.ts';
+import type { GrpcServer, Peer } from '../../lib/grpc/server.ts';
 import { isLoopbackAddress, type SocketAddress } from '../../lib/socket-address.ts';
-import { startAdsServer } from '../../xds/ads/server.ts';
+import { type AdsServerOptions, startAdsServer } from '../../xds/ads/server.ts';
 import { type ControlPlane, controlFromFiles } from '../from-files.ts';
 import type { ControlEvent } from '../report.ts';
+import { Authentication } from './authentication.ts';
+import { CREATE_CERTIFICATE, caService } from './ca-service.ts';
+import { clientStatus, SYNC_STATUS, seenBy, syncStatus } from './client-status.ts';
 import { type MeshCredentials, meshCredentials } from './credentials.ts';
 import { ServedProxies } from './served-proxies.ts';
 import { streamsJson } from './status.ts';
@@ -18,8 +22,10 @@ export interface ControllerOptions {
   readonly ca: string | undefined;
   /** For clients on this machine, in plaintext; port 0 for none. */
   readonly xds: SocketAddress;
-  /** For clients with a certificate of the CA; undefined for none. */
+  /** For clients with a certificate of the CA or a token, and the CA's service; undefined for none. */
   readonly xdsTls: SocketAddress | undefined;
+  /** Which tokens are taken beside those that were made with the CA's own key. */
+  readonly tokens: Pick<TokenOptions, 'jwks' | 'audience' | 'issuer'>;
   /** Port 0 for no status server. */
   readonly statusAddress: SocketAddress;
   /** How long a proxy is kept that nobody is connected as, ms. */
@@ -29,39 +35,63 @@ export interface ControllerOptions {
 /** As Istio's: certificates that have ended, and clients that are trusted no more, are out by then. */
 const MOST_AGE_MS = 30 * 60_000;
 
-/** Resolves when what the files say is served. Rejects with `usage` for addresses that are not to be served. */
+/** Resolves when what the files say is served. Rejects with `usage` for addresses that are not to be served, and as `jwksIn`. */
 export async function startController(options: ControllerOptions, tell: (event: ControlEvent) => void): Promise<ControlPlane> {
-  const { paths, meshConfig, ca, xds, xdsTls, statusAddress, keepMs } = options;
+  const { paths, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs } = options;
   checkAddresses(options);
+  if (tokens.jwks !== undefined) jwksIn(tokens.jwks);
   const served = new ServedProxies({ keepMs, tell });
   const identities = ca === undefined ? undefined : new Identities(ca, Date.now);
+  let tls: MeshCredentials | undefined;
   const control = await controlFromFiles({
     paths,
     meshConfig,
     statusAddress,
     analyse: true,
     identities,
+    ca,
+    authorityChanged: () => tls?.renew(),
     tell,
     prepare: (input) => ({ input, findings: [], proxies: (mesh) => served.identitiesIn(mesh) }),
     fleet: (host) => served.openFleet(host),
     more: () => ({ streams: streamsJson(served.streams) }),
   });
   const servers: GrpcServer[] = [];
-  let tls: MeshCredentials | undefined;
+  const admit: AdsServerOptions['admit'] = (node, client, stream) => served.admit(node, client, stream);
   const close = async (graceMs: number) => {
     await Promise.all(servers.map((server) => server.close(graceMs)));
     tls?.close();
     await control.close(graceMs);
   };
+  const answer: AdsServerOptions['answer'] = (typeUrl, client) => {
+    if (typeUrl !== SYNC_STATUS) return [];
+    return syncStatus(served.streams, seenBy(client.identity, control.report.mesh.config.rootNamespace));
+  };
   try {
-    if (xds.port > 0) {
-      servers.push(await startAdsServer({ listen: xds, option: '--xds', admit: served.admitting(false) }));
-    }
-    if (xdsTls && identities) {
-      tls = meshCredentials(identities, control.report.mesh.config.trustDomain, (error) => tell({ kind: 'failed', error }));
-      const admit = served.admitting(true);
-      const server = await startAdsServer({ listen: xdsTls, option: '--xds-tls', tls: tls.tls, mostAgeMs: MOST_AGE_MS, admit });
-      tls.follow((renewed) => server.setTls(renewed));
+    if (xds.port > 0)
+      servers.push(await startAdsServer({ listen: xds, option: '--xds', admit, answer, more: clientStatus(() => served.streams) }));
+    if (xdsTls && ca !== undefined && identities) {
+      const trustDomain = () => control.report.mesh.config.trustDomain;
+      const failed = (error: unknown) => tell({ kind: 'failed', error });
+      const credentials = meshCredentials(identities, trustDomain(), failed);
+      tls = credentials;
+      const authentication = new Authentication({
+        tokens: { ...tokens, ca },
+        trustDomain,
+        refused: (address, reason) => tell({ kind: 'unauthenticated', address, reason }),
+      });
+      const identify = (peer: Peer) => authentication.identify(peer);
+      const server = await startAdsServer({
+        listen: xdsTls,
+        option: '--xds-tls',
+        tls: credentials.first,
+        mostAgeMs: MOST_AGE_MS,
+        identify,
+        admit,
+        answer,
+        more: new Map([[CREATE_CERTIFICATE, caService({ identities, trustDomain, identify, failed })]]),
+      });
+      credentials.follow((renewed) => server.setTls(renewed));
       servers.push(server);
     }
   } catch (error) {

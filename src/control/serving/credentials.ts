@@ -1,4 +1,7 @@
-/** How the xDS server proves who it is, and whom it asks to prove it: certificates of the mesh's CA, renewed while it runs. */
+/**
+ * How the xDS server proves who it is, by certificates of the mesh's CA, which are renewed while it runs. Clients are asked for one; those that have none, or
+ * one that nobody here trusts, are taken for nobody, and need a token (`authentication.ts`).
+ */
 import type { Identities } from '../../ca/identities.ts';
 import type { ServerTls } from '../../lib/grpc/server.ts';
 import { CONTROL_PLANE_HOST, spiffeId } from '../../lib/spiffe.ts';
@@ -9,10 +12,12 @@ const HOSTS = [CONTROL_PLANE_HOST];
 const AGAIN_MS = 60_000;
 
 export interface MeshCredentials {
-  /** Those of now. */
-  readonly tls: ServerTls;
-  /** From now on each renewal is told. */
+  /** Those of the beginning. */
+  readonly first: ServerTls;
+  /** From now on others are told. */
   follow(renewed: (tls: ServerTls) => void): void;
+  /** Takes over what the CA is now: connections that there are stay. */
+  renew(): void;
   close(): void;
 }
 
@@ -20,16 +25,18 @@ export interface MeshCredentials {
 export function meshCredentials(identities: Identities, trustDomain: string, failed: (error: unknown) => void): MeshCredentials {
   let renewed = (_tls: ServerTls) => {};
   let timer: NodeJS.Timeout;
-  const issue = (): ServerTls => {
-    const uri = spiffeId(trustDomain, 'istio-system', 'sallyport-controller');
-    const { chain, key, notAfter, trusted } = identities.forServer(trustDomain, uri, HOSTS);
-    renewAfter((notAfter - Date.now()) / 2);
-    return { cert: chain, key: key.reveal().toString(), ca: trusted };
-  };
   const renewAfter = (ms: number) => {
     timer = setTimeout(renew, Math.max(1000, ms)).unref();
   };
+  const issue = (): ServerTls => {
+    const uri = spiffeId(trustDomain, 'istio-system', 'sallyport-controller');
+    const { chain, key, notAfter, trusted } = identities.forServer(trustDomain, uri, HOSTS);
+    const now = Date.now();
+    renewAfter(Math.min((notAfter - now) / 2, (identities.signsAnewAt ?? Number.POSITIVE_INFINITY) - now));
+    return { cert: chain, key: key.reveal().toString(), ca: trusted };
+  };
   const renew = () => {
+    clearTimeout(timer);
     try {
       renewed(issue());
     } catch (error) {
@@ -38,10 +45,11 @@ export function meshCredentials(identities: Identities, trustDomain: string, fai
     }
   };
   return {
-    tls: issue(),
+    first: issue(),
     follow: (listener) => {
       renewed = listener;
     },
+    renew,
     close: () => clearTimeout(timer),
   };
 }

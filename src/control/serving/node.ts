@@ -86,27 +86,19 @@ function workloadsByName({ registry: { workloads } }: Mesh): ReadonlyMap<string,
   return found;
 }
 
-/** Throws `xds-forbidden` unless the names of a certificate (`URI:…, DNS:…`) hold the identity of the proxy and no other. */
-export function checkCertificate(names: string | undefined, identity: ProxyIdentity, { config: { trustDomain } }: Mesh): void {
-  if (certifies(names, identity, trustDomain)) return;
-  const of = urisOf(names).join(' and ') || 'no workload of a mesh';
-  throw forbidden(`the client's certificate is for ${of}, but its node claims to be ${uriOf(identity, trustDomain)}`);
+/** Throws `xds-forbidden` unless the SPIFFE ID that a client proved is that of the proxy. */
+export function checkIdentity(proven: string, identity: ProxyIdentity, { config: { trustDomain } }: Mesh): void {
+  if (proves(proven, identity, trustDomain)) return;
+  throw forbidden(`the client proved that it is ${proven}, but its node claims to be ${uriOf(identity, trustDomain)}`);
 }
 
-/** Whether the names of a certificate hold the identity of the proxy and no other. */
-export function certifies(names: string | undefined, identity: ProxyIdentity, trustDomain: string): boolean {
-  const uris = urisOf(names);
-  return uris.length === 1 && uris[0] === uriOf(identity, trustDomain);
+/** Whether the SPIFFE ID that a client proved is that of the proxy. */
+export function proves(proven: string, identity: ProxyIdentity, trustDomain: string): boolean {
+  return proven === uriOf(identity, trustDomain);
 }
 
 function uriOf({ namespace, serviceAccount }: ProxyIdentity, trustDomain: string): string {
   return spiffeId(trustDomain, namespace, serviceAccount);
-}
-
-/** None of names of which one is quoted: Node quotes those with commas and the like, which no identity has. */
-function urisOf(names = ''): string[] {
-  if (names.includes('"')) return [];
-  return names.split(', ').flatMap((name) => (name.startsWith('URI:') ? [name.slice('URI:'.length)] : []));
 }
 
 function agree(field: string, metadata: JsonObject, value: string): void {

@@ -1,9 +1,8 @@
 /** The proxies that are connected: each stream gets what the loop publishes for its proxy, and a proxy is translated for as long as somebody is connected as it. */
 import { SallyportError } from '../../lib/errors.ts';
-import type { Peer } from '../../lib/grpc/server.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { Mesh } from '../../translate/model.ts';
-import type { Admitted, AdsServerOptions } from '../../xds/ads/server.ts';
+import type { Admitted, Client } from '../../xds/ads/server.ts';
 import type { AdsStream } from '../../xds/ads/stream.ts';
 import { type Publication, SetCache } from '../../xds/cache.ts';
 import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
@@ -11,7 +10,7 @@ import type { EncodedSet } from '../../xds/update.ts';
 import type { Fleet, FleetHost, FleetProxy, Joined, TurnPublication } from '../fleet.ts';
 import type { ControlEvent } from '../report.ts';
 import { keysIn, withoutKeys } from './keyless.ts';
-import { certifies, checkCertificate, declaredProxy, followedProxy, proxyOfNode } from './node.ts';
+import { checkIdentity, declaredProxy, followedProxy, proves, proxyOfNode } from './node.ts';
 
 export interface ServedProxiesOptions {
   /** How long a proxy is kept that nobody is connected as, ms. */
@@ -103,30 +102,26 @@ export class ServedProxies {
     };
   }
 
-  /** For a server: who may be whom. @param proves whether clients have to prove it by a certificate of the mesh */
-  admitting(proves: boolean): AdsServerOptions['admit'] {
-    return (node, peer, stream) => this.#admit(node, peer, stream, proves);
-  }
-
-  /** Throws `xds-invalid-node`, `xds-forbidden`, or `xds-unavailable` where what the proxy is to run could not be made. */
-  #admit(node: Node, { address, certificate }: Peer, stream: AdsStream, proves: boolean): Admitted {
+  /**
+   * For a server: who may be whom. Throws `xds-invalid-node`, `xds-forbidden`, or `xds-unavailable` where what the proxy is to run could not be made. A
+   * client that proved no identity gets no private keys.
+   */
+  admit(node: Node, { address, identity: proven }: Client, stream: AdsStream): Admitted {
     const claimed = proxyOfNode(node);
     const served = this.#proxyOf(claimed, (identity, mesh) => {
-      if (proves) checkCertificate(certificate?.subjectaltname, identity, mesh);
+      if (proven !== undefined) checkIdentity(proven, identity, mesh);
     });
-    const one: ServedStream = { identity: served.identity, peer: address, proven: proves, stream };
+    const one: ServedStream = { identity: served.identity, peer: address, proven: proven !== undefined, stream };
     served.streams.add(one);
     clearTimeout(served.leaving);
     const unfollow = this.#cache.follow(keyOf(claimed), {
       published: ({ set }) => {
-        if (proves && !this.#stillProves(certificate?.subjectaltname, served)) {
-          stream.end(
-            new SallyportError('xds-forbidden', 'the files have another identity for this workload now: its certificate is of the old one'),
-          );
-          return;
-        }
-        stream.serve(proves ? set : withoutKeys(set));
-        if (!proves) this.#tellWithheld(served, set);
+        if (proven === undefined) {
+          stream.serve(withoutKeys(set));
+          this.#tellWithheld(served, set);
+        } else if (this.#stillProves(proven, served)) stream.serve(set);
+        else
+          stream.end(new SallyportError('xds-forbidden', `the files have another identity for this workload now: it is ${proven} no more`));
       },
     });
     return {
@@ -140,8 +135,8 @@ export class ServedProxies {
   }
 
   /** The files may have given the workload another service account since. */
-  #stillProves(names: string | undefined, { identity }: Served): boolean {
-    return this.#trustDomain === undefined || certifies(names, identity, this.#trustDomain);
+  #stillProves(proven: string, { identity }: Served): boolean {
+    return this.#trustDomain === undefined || proves(proven, identity, this.#trustDomain);
   }
 
   #tellWithheld(served: Served, set: EncodedSet): void {

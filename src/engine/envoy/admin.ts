@@ -8,6 +8,8 @@ interface Stats {
   readonly [name: string]: number;
 }
 
+/** Counters of updates that were answered. */
+const UPDATES = ['update_success', 'update_rejected'];
 /** Between two questions, while a configuration comes into force. */
 const POLL_MS = 15;
 
@@ -53,12 +55,26 @@ export class EnvoyAdmin {
     }
   }
 
+  /** Listeners stop slowly, in the time that Envoy was started with (`--drain-time-s`): clients are asked to go elsewhere, and new ones still served. */
+  async startDraining(): Promise<void> {
+    await this.#ask('POST', '/drain_listeners?graceful');
+  }
+
+  /** Whether Envoy serves what its control plane says: clusters and listeners have come, and nothing of the first ones is still warming. */
+  async isReady(): Promise<boolean> {
+    const stats = await this.#stats();
+    return (
+      isInForce(stats) && ['cluster_manager.cds', 'listener_manager.lds'].every((of) => UPDATES.some((kind) => stats[`${of}.${kind}`]))
+    );
+  }
+
   async reopenLogs(): Promise<void> {
     await this.#ask('POST', '/reopen_logs');
   }
 
   async #stats(): Promise<Stats> {
-    const filter = '^(cluster_manager\\.warming_clusters|listener_manager\\.total_listeners_warming|server\\.state)';
+    const filter =
+      '^(cluster_manager\\.(cds\\.update_|warming_clusters)|listener_manager\\.(lds\\.update_|total_listeners_warming)|server\\.state)';
     return parse(await this.#ask('GET', `/stats?filter=${encodeURIComponent(filter)}`));
   }
 

@@ -11,7 +11,7 @@ interface Jwk {
   readonly k?: string;
 }
 
-interface Key {
+export interface Key {
   readonly kid: string;
   readonly alg: string;
   readonly kty: string;

@@ -25,14 +25,15 @@ import { encodedDetails, STATUS, type Status } from './status.ts';
 export interface Peer {
   /** `address:port` */
   readonly address: string;
-  /** One that the server's authorities vouch for. */
+  /** Of a client that proved that it has its key, and for which the server's authorities vouch. */
   readonly certificate: PeerCertificate | undefined;
+  /** What stands in `authorization` in the call's metadata; undefined where it stands there several times: which of them counts is not ours to choose. */
+  readonly authorization: string | undefined;
 }
 
 /** One call, as its handler sees it. */
 export interface Call {
   readonly peer: Peer;
-  readonly metadata: IncomingHttpHeaders;
   /** Tells the client that it is heard, where nothing may be written for long. */
   begin(): void;
   /** The message must not change any more. @param written there is room for another */
@@ -71,8 +72,6 @@ export interface GrpcServerOptions {
   readonly name: string;
   /** Undefined for plaintext. */
   readonly tls?: ServerTls | undefined;
-  /** With TLS: whoever shows no certificate is not served. */
-  readonly certificateRequired?: boolean;
   /** Connections end after so long, ms: whoever comes back proves anew who it is. Undefined: they stay. */
   readonly mostAgeMs?: number | undefined;
   /** By path, `/package.Service/Method`. */
@@ -101,7 +100,7 @@ const MOST_SESSION_MEMORY = 64;
 
 /** Rejects as `listening`. */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
-  const { listen, what, option, name, tls, certificateRequired = false, mostAgeMs, methods } = options;
+  const { listen, what, option, name, tls, mostAgeMs, methods } = options;
   const settings = { maxConcurrentStreams: MOST_CALLS };
   const bounds = { settings, maxSessionMemory: MOST_SESSION_MEMORY };
   const server: Http2Server | Http2SecureServer = tls
@@ -109,7 +108,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
         ...bounds,
         ...tls,
         requestCert: true,
-        rejectUnauthorized: certificateRequired,
+        // Whom nobody vouches for is nobody here: what they may do is for the handlers to say.
+        rejectUnauthorized: false,
         handshakeTimeout: HANDSHAKE_MS,
         minVersion: 'TLSv1.2',
         ALPNProtocols: ['h2'],
@@ -122,8 +122,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     session.once('close', () => sessions.delete(session));
     guard(session, mostAgeMs);
   });
-  server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
-    const call = new ServedCall(stream, headers);
+  server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, raw: readonly string[]) => {
+    const call = new ServedCall(stream, headers, raw);
     calls.add(call);
     stream.once('close', () => calls.delete(call));
     call.serve(methods);
@@ -154,6 +154,12 @@ function listenAt(server: Http2Server | Http2SecureServer, listen: GrpcServerOpt
   return listening(server, { host: address, port }, { ip: address, port }, words);
 }
 
+/** For a handler that does not take a call: ends it. */
+export function refused(call: Call, status: Status, details: string): CallListener {
+  call.end(status, details);
+  return { message: () => {}, halfClosed: () => {}, closed: () => {} };
+}
+
 /** Ends a stream to which all has been said: what the client goes on to send is of no use, and it may not read what there is for it. */
 function dismiss(stream: ServerHttp2Stream): void {
   stream.resume();
@@ -162,15 +168,19 @@ function dismiss(stream: ServerHttp2Stream): void {
 }
 
 class ServedCall implements Call {
-  readonly metadata: IncomingHttpHeaders;
+  readonly #headers: IncomingHttpHeaders;
+  readonly #authorization: string | undefined;
   readonly #stream: ServerHttp2Stream;
   readonly #reader = new MessageReader(MOST_MESSAGE);
   #listener: CallListener | undefined;
   #over = false;
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders) {
+  /** @param raw names and values in turns, as they came */
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: readonly string[]) {
     this.#stream = stream;
-    this.metadata = headers;
+    this.#headers = headers;
+    const given = raw.filter((_, index) => index % 2 === 1 && raw[index - 1] === 'authorization');
+    this.#authorization = given.length === 1 ? given[0] : undefined;
   }
 
   get peer(): Peer {
@@ -179,6 +189,7 @@ class ServedCall implements Call {
     return {
       address: hostPort(socket?.remoteAddress ?? '', socket?.remotePort ?? 0),
       certificate: certificate && 'raw' in certificate ? certificate : undefined,
+      authorization: this.#authorization,
     };
   }
 
@@ -186,13 +197,13 @@ class ServedCall implements Call {
     const stream = this.#stream;
     stream.on('error', () => {});
     stream.once('close', () => this.#close());
-    if (!this.metadata['content-type']?.startsWith('application/grpc')) {
+    if (!this.#headers['content-type']?.startsWith('application/grpc')) {
       stream.respond({ ':status': 415 }, { endStream: true });
       dismiss(stream);
       return;
     }
-    const path = this.metadata[':path'] ?? '';
-    const encoding = String(this.metadata['grpc-encoding'] ?? 'identity');
+    const path = this.#headers[':path'] ?? '';
+    const encoding = String(this.#headers['grpc-encoding'] ?? 'identity');
     const handler = methods.get(path);
     if (!handler) this.end(STATUS.unimplemented, `there is no method ${path} here`);
     else if (encoding !== 'identity') this.end(STATUS.unimplemented, `messages in the encoding ${encoding} are not read here`);

@@ -11,6 +11,7 @@ import {
 } from '@grpc/grpc-js';
 import { messageOf } from '../../lib/errors.ts';
 import { hostPort, type SocketAddress } from '../../lib/socket-address.ts';
+import { CHANNEL_OPTIONS } from './channel-options.ts';
 import { serverNameFor } from './client-credentials.ts';
 import type { Protocol } from './subscription.ts';
 
@@ -57,21 +58,6 @@ const METHODS: Readonly<Record<Protocol, string>> = {
   delta: '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources',
 };
 
-const CHANNEL = {
-  // A control plane that is gone without a word is missed.
-  'grpc.keepalive_time_ms': 30_000,
-  'grpc.keepalive_timeout_ms': 20_000,
-  'grpc.max_receive_message_length': -1,
-  'grpc.max_send_message_length': -1,
-  'grpc.enable_channelz': 0,
-  // Each connection is tried when it is its time, whatever became of those before it.
-  'grpc.use_local_subchannel_pool': 1,
-  'grpc.enable_retries': 0,
-  'grpc.service_config_disable_resolution': 1,
-  // Not through what http_proxy names: that may be the data plane itself.
-  'grpc.enable_http_proxy': 0,
-};
-
 export class Connection {
   readonly #options: ConnectionOptions;
   readonly #times: ReconnectTimes;
@@ -111,7 +97,7 @@ export class Connection {
     let grpc: Client;
     try {
       const { address, port } = target;
-      const options = { ...CHANNEL, 'grpc.ssl_target_name_override': serverNameFor(address) };
+      const options = { ...CHANNEL_OPTIONS, 'grpc.ssl_target_name_override': serverNameFor(address) };
       grpc = new Client(hostPort(address, port), credentials(), options);
     } catch (error) {
       this.#lost(status.UNKNOWN, messageOf(error));

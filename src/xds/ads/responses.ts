@@ -3,9 +3,14 @@
  * (envoy/service/discovery/v3/discovery.proto; fields may stand in any order). What a thousand streams get alike, the same resources, is
  * one response, for as long as those are: with one nonce, which tells responses of one stream apart.
  */
+import { create, toBinary } from '@bufbuild/protobuf';
+import { DeltaDiscoveryResponseSchema, DiscoveryResponseSchema } from '../gen/envoy/service/discovery/v3/discovery_pb.js';
 import type { EncodedResource } from '../resources.ts';
 import { tagOf, varintSize, writeVarint } from '../wire.ts';
 import type { Protocol } from './subscription.ts';
+
+/** As Istio's tools read it. */
+const CONTROL_PLANE = JSON.stringify({ Component: 'sallyport', ID: 'sallyport', Info: {} });
 
 /** Numbers of the fields. */
 const ANY = { typeUrl: 1, value: 2 } as const;
@@ -46,6 +51,21 @@ export function responseOf(protocol: Protocol, content: Content, before: string)
   const made = { ...content, nonce, bytes };
   if (first) kept[protocol].set(first, made);
   return made;
+}
+
+/** The answer to a question about the control plane, put together by messages of any types. */
+export function answerOf(
+  protocol: Protocol,
+  typeUrl: string,
+  parts: readonly { name: string; typeUrl: string; bytes: Uint8Array }[],
+): Uint8Array {
+  const said = { versionInfo: '1', typeUrl, nonce: '1', controlPlane: { identifier: CONTROL_PLANE } };
+  const any = (part: { typeUrl: string; bytes: Uint8Array }) => ({ typeUrl: part.typeUrl, value: part.bytes });
+  if (protocol === 'sotw')
+    return toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, { ...said, resources: parts.map(any) }));
+  const resources = parts.map((part) => ({ name: part.name, version: '1', resource: any(part) }));
+  const { versionInfo: systemVersionInfo, ...rest } = said;
+  return toBinary(DeltaDiscoveryResponseSchema, create(DeltaDiscoveryResponseSchema, { ...rest, systemVersionInfo, resources }));
 }
 
 function saysTheSame(one: Content, { typeUrl, version, resources, removed }: Content): boolean {

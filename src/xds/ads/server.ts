@@ -5,15 +5,25 @@ import {
   type CallListener,
   type GrpcServer,
   type GrpcServerOptions,
+  type Handler,
   type Peer,
+  refused,
   startGrpcServer,
 } from '../../lib/grpc/server.ts';
 import { STATUS, type Status } from '../../lib/grpc/status.ts';
 import type { Node } from '../gen/envoy/config/core/v3/base_pb.js';
 import type { ResourceType } from '../resources.ts';
-import { AdsStream } from './stream.ts';
+import { AdsStream, type Answer } from './stream.ts';
 import type { Protocol, Refusal } from './subscription.ts';
 import { Turns } from './turns.ts';
+
+/** Whoever opened a stream, as far as that was asked. */
+export interface Client {
+  /** `address:port` */
+  readonly address: string;
+  /** The SPIFFE ID that it proved; undefined where nobody has to prove one. */
+  readonly identity: string | undefined;
+}
 
 /** A stream whose node was admitted. */
 export interface Admitted {
@@ -22,8 +32,14 @@ export interface Admitted {
 }
 
 export interface AdsServerOptions extends Pick<GrpcServerOptions, 'listen' | 'option' | 'tls' | 'mostAgeMs'> {
+  /** The SPIFFE ID of whoever calls, before a message of theirs is looked at. Throws `xds-unauthenticated` or `xds-too-much`. Undefined: nobody is asked. */
+  readonly identify?: ((peer: Peer) => string) | undefined;
   /** Throws `xds-invalid-node`, `xds-forbidden` or `xds-unavailable`; else it has the stream serve what the node's proxy is to run. */
-  readonly admit: (node: Node, peer: Peer, stream: AdsStream) => Admitted;
+  readonly admit: (node: Node, client: Client, stream: AdsStream) => Admitted;
+  /** Answers a question about the control plane itself, whose type begins with `istio.io/debug/`. */
+  readonly answer?: (typeUrl: string, client: Client) => readonly Answer[];
+  /** What else is served at the port, by path. */
+  readonly more?: ReadonlyMap<string, Handler>;
 }
 
 /** By service: its type, and the names of its methods. */
@@ -46,14 +62,15 @@ const STATUS_OF: Readonly<Record<string, Status>> = {
   'xds-invalid-node': STATUS.invalidArgument,
   'xds-forbidden': STATUS.permissionDenied,
   'xds-too-much': STATUS.resourceExhausted,
+  'xds-unauthenticated': STATUS.unauthenticated,
   'xds-unavailable': STATUS.unavailable,
 };
 
 /** Rejects as `listening`. */
-export function startAdsServer({ admit, ...options }: AdsServerOptions): Promise<GrpcServer> {
+export function startAdsServer({ identify, admit, answer, more = new Map(), ...options }: AdsServerOptions): Promise<GrpcServer> {
   const turns = new Turns(TURNS);
   const methods = Object.entries(SERVICES).flatMap(([service, { type, sotw, delta }]) => {
-    const handlerOf = (protocol: Protocol) => (call: Call) => serveCall(call, { protocol, type, admit, turns });
+    const handlerOf = (protocol: Protocol) => (call: Call) => serveCall(call, { protocol, type, identify, admit, answer, turns });
     const path = (method: string) => `/envoy.service.${service}/${method}`;
     return [[path(sotw), handlerOf('sotw')] as const, [path(delta), handlerOf('delta')] as const];
   });
@@ -61,18 +78,24 @@ export function startAdsServer({ admit, ...options }: AdsServerOptions): Promise
     ...options,
     what: 'cannot serve xDS',
     name: 'the control plane',
-    certificateRequired: true,
-    methods: new Map(methods),
+    methods: new Map([...methods, ...more]),
   });
 }
 
-interface CallOptions extends Pick<AdsServerOptions, 'admit'> {
+interface CallOptions extends Pick<AdsServerOptions, 'identify' | 'admit' | 'answer'> {
   readonly protocol: Protocol;
   readonly type: ResourceType | undefined;
   readonly turns: Turns;
 }
 
-function serveCall(call: Call, { protocol, type, admit, turns }: CallOptions): CallListener {
+function serveCall(call: Call, { protocol, type, identify, admit, answer, turns }: CallOptions): CallListener {
+  let client: Client;
+  try {
+    const { peer } = call;
+    client = { address: peer.address, identity: identify?.(peer) };
+  } catch (error) {
+    return refused(call, statusOf(error), messageOf(error));
+  }
   let admitted: Admitted | undefined;
   let woken = false;
   let endTurn = () => {};
@@ -83,7 +106,7 @@ function serveCall(call: Call, { protocol, type, admit, turns }: CallOptions): C
     type,
     admit: (node) => {
       clearTimeout(silent);
-      admitted = admit(node, call.peer, stream);
+      admitted = admit(node, client, stream);
       // There may be nothing to send for long: the client is to know that it is heard.
       call.begin();
     },
@@ -105,10 +128,11 @@ function serveCall(call: Call, { protocol, type, admit, turns }: CallOptions): C
         end();
       });
     },
+    answer: answer && ((typeUrl) => answer(typeUrl, client)),
     refused: (type, refusal) => admitted?.refused(type, refusal),
     end: (error) => fail(error),
   });
-  const fail = (error: unknown) => call.end(STATUS_OF[codeOf(error) ?? ''] ?? STATUS.internal, messageOf(error));
+  const fail = (error: unknown) => call.end(statusOf(error), messageOf(error));
   return {
     message: (bytes) => {
       try {
@@ -124,4 +148,8 @@ function serveCall(call: Call, { protocol, type, admit, turns }: CallOptions): C
       admitted?.left();
     },
   };
+}
+
+export function statusOf(error: unknown): Status {
+  return STATUS_OF[codeOf(error) ?? ''] ?? STATUS.internal;
 }

@@ -15,7 +15,7 @@ import { type ResourceType, TYPE_URL } from '../resources.ts';
 import { type EncodedSet, listIn } from '../update.ts';
 import { type RefusedResource, refusalsOf } from './nack.ts';
 import { warmedByAll } from './references.ts';
-import { responseOf } from './responses.ts';
+import { answerOf, responseOf } from './responses.ts';
 import { type Batch, type Protocol, type Refusal, type State, Subscription } from './subscription.ts';
 
 export interface StreamOptions {
@@ -28,9 +28,18 @@ export interface StreamOptions {
   readonly write: (response: Uint8Array) => void;
   /** There may be something to send: `push` is to be called soon, once for many. */
   readonly wake: () => void;
+  /** Answers a question about the control plane itself, which is no subscription; undefined where nobody may ask. */
+  readonly answer?: ((typeUrl: string) => readonly Answer[]) | undefined;
   readonly refused: (type: ResourceType | undefined, refusal: Refusal) => void;
   /** The stream is to end with this. */
   readonly end: (error: unknown) => void;
+}
+
+/** A part of the answer to a question, as a message of a type. */
+export interface Answer {
+  readonly name: string;
+  readonly typeUrl: string;
+  readonly bytes: Uint8Array;
 }
 
 /** What a client made of one type. */
@@ -39,6 +48,9 @@ export interface TypeState {
   readonly state: State;
   readonly refusal: Refusal | undefined;
 }
+
+/** Types of questions about the control plane, as Istio names them, begin so. */
+const QUESTION = 'istio.io/debug/';
 
 /** The order in which what is new goes out. */
 const ORDER: readonly ResourceType[] = ['secret', 'cluster', 'endpoint', 'listener', 'route', 'nameTable'];
@@ -117,6 +129,11 @@ export class AdsStream {
   /** Throws `xds-invalid-request`, `xds-too-much` or what `admit` throws: the stream is to end with that. */
   request(bytes: Uint8Array): void {
     const request = this.protocol === 'sotw' ? this.#readState(bytes) : this.#readDelta(bytes);
+    if (this.#options.answer && request.typeUrl.startsWith(QUESTION)) {
+      // What acknowledges an answer asks nothing.
+      if (request.nonce === '') this.#options.write(answerOf(this.protocol, request.typeUrl, this.#options.answer(request.typeUrl)));
+      return;
+    }
     if (!this.#admitted) {
       if (!request.node) throw invalid('the first request of a stream has to have a node');
       this.#options.admit(request.node);

@@ -1,0 +1,197 @@
+/**
+ * The gRPC between Envoy and its control plane: a server at a unix socket, and a stream to the control plane for each that Envoy opens. While the control
+ * plane is gone Envoy's stream stays, so that it goes on getting its identity; once it is back Envoy is to begin anew, as it then says what it has.
+ */
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientDuplexStream,
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type StatusObject,
+  status,
+} from '@grpc/grpc-js';
+import { messageOf } from '../lib/errors.ts';
+import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
+import { CHANNEL_OPTIONS } from '../xds/ads/channel-options.ts';
+import { serverNameFor } from '../xds/ads/client-credentials.ts';
+import { streamingMethods } from '../xds/ads/methods.ts';
+import { DeltaStream, type DeltaStreamOptions } from './delta-stream.ts';
+
+export interface AdsProxyOptions extends Pick<DeltaStreamOptions, 'secrets' | 'rootsCame' | 'refused'> {
+  /** Path of the socket. */
+  readonly socket: string;
+  readonly target: SocketAddress;
+  /** Asked for each connection: the identity may have been renewed. */
+  readonly credentials: () => ChannelCredentials;
+  /** What is added to each call, e.g. a token. */
+  readonly metadata: () => Metadata;
+  readonly tell: (event: AdsProxyEvent) => void;
+}
+
+export type AdsProxyEvent =
+  /** Told once for each reason, until it is back. */
+  { readonly kind: 'lost'; readonly reason: string } | { readonly kind: 'connected' };
+
+export interface AdsProxy {
+  close(): void;
+}
+
+const SERVICE = 'envoy.service.discovery.v3.AggregatedDiscoveryService';
+const METHOD = 'DeltaAggregatedResources';
+/** Between two attempts, ms: at first and at most. */
+const AGAIN = { firstMs: 250, mostMs: 5000 };
+/** For one attempt to connect, ms: certificates are read anew after it. */
+const PATIENCE_MS = 5000;
+/** Within an attempt. */
+const RECONNECT = { 'grpc.initial_reconnect_backoff_ms': 250, 'grpc.max_reconnect_backoff_ms': 1000 };
+
+type FromEnvoy = ServerDuplexStream<Buffer, Uint8Array>;
+type ToControlPlane = ClientDuplexStream<Uint8Array, Buffer>;
+
+/** Rejects with what the system says of the socket. */
+export async function startAdsProxy(options: AdsProxyOptions): Promise<AdsProxy> {
+  const server = new Server({ 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1, 'grpc.enable_channelz': 0 });
+  const told = new Told(options.tell);
+  server.addService(streamingMethods(SERVICE, [METHOD]), { [METHOD]: (call: FromEnvoy) => new Passage(call, options, told) });
+  await new Promise<void>((resolve, reject) => {
+    server.bindAsync(`unix:${options.socket}`, ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve()));
+  });
+  return { close: () => server.forceShutdown() };
+}
+
+/** What was told of the way to the control plane, by all streams together. */
+class Told {
+  readonly #tell: AdsProxyOptions['tell'];
+  #lost: string | undefined = '';
+
+  constructor(tell: AdsProxyOptions['tell']) {
+    this.#tell = tell;
+  }
+
+  lost(reason: string): void {
+    if (this.#lost !== reason) this.#tell({ kind: 'lost', reason });
+    this.#lost = reason;
+  }
+
+  connected(): void {
+    if (this.#lost !== undefined) this.#tell({ kind: 'connected' });
+    this.#lost = undefined;
+  }
+}
+
+/** One stream of Envoy's. */
+class Passage {
+  readonly #envoy: FromEnvoy;
+  readonly #options: AdsProxyOptions;
+  readonly #told: Told;
+  readonly #stream: DeltaStream;
+  #client: Client | undefined;
+  #upstream: ToControlPlane | undefined;
+  /** What Envoy has said before there was somebody to hear it. */
+  #early: Uint8Array[] = [];
+  #again: NodeJS.Timeout | undefined;
+  #delayMs = AGAIN.firstMs;
+  /** The control plane was there, and is gone. */
+  #broken = false;
+  #over = false;
+
+  constructor(envoy: FromEnvoy, options: AdsProxyOptions, told: Told) {
+    this.#envoy = envoy;
+    this.#options = options;
+    this.#told = told;
+    const { secrets, rootsCame, refused } = options;
+    this.#stream = new DeltaStream({
+      secrets,
+      rootsCame,
+      refused,
+      toEnvoy: (response) => {
+        if (!this.#over && !envoy.write(response)) this.#pauseUntilRead();
+      },
+      toControlPlane: (request) => {
+        if (this.#upstream) this.#upstream.write(request);
+        else if (!this.#broken) this.#early.push(request);
+      },
+    });
+    envoy.on('data', (bytes: Buffer) => this.#checked(() => this.#stream.fromEnvoy(bytes)));
+    for (const event of ['end', 'cancelled', 'error', 'close']) envoy.on(event, () => this.#end());
+    envoy.sendMetadata(new Metadata());
+    this.#connect();
+  }
+
+  /** Once there is a connection a stream is opened: names that are looked up and handshakes take their time, and what Envoy says waits for them. */
+  #connect(): void {
+    const { target, credentials, metadata } = this.#options;
+    const { address, port } = target;
+    this.#client?.close();
+    let client: Client;
+    try {
+      client = new Client(hostPort(address, port), credentials(), {
+        ...CHANNEL_OPTIONS,
+        ...RECONNECT,
+        'grpc.ssl_target_name_override': serverNameFor(address),
+      });
+    } catch (error) {
+      this.#lost(messageOf(error));
+      return;
+    }
+    this.#client = client;
+    client.waitForReady(Date.now() + PATIENCE_MS, (error) => {
+      if (this.#over || client !== this.#client) return;
+      if (error) this.#lost('it cannot be reached');
+      // It is to say anew what it has: this stream's beginning is past.
+      else if (this.#broken) this.#end({ code: status.UNAVAILABLE, details: 'the control plane is back' });
+      else this.#open(client, metadata());
+    });
+  }
+
+  #open(client: Client, metadata: Metadata): void {
+    const asItIs = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    const upstream: ToControlPlane = client.makeBidiStreamRequest(`/${SERVICE}/${METHOD}`, asItIs, (bytes: Buffer) => bytes, metadata);
+    this.#upstream = upstream;
+    upstream.on('metadata', () => this.#told.connected());
+    upstream.on('data', (bytes: Buffer) => this.#checked(() => this.#stream.fromControlPlane(bytes)));
+    upstream.on('error', () => {});
+    upstream.on('status', ({ code, details }: StatusObject) => {
+      if (this.#over || this.#upstream !== upstream) return;
+      this.#upstream = undefined;
+      this.#broken = true;
+      this.#lost(code === status.OK ? 'it ended the stream' : details);
+    });
+    for (const request of this.#early) upstream.write(request);
+    this.#early = [];
+  }
+
+  #lost(reason: string): void {
+    this.#told.lost(reason);
+    this.#again = setTimeout(() => this.#connect(), this.#delayMs * (0.5 + Math.random() / 2));
+    this.#delayMs = Math.min(this.#delayMs * 2, AGAIN.mostMs);
+  }
+
+  /** Envoy reads more slowly than the control plane writes. */
+  #pauseUntilRead(): void {
+    this.#upstream?.pause();
+    this.#envoy.once('drain', () => this.#upstream?.resume());
+  }
+
+  #checked(pass: () => void): void {
+    try {
+      pass();
+    } catch (error) {
+      this.#end({ code: status.INTERNAL, details: messageOf(error) });
+    }
+  }
+
+  #end(why?: { readonly code: status; readonly details: string }): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#again);
+    this.#stream.close();
+    this.#upstream?.cancel();
+    this.#client?.close();
+    if (why) this.#envoy.emit('error', why);
+    else this.#envoy.end();
+  }
+}

@@ -1,0 +1,116 @@
+/** What the agent answers to a cluster: whether Envoy is ready, and the metrics of Envoy, of itself and of the application, as Istio's agent does. */
+import { get as ask, type IncomingMessage, type ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import { listening } from '../lib/listen.ts';
+import { createLocalServer } from '../lib/local-server.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
+
+export interface AgentServersOptions {
+  /** `/healthz/ready`; port 0 for none. */
+  readonly status: SocketAddress;
+  /** `/stats/prometheus` and `/healthz/ready`; port 0 for none. */
+  readonly metrics: SocketAddress;
+  /** URL of the application's own metrics. */
+  readonly appMetrics: string | undefined;
+  /** Path of Envoy's admin socket. */
+  readonly admin: string;
+  /** Undefined if Envoy is ready, else why not. */
+  readonly notReady: () => Promise<string | undefined>;
+  /** ms since the epoch */
+  readonly notAfter: () => number | undefined;
+}
+
+export interface AgentServers {
+  close(): void;
+}
+
+/** The text form alone: of two OpenMetrics texts no one can be made by writing one after the other. */
+const FORM = 'text/plain;version=0.0.4';
+const PATIENCE_MS = 5000;
+
+/** Rejects as `listening`. */
+export async function startAgentServers(options: AgentServersOptions): Promise<AgentServers> {
+  const { status, metrics } = options;
+  let failures = 0;
+  const answerMetrics = async (answer: ServerResponse) => {
+    answer.writeHead(200, { 'content-type': `${FORM}; charset=utf-8` });
+    answer.write(ownMetrics(options.notAfter(), failures));
+    const sources = [{ socketPath: options.admin, path: '/stats/prometheus' }, ...(options.appMetrics ? [options.appMetrics] : [])];
+    for (const source of sources)
+      await copied(source, answer).catch(() => {
+        failures += 1;
+      });
+    answer.end();
+  };
+  const ready = (answer: ServerResponse) =>
+    options.notReady().then(
+      (why) => answer.writeHead(why === undefined ? 200 : 503, { 'content-type': 'text/plain' }).end(why === undefined ? '' : `${why}\n`),
+      (error: unknown) => answer.writeHead(503, { 'content-type': 'text/plain' }).end(`${String(error)}\n`),
+    );
+  const serverOf = (routes: Readonly<Record<string, (answer: ServerResponse) => Promise<unknown>>>) =>
+    createLocalServer((request, answer) => {
+      request.resume();
+      const route = routes[`${request.method} ${request.url?.split('?')[0]}`];
+      if (route) void route(answer).catch(() => answer.destroy());
+      else answer.writeHead(404, { 'content-type': 'text/plain' }).end(`there are ${Object.keys(routes).join(' and ')}\n`);
+    });
+  const servers = [
+    { at: status, option: '--status-address', server: serverOf({ 'GET /healthz/ready': ready }) },
+    { at: metrics, option: '--metrics-address', server: serverOf({ 'GET /stats/prometheus': answerMetrics, 'GET /healthz/ready': ready }) },
+  ].filter(({ at }) => at.port > 0);
+  const close = () => {
+    for (const { server } of servers) {
+      server.close();
+      server.closeAllConnections();
+    }
+  };
+  try {
+    for (const { server, at, option } of servers)
+      await listening(
+        server,
+        { host: at.address, port: at.port },
+        { ip: at.address, port: at.port },
+        { what: 'cannot serve status', option },
+      );
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return { close };
+}
+
+/** Writes what a server answers, and a line end behind it. Rejects where it does not answer, or with something else than 200. */
+async function copied(source: string | { readonly socketPath: string; readonly path: string }, answer: ServerResponse): Promise<void> {
+  const options = { agent: false, timeout: PATIENCE_MS, headers: { accept: FORM, host: 'localhost' } } as const;
+  const given = await new Promise<IncomingMessage>((resolve, reject) => {
+    const asked =
+      typeof source === 'string'
+        ? ask(source, { agent: false, timeout: PATIENCE_MS, headers: { accept: FORM } }, resolve)
+        : ask({ ...options, ...source }, resolve);
+    asked.on('timeout', () => asked.destroy(new Error('no answer')));
+    asked.on('error', reject);
+  });
+  if (given.statusCode !== 200) {
+    given.destroy();
+    throw new Error(`answered ${given.statusCode}`);
+  }
+  await pipeline(given, answer, { end: false });
+  answer.write('\n');
+}
+
+function ownMetrics(notAfter: number | undefined, failures: number): string {
+  const expiry =
+    notAfter === undefined
+      ? []
+      : [
+          '# HELP sallyport_agent_certificate_expiry_timestamp_seconds When the certificate of the workload ends.',
+          '# TYPE sallyport_agent_certificate_expiry_timestamp_seconds gauge',
+          `sallyport_agent_certificate_expiry_timestamp_seconds ${Math.floor(notAfter / 1000)}`,
+        ];
+  return `${[
+    ...expiry,
+    '# HELP sallyport_agent_scrape_failures_total Metrics of Envoy or the application that could not be had.',
+    '# TYPE sallyport_agent_scrape_failures_total counter',
+    `sallyport_agent_scrape_failures_total ${failures}`,
+  ].join('\n')}\n`;
+}

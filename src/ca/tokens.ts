@@ -1,0 +1,74 @@
+/**
+ * Tokens by which workloads show who they are before they have a certificate: those of Kubernetes' service accounts, verified by the keys of their issuer, and
+ * local ones, which the CA's owner signs (`local-tokens.ts`). Both say `system:serviceaccount:NAMESPACE:NAME`.
+ */
+import { type Key, readKeys, signatureProblem } from '../http/jwt/keys.ts';
+import { readToken, type Token } from '../http/jwt/token.ts';
+import { messageOf, SallyportError } from '../lib/errors.ts';
+import { readRegularText } from '../lib/regular-file.ts';
+import { LOCAL_ISSUER, localKeys, type TokenIdentity } from './local-tokens.ts';
+
+export interface TokenOptions {
+  /** Folder of the CA, whose key for local tokens is beside it. */
+  readonly ca: string;
+  /** File with the keys of Kubernetes' issuer; undefined: only local tokens are taken. */
+  readonly jwks: string | undefined;
+  readonly audience: string;
+  /** Whom Kubernetes' tokens are to be from; undefined: whoever has one of the keys. */
+  readonly issuer: string | undefined;
+}
+
+/** Longer than any that there are. */
+const MOST_BYTES = 16 * 1024;
+/** Clocks of machines differ by so much, as Kubernetes has it. */
+const SKEW_MS = 60_000;
+const SUBJECT = /^system:serviceaccount:([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?):([a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?)$/;
+
+/**
+ * Who is behind a token; files with keys are read each time, so that keys that have gone are not trusted any more.
+ * Throws `token-refused`, which holds nothing of the token but names. @param now ms since the epoch
+ */
+export function identityOfToken(text: string, options: TokenOptions, now: number): TokenIdentity {
+  if (text.length > MOST_BYTES) throw refused(`it is longer than ${MOST_BYTES} bytes`);
+  const token = readToken(text);
+  if (typeof token === 'string') throw refused(token);
+  const problem = claimsProblem(token, options, now) ?? signatureProblem(token, keysFor(token, options));
+  if (problem !== undefined) throw refused(problem);
+  const [, namespace, serviceAccount] = SUBJECT.exec(String(token.claims.sub)) ?? [];
+  if (namespace === undefined || serviceAccount === undefined) throw refused('its subject is no service account of Kubernetes');
+  return { namespace, serviceAccount };
+}
+
+function claimsProblem({ claims }: Token, { audience }: TokenOptions, now: number): string | undefined {
+  const { exp, nbf, aud = [] } = claims;
+  if (typeof exp !== 'number') return 'it never expires: it has no "exp"';
+  if (now >= exp * 1000 + SKEW_MS) return 'it has expired';
+  if (typeof nbf === 'number' && now + SKEW_MS < nbf * 1000) return 'it is not valid yet';
+  return [aud].flat().includes(audience) ? undefined : `it is not for the audience "${audience}"`;
+}
+
+function keysFor({ claims: { iss } }: Token, { ca, jwks, issuer }: TokenOptions): readonly Key[] {
+  if (iss === LOCAL_ISSUER) return localKeys(ca);
+  if (jwks === undefined) throw refused('it is not one of this CA: there are no keys of another issuer (--token-jwks)');
+  if (issuer !== undefined && iss !== issuer) throw refused(`it is not from the issuer "${issuer}"`);
+  return jwksIn(jwks);
+}
+
+/** Public keys of a JWKS file. Throws `jwks-invalid`. */
+export function jwksIn(file: string): readonly Key[] {
+  let text: string;
+  try {
+    text = readRegularText(file);
+  } catch (cause) {
+    throw new SallyportError('jwks-invalid', `${file} cannot be read: ${messageOf(cause)}`, { cause });
+  }
+  // Whoever knows a shared secret could sign with it.
+  const keys = readKeys(text).filter(({ kty }) => kty !== 'oct');
+  if (keys.length === 0)
+    throw new SallyportError('jwks-invalid', `${file} has no public key that can be used: it is to be a JSON Web Key Set`);
+  return keys;
+}
+
+function refused(why: string): SallyportError {
+  return new SallyportError('token-refused', `the token is refused: ${why}`);
+}

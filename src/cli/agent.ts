@@ -1,0 +1,148 @@
+/** `sallyport agent`: a stock Envoy with an identity of the mesh. */
+import { Command, Option } from 'commander';
+import type { AgentEvent } from '../agent/agent.ts';
+import { SallyportError } from '../lib/errors.ts';
+import { isLoopbackAddress, type SocketAddress } from '../lib/socket-address.ts';
+import { choiceOption, countOption, durationOption, namespacedNameOption, socketOption } from './options.ts';
+import { say } from './say.ts';
+import { serve } from './serve.ts';
+import { addWorkloadOptions, identityFrom, type WorkloadOptions } from './xds-options.ts';
+
+interface Options extends WorkloadOptions {
+  readonly role: 'sidecar' | 'router';
+  readonly workload: { readonly namespace: string; readonly name: string };
+  readonly controller: SocketAddress;
+  readonly rootCert: string;
+  readonly tokenFile: string;
+  readonly workloadSocket: string;
+  readonly ttl: number;
+  readonly envoy?: string;
+  readonly concurrency: number;
+  readonly logLevel: string;
+  readonly adminAddress: SocketAddress;
+  readonly statusAddress: SocketAddress;
+  readonly metricsAddress: SocketAddress;
+  readonly appMetrics?: string;
+  readonly drainDuration: number;
+}
+
+/** Where Istio's pods have these. */
+const TOKEN_FILE = '/var/run/secrets/tokens/istio-token';
+const ROOT_CERT = '/var/run/secrets/istio/root-cert.pem';
+const WORKLOAD_SOCKET = '/var/run/secrets/workload-spiffe-uds/socket';
+
+export function agentCommand(): Command {
+  const command = new Command('agent')
+    .summary('run a stock Envoy with an identity of the mesh')
+    .description(
+      "Runs an Envoy that has everything from a control plane. Its certificates come from the CA service there, by a token, or from another provider's workload socket where there is one; its key stays in memory, and certificates are renewed while it runs.",
+    )
+    .addOption(
+      new Option('--workload <namespace/name>', 'the workload that the proxy belongs to')
+        .argParser(namespacedNameOption)
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option('--role <role>', 'sidecar or router (a gateway)').argParser(choiceOption('sidecar', 'router')).default('sidecar'),
+    );
+  addWorkloadOptions(command)
+    .addOption(
+      new Option('--controller <address:port>', 'the control plane, by TLS')
+        .argParser(socketOption('127.0.0.1'))
+        .default({ address: 'istiod.istio-system.svc', port: 15012 }, 'istiod.istio-system.svc:15012'),
+    )
+    .option('--root-cert <file>', 'PEM file with the certificates of those who may be the control plane', ROOT_CERT)
+    .option('--token-file <file>', "the workload's token, read again at each use", TOKEN_FILE)
+    .option('--workload-socket <path>', 'where another provider of identities (SPIRE) may serve SDS: it comes first', WORKLOAD_SOCKET)
+    .addOption(new Option('--ttl <duration>', 'how long certificates are to last').argParser(durationOption).default(24 * 3_600_000, '24h'))
+    .option('--envoy <binary>', 'the Envoy; without it envoy on the PATH')
+    .addOption(
+      new Option('--concurrency <count>', "Envoy's worker threads; 0 for as many as there are cores").argParser(countOption).default(2),
+    )
+    .option('--log-level <level>', "Envoy's log level", 'warning')
+    .addOption(
+      new Option('--admin-address <address:port>', "Envoy's admin endpoint, on a loopback address; port 0 for none")
+        .argParser(socketOption('127.0.0.1'))
+        .default({ address: '127.0.0.1', port: 15000 }, '127.0.0.1:15000'),
+    )
+    .addOption(
+      new Option('--status-address <address:port>', 'readiness (/healthz/ready); port 0 for none')
+        .argParser(socketOption('0.0.0.0'))
+        .default({ address: '0.0.0.0', port: 15021 }, '0.0.0.0:15021'),
+    )
+    .addOption(
+      new Option('--metrics-address <address:port>', 'merged metrics (/stats/prometheus); port 0 for none')
+        .argParser(socketOption('0.0.0.0'))
+        .default({ address: '0.0.0.0', port: 15020 }, '0.0.0.0:15020'),
+    )
+    .option('--app-metrics <url>', "the application's own metrics, given out with Envoy's, e.g. http://127.0.0.1:8080/metrics")
+    .addOption(new Option('--drain-duration <duration>', 'how long Envoy drains at the end').argParser(durationOption).default(5000, '5s'));
+  return command.action(async (options: Options) => {
+    check(options);
+    const [{ startAgent }, { findEnvoy }] = await Promise.all([import('../agent/agent.ts'), import('../engine/envoy/find.ts')]);
+    const envoy = findEnvoy(options.envoy, process.env.PATH ?? '');
+    const { role, workload, adminAddress: admin, statusAddress: status, metricsAddress: metrics } = options;
+    const about = { identity: identityFrom(role, workload, options), envoy, admin, status, metrics };
+    const { appMetrics, ttl: lifeMs, drainDuration: drainMs } = options;
+    process.exitCode = await serve(
+      async (ended) => {
+        const agent = await startAgent({ ...options, ...about, appMetrics, lifeMs, drainMs }, teller(options));
+        void agent.failed.then(ended);
+        return { ...agent, watch: () => {}, reload: agent.renew };
+      },
+      { watch: false, grace: drainMs },
+    );
+  });
+}
+
+function check({ adminAddress, appMetrics, controller }: Options): void {
+  if (adminAddress.port > 0 && !isLoopbackAddress(adminAddress.address))
+    throw new SallyportError(
+      'usage',
+      `--admin-address ${adminAddress.address}:${adminAddress.port}: whoever reaches Envoy's admin server can end it and read its configuration: choose a loopback address, as 127.0.0.1`,
+    );
+  if (controller.port === 0) throw new SallyportError('usage', '--controller needs the port of the control plane, e.g. 15012');
+  if (appMetrics !== undefined && !/^http:\/\/[^/]/.test(appMetrics))
+    throw new SallyportError(
+      'usage',
+      `--app-metrics ${appMetrics}: it is the URL of the application's metrics, as http://127.0.0.1:8080/metrics`,
+    );
+}
+
+function teller({ controller: { address, port } }: Options): (event: AgentEvent) => void {
+  const where = `${address}:${port}`;
+  let lost = false;
+  return (event) => {
+    switch (event.kind) {
+      case 'issued':
+        say(
+          `${event.first ? 'got' : 'renewed'} the certificate of ${event.identity}, good until ${new Date(event.notAfter).toISOString()}`,
+        );
+        return;
+      case 'not-issued':
+        say(
+          `${where} gives no certificate (${event.reason}): trying again${event.first ? '; Envoy starts when there is one' : '; the one there is stays until it ends'}`,
+        );
+        return;
+      case 'provider':
+        say(`identities come from the provider at ${event.socket}`);
+        return;
+      case 'provider-lost':
+        say(`the provider at ${event.socket} cannot be had (${event.reason}): trying again`);
+        return;
+      case 'lost':
+        lost = true;
+        say(`the control plane at ${where} cannot be had (${event.reason}): trying again; what is in force stays`);
+        return;
+      case 'connected':
+        if (lost) say(`the control plane at ${where} is back`);
+        lost = false;
+        return;
+      case 'refused':
+        say(`Envoy did not take its identity: ${event.reason}`);
+        return;
+      case 'ready':
+        say('ready');
+    }
+  };
+}

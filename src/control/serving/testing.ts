@@ -1,0 +1,64 @@
+/** A controller over a file, in this process, for tests of its clients. */
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import type { ControlPlane } from '../from-files.ts';
+import type { ControlEvent } from '../report.ts';
+import { type ControllerOptions, startController } from './controller.ts';
+
+export interface RunningController {
+  readonly control: ControlPlane;
+  /** Ports. */
+  readonly plain: number;
+  readonly tls: number;
+  /** Folder of its CA. */
+  readonly ca: string;
+  readonly events: readonly ControlEvent[];
+  /** Replaces what the file says. */
+  readonly write: (text: string) => void;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+export async function startedController(
+  t: TestContext,
+  text: string,
+  options: Partial<ControllerOptions> = {},
+): Promise<RunningController> {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-controller-'));
+  const file = join(folder, 'mesh.yaml');
+  writeFileSync(file, text);
+  const [plain, tls] = [await freePort(), await freePort()];
+  const events: ControlEvent[] = [];
+  const address = '127.0.0.1';
+  const ca = join(folder, 'ca');
+  const control: ControlPlane = await startController(
+    {
+      paths: [file],
+      meshConfig: undefined,
+      ca,
+      xds: { address, port: plain },
+      xdsTls: { address, port: tls },
+      statusAddress: { address, port: 0 },
+      tokens: { jwks: undefined, audience: 'istio-ca', issuer: undefined },
+      keepMs: 60_000,
+      ...options,
+    },
+    (event) => events.push(event),
+  );
+  t.after(async () => {
+    await control.close(1000);
+    rmSync(folder, { recursive: true });
+  });
+  return { control, plain, tls, ca, events, write: (next: string) => writeFileSync(file, next) };
+}
