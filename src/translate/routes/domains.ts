@@ -15,7 +15,7 @@ export interface ServiceDomains {
   readonly alternatives: ReadonlySet<string>;
 }
 
-/** Host name and aliases with their other spellings, addresses (see `addressNames`), and for headless services the names of their pods. `domain` is the cluster's DNS domain. */
+/** Host name and aliases with their other spellings, addresses, and for headless services the names of their pods. `domain` is the cluster's DNS domain. */
 export function serviceDomains(service: Service, clientNamespace: string, domain = 'cluster.local'): ServiceDomains {
   const spellings = [service.hostname, ...(service.aliases ?? [])].map((name) => [
     name,
@@ -24,12 +24,8 @@ export function serviceDomains(service: Service, clientNamespace: string, domain
   const names = spellings.flat();
   const alternatives = spellings.flatMap(([, ...others]) => others);
   if (service.resolution === 'Passthrough' && service.registry === 'Kubernetes') names.push(...names.map((name) => `*.${name}`));
-  return { domains: [...names, ...addressNames(service).map(asDomain)], alternatives: new Set(alternatives) };
-}
-
-/** Istio makes a service of each address of a ServiceEntry, and its virtual host of the last of them: a Host that is another address is unknown. */
-function addressNames({ registry, addresses, autoAddresses }: Service): readonly string[] {
-  return [...(registry === 'External' ? addresses.slice(-1) : addresses), ...autoAddresses];
+  const addresses = [...service.addresses, ...service.autoAddresses].map(asDomain);
+  return { domains: [...names, ...addresses], alternatives: new Set(alternatives) };
 }
 
 /** The names of a service's aliases, in every spelling. */

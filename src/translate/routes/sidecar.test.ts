@@ -49,20 +49,6 @@ test('a service answers to every spelling of its name', () => {
   ]);
 });
 
-test('of the addresses of a ServiceEntry the last is a name of its virtual host', () => {
-  const text = `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: a, namespace: default }
-spec:
-  hosts: [a.example.com]
-  addresses: [198.18.1.0/24, 198.18.0.9, 198.18.0.10/32]
-  ports: [{ number: 80, name: http, protocol: HTTP }]
-  resolution: NONE
-`;
-  assert.deepEqual(hosts(routesOf(translated(text), '80')), ['a.example.com:80: a.example.com a.example.com. 198.18.0.10', 'block_all: *']);
-});
-
 test('hosts that nobody declares are refused, or pass where the mesh allows any', () => {
   const text = entry('a.example.com', ['80 HTTP']);
   const expected = (last: string) => ['a.example.com:80 → outbound|80||a.example.com', last];
