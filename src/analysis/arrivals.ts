@@ -133,9 +133,11 @@ export function upstreamTls(context: Context, { service, port, subset, caller, b
   if (!rule) return undefined;
   const { subsets, trafficPolicy } = rule.spec;
   const index = subsets.findIndex(({ name }) => name === subset);
+  const ofSubset = index < 0 ? undefined : subsets[index]!.trafficPolicy;
   const found =
-    (index >= 0 ? tlsOf(subsets[index]!.trafficPolicy, port.number, ['spec', 'subsets', index, 'trafficPolicy']) : undefined) ??
-    tlsOf(trafficPolicy, port.number, ['spec', 'trafficPolicy']);
+    tlsOf(ofSubset, port.number, ['spec', 'subsets', index, 'trafficPolicy']) ??
+    // What a subset says of the port leaves nothing of the rule.
+    (indexOfPort(ofSubset, port.number) >= 0 ? undefined : tlsOf(trafficPolicy, port.number, ['spec', 'trafficPolicy']));
   if (!found || found.tls.mode === 'DISABLE') return undefined;
   const holds = !(found.tls.credentialName && by === 'sidecar' && !rule.spec.workloadSelector);
   return { rule, ...found, holds };
@@ -143,8 +145,12 @@ export function upstreamTls(context: Context, { service, port, subset, caller, b
 
 /** Settings of the port replace the general ones as a whole. */
 function tlsOf(policy: TrafficPolicy | undefined, port: number, path: readonly PathStep[]): Pick<UpstreamTls, 'tls' | 'path'> | undefined {
-  const index = policy?.portLevelSettings.findIndex((each) => each.port?.number === port) ?? -1;
+  const index = indexOfPort(policy, port);
   const level = index >= 0 ? policy!.portLevelSettings[index]! : policy;
   if (!level?.tls) return undefined;
   return { tls: level.tls, path: index >= 0 ? [...path, 'portLevelSettings', index, 'tls'] : [...path, 'tls'] };
+}
+
+function indexOfPort(policy: TrafficPolicy | undefined, port: number): number {
+  return policy?.portLevelSettings.findIndex((each) => each.port?.number === port) ?? -1;
 }

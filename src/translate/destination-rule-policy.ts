@@ -26,26 +26,33 @@ const NO_POLICY: PortPolicy = {
   retryBudget: undefined,
 };
 
-/** `portLevelSettings` of the port replace the general settings as a whole: what they leave out is the default. */
+/** `portLevelSettings` of the port replace the general settings as a whole: what they leave out, or can't say, is the default. */
 export function portPolicy(policy: TrafficPolicy | undefined, port: number): PortPolicy {
   if (!policy) return NO_POLICY;
-  const { connectionPool, loadBalancer, outlierDetection, tls } =
-    policy.portLevelSettings.find((each) => each.port?.number === port) ?? policy;
-  return { connectionPool, loadBalancer, outlierDetection, tls, proxyProtocol: policy.proxyProtocol, retryBudget: policy.retryBudget };
+  const ofPort = settingsOfPort(policy, port);
+  const { connectionPool, loadBalancer, outlierDetection, tls } = ofPort ?? policy;
+  const { proxyProtocol, retryBudget } = ofPort ? NO_POLICY : policy;
+  return { connectionPool, loadBalancer, outlierDetection, tls, proxyProtocol, retryBudget };
 }
 
-/** What a subset states replaces the rule's, setting by setting. */
-export function subsetPolicy(ofRule: PortPolicy, subset: Subset, port: number): PortPolicy {
-  if (!subset.trafficPolicy) return ofRule;
-  const own = portPolicy(subset.trafficPolicy, port);
+/** What a subset states replaces the rule's, setting by setting; its `portLevelSettings` of the port replace as a whole what they can say. */
+export function subsetPolicy(ofRule: PortPolicy, { trafficPolicy }: Subset, port: number): PortPolicy {
+  if (!trafficPolicy) return ofRule;
+  const own = portPolicy(trafficPolicy, port);
+  const { proxyProtocol = ofRule.proxyProtocol, retryBudget = ofRule.retryBudget } = own;
+  if (settingsOfPort(trafficPolicy, port)) return { ...own, proxyProtocol, retryBudget };
   return {
     connectionPool: own.connectionPool ?? ofRule.connectionPool,
     loadBalancer: own.loadBalancer ?? ofRule.loadBalancer,
     outlierDetection: own.outlierDetection ?? ofRule.outlierDetection,
     tls: own.tls ?? ofRule.tls,
-    proxyProtocol: own.proxyProtocol ?? ofRule.proxyProtocol,
-    retryBudget: own.retryBudget ?? ofRule.retryBudget,
+    proxyProtocol,
+    retryBudget,
   };
+}
+
+function settingsOfPort({ portLevelSettings }: TrafficPolicy, port: number): TrafficPolicy['portLevelSettings'][number] | undefined {
+  return portLevelSettings.find((each) => each.port?.number === port);
 }
 
 /** What the API accepts here and this version leaves without effect, by its path below a traffic policy. */

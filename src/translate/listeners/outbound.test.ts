@@ -122,6 +122,35 @@ test('tls and tcp rules of a VirtualService take the place of the chains of thei
   assert.deepEqual(result.findings, []);
 });
 
+const SUBNETS = `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: subnets, namespace: default }
+spec:
+  hosts: ['*.example.com']
+  tls:
+    - match: [{ port: 443, sniHosts: [a.example.com] }]
+      route: [{ destination: { host: gw.example.com, port: { number: 1 } } }]
+    - match:
+        - { port: 8443, sniHosts: [b.example.com], destinationSubnets: [198.51.100.0/24] }
+        - { port: 443, sniHosts: [b.example.com], destinationSubnets: [203.0.113.64/26] }
+        - { port: 443, sniHosts: [c.example.com] }
+      route: [{ destination: { host: gw.example.com, port: { number: 2 } } }]
+    - match: [{ port: 443, sniHosts: ['*.example.com'] }]
+      route: [{ destination: { host: gw.example.com, port: { number: 3 } } }]
+`;
+
+test('the destinationSubnets of a tls match hold for the matches behind it that name none', () => {
+  const result = translated(entry('a.example.com', ['443 TLS']) + SUBNETS);
+  assert.deepEqual(chains(listenerOf(result, '0.0.0.0_443')), [
+    'a.example.com → tcp outbound|1||gw.example.com',
+    '203.0.113.64/26 b.example.com → tcp outbound|2||gw.example.com',
+    '203.0.113.64/26 c.example.com → tcp outbound|2||gw.example.com',
+    '203.0.113.64/26 *.example.com → tcp outbound|3||gw.example.com',
+    BLACK_HOLE,
+  ]);
+});
+
 const SIDECAR_EGRESS = `
 apiVersion: networking.istio.io/v1
 kind: Sidecar

@@ -58,10 +58,13 @@ export function outboundTcpChains(context: TranslateContext, listen: TcpListen):
 function tlsChains(context: TranslateContext, listen: TcpListen): Chain[] {
   const chains: Chain[] = [];
   const seen = new Set<string>();
+  // Istio keeps the subnets of a match for every later one of the port that names none, be it in another rule or VirtualService.
+  let cidrs = listen.cidrs;
   for (const virtualService of listen.virtualServices) {
     for (const rule of virtualService.spec.tls) {
       for (const match of rule.match) {
         if (!concerns(context, match, listen.port.number)) continue;
+        if (match.destinationSubnets.length > 0) cidrs = match.destinationSubnets;
         // Matches that differ only in what is decided here are one to the proxy, and the first of them counts.
         const key = JSON.stringify([match.sniHosts, match.destinationSubnets]);
         if (seen.has(key)) continue;
@@ -69,7 +72,7 @@ function tlsChains(context: TranslateContext, listen: TcpListen): Chain[] {
         chains.push(
           chain({
             serverNames: match.sniHosts,
-            destinationCidrs: match.destinationSubnets.length > 0 ? match.destinationSubnets : listen.cidrs,
+            destinationCidrs: cidrs,
             filters: destinationFilters(context, rule.route, listen.port, virtualService),
             metadata: originMetadata(virtualService),
           }),
