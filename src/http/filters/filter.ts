@@ -55,6 +55,14 @@ export interface Judgement {
   readonly metadata?: DynamicMetadata;
   /** Changes the request before the next filter sees it. */
   readonly edit?: (head: Head) => void;
+  /** Of simulation: what becomes of the request is not known from its configuration alone. The data plane does not read it. */
+  readonly undecided?: Undecided | undefined;
+}
+
+export interface Undecided {
+  /** Why, as a clause that names what decides. */
+  readonly why: string;
+  readonly origins?: readonly PlacedOrigin[];
 }
 
 export const PASS: Judgement = { delay: undefined, answer: undefined, mark: undefined };

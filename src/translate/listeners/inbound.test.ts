@@ -230,11 +230,3 @@ test('where proxies have no identities, STRICT refuses, and the rest is plain', 
   const named = policy('AuthorizationPolicy', "rules: [{ from: [{ source: { principals: ['*'] } }] }]");
   assert.equal(without(named).findings.length, 1);
 });
-
-test('RequestAuthentication closes HTTP and leaves other bytes, which carry no token', () => {
-  const jwt = policy('RequestAuthentication', 'jwtRules: [{ issuer: i, jwksUri: "https://keys.example.com/" }]');
-  const lines = inbound(translated(WORKLOAD + jwt, SERVER));
-  const refusing = (port: number) => lines.filter((line) => line.startsWith(`port ${port} `)).map((line) => line.includes('refused'));
-  assert.deepEqual(refusing(8000), [true, true]);
-  assert.deepEqual(refusing(9000), [false, false, false]);
-});
