@@ -248,7 +248,11 @@ spec: {selector: {matchLabels: {istio: egressgateway}}, jwtRules: [{issuer: one,
   const outcome = (text: string, token?: string) => {
     const headers = token === undefined ? [] : [`authorization: Bearer ${token}`];
     const { trace } = explained(text, 'http://www.example.com/v1', { headers });
-    return trace.outcome.kind === 'undecided' ? trace.outcome.details : trace.outcome.kind === 'reply' ? trace.outcome.status : trace.outcome.kind;
+    return trace.outcome.kind === 'undecided'
+      ? trace.outcome.details
+      : trace.outcome.kind === 'reply'
+        ? trace.outcome.status
+        : trace.outcome.kind;
   };
   for (const text of [rule(''), rule('jwksUri: "https://keys.example.com/"')]) {
     assert.equal(outcome(text), 'upstream');

@@ -89,7 +89,6 @@ function authorizationRefusal(context: TranslateContext): Refusal | undefined {
 }
 
 function lackingIn({ spec }: ResourceOf<'AuthorizationPolicy'>, { withoutIdentities }: Mesh): string | undefined {
-  if (spec.action === 'CUSTOM') return 'asks an external authorizer, which this version does not do';
   if (spec.action === 'AUDIT') return undefined;
   return withoutIdentities && asksIdentity(spec.rules) ? `asks for identities, and ${NO_IDENTITIES}` : undefined;
 }
