@@ -10,11 +10,24 @@ import { after, before, describe, type TestContext, test } from 'node:test';
 import { create, fromBinary, type JsonObject, type MessageInitShape, toBinary, toJson } from '@bufbuild/protobuf';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { findEnvoy } from '../../scripts/fetch-envoy.ts';
+import { FilterSchema } from '../../src/xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { HttpFilterSchema } from '../../src/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { CheckRequestSchema, CheckResponseSchema } from '../../src/xds/gen/envoy/service/auth/v3/external_auth_pb.js';
 import { typeRegistry } from '../../src/xds/type-registry.ts';
 import { httpOf, listenerOf, ROUTER, translated } from '../support/translated.ts';
-import { cluster, dataPlane, listener, typed } from './dataplane/support.ts';
+import {
+  accessLog,
+  client,
+  cluster,
+  dataPlane,
+  echoServer,
+  folder,
+  listener,
+  logged,
+  readAll,
+  tcpProxy,
+  typed,
+} from './dataplane/support.ts';
 import { startEnvoy } from './envoy-process.ts';
 
 const ENVOY = findEnvoy();
@@ -39,6 +52,13 @@ apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: { name: ask, namespace: istio-system }
 spec: { action: CUSTOM, provider: { name: it }, rules: ${rules} }
+`;
+
+const TCP_ROUTE = `---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: t, namespace: istio-system }
+spec: { hosts: ['*'], gateways: [g], tcp: [{ route: [{ destination: { host: authz.example.com, port: { number: 8000 } } }] }] }
 `;
 
 /** The authorizer's service as a cluster is named by. */
@@ -88,6 +108,8 @@ async function listening(server: HttpServer): Promise<number> {
 
 /** What authorizers and the server behind were told, in order. */
 let told: object[] = [];
+/** What the authorizer says of connections. */
+let tcpAllowed = true;
 
 const upstream = createServer(async (message, response) => {
   told.push({
@@ -175,6 +197,11 @@ grpcAuthorizer.addService(
   {
     check(call: { request: Buffer }, callback: (error: object | null, value?: Buffer) => void) {
       const { attributes } = fromBinary(CheckRequestSchema, call.request);
+      if (!attributes!.request?.http) {
+        told.push({ connection: attributes!.source!.address!.address.case });
+        callback(null, Buffer.from(toBinary(CheckResponseSchema, create(CheckResponseSchema, { status: { code: tcpAllowed ? 0 : 7 } }))));
+        return;
+      }
       const http = attributes!.request!.http!;
       const { method, path, scheme, protocol, body, rawBody, size } = http;
       told.push({
@@ -377,6 +404,47 @@ describe('external authorization beside Envoy', { skip: ENVOY ? false : 'there i
     }
     assert.deepEqual(statuses, { allow: 200, deny: 403, 'deny-all': 401, set: 200, path: 200, query: 200, broken: 403, silent: 403 });
     for (const body of ['short', 'longer than eight']) await same(t, both, { method: 'POST', body, headers: { 'x-want': 'allow' } }, body);
+  });
+
+  test('connections, over gRPC', async (t) => {
+    const path = folder(t);
+    const asked = (allow: boolean) => {
+      tcpAllowed = allow;
+      told = [];
+    };
+    const result = translated(
+      RESOURCES('[{}]').replace('80, name: http, protocol: HTTP', '80, name: tcp, protocol: TCP') + TCP_ROUTE,
+      ROUTER,
+      {
+        extensionProviders: [{ name: 'it', envoyExtAuthzGrpc: { service: 'authz.example.com', port: 9000, timeout: '1s' } }],
+      },
+    );
+    const filters = listenerOf(result, '0.0.0.0_80')
+      .filterChains[0]!.filters.slice(0, -1)
+      .map((filter) => toJson(FilterSchema, filter, { registry: typeRegistry }) as JsonObject);
+    assert.equal(filters.length, 2);
+    const echo = await echoServer(t);
+    const log = accessLog(`${path}/own.log`);
+    const clusters = [cluster('upstream', [echo]), cluster(AUTHORIZERS.grpc, [ports.grpc], H2)];
+    const one = listener('l', [{ filters: [...filters, tcpProxy('upstream', { accessLog: log })] }]);
+    const envoy = await startEnvoy(ENVOY!, listener('l', [{ filters: [...filters, tcpProxy('upstream')] }]), clusters);
+    t.after(() => envoy.stop());
+    const plane = await dataPlane(t);
+    assert.deepEqual((await plane.set({ listeners: [one], clusters })).rejected, []);
+    for (const port of [envoy.port, plane.port('l')]) {
+      for (const allow of [true, false]) {
+        asked(allow);
+        const socket = await client(t, port);
+        socket.end('hello');
+        assert.equal((await readAll(socket)).toString(), allow ? 'hello' : '');
+        assert.deepEqual(told, [{ connection: 'socketAddress' }]);
+      }
+    }
+    const lines = await logged(plane, `${path}/own.log`, 2);
+    assert.deepEqual(
+      lines.map(({ flags }) => flags ?? '-'),
+      ['-', 'UAEX'],
+    );
   });
 
   test('without an authorizer', async (t) => {

@@ -1,29 +1,19 @@
 /** Asks an external authorizer about requests (`envoy.filters.http.ext_authz`). */
 import { SallyportError } from '../../lib/errors.ts';
-import { originText } from '../../lib/origin.ts';
 import {
   type ExtAuthz,
   type ExtAuthzPerRoute,
   ExtAuthzPerRouteSchema,
 } from '../../xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
-import type { MetadataMatcher } from '../../xds/gen/envoy/type/matcher/v3/metadata_pb.js';
-import { readPolicyName } from '../../xds/policy-names.ts';
 import { unsupported } from '../../xds/unpack.ts';
 import type { Check, CheckedBody, CheckVerdict } from '../ext-authz/check.ts';
 import { compileGrpcCheck } from '../ext-authz/grpc-check.ts';
 import { compileHttpCheck, compileNames } from '../ext-authz/http-check.ts';
+import { whoAsks } from '../ext-authz/who-asks.ts';
 import type { DynamicMetadata } from '../rbac/subject.ts';
-import { compileMetadataMatcher, metadataValue } from '../rbac/value.ts';
+import { compileMetadataMatcher } from '../rbac/value.ts';
 import { compileRuntimeFraction } from '../routes/fraction.ts';
-import {
-  type FilterStatus,
-  type FilterStream,
-  type HttpFilter,
-  type JudgedRequest,
-  type Judgement,
-  PASS,
-  type Undecided,
-} from './filter.ts';
+import { type FilterStatus, type FilterStream, type HttpFilter, type JudgedRequest, type Judgement, PASS } from './filter.ts';
 
 /** Where what the authorizer says is noted, whatever the filter is called. */
 const NAMESPACE = 'envoy.filters.http.ext_authz';
@@ -138,16 +128,4 @@ function refuseUnknown(config: ExtAuthz, where: string): void {
 function isDisabled(config: ExtAuthzPerRoute | undefined, name: string): boolean {
   if (config?.override.case === 'checkSettings') unsupported(name, 'check_settings of a route are not supported');
   return config?.override.case === 'disabled' && config.override.value;
-}
-
-/** Names the policy that has the authorizer asked, where one was noted. */
-export function whoAsks(matcher: MetadataMatcher | undefined, metadata: DynamicMetadata | undefined, cluster: string): Undecided {
-  const noted = matcher && metadataValue(matcher, metadata);
-  const policy = typeof noted === 'string' ? readPolicyName(noted) : undefined;
-  if (!policy) return { why: `an external authorizer (${cluster}) is asked, and what it answers is not known here` };
-  const { origin, rule, provider } = policy;
-  return {
-    why: `rule ${rule} of ${originText(origin)} has the authorizer of provider ${provider} asked (${cluster}), and what it answers is not known here`,
-    origins: [origin],
-  };
 }
