@@ -133,10 +133,14 @@ spec: {hosts: [authz.example.com], resolution: STATIC, ports: [{number: 8000, na
       meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' }, extensionProviders: providers }),
     );
   const reached = (rules: string) =>
-    explain(filesOf(rules), parseTarget('https://payments.example.com/'), { from: 'shop/orders' }).trace.outcome;
+    explain(filesOf(rules), parseTarget('http://payments.example.com/'), { from: 'shop/orders' }).trace.outcome;
   const asked = reached('[{}]');
-  assert.match(asked.kind === 'undecided' ? asked.details : asked.kind, /AuthorizationPolicy istio-system\/ask|can't be told|denies it/);
-  const files = filesOf('[{}]');
+  assert.match(
+    asked.kind === 'undecided' ? asked.details : asked.kind,
+    /rule 0 of AuthorizationPolicy istio-system\/ask has the authorizer of provider it asked/,
+  );
+  assert.equal(reached('[{to: [{operation: {paths: [/other]}}]}]').kind, 'upstream');
+  const files = filesOf('[{to: [{operation: {paths: [/other]}}]}]');
   const statement = statementOf({ onlyWorkloads: { host: 'payments.example.com', workloads: ['shop/orders'] } }, 'test', gatewaysOf(files));
   assert.notEqual(verifyFiles(files, [statement], 100_000)[0]!.result, 'refuted');
 });
