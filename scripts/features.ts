@@ -157,6 +157,7 @@ const MESH_WORKS = [
   'dnsRefreshRate',
   'h2UpgradePolicy',
   'pathNormalization',
+  'extensionProviders',
   'defaultHttpRetryPolicy',
 ] as const;
 
@@ -220,6 +221,6 @@ export function featuresPage(): string {
     ...parts,
     '## MeshConfig',
     table(mesh),
-    `With no effect: ${idle.map((path) => `\`${path}\``).join(', ')}; and of \`defaultConfig\` everything but \`gatewayTopology\`.`,
+    `With no effect: ${idle.map((path) => `\`${path}\``).join(', ')}; and of \`defaultConfig\` everything but \`gatewayTopology\`, of \`extensionProviders\` all but the authorizers (\`envoyExtAuthzHttp\`, \`envoyExtAuthzGrpc\`).`,
   ].join('\n\n')}\n`;
 }
