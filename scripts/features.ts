@@ -60,16 +60,13 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
   {
     kind: 'AuthorizationPolicy',
     note:
-      'Holds for gateways and for the inbound side of sidecars. Action CUSTOM is refused. Connections that are not HTTP are judged when they come, in Envoy at their first bytes; rules that ask them for what only HTTP has ' +
+      'Holds for gateways and for the inbound side of sidecars. Action CUSTOM asks the authorizer of one provider of the MeshConfig (envoyExtAuthzHttp or envoyExtAuthzGrpc); where it can’t be asked, what the rules match is refused, and so are connections that are not HTTP where it is asked over HTTP (Istio lets these pass). Connections that are not HTTP are judged when they come, in Envoy at their first bytes; rules that ask them for what only HTTP has ' +
       'allow nothing, and deny without it.',
-    exceptions: [{ path: 'provider', status: 'refused', note: 'external authorization' }],
+    exceptions: [],
   },
   {
     kind: 'RequestAuthentication',
-    exceptions: [
-      { path: 'jwtRules[].jwksUri', status: 'refused', note: 'unless `jwks` is given' },
-      { path: 'jwtRules[].timeout', status: 'no effect', note: 'nothing is fetched' },
-    ],
+    exceptions: [],
   },
   {
     kind: 'KubernetesGateway',
@@ -160,6 +157,7 @@ const MESH_WORKS = [
   'dnsRefreshRate',
   'h2UpgradePolicy',
   'pathNormalization',
+  'extensionProviders',
   'defaultHttpRetryPolicy',
 ] as const;
 
@@ -217,12 +215,12 @@ export function featuresPage(): string {
     '# Features',
     'Every field that decodes, and what becomes of it: it **works**; it works on **Envoy only** (`--engine envoy`, `controller`), and the note says what the embedded data plane does; it is accepted with **no effect** (reported where the note says so); or it is **refused**: what it concerns refuses traffic, ' +
       'with the reason as a finding, rather than run differently from what was asked. An unknown field is an error wherever it stands.',
-    'An AuthorizationPolicy with action CUSTOM and a RequestAuthentication whose keys have to be fetched (without `jwks`) are refused: the listener or route that they concern answers no traffic and says why. So is what needs identities ' +
+    'What needs identities is refused: the listener or route that it concerns answers no traffic and says why ' +
       '(`tls.mode: ISTIO_MUTUAL`, PeerAuthentication STRICT, policies on principals) at a `proxy --role` or `controller` without `--ca`. ' +
       'With `proxy --xds` the embedded data plane runs what another control plane sends: what it does not have is refused (a NACK that names it), and what was in force before stays. EnvoyFilter has no effect.',
     ...parts,
     '## MeshConfig',
     table(mesh),
-    `With no effect: ${idle.map((path) => `\`${path}\``).join(', ')}; and of \`defaultConfig\` everything but \`gatewayTopology\`.`,
+    `With no effect: ${idle.map((path) => `\`${path}\``).join(', ')}; and of \`defaultConfig\` everything but \`gatewayTopology\`, of \`extensionProviders\` all but the authorizers (\`envoyExtAuthzHttp\`, \`envoyExtAuthzGrpc\`).`,
   ].join('\n\n')}\n`;
 }

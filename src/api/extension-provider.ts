@@ -45,9 +45,8 @@ const externalAuthorizationHttp = object(
   {
     old: { includeHeadersInCheck: strings },
     normalise: (value, old) => {
-      if (old.includeHeadersInCheck?.length) {
-        value.includeRequestHeadersInCheck = [...old.includeHeadersInCheck, ...value.includeRequestHeadersInCheck];
-      }
+      // As in Istio, the old name counts where the new one says nothing.
+      if (value.includeRequestHeadersInCheck.length === 0) value.includeRequestHeadersInCheck = old.includeHeadersInCheck ?? [];
     },
   },
 );

@@ -9,9 +9,11 @@ import { SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type BuiltRegistry, buildRegistry } from '../registry/index.ts';
+import { keySourcesIn } from '../translate/authorization/key-sources.ts';
 import type { Mesh } from '../translate/model.ts';
 import type { XdsResources } from '../xds/resources.ts';
 import { type Fleet, type Joined, type OpenFleet, settledTurn } from './fleet.ts';
+import type { KeyFetcher } from './jwks/key-fetcher.ts';
 import type { Report } from './report.ts';
 import { Turn, type TurnSet } from './turn.ts';
 
@@ -32,6 +34,8 @@ export interface LoopOptions {
   readonly fleet: OpenFleet;
   /** Gives proxies their identities; without it nobody has one. */
   readonly identities?: Identities | undefined;
+  /** Fetches the keys of tokens; without it tokens whose keys are not in the files are refused. Whoever made it has `renew` called when they change. */
+  readonly keys?: KeyFetcher | undefined;
   /** A state is in force with every proxy, newer than the one before. */
   readonly inForce?: (report: Report) => void;
   /** `report` has other findings or refusals: a proxy joined that is of a class of which there was none, or refused something. */
@@ -83,8 +87,8 @@ export class Loop {
 
   /**
    * Publishes the input for its proxies before it returns, and resolves when each of them has taken over (or refused parts of) this input or a later
-   * one. An input that was applied before is not applied again. Rejects if the input cannot be translated or a proxy fails to take it over; with the
-   * latter it is tried again behind the scenes.
+   * one, with the keys of tokens that could be fetched. An input that was applied before is not applied again. Rejects if the input cannot be translated or
+   * a proxy fails to take it over; with the latter it is tried again behind the scenes.
    */
   async apply(input: MeshInput): Promise<Report> {
     let number = this.#turns.get(input);
@@ -93,7 +97,16 @@ export class Loop {
       this.#publish(number, input);
       this.#turns.set(input, number);
     }
-    const waited = new Promise<Report>((resolve, reject) => this.#waiting.push({ turn: number, resolve, reject }));
+    const pending = this.#options.keys?.pending;
+    const report = this.#inForce(number);
+    if (!pending) return report;
+    await Promise.all([report, pending]);
+    // What came has been published since.
+    return this.#inForce(this.#count);
+  }
+
+  #inForce(turn: number): Promise<Report> {
+    const waited = new Promise<Report>((resolve, reject) => this.#waiting.push({ turn, resolve, reject }));
     this.#settle();
     return waited;
   }
@@ -115,6 +128,7 @@ export class Loop {
   /** Drains and ends every proxy; what waits to be in force is rejected. */
   async close(graceMs: number): Promise<void> {
     clearTimeout(this.#renewal);
+    this.#options.keys?.close();
     this.#fail(Number.POSITIVE_INFINITY, new SallyportError('ended', 'the proxies have ended'));
     await this.#fleet.close(graceMs);
   }
@@ -123,12 +137,13 @@ export class Loop {
     const { input, findings: preparing, proxies, adapt } = this.#options.prepare(given);
     const built = buildRegistry(input.snapshot, input.mesh, this.#registry);
     this.#registry = built;
-    const { identities } = this.#options;
+    const { identities, keys } = this.#options;
     const mesh: Mesh = {
       snapshot: input.snapshot,
       registry: built.registry,
       config: input.mesh,
       ...(identities ? {} : { withoutIdentities: true }),
+      ...(keys && { keys: keys.want(keySourcesIn(input.snapshot)) }),
     };
     const findings = [...input.snapshot.findings, ...built.findings, ...input.findings, ...preparing];
     const turn = new Turn({ number, mesh, findings, identities, adapt });
@@ -148,6 +163,7 @@ export class Loop {
     this.#renewal = setTimeout(() => this.#renewOrTell(), Math.max(1000, at - Date.now())).unref();
   }
 
+  /** As `renew`; where that fails it is told and tried again. */
   #renewOrTell(): void {
     try {
       this.renew();

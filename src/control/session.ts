@@ -5,6 +5,7 @@ import type { Finding } from '../lib/finding.ts';
 import { sortFindings } from '../lib/finding-form.ts';
 import type { Mesh } from '../translate/model.ts';
 import { BackgroundAnalysis } from './analysis.ts';
+import { KeyFetcher } from './jwks/key-fetcher.ts';
 import { Loop, type LoopOptions } from './loop.ts';
 import { News } from './news.ts';
 import { refusalFindings } from './refused.ts';
@@ -30,6 +31,7 @@ export class Session implements Listener<MeshInput> {
     this.#tell = tell;
     this.#loop = new Loop({
       ...options,
+      keys: new KeyFetcher({ changed: () => this.#keysChanged(), failed: (error) => this.failed(error) }),
       inForce: (report) => this.#inForce(report),
       found: () => this.#tellFindings(),
       ended: (proxy, error) => tell({ kind: 'ended', proxy, error }),
@@ -69,6 +71,14 @@ export class Session implements Listener<MeshInput> {
   /** For a source. */
   failed(error: unknown): void {
     this.#tell({ kind: 'failed', error });
+  }
+
+  #keysChanged(): void {
+    try {
+      this.#loop.renew();
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   reopenLogs(): Promise<void> {

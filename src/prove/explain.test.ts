@@ -235,3 +235,28 @@ spec: {mtls: {mode: ${mode}}}
   };
   assert.deepEqual(['DISABLE', 'PERMISSIVE', 'STRICT'].map(ends), ['upstream', 'upstream', 'closed']);
 });
+
+test('a token that fetched keys would judge is undecided; without one, or with one that is wrong anyway, the answer is known', () => {
+  const rule = (more: string) => `${THROUGH_GATEWAY}
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: r, namespace: istio-system}
+spec: {selector: {matchLabels: {istio: egressgateway}}, jwtRules: [{issuer: one, ${more}}]}
+---`;
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const tokenOf = (issuer: string) => `${part({ alg: 'RS256' })}.${part({ iss: issuer, sub: 'x' })}.AAAA`;
+  const outcome = (text: string, token?: string) => {
+    const headers = token === undefined ? [] : [`authorization: Bearer ${token}`];
+    const { trace } = explained(text, 'http://www.example.com/v1', { headers });
+    return trace.outcome.kind === 'undecided'
+      ? trace.outcome.details
+      : trace.outcome.kind === 'reply'
+        ? trace.outcome.status
+        : trace.outcome.kind;
+  };
+  for (const text of [rule(''), rule('jwksUri: "https://keys.example.com/"')]) {
+    assert.equal(outcome(text), 'upstream');
+    assert.match(String(outcome(text, tokenOf('one'))), /keys that its issuer \(one\) publishes/);
+    assert.equal(outcome(text, tokenOf('two')), 401);
+  }
+});

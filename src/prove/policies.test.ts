@@ -118,3 +118,29 @@ test('a policy refuses before it is found that there is no route', () => {
   assert.equal(trace.hops.length, 2);
   assert.ok(trace.outcome.kind === 'reply' && trace.outcome.status === 403, JSON.stringify(trace.outcome));
 });
+
+test('what an external authorizer is asked about is neither proved nor refuted, and the answer names the policy', () => {
+  const custom = (rules: string) =>
+    `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: ask, namespace: istio-system}\nspec: {selector: {matchLabels: {istio: egressgateway}}, action: CUSTOM, provider: {name: it}, rules: ${rules}}`;
+  const authz = `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: authz, namespace: istio-system}
+spec: {hosts: [authz.example.com], resolution: STATIC, ports: [{number: 8000, name: http, protocol: HTTP}], endpoints: [{address: 192.0.2.9}]}`;
+  const providers = [{ name: 'it', envoyExtAuthzHttp: { service: 'authz.example.com', port: 8000 } }];
+  const filesOf = (rules: string) =>
+    simulateFiles(
+      snapshotFromText([REST, WORKLOADS, POLICY, authz, custom(rules)].join('\n---\n')),
+      meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' }, extensionProviders: providers }),
+    );
+  const reached = (rules: string) =>
+    explain(filesOf(rules), parseTarget('http://payments.example.com/'), { from: 'shop/orders' }).trace.outcome;
+  const asked = reached('[{}]');
+  assert.match(
+    asked.kind === 'undecided' ? asked.details : asked.kind,
+    /rule 0 of AuthorizationPolicy istio-system\/ask has the authorizer of provider it asked/,
+  );
+  assert.equal(reached('[{to: [{operation: {paths: [/other]}}]}]').kind, 'upstream');
+  const files = filesOf('[{to: [{operation: {paths: [/other]}}]}]');
+  const statement = statementOf({ onlyWorkloads: { host: 'payments.example.com', workloads: ['shop/orders'] } }, 'test', gatewaysOf(files));
+  assert.notEqual(verifyFiles(files, [statement], 100_000)[0]!.result, 'refuted');
+});

@@ -14,7 +14,7 @@ import { createDnsResolver } from './dns/resolver.ts';
 import type { DnsServer } from './dns/server.ts';
 import { DataPlaneFlows } from './flow-source.ts';
 import type { HttpFactory } from './http-factory.ts';
-import { HTTP_CONNECTION_MANAGER, type NetworkFilters } from './listener/chain.ts';
+import { HTTP_CONNECTION_MANAGER, NETWORK_EXT_AUTHZ, type NetworkFilters } from './listener/chain.ts';
 import { Listeners } from './listener/manager.ts';
 import type { Log } from './log.ts';
 import { Observer, type TurnedAway } from './observed.ts';
@@ -127,6 +127,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     store,
     // Loaded before the first listener that has a connection manager is compiled.
     http: (config, context) => http!.create(config, context),
+    ask: (call, done) => http!.ask(call, done),
     tcp: (config, overrides, context) => {
       const sink = sinks.create('tcp', config.accessLog, config.statPrefix, context.direction);
       return createTcpProxy(config, overrides, { clusters, sink, random, now, date: Date.now }, context.where);
@@ -212,7 +213,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
 
   async function setListener(name: string, bytes: Uint8Array, content: string, leaving: readonly string[]): Promise<void> {
     // Its types are loaded only where they are needed; whoever just names them in passing loads them for nothing.
-    if (has(bytes, HTTP_CONNECTION_MANAGER)) await loadHttp();
+    if (has(bytes, HTTP_CONNECTION_MANAGER) || has(bytes, NETWORK_EXT_AUTHZ)) await loadHttp();
     await listeners.set(name, bytes, content, leaving);
     if (name === EXPLICIT_PROXY) closedToUnknown = has(bytes, BLACK_HOLE);
   }

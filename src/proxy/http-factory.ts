@@ -4,7 +4,9 @@ import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters
 import { unpack } from '../xds/unpack.ts';
 import { createHttpConnectionManager, type RouteSource } from './http/manager.ts';
 import { createHttpPools } from './http/pool/pools.ts';
+import { SideExchange } from './http/side-exchange.ts';
 import type { ChainContext } from './listener/chain.ts';
+import type { Ask } from './listener/guard.ts';
 import type { Log } from './log.ts';
 import type { Sinks } from './sinks.ts';
 import { countConnections } from './stats/index.ts';
@@ -22,6 +24,7 @@ export interface HttpFactoryDeps {
 
 export interface HttpFactory {
   create(config: Any, context: ChainContext): ConnectionHandler;
+  readonly ask: Ask;
   close(): void;
 }
 
@@ -43,6 +46,7 @@ export function createHttpFactory(deps: HttpFactoryDeps): HttpFactory {
       });
       return countConnections(deps.sinks.registry, config.statPrefix, manager);
     },
+    ask: (call, done) => new SideExchange({ clusters: deps.clusters, pools }, call, done).start(),
     close: () => pools.close(),
   };
 }

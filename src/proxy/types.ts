@@ -58,8 +58,8 @@ export interface Downstream {
 /** The terminal network filter of a filter chain: takes a connection over. One instance a filter chain, shared by its connections. */
 export interface ConnectionHandler {
   onConnection(downstream: Downstream): void;
-  /** Logs a connection that a policy refuses, and that is closed without it; only where connections are logged. `details`: of its termination. */
-  refused?(downstream: Downstream, details: string): void;
+  /** Logs a connection that is refused, and that is closed without it; only where connections are logged. `details`: of its termination. */
+  refused?(downstream: Downstream, refusal: { readonly details: string; readonly flag: ResponseFlag | undefined }): void;
   /** Keep-alive connections are told to close, running requests go on. Called once, when the chain is replaced or the process ends. */
   drain(): void;
   /** Connections that are still open. */

@@ -1,7 +1,10 @@
 /** What one proxy does with a call: listener, filter chain, route, cluster. The data plane's own matchers decide. Pure. */
 
+import { compileNetworkExtAuthz } from '../http/ext-authz/network.ts';
+import { type DynamicMetadata, withMetadata } from '../http/rbac/subject.ts';
 import type { FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { ExtAuthzSchema } from '../xds/gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { RBACSchema } from '../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { FilterConfigSchema as SniForwardProxySchema } from '../xds/gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js';
@@ -15,7 +18,7 @@ import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, HttpRequest } from './call.ts';
 import type { Arrived, HopContext, HopOptions } from './hop-options.ts';
 import { http } from './http.ts';
-import { compiledRbac, type Refused, refuse, refusedBy } from './policy.ts';
+import { compiledRbac, notedBy, type Refused, refuse, refusedBy } from './policy.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import { ASSUMED, type HopResult, Recorder } from './recorder.ts';
 import { type TcpOverrides, tcpCluster, tcpProxy } from './tcp.ts';
@@ -146,6 +149,7 @@ function runFilters(hop: HopContext): HopResult {
   const { proxy, chain, recorder } = hop;
   const overrides: TcpOverrides = { sniCluster: false, forwardPort: undefined };
   let refused: Refused | undefined;
+  let noted: DynamicMetadata | undefined;
   for (const filter of chain.config.filters) {
     const config = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
     const type = typeNameOf(config);
@@ -154,6 +158,16 @@ function runFilters(hop: HopContext): HopResult {
       const rbac = compiledRbac(proxy.unpack(config, RBACSchema, filter.name), filter.name);
       if (rbac instanceof Error) return recorder.undecided(rbac.message);
       refused ??= refusedBy(rbac, hop);
+      noted = withMetadata(noted, notedBy(rbac, hop));
+      continue;
+    }
+    if (type === ExtAuthzSchema.typeName) {
+      const authorizer = compileNetworkExtAuthz(proxy.unpack(config, ExtAuthzSchema, filter.name), filter.name);
+      if (!refused && authorizer.asks(noted)) {
+        const { why, origins } = authorizer.undecided(noted);
+        if (origins) recorder.step('policy', '', why, origins);
+        return recorder.undecided(why);
+      }
       continue;
     }
     if (type === SNI_CLUSTER) {

@@ -121,7 +121,11 @@ function runFilters(hop: HttpHop, request: Valued, route: CompiledRoute | undefi
   const now = options.now ?? Number.NaN;
   let metadata: DynamicMetadata | undefined;
   for (const filter of manager.filters) {
-    const { answer, mark, metadata: noted, edit } = filter.judge({ head, route, client, now, metadata, open });
+    const { answer, mark, metadata: noted, edit, undecided } = filter.judge({ head, route, client, now, metadata, open });
+    if (undecided) {
+      if (undecided.origins) recorder.step('policy', '', undecided.why, undecided.origins);
+      return recorder.undecided(undecided.why);
+    }
     edit?.(head);
     edit?.(request.other);
     if (noted) metadata = withMetadata(metadata, noted);

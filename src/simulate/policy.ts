@@ -3,7 +3,7 @@ import type { Certificate, SocketEnd } from '../http/connection.ts';
 import { deniedDetails } from '../http/rbac/engine.ts';
 import { compileNetworkRbac, type NetworkRbac } from '../http/rbac/network.ts';
 import { policyOrigins, refusalText } from '../http/rbac/policies.ts';
-import type { JudgedConnection } from '../http/rbac/subject.ts';
+import type { DynamicMetadata, JudgedConnection } from '../http/rbac/subject.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { PlacedOrigin } from '../lib/origin.ts';
 import type { RBAC } from '../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
@@ -41,6 +41,12 @@ export function refusedBy({ engine, judge }: NetworkRbac, hop: HopContext): Refu
   if (!engine || verdict?.allowed !== false) return undefined;
   const always = judge(connection, { hosts: undefined, peer: !knowsPeer(hop) }).verdict?.allowed === false;
   return { details: deniedDetails(verdict), why: refusalText(engine, verdict), origins: policyOrigins(engine, verdict), always };
+}
+
+/** What a filter notes of the call, or may note of one that it stands for. */
+export function notedBy({ judge }: NetworkRbac, hop: HopContext): DynamicMetadata {
+  const open = hop.options.representative ? { hosts: undefined, peer: !knowsPeer(hop) } : undefined;
+  return judge(connectionOf(hop, undefined), open).metadata ?? {};
 }
 
 /** Closes the call in place of sending it to the cluster. */

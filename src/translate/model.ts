@@ -3,6 +3,7 @@ import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding } from '../lib/finding.ts';
 import type { Registry } from '../registry/model.ts';
 import type { XdsResources } from '../xds/resources.ts';
+import type { KeySets } from './authorization/key-sources.ts';
 
 /** What translation reads: one moment's resources and what follows from them. */
 export interface Mesh {
@@ -11,6 +12,8 @@ export interface Mesh {
   readonly config: MeshConfig;
   /** There is no CA that gives proxies identities: what needs mutual TLS of the mesh is refused, and what may do without does. */
   readonly withoutIdentities?: boolean;
+  /** Keys of tokens that were fetched; undefined where nothing is fetched. */
+  readonly keys?: KeySets;
 }
 
 export interface Translation {

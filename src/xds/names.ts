@@ -13,3 +13,6 @@ export const EXPLICIT_PROXY_FILTER = 'sallyport.filters.listener.explicit_proxy'
 /** SDS names of Istio's own: the workload's certificate with its key, and the roots of the mesh. */
 export const WORKLOAD_SECRET = 'default';
 export const ROOT_SECRET = 'ROOTCA';
+
+/** `kid` of the key that stands in a JWT filter for keys that are not there. */
+export const STAND_IN_KEY_ID = 'sallyport:not-fetched';

@@ -20,6 +20,7 @@ import { file_envoy_extensions_common_dynamic_forward_proxy_v3_dns_cache } from 
 import { file_envoy_extensions_filters_common_fault_v3_fault } from './gen/envoy/extensions/filters/common/fault/v3/fault_pb.js';
 import { file_envoy_extensions_filters_http_cors_v3_cors } from './gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { file_envoy_extensions_filters_http_dynamic_forward_proxy_v3_dynamic_forward_proxy } from './gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js';
+import { file_envoy_extensions_filters_http_ext_authz_v3_ext_authz } from './gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
 import { file_envoy_extensions_filters_http_fault_v3_fault } from './gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { file_envoy_extensions_filters_http_jwt_authn_v3_config } from './gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import { file_envoy_extensions_filters_http_rbac_v3_rbac } from './gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
@@ -30,6 +31,7 @@ import { file_envoy_extensions_filters_listener_original_dst_v3_original_dst } f
 import { file_envoy_extensions_filters_listener_proxy_protocol_v3_proxy_protocol } from './gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js';
 import { file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector } from './gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
 import { file_envoy_extensions_filters_network_connection_limit_v3_connection_limit } from './gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js';
+import { file_envoy_extensions_filters_network_ext_authz_v3_ext_authz } from './gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
 import { file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager } from './gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { file_envoy_extensions_filters_network_rbac_v3_rbac } from './gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { file_envoy_extensions_filters_network_sni_cluster_v3_sni_cluster } from './gen/envoy/extensions/filters/network/sni_cluster/v3/sni_cluster_pb.js';
@@ -71,6 +73,7 @@ const ROOTS: readonly DescFile[] = [
   file_envoy_extensions_filters_common_fault_v3_fault,
   file_envoy_extensions_filters_http_cors_v3_cors,
   file_envoy_extensions_filters_http_dynamic_forward_proxy_v3_dynamic_forward_proxy,
+  file_envoy_extensions_filters_http_ext_authz_v3_ext_authz,
   file_envoy_extensions_filters_http_fault_v3_fault,
   file_envoy_extensions_filters_http_jwt_authn_v3_config,
   file_envoy_extensions_filters_http_rbac_v3_rbac,
@@ -81,6 +84,7 @@ const ROOTS: readonly DescFile[] = [
   file_envoy_extensions_filters_listener_proxy_protocol_v3_proxy_protocol,
   file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector,
   file_envoy_extensions_filters_network_connection_limit_v3_connection_limit,
+  file_envoy_extensions_filters_network_ext_authz_v3_ext_authz,
   file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager,
   file_envoy_extensions_filters_network_rbac_v3_rbac,
   file_envoy_extensions_filters_network_sni_cluster_v3_sni_cluster,

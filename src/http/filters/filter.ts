@@ -3,6 +3,8 @@
  * chances leave), and runs by that judgement in the data plane. One instance serves all requests of a connection manager.
  */
 import type { PlacedOrigin } from '../../lib/origin.ts';
+import type { SideAnswer, SideCall } from '../ext-authz/side-call.ts';
+import type { FormatRecord } from '../format/record.ts';
 import type { Head } from '../head.ts';
 import type { HeaderMap } from '../header-map.ts';
 import type { LocalReply } from '../local-reply.ts';
@@ -55,6 +57,14 @@ export interface Judgement {
   readonly metadata?: DynamicMetadata;
   /** Changes the request before the next filter sees it. */
   readonly edit?: (head: Head) => void;
+  /** Of simulation: what becomes of the request is not known from its configuration alone. The data plane does not read it. */
+  readonly undecided?: Undecided | undefined;
+}
+
+export interface Undecided {
+  /** Why, as a clause that names what decides. */
+  readonly why: string;
+  readonly origins?: readonly PlacedOrigin[];
 }
 
 export const PASS: Judgement = { delay: undefined, answer: undefined, mark: undefined };
@@ -88,6 +98,17 @@ export interface FilterStream extends JudgedRequest {
   onResponse(mark: (headers: HeaderMap) => void): void;
   /** Waits; `done` is called once, with `over` where the request ended before the time was up. */
   hold(ms: number, done: (over: boolean) => void): void;
+  /** What is logged of the request; header formats read it. */
+  readonly record: FormatRecord;
+  /** Calls a server for the filter's own sake; `done` is called once, possibly before this returns, unless the request ends before. Undefined: no answer. */
+  ask(call: SideCall, done: (answer: SideAnswer | undefined) => void): void;
+  /**
+   * Reads the body before the request goes on, which then has it whole. `done` is called once, possibly before this returns, when the body has ended, or
+   * with `partial` when there are `most` bytes; with the first of them, and whether there are more at hand. A longer body is answered 413 without `partial`.
+   */
+  readBody(most: number, partial: boolean, done: (first: Buffer, more: boolean) => void): void;
+  /** Chooses the route again, as the request is by now. */
+  reroute(): void;
   /** After `stop`: goes on with the next filter. */
   proceed(): void;
   /** Sends the request upstream, by its route. */

@@ -1,6 +1,7 @@
 /** The HTTP filters of a connection manager, by the types that xDS knows them by: the only place that tells filters apart. */
 import { SallyportError } from '../../lib/errors.ts';
 import { CorsSchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
+import { ExtAuthzSchema } from '../../xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
 import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { JwtAuthenticationSchema } from '../../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import { RBACSchema } from '../../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
@@ -12,6 +13,7 @@ import type {
 import { typeNameOf, unpack } from '../../xds/unpack.ts';
 import type { ManagerOptions } from '../options.ts';
 import { CorsFilter } from './cors.ts';
+import { ExtAuthzFilter } from './ext-authz.ts';
 import { FaultFilter } from './fault.ts';
 import type { HttpFilter } from './filter.ts';
 import { JwtAuthnFilter } from './jwt-authn.ts';
@@ -27,6 +29,7 @@ const REGISTRY: ReadonlyMap<string, Compile> = new Map<string, Compile>([
     JwtAuthenticationSchema.typeName,
     (config, where) => new JwtAuthnFilter(config.name, unpack(anyOf(config), JwtAuthenticationSchema, where), where),
   ],
+  [ExtAuthzSchema.typeName, (config, where) => new ExtAuthzFilter(config.name, unpack(anyOf(config), ExtAuthzSchema, where), where)],
   [RBACSchema.typeName, (config, where) => new RbacFilter(config.name, unpack(anyOf(config), RBACSchema, where), where)],
   [CorsSchema.typeName, ({ name }) => new CorsFilter(name)],
   // The cluster resolves the name when it is asked for a host; there is nothing to wait for here.

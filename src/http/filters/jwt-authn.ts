@@ -8,7 +8,7 @@ import {
 import { unsupported } from '../../xds/unpack.ts';
 import type { Head } from '../head.ts';
 import { HeaderMap } from '../header-map.ts';
-import { type Accepted, compileProvider, MISSING, type Provider, UNKNOWN_ISSUER, WRONG_AUDIENCE } from '../jwt/provider.ts';
+import { type Accepted, compileProvider, judgedByKeys, MISSING, type Provider, UNKNOWN_ISSUER, WRONG_AUDIENCE } from '../jwt/provider.ts';
 import type { DynamicMetadata } from '../rbac/subject.ts';
 import { withMetadata } from '../rbac/subject.ts';
 import { compileHeaderMatchers, type HeaderPredicate } from '../routes/header.ts';
@@ -32,6 +32,7 @@ export class JwtAuthnFilter implements HttpFilter {
   readonly router = undefined;
   readonly #rules: readonly Rule[];
   readonly #ownFields: readonly string[];
+  readonly #unknown: readonly Provider[];
   readonly #bypassesPreflights: boolean;
 
   /** Throws `xds-unsupported` or `xds-invalid`; `where` names the filter. */
@@ -44,6 +45,7 @@ export class JwtAuthnFilter implements HttpFilter {
     const compile = { providers, map: config.requirementMap, where };
     this.#rules = config.rules.map((rule) => ({ matches: compileMatch(rule, where), requires: ruleRequirement(rule, compile) }));
     this.#ownFields = [...new Set([...providers.values()].flatMap(({ ownFields }) => ownFields))];
+    this.#unknown = [...providers.values()].filter(({ unknownKeys }) => unknownKeys !== undefined);
     this.#bypassesPreflights = config.bypassCorsPreflight;
   }
 
@@ -56,15 +58,26 @@ export class JwtAuthnFilter implements HttpFilter {
     if (!rule) return PASS;
     const outcome = rule.requires(request);
     const own = this.#ownFields;
-    if (typeof outcome === 'string') return refused(head, outcome, request);
+    const undecided = this.#undecided(request);
+    if (typeof outcome === 'string') return { ...refused(head, outcome, request), undecided };
     return {
       ...PASS,
       ...metadataOf(outcome),
+      undecided,
       edit({ headers }) {
         for (const field of own) headers.remove(field);
         for (const token of outcome) token.edit(headers);
       },
     };
+  }
+
+  #undecided({ head, now }: JudgedRequest): Judgement['undecided'] {
+    const unknown = this.#unknown.find((each) => judgedByKeys(each, head, now));
+    return (
+      unknown && {
+        why: `the token is judged by keys that its issuer (${unknown.unknownKeys}) publishes, which are fetched when a proxy runs and are not known here`,
+      }
+    );
   }
 
   run(stream: FilterStream): FilterStatus {

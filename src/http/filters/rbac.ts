@@ -36,7 +36,8 @@ export class RbacFilter implements HttpFilter {
     if (perRoute === 'disabled') return PASS;
     const { enforced, shadow, shadowPrefix } = perRoute === undefined ? this.#engines : this.#ofRoute(perRoute);
     const subject = { head, connection: client, metadata };
-    const noted = shadow && shadowNote(shadow.judge(subject), shadowPrefix);
+    // Of a request that stands for others, a policy is noted that any of them may match: what asks an authorizer then asks of all.
+    const noted = shadow && shadowNote(shadow.judge({ ...subject, open }), shadowPrefix);
     const verdict = enforced?.judge(subject);
     const made = verdict ? { ...noted, ...verdictNote(verdict, noted) } : noted;
     const judgement: Judgement = made ? { ...PASS, metadata: made } : PASS;

@@ -1,5 +1,6 @@
 /** Keys that verify tokens (JWKS, RFC 7517). */
 import { nodeCrypto } from '../../lib/node-crypto.ts';
+import { STAND_IN_KEY_ID } from '../../xds/names.ts';
 import { ALGORITHMS, base64url, type Token } from './token.ts';
 
 type PublicKey = ReturnType<ReturnType<typeof nodeCrypto>['createPublicKey']>;
@@ -17,6 +18,19 @@ export interface Key {
   readonly kty: string;
   /** Bytes of a shared secret, or a public key. */
   readonly key: PublicKey | Buffer;
+}
+
+const NO_KEY = "Jwks doesn't have key to match kid or alg from Jwt";
+const WRONG_SIGNATURE = 'Jwt verification fails';
+
+/** Whether it is for the keys alone that a token was refused. */
+export function isOfKeys(why: string): boolean {
+  return why === NO_KEY || why === WRONG_SIGNATURE;
+}
+
+/** Whether the set stands for keys that are not known. */
+export function isStandIn(keys: readonly Key[]): boolean {
+  return keys.some(({ kid }) => kid === STAND_IN_KEY_ID);
 }
 
 /** Those keys of the set that can be used. */
@@ -54,8 +68,8 @@ export function signatureProblem(token: Token, keys: readonly Key[]): string | u
     (each) =>
       each.kty === kty && (each.alg === '' || each.alg === token.alg) && (each.kid === '' || token.kid === '' || each.kid === token.kid),
   );
-  if (fitting.length === 0) return "Jwks doesn't have key to match kid or alg from Jwt";
-  return fitting.some(({ key }) => verifies(token, key)) ? undefined : 'Jwt verification fails';
+  if (fitting.length === 0) return NO_KEY;
+  return fitting.some(({ key }) => verifies(token, key)) ? undefined : WRONG_SIGNATURE;
 }
 
 function verifies({ alg, signed, signature }: Token, key: PublicKey | Buffer): boolean {

@@ -4,7 +4,7 @@ import type { JwtProvider } from '../../xds/gen/envoy/extensions/filters/http/jw
 import { unsupported } from '../../xds/unpack.ts';
 import type { Head } from '../head.ts';
 import type { HeaderMap } from '../header-map.ts';
-import { readKeys, signatureProblem } from './keys.ts';
+import { isOfKeys, isStandIn, readKeys, signatureProblem } from './keys.ts';
 import { readToken, type Token } from './token.ts';
 
 export const MISSING = 'Jwt is missing';
@@ -23,6 +23,14 @@ export interface Provider {
   readonly ownFields: readonly string[];
   /** @param now ms since the epoch. A text says why there is no valid token. */
   verify(head: Head, now: number): Accepted | string;
+  /** Whose tokens nobody can judge here: the keys are fetched, and have not been. Undefined for keys that are known. */
+  readonly unknownKeys: string | undefined;
+}
+
+/** Whether the request brings a token that is right in all that does not take its issuer's keys. */
+export function judgedByKeys(provider: Provider, head: Head, now: number): boolean {
+  const outcome = provider.verify(head, now);
+  return typeof outcome === 'string' && isOfKeys(outcome);
 }
 
 interface Found {
@@ -57,6 +65,7 @@ export function compileProvider(config: JwtProvider, where: string): Provider {
     ownFields: [config.forwardPayloadHeader, ...config.claimToHeaders.map(({ headerName }) => headerName)]
       .filter((name) => name !== '')
       .map((name) => name.toLowerCase()),
+    unknownKeys: isStandIn(keys) ? config.issuer || 'any issuer' : undefined,
     verify(head, now) {
       let why = MISSING;
       for (const { text, field } of tokensIn(head, config)) {

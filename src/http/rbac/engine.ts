@@ -6,7 +6,7 @@ import type { Matcher, RbacSubject, Truth } from './subject.ts';
 
 export interface RbacVerdict {
   readonly allowed: Truth;
-  /** The first policy, by name, that matches; empty if none does. */
+  /** The first policy, by name, that matches; where it is not known whether any does, the first that may; empty if none does. */
   readonly policy: string;
   /** Of rules that only log: whether to log; undefined for others. */
   readonly logs: boolean | undefined;
@@ -50,7 +50,10 @@ function judge(
       policy = name;
       break;
     }
-    if (truth === undefined) matched = undefined;
+    if (truth === undefined) {
+      if (matched === false) policy = name;
+      matched = undefined;
+    }
   }
   if (action === 'log') return { allowed: true, policy, logs: matched === true };
   const allowed = action === 'allow' || matched === undefined ? matched : !matched;

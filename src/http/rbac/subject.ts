@@ -12,8 +12,8 @@ export interface JudgedConnection {
   readonly localAddress: SocketEnd;
   /** SNI, or empty; also of TLS that is passed through. */
   readonly serverName: string;
-  /** Undefined without TLS, or where TLS does not end here. `peer`: the client's certificate. */
-  readonly tls: { readonly peer: Certificate | undefined } | undefined;
+  /** Undefined without TLS, or where TLS does not end here. `peer`: the client's certificate; `local`: the one that was served. */
+  readonly tls: { readonly peer: Certificate | undefined; readonly local?: Certificate | undefined } | undefined;
 }
 
 /** By the name of the filter that made it. */

@@ -15,6 +15,14 @@ export function compileMetadataMatcher(matcher: MetadataMatcher): (metadata: Dyn
   return (metadata) => test(valueAt(metadata?.[matcher.filter], keys)) !== matcher.invert;
 }
 
+/** What stands at the matcher's path. */
+export function metadataValue({ filter, path }: MetadataMatcher, metadata: DynamicMetadata | undefined): JsonValue | undefined {
+  return valueAt(
+    metadata?.[filter],
+    path.map(({ segment }) => segment.value ?? ''),
+  );
+}
+
 function valueAt(value: JsonValue | undefined, keys: readonly string[]): JsonValue | undefined {
   let at = value;
   for (const key of keys) {

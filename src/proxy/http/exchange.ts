@@ -1,6 +1,7 @@
 /** One request and its response: passes through the filters, may be answered by the proxy itself, and leaves one record. */
 
 import { splitAuthority } from '../../http/authority.ts';
+import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
 import type { FilterStream, RouterSettings } from '../../http/filters/filter.ts';
 import type { Head } from '../../http/head.ts';
 import type { HeaderMap } from '../../http/header-map.ts';
@@ -14,21 +15,14 @@ import type { AccessRecord, Address, Downstream, ResponseFlag } from '../types.t
 import type { ConnectionFacts } from './connection-facts.ts';
 import type { DownstreamStream, ExchangePhase, ForwardedExchange, ManagerCore } from './contract.ts';
 import { copyDownstream } from './copy-downstream.ts';
+import { FilterWait } from './filter-wait.ts';
 import { Forward, noCluster } from './forward.ts';
-import { own } from './h1/read-buffer.ts';
-import { nameRequest, requestRecord } from './request-record.ts';
+import { HeldBody } from './held-body.ts';
+import { hasWholeResponse, nameRequest, requestRecord } from './request-record.ts';
 import { type StreamTimeout, StreamTimeouts, type TimedStream } from './stream-timeouts.ts';
-import { TimerEntry } from './timers.ts';
 
-const NO_DATA: readonly Buffer[] = [];
 /** Of gRPC's status codes. */
 const DEADLINE_EXCEEDED = 4;
-
-/** A request that a filter waits with. */
-interface Hold {
-  readonly timer: TimerEntry;
-  readonly done: (over: boolean) => void;
-}
 
 export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
   readonly core: ManagerCore;
@@ -47,9 +41,9 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
 
   #filter = 0;
   #forward: Forward | undefined = undefined;
-  #waiting: Buffer[] | undefined = undefined;
+  #held: HeldBody | undefined = undefined;
+  #wait: FilterWait | undefined = undefined;
   #timeouts: StreamTimeouts | undefined = undefined;
-  #hold: Hold | undefined = undefined;
   #marks: ((headers: HeaderMap) => void)[] | undefined = undefined;
 
   constructor(core: ManagerCore, stream: DownstreamStream, connection: ConnectionFacts, head: Head) {
@@ -90,11 +84,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     if (streamIdleMs > 0) this.setIdleTimeout(streamIdleMs);
     if (requestMs > 0 && !this.requestEnded) this.#timed().setRequest(requestMs);
     if (maxStreamMs > 0) this.setStreamDuration(maxStreamMs);
-    try {
-      this.#begin();
-    } catch (error) {
-      this.#broken(error);
-    }
+    this.#guarded(() => this.#begin());
   }
 
   #begin(): void {
@@ -108,13 +98,16 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     }
     nameRequest(record, head);
     record.scheme = head.scheme;
-    const route = core.routes()?.match(head);
-    this.route = route;
-    if (route) {
-      record.routeName = route.name;
-      record.routeMetadata = route.metadata?.filterMetadata;
-    }
+    this.reroute();
     this.#runFilters();
+  }
+
+  reroute(): void {
+    const { record } = this;
+    const route = this.core.routes()?.match(this.head);
+    this.route = route;
+    record.routeName = route?.name ?? '';
+    record.routeMetadata = route?.metadata?.filterMetadata;
   }
 
   /** Configuration that turns out wrong only now (a filter's settings on a route) costs the request, not the process. */
@@ -132,12 +125,12 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
       // The last one stops.
     }
     const forward = this.#forward;
-    const waiting = this.#waiting;
-    if (forward === undefined || waiting === undefined) return;
-    this.#waiting = undefined;
+    const held = this.#held;
+    if (forward === undefined || held === undefined) return;
+    this.#held = undefined;
     if (this.phase === 'done') return;
     this.stream.resumeRequest();
-    for (const data of waiting) forward.requestData(data);
+    for (const data of held.pieces) forward.requestData(data);
     if (this.requestEnded) forward.requestEnd();
   }
 
@@ -151,21 +144,35 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
   }
 
   hold(ms: number, done: (over: boolean) => void): void {
-    const timer = new TimerEntry(() => {
-      this.#hold = undefined;
-      done(false);
-    });
-    this.#hold = { timer, done };
-    this.core.timers.arm(timer, ms);
+    this.#waits().hold(ms, done);
+  }
+
+  ask(call: SideCall, done: (answer: SideAnswer | undefined) => void): void {
+    this.#waits().ask(call, (answer) => this.#guarded(() => done(answer)));
+  }
+
+  #waits(): FilterWait {
+    this.#wait ??= new FilterWait(this.core);
+    return this.#wait;
+  }
+
+  readBody(most: number, partial: boolean, done: (first: Buffer, more: boolean) => void): void {
+    const tooLarge = () => this.reply({ status: 413, body: 'Payload Too Large', details: 'request_payload_too_large', ofRoute: 'forward' });
+    this.#heldBody().read({ most, partial, done: (first, more) => this.#guarded(() => done(first, more)), tooLarge }, this.requestEnded);
+  }
+
+  /** What a filter does later than when it is run. */
+  #guarded(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#broken(error);
+    }
   }
 
   proceed(): void {
     if (this.phase === 'done') return;
-    try {
-      this.#runFilters();
-    } catch (error) {
-      this.#broken(error);
-    }
+    this.#guarded(() => this.#runFilters());
     this.requestFlush();
   }
 
@@ -182,7 +189,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     core.deps.sink.begin?.(record);
     if (action.idleTimeoutMs !== undefined) this.setIdleTimeout(action.idleTimeoutMs);
     this.phase = 'forwarding';
-    const forward = new Forward(this, action, choice, cluster, settings, this.requestEnded && this.#waiting === undefined);
+    const forward = new Forward(this, action, choice, cluster, settings, this.requestEnded && this.#held === undefined);
     this.#forward = forward;
     forward.start();
   }
@@ -225,10 +232,12 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
       this.#forward.requestData(data);
       return;
     }
-    // A filter holds the request: what came is kept, and no more is read.
-    this.#waiting ??= [];
-    this.#waiting.push(own(data));
-    this.stream.pauseRequest();
+    this.#heldBody().add(data);
+  }
+
+  #heldBody(): HeldBody {
+    this.#held ??= new HeldBody(this.stream);
+    return this.#held;
   }
 
   requestEnd(trailers: HeaderMap | undefined): void {
@@ -238,7 +247,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     this.record.requestReceived = this.core.deps.now();
     this.#timeouts?.requestEnded();
     if (this.#forward) this.#forward.requestEnd();
-    else this.#waiting ??= NO_DATA as Buffer[];
+    else this.#heldBody().end();
   }
 
   /** All that one read from the client brought has been told. */
@@ -254,20 +263,13 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
   /** The client is gone, or its codec failed. */
   downstreamClosed(flag: ResponseFlag = 'DC', details = 'downstream_remote_disconnect'): void {
     if (this.phase === 'done') return;
-    if (this.#isWhole()) {
+    if (this.phase === 'responding' && hasWholeResponse(this.record, this.head)) {
       this.#complete();
       return;
     }
     this.addFlag(flag);
     this.record.responseCodeDetails = details;
     this.#finish();
-  }
-
-  /** Whether an HTTP/1 client has all that the head promised: it may leave then, though the upstream's own end of the response is yet to come. */
-  #isWhole(): boolean {
-    const { responseHeaders, bytesSent, protocol } = this.record;
-    if (this.phase !== 'responding' || !protocol.startsWith('HTTP/1')) return false;
-    return this.head.method === 'HEAD' || responseHeaders?.get('content-length') === String(bytesSent);
   }
 
   // --- the response
@@ -383,14 +385,9 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     this.phase = 'done';
     const { core, record, head } = this;
     this.#timeouts?.end();
-    this.#waiting = undefined;
+    this.#held = undefined;
     this.#forward?.abandon();
-    const hold = this.#hold;
-    if (hold) {
-      this.#hold = undefined;
-      core.timers.disarm(hold.timer);
-      hold.done(true);
-    }
+    this.#wait?.end();
     nameRequest(record, head);
     record.ended = record.responseEnded || core.deps.now();
     core.deps.sink.record(record);

@@ -22,3 +22,9 @@ export function nameRequest(record: AccessRecord, { method, path, authority }: H
   record.path = path;
   record.authority = authority;
 }
+
+/** Whether an HTTP/1 client has all that the head promised: it may leave then, though the upstream's own end of the response is yet to come. */
+export function hasWholeResponse({ responseHeaders, bytesSent, protocol }: AccessRecord, { method }: Head): boolean {
+  if (!protocol.startsWith('HTTP/1')) return false;
+  return method === 'HEAD' || responseHeaders?.get('content-length') === String(bytesSent);
+}

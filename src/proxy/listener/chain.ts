@@ -1,11 +1,12 @@
 /** A filter chain in force: its TLS, and the terminal network filter that takes connections over. */
 import type { Any } from '@bufbuild/protobuf/wkt';
-import { deniedDetails } from '../../http/rbac/engine.ts';
-import { compileNetworkRbac, type NetworkRbac } from '../../http/rbac/network.ts';
+import { compileNetworkExtAuthz } from '../../http/ext-authz/network.ts';
+import { compileNetworkRbac } from '../../http/rbac/network.ts';
 import { directionOf } from '../../http/response.ts';
 import type { FilterChain } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { ConnectionLimitSchema } from '../../xds/gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js';
+import { ExtAuthzSchema } from '../../xds/gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
 import type { HttpConnectionManager } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { RBACSchema } from '../../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { FilterConfigSchema as SniForwardProxySchema } from '../../xds/gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js';
@@ -16,7 +17,8 @@ import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
 import type { TcpProxyOverrides } from '../tcp/settings.ts';
 import type { MaterialStore } from '../tls/material.ts';
 import { createServerTls, type ServerTls } from '../tls/server.ts';
-import type { ConnectionHandler, Downstream } from '../types.ts';
+import type { ConnectionHandler } from '../types.ts';
+import { type Ask, type Guard, type GuardFilter, guardOf } from './guard.ts';
 
 export interface ChainContext {
   readonly listener: string;
@@ -31,6 +33,8 @@ export interface NetworkFilters {
   /** Decodes the typed_config of a connection manager; apart from `http`, as its types are loaded late. */
   http(config: Any, context: ChainContext): ConnectionHandler;
   tcp(config: TcpProxy, overrides: TcpProxyOverrides, context: ChainContext): ConnectionHandler;
+  /** Calls an authorizer; loaded late as well. */
+  readonly ask: Ask;
 }
 
 export interface ActiveChain {
@@ -41,11 +45,8 @@ export interface ActiveChain {
   readonly handshakeTimeoutMs: number;
   /** Most connections at a time, or undefined. */
   readonly maxConnections: number | undefined;
-  /**
-   * What policies say of a connection: the details of its termination, or undefined where it may go on. It is asked once, before anything is done for the
-   * connection; Envoy asks when the first bytes come.
-   */
-  readonly guard: ((downstream: Downstream) => string | undefined) | undefined;
+  /** It is asked once, before anything is done for the connection; Envoy asks when the first bytes come. */
+  readonly guard: Guard;
   readonly handler: ConnectionHandler;
 }
 
@@ -54,6 +55,7 @@ export const HTTP_CONNECTION_MANAGER: HttpConnectionManager['$typeName'] =
 const TCP_PROXY = 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy';
 const SNI_CLUSTER = 'envoy.extensions.filters.network.sni_cluster.v3.SniCluster';
 const SNI_FORWARD_PROXY = 'envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig';
+export const NETWORK_EXT_AUTHZ = 'envoy.extensions.filters.network.ext_authz.v3.ExtAuthz';
 const RBAC = 'envoy.extensions.filters.network.rbac.v3.RBAC';
 const CONNECTION_LIMIT = 'envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit';
 
@@ -98,8 +100,8 @@ function compileFilters(
   where: string,
   filters: NetworkFilters,
 ): Pick<ActiveChain, 'kind' | 'handler' | 'maxConnections' | 'guard'> {
-  const guards: NetworkRbac[] = [];
-  const guard = (downstream: Downstream) => refusalOf(guards, downstream);
+  const guards: GuardFilter[] = [];
+  const guard = guardOf(guards, filters.ask);
   let sniCluster = false;
   let sniForwardPort: number | undefined;
   let maxConnections: number | undefined;
@@ -119,7 +121,10 @@ function compileFilters(
         return { kind: 'tcp', handler: filters.tcp(config, { sniCluster, sniForwardPort }, context), maxConnections, guard };
       }
       case RBAC:
-        guards.push(compileNetworkRbac(unpack(any, RBACSchema, place), place));
+        guards.push({ rbac: compileNetworkRbac(unpack(any, RBACSchema, place), place) });
+        break;
+      case NETWORK_EXT_AUTHZ:
+        guards.push({ authorizer: compileNetworkExtAuthz(unpack(any, ExtAuthzSchema, place), place) });
         break;
       case SNI_CLUSTER:
         sniCluster = true;
@@ -137,13 +142,4 @@ function compileFilters(
     }
   }
   return unsupported(`${where}.filters`, 'there is no terminal filter (http_connection_manager or tcp_proxy)');
-}
-
-/** Each policy filter of the chain is asked in turn. */
-function refusalOf(guards: readonly NetworkRbac[], downstream: Downstream): string | undefined {
-  for (const guard of guards) {
-    const { verdict } = guard.judge(downstream);
-    if (verdict?.allowed === false) return deniedDetails(verdict);
-  }
-  return undefined;
 }

@@ -243,13 +243,17 @@ export class Passage {
       tls: tls && { version: tls.version, cipher: tls.cipher, peer: tls.peer, local: tls.local },
       reenter: connection.reenters ? (unread) => this.#reenter(unread) : undefined,
     };
-    const denied = chain.guard?.(downstream);
-    if (denied !== undefined) {
-      chain.handler.refused?.(downstream, denied);
-      socket.destroy();
-      return;
-    }
-    chain.handler.onConnection(downstream);
+    const ignore = () => undefined;
+    socket.on('error', ignore);
+    this.#inspecting.add(connection);
+    chain.guard(downstream, (refusal) => {
+      this.#inspecting.delete(connection);
+      socket.off('error', ignore);
+      if (refusal) {
+        chain.handler.refused?.(downstream, refusal);
+        socket.destroy();
+      } else if (!socket.destroyed) chain.handler.onConnection(downstream);
+    });
   }
 
   /** The explicit proxy's next request goes elsewhere: all is chosen anew, by the configuration that is in force now. */

@@ -59,6 +59,9 @@ export function fakeEnvironment(): FakeEnvironment {
       http: () => {
         throw new Error('no HTTP here');
       },
+      ask: () => {
+        throw new Error('no authorizer is asked');
+      },
       tcp: ({ clusterSpecifier }) => {
         const handler = new FakeHandler(String(clusterSpecifier.value));
         handlers.push(handler);

@@ -19,8 +19,8 @@ export function createTcpProxy(config: TcpProxyConfig, overrides: TcpProxyOverri
       relays.add(relay);
       relay.start();
     },
-    refused(downstream, details) {
-      new Relay(downstream, settings, deps, () => undefined).refused(details);
+    refused(downstream, refusal) {
+      new Relay(downstream, settings, deps, () => undefined).refused(refusal);
     },
     // Bytes have no place at which a connection could be told to close: it goes on until one side ends it.
     drain: () => undefined,

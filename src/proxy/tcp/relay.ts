@@ -6,7 +6,7 @@ import { xxHash64 } from '../../http/routes/xxhash.ts';
 import { codeOf } from '../../lib/errors.ts';
 import { failureFlag, isConnectFailure } from '../failure.ts';
 import { newRecord } from '../record.ts';
-import type { AccessRecord, Cluster, Downstream, UpstreamFailure, UpstreamHost } from '../types.ts';
+import type { AccessRecord, Cluster, Downstream, ResponseFlag, UpstreamFailure, UpstreamHost } from '../types.ts';
 import { Pump } from './pump.ts';
 import type { TcpProxyDeps, TcpSettings } from './settings.ts';
 import { takeOver } from './take-over.ts';
@@ -67,7 +67,7 @@ export class Relay {
   }
 
   /** In place of `start`: only logs. */
-  refused(details: string): void {
+  refused({ details, flag }: { readonly details: string; readonly flag: ResponseFlag | undefined }): void {
     const record = this.#record;
     const name = this.#settings.cluster(record.downstream);
     const cluster = this.#deps.clusters.get(name);
@@ -76,6 +76,7 @@ export class Relay {
       record.clusterMetadata = cluster.config.metadata?.filterMetadata;
     }
     record.connectionTerminationDetails = details;
+    if (flag) record.flags.push(flag);
     this.#finish();
   }
 

@@ -1,18 +1,11 @@
-/** The AuthorizationPolicies of a proxy as RBAC filters of Envoy: first what is only logged, then what denies, then what allows. */
-import { create } from '@bufbuild/protobuf';
+/** The AuthorizationPolicies of a proxy as filters of Envoy: first what external authorizers are asked, then what is only logged, what denies, what allows. */
 import type { ResourceOf } from '../../api/index.ts';
-import { type Filter, FilterSchema } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
-import { type Policy, type RBAC, RBAC_Action, RBACSchema } from '../../xds/gen/envoy/config/rbac/v3/rbac_pb.js';
-import { RBACSchema as HttpRBACSchema } from '../../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
-import {
-  type HttpFilter,
-  HttpFilterSchema,
-} from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { RBACSchema as NetworkRBACSchema } from '../../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
-import { policyName } from '../../xds/policy-names.ts';
+import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { type RBAC, RBAC_Action } from '../../xds/gen/envoy/config/rbac/v3/rbac_pb.js';
+import type { HttpFilter } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import type { TranslateContext } from '../context.ts';
-import { typedConfig } from '../proto.ts';
-import { neverPolicy, rbacPolicy } from './rule.ts';
+import { externalAuthorization } from './external.ts';
+import { httpRbac, networkRbac, type Rules, rbacOf } from './rbac.ts';
 import { authorizationPolicies, isDryRun } from './selection.ts';
 import { tokenFilters } from './tokens.ts';
 
@@ -36,7 +29,6 @@ const PARTS = [
 
 type Part = (typeof PARTS)[number];
 
-/** Policies with action CUSTOM are none of its concern. */
 export function authorization(context: TranslateContext): Authorization {
   const policies = authorizationPolicies(context);
   const tokens = tokenFilters(context);
@@ -47,46 +39,20 @@ export function authorization(context: TranslateContext): Authorization {
     const own = policies.filter(({ spec }) => spec.action === part.of);
     return own.length > 0 ? [{ part, own }] : [];
   });
+  const custom = policies.filter(({ spec }) => spec.action === 'CUSTOM');
+  const external = externalAuthorization(context, custom, trustDomains);
   return {
-    // Claims have to be known before policies ask for them.
-    http: [...tokens, ...parts.map(({ part, own }) => httpFilter(rulesOf(part, own, trustDomains, false)))],
-    network: parts.map(({ part, own }) => networkFilter(rulesOf(part, own, trustDomains, true))),
+    // Claims have to be known before policies ask for them; authorizers are asked first of all, as in Istio.
+    http: [...external.http, ...tokens, ...parts.map(({ part, own }) => httpRbac(rulesOf(part, own, trustDomains, false)))],
+    network: [...external.network, ...parts.map(({ part, own }) => networkRbac(rulesOf(part, own, trustDomains, true)))],
   };
-}
-
-interface Rules {
-  readonly rules: RBAC | undefined;
-  readonly shadowRules: RBAC | undefined;
-  readonly shadowRulesStatPrefix: string;
 }
 
 /** Without a policy in force there are no rules; rules that hold no policy deny all where they allow, and nothing where they deny. */
 function rulesOf(part: Part, all: readonly AuthorizationPolicy[], trustDomains: readonly string[], tcp: boolean): Rules {
   const enforced = all.filter((each) => !isDryRun(each));
   const shadow = all.filter(isDryRun);
-  const rbac = (own: readonly AuthorizationPolicy[]) => (own.length > 0 ? rbacOf(part, own, trustDomains, tcp) : undefined);
+  const rbac = (own: readonly AuthorizationPolicy[]): RBAC | undefined =>
+    own.length > 0 ? rbacOf(part.action, own, { trustDomains, tcp }) : undefined;
   return { rules: rbac(enforced), shadowRules: rbac(shadow), shadowRulesStatPrefix: shadow.length > 0 ? part.prefix : '' };
-}
-
-function rbacOf({ action }: Part, all: readonly AuthorizationPolicy[], trustDomains: readonly string[], tcp: boolean): RBAC {
-  const policies: Record<string, Policy> = {};
-  for (const { metadata, spec } of all) {
-    const { namespace, name } = metadata;
-    const context = { namespace, trustDomains, tcp, widens: action !== RBAC_Action.ALLOW };
-    if (spec.rules.length === 0) policies[policyName(namespace, name, 0)] = neverPolicy();
-    for (const [index, rule] of spec.rules.entries()) {
-      const policy = rbacPolicy(rule, context);
-      if (policy) policies[policyName(namespace, name, index)] = policy;
-    }
-  }
-  return create(RBACSchema, { action, policies });
-}
-
-function httpFilter(rules: Rules): HttpFilter {
-  return create(HttpFilterSchema, { name: 'envoy.filters.http.rbac', configType: typedConfig(HttpRBACSchema, rules) });
-}
-
-function networkFilter(rules: Rules): Filter {
-  const config = { ...rules, statPrefix: 'tcp.' };
-  return create(FilterSchema, { name: 'envoy.filters.network.rbac', configType: typedConfig(NetworkRBACSchema, config) });
 }

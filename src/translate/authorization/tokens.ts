@@ -14,6 +14,7 @@ import {
 import type { TranslateContext } from '../context.ts';
 import { typedConfig } from '../proto.ts';
 import { JWT_FILTER, PAYLOAD } from './claims.ts';
+import { keysOf } from './keys.ts';
 import { selects } from './selection.ts';
 
 /** The RequestAuthentications with rules that hold for the proxy, oldest first. */
@@ -23,22 +24,22 @@ export function requestAuthentications(context: TranslateContext): ResourceOf<'R
 
 type Requirement = MessageInitShape<typeof JwtRequirementSchema>;
 
-/** None where no token is asked for. Rules whose keys have to be fetched are none of its concern. */
+/** None where no token is asked for. */
 export function tokenFilters(context: TranslateContext): HttpFilter[] {
   const rules = requestAuthentications(context)
-    .flatMap(({ spec }) => spec.jwtRules)
-    .sort((a, b) => (a.issuer < b.issuer ? -1 : a.issuer > b.issuer ? 1 : 0));
+    .flatMap((policy) => policy.spec.jwtRules.map((rule) => ({ rule, policy })))
+    .sort(({ rule: a }, { rule: b }) => (a.issuer < b.issuer ? -1 : a.issuer > b.issuer ? 1 : 0));
   if (rules.length === 0) return [];
-  const named = rules.map((rule, index) => ({ name: `origins-${index}`, rule }));
+  const named = rules.map(({ rule, policy }, index) => ({ name: `origins-${index}`, rule, jwks: keysOf(rule, policy, context) }));
   const own = named.map(({ name }): Requirement => ({ requiresType: { case: 'providerName', value: name } }));
   const each = named.map(({ rule }, index) => (rule.presence === 'REQUIRED' ? own[index]! : anyOf([own[index]!, MISSING])));
   // A token at a place where several look for theirs is of one issuer alone: one that takes it is enough.
   const requires =
     each.length === 1
       ? each[0]!
-      : anyOf([...(rules.some(isRequired) ? [] : own), { requiresType: { case: 'requiresAll', value: { requirements: each } } }]);
+      : anyOf([...(named.some(isRequired) ? [] : own), { requiresType: { case: 'requiresAll', value: { requirements: each } } }]);
   const config = create(JwtAuthenticationSchema, {
-    providers: Object.fromEntries(named.map(({ name, rule }) => [name, provider(rule)])),
+    providers: Object.fromEntries(named.map(({ name, rule, jwks }) => [name, provider(rule, jwks)])),
     rules: [{ match: { pathSpecifier: { case: 'prefix', value: '/' } }, requirementType: { case: 'requires', value: requires } }],
     bypassCorsPreflight: true,
   });
@@ -47,8 +48,8 @@ export function tokenFilters(context: TranslateContext): HttpFilter[] {
 
 const MISSING: Requirement = { requiresType: { case: 'allowMissing', value: {} } };
 
-function isRequired({ presence }: JwtRule): boolean {
-  return presence === 'REQUIRED';
+function isRequired({ rule }: { readonly rule: JwtRule }): boolean {
+  return rule.presence === 'REQUIRED';
 }
 
 function anyOf(requirements: Requirement[]): Requirement {
@@ -58,11 +59,11 @@ function anyOf(requirements: Requirement[]): Requirement {
 /** Claims that are lists in one string. */
 const SPACED = ['scope', 'permission'];
 
-function provider(rule: JwtRule): MessageInitShape<typeof JwtProviderSchema> {
+function provider(rule: JwtRule, jwks: string): MessageInitShape<typeof JwtProviderSchema> {
   return {
     issuer: rule.issuer,
     audiences: [...rule.audiences],
-    jwksSourceSpecifier: { case: 'localJwks', value: { specifier: { case: 'inlineString', value: rule.jwks ?? '' } } },
+    jwksSourceSpecifier: { case: 'localJwks', value: { specifier: { case: 'inlineString', value: jwks } } },
     forward: rule.forwardOriginalToken ?? false,
     forwardPayloadHeader: rule.outputPayloadToHeader ?? '',
     payloadInMetadata: PAYLOAD,

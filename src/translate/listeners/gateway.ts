@@ -123,7 +123,7 @@ function portChains(
     const lacking = withoutIdentity(context, entry);
     for (const each of own) {
       if (lacking) add(entry, refused(context, { ...each, transportProtocol: 'tls', transportSocket: undefined }, false, lacking));
-      else if (refusal && (http || refusal.concerns === 'all')) add(entry, refused(context, each, http, refusal));
+      else if (refusal) add(entry, refused(context, each, http, refusal));
       else add(entry, http || authorized.network.length === 0 ? each : { ...each, filters: [...authorized.network, ...each.filters] });
     }
   }
@@ -135,7 +135,7 @@ function withoutIdentity(context: TranslateContext, { server, gateway }: Gateway
   if (server.tls?.mode !== 'ISTIO_MUTUAL' || !context.mesh.withoutIdentities) return undefined;
   const reason = `server ${server.port.name || server.port.number} of ${resourceText(gateway)} asks for ISTIO_MUTUAL, and ${NO_IDENTITIES}`;
   reportRefusal(context, gateway, reason);
-  return { origin: gateway, reason, concerns: 'all' };
+  return { origin: gateway, reason };
 }
 
 function refused(context: TranslateContext, { filters, metadata, ...match }: Chain, http: boolean, refusal: Refusal): Chain {

@@ -119,7 +119,6 @@ function ingressPorts({ scope, proxy }: TranslateContext): Served[] {
     refusal: tls && {
       origin: sidecar,
       reason: `${resourceText(sidecar)} asks its sidecars to terminate TLS on port ${port.number}, which this version does not do`,
-      concerns: 'all',
     },
   }));
 }
@@ -152,7 +151,7 @@ function servedChains(context: TranslateContext, served: Served, { refusalOf, au
   const { mode } = context.mesh.withoutIdentities ? { mode: 'DISABLE' as const } : peerModes(context.mesh).of(context.proxy, port ?? 0);
   return MATCHES[kind][mode].map(({ http, mesh, transportProtocol, applicationProtocols = [] }) => {
     const parts = { ...base, name: chainName(served, http), transportProtocol, applicationProtocols };
-    if (refusal && (http || refusal.concerns === 'all')) return refuse(parts, http);
+    if (refusal) return refuse(parts, http);
     const filters = http ? [httpFilter(context, served, authorized.http)] : [...authorized.network, tcpFilter(context, served)];
     const transportSocket = mesh ? { transportSocket: downstreamMeshTls(context.secrets, context.mesh.config) } : {};
     return chain({ ...parts, filters, ...transportSocket });

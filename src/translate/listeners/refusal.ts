@@ -11,7 +11,6 @@ import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_com
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { accessLogs } from '../access-log.ts';
 import { authorizationPolicies, isDryRun, selects } from '../authorization/selection.ts';
-import { requestAuthentications } from '../authorization/tokens.ts';
 import type { TranslateContext } from '../context.ts';
 import { tcpProxy } from '../filters.ts';
 import { metadataOf } from '../metadata.ts';
@@ -25,15 +24,13 @@ import { type HttpSide, httpConnectionManager } from './hcm.ts';
 export interface Refusal {
   readonly origin: Resource;
   readonly reason: string;
-  /** `http`: bytes that are not HTTP pass. */
-  readonly concerns: 'http' | 'all';
 }
 
 /** The refusals that concern a port of this proxy; ports matter to PeerAuthentication only, which gateways do not heed. */
 export type RefusalOf = (port: number) => Refusal | undefined;
 
 export function refusals(context: TranslateContext): RefusalOf {
-  const whole = unreadPolicy(context) ?? authorizationRefusal(context) ?? authenticationRefusal(context);
+  const whole = unreadPolicy(context) ?? authorizationRefusal(context);
   const peer = context.proxy.type === 'sidecar' ? peerAuthentication(context) : undefined;
   const reported = new Set<Resource>();
   const report = (refusal: Refusal | undefined) => {
@@ -42,10 +39,7 @@ export function refusals(context: TranslateContext): RefusalOf {
     reportRefusal(context, refusal.origin, refusal.reason);
     return refusal;
   };
-  return (port) => {
-    if (whole?.concerns === 'all') return report(whole);
-    return report(peer?.(port) ?? whole);
-  };
+  return (port) => report(whole ?? peer?.(port));
 }
 
 export const NO_IDENTITIES = 'there is no CA that gives proxies identities (--ca)';
@@ -72,7 +66,7 @@ function unreadPolicy(context: TranslateContext): Refusal | undefined {
     )
       continue;
     if (selects(context, resource as ResourceOf<PolicyKind>))
-      return { origin: resource, reason: `${resourceText(resource)} is not valid, and what it is to refuse is not known`, concerns: 'all' };
+      return { origin: resource, reason: `${resourceText(resource)} is not valid, and what it is to refuse is not known` };
   }
   return undefined;
 }
@@ -89,13 +83,12 @@ function authorizationRefusal(context: TranslateContext): Refusal | undefined {
   for (const policy of authorizationPolicies(context)) {
     if (isDryRun(policy)) continue;
     const lacking = lackingIn(policy, context.mesh);
-    if (lacking !== undefined) return { origin: policy, reason: `${resourceText(policy)} ${lacking}`, concerns: 'all' };
+    if (lacking !== undefined) return { origin: policy, reason: `${resourceText(policy)} ${lacking}` };
   }
   return undefined;
 }
 
 function lackingIn({ spec }: ResourceOf<'AuthorizationPolicy'>, { withoutIdentities }: Mesh): string | undefined {
-  if (spec.action === 'CUSTOM') return 'asks an external authorizer, which this version does not do';
   if (spec.action === 'AUDIT') return undefined;
   return withoutIdentities && asksIdentity(spec.rules) ? `asks for identities, and ${NO_IDENTITIES}` : undefined;
 }
@@ -116,14 +109,6 @@ function asks(rules: Rules, fields: readonly (keyof AuthorizationSource)[], isKe
   );
 }
 
-/** Keys of tokens that would have to be fetched. */
-function authenticationRefusal(context: TranslateContext): Refusal | undefined {
-  const lacking = requestAuthentications(context).find(({ spec }) => spec.jwtRules.some(({ jwks }) => !jwks));
-  if (!lacking) return undefined;
-  const reason = `${resourceText(lacking)} has keys of JSON Web Tokens fetched (jwksUri, or the issuer’s own), which this version does not do: give them as jwks`;
-  return { origin: lacking, reason, concerns: 'http' };
-}
-
 /** What asks for mutual TLS where no proxy has an identity. */
 function peerAuthentication({ proxy, mesh }: TranslateContext): RefusalOf | undefined {
   if (!mesh.withoutIdentities) return undefined;
@@ -131,7 +116,7 @@ function peerAuthentication({ proxy, mesh }: TranslateContext): RefusalOf | unde
   return (port) => {
     const { mode, origin } = modes.of(proxy, port);
     if (!origin || mode !== 'STRICT') return undefined;
-    return { origin, reason: `${resourceText(origin)} asks for mutual TLS, and ${NO_IDENTITIES}`, concerns: 'all' };
+    return { origin, reason: `${resourceText(origin)} asks for mutual TLS, and ${NO_IDENTITIES}` };
   };
 }
 

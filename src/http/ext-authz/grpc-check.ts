@@ -1,0 +1,214 @@
+/** Asks an authorizer over gRPC (`envoy.service.auth.v3.Authorization/Check`). */
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { SallyportError } from '../../lib/errors.ts';
+import type { AddressSchema } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
+import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import type { GrpcService } from '../../xds/gen/envoy/config/core/v3/grpc_service_pb.js';
+import type {
+  AttributeContext_HttpRequestSchema,
+  AttributeContext_PeerSchema,
+  AttributeContextSchema,
+} from '../../xds/gen/envoy/service/auth/v3/attribute_context_pb.js';
+import {
+  CheckRequestSchema,
+  type CheckResponse,
+  CheckResponseSchema,
+  type OkHttpResponse,
+} from '../../xds/gen/envoy/service/auth/v3/external_auth_pb.js';
+import { durationMs } from '../../xds/match/duration.ts';
+import { unsupported } from '../../xds/unpack.ts';
+import type { Certificate, SocketEnd } from '../connection.ts';
+import type { Head } from '../head.ts';
+import { HeaderMap } from '../header-map.ts';
+import type { JudgedConnection } from '../rbac/subject.ts';
+import { CHECK_ERROR, type CheckedRequest, type CheckVerdict, removeField, setField, toldHeaders } from './check.ts';
+import type { NamePredicate } from './http-check.ts';
+import type { SideAnswer, SideCall } from './side-call.ts';
+
+const PATH = '/envoy.service.auth.v3.Authorization/Check';
+/** Of gRPC's messages: whether it is compressed, and its length. */
+const PREFIX_BYTES = 5;
+
+export interface GrpcCheckOptions {
+  readonly tells: NamePredicate;
+  /** Bodies go as bytes, not as text. */
+  readonly packAsBytes: boolean;
+  readonly includeTlsSession: boolean;
+  /** Names the filter. */
+  readonly where: string;
+}
+
+/** How the service is called, whatever is asked. */
+export interface GrpcTarget {
+  readonly cluster: string;
+  call(attributes: MessageInitShape<typeof AttributeContextSchema>): SideCall;
+}
+
+/** Throws `xds-unsupported` or `xds-invalid`; `where` names the filter. */
+export function compileGrpcTarget(service: GrpcService, where: string): GrpcTarget {
+  const { targetSpecifier: target } = service;
+  if (target.case !== 'envoyGrpc') return unsupported(`${where}.grpc_service`, 'only envoy_grpc is supported');
+  const { clusterName: cluster, authority } = target.value;
+  if (cluster === '') throw new SallyportError('xds-invalid', `${where}.grpc_service.envoy_grpc: names no cluster`);
+  const timeoutMs = durationMs(service.timeout, 0);
+  const initial = service.initialMetadata.map(({ key, value }) => {
+    if (value.includes('%')) unsupported(`${where}.grpc_service.initial_metadata`, 'values that are formats are not supported');
+    return [key.toLowerCase(), value] as const;
+  });
+  return {
+    cluster,
+    call(attributes) {
+      const headers = new HeaderMap(['te', 'trailers', 'content-type', 'application/grpc']);
+      if (timeoutMs > 0) headers.append('grpc-timeout', `${Math.min(timeoutMs, 99_999_999)}m`);
+      for (const [key, value] of initial) headers.append(key, value);
+      const message = toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes }));
+      const body = Buffer.alloc(PREFIX_BYTES + message.length);
+      body.writeUInt32BE(message.length, 1);
+      body.set(message, PREFIX_BYTES);
+      return { cluster, method: 'POST', path: PATH, authority: authority || cluster, scheme: 'http', headers, body, timeoutMs };
+    },
+  };
+}
+
+/** What the authorizer says; undefined where it says nothing, or nothing that can be read. */
+export function readCheckResponse(answer: SideAnswer | undefined): CheckResponse | undefined {
+  if (answer?.status !== 200) return undefined;
+  const { body, headers, trailers } = answer;
+  const status = trailers?.get('grpc-status') ?? headers.get('grpc-status');
+  if (status !== '0' || body.length < PREFIX_BYTES || body[0] !== 0 || body.readUInt32BE(1) !== body.length - PREFIX_BYTES)
+    return undefined;
+  try {
+    return fromBinary(CheckResponseSchema, body.subarray(PREFIX_BYTES));
+  } catch {
+    return undefined;
+  }
+}
+
+export function isAllowed({ status }: CheckResponse): boolean {
+  return (status?.code ?? 0) === 0;
+}
+
+/** Who speaks with whom. */
+export function peersOf(
+  connection: JudgedConnection,
+  service = '',
+): Pick<MessageInitShape<typeof AttributeContextSchema>, 'source' | 'destination'> {
+  const { directRemoteAddress, localAddress, tls } = connection;
+  return {
+    source: { ...peer(directRemoteAddress, tls?.peer), service },
+    destination: peer(localAddress, tls?.local),
+  };
+}
+
+function peer(end: SocketEnd, certificate: Certificate | undefined): MessageInitShape<typeof AttributeContext_PeerSchema> {
+  const principal = certificate?.uriSans[0] ?? certificate?.dnsSans[0] ?? certificate?.subject ?? '';
+  return { address: addressOf(end), principal };
+}
+
+function addressOf({ ip, port }: SocketEnd): MessageInitShape<typeof AddressSchema> {
+  if (ip.startsWith('/')) return { address: { case: 'pipe', value: { path: ip } } };
+  return { address: { case: 'socketAddress', value: { address: ip, portSpecifier: { case: 'portValue', value: port } } } };
+}
+
+/** Throws as `compileGrpcTarget`. */
+export function compileGrpcCheck(service: GrpcService, options: GrpcCheckOptions) {
+  const target = compileGrpcTarget(service, options.where);
+  return {
+    cluster: target.cluster,
+    call: (request: CheckedRequest) => target.call(attributesOf(request, options)),
+    read(answer: SideAnswer | undefined): CheckVerdict {
+      const response = readCheckResponse(answer);
+      return response ? verdictOf(response) : CHECK_ERROR;
+    },
+  };
+}
+
+function attributesOf(
+  request: CheckedRequest,
+  { tells, packAsBytes, includeTlsSession }: GrpcCheckOptions,
+): MessageInitShape<typeof AttributeContextSchema> {
+  const { head, connection, record, startTime, body } = request;
+  const http: MessageInitShape<typeof AttributeContext_HttpRequestSchema> = {
+    id: String(head.random),
+    method: head.method,
+    headers: Object.fromEntries(toldHeaders(request, tells)),
+    path: head.path,
+    host: head.authority,
+    scheme: head.scheme,
+    protocol: head.protocol,
+    size: BigInt(record.bytesReceived),
+    ...(body && (packAsBytes ? { rawBody: body.bytes } : { body: body.bytes.toString('utf8') })),
+  };
+  return {
+    ...peersOf(connection, head.headers.get('x-envoy-downstream-service-cluster')),
+    request: { time: timestampFromMs(Math.trunc(startTime)), http },
+    tlsSession: includeTlsSession && connection.serverName !== '' ? { sni: connection.serverName } : undefined,
+    metadataContext: {},
+    routeMetadataContext: {},
+  };
+}
+
+function verdictOf(response: CheckResponse): CheckVerdict {
+  const { httpResponse, dynamicMetadata } = response;
+  const metadata = dynamicMetadata;
+  if (isAllowed(response)) return { ...(httpResponse.case === 'okResponse' ? changesOf(httpResponse.value) : NO_CHANGES), metadata };
+  const denied = httpResponse.case === 'deniedResponse' ? httpResponse.value : undefined;
+  const headers = new HeaderMap();
+  for (const [name, value] of fieldsOf(denied?.headers ?? []))
+    if (!name.startsWith(':') && name !== 'content-length') headers.append(name, value);
+  const status = denied?.status?.code || 403;
+  return { kind: 'denied', status, body: Buffer.from(denied?.body ?? '', 'utf8'), headers, metadata };
+}
+
+const NO_CHANGES = { kind: 'allowed', edit: undefined, mark: undefined } as const;
+
+function fieldsOf(options: readonly HeaderValueOption[]): [name: string, value: string][] {
+  return options.map(({ header }) => [
+    header?.key.toLowerCase() ?? '',
+    header?.value || Buffer.from(header?.rawValue ?? []).toString('latin1'),
+  ]);
+}
+
+function changesOf(ok: OkHttpResponse): Omit<CheckVerdict & { kind: 'allowed' }, 'metadata'> {
+  const { headers, headersToRemove, responseHeadersToAdd, queryParametersToSet, queryParametersToRemove } = ok;
+  const set = fieldsOf(headers.filter(({ append }) => !append));
+  const more = fieldsOf(headers.filter(({ append }) => append === true));
+  const removed = headersToRemove.map((name) => name.toLowerCase());
+  const query = queryParametersToSet.length + queryParametersToRemove.length > 0;
+  const edit = (head: Head) => {
+    for (const [name, value] of set) setField(head, name, value);
+    for (const [name, value] of more) if (head.headers.has(name)) head.headers.set(name, `${head.headers.all(name).join(',')},${value}`);
+    for (const name of removed) removeField(head, name);
+    if (query) head.path = withQuery(head.path, ok);
+  };
+  return {
+    kind: 'allowed',
+    edit: headers.length + removed.length > 0 || query ? edit : undefined,
+    mark: responseHeadersToAdd.length > 0 ? (response) => markResponse(response, responseHeadersToAdd) : undefined,
+  };
+}
+
+function withQuery(path: string, { queryParametersToSet, queryParametersToRemove }: OkHttpResponse): string {
+  const at = path.indexOf('?');
+  const query = new URLSearchParams(at < 0 ? '' : path.slice(at + 1));
+  for (const { key, value } of queryParametersToSet) query.set(key, value);
+  for (const key of queryParametersToRemove) query.delete(key);
+  const text = query.toString();
+  return `${at < 0 ? path : path.slice(0, at)}${text === '' ? '' : `?${text}`}`;
+}
+
+const { ADD_IF_ABSENT, OVERWRITE_IF_EXISTS, OVERWRITE_IF_EXISTS_OR_ADD } = HeaderValueOption_HeaderAppendAction;
+
+function markResponse(response: HeaderMap, options: readonly HeaderValueOption[]): void {
+  for (const [index, [name, value]] of fieldsOf(options).entries()) {
+    const { append, appendAction } = options[index]!;
+    const present = response.has(name);
+    const overwrites =
+      append === false || (append === undefined && (appendAction === OVERWRITE_IF_EXISTS_OR_ADD || appendAction === OVERWRITE_IF_EXISTS));
+    if (append === undefined && ((appendAction === ADD_IF_ABSENT && present) || (appendAction === OVERWRITE_IF_EXISTS && !present)))
+      continue;
+    if (overwrites) response.set(name, value);
+    else response.append(name, value);
+  }
+}

@@ -1,0 +1,48 @@
+/** What a filter waits for while it holds a request: time, or the answer of another server. All of it ends with the request. */
+import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
+import type { ManagerCore } from './contract.ts';
+import { SideExchange } from './side-exchange.ts';
+import { TimerEntry } from './timers.ts';
+
+interface Hold {
+  readonly timer: TimerEntry;
+  readonly done: (over: boolean) => void;
+}
+
+export class FilterWait {
+  readonly #core: ManagerCore;
+  #hold: Hold | undefined;
+  #side: SideExchange | undefined;
+
+  constructor(core: ManagerCore) {
+    this.#core = core;
+  }
+
+  hold(ms: number, done: (over: boolean) => void): void {
+    const timer = new TimerEntry(() => {
+      this.#hold = undefined;
+      done(false);
+    });
+    this.#hold = { timer, done };
+    this.#core.timers.arm(timer, ms);
+  }
+
+  ask(call: SideCall, done: (answer: SideAnswer | undefined) => void): void {
+    const side = new SideExchange(this.#core.deps, call, (answer) => {
+      this.#side = undefined;
+      done(answer);
+    });
+    this.#side = side;
+    side.start();
+  }
+
+  /** The request is over. */
+  end(): void {
+    this.#side?.abandon();
+    const hold = this.#hold;
+    if (!hold) return;
+    this.#hold = undefined;
+    this.#core.timers.disarm(hold.timer);
+    hold.done(true);
+  }
+}
