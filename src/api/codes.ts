@@ -51,7 +51,7 @@ export const DECODING_CODES = {
     summary:
       'An object is of a kind that its API group does not have, or of a group that does not exist; a cluster would refuse the object, and it is not in force.',
   },
-  SP0016: {
+  SP0017: {
     name: 'RefusedByProxy',
     level: 'Error',
     summary: 'A proxy would not take what was made of an object; what was in force of it before stays in force there.',
