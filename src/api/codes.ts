@@ -51,6 +51,12 @@ export const DECODING_CODES = {
     summary:
       'An object is of a kind that its API group does not have, or of a group that does not exist; a cluster would refuse the object, and it is not in force.',
   },
+  SP0016: {
+    name: 'ClusterNotRead',
+    level: 'Error',
+    summary:
+      'Objects of the cluster cannot be read, mostly for want of a permission: what there is of them is not known, and nothing is proved beside it.',
+  },
 } as const satisfies Readonly<Record<string, { name: string; level: Level; summary: string }>>;
 
 export type DecodingCode = keyof typeof DECODING_CODES;
