@@ -1,12 +1,13 @@
 /** The cluster that a command with `--kube` asks about, and files laid over it. */
 import { homedir } from 'node:os';
 import { type Command, Option } from 'commander';
+import type { ClusterAccess } from '../config/kubernetes/access.ts';
 import type { ClusterObjects } from '../config/kubernetes/cluster-objects.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { printError } from './print.ts';
 
-const ISTIO_SYSTEM = 'istio-system';
+export const ISTIO_SYSTEM = 'istio-system';
 
 /** Which cluster, and what of it. */
 export interface ClusterOptions {
@@ -43,11 +44,9 @@ export interface LiveCluster {
   with(files: Snapshot): Snapshot;
 }
 
-/** Rejects with what `findCluster` and `readCluster` throw. */
-export async function readLiveCluster(options: ClusterOptions): Promise<LiveCluster> {
+/** The access to the cluster that is meant. Rejects with what `findCluster` throws. */
+export async function clusterAccess({ context, kubeconfig }: ClusterOptions): Promise<ClusterAccess> {
   const { findCluster } = await import('../config/kubernetes/find-cluster.ts');
-  const { readCluster } = await import('../config/kubernetes/read-cluster.ts');
-  const { context, kubeconfig, revision, istioNamespace = ISTIO_SYSTEM } = options;
   const environment = process.env;
   const access = findCluster({
     context,
@@ -61,6 +60,14 @@ export async function readLiveCluster(options: ClusterOptions): Promise<LiveClus
     printError(
       `sallyport: WARNING: ${access.server.href} is not verified (insecure-skip-tls-verify): whoever is on the way there can answer in its place, and read the credentials\n`,
     );
+  return access;
+}
+
+/** Rejects with what `findCluster` and `readCluster` throw. */
+export async function readLiveCluster(options: ClusterOptions): Promise<LiveCluster> {
+  const { readCluster } = await import('../config/kubernetes/read-cluster.ts');
+  const { revision, istioNamespace = ISTIO_SYSTEM } = options;
+  const access = await clusterAccess(options);
   const namespaces = options.namespace === undefined ? [] : [...new Set([options.namespace, istioNamespace])];
   const objects: ClusterObjects = await readCluster(access, { istioNamespace, revision, namespaces });
   return {

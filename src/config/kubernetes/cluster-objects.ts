@@ -9,12 +9,20 @@ import { originText } from '../../lib/origin.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { Store } from '../store.ts';
 import { applied } from './applied.ts';
+import type { ListSink } from './list.ts';
 import { ObjectSource } from './object-source.ts';
 
 /** Of which kind an object is: lists don't repeat it. */
 export interface KindNames {
   readonly kind: string;
   readonly apiVersion: string;
+}
+
+/** A list that is read, and read anew: see `Reflected`. */
+export interface Listing extends ListSink {
+  complete(): void;
+  changed(value: Record<string, unknown>): void;
+  deleted(value: Record<string, unknown>): void;
 }
 
 interface Name {
@@ -32,6 +40,7 @@ export class ClusterObjects {
   readonly #store = new Store(true);
   /** By the key under which the store has it. */
   readonly #names = new Map<string, Name>();
+  readonly #reports = new Set<string>();
   #order: readonly string[] | undefined;
 
   /**
@@ -51,16 +60,43 @@ export class ClusterObjects {
     return key;
   }
 
-  /** The object does not exist any more. */
-  delete(key: string): void {
+  /** The objects of one list, each put as it comes; those that were in it before and are not now are gone when it is complete. */
+  listing(names: KindNames, calledThere?: string): Listing {
+    const before = new Set<string>();
+    let now = new Set<string>();
+    return {
+      object: (value) => void now.add(this.put(value, names, calledThere)),
+      restarted: () => {
+        // What was put is there all the same, unless the list that begins now says otherwise.
+        for (const key of now) before.add(key);
+        now = new Set();
+      },
+      complete: () => {
+        for (const key of before) if (!now.has(key)) this.#remove(key);
+        before.clear();
+      },
+      changed: (value) => void now.add(this.put(value, names, calledThere)),
+      deleted: (value) => {
+        const { name, namespace } = slim(value, names).metadata;
+        const key = keyOf(names, namespace, name);
+        now.delete(key);
+        this.#remove(key);
+      },
+    };
+  }
+
+  #remove(key: string): void {
     this.#store.delete(key);
     if (this.#names.delete(key)) this.#order = undefined;
   }
 
   /** What can't be read; an empty list where it can be again. */
   report(about: string, findings: readonly Finding[]): void {
-    if (findings.length > 0) this.#store.set(`report ${about}`, { resources: [], findings });
-    else this.#store.delete(`report ${about}`);
+    const key = `report ${about}`;
+    if (findings.length > 0) {
+      this.#store.set(key, { resources: [], findings });
+      this.#reports.add(key);
+    } else if (this.#reports.delete(key)) this.#store.delete(key);
   }
 
   /**
@@ -91,8 +127,7 @@ export class ClusterObjects {
     this.#order ??= [...this.#names]
       .sort(([, a], [, b]) => compare(a.name, b.name) || compare(a.namespace, b.namespace))
       .map(([key]) => key);
-    const reports = this.#store.files().filter((key) => key.startsWith('report '));
-    return this.#store.snapshot([...reports, ...this.#order]);
+    return this.#store.snapshot([...this.#reports, ...this.#order]);
   }
 }
 

@@ -34,6 +34,11 @@ export function statusText(body: unknown, raw: string): string {
 /** Whether what failed may succeed when it is asked again, without anybody changing anything. */
 export function mayPass(error: unknown): boolean {
   if (error instanceof ApiError) return error.status === 429 || error.status >= 500;
+  return isUnreachable(error);
+}
+
+/** Whether the server could not be reached, or the connection broke off. */
+export function isUnreachable(error: unknown): boolean {
   return error instanceof SallyportError && error.code === 'cluster-unreachable';
 }
 

@@ -2,7 +2,7 @@
 import { isMapping } from '../../api/decode.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { ApiClient } from './client.ts';
-import { type ClusterObjects, type KindNames, notRead } from './cluster-objects.ts';
+import { type ClusterObjects, type KindNames, type Listing, notRead } from './cluster-objects.ts';
 import { isStatus } from './errors.ts';
 import { getPatiently, listObjects } from './list.ts';
 
@@ -23,7 +23,7 @@ const INJECTOR = 'istio-sidecar-injector';
  */
 export async function istioMaps(client: ApiClient, objects: ClusterObjects, { istioNamespace, revision }: IstioMaps): Promise<void> {
   const path = `/api/v1/namespaces/${encodeURIComponent(istioNamespace)}/configmaps`;
-  const wanted = revision === undefined || revision === 'default' ? MESH : `${MESH}-${revision}`;
+  const wanted = meshMapName(revision);
   const maps = new Map<string, Record<string, unknown>>();
   try {
     const take = {
@@ -40,8 +40,30 @@ export async function istioMaps(client: ApiClient, objects: ClusterObjects, { is
   }
   const mesh = maps.get(wanted);
   if (!mesh) demandChoice(maps, revision, istioNamespace);
-  else objects.put({ ...mesh, metadata: { ...(mesh.metadata as object), name: MESH } }, MAP, wanted);
+  else objects.put(renamed(mesh), MAP, wanted);
   for (const [name, map] of maps) if (name.startsWith(INJECTOR)) objects.put(map, MAP);
+}
+
+/** The ConfigMap that holds the MeshConfig. */
+export function meshMapName(revision: string | undefined): string {
+  return revision === undefined || revision === 'default' ? MESH : `${MESH}-${revision}`;
+}
+
+function renamed(map: Record<string, unknown>): Record<string, unknown> {
+  return { ...map, metadata: { ...(map.metadata as object), name: MESH } };
+}
+
+/** The same, to be followed. */
+export function meshMapListing(objects: ClusterObjects, revision: string | undefined): Listing {
+  const name = meshMapName(revision);
+  const listing = objects.listing(MAP, name);
+  return {
+    object: (value) => listing.object(renamed(value)),
+    restarted: () => listing.restarted(),
+    complete: () => listing.complete(),
+    changed: (value) => listing.changed(renamed(value)),
+    deleted: (value) => listing.deleted(renamed(value)),
+  };
 }
 
 /** Where maps may not be listed, one may be read by its name. */

@@ -23,17 +23,19 @@ export interface ListOptions {
   readonly pause?: (ms: number) => Promise<unknown>;
 }
 
+/** Who takes the objects of a list. */
+export interface ListSink {
+  object(value: Record<string, unknown>): void;
+  /** The list begins anew: what came before does not count. */
+  restarted(): void;
+}
+
 /**
  * Gives each object as it comes; returns the resource version of the list, from which a watch goes on.
- * A page that has expired (410) starts the list anew: `restarted` says that what came before does not count.
+ * A page that has expired (410) starts the list anew.
  * @throws ApiError, SallyportError
  */
-export async function listObjects(
-  client: ApiClient,
-  path: string,
-  take: { object(value: Record<string, unknown>): void; restarted(): void },
-  options: ListOptions = {},
-): Promise<string> {
+export async function listObjects(client: ApiClient, path: string, take: ListSink, options: ListOptions = {}): Promise<string> {
   const { query = {}, limit = PAGE } = options;
   let next = '';
   for (let starts = 1; ; ) {

@@ -1,13 +1,14 @@
 /** A cluster read once: every object that counts, and what of it can't be read. */
 import { isMapping } from '../../api/decode.ts';
 import { messageOf } from '../../lib/errors.ts';
+import type { Finding } from '../../lib/finding.ts';
 import type { ClusterAccess } from './access.ts';
 import { ApiClient } from './client.ts';
 import { ClusterObjects, type KindNames, keyOf, notRead } from './cluster-objects.ts';
 import { isStatus } from './errors.ts';
 import { type IstioMaps, istioMaps } from './istio-maps.ts';
 import { getPatiently, listObjects } from './list.ts';
-import { referencesIn } from './references.ts';
+import { type Reference, referencesIn } from './references.ts';
 import { discover, type ServedKind } from './served-kinds.ts';
 
 export interface ReadClusterOptions extends IstioMaps {
@@ -30,9 +31,7 @@ export async function readCluster(access: ClusterAccess, options: ReadClusterOpt
     const kinds = await discover(client, options.signal);
     await atMost(AT_ONCE, kinds, (kind) => readKind(client, kind, objects, options));
     await istioMaps(client, objects, options);
-    await atMost(AT_ONCE, referencesIn(objects.snapshot()), ({ kind, namespace, name }) =>
-      readReference(client, kind, namespace, name, objects),
-    );
+    await atMost(AT_ONCE, referencesIn(objects.snapshot()), (reference) => readReference(client, reference, objects));
     return objects;
   } finally {
     client.close();
@@ -40,16 +39,13 @@ export async function readCluster(access: ClusterAccess, options: ReadClusterOpt
 }
 
 /** CRDs are as large as hundreds of other objects. */
-const PAGES: Readonly<Record<string, number>> = { CustomResourceDefinition: 50 };
+export const PAGES: Readonly<Record<string, number>> = { CustomResourceDefinition: 50 };
 
 async function readKind(client: ApiClient, kind: ServedKind, objects: ClusterObjects, options: ReadClusterOptions): Promise<void> {
-  const list = (path: string) => {
-    const keys: string[] = [];
-    const take = {
-      object: (value: Record<string, unknown>) => void keys.push(objects.put(value, kind)),
-      restarted: () => keys.splice(0).forEach((key) => void objects.delete(key)),
-    };
-    return listObjects(client, path, take, { signal: options.signal, limit: PAGES[kind.kind] });
+  const list = async (path: string) => {
+    const listing = objects.listing(kind);
+    await listObjects(client, path, listing, { signal: options.signal, limit: PAGES[kind.kind] });
+    listing.complete();
   };
   try {
     await list(kind.path);
@@ -64,11 +60,12 @@ async function readKind(client: ApiClient, kind: ServedKind, objects: ClusterObj
         if (!isStatus(inner, 403)) throw inner;
       }
     }
-    objects.report(kind.resource, [forbidden(kind, messageOf(error), namespaces)]);
+    objects.report(kind.resource, [kindForbidden(kind, messageOf(error), namespaces)]);
   }
 }
 
-function forbidden({ kind, resource, decidesCalls }: ServedKind, said: string, namespaces: readonly string[]) {
+/** That a kind may not be read, what follows from it, and which permission is missing. */
+export function kindForbidden({ kind, resource, decidesCalls }: ServedKind, said: string, namespaces: readonly string[] = []): Finding {
   const read = namespaces.length > 0 ? `outside of ${namespaces.join(', ')} ` : '';
   const effect = decidesCalls
     ? `what there is of them ${read}is not known, answers leave it out, and findings that miss one may be wrong`
@@ -77,13 +74,7 @@ function forbidden({ kind, resource, decidesCalls }: ServedKind, said: string, n
   return notRead(kind, `${resource} can't be read: ${effect}. ${mend}. ${said}`, {}, decidesCalls ? 'Error' : 'Warning');
 }
 
-async function readReference(
-  client: ApiClient,
-  kind: 'Secret' | 'ConfigMap',
-  namespace: string,
-  name: string,
-  objects: ClusterObjects,
-): Promise<void> {
+async function readReference(client: ApiClient, { kind, namespace, name }: Reference, objects: ClusterObjects): Promise<void> {
   const resource = kind === 'Secret' ? 'secrets' : 'configmaps';
   const names: KindNames = { kind, apiVersion: 'v1' };
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/${resource}/${encodeURIComponent(name)}`;
@@ -93,9 +84,15 @@ async function readReference(
   } catch (error) {
     if (isStatus(error, 404)) return;
     if (!isStatus(error, 403)) throw error;
-    const message = `it can't be read, and whether it is there and what it holds is not known. Let this user get ${resource} ${name} in ${namespace}. ${messageOf(error)}`;
-    objects.report(keyOf(names, namespace, name), [notRead(kind, message, { namespace, name })]);
+    objects.report(keyOf(names, namespace, name), [referenceForbidden({ kind, namespace, name }, messageOf(error))]);
   }
+}
+
+/** The same of one object. */
+export function referenceForbidden({ kind, namespace, name }: Reference, said: string): Finding {
+  const resource = kind === 'Secret' ? 'secrets' : 'configmaps';
+  const message = `it can't be read, and whether it is there and what it holds is not known. Let this user get, list and watch ${resource} ${name} in ${namespace}. ${said}`;
+  return notRead(kind, message, { namespace, name });
 }
 
 /** Runs for each, so many at once; the first error ends it. */

@@ -5,7 +5,7 @@ import { Identities } from '../../ca/identities.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import { isLoopbackAddress, type SocketAddress } from '../../lib/socket-address.ts';
 import { type AdsServer, startAdsServer } from '../../xds/ads/server.ts';
-import { type ControlPlane, controlFromFiles } from '../from-files.ts';
+import { type ControlPlane, controlFromFiles, type OpenSource } from '../from-files.ts';
 import type { ControlEvent } from '../report.ts';
 import { type MeshCredentials, meshCredentials } from './credentials.ts';
 import { ServedProxies } from './served-proxies.ts';
@@ -13,6 +13,8 @@ import { streamsJson } from './status.ts';
 
 export interface ControllerOptions {
   readonly paths: readonly string[];
+  /** What is read in place of files. */
+  readonly source?: OpenSource | undefined;
   readonly meshConfig: string | undefined;
   /** Folder of the CA that gives proxies their identities; undefined: nobody has one. */
   readonly ca: string | undefined;
@@ -31,12 +33,13 @@ const MOST_AGE_MS = 30 * 60_000;
 
 /** Resolves when what the files say is served. Rejects with `usage` for addresses that are not to be served. */
 export async function startController(options: ControllerOptions, tell: (event: ControlEvent) => void): Promise<ControlPlane> {
-  const { paths, meshConfig, ca, xds, xdsTls, statusAddress, keepMs } = options;
+  const { paths, source, meshConfig, ca, xds, xdsTls, statusAddress, keepMs } = options;
   checkAddresses(options);
   const served = new ServedProxies({ keepMs, tell });
   const identities = ca === undefined ? undefined : new Identities(ca, Date.now);
   const control = await controlFromFiles({
     paths,
+    source,
     meshConfig,
     statusAddress,
     analyse: true,
