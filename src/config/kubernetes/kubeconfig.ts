@@ -156,6 +156,6 @@ export function pick(sections: ReadonlyMap<string, Section>, what: string, name:
   const found = sections.get(name);
   if (found) return found;
   const near = closest(name, [...sections.keys()]);
-  const others = near ? `did you mean ${near}?` : sections.size > 0 ? `there are ${[...sections.keys()].join(', ')}` : 'there is none';
+  const others = near ? `did you mean ${near}?` : sections.size > 0 ? `there is ${[...sections.keys()].join(', ')}` : 'there is none';
   throw new SallyportError('kubeconfig-invalid', `${files.join(', ')}: there is no ${what} ${name}; ${others}`);
 }
