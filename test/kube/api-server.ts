@@ -90,7 +90,9 @@ export class ApiServer {
     ] as const) {
       writeFileSync(join(folder, `${name}.ext`), extension);
       openssl('req', '-newkey', 'rsa:2048', '-nodes', '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', subject);
-      openssl(...`x509 -req -in ${name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out ${name}.crt -extfile ${name}.ext`.split(' '));
+      openssl(
+        ...`x509 -req -in ${name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out ${name}.crt -extfile ${name}.ext`.split(' '),
+      );
     }
   }
 
@@ -245,9 +247,15 @@ const CLUSTER_SCOPED = /^(?:Namespace|Node|CustomResourceDefinition|GatewayClass
 
 function pathOf({ apiVersion, kind, metadata }: Document): string {
   const lower = kind.toLowerCase();
-  const plural = lower.endsWith('y') && lower !== 'gateway' ? `${lower.slice(0, -1)}ies` : `${lower}${lower.endsWith('s') ? 'es' : 's'}`;
+  const plural = pluralOf(lower);
   const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
   return CLUSTER_SCOPED.test(kind) ? `${root}/${plural}` : `${root}/namespaces/${metadata.namespace ?? 'default'}/${plural}`;
+}
+
+function pluralOf(kind: string): string {
+  if (kind === 'endpoints') return kind;
+  if (kind.endsWith('y') && kind !== 'gateway') return `${kind.slice(0, -1)}ies`;
+  return kind.endsWith('s') ? `${kind}es` : `${kind}s`;
 }
 
 function named(resources: readonly { readonly name: string }[], name: string): boolean {

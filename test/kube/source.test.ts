@@ -112,7 +112,8 @@ test('a kind whose CRD comes later is followed, and its objects go with the CRD'
     metadata: { name: metadata.name, annotations: metadata.annotations },
     spec,
   });
-  const group = 'apiVersion: networking.istio.io/v1\nkind: WorkloadGroup\nmetadata: { name: g }\nspec: { template: { serviceAccount: s } }\n';
+  const group =
+    'apiVersion: networking.istio.io/v1\nkind: WorkloadGroup\nmetadata: { name: g }\nspec: { template: { serviceAccount: s } }\n';
   await server.until('/apis/networking.istio.io/v1/workloadgroups', () => true);
   await server.apply(group);
   await listener.until((input) => groups(input) === 1);
@@ -147,7 +148,9 @@ spec:
   await listener.until((input) => secrets(input).length === 0);
 });
 
-test('a server that goes away leaves in force what was read last, and says since when; back again it is caught up with', { skip }, async (t) => {
+test('a server that goes away leaves in force what was read last, and says since when; back again it is caught up with', {
+  skip,
+}, async (t) => {
   await server.apply(entry('a', 'a.example'));
   const { source, listener } = await follow(t);
   await server.down();

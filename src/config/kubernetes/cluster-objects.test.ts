@@ -55,7 +55,11 @@ test('an object that breaks keeps its last good version, and one that is deleted
 test('a list that is read anew takes away what is not in it, also where it began twice', () => {
   const objects = new ClusterObjects();
   const listing = objects.listing(ENTRY);
-  const names = () => objects.snapshot().list('ServiceEntry').map(({ metadata }) => metadata.name);
+  const names = () =>
+    objects
+      .snapshot()
+      .list('ServiceEntry')
+      .map(({ metadata }) => metadata.name);
   for (const name of ['a', 'b', 'c']) listing.object(entry(name, host(`${name}.example`)));
   listing.complete();
   listing.restarted();
@@ -118,7 +122,10 @@ spec: { host: [z.example] }
 test('what can not be read is said as long as it can not', () => {
   const objects = new ClusterObjects();
   objects.report('virtualservices', [notRead('VirtualService', 'not allowed')]);
-  assert.deepEqual(objects.snapshot().findings.map(({ code }) => code), ['SP0016']);
+  assert.deepEqual(
+    objects.snapshot().findings.map(({ code }) => code),
+    ['SP0016'],
+  );
   objects.report('virtualservices', []);
   assert.deepEqual(objects.snapshot().findings, []);
 });

@@ -77,7 +77,7 @@ test('a token in a file is read again after a minute, and when the server does n
 test('what can not be honoured is refused, never left out', (t) => {
   const withUser = (user: object) => written(t, { ...CONFIG, users: [{ name: 'alice', user }] });
   const withCluster = (cluster: object) =>
-    written(t, { ...CONFIG, clusters: [{ name: 'c1', cluster: { server: "https://one.example", ...cluster } }] });
+    written(t, { ...CONFIG, clusters: [{ name: 'c1', cluster: { server: 'https://one.example', ...cluster } }] });
   const refused: [string, RegExp][] = [
     [withUser({ 'auth-provider': { name: 'gcp' } }), /auth-provider is no longer supported/],
     [withUser({ 'client-certificate-data': 'QQ==' }), /need each other/],

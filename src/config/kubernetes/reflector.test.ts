@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { fixedCredentials } from './static-credentials.ts';
 import type { ClusterAccess, Credentials } from './access.ts';
 import { ApiClient } from './client.ts';
 import { listObjects } from './list.ts';
 import { reflect } from './reflector.ts';
+import { fixedCredentials } from './static-credentials.ts';
 
 /** What a server does that misbehaves in ways that a real one doesn't on demand: one step for each request. */
 type Step = (response: ServerResponse, query: URLSearchParams, request: IncomingMessage) => void;
