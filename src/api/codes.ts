@@ -55,7 +55,7 @@ export const DECODING_CODES = {
     name: 'ClusterNotRead',
     level: 'Error',
     summary:
-      'Objects of the cluster cannot be read, mostly for want of a permission: what there is of them is not known, and nothing is proved beside it.',
+      'Objects of the cluster cannot be read, mostly for want of a permission, or are not there yet: what they do is not known, and nothing is proved beside it.',
   },
 } as const satisfies Readonly<Record<string, { name: string; level: Level; summary: string }>>;
 

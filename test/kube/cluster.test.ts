@@ -149,6 +149,23 @@ test('diff says what files would change in the cluster if they were applied', { 
   assert.match(laidOver.output, /Reaches pay\.example\.org|\[ServiceEntry shop\/pay .*change\.yaml/);
 });
 
+test('a Deployment that files add has no pods yet, and nothing is decided about them', { skip }, async (t) => {
+  const deployment = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web, namespace: shop }
+spec:
+  selector: { matchLabels: { app: web } }
+  template: { metadata: { labels: { app: web } }, spec: { containers: [{ name: web, image: web }] } }
+`;
+  const added = await run(['diff', file(t, deployment)]);
+  assert.equal(added.code, 1);
+  assert.match(added.output, /undecided: Deployment shop\/web: its pods are not there yet/);
+  await server.apply(deployment);
+  t.after(() => server.delete('Deployment', 'apps/v1', 'web', 'shop'));
+  assert.equal((await run(['diff', file(t, deployment)])).code, 0);
+});
+
 test('credentials: a certificate, a file with a token, a program; and the name that a certificate is for', { skip }, async () => {
   const certificate = server.kubeconfig({ 'client-certificate': 'client.crt', 'client-key': 'client.key' });
   writeFileSync(join(server.folder, 'token'), `${server.token('admin')}\n`);
@@ -211,6 +228,22 @@ test('what may not be read is said, and nothing is proved beside it', { skip }, 
     ['Error AuthorizationPolicy', 'Warning CustomResourceDefinition'],
   );
   assert.equal(analyzed.code, 1);
+});
+
+test('who may read one namespace gets what that holds, and is told that it is not all', { skip }, async () => {
+  const names = { metadata: { name: 'tenant', namespace: 'shop' } };
+  const apiVersion = 'rbac.authorization.k8s.io/v1';
+  const rules = [{ apiGroups: ['networking.istio.io'], resources: ['virtualservices'], verbs: ['list'] }];
+  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'tenant' };
+  const objects = [
+    { apiVersion, kind: 'Role', ...names, rules },
+    { apiVersion, kind: 'RoleBinding', ...names, roleRef, subjects: [{ kind: 'User', name: 'tenant' }] },
+  ];
+  await server.apply(objects.map((each) => JSON.stringify(each)).join('\n---\n'));
+  const { output, code } = await run(['analyze', '-n', 'shop', '--all'], server.kubeconfig({ token: server.token('tenant') }));
+  assert.equal(code, 1);
+  assert.match(output, /virtualservices\.networking\.istio\.io can't be read: what there is of them outside of shop, istio-system is not known/);
+  assert.match(output, / 1 object read/);
 });
 
 test('of Secrets those are read that something refers to; that one may not be read is not that it is missing', { skip }, async (t) => {

@@ -1,5 +1,6 @@
 /** An object of a file as the cluster would hold it. */
 import type { Kind, ResourceOf } from '../../api/index.ts';
+import { sameContent } from '../../lib/same.ts';
 
 /** Fields that the API server gives a Service which does not say them. */
 const GIVEN_TO_SERVICES = ['clusterIP', 'clusterIPs', 'ipFamilies', 'ipFamilyPolicy', 'healthCheckNodePort'] as const;
@@ -28,4 +29,19 @@ function given(written: ResourceOf<Kind>, there: ResourceOf<Kind> | undefined): 
     if (said === undefined || (Array.isArray(said) && said.length === 0)) spec[field] = before[field];
   }
   return spec;
+}
+
+/** Whether a Deployment gets pods that differ in what the mesh goes by. */
+export function rollsOut({ spec: { template } }: ResourceOf<'Deployment'>, there: ResourceOf<Kind> | undefined): boolean {
+  if (there?.kind !== 'Deployment') return true;
+  const before = there.spec.template;
+  return (
+    !sameContent(sorted(template.metadata?.labels), sorted(before.metadata?.labels)) ||
+    (template.spec?.serviceAccountName ?? '') !== (before.spec?.serviceAccountName ?? '') ||
+    (template.spec?.hostNetwork ?? false) !== (before.spec?.hostNetwork ?? false)
+  );
+}
+
+function sorted(labels: Readonly<Record<string, string>> = {}): [string, string][] {
+  return Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
 }

@@ -8,7 +8,7 @@ import type { Finding } from '../../lib/finding.ts';
 import { originText } from '../../lib/origin.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { Store } from '../store.ts';
-import { applied } from './applied.ts';
+import { applied, rollsOut } from './applied.ts';
 import type { ListSink } from './list.ts';
 import { ObjectSource } from './object-source.ts';
 
@@ -112,7 +112,9 @@ export class ClusterObjects {
     for (const resource of files.all()) {
       if (resource.derivedFrom) continue;
       const key = keyOfResource(resource);
-      this.#store.set(key, { resources: [applied(resource, there.get(key))], findings: [] });
+      const before = there.get(key);
+      this.#store.set(key, { resources: [applied(resource, before)], findings: [] });
+      if (resource.kind === 'Deployment' && rollsOut(resource, before)) this.report(`pods of ${key}`, [podsToCome(resource)]);
       const { name, namespace } = resource.metadata;
       if (!this.#names.has(key)) this.#names.set(key, { name, namespace });
     }
@@ -153,6 +155,12 @@ export function notRead(
 ): Finding {
   const { name = '', namespace = '' } = of;
   return { code: 'SP0016', level, message, origin: { kind, namespace, name } };
+}
+
+/** No answer holds for pods that there are not yet. */
+function podsToCome({ metadata: { name, namespace } }: Resource): Finding {
+  const message = 'its pods are not there yet as it says them: what they call, and what calls to them do, is known once it is rolled out';
+  return notRead('Deployment', message, { name, namespace });
 }
 
 interface Slim {
