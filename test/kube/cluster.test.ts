@@ -219,7 +219,10 @@ test('what may not be read is said, and nothing is proved beside it', { skip }, 
   const kubeconfig = server.kubeconfig({ token: server.token('reader') });
   const verified = await run(['verify', '--adversary', 'captured'], kubeconfig);
   assert.equal(verified.code, 1);
-  assert.match(verified.output, /^UNDECIDED[\s\S]*undecided: AuthorizationPolicy: authorizationpolicies\.security\.istio\.io can't be read/);
+  assert.match(
+    verified.output,
+    /^UNDECIDED[\s\S]*undecided: AuthorizationPolicy: authorizationpolicies\.security\.istio\.io can't be read/,
+  );
   assert.doesNotMatch(verified.output, /customresourcedefinitions/);
   const analyzed = await run(['analyze', '-o', 'json'], kubeconfig);
   const unread = (JSON.parse(analyzed.output) as { code: string; level: string; origin: string }[]).filter(({ code }) => code === 'SP0016');
@@ -242,7 +245,10 @@ test('who may read one namespace gets what that holds, and is told that it is no
   await server.apply(objects.map((each) => JSON.stringify(each)).join('\n---\n'));
   const { output, code } = await run(['analyze', '-n', 'shop', '--all'], server.kubeconfig({ token: server.token('tenant') }));
   assert.equal(code, 1);
-  assert.match(output, /virtualservices\.networking\.istio\.io can't be read: what there is of them outside of shop, istio-system is not known/);
+  assert.match(
+    output,
+    /virtualservices\.networking\.istio\.io can't be read: what there is of them outside of shop, istio-system is not known/,
+  );
   assert.match(output, / 1 object read/);
 });
 
