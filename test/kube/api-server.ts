@@ -7,11 +7,11 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { loadAll } from 'js-yaml';
+import { freePort } from '../integration/cli/program.ts';
 
 const SHARED = join(import.meta.dirname, '../../../shared');
 
@@ -260,13 +260,4 @@ function pluralOf(kind: string): string {
 
 function named(resources: readonly { readonly name: string }[], name: string): boolean {
   return resources.some((each) => each.name === name);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

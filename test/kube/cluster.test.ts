@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
-import { PROGRAM, Program } from '../integration/cli/program.ts';
+import { freePort, PROGRAM, Program } from '../integration/cli/program.ts';
 import { ApiServer, needsApiServer } from './api-server.ts';
 
 const skip = needsApiServer();
@@ -303,6 +303,20 @@ status: { phase: Running, podIP: 10.244.0.21, podIPs: [{ ip: 10.244.0.21 }] }
   t.after(() => server.must('DELETE', '/api/v1/namespaces/shop/pods/bare?gracePeriodSeconds=0'));
   const { output } = await run(['verify', '--adversary', 'captured']);
   assert.match(output, /undecided: Pod shop\/bare has no sidecar \(it runs without a container istio-proxy\)/);
+});
+
+test('a controller serves a cluster and follows it', { skip }, async (t) => {
+  const ports = ['--xds', `127.0.0.1:${await freePort()}`, '--status-address', '127.0.0.1:0'];
+  const args = ['controller', '--kube', '--kubeconfig', server.kubeconfig(), ...ports];
+  const controller = new Program(args, [process.execPath, PROGRAM]);
+  t.after(() => controller.end());
+  await controller.says(/ready/);
+  await server.apply(
+    'apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: { name: late, namespace: shop }\nspec: { hosts: [late.example.org], ports: [{ number: 443, name: tls, protocol: TLS }], resolution: DNS }\n',
+  );
+  t.after(() => server.delete('ServiceEntry', 'networking.istio.io/v1', 'late', 'shop'));
+  await controller.says(/SP1001\S* ServiceEntry shop\/late \(cluster: ServiceEntry shop\/late spec\.hosts\[0\]\)/);
+  assert.equal(await controller.end(), 0);
 });
 
 test('which MeshConfig counts has to be clear', { skip }, async (t) => {
