@@ -9,7 +9,7 @@ import { isStatus } from './errors.ts';
 import { type IstioMaps, istioMaps } from './istio-maps.ts';
 import { getPatiently, listObjects } from './list.ts';
 import { type Reference, referencesIn } from './references.ts';
-import { discover, type ServedKind } from './served-kinds.ts';
+import { discover, isDefined, type ServedKind } from './served-kinds.ts';
 
 export interface ReadClusterOptions extends IstioMaps {
   /** The namespaces to read where those of all may not be; empty for none. */
@@ -50,6 +50,8 @@ async function readKind(client: ApiClient, kind: ServedKind, objects: ClusterObj
   try {
     await list(kind.path);
   } catch (error) {
+    // Its CRD has gone since it was asked which kinds there are.
+    if (isStatus(error, 404) && !(await isDefined(client, kind.resource))) return;
     if (!isStatus(error, 403)) throw error;
     const { pathIn } = kind;
     const namespaces = pathIn ? options.namespaces : [];

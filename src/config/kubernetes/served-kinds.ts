@@ -99,6 +99,16 @@ async function servedIn(client: ApiClient, name: string, signal: AbortSignal | u
   });
 }
 
+/** Whether a CRD says that there is the kind. An API server that starts does not serve yet what is defined: only what is not defined is gone. */
+export async function isDefined(client: ApiClient, resource: string): Promise<boolean> {
+  try {
+    const answer = await client.get(`/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${resource}`);
+    return !(isMapping(answer) && isMapping(answer.metadata) && answer.metadata.deletionTimestamp !== undefined);
+  } catch (error) {
+    return !isStatus(error, 404);
+  }
+}
+
 function servedKind(kind: string, group: string, apiVersion: string, { plural, namespaced }: Served): ServedKind {
   const root = rootOf(apiVersion);
   return {

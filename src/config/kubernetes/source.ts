@@ -11,12 +11,13 @@ import type { Snapshot } from '../snapshot.ts';
 import type { ClusterAccess } from './access.ts';
 import { ApiClient } from './client.ts';
 import { ClusterObjects } from './cluster-objects.ts';
+import { isStatus } from './errors.ts';
 import { FollowedLists, type Lost } from './followed.ts';
 import { type IstioMaps, istioMaps, meshMapListing, meshMapName } from './istio-maps.ts';
 import { kindForbidden, PAGES, referenceForbidden } from './read-cluster.ts';
 import { type Reference, referencesIn } from './references.ts';
 import { REFLECTOR_TIMES, type ReflectorTimes } from './reflector.ts';
-import { discover, type ServedKind } from './served-kinds.ts';
+import { discover, isDefined, type ServedKind } from './served-kinds.ts';
 
 export interface KubernetesSourceOptions extends IstioMaps {
   readonly access: ClusterAccess;
@@ -203,15 +204,22 @@ class KubernetesSource implements MeshSource {
     const fresh = kinds.filter(({ resource }) => !this.#lists.has(resource));
     for (const kind of fresh) this.#served.set(kind.resource, kind);
     await Promise.all(
-      fresh.map((kind) =>
-        this.#lists.follow({
-          name: kind.resource,
-          path: kind.path,
-          limit: PAGES[kind.kind],
-          listing: this.#objects.listing(kind),
-          forbidden: (said) => [kindForbidden(kind, said)],
-        }),
-      ),
+      fresh.map(async (kind) => {
+        try {
+          await this.#lists.follow({
+            name: kind.resource,
+            path: kind.path,
+            limit: PAGES[kind.kind],
+            listing: this.#objects.listing(kind),
+            forbidden: (said) => [kindForbidden(kind, said)],
+          });
+        } catch (error) {
+          // Its CRD has gone meanwhile.
+          if (!isStatus(error, 404) || (await isDefined(this.#client, kind.resource))) throw error;
+          this.#lists.drop(kind.resource, true);
+          this.#served.delete(kind.resource);
+        }
+      }),
     );
   }
 
@@ -220,21 +228,11 @@ class KubernetesSource implements MeshSource {
     const kinds = await discover(this.#client);
     const served = new Set(kinds.map(({ resource }) => resource));
     for (const [resource] of this.#served) {
-      if (served.has(resource) || (await this.#isDefined(resource))) continue;
+      if (served.has(resource) || (await isDefined(this.#client, resource))) continue;
       this.#lists.drop(resource, true);
       this.#served.delete(resource);
     }
     await this.#followKinds(kinds);
-  }
-
-  /** An API server that starts does not serve yet what is defined: only what is not defined is gone. */
-  async #isDefined(resource: string): Promise<boolean> {
-    try {
-      await this.#client.get(`/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${resource}`);
-      return true;
-    } catch (error) {
-      return !(error instanceof SallyportError && error.code === 'cluster-not-found');
-    }
   }
 }
 
