@@ -20,10 +20,24 @@ interface Binaries {
   readonly apiServer: string;
 }
 
-function binaries(): Binaries | undefined {
+/** Where the lab puts Debian's programs and those that it builds; undefined where there is no lab. */
+function labFolders(): readonly [root: string, bin: string] | undefined {
   if (!existsSync(join(SHARED, 'kube/env.sh'))) return undefined;
   const command = '. "$1/kube/env.sh" && printf "%s\\n%s" "$ROOT" "$BIN"';
   const [root, bin] = execFileSync('bash', ['-c', command, 'bash', SHARED], { encoding: 'utf8' }).split('\n');
+  return [root!, bin!];
+}
+
+/** The path at which the lab builds a program, whether or not it is there. */
+export function labBinary(name: string): string | undefined {
+  const folders = labFolders();
+  return folders && join(folders[1], name);
+}
+
+function binaries(): Binaries | undefined {
+  const folders = labFolders();
+  if (!folders) return undefined;
+  const [root, bin] = folders;
   const found = { etcd: `${root}/usr/bin/etcd`, apiServer: `${bin}/kube-apiserver` };
   return Object.values(found).every((path) => existsSync(path)) ? found : undefined;
 }
