@@ -43,6 +43,8 @@ export interface FleetHost<P extends TurnPublication> {
    * there is any input, and what translation throws.
    */
   readonly join: (of: (mesh: Mesh) => ProxyIdentity) => Joined<P>;
+  /** Makes what such proxies would get, of the newest input, without anybody getting it: class by class, as long as `goOn` holds. */
+  readonly prepare: (of: (mesh: Mesh) => readonly ProxyIdentity[], goOn: () => boolean) => void;
   /** Other proxies are wanted: publishes the newest input anew. */
   readonly renew: () => void;
   /** `proxies` says something else than before: one came, or has refused something. */

@@ -81,6 +81,7 @@ export class Loop {
       },
       ended: (proxy, error) => options.ended?.(proxy, error),
       join: (of) => this.#join(of),
+      prepare: (of, goOn) => this.#last?.prepare(of(this.#last.mesh), goOn),
       renew: () => this.#renewOrTell(),
     });
   }

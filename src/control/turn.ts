@@ -53,6 +53,14 @@ export class Turn {
     return this.#uris;
   }
 
+  /** Makes what such proxies are to run but for their identities, class by class, as long as `goOn` holds. Throws what translation throws. */
+  prepare(identities: readonly ProxyIdentity[], goOn: () => boolean): void {
+    for (const identity of identities) {
+      if (!goOn()) return;
+      encodeSet(this.#translations.of(identity).resources);
+    }
+  }
+
   /** What the proxy is to run. Throws what translation and the CA throw. */
   setFor(identity: ProxyIdentity): TurnSet {
     const translation = this.#translations.of(identity);

@@ -47,7 +47,7 @@ export interface BareWorkload {
 }
 
 /** The workload that makes the calls if the files have none; `sallyport up` has the same one. */
-const LOCAL: ProxyIdentity = {
+export const LOCAL: ProxyIdentity = {
   type: 'sidecar',
   name: 'local',
   namespace: 'default',
@@ -143,7 +143,7 @@ function hasGatewayPods(files: Snapshot): boolean {
   return files.list('Gateway').every(({ spec }) => pods.some(({ metadata }) => matchesLabels(spec.selector, metadata.labels)));
 }
 
-function identityOf(workload: Workload, selectors: readonly Labels[]): ProxyIdentity {
+export function identityOf(workload: Workload, selectors: readonly Labels[]): ProxyIdentity {
   const { namespace, name, labels, serviceAccount, addresses, locality } = workload;
   const selected = selectors.some((selector) => Object.keys(selector).length > 0 && matchesLabels(selector, labels));
   const type = selected && workload.kind === 'Pod' && !isApplication(workload) ? 'router' : 'sidecar';

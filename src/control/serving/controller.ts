@@ -34,6 +34,8 @@ export interface ControllerOptions {
   readonly keepMs: number;
 }
 
+/** Before the first proxies are served. */
+const PREPARE_MS = 5000;
 /** As Istio's: certificates that have ended, and clients that are trusted no more, are out by then. */
 const MOST_AGE_MS = 30 * 60_000;
 
@@ -71,6 +73,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
     return syncStatus(served.streams, seenBy(client.identity, control.report.mesh.config.rootNamespace));
   };
   try {
+    served.prepare(PREPARE_MS);
     if (xds.port > 0)
       servers.push(await startAdsServer({ listen: xds, option: '--xds', admit, answer, more: clientStatus(() => served.streams) }));
     if (xdsTls && ca !== undefined && identities) {

@@ -9,6 +9,7 @@ import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { EncodedSet } from '../../xds/update.ts';
 import type { Fleet, FleetHost, FleetProxy, Joined, TurnPublication } from '../fleet.ts';
 import type { ControlEvent } from '../report.ts';
+import { expectedProxies } from './expected.ts';
 import { keysIn, withoutKeys } from './keyless.ts';
 import { checkIdentity, declaredProxy, followedProxy, proves, proxyOfNode } from './node.ts';
 
@@ -47,6 +48,7 @@ export class ServedProxies {
   #join: ((key: string, of: (mesh: Mesh) => ProxyIdentity) => Joined<Publication>) | undefined;
   #renew = () => {};
   #refused = () => {};
+  #prepare: (of: (mesh: Mesh) => readonly ProxyIdentity[], goOn: () => boolean) => void = () => {};
   /** Of the newest mesh. */
   #trustDomain: string | undefined;
 
@@ -65,6 +67,16 @@ export class ServedProxies {
     return new Map([...this.#served].map(([key, { claimed, identity }]) => [key, followedProxy(claimed, identity, mesh)]));
   }
 
+  /** Makes what the proxies that are expected would get, for at most about so many ms: one class at least. What fails is told, and concerns only who asks for it. */
+  prepare(ms: number): void {
+    const end = performance.now() + ms;
+    try {
+      this.#prepare(expectedProxies, () => performance.now() < end);
+    } catch (error) {
+      this.#options.tell({ kind: 'failed', error });
+    }
+  }
+
   /** For the loop. What is published counts as settled: a client takes it over at its own pace, of which `streams` tell. */
   openFleet<P extends TurnPublication>(host: FleetHost<P>): Fleet<P> {
     let proxies = new Map<string, FleetProxy<P>>();
@@ -79,6 +91,7 @@ export class ServedProxies {
       },
     });
     this.#renew = host.renew;
+    this.#prepare = host.prepare;
     this.#refused = host.changed;
     this.#join = (key, of) => {
       const joined = host.join(of);

@@ -1,0 +1,53 @@
+/**
+ * `npm test` runs the tests of the parts and of the whole program; `npm run test:deep` those that make thousands of calls or need a lab, which CI runs too:
+ * both engines beside each other on hostile bytes, the call table on loopback, every mistake of one step, generated configurations, a real API server.
+ *
+ * Tests of pure folders share one process, as most of the time of a test file of its own goes into loading; the others have one each.
+ */
+import { spawn } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { join } from 'node:path';
+
+const ROOT = join(import.meta.dirname, '..');
+
+/** Folders of `src` whose tests neither start processes nor change what others in their process see. */
+const TOGETHER = 'src/{analysis,api,ca,convert,flows,gateway-api,http,kube,learn,lib,prove,registry,simulate,translate,xds}/**/*.test.ts';
+const DEEP = [
+  'test/attacks/beside-envoy.test.ts',
+  'test/calls/loopback/**/*.test.ts',
+  'test/integration/{agent,pilot-agent}.test.ts',
+  'test/kube/**/*.test.ts',
+  'test/mistakes/**/*.test.ts',
+  'test/property/**/*.test.ts',
+];
+/** Of one test, ms: what hangs fails. */
+const TIMEOUT_MS = 300_000;
+
+const files = (patterns: string | string[]) => new Set(globSync(patterns, { cwd: ROOT }).sort());
+
+/** Resolves with the exit code. What the run writes comes at its end where `held`, so that two runs do not write into each other. */
+function run(tests: ReadonlySet<string>, args: readonly string[], held: boolean): Promise<number> {
+  const child = spawn(process.execPath, ['--test', `--test-timeout=${TIMEOUT_MS}`, ...args, ...tests], {
+    cwd: ROOT,
+    stdio: ['ignore', held ? 'pipe' : 'inherit', 'inherit'],
+  });
+  const parts: Buffer[] = [];
+  child.stdout?.on('data', (part: Buffer) => parts.push(part));
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => {
+      process.stdout.write(Buffer.concat(parts));
+      resolve(code ?? 1);
+    });
+  });
+}
+
+const deep = files(DEEP);
+const together = files(TOGETHER);
+const apart = files(['src/**/*.test.ts', 'test/**/*.test.ts']);
+for (const file of [...deep, ...together]) apart.delete(file);
+const codes =
+  process.argv[2] === 'deep'
+    ? [await run(deep, ['--test-concurrency=2'], false)]
+    : await Promise.all([run(together, ['--test-isolation=none'], true), run(apart, ['--test-concurrency=2'], false)]);
+process.exitCode = Math.max(...codes);
