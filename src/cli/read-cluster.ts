@@ -17,6 +17,7 @@ export interface ClusterOptions {
   readonly revision?: string;
   readonly istioNamespace?: string;
   readonly namespace?: string;
+  readonly meshConfig?: string;
 }
 
 export function addClusterOptions(command: Command): Command {
@@ -66,10 +67,10 @@ export async function clusterAccess({ context, kubeconfig }: ClusterOptions): Pr
 /** Rejects with what `findCluster` and `readCluster` throw. */
 export async function readLiveCluster(options: ClusterOptions): Promise<LiveCluster> {
   const { readCluster } = await import('../config/kubernetes/read-cluster.ts');
-  const { revision, istioNamespace = ISTIO_SYSTEM } = options;
+  const { revision, meshConfig, istioNamespace = ISTIO_SYSTEM } = options;
   const access = await clusterAccess(options);
   const namespaces = options.namespace === undefined ? [] : [...new Set([options.namespace, istioNamespace])];
-  const objects: ClusterObjects = await readCluster(access, { istioNamespace, revision, namespaces });
+  const objects: ClusterObjects = await readCluster(access, { istioNamespace, revision, meshConfig, namespaces });
   return {
     snapshot: objects.snapshot(),
     namespace: options.namespace ?? access.namespace ?? 'default',

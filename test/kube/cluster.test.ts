@@ -233,6 +233,16 @@ test('what may not be read is said, and nothing is proved beside it', { skip }, 
   assert.equal(analyzed.code, 1);
 });
 
+test('without a MeshConfig nothing passes for proved, unless one is named', { skip }, async (t) => {
+  const elsewhere = ['verify', '--adversary', 'captured', '-i', 'elsewhere'];
+  const verified = await run(elsewhere);
+  assert.match(verified.errors, /there is no such ConfigMap, and Istio's defaults are taken in place of the mesh's settings/);
+  assert.doesNotMatch(verified.output, /^PROVED/m);
+  assert.equal(verified.code, 1);
+  const named = await run([...elsewhere, '--mesh-config', file(t, 'outboundTrafficPolicy: { mode: REGISTRY_ONLY }\n')]);
+  assert.match(named.output, /^PROVED \(captured/);
+});
+
 test('who may read one namespace gets what that holds, and is told that it is not all', { skip }, async () => {
   const names = { metadata: { name: 'tenant', namespace: 'shop' } };
   const apiVersion = 'rbac.authorization.k8s.io/v1';

@@ -92,11 +92,15 @@ export class ClusterObjects {
 
   /** What can't be read; an empty list where it can be again. */
   report(about: string, findings: readonly Finding[]): void {
-    const key = `report ${about}`;
+    const key = reportOf(about);
     if (findings.length > 0) {
       this.#store.set(key, { resources: [], findings });
       this.#reports.add(key);
     } else if (this.#reports.delete(key)) this.#store.delete(key);
+  }
+
+  hasReported(about: string): boolean {
+    return this.#reports.has(reportOf(about));
   }
 
   /**
@@ -192,4 +196,8 @@ function slim(value: Record<string, unknown>, { kind, apiVersion }: KindNames): 
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function reportOf(about: string): string {
+  return `report ${about}`;
 }

@@ -1,6 +1,7 @@
 /** The ConfigMaps of an Istio installation: the MeshConfig, the mesh's networks, and the injector's settings. */
 import { isMapping } from '../../api/decode.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
+import type { Finding } from '../../lib/finding.ts';
 import type { ApiClient } from './client.ts';
 import { type ClusterObjects, type KindNames, type Listing, notRead } from './cluster-objects.ts';
 import { isStatus } from './errors.ts';
@@ -11,17 +12,23 @@ export interface IstioMaps {
   readonly istioNamespace: string;
   /** Whose MeshConfig counts; undefined for the one without a revision. */
   readonly revision: string | undefined;
+  /** A file that counts in place of the cluster's MeshConfig. */
+  readonly meshConfig?: string | undefined;
 }
 
 const MAP: KindNames = { kind: 'ConfigMap', apiVersion: 'v1' };
 const MESH = 'istio';
 const INJECTOR = 'istio-sidecar-injector';
+/** What is said of the MeshConfig. */
+const MESH_REPORT = 'mesh';
 
 /**
- * Reads them. The MeshConfig of a revision stands under the name that the one without a revision has, so that nobody else need know of revisions.
+ * Reads them. That there is no MeshConfig, or that it can't be read, is a finding: what Istio's defaults let out, another one may not. The MeshConfig of a revision stands under the name that the one without a revision has, so that nobody else need know of revisions.
  * @throws SallyportError `revision-needed` where there are only MeshConfigs of revisions, and none of them is chosen; `no-revision`
  */
-export async function istioMaps(client: ApiClient, objects: ClusterObjects, { istioNamespace, revision }: IstioMaps): Promise<void> {
+export async function istioMaps(client: ApiClient, objects: ClusterObjects, options: IstioMaps): Promise<void> {
+  const { istioNamespace, revision, meshConfig } = options;
+
   const path = `/api/v1/namespaces/${encodeURIComponent(istioNamespace)}/configmaps`;
   const wanted = meshMapName(revision);
   const maps = new Map<string, Record<string, unknown>>();
@@ -36,11 +43,14 @@ export async function istioMaps(client: ApiClient, objects: ClusterObjects, { is
     await listObjects(client, path, take);
   } catch (error) {
     if (!isStatus(error, 403)) throw error;
-    await one(client, path, wanted, istioNamespace, objects, maps);
+    await one(client, path, options, objects, maps);
   }
   const mesh = maps.get(wanted);
-  if (!mesh) demandChoice(maps, revision, istioNamespace);
-  else objects.put(renamed(mesh), MAP, wanted);
+  if (mesh) objects.put(renamed(mesh), MAP, wanted);
+  else if (meshConfig === undefined && !objects.hasReported(MESH_REPORT)) {
+    demandChoice(maps, revision, istioNamespace);
+    objects.report(MESH_REPORT, [absent(istioNamespace, wanted)]);
+  }
   for (const [name, map] of maps) if (name.startsWith(INJECTOR)) objects.put(map, MAP);
 }
 
@@ -70,20 +80,26 @@ export function meshMapListing(objects: ClusterObjects, revision: string | undef
 async function one(
   client: ApiClient,
   path: string,
-  name: string,
-  namespace: string,
+  { istioNamespace: namespace, revision, meshConfig }: IstioMaps,
   objects: ClusterObjects,
   maps: Map<string, Record<string, unknown>>,
 ): Promise<void> {
+  const name = meshMapName(revision);
   try {
     const value = await getPatiently(client, `${path}/${encodeURIComponent(name)}`);
     if (isMapping(value)) maps.set(name, value);
   } catch (error) {
     if (isStatus(error, 404)) return;
     if (!isStatus(error, 403)) throw error;
+    if (meshConfig !== undefined) return;
     const message = `the mesh's settings can't be read, and Istio's defaults are taken in their place. Let this user get configmaps ${name} in ${namespace}, or say --mesh-config. ${messageOf(error)}`;
-    objects.report('mesh', [notRead('ConfigMap', message, { namespace, name })]);
+    objects.report(MESH_REPORT, [notRead('ConfigMap', message, { namespace, name })]);
   }
+}
+
+function absent(namespace: string, name: string): Finding {
+  const message = `there is no such ConfigMap, and Istio's defaults are taken in place of the mesh's settings: with those everything may leave. Say where Istio is installed (--istio-namespace), or name the file that holds its MeshConfig (--mesh-config).`;
+  return notRead('ConfigMap', message, { namespace, name });
 }
 
 function demandChoice(maps: ReadonlyMap<string, Record<string, unknown>>, revision: string | undefined, namespace: string): void {
