@@ -1,26 +1,16 @@
 /** Istio's own agent with a stock Envoy, for tests: the binary that PILOT_AGENT names, or the one that the lab beside the repository builds. */
-import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { labBinary, needed } from '../support/lab.ts';
 import { Program } from './cli/program.ts';
 
-const SHARED = join(import.meta.dirname, '../../../shared');
-
 export function findPilotAgent(): string | undefined {
-  const named = process.env.PILOT_AGENT;
-  if (named !== undefined) return named;
-  if (!existsSync(join(SHARED, 'kube/env.sh'))) return undefined;
-  const bin = execFileSync('bash', ['-c', '. "$1/kube/env.sh" && printf "%s" "$BIN"', 'bash', SHARED], { encoding: 'utf8' });
-  const path = join(bin, 'pilot-agent');
-  return existsSync(path) ? path : undefined;
+  const path = process.env.PILOT_AGENT ?? labBinary('pilot-agent');
+  return path !== undefined && existsSync(path) ? path : undefined;
 }
 
-/** The `skip` option of tests that need it; where it was built for the tests, its absence is an error. */
 export function needsPilotAgent(): string | false {
-  if (findPilotAgent() !== undefined) return false;
-  const reason = 'there is no pilot-agent: set PILOT_AGENT, or build it with ../shared/kube/build.sh istio';
-  if (process.env.SALLYPORT_KUBE_TESTS === 'required') throw new Error(reason);
-  return reason;
+  return needed(findPilotAgent() !== undefined, 'there is no pilot-agent: set PILOT_AGENT, or build it with ../shared/kube/build.sh istio');
 }
 
 /** What the agent makes Envoy's bootstrap of (a template of Go): as much of Istio's as a stock Envoy needs to have all from the agent. */

@@ -12,26 +12,11 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { loadAll } from 'js-yaml';
 import { freePort } from '../integration/cli/program.ts';
-
-const SHARED = join(import.meta.dirname, '../../../shared');
+import { labFolders, needed, SHARED } from '../support/lab.ts';
 
 interface Binaries {
   readonly etcd: string;
   readonly apiServer: string;
-}
-
-/** Where the lab puts Debian's programs and those that it builds; undefined where there is no lab. */
-function labFolders(): readonly [root: string, bin: string] | undefined {
-  if (!existsSync(join(SHARED, 'kube/env.sh'))) return undefined;
-  const command = '. "$1/kube/env.sh" && printf "%s\\n%s" "$ROOT" "$BIN"';
-  const [root, bin] = execFileSync('bash', ['-c', command, 'bash', SHARED], { encoding: 'utf8' }).split('\n');
-  return [root!, bin!];
-}
-
-/** The path at which the lab builds a program, whether or not it is there. */
-export function labBinary(name: string): string | undefined {
-  const folders = labFolders();
-  return folders && join(folders[1], name);
 }
 
 function binaries(): Binaries | undefined {
@@ -44,10 +29,7 @@ function binaries(): Binaries | undefined {
 
 /** The `skip` option of tests that need an API server; where it was built for the tests, its absence is an error. */
 export function needsApiServer(): string | false {
-  if (binaries()) return false;
-  const reason = 'there is no kube-apiserver: build it with ../shared/kube/build.sh api';
-  if (process.env.SALLYPORT_KUBE_TESTS === 'required') throw new Error(reason);
-  return reason;
+  return needed(binaries() !== undefined, 'there is no kube-apiserver: build it with ../shared/kube/build.sh api');
 }
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';

@@ -10,13 +10,17 @@ import { envoyBootstrap } from '../../src/xds/envoy-bootstrap.ts';
 import { nodeJson } from '../../src/xds/node.ts';
 import { until, world } from '../integration/controller-world.ts';
 import { bootEnvoy } from '../integration/envoy-process.ts';
-import { ApiServer, labBinary, needsApiServer } from './api-server.ts';
+import { labBinary, needed } from '../support/lab.ts';
+import { ApiServer, needsApiServer } from './api-server.ts';
 
 const istioctl = process.env.ISTIOCTL ?? labBinary('istioctl');
 const envoy = findEnvoy();
 const skip =
   needsApiServer() ||
-  (!(istioctl && existsSync(istioctl)) && 'there is no istioctl: set ISTIOCTL, or build it with ../shared/kube/build.sh istio') ||
+  needed(
+    istioctl !== undefined && existsSync(istioctl),
+    'there is no istioctl: set ISTIOCTL, or build it with ../shared/kube/build.sh istio',
+  ) ||
   (!envoy && 'no Envoy here: set ENVOY');
 
 let server: ApiServer;
