@@ -47,7 +47,8 @@ test('the start says what it waits for, and goes on without what nobody has', { 
       credentials: () => credentials.createInsecure(),
       admin: { address, port: 0 },
       concurrency: 1,
-      times: { sayMs: 300, namesMs: 900 },
+      // Long enough for a first response on a busy machine.
+      times: { sayMs: 2000, namesMs: 4000 },
     },
     {
       log: () => {},
