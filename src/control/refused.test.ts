@@ -42,7 +42,7 @@ spec: { hosts: [one.example.com], resolution: STATIC, ports: [{ number: 80, name
   const [refused, leftOut, ...more] = refusalFindings(proxies, mesh.snapshot);
   assert.deepEqual(more, []);
   assert.equal(refused!.level, 'Error');
-  assert.equal(originText({ ...refused!.origin, file: undefined }), 'ServiceEntry default/one');
+  assert.equal(originText(refused!.origin), 'ServiceEntry default/one');
   assert.equal(refused!.position?.line, 2);
   assert.equal(
     refused!.message,

@@ -32,13 +32,14 @@ function findingOf(by: readonly ProxyState[], { resource, message, key }: Refusa
   const [first, ...others] = originsBehind(resources, key);
   const also = by.length > 1 ? ` and ${by.length - 1} more` : '';
   const made = others.length > 0 ? ` It was also made of ${others.slice(0, MOST_NAMED).map(originText).join(', ')}.` : '';
+  const said = message.trim().replace(`${resource}: `, '');
   const stays = key === undefined ? '' : ' What was in force of it before stays in force there.';
   return {
     code: CODE,
     // What is no single resource was left out knowingly.
     level: key === undefined ? 'Warning' : DECODING_CODES[CODE].level,
-    message: `${proxyText(identity)}${also} would not take ${resource}: ${message.trim()}${/[.!?]$/.test(message.trim()) ? '' : '.'}${stays}${made}`,
-    origin: first ?? { kind: 'Proxy', namespace: identity.namespace, name: identity.name },
+    message: `${proxyText(identity)}${also} would not take ${resource}: ${said}${/[.!?]$/.test(said) ? '' : '.'}${stays}${made}`,
+    origin: first ? { kind: first.kind, namespace: first.namespace, name: first.name } : { kind: 'Proxy', namespace: identity.namespace, name: identity.name },
     ...(first ? positionOf(first, snapshot) : {}),
   };
 }

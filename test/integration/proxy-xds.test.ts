@@ -68,8 +68,9 @@ for (const protocol of ['delta', 'sotw']) {
 
     // The port of the admin server is taken: the listener is refused, and the rest stays as it is.
     place.write('3', admin);
-    const [said] = await first.says(new RegExp(`router shop/egress-1: listener 0.0.0.0_${admin} .*\n`));
-    assert.match(said, /\(of Gateway shop\/egress .*\): .*already in use/);
+    const [said] = await first.says(/SP0017.*\n(?:.*\n)*?.*would not take .*\n/);
+    assert.match(said, /Gateway shop\/egress/);
+    assert.match(said, new RegExp(`router shop/egress-1 would not take listener 0.0.0.0_${admin}: .*already in use`));
     assert.equal((await place.states()).streams[0]!.xds.LDS!.state, 'NACK');
     await until(async () => (await call(place.gateway)) === '3');
     place.write('4');
