@@ -39,7 +39,9 @@ function findingOf(by: readonly ProxyState[], { resource, message, key }: Refusa
     // What is no single resource was left out knowingly.
     level: key === undefined ? 'Warning' : DECODING_CODES[CODE].level,
     message: `${proxyText(identity)}${also} would not take ${resource}: ${said}${/[.!?]$/.test(said) ? '' : '.'}${stays}${made}`,
-    origin: first ? { kind: first.kind, namespace: first.namespace, name: first.name } : { kind: 'Proxy', namespace: identity.namespace, name: identity.name },
+    origin: first
+      ? { kind: first.kind, namespace: first.namespace, name: first.name }
+      : { kind: 'Proxy', namespace: identity.namespace, name: identity.name },
     ...(first ? positionOf(first, snapshot) : {}),
   };
 }
