@@ -67,7 +67,7 @@ function coveredPorts(context: Context, policy: Policy): number[] {
 /** Ports of the pods that a Service declares as something else than HTTP; those whose protocol is sniffed may carry it. At a gateway its servers decide. */
 function servicePorts(context: Context, pods: ReadonlySet<Selectable>): number[] {
   const gateways = new Set(context.of('Gateway').flatMap((gateway) => gatewayPods(context, gateway)));
-  const chosen = pods.difference(gateways);
+  const chosen = new Set([...pods].filter((pod) => !gateways.has(pod)));
   return context.registry.services.flatMap(({ namespace, selector, ports }) => {
     if (Object.keys(selector).length === 0 || !context.selectIn(namespace, selector).some((pod) => chosen.has(pod))) return [];
     return ports.flatMap(({ protocol, targetPort }) =>
