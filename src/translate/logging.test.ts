@@ -9,6 +9,7 @@ import { buildRegistry } from '../registry/index.ts';
 import { AccessLogSchema } from '../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import { typeRegistry } from '../xds/type-registry.ts';
 import { accessLogs, listenerAccessLogs } from './access-log.ts';
+import { Translations } from './classes.ts';
 import { logFilter } from './log-filter.ts';
 import { type LogMode, loggedConfig } from './logging.ts';
 
@@ -111,7 +112,25 @@ test('providers that are no files or not there fall back to what the mesh logs, 
   const otel = logged([telemetry('own', log('otel'))]);
   assert.deepEqual(otel.client, ['/dev/mesh']);
   assert.match(otel.messages.join(), /provider otel, which is no envoyFileAccessLog/);
+  assert.deepEqual(logged([], { defaultProviders: { accessLogging: ['gone'] } }).client, ['/dev/mesh']);
   const gone = logged([telemetry('own', log('gone'))]);
   assert.deepEqual(gone.client, ['/dev/mesh']);
   assert.match(gone.messages.join(), /provider gone, which extensionProviders of the MeshConfig do not have/);
+});
+
+test('proxies that differ in what they log are of different classes, and a change of Telemetry reaches those that it concerns', () => {
+  const config = meshConfigOf({ accessLogFile: '/dev/mesh', extensionProviders: PROVIDERS });
+  const pathsOf = (texts: readonly string[]) => {
+    const snapshot = snapshotFromText(texts.join('\n'));
+    const translations = new Translations({ snapshot, config, registry: buildRegistry(snapshot, config).registry });
+    return ['web', 'other'].map((app) => {
+      const { listeners } = translations.of({ ...PROXY, name: app, labels: { app } }).resources;
+      const [log] = listeners.find(({ name }) => name === 'virtualOutbound')!.accessLog;
+      return (toJson(AccessLogSchema, log!, { registry: typeRegistry }) as { typedConfig: { path: string } }).typedConfig.path;
+    });
+  };
+  const narrow = (name: string) => telemetry('narrow', `{ selector: { matchLabels: { app: web } }, ${log(name).slice(1)}`);
+  assert.deepEqual(pathsOf([narrow('json')]), ['/dev/json', '/dev/mesh']);
+  assert.deepEqual(pathsOf([narrow('text')]), ['/dev/text', '/dev/mesh']);
+  assert.deepEqual(pathsOf([]), ['/dev/mesh', '/dev/mesh']);
 });

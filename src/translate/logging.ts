@@ -86,7 +86,10 @@ function chosenLogs(
   const logs: ChosenLog[] = [];
   let known = false;
   for (const [name, { disabled, entry, by }] of [...chosen].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const tell = (what: string) => by && report(without(by, what));
+    // What names the provider may be a wider object than the one that speaks of it last.
+    const names = ({ spec }: Telemetry) => spec.accessLogging.some((each) => each.providers.some((provider) => provider.name === name));
+    const origin = layers.findLast(names) ?? by;
+    const tell = (what: string) => origin && report(without(origin, what));
     const provider = providerOf(config, name);
     if (!provider) tell(`names access log provider ${name}, which extensionProviders of the MeshConfig do not have: it logs nothing`);
     else if (!provider.envoyFileAccessLog)
