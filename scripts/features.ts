@@ -69,6 +69,19 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
     exceptions: [],
   },
   {
+    kind: 'Telemetry',
+    note:
+      'Access logs: the files of `envoyFileAccessLog` providers (and of `envoy`); other providers are reported and get nothing, and where none is left the mesh’s `accessLogFile` counts. A filter is understood where it is made of comparisons of ' +
+      '`response.code`, of `request.method`, `request.path`, `request.host` and `request.scheme` with `==` and `!=`, of `has(request.headers…)`, `&&`, `||`, `!` and parentheses; of another one everything is logged, and it is reported. ' +
+      'At gateways and for outgoing calls the mode is CLIENT.',
+    exceptions: [
+      { path: 'targetRef', status: 'no effect', note: 'what is attached is not looked at' },
+      { path: 'targetRefs', status: 'no effect', note: 'what is attached is not looked at' },
+      { path: 'tracing', status: 'no effect', note: 'reported (SP1010)' },
+      { path: 'metrics', status: 'no effect', note: 'reported (SP1010)' },
+    ],
+  },
+  {
     kind: 'KubernetesGateway',
     note:
       'The Gateway of gateway.networking.k8s.io, of the classes `istio` and `istio-remote` and those of the controller istio.io/gateway-controller. With an address of type `Hostname` the pods of ' +
@@ -158,6 +171,7 @@ const MESH_WORKS = [
   'h2UpgradePolicy',
   'pathNormalization',
   'extensionProviders',
+  'defaultProviders',
   'defaultHttpRetryPolicy',
 ] as const;
 
@@ -221,6 +235,6 @@ export function featuresPage(): string {
     ...parts,
     '## MeshConfig',
     table(mesh),
-    `With no effect: ${idle.map((path) => `\`${path}\``).join(', ')}; and of \`defaultConfig\` everything but \`gatewayTopology\`, of \`extensionProviders\` all but the authorizers (\`envoyExtAuthzHttp\`, \`envoyExtAuthzGrpc\`).`,
+    `With no effect: ${idle.map((path) => `\`${path}\``).join(', ')}; and of \`defaultConfig\` everything but \`gatewayTopology\`, of \`extensionProviders\` all but the authorizers (\`envoyExtAuthzHttp\`, \`envoyExtAuthzGrpc\`) and \`envoyFileAccessLog\`; of \`defaultProviders\` all but \`accessLogging\`.`,
   ].join('\n\n')}\n`;
 }

@@ -14,6 +14,7 @@ import { deadObjects, hardening, networkPolicies, privateAddresses } from './ana
 import { fieldsWithoutEffect, tcpCollisions, tlsMatches, tlsOrigination, unusedSubsets } from './analyzers/egress-routes.ts';
 import { missingBackends, missingEndpoints, misspeltClasses } from './analyzers/endpoints.ts';
 import { envoyFilters } from './analyzers/envoy-filter.ts';
+import { externalAuthorizers } from './analyzers/external-authorization.ts';
 import { conflictingGateways, gatewayCertificates, gatewayPorts } from './analyzers/gateway.ts';
 import { gatewayHandover } from './analyzers/gateway-handover.ts';
 import { gatewayHosts } from './analyzers/gateway-hosts.ts';
@@ -41,7 +42,7 @@ import { virtualServiceDestinations } from './analyzers/virtual-service-destinat
 import { virtualServiceGateways } from './analyzers/virtual-service-gateways.ts';
 import { virtualServiceRules } from './analyzers/virtual-service-rules.ts';
 import { externalControlPlanes, injectionWebhooks } from './analyzers/webhooks.ts';
-import { applicationUids, deploymentServices, keyFetching, portNames } from './analyzers/workloads.ts';
+import { applicationUids, deploymentServices, fetchedKeys, keyFetching, portNames } from './analyzers/workloads.ts';
 import { type AnalysisInput, type Analyzer, type CreatedContext, createContext } from './context.ts';
 import { MESSAGES } from './messages.ts';
 
@@ -90,6 +91,8 @@ const ANALYZERS: readonly Analyzer[] = [
   ambientSidecars,
   telemetrySelectors,
   authorizationPolicies,
+  externalAuthorizers,
+  fetchedKeys,
   gatewayIdentities,
   telemetryProviders,
   kubernetesGatewaySelectors,

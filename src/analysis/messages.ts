@@ -288,6 +288,15 @@ export const MESSAGES = {
     'CallersUnknownAtGateway',
     'A policy of a gateway asks who calls, while no server of it takes mutual TLS: nobody is known there.',
   ),
+  SP1048: error(
+    'AuthorizerMissing',
+    'A policy with action CUSTOM names an authorizer that MeshConfig or the mesh does not have: what its rules match is refused.',
+  ),
+  SP1049: warning(
+    'TcpNotAuthorizable',
+    'A policy with action CUSTOM covers TCP ports, and its authorizer is asked over HTTP: connections to them are refused (Istio lets them pass).',
+  ),
+  SP1050: info('KeysFetched', 'The keys of tokens are fetched by the control plane, which has to reach them.'),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

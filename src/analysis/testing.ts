@@ -15,8 +15,7 @@ export function findingsOf(yaml: string, options: AnalysisOptions = {}): Finding
   return findingsIn(snapshotFromText(yaml), options);
 }
 
-export function findingsIn(files: Snapshot, options: AnalysisOptions = {}): Finding[] {
-  const mesh = defaultMeshConfig();
+export function findingsIn(files: Snapshot, options: AnalysisOptions = {}, mesh = defaultMeshConfig()): Finding[] {
   const snapshot = withDefaultGateways(files, mesh.rootNamespace);
   const { registry } = buildRegistry(snapshot, mesh);
   const { networks: meshNetworks } = loadMeshNetworks(snapshot);

@@ -65,6 +65,10 @@ export class Loop {
   #lastInput: MeshInput | undefined;
   #renewal: NodeJS.Timeout | undefined;
   #count = 0;
+  /** Places in the order in which inputs were given: of the last one, and of the newest that was published. */
+  #given = 0;
+  #published = 0;
+  #closed = false;
   #settled = 0;
   /** Of the report, as text. */
   #refusals = '';
@@ -87,23 +91,25 @@ export class Loop {
   }
 
   /**
-   * Publishes the input for its proxies before it returns, and resolves when each of them has taken over (or refused parts of) this input or a later
-   * one, with the keys of tokens that could be fetched. An input that was applied before is not applied again. Rejects if the input cannot be translated or
-   * a proxy fails to take it over; with the latter it is tried again behind the scenes.
+   * Publishes the input for its proxies before it returns, unless it names keys of tokens that nobody knew before: then as soon as they have come or could not
+   * be fetched, so that tokens are not refused for want of keys that are on their way. What comes meanwhile waits for its own keys alone. Resolves when each
+   * proxy has taken over (or refused parts of) this input or a later one. An input that was applied before is not applied again. Rejects if the
+   * input cannot be translated or a proxy fails to take it over; with the latter it is tried again behind the scenes.
    */
   async apply(input: MeshInput): Promise<Report> {
-    let number = this.#turns.get(input);
-    if (number === undefined) {
-      number = ++this.#count;
-      this.#publish(number, input);
-      this.#turns.set(input, number);
+    if (!this.#turns.has(input)) {
+      const place = ++this.#given;
+      const keys = this.#options.keys?.expect(keySourcesIn(input.snapshot));
+      if (keys) await keys;
+      if (this.#closed) throw ended();
+      // Else a later input is in force by now, or this one, which was given twice.
+      if (place > this.#published && !this.#turns.has(input)) {
+        this.#publish(++this.#count, input);
+        this.#published = place;
+        this.#turns.set(input, this.#count);
+      }
     }
-    const pending = this.#options.keys?.pending;
-    const report = this.#inForce(number);
-    if (!pending) return report;
-    await Promise.all([report, pending]);
-    // What came has been published since.
-    return this.#inForce(this.#count);
+    return this.#inForce(this.#turns.get(input) ?? this.#count);
   }
 
   #inForce(turn: number): Promise<Report> {
@@ -128,9 +134,10 @@ export class Loop {
 
   /** Drains and ends every proxy; what waits to be in force is rejected. */
   async close(graceMs: number): Promise<void> {
+    this.#closed = true;
     clearTimeout(this.#renewal);
     this.#options.keys?.close();
-    this.#fail(Number.POSITIVE_INFINITY, new SallyportError('ended', 'the proxies have ended'));
+    this.#fail(Number.POSITIVE_INFINITY, ended());
     await this.#fleet.close(graceMs);
   }
 
@@ -213,4 +220,8 @@ export class Loop {
     this.#waiting = this.#waiting.filter((waiting) => waiting.turn > turn);
     for (const { reject } of failed) reject(error);
   }
+}
+
+function ended(): SallyportError {
+  return new SallyportError('ended', 'the proxies have ended');
 }

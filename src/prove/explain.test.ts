@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import { meshConfigOf } from '../../test/support/mesh.ts';
 import { analysisErrors } from '../cli/analysis-errors.ts';
@@ -259,4 +260,40 @@ spec: {selector: {matchLabels: {istio: egressgateway}}, jwtRules: [{issuer: one,
     assert.match(String(outcome(text, tokenOf('one'))), /keys that its issuer \(one\) publishes/);
     assert.equal(outcome(text, tokenOf('two')), 401);
   }
+});
+
+test('a gateway chooses the route by a claim once the token is verified, not by what a caller claims beside it', () => {
+  const rules = `${THROUGH_GATEWAY}
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: r, namespace: istio-system}
+spec:
+  selector: {matchLabels: {istio: egressgateway}}
+  jwtRules:
+  - issuer: one
+    jwks: '{"keys":[{"kty":"oct","alg":"HS256","k":"${Buffer.from('secret').toString('base64url')}"}]}'
+    outputClaimToHeaders: [{header: x-group, claim: group}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: groups, namespace: default, creationTimestamp: '2020-01-01T00:00:00Z'}
+spec:
+  hosts: [www.example.com]
+  gateways: [egress]
+  http:
+  - match: [{headers: {x-group: {exact: eng}}}]
+    directResponse: {status: 418}
+---`;
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const tokenOf = (group: string) => {
+    const text = `${part({ alg: 'HS256' })}.${part({ iss: 'one', sub: 'x', group })}`;
+    return `${text}.${createHmac('sha256', 'secret').update(text).digest('base64url')}`;
+  };
+  const outcome = (...headers: string[]) => {
+    const { trace } = explained(rules, 'http://www.example.com/v1', { headers });
+    return trace.outcome.kind === 'reply' ? trace.outcome.status : trace.outcome.kind;
+  };
+  assert.equal(outcome(), 'upstream');
+  assert.equal(outcome(`authorization: Bearer ${tokenOf('eng')}`), 418);
+  assert.equal(outcome(`authorization: Bearer ${tokenOf('ops')}`, 'x-group: eng'), 'upstream');
 });

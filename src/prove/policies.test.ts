@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { meshConfigOf } from '../../test/support/mesh.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { parseTarget } from '../simulate/call.ts';
+import { compare } from './diff.ts';
 import { explain } from './explain.ts';
 import { gatewaysOf } from './inside.ts';
 import { simulateFiles } from './simulated.ts';
@@ -127,9 +128,9 @@ kind: ServiceEntry
 metadata: {name: authz, namespace: istio-system}
 spec: {hosts: [authz.example.com], resolution: STATIC, ports: [{number: 8000, name: http, protocol: HTTP}], endpoints: [{address: 192.0.2.9}]}`;
   const providers = [{ name: 'it', envoyExtAuthzHttp: { service: 'authz.example.com', port: 8000 } }];
-  const filesOf = (rules: string) =>
+  const filesOf = (rules?: string) =>
     simulateFiles(
-      snapshotFromText([REST, WORKLOADS, POLICY, authz, custom(rules)].join('\n---\n')),
+      snapshotFromText([REST, WORKLOADS, POLICY, authz, ...(rules === undefined ? [] : [custom(rules)])].join('\n---\n')),
       meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' }, extensionProviders: providers }),
     );
   const reached = (rules: string) =>
@@ -143,4 +144,14 @@ spec: {hosts: [authz.example.com], resolution: STATIC, ports: [{number: 8000, na
   const files = filesOf('[{to: [{operation: {paths: [/other]}}]}]');
   const statement = statementOf({ onlyWorkloads: { host: 'payments.example.com', workloads: ['shop/orders'] } }, 'test', gatewaysOf(files));
   assert.notEqual(verifyFiles(files, [statement], 100_000)[0]!.result, 'refuted');
+  const everything = filesOf('[{}]');
+  const [proof] = verifyFiles(everything, [statement], 100_000);
+  assert.equal(proof!.result, 'undecided');
+  const unasked = filesOf();
+  const both = [compare(unasked, everything), compare(everything, unasked)];
+  for (const { undecided, changes } of both) {
+    assert.match(undecided.join('\n'), /what it answers is not known here/);
+    assert.notEqual(changes.length, 0);
+    for (const change of changes) assert.match(`${change.before} ${change.after}`, /is undecided \(rule 0 of AuthorizationPolicy/);
+  }
 });

@@ -127,6 +127,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     store,
     // Loaded before the first listener that has a connection manager is compiled.
     http: (config, context) => http!.create(config, context),
+    authorizer: (config, where) => http!.authorizer(config, where),
     ask: (call, done) => http!.ask(call, done),
     tcp: (config, overrides, context) => {
       const sink = sinks.create('tcp', config.accessLog, config.statPrefix, context.direction);

@@ -1,5 +1,7 @@
 /** Puts the HTTP connection manager and what it stands on together. A module of its own, as it and its types are loaded only where a listener needs them. */
 import type { Any } from '@bufbuild/protobuf/wkt';
+import { compileNetworkExtAuthz, type NetworkExtAuthz } from '../http/ext-authz/network.ts';
+import { ExtAuthzSchema } from '../xds/gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { unpack } from '../xds/unpack.ts';
 import { createHttpConnectionManager, type RouteSource } from './http/manager.ts';
@@ -24,6 +26,7 @@ export interface HttpFactoryDeps {
 
 export interface HttpFactory {
   create(config: Any, context: ChainContext): ConnectionHandler;
+  authorizer(config: Any, where: string): NetworkExtAuthz;
   readonly ask: Ask;
   close(): void;
 }
@@ -46,6 +49,7 @@ export function createHttpFactory(deps: HttpFactoryDeps): HttpFactory {
       });
       return countConnections(deps.sinks.registry, config.statPrefix, manager);
     },
+    authorizer: (any, where) => compileNetworkExtAuthz(unpack(any, ExtAuthzSchema, where), where),
     ask: (call, done) => new SideExchange({ clusters: deps.clusters, pools }, call, done).start(),
     close: () => pools.close(),
   };

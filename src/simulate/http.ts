@@ -50,11 +50,26 @@ export function http(context: HopContext, config: HttpConnectionManager): HopRes
     const why = `has no virtual host for ${head.authority || '(no host)'}`;
     if (table) recorder.step('virtual-host', '', `route configuration ${table.name} ${why}`, originsOf(chain.config.metadata));
     // Policies come before the router, which then answers 404; of calls that stand for others, some are refused and some are not found.
-    if (!options.representative) return runFilters(hop, request, undefined);
+    if (!options.representative) return runFilters(hop, request, undefined, table);
     return answered(hop, head, undefined, { status: 404, body: '', details: 'route_not_found', flag: 'NR' });
   }
+  recorder.step('virtual-host', virtualHost.name, `serves ${head.authority}`, originsOf(virtualHost.config.metadata));
+  const undecided = chosenByChance(hop, table, route, request);
+  if (undecided) return undecided;
+  return runFilters(hop, request, route, table);
+}
+
+/** Tells where the route that was chosen is not the one that every such request takes, and where there is none. */
+function chosenByChance(
+  { recorder, options }: HttpHop,
+  table: RouteTable,
+  route: CompiledRoute | undefined,
+  request: Valued,
+): HopResult | undefined {
+  const { head } = request;
+  const virtualHost = table.virtualHost(head.authority);
+  if (!virtualHost) return undefined;
   const origins = originsOf(virtualHost.config.metadata);
-  recorder.step('virtual-host', virtualHost.name, `serves ${head.authority}`, origins);
   const deciding = decidingFields(virtualHost, route, request);
   if (deciding.length > 0 || route !== table.match(request.other)) {
     const what = `the route depends on the value of ${deciding.join(' and ') || 'a field'}, which is not the same for every request`;
@@ -62,7 +77,7 @@ export function http(context: HopContext, config: HttpConnectionManager): HopRes
     recorder.step('virtual-host', virtualHost.name, `${what}: another one may take another route`, origins);
   }
   if (!route) recorder.step('route', '', `no route of virtual host ${virtualHost.name} matches ${head.method} ${head.path}`, origins);
-  return runFilters(hop, request, route);
+  return undefined;
 }
 
 function arrival(hop: HttpHop, working: 0 | 1): Arrival {
@@ -112,8 +127,9 @@ function whyRefused({ headers }: LocalReply, { path }: Head): string {
   return location === undefined ? `the path ${path} is refused` : `redirects to the normalised path ${location}`;
 }
 
-function runFilters(hop: HttpHop, request: Valued, route: CompiledRoute | undefined): HopResult {
+function runFilters(hop: HttpHop, request: Valued, first: CompiledRoute | undefined, table: RouteTable | undefined): HopResult {
   const { manager, options, recorder, proxy } = hop;
+  let route = first;
   const { head } = request;
   const marks: Mark[] = [];
   const client = connectionOf(hop, head.client);
@@ -121,13 +137,23 @@ function runFilters(hop: HttpHop, request: Valued, route: CompiledRoute | undefi
   const now = options.now ?? Number.NaN;
   let metadata: DynamicMetadata | undefined;
   for (const filter of manager.filters) {
-    const { answer, mark, metadata: noted, edit, undecided } = filter.judge({ head, route, client, now, metadata, open });
+    const { answer, mark, metadata: noted, edit, undecided, reroutes } = filter.judge({ head, route, client, now, metadata, open });
     if (undecided) {
       if (undecided.origins) recorder.step('policy', '', undecided.why, undecided.origins);
       return recorder.undecided(undecided.why);
     }
     edit?.(head);
     edit?.(request.other);
+    if (reroutes && table) {
+      const next = table.match(head);
+      if (next !== route) {
+        recorder.step('route', next?.name || '(unnamed)', 'chosen again by what the token says', next?.origins);
+        hop.observe({ table, virtualHost: table.virtualHost(head.authority), route: next });
+        route = next;
+        const undecided = chosenByChance(hop, table, route, request);
+        if (undecided) return undecided;
+      }
+    }
     if (noted) metadata = withMetadata(metadata, noted);
     if (mark) marks.push(mark);
     const { share } = answer?.chance ?? { share: 0 };

@@ -1,8 +1,15 @@
-/** Access logs as MeshConfig asks for them. */
+/** Access logs as Telemetry and MeshConfig ask for them. */
 import { create, type JsonObject } from '@bufbuild/protobuf';
 import type { MeshConfig } from '../api/index.ts';
-import { type AccessLog, AccessLogFilterSchema, AccessLogSchema } from '../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
+import {
+  type AccessLog,
+  type AccessLogFilter,
+  AccessLogFilterSchema,
+  AccessLogSchema,
+} from '../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import { type FileAccessLog, FileAccessLogSchema } from '../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
+import { logFilter } from './log-filter.ts';
+import type { ChosenLog, LoggedConfig, LogMode } from './logging.ts';
 import { typedConfig } from './proto.ts';
 
 /** Istio's defaults; each name of a field beside the command that fills it. */
@@ -40,16 +47,42 @@ const DEFAULT_JSON: JsonObject = {
   upstream_transport_failure_reason: '%UPSTREAM_TRANSPORT_FAILURE_REASON%',
 };
 
-/** One line for each request or connection; none where the mesh writes no access log. */
-export function accessLogs(config: MeshConfig): AccessLog[] {
+/** One line for each request or connection, of each log; none where neither Telemetry nor the mesh asks for one. */
+export function accessLogs(config: LoggedConfig, mode: LogMode): AccessLog[] {
+  const chosen = config.logging?.[mode];
+  if (chosen) return chosen.map((log) => create(AccessLogSchema, { ...providerLog(log), ...filtered(log) }));
   return config.accessLogFile ? [create(AccessLogSchema, fileLog(config))] : [];
 }
 
 /** Only connections that no filter chain takes: the filters log the others. */
-export function listenerAccessLogs(config: MeshConfig): AccessLog[] {
-  if (!config.accessLogFile || config.disableEnvoyListenerLog) return [];
-  const filter = create(AccessLogFilterSchema, { filterSpecifier: { case: 'responseFlagFilter', value: { flags: ['NR'] } } });
-  return [create(AccessLogSchema, { ...fileLog(config), filter })];
+export function listenerAccessLogs(config: LoggedConfig, mode: LogMode): AccessLog[] {
+  if (config.disableEnvoyListenerLog) return [];
+  const refused = create(AccessLogFilterSchema, { filterSpecifier: { case: 'responseFlagFilter', value: { flags: ['NR'] } } });
+  const chosen = config.logging?.[mode];
+  if (!chosen) return config.accessLogFile ? [create(AccessLogSchema, { ...fileLog(config), filter: refused })] : [];
+  return chosen.map((log) => {
+    const { filter } = filtered(log);
+    const both = filter && create(AccessLogFilterSchema, { filterSpecifier: { case: 'andFilter', value: { filters: [refused, filter] } } });
+    return create(AccessLogSchema, { ...providerLog(log), filter: both ?? refused });
+  });
+}
+
+function filtered({ expression }: ChosenLog): { readonly filter?: AccessLogFilter } {
+  const filter = expression === undefined ? undefined : logFilter(expression);
+  return filter ? { filter } : {};
+}
+
+function providerLog({ provider }: ChosenLog) {
+  const { path, logFormat, omitEmptyValues } = provider;
+  const labels = logFormat && logFormat.text === undefined ? ((logFormat.labels ?? {}) as JsonObject) : undefined;
+  const format = labels
+    ? ({ case: 'jsonFormat', value: Object.keys(labels).length > 0 ? labels : DEFAULT_JSON } as const)
+    : ({ case: 'textFormatSource', value: { specifier: { case: 'inlineString', value: textFormat(logFormat?.text ?? '') } } } as const);
+  const value = { format, omitEmptyValues: omitEmptyValues ?? false };
+  return {
+    name: 'envoy.access_loggers.file',
+    configType: typedConfig(FileAccessLogSchema, { path, accessLogFormat: { case: 'logFormat', value } }),
+  };
 }
 
 function fileLog(config: MeshConfig) {

@@ -2,6 +2,7 @@
 import type { Finding } from '../lib/finding.ts';
 import { originText } from '../lib/origin.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { loggedConfig } from './logging.ts';
 import { sameConfig } from './mesh-config.ts';
 import type { Mesh } from './model.ts';
 import type { Notes } from './notes.ts';
@@ -23,8 +24,8 @@ export interface Translating {
 }
 
 export function startTranslation(proxy: ProxyIdentity, given: Mesh): Translating {
-  const mesh: Mesh = { ...given, config: sameConfig(given.config) };
   const { found: findings, report } = distinctFindings();
+  const mesh: Mesh = { ...given, config: sameConfig(loggedConfig(proxy, given, report)) };
   const requests = new Map<string, SecretRequest>();
   const secrets = secretReferences((request) => {
     if (!requests.has(request.name)) requests.set(request.name, request);

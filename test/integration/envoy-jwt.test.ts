@@ -49,6 +49,8 @@ const REQUESTS: readonly { readonly name: string; readonly path?: string; readon
   { name: 'none', headers: [] },
   { name: 'good', headers: bearer(rs(good)) },
   { name: 'forged fields', headers: [...bearer(rs({ iss: 'one', sub: 's', aud: 'a' })), ['x-group', 'forged'], ['x-payload', 'forged']] },
+  { name: 'forged claim', headers: [['x-group', 'eng']] },
+  { name: 'forged claim, another token', headers: [...bearer(rs({ iss: 'one', sub: 's', aud: 'a' })), ['x-group', 'eng']] },
   { name: 'good, query', path: `/p?access_token=${rs(good)}&q=1`, headers: [] },
   { name: 'good, ec', headers: bearer(rs(good, { alg: 'ES256', kid: 'e' }, ec.privateKey)) },
   { name: 'good, no kid', headers: bearer(rs(good, { alg: 'RS256' })) },
@@ -100,6 +102,7 @@ spec:
 `;
 
 const FIELDS = ['authorization', 'x-payload', 'x-group', 'x-m', 'x-n', 'x-yes'];
+const BY_CLAIM = [{ name: 'x-group', stringMatch: { exact: 'eng' } }];
 const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 
 describe('JSON Web Tokens beside Envoy', { skip: ENVOY ? false : 'there is no Envoy' }, () => {
@@ -108,6 +111,14 @@ describe('JSON Web Tokens beside Envoy', { skip: ENVOY ? false : 'there is no En
   let envoy: RunningEnvoy;
   before(async () => {
     const responseHeadersToAdd = FIELDS.map((name): JsonObject => ({ header: { key: `seen-${name}`, value: `%REQ(${name})%` } }));
+    const routes: JsonObject[] = [
+      {
+        match: { prefix: '/', headers: BY_CLAIM },
+        directResponse: { status: 200, body: { inlineString: 'by claim' } },
+        responseHeadersToAdd,
+      },
+      { match: { prefix: '/' }, directResponse: { status: 200 }, responseHeadersToAdd },
+    ];
     const config = {
       '@type': HCM,
       statPrefix: 'x',
@@ -118,7 +129,11 @@ describe('JSON Web Tokens beside Envoy', { skip: ENVOY ? false : 'there is no En
       routeConfig: {
         name: 'rc',
         virtualHosts: [
-          { name: 'v', domains: ['*'], routes: [{ match: { prefix: '/' }, directResponse: { status: 200 }, responseHeadersToAdd }] },
+          {
+            name: 'v',
+            domains: ['*'],
+            routes,
+          },
         ],
       },
     };
@@ -141,7 +156,9 @@ describe('JSON Web Tokens beside Envoy', { skip: ENVOY ? false : 'there is no En
         }),
       );
       const given =
-        answer.status === 200 ? { status: 200, seen } : { status: answer.status, text, challenge: answer.headers.get('www-authenticate') };
+        answer.status === 200
+          ? { status: 200, seen, byClaim: text === 'by claim' }
+          : { status: answer.status, text, challenge: answer.headers.get('www-authenticate') };
       assert.deepEqual(judged(path, headers), given);
     });
   }
@@ -153,7 +170,9 @@ describe('JSON Web Tokens beside Envoy', { skip: ENVOY ? false : 'there is no En
     const head = new Head('HTTP/1.1', 'GET', `127.0.0.1:${envoy.port}`, path, 'http', map, 0, '', false, 0, undefined);
     const end = { ip: '127.0.0.1', port: 0 };
     const client = { remoteAddress: end, directRemoteAddress: end, localAddress: end, serverName: '', tls: undefined };
-    const { answer, edit } = own.judge({ head, route: undefined, client, now: Date.now(), metadata: undefined });
+    const isByClaim = () => map.get('x-group') === 'eng';
+    const before = isByClaim();
+    const { answer, edit, reroutes } = own.judge({ head, route: undefined, client, now: Date.now(), metadata: undefined });
     if (answer) {
       const { status, body, headers: made } = answer.reply;
       return { status, text: body, challenge: made?.get('www-authenticate') ?? null };
@@ -161,6 +180,7 @@ describe('JSON Web Tokens beside Envoy', { skip: ENVOY ? false : 'there is no En
     edit?.(head);
     return {
       status: 200,
+      byClaim: reroutes ? isByClaim() : before,
       seen: Object.fromEntries(FIELDS.flatMap((field) => (map.has(field) ? [[field, map.all(field).join(',')]] : []))),
     };
   }

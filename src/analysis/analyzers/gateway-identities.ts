@@ -39,16 +39,22 @@ export function gatewayIdentities(context: Context): void {
 
 /** The Gateways whose proxies the policy holds for, by what it says itself: its labels or what it is attached to. */
 function gatewaysOf(context: Context, { metadata, spec }: ResourceOf<'AuthorizationPolicy'>): ResourceOf<'Gateway'>[] {
-  const targets = spec.targetRef ? [spec.targetRef, ...spec.targetRefs] : spec.targetRefs;
-  if (targets.length > 0) {
-    const names = new Set(targets.flatMap(({ group, kind, name }) => (group === GATEWAY_API && kind === 'Gateway' ? [name] : [])));
-    return context
-      .of('Gateway')
-      .filter(({ derivedFrom }) => derivedFrom?.metadata.namespace === metadata.namespace && names.has(derivedFrom.metadata.name));
-  }
+  if (spec.targetRef || spec.targetRefs.length > 0) return attachedGateways(context, { metadata, spec });
   const wanted: Labels = spec.selector?.matchLabels ?? {};
   if (Object.keys(wanted).length === 0) return [];
   return context.of('Gateway').filter((gateway) => matchesLabels(wanted, gateway.spec.selector));
+}
+
+/** Those made of the Kubernetes Gateways that the policy is attached to. */
+export function attachedGateways(
+  context: Context,
+  { metadata, spec }: Pick<ResourceOf<'AuthorizationPolicy'>, 'metadata' | 'spec'>,
+): ResourceOf<'Gateway'>[] {
+  const targets = spec.targetRef ? [spec.targetRef, ...spec.targetRefs] : spec.targetRefs;
+  const names = new Set(targets.flatMap(({ group, kind, name }) => (group === GATEWAY_API && kind === 'Gateway' ? [name] : [])));
+  return context
+    .of('Gateway')
+    .filter(({ derivedFrom }) => derivedFrom?.metadata.namespace === metadata.namespace && names.has(derivedFrom.metadata.name));
 }
 
 function asksWho({ from, when }: AuthorizationRule): boolean {

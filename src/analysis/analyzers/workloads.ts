@@ -146,3 +146,19 @@ export function keyFetching(context: Context): void {
     );
   }
 }
+
+/** SP1050: where the control plane fetches keys from; whoever restricts what it may call has to let it. */
+export function fetchedKeys(context: Context): void {
+  for (const authentication of context.of('RequestAuthentication')) {
+    for (const [i, { jwks, jwksUri, issuer }] of authentication.spec.jwtRules.entries()) {
+      if (jwks) continue;
+      const from = jwksUri ?? `the address that ${issuer.replace(/\/$/, '')}/.well-known/openid-configuration names`;
+      context.report(
+        'SP1050',
+        authentication,
+        ['spec', 'jwtRules', i, jwksUri === undefined ? 'issuer' : 'jwksUri'],
+        `The control plane fetches the keys of ${issuer || 'these tokens'} from ${from}, itself and not through the mesh, and again every 20 minutes. As long as it has none, tokens are refused (401). Let it reach that address, or write the keys into jwks.`,
+      );
+    }
+  }
+}

@@ -94,8 +94,8 @@ test('keys are fetched again, the last good ones stay for a week, and changes ar
     return keys.want([source]).get('u');
   };
   assert.equal(keys.want([source]).size, 0);
-  await keys.pending;
-  assert.equal(keys.pending, undefined);
+  await keys.expect([source]);
+  assert.equal(keys.expect([source]), undefined);
   assert.deepEqual(await now(0), { problem: 'down' });
   assert.deepEqual(await now(999), { problem: 'down' });
   answer = () => KEYS;
@@ -119,10 +119,7 @@ test('keys are fetched again, the last good ones stay for a week, and changes ar
   keys.close();
 });
 
-test('a gateway takes tokens by fetched keys once they are there, and what waits for it waits for them', async (t) => {
-  let down = true;
-  const base = await serve(t, (_, response) => (down ? response.writeHead(503).end() : response.end(KEYS)));
-  const text = `
+const gatewayText = (...uris: string[]) => `
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: { name: g, namespace: default }
@@ -131,7 +128,18 @@ spec: { selector: { istio: egressgateway }, servers: [{ port: { number: 80, name
 apiVersion: security.istio.io/v1
 kind: RequestAuthentication
 metadata: { name: r, namespace: default }
-spec: { jwtRules: [{ issuer: i, jwksUri: '${base}/keys' }] }`;
+spec: { jwtRules: [${uris.map((uri) => `{ issuer: i, jwksUri: '${uri}' }`).join()}] }`;
+
+/** The JWT filter that the engine has newest. */
+function keysIn({ resources }: RecordingEngine, at = -1): string {
+  const [filter] = httpOf(resources.at(at)!.listeners[0]!.filterChains[0]!).httpFilters;
+  return Buffer.from((filter!.configType.value as Any).value).toString('latin1');
+}
+
+test('a gateway takes tokens by fetched keys once they are there', async (t) => {
+  let down = true;
+  const base = await serve(t, (_, response) => (down ? response.writeHead(503).end() : response.end(KEYS)));
+  const text = gatewayText(`${base}/keys`);
   const engine = new RecordingEngine();
   const router = proxyOf({ type: 'router', labels: { istio: 'egressgateway' } });
   const keys = new KeyFetcher({ changed: () => loop.renew(), failed: (error) => assert.fail(String(error)) });
@@ -154,14 +162,54 @@ spec: { jwtRules: [{ issuer: i, jwksUri: '${base}/keys' }] }`;
     report.findings.map(({ code, message }) => `${code} ${message}`).join(),
     /SP1024 RequestAuthentication default\/r: there are no keys .* answers 503/,
   );
-  const jwks = () => {
-    const [filter] = httpOf(engine.resources.at(-1)!.listeners[0]!.filterChains[0]!).httpFilters;
-    return Buffer.from((filter!.configType.value as Any).value).toString('latin1');
-  };
+  const jwks = () => keysIn(engine);
   assert.ok(jwks().includes('sallyport:not-fetched'));
   down = false;
   await mended;
   assert.ok(!jwks().includes('sallyport:not-fetched'));
   assert.ok(jwks().includes('c2VjcmV0'));
   await loop.close(0);
+});
+
+test('what names new keys is published when they have come; what comes meanwhile does not wait for them, and nothing older is published after it', async () => {
+  const engine = new RecordingEngine();
+  const router = proxyOf({ type: 'router', labels: { istio: 'egressgateway' } });
+  const answers = new Map<string, PromiseWithResolvers<string>>();
+  const asked = Promise.withResolvers<void>();
+  const keys = new KeyFetcher({
+    changed: () => loop.renew(),
+    failed: (error) => assert.fail(String(error)),
+    fetch: ({ id }) => {
+      const answer = Promise.withResolvers<string>();
+      answers.set(id, answer);
+      if (answers.size === 2) asked.resolve();
+      return answer.promise;
+    },
+  });
+  const loop = new Loop({
+    prepare: (given) => ({ input: given, findings: [], proxies: () => new Map([['r', router]]) }),
+    fleet: engineFleet({ graceMs: 0, startEngine: async () => engine }),
+    keys,
+  });
+  const first = loop.apply(inputOf(gatewayText('http://one')));
+  assert.equal(engine.resources.length, 0);
+  answers.get('http://one')!.resolve(KEYS);
+  await first;
+  assert.ok(keysIn(engine).includes('c2VjcmV0'));
+  const two = loop.apply(inputOf(gatewayText('http://one', 'http://two')));
+  const three = loop.apply(inputOf(gatewayText('http://three')));
+  await asked.promise;
+  // Identities may be renewed meanwhile.
+  loop.renew();
+  await loop.apply(inputOf(gatewayText('http://one')));
+  assert.ok(keysIn(engine).includes('c2VjcmV0'));
+  answers.get('http://two')!.resolve(KEYS);
+  answers.get('http://three')!.reject(new Error('down'));
+  const reports = await Promise.all([two, three]);
+  for (const { mesh } of reports) assert.equal(mesh, loop.report?.mesh);
+  const four = loop.apply(inputOf(gatewayText('http://four')));
+  const close = loop.close(0);
+  await assert.rejects(four, { code: 'ended' });
+  await close;
+  for (const [at] of engine.resources.entries()) assert.ok(!keysIn(engine, at).includes('sallyport:not-fetched'));
 });

@@ -30,47 +30,75 @@ interface Entry {
   cameAt: number;
   timer: NodeJS.Timeout | undefined;
   /** Settles when the first attempt has. */
-  readonly first: Promise<void>;
+  readonly first: PromiseWithResolvers<void>;
+  /** Whether what is published asks for it: only then others are told of a change. */
+  wanted: boolean;
+  /** How many inputs wait for the first attempt. */
+  awaited: number;
 }
 
 export class KeyFetcher {
   readonly #options: Required<KeyFetcherOptions>;
-  #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, Entry>();
   #closed = false;
 
   constructor(options: KeyFetcherOptions) {
     this.#options = { fetch: fetchKeySet, now: Date.now, ...options };
   }
 
-  /** What is there of these sources; from now on they are fetched and others are not. */
+  /**
+   * Begins to fetch those of the sources that are not known yet. Resolves when each of them has answered or failed once, which takes its timeout at most;
+   * undefined if all have.
+   */
+  expect(sources: readonly KeySource[]): Promise<unknown> | undefined {
+    const open = sources.map((source) => this.#entry(source)).filter(({ fetched }) => fetched === undefined);
+    if (open.length === 0) return undefined;
+    for (const entry of open) entry.awaited++;
+    return Promise.all(open.map(({ first }) => first.promise)).finally(() => {
+      for (const entry of open) entry.awaited--;
+    });
+  }
+
+  /** What is there of these sources; from now on they are fetched, and others only as long as somebody awaits them. */
   want(sources: readonly KeySource[]): KeySets {
-    const before = this.#entries;
-    this.#entries = new Map();
-    for (const source of sources) {
-      const known = before.get(source.id);
-      before.delete(source.id);
-      if (known) known.source = source;
-      this.#entries.set(source.id, known ?? this.#begin(source));
+    const wanted = sources.map((source) => this.#entry(source));
+    const ids = new Set(sources.map(({ id }) => id));
+    for (const [id, entry] of this.#entries) {
+      entry.wanted = ids.has(id);
+      if (entry.wanted || entry.awaited > 0) continue;
+      clearTimeout(entry.timer);
+      this.#entries.delete(id);
     }
-    for (const { timer } of before.values()) clearTimeout(timer);
-    return new Map([...this.#entries].flatMap(([id, { fetched }]) => (fetched ? [[id, fetched] as const] : [])));
+    return new Map(wanted.flatMap(({ source, fetched }) => (fetched ? [[source.id, fetched] as const] : [])));
   }
 
-  /** Resolves when each source that is wanted has answered or failed once; undefined if all have. */
-  get pending(): Promise<unknown> | undefined {
-    const firsts = [...this.#entries.values()].flatMap(({ fetched, first }) => (fetched ? [] : [first]));
-    return firsts.length > 0 ? Promise.all(firsts) : undefined;
-  }
-
+  /** Nobody waits any longer. */
   close(): void {
     this.#closed = true;
-    for (const { timer } of this.#entries.values()) clearTimeout(timer);
+    for (const { timer, first } of this.#entries.values()) {
+      clearTimeout(timer);
+      first.resolve();
+    }
   }
 
-  #begin(source: KeySource): Entry {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const entry: Entry = { source, fetched: undefined, failures: 0, cameAt: 0, timer: undefined, first: promise };
-    void this.#attempt(entry).finally(resolve);
+  #entry(source: KeySource): Entry {
+    const known = this.#entries.get(source.id);
+    if (known) {
+      known.source = source;
+      return known;
+    }
+    const entry: Entry = {
+      source,
+      fetched: undefined,
+      failures: 0,
+      cameAt: 0,
+      timer: undefined,
+      first: Promise.withResolvers(),
+      wanted: false,
+      awaited: 0,
+    };
+    this.#entries.set(source.id, entry);
+    void this.#attempt(entry).finally(entry.first.resolve);
     return entry;
   }
 
@@ -91,7 +119,7 @@ export class KeyFetcher {
     }
     if (this.#closed || this.#entries.get(entry.source.id) !== entry) return;
     entry.timer = setTimeout(() => void this.#attempt(entry), wait).unref();
-    if (!same(before, entry.fetched)) changed();
+    if (entry.wanted && !same(before, entry.fetched)) changed();
   }
 }
 

@@ -4,8 +4,9 @@ import type { KeySource } from '../../translate/authorization/key-sources.ts';
 import { download } from './download.ts';
 
 export async function fetchKeySet({ uri, issuer, timeoutMs }: KeySource): Promise<string> {
+  const end = performance.now() + timeoutMs;
   const from = uri ?? (await discovered(issuer, timeoutMs));
-  const text = await download(from, timeoutMs);
+  const text = await download(from, Math.max(1, Math.round(end - performance.now())));
   const keys = jsonAt(text, 'keys');
   if (!Array.isArray(keys))
     throw new SallyportError('keys-unavailable', `${from}: its answer is no JSON Web Key Set: there are no keys in it`);

@@ -57,6 +57,8 @@ export interface Judgement {
   readonly metadata?: DynamicMetadata;
   /** Changes the request before the next filter sees it. */
   readonly edit?: (head: Head) => void;
+  /** Whether the route is chosen again after that. */
+  readonly reroutes?: boolean;
   /** Of simulation: what becomes of the request is not known from its configuration alone. The data plane does not read it. */
   readonly undecided?: Undecided | undefined;
 }

@@ -64,6 +64,7 @@ export class JwtAuthnFilter implements HttpFilter {
       ...PASS,
       ...metadataOf(outcome),
       undecided,
+      reroutes: outcome.some(({ reroutes }) => reroutes),
       edit({ headers }) {
         for (const field of own) headers.remove(field);
         for (const token of outcome) token.edit(headers);
@@ -81,9 +82,10 @@ export class JwtAuthnFilter implements HttpFilter {
   }
 
   run(stream: FilterStream): FilterStatus {
-    const { answer, metadata, edit } = this.judge(stream);
+    const { answer, metadata, edit, reroutes } = this.judge(stream);
     if (metadata) stream.note(metadata);
     edit?.(stream.head);
+    if (reroutes) stream.reroute();
     if (!answer) return 'continue';
     stream.reply(answer.reply);
     return 'stop';

@@ -14,6 +14,8 @@ export const WRONG_AUDIENCE = 'Audiences in Jwt are not allowed';
 export interface Accepted {
   /** By the key under which the filter notes them; undefined where nobody asks for it. */
   readonly metadata: JsonObject | undefined;
+  /** Whether the route is to be chosen again, by what the token says. */
+  readonly reroutes: boolean;
   /** What of the request changes: the token that is not passed on, and fields that are made of its claims. */
   edit(headers: HeaderMap): void;
 }
@@ -109,19 +111,21 @@ function plainAudience(text: string): string {
 }
 
 function accepted(config: JwtProvider, { claims, payload }: Token, field: string | undefined): Accepted {
-  const { payloadInMetadata, normalizePayloadInMetadata, forward, forwardPayloadHeader, claimToHeaders } = config;
+  const { payloadInMetadata, normalizePayloadInMetadata, forward, forwardPayloadHeader, claimToHeaders, clearRouteCache } = config;
+  const fields = claimToHeaders.flatMap(({ headerName, claimName }) => {
+    const value = claimAt(claims, claimName);
+    return value === undefined || value === null ? [] : [[headerName.toLowerCase(), claimText(value)] as const];
+  });
   const spaced = normalizePayloadInMetadata?.spaceDelimitedClaims ?? [];
   return {
     metadata: payloadInMetadata === '' ? undefined : { [payloadInMetadata]: withLists(claims, spaced) },
+    reroutes: clearRouteCache && (fields.length > 0 || payloadInMetadata !== ''),
     edit(headers) {
       if (forwardPayloadHeader !== '') {
         const padding = config.padForwardPayloadHeader ? '='.repeat((4 - (payload.length % 4)) % 4) : '';
         headers.set(forwardPayloadHeader.toLowerCase(), `${payload}${padding}`);
       }
-      for (const { headerName, claimName } of claimToHeaders) {
-        const value = claimAt(claims, claimName);
-        if (value !== undefined && value !== null) headers.set(headerName.toLowerCase(), claimText(value));
-      }
+      for (const [name, value] of fields) headers.set(name, value);
       if (!forward && field !== undefined) headers.remove(field);
     },
   };

@@ -1,12 +1,11 @@
 /** A filter chain in force: its TLS, and the terminal network filter that takes connections over. */
 import type { Any } from '@bufbuild/protobuf/wkt';
-import { compileNetworkExtAuthz } from '../../http/ext-authz/network.ts';
+import type { NetworkExtAuthz } from '../../http/ext-authz/network.ts';
 import { compileNetworkRbac } from '../../http/rbac/network.ts';
 import { directionOf } from '../../http/response.ts';
 import type { FilterChain } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { ConnectionLimitSchema } from '../../xds/gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js';
-import { ExtAuthzSchema } from '../../xds/gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
 import type { HttpConnectionManager } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { RBACSchema } from '../../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { FilterConfigSchema as SniForwardProxySchema } from '../../xds/gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js';
@@ -33,7 +32,8 @@ export interface NetworkFilters {
   /** Decodes the typed_config of a connection manager; apart from `http`, as its types are loaded late. */
   http(config: Any, context: ChainContext): ConnectionHandler;
   tcp(config: TcpProxy, overrides: TcpProxyOverrides, context: ChainContext): ConnectionHandler;
-  /** Calls an authorizer; loaded late as well. */
+  /** Decodes the typed_config of a filter that asks an authorizer; loaded late as well, as is the call. */
+  authorizer(config: Any, where: string): NetworkExtAuthz;
   readonly ask: Ask;
 }
 
@@ -124,7 +124,7 @@ function compileFilters(
         guards.push({ rbac: compileNetworkRbac(unpack(any, RBACSchema, place), place) });
         break;
       case NETWORK_EXT_AUTHZ:
-        guards.push({ authorizer: compileNetworkExtAuthz(unpack(any, ExtAuthzSchema, place), place) });
+        guards.push({ authorizer: filters.authorizer(any!, place) });
         break;
       case SNI_CLUSTER:
         sniCluster = true;

@@ -59,6 +59,9 @@ export function fakeEnvironment(): FakeEnvironment {
       http: () => {
         throw new Error('no HTTP here');
       },
+      authorizer: () => {
+        throw new Error('nobody to ask here');
+      },
       ask: () => {
         throw new Error('no authorizer is asked');
       },

@@ -1,6 +1,7 @@
 /** An extension provider of MeshConfig that authorizes, as the configuration of Envoy's ext_authz filters. */
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ExtensionProvider } from '../../api/extension-provider.ts';
+import { providerService } from '../../registry/provider-service.ts';
 import { ApiVersion } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
 import type { ExtAuthzSchema as HttpExtAuthzSchema } from '../../xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
 import type { ExtAuthzSchema as NetworkExtAuthzSchema } from '../../xds/gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
@@ -48,16 +49,10 @@ interface Target {
   readonly cluster: string;
 }
 
-/** `[namespace/]host` among the mesh's services. */
 function targetOf({ mesh, scope }: TranslateContext, { service: text, port }: HttpProvider | GrpcProvider): Target | string {
-  const slash = text.indexOf('/');
-  const [namespace, hostname] = slash < 0 ? [undefined, text] : [text.slice(0, slash), text.slice(slash + 1)];
-  const found = mesh.registry.services.filter((each) => each.hostname === hostname && (namespace ?? each.namespace) === each.namespace);
-  const [service] = found;
-  if (!service) return `there is no service ${text}`;
-  if (found.length > 1)
-    return `there is a service ${text} in several namespaces (${found.map((each) => each.namespace).join(', ')}): say which, as NAMESPACE/HOST`;
-  if (!service.ports.some(({ number }) => number === port)) return `service ${text} has no port ${port}`;
+  const service = providerService(mesh.registry, text, port);
+  if (typeof service === 'string') return service;
+  const { hostname } = service;
   if (!scope.serviceFor(hostname)) return `this proxy does not see service ${text} (exportTo, or the egress of its Sidecar)`;
   return { hostname, cluster: outboundClusterName(hostname, port) };
 }

@@ -39,7 +39,7 @@ export function tokenFilters(context: TranslateContext): HttpFilter[] {
       ? each[0]!
       : anyOf([...(named.some(isRequired) ? [] : own), { requiresType: { case: 'requiresAll', value: { requirements: each } } }]);
   const config = create(JwtAuthenticationSchema, {
-    providers: Object.fromEntries(named.map(({ name, rule, jwks }) => [name, provider(rule, jwks)])),
+    providers: Object.fromEntries(named.map(({ name, rule, jwks }) => [name, provider(rule, jwks, context.proxy.type === 'router')])),
     rules: [{ match: { pathSpecifier: { case: 'prefix', value: '/' } }, requirementType: { case: 'requires', value: requires } }],
     bypassCorsPreflight: true,
   });
@@ -59,7 +59,8 @@ function anyOf(requirements: Requirement[]): Requirement {
 /** Claims that are lists in one string. */
 const SPACED = ['scope', 'permission'];
 
-function provider(rule: JwtRule, jwks: string): MessageInitShape<typeof JwtProviderSchema> {
+/** @param reroutes whether routes may be chosen by what the token says; Istio has it so at gateways alone */
+function provider(rule: JwtRule, jwks: string, reroutes: boolean): MessageInitShape<typeof JwtProviderSchema> {
   return {
     issuer: rule.issuer,
     audiences: [...rule.audiences],
@@ -71,6 +72,7 @@ function provider(rule: JwtRule, jwks: string): MessageInitShape<typeof JwtProvi
     fromHeaders: rule.fromHeaders.map(({ name, prefix }) => ({ name, valuePrefix: prefix ?? '' })),
     fromParams: [...rule.fromParams],
     fromCookies: [...rule.fromCookies],
+    clearRouteCache: reroutes,
     claimToHeaders: rule.outputClaimToHeaders.map(({ header, claim }) => ({ headerName: header, claimName: claim })),
   };
 }

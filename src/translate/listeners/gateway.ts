@@ -87,7 +87,7 @@ function buildListener(
     listenerFiltersTimeout: toDuration(0),
     // The chain that takes everything stands last.
     filterChains: [...chains.filter((each) => !matchesAll(each)), ...chains.filter(matchesAll)].map(filterChain),
-    accessLog: listenerAccessLogs(config),
+    accessLog: listenerAccessLogs(config, 'CLIENT'),
     metadata: metadataOf({ origins: gateways }),
   });
 }
@@ -281,7 +281,7 @@ function chainsOf(
     subsets.map((subset) => {
       const name = dnsSrvClusterName(service.hostname, port.number, subset);
       const clusters = [{ name, weight: 1 }];
-      const filter = tcpProxy({ statPrefix: name, clusters, destinationRule, subset, accessLog: accessLogs(config) });
+      const filter = tcpProxy({ statPrefix: name, clusters, destinationRule, subset, accessLog: accessLogs(config, 'CLIENT') });
       const metadata = metadataOf({ origins: [gateway, service.resource] });
       return chain({ serverNames: [name], applicationProtocols: MESH_ALPN.any, filters: [filter], metadata });
     }),

@@ -223,7 +223,7 @@ function inboundRoutes({ cluster, hostname, servicePort }: Served): RouteConfigu
 }
 
 function tcpFilter(context: TranslateContext, { cluster }: Served) {
-  return tcpProxy({ statPrefix: cluster, clusters: [{ name: cluster, weight: 1 }], accessLog: accessLogs(context.mesh.config) });
+  return tcpProxy({ statPrefix: cluster, clusters: [{ name: cluster, weight: 1 }], accessLog: accessLogs(context.mesh.config, 'SERVER') });
 }
 
 /** A call of the port itself was not captured: passing it on would come back here for ever. */
@@ -246,7 +246,7 @@ function inboundListener(context: TranslateContext, name: string, port: number, 
     listenerFilters: inspectors(chains),
     listenerFiltersTimeout: toDuration(config.protocolDetectionTimeout),
     filterChains: chains.map(filterChain),
-    accessLog: listenerAccessLogs(config),
+    accessLog: listenerAccessLogs(config, 'SERVER'),
   });
 }
 

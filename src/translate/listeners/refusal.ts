@@ -131,12 +131,16 @@ export function refusingChain(
   const routes = create(RouteConfigurationSchema, { name, virtualHosts: [refusingHost(name, refusal.reason)], validateClusters: false });
   const filter = http
     ? httpConnectionManager(context.mesh.config, { side, statPrefix: 'refused', routes, authorization: [] })
-    : closing(context);
+    : closing(context, side);
   return chain({ ...match, filters: [filter], metadata: metadataOf({ origins: [refusal.origin], refusal: refusal.reason }) });
 }
 
 /** Accepts and closes. */
-function closing(context: TranslateContext): Filter {
+function closing(context: TranslateContext, side: HttpSide): Filter {
   const clusters = [{ name: BLACK_HOLE_CLUSTER, weight: 1 }];
-  return tcpProxy({ statPrefix: BLACK_HOLE_CLUSTER, clusters, accessLog: accessLogs(context.mesh.config) });
+  return tcpProxy({
+    statPrefix: BLACK_HOLE_CLUSTER,
+    clusters,
+    accessLog: accessLogs(context.mesh.config, side === 'inbound' ? 'SERVER' : 'CLIENT'),
+  });
 }

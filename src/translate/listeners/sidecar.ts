@@ -96,7 +96,7 @@ function unknownTraffic(context: TranslateContext, name: string): FilterChain {
   const cluster = unknownTrafficCluster(context);
   const { config } = context.mesh;
   return kept.unknown.get([config, `${cluster} ${name}`], NO_INPUTS, () => {
-    const filters = [tcpProxy({ statPrefix: cluster, clusters: [{ name: cluster, weight: 1 }], accessLog: accessLogs(config) })];
+    const filters = [tcpProxy({ statPrefix: cluster, clusters: [{ name: cluster, weight: 1 }], accessLog: accessLogs(config, 'CLIENT') })];
     return filterChain(chain({ name, filters, metadata: undefined }));
   });
 }
@@ -128,7 +128,7 @@ function virtualOutboundAt(address: string, port: number, unknown: FilterChain, 
     useOriginalDst: true,
     trafficDirection: TrafficDirection.OUTBOUND,
     filterChains: [filterChain(loop), unknown],
-    accessLog: listenerAccessLogs(config),
+    accessLog: listenerAccessLogs(config, 'CLIENT'),
   });
 }
 
@@ -145,7 +145,7 @@ function explicitProxyListener(context: TranslateContext, { address, port }: { a
     listenerFilters: [explicitProxy()],
     listenerFiltersTimeout: toDuration(0),
     filterChains: [unknown],
-    accessLog: listenerAccessLogs(config),
+    accessLog: listenerAccessLogs(config, 'CLIENT'),
   };
   return kept.listeners.get([unknown, 'explicit_proxy', `${address} ${port}`], [config], () => create(ListenerSchema, init));
 }

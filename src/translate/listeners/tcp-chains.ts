@@ -127,7 +127,7 @@ function serviceChain(context: TranslateContext, { service, port, cidrs }: TcpLi
     statPrefix: cluster,
     clusters: [{ name: cluster, weight: 1 }],
     destinationRule: context.scope.destinationRuleFor(service.hostname)?.spec,
-    accessLog: accessLogs(context.mesh.config),
+    accessLog: accessLogs(context.mesh.config, 'CLIENT'),
   });
   return chain({
     destinationCidrs: cidrs,
@@ -147,7 +147,7 @@ export function destinationFilters(
   const first = routes[0]!.destination;
   const service = scope.serviceFor(first.host);
   const destinationRule = service && scope.destinationRuleFor(service.hostname)?.spec;
-  const accessLog = accessLogs(mesh.config);
+  const accessLog = accessLogs(mesh.config, 'CLIENT');
   if (routes.length === 1) {
     const cluster = destinationCluster(first, service, port.number);
     const proxy = tcpProxy({

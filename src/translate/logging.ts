@@ -1,0 +1,119 @@
+/** Which access logs a proxy writes: Telemetry of the root namespace, then of its own, then of its labels; without any, as MeshConfig says. */
+
+import type { ExtensionProvider } from '../api/extension-provider.ts';
+import type { MeshConfig, ResourceOf } from '../api/index.ts';
+import { originOf, resourceText } from '../api/resource.ts';
+import type { Finding } from '../lib/finding.ts';
+import { matchesLabels } from '../lib/labels.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { logFilter } from './log-filter.ts';
+import type { Mesh } from './model.ts';
+
+type Telemetry = ResourceOf<'Telemetry'>;
+type Entry = Telemetry['spec']['accessLogging'][number];
+
+export interface ChosenLog {
+  readonly provider: NonNullable<ExtensionProvider['envoyFileAccessLog']>;
+  /** One that is understood. */
+  readonly expression: string | undefined;
+}
+
+/** With what Telemetry says of one proxy. It stands in the configuration, so that what is kept by that is kept by this. */
+export interface LoggedConfig extends MeshConfig {
+  /** Absent where nothing is said; an empty list is no log. */
+  readonly logging?: Readonly<Record<LogMode, readonly ChosenLog[] | undefined>>;
+}
+
+/** Calls that a proxy makes for its workload, those through a gateway among them, or that come to the workload. */
+export type LogMode = 'CLIENT' | 'SERVER';
+
+export function loggedConfig(proxy: ProxyIdentity, { config, snapshot }: Mesh, report: (finding: Finding) => void): LoggedConfig {
+  const layers = applicable(proxy, snapshot.list('Telemetry'), config.rootNamespace);
+  if (layers.length === 0 && !config.defaultProviders?.accessLogging?.length) return config;
+  const of = (mode: LogMode) => chosenLogs(layers, config, mode, report);
+  return { ...config, logging: { CLIENT: of('CLIENT'), SERVER: of('SERVER') } };
+}
+
+function applicable({ namespace, labels }: ProxyIdentity, all: readonly Telemetry[], rootNamespace: string): Telemetry[] {
+  if (all.length === 0) return [];
+  // One that is attached to something is for proxies that Istio deploys itself.
+  const own = all.filter(({ spec }) => !spec.targetRef && spec.targetRefs.length === 0);
+  const selector = ({ spec }: Telemetry) => spec.selector?.matchLabels ?? {};
+  // Of several for a whole namespace the oldest counts.
+  const wide = (where: string) => own.find((each) => each.metadata.namespace === where && Object.keys(selector(each)).length === 0);
+  const narrow = own.filter((each) => each.metadata.namespace === namespace && Object.keys(selector(each)).length > 0);
+  const spaces = namespace === rootNamespace ? [rootNamespace] : [rootNamespace, namespace];
+  const layers = [...spaces.flatMap((each) => wide(each) ?? []), ...narrow.filter((each) => matchesLabels(selector(each), labels))];
+  return layers.filter(({ spec }) => spec.accessLogging.length > 0);
+}
+
+interface Choice {
+  readonly disabled: boolean;
+  readonly entry: Entry | undefined;
+  readonly by: Telemetry | undefined;
+}
+
+/** As Istio merges: a narrower object that names providers replaces those before it; one that names none speaks of theirs. Undefined where nothing is left. */
+function chosenLogs(
+  layers: readonly Telemetry[],
+  config: MeshConfig,
+  mode: LogMode,
+  report: (finding: Finding) => void,
+): readonly ChosenLog[] | undefined {
+  const matches = ({ match }: Entry) => !match || match.mode === 'CLIENT_AND_SERVER' || match.mode === mode;
+  const defaults: readonly string[] = config.defaultProviders?.accessLogging ?? [];
+  let inScope = defaults;
+  const filters = new Map<string, Choice>();
+  for (const by of layers) {
+    const entries = by.spec.accessLogging.filter(matches);
+    const names = entries.flatMap((entry) => entry.providers.map(({ name }) => ({ name, entry })));
+    for (const { name, entry } of names) filters.set(name, { disabled: false, entry, by });
+    if (names.length > 0) inScope = names.map(({ name }) => name);
+  }
+  const chosen = new Map<string, Choice>();
+  if (layers.length === 0) for (const name of defaults) chosen.set(name, { disabled: false, entry: undefined, by: undefined });
+  let parents = defaults;
+  for (const by of layers) {
+    for (const entry of by.spec.accessLogging) {
+      if (entry.providers.length > 0) parents = entry.providers.map(({ name }) => name);
+      if (!matches(entry)) continue;
+      for (const name of parents) {
+        if (!inScope.includes(name)) continue;
+        chosen.set(name, entry.disabled ? { disabled: true, entry, by } : (filters.get(name) ?? { disabled: false, entry: undefined, by }));
+      }
+    }
+  }
+  const logs: ChosenLog[] = [];
+  let known = false;
+  for (const [name, { disabled, entry, by }] of [...chosen].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    // What names the provider may be a wider object than the one that speaks of it last.
+    const names = ({ spec }: Telemetry) => spec.accessLogging.some((each) => each.providers.some((provider) => provider.name === name));
+    const origin = layers.findLast(names) ?? by;
+    const tell = (what: string) => origin && report(without(origin, what));
+    const provider = providerOf(config, name);
+    if (!provider) tell(`names access log provider ${name}, which extensionProviders of the MeshConfig do not have: it logs nothing`);
+    else if (!provider.envoyFileAccessLog)
+      tell(`names provider ${name}, which is no envoyFileAccessLog: access is logged to files only here, and it gets nothing`);
+    else {
+      known = true;
+      if (disabled) continue;
+      const expression = entry?.filter?.expression;
+      const understood = expression === undefined || logFilter(expression) !== undefined;
+      if (!understood) tell(`filters its access log by "${expression}", which is not understood here: everything is logged`);
+      logs.push({ provider: provider.envoyFileAccessLog, expression: understood ? expression : undefined });
+    }
+  }
+  return known ? logs : undefined;
+}
+
+/** Istio's default MeshConfig has the provider envoy. */
+function providerOf({ extensionProviders }: MeshConfig, wanted: string): Pick<ExtensionProvider, 'envoyFileAccessLog'> | undefined {
+  const name = wanted.toLowerCase();
+  const found = extensionProviders.find((each) => each.name.toLowerCase() === name);
+  return found ?? (name === 'envoy' ? { envoyFileAccessLog: { path: '/dev/stdout' } } : undefined);
+}
+
+function without(by: Telemetry, what: string): Finding {
+  const message = `${resourceText(by)} ${what}.`;
+  return { code: 'SP1010', level: 'Warning', message, origin: originOf(by), position: by.source.position() };
+}
