@@ -205,7 +205,7 @@ export const MESSAGES = {
   SP1017: error('GatewayHasNoRoute', 'Sidecars send a host to a gateway that has no route for it: calls are answered 404 or closed.'),
   SP1018: warning(
     'HostDeclaredTwice',
-    'A namespace declares a port of a host twice: the Kubernetes Service or the older object counts, and this one at most adds endpoints.',
+    'A namespace declares a port of a host twice: the Kubernetes Service or the older object counts, and this one at most adds endpoints and addresses.',
   ),
   SP1019: info('WildcardWiderThanNeeded', 'A wildcard allows every name under a suffix, while only some are routed.'),
   SP1020: warning(

@@ -51,6 +51,29 @@ test('of two TCP services without an address the older has the port, and the you
   );
 });
 
+test('a younger object with the same host and port adds its address to the listeners, and names the virtual host', () => {
+  const older = entry('a.example.com', ['80 HTTP', '443 TLS']);
+  const younger = entry('a.example.com', ['80 HTTP', '443 TLS'], '  addresses: [198.51.100.9]').replace('name: a-', 'name: b-');
+  const result = translated(older + younger);
+  assert.deepEqual(chains(listenerOf(result, '198.51.100.9_443')), ['any → tcp outbound|443||a.example.com']);
+  assert.deepEqual(chains(listenerOf(result, '0.0.0.0_443')), ['a.example.com → tcp outbound|443||a.example.com', BLACK_HOLE]);
+  assert.deepEqual(hosts(routesOf(result, '80')), ['a.example.com:80: a.example.com a.example.com. 198.51.100.9', 'block_all: *']);
+  assert.equal(result.resources.clusters.filter(({ name }) => name === 'outbound|443||a.example.com').length, 1);
+  assert.deepEqual(
+    result.findings.map(({ code }) => code),
+    [],
+    'the two do not collide',
+  );
+});
+
+test('a younger object with the same host and port is whole for those who do not see the older', () => {
+  const older = entry('a.example.com', ['443 TLS'], "  exportTo: ['.']");
+  const younger = entry('a.example.com', ['443 TLS']).replace('name: a-', 'name: b-');
+  const result = translated(older + younger, { ...SIDECAR, namespace: 'other' });
+  assert.deepEqual(chains(listenerOf(result, '0.0.0.0_443')), ['a.example.com → tcp outbound|443||a.example.com', BLACK_HOLE]);
+  assert.ok(result.resources.clusters.some(({ name }) => name === 'outbound|443||a.example.com'));
+});
+
 test('HTTP and TCP on one port are told apart by the bytes, whichever is older', () => {
   const [http, tcp] = [entry('h.example.com', ['9000 HTTP']), entry('t.example.com', ['9000 TCP'])];
   for (const text of [http + tcp, tcp + http]) {

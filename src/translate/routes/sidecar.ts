@@ -159,7 +159,7 @@ class Claim {
 
 /** The services of an egress entry that have a port. */
 interface PortServices {
-  /** Of several with one hostname the first. */
+  /** Of several with one hostname the last, as in Istio. */
   readonly byHostname: ReadonlyMap<string, Service>;
   /** Whether one of them has a host in common with this one. */
   readonly overlaps: (host: string) => boolean;
@@ -167,7 +167,7 @@ interface PortServices {
 
 function portServices(services: readonly Service[], port: number): PortServices {
   const byHostname = new Map<string, Service>();
-  for (const service of services) if (portOf(service, port) && !byHostname.has(service.hostname)) byHostname.set(service.hostname, service);
+  for (const service of services) if (portOf(service, port)) byHostname.set(service.hostname, service);
   const index = once(() => {
     const known = new HostIndex<Service>();
     for (const service of byHostname.values()) known.add(service.hostname, service);
@@ -276,8 +276,10 @@ function splitHosts(
 function defaultRoutes({ scope, mesh: { config } }: TranslateContext, service: Service, port: number): LazyRoutes {
   const hash = consistentHash(scope, service.hostname, undefined, port);
   const cluster = outboundClusterName(service.hostname, port);
-  const dynamic = service.resolution === 'DynamicDNS' ? [service] : [];
-  return kept.defaults.get([config, port, service], [hash], () => ({
+  // The cluster may be that of an older object with the same host.
+  const target = scope.serviceFor(service.hostname) ?? service;
+  const dynamic = target.resolution === 'DynamicDNS' ? [target] : [];
+  return kept.defaults.get([config, port, service], [hash, target], () => ({
     read: weakly(() => [onDeclaredPorts(serviceRoute(config, cluster, `${service.hostname}:${port}/*`, hash, service.resource), dynamic)]),
   }));
 }
