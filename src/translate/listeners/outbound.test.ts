@@ -221,6 +221,16 @@ test('a listener on a unix socket is reported, and the others stand', () => {
   );
 });
 
+test('a listener of protocol HTTP_PROXY is reported at its field, and the others stand', () => {
+  const sidecar = SIDECAR_EGRESS.replace('protocol: TCP', 'protocol: http_proxy').replace('number: 9000', 'number: 3128');
+  const result = translated(entry('a.example.com', ['80 HTTP']) + sidecar);
+  assert.ok(listenerOf(result, '0.0.0.0_80'));
+  assert.deepEqual(
+    result.findings.map(({ code, origin, position }) => `${code} ${originText(origin)} ${position?.column}`),
+    ['SP1024 Sidecar default/scoped 41'],
+  );
+});
+
 const HEADLESS = `
 apiVersion: v1
 kind: Service
