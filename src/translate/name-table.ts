@@ -67,7 +67,11 @@ function addressesOf(service: Service, context: TranslateContext): readonly stri
   if (service.headless) return endpointAddresses(service, context).map(({ address }) => address);
   // A CIDR is a set of addresses to match, and none to answer with.
   const declared = service.addresses.flatMap((address) => singleAddress(address) ?? []);
-  return declared.length > 0 ? declared : service.addresses.length === 0 ? allocatedAddresses(service, context.proxy.addresses.some(isIpv6)) : [];
+  return declared.length > 0
+    ? declared
+    : service.addresses.length === 0
+      ? allocatedAddresses(service, context.proxy.addresses.some(isIpv6))
+      : [];
 }
 
 function endpointAddresses(service: Service, { mesh }: TranslateContext): readonly { address: string; workload: string }[] {
