@@ -253,6 +253,12 @@ test('a headless TCP service is known by the addresses of its pods, but for the 
   );
 });
 
+test('so is a headless service that speaks TLS, whatever the SNI', () => {
+  const result = translated(HEADLESS.replaceAll('name: tcp', 'name: tls'));
+  assert.deepEqual(chains(listenerOf(result, '10.244.1.50_5432')), ['any → tcp outbound|5432||db.default.svc.cluster.local']);
+  assert.ok(!result.resources.listeners.some(({ name }) => name === '0.0.0.0_5432'));
+});
+
 test('a headless TCP service takes every address of a port that a Sidecar names', () => {
   const sidecar = `---
 apiVersion: networking.istio.io/v1

@@ -155,7 +155,7 @@ function listenAddresses(context: TranslateContext, { egress, service, port }: O
   const addresses = service.addresses.flatMap((address) => singleAddress(address) ?? []);
   const cidrs = service.addresses.filter((address) => parseRange(address) !== undefined && singleAddress(address) === undefined);
   if (addresses.length > 0 || cidrs.length > 0) return { addresses, cidrs };
-  if (!egress.port && service.resolution === 'Passthrough' && (isTcp(port.protocol) || port.protocol === 'Unsupported')) {
+  if (!egress.port && service.resolution === 'Passthrough' && !isHttp(port.protocol)) {
     const endpoints = context.mesh.registry.endpoints(service, port).map((endpoint) => endpoint.address);
     const reachable = [...new Set(endpoints)].filter((address) => isIp(address) && !context.proxy.addresses.includes(address));
     // Endpoints may come later: without any there is nothing to reach, and taking the port for every address would be wrong.

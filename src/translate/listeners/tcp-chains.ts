@@ -35,7 +35,7 @@ const kept = new Memo<readonly Chain[]>();
 export function outboundTcpChains(context: TranslateContext, listen: TcpListen): readonly Chain[] {
   const { proxy, scope, mesh } = context;
   const { service, port, cidrs, shared } = listen;
-  const inputs: unknown[] = [scope.destinationRuleFor(service.hostname), scope.serviceFor(service.hostname)?.resolution, ...cidrs];
+  const inputs: unknown[] = [scope.destinationRuleFor(service.hostname), ...cidrs];
   const concerned: boolean[] = [];
   for (const virtualService of listen.virtualServices) {
     const { tls, tcp } = virtualService.spec;
@@ -131,8 +131,8 @@ function serviceChain(context: TranslateContext, { service, port, cidrs }: TcpLi
   });
   return chain({
     destinationCidrs: cidrs,
-    // The cluster may be that of an older object with the same host.
-    filters: [...dynamicDnsFilters(context, context.scope.serviceFor(service.hostname) ?? service, number), proxy],
+    // Not by the cluster's resolution, which may be an older object's: this one's chain need not ask for a name of that service.
+    filters: [...dynamicDnsFilters(context, service, number), proxy],
     metadata: originMetadata(service.resource),
   });
 }
