@@ -33,6 +33,7 @@ import { plainStarts, serverNamesNeeded } from './analyzers/port-protocols.ts';
 import { refusedObjects } from './analyzers/refused.ts';
 import { ambientSidecars, sidecarSelectors, telemetrySelectors } from './analyzers/selectors.ts';
 import { conflictingServiceEntryProtocols, serviceEntryAddresses } from './analyzers/service-entry.ts';
+import { stuckListeners } from './analyzers/stuck-listeners.ts';
 import { unboundGateways } from './analyzers/unbound-gateways.ts';
 import { undeclaredPorts } from './analyzers/undeclared-ports.ts';
 import { upstreamTlsFits } from './analyzers/upstream-tls.ts';
@@ -103,6 +104,7 @@ const ANALYZERS: readonly Analyzer[] = [
   tlsOrigination,
   upstreamTlsFits,
   httpRulesOnTls,
+  stuckListeners,
   undeclaredPorts,
   plainStarts,
   serverNamesNeeded,

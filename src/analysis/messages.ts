@@ -288,6 +288,10 @@ export const MESSAGES = {
     'CallersUnknownAtGateway',
     'A policy of a gateway asks who calls, while no server of it takes mutual TLS: nobody is known there.',
   ),
+  SP1051: warning(
+    'ListenerRefusedByEnvoy',
+    'Two different `tls` matches have a server name in common: in a cluster Envoy refuses the listener that Istio makes of them, and keeps its last version.',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 
