@@ -331,6 +331,17 @@ testPairs({
       ),
     ),
   },
+  SP1052: {
+    wrong: join(
+      entry([TLS], { hosts: ['*.example.com'], resolution: 'DYNAMIC_DNS' }),
+      routes({ gateways: ['mesh'], tls: [{ match: [{ sniHosts: [HOST] }], route: to('*.example.com', 443) }] }),
+    ),
+    right: join(
+      entry([TLS], { hosts: ['*.example.com'], resolution: 'DYNAMIC_DNS' }),
+      entry([TLS], {}, 'default', 'one'),
+      routes({ gateways: ['mesh'], tls: [{ match: [{ sniHosts: [HOST] }], route: to(HOST, 443) }] }),
+    ),
+  },
   SP1047: {
     wrong: join(
       gateway(HTTP_SERVER),

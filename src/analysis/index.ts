@@ -9,6 +9,7 @@ import { ambientMode } from './analyzers/ambient.ts';
 import { annotations } from './analyzers/annotations.ts';
 import { caCertificates, destinationRuleHosts } from './analyzers/destination-rule.ts';
 import { unseenSubsets } from './analyzers/destination-rule-reach.ts';
+import { dynamicDnsRules } from './analyzers/dynamic-dns-rules.ts';
 import { egressBypass } from './analyzers/egress-bypass.ts';
 import { deadObjects, hardening, networkPolicies, privateAddresses } from './analyzers/egress-exposure.ts';
 import { fieldsWithoutEffect, tcpCollisions, tlsMatches, tlsOrigination, unusedSubsets } from './analyzers/egress-routes.ts';
@@ -105,6 +106,7 @@ const ANALYZERS: readonly Analyzer[] = [
   upstreamTlsFits,
   httpRulesOnTls,
   stuckListeners,
+  dynamicDnsRules,
   undeclaredPorts,
   plainStarts,
   serverNamesNeeded,

@@ -292,6 +292,10 @@ export const MESSAGES = {
     'ListenerRefusedByEnvoy',
     'Two different `tls` matches have a server name in common: in a cluster Envoy refuses the listener that Istio makes of them, and keeps its last version.',
   ),
+  SP1052: warning(
+    'NameNotResolvedAfterRule',
+    'A `tls` or `tcp` rule leads to a host with resolution DYNAMIC_DNS: in a cluster Istio resolves no name there, and connections are closed (UH).',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

@@ -247,7 +247,7 @@ function ruleChain(
   return kept.rules.get([mesh.config, rule, gateway, number, serverNames.join()], [virtualService, followed, ...services], () =>
     chain({
       serverNames,
-      filters: destinationFilters(context, rule.route, { number }, virtualService),
+      filters: destinationFilters(context, rule.route, { number }, virtualService, serverNames.length > 0),
       metadata: metadataOf({ origins: [virtualService, gateway] }),
     }),
   );

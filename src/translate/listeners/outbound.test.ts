@@ -163,6 +163,23 @@ spec:
       route: [{ destination: { host: gw.example.com, port: { number: 3 } } }]
 `;
 
+test('no name is resolved after a tcp rule: it could be any', () => {
+  const dynamic = entry('*.example.com', ['443 TLS']).replace('resolution: DNS', 'resolution: DYNAMIC_DNS');
+  const rules = (kind: string, match: string) => `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: v, namespace: default }
+spec: { hosts: [a.example.org], ${kind}: [{ ${match} route: [{ destination: { host: '*.example.com', port: { number: 443 } } }] }] }
+`;
+  const filters = (protocol: string, text: string) =>
+    listenerOf(translated(dynamic + entry('a.example.org', [`9443 ${protocol}`]) + text), '0.0.0.0_9443')
+      .filterChains.flatMap((each) => each.filters.map(({ name }) => name))
+      .join(' ');
+  const resolved = 'envoy.filters.network.sni_dynamic_forward_proxy envoy.filters.network.tcp_proxy';
+  assert.equal(filters('TLS', rules('tls', 'match: [{ sniHosts: [a.example.org] }],')), resolved);
+  assert.equal(filters('TCP', rules('tcp', '')), 'envoy.filters.network.tcp_proxy');
+});
+
 test('the destinationSubnets of a tls match hold for the matches behind it that name none', () => {
   const result = translated(entry('a.example.com', ['443 TLS']) + SUBNETS);
   assert.deepEqual(chains(listenerOf(result, '0.0.0.0_443')), [
