@@ -305,6 +305,43 @@ testPairs({
       routes({ hosts: ['192.0.2.1'], gateways: ['mesh'], http: [{ match: [{ port: 80 }], route: to(HOST, 80) }] }),
     ),
   },
+  SP1051: {
+    wrong: join(
+      entry([TLS]),
+      routes({ gateways: ['mesh'], tls: [{ match: [{ sniHosts: [HOST] }], route: to(HOST, 443) }] }),
+      routes(
+        {
+          hosts: [HOST, 'api.example.com'],
+          gateways: ['mesh'],
+          tls: [{ match: [{ sniHosts: [HOST, 'api.example.com'] }], route: to(HOST, 443) }],
+        },
+        'young',
+      ),
+    ),
+    right: join(
+      entry([TLS]),
+      routes({ gateways: ['mesh'], tls: [{ match: [{ sniHosts: [HOST] }], route: to(HOST, 443) }] }),
+      routes(
+        {
+          hosts: [HOST, 'api.example.com'],
+          gateways: ['mesh'],
+          tls: [{ match: [{ sniHosts: [HOST] }], route: to(HOST, 443) }],
+        },
+        'young',
+      ),
+    ),
+  },
+  SP1052: {
+    wrong: join(
+      entry([TLS], { hosts: ['*.example.com'], resolution: 'DYNAMIC_DNS' }),
+      routes({ gateways: ['mesh'], tls: [{ match: [{ sniHosts: [HOST] }], route: to('*.example.com', 443) }] }),
+    ),
+    right: join(
+      entry([TLS], { hosts: ['*.example.com'], resolution: 'DYNAMIC_DNS' }),
+      entry([TLS], {}, 'default', 'one'),
+      routes({ gateways: ['mesh'], tls: [{ match: [{ sniHosts: [HOST] }], route: to(HOST, 443) }] }),
+    ),
+  },
   SP1047: {
     wrong: join(
       gateway(HTTP_SERVER),

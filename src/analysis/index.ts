@@ -9,6 +9,7 @@ import { ambientMode } from './analyzers/ambient.ts';
 import { annotations } from './analyzers/annotations.ts';
 import { caCertificates, destinationRuleHosts } from './analyzers/destination-rule.ts';
 import { unseenSubsets } from './analyzers/destination-rule-reach.ts';
+import { dynamicDnsRules } from './analyzers/dynamic-dns-rules.ts';
 import { egressBypass } from './analyzers/egress-bypass.ts';
 import { deadObjects, hardening, networkPolicies, privateAddresses } from './analyzers/egress-exposure.ts';
 import { fieldsWithoutEffect, tcpCollisions, tlsMatches, tlsOrigination, unusedSubsets } from './analyzers/egress-routes.ts';
@@ -34,6 +35,7 @@ import { plainStarts, serverNamesNeeded } from './analyzers/port-protocols.ts';
 import { refusedObjects } from './analyzers/refused.ts';
 import { ambientSidecars, sidecarSelectors, telemetrySelectors } from './analyzers/selectors.ts';
 import { conflictingServiceEntryProtocols, serviceEntryAddresses } from './analyzers/service-entry.ts';
+import { stuckListeners } from './analyzers/stuck-listeners.ts';
 import { unboundGateways } from './analyzers/unbound-gateways.ts';
 import { undeclaredPorts } from './analyzers/undeclared-ports.ts';
 import { upstreamTlsFits } from './analyzers/upstream-tls.ts';
@@ -106,6 +108,8 @@ const ANALYZERS: readonly Analyzer[] = [
   tlsOrigination,
   upstreamTlsFits,
   httpRulesOnTls,
+  stuckListeners,
+  dynamicDnsRules,
   undeclaredPorts,
   plainStarts,
   serverNamesNeeded,

@@ -205,7 +205,7 @@ export const MESSAGES = {
   SP1017: error('GatewayHasNoRoute', 'Sidecars send a host to a gateway that has no route for it: calls are answered 404 or closed.'),
   SP1018: warning(
     'HostDeclaredTwice',
-    'A namespace declares a port of a host twice: the Kubernetes Service or the older object counts, and this one at most adds endpoints.',
+    'A namespace declares a port of a host twice: the Kubernetes Service or the older object counts, and this one at most adds endpoints and addresses.',
   ),
   SP1019: info('WildcardWiderThanNeeded', 'A wildcard allows every name under a suffix, while only some are routed.'),
   SP1020: warning(
@@ -297,6 +297,14 @@ export const MESSAGES = {
     'A policy with action CUSTOM covers TCP ports, and its authorizer is asked over HTTP: connections to them are refused (Istio lets them pass).',
   ),
   SP1050: info('KeysFetched', 'The keys of tokens are fetched by the control plane, which has to reach them.'),
+  SP1051: warning(
+    'ListenerRefusedByEnvoy',
+    'Two different `tls` matches have a server name in common: in a cluster Envoy refuses the listener that Istio makes of them, and keeps its last version.',
+  ),
+  SP1052: warning(
+    'NameNotResolvedAfterRule',
+    'A `tls` or `tcp` rule leads to a host with resolution DYNAMIC_DNS: in a cluster Istio resolves no name there, and connections are closed (UH).',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

@@ -220,8 +220,8 @@ export function concernsHttp(caller: Caller, { match, route, ...rule }: AnyRule,
   return match.length === 0 || match.some((each) => concernsMatch(caller, each, port, true));
 }
 
-/** `gateways` beside conditions on the source switches them off in http matches. */
-function concernsMatch(caller: Caller, match: AnyMatch, port: number, http: boolean): boolean {
+/** Whether the match is for calls of this caller to the port. `gateways` beside conditions on the source switches them off in http matches. */
+export function concernsMatch(caller: Caller, match: AnyMatch, port: number, http: boolean): boolean {
   if (match.port && match.port !== port) return false;
   if (match.gateways.length > 0 && !match.gateways.includes('mesh')) return false;
   if (http && match.gateways.length > 0) return true;

@@ -260,7 +260,7 @@ function stated(
       namespace: owner.namespace,
       workload: owner.name,
       healthy: true,
-      tlsMode: tlsModeOf(labels),
+      tlsMode: tlsModeOf(labels, entry.serviceAccount),
     },
   ];
 }

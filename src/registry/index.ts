@@ -38,7 +38,8 @@ export function buildRegistry(snapshot: Snapshot, mesh: MeshConfig, before?: Bui
   const known = before?.parts;
   const declarations = declarationsOf(snapshot, mesh, known?.declarations);
   const settled = known && declarations === known.declarations ? known.settled : settleServices(declarations, known?.settled);
-  const lookups = known && settled.services === known.settled.services ? known.lookups : new Lookups(settled.services, known?.lookups);
+  const sameServices = known && settled.services === known.settled.services && settled.repeats === known.settled.repeats;
+  const lookups = sameServices ? known.lookups : new Lookups(settled, known?.lookups);
   const workloads = buildWorkloads(snapshot, known?.workloads);
   const endpoints = endpointTable(snapshot, workloads, declarations, known?.endpoints);
   const parts: Parts = { declarations, settled, lookups, workloads, endpoints };
@@ -59,14 +60,15 @@ export function buildRegistry(snapshot: Snapshot, mesh: MeshConfig, before?: Bui
 
 /** Who sees which services. */
 class Lookups {
-  readonly #services: readonly Service[];
+  /** With repeats. */
+  readonly #all: readonly Service[];
   readonly #byHostname: ReadonlyMap<string, readonly Service[]>;
   readonly #visible = new Map<string, readonly Service[]>();
   /** Lists of the services before; those with the same members stay. */
   readonly #former: ReadonlyMap<string, readonly Service[]> | undefined;
 
-  constructor(services: readonly Service[], before: Lookups | undefined) {
-    this.#services = services;
+  constructor({ services, repeats }: SettledServices, before: Lookups | undefined) {
+    this.#all = repeats.length > 0 ? [...services, ...repeats].sort((a, b) => a.order - b.order) : services;
     this.#byHostname = Map.groupBy(services, ({ hostname }) => hostname);
     this.#former = before && new Map([...(before.#former ?? []), ...before.#visible]);
   }
@@ -85,7 +87,7 @@ class Lookups {
   visibleTo(namespace: string): readonly Service[] {
     let list = this.#visible.get(namespace);
     if (!list) {
-      const seen = this.#services.filter((service) => isVisible(service.exportTo, service.namespace, namespace));
+      const seen = this.#all.filter((service) => isVisible(service.exportTo, service.namespace, namespace));
       const named = seen.filter(({ exportTo }) => !exportTo.has('*'));
       const inOrder = named.length > 0 ? [...named, ...seen.filter(({ exportTo }) => exportTo.has('*'))] : seen;
       list = keepList(this.#former?.get(namespace), inOrder);

@@ -100,7 +100,11 @@ export interface Registry {
    * the ports of all objects of that namespace that declare the host.
    */
   lookup(hostname: string, namespace: string): Service | undefined;
-  /** Those that a client in `namespace` sees: first what is exported to it by name, then what everybody sees, each oldest first. */
+  /**
+   * Those that a client in `namespace` sees: first what is exported to it by name, then what everybody sees, each oldest first. With the repeats:
+   * ports that an older object of the same namespace and hostname has, too. A client that sees both has one cluster for them, but listens at
+   * the addresses of both.
+   */
   visibleTo(namespace: string): readonly Service[];
   /** Every endpoint of a service's port, in a stable order. */
   endpoints(service: Service, port: ServicePort): readonly Endpoint[];

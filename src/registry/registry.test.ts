@@ -138,6 +138,18 @@ test('workloadSelector picks the Pods and WorkloadEntries of its own namespace',
   assert.equal(pod?.serviceAccount, 'podsa');
 });
 
+test('an endpoint that states its service account takes the mesh’s TLS, unless its label says otherwise', () => {
+  const modes = (endpoint: string) => {
+    const spec = `{ hosts: [vm.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: STATIC, endpoints: [${endpoint}] }`;
+    const registry = registryOf(serviceEntry('s', spec));
+    const found = service(registry, 'vm.example.com');
+    return registry.endpoints(found, found.ports[0]!).map(({ tlsMode }) => tlsMode);
+  };
+  assert.deepEqual(modes('{ address: 203.0.113.1 }'), ['disabled']);
+  assert.deepEqual(modes('{ address: 203.0.113.1, serviceAccount: vm }'), ['istio']);
+  assert.deepEqual(modes('{ address: 203.0.113.1, serviceAccount: vm, labels: { security.istio.io/tlsMode: disabled } }'), ['disabled']);
+});
+
 const KUBERNETES_SERVICE = `
 apiVersion: v1
 kind: Service

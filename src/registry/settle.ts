@@ -11,10 +11,17 @@ import type { Service, ServicePort } from './model.ts';
 export interface SettledServices {
   /** Oldest first. */
   readonly services: readonly Service[];
+  /** The ports that younger objects lost to older ones, as services of their own (see `Registry.visibleTo`). Oldest first. */
+  readonly repeats: readonly Service[];
   /** Hosts that lost a conflict, and those without an address. */
   readonly findings: readonly Finding[];
   /** For the next ones. */
-  readonly memory: WeakMap<Declared, Settled>;
+  readonly memory: Memory;
+}
+
+interface Memory {
+  readonly services: WeakMap<Declared, Settled>;
+  readonly repeats: WeakMap<Declared, Settled>;
 }
 
 /** What became of a declared service. */
@@ -29,29 +36,42 @@ interface Terms {
   readonly aliases: readonly string[] | undefined;
 }
 
-interface Winner {
+/** What a declared service keeps of its ports, or in a repeat has lost of them. */
+interface Share {
   readonly declared: Declared;
   readonly ports: readonly ServicePort[];
+}
+
+interface Shares {
+  readonly winners: readonly Share[];
+  readonly repeats: readonly Share[];
 }
 
 /**
  * What all this comes to depends on what is declared alone; a service of which the same follows as `before` is the same object.
  */
 export function settleServices(declarations: Declarations, before: SettledServices | undefined): SettledServices {
-  const memory = before?.memory ?? new WeakMap<Declared, Settled>();
+  const memory = before?.memory ?? { services: new WeakMap<Declared, Settled>(), repeats: new WeakMap<Declared, Settled>() };
   const findings: Finding[] = [];
-  const winners = withoutConflicts(declarations, findings);
-  const places = allocate(winners, declarations, findings);
+  const { winners, repeats } = withoutConflicts(declarations, findings);
+  const shares = [...winners, ...repeats];
+  const places = allocate(shares, declarations, findings);
   const aliases = aliasesOf(winners);
-  const services = winners.map(({ declared, ports }, index) => {
+  const settled = shares.map(({ declared, ports }, index) => {
     const terms: Terms = { ports, place: places[index], aliases: aliases?.get(declared.service.hostname) };
-    const known = memory.get(declared);
+    const remembered = index < winners.length ? memory.services : memory.repeats;
+    const known = remembered.get(declared);
     if (known && sameTerms(known, terms)) return known.service;
     const service = serviceUnder(declared.service, terms);
-    memory.set(declared, { ...terms, service });
+    remembered.set(declared, { ...terms, service });
     return service;
   });
-  return { services: keepList(before?.services, services), findings: keepContent(before?.findings, findings), memory };
+  return {
+    services: keepList(before?.services, settled.slice(0, winners.length)),
+    repeats: keepList(before?.repeats, settled.slice(winners.length)),
+    findings: keepContent(before?.findings, findings),
+    memory,
+  };
 }
 
 function sameTerms(a: Terms, b: Terms): boolean {
@@ -70,12 +90,13 @@ function serviceUnder(service: Service, { ports, place, aliases }: Terms): Servi
 }
 
 /**
- * Of two with one hostname and namespace the younger keeps the ports that the older does not have, as in Istio. Beside a Kubernetes Service
- * nothing else stays: nobody may squat on its name. Endpoints count all the same (see endpoints.ts).
+ * Of two with one hostname and namespace the younger keeps the ports that the older does not have, as in Istio; the others are repeats. Beside
+ * a Kubernetes Service nothing else stays: nobody may squat on its name. Endpoints count all the same (see endpoints.ts).
  */
-function withoutConflicts({ list, byKey }: Declarations, findings: Finding[]): Winner[] {
+function withoutConflicts({ list, byKey }: Declarations, findings: Finding[]): Shares {
   const contests = new Map<string, Contest>();
-  return list.flatMap((declared): Winner | Winner[] => {
+  const repeats: Share[] = [];
+  const winners = list.flatMap((declared): Share | Share[] => {
     const { key, service } = declared;
     const rivals = byKey.get(key)!;
     if (rivals.length === 1 && declared.distinct) return { declared, ports: service.ports };
@@ -103,8 +124,11 @@ function withoutConflicts({ list, byKey }: Declarations, findings: Finding[]): W
     if (kept.length > 0 && !joinable(oldest, service)) findings.push(unlike(oldest, service, kept));
     if (lost.length === 0) return { declared, ports: service.ports };
     findings.push(conflict(claimed.get(lost[0]!.number)!, service, lost));
+    const repeated = lost.filter(({ number }) => claimed.get(number) !== service);
+    if (repeated.length > 0) repeats.push({ declared, ports: repeated });
     return kept.length > 0 ? { declared, ports: kept } : [];
   });
+  return { winners, repeats };
 }
 
 /** What several that declare one host come to. */
@@ -121,15 +145,16 @@ function kubernetesOf(rivals: readonly Declared[]): Service | undefined {
 }
 
 function conflict(winner: Service, loser: Service, ports: readonly ServicePort[]): Finding {
-  const why =
-    winner.registry === 'Kubernetes' && loser.registry !== 'Kubernetes'
-      ? 'a Kubernetes Service comes before it'
-      : 'the older object counts';
+  const kubernetes = winner.registry === 'Kubernetes' && loser.registry !== 'Kubernetes';
+  const why = kubernetes ? 'a Kubernetes Service comes before it' : 'the older object counts';
+  const rest = kubernetes
+    ? 'its endpoints are added'
+    : 'its endpoints are added and its addresses lead to the same cluster (an HTTP host is known by the addresses of the youngest alone)';
   return aboutHosts(
     loser.resource,
     'SP1018',
     `${resourceText(winner.resource)} declares ${loser.hostname} in this namespace as well, and ${why}: what is said here of port ${numbersOf(ports)} ` +
-      'has no effect, save that its endpoints are added. Declare a port of a host in one object.',
+      `has no effect, save that ${rest}. Declare a port of a host in one object.`,
   );
 }
 
@@ -160,11 +185,11 @@ function aboutHosts(resource: Resource, code: string, message: string): Finding 
 }
 
 /** The place of each one's address, where it gets one. */
-function allocate(winners: readonly Winner[], { byKey }: Declarations, findings: Finding[]): (number | undefined)[] {
+function allocate(shares: readonly Share[], { byKey }: Declarations, findings: Finding[]): (number | undefined)[] {
   const next = createAllocator();
   // Several objects may declare ports of one host: it has one address all the same.
   const shared = new Map<string, number>();
-  return winners.map(({ declared: { key, service, hash } }) => {
+  return shares.map(({ declared: { key, service, hash } }) => {
     if (hash === undefined) return undefined;
     const place = shared.get(key) ?? next(hash);
     if (place === undefined) {
@@ -181,7 +206,7 @@ function allocate(winners: readonly Winner[], { byKey }: Declarations, findings:
  * By the host that they stand for, the names of Services of type ExternalName: calls to these are calls to it, over several of them if need be.
  * Undefined where there are none.
  */
-function aliasesOf(winners: readonly Winner[]): ReadonlyMap<string, readonly string[]> | undefined {
+function aliasesOf(winners: readonly Share[]): ReadonlyMap<string, readonly string[]> | undefined {
   const targets = new Map<string, string>();
   for (const { declared } of winners) {
     const { hostname, externalName } = declared.service;

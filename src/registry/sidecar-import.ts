@@ -8,15 +8,16 @@ export interface SidecarImport {
   excludes(namespace: string): boolean;
 }
 
-/** `namespace/host` of an egress listener; `.` is the workload's namespace (`own`), `*` any, `~` none; `~namespace` takes that one's out of the others. */
+/** `namespace/host` of an egress listener; `.` is the workload's namespace (`own`), `*` any; `~namespace` takes that one's out of the others, `~` those of all. */
 export function sidecarImport(text: string, own: string): SidecarImport {
   const slash = text.indexOf('/');
   const namespace = slash < 0 ? '*' : text.slice(0, slash);
   const host = text.slice(slash + 1).toLowerCase();
   const never = () => false;
-  if (namespace === '*') return { host, takes: () => true, excludes: never };
-  const left = namespace.length > 1 && namespace.startsWith('~') ? namespace.slice(1) : undefined;
-  if (left !== undefined) return { host, takes: never, excludes: (candidate) => candidate === left };
+  const always = () => true;
+  if (namespace === '*') return { host, takes: always, excludes: never };
+  if (namespace === '~') return { host, takes: never, excludes: always };
+  if (namespace.startsWith('~')) return { host, takes: never, excludes: (candidate) => candidate === namespace.slice(1) };
   const wanted = namespace === '.' ? own : namespace;
   return { host, takes: (candidate) => candidate === wanted, excludes: never };
 }

@@ -118,8 +118,10 @@ export function isReady(workload: Workload): boolean {
   return ready === undefined || ready.status === 'True';
 }
 
-export function tlsModeOf(labels: Labels): 'istio' | 'disabled' {
-  return labels[TLS_MODE_LABEL] === 'istio' ? 'istio' : 'disabled';
+/** Of what an entry states (`serviceAccount`) Istio takes it that a proxy with that identity is there, unless the label says otherwise. */
+export function tlsModeOf(labels: Labels, serviceAccount = ''): 'istio' | 'disabled' {
+  const stated = labels[TLS_MODE_LABEL] ?? (serviceAccount ? 'istio' : 'disabled');
+  return stated === 'istio' ? 'istio' : 'disabled';
 }
 
 function topologyOf(labels: Labels): string {

@@ -24,7 +24,8 @@ export function portPeers(
   if (!peers || meshExternal || endpoints.length === 0) return NOBODY;
   return kept.lists.get([peers, endpoints, trustDomain], NO_INPUTS, () => {
     const accounts = endpoints
-      .filter(({ workload }) => workload !== '')
+      // An entry that states no account and takes no TLS is nobody who could show an identity.
+      .filter(({ workload, serviceAccount, tlsMode }) => serviceAccount !== '' || (workload !== '' && tlsMode === 'istio'))
       .map(({ namespace, serviceAccount }) => [namespace, serviceAccount] as const);
     const identities = [...new Set(accounts.map(([namespace, account]) => spiffeId(trustDomain, namespace, account)))].sort();
     const all = endpoints.every((each) => takesMeshTls(each, peers));

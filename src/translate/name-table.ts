@@ -4,7 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import { singleAddress } from '../lib/ip.ts';
 import type { Service } from '../registry/model.ts';
 import { type NameTable, type NameTable_NameInfo, NameTable_NameInfoSchema, NameTableSchema } from '../xds/gen/istio/nds_pb.js';
-import { allocatedAddresses } from './addresses.ts';
+import { allocatedAddresses, isIpv6 } from './addresses.ts';
 import type { TranslateContext } from './context.ts';
 import { MESH_GATEWAY } from './names.ts';
 import { Phase } from './phase.ts';
@@ -67,7 +67,11 @@ function addressesOf(service: Service, context: TranslateContext): readonly stri
   if (service.headless) return endpointAddresses(service, context).map(({ address }) => address);
   // A CIDR is a set of addresses to match, and none to answer with.
   const declared = service.addresses.flatMap((address) => singleAddress(address) ?? []);
-  return declared.length > 0 ? declared : service.addresses.length === 0 ? allocatedAddresses(service, context.proxy) : [];
+  return declared.length > 0
+    ? declared
+    : service.addresses.length === 0
+      ? allocatedAddresses(service, context.proxy.addresses.some(isIpv6))
+      : [];
 }
 
 function endpointAddresses(service: Service, { mesh }: TranslateContext): readonly { address: string; workload: string }[] {

@@ -13,8 +13,8 @@ export interface EgressScope {
   readonly bind: string;
   readonly captureMode: 'DEFAULT' | 'IPTABLES' | 'NONE';
   /**
-   * Services that this listener serves, oldest first. Several may have one hostname, but no port of it twice. A listener with a port has them
-   * with that one port only.
+   * Services that this listener serves, oldest first. Several may have one hostname, and even one port of it: that of the oldest has the
+   * cluster, that of the youngest the virtual host. A listener with a port has them with that one port only.
    */
   readonly services: readonly Service[];
   /** VirtualServices for `mesh` that this listener imports, the one that decides first; delegates merged in, hosts and destinations fully qualified. */
@@ -112,40 +112,39 @@ function rank(service: Service, own: string): number {
 
 /** Of several with one hostname those that can be joined to the first: the ports of the others have listeners and routes, but no clusters. */
 function withClusters(services: readonly Service[]): readonly Service[] {
-  const first = new Map<string, Service>();
-  return services.filter((service) => {
-    const other = first.get(service.hostname);
-    if (!other) first.set(service.hostname, service);
-    return !other || joinable(other, service);
-  });
+  const byHostname = new Map<string, Service[]>();
+  return services.flatMap((service) => added(byHostname, service));
 }
 
 /** The services of the listeners, and those that imported VirtualServices route to though no listener imports them. */
 function clusterServices(egress: readonly EgressScope[], namespace: string, registry: Registry): readonly Service[] {
   const byHostname = new Map<string, Service[]>();
-  for (const entry of egress) for (const service of entry.services) add(byHostname, service);
+  for (const entry of egress) for (const service of entry.services) added(byHostname, service);
   const imported = new Set(byHostname.keys());
   for (const entry of egress) {
     for (const [hostname, ports] of destinations(entry.virtualServices)) {
       if (imported.has(hostname)) continue;
       const service = registry.lookup(hostname, namespace);
       // A listener with a port brings that port of a destination and no other, whichever the route names.
-      if (service) for (const narrowed of withPorts(service, entry.port ? [entry.port.number] : ports)) add(byHostname, narrowed);
+      if (service) for (const narrowed of withPorts(service, entry.port ? [entry.port.number] : ports)) added(byHostname, narrowed);
     }
   }
   return [...byHostname.values()].flat().sort((a, b) => a.order - b.order);
 }
 
-/** Two listeners may have brought the same port of a service, or different ones. */
-function add(byHostname: Map<string, Service[]>, service: Service): void {
+/** What is new of the service, now among those of its hostname: listeners and objects may have brought the same port of it, or different ones. */
+function added(byHostname: Map<string, Service[]>, service: Service): readonly Service[] {
   const siblings = byHostname.get(service.hostname);
   if (!siblings) {
     byHostname.set(service.hostname, [service]);
-    return;
+    return [service];
   }
-  if (!joinable(siblings[0]!, service)) return;
+  if (!joinable(siblings[0]!, service)) return [];
   const ports = service.ports.filter(({ number }) => siblings.every((other) => other.ports.every((port) => port.number !== number)));
-  if (ports.length > 0) siblings.push(only(service, ports));
+  if (ports.length === 0) return [];
+  const added = ports.length === service.ports.length ? service : only(service, ports);
+  siblings.push(added);
+  return [added];
 }
 
 /** The service with some of its ports: the same object each time. */

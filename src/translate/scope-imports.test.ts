@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { importsOf } from './scope-imports.ts';
 
 test('exact hosts, wildcards and namespaces of an egress entry', () => {
-  const imports = importsOf(['./own.example.com', 'a/one.example.com', 'b/one.example.com', '*/*.wild.example.com', 'c/*', '~/*'], 'home');
+  const imports = importsOf(['./own.example.com', 'a/one.example.com', 'b/one.example.com', '*/*.wild.example.com', 'c/*'], 'home');
   const services: readonly (readonly [namespace: string, host: string, taken: boolean])[] = [
     ['home', 'own.example.com', true],
     ['a', 'own.example.com', false],
@@ -32,4 +32,13 @@ test('a tilde before a namespace takes its hosts out of what other entries impor
   assert.equal(imports.takeHost('a', 'www.example.com'), false);
   assert.equal(imports.takeService('a', 'www.example.org'), true);
   assert.equal(imports.takeService('b', 'www.example.com'), true);
+});
+
+test('a tilde alone takes its hosts of every namespace out', () => {
+  const imports = importsOf(['./*', '*/*', '~/*.example.com'], 'home');
+  for (const namespace of ['home', 'b']) {
+    assert.equal(imports.takeService(namespace, 'www.example.com'), false);
+    assert.equal(imports.takeHost(namespace, 'www.example.com'), false);
+    assert.equal(imports.takeService(namespace, 'www.example.org'), true);
+  }
 });

@@ -19,7 +19,7 @@ export function importsOf(hosts: readonly string[], namespace: string): Imports 
     if (same) same.push(each);
     else exact.set(each.host, [each]);
   }
-  const excluding = all.filter((_, i) => /^~[^/]/.test(hosts[i]!));
+  const excluding = all.filter((_, i) => /^~/.test(hosts[i]!));
   const isExcluded = (from: string, host: string) => excluding.some((each) => each.excludes(from) && hostCovers(each.host, host));
   const named = (from: string, host: string) => exact.get(host)?.some((each) => each.takes(from)) ?? false;
   return {

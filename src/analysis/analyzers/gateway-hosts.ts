@@ -75,8 +75,10 @@ function unroutedHosts(context: Context, gateway: Gateway, bound: readonly Bound
   };
   if (!gateway.spec.servers.some((server) => server.hosts.some(isRouted))) return;
   for (const [i, server] of gateway.spec.servers.entries()) {
-    if (server.tls?.mode === 'AUTO_PASSTHROUGH' || server.tls?.httpsRedirect) continue;
+    if (server.tls?.mode === 'AUTO_PASSTHROUGH') continue;
     for (const [j, serverHost] of server.hosts.entries()) {
+      // Hosts that name a namespace are redirected only where a VirtualService has them.
+      if (server.tls?.httpsRedirect && /^(\*\/|[^/]*$)/.test(serverHost)) continue;
       // A listener of a Kubernetes Gateway stands here once for each namespace whose routes it takes.
       const same = (other: string) => other.slice(other.indexOf('/') + 1) === serverHost.slice(serverHost.indexOf('/') + 1);
       if (isRouted(serverHost) || (gateway.derivedFrom && server.hosts.some((other) => same(other) && isRouted(other)))) continue;

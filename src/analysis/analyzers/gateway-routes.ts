@@ -108,7 +108,9 @@ function reportNoAddress(context: Context, virtualService: VirtualService, path:
 /** DYNAMIC_DNS resolves the name that TLS or a request carries: Istio takes it with protocol TLS or HTTP, not HTTPS. */
 function mendOf({ hostname, ports }: Service): string {
   if (!isWildcard(hostname)) return 'Use resolution DNS, or write endpoints.';
-  const https = ports.some(({ protocol }) => protocol === 'HTTPS') ? ' and protocol: TLS in place of HTTPS' : '';
+  const https = ports.some(({ protocol }) => protocol === 'HTTPS')
+    ? ' and protocol: TLS in place of HTTPS (Istio resolves no name after a tls rule, see SP1052)'
+    : '';
   return `Name the hosts that are needed in place of the wildcard, with resolution DNS; or, if every name under ${hostname.slice(1)} may be called, use resolution DYNAMIC_DNS${https}.`;
 }
 

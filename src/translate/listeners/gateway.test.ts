@@ -103,6 +103,17 @@ test('gateways are named within the namespace of the VirtualService unless they 
   assert.deepEqual(hosts(routesOf(translated(near, ROUTER), 'http.80')), ['a.example.com:80: a.example.com']);
 });
 
+test('without a VirtualService httpsRedirect redirects no host that names a namespace', () => {
+  const redirected = (host: string, more = '') => {
+    const text = gateway('g', server(80, 'HTTP', host, ', tls: { httpsRedirect: true }')) + more;
+    return routesOf(translated(text, ROUTER), 'http.80').virtualHosts.map(({ domains, requireTls }) => `${domains} ${requireTls}`);
+  };
+  assert.deepEqual(redirected('*/a.example.com'), ['a.example.com 2']);
+  assert.deepEqual(redirected('default/a.example.com'), ['* 0']);
+  const rules = virtualService('v', 'a.example.com', 'istio-system/g', `http: [{ ${toB} }]`);
+  assert.deepEqual(redirected('default/a.example.com', rules), ['a.example.com 2']);
+});
+
 test('httpsRedirect redirects every host of the server, with and without routes', () => {
   const routes = routesOf(
     translated(gateway('g', server(80, 'HTTP', 'a.example.com', ', tls: { httpsRedirect: true }')), ROUTER),
@@ -198,6 +209,17 @@ test('a server on 0.0.0.0 shares the listener of every address, one on another a
     own.resources.routes.map(({ name }) => name),
     ['http.80', 'http.80.10.0.0.1'],
   );
+});
+
+test('of two passthrough matches that share a name the younger is not served at all', () => {
+  const rule = (names: string) => `tls: [{ match: [{ sniHosts: [${names}] }], ${toB} }]`;
+  const text =
+    gateway('g', server(443, 'TLS', '*.example.com', ', tls: { mode: PASSTHROUGH }')) +
+    virtualService('old', '*.example.com', 'istio-system/g', rule('a.example.com')) +
+    virtualService('new', '*.example.com', 'istio-system/g', rule('a.example.com, c.example.com'));
+  const result = translated(text, ROUTER);
+  assert.deepEqual(chains(listenerOf(result, '0.0.0.0_443')), ['a.example.com → tcp outbound|81||b.example.com']);
+  assert.deepEqual(codes(result), ['IST0145 Gateway istio-system/g']);
 });
 
 test('of two TLS servers for one host the older is served', () => {

@@ -111,8 +111,12 @@ function portChains(
 ): readonly Chain[] {
   const chains = new ChainSet();
   const mixed = servers.some((entry) => entry.kind !== 'http' && entry.kind !== 'tcp');
+  const passed = new Set<string>();
   const add = (entry: GatewayServer, parts: Chain) => {
-    if (chains.add(parts)) reportSameMatch(context, entry, parts);
+    // Of a match for several names Istio drops all where an older one has but one of them.
+    const repeated = entry.kind === 'passthrough' && parts.serverNames.some((name) => passed.has(name.toLowerCase()));
+    if (repeated || chains.add(parts)) reportSameMatch(context, entry, parts);
+    if (entry.kind === 'passthrough' && !repeated) for (const name of parts.serverNames) passed.add(name.toLowerCase());
   };
   const plainHttp = servers.filter((entry) => entry.kind === 'http');
   for (const entry of servers) {
@@ -243,7 +247,7 @@ function ruleChain(
   return kept.rules.get([mesh.config, rule, gateway, number, serverNames.join()], [virtualService, followed, ...services], () =>
     chain({
       serverNames,
-      filters: destinationFilters(context, rule.route, { number }, virtualService),
+      filters: destinationFilters(context, rule.route, { number }, virtualService, serverNames.length > 0),
       metadata: metadataOf({ origins: [virtualService, gateway] }),
     }),
   );

@@ -51,6 +51,29 @@ test('of two TCP services without an address the older has the port, and the you
   );
 });
 
+test('a younger object with the same host and port adds its address to the listeners, and names the virtual host', () => {
+  const older = entry('a.example.com', ['80 HTTP', '443 TLS']);
+  const younger = entry('a.example.com', ['80 HTTP', '443 TLS'], '  addresses: [198.51.100.9]').replace('name: a-', 'name: b-');
+  const result = translated(older + younger);
+  assert.deepEqual(chains(listenerOf(result, '198.51.100.9_443')), ['any → tcp outbound|443||a.example.com']);
+  assert.deepEqual(chains(listenerOf(result, '0.0.0.0_443')), ['a.example.com → tcp outbound|443||a.example.com', BLACK_HOLE]);
+  assert.deepEqual(hosts(routesOf(result, '80')), ['a.example.com:80: a.example.com a.example.com. 198.51.100.9', 'block_all: *']);
+  assert.equal(result.resources.clusters.filter(({ name }) => name === 'outbound|443||a.example.com').length, 1);
+  assert.deepEqual(
+    result.findings.map(({ code }) => code),
+    [],
+    'the two do not collide',
+  );
+});
+
+test('a younger object with the same host and port is whole for those who do not see the older', () => {
+  const older = entry('a.example.com', ['443 TLS'], "  exportTo: ['.']");
+  const younger = entry('a.example.com', ['443 TLS']).replace('name: a-', 'name: b-');
+  const result = translated(older + younger, { ...SIDECAR, namespace: 'other' });
+  assert.deepEqual(chains(listenerOf(result, '0.0.0.0_443')), ['a.example.com → tcp outbound|443||a.example.com', BLACK_HOLE]);
+  assert.ok(result.resources.clusters.some(({ name }) => name === 'outbound|443||a.example.com'));
+});
+
 test('HTTP and TCP on one port are told apart by the bytes, whichever is older', () => {
   const [http, tcp] = [entry('h.example.com', ['9000 HTTP']), entry('t.example.com', ['9000 TCP'])];
   for (const text of [http + tcp, tcp + http]) {
@@ -140,6 +163,23 @@ spec:
       route: [{ destination: { host: gw.example.com, port: { number: 3 } } }]
 `;
 
+test('no name is resolved after a tcp rule: it could be any', () => {
+  const dynamic = entry('*.example.com', ['443 TLS']).replace('resolution: DNS', 'resolution: DYNAMIC_DNS');
+  const rules = (kind: string, match: string) => `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: v, namespace: default }
+spec: { hosts: [a.example.org], ${kind}: [{ ${match} route: [{ destination: { host: '*.example.com', port: { number: 443 } } }] }] }
+`;
+  const filters = (protocol: string, text: string) =>
+    listenerOf(translated(dynamic + entry('a.example.org', [`9443 ${protocol}`]) + text), '0.0.0.0_9443')
+      .filterChains.flatMap((each) => each.filters.map(({ name }) => name))
+      .join(' ');
+  const resolved = 'envoy.filters.network.sni_dynamic_forward_proxy envoy.filters.network.tcp_proxy';
+  assert.equal(filters('TLS', rules('tls', 'match: [{ sniHosts: [a.example.org] }],')), resolved);
+  assert.equal(filters('TCP', rules('tcp', '')), 'envoy.filters.network.tcp_proxy');
+});
+
 test('the destinationSubnets of a tls match hold for the matches behind it that name none', () => {
   const result = translated(entry('a.example.com', ['443 TLS']) + SUBNETS);
   assert.deepEqual(chains(listenerOf(result, '0.0.0.0_443')), [
@@ -198,6 +238,16 @@ test('a listener on a unix socket is reported, and the others stand', () => {
   );
 });
 
+test('a listener of protocol HTTP_PROXY is reported at its field, and the others stand', () => {
+  const sidecar = SIDECAR_EGRESS.replace('protocol: TCP', 'protocol: http_proxy').replace('number: 9000', 'number: 3128');
+  const result = translated(entry('a.example.com', ['80 HTTP']) + sidecar);
+  assert.ok(listenerOf(result, '0.0.0.0_80'));
+  assert.deepEqual(
+    result.findings.map(({ code, origin, position }) => `${code} ${originText(origin)} ${position?.column}`),
+    ['SP1024 Sidecar default/scoped 41'],
+  );
+});
+
 const HEADLESS = `
 apiVersion: v1
 kind: Service
@@ -218,6 +268,12 @@ test('a headless TCP service is known by the addresses of its pods, but for the 
     resources.listeners.map(({ name }) => name).filter((name) => name.endsWith('_5432')),
     ['10.244.1.50_5432'],
   );
+});
+
+test('so is a headless service that speaks TLS, whatever the SNI', () => {
+  const result = translated(HEADLESS.replaceAll('name: tcp', 'name: tls'));
+  assert.deepEqual(chains(listenerOf(result, '10.244.1.50_5432')), ['any → tcp outbound|5432||db.default.svc.cluster.local']);
+  assert.ok(!result.resources.listeners.some(({ name }) => name === '0.0.0.0_5432'));
 });
 
 test('a headless TCP service takes every address of a port that a Sidecar names', () => {

@@ -6,7 +6,7 @@ import { isIp, parseRange, singleAddress } from '../../lib/ip.ts';
 import { Memo, NO_INPUTS } from '../../lib/memo.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isHttp, isTcp, isTls } from '../../registry/protocol.ts';
-import { allocatedAddresses } from '../addresses.ts';
+import { allocatedAddresses, isIpv6 } from '../addresses.ts';
 import type { TranslateContext } from '../context.ts';
 import { PLAINTEXT_HTTP } from '../filters.ts';
 import { originMetadata } from '../routes/origin.ts';
@@ -75,8 +75,9 @@ interface Draft {
 export function outbound(context: TranslateContext): Outbound {
   const draft: Draft = { context, listeners: new Map(), routes: new Map(), virtualServices: new Map() };
   for (const egress of context.scope.egress) {
-    if (egress.bind.startsWith('unix:')) {
-      reportUnixSocket(context, egress);
+    const unserved = whyUnserved(egress);
+    if (unserved) {
+      reportUnserved(context, egress, unserved);
       continue;
     }
     const byHost = new HostIndex<Ranked>();
@@ -154,14 +155,14 @@ function listenAddresses(context: TranslateContext, { egress, service, port }: O
   const addresses = service.addresses.flatMap((address) => singleAddress(address) ?? []);
   const cidrs = service.addresses.filter((address) => parseRange(address) !== undefined && singleAddress(address) === undefined);
   if (addresses.length > 0 || cidrs.length > 0) return { addresses, cidrs };
-  if (!egress.port && service.resolution === 'Passthrough' && (isTcp(port.protocol) || port.protocol === 'Unsupported')) {
+  if (!egress.port && service.resolution === 'Passthrough' && !isHttp(port.protocol)) {
     const endpoints = context.mesh.registry.endpoints(service, port).map((endpoint) => endpoint.address);
     const reachable = [...new Set(endpoints)].filter((address) => isIp(address) && !context.proxy.addresses.includes(address));
     // Endpoints may come later: without any there is nothing to reach, and taking the port for every address would be wrong.
     const hasEndpoints = endpoints.length > 0 || service.registry === 'Kubernetes' || Object.keys(service.selector).length > 0;
     if (hasEndpoints) return { addresses: reachable, cidrs };
   }
-  return { addresses: [...allocatedAddresses(service, context.proxy), WILDCARD], cidrs };
+  return { addresses: [...allocatedAddresses(service, context.proxy.addresses.some(isIpv6)), WILDCARD], cidrs };
 }
 
 function addListener(draft: Draft, offer: Offer, family: Family, address: string, cidrs: readonly string[]): void {
@@ -267,14 +268,35 @@ function reportCollision({ report }: TranslateContext, { service, port }: Offer,
   });
 }
 
+/** What this version does not do of an egress listener. */
+interface Unserved {
+  readonly message: string;
+  /** In the entry. */
+  readonly field: readonly string[];
+}
+
+function whyUnserved({ bind, port }: EgressScope): Unserved | undefined {
+  if (bind.startsWith('unix:')) {
+    const message = `The egress listener on ${bind} is not served: this version binds addresses, not unix sockets. Bind 127.0.0.1 and a port.`;
+    return { message, field: ['bind'] };
+  }
+  if (port?.protocol.toUpperCase() !== 'HTTP_PROXY') return undefined;
+  // Istio's own serves the hosts of port 80 alone, and sends those with a VirtualService to clusters that do not exist.
+  const message =
+    `The egress listener on port ${port.number} is not served: this version has no egress listeners of protocol HTTP_PROXY. ` +
+    'Set protocol: HTTP and the port that clients name, or have them use the explicit proxy of `sallyport up`.';
+  return { message, field: ['port', 'protocol'] };
+}
+
 /** Nothing listens there, so that the application's connections are refused. */
-function reportUnixSocket({ report, scope }: TranslateContext, { bind }: EgressScope): void {
+function reportUnserved({ report, scope }: TranslateContext, { bind, port }: EgressScope, { message, field }: Unserved): void {
   const sidecar = scope.sidecar!;
+  const index = sidecar.spec.egress.findIndex((each) => (each.bind ?? '') === bind && (each.port?.number || undefined) === port?.number);
   report({
     code: 'SP1024',
     level: 'Error',
-    message: `The egress listener on ${bind} is not served: this version binds addresses, not unix sockets. Bind 127.0.0.1 and a port.`,
+    message,
     origin: originOf(sidecar),
-    position: sidecar.source.position(['spec', 'egress', sidecar.spec.egress.findIndex((each) => each.bind === bind), 'bind']),
+    position: sidecar.source.position(['spec', 'egress', index, ...field]),
   });
 }

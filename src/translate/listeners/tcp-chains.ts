@@ -73,7 +73,7 @@ function tlsChains(context: TranslateContext, listen: TcpListen): Chain[] {
           chain({
             serverNames: match.sniHosts,
             destinationCidrs: cidrs,
-            filters: destinationFilters(context, rule.route, listen.port, virtualService),
+            filters: destinationFilters(context, rule.route, listen.port, virtualService, true),
             metadata: originMetadata(virtualService),
           }),
         );
@@ -97,7 +97,7 @@ function tcpChains(context: TranslateContext, listen: TcpListen): Chain[] {
       chains.push(
         chain({
           destinationCidrs: anywhere ? listen.cidrs : subnets,
-          filters: destinationFilters(context, rule.route, listen.port, virtualService),
+          filters: destinationFilters(context, rule.route, listen.port, virtualService, false),
           metadata: originMetadata(virtualService),
         }),
       );
@@ -131,17 +131,22 @@ function serviceChain(context: TranslateContext, { service, port, cidrs }: TcpLi
   });
   return chain({
     destinationCidrs: cidrs,
+    // Not by the cluster's resolution, which may be an older object's: this one's chain need not ask for a name of that service.
     filters: [...dynamicDnsFilters(context, service, number), proxy],
     metadata: originMetadata(service.resource),
   });
 }
 
-/** To the destinations of a `tls` or `tcp` rule; those with weight 0 take no connection unless they are alone. */
+/**
+ * To the destinations of a `tls` or `tcp` rule; those with weight 0 take no connection unless they are alone. `hasNames`: the rule is for server names
+ * that it states; without, no name is resolved after it (DYNAMIC_DNS), since it could be any.
+ */
 export function destinationFilters(
   context: TranslateContext,
   routes: readonly RouteDestination[],
   port: Pick<ServicePort, 'number'>,
   origin: ResourceOf<'VirtualService'>,
+  hasNames: boolean,
 ): Filter[] {
   const { scope, mesh } = context;
   const first = routes[0]!.destination;
@@ -157,7 +162,7 @@ export function destinationFilters(
       subset: first.subset,
       accessLog,
     });
-    return service ? [...dynamicDnsFilters(context, service, first.port?.number || port.number), proxy] : [proxy];
+    return service && hasNames ? [...dynamicDnsFilters(context, service, first.port?.number || port.number), proxy] : [proxy];
   }
   const weighted = routes.filter(({ weight }) => weight > 0);
   const clusters = weighted.map(({ destination, weight }) => ({

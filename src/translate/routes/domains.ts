@@ -15,8 +15,16 @@ export interface ServiceDomains {
   readonly alternatives: ReadonlySet<string>;
 }
 
-/** Host name and aliases with their other spellings, addresses, and for headless services the names of their pods. `domain` is the cluster's DNS domain. */
-export function serviceDomains(service: Service, clientNamespace: string, domain = 'cluster.local'): ServiceDomains {
+/**
+ * Host name and aliases with their other spellings, addresses, and for headless services the names of their pods. Of `allocated` addresses those
+ * that the client's DNS answers. `domain` is the cluster's DNS domain.
+ */
+export function serviceDomains(
+  service: Service,
+  clientNamespace: string,
+  allocated: readonly string[],
+  domain = 'cluster.local',
+): ServiceDomains {
   const spellings = [service.hostname, ...(service.aliases ?? [])].map((name) => [
     name,
     ...alternativeNames(name, clientNamespace, domain),
@@ -24,7 +32,7 @@ export function serviceDomains(service: Service, clientNamespace: string, domain
   const names = spellings.flat();
   const alternatives = spellings.flatMap(([, ...others]) => others);
   if (service.resolution === 'Passthrough' && service.registry === 'Kubernetes') names.push(...names.map((name) => `*.${name}`));
-  const addresses = [...service.addresses, ...service.autoAddresses].map(asDomain);
+  const addresses = [...service.addresses, ...allocated].map(asDomain);
   return { domains: [...names, ...addresses], alternatives: new Set(alternatives) };
 }
 

@@ -66,9 +66,9 @@ function claimsOf(context: TranslateContext, entry: GatewayServer): readonly Cla
   const claims = kept.ofVirtualServices
     .get(context, keys, virtualServices, (watched, virtualService) => virtualServiceClaims(watched, entry, virtualService))
     .flat();
-  // A redirect to HTTPS needs no route.
+  // A redirect to HTTPS needs no route. Without one Istio takes a host that names a namespace literally, and no request has such a Host.
   if (server.tls?.httpsRedirect) {
-    for (const host of serverNames.length > 0 ? serverNames : plainHosts(entry))
+    for (const host of serverNames.length > 0 ? serverNames : entry.hosts.filter((each) => !each.includes('/')))
       claims.push(kept.claims.get([server, host], [gateway], () => claimOf(entry, host, undefined)));
   }
   return claims;
@@ -106,10 +106,6 @@ function hostsFor({ hosts }: GatewayServer, { metadata }: ResourceOf<'VirtualSer
     if (slash < 0) return [host];
     return host.slice(0, slash) === metadata.namespace ? [host.slice(slash + 1)] : [];
   });
-}
-
-function plainHosts({ hosts }: GatewayServer): string[] {
-  return hosts.map((host) => host.slice(host.indexOf('/') + 1));
 }
 
 /** `claims` are all for one host, one at least. */

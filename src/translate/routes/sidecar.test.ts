@@ -160,3 +160,10 @@ spec: { egress: [{ hosts: [./a.example.com, ./inner.default.svc.cluster.local] }
   assert.match(narrowed!, / inner /);
   assert.doesNotMatch(narrowed!, /outer/, 'a Sidecar imports aliases like other hosts');
 });
+
+test('an allocated IPv6 address is a name for those alone who have such an address', () => {
+  const text = entry('a.example.com', ['80 HTTP']);
+  const domains = (addresses: string[]) => routesOf(translated(text, { ...SIDECAR, addresses }), '80').virtualHosts[0]!.domains.slice(2);
+  assert.match(domains(['10.244.1.10']).join(' '), /^240\.240\.[\d.]+$/);
+  assert.match(domains(['10.244.1.10', 'fd00::10']).join(' '), /^240\.240\.[\d.]+ \[2001:2::[\da-f:]+\]$/);
+});

@@ -13,6 +13,7 @@ import type { Service, ServicePort } from '../../registry/model.ts';
 import { isHttp } from '../../registry/protocol.ts';
 import { type VirtualHost, VirtualHostSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { allocatedAddresses, isIpv6 } from '../addresses.ts';
 import type { TranslateContext } from '../context.ts';
 import type { WantedRoutes } from '../listeners/outbound.ts';
 import { metadataOf } from '../metadata.ts';
@@ -80,8 +81,9 @@ function virtualHosts(context: TranslateContext, port: number, egress: EgressSco
   const { proxy, scope, mesh } = context;
   const services = kept.ofPort.get([egress.services, port], NO_INPUTS, () => portServices(egress.services, port));
   const hostnames = kept.hostnames.get([scope.services], NO_INPUTS, () => new Set(scope.services.map(({ hostname }) => hostname)));
-  const side: Side = { port, services, hostnames, client: proxy.namespace };
-  const keys = [mesh.config, scope.services, mesh.snapshot.list('DestinationRule'), services, port, proxy.namespace] as const;
+  const ipv6 = proxy.addresses.some(isIpv6);
+  const side: Side = { port, services, hostnames, client: proxy.namespace, ipv6 };
+  const keys = [mesh.config, scope.services, mesh.snapshot.list('DestinationRule'), services, port, proxy.namespace, ipv6] as const;
   // For each service the VirtualService whose host fits it best: several wildcards may cover a name.
   const owners = once(() => {
     const index = new HostIndex<VirtualServiceResource>();
@@ -120,6 +122,8 @@ interface Side {
   readonly hostnames: ReadonlySet<string>;
   /** Namespace. */
   readonly client: string;
+  /** Whether the client has an IPv6 address. */
+  readonly ipv6: boolean;
 }
 
 /** A VirtualService with routes for a port. */
@@ -159,7 +163,7 @@ class Claim {
 
 /** The services of an egress entry that have a port. */
 interface PortServices {
-  /** Of several with one hostname the first. */
+  /** Of several with one hostname the last, as in Istio. */
   readonly byHostname: ReadonlyMap<string, Service>;
   /** Whether one of them has a host in common with this one. */
   readonly overlaps: (host: string) => boolean;
@@ -167,7 +171,7 @@ interface PortServices {
 
 function portServices(services: readonly Service[], port: number): PortServices {
   const byHostname = new Map<string, Service>();
-  for (const service of services) if (portOf(service, port) && !byHostname.has(service.hostname)) byHostname.set(service.hostname, service);
+  for (const service of services) if (portOf(service, port)) byHostname.set(service.hostname, service);
   const index = once(() => {
     const known = new HostIndex<Service>();
     for (const service of byHostname.values()) known.add(service.hostname, service);
@@ -208,7 +212,7 @@ function claimsOf(side: Side, { virtualService, routes }: Omit<Ruled, 'exact'>, 
 const NO_CLAIMS: Claims = { services: [], claims: [] };
 
 function serviceClaim(side: Side, service: Service, routes: LazyRoutes, rules: readonly Resource[]): Claim {
-  const { domains, alternatives } = serviceDomains(service, side.client);
+  const { domains, alternatives } = serviceDomains(service, side.client, allocatedAddresses(service, side.ipv6));
   const free = domains.filter((domain) => !(alternatives.has(domain) && side.hostnames.has(domain)));
   return claimOf(side, service.hostname, free, routes, [...rules, service.resource], [routes, service]);
 }
@@ -276,8 +280,10 @@ function splitHosts(
 function defaultRoutes({ scope, mesh: { config } }: TranslateContext, service: Service, port: number): LazyRoutes {
   const hash = consistentHash(scope, service.hostname, undefined, port);
   const cluster = outboundClusterName(service.hostname, port);
-  const dynamic = service.resolution === 'DynamicDNS' ? [service] : [];
-  return kept.defaults.get([config, port, service], [hash], () => ({
+  // The cluster may be that of an older object with the same host.
+  const target = scope.serviceFor(service.hostname) ?? service;
+  const dynamic = target.resolution === 'DynamicDNS' ? [target] : [];
+  return kept.defaults.get([config, port, service], [hash, target], () => ({
     read: weakly(() => [onDeclaredPorts(serviceRoute(config, cluster, `${service.hostname}:${port}/*`, hash, service.resource), dynamic)]),
   }));
 }
