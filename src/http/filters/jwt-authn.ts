@@ -64,7 +64,9 @@ export class JwtAuthnFilter implements HttpFilter {
       ...PASS,
       ...metadataOf(outcome),
       undecided,
-      edit({ headers }) {
+      edit(head) {
+        const { headers } = head;
+        head.edited = true;
         for (const field of own) headers.remove(field);
         for (const token of outcome) token.edit(headers);
       },

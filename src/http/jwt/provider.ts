@@ -1,9 +1,11 @@
 /** One issuer of tokens: where its tokens stand in a request, what they must be, and what is made of them. */
+
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import type { JwtProvider } from '../../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import { unsupported } from '../../xds/unpack.ts';
 import type { Head } from '../head.ts';
 import type { HeaderMap } from '../header-map.ts';
+import { fieldBytes } from '../outgoing-problem.ts';
 import { isOfKeys, isStandIn, readKeys, signatureProblem } from './keys.ts';
 import { readToken, type Token } from './token.ts';
 
@@ -120,7 +122,7 @@ function accepted(config: JwtProvider, { claims, payload }: Token, field: string
       }
       for (const { headerName, claimName } of claimToHeaders) {
         const value = claimAt(claims, claimName);
-        if (value !== undefined && value !== null) headers.set(headerName.toLowerCase(), claimText(value));
+        if (value !== undefined && value !== null) headers.set(headerName.toLowerCase(), fieldBytes(claimText(value)));
       }
       if (!forward && field !== undefined) headers.remove(field);
     },
