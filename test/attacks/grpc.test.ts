@@ -105,23 +105,27 @@ test('a call that is over is told of once, however it ended', { timeout: 30_000 
   assert.deepEqual([begun, closed], [3, 3]);
 });
 
-test('whoever does not read is not answered further', { timeout: 30_000 }, async (t) => {
-  let asked = 0;
-  const server = await serverOf(t, (call) => ({
-    message: () => {
-      asked += 1;
-      call.write(Buffer.alloc(100_000));
-    },
-    halfClosed: () => call.end(STATUS.ok),
-    closed: () => {},
-  }));
-  const socket = await hostile(t, server);
-  const many = Buffer.concat(Array.from({ length: 3000 }, () => message(Buffer.alloc(0))));
-  socket.write(Buffer.concat([headers(1, 0, HEAD), data(1, many)]));
-  while (asked === 0) await wait(5);
-  await serves(server);
-  assert.ok(asked < 10, `${asked} answers wait for a client that reads none`);
-});
+for (const bytes of [0, 100_000]) {
+  test(`whoever does not read is not answered further, by messages of ${bytes} bytes`, { timeout: 30_000 }, async (t) => {
+    let asked = 0;
+    const server = await serverOf(t, (call) => ({
+      message: () => {
+        asked += 1;
+        call.write(Buffer.alloc(bytes));
+      },
+      halfClosed: () => call.end(STATUS.ok),
+      closed: () => {},
+    }));
+    const socket = await hostile(t, server);
+    // A window of nothing: the client takes nothing, however little it is.
+    socket.write(frame(TYPE.settings, 0, 0, [0, 4, 0, 0, 0, 0]));
+    const many = Buffer.concat(Array.from({ length: 3000 }, () => message(Buffer.alloc(0))));
+    socket.write(Buffer.concat([headers(1, 0, HEAD), data(1, many)]));
+    while (asked === 0) await wait(5);
+    await serves(server);
+    assert.ok(asked < 20, `${asked} answers wait for a client that reads none`);
+  });
+}
 
 test('messages that are never complete do not add up', { timeout: 60_000 }, async (t) => {
   const server = await serverOf(t, answering(1));

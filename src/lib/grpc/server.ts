@@ -92,6 +92,8 @@ export interface GrpcServer {
 const MOST_CALLS = 100;
 /** Of one message that comes, bytes: 10,000 names with their versions are about 1 MB. */
 const MOST_MESSAGE = 8 * 1024 * 1024;
+/** Messages that may wait for a client to take them before it is heard further, however small: each takes some memory of its own. */
+const MOST_UNWRITTEN = 16;
 /** From the beginning of a message, or of a call, until the message has come. */
 const MESSAGE_MS = 30_000;
 /** From a TCP connection to the end of its TLS handshake. */
@@ -197,6 +199,8 @@ class ServedCall implements Call {
   readonly #reader = new MessageReader(MOST_MESSAGE);
   #listener: CallListener | undefined;
   #late: NodeJS.Timeout | undefined;
+  /** Messages that wait for the client to take them. */
+  #unwritten = 0;
   #over = false;
 
   constructor(stream: ServerHttp2Stream, { headers, raw, held }: Received) {
@@ -284,8 +288,12 @@ class ServedCall implements Call {
     this.begin();
     this.#stream.cork();
     this.#stream.write(prefixOf(message));
+    this.#unwritten += 1;
     this.#stream.write(message, (error) => {
-      if (!error) written?.();
+      this.#unwritten -= 1;
+      if (error) return;
+      written?.();
+      if (this.#stream.isPaused()) this.#read();
     });
     this.#stream.uncork();
   }
@@ -308,11 +316,16 @@ class ServedCall implements Call {
     this.#close();
   }
 
+  /** Whether the client takes less than it asks for: what it asks further is not read. */
+  get #isFull(): boolean {
+    return this.#stream.writableNeedDrain || this.#unwritten >= MOST_UNWRITTEN;
+  }
+
   /** Reads on for as long as the client takes what it is answered. */
   #read(): void {
     const stream = this.#stream;
     try {
-      while (!this.#over && !stream.writableNeedDrain) {
+      while (!this.#over && !this.#isFull) {
         const message = this.#reader.next();
         if (!message) break;
         clearTimeout(this.#late);
@@ -325,7 +338,7 @@ class ServedCall implements Call {
     }
     if (this.#over) return;
     this.#held.set(stream, this.#reader.held);
-    if (stream.writableNeedDrain) stream.pause();
+    if (this.#isFull) stream.pause();
     else {
       if (this.#reader.isWithin) this.#expectMessage();
       stream.resume();
