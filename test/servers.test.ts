@@ -8,11 +8,12 @@ const SRC = join(import.meta.dirname, '../src');
 /** Who accepts connections, and what bounds each phase of them. A server in another file needs its bounds first, and then a line here. */
 const SERVERS: Readonly<Record<string, string>> = {
   'lib/node-http.ts': 'hands the function on to lib/local-server.ts',
+  'lib/grpc/server.ts':
+    'bounds for handshake, message, what is unread and unwritten; pings, idleness and age end connections (guard.ts); test/attacks/grpc.test.ts',
   'lib/local-server.ts': 'its own bounds for head, request, answer and rest; local-server.test.ts',
   'proxy/listener/bind.ts':
     'bounds.ts until a filter chain has the connection, then the handshake’s, the codec’s and the relay’s; bounds.test.ts',
   'proxy/dns/server.ts': 'one bound for a question and one for taking its answer; dns/server.test.ts',
-  'xds/ads/server.ts': 'pings, one bound for a first request, for the size of each and for what is on its way; xds/ads/stream.test.ts',
   'agent/ads-proxy.ts': 'a socket in a folder of this user alone, for the Envoy that the agent has started',
   'sandbox/listeners.ts': 'opens sockets and hands them over; nothing is accepted',
   'sandbox/ports.ts': 'services of this machine and servers of the command, by ports that the user named; they end with the run',
