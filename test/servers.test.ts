@@ -8,12 +8,12 @@ const SRC = join(import.meta.dirname, '../src');
 /** Who accepts connections, and what bounds each phase of them. A server in another file needs its bounds first, and then a line here. */
 const SERVERS: Readonly<Record<string, string>> = {
   'lib/node-http.ts': 'hands the function on to lib/local-server.ts',
+  'lib/grpc/server.ts':
+    'bounds for handshake, message, what is unread and unwritten; pings, idleness and age end connections (guard.ts); test/attacks/grpc.test.ts',
   'lib/local-server.ts': 'its own bounds for head, request, answer and rest; local-server.test.ts',
   'proxy/listener/bind.ts':
     'bounds.ts until a filter chain has the connection, then the handshake’s, the codec’s and the relay’s; bounds.test.ts',
   'proxy/dns/server.ts': 'one bound for a question and one for taking its answer; dns/server.test.ts',
-  'lib/grpc/server.ts':
-    'guard.ts for connections, one bound for a handshake, for calls and messages, and for an end that is not read; what a call waits for is its handler’s: xds/ads/server.ts; lib/grpc/server.test.ts',
   'sandbox/listeners.ts': 'opens sockets and hands them over; nothing is accepted',
   'sandbox/ports.ts': 'services of this machine and servers of the command, by ports that the user named; they end with the run',
   'cli/demo/outside.ts': 'the servers that the demonstration calls, on loopback while it runs',

@@ -40,7 +40,8 @@ export class FleetProxy {
     this.#stream.on('error', () => {});
     const reader = new MessageReader(Number.MAX_SAFE_INTEGER);
     this.#stream.on('data', (piece: Buffer) => {
-      for (const message of reader.read(piece)) this.#response(message);
+      reader.add(piece);
+      for (let message = reader.next(); message; message = reader.next()) this.#response(message);
     });
     this.#ask('cluster', [], nodeOf(index));
   }

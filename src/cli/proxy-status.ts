@@ -1,5 +1,5 @@
 /** `sallyport proxy-status`: what the proxies of a control plane made of what they were sent. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { StreamJson } from '../control/serving/status.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
@@ -23,10 +23,11 @@ export function proxyStatusCommand(): Command {
       'Asks a running `sallyport controller` for its streams: SYNCED (acknowledged), STALE (sent, not acknowledged yet), NACK (refused; ' +
         'the last good version stays in force), NOT SENT (not asked for). Ends with 1 where something is refused.',
     )
-    .option('--controller <address:port>', 'status address of the controller', socketOption('127.0.0.1'), {
-      address: '127.0.0.1',
-      port: 15021,
-    })
+    .addOption(
+      new Option('--controller <address:port>', 'status address of the controller')
+        .argParser(socketOption('127.0.0.1'))
+        .default({ address: '127.0.0.1', port: 15021 }, '127.0.0.1:15021'),
+    )
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async ({ controller, output }: Options) => {
       const streams = await ask(controller);

@@ -4,8 +4,10 @@ import { SEEN } from './fields.ts';
 import type { FormatRecord } from './format/record.ts';
 import type { Head } from './head.ts';
 import type { HeaderMap } from './header-map.ts';
+import type { LocalReply } from './local-reply.ts';
 import { isGrpc } from './local-reply.ts';
 import type { ManagerOptions } from './options.ts';
+import { outgoingProblem } from './outgoing-problem.ts';
 import type { Direction } from './response.ts';
 import type { ClusterChoice, CompiledRoute, ForwardAction } from './routes/model.ts';
 
@@ -78,7 +80,10 @@ export interface Sender {
   readonly deps: { readonly direction: Direction };
 }
 
-/** Changes the head for good: logs tell what went upstream. `record` is what formats see; `envoyHeaders` is false with `suppress_envoy_headers`. */
+/**
+ * Changes the head for good: logs tell what went upstream. `record` is what formats see; `envoyHeaders` is false with `suppress_envoy_headers`.
+ * Returns what is to be answered where the request cannot be sent so.
+ */
 export function finalizeRequest(
   head: Head,
   route: CompiledRoute,
@@ -88,7 +93,7 @@ export function finalizeRequest(
   record: FormatRecord,
   envoyHeaders: boolean,
   { options, deps }: Sender,
-): void {
+): LocalReply | undefined {
   const { headers } = head;
   if (envoyHeaders) tellTimeout(headers, timeouts, 0);
   if (route.includeRequestAttemptCount) headers.set('x-envoy-attempt-count', '1');
@@ -107,12 +112,23 @@ export function finalizeRequest(
   route.requestMutations?.apply(headers, record, head);
   if (choice.hostRewriteLiteral !== undefined) head.authority = choice.hostRewriteLiteral;
   else if (rewrittenHost !== undefined) rewriteHost(head, hostBefore, rewrittenHost, action);
-  if (!action.rewritesPath || head.path === '') return;
+  if (action.rewritesPath && head.path !== '') rewritePath(head, action, envoyHeaders);
+  return head.edited || choice.requestMutations || route.requestMutations ? refusalOf(head) : undefined;
+}
+
+function rewritePath(head: Head, action: ForwardAction, envoyHeaders: boolean): void {
   const before = head.path;
   const after = action.rewritePath(before);
   if (after === before) return;
-  if (envoyHeaders) headers.set('x-envoy-original-path', before);
+  if (envoyHeaders) head.headers.set('x-envoy-original-path', before);
   head.path = after;
+}
+
+function refusalOf(head: Head): LocalReply | undefined {
+  const problem = outgoingProblem(head);
+  if (problem === undefined) return undefined;
+  const details = `filter_removed_required_request_headers{${problem.replaceAll(' ', '_')}}`;
+  return { status: 503, body: problem, details, flag: 'DPE', ofRoute: 'forward' };
 }
 
 /** With `auto_host_rewrite`, the host that was chosen gives its name; empty for one that has none. */

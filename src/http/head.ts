@@ -26,6 +26,8 @@ export class Head implements RouteRequest, PseudoHeaderTarget {
   /** Random integer of the request: fractions, weights. */
   readonly random: number;
   readonly tls: RouteRequest['tls'];
+  /** A filter has put something in that no parser has read. */
+  edited = false;
   internal = false;
   /** A request from outside of the mesh, at its edge. */
   edge = false;

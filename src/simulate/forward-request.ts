@@ -48,7 +48,8 @@ export function forwardRequest(
   if (applies !== undefined) recorder.step('policy', '', applies, route.origins);
   const chosenBy = action.clusterHeader !== undefined && action.choose(other)?.cluster !== choice.cluster;
   const record = { ...recordOf(route, head, call, WORKINGS[0].at), upstreamCluster: choice.cluster };
-  finalizeBoth(hop, request, route, action, choice, router, record);
+  const refusal = finalizeBoth(hop, request, route, action, choice, router, record);
+  if (refusal) return reply(refusal, undefined);
   if (chosenBy || head.authority !== other.authority || head.path !== other.path || head.method !== other.method) {
     const what = `route ${name}: where it sends a request depends on what is not the same for every request`;
     if (options.representative) return recorder.undecided(what);
@@ -94,15 +95,16 @@ function finalizeBoth(
   choice: ClusterChoice,
   { envoyHeaders }: RouterSettings,
   record: FormatRecord,
-): void {
+): LocalReply | undefined {
   const sender = { options: manager.options, deps: { direction: directionOf(listener) } };
-  finalizeRequest(head, route, action, choice, timeoutsOf(head, action), record, envoyHeaders, sender);
+  const refusal = finalizeRequest(head, route, action, choice, timeoutsOf(head, action), record, envoyHeaders, sender);
   const otherRecord = { ...recordOf(route, other, otherCall, WORKINGS[1].at), upstreamCluster: choice.cluster };
   const timeouts = timeoutsOf(other, action);
   finalizeRequest(other, route, action, choice, timeouts, otherRecord, envoyHeaders, sender);
-  if (!options.representative || !action.retry || action.retry.retries === 0) return;
+  if (!options.representative || !action.retry || action.retry.retries === 0) return refusal;
   if (route.includeRequestAttemptCount) other.headers.set('x-envoy-attempt-count', '2');
   if (envoyHeaders) tellTimeout(other.headers, timeouts, 1);
+  return refusal;
 }
 
 function changeByRoute(

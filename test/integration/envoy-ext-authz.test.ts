@@ -2,6 +2,7 @@
  * AuthorizationPolicies with action CUSTOM on a stock Envoy and on the embedded data plane, with real authorizers over HTTP and gRPC: what these are told, what
  * the server behind gets, and what the client sees are the same. Envoy is the one that `scripts/fetch-envoy.ts` finds (SALLYPORT_ENVOY, PATH or its cache).
  */
+
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Server as HttpServer, type IncomingMessage, request } from 'node:http';
@@ -13,6 +14,7 @@ import { findEnvoy } from '../../scripts/fetch-envoy.ts';
 import { FilterSchema } from '../../src/xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { HttpFilterSchema } from '../../src/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { CheckRequestSchema, CheckResponseSchema } from '../../src/xds/gen/envoy/service/auth/v3/external_auth_pb.js';
+import type { StatusCode } from '../../src/xds/gen/envoy/type/v3/http_status_pb.js';
 import { typeRegistry } from '../../src/xds/type-registry.ts';
 import { httpOf, listenerOf, ROUTER, translated } from '../support/translated.ts';
 import {
@@ -175,6 +177,24 @@ const ANSWERS: Readonly<Record<string, Response>> = {
       },
     },
   },
+  umlaut: { status: {}, httpResponse: { case: 'okResponse', value: { headers: [header('x-up', 'Zoë \u010d\u010ax-forged: 1')] } } },
+  break: { status: {}, httpResponse: { case: 'okResponse', value: { headers: [header('x-up', 'a\r\nx-forged: 1')] } } },
+  'break-name': { status: {}, httpResponse: { case: 'okResponse', value: { headers: [header('x-up: a\r\nx-forged', '1')] } } },
+  'break-path': {
+    status: {},
+    httpResponse: { case: 'okResponse', value: { headers: [header(':path', '/a HTTP/1.1\r\nx-forged: 1\r\n')] } },
+  },
+  'break-answer': {
+    status: {},
+    httpResponse: { case: 'okResponse', value: { responseHeadersToAdd: [header('x-up', 'a\r\nx-forged: 1')] } },
+  },
+  'break-denied': {
+    status: { code: 7 },
+    httpResponse: { case: 'deniedResponse', value: { headers: [header('x-up', 'a\r\nx-forged: 1')] } },
+  },
+  'denied-101': { status: { code: 7 }, httpResponse: { case: 'deniedResponse', value: { status: { code: 101 as StatusCode } } } },
+  framing: { status: {}, httpResponse: { case: 'okResponse', value: { headers: [header('content-length', '1')] } } },
+  chunked: { status: {}, httpResponse: { case: 'okResponse', value: { headers: [header('transfer-encoding', 'chunked')] } } },
   path: { status: {}, httpResponse: { case: 'okResponse', value: { headers: [header(':path', '/elsewhere?x=1')] } } },
   query: {
     status: {},
@@ -403,6 +423,19 @@ describe('external authorization beside Envoy', { skip: ENVOY ? false : 'there i
       statuses[want] = outcome.status;
     }
     assert.deepEqual(statuses, { allow: 200, deny: 403, 'deny-all': 401, set: 200, path: 200, query: 200, broken: 403, silent: 403 });
+    for (const want of ['umlaut', 'break', 'break-name', 'break-path'])
+      await same(t, both, { method: 'POST', body: 'a body', headers: { 'x-want': want } }, want);
+    // Envoy passes these on as they are: the body's rest is the beginning of another request then, and the answer the beginning of another answer.
+    await t.test('what would frame a message otherwise is not taken from an authorizer', async () => {
+      for (const want of ['framing', 'chunked', 'break-answer', 'break-denied', 'denied-101']) {
+        told = [];
+        const { status, fields } = await ask(both[1], { method: 'POST', body: 'a body', headers: { 'x-want': want } });
+        const denied = want.includes('denied');
+        assert.equal(status, denied ? 403 : 200, want);
+        assert.ok(!fields.some((field) => field.startsWith('x-forged')), want);
+        if (!denied) assert.deepEqual((told[1] as { body: string }).body, 'a body');
+      }
+    });
     for (const body of ['short', 'longer than eight']) await same(t, both, { method: 'POST', body, headers: { 'x-want': 'allow' } }, body);
   });
 

@@ -79,6 +79,11 @@ const REQUESTS: readonly { readonly name: string; readonly path?: string; readon
   { name: 'other scheme', headers: [['authorization', `Basic ${rs(good)}`]] },
   { name: 'empty', headers: bearer('') },
   { name: 'two fields, the second good', headers: [...bearer('x.y.z'), ...bearer(rs(good))] },
+  { name: 'a claim outside ASCII', headers: bearer(rs({ ...good, group: 'Zoë' })) },
+  {
+    name: 'a claim with characters that end in those of a line break',
+    headers: bearer(rs({ ...good, group: 'a\u010d\u010ax-yes: forged' })),
+  },
   { name: 'long path', path: `/${'a'.repeat(300)}`, headers: bearer('x.y.z') },
 ];
 

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { create, type DescMessage, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { type ChannelCredentials, Client, credentials, type ServiceError } from '@grpc/grpc-js';
 import { authorityIn } from '../../ca/folder.ts';
+import type { Mesh } from '../../translate/model.ts';
 import { DiscoveryRequestSchema, DiscoveryResponseSchema } from '../../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
 import {
   type ClientConfig,
@@ -105,5 +106,13 @@ test('whoever has to prove who they are is told of their own namespace, and of a
   assert.deepEqual(await seen(as('other', 'any')), []);
   assert.deepEqual(await seen(as('istio-system', 'operator')), ['cart.shop', 'vault.bank']);
   await assert.rejects(unary(as('shop', 'cart'), FETCH, ClientStatusRequestSchema, {}), /UNIMPLEMENTED/);
-  assert.equal(seenBy('spiffe://cluster.local/ns/shop/sa/cart', 'istio-system'), 'shop');
+});
+
+test('a workload of another mesh sees no proxies, whatever its namespace is called', () => {
+  const config = { rootNamespace: 'istio-system', trustDomain: 'cluster.local' } as Mesh['config'];
+  assert.equal(seenBy(undefined, config), undefined);
+  assert.equal(seenBy('spiffe://cluster.local/ns/istio-system/sa/admin', config), undefined);
+  assert.equal(seenBy('spiffe://cluster.local/ns/shop/sa/cart', config), 'shop');
+  for (const domain of ['elsewhere', 'cluster.local.elsewhere', 'elsewhere/cluster.local'])
+    for (const namespace of ['istio-system', 'shop']) assert.equal(seenBy(`spiffe://${domain}/ns/${namespace}/sa/admin`, config), '');
 });

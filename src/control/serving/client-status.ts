@@ -6,6 +6,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Handler } from '../../lib/grpc/server.ts';
 import { STATUS } from '../../lib/grpc/status.ts';
 import { SPIFFE } from '../../lib/spiffe.ts';
+import type { Mesh } from '../../translate/model.ts';
 import type { Answer } from '../../xds/ads/stream.ts';
 import type { State } from '../../xds/ads/subscription.ts';
 import {
@@ -30,10 +31,14 @@ const STATES: Readonly<Record<State, ConfigStatus>> = {
   nack: ConfigStatus.ERROR,
 };
 
-/** Whose proxies a client may ask about: its own namespace's, or, of the root namespace and where nobody has to prove who they are, all (undefined). */
-export function seenBy(identity: string | undefined, rootNamespace: string): string | undefined {
+/**
+ * Whose proxies a client may ask about: its own namespace's, or, of the root namespace and where nobody has to prove who they are, all (undefined). Empty,
+ * and with that nobody's, for a workload of another mesh, whose root may be trusted too: its namespaces are not ours.
+ */
+export function seenBy(identity: string | undefined, { rootNamespace, trustDomain }: Mesh['config']): string | undefined {
   if (identity === undefined) return undefined;
-  const namespace = identity.slice(SPIFFE.length).split('/')[2] ?? '';
+  const own = `${SPIFFE}${trustDomain}/ns/`;
+  const namespace = identity.startsWith(own) ? identity.slice(own.length).split('/')[0]! : '';
   return namespace === rootNamespace ? undefined : namespace;
 }
 

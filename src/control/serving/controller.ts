@@ -70,7 +70,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
   };
   const answer: AdsServerOptions['answer'] = (typeUrl, client) => {
     if (typeUrl !== SYNC_STATUS) return [];
-    return syncStatus(served.streams, seenBy(client.identity, control.report.mesh.config.rootNamespace));
+    return syncStatus(served.streams, seenBy(client.identity, control.report.mesh.config));
   };
   try {
     served.prepare(PREPARE_MS);

@@ -57,6 +57,8 @@ test('a node that cannot be understood is refused with what is wrong', () => {
     [{ id: 'sidecar~10.1.2.3~cart~d' }, /no NAME\.NAMESPACE/],
     [{ id: 'sidecar~10.1.2.3~.shop~d' }, /no NAME\.NAMESPACE/],
     [{ id: 'sidecar~here~cart.shop~d' }, /"here" of node .* is no IP address/],
+    [{ id: `sidecar~10.1.2.3~${'x'.repeat(3000)}.shop~d` }, /node\.id has 30\d\d characters, more than 2048/],
+    [{ id: ID, metadata: { LABELS: { a: 'x'.repeat(70_000) } } }, /more than the 65536 that are kept/],
     [{ id: ID, metadata: { INSTANCE_IPS: '10.1.2.3,x' } }, /"x" of node/],
     [{ id: ID, metadata: { INSTANCE_IPS: ',' } }, /is no IP address/],
     [{ id: ID, metadata: { NAMESPACE: 'bank' } }, /NAMESPACE is "bank", but node\.id says "shop"/],

@@ -9,8 +9,14 @@ import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 
 const FORM = 'TYPE~ADDRESS~NAME.NAMESPACE~DOMAIN, e.g. sidecar~10.1.2.3~cart.shop~shop.svc.cluster.local';
 
+/** Characters of what is kept of a node: a proxy outlives its streams. Labels of Kubernetes have 350 at most, and a Pod has some dozens. */
+const MOST_KEPT = 64 * 1024;
+/** Of its id, which is a part of what is said of it. */
+const MOST_ID = 2048;
+
 /** The proxy that a node says it is, in the form of Istio's agent. Throws `xds-invalid-node`. */
 export function proxyOfNode({ id, metadata = {}, locality }: Pick<Node, 'id' | 'metadata' | 'locality'>): ProxyIdentity {
+  if (id.length > MOST_ID) throw invalid(`node.id has ${id.length} characters, more than ${MOST_ID}`);
   const parts = id.split('~');
   const [type, address = '', workload = ''] = parts;
   if (parts.length !== 4) throw invalid(`node.id "${id}" is not ${FORM}`);
@@ -24,7 +30,7 @@ export function proxyOfNode({ id, metadata = {}, locality }: Pick<Node, 'id' | '
   const addresses = textOf('INSTANCE_IPS', metadata)?.split(',').filter(Boolean) ?? [address];
   for (const one of addresses.length > 0 ? addresses : ['']) if (!isIP(one)) throw invalid(`"${one}" of node ${id} is no IP address`);
   const { region = '', zone = '', subZone = '' } = locality ?? {};
-  return {
+  const proxy: ProxyIdentity = {
     type,
     name,
     namespace,
@@ -33,6 +39,10 @@ export function proxyOfNode({ id, metadata = {}, locality }: Pick<Node, 'id' | '
     addresses,
     locality: [region, zone, subZone].filter(Boolean).join('/'),
   };
+  const kept = JSON.stringify(proxy).length;
+  if (kept > MOST_KEPT)
+    throw invalid(`the node says ${kept} characters of its labels, addresses and names, more than the ${MOST_KEPT} that are kept`);
+  return proxy;
 }
 
 /**

@@ -1,8 +1,10 @@
 /** How an authorizer is asked: what of a request it is told, and what its answer means. Over HTTP and over gRPC. */
+
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { FormatRecord } from '../format/record.ts';
 import type { Head } from '../head.ts';
 import type { HeaderMap } from '../header-map.ts';
+import { mayBeSet } from '../outgoing-problem.ts';
 import type { JudgedConnection } from '../rbac/subject.ts';
 import type { SideAnswer, SideCall } from './side-call.ts';
 
@@ -89,11 +91,11 @@ export function setField(head: Head, name: string, value: string): void {
       head.scheme = value;
       break;
     default:
-      if (!name.startsWith(':')) head.headers.set(name, value);
+      if (!name.startsWith(':') && mayBeSet(name)) head.headers.set(name, value);
   }
 }
 
 /** A request that names no host, or no path, is none. */
 export function removeField(head: Head, name: string): void {
-  if (!name.startsWith(':') && name !== 'host') head.headers.remove(name);
+  if (!name.startsWith(':') && name !== 'host' && mayBeSet(name)) head.headers.remove(name);
 }

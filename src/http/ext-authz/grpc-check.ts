@@ -1,4 +1,5 @@
 /** Asks an authorizer over gRPC (`envoy.service.auth.v3.Authorization/Check`). */
+
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { SallyportError } from '../../lib/errors.ts';
@@ -21,6 +22,7 @@ import { unsupported } from '../../xds/unpack.ts';
 import type { Certificate, SocketEnd } from '../connection.ts';
 import type { Head } from '../head.ts';
 import { HeaderMap } from '../header-map.ts';
+import { fieldBytes, isField, mayBeSet } from '../outgoing-problem.ts';
 import type { JudgedConnection } from '../rbac/subject.ts';
 import { CHECK_ERROR, type CheckedRequest, type CheckVerdict, removeField, setField, toldHeaders } from './check.ts';
 import type { NamePredicate } from './http-check.ts';
@@ -155,9 +157,10 @@ function verdictOf(response: CheckResponse): CheckVerdict {
   if (isAllowed(response)) return { ...(httpResponse.case === 'okResponse' ? changesOf(httpResponse.value) : NO_CHANGES), metadata };
   const denied = httpResponse.case === 'deniedResponse' ? httpResponse.value : undefined;
   const headers = new HeaderMap();
-  for (const [name, value] of fieldsOf(denied?.headers ?? []))
-    if (!name.startsWith(':') && name !== 'content-length') headers.append(name, value);
-  const status = denied?.status?.code || 403;
+  for (const [name, value] of fieldsOf(denied?.headers ?? [])) if (mayBeSet(name) && isField(name, value)) headers.append(name, value);
+  const said = denied?.status?.code ?? 0;
+  // What is no status of an answer would leave the client waiting for one.
+  const status = said >= 200 && said < 600 ? said : 403;
   return { kind: 'denied', status, body: Buffer.from(denied?.body ?? '', 'utf8'), headers, metadata };
 }
 
@@ -166,7 +169,7 @@ const NO_CHANGES = { kind: 'allowed', edit: undefined, mark: undefined } as cons
 function fieldsOf(options: readonly HeaderValueOption[]): [name: string, value: string][] {
   return options.map(({ header }) => [
     header?.key.toLowerCase() ?? '',
-    header?.value || Buffer.from(header?.rawValue ?? []).toString('latin1'),
+    header?.value ? fieldBytes(header.value) : Buffer.from(header?.rawValue ?? []).toString('latin1'),
   ]);
 }
 
@@ -178,7 +181,8 @@ function changesOf(ok: OkHttpResponse): Omit<CheckVerdict & { kind: 'allowed' },
   const query = queryParametersToSet.length + queryParametersToRemove.length > 0;
   const edit = (head: Head) => {
     for (const [name, value] of set) setField(head, name, value);
-    for (const [name, value] of more) if (head.headers.has(name)) head.headers.set(name, `${head.headers.all(name).join(',')},${value}`);
+    for (const [name, value] of more)
+      if (mayBeSet(name) && head.headers.has(name)) head.headers.set(name, `${head.headers.all(name).join(',')},${value}`);
     for (const name of removed) removeField(head, name);
     if (query) head.path = withQuery(head.path, ok);
   };
@@ -203,6 +207,8 @@ const { ADD_IF_ABSENT, OVERWRITE_IF_EXISTS, OVERWRITE_IF_EXISTS_OR_ADD } = Heade
 function markResponse(response: HeaderMap, options: readonly HeaderValueOption[]): void {
   for (const [index, [name, value]] of fieldsOf(options).entries()) {
     const { append, appendAction } = options[index]!;
+    // Unlike a request an answer has passed the filters: it goes on without what cannot be in it.
+    if (!mayBeSet(name) || !isField(name, value)) continue;
     const present = response.has(name);
     const overwrites =
       append === false || (append === undefined && (appendAction === OVERWRITE_IF_EXISTS_OR_ADD || appendAction === OVERWRITE_IF_EXISTS));

@@ -1,4 +1,5 @@
 /** Asks an authorizer over HTTP: the request's head under another path, answered by 200 or not. */
+
 import { create } from '@bufbuild/protobuf';
 import { SallyportError } from '../../lib/errors.ts';
 import { HeaderValueOption_HeaderAppendAction, HeaderValueOptionSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
@@ -9,6 +10,7 @@ import { compileStringMatcher } from '../../xds/match/string.ts';
 import { unsupported } from '../../xds/unpack.ts';
 import type { Head } from '../head.ts';
 import { HeaderMap } from '../header-map.ts';
+import { mayBeSet } from '../outgoing-problem.ts';
 import { compileMutations } from '../routes/mutation.ts';
 import { CHECK_ERROR, type Check, type CheckVerdict, removeField, setField, toldHeaders } from './check.ts';
 
@@ -102,10 +104,11 @@ function allowed(headers: HeaderMap, { upstream, appended, onSuccess }: Passed):
   const all = [...headers].filter(([name]) => name !== TO_REMOVE);
   const set = all.filter(([name]) => upstream(name));
   const more = all.filter(([name]) => appended(name));
-  const marked = all.filter(([name]) => onSuccess(name));
+  const marked = all.filter(([name]) => onSuccess(name) && mayBeSet(name));
   const edit = (head: Head) => {
     for (const [name, value] of set) setField(head, name, value);
-    for (const [name, value] of more) if (head.headers.has(name)) head.headers.set(name, `${head.headers.all(name).join(',')},${value}`);
+    for (const [name, value] of more)
+      if (mayBeSet(name) && head.headers.has(name)) head.headers.set(name, `${head.headers.all(name).join(',')},${value}`);
     for (const name of removed) if (name !== '') removeField(head, name);
   };
   return {

@@ -70,6 +70,7 @@ export class ExtAuthzFilter implements HttpFilter {
     switch (verdict.kind) {
       case 'allowed':
         verdict.edit?.(stream.head);
+        if (verdict.edit) stream.head.edited = true;
         if (verdict.mark) stream.onResponse(verdict.mark);
         if (clearRouteCache && verdict.edit) stream.reroute();
         stream.proceed();

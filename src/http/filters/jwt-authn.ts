@@ -65,7 +65,9 @@ export class JwtAuthnFilter implements HttpFilter {
       ...metadataOf(outcome),
       undecided,
       reroutes: outcome.some(({ reroutes }) => reroutes),
-      edit({ headers }) {
+      edit(head) {
+        const { headers } = head;
+        head.edited = true;
         for (const field of own) headers.remove(field);
         for (const token of outcome) token.edit(headers);
       },

@@ -1,9 +1,11 @@
 /** One issuer of tokens: where its tokens stand in a request, what they must be, and what is made of them. */
+
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import type { JwtProvider } from '../../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import { unsupported } from '../../xds/unpack.ts';
 import type { Head } from '../head.ts';
 import type { HeaderMap } from '../header-map.ts';
+import { fieldBytes } from '../outgoing-problem.ts';
 import { isOfKeys, isStandIn, readKeys, signatureProblem } from './keys.ts';
 import { readToken, type Token } from './token.ts';
 
@@ -114,7 +116,7 @@ function accepted(config: JwtProvider, { claims, payload }: Token, field: string
   const { payloadInMetadata, normalizePayloadInMetadata, forward, forwardPayloadHeader, claimToHeaders, clearRouteCache } = config;
   const fields = claimToHeaders.flatMap(({ headerName, claimName }) => {
     const value = claimAt(claims, claimName);
-    return value === undefined || value === null ? [] : [[headerName.toLowerCase(), claimText(value)] as const];
+    return value === undefined || value === null ? [] : [[headerName.toLowerCase(), fieldBytes(claimText(value))] as const];
   });
   const spaced = normalizePayloadInMetadata?.spaceDelimitedClaims ?? [];
   return {

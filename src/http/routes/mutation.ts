@@ -1,10 +1,12 @@
 /** Header changes of routes: removals first, then additions whose values come from formats. Envoy's order and rules (HeaderParser). */
+
 import { SallyportError } from '../../lib/errors.ts';
 import type { HeaderValueOption, HeaderValueOption_HeaderAppendAction } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { FormatContext } from '../format/operator.ts';
 import type { FormatRecord } from '../format/record.ts';
 import { compileText, isLiteral, type TextFormatter } from '../format/text.ts';
 import type { HeaderMap } from '../header-map.ts';
+import { fieldBytes, isFieldValue } from '../outgoing-problem.ts';
 import type { HeaderMutations, PseudoHeaderTarget } from './model.ts';
 
 type Action = 'append' | 'add-if-absent' | 'overwrite' | 'overwrite-if-exists';
@@ -50,7 +52,7 @@ export function chainMutations(levels: readonly (HeaderMutations | undefined)[])
 function compileAddition(option: HeaderValueOption, context: FormatContext): Addition {
   const name = option.header?.key.toLowerCase() ?? '';
   if (name === '') throw new SallyportError('xds-invalid', 'a header to add has no name');
-  const raw = option.header!.value !== '' ? option.header!.value : Buffer.from(option.header!.rawValue).toString('latin1');
+  const raw = option.header!.value !== '' ? fieldBytes(option.header!.value) : Buffer.from(option.header!.rawValue).toString('latin1');
   const action = actionOf(option, name);
   if (PSEUDO[name] && action === 'append') throw new SallyportError('xds-invalid', `header "${name}" may be overwritten, not appended to`);
   if (name.startsWith(':') && !PSEUDO[name]) throw new SallyportError('xds-invalid', `header "${name}" may not be changed`);
@@ -103,6 +105,8 @@ class Level implements HeaderMutations {
         if (action === 'add-if-absent' && present[i]) continue;
         const value = values ? values[i]! : literal!;
         if (value === '' && !keepEmpty) continue;
+        // A request that has what cannot be in it is refused before it is sent; an answer goes on without.
+        if (values && !target && !isFieldValue(value)) continue;
         const pseudo = PSEUDO[name];
         if (pseudo) {
           if (target) target[pseudo] = value;

@@ -11,6 +11,9 @@ export function prefixOf(message: Uint8Array): Buffer {
   return prefix;
 }
 
+/** What keeping a piece takes beside its bytes. */
+const A_PIECE = 200;
+
 /** Puts together messages from the pieces in which they come. */
 export class MessageReader {
   readonly #most: number;
@@ -22,21 +25,36 @@ export class MessageReader {
     this.#most = most;
   }
 
-  /** Whether a message has begun that is not complete. */
+  /** Whether a message has begun that has not been taken. */
   get isWithin(): boolean {
     return this.#size > 0;
   }
 
-  /** The messages that this piece completes. Throws `grpc-compressed` or `grpc-too-large`; nothing is to be read then any more. */
-  *read(piece: Buffer): Generator<Buffer> {
-    this.#chunks.push(piece);
+  /** Memory that what has come and was not taken holds, bytes. */
+  get held(): number {
+    return this.#size + this.#chunks.length * A_PIECE;
+  }
+
+  add(piece: Buffer): void {
+    if (piece.length === 0) return;
+    // A piece is a part of what came at once: few bytes would keep all of that.
+    this.#chunks.push(piece.length * 2 < piece.buffer.byteLength ? Buffer.from(piece) : piece);
     this.#size += piece.length;
-    while (this.#size >= PREFIX) {
-      const length = this.#lengthAhead();
-      if (this.#size < PREFIX + length) return;
-      this.#take(PREFIX);
-      yield this.#take(length);
-    }
+  }
+
+  /** The next message, if all of it has come. Throws `grpc-compressed` or `grpc-too-large`; nothing is to be read then any more. */
+  next(): Buffer | undefined {
+    if (this.#size < PREFIX) return undefined;
+    const length = this.#lengthAhead();
+    if (this.#size < PREFIX + length) return undefined;
+    this.#take(PREFIX);
+    return this.#take(length);
+  }
+
+  /** Lets go of what has come. */
+  clear(): void {
+    this.#chunks = [];
+    this.#size = 0;
   }
 
   #lengthAhead(): number {

@@ -12,12 +12,13 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { codeOf, messageOf } from '../errors.ts';
 import { type ListenWords, listening } from '../listen.ts';
 import { hostPort, type SocketAddress } from '../socket-address.ts';
 import { guard } from './guard.ts';
+import { HeldBytes } from './held-bytes.ts';
 import { MessageReader, prefixOf } from './messages.ts';
 import { encodedDetails, STATUS, type Status } from './status.ts';
 
@@ -91,6 +92,10 @@ export interface GrpcServer {
 const MOST_CALLS = 100;
 /** Of one message that comes, bytes: 10,000 names with their versions are about 1 MB. */
 const MOST_MESSAGE = 8 * 1024 * 1024;
+/** Messages that may wait for a client to take them before it is heard further, however small: each takes some memory of its own. */
+const MOST_UNWRITTEN = 16;
+/** From the beginning of a message, or of a call, until the message has come. */
+const MESSAGE_MS = 30_000;
 /** From a TCP connection to the end of its TLS handshake. */
 const HANDSHAKE_MS = 20_000;
 /** For a client to read the end of its call, and to end it too. */
@@ -117,13 +122,24 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     : createServer(bounds);
   const sessions = new Set<ServerHttp2Session>();
   const calls = new Set<ServedCall>();
+  const held = new HeldBytes();
+  // Also those whose handshake is not over.
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  let arriving: Socket | undefined;
+  server.prependListener(tls ? 'secureConnection' : 'connection', (socket: Socket) => {
+    arriving = socket;
+  });
   server.on('session', (session) => {
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
-    guard(session, mostAgeMs);
+    guard(session, arriving!, mostAgeMs);
   });
   server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, raw: readonly string[]) => {
-    const call = new ServedCall(stream, headers, raw);
+    const call = new ServedCall(stream, { headers, raw, held });
     calls.add(call);
     stream.once('close', () => calls.delete(call));
     call.serve(methods);
@@ -141,6 +157,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       for (const session of sessions) session.close();
       const late = setTimeout(() => {
         for (const session of sessions) session.destroy();
+        for (const socket of sockets) socket.destroy();
       }, graceMs);
       await closed;
       clearTimeout(late);
@@ -167,18 +184,29 @@ function dismiss(stream: ServerHttp2Stream): void {
   stream.once('close', () => clearTimeout(late));
 }
 
+interface Received {
+  readonly headers: IncomingHttpHeaders;
+  /** Names and values in turns, as they came. */
+  readonly raw: readonly string[];
+  readonly held: HeldBytes;
+}
+
 class ServedCall implements Call {
   readonly #headers: IncomingHttpHeaders;
   readonly #authorization: string | undefined;
   readonly #stream: ServerHttp2Stream;
+  readonly #held: HeldBytes;
   readonly #reader = new MessageReader(MOST_MESSAGE);
   #listener: CallListener | undefined;
+  #late: NodeJS.Timeout | undefined;
+  /** Messages that wait for the client to take them. */
+  #unwritten = 0;
   #over = false;
 
-  /** @param raw names and values in turns, as they came */
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: readonly string[]) {
+  constructor(stream: ServerHttp2Stream, { headers, raw, held }: Received) {
     this.#stream = stream;
     this.#headers = headers;
+    this.#held = held;
     const given = raw.filter((_, index) => index % 2 === 1 && raw[index - 1] === 'authorization');
     this.#authorization = given.length === 1 ? given[0] : undefined;
   }
@@ -197,6 +225,15 @@ class ServedCall implements Call {
     const stream = this.#stream;
     stream.on('error', () => {});
     stream.once('close', () => this.#close());
+    // A client that resets the call with NO_ERROR: the stream stays until what has come of it is read.
+    stream.once('aborted', () => {
+      this.#close();
+      stream.resume();
+    });
+    if (!this.#mayRespond) {
+      this.#close();
+      return;
+    }
     if (!this.#headers['content-type']?.startsWith('application/grpc')) {
       stream.respond({ ':status': 415 }, { endStream: true });
       dismiss(stream);
@@ -210,10 +247,26 @@ class ServedCall implements Call {
     else this.#hear(handler);
   }
 
+  /** Whether the stream can be answered: Node throws at what is said to one that the client has reset. */
+  get #mayRespond(): boolean {
+    return !this.#stream.destroyed && !this.#stream.closed;
+  }
+
   #hear(handler: Handler): void {
     const stream = this.#stream;
-    this.#listener = handler(this);
-    stream.on('data', (piece: Buffer) => this.#read(piece));
+    this.#expectMessage();
+    const listener = handler(this);
+    if (this.#over) {
+      listener.closed();
+      return;
+    }
+    this.#listener = listener;
+    stream.on('data', (piece: Buffer) => {
+      if (this.#over) return;
+      this.#reader.add(piece);
+      this.#read();
+    });
+    stream.on('drain', () => this.#read());
     stream.once('end', () => {
       if (this.#over) return;
       if (this.#reader.isWithin) this.end(STATUS.invalidArgument, 'the last message is cut off');
@@ -221,18 +274,26 @@ class ServedCall implements Call {
     });
   }
 
+  #expectMessage(): void {
+    this.#late ??= setTimeout(() => this.end(STATUS.deadlineExceeded, 'no request came'), MESSAGE_MS).unref();
+  }
+
   begin(): void {
-    if (this.#stream.headersSent || this.#stream.destroyed) return;
+    if (this.#stream.headersSent || !this.#mayRespond) return;
     this.#stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
   }
 
   write(message: Uint8Array, written?: () => void): void {
-    if (this.#over || this.#stream.destroyed) return;
+    if (this.#over || !this.#mayRespond) return;
     this.begin();
     this.#stream.cork();
     this.#stream.write(prefixOf(message));
+    this.#unwritten += 1;
     this.#stream.write(message, (error) => {
-      if (!error) written?.();
+      this.#unwritten -= 1;
+      if (error) return;
+      written?.();
+      if (this.#stream.isPaused()) this.#read();
     });
     this.#stream.uncork();
   }
@@ -241,9 +302,11 @@ class ServedCall implements Call {
     if (this.#over) return;
     const stream = this.#stream;
     const trailers = { 'grpc-status': String(status), ...(details === '' ? {} : { 'grpc-message': encodedDetails(details) }) };
-    if (!stream.destroyed) {
+    if (this.#mayRespond) {
       if (stream.headersSent) {
-        stream.once('wantTrailers', () => stream.sendTrailers(trailers));
+        stream.once('wantTrailers', () => {
+          if (this.#mayRespond) stream.sendTrailers(trailers);
+        });
         stream.end();
       } else {
         stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...trailers }, { endStream: true });
@@ -253,22 +316,41 @@ class ServedCall implements Call {
     this.#close();
   }
 
-  #read(piece: Buffer): void {
-    if (this.#over) return;
+  /** Whether the client takes less than it asks for: what it asks further is not read. */
+  get #isFull(): boolean {
+    return this.#stream.writableNeedDrain || this.#unwritten >= MOST_UNWRITTEN;
+  }
+
+  /** Reads on for as long as the client takes what it is answered. */
+  #read(): void {
+    const stream = this.#stream;
     try {
-      for (const message of this.#reader.read(piece)) {
+      while (!this.#over && !this.#isFull) {
+        const message = this.#reader.next();
+        if (!message) break;
+        clearTimeout(this.#late);
+        this.#late = undefined;
         this.#listener?.message(message);
-        if (this.#over) return;
       }
     } catch (error) {
       const status = { 'grpc-compressed': STATUS.unimplemented, 'grpc-too-large': STATUS.resourceExhausted }[codeOf(error) ?? ''];
       this.end(status ?? STATUS.internal, messageOf(error));
+    }
+    if (this.#over) return;
+    this.#held.set(stream, this.#reader.held);
+    if (this.#isFull) stream.pause();
+    else {
+      if (this.#reader.isWithin) this.#expectMessage();
+      stream.resume();
     }
   }
 
   #close(): void {
     if (this.#over) return;
     this.#over = true;
+    clearTimeout(this.#late);
+    this.#reader.clear();
+    this.#held.set(this.#stream, 0);
     this.#listener?.closed();
   }
 }

@@ -76,7 +76,12 @@ export class Forward implements AttemptOwner {
     const { exchange, action } = this;
     const { head, record } = exchange;
     if (action.hashPolicies.length > 0) this.#hash();
-    finalizeRequest(head, this.route, action, this.choice, this.#timeouts, record, this.#settings.envoyHeaders, exchange.core);
+    const { envoyHeaders } = this.#settings;
+    const refusal = finalizeRequest(head, this.route, action, this.choice, this.#timeouts, record, envoyHeaders, exchange.core);
+    if (refusal) {
+      exchange.reply(refusal);
+      return;
+    }
     record.path = head.path;
     record.authority = head.authority;
     if (action.mirrors.length > 0) this.#mirrors = startMirrors(exchange, action);
