@@ -47,7 +47,21 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Folders without I/O, clock, randomness or process: the same input gives the same output. */
-const PURE = ['api', 'gateway-api', 'registry', 'analysis', 'translate', 'http', 'simulate', 'learn', 'convert', 'prove', 'xds/match'];
+const PURE = [
+  'api',
+  'gateway-api',
+  'registry',
+  'analysis',
+  'translate',
+  'http',
+  'simulate',
+  'learn',
+  'convert',
+  'prove',
+  'xds/match',
+  'kube/injection',
+  'kube/capture',
+];
 
 const TIME = 'take the time as a parameter';
 const WAIT = 'leave waiting to the caller';
