@@ -12,8 +12,8 @@ const SERVERS: Readonly<Record<string, string>> = {
   'proxy/listener/bind.ts':
     'bounds.ts until a filter chain has the connection, then the handshake’s, the codec’s and the relay’s; bounds.test.ts',
   'proxy/dns/server.ts': 'one bound for a question and one for taking its answer; dns/server.test.ts',
-  'xds/ads/server.ts': 'pings, one bound for a first request, for the size of each and for what is on its way; xds/ads/stream.test.ts',
-  'agent/ads-proxy.ts': 'a socket in a folder of this user alone, for the Envoy that the agent has started',
+  'lib/grpc/server.ts':
+    'guard.ts for connections, one bound for a handshake, for calls and messages, and for an end that is not read; what a call waits for is its handler’s: xds/ads/server.ts; lib/grpc/server.test.ts',
   'sandbox/listeners.ts': 'opens sockets and hands them over; nothing is accepted',
   'sandbox/ports.ts': 'services of this machine and servers of the command, by ports that the user named; they end with the run',
   'cli/demo/outside.ts': 'the servers that the demonstration calls, on loopback while it runs',

@@ -2,22 +2,13 @@
  * The gRPC between Envoy and its control plane: a server at a unix socket, and a stream to the control plane for each that Envoy opens. While the control
  * plane is gone Envoy's stream stays, so that it goes on getting its identity; once it is back Envoy is to begin anew, as it then says what it has.
  */
-import {
-  type ChannelCredentials,
-  Client,
-  type ClientDuplexStream,
-  Metadata,
-  Server,
-  ServerCredentials,
-  type ServerDuplexStream,
-  type StatusObject,
-  status,
-} from '@grpc/grpc-js';
+import { type ChannelCredentials, Client, type ClientDuplexStream, type Metadata, type StatusObject, status } from '@grpc/grpc-js';
 import { messageOf } from '../lib/errors.ts';
+import { type Call, type CallListener, startGrpcServer } from '../lib/grpc/server.ts';
+import { STATUS, type Status } from '../lib/grpc/status.ts';
 import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
 import { CHANNEL_OPTIONS } from '../xds/ads/channel-options.ts';
 import { serverNameFor } from '../xds/ads/client-credentials.ts';
-import { streamingMethods } from '../xds/ads/methods.ts';
 import { DeltaStream, type DeltaStreamOptions } from './delta-stream.ts';
 
 export interface AdsProxyOptions extends Pick<DeltaStreamOptions, 'secrets' | 'rootsCame' | 'refused'> {
@@ -39,8 +30,7 @@ export interface AdsProxy {
   close(): void;
 }
 
-const SERVICE = 'envoy.service.discovery.v3.AggregatedDiscoveryService';
-const METHOD = 'DeltaAggregatedResources';
+const METHOD = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
 /** Between two attempts, ms: at first and at most. */
 const AGAIN = { firstMs: 250, mostMs: 5000 };
 /** For one attempt to connect, ms: certificates are read anew after it. */
@@ -48,18 +38,18 @@ const PATIENCE_MS = 5000;
 /** Within an attempt. */
 const RECONNECT = { 'grpc.initial_reconnect_backoff_ms': 250, 'grpc.max_reconnect_backoff_ms': 1000 };
 
-type FromEnvoy = ServerDuplexStream<Buffer, Uint8Array>;
 type ToControlPlane = ClientDuplexStream<Uint8Array, Buffer>;
 
-/** Rejects with what the system says of the socket. */
+/** Rejects as `listening`. */
 export async function startAdsProxy(options: AdsProxyOptions): Promise<AdsProxy> {
-  const server = new Server({ 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1, 'grpc.enable_channelz': 0 });
   const told = new Told(options.tell);
-  server.addService(streamingMethods(SERVICE, [METHOD]), { [METHOD]: (call: FromEnvoy) => new Passage(call, options, told) });
-  await new Promise<void>((resolve, reject) => {
-    server.bindAsync(`unix:${options.socket}`, ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve()));
+  const server = await startGrpcServer({
+    listen: { path: options.socket },
+    what: 'cannot serve xDS',
+    name: 'the agent',
+    methods: new Map([[METHOD, (call) => new Passage(call, options, told)]]),
   });
-  return { close: () => server.forceShutdown() };
+  return { close: () => void server.close(0) };
 }
 
 /** What was told of the way to the control plane, by all streams together. */
@@ -83,8 +73,8 @@ class Told {
 }
 
 /** One stream of Envoy's. */
-class Passage {
-  readonly #envoy: FromEnvoy;
+class Passage implements CallListener {
+  readonly #envoy: Call;
   readonly #options: AdsProxyOptions;
   readonly #told: Told;
   readonly #stream: DeltaStream;
@@ -96,9 +86,11 @@ class Passage {
   #delayMs = AGAIN.firstMs;
   /** The control plane was there, and is gone. */
   #broken = false;
+  /** Responses that Envoy has not read. */
+  #unread = 0;
   #over = false;
 
-  constructor(envoy: FromEnvoy, options: AdsProxyOptions, told: Told) {
+  constructor(envoy: Call, options: AdsProxyOptions, told: Told) {
     this.#envoy = envoy;
     this.#options = options;
     this.#told = told;
@@ -107,18 +99,26 @@ class Passage {
       secrets,
       rootsCame,
       refused,
-      toEnvoy: (response) => {
-        if (!this.#over && !envoy.write(response)) this.#pauseUntilRead();
-      },
+      toEnvoy: (response) => this.#write(response),
       toControlPlane: (request) => {
         if (this.#upstream) this.#upstream.write(request);
         else if (!this.#broken) this.#early.push(request);
       },
     });
-    envoy.on('data', (bytes: Buffer) => this.#checked(() => this.#stream.fromEnvoy(bytes)));
-    for (const event of ['end', 'cancelled', 'error', 'close']) envoy.on(event, () => this.#end());
-    envoy.sendMetadata(new Metadata());
+    envoy.begin();
     this.#connect();
+  }
+
+  message(bytes: Buffer): void {
+    this.#checked(() => this.#stream.fromEnvoy(bytes));
+  }
+
+  halfClosed(): void {
+    this.#end(STATUS.ok);
+  }
+
+  closed(): void {
+    this.#end(STATUS.ok);
   }
 
   /** Once there is a connection a stream is opened: names that are looked up and handshakes take their time, and what Envoy says waits for them. */
@@ -142,14 +142,14 @@ class Passage {
       if (this.#over || client !== this.#client) return;
       if (error) this.#lost('it cannot be reached');
       // It is to say anew what it has: this stream's beginning is past.
-      else if (this.#broken) this.#end({ code: status.UNAVAILABLE, details: 'the control plane is back' });
+      else if (this.#broken) this.#end(STATUS.unavailable, 'the control plane is back');
       else this.#open(client, metadata());
     });
   }
 
   #open(client: Client, metadata: Metadata): void {
     const asItIs = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    const upstream: ToControlPlane = client.makeBidiStreamRequest(`/${SERVICE}/${METHOD}`, asItIs, (bytes: Buffer) => bytes, metadata);
+    const upstream: ToControlPlane = client.makeBidiStreamRequest(METHOD, asItIs, (bytes: Buffer) => bytes, metadata);
     this.#upstream = upstream;
     upstream.on('metadata', () => this.#told.connected());
     upstream.on('data', (bytes: Buffer) => this.#checked(() => this.#stream.fromControlPlane(bytes)));
@@ -170,28 +170,32 @@ class Passage {
     this.#delayMs = Math.min(this.#delayMs * 2, AGAIN.mostMs);
   }
 
-  /** Envoy reads more slowly than the control plane writes. */
-  #pauseUntilRead(): void {
+  /** Nothing more is read of the control plane while Envoy has something to read. */
+  #write(response: Uint8Array): void {
+    if (this.#over) return;
+    this.#unread += 1;
     this.#upstream?.pause();
-    this.#envoy.once('drain', () => this.#upstream?.resume());
+    this.#envoy.write(response, () => {
+      this.#unread -= 1;
+      if (this.#unread === 0) this.#upstream?.resume();
+    });
   }
 
   #checked(pass: () => void): void {
     try {
       pass();
     } catch (error) {
-      this.#end({ code: status.INTERNAL, details: messageOf(error) });
+      this.#end(STATUS.internal, messageOf(error));
     }
   }
 
-  #end(why?: { readonly code: status; readonly details: string }): void {
+  #end(code: Status, details = ''): void {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#again);
     this.#stream.close();
     this.#upstream?.cancel();
     this.#client?.close();
-    if (why) this.#envoy.emit('error', why);
-    else this.#envoy.end();
+    this.#envoy.end(code, details);
   }
 }

@@ -25,7 +25,8 @@ const OF_READING = /^SP000[1-5]$/;
 /** `options.also` takes what reading the files found. */
 export function analyzeFiles(files: AnalyzedFiles, { also = [], ...options }: AnalysisOptions = {}): Finding[] {
   const { mesh, meshNetworks, remoteClusters = new Map<string, Snapshot>(), defaultGateways, now } = files;
-  const snapshot = defaultGateways ? withDefaultGateways(files.snapshot, mesh.rootNamespace) : files.snapshot;
+  // A cluster says itself which gateways there are.
+  const snapshot = defaultGateways && !files.snapshot.complete ? withDefaultGateways(files.snapshot, mesh.rootNamespace) : files.snapshot;
   const { registry, findings: conflicts } = buildRegistry(snapshot, mesh);
   const remote = [...remoteClusters.values()].flatMap(({ findings }) =>
     findings.filter(({ code, origin }) => OF_READING.test(code) || origin.kind === 'Service'),

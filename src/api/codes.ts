@@ -52,6 +52,12 @@ export const DECODING_CODES = {
       'An object is of a kind that its API group does not have, or of a group that does not exist; a cluster would refuse the object, and it is not in force.',
   },
   SP0016: {
+    name: 'ClusterNotRead',
+    level: 'Error',
+    summary:
+      'Objects of the cluster cannot be read, mostly for want of a permission, or are not there yet: what they do is not known, and nothing is proved beside it.',
+  },
+  SP0017: {
     name: 'RefusedByProxy',
     level: 'Error',
     summary: 'A proxy would not take what was made of an object; what was in force of it before stays in force there.',

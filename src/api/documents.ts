@@ -46,6 +46,13 @@ export function decodeDocuments(text: string, file: string, options: DecodeOptio
   return { resources, findings, empty };
 }
 
+/** Decodes one object that was parsed elsewhere. */
+export function decodeParsed(value: unknown, source: Source, options: DecodeOptions = {}): Decoded {
+  const collector: Collector = { resources: [], findings: [], namespace: options.namespace ?? 'default' };
+  decodeObject(value, source, collector);
+  return collector;
+}
+
 interface Collector {
   readonly resources: ResourceOf<Kind>[];
   readonly findings: Finding[];

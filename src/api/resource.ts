@@ -16,6 +16,7 @@ export type PathStep = string | number;
 
 /** Where a resource was read from. */
 export interface Source {
+  /** Empty for what was not read from a file. */
   readonly file: string;
   /**
    * The position of the value at `path` (from the document's root), or of its nearest ancestor that the document has. `within` is a place

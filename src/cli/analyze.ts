@@ -14,13 +14,14 @@ import { githubCommands, sarif } from './finding-formats.ts';
 import { type Output, printFindings } from './findings.ts';
 import { choiceOption } from './options.ts';
 import { print } from './print.ts';
-import { EMPTY_OPTION, readFiles, readMeshConfig } from './read-files.ts';
-import type { ReadMeshOptions } from './read-mesh.ts';
+import { addClusterOptions, demandSource } from './read-cluster.ts';
+import { EMPTY_OPTION, NAMESPACE_OPTION, readFiles, readMeshConfig } from './read-files.ts';
+import { readSource, type SourceOptions } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
 
 type AnalyzeOutput = Output | 'sarif' | 'github';
 
-interface AnalyzeOptions extends ReadMeshOptions {
+interface AnalyzeOptions extends SourceOptions {
   readonly meshNetworks?: string;
   readonly remoteCluster: ReadonlyMap<string, readonly string[]>;
   readonly defaultGateways: boolean;
@@ -38,10 +39,12 @@ const MOST_OF_A_CODE = 10;
 const SEVERITY: Readonly<Record<Level, number>> = { Info: 0, Warning: 1, Error: 2 };
 
 export function analyzeCommand(version: () => string): Command {
-  return new Command('analyze')
-    .description('Find what is wrong with a configuration: files, folders, or - for stdin.')
-    .argument('<path...>')
-    .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
+  const command = new Command('analyze')
+    .description(
+      'Find what is wrong with a configuration: files, folders, or - for stdin; with --kube a cluster, or one with the files laid over it.',
+    )
+    .argument('[path...]')
+    .option(...NAMESPACE_OPTION)
     .option(...EMPTY_OPTION)
     .option('--mesh-config <file>', 'MeshConfig (else the ConfigMap istio among the files, else the defaults)')
     .option('--mesh-networks <file>', 'MeshNetworks (else the key meshNetworks of that ConfigMap)')
@@ -62,14 +65,15 @@ export function analyzeCommand(version: () => string): Command {
     .option('--hints', 'report what is right but could be narrower or encrypted', false)
     .option('--all', 'text: every finding in full, also where many say the same', false)
     .option('-o, --output <format>', 'text, json, yaml, sarif or github', choiceOption('text', 'json', 'yaml', 'sarif', 'github'), 'text')
-    .option('--no-color', 'plain text, also on a terminal')
-    .action(async (paths: string[], options: AnalyzeOptions) => {
-      expectShortRun();
-      const { findings, objects } = await analyzed(paths, options);
-      print(await formatted(findings, objects, options, version));
-      const failed = findings.some((finding) => SEVERITY[finding.level] >= SEVERITY[options.failureThreshold]);
-      process.exitCode = failed ? EXIT.findings : EXIT.fine;
-    });
+    .option('--no-color', 'plain text, also on a terminal');
+  return addClusterOptions(command).action(async (paths: string[], options: AnalyzeOptions) => {
+    demandSource(paths, options, 'files or folders');
+    expectShortRun();
+    const { findings, objects } = await analyzed(paths, options);
+    print(await formatted(findings, objects, options, version));
+    const failed = findings.some((finding) => SEVERITY[finding.level] >= SEVERITY[options.failureThreshold]);
+    process.exitCode = failed ? EXIT.findings : EXIT.fine;
+  });
 }
 
 function suppressOption(value: string, all: readonly string[]): string[] {
@@ -86,7 +90,7 @@ function remoteClusterOption(value: string, all: ReadonlyMap<string, readonly st
 
 /** What is wrong, and how many objects were read. */
 async function analyzed(paths: readonly string[], options: AnalyzeOptions): Promise<{ findings: readonly Finding[]; objects: number }> {
-  const snapshot = await readFiles(paths, options);
+  const snapshot = await readSource(paths, options);
   const { config: mesh, findings } = readMeshConfig(snapshot, options);
   const { networks: meshNetworks, findings: networkFindings } = loadMeshNetworks(snapshot, options.meshNetworks);
   const remoteClusters = new Map<string, Snapshot>();

@@ -1,13 +1,16 @@
 /** `sallyport controller`: the control plane alone. */
 import { Command, Option } from 'commander';
+import type { OpenSource } from '../control/from-files.ts';
 import type { ControlEvent } from '../control/report.ts';
+import { SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { TOKEN_AUDIENCE } from '../lib/spiffe.ts';
 import { durationOption, socketOption } from './options.ts';
+import { addClusterOptions, type ClusterOptions, clusterAccess, demandSource, ISTIO_SYSTEM } from './read-cluster.ts';
 import { say, sayEvent } from './say.ts';
 import { serve } from './serve.ts';
 
-interface Options {
+interface Options extends ClusterOptions {
   readonly meshConfig?: string;
   readonly ca?: string;
   readonly xds: SocketAddress;
@@ -22,13 +25,14 @@ interface Options {
 }
 
 export function controllerCommand(): Command {
-  return new Command('controller')
-    .summary('serve the mesh of these files to Envoys over xDS')
+  const command = new Command('controller')
+    .summary('serve the mesh of these files, or of a cluster, to Envoys over xDS')
     .description(
       'Runs the control plane alone: Envoys connect to it over xDS (v3, gRPC) and get what the resources in PATH mean for them. ' +
-        'A node says who it is as those of Istio do: TYPE~ADDRESS~NAME.NAMESPACE~DOMAIN. Changes of the files take effect at once; SIGHUP reads them again.',
+        'A node says who it is as those of Istio do: TYPE~ADDRESS~NAME.NAMESPACE~DOMAIN. Changes of the files take effect at once; SIGHUP reads them again. ' +
+        'With --kube the resources are those of a cluster, which is watched.',
     )
-    .argument('<path...>', 'files and folders with resources; - for stdin')
+    .argument('[path...]', 'files and folders with resources; - for stdin')
     .option('--mesh-config <file>', 'MeshConfig; without it the ConfigMap istio in istio-system, if there is one')
     .option('--ca <folder>', 'CA of the mesh: a folder with ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem, made on first use')
     .addOption(
@@ -62,18 +66,31 @@ export function controllerCommand(): Command {
         .default(60_000, '1m'),
     )
     .addOption(new Option('--grace <duration>', 'time for streams to end').argParser(durationOption).default(5000, '5s'))
-    .option('--no-watch', 'do not follow changes of the files')
-    .action(async (paths: string[], options: Options) => {
-      const { startController } = await import('../control/serving/controller.ts');
-      process.exitCode = await serve(async () => {
-        const { meshConfig, ca, xds, xdsTls, statusAddress, keep: keepMs } = options;
-        const { tokenJwks: jwks, tokenAudience: audience, tokenIssuer: issuer } = options;
-        const tokens = { jwks, audience, issuer };
-        const control = await startController({ paths, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs }, sayServed);
-        say('ready');
-        return control;
-      }, options);
-    });
+    .option('--no-watch', 'do not follow changes of the files');
+  return addClusterOptions(command).action(async (paths: string[], options: Options) => {
+    const source = sourceOf(paths, options);
+    const { startController } = await import('../control/serving/controller.ts');
+    process.exitCode = await serve(async () => {
+      const { meshConfig, ca, xds, xdsTls, statusAddress, keep: keepMs } = options;
+      const { tokenJwks: jwks, tokenAudience: audience, tokenIssuer: issuer } = options;
+      const tokens = { jwks, audience, issuer };
+      const control = await startController({ paths, source, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs }, sayServed);
+      say('ready');
+      return control;
+    }, options);
+  });
+}
+
+/** Undefined for files. @throws SallyportError `usage` */
+function sourceOf(paths: readonly string[], options: Options): OpenSource | undefined {
+  demandSource(paths, options, 'files or folders');
+  if (!options.kube) return undefined;
+  if (paths.length > 0) throw new SallyportError('usage', 'a controller serves files, or a cluster: leave out the paths, or --kube');
+  const { revision, istioNamespace = ISTIO_SYSTEM, meshConfig } = options;
+  return async (listener) => {
+    const { openKubernetesSource } = await import('../config/kubernetes/source.ts');
+    return openKubernetesSource({ access: await clusterAccess(options), revision, istioNamespace, meshConfig }, listener);
+  };
 }
 
 /** As of other control planes, but that what is published is in force when clients have acknowledged it. */

@@ -5,9 +5,10 @@ import { type Description, describe } from '../prove/describe.ts';
 import { writeAnswer } from './answer.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption, repeatable } from './options.ts';
-import { addReadOptions, answerFrom, type ReadMeshOptions } from './read-mesh.ts';
+import { demandSource } from './read-cluster.ts';
+import { addSourceOptions, answerFrom, type SourceOptions } from './read-mesh.ts';
 
-interface DescribeOptions extends ReadMeshOptions {
+interface DescribeOptions extends SourceOptions {
   readonly file: readonly string[];
   readonly output: 'text' | 'json';
 }
@@ -19,11 +20,11 @@ export function describeCommand(): Command {
     .argument('<subject>', 'workload or host')
     .argument('<name>')
     .option('-f, --file <path>', 'files and folders with the configuration (repeatable)', repeatable, []);
-  return addReadOptions(command)
+  return addSourceOptions(command)
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (kind: string, name: string, options: DescribeOptions) => {
       if (kind !== 'workload' && kind !== 'host') throw new SallyportError('usage', `"${kind}" can't be described: it is workload or host`);
-      if (options.file.length === 0) throw new SallyportError('usage', 'name the files or folders with the configuration: -f PATH');
+      demandSource(options.file, options, 'files or folders with -f PATH');
       await answerFrom(async (reader) => {
         writeAnswer(describe(await reader.simulated(options.file, options), { kind, name }), options.output, render);
         return EXIT.fine;

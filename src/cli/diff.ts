@@ -1,5 +1,6 @@
 /** `sallyport diff`: which calls change their outcome between two configurations. */
 import { Command } from 'commander';
+import { SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
 import { type Origin, originText } from '../lib/origin.ts';
 import type { Cause } from '../prove/causes.ts';
@@ -13,10 +14,11 @@ import { EXIT } from './exit.ts';
 import { few } from './few.ts';
 import { choiceOption } from './options.ts';
 import { withProgress } from './progress.ts';
-import { addReadOptions, answerFrom, type ReadMeshOptions } from './read-mesh.ts';
+import { demandSource } from './read-cluster.ts';
+import { addSourceOptions, answerFrom, type Reader, type SourceOptions } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
 
-interface DiffOptions extends ReadMeshOptions {
+interface DiffOptions extends SourceOptions {
   readonly failOn: 'widen' | 'any';
   readonly output: ReviewOutput;
 }
@@ -25,22 +27,23 @@ export function diffCommand(): Command {
   const command = new Command('diff')
     .summary('which calls change between two configurations')
     .description(
-      'Compares what workloads can reach under OLD and under NEW. Either is a path, or git:REV[:PATH] for a revision of this repository.',
+      'Compares what workloads can reach under OLD and under NEW. Either is a path, or git:REV[:PATH] for a revision of this repository. ' +
+        'With --kube and one of these, what it would change in the cluster if it were applied.',
     )
     .argument('<old>')
-    .argument('<new>')
+    .argument('[new]')
     .option(
       '--fail-on <change>',
       'exit with 1 when access widens or is protected less, or on any change',
       choiceOption('widen', 'any'),
       'widen',
     );
-  return addReadOptions(command)
+  return addSourceOptions(command)
     .option('-o, --output <format>', REVIEW_OUTPUTS.join(', '), choiceOption(...REVIEW_OUTPUTS), 'text')
-    .action(async (before: string, after: string, options: DiffOptions) => {
+    .action(async (before: string, after: string | undefined, options: DiffOptions) => {
       expectShortRun();
       await answerFrom(async (reader) => {
-        const sides = [await reader.side(before, options), await reader.side(after, options)] as const;
+        const sides = await sidesOf(reader, before, after, options);
         const comparison = withProgress((tell) => compare(...sides, { progress: (calls) => tell(() => `${calls} calls compared`) }));
         const fails = (kind: ChangeKind) => options.failOn === 'any' || isForTheWorse(kind);
         writeReview(comparison, options.output, render, (answer) => reviewOf(answer, fails));
@@ -48,6 +51,14 @@ export function diffCommand(): Command {
         return comparison.undecided.length > 0 || comparison.changes.some(({ kind }) => fails(kind)) ? EXIT.findings : EXIT.fine;
       });
     });
+}
+
+async function sidesOf(reader: Reader, one: string, other: string | undefined, options: DiffOptions) {
+  demandSource([one], options, 'two paths');
+  if (options.kube && other === undefined) return reader.sidesOfCluster(one, options);
+  if (options.kube || other === undefined)
+    throw new SallyportError('usage', 'say two configurations, OLD and NEW; or one, and --kube for the cluster that it would change');
+  return [await reader.side(one, options), await reader.side(other, options)] as const;
 }
 
 const STYLE = { widens: 'red', weakens: 'red', differs: 'yellow', strengthens: 'green', narrows: 'green' } as const;

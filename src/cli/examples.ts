@@ -19,7 +19,11 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'sallyport proxy --role router --workload shop/egress --label app=egress --xds 127.0.0.1:15010',
     'sallyport proxy -c bootstrap.yaml',
   ],
-  controller: ['sallyport controller mesh/', 'sallyport controller --ca ca/ --xds 0 --xds-tls 0.0.0.0:15012 mesh/'],
+  controller: [
+    'sallyport controller mesh/',
+    'sallyport controller --kube',
+    'sallyport controller --ca ca/ --xds 0 --xds-tls 0.0.0.0:15012 mesh/',
+  ],
   agent: [
     'sallyport agent --workload shop/cart --service-account cart --controller 10.0.0.9:15012 --root-cert ca/root-cert.pem --token-file token',
   ],
@@ -31,8 +35,13 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'sallyport explain -f mesh/ --from shop/cart POST https://api.example.com/v1',
     'sallyport explain --config-dump sidecar.json --config-dump gateway.json tcp://203.0.113.7:6379',
   ],
-  verify: ['sallyport verify mesh/', 'sallyport verify --adversary captured mesh/', 'sallyport verify --statements statements.yaml mesh/'],
-  diff: ['sallyport diff old/ new/', 'sallyport diff git:main mesh/'],
+  verify: [
+    'sallyport verify mesh/',
+    'sallyport verify --kube --context staging',
+    'sallyport verify --adversary captured mesh/',
+    'sallyport verify --statements statements.yaml mesh/',
+  ],
+  diff: ['sallyport diff old/ new/', 'sallyport diff git:main mesh/', 'sallyport diff mesh/ --kube'],
   describe: ['sallyport describe -f mesh/ workload shop/cart', 'sallyport describe -f mesh/ host www.example.com'],
   schema: ['sallyport schema ServiceEntry'],
   learn: ['sallyport learn access.log > egress.yaml', 'sallyport learn --would-deny mesh/ access.log'],
@@ -40,7 +49,12 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   inject: ['sallyport inject -f app.yaml | kubectl apply -f -', 'sallyport inject -f app.yaml --mesh-config mesh.yaml --no-native'],
   capture: ['sallyport capture --dry-run', 'sallyport capture --exclude-outbound-ports 6379'],
   netpol: ['sallyport netpol mesh/ > network-policies.yaml'],
-  analyze: ['sallyport analyze mesh/', 'helm template CHART | sallyport analyze -', 'sallyport analyze -o sarif mesh/'],
+  analyze: [
+    'sallyport analyze mesh/',
+    'sallyport analyze --kube',
+    'helm template CHART | sallyport analyze -',
+    'sallyport analyze -o sarif mesh/',
+  ],
   completion: ['source <(sallyport completion bash)'],
   'proxy-config': [
     'sallyport proxy-config all',

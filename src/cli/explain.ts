@@ -8,11 +8,12 @@ import { writeAnswer } from './answer.ts';
 import { EXIT } from './exit.ts';
 import { renderExplanation } from './explanation-text.ts';
 import { choiceOption, repeatable } from './options.ts';
+import { demandSource } from './read-cluster.ts';
 import { readDump } from './read-dump.ts';
-import { addReadOptions, answerFrom, type Reader, type ReadMeshOptions } from './read-mesh.ts';
+import { addSourceOptions, answerFrom, type Reader, type SourceOptions } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
 
-interface ExplainOptions extends ReadMeshOptions {
+interface ExplainOptions extends SourceOptions {
   readonly file: readonly string[];
   readonly configDump: readonly string[];
   readonly from?: string;
@@ -45,7 +46,7 @@ export function explainCommand(): Command {
     .option('-H, --header <header>', "a request header 'name: value' (repeatable)", repeatable, [])
     .option('--sni <name>', "TLS server name, if not the URL's host")
     .option('--http-version <version>', '1.0, 1.1 or 2', choiceOption('1.0', '1.1', '2'), '1.1');
-  return addReadOptions(command)
+  return addSourceOptions(command)
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (words: string[], options: ExplainOptions) => {
       expectShortRun();
@@ -60,9 +61,11 @@ export function explainCommand(): Command {
 
 async function explained(reader: Reader, target: CallTarget, options: ExplainOptions): Promise<Explanation> {
   const { file, configDump, from, to } = options;
-  if (file.length > 0 === configDump.length > 0)
-    throw new SallyportError('usage', 'say what to explain the call over: either --file or --config-dump');
-  if (file.length > 0) {
+  const fromResources = file.length > 0 || options.kube;
+  if (fromResources && configDump.length > 0)
+    throw new SallyportError('usage', 'say what to explain the call over: either --file and --kube, or --config-dump');
+  if (configDump.length === 0) {
+    demandSource(file, options, '--file or --config-dump');
     const { analysisErrors } = await import('./analysis-errors.ts');
     const now = Date.now();
     return explain(await reader.simulated(file, options), target, { from, to, now }, analysisErrors(now));

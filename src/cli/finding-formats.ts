@@ -1,6 +1,6 @@
 /** Findings for where changes are reviewed: SARIF 2.1.0 (OASIS), GitHub's workflow commands, and a table in Markdown for a comment. */
 
-import { type Finding, formatPosition, type Level } from '../lib/finding.ts';
+import { type Finding, formatPosition, isInFile, type Level, type Position } from '../lib/finding.ts';
 import { originText } from '../lib/origin.ts';
 
 const SARIF_LEVEL: Readonly<Record<Level, 'error' | 'warning' | 'note'>> = { Error: 'error', Warning: 'warning', Info: 'note' };
@@ -20,16 +20,7 @@ export function sarif(findings: readonly Finding[], version: string, describe: D
     ruleIndex: codes.indexOf(code),
     level: SARIF_LEVEL[level],
     message: { text: `${originText(origin)}: ${message}` },
-    locations: position
-      ? [
-          {
-            physicalLocation: {
-              artifactLocation: { uri: position.file },
-              region: { startLine: position.line, startColumn: position.column },
-            },
-          },
-        ]
-      : [],
+    locations: position ? [sarifLocation(position)] : [],
   }));
   const log = {
     $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
@@ -39,11 +30,21 @@ export function sarif(findings: readonly Finding[], version: string, describe: D
   return `${JSON.stringify(log, undefined, 2)}\n`;
 }
 
+function sarifLocation(position: Position): object {
+  if (!isInFile(position)) return { logicalLocations: [{ fullyQualifiedName: position.file, kind: 'resource' }] };
+  return {
+    physicalLocation: {
+      artifactLocation: { uri: position.file },
+      region: { startLine: position.line, startColumn: position.column },
+    },
+  };
+}
+
 /** One command a finding, as a step of a GitHub workflow prints it to annotate the change. */
 export function githubCommands(findings: readonly Finding[]): string {
   return findings
     .map(({ code, level, message, origin, position }) => {
-      const place = position ? `file=${property(position.file)},line=${position.line},col=${position.column},` : '';
+      const place = position && isInFile(position) ? `file=${property(position.file)},line=${position.line},col=${position.column},` : '';
       return `::${GITHUB_COMMAND[level]} ${place}title=${property(`${code} ${originText(origin)}`)}::${data(message)}\n`;
     })
     .join('');

@@ -1,6 +1,6 @@
 /** Findings look the same wherever they are printed. */
 
-import { type Finding, formatPosition, type Level, type Position } from '../lib/finding.ts';
+import { type Finding, formatPosition, isInFile, type Level, type Position } from '../lib/finding.ts';
 import { findingJson, sortFindings } from '../lib/finding-form.ts';
 import { originText } from '../lib/origin.ts';
 import { readRegularText } from '../lib/regular-file.ts';
@@ -17,7 +17,7 @@ export type ReadLine = (position: Position) => string | undefined;
 export function findingText(finding: Finding, paint: Paint, readLine: ReadLine): string {
   const { code, level, message, origin, position } = finding;
   const head = `${paint([STYLES[level], 'bold'], level)} ${paint('bold', `[${code}]`)} ${originText(origin)}${position ? paint('dim', ` (${formatPosition(position)})`) : ''}`;
-  const excerpt = position ? excerptOf(position, level, paint, readLine) : '';
+  const excerpt = position && isInFile(position) ? excerptOf(position, level, paint, readLine) : '';
   return `${head}\n  ${message.replaceAll('\n', '\n  ')}\n${excerpt}`;
 }
 

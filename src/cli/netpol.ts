@@ -4,7 +4,8 @@ import { Command } from 'commander';
 import { policiesFor } from '../prove/netpol.ts';
 import { EXIT } from './exit.ts';
 import { printData } from './print.ts';
-import { addReadOptions, answerFrom, type ReadMeshOptions } from './read-mesh.ts';
+import { demandSource } from './read-cluster.ts';
+import { addSourceOptions, answerFrom, type SourceOptions } from './read-mesh.ts';
 
 export function netpolCommand(): Command {
   const command = new Command('netpol')
@@ -12,9 +13,10 @@ export function netpolCommand(): Command {
     .description(
       'Prints policies by which only the gateways of the configuration leave the cluster; workloads reach the mesh and DNS. Check them with verify.',
     )
-    .argument('<path...>', 'files and folders with the configuration; - for stdin');
-  return addReadOptions(command).action((paths: string[], options: ReadMeshOptions) =>
+    .argument('[path...]', 'files and folders with the configuration; - for stdin');
+  return addSourceOptions(command).action((paths: string[], options: SourceOptions) =>
     answerFrom(async (reader) => {
+      demandSource(paths, options, 'files or folders');
       const files = await reader.simulated(paths, options);
       reader.demandSound();
       const { stringify } = await import('yaml');

@@ -12,12 +12,18 @@ import { printFindings } from './findings.ts';
 import { printError } from './print.ts';
 
 export interface ReadFilesOptions {
-  readonly namespace: string;
+  /** Of objects that name none; `default` if not said. */
+  readonly namespace?: string;
   /** The file with the MeshConfig, where it is not among the files. */
   readonly meshConfig?: string;
   /** Whether a path may hold no object at all, and the file of the MeshConfig no settings. */
   readonly allowEmpty?: boolean;
 }
+
+export const NAMESPACE_OPTION = [
+  '-n, --namespace <name>',
+  'namespace of objects that name none (by default "default"; with --kube the namespace of the context)',
+] as const;
 
 export const EMPTY_OPTION = [
   '--allow-empty',

@@ -16,10 +16,11 @@ import { EXIT } from './exit.ts';
 import { few } from './few.ts';
 import { choiceOption, rangesOption } from './options.ts';
 import { withProgress } from './progress.ts';
-import { addReadOptions, answerFrom, type Reader, type ReadMeshOptions } from './read-mesh.ts';
+import { demandSource } from './read-cluster.ts';
+import { addSourceOptions, answerFrom, type Reader, type SourceOptions } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
 
-interface VerifyOptions extends ReadMeshOptions {
+interface VerifyOptions extends SourceOptions {
   readonly statements?: string;
   readonly clusterCidr: readonly string[];
   readonly maxCells: number;
@@ -33,7 +34,7 @@ export function verifyCommand(): Command {
     .description(
       'Proves by default that no workload reaches a host outside the mesh but through an egress gateway; or the statements of a file.',
     )
-    .argument('<path...>', 'files and folders with the configuration; - for stdin')
+    .argument('[path...]', 'files and folders with the configuration; - for stdin')
     .option('-s, --statements <file>', 'a YAML list of statements to prove in place of the default')
     .option(
       '--adversary <kind>',
@@ -43,9 +44,10 @@ export function verifyCommand(): Command {
     )
     .option('--cluster-cidr <range>', "the cluster's own addresses (repeatable; by default the private ranges)", rangesOption, [])
     .option('--max-cells <n>', 'cells to judge before the rest counts as undecided', cellsOption, 1_000_000);
-  return addReadOptions(command)
+  return addSourceOptions(command)
     .option('-o, --output <format>', REVIEW_OUTPUTS.join(', '), choiceOption(...REVIEW_OUTPUTS), 'text')
     .action(async (paths: string[], options: VerifyOptions) => {
+      demandSource(paths, options, 'files or folders');
       expectShortRun();
       await answerFrom(async (reader) => {
         const verdicts = await judge(reader, paths, options);
@@ -77,7 +79,7 @@ async function judge(reader: Reader, paths: readonly string[], options: VerifyOp
 }
 
 /** Reads a file of statements, and the configurations that it names. Rejects with `statements-invalid`, or what reading throws. */
-async function readStatements(reader: Reader, path: string, files: SimulatedFiles, options: ReadMeshOptions): Promise<Stated> {
+async function readStatements(reader: Reader, path: string, files: SimulatedFiles, options: VerifyOptions): Promise<Stated> {
   const text = readText(path);
   const { parseStatements } = await import('../prove/statement-file.ts');
   const { statements, equivalentTo } = parseStatements(text, path, gatewaysOf(files));

@@ -36,6 +36,10 @@ export class Layered implements Snapshot {
     return this.#base.version;
   }
 
+  get complete(): boolean | undefined {
+    return this.#base.complete;
+  }
+
   get findings(): readonly Finding[] {
     return combine(this.#base.findings, this.#extra.findings, () => [...this.#base.findings, ...this.#extra.findings]);
   }

@@ -85,12 +85,14 @@ function loaderOf({ paths, meshConfig, closed = false, ...fileOptions }: MeshFil
   };
 }
 
-function foundIn(snapshot: Snapshot): MeshConfigFound {
+/** What the resources say of the mesh's settings. */
+export function foundIn(snapshot: Snapshot): MeshConfigFound {
   const decoded = meshConfigIn(snapshot);
   return decoded ? { kind: 'decoded', decoded } : { kind: 'none' };
 }
 
-async function readMeshConfig(file: string): Promise<MeshConfigFound> {
+/** What a file says of them. */
+export async function readMeshConfig(file: string): Promise<MeshConfigFound> {
   const read = await readMarked(file);
   switch (read.kind) {
     case 'content':

@@ -19,6 +19,10 @@ export class Replaced implements Snapshot {
     return this.#base.version;
   }
 
+  get complete(): boolean | undefined {
+    return this.#base.complete;
+  }
+
   get findings(): readonly Finding[] {
     return this.#base.findings;
   }

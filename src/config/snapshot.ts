@@ -10,6 +10,8 @@ export interface Snapshot {
   get<K extends Kind>(kind: K, namespace: string, name: string): ResourceOf<K> | undefined;
   /** Every object that decoded at all, also the invalid ones, oldest first: for analysis. */
   all(): readonly ResourceOf<Kind>[];
+  /** Whether it is all that a cluster holds: what is not in it does not exist. Files (absent or false) leave out what goes without saying. */
+  readonly complete?: boolean | undefined;
   /** What decoding and validation reported. */
   readonly findings: readonly Finding[];
 }

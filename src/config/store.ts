@@ -28,7 +28,13 @@ interface Built {
 export class Store {
   readonly #holdings = new Map<string, Holding>();
   readonly #names = new Names();
+  readonly #complete: boolean;
   #built: Built | undefined;
+
+  /** @param complete whether all that there is will be in it: see `Snapshot` */
+  constructor(complete = false) {
+    this.#complete = complete;
+  }
 
   /** Replaces what `file` holds. */
   set(file: string, decoded: Decoded): void {
@@ -68,6 +74,7 @@ export class Store {
       keepList(before?.snapshot.all(), [...resources(present), ...derived.resources]),
       withDerived(written, derived.resources, before?.snapshot.tables),
       keepContent(before?.snapshot.findings, [...findings, ...derived.findings]),
+      this.#complete,
     );
     this.#built = { snapshot, written, derived };
     return snapshot;
@@ -158,14 +165,16 @@ function withDerived(written: Tables, derived: readonly ResourceOf<Kind>[], befo
 class TableSnapshot implements Snapshot {
   readonly version: number;
   readonly findings: readonly Finding[];
+  readonly complete: boolean;
   readonly tables: Tables;
   readonly #every: readonly ResourceOf<Kind>[];
 
-  constructor(version: number, every: readonly ResourceOf<Kind>[], tables: Tables, findings: readonly Finding[]) {
+  constructor(version: number, every: readonly ResourceOf<Kind>[], tables: Tables, findings: readonly Finding[], complete: boolean) {
     this.version = version;
     this.#every = every;
     this.tables = tables;
     this.findings = findings;
+    this.complete = complete;
   }
 
   list<K extends Kind>(kind: K): readonly ResourceOf<K>[] {

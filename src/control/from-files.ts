@@ -1,10 +1,15 @@
-/** What `up`, `proxy --role` and `controller` have in common: a control plane over files, with a status server. */
-import { type MeshFiles, openMeshFiles } from '../config/mesh-source.ts';
+/** What `up`, `proxy --role` and `controller` have in common: a control plane over files (or what is read in their place), with a status server. */
+import type { Listener } from '../config/follow.ts';
+import { type MeshFiles, type MeshInput, type MeshSource, openMeshFiles } from '../config/mesh-source.ts';
+import { SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { AuthorityFollower } from './authority-follower.ts';
 import type { Report } from './report.ts';
 import { Session, type SessionOptions } from './session.ts';
 import type { StatusServer } from './status-server.ts';
+
+/** Opens what is not read from files; rejects with what reading throws. */
+export type OpenSource = (listener: Listener<MeshInput>) => Promise<MeshSource>;
 
 export interface FromFilesOptions extends SessionOptions {
   readonly paths: readonly string[];
@@ -13,6 +18,8 @@ export interface FromFilesOptions extends SessionOptions {
   readonly ca?: string | undefined;
   /** The CA is another than it was, and proxies get what it is now. */
   readonly authorityChanged?: () => void;
+  /** What is read in place of files. */
+  readonly source?: OpenSource | undefined;
   /** Port 0 for no status server. */
   readonly statusAddress: SocketAddress;
   /** What the status says beyond the report. */
@@ -39,7 +46,7 @@ export interface ControlPlane {
 /** Resolves when what the files say is in force; if that cannot be, nothing is left behind. */
 export async function controlFromFiles(options: FromFilesOptions): Promise<ControlPlane> {
   const session = new Session(options);
-  let files: MeshFiles | undefined;
+  let files: MeshSource | undefined;
   let status: StatusServer | undefined;
   const authority =
     options.identities &&
@@ -60,7 +67,9 @@ export async function controlFromFiles(options: FromFilesOptions): Promise<Contr
   };
   try {
     const { paths, meshConfig, closed } = options;
-    const opened = await openMeshFiles({ paths, meshConfig, closed }, session);
+    const opened: MeshSource & Partial<MeshFiles> = options.source
+      ? await options.source(session)
+      : await openMeshFiles({ paths, meshConfig, closed }, session);
     files = opened;
     const reload = async () => {
       // What is wrong with the CA keeps nobody from what the files say.
@@ -80,7 +89,10 @@ export async function controlFromFiles(options: FromFilesOptions): Promise<Contr
         authority?.watch();
       },
       reload,
-      use: async (others) => session.apply(await opened.use(others)),
+      use: async (others) => {
+        if (!opened.use) throw new SallyportError('usage', 'a cluster is read, not files');
+        return session.apply(await opened.use(others));
+      },
       reopenLogs: () => session.reopenLogs(),
       close,
     };

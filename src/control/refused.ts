@@ -11,7 +11,7 @@ import { originsOf } from '../xds/match/metadata.ts';
 import type { XdsResources } from '../xds/resources.ts';
 import type { ProxyState } from './report.ts';
 
-const CODE = 'SP0016';
+const CODE = 'SP0017';
 
 /** One for each thing that was refused, however many proxies did. @param snapshot where the resources are written */
 export function refusalFindings(proxies: readonly ProxyState[], snapshot: Snapshot): Finding[] {

@@ -66,13 +66,13 @@ test('a refusal is a finding, told when it is new and when it is mended', async 
   await session.apply(inputOf(entryText('one.example.com')));
   assert.deepEqual(
     said().filter((what) => what !== 'in-force'),
-    ['SP0016'],
+    ['SP0017'],
   );
   await session.apply(inputOf(''));
   await session.apply(inputOf(entryText('one.example.com')));
   assert.deepEqual(
     said().filter((what) => what !== 'in-force'),
-    ['SP0016', '-SP0016', 'SP0016'],
+    ['SP0017', '-SP0017', 'SP0017'],
   );
 });
 

@@ -3,7 +3,7 @@ import type { Origin } from './origin.ts';
 
 export type Level = 'Error' | 'Warning' | 'Info';
 
-/** A place in a file; line and column count from 1. */
+/** A place in a file; line and column count from 1. What was not read from a file has no lines: both are 0 then, and `file` says what it is. */
 export interface Position {
   readonly file: string;
   readonly line: number;
@@ -21,7 +21,13 @@ export interface Finding {
   readonly position?: Position;
 }
 
+/** Whether the place is in a file that can be opened. */
+export function isInFile(position: Position): boolean {
+  return position.line > 0;
+}
+
 /** `file:line:column`, as every output prints it. */
 export function formatPosition(position: Position): string {
+  if (!isInFile(position)) return position.file;
   return `${position.file}:${position.line}:${position.column}`;
 }

@@ -165,6 +165,7 @@ function withPort(base: Snapshot, { entry, port }: PortAdded): Snapshot {
   return {
     version: base.version,
     findings: base.findings,
+    complete: base.complete,
     list: (kind) => base.list(kind).map((resource) => swap(resource as ResourceOf<Kind>)) as never,
     get: (kind, namespace, name) => {
       const found = base.get(kind, namespace, name);

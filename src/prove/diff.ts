@@ -8,7 +8,7 @@ import { callersOf } from './callers.ts';
 import { type Cause, causesBetween } from './causes.ts';
 import { located } from './origins.ts';
 import type { SimulatedFiles } from './simulated.ts';
-import { unsimulatedIn } from './unknown.ts';
+import { unreadIn, unsimulatedIn } from './unknown.ts';
 import { callerClasses } from './workload-classes.ts';
 
 /** A change of calls, and what of the configuration it comes from. */
@@ -75,7 +75,7 @@ export function compare(
       causes: causesOf(origins),
       decidedBy: change.decidedBy.map((origin) => located(origin, after.mesh.snapshot)),
     })),
-    undecided: [...undecided, ...unsimulatedChanges(before, after)],
+    undecided: [...undecided, ...unreadIn(after), ...unsimulatedChanges(before, after)],
     cells,
     ports,
     added: [...young].filter((name) => !known.has(name)),

@@ -42,6 +42,7 @@ export class Mentions {
     return {
       version: snapshot.version,
       findings: snapshot.findings,
+      complete: snapshot.complete,
       list<K extends Kind>(kind: K): readonly ResourceOf<K>[] {
         note(kind);
         return snapshot.list(kind);

@@ -1,6 +1,7 @@
 /** Where the resources are written that an explanation names: xDS metadata has the file, the snapshot has the line. */
 import type { Kind } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
+import { isInFile } from '../lib/finding.ts';
 import type { PlacedOrigin } from '../lib/origin.ts';
 import type { Trace } from '../simulate/trace.ts';
 
@@ -8,8 +9,10 @@ import type { Trace } from '../simulate/trace.ts';
 export function located(origin: PlacedOrigin, snapshot: Snapshot): PlacedOrigin {
   const resource = snapshot.get(origin.kind as Kind, origin.namespace, origin.name);
   if (!resource) return origin;
-  const { file, line } = resource.source.position();
-  return { ...origin, file, line };
+  const position = resource.source.position();
+  // What was not read from a file is where its name says.
+  if (!isInFile(position)) return origin;
+  return { ...origin, file: position.file, line: position.line };
 }
 
 /** A trace whose origins have their lines. */

@@ -1,7 +1,7 @@
 /** A mesh of files, ready for simulation: its proxies, translated when a call comes to them. */
 
 import type { MeshConfig, ResourceOf } from '../api/index.ts';
-import { withoutSidecar } from '../api/injection.ts';
+import { PROXY_CONTAINER, proxyContainer, withoutSidecar } from '../api/injection.ts';
 import type { MeshConfigDecoded } from '../api/mesh-config-document.ts';
 import type { Resource } from '../api/resource.ts';
 import { localMesh, RouterAddresses } from '../config/local-mesh.ts';
@@ -58,7 +58,9 @@ const LOCAL: ProxyIdentity = {
 };
 
 export function simulateFiles(files: Snapshot, config: MeshConfig, meshPosition?: MeshConfigDecoded['position']): SimulatedFiles {
-  const snapshot = hasGatewayPods(files) ? files : localMesh(files, config.rootNamespace, new RouterAddresses()).snapshot;
+  // A cluster has the pods that it has, and they have the containers that they have.
+  const complete = files.complete === true;
+  const snapshot = complete || hasGatewayPods(files) ? files : localMesh(files, config.rootNamespace, new RouterAddresses()).snapshot;
   const { registry } = buildRegistry(snapshot, config);
   const mesh: Mesh = { snapshot, registry, config };
   const selectors = snapshot.list('Gateway').map(({ spec }) => spec.selector);
@@ -68,13 +70,13 @@ export function simulateFiles(files: Snapshot, config: MeshConfig, meshPosition?
   const machines = new Set<ProxyIdentity>();
   for (const workload of registry.workloads) {
     const identity = identityOf(workload, selectors);
-    const why = identity.type === 'sidecar' ? bareness(workload, namespaces) : undefined;
+    const why = identity.type === 'sidecar' ? bareness(workload, namespaces, complete) : undefined;
     if (why !== undefined) bare.push({ identity, why });
     else identities.push(identity);
     if (isMachine(workload)) machines.add(identity);
   }
   const receives = (identity: ProxyIdentity) => !machines.has(identity);
-  const proxies = identities.some(({ type }) => type === 'sidecar') ? identities : [...identities, LOCAL];
+  const proxies = complete || identities.some(({ type }) => type === 'sidecar') ? identities : [...identities, LOCAL];
   const byName = new Map(proxies.map((identity) => [workloadName(identity), identity]));
   const byAddress = new Map<string, ProxyIdentity>();
   for (const identity of proxies) {
@@ -148,9 +150,10 @@ function identityOf(workload: Workload, selectors: readonly Labels[]): ProxyIden
   return { type, name, namespace, labels, serviceAccount, addresses, locality };
 }
 
-function bareness({ kind, resource }: Workload, namespaces: ReadonlyMap<string, Resource>): string | undefined {
+function bareness({ kind, resource }: Workload, namespaces: ReadonlyMap<string, Resource>, complete: boolean): string | undefined {
   if (kind !== 'Pod') return undefined;
   const { metadata, spec } = resource as ResourceOf<'Pod'>;
+  if (complete) return proxyContainer(spec) ? undefined : `runs without a container ${PROXY_CONTAINER}`;
   return withoutSidecar({ ...metadata, pod: spec, namespace: namespaces.get(metadata.namespace) });
 }
 

@@ -1,5 +1,6 @@
 /** What simulation does not know about a mesh of files. As long as there is any, nothing is proved. */
 
+import type { DecodingCode } from '../api/codes.ts';
 import type { ResourceOf } from '../api/index.ts';
 import { resourceText } from '../api/resource.ts';
 import { ambientWish, UNREAD_KINDS } from '../api/unserved.ts';
@@ -20,12 +21,21 @@ export function isBroken({ level, code }: Finding): boolean {
 /** What is not known, a sentence each. */
 export function unknownTo(files: SimulatedFiles): string[] {
   const broken = files.mesh.snapshot.findings
-    .filter(isBroken)
+    .filter((finding) => isBroken(finding) && finding.code !== UNREAD)
     .map(
       ({ origin, position }) =>
         `${originText(origin)}${position ? ` (${formatPosition(position)})` : ''} is not valid: what it would do is not known`,
     );
-  return [...new Set(broken), ...unsimulatedIn(files)];
+  return [...new Set(broken), ...unreadIn(files), ...unsimulatedIn(files)];
+}
+
+const UNREAD: DecodingCode = 'SP0016';
+
+/** What of a cluster could not be read, a sentence each. */
+export function unreadIn({ mesh: { snapshot } }: SimulatedFiles): string[] {
+  return snapshot.findings.flatMap(({ code, level, origin, message }) =>
+    code === UNREAD && level === 'Error' ? [`${originText(origin)}: ${message}`] : [],
+  );
 }
 
 /** What is valid and not simulated, a sentence each. */

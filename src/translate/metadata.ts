@@ -51,7 +51,7 @@ function originJson(resource: Resource): JsonObject {
   const written = resource.derivedFrom ?? resource;
   return origins.get([written], NO_INPUTS, () => {
     const { kind, metadata, source } = written;
-    return { kind, namespace: metadata.namespace, name: metadata.name, file: source.file };
+    return { kind, namespace: metadata.namespace, name: metadata.name, ...(source.file && { file: source.file }) };
   });
 }
 

@@ -51,7 +51,7 @@ for (const protocol of ['delta', 'sotw'] as const) {
     t.after(() => other.close());
     const taken = (other.address() as AddressInfo).port;
     place.write('3', taken);
-    const [said] = await first.says(/SP0016.*\n(?:.*\n)*?.*would not take .*\n/);
+    const [said] = await first.says(/SP0017.*\n(?:.*\n)*?.*would not take .*\n/);
     assert.match(said, /Gateway shop\/egress/);
     assert.match(said, new RegExp(`router shop/egress-1 would not take listener 0.0.0.0_${taken}: .*[Aa]ddress already in use`));
     const refused = await place.states();

@@ -6,7 +6,7 @@ import { SallyportError } from '../../lib/errors.ts';
 import type { GrpcServer, Peer } from '../../lib/grpc/server.ts';
 import { isLoopbackAddress, type SocketAddress } from '../../lib/socket-address.ts';
 import { type AdsServerOptions, startAdsServer } from '../../xds/ads/server.ts';
-import { type ControlPlane, controlFromFiles } from '../from-files.ts';
+import { type ControlPlane, controlFromFiles, type OpenSource } from '../from-files.ts';
 import type { ControlEvent } from '../report.ts';
 import { Authentication } from './authentication.ts';
 import { CREATE_CERTIFICATE, caService } from './ca-service.ts';
@@ -17,6 +17,8 @@ import { streamsJson } from './status.ts';
 
 export interface ControllerOptions {
   readonly paths: readonly string[];
+  /** What is read in place of files. */
+  readonly source?: OpenSource | undefined;
   readonly meshConfig: string | undefined;
   /** Folder of the CA that gives proxies their identities; undefined: nobody has one. */
   readonly ca: string | undefined;
@@ -37,7 +39,7 @@ const MOST_AGE_MS = 30 * 60_000;
 
 /** Resolves when what the files say is served. Rejects with `usage` for addresses that are not to be served, and as `jwksIn`. */
 export async function startController(options: ControllerOptions, tell: (event: ControlEvent) => void): Promise<ControlPlane> {
-  const { paths, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs } = options;
+  const { paths, source, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs } = options;
   checkAddresses(options);
   if (tokens.jwks !== undefined) jwksIn(tokens.jwks);
   const served = new ServedProxies({ keepMs, tell });
@@ -45,6 +47,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
   let tls: MeshCredentials | undefined;
   const control = await controlFromFiles({
     paths,
+    source,
     meshConfig,
     statusAddress,
     analyse: true,

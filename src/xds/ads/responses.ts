@@ -9,6 +9,8 @@ import type { EncodedResource } from '../resources.ts';
 import { tagOf, varintSize, writeVarint } from '../wire.ts';
 import type { Protocol } from './subscription.ts';
 
+/** Of answers to questions, which are no steps of a subscription. */
+export const ANSWER_NONCE = 'answer';
 /** As Istio's tools read it. */
 const CONTROL_PLANE = JSON.stringify({ Component: 'sallyport', ID: 'sallyport', Info: {} });
 
@@ -59,7 +61,7 @@ export function answerOf(
   typeUrl: string,
   parts: readonly { name: string; typeUrl: string; bytes: Uint8Array }[],
 ): Uint8Array {
-  const said = { versionInfo: '1', typeUrl, nonce: '1', controlPlane: { identifier: CONTROL_PLANE } };
+  const said = { versionInfo: '1', typeUrl, nonce: ANSWER_NONCE, controlPlane: { identifier: CONTROL_PLANE } };
   const any = (part: { typeUrl: string; bytes: Uint8Array }) => ({ typeUrl: part.typeUrl, value: part.bytes });
   if (protocol === 'sotw')
     return toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, { ...said, resources: parts.map(any) }));

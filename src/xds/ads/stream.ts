@@ -15,7 +15,7 @@ import { type ResourceType, TYPE_URL } from '../resources.ts';
 import { type EncodedSet, listIn } from '../update.ts';
 import { type RefusedResource, refusalsOf } from './nack.ts';
 import { warmedByAll } from './references.ts';
-import { answerOf, responseOf } from './responses.ts';
+import { ANSWER_NONCE, answerOf, responseOf } from './responses.ts';
 import { type Batch, type Protocol, type Refusal, type State, Subscription } from './subscription.ts';
 
 export interface StreamOptions {
@@ -130,8 +130,9 @@ export class AdsStream {
   request(bytes: Uint8Array): void {
     const request = this.protocol === 'sotw' ? this.#readState(bytes) : this.#readDelta(bytes);
     if (this.#options.answer && request.typeUrl.startsWith(QUESTION)) {
-      // What acknowledges an answer asks nothing.
-      if (request.nonce === '') this.#options.write(answerOf(this.protocol, request.typeUrl, this.#options.answer(request.typeUrl)));
+      // What acknowledges an answer asks nothing. Istio's command line puts a nonce of its own into its question.
+      if (request.nonce !== ANSWER_NONCE)
+        this.#options.write(answerOf(this.protocol, request.typeUrl, this.#options.answer(request.typeUrl)));
       return;
     }
     if (!this.#admitted) {

@@ -1,0 +1,195 @@
+/** What is known of a cluster's objects, each held like a file of its own: one that breaks keeps its last good version. */
+import { DECODING_CODES, type DecodingCode } from '../../api/codes.ts';
+import { isMapping } from '../../api/decode.ts';
+import { decodeParsed } from '../../api/documents.ts';
+import { KINDS, type Kind, type KindInfo } from '../../api/index.ts';
+import type { Resource } from '../../api/resource.ts';
+import type { Finding } from '../../lib/finding.ts';
+import { originText } from '../../lib/origin.ts';
+import type { Snapshot } from '../snapshot.ts';
+import { Store } from '../store.ts';
+import { applied, rollsOut } from './applied.ts';
+import type { ListSink } from './list.ts';
+import { ObjectSource } from './object-source.ts';
+
+/** Of which kind an object is: lists don't repeat it. */
+export interface KindNames {
+  readonly kind: string;
+  readonly apiVersion: string;
+}
+
+/** A list that is read, and read anew: see `Reflected`. */
+export interface Listing extends ListSink {
+  complete(): void;
+  changed(value: Record<string, unknown>): void;
+  deleted(value: Record<string, unknown>): void;
+}
+
+interface Name {
+  readonly name: string;
+  readonly namespace: string;
+}
+
+/** kubectl keeps a copy of what it applied there. */
+const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
+
+/** Kinds of whose status nothing is read. */
+const WITHOUT_STATUS: ReadonlySet<string> = new Set(['CustomResourceDefinition', 'Deployment', 'Namespace']);
+
+export class ClusterObjects {
+  readonly #store = new Store(true);
+  /** By the key under which the store has it. */
+  readonly #names = new Map<string, Name>();
+  readonly #reports = new Set<string>();
+  #order: readonly string[] | undefined;
+
+  /**
+   * Takes an object as the API server has it; returns its key.
+   * @param calledThere its name in the cluster, where that is another
+   */
+  put(value: Record<string, unknown>, names: KindNames, calledThere?: string): string {
+    const object = slim(value, names);
+    const { name, namespace } = object.metadata;
+    const key = keyOf(names, namespace, name);
+    const source = new ObjectSource(originText({ kind: names.kind, namespace, name: calledThere ?? name }));
+    this.#store.set(key, decodeParsed(object, source));
+    if (!this.#names.has(key)) {
+      this.#names.set(key, { name, namespace });
+      this.#order = undefined;
+    }
+    return key;
+  }
+
+  /** The objects of one list, each put as it comes; those that were in it before and are not now are gone when it is complete. */
+  listing(names: KindNames, calledThere?: string): Listing {
+    const before = new Set<string>();
+    let now = new Set<string>();
+    return {
+      object: (value) => void now.add(this.put(value, names, calledThere)),
+      restarted: () => {
+        // What was put is there all the same, unless the list that begins now says otherwise.
+        for (const key of now) before.add(key);
+        now = new Set();
+      },
+      complete: () => {
+        for (const key of before) if (!now.has(key)) this.#remove(key);
+        before.clear();
+      },
+      changed: (value) => void now.add(this.put(value, names, calledThere)),
+      deleted: (value) => {
+        const { name, namespace } = slim(value, names).metadata;
+        const key = keyOf(names, namespace, name);
+        now.delete(key);
+        this.#remove(key);
+      },
+    };
+  }
+
+  #remove(key: string): void {
+    this.#store.delete(key);
+    if (this.#names.delete(key)) this.#order = undefined;
+  }
+
+  /** What can't be read; an empty list where it can be again. */
+  report(about: string, findings: readonly Finding[]): void {
+    const key = `report ${about}`;
+    if (findings.length > 0) {
+      this.#store.set(key, { resources: [], findings });
+      this.#reports.add(key);
+    } else if (this.#reports.delete(key)) this.#store.delete(key);
+  }
+
+  /**
+   * Lays files over the cluster, as if they were applied: an object that is there already keeps its age, what the API server gave it, and what its
+   * controllers say of it. One that is invalid would be refused, and changes nothing.
+   */
+  layOver(files: Snapshot): void {
+    const there = new Map(
+      this.snapshot()
+        .all()
+        .flatMap((each) => (each.derivedFrom ? [] : [[keyOfResource(each), each] as const])),
+    );
+    for (const resource of files.all()) {
+      if (resource.derivedFrom) continue;
+      const key = keyOfResource(resource);
+      const before = there.get(key);
+      this.#store.set(key, { resources: [applied(resource, before)], findings: [] });
+      if (resource.kind === 'Deployment' && rollsOut(resource, before)) this.report(`pods of ${key}`, [podsToCome(resource)]);
+      const { name, namespace } = resource.metadata;
+      if (!this.#names.has(key)) this.#names.set(key, { name, namespace });
+    }
+    this.#order = undefined;
+    this.report(
+      'files',
+      files.findings.filter(({ code }) => !OF_DERIVING.has(code)),
+    );
+  }
+
+  snapshot(): Snapshot {
+    this.#order ??= [...this.#names]
+      .sort(([, a], [, b]) => compare(a.name, b.name) || compare(a.namespace, b.namespace))
+      .map(([key]) => key);
+    return this.#store.snapshot([...this.#reports, ...this.#order]);
+  }
+}
+
+/** By group and kind: the versions of an object are one object. */
+export function keyOf({ kind, apiVersion }: Pick<KindNames, 'kind' | 'apiVersion'>, namespace: string, name: string): string {
+  return `${kind}.${apiVersion.includes('/') ? apiVersion.split('/')[0] : ''} ${namespace}/${name}`;
+}
+
+function keyOfResource({ kind, apiVersion, metadata }: Resource): string {
+  const { name: written = kind }: KindInfo = KINDS[kind as Kind];
+  return keyOf({ kind: written, apiVersion }, metadata.namespace, metadata.name);
+}
+
+/** What converting the Gateway API reports: it is converted anew, beside the cluster's objects. */
+const OF_DERIVING: ReadonlySet<string> = new Set(['SP0012', 'SP0013', 'SP0014'] satisfies DecodingCode[]);
+
+/** What is known of an object that can't be read: why not, and that nothing is proved beside it. */
+export function notRead(
+  kind: string,
+  message: string,
+  of: Partial<Name> = {},
+  level: Finding['level'] = DECODING_CODES.SP0016.level,
+): Finding {
+  const { name = '', namespace = '' } = of;
+  return { code: 'SP0016', level, message, origin: { kind, namespace, name } };
+}
+
+/** No answer holds for pods that there are not yet. */
+function podsToCome({ metadata: { name, namespace } }: Resource): Finding {
+  const message = 'its pods are not there yet as it says them: what they call, and what calls to them do, is known once it is rolled out';
+  return notRead('Deployment', message, { name, namespace });
+}
+
+interface Slim {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: Name & Record<string, unknown>;
+}
+
+/** Without what nobody reads, which is most of a Pod. */
+function slim(value: Record<string, unknown>, { kind, apiVersion }: KindNames): Slim {
+  const { status, ...rest } = value;
+  const metadata = isMapping(value.metadata) ? value.metadata : {};
+  const { name, namespace, labels, annotations, creationTimestamp } = metadata;
+  const { [LAST_APPLIED]: _, ...said } = isMapping(annotations) ? annotations : {};
+  return {
+    ...rest,
+    ...(status !== undefined && !WITHOUT_STATUS.has(kind) && { status }),
+    kind,
+    apiVersion,
+    metadata: {
+      name: typeof name === 'string' ? name : '',
+      namespace: typeof namespace === 'string' ? namespace : '',
+      ...(isMapping(labels) && { labels }),
+      annotations: said,
+      ...(typeof creationTimestamp === 'string' && { creationTimestamp }),
+    },
+  };
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
