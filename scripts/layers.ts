@@ -36,6 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'xds',
     'ca',
     'learn',
+    'kube',
     'prove',
     'engine',
     'flows',

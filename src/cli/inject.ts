@@ -5,26 +5,20 @@ import { type CreateNodeOptions, type DocumentOptions, type ParseOptions, parseD
 import type { MeshConfig } from '../api/index.ts';
 import { decodeMeshConfig, defaultMeshConfig } from '../api/mesh-config-document.ts';
 import { splitDocuments } from '../api/yaml/documents.ts';
-import type { InjectedEngine, InjectionOptions } from '../kube/injection/settings.ts';
+import type { InjectionOptions } from '../kube/injection/settings.ts';
 import { type InjectedObject, injectObject } from '../kube/injection/workloads.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { formatPosition } from '../lib/finding.ts';
 import { readRegularText } from '../lib/regular-file.ts';
-import { productVersion } from '../lib/version.ts';
+import { addInjectionOptions, type InjectedOptions, injectionFrom } from './injection-options.ts';
 import { choiceOption, repeatable } from './options.ts';
 import { printData, printError } from './print.ts';
 
-interface Options {
+interface Options extends InjectedOptions {
   readonly filename: readonly string[];
   readonly output: 'yaml' | 'json';
   readonly meshConfig?: string;
-  readonly image: string;
-  readonly imagePullPolicy?: string;
-  readonly engine: InjectedEngine;
   readonly revision: string;
-  readonly cluster: string;
-  readonly network: string;
-  readonly native: boolean;
   readonly injectionOff?: boolean;
 }
 
@@ -36,7 +30,7 @@ const YAML = {
 } as const satisfies ParseOptions & DocumentOptions & SchemaOptions & CreateNodeOptions;
 
 export function injectCommand(): Command {
-  return new Command('inject')
+  const command = new Command('inject')
     .summary('add proxies to the pods of these files')
     .description(
       'Prints the documents with a proxy in each Pod, and in the templates of Deployments, StatefulSets, DaemonSets, ReplicaSets, ReplicationControllers, Jobs and CronJobs; others as they are. ' +
@@ -49,29 +43,15 @@ export function injectCommand(): Command {
     )
     .addOption(new Option('-o, --output <format>', 'of the documents').argParser(choiceOption('yaml', 'json')).default('yaml'))
     .option('--mesh-config <file>', 'MeshConfig, or the ConfigMap that holds it; without it the defaults')
-    .option('--image <name>', 'of the proxy and of what sets up capture: its entry point is sallyport', `sallyport:${productVersion()}`)
-    .addOption(new Option('--image-pull-policy <policy>', 'of that image').argParser(choiceOption('Always', 'IfNotPresent', 'Never')))
-    .addOption(
-      new Option('--engine <engine>', 'what carries the traffic where the pod does not say (annotation sallyport.dev/engine)')
-        .argParser(choiceOption('envoy', 'embedded'))
-        .default('envoy'),
-    )
     .option('--revision <name>', 'of the control plane that the proxies connect to', '')
-    .option('--cluster <name>', 'in which the pods are', 'Kubernetes')
-    .option('--network <name>', 'in which the pods are', '')
-    .option('--no-native', 'sidecars as containers beside the application, for a Kubernetes before 1.29')
-    .option('--injection-off', 'print the documents as they are')
-    .action(async (options: Options) => {
-      const settings = injectionOptions(options);
-      const files: Injected[] = [];
-      for (const file of options.filename) files.push(injectedFile(file, await readText(file), settings, options.injectionOff ?? false));
-      if (options.output === 'json') printData(jsonOf(files.flatMap(({ objects }) => objects)));
-      else printData(files.map(({ text }) => (text.endsWith('\n') ? text : `${text}\n`)).join('---\n'));
-    });
-}
-
-function injectionOptions({ meshConfig, ...options }: Options): InjectionOptions {
-  return { imagePullPolicy: undefined, ...options, mesh: meshFrom(meshConfig) };
+    .option('--injection-off', 'print the documents as they are');
+  return addInjectionOptions(command).action(async (options: Options) => {
+    const settings = { ...injectionFrom(options, options.revision), mesh: meshFrom(options.meshConfig) };
+    const files: Injected[] = [];
+    for (const file of options.filename) files.push(injectedFile(file, await readText(file), settings, options.injectionOff ?? false));
+    if (options.output === 'json') printData(jsonOf(files.flatMap(({ objects }) => objects)));
+    else printData(files.map(({ text }) => (text.endsWith('\n') ? text : `${text}\n`)).join('---\n'));
+  });
 }
 
 /** What does not decode would hold by its default: of a MeshConfig that is broken nothing is taken. */
