@@ -48,6 +48,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   convert: ['sallyport convert mesh/ > gateway-api.yaml'],
   inject: ['sallyport inject -f app.yaml | kubectl apply -f -', 'sallyport inject -f app.yaml --mesh-config mesh.yaml --no-native'],
   capture: ['sallyport capture --dry-run', 'sallyport capture --exclude-outbound-ports 6379'],
+  wait: ['sallyport wait --timeout 2m'],
   netpol: ['sallyport netpol mesh/ > network-policies.yaml'],
   analyze: [
     'sallyport analyze mesh/',
