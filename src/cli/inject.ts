@@ -23,11 +23,17 @@ interface Options extends InjectedOptions {
 }
 
 /** As the API server reads it (`0644` is octal, `yes` is true), but that `10:20` is no number of minutes and a date no moment. */
-const YAML = {
+const READ: ParseOptions & DocumentOptions & SchemaOptions = {
+  version: '1.1',
+  customTags: (tags) => tags.filter((tag) => typeof tag === 'string' || (tag.format !== 'TIME' && !tag.tag.endsWith(':timestamp'))),
+};
+
+/** Quotes what readers of either version of YAML would take for something else than a string. */
+const WRITTEN: DocumentOptions & SchemaOptions & CreateNodeOptions = {
   version: '1.1',
   aliasDuplicateObjects: false,
-  customTags: (tags) => tags.filter((tag) => typeof tag === 'string' || (tag.format !== 'TIME' && !tag.tag.endsWith(':timestamp'))),
-} as const satisfies ParseOptions & DocumentOptions & SchemaOptions & CreateNodeOptions;
+  customTags: (tags) => [...tags, { tag: 'tag:yaml.org,2002:int', default: true, test: /^[-+]?0o[0-7_]+$/, resolve: (text) => text }],
+};
 
 export function injectCommand(): Command {
   const command = new Command('inject')
@@ -82,14 +88,14 @@ function injectedFile(file: string, text: string, options: InjectionOptions, off
     for (const note of notes) printError(`${note}\n`);
     objects.push(object);
     if (!changed) continue;
-    result += text.slice(written, chunk.start) + (chunk.start > 0 ? '\n' : '') + stringify(object, YAML);
+    result += text.slice(written, chunk.start) + (chunk.start > 0 ? '\n' : '') + stringify(object, WRITTEN);
     written = chunk.start + chunk.text.length;
   }
   return { text: result + text.slice(written), objects };
 }
 
 function injectedDocument(where: string, text: string, options: InjectionOptions, off: boolean): InjectedObject {
-  const document = parseDocument(text, YAML);
+  const document = parseDocument(text, READ);
   const problem = document.errors[0];
   if (problem) throw new SallyportError('injection-invalid', `${where}: ${problem.message.split('\n')[0]}`);
   const object: unknown = document.toJS();
