@@ -32,7 +32,10 @@ const READ: ParseOptions & DocumentOptions & SchemaOptions = {
 const WRITTEN: DocumentOptions & SchemaOptions & CreateNodeOptions = {
   version: '1.1',
   aliasDuplicateObjects: false,
-  customTags: (tags) => [...tags, { tag: 'tag:yaml.org,2002:int', default: true, test: /^[-+]?0o[0-7_]+$/, resolve: (text: string) => text }],
+  customTags: (tags) => [
+    ...tags,
+    { tag: 'tag:yaml.org,2002:int', default: true, test: /^[-+]?0o[0-7_]+$/, resolve: (text: string) => text },
+  ],
 };
 
 export function injectCommand(): Command {
