@@ -36,6 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'xds',
     'ca',
     'learn',
+    'kube',
     'prove',
     'engine',
     'flows',
@@ -47,7 +48,21 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Folders without I/O, clock, randomness or process: the same input gives the same output. */
-const PURE = ['api', 'gateway-api', 'registry', 'analysis', 'translate', 'http', 'simulate', 'learn', 'convert', 'prove', 'xds/match'];
+const PURE = [
+  'api',
+  'gateway-api',
+  'registry',
+  'analysis',
+  'translate',
+  'http',
+  'simulate',
+  'learn',
+  'convert',
+  'prove',
+  'xds/match',
+  'kube/injection',
+  'kube/capture',
+];
 
 const TIME = 'take the time as a parameter';
 const WAIT = 'leave waiting to the caller';

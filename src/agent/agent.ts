@@ -22,6 +22,7 @@ import { clientCredentials } from '../xds/ads/client-credentials.ts';
 import { NodeSchema } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { nodeJson } from '../xds/node.ts';
 import { type AdsProxy, type AdsProxyEvent, startAdsProxy } from './ads-proxy.ts';
+import type { AppProbes } from './app-probes.ts';
 import { requestCertificate } from './ca-client.ts';
 import { ADMIN_SOCKET, EnvoyChild } from './envoy.ts';
 import { CaIdentity, type IdentityEvent } from './identity.ts';
@@ -49,6 +50,7 @@ export interface AgentOptions {
   readonly status: SocketAddress;
   readonly metrics: SocketAddress;
   readonly appMetrics: string | undefined;
+  readonly probes: AppProbes;
   /** How long Envoy drains before it ends, ms. */
   readonly drainMs: number;
 }
@@ -123,7 +125,9 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
   try {
     source = identitySource(options, way, tell);
     const { notAfter } = source;
-    servers.push(await startAgentServers({ ...options, admin: admin.socketPath, notReady, notAfter }));
+    servers.push(
+      await startAgentServers({ ...options, address: options.identity.addresses[0]!, admin: admin.socketPath, notReady, notAfter }),
+    );
     if (options.admin.port > 0) servers.push(await createAdminFront(admin.socketPath, options.admin));
   } catch (error) {
     await end();

@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { listening } from '../lib/listen.ts';
 import { createLocalServer } from '../lib/local-server.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
+import { type AppProbes, probeApp } from './app-probes.ts';
 
 export interface AgentServersOptions {
   /** `/healthz/ready`; port 0 for none. */
@@ -12,6 +13,10 @@ export interface AgentServersOptions {
   readonly metrics: SocketAddress;
   /** URL of the application's own metrics. */
   readonly appMetrics: string | undefined;
+  /** Probes of the application that are made here. */
+  readonly probes: AppProbes;
+  /** Of the pod. */
+  readonly address: string;
   /** Path of Envoy's admin socket. */
   readonly admin: string;
   /** Undefined if Envoy is ready, else why not. */
@@ -19,6 +24,8 @@ export interface AgentServersOptions {
   /** ms since the epoch */
   readonly notAfter: () => number | undefined;
 }
+
+type Route = (answer: ServerResponse, request: IncomingMessage) => Promise<unknown>;
 
 export interface AgentServers {
   close(): void;
@@ -47,16 +54,26 @@ export async function startAgentServers(options: AgentServersOptions): Promise<A
       (why) => answer.writeHead(why === undefined ? 200 : 503, { 'content-type': 'text/plain' }).end(why === undefined ? '' : `${why}\n`),
       (error: unknown) => answer.writeHead(503, { 'content-type': 'text/plain' }).end(`${String(error)}\n`),
     );
-  const serverOf = (routes: Readonly<Record<string, (answer: ServerResponse) => Promise<unknown>>>) =>
+  const probes: Record<string, Route> = {};
+  for (const [path, probe] of options.probes)
+    probes[`GET ${path}`] = async (answer, request) => {
+      const status = await probeApp(probe, options.address, request.headers['user-agent']);
+      answer.writeHead(status, { 'content-type': 'text/plain' }).end();
+    };
+  const serverOf = (routes: Readonly<Record<string, Route>>) =>
     createLocalServer((request, answer) => {
       request.resume();
       const route = routes[`${request.method} ${request.url?.split('?')[0]}`];
-      if (route) void route(answer).catch(() => answer.destroy());
+      if (route) void route(answer, request).catch(() => answer.destroy());
       else answer.writeHead(404, { 'content-type': 'text/plain' }).end(`there are ${Object.keys(routes).join(' and ')}\n`);
     });
   const servers = [
     { at: status, option: '--status-address', server: serverOf({ 'GET /healthz/ready': ready }) },
-    { at: metrics, option: '--metrics-address', server: serverOf({ 'GET /stats/prometheus': answerMetrics, 'GET /healthz/ready': ready }) },
+    {
+      at: metrics,
+      option: '--metrics-address',
+      server: serverOf({ 'GET /stats/prometheus': answerMetrics, 'GET /healthz/ready': ready, ...probes }),
+    },
   ].filter(({ at }) => at.port > 0);
   const close = () => {
     for (const { server } of servers) {

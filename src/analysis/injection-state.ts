@@ -4,11 +4,6 @@ import { namespaceInjection, podInjection, proxyContainer, REVISION_LABEL } from
 import type { Context } from './context.ts';
 
 const INJECTOR = 'istio-sidecar-injector';
-const SYSTEM_NAMESPACES: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage']);
-
-export function isSystemNamespace(name: string): boolean {
-  return SYSTEM_NAMESPACES.has(name);
-}
 
 /** Whether the pod has a proxy or gets one; `false` too where the files do not say. */
 export function isInMesh(

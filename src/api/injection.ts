@@ -8,6 +8,13 @@ const INJECTION_LABEL = 'istio-injection';
 export const REVISION_LABEL = 'istio.io/rev';
 const POD_LABEL = 'sidecar.istio.io/inject';
 
+const SYSTEM_NAMESPACES: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage']);
+
+/** Kubernetes' own, into which nothing is injected. */
+export function isSystemNamespace(name: string): boolean {
+  return SYSTEM_NAMESPACES.has(name);
+}
+
 /** A namespace should have one of these labels. `istio-injection: disabled` keeps sidecars out even beside another one. */
 export function injectionLabels({ metadata: { labels } }: Resource): string[] {
   const own = labels[INJECTION_LABEL];

@@ -23,6 +23,7 @@ interface Options extends WorkloadOptions {
   readonly statusAddress: SocketAddress;
   readonly metricsAddress: SocketAddress;
   readonly appMetrics?: string;
+  readonly appProbes: string;
   readonly drainDuration: number;
 }
 
@@ -76,13 +77,23 @@ export function agentCommand(): Command {
         .default({ address: '0.0.0.0', port: 15020 }, '0.0.0.0:15020'),
     )
     .option('--app-metrics <url>', "the application's own metrics, given out with Envoy's, e.g. http://127.0.0.1:8080/metrics")
+    .addOption(
+      new Option('--app-probes <json>', 'probes of the application that are made at the metrics address (/app-health/…)')
+        .env('ISTIO_KUBE_APP_PROBERS')
+        .default('{}', ''),
+    )
     .addOption(new Option('--drain-duration <duration>', 'how long Envoy drains at the end').argParser(durationOption).default(5000, '5s'));
   return command.action(async (options: Options) => {
     check(options);
-    const [{ startAgent }, { findEnvoy }] = await Promise.all([import('../agent/agent.ts'), import('../engine/envoy/find.ts')]);
+    const [{ startAgent }, { appProbes }, { findEnvoy }] = await Promise.all([
+      import('../agent/agent.ts'),
+      import('../agent/app-probes.ts'),
+      import('../engine/envoy/find.ts'),
+    ]);
+    const probes = appProbes(options.appProbes);
     const envoy = findEnvoy(options.envoy, process.env.PATH ?? '');
     const { role, workload, adminAddress: admin, statusAddress: status, metricsAddress: metrics } = options;
-    const about = { identity: identityFrom(role, workload, options), envoy, admin, status, metrics };
+    const about = { identity: identityFrom(role, workload, options), envoy, admin, status, metrics, probes };
     const { appMetrics, ttl: lifeMs, drainDuration: drainMs } = options;
     process.exitCode = await serve(
       async (ended) => {

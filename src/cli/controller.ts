@@ -5,12 +5,14 @@ import type { ControlEvent } from '../control/report.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { TOKEN_AUDIENCE } from '../lib/spiffe.ts';
+import { addInjectionOptions, type InjectedOptions, injectionFrom } from './injection-options.ts';
 import { durationOption, socketOption } from './options.ts';
 import { addClusterOptions, type ClusterOptions, clusterAccess, demandSource, ISTIO_SYSTEM } from './read-cluster.ts';
 import { say, sayEvent } from './say.ts';
 import { serve } from './serve.ts';
 
-interface Options extends ClusterOptions {
+interface Options extends ClusterOptions, InjectedOptions {
+  readonly webhook?: SocketAddress;
   readonly meshConfig?: string;
   readonly ca?: string;
   readonly xds: SocketAddress;
@@ -56,6 +58,12 @@ export function controllerCommand(): Command {
     .option('--token-audience <name>', 'whom tokens have to be for', TOKEN_AUDIENCE)
     .option('--token-issuer <url>', "whom Kubernetes' tokens have to be from; without it whoever has one of the keys")
     .addOption(
+      new Option(
+        '--webhook <address:port>',
+        'where API servers are served that ask for proxies in new pods (/inject, HTTPS by a certificate of the CA), e.g. 0.0.0.0:15017',
+      ).argParser(socketOption('0.0.0.0')),
+    )
+    .addOption(
       new Option('--status-address <address:port>', 'readiness, streams, reload; port 0 for none')
         .argParser(socketOption('127.0.0.1'))
         .default({ address: '127.0.0.1', port: 15021 }, '127.0.0.1:15021'),
@@ -67,14 +75,16 @@ export function controllerCommand(): Command {
     )
     .addOption(new Option('--grace <duration>', 'time for streams to end').argParser(durationOption).default(5000, '5s'))
     .option('--no-watch', 'do not follow changes of the files');
-  return addClusterOptions(command).action(async (paths: string[], options: Options) => {
+  return addClusterOptions(addInjectionOptions(command)).action(async (paths: string[], options: Options) => {
     const source = sourceOf(paths, options);
     const { startController } = await import('../control/serving/controller.ts');
     process.exitCode = await serve(async () => {
       const { meshConfig, ca, xds, xdsTls, statusAddress, keep: keepMs } = options;
       const { tokenJwks: jwks, tokenAudience: audience, tokenIssuer: issuer } = options;
       const tokens = { jwks, audience, issuer };
-      const control = await startController({ paths, source, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs }, sayServed);
+      const webhook = options.webhook && { listen: options.webhook, injection: injectionFrom(options, options.revision ?? '') };
+      const what = { paths, source, meshConfig, ca, xds, xdsTls, tokens, webhook, statusAddress, keepMs };
+      const control = await startController(what, sayServed);
       say('ready');
       return control;
     }, options);

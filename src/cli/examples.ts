@@ -46,6 +46,9 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   schema: ['sallyport schema ServiceEntry'],
   learn: ['sallyport learn access.log > egress.yaml', 'sallyport learn --would-deny mesh/ access.log'],
   convert: ['sallyport convert mesh/ > gateway-api.yaml'],
+  inject: ['sallyport inject -f app.yaml | kubectl apply -f -', 'sallyport inject -f app.yaml --mesh-config mesh.yaml --no-native'],
+  capture: ['sallyport capture --dry-run', 'sallyport capture --exclude-outbound-ports 6379'],
+  wait: ['sallyport wait --timeout 2m'],
   netpol: ['sallyport netpol mesh/ > network-policies.yaml'],
   analyze: [
     'sallyport analyze mesh/',

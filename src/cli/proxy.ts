@@ -83,6 +83,7 @@ export function proxyCommand(): Command {
     )
     .addOption(new Option('--grace <duration>', 'time for running requests at the end').argParser(durationOption).default(5000, '5s'))
     .option('--no-watch', 'do not follow changes of the files')
+    .option('--xds-token-file <file>', "with --xds-ca, the workload's token in place of a certificate, read again at each use")
     .action(async (paths: string[], options: ProxyOptions) => {
       const { config, role, workload, xds } = options;
       if (xds) {
@@ -100,6 +101,7 @@ export function proxyCommand(): Command {
           admin: options.adminAddress ?? DEFAULT_ADMIN,
           concurrency: options.concurrency,
           grace: options.grace,
+          status: command.getOptionValueSource('statusAddress') === 'cli' ? options.statusAddress : undefined,
         };
         process.exitCode = await showing('proxy', 'embedded', (flows) => serveRemote({ ...remote, flows }));
         return;

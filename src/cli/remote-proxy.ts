@@ -21,23 +21,55 @@ export interface RemoteProxyOptions {
   /** For running requests, ms. */
   readonly grace: number;
   readonly flows: FlowHub | undefined;
+  /** Where it is said whether the proxy is ready; undefined for nowhere. */
+  readonly status: SocketAddress | undefined;
 }
 
 /** Serves until it is told to end; returns the exit code. Rejects with what is wrong with the files of TLS. */
-export async function serveRemote({ xds, identity, protocol, tls, admin, concurrency, grace, flows }: RemoteProxyOptions): Promise<number> {
+export async function serveRemote({
+  xds,
+  identity,
+  protocol,
+  tls,
+  admin,
+  concurrency,
+  grace,
+  flows,
+  status,
+}: RemoteProxyOptions): Promise<number> {
   const credentials = () => clientCredentials(xds.address, readTls(tls));
   // What is wrong with the files now is the user's to mend; later it may be for a moment.
   credentials();
-  const { startRemoteProxy } = await import('../control/remote.ts');
+  const [{ startRemoteProxy }, { startReadyServer }] = await Promise.all([
+    import('../control/remote.ts'),
+    import('../control/ready-server.ts'),
+  ]);
   const where = `${xds.address}:${xds.port}`;
   return serve(
     async (ended) => {
-      const tell = teller(where, ended);
+      const say = teller(where, ended);
+      let ready = false;
+      const tell = (event: RemoteEvent) => {
+        if (event.kind === 'ready') ready = true;
+        say(event);
+      };
+      const readiness = status && status.port > 0 ? await startReadyServer(status, () => ready) : undefined;
       const proxy = await startRemoteProxy(
         { identity, target: xds, protocol, credentials, admin, concurrency },
         { ...engineHost, flows, tell },
-      );
-      return { ...proxy, watch: () => {} };
+      ).catch((error: unknown) => {
+        readiness?.close();
+        throw error;
+      });
+      return {
+        ...proxy,
+        watch: () => {},
+        close: async (graceMs: number) => {
+          ready = false;
+          await proxy.close(graceMs);
+          readiness?.close();
+        },
+      };
     },
     { watch: false, grace },
   );

@@ -44,6 +44,9 @@ export function sayEvent(event: Exclude<ControlEvent, { readonly kind: 'ended' }
     case 'unauthenticated':
       say(`a client at ${event.address} is refused: ${event.reason}`);
       return;
+    case 'not-admitted':
+      say(`${event.object} is refused: ${event.reason}`);
+      return;
     case 'in-force': {
       const { proxies, errors } = event;
       const stand =

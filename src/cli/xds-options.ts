@@ -17,6 +17,7 @@ export interface WorkloadOptions {
 }
 
 export interface XdsOptions extends WorkloadOptions {
+  readonly xdsTokenFile?: string;
   readonly xdsCa?: string;
   readonly xdsCert?: string;
   readonly xdsKey?: string;
@@ -57,13 +58,19 @@ export function identityFrom(
 export interface TlsFiles {
   readonly ca: string;
   readonly own?: { readonly certificate: string; readonly key: string };
+  readonly token?: string;
 }
 
 /** Undefined for plaintext. Throws `usage` for plaintext that would leave the machine, and for files that are of no use without others. */
-export function tlsFiles({ address, port }: SocketAddress, { xdsCa, xdsCert, xdsKey }: XdsOptions): TlsFiles | undefined {
+export function tlsFiles({ address, port }: SocketAddress, { xdsCa, xdsCert, xdsKey, xdsTokenFile }: XdsOptions): TlsFiles | undefined {
   if (port === 0) throw new SallyportError('usage', '--xds needs the port of the control plane, e.g. 127.0.0.1:15010');
   if ((xdsCert === undefined) !== (xdsKey === undefined))
     throw new SallyportError('usage', '--xds-cert and --xds-key go together: name the certificate chain and its private key');
+  if (xdsTokenFile !== undefined && xdsCa === undefined)
+    throw new SallyportError(
+      'usage',
+      '--xds-token-file needs --xds-ca: a token is shown to nobody but the control plane. Name the file with the certificates of those who may be that',
+    );
   if (xdsCa === undefined) {
     if (xdsCert !== undefined)
       throw new SallyportError('usage', '--xds-cert needs --xds-ca: the file with the certificates of those who may be the control plane');
@@ -75,14 +82,19 @@ export function tlsFiles({ address, port }: SocketAddress, { xdsCa, xdsCert, xds
     return undefined;
   }
   const own = xdsCert !== undefined && xdsKey !== undefined ? { own: { certificate: resolve(xdsCert), key: resolve(xdsKey) } } : {};
-  return { ca: resolve(xdsCa), ...own };
+  const token = xdsTokenFile === undefined ? {} : { token: resolve(xdsTokenFile) };
+  return { ca: resolve(xdsCa), ...own, ...token };
 }
 
 /** Throws `file-unreadable`. */
 export function readTls(files: TlsFiles | undefined): ClientTls | undefined {
   if (!files) return undefined;
-  const { ca, own } = files;
-  return { ca: read(ca), ...(own ? { own: { certificate: read(own.certificate), key: read(own.key) } } : {}) };
+  const { ca, own, token } = files;
+  return {
+    ca: read(ca),
+    ...(own ? { own: { certificate: read(own.certificate), key: read(own.key) } } : {}),
+    ...(token === undefined ? {} : { token: read(token).trim() }),
+  };
 }
 
 function read(path: string): string {

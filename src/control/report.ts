@@ -32,6 +32,8 @@ export type ControlEvent =
   | { readonly kind: 'withheld'; readonly proxy: ProxyIdentity; readonly secrets: readonly string[] }
   /** A client at an address was refused: it did not prove who it is. */
   | { readonly kind: 'unauthenticated'; readonly address: string; readonly reason: string }
+  /** The webhook refused an object. */
+  | { readonly kind: 'not-admitted'; readonly object: string; readonly reason: string }
   /** What was read after the first time is in force with so many proxies; errors are those that stand. */
   | { readonly kind: 'in-force'; readonly proxies: number; readonly errors: number }
   /** A change could not be read or brought into force. What was in force before is. */

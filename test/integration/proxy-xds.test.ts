@@ -1,8 +1,11 @@
 /** `sallyport proxy --xds` at a `sallyport controller`: calls, changes, a controller that is killed and comes back, and mutual TLS. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { createLocalToken } from '../../src/ca/local-tokens.ts';
 import { freePort, PROGRAM, Program } from './cli/program.ts';
 import { call, mutualWorld, until, world } from './controller-world.ts';
 
@@ -114,6 +117,30 @@ test('over mutual TLS a proxy gets the identity by which it serves mutual TLS it
   await proxy.says(/ready/);
   assert.equal(await place.identityBehind(place.second), 'URI:spiffe://cluster.local/ns/shop/sa/default');
   assert.equal((await place.states()).streams[0]!.xds.SDS!.state, 'SYNCED');
+});
+
+test('a token does in place of a certificate, and whoever waits is told of readiness', { timeout: 120_000 }, async (t) => {
+  const place = await mutualWorld(t);
+  const ca = join(place.folder, 'ca');
+  const { ca: trusted } = place.proofOf('default');
+  const status = `127.0.0.1:${await freePort()}`;
+  const token = join(place.folder, 'token');
+  const write = (serviceAccount: string) =>
+    writeFileSync(token, createLocalToken({ ca, namespace: 'shop', serviceAccount, audience: 'istio-ca', lifeMs: 60_000 }, Date.now()));
+  write('other');
+  const proxy = place.run(
+    ...['proxy', '--xds', `127.0.0.1:${place.xdsTls}`, '--admin-address', '0', '--status-address', status, ...WHO],
+    ...['--xds-ca', trusted, '--xds-token-file', token],
+  );
+  await proxy.says(/cannot be had \(the client proved that it is spiffe:\/\/cluster\.local\/ns\/shop\/sa\/other, but .*\): trying again/);
+  const early = place.run('wait', '--status-address', status, '--timeout', '1ms');
+  assert.equal(await early.exit, 3);
+  assert.match(early.errors, /is not ready after .*: it answers 503/);
+  write('default');
+  const waiting = place.run('wait', '--status-address', status);
+  await proxy.says(/ready/);
+  assert.equal(await waiting.exit, 0);
+  assert.equal(await place.identityBehind(place.second), 'URI:spiffe://cluster.local/ns/shop/sa/default');
 });
 
 test('what a start waits for is said, and a signal ends it', { timeout: 60_000 }, async (t) => {

@@ -11,6 +11,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   dnsmasq: 'dnsmasq',
   ip: 'iproute2',
   iptables: 'iptables',
+  ip6tables: 'iptables',
   openssl: 'openssl',
   python3: 'python3',
   setpriv: 'util-linux',

@@ -1,9 +1,9 @@
 import type { Pod } from '../../api/index.ts';
-import { injectionLabels, namespaceInjection, podInjection, proxyContainer } from '../../api/injection.ts';
+import { injectionLabels, isSystemNamespace, namespaceInjection, podInjection, proxyContainer } from '../../api/injection.ts';
 import type { Resource } from '../../api/resource.ts';
 import type { Context } from '../context.ts';
 import { isDefaultGateway } from '../default-gateways.ts';
-import { type InjectorValues, injectorValues, isInMesh, isSystemNamespace } from '../injection-state.ts';
+import { type InjectorValues, injectorValues, isInMesh } from '../injection-state.ts';
 
 /** Kinds that configure routing. Files with these but no workload describe routing alone, so a missing injection label means nothing there. */
 const ROUTING = ['Gateway', 'VirtualService', 'ServiceEntry', 'DestinationRule', 'Sidecar'] as const;

@@ -1,11 +1,11 @@
 import type { Pod, ResourceOf } from '../../api/index.ts';
-import { PROXY_CONTAINER } from '../../api/injection.ts';
+import { isSystemNamespace, PROXY_CONTAINER } from '../../api/injection.ts';
 import type { PathStep, Resource } from '../../api/resource.ts';
 import { matchesLabels } from '../../lib/labels.ts';
 import { kubernetesProtocol } from '../../registry/protocol.ts';
 import type { Context } from '../context.ts';
 import { isDefaultGateway } from '../default-gateways.ts';
-import { isInMesh, isSystemNamespace } from '../injection-state.ts';
+import { isInMesh } from '../injection-state.ts';
 
 /** The proxy's own user id: its traffic is not captured, else it would go round in circles. */
 const PROXY_UID = 1337;

@@ -6,6 +6,8 @@ import { SallyportError } from '../../lib/errors.ts';
 import type { GrpcServer, Peer } from '../../lib/grpc/server.ts';
 import { isLoopbackAddress, type SocketAddress } from '../../lib/socket-address.ts';
 import { type AdsServerOptions, startAdsServer } from '../../xds/ads/server.ts';
+import type { AdmissionServer } from '../admission/server.ts';
+import { startWebhook, type WebhookOptions } from '../admission/webhook.ts';
 import { type ControlPlane, controlFromFiles, type OpenSource } from '../from-files.ts';
 import type { ControlEvent } from '../report.ts';
 import { Authentication } from './authentication.ts';
@@ -28,6 +30,8 @@ export interface ControllerOptions {
   readonly xdsTls: SocketAddress | undefined;
   /** Which tokens are taken beside those that were made with the CA's own key. */
   readonly tokens: Pick<TokenOptions, 'jwks' | 'audience' | 'issuer'>;
+  /** The webhook that adds proxies to pods; undefined for none. */
+  readonly webhook?: WebhookOptions | undefined;
   /** Port 0 for no status server. */
   readonly statusAddress: SocketAddress;
   /** How long a proxy is kept that nobody is connected as, ms. */
@@ -41,12 +45,12 @@ const MOST_AGE_MS = 30 * 60_000;
 
 /** Resolves when what the files say is served. Rejects with `usage` for addresses that are not to be served, and as `jwksIn`. */
 export async function startController(options: ControllerOptions, tell: (event: ControlEvent) => void): Promise<ControlPlane> {
-  const { paths, source, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs } = options;
+  const { paths, source, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs, webhook } = options;
   checkAddresses(options);
   if (tokens.jwks !== undefined) jwksIn(tokens.jwks);
   const served = new ServedProxies({ keepMs, tell });
   const identities = ca === undefined ? undefined : new Identities(ca, Date.now);
-  let tls: MeshCredentials | undefined;
+  const tls: MeshCredentials[] = [];
   const control = await controlFromFiles({
     paths,
     source,
@@ -55,17 +59,21 @@ export async function startController(options: ControllerOptions, tell: (event: 
     analyse: true,
     identities,
     ca,
-    authorityChanged: () => tls?.renew(),
+    authorityChanged: () => {
+      for (const credentials of tls) credentials.renew();
+    },
     tell,
     prepare: (input) => ({ input, findings: [], proxies: (mesh) => served.identitiesIn(mesh) }),
     fleet: (host) => served.openFleet(host),
     more: () => ({ streams: streamsJson(served.streams) }),
   });
   const servers: GrpcServer[] = [];
+  let hook: AdmissionServer | undefined;
   const admit: AdsServerOptions['admit'] = (node, client, stream) => served.admit(node, client, stream);
   const close = async (graceMs: number) => {
     await Promise.all(servers.map((server) => server.close(graceMs)));
-    tls?.close();
+    hook?.close();
+    for (const credentials of tls) credentials.close();
     await control.close(graceMs);
   };
   const answer: AdsServerOptions['answer'] = (typeUrl, client) => {
@@ -76,11 +84,16 @@ export async function startController(options: ControllerOptions, tell: (event: 
     served.prepare(PREPARE_MS);
     if (xds.port > 0)
       servers.push(await startAdsServer({ listen: xds, option: '--xds', admit, answer, more: clientStatus(() => served.streams) }));
-    if (xdsTls && ca !== undefined && identities) {
-      const trustDomain = () => control.report.mesh.config.trustDomain;
-      const failed = (error: unknown) => tell({ kind: 'failed', error });
+    const trustDomain = () => control.report.mesh.config.trustDomain;
+    const failed = (error: unknown) => tell({ kind: 'failed', error });
+    if (webhook && identities) {
       const credentials = meshCredentials(identities, trustDomain(), failed);
-      tls = credentials;
+      tls.push(credentials);
+      hook = await startWebhook(webhook, credentials, () => control.report.mesh, tell);
+    }
+    if (xdsTls && ca !== undefined && identities) {
+      const credentials = meshCredentials(identities, trustDomain(), failed);
+      tls.push(credentials);
       const authentication = new Authentication({
         tokens: { ...tokens, ca },
         trustDomain,
@@ -117,7 +130,9 @@ export async function startController(options: ControllerOptions, tell: (event: 
   };
 }
 
-function checkAddresses({ xds, xdsTls, ca }: ControllerOptions): void {
+function checkAddresses({ xds, xdsTls, ca, webhook }: ControllerOptions): void {
+  if (webhook && ca === undefined)
+    throw new SallyportError('usage', '--webhook needs the CA that signs its certificate: name its folder with --ca');
   if (xds.port > 0 && !isLoopbackAddress(xds.address))
     throw new SallyportError(
       'usage',

@@ -6,7 +6,7 @@ import type { Identities } from '../../ca/identities.ts';
 import type { ServerTls } from '../../lib/grpc/server.ts';
 import { CONTROL_PLANE_HOST, spiffeId } from '../../lib/spiffe.ts';
 
-/** By which Istio's agents call a control plane, beside its identity. */
+/** By which Istio's agents and API servers call a control plane, beside its identity. */
 const HOSTS = [CONTROL_PLANE_HOST];
 /** After a failure, ms. */
 const AGAIN_MS = 60_000;

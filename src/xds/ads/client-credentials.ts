@@ -1,7 +1,7 @@
 /** How a client of the protocol knows its control plane, and proves who it is. */
 import { isIP } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
-import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
+import { type ChannelCredentials, credentials, Metadata } from '@grpc/grpc-js';
 import { CONTROL_PLANE_HOST } from '../../lib/spiffe.ts';
 
 /** PEM. */
@@ -10,17 +10,26 @@ export interface ClientTls {
   readonly ca: string;
   /** Of this client; without it, it does not prove who it is. */
   readonly own?: { readonly certificate: string; readonly key: string };
+  /** By which it proves who it is where it has no certificate. */
+  readonly token?: string;
 }
 
 /** @param address of the control plane, IP address or name @param tls undefined for plaintext. Throws what is wrong with the certificates. */
 export function clientCredentials(address: string, tls: ClientTls | undefined): ChannelCredentials {
   if (!tls) return credentials.createInsecure();
-  const { ca, own } = tls;
+  const { ca, own, token } = tls;
   const checkIdentity = (_host: string, certificate: PeerCertificate) =>
     checkServerIdentity(CONTROL_PLANE_HOST, certificate) && checkServerIdentity(address, certificate);
-  return credentials.createSsl(Buffer.from(ca), own ? Buffer.from(own.key) : null, own ? Buffer.from(own.certificate) : null, {
+  const channel = credentials.createSsl(Buffer.from(ca), own ? Buffer.from(own.key) : null, own ? Buffer.from(own.certificate) : null, {
     checkServerIdentity: checkIdentity,
   });
+  if (token === undefined) return channel;
+  const metadata = new Metadata();
+  metadata.set('authorization', `Bearer ${token}`);
+  return credentials.combineChannelCredentials(
+    channel,
+    credentials.createFromMetadataGenerator((_call, done) => done(null, metadata)),
+  );
 }
 
 /** What a client asks for by SNI: addresses are no names. */

@@ -1,0 +1,37 @@
+/** Options of what injects: what holds for all pods that do not say otherwise. */
+import { type Command, Option } from 'commander';
+import type { InjectedEngine, InjectionOptions } from '../kube/injection/settings.ts';
+import { productVersion } from '../lib/version.ts';
+import { choiceOption } from './options.ts';
+
+export interface InjectedOptions {
+  readonly image: string;
+  readonly imagePullPolicy?: string;
+  readonly engine: InjectedEngine;
+  readonly clusterId: string;
+  readonly network: string;
+  readonly native: boolean;
+}
+
+export function addInjectionOptions(command: Command): Command {
+  return command
+    .option(
+      '--image <name>',
+      'of injected proxies, and of what sets up their capture: its entry point is sallyport',
+      `sallyport:${productVersion()}`,
+    )
+    .addOption(new Option('--image-pull-policy <policy>', 'of that image').argParser(choiceOption('Always', 'IfNotPresent', 'Never')))
+    .addOption(
+      new Option('--engine <engine>', 'what carries the traffic where a pod does not say (annotation sallyport.dev/engine)')
+        .argParser(choiceOption('envoy', 'embedded'))
+        .default('envoy'),
+    )
+    .option('--cluster-id <name>', 'cluster of injected pods', 'Kubernetes')
+    .option('--network <name>', 'network of injected pods', '')
+    .option('--no-native', 'sidecars as containers beside the application, for a Kubernetes before 1.29');
+}
+
+export function injectionFrom(options: InjectedOptions, revision: string): Omit<InjectionOptions, 'mesh'> {
+  const { image, imagePullPolicy, engine, clusterId: cluster, network, native } = options;
+  return { image, imagePullPolicy, engine, cluster, network, native, revision };
+}

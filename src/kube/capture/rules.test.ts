@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { portList, rangeList } from './lists.ts';
+import { type CaptureSettings, captureRules } from './rules.ts';
+
+const SETTINGS: CaptureSettings = {
+  outboundPort: 15001,
+  inboundPort: 15006,
+  proxyUid: 1337,
+  includeOutboundRanges: '*',
+  excludeOutboundRanges: [],
+  includeOutboundPorts: [],
+  excludeOutboundPorts: [],
+  includeInboundPorts: '*',
+  excludeInboundPorts: ['15090', '15021', '15020'],
+  dnsPort: undefined,
+};
+
+const lines = (settings: Partial<CaptureSettings>, family: 'IPv4' | 'IPv6' = 'IPv4', present = '') =>
+  captureRules({ ...SETTINGS, ...settings }, family, present).split('\n');
+
+test('all but what the proxy sends, loopback, and its own ports', () => {
+  assert.deepEqual(lines({}), [
+    '*nat',
+    ':ISTIO_INBOUND - [0:0]',
+    ':ISTIO_REDIRECT - [0:0]',
+    ':ISTIO_IN_REDIRECT - [0:0]',
+    ':ISTIO_OUTPUT - [0:0]',
+    '-A ISTIO_REDIRECT -p tcp -j REDIRECT --to-ports 15001',
+    '-A ISTIO_IN_REDIRECT -p tcp -j REDIRECT --to-ports 15006',
+    '-A PREROUTING -p tcp -j ISTIO_INBOUND',
+    '-A OUTPUT -j ISTIO_OUTPUT',
+    ...['15008', '15090', '15021', '15020'].map((port) => `-A ISTIO_INBOUND -p tcp --dport ${port} -j RETURN`),
+    '-A ISTIO_INBOUND -p tcp -j ISTIO_IN_REDIRECT',
+    '-A ISTIO_OUTPUT -s 127.0.0.6/32 -o lo -j RETURN',
+    '-A ISTIO_OUTPUT ! -d 127.0.0.1/32 -o lo -p tcp ! --dport 15008 -m owner --uid-owner 1337 -j ISTIO_IN_REDIRECT',
+    '-A ISTIO_OUTPUT -o lo -m owner ! --uid-owner 1337 -j RETURN',
+    '-A ISTIO_OUTPUT -m owner --uid-owner 1337 -j RETURN',
+    '-A ISTIO_OUTPUT -d 127.0.0.1/32 -j RETURN',
+    '-A ISTIO_OUTPUT -j ISTIO_REDIRECT',
+    'COMMIT',
+    '',
+  ]);
+});
+
+test('ranges stand in the rules of their family', () => {
+  const settings = { includeOutboundRanges: ['10.0.0.0/8', 'fd00::/8'], excludeOutboundRanges: ['10.1.0.0/16'] };
+  const last = (family: 'IPv4' | 'IPv6') => lines(settings, family).slice(-5, -2);
+  assert.deepEqual(last('IPv4').slice(1), ['-A ISTIO_OUTPUT -d 10.1.0.0/16 -j RETURN', '-A ISTIO_OUTPUT -d 10.0.0.0/8 -j ISTIO_REDIRECT']);
+  assert.deepEqual(last('IPv6').slice(1), ['-A ISTIO_OUTPUT -d ::1/128 -j RETURN', '-A ISTIO_OUTPUT -d fd00::/8 -j ISTIO_REDIRECT']);
+});
+
+test('jumps that are there are taken away in the same step', () => {
+  const present = lines({}).join('\n');
+  const again = lines({}, 'IPv4', present);
+  assert.ok(again.includes('-D OUTPUT -j ISTIO_OUTPUT'));
+  assert.ok(again.includes('-D PREROUTING -p tcp -j ISTIO_INBOUND'));
+});
+
+test('lists are read, and nothing else is taken for one', () => {
+  assert.deepEqual(portList(' 80, 443,', 'listed'), { entries: ['80', '443'] });
+  assert.deepEqual(portList('*', 'or all'), { entries: '*' });
+  assert.deepEqual(rangeList('', 'listed'), { entries: [] });
+  for (const text of ['*', '80-90', '-1', '80 -j ACCEPT', '65536']) assert.ok('problem' in portList(text, 'listed'), text);
+  for (const text of ['*', '10.0.0.1', '10.0.0.0/33', 'fd00::/8 -j ACCEPT']) assert.ok('problem' in rangeList(text, 'listed'), text);
+});

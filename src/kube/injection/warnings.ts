@@ -1,0 +1,55 @@
+/** What whoever applies a pod should know: ways round its proxy, and what is asked for and not done. */
+import { PROXY_CONTAINER } from '../../api/injection.ts';
+import { PROXY_ID } from './containers.ts';
+import type { Container, Fields, WrittenPod } from './pod.ts';
+import type { PodSettings } from './settings.ts';
+
+/** Of Istio; without effect here. */
+const IGNORED: readonly string[] = [
+  'sidecar.istio.io/bootstrapOverride',
+  'sidecar.istio.io/capNetBindService',
+  'sidecar.istio.io/componentLogLevel',
+  'sidecar.istio.io/proxyImageType',
+  'sidecar.istio.io/userVolume',
+  'sidecar.istio.io/userVolumeMount',
+  'traffic.sidecar.istio.io/excludeInterfaces',
+  'traffic.sidecar.istio.io/kubevirtInterfaces',
+  'istio.io/reroute-virtual-interfaces',
+  'prometheus.istio.io/scrape-targets',
+];
+
+export function warningsFor({ metadata, spec }: WrittenPod, settings: PodSettings): string[] {
+  const { annotations = {} } = metadata ?? {};
+  const warnings = IGNORED.filter((name) => annotations[name] !== undefined).map((name) => `the annotation ${name} has no effect`);
+  const { mode, capture, native, engine, proxy } = settings;
+  if (mode === 'NONE') warnings.push('interceptionMode NONE: nothing is captured, what goes out goes round the proxy');
+  const containers = [...(spec.initContainers ?? []), ...spec.containers].filter(({ name }) => name !== PROXY_CONTAINER);
+  const own = containers.filter((container) => userOf(container, spec) === PROXY_ID).map(({ name }) => name);
+  if (own.length > 0)
+    warnings.push(`${list(own)} as the proxy's own user (${PROXY_ID}): what they send is not captured. Choose another runAsUser`);
+  const early = native ? [] : (spec.initContainers ?? []).map(({ name }) => name).filter((name) => name !== PROXY_CONTAINER);
+  if (mode === 'REDIRECT' && early.length > 0)
+    warnings.push(`${list(early)} before capture is up: what they send goes round the proxy. A native sidecar is there before them`);
+  const excluded = [
+    ['excludeOutboundPorts', capture.excludeOutboundPorts],
+    ['excludeOutboundIPRanges', capture.excludeOutboundRanges],
+    ['includeOutboundIPRanges', capture.includeOutboundRanges === '*' ? '' : capture.includeOutboundRanges || 'none'],
+  ].filter(([, value]) => value);
+  for (const [name, value] of excluded)
+    warnings.push(
+      `traffic.sidecar.istio.io/${name} (${value}) leaves a way round the proxy: close it with NetworkPolicies (sallyport netpol)`,
+    );
+  if (proxy.proxyMetadata.ISTIO_META_DNS_CAPTURE?.toLowerCase() === 'true')
+    warnings.push('ISTIO_META_DNS_CAPTURE: DNS is not captured; names that only ServiceEntries have are not found');
+  if (engine === 'embedded')
+    warnings.push('the embedded data plane merges no metrics and makes no probes: those of the pod stay as they are');
+  return warnings;
+}
+
+function userOf({ securityContext }: Container, { securityContext: ofPod }: WrittenPod['spec']): unknown {
+  return (securityContext as Fields | undefined)?.runAsUser ?? (ofPod as Fields | undefined)?.runAsUser;
+}
+
+function list(names: readonly string[]): string {
+  return `${names.join(', ')} ${names.length === 1 ? 'runs' : 'run'}`;
+}
