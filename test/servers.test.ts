@@ -8,6 +8,7 @@ const SRC = join(import.meta.dirname, '../src');
 /** Who accepts connections, and what bounds each phase of them. A server in another file needs its bounds first, and then a line here. */
 const SERVERS: Readonly<Record<string, string>> = {
   'lib/node-http.ts': 'hands the function on to lib/local-server.ts',
+  'control/admission/server.ts': 'bounds for handshake, head, request, body and an answer that is not read, and few connections',
   'lib/grpc/server.ts':
     'bounds for handshake, message, what is unread and unwritten; pings, idleness and age end connections (guard.ts); test/attacks/grpc.test.ts',
   'lib/local-server.ts': 'its own bounds for head, request, answer and rest; local-server.test.ts',

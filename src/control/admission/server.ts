@@ -12,7 +12,11 @@ import { type AdmissionAnswer, type AdmissionRequest, admissionRequest, admissio
 const MOST_BYTES = 6 * 1024 * 1024;
 const HEAD_MS = 10_000;
 const REQUEST_MS = 30_000;
-const MOST_CONNECTIONS = 512;
+/** For a TLS handshake, and for an answer that is not read. */
+const HANDSHAKE_MS = 10_000;
+const STALLED_MS = 60_000;
+/** API servers use few; each may hold a body. */
+const MOST_CONNECTIONS = 64;
 
 export interface AdmissionServerOptions {
   readonly listen: SocketAddress;
@@ -33,7 +37,7 @@ export interface AdmissionServer {
 /** Rejects as `listening`. */
 export async function startAdmissionServer(options: AdmissionServerOptions): Promise<AdmissionServer> {
   const { listen, tls } = options;
-  const bounds = { headersTimeout: HEAD_MS, requestTimeout: REQUEST_MS, connectionsCheckingInterval: 2000 };
+  const bounds = { headersTimeout: HEAD_MS, requestTimeout: REQUEST_MS, connectionsCheckingInterval: 2000, handshakeTimeout: HANDSHAKE_MS };
   const server = createServer({ ...contextOf(tls), ...bounds }, (request, response) => {
     answer(request, options).then(
       ({ status, body }) => {
@@ -45,6 +49,7 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
     );
   });
   server.maxConnections = MOST_CONNECTIONS;
+  server.setTimeout(STALLED_MS);
   const { address: host, port } = listen;
   await listening(server, { host, port }, { ip: host, port }, { what: 'cannot serve the webhook', option: '--webhook' });
   return {
