@@ -6,8 +6,12 @@ import { tlsText } from '../simulate/security.ts';
 import type { Outcome, Sent, Step } from '../simulate/trace.ts';
 import type { Paint } from './colours.ts';
 
-export function renderExplanation({ from, destination, resolved, trace, copies, advice, ending }: Explanation, paint: Paint): string {
-  const lines = [`${paint('bold', from)} connects to ${destination}${resolved ? ` (${resolved})` : ''}`];
+export function renderExplanation(
+  { from, withoutSidecar, destination, resolved, trace, copies, advice, ending }: Explanation,
+  paint: Paint,
+): string {
+  const caller = withoutSidecar === undefined ? from : `${from} (no sidecar: it ${withoutSidecar})`;
+  const lines = [`${paint('bold', caller)} connects to ${destination}${resolved ? ` (${resolved})` : ''}`];
   for (const hop of trace.hops) {
     lines.push('', `${paint('bold', hop.proxy)}${hop.flag ? `  flag ${paint('red', hop.flag)}` : ''}`);
     for (const step of hop.steps) lines.push(`  ${stepLine(step, paint)}`);

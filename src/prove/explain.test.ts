@@ -200,7 +200,9 @@ spec: {clusterIP: 10.96.0.7, selector: {app: app}, ports: [{port: 80, targetPort
     const { destination, resolved } = explain(files(text), target, { from });
     assert.deepEqual([destination, resolved], ['10.96.0.7:80', "the cluster's DNS"], from);
   }
-  assert.match(explain(files(text), target, { from: 'default/bare' }).from, /^default\/bare \(no sidecar: it says/);
+  const bare = explain(files(text), target, { from: 'default/bare' });
+  assert.equal(bare.from, 'default/bare');
+  assert.match(bare.withoutSidecar!, /^says/);
 });
 
 test('a host that a Sidecar does not import: the Sidecar and what it lacks', () => {

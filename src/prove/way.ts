@@ -24,6 +24,8 @@ export interface Caller {
 
 export interface Way {
   readonly from: string;
+  /** Why that workload has no sidecar, as the end of a sentence; undefined where it has one, or nothing says so. */
+  readonly withoutSidecar?: string | undefined;
   /** `address:port` that the client connects to. */
   readonly destination: string;
   /** How the address was found; empty where the call names it. */
@@ -48,7 +50,7 @@ export function wayOf(files: SimulatedFiles, target: CallTarget, caller: Caller)
   const from = bare || name === 'plain' ? undefined : (unnamed(files, name) ?? files.proxy(name));
   const client = { source: bare?.identity.addresses[0], known: resolved(files, from, target.host, bare?.identity.namespace ?? '') };
   const way = withLines(follow(files.simulated, from, target, caller, client), files);
-  return { ...way, from: bare ? `${name} (no sidecar: it ${bare.why})` : name, ending: endingOf(target.payload, way.trace) };
+  return { ...way, from: name, withoutSidecar: bare?.why, ending: endingOf(target.payload, way.trace) };
 }
 
 /** The proxy of a caller that `verify` has made up for workloads which the files do not name. */
