@@ -5,6 +5,7 @@ import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { spiffeId } from '../lib/spiffe.ts';
 import { Translations } from '../translate/classes.ts';
 import type { Mesh, Translation } from '../translate/model.ts';
+import { prepareResponses } from '../xds/ads/prepare.ts';
 import type { Publication } from '../xds/cache.ts';
 import type { XdsResources } from '../xds/resources.ts';
 import { encodeSet } from '../xds/update.ts';
@@ -57,7 +58,7 @@ export class Turn {
   prepare(identities: readonly ProxyIdentity[], goOn: () => boolean): void {
     for (const identity of identities) {
       if (!goOn()) return;
-      encodeSet(this.#translations.of(identity).resources);
+      prepareResponses(encodeSet(this.#translations.of(identity).resources));
     }
   }
 
