@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { create, fromJson, type JsonObject } from '@bufbuild/protobuf';
 import { anyPack, EmptySchema } from '@bufbuild/protobuf/wkt';
+import { labBinary, needed } from '../../test/support/lab.ts';
 import { StatsRegistry } from '../proxy/stats/index.ts';
 import { BootstrapSchema } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
@@ -336,11 +337,11 @@ test('a port in use is said', async () => {
 });
 
 test('istioctl reads the dump', async (t) => {
-  const istioctl = process.env.ISTIOCTL ?? 'istioctl';
+  const istioctl = process.env.ISTIOCTL ?? labBinary('istioctl') ?? 'istioctl';
   try {
     execFileSync(istioctl, ['version', '--remote=false'], { stdio: 'ignore' });
   } catch {
-    t.skip(`no ${istioctl} here (set ISTIOCTL to its path)`);
+    t.skip(needed(false, 'there is no istioctl: set ISTIOCTL, or build it with ../shared/kube/build.sh istio') || undefined);
     return;
   }
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-dump-'));
