@@ -18,7 +18,7 @@ const SERVERS: Readonly<Record<string, string>> = {
   'sandbox/listeners.ts': 'opens sockets and hands them over; nothing is accepted',
   'sandbox/ports.ts': 'services of this machine and servers of the command, by ports that the user named; they end with the run',
   'cli/demo/outside.ts': 'the servers that the demonstration calls, on loopback while it runs',
-  'cli/demo/run.ts': 'finds a free port; nothing is accepted',
+  'lib/free-port.ts': 'finds a free port; nothing is accepted',
 };
 
 test('connections are accepted only where each phase of them is bounded', () => {

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { freePort } from '../../src/lib/free-port.ts';
 import { makeCertificate, startServer } from './outside.ts';
 import { findTool, needs } from './tools.ts';
 import { run, World } from './world.ts';
@@ -158,16 +159,6 @@ async function startRedis(t: TestContext): Promise<number> {
     if (output.includes('Ready to accept connections')) break;
   }
   child.stdout.resume();
-  return port;
-}
-
-/** redis-server cannot choose one itself. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
   return port;
 }
 

@@ -2,8 +2,6 @@
 
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -12,6 +10,7 @@ import type { ControlPlane } from '../../control/from-files.ts';
 import type { LocalMeshOptions } from '../../control/local/options.ts';
 import { startLocalMesh } from '../../control/local/start.ts';
 import { messageOf } from '../../lib/errors.ts';
+import { freePort } from '../../lib/free-port.ts';
 import { PACKAGE_ROOT } from '../../lib/package-root.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
 import { paintFor } from '../colours.ts';
@@ -193,13 +192,4 @@ function secretFor({ authority }: Outside): string {
     stringData: { 'ca.crt': authority.certificate },
   };
   return `${JSON.stringify(secret, undefined, 1)}\n`;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -1,10 +1,8 @@
-/** A controller over a file, in this process, for tests of its clients. */
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { freePort } from '../../lib/free-port.ts';
 import type { ControlPlane } from '../from-files.ts';
 import type { ControlEvent } from '../report.ts';
 import { type ControllerOptions, startController } from './controller.ts';
@@ -19,15 +17,6 @@ export interface RunningController {
   readonly events: readonly ControlEvent[];
   /** Replaces what the file says. */
   readonly write: (text: string) => void;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 export async function startedController(

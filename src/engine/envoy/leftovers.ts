@@ -1,5 +1,5 @@
 /**
- * The folders in which Envoy's files lie, keys among them. Each says whose it is; one whose owner is gone (SIGKILL, a crash) is removed by whoever starts next,
+ * The folders in which Envoy's bootstrap and sockets lie. Each says whose it is; one whose owner is gone (SIGKILL, a crash) is removed by whoever starts next,
  * after the Envoys that still run from it have been ended.
  */
 import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -3,6 +3,7 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { SallyportError } from '../../lib/errors.ts';
+import { MessageReader, prefixOf } from '../../lib/grpc/messages.ts';
 import type { AddressSchema } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
 import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { GrpcService } from '../../xds/gen/envoy/config/core/v3/grpc_service_pb.js';
@@ -29,8 +30,6 @@ import type { NamePredicate } from './http-check.ts';
 import type { SideAnswer, SideCall } from './side-call.ts';
 
 const PATH = '/envoy.service.auth.v3.Authorization/Check';
-/** Of gRPC's messages: whether it is compressed, and its length. */
-const PREFIX_BYTES = 5;
 
 export interface GrpcCheckOptions {
   readonly tells: NamePredicate;
@@ -65,9 +64,7 @@ export function compileGrpcTarget(service: GrpcService, where: string): GrpcTarg
       if (timeoutMs > 0) headers.append('grpc-timeout', `${Math.min(timeoutMs, 99_999_999)}m`);
       for (const [key, value] of initial) headers.append(key, value);
       const message = toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes }));
-      const body = Buffer.alloc(PREFIX_BYTES + message.length);
-      body.writeUInt32BE(message.length, 1);
-      body.set(message, PREFIX_BYTES);
+      const body = Buffer.concat([prefixOf(message), message]);
       return { cluster, method: 'POST', path: PATH, authority: authority || cluster, scheme: 'http', headers, body, timeoutMs };
     },
   };
@@ -78,10 +75,12 @@ export function readCheckResponse(answer: SideAnswer | undefined): CheckResponse
   if (answer?.status !== 200) return undefined;
   const { body, headers, trailers } = answer;
   const status = trailers?.get('grpc-status') ?? headers.get('grpc-status');
-  if (status !== '0' || body.length < PREFIX_BYTES || body[0] !== 0 || body.readUInt32BE(1) !== body.length - PREFIX_BYTES)
-    return undefined;
+  if (status !== '0') return undefined;
   try {
-    return fromBinary(CheckResponseSchema, body.subarray(PREFIX_BYTES));
+    const reader = new MessageReader(body.length);
+    reader.add(body);
+    const message = reader.next();
+    return message && !reader.isWithin ? fromBinary(CheckResponseSchema, message) : undefined;
   } catch {
     return undefined;
   }

@@ -2,9 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+
+export { freePort } from '../../../src/lib/free-port.ts';
 
 export const PROGRAM = join(import.meta.dirname, '../../../bin/sallyport.js');
 
@@ -100,14 +101,4 @@ export function get(port: number, target: string, host: string, address = '127.0
     asked.on('error', reject);
     asked.end();
   });
-}
-
-/** A port that is free now, on this address. */
-export async function freePort(address = '127.0.0.1'): Promise<number> {
-  const server = createServer().listen(0, address);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -1,22 +1,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { ProxyFlow } from '../../../src/flows/flow.ts';
+import { freePort } from '../../../src/lib/free-port.ts';
 import { startWorkers } from '../../../src/proxy/workers.ts';
 import { EMPTY_SET, encodeSet, updateBetween } from '../../../src/xds/update.ts';
 import { client, cluster, folder, listener, readAll, resources, server, socketAddress, tcpProxy } from './support.ts';
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
 
 test('workers share a port, count together, and drain', async (t) => {
   const upstream = await server(t, (socket) => socket.end('hello'));
