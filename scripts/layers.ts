@@ -21,6 +21,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   convert: ['lib', 'api', 'config', 'registry'],
   kube: ['lib', 'api', 'config'],
   prove: ['lib', 'api', 'config', 'registry', 'translate', 'xds', 'http', 'simulate', 'learn', 'convert', 'kube'],
+  inputs: ['lib', 'api', 'config', 'analysis', 'xds', 'admin', 'learn', 'convert', 'prove'],
+  demo: ['lib', 'xds', 'control'],
   flows: ['lib'],
   proxy: ['lib', 'xds', 'http', 'flows'],
   admin: ['lib', 'xds', 'http', 'flows', 'proxy'],

@@ -17,7 +17,7 @@ const SERVERS: Readonly<Record<string, string>> = {
   'proxy/dns/server.ts': 'one bound for a question and one for taking its answer; dns/server.test.ts',
   'sandbox/listeners.ts': 'opens sockets and hands them over; nothing is accepted',
   'sandbox/ports.ts': 'services of this machine and servers of the command, by ports that the user named; they end with the run',
-  'cli/demo/outside.ts': 'the servers that the demonstration calls, on loopback while it runs',
+  'demo/outside.ts': 'the servers that the demonstration calls, on loopback while it runs',
   'lib/free-port.ts': 'finds a free port; nothing is accepted',
 };
 

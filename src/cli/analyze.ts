@@ -6,6 +6,8 @@ import { MESSAGES } from '../analysis/messages.ts';
 import { DECODING_CODES } from '../api/codes.ts';
 import { loadMeshNetworks } from '../config/mesh-networks.ts';
 import type { Snapshot } from '../config/snapshot.ts';
+import { readFiles, readMeshConfig } from '../inputs/files.ts';
+import { readSource, type SourceOptions } from '../inputs/reader.ts';
 import type { Finding, Level } from '../lib/finding.ts';
 import { sortFindings } from '../lib/finding-form.ts';
 import { paintFor, plain } from './colours.ts';
@@ -14,10 +16,8 @@ import { githubCommands, sarif } from './finding-formats.ts';
 import { type Output, printFindings } from './findings.ts';
 import { choiceOption } from './options.ts';
 import { print } from './print.ts';
-import { addClusterOptions, demandSource } from './read-cluster.ts';
-import { EMPTY_OPTION, NAMESPACE_OPTION, readFiles, readMeshConfig } from './read-files.ts';
-import { readSource, type SourceOptions } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
+import { addClusterOptions, demandSource, EMPTY_OPTION, NAMESPACE_OPTION, readerHost } from './source-options.ts';
 
 type AnalyzeOutput = Output | 'sarif' | 'github';
 
@@ -90,11 +90,11 @@ function remoteClusterOption(value: string, all: ReadonlyMap<string, readonly st
 
 /** What is wrong, and how many objects were read. */
 async function analyzed(paths: readonly string[], options: AnalyzeOptions): Promise<{ findings: readonly Finding[]; objects: number }> {
-  const snapshot = await readSource(paths, options);
+  const snapshot = await readSource(paths, options, readerHost);
   const { config: mesh, findings } = readMeshConfig(snapshot, options);
   const { networks: meshNetworks, findings: networkFindings } = loadMeshNetworks(snapshot, options.meshNetworks);
   const remoteClusters = new Map<string, Snapshot>();
-  for (const [name, remotePaths] of options.remoteCluster) remoteClusters.set(name, await readFiles(remotePaths, options));
+  for (const [name, remotePaths] of options.remoteCluster) remoteClusters.set(name, await readFiles(remotePaths, options, readerHost.tell));
   const { suppress, hints, defaultGateways } = options;
   const found = analyzeFiles(
     { snapshot, mesh, meshNetworks, remoteClusters, defaultGateways, now: Date.now() },

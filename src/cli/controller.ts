@@ -1,15 +1,17 @@
 /** `sallyport controller`: the control plane alone. */
+
 import { Command, Option } from 'commander';
 import type { OpenSource } from '../control/from-files.ts';
 import type { ControlEvent } from '../control/report.ts';
+import { type ClusterOptions, ISTIO_SYSTEM } from '../inputs/cluster.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { TOKEN_AUDIENCE } from '../lib/spiffe.ts';
 import { addInjectionOptions, type InjectedOptions, injectionFrom } from './injection-options.ts';
 import { durationOption, socketOption } from './options.ts';
-import { addClusterOptions, type ClusterOptions, clusterAccess, demandSource, ISTIO_SYSTEM } from './read-cluster.ts';
 import { say, sayEvent } from './say.ts';
 import { serve } from './serve.ts';
+import { addClusterOptions, clusterAccess, demandSource } from './source-options.ts';
 
 interface Options extends ClusterOptions, InjectedOptions {
   readonly webhook?: SocketAddress;

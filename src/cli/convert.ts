@@ -1,22 +1,17 @@
 /** `sallyport convert`: Istio's egress resources as objects of the Kubernetes Gateway API, proved to do the same. */
 
 import { Command } from 'commander';
-import { decodeDocuments } from '../api/documents.ts';
 import { resourceText } from '../api/resource.ts';
-import { STDIN, scan } from '../config/scan.ts';
-import { Store } from '../config/store.ts';
-import { documentsOf, type WrittenDocument } from '../convert/documents.ts';
 import type { Unexpressed } from '../convert/index.ts';
+import { readDocuments } from '../inputs/documents.ts';
 import { formatPosition } from '../lib/finding.ts';
-import { readRegularText } from '../lib/regular-file.ts';
-import { convertDocuments, type Documents } from '../prove/convert.ts';
+import { convertDocuments } from '../prove/convert.ts';
 import { describeCall } from '../prove/describe-call.ts';
 import type { Comparison } from '../prove/diff.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
 import { printData, printError } from './print.ts';
-import { demandObjects } from './read-files.ts';
-import { addReadOptions, answerFrom, type ReadMeshOptions } from './read-mesh.ts';
+import { addReadOptions, answerFrom, type ReadMeshOptions, readerHost } from './source-options.ts';
 
 interface ConvertOptions extends ReadMeshOptions {
   readonly to: 'gateway-api';
@@ -33,7 +28,7 @@ export function convertCommand(): Command {
     .option('--to <api>', 'what to convert to', choiceOption('gateway-api'), 'gateway-api');
   return addReadOptions(command).action((paths: string[], options: ConvertOptions) =>
     answerFrom(async (reader) => {
-      const { snapshot, documents } = await readDocuments(paths, options);
+      const { snapshot, documents } = await readDocuments(paths, options, readerHost.tell);
       const { mesh } = await reader.take(snapshot, options);
       reader.demandSound();
       const { text, unexpressed, converted, difference } = convertDocuments({ snapshot, documents }, mesh, options.namespace);
@@ -43,30 +38,6 @@ export function convertCommand(): Command {
       return difference && difference.changes.length + difference.undecided.length > 0 ? EXIT.findings : EXIT.fine;
     }),
   );
-}
-
-/** @throws SallyportError `path-not-found`, or what reading a file throws */
-async function readDocuments(paths: readonly string[], options: ConvertOptions): Promise<Documents> {
-  const { files } = await scan(
-    paths.filter((path) => path !== STDIN),
-    true,
-  );
-  const { namespace } = options;
-  const store = new Store();
-  const documents: WrittenDocument[] = [];
-  const take = (text: string, file: string) => {
-    store.set(file, decodeDocuments(text, file, { namespace }));
-    documents.push(...documentsOf(text, namespace));
-  };
-  for (const file of files) take(readRegularText(file), file);
-  if (paths.includes(STDIN)) {
-    const parts: Buffer[] = [];
-    for await (const part of process.stdin) parts.push(part as Buffer);
-    take(Buffer.concat(parts).toString('utf8'), STDIN);
-  }
-  const snapshot = store.snapshot();
-  await demandObjects(snapshot, paths, options);
-  return { snapshot, documents };
 }
 
 function describe({ resource, path, reason }: Unexpressed): string {

@@ -1,7 +1,14 @@
 /** `sallyport demo`: the examples, run and called, each outcome held against what the example states. */
 import { Command } from 'commander';
+import type { DemoHost, DemoResult } from '../demo/run.ts';
+import { messageOf } from '../lib/errors.ts';
+import { type Paint, paintFor } from './colours.ts';
+import { printExample } from './demo-table.ts';
+import { EXIT } from './exit.ts';
+import { print } from './print.ts';
+import { engineHost, say, sayOrEnd } from './say.ts';
 
-export interface DemoOptions {
+interface DemoOptions {
   readonly examples?: string;
   readonly serve: boolean;
   readonly ca?: string;
@@ -19,7 +26,24 @@ export function demoCommand(): Command {
     .option('--serve', 'only the stand-ins, until interrupted', false)
     .option('--ca <folder>', "with --serve: where to write the CA's certificate, and the Secret for examples that verify it")
     .action(async (names: string[], options: DemoOptions) => {
-      const { runDemo, serveOutside } = await import('./demo/run.ts');
-      process.exitCode = options.serve ? await serveOutside(options.ca) : await runDemo(names, options.examples);
+      const { runDemo, serveOutside } = await import('../demo/run.ts');
+      if (options.serve) {
+        await serveOutside(options.ca, (text) => print(`${text}\n`));
+        return;
+      }
+      const started = performance.now();
+      const paint = paintFor(process.stdout);
+      const mesh = { ...engineHost, tell: sayOrEnd((error) => say(messageOf(error))) };
+      const shown = (...example: Shown) => print(printExample(...example, paint));
+      const result = await runDemo(names, options.examples, { mesh, shown });
+      print(verdict(result, (performance.now() - started) / 1000, paint));
+      process.exitCode = result.differing === 0 ? EXIT.fine : EXIT.findings;
     });
+}
+
+type Shown = Parameters<DemoHost['shown']>;
+
+function verdict({ examples, calls, differing }: DemoResult, seconds: number, paint: Paint): string {
+  const stated = differing === 0 ? paint('green', 'all as stated') : paint('red', `${differing} not as stated`);
+  return `${examples} examples, ${calls} calls, ${stated}, ${seconds.toFixed(1)} s\n`;
 }

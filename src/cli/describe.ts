@@ -1,12 +1,13 @@
 /** `sallyport describe`: what applies to a workload or a host. */
+
 import { Command } from 'commander';
+import type { SourceOptions } from '../inputs/reader.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { type Description, describe } from '../prove/describe.ts';
 import { writeAnswer } from './answer.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption, repeatable } from './options.ts';
-import { demandSource } from './read-cluster.ts';
-import { addSourceOptions, answerFrom, type SourceOptions } from './read-mesh.ts';
+import { addSourceOptions, answerFrom, demandSource } from './source-options.ts';
 
 interface DescribeOptions extends SourceOptions {
   readonly file: readonly string[];

@@ -1,5 +1,7 @@
 /** `sallyport diff`: which calls change their outcome between two configurations. */
+
 import { Command } from 'commander';
+import type { Reader, SourceOptions } from '../inputs/reader.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
 import { type Origin, originText } from '../lib/origin.ts';
@@ -14,9 +16,8 @@ import { EXIT } from './exit.ts';
 import { few } from './few.ts';
 import { choiceOption } from './options.ts';
 import { withProgress } from './progress.ts';
-import { demandSource } from './read-cluster.ts';
-import { addSourceOptions, answerFrom, type Reader, type SourceOptions } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
+import { addSourceOptions, answerFrom, demandSource } from './source-options.ts';
 
 interface DiffOptions extends SourceOptions {
   readonly failOn: 'widen' | 'any';

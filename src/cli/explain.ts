@@ -1,5 +1,8 @@
 /** `sallyport explain`: where one call goes, hop by hop, and which resource decided. */
+
 import { Command } from 'commander';
+import { readDump } from '../inputs/dump.ts';
+import type { Reader, SourceOptions } from '../inputs/reader.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { NamedDump } from '../prove/dumped.ts';
 import { type Explanation, explain, explainDump } from '../prove/explain.ts';
@@ -8,10 +11,8 @@ import { writeAnswer } from './answer.ts';
 import { EXIT } from './exit.ts';
 import { renderExplanation } from './explanation-text.ts';
 import { choiceOption, repeatable } from './options.ts';
-import { demandSource } from './read-cluster.ts';
-import { readDump } from './read-dump.ts';
-import { addSourceOptions, answerFrom, type Reader, type SourceOptions } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
+import { addSourceOptions, answerFrom, demandSource } from './source-options.ts';
 
 interface ExplainOptions extends SourceOptions {
   readonly file: readonly string[];
@@ -66,7 +67,7 @@ async function explained(reader: Reader, target: CallTarget, options: ExplainOpt
     throw new SallyportError('usage', 'say what to explain the call over: either --file and --kube, or --config-dump');
   if (configDump.length === 0) {
     demandSource(file, options, '--file or --config-dump');
-    const { analysisErrors } = await import('./analysis-errors.ts');
+    const { analysisErrors } = await import('../inputs/analysis-errors.ts');
     const now = Date.now();
     return explain(await reader.simulated(file, options), target, { from, to, now }, analysisErrors(now));
   }

@@ -2,13 +2,13 @@
 
 import { once } from 'node:events';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { type FlowLine, followFlows, type Shown } from '../flows/client.ts';
 import { type Dropped, type Flow, PROTOCOLS, VERDICTS } from '../flows/flow.ts';
 import { type Running, runningShowers } from '../flows/socket.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { bracketed, type SocketAddress } from '../lib/socket-address.ts';
 import { paintFor } from './colours.ts';
 import { EXIT } from './exit.ts';
-import { type FlowLine, followFlows, type Shown } from './flow-client.ts';
 import { flowText } from './flow-text.ts';
 import { choiceOption, repeatable, socketOption } from './options.ts';
 import { print, printData } from './print.ts';

@@ -1,6 +1,8 @@
 /** `sallyport learn`: from access logs to the resources that allow exactly what was seen, through the egress gateway. */
 
 import { Command, InvalidArgumentError } from 'commander';
+import { type LogProblem, type LogReading, readLogs } from '../inputs/logs.ts';
+import type { Reader } from '../inputs/reader.ts';
 import { type Observation, Observer } from '../learn/observed.ts';
 import { learn } from '../prove/learned.ts';
 import { besideFiles } from '../prove/learned-beside.ts';
@@ -8,11 +10,9 @@ import { brokenLine, checkLines, proposalText, unplacedLines } from '../prove/le
 import type { Proposal } from '../prove/proposal.ts';
 import { type BrokenCall, deniedBy } from '../prove/replay.ts';
 import { EXIT } from './exit.ts';
-import { type LogProblem, type LogReading, readLogs } from './learn-log.ts';
 import { choiceOption, repeatable } from './options.ts';
 import { print, printError } from './print.ts';
-import { EMPTY_OPTION } from './read-files.ts';
-import { answerFrom, type Reader, type ReadMeshOptions } from './read-mesh.ts';
+import { answerFrom, EMPTY_OPTION, type ReadMeshOptions } from './source-options.ts';
 
 interface LearnOptions extends ReadMeshOptions {
   readonly wildcardAfter: number;

@@ -1,11 +1,11 @@
 /** `sallyport netpol`: the NetworkPolicies without which nothing but good behaviour makes traffic use the egress gateway. */
 
 import { Command } from 'commander';
+import type { SourceOptions } from '../inputs/reader.ts';
 import { policiesFor } from '../prove/netpol.ts';
 import { EXIT } from './exit.ts';
 import { printData } from './print.ts';
-import { demandSource } from './read-cluster.ts';
-import { addSourceOptions, answerFrom, type SourceOptions } from './read-mesh.ts';
+import { addSourceOptions, answerFrom, demandSource } from './source-options.ts';
 
 export function netpolCommand(): Command {
   const command = new Command('netpol')

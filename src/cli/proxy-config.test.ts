@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { defaultMeshConfig } from '../api/mesh-config-document.ts';
 import { snapshotFromText } from '../config/memory.ts';
+import { askProxy, readDump, translatedDump } from '../inputs/dump.ts';
 import { simulateFiles } from '../prove/simulated.ts';
 import { tableOf } from '../xds/config-dump/tables.ts';
 import { proxyConfigCommand } from './proxy-config.ts';
-import { askProxy, readDump, translatedDump } from './read-dump.ts';
 import { tableText } from './table.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-dump-'));

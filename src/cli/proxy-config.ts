@@ -1,6 +1,8 @@
 /** `sallyport proxy-config`: what a proxy has been told, as tables, JSON or YAML. */
 
 import { Command } from 'commander';
+import { askProxy, readDump, translatedDump } from '../inputs/dump.ts';
+import type { Reader } from '../inputs/reader.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import type { Dump } from '../xds/config-dump/dump.ts';
 import type { Filters } from '../xds/config-dump/table.ts';
@@ -8,9 +10,7 @@ import { KINDS, type Kind, tableOf } from '../xds/config-dump/tables.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption, portOption, socketOption } from './options.ts';
 import { print } from './print.ts';
-import { askProxy, readDump, translatedDump } from './read-dump.ts';
-import { EMPTY_OPTION } from './read-files.ts';
-import { answerFrom, type Reader } from './read-mesh.ts';
+import { answerFrom, EMPTY_OPTION } from './source-options.ts';
 import { tableText } from './table.ts';
 
 interface Options extends Filters {

@@ -1,5 +1,7 @@
 /** `sallyport verify`: statements about all calls, proved or refuted by a call that shows it. */
+
 import { Command, InvalidArgumentError } from 'commander';
+import type { Reader, SourceOptions } from '../inputs/reader.ts';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
 import type { Finding, Level } from '../lib/finding.ts';
 import { originText } from '../lib/origin.ts';
@@ -16,9 +18,8 @@ import { EXIT } from './exit.ts';
 import { few } from './few.ts';
 import { choiceOption, rangesOption } from './options.ts';
 import { withProgress } from './progress.ts';
-import { demandSource } from './read-cluster.ts';
-import { addSourceOptions, answerFrom, type Reader, type SourceOptions } from './read-mesh.ts';
 import { expectShortRun } from './short-run.ts';
+import { addSourceOptions, answerFrom, demandSource } from './source-options.ts';
 
 interface VerifyOptions extends SourceOptions {
   readonly statements?: string;

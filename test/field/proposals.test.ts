@@ -8,7 +8,7 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { parseAllDocuments, stringify } from 'yaml';
-import { analysisErrors } from '../../src/cli/analysis-errors.ts';
+import { analysisErrors } from '../../src/inputs/analysis-errors.ts';
 import { declaredHost } from '../../src/learn/hosts.ts';
 import { originText } from '../../src/lib/origin.ts';
 import { egressInUse } from '../../src/prove/candidates.ts';

@@ -2,8 +2,8 @@
 
 import { connect, isIPv4, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { messageOf } from '../../lib/errors.ts';
-import type { SocketAddress } from '../../lib/socket-address.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
 import type { Call } from './calls.ts';
 
 export interface Result {

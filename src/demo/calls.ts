@@ -2,9 +2,9 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { SallyportError } from '../../lib/errors.ts';
-import { readRegularText } from '../../lib/regular-file.ts';
-import { parseYamlOrJson } from '../../xds/yaml.ts';
+import { SallyportError } from '../lib/errors.ts';
+import { readRegularText } from '../lib/regular-file.ts';
+import { parseYamlOrJson } from '../xds/yaml.ts';
 
 const expectation = z.strictObject({
   /** `answered`: by an upstream, or by a proxy with what the resources ask for; `refused`: by a proxy. */

@@ -1,17 +1,8 @@
 /** The demonstration's table. */
-import type { Paint } from '../colours.ts';
-import type { Call, Example } from './calls.ts';
-import type { Result } from './client.ts';
-import type { Way } from './path.ts';
-
-export interface Row {
-  readonly call: Call;
-  readonly result: Result;
-  readonly answered: boolean;
-  readonly way: Way;
-  /** Where it differs from what the example states. */
-  readonly problems: readonly string[];
-}
+import type { Example } from '../demo/calls.ts';
+import type { Result } from '../demo/client.ts';
+import type { Row } from '../demo/run.ts';
+import type { Paint } from './colours.ts';
 
 const HEAD = ['call', 'outcome', 'path', 'why'] as const;
 

@@ -3,7 +3,7 @@ import { createServer as createHttpServer, type IncomingMessage, type ServerResp
 import { createServer as createHttpsServer } from 'node:https';
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
-import { listening } from '../../lib/listen.ts';
+import { listening } from '../lib/listen.ts';
 import { type Authority, createAuthority } from './certificates.ts';
 
 /** The ports that the examples' ServiceEntries name. */

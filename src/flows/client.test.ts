@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { followFlows } from './flow-client.ts';
+import { followFlows } from './client.ts';
 
 /** What comes of watching a server that answers so. */
 async function watched(t: TestContext, answers: (answer: ServerResponse) => void): Promise<readonly string[]> {

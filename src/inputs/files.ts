@@ -1,4 +1,4 @@
-/** What commands find under paths, and in revisions of a git repository. What is wrong with it stands in the snapshot's findings: see `read-mesh.ts`. */
+/** What is found under paths. What is wrong with it stands in the snapshot's findings: see `reader.ts`. */
 import { promises as fs } from 'node:fs';
 import { resolve } from 'node:path';
 import type { MeshConfigDecoded } from '../api/mesh-config-document.ts';
@@ -7,9 +7,7 @@ import { loadMeshConfig } from '../config/mesh-config.ts';
 import { isUnder, STDIN } from '../config/scan.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { SallyportError } from '../lib/errors.ts';
-import { plain } from './colours.ts';
-import { printFindings } from './findings.ts';
-import { printError } from './print.ts';
+import type { Finding } from '../lib/finding.ts';
 
 export interface ReadFilesOptions {
   /** Of objects that name none; `default` if not said. */
@@ -20,24 +18,16 @@ export interface ReadFilesOptions {
   readonly allowEmpty?: boolean;
 }
 
-export const NAMESPACE_OPTION = [
-  '-n, --namespace <name>',
-  'namespace of objects that name none (by default "default"; with --kube the namespace of the context)',
-] as const;
-
-export const EMPTY_OPTION = [
-  '--allow-empty',
-  'take a path that holds no object for an empty configuration, not for a mistake',
-  false,
-] as const;
+/** Told what was found where there is no answer. */
+export type Tell = (findings: readonly Finding[]) => Promise<void>;
 
 /**
  * The resources of files and folders (`-` for stdin).
  * @throws SallyportError `path-not-found` if a path does not exist, `nothing-read` if one holds no object
  */
-export async function readFiles(paths: readonly string[], options: ReadFilesOptions): Promise<Snapshot> {
+export async function readFiles(paths: readonly string[], options: ReadFilesOptions, tell: Tell): Promise<Snapshot> {
   const { snapshot } = await openFiles(paths, options);
-  await demandObjects(snapshot, paths, options);
+  await demandObjects(snapshot, paths, options, tell);
   return snapshot;
 }
 
@@ -45,19 +35,25 @@ export async function readFiles(paths: readonly string[], options: ReadFilesOpti
  * An answer about nothing must not pass for one about what was meant.
  * @throws SallyportError `nothing-read` if a path holds no object that is read, and no error either; what else was found there is told first
  */
-export async function demandObjects(snapshot: Snapshot, paths: readonly string[], { allowEmpty = false }: ReadFilesOptions): Promise<void> {
+export async function demandObjects(
+  snapshot: Snapshot,
+  paths: readonly string[],
+  { allowEmpty = false }: ReadFilesOptions,
+  tell: Tell,
+): Promise<void> {
   if (allowEmpty) return;
   const files = new Set(filesThatSay(snapshot));
   const found = await Promise.all([...files].map(placesOf));
   for (const path of paths) {
     const places = await placesOf(path);
-    if (!found.some((file) => file.some((name) => places.some((place) => isUnder(name, place))))) throw await nothingIn(path, snapshot);
+    if (!found.some((file) => file.some((name) => places.some((place) => isUnder(name, place)))))
+      throw await nothingIn(path, snapshot, tell);
   }
 }
 
 /** @throws SallyportError `nothing-read` */
-export async function demandAny(snapshot: Snapshot, path: string, { allowEmpty = false }: ReadFilesOptions): Promise<void> {
-  if (!allowEmpty && filesThatSay(snapshot).length === 0) throw await nothingIn(path, snapshot);
+export async function demandAny(snapshot: Snapshot, path: string, { allowEmpty = false }: ReadFilesOptions, tell: Tell): Promise<void> {
+  if (!allowEmpty && filesThatSay(snapshot).length === 0) throw await nothingIn(path, snapshot, tell);
 }
 
 /** The files of objects, and those whose errors are told instead of them. */
@@ -77,8 +73,8 @@ export function readMeshConfig(snapshot: Snapshot, { meshConfig, allowEmpty = fa
   return decoded;
 }
 
-async function nothingIn(path: string, { findings }: Snapshot): Promise<SallyportError> {
-  if (findings.length > 0) printError(await printFindings(findings, { output: 'text', paint: plain }));
+async function nothingIn(path: string, { findings }: Snapshot, tell: Tell): Promise<SallyportError> {
+  if (findings.length > 0) await tell(findings);
   const where = path === STDIN ? 'standard input' : path;
   return new SallyportError(
     'nothing-read',

@@ -1,11 +1,11 @@
 /** What the proxies' access logs and configuration tell of a call: the way it took, and the resource that decided. */
 
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
-import type { ProxyState } from '../../control/report.ts';
-import type { FilterChain } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
-import { TcpProxySchema } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
-import { SALLYPORT_METADATA } from '../../xds/names.ts';
-import type { XdsResources } from '../../xds/resources.ts';
+import type { ProxyState } from '../control/report.ts';
+import type { FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { SALLYPORT_METADATA } from '../xds/names.ts';
+import type { XdsResources } from '../xds/resources.ts';
 
 /** The fields that the demonstration has the proxies log. */
 export const LOG_FIELDS = {

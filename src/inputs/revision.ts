@@ -8,7 +8,7 @@ import { isConfigurationFile } from '../config/scan.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { Store } from '../config/store.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
-import { demandAny, type ReadFilesOptions } from './read-files.ts';
+import { demandAny, type ReadFilesOptions, type Tell } from './files.ts';
 
 /** Whether a side of a comparison is a revision rather than a path. */
 export function isRevision(spec: string): boolean {
@@ -20,7 +20,7 @@ export function isRevision(spec: string): boolean {
  * @param spec `git:REV[:PATH]`
  * @throws SallyportError `usage`, `git-failed`; `path-not-found` if the revision has no such path, `nothing-read` if that holds no object
  */
-export async function readRevision(spec: string, options: ReadFilesOptions): Promise<Snapshot> {
+export async function readRevision(spec: string, options: ReadFilesOptions, tell: Tell): Promise<Snapshot> {
   const [, revision, path = '.'] = /^git:([^:]+)(?::(.+))?$/.exec(spec) ?? [];
   if (revision === undefined || revision.startsWith('-'))
     throw new SallyportError('usage', `"${spec}" is no revision: write git:REV or git:REV:PATH`);
@@ -35,7 +35,7 @@ export async function readRevision(spec: string, options: ReadFilesOptions): Pro
     if (decoded) store.set(`${revision}:${entry.name}`, decoded);
   }
   const snapshot = store.snapshot();
-  await demandAny(snapshot, spec, options);
+  await demandAny(snapshot, spec, options, tell);
   return snapshot;
 }
 

@@ -1,8 +1,8 @@
 /** Reads `GET /flows` of a running Sallyport. */
 import { type IncomingMessage, request } from 'node:http';
-import type { Dropped, Flow } from '../flows/flow.ts';
-import { FLOWS_PATH } from '../flows/stream.ts';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
+import type { Dropped, Flow } from './flow.ts';
+import { FLOWS_PATH } from './stream.ts';
 
 export type FlowLine = Flow | Dropped;
 

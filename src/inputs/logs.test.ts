@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { readLogs } from './learn-log.ts';
+import { readLogs } from './logs.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-logs-'));
 after(() => rmSync(folder, { recursive: true }));

@@ -6,34 +6,49 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { ControlPlane } from '../../control/from-files.ts';
-import type { LocalMeshOptions } from '../../control/local/options.ts';
-import { startLocalMesh } from '../../control/local/start.ts';
-import { messageOf } from '../../lib/errors.ts';
-import { freePort } from '../../lib/free-port.ts';
-import { PACKAGE_ROOT } from '../../lib/package-root.ts';
-import type { SocketAddress } from '../../lib/socket-address.ts';
-import { paintFor } from '../colours.ts';
-import { EXIT } from '../exit.ts';
-import { print } from '../print.ts';
-import { engineHost, say, sayOrEnd } from '../say.ts';
+import type { ControlPlane } from '../control/from-files.ts';
+import type { LocalMeshOptions } from '../control/local/options.ts';
+import { type LocalMeshHost, startLocalMesh } from '../control/local/start.ts';
+import { freePort } from '../lib/free-port.ts';
+import { PACKAGE_ROOT } from '../lib/package-root.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
 import { type Call, type Example, readExamples } from './calls.ts';
 import { make, type Result } from './client.ts';
 import { type Arrival, OUTSIDE_PORTS, type Outside, startOutside } from './outside.ts';
 import { LOG_FIELDS, type LogRecord, type Way, wayOf } from './path.ts';
-import { printExample, type Row } from './table.ts';
 
 const OUTSIDE_ADDRESS = '127.0.0.1';
 const SECRET_FILE = 'outside-ca.yaml';
 const LOG_FILE = 'access.log';
 
-/** Returns the exit code. */
-export async function runDemo(names: readonly string[], folder: string | undefined): Promise<number> {
-  const started = performance.now();
+/** A call that was made, and where it went. */
+export interface Row {
+  readonly call: Call;
+  readonly result: Result;
+  readonly answered: boolean;
+  readonly way: Way;
+  /** Where it differs from what the example states. */
+  readonly problems: readonly string[];
+}
+
+/** Whom the demonstration tells what. */
+export interface DemoHost {
+  readonly mesh: Omit<LocalMeshHost, 'adjust'>;
+  readonly shown: (example: Example, rows: readonly Row[]) => void;
+}
+
+export interface DemoResult {
+  readonly examples: number;
+  readonly calls: number;
+  /** Calls that did not end as the example states. */
+  readonly differing: number;
+}
+
+/** @param folder with the examples; undefined for the package's own */
+export async function runDemo(names: readonly string[], folder: string | undefined, host: DemoHost): Promise<DemoResult> {
   const examples = readExamples(folder ?? fileURLToPath(new URL('examples', PACKAGE_ROOT)), names);
   const work = mkdtempSync(join(tmpdir(), 'sallyport-demo-'));
   const outside = await startOutside(OUTSIDE_ADDRESS, Date.now());
-  const paint = paintFor(process.stdout);
   let differing = 0;
   let mesh: ControlPlane | undefined;
   try {
@@ -42,46 +57,48 @@ export async function runDemo(names: readonly string[], folder: string | undefin
     for (const example of examples) {
       const paths = [example.folder, join(work, SECRET_FILE)];
       if (mesh) await mesh.use(paths);
-      else mesh = await startMesh(paths, proxy, join(work, LOG_FILE));
+      else mesh = await startMesh(paths, proxy, join(work, LOG_FILE), host.mesh);
       const rows = await makeCalls(example, { mesh, outside, proxy, log: join(work, LOG_FILE) });
       differing += rows.filter(({ problems }) => problems.length > 0).length;
-      print(printExample(example, rows, paint));
+      host.shown(example, rows);
     }
   } finally {
     await mesh?.close(OPTIONS.graceMs);
     outside.close();
     rmSync(work, { recursive: true, force: true });
   }
-  const calls = examples.reduce((sum, example) => sum + example.calls.length, 0);
-  const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  const verdict = differing === 0 ? paint('green', 'all as stated') : paint('red', `${differing} not as stated`);
-  print(`${examples.length} examples, ${calls} calls, ${verdict}, ${seconds} s\n`);
-  return differing === 0 ? EXIT.fine : EXIT.findings;
+  return { examples: examples.length, calls: examples.reduce((sum, { calls }) => sum + calls.length, 0), differing };
 }
 
-/** The stand-ins alone, for trying an example by hand. */
-export async function serveOutside(folder: string | undefined): Promise<number> {
+/**
+ * The stand-ins alone, for trying an example by hand, until a signal ends them.
+ * @param folder where their CA is written, as a certificate and as the Secret that examples name; undefined for nowhere
+ */
+export async function serveOutside(folder: string | undefined, tell: (text: string) => void): Promise<void> {
   const outside = await startOutside(OUTSIDE_ADDRESS, Date.now());
   const ports = Object.entries(OUTSIDE_PORTS).map(([name, port]) => `${name} ${OUTSIDE_ADDRESS}:${port}`);
-  print(`stand-ins for the outside: ${ports.join(', ')}\n`);
+  tell(`stand-ins for the outside: ${ports.join(', ')}`);
   if (folder !== undefined) {
     writeFileSync(join(folder, 'outside-ca.crt'), outside.authority.certificate);
     writeFileSync(join(folder, SECRET_FILE), secretFor(outside));
-    print(`their CA: ${join(folder, 'outside-ca.crt')}, and as a Secret for the egress gateway: ${join(folder, SECRET_FILE)}\n`);
+    tell(`their CA: ${join(folder, 'outside-ca.crt')}, and as a Secret for the egress gateway: ${join(folder, SECRET_FILE)}`);
   }
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   outside.close();
-  return EXIT.fine;
 }
 
 /** One mesh for all examples: each takes the place of the one before while it runs. */
-async function startMesh(paths: readonly string[], proxyAddress: SocketAddress, log: string): Promise<ControlPlane> {
+async function startMesh(
+  paths: readonly string[],
+  proxyAddress: SocketAddress,
+  log: string,
+  host: DemoHost['mesh'],
+): Promise<ControlPlane> {
   const { control } = await startLocalMesh(
     paths,
     { ...OPTIONS, proxyAddress },
     {
-      ...engineHost,
-      tell: sayOrEnd((error) => say(messageOf(error))),
+      ...host,
       adjust: (config) => ({
         ...config,
         accessLogFile: log,
