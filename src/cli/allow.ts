@@ -1,30 +1,34 @@
 /** `sallyport allow`: the resources that a short list of hosts stands for. */
 import { Command } from 'commander';
 import { type Allowed, allowedResources, parseAllowed } from '../control/contained/allow.ts';
+import { resourcesThroughGateway } from '../control/contained/allow-through-gateway.ts';
 import { readPolicies } from '../control/contained/policy.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { repeatable } from './options.ts';
 import { printData, printError } from './print.ts';
 
+interface AllowOptions {
+  readonly policy: readonly string[];
+  readonly gateway: boolean;
+}
+
 export function allowCommand(): Command {
   return new Command('allow')
     .summary('print the resources that run --allow and --policy stand for')
     .description(
-      'Prints the ServiceEntries that allow these hosts, as `sallyport run --allow` reads them, for meshConfig.outboundTrafficPolicy REGISTRY_ONLY.',
+      'Prints the resources that allow these hosts, as `sallyport run --allow` reads them, for meshConfig.outboundTrafficPolicy REGISTRY_ONLY.',
     )
     .argument('[host...]', 'HOST (80 and 443), HOST:PORT, *.SUFFIX:PORT or tcp://HOST:PORT', collect)
     .option('--policy <file>', 'a list of hosts (repeatable); its JSON Schema: sallyport schema AllowList', repeatable, [])
-    .action(async (hosts: readonly Allowed[] = [], { policy }: { readonly policy: readonly string[] }) => {
+    .option('--gateway', 'the whole set that leads the calls through the egress gateway', false)
+    .action(async (hosts: readonly Allowed[] = [], { policy, gateway }: AllowOptions) => {
       const { allowed, ended } = readPolicies(policy, today());
       printError(ended.map((line) => `sallyport: ${line}\n`).join(''));
       const all = [...hosts, ...allowed];
       if (all.length === 0) throw new SallyportError('usage', 'name a host or a --policy, e.g. sallyport allow registry.example.com');
       const { stringify } = await import('yaml');
-      printData(
-        allowedResources(all)
-          .map((entry) => stringify(entry))
-          .join('---\n'),
-      );
+      const resources = gateway ? resourcesThroughGateway(all) : allowedResources(all);
+      printData(resources.map((resource) => stringify(resource)).join('---\n'));
     });
 }
 

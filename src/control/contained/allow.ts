@@ -84,13 +84,18 @@ function protocolOf(
  */
 const PREFIX = '240.241';
 
-/** Kubernetes objects: a ServiceEntry for each host, and for TLS a VirtualService. */
-export function allowedResources(allowed: readonly Allowed[]): object[] {
+/** Each host once, with all its ports. */
+export function onePerHost(allowed: readonly Allowed[]): Allowed[] {
   const byHost = new Map<string, Allowed>();
   for (const one of allowed) {
     byHost.set(one.host, { ...one, ports: merged([...(byHost.get(one.host)?.ports ?? []), ...one.ports]) });
   }
-  return [...byHost.values()].flatMap((one, i) => [serviceEntry(one, `${PREFIX}.${(i + 1) >> 8}.${(i + 1) & 255}`), ...routesOf(one)]);
+  return [...byHost.values()];
+}
+
+/** Kubernetes objects: a ServiceEntry for each host, and for TLS a VirtualService. */
+export function allowedResources(allowed: readonly Allowed[]): object[] {
+  return onePerHost(allowed).flatMap((one, i) => [serviceEntry(one, `${PREFIX}.${(i + 1) >> 8}.${(i + 1) & 255}`), ...routesOf(one)]);
 }
 
 /** Each port once: with all requests if one of several says so, else with those that any of them allows. */
@@ -118,14 +123,22 @@ function namedTls(host: string, port: number): object {
   return { match: [{ port, sniHosts: [host] }], route: [{ destination: { host, port: { number: port } } }] };
 }
 
-/** The requests that are allowed, and the answer to all others. */
 function requestRoutes(host: string, { port, only }: AllowedPort): object[] {
   const route = [{ destination: { host, port: { number: port } } }];
-  if (!only) return [{ match: [{ port }], route }];
-  const match = only.flatMap(({ methods, paths }) =>
+  return only ? onlyRequests(host, port, only, { match: [{ port }], route }) : [{ match: [{ port }], route }];
+}
+
+/** An HTTP route as VirtualServices have it. */
+export interface RouteShape {
+  readonly match: readonly object[];
+  readonly [field: string]: unknown;
+}
+
+/** A route for the requests that are allowed, and the answer to all others that it matches. */
+export function onlyRequests(host: string, port: number, only: readonly Requests[], route: RouteShape): object[] {
+  const wanted = only.flatMap(({ methods, paths }) =>
     (methods.length > 0 ? methods : [undefined]).flatMap((method) =>
       (paths.length > 0 ? paths : [undefined]).map((path) => ({
-        port,
         ...(method !== undefined && { method: { exact: method } }),
         ...(path !== undefined && { uri: path.endsWith('*') ? { prefix: path.slice(0, -1) } : { exact: path } }),
       })),
@@ -133,8 +146,8 @@ function requestRoutes(host: string, { port, only }: AllowedPort): object[] {
   );
   const body = { string: `sallyport: not allowed: ${host}:${port} is allowed by method and path, and the policy has not this one` };
   return [
-    { name: 'allowed', match, route },
-    { name: 'not-allowed', match: [{ port }], directResponse: { status: 403, body } },
+    { name: 'allowed', ...route, match: route.match.flatMap((match) => wanted.map((one) => ({ ...match, ...one }))) },
+    { name: 'not-allowed', match: route.match, directResponse: { status: 403, body } },
   ];
 }
 
