@@ -436,3 +436,20 @@ spec:
   assert.equal((resources[0] as ResourceOf<'VirtualService'>).spec.http[0]!.corsPolicy!.allowCredentials, false);
   assert.match(found('x', '"yes"')[0]!, /allowCredentials: must be true or false, not the string "yes"$/);
 });
+
+test('a document that is the same to the letter is not decoded again, and stands where it stands now', () => {
+  const entry = (name: string, more = '') =>
+    `apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: { name: ${name} }\nspec:\n  hosts: [${name}.example.com]\n${more}`;
+  const before = decodeDocuments([entry('a'), entry('b', '  wrong: 1\n'), entry('c')].join('---\n'), 'f.yaml');
+  const text = [entry('a', '  location: MESH_EXTERNAL\n'), entry('b', '  wrong: 1\n'), entry('c')].join('---\n');
+  const again = decodeDocuments(text, 'f.yaml', { before });
+  const anew = decodeDocuments(text, 'f.yaml');
+  const said = ({ resources, findings, empty }: typeof anew) => ({
+    resources: resources.map(({ source, ...resource }) => ({ ...resource, at: source.position(['spec', 'hosts']) })),
+    findings,
+    empty,
+  });
+  assert.deepEqual(said(again), said(anew));
+  assert.equal(again.resources[2]!.spec, before.resources[2]!.spec);
+  assert.notEqual(again.resources[1]!.spec, before.resources[1]!.spec, 'what has findings is told of again');
+});

@@ -15,6 +15,8 @@ import { parseYaml } from './yaml/parse.ts';
 export interface DecodeOptions {
   /** Of objects that name none. */
   readonly namespace?: string;
+  /** What the file said before, by these options: documents that are the same to the letter are not decoded again. */
+  readonly before?: Decoded;
 }
 
 export interface Decoded {
@@ -23,6 +25,14 @@ export interface Decoded {
   readonly findings: readonly Finding[];
   /** There is no document, or none that says anything. */
   readonly empty?: boolean;
+  /** The documents that are one object without a finding, by their text. */
+  readonly sound?: ReadonlyMap<string, SoundDocument>;
+}
+
+interface SoundDocument {
+  readonly resource: ResourceOf<Kind>;
+  /** As `DocumentSource` has it. */
+  readonly simple: boolean;
 }
 
 /** Decodes every document of a file, YAML or JSON, and the items of Lists. */
@@ -31,19 +41,32 @@ export function decodeDocuments(text: string, file: string, options: DecodeOptio
   const resources: ResourceOf<Kind>[] = [];
   const findings: Finding[] = [];
   const collector: Collector = { resources, findings, namespace: options.namespace ?? 'default' };
+  const sound = new Map<string, SoundDocument>();
   const seen = nothingSeen();
   let empty = true;
   for (const chunk of splitDocuments(text)) {
+    const known = options.before?.sound?.get(chunk.text);
+    if (known) {
+      const source = new DocumentSource(file, chunk, lines, known.simple);
+      const resource = { ...known.resource, order: resources.length, source };
+      resources.push(resource);
+      sound.set(chunk.text, { resource, simple: known.simple });
+      empty = false;
+      continue;
+    }
     const parsed = parseYaml(chunk.text, seen);
-    const source = new DocumentSource(file, chunk, lines, 'simple' in parsed && parsed.simple);
+    const simple = 'simple' in parsed && parsed.simple;
+    const source = new DocumentSource(file, chunk, lines, simple);
+    const [found, told] = [resources.length, findings.length];
     empty &&= !('problem' in parsed) && (parsed.value === null || parsed.value === undefined);
     if ('problem' in parsed) {
       findings.push({ ...codeOf('SP0001'), message: parsed.problem, origin: fileOrigin(file), position: source.at(parsed.offset) });
     } else if (parsed.value !== null && parsed.value !== undefined) {
       decodeObject(parsed.value, source, collector);
+      if (resources.length === found + 1 && findings.length === told) sound.set(chunk.text, { resource: resources[found]!, simple });
     }
   }
-  return { resources, findings, empty };
+  return { resources, findings, empty, ...(sound.size > 0 && { sound }) };
 }
 
 /** Decodes one object that was parsed elsewhere. */

@@ -113,7 +113,7 @@ export class Files {
           this.#seen.set(file, now);
           return SAME;
         }
-        this.#take(file, now, decodeBytes(read.bytes, file, this.#options));
+        this.#take(file, now, decodeBytes(read.bytes, file, { ...this.#options, before: this.#store.decoded(file) }));
         return CHANGED;
       }
       case 'too-large':

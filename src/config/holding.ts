@@ -26,9 +26,11 @@ export interface Holding {
   /** Objects of an earlier reading that stay in force because what replaced them is broken. */
   readonly kept: readonly Entry[];
   readonly findings: readonly Finding[];
+  /** What was read last. */
+  readonly decoded: Decoded;
 }
 
-const NOTHING: Holding = { entries: [], kept: [], findings: [] };
+const NOTHING: Holding = { entries: [], kept: [], findings: [], decoded: { resources: [], findings: [] } };
 
 /** Findings that concern a file rather than an object: with one of these nobody knows what else the file was meant to hold. */
 const FILE_BROKEN: ReadonlySet<string> = new Set(['SP0001', 'SP0002', 'SP0003', 'SP0004', 'SP0005']);
@@ -64,7 +66,7 @@ export function readAgain(decoded: Decoded, before: Holding = NOTHING): Holding 
   for (const entry of kept) gone.delete(entry);
   for (const entry of entries) entry.order ??= inherited(known.get(entry.key), gone);
   const findings = [...decoded.findings, ...[...kept].map(({ resource }) => staysInForce(resource, decoded.empty))];
-  return { entries, kept: [...kept], findings: keepContent(before.findings, findings) };
+  return { entries, kept: [...kept], findings: keepContent(before.findings, findings), decoded };
 }
 
 /** Objects that stay in force of which the file, being broken, does not even have the name. */

@@ -44,6 +44,11 @@ export class Store {
     this.#holdings.set(file, holding);
   }
 
+  /** What was last set for `file`. */
+  decoded(file: string): Decoded | undefined {
+    return this.#holdings.get(file)?.decoded;
+  }
+
   /** Forgets a file and its objects. */
   delete(file: string): void {
     this.#names.replace(this.#holdings.get(file), undefined);
