@@ -46,7 +46,9 @@ export function followNamed(client: ApiClient, path: string, name: string, told:
       },
       changed: present,
       deleted: (object) => absent(aboutOf(object).namespace),
-      failed: (error) => told.failed(error),
+      failed: (error) => {
+        if (!abort.signal.aborted) told.failed(error);
+      },
       following: () => undefined,
     },
     abort.signal,
