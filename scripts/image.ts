@@ -83,7 +83,9 @@ function writeTree(base: string, product: string): void {
   for (const folder of ['run', 'var/run']) mkdirSync(join(base, folder), { recursive: true });
 
   const own = join(product, PRODUCT);
-  for (const name of ['bin', 'dist', 'package.json', 'LICENSE']) cpSync(join(ROOT, name), join(own, name), { recursive: true });
+  // Made anew: what lies in dist may be older than the sources.
+  execFileSync(node, [join(ROOT, 'scripts/build.mjs'), join(own, 'dist')]);
+  for (const name of ['bin', 'package.json', 'LICENSE']) cpSync(join(ROOT, name), join(own, name), { recursive: true });
   const modules = dependencies();
   for (const name of modules) cpSync(join(ROOT, 'node_modules', name), join(own, 'node_modules', name), { recursive: true, filter: isRun });
   mkdirSync(join(product, 'usr/local/bin'), { recursive: true });
@@ -119,7 +121,7 @@ function dependencies(): ReadonlySet<string> {
 
 /** Sources for compilers, types and documentation stay out; so do other C libraries' builds. */
 function isRun(path: string): boolean {
-  return !/\.(?:d\.[cm]?ts|map|md|cc|hh|h|inc|txt)$|\/(?:doc|vendor|src\/koffi|musl_[^/]*)$/.test(path);
+  return !/\.(?:d\.[cm]?ts|map|md|cc|hh|h|inc|txt)$|\/(?:doc|vendor|musl_[^/]*)$/.test(path);
 }
 
 function libraries(binaries: readonly string[]): ReadonlySet<string> {

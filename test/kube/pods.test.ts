@@ -1,0 +1,146 @@
+/** Injected pods on a real node: what the mesh refuses and lets out there, by both engines. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { PROGRAM } from '../integration/cli/program.ts';
+import { SHARED } from '../support/lab.ts';
+import { CLIENT_IMAGE, KubeNode, needsNode } from './node.ts';
+
+const skip = needsNode();
+const REDIS = '10.59.118.59';
+const ENGINES = ['envoy', 'embedded'] as const;
+const seed = (name: string) => readFileSync(join(SHARED, 'seeds', name), 'utf8');
+
+let node: KubeNode;
+
+/** As somebody writes it who knows of no mesh. */
+function pod(name: string, more: object = {}, annotations: object = {}, labels: object = {}) {
+  const containers = [{ name: 'app', image: CLIENT_IMAGE, command: ['sleep', '86400'] }];
+  const spec = { containers, terminationGracePeriodSeconds: 1, ...more };
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { name, labels: { app: name, ...labels }, annotations }, spec };
+}
+
+function injected(object: object, ...options: readonly string[]): string {
+  return execFileSync(process.execPath, [PROGRAM, 'inject', '-f', '-', ...options], { input: JSON.stringify(object), encoding: 'utf8' });
+}
+
+const telnet = (name: string) => node.speak(name, ['telnet', REDIS, '6379'], 'PING\r\n', /\+PONG/);
+const connects = (said: string) => said.includes('+PONG');
+const refused = (said: string) => /Connection closed by foreign host/.test(said) && !connects(said);
+
+/** Of all connections to Redis that there are, and were. */
+const received = async () => Number(/total_connections_received:(\d+)/.exec(await node.ask('redis-cli', '-h', REDIS, 'info', 'stats'))![1]);
+const peers = async () => {
+  const { stdout } = { stdout: await node.ask('redis-cli', '-h', REDIS, 'client', 'list') };
+  return [...stdout.matchAll(/ addr=([\d.]+):/g)].map(([, address]) => address!);
+};
+
+before(
+  async () => {
+    if (skip) return;
+    node = await KubeNode.start();
+    await node.address(REDIS);
+    await node.outside('redis-server', ['--bind', REDIS, '--protected-mode', 'no', '--save', ''], /Ready to accept connections/);
+    await node.install();
+  },
+  { timeout: 240_000 },
+);
+after(
+  async () => {
+    if (skip) return;
+    await node.delete('pod', '--all', '-n', 'default', '--grace-period=1');
+    await node.delete('serviceentries,gateways.networking.istio.io,virtualservices', '--all', '-n', 'default');
+    await node.delete('-f', join(import.meta.dirname, '../../deploy/egress-gateway.yaml'));
+    await node.stop();
+  },
+  { timeout: 120_000 },
+);
+
+test('the seed: Redis is refused under REGISTRY_ONLY, allowed by its ServiceEntry, and then reached through the egress gateway', {
+  skip,
+  timeout: 300_000,
+}, async (t) => {
+  for (const engine of ENGINES) {
+    await node.delete('pod', `busybox-${engine}`);
+    await node.apply(injected(pod(`busybox-${engine}`), '--engine', engine));
+  }
+  for (const engine of ENGINES) await node.ready(`busybox-${engine}`);
+  const both = async (what: string, isSo: (said: string) => boolean) => {
+    for (const engine of ENGINES) await node.until(`${engine}: ${what}`, () => telnet(`busybox-${engine}`), isSo);
+  };
+
+  await t.test('REGISTRY_ONLY refuses it at once', () => both('is refused', refused));
+  await t.test('ALLOW_ANY lets it out', async () => {
+    await node.install('meshConfig.outboundTrafficPolicy.mode=ALLOW_ANY');
+    await both('connects', connects);
+    await node.install();
+    await both('is refused again', refused);
+  });
+  await t.test('its ServiceEntry lets it out', async () => {
+    await node.apply(seed('redis-1-serviceentry.yaml'));
+    await both('connects', connects);
+  });
+  await t.test('it leaves through the egress gateway, and by no other way', async () => {
+    await node.kubectl(['apply', '-f', join(import.meta.dirname, '../../deploy/egress-gateway.yaml')]);
+    const port = [{ op: 'add', path: '/spec/ports/-', value: { name: 'tcp-redis', port: 6379 } }];
+    await node.kubectl(['-n', 'istio-system', 'patch', 'service', 'istio-egressgateway', '--type=json', `-p=${JSON.stringify(port)}`]);
+    await node.nameServices();
+    await node.kubectl(['-n', 'istio-system', 'rollout', 'status', 'deployment/istio-egressgateway', '--timeout=90s']);
+    await node.apply(seed('redis-3-egress.yaml'));
+    const gateways = (await node.get('pods', '-n', 'istio-system', '-l', 'istio=egressgateway')).items.map(
+      ({ status }: { status: { podIP: string } }) => status.podIP,
+    );
+    for (const engine of ENGINES) {
+      const through = async () => {
+        let seen: string[] = [];
+        const said = await node.speak(`busybox-${engine}`, ['sh', '-c', `(echo PING; cat) | telnet ${REDIS} 6379`], '', /\+PONG|closed/);
+        if (connects(said)) seen = await lastPeer(`busybox-${engine}`);
+        return seen;
+      };
+      const seen = await node.until(`${engine}: through the gateway`, through, (all) => all.some((each) => gateways.includes(each)));
+      assert.ok(
+        seen.every((each) => gateways.includes(each)),
+        `${engine}: ${seen} are of ${gateways}`,
+      );
+    }
+    await node.kubectl(['-n', 'istio-system', 'scale', 'deployment/istio-egressgateway', '--replicas=0']);
+    await both('fails without the gateway', (said) => !connects(said));
+  });
+});
+
+/** From where Redis sees the pod. */
+async function lastPeer(name: string): Promise<string[]> {
+  const command = `CLIENT LIST\r\n`;
+  const said = await node.speak(name, ['telnet', REDIS, '6379'], command, /cmd=client/);
+  return [...said.matchAll(/ addr=([\d.]+):\d+ .*cmd=client/g)].map(([, address]) => address!);
+}
+
+test('nothing of a pod gets out before its proxy holds, be it of the application or of an init container', {
+  skip,
+  timeout: 240_000,
+}, async () => {
+  await node.delete('serviceentries,gateways.networking.istio.io,virtualservices', '--all', '-n', 'default');
+  // As often as it can, from its first moment on.
+  const attempt = (times: number) => ['sh', '-c', `for i in $(seq ${times}); do echo PING | nc -w 1 ${REDIS} 6379 && exit 0; done; exit 0`];
+  const eager = (name: string) =>
+    pod(name, {
+      initContainers: [{ name: 'early', image: CLIENT_IMAGE, command: attempt(20) }],
+      containers: [{ name: 'app', image: CLIENT_IMAGE, command: attempt(50) }],
+      restartPolicy: 'Never',
+    });
+  const done = (name: string) => node.kubectl(['wait', '--for=jsonpath={.status.phase}=Succeeded', `pod/${name}`, '--timeout=90s']);
+  const before = await received();
+  await node.apply(JSON.stringify(eager('eager-plain')));
+  await done('eager-plain');
+  const without = await received();
+  assert.ok(without - before > 2, 'a pod without a proxy gets through: the attempt works');
+  for (const engine of ENGINES) {
+    await node.apply(injected(eager(`eager-${engine}`), '--engine', engine));
+    await done(`eager-${engine}`);
+  }
+  // Asking is a connection as well.
+  assert.equal((await received()) - without, 1);
+  assert.equal((await peers()).length, 1);
+});
