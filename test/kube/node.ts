@@ -84,7 +84,11 @@ export class KubeNode {
     await this.apply(DNS);
     await this.nameServices();
     const where = [`--listen-address=${NODE}`, '--bind-interfaces', '--local=/cluster.local/', `--hostsdir=${hosts}`];
-    await this.outside('dnsmasq', ['--keep-in-foreground', '--no-resolv', '--no-hosts', '--pid-file=', '--log-facility=-', ...where], /started/);
+    await this.outside(
+      'dnsmasq',
+      ['--keep-in-foreground', '--no-resolv', '--no-hosts', '--pid-file=', '--log-facility=-', ...where],
+      /started/,
+    );
   }
 
   /** The names of all Services are known from now on. */

@@ -195,6 +195,14 @@ test('a gateway: its own container, as far as it says something, on ports below 
   assert.equal(metadata.labels?.['security.istio.io/tlsMode'], undefined);
 });
 
+test('with image auto, when images are pulled is the injector’s to say: what stands there the API server has put in', () => {
+  const container = { name: 'istio-proxy', image: 'auto', imagePullPolicy: 'Always' };
+  const gateway = { 'inject.istio.io/templates': 'gateway' };
+  assert.equal(injected(pod(gateway, { containers: [container] })).named('istio-proxy')!.imagePullPolicy, OPTIONS.imagePullPolicy);
+  const own = { ...container, image: 'mine:1' };
+  assert.equal(injected(pod(gateway, { containers: [own] })).named('istio-proxy')!.imagePullPolicy, 'Always');
+});
+
 test('a sidecar of the pod’s own, changed, moves to the init containers', () => {
   const container = { name: 'istio-proxy', image: 'auto', securityContext: { runAsUser: 2000 } };
   const { order, named } = injected(pod({}, { containers: [APP, container] }));

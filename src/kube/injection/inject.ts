@@ -115,7 +115,11 @@ function controllerFor(address: string, revision: string): string {
 function overlaid(proxy: Container, own: Container | undefined): Container {
   if (!own) return proxy;
   const { image, ...others } = own;
-  return merged(proxy, image === undefined || image === AUTO_IMAGE ? others : own);
+  if (image === undefined) return merged(proxy, others);
+  if (image !== AUTO_IMAGE) return merged(proxy, own);
+  // Where the pod says nothing of it the API server has put in what holds for an image without a tag: Always.
+  const { imagePullPolicy: _policy, ...said } = others;
+  return merged(proxy, said);
 }
 
 function withContainers(
