@@ -205,7 +205,6 @@ export class KubeNode {
 
   /** Takes the product away, and what was started beside it. */
   async stop(): Promise<void> {
-    await this.helm(['uninstall', 'sallyport', '--namespace', 'istio-system', '--ignore-not-found', '--wait']).catch(() => undefined);
     for (const child of this.#children) {
       const gone = once(child, 'exit');
       child.removeAllListeners('exit').kill();
@@ -213,6 +212,7 @@ export class KubeNode {
     }
     for (const each of this.#addresses) await run('nsenter', [`--net=${NAMESPACE}`, 'ip', 'address', 'del', `${each}/32`, 'dev', 'lo']);
     rmSync(this.folder, { recursive: true, force: true });
+    await this.helm(['uninstall', 'sallyport', '--namespace', 'istio-system', '--ignore-not-found', '--wait']);
   }
 }
 

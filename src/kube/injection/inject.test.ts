@@ -216,9 +216,10 @@ test('the embedded data plane, by annotation', () => {
   );
   const proxy = named('istio-proxy')!;
   assert.equal(proxy.args?.[0], 'proxy');
-  assert.deepEqual(named('app')?.readinessProbe, { tcpSocket: { port: 1 } });
+  assert.deepEqual(named('app')?.readinessProbe, { httpGet: { path: '/app-health/app/readyz', port: 15_020 } });
+  assert.equal(argument(proxy, '--probe-address'), '0.0.0.0:15020');
   assert.equal(metadata.annotations?.['prometheus.io/port'], undefined);
-  assert.match(warnings.join(), /makes no probes/);
+  assert.match(warnings.join(), /merges no metrics/);
 });
 
 test('a pod that runs as the proxy’s user is told', () => {

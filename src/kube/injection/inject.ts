@@ -37,10 +37,10 @@ export function injectPod(pod: WrittenPod, owner: Owner, namespace: Resource | u
   const settings = settingsFor(annotations, options);
   const network = labels['topology.istio.io/network'] ?? options.network;
   const { engine, statusPort, mergeMetrics: merges } = settings;
-  // The embedded data plane has no agent beside it that would answer there.
-  const agent = engine === 'envoy';
-  const metrics = agent && merges ? mergeMetrics(annotations, statusPort) : { annotations, scraped: undefined, url: undefined };
-  const rewrites = agent && role === 'sidecar' && settings.rewriteProbes;
+  // The embedded data plane has no agent beside it that would merge them.
+  const metrics =
+    engine === 'envoy' && merges ? mergeMetrics(annotations, statusPort) : { annotations, scraped: undefined, url: undefined };
+  const rewrites = role === 'sidecar' && settings.rewriteProbes;
   const { spec, probers } = rewrites ? rewriteProbes(pod.spec, statusPort) : { spec: pod.spec, probers: undefined };
   const own = allContainers(spec).find(({ name }) => name === PROXY_CONTAINER);
   const proxy = overlaid(
