@@ -206,8 +206,9 @@ export class KubeNode {
   /** Takes the product away, and what was started beside it. */
   async stop(): Promise<void> {
     for (const child of this.#children) {
+      child.removeAllListeners('exit');
       const gone = once(child, 'exit');
-      child.removeAllListeners('exit').kill();
+      child.kill();
       await gone;
     }
     for (const each of this.#addresses) await run('nsenter', [`--net=${NAMESPACE}`, 'ip', 'address', 'del', `${each}/32`, 'dev', 'lo']);
