@@ -145,8 +145,8 @@ export class KubeNode {
   }
 
   /** A program of the pod, spoken with: what it was sent, it answers until `until`, or it ends. */
-  async speak(pod: string, command: readonly string[], input: string, until: RegExp): Promise<string> {
-    const child = spawn(join(KUBE, 'kubectl'), ['exec', '-i', pod, '--', ...command]);
+  async speak(pod: string, command: readonly string[], input: string, until: RegExp, namespace = 'default'): Promise<string> {
+    const child = spawn(join(KUBE, 'kubectl'), ['-n', namespace, 'exec', '-i', pod, '--', ...command]);
     const gone = once(child, 'close');
     const deadline = setTimeout(() => child.kill(), 20_000);
     let said = '';
