@@ -42,17 +42,17 @@ interface Answer {
   readonly certificate: string;
 }
 
-async function started(t: TestContext) {
+async function started(t: TestContext, service?: string) {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   server.close();
   await once(server, 'close');
   const { mesh: _mesh, ...injection } = OPTIONS;
-  const controller = await startedController(t, MESH, { webhook: { listen: { address: '127.0.0.1', port }, injection } });
+  const controller = await startedController(t, MESH, { service, webhook: { listen: { address: '127.0.0.1', port }, injection } });
   const root = () => readFileSync(join(controller.ca, 'root-cert.pem'), 'utf8');
   const ask = async (body: unknown, path = '/inject', method = 'POST'): Promise<Answer> => {
-    const where = { host: '127.0.0.1', port, path, method, agent: false, ca: root(), servername: 'istiod.istio-system.svc' };
+    const where = { host: '127.0.0.1', port, path, method, agent: false, ca: root(), servername: service ?? 'istiod.istio-system.svc' };
     const asked = secureRequest(where).end(typeof body === 'string' ? body : JSON.stringify(body));
     const [given] = (await once(asked, 'response')) as [IncomingMessage];
     const certificate = (given.socket as TLSSocket).getPeerCertificate().fingerprint256;
@@ -129,6 +129,11 @@ test('its certificate follows the CA', async (t) => {
   await control.reload();
   const after = (await ask(review(POD))).certificate;
   assert.notEqual(after, before);
+});
+
+test('a control plane of another name is known by it', async (t) => {
+  const { ask } = await started(t, 'istiod-canary.mesh.svc');
+  assert.equal((await ask(review(POD))).status, 200);
 });
 
 test('paths, as Istio’s', () => {
