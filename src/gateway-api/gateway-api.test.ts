@@ -435,8 +435,11 @@ test('BackendTLSPolicies', () => {
     assert.match(said, wanted);
     return rules.length;
   };
-  assert.equal(refused(/example.com.other is not known/, policy({}, { wellKnownCACertificates: 'example.com/other' })), 0);
-  assert.equal(refused(/one ConfigMap or Secret/, policy({}, { caCertificateRefs: [{ group: 'x.io', kind: 'K', name: 'n' }] })), 0);
+  // What can't be verified as the policy wants it is not sent in plaintext either.
+  assert.equal(refused(/example.com.other is not known/, policy({}, { wellKnownCACertificates: 'example.com/other' })), 1);
+  const unknown = policy({}, { caCertificateRefs: [{ group: 'x.io', kind: 'K', name: 'n' }] });
+  assert.equal(refused(/one ConfigMap or Secret/, unknown), 1);
+  assert.equal(rule(unknown).rules[0]!.trafficPolicy!.tls!.credentialName, 'kubernetes-gateway://default/No-Authority');
   assert.equal(refused(/no port tls/, policy({ sectionName: 'tls' }, system)), 0);
   assert.equal(refused(/Service svc has no port tls/, policy({ group: '', kind: 'Service', name: 'svc', sectionName: 'tls' }, system)), 0);
   assert.equal(refused(/there is no ServiceEntry default\/none/, policy({ name: 'none' }, system)), 0);

@@ -1,4 +1,4 @@
-/** Requests to the Kubernetes API: one answer, or the lines of a watch. */
+/** Requests to the Kubernetes API: one answer, the lines of a watch, or a change. */
 import type { IncomingMessage } from 'node:http';
 import type { Agent, RequestOptions } from 'node:https';
 import { pipeline } from 'node:stream';
@@ -18,6 +18,15 @@ const SILENCE_MS = 70_000;
 
 /** A connection that carries nothing is probed after this, ms: peers that went without a word are noticed. */
 const PROBE_MS = 30_000;
+
+export type ChangingMethod = 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+interface Asked {
+  readonly method: 'GET' | ChangingMethod;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | undefined;
+}
 
 export interface RequestTimes {
   /** ms of silence after which a request has failed. */
@@ -43,13 +52,17 @@ export class ApiClient {
    * @throws ApiError, or SallyportError `cluster-unreachable`, `cluster-answer-invalid`, `cluster-credentials`
    */
   async get(path: string, signal?: AbortSignal): Promise<unknown> {
-    const response = await this.#open(path, signal, { 'accept-encoding': 'gzip' });
-    const text = await this.#textOf(response, path, MOST_BYTES);
-    try {
-      return JSON.parse(text);
-    } catch (cause) {
-      throw new SallyportError('cluster-answer-invalid', `${this.#name(path)} answered what is no JSON: ${messageOf(cause)}`, { cause });
-    }
+    return this.#parsed(await this.#open({ method: 'GET', path, headers: { 'accept-encoding': 'gzip' } }, signal), path);
+  }
+
+  /**
+   * Changes something; the answer is the object as it is then.
+   * @param contentType of the body: which kind of patch it is
+   * @throws as `get`; `cluster-conflict` (409) where the object is another than the one that was read, or is there already
+   */
+  async send(method: ChangingMethod, path: string, body?: object, contentType = 'application/json'): Promise<unknown> {
+    const headers = { 'accept-encoding': 'gzip', ...(body && { 'content-type': contentType }) };
+    return this.#parsed(await this.#open({ method, path, headers, body: body && JSON.stringify(body) }, undefined), path);
   }
 
   /**
@@ -57,7 +70,7 @@ export class ApiClient {
    * @throws as `get`; `cluster-unreachable` also where the connection breaks off
    */
   async *lines(path: string, signal: AbortSignal): AsyncGenerator<string> {
-    const response = await this.#open(path, signal, {});
+    const response = await this.#open({ method: 'GET', path, headers: {} }, signal);
     const decoder = new TextDecoder();
     let rest = '';
     try {
@@ -83,32 +96,34 @@ export class ApiClient {
     this.#agent = undefined;
   }
 
-  async #open(path: string, signal: AbortSignal | undefined, headers: Readonly<Record<string, string>>): Promise<IncomingMessage> {
+  async #open(asked: Asked, signal: AbortSignal | undefined): Promise<IncomingMessage> {
     const { credentials } = this.access;
-    let response = await this.#request(path, await credentials.present(), signal, headers);
+    let response = await this.#request(asked, await credentials.present(), signal);
     // Tokens end before their time, too, and files of them are renewed.
     if (response.statusCode === 401 && credentials.renew()) {
       response.resume();
-      response = await this.#request(path, await credentials.present(), signal, headers);
+      response = await this.#request(asked, await credentials.present(), signal);
     }
-    if (response.statusCode === 200) return response;
-    throw await this.#refusal(path, response);
+    const { statusCode = 0 } = response;
+    if (statusCode >= 200 && statusCode < 300) return response;
+    throw await this.#refusal(asked.path, response);
   }
 
   #request(
-    path: string,
+    { method, path, headers, body }: Asked,
     { authorization, certificate }: Presented,
     signal: AbortSignal | undefined,
-    headers: Readonly<Record<string, string>>,
   ): Promise<IncomingMessage> {
     const { server, headers: own } = this.access;
     const base = server.pathname.replace(/\/$/, '');
     const options: RequestOptions = {
+      method,
       agent: this.#agentFor(certificate),
       headers: {
         accept: 'application/json',
         'user-agent': `sallyport/${productVersion()}`,
         ...headers,
+        ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
         ...(authorization && { authorization: authorization.revealText() }),
         ...listed(own),
       },
@@ -118,7 +133,7 @@ export class ApiClient {
       const request = this.#http.request(new URL(base + path, server), options, resolve);
       request.setTimeout(this.#silenceMs, () => request.destroy(new Error(`no answer for ${this.#silenceMs / 1000} s`)));
       request.on('error', (cause) => reject(this.#unreachable(path, cause)));
-      request.end();
+      request.end(body);
     });
   }
 
@@ -140,6 +155,15 @@ export class ApiClient {
           },
     ) as Agent;
     return this.#agent;
+  }
+
+  async #parsed(response: IncomingMessage, path: string): Promise<unknown> {
+    const text = await this.#textOf(response, path, MOST_BYTES);
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new SallyportError('cluster-answer-invalid', `${this.#name(path)} answered what is no JSON: ${messageOf(cause)}`, { cause });
+    }
   }
 
   async #textOf(response: IncomingMessage, path: string, most: number): Promise<string> {

@@ -21,6 +21,7 @@ const CODES: ReadonlyMap<number, string> = new Map([
   [401, 'cluster-unauthorized'],
   [403, 'cluster-forbidden'],
   [404, 'cluster-not-found'],
+  [409, 'cluster-conflict'],
   [410, 'cluster-expired'],
   [429, 'cluster-busy'],
 ]);

@@ -1,0 +1,86 @@
+/** What a controller that writes knows of a cluster's objects beyond the snapshot: their statuses, ids and versions. */
+import { isMapping } from '../api/decode.ts';
+import type { ObjectObserver } from '../config/kubernetes/cluster-objects.ts';
+
+/** An object as the API server has it, without what nobody reads. */
+export interface ObservedObject {
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly uid: string;
+    readonly resourceVersion: string;
+    readonly generation?: number;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+    readonly deleted: boolean;
+  };
+  /** Of Services alone. */
+  readonly spec: Readonly<Record<string, unknown>>;
+  readonly status: Readonly<Record<string, unknown>>;
+}
+
+/** Kinds whose status is written here. */
+const STATUS_KINDS = ['GatewayClass', 'Gateway', 'HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'BackendTLSPolicy'];
+const OTHERS = ['Service', 'Deployment'];
+const SPEC_KINDS: ReadonlySet<string> = new Set(['Service']);
+
+export class ObservedObjects implements ObjectObserver {
+  readonly statusOf: ReadonlySet<string> = new Set(STATUS_KINDS);
+  readonly #kinds = new Map<string, Map<string, ObservedObject>>([...STATUS_KINDS, ...OTHERS].map((kind) => [kind, new Map()]));
+  readonly #changed: () => void;
+
+  /** @param changed called at each change */
+  constructor(changed: () => void) {
+    this.#changed = changed;
+  }
+
+  put(kind: string, object: Readonly<Record<string, unknown>>): void {
+    // Gateways of Istio's API have no status that is written here, and none of the other group's is without a class.
+    if (kind === 'Gateway' && !(isMapping(object.spec) && 'gatewayClassName' in object.spec)) return;
+    const objects = this.#kinds.get(kind);
+    if (!objects || !isMapping(object.metadata)) return;
+    const observed = observedOf(object, object.metadata, SPEC_KINDS.has(kind));
+    const key = keyOf(observed.metadata.namespace, observed.metadata.name);
+    if (objects.get(key)?.metadata.resourceVersion === observed.metadata.resourceVersion) return;
+    objects.set(key, observed);
+    this.#changed();
+  }
+
+  removed(kind: string, namespace: string, name: string): void {
+    if (this.#kinds.get(kind)?.delete(keyOf(namespace, name))) this.#changed();
+  }
+
+  get(kind: string, namespace: string, name: string): ObservedObject | undefined {
+    return this.#kinds.get(kind)?.get(keyOf(namespace, name));
+  }
+
+  list(kind: string): readonly ObservedObject[] {
+    return [...(this.#kinds.get(kind)?.values() ?? [])];
+  }
+}
+
+function observedOf(object: Readonly<Record<string, unknown>>, metadata: Readonly<Record<string, unknown>>, withSpec: boolean): ObservedObject {
+  const { name, namespace, uid, resourceVersion, generation, labels, annotations, deletionTimestamp } = metadata;
+  return {
+    metadata: {
+      name: String(name),
+      namespace: String(namespace ?? ''),
+      uid: String(uid ?? ''),
+      resourceVersion: String(resourceVersion ?? ''),
+      ...(typeof generation === 'number' && { generation }),
+      labels: texts(labels),
+      annotations: texts(annotations),
+      deleted: deletionTimestamp !== undefined,
+    },
+    spec: withSpec && isMapping(object.spec) ? object.spec : {},
+    status: isMapping(object.status) ? object.status : {},
+  };
+}
+
+function texts(value: unknown): Readonly<Record<string, string>> {
+  return isMapping(value) ? (value as Record<string, string>) : {};
+}
+
+function keyOf(namespace: string, name: string): string {
+  return `${namespace}/${name}`;
+}
