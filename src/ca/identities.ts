@@ -59,6 +59,11 @@ export class Identities {
     return secrets;
   }
 
+  /** PEM of those whom the mesh trusts. Throws as `authorityIn`. */
+  roots(trustDomain: string): string {
+    return this.#open(trustDomain, this.#now()).trusted;
+  }
+
   /** A certificate for a server, and the roots by which it knows its clients; another one each time. Throws as `authorityIn`. */
   forServer(trustDomain: string, uri: string, hosts: readonly string[]): WorkloadCertificate & { readonly trusted: string } {
     const now = this.#now();

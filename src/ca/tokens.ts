@@ -8,6 +8,12 @@ import { messageOf, SallyportError } from '../lib/errors.ts';
 import { readRegularText } from '../lib/regular-file.ts';
 import { LOCAL_ISSUER, localKeys, type TokenIdentity } from './local-tokens.ts';
 
+/** Who signs tokens, and by which public keys. */
+export interface IssuerKeys {
+  readonly issuer: string;
+  readonly keys: readonly Key[];
+}
+
 export interface TokenOptions {
   /** Folder of the CA, whose key for local tokens is beside it. */
   readonly ca: string;
@@ -16,6 +22,8 @@ export interface TokenOptions {
   readonly audience: string;
   /** Whom Kubernetes' tokens are to be from; undefined: whoever has one of the keys. */
   readonly issuer: string | undefined;
+  /** The cluster around, whose tokens are taken where there is no file. */
+  readonly cluster?: (() => IssuerKeys) | undefined;
 }
 
 /** Longer than any that there are. */
@@ -47,10 +55,13 @@ function claimsProblem({ claims }: Token, { audience }: TokenOptions, now: numbe
   return [aud].flat().includes(audience) ? undefined : `it is not for the audience "${audience}"`;
 }
 
-function keysFor({ claims: { iss } }: Token, { ca, jwks, issuer }: TokenOptions): readonly Key[] {
+function keysFor({ claims: { iss } }: Token, { ca, jwks, issuer: demanded, cluster }: TokenOptions): readonly Key[] {
   if (iss === LOCAL_ISSUER) return localKeys(ca);
+  const around = jwks === undefined ? cluster?.() : undefined;
+  const issuer = demanded ?? around?.issuer;
+  if (issuer !== undefined && iss !== issuer && (around || jwks !== undefined)) throw refused(`it is not from the issuer "${issuer}"`);
+  if (around) return around.keys;
   if (jwks === undefined) throw refused('it is not one of this CA: there are no keys of another issuer (--token-jwks)');
-  if (issuer !== undefined && iss !== issuer) throw refused(`it is not from the issuer "${issuer}"`);
   return jwksIn(jwks);
 }
 
@@ -62,10 +73,15 @@ export function jwksIn(file: string): readonly Key[] {
   } catch (cause) {
     throw new SallyportError('jwks-invalid', `${file} cannot be read: ${messageOf(cause)}`, { cause });
   }
+  return publicKeysIn(text, file);
+}
+
+/** Public keys of a JWKS. Throws `jwks-invalid`, which says where it is from. */
+export function publicKeysIn(text: string, where: string): readonly Key[] {
   // Whoever knows a shared secret could sign with it.
   const keys = readKeys(text).filter(({ kty }) => kty !== 'oct');
   if (keys.length === 0)
-    throw new SallyportError('jwks-invalid', `${file} has no public key that can be used: it is to be a JSON Web Key Set`);
+    throw new SallyportError('jwks-invalid', `${where} has no public key that can be used: it is to be a JSON Web Key Set`);
   return keys;
 }
 

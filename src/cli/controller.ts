@@ -1,6 +1,7 @@
 /** `sallyport controller`: the control plane alone. */
 import { Command, Option } from 'commander';
 import type { OpenSource } from '../control/from-files.ts';
+import type { ClusterDuties } from '../control/kubernetes/index.ts';
 import type { ControlEvent } from '../control/report.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
@@ -15,6 +16,10 @@ interface Options extends ClusterOptions, InjectedOptions {
   readonly webhook?: SocketAddress;
   readonly meshConfig?: string;
   readonly ca?: string;
+  readonly caSecret?: string;
+  readonly rootMaps: boolean;
+  readonly webhookConfig?: string;
+  readonly clusterTokens: boolean;
   readonly xds: SocketAddress;
   readonly xdsTls?: SocketAddress;
   readonly tokenJwks?: string;
@@ -74,7 +79,18 @@ export function controllerCommand(): Command {
         .default(60_000, '1m'),
     )
     .addOption(new Option('--grace <duration>', 'time for streams to end').argParser(durationOption).default(5000, '5s'))
-    .option('--no-watch', 'do not follow changes of the files');
+    .option('--no-watch', 'do not follow changes of the files')
+    .option(
+      '--ca-secret <name>',
+      'with --kube, the Secret in the Istio namespace that holds the CA, made on first use: --ca names the folder it is put into',
+    )
+    .option(
+      '--root-maps',
+      'with --kube, keep the ConfigMap istio-ca-root-cert in each namespace, by which proxies know the control plane',
+      false,
+    )
+    .option('--webhook-config <name>', 'with --kube, the MutatingWebhookConfiguration whose caBundle is kept')
+    .option('--cluster-tokens', "with --kube, take tokens of the cluster's service accounts", false);
   return addClusterOptions(addInjectionOptions(command)).action(async (paths: string[], options: Options) => {
     const source = sourceOf(paths, options);
     const { startController } = await import('../control/serving/controller.ts');
@@ -83,7 +99,8 @@ export function controllerCommand(): Command {
       const { tokenJwks: jwks, tokenAudience: audience, tokenIssuer: issuer } = options;
       const tokens = { jwks, audience, issuer };
       const webhook = options.webhook && { listen: options.webhook, injection: injectionFrom(options, options.revision ?? '') };
-      const what = { paths, source, meshConfig, ca, xds, xdsTls, tokens, webhook, statusAddress, keepMs };
+      const { cluster, service } = await dutiesOf(options);
+      const what = { paths, source, meshConfig, ca, xds, xdsTls, tokens, webhook, cluster, service, statusAddress, keepMs };
       const control = await startController(what, sayServed);
       say('ready');
       return control;
@@ -101,6 +118,19 @@ function sourceOf(paths: readonly string[], options: Options): OpenSource | unde
     const { openKubernetesSource } = await import('../config/kubernetes/source.ts');
     return openKubernetesSource({ access: await clusterAccess(options), revision, istioNamespace, meshConfig }, listener);
   };
+}
+
+/** What the controller does in its cluster. @throws SallyportError `usage` */
+async function dutiesOf(options: Options): Promise<{ readonly cluster?: ClusterDuties; readonly service?: string }> {
+  const { caSecret, webhookConfig, rootMaps, clusterTokens: tokens, ca, revision = '', istioNamespace: namespace = ISTIO_SYSTEM } = options;
+  const asked = Object.entries({ 'ca-secret': caSecret, 'webhook-config': webhookConfig, 'root-maps': rootMaps, 'cluster-tokens': tokens });
+  const first = asked.find(([, value]) => value !== undefined && value !== false)?.[0];
+  if (!options.kube && first !== undefined) throw new SallyportError('usage', `--${first} is done in a cluster: it needs --kube`);
+  if (first !== undefined && ca === undefined) throw new SallyportError('usage', `--${first} needs the CA: name its folder with --ca`);
+  if (!options.kube) return {};
+  const service = `${revision === '' || revision === 'default' ? 'istiod' : `istiod-${revision}`}.${namespace}.svc`;
+  if (first === undefined) return { service };
+  return { cluster: { access: await clusterAccess(options), namespace, caSecret, webhookConfig, rootMaps, tokens }, service };
 }
 
 /** As of other control planes, but that what is published is in force when clients have acknowledged it. */

@@ -120,7 +120,8 @@ export class ApiClient {
       method,
       agent: this.#agentFor(certificate),
       headers: {
-        accept: 'application/json',
+        // The keys of tokens have a type of their own.
+        accept: 'application/json, application/jwk-set+json',
         'user-agent': `sallyport/${productVersion()}`,
         ...headers,
         ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),

@@ -9,6 +9,7 @@ import { type AdsServerOptions, startAdsServer } from '../../xds/ads/server.ts';
 import type { AdmissionServer } from '../admission/server.ts';
 import { startWebhook, type WebhookOptions } from '../admission/webhook.ts';
 import { type ControlPlane, controlFromFiles, type OpenSource } from '../from-files.ts';
+import { type ClusterDuties, ClusterKeeper } from '../kubernetes/index.ts';
 import type { ControlEvent } from '../report.ts';
 import { Authentication } from './authentication.ts';
 import { CREATE_CERTIFICATE, caService } from './ca-service.ts';
@@ -32,6 +33,10 @@ export interface ControllerOptions {
   readonly tokens: Pick<TokenOptions, 'jwks' | 'audience' | 'issuer'>;
   /** The webhook that adds proxies to pods; undefined for none. */
   readonly webhook?: WebhookOptions | undefined;
+  /** What is done in the cluster that is read; undefined: nothing is written there. */
+  readonly cluster?: ClusterDuties | undefined;
+  /** The name of the Service by which it is called, where that is not Istio's. */
+  readonly service?: string | undefined;
   /** Port 0 for no status server. */
   readonly statusAddress: SocketAddress;
   /** How long a proxy is kept that nobody is connected as, ms. */
@@ -45,13 +50,15 @@ const MOST_AGE_MS = 30 * 60_000;
 
 /** Resolves when what the files say is served. Rejects with `usage` for addresses that are not to be served, and as `jwksIn`. */
 export async function startController(options: ControllerOptions, tell: (event: ControlEvent) => void): Promise<ControlPlane> {
-  const { paths, source, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs, webhook } = options;
+  const { paths, source, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs, webhook, cluster, service } = options;
   checkAddresses(options);
   if (tokens.jwks !== undefined) jwksIn(tokens.jwks);
   const served = new ServedProxies({ keepMs, tell });
+  const failed = (error: unknown) => tell({ kind: 'failed', error });
+  const keeper = cluster && (await ClusterKeeper.open(cluster, ca, failed));
   const identities = ca === undefined ? undefined : new Identities(ca, Date.now);
   const tls: MeshCredentials[] = [];
-  const control = await controlFromFiles({
+  const started = controlFromFiles({
     paths,
     source,
     meshConfig,
@@ -61,11 +68,19 @@ export async function startController(options: ControllerOptions, tell: (event: 
     ca,
     authorityChanged: () => {
       for (const credentials of tls) credentials.renew();
+      keeper?.authorityChanged();
     },
     tell,
-    prepare: (input) => ({ input, findings: [], proxies: (mesh) => served.identitiesIn(mesh) }),
+    prepare: (input) => {
+      keeper?.see(input.snapshot);
+      return { input, findings: [], proxies: (mesh) => served.identitiesIn(mesh) };
+    },
     fleet: (host) => served.openFleet(host),
     more: () => ({ streams: streamsJson(served.streams) }),
+  });
+  const control = await started.catch((error: unknown) => {
+    keeper?.close();
+    throw error;
   });
   const servers: GrpcServer[] = [];
   let hook: AdmissionServer | undefined;
@@ -73,6 +88,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
   const close = async (graceMs: number) => {
     await Promise.all(servers.map((server) => server.close(graceMs)));
     hook?.close();
+    keeper?.close();
     for (const credentials of tls) credentials.close();
     await control.close(graceMs);
   };
@@ -85,17 +101,20 @@ export async function startController(options: ControllerOptions, tell: (event: 
     if (xds.port > 0)
       servers.push(await startAdsServer({ listen: xds, option: '--xds', admit, answer, more: clientStatus(() => served.streams) }));
     const trustDomain = () => control.report.mesh.config.trustDomain;
-    const failed = (error: unknown) => tell({ kind: 'failed', error });
+    if (keeper && identities) {
+      keeper.keep(identities, trustDomain);
+      keeper.see(control.report.mesh.snapshot);
+    }
     if (webhook && identities) {
-      const credentials = meshCredentials(identities, trustDomain(), failed);
+      const credentials = meshCredentials(identities, trustDomain(), failed, service);
       tls.push(credentials);
       hook = await startWebhook(webhook, credentials, () => control.report.mesh, tell);
     }
     if (xdsTls && ca !== undefined && identities) {
-      const credentials = meshCredentials(identities, trustDomain(), failed);
+      const credentials = meshCredentials(identities, trustDomain(), failed, service);
       tls.push(credentials);
       const authentication = new Authentication({
-        tokens: { ...tokens, ca },
+        tokens: { ...tokens, ca, cluster: keeper?.issuer },
         trustDomain,
         refused: (address, reason) => tell({ kind: 'unauthenticated', address, reason }),
       });

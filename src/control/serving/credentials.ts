@@ -6,8 +6,6 @@ import type { Identities } from '../../ca/identities.ts';
 import type { ServerTls } from '../../lib/grpc/server.ts';
 import { CONTROL_PLANE_HOST, spiffeId } from '../../lib/spiffe.ts';
 
-/** By which Istio's agents and API servers call a control plane, beside its identity. */
-const HOSTS = [CONTROL_PLANE_HOST];
 /** After a failure, ms. */
 const AGAIN_MS = 60_000;
 
@@ -21,8 +19,17 @@ export interface MeshCredentials {
   close(): void;
 }
 
-/** Throws as `authorityIn`. @param failed a certificate could not be renewed: the one there is ends with its time; it is tried again */
-export function meshCredentials(identities: Identities, trustDomain: string, failed: (error: unknown) => void): MeshCredentials {
+/**
+ * Throws as `authorityIn`. @param failed a certificate could not be renewed: the one there is ends with its time; it is tried again
+ * @param service by which it is called beside the name that all control planes have, e.g. `istiod-canary.mesh.svc`
+ */
+export function meshCredentials(
+  identities: Identities,
+  trustDomain: string,
+  failed: (error: unknown) => void,
+  service = CONTROL_PLANE_HOST,
+): MeshCredentials {
+  const hosts = [...new Set([CONTROL_PLANE_HOST, service])];
   let renewed = (_tls: ServerTls) => {};
   let timer: NodeJS.Timeout;
   const renewAfter = (ms: number) => {
@@ -30,7 +37,7 @@ export function meshCredentials(identities: Identities, trustDomain: string, fai
   };
   const issue = (): ServerTls => {
     const uri = spiffeId(trustDomain, 'istio-system', 'sallyport-controller');
-    const { chain, key, notAfter, trusted } = identities.forServer(trustDomain, uri, HOSTS);
+    const { chain, key, notAfter, trusted } = identities.forServer(trustDomain, uri, hosts);
     const now = Date.now();
     renewAfter(Math.min((notAfter - now) / 2, (identities.signsAnewAt ?? Number.POSITIVE_INFINITY) - now));
     return { cert: chain, key: key.reveal().toString(), ca: trusted };

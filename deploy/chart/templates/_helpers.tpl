@@ -1,0 +1,62 @@
+{{- /* Of what belongs to one control plane: with a revision there may be several in a namespace. */ -}}
+{{- define "sallyport.suffix" -}}{{ with .Values.revision }}-{{ . }}{{ end }}{{- end -}}
+
+{{- /* By which proxies and API servers call it, as Istio's. */ -}}
+{{- define "sallyport.service" -}}istiod{{ include "sallyport.suffix" . }}{{- end -}}
+
+{{- define "sallyport.name" -}}sallyport-controller{{ include "sallyport.suffix" . }}{{- end -}}
+
+{{- /* Of what is not in a namespace. */ -}}
+{{- define "sallyport.clusterName" -}}{{ include "sallyport.name" . }}-{{ .Release.Namespace }}{{- end -}}
+
+{{- define "sallyport.image" -}}{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{- end -}}
+
+{{- define "sallyport.selector" -}}
+app: istiod
+istio.io/rev: {{ .Values.revision | default "default" | quote }}
+{{- end -}}
+
+{{- define "sallyport.labels" -}}
+{{ include "sallyport.selector" . }}
+app.kubernetes.io/name: sallyport
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- /* The profile restricted of Kubernetes' Pod Security Standards. */ -}}
+{{- define "sallyport.restricted" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{- /* What our webhooks have in common. */ -}}
+{{- define "sallyport.webhook" }}
+    clientConfig:
+      # The controller puts in by which certificate it is known.
+      service:
+        name: {{ include "sallyport.service" . }}
+        namespace: {{ .Release.Namespace }}
+        path: /inject
+        port: 443
+    rules:
+      - operations: [CREATE]
+        apiGroups: [""]
+        apiVersions: [v1]
+        resources: [pods]
+        scope: Namespaced
+    admissionReviewVersions: [v1]
+    sideEffects: None
+    # What others add to the pod is looked at, too.
+    reinvocationPolicy: IfNeeded
+    failurePolicy: {{ .Values.injection.failurePolicy }}
+    timeoutSeconds: 10
+{{- end }}
+
+{{- /* Kubernetes' own namespaces are left alone whatever their labels say, so that a cluster without a control plane can mend itself. */ -}}
+{{- define "sallyport.notSystem" }}
+        - { key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system, kube-public, kube-node-lease] }
+{{- end }}

@@ -1,0 +1,95 @@
+/** What a controller does in its cluster beyond reading resources: it keeps its CA there, and what others know it by. */
+import type { Identities } from '../../ca/identities.ts';
+import type { IssuerKeys } from '../../ca/tokens.ts';
+import type { ClusterAccess } from '../../config/kubernetes/access.ts';
+import { ApiClient } from '../../config/kubernetes/client.ts';
+import type { Snapshot } from '../../config/snapshot.ts';
+import { openAuthoritySecret } from './authority-secret.ts';
+import { RootMaps } from './root-maps.ts';
+import { followTokenKeys } from './token-keys.ts';
+import { WebhookBundle } from './webhook-bundle.ts';
+
+export interface ClusterDuties {
+  readonly access: ClusterAccess;
+  /** Where the control plane is installed. */
+  readonly namespace: string;
+  /** Name of the Secret there that holds the CA; undefined: the CA is where `ca` says. */
+  readonly caSecret: string | undefined;
+  /** The ConfigMap with the roots is kept in each namespace. */
+  readonly rootMaps: boolean;
+  /** Name of the MutatingWebhookConfiguration whose webhooks are ours. */
+  readonly webhookConfig: string | undefined;
+  /** Tokens of this cluster's service accounts are taken. */
+  readonly tokens: boolean;
+}
+
+export class ClusterKeeper {
+  readonly #duties: ClusterDuties;
+  readonly #client: ApiClient;
+  readonly #failed: (error: unknown) => void;
+  readonly #ends: (() => void)[] = [];
+  readonly #renew: (() => void)[] = [];
+  #maps: RootMaps | undefined;
+  /** Undefined where tokens of the cluster are not taken. */
+  issuer: (() => IssuerKeys) | undefined;
+
+  private constructor(duties: ClusterDuties, failed: (error: unknown) => void) {
+    this.#duties = duties;
+    this.#failed = failed;
+    this.#client = new ApiClient(duties.access);
+  }
+
+  /** Resolves when the CA is in its folder, and the keys of tokens are known. Rejects as `openAuthoritySecret` and `followTokenKeys`. */
+  static async open(duties: ClusterDuties, folder: string | undefined, failed: (error: unknown) => void): Promise<ClusterKeeper> {
+    const keeper = new ClusterKeeper(duties, failed);
+    try {
+      await keeper.#open(folder);
+      return keeper;
+    } catch (error) {
+      keeper.close();
+      throw error;
+    }
+  }
+
+  async #open(folder: string | undefined): Promise<void> {
+    const { caSecret: name, namespace, tokens } = this.#duties;
+    if (name !== undefined && folder !== undefined)
+      this.#ends.push(await openAuthoritySecret({ client: this.#client, namespace, name, folder, failed: this.#failed }));
+    if (!tokens) return;
+    const { keys, close } = await followTokenKeys(this.#client, this.#failed);
+    this.issuer = keys;
+    this.#ends.push(close);
+  }
+
+  /** From now on what others know the control plane by is kept. */
+  keep(identities: Identities, trustDomain: () => string): void {
+    const { rootMaps, webhookConfig } = this.#duties;
+    const roots = () => identities.roots(trustDomain());
+    if (rootMaps) {
+      this.#maps = new RootMaps(this.#client, roots, this.#failed);
+      const maps = this.#maps;
+      this.#renew.push(() => maps.renew());
+      this.#ends.push(() => maps.close());
+    }
+    if (webhookConfig !== undefined) {
+      const bundle = new WebhookBundle(this.#client, webhookConfig, roots, this.#failed);
+      this.#renew.push(() => bundle.renew());
+      this.#ends.push(() => bundle.close());
+    }
+  }
+
+  /** What the cluster holds now. */
+  see(snapshot: Snapshot): void {
+    this.#maps?.setNamespaces(snapshot.list('Namespace'));
+  }
+
+  /** The CA is another than it was. */
+  authorityChanged(): void {
+    for (const renew of this.#renew) renew();
+  }
+
+  close(): void {
+    for (const end of this.#ends) end();
+    this.#client.close();
+  }
+}

@@ -1,0 +1,55 @@
+/** By which certificates API servers know our webhook: kept in its configuration, whatever installs that. */
+import { isMapping } from '../../api/decode.ts';
+import type { ApiClient } from '../../config/kubernetes/client.ts';
+import { followNamed } from './follow-named.ts';
+import { Upkeep } from './upkeep.ts';
+
+const PATH = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
+
+export class WebhookBundle {
+  readonly #client: ApiClient;
+  readonly #name: string;
+  readonly #roots: () => string;
+  readonly #upkeep: Upkeep;
+  readonly #end: () => void;
+  /** As it is there: the bundle of each webhook, base64. */
+  #bundles: readonly unknown[] = [];
+
+  /** @param name of the MutatingWebhookConfiguration @param roots PEM, what they are now */
+  constructor(client: ApiClient, name: string, roots: () => string, failed: (error: unknown) => void) {
+    this.#client = client;
+    this.#name = name;
+    this.#roots = roots;
+    this.#upkeep = new Upkeep(() => this.#write(), failed);
+    this.#end = followNamed(client, PATH, name, {
+      present: ({ webhooks }) => {
+        const listed = Array.isArray(webhooks) ? webhooks.filter(isMapping) : [];
+        this.#bundles = listed.map(({ clientConfig }) => (isMapping(clientConfig) ? clientConfig.caBundle : undefined));
+        this.#upkeep.due();
+      },
+      absent: () => {
+        this.#bundles = [];
+      },
+      failed,
+    });
+  }
+
+  /** The roots may be others. */
+  renew(): void {
+    this.#upkeep.due();
+  }
+
+  close(): void {
+    this.#end();
+    this.#upkeep.close();
+  }
+
+  async #write(): Promise<void> {
+    const wanted = Buffer.from(this.#roots()).toString('base64');
+    const operations = this.#bundles.flatMap((bundle, index) =>
+      bundle === wanted ? [] : [{ op: 'add', path: `/webhooks/${index}/clientConfig/caBundle`, value: wanted }],
+    );
+    if (operations.length === 0) return;
+    await this.#client.send('PATCH', `${PATH}/${encodeURIComponent(this.#name)}`, operations, 'application/json-patch+json');
+  }
+}
