@@ -115,7 +115,7 @@ function isOurs({ objects }: Context, { spec }: KubernetesGateway): boolean {
 }
 
 /** Istio deploys proxies of its own, unless an address names a Service that has them. */
-function isManaged({ spec }: KubernetesGateway): boolean {
+export function isManaged({ spec }: KubernetesGateway): boolean {
   return spec.addresses.length === 0 || (spec.addresses.length === 1 && spec.addresses[0]!.type === 'IPAddress');
 }
 

@@ -27,10 +27,10 @@ const SPEC_KINDS: ReadonlySet<string> = new Set(['Service']);
 export class ObservedObjects implements ObjectObserver {
   readonly statusOf: ReadonlySet<string> = new Set(STATUS_KINDS);
   readonly #kinds = new Map<string, Map<string, ObservedObject>>([...STATUS_KINDS, ...OTHERS].map((kind) => [kind, new Map()]));
-  readonly #changed: () => void;
+  #changed: () => void = () => undefined;
 
-  /** @param changed called at each change */
-  constructor(changed: () => void) {
+  /** @param changed called at each change from now on */
+  follow(changed: () => void): void {
     this.#changed = changed;
   }
 
@@ -59,7 +59,11 @@ export class ObservedObjects implements ObjectObserver {
   }
 }
 
-function observedOf(object: Readonly<Record<string, unknown>>, metadata: Readonly<Record<string, unknown>>, withSpec: boolean): ObservedObject {
+function observedOf(
+  object: Readonly<Record<string, unknown>>,
+  metadata: Readonly<Record<string, unknown>>,
+  withSpec: boolean,
+): ObservedObject {
   const { name, namespace, uid, resourceVersion, generation, labels, annotations, deletionTimestamp } = metadata;
   return {
     metadata: {

@@ -8,14 +8,20 @@ import { deployedName } from './objects.ts';
 type Gateway = ResourceOf<'KubernetesGateway'>;
 
 /** @param failed why nothing could be deployed for it */
-export function infrastructureOf(gateway: Gateway, snapshot: Snapshot, observed: ObservedObjects, failed: string | undefined): Infrastructure {
+export function infrastructureOf(
+  gateway: Gateway,
+  snapshot: Snapshot,
+  observed: ObservedObjects,
+  failed: string | undefined,
+): Infrastructure {
   const none = (reason: string, message: string): Infrastructure => ({ addresses: [], problem: { reason, message } });
   if (failed !== undefined) return none('Invalid', failed);
   const { namespace } = gateway.metadata;
   const names = serviceNames(gateway);
   const services = names.flatMap((name) => observed.get('Service', namespace, name) ?? []);
   const missing = names.find((name) => !observed.get('Service', namespace, name));
-  if (missing !== undefined) return none('AddressNotAssigned', `Service ${namespace}/${missing}, at which it is to be reached, is not there (yet)`);
+  if (missing !== undefined)
+    return none('AddressNotAssigned', `Service ${namespace}/${missing}, at which it is to be reached, is not there (yet)`);
   const addresses = services.flatMap(({ metadata, spec, status }) => addressesOf(metadata, spec, status));
   if (addresses.length === 0)
     return none(
@@ -38,9 +44,15 @@ interface Named {
   readonly namespace: string;
 }
 
-function addressesOf({ name, namespace }: Named, spec: Readonly<Record<string, unknown>>, status: Readonly<Record<string, unknown>>): GatewayAddress[] {
+function addressesOf(
+  { name, namespace }: Named,
+  spec: Readonly<Record<string, unknown>>,
+  status: Readonly<Record<string, unknown>>,
+): GatewayAddress[] {
   if (spec.type !== 'LoadBalancer') return [{ type: 'Hostname', value: `${name}.${namespace}.svc.cluster.local` }];
-  const { ingress = [] } = (status.loadBalancer ?? {}) as { readonly ingress?: readonly { readonly ip?: string; readonly hostname?: string }[] };
+  const { ingress = [] } = (status.loadBalancer ?? {}) as {
+    readonly ingress?: readonly { readonly ip?: string; readonly hostname?: string }[];
+  };
   return ingress.flatMap(({ ip, hostname }): GatewayAddress[] => {
     if (ip !== undefined) return [{ type: 'IPAddress', value: ip }];
     return hostname === undefined ? [] : [{ type: 'Hostname', value: hostname }];

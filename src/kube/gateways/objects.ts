@@ -17,6 +17,11 @@ export interface Written extends Fields {
 
 /** On what was written for a Gateway: by which controller, so that none takes away what is another's. */
 export const MANAGED_LABEL = 'gateway.sallyport.dev/managed';
+/** Its value: `/` has no place in labels. */
+export function managedBy(controller: string): string {
+  return controller.replaceAll('/', '-');
+}
+
 const CLASS_LABEL = 'gateway.networking.k8s.io/gateway-class-name';
 /** `ClusterIP`, `NodePort` or `LoadBalancer`, as Istio knows it. */
 const SERVICE_TYPE = 'networking.istio.io/service-type';
@@ -49,7 +54,7 @@ export function gatewayObjects(gateway: Gateway, uid: string, controller: string
     ...wantedLabels,
     [GATEWAY_NAME_LABEL]: gateway.metadata.name,
     [CLASS_LABEL]: gateway.spec.gatewayClassName,
-    [MANAGED_LABEL]: controller.replaceAll('/', '-'),
+    [MANAGED_LABEL]: managedBy(controller),
   };
   const metadata = {
     name,
@@ -78,7 +83,8 @@ function deploymentSpec(gateway: Gateway, name: string, labels: Texts, annotatio
   };
   const { namespace } = gateway.metadata;
   const injected = injectPod(pod, { apiVersion: 'apps/v1', kind: 'Deployment', name, namespace }, undefined, options);
-  if (injected.kind === 'left') throw new SallyportError('gateway-parameters', `no proxy can be deployed for it: its pod ${injected.reason}`);
+  if (injected.kind === 'left')
+    throw new SallyportError('gateway-parameters', `no proxy can be deployed for it: its pod ${injected.reason}`);
   const { metadata, spec } = injected.pod;
   const drainS = options.mesh.defaultConfig.terminationDrainDuration / 1000;
   return {

@@ -45,7 +45,10 @@ async function writeStatus(wanted: WantedStatus, { client, observed, controller,
   if (!known) return;
   const time = new Date(now()).toISOString().replace(/\.\d+Z$/, 'Z');
   const path = pathOf(kind, namespace, name);
-  let { status: there, metadata } = known as { readonly status: Json; readonly metadata: Pick<typeof known.metadata, 'uid' | 'resourceVersion'> };
+  let { status: there, metadata } = known as {
+    readonly status: Json;
+    readonly metadata: Pick<typeof known.metadata, 'uid' | 'resourceVersion'>;
+  };
   for (let attempt = 1; ; attempt++) {
     const status = mergedStatus(there, wanted, controller, time);
     if (!status || !leads()) return;
