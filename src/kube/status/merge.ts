@@ -37,11 +37,15 @@ function mergedField(field: keyof StatusFields, there: unknown, value: unknown, 
   }
 }
 
-/** Conditions of types that we do not say stay as they are. */
+/** Conditions of types that we do not say stay as they are, and all of them at their places. */
 function mergedConditions(before: readonly Json[], wanted: readonly Json[], now: string): Json[] {
-  const ours = new Set(wanted.map(({ type }) => type));
-  const kept = before.filter(({ type }) => !ours.has(type));
-  return [...kept, ...wanted.map((condition) => timed(before, condition, now))].sort((a, b) => compare(String(a.type), String(b.type)));
+  const rest = new Map(wanted.map((condition) => [condition.type, timed(before, condition, now)]));
+  const kept = before.map((each) => {
+    const ours = rest.get(each.type);
+    rest.delete(each.type);
+    return ours ?? each;
+  });
+  return [...kept, ...rest.values()];
 }
 
 /** A condition holds since its status changed, whatever else is said of it. */
@@ -51,15 +55,21 @@ function timed(before: readonly Json[], condition: Json, now: string): Json {
   return { ...condition, lastTransitionTime: since };
 }
 
-/** Entries of other controllers stay. */
+/** Entries of other controllers stay, and all of them at their places. */
 function mergedParents(refField: string, before: readonly Json[], wanted: readonly Json[], controller: string, now: string): Json[] {
-  const others = before.filter(({ controllerName }) => controllerName !== controller);
-  const known = before.filter(({ controllerName }) => controllerName === controller);
-  const ours = wanted.map(({ ref, conditions }) => {
-    const same = known.find((each) => isDeepStrictEqual(each[refField], ref));
-    return { [refField]: ref, controllerName: controller, conditions: mergedConditions(items(same?.conditions), items(conditions), now) };
+  const rest = [...wanted];
+  const kept = before.flatMap((each): Json[] => {
+    if (each.controllerName !== controller) return [each];
+    const at = rest.findIndex(({ ref }) => isDeepStrictEqual(each[refField], ref));
+    const [ours] = at < 0 ? [] : rest.splice(at, 1);
+    return ours ? [{ ...each, conditions: mergedConditions(items(each.conditions), items(ours.conditions), now) }] : [];
   });
-  return [...others, ...ours];
+  const fresh = rest.map(({ ref, conditions }) => ({
+    [refField]: ref,
+    controllerName: controller,
+    conditions: mergedConditions([], items(conditions), now),
+  }));
+  return [...kept, ...fresh];
 }
 
 function items(value: unknown): readonly Json[] {
@@ -68,8 +78,4 @@ function items(value: unknown): readonly Json[] {
 
 function withoutEmpty(status: Readonly<Json>): Json {
   return Object.fromEntries(Object.entries(status).filter(([, value]) => !Array.isArray(value) || value.length > 0));
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
