@@ -30,6 +30,8 @@ export interface AttachableListener {
 export interface ServedListener extends AttachableListener {
   /** `namespace/name` of the derived Gateway. */
   readonly internalName: string;
+  /** The server of that Gateway for other hosts: for routes that are told apart by them alone. @param suffix of the Gateway's name */
+  withHosts(suffix: string, hosts: readonly string[]): ResourceOf<'Gateway'>;
 }
 
 /** Why a listener is not served, as its status says it. */
@@ -96,10 +98,19 @@ export function deriveGateways(context: Context): DerivedGateways {
       const base = `${name}-${DERIVED_SUFFIX}-${listener.name}`;
       proxies.forEach(({ namespace: home, selector }, at) => {
         const own = at === 0 ? base : `${base}-${at + 1}`;
-        const spec = { selector, servers: [found.server] };
-        const annotations = { [PROXY_NAMESPACE_ANNOTATION]: home };
-        resources.push(derive(gateway, { kind: 'Gateway', name: own, spec, annotations, locate: locateIn(gateway, index) }));
-        served.push({ ...attachable, internalName: `${namespace}/${own}` });
+        const withServer = (name: string, server: object) => {
+          const annotations = { [PROXY_NAMESPACE_ANNOTATION]: home };
+          return derive(gateway, {
+            kind: 'Gateway',
+            name,
+            spec: { selector, servers: [server] },
+            annotations,
+            locate: locateIn(gateway, index),
+          });
+        };
+        resources.push(withServer(own, found.server));
+        const withHosts = (suffix: string, hosts: readonly string[]) => withServer(`${own}-${suffix}`, { ...found.server, hosts });
+        served.push({ ...attachable, internalName: `${namespace}/${own}`, withHosts });
       });
       return { ...attachable, problem: undefined };
     });
@@ -278,7 +289,7 @@ function kindsOf(context: Context, gateway: KubernetesGateway, listener: Kuberne
 
 function possibleKinds({ protocol, tls }: KubernetesListener): RouteKind[] {
   if (protocol === 'TCP') return ['TCPRoute'];
-  if (protocol === 'TLS') return tls?.mode === 'Passthrough' ? ['TLSRoute'] : ['TCPRoute'];
+  if (protocol === 'TLS') return tls?.mode === 'Passthrough' ? ['TLSRoute'] : ['TLSRoute', 'TCPRoute'];
   return ['HTTPRoute', 'GRPCRoute'];
 }
 

@@ -1,11 +1,13 @@
 /** Runs inside of the lab's network: what the cluster lacks, the controller, and the suite. `run.ts` starts it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync } from 'node:fs';
+import { openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isMapping } from '../../src/api/decode.ts';
 import { ApiClient } from '../../src/config/kubernetes/client.ts';
 import { findCluster } from '../../src/config/kubernetes/find-cluster.ts';
-import { PROGRAM, Program } from '../integration/cli/program.ts';
+import { reflect } from '../../src/config/kubernetes/reflector.ts';
+import { Program } from '../integration/cli/program.ts';
 import { Surroundings } from './surroundings.ts';
 
 const HOST = '10.250.0.1';
@@ -23,7 +25,12 @@ const OBJECTS: readonly { readonly path: string; readonly object: object }[] = [
   { path: '/api/v1/namespaces/istio-system', object: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'istio-system' } } },
   {
     path: '/api/v1/namespaces/istio-system/services/istiod',
-    object: { apiVersion: 'v1', kind: 'Service', metadata: { name: 'istiod', namespace: 'istio-system' }, spec: { ports: [{ name: 'grpc-xds', port: 15012 }] } },
+    object: {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'istiod', namespace: 'istio-system' },
+      spec: { ports: [{ name: 'grpc-xds', port: 15012 }] },
+    },
   },
   {
     path: '/apis/discovery.k8s.io/v1/namespaces/istio-system/endpointslices/istiod',
@@ -62,24 +69,57 @@ async function main({ kubeconfig, image, engine, suite, folder }: Order): Promis
   const access = findCluster({ kubeconfig, environment: {}, home: '/', interactive: false, now: Date.now });
   const client = new ApiClient(access);
   const surroundings = new Surroundings(client);
-  const objects = await surroundings.start(HOST).then(() => OBJECTS);
-  for (const { path, object } of objects) await client.send('PATCH', `${path}?fieldManager=lab&force=true`, object, 'application/apply-patch+yaml');
+  await surroundings.start(HOST);
+  for (const { path, object } of OBJECTS)
+    await client.send('PATCH', `${path}?fieldManager=lab&force=true`, object, 'application/apply-patch+yaml');
   const xds = ['--xds', '127.0.0.1:0', '--xds-tls', `${HOST}:15012`, '--ca', join(folder, 'ca'), '--root-maps', '--cluster-tokens'];
-  const gateways = ['--gateways', '--engine', engine, '--image', image, '--image-pull-policy', 'Never', '--status-address', `${HOST}:15021`];
+  const gateways = [
+    '--gateways',
+    '--engine',
+    engine,
+    '--image',
+    image,
+    '--image-pull-policy',
+    'Never',
+    '--status-address',
+    `${HOST}:15021`,
+  ];
   const controller = new Program(['controller', '--kube', '--kubeconfig', kubeconfig, ...xds, ...gateways]);
   try {
     await controller.says(/ready/);
+    await classIsAccepted(client);
     const log = openSync(join(folder, 'suite.log'), 'w');
     const [program, ...args] = suite;
     const [code] = await once(spawn(program, [...args, '-kubeconfig', kubeconfig], { stdio: ['ignore', log, log] }), 'close');
     return code as number;
   } finally {
-    console.log(controller.errors);
     await controller.end();
+    writeFileSync(join(folder, 'controller.log'), controller.errors);
     surroundings.close();
     client.close();
   }
 }
 
-void PROGRAM;
+/** The suite asks the class which features there are. */
+async function classIsAccepted(client: ApiClient): Promise<void> {
+  const abort = new AbortController();
+  const path = '/apis/gateway.networking.k8s.io/v1/gatewayclasses';
+  await new Promise<void>((resolve) => {
+    const see = ({ status }: Record<string, unknown>) => {
+      if (isMapping(status) && Array.isArray(status.supportedFeatures)) resolve();
+    };
+    const told = {
+      object: see,
+      changed: see,
+      deleted: () => {},
+      restarted: () => {},
+      complete: () => {},
+      failed: () => {},
+      following: () => {},
+    };
+    void reflect(client, { path }, told, abort.signal);
+  });
+  abort.abort();
+}
+
 process.exitCode = await main(JSON.parse(process.argv[2]!) as Order);

@@ -28,7 +28,15 @@ export class Surroundings {
       socket.bind(53, address, resolve);
     });
     const see = (service: Record<string, unknown>) => void this.#see(service);
-    const told = { object: see, changed: see, deleted: () => {}, restarted: () => {}, complete: () => {}, failed: () => {}, following: () => {} };
+    const told = {
+      object: see,
+      changed: see,
+      deleted: () => {},
+      restarted: () => {},
+      complete: () => {},
+      failed: () => {},
+      following: () => {},
+    };
     void reflect(this.#client, { path: '/api/v1/services' }, told, this.#abort.signal);
   }
 
