@@ -22,7 +22,12 @@ test('not ready before there is a configuration, then ready, with what is in for
 });
 
 test('findings are counted for Prometheus, by code, level and namespace', async (t) => {
-  const finding = (code: string, namespace: string) => ({ code, level: 'Warning', message: '', origin: { kind: 'Gateway', namespace, name: 'x' } });
+  const finding = (code: string, namespace: string) => ({
+    code,
+    level: 'Warning',
+    message: '',
+    origin: { kind: 'Gateway', namespace, name: 'x' },
+  });
   const findings = [finding('IST0101', 'a'), finding('IST0101', 'a'), finding('SP1022', 'b"')];
   const server = await startStatusServer({
     address: '127.0.0.1',

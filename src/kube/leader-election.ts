@@ -51,6 +51,8 @@ export class Election {
   /** Until when this one leads without another renewal, ms of `performance.now()`. */
   #until = 0;
   #told = false;
+  /** Whether another held the Lease since this one began. */
+  #followed = false;
   #failing = false;
 
   constructor(options: ElectionOptions) {
@@ -62,6 +64,11 @@ export class Election {
   /** Whether this one may write just now. */
   get leads(): boolean {
     return performance.now() < this.#until;
+  }
+
+  /** Whether another has led while this one ran. */
+  get followed(): boolean {
+    return this.#followed;
   }
 
   /** Gives the Lease back, so that another need not wait for its end. */
@@ -83,7 +90,10 @@ export class Election {
       const began = performance.now();
       try {
         if (await this.#take()) this.#until = began + this.#times.renewMs;
-        else this.#until = 0;
+        else {
+          this.#until = 0;
+          this.#followed = true;
+        }
         this.#failing = false;
       } catch (error) {
         // Somebody else was quicker: what he wrote is read the next time.

@@ -21,7 +21,21 @@ export interface ObservedObject {
 
 /** Kinds whose status is written here. */
 const STATUS_KINDS = ['GatewayClass', 'Gateway', 'HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'BackendTLSPolicy'];
-const OTHERS = ['Service', 'Deployment'];
+const OTHERS = [
+  'Service',
+  'Deployment',
+  'ServiceEntry',
+  'VirtualService',
+  'DestinationRule',
+  'Sidecar',
+  'WorkloadEntry',
+  'AuthorizationPolicy',
+  'PeerAuthentication',
+  'RequestAuthentication',
+  'Telemetry',
+];
+/** Of these nothing but who they are. */
+const NAMED_ONLY: ReadonlySet<string> = new Set(OTHERS.slice(2));
 const SPEC_KINDS: ReadonlySet<string> = new Set(['Service']);
 
 export class ObservedObjects implements ObjectObserver {
@@ -42,8 +56,11 @@ export class ObservedObjects implements ObjectObserver {
     const observed = observedOf(object, object.metadata, SPEC_KINDS.has(kind));
     const key = keyOf(observed.metadata.namespace, observed.metadata.name);
     if (objects.get(key)?.metadata.resourceVersion === observed.metadata.resourceVersion) return;
-    objects.set(key, observed);
-    this.#changed();
+    objects.set(
+      key,
+      NAMED_ONLY.has(kind) ? { ...observed, metadata: { ...observed.metadata, labels: {}, annotations: {} }, status: {} } : observed,
+    );
+    if (!NAMED_ONLY.has(kind)) this.#changed();
   }
 
   removed(kind: string, namespace: string, name: string): void {

@@ -3,7 +3,7 @@
  * `npm run test:conformance [-- ENGINE…] [-- -run-test NAME]`. Reports go to docs/conformance/, the suite's own words and the controller's beside the lab's state.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { imageName } from '../../scripts/image.ts';
 import { SallyportError } from '../../src/lib/errors.ts';
@@ -14,10 +14,6 @@ const ROOT = join(import.meta.dirname, '../..');
 /** The lab's scripts: those beside this repository, or a copy of them with a network of its own. */
 const LAB = process.env.SALLYPORT_LAB ?? join(SHARED, 'kube');
 const PROFILES = ['GATEWAY-HTTP', 'GATEWAY-TLS', 'GATEWAY-GRPC', 'GATEWAY-TCP'];
-const ECHO = 'registry.k8s.io/gateway-api/echo-basic';
-/** The images that the suite's manifests name: the DNS server is for UDPRoutes alone, so that anything may stand in its place. */
-const ECHO_IMAGES = [`${ECHO}:v1.5.1`, `${ECHO}:v1.6.0-dev.3`, 'registry.k8s.io/coredns/coredns:v1.12.2'];
-
 interface Lab {
   readonly state: string;
   readonly namespace: string;
@@ -34,23 +30,31 @@ function script(name: string, ...args: readonly string[]): void {
   execFileSync(join(LAB, name), args, { stdio: ['ignore', 'inherit', 'inherit'] });
 }
 
-/** The CRDs of the suite's own version. */
-function gatewayApiCrds({ state }: Lab): string {
-  const folder = execFileSync('go', ['list', '-m', '-f', '{{.Dir}}', 'sigs.k8s.io/gateway-api'], {
-    cwd: join(state, 'src/conformance'),
-    encoding: 'utf8',
-    env: { ...process.env, GOFLAGS: '-mod=mod' },
-  });
-  return join(folder.trim(), 'config/crd/standard');
+/** Where a Go module is that the suite was built of. */
+function moduleFolder({ state }: Lab, name: string): string {
+  const cwd = join(state, 'src/conformance');
+  const env = { ...process.env, GOFLAGS: '-mod=mod' };
+  return execFileSync('go', ['list', '-m', '-f', '{{.Dir}}', name], { cwd, encoding: 'utf8', env }).trim();
+}
+
+/** What the suite's manifests name. All are its echo server: the DNS server among them is for UDPRoutes alone, so that anything may stand in its place. */
+function echoImages(suite: string): ReadonlySet<string> {
+  const texts = ['base', 'tests'].flatMap((folder) =>
+    readdirSync(join(suite, folder))
+      .filter((file) => file.endsWith('.yaml'))
+      .map((file) => readFileSync(join(suite, folder, file), 'utf8')),
+  );
+  return new Set(texts.flatMap((text) => [...text.matchAll(/\bimage: *"?([^\s"]+)/g)].map(([, name]) => name!)));
 }
 
 function prepare(lab: Lab): void {
   script('build.sh', 'conformance');
   script('up.sh');
-  script('kubectl', 'apply', '--server-side', '-f', gatewayApiCrds(lab));
+  script('kubectl', 'apply', '--server-side', '-f', join(moduleFolder(lab, 'sigs.k8s.io/gateway-api'), 'config/crd/standard'));
   script('kubectl', 'apply', '--server-side', '-f', join(SHARED, 'data/istio-crds.yaml'));
   const [echo, own] = [join(lab.state, 'echo.tar'), join(lab.state, 'sallyport.tar')];
-  script('image.py', echo, ECHO_IMAGES.join(','), join(lab.state, 'bin/echo-basic'));
+  const images = [...echoImages(moduleFolder(lab, 'sigs.k8s.io/gateway-api/conformance'))];
+  script('image.py', echo, images.join(','), join(lab.state, 'bin/echo-basic'), '--env', 'HOME=/');
   execFileSync(process.execPath, [join(ROOT, 'scripts/build.mjs')], { stdio: 'inherit' });
   execFileSync(process.execPath, [join(ROOT, 'scripts/image.ts'), own], { stdio: 'inherit' });
   script('load.sh', echo, own);

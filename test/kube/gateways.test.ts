@@ -170,6 +170,16 @@ ports: [{ name: http, port: 80, protocol: TCP }]
     );
   });
 
+  await t.test('a finding is an Event of its object', async () => {
+    const events = '/apis/events.k8s.io/v1/namespaces/default/events';
+    await server.until(events, ({ items }) =>
+      items.some(
+        ({ regarding, note }: { regarding: { kind: string; name: string; uid: string }; note: string }) =>
+          regarding.kind === 'HTTPRoute' && regarding.name === 'c' && regarding.uid !== '' && note.startsWith('[SP0012]'),
+      ),
+    );
+  });
+
   await t.test('what somebody changes is made what it is to be, and what nobody asks for goes', async () => {
     const changed = await server.must('GET', service);
     await server.must('PUT', service, { ...changed, spec: { ...changed.spec, selector: { app: 'other' } } });

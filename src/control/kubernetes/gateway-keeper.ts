@@ -2,18 +2,21 @@
 import { DEFAULT_CLASS, GATEWAY_API, SALLYPORT_CONTROLLER } from '../../api/gateway-api/common.ts';
 import type { MeshConfig, ResourceOf } from '../../api/index.ts';
 import type { ApiClient } from '../../config/kubernetes/client.ts';
+import { isStatus } from '../../config/kubernetes/errors.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
 import { isManaged } from '../../gateway-api/gateways.ts';
 import { gatewayApiStatuses } from '../../gateway-api/status/index.ts';
+import { eventOf } from '../../kube/finding-events.ts';
 import { infrastructureOf } from '../../kube/gateways/addresses.ts';
 import { GatewayApplier } from '../../kube/gateways/apply.ts';
 import { deployedName, gatewayObjects } from '../../kube/gateways/objects.ts';
 import type { InjectionOptions } from '../../kube/injection/settings.ts';
 import { Election, type ElectionTimes } from '../../kube/leader-election.ts';
 import type { ObservedObjects } from '../../kube/observed.ts';
-import { pathOf } from '../../kube/paths.ts';
+import { pathOf, pathOfAll } from '../../kube/paths.ts';
 import { writeStatuses } from '../../kube/status/writer.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
+import type { Finding } from '../../lib/finding.ts';
 import { FIELD_MANAGER, Upkeep } from './upkeep.ts';
 
 /** What is kept of the Gateway API. */
@@ -37,6 +40,9 @@ export interface GatewayKeeperOptions extends GatewayDuties {
   readonly failed: (error: unknown) => void;
 }
 
+/** Findings of one moment that become Events: who brings thousands of them needs no more to know of it. */
+const MOST_EVENTS = 100;
+
 type Gateway = ResourceOf<'KubernetesGateway'>;
 
 export class GatewayKeeper {
@@ -44,6 +50,8 @@ export class GatewayKeeper {
   readonly #upkeep: Upkeep;
   readonly #election: Election;
   readonly #applier: GatewayApplier;
+  /** Found and not yet written. */
+  readonly #events: { readonly finding: Finding; readonly mended: boolean }[] = [];
   #seen: { readonly snapshot: Snapshot; readonly mesh: MeshConfig } | undefined;
 
   constructor(options: GatewayKeeperOptions) {
@@ -57,7 +65,10 @@ export class GatewayKeeper {
       identity,
       changed: (leads) => {
         this.#applier.forget();
-        if (leads) this.#upkeep.due();
+        if (!leads) return;
+        // What was found before, the one told who led then.
+        if (this.#election.followed) this.#events.length = 0;
+        this.#upkeep.due();
       },
       failed,
       times,
@@ -70,6 +81,29 @@ export class GatewayKeeper {
   see(snapshot: Snapshot, mesh: MeshConfig): void {
     this.#seen = { snapshot, mesh };
     this.#upkeep.due();
+  }
+
+  /** Findings as Events of their objects; those of one moment no more than so many. */
+  tell(fresh: readonly Finding[], mended: readonly Finding[]): void {
+    const all = [...fresh.map((finding) => ({ finding, mended: false })), ...mended.map((finding) => ({ finding, mended: true }))];
+    this.#events.push(...all.slice(0, MOST_EVENTS));
+    this.#events.splice(0, this.#events.length - MOST_EVENTS);
+    this.#upkeep.due();
+  }
+
+  async #writeEvents(): Promise<void> {
+    const { observed, controller, identity, client } = this.#options;
+    for (const { finding, mended } of this.#events.splice(0)) {
+      const { kind, namespace, name } = finding.origin;
+      const uid = observed.get(kind === 'KubernetesGateway' ? 'Gateway' : kind, namespace, name)?.metadata.uid;
+      const event = eventOf(finding, mended, { uid, controller, identity, now: Date.now() });
+      if (!event || !this.#election.leads) continue;
+      const path = pathOfAll('Event', event.metadata.namespace);
+      // An Event that can't be written is no reason to stop: the finding stands in the status and is said.
+      await client
+        .send('POST', path, event)
+        .catch((error: unknown) => isStatus(error, 404) || isStatus(error, 409) || this.#options.failed(error));
+    }
   }
 
   /** Gives the Lease back. */
@@ -88,6 +122,7 @@ export class GatewayKeeper {
     const infrastructure = (gateway: Gateway) => infrastructureOf(gateway, snapshot, observed, refused.get(gateway));
     const wanted = gatewayApiStatuses(snapshot, { controller, infrastructure });
     const unwritten = await writeStatuses(wanted, { client, observed, controller, leads, now: Date.now });
+    await this.#writeEvents();
     const [first] = [...failures, ...unwritten];
     if (first) throw first;
   }

@@ -6,6 +6,7 @@ import type { IssuerKeys } from '../../ca/tokens.ts';
 import type { ClusterAccess } from '../../config/kubernetes/access.ts';
 import { ApiClient } from '../../config/kubernetes/client.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
+import type { Finding } from '../../lib/finding.ts';
 import { openAuthoritySecret } from './authority-secret.ts';
 import { type GatewayDuties, GatewayKeeper } from './gateway-keeper.ts';
 import { RootMaps } from './root-maps.ts';
@@ -38,6 +39,8 @@ export class ClusterKeeper {
   readonly #renew: (() => void)[] = [];
   #maps: RootMaps | undefined;
   #gateways: GatewayKeeper | undefined;
+  /** Before anybody keeps Gateways. */
+  readonly #found: Finding[] = [];
   /** Undefined where tokens of the cluster are not taken. */
   issuer: (() => IssuerKeys) | undefined;
 
@@ -72,7 +75,9 @@ export class ClusterKeeper {
   /** From now on Gateways are deployed, and statuses written. */
   keepGateways(): void {
     const { gateways, namespace, revision } = this.#duties;
-    if (gateways) this.#gateways = new GatewayKeeper({ ...gateways, client: this.#client, namespace, revision, failed: this.#failed });
+    if (!gateways) return;
+    this.#gateways = new GatewayKeeper({ ...gateways, client: this.#client, namespace, revision, failed: this.#failed });
+    this.#gateways.tell(this.#found.splice(0), []);
   }
 
   /** From now on what others know the control plane by is kept. */
@@ -96,6 +101,12 @@ export class ClusterKeeper {
   see(snapshot: Snapshot, mesh: MeshConfig): void {
     this.#maps?.setNamespaces(snapshot.list('Namespace'));
     this.#gateways?.see(snapshot, mesh);
+  }
+
+  /** What is new among findings. */
+  tell(fresh: readonly Finding[], mended: readonly Finding[]): void {
+    if (this.#gateways) this.#gateways.tell(fresh, mended);
+    else this.#found.push(...fresh);
   }
 
   /** The CA is another than it was. */

@@ -70,7 +70,10 @@ export async function startController(options: ControllerOptions, tell: (event: 
       for (const credentials of tls) credentials.renew();
       keeper?.authorityChanged();
     },
-    tell,
+    tell: (event) => {
+      if (event.kind === 'findings') keeper?.tell(event.fresh, event.mended);
+      tell(event);
+    },
     prepare: (input) => {
       keeper?.see(input.snapshot, input.mesh);
       return { input, findings: [], proxies: (mesh) => served.identitiesIn(mesh) };
