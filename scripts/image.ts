@@ -11,9 +11,11 @@ import {
   copyFileSync,
   cpSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readlinkSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -34,15 +36,7 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: '
 
 const IPTABLES = ['iptables-save', 'iptables-restore', 'ip6tables-save', 'ip6tables-restore'];
 /** Of what a rule may name: loaded when it is first used, so that no binary says so. */
-const EXTENSIONS = [
-  'libxt_owner.so',
-  'libxt_standard.so',
-  'libxt_tcp.so',
-  'libxt_udp.so',
-  'libxt_REDIRECT.so',
-  'libipt_REDIRECT.so',
-  'libip6t_REDIRECT.so',
-];
+const EXTENSIONS = ['libxt_owner.so', 'libxt_standard.so', 'libxt_tcp.so', 'libxt_udp.so', 'libxt_REDIRECT.so', 'libxt_NAT.so'];
 
 const FILES: Readonly<Record<string, string>> = {
   'etc/passwd': `root:x:0:0:root:/:/sbin/nologin\nsallyport:x:${USER}:${USER}:sallyport:/:/sbin/nologin\n`,
@@ -59,6 +53,11 @@ const CONFIG = {
 
 /** Writes what seldom changes, and then what every build changes, into a folder each. */
 function writeTree(base: string, product: string): void {
+  // As in Debian, where programs look for libraries in either.
+  for (const folder of ['lib', 'lib64']) {
+    mkdirSync(join(base, 'usr', folder), { recursive: true });
+    symlinkSync(`usr/${folder}`, join(base, folder));
+  }
   const put = (from: string, to: string) => {
     mkdirSync(dirname(join(base, to)), { recursive: true });
     copyFileSync(from, join(base, to));
@@ -69,9 +68,14 @@ function writeTree(base: string, product: string): void {
   put(node, 'usr/local/bin/node');
   put(envoy, 'usr/local/bin/envoy');
   put(iptables, 'usr/sbin/xtables-nft-multi');
-  for (const name of IPTABLES) symlinkSync('xtables-nft-multi', join(base, 'usr/sbin', name));
-  const extensions = EXTENSIONS.map((name) => join(extensionFolder(iptables), name)).filter((file) => existsSync(file));
-  for (const file of extensions) put(file, file.slice(1));
+  for (const name of IPTABLES) linkTo('xtables-nft-multi', join(base, 'usr/sbin', name));
+  const extensions = EXTENSIONS.map((name) => join(extensionFolder(iptables), name));
+  // An extension asks by which name it was found, and a link is another one than a file.
+  for (const file of extensions) {
+    const isLink = lstatSync(file).isSymbolicLink();
+    if (isLink) linkTo(readlinkSync(file), join(base, file));
+    else put(file, file.slice(1));
+  }
   put(authorities(), 'etc/ssl/certs/ca-certificates.crt');
   for (const [file, text] of Object.entries(FILES)) writeFileSync(join(base, file), text);
   mkdirSync(join(base, 'tmp'));
@@ -79,7 +83,9 @@ function writeTree(base: string, product: string): void {
   for (const folder of ['run', 'var/run']) mkdirSync(join(base, folder), { recursive: true });
 
   const own = join(product, PRODUCT);
-  for (const name of ['bin', 'dist', 'package.json', 'LICENSE']) cpSync(join(ROOT, name), join(own, name), { recursive: true });
+  // Made anew: what lies in dist may be older than the sources.
+  execFileSync(node, [join(ROOT, 'scripts/build.mjs'), join(own, 'dist')]);
+  for (const name of ['bin', 'package.json', 'LICENSE']) cpSync(join(ROOT, name), join(own, name), { recursive: true });
   const modules = dependencies();
   for (const name of modules) cpSync(join(ROOT, 'node_modules', name), join(own, 'node_modules', name), { recursive: true, filter: isRun });
   mkdirSync(join(product, 'usr/local/bin'), { recursive: true });
@@ -90,6 +96,11 @@ function writeTree(base: string, product: string): void {
 
   const native = execFileSync('find', [own, '-name', '*.node'], { encoding: 'utf8' }).split('\n').filter(Boolean);
   for (const library of libraries([node, envoy, iptables, ...extensions, ...native])) put(library, library.slice(1));
+}
+
+function linkTo(target: string, link: string): void {
+  mkdirSync(dirname(link), { recursive: true });
+  symlinkSync(target, link);
 }
 
 /** What the package needs where it runs, but Node itself; with what these need in turn, as far as it is for this machine. */
@@ -110,7 +121,7 @@ function dependencies(): ReadonlySet<string> {
 
 /** Sources for compilers, types and documentation stay out; so do other C libraries' builds. */
 function isRun(path: string): boolean {
-  return !/\.(?:d\.[cm]?ts|map|md|cc|hh|h|inc|txt)$|\/(?:doc|vendor|src\/koffi|musl_[^/]*)$/.test(path);
+  return !/\.(?:d\.[cm]?ts|map|md|cc|hh|h|inc|txt)$|\/(?:doc|vendor|musl_[^/]*)$/.test(path);
 }
 
 function libraries(binaries: readonly string[]): ReadonlySet<string> {
@@ -136,7 +147,8 @@ function onPath(name: string): string {
 /** Beside the libraries that iptables itself needs. */
 function extensionFolder(iptables: string): string {
   const library = [...libraries([iptables])].find((path) => path.includes('libxtables'));
-  const folder = library && ['', '/usr'].map((root) => join(root, dirname(library), 'xtables')).find((path) => existsSync(path));
+  const folder =
+    library && [dirname(library), join('/usr', dirname(library))].map((folder) => join(folder, 'xtables')).find((path) => existsSync(path));
   if (!folder)
     throw new SallyportError(
       'image-incomplete',

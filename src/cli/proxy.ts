@@ -24,6 +24,8 @@ interface ProxyOptions extends XdsOptions {
   readonly ca?: string;
   readonly adminAddress?: SocketAddress;
   readonly statusAddress: SocketAddress;
+  readonly probeAddress: SocketAddress;
+  readonly appProbes: string;
   readonly engine: (typeof ENGINES)[number];
   readonly envoy?: string;
   readonly envoyLogLevel: string;
@@ -84,6 +86,14 @@ export function proxyCommand(): Command {
     .addOption(new Option('--grace <duration>', 'time for running requests at the end').argParser(durationOption).default(5000, '5s'))
     .option('--no-watch', 'do not follow changes of the files')
     .option('--xds-token-file <file>', "with --xds-ca, the workload's token in place of a certificate, read again at each use")
+    .addOption(
+      new Option('--probe-address <address:port>', 'with --xds, where probes of the application are made (/app-health/…), if there are any')
+        .argParser(socketOption('0.0.0.0'))
+        .default({ address: '0.0.0.0', port: 15020 }, '0.0.0.0:15020'),
+    )
+    .addOption(
+      new Option('--app-probes <json>', 'these probes, as sallyport inject writes them').env('ISTIO_KUBE_APP_PROBERS').default('{}', ''),
+    )
     .action(async (paths: string[], options: ProxyOptions) => {
       const { config, role, workload, xds } = options;
       if (xds) {
@@ -101,6 +111,7 @@ export function proxyCommand(): Command {
           admin: options.adminAddress ?? DEFAULT_ADMIN,
           concurrency: options.concurrency,
           grace: options.grace,
+          probes: { at: options.probeAddress, json: options.appProbes },
           status: command.getOptionValueSource('statusAddress') === 'cli' ? options.statusAddress : undefined,
         };
         process.exitCode = await showing('proxy', 'embedded', (flows) => serveRemote({ ...remote, flows }));

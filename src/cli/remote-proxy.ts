@@ -23,6 +23,8 @@ export interface RemoteProxyOptions {
   readonly flows: FlowHub | undefined;
   /** Where it is said whether the proxy is ready; undefined for nowhere. */
   readonly status: SocketAddress | undefined;
+  /** Probes of the application, and where they are asked for. */
+  readonly probes: { readonly at: SocketAddress; readonly json: string };
 }
 
 /** Serves until it is told to end; returns the exit code. Rejects with what is wrong with the files of TLS. */
@@ -36,6 +38,7 @@ export async function serveRemote({
   grace,
   flows,
   status,
+  probes,
 }: RemoteProxyOptions): Promise<number> {
   const credentials = () => clientCredentials(xds.address, readTls(tls));
   // What is wrong with the files now is the user's to mend; later it may be for a moment.
@@ -44,6 +47,7 @@ export async function serveRemote({
     import('../control/remote.ts'),
     import('../control/ready-server.ts'),
   ]);
+  const asked = await probesOf(probes, identity);
   const where = `${xds.address}:${xds.port}`;
   return serve(
     async (ended) => {
@@ -59,6 +63,7 @@ export async function serveRemote({
         { ...engineHost, flows, tell },
       ).catch((error: unknown) => {
         readiness?.close();
+        asked?.close();
         throw error;
       });
       return {
@@ -68,11 +73,19 @@ export async function serveRemote({
           ready = false;
           await proxy.close(graceMs);
           readiness?.close();
+          asked?.close();
         },
       };
     },
     { watch: false, grace },
   );
+}
+
+/** Undefined where there are none. */
+async function probesOf({ at, json }: RemoteProxyOptions['probes'], { addresses }: ProxyIdentity): Promise<{ close(): void } | undefined> {
+  if (json === '{}' || at.port === 0) return undefined;
+  const [{ appProbes }, { startProbeServer }] = await Promise.all([import('../agent/app-probes.ts'), import('../agent/probe-server.ts')]);
+  return startProbeServer(at, appProbes(json), addresses[0]!);
 }
 
 function teller(where: string, ended: (error: unknown) => void): (event: RemoteEvent) => void {

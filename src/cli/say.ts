@@ -54,6 +54,9 @@ export function sayEvent(event: Exclude<ControlEvent, { readonly kind: 'ended' }
       say(`reloaded: what was read is in force with ${proxies} ${proxies === 1 ? 'proxy' : 'proxies'}${stand}`);
       return;
     }
+    case 'not-kept':
+      say(`what this controller keeps in its cluster is not up to date: ${messageOf(event.error)}. It is tried again`);
+      return;
     case 'failed':
       say(`this change could not be brought into force: ${messageOf(event.error)}`);
   }

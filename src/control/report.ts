@@ -38,5 +38,7 @@ export type ControlEvent =
   | { readonly kind: 'in-force'; readonly proxies: number; readonly errors: number }
   /** A change could not be read or brought into force. What was in force before is. */
   | { readonly kind: 'failed'; readonly error: unknown }
+  /** What the controller keeps in its cluster (its CA, what others know it by) could not be read or written; it is tried again. */
+  | { readonly kind: 'not-kept'; readonly error: unknown }
   /** A proxy ended by itself. */
   | { readonly kind: 'ended'; readonly proxy: ProxyIdentity; readonly error: Error };

@@ -28,7 +28,7 @@ export function kubernetesService(resource: ResourceOf<'Service'>, mesh: MeshCon
     registry: 'Kubernetes',
     resource,
     order: resource.order,
-    ports: spec.ports.map(servicePort),
+    ports: carriedPorts(spec.ports).map(servicePort),
     resolution: alias ? 'Alias' : headless ? 'Passthrough' : 'ClientSideLB',
     meshExternal: false,
     addresses: alias ? [] : addresses,
@@ -40,6 +40,12 @@ export function kubernetesService(resource: ResourceOf<'Service'>, mesh: MeshCon
     selector: alias ? {} : spec.selector,
     ...(alias && spec.externalName ? { externalName: spec.externalName.toLowerCase().replace(/\.$/, '') } : {}),
   };
+}
+
+/** DNS has one number for UDP and TCP: the mesh carries TCP, and knows a port by its number. */
+function carriedPorts(ports: readonly ServicePortSpec[]): readonly ServicePortSpec[] {
+  const streams = new Set(ports.filter(({ protocol }) => protocol !== 'UDP').map(({ port }) => port));
+  return streams.size === ports.length ? ports : ports.filter(({ port, protocol }) => protocol !== 'UDP' || !streams.has(port));
 }
 
 function servicePort(port: ServicePortSpec): ServicePort {

@@ -217,6 +217,25 @@ spec: { type: ExternalName, externalName: WWW.example.com., ports: [{ name: http
   assert.equal(alias.externalName, 'www.example.com');
 });
 
+test('of a port of a Service for UDP and TCP the one for TCP is the mesh’s, and nothing is amiss', () => {
+  const { registry, findings } = meshFromText(`
+apiVersion: v1
+kind: Service
+metadata: {name: kube-dns, namespace: kube-system}
+spec:
+  clusterIP: 10.96.0.10
+  ports:
+  - {name: dns, port: 53, protocol: UDP}
+  - {name: dns-tcp, port: 53, protocol: TCP}
+  - {name: other, port: 54, protocol: UDP}
+`);
+  assert.deepEqual(
+    registry.services[0]!.ports.map(({ name, number }) => `${name} ${number}`),
+    ['dns-tcp 53', 'other 54'],
+  );
+  assert.deepEqual(findings, []);
+});
+
 test('of two objects with one host in a namespace the younger keeps the ports that the older lacks; what is lost is a finding', () => {
   const ports = (...numbers: number[]) =>
     `ports: [${numbers.map((number) => `{ number: ${number}, name: p${number}, protocol: HTTP }`).join(', ')}]`;

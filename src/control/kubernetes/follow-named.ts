@@ -15,6 +15,7 @@ export interface FollowedName {
   absent(about: NamedObject): void;
   /** The list has been read: what was not told of is not there. */
   complete?(): void;
+  /** It can't be read, more than once in a row; it is tried again. */
   failed(error: unknown): void;
 }
 
@@ -23,6 +24,7 @@ export function followNamed(client: ApiClient, path: string, name: string, told:
   const abort = new AbortController();
   const there = new Set<string>();
   let listed = new Set<string>();
+  let failures = 0;
   const present = (object: Record<string, unknown>) => {
     const about = aboutOf(object);
     there.add(about.namespace);
@@ -46,8 +48,14 @@ export function followNamed(client: ApiClient, path: string, name: string, told:
       },
       changed: present,
       deleted: (object) => absent(aboutOf(object).namespace),
-      failed: (error) => told.failed(error),
-      following: () => undefined,
+      // Connections break off now and then.
+      failed: (error) => {
+        failures += 1;
+        if (failures > 1 && !abort.signal.aborted) told.failed(error);
+      },
+      following: () => {
+        failures = 0;
+      },
     },
     abort.signal,
   );

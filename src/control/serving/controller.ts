@@ -55,7 +55,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
   if (tokens.jwks !== undefined) jwksIn(tokens.jwks);
   const served = new ServedProxies({ keepMs, tell });
   const failed = (error: unknown) => tell({ kind: 'failed', error });
-  const keeper = cluster && (await ClusterKeeper.open(cluster, ca, failed));
+  const keeper = cluster && (await ClusterKeeper.open(cluster, ca, (error) => tell({ kind: 'not-kept', error })));
   const identities = ca === undefined ? undefined : new Identities(ca, Date.now);
   const tls: MeshCredentials[] = [];
   const started = controlFromFiles({

@@ -195,6 +195,14 @@ test('a gateway: its own container, as far as it says something, on ports below 
   assert.equal(metadata.labels?.['security.istio.io/tlsMode'], undefined);
 });
 
+test('with image auto, when images are pulled is the injector’s to say: what stands there the API server has put in', () => {
+  const container = { name: 'istio-proxy', image: 'auto', imagePullPolicy: 'Always' };
+  const gateway = { 'inject.istio.io/templates': 'gateway' };
+  assert.equal(injected(pod(gateway, { containers: [container] })).named('istio-proxy')!.imagePullPolicy, OPTIONS.imagePullPolicy);
+  const own = { ...container, image: 'mine:1' };
+  assert.equal(injected(pod(gateway, { containers: [own] })).named('istio-proxy')!.imagePullPolicy, 'Always');
+});
+
 test('a sidecar of the pod’s own, changed, moves to the init containers', () => {
   const container = { name: 'istio-proxy', image: 'auto', securityContext: { runAsUser: 2000 } };
   const { order, named } = injected(pod({}, { containers: [APP, container] }));
@@ -208,9 +216,10 @@ test('the embedded data plane, by annotation', () => {
   );
   const proxy = named('istio-proxy')!;
   assert.equal(proxy.args?.[0], 'proxy');
-  assert.deepEqual(named('app')?.readinessProbe, { tcpSocket: { port: 1 } });
+  assert.deepEqual(named('app')?.readinessProbe, { httpGet: { path: '/app-health/app/readyz', port: 15_020 } });
+  assert.equal(argument(proxy, '--probe-address'), '0.0.0.0:15020');
   assert.equal(metadata.annotations?.['prometheus.io/port'], undefined);
-  assert.match(warnings.join(), /makes no probes/);
+  assert.match(warnings.join(), /merges no metrics/);
 });
 
 test('a pod that runs as the proxy’s user is told', () => {

@@ -37,10 +37,10 @@ export function injectPod(pod: WrittenPod, owner: Owner, namespace: Resource | u
   const settings = settingsFor(annotations, options);
   const network = labels['topology.istio.io/network'] ?? options.network;
   const { engine, statusPort, mergeMetrics: merges } = settings;
-  // The embedded data plane has no agent beside it that would answer there.
-  const agent = engine === 'envoy';
-  const metrics = agent && merges ? mergeMetrics(annotations, statusPort) : { annotations, scraped: undefined, url: undefined };
-  const rewrites = agent && role === 'sidecar' && settings.rewriteProbes;
+  // The embedded data plane has no agent beside it that would merge them.
+  const metrics =
+    engine === 'envoy' && merges ? mergeMetrics(annotations, statusPort) : { annotations, scraped: undefined, url: undefined };
+  const rewrites = role === 'sidecar' && settings.rewriteProbes;
   const { spec, probers } = rewrites ? rewriteProbes(pod.spec, statusPort) : { spec: pod.spec, probers: undefined };
   const own = allContainers(spec).find(({ name }) => name === PROXY_CONTAINER);
   const proxy = overlaid(
@@ -115,7 +115,11 @@ function controllerFor(address: string, revision: string): string {
 function overlaid(proxy: Container, own: Container | undefined): Container {
   if (!own) return proxy;
   const { image, ...others } = own;
-  return merged(proxy, image === undefined || image === AUTO_IMAGE ? others : own);
+  if (image === undefined) return merged(proxy, others);
+  if (image !== AUTO_IMAGE) return merged(proxy, own);
+  // Where the pod says nothing of it the API server has put in what holds for an image without a tag: Always.
+  const { imagePullPolicy: _policy, ...said } = others;
+  return merged(proxy, said);
 }
 
 function withContainers(

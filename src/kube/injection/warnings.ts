@@ -41,8 +41,7 @@ export function warningsFor({ metadata, spec }: WrittenPod, settings: PodSetting
     );
   if (proxy.proxyMetadata.ISTIO_META_DNS_CAPTURE?.toLowerCase() === 'true')
     warnings.push('ISTIO_META_DNS_CAPTURE: DNS is not captured; names that only ServiceEntries have are not found');
-  if (engine === 'embedded')
-    warnings.push('the embedded data plane merges no metrics and makes no probes: those of the pod stay as they are');
+  if (engine === 'embedded') warnings.push('the embedded data plane merges no metrics: those of the pod stay as they are');
   return warnings;
 }
 

@@ -1,0 +1,88 @@
+/** The chart, as helm renders it. Written anew by UPDATE_GOLDEN=1. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { loadAll } from 'js-yaml';
+import { productVersion } from '../../src/lib/version.ts';
+import { labBinary, needed } from '../support/lab.ts';
+
+const CHART = join(import.meta.dirname, '../../deploy/chart');
+const GOLDEN = join(import.meta.dirname, 'chart.golden.yaml');
+const HELM = labBinary('helm') ?? 'helm';
+const skip = needed(existsSync(HELM), 'there is no helm: build it with ../shared/kube/build.sh all');
+/** Helm's own is whatever it was built for. */
+const VERSION = ['--kube-version', '1.31.0'];
+
+function helm(...args: readonly string[]) {
+  const { status, stdout, stderr } = spawnSync(HELM, args, { encoding: 'utf8' });
+  return { status, stdout, stderr };
+}
+
+const template = (...args: readonly string[]) => helm('template', 'sallyport', CHART, '--namespace', 'istio-system', ...VERSION, ...args);
+
+test('the chart has the version of the package, and nothing for helm to complain about', { skip }, () => {
+  const { version, appVersion } = loadAll(readFileSync(join(CHART, 'Chart.yaml'), 'utf8'))[0] as { version: string; appVersion: string };
+  assert.deepEqual([version, appVersion], [productVersion(), productVersion()]);
+  const { status, stdout } = helm('lint', CHART, '--strict', ...VERSION);
+  assert.equal(status, 0, stdout);
+});
+
+test('what it installs by default', { skip }, () => {
+  const { stdout } = template();
+  if (process.env.UPDATE_GOLDEN) writeFileSync(GOLDEN, stdout);
+  assert.equal(stdout, readFileSync(GOLDEN, 'utf8'));
+});
+
+test('values that there are not, or that cannot be, are refused', { skip }, () => {
+  for (const value of [
+    'injection.failurPolicy=Fail',
+    'injection.engine=nginx',
+    'replicas=0',
+    'podDisruptionBudget.maxUnavailable=0',
+    'revision=A_b',
+  ])
+    assert.match(template('--set', value).stderr, /values don't meet the specifications of the schema/, value);
+});
+
+test('what it may do is named: no Secrets but the CA and those of the namespaces that are listed, and all containers are restricted', {
+  skip,
+}, () => {
+  const objects = loadAll(template('--set', 'gateways.secretNamespaces={edge}', '--set', 'revision=canary').stdout) as Manifest[];
+  const secrets = objects.flatMap(({ kind, metadata, rules = [] }) =>
+    rules
+      .filter(({ resources = [] }) => resources.includes('secrets') || (resources.includes('*') && kind === 'ClusterRole'))
+      .flatMap((rule) =>
+        rule.resources?.includes('secrets') ? [`${kind} ${metadata.namespace} ${rule.verbs} ${rule.resourceNames ?? ''}`] : [],
+      ),
+  );
+  assert.deepEqual(secrets, ['Role istio-system get,list,watch sallyport-ca', 'Role istio-system create ', 'Role edge get,list,watch ']);
+  for (const { rules = [] } of objects)
+    for (const { apiGroups = [], resources = [], verbs } of rules) {
+      assert.ok(!verbs.includes('*'), 'no rule has all verbs');
+      // All kinds of the groups that are read; of Kubernetes' own groups none.
+      if (resources.includes('*')) assert.ok(apiGroups.every((group) => /\.istio\.io$|^gateway\.networking\./.test(group)));
+    }
+  for (const { spec } of objects.filter(({ kind }) => kind === 'Deployment')) {
+    const { securityContext, containers } = spec!.template.spec;
+    assert.deepEqual([securityContext.runAsNonRoot, securityContext.seccompProfile.type], [true, 'RuntimeDefault']);
+    for (const container of containers) {
+      const { allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities } = container.securityContext;
+      assert.deepEqual([allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities], [false, true, { drop: ['ALL'] }]);
+    }
+  }
+});
+
+interface Manifest {
+  readonly kind: string;
+  readonly metadata: { readonly namespace?: string };
+  readonly rules?: readonly {
+    readonly apiGroups?: readonly string[];
+    readonly resources?: readonly string[];
+    readonly resourceNames?: readonly string[];
+    readonly verbs: readonly string[];
+  }[];
+  // biome-ignore lint/suspicious/noExplicitAny: a Deployment's
+  readonly spec?: { readonly template: any };
+}
