@@ -37,6 +37,7 @@ test('an account, a Deployment and a Service, which go with the Gateway', () => 
   assert.equal(metadata.labels['sidecar.istio.io/inject'], 'false');
   assert.ok(spec.containers[0].args.includes('gateway.networking.k8s.io/gateway-name=web'));
   assert.ok(spec.terminationGracePeriodSeconds > 5);
+  assert.equal(spec.containers[0].startupProbe.periodSeconds, 1);
   assert.equal(Deployment.spec.replicas, undefined, 'a HorizontalPodAutoscaler has its say');
   assert.equal(Service.spec.type, 'LoadBalancer');
   assert.deepEqual(

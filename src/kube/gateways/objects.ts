@@ -30,6 +30,13 @@ const TEMPLATES = 'inject.istio.io/templates';
 /** Beyond the time for which the proxy drains, s: it ends by itself. */
 const END_S = 5;
 const STATUS_PORT = 15021;
+/** Asked each second until the proxy is ready, as Istio's gateways are: readiness alone would be noticed up to 15 s later. */
+const STARTUP_PROBE = {
+  httpGet: { path: '/healthz/ready', port: STATUS_PORT },
+  periodSeconds: 1,
+  timeoutSeconds: 3,
+  failureThreshold: 120,
+};
 
 /** Its name, and that of all that is written for it. */
 export function deployedName({ metadata, spec }: Gateway): string {
@@ -92,7 +99,11 @@ function deploymentSpec(gateway: Gateway, name: string, labels: Texts, annotatio
     template: {
       // The proxy is there: no webhook need look at it.
       metadata: { ...metadata, labels: { ...metadata?.labels, 'sidecar.istio.io/inject': 'false' } },
-      spec: { ...spec, terminationGracePeriodSeconds: Math.ceil(drainS) + END_S },
+      spec: {
+        ...spec,
+        containers: spec.containers.map((container) => ({ ...container, startupProbe: STARTUP_PROBE })),
+        terminationGracePeriodSeconds: Math.ceil(drainS) + END_S,
+      },
     },
   };
 }
