@@ -5,7 +5,7 @@ import type { ApiClient } from '../../config/kubernetes/client.ts';
 import { isStatus } from '../../config/kubernetes/errors.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
 import { isManaged } from '../../gateway-api/gateways.ts';
-import { gatewayApiStatuses } from '../../gateway-api/status/index.ts';
+import { gatewayApiStatuses, type Infrastructure } from '../../gateway-api/status/index.ts';
 import { eventOf } from '../../kube/finding-events.ts';
 import { infrastructureOf } from '../../kube/gateways/addresses.ts';
 import { GatewayApplier } from '../../kube/gateways/apply.ts';
@@ -148,7 +148,7 @@ export class GatewayKeeper {
   /** What each Gateway runs on is made. Refused are those that ask for what is not to be had, with the reason. */
   async #deploy(snapshot: Snapshot, mesh: MeshConfig) {
     const { observed, controller, injection } = this.#options;
-    const refused = new Map<Gateway, string>();
+    const refused = new Map<Gateway, NonNullable<Infrastructure['problem']>>();
     const failures: unknown[] = [];
     const wanted = new Set<string>();
     for (const gateway of snapshot.list('KubernetesGateway')) {
@@ -163,9 +163,10 @@ export class GatewayKeeper {
       try {
         await this.#applier.apply(gatewayObjects(gateway, known.metadata.uid, controller, { ...injection, mesh }));
       } catch (error) {
-        refused.set(gateway, messageOf(error));
+        const itsOwn = error instanceof SallyportError && !error.code.startsWith('cluster-');
+        refused.set(gateway, { reason: itsOwn ? 'InvalidParameters' : 'NoResources', message: messageOf(error) });
         // What the Gateway says is told in its status, what the cluster says here too.
-        if (!(error instanceof SallyportError) || error.code.startsWith('cluster-')) failures.push(error);
+        if (!itsOwn) failures.push(error);
       }
     }
     await this.#applier.prune(wanted);

@@ -9,7 +9,7 @@ import { type Condition, conditionsFor, type GatewayAddress, type ListenerStatus
 /** Which proxies serve a Gateway, as far as is known. */
 export interface Infrastructure {
   readonly addresses: readonly GatewayAddress[];
-  /** Why traffic does not get to a proxy there; undefined where it does. */
+  /** Why traffic does not get to a proxy there; undefined where it does. With the reason `InvalidParameters` it never will, as the Gateway is. */
   readonly problem?: Pick<Condition, 'reason' | 'message'> | undefined;
 }
 
@@ -26,7 +26,9 @@ export function gatewayStatus(
   const unsupported = unsupportedAddress(gateway);
   const accepted = unsupported
     ? condition('Accepted', false, 'UnsupportedAddress', unsupported)
-    : acceptance(condition, invalid, listeners.length);
+    : problem?.reason === 'InvalidParameters'
+      ? condition('Accepted', false, problem.reason, problem.message)
+      : acceptance(condition, invalid, listeners.length);
   const programmed =
     accepted.status === 'False'
       ? condition('Programmed', false, 'Invalid', accepted.message)

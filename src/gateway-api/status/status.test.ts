@@ -52,6 +52,9 @@ test('a Gateway: addresses, and whether traffic gets to a proxy', () => {
   const waiting = statusOf('Gateway', statuses([CLASS, gateway()], pending));
   assert.deepEqual(said(waiting.conditions), { Accepted: 'True Accepted', Programmed: 'False AddressNotAssigned' });
   assert.equal(said(waiting.listeners![0]!.conditions).Programmed, 'False Pending');
+  const refused = { addresses: [], problem: { reason: 'InvalidParameters', message: 'there are none' } };
+  const invalid = statusOf('Gateway', statuses([CLASS, gateway()], refused));
+  assert.deepEqual(said(invalid.conditions), { Accepted: 'False InvalidParameters', Programmed: 'False Invalid' });
   const elsewhere = gateway([HTTP], { addresses: [{ type: 'example.com/named', value: 'x' }] });
   assert.equal(said(statusOf('Gateway', statuses([CLASS, elsewhere])).conditions).Accepted, 'False UnsupportedAddress');
   const others = gateway([HTTP], { gatewayClassName: 'istio' });

@@ -7,15 +7,15 @@ import { deployedName } from './objects.ts';
 
 type Gateway = ResourceOf<'KubernetesGateway'>;
 
-/** @param failed why nothing could be deployed for it */
+/** @param failed why nothing could be deployed for it, as its status says it */
 export function infrastructureOf(
   gateway: Gateway,
   snapshot: Snapshot,
   observed: ObservedObjects,
-  failed: string | undefined,
+  failed: Infrastructure['problem'],
 ): Infrastructure {
   const none = (reason: string, message: string): Infrastructure => ({ addresses: [], problem: { reason, message } });
-  if (failed !== undefined) return none('Invalid', failed);
+  if (failed) return { addresses: [], problem: failed };
   const { namespace } = gateway.metadata;
   const names = serviceNames(gateway);
   const services = names.flatMap((name) => observed.get('Service', namespace, name) ?? []);
