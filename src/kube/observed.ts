@@ -1,6 +1,7 @@
 /** What a controller that writes knows of a cluster's objects beyond the snapshot: their statuses, ids and versions. */
 import { isMapping } from '../api/decode.ts';
-import type { ObjectObserver } from '../config/kubernetes/cluster-objects.ts';
+import { GATEWAY_API } from '../api/gateway-api/common.ts';
+import type { KindNames, ObjectObserver } from '../config/kubernetes/cluster-objects.ts';
 
 /** An object as the API server has it, without what nobody reads. */
 export interface ObservedObject {
@@ -48,10 +49,9 @@ export class ObservedObjects implements ObjectObserver {
     this.#changed = changed;
   }
 
-  put(kind: string, object: Readonly<Record<string, unknown>>): void {
-    // Gateways of Istio's API have no status that is written here, and none of the other group's is without a class.
-    if (kind === 'Gateway' && !(isMapping(object.spec) && 'gatewayClassName' in object.spec)) return;
-    const objects = this.#kinds.get(kind);
+  put(names: KindNames, object: Readonly<Record<string, unknown>>): void {
+    const { kind } = names;
+    const objects = this.#of(names);
     if (!objects || !isMapping(object.metadata)) return;
     const observed = observedOf(object, object.metadata, SPEC_KINDS.has(kind));
     const key = keyOf(observed.metadata.namespace, observed.metadata.name);
@@ -63,8 +63,13 @@ export class ObservedObjects implements ObjectObserver {
     if (!NAMED_ONLY.has(kind)) this.#changed();
   }
 
-  removed(kind: string, namespace: string, name: string): void {
-    if (this.#kinds.get(kind)?.delete(keyOf(namespace, name))) this.#changed();
+  removed(names: KindNames, namespace: string, name: string): void {
+    if (this.#of(names)?.delete(keyOf(namespace, name))) this.#changed();
+  }
+
+  /** Gateways of Istio's API have no status that is written here. */
+  #of({ kind, apiVersion }: KindNames): Map<string, ObservedObject> | undefined {
+    return kind === 'Gateway' && !apiVersion.startsWith(`${GATEWAY_API}/`) ? undefined : this.#kinds.get(kind);
   }
 
   get(kind: string, namespace: string, name: string): ObservedObject | undefined {

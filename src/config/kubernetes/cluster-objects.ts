@@ -29,8 +29,8 @@ export interface Listing extends ListSink {
 export interface ObjectObserver {
   /** Kinds (as documents call them) of whose status it takes care: the snapshot is without it. */
   readonly statusOf: ReadonlySet<string>;
-  put(kind: string, object: Readonly<Record<string, unknown>>): void;
-  removed(kind: string, namespace: string, name: string): void;
+  put(names: KindNames, object: Readonly<Record<string, unknown>>): void;
+  removed(names: KindNames, namespace: string, name: string): void;
 }
 
 interface Name {
@@ -47,7 +47,7 @@ const WITHOUT_STATUS: ReadonlySet<string> = new Set(['CustomResourceDefinition',
 export class ClusterObjects {
   readonly #store = new Store(true);
   /** By the key under which the store has it. */
-  readonly #names = new Map<string, Name & Pick<KindNames, 'kind'>>();
+  readonly #names = new Map<string, Name & { readonly of: KindNames }>();
   readonly #reports = new Set<string>();
   readonly #observer: ObjectObserver | undefined;
   #order: readonly string[] | undefined;
@@ -67,10 +67,10 @@ export class ClusterObjects {
     const source = new ObjectSource(originText({ kind: names.kind, namespace, name: calledThere ?? name }));
     this.#store.set(key, decodeParsed(object, source));
     if (!this.#names.has(key)) {
-      this.#names.set(key, { kind: names.kind, name, namespace });
+      this.#names.set(key, { of: names, name, namespace });
       this.#order = undefined;
     }
-    this.#observer?.put(names.kind, value);
+    this.#observer?.put(names, value);
     return key;
   }
 
@@ -105,7 +105,7 @@ export class ClusterObjects {
     if (!known) return;
     this.#names.delete(key);
     this.#order = undefined;
-    this.#observer?.removed(known.kind, known.namespace, known.name);
+    this.#observer?.removed(known.of, known.namespace, known.name);
   }
 
   /** What can't be read; an empty list where it can be again. */
@@ -138,7 +138,7 @@ export class ClusterObjects {
       this.#store.set(key, { resources: [applied(resource, before)], findings: [] });
       if (resource.kind === 'Deployment' && rollsOut(resource, before)) this.report(`pods of ${key}`, [podsToCome(resource)]);
       const { name, namespace } = resource.metadata;
-      if (!this.#names.has(key)) this.#names.set(key, { kind: resource.kind, name, namespace });
+      if (!this.#names.has(key)) this.#names.set(key, { of: resource, name, namespace });
     }
     this.#order = undefined;
     this.report(

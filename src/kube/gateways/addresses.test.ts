@@ -24,7 +24,11 @@ function found(
   };
   const snapshot = snapshotFromText([object, ...(ready === undefined ? [] : [slice])].map((each) => JSON.stringify(each)).join('\n---\n'));
   const observed = new ObservedObjects();
-  if (service) observed.put('Service', { metadata: { name: 'web-sallyport', namespace: 'shop', resourceVersion: '1' }, ...service });
+  if (service)
+    observed.put(
+      { kind: 'Service', apiVersion: 'v1' },
+      { metadata: { name: 'web-sallyport', namespace: 'shop', resourceVersion: '1' }, ...service },
+    );
   const { addresses, problem } = infrastructureOf(snapshot.list('KubernetesGateway')[0]!, snapshot, observed, failed);
   return [addresses.map(({ value }) => value).join(), problem?.reason];
 }
