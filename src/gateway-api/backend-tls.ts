@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import type { ResourceOf } from '../api/index.ts';
 import type { PathStep } from '../api/resource.ts';
 import { messageOf } from '../lib/errors.ts';
-import { derive } from './derived.ts';
+import { derive, type Locate } from './derived.ts';
 import { serviceHost } from './hosts.ts';
 import { type Context, DERIVED_SUFFIX, type Objects } from './model.ts';
 
@@ -20,26 +20,53 @@ export interface PolicyProblems {
   readonly resolved?: PolicyProblem;
 }
 
+/** What the policies of a namespace say of one host: of all of its ports, and of some. */
+interface Draft {
+  readonly first: Policy;
+  readonly name: string;
+  readonly host: string;
+  whole: { readonly policy: Policy; readonly tls: object } | undefined;
+  readonly ports: { readonly policy: Policy; readonly number: number; readonly tls: object }[];
+}
+
+/** One rule for each host: of several for one host only the oldest would hold. */
 export function deriveBackendTls(context: Context): ResourceOf<'DestinationRule'>[] {
-  const conflicts = conflictsAmong(context.objects.list('BackendTLSPolicy'));
-  return context.objects.list('BackendTLSPolicy').flatMap((policy) =>
-    policy.spec.targetRefs.flatMap((target, index) => {
+  const policies = context.objects.list('BackendTLSPolicy');
+  const conflicts = conflictsAmong(policies);
+  const drafts = new Map<string, Draft>();
+  for (const policy of policies) {
+    policy.spec.targetRefs.forEach((target, index) => {
       const path = ['spec', 'targetRefs', index];
       const older = conflicts.get(target);
       if (older) {
         context.report('SP0014', policy, path, older);
-        return [];
+        return;
       }
       const tls = tlsOf(context, policy);
       const backend = targetOf(context, policy, target, path);
-      if (!backend) return [];
-      const trafficPolicy = backend.port === undefined ? { tls } : { portLevelSettings: [{ port: { number: backend.port }, tls }] };
-      return backend.hosts.map((host, at) => {
+      backend?.hosts.forEach((host, at) => {
+        const key = `${policy.metadata.namespace} ${host}`;
         const name = `${policy.metadata.name}-${index}-${at}-${DERIVED_SUFFIX}`;
-        return derive(policy, { kind: 'DestinationRule', name, spec: { host, trafficPolicy } });
+        const draft: Draft = drafts.get(key) ?? { first: policy, name, host, whole: undefined, ports: [] };
+        drafts.set(key, draft);
+        if (backend.port === undefined) draft.whole ??= { policy, tls };
+        else draft.ports.push({ policy, number: backend.port, tls });
       });
-    }),
-  );
+    });
+  }
+  return [...drafts.values()].map(ruleOf);
+}
+
+function ruleOf({ first, name, host, whole, ports }: Draft): ResourceOf<'DestinationRule'> {
+  const trafficPolicy = {
+    ...(whole && { tls: whole.tls }),
+    ...(ports.length > 0 && { portLevelSettings: ports.map(({ number, tls }) => ({ port: { number }, tls })) }),
+  };
+  const locate: Locate = ([top, , list, index]) => {
+    const port = list === 'portLevelSettings' && typeof index === 'number' ? ports[index] : undefined;
+    return { resource: port?.policy ?? whole?.policy ?? first, path: top === 'metadata' ? ['metadata'] : [] };
+  };
+  return derive(first, { kind: 'DestinationRule', name, spec: { host, trafficPolicy }, locate });
 }
 
 type Target = Policy['spec']['targetRefs'][number];

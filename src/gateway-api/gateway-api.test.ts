@@ -428,6 +428,16 @@ test('BackendTLSPolicies', () => {
   );
   assert.equal(rule(policy({ sectionName: 'https' }, system)).rules[0]!.trafficPolicy!.portLevelSettings[0]!.port!.number, 443);
   assert.equal(rule(policy({ group: '', kind: 'Service', name: 'svc' }, system)).rules[0]!.host, 'svc.default.svc.cluster.local');
+  // One for a port and one for all are one rule: of two for one host only the older would hold.
+  const [both, ...more] = rule(
+    policy({ sectionName: 'https' }, system),
+    policy({}, { ...system, hostname: 'other.example.com' }, 'q'),
+  ).rules;
+  assert.equal(more.length, 0);
+  assert.deepEqual(
+    [both!.trafficPolicy!.tls!.sni, both!.trafficPolicy!.portLevelSettings[0]!.tls!.sni],
+    ['other.example.com', 'www.example.com'],
+  );
   const configMap = { caCertificateRefs: [{ group: '', kind: 'ConfigMap', name: 'ca' }] };
   assert.equal(rule(policy({}, configMap)).rules[0]!.trafficPolicy!.tls!.credentialName, 'configmap://default/ca');
   const refused = (wanted: RegExp, ...policies: Json[]) => {
