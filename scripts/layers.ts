@@ -19,7 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ca: ['lib', 'xds', 'http'],
   learn: ['lib', 'api'],
   convert: ['lib', 'api', 'config', 'registry'],
-  kube: ['lib', 'api', 'config'],
+  kube: ['lib', 'api', 'gateway-api', 'config'],
   prove: ['lib', 'api', 'config', 'registry', 'translate', 'xds', 'http', 'simulate', 'learn', 'convert', 'kube'],
   inputs: ['lib', 'api', 'config', 'analysis', 'xds', 'admin', 'learn', 'convert', 'prove'],
   demo: ['lib', 'xds', 'control'],
@@ -31,6 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   control: [
     'lib',
     'api',
+    'gateway-api',
     'config',
     'registry',
     'analysis',

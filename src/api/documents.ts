@@ -141,6 +141,7 @@ function decodeObject(value: unknown, source: Source, collector: Collector): voi
       labels: metadata.labels,
       annotations: metadata.annotations,
       ...(metadata.creationTimestamp && { creationTimestamp: metadata.creationTimestamp }),
+      ...(metadata.generation !== undefined && { generation: metadata.generation }),
     },
     spec: object.spec,
     ...(object.status !== undefined && { status: object.status }),

@@ -9,6 +9,8 @@ export interface Metadata {
   readonly annotations: Readonly<Record<string, string>>;
   /** RFC 3339, as the API server writes it. */
   readonly creationTimestamp?: string;
+  /** Of an object of a cluster: how often its spec has changed. */
+  readonly generation?: number;
 }
 
 /** One step into a document: a field's name or an index of a list. */

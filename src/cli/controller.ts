@@ -1,10 +1,13 @@
 /** `sallyport controller`: the control plane alone. */
-
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 import { Command, Option } from 'commander';
+import { SALLYPORT_CONTROLLER } from '../api/gateway-api/common.ts';
 import type { OpenSource } from '../control/from-files.ts';
 import type { ClusterDuties } from '../control/kubernetes/index.ts';
 import type { ControlEvent } from '../control/report.ts';
 import { type ClusterOptions, ISTIO_SYSTEM } from '../inputs/cluster.ts';
+import { ObservedObjects } from '../kube/observed.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { TOKEN_AUDIENCE } from '../lib/spiffe.ts';
@@ -22,6 +25,8 @@ interface Options extends ClusterOptions, InjectedOptions {
   readonly rootMaps: boolean;
   readonly webhookConfig?: string;
   readonly clusterTokens: boolean;
+  readonly gateways: boolean;
+  readonly gatewayController: string;
   readonly xds: SocketAddress;
   readonly xdsTls?: SocketAddress;
   readonly tokenJwks?: string;
@@ -92,16 +97,27 @@ export function controllerCommand(): Command {
       false,
     )
     .option('--webhook-config <name>', 'with --kube, the MutatingWebhookConfiguration whose caBundle is kept')
-    .option('--cluster-tokens', "with --kube, take tokens of the cluster's service accounts", false);
+    .option('--cluster-tokens', "with --kube, take tokens of the cluster's service accounts", false)
+    .option(
+      '--gateways',
+      "with --kube, deploy the Gateway API's Gateways and write the statuses of its objects; of several controllers one does",
+      false,
+    )
+    .option(
+      '--gateway-controller <name>',
+      'with --gateways, the controllerName of the GatewayClasses that are meant',
+      SALLYPORT_CONTROLLER,
+    );
   return addClusterOptions(addInjectionOptions(command)).action(async (paths: string[], options: Options) => {
-    const source = sourceOf(paths, options);
+    const observed = options.gateways ? new ObservedObjects() : undefined;
+    const source = sourceOf(paths, options, observed);
     const { startController } = await import('../control/serving/controller.ts');
     process.exitCode = await serve(async () => {
       const { meshConfig, ca, xds, xdsTls, statusAddress, keep: keepMs } = options;
       const { tokenJwks: jwks, tokenAudience: audience, tokenIssuer: issuer } = options;
       const tokens = { jwks, audience, issuer };
       const webhook = options.webhook && { listen: options.webhook, injection: injectionFrom(options, options.revision ?? '') };
-      const { cluster, service } = await dutiesOf(options);
+      const { cluster, service } = await dutiesOf(options, observed);
       const what = { paths, source, meshConfig, ca, xds, xdsTls, tokens, webhook, cluster, service, statusAddress, keepMs };
       const control = await startController(what, sayServed);
       say('ready');
@@ -111,28 +127,42 @@ export function controllerCommand(): Command {
 }
 
 /** Undefined for files. @throws SallyportError `usage` */
-function sourceOf(paths: readonly string[], options: Options): OpenSource | undefined {
+function sourceOf(paths: readonly string[], options: Options, observer: ObservedObjects | undefined): OpenSource | undefined {
   demandSource(paths, options, 'files or folders');
   if (!options.kube) return undefined;
   if (paths.length > 0) throw new SallyportError('usage', 'a controller serves files, or a cluster: leave out the paths, or --kube');
   const { revision, istioNamespace = ISTIO_SYSTEM, meshConfig } = options;
   return async (listener) => {
     const { openKubernetesSource } = await import('../config/kubernetes/source.ts');
-    return openKubernetesSource({ access: await clusterAccess(options), revision, istioNamespace, meshConfig }, listener);
+    return openKubernetesSource({ access: await clusterAccess(options), revision, istioNamespace, meshConfig, observer }, listener);
   };
 }
 
 /** What the controller does in its cluster. @throws SallyportError `usage` */
-async function dutiesOf(options: Options): Promise<{ readonly cluster?: ClusterDuties; readonly service?: string }> {
+async function dutiesOf(
+  options: Options,
+  observed: ObservedObjects | undefined,
+): Promise<{ readonly cluster?: ClusterDuties; readonly service?: string }> {
   const { caSecret, webhookConfig, rootMaps, clusterTokens: tokens, ca, revision = '', istioNamespace: namespace = ISTIO_SYSTEM } = options;
-  const asked = Object.entries({ 'ca-secret': caSecret, 'webhook-config': webhookConfig, 'root-maps': rootMaps, 'cluster-tokens': tokens });
-  const first = asked.find(([, value]) => value !== undefined && value !== false)?.[0];
+  const withCa = { 'ca-secret': caSecret, 'webhook-config': webhookConfig, 'root-maps': rootMaps, 'cluster-tokens': tokens };
+  const named = (all: object) => Object.entries(all).find(([, value]) => value !== undefined && value !== false)?.[0];
+  const first = named(withCa) ?? named({ gateways: observed });
   if (!options.kube && first !== undefined) throw new SallyportError('usage', `--${first} is done in a cluster: it needs --kube`);
-  if (first !== undefined && ca === undefined) throw new SallyportError('usage', `--${first} needs the CA: name its folder with --ca`);
+  if (named(withCa) !== undefined && ca === undefined)
+    throw new SallyportError('usage', `--${first} needs the CA: name its folder with --ca`);
   if (!options.kube) return {};
   const service = `${revision === '' || revision === 'default' ? 'istiod' : `istiod-${revision}`}.${namespace}.svc`;
   if (first === undefined) return { service };
-  return { cluster: { access: await clusterAccess(options), namespace, caSecret, webhookConfig, rootMaps, tokens }, service };
+  const gateways = observed && {
+    observed,
+    controller: options.gatewayController,
+    injection: injectionFrom(options, revision),
+    identity: `${hostname()}_${randomUUID()}`,
+  };
+  return {
+    cluster: { access: await clusterAccess(options), namespace, caSecret, webhookConfig, rootMaps, tokens, gateways, revision },
+    service,
+  };
 }
 
 /** As of other control planes, but that what is published is in force when clients have acknowledged it. */

@@ -71,7 +71,11 @@ export class Store {
       (chosen ? aged.filter((entry) => chosen.has(entry)) : aged).map(({ resource }) => resource);
     const written = tablesOf(resources(inForce), before?.written);
     const derived = deriveFromGatewayApi(
-      { list: (kind) => listIn(written, kind), get: (kind, namespace, name) => getIn(written, kind, namespace, name) },
+      {
+        complete: this.#complete,
+        list: (kind) => listIn(written, kind),
+        get: (kind, namespace, name) => getIn(written, kind, namespace, name),
+      },
       before?.derived,
     );
     const snapshot = new TableSnapshot(

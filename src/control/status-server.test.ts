@@ -21,6 +21,33 @@ test('not ready before there is a configuration, then ready, with what is in for
   assert.equal((await ask('/reload')).status, 404);
 });
 
+test('findings are counted for Prometheus, by code, level and namespace', async (t) => {
+  const finding = (code: string, namespace: string) => ({
+    code,
+    level: 'Warning',
+    message: '',
+    origin: { kind: 'Gateway', namespace, name: 'x' },
+  });
+  const findings = [finding('IST0101', 'a'), finding('IST0101', 'a'), finding('SP1022', 'b"')];
+  const server = await startStatusServer({
+    address: '127.0.0.1',
+    port: 0,
+    report: () => ({ ...report, findings }) as unknown as Report,
+    reload: async () => report,
+  });
+  t.after(() => server.close());
+  const answer = await fetch(`http://127.0.0.1:${server.port}/metrics`);
+  assert.match(answer.headers.get('content-type') ?? '', /^text\/plain; version=0.0.4/);
+  const lines = (await answer.text()).split('\n').filter((line) => !line.startsWith('#'));
+  assert.deepEqual(lines, [
+    'sallyport_findings{code="IST0101",level="Warning",namespace="a"} 2',
+    'sallyport_findings{code="SP1022",level="Warning",namespace="b\\""} 1',
+    'sallyport_proxies 0',
+    'sallyport_proxies_refusing 0',
+    '',
+  ]);
+});
+
 test('a reload that fails says why', async (t) => {
   const reload = () => Promise.reject(new Error('the folder is gone'));
   const server = await startStatusServer({ address: '127.0.0.1', port: 0, report: () => report, reload });

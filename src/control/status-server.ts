@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { findingJson } from '../lib/finding-form.ts';
 import { listening } from '../lib/listen.ts';
 import { createLocalServer } from '../lib/local-server.ts';
+import { metricsText } from './finding-metrics.ts';
 import type { Report } from './report.ts';
 
 export interface StatusServerOptions {
@@ -24,8 +25,8 @@ export interface StatusServer {
 }
 
 /**
- * `GET /healthz/ready`: 200 once a configuration is in force, else 503. `GET /status`: what is in force, as JSON. `POST /reload`, from this machine
- * alone: reads the files now and answers as `/status` when every proxy serves them.
+ * `GET /healthz/ready`: 200 once a configuration is in force, else 503. `GET /status`: what is in force, as JSON. `GET /metrics`: findings and proxies, for
+ * Prometheus. `POST /reload`, from this machine alone: reads the files now and answers as `/status` when every proxy serves them.
  */
 export async function startStatusServer(options: StatusServerOptions): Promise<StatusServer> {
   const server = createLocalServer((request, answer) => {
@@ -34,7 +35,9 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
     request.resume();
     if (route === 'GET /healthz/ready') reply(answer, report ? 200 : 503, undefined);
     else if (route === 'GET /status') reply(answer, report ? 200 : 503, report && { ...statusJson(report), ...options.more?.() });
-    else if (route !== 'POST /reload') reply(answer, 404, { error: 'there are GET /healthz/ready, GET /status and POST /reload' });
+    else if (route === 'GET /metrics') replyText(answer, report ? 200 : 503, report ? metricsText(report) : '');
+    else if (route !== 'POST /reload')
+      reply(answer, 404, { error: 'there are GET /healthz/ready, GET /status, GET /metrics and POST /reload' });
     else if (!isLoopback(request.socket.remoteAddress)) reply(answer, 403, { error: 'a reload can be asked for from this machine only' });
     else {
       options.reload().then(
@@ -70,6 +73,11 @@ function statusJson(report: Report): object {
 function reply(answer: ServerResponse, status: number, body: unknown): void {
   answer.writeHead(status, body === undefined ? {} : { 'content-type': 'application/json' });
   answer.end(body === undefined ? undefined : `${JSON.stringify(body)}\n`);
+}
+
+function replyText(answer: ServerResponse, status: number, text: string): void {
+  answer.writeHead(status, { 'content-type': 'text/plain; version=0.0.4; charset=UTF-8' });
+  answer.end(text);
 }
 
 function isLoopback(address: string | undefined): boolean {

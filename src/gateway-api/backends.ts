@@ -18,33 +18,42 @@ const NOWHERE: RawDestination = { host: INVALID_BACKEND_HOST, port: { number: 1 
 
 /** Where a backend is; nowhere, with a finding, where the reference is not allowed. Whether the host exists is for others to say. */
 export function destinationOf(context: Context, route: Resource, ref: BackendObjectReference, path: readonly PathStep[]): RawDestination {
-  const refuse = (message: string): RawDestination => {
-    context.report('SP0013', route, path, message);
-    return NOWHERE;
-  };
-  const { namespace } = route.metadata;
+  const problem = backendProblem(context, route, ref);
+  if (problem) context.report('SP0013', route, path, problem.message);
+  if (problem) return NOWHERE;
   const port = ref.port === undefined ? {} : { port: { number: ref.port } };
+  if (ref.kind === 'Hostname') return { host: ref.name, ...port };
+  return { host: serviceHost(ref.name, ref.namespace ?? route.metadata.namespace), ...port };
+}
+
+/** Why a reference to a backend may not be used. */
+export interface BackendProblem {
+  /** A `RouteConditionReason` of the API. */
+  readonly reason: 'InvalidKind' | 'RefNotPermitted' | 'BackendNotFound';
+  readonly message: string;
+}
+
+/** Undefined where it may be used. */
+export function backendProblem(context: Context, route: Resource, ref: BackendObjectReference): BackendProblem | undefined {
+  const { namespace } = route.metadata;
+  const invalid = (message: string): BackendProblem => ({ reason: 'InvalidKind', message });
   if (ref.group === ISTIO_NETWORKING && ref.kind === 'Hostname') {
-    if (ref.namespace) return refuse('a Hostname has no namespace: remove it. Until then requests to it are answered 500.');
-    if (ref.port === undefined) return refuse('a Hostname needs a port. Until then requests to it are answered 500.');
-    return { host: ref.name, ...port };
+    if (ref.namespace) return invalid('a Hostname has no namespace: remove it. Until then requests to it are answered 500.');
+    if (ref.port === undefined) return invalid('a Hostname needs a port. Until then requests to it are answered 500.');
+    return undefined;
   }
   if (ref.group !== '' || ref.kind !== 'Service') {
-    return refuse(
+    return invalid(
       `${ref.group ? `${ref.group}/` : ''}${ref.kind} is no backend that is known here, so requests to it are answered 500: name a Service, or a Hostname of ${ISTIO_NETWORKING}.`,
     );
   }
   const owner = ref.namespace ?? namespace;
-  if (
-    owner !== namespace &&
-    !context.onMesh &&
-    !granted(context, route, { group: '', kind: 'Service', namespace: owner, name: ref.name })
-  ) {
-    return refuse(
-      `Service ${owner}/${ref.name} is in another namespace, which has no ReferenceGrant for ${route.kind}s of ${namespace}: requests to it are answered 500. Add one in ${owner}.`,
-    );
-  }
-  return { host: serviceHost(ref.name, owner), ...port };
+  if (owner === namespace || context.onMesh || granted(context, route, { group: '', kind: 'Service', namespace: owner, name: ref.name }))
+    return undefined;
+  return {
+    reason: 'RefNotPermitted',
+    message: `Service ${owner}/${ref.name} is in another namespace, which has no ReferenceGrant for ${route.kind}s of ${namespace}: requests to it are answered 500. Add one in ${owner}.`,
+  };
 }
 
 interface GrantTarget {

@@ -428,6 +428,16 @@ test('BackendTLSPolicies', () => {
   );
   assert.equal(rule(policy({ sectionName: 'https' }, system)).rules[0]!.trafficPolicy!.portLevelSettings[0]!.port!.number, 443);
   assert.equal(rule(policy({ group: '', kind: 'Service', name: 'svc' }, system)).rules[0]!.host, 'svc.default.svc.cluster.local');
+  // One for a port and one for all are one rule: of two for one host only the older would hold.
+  const [both, ...more] = rule(
+    policy({ sectionName: 'https' }, system),
+    policy({}, { ...system, hostname: 'other.example.com' }, 'q'),
+  ).rules;
+  assert.equal(more.length, 0);
+  assert.deepEqual(
+    [both!.trafficPolicy!.tls!.sni, both!.trafficPolicy!.portLevelSettings[0]!.tls!.sni],
+    ['other.example.com', 'www.example.com'],
+  );
   const configMap = { caCertificateRefs: [{ group: '', kind: 'ConfigMap', name: 'ca' }] };
   assert.equal(rule(policy({}, configMap)).rules[0]!.trafficPolicy!.tls!.credentialName, 'configmap://default/ca');
   const refused = (wanted: RegExp, ...policies: Json[]) => {
@@ -435,8 +445,11 @@ test('BackendTLSPolicies', () => {
     assert.match(said, wanted);
     return rules.length;
   };
-  assert.equal(refused(/example.com.other is not known/, policy({}, { wellKnownCACertificates: 'example.com/other' })), 0);
-  assert.equal(refused(/one ConfigMap or Secret/, policy({}, { caCertificateRefs: [{ group: 'x.io', kind: 'K', name: 'n' }] })), 0);
+  // What can't be verified as the policy wants it is not sent in plaintext either.
+  assert.equal(refused(/example.com.other is not known/, policy({}, { wellKnownCACertificates: 'example.com/other' })), 1);
+  const unknown = policy({}, { caCertificateRefs: [{ group: 'x.io', kind: 'K', name: 'n' }] });
+  assert.equal(refused(/one ConfigMap or Secret/, unknown), 1);
+  assert.equal(rule(unknown).rules[0]!.trafficPolicy!.tls!.credentialName, 'kubernetes-gateway://default/No-Authority');
   assert.equal(refused(/no port tls/, policy({ sectionName: 'tls' }, system)), 0);
   assert.equal(refused(/Service svc has no port tls/, policy({ group: '', kind: 'Service', name: 'svc', sectionName: 'tls' }, system)), 0);
   assert.equal(refused(/there is no ServiceEntry default\/none/, policy({ name: 'none' }, system)), 0);

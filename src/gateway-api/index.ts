@@ -29,6 +29,7 @@ export function deriveFromGatewayApi(all: Objects, before?: GatewayApi): Gateway
   // A route may name the Service that comes with a Gateway.
   const created = resources.filter((resource) => resource.kind === 'Service');
   const withCreated: Objects = {
+    complete: objects.complete,
     list: (kind) => objects.list(kind),
     get: <K extends Kind>(kind: K, namespace: string, name: string) =>
       objects.get(kind, namespace, name) ??

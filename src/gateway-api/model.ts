@@ -8,6 +8,8 @@ import type { Finding } from '../lib/finding.ts';
 export interface Objects {
   list<K extends Kind>(kind: K): readonly ResourceOf<K>[];
   get<K extends Kind>(kind: K, namespace: string, name: string): ResourceOf<K> | undefined;
+  /** See `Snapshot`. */
+  readonly complete?: boolean | undefined;
 }
 
 export interface Context {

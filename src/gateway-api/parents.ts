@@ -1,13 +1,13 @@
 /** What routes are attached to: listeners of Gateways, or hosts of the mesh. */
 import { GATEWAY_API, type ParentReference } from '../api/gateway-api/common.ts';
 import type { PathStep } from '../api/resource.ts';
-import type { ServedListener } from './gateways.ts';
+import type { AttachableListener, ServedListener } from './gateways.ts';
 import { commonHosts, serviceHost } from './hosts.ts';
-import type { Context, Route } from './model.ts';
+import type { Context, Objects, Route } from './model.ts';
 
 /** A route on one listener, or on hosts of the mesh. */
-export type Attachment =
-  | { readonly kind: 'listener'; readonly listener: ServedListener; readonly hosts: readonly string[] }
+export type Attachment<L extends AttachableListener = ServedListener> =
+  | { readonly kind: 'listener'; readonly listener: L; readonly hosts: readonly string[] }
   | {
       readonly kind: 'mesh';
       readonly hosts: readonly string[];
@@ -17,65 +17,109 @@ export type Attachment =
       readonly producer: boolean;
     };
 
+/** What becomes of one of a route's parents. */
+export interface ParentOutcome<L extends AttachableListener = ServedListener> {
+  readonly parent: ParentReference;
+  readonly path: readonly PathStep[];
+  readonly attachments: readonly Attachment<L>[];
+  /** Why the route is not attached to it. */
+  readonly refused?: {
+    /** A `RouteConditionReason` of the API. */
+    readonly reason: string;
+    readonly message: string;
+  };
+  /** The parent is another controller's, or is not there. */
+  readonly foreign?: true;
+}
+
 export function attachmentsOf(context: Context, route: Route, listeners: ReadonlyMap<string, readonly ServedListener[]>): Attachment[] {
-  return route.spec.parentRefs.flatMap((parent, index): Attachment[] => {
-    const path = ['spec', 'parentRefs', index];
-    if (parent.group === GATEWAY_API && parent.kind === 'Gateway') return toGateway(context, route, parent, path, listeners);
-    const hosts = meshHosts(context, route, parent, path);
-    const producer = (parent.namespace ?? route.metadata.namespace) === route.metadata.namespace;
-    return hosts.length > 0 ? [{ kind: 'mesh', hosts, port: parent.port, producer }] : [];
+  return parentOutcomes(context, route, listeners).flatMap(({ attachments, refused, path }) => {
+    if (refused) context.report('SP0012', route, path, refused.message);
+    return attachments;
   });
 }
 
-function toGateway(
-  context: Context,
+/** @param listeners by `namespace/name` of their Gateway, of those that are ours */
+export function parentOutcomes<L extends AttachableListener>(
+  { objects }: Pick<Context, 'objects'>,
+  route: Route,
+  listeners: ReadonlyMap<string, readonly L[]>,
+): ParentOutcome<L>[] {
+  return route.spec.parentRefs.map((parent, index) => {
+    const path = ['spec', 'parentRefs', index];
+    const outcome =
+      parent.group === GATEWAY_API && parent.kind === 'Gateway'
+        ? toGateway(objects, route, parent, listeners)
+        : toMesh<L>(objects, route, parent);
+    return { parent, path, ...outcome };
+  });
+}
+
+type Outcome<L extends AttachableListener> = Pick<ParentOutcome<L>, 'attachments' | 'refused' | 'foreign'>;
+
+function refused(reason: string, message: string): { readonly attachments: []; readonly refused: { reason: string; message: string } } {
+  return { attachments: [], refused: { reason, message } };
+}
+
+function toGateway<L extends AttachableListener>(
+  objects: Objects,
   route: Route,
   parent: ParentReference,
-  path: readonly PathStep[],
-  listeners: ReadonlyMap<string, readonly ServedListener[]>,
-): Attachment[] {
+  listeners: ReadonlyMap<string, readonly L[]>,
+): Outcome<L> {
   const { namespace } = route.metadata;
   const owner = parent.namespace ?? namespace;
-  const refuse = (message: string): Attachment[] => {
-    context.report('SP0012', route, path, `${message}, so the route is not attached to it and takes no traffic there.`);
-    return [];
-  };
+  const refuse = (reason: string, message: string) =>
+    refused(reason, `${message}, so the route is not attached to it and takes no traffic there.`);
   const named = `Gateway ${owner}/${parent.name}`;
-  if (!context.objects.get('KubernetesGateway', owner, parent.name)) return refuse(`there is no ${named} of ${GATEWAY_API}`);
+  if (!objects.get('KubernetesGateway', owner, parent.name))
+    return { ...refuse('NoMatchingParent', `there is no ${named} of ${GATEWAY_API}`), foreign: true };
   const served = listeners.get(`${owner}/${parent.name}`);
   // A Gateway of another controller, and so are its routes.
-  if (!served) return [];
+  if (!served) return { attachments: [], foreign: true };
   const meant = served.filter(
     ({ listener }) =>
       (parent.sectionName === undefined || listener.name === parent.sectionName) &&
       (parent.port === undefined || listener.port === parent.port),
   );
-  if (meant.length === 0) return refuse(`${named} serves no listener ${parent.sectionName ?? parent.port ?? ''}`.trimEnd());
+  if (meant.length === 0)
+    return refuse('NoMatchingParent', `${named} serves no listener ${parent.sectionName ?? parent.port ?? ''}`.trimEnd());
   const kinds = meant.filter(({ kinds }) => kinds.includes(route.kind));
-  if (kinds.length === 0) return refuse(`no listener of ${named} takes routes of kind ${route.kind}`);
+  if (kinds.length === 0) return refuse('NotAllowedByListeners', `no listener of ${named} takes routes of kind ${route.kind}`);
   const allowed = kinds.filter(({ namespaces }) => namespaces === undefined || namespaces.has(namespace));
-  if (allowed.length === 0) return refuse(`${named} takes no routes of namespace ${namespace} (allowedRoutes.namespaces of its listeners)`);
+  if (allowed.length === 0)
+    return refuse(
+      'NotAllowedByListeners',
+      `${named} takes no routes of namespace ${namespace} (allowedRoutes.namespaces of its listeners)`,
+    );
   const hostnames = 'hostnames' in route.spec ? route.spec.hostnames : [];
-  const attached = allowed
+  const attachments = allowed
     .map((listener) => ({ kind: 'listener' as const, listener, hosts: commonHosts(hostnames, listener.listener.hostname) }))
     .filter(({ hosts }) => hosts.length > 0);
-  if (attached.length === 0) return refuse(`none of the hostnames (${hostnames.join(', ')}) is one that a listener of ${named} serves`);
-  return attached;
+  if (attachments.length > 0) return { attachments };
+  return refuse('NoMatchingListenerHostname', `none of the hostnames (${hostnames.join(', ')}) is one that a listener of ${named} serves`);
 }
 
-function meshHosts(context: Context, route: Route, parent: ParentReference, path: readonly PathStep[]): readonly string[] {
+function toMesh<L extends AttachableListener>(objects: Objects, route: Route, parent: ParentReference): Outcome<L> {
   const owner = parent.namespace ?? route.metadata.namespace;
-  const missing = (kind: string) => {
-    context.report('SP0012', route, path, `there is no ${kind} ${owner}/${parent.name}, so the route takes no traffic.`);
-    return [];
-  };
-  if ((parent.group === '' || parent.group === 'core') && parent.kind === 'Service') {
-    return context.objects.get('Service', owner, parent.name) ? [serviceHost(parent.name, owner)] : missing('Service');
+  const hosts = meshHosts(objects, parent, owner);
+  if (!hosts) {
+    const message = `a route can't be attached to ${parent.group ? `${parent.group}/` : ''}${parent.kind}, only to a Gateway, a Service or a ServiceEntry.`;
+    return { ...refused('NoMatchingParent', message), foreign: true };
   }
-  if (parent.group === 'networking.istio.io' && parent.kind === 'ServiceEntry') {
-    return context.objects.get('ServiceEntry', owner, parent.name)?.spec.hosts ?? missing('ServiceEntry');
-  }
-  const message = `a route can't be attached to ${parent.group ? `${parent.group}/` : ''}${parent.kind}, only to a Gateway, a Service or a ServiceEntry.`;
-  context.report('SP0012', route, path, message);
-  return [];
+  if (hosts.length === 0)
+    return {
+      ...refused('NoMatchingParent', `there is no ${parent.kind} ${owner}/${parent.name}, so the route takes no traffic.`),
+      foreign: true,
+    };
+  return { attachments: [{ kind: 'mesh', hosts, port: parent.port, producer: owner === route.metadata.namespace }] };
+}
+
+/** None where the object is not there; undefined for kinds that no route is attached to. */
+function meshHosts(objects: Objects, parent: ParentReference, owner: string): readonly string[] | undefined {
+  if ((parent.group === '' || parent.group === 'core') && parent.kind === 'Service')
+    return objects.get('Service', owner, parent.name) ? [serviceHost(parent.name, owner)] : [];
+  if (parent.group === 'networking.istio.io' && parent.kind === 'ServiceEntry')
+    return objects.get('ServiceEntry', owner, parent.name)?.spec.hosts ?? [];
+  return undefined;
 }

@@ -13,6 +13,7 @@ export function recordingReads(objects: Objects): { readonly objects: Objects; r
   return {
     reads,
     objects: {
+      complete: objects.complete,
       list<K extends Kind>(kind: K) {
         const list = objects.list(kind);
         if (!reads.has(kind)) reads.set(kind, (next) => next.list(kind) === list);

@@ -93,13 +93,55 @@ function placeOf(top: unknown, list: unknown): readonly string[] {
 
 type StreamRoute = ResourceOf<'TLSRoute' | 'TCPRoute'>;
 
-export function deriveStreams(context: Context, listeners: Listeners): VirtualService[] {
+export function deriveStreams(context: Context, listeners: Listeners): (VirtualService | ResourceOf<'Gateway'>)[] {
   const routes: StreamRoute[] = [...context.objects.list('TLSRoute'), ...context.objects.list('TCPRoute')];
   return routes
     .sort((a, b) => a.order - b.order)
     .flatMap((route) =>
-      attachmentsOf(context, route, listeners).map((attachment, index) => streamService(context, route, attachment, index)),
+      attachmentsOf(context, route, listeners).flatMap((attachment, index) =>
+        isTerminated(route, attachment)
+          ? terminatedServices(context, route, attachment, index)
+          : [streamService(context, route, attachment, index)],
+      ),
     );
+}
+
+type ListenerAttachment = Extract<Attachment, { readonly kind: 'listener' }>;
+
+/** Whether the gateway ends TLS, and passes on what it carried. */
+function isTerminated(route: StreamRoute, attachment: Attachment): attachment is ListenerAttachment {
+  return route.kind === 'TLSRoute' && attachment.kind === 'listener' && attachment.listener.listener.tls?.mode !== 'Passthrough';
+}
+
+/**
+ * What TLS carried names no host any more: which route it takes has to be decided by the server that ends TLS. The listener's own is that for its own
+ * hostname; for others there is one of the route's.
+ */
+function terminatedServices(context: Context, route: StreamRoute, { listener, hosts }: ListenerAttachment, index: number) {
+  const own = listener.listener.hostname ?? '*';
+  const others = hosts.filter((host) => host !== own);
+  const service = (gateway: string, at: number) => terminatedService(context, route, gateway, `${index}-${at}`);
+  const result: (VirtualService | ResourceOf<'Gateway'>)[] = hosts.includes(own) ? [service(listener.internalName, 0)] : [];
+  if (others.length === 0) return result;
+  const { namespace, name } = route.metadata;
+  const gateway = listener.withHosts(
+    `${namespace}-${name}`,
+    others.map((host) => `${namespace}/${host}`),
+  );
+  return [...result, gateway, service(`${gateway.metadata.namespace}/${gateway.metadata.name}`, 1)];
+}
+
+function terminatedService(context: Context, route: StreamRoute, gateway: string, suffix: string): VirtualService {
+  const rules = route.spec.rules.map(({ backendRefs }, at) => ({
+    route: streamDestinations(context, route, backendRefs, ['spec', 'rules', at, 'backendRefs']),
+  }));
+  const name = `${route.metadata.name}-tls-${suffix}-${DERIVED_SUFFIX}`;
+  return derive(route, {
+    kind: 'VirtualService',
+    name,
+    spec: { hosts: ['*'], gateways: [gateway], tcp: rules },
+    locate: locateStream(route),
+  });
 }
 
 function streamService(context: Context, route: StreamRoute, attachment: Attachment, index: number): VirtualService {

@@ -221,11 +221,20 @@ export class ApiServer {
 
   /** Asks until the answer is there; nothing tells when a server has started, or serves a CRD. */
   // biome-ignore lint/suspicious/noExplicitAny: bodies of all kinds
-  async until(path: string, there: (body: any) => boolean): Promise<void> {
+  until(path: string, there: (body: any) => boolean): Promise<void> {
+    return this.#untilAnswer(path, ({ status, body }) => status === 200 && there(body));
+  }
+
+  untilGone(path: string): Promise<void> {
+    return this.#untilAnswer(path, ({ status }) => status === 404);
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: bodies of all kinds
+  async #untilAnswer(path: string, there: (answer: { status: number; body: any }) => boolean): Promise<void> {
     const end = Date.now() + 180_000;
     for (;;) {
       const answer = await this.ask('GET', path).catch(() => undefined);
-      if (answer?.status === 200 && there(answer.body)) return;
+      if (answer && there(answer)) return;
       if (Date.now() > end) throw new Error(`${path} is not there: ${JSON.stringify(answer)}`);
       await delay(200);
     }

@@ -3,6 +3,13 @@ import { type Infer, integer, list, map, object, port, required, string, withDef
 
 export const GATEWAY_API = 'gateway.networking.k8s.io';
 
+/** What a GatewayClass names whose Gateways are Sallyport's, and Istio's. */
+export const SALLYPORT_CONTROLLER = 'sallyport.dev/gateway-controller';
+export const ISTIO_CONTROLLER = 'istio.io/gateway-controller';
+
+/** The GatewayClass of Sallyport's own. */
+export const DEFAULT_CLASS = 'sallyport';
+
 /**
  * On a Gateway of Istio's API that was derived from one of this API: the namespace of the proxies that serve it. A selector alone picks proxies of
  * every namespace.

@@ -10,11 +10,12 @@ const NAMESPACE_NAME = 'kubernetes.io/metadata.name';
 
 /** @param there the object of the same name that the cluster has, valid or not */
 export function applied(written: ResourceOf<Kind>, there: ResourceOf<Kind> | undefined): ResourceOf<Kind> {
-  const { creationTimestamp } = there?.metadata ?? {};
+  const { creationTimestamp, generation } = there?.metadata ?? {};
   const metadata = {
     ...written.metadata,
     ...(written.kind === 'Namespace' && { labels: { ...written.metadata.labels, [NAMESPACE_NAME]: written.metadata.name } }),
     ...(creationTimestamp !== undefined && { creationTimestamp }),
+    ...(generation !== undefined && { generation }),
   };
   const status = there?.status ?? written.status;
   return { ...written, metadata, ...(status !== undefined && { status }), spec: given(written, there) } as ResourceOf<Kind>;

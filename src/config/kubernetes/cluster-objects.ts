@@ -25,6 +25,14 @@ export interface Listing extends ListSink {
   deleted(value: Record<string, unknown>): void;
 }
 
+/** Told of each object as the API server has it, with what the snapshot leaves out. */
+export interface ObjectObserver {
+  /** Kinds (as documents call them) of whose status it takes care: the snapshot is without it. */
+  readonly statusOf: ReadonlySet<string>;
+  put(names: KindNames, object: Readonly<Record<string, unknown>>): void;
+  removed(names: KindNames, namespace: string, name: string): void;
+}
+
 interface Name {
   readonly name: string;
   readonly namespace: string;
@@ -39,24 +47,30 @@ const WITHOUT_STATUS: ReadonlySet<string> = new Set(['CustomResourceDefinition',
 export class ClusterObjects {
   readonly #store = new Store(true);
   /** By the key under which the store has it. */
-  readonly #names = new Map<string, Name>();
+  readonly #names = new Map<string, Name & { readonly of: KindNames }>();
   readonly #reports = new Set<string>();
+  readonly #observer: ObjectObserver | undefined;
   #order: readonly string[] | undefined;
+
+  constructor(observer?: ObjectObserver) {
+    this.#observer = observer;
+  }
 
   /**
    * Takes an object as the API server has it; returns its key.
    * @param calledThere its name in the cluster, where that is another
    */
   put(value: Record<string, unknown>, names: KindNames, calledThere?: string): string {
-    const object = slim(value, names);
+    const object = slim(value, names, WITHOUT_STATUS.has(names.kind) || this.#observer?.statusOf.has(names.kind));
     const { name, namespace } = object.metadata;
     const key = keyOf(names, namespace, name);
     const source = new ObjectSource(originText({ kind: names.kind, namespace, name: calledThere ?? name }));
     this.#store.set(key, decodeParsed(object, source));
     if (!this.#names.has(key)) {
-      this.#names.set(key, { name, namespace });
+      this.#names.set(key, { of: names, name, namespace });
       this.#order = undefined;
     }
+    this.#observer?.put(names, value);
     return key;
   }
 
@@ -87,7 +101,11 @@ export class ClusterObjects {
 
   #remove(key: string): void {
     this.#store.delete(key);
-    if (this.#names.delete(key)) this.#order = undefined;
+    const known = this.#names.get(key);
+    if (!known) return;
+    this.#names.delete(key);
+    this.#order = undefined;
+    this.#observer?.removed(known.of, known.namespace, known.name);
   }
 
   /** What can't be read; an empty list where it can be again. */
@@ -120,7 +138,7 @@ export class ClusterObjects {
       this.#store.set(key, { resources: [applied(resource, before)], findings: [] });
       if (resource.kind === 'Deployment' && rollsOut(resource, before)) this.report(`pods of ${key}`, [podsToCome(resource)]);
       const { name, namespace } = resource.metadata;
-      if (!this.#names.has(key)) this.#names.set(key, { name, namespace });
+      if (!this.#names.has(key)) this.#names.set(key, { of: resource, name, namespace });
     }
     this.#order = undefined;
     this.report(
@@ -174,14 +192,14 @@ interface Slim {
 }
 
 /** Without what nobody reads, which is most of a Pod. */
-function slim(value: Record<string, unknown>, { kind, apiVersion }: KindNames): Slim {
+function slim(value: Record<string, unknown>, { kind, apiVersion }: KindNames, withoutStatus = false): Slim {
   const { status, ...rest } = value;
   const metadata = isMapping(value.metadata) ? value.metadata : {};
-  const { name, namespace, labels, annotations, creationTimestamp } = metadata;
+  const { name, namespace, labels, annotations, creationTimestamp, generation } = metadata;
   const { [LAST_APPLIED]: _, ...said } = isMapping(annotations) ? annotations : {};
   return {
     ...rest,
-    ...(status !== undefined && !WITHOUT_STATUS.has(kind) && { status }),
+    ...(status !== undefined && !withoutStatus && { status }),
     kind,
     apiVersion,
     metadata: {
@@ -190,6 +208,7 @@ function slim(value: Record<string, unknown>, { kind, apiVersion }: KindNames): 
       ...(isMapping(labels) && { labels }),
       annotations: said,
       ...(typeof creationTimestamp === 'string' && { creationTimestamp }),
+      ...(typeof generation === 'number' && { generation }),
     },
   };
 }

@@ -10,7 +10,7 @@ import { foundIn, type MeshInput, type MeshSource, readMeshConfig } from '../mes
 import type { Snapshot } from '../snapshot.ts';
 import type { ClusterAccess } from './access.ts';
 import { ApiClient } from './client.ts';
-import { ClusterObjects } from './cluster-objects.ts';
+import { ClusterObjects, type ObjectObserver } from './cluster-objects.ts';
 import { isStatus } from './errors.ts';
 import { FollowedLists, type Lost } from './followed.ts';
 import { type IstioMaps, istioMaps, meshMapListing, meshMapName } from './istio-maps.ts';
@@ -23,6 +23,7 @@ export interface KubernetesSourceOptions extends IstioMaps {
   readonly access: ClusterAccess;
   /** A file with MeshConfig, in place of the ConfigMap. */
   readonly meshConfig?: string | undefined;
+  readonly observer?: ObjectObserver | undefined;
   readonly times?: Partial<ReflectorTimes & { readonly coalesce: CoalesceOptions; readonly rediscoverMs: number; readonly lostMs: number }>;
 }
 
@@ -51,7 +52,7 @@ class KubernetesSource implements MeshSource {
   readonly #options: KubernetesSourceOptions;
   readonly #listener: Listener<MeshInput>;
   readonly #client: ApiClient;
-  readonly #objects = new ClusterObjects();
+  readonly #objects: ClusterObjects;
   readonly #lists: FollowedLists;
   readonly #kept = new KeptMeshConfig();
   readonly #coalescer: Coalescer;
@@ -66,6 +67,7 @@ class KubernetesSource implements MeshSource {
   constructor(options: KubernetesSourceOptions, listener: Listener<MeshInput>) {
     const { access, times = {} } = options;
     this.#options = options;
+    this.#objects = new ClusterObjects(options.observer);
     this.#listener = listener;
     this.#client = new ApiClient(access);
     this.#coalescer = new Coalescer(() => void this.#inTurn(() => this.#take(false)).catch(() => undefined), times.coalesce ?? COALESCE);

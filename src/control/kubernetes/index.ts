@@ -1,10 +1,14 @@
 /** What a controller does in its cluster beyond reading resources: it keeps its CA there, and what others know it by. */
+
+import type { MeshConfig } from '../../api/index.ts';
 import type { Identities } from '../../ca/identities.ts';
 import type { IssuerKeys } from '../../ca/tokens.ts';
 import type { ClusterAccess } from '../../config/kubernetes/access.ts';
 import { ApiClient } from '../../config/kubernetes/client.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
+import type { Finding } from '../../lib/finding.ts';
 import { openAuthoritySecret } from './authority-secret.ts';
+import { type GatewayDuties, GatewayKeeper } from './gateway-keeper.ts';
 import { RootMaps } from './root-maps.ts';
 import { followTokenKeys } from './token-keys.ts';
 import { WebhookBundle } from './webhook-bundle.ts';
@@ -21,6 +25,10 @@ export interface ClusterDuties {
   readonly webhookConfig: string | undefined;
   /** Tokens of this cluster's service accounts are taken. */
   readonly tokens: boolean;
+  /** Gateways are deployed and statuses written; undefined: they are not. */
+  readonly gateways?: GatewayDuties | undefined;
+  /** Of this control plane; empty for the one without a name. */
+  readonly revision: string;
 }
 
 export class ClusterKeeper {
@@ -30,6 +38,9 @@ export class ClusterKeeper {
   readonly #ends: (() => void)[] = [];
   readonly #renew: (() => void)[] = [];
   #maps: RootMaps | undefined;
+  #gateways: GatewayKeeper | undefined;
+  /** Before anybody keeps Gateways. */
+  readonly #found: Finding[] = [];
   /** Undefined where tokens of the cluster are not taken. */
   issuer: (() => IssuerKeys) | undefined;
 
@@ -46,7 +57,7 @@ export class ClusterKeeper {
       await keeper.#open(folder);
       return keeper;
     } catch (error) {
-      keeper.close();
+      await keeper.close();
       throw error;
     }
   }
@@ -59,6 +70,14 @@ export class ClusterKeeper {
     const { keys, close } = await followTokenKeys(this.#client, this.#failed);
     this.issuer = keys;
     this.#ends.push(close);
+  }
+
+  /** From now on Gateways are deployed, and statuses written. */
+  keepGateways(): void {
+    const { gateways, namespace, revision } = this.#duties;
+    if (!gateways) return;
+    this.#gateways = new GatewayKeeper({ ...gateways, client: this.#client, namespace, revision, failed: this.#failed });
+    this.#gateways.tell(this.#found.splice(0), []);
   }
 
   /** From now on what others know the control plane by is kept. */
@@ -79,8 +98,15 @@ export class ClusterKeeper {
   }
 
   /** What the cluster holds now. */
-  see(snapshot: Snapshot): void {
+  see(snapshot: Snapshot, mesh: MeshConfig): void {
     this.#maps?.setNamespaces(snapshot.list('Namespace'));
+    this.#gateways?.see(snapshot, mesh);
+  }
+
+  /** What is new among findings. */
+  tell(fresh: readonly Finding[], mended: readonly Finding[]): void {
+    if (this.#gateways) this.#gateways.tell(fresh, mended);
+    else this.#found.push(...fresh);
   }
 
   /** The CA is another than it was. */
@@ -88,8 +114,9 @@ export class ClusterKeeper {
     for (const renew of this.#renew) renew();
   }
 
-  close(): void {
+  async close(): Promise<void> {
     for (const end of this.#ends) end();
+    await this.#gateways?.close();
     this.#client.close();
   }
 }

@@ -70,16 +70,19 @@ export async function startController(options: ControllerOptions, tell: (event: 
       for (const credentials of tls) credentials.renew();
       keeper?.authorityChanged();
     },
-    tell,
+    tell: (event) => {
+      if (event.kind === 'findings') keeper?.tell(event.fresh, event.mended);
+      tell(event);
+    },
     prepare: (input) => {
-      keeper?.see(input.snapshot);
+      keeper?.see(input.snapshot, input.mesh);
       return { input, findings: [], proxies: (mesh) => served.identitiesIn(mesh) };
     },
     fleet: (host) => served.openFleet(host),
     more: () => ({ streams: streamsJson(served.streams) }),
   });
-  const control = await started.catch((error: unknown) => {
-    keeper?.close();
+  const control = await started.catch(async (error: unknown) => {
+    await keeper?.close();
     throw error;
   });
   const servers: GrpcServer[] = [];
@@ -88,7 +91,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
   const close = async (graceMs: number) => {
     await Promise.all(servers.map((server) => server.close(graceMs)));
     hook?.close();
-    keeper?.close();
+    await keeper?.close();
     for (const credentials of tls) credentials.close();
     await control.close(graceMs);
   };
@@ -101,9 +104,10 @@ export async function startController(options: ControllerOptions, tell: (event: 
     if (xds.port > 0)
       servers.push(await startAdsServer({ listen: xds, option: '--xds', admit, answer, more: clientStatus(() => served.streams) }));
     const trustDomain = () => control.report.mesh.config.trustDomain;
-    if (keeper && identities) {
-      keeper.keep(identities, trustDomain);
-      keeper.see(control.report.mesh.snapshot);
+    if (keeper) {
+      if (identities) keeper.keep(identities, trustDomain);
+      keeper.keepGateways();
+      keeper.see(control.report.mesh.snapshot, control.report.mesh.config);
     }
     if (webhook && identities) {
       const credentials = meshCredentials(identities, trustDomain(), failed, service);

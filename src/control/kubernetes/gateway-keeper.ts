@@ -1,0 +1,175 @@
+/** Deploys the Gateways of the Kubernetes Gateway API and says of its objects what becomes of them: the one of several controllers that holds the Lease. */
+import { DEFAULT_CLASS, GATEWAY_API, SALLYPORT_CONTROLLER } from '../../api/gateway-api/common.ts';
+import type { MeshConfig, ResourceOf } from '../../api/index.ts';
+import type { ApiClient } from '../../config/kubernetes/client.ts';
+import { isStatus } from '../../config/kubernetes/errors.ts';
+import type { Snapshot } from '../../config/snapshot.ts';
+import { isManaged } from '../../gateway-api/gateways.ts';
+import { gatewayApiStatuses, type Infrastructure } from '../../gateway-api/status/index.ts';
+import { eventOf } from '../../kube/finding-events.ts';
+import { infrastructureOf } from '../../kube/gateways/addresses.ts';
+import { GatewayApplier } from '../../kube/gateways/apply.ts';
+import { deployedName, gatewayObjects } from '../../kube/gateways/objects.ts';
+import type { InjectionOptions } from '../../kube/injection/settings.ts';
+import { Election, type ElectionTimes } from '../../kube/leader-election.ts';
+import type { ObservedObjects } from '../../kube/observed.ts';
+import { pathOf, pathOfAll } from '../../kube/paths.ts';
+import { writeStatuses } from '../../kube/status/writer.ts';
+import { messageOf, SallyportError } from '../../lib/errors.ts';
+import type { Finding } from '../../lib/finding.ts';
+import { FIELD_MANAGER, Upkeep } from './upkeep.ts';
+
+/** What is kept of the Gateway API. */
+export interface GatewayDuties {
+  /** Of whose classes the Gateways are ours. */
+  readonly controller: string;
+  /** Told of the cluster's objects by whoever reads them. */
+  readonly observed: ObservedObjects;
+  readonly injection: Omit<InjectionOptions, 'mesh'>;
+  /** Who this controller is among its replicas. */
+  readonly identity: string;
+  readonly times?: ElectionTimes | undefined;
+}
+
+export interface GatewayKeeperOptions extends GatewayDuties {
+  readonly client: ApiClient;
+  /** Where the Lease is. */
+  readonly namespace: string;
+  /** Of this control plane, empty for the one without a name: each has a Lease of its own. */
+  readonly revision: string;
+  readonly failed: (error: unknown) => void;
+}
+
+/** Findings of one moment that become Events: who brings thousands of them needs no more to know of it. */
+const MOST_EVENTS = 100;
+
+type Gateway = ResourceOf<'KubernetesGateway'>;
+
+export class GatewayKeeper {
+  readonly #options: GatewayKeeperOptions;
+  readonly #upkeep: Upkeep;
+  readonly #election: Election;
+  readonly #applier: GatewayApplier;
+  /** Found and not yet written. */
+  readonly #events: { readonly finding: Finding; readonly mended: boolean }[] = [];
+  #seen: { readonly snapshot: Snapshot; readonly mesh: MeshConfig } | undefined;
+
+  constructor(options: GatewayKeeperOptions) {
+    const { client, observed, controller, namespace, revision, identity, failed, times } = options;
+    this.#options = options;
+    this.#upkeep = new Upkeep(() => this.#run(), failed);
+    this.#election = new Election({
+      client,
+      namespace,
+      name: revision === '' || revision === 'default' ? 'sallyport-leader' : `sallyport-leader-${revision}`,
+      identity,
+      changed: (leads) => {
+        this.#applier.forget();
+        if (!leads) return;
+        // What was found before, the one told who led then.
+        if (this.#election.followed) this.#events.length = 0;
+        this.#upkeep.due();
+      },
+      failed,
+      times,
+    });
+    this.#applier = new GatewayApplier({ client, observed, controller, fieldManager: FIELD_MANAGER, leads: () => this.#election.leads });
+    observed.follow(() => this.#upkeep.due());
+  }
+
+  /** What the cluster holds now. */
+  see(snapshot: Snapshot, mesh: MeshConfig): void {
+    this.#seen = { snapshot, mesh };
+    this.#upkeep.due();
+  }
+
+  /** Findings as Events of their objects; those of one moment no more than so many. */
+  tell(fresh: readonly Finding[], mended: readonly Finding[]): void {
+    const all = [...fresh.map((finding) => ({ finding, mended: false })), ...mended.map((finding) => ({ finding, mended: true }))];
+    this.#events.push(...all.slice(0, MOST_EVENTS));
+    this.#events.splice(0, this.#events.length - MOST_EVENTS);
+    this.#upkeep.due();
+  }
+
+  async #writeEvents(): Promise<void> {
+    const { observed, controller, identity, client } = this.#options;
+    for (const { finding, mended } of this.#events.splice(0)) {
+      const { kind, namespace, name } = finding.origin;
+      const uid = observed.get(kind === 'KubernetesGateway' ? 'Gateway' : kind, namespace, name)?.metadata.uid;
+      const event = eventOf(finding, mended, { uid, controller, identity, now: Date.now() });
+      if (!event || !this.#election.leads) continue;
+      const path = pathOfAll('Event', event.metadata.namespace);
+      // An Event that can't be written is no reason to stop: the finding stands in the status and is said.
+      await client
+        .send('POST', path, event)
+        .catch((error: unknown) => isStatus(error, 404) || isStatus(error, 409) || this.#options.failed(error));
+    }
+  }
+
+  /** Gives the Lease back. */
+  async close(): Promise<void> {
+    this.#upkeep.close();
+    await this.#election.close();
+  }
+
+  async #run(): Promise<void> {
+    if (!this.#election.leads || !this.#seen) return;
+    const { snapshot, mesh } = this.#seen;
+    const { observed, controller, client } = this.#options;
+    const leads = () => this.#election.leads;
+    await this.#declareClass();
+    const { refused, failures } = await this.#deploy(snapshot, mesh);
+    const infrastructure = (gateway: Gateway) => infrastructureOf(gateway, snapshot, observed, refused.get(gateway));
+    const wanted = gatewayApiStatuses(snapshot, { controller, infrastructure });
+    const unwritten = await writeStatuses(wanted, { client, observed, controller, leads, now: Date.now });
+    await this.#writeEvents();
+    const [first] = [...failures, ...unwritten];
+    if (first) throw first;
+  }
+
+  /** Istio makes its class itself, too. */
+  async #declareClass(): Promise<void> {
+    const { observed, controller, client } = this.#options;
+    if (controller !== SALLYPORT_CONTROLLER || observed.get('GatewayClass', '', DEFAULT_CLASS)) return;
+    const object = {
+      apiVersion: `${GATEWAY_API}/v1`,
+      kind: 'GatewayClass',
+      metadata: { name: DEFAULT_CLASS },
+      spec: { controllerName: controller, description: 'Gateways that Sallyport deploys and serves' },
+    };
+    await client.send(
+      'PATCH',
+      `${pathOf('GatewayClass', '', DEFAULT_CLASS)}?fieldManager=${FIELD_MANAGER}`,
+      object,
+      'application/apply-patch+yaml',
+    );
+  }
+
+  /** What each Gateway runs on is made. Refused are those that ask for what is not to be had, with the reason. */
+  async #deploy(snapshot: Snapshot, mesh: MeshConfig) {
+    const { observed, controller, injection } = this.#options;
+    const refused = new Map<Gateway, NonNullable<Infrastructure['problem']>>();
+    const failures: unknown[] = [];
+    const wanted = new Set<string>();
+    for (const gateway of snapshot.list('KubernetesGateway')) {
+      const { namespace, name } = gateway.metadata;
+      const declared = snapshot.get('GatewayClass', '', gateway.spec.gatewayClassName);
+      // A class that is taken away takes no proxies away.
+      if (!declared) wanted.add(`${namespace}/${deployedName(gateway)}`);
+      if (declared?.spec.controllerName !== controller || !isManaged(gateway)) continue;
+      wanted.add(`${namespace}/${deployedName(gateway)}`);
+      const known = observed.get('Gateway', namespace, name);
+      if (!known || known.metadata.deleted) continue;
+      try {
+        await this.#applier.apply(gatewayObjects(gateway, known.metadata.uid, controller, { ...injection, mesh }));
+      } catch (error) {
+        const itsOwn = error instanceof SallyportError && !error.code.startsWith('cluster-');
+        refused.set(gateway, { reason: itsOwn ? 'InvalidParameters' : 'NoResources', message: messageOf(error) });
+        // What the Gateway says is told in its status, what the cluster says here too.
+        if (!itsOwn) failures.push(error);
+      }
+    }
+    await this.#applier.prune(wanted);
+    return { refused, failures };
+  }
+}

@@ -1,0 +1,33 @@
+/** Whether there is what a listener's certificates are to be. */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import type { KubernetesListener, ResourceOf } from '../../api/index.ts';
+import { messageOf } from '../../lib/errors.ts';
+import type { ListenerProblem } from '../gateways.ts';
+import type { Context } from '../model.ts';
+
+/** Undefined where all that it names is there, or where the listener has no certificates. */
+export function certificateProblem(
+  { objects }: Context,
+  gateway: ResourceOf<'KubernetesGateway'>,
+  { tls, protocol }: KubernetesListener,
+): ListenerProblem | undefined {
+  if (!tls || tls.mode === 'Passthrough' || (protocol !== 'HTTPS' && protocol !== 'TLS')) return undefined;
+  for (const { name, namespace = gateway.metadata.namespace } of tls.certificateRefs) {
+    const secret = objects.get('Secret', namespace, name);
+    const wrong = secret ? wrongWith(secret) : 'there is no such Secret';
+    if (wrong !== undefined)
+      return { condition: 'ResolvedRefs', reason: 'InvalidCertificateRef', message: `Secret ${namespace}/${name}: ${wrong}.` };
+  }
+  return undefined;
+}
+
+function wrongWith({ spec: { data } }: ResourceOf<'Secret'>): string | undefined {
+  const [certificate, key] = [data['tls.crt']?.revealText(), data['tls.key']?.revealText()];
+  if (certificate === undefined || key === undefined) return 'it lacks tls.crt or tls.key';
+  try {
+    const parsed = new X509Certificate(certificate);
+    return parsed.checkPrivateKey(createPrivateKey(key)) ? undefined : 'its key is not that of its certificate';
+  } catch (error) {
+    return `it holds no certificate with its key (${messageOf(error)})`;
+  }
+}

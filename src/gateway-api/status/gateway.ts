@@ -1,0 +1,105 @@
+/** The status of a Gateway of ours. */
+import { GATEWAY_API } from '../../api/gateway-api/common.ts';
+import type { ResourceOf } from '../../api/index.ts';
+import type { GatewayOutcome, ListenerOutcome, ListenerProblem } from '../gateways.ts';
+import type { Context } from '../model.ts';
+import { certificateProblem } from './certificates.ts';
+import { type Condition, conditionsFor, type GatewayAddress, type ListenerStatus, type WantedStatus } from './condition.ts';
+
+/** Which proxies serve a Gateway, as far as is known. */
+export interface Infrastructure {
+  readonly addresses: readonly GatewayAddress[];
+  /** Why traffic does not get to a proxy there; undefined where it does. With the reason `InvalidParameters` it never will, as the Gateway is. */
+  readonly problem?: Pick<Condition, 'reason' | 'message'> | undefined;
+}
+
+/** @param counts of routes, by listener */
+export function gatewayStatus(
+  context: Context,
+  { gateway, listeners }: GatewayOutcome,
+  { addresses, problem }: Infrastructure,
+  counts: ReadonlyMap<ListenerOutcome, number>,
+): WantedStatus {
+  const condition = conditionsFor(gateway);
+  const found = listeners.map((listener) => ({ listener, problem: listener.problem ?? secondLook(context, listener) }));
+  const invalid = found.filter(({ problem: each }) => each !== undefined);
+  const unsupported = unsupportedAddress(gateway);
+  const accepted = unsupported
+    ? condition('Accepted', false, 'UnsupportedAddress', unsupported)
+    : problem?.reason === 'InvalidParameters'
+      ? condition('Accepted', false, problem.reason, problem.message)
+      : acceptance(condition, invalid, listeners.length);
+  const programmed =
+    accepted.status === 'False'
+      ? condition('Programmed', false, 'Invalid', accepted.message)
+      : problem
+        ? condition('Programmed', false, problem.reason, problem.message)
+        : condition('Programmed', true, 'Programmed', 'the proxies of this Gateway have its configuration');
+  const { namespace, name } = gateway.metadata;
+  const status = {
+    addresses,
+    conditions: [accepted, programmed],
+    listeners: found.map(({ listener, problem: own }) => listenerStatus(listener, own, counts.get(listener) ?? 0, problem)),
+  };
+  return { kind: 'Gateway', namespace, name, status };
+}
+
+type NewCondition = ReturnType<typeof conditionsFor>;
+
+function acceptance(
+  condition: NewCondition,
+  invalid: readonly { readonly listener: ListenerOutcome; readonly problem: ListenerProblem | undefined }[],
+  all: number,
+): Condition {
+  if (invalid.length === 0) return condition('Accepted', true, 'Accepted', 'all of its listeners are served');
+  const names = invalid.map(({ listener, problem }) => `${listener.listener.name}: ${problem!.message}`).join(' ');
+  // What a listener refers to may come at any time: the Gateway itself is well.
+  const refused = invalid.filter(({ problem }) => problem!.condition === 'Accepted').length;
+  return condition('Accepted', refused < all, 'ListenersNotValid', `not all of its listeners are served. ${names}`);
+}
+
+function unsupportedAddress({ spec }: ResourceOf<'KubernetesGateway'>): string | undefined {
+  const other = spec.addresses.find(({ type }) => type !== 'Hostname' && type !== 'IPAddress');
+  return other && `an address of type ${other.type} is not served: use Hostname with the name of a Service, or IPAddress.`;
+}
+
+/** What a listener refers to, as far as other objects say it. */
+function secondLook(context: Context, { gateway, listener, kinds }: ListenerOutcome): ListenerProblem | undefined {
+  const unknown = listener.allowedRoutes.kinds.filter(
+    ({ kind, group }) => group !== GATEWAY_API || !(kinds as readonly string[]).includes(kind),
+  );
+  if (unknown.length > 0) {
+    const message = `it takes no routes of ${unknown.map(({ kind, group }) => `${group}/${kind}`).join(', ')}.`;
+    return { condition: 'ResolvedRefs', reason: 'InvalidRouteKinds', message };
+  }
+  return certificateProblem(context, gateway, listener);
+}
+
+function listenerStatus(
+  { gateway, listener, kinds }: ListenerOutcome,
+  problem: ListenerProblem | undefined,
+  attachedRoutes: number,
+  pending: Infrastructure['problem'],
+): ListenerStatus {
+  const condition = conditionsFor(gateway);
+  const of = (type: ListenerProblem['condition'], words: string) =>
+    problem?.condition === type ? condition(type, false, problem.reason, problem.message) : condition(type, true, type, words);
+  const accepted = of('Accepted', 'the listener is valid');
+  // Some of its kinds being unknown keeps a listener from nothing.
+  const served = !problem || (problem.reason === 'InvalidRouteKinds' && kinds.length > 0);
+  return {
+    name: listener.name,
+    supportedKinds: problem?.condition === 'Accepted' ? [] : kinds.map((kind) => ({ group: GATEWAY_API, kind })),
+    attachedRoutes,
+    conditions: [
+      accepted,
+      condition('Conflicted', false, 'NoConflicts', 'it can be told from the other listeners'),
+      !served
+        ? condition('Programmed', false, 'Invalid', problem!.message)
+        : pending
+          ? condition('Programmed', false, 'Pending', pending.message)
+          : condition('Programmed', true, 'Programmed', 'the proxies of the Gateway have it'),
+      of('ResolvedRefs', 'all that it refers to is there'),
+    ],
+  };
+}

@@ -1,0 +1,42 @@
+/** What the objects of the Kubernetes Gateway API are to be told of themselves: their statuses, of one snapshot. Pure. */
+import type { ResourceOf } from '../../api/index.ts';
+import { deriveGateways, type ListenerOutcome } from '../gateways.ts';
+import { createContext, type Objects, type Route } from '../model.ts';
+import type { WantedStatus } from './condition.ts';
+import { gatewayStatus, type Infrastructure } from './gateway.ts';
+import { classStatus } from './gateway-class.ts';
+import { policyStatuses } from './policy.ts';
+import { attachedTo, routeStatus } from './route.ts';
+
+export type { Condition, GatewayAddress, StatusFields, WantedStatus } from './condition.ts';
+export type { Infrastructure } from './gateway.ts';
+
+export interface StatusOptions {
+  /** The statuses of Gateways of this controller's classes alone, and of what is attached to them, are said. */
+  readonly controller: string;
+  /** Which proxies serve a Gateway. */
+  readonly infrastructure: (gateway: ResourceOf<'KubernetesGateway'>) => Infrastructure;
+}
+
+export function gatewayApiStatuses(objects: Objects, options: StatusOptions): WantedStatus[] {
+  const { context } = createContext(objects);
+  const classes = objects.list('GatewayClass').filter(({ spec }) => spec.controllerName === options.controller);
+  const names = new Set(classes.map(({ metadata }) => metadata.name));
+  const outcomes = deriveGateways(context).outcomes.filter(({ gateway }) => names.has(gateway.spec.gatewayClassName));
+  const listeners = new Map<string, readonly ListenerOutcome[]>(
+    outcomes.map(({ gateway: { metadata }, listeners }) => [`${metadata.namespace}/${metadata.name}`, listeners]),
+  );
+  const routes: readonly Route[] = [
+    ...objects.list('HTTPRoute'),
+    ...objects.list('GRPCRoute'),
+    ...objects.list('TLSRoute'),
+    ...objects.list('TCPRoute'),
+  ];
+  const attached = attachedTo(context, routes, listeners);
+  return [
+    ...classes.map(classStatus),
+    ...outcomes.map((outcome) => gatewayStatus(context, outcome, options.infrastructure(outcome.gateway), attached.counts)),
+    ...attached.routes.flatMap((each) => routeStatus(context, each)),
+    ...policyStatuses(context, attached),
+  ];
+}

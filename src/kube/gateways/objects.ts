@@ -1,0 +1,138 @@
+/** What runs a Gateway of the Kubernetes Gateway API in a cluster: a Deployment, its Service and its ServiceAccount, as Istio deploys them. Pure. */
+import { GATEWAY_API, GATEWAY_NAME_LABEL } from '../../api/gateway-api/common.ts';
+import type { ResourceOf } from '../../api/index.ts';
+import { SallyportError } from '../../lib/errors.ts';
+import { injectPod } from '../injection/inject.ts';
+import type { Fields, WrittenPod } from '../injection/pod.ts';
+import { ENGINE_ANNOTATION, type InjectionOptions } from '../injection/settings.ts';
+
+type Gateway = ResourceOf<'KubernetesGateway'>;
+
+/** An object to be applied. */
+export interface Written extends Fields {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: Fields & { readonly name: string; readonly namespace: string };
+}
+
+/** On what was written for a Gateway: by which controller, so that none takes away what is another's. */
+export const MANAGED_LABEL = 'gateway.sallyport.dev/managed';
+/** Its value: `/` has no place in labels. */
+export function managedBy(controller: string): string {
+  return controller.replaceAll('/', '-');
+}
+
+const CLASS_LABEL = 'gateway.networking.k8s.io/gateway-class-name';
+/** `ClusterIP`, `NodePort` or `LoadBalancer`, as Istio knows it. */
+const SERVICE_TYPE = 'networking.istio.io/service-type';
+const SERVICE_TYPES = ['ClusterIP', 'NodePort', 'LoadBalancer'];
+const TEMPLATES = 'inject.istio.io/templates';
+/** Beyond the time for which the proxy drains, s: it ends by itself. */
+const END_S = 5;
+const STATUS_PORT = 15021;
+/** Asked each second until the proxy is ready, as Istio's gateways are: readiness alone would be noticed up to 15 s later. */
+const STARTUP_PROBE = {
+  httpGet: { path: '/healthz/ready', port: STATUS_PORT },
+  periodSeconds: 1,
+  timeoutSeconds: 3,
+  failureThreshold: 120,
+};
+
+/** Its name, and that of all that is written for it. */
+export function deployedName({ metadata, spec }: Gateway): string {
+  return `${metadata.name}-${spec.gatewayClassName}`;
+}
+
+/**
+ * @param uid of the Gateway, with which what is written for it goes
+ * @throws SallyportError `gateway-parameters` for what it asks for and is not to be had; as `injectPod`
+ */
+export function gatewayObjects(gateway: Gateway, uid: string, controller: string, options: InjectionOptions): Written[] {
+  const { namespace } = gateway.metadata;
+  const { parametersRef } = gateway.spec.infrastructure ?? {};
+  if (parametersRef)
+    throw new SallyportError(
+      'gateway-parameters',
+      `infrastructure.parametersRef names ${parametersRef.kind} ${parametersRef.name}: there are no parameters but infrastructure's labels and annotations. Remove it`,
+    );
+  const name = deployedName(gateway);
+  const { labels: wantedLabels = {}, annotations = {} } = gateway.spec.infrastructure ?? {};
+  const labels = {
+    ...wantedLabels,
+    [GATEWAY_NAME_LABEL]: gateway.metadata.name,
+    [CLASS_LABEL]: gateway.spec.gatewayClassName,
+    [MANAGED_LABEL]: managedBy(controller),
+  };
+  const metadata = {
+    name,
+    namespace,
+    labels,
+    annotations,
+    ownerReferences: [{ apiVersion: `${GATEWAY_API}/v1`, kind: 'Gateway', name: gateway.metadata.name, uid, controller: true }],
+  };
+  return [
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
+    { apiVersion: 'apps/v1', kind: 'Deployment', metadata, spec: deploymentSpec(gateway, name, labels, annotations, options) },
+    { apiVersion: 'v1', kind: 'Service', metadata, spec: serviceSpec(gateway) },
+  ];
+}
+
+type Texts = Readonly<Record<string, string>>;
+
+function deploymentSpec(gateway: Gateway, name: string, labels: Texts, annotations: Texts, options: InjectionOptions): Fields {
+  const engine = gateway.metadata.annotations[ENGINE_ANNOTATION];
+  const pod: WrittenPod = {
+    metadata: {
+      labels: { ...labels, 'service.istio.io/canonical-name': name, 'service.istio.io/canonical-revision': 'latest' },
+      annotations: { ...(engine !== undefined && { [ENGINE_ANNOTATION]: engine }), ...annotations, [TEMPLATES]: 'gateway' },
+    },
+    spec: { serviceAccountName: name, containers: [] },
+  };
+  const { namespace } = gateway.metadata;
+  const injected = injectPod(pod, { apiVersion: 'apps/v1', kind: 'Deployment', name, namespace }, undefined, options);
+  if (injected.kind === 'left')
+    throw new SallyportError('gateway-parameters', `no proxy can be deployed for it: its pod ${injected.reason}`);
+  const { metadata, spec } = injected.pod;
+  const drainS = options.mesh.defaultConfig.terminationDrainDuration / 1000;
+  return {
+    selector: { matchLabels: { [GATEWAY_NAME_LABEL]: gateway.metadata.name } },
+    template: {
+      // The proxy is there: no webhook need look at it.
+      metadata: { ...metadata, labels: { ...metadata?.labels, 'sidecar.istio.io/inject': 'false' } },
+      spec: {
+        ...spec,
+        containers: spec.containers.map((container) => ({ ...container, startupProbe: STARTUP_PROBE })),
+        terminationGracePeriodSeconds: Math.ceil(drainS) + END_S,
+      },
+    },
+  };
+}
+
+function serviceSpec(gateway: Gateway): Fields {
+  const { annotations, name } = gateway.metadata;
+  const type = annotations[SERVICE_TYPE] ?? 'LoadBalancer';
+  if (!SERVICE_TYPES.includes(type))
+    throw new SallyportError('gateway-parameters', `the annotation ${SERVICE_TYPE} says ${type}: there are ${SERVICE_TYPES.join(', ')}`);
+  const address = gateway.spec.addresses.find((each) => each.type === 'IPAddress')?.value;
+  const listeners = new Map(gateway.spec.listeners.map((listener) => [listener.port, listener]));
+  const ports = [...listeners.values()].map(({ name: listener, port, protocol }) => ({
+    // Names of listeners may have dots; ports of a Service may not, and are told apart by the number.
+    name: portName(listener, port, listeners.size),
+    port,
+    protocol: 'TCP',
+    appProtocol: protocol.toLowerCase(),
+  }));
+  return {
+    type,
+    selector: { [GATEWAY_NAME_LABEL]: name },
+    ...(address && { loadBalancerIP: address }),
+    ports: [{ name: 'status-port', port: STATUS_PORT, protocol: 'TCP', appProtocol: 'tcp' }, ...ports].filter(
+      ({ name: portName, port }) => portName === 'status-port' || port !== STATUS_PORT,
+    ),
+  };
+}
+
+function portName(listener: string, port: number, count: number): string {
+  const plain = listener.replaceAll('.', '-');
+  return plain.length <= 63 && (plain === listener || count === 1) && plain !== 'status-port' ? plain : `port-${port}`;
+}

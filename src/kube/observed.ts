@@ -1,0 +1,112 @@
+/** What a controller that writes knows of a cluster's objects beyond the snapshot: their statuses, ids and versions. */
+import { isMapping } from '../api/decode.ts';
+import { GATEWAY_API } from '../api/gateway-api/common.ts';
+import type { KindNames, ObjectObserver } from '../config/kubernetes/cluster-objects.ts';
+
+/** An object as the API server has it, without what nobody reads. */
+export interface ObservedObject {
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly uid: string;
+    readonly resourceVersion: string;
+    readonly generation?: number;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+    readonly deleted: boolean;
+  };
+  /** Of Services alone. */
+  readonly spec: Readonly<Record<string, unknown>>;
+  readonly status: Readonly<Record<string, unknown>>;
+}
+
+/** Kinds whose status is written here. */
+const STATUS_KINDS = ['GatewayClass', 'Gateway', 'HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'BackendTLSPolicy'];
+const OTHERS = [
+  'Service',
+  'Deployment',
+  'ServiceEntry',
+  'VirtualService',
+  'DestinationRule',
+  'Sidecar',
+  'WorkloadEntry',
+  'AuthorizationPolicy',
+  'PeerAuthentication',
+  'RequestAuthentication',
+  'Telemetry',
+];
+/** Of these nothing but who they are. */
+const NAMED_ONLY: ReadonlySet<string> = new Set(OTHERS.slice(2));
+const SPEC_KINDS: ReadonlySet<string> = new Set(['Service']);
+
+export class ObservedObjects implements ObjectObserver {
+  readonly statusOf: ReadonlySet<string> = new Set(STATUS_KINDS);
+  readonly #kinds = new Map<string, Map<string, ObservedObject>>([...STATUS_KINDS, ...OTHERS].map((kind) => [kind, new Map()]));
+  #changed: () => void = () => undefined;
+
+  /** @param changed called at each change from now on */
+  follow(changed: () => void): void {
+    this.#changed = changed;
+  }
+
+  put(names: KindNames, object: Readonly<Record<string, unknown>>): void {
+    const { kind } = names;
+    const objects = this.#of(names);
+    if (!objects || !isMapping(object.metadata)) return;
+    const observed = observedOf(object, object.metadata, SPEC_KINDS.has(kind));
+    const key = keyOf(observed.metadata.namespace, observed.metadata.name);
+    if (objects.get(key)?.metadata.resourceVersion === observed.metadata.resourceVersion) return;
+    objects.set(
+      key,
+      NAMED_ONLY.has(kind) ? { ...observed, metadata: { ...observed.metadata, labels: {}, annotations: {} }, status: {} } : observed,
+    );
+    if (!NAMED_ONLY.has(kind)) this.#changed();
+  }
+
+  removed(names: KindNames, namespace: string, name: string): void {
+    if (this.#of(names)?.delete(keyOf(namespace, name))) this.#changed();
+  }
+
+  /** Gateways of Istio's API have no status that is written here. */
+  #of({ kind, apiVersion }: KindNames): Map<string, ObservedObject> | undefined {
+    return kind === 'Gateway' && !apiVersion.startsWith(`${GATEWAY_API}/`) ? undefined : this.#kinds.get(kind);
+  }
+
+  get(kind: string, namespace: string, name: string): ObservedObject | undefined {
+    return this.#kinds.get(kind)?.get(keyOf(namespace, name));
+  }
+
+  list(kind: string): readonly ObservedObject[] {
+    return [...(this.#kinds.get(kind)?.values() ?? [])];
+  }
+}
+
+function observedOf(
+  object: Readonly<Record<string, unknown>>,
+  metadata: Readonly<Record<string, unknown>>,
+  withSpec: boolean,
+): ObservedObject {
+  const { name, namespace, uid, resourceVersion, generation, labels, annotations, deletionTimestamp } = metadata;
+  return {
+    metadata: {
+      name: String(name),
+      namespace: String(namespace ?? ''),
+      uid: String(uid ?? ''),
+      resourceVersion: String(resourceVersion ?? ''),
+      ...(typeof generation === 'number' && { generation }),
+      labels: texts(labels),
+      annotations: texts(annotations),
+      deleted: deletionTimestamp !== undefined,
+    },
+    spec: withSpec && isMapping(object.spec) ? object.spec : {},
+    status: isMapping(object.status) ? object.status : {},
+  };
+}
+
+function texts(value: unknown): Readonly<Record<string, string>> {
+  return isMapping(value) ? (value as Record<string, string>) : {};
+}
+
+function keyOf(namespace: string, name: string): string {
+  return `${namespace}/${name}`;
+}

@@ -1,0 +1,215 @@
+/** What a controller writes into a cluster: Gateways deployed, statuses, and the Lease by which one of several does it. A real API server, without controllers. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { after, before, type TestContext, test } from 'node:test';
+import { freePort, start } from '../integration/cli/program.ts';
+import { ApiServer, needsApiServer } from './api-server.ts';
+
+const skip = needsApiServer();
+const GATEWAYS = '/apis/gateway.networking.k8s.io/v1';
+const LEASE = '/apis/coordination.k8s.io/v1/namespaces/istio-system/leases/sallyport-leader';
+
+let server: ApiServer;
+
+before(
+  async () => {
+    if (skip) return;
+    server = await ApiServer.start();
+    await server.apply(WORLD);
+  },
+  { timeout: 240_000 },
+);
+after(() => server?.stop());
+
+const WORLD = `
+apiVersion: v1
+kind: Namespace
+metadata: { name: istio-system }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: echo, namespace: default }
+spec: { selector: { app: echo }, ports: [{ name: http, port: 8080 }] }
+`;
+
+const gateway = (name: string, more = '') => `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: ${name}, namespace: default }
+spec:
+  gatewayClassName: sallyport
+  ${more}
+  listeners:
+  - { name: http, port: 80, protocol: HTTP }
+  - { name: secure, port: 443, protocol: HTTPS, tls: { certificateRefs: [{ name: missing }] } }
+`;
+
+const route = (name: string, parent: string, backend = 'echo') => `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: ${name}, namespace: default }
+spec:
+  parentRefs: [{ name: ${parent}, sectionName: http }]
+  hostnames: [${name}.example]
+  rules: [{ backendRefs: [{ name: ${backend}, port: 8080 }] }]
+`;
+
+async function controller(t: TestContext) {
+  const kubeconfig = server.kubeconfig();
+  const xds = `127.0.0.1:${await freePort()}`;
+  const args = [
+    'controller',
+    '--kube',
+    '--kubeconfig',
+    kubeconfig,
+    '--gateways',
+    '--xds',
+    xds,
+    '--status-address',
+    '127.0.0.1:0',
+    '--grace',
+    '1s',
+  ];
+  const program = start(t, [...args, '--engine', 'embedded']);
+  await program.says(/ready/);
+  return program;
+}
+
+interface Said {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly observedGeneration: number;
+}
+
+const conditions = (all: readonly Said[]) => Object.fromEntries(all.map(({ type, status, reason }) => [type, `${status} ${reason}`]));
+
+const isSo = (all: readonly Said[] | undefined, wanted: Readonly<Record<string, string>>) => {
+  const found = conditions(all ?? []);
+  return Object.entries(wanted).every(([type, what]) => found[type] === what);
+};
+
+test('a Gateway gets proxies, a Service and an account, and its status says what becomes of it', { skip, timeout: 120_000 }, async (t) => {
+  await controller(t);
+  await server.until(`${GATEWAYS}/gatewayclasses/sallyport`, ({ status }) => isSo(status?.conditions, { Accepted: 'True Accepted' }));
+  const infrastructure = 'infrastructure: { labels: { team: edge }, annotations: { note: "1" } }';
+  await server.apply(gateway('web', infrastructure), route('a', 'web'), route('b', 'web', 'none'), route('c', 'other'));
+  const [service, deployment] = [
+    '/api/v1/namespaces/default/services/web-sallyport',
+    '/apis/apps/v1/namespaces/default/deployments/web-sallyport',
+  ];
+  await server.until(deployment, () => true);
+  const { metadata, spec } = await server.must('GET', deployment);
+  assert.equal(metadata.ownerReferences[0].name, 'web');
+  assert.equal(metadata.labels.team, 'edge');
+  assert.equal(spec.template.metadata.labels['gateway.networking.k8s.io/gateway-name'], 'web');
+  const proxy = spec.template.spec.containers[0];
+  assert.deepEqual([proxy.name, proxy.args[0], spec.template.spec.serviceAccountName], ['istio-proxy', 'proxy', 'web-sallyport']);
+  await server.must('GET', '/api/v1/namespaces/default/serviceaccounts/web-sallyport');
+  const ports = (await server.must('GET', service)).spec.ports.map((each: { port: number }) => each.port);
+  assert.deepEqual(ports, [15021, 80, 443]);
+
+  const path = `${GATEWAYS}/namespaces/default/gateways/web`;
+  await server.until(path, ({ status }) =>
+    isSo(status?.conditions, { Accepted: 'True ListenersNotValid', Programmed: 'False AddressNotAssigned' }),
+  );
+  const there = await server.must('GET', service);
+  await server.must('PUT', `${service}/status`, { ...there, status: { loadBalancer: { ingress: [{ ip: '10.9.9.9' }] } } });
+  await server.until(path, ({ status }) => isSo(status?.conditions, { Programmed: 'False Pending' }));
+  await server.apply(`
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: web-1, namespace: default, labels: { kubernetes.io/service-name: web-sallyport } }
+addressType: IPv4
+endpoints: [{ addresses: [10.244.0.9], conditions: { ready: true } }]
+ports: [{ name: http, port: 80, protocol: TCP }]
+`);
+  await server.until(path, ({ status }) => isSo(status?.conditions, { Programmed: 'True Programmed' }));
+  const { status } = await server.must('GET', path);
+  assert.deepEqual(status.addresses, [{ type: 'IPAddress', value: '10.9.9.9' }]);
+  const [http, secure] = status.listeners;
+  assert.deepEqual([http.attachedRoutes, secure.attachedRoutes], [2, 0]);
+  assert.deepEqual(conditions(http.conditions), {
+    Accepted: 'True Accepted',
+    Conflicted: 'False NoConflicts',
+    Programmed: 'True Programmed',
+    ResolvedRefs: 'True ResolvedRefs',
+  });
+  assert.deepEqual(conditions(secure.conditions), {
+    Accepted: 'True Accepted',
+    Conflicted: 'False NoConflicts',
+    Programmed: 'False Invalid',
+    ResolvedRefs: 'False InvalidCertificateRef',
+  });
+
+  const routeAt = (name: string) => `${GATEWAYS}/namespaces/default/httproutes/${name}`;
+  await server.until(routeAt('b'), ({ status }) =>
+    isSo(status?.parents?.[0]?.conditions, { Accepted: 'True Accepted', ResolvedRefs: 'False BackendNotFound' }),
+  );
+  await server.until(routeAt('a'), ({ status }) =>
+    isSo(status?.parents?.[0]?.conditions, { Accepted: 'True Accepted', ResolvedRefs: 'True ResolvedRefs' }),
+  );
+  // Of a route of somebody else's Gateway nothing is said.
+  assert.equal((await server.must('GET', routeAt('c'))).status, undefined);
+
+  await t.test('what others say of a route stays', async () => {
+    const a = await server.must('GET', routeAt('a'));
+    const said = { type: 'Accepted', status: 'True', reason: 'Accepted', message: '', lastTransitionTime: '2026-01-01T00:00:00Z' };
+    const other = { parentRef: { name: 'elsewhere' }, controllerName: 'example.com/other', conditions: [said] };
+    await server.must('PUT', `${routeAt('a')}/status`, { ...a, status: { parents: [other, ...a.status.parents] } });
+    const changed = await server.must('GET', routeAt('a'));
+    await server.must('PUT', routeAt('a'), { ...changed, spec: { ...changed.spec, hostnames: ['a2.example'] } });
+    await server.until(
+      routeAt('a'),
+      ({ status, metadata }) => status.parents.at(-1).conditions[0].observedGeneration === metadata.generation,
+    );
+    const { status } = await server.must('GET', routeAt('a'));
+    assert.deepEqual(
+      status.parents.map((each: { controllerName: string }) => each.controllerName),
+      ['example.com/other', 'sallyport.dev/gateway-controller'],
+    );
+  });
+
+  await t.test('a finding is an Event of its object', async () => {
+    const events = '/apis/events.k8s.io/v1/namespaces/default/events';
+    await server.until(events, ({ items }) =>
+      items.some(
+        ({ regarding, note }: { regarding: { kind: string; name: string; uid: string }; note: string }) =>
+          regarding.kind === 'HTTPRoute' && regarding.name === 'c' && regarding.uid !== '' && note.startsWith('[SP0012]'),
+      ),
+    );
+  });
+
+  await t.test('what somebody changes is made what it is to be, and what nobody asks for goes', async () => {
+    const changed = await server.must('GET', service);
+    await server.must('PUT', service, { ...changed, spec: { ...changed.spec, selector: { app: 'other' } } });
+    await server.until(service, ({ spec }) => spec.selector['gateway.networking.k8s.io/gateway-name'] === 'web');
+    await server.apply(gateway('web', 'addresses: [{ type: Hostname, value: echo.default.svc.cluster.local }]'));
+    await Promise.all([server.untilGone(deployment), server.untilGone(service)]);
+  });
+});
+
+test('one of two writes; the other goes on when it ends, and when it is killed', { skip, timeout: 180_000 }, async (t) => {
+  const holder = async () => (await server.must('GET', LEASE)).spec.holderIdentity as string;
+  const led = async (by: (holder: string) => boolean) => {
+    await server.until(LEASE, ({ spec }) => by(spec.holderIdentity));
+    return holder();
+  };
+  // Of the test before: it gave the Lease back.
+  assert.equal(await holder(), '');
+  const first = await controller(t);
+  const one = await led((name) => name !== '');
+  const second = await controller(t);
+  const ended = Date.now();
+  await first.end();
+  const two = await led((name) => name !== '' && name !== one);
+  assert.ok(Date.now() - ended < 10_000, 'a Lease that is given back is waited for');
+  const third = await controller(t);
+  second.child.kill('SIGKILL');
+  await once(second.child, 'close');
+  await server.apply(gateway('later'));
+  const three = await led((name) => name !== '' && name !== two);
+  assert.notEqual(three, one);
+  await server.until('/apis/apps/v1/namespaces/default/deployments/later-sallyport', () => true);
+  await third.end();
+});
