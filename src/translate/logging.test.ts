@@ -35,7 +35,7 @@ function logged(texts: readonly string[], settings: object = {}) {
     findings.push(finding),
   );
   const of = (mode: LogMode) =>
-    accessLogs(made, mode).map((log) => {
+    accessLogs(made, mode, 'http').map((log) => {
       const { typedConfig, filter } = toJson(AccessLogSchema, log, { registry: typeRegistry }) as {
         typedConfig: { path: string };
         filter?: object;

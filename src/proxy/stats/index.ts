@@ -2,8 +2,11 @@
 export { clusterStatsSource, zeroClusterStats } from './cluster.ts';
 export {
   type IstioMetricsOptions,
+  istioLabels,
+  LAST_GRPC_STATUS,
   parseWorkload,
   serviceOfMetadata,
+  type WorkloadIdentity,
   workloadOfNode,
 } from './istio.ts';
 export { countConnections, type ListenerView, listenerStatName, listenerStatsSource } from './listener.ts';

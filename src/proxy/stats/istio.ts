@@ -4,11 +4,12 @@
  */
 import type { JsonObject } from '@bufbuild/protobuf';
 import { grpcStatus } from '../../http/format/operators.ts';
+import type { Reporter } from '../../xds/istio-stats.ts';
 import type { AccessRecord } from '../types.ts';
 import type { Counter, Histogram, Labels, StatsRegistry } from './registry.ts';
 
 /** What labels tell of one side of a call. */
-interface WorkloadIdentity {
+export interface WorkloadIdentity {
   readonly workload: string;
   readonly namespace: string;
   readonly app: string;
@@ -29,7 +30,7 @@ export interface IstioMetricsOptions {
   /** This proxy's own workload, from the metadata of its xDS node. */
   readonly self: WorkloadIdentity;
   /** `destination` for inbound listeners, `source` for outbound ones and for gateways. */
-  readonly reporter: 'source' | 'destination';
+  readonly reporter: Reporter;
   /** Cluster metadata `istio.services[0]`, by the cluster's name; undefined where there is none. */
   readonly serviceOf: (cluster: string) => ServiceIdentity | undefined;
   /** The workload behind an upstream host as endpoint metadata `istio.workload` has it (see `parseWorkload`); empty where it is not known. */
@@ -52,7 +53,7 @@ const UNKNOWN: WorkloadIdentity = {
  */
 const MAX_SERIES = 5000;
 /** The highest status that gRPC defines. */
-const LAST_GRPC_STATUS = 16;
+export const LAST_GRPC_STATUS = 16;
 
 interface HttpSeries {
   readonly requests: Counter;
@@ -240,38 +241,69 @@ export class IstioMetrics {
 
   #labels(record: AccessRecord, service: ServiceIdentity | undefined): [Labels, readonly [string, string]] {
     const { self, reporter, workloadOf } = this.#options;
-    const outbound = reporter === 'source';
-    const source = outbound ? self : UNKNOWN;
-    const workload = workloadOf?.(record) ?? '';
-    const destination = outbound ? (workload === '' ? UNKNOWN : parseWorkload(workload)) : self;
-    const { tls } = record.downstream;
-    const mutual = !outbound && tls?.peer !== undefined;
-    // What has no service of its own is known by its cluster: PassthroughCluster, BlackHoleCluster, …
-    const fallback = record.upstreamCluster || 'unknown';
-    const labels: Labels = [
-      ['reporter', reporter],
-      ['source_workload', source.workload],
-      ['source_canonical_service', source.canonicalService],
-      ['source_canonical_revision', source.canonicalRevision],
-      ['source_workload_namespace', source.namespace],
-      ['source_principal', (mutual && tls?.peer?.uriSans[0]) || 'unknown'],
-      ['source_app', source.app],
-      ['source_version', source.version],
-      ['source_cluster', source.cluster],
-      ['destination_workload', destination.workload],
-      ['destination_workload_namespace', destination.namespace],
-      ['destination_principal', 'unknown'],
-      ['destination_app', destination.app],
-      ['destination_version', destination.version],
-      ['destination_service', service?.host ?? 'unknown'],
-      ['destination_canonical_service', destination.canonicalService],
-      ['destination_canonical_revision', destination.canonicalRevision],
-      ['destination_service_name', service?.name ?? fallback],
-      ['destination_service_namespace', service?.namespace ?? 'unknown'],
-      ['destination_cluster', destination.cluster],
-    ];
-    return [labels, ['connection_security_policy', outbound ? 'unknown' : mutual ? 'mutual_tls' : 'none']];
+    const peer = reporter === 'destination' ? record.downstream.tls?.peer : undefined;
+    return istioLabels({
+      self,
+      reporter,
+      service,
+      cluster: record.upstreamCluster,
+      workload: workloadOf?.(record) ?? '',
+      principal: peer?.uriSans[0] ?? '',
+      mutual: peer !== undefined,
+    });
   }
+}
+
+/** What labels are made of. */
+export interface LabelledCall {
+  readonly self: WorkloadIdentity;
+  readonly reporter: Reporter;
+  readonly service: ServiceIdentity | undefined;
+  readonly cluster: string;
+  /** Of the destination, as endpoint metadata has it; empty where it is not known. */
+  readonly workload: string;
+  /** Of the client, at its destination; empty where it is not known. */
+  readonly principal: string;
+  readonly mutual: boolean;
+}
+
+/** The labels that all of Istio's metrics begin with, and the one that they end with. */
+export function istioLabels(call: LabelledCall): [Labels, readonly [string, string]] {
+  const { self, reporter, service, mutual } = call;
+  const outbound = reporter === 'source';
+  const source = outbound ? self : clientOf(call.principal);
+  const destination = outbound ? (call.workload === '' ? UNKNOWN : parseWorkload(call.workload)) : self;
+  // What has no service of its own is known by its cluster: PassthroughCluster, BlackHoleCluster, …
+  const fallback = call.cluster || 'unknown';
+  const labels: Labels = [
+    ['reporter', reporter],
+    ['source_workload', source.workload],
+    ['source_canonical_service', source.canonicalService],
+    ['source_canonical_revision', source.canonicalRevision],
+    ['source_workload_namespace', source.namespace],
+    ['source_principal', call.principal || 'unknown'],
+    ['source_app', source.app],
+    ['source_version', source.version],
+    ['source_cluster', source.cluster],
+    ['destination_workload', destination.workload],
+    ['destination_workload_namespace', destination.namespace],
+    ['destination_principal', 'unknown'],
+    ['destination_app', destination.app],
+    ['destination_version', destination.version],
+    ['destination_service', service?.host ?? 'unknown'],
+    ['destination_canonical_service', destination.canonicalService],
+    ['destination_canonical_revision', destination.canonicalRevision],
+    ['destination_service_name', service?.name ?? fallback],
+    ['destination_service_namespace', service?.namespace ?? 'unknown'],
+    ['destination_cluster', destination.cluster],
+  ];
+  return [labels, ['connection_security_policy', outbound ? 'unknown' : mutual ? 'mutual_tls' : 'none']];
+}
+
+/** Of a client that is known by its identity alone, the namespace (`spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT`). */
+function clientOf(principal: string): WorkloadIdentity {
+  const namespace = /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\/[^/]+$/.exec(principal)?.[1];
+  return namespace === undefined ? UNKNOWN : { ...UNKNOWN, namespace };
 }
 
 function protocolOf(record: AccessRecord): string {
