@@ -78,7 +78,8 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
       { path: 'targetRef', status: 'no effect', note: 'what is attached is not looked at' },
       { path: 'targetRefs', status: 'no effect', note: 'what is attached is not looked at' },
       { path: 'tracing', status: 'no effect', note: 'reported (SP1010)' },
-      { path: 'metrics', status: 'no effect', note: 'reported (SP1010)' },
+      { path: 'metrics[].overrides[].match.customMetric', status: 'no effect', note: 'reported (SP1010)' },
+      { path: 'metrics[].reportingInterval', status: 'no effect', note: 'metrics are served when they are asked for' },
     ],
   },
   {

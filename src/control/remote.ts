@@ -78,7 +78,7 @@ export async function startRemoteProxy(
   const cache = new SetCache<ReceivedSet, Refusal>();
   const client = new AdsClient({
     protocol,
-    node: fromJson(NodeSchema, nodeJson(identity)),
+    node: fromJson(NodeSchema, nodeJson({ ...identity, countsBy: 'embedded' })),
     publish: (publication) => cache.publish(KEY, publication),
     unreadable: (error) => tell({ kind: 'unreadable', error }),
   });

@@ -9,7 +9,8 @@ import {
 } from '../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import { type FileAccessLog, FileAccessLogSchema } from '../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
 import { logFilter } from './log-filter.ts';
-import type { ChosenLog, LoggedConfig, LogMode } from './logging.ts';
+import type { ChosenLog, LoggedConfig } from './logging.ts';
+import type { LogMode } from './model.ts';
 import { typedConfig } from './proto.ts';
 import { atEnd, statsLoggers } from './stats-logger.ts';
 

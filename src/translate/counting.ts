@@ -5,7 +5,7 @@
 
 import type { MeshConfig, ResourceOf } from '../api/index.ts';
 import { METRIC_NAMES, type MetricName } from '../xds/istio-stats.ts';
-import type { LogMode } from './logging.ts';
+import type { LogMode } from './model.ts';
 
 type Telemetry = ResourceOf<'Telemetry'>;
 type Entry = Telemetry['spec']['metrics'][number];

@@ -24,7 +24,8 @@ import {
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { EXPLICIT_PROXY_FILTER } from '../xds/names.ts';
 import { accessLogs, logsWhenConnected } from './access-log.ts';
-import type { LoggedConfig, LogMode } from './logging.ts';
+import type { LoggedConfig } from './logging.ts';
+import type { LogMode } from './model.ts';
 import { toDuration, typedConfig } from './proto.ts';
 
 export const FAULT_FILTER = 'envoy.filters.http.fault';

@@ -11,7 +11,8 @@ import { typeRegistry } from '../xds/type-registry.ts';
 import { accessLogs, listenerAccessLogs } from './access-log.ts';
 import { Translations } from './classes.ts';
 import { logFilter } from './log-filter.ts';
-import { type LogMode, loggedConfig } from './logging.ts';
+import { loggedConfig } from './logging.ts';
+import type { LogMode } from './model.ts';
 
 const telemetry = (name: string, spec: string, namespace = 'default') => `
 apiVersion: telemetry.istio.io/v1

@@ -8,7 +8,7 @@ import { matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type Counting, countingOf, EVERYTHING, isEverything } from './counting.ts';
 import { logFilter } from './log-filter.ts';
-import type { Mesh } from './model.ts';
+import type { LogMode, Mesh } from './model.ts';
 
 type Telemetry = ResourceOf<'Telemetry'>;
 type Entry = Telemetry['spec']['accessLogging'][number];
@@ -26,9 +26,6 @@ export interface LoggedConfig extends MeshConfig {
   /** What access loggers count; absent where there is no need of any. */
   readonly counting?: { readonly by: 'envoy' | 'embedded'; readonly modes: Readonly<Record<LogMode, Counting>> };
 }
-
-/** Calls that a proxy makes for its workload, those through a gateway among them, or that come to the workload. */
-export type LogMode = 'CLIENT' | 'SERVER';
 
 export function loggedConfig(proxy: ProxyIdentity, { config, snapshot }: Mesh, report: (finding: Finding) => void): LoggedConfig {
   const all = applicable(proxy, snapshot.list('Telemetry'), config.rootNamespace);

@@ -52,14 +52,14 @@ const CLOSED = ['tcp_connections_closed_total', 'tcp_sent_bytes_total', 'tcp_rec
 /** Of a connection that never reached its server, which nobody tells when it begins. */
 const NEVER_CONNECTED = ['UH', 'UO', 'NR', 'NC', 'URX'];
 
-/** Of requests, or of connections, for which TCP proxies have to log when they have connected, too (`access_log_options`). */
+/** One at least, which tells that nothing is counted where it is so. Of requests, or of connections, for which TCP proxies have to log when they have connected, too (`access_log_options`). */
 export function statsLoggers(counting: Counting, reporter: Reporter, kind: 'http' | 'tcp'): AccessLog[] {
-  if (kind === 'http') return logger(counting, reporter, HTTP, OF_HTTP, undefined);
+  if (kind === 'http') return [logger(counting, reporter, HTTP, OF_HTTP, undefined)];
   const never = create(AccessLogFilterSchema, { filterSpecifier: { case: 'responseFlagFilter', value: { flags: NEVER_CONNECTED } } });
+  const opened = [ofType(AccessLogType.TcpUpstreamConnected), bothOf(AT_END, never)];
   return [
-    ...logger(counting, reporter, OPENED, {}, ofType(AccessLogType.TcpUpstreamConnected)),
-    ...logger(counting, reporter, OPENED, {}, bothOf(AT_END, never)),
-    ...logger(counting, reporter, CLOSED, {}, AT_END),
+    ...(counting[OPENED[0]] ? opened.map((filter) => logger(counting, reporter, OPENED, {}, filter)) : []),
+    logger(counting, reporter, CLOSED, {}, AT_END),
   ];
 }
 
@@ -84,10 +84,9 @@ function logger(
   names: readonly MetricName[],
   more: Tags,
   filter: AccessLogFilter | undefined,
-): AccessLog[] {
+): AccessLog {
   const tags = { ...SIDES[reporter], ...more };
   const stats = names.flatMap((name) => (counting[name] ? [{ name, stat: statOf(name, tags, counting[name]) }] : []));
-  if (stats.length === 0) return [];
   const prefix = statsPrefix(reporter);
   const config = {
     // All listeners share the statistics, and so their number.
@@ -97,13 +96,8 @@ function logger(
       .map(({ name, stat }) => (COUNTED[name] ? { stat, valueFormat: COUNTED[name] } : { stat, valueFixed: 1n })),
     histograms: stats.flatMap(({ name, stat }) => (HISTOGRAMS[name] ? [{ stat, ...HISTOGRAMS[name] }] : [])),
   };
-  return [
-    create(AccessLogSchema, {
-      name: 'envoy.access_loggers.stats',
-      configType: typedConfig(ConfigSchema, config),
-      ...(filter ? { filter } : {}),
-    }),
-  ];
+  const configType = typedConfig(ConfigSchema, config);
+  return create(AccessLogSchema, { name: 'envoy.access_loggers.stats', configType, ...(filter ? { filter } : {}) });
 }
 
 function statOf(name: MetricName, tags: Tags, { removed, set }: LabelChanges): Stat {

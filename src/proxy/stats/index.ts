@@ -1,5 +1,6 @@
 /** Stats of the data plane: Envoy's names for its parts, Istio's metrics for requests and connections. */
 export { clusterStatsSource, zeroClusterStats } from './cluster.ts';
+export { type CountedMetrics, countedBy } from './counted.ts';
 export {
   type IstioMetricsOptions,
   istioLabels,

@@ -4,9 +4,10 @@
  */
 import type { JsonObject } from '@bufbuild/protobuf';
 import { grpcStatus } from '../../http/format/operators.ts';
-import type { Reporter } from '../../xds/istio-stats.ts';
+import type { MetricName, Reporter } from '../../xds/istio-stats.ts';
 import type { AccessRecord } from '../types.ts';
-import type { Counter, Histogram, Labels, StatsRegistry } from './registry.ts';
+import { type CountedMetrics, EVERYTHING_COUNTED } from './counted.ts';
+import { type Counter, Histogram, type Labels, type StatsRegistry } from './registry.ts';
 
 /** What labels tell of one side of a call. */
 export interface WorkloadIdentity {
@@ -35,6 +36,8 @@ export interface IstioMetricsOptions {
   readonly serviceOf: (cluster: string) => ServiceIdentity | undefined;
   /** The workload behind an upstream host as endpoint metadata `istio.workload` has it (see `parseWorkload`); empty where it is not known. */
   readonly workloadOf?: (record: AccessRecord) => string;
+  /** Everything unless something else is said. */
+  readonly counted?: CountedMetrics;
 }
 
 const UNKNOWN: WorkloadIdentity = {
@@ -55,12 +58,16 @@ const MAX_SERIES = 5000;
 /** The highest status that gRPC defines. */
 export const LAST_GRPC_STATUS = 16;
 
+/** Those that are not counted are in no registry. */
 interface HttpSeries {
   readonly requests: Counter;
   readonly duration: Histogram;
   readonly requestBytes: Histogram;
   readonly responseBytes: Histogram;
 }
+
+/** Undefined for a metric that is not counted. */
+type LabelsOf = (metric: MetricName) => Labels | undefined;
 
 interface TcpSeries {
   readonly opened: Counter;
@@ -115,6 +122,7 @@ export function serviceOfMetadata(metadata: Readonly<Record<string, JsonObject>>
 export class IstioMetrics {
   readonly #registry: StatsRegistry;
   readonly #options: IstioMetricsOptions;
+  readonly #counted: CountedMetrics;
   readonly #http = new Map<string, Map<string | number, HttpSeries>>();
   readonly #tcp = new Map<string, TcpSeries>();
   #count = 0;
@@ -124,6 +132,7 @@ export class IstioMetrics {
   constructor(registry: StatsRegistry, options: IstioMetricsOptions) {
     this.#registry = registry;
     this.#options = options;
+    this.#counted = options.counted ?? EVERYTHING_COUNTED;
   }
 
   http(record: AccessRecord): void {
@@ -155,14 +164,15 @@ export class IstioMetrics {
     const service = this.#options.serviceOf(record.upstreamCluster);
     const grpc = grpcLabel(record);
     const [peers, security] = this.#labels(record, service);
-    series = this.#createHttp([
+    const labels: Labels = [
       ...peers,
       ['request_protocol', protocolOf(record)],
       ['response_code', String(record.responseCode)],
       ['grpc_response_status', grpc],
       ['response_flags', record.flags.join(',') || '-'],
       security,
-    ]);
+    ];
+    series = this.#createHttp((metric) => this.#counted.labels(metric, labels, record));
     if (!byCode) {
       byCode = new Map();
       this.#http.set(record.upstreamCluster, byCode);
@@ -176,14 +186,15 @@ export class IstioMetrics {
     const grpc = grpcLabel(record);
     const peer = this.#peer(record);
     const target = this.#options.workloadOf?.(record) ?? '';
-    if (record.flags.length === 0 && grpc === '' && peer === '' && target === '' && record.protocol !== 'HTTP/2')
+    const set = this.#counted.key(record);
+    if (record.flags.length === 0 && grpc === '' && peer === '' && target === '' && set === '' && record.protocol !== 'HTTP/2')
       return record.responseCode;
-    return `${record.responseCode}\0${record.flags.join(',')}\0${grpc}\0${peer}\0${target}\0${protocolOf(record)}`;
+    return `${record.responseCode}\0${record.flags.join(',')}\0${grpc}\0${peer}\0${target}\0${protocolOf(record)}\0${set}`;
   }
 
   /** What would make more series than there may be. */
   #otherHttp(): HttpSeries {
-    this.#other ??= this.#createHttp([
+    this.#other ??= this.#createHttp(() => [
       ['reporter', this.#options.reporter],
       ['request_protocol', 'http'],
       ['response_code', 'other'],
@@ -192,32 +203,43 @@ export class IstioMetrics {
     return this.#other;
   }
 
-  #createHttp(labels: Labels): HttpSeries {
+  #createHttp(labelsOf: LabelsOf): HttpSeries {
     return {
-      requests: this.#registry.counter('istio_requests_total', labels),
-      duration: this.#registry.histogram('istio_request_duration_milliseconds', labels),
-      requestBytes: this.#registry.histogram('istio_request_bytes', labels),
-      responseBytes: this.#registry.histogram('istio_response_bytes', labels),
+      requests: this.#counter('requests_total', labelsOf),
+      duration: this.#histogram('request_duration_milliseconds', labelsOf),
+      requestBytes: this.#histogram('request_bytes', labelsOf),
+      responseBytes: this.#histogram('response_bytes', labelsOf),
     };
+  }
+
+  #counter(name: MetricName, labelsOf: LabelsOf): Counter {
+    const labels = labelsOf(name);
+    return labels ? this.#registry.counter(`istio_${name}`, labels) : { value: 0 };
+  }
+
+  #histogram(name: MetricName, labelsOf: LabelsOf): Histogram {
+    const labels = labelsOf(name);
+    return labels ? this.#registry.histogram(`istio_${name}`, labels) : new Histogram();
   }
 
   #tcpSeries(record: AccessRecord): TcpSeries {
     const service = this.#options.serviceOf(record.upstreamCluster);
     const peer = this.#peer(record);
     const target = this.#options.workloadOf?.(record) ?? '';
-    const key = `${record.upstreamCluster}\0${record.flags.join(',')}\0${peer}\0${target}`;
+    const key = `${record.upstreamCluster}\0${record.flags.join(',')}\0${peer}\0${target}\0${this.#counted.key(record)}`;
     let series = this.#tcp.get(key);
     if (series) return series;
     if (this.#count >= MAX_SERIES) return this.#otherTcp();
     this.#count++;
     const [peers, security] = this.#labels(record, service);
-    series = this.#createTcp([...peers, ['request_protocol', 'tcp'], ['response_flags', record.flags.join(',') || '-'], security]);
+    const labels: Labels = [...peers, ['request_protocol', 'tcp'], ['response_flags', record.flags.join(',') || '-'], security];
+    series = this.#createTcp((metric) => this.#counted.labels(metric, labels, record));
     this.#tcp.set(key, series);
     return series;
   }
 
   #otherTcp(): TcpSeries {
-    this.#otherTcpSeries ??= this.#createTcp([
+    this.#otherTcpSeries ??= this.#createTcp(() => [
       ['reporter', this.#options.reporter],
       ['request_protocol', 'tcp'],
       ['response_flags', 'other'],
@@ -225,12 +247,12 @@ export class IstioMetrics {
     return this.#otherTcpSeries;
   }
 
-  #createTcp(labels: Labels): TcpSeries {
+  #createTcp(labelsOf: LabelsOf): TcpSeries {
     return {
-      opened: this.#registry.counter('istio_tcp_connections_opened_total', labels),
-      closed: this.#registry.counter('istio_tcp_connections_closed_total', labels),
-      sent: this.#registry.counter('istio_tcp_sent_bytes_total', labels),
-      received: this.#registry.counter('istio_tcp_received_bytes_total', labels),
+      opened: this.#counter('tcp_connections_opened_total', labelsOf),
+      closed: this.#counter('tcp_connections_closed_total', labelsOf),
+      sent: this.#counter('tcp_sent_bytes_total', labelsOf),
+      received: this.#counter('tcp_received_bytes_total', labelsOf),
     };
   }
 
