@@ -123,6 +123,7 @@ const WHAT = {
   listener: 'listeners',
   route: 'route configuration',
   secret: 'secret',
+  virtualHost: 'virtual host',
   nameTable: 'names',
 } as const;
 
