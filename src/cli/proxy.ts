@@ -15,6 +15,7 @@ import { showing } from './shown.ts';
 import { addXdsOptions, identityFrom, tlsFiles, type XdsOptions } from './xds-options.ts';
 
 interface ProxyOptions extends XdsOptions {
+  readonly keep?: string;
   readonly xds?: SocketAddress;
   readonly xdsProtocol: 'delta' | 'sotw';
   readonly config?: string;
@@ -83,6 +84,10 @@ export function proxyCommand(): Command {
     )
     .addOption(new Option('--grace <duration>', 'time for running requests at the end').argParser(durationOption).default(5000, '5s'))
     .option('--no-watch', 'do not follow changes of the files')
+    .option(
+      '--keep <folder>',
+      'with --xds, keep the last good configuration there, without secrets, for a start while the control plane is gone (mode 0700)',
+    )
     .option('--xds-token-file <file>', "with --xds-ca, the workload's token in place of a certificate, read again at each use")
     .action(async (paths: string[], options: ProxyOptions) => {
       const { config, role, workload, xds } = options;
@@ -101,6 +106,7 @@ export function proxyCommand(): Command {
           admin: options.adminAddress ?? DEFAULT_ADMIN,
           concurrency: options.concurrency,
           grace: options.grace,
+          keep: options.keep,
           status: command.getOptionValueSource('statusAddress') === 'cli' ? options.statusAddress : undefined,
         };
         process.exitCode = await showing('proxy', 'embedded', (flows) => serveRemote({ ...remote, flows }));

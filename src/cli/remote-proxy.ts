@@ -20,6 +20,8 @@ export interface RemoteProxyOptions {
   readonly concurrency: number;
   /** For running requests, ms. */
   readonly grace: number;
+  /** Folder for the last good configuration; undefined for none. */
+  readonly keep: string | undefined;
   readonly flows: FlowHub | undefined;
   /** Where it is said whether the proxy is ready; undefined for nowhere. */
   readonly status: SocketAddress | undefined;
@@ -34,6 +36,7 @@ export async function serveRemote({
   admin,
   concurrency,
   grace,
+  keep,
   flows,
   status,
 }: RemoteProxyOptions): Promise<number> {
@@ -49,13 +52,22 @@ export async function serveRemote({
     async (ended) => {
       const say = teller(where, ended);
       let ready = false;
+      let stale = false;
       const tell = (event: RemoteEvent) => {
-        if (event.kind === 'ready') ready = true;
+        if (event.kind === 'ready' || event.kind === 'stale') ready = true;
+        if (event.kind === 'ready' || event.kind === 'stale') stale = event.kind === 'stale';
         say(event);
       };
-      const readiness = status && status.port > 0 ? await startReadyServer(status, () => ready) : undefined;
+      const readiness =
+        status && status.port > 0
+          ? await startReadyServer(
+              status,
+              () => ready,
+              () => (stale ? STALE : ''),
+            )
+          : undefined;
       const proxy = await startRemoteProxy(
-        { identity, target: xds, protocol, credentials, admin, concurrency },
+        { identity, target: xds, protocol, credentials, admin, concurrency, keep },
         { ...engineHost, flows, tell },
       ).catch((error: unknown) => {
         readiness?.close();
@@ -74,6 +86,9 @@ export async function serveRemote({
     { watch: false, grace },
   );
 }
+
+/** What readiness says beside its status. */
+const STALE = 'stale: in force is what was kept of a control plane that cannot be had\n';
 
 function teller(where: string, ended: (error: unknown) => void): (event: RemoteEvent) => void {
   let lost = false;
@@ -95,6 +110,15 @@ function teller(where: string, ended: (error: unknown) => void): (event: RemoteE
         return;
       case 'gave-up':
         say(`the control plane has no answer for ${missingText(event.missing)}: what refers to that goes without it`);
+        return;
+      case 'stale':
+        ready = true;
+        say(
+          `stale: what the control plane said last, at ${new Date(event.at).toISOString()}, is in force until it is back; what needs a secret is closed`,
+        );
+        return;
+      case 'not-kept':
+        say(`the configuration is not kept: ${messageOf(event.error)}`);
         return;
       case 'ready':
         ready = true;
