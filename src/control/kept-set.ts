@@ -2,11 +2,12 @@
  * The last configuration of a control plane that was wholly in force, on disk: what a proxy starts with where the control plane is gone. Secrets are not in it, so that
  * what needs one is closed until the control plane is back.
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { create, type DescMessage, fromBinary, type Message, type MessageShape } from '@bufbuild/protobuf';
-import { messageOf, SallyportError } from '../lib/errors.ts';
+import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
 import { openPrivateFolder } from '../lib/private-folder.ts';
+import { readRegularText } from '../lib/regular-file.ts';
 import type { Publication } from '../xds/cache.ts';
 import { contentHash } from '../xds/encode.ts';
 import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
@@ -55,9 +56,9 @@ export class SetKeeper {
     const path = join(this.#folder, FILE);
     let text: string;
     try {
-      text = readFileSync(path, 'utf8');
+      text = readRegularText(path);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      if (codeOf(error) === 'ENOENT') return undefined;
       throw unreadable(path, messageOf(error), error);
     }
     try {

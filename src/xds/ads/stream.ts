@@ -95,9 +95,10 @@ export class AdsStream {
     this.protocol = options.protocol;
   }
 
-  /** What the client made of each type, also of those that it has not asked for. */
+  /** What the client made of each type, also of those that it has not asked for; few are served virtual hosts, and they only where they have asked. */
   get states(): readonly TypeState[] {
-    return ORDER.map((type) => {
+    const told = ORDER.filter((type) => type !== 'virtualHost' || this.#subscriptions.has(TYPE_URL.virtualHost));
+    return told.map((type) => {
       const subscription = this.#subscriptions.get(TYPE_URL[type]);
       return { type, state: subscription?.state ?? 'not sent', refusal: subscription?.refusal };
     });
