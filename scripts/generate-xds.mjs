@@ -131,17 +131,20 @@ const roots = readFileSync(list, 'utf8')
   .map((line) => line.trim())
   .filter((line) => line && !line.startsWith('#'));
 const stamp = join(out, '.stamp');
-const own = readdirSync(join(root, 'proto/istio')).sort();
+/** Of our own writing; those under envoy/ are what the packages' trees lack. */
+const own = readdirSync(join(root, 'proto'), { recursive: true })
+  .filter((name) => name.endsWith('.proto'))
+  .sort();
 /** Grows when this script writes something else from the same input. */
 const FORM = 6;
-const wanted = `${FORM}\n${readFileSync(join(root, 'node_modules/@grpc/grpc-js-xds/package.json'), 'utf8').match(/"version": "(.*)"/)[1]}\n${roots.join('\n')}\n${own.map((name) => readFileSync(join(root, 'proto/istio', name), 'utf8')).join('')}`;
+const wanted = `${FORM}\n${readFileSync(join(root, 'node_modules/@grpc/grpc-js-xds/package.json'), 'utf8').match(/"version": "(.*)"/)[1]}\n${roots.join('\n')}\n${own.map((name) => readFileSync(join(root, 'proto', name), 'utf8')).join('')}`;
 if (existsSync(stamp) && statSync(stamp).isFile() && readFileSync(stamp, 'utf8') === wanted && !process.argv.includes('--force'))
   process.exit(0);
 
 rmSync(work, { recursive: true, force: true });
 mkdirSync(work, { recursive: true });
 for (const tree of ['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate']) cpSync(join(deps, tree), work, { recursive: true });
-cpSync(join(root, 'proto/istio'), join(work, 'istio'), { recursive: true });
+for (const name of own) cpSync(join(root, 'proto', name), join(work, name));
 overlayValidate(join(work, 'validate/validate.proto'));
 writeFileSync(join(work, 'buf.yaml'), 'version: v2\n');
 writeFileSync(

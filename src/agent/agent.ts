@@ -82,6 +82,7 @@ const LOOK_MS = 100;
 export async function startAgent(options: AgentOptions, tell: (event: AgentEvent) => void): Promise<Agent> {
   const { controller, rootCert, tokenFile, drainMs } = options;
   const secrets = new Secrets();
+  const node = nodeJson({ ...options.identity, countsBy: 'envoy' });
   const way: Way = {
     secrets,
     // What the mesh says of its roots came from somebody who was known by those of the file; while roots are replaced either may know more.
@@ -126,7 +127,14 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
     source = identitySource(options, way, tell);
     const { notAfter } = source;
     servers.push(
-      await startAgentServers({ ...options, address: options.identity.addresses[0]!, admin: admin.socketPath, notReady, notAfter }),
+      await startAgentServers({
+        ...options,
+        address: options.identity.addresses[0]!,
+        admin: admin.socketPath,
+        nodeMetadata: node.metadata,
+        notReady,
+        notAfter,
+      }),
     );
     if (options.admin.port > 0) servers.push(await createAdminFront(admin.socketPath, options.admin));
   } catch (error) {
@@ -154,7 +162,7 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
       tell,
     });
     if (closed) return;
-    envoy = new EnvoyChild({ ...options, binary: options.envoy, folder, xds: socket, node: nodeJson(options.identity) });
+    envoy = new EnvoyChild({ ...options, binary: options.envoy, folder, xds: socket, node });
     void envoy.failed.then(fail);
     watch = setInterval(() => {
       if (ready) clearInterval(watch);

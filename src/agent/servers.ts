@@ -1,6 +1,9 @@
 /** What the agent answers to a cluster: whether Envoy is ready, and the metrics of Envoy, of itself and of the application, as Istio's agent does. */
 import { get as ask, type IncomingMessage, type ServerResponse } from 'node:http';
+import { PassThrough, type Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { JsonObject } from '@bufbuild/protobuf';
+import { istioMetrics } from '../engine/envoy/istio-metrics.ts';
 import { listening } from '../lib/listen.ts';
 import { createLocalServer } from '../lib/local-server.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
@@ -19,6 +22,8 @@ export interface AgentServersOptions {
   readonly address: string;
   /** Path of Envoy's admin socket. */
   readonly admin: string;
+  /** Of Envoy's xDS node, for the labels of Istio's metrics. */
+  readonly nodeMetadata: JsonObject;
   /** Undefined if Envoy is ready, else why not. */
   readonly notReady: () => Promise<string | undefined>;
   /** ms since the epoch */
@@ -42,11 +47,11 @@ export async function startAgentServers(options: AgentServersOptions): Promise<A
   const answerMetrics = async (answer: ServerResponse) => {
     answer.writeHead(200, { 'content-type': `${FORM}; charset=utf-8` });
     answer.write(ownMetrics(options.notAfter(), failures));
-    const sources = [{ socketPath: options.admin, path: '/stats/prometheus' }, ...(options.appMetrics ? [options.appMetrics] : [])];
-    for (const source of sources)
-      await copied(source, answer).catch(() => {
-        failures += 1;
-      });
+    const failed = () => {
+      failures += 1;
+    };
+    await copied({ socketPath: options.admin, path: '/stats/prometheus' }, answer, istioMetrics(options.nodeMetadata)).catch(failed);
+    if (options.appMetrics) await copied(options.appMetrics, answer, new PassThrough()).catch(failed);
     answer.end();
   };
   const ready = (answer: ServerResponse) =>
@@ -96,8 +101,12 @@ export async function startAgentServers(options: AgentServersOptions): Promise<A
   return { close };
 }
 
-/** Writes what a server answers, and a line end behind it. Rejects where it does not answer, or with something else than 200. */
-async function copied(source: string | { readonly socketPath: string; readonly path: string }, answer: ServerResponse): Promise<void> {
+/** Writes what a server answers, as `through` makes it, and a line end behind it. Rejects where it does not answer, or with something else than 200. */
+async function copied(
+  source: string | { readonly socketPath: string; readonly path: string },
+  answer: ServerResponse,
+  through: Transform,
+): Promise<void> {
   const options = { agent: false, timeout: PATIENCE_MS, headers: { accept: FORM, host: 'localhost' } } as const;
   const given = await new Promise<IncomingMessage>((resolve, reject) => {
     const asked =
@@ -111,7 +120,7 @@ async function copied(source: string | { readonly socketPath: string; readonly p
     given.destroy();
     throw new Error(`answered ${given.statusCode}`);
   }
-  await pipeline(given, answer, { end: false });
+  await pipeline(given, through, answer, { end: false });
   answer.write('\n');
 }
 

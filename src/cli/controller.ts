@@ -33,6 +33,7 @@ interface Options extends ClusterOptions, InjectedOptions {
   readonly tokenAudience: string;
   readonly tokenIssuer?: string;
   readonly statusAddress: SocketAddress;
+  readonly vhds: boolean;
   readonly keep: number;
   readonly grace: number;
   readonly watch: boolean;
@@ -80,6 +81,11 @@ export function controllerCommand(): Command {
         .argParser(socketOption('127.0.0.1'))
         .default({ address: '127.0.0.1', port: 15021 }, '127.0.0.1:15021'),
     )
+    .option(
+      '--vhds',
+      'send Envoys (1.40 or newer, incremental xDS) each virtual host as a resource of its own, so that a change of one pushes that one alone',
+      false,
+    )
     .addOption(
       new Option('--keep <duration>', 'time after which a proxy that nobody is connected as is no longer translated')
         .argParser(durationOption)
@@ -113,12 +119,16 @@ export function controllerCommand(): Command {
     const source = sourceOf(paths, options, observed);
     const { startController } = await import('../control/serving/controller.ts');
     process.exitCode = await serve(async () => {
-      const { meshConfig, ca, xds, xdsTls, statusAddress, keep: keepMs } = options;
+      const { meshConfig, ca, xds, xdsTls, statusAddress, vhds: virtualHosts, keep: keepMs } = options;
       const { tokenJwks: jwks, tokenAudience: audience, tokenIssuer: issuer } = options;
       const tokens = { jwks, audience, issuer };
       const webhook = options.webhook && { listen: options.webhook, injection: injectionFrom(options, options.revision ?? '') };
+<<<<<<< HEAD
       const { cluster, service } = await dutiesOf(options, observed);
       const what = { paths, source, meshConfig, ca, xds, xdsTls, tokens, webhook, cluster, service, statusAddress, keepMs };
+=======
+      const what = { paths, source, meshConfig, ca, xds, xdsTls, tokens, webhook, statusAddress, keepMs, virtualHosts };
+>>>>>>> fleet
       const control = await startController(what, sayServed);
       say('ready');
       return control;

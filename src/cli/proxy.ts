@@ -15,6 +15,7 @@ import { showing } from './shown.ts';
 import { addXdsOptions, identityFrom, tlsFiles, type XdsOptions } from './xds-options.ts';
 
 interface ProxyOptions extends XdsOptions {
+  readonly keep?: string;
   readonly xds?: SocketAddress;
   readonly xdsProtocol: 'delta' | 'sotw';
   readonly config?: string;
@@ -85,6 +86,10 @@ export function proxyCommand(): Command {
     )
     .addOption(new Option('--grace <duration>', 'time for running requests at the end').argParser(durationOption).default(5000, '5s'))
     .option('--no-watch', 'do not follow changes of the files')
+    .option(
+      '--keep <folder>',
+      'with --xds, keep the last good configuration there, without secrets, for a start while the control plane is gone (mode 0700)',
+    )
     .option('--xds-token-file <file>', "with --xds-ca, the workload's token in place of a certificate, read again at each use")
     .addOption(
       new Option('--probe-address <address:port>', 'with --xds, where probes of the application are made (/app-health/…), if there are any')
@@ -112,6 +117,7 @@ export function proxyCommand(): Command {
           concurrency: options.concurrency,
           grace: options.grace,
           probes: { at: options.probeAddress, json: options.appProbes },
+          keep: options.keep,
           status: command.getOptionValueSource('statusAddress') === 'cli' ? options.statusAddress : undefined,
         };
         process.exitCode = await showing('proxy', 'embedded', (flows) => serveRemote({ ...remote, flows }));

@@ -20,6 +20,8 @@ export interface RemoteProxyOptions {
   readonly concurrency: number;
   /** For running requests, ms. */
   readonly grace: number;
+  /** Folder for the last good configuration; undefined for none. */
+  readonly keep: string | undefined;
   readonly flows: FlowHub | undefined;
   /** Where it is said whether the proxy is ready; undefined for nowhere. */
   readonly status: SocketAddress | undefined;
@@ -36,6 +38,7 @@ export async function serveRemote({
   admin,
   concurrency,
   grace,
+  keep,
   flows,
   status,
   probes,
@@ -53,13 +56,22 @@ export async function serveRemote({
     async (ended) => {
       const say = teller(where, ended);
       let ready = false;
+      let stale = false;
       const tell = (event: RemoteEvent) => {
-        if (event.kind === 'ready') ready = true;
+        if (event.kind === 'ready' || event.kind === 'stale') ready = true;
+        if (event.kind === 'ready' || event.kind === 'stale') stale = event.kind === 'stale';
         say(event);
       };
-      const readiness = status && status.port > 0 ? await startReadyServer(status, () => ready) : undefined;
+      const readiness =
+        status && status.port > 0
+          ? await startReadyServer(
+              status,
+              () => ready,
+              () => (stale ? STALE : ''),
+            )
+          : undefined;
       const proxy = await startRemoteProxy(
-        { identity, target: xds, protocol, credentials, admin, concurrency },
+        { identity, target: xds, protocol, credentials, admin, concurrency, keep },
         { ...engineHost, flows, tell },
       ).catch((error: unknown) => {
         readiness?.close();
@@ -87,6 +99,8 @@ async function probesOf({ at, json }: RemoteProxyOptions['probes'], { addresses 
   const [{ appProbes }, { startProbeServer }] = await Promise.all([import('../agent/app-probes.ts'), import('../agent/probe-server.ts')]);
   return startProbeServer(at, appProbes(json), addresses[0]!);
 }
+/** What readiness says beside its status. */
+const STALE = 'stale: in force is what was kept of a control plane that cannot be had\n';
 
 function teller(where: string, ended: (error: unknown) => void): (event: RemoteEvent) => void {
   let lost = false;
@@ -108,6 +122,15 @@ function teller(where: string, ended: (error: unknown) => void): (event: RemoteE
         return;
       case 'gave-up':
         say(`the control plane has no answer for ${missingText(event.missing)}: what refers to that goes without it`);
+        return;
+      case 'stale':
+        ready = true;
+        say(
+          `stale: what the control plane said last, at ${new Date(event.at).toISOString()}, is in force until it is back; what needs a secret is closed`,
+        );
+        return;
+      case 'not-kept':
+        say(`the configuration is not kept: ${messageOf(event.error)}`);
         return;
       case 'ready':
         ready = true;
@@ -136,6 +159,7 @@ const WHAT = {
   listener: 'listeners',
   route: 'route configuration',
   secret: 'secret',
+  virtualHost: 'virtual host',
   nameTable: 'names',
 } as const;
 

@@ -55,7 +55,12 @@ const INSTALLED = {
 } as const satisfies Record<string, { service: string; ports: Record<number, readonly [string, number]> }>;
 
 /** @param rootNamespace where Istio is installed, and so its gateways. */
-export function localMesh(files: Snapshot, rootNamespace: string, addresses: RouterAddresses): LocalMesh {
+export function localMesh(
+  files: Snapshot,
+  rootNamespace: string,
+  addresses: RouterAddresses,
+  more: Pick<ProxyIdentity, 'countsBy'> = {},
+): LocalMesh {
   // Also those that are not in force: their router is there, and answers as a cluster's would.
   const gateways = files.all().filter((resource): resource is ResourceOf<'Gateway'> => resource.kind === 'Gateway');
   const services = files.list('Service');
@@ -94,6 +99,7 @@ export function localMesh(files: Snapshot, rootNamespace: string, addresses: Rou
       addresses: [address],
       locality: '',
       bindAddress: address,
+      ...more,
     };
     routers.push({ key, identity });
   }

@@ -9,9 +9,10 @@ import type { SocketAddress } from '../lib/socket-address.ts';
 import { AdsClient, type ReceivedSet } from '../xds/ads/client.ts';
 import { Connection, type ConnectionEvent, type ReconnectTimes } from '../xds/ads/connection.ts';
 import type { Protocol } from '../xds/ads/subscription.ts';
-import { SetCache } from '../xds/cache.ts';
+import { type Publication, SetCache } from '../xds/cache.ts';
 import { NodeSchema } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { nodeJson } from '../xds/node.ts';
+import { type KeptSet, laidOver, SetKeeper } from './kept-set.ts';
 
 export interface RemoteOptions {
   readonly identity: ProxyIdentity;
@@ -23,6 +24,8 @@ export interface RemoteOptions {
   readonly admin: SocketAddress;
   /** Worker threads; 0 for as many as the machine has cores. */
   readonly concurrency: number;
+  /** Folder in which the last good configuration is kept, for a start without the control plane; undefined for nowhere. */
+  readonly keep?: string | undefined;
   readonly times?: RemoteTimes;
 }
 
@@ -44,6 +47,10 @@ export type RemoteEvent =
   | { readonly kind: 'waiting'; readonly missing: Missing }
   /** No answer came for these names: what refers to them comes into force without them. */
   | { readonly kind: 'gave-up'; readonly missing: Missing }
+  /** The control plane cannot be had, and what was kept of it is in force since; `at` is when it was, ms since the epoch. */
+  | { readonly kind: 'stale'; readonly at: number }
+  /** Nothing can be kept, or what was kept cannot be used. */
+  | { readonly kind: 'not-kept'; readonly error: unknown }
   /** All that the control plane says is in force for the first time, but for what was refused. */
   | { readonly kind: 'ready' }
   /** What came is in force but for what was refused: of the first configuration a part at a time. */
@@ -61,6 +68,11 @@ export interface RemoteProxy {
   close(graceMs: number): Promise<void>;
 }
 
+/** What is to be in force, and what of it the control plane has to be answered for. */
+interface Published extends Publication {
+  readonly received: ReceivedSet | undefined;
+}
+
 /** There is one proxy. */
 const KEY = 'proxy';
 
@@ -73,18 +85,45 @@ export async function startRemoteProxy(
   const { tell } = host;
   let whole = false;
   let begun = false;
+  let stale = false;
   const engineOptions = { engine: 'embedded', envoy: undefined, concurrency, logLevel: '' } as const;
-  const engine: Engine = await startEngine(engineOptions, host, { identity, admin, whole: () => whole });
-  const cache = new SetCache<ReceivedSet, Refusal>();
+  const engine: Engine = await startEngine(engineOptions, host, { identity, admin, whole: () => whole || stale });
+  const cache = new SetCache<Published, Refusal>();
+  const keeper = options.keep === undefined ? undefined : new SetKeeper(options.keep, nodeJson(identity).id);
+  /** What is in force until all has come from the control plane. */
+  let kept: KeptSet | undefined;
+  const startWithKept = () => {
+    if (!keeper || kept || whole) return;
+    try {
+      kept = keeper.read();
+      // What has come meanwhile is newer.
+      if (kept) cache.publish(KEY, { ...(received ? laidOver(kept.publication, received) : kept.publication), received });
+    } catch (error) {
+      tell({ kind: 'not-kept', error });
+    }
+  };
+  let received: ReceivedSet | undefined;
   const client = new AdsClient({
     protocol,
-    node: fromJson(NodeSchema, nodeJson(identity)),
-    publish: (publication) => cache.publish(KEY, publication),
+    node: fromJson(NodeSchema, nodeJson({ ...identity, countsBy: 'embedded' })),
+    publish: (publication) => {
+      received = publication;
+      const { set, resources } = kept && !publication.whole ? laidOver(kept.publication, publication) : publication;
+      cache.publish(KEY, { set, resources, received });
+    },
     unreadable: (error) => tell({ kind: 'unreadable', error }),
   });
+  const keepNow = (publication: Published) => {
+    try {
+      keeper?.write(publication, Date.now());
+    } catch (error) {
+      tell({ kind: 'not-kept', error });
+    }
+  };
   const patience = new Patience(client, times, tell);
   const watch = cache.watch(KEY, engine, (answer) => {
-    client.acknowledged(answer);
+    const { received: publication } = answer.publication;
+    if (publication) client.acknowledged({ ...answer, publication });
     patience.look();
     if (answer.kind === 'failed') {
       tell({ kind: 'failed', error: answer.error, first: !begun });
@@ -92,7 +131,13 @@ export async function startRemoteProxy(
     }
     begun = true;
     tell({ kind: 'in-force', refused: answer.refused });
-    if (whole || !answer.publication.whole) return;
+    if (!publication?.whole) {
+      if (kept && !whole && !stale) tell({ kind: 'stale', at: kept.at });
+      stale = kept !== undefined && !whole;
+      return;
+    }
+    if (answer.refused.length === 0) keepNow(answer.publication);
+    if (whole) return;
     whole = true;
     patience.started();
     tell({ kind: 'ready' });
@@ -101,7 +146,11 @@ export async function startRemoteProxy(
     target,
     protocol,
     credentials,
-    tell,
+    tell: (event) => {
+      tell(event);
+      // Not before: while the control plane can be had, only what it says now is to be in force.
+      if (event.kind === 'lost') startWithKept();
+    },
     ...(times.reconnect ? { times: times.reconnect } : {}),
     client: {
       opened: (write) => client.opened(write),

@@ -32,11 +32,11 @@ export async function startWorkloadProxy(
   options: WorkloadOptions,
   host: EngineHost & { readonly tell: (event: ControlEvent) => void },
 ): Promise<ControlPlane> {
-  const { role, workload, adminAddress: admin } = options;
+  const { workload, adminAddress: admin } = options;
   let known: ProxyIdentity | undefined;
   // A workload that disappears from the files keeps the identity it had.
   const identityIn = (mesh: Mesh): ProxyIdentity => {
-    known = identityOf(role, workload, mesh) ?? known;
+    known = identityOf(options, mesh) ?? known;
     if (!known) throw new SallyportError('workload-missing', missing(workload, mesh));
     return known;
   };
@@ -53,11 +53,12 @@ export async function startWorkloadProxy(
   });
 }
 
-function identityOf(role: ProxyIdentity['type'], { namespace, name }: WorkloadName, mesh: Mesh): ProxyIdentity | undefined {
+function identityOf({ role, workload: { namespace, name }, engine }: WorkloadOptions, mesh: Mesh): ProxyIdentity | undefined {
   const workload = mesh.registry.workloads.find((candidate) => candidate.namespace === namespace && candidate.name === name);
   if (!workload) return undefined;
   const { labels, serviceAccount, addresses, locality } = workload;
-  return { type: role, name, namespace, labels, serviceAccount, addresses, locality };
+  const identity: ProxyIdentity = { type: role, name, namespace, labels, serviceAccount, addresses, locality };
+  return engine === 'embedded' ? { ...identity, countsBy: engine } : identity;
 }
 
 function missing({ namespace, name }: WorkloadName, mesh: Mesh): string {

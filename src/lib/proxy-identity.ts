@@ -14,4 +14,9 @@ export interface ProxyIdentity {
   readonly bindAddress?: string;
   /** Standalone only: adds the explicit proxy's listener at this address and port (see xds/names.ts). */
   readonly explicitProxy?: { readonly address: string; readonly port: number };
+  /**
+   * How it counts Istio's metrics: an Envoy by access loggers, where something beside it serves them as Istio's; the embedded data plane by itself. Undefined
+   * for a client that is not known to do either.
+   */
+  readonly countsBy?: 'envoy' | 'embedded';
 }

@@ -8,6 +8,8 @@ import type { AccessLogContext } from './access-log/logger.ts';
 import { Host } from './cluster/host.ts';
 import type { Clusters } from './cluster/manager.ts';
 import {
+  type CountedMetrics,
+  countedBy,
   createHttpMetrics,
   createTcpMetrics,
   type IstioMetricsOptions,
@@ -55,9 +57,10 @@ export class Sinks {
     statPrefix: string,
     direction: 'inbound' | 'outbound' | 'unspecified',
   ): RecordSink {
-    const metrics = { registry: this.registry, statPrefix, istio: this.#istio(direction) };
+    const { written, counted } = countedBy(logs, this.#context);
+    const metrics = { registry: this.registry, statPrefix, istio: this.#istio(direction, counted) };
     return combineSinks([
-      ...(logs.length > 0 ? [createAccessLogSink(logs, this.#context)] : []),
+      ...(written.length > 0 ? [createAccessLogSink(written, this.#context)] : []),
       ...this.#options.observers,
       kind === 'http' ? createHttpMetrics(metrics) : createTcpMetrics(metrics),
     ]);
@@ -68,11 +71,12 @@ export class Sinks {
     return combineSinks([createAccessLogSink(logs, this.#context), ...this.#options.observers]);
   }
 
-  #istio(direction: 'inbound' | 'outbound' | 'unspecified'): IstioMetricsOptions | undefined {
+  #istio(direction: 'inbound' | 'outbound' | 'unspecified', counted: CountedMetrics): IstioMetricsOptions | undefined {
     const { nodeMetadata, clusters } = this.#options;
     if (!nodeMetadata) return undefined;
     return {
       self: workloadOfNode(nodeMetadata),
+      counted,
       reporter: direction === 'inbound' ? 'destination' : 'source',
       serviceOf: (name) => serviceOfMetadata(clusters.get(name)?.config.metadata?.filterMetadata),
       workloadOf: ({ upstreamHost }) => (upstreamHost instanceof Host ? upstreamHost.workload : ''),

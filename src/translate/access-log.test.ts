@@ -25,21 +25,21 @@ function formatOf(logs: readonly AccessLog[]): unknown {
 const FILE = { accessLogFile: '/dev/stdout' };
 
 test('no file, no log', () => {
-  assert.deepEqual(accessLogs(mesh({}), 'CLIENT'), []);
+  assert.deepEqual(accessLogs(mesh({}), 'CLIENT', 'http'), []);
   assert.deepEqual(listenerAccessLogs(mesh({}), 'CLIENT'), []);
 });
 
 test('text: Istio’s format unless there is another; each record is a line', () => {
-  assert.match(String(formatOf(accessLogs(mesh(FILE), 'CLIENT'))), /^\[%START_TIME%\] "%REQ\(:METHOD\)%.*%ROUTE_NAME%\n$/);
-  assert.equal(formatOf(accessLogs(mesh({ ...FILE, accessLogFormat: '%PROTOCOL%' }), 'CLIENT')), '%PROTOCOL%\n');
-  assert.equal(formatOf(accessLogs(mesh({ ...FILE, accessLogFormat: '%PROTOCOL%\n' }), 'CLIENT')), '%PROTOCOL%\n');
+  assert.match(String(formatOf(accessLogs(mesh(FILE), 'CLIENT', 'http'))), /^\[%START_TIME%\] "%REQ\(:METHOD\)%.*%ROUTE_NAME%\n$/);
+  assert.equal(formatOf(accessLogs(mesh({ ...FILE, accessLogFormat: '%PROTOCOL%' }), 'CLIENT', 'http')), '%PROTOCOL%\n');
+  assert.equal(formatOf(accessLogs(mesh({ ...FILE, accessLogFormat: '%PROTOCOL%\n' }), 'CLIENT', 'http')), '%PROTOCOL%\n');
 });
 
 test('JSON: the object that is given; Istio’s where there is none', () => {
   const json = { ...FILE, accessLogEncoding: 'JSON' };
-  assert.deepEqual(formatOf(accessLogs(mesh({ ...json, accessLogFormat: '{"p":"%PROTOCOL%"}' }), 'CLIENT')), { p: '%PROTOCOL%' });
+  assert.deepEqual(formatOf(accessLogs(mesh({ ...json, accessLogFormat: '{"p":"%PROTOCOL%"}' }), 'CLIENT', 'http')), { p: '%PROTOCOL%' });
   for (const accessLogFormat of ['', 'not json', '[1]']) {
-    const format = formatOf(accessLogs(mesh({ ...json, accessLogFormat }), 'CLIENT')) as Record<string, string>;
+    const format = formatOf(accessLogs(mesh({ ...json, accessLogFormat }), 'CLIENT', 'http')) as Record<string, string>;
     assert.equal(format.upstream_cluster, '%UPSTREAM_CLUSTER_RAW%', accessLogFormat);
   }
 });

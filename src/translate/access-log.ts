@@ -9,8 +9,10 @@ import {
 } from '../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import { type FileAccessLog, FileAccessLogSchema } from '../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
 import { logFilter } from './log-filter.ts';
-import type { ChosenLog, LoggedConfig, LogMode } from './logging.ts';
+import type { ChosenLog, LoggedConfig } from './logging.ts';
+import type { LogMode } from './model.ts';
 import { typedConfig } from './proto.ts';
+import { atEnd, statsLoggers } from './stats-logger.ts';
 
 /** Istio's defaults; each name of a field beside the command that fills it. */
 const DEFAULT_TEXT =
@@ -47,8 +49,21 @@ const DEFAULT_JSON: JsonObject = {
   upstream_transport_failure_reason: '%UPSTREAM_TRANSPORT_FAILURE_REASON%',
 };
 
-/** One line for each request or connection, of each log; none where neither Telemetry nor the mesh asks for one. */
-export function accessLogs(config: LoggedConfig, mode: LogMode): AccessLog[] {
+/** One line for each request or connection, of each log; none where neither Telemetry nor the mesh asks for one. Where access loggers count, these besides. */
+export function accessLogs(config: LoggedConfig, mode: LogMode, kind: 'http' | 'tcp'): AccessLog[] {
+  const written = writtenLogs(config, mode);
+  const counting = config.counting?.modes[mode];
+  if (!counting) return written;
+  if (kind === 'tcp' && logsWhenConnected(config)) for (const log of written) log.filter = atEnd(log.filter);
+  return [...written, ...statsLoggers(counting, mode === 'CLIENT' ? 'source' : 'destination', kind)];
+}
+
+/** Whether TCP proxies log connections when they have reached their server, besides when they end. */
+export function logsWhenConnected({ counting }: LoggedConfig): boolean {
+  return counting?.by === 'envoy';
+}
+
+function writtenLogs(config: LoggedConfig, mode: LogMode): AccessLog[] {
   const chosen = config.logging?.[mode];
   if (chosen) return chosen.map((log) => create(AccessLogSchema, { ...providerLog(log), ...filtered(log) }));
   return config.accessLogFile ? [create(AccessLogSchema, fileLog(config))] : [];

@@ -12,7 +12,7 @@ import { applyConnectionPool, type ClusterDraft, finish, useClientProtocol, useH
 import type { TranslateContext } from './context.ts';
 import { portPolicy } from './destination-rule-policy.ts';
 import { addressOf } from './endpoints.ts';
-import { metadataOf } from './metadata.ts';
+import { countedService, metadataOf } from './metadata.ts';
 import { INBOUND_SOURCE_ADDRESS, inboundClusterName } from './names.ts';
 
 interface Inbound {
@@ -114,8 +114,10 @@ function buildCluster({ port, protocol, target, services, connectionPool, origin
   // Loopback is never redirected; anything else needs the source address that the redirect rules leave alone.
   if (target?.address !== '127.0.0.1' && target?.address !== '::1' && !target?.address.startsWith('unix://'))
     cluster.upstreamBindConfig = inboundSource();
+  const first = services[0]?.service;
   cluster.metadata = metadataOf({
     origins,
+    service: first && countedService(config, first.hostname, first.resource.metadata.name, first.namespace),
     istio: {
       services: services.map(({ service }) => ({
         host: service.hostname,

@@ -38,7 +38,7 @@ import { dnsCacheConfig } from './dns-cache.ts';
 import { usableEndpoints } from './endpoints.ts';
 import { type Client, type LocalitySetting, localityGroups, weighLocalities } from './endpoints-locality.ts';
 import { meshTransports, upstreamMeshTls } from './mesh-tls.ts';
-import { istioConfigPath, metadataOf } from './metadata.ts';
+import { countedService, istioConfigPath, metadataOf } from './metadata.ts';
 import { dnsSrvClusterName, outboundClusterName } from './names.ts';
 import type { Notes } from './notes.ts';
 import type { PeerModes } from './peer-authentication.ts';
@@ -325,14 +325,16 @@ function reachOf({ ports, resource }: Service): { ports: number[]; ranges: strin
   return { ports: [...numbers].sort((a, b) => a - b), ranges: [...privateRanges(resource.metadata)] };
 }
 
-function clusterMetadata({ service, subset, rule, port }: Target, refusal?: string): Cluster['metadata'] {
-  const { name, namespace } = service.resource.metadata;
+function clusterMetadata({ settings, service, subset, rule, port }: Target, refusal?: string): Cluster['metadata'] {
+  const { namespace } = service.resource.metadata;
+  const name = service.registry === 'Kubernetes' ? service.resource.metadata.name : service.hostname;
   return metadataOf({
     origins: rule ? [service.resource, rule] : [service.resource],
     ...(refusal ? { refusal } : {}),
     ...(service.resolution === 'DynamicDNS' ? { reach: reachOf(service) } : {}),
+    service: countedService(settings.config, service.hostname, name, namespace),
     istio: {
-      services: [{ host: service.hostname, name: service.registry === 'Kubernetes' ? name : service.hostname, namespace }],
+      services: [{ host: service.hostname, name, namespace }],
       default_original_port: port.number,
       ...(service.meshExternal ? { external: true } : {}),
       ...(rule ? { config: istioConfigPath(rule) } : {}),

@@ -4,7 +4,6 @@ import { create } from '@bufbuild/protobuf';
 import { EmptySchema } from '@bufbuild/protobuf/wkt';
 import type { DestinationRule, TrafficPolicy } from '../api/index.ts';
 import { hostPort } from '../lib/socket-address.ts';
-import type { AccessLog } from '../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import {
   type Filter,
   FilterSchema,
@@ -24,6 +23,9 @@ import {
 } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { EXPLICIT_PROXY_FILTER } from '../xds/names.ts';
+import { accessLogs, logsWhenConnected } from './access-log.ts';
+import type { LoggedConfig } from './logging.ts';
+import type { LogMode } from './model.ts';
 import { toDuration, typedConfig } from './proto.ts';
 
 export const FAULT_FILTER = 'envoy.filters.http.fault';
@@ -72,10 +74,11 @@ interface TcpTarget {
   /** The rule of the (first) destination's host, for timeouts, hashing and tunnels. */
   readonly destinationRule?: DestinationRule;
   readonly subset?: string;
-  readonly accessLog: readonly AccessLog[];
+  /** What its connections are logged and counted by; undefined for not at all. */
+  readonly logged?: { readonly config: LoggedConfig; readonly mode: LogMode };
 }
 
-export function tcpProxy({ statPrefix, clusters, destinationRule, subset, accessLog }: TcpTarget): Filter {
+export function tcpProxy({ statPrefix, clusters, destinationRule, subset, logged }: TcpTarget): Filter {
   const ofSubset = subset ? destinationRule?.subsets.find((each) => each.name === subset)?.trafficPolicy : undefined;
   const tcp = destinationRule?.trafficPolicy?.connectionPool?.tcp;
   const tunnel = ofSubset?.tunnel ?? destinationRule?.trafficPolicy?.tunnel;
@@ -92,7 +95,8 @@ export function tcpProxy({ statPrefix, clusters, destinationRule, subset, access
       hostname: hostPort(tunnel.targetHost, tunnel.targetPort),
       usePost: tunnel.protocol === 'POST',
     },
-    accessLog: [...accessLog],
+    ...(logged ? { accessLog: accessLogs(logged.config, logged.mode, 'tcp') } : {}),
+    ...(logged && logsWhenConnected(logged.config) ? { accessLogOptions: { flushAccessLogOnConnected: true } } : {}),
   });
   return create(FilterSchema, { name: TCP_PROXY, configType: typedConfig(TcpProxySchema, config) });
 }

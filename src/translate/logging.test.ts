@@ -11,7 +11,8 @@ import { typeRegistry } from '../xds/type-registry.ts';
 import { accessLogs, listenerAccessLogs } from './access-log.ts';
 import { Translations } from './classes.ts';
 import { logFilter } from './log-filter.ts';
-import { type LogMode, loggedConfig } from './logging.ts';
+import { loggedConfig } from './logging.ts';
+import type { LogMode } from './model.ts';
 
 const telemetry = (name: string, spec: string, namespace = 'default') => `
 apiVersion: telemetry.istio.io/v1
@@ -35,7 +36,7 @@ function logged(texts: readonly string[], settings: object = {}) {
     findings.push(finding),
   );
   const of = (mode: LogMode) =>
-    accessLogs(made, mode).map((log) => {
+    accessLogs(made, mode, 'http').map((log) => {
       const { typedConfig, filter } = toJson(AccessLogSchema, log, { registry: typeRegistry }) as {
         typedConfig: { path: string };
         filter?: object;

@@ -1,4 +1,4 @@
-/** Which access logs a proxy writes: Telemetry of the root namespace, then of its own, then of its labels; without any, as MeshConfig says. */
+/** Which access logs a proxy writes, and what it counts: Telemetry of the root namespace, then of its own, then of its labels; without any, as MeshConfig says. */
 
 import type { ExtensionProvider } from '../api/extension-provider.ts';
 import type { MeshConfig, ResourceOf } from '../api/index.ts';
@@ -6,8 +6,9 @@ import { originOf, resourceText } from '../api/resource.ts';
 import type { Finding } from '../lib/finding.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { type Counting, countingOf, EVERYTHING, isEverything } from './counting.ts';
 import { logFilter } from './log-filter.ts';
-import type { Mesh } from './model.ts';
+import type { LogMode, Mesh } from './model.ts';
 
 type Telemetry = ResourceOf<'Telemetry'>;
 type Entry = Telemetry['spec']['accessLogging'][number];
@@ -22,16 +23,33 @@ export interface ChosenLog {
 export interface LoggedConfig extends MeshConfig {
   /** Absent where nothing is said; an empty list is no log. */
   readonly logging?: Readonly<Record<LogMode, readonly ChosenLog[] | undefined>>;
+  /** What access loggers count; absent where there is no need of any. */
+  readonly counting?: { readonly by: 'envoy' | 'embedded'; readonly modes: Readonly<Record<LogMode, Counting>> };
 }
 
-/** Calls that a proxy makes for its workload, those through a gateway among them, or that come to the workload. */
-export type LogMode = 'CLIENT' | 'SERVER';
-
 export function loggedConfig(proxy: ProxyIdentity, { config, snapshot }: Mesh, report: (finding: Finding) => void): LoggedConfig {
-  const layers = applicable(proxy, snapshot.list('Telemetry'), config.rootNamespace);
-  if (layers.length === 0 && !config.defaultProviders?.accessLogging?.length) return config;
+  const all = applicable(proxy, snapshot.list('Telemetry'), config.rootNamespace);
+  const counting = countingAt(proxy, all, config, report);
+  const counted: LoggedConfig = counting ? { ...config, counting } : config;
+  const layers = all.filter(({ spec }) => spec.accessLogging.length > 0);
+  if (layers.length === 0 && !config.defaultProviders?.accessLogging?.length) return counted;
   const of = (mode: LogMode) => chosenLogs(layers, config, mode, report);
-  return { ...config, logging: { CLIENT: of('CLIENT'), SERVER: of('SERVER') } };
+  return { ...counted, logging: { CLIENT: of('CLIENT'), SERVER: of('SERVER') } };
+}
+
+/** The embedded data plane counts by itself, and has to be told of changes alone. */
+function countingAt(
+  proxy: ProxyIdentity,
+  all: readonly Telemetry[],
+  config: MeshConfig,
+  report: (finding: Finding) => void,
+): LoggedConfig['counting'] {
+  const layers = all.filter(({ spec }) => spec.metrics.length > 0);
+  const { countsBy: by } = proxy;
+  if (layers.length === 0) return by === 'envoy' ? { by, modes: { CLIENT: EVERYTHING, SERVER: EVERYTHING } } : undefined;
+  const of = (mode: LogMode) => countingOf(layers, config, mode, (origin, what) => report(without(origin, what)));
+  const modes = { CLIENT: of('CLIENT'), SERVER: of('SERVER') };
+  return by === undefined || (by === 'embedded' && isEverything(modes.CLIENT) && isEverything(modes.SERVER)) ? undefined : { by, modes };
 }
 
 function applicable({ namespace, labels }: ProxyIdentity, all: readonly Telemetry[], rootNamespace: string): Telemetry[] {
@@ -44,7 +62,7 @@ function applicable({ namespace, labels }: ProxyIdentity, all: readonly Telemetr
   const narrow = own.filter((each) => each.metadata.namespace === namespace && Object.keys(selector(each)).length > 0);
   const spaces = namespace === rootNamespace ? [rootNamespace] : [rootNamespace, namespace];
   const layers = [...spaces.flatMap((each) => wide(each) ?? []), ...narrow.filter((each) => matchesLabels(selector(each), labels))];
-  return layers.filter(({ spec }) => spec.accessLogging.length > 0);
+  return layers;
 }
 
 interface Choice {

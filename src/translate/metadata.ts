@@ -4,6 +4,7 @@ import type { Resource } from '../api/resource.ts';
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import { type Metadata, MetadataSchema } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { SALLYPORT_METADATA } from '../xds/names.ts';
+import type { LoggedConfig } from './logging.ts';
 
 /** The API group and kind as paths of Kubernetes' API have them: what Istio's `config` metadata starts with. */
 const PLURALS: Readonly<Record<string, string>> = {
@@ -21,6 +22,8 @@ interface MetadataParts {
   readonly refusal?: string;
   /** Where the cluster of a service with resolution DYNAMIC_DNS may connect to: ports, and ranges of addresses that are not public. */
   readonly reach?: { readonly ports: number[]; readonly ranges: string[] };
+  /** `host;name;namespace` of the service whose cluster this is, for what counts by it. */
+  readonly service?: string | undefined;
   /** Fields of Istio's own metadata. */
   readonly istio?: JsonObject;
   /** Of an endpoint: it takes the mesh's mutual TLS. */
@@ -28,13 +31,23 @@ interface MetadataParts {
 }
 
 /** Undefined where there is nothing to say. */
-export function metadataOf({ origins = [], refusal, reach, istio, takesMeshTls }: MetadataParts): Metadata | undefined {
+export function metadataOf({ origins = [], refusal, reach, service, istio, takesMeshTls }: MetadataParts): Metadata | undefined {
   const filterMetadata: Record<string, JsonObject> = {};
-  if (origins.length > 0 || refusal)
-    filterMetadata[SALLYPORT_METADATA] = { origins: origins.map(originJson), ...(refusal ? { refusal } : {}), ...(reach ? { reach } : {}) };
+  if (origins.length > 0 || refusal || service)
+    filterMetadata[SALLYPORT_METADATA] = {
+      origins: origins.map(originJson),
+      ...(refusal ? { refusal } : {}),
+      ...(reach ? { reach } : {}),
+      ...(service ? { service } : {}),
+    };
   if (istio && Object.keys(istio).length > 0) filterMetadata.istio = istio;
   if (takesMeshTls) filterMetadata['envoy.transport_socket_match'] = { tlsMode: 'istio' };
   return Object.keys(filterMetadata).length > 0 ? create(MetadataSchema, { filterMetadata }) : undefined;
+}
+
+/** `service` of `metadataOf`, where access loggers count. */
+export function countedService({ counting }: LoggedConfig, host: string, name: string, namespace: string): string | undefined {
+  return counting?.by === 'envoy' ? `${host};${name};${namespace}` : undefined;
 }
 
 /** `/apis/networking.istio.io/v1alpha3/namespaces/NS/destination-rule/NAME`, as Istio's `config` field names an object. */

@@ -5,6 +5,9 @@ import type { Registry } from '../registry/model.ts';
 import type { XdsResources } from '../xds/resources.ts';
 import type { KeySets } from './authorization/key-sources.ts';
 
+/** Calls that a proxy makes for its workload, those through a gateway among them, or that come to the workload. */
+export type LogMode = 'CLIENT' | 'SERVER';
+
 /** What translation reads: one moment's resources and what follows from them. */
 export interface Mesh {
   readonly snapshot: Snapshot;

@@ -10,9 +10,15 @@ export interface NodeJson extends JsonObject {
   locality: JsonObject;
 }
 
-export type NodeIdentity = Pick<ProxyIdentity, 'type' | 'name' | 'namespace' | 'addresses' | 'labels' | 'locality' | 'serviceAccount'>;
+export type NodeIdentity = Pick<
+  ProxyIdentity,
+  'type' | 'name' | 'namespace' | 'addresses' | 'labels' | 'locality' | 'serviceAccount' | 'countsBy'
+>;
 
-export function nodeJson({ type, name, namespace, addresses, labels, locality, serviceAccount }: NodeIdentity): NodeJson {
+/** Of the metadata: `ProxyIdentity.countsBy`. */
+export const COUNTS_BY = 'SALLYPORT_COUNTS_BY';
+
+export function nodeJson({ type, name, namespace, addresses, labels, locality, serviceAccount, countsBy }: NodeIdentity): NodeJson {
   const [region = '', zone = '', subZone = ''] = locality.split('/');
   const app = labels['service.istio.io/canonical-name'] ?? labels['app.kubernetes.io/name'] ?? labels.app ?? name;
   return {
@@ -27,6 +33,7 @@ export function nodeJson({ type, name, namespace, addresses, labels, locality, s
       CLUSTER_ID: 'Kubernetes',
       MESH_ID: 'cluster.local',
       LABELS: { ...labels },
+      ...(countsBy ? { [COUNTS_BY]: countsBy } : {}),
     },
     locality: { region, zone, subZone },
   };

@@ -12,6 +12,7 @@ export const TYPE_URL = {
   cluster: 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
   endpoint: 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment',
   secret: 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
+  virtualHost: 'type.googleapis.com/envoy.config.route.v3.VirtualHost',
   nameTable: 'type.googleapis.com/istio.networking.nds.v1.NameTable',
 } as const;
 

@@ -14,6 +14,7 @@ import { file_envoy_config_listener_v3_listener } from './gen/envoy/config/liste
 import { file_envoy_config_route_v3_route } from './gen/envoy/config/route/v3/route_pb.js';
 import { file_envoy_data_accesslog_v3_accesslog } from './gen/envoy/data/accesslog/v3/accesslog_pb.js';
 import { file_envoy_extensions_access_loggers_file_v3_file } from './gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
+import { file_envoy_extensions_access_loggers_stats_v3_stats } from './gen/envoy/extensions/access_loggers/stats/v3/stats_pb.js';
 import { file_envoy_extensions_access_loggers_stream_v3_stream } from './gen/envoy/extensions/access_loggers/stream/v3/stream_pb.js';
 import { file_envoy_extensions_clusters_dynamic_forward_proxy_v3_cluster } from './gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js';
 import { file_envoy_extensions_common_dynamic_forward_proxy_v3_dns_cache } from './gen/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache_pb.js';
@@ -67,6 +68,7 @@ const ROOTS: readonly DescFile[] = [
   file_envoy_config_route_v3_route,
   file_envoy_data_accesslog_v3_accesslog,
   file_envoy_extensions_access_loggers_file_v3_file,
+  file_envoy_extensions_access_loggers_stats_v3_stats,
   file_envoy_extensions_access_loggers_stream_v3_stream,
   file_envoy_extensions_clusters_dynamic_forward_proxy_v3_cluster,
   file_envoy_extensions_common_dynamic_forward_proxy_v3_dns_cache,

@@ -137,6 +137,13 @@ export async function agentWorld(t: TestContext) {
   };
   const write = (version: string) => writeFileSync(file, filesOf(front, back, upstream, version));
   write('1');
+  /** Of the whole mesh. */
+  const telemetry = (spec: string) =>
+    writeFileSync(
+      join(folder, 'telemetry.yaml'),
+      `apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: { name: mesh, namespace: istio-system }\nspec: ${spec}\n`,
+    );
+  telemetry('{}');
   return {
     folder,
     ca,
@@ -146,9 +153,10 @@ export async function agentWorld(t: TestContext) {
     xdsTls,
     controllerStatus,
     write,
+    telemetry,
     async control() {
       const where = ['--xds', '0', '--xds-tls', `127.0.0.1:${xdsTls}`, '--status-address', `127.0.0.1:${controllerStatus}`];
-      const program = run('controller', file, '--ca', ca, ...where);
+      const program = run('controller', file, join(folder, 'telemetry.yaml'), '--ca', ca, ...where);
       await program.says(/ready/);
       return program;
     },

@@ -92,6 +92,51 @@ test('the agent says when Envoy is ready, drains it, and gives the metrics of bo
   assert.equal(await program.exit, 0);
 });
 
+test('an Envoy with an agent has Istio’s metrics, and Telemetry changes them', { skip, timeout: 120_000 }, async (t) => {
+  const { front, back, port, write, telemetry } = await started(t);
+  const metricsOf = async ({ metrics }: { readonly metrics: number }) =>
+    (await fetch(`http://127.0.0.1:${metrics}/stats/prometheus`)).text();
+  const calls = (text: string) => text.split('\n').filter((line) => line.startsWith('istio_requests_total{'));
+  const text = await until(async () => {
+    const given = await metricsOf(front);
+    return calls(given).some((line) => line.includes('response_code="200"')) && given;
+  });
+  const of = (line: string) => new Map([...line.matchAll(/(\w+)="([^"]*)"/g)].map(([, label, value]) => [label!, value!]));
+  const labels = of(calls(text).find((line) => line.includes('response_code="200"'))!);
+  assert.deepEqual(
+    [
+      'reporter',
+      'source_workload',
+      'source_workload_namespace',
+      'destination_service',
+      'destination_service_name',
+      'request_protocol',
+      'response_flags',
+    ].map((label) => labels.get(label)),
+    ['source', 'front', 'shop', 'back.example.com', 'back.example.com', 'http', '-'],
+  );
+  assert.match(text, /^# TYPE istio_request_duration_milliseconds histogram$/m);
+  assert.match(text, /^istio_request_bytes_count\{reporter="source",.*\} \d+$/m);
+  assert.doesNotMatch(text, /envoy_istio/);
+
+  // A host that nobody declared is no label.
+  await fetch(`http://127.0.0.1:${port}/`, { headers: { host: 'made-up.example' } }).catch(() => undefined);
+  assert.doesNotMatch(await metricsOf(front), /made-up/);
+
+  telemetry(`{ metrics: [{ providers: [{ name: prometheus }], overrides: [
+    { match: { metric: REQUEST_SIZE }, disabled: true },
+    { match: { metric: REQUEST_COUNT }, tagOverrides: { source_app: { operation: REMOVE }, team: { value: "'red'" }, method: { value: request.method } } }] }] }`);
+  write('2');
+  await until(async () => (await call(port)).version === '2');
+  const changed = await until(async () => {
+    await call(port);
+    const line = calls(await metricsOf(back)).find((each) => each.includes('team="red"'));
+    return line !== undefined && of(line);
+  });
+  assert.equal(changed.get('method'), 'GET');
+  assert.equal(changed.has('source_app'), false);
+});
+
 test('without a token that is taken there is no Envoy, and the reason is said', { skip, timeout: 120_000 }, async (t) => {
   const place = await agentWorld(t);
   const controller = await place.control();

@@ -28,14 +28,14 @@ async function counter(admin: string, name: string): Promise<number> {
   return Number(/: (\d+)/.exec(text)?.[1]);
 }
 
-for (const protocol of ['delta', 'sotw'] as const) {
-  test(`an Envoy runs what the files say, follows them, and outlives the controller (${protocol})`, {
+for (const [protocol, ...options] of [['delta'], ['sotw'], ['delta', '--vhds']] as const) {
+  test(`an Envoy runs what the files say, follows them, and outlives the controller (${[protocol, ...options]})`, {
     skip,
     timeout: 120_000,
   }, async (t) => {
     const place = await world(t);
     place.write('1');
-    const first = await place.control();
+    const first = await place.control(...options);
     const proxy = await bootEnvoy(envoy!, bootstrapOf(protocol, place.xds));
     t.after(() => proxy.stop());
     await until(async () => (await call(place.gateway)) === '1');
@@ -76,7 +76,7 @@ for (const protocol of ['delta', 'sotw'] as const) {
     const calls: (string | undefined)[] = [];
     for (let i = 0; i < 50; i += 1) calls.push(await call(place.gateway));
     assert.deepEqual(new Set(calls), new Set(['4']));
-    const second = await place.control();
+    const second = await place.control(...options);
     await until(async () => {
       const { streams } = await place.states();
       return ['CDS', 'EDS', 'LDS', 'RDS'].every((type) => streams[0]?.xds[type]?.state === 'SYNCED');

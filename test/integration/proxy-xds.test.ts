@@ -1,7 +1,7 @@
 /** `sallyport proxy --xds` at a `sallyport controller`: calls, changes, a controller that is killed and comes back, and mutual TLS. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -173,4 +173,43 @@ test('what would leave the machine in plaintext, and what does not fit together,
     assert.equal(await program.exit, 2, program.errors);
     assert.match(program.errors, message);
   }
+});
+
+test('a proxy starts with what it kept while the control plane is gone, and says that it is stale', { timeout: 120_000 }, async (t) => {
+  const place = await world(t);
+  place.write('1');
+  const controller = await place.control();
+  const [admin, status, keep] = [await freePort(), await freePort(), join(place.folder, 'kept')];
+  const from = ['--xds', String(place.xds), '--admin-address', String(admin), '--status-address', `127.0.0.1:${status}`, '--keep', keep];
+  const readiness = async () => {
+    const answer = await fetch(`http://127.0.0.1:${status}/healthz/ready`);
+    return `${answer.status} ${await answer.text()}`;
+  };
+  const first = place.run('proxy', ...from, ...WHO);
+  await first.says(/: ready/);
+  assert.equal(await until(() => call(place.gateway)), '1');
+  assert.equal(await readiness(), '200 ');
+  place.write('2');
+  await until(async () => (await call(place.gateway)) === '2');
+  await first.end();
+  await controller.end();
+  assert.equal(statSync(keep).mode & 0o777, 0o700);
+  assert.equal(statSync(join(keep, 'configuration.json')).mode & 0o777, 0o600);
+
+  const second = place.run('proxy', ...from, ...WHO);
+  await second.says(/: stale: what the control plane said last/);
+  assert.equal(await until(() => call(place.gateway)), '2');
+  assert.match(await readiness(), /^200 stale/);
+
+  // Back with something else: nothing of the kept one is left.
+  place.write('3');
+  await place.control();
+  await second.says(/: ready/);
+  assert.equal(await until(() => call(place.gateway)), '3');
+  assert.equal(await readiness(), '200 ');
+  await second.end();
+
+  // Another workload's is not taken.
+  const other = place.run('proxy', ...from, '--role', 'router', '--workload', 'shop/other-1', '--xds', '1');
+  await other.says(/is not kept: .*it is of the node router~127\.0\.0\.1~egress-1\.shop/);
 });

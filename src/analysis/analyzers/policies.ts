@@ -97,20 +97,15 @@ function matchesAny(pattern: string, names: ReadonlySet<string>): boolean {
   return names.has(pattern);
 }
 
-const NO_TELEMETRY = {
-  tracing: 'Sallyport sends no spans: this has no effect on its proxies. Access logs hold what each call did.',
-  metrics: 'The istio_* metrics of Sallyport’s proxies are what they are by default: this has no effect on them.',
-} as const;
+const NO_TRACING = 'Sallyport sends no spans: this has no effect on its proxies. Access logs hold what each call did.';
 
-/** SP1010: tracing and metrics, which are not done. IST0157: Telemetry without a provider, where the mesh has no default one. */
+/** SP1010: tracing, which is not done. IST0157: Telemetry without a provider, where the mesh has no default one. */
 export function telemetryProviders(context: Context): void {
   const defaults = context.mesh.defaultProviders;
   for (const telemetry of context.of('Telemetry')) {
-    for (const field of ['tracing', 'metrics'] as const) {
-      // What turns something off asks for nothing that is missing here.
-      const index = telemetry.spec[field].findIndex((each) => !('disableSpanReporting' in each && each.disableSpanReporting));
-      if (index >= 0) context.report('SP1010', telemetry, ['spec', field, index], NO_TELEMETRY[field]);
-    }
+    // What turns something off asks for nothing that is missing here.
+    const index = telemetry.spec.tracing.findIndex(({ disableSpanReporting }) => !disableSpanReporting);
+    if (index >= 0) context.report('SP1010', telemetry, ['spec', 'tracing', index], NO_TRACING);
     for (const [i, tracing] of telemetry.spec.tracing.entries()) {
       if (tracing.providers.length === 0 && !defaults?.tracing?.length && !tracing.disableSpanReporting) {
         context.report(

@@ -13,7 +13,7 @@ import type { LocalMeshOptions } from './options.ts';
 export const SIDECAR = 'sidecar';
 
 export interface PrepareOptions {
-  readonly options: Pick<LocalMeshOptions, 'routerAddress' | 'capturePort' | 'beside' | 'allowAll'>;
+  readonly options: Pick<LocalMeshOptions, 'routerAddress' | 'capturePort' | 'beside' | 'allowAll' | 'engine'>;
   readonly sidecar: ProxyIdentity;
   readonly learning: Learning | undefined;
   /** Changes the mesh's settings beyond what the files say. */
@@ -22,13 +22,18 @@ export interface PrepareOptions {
 
 /** Lays the workloads of this machine over what the files say, with the proxies that belong to them. */
 export function localPrepare({ options, sidecar, learning, adjust }: PrepareOptions): (given: MeshInput) => Prepared {
-  const { routerAddress, capturePort, beside, allowAll } = options;
+  const { routerAddress, capturePort, beside, allowAll, engine } = options;
   const addresses = new RouterAddresses(routerAddress);
   const reachable = reachableListeners(capturePort);
   return (given) => {
     const written = beside ? { ...given, snapshot: new Layered(given.snapshot, beside) } : given;
     const allowed = learning?.allowing(written) ?? (allowAll ? allowing(written) : written);
-    const { snapshot, routers, findings } = localMesh(allowed.snapshot, allowed.mesh.rootNamespace, addresses);
+    const { snapshot, routers, findings } = localMesh(
+      allowed.snapshot,
+      allowed.mesh.rootNamespace,
+      addresses,
+      engine === 'embedded' ? { countsBy: engine } : {},
+    );
     const mesh = adjust(capturePort > 0 ? { ...allowed.mesh, proxyListenPort: capturePort } : allowed.mesh);
     const proxies = new Map([...routers.map(({ key, identity }) => [key, identity] as const), [SIDECAR, sidecar]]);
     return {

@@ -14,6 +14,7 @@ export function sidecarIdentity({ namespace, workload, proxyAddress, engine }: L
     addresses: [],
     locality: '',
     bindAddress: '127.0.0.1',
+    ...(engine === 'embedded' && { countsBy: engine }),
     ...(proxyAddress.port > 0 && engine === 'embedded' && { explicitProxy: proxyAddress }),
   };
 }

@@ -41,6 +41,8 @@ export interface ControllerOptions {
   readonly statusAddress: SocketAddress;
   /** How long a proxy is kept that nobody is connected as, ms. */
   readonly keepMs: number;
+  /** Envoys that can get virtual hosts as resources of their own. */
+  readonly virtualHosts: boolean;
 }
 
 /** Before the first proxies are served. */
@@ -50,10 +52,10 @@ const MOST_AGE_MS = 30 * 60_000;
 
 /** Resolves when what the files say is served. Rejects with `usage` for addresses that are not to be served, and as `jwksIn`. */
 export async function startController(options: ControllerOptions, tell: (event: ControlEvent) => void): Promise<ControlPlane> {
-  const { paths, source, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs, webhook, cluster, service } = options;
+  const { paths, source, meshConfig, ca, xds, xdsTls, tokens, statusAddress, keepMs, virtualHosts, webhook, cluster, service } = options;
   checkAddresses(options);
   if (tokens.jwks !== undefined) jwksIn(tokens.jwks);
-  const served = new ServedProxies({ keepMs, tell });
+  const served = new ServedProxies({ keepMs, virtualHosts, tell });
   const failed = (error: unknown) => tell({ kind: 'failed', error });
   const keeper = cluster && (await ClusterKeeper.open(cluster, ca, (error) => tell({ kind: 'not-kept', error })));
   const identities = ca === undefined ? undefined : new Identities(ca, Date.now);

@@ -6,6 +6,7 @@ import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import { spiffeId } from '../../lib/spiffe.ts';
 import type { Mesh } from '../../translate/model.ts';
 import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { COUNTS_BY } from '../../xds/node.ts';
 
 const FORM = 'TYPE~ADDRESS~NAME.NAMESPACE~DOMAIN, e.g. sidecar~10.1.2.3~cart.shop~shop.svc.cluster.local';
 
@@ -14,8 +15,11 @@ const MOST_KEPT = 64 * 1024;
 /** Of its id, which is a part of what is said of it. */
 const MOST_ID = 2048;
 
+type NodeParts = Pick<Node, 'id' | 'metadata' | 'locality' | 'extensions' | 'userAgentVersionType'>;
+
 /** The proxy that a node says it is, in the form of Istio's agent. Throws `xds-invalid-node`. */
-export function proxyOfNode({ id, metadata = {}, locality }: Pick<Node, 'id' | 'metadata' | 'locality'>): ProxyIdentity {
+export function proxyOfNode(node: NodeParts): ProxyIdentity {
+  const { id, metadata = {}, locality } = node;
   if (id.length > MOST_ID) throw invalid(`node.id has ${id.length} characters, more than ${MOST_ID}`);
   const parts = id.split('~');
   const [type, address = '', workload = ''] = parts;
@@ -38,11 +42,25 @@ export function proxyOfNode({ id, metadata = {}, locality }: Pick<Node, 'id' | '
     serviceAccount: textOf('SERVICE_ACCOUNT', metadata) || 'default',
     addresses,
     locality: [region, zone, subZone].filter(Boolean).join('/'),
+    ...countsBy(node),
   };
   const kept = JSON.stringify(proxy).length;
   if (kept > MOST_KEPT)
     throw invalid(`the node says ${kept} characters of its labels, addresses and names, more than the ${MOST_KEPT} that are kept`);
   return proxy;
+}
+
+const STATS_LOGGER = 'envoy.access_loggers.stats';
+/** The first 1.x whose logger keeps within a number of series. */
+const FIRST_WITH_LIMITS = 39;
+
+/** An Envoy that lacks the logger would refuse each listener that has it. */
+function countsBy({ metadata = {}, extensions, userAgentVersionType: agent }: NodeParts): Pick<ProxyIdentity, 'countsBy'> {
+  const said = textOf(COUNTS_BY, metadata);
+  if (said === 'embedded') return { countsBy: said };
+  const version = agent.case === 'userAgentBuildVersion' ? agent.value.version : undefined;
+  const isNew = version !== undefined && (version.majorNumber > 1 || version.minorNumber >= FIRST_WITH_LIMITS);
+  return said === 'envoy' && isNew && extensions.some(({ name }) => name === STATS_LOGGER) ? { countsBy: said } : {};
 }
 
 /**

@@ -12,10 +12,13 @@ import type { ControlEvent } from '../report.ts';
 import { expectedProxies } from './expected.ts';
 import { keysIn, withoutKeys } from './keyless.ts';
 import { checkIdentity, declaredProxy, followedProxy, proves, proxyOfNode } from './node.ts';
+import { takesVirtualHosts, withVirtualHosts } from './virtual-hosts.ts';
 
 export interface ServedProxiesOptions {
   /** How long a proxy is kept that nobody is connected as, ms. */
   readonly keepMs: number;
+  /** Envoys that can get virtual hosts as resources of their own. */
+  readonly virtualHosts: boolean;
   readonly tell: (event: ControlEvent) => void;
 }
 
@@ -127,11 +130,13 @@ export class ServedProxies {
     const one: ServedStream = { identity: served.identity, peer: address, proven: proven !== undefined, stream };
     served.streams.add(one);
     clearTimeout(served.leaving);
+    const parts = this.#options.virtualHosts && stream.protocol === 'delta' && takesVirtualHosts(node);
     const unfollow = this.#cache.follow(keyOf(claimed), {
-      published: ({ set }) => {
+      published: ({ set: whole }) => {
+        const set = parts ? withVirtualHosts(whole) : whole;
         if (proven === undefined) {
-          stream.serve(withoutKeys(set));
-          this.#tellWithheld(served, set);
+          stream.serve(parts ? withVirtualHosts(withoutKeys(whole)) : withoutKeys(whole));
+          this.#tellWithheld(served, whole);
         } else if (this.#stillProves(proven, served)) stream.serve(set);
         else
           stream.end(new SallyportError('xds-forbidden', `the files have another identity for this workload now: it is ${proven} no more`));

@@ -21,7 +21,15 @@ export interface TypeJson {
 }
 
 /** Types by the names that they have everywhere. */
-const SHORT = { cluster: 'CDS', endpoint: 'EDS', listener: 'LDS', route: 'RDS', secret: 'SDS', nameTable: 'NDS' } as const;
+const SHORT = {
+  cluster: 'CDS',
+  endpoint: 'EDS',
+  listener: 'LDS',
+  route: 'RDS',
+  virtualHost: 'VHDS',
+  secret: 'SDS',
+  nameTable: 'NDS',
+} as const;
 
 export function streamsJson(streams: readonly ServedStream[]): StreamJson[] {
   return streams.map(({ identity: { type, name, namespace }, peer, proven, stream }) => ({

@@ -41,6 +41,7 @@ export async function startedController(
       statusAddress: { address, port: 0 },
       tokens: { jwks: undefined, audience: 'istio-ca', issuer: undefined },
       keepMs: 60_000,
+      virtualHosts: false,
       ...options,
     },
     (event) => events.push(event),

@@ -1,9 +1,13 @@
 /** Stats of the data plane: Envoy's names for its parts, Istio's metrics for requests and connections. */
 export { clusterStatsSource, zeroClusterStats } from './cluster.ts';
+export { type CountedMetrics, countedBy } from './counted.ts';
 export {
   type IstioMetricsOptions,
+  istioLabels,
+  LAST_GRPC_STATUS,
   parseWorkload,
   serviceOfMetadata,
+  type WorkloadIdentity,
   workloadOfNode,
 } from './istio.ts';
 export { countConnections, type ListenerView, listenerStatName, listenerStatsSource } from './listener.ts';

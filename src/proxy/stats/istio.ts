@@ -4,11 +4,13 @@
  */
 import type { JsonObject } from '@bufbuild/protobuf';
 import { grpcStatus } from '../../http/format/operators.ts';
+import type { MetricName, Reporter } from '../../xds/istio-stats.ts';
 import type { AccessRecord } from '../types.ts';
-import type { Counter, Histogram, Labels, StatsRegistry } from './registry.ts';
+import { type CountedMetrics, EVERYTHING_COUNTED } from './counted.ts';
+import { type Counter, Histogram, type Labels, type StatsRegistry } from './registry.ts';
 
 /** What labels tell of one side of a call. */
-interface WorkloadIdentity {
+export interface WorkloadIdentity {
   readonly workload: string;
   readonly namespace: string;
   readonly app: string;
@@ -29,11 +31,13 @@ export interface IstioMetricsOptions {
   /** This proxy's own workload, from the metadata of its xDS node. */
   readonly self: WorkloadIdentity;
   /** `destination` for inbound listeners, `source` for outbound ones and for gateways. */
-  readonly reporter: 'source' | 'destination';
+  readonly reporter: Reporter;
   /** Cluster metadata `istio.services[0]`, by the cluster's name; undefined where there is none. */
   readonly serviceOf: (cluster: string) => ServiceIdentity | undefined;
   /** The workload behind an upstream host as endpoint metadata `istio.workload` has it (see `parseWorkload`); empty where it is not known. */
   readonly workloadOf?: (record: AccessRecord) => string;
+  /** Everything unless something else is said. */
+  readonly counted?: CountedMetrics;
 }
 
 const UNKNOWN: WorkloadIdentity = {
@@ -52,14 +56,18 @@ const UNKNOWN: WorkloadIdentity = {
  */
 const MAX_SERIES = 5000;
 /** The highest status that gRPC defines. */
-const LAST_GRPC_STATUS = 16;
+export const LAST_GRPC_STATUS = 16;
 
+/** Those that are not counted are in no registry. */
 interface HttpSeries {
   readonly requests: Counter;
   readonly duration: Histogram;
   readonly requestBytes: Histogram;
   readonly responseBytes: Histogram;
 }
+
+/** Undefined for a metric that is not counted. */
+type LabelsOf = (metric: MetricName) => Labels | undefined;
 
 interface TcpSeries {
   readonly opened: Counter;
@@ -114,6 +122,7 @@ export function serviceOfMetadata(metadata: Readonly<Record<string, JsonObject>>
 export class IstioMetrics {
   readonly #registry: StatsRegistry;
   readonly #options: IstioMetricsOptions;
+  readonly #counted: CountedMetrics;
   readonly #http = new Map<string, Map<string | number, HttpSeries>>();
   readonly #tcp = new Map<string, TcpSeries>();
   #count = 0;
@@ -123,6 +132,7 @@ export class IstioMetrics {
   constructor(registry: StatsRegistry, options: IstioMetricsOptions) {
     this.#registry = registry;
     this.#options = options;
+    this.#counted = options.counted ?? EVERYTHING_COUNTED;
   }
 
   http(record: AccessRecord): void {
@@ -154,14 +164,15 @@ export class IstioMetrics {
     const service = this.#options.serviceOf(record.upstreamCluster);
     const grpc = grpcLabel(record);
     const [peers, security] = this.#labels(record, service);
-    series = this.#createHttp([
+    const labels: Labels = [
       ...peers,
       ['request_protocol', protocolOf(record)],
       ['response_code', String(record.responseCode)],
       ['grpc_response_status', grpc],
       ['response_flags', record.flags.join(',') || '-'],
       security,
-    ]);
+    ];
+    series = this.#createHttp((metric) => this.#counted.labels(metric, labels, record));
     if (!byCode) {
       byCode = new Map();
       this.#http.set(record.upstreamCluster, byCode);
@@ -175,14 +186,15 @@ export class IstioMetrics {
     const grpc = grpcLabel(record);
     const peer = this.#peer(record);
     const target = this.#options.workloadOf?.(record) ?? '';
-    if (record.flags.length === 0 && grpc === '' && peer === '' && target === '' && record.protocol !== 'HTTP/2')
+    const set = this.#counted.key(record);
+    if (record.flags.length === 0 && grpc === '' && peer === '' && target === '' && set === '' && record.protocol !== 'HTTP/2')
       return record.responseCode;
-    return `${record.responseCode}\0${record.flags.join(',')}\0${grpc}\0${peer}\0${target}\0${protocolOf(record)}`;
+    return `${record.responseCode}\0${record.flags.join(',')}\0${grpc}\0${peer}\0${target}\0${protocolOf(record)}\0${set}`;
   }
 
   /** What would make more series than there may be. */
   #otherHttp(): HttpSeries {
-    this.#other ??= this.#createHttp([
+    this.#other ??= this.#createHttp(() => [
       ['reporter', this.#options.reporter],
       ['request_protocol', 'http'],
       ['response_code', 'other'],
@@ -191,32 +203,43 @@ export class IstioMetrics {
     return this.#other;
   }
 
-  #createHttp(labels: Labels): HttpSeries {
+  #createHttp(labelsOf: LabelsOf): HttpSeries {
     return {
-      requests: this.#registry.counter('istio_requests_total', labels),
-      duration: this.#registry.histogram('istio_request_duration_milliseconds', labels),
-      requestBytes: this.#registry.histogram('istio_request_bytes', labels),
-      responseBytes: this.#registry.histogram('istio_response_bytes', labels),
+      requests: this.#counter('requests_total', labelsOf),
+      duration: this.#histogram('request_duration_milliseconds', labelsOf),
+      requestBytes: this.#histogram('request_bytes', labelsOf),
+      responseBytes: this.#histogram('response_bytes', labelsOf),
     };
+  }
+
+  #counter(name: MetricName, labelsOf: LabelsOf): Counter {
+    const labels = labelsOf(name);
+    return labels ? this.#registry.counter(`istio_${name}`, labels) : { value: 0 };
+  }
+
+  #histogram(name: MetricName, labelsOf: LabelsOf): Histogram {
+    const labels = labelsOf(name);
+    return labels ? this.#registry.histogram(`istio_${name}`, labels) : new Histogram();
   }
 
   #tcpSeries(record: AccessRecord): TcpSeries {
     const service = this.#options.serviceOf(record.upstreamCluster);
     const peer = this.#peer(record);
     const target = this.#options.workloadOf?.(record) ?? '';
-    const key = `${record.upstreamCluster}\0${record.flags.join(',')}\0${peer}\0${target}`;
+    const key = `${record.upstreamCluster}\0${record.flags.join(',')}\0${peer}\0${target}\0${this.#counted.key(record)}`;
     let series = this.#tcp.get(key);
     if (series) return series;
     if (this.#count >= MAX_SERIES) return this.#otherTcp();
     this.#count++;
     const [peers, security] = this.#labels(record, service);
-    series = this.#createTcp([...peers, ['request_protocol', 'tcp'], ['response_flags', record.flags.join(',') || '-'], security]);
+    const labels: Labels = [...peers, ['request_protocol', 'tcp'], ['response_flags', record.flags.join(',') || '-'], security];
+    series = this.#createTcp((metric) => this.#counted.labels(metric, labels, record));
     this.#tcp.set(key, series);
     return series;
   }
 
   #otherTcp(): TcpSeries {
-    this.#otherTcpSeries ??= this.#createTcp([
+    this.#otherTcpSeries ??= this.#createTcp(() => [
       ['reporter', this.#options.reporter],
       ['request_protocol', 'tcp'],
       ['response_flags', 'other'],
@@ -224,12 +247,12 @@ export class IstioMetrics {
     return this.#otherTcpSeries;
   }
 
-  #createTcp(labels: Labels): TcpSeries {
+  #createTcp(labelsOf: LabelsOf): TcpSeries {
     return {
-      opened: this.#registry.counter('istio_tcp_connections_opened_total', labels),
-      closed: this.#registry.counter('istio_tcp_connections_closed_total', labels),
-      sent: this.#registry.counter('istio_tcp_sent_bytes_total', labels),
-      received: this.#registry.counter('istio_tcp_received_bytes_total', labels),
+      opened: this.#counter('tcp_connections_opened_total', labelsOf),
+      closed: this.#counter('tcp_connections_closed_total', labelsOf),
+      sent: this.#counter('tcp_sent_bytes_total', labelsOf),
+      received: this.#counter('tcp_received_bytes_total', labelsOf),
     };
   }
 
@@ -240,38 +263,69 @@ export class IstioMetrics {
 
   #labels(record: AccessRecord, service: ServiceIdentity | undefined): [Labels, readonly [string, string]] {
     const { self, reporter, workloadOf } = this.#options;
-    const outbound = reporter === 'source';
-    const source = outbound ? self : UNKNOWN;
-    const workload = workloadOf?.(record) ?? '';
-    const destination = outbound ? (workload === '' ? UNKNOWN : parseWorkload(workload)) : self;
-    const { tls } = record.downstream;
-    const mutual = !outbound && tls?.peer !== undefined;
-    // What has no service of its own is known by its cluster: PassthroughCluster, BlackHoleCluster, …
-    const fallback = record.upstreamCluster || 'unknown';
-    const labels: Labels = [
-      ['reporter', reporter],
-      ['source_workload', source.workload],
-      ['source_canonical_service', source.canonicalService],
-      ['source_canonical_revision', source.canonicalRevision],
-      ['source_workload_namespace', source.namespace],
-      ['source_principal', (mutual && tls?.peer?.uriSans[0]) || 'unknown'],
-      ['source_app', source.app],
-      ['source_version', source.version],
-      ['source_cluster', source.cluster],
-      ['destination_workload', destination.workload],
-      ['destination_workload_namespace', destination.namespace],
-      ['destination_principal', 'unknown'],
-      ['destination_app', destination.app],
-      ['destination_version', destination.version],
-      ['destination_service', service?.host ?? 'unknown'],
-      ['destination_canonical_service', destination.canonicalService],
-      ['destination_canonical_revision', destination.canonicalRevision],
-      ['destination_service_name', service?.name ?? fallback],
-      ['destination_service_namespace', service?.namespace ?? 'unknown'],
-      ['destination_cluster', destination.cluster],
-    ];
-    return [labels, ['connection_security_policy', outbound ? 'unknown' : mutual ? 'mutual_tls' : 'none']];
+    const peer = reporter === 'destination' ? record.downstream.tls?.peer : undefined;
+    return istioLabels({
+      self,
+      reporter,
+      service,
+      cluster: record.upstreamCluster,
+      workload: workloadOf?.(record) ?? '',
+      principal: peer?.uriSans[0] ?? '',
+      mutual: peer !== undefined,
+    });
   }
+}
+
+/** What labels are made of. */
+export interface LabelledCall {
+  readonly self: WorkloadIdentity;
+  readonly reporter: Reporter;
+  readonly service: ServiceIdentity | undefined;
+  readonly cluster: string;
+  /** Of the destination, as endpoint metadata has it; empty where it is not known. */
+  readonly workload: string;
+  /** Of the client, at its destination; empty where it is not known. */
+  readonly principal: string;
+  readonly mutual: boolean;
+}
+
+/** The labels that all of Istio's metrics begin with, and the one that they end with. */
+export function istioLabels(call: LabelledCall): [Labels, readonly [string, string]] {
+  const { self, reporter, service, mutual } = call;
+  const outbound = reporter === 'source';
+  const source = outbound ? self : clientOf(call.principal);
+  const destination = outbound ? (call.workload === '' ? UNKNOWN : parseWorkload(call.workload)) : self;
+  // What has no service of its own is known by its cluster: PassthroughCluster, BlackHoleCluster, …
+  const fallback = call.cluster || 'unknown';
+  const labels: Labels = [
+    ['reporter', reporter],
+    ['source_workload', source.workload],
+    ['source_canonical_service', source.canonicalService],
+    ['source_canonical_revision', source.canonicalRevision],
+    ['source_workload_namespace', source.namespace],
+    ['source_principal', call.principal || 'unknown'],
+    ['source_app', source.app],
+    ['source_version', source.version],
+    ['source_cluster', source.cluster],
+    ['destination_workload', destination.workload],
+    ['destination_workload_namespace', destination.namespace],
+    ['destination_principal', 'unknown'],
+    ['destination_app', destination.app],
+    ['destination_version', destination.version],
+    ['destination_service', service?.host ?? 'unknown'],
+    ['destination_canonical_service', destination.canonicalService],
+    ['destination_canonical_revision', destination.canonicalRevision],
+    ['destination_service_name', service?.name ?? fallback],
+    ['destination_service_namespace', service?.namespace ?? 'unknown'],
+    ['destination_cluster', destination.cluster],
+  ];
+  return [labels, ['connection_security_policy', outbound ? 'unknown' : mutual ? 'mutual_tls' : 'none']];
+}
+
+/** Of a client that is known by its identity alone, the namespace (`spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT`). */
+function clientOf(principal: string): WorkloadIdentity {
+  const namespace = /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\/[^/]+$/.exec(principal)?.[1];
+  return namespace === undefined ? UNKNOWN : { ...UNKNOWN, namespace };
 }
 
 function protocolOf(record: AccessRecord): string {

@@ -8,7 +8,7 @@ import type { Service } from '../../registry/model.ts';
 import type { Address } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
-import { accessLogs, listenerAccessLogs } from '../access-log.ts';
+import { listenerAccessLogs } from '../access-log.ts';
 import { type Authorization, authorization } from '../authorization/filters.ts';
 import type { TranslateContext } from '../context.ts';
 import { proxyProtocol, tcpProxy, tlsInspector } from '../filters.ts';
@@ -285,7 +285,7 @@ function chainsOf(
     subsets.map((subset) => {
       const name = dnsSrvClusterName(service.hostname, port.number, subset);
       const clusters = [{ name, weight: 1 }];
-      const filter = tcpProxy({ statPrefix: name, clusters, destinationRule, subset, accessLog: accessLogs(config, 'CLIENT') });
+      const filter = tcpProxy({ statPrefix: name, clusters, destinationRule, subset, logged: { config, mode: 'CLIENT' } });
       const metadata = metadataOf({ origins: [gateway, service.resource] });
       return chain({ serverNames: [name], applicationProtocols: MESH_ALPN.any, filters: [filter], metadata });
     }),

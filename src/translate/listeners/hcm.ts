@@ -35,7 +35,7 @@ export function httpConnectionManager(config: MeshConfig, { side, statPrefix, ro
     statPrefix,
     routeSpecifier: typeof routes === 'string' ? rds(routes) : { case: 'routeConfig', value: routes },
     httpFilters: httpFilters(authorization),
-    accessLog: accessLogs(config, side === 'inbound' ? 'SERVER' : 'CLIENT'),
+    accessLog: accessLogs(config, side === 'inbound' ? 'SERVER' : 'CLIENT', 'http'),
     serverName: side === 'outbound' ? '' : SERVER_NAME,
     // A gateway is where clients arrive; behind it, what the headers say of the client is to be kept.
     useRemoteAddress: side === 'gateway',

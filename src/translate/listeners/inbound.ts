@@ -10,7 +10,7 @@ import {
 } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
-import { accessLogs, listenerAccessLogs } from '../access-log.ts';
+import { listenerAccessLogs } from '../access-log.ts';
 import { type Authorization, authorization } from '../authorization/filters.ts';
 import type { TranslateContext } from '../context.ts';
 import { httpInspector, originalDestination, PLAINTEXT_HTTP, tcpProxy, tlsInspector } from '../filters.ts';
@@ -223,7 +223,11 @@ function inboundRoutes({ cluster, hostname, servicePort }: Served): RouteConfigu
 }
 
 function tcpFilter(context: TranslateContext, { cluster }: Served) {
-  return tcpProxy({ statPrefix: cluster, clusters: [{ name: cluster, weight: 1 }], accessLog: accessLogs(context.mesh.config, 'SERVER') });
+  return tcpProxy({
+    statPrefix: cluster,
+    clusters: [{ name: cluster, weight: 1 }],
+    logged: { config: context.mesh.config, mode: 'SERVER' },
+  });
 }
 
 /** A call of the port itself was not captured: passing it on would come back here for ever. */
@@ -231,7 +235,7 @@ function loopChain(context: TranslateContext): Chain {
   return chain({
     name: 'virtualInbound-blackhole',
     destinationPort: context.mesh.config.proxyInboundListenPort,
-    filters: [tcpProxy({ statPrefix: BLACK_HOLE_CLUSTER, clusters: [{ name: BLACK_HOLE_CLUSTER, weight: 1 }], accessLog: [] })],
+    filters: [tcpProxy({ statPrefix: BLACK_HOLE_CLUSTER, clusters: [{ name: BLACK_HOLE_CLUSTER, weight: 1 }] })],
     metadata: undefined,
   });
 }

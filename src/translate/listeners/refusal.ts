@@ -9,7 +9,6 @@ import type { ResourceOf } from '../../api/index.ts';
 import { originOf, type Resource, resourceText } from '../../api/resource.ts';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
-import { accessLogs } from '../access-log.ts';
 import { authorizationPolicies, isDryRun, selects } from '../authorization/selection.ts';
 import type { TranslateContext } from '../context.ts';
 import { tcpProxy } from '../filters.ts';
@@ -141,6 +140,6 @@ function closing(context: TranslateContext, side: HttpSide): Filter {
   return tcpProxy({
     statPrefix: BLACK_HOLE_CLUSTER,
     clusters,
-    accessLog: accessLogs(context.mesh.config, side === 'inbound' ? 'SERVER' : 'CLIENT'),
+    logged: { config: context.mesh.config, mode: side === 'inbound' ? 'SERVER' : 'CLIENT' },
   });
 }

@@ -5,7 +5,7 @@ import { type Key, Memo, NO_INPUTS } from '../../lib/memo.ts';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { FilterChain } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
-import { accessLogs, listenerAccessLogs } from '../access-log.ts';
+import { listenerAccessLogs } from '../access-log.ts';
 import { isIpv6 } from '../addresses.ts';
 import type { TranslateContext } from '../context.ts';
 import { explicitProxy, httpInspector, tcpProxy, tlsInspector } from '../filters.ts';
@@ -96,7 +96,7 @@ function unknownTraffic(context: TranslateContext, name: string): FilterChain {
   const cluster = unknownTrafficCluster(context);
   const { config } = context.mesh;
   return kept.unknown.get([config, `${cluster} ${name}`], NO_INPUTS, () => {
-    const filters = [tcpProxy({ statPrefix: cluster, clusters: [{ name: cluster, weight: 1 }], accessLog: accessLogs(config, 'CLIENT') })];
+    const filters = [tcpProxy({ statPrefix: cluster, clusters: [{ name: cluster, weight: 1 }], logged: { config, mode: 'CLIENT' } })];
     return filterChain(chain({ name, filters, metadata: undefined }));
   });
 }
@@ -119,7 +119,7 @@ function virtualOutbound(context: TranslateContext): Listener {
 }
 
 function virtualOutboundAt(address: string, port: number, unknown: FilterChain, config: MeshConfig): Listener {
-  const filters = [tcpProxy({ statPrefix: BLACK_HOLE_CLUSTER, clusters: [{ name: BLACK_HOLE_CLUSTER, weight: 1 }], accessLog: [] })];
+  const filters = [tcpProxy({ statPrefix: BLACK_HOLE_CLUSTER, clusters: [{ name: BLACK_HOLE_CLUSTER, weight: 1 }] })];
   // Nothing was captured if the port itself was called: passing that on would come back here for ever.
   const loop = chain({ name: 'virtualOutbound-blackhole', destinationPort: port, filters, metadata: undefined });
   return create(ListenerSchema, {

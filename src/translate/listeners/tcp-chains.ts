@@ -7,7 +7,6 @@ import { Memo } from '../../lib/memo.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isTls } from '../../registry/protocol.ts';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
-import { accessLogs } from '../access-log.ts';
 import type { TranslateContext } from '../context.ts';
 import { tcpProxy } from '../filters.ts';
 import { MESH_GATEWAY, outboundClusterName } from '../names.ts';
@@ -127,7 +126,7 @@ function serviceChain(context: TranslateContext, { service, port, cidrs }: TcpLi
     statPrefix: cluster,
     clusters: [{ name: cluster, weight: 1 }],
     destinationRule: context.scope.destinationRuleFor(service.hostname)?.spec,
-    accessLog: accessLogs(context.mesh.config, 'CLIENT'),
+    logged: { config: context.mesh.config, mode: 'CLIENT' },
   });
   return chain({
     destinationCidrs: cidrs,
@@ -152,7 +151,6 @@ export function destinationFilters(
   const first = routes[0]!.destination;
   const service = scope.serviceFor(first.host);
   const destinationRule = service && scope.destinationRuleFor(service.hostname)?.spec;
-  const accessLog = accessLogs(mesh.config, 'CLIENT');
   if (routes.length === 1) {
     const cluster = destinationCluster(first, service, port.number);
     const proxy = tcpProxy({
@@ -160,7 +158,7 @@ export function destinationFilters(
       clusters: [{ name: cluster, weight: 1 }],
       destinationRule,
       subset: first.subset,
-      accessLog,
+      logged: { config: mesh.config, mode: 'CLIENT' },
     });
     return service && hasNames ? [...dynamicDnsFilters(context, service, first.port?.number || port.number), proxy] : [proxy];
   }
@@ -169,5 +167,12 @@ export function destinationFilters(
     name: destinationCluster(destination, scope.serviceFor(destination.host), port.number),
     weight,
   }));
-  return [tcpProxy({ statPrefix: `${origin.metadata.name}.${origin.metadata.namespace}`, clusters, destinationRule, accessLog })];
+  return [
+    tcpProxy({
+      statPrefix: `${origin.metadata.name}.${origin.metadata.namespace}`,
+      clusters,
+      destinationRule,
+      logged: { config: mesh.config, mode: 'CLIENT' },
+    }),
+  ];
 }

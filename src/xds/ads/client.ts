@@ -183,9 +183,18 @@ export class AdsClient {
       listener: listeners ? listener.received : (before?.listener ?? NOTHING),
       route: clusters ? route.received : (before?.route ?? NOTHING),
       secret: secret.received,
+      virtualHost: NOTHING,
       nameTable: nameTable.received,
     };
-    const current = { cluster: clusters, endpoint: true, listener: listeners, route: clusters, secret: true, nameTable: true };
+    const current = {
+      cluster: clusters,
+      endpoint: true,
+      listener: listeners,
+      route: clusters,
+      secret: true,
+      virtualHost: true,
+      nameTable: true,
+    };
     const answers = TYPES.filter((type) => current[type]).flatMap((type) =>
       this.#types[type].pending.map((response) => ({ type, response })),
     );

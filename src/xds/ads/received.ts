@@ -5,6 +5,7 @@ import { contentHash } from '../encode.ts';
 import { ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.js';
+import { VirtualHostSchema } from '../gen/envoy/config/route/v3/route_components_pb.js';
 import { RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.js';
 import { SecretSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { DeltaDiscoveryResponseSchema, DiscoveryResponseSchema } from '../gen/envoy/service/discovery/v3/discovery_pb.js';
@@ -91,6 +92,7 @@ const KINDS: Readonly<Record<ResourceType, Kind>> = {
   listener: named(ListenerSchema),
   route: named(RouteConfigurationSchema),
   secret: named(SecretSchema),
+  virtualHost: named(VirtualHostSchema),
   // There is one, whatever it is called.
   nameTable: { schema: NameTableSchema, nameOf: () => NAME_TABLE_NAME },
 };

@@ -53,16 +53,17 @@ export interface TypeState {
 const QUESTION = 'istio.io/debug/';
 
 /** The order in which what is new goes out. */
-const ORDER: readonly ResourceType[] = ['secret', 'cluster', 'endpoint', 'listener', 'route', 'nameTable'];
+const ORDER: readonly ResourceType[] = ['secret', 'cluster', 'endpoint', 'listener', 'route', 'virtualHost', 'nameTable'];
 /** What is new of a type waits until the client has answered all that is new of these. */
 const WAITS_FOR: Partial<Record<ResourceType, readonly ResourceType[]>> = {
   listener: ['cluster', 'endpoint'],
   route: ['cluster', 'endpoint'],
+  virtualHost: ['cluster', 'endpoint'],
 };
 /** What is gone of a type stays until the client has answered all of these. */
 const GONE_AFTER: Partial<Record<ResourceType, readonly ResourceType[]>> = {
-  cluster: ['endpoint', 'listener', 'route'],
-  endpoint: ['listener', 'route'],
+  cluster: ['endpoint', 'listener', 'route', 'virtualHost'],
+  endpoint: ['listener', 'route', 'virtualHost'],
   route: ['listener'],
 };
 
@@ -94,9 +95,10 @@ export class AdsStream {
     this.protocol = options.protocol;
   }
 
-  /** What the client made of each type, also of those that it has not asked for. */
+  /** What the client made of each type, also of those that it has not asked for; few are served virtual hosts, and they only where they have asked. */
   get states(): readonly TypeState[] {
-    return ORDER.map((type) => {
+    const told = ORDER.filter((type) => type !== 'virtualHost' || this.#subscriptions.has(TYPE_URL.virtualHost));
+    return told.map((type) => {
       const subscription = this.#subscriptions.get(TYPE_URL[type]);
       return { type, state: subscription?.state ?? 'not sent', refusal: subscription?.refusal };
     });
@@ -172,6 +174,9 @@ export class AdsStream {
     const response = responseOf(this.protocol, { typeUrl, version, resources, removed }, subscription.nonce);
     subscription.sent(batch, response.nonce);
     for (const { type, name } of warmedByAll(batch.changed)) this.#subscriptions.get(TYPE_URL[type])?.again(name);
+    // Envoy takes virtual hosts of a route configuration that it has, and asks for no others when it gets another one.
+    const hosts = this.#subscriptions.get(TYPE_URL.virtualHost);
+    if (hosts && subscription.type === 'route') for (const { name } of batch.changed) hosts.againIn(name);
     this.#writing = true;
     this.#options.write(response.bytes);
   }

@@ -44,7 +44,7 @@ export interface SubscriptionOptions {
 export type Protocol = 'sotw' | 'delta';
 
 /** Of these a first request that names nothing asks for everything. */
-const LEGACY_WILDCARD: readonly (ResourceType | undefined)[] = ['cluster', 'listener', 'nameTable'];
+const LEGACY_WILDCARD: readonly (ResourceType | undefined)[] = ['cluster', 'listener', 'virtualHost', 'nameTable'];
 /** Of these a state of the world has everything: what is not in it the client drops. Of others it has what is new. */
 const WHOLE: readonly (ResourceType | undefined)[] = ['cluster', 'listener'];
 
@@ -169,6 +169,12 @@ export class Subscription {
   /** The client has to get this again if it has asked for it. */
   again(name: string): void {
     if (this.#covers(name) && this.#list.get(name)) this.#differing.set(name, NOTHING);
+  }
+
+  /** The client has to get all of this folder again that it has asked for. */
+  againIn(folder: string): void {
+    const inside = `${folder}/`;
+    for (const { name } of this.#list.all) if (name.startsWith(inside)) this.again(name);
   }
 
   /** Whether there is something to send. @param remove whether what is gone may be taken from the client yet */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -164,3 +164,22 @@ test('a path that does not exist ends it with 3', async (t) => {
 function onLinux(): string | false {
   return process.platform === 'linux' ? false : 'needs Linux: all of 127/8 local';
 }
+
+test('the gateway of the example of identities logs whose call it is, its host, and the rule that let it pass', {
+  skip: onLinux(),
+}, async (t) => {
+  const { port } = await upstream(t);
+  const example = join(import.meta.dirname, '../../../examples/egress-identities');
+  const path = folder(t);
+  for (const name of ['egress.yaml', 'mesh.yaml', 'workloads.yaml'])
+    writeFileSync(join(path, name), readFileSync(join(example, name), 'utf8').replaceAll('http: 18080', `http: ${port}`));
+  const { proxy, flags: options } = await flags();
+  const up = start(t, ['up', path, ...options]);
+  await up.says(/ready: use the proxy/);
+  assert.equal((await get(proxy, 'http://news.example.com/', 'news.example.com')).status, 200);
+  assert.equal((await get(proxy, 'http://payments.example.com/', 'payments.example.com')).status, 403);
+  const who = 'who=spiffe://cluster\\.local/ns/default/sa/default';
+  const rule = 'rule=ns\\[istio-system\\]-policy\\[who-reaches-what\\]-rule\\[1\\]';
+  await up.says(new RegExp(`${who} host="news\\.example\\.com" 200 via_upstream verdict=allowed ${rule}`), 'output');
+  await up.says(new RegExp(`${who} host="payments\\.example\\.com" 403 rbac_access_denied\\S* verdict=denied rule=-`), 'output');
+});

@@ -1,0 +1,45 @@
+/**
+ * Istio's standard metrics among Envoy's own statistics: the names and tags by which our access loggers count, and what serves the page of metrics reads them
+ * (`docs/decisions/fleet-metrics.md`).
+ */
+
+/** Without the `istio_` before it. */
+export const METRIC_NAMES = [
+  'requests_total',
+  'request_duration_milliseconds',
+  'request_bytes',
+  'response_bytes',
+  'tcp_connections_opened_total',
+  'tcp_connections_closed_total',
+  'tcp_sent_bytes_total',
+  'tcp_received_bytes_total',
+] as const;
+export type MetricName = (typeof METRIC_NAMES)[number];
+
+/** Which side of a call counts. */
+export type Reporter = 'source' | 'destination';
+
+/** Prefix of the statistics of a side: `istio_source.requests_total`. */
+export const statsPrefix = (reporter: Reporter) => `istio_${reporter}`;
+
+/** Tags of the statistics that are not Istio's labels, but what labels are made of. */
+export const STAT_TAGS = {
+  /** `host;name;namespace` of the destination. */
+  service: 'service',
+  cluster: 'cluster',
+  code: 'code',
+  flags: 'flags',
+  grpc: 'grpc',
+  /** Of the client, at its destination. */
+  principal: 'principal',
+  /** As endpoint metadata has it, at the source. */
+  workload: 'workload',
+  /** Names of labels that are taken away, with commas. */
+  without: 'without',
+} as const;
+
+/** Before the name of a label that is set. */
+export const SET_TAG = 'set_';
+
+/** Series of counters and of histograms that one side has at the most. */
+export const MOST_SERIES = 5000;
