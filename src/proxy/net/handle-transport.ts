@@ -20,8 +20,6 @@ export class HandleTransport implements Transport {
   readonly #reader: ByteReader;
   readonly #events: TransportEvents;
   #lent: Buffer | undefined;
-  /** Bytes that the socket had read before. */
-  #early: Buffer | undefined;
   #reading = false;
   #paused = true;
   /** Bytes of the write that the system has not done. */
@@ -43,7 +41,6 @@ export class HandleTransport implements Transport {
     // From here on the socket takes it that it reads already, and never starts to by itself.
     handle.reading = true;
     handle.readStop();
-    this.#early = unread(socket);
     hearEnd(socket, events);
     if (socket.allowHalfOpen) return;
     // The socket would not wait for what waits here.
@@ -85,15 +82,13 @@ export class HandleTransport implements Transport {
 
   readOn(): void {
     if (this.#paused || this.#reading || this.#socket.destroyed) return;
-    const early = this.#early;
-    if (early) {
-      this.#early = undefined;
-      if (!this.#reader.took(early) || this.#paused || this.#reading || this.#socket.destroyed) return;
-    }
     if (this.#lent === undefined) {
       this.#lent = this.#reader.buffer();
       this.#handle.onread = this.#onRead;
       this.#handle.useUserBuffer(this.#lent);
+      // What the socket had read before; TLS may bring it bytes until now.
+      const early = unread(this.#socket);
+      if (early && (!this.#reader.took(early) || this.#paused || this.#reading || this.#socket.destroyed)) return;
     }
     this.#reading = true;
     const error = this.#handle.readStart();
