@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import type { Address } from '../types.ts';
 import type { StreamHandle, StreamInternals, WriteRequest } from './internals.ts';
-import { addressOf, HIGH_WATER, hearEnd, IdleTimer, resetSocket } from './socket-side.ts';
+import { addressOf, HIGH_WATER, hearClose, hearEnd, IdleTimer, resetSocket } from './socket-side.ts';
 import type { ByteReader, Transport, TransportEvents } from './transport.ts';
 
 /** The request of the next write: nearly all writes end at once, and leave theirs as it was. */
@@ -19,6 +19,7 @@ export class HandleTransport implements Transport {
   readonly #internals: StreamInternals;
   readonly #reader: ByteReader;
   readonly #events: TransportEvents;
+  readonly #halfOpen: boolean;
   #lent: Buffer | undefined;
   #reading = false;
   #paused = true;
@@ -41,11 +42,10 @@ export class HandleTransport implements Transport {
     // From here on the socket takes it that it reads already, and never starts to by itself.
     handle.reading = true;
     handle.readStop();
-    hearEnd(socket, events);
-    if (socket.allowHalfOpen) return;
-    // The socket would not wait for what waits here.
+    hearClose(socket, (error) => events.closed(error));
+    this.#halfOpen = socket.allowHalfOpen;
+    // Left to itself, the socket would not wait for what waits here.
     socket.allowHalfOpen = true;
-    socket.on('end', () => this.end());
   }
 
   get destroyed(): boolean {
@@ -86,6 +86,7 @@ export class HandleTransport implements Transport {
       this.#lent = this.#reader.buffer();
       this.#handle.onread = this.#onRead;
       this.#handle.useUserBuffer(this.#lent);
+      hearEnd(this.#socket, this.#onEnd);
       // What the socket had read before; TLS may bring it bytes until now.
       const early = unread(this.#socket);
       if (early && (!this.#reader.took(early) || this.#paused || this.#reading || this.#socket.destroyed)) return;
@@ -132,6 +133,11 @@ export class HandleTransport implements Transport {
     if (next === this.#lent) return undefined;
     this.#lent = next;
     return next;
+  };
+
+  readonly #onEnd = (): void => {
+    this.#events.ended();
+    if (!this.#halfOpen) this.end();
   };
 
   /** The end, or an error. */

@@ -65,7 +65,7 @@ function binding(name: string): Record<string, unknown> {
   try {
     return (process as unknown as { binding(name: string): Record<string, unknown> }).binding(name);
   } finally {
-    process.noDeprecation = noDeprecation ?? false;
+    process.noDeprecation = noDeprecation as boolean;
   }
 }
 

@@ -11,25 +11,27 @@ export function addressOf(socket: Socket): Address {
   return { ip: socket.localAddress ?? '', port: socket.localPort ?? 0 };
 }
 
-/** Tells of the end of the peer's bytes, also where it came before, and of the connection's. Returns what makes it tell nothing more. */
-export function hearEnd(socket: Socket, events: TransportEvents): () => void {
+/** Tells of the end of the connection, once. */
+export function hearClose(socket: Socket, closed: TransportEvents['closed']): () => void {
   let over = false;
-  const ended = (): void => events.ended();
-  const closed = (error: Error | undefined): void => {
+  const once = (error: Error | undefined): void => {
     if (over) return;
     over = true;
-    events.closed(error);
+    closed(error);
   };
-  const closedWell = (): void => closed(undefined);
-  if (socket.readableEnded) queueMicrotask(ended);
-  else socket.on('end', ended);
-  socket.on('error', closed);
+  const closedWell = (): void => once(undefined);
+  socket.on('error', once);
   socket.on('close', closedWell);
   return () => {
-    socket.off('end', ended);
-    socket.off('error', closed);
+    socket.off('error', once);
     socket.off('close', closedWell);
   };
+}
+
+/** Tells of the end of the peer's bytes, also where it came before. */
+export function hearEnd(socket: Socket, ended: TransportEvents['ended']): void {
+  if (socket.readableEnded) queueMicrotask(ended);
+  else socket.on('end', ended);
 }
 
 /** Calls back once no byte has moved for a while. */

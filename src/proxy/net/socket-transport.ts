@@ -1,7 +1,7 @@
 /** A transport on the public interface of `net.Socket`: for sockets that are handed back, and where Node's stream handles are not as expected. */
 import type { Socket } from 'node:net';
 import type { Address } from '../types.ts';
-import { addressOf, HIGH_WATER, hearEnd, resetSocket } from './socket-side.ts';
+import { addressOf, HIGH_WATER, hearClose, hearEnd, resetSocket } from './socket-side.ts';
 import type { ByteReader, Transport, TransportEvents } from './transport.ts';
 
 export class SocketTransport implements Transport {
@@ -11,6 +11,7 @@ export class SocketTransport implements Transport {
   readonly #events: TransportEvents;
   readonly #stopHearing: () => void;
   #paused = true;
+  #started = false;
   /** Something was written that did not go at once. */
   #waits = false;
 
@@ -21,7 +22,7 @@ export class SocketTransport implements Transport {
     this.localAddress = addressOf(socket);
     socket.pause();
     socket.on('data', this.#onData);
-    this.#stopHearing = hearEnd(socket, events);
+    this.#stopHearing = hearClose(socket, (error) => events.closed(error));
   }
 
   get destroyed(): boolean {
@@ -53,7 +54,12 @@ export class SocketTransport implements Transport {
   }
 
   readOn(): void {
-    if (!this.#paused && !this.#socket.destroyed) this.#socket.resume();
+    if (this.#paused || this.#socket.destroyed) return;
+    if (!this.#started) {
+      this.#started = true;
+      hearEnd(this.#socket, this.#onEnd);
+    }
+    this.#socket.resume();
   }
 
   end(): void {
@@ -80,12 +86,15 @@ export class SocketTransport implements Transport {
   release(): void {
     this.#socket.pause();
     this.#socket.off('data', this.#onData);
+    this.#socket.off('end', this.#onEnd);
     this.#stopHearing();
   }
 
   readonly #onData = (bytes: Buffer): void => {
     if (!this.#reader.took(bytes)) this.#socket.pause();
   };
+
+  readonly #onEnd = (): void => this.#events.ended();
 
   #hasRoom(): boolean {
     const { writableLength } = this.#socket;

@@ -36,7 +36,7 @@ export interface Transport {
   write(bytes: Buffer): boolean;
   /** Reads nothing until `resume`. */
   pause(): void;
-  /** Reads, from the first call on: before it, nothing is read. */
+  /** Reads, from the first call on: before it, nothing is read, and only `closed` is told. */
   resume(): void;
   /** Reads on after a reader said false, unless `pause` was called meanwhile. */
   readOn(): void;
