@@ -58,14 +58,14 @@ export class HandleTransport implements Transport {
 
   writeText(text: string): boolean {
     if (this.#inFlight > 0) return this.#wait(text);
-    if (!this.#writable) return true;
+    if (text === '' || !this.#writable) return true;
     const request = this.#request();
     return this.#written(this.#handle.writeLatin1String(request, text), request, text.length, undefined);
   }
 
   write(bytes: Buffer): boolean {
     if (this.#inFlight > 0) return this.#wait(bytes);
-    if (!this.#writable) return true;
+    if (bytes.length === 0 || !this.#writable) return true;
     const request = this.#request();
     return this.#written(this.#handle.writeBuffer(request, bytes), request, bytes.length, bytes);
   }
@@ -166,6 +166,8 @@ export class HandleTransport implements Transport {
 
   #request(): WriteRequest {
     spare ??= new this.#internals.WriteWrap();
+    // Before the write: TLS that cannot pass its record on says so within it.
+    spare.oncomplete = this.#onWritten;
     return spare;
   }
 
@@ -179,7 +181,6 @@ export class HandleTransport implements Transport {
     const { state, writesLater } = this.#internals;
     if (state[writesLater] === 0) return true;
     spare = undefined;
-    request.oncomplete = this.#onWritten;
     request.bytes = bytes;
     this.#inFlight = length;
     return length < HIGH_WATER;
