@@ -1,9 +1,10 @@
 /**
  * `npm run bench`: Sallyport's data plane beside Envoy, nginx and HAProxy, on the same work in one run. Sallyport and Envoy run on the same bootstrap.
  *
- *   node bench/run.ts [--only http,tls,tcp,body,beside,pair,start,memory,slow] [--proxies sallyport,envoy,nginx,haproxy] [--repeats 3] [--seconds 5] [--out FILE]
+ *   node bench/run.ts [--only http,tls,tcp,body,beside,pair,start,memory,slow] [--proxies sallyport,envoy,nginx,haproxy] [--repeats 3] [--seconds 5]
+ *     [--connections 64] [--against DIR] [--out FILE]
  *
- * The proxies have core 0 to themselves, load and upstream share core 1. A machine with other work on it gives other figures.
+ * With `--against`, the build of another working copy takes part as `before`. The proxies have core 0 to themselves, load and upstream share core 1. A machine with other work on it gives other figures.
  */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -41,6 +42,8 @@ const { values: options } = parseArgs({
     proxies: { type: 'string', default: 'sallyport,envoy,nginx,haproxy' },
     repeats: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '5' },
+    connections: { type: 'string', default: '64' },
+    against: { type: 'string' },
     out: { type: 'string' },
   },
 });
@@ -65,7 +68,14 @@ async function main(): Promise<number> {
   pinSelf();
   await startUpstream(folder);
   const report = new Report();
-  const bench = { folder, contestants, report, repeats: Number(options.repeats), seconds: Number(options.seconds) };
+  const bench = {
+    folder,
+    contestants,
+    report,
+    repeats: Number(options.repeats),
+    seconds: Number(options.seconds),
+    connections: Number(options.connections),
+  };
   const only = new Set(options.only.split(','));
   if (only.has('start')) await scenarios.start(bench);
   if (only.has('memory')) await scenarios.memory(bench);
@@ -95,6 +105,7 @@ async function main(): Promise<number> {
 function chooseContestants(names: ReadonlySet<string>): Contestant[] {
   const contestants: Contestant[] = [];
   if (names.has('sallyport')) contestants.push(sallyport(folder, buildPackage(folder)));
+  if (options.against !== undefined) contestants.push(sallyport(folder, buildPackage(folder, options.against, 'before'), [], 'before'));
   if (names.has('envoy')) contestants.push(envoy(folder, fetchEnvoy()));
   if (names.has('nginx')) contestants.push(nginx(folder, findTool('nginx')!));
   const haproxyBinary = findTool('haproxy');

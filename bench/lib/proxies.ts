@@ -79,20 +79,25 @@ function writeBootstrap(folder: string, name: string, ports: Ports, upstream: { 
 
 const portsFrom = (base: number): Ports => ({ http: base, tls: base + 1, tcp: base + 2, admin: base + 3 });
 
-/** `nodeArgs` go to Node, before the program. */
-export function sallyport(folder: string, program: string, nodeArgs: readonly string[] = []): Contestant {
+/** `nodeArgs` go to Node, before the program; `name` distinguishes builds of it. */
+export function sallyport(
+  folder: string,
+  program: string,
+  nodeArgs: readonly string[] = [],
+  name: 'sallyport' | 'before' = 'sallyport',
+): Contestant {
   return {
-    name: 'sallyport',
-    ports: portsFrom(18_000),
+    name,
+    ports: portsFrom(name === 'sallyport' ? 18_000 : 18_400),
     pairs: true,
     start(ports, upstream, role) {
-      const config = writeBootstrap(folder, `sallyport-${role}`, ports, upstream);
+      const config = writeBootstrap(folder, `${name}-${role}`, ports, upstream);
       return start(
-        'sallyport',
+        name,
         PROXY_CORE,
         process.execPath,
         [...nodeArgs, program, 'proxy', '-c', config, '--concurrency', '1', '--status-address', '0'],
-        join(folder, `sallyport-${role}.log`),
+        join(folder, `${name}-${role}.log`),
       );
     },
   };

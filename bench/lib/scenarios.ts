@@ -6,8 +6,8 @@ import { cpuMicros, listening, type Running, residentMiB, tailOf } from './proce
 import { type Contestant, type Ports, UPSTREAM } from './proxies.ts';
 import type { Report } from './report.ts';
 
-export const HTTP = 'http/1.1 keep-alive, 64 connections';
-export const TLS = 'http/1.1 with TLS origination, 64 connections';
+export const HTTP = 'http/1.1 keep-alive';
+export const TLS = 'http/1.1 with TLS origination';
 export const TCP = 'tcp, one stream';
 export const BESIDE = '300 requests/s beside a tcp stream';
 export const BODY = 'http/1.1, one large response';
@@ -21,6 +21,8 @@ export interface Bench {
   readonly contestants: readonly Contestant[];
   readonly repeats: number;
   readonly seconds: number;
+  /** Kept-alive connections of the HTTP loads. */
+  readonly connections: number;
   readonly report: Report;
 }
 
@@ -41,12 +43,12 @@ function logOf(folder: string, name: string, role: string): string {
 
 /** Requests a second and CPU time a request. */
 export async function http(bench: Bench, started: Started, scenario: string, portOf: (ports: Ports) => number): Promise<void> {
-  const { report, repeats, seconds } = bench;
+  const { report, repeats, seconds, connections } = bench;
   // Pools fill, code gets compiled.
-  for (const [{ ports }, running] of started) await wrk(portOf(ports), running, 64, 2);
+  for (const [{ ports }, running] of started) await wrk(portOf(ports), running, connections, 2);
   for (let i = 0; i < repeats; i += 1) {
     for (const [{ name, ports }, running] of started) {
-      const { requestsPerSecond, cpuMicrosPerRequest } = await wrk(portOf(ports), running, 64, seconds);
+      const { requestsPerSecond, cpuMicrosPerRequest } = await wrk(portOf(ports), running, connections, seconds);
       report.add(scenario, name, 'requests/s', 'more', requestsPerSecond);
       report.add(scenario, name, 'CPU us/request', 'less', cpuMicrosPerRequest);
     }

@@ -123,12 +123,8 @@ export function controllerCommand(): Command {
       const { tokenJwks: jwks, tokenAudience: audience, tokenIssuer: issuer } = options;
       const tokens = { jwks, audience, issuer };
       const webhook = options.webhook && { listen: options.webhook, injection: injectionFrom(options, options.revision ?? '') };
-<<<<<<< HEAD
       const { cluster, service } = await dutiesOf(options, observed);
-      const what = { paths, source, meshConfig, ca, xds, xdsTls, tokens, webhook, cluster, service, statusAddress, keepMs };
-=======
-      const what = { paths, source, meshConfig, ca, xds, xdsTls, tokens, webhook, statusAddress, keepMs, virtualHosts };
->>>>>>> fleet
+      const what = { paths, source, meshConfig, ca, xds, xdsTls, tokens, webhook, cluster, service, statusAddress, keepMs, virtualHosts };
       const control = await startController(what, sayServed);
       say('ready');
       return control;

@@ -1,5 +1,5 @@
 /** The seams inside the data plane: what listeners hand to network filters, what clusters offer to them, and what a log line holds. */
-import type { OnReadOpts, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Certificate } from '../http/connection.ts';
 import type { HeaderMap } from '../http/header-map.ts';
 import type { DynamicMetadata } from '../http/rbac/subject.ts';
@@ -108,8 +108,8 @@ export interface UpstreamConnectOptions {
   readonly authority: string | undefined;
   /** ALPN to offer where the cluster's TLS context names none; without it, what the cluster's protocol asks for. */
   readonly alpn?: readonly string[] | undefined;
-  /** Set by who reads raw bytes by itself: the socket reads into these buffers, stays open when one direction ends, and offers no ALPN of HTTP. */
-  readonly onread?: OnReadOpts | undefined;
+  /** Set by who handles a peer that closes one direction: the socket stays open then. Without `alpn`, none of HTTP is offered. */
+  readonly halfOpen?: boolean | undefined;
 }
 
 /** An upstream connection being made; `done` is called exactly once, never before `connect` returns. */

@@ -61,8 +61,7 @@ export function openConnection(connector: Connector, host: Host, options: Upstre
     noDelay: true,
     ...(settings.keepAliveMs === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: settings.keepAliveMs }),
     ...(settings.bindAddress && host.address.port !== 0 ? { localAddress: settings.bindAddress } : {}),
-    // Only who reads by itself handles a peer that closes one direction.
-    ...(options.onread ? { onread: options.onread, allowHalfOpen: true } : {}),
+    ...(options.halfOpen ? { allowHalfOpen: true } : {}),
   };
   host.connections++;
   limits.connections.used++;
@@ -130,7 +129,7 @@ export function openConnection(connector: Connector, host: Host, options: Upstre
         autoSni: settings.autoSni ? authority : undefined,
         autoSan: settings.autoSanValidation ? authority : undefined,
         sessions: host.sessions,
-        alpn: options.alpn ?? (options.onread ? [] : FALLBACK_ALPN[connector.protocol]),
+        alpn: options.alpn ?? (options.halfOpen ? [] : FALLBACK_ALPN[connector.protocol]),
       },
       (failure) => {
         secured = true;

@@ -538,3 +538,20 @@ test('a request for another authority goes back to the listener', async () => {
   assert.match(await client.until('/2'), /\/2/);
   client.socket.destroy();
 });
+
+test('who listens for the close of a client’s socket hears it when the connection ends, and not before', async () => {
+  const told: string[] = [];
+  const onSocket: ProxyOptions['onSocket'] = (socket) => socket.once('close', () => told.push('closed'));
+  await using t = await proxyTo(await echo(), { onSocket });
+  const client = await dial(t.proxy.port);
+  for (const count of [2, 4]) {
+    client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await client.until('\r\n\r\n', count);
+    assert.deepEqual([told, t.proxy.handler.active], [[], 1]);
+  }
+  client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+  await client.end();
+  client.socket.destroy();
+  while (t.proxy.handler.active > 0) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(told, ['closed']);
+});

@@ -1,6 +1,7 @@
 /** What has come of a request's body while filters have the request. No more of it is read, unless a filter asks for it. */
+
+import { own } from '../net/read-buffer.ts';
 import type { DownstreamStream } from './contract.ts';
-import { own } from './h1/read-buffer.ts';
 
 interface Reading {
   /** Bytes. */

@@ -3,9 +3,9 @@ import { shadowAuthority } from '../../http/authority.ts';
 import type { HeaderMap } from '../../http/header-map.ts';
 import { markMirrored } from '../../http/mirror.ts';
 import type { ForwardAction, MirrorPolicy } from '../../http/routes/route.ts';
+import { own } from '../net/read-buffer.ts';
 import type { Cluster, Downstream, UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { ForwardedExchange, PoolClient, UpstreamRequest, UpstreamStream } from './contract.ts';
-import { own } from './h1/read-buffer.ts';
 
 /** Bodies beyond this are not mirrored. */
 const BODY_LIMIT = 1024 * 1024;

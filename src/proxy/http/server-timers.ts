@@ -1,5 +1,4 @@
 /** How long a client's connection may be idle, may take for a head, may last, and may take to close. */
-import type { Socket } from 'node:net';
 import type { LocalReply } from '../../http/local-reply.ts';
 import type { ManagerOptions } from '../../http/options.ts';
 import { TimerEntry, type Timers } from './timers.ts';
@@ -86,9 +85,9 @@ export class ServerTimers {
     this.#timers.arm(this.#drain, this.#options.drainMs);
   }
 
-  /** The socket is destroyed unless it closes by itself before (`delayed_close_timeout`). */
-  closeSoon(socket: Socket): void {
-    this.#close ??= new TimerEntry(() => socket.destroy());
+  /** The connection is destroyed unless it closes by itself before (`delayed_close_timeout`). */
+  closeSoon(connection: { destroy(): void }): void {
+    this.#close ??= new TimerEntry(() => connection.destroy());
     this.#timers.arm(this.#close, Math.max(1, this.#options.delayedCloseMs));
   }
 

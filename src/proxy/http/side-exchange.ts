@@ -3,9 +3,9 @@
 import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
 import { HeaderMap } from '../../http/header-map.ts';
 import { markMirrored } from '../../http/mirror.ts';
+import { own } from '../net/read-buffer.ts';
 import type { Cluster, ClusterManager, UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { Pool, PoolClient, Pools, UpstreamRequest, UpstreamStream } from './contract.ts';
-import { own } from './h1/read-buffer.ts';
 import { TimerEntry } from './timers.ts';
 
 /** An answer that is larger is none. */

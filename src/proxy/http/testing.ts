@@ -73,8 +73,12 @@ export function fakeCluster(name: string, ports: readonly number[]): FakeCluster
     connect(host, options, done) {
       cluster.connects.push({ authority: options.authority });
       cluster.limits.connections.used++;
-      const reading = options.onread ? { onread: options.onread, allowHalfOpen: true } : {};
-      const socket = net.connect({ host: host.address.ip, port: host.address.port, noDelay: true, ...reading });
+      const socket = net.connect({
+        host: host.address.ip,
+        port: host.address.port,
+        noDelay: true,
+        allowHalfOpen: options.halfOpen ?? false,
+      });
       let open = true;
       socket.once('close', () => {
         cluster.limits.connections.used--;

@@ -1,15 +1,15 @@
 /** One connection of the TCP proxy, from the choice of a cluster to its access record. */
 
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
 import { xxHash64 } from '../../http/routes/xxhash.ts';
 import { codeOf } from '../../lib/errors.ts';
 import { failureFlag, isConnectFailure } from '../failure.ts';
+import { openTransport } from '../net/open.ts';
+import type { Transport } from '../net/transport.ts';
 import { newRecord } from '../record.ts';
 import type { AccessRecord, Cluster, Downstream, ResponseFlag, UpstreamFailure, UpstreamHost } from '../types.ts';
 import { Pump } from './pump.ts';
 import type { TcpProxyDeps, TcpSettings } from './settings.ts';
-import { takeOver } from './take-over.ts';
 
 export class Relay {
   readonly #settings: TcpSettings;
@@ -18,8 +18,8 @@ export class Relay {
   readonly #record: AccessRecord;
   readonly #down = new Pump();
   readonly #up = new Pump();
-  #downstream: Socket;
-  #upstream: Socket | undefined;
+  #downstream: Transport | undefined;
+  #upstream: Transport | undefined;
   #abandon: (() => void) | undefined;
   #maxTimer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -29,7 +29,6 @@ export class Relay {
     this.#settings = settings;
     this.#deps = deps;
     this.#done = done;
-    this.#downstream = downstream.socket;
     this.#head = downstream.head;
     const started = deps.now();
     this.#record = newRecord(downstream, downstream.startTime, started - Math.max(0, deps.date() - downstream.startTime));
@@ -37,16 +36,19 @@ export class Relay {
 
   start(): void {
     const { overrides, idleTimeoutMs, maxDurationMs } = this.#settings;
-    this.#downstream.on('error', this.#onDownstreamError);
-    this.#downstream.on('close', this.#onDownstreamClose);
-    if (idleTimeoutMs > 0) this.#downstream.setTimeout(idleTimeoutMs, () => this.cut());
+    const { downstream } = this.#record;
+    this.#downstream = openTransport(downstream.socket, this.#down, {
+      ended: () => this.#upstream?.end(),
+      drained: () => this.#up.drained(),
+      closed: (error) => this.#onDownstreamClosed(error),
+    });
+    if (idleTimeoutMs > 0) this.#downstream.onIdle(idleTimeoutMs, () => this.cut());
     if (maxDurationMs) {
       this.#maxTimer = setTimeout(() => {
         this.#record.flags.push('DT');
         this.cut();
       }, maxDurationMs).unref();
     }
-    const { downstream } = this.#record;
     const name = this.#settings.cluster(downstream);
     const cluster = this.#deps.clusters.get(name);
     if (!cluster) {
@@ -92,23 +94,19 @@ export class Relay {
     record.attempts++;
     record.upstreamHost = choice;
     choice.active++;
-    this.#abandon = cluster.connect(
-      choice,
-      { downstream: record.downstream, authority: undefined, onread: this.#up.onread },
-      (failure, socket) => {
-        this.#abandon = undefined;
-        if (failure || this.#closed) {
-          choice.active--;
-          socket.destroy();
-          if (failure) cluster.outliers?.failed(choice, failure.kind === 'connect-timeout');
-          if (failure && !this.#closed) this.#onFailure(cluster, failure);
-          return;
-        }
-        cluster.outliers?.connected(choice, true);
-        socket.once('close', () => choice.active--);
-        this.#relay(socket);
-      },
-    );
+    this.#abandon = cluster.connect(choice, { downstream: record.downstream, authority: undefined, halfOpen: true }, (failure, socket) => {
+      this.#abandon = undefined;
+      if (failure || this.#closed) {
+        choice.active--;
+        socket.destroy();
+        if (failure) cluster.outliers?.failed(choice, failure.kind === 'connect-timeout');
+        if (failure && !this.#closed) this.#onFailure(cluster, failure);
+        return;
+      }
+      cluster.outliers?.connected(choice, true);
+      socket.once('close', () => choice.active--);
+      this.#relay(socket);
+    });
   }
 
   /** Refuses where the cluster has as many connections as it may. */
@@ -147,65 +145,39 @@ export class Relay {
     if ('reason' in failure && failure.kind !== 'reset') this.#record.upstreamTransportFailureReason = failure.reason;
   }
 
-  #relay(upstream: Socket): void {
-    const record = this.#record;
+  #relay(socket: Socket): void {
+    const downstream = this.#downstream!;
+    const upstream = openTransport(socket, this.#up, {
+      ended: () => downstream.end(),
+      drained: () => this.#down.drained(),
+      closed: (error) => this.#onUpstreamClosed(error),
+    });
     this.#upstream = upstream;
-    record.upstreamLocalAddress = { ip: upstream.localAddress ?? '', port: upstream.localPort ?? 0 };
-    upstream.on('error', this.#onUpstreamError);
-    upstream.on('close', this.#onUpstreamClose);
-    upstream.on('end', () => this.#downstream.end());
-    const head = this.#takeDownstream();
-    const downstream = this.#downstream;
-    downstream.on('end', () => upstream.end());
-    this.#down.start(downstream, upstream, head);
+    this.#record.upstreamLocalAddress = upstream.localAddress;
+    this.#down.start(downstream, upstream, this.#head);
     this.#up.start(upstream, downstream, undefined);
-    if (downstream === record.downstream.socket) this.#down.readEvents(downstream);
-    // A side that ended before anybody listened does not say so again.
-    if (downstream.readableEnded) upstream.end();
-    upstream.resume();
-  }
-
-  /** Makes the client's socket read into our buffers where it can; returns the bytes that come first. */
-  #takeDownstream(): Buffer | undefined {
-    const old = this.#downstream;
-    old.removeListener('close', this.#onDownstreamClose);
-    const taken = takeOver(old, this.#down.onread);
-    if (!taken) {
-      old.on('close', this.#onDownstreamClose);
-      return this.#head;
-    }
-    this.#downstream = taken.socket;
-    taken.socket.on('error', this.#onDownstreamError);
-    taken.socket.on('close', this.#onDownstreamClose);
-    if (this.#settings.idleTimeoutMs > 0) taken.socket.setTimeout(this.#settings.idleTimeoutMs, () => this.cut());
-    if (this.#head && taken.unread) return Buffer.concat([this.#head, taken.unread]);
-    return this.#head ?? taken.unread;
   }
 
   /** A reset says that bytes are missing, which the end of a connection does not: each side hears of the other's. */
-  readonly #onUpstreamError = (error: Error): void => {
-    if (codeOf(error) !== 'ECONNRESET' || this.#closed) return;
-    this.#note({ kind: 'reset', reason: 'remote reset' });
-    reset(this.#downstream);
-  };
-
-  readonly #onDownstreamError = (error: Error): void => {
-    if (codeOf(error) === 'ECONNRESET' && this.#upstream) reset(this.#upstream);
-  };
-
-  readonly #onDownstreamClose = (): void => {
-    this.#upstream?.destroy();
-    this.#finish();
-  };
-
-  readonly #onUpstreamClose = (): void => {
+  #onUpstreamClosed(error: Error | undefined): void {
+    if (codeOf(error) === 'ECONNRESET' && !this.#closed) {
+      this.#note({ kind: 'reset', reason: 'remote reset' });
+      this.#downstream?.reset();
+      return;
+    }
     // What the server sent last still goes to the client.
-    this.#downstream.destroySoon();
-  };
+    this.#downstream?.destroySoon();
+  }
+
+  #onDownstreamClosed(error: Error | undefined): void {
+    if (codeOf(error) === 'ECONNRESET') this.#upstream?.reset();
+    else this.#upstream?.destroy();
+    this.#finish();
+  }
 
   /** Closes both sides now. */
   cut(): void {
-    this.#downstream.destroy();
+    this.#downstream?.destroy();
     this.#upstream?.destroy();
     this.#finish();
   }
@@ -226,10 +198,4 @@ export class Relay {
     record.bytesSent = this.#up.bytes;
     this.#deps.sink.record(record);
   }
-}
-
-/** TLS has no reset of its own: there, a connection that ends without close_notify says the same. */
-function reset(socket: Socket): void {
-  if (socket instanceof TLSSocket) socket.destroy();
-  else if (!socket.destroyed) socket.resetAndDestroy();
 }

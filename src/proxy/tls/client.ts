@@ -7,7 +7,7 @@ import type { MaterialStore } from './material.ts';
 import { certificateFailure, checkCertificate, exactSan } from './verify.ts';
 
 interface ClientTlsRequest {
-  /** Where to connect, as node takes it, with `onread` and the like. */
+  /** Where to connect, as node takes it, with `allowHalfOpen` and the like. */
   readonly target: ConnectionOptions;
   /** Name from the request's authority: used for SNI and verification where the cluster's `auto_sni` and `auto_san_validation` say so. */
   readonly autoSni: string | undefined;

@@ -4,6 +4,9 @@ import { encodeRequest, encodeTrailers, LAST_CHUNK, needsChunks, statusHasNoBody
 import { CodecError } from '../../../http/h1/error.ts';
 import { parseResponseHead } from '../../../http/h1/head.ts';
 import type { HeaderMap } from '../../../http/header-map.ts';
+import { openTransport } from '../../net/open.ts';
+import { Reader } from '../../net/read-buffer.ts';
+import type { Transport, TransportEvents } from '../../net/transport.ts';
 import type { Address } from '../../types.ts';
 import type { ResetKind, UpstreamEvents, UpstreamRequest, UpstreamStream } from '../contract.ts';
 import type { PoolClient, PoolOwner, SingleConnection } from '../pool/contract.ts';
@@ -17,7 +20,7 @@ const MAX_HEADERS = 100;
 /** Servers close idle connections after seconds: one that dies younger died of the request. */
 const STALE_AFTER_MS = 1000;
 
-export class H1ClientConnection implements SingleConnection, UpstreamStream, MessageHandler {
+export class H1ClientConnection implements SingleConnection, UpstreamStream, MessageHandler, TransportEvents {
   readonly kind = 'single';
   readonly localAddress: Address;
   /** Requests that were begun on it. */
@@ -27,7 +30,7 @@ export class H1ClientConnection implements SingleConnection, UpstreamStream, Mes
   wasIdle = false;
 
   readonly #owner: PoolOwner;
-  readonly #socket: Socket;
+  readonly #transport: Transport;
   readonly #parser: MessageParser;
   readonly #out: Output;
   #events: UpstreamEvents | undefined;
@@ -47,16 +50,19 @@ export class H1ClientConnection implements SingleConnection, UpstreamStream, Mes
   #idleTimer: TimerEntry | undefined;
   #idleSince = 0;
 
+  /** Reads nothing until `start`: its pool is to know it first. */
   constructor(owner: PoolOwner, socket: Socket) {
     this.#owner = owner;
-    this.#socket = socket;
-    this.localAddress = { ip: socket.localAddress ?? '', port: socket.localPort ?? 0 };
+    const reader = new Reader((data) => this.#read(data));
+    this.#transport = openTransport(socket, reader, this);
+    reader.transport = this.#transport;
+    this.localAddress = this.#transport.localAddress;
     this.#parser = new MessageParser(this, MAX_HEAD_BYTES, MAX_HEADERS, 0);
-    this.#out = new Output(socket);
-    socket.on('drain', () => this.#drained());
-    socket.on('end', () => this.#ended());
-    socket.on('error', () => this.#lost());
-    socket.on('close', () => this.#lost());
+    this.#out = new Output(this.#transport);
+  }
+
+  start(): void {
+    this.#transport.resume();
   }
 
   /** Gives the connection to a client. */
@@ -82,7 +88,7 @@ export class H1ClientConnection implements SingleConnection, UpstreamStream, Mes
   close(): void {
     if (this.#closed) return;
     this.#shut();
-    this.#socket.destroy();
+    this.#transport.destroy();
   }
 
   sendHead(request: UpstreamRequest, end: boolean): void {
@@ -107,7 +113,7 @@ export class H1ClientConnection implements SingleConnection, UpstreamStream, Mes
       this.#out.text(trailers && trailers.flat.length > 0 && this.#owner.cluster.trailers ? encodeTrailers(trailers) : LAST_CHUNK);
     if (this.#upgrade) {
       this.#out.flush();
-      this.#socket.end();
+      this.#transport.end();
     }
   }
 
@@ -121,11 +127,11 @@ export class H1ClientConnection implements SingleConnection, UpstreamStream, Mes
   }
 
   pauseResponse(): void {
-    this.#socket.pause();
+    this.#transport.pause();
   }
 
   resumeResponse(): void {
-    this.#socket.resume();
+    this.#transport.resume();
   }
 
   head(text: string): BodyFraming | undefined {
@@ -178,8 +184,8 @@ export class H1ClientConnection implements SingleConnection, UpstreamStream, Mes
     this.#broken();
   }
 
-  /** What the socket brings. */
-  read(data: Buffer): void {
+  /** What the connection brings. */
+  #read(data: Buffer): void {
     if (this.#closed) return;
     if (this.idle || !this.#events) {
       // Nobody asked.
@@ -213,15 +219,16 @@ export class H1ClientConnection implements SingleConnection, UpstreamStream, Mes
     return undefined;
   }
 
-  #drained(): void {
+  drained(): void {
+    if (!this.#out.blocked) return;
     this.#out.drained();
     this.#events?.upstreamDrained();
   }
 
-  #ended(): void {
+  ended(): void {
     if (this.#closed) return;
     if (!this.#events || this.#tunnel || !this.#parser.end() || !this.#responseDone) {
-      this.#lost();
+      this.closed();
       return;
     }
     this.#reusable = false;
@@ -230,7 +237,7 @@ export class H1ClientConnection implements SingleConnection, UpstreamStream, Mes
     events.upstreamFlush();
   }
 
-  #lost(): void {
+  closed(): void {
     // A response that was begun was promised whole.
     if (!this.#closed) this.#fail(this.#begun() ? 'protocol-error' : 'connection-termination');
   }

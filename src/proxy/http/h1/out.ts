@@ -1,20 +1,20 @@
 /** What one side of an HTTP/1 connection writes: heads and small bodies are joined, so that a usual message is one write. */
-import type { Socket } from 'node:net';
-import { writeTo } from './read-buffer.ts';
+import { writeTo } from '../../net/read-buffer.ts';
+import type { Transport } from '../../net/transport.ts';
 
 /** Body pieces up to this size are copied behind the head; larger ones are written as they are. */
 const JOIN_LIMIT = 16 * 1024;
 
 export class Output {
-  readonly #socket: Socket;
+  readonly #transport: Transport;
   #text = '';
   #blocked = false;
 
-  constructor(socket: Socket) {
-    this.#socket = socket;
+  constructor(transport: Transport) {
+    this.#transport = transport;
   }
 
-  /** True from a write that filled the socket's buffer until its `drain`. */
+  /** True from a write that left too much pending until `drained`. */
   get blocked(): boolean {
     return this.#blocked;
   }
@@ -31,20 +31,20 @@ export class Output {
       return;
     }
     this.flush();
-    if (!writeTo(this.#socket, data)) this.#blocked = true;
+    if (!writeTo(this.#transport, data)) this.#blocked = true;
   }
 
-  /** Writes what is held back. Returns false while the socket is full. */
+  /** Writes what is held back. Returns false while too much is pending. */
   flush(): boolean {
     if (this.#text !== '') {
       const text = this.#text;
       this.#text = '';
-      if (!this.#socket.write(text, 'latin1')) this.#blocked = true;
+      if (!this.#transport.writeText(text)) this.#blocked = true;
     }
     return !this.#blocked;
   }
 
-  /** The socket's `drain` came. */
+  /** The transport's `drained` came. */
   drained(): void {
     this.#blocked = false;
   }

@@ -3,8 +3,8 @@
 import { TOKEN } from '../../../http/h1/chars.ts';
 import { CodecError, HEADERS_TOO_LARGE } from '../../../http/h1/error.ts';
 import type { HeaderMap } from '../../../http/header-map.ts';
+import { own } from '../../net/read-buffer.ts';
 import { ChunkedDecoder } from './chunked.ts';
-import { own } from './read-buffer.ts';
 
 /** How the body after a head is framed. `hold`: nothing follows until `resume`. */
 export type BodyFraming =

@@ -1,6 +1,5 @@
 /** One HTTP/1 connection of a client: reads requests one after the other, writes their responses. */
 
-import type { Socket } from 'node:net';
 import { CONTINUE } from '../../../http/h1/encode.ts';
 import { CodecError } from '../../../http/h1/error.ts';
 import { type RequestHead, requestLineError } from '../../../http/h1/head.ts';
@@ -9,7 +8,10 @@ import { Head, takesExpectation } from '../../../http/head.ts';
 import { HeaderMap } from '../../../http/header-map.ts';
 import type { LocalReply } from '../../../http/local-reply.ts';
 import { STATUS_CODES } from '../../../lib/node-http.ts';
-import { takeOver } from '../../tcp/take-over.ts';
+import { openTransport } from '../../net/open.ts';
+import { Reader } from '../../net/read-buffer.ts';
+import { SocketTransport } from '../../net/socket-transport.ts';
+import type { Transport, TransportEvents } from '../../net/transport.ts';
 import type { Downstream } from '../../types.ts';
 import { type ConnectionFacts, connectionFacts } from '../connection-facts.ts';
 import type { DownstreamStream, ManagerCore, ServerConnection } from '../contract.ts';
@@ -17,7 +19,6 @@ import { Exchange } from '../exchange.ts';
 import { ServerTimers, type TimedConnection } from '../server-timers.ts';
 import { Output } from './out.ts';
 import { type BodyFraming, CHUNKED, type MessageHandler, MessageParser, NO_BODY } from './parser.ts';
-import { Reader } from './read-buffer.ts';
 import { ResponseWriter } from './response-writer.ts';
 
 /** Pipelined bytes that are kept while a request runs; beyond this the client waits. */
@@ -30,10 +31,12 @@ const MAX_PIPELINED = 64 * 1024;
  */
 type Phase = 'idle' | 'request' | 'upgrading' | 'response' | 'answered' | 'tunnel' | 'handed-back' | 'over';
 
-export class H1ServerConnection implements DownstreamStream, MessageHandler, ServerConnection, TimedConnection {
+export class H1ServerConnection implements DownstreamStream, MessageHandler, ServerConnection, TimedConnection, TransportEvents {
   readonly #core: ManagerCore;
   readonly #facts: ConnectionFacts;
-  readonly #socket: Socket;
+  readonly #transport: Transport;
+  /** Of a connection that may go back to the listener. */
+  readonly #returnable: SocketTransport | undefined;
   readonly #parser: MessageParser;
   readonly #out: Output;
   readonly #closed: (connection: ServerConnection) => void;
@@ -53,25 +56,18 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     this.#core = core;
     this.#facts = connectionFacts(downstream);
     this.#closed = closed;
-    // A connection that may go back to the listener keeps its socket.
+    const { socket } = downstream;
     const reader = new Reader(this.#onData);
-    const taken = downstream.reenter ? undefined : takeOver(downstream.socket, reader);
-    const socket = taken?.socket ?? downstream.socket;
-    reader.socket = socket;
-    this.#socket = socket;
-    this.#out = new Output(socket);
+    this.#returnable = downstream.reenter ? new SocketTransport(socket, reader, this) : undefined;
+    this.#transport = this.#returnable ?? openTransport(socket, reader, this);
+    reader.transport = this.#transport;
+    this.#out = new Output(this.#transport);
     this.#response = new ResponseWriter(this.#out, core.options.trailers);
     this.#parser = new MessageParser(this, core.options.maxHeadBytes, core.options.maxHeaders);
-    if (!taken) socket.on('data', this.#onData);
-    socket.on('end', this.#onEnd);
-    socket.on('error', this.#onClose);
-    socket.on('close', this.#onClose);
-    socket.on('drain', this.#onDrain);
     this.#timers = new ServerTimers(this, core.timers, core.options);
     this.#timers.rest();
     if (downstream.head && downstream.head.length > 0) this.#onData(downstream.head);
-    if (taken?.unread) this.#onData(taken.unread);
-    if (!this.#paused && !this.#isHandedBack()) socket.resume();
+    if (!this.#paused && !this.#isHandedBack()) this.#transport.resume();
   }
 
   drain(): void {
@@ -257,19 +253,19 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     this.#out.flush();
     this.#end();
     // Without a length or chunks, only a reset tells the client that something is missing.
-    if (this.#response.endsWithConnection) this.#socket.resetAndDestroy();
+    if (this.#response.endsWithConnection) this.#transport.reset();
     else this.#flushAndDestroy();
   }
 
   pauseRequest(): void {
     this.#paused = true;
-    this.#socket.pause();
+    this.#transport.pause();
   }
 
   resumeRequest(): void {
     if (!this.#paused || this.#ended) return;
     this.#paused = false;
-    this.#socket.resume();
+    this.#transport.resume();
   }
 
   #openTunnel(): void {
@@ -317,9 +313,9 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
   #lingeringClose(): void {
     this.#parser.stop();
     this.#end();
-    this.#socket.end();
-    this.#socket.resume();
-    this.#timers.closeSoon(this.#socket);
+    this.#transport.end();
+    this.#transport.resume();
+    this.#timers.closeSoon(this.#transport);
   }
 
   #handBack(): void {
@@ -327,13 +323,7 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
     this.#reenterHead = undefined;
     const { downstream } = this.#facts;
     const unread = Buffer.concat([Buffer.from(`${text}\r\n`, 'latin1'), this.#parser.takeRest()]);
-    const { socket } = downstream;
-    socket.pause();
-    socket.off('data', this.#onData);
-    socket.off('end', this.#onEnd);
-    socket.off('error', this.#onClose);
-    socket.off('close', this.#onClose);
-    socket.off('drain', this.#onDrain);
+    this.#returnable!.release();
     this.#end();
     this.#phase = 'handed-back';
     this.#closed(this);
@@ -342,26 +332,27 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
 
   // --- the connection
 
-  readonly #onDrain = (): void => {
+  drained(): void {
+    if (!this.#out.blocked) return;
     this.#out.drained();
     this.#exchange?.downstreamDrained();
-  };
+  }
 
-  readonly #onEnd = (): void => {
+  ended(): void {
     if (this.#ended) {
       this.#timers.closed();
-      this.#socket.destroySoon();
+      this.#transport.destroySoon();
       return;
     }
     if (!this.#exchange && !this.#parser.atStart) this.#recordPartialHead();
     this.#hangUp();
-  };
+  }
 
-  readonly #onClose = (): void => {
+  closed(): void {
     this.#end();
     this.#timers.closed();
     this.#closed(this);
-  };
+  }
 
   /** A client that leaves within a head was there: it has its line in the log. */
   #recordPartialHead(): void {
@@ -380,8 +371,8 @@ export class H1ServerConnection implements DownstreamStream, MessageHandler, Ser
 
   /** What is written still goes out, unless the client does not take it. */
   #flushAndDestroy(): void {
-    this.#socket.destroySoon();
-    if (!this.#socket.destroyed) this.#timers.closeSoon(this.#socket);
+    this.#transport.destroySoon();
+    if (!this.#transport.destroyed) this.#timers.closeSoon(this.#transport);
   }
 
   #end(): void {

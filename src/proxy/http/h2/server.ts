@@ -5,11 +5,11 @@ import { REPEATED_FIELDS, toNodeHeaders, trailersOf } from '../../../http/h2/hea
 import { type Http2Request, readRequest, toHead } from '../../../http/h2/request.ts';
 import { takesExpectation } from '../../../http/head.ts';
 import { HeaderMap } from '../../../http/header-map.ts';
+import { own } from '../../net/read-buffer.ts';
 import type { Downstream } from '../../types.ts';
 import { type ConnectionFacts, connectionFacts } from '../connection-facts.ts';
 import type { DownstreamStream, ManagerCore, ServerConnection } from '../contract.ts';
 import { Exchange } from '../exchange.ts';
-import { own } from '../h1/read-buffer.ts';
 import { ServerTimers, type TimedConnection } from '../server-timers.ts';
 import { FloodGuard } from './flood-guard.ts';
 import type { Turn } from './turns.ts';

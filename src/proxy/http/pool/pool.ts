@@ -3,7 +3,6 @@ import type { Socket } from 'node:net';
 import type { Cluster, UpstreamFailure, UpstreamHost } from '../../types.ts';
 import type { Pool } from '../contract.ts';
 import { H1ClientConnection } from '../h1/client.ts';
-import { Reader } from '../h1/read-buffer.ts';
 import { H2ClientConnection } from '../h2/client.ts';
 import type { Timers } from '../timers.ts';
 import type { PoolClient, PoolConnection, PoolOwner } from './contract.ts';
@@ -154,15 +153,11 @@ export class HttpPool implements Pool, PoolOwner {
   #connect(tunnel: PoolClient | undefined): void {
     const first = tunnel ?? this.#pending[0]!;
     const alpn = this.#protocol === 'http2' ? ['h2'] : this.#protocol === 'alpn' ? ['h2', 'http/1.1'] : ['http/1.1'];
-    // HTTP/1 reads into the shared buffer; the connection exists before the first byte comes.
-    let connection: H1ClientConnection | undefined;
-    const reader = new Reader((data) => connection?.read(data));
-    const shared = !tunnel && this.#protocol === 'http1';
     const options = {
       downstream: first.downstream,
       authority: first.authority,
       ...(tunnel ? {} : { alpn }),
-      ...(shared ? { onread: reader } : {}),
+      ...(!tunnel && this.#protocol === 'http1' ? { halfOpen: true } : {}),
     };
     const abandon = this.cluster.connect(this.host, options, (failure, socket, negotiated) => {
       this.#connecting.delete(abandon);
@@ -175,28 +170,25 @@ export class HttpPool implements Pool, PoolOwner {
         new TunnelConnection(this, socket, tunnel);
         return;
       }
-      reader.socket = socket;
-      connection = this.#connected(socket, negotiated);
-      if (connection && !shared) socket.on('data', (data: Buffer) => connection?.read(data));
-      else if (connection) socket.resume();
+      this.#connected(socket, negotiated);
     });
     this.#connecting.add(abandon);
   }
 
-  #connected(socket: Socket, negotiated: string): H1ClientConnection | undefined {
+  #connected(socket: Socket, negotiated: string): void {
     if (this.#protocol === 'http2' || (this.#protocol === 'alpn' && negotiated === 'h2')) {
       const connection = new H2ClientConnection(this, socket);
       this.#multiplexed.push(connection);
       this.available();
       if (this.#draining) connection.drain();
       this.#grow();
-      return undefined;
+      return;
     }
     this.#busy++;
     const connection = new H1ClientConnection(this, socket);
     this.released(connection);
     this.#grow();
-    return connection;
+    connection.start();
   }
 
   /** A host that can't be reached can't be reached for all that wait, or they would wait for ever. */

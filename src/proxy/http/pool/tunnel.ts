@@ -1,45 +1,52 @@
 /** A TCP connection that stands for the upstream of a CONNECT that ends at this proxy: bytes, no request and no response head. */
 import type { Socket } from 'node:net';
 import { HeaderMap } from '../../../http/header-map.ts';
+import { openTransport } from '../../net/open.ts';
+import { Reader, writeTo } from '../../net/read-buffer.ts';
+import type { Transport, TransportEvents } from '../../net/transport.ts';
 import type { Address } from '../../types.ts';
 import type { UpstreamStream } from '../contract.ts';
-import { writeTo } from '../h1/read-buffer.ts';
 import type { PoolClient, PoolOwner } from './contract.ts';
 
-export class TunnelConnection implements UpstreamStream {
+export class TunnelConnection implements UpstreamStream, TransportEvents {
   readonly kind = 'tunnel';
   readonly localAddress: Address;
   readonly wasIdle = false;
   readonly #owner: PoolOwner;
-  readonly #socket: Socket;
+  readonly #transport: Transport;
   readonly #client: PoolClient;
   #blocked = false;
   #over = false;
 
   constructor(owner: PoolOwner, socket: Socket, client: PoolClient) {
     this.#owner = owner;
-    this.#socket = socket;
     this.#client = client;
-    this.localAddress = { ip: socket.localAddress ?? '', port: socket.localPort ?? 0 };
-    socket.on('drain', () => {
-      this.#blocked = false;
-      if (!this.#over) client.upstreamDrained();
-    });
-    socket.on('error', () => this.#lost());
-    socket.on('close', () => this.#lost());
-    socket.on('end', () => {
-      if (this.#over) return;
-      this.#finish();
-      client.upstreamEnd(undefined);
-      client.upstreamFlush();
-      socket.end();
-    });
+    const reader = new Reader((data) => this.#read(data));
+    this.#transport = openTransport(socket, reader, this);
+    reader.transport = this.#transport;
+    this.localAddress = this.#transport.localAddress;
     client.poolReady(this);
-    socket.on('data', (data: Buffer) => {
-      if (this.#over) return;
-      client.upstreamData(data);
-      client.upstreamFlush();
-    });
+    this.#transport.resume();
+  }
+
+  #read(data: Buffer): void {
+    if (this.#over) return;
+    this.#client.upstreamData(data);
+    this.#client.upstreamFlush();
+  }
+
+  drained(): void {
+    if (!this.#blocked) return;
+    this.#blocked = false;
+    if (!this.#over) this.#client.upstreamDrained();
+  }
+
+  ended(): void {
+    if (this.#over) return;
+    this.#finish();
+    this.#client.upstreamEnd(undefined);
+    this.#client.upstreamFlush();
+    this.#transport.end();
   }
 
   /** The tunnel stands: the client's CONNECT is answered by the proxy. */
@@ -52,11 +59,11 @@ export class TunnelConnection implements UpstreamStream {
   }
 
   sendData(data: Buffer): void {
-    if (!writeTo(this.#socket, data)) this.#blocked = true;
+    if (!writeTo(this.#transport, data)) this.#blocked = true;
   }
 
   sendEnd(): void {
-    this.#socket.end();
+    this.#transport.end();
   }
 
   flush(): boolean {
@@ -65,21 +72,21 @@ export class TunnelConnection implements UpstreamStream {
 
   reset(): void {
     this.#finish();
-    this.#socket.destroy();
+    this.#transport.destroy();
   }
 
   pauseResponse(): void {
-    this.#socket.pause();
+    this.#transport.pause();
   }
 
   resumeResponse(): void {
-    this.#socket.resume();
+    this.#transport.resume();
   }
 
-  #lost(): void {
+  closed(): void {
     if (this.#over) return;
     this.#finish();
-    this.#socket.destroy();
+    this.#transport.destroy();
     this.#client.upstreamReset('connection-termination', '');
   }
 

@@ -3,7 +3,7 @@
  * nothing and no read allocates. A connection whose reads fill it gets a larger one of its own for as long as they stay large, and what the kernel takes at
  * once is never copied. Whoever keeps a piece of body beyond the call that brought it asks for it by `own`.
  */
-import type { OnReadOpts, Socket } from 'node:net';
+import type { ByteReader, Transport } from './transport.ts';
 
 const SHARED = Buffer.allocUnsafeSlow(64 * 1024);
 /** Bytes of a connection's own buffer. */
@@ -17,9 +17,9 @@ const TURN = 1024 * 1024;
 /** The reader whose bytes are being worked off, if they lie in its own buffer. */
 let reading: Reader | undefined;
 
-export class Reader implements OnReadOpts {
-  /** The socket that reads into it, once there is one. */
-  socket: Socket | undefined;
+export class Reader implements ByteReader {
+  /** What reads into it, once there is one. */
+  transport: Transport | undefined = undefined;
   readonly #read: (data: Buffer) => void;
   #own: Buffer | undefined;
   #small = 0;
@@ -27,15 +27,15 @@ export class Reader implements OnReadOpts {
   /** Somebody holds bytes of the own buffer: it is not read into again. */
   kept = false;
 
-  /** For a socket that hands its bytes to `read` instead of emitting `data`. */
   constructor(read: (data: Buffer) => void) {
     this.#read = read;
   }
 
-  /** Node asks for it before each read. */
-  readonly buffer = (): Buffer => this.#own ?? SHARED;
+  buffer(): Buffer {
+    return this.#own ?? SHARED;
+  }
 
-  readonly callback = (length: number): boolean => {
+  filled(length: number): boolean {
     const own = this.#own;
     if (own === undefined) {
       this.#read(SHARED.subarray(0, length));
@@ -55,16 +55,18 @@ export class Reader implements OnReadOpts {
     } else if (this.kept) this.#own = Buffer.allocUnsafeSlow(OWN);
     this.kept = false;
     this.#inRow += length;
-    if (this.#inRow < TURN || !this.socket) return true;
+    if (this.#inRow < TURN || !this.transport) return true;
     this.#inRow = 0;
     setImmediate(this.#readOn);
     return false;
-  };
+  }
 
-  readonly #readOn = (): void => {
-    // Whoever paused it meanwhile resumes it.
-    if (this.socket && !this.socket.destroyed && !this.socket.isPaused()) this.socket.resume();
-  };
+  took(bytes: Buffer): boolean {
+    this.#read(bytes);
+    return true;
+  }
+
+  readonly #readOn = (): void => this.transport?.readOn();
 
   holds(data: Buffer): boolean {
     return this.#own !== undefined && data.buffer === this.#own.buffer;
@@ -80,10 +82,10 @@ export function own(data: Buffer): Buffer {
   return data;
 }
 
-/** Writes the bytes; true while the socket takes more. */
-export function writeTo(socket: Socket, data: Buffer): boolean {
-  const more = socket.write(data.buffer === SHARED.buffer ? Buffer.from(data) : data);
+/** Writes the bytes, which may be the reader's; true while more may be written. */
+export function writeTo(transport: Transport, data: Buffer): boolean {
+  const more = transport.write(data.buffer === SHARED.buffer ? Buffer.from(data) : data);
   // The kernel has not taken all of it yet.
-  if (reading?.holds(data) && socket.writableLength > 0) reading.kept = true;
+  if (reading?.holds(data) && transport.pending > 0) reading.kept = true;
   return more;
 }
