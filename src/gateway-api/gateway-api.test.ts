@@ -238,6 +238,25 @@ test('hosts of route and listener: the narrower of each pair', () => {
   assert.deepEqual(hosts('*.example.com', 'www.example.com', 'www.example.org'), ['www.example.com']);
 });
 
+test('a listener with a narrower hostname keeps its hosts from the routes of others on its port', () => {
+  const listeners = [
+    { ...HTTP, name: 'any' },
+    { ...HTTP, name: 'example', hostname: '*.example.com' },
+    { ...HTTP, name: 'www', hostname: 'www.example.com' },
+    { ...HTTP, name: 'elsewhere', port: 8080, hostname: 'only.example.org' },
+  ];
+  const hosts = (sectionName: string, ...hostnames: string[]) =>
+    snapshot(gateway(listeners), route({ parentRefs: [{ ...EG, sectionName }], hostnames, rules: [{ backendRefs: [www] }] }))
+      .list('VirtualService')
+      .flatMap(({ spec }) => spec.hosts);
+  assert.deepEqual(hosts('any', 'a.example.org', '*.example.com', 'www.example.com', 'only.example.org'), [
+    'a.example.org',
+    'only.example.org',
+  ]);
+  assert.deepEqual(hosts('example', 'api.example.com', 'www.example.com'), ['api.example.com']);
+  assert.deepEqual(hosts('www'), ['www.example.com']);
+});
+
 test('routes on the mesh', () => {
   const entry = object('networking.istio.io/v1', 'ServiceEntry', 'www', {
     hosts: ['www.example.com', 'example.com'],
@@ -261,6 +280,43 @@ test('routes on the mesh', () => {
     external.map(({ spec }) => spec.hosts),
     [['www.example.com'], ['example.com']],
   );
+});
+
+test('routes of HTTP do not hold for the wildcards of a ServiceEntry, as in Istio, and say so', () => {
+  const entry = object('networking.istio.io/v1', 'ServiceEntry', 'www', {
+    hosts: ['www.example.com', '*.example.org'],
+    ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+  });
+  const parent = { group: 'networking.istio.io', kind: 'ServiceEntry', name: 'www' };
+  const found = snapshot(entry, route({ parentRefs: [parent], rules: [{ backendRefs: [www] }] }));
+  assert.deepEqual(
+    found.list('VirtualService').map(({ spec }) => spec.hosts),
+    [['www.example.com']],
+  );
+  assert.match(problems(found).join(), /do not hold for the wildcard \*\.example\.org/);
+});
+
+test('retries: attempts, codes, backoff, and the backend’s timeout for each try', () => {
+  const rule = (more: Json) => {
+    const { timeout, retries } = snapshot(gateway(), route({ parentRefs: [EG], rules: [{ backendRefs: [www], ...more }] })).list(
+      'VirtualService',
+    )[0]!.spec.http[0]!;
+    return { timeout, retries };
+  };
+  const asked = rule({ retry: { codes: [500, 503], backoff: '250ms' }, timeouts: { request: '3s', backendRequest: '1s' } });
+  assert.equal(asked.timeout, 3000);
+  const { attempts, retryOn, perTryTimeout, backoff } = asked.retries!;
+  assert.deepEqual(
+    { attempts, retryOn, perTryTimeout, backoff },
+    {
+      attempts: 2,
+      retryOn: 'connect-failure,refused-stream,unavailable,cancelled,500,503',
+      perTryTimeout: 1000,
+      backoff: 250,
+    },
+  );
+  assert.equal(rule({ retry: { attempts: 0 } }).retries!.attempts, 0);
+  assert.equal(rule({ timeouts: { request: '3s', backendRequest: '1s' } }).timeout, 1000);
 });
 
 test('backends: kinds, grants, weights', () => {

@@ -67,7 +67,7 @@ function ruleFields(
   const named = { name: `${namespace}.${name}.${index}` };
   const filters = filterFields(context, route, rule.filters, [...path, 'filters'], match?.uri?.prefix ?? '/');
   if (!filters) return { ...named, directResponse: { status: 500 } };
-  const fields = { ...named, ...filters, ...timeoutOf(rule) };
+  const fields = { ...named, ...filters, ...limitsOf(rule) };
   if (filters.redirect) return fields;
   const targets = weightedDestinations<(typeof rule.backendRefs)[number]>(context, route, rule.backendRefs, [...path, 'backendRefs']);
   // Somebody must answer: without a backend that takes requests it is the gateway.
@@ -84,11 +84,25 @@ function ruleFields(
   return { ...fields, route: destinations };
 }
 
-/** 0: none. Istio takes the backend's timeout for the request's where it does not retry. */
-function timeoutOf(rule: HTTPRouteRule | GRPCRouteRule): object {
-  const timeouts = 'timeouts' in rule ? rule.timeouts : undefined;
-  const wanted = timeouts?.backendRequest || timeouts?.request;
-  return wanted ? { timeout: `${wanted}ms` } : {};
+/** 0: none. Istio takes the backend's timeout for the request's where no retries are asked for. */
+function limitsOf(rule: HTTPRouteRule | GRPCRouteRule): object {
+  const { timeouts, retry } = 'timeouts' in rule || 'retry' in rule ? rule : {};
+  const text = (ms: number | undefined) => (ms ? `${ms}ms` : undefined);
+  const [request, backendRequest] = [text(timeouts?.request), text(timeouts?.backendRequest)];
+  const timeout = retry ? request : (backendRequest ?? request);
+  return { ...(timeout && { timeout }), ...(retry && { retries: retriesOf(retry, backendRequest) }) };
+}
+
+const RETRY_ON = ['connect-failure', 'refused-stream', 'unavailable', 'cancelled'];
+
+/** As Istio has it: on failures to reach the backend, and on the codes. */
+function retriesOf({ attempts = 2, codes, backoff }: NonNullable<HTTPRouteRule['retry']>, perTryTimeout: string | undefined): object {
+  return {
+    attempts,
+    ...(attempts > 0 && { retryOn: [...RETRY_ON, ...codes].join() }),
+    ...(perTryTimeout && { perTryTimeout }),
+    ...(backoff !== undefined && { backoff: `${backoff}ms` }),
+  };
 }
 
 function backendHeaders(

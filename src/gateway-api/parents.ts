@@ -1,6 +1,7 @@
 /** What routes are attached to: listeners of Gateways, or hosts of the mesh. */
 import { GATEWAY_API, type ParentReference } from '../api/gateway-api/common.ts';
 import type { PathStep } from '../api/resource.ts';
+import { hostCovers } from '../lib/hostname.ts';
 import type { AttachableListener, ServedListener } from './gateways.ts';
 import { commonHosts, serviceHost } from './hosts.ts';
 import type { Context, Objects, Route } from './model.ts';
@@ -96,8 +97,28 @@ function toGateway<L extends AttachableListener>(
   const attachments = allowed
     .map((listener) => ({ kind: 'listener' as const, listener, hosts: commonHosts(hostnames, listener.listener.hostname) }))
     .filter(({ hosts }) => hosts.length > 0);
-  if (attachments.length > 0) return { attachments };
+  if (attachments.length > 0) return { attachments: isHttp(route) ? attachments.map((one) => isolated(one, served)) : attachments };
   return refuse('NoMatchingListenerHostname', `none of the hostnames (${hostnames.join(', ')}) is one that a listener of ${named} serves`);
+}
+
+function isHttp({ kind }: Route): boolean {
+  return kind === 'HTTPRoute' || kind === 'GRPCRoute';
+}
+
+/**
+ * Without the hosts that a listener of a narrower hostname has, on the same port: its requests are for its own routes alone, even where these match nothing
+ * (the API's listener isolation). The route stays attached.
+ */
+function isolated<L extends AttachableListener, A extends { readonly listener: L; readonly hosts: readonly string[] }>(
+  attachment: A,
+  all: readonly L[],
+): A {
+  const { name, port, protocol, hostname = '' } = attachment.listener.listener;
+  const narrower = all.flatMap(({ listener }) => {
+    const rival = listener.name !== name && listener.port === port && listener.protocol === protocol ? listener.hostname : undefined;
+    return rival !== undefined && rival !== hostname && rival.length >= hostname.length ? [rival] : [];
+  });
+  return { ...attachment, hosts: attachment.hosts.filter((host) => !narrower.some((rival) => hostCovers(rival, host))) };
 }
 
 function toMesh<L extends AttachableListener>(objects: Objects, route: Route, parent: ParentReference): Outcome<L> {

@@ -26,7 +26,10 @@ export function deriveHttp(context: Context, listeners: Listeners): VirtualServi
     for (const attachment of attachmentsOf(context, route, listeners)) {
       const rules = derivedRules(contextFor(context, attachment), route, attachment.kind === 'mesh' ? attachment.port : undefined);
       if (rules.length === 0) continue;
-      for (const host of attachment.hosts) draftFor(drafts, route, attachment, host).rules.push(...rules);
+      for (const host of attachment.hosts) {
+        if (attachment.kind === 'mesh' && host.startsWith('*')) reportWildcard(context, route, host);
+        else draftFor(drafts, route, attachment, host).rules.push(...rules);
+      }
     }
   }
   const counts = new Map<HttpRoute, number>();
@@ -35,6 +38,12 @@ export function deriveHttp(context: Context, listeners: Listeners): VirtualServi
     counts.set(draft.first, index + 1);
     return virtualService(draft, index);
   });
+}
+
+/** Istio takes such a route for one without a service (`separateVSHostsAndServices`), and leaves it out. */
+function reportWildcard(context: Context, route: HttpRoute, host: string): void {
+  const message = `${route.kind}s do not hold for the wildcard ${host} of a ServiceEntry, as in Istio: its requests go where the ServiceEntry leads, past this route. List the names in the ServiceEntry, or write a VirtualService.`;
+  context.report('SP0012', route, ['spec', 'parentRefs'], message);
 }
 
 function contextFor(context: Context, { kind }: Attachment): Context {

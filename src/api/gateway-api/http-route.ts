@@ -101,6 +101,8 @@ const httpRouteRule = object({
   backendRefs: list(object({ ...backendRefFields, filters }), { maxItems: 16 }),
   /** 0: none. */
   timeouts: object({ request: duration(0), backendRequest: duration(0) }),
+  /** Of the experimental channel. */
+  retry: object({ attempts: integer(0), codes: list(integer(400, 599), { maxItems: 100 }), backoff: duration(0) }),
 });
 export type HTTPRouteRule = Infer<typeof httpRouteRule>;
 
