@@ -87,14 +87,13 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
     note:
       'The Gateway of gateway.networking.k8s.io, of the classes `sallyport`, `istio` and `istio-remote` and those of the controllers sallyport.dev/gateway-controller and istio.io/gateway-controller. With an address of type `Hostname` the pods of ' +
       'that Service serve it; without one the pods with the label `gateway.networking.k8s.io/gateway-name`, and the Service `NAME-CLASS` is taken to exist. Protocols: HTTP, HTTPS, TLS, TCP. ' +
-      '`up` runs such pods itself. An AuthorizationPolicy or RequestAuthentication attached to one by `targetRefs` holds for its proxies. ListenerSets and UDPRoutes are not read.',
+      '`up` runs such pods itself. An AuthorizationPolicy or RequestAuthentication attached to one by `targetRefs` holds for its proxies. UDPRoutes are not read.',
     exceptions: [
       {
         path: 'infrastructure',
         status: 'no effect',
         note: 'but at `controller --gateways`, which deploys with its labels and annotations, and refuses `parametersRef`',
       },
-      { path: 'allowedListeners', status: 'no effect', note: 'ListenerSets are not read' },
       { path: 'tls.backend', status: 'no effect', note: 'reported' },
     ],
   },

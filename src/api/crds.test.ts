@@ -41,7 +41,7 @@ interface Crd {
 
 /** Kinds that are out of scope. */
 const NOT_READ = ['TrafficExtension', 'WasmPlugin'];
-const NOT_READ_OF_GATEWAY_API = ['ListenerSet', 'UDPRoute'];
+const NOT_READ_OF_GATEWAY_API = ['UDPRoute'];
 
 const FILE = new URL('../../../shared/data/istio-crds.yaml', import.meta.url);
 const skip = existsSync(FILE) ? false : `there is no ${FILE.pathname}`;

@@ -8,6 +8,7 @@ import { kubernetesGateway } from './gateway-api/gateway.ts';
 import { gatewayClass } from './gateway-api/gateway-class.ts';
 import { grpcRoute } from './gateway-api/grpc-route.ts';
 import { kubernetesHttpRoute } from './gateway-api/http-route.ts';
+import { listenerSet } from './gateway-api/listener-set.ts';
 import { referenceGrant } from './gateway-api/reference-grant.ts';
 import { kubernetesTcpRoute, kubernetesTlsRoute } from './gateway-api/stream-routes.ts';
 import { kind } from './kind.ts';
@@ -36,6 +37,7 @@ import {
   grpcRouteRules,
   kubernetesGatewayRules,
   kubernetesHttpRouteRules,
+  listenerSetRules,
   streamRouteRules,
 } from './rules/gateway-api.ts';
 import { peerAuthenticationRules } from './rules/peer-authentication.ts';
@@ -108,6 +110,7 @@ export const KINDS = {
   GatewayClass: kind(GATEWAY_API, ['v1', 'v1beta1'], gatewayClass, { cluster: true }),
   /** The API calls it Gateway, as Istio's; told apart by the group. */
   KubernetesGateway: kind(GATEWAY_API, ['v1', 'v1beta1'], kubernetesGateway, { name: 'Gateway', rules: kubernetesGatewayRules }),
+  ListenerSet: kind(GATEWAY_API, ['v1'], listenerSet, { rules: listenerSetRules }),
   HTTPRoute: kind(GATEWAY_API, ['v1', 'v1beta1'], kubernetesHttpRoute, { rules: kubernetesHttpRouteRules }),
   GRPCRoute: kind(GATEWAY_API, ['v1'], grpcRoute, { rules: grpcRouteRules }),
   TLSRoute: kind(GATEWAY_API, ['v1', 'v1alpha3', 'v1alpha2'], kubernetesTlsRoute, { rules: streamRouteRules }),

@@ -19,7 +19,6 @@ export function ambientWish({ kind, metadata: { labels }, spec, derivedFrom }: R
 /** Kinds that are not read, with what their objects do to calls. */
 export const UNREAD_KINDS: ReadonlyMap<string, string> = new Map([
   ['WasmPlugin', 'changes or refuses requests in proxies'],
-  ['ListenerSet', 'adds listeners to a Gateway'],
   ['XListenerSet', 'adds listeners to a Gateway'],
   ['XBackend', 'is where routes lead'],
 ]);

@@ -9,17 +9,18 @@ import {
 } from '../api/gateway-api/common.ts';
 import type { KubernetesListener, ResourceOf } from '../api/index.ts';
 import type { PathStep } from '../api/resource.ts';
-import { granted } from './backends.ts';
 import { derive, type Locate } from './derived.ts';
 import { serviceOfHost } from './hosts.ts';
-import { type Context, DERIVED_SUFFIX, type RouteKind } from './model.ts';
+import { reportStraySets, setsOf } from './listener-sets.ts';
+import { kindsOf, type Standing, serverOf } from './listeners.ts';
+import { type Context, DERIVED_SUFFIX, type KubernetesGateway, type ListenerOwner, type ListenerProblem, type RouteKind } from './model.ts';
 import { namespacesAllowed } from './namespaces.ts';
-
-type KubernetesGateway = ResourceOf<'KubernetesGateway'>;
 
 /** A listener, and who may attach routes to it. */
 export interface AttachableListener {
+  /** Whose proxies serve it. */
   readonly gateway: KubernetesGateway;
+  readonly owner: ListenerOwner;
   readonly listener: KubernetesListener;
   readonly kinds: readonly RouteKind[];
   /** Undefined: all namespaces. */
@@ -34,14 +35,6 @@ export interface ServedListener extends AttachableListener {
   withHosts(suffix: string, hosts: readonly string[]): ResourceOf<'Gateway'>;
 }
 
-/** Why a listener is not served, as its status says it. */
-export interface ListenerProblem {
-  readonly condition: 'Accepted' | 'ResolvedRefs';
-  /** A `ListenerConditionReason` of the API. */
-  readonly reason: string;
-  readonly message: string;
-}
-
 /** A listener of a Gateway of ours, served or not. */
 export interface ListenerOutcome extends AttachableListener {
   readonly problem: ListenerProblem | undefined;
@@ -53,11 +46,20 @@ export interface GatewayOutcome {
   /** Whether proxies of its own are deployed for it. */
   readonly managed: boolean;
   readonly listeners: readonly ListenerOutcome[];
+  readonly sets: readonly ListenerSetOutcome[];
+  /** Those that name it, and that it does not take. */
+  readonly refusedSets: readonly ResourceOf<'ListenerSet'>[];
+}
+
+/** What became of a ListenerSet beside a Gateway of ours. */
+export interface ListenerSetOutcome {
+  readonly set: ResourceOf<'ListenerSet'>;
+  readonly listeners: readonly ListenerOutcome[];
 }
 
 interface DerivedGateways {
   readonly resources: readonly ResourceOf<'Gateway' | 'Service'>[];
-  /** By `namespace/name` of the Kubernetes Gateway; those of other controllers are not among them. */
+  /** By `listenersKey`; those of other controllers' Gateways are not among them. */
   readonly listeners: ReadonlyMap<string, readonly ServedListener[]>;
   /** Of every Gateway that `listeners` has. */
   readonly outcomes: readonly GatewayOutcome[];
@@ -70,6 +72,11 @@ const CONTROLLERS = [SALLYPORT_CONTROLLER, ISTIO_CONTROLLER];
 /** Gateways of an Istio installation, known by their label where the files do not have their Service. */
 const INSTALLED: Readonly<Record<string, string>> = { 'istio-egressgateway': 'egressgateway', 'istio-ingressgateway': 'ingressgateway' };
 
+/** The key of the listeners that are written in an object. */
+export function listenersKey(kind: string, namespace: string, name: string): string {
+  return `${kind === 'ListenerSet' ? 'set ' : ''}${namespace}/${name}`;
+}
+
 export function deriveGateways(context: Context): DerivedGateways {
   const resources: ResourceOf<'Gateway' | 'Service'>[] = [];
   const listeners = new Map<string, ServedListener[]>();
@@ -77,46 +84,65 @@ export function deriveGateways(context: Context): DerivedGateways {
   for (const gateway of context.objects.list('KubernetesGateway')) {
     if (!isOurs(context, gateway)) continue;
     const { namespace, name } = gateway.metadata;
-    const served: ServedListener[] = [];
-    listeners.set(`${namespace}/${name}`, served);
     const managed = isManaged(gateway);
     const proxies = managed ? [{ namespace, selector: { [GATEWAY_NAME_LABEL]: name } }] : addressed(context, gateway);
-    if (managed) resources.push(...managedService(context, gateway));
+    const { sets, refusedSets } = setsOf(context, gateway);
+    if (managed) resources.push(...managedService(context, gateway, sets));
     if (gateway.spec.tls?.backend?.clientCertificateRef) {
       const path = ['spec', 'tls', 'backend', 'clientCertificateRef'];
       context.report('SP0014', gateway, path, 'no certificate is shown to backends: use a DestinationRule with tls.mode MUTUAL.');
     }
-    const all = gateway.spec.listeners.map((listener, index): ListenerOutcome => {
-      const attachable = {
-        gateway,
-        listener,
-        kinds: kindsOf(context, gateway, listener, index),
-        namespaces: namespacesAllowed(context, namespace, listener.allowedRoutes.namespaces),
-      };
-      const found = serverOf(context, gateway, listener, index);
-      if ('problem' in found) return { ...attachable, problem: found.problem };
-      const base = `${name}-${DERIVED_SUFFIX}-${listener.name}`;
-      proxies.forEach(({ namespace: home, selector }, at) => {
-        const own = at === 0 ? base : `${base}-${at + 1}`;
-        const withServer = (name: string, server: object) => {
-          const annotations = { [PROXY_NAMESPACE_ANNOTATION]: home };
-          return derive(gateway, {
-            kind: 'Gateway',
-            name,
-            spec: { selector, servers: [server] },
-            annotations,
-            locate: locateIn(gateway, index),
-          });
-        };
-        resources.push(withServer(own, found.server));
-        const withHosts = (suffix: string, hosts: readonly string[]) => withServer(`${own}-${suffix}`, { ...found.server, hosts });
-        served.push({ ...attachable, internalName: `${namespace}/${own}`, withHosts });
-      });
-      return { ...attachable, problem: undefined };
-    });
-    outcomes.push({ gateway, managed, listeners: all });
+    const earlier: KubernetesListener[] = [];
+    const derived = (owner: ListenerOwner) => {
+      const found = deriveListeners(context, { gateway, owner, proxies, earlier });
+      const { kind, metadata } = owner;
+      listeners.set(listenersKey(kind, metadata.namespace, metadata.name), found.served);
+      resources.push(...found.resources);
+      return found.outcomes;
+    };
+    // Its own have precedence, then those of older sets.
+    const own = derived(gateway);
+    outcomes.push({ gateway, managed, listeners: own, sets: sets.map((set) => ({ set, listeners: derived(set) })), refusedSets });
   }
+  reportStraySets(context);
   return { resources, listeners, outcomes };
+}
+
+interface Listening extends Standing {
+  readonly proxies: readonly Proxies[];
+  /** Those of `owner` come to them. */
+  readonly earlier: KubernetesListener[];
+}
+
+function deriveListeners(context: Context, { gateway, owner, proxies, earlier }: Listening) {
+  const resources: ResourceOf<'Gateway'>[] = [];
+  const served: ServedListener[] = [];
+  const { namespace, name } = owner.metadata;
+  const outcomes = owner.spec.listeners.map((listener, index): ListenerOutcome => {
+    const attachable = {
+      gateway,
+      owner,
+      listener,
+      kinds: kindsOf(context, owner, listener, index),
+      namespaces: namespacesAllowed(context, namespace, listener.allowedRoutes.namespaces),
+    };
+    const found = serverOf(context, { gateway, owner, earlier }, listener, index);
+    if ('problem' in found) return { ...attachable, problem: found.problem };
+    earlier.push(listener);
+    const base = `${name}-${DERIVED_SUFFIX}-${owner.kind === 'ListenerSet' ? 'set-' : ''}${listener.name}`;
+    proxies.forEach(({ namespace: home, selector }, at) => {
+      const own = at === 0 ? base : `${base}-${at + 1}`;
+      const withServer = (name: string, server: object) => {
+        const annotations = { [PROXY_NAMESPACE_ANNOTATION]: home };
+        return derive(owner, { kind: 'Gateway', name, spec: { selector, servers: [server] }, annotations, locate: locateIn(owner, index) });
+      };
+      resources.push(withServer(own, found.server));
+      const withHosts = (suffix: string, hosts: readonly string[]) => withServer(`${own}-${suffix}`, { ...found.server, hosts });
+      served.push({ ...attachable, internalName: `${namespace}/${own}`, withHosts });
+    });
+    return { ...attachable, problem: undefined };
+  });
+  return { resources, served, outcomes };
 }
 
 function isOurs({ objects }: Context, { spec }: KubernetesGateway): boolean {
@@ -165,12 +191,17 @@ function installedSelector(name: string | undefined): Readonly<Record<string, st
 }
 
 /** The Service that Istio creates beside the proxies that it deploys; none where the files have it. */
-function managedService({ objects }: Context, gateway: KubernetesGateway): ResourceOf<'Service'>[] {
+function managedService(
+  { objects }: Context,
+  gateway: KubernetesGateway,
+  sets: readonly ResourceOf<'ListenerSet'>[],
+): ResourceOf<'Service'>[] {
   const { name, namespace } = gateway.metadata;
   const own = `${name}-${gateway.spec.gatewayClassName}`;
   if (objects.get('Service', namespace, own)) return [];
   const selector = { [GATEWAY_NAME_LABEL]: name };
-  const ports = new Map(gateway.spec.listeners.map((listener) => [listener.port, listener] as const));
+  const listeners = [...sets, gateway].flatMap(({ spec }) => spec.listeners);
+  const ports = new Map(listeners.map((listener) => [listener.port, listener] as const));
   const spec = {
     selector,
     ports: [...ports.values()].map(({ name: portName, port, protocol }) => ({
@@ -183,127 +214,17 @@ function managedService({ objects }: Context, gateway: KubernetesGateway): Resou
   return [derive(gateway, { kind: 'Service', name: own, spec, labels: selector })];
 }
 
-const PROTOCOLS = ['HTTP', 'HTTPS', 'TLS', 'TCP'];
-
-interface Refused {
-  readonly problem: ListenerProblem;
-}
-
-/** A server as an Istio Gateway writes it; or why, with a finding, the listener can't be served. */
-function serverOf(
-  context: Context,
-  gateway: KubernetesGateway,
-  listener: KubernetesListener,
-  index: number,
-): Refused | { readonly server: object } {
-  const path = ['spec', 'listeners', index];
-  const refuse: Refuse = (reason, field, message) => {
-    context.report('SP0014', gateway, [...path, ...field], `${message} The listener ${listener.name} is not served until then.`);
-    return { problem: { condition: OF_ACCEPTANCE.has(reason) ? 'Accepted' : 'ResolvedRefs', reason, message } };
-  };
-  const { protocol, port, hostname = '*' } = listener;
-  if (!PROTOCOLS.includes(protocol))
-    return refuse('UnsupportedProtocol', ['protocol'], `listeners of ${protocol} are not served: use ${PROTOCOLS.join(', ')}.`);
-  const tls = tlsOf(context, gateway, listener, refuse);
-  if (tls && 'problem' in tls) return tls as Refused;
-  const allowed = namespacesAllowed(context, gateway.metadata.namespace, listener.allowedRoutes.namespaces);
-  // ~ is no namespace: the server is there and has no routes.
-  const owners = allowed === undefined ? ['*'] : allowed.size > 0 ? [...allowed].sort() : ['~'];
-  return {
-    server: {
-      port: { number: port, protocol, name: 'default' },
-      hosts: owners.map((owner) => `${owner}/${hostname}`),
-      ...(tls && { tls }),
-    },
-  };
-}
-
-const TERMINATE_MODE = 'gateway.istio.io/tls-terminate-mode';
-
-type Refuse = (reason: string, field: readonly PathStep[], message: string) => Refused;
-
-/** Reasons that concern the listener itself, not what it refers to. */
-const OF_ACCEPTANCE: ReadonlySet<string> = new Set(['UnsupportedProtocol', 'UnsupportedValue']);
-
-function tlsOf(context: Context, gateway: KubernetesGateway, listener: KubernetesListener, refuse: Refuse): object | Refused | undefined {
-  const { tls, protocol } = listener;
-  if (protocol !== 'HTTPS' && protocol !== 'TLS') return undefined;
-  if (!tls) return refuse('InvalidCertificateRef', [], `a listener of ${protocol} needs tls with certificateRefs.`);
-  if (tls.mode === 'Passthrough') return { mode: 'PASSTHROUGH' };
-  const wanted = tls.options[TERMINATE_MODE];
-  if (wanted === 'ISTIO_MUTUAL') return { mode: 'ISTIO_MUTUAL' };
-  if (wanted !== undefined && wanted !== 'SIMPLE')
-    return refuse('UnsupportedValue', ['tls', 'options', TERMINATE_MODE], `${wanted} is not served: state CAs in spec.tls.frontend.`);
-  const names: string[] = [];
-  for (const [index, ref] of tls.certificateRefs.entries()) {
-    const path = ['tls', 'certificateRefs', index];
-    if (ref.group !== '' || ref.kind !== 'Secret')
-      return refuse('InvalidCertificateRef', path, `${ref.kind} holds no certificate: name a Secret.`);
-    const owner = ref.namespace ?? gateway.metadata.namespace;
-    if (owner !== gateway.metadata.namespace && !granted(context, gateway, { group: '', kind: 'Secret', namespace: owner, name: ref.name }))
-      return refuse(
-        'RefNotPermitted',
-        path,
-        `Secret ${owner}/${ref.name} is in another namespace, which has no ReferenceGrant for this Gateway: add one there.`,
-      );
-    names.push(`kubernetes-gateway://${owner}/${ref.name}`);
-  }
-  if (names.length === 0) return refuse('InvalidCertificateRef', ['tls'], 'it names no certificate: add certificateRefs.');
-  if (names.length > 2)
-    return refuse('InvalidCertificateRef', ['tls', 'certificateRefs'], 'at most two certificates (an RSA and an ECDSA one) are served.');
-  const credentials = names.length === 1 ? { credentialName: names[0] } : { credentialNames: names };
-  const { frontend } = gateway.spec.tls ?? {};
-  const validation = (frontend?.perPort.find(({ port }) => port === listener.port)?.tls ?? frontend?.default)?.validation;
-  if (!validation) return { mode: 'SIMPLE', ...credentials };
-  const [authority, ...more] = validation.caCertificateRefs;
-  const simple =
-    authority && more.length === 0 && authority.group === '' && (authority.kind === 'ConfigMap' || authority.kind === 'Secret');
-  if (!simple || (authority.namespace ?? gateway.metadata.namespace) !== gateway.metadata.namespace)
-    return refuse(
-      'InvalidCACertificateRef',
-      [],
-      'client certificates are verified by one ConfigMap or Secret of the Gateway’s namespace: name one in spec.tls.frontend.',
-    );
-  if (validation.mode !== 'AllowValidOnly')
-    return refuse('UnsupportedValue', [], `client certificates in mode ${validation.mode} are not served: use AllowValidOnly.`);
-  const scheme = authority.kind === 'ConfigMap' ? 'configmap' : 'kubernetes-gateway';
-  return {
-    mode: 'MUTUAL',
-    ...credentials,
-    caCertCredentialName: `${scheme}://${gateway.metadata.namespace}/${authority.name}`,
-  };
-}
-
-/** The kinds of routes that a listener takes. */
-function kindsOf(context: Context, gateway: KubernetesGateway, listener: KubernetesListener, index: number): RouteKind[] {
-  const possible = possibleKinds(listener);
-  const { kinds } = listener.allowedRoutes;
-  if (kinds.length === 0) return possible;
-  kinds.forEach(({ kind }, at) => {
-    if ((possible as string[]).includes(kind)) return;
-    const path = ['spec', 'listeners', index, 'allowedRoutes', 'kinds', at];
-    context.report('SP0014', gateway, path, `a listener of ${listener.protocol} takes no ${kind}, only ${possible.join(', ')}.`);
-  });
-  return possible.filter((kind) => kinds.some((each) => each.kind === kind));
-}
-
-function possibleKinds({ protocol, tls }: KubernetesListener): RouteKind[] {
-  if (protocol === 'TCP') return ['TCPRoute'];
-  if (protocol === 'TLS') return tls?.mode === 'Passthrough' ? ['TLSRoute'] : ['TLSRoute', 'TCPRoute'];
-  return ['HTTPRoute', 'GRPCRoute'];
-}
-
 /** `spec.servers[0]` is the listener. */
-function locateIn(gateway: KubernetesGateway, index: number): Locate {
+function locateIn(owner: ListenerOwner, index: number): Locate {
   const listener = ['spec', 'listeners', index];
   const field: Readonly<Record<string, readonly PathStep[]>> = {
     port: ['port'],
-    hosts: gateway.spec.listeners[index]?.hostname ? ['hostname'] : [],
+    hosts: owner.spec.listeners[index]?.hostname ? ['hostname'] : [],
     tls: ['tls'],
   };
   return ([top, list, , name]) => {
-    if (top !== 'spec') return { resource: gateway, path: top === undefined ? [] : [top] };
-    if (list !== 'servers') return { resource: gateway, path: ['spec', 'addresses'] };
-    return { resource: gateway, path: [...listener, ...(field[String(name)] ?? [])] };
+    if (top !== 'spec') return { resource: owner, path: top === undefined ? [] : [top] };
+    if (list !== 'servers') return { resource: owner, path: ['spec', owner.kind === 'ListenerSet' ? 'parentRef' : 'addresses'] };
+    return { resource: owner, path: [...listener, ...(field[String(name)] ?? [])] };
   };
 }

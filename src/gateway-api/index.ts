@@ -17,7 +17,15 @@ export interface GatewayApi {
   readonly reads: Reads;
 }
 
-const EFFECTIVE: readonly Kind[] = ['KubernetesGateway', 'HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'BackendTLSPolicy'];
+const EFFECTIVE: readonly Kind[] = [
+  'KubernetesGateway',
+  'ListenerSet',
+  'HTTPRoute',
+  'GRPCRoute',
+  'TLSRoute',
+  'TCPRoute',
+  'BackendTLSPolicy',
+];
 
 /** @param before what was derived earlier: all of it stays where nothing that it follows from has changed, else each object that comes out the same. */
 export function deriveFromGatewayApi(all: Objects, before?: GatewayApi): GatewayApi {

@@ -2,7 +2,7 @@
 import { GATEWAY_API, type ParentReference } from '../api/gateway-api/common.ts';
 import type { PathStep } from '../api/resource.ts';
 import { hostCovers } from '../lib/hostname.ts';
-import type { AttachableListener, ServedListener } from './gateways.ts';
+import { type AttachableListener, listenersKey, type ServedListener } from './gateways.ts';
 import { commonHosts, serviceHost } from './hosts.ts';
 import type { Context, Objects, Route } from './model.ts';
 
@@ -40,7 +40,7 @@ export function attachmentsOf(context: Context, route: Route, listeners: Readonl
   });
 }
 
-/** @param listeners by `namespace/name` of their Gateway, of those that are ours */
+/** @param listeners by `listenersKey`, of those that are ours */
 export function parentOutcomes<L extends AttachableListener>(
   { objects }: Pick<Context, 'objects'>,
   route: Route,
@@ -49,7 +49,7 @@ export function parentOutcomes<L extends AttachableListener>(
   return route.spec.parentRefs.map((parent, index) => {
     const path = ['spec', 'parentRefs', index];
     const outcome =
-      parent.group === GATEWAY_API && parent.kind === 'Gateway'
+      parent.group === GATEWAY_API && (parent.kind === 'Gateway' || parent.kind === 'ListenerSet')
         ? toGateway(objects, route, parent, listeners)
         : toMesh<L>(objects, route, parent);
     return { parent, path, ...outcome };
@@ -72,11 +72,11 @@ function toGateway<L extends AttachableListener>(
   const owner = parent.namespace ?? namespace;
   const refuse = (reason: string, message: string) =>
     refused(reason, `${message}, so the route is not attached to it and takes no traffic there.`);
-  const named = `Gateway ${owner}/${parent.name}`;
-  if (!objects.get('KubernetesGateway', owner, parent.name))
+  const named = `${parent.kind} ${owner}/${parent.name}`;
+  if (!objects.get(parent.kind === 'ListenerSet' ? 'ListenerSet' : 'KubernetesGateway', owner, parent.name))
     return { ...refuse('NoMatchingParent', `there is no ${named} of ${GATEWAY_API}`), foreign: true };
-  const served = listeners.get(`${owner}/${parent.name}`);
-  // A Gateway of another controller, and so are its routes.
+  const served = listeners.get(listenersKey(parent.kind, owner, parent.name));
+  // A Gateway of another controller, and so are its routes; or a set that no Gateway takes, which is told.
   if (!served) return { attachments: [], foreign: true };
   const meant = served.filter(
     ({ listener }) =>
@@ -125,7 +125,7 @@ function toMesh<L extends AttachableListener>(objects: Objects, route: Route, pa
   const owner = parent.namespace ?? route.metadata.namespace;
   const hosts = meshHosts(objects, parent, owner);
   if (!hosts) {
-    const message = `a route can't be attached to ${parent.group ? `${parent.group}/` : ''}${parent.kind}, only to a Gateway, a Service or a ServiceEntry.`;
+    const message = `a route can't be attached to ${parent.group ? `${parent.group}/` : ''}${parent.kind}, only to a Gateway, a ListenerSet, a Service or a ServiceEntry.`;
     return { ...refused('NoMatchingParent', message), foreign: true };
   }
   if (hosts.length === 0)

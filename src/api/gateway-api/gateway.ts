@@ -30,7 +30,7 @@ export type AllowedRoutes = Infer<typeof allowedRoutes>;
 
 const PROTOCOL = /^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9]+$/;
 
-const listener = object({
+export const listener = object({
   name: required(sectionName()),
   hostname: hostname(),
   port: required(port()),

@@ -5,23 +5,13 @@ import type { BackendObjectReference, HeaderModifier, ParentReference } from '..
 import type { KubernetesGateway, Listener } from '../gateway-api/gateway.ts';
 import type { GRPCRoute } from '../gateway-api/grpc-route.ts';
 import type { HTTPRoute, HTTPRouteFilter, HTTPRouteRule, PathModifier } from '../gateway-api/http-route.ts';
+import type { ListenerSet } from '../gateway-api/listener-set.ts';
 import type { TCPRoute, TLSRoute } from '../gateway-api/stream-routes.ts';
 import type { Rules } from '../kind.ts';
 import type { Path, Report } from './checks.ts';
 
 export const kubernetesGatewayRules: Rules<KubernetesGateway> = ({ spec }, report) => {
-  const names = new Set<string>();
-  const served = new Set<string>();
-  (spec.listeners ?? []).forEach((listener, index) => {
-    const path = ['spec', 'listeners', index];
-    listenerOf(listener, path, report);
-    if (names.has(listener.name))
-      report({ path: [...path, 'name'], message: `"${listener.name}" names another listener already: names must differ` });
-    names.add(listener.name);
-    const key = `${listener.port} ${listener.protocol} ${listener.hostname ?? ''}`;
-    if (served.has(key)) report({ path, message: 'another listener has this port, protocol and hostname already' });
-    served.add(key);
-  });
+  listenersOf(spec.listeners ?? [], report);
   const addresses = new Set<string>();
   spec.addresses.forEach(({ type, value }, index) => {
     const path = ['spec', 'addresses', index];
@@ -36,6 +26,23 @@ export const kubernetesGatewayRules: Rules<KubernetesGateway> = ({ spec }, repor
     addresses.add(`${type} ${value}`);
   });
 };
+
+export const listenerSetRules: Rules<ListenerSet> = ({ spec }, report) => listenersOf(spec.listeners ?? [], report);
+
+function listenersOf(listeners: readonly Listener[], report: Report): void {
+  const names = new Set<string>();
+  const served = new Set<string>();
+  listeners.forEach((listener, index) => {
+    const path = ['spec', 'listeners', index];
+    listenerOf(listener, path, report);
+    if (names.has(listener.name))
+      report({ path: [...path, 'name'], message: `"${listener.name}" names another listener already: names must differ` });
+    names.add(listener.name);
+    const key = `${listener.port} ${listener.protocol} ${listener.hostname ?? ''}`;
+    if (served.has(key)) report({ path, message: 'another listener has this port, protocol and hostname already' });
+    served.add(key);
+  });
+}
 
 const HOSTNAME = /^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 /** One of the API's own, or a domain and a path. */

@@ -2,17 +2,16 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { KubernetesListener, ResourceOf } from '../../api/index.ts';
 import { messageOf } from '../../lib/errors.ts';
-import type { ListenerProblem } from '../gateways.ts';
-import type { Context } from '../model.ts';
+import type { Context, ListenerOwner, ListenerProblem } from '../model.ts';
 
 /** Undefined where all that it names is there, or where the listener has no certificates. */
 export function certificateProblem(
   { objects }: Context,
-  gateway: ResourceOf<'KubernetesGateway'>,
+  owner: ListenerOwner,
   { tls, protocol }: KubernetesListener,
 ): ListenerProblem | undefined {
   if (!tls || tls.mode === 'Passthrough' || (protocol !== 'HTTPS' && protocol !== 'TLS')) return undefined;
-  for (const { name, namespace = gateway.metadata.namespace } of tls.certificateRefs) {
+  for (const { name, namespace = owner.metadata.namespace } of tls.certificateRefs) {
     const secret = objects.get('Secret', namespace, name);
     const wrong = secret ? wrongWith(secret) : 'there is no such Secret';
     if (wrong !== undefined)

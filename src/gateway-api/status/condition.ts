@@ -45,6 +45,7 @@ export interface StatusFields {
   readonly ancestors?: readonly ParentStatus[];
   readonly addresses?: readonly GatewayAddress[];
   readonly listeners?: readonly ListenerStatus[];
+  readonly attachedListenerSets?: number;
   readonly supportedFeatures?: readonly { readonly name: string }[];
 }
 

@@ -1,8 +1,8 @@
 /** The status of a Gateway of ours. */
 import { GATEWAY_API } from '../../api/gateway-api/common.ts';
 import type { ResourceOf } from '../../api/index.ts';
-import type { GatewayOutcome, ListenerOutcome, ListenerProblem } from '../gateways.ts';
-import type { Context } from '../model.ts';
+import type { GatewayOutcome, ListenerOutcome, ListenerSetOutcome } from '../gateways.ts';
+import type { Context, ListenerProblem } from '../model.ts';
 import { certificateProblem } from './certificates.ts';
 import { type Condition, conditionsFor, type GatewayAddress, type ListenerStatus, type WantedStatus } from './condition.ts';
 
@@ -16,13 +16,13 @@ export interface Infrastructure {
 /** @param counts of routes, by listener */
 export function gatewayStatus(
   context: Context,
-  { gateway, listeners }: GatewayOutcome,
+  { gateway, listeners, sets }: GatewayOutcome,
   { addresses, problem }: Infrastructure,
   counts: ReadonlyMap<ListenerOutcome, number>,
 ): WantedStatus {
   const condition = conditionsFor(gateway);
-  const found = listeners.map((listener) => ({ listener, problem: listener.problem ?? secondLook(context, listener) }));
-  const invalid = found.filter(({ problem: each }) => each !== undefined);
+  const found = judged(context, listeners);
+  const invalid = found.filter(isInvalid);
   const unsupported = unsupportedAddress(gateway);
   const accepted = unsupported
     ? condition('Accepted', false, 'UnsupportedAddress', unsupported)
@@ -40,21 +40,70 @@ export function gatewayStatus(
     addresses,
     conditions: [accepted, programmed],
     listeners: found.map(({ listener, problem: own }) => listenerStatus(listener, own, counts.get(listener) ?? 0, problem)),
+    attachedListenerSets: sets.length,
   };
   return { kind: 'Gateway', namespace, name, status };
 }
 
+/** Of a set that a Gateway of ours takes. @param counts of routes, by listener */
+export function listenerSetStatus(
+  context: Context,
+  { set, listeners }: ListenerSetOutcome,
+  { problem }: Infrastructure,
+  counts: ReadonlyMap<ListenerOutcome, number>,
+): WantedStatus {
+  const condition = conditionsFor(set);
+  const found = judged(context, listeners);
+  const invalid = found.filter(isInvalid);
+  const accepted = acceptance(condition, invalid, listeners.length);
+  const programmed =
+    accepted.status === 'False'
+      ? condition('Programmed', false, 'Invalid', accepted.message)
+      : problem
+        ? condition('Programmed', false, 'Pending', problem.message)
+        : condition('Programmed', true, 'Programmed', 'the proxies of the Gateway have its configuration');
+  const { namespace, name } = set.metadata;
+  const status = {
+    conditions: [accepted, programmed],
+    listeners: found.map(({ listener, problem: own }) => listenerStatus(listener, own, counts.get(listener) ?? 0, problem)),
+  };
+  return { kind: 'ListenerSet', namespace, name, status };
+}
+
+/** Of a set that the Gateway does not take. */
+export function refusedSetStatus(set: ResourceOf<'ListenerSet'>): WantedStatus {
+  const condition = conditionsFor(set);
+  const { parentRef, listeners } = set.spec;
+  const { namespace, name } = set.metadata;
+  const message = `Gateway ${parentRef.namespace ?? namespace}/${parentRef.name} takes no ListenerSets of this namespace (spec.allowedListeners).`;
+  const conditions = [condition('Accepted', false, 'NotAllowed', message), condition('Programmed', false, 'NotAllowed', message)];
+  const status = {
+    conditions,
+    listeners: listeners.map((listener) => ({ name: listener.name, supportedKinds: [], attachedRoutes: 0, conditions })),
+  };
+  return { kind: 'ListenerSet', namespace, name, status };
+}
+
+interface Judged {
+  readonly listener: ListenerOutcome;
+  readonly problem: ListenerProblem | undefined;
+}
+
+function judged(context: Context, listeners: readonly ListenerOutcome[]): Judged[] {
+  return listeners.map((listener) => ({ listener, problem: listener.problem ?? secondLook(context, listener) }));
+}
+
+function isInvalid({ problem }: Judged): boolean {
+  return problem !== undefined;
+}
+
 type NewCondition = ReturnType<typeof conditionsFor>;
 
-function acceptance(
-  condition: NewCondition,
-  invalid: readonly { readonly listener: ListenerOutcome; readonly problem: ListenerProblem | undefined }[],
-  all: number,
-): Condition {
+function acceptance(condition: NewCondition, invalid: readonly Judged[], all: number): Condition {
   if (invalid.length === 0) return condition('Accepted', true, 'Accepted', 'all of its listeners are served');
   const names = invalid.map(({ listener, problem }) => `${listener.listener.name}: ${problem!.message}`).join(' ');
   // What a listener refers to may come at any time: the Gateway itself is well.
-  const refused = invalid.filter(({ problem }) => problem!.condition === 'Accepted').length;
+  const refused = invalid.filter(({ problem }) => problem!.condition !== 'ResolvedRefs').length;
   return condition('Accepted', refused < all, 'ListenersNotValid', `not all of its listeners are served. ${names}`);
 }
 
@@ -64,7 +113,7 @@ function unsupportedAddress({ spec }: ResourceOf<'KubernetesGateway'>): string |
 }
 
 /** What a listener refers to, as far as other objects say it. */
-function secondLook(context: Context, { gateway, listener, kinds }: ListenerOutcome): ListenerProblem | undefined {
+function secondLook(context: Context, { owner, listener, kinds }: ListenerOutcome): ListenerProblem | undefined {
   const unknown = listener.allowedRoutes.kinds.filter(
     ({ kind, group }) => group !== GATEWAY_API || !(kinds as readonly string[]).includes(kind),
   );
@@ -72,16 +121,16 @@ function secondLook(context: Context, { gateway, listener, kinds }: ListenerOutc
     const message = `it takes no routes of ${unknown.map(({ kind, group }) => `${group}/${kind}`).join(', ')}.`;
     return { condition: 'ResolvedRefs', reason: 'InvalidRouteKinds', message };
   }
-  return certificateProblem(context, gateway, listener);
+  return certificateProblem(context, owner, listener);
 }
 
 function listenerStatus(
-  { gateway, listener, kinds }: ListenerOutcome,
+  { owner, listener, kinds }: ListenerOutcome,
   problem: ListenerProblem | undefined,
   attachedRoutes: number,
   pending: Infrastructure['problem'],
 ): ListenerStatus {
-  const condition = conditionsFor(gateway);
+  const condition = conditionsFor(owner);
   const of = (type: ListenerProblem['condition'], words: string) =>
     problem?.condition === type ? condition(type, false, problem.reason, problem.message) : condition(type, true, type, words);
   const accepted = of('Accepted', 'the listener is valid');
@@ -93,7 +142,9 @@ function listenerStatus(
     attachedRoutes,
     conditions: [
       accepted,
-      condition('Conflicted', false, 'NoConflicts', 'it can be told from the other listeners'),
+      problem?.condition === 'Conflicted'
+        ? condition('Conflicted', true, problem.reason, problem.message)
+        : condition('Conflicted', false, 'NoConflicts', 'it can be told from the other listeners'),
       !served
         ? condition('Programmed', false, 'Invalid', problem!.message)
         : pending

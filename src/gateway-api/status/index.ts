@@ -1,9 +1,9 @@
 /** What the objects of the Kubernetes Gateway API are to be told of themselves: their statuses, of one snapshot. Pure. */
 import type { ResourceOf } from '../../api/index.ts';
-import { deriveGateways, type ListenerOutcome } from '../gateways.ts';
-import { createContext, type Objects, type Route } from '../model.ts';
+import { deriveGateways, type ListenerOutcome, listenersKey } from '../gateways.ts';
+import { createContext, type ListenerOwner, type Objects, type Route } from '../model.ts';
 import type { WantedStatus } from './condition.ts';
-import { gatewayStatus, type Infrastructure } from './gateway.ts';
+import { gatewayStatus, type Infrastructure, listenerSetStatus, refusedSetStatus } from './gateway.ts';
 import { classStatus } from './gateway-class.ts';
 import { policyStatuses } from './policy.ts';
 import { attachedTo, routeStatus } from './route.ts';
@@ -24,7 +24,10 @@ export function gatewayApiStatuses(objects: Objects, options: StatusOptions): Wa
   const names = new Set(classes.map(({ metadata }) => metadata.name));
   const outcomes = deriveGateways(context).outcomes.filter(({ gateway }) => names.has(gateway.spec.gatewayClassName));
   const listeners = new Map<string, readonly ListenerOutcome[]>(
-    outcomes.map(({ gateway: { metadata }, listeners }) => [`${metadata.namespace}/${metadata.name}`, listeners]),
+    outcomes.flatMap(({ gateway, listeners, sets }) => [
+      [keyOf(gateway), listeners] as const,
+      ...sets.map((each) => [keyOf(each.set), each.listeners] as const),
+    ]),
   );
   const routes: readonly Route[] = [
     ...objects.list('HTTPRoute'),
@@ -35,8 +38,19 @@ export function gatewayApiStatuses(objects: Objects, options: StatusOptions): Wa
   const attached = attachedTo(context, routes, listeners);
   return [
     ...classes.map(classStatus),
-    ...outcomes.map((outcome) => gatewayStatus(context, outcome, options.infrastructure(outcome.gateway), attached.counts)),
+    ...outcomes.flatMap((outcome) => {
+      const infrastructure = options.infrastructure(outcome.gateway);
+      return [
+        gatewayStatus(context, outcome, infrastructure, attached.counts),
+        ...outcome.sets.map((set) => listenerSetStatus(context, set, infrastructure, attached.counts)),
+        ...outcome.refusedSets.map(refusedSetStatus),
+      ];
+    }),
     ...attached.routes.flatMap((each) => routeStatus(context, each)),
     ...policyStatuses(context, attached),
   ];
+}
+
+function keyOf({ kind, metadata }: ListenerOwner): string {
+  return listenersKey(kind, metadata.namespace, metadata.name);
 }

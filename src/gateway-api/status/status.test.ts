@@ -93,6 +93,38 @@ test('listeners: what is wrong with each', () => {
   assert.equal(listener({ protocol: 'HTTP', allowedRoutes: { kinds: [{ kind: 'TCPRoute' }] } }).Programmed, 'False Invalid');
 });
 
+test('ListenerSets: taken or not, and each of their listeners', () => {
+  const set = (listeners: Json[]) => object('ListenerSet', 'own', { parentRef: { name: 'web' }, listeners });
+  const taking = gateway([HTTP], { allowedListeners: { namespaces: { from: 'Same' } } });
+  const attached = route({ parentRefs: [{ kind: 'ListenerSet', name: 'own' }], rules: [{ backendRefs: [{ name: 'echo', port: 80 }] }] });
+  const all = statuses([
+    CLASS,
+    taking,
+    set([
+      { ...HTTP, hostname: 'a.example.com' },
+      { ...HTTP, name: 'like' },
+    ]),
+    SERVICE,
+    attached,
+  ]);
+  assert.equal(statusOf('Gateway', all).attachedListenerSets, 1);
+  const { conditions, listeners } = statusOf('ListenerSet', all);
+  assert.deepEqual(said(conditions), { Accepted: 'True ListenersNotValid', Programmed: 'True Programmed' });
+  assert.deepEqual(
+    listeners!.map((each) => [each.attachedRoutes, said(each.conditions).Conflicted, said(each.conditions).Programmed]),
+    [
+      [1, 'False NoConflicts', 'True Programmed'],
+      [1, 'True HostnameConflict', 'False Invalid'],
+    ],
+  );
+  assert.deepEqual(said(statusOf('HTTPRoute', all).parents![0]!.conditions), {
+    Accepted: 'True Accepted',
+    ResolvedRefs: 'True ResolvedRefs',
+  });
+  const refused = statuses([CLASS, gateway(), set([HTTP])]);
+  assert.deepEqual(said(statusOf('ListenerSet', refused).conditions), { Accepted: 'False NotAllowed', Programmed: 'False NotAllowed' });
+});
+
 test('routes: what each parent makes of them, and how many each listener has', () => {
   const backend = (ref: Json) => ({ rules: [{ backendRefs: [{ name: 'echo', port: 80, ...ref }] }] });
   const parent = (spec: Json, kind?: string, more?: Json) => {
