@@ -19,6 +19,7 @@ export function ambientWish({ kind, metadata: { labels }, spec, derivedFrom }: R
 /** Kinds that are not read, with what their objects do to calls. */
 export const UNREAD_KINDS: ReadonlyMap<string, string> = new Map([
   ['WasmPlugin', 'changes or refuses requests in proxies'],
+  ['TrafficExtension', 'changes or refuses requests in proxies'],
   ['XListenerSet', 'adds listeners to a Gateway'],
   ['XBackend', 'is where routes lead'],
 ]);
