@@ -81,7 +81,7 @@ test('the resources are valid, one for each host with all its ports, and read as
   const written = snapshot.list('ServiceEntry');
   assert.deepEqual(
     written.map(({ spec }) => spec.hosts[0]),
-    ['a.example', '*.b.example', 'allow-10-0-0-5.internal', 'allow-2001-db8-1.internal', 'c.example', 'd-e.example', 'd.e.example'],
+    ['a.example', '*.b.example', 'allow-10-0-0-5.internal', 'allow-2001-db8--1.internal', 'c.example', 'd-e.example', 'd.e.example'],
   );
   assert.deepEqual(
     written[0]!.spec.ports.map(({ number }) => number),
