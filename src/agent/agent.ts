@@ -8,9 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fromJson } from '@bufbuild/protobuf';
 import { Metadata } from '@grpc/grpc-js';
-import { isVouchedFor } from '../ca/authority.ts';
 import { certificatesIn } from '../ca/certificates.ts';
-import { rootSecret } from '../ca/secrets.ts';
 import { EnvoyAdmin } from '../engine/envoy/admin.ts';
 import { createAdminFront } from '../engine/envoy/admin-front.ts';
 import { claimFolder, clearLeftovers } from '../engine/envoy/leftovers.ts';
@@ -26,6 +24,7 @@ import type { AppProbes } from './app-probes.ts';
 import { requestCertificate } from './ca-client.ts';
 import { ADMIN_SOCKET, EnvoyChild } from './envoy.ts';
 import { CaIdentity, type IdentityEvent } from './identity.ts';
+import { rootsCame } from './mesh-roots.ts';
 import { followProvider } from './provider.ts';
 import { Secrets } from './secrets.ts';
 import { startAgentServers } from './servers.ts';
@@ -141,6 +140,7 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
     await end();
     throw error;
   }
+  const refused = (reason: string) => tell({ kind: 'refused', reason });
   const run = async () => {
     await firstOf(secrets);
     if (closed) return;
@@ -157,8 +157,8 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
         return metadata;
       },
       // Whom a provider's workloads trust is the provider's to say.
-      rootsCame: source?.provided ? undefined : (roots) => rootsCame(roots, secrets, source),
-      refused: (reason) => tell({ kind: 'refused', reason }),
+      rootsCame: source?.provided ? undefined : (roots) => rootsCame(roots, { secrets, renew: () => void source?.renew(), refused }),
+      refused,
       tell,
     });
     if (closed) return;
@@ -227,12 +227,6 @@ function identitySource(
   });
   void ca.renew();
   return { provided: false, notAfter: () => ca.notAfter, renew: () => ca.renew(), close: () => ca.close() };
-}
-
-function rootsCame(roots: string, secrets: Secrets, source: IdentitySource | undefined): void {
-  secrets.put(rootSecret(roots));
-  // Peers hear of it too, and take a certificate of a root that has gone no more.
-  if (secrets.own && !isVouchedFor(secrets.own.certificate, roots)) void source?.renew();
 }
 
 function firstOf(secrets: Secrets): Promise<void> {

@@ -62,6 +62,14 @@ test('connections, and nobody there', async (t) => {
     assert.equal(await probeApp(probe, '127.0.0.1', undefined), 503);
 });
 
+test('what is no status is none, whatever number the application says', async (t) => {
+  let line = '';
+  const server = createTcpServer((socket) => socket.on('error', () => {}).end(`HTTP/1.1 ${line}\r\n\r\n`));
+  const port = await listening(t, server);
+  for (line of ['000 Zero', '099 Less', '999 More', '20 Short', '2000 Long', 'OK'])
+    assert.equal(await probeApp({ httpGet: { port } }, '127.0.0.1', undefined), 503, line);
+});
+
 test('health checks of gRPC, with the service that is meant', async (t) => {
   const server = new GrpcServer();
   const asItIs = (bytes: Buffer) => bytes;

@@ -98,7 +98,9 @@ function askHttp(
     const answered = (given: IncomingMessage) => {
       clearTimeout(deadline);
       given.destroy();
-      resolve(given.statusCode ?? 503);
+      // Not every number that can stand there is a status that we could give on.
+      const { statusCode = 0 } = given;
+      resolve(statusCode >= 200 && statusCode <= 599 ? statusCode : 503);
     };
     // As the kubelet: it is asked whether the application answers, not who it is.
     const asked: ClientRequest = secure ? getSecure({ ...options, rejectUnauthorized: false }, answered) : get(options, answered);

@@ -1,6 +1,6 @@
 /** What the agent answers to a cluster: whether Envoy is ready, and the metrics of Envoy, of itself and of the application, as Istio's agent does. */
 import { get as ask, type IncomingMessage, type ServerResponse } from 'node:http';
-import { PassThrough, type Transform } from 'node:stream';
+import type { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { istioMetrics } from '../engine/envoy/istio-metrics.ts';
@@ -8,6 +8,7 @@ import { listening } from '../lib/listen.ts';
 import { createLocalServer } from '../lib/local-server.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { type AppProbes, probeApp } from './app-probes.ts';
+import { wholeLines } from './whole-lines.ts';
 
 export interface AgentServersOptions {
   /** `/healthz/ready`; port 0 for none. */
@@ -39,19 +40,25 @@ export interface AgentServers {
 /** The text form alone: of two OpenMetrics texts no one can be made by writing one after the other. */
 const FORM = 'text/plain;version=0.0.4';
 const PATIENCE_MS = 5000;
+/** Of a scraper that does not say how long it waits, and what it is taken to wait at most, s. */
+const SCRAPE_S = 10;
+const MOST_SCRAPE_S = 60;
+/** Less than the scraper's time: one that gives up has nothing at all, not even what Envoy says. */
+const SHARE = 0.9;
 
 /** Rejects as `listening`. */
 export async function startAgentServers(options: AgentServersOptions): Promise<AgentServers> {
   const { status, metrics } = options;
   let failures = 0;
-  const answerMetrics = async (answer: ServerResponse) => {
+  const answerMetrics = async (answer: ServerResponse, request: IncomingMessage) => {
+    const end = AbortSignal.timeout(scrapeMs(request));
     answer.writeHead(200, { 'content-type': `${FORM}; charset=utf-8` });
     answer.write(ownMetrics(options.notAfter(), failures));
     const failed = () => {
       failures += 1;
     };
-    await copied({ socketPath: options.admin, path: '/stats/prometheus' }, answer, istioMetrics(options.nodeMetadata)).catch(failed);
-    if (options.appMetrics) await copied(options.appMetrics, answer, new PassThrough()).catch(failed);
+    await copied({ socketPath: options.admin, path: '/stats/prometheus' }, answer, istioMetrics(options.nodeMetadata), end).catch(failed);
+    if (options.appMetrics) await copied(options.appMetrics, answer, wholeLines(), end).catch(failed);
     answer.end();
   };
   const ready = (answer: ServerResponse) =>
@@ -101,17 +108,27 @@ export async function startAgentServers(options: AgentServersOptions): Promise<A
   return { close };
 }
 
-/** Writes what a server answers, as `through` makes it, and a line end behind it. Rejects where it does not answer, or with something else than 200. */
+/** How long a page may take, ms. */
+function scrapeMs({ headers }: IncomingMessage): number {
+  const said = Number(headers['x-prometheus-scrape-timeout-seconds']);
+  return Math.min(said > 0 ? said : SCRAPE_S, MOST_SCRAPE_S) * SHARE * 1000;
+}
+
+/**
+ * Writes what a server answers, as `through` makes it, and a line end behind it. Rejects where it does not answer, or with something else than 200, and when
+ * it is to end.
+ */
 async function copied(
   source: string | { readonly socketPath: string; readonly path: string },
   answer: ServerResponse,
   through: Transform,
+  signal: AbortSignal,
 ): Promise<void> {
-  const options = { agent: false, timeout: PATIENCE_MS, headers: { accept: FORM, host: 'localhost' } } as const;
+  const options = { agent: false, signal, timeout: PATIENCE_MS, headers: { accept: FORM, host: 'localhost' } } as const;
   const given = await new Promise<IncomingMessage>((resolve, reject) => {
     const asked =
       typeof source === 'string'
-        ? ask(source, { agent: false, timeout: PATIENCE_MS, headers: { accept: FORM } }, resolve)
+        ? ask(source, { agent: false, signal, timeout: PATIENCE_MS, headers: { accept: FORM } }, resolve)
         : ask({ ...options, ...source }, resolve);
     asked.on('timeout', () => asked.destroy(new Error('no answer')));
     asked.on('error', reject);

@@ -453,3 +453,12 @@ test('a document that is the same to the letter is not decoded again, and stands
   assert.equal(again.resources[2]!.spec, before.resources[2]!.spec);
   assert.notEqual(again.resources[1]!.spec, before.resources[1]!.spec, 'what has findings is told of again');
 });
+
+test('the only item of a List stands where it stands, also where the document is the same to the letter', () => {
+  const item = 'apiVersion: networking.istio.io/v1\n  kind: ServiceEntry\n  metadata: { name: a }\n  spec:\n    hosts: [a.example.com]\n';
+  const text = `apiVersion: v1\nkind: List\nitems:\n- ${item}`;
+  const before = decodeDocuments(text, 'f.yaml');
+  const [again] = decodeDocuments(text, 'f.yaml', { before }).resources;
+  assert.deepEqual(again!.source.position(['spec', 'hosts']), before.resources[0]!.source.position(['spec', 'hosts']));
+  assert.equal(again!.source.position(['spec', 'hosts']).line, 8);
+});

@@ -63,7 +63,9 @@ export function decodeDocuments(text: string, file: string, options: DecodeOptio
       findings.push({ ...codeOf('SP0001'), message: parsed.problem, origin: fileOrigin(file), position: source.at(parsed.offset) });
     } else if (parsed.value !== null && parsed.value !== undefined) {
       decodeObject(parsed.value, source, collector);
-      if (resources.length === found + 1 && findings.length === told) sound.set(chunk.text, { resource: resources[found]!, simple });
+      const [resource, ...others] = resources.slice(found);
+      // The only item of a List is at a place of its own in the document.
+      if (resource?.source === source && others.length === 0 && findings.length === told) sound.set(chunk.text, { resource, simple });
     }
   }
   return { resources, findings, empty, ...(sound.size > 0 && { sound }) };

@@ -180,6 +180,31 @@ ports: [{ name: http, port: 80, protocol: TCP }]
     );
   });
 
+  await t.test('an account of somebody’s own is neither taken over nor taken away', async () => {
+    const accounts = '/api/v1/namespaces/default/serviceaccounts';
+    const labels = '{ gateway.sallyport.dev/managed: sallyport.dev-gateway-controller, gateway.networking.k8s.io/gateway-name: none }';
+    await server.apply(
+      'apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: own-sallyport, namespace: default }',
+      'apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: precious, namespace: default }',
+      gateway('own'),
+      `
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: precious, namespace: default, labels: ${labels} }
+spec:
+  selector: { matchLabels: { app: precious } }
+  template: { metadata: { labels: { app: precious } }, spec: { containers: [{ name: app, image: app }] } }
+`,
+    );
+    await server.until('/apis/apps/v1/namespaces/default/deployments/own-sallyport', () => true);
+    await server.untilGone('/apis/apps/v1/namespaces/default/deployments/precious');
+    // Accounts come before Deployments, and go behind them: the next status is written after both.
+    await server.apply(route('d', 'own'));
+    await server.until(routeAt('d'), ({ status }) => isSo(status?.parents?.[0]?.conditions, { Accepted: 'True Accepted' }));
+    assert.equal((await server.must('GET', `${accounts}/own-sallyport`)).metadata.ownerReferences, undefined);
+    assert.equal((await server.must('GET', `${accounts}/precious`)).metadata.deletionTimestamp, undefined);
+  });
+
   await t.test('what somebody changes is made what it is to be, and what nobody asks for goes', async () => {
     const changed = await server.must('GET', service);
     await server.must('PUT', service, { ...changed, spec: { ...changed.spec, selector: { app: 'other' } } });

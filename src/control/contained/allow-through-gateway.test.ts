@@ -63,3 +63,10 @@ test('every allowed host is reached through the egress gateway, as is proved of 
   const [verdict] = verifyMesh(files, { adversary: 'captured', maxCells: 100_000 });
   assert.equal(verdict!.result, 'proved', JSON.stringify(verdict, undefined, 1));
 });
+
+test('a short name is refused: it would take all other hosts with it', () => {
+  assert.throws(() => resourcesThroughGateway(['a.example', 'localhost:3000'].map((text) => parseAllowed(text))), {
+    code: 'usage',
+    message: /localhost is a short name/,
+  });
+});

@@ -1,5 +1,7 @@
 /** What may be called, written short, as the whole set of resources that leads it through an egress gateway. */
+import { isIP } from 'node:net';
 import { propose } from '../../learn/propose.ts';
+import { SallyportError } from '../../lib/errors.ts';
 import { type Allowed, onePerHost, onlyRequests, type RouteShape } from './allow.ts';
 
 /** From the sidecar to the gateway, or from there to the host. */
@@ -15,9 +17,13 @@ interface VirtualServiceShape {
 /**
  * Kubernetes objects: one Gateway for all hosts, a ServiceEntry and a VirtualService for each, and a Service for ports of the gateway that carry no name.
  * Methods and paths are held to at the gateway, where the application has no hand in it.
+ * @throws SallyportError `usage` for a name without a dot: of no Gateway may it be a host, and one that is not valid serves none of the others either
  */
 export function resourcesThroughGateway(allowed: readonly Allowed[]): object[] {
   const hosts = onePerHost(allowed);
+  const short = hosts.find(({ host }) => !host.includes('.') && isIP(host) === 0);
+  if (short)
+    throw new SallyportError('usage', `${short.host} is a short name, which no Gateway serves: write it in full, or leave out --gateway`);
   const observed = hosts.flatMap(({ host, ports }) =>
     ports.map(({ port, protocol }) => ({
       host,

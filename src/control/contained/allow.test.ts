@@ -45,9 +45,20 @@ test('what is no host is refused, and says why', () => {
     ['1.2.3.4.5', /neither/],
     ['a.example/path', /names no host/],
     ['*.*.example', /neither/],
+    // No resource may have these hosts, so what allowed them would be in force nowhere.
+    ['a_b.example', /neither/],
+    ['0x7f.1', /neither/],
+    [`${'a.'.repeat(127)}example`, /neither/],
     ['[1.2.3.4]', /names no host|neither/],
   ] as const)
     assert.throws(() => parseAllowed(text), { code: 'usage', message: why }, text);
+});
+
+test('a name is not taken for a wildcard: each has resources of its own', () => {
+  const names = allowedResources(['*.b.example', 'any.b.example', '[1::2:3]:80', '[1:2::3]:80', '[1::]:80'].map(parseAllowed)).map(
+    (one) => `${(one as { kind: string }).kind} ${(one as { metadata: { name: string } }).metadata.name}`,
+  );
+  assert.equal(new Set(names).size, names.length, names.join());
 });
 
 test('the resources are valid, one for each host with all its ports, and read as they are printed', () => {
@@ -70,7 +81,7 @@ test('the resources are valid, one for each host with all its ports, and read as
   const written = snapshot.list('ServiceEntry');
   assert.deepEqual(
     written.map(({ spec }) => spec.hosts[0]),
-    ['a.example', '*.b.example', 'allow-10-0-0-5.internal', 'allow-2001-db8-1.internal', 'c.example', 'd-e.example', 'd.e.example'],
+    ['a.example', '*.b.example', 'allow-10-0-0-5.internal', 'allow-2001-db8--1.internal', 'c.example', 'd-e.example', 'd.e.example'],
   );
   assert.deepEqual(
     written[0]!.spec.ports.map(({ number }) => number),

@@ -1,5 +1,6 @@
 /** What may be called, written short: `--allow registry.example.com`, as the ServiceEntries that it stands for. */
 import { isIP, isIPv6 } from 'node:net';
+import { wildcardHostProblem } from '../../api/rules/checks.ts';
 import { SallyportError } from '../../lib/errors.ts';
 
 /** One host, and ports of it. */
@@ -31,7 +32,8 @@ const SCHEMES: Readonly<Record<string, { readonly protocol: AllowedPort['protoco
   tcp: { protocol: 'TCP' },
 };
 
-const NAME = /^(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
+/** A name, or a wildcard for whole labels. */
+const NAME = /^(\*\.)?[^*]+$/;
 
 /**
  * Reads `[SCHEME://]HOST[:PORT]`. Without a port: 80 for HTTP and 443 for TLS. A port of its own carries any protocol, for a wildcard TLS alone, as there
@@ -45,7 +47,7 @@ export function parseAllowed(text: string): Allowed {
   const scheme = match[1] === undefined ? undefined : SCHEMES[match[1].toLowerCase()];
   if (match[1] !== undefined && !scheme) throw refuse(`the scheme ${match[1]} is none of ${Object.keys(SCHEMES).join(', ')}`);
   const host = (match[2] ?? match[3]!).toLowerCase().replace(/\.$/, '');
-  if (match[2] !== undefined ? !isIPv6(host) : isIP(host) === 0 && (!NAME.test(host) || /^[\d.]+$/.test(host)))
+  if (match[2] !== undefined ? !isIPv6(host) : isIP(host) === 0 && (!NAME.test(host) || wildcardHostProblem(host) !== undefined))
     throw refuse(`${host} is neither a name nor an address`);
   const given = match[4] === undefined ? scheme?.port : Number(match[4]);
   if (given !== undefined && (given < 1 || given > 65_535)) throw refuse('ports are from 1 to 65535');
@@ -151,9 +153,9 @@ export function onlyRequests(host: string, port: number, only: readonly Requests
   ];
 }
 
-/** Kubernetes' names have dots, and neither colons nor underscores. */
+/** Kubernetes' names have dots and no colons. No label begins with a hyphen, so that no name is taken for a wildcard. */
 function resourceName(host: string): string {
-  return `allow-${host.replace('*', 'any').replaceAll('_', '-u-').replaceAll(/:+/g, '-')}`;
+  return `allow-${host.replace('*', '-any').replace(/::$/, '::0').replaceAll(':', '-')}`;
 }
 
 function serviceEntry({ host, ports, why }: Allowed, ownAddress: string): object {

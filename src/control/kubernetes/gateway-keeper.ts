@@ -169,7 +169,7 @@ export class GatewayKeeper {
         if (!itsOwn) failures.push(error);
       }
     }
-    await this.#applier.prune(wanted);
+    failures.push(...(await this.#applier.prune(wanted)));
     return { refused, failures };
   }
 }

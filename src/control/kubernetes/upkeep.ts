@@ -11,6 +11,8 @@ export class Upkeep {
   readonly #run: () => Promise<void>;
   readonly #failed: (error: unknown) => void;
   #timer: NodeJS.Timeout | undefined;
+  /** The timer is one for what failed. */
+  #retries = false;
   #running = false;
   #due = false;
   #closed = false;
@@ -23,16 +25,24 @@ export class Upkeep {
 
   due(): void {
     this.#due = true;
+    // What one object does not let through must not hold up what others are due.
+    if (this.#retries) this.#stop();
     this.#after(PAUSE_MS);
   }
 
   close(): void {
     this.#closed = true;
+    this.#stop();
+  }
+
+  #stop(): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   #after(ms: number): void {
     if (this.#running || this.#closed || this.#timer) return;
+    this.#retries = ms === AGAIN_MS;
     this.#timer = setTimeout(() => void this.#begin(), ms).unref();
   }
 
@@ -40,15 +50,15 @@ export class Upkeep {
     this.#timer = undefined;
     this.#running = true;
     this.#due = false;
-    let pause = PAUSE_MS;
+    let failed = false;
     try {
       await this.#run();
     } catch (error) {
       if (!this.#closed) this.#failed(error);
-      this.#due = true;
-      pause = AGAIN_MS;
+      failed = true;
     }
     this.#running = false;
-    if (this.#due) this.#after(pause);
+    if (this.#due) this.#after(PAUSE_MS);
+    else if (failed) this.#after(AGAIN_MS);
   }
 }

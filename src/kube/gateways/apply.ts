@@ -16,6 +16,11 @@ export interface GatewayApplierOptions {
   readonly leads: () => boolean;
 }
 
+/** As much of an object as it takes to know whose it is. */
+interface Found {
+  readonly metadata: Pick<ObservedObject['metadata'], 'namespace' | 'name' | 'labels' | 'uid' | 'resourceVersion'>;
+}
+
 /** What was applied, and the version that the API server made of it. */
 interface Applied {
   readonly text: string;
@@ -43,45 +48,75 @@ export class GatewayApplier {
   async #applyOne(object: Written): Promise<void> {
     const { client, observed, controller, fieldManager } = this.#options;
     const { kind, metadata } = object;
-    const there = observed.get(kind, metadata.namespace, metadata.name);
-    // Somebody's own of that name serves as it is.
-    if (there && there.metadata.labels[MANAGED_LABEL] !== managedBy(controller)) return;
     const key = `${kind} ${metadata.namespace}/${metadata.name}`;
     const text = JSON.stringify(object);
     const before = this.#applied.get(key);
-    if (before?.text === text && isThere(kind, before, there)) return;
+    const isAccount = kind === 'ServiceAccount';
+    // They are not watched: one that was made is taken to be there.
+    if (isAccount && before?.text === text) return;
+    const there = isAccount ? await this.#account(metadata) : observed.get(kind, metadata.namespace, metadata.name);
+    // Somebody's own of that name serves as it is.
+    if (there && there.metadata.labels[MANAGED_LABEL] !== managedBy(controller)) return;
+    if (before?.text === text && there?.metadata.resourceVersion === before.resourceVersion) return;
     const path = `${pathOf(kind, metadata.namespace, metadata.name)}?fieldManager=${fieldManager}&force=true`;
     const answer = await client.send('PATCH', path, object, 'application/apply-patch+yaml');
     const resourceVersion = isMapping(answer) && isMapping(answer.metadata) ? String(answer.metadata.resourceVersion) : '';
     this.#applied.set(key, { text, resourceVersion });
   }
 
-  /** @param wanted `namespace/name` of all that is to be there */
-  async prune(wanted: ReadonlySet<string>): Promise<void> {
-    const { observed, controller } = this.#options;
+  /**
+   * Each by itself; resolves with what could not be taken away.
+   * @param wanted `namespace/name` of all that is to be there
+   */
+  async prune(wanted: ReadonlySet<string>): Promise<readonly unknown[]> {
+    const failures: unknown[] = [];
     for (const kind of ['Deployment', 'Service']) {
-      for (const each of observed.list(kind)) {
-        const { namespace, name, labels, deleted } = each.metadata;
-        if (labels[MANAGED_LABEL] !== managedBy(controller) || labels[GATEWAY_NAME_LABEL] === undefined) continue;
-        if (deleted || wanted.has(`${namespace}/${name}`) || !this.#options.leads()) continue;
-        await this.#remove(kind, each);
-        if (kind === 'Deployment') await this.#remove('ServiceAccount', { ...each, metadata: { ...each.metadata, uid: '' } });
+      for (const each of this.#options.observed.list(kind)) {
+        const { namespace, name, deleted } = each.metadata;
+        if (deleted || !this.#isOurs(each) || wanted.has(`${namespace}/${name}`) || !this.#options.leads()) continue;
+        try {
+          await this.#remove(kind, each);
+          if (kind === 'Deployment') await this.#removeAccount(each);
+        } catch (error) {
+          failures.push(error);
+        }
       }
+    }
+    return failures;
+  }
+
+  #isOurs({ metadata: { labels } }: Found): boolean {
+    return labels[MANAGED_LABEL] === managedBy(this.#options.controller) && labels[GATEWAY_NAME_LABEL] !== undefined;
+  }
+
+  /** Whoever labels a Deployment of his own has no account of its name deleted by that. */
+  async #removeAccount({ metadata }: ObservedObject): Promise<void> {
+    const account = await this.#account(metadata);
+    if (account && this.#isOurs(account)) await this.#remove('ServiceAccount', account);
+  }
+
+  async #account({ namespace, name }: { readonly namespace: string; readonly name: string }): Promise<Found | undefined> {
+    try {
+      const found = await this.#options.client.get(pathOf('ServiceAccount', namespace, name));
+      const { labels, uid, resourceVersion } = isMapping(found) && isMapping(found.metadata) ? found.metadata : {};
+      const texts = isMapping(labels) ? (labels as Record<string, string>) : {};
+      return { metadata: { namespace, name, labels: texts, uid: String(uid ?? ''), resourceVersion: String(resourceVersion ?? '') } };
+    } catch (error) {
+      if (isStatus(error, 404)) return undefined;
+      throw error;
     }
   }
 
-  async #remove(kind: string, { metadata: { namespace, name, uid } }: ObservedObject): Promise<void> {
+  async #remove(kind: string, { metadata: { namespace, name, uid } }: Found): Promise<void> {
     this.#applied.delete(`${kind} ${namespace}/${name}`);
-    const only = uid === '' ? {} : { preconditions: { uid } };
     try {
-      await this.#options.client.send('DELETE', pathOf(kind, namespace, name), { apiVersion: 'v1', kind: 'DeleteOptions', ...only });
+      await this.#options.client.send('DELETE', pathOf(kind, namespace, name), {
+        apiVersion: 'v1',
+        kind: 'DeleteOptions',
+        preconditions: { uid },
+      });
     } catch (error) {
       if (!isStatus(error, 404) && !isStatus(error, 409)) throw error;
     }
   }
-}
-
-/** ServiceAccounts are not watched: one that was made is taken to be there. */
-function isThere(kind: string, before: Applied, there: ObservedObject | undefined): boolean {
-  return kind === 'ServiceAccount' || there?.metadata.resourceVersion === before.resourceVersion;
 }

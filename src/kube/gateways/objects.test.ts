@@ -68,3 +68,13 @@ test('what is not to be had is refused', () => {
   assert.throws(() => objects({}, { 'networking.istio.io/service-type': 'None' }), /there are ClusterIP, NodePort, LoadBalancer/);
   assert.throws(() => objects({}, { 'sallyport.dev/engine': 'nginx' }), /sallyport.dev\/engine/);
 });
+
+test('whoever may write a Gateway does not say by that what its proxies run', () => {
+  const withAnnotations = (annotations: Json) => () => objects({ infrastructure: { annotations } });
+  assert.throws(withAnnotations({ 'sidecar.istio.io/proxyImage': 'somebody/else' }), /proxyImage names an image/);
+  for (const name of ['NODE_OPTIONS', 'LD_PRELOAD', 'PATH', 'node_options'])
+    assert.throws(withAnnotations({ 'proxy.istio.io/config': `proxyMetadata: { ${name}: x }` }), new RegExp(`proxyMetadata sets ${name}`));
+  const { Deployment } = withAnnotations({ 'proxy.istio.io/config': 'proxyMetadata: { ISTIO_META_X: y }' })();
+  const { env } = Deployment.spec.template.spec.containers[0];
+  assert.ok(env.some(({ name, value }: Json) => name === 'ISTIO_META_X' && value === 'y'));
+});

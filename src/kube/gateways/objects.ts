@@ -4,7 +4,7 @@ import type { ResourceOf } from '../../api/index.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import { injectPod } from '../injection/inject.ts';
 import type { Fields, WrittenPod } from '../injection/pod.ts';
-import { ENGINE_ANNOTATION, type InjectionOptions } from '../injection/settings.ts';
+import { ENGINE_ANNOTATION, type InjectionOptions, settingsFor } from '../injection/settings.ts';
 
 type Gateway = ResourceOf<'KubernetesGateway'>;
 
@@ -57,6 +57,7 @@ export function gatewayObjects(gateway: Gateway, uid: string, controller: string
     );
   const name = deployedName(gateway);
   const { labels: wantedLabels = {}, annotations = {} } = gateway.spec.infrastructure ?? {};
+  demandOwnCode(annotations, options);
   const labels = {
     ...wantedLabels,
     [GATEWAY_NAME_LABEL]: gateway.metadata.name,
@@ -78,6 +79,28 @@ export function gatewayObjects(gateway: Gateway, uid: string, controller: string
 }
 
 type Texts = Readonly<Record<string, string>>;
+
+const IMAGE = 'sidecar.istio.io/proxyImage';
+/** Variables that say what a proxy is, and not what it runs. */
+const DESCRIPTIVE = /^ISTIO_/;
+
+/** Who may write a Gateway may not run programs in its namespace by that: what its proxies run is the controller's to say. */
+function demandOwnCode(annotations: Texts, options: InjectionOptions): void {
+  const refuse = (what: string, instead: string) =>
+    new SallyportError(
+      'gateway-parameters',
+      `infrastructure.annotations: ${what}, and what a Gateway's proxies run is not its own to say. ${instead}`,
+    );
+  if (annotations[IMAGE] !== undefined) throw refuse(`${IMAGE} names an image`, "Remove it: the controller's image is used");
+  const { proxyMetadata } = settingsFor(annotations, options).proxy;
+  const meshWide = options.mesh.defaultConfig.proxyMetadata;
+  const own = Object.keys(proxyMetadata).filter((name) => !DESCRIPTIVE.test(name) && proxyMetadata[name] !== meshWide[name]);
+  if (own.length > 0)
+    throw refuse(
+      `proxyMetadata sets ${own.join(', ')}`,
+      "Name variables that begin with ISTIO_ alone, or set others in MeshConfig's defaultConfig",
+    );
+}
 
 function deploymentSpec(gateway: Gateway, name: string, labels: Texts, annotations: Texts, options: InjectionOptions): Fields {
   const engine = gateway.metadata.annotations[ENGINE_ANNOTATION];

@@ -3,6 +3,7 @@
  * connection: its end, its errors, half-closing and closing go through it, so that they are what Node makes of them, and whoever waits for its `close` is told.
  */
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { getSystemErrorName } from 'node:util';
 import type { Address } from '../types.ts';
 import type { StreamHandle, StreamInternals, WriteRequest } from './internals.ts';
@@ -12,6 +13,9 @@ import type { ByteReader, Transport, TransportEvents } from './transport.ts';
 /** The request of the next write: nearly all writes end at once, and leave theirs as it was. */
 let spare: WriteRequest | undefined;
 
+/** Into which TLS puts what it has decrypted already when its reading is stopped: as much as it gives at once. */
+const OVERFLOW = Buffer.allocUnsafeSlow(16 * 1024);
+
 export class HandleTransport implements Transport {
   readonly localAddress: Address;
   readonly #socket: Socket;
@@ -20,7 +24,12 @@ export class HandleTransport implements Transport {
   readonly #reader: ByteReader;
   readonly #events: TransportEvents;
   readonly #halfOpen: boolean;
+  readonly #overflows: boolean;
   #lent: Buffer | undefined;
+  /** What came and the reader has not had yet, and whether the end came behind it. */
+  readonly #held: Buffer[] = [];
+  #endHeld = false;
+  #giving = false;
   #reading = false;
   #paused = true;
   /** Bytes of the write that the system has not done. */
@@ -38,6 +47,7 @@ export class HandleTransport implements Transport {
     this.#reader = reader;
     this.#events = events;
     this.localAddress = addressOf(socket);
+    this.#overflows = socket instanceof TLSSocket;
     socket.pause();
     // From here on the socket takes it that it reads already, and never starts to by itself.
     handle.reading = true;
@@ -81,19 +91,37 @@ export class HandleTransport implements Transport {
   }
 
   readOn(): void {
-    if (this.#paused || this.#reading || this.#socket.destroyed) return;
+    if (!this.#mayRead) return;
     if (this.#lent === undefined) {
-      this.#lent = this.#reader.buffer();
       this.#handle.onread = this.#onRead;
-      this.#handle.useUserBuffer(this.#lent);
       hearEnd(this.#socket, this.#onEnd);
       // What the socket had read before; TLS may bring it bytes until now.
       const early = unread(this.#socket);
-      if (early && (!this.#reader.took(early) || this.#paused || this.#reading || this.#socket.destroyed)) return;
+      if (early) this.#held.push(early);
     }
+    if (this.#lent === undefined || this.#lent === OVERFLOW) {
+      this.#lent = this.#reader.buffer();
+      this.#handle.useUserBuffer(this.#lent);
+    }
+    if (!this.#giveHeld()) return;
     this.#reading = true;
     const error = this.#handle.readStart();
     if (error < 0) this.#fail(error, 'read');
+  }
+
+  get #mayRead(): boolean {
+    return !this.#paused && !this.#reading && !this.#giving && !this.#socket.destroyed;
+  }
+
+  /** Whether the reader has had all that is held, and wants more. */
+  #giveHeld(): boolean {
+    let more = true;
+    this.#giving = true;
+    while (more && this.#held.length > 0 && !this.#paused && !this.#socket.destroyed) more = this.#reader.took(this.#held.shift()!);
+    this.#giving = false;
+    if (!more || this.#held.length > 0 || !this.#mayRead) return false;
+    if (this.#endHeld) this.#tellEnd();
+    return !this.#endHeld;
   }
 
   end(): void {
@@ -128,8 +156,13 @@ export class HandleTransport implements Transport {
       return undefined;
     }
     this.#idle?.active();
+    // Of TLS: stopping keeps no record back that has been decrypted, and what was lent before may be written just now.
+    if (!this.#reading) {
+      this.#held.push(Buffer.from(this.#lent!.subarray(0, length)));
+      return undefined;
+    }
     if (!this.#reader.filled(length)) this.#readStop();
-    const next = this.#reader.buffer();
+    const next = this.#reading || !this.#overflows ? this.#reader.buffer() : OVERFLOW;
     if (next === this.#lent) return undefined;
     this.#lent = next;
     return next;
@@ -148,7 +181,12 @@ export class HandleTransport implements Transport {
       this.#fail(code, 'read');
       return;
     }
-    // The socket says that it has ended, and ends with it what it ends by itself.
+    if (this.#held.length > 0) this.#endHeld = true;
+    else this.#tellEnd();
+  }
+
+  /** The socket says that it has ended, and ends with it what it ends by itself. */
+  #tellEnd(): void {
     this.#socket.push(null);
     this.#socket.resume();
   }
