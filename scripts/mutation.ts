@@ -22,6 +22,8 @@ const ROOT = join(import.meta.dirname, '..');
 const NEAREST = 16;
 /** Tests of the whole program that are asked at the end, as they take seconds. */
 const WIDER = ['test/golden/golden.test.ts', 'test/calls/simulate.test.ts', 'test/calls/analysis.test.ts'];
+/** Those that run the program as a process, which no import tells; of the command line they are what sees the exit codes. */
+const RUNNING = ['test/integration/cli/analyze.test.ts', 'test/integration/cli/answers.test.ts'];
 
 type Verdict = 'killed' | 'SURVIVED' | 'equivalent';
 
@@ -34,7 +36,7 @@ const { values } = parseArgs({
   },
 });
 
-setPriority(10);
+setPriority(4);
 const tree = new MutatedTree(ROOT);
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => {
@@ -100,7 +102,7 @@ async function verdictOf(mutant: Mutant): Promise<Verdict | undefined> {
   const { line, place, change } = described(mutant);
   if (EQUIVALENT.some((each) => each.file === mutant.file && each.line === line && each.change === change)) return 'equivalent';
   const nearest = graph.testsOf(mutant.file).filter((test) => test.startsWith('src/') || WIDER.includes(test));
-  const names = [...nearest.filter((test) => !WIDER.includes(test)).slice(0, NEAREST), ...nearest.filter((test) => WIDER.includes(test))];
+  const names = [...nearest.filter((test) => !WIDER.includes(test)).slice(0, NEAREST), ...nearest.filter((test) => WIDER.includes(test)), ...(mutant.file.startsWith('src/cli/') ? RUNNING : [])];
   const tests = new Map<string, Reach>();
   for (const name of names) tests.set(name, await known.of(name));
   return tree.with(mutant, async (typed) => {
