@@ -19,11 +19,15 @@ import { TOGETHER } from './together.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 /** Tests of a file that are asked: the nearest. */
-const NEAREST = 16;
-/** Tests of the whole program that are asked at the end, as they take seconds. */
-const WIDER = ['test/golden/golden.test.ts', 'test/calls/simulate.test.ts', 'test/calls/analysis.test.ts'];
-/** Those that run the program as a process, which no import tells; of the command line they are what sees the exit codes. */
-const RUNNING = ['test/integration/cli/analyze.test.ts', 'test/integration/cli/answers.test.ts'];
+const NEAREST = 9;
+/** Tests of the whole, which take seconds and are asked last, by the folder whose changes they are asked about. */
+const FURTHER: Readonly<Record<string, readonly string[]>> = {
+  'src/translate/': ['test/golden/golden.test.ts'],
+  'src/registry/': ['test/golden/golden.test.ts'],
+  'src/simulate/': ['test/calls/simulate.test.ts'],
+  'src/http/routes/': ['test/calls/simulate.test.ts'],
+  'src/analysis/': ['test/calls/analysis.test.ts'],
+};
 
 type Verdict = 'killed' | 'SURVIVED' | 'equivalent';
 
@@ -101,8 +105,9 @@ async function noticed({ file, start }: Mutant, tests: ReadonlyMap<string, Reach
 async function verdictOf(mutant: Mutant): Promise<Verdict | undefined> {
   const { line, place, change } = described(mutant);
   if (EQUIVALENT.some((each) => each.file === mutant.file && each.line === line && each.change === change)) return 'equivalent';
-  const nearest = graph.testsOf(mutant.file).filter((test) => test.startsWith('src/') || WIDER.includes(test));
-  const names = [...nearest.filter((test) => !WIDER.includes(test)).slice(0, NEAREST), ...nearest.filter((test) => WIDER.includes(test)), ...(mutant.file.startsWith('src/cli/') ? RUNNING : [])];
+  const unit = graph.testsOf(mutant.file).filter((test) => test.startsWith('src/'));
+  const further = Object.keys(FURTHER).filter((folder) => mutant.file.startsWith(folder));
+  const names = [...unit.slice(0, NEAREST), ...further.flatMap((folder) => FURTHER[folder]!)];
   const tests = new Map<string, Reach>();
   for (const name of names) tests.set(name, await known.of(name));
   return tree.with(mutant, async (typed) => {

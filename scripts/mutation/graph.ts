@@ -2,7 +2,8 @@ import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 
 /** Imports that are there at run time; that a word in a comment looks like one does no harm, as only the choice of tests rests on it. */
-const IMPORT = /^(?:import|export)\s(?!type\b)[^;']*?'(\.[^']+)'|\bimport\('(\.[^']+)'\)|^} from '(\.[^']+)'/gm;
+const IMPORT =
+  /^(?:import|export)\s(?!type\b)[^;']*?'(\.[^']+)'|\bimport\('(\.[^']+)'\)|^} from '(\.[^']+)'|\bimport\.meta\.resolve\('(\.[^']+)'\)/gm;
 
 /** Which file of the tree imports which; files as paths from its root. */
 export class ImportGraph {
@@ -12,7 +13,7 @@ export class ImportGraph {
     for (const file of globSync(['src/**/*.ts', 'test/**/*.ts'], { cwd: root, exclude: ['src/xds/gen/**'] }).sort()) {
       const text = readFileSync(join(root, file), 'utf8');
       for (const match of text.matchAll(IMPORT)) {
-        const target = posix.join(dirname(file), match[1] ?? match[2] ?? match[3]!);
+        const target = posix.join(dirname(file), match[1] ?? match[2] ?? match[3] ?? match[4]!);
         const list = this.importers.get(target) ?? [];
         if (list.at(-1) !== file) list.push(file);
         this.importers.set(target, list);
