@@ -6,12 +6,13 @@
  */
 import { globSync, readFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
-import { join, matchesGlob } from 'node:path';
+import { join, matchesGlob, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { EQUIVALENT } from './mutation/equivalent.ts';
 import { ImportGraph } from './mutation/graph.ts';
 import { type Mutant, mutantsOf } from './mutation/mutants.ts';
 import { type Reach, Reaches, reaches } from './mutation/reach.ts';
+import { Residents } from './mutation/residents.ts';
 import { runTests } from './mutation/run.ts';
 import { numbersFrom, PARTS, shuffled } from './mutation/sample.ts';
 import { MutatedTree } from './mutation/tree.ts';
@@ -20,6 +21,8 @@ import { TOGETHER } from './together.ts';
 const ROOT = join(import.meta.dirname, '..');
 /** Tests of a file that are asked: the nearest. */
 const NEAREST = 9;
+/** Of all tests that are asked in the process that stays, ms: what hangs has noticed. */
+const TIMEOUT_MS = 40_000;
 /** Tests of the whole, which take seconds and are asked last, by the folder whose changes they are asked about. */
 const FURTHER: Readonly<Record<string, readonly string[]>> = {
   'src/translate/': ['test/golden/golden.test.ts'],
@@ -44,11 +47,14 @@ setPriority(4);
 const tree = new MutatedTree(ROOT);
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => {
+    residents.close();
     tree.close();
     process.exit(130);
   });
 const graph = new ImportGraph(tree.root);
 const known = new Reaches(tree.root, join(ROOT, 'node_modules/.cache/sallyport-mutation'), tree.state());
+const residents = new Residents(tree.root);
+const sound = new Map<string, boolean>();
 const texts = new Map<string, string>();
 
 function textOf(file: string): string {
@@ -87,16 +93,34 @@ function described({ file, start, end, replacement }: Mutant) {
   };
 }
 
-/** What noticed the change, if anything did. The tree is changed. */
-async function noticed({ file, start }: Mutant, tests: ReadonlyMap<string, Reach>): Promise<string | undefined> {
-  const asked = [...tests].filter(([, reach]) => reach.failure === undefined && reaches(reach, file, start));
-  const together = asked.filter(([test]) => matchesGlob(test, TOGETHER));
-  const apart = asked.filter(([test]) => !matchesGlob(test, TOGETHER)).map((each) => [each]);
-  for (const group of together.length > 0 ? [together, ...apart] : apart) {
-    const names = group.map(([test]) => test);
-    const args = names.length > 1 ? ['--test', '--test-isolation=none', ...names] : names;
-    const timeout = 10_000 + 4 * group.reduce((sum, [, { duration }]) => sum + duration, 0);
-    const failure = await runTests(tree.root, args, timeout);
+/** Whether the test is one of those that pass, as they do, in the process that stays. */
+async function isSound(test: string): Promise<boolean> {
+  const known = sound.get(test) ?? (await residents.ask({ tests: [join(tree.root, test)] }, TIMEOUT_MS)).failure === undefined;
+  sound.set(test, known);
+  return known;
+}
+
+/** What of the tests of pure folders noticed the change, if anything did. */
+async function noticedWithin({ file, start, end, replacement }: Mutant, tests: readonly string[]): Promise<string | undefined> {
+  const asked = tests.filter((test) => sound.get(test) !== false);
+  if (asked.length === 0) return undefined;
+  const text = textOf(file);
+  const question = {
+    file: join(tree.root, file),
+    text: text.slice(0, start) + replacement + text.slice(end),
+    tests: asked.map((test) => join(tree.root, test)),
+  };
+  const { test, failure } = await residents.ask(question, TIMEOUT_MS);
+  if (test === undefined) return failure;
+  // Not all that fails fails for the change.
+  return (await isSound(relative(tree.root, test))) ? failure : noticedWithin({ file, start, end, replacement }, tests);
+}
+
+/** The same of tests that have a process each. The tree is changed. */
+async function noticedApart({ file, start }: Mutant, tests: ReadonlyMap<string, Reach>): Promise<string | undefined> {
+  for (const [test, reach] of tests) {
+    if (reach.failure !== undefined || !reaches(reach, file, start)) continue;
+    const failure = await runTests(tree.root, [test], 10_000 + 4 * reach.duration);
     if (failure !== undefined) return failure;
   }
   return undefined;
@@ -108,15 +132,19 @@ async function verdictOf(mutant: Mutant): Promise<Verdict | undefined> {
   const unit = graph.testsOf(mutant.file).filter((test) => test.startsWith('src/'));
   const further = Object.keys(FURTHER).filter((folder) => mutant.file.startsWith(folder));
   const names = [...unit.slice(0, NEAREST), ...further.flatMap((folder) => FURTHER[folder]!)];
-  const tests = new Map<string, Reach>();
-  for (const name of names) tests.set(name, await known.of(name));
-  return tree.with(mutant, async (typed) => {
-    if (!typed) return undefined;
-    const by = await noticed(mutant, tests);
-    const verdict = by === undefined ? 'SURVIVED' : 'killed';
-    console.log(`${verdict.padEnd(8)} ${place}  ${change}${by === undefined ? '' : `  [${by}]`}`);
-    return verdict;
-  });
+  const isPure = (test: string) => matchesGlob(test, TOGETHER) || test.startsWith('test/');
+  let by = await noticedWithin(mutant, names.filter(isPure));
+  if (by === undefined) {
+    const apart = new Map<string, Reach>();
+    for (const name of names) if (!isPure(name)) apart.set(name, await known.of(name));
+    const refused = Symbol();
+    const found = await tree.with(mutant, async (typed) => (typed ? noticedApart(mutant, apart) : refused));
+    if (typeof found === 'symbol') return undefined;
+    by = found;
+  }
+  const verdict = by === undefined ? 'SURVIVED' : 'killed';
+  console.log(`${verdict.padEnd(8)} ${place}  ${change}${by === undefined ? '' : `  [${by}]`}`);
+  return verdict;
 }
 
 const next = numbersFrom(Number(values.seed));
@@ -148,4 +176,5 @@ console.log(
   `${'all'.padEnd(24)} ${String(killed).padStart(6)} ${String(survived).padStart(9)}  ${' '.repeat(11)} ${share(killed, survived)}`,
 );
 process.exitCode = 100 * killed < Number(values['at-least']) * (killed + survived) ? 1 : 0;
+residents.close();
 tree.close();

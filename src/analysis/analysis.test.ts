@@ -425,3 +425,11 @@ test('findings are placed, suppressed by rule and by annotation, and each stands
     [],
   );
 });
+
+test('SP1020 says which private addresses the embedded engine allows: none, or those of the annotation', () => {
+  const wildcard = entry('', '*.example.com').replace('resolution: DNS', 'resolution: DYNAMIC_DNS');
+  const message = (text: string) => findingsOf(text).find(({ code }) => code === 'SP1020')!.message;
+  assert.match(message(wildcard), /the embedded engine refuses addresses that are not public/);
+  const allowing = wildcard.replace(/metadata: *\{/, '$&annotations: {sallyport.dev/private-addresses: 10.1.0.0/16}, ');
+  assert.match(message(allowing), /reached: 10\.1\.0\.0\/16 by the entry's annotation, and on Envoy also/);
+});
