@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
-import { Cluster_LbPolicy as LbPolicy, ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { ClusterSchema, Cluster_LbPolicy as LbPolicy } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { readSettings } from './settings.ts';
 
@@ -53,7 +53,9 @@ test('least request chooses between as many as it says, and at least two', () =>
 });
 
 test('times that are not said are Envoy’s', () => {
-  const { refreshMs, failureRefreshMs, connectTimeoutMs, cleanupMs, idleTimeoutMs, panicPercent, keepAliveMs, ignored } = readSettings(cluster({}));
+  const { refreshMs, failureRefreshMs, connectTimeoutMs, cleanupMs, idleTimeoutMs, panicPercent, keepAliveMs, ignored } = readSettings(
+    cluster({}),
+  );
   assert.deepEqual([refreshMs, failureRefreshMs, connectTimeoutMs, cleanupMs, idleTimeoutMs], [5000, 5000, 5000, 5000, 3_600_000]);
   assert.deepEqual([panicPercent, keepAliveMs, ignored], [50, undefined, []]);
   const own = readSettings(
