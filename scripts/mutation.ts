@@ -13,7 +13,7 @@ import { ImportGraph } from './mutation/graph.ts';
 import { type Mutant, mutantsOf } from './mutation/mutants.ts';
 import { type Reach, Reaches, reaches } from './mutation/reach.ts';
 import { Residents } from './mutation/residents.ts';
-import { runTests } from './mutation/run.ts';
+import { isLate, runTests } from './mutation/run.ts';
 import { numbersFrom, PARTS, shuffled } from './mutation/sample.ts';
 import { MutatedTree } from './mutation/tree.ts';
 import { TOGETHER } from './together.ts';
@@ -29,7 +29,8 @@ const FURTHER: Readonly<Record<string, readonly string[]>> = {
   'src/registry/': ['test/golden/golden.test.ts'],
 };
 
-type Verdict = 'killed' | 'SURVIVED' | 'equivalent';
+/** `late`: tests hung, and on the unchanged tree as well, so that the machine was too slow to tell. */
+type Verdict = 'killed' | 'SURVIVED' | 'equivalent' | 'late';
 
 const { values } = parseArgs({
   options: {
@@ -123,6 +124,12 @@ async function noticedApart({ file, start }: Mutant, tests: ReadonlyMap<string, 
   return undefined;
 }
 
+/** Whether tests of pure folders are late without a change too. */
+async function isSlow(tests: readonly string[]): Promise<boolean> {
+  const asked = tests.filter((test) => sound.get(test) !== false).map((test) => join(tree.root, test));
+  return isLate((await residents.ask({ tests: asked }, TIMEOUT_MS)).failure);
+}
+
 async function verdictOf(mutant: Mutant): Promise<Verdict | undefined> {
   const { line, place, change } = described(mutant);
   if (EQUIVALENT.some((each) => each.file === mutant.file && each.line === line && each.change === change)) return 'equivalent';
@@ -139,14 +146,14 @@ async function verdictOf(mutant: Mutant): Promise<Verdict | undefined> {
     if (typeof found === 'symbol') return undefined;
     by = found;
   }
-  const verdict = by === undefined ? 'SURVIVED' : 'killed';
+  const verdict = by === undefined ? 'SURVIVED' : isLate(by) && (await isSlow(names.filter(isPure))) ? 'late' : 'killed';
   console.log(`${verdict.padEnd(8)} ${place}  ${change}${by === undefined ? '' : `  [${by}]`}`);
   return verdict;
 }
 
 const next = numbersFrom(Number(values.seed));
 const parts = Object.entries(PARTS)
-  .map(([name, globs]) => ({ name, changes: changesOf(globs, next), counts: { killed: 0, SURVIVED: 0, equivalent: 0 } }))
+  .map(([name, globs]) => ({ name, changes: changesOf(globs, next), counts: { killed: 0, SURVIVED: 0, equivalent: 0, late: 0 } }))
   .filter(({ changes }) => changes.length > 0);
 // Each part in turn, so that the small ones are looked at as closely as the large.
 let left = Number(values.sample);
@@ -162,15 +169,20 @@ while (left > 0 && parts.some(({ changes }) => changes.length > 0))
 
 const share = (killed: number, survived: number) => `${((100 * killed) / Math.max(1, killed + survived)).toFixed(0)} %`.padStart(6);
 let [killed, survived] = [0, 0];
-console.log('\npart                     killed  survived  equivalent  share');
+console.log('\npart                     killed  survived  equivalent  late  share');
 for (const { name, counts } of parts) {
   killed += counts.killed;
   survived += counts.SURVIVED;
-  const columns = [String(counts.killed).padStart(6), String(counts.SURVIVED).padStart(9), String(counts.equivalent).padStart(11)];
+  const columns = [
+    String(counts.killed).padStart(6),
+    String(counts.SURVIVED).padStart(9),
+    String(counts.equivalent).padStart(11),
+    String(counts.late).padStart(5),
+  ];
   console.log(`${name.padEnd(24)} ${columns.join(' ')}  ${share(counts.killed, counts.SURVIVED)}`);
 }
 console.log(
-  `${'all'.padEnd(24)} ${String(killed).padStart(6)} ${String(survived).padStart(9)}  ${' '.repeat(11)} ${share(killed, survived)}`,
+  `${'all'.padEnd(24)} ${String(killed).padStart(6)} ${String(survived).padStart(9)}  ${' '.repeat(17)} ${share(killed, survived)}`,
 );
 process.exitCode = 100 * killed < Number(values['at-least']) * (killed + survived) ? 1 : 0;
 residents.close();

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import type { Answered, Asked } from './resident.ts';
+import { lateAfter } from './run.ts';
 
 /** Modules of so many turns stay in memory. */
 const MOST_TURNS = 40;
@@ -27,7 +28,7 @@ export class Residents {
     return new Promise<Answered>((resolve) => {
       const timer = setTimeout(() => {
         this.close();
-        done({ failure: `not done after ${timeout} ms` });
+        done({ failure: lateAfter(timeout) });
       }, timeout);
       const ended = () => {
         this.close();

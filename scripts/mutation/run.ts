@@ -3,6 +3,15 @@ import { spawn } from 'node:child_process';
 /** What came of a run of tests: the line of the first that failed, or `undefined` where all passed. */
 export type Outcome = string | undefined;
 
+const LATE = 'not done after';
+
+/** What is said of tests that took longer than `timeout`, ms. */
+export const lateAfter = (timeout: number): string => `${LATE} ${timeout} ms`;
+
+export function isLate(outcome: Outcome): boolean {
+  return outcome?.startsWith(LATE) === true;
+}
+
 /**
  * Runs a process of tests that report as TAP, and ends it, with its children, at the first failure.
  * @param timeout ms, after which it is ended and counts as failed
@@ -24,7 +33,7 @@ export function runTests(cwd: string, args: readonly string[], timeout: number, 
         // It has ended in between.
       }
     };
-    const timer = setTimeout(() => fail(`not done after ${timeout} ms`), timeout);
+    const timer = setTimeout(() => fail(lateAfter(timeout)), timeout);
     let rest = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split('\n');
