@@ -442,5 +442,6 @@ test('SP1009 names up to five subsets that no route uses, and counts the others'
   };
   assert.match(message(1), /subset v0 of .* nothing that it says takes effect\. Route to it with/);
   assert.match(message(5), /subset v0, v1, v2, v3, v4 of .* nothing that they say/);
+  assert.match(message(6), /subset v0, v1, v2, v3, v4 and 1 more of /);
   assert.match(message(7), /subset v0, v1, v2, v3, v4 and 2 more of /);
 });
