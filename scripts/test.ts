@@ -7,11 +7,10 @@
 import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
+import { TOGETHER } from './together.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
-/** Folders of `src` whose tests neither start processes nor change what others in their process see. */
-const TOGETHER = 'src/{analysis,api,ca,convert,flows,gateway-api,http,kube,learn,lib,prove,registry,simulate,translate,xds}/**/*.test.ts';
 const DEEP = [
   'test/attacks/{beside-envoy,sandbox}.test.ts',
   'test/calls/loopback.test.ts',

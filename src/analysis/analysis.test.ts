@@ -425,3 +425,23 @@ test('findings are placed, suppressed by rule and by annotation, and each stands
     [],
   );
 });
+
+test('SP1020 says which private addresses the embedded engine allows: none, or those of the annotation', () => {
+  const wildcard = entry('', '*.example.com').replace('resolution: DNS', 'resolution: DYNAMIC_DNS');
+  const message = (text: string) => findingsOf(text).find(({ code }) => code === 'SP1020')!.message;
+  assert.match(message(wildcard), /the embedded engine refuses addresses that are not public/);
+  const allowing = wildcard.replace(/metadata: *\{/, '$&annotations: {sallyport.dev/private-addresses: 10.1.0.0/16}, ');
+  assert.match(message(allowing), /reached: 10\.1\.0\.0\/16 by the entry's annotation, and on Envoy also/);
+});
+
+test('SP1009 names up to five subsets that no route uses, and counts the others', () => {
+  const message = (count: number) => {
+    const subsets = Array.from({ length: count }, (_, i) => `{name: v${i}, labels: {}}`).join(', ');
+    const found = findingsOf(entry() + object('DestinationRule', 'd', `{host: www.example.com, subsets: [${subsets}]}`));
+    return found.find(({ code }) => code === 'SP1009')!.message;
+  };
+  assert.match(message(1), /subset v0 of .* nothing that it says takes effect\. Route to it with/);
+  assert.match(message(5), /subset v0, v1, v2, v3, v4 of .* nothing that they say/);
+  assert.match(message(6), /subset v0, v1, v2, v3, v4 and 1 more of /);
+  assert.match(message(7), /subset v0, v1, v2, v3, v4 and 2 more of /);
+});

@@ -352,6 +352,28 @@ testPairs({
       policy({ action: 'DENY', rules: FROM_APP, selector: { matchLabels: { istio: 'egressgateway' } } }, 'istio-system'),
     ),
   },
+  'SP1047 of a rule whose every source is an identity': {
+    wrong: join(
+      gateway(HTTP_SERVER),
+      policy(
+        {
+          rules: [{ from: [{ source: { principals: ['a'] } }, { source: { namespaces: ['shop'] } }] }],
+          selector: { matchLabels: { istio: 'egressgateway' } },
+        },
+        'istio-system',
+      ),
+    ),
+    right: join(
+      gateway(HTTP_SERVER),
+      policy(
+        {
+          rules: [{ from: [{ source: { principals: ['a'] } }, { source: { ipBlocks: ['10.0.0.0/8'] } }] }],
+          selector: { matchLabels: { istio: 'egressgateway' } },
+        },
+        'istio-system',
+      ),
+    ),
+  },
   'SP1047 of a condition': {
     wrong: join(
       gateway(HTTP_SERVER),

@@ -332,6 +332,21 @@ test('what a workload serves: by its address, or by selectors while it has none'
   assert.deepEqual(served({ namespace: 'other', addresses: [], labels: { app: 'vm' } }), []);
 });
 
+test('a workload serves headless Services too, and of entries only those whose endpoints are addresses that are known', () => {
+  const headless = KUBERNETES_SERVICE.replace(/clusterIP: [^,\n }]+/, 'clusterIP: None');
+  const dns = serviceEntry(
+    'dns',
+    '{ hosts: [dns.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS, endpoints: [{ address: 10.1.1.1 }] }',
+  );
+  const registry = registryOf(WORKLOADS + headless + dns);
+  assert.equal(service(registry, 'web.default.svc.cluster.local').resolution, 'Passthrough');
+  const served = registry.servicesOf({ namespace: 'default', addresses: ['10.1.1.1'], labels: {} });
+  assert.deepEqual(
+    served.map(({ service: { hostname } }) => hostname),
+    ['web.default.svc.cluster.local'],
+  );
+});
+
 test('a network of one address is the address', () => {
   const spec = `{ hosts: [www.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: NONE, addresses: [192.0.2.61/32, 192.0.2.0/24, '2001:db8::1/128'] }`;
   const registry = registryOf(serviceEntry('www', spec));

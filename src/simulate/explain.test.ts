@@ -17,6 +17,7 @@ import {
   route,
   router,
   sidecar,
+  TLS,
   tcp,
 } from './testing.ts';
 import type { Trace } from './trace.ts';
@@ -143,4 +144,33 @@ test('the application sees the answer to its call, and none to a copy', () => {
   assert.ok(copiesOf(mesh, app, CALL).every(({ response }) => response === undefined));
   const refusing = sidecar('default/app', '10.0.0.1', { listeners: [outbound(chain(http(host('*', answer(403)))))] });
   assert.equal(explainCall(simulatedMesh([refusing]), refusing, CALL).response?.status, 403);
+});
+
+test('where a client may show a certificate and need not, what asks for one is not the same for every call', () => {
+  const type = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext';
+  const asking = (required: boolean) => ({
+    transport_socket: {
+      name: 'tls',
+      typed_config: {
+        '@type': type,
+        common_tls_context: { validation_context: { trusted_ca: { inline_string: 'CA' } } },
+        require_client_certificate: required,
+      },
+    },
+  });
+  const routes = host('a.example', answer(200, { prefix: '/', tls_context: { presented: true } }), answer(403));
+  const answers = (tls: object, certificate?: boolean) => {
+    const proxy = router('default/gateway', '10.0.0.9', { listeners: [listener(8443, [chain(http(routes), {}, tls as typeof TLS)])] });
+    const call = callTo('https://a.example/', '203.0.113.1');
+    const app = sender('10.0.0.9:8443');
+    const payload = { ...call.payload, tls: { ...call.payload.tls!, certificate } };
+    const { outcome, hops } = explainCall(simulatedMesh([app, proxy]), app, { ...call, payload });
+    const varies = hops.some(({ steps }) => steps.some(({ text }) => text.includes('not the same for every request')));
+    return [outcome.kind === 'reply' ? outcome.status : outcome.kind, varies];
+  };
+  assert.deepEqual(answers(TLS), [403, false]);
+  assert.deepEqual(answers(asking(false)), [403, true]);
+  assert.deepEqual(answers(asking(false), false), [403, false]);
+  assert.deepEqual(answers(asking(true)), [200, false]);
+  assert.deepEqual(answers(asking(true), false), ['closed', false]);
 });

@@ -18,12 +18,12 @@ metadata: { name: ${name}, namespace: ${namespace} }
 spec: { metrics: [${metrics}] }
 ---`;
 
-function counted(texts: readonly string[], countsBy: 'envoy' | 'embedded' | undefined = 'envoy') {
+function counted(texts: readonly string[], countsBy: 'envoy' | 'embedded' | 'nobody' = 'envoy') {
   const config = meshConfigOf({});
   const snapshot = snapshotFromText(texts.join('\n'));
   assert.deepEqual(snapshot.findings, []);
   const findings: Finding[] = [];
-  const proxy = { ...SIDECAR, namespace: 'default', ...(countsBy ? { countsBy } : {}) };
+  const proxy = { ...SIDECAR, namespace: 'default', ...(countsBy === 'nobody' ? {} : { countsBy }) };
   const made = loggedConfig(proxy, { snapshot, config, registry: buildRegistry(snapshot, config).registry }, (found) =>
     findings.push(found),
   );
@@ -56,9 +56,11 @@ test('loggers count for an Envoy that has something beside it, and for others on
   assert.deepEqual(counted([], 'embedded').names('CLIENT', 'http'), []);
   const off = telemetry('less', '{ overrides: [{ match: { metric: REQUEST_SIZE, mode: CLIENT }, disabled: true }] }');
   assert.deepEqual(counted([off], 'embedded').names('CLIENT', 'http'), [HTTP.filter((name) => name !== 'request_bytes')]);
-  const without = counted([off, telemetry('odd', '{ providers: [{ name: stackdriver }] }', 'istio-system')], undefined);
+  const without = counted([off, telemetry('odd', '{ providers: [{ name: stackdriver }] }', 'istio-system')], 'nobody');
   assert.deepEqual(without.names('CLIENT', 'http'), []);
   assert.match(without.messages[0]!, /names metrics provider stackdriver, which is not for Prometheus/);
+  const named = counted([telemetry('named', '{ providers: [{ name: Prometheus }] }')]);
+  assert.deepEqual([named.names('CLIENT', 'http'), named.messages], [[HTTP], []]);
 });
 
 test('connections are counted when they reach their server, when they never did, and when they end', () => {

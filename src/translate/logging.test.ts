@@ -109,6 +109,12 @@ test('expressions that are understood, and those that are not', () => {
     assert.equal(logFilter(expression), undefined, expression);
 });
 
+test('the case of a provider’s name does not matter', () => {
+  assert.deepEqual(logged([telemetry('own', log('TEXT'))]).client, ['/dev/text']);
+  assert.deepEqual(logged([], { defaultProviders: { accessLogging: ['JSON'] }, accessLogFile: '' }).client, ['/dev/json']);
+  assert.deepEqual(logged([telemetry('own', log('Envoy'))]).client, ['/dev/stdout']);
+});
+
 test('providers that are no files or not there fall back to what the mesh logs, and are told', () => {
   const otel = logged([telemetry('own', log('otel'))]);
   assert.deepEqual(otel.client, ['/dev/mesh']);

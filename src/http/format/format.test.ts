@@ -31,6 +31,8 @@ test('formats that do not parse are refused with the place', () => {
   }
   assert.throws(() => text('%NO_SUCH_THING%'), { code: 'xds-unsupported', message: /%NO_SUCH_THING%/ });
   assert.throws(() => text('%REQ%'), { code: 'xds-invalid' });
+  for (const operator of ['DYNAMIC_METADATA', 'CLUSTER_METADATA'])
+    assert.throws(() => text(`%${operator}%`), { code: 'xds-invalid', message: /needs the name of a filter/ });
   assert.throws(() => text('%PROTOCOL(x)%'), { code: 'xds-invalid' });
   assert.throws(() => text('%REQ(A?B?C)%'), { code: 'xds-invalid' });
 });

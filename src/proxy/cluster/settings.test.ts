@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
-import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { ClusterSchema, Cluster_LbPolicy as LbPolicy } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { readSettings } from './settings.ts';
 
@@ -35,4 +35,43 @@ test('trailers of HTTP/1 go through where the upstream’s options say so', () =
       }),
     ).trailers;
   assert.deepEqual([explicit(true), explicit(false), readSettings(cluster({})).trailers], [true, false, false]);
+});
+
+test('least request chooses between as many as it says, and at least two', () => {
+  const policy = (choiceCount?: number) =>
+    readSettings(
+      create(ClusterSchema, {
+        name: 'c',
+        lbPolicy: LbPolicy.LEAST_REQUEST,
+        ...(choiceCount !== undefined && { lbConfig: { case: 'leastRequestLbConfig', value: { choiceCount } } }),
+      }),
+    ).policy;
+  assert.deepEqual(
+    [undefined, 1, 2, 5].map((count) => policy(count)),
+    [2, 2, 2, 5].map((choices) => ({ kind: 'least-request', choices })),
+  );
+});
+
+test('times that are not said are Envoy’s', () => {
+  const { refreshMs, failureRefreshMs, connectTimeoutMs, cleanupMs, idleTimeoutMs, panicPercent, keepAliveMs, ignored } = readSettings(
+    cluster({}),
+  );
+  assert.deepEqual([refreshMs, failureRefreshMs, connectTimeoutMs, cleanupMs, idleTimeoutMs], [5000, 5000, 5000, 5000, 3_600_000]);
+  assert.deepEqual([panicPercent, keepAliveMs, ignored], [50, undefined, []]);
+  const own = readSettings(
+    create(ClusterSchema, {
+      name: 'c',
+      dnsRefreshRate: { seconds: 7n },
+      connectTimeout: { seconds: 2n },
+      upstreamConnectionOptions: { tcpKeepalive: {} },
+      healthChecks: [{}],
+      outlierDetection: { enforcingSuccessRate: 0, enforcingFailurePercentage: 5, maxEjectionTimeJitter: { seconds: 1n } },
+    }),
+  );
+  assert.deepEqual([own.refreshMs, own.failureRefreshMs, own.connectTimeoutMs, own.keepAliveMs], [7000, 7000, 2000, 7_200_000]);
+  assert.deepEqual(own.ignored, [
+    'health_checks',
+    'outlier_detection.enforcing_failure_percentage',
+    'outlier_detection.max_ejection_time_jitter',
+  ]);
 });

@@ -201,6 +201,22 @@ for (const [name, text, details = 'http1.codec_error'] of refused) {
   });
 }
 
+test('the size of a chunk is a number of up to thirteen hexadecimal digits, in either case', () => {
+  const body = (size: string, length: number) => {
+    const seen = whole(`${CHUNKED_HEAD}${size}\r\n${'x'.repeat(length)}\r\n0\r\n\r\n`);
+    return seen.error ?? seen.messages[0]?.body.length;
+  };
+  for (const [size, length] of [
+    ['10', 16],
+    ['1F', 31],
+    ['1f;a=b', 31],
+    ['102', 258],
+    ['0000000000011', 17],
+  ] as const)
+    assert.equal(body(size, length), length, size);
+  assert.equal(body('00000000000011', 17), 'http1.codec_error');
+});
+
 test('both framings, and codings other than chunked, are told apart for the connection to refuse', () => {
   const both = parseRequestHead(`${HEAD}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n`, OPTIONS) as RequestHead;
   assert.deepEqual([both.chunked, both.contentLength, both.unknownCoding], [true, 3, false]);

@@ -1,0 +1,189 @@
+/**
+ * `npm run mutation -- [--files GLOB] [--sample N] [--seed S]`: whether tests notice when the product is changed (docs/testing.md).
+ *
+ * Changes one place at a time in a copy of the tree and runs the tests that reach it, the nearest first, until one fails. What no test notices is printed as
+ * SURVIVED. Exit code 1 where less than `--at-least` per cent (85) of the changes were noticed.
+ */
+import { globSync, readFileSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import { join, matchesGlob, relative } from 'node:path';
+import { parseArgs } from 'node:util';
+import { EQUIVALENT } from './mutation/equivalent.ts';
+import { ImportGraph } from './mutation/graph.ts';
+import { type Mutant, mutantsOf } from './mutation/mutants.ts';
+import { type Reach, Reaches, reaches } from './mutation/reach.ts';
+import { Residents } from './mutation/residents.ts';
+import { isLate, runTests } from './mutation/run.ts';
+import { numbersFrom, PARTS, shuffled } from './mutation/sample.ts';
+import { MutatedTree } from './mutation/tree.ts';
+import { TOGETHER } from './together.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+/** Tests of a file that are asked: the nearest. */
+const NEAREST = 6;
+/** Of all tests that are asked in the process that stays, ms: what hangs has noticed. */
+const TIMEOUT_MS = 40_000;
+/** Tests of the whole, which take seconds and are asked last, by the folder whose changes they are asked about. */
+const FURTHER: Readonly<Record<string, readonly string[]>> = {
+  'src/translate/': ['test/golden/golden.test.ts'],
+  'src/registry/': ['test/golden/golden.test.ts'],
+};
+
+/** `late`: tests hung, and on the unchanged tree as well, so that the machine was too slow to tell. */
+type Verdict = 'killed' | 'SURVIVED' | 'equivalent' | 'late';
+
+const { values } = parseArgs({
+  options: {
+    files: { type: 'string', default: '**' },
+    sample: { type: 'string', default: '100' },
+    seed: { type: 'string', default: '1' },
+    'at-least': { type: 'string', default: '85' },
+  },
+});
+
+setPriority(4);
+const tree = new MutatedTree(ROOT);
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.on(signal, () => {
+    residents.close();
+    tree.close();
+    process.exit(130);
+  });
+const graph = new ImportGraph(tree.root);
+const known = new Reaches(tree.root, join(ROOT, 'node_modules/.cache/sallyport-mutation'), tree.state());
+const residents = new Residents(tree.root);
+const sound = new Map<string, boolean>();
+const texts = new Map<string, string>();
+
+function textOf(file: string): string {
+  const text = texts.get(file) ?? readFileSync(join(ROOT, file), 'utf8');
+  texts.set(file, text);
+  return text;
+}
+
+/** The changes of a part in an order of chance. */
+function changesOf(globs: readonly string[], next: () => number): Mutant[] {
+  const files = globSync([...globs], { cwd: ROOT })
+    .filter(
+      (file) =>
+        file.endsWith('.ts') && !file.endsWith('.test.ts') && !/(?:^|\/)testing[^/]*\.ts$/.test(file) && matchesGlob(file, values.files),
+    )
+    .sort();
+  return shuffled(
+    files.flatMap((file) => mutantsOf(file, tree.source(file))),
+    next,
+  );
+}
+
+const short = (text: string) => {
+  const line = text.replaceAll(/\s+/g, ' ');
+  return line.length > 90 ? `${line.slice(0, 89)}…` : line;
+};
+
+function described({ file, start, end, replacement }: Mutant) {
+  const text = textOf(file);
+  const before = text.slice(0, start).split('\n');
+  const line = text.split('\n')[before.length - 1]!.trim();
+  return {
+    line,
+    place: `${file}:${before.length}:${before.at(-1)!.length + 1}`,
+    change: `${short(text.slice(start, end))} → ${short(replacement)}`,
+  };
+}
+
+/** Whether the test is one of those that pass, as they do, in the process that stays. */
+async function isSound(test: string): Promise<boolean> {
+  const known = sound.get(test) ?? (await residents.ask({ tests: [join(tree.root, test)] }, TIMEOUT_MS)).failure === undefined;
+  sound.set(test, known);
+  return known;
+}
+
+/** What of the tests of pure folders noticed the change, if anything did. */
+async function noticedWithin({ file, start, end, replacement }: Mutant, tests: readonly string[]): Promise<string | undefined> {
+  const asked = tests.filter((test) => sound.get(test) !== false);
+  if (asked.length === 0) return undefined;
+  const text = textOf(file);
+  const question = {
+    file: join(tree.root, file),
+    text: text.slice(0, start) + replacement + text.slice(end),
+    tests: asked.map((test) => join(tree.root, test)),
+  };
+  const { test, failure } = await residents.ask(question, TIMEOUT_MS);
+  if (test === undefined) return failure;
+  // Not all that fails fails for the change.
+  return (await isSound(relative(tree.root, test))) ? failure : noticedWithin({ file, start, end, replacement }, tests);
+}
+
+/** The same of tests that have a process each. The tree is changed. */
+async function noticedApart({ file, start }: Mutant, tests: ReadonlyMap<string, Reach>): Promise<string | undefined> {
+  for (const [test, reach] of tests) {
+    if (reach.failure !== undefined || !reaches(reach, file, start)) continue;
+    const failure = await runTests(tree.root, [test], 10_000 + 4 * reach.duration);
+    if (failure !== undefined) return failure;
+  }
+  return undefined;
+}
+
+/** Whether tests of pure folders are late without a change too. */
+async function isSlow(tests: readonly string[]): Promise<boolean> {
+  const asked = tests.filter((test) => sound.get(test) !== false).map((test) => join(tree.root, test));
+  return isLate((await residents.ask({ tests: asked }, TIMEOUT_MS)).failure);
+}
+
+async function verdictOf(mutant: Mutant): Promise<Verdict | undefined> {
+  const { line, place, change } = described(mutant);
+  if (EQUIVALENT.some((each) => each.file === mutant.file && each.line === line && each.change === change)) return 'equivalent';
+  const unit = graph.testsOf(mutant.file).filter((test) => test.startsWith('src/'));
+  const further = Object.keys(FURTHER).filter((folder) => mutant.file.startsWith(folder));
+  const names = [...unit.slice(0, NEAREST), ...further.flatMap((folder) => FURTHER[folder]!)];
+  const isPure = (test: string) => matchesGlob(test, TOGETHER) || test.startsWith('test/');
+  let by = await noticedWithin(mutant, names.filter(isPure));
+  if (by === undefined) {
+    const apart = new Map<string, Reach>();
+    for (const name of names) if (!isPure(name)) apart.set(name, await known.of(name));
+    const refused = Symbol();
+    const found = await tree.with(mutant, async (typed) => (typed ? noticedApart(mutant, apart) : refused));
+    if (typeof found === 'symbol') return undefined;
+    by = found;
+  }
+  const verdict = by === undefined ? 'SURVIVED' : isLate(by) && (await isSlow(names.filter(isPure))) ? 'late' : 'killed';
+  console.log(`${verdict.padEnd(8)} ${place}  ${change}${by === undefined ? '' : `  [${by}]`}`);
+  return verdict;
+}
+
+const next = numbersFrom(Number(values.seed));
+const parts = Object.entries(PARTS)
+  .map(([name, globs]) => ({ name, changes: changesOf(globs, next), counts: { killed: 0, SURVIVED: 0, equivalent: 0, late: 0 } }))
+  .filter(({ changes }) => changes.length > 0);
+// Each part in turn, so that the small ones are looked at as closely as the large.
+let left = Number(values.sample);
+while (left > 0 && parts.some(({ changes }) => changes.length > 0))
+  for (const { changes, counts } of parts) {
+    // What the types refuse is noticed by the lint and counts for nothing here: the next takes its place.
+    let verdict: Verdict | undefined;
+    while (left > 0 && verdict === undefined && changes.length > 0) verdict = await verdictOf(changes.shift()!);
+    if (verdict === undefined) continue;
+    counts[verdict]++;
+    left--;
+  }
+
+const share = (killed: number, survived: number) => `${((100 * killed) / Math.max(1, killed + survived)).toFixed(0)} %`.padStart(6);
+let [killed, survived] = [0, 0];
+console.log('\npart                     killed  survived  equivalent  late  share');
+for (const { name, counts } of parts) {
+  killed += counts.killed;
+  survived += counts.SURVIVED;
+  const columns = [
+    String(counts.killed).padStart(6),
+    String(counts.SURVIVED).padStart(9),
+    String(counts.equivalent).padStart(11),
+    String(counts.late).padStart(5),
+  ];
+  console.log(`${name.padEnd(24)} ${columns.join(' ')}  ${share(counts.killed, counts.SURVIVED)}`);
+}
+console.log(
+  `${'all'.padEnd(24)} ${String(killed).padStart(6)} ${String(survived).padStart(9)}  ${' '.repeat(17)} ${share(killed, survived)}`,
+);
+process.exitCode = 100 * killed < Number(values['at-least']) * (killed + survived) ? 1 : 0;
+residents.close();
+tree.close();
