@@ -6,7 +6,7 @@ import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { clientCredentials } from '../xds/ads/client-credentials.ts';
 import type { Protocol } from '../xds/ads/subscription.ts';
-import { few } from './few.ts';
+import { few } from '../lib/few.ts';
 import { engineHost, say } from './say.ts';
 import { serve } from './serve.ts';
 import { readTls, type TlsFiles } from './xds-options.ts';

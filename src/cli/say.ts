@@ -6,7 +6,7 @@ import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { originText } from '../lib/origin.ts';
 import { paintFor } from './colours.ts';
-import { few } from './few.ts';
+import { few } from '../lib/few.ts';
 import { findingText, lineReader } from './findings.ts';
 import { printError } from './print.ts';
 

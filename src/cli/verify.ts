@@ -15,7 +15,7 @@ import { type Stated, verifyMesh } from '../prove/verify.ts';
 import { REVIEW_OUTPUTS, type Review, type ReviewOutput, writeReview } from './answer.ts';
 import type { Paint } from './colours.ts';
 import { EXIT } from './exit.ts';
-import { few } from './few.ts';
+import { few } from '../lib/few.ts';
 import { choiceOption, rangesOption } from './options.ts';
 import { withProgress } from './progress.ts';
 import { expectShortRun } from './short-run.ts';

@@ -28,6 +28,8 @@ export interface CompareOptions {
   readonly atGateways?: boolean;
   /** The workloads to compare. By default all. */
   readonly among?: (workload: ProxyIdentity) => boolean;
+  /** Workloads to compare beside those that the files have. */
+  readonly beside?: readonly ProxyIdentity[];
   /** Told how many calls were compared so far. */
   readonly progress?: (calls: number) => void;
 }
@@ -36,7 +38,7 @@ export interface CompareOptions {
 export function compare(
   before: SimulatedFiles,
   after: SimulatedFiles,
-  { atGateways = false, among = () => true, progress }: CompareOptions = {},
+  { atGateways = false, among = () => true, beside = [], progress }: CompareOptions = {},
 ): Comparison {
   const nameOf = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`;
   const sidecarsOf = ({ proxies }: SimulatedFiles) => proxies.filter(({ type }) => type === 'sidecar');
@@ -44,7 +46,7 @@ export function compare(
   const young = new Set(sidecarsOf(after).map(nameOf));
   const sidecars = sidecarsOf(after).filter((proxy) => known.has(nameOf(proxy)));
   // Workloads that the files do not name are the same on both sides.
-  const unnamed = [...callersOf(after), ...callersOf(before)].filter(
+  const unnamed = [...callersOf(after), ...callersOf(before), ...beside].filter(
     (identity) => !known.has(nameOf(identity)) && !young.has(nameOf(identity)),
   );
   const callers = [...sidecars, ...new Map(unnamed.map((identity) => [nameOf(identity), identity])).values()].filter(among);

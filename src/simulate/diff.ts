@@ -35,6 +35,8 @@ export interface Change {
   readonly workloads: readonly string[];
   /** What is reached, as `host:port` or an address. */
   readonly destination: string;
+  /** Whether it may reach a server that it did not reach before. */
+  readonly elsewhere: boolean;
   /** Whether the call may reach a server. */
   readonly reached: { readonly before: boolean; readonly after: boolean };
   readonly before: string;
@@ -97,13 +99,19 @@ export function diffCalls(
       isSeen ? `${text} (${seen})` : shift === 'same' || ways.length === 0 ? text : `${text} (${protectionText(ways)})`;
     const [before, after] = [text(a), text(b)];
     const key = JSON.stringify([names, destination, before, after]);
-    if (changes.has(key)) return;
+    const elsewhere = [...b.servers].some((server) => !a.servers.has(server));
+    const known = changes.get(key);
+    if (known) {
+      if (elsewhere && !known.elsewhere) changes.set(key, { ...known, elsewhere, example: call });
+      return;
+    }
     const kind = isSeen ? 'differs' : a.text === b.text && shift !== 'same' ? shift : kindOf(a, b, shift);
     const reached = { before: a.reaches, after: b.reaches };
     changes.set(key, {
       kind,
       workloads: names,
       destination,
+      elsewhere,
       reached,
       before,
       after,
@@ -148,6 +156,8 @@ interface Judged {
   readonly reaches: boolean;
   /** The ways by which the call gets through. */
   readonly ways: readonly Way[];
+  /** Those that it may reach. */
+  readonly servers: ReadonlySet<string>;
   /** The ends that the call may have, as text. */
   readonly ends: ReadonlySet<string>;
   /** Proxies on the way: going through fewer of them is wider. */
@@ -228,6 +238,7 @@ function judged(ways: Iterable<Trace>): Judged {
     seen: [...new Set(reaching.map(seenBy))].sort().join(', or '),
     reaches: reaching.length > 0,
     ways: reaching.map(wayOf),
+    servers: new Set(reaching.map(serverOf)),
     ends: new Set(reaching.map((trace) => describe(trace))),
     hops: Math.min(...reaching.map(({ hops }) => hops.length)),
     decidedBy: last?.steps.findLast(({ origins }) => origins.length > 0)?.origins ?? [],
@@ -289,6 +300,12 @@ interface Way {
   readonly end: string;
   readonly host: string;
   readonly legs: readonly Leg[];
+}
+
+function serverOf({ outcome }: Trace): string {
+  if (outcome.kind !== 'upstream') return '';
+  const { host, endpoint, port } = outcome;
+  return `${host} ${endpoint ? `${endpoint.ip}:${endpoint.port}` : port}`;
 }
 
 function wayOf(trace: Trace): Way {

@@ -112,7 +112,7 @@ test('what is no review is no answer', async (t) => {
   assert.equal((await ask('{')).status, 400);
   assert.match((await ask({ ...review(POD), apiVersion: 'admission.k8s.io/v1beta1' })).body.error ?? '', /admissionReviewVersions/);
   assert.equal((await ask({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview' })).status, 400);
-  assert.equal((await ask(review(POD), '/validate')).status, 404);
+  assert.equal((await ask(review(POD), '/valid')).status, 404);
   assert.equal((await ask(review(POD), '/inject/other/x')).status, 404);
   assert.equal((await ask('', '/inject', 'PUT')).status, 405);
   assert.equal((await ask(`"${'x'.repeat(7 * 1024 * 1024)}"`)).status, 413);

@@ -1,0 +1,125 @@
+/** What the guard lets in and what it refuses: the decision alone. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { meshFromText } from '../../../test/support/mesh.ts';
+import { EgressGuard, GUARD_LABEL, type GuardOptions, guardAnswer, mayWiden } from './guard.ts';
+import { submittedIn } from './submitted.ts';
+import { type Asked, entryOf, requestOf } from './testing.ts';
+
+const namespace = (name: string, guarded: boolean) => `
+apiVersion: v1
+kind: Namespace
+metadata: {name: ${name}, labels: {${guarded ? `${GUARD_LABEL}: enabled` : ''}}}
+---`;
+const WORLD = `${namespace('shop', true)}${namespace('free', false)}${namespace('istio-system', false)}
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: api, namespace: shop}
+spec: {hosts: [api.example.com], location: MESH_EXTERNAL, resolution: DNS, ports: [{number: 443, name: tls, protocol: TLS}]}
+---`;
+const pod = (name: string, ip: string, more = '') => `
+apiVersion: v1
+kind: Pod
+metadata: {name: ${name}, namespace: shop, labels: {app: ${name}}}
+spec: {serviceAccountName: ${name}, containers: [{name: app, image: x}, {name: istio-proxy, image: x}]}
+status: {podIP: ${ip}, phase: Running}
+---${more}`;
+
+const STRICT = { outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } };
+const LABELLED: GuardOptions = { namespaces: 'labelled', allowed: ['egress-owners', 'user:dave'] };
+
+function answer(object: Parameters<typeof requestOf>[0], { asked = {} as Asked, world = WORLD, options = LABELLED } = {}) {
+  const request = requestOf(object, asked);
+  const guard = new EgressGuard(options, () => performance.now());
+  return guard.answer(submittedIn(request)!, meshFromText(world, STRICT), request.user);
+}
+
+test('another host widens, and is refused with the call that shows it', () => {
+  const { refusal, forbidden, warnings } = answer(entryOf('www'));
+  assert.match(refusal!, /^it would widen egress: .*shop\/\*: a call to www\.example\.com:443 reaches the host directly; before, it is closed/);
+  assert.match(refusal!, /--allow-widening-by/);
+  assert.deepEqual([forbidden, warnings], [true, undefined]);
+});
+
+test('what widens nothing is let in', () => {
+  assert.deepEqual(answer(entryOf('api'), { asked: { operation: 'UPDATE' } }), {});
+  assert.deepEqual(answer(entryOf('api'), { asked: { operation: 'DELETE' } }), {});
+  // Nobody who is guarded sees it.
+  const apart = { ...entryOf('www', 'free'), spec: { ...entryOf('www').spec, exportTo: ['.'] } };
+  assert.deepEqual(answer(apart), {});
+  assert.match(answer(apart, { options: { ...LABELLED, namespaces: 'all' } }).refusal!, /^it would widen egress: free\/\*/);
+});
+
+test('from a namespace that is not guarded, it widens what guarded ones reach all the same', () => {
+  assert.match(answer(entryOf('www', 'free')).refusal!, /^it would widen egress: shop\/\*/);
+});
+
+test('the same host at another server widens', () => {
+  const there = entryOf('api');
+  const elsewhere = { ...there, spec: { ...there.spec, endpoints: [{ address: 'elsewhere.example.net' }] } };
+  assert.match(answer(elsewhere, { asked: { operation: 'UPDATE', oldObject: there } }).refusal!, /^it would widen egress: .*api\.example\.com:443/);
+});
+
+test('a DENY policy that is deleted widens', () => {
+  const service = `
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: shop}
+spec: {clusterIP: 10.1.0.1, selector: {app: db}, ports: [{name: tcp, port: 5432}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: closed, namespace: shop}
+spec: {selector: {matchLabels: {app: db}}, action: DENY, rules: [{from: [{source: {notNamespaces: [nobody]}}]}]}
+---`;
+  const world = WORLD + pod('web', '10.0.0.1') + pod('db', '10.0.0.2', service);
+  const policy = {
+    apiVersion: 'security.istio.io/v1',
+    kind: 'AuthorizationPolicy',
+    metadata: { name: 'closed', namespace: 'shop' },
+    spec: {},
+  };
+  const { refusal } = answer(policy, { asked: { operation: 'DELETE' }, world });
+  assert.match(refusal!, /^it would widen egress: .*shop\/web.*db/);
+});
+
+test('what is not known is refused as if it widened, with the reason', () => {
+  const filter = {
+    apiVersion: 'networking.istio.io/v1alpha3',
+    kind: 'EnvoyFilter',
+    metadata: { name: 'patch', namespace: 'shop' },
+    spec: { configPatches: [] },
+  };
+  assert.match(answer(filter, { world: WORLD + pod('web', '10.0.0.1') }).refusal!, /is not known.*undecided: .*EnvoyFilter shop\/patch/);
+  const unread = { ...filter, apiVersion: 'extensions.istio.io/v1alpha1', kind: 'WasmPlugin' };
+  assert.match(answer(unread).refusal!, /undecided: .*WasmPlugin/);
+  const broken = { ...entryOf('www'), spec: { hosts: 7 } };
+  assert.match(answer(broken).refusal!, /undecided: spec\.hosts/);
+});
+
+test('a comparison that takes too long, or breaks, is not known either', () => {
+  const request = requestOf(entryOf('www'));
+  let now = 0;
+  const slow = new EgressGuard(LABELLED, () => (now += 6000));
+  assert.match(slow.answer(submittedIn(request)!, meshFromText(WORLD, STRICT), request.user).refusal!, /takes longer than 5 s/);
+});
+
+test('who may widen it is warned', () => {
+  const asked = { userInfo: { username: 'erin', groups: ['egress-owners'] } };
+  const { refusal, warnings = [] } = answer(entryOf('www'), { asked });
+  assert.equal(refusal, undefined);
+  assert.match(warnings.join(), /^widens egress: shop\/\*: a call to [^,]+,widens egress: shop\/\*: a call to www\.example\.com:443/);
+});
+
+test('groups and users are told apart', () => {
+  const user = (name: string, ...groups: string[]) => ({ name, groups });
+  assert.ok(mayWiden(user('dave'), ['user:dave']));
+  assert.ok(mayWiden(user('x', 'system:masters'), ['system:masters']));
+  for (const other of [user('user:dave'), user('egress-owners'), user('x', 'user:dave'), user('', 'dave'), user('')])
+    assert.ok(!mayWiden(other, ['user:dave', 'egress-owners', 'user:']), JSON.stringify(other));
+});
+
+test('many calls are told in short', () => {
+  const { refusal } = guardAnswer({ widens: Array.from({ length: 20 }, (_, n) => `call ${n}`), undecided: [] }, false);
+  assert.match(refusal!, /call 4; and 15 more\./);
+});
