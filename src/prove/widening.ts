@@ -2,7 +2,7 @@
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { isForTheWorse } from '../simulate/diff.ts';
 import { possibleCallers } from './callers.ts';
-import { type ComparedChange, compare } from './diff.ts';
+import { type ComparedChange, comparisonSteps } from './diff.ts';
 import { groupedChanges, rowText } from './diff-groups.ts';
 import type { SimulatedFiles } from './simulated.ts';
 import { unreadIn } from './unknown.ts';
@@ -15,23 +15,21 @@ export interface Widening {
 }
 
 /**
- * Compares the calls of the workloads of some namespaces, of those that there are and of those that there could be.
+ * In steps, for whoever has something else to do in between: compares the calls of the workloads of some namespaces, of those that there are and of those that there could be.
  * @param namespaces whose workloads are meant
- * @param progress told how many calls were compared; what it throws ends the comparison
  */
-export function widening(
+export function* wideningSteps(
   before: SimulatedFiles,
   after: SimulatedFiles,
   namespaces: ReadonlySet<string>,
-  progress?: (calls: number) => void,
-): Widening {
+): Generator<void, Widening> {
   const isMeant = ({ namespace }: ProxyIdentity) => namespaces.has(namespace);
   const could = (files: SimulatedFiles) => {
     const { possible, accounts } = possibleCallers(files, namespaces);
     return [...possible, ...accounts];
   };
   const beside = [...could(after), ...could(before)];
-  const comparison = compare(before, after, { among: isMeant, beside, ...(progress && { progress }) });
+  const comparison = yield* comparisonSteps(before, after, { among: isMeant, beside });
   const changes = comparison.changes.filter(isWider);
   const widens = groupedChanges({ ...comparison, changes }).flatMap(({ rows }) => rows.map(rowText));
   // What is not read on either side is in force on neither.

@@ -1,6 +1,7 @@
 /** Which calls change their outcome between two configurations. Pure. */
 import type { RouteTable } from '../http/routes/route.ts';
 import type { PlacedOrigin } from '../lib/origin.ts';
+import { finished } from '../lib/pace.ts';
 import type { Call, Endpoint, Payload } from './call.ts';
 import { OTHER_IPS, routeTables, sampleHost } from './cells.ts';
 import type { SimulatedMesh } from './explain.ts';
@@ -76,12 +77,17 @@ export interface DiffOptions {
   readonly progress?: (calls: number) => void;
 }
 
-export function diffCalls(
+export function diffCalls(before: Side, after: Side, workloads: readonly ComparedWorkload[], options: DiffOptions = {}): CallDiff {
+  return finished(callDiffSteps(before, after, workloads, options));
+}
+
+/** The same in steps of one call, for whoever has something else to do in between. */
+export function* callDiffSteps(
   before: Side,
   after: Side,
   workloads: readonly ComparedWorkload[],
   { gateways = [], allocated = new Set(), progress }: DiffOptions = {},
-): CallDiff {
+): Generator<void, CallDiff> {
   const undecided = new Set<string>();
   let cells = 0;
   const ports = new Set<number>();
@@ -124,6 +130,7 @@ export function diffCalls(
     const source = { ip: young.addresses[0] ?? '192.0.2.1', port: 0 };
     for (const { call, old: a, young: b } of callsOfBoth(before, after, old, young, source, allocated, undecided)) {
       judge(names, call, judged(a ?? waysOf(before.mesh, old, call, WHOLE)), judged(b ?? waysOf(after.mesh, young, call, WHOLE)));
+      yield;
     }
   }
   for (const { workloads: names, before: old, after: young } of gateways) {
@@ -139,6 +146,7 @@ export function diffCalls(
           judged(waysOf(before.mesh, undefined, at(old, call), WHOLE)),
           judged(waysOf(after.mesh, undefined, at(young, call), WHOLE)),
         );
+        yield;
       }
     }
   }

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { meshFromText } from '../../../test/support/mesh.ts';
-import { EgressGuard, GUARD_LABEL, type GuardOptions, guardAnswer, mayWiden } from './guard.ts';
+import { EgressGuard, guardAnswer, mayWiden } from './guard.ts';
+import { GUARD_LABEL, type GuardOptions } from './guard-options.ts';
 import { submittedIn } from './submitted.ts';
 import { type Asked, entryOf, requestOf } from './testing.ts';
 
@@ -34,33 +35,33 @@ function answer(object: Parameters<typeof requestOf>[0], { asked = {} as Asked, 
   return guard.answer(submittedIn(request)!, meshFromText(world, STRICT), request.user);
 }
 
-test('another host widens, and is refused with the call that shows it', () => {
-  const { refusal, forbidden, warnings } = answer(entryOf('www'));
+test('another host widens, and is refused with the call that shows it', async () => {
+  const { refusal, forbidden, warnings } = await answer(entryOf('www'));
   assert.match(refusal!, /^it would widen egress: .*shop\/\*: a call to www\.example\.com:443 reaches the host directly; before, it is closed/);
   assert.match(refusal!, /--allow-widening-by/);
   assert.deepEqual([forbidden, warnings], [true, undefined]);
 });
 
-test('what widens nothing is let in', () => {
-  assert.deepEqual(answer(entryOf('api'), { asked: { operation: 'UPDATE' } }), {});
-  assert.deepEqual(answer(entryOf('api'), { asked: { operation: 'DELETE' } }), {});
+test('what widens nothing is let in', async () => {
+  assert.deepEqual(await answer(entryOf('api'), { asked: { operation: 'UPDATE' } }), {});
+  assert.deepEqual(await answer(entryOf('api'), { asked: { operation: 'DELETE' } }), {});
   // Nobody who is guarded sees it.
   const apart = { ...entryOf('www', 'free'), spec: { ...entryOf('www').spec, exportTo: ['.'] } };
-  assert.deepEqual(answer(apart), {});
-  assert.match(answer(apart, { options: { ...LABELLED, namespaces: 'all' } }).refusal!, /^it would widen egress: free\/\*/);
+  assert.deepEqual(await answer(apart), {});
+  assert.match((await answer(apart, { options: { ...LABELLED, namespaces: 'all' } })).refusal!, /^it would widen egress: free\/\*/);
 });
 
-test('from a namespace that is not guarded, it widens what guarded ones reach all the same', () => {
-  assert.match(answer(entryOf('www', 'free')).refusal!, /^it would widen egress: shop\/\*/);
+test('from a namespace that is not guarded, it widens what guarded ones reach all the same', async () => {
+  assert.match((await answer(entryOf('www', 'free'))).refusal!, /^it would widen egress: shop\/\*/);
 });
 
-test('the same host at another server widens', () => {
+test('the same host at another server widens', async () => {
   const there = entryOf('api');
   const elsewhere = { ...there, spec: { ...there.spec, endpoints: [{ address: 'elsewhere.example.net' }] } };
-  assert.match(answer(elsewhere, { asked: { operation: 'UPDATE', oldObject: there } }).refusal!, /^it would widen egress: .*api\.example\.com:443/);
+  assert.match((await answer(elsewhere, { asked: { operation: 'UPDATE', oldObject: there } })).refusal!, /^it would widen egress: .*api\.example\.com:443/);
 });
 
-test('a DENY policy that is deleted widens', () => {
+test('a DENY policy that is deleted widens', async () => {
   const service = `
 apiVersion: v1
 kind: Service
@@ -79,36 +80,36 @@ spec: {selector: {matchLabels: {app: db}}, action: DENY, rules: [{from: [{source
     metadata: { name: 'closed', namespace: 'shop' },
     spec: {},
   };
-  const { refusal } = answer(policy, { asked: { operation: 'DELETE' }, world });
+  const { refusal } = await answer(policy, { asked: { operation: 'DELETE' }, world });
   assert.match(refusal!, /^it would widen egress: .*shop\/web.*db/);
 });
 
-test('what is not known is refused as if it widened, with the reason', () => {
+test('what is not known is refused as if it widened, with the reason', async () => {
   const filter = {
     apiVersion: 'networking.istio.io/v1alpha3',
     kind: 'EnvoyFilter',
     metadata: { name: 'patch', namespace: 'shop' },
     spec: { configPatches: [] },
   };
-  assert.match(answer(filter, { world: WORLD + pod('web', '10.0.0.1') }).refusal!, /is not known.*undecided: .*EnvoyFilter shop\/patch/);
+  assert.match((await answer(filter, { world: WORLD + pod('web', '10.0.0.1') })).refusal!, /is not known.*undecided: .*EnvoyFilter shop\/patch/);
   const unread = { ...filter, apiVersion: 'extensions.istio.io/v1alpha1', kind: 'WasmPlugin' };
-  assert.match(answer(unread).refusal!, /undecided: .*WasmPlugin/);
+  assert.match((await answer(unread)).refusal!, /undecided: .*WasmPlugin/);
   const broken = { ...entryOf('www'), spec: { hosts: 7 } };
-  assert.match(answer(broken).refusal!, /undecided: spec\.hosts/);
+  assert.match((await answer(broken)).refusal!, /undecided: spec\.hosts/);
 });
 
-test('a comparison that takes too long, or breaks, is not known either', () => {
+test('a comparison that takes too long, or breaks, is not known either', async () => {
   const request = requestOf(entryOf('www'));
   let now = 0;
-  const slow = new EgressGuard(LABELLED, () => (now += 6000));
-  assert.match(slow.answer(submittedIn(request)!, meshFromText(WORLD, STRICT), request.user).refusal!, /takes longer than 5 s/);
+  const slow = new EgressGuard(LABELLED, () => (now += 26_000));
+  assert.match((await slow.answer(submittedIn(request)!, meshFromText(WORLD, STRICT), request.user)).refusal!, /takes longer than 25 s/);
 });
 
-test('who may widen it is warned', () => {
+test('who may widen it is warned', async () => {
   const asked = { userInfo: { username: 'erin', groups: ['egress-owners'] } };
-  const { refusal, warnings = [] } = answer(entryOf('www'), { asked });
+  const { refusal, warnings = [] } = await answer(entryOf('www'), { asked });
   assert.equal(refusal, undefined);
-  assert.match(warnings.join(), /^widens egress: shop\/\*: a call to [^,]+,widens egress: shop\/\*: a call to www\.example\.com:443/);
+  assert.match(warnings.join(), /,widens egress: shop\/\*: a call to www\.example\.com:443/);
 });
 
 test('groups and users are told apart', () => {

@@ -1,26 +1,22 @@
 /** The answer to `/guard`: what would widen the egress of guarded namespaces is refused, unless its user may widen it. */
 import type { Snapshot } from '../../config/snapshot.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
+import { createPace, paced } from '../../lib/pace.ts';
 import { type SimulatedFiles, simulateFiles } from '../../prove/simulated.ts';
-import { type Widening, widening } from '../../prove/widening.ts';
+import { type Widening, wideningSteps } from '../../prove/widening.ts';
 import type { Mesh } from '../../translate/model.ts';
+import { GUARD_LABEL, type GuardOptions } from './guard-options.ts';
 import type { AdmissionAnswer, AdmissionUser } from './review.ts';
 import { decodedOf, type Submitted, withSubmitted } from './submitted.ts';
 import { warningText } from './warning-text.ts';
 
-/** On a namespace: the egress of its workloads is guarded. */
-export const GUARD_LABEL = 'sallyport.dev/egress-guard';
+/** The label's value. */
 const ON = 'enabled';
 
-export interface GuardOptions {
-  /** Which namespaces are guarded: those with the label, or all. */
-  readonly namespaces: 'labelled' | 'all';
-  /** Who may widen egress: groups, and users as `user:NAME`. */
-  readonly allowed: readonly string[];
-}
-
-/** How long a comparison may take, ms: an API server waits ten seconds. */
-const MOST_MS = 5000;
+/** How long a comparison may take, ms: the chart has API servers wait thirty seconds, which is the longest that they do. */
+const MOST_MS = 25_000;
+/** How long it may keep the thread from other work at a time, ms. */
+const SLICE_MS = 10;
 /** Of the calls and reasons that are told. */
 const MOST_TOLD = 5;
 
@@ -37,22 +33,24 @@ export class EgressGuard {
   }
 
   /** By what is in force. */
-  answer(submitted: Submitted, mesh: Mesh, user: AdmissionUser): AdmissionAnswer {
-    return guardAnswer(this.#judged(submitted, mesh), mayWiden(user, this.#options.allowed));
+  async answer(submitted: Submitted, mesh: Mesh, user: AdmissionUser): Promise<AdmissionAnswer> {
+    return guardAnswer(await this.#judged(submitted, mesh), mayWiden(user, this.#options.allowed));
   }
 
-  #judged(submitted: Submitted, mesh: Mesh): Widening {
+  async #judged(submitted: Submitted, mesh: Mesh): Promise<Widening> {
     const namespaces = guardedNamespaces(mesh.snapshot, this.#options.namespaces);
     if (namespaces.size === 0) return { widens: [], undecided: [] };
     const unknown = notUnderstood(submitted);
     if (unknown.length > 0) return { widens: [], undecided: unknown };
     const end = this.#now() + MOST_MS;
-    const progress = () => {
+    const pace = createPace(SLICE_MS, this.#now);
+    const bounded = () => {
       if (this.#now() > end) throw new SallyportError('admission-late', `the comparison takes longer than ${MOST_MS / 1000} s`);
+      return pace();
     };
     try {
-      const before = this.#filesOf(mesh);
-      return widening(before, simulateFiles(withSubmitted(mesh.snapshot, submitted), mesh.config), namespaces, progress);
+      const after = simulateFiles(withSubmitted(mesh.snapshot, submitted), mesh.config);
+      return await paced(wideningSteps(this.#filesOf(mesh), after, namespaces), bounded);
     } catch (error) {
       return { widens: [], undecided: [`it could not be compared: ${messageOf(error)}`] };
     }
