@@ -86,7 +86,12 @@ export function controllerCommand(): Command {
         `at the webhook, refuse objects by which workloads would reach more than now (/guard): those of namespaces with the label ${GUARD_LABEL}=enabled, or all`,
       ).argParser(choiceOption('labelled', 'all')),
     )
-    .option('--allow-widening-by <group...>', 'with --guard-egress, who may let them reach more: groups, and users as user:NAME', [])
+    .option(
+      '--allow-widening-by <group>',
+      'with --guard-egress, who may let them reach more: a group, or a user as user:NAME; may be given more than once',
+      (one: string, others: readonly string[]) => [...others, one],
+      [],
+    )
     .addOption(
       new Option('--status-address <address:port>', 'readiness, streams, reload; port 0 for none')
         .argParser(socketOption('127.0.0.1'))

@@ -72,12 +72,6 @@ service:
         apiVersions: ["*"]
         resources: ["*"]
         scope: Namespaced
-    {{- with .Values.revision }}
-    # Objects of other revisions are not in force here.
-    objectSelector:
-      matchExpressions:
-        - { key: istio.io/rev, operator: In, values: [{{ . }}] }
-    {{- end }}
     admissionReviewVersions: [v1]
     matchPolicy: Equivalent
     sideEffects: None

@@ -8,7 +8,7 @@ import type { Mesh } from '../../translate/model.ts';
 import { GUARD_LABEL, type GuardOptions } from './guard-options.ts';
 import type { AdmissionAnswer, AdmissionUser } from './review.ts';
 import { decodedOf, type Submitted, withSubmitted } from './submitted.ts';
-import { warningText } from './warning-text.ts';
+import { cut, warningText } from './warning-text.ts';
 
 /** The label's value. */
 const ON = 'enabled';
@@ -19,6 +19,8 @@ const MOST_MS = 25_000;
 const SLICE_MS = 10;
 /** Of the calls and reasons that are told. */
 const MOST_TOLD = 5;
+/** In characters. */
+const SENTENCE = 500;
 
 export class EgressGuard {
   readonly #options: GuardOptions;
@@ -72,8 +74,9 @@ export function guardAnswer({ widens, undecided }: Widening, mayWiden: boolean):
 }
 
 function first(sentences: readonly string[]): string[] {
-  if (sentences.length <= MOST_TOLD) return [...sentences];
-  return [...sentences.slice(0, MOST_TOLD), `and ${sentences.length - MOST_TOLD} more`];
+  const told = sentences.slice(0, MOST_TOLD).map((sentence) => cut(sentence, SENTENCE));
+  if (sentences.length <= MOST_TOLD) return told;
+  return [...told, `and ${sentences.length - MOST_TOLD} more`];
 }
 
 export function mayWiden({ name, groups }: AdmissionUser, allowed: readonly string[]): boolean {

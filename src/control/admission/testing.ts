@@ -1,4 +1,15 @@
-/** For tests of what is answered about the mesh's objects. */
+/** For tests of the webhooks. */
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { request as secureRequest } from 'node:https';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import type { TLSSocket } from 'node:tls';
+import { OPTIONS } from '../../kube/injection/testing.ts';
+import { freePort } from '../../lib/free-port.ts';
+import { startedController } from '../serving/testing.ts';
+import type { GuardOptions } from './guard-options.ts';
 import { type AdmissionRequest, admissionRequest } from './review.ts';
 
 export interface Asked {
@@ -38,4 +49,33 @@ export function entryOf(name: string, namespace = 'shop', host = `${name}.exampl
     metadata: { name, namespace },
     spec: { hosts: [host], location: 'MESH_EXTERNAL', resolution: 'DNS', ports },
   };
+}
+
+export interface Answer {
+  readonly status: number | undefined;
+  readonly body: { response?: Record<string, unknown>; error?: string };
+  readonly certificate: string;
+}
+
+interface WebhookStart {
+  readonly service?: string | undefined;
+  readonly guard?: GuardOptions;
+}
+
+/** A controller of this text, and what asks its webhook over HTTPS as an API server asks. */
+export async function startedWebhook(t: TestContext, text: string, { service, guard }: WebhookStart = {}) {
+  const port = await freePort();
+  const { mesh: _mesh, ...injection } = OPTIONS;
+  const controller = await startedController(t, text, { service, webhook: { listen: { address: '127.0.0.1', port }, injection, guard } });
+  const root = () => readFileSync(join(controller.ca, 'root-cert.pem'), 'utf8');
+  const ask = async (body: unknown, path = '/inject', method = 'POST'): Promise<Answer> => {
+    const where = { host: '127.0.0.1', port, path, method, agent: false, ca: root(), servername: service ?? 'istiod.istio-system.svc' };
+    const asked = secureRequest(where).end(typeof body === 'string' ? body : JSON.stringify(body));
+    const [given] = (await once(asked, 'response')) as [IncomingMessage];
+    const certificate = (given.socket as TLSSocket).getPeerCertificate().fingerprint256;
+    let text = '';
+    for await (const part of given) text += String(part);
+    return { status: given.statusCode, body: JSON.parse(text), certificate };
+  };
+  return { ...controller, ask, port };
 }
