@@ -176,8 +176,23 @@ async function dutiesOf(
   options: Options,
   observed: ObservedObjects | undefined,
 ): Promise<{ readonly cluster?: ClusterDuties; readonly service?: string }> {
-  const { caSecret, webhookConfig, validationConfig, rootMaps, clusterTokens: tokens, ca, revision = '', istioNamespace: namespace = ISTIO_SYSTEM } = options;
-  const withCa = { 'ca-secret': caSecret, 'webhook-config': webhookConfig, 'validation-config': validationConfig, 'root-maps': rootMaps, 'cluster-tokens': tokens };
+  const {
+    caSecret,
+    webhookConfig,
+    validationConfig,
+    rootMaps,
+    clusterTokens: tokens,
+    ca,
+    revision = '',
+    istioNamespace: namespace = ISTIO_SYSTEM,
+  } = options;
+  const withCa = {
+    'ca-secret': caSecret,
+    'webhook-config': webhookConfig,
+    'validation-config': validationConfig,
+    'root-maps': rootMaps,
+    'cluster-tokens': tokens,
+  };
   const named = (all: object) => Object.entries(all).find(([, value]) => value !== undefined && value !== false)?.[0];
   const first = named(withCa) ?? named({ gateways: observed });
   if (!options.kube && first !== undefined) throw new SallyportError('usage', `--${first} is done in a cluster: it needs --kube`);
@@ -193,7 +208,17 @@ async function dutiesOf(
     identity: `${hostname()}_${randomUUID()}`,
   };
   return {
-    cluster: { access: await clusterAccess(options), namespace, caSecret, webhookConfig, validationConfig, rootMaps, tokens, gateways, revision },
+    cluster: {
+      access: await clusterAccess(options),
+      namespace,
+      caSecret,
+      webhookConfig,
+      validationConfig,
+      rootMaps,
+      tokens,
+      gateways,
+      revision,
+    },
     service,
   };
 }

@@ -18,11 +18,7 @@ export interface Widening {
  * In steps, for whoever has something else to do in between: compares the calls of the workloads of some namespaces, of those that there are and of those that there could be.
  * @param namespaces whose workloads are meant
  */
-export function* wideningSteps(
-  before: SimulatedFiles,
-  after: SimulatedFiles,
-  namespaces: ReadonlySet<string>,
-): Generator<void, Widening> {
+export function* wideningSteps(before: SimulatedFiles, after: SimulatedFiles, namespaces: ReadonlySet<string>): Generator<void, Widening> {
   const isMeant = ({ namespace }: ProxyIdentity) => namespaces.has(namespace);
   const could = (files: SimulatedFiles) => {
     const { possible, accounts } = possibleCallers(files, namespaces);

@@ -72,7 +72,14 @@ test('hostile reviews are answered with an error, and leave the webhook as it wa
 
   // Who says so in the object is nobody's user.
   const claims = { ...entry, metadata: { ...entry.metadata, annotations: { username: 'dave' } }, userInfo: { username: 'dave' } };
-  for (const userInfo of [undefined, null, [], { username: ['dave'], groups: 'owners' }, { groups: [['owners']] }, { username: 'user:dave' }]) {
+  for (const userInfo of [
+    undefined,
+    null,
+    [],
+    { username: ['dave'], groups: 'owners' },
+    { groups: [['owners']] },
+    { username: 'user:dave' },
+  ]) {
     const { body } = await ask(asked({ object: { ...claims, userInfo: undefined }, userInfo }), '/guard');
     assert.equal(body.response?.allowed, false, JSON.stringify(userInfo));
   }

@@ -37,7 +37,10 @@ function answer(object: Parameters<typeof requestOf>[0], { asked = {} as Asked, 
 
 test('another host widens, and is refused with the call that shows it', async () => {
   const { refusal, forbidden, warnings } = await answer(entryOf('www'));
-  assert.match(refusal!, /^it would widen egress: .*shop\/\*: a call to www\.example\.com:443 reaches the host directly; before, it is closed/);
+  assert.match(
+    refusal!,
+    /^it would widen egress: .*shop\/\*: a call to www\.example\.com:443 reaches the host directly; before, it is closed/,
+  );
   assert.match(refusal!, /--allow-widening-by/);
   assert.deepEqual([forbidden, warnings], [true, undefined]);
 });
@@ -58,7 +61,10 @@ test('from a namespace that is not guarded, it widens what guarded ones reach al
 test('the same host at another server widens', async () => {
   const there = entryOf('api');
   const elsewhere = { ...there, spec: { ...there.spec, endpoints: [{ address: 'elsewhere.example.net' }] } };
-  assert.match((await answer(elsewhere, { asked: { operation: 'UPDATE', oldObject: there } })).refusal!, /^it would widen egress: .*api\.example\.com:443/);
+  assert.match(
+    (await answer(elsewhere, { asked: { operation: 'UPDATE', oldObject: there } })).refusal!,
+    /^it would widen egress: .*api\.example\.com:443/,
+  );
 });
 
 test('a DENY policy that is deleted widens', async () => {
@@ -91,7 +97,10 @@ test('what is not known is refused as if it widened, with the reason', async () 
     metadata: { name: 'patch', namespace: 'shop' },
     spec: { configPatches: [] },
   };
-  assert.match((await answer(filter, { world: WORLD + pod('web', '10.0.0.1') })).refusal!, /is not known.*undecided: .*EnvoyFilter shop\/patch/);
+  assert.match(
+    (await answer(filter, { world: WORLD + pod('web', '10.0.0.1') })).refusal!,
+    /is not known.*undecided: .*EnvoyFilter shop\/patch/,
+  );
   const unread = { ...filter, apiVersion: 'extensions.istio.io/v1alpha1', kind: 'WasmPlugin' };
   assert.match((await answer(unread)).refusal!, /undecided: .*WasmPlugin/);
   const broken = { ...entryOf('www'), spec: { hosts: 7 } };

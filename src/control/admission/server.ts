@@ -73,7 +73,11 @@ function contextOf({ cert, key }: ServerTls) {
 async function answer(request: IncomingMessage, options: AdmissionServerOptions): Promise<{ status: number; body: object }> {
   const path = new URL(request.url ?? '/', 'https://webhook').pathname;
   const answerer = options.answererAt(path);
-  if (!answerer) return { status: 404, body: { error: `${path}: there are /inject, /inject/net/NETWORK/cluster/CLUSTER, /validate, and /guard with --guard-egress` } };
+  if (!answerer)
+    return {
+      status: 404,
+      body: { error: `${path}: there are /inject, /inject/net/NETWORK/cluster/CLUSTER, /validate, and /guard with --guard-egress` },
+    };
   if (request.method !== 'POST') return { status: 405, body: { error: 'an AdmissionReview is sent by POST' } };
   try {
     const review = admissionRequest(await bodyOf(request));

@@ -8,7 +8,12 @@ import { type Origin, originText } from '../../lib/origin.ts';
 import { type AdmissionRequest, invalid } from './review.ts';
 
 /** Groups whose objects Istio's webhook refuses where they are not valid. */
-const ISTIO_GROUPS: ReadonlySet<string> = new Set(['networking.istio.io', 'security.istio.io', 'telemetry.istio.io', 'extensions.istio.io']);
+const ISTIO_GROUPS: ReadonlySet<string> = new Set([
+  'networking.istio.io',
+  'security.istio.io',
+  'telemetry.istio.io',
+  'extensions.istio.io',
+]);
 /** What is wrong with these their CRDs refuse, or their statuses say. */
 const GATEWAY_GROUPS: ReadonlySet<string> = new Set(['gateway.networking.k8s.io', 'gateway.networking.x-k8s.io']);
 

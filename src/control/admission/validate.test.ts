@@ -35,7 +35,10 @@ const rule = (host: string) => ({
 
 async function answer(request: AdmissionRequest) {
   const submitted = submittedIn(request);
-  return submitted && validateAnswer(submitted, () => new CausedFindings().of(MESH, withSubmitted(MESH.snapshot, submitted), submitted.origin, 60_000));
+  return (
+    submitted &&
+    validateAnswer(submitted, () => new CausedFindings().of(MESH, withSubmitted(MESH.snapshot, submitted), submitted.origin, 60_000))
+  );
 }
 
 test('what is not valid is refused, with the field and what mends it', async () => {
