@@ -46,7 +46,7 @@ test('another host widens, and is refused with the call that shows it', async ()
 });
 
 test('what widens nothing is let in', async () => {
-  assert.deepEqual(await answer(entryOf('api'), { asked: { operation: 'UPDATE' } }), {});
+  assert.deepEqual(await answer(entryOf('api'), { asked: { operation: 'UPDATE', oldObject: entryOf('api') } }), {});
   assert.deepEqual(await answer(entryOf('api'), { asked: { operation: 'DELETE' } }), {});
   // Nobody who is guarded sees it.
   const apart = { ...entryOf('www', 'free'), spec: { ...entryOf('www').spec, exportTo: ['.'] } };
@@ -65,6 +65,27 @@ test('the same host at another server widens', async () => {
     (await answer(elsewhere, { asked: { operation: 'UPDATE', oldObject: there } })).refusal!,
     /^it would widen egress: .*api\.example\.com:443/,
   );
+});
+
+test('what counts is what the API server has, not what was seen of it a moment ago', async () => {
+  // It is being made again, or wider again, and is still seen as it was.
+  assert.match((await answer(entryOf('api'))).refusal!, /^it would widen egress: .*api\.example\.com:443/);
+  const narrow = entryOf('api', 'shop', 'narrow.example.com');
+  const asked: Asked = { operation: 'UPDATE', oldObject: narrow };
+  assert.match((await answer(entryOf('api'), { asked })).refusal!, /^it would widen egress: .*api\.example\.com:443/);
+});
+
+test('one is judged at a time, and all are answered', async () => {
+  const guard = new EgressGuard(LABELLED, () => performance.now());
+  const mesh = meshFromText(WORLD, STRICT);
+  const names = ['a', 'b', 'c'];
+  const answers = await Promise.all(
+    names.map((name) => {
+      const request = requestOf(entryOf(name));
+      return guard.answer(submittedIn(request)!, mesh, request.user);
+    }),
+  );
+  for (const [i, name] of names.entries()) assert.match(answers[i]!.refusal!, new RegExp(`${name}\\.example\\.com:443`));
 });
 
 test('a DENY policy that is deleted widens', async () => {

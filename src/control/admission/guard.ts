@@ -2,12 +2,12 @@
 import type { Snapshot } from '../../config/snapshot.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import { createPace, paced } from '../../lib/pace.ts';
-import { type SimulatedFiles, simulateFiles } from '../../prove/simulated.ts';
+import { simulateFiles } from '../../prove/simulated.ts';
 import { type Widening, wideningSteps } from '../../prove/widening.ts';
 import type { Mesh } from '../../translate/model.ts';
 import { GUARD_LABEL, type GuardOptions } from './guard-options.ts';
 import type { AdmissionAnswer, AdmissionUser } from './review.ts';
-import { decodedOf, type Submitted, withSubmitted } from './submitted.ts';
+import { beforeSubmitted, decodedOf, type Submitted, withSubmitted } from './submitted.ts';
 import { cut, warningText } from './warning-text.ts';
 
 /** The label's value. */
@@ -25,8 +25,8 @@ const SENTENCE = 500;
 export class EgressGuard {
   readonly #options: GuardOptions;
   readonly #now: () => number;
-  /** The newest mesh that was asked about, ready for simulation. */
-  #live: { readonly mesh: Mesh; readonly files: SimulatedFiles } | undefined;
+  /** Resolves when the object before is judged: one is judged at a time, so that many at once hold up nothing else. */
+  #last: Promise<void> = Promise.resolve();
 
   /** @param now ms, monotonic */
   constructor(options: GuardOptions, now: () => number) {
@@ -45,22 +45,28 @@ export class EgressGuard {
     const unknown = notUnderstood(submitted);
     if (unknown.length > 0) return { widens: [], undecided: unknown };
     const end = this.#now() + MOST_MS;
+    const { promise: done, resolve } = Promise.withResolvers<void>();
+    const turn = this.#last;
+    this.#last = done;
+    await turn;
+    try {
+      return await this.#compared(submitted, mesh, namespaces, end);
+    } catch (error) {
+      return { widens: [], undecided: [`it could not be compared: ${messageOf(error)}`] };
+    } finally {
+      resolve();
+    }
+  }
+
+  #compared(submitted: Submitted, { snapshot, config }: Mesh, namespaces: ReadonlySet<string>, end: number): Promise<Widening> {
     const pace = createPace(SLICE_MS, this.#now);
     const bounded = () => {
       if (this.#now() > end) throw new SallyportError('admission-late', `the comparison takes longer than ${MOST_MS / 1000} s`);
       return pace();
     };
-    try {
-      const after = simulateFiles(withSubmitted(mesh.snapshot, submitted), mesh.config);
-      return await paced(wideningSteps(this.#filesOf(mesh), after, namespaces), bounded);
-    } catch (error) {
-      return { widens: [], undecided: [`it could not be compared: ${messageOf(error)}`] };
-    }
-  }
-
-  #filesOf(mesh: Mesh): SimulatedFiles {
-    if (this.#live?.mesh !== mesh) this.#live = { mesh, files: simulateFiles(mesh.snapshot, mesh.config) };
-    return this.#live.files;
+    bounded();
+    const before = simulateFiles(beforeSubmitted(snapshot, submitted), config);
+    return paced(wideningSteps(before, simulateFiles(withSubmitted(snapshot, submitted), config), namespaces), bounded);
   }
 }
 

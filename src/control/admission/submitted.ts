@@ -24,6 +24,8 @@ export interface Submitted {
   readonly origin: Origin;
   /** Whether it is of Istio's API. */
   readonly isIstio: boolean;
+  /** As it was; undefined where it was not. */
+  readonly before: Record<string, unknown> | undefined;
   /** Undefined where it is to be gone. */
   readonly object: Record<string, unknown> | undefined;
 }
@@ -41,17 +43,29 @@ export function submittedIn(request: AdmissionRequest): Submitted | undefined {
       `${kind} of ${group === '' ? 'the core group' : group} is none of this webhook's kinds: name the groups of Istio and of the Gateway API alone in its rules`,
     );
   if (!WRITES.has(operation) || subResource !== '') return undefined;
-  const gone = operation === 'DELETE';
-  const said = gone ? request.oldObject : request.object;
-  if (!isMapping(said)) throw invalid(`request has no ${gone ? 'oldObject' : 'object'}`);
-  const { apiVersion, metadata } = said;
-  if (said.kind !== kind || typeof apiVersion !== 'string' || apiVersion.split('/')[0] !== group)
-    throw invalid(`request is about a ${kind} of ${group}, and its object is another`);
-  if (!isMapping(metadata)) throw invalid('the object has no metadata');
+  const objectOf = (field: 'object' | 'oldObject') => {
+    const said = request[field];
+    if (!isMapping(said)) throw invalid(`request has no ${field}`);
+    const { apiVersion, metadata } = said;
+    if (said.kind !== kind || typeof apiVersion !== 'string' || apiVersion.split('/')[0] !== group)
+      throw invalid(`request is about a ${kind} of ${group}, and its ${field} is another`);
+    if (!isMapping(metadata)) throw invalid(`${field} has no metadata`);
+    return { ...said, apiVersion, metadata };
+  };
+  const after = operation === 'DELETE' ? undefined : objectOf('object');
+  const before = operation === 'CREATE' ? undefined : objectOf('oldObject');
+  const one = (after ?? before)!;
   // One that is made by generateName may have no name yet.
-  const name = [metadata.name, request.name, metadata.generateName].find((each) => typeof each === 'string' && each !== '') as string;
-  const object = gone ? undefined : { ...said, metadata: { ...metadata, name: name ?? '', namespace } };
-  return { names: { kind, apiVersion }, origin: { kind, namespace, name: name ?? '' }, isIstio, object };
+  const name = [one.metadata.name, request.name, one.metadata.generateName].find((each) => typeof each === 'string' && each !== '');
+  const origin = { kind, namespace, name: (name as string | undefined) ?? '' };
+  const called = (object: typeof one) => ({ ...object, metadata: { ...object.metadata, name: origin.name, namespace } });
+  return {
+    names: { kind, apiVersion: one.apiVersion },
+    origin,
+    isIstio,
+    before: before && called(before),
+    object: after && called(after),
+  };
 }
 
 /** What decoding it alone says. */
@@ -60,7 +74,16 @@ export function decodedOf({ object, origin }: Submitted): Decoded {
 }
 
 /** The objects of the cluster with this one as it is to be. */
-export function withSubmitted(live: Snapshot, { names, origin, object }: Submitted): Snapshot {
+export function withSubmitted(live: Snapshot, submitted: Submitted): Snapshot {
+  return withObject(live, submitted, submitted.object);
+}
+
+/** The same as it was: what is followed of the cluster may be a moment older than what the API server has. */
+export function beforeSubmitted(live: Snapshot, submitted: Submitted): Snapshot {
+  return withObject(live, submitted, submitted.before);
+}
+
+function withObject(live: Snapshot, { names, origin }: Submitted, object: Record<string, unknown> | undefined): Snapshot {
   const objects = ClusterObjects.of(live);
   if (object) objects.put(object, names);
   else objects.delete(names, origin.namespace, origin.name);

@@ -1,6 +1,5 @@
 /** For tests of the webhooks. */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { request as secureRequest } from 'node:https';
 import { join } from 'node:path';
@@ -8,6 +7,7 @@ import type { TestContext } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { OPTIONS } from '../../kube/injection/testing.ts';
 import { freePort } from '../../lib/free-port.ts';
+import { readRegularText } from '../../lib/regular-file.ts';
 import { startedController } from '../serving/testing.ts';
 import type { GuardOptions } from './guard-options.ts';
 import { type AdmissionRequest, admissionRequest } from './review.ts';
@@ -67,7 +67,7 @@ export async function startedWebhook(t: TestContext, text: string, { service, gu
   const port = await freePort();
   const { mesh: _mesh, ...injection } = OPTIONS;
   const controller = await startedController(t, text, { service, webhook: { listen: { address: '127.0.0.1', port }, injection, guard } });
-  const root = () => readFileSync(join(controller.ca, 'root-cert.pem'), 'utf8');
+  const root = () => readRegularText(join(controller.ca, 'root-cert.pem'));
   const ask = async (body: unknown, path = '/inject', method = 'POST'): Promise<Answer> => {
     const where = { host: '127.0.0.1', port, path, method, agent: false, ca: root(), servername: service ?? 'istiod.istio-system.svc' };
     const asked = secureRequest(where).end(typeof body === 'string' ? body : JSON.stringify(body));
