@@ -5,6 +5,7 @@ import { type Resource, resourceText } from '../api/resource.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
 import { originText } from '../lib/origin.ts';
+import { finished } from '../lib/pace.ts';
 import { ambientMode } from './analyzers/ambient.ts';
 import { annotations } from './analyzers/annotations.ts';
 import { caCertificates, destinationRuleHosts } from './analyzers/destination-rule.ts';
@@ -142,11 +143,7 @@ const LEVELS = ['Error', 'Warning', 'Info'];
 
 /** Every finding on a configuration, decoding's included: by level, then by place. */
 export function analyze(input: AnalysisInput, options: AnalysisOptions = {}): Finding[] {
-  const steps = analysisSteps(input, options);
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done) return value;
-  }
+  return finished(analysisSteps(input, options));
 }
 
 /** The same in steps, for whoever has something else to do in between. */

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Command, Option } from 'commander';
 import { SALLYPORT_CONTROLLER } from '../api/gateway-api/common.ts';
+import { GUARD_LABEL, type GuardOptions } from '../control/admission/guard-options.ts';
 import type { OpenSource } from '../control/from-files.ts';
 import type { ClusterDuties } from '../control/kubernetes/index.ts';
 import type { ControlEvent } from '../control/report.ts';
@@ -12,7 +13,7 @@ import { SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { TOKEN_AUDIENCE } from '../lib/spiffe.ts';
 import { addInjectionOptions, type InjectedOptions, injectionFrom } from './injection-options.ts';
-import { durationOption, socketOption } from './options.ts';
+import { choiceOption, durationOption, socketOption } from './options.ts';
 import { say, sayEvent } from './say.ts';
 import { serve } from './serve.ts';
 import { addClusterOptions, clusterAccess, demandSource } from './source-options.ts';
@@ -24,6 +25,9 @@ interface Options extends ClusterOptions, InjectedOptions {
   readonly caSecret?: string;
   readonly rootMaps: boolean;
   readonly webhookConfig?: string;
+  readonly validationConfig?: string;
+  readonly guardEgress?: GuardOptions['namespaces'];
+  readonly allowWideningBy: readonly string[];
   readonly clusterTokens: boolean;
   readonly gateways: boolean;
   readonly gatewayController: string;
@@ -73,8 +77,20 @@ export function controllerCommand(): Command {
     .addOption(
       new Option(
         '--webhook <address:port>',
-        'where API servers are served that ask for proxies in new pods (/inject, HTTPS by a certificate of the CA), e.g. 0.0.0.0:15017',
+        'where API servers are served that ask for proxies in new pods (/inject), and whether objects are valid (/validate), HTTPS by a certificate of the CA, e.g. 0.0.0.0:15017',
       ).argParser(socketOption('0.0.0.0')),
+    )
+    .addOption(
+      new Option(
+        '--guard-egress <namespaces>',
+        `at the webhook, refuse objects by which workloads would reach more than now (/guard): those of namespaces with the label ${GUARD_LABEL}=enabled, or all`,
+      ).argParser(choiceOption('labelled', 'all')),
+    )
+    .option(
+      '--allow-widening-by <group>',
+      'with --guard-egress, who may let them reach more: a group, or a user as user:NAME; may be given more than once',
+      (one: string, others: readonly string[]) => [...others, one],
+      [],
     )
     .addOption(
       new Option('--status-address <address:port>', 'readiness, streams, reload; port 0 for none')
@@ -103,6 +119,7 @@ export function controllerCommand(): Command {
       false,
     )
     .option('--webhook-config <name>', 'with --kube, the MutatingWebhookConfiguration whose caBundle is kept')
+    .option('--validation-config <name>', 'with --kube, the ValidatingWebhookConfiguration whose caBundle is kept')
     .option('--cluster-tokens', "with --kube, take tokens of the cluster's service accounts", false)
     .option(
       '--gateways',
@@ -122,7 +139,8 @@ export function controllerCommand(): Command {
       const { meshConfig, ca, xds, xdsTls, statusAddress, vhds: virtualHosts, keep: keepMs } = options;
       const { tokenJwks: jwks, tokenAudience: audience, tokenIssuer: issuer } = options;
       const tokens = { jwks, audience, issuer };
-      const webhook = options.webhook && { listen: options.webhook, injection: injectionFrom(options, options.revision ?? '') };
+      const guard = guardFrom(options);
+      const webhook = options.webhook && { listen: options.webhook, injection: injectionFrom(options, options.revision ?? ''), guard };
       const { cluster, service } = await dutiesOf(options, observed);
       const what = { paths, source, meshConfig, ca, xds, xdsTls, tokens, webhook, cluster, service, statusAddress, keepMs, virtualHosts };
       const control = await startController(what, sayServed);
@@ -144,13 +162,37 @@ function sourceOf(paths: readonly string[], options: Options, observer: Observed
   };
 }
 
+/** Undefined where nothing is guarded. @throws SallyportError `usage` */
+function guardFrom({ guardEgress: namespaces, allowWideningBy: allowed, webhook }: Options): GuardOptions | undefined {
+  if (namespaces !== undefined && !webhook)
+    throw new SallyportError('usage', '--guard-egress is done at the webhook: say where API servers ask, with --webhook');
+  if (namespaces === undefined && allowed.length > 0)
+    throw new SallyportError('usage', '--allow-widening-by is about what is guarded: it needs --guard-egress');
+  return namespaces && { namespaces, allowed };
+}
+
 /** What the controller does in its cluster. @throws SallyportError `usage` */
 async function dutiesOf(
   options: Options,
   observed: ObservedObjects | undefined,
 ): Promise<{ readonly cluster?: ClusterDuties; readonly service?: string }> {
-  const { caSecret, webhookConfig, rootMaps, clusterTokens: tokens, ca, revision = '', istioNamespace: namespace = ISTIO_SYSTEM } = options;
-  const withCa = { 'ca-secret': caSecret, 'webhook-config': webhookConfig, 'root-maps': rootMaps, 'cluster-tokens': tokens };
+  const {
+    caSecret,
+    webhookConfig,
+    validationConfig,
+    rootMaps,
+    clusterTokens: tokens,
+    ca,
+    revision = '',
+    istioNamespace: namespace = ISTIO_SYSTEM,
+  } = options;
+  const withCa = {
+    'ca-secret': caSecret,
+    'webhook-config': webhookConfig,
+    'validation-config': validationConfig,
+    'root-maps': rootMaps,
+    'cluster-tokens': tokens,
+  };
   const named = (all: object) => Object.entries(all).find(([, value]) => value !== undefined && value !== false)?.[0];
   const first = named(withCa) ?? named({ gateways: observed });
   if (!options.kube && first !== undefined) throw new SallyportError('usage', `--${first} is done in a cluster: it needs --kube`);
@@ -166,7 +208,17 @@ async function dutiesOf(
     identity: `${hostname()}_${randomUUID()}`,
   };
   return {
-    cluster: { access: await clusterAccess(options), namespace, caSecret, webhookConfig, rootMaps, tokens, gateways, revision },
+    cluster: {
+      access: await clusterAccess(options),
+      namespace,
+      caSecret,
+      webhookConfig,
+      validationConfig,
+      rootMaps,
+      tokens,
+      gateways,
+      revision,
+    },
     service,
   };
 }

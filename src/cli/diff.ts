@@ -8,12 +8,11 @@ import { type Origin, originText } from '../lib/origin.ts';
 import type { Cause } from '../prove/causes.ts';
 import { describeCall } from '../prove/describe-call.ts';
 import { type Comparison, compare } from '../prove/diff.ts';
-import { type ChangeGroup, type ChangeRow, causeText, groupedChanges } from '../prove/diff-groups.ts';
+import { type ChangeGroup, causeText, groupedChanges, rowText } from '../prove/diff-groups.ts';
 import { type ChangeKind, isForTheWorse } from '../simulate/diff.ts';
 import { REVIEW_OUTPUTS, type Review, type ReviewOutput, writeReview } from './answer.ts';
 import type { Paint } from './colours.ts';
 import { EXIT } from './exit.ts';
-import { few } from './few.ts';
 import { choiceOption } from './options.ts';
 import { withProgress } from './progress.ts';
 import { expectShortRun } from './short-run.ts';
@@ -87,10 +86,6 @@ function groupText({ causes, rows }: ChangeGroup, paint: Paint): string {
     `      e.g. ${describeCall(row.example)}`,
   ]);
   return [...unsure, ...head, ...lines].map((line) => `${line}\n`).join('');
-}
-
-function rowText({ workloads, destinations, before, after }: ChangeRow): string {
-  return `${few(workloads)}: a call to ${few(destinations, '; ')} ${after}; before, it ${before.join(' or ')}`;
 }
 
 /** Without the place, which the finding has; but for what is gone, as that is not in the files that are reviewed. */

@@ -2,11 +2,11 @@
 import type { Missing, RemoteEvent } from '../control/remote.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
+import { few } from '../lib/few.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { clientCredentials } from '../xds/ads/client-credentials.ts';
 import type { Protocol } from '../xds/ads/subscription.ts';
-import { few } from './few.ts';
 import { engineHost, say } from './say.ts';
 import { serve } from './serve.ts';
 import { readTls, type TlsFiles } from './xds-options.ts';

@@ -3,10 +3,10 @@
 import type { ControlEvent } from '../control/report.ts';
 import type { EngineHost } from '../engine/contract.ts';
 import { messageOf } from '../lib/errors.ts';
+import { few } from '../lib/few.ts';
 import type { Logger } from '../lib/logger.ts';
 import { originText } from '../lib/origin.ts';
 import { paintFor } from './colours.ts';
-import { few } from './few.ts';
 import { findingText, lineReader } from './findings.ts';
 import { printError } from './print.ts';
 

@@ -3,6 +3,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { Reader, SourceOptions } from '../inputs/reader.ts';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
+import { few } from '../lib/few.ts';
 import type { Finding, Level } from '../lib/finding.ts';
 import { originText } from '../lib/origin.ts';
 import { readRegularText } from '../lib/regular-file.ts';
@@ -15,7 +16,6 @@ import { type Stated, verifyMesh } from '../prove/verify.ts';
 import { REVIEW_OUTPUTS, type Review, type ReviewOutput, writeReview } from './answer.ts';
 import type { Paint } from './colours.ts';
 import { EXIT } from './exit.ts';
-import { few } from './few.ts';
 import { choiceOption, rangesOption } from './options.ts';
 import { withProgress } from './progress.ts';
 import { expectShortRun } from './short-run.ts';

@@ -26,3 +26,11 @@ export async function paced<T>(steps: Generator<void, T>, pace: Pace): Promise<T
     if (pause) await pause;
   }
 }
+
+/** Runs through the steps without a pause. */
+export function finished<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}

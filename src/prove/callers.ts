@@ -5,10 +5,12 @@ import { accountsNamed } from './accounts.ts';
 import type { SimulatedFiles } from './simulated.ts';
 import { namespacesThatCount, selectorsOf } from './workload-classes.ts';
 
+type Callers = Pick<SimulatedFiles, 'mesh' | 'proxies'>;
+
 /** The sidecars whose calls are judged. One that stands for workloads which the files do not name is called `namespace/*`. */
-export function callersOf({ mesh, proxies }: Pick<SimulatedFiles, 'mesh' | 'proxies'>): ProxyIdentity[] {
+export function callersOf({ mesh, proxies }: Callers): ProxyIdentity[] {
   const sidecars = proxies.filter(({ type }) => type === 'sidecar');
-  const { registry, snapshot, config } = mesh;
+  const { registry, snapshot } = mesh;
   const routers = proxies.filter(({ type }) => type === 'router');
   const isRouter = (namespace: string, name: string) => routers.some((router) => router.namespace === namespace && router.name === name);
   if (registry.workloads.some(({ kind, namespace, name }) => kind === 'Pod' && !isRouter(namespace, name))) return sidecars;
@@ -17,9 +19,28 @@ export function callersOf({ mesh, proxies }: Pick<SimulatedFiles, 'mesh' | 'prox
     .list('Deployment')
     .map(({ metadata, spec }) => caller(metadata.namespace, metadata.name, spec.template?.metadata?.labels ?? {}))
     .filter(({ labels }) => !gateways.some((selector) => Object.keys(selector).length > 0 && matchesLabels(selector, labels)));
+  const { possible, accounts, isMeant } = possibleCallers({ mesh, proxies }, namespacesThatCount(mesh));
+  // A workload that no selector chooses stands for all others of its namespace.
+  const named = new Set(sidecars.filter(({ labels }) => !isMeant(labels)).map(({ namespace }) => `${namespace}/*`));
+  return [...sidecars, ...deployed, ...possible.filter(({ namespace, name }) => !named.has(`${namespace}/${name}`)), ...accounts];
+}
+
+interface PossibleCallers {
+  /** By namespace and labels. */
+  readonly possible: readonly ProxyIdentity[];
+  /** By service accounts that policies name. */
+  readonly accounts: readonly ProxyIdentity[];
+  /** Whether a selector may choose a workload with these labels. */
+  isMeant(labels: Labels): boolean;
+}
+
+/** Workloads that could be in these namespaces, one of each kind that the configuration tells apart. */
+export function possibleCallers({ mesh, proxies }: Callers, among: Iterable<string>): PossibleCallers {
+  const { config } = mesh;
+  const routers = proxies.filter(({ type }) => type === 'router');
   // Whoever may run workloads in a gateway's namespace may change the gateway, too.
   const closed = new Set([config.rootNamespace, ...routers.map(({ namespace }) => namespace)]);
-  const namespaces = [...namespacesThatCount(mesh)].filter((name) => /^[a-z0-9]/.test(name) && !closed.has(name)).sort();
+  const namespaces = [...among].filter((name) => /^[a-z0-9]/.test(name) && !closed.has(name)).sort();
   const selectors = distinct(selectorsOf(mesh));
   const possible = namespaces.flatMap((namespace) => [
     caller(namespace, '*', {}),
@@ -34,10 +55,8 @@ export function callersOf({ mesh, proxies }: Pick<SimulatedFiles, 'mesh' | 'prox
         return caller(namespace, `* (service account ${serviceAccount}${chosen === '' ? '' : `, ${chosen}`})`, labels, serviceAccount);
       }),
     );
-  // A workload that no selector chooses stands for all others of its namespace.
   const isMeant = (labels: Labels) => selectors.some((selector) => Object.entries(selector).some(([key, value]) => labels[key] === value));
-  const named = new Set(sidecars.filter(({ labels }) => !isMeant(labels)).map(({ namespace }) => `${namespace}/*`));
-  return [...sidecars, ...deployed, ...possible.filter(({ namespace, name }) => !named.has(`${namespace}/${name}`)), ...accounts];
+  return { possible, accounts, isMeant };
 }
 
 function caller(namespace: string, name: string, labels: Labels, serviceAccount = 'default'): ProxyIdentity {

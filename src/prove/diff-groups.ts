@@ -1,4 +1,5 @@
 /** Changes of calls by what they come from: one changed line of the configuration, and beneath it who reaches what otherwise. Pure. */
+import { few } from '../lib/few.ts';
 import { formatPosition } from '../lib/finding.ts';
 import { originText } from '../lib/origin.ts';
 import type { Call } from '../simulate/call.ts';
@@ -36,6 +37,11 @@ export function groupedChanges({ changes, ports }: Comparison): ChangeGroup[] {
 /** `Kind namespace/name field: old -> new [file:line:column]`. */
 export function causeText({ origin, text, position }: Cause): string {
   return `${originText(origin)} ${text}${position ? ` [${formatPosition(position)}]` : ''}`;
+}
+
+/** `WORKLOADS: a call to DESTINATIONS ends so; before, it ended so`. */
+export function rowText({ workloads, destinations, before, after }: ChangeRow): string {
+  return `${few(workloads)}: a call to ${few(destinations, '; ')} ${after}; before, it ${before.join(' or ')}`;
 }
 
 interface Draft {

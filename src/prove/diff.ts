@@ -1,9 +1,10 @@
 /** `diff`: which calls change their outcome between two configurations. */
 import type { AuthorizationPolicy, Kind } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
+import { finished } from '../lib/pace.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { sameContent } from '../lib/same.ts';
-import { type CallDiff, type Change, type ComparedWorkload, diffCalls } from '../simulate/diff.ts';
+import { type CallDiff, type Change, type ComparedWorkload, callDiffSteps } from '../simulate/diff.ts';
 import { callersOf } from './callers.ts';
 import { type Cause, causesBetween } from './causes.ts';
 import { located } from './origins.ts';
@@ -28,23 +29,30 @@ export interface CompareOptions {
   readonly atGateways?: boolean;
   /** The workloads to compare. By default all. */
   readonly among?: (workload: ProxyIdentity) => boolean;
+  /** Workloads to compare beside those that the files have. */
+  readonly beside?: readonly ProxyIdentity[];
   /** Told how many calls were compared so far. */
   readonly progress?: (calls: number) => void;
 }
 
 /** Compares the calls of workloads that both sides have. */
-export function compare(
+export function compare(before: SimulatedFiles, after: SimulatedFiles, options: CompareOptions = {}): Comparison {
+  return finished(comparisonSteps(before, after, options));
+}
+
+/** The same in steps, for whoever has something else to do in between. */
+export function* comparisonSteps(
   before: SimulatedFiles,
   after: SimulatedFiles,
-  { atGateways = false, among = () => true, progress }: CompareOptions = {},
-): Comparison {
+  { atGateways = false, among = () => true, beside = [], progress }: CompareOptions = {},
+): Generator<void, Comparison> {
   const nameOf = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`;
   const sidecarsOf = ({ proxies }: SimulatedFiles) => proxies.filter(({ type }) => type === 'sidecar');
   const known = new Set(sidecarsOf(before).map(nameOf));
   const young = new Set(sidecarsOf(after).map(nameOf));
   const sidecars = sidecarsOf(after).filter((proxy) => known.has(nameOf(proxy)));
   // Workloads that the files do not name are the same on both sides.
-  const unnamed = [...callersOf(after), ...callersOf(before)].filter(
+  const unnamed = [...callersOf(after), ...callersOf(before), ...beside].filter(
     (identity) => !known.has(nameOf(identity)) && !young.has(nameOf(identity)),
   );
   const callers = [...sidecars, ...new Map(unnamed.map((identity) => [nameOf(identity), identity])).values()].filter(among);
@@ -63,7 +71,7 @@ export function compare(
   const routersOf = ({ proxies }: SimulatedFiles) => proxies.filter(({ type }) => type === 'router').map(nameOf);
   const routers = atGateways ? routersOf(before).filter((name) => routersOf(after).includes(name)) : [];
   const entries = routers.map((name) => ({ workloads: [name], before: before.proxy(name), after: after.proxy(name) }));
-  const { changes, undecided, cells, ports } = diffCalls({ mesh: before.simulated }, { mesh: after.simulated }, pairs, {
+  const { changes, undecided, cells, ports } = yield* callDiffSteps({ mesh: before.simulated }, { mesh: after.simulated }, pairs, {
     gateways: entries,
     ...(progress && { progress }),
     allocated: new Set([before, after].flatMap(({ mesh }) => mesh.registry.services.flatMap(({ autoAddresses }) => autoAddresses))),

@@ -1,6 +1,7 @@
 /** Which calls change their outcome between two configurations. Pure. */
 import type { RouteTable } from '../http/routes/route.ts';
 import type { PlacedOrigin } from '../lib/origin.ts';
+import { finished } from '../lib/pace.ts';
 import type { Call, Endpoint, Payload } from './call.ts';
 import { OTHER_IPS, routeTables, sampleHost } from './cells.ts';
 import type { SimulatedMesh } from './explain.ts';
@@ -35,6 +36,8 @@ export interface Change {
   readonly workloads: readonly string[];
   /** What is reached, as `host:port` or an address. */
   readonly destination: string;
+  /** Whether it may reach a server that it did not reach before. */
+  readonly elsewhere: boolean;
   /** Whether the call may reach a server. */
   readonly reached: { readonly before: boolean; readonly after: boolean };
   readonly before: string;
@@ -74,12 +77,17 @@ export interface DiffOptions {
   readonly progress?: (calls: number) => void;
 }
 
-export function diffCalls(
+export function diffCalls(before: Side, after: Side, workloads: readonly ComparedWorkload[], options: DiffOptions = {}): CallDiff {
+  return finished(callDiffSteps(before, after, workloads, options));
+}
+
+/** The same in steps of one call, for whoever has something else to do in between. */
+export function* callDiffSteps(
   before: Side,
   after: Side,
   workloads: readonly ComparedWorkload[],
   { gateways = [], allocated = new Set(), progress }: DiffOptions = {},
-): CallDiff {
+): Generator<void, CallDiff> {
   const undecided = new Set<string>();
   let cells = 0;
   const ports = new Set<number>();
@@ -97,13 +105,19 @@ export function diffCalls(
       isSeen ? `${text} (${seen})` : shift === 'same' || ways.length === 0 ? text : `${text} (${protectionText(ways)})`;
     const [before, after] = [text(a), text(b)];
     const key = JSON.stringify([names, destination, before, after]);
-    if (changes.has(key)) return;
+    const elsewhere = [...b.servers].some((server) => !a.servers.has(server));
+    const known = changes.get(key);
+    if (known) {
+      if (elsewhere && !known.elsewhere) changes.set(key, { ...known, elsewhere, example: call });
+      return;
+    }
     const kind = isSeen ? 'differs' : a.text === b.text && shift !== 'same' ? shift : kindOf(a, b, shift);
     const reached = { before: a.reaches, after: b.reaches };
     changes.set(key, {
       kind,
       workloads: names,
       destination,
+      elsewhere,
       reached,
       before,
       after,
@@ -116,6 +130,7 @@ export function diffCalls(
     const source = { ip: young.addresses[0] ?? '192.0.2.1', port: 0 };
     for (const { call, old: a, young: b } of callsOfBoth(before, after, old, young, source, allocated, undecided)) {
       judge(names, call, judged(a ?? waysOf(before.mesh, old, call, WHOLE)), judged(b ?? waysOf(after.mesh, young, call, WHOLE)));
+      yield;
     }
   }
   for (const { workloads: names, before: old, after: young } of gateways) {
@@ -131,6 +146,7 @@ export function diffCalls(
           judged(waysOf(before.mesh, undefined, at(old, call), WHOLE)),
           judged(waysOf(after.mesh, undefined, at(young, call), WHOLE)),
         );
+        yield;
       }
     }
   }
@@ -148,6 +164,8 @@ interface Judged {
   readonly reaches: boolean;
   /** The ways by which the call gets through. */
   readonly ways: readonly Way[];
+  /** Those that it may reach. */
+  readonly servers: ReadonlySet<string>;
   /** The ends that the call may have, as text. */
   readonly ends: ReadonlySet<string>;
   /** Proxies on the way: going through fewer of them is wider. */
@@ -228,6 +246,7 @@ function judged(ways: Iterable<Trace>): Judged {
     seen: [...new Set(reaching.map(seenBy))].sort().join(', or '),
     reaches: reaching.length > 0,
     ways: reaching.map(wayOf),
+    servers: new Set(reaching.map(serverOf)),
     ends: new Set(reaching.map((trace) => describe(trace))),
     hops: Math.min(...reaching.map(({ hops }) => hops.length)),
     decidedBy: last?.steps.findLast(({ origins }) => origins.length > 0)?.origins ?? [],
@@ -289,6 +308,12 @@ interface Way {
   readonly end: string;
   readonly host: string;
   readonly legs: readonly Leg[];
+}
+
+function serverOf({ outcome }: Trace): string {
+  if (outcome.kind !== 'upstream') return '';
+  const { host, endpoint, port } = outcome;
+  return `${host} ${endpoint ? `${endpoint.ip}:${endpoint.port}` : port}`;
 }
 
 function wayOf(trace: Trace): Way {

@@ -204,15 +204,16 @@ export class ApiServer {
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: bodies of all kinds
-  ask(method: Method, path: string, body?: object): Promise<{ status: number; body: any }> {
-    const headers = { authorization: `Bearer ${this.token('admin')}`, 'content-type': 'application/json' };
+  ask(method: Method, path: string, body?: object, user = ADMIN.name): Promise<{ status: number; body: any; warning: string }> {
+    const headers = { authorization: `Bearer ${this.token(user)}`, 'content-type': 'application/json' };
     const ca = readFileSync(join(this.folder, 'ca.crt'));
     return new Promise((resolve, reject) => {
       const asked = request(new URL(path, this.url), { method, headers, ca }, async (response) => {
         const parts: Buffer[] = [];
         for await (const part of response) parts.push(part as Buffer);
         const text = Buffer.concat(parts).toString('utf8');
-        resolve({ status: response.statusCode ?? 0, body: text.startsWith('{') ? JSON.parse(text) : { message: text } });
+        const warning = String(response.headers.warning ?? '');
+        resolve({ status: response.statusCode ?? 0, body: text.startsWith('{') ? JSON.parse(text) : { message: text }, warning });
       });
       asked.on('error', reject);
       asked.end(body && JSON.stringify(body));

@@ -42,6 +42,8 @@ test('values that there are not, or that cannot be, are refused', { skip }, () =
     'replicas=0',
     'podDisruptionBudget.maxUnavailable=0',
     'revision=A_b',
+    'validation.guardEgress=on',
+    'validation.failurePolicy=Never',
   ])
     assert.match(template('--set', value).stderr, /values don't meet the specifications of the schema/, value);
 });
@@ -73,6 +75,38 @@ test('what it may do is named: no Secrets but the CA and those of the namespaces
     }
   }
 });
+
+test('the guard closes, the check does not lock out; neither is asked about anything but the mesh', { skip }, () => {
+  const set = ['validation.guardEgress=labelled', 'validation.allowWideningBy={owners,user:dave}', 'revision=canary'];
+  const objects = loadAll(template(...set.flatMap((each) => ['--set', each])).stdout) as Manifest[];
+  const { webhooks } = objects.find(({ kind }) => kind === 'ValidatingWebhookConfiguration') as unknown as { webhooks: Webhook[] };
+  assert.deepEqual(
+    webhooks.map(({ name, failurePolicy, sideEffects, clientConfig, namespaceSelector }) => [
+      `${name} ${failurePolicy} ${sideEffects} ${clientConfig.service.path}`,
+      namespaceSelector.matchExpressions.flatMap(({ values }) => values).join(),
+    ]),
+    [
+      ['validate.sallyport.dev Ignore None /validate', 'kube-system,kube-public,kube-node-lease,istio-system'],
+      ['guard.sallyport.dev Fail None /guard', 'kube-system,kube-public,kube-node-lease'],
+    ],
+  );
+  const groups = webhooks.flatMap(({ rules }) => rules.flatMap(({ apiGroups }) => apiGroups));
+  assert.ok(groups.every((group) => /\.istio\.io$|^gateway\.networking\./.test(group)));
+  const controller = objects.find(({ kind }) => kind === 'Deployment')!.spec!.template.spec.containers[0].args as string[];
+  assert.deepEqual(
+    controller.filter((arg) => /guard|widening/.test(arg)),
+    ['--guard-egress=labelled', '--allow-widening-by=owners', '--allow-widening-by=user:dave'],
+  );
+});
+
+interface Webhook {
+  readonly name: string;
+  readonly failurePolicy: string;
+  readonly sideEffects: string;
+  readonly clientConfig: { readonly service: { readonly path: string } };
+  readonly namespaceSelector: { readonly matchExpressions: readonly { readonly values: readonly string[] }[] };
+  readonly rules: readonly { readonly apiGroups: readonly string[] }[];
+}
 
 interface Manifest {
   readonly kind: string;

@@ -56,6 +56,27 @@ capabilities:
     timeoutSeconds: 10
 {{- end }}
 
+{{- define "sallyport.hookService" -}}
+# The controller puts in by which certificate it is known.
+service:
+  name: {{ include "sallyport.service" . }}
+  namespace: {{ .Release.Namespace }}
+  port: 443
+{{- end -}}
+
+{{- /* The objects that webhooks judge: of the mesh alone, never Secrets. */ -}}
+{{- define "sallyport.meshObjects" }}
+    rules:
+      - operations: [CREATE, UPDATE, DELETE]
+        apiGroups: [networking.istio.io, security.istio.io, telemetry.istio.io, extensions.istio.io, gateway.networking.k8s.io]
+        apiVersions: ["*"]
+        resources: ["*"]
+        scope: Namespaced
+    admissionReviewVersions: [v1]
+    matchPolicy: Equivalent
+    sideEffects: None
+{{- end }}
+
 {{- /* Kubernetes' own namespaces are left alone whatever their labels say, so that a cluster without a control plane can mend itself. */ -}}
 {{- define "sallyport.notSystem" }}
         - { key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system, kube-public, kube-node-lease] }

@@ -45,15 +45,39 @@ const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 const WITHOUT_STATUS: ReadonlySet<string> = new Set(['CustomResourceDefinition', 'Deployment', 'Namespace']);
 
 export class ClusterObjects {
-  readonly #store = new Store(true);
+  readonly #store: Store;
   /** By the key under which the store has it. */
   readonly #names = new Map<string, Name & { readonly of: KindNames }>();
   readonly #reports = new Set<string>();
   readonly #observer: ObjectObserver | undefined;
   #order: readonly string[] | undefined;
 
-  constructor(observer?: ObjectObserver) {
+  /** @param complete see `Snapshot` */
+  constructor(observer?: ObjectObserver, complete = true) {
     this.#observer = observer;
+    this.#store = new Store(complete);
+  }
+
+  /** What a snapshot holds, to be changed apart from it. */
+  static of(snapshot: Snapshot): ClusterObjects {
+    const objects = new ClusterObjects(undefined, snapshot.complete);
+    for (const resource of snapshot.all()) {
+      if (resource.derivedFrom) continue;
+      const { kind, metadata, valid } = resource;
+      const { name, namespace } = metadata;
+      const key = keyOfResource(resource);
+      // What stands in for one that broke is in force.
+      const good = valid ? undefined : snapshot.get(kind, namespace, name);
+      if (good) objects.#store.set(key, { resources: [good], findings: [] });
+      objects.#store.set(key, { resources: [resource], findings: [] });
+      objects.#names.set(key, { of: resource, name, namespace });
+    }
+    const made: ReadonlySet<string> = new Set<string>([...OF_DERIVING, 'SP0010' satisfies DecodingCode]);
+    objects.report(
+      'what was read',
+      snapshot.findings.filter(({ code }) => !made.has(code)),
+    );
+    return objects;
   }
 
   /**
@@ -97,6 +121,11 @@ export class ClusterObjects {
         this.#remove(key);
       },
     };
+  }
+
+  /** Forgets an object. */
+  delete(names: KindNames, namespace: string, name: string): void {
+    this.#remove(keyOf(names, namespace, name));
   }
 
   #remove(key: string): void {

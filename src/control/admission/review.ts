@@ -12,12 +12,25 @@ export interface AdmissionRequest {
   readonly operation: string;
   readonly subResource: string;
   readonly namespace: string;
+  readonly name: string;
+  /** As it is to be; null where it is to be gone. */
   readonly object: unknown;
+  /** As it was; null where it was not. */
+  readonly oldObject: unknown;
+  readonly user: AdmissionUser;
+}
+
+/** Who asked the API server. */
+export interface AdmissionUser {
+  readonly name: string;
+  readonly groups: readonly string[];
 }
 
 export interface AdmissionAnswer {
   /** Why the object is refused; undefined if it is not. */
   readonly refusal?: string;
+  /** The object is right as it is written, but this user may not have it so: 403 rather than 400. */
+  readonly forbidden?: boolean;
   readonly patch?: readonly Operation[];
   readonly warnings?: readonly string[];
 }
@@ -41,17 +54,27 @@ export function admissionRequest(text: string): AdmissionRequest {
     operation: textOf(request.operation),
     subResource: textOf(request.subResource),
     namespace: textOf(request.namespace),
+    name: textOf(request.name),
     object: request.object,
+    oldObject: request.oldObject,
+    user: userOf(request.userInfo),
   };
 }
 
+function userOf(info: unknown): AdmissionUser {
+  if (!isMapping(info)) return { name: '', groups: [] };
+  const groups = Array.isArray(info.groups) ? info.groups.filter((group) => typeof group === 'string') : [];
+  return { name: textOf(info.username), groups };
+}
+
 /** Warnings of more than 256 characters may be cut, and all together of more than 4096 dropped (Kubernetes' API reference). */
-export function admissionResponse(uid: string, { refusal, patch = [], warnings = [] }: AdmissionAnswer): object {
+export function admissionResponse(uid: string, { refusal, forbidden = false, patch = [], warnings = [] }: AdmissionAnswer): object {
+  const why = forbidden ? { reason: 'Forbidden', code: 403 } : { reason: 'BadRequest', code: 400 };
   const patched = patch.length > 0 ? { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') } : {};
   const response = {
     uid,
     allowed: refusal === undefined,
-    ...(refusal === undefined ? patched : { status: { status: 'Failure', reason: 'BadRequest', code: 400, message: refusal } }),
+    ...(refusal === undefined ? patched : { status: { status: 'Failure', ...why, message: refusal } }),
     ...(warnings.length > 0 ? { warnings } : {}),
   };
   return { apiVersion: API_VERSION, kind: 'AdmissionReview', response };
@@ -61,6 +84,6 @@ function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-function invalid(reason: string, cause?: unknown): SallyportError {
+export function invalid(reason: string, cause?: unknown): SallyportError {
   return new SallyportError('admission-invalid', reason, { cause });
 }

@@ -18,11 +18,14 @@ const STALLED_MS = 60_000;
 /** API servers use few; each may hold a body. */
 const MOST_CONNECTIONS = 64;
 
+/** May throw `admission-invalid` for what is none of its business. */
+export type Answerer = (request: AdmissionRequest) => AdmissionAnswer | Promise<AdmissionAnswer>;
+
 export interface AdmissionServerOptions {
   readonly listen: SocketAddress;
   readonly tls: ServerTls;
   /** What answers at a path; undefined where nothing does. */
-  readonly answererAt: (path: string) => ((request: AdmissionRequest) => AdmissionAnswer) | undefined;
+  readonly answererAt: (path: string) => Answerer | undefined;
   /** An object was refused, or the answer failed. */
   readonly refused: (about: string, reason: string) => void;
 }
@@ -70,11 +73,15 @@ function contextOf({ cert, key }: ServerTls) {
 async function answer(request: IncomingMessage, options: AdmissionServerOptions): Promise<{ status: number; body: object }> {
   const path = new URL(request.url ?? '/', 'https://webhook').pathname;
   const answerer = options.answererAt(path);
-  if (!answerer) return { status: 404, body: { error: `${path}: there are /inject and /inject/net/NETWORK/cluster/CLUSTER` } };
+  if (!answerer)
+    return {
+      status: 404,
+      body: { error: `${path}: there are /inject, /inject/net/NETWORK/cluster/CLUSTER, /validate, and /guard with --guard-egress` },
+    };
   if (request.method !== 'POST') return { status: 405, body: { error: 'an AdmissionReview is sent by POST' } };
   try {
     const review = admissionRequest(await bodyOf(request));
-    const result = decided(answerer, review);
+    const result = await decided(answerer, review);
     if (result.refusal !== undefined) options.refused(nameOf(review), result.refusal);
     return { status: 200, body: admissionResponse(review.uid, result) };
   } catch (error) {
@@ -86,17 +93,18 @@ async function answer(request: IncomingMessage, options: AdmissionServerOptions)
 }
 
 /** What breaks here refuses: the pod comes again, and is not let in without its proxy. */
-function decided(answerer: (request: AdmissionRequest) => AdmissionAnswer, review: AdmissionRequest): AdmissionAnswer {
+async function decided(answerer: Answerer, review: AdmissionRequest): Promise<AdmissionAnswer> {
   try {
-    return answerer(review);
+    return await answerer(review);
   } catch (error) {
+    if (codeOf(error) === 'admission-invalid') throw error;
     return { refusal: `Sallyport failed to answer: ${messageOf(error)}` };
   }
 }
 
-function nameOf({ kind, namespace, object }: AdmissionRequest): string {
+function nameOf({ kind, namespace, name, object }: AdmissionRequest): string {
   const metadata = (object as { metadata?: { name?: unknown; generateName?: unknown } } | null | undefined)?.metadata;
-  return `${kind} ${namespace}/${String(metadata?.name ?? metadata?.generateName ?? '')}`;
+  return `${kind} ${namespace}/${String(metadata?.name ?? metadata?.generateName ?? name)}`;
 }
 
 /** Throws `admission-too-large`, and what the connection throws. */

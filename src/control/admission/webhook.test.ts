@@ -1,17 +1,13 @@
 /** The webhook of a controller, asked over HTTPS as an API server asks. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { type IncomingMessage, request } from 'node:http';
-import { request as secureRequest } from 'node:https';
-import { type AddressInfo, createServer } from 'node:net';
+import { writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { TLSSocket } from 'node:tls';
 import { newAuthorityFiles } from '../../ca/authority.ts';
-import { OPTIONS } from '../../kube/injection/testing.ts';
-import { startedController } from '../serving/testing.ts';
 import { injectPath } from './inject.ts';
+import { startedWebhook } from './testing.ts';
 
 const MESH = `
 apiVersion: v1
@@ -36,32 +32,7 @@ function review(object: unknown, more: object = {}) {
   return { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: asked };
 }
 
-interface Answer {
-  readonly status: number | undefined;
-  readonly body: { response?: Record<string, unknown>; error?: string };
-  readonly certificate: string;
-}
-
-async function started(t: TestContext, service?: string) {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  const { mesh: _mesh, ...injection } = OPTIONS;
-  const controller = await startedController(t, MESH, { service, webhook: { listen: { address: '127.0.0.1', port }, injection } });
-  const root = () => readFileSync(join(controller.ca, 'root-cert.pem'), 'utf8');
-  const ask = async (body: unknown, path = '/inject', method = 'POST'): Promise<Answer> => {
-    const where = { host: '127.0.0.1', port, path, method, agent: false, ca: root(), servername: service ?? 'istiod.istio-system.svc' };
-    const asked = secureRequest(where).end(typeof body === 'string' ? body : JSON.stringify(body));
-    const [given] = (await once(asked, 'response')) as [IncomingMessage];
-    const certificate = (given.socket as TLSSocket).getPeerCertificate().fingerprint256;
-    let text = '';
-    for await (const part of given) text += String(part);
-    return { status: given.statusCode, body: JSON.parse(text), certificate };
-  };
-  return { ...controller, ask, port };
-}
+const started = (t: TestContext, service?: string) => startedWebhook(t, MESH, { service });
 
 test('a pod gets its proxy, with what the mesh and the path say', async (t) => {
   const { ask } = await started(t);
@@ -112,7 +83,7 @@ test('what is no review is no answer', async (t) => {
   assert.equal((await ask('{')).status, 400);
   assert.match((await ask({ ...review(POD), apiVersion: 'admission.k8s.io/v1beta1' })).body.error ?? '', /admissionReviewVersions/);
   assert.equal((await ask({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview' })).status, 400);
-  assert.equal((await ask(review(POD), '/validate')).status, 404);
+  assert.equal((await ask(review(POD), '/valid')).status, 404);
   assert.equal((await ask(review(POD), '/inject/other/x')).status, 404);
   assert.equal((await ask('', '/inject', 'PUT')).status, 405);
   assert.equal((await ask(`"${'x'.repeat(7 * 1024 * 1024)}"`)).status, 413);

@@ -23,6 +23,8 @@ export interface ClusterDuties {
   readonly rootMaps: boolean;
   /** Name of the MutatingWebhookConfiguration whose webhooks are ours. */
   readonly webhookConfig: string | undefined;
+  /** Name of the ValidatingWebhookConfiguration whose webhooks are ours. */
+  readonly validationConfig: string | undefined;
   /** Tokens of this cluster's service accounts are taken. */
   readonly tokens: boolean;
   /** Gateways are deployed and statuses written; undefined: they are not. */
@@ -82,7 +84,7 @@ export class ClusterKeeper {
 
   /** From now on what others know the control plane by is kept. */
   keep(identities: Identities, trustDomain: () => string): void {
-    const { rootMaps, webhookConfig } = this.#duties;
+    const { rootMaps, webhookConfig, validationConfig } = this.#duties;
     const roots = () => identities.roots(trustDomain());
     if (rootMaps) {
       this.#maps = new RootMaps(this.#client, roots, this.#failed);
@@ -90,8 +92,12 @@ export class ClusterKeeper {
       this.#renew.push(() => maps.renew());
       this.#ends.push(() => maps.close());
     }
-    if (webhookConfig !== undefined) {
-      const bundle = new WebhookBundle(this.#client, webhookConfig, roots, this.#failed);
+    for (const [kind, name] of [
+      ['mutatingwebhookconfigurations', webhookConfig],
+      ['validatingwebhookconfigurations', validationConfig],
+    ] as const) {
+      if (name === undefined) continue;
+      const bundle = new WebhookBundle(this.#client, kind, name, roots, this.#failed);
       this.#renew.push(() => bundle.renew());
       this.#ends.push(() => bundle.close());
     }

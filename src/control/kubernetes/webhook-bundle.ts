@@ -4,10 +4,14 @@ import type { ApiClient } from '../../config/kubernetes/client.ts';
 import { followNamed } from './follow-named.ts';
 import { Upkeep } from './upkeep.ts';
 
-const PATH = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
+const GROUP = '/apis/admissionregistration.k8s.io/v1';
+
+/** As paths have it. */
+export type WebhookKind = 'mutatingwebhookconfigurations' | 'validatingwebhookconfigurations';
 
 export class WebhookBundle {
   readonly #client: ApiClient;
+  readonly #list: string;
   readonly #name: string;
   readonly #roots: () => string;
   readonly #upkeep: Upkeep;
@@ -15,13 +19,14 @@ export class WebhookBundle {
   /** As it is there: the bundle of each webhook, base64. */
   #bundles: readonly unknown[] = [];
 
-  /** @param name of the MutatingWebhookConfiguration @param roots PEM, what they are now */
-  constructor(client: ApiClient, name: string, roots: () => string, failed: (error: unknown) => void) {
+  /** @param name of the configuration @param roots PEM, what they are now */
+  constructor(client: ApiClient, kind: WebhookKind, name: string, roots: () => string, failed: (error: unknown) => void) {
     this.#client = client;
+    this.#list = `${GROUP}/${kind}`;
     this.#name = name;
     this.#roots = roots;
     this.#upkeep = new Upkeep(() => this.#write(), failed);
-    this.#end = followNamed(client, PATH, name, {
+    this.#end = followNamed(client, this.#list, name, {
       present: ({ webhooks }) => {
         const listed = Array.isArray(webhooks) ? webhooks.filter(isMapping) : [];
         this.#bundles = listed.map(({ clientConfig }) => (isMapping(clientConfig) ? clientConfig.caBundle : undefined));
@@ -50,6 +55,6 @@ export class WebhookBundle {
       bundle === wanted ? [] : [{ op: 'add', path: `/webhooks/${index}/clientConfig/caBundle`, value: wanted }],
     );
     if (operations.length === 0) return;
-    await this.#client.send('PATCH', `${PATH}/${encodeURIComponent(this.#name)}`, operations, 'application/json-patch+json');
+    await this.#client.send('PATCH', `${this.#list}/${encodeURIComponent(this.#name)}`, operations, 'application/json-patch+json');
   }
 }
