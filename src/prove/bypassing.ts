@@ -60,7 +60,9 @@ export function bypassing(files: SimulatedFiles, exempt: readonly string[], clus
     counterexamples: [],
     undecided: [],
     notes: [
-      ...(left.length > 0 ? [`${left.map(workloadName).join(', ')}: exempt, may leave, and may pass on what others send to it`] : []),
+      ...(left.length > 0
+        ? [`${namespacesOf(left)}: exempt; its workloads (${left.length}) may leave, and may pass on what others send to them`]
+        : []),
       ...(servers.length > 0 ? [`every workload reaches ${servers.map(serverText).join(', ')}, and what that passes on leaves`] : []),
     ],
     cells: workloads.length,
@@ -74,6 +76,9 @@ function serverText({ what, ip, port, protocol }: ReturnType<typeof clusterServe
 
 /** The end of a statement that does not hold for some workloads; empty where there is none of them. */
 export function exemption(left: readonly Workload[]): string {
-  const namespaces = [...new Set(left.map(({ namespace }) => namespace))].sort();
-  return namespaces.length === 0 ? '' : `, those of ${namespaces.join(', ')} exempt`;
+  return left.length === 0 ? '' : `, those of ${namespacesOf(left)} exempt`;
+}
+
+function namespacesOf(workloads: readonly Workload[]): string {
+  return [...new Set(workloads.map(({ namespace }) => namespace))].sort().join(', ');
 }

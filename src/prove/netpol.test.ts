@@ -153,7 +153,7 @@ test('verify agrees: open before, closed after, but for what is said to be exemp
     ],
   );
   assert.deepEqual(after[1]!.notes, [
-    'kube-system/kube-proxy: exempt, may leave, and may pass on what others send to it',
+    'kube-system: exempt; its workloads (1) may leave, and may pass on what others send to them',
     'every workload reaches DNS at 198.51.100.1:53 (TCP), DNS at 198.51.100.1:53 (UDP), the API server at 198.51.100.6:6443 (TCP), and what that passes on leaves',
   ]);
   assert.deepEqual(results(applied('', []), []), ['undecided', 'refuted'], 'kube-proxy is on its node');
