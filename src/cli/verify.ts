@@ -113,7 +113,7 @@ function render(
   if (groups.length > MOST_SHOWN) lines.push(`  … and ${groups.length - MOST_SHOWN} more ways (--output json has every call)`);
   for (const opening of openings.slice(0, MOST_SHOWN)) lines.push(`  ${openingText(opening)}`);
   if (openings.length > MOST_SHOWN) lines.push(`  … and ${openings.length - MOST_SHOWN} more`);
-  if (openings.length > 0) lines.push('  sallyport netpol prints the policies that close this.');
+  if (openings.some(({ closable }) => closable)) lines.push('  sallyport netpol prints the policies that close this.');
   for (const sentence of undecided.slice(0, MOST_SHOWN)) lines.push(`  undecided: ${sentence}`);
   if (undecided.length > MOST_SHOWN) lines.push(`  … and ${undecided.length - MOST_SHOWN} more that are undecided`);
   for (const note of notes) lines.push(`  note: ${note}`);

@@ -10,6 +10,9 @@ import type { AdversaryVerdict } from './verdict.ts';
 /** The namespaces of which nothing is said unless somebody asks: what is in them is the cluster's own, and many of its pods need the node's network. */
 export const EXEMPT: readonly string[] = ['kube-system'];
 
+/** How the ways end that no policy closes. */
+const UNHELD = 'where no NetworkPolicy holds it';
+
 type Workload = Pick<ProxyIdentity, 'namespace' | 'name' | 'labels'>;
 
 /** Returns how a workload leaves the cluster past its sidecar, the rest of a sentence; undefined where it can't. */
@@ -22,9 +25,8 @@ export function waysPast(
   const onNodes = new Set(podsOnNodes(mesh.snapshot.list('Pod')));
   const machines = new Set(mesh.snapshot.list('WorkloadEntry').map(({ metadata }) => workloadName(metadata)));
   return (workload) => {
-    if (machines.has(workloadName(workload))) return 'connects to anything: it is a WorkloadEntry and no pod, so no NetworkPolicy holds it';
-    if (onNodes.has(workloadName(workload)))
-      return 'connects to anything: it is on the network of its node (hostNetwork), where no NetworkPolicy holds it';
+    if (machines.has(workloadName(workload))) return `connects to anything: it is a WorkloadEntry and no pod, ${UNHELD}`;
+    if (onNodes.has(workloadName(workload))) return `connects to anything: it is on the network of its node (hostNetwork), ${UNHELD}`;
     const way = openEgress(policies, workload, clusterRanges, (ip, port) => servers.has(`${ip} ${port}`));
     if (!way || isInsideCluster(way.ip, clusterRanges)) return undefined;
     const why = way.policy
@@ -50,7 +52,7 @@ export function bypassing(files: SimulatedFiles, exempt: readonly string[], clus
     const how = wayOf(workload);
     if (how !== undefined) open.set(how, [...(open.get(how) ?? []), workloadName(workload)]);
   }
-  const openings = [...open].map(([how, names]) => ({ workloads: names, how }));
+  const openings = [...open].map(([how, names]) => ({ workloads: names, how, closable: !how.endsWith(UNHELD) }));
   const left = all.filter(({ namespace }) => exempt.includes(namespace));
   const servers = clusterServers(mesh);
   return {
