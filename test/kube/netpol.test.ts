@@ -76,9 +76,13 @@ const leaves = async (name: string, namespace = 'ways') => (await node.shell(nam
 const asks = async (name: string) =>
   (await node.shell(name, `timeout 5 nslookup outside.example ${OUTSIDE}`, 'ways')).includes('198.51.100.1');
 /** Of the init container, which tries until it is refused, at most so often. */
-const initially = async (name: string) => (await node.kubectl(['-n', 'ways', 'logs', name, '-c', 'early'])).trim().split('\n').at(-1);
+const initially = async (name: string): Promise<string> => {
+  const { status } = await node.get('pod', name, '-n', 'ways');
+  const all: { name: string; state: { terminated?: { message?: string } } }[] = status.initContainerStatuses;
+  return all.find((each) => each.name === 'early')?.state.terminated?.message?.trim() ?? 'nothing';
+};
 const initPod = (name: string, most: number) => {
-  const command = `for i in $(seq ${most}); do if ${PROBE} | grep -q PONG; then said=open; else said=closed; fi; echo $said; [ $said = closed ] && exit 0; done; exit 0`;
+  const command = `for i in $(seq ${most}); do if ${PROBE} | grep -q PONG; then said=open; else said=closed; fi; echo $said >/dev/termination-log; [ $said = closed ] && exit 0; done; exit 0`;
   return pod(name, { initContainers: [early(command)] });
 };
 async function made(text: string, namespace: string): Promise<void> {
