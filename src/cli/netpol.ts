@@ -2,10 +2,16 @@
 
 import { Command } from 'commander';
 import type { SourceOptions } from '../inputs/reader.ts';
+import { printable } from '../lib/printable.ts';
 import { policiesFor } from '../prove/netpol.ts';
 import { EXIT } from './exit.ts';
+import { exemptOption } from './options.ts';
 import { printData } from './print.ts';
 import { addSourceOptions, answerFrom, demandSource } from './source-options.ts';
+
+interface NetpolOptions extends SourceOptions {
+  readonly exempt?: readonly string[];
+}
 
 export function netpolCommand(): Command {
   const command = new Command('netpol')
@@ -13,19 +19,23 @@ export function netpolCommand(): Command {
     .description(
       'Prints policies by which only the gateways of the configuration leave the cluster; workloads reach the mesh and DNS. Check them with verify.',
     )
-    .argument('[path...]', 'files and folders with the configuration; - for stdin');
-  return addSourceOptions(command).action((paths: string[], options: SourceOptions) =>
+    .argument('[path...]', 'files and folders with the configuration; - for stdin')
+    .addOption(exemptOption('namespace that is left as it is'));
+  return addSourceOptions(command).action((paths: string[], options: NetpolOptions) =>
     answerFrom(async (reader) => {
       demandSource(paths, options, 'files or folders');
       const files = await reader.simulated(paths, options);
       reader.demandSound();
       const { stringify } = await import('yaml');
-      printData(
-        policiesFor(files)
-          .map((policy) => stringify(policy))
-          .join('---\n'),
-      );
+      const { policies, notes } = policiesFor(files, options.exempt);
+      const text = policies.map((policy) => stringify(policy)).join('---\n');
+      printData(`${notes.map((note) => `# ${oneLine(note)}\n`).join('')}${text}`);
       return EXIT.fine;
     }),
   );
+}
+
+/** Names in it are others': none begins a line of its own. */
+function oneLine(note: string): string {
+  return printable(note).replaceAll('\n', '\\n');
 }

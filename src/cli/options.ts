@@ -1,6 +1,6 @@
 /** Values of options, checked. */
 
-import { InvalidArgumentError, type Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { parseRange } from '../lib/ip.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 
@@ -91,4 +91,10 @@ export function repeatable(value: string, all: readonly string[]): string[] {
 export function rangesOption(value: string, all: readonly string[]): string[] {
   if (!parseRange(value)) throw new InvalidArgumentError('it is an address or a range, e.g. 10.0.0.0/8.');
   return repeatable(value, all);
+}
+
+/** `--exempt`, of a namespace for which `what` says what follows. */
+export function exemptOption(what: string): Option {
+  const parse = (value: string, all: readonly string[] = []) => (value === '' ? all : repeatable(kubeNameOption(value), all));
+  return new Option('--exempt <namespace>', `${what} (repeatable; kube-system unless said otherwise, '' for none)`).argParser(parse);
 }

@@ -16,7 +16,7 @@ import { type Stated, verifyMesh } from '../prove/verify.ts';
 import { REVIEW_OUTPUTS, type Review, type ReviewOutput, writeReview } from './answer.ts';
 import type { Paint } from './colours.ts';
 import { EXIT } from './exit.ts';
-import { choiceOption, rangesOption } from './options.ts';
+import { choiceOption, exemptOption, rangesOption } from './options.ts';
 import { withProgress } from './progress.ts';
 import { expectShortRun } from './short-run.ts';
 import { addSourceOptions, answerFrom, demandSource } from './source-options.ts';
@@ -24,6 +24,7 @@ import { addSourceOptions, answerFrom, demandSource } from './source-options.ts'
 interface VerifyOptions extends SourceOptions {
   readonly statements?: string;
   readonly clusterCidr: readonly string[];
+  readonly exempt?: readonly string[];
   readonly maxCells: number;
   readonly adversary: 'captured' | 'bypassing' | 'both';
   readonly output: ReviewOutput;
@@ -44,6 +45,7 @@ export function verifyCommand(): Command {
       'both',
     )
     .option('--cluster-cidr <range>', "the cluster's own addresses (repeatable; by default the private ranges)", rangesOption, [])
+    .addOption(exemptOption('namespace whose workloads without a sidecar are left out of what is proved'))
     .option('--max-cells <n>', 'cells to judge before the rest counts as undecided', cellsOption, 1_000_000);
   return addSourceOptions(command)
     .option('-o, --output <format>', REVIEW_OUTPUTS.join(', '), choiceOption(...REVIEW_OUTPUTS), 'text')
@@ -65,7 +67,7 @@ function cellsOption(text: string): number {
 }
 
 async function judge(reader: Reader, paths: readonly string[], options: VerifyOptions): Promise<AdversaryVerdict[]> {
-  const { adversary, statements, clusterCidr, maxCells } = options;
+  const { adversary, statements, clusterCidr, exempt, maxCells } = options;
   if (statements !== undefined && adversary === 'bypassing') {
     const why = 'statements of a file are about applications whose traffic is captured, and nothing would be proved';
     throw new SallyportError('usage', `${why}: leave out --adversary bypassing, or --statements`);
@@ -73,9 +75,10 @@ async function judge(reader: Reader, paths: readonly string[], options: VerifyOp
   const files = await reader.simulated(paths, options);
   const stated = statements === undefined ? undefined : await readStatements(reader, statements, files, options);
   const ranges = clusterCidr.length > 0 && { clusterRanges: clusterCidr };
+  const namespaces = exempt && { exempt };
   return withProgress((tell) => {
     const progress = (cells: number) => tell(() => `${cells} cells judged`);
-    return verifyMesh(files, { adversary, stated, maxCells, progress, ...ranges });
+    return verifyMesh(files, { adversary, stated, maxCells, progress, ...ranges, ...namespaces });
   });
 }
 
@@ -110,7 +113,7 @@ function render(
   if (groups.length > MOST_SHOWN) lines.push(`  … and ${groups.length - MOST_SHOWN} more ways (--output json has every call)`);
   for (const opening of openings.slice(0, MOST_SHOWN)) lines.push(`  ${openingText(opening)}`);
   if (openings.length > MOST_SHOWN) lines.push(`  … and ${openings.length - MOST_SHOWN} more`);
-  if (openings.length > 0) lines.push('  sallyport netpol prints the policies that close this.');
+  if (openings.some(({ closable }) => closable)) lines.push('  sallyport netpol prints the policies that close this.');
   for (const sentence of undecided.slice(0, MOST_SHOWN)) lines.push(`  undecided: ${sentence}`);
   if (undecided.length > MOST_SHOWN) lines.push(`  … and ${undecided.length - MOST_SHOWN} more that are undecided`);
   for (const note of notes) lines.push(`  note: ${note}`);
@@ -129,7 +132,7 @@ function groupText({ workloads, destinations, way, origins }: CounterexampleGrou
 const CODES: Readonly<Record<string, string>> = {
   proved: 'The statement holds for all calls.',
   refuted: 'Calls break the statement.',
-  note: 'The statement speaks of something that there is not.',
+  note: 'What whoever reads the answer should know.',
   undecided: 'Whether calls break the statement is not known.',
 };
 

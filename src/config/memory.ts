@@ -5,11 +5,13 @@ import { Store } from './store.ts';
 interface MemoryOptions extends DecodeOptions {
   /** What positions call the text. */
   readonly file?: string;
+  /** Whether the text has all that there is, as of a cluster. */
+  readonly complete?: boolean;
 }
 
 /** The snapshot of objects written as YAML or JSON in a string. */
 export function snapshotFromText(text: string, options: MemoryOptions = {}): Snapshot {
-  const store = new Store();
+  const store = new Store(options.complete);
   const file = options.file ?? 'inline.yaml';
   store.set(file, decodeDocuments(text, file, options));
   return store.snapshot();

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { stringify } from 'yaml';
 import { snapshotFromText } from '../config/memory.ts';
-import { egressOnlyThroughGateways, isInsideCluster, openEgress } from './network-policy.ts';
+import { isInsideCluster, openEgress } from './network-policy.ts';
 
 const CLUSTER = ['10.0.0.0/8'];
 const POD = { namespace: 'default', labels: { app: 'web', tier: 'front' } };
@@ -52,14 +51,15 @@ test('a port of the rule is named', () => {
   assert.equal(open('{podSelector: {}, policyTypes: [Egress], egress: [{ports: [{port: 443}]}]}')?.port, 443);
 });
 
-test('what is written closes the way out for all but the gateways', () => {
-  const gateway = { namespace: 'istio-system', labels: { istio: 'egressgateway' } };
-  const written = egressOnlyThroughGateways({ namespaces: ['default', 'istio-system'], gateways: [gateway] });
-  const list = snapshotFromText(written.map((policy) => stringify(policy)).join('---\n')).list('NetworkPolicy');
-  assert.equal(list.length, 3);
-  assert.equal(openEgress(list, POD, CLUSTER), undefined);
-  assert.equal(openEgress(list, { namespace: 'istio-system', labels: { app: 'other' } }, CLUSTER), undefined);
-  assert.equal(openEgress(list, gateway, CLUSTER)?.policy?.metadata.name, 'egress-gateway-leaves');
+test('a server of the cluster is none outside of it, at its port alone', () => {
+  const serves = (ip: string, port: number) => ip === '203.0.113.9' && port === 6443;
+  const found = (rule: string) => openEgress(policies(`{podSelector: {}, policyTypes: [Egress], egress: [${rule}]}`), POD, CLUSTER, serves);
+  const to = 'to: [{ipBlock: {cidr: 203.0.113.9/32}}]';
+  assert.equal(found(`{${to}, ports: [{port: 6443}]}`), undefined);
+  assert.equal(found(`{${to}, ports: [{port: 6443}, {port: 443}]}`)?.ip, '203.0.113.9');
+  assert.equal(found(`{${to}, ports: [{port: 6443, endPort: 6444}]}`)?.ip, '203.0.113.9');
+  assert.equal(found(`{${to}}`)?.ip, '203.0.113.9');
+  assert.equal(found('{to: [{ipBlock: {cidr: 203.0.113.8/31}}], ports: [{port: 6443}]}')?.ip, '203.0.113.8');
 });
 
 test('an address of the cluster', () => {

@@ -101,6 +101,6 @@ test('what a proxy is told: of the workload that is named, or of the only one', 
 
 test('network policies are for every namespace of the files but kube-system', () => {
   const more = `${podText('dns', '10.0.0.3', { namespace: 'kube-system' })}\napiVersion: v1\nkind: Namespace\nmetadata: {name: empty}\n---`;
-  const policies = policiesFor(files(TEXT + more)) as { metadata: { namespace: string } }[];
+  const policies = policiesFor(files(TEXT + more)).policies as { metadata: { namespace: string } }[];
   assert.deepEqual([...new Set(policies.map(({ metadata }) => metadata.namespace))].sort(), ['default', 'empty', 'istio-system']);
 });

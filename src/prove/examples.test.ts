@@ -26,7 +26,7 @@ for (const name of names) {
     assert.deepEqual(results(files), ['captured proved', 'bypassing refuted']);
     const policies = snapshotFromText(
       policiesFor(files)
-        .map((policy) => JSON.stringify(policy))
+        .policies.map((policy) => JSON.stringify(policy))
         .join('\n---\n'),
     );
     assert.deepEqual(results(simulateFiles(new Layered(snapshot, policies), mesh)), ['captured proved', 'bypassing proved']);

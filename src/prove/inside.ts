@@ -1,5 +1,6 @@
 /** What belongs to the mesh: the addresses inside it, and the gateways by which calls may leave it. */
 import { isInsideCluster } from '../kube/network-policy.ts';
+import { clusterServers } from './cluster-servers.ts';
 import type { SimulatedFiles } from './simulated.ts';
 
 /** Ranges that are the cluster's own unless said otherwise: private addresses, and those of the loopback mesh of `up`. */
@@ -14,10 +15,12 @@ export const CLUSTER_RANGES: readonly string[] = [
 ];
 
 /**
- * The addresses inside the mesh: those of Pods, and those of WorkloadEntries, Services and endpoints that lie in the cluster's own ranges.
+ * The addresses inside the mesh: those of Pods, and those of WorkloadEntries, Services and endpoints that lie in the cluster's own ranges,
+ * and those of its API server and name servers.
  * The ranges are asked because a ServiceEntry or an EndpointSlice may claim of any address in the world that it is inside.
  */
-export function insideAddresses({ mesh: { registry } }: SimulatedFiles, clusterRanges: readonly string[] = CLUSTER_RANGES): Set<string> {
+export function insideAddresses({ mesh }: SimulatedFiles, clusterRanges: readonly string[] = CLUSTER_RANGES): Set<string> {
+  const { registry } = mesh;
   const pods = registry.workloads.filter(({ kind }) => kind === 'Pod').flatMap(({ addresses }) => addresses);
   const claimed = new Set<string>(registry.workloads.flatMap(({ addresses }) => addresses));
   for (const service of registry.services) {
@@ -26,7 +29,12 @@ export function insideAddresses({ mesh: { registry } }: SimulatedFiles, clusterR
     for (const port of service.ports) for (const { address } of registry.endpoints(service, port)) claimed.add(address);
   }
   const allocated = registry.services.flatMap(({ meshExternal, autoAddresses }) => (meshExternal ? [] : autoAddresses));
-  return new Set([...pods, ...allocated, ...[...claimed].filter((address) => isInsideCluster(address, clusterRanges))]);
+  return new Set([
+    ...pods,
+    ...allocated,
+    ...clusterServers(mesh).map(({ ip }) => ip),
+    ...[...claimed].filter((address) => isInsideCluster(address, clusterRanges)),
+  ]);
 }
 
 /** Recognizes a gateway by the `namespace/name` of its router, or by a cluster whose Service has no endpoints but gateways. */

@@ -70,8 +70,9 @@ export function simulateFiles(files: Snapshot, config: MeshConfig, meshPosition?
   const machines = new Set<ProxyIdentity>();
   for (const workload of registry.workloads) {
     const identity = identityOf(workload, selectors);
-    const why = identity.type === 'sidecar' ? bareness(workload, namespaces, complete) : undefined;
-    if (why !== undefined) bare.push({ identity, why });
+    // In a cluster a Gateway makes no proxy of a pod that has none.
+    const why = complete || identity.type === 'sidecar' ? bareness(workload, namespaces, complete) : undefined;
+    if (why !== undefined) bare.push({ identity: { ...identity, type: 'sidecar' }, why });
     else identities.push(identity);
     if (isMachine(workload)) machines.add(identity);
   }

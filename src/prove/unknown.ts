@@ -8,6 +8,7 @@ import { refusedHosts, refusedServerNames } from '../api/webhook.ts';
 import { type Finding, formatPosition } from '../lib/finding.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import { originText } from '../lib/origin.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type SimulatedFiles, workloadName } from './simulated.ts';
 
 /** The codes of errors in objects of the Gateway API that are in force all the same. */
@@ -18,15 +19,15 @@ export function isBroken({ level, code }: Finding): boolean {
   return level === 'Error' && !IN_FORCE.has(code);
 }
 
-/** What is not known, a sentence each. */
-export function unknownTo(files: SimulatedFiles): string[] {
+/** What is not known, a sentence each. `past` are the workloads whose calls past a sidecar count. */
+export function unknownTo(files: SimulatedFiles, past: readonly PastSidecar[] = pastSidecars(files)): string[] {
   const broken = files.mesh.snapshot.findings
     .filter((finding) => isBroken(finding) && finding.code !== UNREAD)
     .map(
       ({ origin, position }) =>
         `${originText(origin)}${position ? ` (${formatPosition(position)})` : ''} is not valid: what it would do is not known`,
     );
-  return [...new Set(broken), ...unreadIn(files), ...unsimulatedIn(files)];
+  return [...new Set(broken), ...unreadIn(files), ...unsimulatedIn(files, past)];
 }
 
 const UNREAD: DecodingCode = 'SP0016';
@@ -39,7 +40,11 @@ export function unreadIn({ mesh: { snapshot } }: SimulatedFiles): string[] {
 }
 
 /** What is valid and not simulated, a sentence each. */
-export function unsimulatedIn({ mesh: { snapshot, config }, proxies, bare }: SimulatedFiles): string[] {
+export function unsimulatedIn(files: SimulatedFiles, past: readonly PastSidecar[] = pastSidecars(files)): string[] {
+  const {
+    mesh: { snapshot, config },
+    proxies,
+  } = files;
   const patches = snapshot
     .list('EnvoyFilter')
     .filter(({ metadata, spec }) =>
@@ -68,17 +73,27 @@ export function unsimulatedIn({ mesh: { snapshot, config }, proxies, bare }: Sim
   ].map((resource) => `${resourceText(resource)} is refused by a cluster's webhook and in force where none is asked: analyze says why`);
   const selected =
     config.discoverySelectors.length > 0 ? ['discoverySelectors of the MeshConfig leave namespaces out: which ones is not known'] : [];
-  const bareNames = new Set(bare.map(({ identity }) => workloadName(identity)));
-  const captured = snapshot.list('Pod').filter(({ metadata }) => !bareNames.has(workloadName(metadata)));
+  return [...patches, ...revisions, ...ambient, ...unread, ...refused, ...selected, ...past.map(({ sentence }) => sentence)];
+}
+
+/** A workload some of whose calls no sidecar takes. */
+interface PastSidecar {
+  readonly workload: ProxyIdentity;
+  readonly sentence: string;
+}
+
+/** The pods that have no sidecar, and those that say that some of their traffic goes past it. */
+export function pastSidecars({ mesh: { snapshot }, proxies, bare }: SimulatedFiles): PastSidecar[] {
+  const pods = new Map(snapshot.list('Pod').map((pod) => [workloadName(pod.metadata), pod]));
   return [
-    ...patches,
-    ...revisions,
-    ...ambient,
-    ...unread,
-    ...refused,
-    ...selected,
-    ...bare.map(({ identity, why }) => `Pod ${workloadName(identity)} has no sidecar (it ${why}): NetworkPolicies alone hold it`),
-    ...captured.flatMap(uncaptured),
+    ...bare.map(({ identity, why }) => ({
+      workload: identity,
+      sentence: `Pod ${workloadName(identity)} has no sidecar (it ${why}): NetworkPolicies alone hold it`,
+    })),
+    ...proxies.flatMap((workload) => {
+      const pod = pods.get(workloadName(workload));
+      return pod ? uncaptured(pod).map((sentence) => ({ workload, sentence })) : [];
+    }),
   ];
 }
 

@@ -15,4 +15,6 @@ export interface Opening {
   readonly workloads: readonly string[];
   /** What each of them does, and why it can: the rest of the sentence. */
   readonly how: string;
+  /** Whether NetworkPolicies could close it. */
+  readonly closable: boolean;
 }

@@ -215,7 +215,7 @@ test('a file of statements: each form, and what is none', () => {
 });
 
 test('what netpol writes closes the way round the sidecar', () => {
-  const policies = policiesFor(files(PATTERN)).map((policy) => stringify(policy));
+  const policies = policiesFor(files(PATTERN)).policies.map((policy) => stringify(policy));
   const verdicts = verifyMesh(files(`${PATTERN}\n${policies.join('---\n')}`), { ...OPTIONS, adversary: 'both' });
   assert.deepEqual(
     verdicts.map(({ result }) => result),

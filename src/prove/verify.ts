@@ -1,13 +1,14 @@
 /** `verify`: statements about all calls, each proved, or refuted by a call that breaks it. */
-import { isInsideCluster, openEgress } from '../kube/network-policy.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type Statement, verify } from '../simulate/verify.ts';
+import { bypassing, EXEMPT, exemption, waysPast } from './bypassing.ts';
 import { callersOf } from './callers.ts';
 import { equivalence } from './equivalence.ts';
 import { CLUSTER_RANGES, gatewaysOf, insideAddresses } from './inside.ts';
 import { locatedTrace } from './origins.ts';
 import type { SimulatedFiles } from './simulated.ts';
 import { onlyThroughGateways } from './statements.ts';
-import { unknownTo } from './unknown.ts';
+import { pastSidecars, unknownTo } from './unknown.ts';
 import type { AdversaryVerdict } from './verdict.ts';
 import { callerClasses } from './workload-classes.ts';
 
@@ -24,6 +25,8 @@ export interface VerifyOptions {
   readonly stated?: Stated;
   /** The cluster's own addresses, as CIDR. By default the private ranges. */
   readonly clusterRanges?: readonly string[];
+  /** Namespaces of whose workloads without a sidecar nothing is proved. By default kube-system. */
+  readonly exempt?: readonly string[];
   /** Cells to judge before the rest counts as undecided. */
   readonly maxCells: number;
   /** Told how many cells were judged so far. */
@@ -33,16 +36,24 @@ export interface VerifyOptions {
 /** One verdict a statement. Statements of the user's own are about captured applications. */
 export function verifyMesh(
   files: SimulatedFiles,
-  { adversary, stated, clusterRanges = CLUSTER_RANGES, maxCells, progress }: VerifyOptions,
+  { adversary, stated, clusterRanges = CLUSTER_RANGES, exempt = EXEMPT, maxCells, progress }: VerifyOptions,
 ): AdversaryVerdict[] {
   const verdicts: AdversaryVerdict[] = [];
   if (adversary !== 'bypassing') {
     const { statements, equivalentTo }: Stated = stated ?? { statements: [onlyThroughGateways(gatewaysOf(files))], equivalentTo: [] };
-    verdicts.push(...verifyFiles(files, statements, maxCells, clusterRanges, progress));
+    // What NetworkPolicies keep in the cluster leaves it by gateways alone; what else it may call, and whom it may pass for, is not known.
+    const wayOf = waysPast(files, clusterRanges);
+    const isHeld = (workload: ProxyIdentity) => stated === undefined && wayOf(workload) === undefined;
+    verdicts.push(...verifyFiles(files, statements, maxCells, { clusterRanges, exempt, isHeld, progress }));
     for (const { name, files: other } of equivalentTo) verdicts.push(equivalence(files, other, name));
   }
-  if (adversary !== 'captured' && !stated) verdicts.push(bypassing(files, clusterRanges));
+  if (adversary !== 'captured' && !stated) verdicts.push(bypassing(files, exempt, clusterRanges));
   return verdicts;
+}
+
+interface VerifyFilesOptions extends Pick<VerifyOptions, 'clusterRanges' | 'exempt' | 'progress'> {
+  /** Whether a statement holds for a workload whatever goes past its sidecar. By default for none. */
+  readonly isHeld?: (workload: ProxyIdentity) => boolean;
 }
 
 /** Judges statements over every call that the files' sidecars take. */
@@ -50,10 +61,11 @@ export function verifyFiles(
   files: SimulatedFiles,
   statements: readonly Statement[],
   maxCells: number,
-  clusterRanges: readonly string[] = CLUSTER_RANGES,
-  progress?: VerifyOptions['progress'],
+  { clusterRanges = CLUSTER_RANGES, exempt = EXEMPT, isHeld = () => false, progress }: VerifyFilesOptions = {},
 ): AdversaryVerdict[] {
   const { mesh, simulated } = files;
+  const open = pastSidecars(files).filter(({ workload }) => !isHeld(workload));
+  const left = open.flatMap(({ workload }) => (exempt.includes(workload.namespace) ? [workload] : []));
   const classes = callerClasses(mesh, callersOf(files)).map((members) => {
     const workloads = members.map(({ namespace, name }) => `${namespace}/${name}`);
     return { proxy: files.proxyOf(members[0]!), workloads };
@@ -65,40 +77,17 @@ export function verifyFiles(
     statements,
     isInside: (ip: string) => inside.has(ip),
     maxCells,
-    unknown: unknownTo(files),
+    unknown: unknownTo(
+      files,
+      open.filter(({ workload }) => !left.includes(workload)),
+    ),
     progress,
   };
   return verify(input).map((verdict) => ({
     ...verdict,
+    statement: `${verdict.statement}${exemption(left)}`,
     counterexamples: verdict.counterexamples.map((example) => ({ ...example, trace: locatedTrace(example.trace, mesh.snapshot) })),
     adversary: 'captured',
     openings: [],
   }));
-}
-
-/** A workload that does not use its sidecar is held by NetworkPolicies alone. */
-function bypassing({ mesh, proxies, bare }: SimulatedFiles, clusterRanges: readonly string[]): AdversaryVerdict {
-  const policies = mesh.snapshot.list('NetworkPolicy');
-  const open = new Map<string, string[]>();
-  const workloads = [...proxies.filter(({ type }) => type === 'sidecar'), ...bare.map(({ identity }) => identity)];
-  for (const { namespace, name, labels } of workloads) {
-    const way = openEgress(policies, { namespace, labels }, clusterRanges);
-    if (!way || isInsideCluster(way.ip, clusterRanges)) continue;
-    const why = way.policy
-      ? `NetworkPolicy ${way.policy.metadata.namespace}/${way.policy.metadata.name} allows it`
-      : 'no NetworkPolicy restricts its egress';
-    const how = `connects to ${way.ip}${way.port ? `:${way.port}` : ', any port,'} past its sidecar: ${why}`;
-    open.set(how, [...(open.get(how) ?? []), `${namespace}/${name}`]);
-  }
-  const openings = [...open].map(([how, names]) => ({ workloads: names, how }));
-  return {
-    adversary: 'bypassing',
-    statement: 'no workload that goes round its sidecar leaves the cluster',
-    result: openings.length > 0 ? 'refuted' : 'proved',
-    counterexamples: [],
-    undecided: [],
-    notes: [],
-    cells: workloads.length,
-    openings,
-  };
 }

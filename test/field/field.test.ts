@@ -75,8 +75,7 @@ const UNSERVED: Readonly<Record<string, string>> = {
   'a waypoint':
     'apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: { name: w, namespace: a }\nspec: { gatewayClassName: istio-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] }\n',
   'a WasmPlugin': 'apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: { name: w, namespace: a }\nspec: { url: x }\n',
-  'a TrafficExtension':
-    'apiVersion: extensions.istio.io/v1alpha1\nkind: TrafficExtension\nmetadata: { name: t, namespace: a }\nspec: {}\n',
+  'a TrafficExtension': 'apiVersion: extensions.istio.io/v1alpha1\nkind: TrafficExtension\nmetadata: { name: t, namespace: a }\nspec: {}\n',
   'an XListenerSet':
     'apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: XListenerSet\nmetadata: { name: l, namespace: a }\nspec: {}\n',
 };
