@@ -214,6 +214,10 @@ function meshAttachments(input: ConvertInput, virtualService: VirtualService, pr
       problems.add(path, `a route on the mesh has a Service or ServiceEntry for parent, and none declares ${host}`);
       continue;
     }
+    if (host.startsWith('*') && virtualService.spec.http.length > 0) {
+      problems.add(path, `routes of HTTP do not hold for the wildcard ${host} of a ServiceEntry`);
+      continue;
+    }
     const other = claims
       .get('mesh')
       ?.overlapping(host)

@@ -48,6 +48,7 @@ test('workloads that go round their sidecars in one way are told once', () => {
     {
       workloads: ['default/a', 'default/bb'],
       how: 'connects to 203.0.113.1, any port, past its sidecar: no NetworkPolicy restricts its egress',
+      closable: true,
     },
   ]);
 });
