@@ -1,6 +1,6 @@
 /**
  * A real node with a kubelet, on which pods run, for the tests of this folder: the lab beside the repository (`../shared/kube`), with the product's image, Istio's
- * CRDs, and a DNS server in the place of a cluster's. The node is left running: others may use it.
+ * CRDs, and a DNS server in the place of a cluster's. The node is left running, for the next file: it is one file's at a time (`scripts/test.ts`).
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
