@@ -201,12 +201,9 @@ test('what must go on does: DNS, API server, control plane, webhook, probes, the
   await made(CAPTURED.replaceAll('"captured"', '"later"'), 'ways');
   await node.ready('later', 'ways');
   const service = (await node.get('service', 'captured', '-n', 'ways')).spec.clusterIP;
-  const get = () =>
-    node.shell(
-      'later',
-      `printf 'GET / HTTP/1.1\\r\\nHost: captured.ways\\r\\nConnection: close\\r\\n\\r\\n' | nc -w 5 ${service} 80`,
-      'ways',
-    );
+  // The connection stays open until the answer is there: a proxy takes a client that has said its last for one that is gone.
+  const request = 'GET / HTTP/1.1\r\nHost: captured.ways\r\nConnection: close\r\n\r\n';
+  const get = () => node.speak('later', ['nc', service, '80'], request, /served/, 'ways');
   await node.until('a call within the mesh', get, (said) => said.includes('served'));
   await node.until('through the gateway', throughGateway, Boolean);
 });
