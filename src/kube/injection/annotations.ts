@@ -4,7 +4,12 @@ import { portList, type ReadList, rangeList } from '../capture/lists.ts';
 
 export type Annotations = Readonly<Record<string, string>>;
 
-const BOOLEANS: Readonly<Record<string, boolean>> = { true: true, false: false, 1: true, 0: false };
+const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
+  ['true', true],
+  ['false', false],
+  ['1', true],
+  ['0', false],
+]);
 /** Of Kubernetes: `apimachinery/pkg/api/resource`. */
 const QUANTITY = /^\d+(?:\.\d*)?(?:[munkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?$/;
 
@@ -15,7 +20,7 @@ function invalid(name: string, value: string, demand: string): SallyportError {
 export function booleanIn(annotations: Annotations, name: string): boolean | undefined {
   const text = annotations[name];
   if (text === undefined) return undefined;
-  const value = BOOLEANS[text.toLowerCase()];
+  const value = BOOLEANS.get(text.toLowerCase());
   if (value === undefined) throw invalid(name, text, 'it has to be "true" or "false"');
   return value;
 }

@@ -107,6 +107,7 @@ test('what cannot be read or done is refused, with the annotation', () => {
     ['sidecar.istio.io/interceptionMode', 'TPROXY', /REDIRECT/],
     ['sidecar.istio.io/interceptionMode', 'OTHER', /one of REDIRECT, TPROXY, NONE/],
     ['sidecar.istio.io/nativeSidecar', 'maybe', /"true" or "false"/],
+    ['sidecar.istio.io/nativeSidecar', 'constructor', /"true" or "false"/],
     ['sidecar.istio.io/proxyCPU', '1\n', /quantity/],
     ['sallyport.dev/engine', 'nginx', /envoy, embedded/],
     ['proxy.istio.io/config', 'concurrency: many', /concurrency/],
