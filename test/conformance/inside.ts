@@ -87,7 +87,7 @@ async function main({ kubeconfig, image, engine, suite, folder }: Order): Promis
   const controller = new Program(['controller', '--kube', '--kubeconfig', kubeconfig, ...xds, ...gateways]);
   try {
     // A machine that does much beside this takes longer than a test waits.
-    await controller.says(/ready/).catch(() => controller.says(/ready/));
+    await controller.says(/: ready/).catch(() => controller.says(/: ready/));
     await classIsAccepted(client);
     const log = openSync(join(folder, 'suite.log'), 'w');
     const [program, ...args] = suite;

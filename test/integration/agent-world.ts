@@ -157,7 +157,7 @@ export async function agentWorld(t: TestContext) {
     async control() {
       const where = ['--xds', '0', '--xds-tls', `127.0.0.1:${xdsTls}`, '--status-address', `127.0.0.1:${controllerStatus}`];
       const program = run('controller', file, join(folder, 'telemetry.yaml'), '--ca', ca, ...where);
-      await program.says(/ready/);
+      await program.says(/: ready/);
       return program;
     },
     /** A file with a token of the workload. */

@@ -105,7 +105,7 @@ export async function world(t: TestContext) {
     folder,
     async control(...args: string[]) {
       const program = run('controller', file, '--xds', String(xds), '--status-address', String(status), ...args);
-      await program.says(/ready/);
+      await program.says(/: ready/);
       return program;
     },
     async states() {

@@ -78,7 +78,7 @@ test('an Envoy dies with the Sallyport that is killed; the next start clears its
 }, async (t) => {
   const { temporary, start } = await place(t);
   const first = start();
-  await first.says(/ready/);
+  await first.says(/: ready/);
   const [pid, ...others] = runningFrom(temporary);
   assert.ok(pid !== undefined);
   assert.deepEqual(others, []);
@@ -89,7 +89,7 @@ test('an Envoy dies with the Sallyport that is killed; the next start clears its
   while (runningFrom(temporary).length > 0) await delay(10);
 
   const second = start();
-  await second.says(/ready/);
+  await second.says(/: ready/);
   assert.equal(runningFrom(temporary).length, 1);
   const now = folders(temporary);
   assert.equal(now.length, 1);
@@ -102,7 +102,7 @@ test('an Envoy dies with the Sallyport that is killed; the next start clears its
 test('an Envoy that was left behind all the same is ended by the next start', { skip, timeout: 90_000 }, async (t) => {
   const { temporary, start } = await place(t);
   const first = start();
-  await first.says(/ready/);
+  await first.says(/: ready/);
   const [pid] = runningFrom(temporary);
   // As if the kernel had not heard of it: its owner is another process, which is gone.
   const [folder] = folders(temporary);
@@ -137,7 +137,7 @@ function ask(port: number, method: string, path: string, headers: Record<string,
 test('the admin endpoint answers tools, and no web page', { skip, timeout: 60_000 }, async (t) => {
   const { temporary, admin, start } = await place(t);
   const up = start();
-  await up.says(/ready/);
+  await up.says(/: ready/);
   assert.deepEqual(await ask(admin, 'GET', '/ready', {}), { status: 200, body: 'LIVE\n' });
   assert.match((await ask(admin, 'GET', '/config_dump', { host: `localhost:${admin}` })).body, /"configs"/);
   assert.equal((await ask(admin, 'GET', '/no/such/path', {})).status, 404);

@@ -60,7 +60,7 @@ for (const protocol of ['delta', 'sotw']) {
     const proxy = place.run('proxy', ...from, ...WHO);
     await proxy.says(/the control plane at 127\.0\.0\.1:\d+ cannot be had \(.*\): trying again\n/);
     const first = await place.control();
-    await proxy.says(/ready/);
+    await proxy.says(/: ready/);
     assert.equal(await call(place.gateway), '1');
     const { code, streams } = await place.states();
     assert.deepEqual([code, streams.map(({ proxy, protocol }) => `${proxy} ${protocol}`)], [0, [`egress-1.shop ${protocol}`]]);
@@ -114,7 +114,7 @@ test('over mutual TLS a proxy gets the identity by which it serves mutual TLS it
   await other.says(/cannot be had \(the client proved that it is spiffe:\/\/cluster\.local\/ns\/shop\/sa\/other, but .*\): trying again/);
   await other.end();
   const proxy = run(place.proofOf('default'));
-  await proxy.says(/ready/);
+  await proxy.says(/: ready/);
   assert.equal(await place.identityBehind(place.second), 'URI:spiffe://cluster.local/ns/shop/sa/default');
   assert.equal((await place.states()).streams[0]!.xds.SDS!.state, 'SYNCED');
 });
@@ -138,7 +138,7 @@ test('a token does in place of a certificate, and whoever waits is told of readi
   assert.match(early.errors, /is not ready after .*: it answers 503/);
   write('default');
   const waiting = place.run('wait', '--status-address', status);
-  await proxy.says(/ready/);
+  await proxy.says(/: ready/);
   assert.equal(await waiting.exit, 0);
   assert.equal(await place.identityBehind(place.second), 'URI:spiffe://cluster.local/ns/shop/sa/default');
 });

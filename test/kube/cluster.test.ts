@@ -320,7 +320,7 @@ test('a controller serves a cluster and follows it', { skip }, async (t) => {
   const args = ['controller', '--kube', '--kubeconfig', server.kubeconfig(), ...ports];
   const controller = new Program(args, [process.execPath, PROGRAM]);
   t.after(() => controller.end());
-  await controller.says(/ready/);
+  await controller.says(/: ready/);
   await server.apply(
     'apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: { name: late, namespace: shop }\nspec: { hosts: [late.example.org], ports: [{ number: 443, name: tls, protocol: TLS }], resolution: DNS }\n',
   );

@@ -71,7 +71,7 @@ async function controller(t: TestContext) {
     '1s',
   ];
   const program = start(t, [...args, '--engine', 'embedded']);
-  await program.says(/ready/);
+  await program.says(/: ready/);
   return program;
 }
 

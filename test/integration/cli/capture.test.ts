@@ -53,7 +53,7 @@ test('captured traffic goes through the gateway, or is refused', {
   await outside.says(/stand-ins/, 'output');
   const up = new Program(['up', EXAMPLE], [...inside, process.execPath, PROGRAM]);
   t.after(() => up.end());
-  await up.says(/ready/);
+  await up.says(/: ready/);
 
   const status = JSON.parse(execFileSync(inside[0], [...inside.slice(1), 'curl', '-s', '127.0.0.1:15021/status'], { encoding: 'utf8' }));
   assert.equal(status.proxies.length, 2);
@@ -86,7 +86,7 @@ test('captured traffic is learned by host, server name and address, and allowed 
     return up;
   };
   const learning = start('--learn', file);
-  await learning.says(/ready/);
+  await learning.says(/: ready/);
   assert.equal(curl(inside, 'http://www.example.org/', '198.51.100.7'), 'www.example.org 200');
   assert.equal(curl(inside, 'http://198.51.100.7/', '198.51.100.7'), '198.51.100.7 200');
   // Nothing listens there: the call was made all the same.
@@ -99,7 +99,7 @@ test('captured traffic is learned by host, server name and address, and allowed 
   assert.match(learning.output, /3 recorded calls made again: none breaks/);
 
   const up = start(file);
-  await up.says(/ready/);
+  await up.says(/: ready/);
   assert.equal(curl(inside, 'http://198.51.100.7/', '198.51.100.7'), '198.51.100.7 200');
   assert.equal(curl(inside, 'http://other.example.org/', '198.51.100.7'), '502');
   assert.match(curl(inside, 'https://other.example.org/', '198.51.100.7'), /curl exit (35|56)/);

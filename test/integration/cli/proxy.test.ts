@@ -48,7 +48,7 @@ test('proxy -c runs an Envoy bootstrap and follows its files', async (t) => {
   writeFileSync(file, routes('one'));
   writeFileSync(join(path, 'envoy.yaml'), bootstrap(port, file));
   const proxy = start(t, ['proxy', '-c', join(path, 'envoy.yaml'), '--concurrency', '1', '--grace', '100ms']);
-  await proxy.says(/ready/);
+  await proxy.says(/: ready/);
   assert.deepEqual(await get(port, '/', 'any'), { status: 200, body: 'one' });
   writeFileSync(`${file}.new`, routes('two'));
   renameSync(`${file}.new`, file);
@@ -112,7 +112,7 @@ test('proxy --role router serves the Gateways that select its Pod, reloads when 
     String(await freePort()),
   ];
   const proxy = start(t, ['proxy', ...args, '--status-address', String(status), file]);
-  await proxy.says(/ready/);
+  await proxy.says(/: ready/);
   assert.equal((await get(port, '/', 'any')).status, 218);
   const before = JSON.parse((await get(status, '/status', 'localhost')).body);
   assert.equal(before.proxies[0].name, 'out');
