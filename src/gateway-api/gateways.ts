@@ -11,7 +11,7 @@ import type { KubernetesListener, ResourceOf } from '../api/index.ts';
 import type { PathStep } from '../api/resource.ts';
 import { derive, type Locate } from './derived.ts';
 import { serviceOfHost } from './hosts.ts';
-import { reportStraySets, setsOf } from './listener-sets.ts';
+import { reportStraySets, setsOf, withSets } from './listener-sets.ts';
 import { kindsOf, type Standing, serverOf } from './listeners.ts';
 import { type Context, DERIVED_SUFFIX, type KubernetesGateway, type ListenerOwner, type ListenerProblem, type RouteKind } from './model.ts';
 import { namespacesAllowed } from './namespaces.ts';
@@ -200,8 +200,7 @@ function managedService(
   const own = `${name}-${gateway.spec.gatewayClassName}`;
   if (objects.get('Service', namespace, own)) return [];
   const selector = { [GATEWAY_NAME_LABEL]: name };
-  const listeners = [...sets, gateway].flatMap(({ spec }) => spec.listeners);
-  const ports = new Map(listeners.map((listener) => [listener.port, listener] as const));
+  const ports = new Map(withSets(gateway, sets).map((listener) => [listener.port, listener] as const));
   const spec = {
     selector,
     ports: [...ports.values()].map(({ name: portName, port, protocol }) => ({

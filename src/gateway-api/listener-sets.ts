@@ -1,7 +1,7 @@
 /** ListenerSets: listeners that stand beside those of a Gateway, and are served by its proxies. */
 import { GATEWAY_API } from '../api/gateway-api/common.ts';
-import type { ResourceOf } from '../api/index.ts';
-import type { Context, KubernetesGateway } from './model.ts';
+import type { KubernetesListener, ResourceOf } from '../api/index.ts';
+import { type Context, createContext, type KubernetesGateway, type Objects } from './model.ts';
 import { namespacesAllowed } from './namespaces.ts';
 
 /** The sets that name a Gateway, oldest first. */
@@ -17,6 +17,16 @@ export function setsOf(context: Context, gateway: KubernetesGateway) {
     context.report('SP0014', set, ['spec', 'parentRef'], message);
   }
   return { sets: named.filter(isTaken), refusedSets };
+}
+
+/** All listeners that a Gateway's proxies serve or refuse: those of the sets that it takes, and last, so that they count where ports are alike, its own. */
+export function listenersOf(objects: Objects, gateway: KubernetesGateway): readonly KubernetesListener[] {
+  return withSets(gateway, setsOf(createContext(objects).context, gateway).sets);
+}
+
+/** The same, of sets that are known. */
+export function withSets(gateway: KubernetesGateway, sets: readonly ResourceOf<'ListenerSet'>[]): readonly KubernetesListener[] {
+  return [...sets, gateway].flatMap(({ spec }) => spec.listeners);
 }
 
 /** `namespace/name` of the Gateway; undefined where the parent is something else. */

@@ -4,6 +4,7 @@ import { isMapping } from '../api/decode.ts';
 import type { ApiClient } from '../config/kubernetes/client.ts';
 import { isStatus } from '../config/kubernetes/errors.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
+import { pathOf, pathOfAll } from './paths.ts';
 
 export interface ElectionTimes {
   /** ms after which somebody else may take a Lease that its holder has not renewed. */
@@ -137,15 +138,11 @@ export class Election {
     return true;
   }
 
-  get #path(): string {
-    return `/apis/coordination.k8s.io/v1/namespaces/${encodeURIComponent(this.#options.namespace)}/leases`;
-  }
-
   async #read(): Promise<Held | undefined> {
-    const { client, name } = this.#options;
+    const { client, namespace, name } = this.#options;
     let lease: unknown;
     try {
-      lease = await client.get(`${this.#path}/${name}`, AbortSignal.timeout(this.#times.renewMs));
+      lease = await client.get(pathOf('Lease', namespace, name), AbortSignal.timeout(this.#times.renewMs));
     } catch (error) {
       if (isStatus(error, 404)) return undefined;
       throw error;
@@ -180,8 +177,8 @@ export class Election {
         leaseTransitions: transitions,
       },
     };
-    if (before) await client.send('PUT', `${this.#path}/${name}`, lease);
-    else await client.send('POST', this.#path, lease);
+    if (before) await client.send('PUT', pathOf('Lease', namespace, name), lease);
+    else await client.send('POST', pathOfAll('Lease', namespace), lease);
   }
 }
 

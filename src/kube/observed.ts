@@ -2,6 +2,7 @@
 import { isMapping } from '../api/decode.ts';
 import { GATEWAY_API } from '../api/gateway-api/common.ts';
 import type { KindNames, ObjectObserver } from '../config/kubernetes/cluster-objects.ts';
+import { STATUS_KINDS } from '../gateway-api/status/index.ts';
 
 /** An object as the API server has it, without what nobody reads. */
 export interface ObservedObject {
@@ -20,11 +21,8 @@ export interface ObservedObject {
   readonly status: Readonly<Record<string, unknown>>;
 }
 
-/** Kinds whose status is written here. */
-const STATUS_KINDS = ['GatewayClass', 'Gateway', 'HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'BackendTLSPolicy'];
-const OTHERS = [
-  'Service',
-  'Deployment',
+/** Of these nothing but who they are. */
+const NAMED_ONLY: ReadonlySet<string> = new Set([
   'ServiceEntry',
   'VirtualService',
   'DestinationRule',
@@ -34,14 +32,13 @@ const OTHERS = [
   'PeerAuthentication',
   'RequestAuthentication',
   'Telemetry',
-];
-/** Of these nothing but who they are. */
-const NAMED_ONLY: ReadonlySet<string> = new Set(OTHERS.slice(2));
+]);
 const SPEC_KINDS: ReadonlySet<string> = new Set(['Service']);
+const KINDS = [...STATUS_KINDS, 'Service', 'Deployment', ...NAMED_ONLY];
 
 export class ObservedObjects implements ObjectObserver {
   readonly statusOf: ReadonlySet<string> = new Set(STATUS_KINDS);
-  readonly #kinds = new Map<string, Map<string, ObservedObject>>([...STATUS_KINDS, ...OTHERS].map((kind) => [kind, new Map()]));
+  readonly #kinds = new Map<string, Map<string, ObservedObject>>(KINDS.map((kind) => [kind, new Map()]));
   #changed: () => void = () => undefined;
 
   /** @param changed called at each change from now on */

@@ -1,31 +1,38 @@
 /** Where the API server has the objects that are written. */
+import { GATEWAY_API } from '../api/gateway-api/common.ts';
+import type { StatusKind } from '../gateway-api/status/index.ts';
 
-/** The kinds that are written, by the paths of their groups. */
-const ROOTS: Readonly<Record<string, readonly [root: string, plural: string]>> = {
-  GatewayClass: ['/apis/gateway.networking.k8s.io/v1', 'gatewayclasses'],
-  Gateway: ['/apis/gateway.networking.k8s.io/v1', 'gateways'],
-  HTTPRoute: ['/apis/gateway.networking.k8s.io/v1', 'httproutes'],
-  GRPCRoute: ['/apis/gateway.networking.k8s.io/v1', 'grpcroutes'],
-  TLSRoute: ['/apis/gateway.networking.k8s.io/v1', 'tlsroutes'],
-  TCPRoute: ['/apis/gateway.networking.k8s.io/v1', 'tcproutes'],
-  BackendTLSPolicy: ['/apis/gateway.networking.k8s.io/v1', 'backendtlspolicies'],
+type OtherKind = 'ConfigMap' | 'Deployment' | 'Event' | 'Lease' | 'Secret' | 'Service' | 'ServiceAccount';
+/** A kind that is written, as documents call it. */
+export type WrittenKind = StatusKind | OtherKind;
+
+const GATEWAY_ROOT = `/apis/${GATEWAY_API}/v1`;
+
+/** By the paths of their groups. */
+const ROOTS: Readonly<Record<WrittenKind, readonly [root: string, plural: string]>> = {
+  GatewayClass: [GATEWAY_ROOT, 'gatewayclasses'],
+  Gateway: [GATEWAY_ROOT, 'gateways'],
+  ListenerSet: [GATEWAY_ROOT, 'listenersets'],
+  HTTPRoute: [GATEWAY_ROOT, 'httproutes'],
+  GRPCRoute: [GATEWAY_ROOT, 'grpcroutes'],
+  TLSRoute: [GATEWAY_ROOT, 'tlsroutes'],
+  TCPRoute: [GATEWAY_ROOT, 'tcproutes'],
+  BackendTLSPolicy: [GATEWAY_ROOT, 'backendtlspolicies'],
   Service: ['/api/v1', 'services'],
   ServiceAccount: ['/api/v1', 'serviceaccounts'],
   ConfigMap: ['/api/v1', 'configmaps'],
+  Secret: ['/api/v1', 'secrets'],
   Event: ['/apis/events.k8s.io/v1', 'events'],
   Deployment: ['/apis/apps/v1', 'deployments'],
-  HorizontalPodAutoscaler: ['/apis/autoscaling/v2', 'horizontalpodautoscalers'],
-  PodDisruptionBudget: ['/apis/policy/v1', 'poddisruptionbudgets'],
+  Lease: ['/apis/coordination.k8s.io/v1', 'leases'],
 };
 
 /** Of one object; an empty namespace for kinds that have none. */
-export function pathOf(kind: string, namespace: string, name: string): string {
+export function pathOf(kind: WrittenKind, namespace: string, name: string): string {
   return `${pathOfAll(kind, namespace)}/${encodeURIComponent(name)}`;
 }
 
-export function pathOfAll(kind: string, namespace: string): string {
-  const known = ROOTS[kind];
-  if (!known) throw new TypeError(`${kind} is not written`);
-  const [root, plural] = known;
+export function pathOfAll(kind: WrittenKind, namespace: string): string {
+  const [root, plural] = ROOTS[kind];
   return namespace === '' ? `${root}/${plural}` : `${root}/namespaces/${encodeURIComponent(namespace)}/${plural}`;
 }

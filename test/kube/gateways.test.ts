@@ -152,6 +152,24 @@ ports: [{ name: http, port: 80, protocol: TCP }]
   // Of a route of somebody else's Gateway nothing is said.
   assert.equal((await server.must('GET', routeAt('c'))).status, undefined);
 
+  await t.test('a ListenerSet has its port in the Service, and a status', async () => {
+    await server.apply(
+      gateway('web', `${infrastructure}\n  allowedListeners: { namespaces: { from: Same } }`),
+      `
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: { name: more, namespace: default }
+spec:
+  parentRef: { name: web }
+  listeners: [{ name: more, port: 8081, protocol: HTTP }]
+`,
+    );
+    await server.until(`${GATEWAYS}/namespaces/default/listenersets/more`, ({ status }) =>
+      isSo(status?.conditions, { Accepted: 'True Accepted', Programmed: 'True Programmed' }),
+    );
+    await server.until(service, ({ spec }) => spec.ports.some(({ port }: { port: number }) => port === 8081));
+  });
+
   await t.test('what others say of a route stays', async () => {
     const a = await server.must('GET', routeAt('a'));
     const said = { type: 'Accepted', status: 'True', reason: 'Accepted', message: '', lastTransitionTime: '2026-01-01T00:00:00Z' };

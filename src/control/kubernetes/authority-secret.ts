@@ -5,6 +5,7 @@ import { isMapping } from '../../api/decode.ts';
 import { type AuthorityFiles, newAuthorityFiles, openAuthority } from '../../ca/authority.ts';
 import type { ApiClient } from '../../config/kubernetes/client.ts';
 import { isStatus } from '../../config/kubernetes/errors.ts';
+import { pathOfAll } from '../../kube/paths.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import { Redacted } from '../../lib/redacted.ts';
 import { followNamed } from './follow-named.ts';
@@ -28,7 +29,7 @@ const TYPE = 'istio.io/ca-root';
  */
 export async function openAuthoritySecret(options: AuthoritySecretOptions): Promise<() => void> {
   const { client, namespace, name, folder, failed } = options;
-  const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/secrets`;
+  const path = pathOfAll('Secret', namespace);
   const where = `Secret ${namespace}/${name}`;
   writeFiles(folder, authorityIn(await readOrMake(client, path, name), where));
   return followNamed(client, path, name, {

@@ -5,6 +5,7 @@ import type { ApiClient } from '../../config/kubernetes/client.ts';
 import { isStatus } from '../../config/kubernetes/errors.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
 import { isManaged } from '../../gateway-api/gateways.ts';
+import { listenersOf } from '../../gateway-api/listener-sets.ts';
 import { gatewayApiStatuses, type Infrastructure } from '../../gateway-api/status/index.ts';
 import { eventOf } from '../../kube/finding-events.ts';
 import { infrastructureOf } from '../../kube/gateways/addresses.ts';
@@ -161,7 +162,9 @@ export class GatewayKeeper {
       const known = observed.get('Gateway', namespace, name);
       if (!known || known.metadata.deleted) continue;
       try {
-        await this.#applier.apply(gatewayObjects(gateway, known.metadata.uid, controller, { ...injection, mesh }));
+        await this.#applier.apply(
+          gatewayObjects(gateway, listenersOf(snapshot, gateway), known.metadata.uid, controller, { ...injection, mesh }),
+        );
       } catch (error) {
         const itsOwn = error instanceof SallyportError && !error.code.startsWith('cluster-');
         refused.set(gateway, { reason: itsOwn ? 'InvalidParameters' : 'NoResources', message: messageOf(error) });

@@ -112,7 +112,7 @@ export class ClusterKeeper {
   /** What is new among findings. */
   tell(fresh: readonly Finding[], mended: readonly Finding[]): void {
     if (this.#gateways) this.#gateways.tell(fresh, mended);
-    else this.#found.push(...fresh);
+    else if (this.#duties.gateways) this.#found.push(...fresh);
   }
 
   /** The CA is another than it was. */

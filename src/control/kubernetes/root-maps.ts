@@ -3,6 +3,7 @@ import { isMapping } from '../../api/decode.ts';
 import type { Resource } from '../../api/resource.ts';
 import type { ApiClient } from '../../config/kubernetes/client.ts';
 import { isStatus } from '../../config/kubernetes/errors.ts';
+import { pathOf, pathOfAll } from '../../kube/paths.ts';
 import { followNamed } from './follow-named.ts';
 import { FIELD_MANAGER, Upkeep } from './upkeep.ts';
 
@@ -25,7 +26,7 @@ export class RootMaps {
     this.#client = client;
     this.#roots = roots;
     this.#upkeep = new Upkeep(() => this.#write(), failed);
-    this.#end = followNamed(client, '/api/v1/configmaps', NAME, {
+    this.#end = followNamed(client, pathOfAll('ConfigMap', ''), NAME, {
       present: ({ data }, { namespace }) => {
         const text = isMapping(data) ? data[KEY] : undefined;
         this.#there.set(namespace, typeof text === 'string' ? text : '');
@@ -65,7 +66,7 @@ export class RootMaps {
     const failures: unknown[] = [];
     for (const namespace of this.#namespaces) {
       if (this.#there.get(namespace) === roots) continue;
-      const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/configmaps/${NAME}?fieldManager=${FIELD_MANAGER}&force=true`;
+      const path = `${pathOf('ConfigMap', namespace, NAME)}?fieldManager=${FIELD_MANAGER}&force=true`;
       const metadata = { name: NAME, namespace, labels: { 'istio.io/config': 'true' } };
       const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { [KEY]: roots } };
       try {

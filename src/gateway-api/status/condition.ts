@@ -23,10 +23,22 @@ export function conditionsFor({ metadata: { generation } }: { readonly metadata:
 
 const MOST_TEXT = 32_768;
 
+/** The kinds that get a status, as documents call them. */
+export const STATUS_KINDS = [
+  'GatewayClass',
+  'Gateway',
+  'ListenerSet',
+  'HTTPRoute',
+  'GRPCRoute',
+  'TLSRoute',
+  'TCPRoute',
+  'BackendTLSPolicy',
+] as const;
+export type StatusKind = (typeof STATUS_KINDS)[number];
+
 /** A status that an object is to have. */
 export interface WantedStatus {
-  /** As documents call it. */
-  readonly kind: string;
+  readonly kind: StatusKind;
   readonly namespace: string;
   readonly name: string;
   readonly status: StatusFields;

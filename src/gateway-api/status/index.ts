@@ -8,7 +8,7 @@ import { classStatus } from './gateway-class.ts';
 import { policyStatuses } from './policy.ts';
 import { attachedTo, routeStatus } from './route.ts';
 
-export type { Condition, GatewayAddress, StatusFields, WantedStatus } from './condition.ts';
+export { type Condition, type GatewayAddress, STATUS_KINDS, type StatusFields, type StatusKind, type WantedStatus } from './condition.ts';
 export type { Infrastructure } from './gateway.ts';
 
 export interface StatusOptions {

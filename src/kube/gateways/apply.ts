@@ -70,7 +70,7 @@ export class GatewayApplier {
    */
   async prune(wanted: ReadonlySet<string>): Promise<readonly unknown[]> {
     const failures: unknown[] = [];
-    for (const kind of ['Deployment', 'Service']) {
+    for (const kind of ['Deployment', 'Service'] as const) {
       for (const each of this.#options.observed.list(kind)) {
         const { namespace, name, deleted } = each.metadata;
         if (deleted || !this.#isOurs(each) || wanted.has(`${namespace}/${name}`) || !this.#options.leads()) continue;
@@ -107,7 +107,7 @@ export class GatewayApplier {
     }
   }
 
-  async #remove(kind: string, { metadata: { namespace, name, uid } }: Found): Promise<void> {
+  async #remove(kind: Written['kind'], { metadata: { namespace, name, uid } }: Found): Promise<void> {
     this.#applied.delete(`${kind} ${namespace}/${name}`);
     try {
       await this.#options.client.send('DELETE', pathOf(kind, namespace, name), {

@@ -19,7 +19,7 @@ function objects(spec: Json = {}, annotations: Json = {}) {
     spec: { gatewayClassName: 'sallyport', listeners, ...spec },
   };
   const [resource] = snapshotFromText(JSON.stringify(gateway)).list('KubernetesGateway');
-  const found = gatewayObjects(resource!, 'uid-1', 'sallyport.dev/gateway-controller', OPTIONS);
+  const found = gatewayObjects(resource!, resource!.spec.listeners, 'uid-1', 'sallyport.dev/gateway-controller', OPTIONS);
   // biome-ignore lint/suspicious/noExplicitAny: objects of several kinds
   return Object.fromEntries(found.map((each) => [each.kind, each])) as Record<string, any>;
 }

@@ -1,17 +1,18 @@
 /** What runs a Gateway of the Kubernetes Gateway API in a cluster: a Deployment, its Service and its ServiceAccount, as Istio deploys them. Pure. */
 import { GATEWAY_API, GATEWAY_NAME_LABEL } from '../../api/gateway-api/common.ts';
-import type { ResourceOf } from '../../api/index.ts';
+import type { KubernetesListener, ResourceOf } from '../../api/index.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import { injectPod } from '../injection/inject.ts';
 import type { Fields, WrittenPod } from '../injection/pod.ts';
 import { ENGINE_ANNOTATION, type InjectionOptions, settingsFor } from '../injection/settings.ts';
+import type { WrittenKind } from '../paths.ts';
 
 type Gateway = ResourceOf<'KubernetesGateway'>;
 
 /** An object to be applied. */
 export interface Written extends Fields {
   readonly apiVersion: string;
-  readonly kind: string;
+  readonly kind: WrittenKind;
   readonly metadata: Fields & { readonly name: string; readonly namespace: string };
 }
 
@@ -44,10 +45,17 @@ export function deployedName({ metadata, spec }: Gateway): string {
 }
 
 /**
+ * @param listeners its own, and those of its ListenerSets
  * @param uid of the Gateway, with which what is written for it goes
  * @throws SallyportError `gateway-parameters` for what it asks for and is not to be had; as `injectPod`
  */
-export function gatewayObjects(gateway: Gateway, uid: string, controller: string, options: InjectionOptions): Written[] {
+export function gatewayObjects(
+  gateway: Gateway,
+  listeners: readonly KubernetesListener[],
+  uid: string,
+  controller: string,
+  options: InjectionOptions,
+): Written[] {
   const { namespace } = gateway.metadata;
   const { parametersRef } = gateway.spec.infrastructure ?? {};
   if (parametersRef)
@@ -74,7 +82,7 @@ export function gatewayObjects(gateway: Gateway, uid: string, controller: string
   return [
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
     { apiVersion: 'apps/v1', kind: 'Deployment', metadata, spec: deploymentSpec(gateway, name, labels, annotations, options) },
-    { apiVersion: 'v1', kind: 'Service', metadata, spec: serviceSpec(gateway) },
+    { apiVersion: 'v1', kind: 'Service', metadata, spec: serviceSpec(gateway, listeners) },
   ];
 }
 
@@ -131,13 +139,13 @@ function deploymentSpec(gateway: Gateway, name: string, labels: Texts, annotatio
   };
 }
 
-function serviceSpec(gateway: Gateway): Fields {
+function serviceSpec(gateway: Gateway, all: readonly KubernetesListener[]): Fields {
   const { annotations, name } = gateway.metadata;
   const type = annotations[SERVICE_TYPE] ?? 'LoadBalancer';
   if (!SERVICE_TYPES.includes(type))
     throw new SallyportError('gateway-parameters', `the annotation ${SERVICE_TYPE} says ${type}: there are ${SERVICE_TYPES.join(', ')}`);
   const address = gateway.spec.addresses.find((each) => each.type === 'IPAddress')?.value;
-  const listeners = new Map(gateway.spec.listeners.map((listener) => [listener.port, listener]));
+  const listeners = new Map(all.map((listener) => [listener.port, listener]));
   const ports = [...listeners.values()].map(({ name: listener, port, protocol }) => ({
     // Names of listeners may have dots; ports of a Service may not, and are told apart by the number.
     name: portName(listener, port, listeners.size),
