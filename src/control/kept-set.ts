@@ -2,7 +2,7 @@
  * The last configuration of a control plane that was wholly in force, on disk: what a proxy starts with where the control plane is gone. Secrets are not in it, so that
  * what needs one is closed until the control plane is back.
  */
-import { renameSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { create, type DescMessage, fromBinary, type Message, type MessageShape } from '@bufbuild/protobuf';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
@@ -74,16 +74,37 @@ export class SetKeeper {
     }
   }
 
-  /** Whole or not at all. Throws what the file system says. @param at ms since the epoch */
-  write({ set }: Publication, at: number): void {
+  /**
+   * Whole or not at all: where it can't be kept, nothing is, since what was kept before may allow what is no longer allowed.
+   * Throws `kept-secret` for private keys within listeners or clusters, and what the file system says. @param at ms since the epoch
+   */
+  write(publication: Publication, at: number): void {
+    const path = join(this.#folder, FILE);
+    try {
+      this.#write(publication, at, path);
+    } catch (error) {
+      rmSync(path, { force: true });
+      throw error;
+    }
+  }
+
+  #write({ set }: Publication, at: number, path: string): void {
     const of = (type: ResourceType) =>
-      listIn(set, type).all.map(({ name, bytes }) => [name, Buffer.from(bytes).toString('base64')] as const);
+      listIn(set, type).all.map(({ name, bytes }) => [name, withoutKeys(type, name, Buffer.from(bytes)).toString('base64')] as const);
     const resources = Object.fromEntries(TYPES.map((type) => [type, of(type)])) as unknown as Kept['resources'];
     const kept: Kept = { form: FORM, node: this.#node, at, resources };
-    const path = join(this.#folder, FILE);
     writeFileSync(`${path}.new`, JSON.stringify(kept), { mode: 0o600 });
     renameSync(`${path}.new`, path);
   }
+}
+
+/** Text of PEM stands in messages as it is, and not in two pieces. */
+const PRIVATE_KEY = 'PRIVATE KEY-----';
+
+/** Our controllers give keys as secrets of their own; others may write them where they are used. */
+function withoutKeys(type: string, name: string, bytes: Buffer): Buffer {
+  if (!bytes.includes(PRIVATE_KEY)) return bytes;
+  throw new SallyportError('kept-secret', `the ${type} ${name} has a private key in it, which is not written to disk: serve it over SDS`);
 }
 
 /** What is there of `newer`, and of `kept` what `newer` has nothing of that name for. */
