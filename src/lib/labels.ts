@@ -2,6 +2,13 @@
 
 export type Labels = Readonly<Record<string, string>>;
 
+/** As the command line of Kubernetes writes them; empty where there are none. */
+export function labelsText(labels: Labels): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',');
+}
+
 /** A Kubernetes label selector. Not every kind's schema limits `operator` to the four that exist. */
 interface LabelSelector {
   readonly matchLabels: Labels;

@@ -2,38 +2,48 @@
 import type { ResourceOf } from '../api/index.ts';
 import { isInsideCluster, openEgress } from '../kube/network-policy.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { hostPort } from '../lib/socket-address.ts';
 import { clusterServers } from './cluster-servers.ts';
 import { CLUSTER_RANGES } from './inside.ts';
 import { type SimulatedFiles, workloadName } from './simulated.ts';
-import type { AdversaryVerdict } from './verdict.ts';
+import type { AdversaryVerdict, Opening } from './verdict.ts';
 
 /** The namespaces of which nothing is said unless somebody asks: what is in them is the cluster's own, and many of its pods need the node's network. */
 export const EXEMPT: readonly string[] = ['kube-system'];
 
-/** How the ways end that no policy closes. */
-const UNHELD = 'where no NetworkPolicy holds it';
-
 type Workload = Pick<ProxyIdentity, 'namespace' | 'name' | 'labels'>;
 
-/** Returns how a workload leaves the cluster past its sidecar, the rest of a sentence; undefined where it can't. */
+/** How a workload leaves the cluster past its sidecar. */
+export interface WayPast {
+  /** The rest of a sentence. */
+  readonly how: string;
+  /** Whether NetworkPolicies can close it. */
+  readonly closable: boolean;
+}
+
+/** Returns what tells how a workload leaves; undefined where it can't. */
 export function waysPast(
   { mesh }: SimulatedFiles,
   clusterRanges: readonly string[] = CLUSTER_RANGES,
-): (workload: Workload) => string | undefined {
+): (workload: Workload) => WayPast | undefined {
   const policies = mesh.snapshot.list('NetworkPolicy');
   const servers = new Set(clusterServers(mesh).map(({ ip, port }) => `${ip} ${port}`));
   const onNodes = new Set(podsOnNodes(mesh.snapshot.list('Pod')));
   const machines = new Set(mesh.snapshot.list('WorkloadEntry').map(({ metadata }) => workloadName(metadata)));
   return (workload) => {
-    if (machines.has(workloadName(workload))) return `connects to anything: it is a WorkloadEntry and no pod, ${UNHELD}`;
-    if (onNodes.has(workloadName(workload))) return `connects to anything: it is on the network of its node (hostNetwork), ${UNHELD}`;
+    if (machines.has(workloadName(workload))) return unheld('it is a WorkloadEntry and no pod');
+    if (onNodes.has(workloadName(workload))) return unheld('it is on the network of its node (hostNetwork)');
     const way = openEgress(policies, workload, clusterRanges, (ip, port) => servers.has(`${ip} ${port}`));
     if (!way || isInsideCluster(way.ip, clusterRanges)) return undefined;
     const why = way.policy
       ? `NetworkPolicy ${way.policy.metadata.namespace}/${way.policy.metadata.name} allows it`
       : 'no NetworkPolicy restricts its egress';
-    return `connects to ${way.ip}${way.port ? `:${way.port}` : ', any port,'} past its sidecar: ${why}`;
+    return { how: `connects to ${way.ip}${way.port ? `:${way.port}` : ', any port,'} past its sidecar: ${why}`, closable: true };
   };
+}
+
+function unheld(why: string): WayPast {
+  return { how: `connects to anything: ${why}, where no NetworkPolicy holds it`, closable: false };
 }
 
 /** `namespace/name` of each. */
@@ -41,18 +51,20 @@ export function podsOnNodes(pods: readonly ResourceOf<'Pod'>[]): string[] {
   return pods.filter(({ spec }) => spec.hostNetwork).map(({ metadata }) => workloadName(metadata));
 }
 
-/** Judges all workloads but those of the namespaces that are exempt. */
-export function bypassing(files: SimulatedFiles, exempt: readonly string[], clusterRanges: readonly string[]): AdversaryVerdict {
+/** Judges all workloads but those of the namespaces that are exempt. @param wayOf as `waysPast` */
+export function bypassing(files: SimulatedFiles, exempt: readonly string[], wayOf: ReturnType<typeof waysPast>): AdversaryVerdict {
   const { mesh, proxies, bare } = files;
-  const wayOf = waysPast(files, clusterRanges);
-  const open = new Map<string, string[]>();
+  const open = new Map<string, Opening & { readonly workloads: string[] }>();
   const all = [...proxies.filter(({ type }) => type === 'sidecar'), ...bare.map(({ identity }) => identity)];
   const workloads = all.filter(({ namespace }) => !exempt.includes(namespace));
   for (const workload of workloads) {
-    const how = wayOf(workload);
-    if (how !== undefined) open.set(how, [...(open.get(how) ?? []), workloadName(workload)]);
+    const way = wayOf(workload);
+    if (!way) continue;
+    const opening = open.get(way.how) ?? { workloads: [], ...way };
+    opening.workloads.push(workloadName(workload));
+    open.set(way.how, opening);
   }
-  const openings = [...open].map(([how, names]) => ({ workloads: names, how, closable: !how.endsWith(UNHELD) }));
+  const openings = [...open.values()];
   const left = all.filter(({ namespace }) => exempt.includes(namespace));
   const servers = clusterServers(mesh);
   return {
@@ -73,7 +85,7 @@ export function bypassing(files: SimulatedFiles, exempt: readonly string[], clus
 }
 
 function serverText({ what, ip, port, protocol }: ReturnType<typeof clusterServers>[number]): string {
-  return `${what} at ${ip.includes(':') ? `[${ip}]` : ip}:${port} (${protocol})`;
+  return `${what} at ${hostPort(ip, port)} (${protocol})`;
 }
 
 /** The end of a statement that does not hold for some workloads; empty where there is none of them. */

@@ -4,6 +4,7 @@ import { placeText, resourceText } from '../api/resource.ts';
 import { egressPolicies } from '../kube/network-policy.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { fullHostname, hostCovers } from '../lib/hostname.ts';
+import { labelsText } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { closest } from '../lib/spelling.ts';
 import type { Service } from '../registry/model.ts';
@@ -56,7 +57,7 @@ function ofWorkload(files: SimulatedFiles, name: string): Description {
       ? gateways.flatMap(({ metadata }) => scope.virtualServicesForGateway(`${metadata.namespace}/${metadata.name}`))
       : scope.egress.flatMap((egress) => egress.virtualServices);
   return {
-    subject: `${identity.type} ${name}, ${labelsText(identity)}`,
+    subject: `${identity.type} ${name}, labels ${labelsText(identity.labels) || 'none'}`,
     sections: [
       { heading: 'Outbound traffic policy', lines: [scope.outboundTrafficPolicy.mode] },
       { heading: 'Sidecar', lines: scope.sidecar ? [placeText(scope.sidecar)] : [] },
@@ -80,14 +81,9 @@ function ofWorkload(files: SimulatedFiles, name: string): Description {
 /** A workload without a sidecar: no route and no policy of the mesh holds for what it calls. */
 function ofBare(files: SimulatedFiles, { identity, why }: BareWorkload): Description {
   return {
-    subject: `workload ${workloadName(identity)} without a sidecar (it ${why}), ${labelsText(identity)}`,
+    subject: `workload ${workloadName(identity)} without a sidecar (it ${why}), labels ${labelsText(identity.labels) || 'none'}`,
     sections: [{ heading: 'Services that it serves', lines: servedBy(files, identity) }, networkPolicies(files, identity)],
   };
-}
-
-function labelsText({ labels }: ProxyIdentity): string {
-  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
-  return `labels ${pairs.join(',') || 'none'}`;
 }
 
 function servedBy({ mesh }: SimulatedFiles, identity: ProxyIdentity): string[] {

@@ -1,6 +1,6 @@
 /** `netpol`: the NetworkPolicies that hold a workload which goes round its sidecar, and what they can't do. */
 import { egressPoliciesFor } from '../kube/egress-policies.ts';
-import { type Labels, matchesLabels } from '../lib/labels.ts';
+import { type Labels, labelsText, matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { Mesh } from '../translate/model.ts';
 import { EXEMPT, podsOnNodes } from './bypassing.ts';
@@ -59,12 +59,6 @@ function gatewayNotes(gateways: readonly Selected[]): string[] {
   if (gateways.length === 0) return ['No gateway is known, so nothing leaves the cluster.'];
   const text = gateways.map(({ namespace, selector }) => `${namespace} with ${labelsText(selector)}`).join('; ');
   return [`Leaves the cluster: each pod of ${text}. Who may make such pods there may leave.`];
-}
-
-function labelsText(labels: Labels): string {
-  return Object.entries(labels)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(',');
 }
 
 function serverNotes(servers: ReturnType<typeof clusterServers>): string[] {

@@ -39,15 +39,15 @@ export function verifyMesh(
   { adversary, stated, clusterRanges = CLUSTER_RANGES, exempt = EXEMPT, maxCells, progress }: VerifyOptions,
 ): AdversaryVerdict[] {
   const verdicts: AdversaryVerdict[] = [];
+  const wayOf = waysPast(files, clusterRanges);
   if (adversary !== 'bypassing') {
     const { statements, equivalentTo }: Stated = stated ?? { statements: [onlyThroughGateways(gatewaysOf(files))], equivalentTo: [] };
     // What NetworkPolicies keep in the cluster leaves it by gateways alone; what else it may call, and whom it may pass for, is not known.
-    const wayOf = waysPast(files, clusterRanges);
     const isHeld = (workload: ProxyIdentity) => stated === undefined && wayOf(workload) === undefined;
     verdicts.push(...verifyFiles(files, statements, maxCells, { clusterRanges, exempt, isHeld, progress }));
     for (const { name, files: other } of equivalentTo) verdicts.push(equivalence(files, other, name));
   }
-  if (adversary !== 'captured' && !stated) verdicts.push(bypassing(files, exempt, clusterRanges));
+  if (adversary !== 'captured' && !stated) verdicts.push(bypassing(files, exempt, wayOf));
   return verdicts;
 }
 

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { isMapping } from '../../src/api/decode.ts';
 import { ApiClient } from '../../src/config/kubernetes/client.ts';
 import { findCluster } from '../../src/config/kubernetes/find-cluster.ts';
-import { reflect } from '../../src/config/kubernetes/reflector.ts';
 import { Program } from '../integration/cli/program.ts';
 import { Surroundings } from './surroundings.ts';
+import { watchAll } from './watch.ts';
 
 const HOST = '10.250.0.1';
 
@@ -109,16 +109,7 @@ async function classIsAccepted(client: ApiClient): Promise<void> {
     const see = ({ status }: Record<string, unknown>) => {
       if (isMapping(status) && Array.isArray(status.supportedFeatures)) resolve();
     };
-    const told = {
-      object: see,
-      changed: see,
-      deleted: () => {},
-      restarted: () => {},
-      complete: () => {},
-      failed: () => {},
-      following: () => {},
-    };
-    void reflect(client, { path }, told, abort.signal);
+    watchAll(client, path, see, abort.signal);
   });
   abort.abort();
 }

@@ -3,7 +3,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { decode, encode, type Packet } from 'dns-packet';
 import { isMapping } from '../../src/api/decode.ts';
 import type { ApiClient } from '../../src/config/kubernetes/client.ts';
-import { reflect } from '../../src/config/kubernetes/reflector.ts';
+import { watchAll } from './watch.ts';
 
 const DOMAIN = '.svc.cluster.local';
 
@@ -28,16 +28,7 @@ export class Surroundings {
       socket.bind(53, address, resolve);
     });
     const see = (service: Record<string, unknown>) => void this.#see(service);
-    const told = {
-      object: see,
-      changed: see,
-      deleted: () => {},
-      restarted: () => {},
-      complete: () => {},
-      failed: () => {},
-      following: () => {},
-    };
-    void reflect(this.#client, { path: '/api/v1/services' }, told, this.#abort.signal);
+    watchAll(this.#client, '/api/v1/services', see, this.#abort.signal);
   }
 
   close(): void {

@@ -2,7 +2,7 @@
 
 import type { ResourceOf, Webhook } from '../../api/index.ts';
 import { isIp } from '../../lib/ip.ts';
-import { matchesSelector } from '../../lib/labels.ts';
+import { labelsText, matchesSelector } from '../../lib/labels.ts';
 import type { Context } from '../context.ts';
 
 const REVISION_LABEL = 'istio.io/rev';
@@ -100,10 +100,7 @@ function withRevisions(labels: readonly Labels[], revisions: readonly string[]):
 }
 
 function exampleOf(namespace: Labels, pod: Labels): string {
-  const text = (labels: Labels) =>
-    Object.entries(labels)
-      .map(([key, value]) => `${key}=${value}`)
-      .join(',') || 'no label';
+  const text = (labels: Labels) => labelsText(labels) || 'no label';
   return `namespaces with ${text(namespace)}, pods with ${text(pod)}`;
 }
 

@@ -11,6 +11,7 @@ import { openAuthoritySecret } from './authority-secret.ts';
 import { type GatewayDuties, GatewayKeeper } from './gateway-keeper.ts';
 import { RootMaps } from './root-maps.ts';
 import { followTokenKeys } from './token-keys.ts';
+import type { Upkeep } from './upkeep.ts';
 import { WebhookBundle } from './webhook-bundle.ts';
 
 export interface ClusterDuties {
@@ -38,7 +39,8 @@ export class ClusterKeeper {
   readonly #client: ApiClient;
   readonly #failed: (error: unknown) => void;
   readonly #ends: (() => void)[] = [];
-  readonly #renew: (() => void)[] = [];
+  /** Of what follows from the roots. */
+  readonly #upkeeps: Upkeep[] = [];
   #maps: RootMaps | undefined;
   #gateways: GatewayKeeper | undefined;
   /** Before anybody keeps Gateways. */
@@ -88,18 +90,13 @@ export class ClusterKeeper {
     const roots = () => identities.roots(trustDomain());
     if (rootMaps) {
       this.#maps = new RootMaps(this.#client, roots, this.#failed);
-      const maps = this.#maps;
-      this.#renew.push(() => maps.renew());
-      this.#ends.push(() => maps.close());
+      this.#upkeeps.push(this.#maps.upkeep);
     }
     for (const [kind, name] of [
       ['mutatingwebhookconfigurations', webhookConfig],
       ['validatingwebhookconfigurations', validationConfig],
     ] as const) {
-      if (name === undefined) continue;
-      const bundle = new WebhookBundle(this.#client, kind, name, roots, this.#failed);
-      this.#renew.push(() => bundle.renew());
-      this.#ends.push(() => bundle.close());
+      if (name !== undefined) this.#upkeeps.push(new WebhookBundle(this.#client, kind, name, roots, this.#failed).upkeep);
     }
   }
 
@@ -117,11 +114,12 @@ export class ClusterKeeper {
 
   /** The CA is another than it was. */
   authorityChanged(): void {
-    for (const renew of this.#renew) renew();
+    for (const upkeep of this.#upkeeps) upkeep.due();
   }
 
   async close(): Promise<void> {
     for (const end of this.#ends) end();
+    for (const upkeep of this.#upkeeps) upkeep.close();
     await this.#gateways?.close();
     this.#client.close();
   }

@@ -14,9 +14,9 @@ const KEY = 'root-cert.pem';
 export class RootMaps {
   readonly #client: ApiClient;
   readonly #roots: () => string;
-  readonly #upkeep: Upkeep;
+  /** Due where the roots may be others. */
+  readonly upkeep: Upkeep;
   readonly #there = new Map<string, string>();
-  readonly #end: () => void;
   #namespaces: readonly string[] = [];
   /** Before that nobody knows what is missing. */
   #listed = false;
@@ -25,39 +25,33 @@ export class RootMaps {
   constructor(client: ApiClient, roots: () => string, failed: (error: unknown) => void) {
     this.#client = client;
     this.#roots = roots;
-    this.#upkeep = new Upkeep(() => this.#write(), failed);
-    this.#end = followNamed(client, pathOfAll('ConfigMap', ''), NAME, {
-      present: ({ data }, { namespace }) => {
-        const text = isMapping(data) ? data[KEY] : undefined;
-        this.#there.set(namespace, typeof text === 'string' ? text : '');
-        this.#upkeep.due();
-      },
-      absent: ({ namespace }) => {
-        this.#there.delete(namespace);
-        this.#upkeep.due();
-      },
-      complete: () => {
-        this.#listed = true;
-        this.#upkeep.due();
-      },
+    this.upkeep = new Upkeep(
+      () => this.#write(),
       failed,
-    });
+      (due) =>
+        followNamed(client, pathOfAll('ConfigMap', ''), NAME, {
+          present: ({ data }, { namespace }) => {
+            const text = isMapping(data) ? data[KEY] : undefined;
+            this.#there.set(namespace, typeof text === 'string' ? text : '');
+            due();
+          },
+          absent: ({ namespace }) => {
+            this.#there.delete(namespace);
+            due();
+          },
+          complete: () => {
+            this.#listed = true;
+            due();
+          },
+          failed,
+        }),
+    );
   }
 
   /** Those that are going have no more of it made. */
   setNamespaces(namespaces: readonly Resource[]): void {
     this.#namespaces = namespaces.map(({ metadata }) => metadata.name);
-    this.#upkeep.due();
-  }
-
-  /** The roots may be others. */
-  renew(): void {
-    this.#upkeep.due();
-  }
-
-  close(): void {
-    this.#end();
-    this.#upkeep.close();
+    this.upkeep.due();
   }
 
   async #write(): Promise<void> {

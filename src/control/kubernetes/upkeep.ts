@@ -17,10 +17,16 @@ export class Upkeep {
   #due = false;
   #closed = false;
 
-  /** @param failed told of each failed run; it is tried again */
-  constructor(run: () => Promise<void>, failed: (error: unknown) => void) {
+  readonly #unfollow: (() => void) | undefined;
+
+  /**
+   * @param failed told of each failed run; it is tried again
+   * @param follow begins to follow what else may change it, and calls `due` where that does; returns what ends it
+   */
+  constructor(run: () => Promise<void>, failed: (error: unknown) => void, follow?: (due: () => void) => () => void) {
     this.#run = run;
     this.#failed = failed;
+    this.#unfollow = follow?.(() => this.due());
   }
 
   due(): void {
@@ -32,6 +38,7 @@ export class Upkeep {
 
   close(): void {
     this.#closed = true;
+    this.#unfollow?.();
     this.#stop();
   }
 

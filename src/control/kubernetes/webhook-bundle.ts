@@ -14,8 +14,8 @@ export class WebhookBundle {
   readonly #list: string;
   readonly #name: string;
   readonly #roots: () => string;
-  readonly #upkeep: Upkeep;
-  readonly #end: () => void;
+  /** Due where the roots may be others. */
+  readonly upkeep: Upkeep;
   /** As it is there: the bundle of each webhook, base64. */
   #bundles: readonly unknown[] = [];
 
@@ -25,28 +25,22 @@ export class WebhookBundle {
     this.#list = `${GROUP}/${kind}`;
     this.#name = name;
     this.#roots = roots;
-    this.#upkeep = new Upkeep(() => this.#write(), failed);
-    this.#end = followNamed(client, this.#list, name, {
-      present: ({ webhooks }) => {
-        const listed = Array.isArray(webhooks) ? webhooks.filter(isMapping) : [];
-        this.#bundles = listed.map(({ clientConfig }) => (isMapping(clientConfig) ? clientConfig.caBundle : undefined));
-        this.#upkeep.due();
-      },
-      absent: () => {
-        this.#bundles = [];
-      },
+    this.upkeep = new Upkeep(
+      () => this.#write(),
       failed,
-    });
-  }
-
-  /** The roots may be others. */
-  renew(): void {
-    this.#upkeep.due();
-  }
-
-  close(): void {
-    this.#end();
-    this.#upkeep.close();
+      (due) =>
+        followNamed(client, this.#list, name, {
+          present: ({ webhooks }) => {
+            const listed = Array.isArray(webhooks) ? webhooks.filter(isMapping) : [];
+            this.#bundles = listed.map(({ clientConfig }) => (isMapping(clientConfig) ? clientConfig.caBundle : undefined));
+            due();
+          },
+          absent: () => {
+            this.#bundles = [];
+          },
+          failed,
+        }),
+    );
   }
 
   async #write(): Promise<void> {
