@@ -41,7 +41,8 @@ export class CountedMetrics {
 
   /** What tells series of the record apart besides their usual labels; empty where nothing does. */
   key(record: FormatRecord): string {
-    return this.#values.map((value) => value(record)).join('\0');
+    // Each request asks, and hardly any has such labels.
+    return this.#values.length === 0 ? '' : this.#values.map((value) => value(record)).join('\0');
   }
 }
 
