@@ -8,6 +8,14 @@ import { messageOf, SallyportError } from '../lib/errors.ts';
 import { readRegularText } from '../lib/regular-file.ts';
 import { LOCAL_ISSUER, localKeys, type TokenIdentity } from './local-tokens.ts';
 
+/** The cluster around, which gives its pods tokens. */
+export interface TokenCluster {
+  /** The newest. */
+  keys(): IssuerKeys;
+  /** Why the API server does not take the token (any more): a pod's token ends with the pod. Rejects with `token-not-reviewed` where it does not say. */
+  problemOf(token: string, audience: string): Promise<string | undefined>;
+}
+
 /** Who signs tokens, and by which public keys. */
 export interface IssuerKeys {
   readonly issuer: string;
@@ -23,7 +31,7 @@ export interface TokenOptions {
   /** Whom Kubernetes' tokens are to be from; undefined: whoever has one of the keys. */
   readonly issuer: string | undefined;
   /** The cluster around, whose tokens are taken where there is no file. */
-  readonly cluster?: (() => IssuerKeys) | undefined;
+  readonly cluster?: TokenCluster | undefined;
 }
 
 /** Longer than any that there are. */
@@ -34,13 +42,17 @@ const SUBJECT = /^system:serviceaccount:([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?):(
 
 /**
  * Who is behind a token; files with keys are read each time, so that keys that have gone are not trusted any more.
- * Throws `token-refused`, which holds nothing of the token but names. @param now ms since the epoch
+ * Rejects with `token-refused`, which holds nothing of the token but names, and with `token-not-reviewed`. @param now ms since the epoch
  */
-export function identityOfToken(text: string, options: TokenOptions, now: number): TokenIdentity {
+export async function identityOfToken(text: string, options: TokenOptions, now: number): Promise<TokenIdentity> {
   if (text.length > MOST_BYTES) throw refused(`it is longer than ${MOST_BYTES} bytes`);
   const token = readToken(text);
   if (typeof token === 'string') throw refused(token);
-  const problem = claimsProblem(token, options, now) ?? signatureProblem(token, keysFor(token, options));
+  const cluster = clusterOf(token, options);
+  const problem =
+    claimsProblem(token, options, now) ??
+    signatureProblem(token, keysFor(token, options, cluster?.keys())) ??
+    (await cluster?.problemOf(text, options.audience));
   if (problem !== undefined) throw refused(problem);
   const [, namespace, serviceAccount] = SUBJECT.exec(String(token.claims.sub)) ?? [];
   if (namespace === undefined || serviceAccount === undefined) throw refused('its subject is no service account of Kubernetes');
@@ -55,9 +67,14 @@ function claimsProblem({ claims }: Token, { audience }: TokenOptions, now: numbe
   return [aud].flat().includes(audience) ? undefined : `it is not for the audience "${audience}"`;
 }
 
-function keysFor({ claims: { iss } }: Token, { ca, jwks, issuer: demanded, cluster }: TokenOptions): readonly Key[] {
+/** The cluster that has to say whether it takes a token; undefined where files decide. */
+function clusterOf({ claims: { iss } }: Token, { jwks, cluster }: TokenOptions): TokenCluster | undefined {
+  return iss === LOCAL_ISSUER || jwks !== undefined ? undefined : cluster;
+}
+
+function keysFor({ claims: { iss } }: Token, options: TokenOptions, around: IssuerKeys | undefined): readonly Key[] {
+  const { ca, jwks, issuer: demanded } = options;
   if (iss === LOCAL_ISSUER) return localKeys(ca);
-  const around = jwks === undefined ? cluster?.() : undefined;
   const issuer = demanded ?? around?.issuer;
   if (issuer !== undefined && iss !== issuer && (around || jwks !== undefined)) throw refused(`it is not from the issuer "${issuer}"`);
   if (around) return around.keys;

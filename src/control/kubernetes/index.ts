@@ -2,7 +2,7 @@
 
 import type { MeshConfig } from '../../api/index.ts';
 import type { Identities } from '../../ca/identities.ts';
-import type { IssuerKeys } from '../../ca/tokens.ts';
+import type { TokenCluster } from '../../ca/tokens.ts';
 import type { ClusterAccess } from '../../config/kubernetes/access.ts';
 import { ApiClient } from '../../config/kubernetes/client.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
@@ -11,6 +11,7 @@ import { openAuthoritySecret } from './authority-secret.ts';
 import { type GatewayDuties, GatewayKeeper } from './gateway-keeper.ts';
 import { RootMaps } from './root-maps.ts';
 import { followTokenKeys } from './token-keys.ts';
+import { reviewToken } from './token-review.ts';
 import type { Upkeep } from './upkeep.ts';
 import { WebhookBundle } from './webhook-bundle.ts';
 
@@ -34,9 +35,14 @@ export interface ClusterDuties {
   readonly revision: string;
 }
 
+/** In which the API server has to say what it thinks of a token, ms. */
+const REVIEW_MS = 5000;
+
 export class ClusterKeeper {
   readonly #duties: ClusterDuties;
   readonly #client: ApiClient;
+  /** For clients that wait. */
+  readonly #reviews: ApiClient;
   readonly #failed: (error: unknown) => void;
   readonly #ends: (() => void)[] = [];
   /** Of what follows from the roots. */
@@ -46,12 +52,13 @@ export class ClusterKeeper {
   /** Before anybody keeps Gateways. */
   readonly #found: Finding[] = [];
   /** Undefined where tokens of the cluster are not taken. */
-  issuer: (() => IssuerKeys) | undefined;
+  tokens: TokenCluster | undefined;
 
   private constructor(duties: ClusterDuties, failed: (error: unknown) => void) {
     this.#duties = duties;
     this.#failed = failed;
     this.#client = new ApiClient(duties.access);
+    this.#reviews = new ApiClient(duties.access, { silenceMs: REVIEW_MS });
   }
 
   /** Resolves when the CA is in its folder, and the keys of tokens are known. Rejects as `openAuthoritySecret` and `followTokenKeys`. */
@@ -72,7 +79,7 @@ export class ClusterKeeper {
       this.#ends.push(await openAuthoritySecret({ client: this.#client, namespace, name, folder, failed: this.#failed }));
     if (!tokens) return;
     const { keys, close } = await followTokenKeys(this.#client, this.#failed);
-    this.issuer = keys;
+    this.tokens = { keys, problemOf: (token, audience) => reviewToken(this.#reviews, token, audience) };
     this.#ends.push(close);
   }
 
@@ -122,5 +129,6 @@ export class ClusterKeeper {
     for (const upkeep of this.#upkeeps) upkeep.close();
     await this.#gateways?.close();
     this.#client.close();
+    this.#reviews.close();
   }
 }

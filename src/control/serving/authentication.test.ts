@@ -8,7 +8,8 @@ import { type TestContext, test } from 'node:test';
 import type { PeerCertificate } from 'node:tls';
 import { authorityIn } from '../../ca/folder.ts';
 import { createLocalToken } from '../../ca/local-tokens.ts';
-import type { TokenOptions } from '../../ca/tokens.ts';
+import { publicKeysIn, type TokenOptions } from '../../ca/tokens.ts';
+import { SallyportError } from '../../lib/errors.ts';
 import { Authentication } from './authentication.ts';
 
 const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -47,13 +48,13 @@ function place(t: TestContext, options: Partial<TokenOptions> = {}) {
   return { ca, jwks, told, identify };
 }
 
-test('a token of a Kubernetes service account says who calls', (t) => {
+test('a token of a Kubernetes service account says who calls', async (t) => {
   const { identify } = place(t, { issuer: 'https://kubernetes.default.svc' });
-  assert.equal(identify(`Bearer ${tokenOf({})}`), 'spiffe://cluster.local/ns/shop/sa/cart');
-  assert.equal(identify(`bearer ${tokenOf({ aud: 'istio-ca' })}`), 'spiffe://cluster.local/ns/shop/sa/cart');
+  assert.equal(await identify(`Bearer ${tokenOf({})}`), 'spiffe://cluster.local/ns/shop/sa/cart');
+  assert.equal(await identify(`bearer ${tokenOf({ aud: 'istio-ca' })}`), 'spiffe://cluster.local/ns/shop/sa/cart');
 });
 
-test('tokens that are for others, from others, of another time or of nobody’s key are refused with the reason', (t) => {
+test('tokens that are for others, from others, of another time or of nobody’s key are refused with the reason', async (t) => {
   const { identify, told, jwks } = place(t, { issuer: 'https://kubernetes.default.svc' });
   const now = Math.floor(Date.now() / 1000);
   const unsigned = tokenOf({}, { header: { alg: 'none' } });
@@ -80,33 +81,36 @@ test('tokens that are for others, from others, of another time or of nobody’s 
   ];
   for (const [text, why] of refusals) {
     const authorization = text === undefined || text.includes(' ') ? text : `Bearer ${text}`;
-    assert.throws(() => identify(authorization), { code: 'xds-unauthenticated', message: why }, String(why));
+    await assert.rejects(identify(authorization), { code: 'xds-unauthenticated', message: why }, String(why));
   }
   for (const line of told) assert.doesNotMatch(line, /eyJ/);
   assert.ok(told.some((line) => line === '10.0.0.9:1234: the token is refused: it has expired'));
   rmSync(jwks);
-  assert.throws(() => identify(`Bearer ${tokenOf({})}`), { code: 'xds-unauthenticated', message: 'the token cannot be verified' });
+  await assert.rejects(identify(`Bearer ${tokenOf({})}`), { code: 'xds-unauthenticated', message: 'the token cannot be verified' });
   assert.match(told.at(-1)!, /jwks\.json cannot be read/);
 });
 
-test('a local token is good until it ends or its key has gone', (t) => {
+test('a local token is good until it ends or its key has gone', async (t) => {
   const { ca, identify } = place(t, { jwks: undefined });
   const made = (lifeMs: number, at = Date.now(), audience = 'istio-ca') =>
     `Bearer ${createLocalToken({ ca, namespace: 'shop', serviceAccount: 'cart', audience, lifeMs }, at)}`;
-  assert.equal(identify(made(60_000)), 'spiffe://cluster.local/ns/shop/sa/cart');
-  assert.throws(() => identify(made(60_000, Date.now() - 3_600_000)), { message: /it has expired/ });
-  assert.throws(() => identify(made(60_000, Date.now(), 'other')), { message: /not for the audience/ });
-  assert.throws(() => identify(`Bearer ${tokenOf({})}`), { message: /no keys of another issuer \(--token-jwks\)/ });
+  assert.equal(await identify(made(60_000)), 'spiffe://cluster.local/ns/shop/sa/cart');
+  await assert.rejects(identify(made(60_000, Date.now() - 3_600_000)), { message: /it has expired/ });
+  await assert.rejects(identify(made(60_000, Date.now(), 'other')), { message: /not for the audience/ });
+  await assert.rejects(identify(`Bearer ${tokenOf({})}`), { message: /no keys of another issuer \(--token-jwks\)/ });
   const before = made(60_000);
   rmSync(join(ca, 'token-key.pem'));
-  assert.throws(() => identify(before), { code: 'xds-unauthenticated' });
+  await assert.rejects(identify(before), { code: 'xds-unauthenticated' });
 });
 
-test('a certificate names one identity, and ends', (t) => {
+test('a certificate names one identity, and ends', async (t) => {
   const { identify } = place(t);
   const until = (ms: number) => new Date(Date.now() + ms).toUTCString();
   const URI = 'URI:spiffe://cluster.local/ns/shop/sa/cart';
-  assert.equal(identify(undefined, { subjectaltname: `DNS:x, ${URI}`, valid_to: until(60_000) }), 'spiffe://cluster.local/ns/shop/sa/cart');
+  assert.equal(
+    await identify(undefined, { subjectaltname: `DNS:x, ${URI}`, valid_to: until(60_000) }),
+    'spiffe://cluster.local/ns/shop/sa/cart',
+  );
   const others: (string | undefined)[] = [
     undefined,
     'DNS:spiffe://cluster.local/ns/shop/sa/cart',
@@ -116,20 +120,15 @@ test('a certificate names one identity, and ends', (t) => {
   ];
   for (const subjectaltname of others) {
     const certificate = { valid_to: until(60_000), ...(subjectaltname === undefined ? {} : { subjectaltname }) };
-    assert.throws(() => identify(`Bearer ${tokenOf({})}`, certificate), { code: 'xds-unauthenticated' }, String(subjectaltname));
+    await assert.rejects(identify(`Bearer ${tokenOf({})}`, certificate), { code: 'xds-unauthenticated' }, String(subjectaltname));
   }
-  assert.throws(() => identify(undefined, { subjectaltname: URI, valid_to: until(-1000) }), { message: /has expired/ });
+  await assert.rejects(identify(undefined, { subjectaltname: URI, valid_to: until(-1000) }), { message: /has expired/ });
 });
 
-test('who fails too often is not heard for a while, and fills no log', (t) => {
+test('who fails too often is not heard for a while, and fills no log', async (t) => {
   const { identify, told } = place(t);
-  const codes = Array.from({ length: 30 }, () => {
-    try {
-      return identify('Bearer x');
-    } catch (error) {
-      return (error as { code: string }).code;
-    }
-  });
+  const codes: string[] = [];
+  for (let time = 0; time < 30; time += 1) codes.push(await identify('Bearer x').catch((error: { code: string }) => error.code));
   assert.equal(codes[0], 'xds-unauthenticated');
   assert.equal(codes.at(-1), 'xds-too-much');
   assert.equal(told.length, 1);
@@ -138,5 +137,34 @@ test('who fails too often is not heard for a while, and fills no log', (t) => {
     subjectaltname: 'URI:spiffe://cluster.local/ns/shop/sa/cart',
     valid_to: new Date(Date.now() + 60_000).toUTCString(),
   };
-  assert.equal(identify(undefined, certificate), 'spiffe://cluster.local/ns/shop/sa/cart');
+  assert.equal(await identify(undefined, certificate), 'spiffe://cluster.local/ns/shop/sa/cart');
+});
+
+test('a token of the cluster around is asked about, once its signature is right', async (t) => {
+  const asked: string[] = [];
+  const problems: (string | Error | undefined)[] = [undefined, 'its pod is gone', new SallyportError('token-not-reviewed', 'no answer')];
+  const cluster = {
+    keys: () => ({
+      issuer: 'https://kubernetes.default.svc',
+      keys: publicKeysIn(JSON.stringify({ keys: [publicKey.export({ format: 'jwk' })] }), 'test'),
+    }),
+    problemOf: async (token: string) => {
+      asked.push(token);
+      const problem = problems.shift();
+      if (problem instanceof Error) throw problem;
+      return problem;
+    },
+  };
+  const { ca, identify, told } = place(t, { jwks: undefined, cluster });
+  const token = tokenOf({});
+  assert.equal(await identify(`Bearer ${token}`), 'spiffe://cluster.local/ns/shop/sa/cart');
+  await assert.rejects(identify(`Bearer ${token}`), { code: 'xds-unauthenticated', message: /its pod is gone/ });
+  await assert.rejects(identify(`Bearer ${token}`), { code: 'xds-unavailable', message: /try again/ });
+  assert.equal(told.at(-1), '10.0.0.9:1234: no answer');
+  const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+  for (const bad of [tokenOf({ aud: 'vault' }), tokenOf({}, { key: stranger })])
+    await assert.rejects(identify(`Bearer ${bad}`), { code: 'xds-unauthenticated' });
+  const local = createLocalToken({ ca, namespace: 'shop', serviceAccount: 'cart', audience: 'istio-ca', lifeMs: 60_000 }, Date.now());
+  assert.equal(await identify(`Bearer ${local}`), 'spiffe://cluster.local/ns/shop/sa/cart');
+  assert.deepEqual(asked, [token, token, token], 'what is no token of the cluster, or not right, is not sent anywhere');
 });

@@ -23,8 +23,11 @@ export class Authentication {
     this.#failures = new Failures(options.refused);
   }
 
-  /** The SPIFFE ID of whoever calls. Throws `xds-unauthenticated`, and `xds-too-much` for an address from which too many have failed. */
-  identify({ address, certificate, authorization }: Peer): string {
+  /**
+   * The SPIFFE ID of whoever calls. Rejects with `xds-unauthenticated`, with `xds-too-much` for an address from which too many have failed, and with
+   * `xds-unavailable` where the API server, which is to be asked, does not answer.
+   */
+  async identify({ address, certificate, authorization }: Peer): Promise<string> {
     const now = Date.now();
     if (certificate) {
       const identity = identityIn(certificate, now);
@@ -37,10 +40,14 @@ export class Authentication {
     if (token === undefined) throw this.#failed(address, now, 'the client has neither a certificate of the mesh nor a bearer token');
     try {
       const { tokens, trustDomain } = this.#options;
-      const { namespace, serviceAccount } = identityOfToken(token, tokens, now);
+      const { namespace, serviceAccount } = await identityOfToken(token, tokens, now);
       return spiffeId(trustDomain(), namespace, serviceAccount);
     } catch (error) {
       const reason = messageOf(error);
+      if (codeOf(error) === 'token-not-reviewed') {
+        this.#options.refused(address, reason);
+        throw new SallyportError('xds-unavailable', 'the token cannot be verified now: try again', { cause: error });
+      }
       // What is wrong with files here is told to their owner alone.
       throw this.#failed(address, now, reason, codeOf(error) === 'token-refused' ? reason : 'the token cannot be verified');
     }

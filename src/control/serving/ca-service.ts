@@ -13,8 +13,8 @@ export interface CaServiceOptions {
   readonly identities: Identities;
   /** Of the newest mesh. */
   readonly trustDomain: () => string;
-  /** The SPIFFE ID of whoever calls. Throws `xds-unauthenticated` or `xds-too-much`. */
-  readonly identify: (peer: Peer) => string;
+  /** The SPIFFE ID of whoever calls. Rejects with `xds-unauthenticated`, `xds-too-much` or `xds-unavailable`. */
+  readonly identify: (peer: Peer) => Promise<string>;
   /** What kept the CA from signing. */
   readonly failed: (error: unknown) => void;
 }
@@ -29,10 +29,10 @@ type Answer = { readonly status: Status; readonly details: string } | Uint8Array
 
 /** Whoever may not ask is refused before what they send is read. */
 export function caService(options: CaServiceOptions): Handler {
-  return (call) => {
+  return async (call) => {
     let identity: string;
     try {
-      identity = options.identify(call.peer);
+      identity = await options.identify(call.peer);
     } catch (error) {
       return refused(call, statusOf(error), messageOf(error));
     }

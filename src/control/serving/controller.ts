@@ -120,7 +120,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
       const credentials = meshCredentials(identities, trustDomain(), failed, service);
       tls.push(credentials);
       const authentication = new Authentication({
-        tokens: { ...tokens, ca, cluster: keeper?.issuer },
+        tokens: { ...tokens, ca, cluster: keeper?.tokens },
         trustDomain,
         refused: (address, reason) => tell({ kind: 'unauthenticated', address, reason }),
       });

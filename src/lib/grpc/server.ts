@@ -52,7 +52,8 @@ export interface CallListener {
   closed(): void;
 }
 
-export type Handler = (call: Call) => CallListener;
+/** Nothing of a call is read before it is known who hears it. */
+export type Handler = (call: Call) => CallListener | Promise<CallListener>;
 
 /** As `node:tls` has them. */
 export interface ServerTls {
@@ -244,7 +245,7 @@ class ServedCall implements Call {
     const handler = methods.get(path);
     if (!handler) this.end(STATUS.unimplemented, `there is no method ${path} here`);
     else if (encoding !== 'identity') this.end(STATUS.unimplemented, `messages in the encoding ${encoding} are not read here`);
-    else this.#hear(handler);
+    else this.#hear(handler).catch((error: unknown) => this.end(STATUS.internal, messageOf(error)));
   }
 
   /** Whether the stream can be answered: Node throws at what is said to one that the client has reset. */
@@ -252,15 +253,15 @@ class ServedCall implements Call {
     return !this.#stream.destroyed && !this.#stream.closed;
   }
 
-  #hear(handler: Handler): void {
+  async #hear(handler: Handler): Promise<void> {
     const stream = this.#stream;
-    this.#expectMessage();
-    const listener = handler(this);
+    const listener = await handler(this);
     if (this.#over) {
       listener.closed();
       return;
     }
     this.#listener = listener;
+    this.#expectMessage();
     stream.on('data', (piece: Buffer) => {
       if (this.#over) return;
       this.#reader.add(piece);

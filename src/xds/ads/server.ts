@@ -32,8 +32,8 @@ export interface Admitted {
 }
 
 export interface AdsServerOptions extends Pick<GrpcServerOptions, 'listen' | 'option' | 'tls' | 'mostAgeMs'> {
-  /** The SPIFFE ID of whoever calls, before a message of theirs is looked at. Throws `xds-unauthenticated` or `xds-too-much`. Undefined: nobody is asked. */
-  readonly identify?: ((peer: Peer) => string) | undefined;
+  /** The SPIFFE ID of whoever calls, before a message of theirs is looked at. Rejects with `xds-unauthenticated`, `xds-too-much` or `xds-unavailable`. Undefined: nobody is asked. */
+  readonly identify?: ((peer: Peer) => Promise<string>) | undefined;
   /** Throws `xds-invalid-node`, `xds-forbidden` or `xds-unavailable`; else it has the stream serve what the node's proxy is to run. */
   readonly admit: (node: Node, client: Client, stream: AdsStream) => Admitted;
   /** Answers a question about the control plane itself, whose type begins with `istio.io/debug/`. */
@@ -88,11 +88,11 @@ interface CallOptions extends Pick<AdsServerOptions, 'identify' | 'admit' | 'ans
   readonly turns: Turns;
 }
 
-function serveCall(call: Call, { protocol, type, identify, admit, answer, turns }: CallOptions): CallListener {
+async function serveCall(call: Call, { protocol, type, identify, admit, answer, turns }: CallOptions): Promise<CallListener> {
   let client: Client;
   try {
     const { peer } = call;
-    client = { address: peer.address, identity: identify?.(peer) };
+    client = { address: peer.address, identity: await identify?.(peer) };
   } catch (error) {
     return refused(call, statusOf(error), messageOf(error));
   }
