@@ -10,6 +10,7 @@ import type { ManagerOptions } from './options.ts';
 import { outgoingProblem } from './outgoing-problem.ts';
 import type { Direction } from './response.ts';
 import type { ClusterChoice, CompiledRoute, ForwardAction } from './routes/model.ts';
+import { injectTrace } from './tracing/context.ts';
 
 export interface Timeouts {
   /** For the whole response, attempts included; ms, 0 for none. */
@@ -99,11 +100,16 @@ export function finalizeRequest(
   if (route.includeRequestAttemptCount) headers.set('x-envoy-attempt-count', '1');
   if (options.decorates) {
     if (deps.direction !== 'outbound') {
-      if ((head.seen & SEEN.envoy) !== 0) headers.remove('x-envoy-decorator-operation');
+      if ((head.seen & SEEN.envoy) !== 0) {
+        if (head.trace) head.trace.operation = headers.get('x-envoy-decorator-operation');
+        headers.remove('x-envoy-decorator-operation');
+      }
     } else if (route.decoratorOperation !== '' && route.config?.decorator?.propagate !== false) {
       headers.set('x-envoy-decorator-operation', route.decoratorOperation);
     }
   }
+
+  if (head.trace) injectTrace(headers, head.trace);
 
   const hostBefore = head.authority;
   // Rewrites see the request as it came, header changes apply to what goes out.

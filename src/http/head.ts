@@ -3,6 +3,7 @@ import type { SocketEnd } from './connection.ts';
 import { SEEN } from './fields.ts';
 import type { HeaderMap } from './header-map.ts';
 import type { PseudoHeaderTarget, RouteRequest } from './routes/model.ts';
+import type { TraceContext } from './tracing/context.ts';
 
 export type Protocol = 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2';
 
@@ -33,6 +34,8 @@ export class Head implements RouteRequest, PseudoHeaderTarget {
   edge = false;
   /** The client that x-forwarded-for names, where that is believed; else undefined. */
   client: SocketEnd | undefined = undefined;
+  /** Its part in a trace; undefined where none is followed. */
+  trace: TraceContext | undefined = undefined;
 
   constructor(
     protocol: Protocol,

@@ -11,6 +11,7 @@ import {
 } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { durationMs } from '../xds/match/duration.ts';
 import { type PathOptions, pathOptions } from './path-normalization.ts';
+import { type TracingOptions, tracingOptions } from './tracing/settings.ts';
 
 export type ForwardClientCert = 'sanitize' | 'forward-only' | 'append-forward' | 'sanitize-set' | 'always-forward-only';
 
@@ -52,6 +53,8 @@ export interface ManagerOptions {
   readonly via: string;
   /** `tracing` is set: the decorator's operation travels in headers. */
   readonly decorates: boolean;
+  /** Undefined where no spans are made. */
+  readonly tracing: TracingOptions | undefined;
   /** Upgrade types in lower case → enabled by default. */
   readonly upgrades: ReadonlyMap<string, boolean>;
   /** All in ms, 0 for none. */
@@ -146,6 +149,7 @@ export function readOptions(config: HttpConnectionManager): ManagerOptions {
     serverHeader: SERVER_HEADER[config.serverHeaderTransformation] ?? 'overwrite',
     via: config.via,
     decorates: config.tracing !== undefined,
+    tracing: tracingOptions(config),
     upgrades: new Map(config.upgradeConfigs.map(({ upgradeType, enabled }) => [upgradeType.toLowerCase(), enabled ?? true])),
     streamIdleMs: durationMs(config.streamIdleTimeout, 300_000),
     requestMs: durationMs(config.requestTimeout, 0),

@@ -10,6 +10,7 @@ import type { LocalReply } from './local-reply.ts';
 import type { ManagerOptions } from './options.ts';
 import { normalizePath } from './path-normalization.ts';
 import { requestId } from './request-id.ts';
+import { traceOf } from './tracing/context.ts';
 
 /** Works on the head; returns the refusal if the request goes no further. `random`: integers, 0 ≤ n < 2^53. */
 export function prepareRequest(
@@ -50,6 +51,7 @@ export function prepareRequest(
   }
   if ((seen & SEEN.forwardedClientCert) !== 0 || connection.tls?.peer) forwardClientCert(headers, connection, options);
   if (options.via !== '') appendVia(headers, options.via);
+  if (options.tracing) head.trace = traceOf(headers, options.tracing.sampling, random);
   return undefined;
 }
 

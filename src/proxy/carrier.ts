@@ -1,5 +1,4 @@
 /** What carries a proxy's traffic, however many threads it has: the one interface to threads of their own and to the data plane in the caller's thread. */
-import type { JsonObject } from '@bufbuild/protobuf';
 import type { FlowSource } from '../flows/flow.ts';
 import type { Contained } from '../lib/contained.ts';
 import type { XdsAck, XdsUpdate } from '../xds/resources.ts';
@@ -7,12 +6,13 @@ import type { Log } from './log.ts';
 import type { StatsSnapshot } from './stats/registry.ts';
 import type { DataPlaneStatus } from './status.ts';
 import type { Address } from './types.ts';
+import type { NodeJson } from '../xds/node.ts';
 
 export interface CarrierOptions {
   readonly log: Log;
   /** For `%ENVIRONMENT(NAME)%` in formats. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly nodeMetadata?: JsonObject | undefined;
+  readonly node?: NodeJson | undefined;
   readonly nameServers?: readonly string[] | undefined;
   /** Where the DNS server answers; without it there is none. */
   readonly dns?: Address | undefined;

@@ -1,5 +1,5 @@
 /** The embedded data plane: takes xDS, carries traffic. Everything that it does comes from the resources that it was given. */
-import { create, fromBinary, type JsonObject } from '@bufbuild/protobuf';
+import { create, fromBinary } from '@bufbuild/protobuf';
 import type { FlowDelivery } from '../flows/flow.ts';
 import { compileEncodedRoutes, type EncodedRoutes, patchEncodedRoutes } from '../http/routes/encoded.ts';
 import type { Contained } from '../lib/contained.ts';
@@ -24,6 +24,7 @@ import { type DataPlaneStatus, dataPlaneStatus } from './status.ts';
 import { createTcpProxy } from './tcp/proxy.ts';
 import { MaterialStore } from './tls/material.ts';
 import type { Address } from './types.ts';
+import type { NodeJson } from '../xds/node.ts';
 
 export type { Log, LogLevel } from './log.ts';
 export type { DataPlaneStatus } from './status.ts';
@@ -32,8 +33,8 @@ export interface DataPlaneOptions {
   readonly log: Log;
   /** For `%ENVIRONMENT(NAME)%` in formats. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Metadata of the proxy's xDS node, from which Istio's metrics take the workload; without it they are not kept. */
-  readonly nodeMetadata?: JsonObject | undefined;
+  /** The proxy's xDS node, by which spans name it and from which Istio's metrics take the workload; without it they are not kept. */
+  readonly node?: NodeJson | undefined;
   /** Ports are shared with other workers, of which the first alone has what cannot be shared. Default: alone. */
   readonly sharesPorts?: boolean;
   readonly first?: boolean;
@@ -103,7 +104,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   const observer = contained && new Observer(contained.observe, turnedAway);
   const sinks = new Sinks({
     observers: observer ? [observer, flows] : [flows],
-    nodeMetadata: options.nodeMetadata,
+    node: options.node,
     environment: options.environment,
     clusters,
     log: (message) => log('error', message),

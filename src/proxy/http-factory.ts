@@ -12,6 +12,7 @@ import type { Ask } from './listener/guard.ts';
 import type { Log } from './log.ts';
 import type { Sinks } from './sinks.ts';
 import { countConnections } from './stats/index.ts';
+import { Tracers } from './tracing/tracer.ts';
 import type { ClusterManager, ConnectionHandler } from './types.ts';
 
 export interface HttpFactoryDeps {
@@ -33,6 +34,9 @@ export interface HttpFactory {
 
 export function createHttpFactory(deps: HttpFactoryDeps): HttpFactory {
   const pools = createHttpPools(deps.clusters, deps.now);
+  const ask: Ask = (call, done) => new SideExchange({ clusters: deps.clusters, pools }, call, done).start();
+  const { registry, formatContext, spanTags } = deps.sinks;
+  const tracers = new Tracers({ ask, registry, environment: formatContext.environment, always: spanTags });
   return {
     create(any, context) {
       const config = unpack(any, HttpConnectionManagerSchema, context.where);
@@ -46,11 +50,15 @@ export function createHttpFactory(deps: HttpFactoryDeps): HttpFactory {
         timeOrigin: performance.timeOrigin,
         direction: context.direction,
         logger: { warn: (message) => deps.log('warn', message) },
+        tracer: (options) => tracers.tracer(options, context.direction),
       });
       return countConnections(deps.sinks.registry, config.statPrefix, manager);
     },
     authorizer: (any, where) => compileNetworkExtAuthz(unpack(any, ExtAuthzSchema, where), where),
-    ask: (call, done) => new SideExchange({ clusters: deps.clusters, pools }, call, done).start(),
-    close: () => pools.close(),
+    ask,
+    close: () => {
+      tracers.close();
+      pools.close();
+    },
   };
 }

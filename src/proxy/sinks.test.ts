@@ -21,7 +21,7 @@ test('a record goes to the log, to the counters and to the metrics of Istio', as
   const metadata = { filterMetadata: { istio: { services: [{ host: 'www.example.com', name: 'www', namespace: 'ext' }] } } };
   const clusters = { get: () => ({ config: { metadata } }) } as unknown as Clusters;
   const sinks = new Sinks({
-    nodeMetadata: { WORKLOAD_NAME: 'sleep', NAMESPACE: 'default' },
+    node: { id: 'sidecar', cluster: 'sleep.default', metadata: { WORKLOAD_NAME: 'sleep', NAMESPACE: 'default' }, locality: {} },
     environment: {},
     clusters,
     log: assert.fail,

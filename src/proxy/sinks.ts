@@ -1,6 +1,5 @@
 /** What takes the records of requests and connections: the access logs of a filter, and the metrics. */
 import { hostname } from 'node:os';
-import type { JsonObject } from '@bufbuild/protobuf';
 import type { AccessLog } from '../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import { LogFiles } from './access-log/files.ts';
 import { combineSinks, createAccessLogSink } from './access-log/index.ts';
@@ -18,10 +17,11 @@ import {
   workloadOfNode,
 } from './stats/index.ts';
 import type { RecordSink } from './types.ts';
+import type { NodeJson } from '../xds/node.ts';
 
 export interface SinksOptions {
-  /** Metadata of the proxy's xDS node; without it, Istio's metrics are not kept. */
-  readonly nodeMetadata: JsonObject | undefined;
+  /** The proxy's xDS node; without it, Istio's metrics are not kept. */
+  readonly node: NodeJson | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clusters: Clusters;
   readonly log: (message: string) => void;
@@ -44,6 +44,15 @@ export class Sinks {
       counter('access_log_file.lines_dropped', dropped);
     });
     this.#context = { hostname: hostname(), environment: options.environment, files: this.files, random: randomInteger };
+  }
+
+  /** What is the same in all spans of the proxy, as Envoy has it. */
+  get spanTags(): readonly (readonly [name: string, value: string])[] {
+    const { node } = this.#options;
+    return [
+      ['node_id', node?.id ?? ''],
+      ['zone', String(node?.locality.zone ?? '')],
+    ];
   }
 
   get formatContext(): Pick<AccessLogContext, 'hostname' | 'environment'> {
@@ -72,10 +81,10 @@ export class Sinks {
   }
 
   #istio(direction: 'inbound' | 'outbound' | 'unspecified', counted: CountedMetrics): IstioMetricsOptions | undefined {
-    const { nodeMetadata, clusters } = this.#options;
-    if (!nodeMetadata) return undefined;
+    const { node, clusters } = this.#options;
+    if (!node) return undefined;
     return {
-      self: workloadOfNode(nodeMetadata),
+      self: workloadOfNode(node.metadata),
       counted,
       reporter: direction === 'inbound' ? 'destination' : 'source',
       serviceOf: (name) => serviceOfMetadata(clusters.get(name)?.config.metadata?.filterMetadata),

@@ -20,7 +20,7 @@ async function start(data: WorkerData): Promise<DataPlane | undefined> {
     const plane = await createDataPlane({
       log,
       environment: data.environment,
-      nodeMetadata: data.nodeMetadata,
+      node: data.node,
       sharesPorts: data.sharesPorts,
       first: data.index === 0,
       nameServers: data.nameServers,

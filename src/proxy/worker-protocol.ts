@@ -1,18 +1,18 @@
 /** Messages between the main thread and the workers that carry traffic. */
-import type { JsonObject } from '@bufbuild/protobuf';
 import type { ProxyFlow } from '../flows/flow.ts';
 import type { SentUpdate, XdsAck } from '../xds/resources.ts';
 import type { LogLevel } from './log.ts';
 import type { StatsSnapshot } from './stats/index.ts';
 import type { DataPlaneStatus } from './status.ts';
 import type { Address } from './types.ts';
+import type { NodeJson } from '../xds/node.ts';
 
 /** What a worker starts with. */
 export interface WorkerData {
   readonly index: number;
   readonly sharesPorts: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly nodeMetadata: JsonObject | undefined;
+  readonly node: NodeJson | undefined;
   readonly nameServers: readonly string[] | undefined;
   readonly workload: string | undefined;
   /** Only the first worker has it. */

@@ -130,7 +130,7 @@ export function startWorkers(options: WorkersOptions): Workers {
         index,
         sharesPorts: count > 1,
         environment: options.environment,
-        nodeMetadata: options.nodeMetadata,
+        node: options.node,
         nameServers: options.nameServers,
         workload: options.workload,
         dns: index === 0 ? options.dns : undefined,

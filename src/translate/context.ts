@@ -8,6 +8,7 @@ import type { Mesh } from './model.ts';
 import type { Notes } from './notes.ts';
 import { type Scope, scopeFor } from './scope.ts';
 import { type SecretRequest, secretReferences } from './secrets.ts';
+import { tracingOf } from './tracing.ts';
 
 export interface TranslateContext extends Notes {
   readonly proxy: ProxyIdentity;
@@ -25,12 +26,15 @@ export interface Translating {
 
 export function startTranslation(proxy: ProxyIdentity, given: Mesh): Translating {
   const { found: findings, report } = distinctFindings();
-  const mesh: Mesh = { ...given, config: sameConfig(loggedConfig(proxy, given, report)) };
+  const config = loggedConfig(proxy, given, report);
+  const scope = scopeFor(proxy, { ...given, config: sameConfig(config) });
+  const tracing = tracingOf(proxy, { mesh: given, scope, report });
+  const mesh: Mesh = { ...given, config: sameConfig(tracing ? { ...config, tracing } : config) };
   const requests = new Map<string, SecretRequest>();
   const secrets = secretReferences((request) => {
     if (!requests.has(request.name)) requests.set(request.name, request);
   });
-  return { context: { proxy, mesh, scope: scopeFor(proxy, mesh), report, secrets }, findings, requests };
+  return { context: { proxy, mesh, scope, report, secrets }, findings, requests };
 }
 
 /** Several clusters, routes or chains may come of one object: what is wrong with it is reported once. */

@@ -4,11 +4,12 @@ import type { ExtensionProvider } from '../api/extension-provider.ts';
 import type { MeshConfig, ResourceOf } from '../api/index.ts';
 import { originOf, resourceText } from '../api/resource.ts';
 import type { Finding } from '../lib/finding.ts';
-import { matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type Counting, countingOf, EVERYTHING, isEverything } from './counting.ts';
 import { logFilter } from './log-filter.ts';
 import type { LogMode, Mesh } from './model.ts';
+import { applicableTelemetry } from './telemetry.ts';
+import type { Tracing } from './tracing.ts';
 
 type Telemetry = ResourceOf<'Telemetry'>;
 type Entry = Telemetry['spec']['accessLogging'][number];
@@ -25,10 +26,12 @@ export interface LoggedConfig extends MeshConfig {
   readonly logging?: Readonly<Record<LogMode, readonly ChosenLog[] | undefined>>;
   /** What access loggers count; absent where there is no need of any. */
   readonly counting?: { readonly by: 'envoy' | 'embedded'; readonly modes: Readonly<Record<LogMode, Counting>> };
+  /** Absent where nothing is said of it. */
+  readonly tracing?: Tracing;
 }
 
 export function loggedConfig(proxy: ProxyIdentity, { config, snapshot }: Mesh, report: (finding: Finding) => void): LoggedConfig {
-  const all = applicable(proxy, snapshot.list('Telemetry'), config.rootNamespace);
+  const all = applicableTelemetry(proxy, snapshot.list('Telemetry'), config.rootNamespace);
   const counting = countingAt(proxy, all, config, report);
   const counted: LoggedConfig = counting ? { ...config, counting } : config;
   const layers = all.filter(({ spec }) => spec.accessLogging.length > 0);
@@ -50,19 +53,6 @@ function countingAt(
   const of = (mode: LogMode) => countingOf(layers, config, mode, (origin, what) => report(without(origin, what)));
   const modes = { CLIENT: of('CLIENT'), SERVER: of('SERVER') };
   return by === undefined || (by === 'embedded' && isEverything(modes.CLIENT) && isEverything(modes.SERVER)) ? undefined : { by, modes };
-}
-
-function applicable({ namespace, labels }: ProxyIdentity, all: readonly Telemetry[], rootNamespace: string): Telemetry[] {
-  if (all.length === 0) return [];
-  // One that is attached to something is for proxies that Istio deploys itself.
-  const own = all.filter(({ spec }) => !spec.targetRef && spec.targetRefs.length === 0);
-  const selector = ({ spec }: Telemetry) => spec.selector?.matchLabels ?? {};
-  // Of several for a whole namespace the oldest counts.
-  const wide = (where: string) => own.find((each) => each.metadata.namespace === where && Object.keys(selector(each)).length === 0);
-  const narrow = own.filter((each) => each.metadata.namespace === namespace && Object.keys(selector(each)).length > 0);
-  const spaces = namespace === rootNamespace ? [rootNamespace] : [rootNamespace, namespace];
-  const layers = [...spaces.flatMap((each) => wide(each) ?? []), ...narrow.filter((each) => matchesLabels(selector(each), labels))];
-  return layers;
 }
 
 interface Choice {

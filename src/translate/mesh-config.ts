@@ -1,7 +1,7 @@
 import type { MeshConfig } from '../api/index.ts';
 
-/** So many are told apart at a time; a process has one, or one for each mesh that it compares. */
-const MOST = 8;
+/** So many are told apart at a time: of each mesh that is compared one, and of each workload that sends spans, which name it. */
+const MOST = 1024;
 
 const known = new Map<string, WeakRef<MeshConfig>>();
 const same = new WeakMap<MeshConfig, MeshConfig>();

@@ -146,7 +146,7 @@ async function bothCount(
   const clusters = clustersOf((upstream.address() as AddressInfo).port);
   const theirs = await startEnvoy(envoy!, listenerOf(kind, loggers(resources, kind, 'envoy'), cluster, 'envoy'), clusters);
   t.after(() => theirs.stop());
-  const ours = await dataPlane(t, { nodeMetadata: NODE });
+  const ours = await dataPlane(t, { node: { id: 'sidecar', cluster: 'sleep.default', metadata: NODE, locality: {} } });
   const listener = listenerOf(kind, loggers(resources, kind, 'embedded'), cluster, 'embedded');
   assert.deepEqual((await ours.set({ listeners: [listener], clusters })).rejected, []);
   await calls(theirs.port);

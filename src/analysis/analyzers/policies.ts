@@ -82,6 +82,14 @@ function outgoingHosts(context: Context, policy: ResourceOf<'AuthorizationPolicy
 }
 
 /** Whether the files say that the workload gets no proxy: then no policy holds for it. */
+
+function spansProblem({ mesh }: Context, name: string | undefined): string | undefined {
+  const provider = mesh.extensionProviders.find((each) => each.name.toLowerCase() === name?.toLowerCase());
+  if (!provider || (provider.opentelemetry && !provider.opentelemetry.dynatraceSampler)) return undefined;
+  const why = provider.opentelemetry ? 'has a sampler of Dynatrace' : 'is none of type opentelemetry';
+  return `The tracing provider ${provider.name} ${why}: Sallyport’s proxies send it no spans. Use an extensionProvider of type opentelemetry, which most collectors take.`;
+}
+
 function isOutOfMesh(context: Context, { namespace, labels, resource }: Selectable): boolean {
   const { annotations } = resource.metadata;
   const pod = resource.kind === 'Pod' ? (resource.spec as Pod) : (resource.spec as ResourceOf<'Deployment'>['spec']).template.spec;
@@ -97,16 +105,16 @@ function matchesAny(pattern: string, names: ReadonlySet<string>): boolean {
   return names.has(pattern);
 }
 
-const NO_TRACING = 'Sallyport sends no spans: this has no effect on its proxies. Access logs hold what each call did.';
-
-/** SP1010: tracing, which is not done. IST0157: Telemetry without a provider, where the mesh has no default one. */
+/** SP1010: tracing by providers to which no spans are sent. IST0157: Telemetry without a provider, where the mesh has no default one. */
 export function telemetryProviders(context: Context): void {
   const defaults = context.mesh.defaultProviders;
   for (const telemetry of context.of('Telemetry')) {
-    // What turns something off asks for nothing that is missing here.
-    const index = telemetry.spec.tracing.findIndex(({ disableSpanReporting }) => !disableSpanReporting);
-    if (index >= 0) context.report('SP1010', telemetry, ['spec', 'tracing', index], NO_TRACING);
     for (const [i, tracing] of telemetry.spec.tracing.entries()) {
+      // What turns something off asks for nothing that is missing here.
+      const problem = tracing.disableSpanReporting
+        ? undefined
+        : spansProblem(context, tracing.providers[0]?.name ?? defaults?.tracing?.[0]);
+      if (problem !== undefined) context.report('SP1010', telemetry, ['spec', 'tracing', i], problem);
       if (tracing.providers.length === 0 && !defaults?.tracing?.length && !tracing.disableSpanReporting) {
         context.report(
           'IST0157',

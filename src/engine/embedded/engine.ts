@@ -59,7 +59,7 @@ export async function startEmbedded(given: EmbeddedOptions): Promise<Engine> {
   const options = {
     log,
     environment: { ...host.environment },
-    nodeMetadata: node.metadata,
+    node,
     dns: dns && { ip: dns.address, port: dns.port },
     contained,
     workload: identity.type === 'sidecar' ? `${identity.namespace}/${identity.name}` : undefined,

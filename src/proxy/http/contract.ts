@@ -10,6 +10,8 @@ import type { LocalReply } from '../../http/local-reply.ts';
 import type { ManagerOptions } from '../../http/options.ts';
 import type { Direction } from '../../http/response.ts';
 import type { CompiledRoute, RouteTable } from '../../http/routes/route.ts';
+import type { TracingOptions } from '../../http/tracing/settings.ts';
+import type { Tracer } from '../tracing/tracer.ts';
 import type {
   AccessRecord,
   Address,
@@ -184,6 +186,8 @@ export interface HttpManagerDeps {
   /** `traffic_direction` of the listener: decides who sets `x-envoy-decorator-operation`. */
   readonly direction: Direction;
   readonly logger: HttpManagerLogger;
+  /** Takes the spans of finished requests; undefined where they are reported nowhere. */
+  readonly tracer?: ((options: TracingOptions) => Tracer | undefined) | undefined;
 }
 
 /** What exchanges and connections know of their connection manager. */
@@ -193,6 +197,7 @@ export interface ManagerCore {
   /** The router is the last of them. */
   readonly filters: readonly HttpFilter[];
   readonly timers: Timers;
+  readonly tracer: Tracer | undefined;
   /** The routes as they are now; undefined as long as the named configuration has not come. */
   routes(): RouteTable | undefined;
   /** The value of `date`, made once a second. */

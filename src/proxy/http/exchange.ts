@@ -391,5 +391,6 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     nameRequest(record, head);
     record.ended = record.responseEnded || core.deps.now();
     core.deps.sink.record(record);
+    if (head.trace?.sampled) core.tracer?.record(record, head.trace, this.route?.decoratorOperation ?? '');
   }
 }

@@ -5,6 +5,7 @@ import { compileFilters } from '../../http/filters/index.ts';
 import { type ManagerOptions, readOptions } from '../../http/options.ts';
 import { compileRouteConfiguration, type RouteTable } from '../../http/routes/route.ts';
 import type { HttpConnectionManager } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import type { Tracer } from '../tracing/tracer.ts';
 import type { ConnectionHandler, Downstream } from '../types.ts';
 import type { HttpManagerDeps, ManagerCore, ServerConnection } from './contract.ts';
 import { copyDownstream } from './copy-downstream.ts';
@@ -31,6 +32,7 @@ class Manager implements ConnectionHandler, ManagerCore {
   readonly options: ManagerOptions;
   readonly filters: readonly HttpFilter[];
   readonly timers: Timers;
+  readonly tracer: Tracer | undefined;
   readonly routes: () => RouteTable | undefined;
   readonly #connections = new Set<ServerConnection>();
   readonly #sniffing = new Set<Socket>();
@@ -43,6 +45,7 @@ class Manager implements ConnectionHandler, ManagerCore {
     this.options = readOptions(config);
     this.filters = compileFilters(config, this.options);
     this.timers = deps.pools.timers;
+    this.tracer = this.options.tracing && deps.tracer?.(this.options.tracing);
     this.routes = routeSource(config, deps);
   }
 

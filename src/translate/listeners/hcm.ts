@@ -14,6 +14,7 @@ import {
 import { accessLogs } from '../access-log.ts';
 import { HTTP_CONNECTION_MANAGER, httpFilters } from '../filters.ts';
 import { toDuration, typedConfig } from '../proto.ts';
+import { tracingSettings } from '../tracing-settings.ts';
 
 /** `outbound` and `inbound` are a sidecar's sides. */
 export type HttpSide = 'outbound' | 'inbound' | 'gateway';
@@ -42,8 +43,7 @@ export function httpConnectionManager(config: MeshConfig, { side, statPrefix, ro
     streamIdleTimeout: toDuration(0),
     upgradeConfigs: [{ upgradeType: 'websocket' }],
     proxy100Continue: true,
-    // No spans are sent, but the names of operations (`x-envoy-decorator-operation`) travel with tracing only.
-    tracing: { clientSampling: { value: 100 }, randomSampling: { value: 1 }, overallSampling: { value: 100 } },
+    ...tracingSettings(config, side === 'inbound' ? 'SERVER' : 'CLIENT'),
     ...pathNormalization(config),
   });
   if (side === 'gateway') applyGatewayTopology(message, config);
