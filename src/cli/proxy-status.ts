@@ -3,10 +3,10 @@ import { Command, Option } from 'commander';
 import type { StreamJson } from '../control/serving/status.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
+import { tableText } from '../report/table.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption, socketOption } from './options.ts';
 import { print } from './print.ts';
-import { tableText } from './table.ts';
 
 interface Options {
   readonly controller: SocketAddress;

@@ -4,10 +4,11 @@ import type { ControlEvent } from '../control/report.ts';
 import type { EngineHost } from '../engine/contract.ts';
 import { messageOf } from '../lib/errors.ts';
 import { few } from '../lib/few.ts';
+import { lineReader } from '../lib/line-reader.ts';
 import type { Logger } from '../lib/logger.ts';
 import { originText } from '../lib/origin.ts';
+import { findingText } from '../report/findings.ts';
 import { paintFor } from './colours.ts';
-import { findingText, lineReader } from './findings.ts';
 import { printError } from './print.ts';
 
 export function say(text: string): void {
