@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { Command, Option } from 'commander';
 import { SALLYPORT_CONTROLLER } from '../api/gateway-api/common.ts';
 import { GUARD_LABEL, type GuardOptions } from '../control/admission/guard-options.ts';
+import { servedText } from '../control/event-text.ts';
 import type { OpenSource } from '../control/from-files.ts';
 import type { ClusterDuties } from '../control/kubernetes/index.ts';
 import type { ControlEvent } from '../control/report.ts';
@@ -225,6 +226,6 @@ async function dutiesOf(
 
 /** As of other control planes, but that what is published is in force when clients have acknowledged it. */
 function sayServed(event: ControlEvent): void {
-  if (event.kind === 'in-force') say(`reloaded: what was read is served to ${event.proxies} ${event.proxies === 1 ? 'proxy' : 'proxies'}`);
+  if (event.kind === 'in-force') say(servedText(event));
   else if (event.kind !== 'ended') sayEvent(event);
 }
