@@ -179,3 +179,15 @@ test('each generated test has a seed: what lands does not depend on chance', () 
     assert.ok(counts(text, /\bfc\.assert\(/g) <= counts(text, /\bseed: /g), `${file}: give each fc.assert a seed, such as { seed: 1 }`);
   }
 });
+
+test('a key from outside is not asked of what every object inherits', async (t) => {
+  const table = (text: string) => `const TABLE: Readonly<Record<string, number>> = { a: 1 };\n${text}`;
+  const files = {
+    'src/lib/table.ts': table('export const a = (key: string) => TABLE[key];\n'),
+    'src/lib/cast.ts': 'const ONE = { a: 1 } as const;\nexport const a = (key: string) => ONE[key as keyof typeof ONE];\n',
+    'src/lib/within.ts': 'export const a = (key: string, all: object) => key in all;\n',
+    'src/lib/right.ts': "export const a = (all: object) => 'kind' in all && Object.hasOwn(all, 'kind');\n",
+    'src/lib/right.test.ts': table('export const a = (key: string) => key in TABLE;\n'),
+  };
+  assert.deepEqual(await findings(t, files), ['src/lib/cast.ts: plugin', 'src/lib/table.ts: plugin', 'src/lib/within.ts: plugin']);
+});

@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { create, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { readRegularText } from '../lib/regular-file.ts';
+import { own } from '../lib/table.ts';
 import { CertificatesSchema } from '../xds/gen/envoy/admin/v3/certs_pb.js';
 import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -81,7 +82,7 @@ const NAME_CASES = { DNS: 'dns', URI: 'uri', 'IP Address': 'ipAddress' } as cons
 function alternativeNames(text: string): AlternativeName[] {
   return text.split(', ').flatMap((entry): AlternativeName[] => {
     const colon = entry.indexOf(':');
-    const kind = NAME_CASES[entry.slice(0, colon) as keyof typeof NAME_CASES];
+    const kind = own(NAME_CASES, entry.slice(0, colon));
     return kind ? [{ name: { case: kind, value: entry.slice(colon + 1) } }] : [];
   });
 }

@@ -3,6 +3,7 @@ import { create, type DescMessage, type JsonObject, type JsonValue, type Message
 import { type Any, anyPack, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { RE2JS } from 're2js';
 import { messageOf } from '../lib/errors.ts';
+import { table } from '../lib/table.ts';
 import { BootstrapConfigDumpSchema, ConfigDumpSchema, SecretsConfigDumpSchema } from '../xds/gen/envoy/admin/v3/config_dump_pb.js';
 import {
   ClientResourceStatus,
@@ -165,7 +166,7 @@ export function selectDump(dump: JsonObject, query: URLSearchParams): DumpAnswer
   }
   const configs = dump.configs as JsonObject[];
   if (resource !== null) {
-    const owner = configs.find((config) => resource in config) ?? (isKnownField(resource) ? {} : undefined);
+    const owner = configs.find((config) => Object.hasOwn(config, resource)) ?? (isKnownField(resource) ? {} : undefined);
     if (!owner) return { status: 404, text: `${resource} not found in config dump\n` };
     const list = owner[resource] ?? [];
     if (!Array.isArray(list)) return { status: 400, text: `${resource} is not a repeated field. Use ?mask={} to get only this field\n` };
@@ -185,7 +186,7 @@ export function selectDump(dump: JsonObject, query: URLSearchParams): DumpAnswer
 }
 
 /** Message types of the dump's lists, as `resource` names them. */
-const ELEMENT_TYPES: Readonly<Record<string, string>> = {
+const ELEMENT_TYPES: Readonly<Record<string, string>> = table({
   static_listeners: 'ListenersConfigDump.StaticListener',
   dynamic_listeners: 'ListenersConfigDump.DynamicListener',
   static_clusters: 'ClustersConfigDump.StaticCluster',
@@ -199,15 +200,15 @@ const ELEMENT_TYPES: Readonly<Record<string, string>> = {
   static_secrets: 'SecretsConfigDump.StaticSecret',
   dynamic_active_secrets: 'SecretsConfigDump.DynamicSecret',
   dynamic_warming_secrets: 'SecretsConfigDump.DynamicSecret',
-};
+});
 
-const isKnownField = (name: string) => name in ELEMENT_TYPES;
+const isKnownField = (name: string) => Object.hasOwn(ELEMENT_TYPES, name);
 
 function filterLists(config: JsonObject, matches: (name: string) => boolean): JsonObject {
   return Object.fromEntries(
     Object.entries(config).map(([key, value]): [string, JsonValue] => [
       key,
-      key in ELEMENT_TYPES ? (value as JsonObject[]).filter((element) => matches(nameOf(element))) : value,
+      isKnownField(key) ? (value as JsonObject[]).filter((element) => matches(nameOf(element))) : value,
     ]),
   );
 }

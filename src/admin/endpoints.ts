@@ -4,6 +4,7 @@ import { create, type JsonValue } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { RE2JS } from 're2js';
 import { messageOf } from '../lib/errors.ts';
+import { table } from '../lib/table.ts';
 import { type PrintOptions, printPrometheus, printText, type StatsSnapshot, statsJson } from '../proxy/stats/index.ts';
 import { ServerInfo_State, ServerInfoSchema } from '../xds/gen/envoy/admin/v3/server_info_pb.js';
 import type { AdminSource, LogLevel } from './model.ts';
@@ -37,7 +38,7 @@ function mutates(help: string, handle: Endpoint['handle']): Endpoint {
   return { help, mutates: true, handle };
 }
 
-export const ENDPOINTS: Readonly<Record<string, Endpoint | undefined>> = {
+export const ENDPOINTS: Readonly<Record<string, Endpoint | undefined>> = table({
   '/': reads('Admin home page', () => ({ text: homePage(), contentType: 'text/html; charset=UTF-8' })),
   '/certs': reads('print certs on machine', async ({ resources, now }) => ({
     json: (await import('./certs.ts')).certsJson(resources().resources, now()),
@@ -94,7 +95,7 @@ export const ENDPOINTS: Readonly<Record<string, Endpoint | undefined>> = {
   '/server_info': reads('print server version/status information', serverInfo),
   '/stats': reads('print server stats (?filter=REGEX, ?usedonly, ?type=, ?format=json|prometheus)', stats),
   '/stats/prometheus': reads('print server stats in prometheus format', (source, query) => stats(source, withFormat(query, 'prometheus'))),
-};
+});
 
 export function helpText(): string {
   const lines = Object.entries(ENDPOINTS).map(([path, endpoint]) => `  ${path}${endpoint?.mutates ? ' (POST)' : ''}: ${endpoint?.help}\n`);

@@ -12,9 +12,8 @@ import { certificatesIn } from '../ca/certificates.ts';
 import { EnvoyAdmin } from '../engine/envoy/admin.ts';
 import { createAdminFront } from '../engine/envoy/admin-front.ts';
 import { claimFolder, clearLeftovers } from '../engine/envoy/leftovers.ts';
-import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
-import { readRegularText } from '../lib/regular-file.ts';
+import { readNeededText } from '../lib/regular-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { clientCredentials } from '../xds/ads/client-credentials.ts';
 import { NodeSchema } from '../xds/gen/envoy/config/core/v3/base_pb.js';
@@ -85,8 +84,8 @@ export async function startAgent(options: AgentOptions, tell: (event: AgentEvent
   const way: Way = {
     secrets,
     // What the mesh says of its roots came from somebody who was known by those of the file; while roots are replaced either may know more.
-    trusted: () => withoutDoubles(`${read(rootCert)}\n${secrets.roots}`),
-    token: () => read(tokenFile).trim(),
+    trusted: () => withoutDoubles(`${readNeededText(rootCert)}\n${secrets.roots}`),
+    token: () => readNeededText(tokenFile).trim(),
   };
   // What is wrong with the file now is the user's to mend; later it may be for a moment.
   way.trusted();
@@ -238,14 +237,6 @@ function firstOf(secrets: Secrets): Promise<void> {
       resolve();
     });
   });
-}
-
-function read(path: string): string {
-  try {
-    return readRegularText(path);
-  } catch (cause) {
-    throw new SallyportError('file-unreadable', `${path} cannot be read: ${messageOf(cause)}`, { cause });
-  }
 }
 
 function withoutDoubles(text: string): string {

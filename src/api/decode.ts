@@ -144,7 +144,7 @@ class Decoder {
     }
     for (const group of node.atMostOne) this.#atMostOne(group, out);
     for (const [name, field] of node.demanded) {
-      if (name in out) continue;
+      if (Object.hasOwn(out, name)) continue;
       if (field.required) {
         this.#missing(name);
         out[name] = blank(field.node);

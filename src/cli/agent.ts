@@ -1,8 +1,7 @@
 /** `sallyport agent`: a stock Envoy with an identity of the mesh. */
 import { Command, Option } from 'commander';
-import type { AgentEvent } from '../agent/agent.ts';
 import { SallyportError } from '../lib/errors.ts';
-import { isLoopbackAddress, type SocketAddress } from '../lib/socket-address.ts';
+import { hostPort, isLoopbackAddress, type SocketAddress } from '../lib/socket-address.ts';
 import { choiceOption, countOption, durationOption, namespacedNameOption, socketOption } from './options.ts';
 import { say } from './say.ts';
 import { serve } from './serve.ts';
@@ -85,8 +84,9 @@ export function agentCommand(): Command {
     .addOption(new Option('--drain-duration <duration>', 'how long Envoy drains at the end').argParser(durationOption).default(5000, '5s'));
   return command.action(async (options: Options) => {
     check(options);
-    const [{ startAgent }, { appProbes }, { findEnvoy }] = await Promise.all([
+    const [{ startAgent }, { agentTeller }, { appProbes }, { findEnvoy }] = await Promise.all([
       import('../agent/agent.ts'),
+      import('../agent/event-text.ts'),
       import('../agent/app-probes.ts'),
       import('../engine/envoy/find.ts'),
     ]);
@@ -94,10 +94,14 @@ export function agentCommand(): Command {
     const envoy = findEnvoy(options.envoy, process.env.PATH ?? '');
     const { role, workload, adminAddress: admin, statusAddress: status, metricsAddress: metrics } = options;
     const about = { identity: identityFrom(role, workload, options), envoy, admin, status, metrics, probes };
+    const lineOf = agentTeller(hostPort(options.controller.address, options.controller.port));
     const { appMetrics, ttl: lifeMs, drainDuration: drainMs } = options;
     process.exitCode = await serve(
       async (ended) => {
-        const agent = await startAgent({ ...options, ...about, appMetrics, lifeMs, drainMs }, teller(options));
+        const agent = await startAgent({ ...options, ...about, appMetrics, lifeMs, drainMs }, (event) => {
+          const line = lineOf(event);
+          if (line !== undefined) say(line);
+        });
         void agent.failed.then(ended);
         return { ...agent, watch: () => {}, reload: agent.renew };
       },
@@ -118,42 +122,4 @@ function check({ adminAddress, appMetrics, controller }: Options): void {
       'usage',
       `--app-metrics ${appMetrics}: it is the URL of the application's metrics, as http://127.0.0.1:8080/metrics`,
     );
-}
-
-function teller({ controller: { address, port } }: Options): (event: AgentEvent) => void {
-  const where = `${address}:${port}`;
-  let lost = false;
-  return (event) => {
-    switch (event.kind) {
-      case 'issued':
-        say(
-          `${event.first ? 'got' : 'renewed'} the certificate of ${event.identity}, good until ${new Date(event.notAfter).toISOString()}`,
-        );
-        return;
-      case 'not-issued':
-        say(
-          `${where} gives no certificate (${event.reason}): trying again${event.first ? '; Envoy starts when there is one' : '; the one there is stays until it ends'}`,
-        );
-        return;
-      case 'provider':
-        say(`identities come from the provider at ${event.socket}`);
-        return;
-      case 'provider-lost':
-        say(`the provider at ${event.socket} cannot be had (${event.reason}): trying again`);
-        return;
-      case 'lost':
-        lost = true;
-        say(`the control plane at ${where} cannot be had (${event.reason}): trying again; what is in force stays`);
-        return;
-      case 'connected':
-        if (lost) say(`the control plane at ${where} is back`);
-        lost = false;
-        return;
-      case 'refused':
-        say(`Envoy did not take its identity: ${event.reason}`);
-        return;
-      case 'ready':
-        say('ready');
-    }
-  };
 }

@@ -1,42 +1,25 @@
 /** `sallyport analyze`: what is wrong with a configuration, before it is applied. */
 
 import { Command, InvalidArgumentError } from 'commander';
-import { analyzeFiles } from '../analysis/files.ts';
-import { MESSAGES } from '../analysis/messages.ts';
-import { DECODING_CODES } from '../api/codes.ts';
-import { loadMeshNetworks } from '../config/mesh-networks.ts';
-import type { Snapshot } from '../config/snapshot.ts';
-import { readFiles, readMeshConfig } from '../inputs/files.ts';
-import { readSource, type SourceOptions } from '../inputs/reader.ts';
-import type { Finding, Level } from '../lib/finding.ts';
-import { sortFindings } from '../lib/finding-form.ts';
-import { paintFor, plain } from './colours.ts';
+import { type AnalyzedOptions, analyzeSource } from '../inputs/analyzed.ts';
+import type { Level } from '../lib/finding.ts';
+import { atLeast } from '../lib/finding-form.ts';
+import { lineReader } from '../lib/line-reader.ts';
+import { ANALYSIS_OUTPUTS, type AnalysisOutput, analysisText } from '../report/analysis.ts';
+import { plain } from '../report/paint.ts';
+import { paintFor } from './colours.ts';
 import { EXIT } from './exit.ts';
-import { githubCommands, sarif } from './finding-formats.ts';
-import { type Output, printFindings } from './findings.ts';
 import { choiceOption } from './options.ts';
 import { print } from './print.ts';
 import { expectShortRun } from './short-run.ts';
 import { addClusterOptions, demandSource, EMPTY_OPTION, NAMESPACE_OPTION, readerHost } from './source-options.ts';
 
-type AnalyzeOutput = Output | 'sarif' | 'github';
-
-interface AnalyzeOptions extends SourceOptions {
-  readonly meshNetworks?: string;
-  readonly remoteCluster: ReadonlyMap<string, readonly string[]>;
-  readonly defaultGateways: boolean;
-  readonly suppress: readonly string[];
+interface AnalyzeOptions extends AnalyzedOptions {
   readonly failureThreshold: Level;
-  readonly hints: boolean;
   readonly all: boolean;
-  readonly output: AnalyzeOutput;
+  readonly output: AnalysisOutput;
   readonly color: boolean;
 }
-
-/** So many findings of one code are shown in full. */
-const MOST_OF_A_CODE = 10;
-
-const SEVERITY: Readonly<Record<Level, number>> = { Info: 0, Warning: 1, Error: 2 };
 
 export function analyzeCommand(version: () => string): Command {
   const command = new Command('analyze')
@@ -64,15 +47,16 @@ export function analyzeCommand(version: () => string): Command {
     )
     .option('--hints', 'report what is right but could be narrower or encrypted', false)
     .option('--all', 'text: every finding in full, also where many say the same', false)
-    .option('-o, --output <format>', 'text, json, yaml, sarif or github', choiceOption('text', 'json', 'yaml', 'sarif', 'github'), 'text')
+    .option('-o, --output <format>', 'text, json, yaml, sarif or github', choiceOption(...ANALYSIS_OUTPUTS), 'text')
     .option('--no-color', 'plain text, also on a terminal');
   return addClusterOptions(command).action(async (paths: string[], options: AnalyzeOptions) => {
     demandSource(paths, options, 'files or folders');
     expectShortRun();
-    const { findings, objects } = await analyzed(paths, options);
-    print(await formatted(findings, objects, options, version));
-    const failed = findings.some((finding) => SEVERITY[finding.level] >= SEVERITY[options.failureThreshold]);
-    process.exitCode = failed ? EXIT.findings : EXIT.fine;
+    const { findings, objects } = await analyzeSource(paths, options, readerHost, Date.now());
+    const { output, all, color, failureThreshold } = options;
+    const paint = color ? paintFor(process.stdout) : plain;
+    print(await analysisText(findings, objects, { output, all, paint, readLine: lineReader(), version: version() }));
+    process.exitCode = findings.some(({ level }) => atLeast(level, failureThreshold)) ? EXIT.findings : EXIT.fine;
   });
 }
 
@@ -86,40 +70,4 @@ function remoteClusterOption(value: string, all: ReadonlyMap<string, readonly st
   if (!match) throw new InvalidArgumentError('it is NAME=PATH, e.g. west=clusters/west/.');
   const [, name, path] = match as unknown as [string, string, string];
   return new Map([...all, [name, [...(all.get(name) ?? []), path]]]);
-}
-
-/** What is wrong, and how many objects were read. */
-async function analyzed(paths: readonly string[], options: AnalyzeOptions): Promise<{ findings: readonly Finding[]; objects: number }> {
-  const snapshot = await readSource(paths, options, readerHost);
-  const { config: mesh, findings } = readMeshConfig(snapshot, options);
-  const { networks: meshNetworks, findings: networkFindings } = loadMeshNetworks(snapshot, options.meshNetworks);
-  const remoteClusters = new Map<string, Snapshot>();
-  for (const [name, remotePaths] of options.remoteCluster) remoteClusters.set(name, await readFiles(remotePaths, options, readerHost.tell));
-  const { suppress, hints, defaultGateways } = options;
-  const found = analyzeFiles(
-    { snapshot, mesh, meshNetworks, remoteClusters, defaultGateways, now: Date.now() },
-    { suppress, hints, also: [...findings, ...networkFindings] },
-  );
-  return { findings: sortFindings(found), objects: snapshot.all().filter(({ derivedFrom }) => !derivedFrom).length };
-}
-
-async function formatted(
-  findings: readonly Finding[],
-  objects: number,
-  { output, color, all }: AnalyzeOptions,
-  version: () => string,
-): Promise<string> {
-  if (output === 'sarif') return sarif(findings, version(), describe);
-  if (output === 'github') return githubCommands(findings);
-  const paint = color ? paintFor(process.stdout) : plain;
-  const text = await printFindings(findings, { output, paint, ...(!all && { brief: { most: MOST_OF_A_CODE, all: '--all shows them' } }) });
-  if (output !== 'text') return text;
-  const read = `${objects} ${objects === 1 ? 'object' : 'objects'} read`;
-  if (findings.length === 0) return `No findings: ${read}.\n`;
-  const count = (level: Level) => findings.filter((finding) => finding.level === level).length;
-  return `${text}\n${count('Error')} errors, ${count('Warning')} warnings, ${count('Info')} notes: ${read}\n`;
-}
-
-function describe(code: string): { name: string; summary: string } | undefined {
-  return { ...DECODING_CODES, ...MESSAGES }[code as keyof typeof MESSAGES];
 }

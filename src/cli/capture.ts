@@ -1,25 +1,16 @@
 /** `sallyport capture`: what the init container of an injected pod runs. */
-import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Listed, portList, type ReadList, rangeList } from '../kube/capture/lists.ts';
 import { type CaptureSettings, captureRules, type Family } from '../kube/capture/rules.ts';
-import { codeOf, SallyportError } from '../lib/errors.ts';
+import { hasIpv6, writeRules } from '../kube/iptables.ts';
 import { portOption } from './options.ts';
 import { printData } from './print.ts';
 import { say } from './say.ts';
 
 type Options = CaptureSettings & { readonly dns: boolean; readonly dryRun: boolean };
 
-const PROGRAMS = {
-  IPv4: { save: 'iptables-save', restore: 'iptables-restore' },
-  IPv6: { save: 'ip6tables-save', restore: 'ip6tables-restore' },
-} as const;
 /** Where a sidecar answers DNS. */
 const DNS_PORT = 15_053;
-/** For another program that writes rules, s. */
-const WAIT_S = '30';
-
 export function captureCommand(): Command {
   const ports = (text: string) => listed(portList(text, 'listed'));
   const portsOrAll = (text: string) => listed(portList(text, 'or all'));
@@ -57,7 +48,7 @@ export function captureCommand(): Command {
       const families: readonly Family[] = options.dryRun || hasIpv6() ? ['IPv4', 'IPv6'] : ['IPv4'];
       for (const family of families) {
         if (options.dryRun) printData(`# ${family}\n${captureRules(settings, family, '')}`);
-        else apply(settings, family);
+        else writeRules(settings, family);
       }
       if (!options.dryRun) say(`captured: ${families.join(' and ')}`);
     });
@@ -72,38 +63,4 @@ function uidOption(text: string): number {
   if (!/^\d{1,10}$/.test(text) || Number(text) === 0 || Number(text) > 0xffff_fffe)
     throw new InvalidArgumentError('it is the number of a user, and not 0: what root sends has to be captured.');
   return Number(text);
-}
-
-/** Without it there is nothing to capture; with it there must not be a way out that is not. */
-function hasIpv6(): boolean {
-  try {
-    return readFileSync('/proc/net/if_inet6', 'utf8') !== '';
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return false;
-    throw error;
-  }
-}
-
-function apply(settings: CaptureSettings, family: Family): void {
-  const { save, restore } = PROGRAMS[family];
-  const present = run(save, ['-t', 'nat'], '');
-  run(restore, ['--noflush', '-w', WAIT_S], captureRules(settings, family, present));
-}
-
-function run(program: string, args: readonly string[], input: string): string {
-  const { error, status, stdout, stderr } = spawnSync(program, args, { input, encoding: 'utf8' });
-  if (error)
-    throw new SallyportError(
-      'capture-failed',
-      codeOf(error) === 'ENOENT'
-        ? `there is no ${program} on the PATH: install iptables, in the image of the init container`
-        : `${program} cannot be run: ${error.message}`,
-      { cause: error },
-    );
-  if (status !== 0)
-    throw new SallyportError(
-      'capture-failed',
-      `${program} failed, and traffic may not be captured: ${stderr.trim() || `it ended with ${status}`} (it needs the capabilities NET_ADMIN and NET_RAW)`,
-    );
-  return stdout;
 }

@@ -2,6 +2,7 @@
 
 import { Command, type Option } from 'commander';
 import { SallyportError } from '../lib/errors.ts';
+import { own } from '../lib/table.ts';
 import { choicesOf } from './options.ts';
 import { printData } from './print.ts';
 
@@ -16,8 +17,9 @@ export function completionCommand(commands: () => Promise<readonly Command[]>): 
     )
     .argument('<shell>', 'bash, zsh or fish')
     .action(async (shell: string) => {
-      if (!Object.hasOwn(SHELLS, shell)) throw new SallyportError('usage', `"${shell}" is not known: it is bash, zsh or fish`);
-      printData(SHELLS[shell as keyof typeof SHELLS](await commands()));
+      const script = own(SHELLS, shell);
+      if (!script) throw new SallyportError('usage', `"${shell}" is not known: it is bash, zsh or fish`);
+      printData(script(await commands()));
     });
 }
 

@@ -4,8 +4,9 @@ import { hostname } from 'node:os';
 import { Command, Option } from 'commander';
 import { SALLYPORT_CONTROLLER } from '../api/gateway-api/common.ts';
 import { GUARD_LABEL, type GuardOptions } from '../control/admission/guard-options.ts';
+import { servedText } from '../control/event-text.ts';
 import type { OpenSource } from '../control/from-files.ts';
-import type { ClusterDuties } from '../control/kubernetes/index.ts';
+import { checkDuties, serviceName } from '../control/kubernetes/duties.ts';
 import type { ControlEvent } from '../control/report.ts';
 import { type ClusterOptions, ISTIO_SYSTEM } from '../inputs/cluster.ts';
 import { ObservedObjects } from '../kube/observed.ts';
@@ -171,60 +172,27 @@ function guardFrom({ guardEgress: namespaces, allowWideningBy: allowed, webhook 
   return namespaces && { namespaces, allowed };
 }
 
-/** What the controller does in its cluster. @throws SallyportError `usage` */
-async function dutiesOf(
-  options: Options,
-  observed: ObservedObjects | undefined,
-): Promise<{ readonly cluster?: ClusterDuties; readonly service?: string }> {
-  const {
-    caSecret,
-    webhookConfig,
-    validationConfig,
-    rootMaps,
-    clusterTokens: tokens,
-    ca,
-    revision = '',
-    istioNamespace: namespace = ISTIO_SYSTEM,
-  } = options;
-  const withCa = {
-    'ca-secret': caSecret,
-    'webhook-config': webhookConfig,
-    'validation-config': validationConfig,
-    'root-maps': rootMaps,
-    'cluster-tokens': tokens,
-  };
-  const named = (all: object) => Object.entries(all).find(([, value]) => value !== undefined && value !== false)?.[0];
-  const first = named(withCa) ?? named({ gateways: observed });
-  if (!options.kube && first !== undefined) throw new SallyportError('usage', `--${first} is done in a cluster: it needs --kube`);
-  if (named(withCa) !== undefined && ca === undefined)
-    throw new SallyportError('usage', `--${first} needs the CA: name its folder with --ca`);
+/** What the controller does in its cluster, and the Service by which it is called there. @throws SallyportError `usage` */
+async function dutiesOf(options: Options, observed: ObservedObjects | undefined) {
+  const { revision = '', istioNamespace: namespace = ISTIO_SYSTEM, clusterTokens: tokens, ...named } = options;
+  const wanted = { ...named, namespace, revision, tokens };
+  const isAny = checkDuties({ ...wanted, gateways: observed !== undefined });
   if (!options.kube) return {};
-  const service = `${revision === '' || revision === 'default' ? 'istiod' : `istiod-${revision}`}.${namespace}.svc`;
-  if (first === undefined) return { service };
+  const service = serviceName(revision, namespace);
+  if (!isAny) return { service };
   const gateways = observed && {
     observed,
     controller: options.gatewayController,
     injection: injectionFrom(options, revision),
     identity: `${hostname()}_${randomUUID()}`,
   };
-  return {
-    cluster: {
-      access: await clusterAccess(options),
-      namespace,
-      caSecret,
-      webhookConfig,
-      validationConfig,
-      rootMaps,
-      tokens,
-      gateways,
-      revision,
-    },
-    service,
-  };
+  const { caSecret, webhookConfig, validationConfig, rootMaps } = options;
+  const access = await clusterAccess(options);
+  return { service, cluster: { access, namespace, revision, caSecret, webhookConfig, validationConfig, rootMaps, tokens, gateways } };
 }
 
 /** As of other control planes, but that what is published is in force when clients have acknowledged it. */
 function sayServed(event: ControlEvent): void {
-  if (event.kind === 'in-force') say(`reloaded: what was read is served to ${event.proxies} ${event.proxies === 1 ? 'proxy' : 'proxies'}`);
+  if (event.kind === 'in-force') say(servedText(event));
   else if (event.kind !== 'ended') sayEvent(event);
 }

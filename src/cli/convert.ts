@@ -1,13 +1,9 @@
 /** `sallyport convert`: Istio's egress resources as objects of the Kubernetes Gateway API, proved to do the same. */
 
 import { Command } from 'commander';
-import { resourceText } from '../api/resource.ts';
-import type { Unexpressed } from '../convert/index.ts';
 import { readDocuments } from '../inputs/documents.ts';
-import { formatPosition } from '../lib/finding.ts';
 import { convertDocuments } from '../prove/convert.ts';
-import { describeCall } from '../prove/describe-call.ts';
-import type { Comparison } from '../prove/diff.ts';
+import { conversionText, unexpressedLine } from '../report/conversion.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
 import { printData, printError } from './print.ts';
@@ -33,26 +29,9 @@ export function convertCommand(): Command {
       reader.demandSound();
       const { text, unexpressed, converted, difference } = convertDocuments({ snapshot, documents }, mesh, options.namespace);
       printData(text);
-      printError(unexpressed.map((each) => `${describe(each)}\n`).join(''));
-      printError(difference ? verdict(difference, converted) : 'sallyport: nothing was converted: the output is the input\n');
+      printError(unexpressed.map((each) => `${unexpressedLine(each)}\n`).join(''));
+      printError(difference ? conversionText(difference, converted) : 'sallyport: nothing was converted: the output is the input\n');
       return difference && difference.changes.length + difference.undecided.length > 0 ? EXIT.findings : EXIT.fine;
     }),
   );
-}
-
-function describe({ resource, path, reason }: Unexpressed): string {
-  return `${formatPosition(resource.source.position(path))}: ${resourceText(resource)} stays: ${path.length > 1 ? `${path.slice(1).join('.')}: ` : ''}${reason}`;
-}
-
-function verdict({ changes, undecided, cells }: Comparison, converted: number): string {
-  if (changes.length > 0) {
-    const lines = changes.map(
-      ({ workloads, destination, before, after, example }) =>
-        `sallyport: ${workloads.join(', ')}: a call to ${destination} ${after}; before, it ${before}. For example: ${describeCall(example)}\n`,
-    );
-    return `${lines.join('')}sallyport: refuted: the converted configuration does not do the same\n`;
-  }
-  if (undecided.length > 0)
-    return `${undecided.map((sentence) => `sallyport: undecided: ${sentence}\n`).join('')}sallyport: not proved, although none of ${cells} calls changes its outcome\n`;
-  return `sallyport: proved: no call changes its outcome (${converted} objects converted, ${cells} calls compared)\n`;
 }

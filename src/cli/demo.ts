@@ -1,9 +1,9 @@
 /** `sallyport demo`: the examples, run and called, each outcome held against what the example states. */
 import { Command } from 'commander';
-import type { DemoHost, DemoResult } from '../demo/run.ts';
+import type { DemoHost } from '../demo/run.ts';
+import { demoVerdict, exampleText } from '../demo/table.ts';
 import { messageOf } from '../lib/errors.ts';
-import { type Paint, paintFor } from './colours.ts';
-import { printExample } from './demo-table.ts';
+import { paintFor } from './colours.ts';
 import { EXIT } from './exit.ts';
 import { print } from './print.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
@@ -34,16 +34,11 @@ export function demoCommand(): Command {
       const started = performance.now();
       const paint = paintFor(process.stdout);
       const mesh = { ...engineHost, tell: sayOrEnd((error) => say(messageOf(error))) };
-      const shown = (...example: Shown) => print(printExample(...example, paint));
+      const shown = (...example: Shown) => print(exampleText(...example, paint));
       const result = await runDemo(names, options.examples, { mesh, shown });
-      print(verdict(result, (performance.now() - started) / 1000, paint));
+      print(demoVerdict(result, (performance.now() - started) / 1000, paint));
       process.exitCode = result.differing === 0 ? EXIT.fine : EXIT.findings;
     });
 }
 
 type Shown = Parameters<DemoHost['shown']>;
-
-function verdict({ examples, calls, differing }: DemoResult, seconds: number, paint: Paint): string {
-  const stated = differing === 0 ? paint('green', 'all as stated') : paint('red', `${differing} not as stated`);
-  return `${examples} examples, ${calls} calls, ${stated}, ${seconds.toFixed(1)} s\n`;
-}

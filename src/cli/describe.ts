@@ -3,7 +3,8 @@
 import { Command } from 'commander';
 import type { SourceOptions } from '../inputs/reader.ts';
 import { SallyportError } from '../lib/errors.ts';
-import { type Description, describe } from '../prove/describe.ts';
+import { describe } from '../prove/describe.ts';
+import { descriptionText } from '../report/description.ts';
 import { writeAnswer } from './answer.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption, repeatable } from './options.ts';
@@ -27,16 +28,8 @@ export function describeCommand(): Command {
       if (kind !== 'workload' && kind !== 'host') throw new SallyportError('usage', `"${kind}" can't be described: it is workload or host`);
       demandSource(options.file, options, 'files or folders with -f PATH');
       await answerFrom(async (reader) => {
-        writeAnswer(describe(await reader.simulated(options.file, options), { kind, name }), options.output, render);
+        writeAnswer(describe(await reader.simulated(options.file, options), { kind, name }), options.output, descriptionText);
         return EXIT.fine;
       });
     });
-}
-
-function render({ subject, sections }: Description): string {
-  const parts = sections.map(({ heading, lines }) => {
-    const text = lines.length > 0 ? lines.map((line) => `  ${line}\n`).join('') : '  none\n';
-    return `\n${heading}\n${text}`;
-  });
-  return `${subject}\n${parts.join('')}`;
 }

@@ -1,5 +1,7 @@
 /** Command lines that show a command at work, for its help. */
-export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
+import { table } from '../lib/table.ts';
+
+export const EXAMPLES: Readonly<Record<string, readonly string[]>> = table({
   up: ['sallyport up examples/egress-http', 'sallyport up mesh/ --learn egress.yaml'],
   run: [
     'sallyport run --allow registry.example.com -- npm ci',
@@ -63,4 +65,4 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'sallyport proxy-config routes -f dump.json -o json',
   ],
   'proxy-status': ['sallyport proxy-status', 'sallyport proxy-status --controller 10.0.0.9:15021 -o json'],
-};
+});

@@ -6,10 +6,10 @@ import type { Reader, SourceOptions } from '../inputs/reader.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { NamedDump } from '../prove/dumped.ts';
 import { type Explanation, explain, explainDump } from '../prove/explain.ts';
+import { explanationText } from '../report/explanation.ts';
 import { type CallTarget, parseTarget } from '../simulate/call.ts';
 import { writeAnswer } from './answer.ts';
 import { EXIT } from './exit.ts';
-import { renderExplanation } from './explanation-text.ts';
 import { choiceOption, repeatable } from './options.ts';
 import { expectShortRun } from './short-run.ts';
 import { addSourceOptions, answerFrom, demandSource } from './source-options.ts';
@@ -54,7 +54,7 @@ export function explainCommand(): Command {
       const target = targetOf(words, options);
       await answerFrom(async (reader) => {
         const explanation = await explained(reader, target, options);
-        writeAnswer(explanation, options.output, renderExplanation);
+        writeAnswer(explanation, options.output, explanationText);
         return explanation.trace.outcome.kind === 'upstream' && !explanation.ending ? EXIT.fine : EXIT.findings;
       });
     });

@@ -2,14 +2,15 @@
 
 import { once } from 'node:events';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type FlowLine, followFlows, type Shown } from '../flows/client.ts';
+import { type FlowLine, followFlows } from '../flows/client.ts';
 import { type Dropped, type Flow, PROTOCOLS, VERDICTS } from '../flows/flow.ts';
-import { type Running, runningShowers } from '../flows/socket.ts';
+import { runningShowers } from '../flows/socket.ts';
+import { shownAt, shownBy } from '../flows/watched.ts';
 import { SallyportError } from '../lib/errors.ts';
-import { bracketed, type SocketAddress } from '../lib/socket-address.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
+import { flowText } from '../report/flow.ts';
 import { paintFor } from './colours.ts';
 import { EXIT } from './exit.ts';
-import { flowText } from './flow-text.ts';
 import { choiceOption, repeatable, socketOption } from './options.ts';
 import { print, printData } from './print.ts';
 import { say } from './say.ts';
@@ -60,7 +61,7 @@ function pidOption(text: string): number {
 async function watch(options: FlowsOptions): Promise<number> {
   if (options.admin !== undefined && options.run !== undefined)
     throw new SallyportError('usage', '--admin and --run both say what to watch: give one of them.');
-  const shown = options.admin ? adminOf(options.admin) : socketOf(await runningShowers(), options.run);
+  const shown = options.admin ? shownAt(options.admin) : shownBy(await runningShowers(), options.run);
   const query = new URLSearchParams();
   for (const name of ['verdict', 'host', 'process', 'protocol', 'proxy'] as const)
     for (const value of options[name]) query.append(name, value);
@@ -82,33 +83,4 @@ function showJson(_line: FlowLine, text: string): void {
 function textShower(): (line: FlowLine) => void {
   const paint = paintFor(process.stdout);
   return (line: Flow | Dropped) => print(`${flowText(line, paint)}\n`);
-}
-
-function adminOf({ address, port }: SocketAddress): Shown {
-  const host = bracketed(address);
-  return {
-    name: `the proxy at ${host}:${port}`,
-    where: { host: address, port },
-    missing: 'is it running there, and is its engine the embedded one?',
-  };
-}
-
-/** Throws `nothing-runs` or `usage`. */
-function socketOf(running: readonly Running[], pid: number | undefined): Shown {
-  const fitting = pid === undefined ? running : running.filter((one) => one.pid === pid);
-  const list = running.map((one) => `${one.pid} (${one.command})`).join(', ');
-  if (fitting.length > 1) throw new SallyportError('usage', `several of this user run: name one with --run PID: ${list}`);
-  const [only] = fitting;
-  if (only)
-    return {
-      name: `sallyport ${only.command}, process ${only.pid}`,
-      where: { socketPath: only.socketPath },
-      missing: 'it may just have ended',
-    };
-  if (pid !== undefined && running.length > 0)
-    throw new SallyportError('nothing-runs', `process ${pid} shows no calls; there are ${list}.`);
-  throw new SallyportError(
-    'nothing-runs',
-    'nothing of this user runs whose calls can be watched: start sallyport up, run or proxy first (with the embedded engine); for a proxy of somebody else or elsewhere give its admin address with --admin.',
-  );
 }

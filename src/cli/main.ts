@@ -2,13 +2,14 @@
 
 import { Command, CommanderError, Help } from 'commander';
 import { codeOf } from '../lib/errors.ts';
+import { table } from '../lib/table.ts';
 import { productVersion } from '../lib/version.ts';
 import { EXAMPLES } from './examples.ts';
 import { describeFailure, EXIT } from './exit.ts';
 import { print, printError } from './print.ts';
 
 /** By name. `after` is what stands after `--`: the command that `run` runs. */
-const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Command>>> = {
+const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Command>>> = table({
   up: async () => (await import('./up.ts')).upCommand(),
   run: async (after) => (await import('./run.ts')).runCommand(after),
   flows: async () => (await import('./flows.ts')).flowsCommand(),
@@ -36,7 +37,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   'proxy-config': async () => (await import('./proxy-config.ts')).proxyConfigCommand(),
   'proxy-status': async () => (await import('./proxy-status.ts')).proxyStatusCommand(),
   version: async () => new Command('version').description('Print the version.').action(() => print(`${productVersion()}\n`)),
-};
+});
 
 /** A command by its name, with what all have in their help. */
 export async function commandOf(name: string, after: readonly string[]): Promise<Command> {

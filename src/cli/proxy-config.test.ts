@@ -9,9 +9,9 @@ import { defaultMeshConfig } from '../api/mesh-config-document.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { askProxy, readDump, translatedDump } from '../inputs/dump.ts';
 import { simulateFiles } from '../prove/simulated.ts';
+import { tableText } from '../report/table.ts';
 import { tableOf } from '../xds/config-dump/tables.ts';
 import { proxyConfigCommand } from './proxy-config.ts';
-import { tableText } from './table.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-dump-'));
 after(() => rmSync(folder, { recursive: true }));

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { askProxy, readDump, translatedDump } from '../inputs/dump.ts';
 import type { Reader } from '../inputs/reader.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
+import { tableText } from '../report/table.ts';
 import type { Dump } from '../xds/config-dump/dump.ts';
 import type { Filters } from '../xds/config-dump/table.ts';
 import { KINDS, type Kind, tableOf } from '../xds/config-dump/tables.ts';
@@ -11,7 +12,6 @@ import { EXIT } from './exit.ts';
 import { choiceOption, portOption, socketOption } from './options.ts';
 import { print } from './print.ts';
 import { answerFrom, EMPTY_OPTION } from './source-options.ts';
-import { tableText } from './table.ts';
 
 interface Options extends Filters {
   readonly file?: string;

@@ -1,13 +1,11 @@
 /** What commands that run for long say on stderr. */
 
+import { eventText, newsText } from '../control/event-text.ts';
 import type { ControlEvent } from '../control/report.ts';
 import type { EngineHost } from '../engine/contract.ts';
-import { messageOf } from '../lib/errors.ts';
-import { few } from '../lib/few.ts';
+import { lineReader } from '../lib/line-reader.ts';
 import type { Logger } from '../lib/logger.ts';
-import { originText } from '../lib/origin.ts';
 import { paintFor } from './colours.ts';
-import { findingText, lineReader } from './findings.ts';
 import { printError } from './print.ts';
 
 export function say(text: string): void {
@@ -26,40 +24,8 @@ export const engineHost: EngineHost = {
 
 /** Says what a control plane tells of; what to do about a proxy that ended is the caller's. */
 export function sayEvent(event: Exclude<ControlEvent, { readonly kind: 'ended' }>): void {
-  switch (event.kind) {
-    case 'findings': {
-      const paint = paintFor(process.stderr);
-      const readLine = lineReader();
-      for (const finding of event.fresh) printError(findingText(finding, paint, readLine));
-      for (const { code, origin } of event.mended) printError(`${paint('green', 'mended')} [${code}] ${originText(origin)}\n`);
-      return;
-    }
-    case 'withheld': {
-      const { type, namespace, name } = event.proxy;
-      say(
-        `${type} ${namespace}/${name} is connected without a certificate: private keys (${few(event.secrets)}) are served over --xds-tls alone, and what needs them refuses traffic`,
-      );
-      return;
-    }
-    case 'unauthenticated':
-      say(`a client at ${event.address} is refused: ${event.reason}`);
-      return;
-    case 'not-admitted':
-      say(`${event.object} is refused: ${event.reason}`);
-      return;
-    case 'in-force': {
-      const { proxies, errors } = event;
-      const stand =
-        errors > 0 ? `, apart from what ${errors} error${errors === 1 ? '' : 's'} of the files concern${errors === 1 ? 's' : ''}` : '';
-      say(`reloaded: what was read is in force with ${proxies} ${proxies === 1 ? 'proxy' : 'proxies'}${stand}`);
-      return;
-    }
-    case 'not-kept':
-      say(`what this controller keeps in its cluster is not up to date: ${messageOf(event.error)}. It is tried again`);
-      return;
-    case 'failed':
-      say(`this change could not be brought into force: ${messageOf(event.error)}`);
-  }
+  if (event.kind === 'findings') printError(newsText(event, paintFor(process.stderr), lineReader()));
+  else say(eventText(event));
 }
 
 /** The same, for `serve`. */

@@ -6,10 +6,11 @@ import { allowListSchema, jsonSchema } from '../api/json-schema.ts';
 import { flowSchema } from '../flows/schema.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { closest } from '../lib/spelling.ts';
+import { table } from '../lib/table.ts';
 import { printData } from './print.ts';
 
 /** What is no object of Kubernetes: what `run --policy` reads, and the lines of `GET /flows`. */
-const OTHERS: Readonly<Record<string, () => object>> = { AllowList: allowListSchema, Flow: flowSchema };
+const OTHERS: Readonly<Record<string, () => object>> = table({ AllowList: allowListSchema, Flow: flowSchema });
 
 const ALL = [...Object.keys(KINDS), ...Object.keys(OTHERS)];
 
@@ -24,7 +25,7 @@ export function schemaCommand(): Command {
         printData(`${JSON.stringify(other(), undefined, 2)}\n`);
         return;
       }
-      if (kind !== undefined && !(kind in KINDS)) {
+      if (kind !== undefined && !Object.hasOwn(KINDS, kind)) {
         const near = closest(kind, ALL);
         throw new SallyportError('usage', `there is no kind ${kind}; ${near ? `did you mean ${near}?` : `there are ${ALL.join(', ')}.`}`);
       }

@@ -7,9 +7,10 @@ import type { ReadFilesOptions } from '../inputs/files.ts';
 import { Reader, type ReaderHost } from '../inputs/reader.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
-import { plain } from './colours.ts';
+import { lineReader } from '../lib/line-reader.ts';
+import { findingsText } from '../report/findings.ts';
+import { plain } from '../report/paint.ts';
 import { EXIT } from './exit.ts';
-import { printFindings } from './findings.ts';
 import { printError } from './print.ts';
 import { say } from './say.ts';
 
@@ -86,7 +87,7 @@ export async function clusterAccess({ context, kubeconfig }: ClusterOptions): Pr
 
 /** On stderr. */
 async function tellFindings(findings: readonly Finding[]): Promise<void> {
-  printError(await printFindings(findings, { output: 'text', paint: plain }));
+  printError(await findingsText(findings, { output: 'text', paint: plain, readLine: lineReader() }));
 }
 
 export const readerHost: ReaderHost = {

@@ -3,18 +3,14 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { Reader, SourceOptions } from '../inputs/reader.ts';
 import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
-import { few } from '../lib/few.ts';
-import type { Finding, Level } from '../lib/finding.ts';
-import { originText } from '../lib/origin.ts';
 import { readRegularText } from '../lib/regular-file.ts';
-import { type CounterexampleGroup, groupedCounterexamples } from '../prove/counterexample-groups.ts';
-import { describeCall } from '../prove/describe-call.ts';
 import { gatewaysOf } from '../prove/inside.ts';
 import type { SimulatedFiles } from '../prove/simulated.ts';
-import type { AdversaryVerdict, Opening } from '../prove/verdict.ts';
+import type { AdversaryVerdict } from '../prove/verdict.ts';
 import { type Stated, verifyMesh } from '../prove/verify.ts';
-import { REVIEW_OUTPUTS, type Review, type ReviewOutput, writeReview } from './answer.ts';
-import type { Paint } from './colours.ts';
+import { REVIEW_OUTPUTS, type ReviewOutput } from '../report/review.ts';
+import { verdictsReview, verdictsText } from '../report/verdicts.ts';
+import { writeReview } from './answer.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption, exemptOption, rangesOption } from './options.ts';
 import { withProgress } from './progress.ts';
@@ -54,8 +50,7 @@ export function verifyCommand(): Command {
       expectShortRun();
       await answerFrom(async (reader) => {
         const verdicts = await judge(reader, paths, options);
-        const text = (answer: readonly AdversaryVerdict[], paint: Paint) => answer.map((verdict) => render(verdict, paint)).join('\n');
-        writeReview(verdicts, options.output, text, reviewOf);
+        writeReview(verdicts, options.output, verdictsText, verdictsReview);
         return verdicts.every(({ result }) => result === 'proved') ? EXIT.fine : EXIT.findings;
       });
     });
@@ -98,68 +93,4 @@ function readText(path: string): string {
     const code = codeOf(cause) === 'ENOENT' ? 'path-not-found' : 'statements-unreadable';
     throw new SallyportError(code, `cannot read ${path}: ${messageOf(cause)}`, { cause });
   }
-}
-
-const MOST_SHOWN = 10;
-
-function render(
-  { adversary, statement, result, counterexamples, undecided, notes, openings, cells }: AdversaryVerdict,
-  paint: Paint,
-): string {
-  const style = result === 'proved' ? 'green' : result === 'refuted' ? 'red' : 'yellow';
-  const lines = [`${paint([style, 'bold'], result.toUpperCase())} (${adversary}, ${cells} cells): ${statement}`];
-  const groups = groupedCounterexamples(counterexamples);
-  for (const group of groups.slice(0, MOST_SHOWN)) lines.push(`  ${groupText(group)}`, `      e.g. ${describeCall(group.example)}`);
-  if (groups.length > MOST_SHOWN) lines.push(`  … and ${groups.length - MOST_SHOWN} more ways (--output json has every call)`);
-  for (const opening of openings.slice(0, MOST_SHOWN)) lines.push(`  ${openingText(opening)}`);
-  if (openings.length > MOST_SHOWN) lines.push(`  … and ${openings.length - MOST_SHOWN} more`);
-  if (openings.some(({ closable }) => closable)) lines.push('  sallyport netpol prints the policies that close this.');
-  for (const sentence of undecided.slice(0, MOST_SHOWN)) lines.push(`  undecided: ${sentence}`);
-  if (undecided.length > MOST_SHOWN) lines.push(`  … and ${undecided.length - MOST_SHOWN} more that are undecided`);
-  for (const note of notes) lines.push(`  note: ${note}`);
-  return `${lines.join('\n')}\n`;
-}
-
-function openingText({ workloads, how }: Opening): string {
-  return `${few(workloads)} ${how}`;
-}
-
-function groupText({ workloads, destinations, way, origins }: CounterexampleGroup): string {
-  const decided = origins.length > 0 ? ` [${few(origins.map((origin) => originText(origin)))}]` : '';
-  return `${few(workloads)}: a call to ${few(destinations, '; ')} ${way}${decided}`;
-}
-
-const CODES: Readonly<Record<string, string>> = {
-  proved: 'The statement holds for all calls.',
-  refuted: 'Calls break the statement.',
-  note: 'What whoever reads the answer should know.',
-  undecided: 'Whether calls break the statement is not known.',
-};
-
-function reviewOf(verdicts: readonly AdversaryVerdict[]): Review {
-  const findings = verdicts.flatMap(({ statement, result, counterexamples, openings, undecided, notes }): Finding[] => {
-    const origin = { kind: '', namespace: '', name: statement };
-    const say = (code: string, level: Level, message: string): Finding => ({ code, level, message, origin });
-    const groups = groupedCounterexamples(counterexamples).map((group): Finding => {
-      const [decides] = group.origins;
-      const text = `${groupText(group)}. For example: ${describeCall(group.example)}`;
-      const message = decides ? `${statement}: ${text}` : text;
-      const position = decides?.file === undefined ? {} : { position: { file: decides.file, line: decides.line ?? 1, column: 1 } };
-      return {
-        code: 'refuted',
-        level: 'Error',
-        message,
-        origin: decides ? { kind: decides.kind, namespace: decides.namespace, name: decides.name } : origin,
-        ...position,
-      };
-    });
-    return [
-      ...(result === 'proved' ? [say('proved', 'Info', 'proved of all calls')] : []),
-      ...groups,
-      ...openings.map((opening) => say('refuted', 'Error', openingText(opening))),
-      ...undecided.map((sentence) => say('undecided', 'Error', sentence)),
-      ...notes.map((note) => say('note', 'Warning', note)),
-    ];
-  });
-  return { findings, describe: (code) => ({ name: code, summary: CODES[code] ?? code }) };
 }

@@ -2,11 +2,10 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { messageOf, SallyportError } from '../lib/errors.ts';
+import { SallyportError } from '../lib/errors.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
-import { readRegularText } from '../lib/regular-file.ts';
 import { isLoopbackAddress, type SocketAddress } from '../lib/socket-address.ts';
-import type { ClientTls } from '../xds/ads/client-credentials.ts';
+import type { TlsFiles } from '../xds/ads/client-credentials.ts';
 import { labelsOption } from './options.ts';
 
 /** Who the proxy's workload is, beside its name. */
@@ -54,13 +53,6 @@ export function identityFrom(
   return { type, name, namespace, labels, serviceAccount, addresses: [ip], locality: '' };
 }
 
-/** The files of TLS, by absolute paths. */
-export interface TlsFiles {
-  readonly ca: string;
-  readonly own?: { readonly certificate: string; readonly key: string };
-  readonly token?: string;
-}
-
 /** Undefined for plaintext. Throws `usage` for plaintext that would leave the machine, and for files that are of no use without others. */
 export function tlsFiles({ address, port }: SocketAddress, { xdsCa, xdsCert, xdsKey, xdsTokenFile }: XdsOptions): TlsFiles | undefined {
   if (port === 0) throw new SallyportError('usage', '--xds needs the port of the control plane, e.g. 127.0.0.1:15010');
@@ -84,23 +76,4 @@ export function tlsFiles({ address, port }: SocketAddress, { xdsCa, xdsCert, xds
   const own = xdsCert !== undefined && xdsKey !== undefined ? { own: { certificate: resolve(xdsCert), key: resolve(xdsKey) } } : {};
   const token = xdsTokenFile === undefined ? {} : { token: resolve(xdsTokenFile) };
   return { ca: resolve(xdsCa), ...own, ...token };
-}
-
-/** Throws `file-unreadable`. */
-export function readTls(files: TlsFiles | undefined): ClientTls | undefined {
-  if (!files) return undefined;
-  const { ca, own, token } = files;
-  return {
-    ca: read(ca),
-    ...(own ? { own: { certificate: read(own.certificate), key: read(own.key) } } : {}),
-    ...(token === undefined ? {} : { token: read(token).trim() }),
-  };
-}
-
-function read(path: string): string {
-  try {
-    return readRegularText(path);
-  } catch (cause) {
-    throw new SallyportError('file-unreadable', `${path} cannot be read: ${messageOf(cause)}`, { cause });
-  }
 }

@@ -9,6 +9,7 @@ import { originOf } from '../api/resource.ts';
 import type { Finding } from '../lib/finding.ts';
 import { type Labels, matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { own } from '../lib/table.ts';
 import { Layered } from './layered.ts';
 import { LocalMemory, type Router } from './local-memory.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -68,7 +69,7 @@ export function localMesh(
   const documents: object[] = [];
   const findings: Finding[] = [];
   const labelsOf = (selector: Labels): Labels => {
-    const installed = INSTALLED[selector.istio as keyof typeof INSTALLED];
+    const installed = own(INSTALLED, selector.istio);
     const labels = { ...(installed && { app: installed.service }), ...selector };
     return Object.assign(
       {},

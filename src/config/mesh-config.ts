@@ -35,7 +35,9 @@ export function meshConfigTextIn(snapshot: Snapshot): string {
 }
 
 function chosenMap(snapshot: Snapshot): ResourceOf<'ConfigMap'> | undefined {
-  const maps = snapshot.list('ConfigMap').filter(({ metadata, spec }) => metadata.name === CONFIG_MAP.name && CONFIG_MAP.key in spec.data);
+  const maps = snapshot
+    .list('ConfigMap')
+    .filter(({ metadata, spec }) => metadata.name === CONFIG_MAP.name && Object.hasOwn(spec.data, CONFIG_MAP.key));
   return maps.find(({ metadata }) => metadata.namespace === 'istio-system') ?? maps[0];
 }
 

@@ -29,7 +29,9 @@ const CONFIG_MAP = { name: 'istio', key: 'meshNetworks' } as const;
  */
 export function loadMeshNetworks(snapshot: Snapshot, file?: string): LoadedMeshNetworks {
   if (file !== undefined) return decodeNetworks(read(file), file, (within) => ({ file, ...within }));
-  const holder = snapshot.list('ConfigMap').find(({ metadata, spec }) => metadata.name === CONFIG_MAP.name && CONFIG_MAP.key in spec.data);
+  const holder = snapshot
+    .list('ConfigMap')
+    .find(({ metadata, spec }) => metadata.name === CONFIG_MAP.name && Object.hasOwn(spec.data, CONFIG_MAP.key));
   if (!holder) return { networks: undefined, findings: [] };
   return decodeNetworks(holder.spec.data[CONFIG_MAP.key]!, holder.source.file, (within) =>
     holder.source.position(['data', CONFIG_MAP.key], within),

@@ -2,9 +2,8 @@
 import { dirname, resolve } from 'node:path';
 import { Follower, type FollowTimes, type Load } from '../config/follow.ts';
 import type { Engine, Refusal } from '../engine/contract.ts';
-import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
-import { readRegularText } from '../lib/regular-file.ts';
+import { readNeededText } from '../lib/regular-file.ts';
 import { type BootstrapConfig, readBootstrap } from '../xds/bootstrap.ts';
 import { readFileSet } from '../xds/bootstrap-files.ts';
 import { type Publication, SetCache } from '../xds/cache.ts';
@@ -73,7 +72,7 @@ function loaderOf(bootstrap: BootstrapConfig): Load<Publication> {
   return async () => {
     const read = new Map<string, string>();
     const { resources, files } = readFileSet(bootstrap, (path) => {
-      const text = readText(path);
+      const text = readNeededText(path);
       read.set(path, text);
       return text;
     });
@@ -88,15 +87,7 @@ function loaderOf(bootstrap: BootstrapConfig): Load<Publication> {
 
 /** @throws SallyportError `file-unreadable`, or what `readBootstrap` throws */
 export function openBootstrap(file: string): BootstrapConfig {
-  return readBootstrap(readText(file), file);
-}
-
-function readText(path: string): string {
-  try {
-    return readRegularText(path);
-  } catch (cause) {
-    throw new SallyportError('file-unreadable', `${path} cannot be read: ${messageOf(cause)}`, { cause });
-  }
+  return readBootstrap(readNeededText(file), file);
 }
 
 /** Node ids of Istio's form name the workload; any other is a name. */

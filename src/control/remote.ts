@@ -51,7 +51,12 @@ export type RemoteEvent =
   | { readonly kind: 'stale'; readonly at: number }
   /** Nothing can be kept, or what was kept cannot be used. */
   | { readonly kind: 'not-kept'; readonly error: unknown }
-  /** All that the control plane says is in force for the first time, but for what was refused. */
+  /**
+   * All that the control plane says came, but of its first configuration these listeners and clusters are refused: the rest is in force. Told with each
+   * change until the control plane takes them back or mends them.
+   */
+  | { readonly kind: 'not-ready'; readonly refused: readonly Refusal[] }
+  /** All that the control plane says is in force for the first time, but for what was refused and is neither listener nor cluster. */
   | { readonly kind: 'ready' }
   /** What came is in force but for what was refused: of the first configuration a part at a time. */
   | { readonly kind: 'in-force'; readonly refused: readonly Refusal[] }
@@ -84,6 +89,7 @@ export async function startRemoteProxy(
   const { identity, target, protocol, credentials, admin, concurrency, times = TIMES } = options;
   const { tell } = host;
   let whole = false;
+  let ready = false;
   let begun = false;
   let stale = false;
   const engineOptions = { engine: 'embedded', envoy: undefined, concurrency, logLevel: '' } as const;
@@ -137,10 +143,12 @@ export async function startRemoteProxy(
       return;
     }
     if (answer.refused.length === 0) keepNow(answer.publication);
-    if (whole) return;
     whole = true;
     patience.started();
-    tell({ kind: 'ready' });
+    if (ready) return;
+    const lacking = answer.refused.filter(isDemanded);
+    ready = lacking.length === 0;
+    tell(ready ? { kind: 'ready' } : { kind: 'not-ready', refused: lacking });
   });
   const connection = new Connection({
     target,
@@ -174,6 +182,14 @@ export async function startRemoteProxy(
       await engine.close(graceMs);
     },
   };
+}
+
+/**
+ * Whether a proxy that never had it lacks a door or a way. Istio's readiness asks for the same: a first CDS and a first LDS that Envoy has not refused
+ * (`checkConfigStatus` of pilot-agent's probe). Later refusals leave the last good version in force.
+ */
+function isDemanded({ key }: Refusal): boolean {
+  return key !== undefined && /^(?:listener|cluster)\//.test(key);
 }
 
 /** Says what the start waits for, and ends the waiting for names that nobody answers. */

@@ -1,4 +1,5 @@
 /** Rules of a VirtualService hold in the order in which they are written, those of an HTTPRoute in one that their matches decide. */
+import { table } from '../lib/table.ts';
 
 interface ApiMatch {
   readonly path: { readonly type: string; readonly value: string };
@@ -57,7 +58,7 @@ const REASON =
   'an HTTPRoute would try this rule before one above it: exact paths come first, then prefixes of segments, then regular expressions ' +
   '(among them the prefixes of characters that a VirtualService has), and of each the longer first';
 
-const RANKS: Readonly<Record<string, number>> = { Exact: 3, PathPrefix: 2, RegularExpression: 1 };
+const RANKS: Readonly<Record<string, number>> = table({ Exact: 3, PathPrefix: 2, RegularExpression: 1 });
 
 function compare(a: ApiMatch, b: ApiMatch): number {
   const keys: readonly ((match: ApiMatch) => number)[] = [

@@ -4,6 +4,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { listening } from '../lib/listen.ts';
+import { own } from '../lib/table.ts';
 import { type Authority, createAuthority } from './certificates.ts';
 
 /** The ports that the examples' ServiceEntries name. */
@@ -72,7 +73,7 @@ export async function startOutside(address: string, now: number): Promise<Outsid
     for (const socket of open) socket.destroy();
   };
   try {
-    for (const [name, server] of Object.entries(servers)) await listen(server, OUTSIDE_PORTS[name as keyof typeof servers], address);
+    for (const [name, server] of Object.entries(servers)) await listen(server, own(OUTSIDE_PORTS, name)!, address);
   } catch (error) {
     close();
     throw error;

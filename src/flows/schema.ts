@@ -1,4 +1,6 @@
 /** JSON Schema of the lines of `GET /flows`. Fields may be added; those that are there keep their meaning. */
+
+import { table } from '../lib/table.ts';
 import { PROTOCOLS, VERDICTS } from './flow.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
@@ -13,7 +15,7 @@ function count(description: string): Schema {
   return { type: 'integer', minimum: 0, description };
 }
 
-const BOTH: Readonly<Record<string, Schema>> = {
+const BOTH: Readonly<Record<string, Schema>> = table({
   time: { ...TIME, description: 'When the call began, or ended.' },
   id: text('The same for the beginning and the end of a call; of no other call of the process.'),
   proxy: text('namespace/name of the workload whose proxy tells of the call.'),
@@ -51,9 +53,9 @@ const BOTH: Readonly<Record<string, Schema>> = {
       additionalProperties: false,
     },
   },
-};
+});
 
-const END: Readonly<Record<string, Schema>> = {
+const END: Readonly<Record<string, Schema>> = table({
   verdict: {
     enum: VERDICTS,
     description: 'refused: the policy does not allow it; failed: the server was not reached, or did not answer to the end.',
@@ -67,7 +69,7 @@ const END: Readonly<Record<string, Schema>> = {
   bytesSent: count('By the client: of the body for HTTP, of the connection otherwise.'),
   bytesReceived: count('By the client, likewise.'),
   duration: { type: 'number', minimum: 0, description: 'In ms.' },
-};
+});
 
 const REQUIRED = ['kind', 'time', 'id', 'proxy', 'role', 'source', 'host', 'port', 'protocol'];
 

@@ -9,6 +9,7 @@ import {
 } from '../api/gateway-api/common.ts';
 import type { KubernetesListener, ResourceOf } from '../api/index.ts';
 import type { PathStep } from '../api/resource.ts';
+import { table } from '../lib/table.ts';
 import { derive, type Locate } from './derived.ts';
 import { serviceOfHost } from './hosts.ts';
 import { reportStraySets, setsOf, withSets } from './listener-sets.ts';
@@ -70,7 +71,10 @@ const OWN_CLASSES = [DEFAULT_CLASS, 'istio', 'istio-remote'];
 const CONTROLLERS = [SALLYPORT_CONTROLLER, ISTIO_CONTROLLER];
 
 /** Gateways of an Istio installation, known by their label where the files do not have their Service. */
-const INSTALLED: Readonly<Record<string, string>> = { 'istio-egressgateway': 'egressgateway', 'istio-ingressgateway': 'ingressgateway' };
+const INSTALLED: Readonly<Record<string, string>> = table({
+  'istio-egressgateway': 'egressgateway',
+  'istio-ingressgateway': 'ingressgateway',
+});
 
 /** The key of the listeners that are written in an object. */
 export function listenersKey(kind: string, namespace: string, name: string): string {

@@ -1,6 +1,7 @@
 /** What serves a listener, or why it is not served. */
 import type { KubernetesListener } from '../api/index.ts';
 import type { PathStep } from '../api/resource.ts';
+import { table } from '../lib/table.ts';
 import { granted } from './backends.ts';
 import type { Context, KubernetesGateway, ListenerOwner, ListenerProblem, RouteKind } from './model.ts';
 import { namespacesAllowed } from './namespaces.ts';
@@ -55,12 +56,12 @@ const TERMINATE_MODE = 'gateway.istio.io/tls-terminate-mode';
 type Refuse = (reason: string, field: readonly PathStep[], message: string) => Refused;
 
 /** Of reasons that concern the listener itself, not what it refers to. */
-const CONDITIONS: Readonly<Record<string, ListenerProblem['condition']>> = {
+const CONDITIONS: Readonly<Record<string, ListenerProblem['condition']>> = table({
   UnsupportedProtocol: 'Accepted',
   UnsupportedValue: 'Accepted',
   HostnameConflict: 'Conflicted',
   ProtocolConflict: 'Conflicted',
-};
+});
 
 /** Why a listener of a set cannot stand beside those that have precedence. */
 function conflict(

@@ -1,5 +1,6 @@
 /** Turns the client's request into the one that goes upstream: timeouts told, headers added and removed, host and path rewritten. */
 
+import { table } from '../lib/table.ts';
 import { SEEN } from './fields.ts';
 import type { FormatRecord } from './format/record.ts';
 import type { Head } from './head.ts';
@@ -60,7 +61,7 @@ function milliseconds(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : undefined;
 }
 
-const GRPC_UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
+const GRPC_UNITS: Readonly<Record<string, number>> = table({ H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 });
 
 /** gRPC over HTTP/2, "Timeout": up to eight digits and a unit. In ms, rounded up; undefined if it is none. */
 export function grpcTimeout(text: string): number | undefined {

@@ -1,5 +1,6 @@
 /** Replies that the proxy makes by itself, in Envoy's form; to gRPC clients as a status that they understand. */
 
+import { table } from '../lib/table.ts';
 import type { FormatRecord } from './format/record.ts';
 import { HeaderMap } from './header-map.ts';
 import type { ResponseFlag } from './response-flag.ts';
@@ -43,9 +44,9 @@ const EMPTY = Buffer.alloc(0);
 const GRPC_STATUS: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 };
 
 /** gRPC's statuses as HTTP's, as Envoy counts them; 500 for none and for those that have no counterpart. */
-const HTTP_STATUS: Readonly<Record<string, number>> = {
+const HTTP_STATUS: Readonly<Record<string, number>> = table({
   '0': 200, '1': 499, '3': 400, '4': 504, '5': 404, '6': 409, '7': 403, '8': 429, '9': 400, '10': 409, '11': 400, '12': 501, '14': 503, '16': 401,
-}; // biome-ignore format: a table
+}); // biome-ignore format: a table
 
 export function httpStatusOf(grpcStatus: string | undefined): number {
   return HTTP_STATUS[grpcStatus ?? ''] ?? 500;

@@ -73,11 +73,11 @@ export interface ManagerOptions {
   readonly allowConnect: boolean;
 }
 
-const CODECS = {
+const CODECS: Readonly<Record<number, 'auto' | 'http1' | 'http2'>> = {
   [HttpConnectionManager_CodecType.AUTO]: 'auto',
   [HttpConnectionManager_CodecType.HTTP1]: 'http1',
   [HttpConnectionManager_CodecType.HTTP2]: 'http2',
-} as const;
+};
 
 const CLIENT_CERT: Readonly<Record<number, ForwardClientCert>> = {
   [HttpConnectionManager_ForwardClientCertDetails.SANITIZE]: 'sanitize',
@@ -110,7 +110,7 @@ export function readOptions(config: HttpConnectionManager): ManagerOptions {
   const http2 = config.http2ProtocolOptions;
   const cert = config.setCurrentClientCertDetails;
   return {
-    codec: CODECS[config.codecType as keyof typeof CODECS],
+    codec: CODECS[config.codecType]!,
     maxHeadBytes: (config.maxRequestHeadersKb ?? 60) * 1024,
     maxHeaders: common?.maxHeadersCount ?? 100,
     acceptHttp10: http1?.acceptHttp10 ?? false,

@@ -2,6 +2,8 @@
  * What filters and formats put into a request was read by no parser: claims of tokens and answers of authorizers may hold anything, a line break that
  * would begin another field among it. Such a request is not sent.
  */
+
+import { table } from '../lib/table.ts';
 import { consistsOf, FIELD_VALUE, TOKEN } from './h1/chars.ts';
 import type { Head } from './head.ts';
 
@@ -53,7 +55,7 @@ function isFieldValueWithoutSpace(text: string): boolean {
   return isFieldValue(text) && !/[ \t]/.test(text);
 }
 
-const NAMED: Readonly<Record<string, string>> = { '\r': '\\r', '\n': '\\n', '\t': '\\t' };
+const NAMED: Readonly<Record<string, string>> = table({ '\r': '\\r', '\n': '\\n', '\t': '\\t' });
 
 function escaped(character: string): string {
   return NAMED[character] ?? `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;

@@ -1,4 +1,6 @@
-const UNITS: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+import { table } from './table.ts';
+
+const UNITS: Readonly<Record<string, number>> = table({ ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 });
 const WHOLE = /^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+$/;
 /** Most durations: one amount, without a fraction or a sign. */
 const SIMPLE = /^(\d+)(ms|s|m|h)$/;

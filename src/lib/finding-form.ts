@@ -27,6 +27,11 @@ export function findingJson(finding: Finding): FindingJson {
 
 const ORDER: Readonly<Record<Level, number>> = { Error: 0, Warning: 1, Info: 2 };
 
+/** Whether findings of this level are as grave as those of the other. */
+export function atLeast(level: Level, threshold: Level): boolean {
+  return ORDER[level] <= ORDER[threshold];
+}
+
 /** Errors first, then by place, then by text; each once. */
 export function sortFindings(findings: readonly Finding[]): Finding[] {
   const sorted = [...findings].sort(compareFindings);

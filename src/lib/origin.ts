@@ -1,4 +1,5 @@
 /** What a finding is about, and what an xDS object was made of. */
+import { table } from './table.ts';
 
 /** One object of the configuration. */
 export interface Origin {
@@ -30,4 +31,4 @@ export function originText({ kind, namespace, name, file, line }: PlacedOrigin):
 }
 
 /** Kinds that resources have under another name than documents. */
-const WRITTEN: Readonly<Record<string, string>> = { KubernetesGateway: 'Gateway' };
+const WRITTEN: Readonly<Record<string, string>> = table({ KubernetesGateway: 'Gateway' });

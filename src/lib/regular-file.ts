@@ -3,7 +3,7 @@
  * are errors at once. What a shell has opened for this process (`<(command)`, /dev/stdin) is read as it is.
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, statSync } from 'node:fs';
-import { SallyportError } from './errors.ts';
+import { messageOf, SallyportError } from './errors.ts';
 
 const DESCRIPTOR = /^\/(?:dev\/(?:fd\/\d+|stdin)|proc\/self\/fd\/\d+)$/;
 
@@ -41,4 +41,13 @@ export function readRegularFile(path: string): Buffer {
 
 export function readRegularText(path: string): string {
   return readRegularFile(path).toString('utf8');
+}
+
+/** The same for a file without which there is no going on. @throws SallyportError `file-unreadable` */
+export function readNeededText(path: string): string {
+  try {
+    return readRegularText(path);
+  } catch (cause) {
+    throw new SallyportError('file-unreadable', `${path} cannot be read: ${messageOf(cause)}`, { cause });
+  }
 }

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import { meshConfigOf } from '../../test/support/mesh.ts';
-import { plain } from '../cli/colours.ts';
-import { renderExplanation } from '../cli/explanation-text.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { analysisErrors } from '../inputs/analysis-errors.ts';
+import { explanationText } from '../report/explanation.ts';
+import { plain } from '../report/paint.ts';
 import { parseTarget, type TargetOptions } from '../simulate/call.ts';
 import { callersOf } from './callers.ts';
 import { explain } from './explain.ts';
@@ -27,7 +27,7 @@ test('through the gateway, hop by hop, each step with its resource and line', ()
     'default/local outbound|80||istio-egressgateway.istio-system.svc.cluster.local',
     'istio-system/istio-egressgateway outbound|80||www.example.com',
   ]);
-  const text = renderExplanation(explanation, plain);
+  const text = explanationText(explanation, plain);
   assert.match(text, /\[VirtualService default\/www inline\.yaml:14\]/);
   assert.match(text, /Reaches www\.example\.com \(HTTP/);
 });
@@ -173,7 +173,7 @@ spec:
     ['default/local outbound|80||www.example.com'],
   );
   assert.match(
-    renderExplanation({ from: '', destination: '', resolved: '', trace, copies, advice: undefined }, plain),
+    explanationText({ from: '', destination: '', resolved: '', trace, copies, advice: undefined }, plain),
     /A copy of the request/,
   );
 });

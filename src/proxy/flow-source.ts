@@ -2,12 +2,13 @@
 import type { Flow, FlowDelivery, ProxyFlow, Verdict } from '../flows/flow.ts';
 import type { PlacedOrigin } from '../lib/origin.ts';
 import { addressText } from '../lib/socket-address.ts';
+import { table } from '../lib/table.ts';
 import { type TurnedAway, verdictOf } from './observed.ts';
 import type { AccessRecord, RecordSink, ResponseFlag } from './types.ts';
 
 /** The explicit proxy's destination for a name that has none. */
 const NO_ADDRESS = '0.0.0.0';
-const DEFAULT_PORTS: Readonly<Record<string, number | undefined>> = { http: 80, https: 443 };
+const DEFAULT_PORTS: Readonly<Record<string, number | undefined>> = table({ http: 80, https: 443 });
 /** Hosts and paths that are longer are cut. */
 const LONGEST = 1024;
 

@@ -1,15 +1,16 @@
 import type { MeshConfig, ResourceOf, ServiceEntryPort } from '../api/index.ts';
+import { table } from '../lib/table.ts';
 import type { Resolution, Service, ServicePort } from './model.ts';
 import { parseProtocol } from './protocol.ts';
 import { visibilityOf } from './visibility.ts';
 
-const RESOLUTIONS: Readonly<Record<string, Resolution>> = {
+const RESOLUTIONS: Readonly<Record<string, Resolution>> = table({
   NONE: 'Passthrough',
   STATIC: 'ClientSideLB',
   DNS: 'DNSLB',
   DNS_ROUND_ROBIN: 'DNSRoundRobinLB',
   DYNAMIC_DNS: 'DynamicDNS',
-};
+});
 
 /** The services that a ServiceEntry makes, one for each host; `autoAddresses` are still empty. */
 export function serviceEntryServices(resource: ResourceOf<'ServiceEntry'>, mesh: MeshConfig): Service[] {

@@ -4,6 +4,7 @@
  * past the filter, and request_key has the kernel start programs outside that look names up, so both are said to be missing, as in containers. Nobody types into the terminal for the user (TIOCSTI).
  */
 import { SallyportError } from '../lib/errors.ts';
+import { table } from '../lib/table.ts';
 import { calls, must } from './system.ts';
 
 const PR_SET_NO_NEW_PRIVS = 38;
@@ -31,7 +32,7 @@ interface Architecture {
 }
 
 /** The native one first, then the one whose programs the same kernel runs as well. */
-const ARCHITECTURES: Readonly<Record<string, readonly Architecture[]>> = {
+const ARCHITECTURES: Readonly<Record<string, readonly Architecture[]>> = table({
   x64: [
     { audit: 0xc000003e, socket: 41, ioctl: 16, requestKey: 249 },
     { audit: 0x40000003, socket: 359, ioctl: 54, requestKey: 287, socketcall: 102 },
@@ -40,7 +41,7 @@ const ARCHITECTURES: Readonly<Record<string, readonly Architecture[]>> = {
     { audit: 0xc00000b7, socket: 198, ioctl: 29, requestKey: 218 },
     { audit: 0x40000028, socket: 281, ioctl: 54, requestKey: 310 },
   ],
-};
+});
 
 /** BPF (linux/filter.h): load a word of seccomp_data, jump if a bit is set, jump if equal, return. */
 const LD = 0x20;

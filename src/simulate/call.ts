@@ -2,6 +2,7 @@
 
 import { HeaderMap } from '../http/header-map.ts';
 import { isIp } from '../lib/ip.ts';
+import { table } from '../lib/table.ts';
 
 export interface Endpoint {
   readonly ip: string;
@@ -65,7 +66,7 @@ export interface TargetOptions {
   readonly httpVersion?: HttpRequest['version'];
 }
 
-const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443, 'tls:': 443 };
+const DEFAULT_PORTS: Readonly<Record<string, number>> = table({ 'http:': 80, 'https:': 443, 'tls:': 443 });
 
 /** Reads a call's URL. Throws a TypeError that says what is wrong. */
 export function parseTarget(text: string, options: TargetOptions = {}): CallTarget {
@@ -77,7 +78,7 @@ export function parseTarget(text: string, options: TargetOptions = {}): CallTarg
   }
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const port = url.port === '' ? DEFAULT_PORTS[url.protocol] : Number(url.port);
-  if (!(url.protocol in { 'http:': 1, 'https:': 1, 'tls:': 1, 'tcp:': 1 })) {
+  if (!['http:', 'https:', 'tls:', 'tcp:'].includes(url.protocol)) {
     throw new TypeError(`"${url.protocol}//" is no scheme of a call: use http, https, tls or tcp`);
   }
   if (port === undefined || host === '')

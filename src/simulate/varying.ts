@@ -8,6 +8,7 @@ import type { HeaderMap } from '../http/header-map.ts';
 import { compileHeaderMatchers } from '../http/routes/header.ts';
 import { compilePath, withoutQuery } from '../http/routes/path.ts';
 import type { CompiledRoute, CompiledVirtualHost } from '../http/routes/route.ts';
+import { table } from '../lib/table.ts';
 import type { HeaderMatcher, RouteMatch } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { StringMatcher } from '../xds/gen/envoy/type/matcher/v3/string_pb.js';
 
@@ -29,14 +30,14 @@ const NUMBER: Form = { alphabet: /^\d*$/, whole: /^\d+$/, matchedBy: ['\\d+', '[
 const ANYTHING: Form = { alphabet: /^/, whole: /^/, matchedBy: [] };
 
 /** Fields whose values proxies make; a field that varies and is none of these may even be missing. */
-const FORMS: Readonly<Record<string, Form>> = {
+const FORMS: Readonly<Record<string, Form>> = table({
   'x-request-id': REQUEST_ID,
   'x-envoy-attempt-count': NUMBER,
   'x-envoy-expected-rq-timeout-ms': NUMBER,
   'x-forwarded-for': ANYTHING,
   'x-envoy-external-address': ANYTHING,
   'x-forwarded-client-cert': ANYTHING,
-};
+});
 
 /** Names of the fields that differ, sorted. */
 export function varyingFields(a: HeaderMap, b: HeaderMap): string[] {

@@ -4,6 +4,7 @@
  */
 
 import type { MeshConfig, ResourceOf } from '../api/index.ts';
+import { table } from '../lib/table.ts';
 import { METRIC_NAMES, type MetricName } from '../xds/istio-stats.ts';
 import type { LogMode } from './model.ts';
 
@@ -22,7 +23,7 @@ export interface LabelChanges {
 export type Counting = Readonly<Partial<Record<MetricName, LabelChanges>>>;
 
 /** What Telemetry calls them. Messages of gRPC streams are not counted. */
-const NAMES: Readonly<Record<string, MetricName | undefined>> = {
+const NAMES: Readonly<Record<string, MetricName | undefined>> = table({
   REQUEST_COUNT: 'requests_total',
   REQUEST_DURATION: 'request_duration_milliseconds',
   REQUEST_SIZE: 'request_bytes',
@@ -31,7 +32,7 @@ const NAMES: Readonly<Record<string, MetricName | undefined>> = {
   TCP_CLOSED_CONNECTIONS: 'tcp_connections_closed_total',
   TCP_SENT_BYTES: 'tcp_sent_bytes_total',
   TCP_RECEIVED_BYTES: 'tcp_received_bytes_total',
-};
+});
 
 /** CEL attributes that people set labels to, as Envoy's command operators. What a client chooses freely makes a series for each value, and so only where asked for. */
 const ATTRIBUTES: ReadonlyMap<string, string> = new Map([

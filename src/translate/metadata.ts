@@ -2,18 +2,19 @@
 import { create, type JsonObject } from '@bufbuild/protobuf';
 import type { Resource } from '../api/resource.ts';
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
+import { table } from '../lib/table.ts';
 import { type Metadata, MetadataSchema } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { SALLYPORT_METADATA } from '../xds/names.ts';
 import type { LoggedConfig } from './logging.ts';
 
 /** The API group and kind as paths of Kubernetes' API have them: what Istio's `config` metadata starts with. */
-const PLURALS: Readonly<Record<string, string>> = {
+const PLURALS: Readonly<Record<string, string>> = table({
   DestinationRule: 'destination-rule',
   VirtualService: 'virtual-service',
   ServiceEntry: 'service-entry',
   Gateway: 'gateway',
   Sidecar: 'sidecar',
-};
+});
 
 interface MetadataParts {
   /** The resources that this object follows from; the deciding one first. */

@@ -68,5 +68,5 @@ function stringConflict(root: StringMatch | undefined, delegate: StringMatch | u
 }
 
 function mapConflict(root: Readonly<Record<string, StringMatch>>, delegate: Readonly<Record<string, StringMatch>>): boolean {
-  return Object.entries(root).some(([key, match]) => key in delegate && stringConflict(match, delegate[key]));
+  return Object.entries(root).some(([key, match]) => Object.hasOwn(delegate, key) && stringConflict(match, delegate[key]));
 }

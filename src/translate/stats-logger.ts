@@ -1,5 +1,6 @@
 /** Access loggers by which a stock Envoy counts Istio's metrics (envoy/extensions/access_loggers/stats/v3/stats.proto). */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { own, table } from '../lib/table.ts';
 import {
   type AccessLog,
   type AccessLogFilter,
@@ -32,7 +33,7 @@ const SIDES: Readonly<Record<Reporter, Tags>> = {
 };
 const OF_HTTP: Tags = { code: '%RESPONSE_CODE%', grpc: '%GRPC_STATUS_NUMBER%' };
 /** Labels that are told by one tag alone: without the label there is no series for each of its values. */
-const ONLY_LABEL: Readonly<Record<string, keyof typeof STAT_TAGS>> = { response_code: 'code', response_flags: 'flags' };
+const ONLY_LABEL: Readonly<Record<string, keyof typeof STAT_TAGS>> = table({ response_code: 'code', response_flags: 'flags' });
 
 const { Milliseconds, Bytes } = Config_Histogram_Unit;
 const HISTOGRAMS: Readonly<Partial<Record<MetricName, { readonly unit: Config_Histogram_Unit; readonly valueFormat: string }>>> = {
@@ -106,7 +107,7 @@ function statOf(name: MetricName, tags: Tags, { removed, set }: LabelChanges): S
   return {
     name,
     tags: [
-      ...kept.map(([tag, valueFormat]) => ({ name: STAT_TAGS[tag as keyof typeof STAT_TAGS], valueFormat })),
+      ...kept.map(([tag, valueFormat]) => ({ name: own(STAT_TAGS, tag)!, valueFormat })),
       ...(removed.length > 0 ? [{ name: STAT_TAGS.without, valueFormat: removed.join(',').replaceAll('%', '%%') }] : []),
       ...Object.entries(set).map(([label, valueFormat]) => ({ name: `${SET_TAG}${label}`, valueFormat })),
     ],

@@ -1,14 +1,12 @@
 /** A controller with its CA, and two gateways that speak mutual TLS with each other, each a stock Envoy with an agent, for tests of agents. */
 
-import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { get as ask, createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
+import { get as ask } from 'node:http';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { createLocalToken } from '../../src/ca/local-tokens.ts';
-import { freePort, PROGRAM, Program } from './cli/program.ts';
+import { freePort } from './cli/program.ts';
+import { programWorld, wwwEntry } from './program-world.ts';
 
 const filesOf = (front: number, back: number, upstream: number, version: string) => `
 apiVersion: networking.istio.io/v1
@@ -28,17 +26,7 @@ spec:
   trafficPolicy:
     connectionPool: { http: { maxRequestsPerConnection: 5 } }
     tls: { mode: ISTIO_MUTUAL, sni: back.example.com, subjectAltNames: [spiffe://cluster.local/ns/shop/sa/back] }
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: www, namespace: shop }
-spec:
-  hosts: [www.example.com]
-  resolution: STATIC
-  location: MESH_EXTERNAL
-  ports: [{ number: 80, name: http, protocol: HTTP }]
-  endpoints: [{ address: 127.0.0.1, ports: { http: ${upstream} } }]
----
+---${wwwEntry(upstream)}
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: { name: front, namespace: shop }
@@ -116,25 +104,13 @@ export function callAllTheTime(port: number): () => Promise<{ readonly failed: r
 }
 
 export async function agentWorld(t: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-agents-'));
+  const { folder, upstream, run } = await programWorld(t, 'agents', (request, answer) =>
+    answer.end(String(request.headers['x-forwarded-client-cert'])),
+  );
   const file = join(folder, 'mesh.yaml');
   const ca = join(folder, 'ca');
-  const server = createServer((request, answer) => answer.end(String(request.headers['x-forwarded-client-cert']))).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const upstream = (server.address() as AddressInfo).port;
   const ports = await Promise.all(['0.0.0.0', '0.0.0.0', '127.0.0.1', '127.0.0.1'].map((address) => freePort(address)));
   const [front = 0, back = 0, xdsTls = 0, controllerStatus = 0] = ports;
-  const programs: Program[] = [];
-  t.after(async () => {
-    await Promise.all(programs.map((program) => program.end()));
-    server.close();
-    rmSync(folder, { recursive: true });
-  });
-  const run = (...args: string[]) => {
-    const program = new Program(args, [process.execPath, PROGRAM]);
-    programs.push(program);
-    return program;
-  };
   const write = (version: string) => writeFileSync(file, filesOf(front, back, upstream, version));
   write('1');
   /** Of the whole mesh. */

@@ -1,16 +1,14 @@
 /** A controller over a file, with a server behind the gateway that the file declares, for tests of its clients. */
-import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { get as ask, createServer } from 'node:http';
+import { writeFileSync } from 'node:fs';
+import { get as ask } from 'node:http';
 import { get as askTls } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import { authorityIn } from '../../src/ca/folder.ts';
-import { freePort, PROGRAM, Program } from './cli/program.ts';
+import { freePort } from './cli/program.ts';
+import { programWorld, wwwEntry } from './program-world.ts';
 
 interface Mesh {
   /** Of the server behind the gateway. */
@@ -27,17 +25,7 @@ function filesOf({ upstream, gateway, version, second, tls }: Mesh): string {
   const settings = tls === undefined ? '' : `tls: ${tls}, `;
   const port = `port: { number: ${second}, name: second, protocol: ${tls === undefined ? 'HTTP' : 'HTTPS'} }`;
   const more = second === undefined ? '' : `\n  - { ${port}, ${settings}hosts: [www.example.com] }`;
-  return `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: www, namespace: shop }
-spec:
-  hosts: [www.example.com]
-  resolution: STATIC
-  location: MESH_EXTERNAL
-  ports: [{ number: 80, name: http, protocol: HTTP }]
-  endpoints: [{ address: 127.0.0.1, ports: { http: ${upstream} } }]
----
+  return `${wwwEntry(upstream)}
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: { name: egress, namespace: shop }
@@ -79,23 +67,10 @@ export function call(port: number): Promise<string | undefined> {
 }
 
 export async function world(t: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-controller-'));
+  const { folder, upstream, run } = await programWorld(t, 'controller', (_request, answer) => answer.end('hello'));
   const file = join(folder, 'mesh.yaml');
-  const server = createServer((_request, answer) => answer.end('hello')).listen(0, '127.0.0.1');
-  await once(server, 'listening');
   const [gateway, xds, status] = [await freePort('0.0.0.0'), await freePort(), await freePort()];
-  const mesh = { upstream: (server.address() as AddressInfo).port, gateway };
-  const programs: Program[] = [];
-  t.after(async () => {
-    for (const program of programs) await program.end();
-    server.close();
-    rmSync(folder, { recursive: true });
-  });
-  const run = (...args: string[]) => {
-    const program = new Program(args, [process.execPath, PROGRAM]);
-    programs.push(program);
-    return program;
-  };
+  const mesh = { upstream, gateway };
   return {
     ...mesh,
     run,

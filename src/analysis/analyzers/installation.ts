@@ -2,6 +2,7 @@
 
 import { GATEWAY_API } from '../../api/gateway-api/common.ts';
 import type { NodeStatus, ResourceOf } from '../../api/index.ts';
+import { table } from '../../lib/table.ts';
 import type { Context } from '../context.ts';
 
 /** The oldest minor version of Kubernetes 1 that Istio's release supports. */
@@ -57,11 +58,11 @@ export function gatewayApiServed(context: Context): void {
 }
 
 /** The bundle of the Gateway API from which on Istio reads a kind, by the name of its CRD: major, minor, patch. */
-const OLDEST_BUNDLES: Readonly<Record<string, readonly [number, number, number]>> = {
+const OLDEST_BUNDLES: Readonly<Record<string, readonly [number, number, number]>> = table({
   'grpcroutes.gateway.networking.k8s.io': [1, 1, 0],
   'backendtlspolicies.gateway.networking.k8s.io': [1, 4, 0],
   'tlsroutes.gateway.networking.k8s.io': [1, 5, 0],
-};
+});
 
 const BUNDLE_VERSION = 'gateway.networking.k8s.io/bundle-version';
 

@@ -2,17 +2,18 @@ import { GATEWAY_NAME_LABEL } from '../../api/gateway-api/common.ts';
 import type { ResourceOf } from '../../api/index.ts';
 import type { PathStep, Resource } from '../../api/resource.ts';
 import { fullHostname } from '../../lib/hostname.ts';
+import { table } from '../../lib/table.ts';
 import type { Context } from '../context.ts';
 
 /** Conditions whose status False means a failure, for kinds that are not Istio's own. */
-const CONDITIONS: Readonly<Record<string, RegExp>> = {
+const CONDITIONS: Readonly<Record<string, RegExp>> = table({
   Service: /^istio\.io\/WaypointBound$/,
   KubernetesGateway: /^(?:Accepted|Programmed|ResolvedRefs)$/,
   HTTPRoute: /^(?:Accepted|Programmed|ResolvedRefs)$/,
   GRPCRoute: /^(?:Accepted|Programmed|ResolvedRefs)$/,
   TLSRoute: /^(?:Accepted|Programmed|ResolvedRefs)$/,
   TCPRoute: /^(?:Accepted|Programmed|ResolvedRefs)$/,
-};
+});
 
 interface Status {
   readonly conditions?: unknown;

@@ -2,6 +2,7 @@
 import { isMapping } from '../../api/decode.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Finding } from '../../lib/finding.ts';
+import { table } from '../../lib/table.ts';
 import type { ClusterAccess } from './access.ts';
 import { ApiClient } from './client.ts';
 import { ClusterObjects, type KindNames, keyOf, notRead } from './cluster-objects.ts';
@@ -39,7 +40,7 @@ export async function readCluster(access: ClusterAccess, options: ReadClusterOpt
 }
 
 /** CRDs are as large as hundreds of other objects. */
-export const PAGES: Readonly<Record<string, number>> = { CustomResourceDefinition: 50 };
+export const PAGES: Readonly<Record<string, number>> = table({ CustomResourceDefinition: 50 });
 
 async function readKind(client: ApiClient, kind: ServedKind, objects: ClusterObjects, options: ReadClusterOptions): Promise<void> {
   const list = async (path: string) => {

@@ -1,6 +1,7 @@
 /** One WATCH request: the changes of a list, as events. */
 import { isMapping } from '../../api/decode.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
+import { table } from '../../lib/table.ts';
 import type { ApiClient } from './client.ts';
 import { ApiError } from './errors.ts';
 
@@ -36,12 +37,12 @@ export interface WatchRequest extends WatchTimes {
   readonly random?: () => number;
 }
 
-const KINDS: Readonly<Record<string, WatchEvent['kind']>> = {
+const KINDS: Readonly<Record<string, WatchEvent['kind']>> = table({
   ADDED: 'changed',
   MODIFIED: 'changed',
   DELETED: 'deleted',
   BOOKMARK: 'bookmark',
-};
+});
 
 function eventOf(line: string, path: string): WatchEvent {
   let event: unknown;

@@ -1,5 +1,7 @@
 /** Envoy's response flags: short form, as logs print them by default, and long form. */
-export const RESPONSE_FLAG_NAMES: Readonly<Record<string, string>> = {
+import { table } from '../../lib/table.ts';
+
+export const RESPONSE_FLAG_NAMES: Readonly<Record<string, string>> = table({
   LH: 'FailedLocalHealthCheck',
   UH: 'NoHealthyUpstream',
   UT: 'UpstreamRequestTimeout',
@@ -30,4 +32,4 @@ export const RESPONSE_FLAG_NAMES: Readonly<Record<string, string>> = {
   DO: 'DropOverload',
   DR: 'DownstreamRemoteReset',
   UDO: 'UnconditionalDropOverload',
-};
+});

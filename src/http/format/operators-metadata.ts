@@ -1,5 +1,6 @@
 /** Command operators that read metadata: `NAMESPACE:KEY:KEY`. */
 import { SallyportError } from '../../lib/errors.ts';
+import { table } from '../../lib/table.ts';
 import type { OperatorFactory, OperatorValue } from './operator.ts';
 import type { FormatRecord } from './record.ts';
 
@@ -23,13 +24,13 @@ const reader =
     return (record) => lookup(read(record), path);
   };
 
-const SOURCES: Readonly<Record<string, (record: FormatRecord) => Metadata>> = {
+const SOURCES: Readonly<Record<string, (record: FormatRecord) => Metadata>> = table({
   DYNAMIC: (record) => record.dynamicMetadata,
   CLUSTER: (record) => record.clusterMetadata,
   ROUTE: (record) => record.routeMetadata,
-};
+});
 
-export const METADATA_OPERATORS: Readonly<Record<string, OperatorFactory>> = {
+export const METADATA_OPERATORS: Readonly<Record<string, OperatorFactory>> = table({
   DYNAMIC_METADATA: reader((record) => record.dynamicMetadata),
   CLUSTER_METADATA: reader((record) => record.clusterMetadata),
   UPSTREAM_METADATA: reader(() => undefined),
@@ -46,4 +47,4 @@ export const METADATA_OPERATORS: Readonly<Record<string, OperatorFactory>> = {
     return (record) => record.filterState?.get(key);
   },
   UPSTREAM_FILTER_STATE: () => () => undefined,
-};
+});

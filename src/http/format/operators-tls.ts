@@ -1,4 +1,6 @@
 /** Command operators about certificates and TLS of either side. */
+
+import { table } from '../../lib/table.ts';
 import type { OperatorFactory } from './operator.ts';
 import type { FormatCertificate, FormatRecord, FormatTls } from './record.ts';
 import { compileTimeFormat, isoTime } from './time.ts';
@@ -46,7 +48,7 @@ function side(prefix: string, read: Read): Record<string, OperatorFactory> {
   };
 }
 
-export const TLS_OPERATORS: Readonly<Record<string, OperatorFactory>> = {
+export const TLS_OPERATORS: Readonly<Record<string, OperatorFactory>> = table({
   ...side('DOWNSTREAM', (record) => record.downstream.tls),
   ...side('UPSTREAM', (record) => record.upstreamTls),
-};
+});

@@ -1,5 +1,6 @@
 /** Envoy's command operators, each compiled to a function of the record. */
 import { SallyportError } from '../../lib/errors.ts';
+import { table } from '../../lib/table.ts';
 import type { HeaderMap } from '../header-map.ts';
 import { RESPONSE_FLAG_NAMES } from './flags.ts';
 import type { FormatContext, Operator, OperatorFactory } from './operator.ts';
@@ -56,13 +57,13 @@ const withoutSpaces = (value: string): string | undefined =>
 
 type Side = 'request' | 'response' | 'trailer';
 
-const PSEUDO: Readonly<Record<string, (record: FormatRecord) => string | undefined>> = {
+const PSEUDO: Readonly<Record<string, (record: FormatRecord) => string | undefined>> = table({
   ':method': (record) => text(record.method),
   ':path': (record) => text(record.path),
   ':authority': (record) => text(record.authority),
   host: (record) => text(record.authority),
   ':scheme': (record) => text(record.scheme),
-};
+});
 
 /** Reads a header of a message; of a repeated one the first value, as Envoy does. */
 function headerOperator(side: Side, name: string): (record: FormatRecord) => string | undefined {
@@ -126,7 +127,7 @@ const startTime: OperatorFactory = (args) => {
 };
 
 /** The points of %COMMON_DURATION(START:END:PRECISION)%, in performance.now()'s ms. */
-const POINTS: Readonly<Record<string, (record: FormatRecord) => number>> = {
+const POINTS: Readonly<Record<string, (record: FormatRecord) => number>> = table({
   DS_RX_BEG: (record) => record.started,
   DS_RX_END: (record) => record.requestReceived,
   US_TX_BEG: (record) => record.upstreamFirstByteSent,
@@ -134,7 +135,7 @@ const POINTS: Readonly<Record<string, (record: FormatRecord) => number>> = {
   // The proxy's own replies go out in one piece, at the end.
   DS_TX_BEG: (record) => record.responseStarted || record.responseEnded,
   DS_TX_END: (record) => record.responseEnded,
-};
+});
 
 const commonDuration: OperatorFactory = (args) => {
   const [start = '', end = '', precision = 'ms'] = required(args, 'COMMON_DURATION').split(':');
@@ -213,7 +214,7 @@ const UNRECORDED = [
   'LOCAL_REPLY_BODY',
 ] as const;
 
-const FACTORIES: Readonly<Record<string, OperatorFactory | undefined>> = {
+const FACTORIES: Readonly<Record<string, OperatorFactory | undefined>> = table({
   START_TIME: startTime,
   REQ: headers('request', 'REQ'),
   RESP: headers('response', 'RESP'),
@@ -280,4 +281,4 @@ const FACTORIES: Readonly<Record<string, OperatorFactory | undefined>> = {
   ...Object.fromEntries(UNRECORDED.map((name) => [name, missing])),
   ...TLS_OPERATORS,
   ...METADATA_OPERATORS,
-};
+});

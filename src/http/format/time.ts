@@ -1,5 +1,6 @@
 /** Dates in the notation of strftime with Envoy's additions: `%s`, `%f`, `%1f` to `%9f`, `%E3S`. UTC. */
 import { SallyportError } from '../../lib/errors.ts';
+import { table } from '../../lib/table.ts';
 
 /** Formats milliseconds since the epoch. */
 type TimeFormatter = (epochMs: number) => string;
@@ -19,7 +20,7 @@ function fraction(epochMs: number, digits: number): string {
   return String(nanos).padStart(9, '0').slice(0, digits);
 }
 
-const FIELDS: Readonly<Record<string, (date: Date, epochMs: number) => string>> = {
+const FIELDS: Readonly<Record<string, (date: Date, epochMs: number) => string>> = table({
   Y: (d) => String(d.getUTCFullYear()),
   y: (d) => two(d.getUTCFullYear() % 100),
   C: (d) => two(Math.floor(d.getUTCFullYear() / 100)),
@@ -49,9 +50,9 @@ const FIELDS: Readonly<Record<string, (date: Date, epochMs: number) => string>> 
   n: () => '\n',
   t: () => '\t',
   '%': () => '%',
-};
+});
 
-const COMPOSED: Readonly<Record<string, string>> = {
+const COMPOSED: Readonly<Record<string, string>> = table({
   D: '%m/%d/%y',
   F: '%Y-%m-%d',
   T: '%H:%M:%S',
@@ -60,7 +61,7 @@ const COMPOSED: Readonly<Record<string, string>> = {
   c: '%a %b %e %H:%M:%S %Y',
   x: '%m/%d/%y',
   X: '%H:%M:%S',
-};
+});
 
 /** Throws `xds-invalid` for a conversion that is not known. */
 export function compileTimeFormat(format: string): TimeFormatter {

@@ -1,4 +1,6 @@
 /** envoy.config.route.v3.HeaderMatcher, compiled. */
+
+import { table } from '../../lib/table.ts';
 import type { HeaderMatcher } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { compileRegex } from '../../xds/match/regex.ts';
 import { comparison, compileStringMatcher, type StringPredicate } from '../../xds/match/string.ts';
@@ -92,13 +94,13 @@ const single = (read: (source: HeaderSource) => string): HeaderReader => ({
   all: () => undefined,
 });
 
-const PSEUDO: Readonly<Record<string, HeaderReader>> = {
+const PSEUDO: Readonly<Record<string, HeaderReader>> = table({
   ':method': single((source) => source.method),
   ':path': single((source) => source.path),
   ':scheme': single((source) => source.scheme),
   ':authority': single((source) => source.authority),
   host: single((source) => source.authority),
-};
+});
 
 /** Reads a header (lower case) or a pseudo-header; `host` is `:authority`. */
 export function headerReader(name: string): HeaderReader {

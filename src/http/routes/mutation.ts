@@ -1,6 +1,7 @@
 /** Header changes of routes: removals first, then additions whose values come from formats. Envoy's order and rules (HeaderParser). */
 
 import { SallyportError } from '../../lib/errors.ts';
+import { table } from '../../lib/table.ts';
 import type { HeaderValueOption, HeaderValueOption_HeaderAppendAction } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { FormatContext } from '../format/operator.ts';
 import type { FormatRecord } from '../format/record.ts';
@@ -71,12 +72,12 @@ function actionOf(option: HeaderValueOption, name: string): Action {
   return action;
 }
 
-const PSEUDO: Readonly<Record<string, 'authority' | 'path' | 'method' | undefined>> = {
+const PSEUDO: Readonly<Record<string, 'authority' | 'path' | 'method' | undefined>> = table({
   host: 'authority',
   ':authority': 'authority',
   ':path': 'path',
   ':method': 'method',
-};
+});
 
 class Level implements HeaderMutations {
   readonly #removals: readonly string[];

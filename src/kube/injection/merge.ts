@@ -1,8 +1,10 @@
 /** Merging as Kubernetes' strategic merge patch does it, for the parts of a pod that are injected. */
+
+import { table } from '../../lib/table.ts';
 import type { Fields } from './pod.ts';
 
 /** By which field the members of a list are told apart; lists that are not here are replaced. */
-const KEYS: Readonly<Record<string, string>> = {
+const KEYS: Readonly<Record<string, string>> = table({
   containers: 'name',
   initContainers: 'name',
   env: 'name',
@@ -12,7 +14,7 @@ const KEYS: Readonly<Record<string, string>> = {
   ports: 'containerPort',
   imagePullSecrets: 'name',
   sysctls: 'name',
-};
+});
 
 /** `base` with what `over` says in its place. */
 export function merged<T extends Fields>(base: T, over: Fields): T {

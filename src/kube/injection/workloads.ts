@@ -2,12 +2,13 @@
 import { isMapping } from '../../api/decode.ts';
 import type { Resource } from '../../api/resource.ts';
 import { SallyportError } from '../../lib/errors.ts';
+import { table } from '../../lib/table.ts';
 import { injectPod } from './inject.ts';
 import { ownerOf } from './owner.ts';
 import type { Fields, Owner, PodMetadata, WrittenPod } from './pod.ts';
 import type { InjectionOptions } from './settings.ts';
 
-const PATHS: Readonly<Record<string, readonly string[]>> = {
+const PATHS: Readonly<Record<string, readonly string[]>> = table({
   'v1 Pod': [],
   'v1 ReplicationController': ['spec', 'template'],
   'apps/v1 Deployment': ['spec', 'template'],
@@ -16,7 +17,7 @@ const PATHS: Readonly<Record<string, readonly string[]>> = {
   'apps/v1 ReplicaSet': ['spec', 'template'],
   'batch/v1 Job': ['spec', 'template'],
   'batch/v1 CronJob': ['spec', 'jobTemplate', 'spec', 'template'],
-};
+});
 
 export interface InjectedObject {
   /** The object as it was given, or with its pods injected. */

@@ -1,6 +1,7 @@
 /** Log files: lines are gathered and written together, off the request's path; what does not fit into the bound is counted and dropped. */
 import { close, fstatSync, openSync, write, writeSync } from 'node:fs';
 import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
+import { table } from '../../lib/table.ts';
 
 export interface LogFilesOptions {
   /** How long a line may wait, in ms; default 10. */
@@ -165,7 +166,7 @@ function chunkOf(fd: number): number {
   }
 }
 
-const STANDARD: Readonly<Record<string, number | undefined>> = { '/dev/stdout': 1, '/dev/stderr': 2 };
+const STANDARD: Readonly<Record<string, number | undefined>> = table({ '/dev/stdout': 1, '/dev/stderr': 2 });
 const isStandard = (path: string) => STANDARD[path] !== undefined;
 
 function openLog(path: string): number {

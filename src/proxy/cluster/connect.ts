@@ -4,6 +4,7 @@ import { Socket, type TcpNetConnectOpts } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { splitAuthority } from '../../http/authority.ts';
 import { codeOf } from '../../lib/errors.ts';
+import { table } from '../../lib/table.ts';
 import { handshakeFailure } from '../tls/client.ts';
 import type { Cluster, UpstreamConnectDone, UpstreamConnectOptions, UpstreamFailure } from '../types.ts';
 import type { Host } from './host.ts';
@@ -27,7 +28,7 @@ const FALLBACK_ALPN: Readonly<Record<Cluster['protocol'], readonly string[]>> = 
 };
 
 /** The system's words, which Envoy's logs print. */
-const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
+const SYSTEM_ERRORS: Readonly<Record<string, string>> = table({
   ECONNREFUSED: 'Connection refused',
   ECONNRESET: 'Connection reset by peer',
   ETIMEDOUT: 'Connection timed out',
@@ -39,7 +40,7 @@ const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
   ENOENT: 'No such file or directory',
   EMFILE: 'Too many open files',
   EPIPE: 'Broken pipe',
-};
+});
 
 function systemError(error: unknown): string {
   const code = codeOf(error) ?? '';

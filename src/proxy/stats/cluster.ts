@@ -1,4 +1,6 @@
 /** Clusters' own counters under Envoy's names. */
+
+import { own } from '../../lib/table.ts';
 import type { ClusterStats, ResourceLimit } from '../types.ts';
 import type { StatsSource } from './registry.ts';
 
@@ -64,7 +66,7 @@ export function clusterStatsSource(clusters: () => Iterable<ClusterView>): Stats
       }
       if (!limits) continue;
       for (const [field, stat] of Object.entries(LIMITS)) {
-        const { used, max } = limits[field as keyof typeof LIMITS];
+        const { used, max } = own(limits, field)!;
         gauge(`cluster.${name}.circuit_breakers.default.${stat}`, max > 0 && used >= max ? 1 : 0);
       }
     }

@@ -1,6 +1,7 @@
 /** What a peer certificate must be beyond a valid chain: names, hashes. And the words in which Envoy reports a failure. */
 import { createHash, X509Certificate } from 'node:crypto';
 import type { PeerCertificate as NodePeerCertificate } from 'node:tls';
+import { table } from '../../lib/table.ts';
 import {
   type CertificateValidationContext,
   SubjectAltNameMatcher_SanType as SanType,
@@ -15,7 +16,7 @@ interface AltName {
   readonly value: string;
 }
 
-const TYPES: Readonly<Record<string, AltName['type']>> = { DNS: 'dns', URI: 'uri', 'IP Address': 'ip', email: 'email' };
+const TYPES: Readonly<Record<string, AltName['type']>> = table({ DNS: 'dns', URI: 'uri', 'IP Address': 'ip', email: 'email' });
 
 /** Node's `subjectaltname` text, e.g. `DNS:a.example, URI:spiffe://b`; values with odd characters stand in JSON quotes. */
 export function parseAltNames(text: string | undefined): AltName[] {
@@ -109,7 +110,7 @@ function hexOf(fingerprint: string): string {
 }
 
 /** OpenSSL's verification errors in the words that Envoy logs. */
-const CHAIN_ERRORS: Readonly<Record<string, string>> = {
+const CHAIN_ERRORS: Readonly<Record<string, string>> = table({
   UNABLE_TO_GET_ISSUER_CERT: 'unable to get issuer certificate',
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'unable to get local issuer certificate',
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'unable to get local issuer certificate',
@@ -119,7 +120,7 @@ const CHAIN_ERRORS: Readonly<Record<string, string>> = {
   CERT_NOT_YET_VALID: 'certificate is not yet valid',
   CERT_REVOKED: 'certificate revoked',
   INVALID_PURPOSE: 'unsupported certificate purpose',
-};
+});
 
 /** Envoy's transport failure reason for a certificate that was refused; `why` is a sentence or a chain error's code. */
 export function certificateFailure(why: string): string {

@@ -4,6 +4,7 @@ import { originOf } from '../../api/resource.ts';
 import { HostIndex } from '../../lib/host-index.ts';
 import { isIp, parseRange, singleAddress } from '../../lib/ip.ts';
 import { Memo, NO_INPUTS } from '../../lib/memo.ts';
+import { table } from '../../lib/table.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isHttp, isTcp, isTls } from '../../registry/protocol.ts';
 import { allocatedAddresses, isIpv6 } from '../addresses.ts';
@@ -115,7 +116,7 @@ function protocolOf(name: string): ServicePort['protocol'] | undefined {
   return SIDECAR_PROTOCOLS[name.toUpperCase()];
 }
 
-const SIDECAR_PROTOCOLS: Readonly<Record<string, ServicePort['protocol']>> = {
+const SIDECAR_PROTOCOLS: Readonly<Record<string, ServicePort['protocol']>> = table({
   HTTP: 'HTTP',
   HTTP2: 'HTTP2',
   GRPC: 'GRPC',
@@ -126,7 +127,7 @@ const SIDECAR_PROTOCOLS: Readonly<Record<string, ServicePort['protocol']>> = {
   MONGO: 'Mongo',
   MYSQL: 'MySQL',
   REDIS: 'Redis',
-};
+});
 
 function addPort(draft: Draft, offer: Offer): void {
   const { egress, port } = offer;

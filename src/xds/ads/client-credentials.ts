@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { type ChannelCredentials, credentials, Metadata } from '@grpc/grpc-js';
+import { readNeededText } from '../../lib/regular-file.ts';
 import { CONTROL_PLANE_HOST } from '../../lib/spiffe.ts';
 
 /** PEM. */
@@ -12,6 +13,24 @@ export interface ClientTls {
   readonly own?: { readonly certificate: string; readonly key: string };
   /** By which it proves who it is where it has no certificate. */
   readonly token?: string;
+}
+
+/** The files of TLS, by absolute paths. */
+export interface TlsFiles {
+  readonly ca: string;
+  readonly own?: { readonly certificate: string; readonly key: string };
+  readonly token?: string;
+}
+
+/** Undefined for plaintext. @throws SallyportError `file-unreadable` */
+export function readTls(files: TlsFiles | undefined): ClientTls | undefined {
+  if (!files) return undefined;
+  const { ca, own, token } = files;
+  return {
+    ca: readNeededText(ca),
+    ...(own ? { own: { certificate: readNeededText(own.certificate), key: readNeededText(own.key) } } : {}),
+    ...(token === undefined ? {} : { token: readNeededText(token).trim() }),
+  };
 }
 
 /** @param address of the control plane, IP address or name @param tls undefined for plaintext. Throws what is wrong with the certificates. */

@@ -11,6 +11,7 @@ import {
   startGrpcServer,
 } from '../../lib/grpc/server.ts';
 import { STATUS, type Status } from '../../lib/grpc/status.ts';
+import { table } from '../../lib/table.ts';
 import type { Node } from '../gen/envoy/config/core/v3/base_pb.js';
 import type { ResourceType } from '../resources.ts';
 import { AdsStream, type Answer } from './stream.ts';
@@ -43,28 +44,29 @@ export interface AdsServerOptions extends Pick<GrpcServerOptions, 'listen' | 'op
 }
 
 /** By service: its type, and the names of its methods. */
-const SERVICES: Readonly<Record<string, { readonly type: ResourceType | undefined; readonly sotw: string; readonly delta: string }>> = {
-  'discovery.v3.AggregatedDiscoveryService': { type: undefined, sotw: 'StreamAggregatedResources', delta: 'DeltaAggregatedResources' },
-  'cluster.v3.ClusterDiscoveryService': { type: 'cluster', sotw: 'StreamClusters', delta: 'DeltaClusters' },
-  'endpoint.v3.EndpointDiscoveryService': { type: 'endpoint', sotw: 'StreamEndpoints', delta: 'DeltaEndpoints' },
-  'listener.v3.ListenerDiscoveryService': { type: 'listener', sotw: 'StreamListeners', delta: 'DeltaListeners' },
-  'route.v3.RouteDiscoveryService': { type: 'route', sotw: 'StreamRoutes', delta: 'DeltaRoutes' },
-  'secret.v3.SecretDiscoveryService': { type: 'secret', sotw: 'StreamSecrets', delta: 'DeltaSecrets' },
-};
+const SERVICES: Readonly<Record<string, { readonly type: ResourceType | undefined; readonly sotw: string; readonly delta: string }>> =
+  table({
+    'discovery.v3.AggregatedDiscoveryService': { type: undefined, sotw: 'StreamAggregatedResources', delta: 'DeltaAggregatedResources' },
+    'cluster.v3.ClusterDiscoveryService': { type: 'cluster', sotw: 'StreamClusters', delta: 'DeltaClusters' },
+    'endpoint.v3.EndpointDiscoveryService': { type: 'endpoint', sotw: 'StreamEndpoints', delta: 'DeltaEndpoints' },
+    'listener.v3.ListenerDiscoveryService': { type: 'listener', sotw: 'StreamListeners', delta: 'DeltaListeners' },
+    'route.v3.RouteDiscoveryService': { type: 'route', sotw: 'StreamRoutes', delta: 'DeltaRoutes' },
+    'secret.v3.SecretDiscoveryService': { type: 'secret', sotw: 'StreamSecrets', delta: 'DeltaSecrets' },
+  });
 
 /** Of responses that are being written. */
 const TURNS = { most: 16, patienceMs: 1000 };
 /** From the beginning of a stream to its first request. */
 const FIRST_REQUEST_MS = 30_000;
 
-const STATUS_OF: Readonly<Record<string, Status>> = {
+const STATUS_OF: Readonly<Record<string, Status>> = table({
   'xds-invalid-request': STATUS.invalidArgument,
   'xds-invalid-node': STATUS.invalidArgument,
   'xds-forbidden': STATUS.permissionDenied,
   'xds-too-much': STATUS.resourceExhausted,
   'xds-unauthenticated': STATUS.unauthenticated,
   'xds-unavailable': STATUS.unavailable,
-};
+});
 
 /** Rejects as `listening`. */
 export function startAdsServer({ identify, admit, answer, more = new Map(), ...options }: AdsServerOptions): Promise<GrpcServer> {

@@ -1,5 +1,6 @@
 /** A config dump, as `/config_dump` of a proxy's admin address gives it: parsed JSON, so that extensions which are not known here stay what they are. */
 import { messageOf, SallyportError } from '../../lib/errors.ts';
+import { table } from '../../lib/table.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: the JSON of any xDS server
 export type Json = any;
@@ -28,12 +29,12 @@ export function parseDump(text: string, name: string): Dump {
 }
 
 /** Where a dump has the resources of each kind that `proxy-config KIND -o json` lists. */
-const LISTS: Readonly<Record<string, readonly [string, string, (resource: Json) => Json]>> = {
+const LISTS: Readonly<Record<string, readonly [string, string, (resource: Json) => Json]>> = table({
   Listener: ['ListenersConfigDump', 'dynamic_listeners', (listener) => ({ name: listener.name, active_state: { listener } })],
   RouteConfiguration: ['RoutesConfigDump', 'dynamic_route_configs', (route) => ({ route_config: route })],
   Cluster: ['ClustersConfigDump', 'dynamic_active_clusters', (cluster) => ({ cluster })],
   Secret: ['SecretsConfigDump', 'dynamic_active_secrets', (secret) => ({ name: secret.name, secret })],
-};
+});
 
 /** The dump in which a list of resources stands; undefined for another list. */
 function dumpOfList(list: readonly Json[]): Json | undefined {

@@ -1,12 +1,12 @@
 /** The demonstration's table. */
-import type { Example } from '../demo/calls.ts';
-import type { Result } from '../demo/client.ts';
-import type { Row } from '../demo/run.ts';
-import type { Paint } from './colours.ts';
+import type { Paint } from '../report/paint.ts';
+import type { Example } from './calls.ts';
+import type { Result } from './client.ts';
+import type { DemoResult, Row } from './run.ts';
 
 const HEAD = ['call', 'outcome', 'path', 'why'] as const;
 
-export function printExample({ name, about }: Example, rows: readonly Row[], paint: Paint): string {
+export function exampleText({ name, about }: Example, rows: readonly Row[], paint: Paint): string {
   const cells = rows.map(({ call, result, answered, way }) => [
     `${call.name}: ${call.get ?? `${call.send} ${call.redis}`}${call.serverName ? ` (${call.serverName})` : ''}`,
     outcome(result, answered),
@@ -29,4 +29,9 @@ export function printExample({ name, about }: Example, rows: readonly Row[], pai
 function outcome({ status, text }: Result, answered: boolean): string {
   if (answered) return status > 0 ? String(status) : text;
   return status > 0 ? `refused, ${status}` : 'refused, closed';
+}
+
+export function demoVerdict({ examples, calls, differing }: DemoResult, seconds: number, paint: Paint): string {
+  const stated = differing === 0 ? paint('green', 'all as stated') : paint('red', `${differing} not as stated`);
+  return `${examples} examples, ${calls} calls, ${stated}, ${seconds.toFixed(1)} s\n`;
 }

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Finding } from '../lib/finding.ts';
 import { findingJson, sortFindings } from '../lib/finding-form.ts';
-import { plain } from './colours.ts';
-import { findingText, printFindings } from './findings.ts';
+import { findingsText, findingText } from './findings.ts';
+import { plain } from './paint.ts';
+
+const readLine = () => undefined;
 
 const finding: Finding = {
   code: 'IST0101',
@@ -49,8 +51,8 @@ test('errors come first and nothing twice', () => {
 
 test('json and yaml hold the same', async () => {
   const { parse } = await import('yaml');
-  const json = JSON.parse(await printFindings([finding], { output: 'json', paint: plain }));
-  assert.deepEqual(parse(await printFindings([finding], { output: 'yaml', paint: plain })), json);
+  const json = JSON.parse(await findingsText([finding], { output: 'json', paint: plain, readLine }));
+  assert.deepEqual(parse(await findingsText([finding], { output: 'yaml', paint: plain, readLine })), json);
 });
 
 test('of many alike the first are shown and the others counted, in text alone', async () => {
@@ -58,13 +60,23 @@ test('of many alike the first are shown and the others counted, in text alone', 
     { length: 100 },
     (_, i): Finding => ({ ...finding, level: 'Warning', origin: { kind: 'ServiceEntry', namespace: 'default', name: `s${100 + i}` } }),
   );
-  const text = await printFindings([...many, finding], { output: 'text', paint: plain, brief: { most: 5, all: '--all shows them' } });
+  const text = await findingsText([...many, finding], {
+    output: 'text',
+    paint: plain,
+    readLine,
+    brief: { most: 5, all: '--all shows them' },
+  });
   assert.equal(text.match(/Referenced host/g)?.length, 6);
   assert.match(text, /Warning \[IST0101\] 95 more like these \(--all shows them\): ServiceEntry default\/s105, .* and 92 more\n$/);
   assert.equal(
-    JSON.parse(await printFindings(many, { output: 'json', paint: plain, brief: { most: 5, all: '--all shows them' } })).length,
+    JSON.parse(await findingsText(many, { output: 'json', paint: plain, readLine, brief: { most: 5, all: '--all shows them' } })).length,
     100,
   );
-  const seven = await printFindings(many.slice(0, 7), { output: 'text', paint: plain, brief: { most: 5, all: '--all shows them' } });
+  const seven = await findingsText(many.slice(0, 7), {
+    output: 'text',
+    paint: plain,
+    readLine,
+    brief: { most: 5, all: '--all shows them' },
+  });
   assert.ok(!seven.includes('more like these'));
 });

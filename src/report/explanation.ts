@@ -4,9 +4,9 @@ import type { Explanation } from '../prove/explain.ts';
 import type { SeenResponse } from '../simulate/response.ts';
 import { tlsText } from '../simulate/security.ts';
 import type { Outcome, Sent, Step } from '../simulate/trace.ts';
-import type { Paint } from './colours.ts';
+import type { Paint } from './paint.ts';
 
-export function renderExplanation(
+export function explanationText(
   { from, withoutSidecar, destination, resolved, trace, copies, advice, ending }: Explanation,
   paint: Paint,
 ): string {

@@ -2,7 +2,7 @@
 
 import type { Dropped, Flow, Verdict } from '../flows/flow.ts';
 import { bracketed } from '../lib/socket-address.ts';
-import type { Paint, Style } from './colours.ts';
+import type { Paint, Style } from './paint.ts';
 
 const STYLES: Readonly<Record<Verdict, Style>> = { allowed: 'green', refused: 'red', failed: 'yellow' };
 /** Columns grow no further than to these widths: what is longer moves the rest of its line. */

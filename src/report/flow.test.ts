@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { flowOf } from '../flows/testing.ts';
-import { plain } from './colours.ts';
-import { flowText } from './flow-text.ts';
+import { flowText } from './flow.ts';
+import { plain } from './paint.ts';
 
 /** Without the clock, which is that of this machine. */
 const line = (fields: Parameters<typeof flowOf>[0]) => flowText(flowOf(fields), plain).replace(/^\d\d:\d\d:\d\d\.678 {2}/, '');

@@ -2,16 +2,13 @@
 
 import { type Finding, formatPosition, isInFile, type Level, type Position } from '../lib/finding.ts';
 import { findingJson, sortFindings } from '../lib/finding-form.ts';
+import type { ReadLine } from '../lib/line-reader.ts';
 import { originText } from '../lib/origin.ts';
-import { readRegularText } from '../lib/regular-file.ts';
-import type { Paint, Style } from './colours.ts';
+import type { Paint, Style } from './paint.ts';
 
 export type Output = 'text' | 'json' | 'yaml';
 
 const STYLES: Readonly<Record<Level, Style>> = { Error: 'red', Warning: 'yellow', Info: 'cyan' };
-
-/** One line of a file, for the excerpt under a finding; undefined if it cannot be read. */
-export type ReadLine = (position: Position) => string | undefined;
 
 /** The text form: what and where, the message, and the line of the source with the place underlined. */
 export function findingText(finding: Finding, paint: Paint, readLine: ReadLine): string {
@@ -34,36 +31,20 @@ function excerptOf(position: Position, level: Level, paint: Paint, readLine: Rea
   );
 }
 
-/** Reads lines from disk, each file once. */
-export function lineReader(): ReadLine {
-  const files = new Map<string, readonly string[]>();
-  return ({ file, line }) => {
-    let lines = files.get(file);
-    if (!lines) {
-      try {
-        lines = readRegularText(file).split('\n');
-      } catch {
-        lines = [];
-      }
-      files.set(file, lines);
-    }
-    return lines[line - 1];
-  };
-}
-
-export interface PrintOptions {
+export interface FindingsForm {
   readonly output: Output;
   readonly paint: Paint;
+  /** For the excerpts of text. */
+  readonly readLine: ReadLine;
   /** Of one code at most so many are shown in text, and the others counted; `all` says how to see them. All of them by default. */
   readonly brief?: { readonly most: number; readonly all: string };
 }
 
 /** All findings in the form asked for. */
-export async function printFindings(findings: readonly Finding[], { output, paint, brief }: PrintOptions): Promise<string> {
+export async function findingsText(findings: readonly Finding[], { output, paint, readLine, brief }: FindingsForm): Promise<string> {
   const sorted = sortFindings(findings);
   if (output === 'json') return `${JSON.stringify(sorted.map(findingJson), undefined, 2)}\n`;
   if (output === 'yaml') return (await import('yaml')).stringify(sorted.map(findingJson));
-  const readLine = lineReader();
   const { shown, left } = brief ? withoutRepetition(sorted, brief.most) : { shown: sorted, left: [] };
   const texts = shown.map((finding) => findingText(finding, paint, readLine));
   return [...texts, ...left.map((repeated) => repetitionText(repeated, brief!.all, paint))].join('\n');
