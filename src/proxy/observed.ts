@@ -71,8 +71,21 @@ const ANSWERED: ReadonlySet<string> = new Set(['direct_response', 'cors_response
 
 const NOTHING = { bytesSent: 0, bytesReceived: 0 };
 
+/** What the verdict depends on. */
+type Judged = Pick<
+  AccessRecord,
+  | 'responseCode'
+  | 'responseCodeDetails'
+  | 'connectionTerminationDetails'
+  | 'upstreamCluster'
+  | 'flags'
+  | 'clusterMetadata'
+  | 'routeMetadata'
+  | 'routeName'
+> & { readonly upstreamHost: object | undefined };
+
 /** What became of a call. */
-export function verdictOf(record: AccessRecord): {
+export function verdictOf(record: Judged): {
   readonly verdict: ObservedCall['verdict'];
   readonly reason: string;
 } {

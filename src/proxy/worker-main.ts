@@ -49,6 +49,8 @@ async function answer(plane: DataPlane, request: WorkerRequest): Promise<WorkerR
     case 'watch-flows':
       plane.watchFlows(request.on ? batches.add : undefined);
       return undefined;
+    case 'recent-flows':
+      return plane.recentFlows();
     case 'drain':
       await plane.drain(request.graceMs);
       return undefined;
