@@ -35,7 +35,7 @@ export function flowsCommand(): Command {
     )
     .addOption(several('--verdict <verdict>', `how it ended: ${VERDICTS.join(', ')}; then only ends are shown`, VERDICTS))
     .option('--host <pattern>', "only of this host; * stands for any characters, e.g. '*.example.com' (repeatable)", repeatable, [])
-    .option('--process <name>', 'only of this program of run, by name or process id (repeatable)', repeatable, [])
+    .option('--process <name>', 'only of this program of run or beside up, by name or process id (repeatable)', repeatable, [])
     .addOption(several('--protocol <protocol>', PROTOCOLS.join(', '), PROTOCOLS))
     .option('--proxy <namespace/name>', 'only of the proxy of this workload (repeatable)', repeatable, [])
     .addOption(

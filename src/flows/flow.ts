@@ -31,6 +31,8 @@ export interface ProxyFlow {
   /** Without its query. */
   readonly path?: string;
   readonly cluster?: string;
+  /** Nothing declares what is called, and it is not refused for that (`ALLOW_ANY`). */
+  readonly undeclared?: true;
   /** Name of the route. */
   readonly route?: string;
   /** The resources by which the route and the cluster came about. */

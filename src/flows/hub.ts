@@ -3,6 +3,7 @@
  * look at a field.
  */
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { splitAddress } from '../lib/socket-address.ts';
 import type { FlowFilter } from './filter.ts';
 import type { Flow, FlowProcess, FlowSource, ProxyFlow } from './flow.ts';
 
@@ -157,9 +158,4 @@ class AfterRecent implements FlowWatcher {
 /** As flows name a proxy. */
 export function proxyName({ namespace, name }: Pick<ProxyIdentity, 'namespace' | 'name'>): string {
   return namespace === '' ? name : `${namespace}/${name}`;
-}
-
-function splitAddress(text: string): { readonly ip: string; readonly port: number } {
-  const colon = text.lastIndexOf(':');
-  return { ip: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
 }

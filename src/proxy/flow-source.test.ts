@@ -177,6 +177,8 @@ test('a verdict says whether it was allowed, refused by the policy, or did not w
   const refusal = { sallyport: { refusal: 'tls.credentialName is not there' } };
   assert.equal(verdict({}), 'allowed: ');
   assert.equal(verdict({ upstreamCluster: 'PassthroughCluster' }), 'allowed: nothing declares it');
+  assert.equal(verdict({ upstreamCluster: 'PassthroughCluster', flags: ['UF'], ...none }), 'failed: UF');
+  assert.equal(told.at(-1)!.undeclared, true);
   const answered = (responseCode: number) =>
     verdict({ ...HTTP, ...none, upstreamCluster: '', routeName: 'own', responseCode, responseCodeDetails: 'direct_response' });
   assert.equal(answered(301), 'allowed: ');

@@ -6,7 +6,7 @@ import { type Flow, type FlowDelivery, MOST_RECENT, type ProxyFlow, type Verdict
 import { Ring } from '../flows/ring.ts';
 import type { PlacedOrigin } from '../lib/origin.ts';
 import { addressText } from '../lib/socket-address.ts';
-import { type TurnedAway, verdictOf } from './observed.ts';
+import { PASSTHROUGH, type TurnedAway, verdictOf } from './observed.ts';
 import type { AccessRecord, Downstream, RecordSink, ResponseFlag, UpstreamHost } from './types.ts';
 
 /** The explicit proxy's destination for a name that has none. */
@@ -117,7 +117,7 @@ export class DataPlaneFlows implements RecordSink {
     };
   }
 
-  turnedAway({ verdict, protocol, host, port, client, reason }: TurnedAway): void {
+  turnedAway({ verdict, protocol, host, port, client, reason, undeclared }: TurnedAway): void {
     const { workload } = this.#options;
     const call = {
       time: timeOf(this.#options.date()),
@@ -127,6 +127,7 @@ export class DataPlaneFlows implements RecordSink {
       host: cut(host),
       port,
       protocol,
+      ...(undeclared && { undeclared }),
     };
     const end = { kind: 'end', ...call, verdict, reason, bytesSent: 0, bytesReceived: 0, duration: 0 } as const;
     this.#recent.add(() => end);
@@ -148,6 +149,7 @@ export class DataPlaneFlows implements RecordSink {
       ...(http && { method }),
       ...(http && path !== '' && { path: cut(withoutQuery(path)) }),
       ...(cluster !== '' && { cluster }),
+      ...(cluster === PASSTHROUGH && { undeclared: true }),
       ...(route !== '' && { route }),
       ...(origins.length > 0 && { origins }),
     };
@@ -239,11 +241,10 @@ function judged(record: Told): { readonly verdict: Verdict; readonly reason: str
       return { verdict, reason };
     case 'failed':
       return { verdict, reason: failureOf(record) };
-    case 'undeclared':
-      return { verdict: 'allowed', reason: 'nothing declares it' };
     default: {
-      const broken = record.flags.some((flag) => BROKEN.has(flag));
-      return broken ? { verdict: 'failed', reason: failureOf(record) } : { verdict: 'allowed', reason: '' };
+      const failed = record.flags.some((flag) => BROKEN.has(flag)) || (verdict === 'undeclared' && record.upstreamHost === undefined);
+      if (failed) return { verdict: 'failed', reason: failureOf(record) };
+      return { verdict: 'allowed', reason: verdict === 'undeclared' ? 'nothing declares it' : '' };
     }
   }
 }

@@ -56,6 +56,7 @@ async function answer(plane: DataPlane, request: WorkerRequest): Promise<WorkerR
       return undefined;
     case 'close':
       plane.close();
+      batches.flush();
       return undefined;
   }
 }
