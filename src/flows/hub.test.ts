@@ -112,3 +112,20 @@ test('the calls that ended last come first, in the order of their ends, each onc
   end();
   assert.equal(hub.watchers, 0);
 });
+
+test('who began a call ended it, gone or not', async () => {
+  let there = true;
+  const hub = new FlowHub(() => (there ? { pid: 4242, name: 'npm' } : undefined));
+  const source = new TestSource();
+  hub.register(SIDECAR, source);
+  const one = watcher();
+  await hub.watch(one);
+  source.tell({ kind: 'begin', id: '1' });
+  there = false;
+  source.tell({ id: '1' });
+  source.tell({ id: '2' });
+  assert.deepEqual(
+    one.seen.map(({ process }) => process?.pid),
+    [4242, 4242, undefined],
+  );
+});

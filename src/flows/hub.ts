@@ -26,12 +26,17 @@ interface Registered {
   readonly identity: Pick<ProxyIdentity, 'type' | 'namespace' | 'name' | 'bindAddress' | 'addresses'>;
 }
 
+/** Of so many open calls it is remembered who made them. */
+const MOST_CALLERS = 10_000;
+
 export class FlowHub {
   readonly #sources = new Set<Registered>();
   readonly #watchers = new Set<FlowWatcher>();
   /** Routers by their addresses. */
   readonly #routers = new Map<string, string>();
   readonly #processOf: ProcessOf | undefined;
+  /** Of calls that have begun and not ended. */
+  readonly #callers = new Map<string, FlowProcess>();
   #prefixes = 0;
 
   constructor(processOf?: ProcessOf) {
@@ -67,6 +72,7 @@ export class FlowHub {
     if (told instanceof AfterRecent) told.recent((await this.#recent()).filter(watcher.filter).slice(-last));
     return () => {
       if (!this.#watchers.delete(told) || this.#watchers.size > 0) return;
+      this.#callers.clear();
       for (const one of this.#sources) void this.#watch(one);
     };
   }
@@ -84,11 +90,22 @@ export class FlowHub {
     for (const watcher of this.#watchers) watcher.ended();
   }
 
+  /** When a call ends, who began it may have gone. */
+  #callerOf({ kind, id, source }: ProxyFlow, prefix: string): FlowProcess | undefined {
+    if (!this.#processOf) return undefined;
+    const key = prefix + id;
+    const known = this.#callers.get(key);
+    if (kind === 'end') this.#callers.delete(key);
+    const process = known ?? this.#processOf(splitAddress(source));
+    if (kind === 'begin' && process && this.#callers.size < MOST_CALLERS) this.#callers.set(key, process);
+    return process;
+  }
+
   /** A proxy that is just ending tells of nothing any more. */
   async #watch({ source, identity, prefix }: Registered): Promise<void> {
     const wanted = this.#watchers.size > 0;
     const deliver = wanted
-      ? (flow: ProxyFlow) => this.#take(this.#completed(flow, identity, prefix, this.#processOf?.(splitAddress(flow.source))))
+      ? (flow: ProxyFlow) => this.#take(this.#completed(flow, identity, prefix, this.#callerOf(flow, prefix)))
       : undefined;
     await source.watchFlows(deliver, this.#dropped).catch(() => undefined);
   }
