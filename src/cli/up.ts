@@ -49,19 +49,22 @@ export function upCommand(): Command {
     ]);
     let conclude: LocalMesh['conclude'] = () => true;
     let counted: Counted | undefined;
-    const code = await showing('up', options.engine, (flows) =>
-      serve(async (ended) => {
-        if (counts && flows) counted = await (await import('../control/contained/counted-flows.ts')).countFlows(flows, say);
-        const mesh = await startLocalMesh(
-          paths,
-          { ...localMeshOptions(options), allowAll: options.wouldDeny ?? false },
-          { ...engineHost, flows, tell: sayOrEnd(ended) },
-        );
-        if (options.wouldDeny) say('letting all calls through (--would-deny)');
-        for (const line of readyLines(options, mesh.control.report)) say(line);
-        conclude = mesh.conclude;
-        return mesh.control;
-      }, options),
+    const code = await showing(
+      'up',
+      options.engine,
+      (flows) =>
+        serve(async (ended) => {
+          if (counts && flows) counted = await (await import('../control/contained/counted-flows.ts')).countFlows(flows, say);
+          const mesh = await startLocalMesh(
+            paths,
+            { ...localMeshOptions(options), allowAll: options.wouldDeny ?? false },
+            { ...engineHost, flows, tell: sayOrEnd(ended) },
+          );
+          if (options.wouldDeny) say('letting all calls through (--would-deny)');
+          for (const line of readyLines(options, mesh.control.report)) say(line);
+          conclude = mesh.conclude;
+          return mesh.control;
+        }, options),
       flowCallers(localCallerOf, () => performance.now()),
     );
     const kept = conclude(print);
