@@ -11,7 +11,7 @@ import type { SocketAddress } from '../lib/socket-address.ts';
 import { flowText } from '../report/flow.ts';
 import { paintFor } from './colours.ts';
 import { EXIT } from './exit.ts';
-import { choiceOption, repeatable, socketOption } from './options.ts';
+import { choiceOption, countOption, repeatable, socketOption } from './options.ts';
 import { print, printData } from './print.ts';
 import { say } from './say.ts';
 
@@ -23,6 +23,7 @@ interface FlowsOptions {
   readonly proxy: readonly string[];
   readonly admin?: SocketAddress;
   readonly run?: number;
+  readonly last: number;
   readonly output: 'text' | 'json';
 }
 
@@ -30,14 +31,19 @@ export function flowsCommand(): Command {
   return new Command('flows')
     .summary('watch the calls of a running up, run or proxy')
     .description(
-      'Shows the calls of a running sallyport up, run or proxy of this user as they begin and end, until it ends or you do (Ctrl-C). Calls from before are not ' +
-        'shown: access logs have them. With -o json a line of JSON each; its JSON Schema: sallyport schema Flow.',
+      'Shows the calls of a running sallyport up, run or proxy of this user as they begin and end, until it ends or you do (Ctrl-C). Of calls from ' +
+        'before the last ones are remembered (--last), longer by access logs. With -o json a line of JSON each; its JSON Schema: sallyport schema Flow.',
     )
     .addOption(several('--verdict <verdict>', `how it ended: ${VERDICTS.join(', ')}; then only ends are shown`, VERDICTS))
     .option('--host <pattern>', "only of this host; * stands for any characters, e.g. '*.example.com' (repeatable)", repeatable, [])
-    .option('--process <name>', 'only of this program of run, by name or process id (repeatable)', repeatable, [])
+    .option('--process <name>', 'only of this program of run or beside up, by name or process id (repeatable)', repeatable, [])
     .addOption(several('--protocol <protocol>', PROTOCOLS.join(', '), PROTOCOLS))
     .option('--proxy <namespace/name>', 'only of the proxy of this workload (repeatable)', repeatable, [])
+    .addOption(
+      new Option('--last <count>', 'first the calls that ended last before, at most so many (each proxy thread remembers 256)')
+        .argParser(countOption)
+        .default(0),
+    )
     .option('--run <pid>', 'process id of the sallyport to watch, where several run', pidOption)
     .option('--admin <address>', "the proxy's admin address instead: PORT or ADDRESS:PORT", socketOption('127.0.0.1'))
     .addOption(new Option('-o, --output <format>', 'text or json').argParser(choiceOption('text', 'json')).default('text'))
@@ -65,6 +71,7 @@ async function watch(options: FlowsOptions): Promise<number> {
   const query = new URLSearchParams();
   for (const name of ['verdict', 'host', 'process', 'protocol', 'proxy'] as const)
     for (const value of options[name]) query.append(name, value);
+  if (options.last > 0) query.append('last', String(options.last));
   const show = options.output === 'json' ? showJson : textShower();
   const stopped = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stopped.abort());

@@ -29,6 +29,14 @@ export function countOption(text: string): number {
   return Number(text);
 }
 
+/** What a refusal makes of the exit code of `run` and `up`. @param what ends well otherwise */
+export function failOnOption(what: string): Option {
+  const description = `refused: end with exit code 1 where ${what} and a call was refused, or would be; or never`;
+  return new Option('--fail-on <what>', description).argParser(choiceOption('never', 'refused')).default('never');
+}
+
+export const WOULD_DENY = ['--would-deny', 'let all calls through, and say which would be refused'] as const;
+
 /** A duration as Istio and Envoy write it, in milliseconds: `500ms`, `30s`, `2m`, `1h`. */
 export function durationOption(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);

@@ -1,22 +1,21 @@
 /** `sallyport run -- CMD`: a command that reaches what the policy allows, and nothing else. */
 
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeFileSync } from 'node:fs';
 import { getCompileCacheDir } from 'node:module';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Allowed } from '../control/contained/allow.ts';
 import { readPolicies } from '../control/contained/policy.ts';
-import type { Account, ReportFormat } from '../control/contained/report.ts';
+import type { Account } from '../control/contained/report.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
-import { irregularity } from '../lib/regular-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { reachProxy, runCommand as runWithProxy } from '../sandbox/command.ts';
 import { collect, today } from './allow.ts';
 import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
-import { choiceOption, portOption, repeatable, socketOption } from './options.ts';
+import { failOnOption, portOption, repeatable, socketOption, WOULD_DENY } from './options.ts';
 import { printError } from './print.ts';
 import { readyLines } from './ready.ts';
+import { checkWritable, REPORT, writeOutput, writeReport } from './report-file.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { reopenLogsOnSignal } from './serve.ts';
 import { showing } from './shown.ts';
@@ -48,7 +47,7 @@ export function runCommand(words: readonly string[]): Command {
     .argument('[path...]', 'files and folders with resources')
     .option('--allow <host>', 'HOST (80 and 443), HOST:PORT, *.SUFFIX:PORT or tcp://HOST:PORT (repeatable)', collect, [])
     .option('--policy <file>', 'a list of hosts to allow (repeatable); its JSON Schema: sallyport schema AllowList', repeatable, [])
-    .option('--report <file>', 'what was called, as JSON (.json), or as Markdown that is added to the file; instead of a summary on stderr')
+    .option(...REPORT)
     .addOption(
       new Option('--allow-local <address:port>', 'a service of this machine that CMD reaches at the same port of 127.0.0.1 (repeatable)')
         .argParser(localOption)
@@ -60,14 +59,9 @@ export function runCommand(words: readonly string[]): Command {
         .argParser((text, all: readonly number[]) => [...all, portOption(text)])
         .default([]),
     )
-    .option('--would-deny', 'let all calls through, and say which would be refused')
+    .option(...WOULD_DENY)
     .option('--learn-policy <file>', 'let all calls through, and write the list for --policy that allows what was reached')
-    .option(
-      '--fail-on <what>',
-      'refused: end with exit code 1 where CMD succeeded and a call was refused, or would be; or never',
-      choiceOption('never', 'refused'),
-      'never',
-    )
+    .addOption(failOnOption('CMD succeeded'))
     .option('--strict', 'hide the sockets of container engines and of key agents, too')
     .option('--cooperative', 'set proxy variables alone: contains nothing that ignores them');
   return addMeshOptions(command).action(async (paths: string[], options: RunOptions) => {
@@ -114,8 +108,7 @@ async function contained(words: readonly string[], paths: readonly string[], opt
   ran.conclude(printError);
   const { refusals, reportText, summaryLines } = await import('../control/contained/report.ts');
   if (options.report === undefined) for (const line of summaryLines(ran)) say(line);
-  // A CI job's summary may hold that of other steps.
-  else write(options.report, reportText(ran, formatOf(options.report)), { append: formatOf(options.report) === 'markdown' });
+  else writeReport(options.report, (format) => reportText(ran, format));
   if (options.learnPolicy !== undefined) await writePolicy(options.learnPolicy, ran);
   const refused = options.failOn === 'refused' ? refusals(ran) : undefined;
   if (refused === undefined || ran.code !== 0) return ran.code;
@@ -127,7 +120,7 @@ async function writePolicy(file: string, { called, words }: Account): Promise<vo
   const { learnedPolicy } = await import('../control/contained/learned-policy.ts');
   const text = learnedPolicy(called, words);
   if (text === undefined) say(`no call reached anything, so there is nothing to allow: ${file} is left as it was`);
-  else write(file, text, { append: false });
+  else writeOutput(file, text, { append: false });
 }
 
 function localOption(text: string, all: readonly SocketAddress[]): SocketAddress[] {
@@ -135,40 +128,6 @@ function localOption(text: string, all: readonly SocketAddress[]): SocketAddress
   if (one.port === 0) throw new InvalidArgumentError('it needs a port.');
   if (all.some(({ port }) => port === one.port)) throw new InvalidArgumentError(`port ${one.port} is named already.`);
   return [...all, one];
-}
-
-function formatOf(file: string): ReportFormat {
-  return file.endsWith('.json') ? 'json' : 'markdown';
-}
-
-/** A command must not find out that its report has nowhere to go when it is over. Throws `report-unwritable`. */
-function checkWritable(option: string, file: string): void {
-  try {
-    closeSync(openOutput(file));
-  } catch (error) {
-    throw new SallyportError('report-unwritable', `${option} ${file}: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-/** Waits for no reader of what the command may have put there. */
-function openOutput(file: string): number {
-  const fd = openSync(file, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NONBLOCK, 0o666);
-  const what = irregularity(file, fstatSync(fd));
-  if (what === undefined) return fd;
-  closeSync(fd);
-  throw new Error(`it is ${what}`);
-}
-
-/** The exit code is the command's, also where the file cannot be written. */
-function write(file: string, text: string, { append }: { readonly append: boolean }): void {
-  try {
-    const fd = openOutput(file);
-    if (!append) ftruncateSync(fd);
-    writeFileSync(fd, text);
-    closeSync(fd);
-  } catch (error) {
-    say(`${file} cannot be written: ${messageOf(error)}`);
-  }
 }
 
 async function cooperative(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {

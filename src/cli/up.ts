@@ -1,16 +1,25 @@
 /** `sallyport up`: a whole mesh for one machine. */
 
 import { Command } from 'commander';
+import type { Counted } from '../control/contained/counted-flows.ts';
 import type { LocalMesh } from '../control/local/start.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
 import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
+import { failOnOption, WOULD_DENY } from './options.ts';
 import { print } from './print.ts';
 import { readyLines } from './ready.ts';
+import { checkWritable, REPORT, writeReport } from './report-file.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { serve } from './serve.ts';
 import { showing } from './shown.ts';
+
+interface ServedOptions extends UpOptions {
+  readonly report?: string;
+  readonly wouldDeny?: boolean;
+  readonly failOn: 'never' | 'refused';
+}
 
 export function upCommand(): Command {
   const command = new Command('up')
@@ -20,22 +29,59 @@ export function upCommand(): Command {
         'Applications use the explicit proxy, e.g. curl -x http://127.0.0.1:15080 http://HOST/. Changes of the files take effect at once.',
     )
     .argument('[path...]', 'files and folders with resources; - for stdin; with --learn there may be none');
-  return addMeshOptions(command).action(async (paths: string[], options: UpOptions) => {
+  command
+    .option(...REPORT)
+    .option(...WOULD_DENY)
+    .addOption(failOnOption('nothing else failed'));
+  return addMeshOptions(command).action(async (paths: string[], options: ServedOptions) => {
     if (paths.length === 0 && options.learn === undefined)
       throw new SallyportError('usage', 'name the files or folders with resources, e.g. sallyport up examples/egress-http');
     // The thread that will carry the traffic loads its modules beside this one.
     if (options.engine === 'embedded') prestartWorker();
     const { startLocalMesh } = await import('../control/local/start.ts');
+    const counts = options.report !== undefined || options.wouldDeny || options.failOn === 'refused';
+    if (options.report !== undefined) checkWritable('--report', options.report);
+    if (counts && options.engine !== 'embedded')
+      throw new SallyportError('usage', '--would-deny, --fail-on and --report need the embedded engine: Envoy does not tell of its calls.');
+    const [{ localCallerOf }, { flowCallers }] = await Promise.all([
+      import('../control/contained/caller.ts'),
+      import('../control/contained/flow-callers.ts'),
+    ]);
     let conclude: LocalMesh['conclude'] = () => true;
-    const code = await showing('up', options.engine, (flows) =>
-      serve(async (ended) => {
-        const mesh = await startLocalMesh(paths, localMeshOptions(options), { ...engineHost, flows, tell: sayOrEnd(ended) });
-        for (const line of readyLines(options, mesh.control.report)) say(line);
-        conclude = mesh.conclude;
-        return mesh.control;
-      }, options),
+    let counted: Counted | undefined;
+    const code = await showing(
+      'up',
+      options.engine,
+      (flows) =>
+        serve(async (ended) => {
+          if (counts && flows) counted = await (await import('../control/contained/counted-flows.ts')).countFlows(flows, say);
+          const mesh = await startLocalMesh(
+            paths,
+            { ...localMeshOptions(options), allowAll: options.wouldDeny ?? false },
+            { ...engineHost, flows, tell: sayOrEnd(ended) },
+          );
+          if (options.wouldDeny) say('letting all calls through (--would-deny)');
+          for (const line of readyLines(options, mesh.control.report)) say(line);
+          conclude = mesh.conclude;
+          return mesh.control;
+        }, options),
+      flowCallers(localCallerOf, () => performance.now()),
     );
     const kept = conclude(print);
-    process.exitCode = code === EXIT.fine && !kept ? EXIT.findings : code;
+    const refused = counted && (await sayCounted(counted, ['sallyport', 'up', ...paths], options));
+    process.exitCode = code === EXIT.fine && (!kept || refused) ? EXIT.findings : code;
   });
+}
+
+/** Says what was called. Whether that is to fail. */
+async function sayCounted(counted: Counted, words: readonly string[], { failOn, report }: ServedOptions): Promise<boolean> {
+  const { refusals, reportText, summaryLines } = await import('../control/contained/report.ts');
+  const account = counted.end();
+  const refused = failOn === 'refused' ? refusals(account) : undefined;
+  const code = refused === undefined ? EXIT.fine : EXIT.findings;
+  if (report === undefined) for (const line of summaryLines(account)) say(line);
+  else writeReport(report, (format) => reportText({ of: 'up', words, code, ...account }, format));
+  if (refused === undefined) return false;
+  say(`${refused}: exit code ${EXIT.findings} (--fail-on refused)`);
+  return true;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { flowFilter } from './filter.ts';
+import { flowFilter, lastAsked } from './filter.ts';
 import { flowOf } from './testing.ts';
 
 const fits = (query: string, fields: Parameters<typeof flowOf>[0] = {}) => flowFilter(new URLSearchParams(query))(flowOf(fields));
@@ -47,4 +47,11 @@ test('what does not exist is said, not ignored', () => {
   throws('verdict=denied', /verdict is one of allowed, refused, failed, not "denied"/);
   throws('protocol=udp', /protocol is one of http, tls, tcp, dns/);
   throws('host=', /host must not be empty/);
+});
+
+test('how many of the last calls are asked for is a number, and once', () => {
+  assert.equal(lastAsked(new URLSearchParams('')), 0);
+  assert.equal(lastAsked(new URLSearchParams('last=20&verdict=refused')), 20);
+  for (const query of ['last=', 'last=-1', 'last=1e3', 'last=10000', 'last=1&last=2'])
+    assert.throws(() => lastAsked(new URLSearchParams(query)), { code: 'usage' }, query);
 });

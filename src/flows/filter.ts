@@ -5,6 +5,9 @@ import { type Flow, PROTOCOLS, VERDICTS } from './flow.ts';
 /** A parameter that is given more than once asks for any of its values; several parameters have to hold together. */
 export const PARAMETERS = ['verdict', 'host', 'process', 'protocol', 'proxy'] as const;
 type Parameter = (typeof PARAMETERS)[number];
+/** How many calls that have ended before are shown first: no filter, and given once. */
+const LAST = 'last';
+const MOST_LAST = 9999;
 
 export type FlowFilter = (flow: Flow) => boolean;
 
@@ -13,13 +16,21 @@ const CHOICES: Partial<Record<Parameter, readonly string[]>> = { verdict: VERDIC
 /** Throws `usage` for a parameter or a value that does not exist. A verdict is known at the end of a call alone, so it leaves the beginnings out. */
 export function flowFilter(query: URLSearchParams): FlowFilter {
   for (const name of query.keys())
-    if (!PARAMETERS.some((known) => known === name))
-      throw new SallyportError('usage', `there is no filter ${name}; there are ${PARAMETERS.join(', ')}`);
+    if (name !== LAST && !PARAMETERS.some((known) => known === name))
+      throw new SallyportError('usage', `there is no filter ${name}; there are ${[...PARAMETERS, LAST].join(', ')}`);
   const tests = PARAMETERS.flatMap((name) => {
     const values = query.getAll(name);
     return values.length === 0 ? [] : [testOf(name, values)];
   });
   return (flow) => tests.every((test) => test(flow));
+}
+
+/** Throws `usage` for what is no count. */
+export function lastAsked(query: URLSearchParams): number {
+  const [text = '0', ...more] = query.getAll(LAST);
+  const count = Number(text);
+  if (more.length === 0 && /^\d+$/.test(text) && count <= MOST_LAST) return count;
+  throw new SallyportError('usage', `${LAST} is a number from 0 to ${MOST_LAST}, given once, not "${text}"`);
 }
 
 function testOf(name: Parameter, values: readonly string[]): FlowFilter {

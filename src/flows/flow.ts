@@ -31,6 +31,8 @@ export interface ProxyFlow {
   /** Without its query. */
   readonly path?: string;
   readonly cluster?: string;
+  /** Nothing declares what is called, and it is not refused for that (`ALLOW_ANY`). */
+  readonly undeclared?: true;
   /** Name of the route. */
   readonly route?: string;
   /** The resources by which the route and the cluster came about. */
@@ -75,6 +77,9 @@ export interface Dropped {
   readonly count: number;
 }
 
+/** So many ended calls are remembered by each thread that carries traffic. */
+export const MOST_RECENT = 256;
+
 export type FlowDelivery = (flow: ProxyFlow) => void;
 
 /** What carries a proxy's traffic, for whoever watches. */
@@ -84,4 +89,6 @@ export interface FlowSource {
    * @param dropped is told how many were left out before the next one
    */
   watchFlows(deliver: FlowDelivery | undefined, dropped: (count: number) => void): Promise<void>;
+  /** The ends of the calls that ended last, whether somebody watched or not, oldest first; no more than `MOST_RECENT` of each thread. */
+  recentFlows(): Promise<readonly ProxyFlow[]>;
 }

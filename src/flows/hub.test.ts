@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Flow } from './flow.ts';
 import { FlowHub } from './hub.ts';
-import { TestSource } from './testing.ts';
+import { flowOf, TestSource } from './testing.ts';
 
 const SIDECAR = { type: 'sidecar', namespace: 'default', name: 'local', addresses: [] } as const;
 const ROUTER = {
@@ -77,4 +77,55 @@ test('what a proxy could not tell is told to all who watch', async () => {
   await hub.watch(two);
   source.dropped(5);
   assert.deepEqual([one.lost, two.lost], [[5], [5]]);
+});
+
+test('the calls that ended last come first, in the order of their ends, each once', async () => {
+  const hub = new FlowHub(() => ({ pid: 1, name: 'another by now' }));
+  const sidecar = new TestSource();
+  const router = new TestSource();
+  hub.register(SIDECAR, sidecar);
+  hub.register(ROUTER, router);
+  const at = (second: number) => `2026-01-02T03:04:0${second}.000Z`;
+  sidecar.recent = [
+    flowOf({ id: 'a', time: at(1) }),
+    flowOf({ id: 'b', time: at(3) }),
+    flowOf({ id: 'c', time: at(5), host: 'other.example' }),
+  ];
+  router.recent = [flowOf({ id: 'a', time: at(4) })];
+  const one = { ...watcher(), filter: ({ host }: Flow) => host === 'www.example.com' };
+  const watching = hub.watch(one, 2);
+  // They end while the proxies are asked: one is remembered by then, and the other not.
+  sidecar.tell({ id: 'b', time: at(3) });
+  sidecar.tell({ id: 'd', time: at(6) });
+  assert.equal(one.seen.length, 0);
+  const end = await watching;
+  sidecar.tell({ id: 'e', time: at(7) });
+  assert.deepEqual(
+    one.seen.map(({ id, process }) => [id, process?.pid]),
+    [
+      ['1-b', undefined],
+      ['2-a', undefined],
+      ['1-d', 1],
+      ['1-e', 1],
+    ],
+  );
+  end();
+  assert.equal(hub.watchers, 0);
+});
+
+test('who began a call ended it, gone or not', async () => {
+  let there = true;
+  const hub = new FlowHub(() => (there ? { pid: 4242, name: 'npm' } : undefined));
+  const source = new TestSource();
+  hub.register(SIDECAR, source);
+  const one = watcher();
+  await hub.watch(one);
+  source.tell({ kind: 'begin', id: '1' });
+  there = false;
+  source.tell({ id: '1' });
+  source.tell({ id: '2' });
+  assert.deepEqual(
+    one.seen.map(({ process }) => process?.pid),
+    [4242, 4242, undefined],
+  );
 });

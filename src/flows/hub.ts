@@ -3,6 +3,7 @@
  * look at a field.
  */
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { splitAddress } from '../lib/socket-address.ts';
 import type { FlowFilter } from './filter.ts';
 import type { Flow, FlowProcess, FlowSource, ProxyFlow } from './flow.ts';
 
@@ -25,12 +26,17 @@ interface Registered {
   readonly identity: Pick<ProxyIdentity, 'type' | 'namespace' | 'name' | 'bindAddress' | 'addresses'>;
 }
 
+/** Of so many open calls it is remembered who made them. */
+const MOST_CALLERS = 10_000;
+
 export class FlowHub {
   readonly #sources = new Set<Registered>();
   readonly #watchers = new Set<FlowWatcher>();
   /** Routers by their addresses. */
   readonly #routers = new Map<string, string>();
   readonly #processOf: ProcessOf | undefined;
+  /** Of calls that have begun and not ended. */
+  readonly #callers = new Map<string, FlowProcess>();
   #prefixes = 0;
 
   constructor(processOf?: ProcessOf) {
@@ -55,31 +61,57 @@ export class FlowHub {
     };
   }
 
-  /** Resolves when every proxy tells of its calls; what is returned ends it. */
-  async watch(watcher: FlowWatcher): Promise<() => void> {
-    this.#watchers.add(watcher);
+  /**
+   * Resolves when every proxy tells of its calls; what is returned ends it.
+   * @param last so many calls that have ended before are told first, as far as the proxies remember them
+   */
+  async watch(watcher: FlowWatcher, last = 0): Promise<() => void> {
+    const told = last > 0 ? new AfterRecent(watcher) : watcher;
+    this.#watchers.add(told);
     await Promise.all([...this.#sources].map((one) => this.#watch(one)));
+    if (told instanceof AfterRecent) told.recent((await this.#recent()).filter(watcher.filter).slice(-last));
     return () => {
-      if (!this.#watchers.delete(watcher) || this.#watchers.size > 0) return;
+      if (!this.#watchers.delete(told) || this.#watchers.size > 0) return;
+      this.#callers.clear();
       for (const one of this.#sources) void this.#watch(one);
     };
   }
 
+  /** Oldest first. Whose program called is not looked up: its port may be another's by now. */
+  async #recent(): Promise<readonly Flow[]> {
+    const of = async ({ source, identity, prefix }: Registered) =>
+      (await source.recentFlows().catch(() => [])).map((flow) => this.#completed(flow, identity, prefix, undefined));
+    const all = (await Promise.all([...this.#sources].map(of))).flat();
+    return all.sort((a, b) => Date.parse(a.time) - Date.parse(b.time));
+  }
+
   /** Tells all who watch that nothing comes any more. */
   end(): void {
-    for (const { ended } of this.#watchers) ended();
+    for (const watcher of this.#watchers) watcher.ended();
+  }
+
+  /** When a call ends, who began it may have gone. */
+  #callerOf({ kind, id, source }: ProxyFlow, prefix: string): FlowProcess | undefined {
+    if (!this.#processOf) return undefined;
+    const key = prefix + id;
+    const known = this.#callers.get(key);
+    if (kind === 'end') this.#callers.delete(key);
+    const process = known ?? this.#processOf(splitAddress(source));
+    if (kind === 'begin' && process && this.#callers.size < MOST_CALLERS) this.#callers.set(key, process);
+    return process;
   }
 
   /** A proxy that is just ending tells of nothing any more. */
   async #watch({ source, identity, prefix }: Registered): Promise<void> {
     const wanted = this.#watchers.size > 0;
-    const deliver = wanted ? (flow: ProxyFlow) => this.#take(this.#completed(flow, identity, prefix)) : undefined;
+    const deliver = wanted
+      ? (flow: ProxyFlow) => this.#take(this.#completed(flow, identity, prefix, this.#callerOf(flow, prefix)))
+      : undefined;
     await source.watchFlows(deliver, this.#dropped).catch(() => undefined);
   }
 
-  #completed(flow: ProxyFlow, identity: Registered['identity'], prefix: string): Flow {
+  #completed(flow: ProxyFlow, identity: Registered['identity'], prefix: string, process: FlowProcess | undefined): Flow {
     const gateway = flow.upstream === undefined ? undefined : this.#routers.get(splitAddress(flow.upstream).ip);
-    const process = this.#processOf?.(splitAddress(flow.source));
     const { kind, time, id, ...rest } = flow;
     return {
       kind,
@@ -94,20 +126,53 @@ export class FlowHub {
   }
 
   #take(flow: Flow): void {
-    for (const { filter, take } of this.#watchers) if (filter(flow)) take(flow);
+    for (const watcher of this.#watchers) if (watcher.filter(flow)) watcher.take(flow);
   }
 
   readonly #dropped = (count: number): void => {
-    for (const { dropped } of this.#watchers) dropped(count);
+    for (const watcher of this.#watchers) watcher.dropped(count);
   };
+}
+
+/** Holds back what comes until what was before is told, and tells of no call twice. */
+class AfterRecent implements FlowWatcher {
+  readonly #watcher: FlowWatcher;
+  #held: Flow[] | undefined = [];
+  readonly #told = new Set<string>();
+
+  constructor(watcher: FlowWatcher) {
+    this.#watcher = watcher;
+  }
+
+  get filter(): FlowFilter {
+    return this.#watcher.filter;
+  }
+
+  recent(flows: readonly Flow[]): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const flow of flows) {
+      this.#told.add(flow.id);
+      this.#watcher.take(flow);
+    }
+    for (const flow of held) this.take(flow);
+  }
+
+  take(flow: Flow): void {
+    if (this.#held) this.#held.push(flow);
+    else if (!this.#told.has(flow.id)) this.#watcher.take(flow);
+  }
+
+  dropped(count: number): void {
+    this.#watcher.dropped(count);
+  }
+
+  ended(): void {
+    this.#watcher.ended();
+  }
 }
 
 /** As flows name a proxy. */
 export function proxyName({ namespace, name }: Pick<ProxyIdentity, 'namespace' | 'name'>): string {
   return namespace === '' ? name : `${namespace}/${name}`;
-}
-
-function splitAddress(text: string): { readonly ip: string; readonly port: number } {
-  const colon = text.lastIndexOf(':');
-  return { ip: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
 }

@@ -23,7 +23,7 @@ const BOTH: Readonly<Record<string, Schema>> = table({
   workload: text('Who calls: the SPIFFE ID of the certificate, else namespace/name of the workload.'),
   process: {
     type: 'object',
-    description: 'The program that calls, where it is known: commands of run.',
+    description: 'The program that calls, where it is known: of a command of run, or of this machine where it calls up.',
     properties: { pid: count('As this machine counts.'), name: text('Of the program, or of the script that it interprets.') },
     required: ['pid', 'name'],
     additionalProperties: false,
@@ -36,6 +36,7 @@ const BOTH: Readonly<Record<string, Schema>> = table({
   method: text('Of HTTP.'),
   path: text('Without its query; at most 1024 characters.'),
   cluster: text("As in the proxy's configuration."),
+  undeclared: { const: true, description: 'Nothing declares what is called, and it is not refused for that (ALLOW_ANY).' },
   route: text('Name of the route.'),
   origins: {
     type: 'array',

@@ -1,7 +1,7 @@
-/** `GET /flows`: the flows of this process from now on, a line of JSON each, until the client goes away or the process ends. */
+/** `GET /flows`: the flows of this process from now on, and with `last=N` those of the calls that ended last before them, a line of JSON each, until the client goes away or the process ends. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { messageOf } from '../lib/errors.ts';
-import { type FlowFilter, flowFilter } from './filter.ts';
+import { type FlowFilter, flowFilter, lastAsked } from './filter.ts';
 import type { Dropped, Flow } from './flow.ts';
 import type { FlowHub } from './hub.ts';
 
@@ -25,8 +25,11 @@ export function streamFlows(hub: FlowHub, request: IncomingMessage, response: Se
     return;
   }
   let filter: FlowFilter;
+  let last: number;
   try {
-    filter = flowFilter(new URL(request.url ?? '/', 'http://flows').searchParams);
+    const query = new URL(request.url ?? '/', 'http://flows').searchParams;
+    filter = flowFilter(query);
+    last = lastAsked(query);
   } catch (error) {
     refuse(response, 400, messageOf(error));
     return;
@@ -41,7 +44,7 @@ export function streamFlows(hub: FlowHub, request: IncomingMessage, response: Se
     dropped: (count: number) => lines.drop(count),
     ended: () => lines.end(),
   };
-  const watching = hub.watch(watcher);
+  const watching = hub.watch(watcher, last);
   response.on('close', () => void watching.then((end) => end()));
   void watching.then(() => {
     if (response.destroyed) return;

@@ -33,6 +33,13 @@ export class TestSource implements FlowSource {
     this.asked.push(deliver !== undefined);
   }
 
+  /** What it remembers. */
+  recent: readonly ProxyFlow[] = [];
+
+  async recentFlows(): Promise<readonly ProxyFlow[]> {
+    return this.recent;
+  }
+
   tell(fields: Partial<ProxyFlow> = {}): void {
     const { proxy: _proxy, role: _role, ...flow } = flowOf(fields);
     this.deliver?.(flow);

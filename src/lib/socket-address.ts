@@ -13,6 +13,12 @@ export function addressText({ ip, port }: { readonly ip: string; readonly port: 
   return /^[/@]/.test(ip) ? ip : hostPort(ip, port);
 }
 
+/** The parts of what `addressText` wrote. */
+export function splitAddress(text: string): { readonly ip: string; readonly port: number } {
+  const colon = text.lastIndexOf(':');
+  return { ip: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
+}
+
 /** A host as it stands before a port: an IPv6 address in brackets. */
 export function bracketed(host: string): string {
   return host.includes(':') ? `[${host}]` : host;

@@ -1,6 +1,6 @@
 /** The embedded data plane: takes xDS, carries traffic. Everything that it does comes from the resources that it was given. */
 import { create, fromBinary } from '@bufbuild/protobuf';
-import type { FlowDelivery } from '../flows/flow.ts';
+import type { FlowDelivery, ProxyFlow } from '../flows/flow.ts';
 import { compileEncodedRoutes, type EncodedRoutes, patchEncodedRoutes } from '../http/routes/encoded.ts';
 import type { Contained } from '../lib/contained.ts';
 import { codeOf, messageOf } from '../lib/errors.ts';
@@ -64,6 +64,8 @@ export interface DataPlane {
   drain(graceMs: number): Promise<void>;
   /** From now on what is told of calls goes there, or nowhere. */
   watchFlows(deliver: FlowDelivery | undefined): void;
+  /** The ends of the last calls, oldest first. */
+  recentFlows(): readonly ProxyFlow[];
   /** Ends everything now and writes what logs still hold. */
   close(): void;
 }
@@ -269,6 +271,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     },
     reopenLogs: () => sinks.files.reopen(),
     watchFlows: (deliver) => flows.watch(deliver),
+    recentFlows: () => flows.recent,
     async drain(graceMs) {
       listeners.drain();
       const end = now() + graceMs;

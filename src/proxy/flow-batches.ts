@@ -20,16 +20,18 @@ export class FlowBatches {
       return;
     }
     this.#waiting.push(flow);
-    if (this.#waiting.length === 1) setImmediate(() => this.#flush());
+    if (this.#waiting.length === 1) setImmediate(() => this.flush());
   };
 
   /** The main thread has taken so many. */
   taken(count: number): void {
     this.#underWay -= count;
-    if (this.#dropped > 0 && this.#waiting.length === 0) this.#flush();
+    if (this.#dropped > 0 && this.#waiting.length === 0) this.flush();
   }
 
-  #flush(): void {
+  /** Sends what waits. */
+  flush(): void {
+    if (this.#waiting.length === 0 && this.#dropped === 0) return;
     const flows = this.#waiting;
     const dropped = this.#dropped;
     this.#waiting = [];

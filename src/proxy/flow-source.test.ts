@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import type { ProxyFlow } from '../flows/flow.ts';
+import { MOST_RECENT, type ProxyFlow } from '../flows/flow.ts';
 import { DataPlaneFlows } from './flow-source.ts';
 import { downstreamOf } from './http/testing.ts';
 import { newRecord } from './record.ts';
@@ -43,15 +43,42 @@ function flows() {
 
 const HTTP = { protocol: 'HTTP/1.1', method: 'GET', path: '/a/b?token=secret#f', authority: 'www.example.com:8000' };
 
-test('nothing is made of a call while nobody watches', () => {
-  const { source, record, told, watch } = flows();
+test('nothing is told of a call while nobody watches; its end is remembered, and its socket is not held', () => {
+  const { source, record, told, watch, at } = flows();
   const unread = new Proxy(record(), { get: () => assert.fail('it was looked at') });
   source.begin(unread);
-  source.record(unread);
   watch();
   source.watch(undefined);
-  source.record(unread);
+  const one = record({ ...HTTP, responseCode: 200 });
+  const get = (of: Downstream, key: keyof Downstream) => (key === 'socket' ? assert.fail('its socket was looked at') : of[key]);
+  source.record({ ...one, downstream: new Proxy(one.downstream, { get: get as NonNullable<ProxyHandler<Downstream>['get']> }) });
+  at(2000);
+  source.record(record({ upstreamHost: undefined }, { asked: 'asked.example' }));
   assert.deepEqual(told, []);
+  assert.deepEqual(
+    source.recent.map(({ kind, id, host, verdict, path }) => [kind, id, host, verdict, path]),
+    [
+      ['end', '1', 'www.example.com', 'allowed', '/a/b'],
+      ['end', '2', 'asked.example', 'failed', undefined],
+    ],
+  );
+});
+
+test('what is remembered is what was told, and no more than a set number of calls', () => {
+  const { source, record, told, watch } = flows();
+  watch();
+  for (let i = 0; i < MOST_RECENT + 10; i++) source.record(record(HTTP));
+  source.turnedAway({
+    verdict: 'refused',
+    protocol: 'dns',
+    host: 'x.example',
+    port: 0,
+    client: { ip: '127.0.0.1', port: 1 },
+    reason: 'no',
+  });
+  const ends = told.filter(({ kind }) => kind === 'end');
+  assert.deepEqual(source.recent, ends.slice(-MOST_RECENT));
+  assert.equal(source.recent.at(-1)?.host, 'x.example');
 });
 
 test('a call begins and ends with one id; what secrets are in is left out', () => {
@@ -150,6 +177,8 @@ test('a verdict says whether it was allowed, refused by the policy, or did not w
   const refusal = { sallyport: { refusal: 'tls.credentialName is not there' } };
   assert.equal(verdict({}), 'allowed: ');
   assert.equal(verdict({ upstreamCluster: 'PassthroughCluster' }), 'allowed: nothing declares it');
+  assert.equal(verdict({ upstreamCluster: 'PassthroughCluster', flags: ['UF'], ...none }), 'failed: UF');
+  assert.equal(told.at(-1)!.undeclared, true);
   const answered = (responseCode: number) =>
     verdict({ ...HTTP, ...none, upstreamCluster: '', routeName: 'own', responseCode, responseCodeDetails: 'direct_response' });
   assert.equal(answered(301), 'allowed: ');
@@ -181,7 +210,7 @@ test('a call that was turned away before there was a record of it begins and end
   source.turnedAway(away);
   watch();
   source.turnedAway(away);
-  const call = { time: '1970-01-01T00:00:01.000Z', id: '1', workload: 'default/local', source: '[::1]:5', host: 'x.example', port: 0 };
+  const call = { time: '1970-01-01T00:00:01.000Z', id: '2', workload: 'default/local', source: '[::1]:5', host: 'x.example', port: 0 };
   assert.deepEqual(told, [
     { kind: 'begin', ...call, protocol: 'dns' },
     { kind: 'end', ...call, protocol: 'dns', verdict: 'refused', reason: 'why', bytesSent: 0, bytesReceived: 0, duration: 0 },

@@ -1,10 +1,14 @@
-/** What a data plane tells of its calls while somebody watches; made from what access logs are made from. */
-import type { Flow, FlowDelivery, ProxyFlow, Verdict } from '../flows/flow.ts';
+/**
+ * What a data plane tells of its calls while somebody watches; made from what access logs are made from. Of the calls before, it remembers the last ones as the
+ * records they are: making a flow of one costs more than half of what a proxied request does.
+ */
+import { type Flow, type FlowDelivery, MOST_RECENT, type ProxyFlow, type Verdict } from '../flows/flow.ts';
+import { Ring } from '../flows/ring.ts';
 import type { PlacedOrigin } from '../lib/origin.ts';
 import { addressText } from '../lib/socket-address.ts';
 import { table } from '../lib/table.ts';
-import { type TurnedAway, verdictOf } from './observed.ts';
-import type { AccessRecord, RecordSink, ResponseFlag } from './types.ts';
+import { PASSTHROUGH, type TurnedAway, verdictOf } from './observed.ts';
+import type { AccessRecord, Downstream, RecordSink, ResponseFlag, UpstreamHost } from './types.ts';
 
 /** The explicit proxy's destination for a name that has none. */
 const NO_ADDRESS = '0.0.0.0';
@@ -25,6 +29,33 @@ export interface FlowSourceOptions {
   readonly nameOf: (ip: string) => string | undefined;
 }
 
+/** What a flow is made of. A connection's socket is no part of it: it would be held for as long as the call is remembered. */
+type Told = Pick<
+  AccessRecord,
+  | 'protocol'
+  | 'startTime'
+  | 'started'
+  | 'ended'
+  | 'method'
+  | 'path'
+  | 'authority'
+  | 'scheme'
+  | 'responseCode'
+  | 'responseCodeDetails'
+  | 'connectionTerminationDetails'
+  | 'flags'
+  | 'bytesReceived'
+  | 'bytesSent'
+  | 'routeName'
+  | 'routeMetadata'
+  | 'clusterMetadata'
+  | 'upstreamCluster'
+  | 'upstreamTransportFailureReason'
+> & {
+  readonly downstream: Pick<Downstream, 'remoteAddress' | 'localAddress' | 'localAddressRestored' | 'asked' | 'serverName' | 'tls'>;
+  readonly upstreamHost: Pick<UpstreamHost, 'address'> | undefined;
+};
+
 export class DataPlaneFlows implements RecordSink {
   readonly #options: FlowSourceOptions;
   #deliver: FlowDelivery | undefined;
@@ -32,6 +63,8 @@ export class DataPlaneFlows implements RecordSink {
   #begun = new WeakMap<AccessRecord, string>();
   #since = 0;
   #ids = 0;
+  /** Ends of calls. */
+  readonly #recent = new Ring<() => ProxyFlow>(MOST_RECENT);
 
   constructor(options: FlowSourceOptions) {
     this.#options = options;
@@ -56,23 +89,36 @@ export class DataPlaneFlows implements RecordSink {
   /** The end. What was decided before the call got anywhere begins here; what began before anybody watched only ends. */
   record(record: AccessRecord): void {
     const deliver = this.#deliver;
-    if (deliver === undefined) return;
+    if (deliver === undefined) {
+      const told = toldOf(record);
+      const id = ++this.#ids;
+      this.#recent.add(() => this.#end(told, String(id)));
+      return;
+    }
     if (!this.#begun.has(record) && record.started >= this.#since) this.begin(record);
+    const end = this.#end(record, this.#begun.get(record) ?? String(++this.#ids));
+    this.#recent.add(() => end);
+    deliver(end);
+  }
+
+  /** The ends of the last calls, oldest first. */
+  get recent(): readonly ProxyFlow[] {
+    return this.#recent.all.map((flow) => flow());
+  }
+
+  #end(record: Told, id: string): ProxyFlow {
     const duration = Math.max(0, record.ended - record.started);
-    const id = this.#begun.get(record) ?? String(++this.#ids);
-    deliver({
+    return {
       kind: 'end',
       time: timeOf(record.startTime + duration),
       id,
       ...this.#facts(record),
       ...outcomeOf(record),
       duration: rounded(duration),
-    });
+    };
   }
 
-  turnedAway({ verdict, protocol, host, port, client, reason }: TurnedAway): void {
-    const deliver = this.#deliver;
-    if (deliver === undefined) return;
+  turnedAway({ verdict, protocol, host, port, client, reason, undeclared }: TurnedAway): void {
     const { workload } = this.#options;
     const call = {
       time: timeOf(this.#options.date()),
@@ -82,12 +128,15 @@ export class DataPlaneFlows implements RecordSink {
       host: cut(host),
       port,
       protocol,
+      ...(undeclared && { undeclared }),
     };
-    deliver({ kind: 'begin', ...call });
-    deliver({ kind: 'end', ...call, verdict, reason, bytesSent: 0, bytesReceived: 0, duration: 0 });
+    const end = { kind: 'end', ...call, verdict, reason, bytesSent: 0, bytesReceived: 0, duration: 0 } as const;
+    this.#recent.add(() => end);
+    this.#deliver?.({ kind: 'begin', ...call });
+    this.#deliver?.(end);
   }
 
-  #facts(record: AccessRecord): Pick<ProxyFlow, 'source' | 'host' | 'port' | 'protocol'> & Partial<ProxyFlow> {
+  #facts(record: Told): Pick<ProxyFlow, 'source' | 'host' | 'port' | 'protocol'> & Partial<ProxyFlow> {
     const { downstream, method, path, upstreamCluster: cluster, routeName: route } = record;
     const workload = downstream.tls?.peer?.uriSans[0] ?? this.#options.workload;
     const http = record.protocol !== '';
@@ -101,12 +150,13 @@ export class DataPlaneFlows implements RecordSink {
       ...(http && { method }),
       ...(http && path !== '' && { path: cut(withoutQuery(path)) }),
       ...(cluster !== '' && { cluster }),
+      ...(cluster === PASSTHROUGH && { undeclared: true }),
       ...(route !== '' && { route }),
       ...(origins.length > 0 && { origins }),
     };
   }
 
-  #called({ downstream, protocol, authority, scheme }: AccessRecord): Pick<Flow, 'host' | 'port'> {
+  #called({ downstream, protocol, authority, scheme }: Told): Pick<Flow, 'host' | 'port'> {
     const { localAddress, localAddressRestored, serverName, asked } = downstream;
     const http = protocol !== '';
     const [, named = '', written] = http ? (/^(.*?)(?::(\d+))?$/.exec(authority) ?? []) : [];
@@ -115,6 +165,34 @@ export class DataPlaneFlows implements RecordSink {
     const host = named || withinMesh(serverName) || asked || this.#options.nameOf(localAddress.ip) || localAddress.ip;
     return { host: cut(host.replace(/^\[|\]$/g, '')), port: port === undefined ? localAddress.port : Number(port) };
   }
+}
+
+function toldOf(record: AccessRecord): Told {
+  const { downstream, upstreamHost } = record;
+  const { remoteAddress, localAddress, localAddressRestored, asked, serverName, tls } = downstream;
+  return {
+    downstream: { remoteAddress, localAddress, localAddressRestored, asked, serverName, tls },
+    protocol: record.protocol,
+    startTime: record.startTime,
+    started: record.started,
+    ended: record.ended,
+    method: record.method,
+    path: cut(record.path),
+    authority: record.authority,
+    scheme: record.scheme,
+    responseCode: record.responseCode,
+    responseCodeDetails: record.responseCodeDetails,
+    connectionTerminationDetails: record.connectionTerminationDetails,
+    flags: record.flags,
+    bytesReceived: record.bytesReceived,
+    bytesSent: record.bytesSent,
+    routeName: record.routeName,
+    routeMetadata: record.routeMetadata,
+    clusterMetadata: record.clusterMetadata,
+    upstreamCluster: record.upstreamCluster,
+    upstreamHost: upstreamHost && { address: upstreamHost.address },
+    upstreamTransportFailureReason: record.upstreamTransportFailureReason,
+  };
 }
 
 /** Between two proxies a server name holds the port, the subset and the host: `outbound_.443_.v1_.www.example.com` (Istio's SNI DNAT). */
@@ -132,7 +210,7 @@ function cut(text: string): string {
 }
 
 /** As translation writes them. */
-function originsOf({ routeMetadata, clusterMetadata }: AccessRecord): readonly PlacedOrigin[] {
+function originsOf({ routeMetadata, clusterMetadata }: Told): readonly PlacedOrigin[] {
   const all = [routeMetadata, clusterMetadata].flatMap((metadata) => {
     const own = metadata?.sallyport as { readonly origins?: unknown } | undefined;
     return Array.isArray(own?.origins) ? (own.origins as PlacedOrigin[]) : [];
@@ -141,7 +219,7 @@ function originsOf({ routeMetadata, clusterMetadata }: AccessRecord): readonly P
   return all.filter((origin, i) => all.findIndex((other) => same(origin, other)) === i);
 }
 
-function outcomeOf(record: AccessRecord): Partial<ProxyFlow> {
+function outcomeOf(record: Told): Partial<ProxyFlow> {
   const { flags, responseCode: status, responseCodeDetails: code, connectionTerminationDetails: termination, upstreamHost } = record;
   const { verdict, reason } = judged(record);
   const details = code || termination;
@@ -157,23 +235,22 @@ function outcomeOf(record: AccessRecord): Partial<ProxyFlow> {
   };
 }
 
-function judged(record: AccessRecord): { readonly verdict: Verdict; readonly reason: string } {
+function judged(record: Told): { readonly verdict: Verdict; readonly reason: string } {
   const { verdict, reason } = verdictOf(record);
   switch (verdict) {
     case 'refused':
       return { verdict, reason };
     case 'failed':
       return { verdict, reason: failureOf(record) };
-    case 'undeclared':
-      return { verdict: 'allowed', reason: 'nothing declares it' };
     default: {
-      const broken = record.flags.some((flag) => BROKEN.has(flag));
-      return broken ? { verdict: 'failed', reason: failureOf(record) } : { verdict: 'allowed', reason: '' };
+      const failed = record.flags.some((flag) => BROKEN.has(flag)) || (verdict === 'undeclared' && record.upstreamHost === undefined);
+      if (failed) return { verdict: 'failed', reason: failureOf(record) };
+      return { verdict: 'allowed', reason: verdict === 'undeclared' ? 'nothing declares it' : '' };
     }
   }
 }
 
-function failureOf({ upstreamTransportFailureReason: reason, responseCodeDetails: details, flags }: AccessRecord): string {
+function failureOf({ upstreamTransportFailureReason: reason, responseCodeDetails: details, flags }: Told): string {
   return reason || details || flags.join(',');
 }
 

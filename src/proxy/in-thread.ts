@@ -16,6 +16,7 @@ export function startInThread(options: CarrierOptions): Carrier {
     status: async () => [(await starting).status()],
     reopenLogs: async () => (await starting).reopenLogs(),
     watchFlows: async (deliver) => (await starting).watchFlows(deliver),
+    recentFlows: async () => (await starting).recentFlows(),
     drain: async (graceMs) => (await starting).drain(graceMs),
     async close() {
       stopSurviving();

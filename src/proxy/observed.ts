@@ -11,12 +11,14 @@ export interface TurnedAway {
   readonly port: number;
   readonly client: Address;
   readonly reason: string;
+  /** Nothing declares what was called, and it was not refused for that. */
+  readonly undeclared?: boolean;
 }
 
 const BLACK_HOLE = 'BlackHoleCluster';
 /** Routes by which translation refuses: of what nothing declares, in Istio's words, and of what cannot be honoured. */
 const REFUSING: ReadonlySet<string> = new Set(['block_all', 'refused']);
-const PASSTHROUGH = 'PassthroughCluster';
+export const PASSTHROUGH = 'PassthroughCluster';
 /** So many names are remembered by the addresses that were answered for them. */
 const MOST_NAMES = 10_000;
 
@@ -71,8 +73,21 @@ const ANSWERED: ReadonlySet<string> = new Set(['direct_response', 'cors_response
 
 const NOTHING = { bytesSent: 0, bytesReceived: 0 };
 
+/** What the verdict depends on. */
+type Judged = Pick<
+  AccessRecord,
+  | 'responseCode'
+  | 'responseCodeDetails'
+  | 'connectionTerminationDetails'
+  | 'upstreamCluster'
+  | 'flags'
+  | 'clusterMetadata'
+  | 'routeMetadata'
+  | 'routeName'
+> & { readonly upstreamHost: object | undefined };
+
 /** What became of a call. */
-export function verdictOf(record: AccessRecord): {
+export function verdictOf(record: Judged): {
   readonly verdict: ObservedCall['verdict'];
   readonly reason: string;
 } {

@@ -49,11 +49,14 @@ async function answer(plane: DataPlane, request: WorkerRequest): Promise<WorkerR
     case 'watch-flows':
       plane.watchFlows(request.on ? batches.add : undefined);
       return undefined;
+    case 'recent-flows':
+      return plane.recentFlows();
     case 'drain':
       await plane.drain(request.graceMs);
       return undefined;
     case 'close':
       plane.close();
+      batches.flush();
       return undefined;
   }
 }

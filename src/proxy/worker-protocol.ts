@@ -25,6 +25,7 @@ export type WorkerRequest =
   | { readonly kind: 'status' }
   | { readonly kind: 'reopen-logs' }
   | { readonly kind: 'watch-flows'; readonly on: boolean }
+  | { readonly kind: 'recent-flows' }
   | { readonly kind: 'drain'; readonly graceMs: number }
   | { readonly kind: 'close' };
 
@@ -34,6 +35,7 @@ export interface WorkerReplies {
   readonly status: DataPlaneStatus;
   readonly 'reopen-logs': undefined;
   readonly 'watch-flows': undefined;
+  readonly 'recent-flows': readonly ProxyFlow[];
   readonly drain: undefined;
   readonly close: undefined;
 }

@@ -1,6 +1,6 @@
 /** The worker threads that carry traffic, seen from the main thread: started, fed with xDS, asked, restarted, ended. */
 import type { Worker } from 'node:worker_threads';
-import type { FlowDelivery } from '../flows/flow.ts';
+import type { FlowDelivery, ProxyFlow } from '../flows/flow.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { ChangedResource, SentUpdate, XdsAck, XdsUpdate } from '../xds/resources.ts';
 import type { Carrier, CarrierOptions } from './carrier.ts';
@@ -96,9 +96,18 @@ class WorkerThread {
     await this.ask({ kind: 'watch-flows', on: watch !== undefined });
   }
 
+  async recentFlows(): Promise<readonly ProxyFlow[]> {
+    return (await this.ask({ kind: 'recent-flows' })).map((flow) => this.#ofThread(flow));
+  }
+
+  /** The ids of several threads' flows are different ones. */
+  #ofThread(flow: ProxyFlow): ProxyFlow {
+    return { ...flow, id: `${this.#index}-${flow.id}` };
+  }
+
   #takeFlows({ flows, dropped }: Extract<FromWorker, { kind: 'flows' }>): void {
     if (this.#watch && dropped > 0) this.#watch.dropped(dropped);
-    for (const flow of flows) this.#watch?.deliver({ ...flow, id: `${this.#index}-${flow.id}` });
+    for (const flow of flows) this.#watch?.deliver(this.#ofThread(flow));
     this.#worker.postMessage({ kind: 'flows-taken', count: flows.length } satisfies ToWorker);
   }
 
@@ -236,6 +245,7 @@ export function startWorkers(options: WorkersOptions): Workers {
       watch = deliver && { deliver, dropped };
       await Promise.all([...serving.values()].map((thread) => thread.watchFlows(watch)));
     },
+    recentFlows: async () => (await Promise.all([...serving.values()].map((thread) => thread.recentFlows()))).flat(),
     async drain(graceMs) {
       await Promise.all([...serving.values()].map((thread) => thread.ask({ kind: 'drain', graceMs })));
     },

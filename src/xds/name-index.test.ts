@@ -27,6 +27,18 @@ test('exact names before wildcards, longer wildcards before shorter, alternative
   assert.equal(size, 4);
 });
 
+test('what `*` stands for is asked about, and not declared', () => {
+  const { lookup, declares } = indexNames(create(NameTableSchema, { table: { '*': {}, '*.example.com': {}, 'b.test': { ips: ['1'] } } }));
+  assert.deepEqual(
+    ['other.test', 'A.example.com', 'B.test'].map((name) => [lookup(name), declares(name)]),
+    [
+      [[], false],
+      [[], true],
+      [['1'], true],
+    ],
+  );
+});
+
 test('an encoded table is indexed in steps, and answers as one that was decoded', () => {
   const table = create(NameTableSchema, {
     table: {

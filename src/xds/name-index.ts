@@ -9,6 +9,8 @@ export interface NameIndex {
    * as the table does not know the name.
    */
   lookup(name: string): readonly string[] | undefined;
+  /** Whether an entry other than `*`, which stands for what nothing declares, has the name. */
+  declares(name: string): boolean;
   readonly size: number;
 }
 
@@ -61,17 +63,19 @@ function* indexEntries(table: Entries): Generator<void, NameIndex> {
   }
   // Alternative names never shadow a host's own.
   for (const [, info] of entries) for (const host of info.altHosts) add(host, info.ips);
+  const declared = (text: string): readonly string[] | undefined => {
+    const name = text.toLowerCase();
+    const found = exact.get(name);
+    if (found) return found;
+    for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
+      const wildcard = wildcards.get(name.slice(dot + 1));
+      if (wildcard) return wildcard;
+    }
+    return undefined;
+  };
   return {
     size: entries.length,
-    lookup(text) {
-      const name = text.toLowerCase();
-      const found = exact.get(name);
-      if (found) return found;
-      for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
-        const wildcard = wildcards.get(name.slice(dot + 1));
-        if (wildcard) return wildcard;
-      }
-      return exact.get('*');
-    },
+    lookup: (name) => declared(name) ?? exact.get('*'),
+    declares: (name) => declared(name) !== undefined,
   };
 }

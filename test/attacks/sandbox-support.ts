@@ -126,7 +126,11 @@ export async function runSandboxed(t: TestContext, user: User, words: readonly s
     ...words,
   ];
   const child = spawn(program!, rest, {
-    env: { HOME: tmpdir(), PATH: `${join(process.execPath, '..')}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`, ...environment },
+    env: {
+      HOME: tmpdir(),
+      PATH: `${join(process.execPath, '..')}:/usr/local/go/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`,
+      ...environment,
+    },
     stdio: [input === undefined && !during ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
   if (input !== undefined) child.stdin!.end(input);

@@ -44,6 +44,44 @@ const METADATA = [
 ];
 const PROXY = '"$HTTP_PROXY"';
 
+const JAVA =
+  'public class Ask { public static void main(String[] to) throws Exception { try (var s = new java.net.Socket(to[0], Integer.parseInt(to[1]))) { s.setSoTimeout(15000); s.getOutputStream().write("GET / HTTP/1.0\\r\\n\\r\\n".getBytes()); byte[] all = s.getInputStream().readAllBytes(); if (all.length == 0) System.exit(1); System.out.println(new String(all)); } } }';
+
+/** Linked with nothing that could be told of a proxy. */
+const compiled = (name: string, body: string): Way => ({
+  name,
+  tools: ['gcc'],
+  script: `cd "$(mktemp -d)" && cat >way.c <<'END' && gcc -static -o way way.c && ./way
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(void) {
+  ${body}
+}
+END`,
+});
+
+/** The kernel's entry for programs of 32 bits, which those of 64 may use as well: a filter by numbers of the other entry would let these pass. EFAULT (14) says that the call was taken. */
+const byCompat = (name: string, number: number, first: number): Way =>
+  compiled(
+    name,
+    `int result; __asm__ volatile("int $0x80" : "=a"(result) : "a"(${number}), "b"(${first}), "c"(1), "d"(0) : "memory", "r8", "r9", "r10", "r11");
+  printf("%d\\n", result); return result < 0 && result != -14;`,
+  );
+const COMPAT =
+  process.arch === 'x64'
+    ? [
+        byCompat('vsock by the entry for 32 bits', 359, 40),
+        byCompat('socketcall by the entry for 32 bits', 102, 1),
+        byCompat('io_uring by the entry for 32 bits', 425, 8),
+      ]
+    : [];
+
+/** Writes what is there already, so that a kernel that takes it is none the worse. */
+const CORE_PATTERN = 'p=$(cat /proc/sys/kernel/core_pattern); printf "%s\\n" "$p" >/proc/sys/kernel/core_pattern';
+
 export const WAYS: readonly Way[] = [
   curl('curl --noproxy', `--noproxy '*' http://$WITNESS_HOST:$WITNESS_PORT/`),
   curl('curl without proxy variables', `-x '' http://$WITNESS_HOST:$WITNESS_PORT/`),
@@ -60,6 +98,34 @@ export const WAYS: readonly Way[] = [
     tools: ['pip'],
     script: `NO_PROXY='*' pip download -q --retries 0 --timeout 15 -i http://$WITNESS_HOST:$WITNESS_PORT/ nothing`,
   },
+  {
+    name: 'go mod download',
+    tools: ['go'],
+    script: `cd "$(mktemp -d)" && HOME=$PWD NO_PROXY='*' no_proxy='*' GOTOOLCHAIN=local GOFLAGS=-modcacherw GONOSUMDB='*' GOPROXY=http://$WITNESS_HOST:$WITNESS_PORT go mod download example.com/x@v1.0.0`,
+  },
+  {
+    name: 'cargo',
+    tools: ['cargo'],
+    script: `cd "$(mktemp -d)" && CARGO_HOME=$PWD CARGO_HTTP_PROXY= NO_PROXY='*' no_proxy='*' cargo search --index sparse+http://$WITNESS_HOST:$WITNESS_PORT/ x`,
+  },
+  {
+    name: 'java',
+    tools: ['java'],
+    script: `cd "$(mktemp -d)" && printf '%s' '${JAVA}' >Ask.java && java -XX:TieredStopAtLevel=1 Ask.java $WITNESS_HOST $WITNESS_PORT`,
+  },
+  {
+    name: 'perl',
+    tools: ['perl'],
+    script: `perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(PeerAddr => $ENV{WITNESS_HOST}, PeerPort => $ENV{WITNESS_PORT}, Timeout => 15) or die $@; print $s "GET / HTTP/1.0\\r\\n\\r\\n"; $l = <$s> or die "closed"; print $l, <$s>'`,
+  },
+  compiled(
+    'a static binary',
+    `struct sockaddr_in to = { AF_INET, htons(atoi(getenv("WITNESS_PORT"))) }; char answer[100] = "";
+  inet_pton(AF_INET, getenv("WITNESS_HOST"), &to.sin_addr); int s = socket(AF_INET, SOCK_STREAM, 0);
+  if (s < 0 || connect(s, (void *)&to, sizeof to) || write(s, "GET / HTTP/1.0\\r\\n\\r\\n", 18) < 0 || read(s, answer, 99) <= 0) return 1;
+  puts(answer); return 0;`,
+  ),
+  ...COMPAT,
   {
     name: 'bash /dev/tcp',
     tools: ['bash'],
@@ -179,6 +245,14 @@ export const WAYS: readonly Way[] = [
     'links = [(fd, os.readlink(f"/proc/self/fd/{fd}")) for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{fd}")]; found = [link for fd, link in links if int(fd) > 2 and ("socket" in link or "anon_inode" in link)]; print(found); sys.exit(0 if found else 1)',
   ),
   python('what tells the kernel what to run', 'open("/proc/sys/kernel/core_pattern", "w").write("core")'),
+  { name: 'the same by a /proc of its own', tools: ['unshare'], script: `unshare -pfm --mount-proc sh -c '${CORE_PATTERN}'` },
+  {
+    name: 'the same by a /proc in a user namespace of its own',
+    tools: ['unshare'],
+    script: `unshare -Urpfm --mount-proc sh -c '${CORE_PATTERN}'`,
+  },
+  { name: 'the same, mounted anew', tools: ['unshare'], script: `unshare -m sh -c 'mount -o remount,bind,rw /proc/sys; ${CORE_PATTERN}'` },
+  { name: 'the same, uncovered', tools: ['unshare'], script: `unshare -m sh -c 'umount -l /proc/sys; ${CORE_PATTERN}'` },
   { name: 'privileges regained', script: `grep -q 'NoNewPrivs:[[:space:]]*0' /proc/self/status` },
   {
     name: 'double fork',

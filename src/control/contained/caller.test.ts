@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { endianness, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { callerOf } from './caller.ts';
+import { callerOf, localCallerOf } from './caller.ts';
 
 const CLIENT = { ip: '10.0.0.2', port: 0x1234 };
 const HEX = endianness() === 'LE' ? '0200000A:1234' : '0A000002:1234';
@@ -33,4 +36,26 @@ test('of several runs with the same addresses, whoever has the socket in the nam
   assert.deepEqual(callerOf(CLIENT, machine(100)), { pid: 103, command: 'curl' });
   assert.deepEqual(callerOf(CLIENT, machine(90)), { pid: 91, command: 'wget' });
   assert.equal(callerOf({ ...CLIENT, port: 1 }, machine(100)), undefined);
+});
+
+test('whoever of this machine calls this process, over IPv4 or IPv6', {
+  skip: process.platform !== 'linux' && 'it needs /proc',
+}, async (t) => {
+  for (const host of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) {
+    const server = createServer();
+    const failed = once(server.listen(0, host), 'listening').then(
+      () => undefined,
+      (error: NodeJS.ErrnoException) => error.code,
+    );
+    if ((await failed) !== undefined) continue;
+    t.after(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const child = spawn(process.execPath, ['-e', `require('net').connect(${port}, '${host}')`], { stdio: 'ignore' });
+    t.after(() => child.kill());
+    const [socket] = (await once(server, 'connection')) as [Socket];
+    const client = { ip: socket.remoteAddress!.replace('::ffff:', ''), port: socket.remotePort! };
+    assert.deepEqual(localCallerOf(client), { pid: child.pid, command: 'node' }, host);
+    assert.equal(localCallerOf({ ...client, ip: '127.0.0.9' }), undefined, 'the same port of another address');
+    socket.destroy();
+  }
 });

@@ -1,6 +1,7 @@
 /** Whose a client's socket is: from the socket tables of the network namespaces (proc_net(5)), as far as /proc lets this process look. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { endianness } from 'node:os';
+import { parseIp } from '../../lib/ip.ts';
 import type { Caller } from './calls.ts';
 
 interface Machine {
@@ -14,7 +15,7 @@ export function callerOf(
   { ip, port }: { readonly ip: string; readonly port: number },
   { proc, parent }: Machine = { proc: '/proc', parent: process.pid },
 ): Caller | undefined {
-  const wanted = `${hexOf(ip)}:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const wanted = asInTables(ip, port);
   const own = namespaceOf(`${proc}/${parent}`);
   const processes = list(proc)
     .filter((pid) => /^\d+$/.test(pid))
@@ -30,6 +31,17 @@ export function callerOf(
     if (inode !== undefined && has(`${proc}/${pid}/fd`, `socket:[${inode}]`)) return { pid, command: nameOf(`${proc}/${pid}`) };
   }
   return undefined;
+}
+
+/** The process of this machine that has this local address, where it is another than this one and runs in its network namespace. */
+export function localCallerOf(
+  { ip, port }: { readonly ip: string; readonly port: number },
+  { proc, parent }: Machine = { proc: '/proc', parent: process.pid },
+): Caller | undefined {
+  const inode = inodeIn(`${proc}/${parent}/net`, asInTables(ip, port));
+  if (inode === undefined) return undefined;
+  const found = list(proc).find((pid) => /^\d+$/.test(pid) && Number(pid) !== parent && has(`${proc}/${pid}/fd`, `socket:[${inode}]`));
+  return found === undefined ? undefined : { pid: Number(found), command: nameOf(`${proc}/${found}`) };
 }
 
 function descends(pid: number, parent: number, proc: string): boolean {
@@ -53,17 +65,25 @@ function inodeIn(folder: string, wanted: string): string | undefined {
   return undefined;
 }
 
-/** As the tables write IPv4 addresses: hexadecimal, in the machine's order. Nothing for IPv6: there the port alone tells. */
-function hexOf(ip: string): string {
-  if (ip.includes(':')) return '';
-  const octets = ip.split('.').map((octet) => Number(octet).toString(16).toUpperCase().padStart(2, '0'));
-  return (endianness() === 'LE' ? octets.reverse() : octets).join('');
+/** As the tables write a local address, or end it where it is IPv4 mapped to IPv6: words of 32 bits, hexadecimal, in the machine's order. */
+function asInTables(ip: string, port: number): string {
+  const hex = (parseIp(ip) ?? []).map((word) => {
+    const octets = [word >>> 24, (word >>> 16) & 255, (word >>> 8) & 255, word & 255].map((octet) => hexadecimal(octet, 2));
+    return (endianness() === 'LE' ? octets.reverse() : octets).join('');
+  });
+  return `${hex.join('')}:${hexadecimal(port, 4)}`;
+}
+
+function hexadecimal(value: number, digits: number): string {
+  return value.toString(16).toUpperCase().padStart(digits, '0');
 }
 
 function nameOf(folder: string): string {
   const words = read(`${folder}/cmdline`).split('\0');
   // A script is better known by its own name than by that of its interpreter.
-  const script = words.slice(1).find((word) => word !== '' && !word.startsWith('-'));
+  const first = words.slice(1).find((word) => word !== '' && !word.startsWith('-'));
+  // What follows these is no name but code.
+  const script = words.slice(1, words.indexOf(first ?? '')).some((word) => /^(?:-\w*[cep]|--eval|--print)$/.test(word)) ? undefined : first;
   const base = (path: string) => path.slice(path.lastIndexOf('/') + 1);
   const program = base(words[0] ?? '');
   return /^(node|python[\d.]*|ruby|perl)$/.test(program) && script !== undefined ? base(script) : program || read(`${folder}/comm`).trim();

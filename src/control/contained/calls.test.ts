@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { allowOption } from '../../lib/allow-option.ts';
 import type { ObservedCall } from '../../lib/contained.ts';
 import { Calls } from './calls.ts';
 import { reportText, summaryLines } from './report.ts';
@@ -16,6 +17,7 @@ function watched() {
   const calls = new Calls({
     say: (line) => said.push(line),
     callerOf: ({ port }) => (port === CLIENT.port ? { pid: 4242, command: 'npm' } : undefined),
+    allowing: allowOption,
     date: () => `t${now++}`,
   });
   return { said, calls };

@@ -1,6 +1,5 @@
 /** What a contained command called, by host and port: counted, and said when a host is first refused. */
 
-import { allowOption } from '../../lib/allow-option.ts';
 import { NOT_ALLOWED, type ObservedCall } from '../../lib/contained.ts';
 import { bracketed } from '../../lib/socket-address.ts';
 
@@ -34,6 +33,8 @@ const SAID = { undeclared: 'would refuse', refused: 'refused', unresolved: 'refu
 export interface CallsOptions {
   readonly say: (line: string) => void;
   readonly callerOf: (client: ObservedCall['client']) => Caller | undefined;
+  /** What allows calls to a host, as words for the command line. */
+  readonly allowing: (target: { readonly host: string; readonly port: number }) => string;
   /** Now, as ISO 8601. */
   readonly date: () => string;
 }
@@ -52,6 +53,11 @@ export class Calls {
   /** In the order in which they were first called. */
   get all(): readonly Called[] {
     return [...this.#called.values()];
+  }
+
+  /** So many calls were made of which nothing else is known. */
+  missed(count: number): void {
+    this.others += count;
   }
 
   add(call: ObservedCall): void {
@@ -85,7 +91,7 @@ export class Calls {
     }
     const who = by ? ` (${by.command}, pid ${by.pid})` : '';
     const why = verdict === 'refused' ? reason : NOT_ALLOWED;
-    const mend = why === NOT_ALLOWED ? `; to allow: ${allowOption({ host, port })}` : '';
+    const mend = why === NOT_ALLOWED ? `; to allow: ${this.#options.allowing({ host, port })}` : '';
     this.#options.say(`${SAID[verdict]} ${where(host, port)}${who}: ${why}${mend}`);
   }
 }

@@ -1,5 +1,6 @@
 /** Flows of the calls that go round the proxy: those to services of this machine that `--allow-local` names. */
-import type { FlowDelivery, FlowSource, ProxyFlow } from '../../flows/flow.ts';
+import { type FlowDelivery, type FlowSource, MOST_RECENT, type ProxyFlow } from '../../flows/flow.ts';
+import { Ring } from '../../flows/ring.ts';
 import { addressText, type SocketAddress } from '../../lib/socket-address.ts';
 import type { Relayed } from '../../sandbox/ports.ts';
 
@@ -8,6 +9,7 @@ export class RelayFlows implements FlowSource {
   readonly #date: () => number;
   #deliver: FlowDelivery | undefined;
   #ids = 0;
+  readonly #recent = new Ring<ProxyFlow>(MOST_RECENT);
 
   /** @param date now, in ms since the epoch */
   constructor(workload: string, date: () => number) {
@@ -17,6 +19,10 @@ export class RelayFlows implements FlowSource {
 
   async watchFlows(deliver: FlowDelivery | undefined): Promise<void> {
     this.#deliver = deliver;
+  }
+
+  async recentFlows(): Promise<readonly ProxyFlow[]> {
+    return this.#recent.all;
   }
 
   /** A connection to the service; what is returned is called at its end. */
@@ -42,6 +48,7 @@ export class RelayFlows implements FlowSource {
   }
 
   #tell(flow: ProxyFlow): void {
+    if (flow.kind === 'end') this.#recent.add(flow);
     this.#deliver?.(flow);
   }
 }

@@ -4,12 +4,19 @@ import { NOT_ALLOWED } from '../../lib/contained.ts';
 import { printable } from '../../lib/printable.ts';
 import { type Called, where } from './calls.ts';
 
-export interface Account {
+/** What was called. */
+export interface CallsMade {
+  readonly called: readonly Called[];
+  /** Calls to hosts that were too many to keep apart, or of which nothing else is known. */
+  readonly others: number;
+}
+
+/** By a command. */
+export interface Account extends CallsMade {
+  /** Of `up`: by everything that called while it ran. */
+  readonly of?: 'up';
   readonly words: readonly string[];
   readonly code: number;
-  readonly called: readonly Called[];
-  /** Calls to hosts that were too many to keep apart. */
-  readonly others: number;
 }
 
 export type ReportFormat = 'json' | 'markdown';
@@ -33,8 +40,8 @@ function sorted(called: readonly Called[]): Called[] {
 }
 
 /** A line each, and none where nothing was called. */
-export function summaryLines({ called, others }: Account): string[] {
-  if (called.length === 0) return [];
+export function summaryLines({ called, others }: CallsMade): string[] {
+  if (called.length === 0 && others === 0) return [];
   const rows = sorted(called).map((one) => [
     where(one.host, one.port),
     WORDS[one.verdict],
@@ -72,7 +79,7 @@ function isAllowable(one: Called): boolean {
 }
 
 /** What was refused, as a clause; undefined where nothing was, and nothing can have been. */
-export function refusals({ called, others }: Account): string | undefined {
+export function refusals({ called, others }: CallsMade): string | undefined {
   const refused = called.filter(isNotAllowed);
   if (refused.length > 0) {
     const [first] = sorted(refused);
@@ -94,7 +101,7 @@ function json({ words, code, called, others }: Account): string {
   return `${JSON.stringify({ command: words, exitCode: code, calls, otherCalls: others }, undefined, 2)}\n`;
 }
 
-function markdown({ words, code, called, others }: Account): string {
+function markdown({ of, words, code, called, others }: Account): string {
   const rows = sorted(called).map(
     ({ host, port, verdict, reason, by, count, bytesSent, bytesReceived, first, last }) =>
       `| ${[where(host, port), WORDS[verdict], by ? `${by.command} (${by.pid})` : '', count, bytesSent, bytesReceived, first, last, reason].map(cell).join(' | ')} |`,
@@ -102,7 +109,7 @@ function markdown({ words, code, called, others }: Account): string {
   const refused = sorted(called).filter(isAllowable);
   const options = [...new Set(refused.map(allowOption))];
   return [
-    `### sallyport run: ${code === 0 ? 'the command succeeded' : `exit code ${code}`}`,
+    of === 'up' ? '### sallyport up' : `### sallyport run: ${code === 0 ? 'the command succeeded' : `exit code ${code}`}`,
     '',
     `\`${words.join(' ').replaceAll('`', "'").replaceAll('\n', ' ')}\``,
     '',

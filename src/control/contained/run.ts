@@ -3,6 +3,7 @@ import { DECODING_CODES } from '../../api/codes.ts';
 import { snapshotFromText } from '../../config/memory.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
 import { proxyName } from '../../flows/hub.ts';
+import { allowOption } from '../../lib/allow-option.ts';
 import type { ObservedCall } from '../../lib/contained.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import { type Finding, formatPosition } from '../../lib/finding.ts';
@@ -75,7 +76,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   try {
     const policy = policyOf(options.allowed);
     refuseUnread(policy.findings);
-    const calls = new Calls({ say, callerOf, date: () => new Date().toISOString() });
+    const calls = new Calls({ say, callerOf, allowing: allowOption, date: () => new Date().toISOString() });
     const relays = new RelayFlows(proxyName(identity), Date.now);
     if (options.local.length > 0) host.flows?.register(identity, relays);
     for (const to of options.local) {

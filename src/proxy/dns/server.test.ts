@@ -8,7 +8,7 @@ import { createDnsServer, type DnsServer } from './server.ts';
 
 async function serve(t: TestContext): Promise<DnsServer> {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const names = { lookup: () => ['10.0.0.1'], size: 1 };
+  const names = { lookup: () => ['10.0.0.1'], declares: () => true, size: 1 };
   const server = await createDnsServer({
     address: { ip: '127.0.0.1', port: 0 },
     names: () => names,

@@ -89,7 +89,8 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
     if ('problem' in found) {
       deps.log(`explicit proxy: ${found.problem}`);
       deps.closed?.observer.undeclared(request.target, connection.remoteAddress);
-      deps.turnedAway({ verdict: 'failed', protocol, host, port, client: connection.remoteAddress, reason: found.problem });
+      const undeclared = !deps.names().declares(host);
+      deps.turnedAway({ verdict: 'failed', protocol, host, port, client: connection.remoteAddress, reason: found.problem, undeclared });
       if (!connection.socket.destroyed) connection.socket.end(failureReply(request, found.problem));
       resume('close');
       return;

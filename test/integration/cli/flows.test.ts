@@ -140,6 +140,15 @@ test('calls of up are shown as they begin and end, hop by hop, with verdicts', {
   const { own, held, port } = await server(t);
   const { up, pid, proxy, admin } = await startUp(t, port, '127.0.107.10');
   assert.equal(await curl('-x', proxy, 'http://www.example.com/before'), 'hello\n');
+  const last = await watching(t, pid, ['--last', '5', '--host', 'www.example.com']);
+  await until(last, () => linesOf(last).length === 2);
+  assert.deepEqual(
+    linesOf(last)
+      .map(({ kind, role, path }) => `${kind} ${role} ${path}`)
+      .sort(),
+    ['end router /before', 'end sidecar /before'],
+  );
+  last.end();
   const all = await watching(t, pid);
   const refused = await watching(t, pid, ['--verdict', 'refused']);
   const down = await watching(t, pid, ['--host', 'DOWN.*']);
