@@ -1,6 +1,6 @@
 /**
  * What a data plane tells of its calls while somebody watches; made from what access logs are made from. Of the calls before, it remembers the last ones as the
- * records they are: making a flow of one costs more than half of what a proxied request does.
+ * records they are: making flows of all would cost a good part of what a proxied request does.
  */
 import { type Flow, type FlowDelivery, MOST_RECENT, type ProxyFlow, type Verdict } from '../flows/flow.ts';
 import { Ring } from '../flows/ring.ts';
