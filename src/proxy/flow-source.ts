@@ -167,7 +167,7 @@ function judged(record: AccessRecord): { readonly verdict: Verdict; readonly rea
       return { verdict: 'allowed', reason: 'nothing declares it' };
     default: {
       const broken = record.flags.some((flag) => BROKEN.has(flag));
-      return broken ? { verdict: 'failed', reason: failureOf(record) } : { verdict: 'allowed', reason: '' };
+      return broken ? { verdict: 'failed', reason: failureOf(record) } : { verdict: 'allowed', reason };
     }
   }
 }

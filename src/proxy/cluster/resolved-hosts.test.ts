@@ -53,6 +53,7 @@ function hosts(t: TestContext, questions: Questions, kind: 'strict-dns' | 'logic
     settings,
     balancer,
     { resolver: questions, now: () => 0 },
+    undefined,
   );
   t.after(() => found.close());
   return found;

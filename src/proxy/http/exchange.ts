@@ -1,6 +1,7 @@
 /** One request and its response: passes through the filters, may be answered by the proxy itself, and leaves one record. */
 
 import { splitAuthority } from '../../http/authority.ts';
+import { judgeBinding } from '../../http/binding.ts';
 import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
 import type { FilterStream, RouterSettings } from '../../http/filters/filter.ts';
 import type { Head } from '../../http/head.ts';
@@ -184,6 +185,9 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
       this.reply(noCluster(action));
       return;
     }
+    const unbound = judgeBinding(this.route, cluster.config.metadata, this.downstream, this.head.authority);
+    if (unbound?.reply) return this.reply(unbound.reply);
+    if (unbound) record.connectionTerminationDetails = unbound.audit;
     record.upstreamCluster = cluster.name;
     record.clusterMetadata = cluster.config.metadata?.filterMetadata;
     core.deps.sink.begin?.(record);
