@@ -181,12 +181,11 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     const { core, record } = this;
     const choice = action.choose(this.head);
     const cluster = choice && core.deps.clusters.get(choice.cluster);
-    if (!choice || !cluster) {
-      this.reply(noCluster(action));
+    const unbound = cluster && judgeBinding(this.route, cluster.config.metadata, this.downstream, this.head.authority);
+    if (!choice || !cluster || unbound?.reply) {
+      this.reply(unbound?.reply ?? noCluster(action));
       return;
     }
-    const unbound = judgeBinding(this.route, cluster.config.metadata, this.downstream, this.head.authority);
-    if (unbound?.reply) return this.reply(unbound.reply);
     if (unbound) record.connectionTerminationDetails = unbound.audit;
     record.upstreamCluster = cluster.name;
     record.clusterMetadata = cluster.config.metadata?.filterMetadata;
