@@ -110,7 +110,9 @@ export async function running(t: TestContext, text: string, options: MeshOptions
   const { settings = {}, ports = { HTTP: 80, TLS: 443, TCP: 5432 }, dns = '127.0.0.1:1' } = options;
   const { resources } = translated(text, { ...SIDECAR, explicitProxy: { address: '127.0.0.1', port: 0 } }, settings);
   // Its calls come from the explicit proxy alone.
-  const listeners = resources.listeners.flatMap((one) => (one.name === 'virtualInbound' ? [] : one.name === 'virtualOutbound' ? [{ ...one, bindToPort: false }] : [one]));
+  const listeners = resources.listeners.flatMap((one) =>
+    one.name === 'virtualInbound' ? [] : one.name === 'virtualOutbound' ? [{ ...one, bindToPort: false }] : [one],
+  );
   const plane = await createDataPlane({ log: () => undefined, environment: {}, nameServers: [dns] });
   t.after(() => plane.close());
   const { rejected } = await plane.apply(updateBetween(EMPTY_SET, encodeSet({ ...resources, listeners }))!);
@@ -118,7 +120,9 @@ export async function running(t: TestContext, text: string, options: MeshOptions
   const { port } = plane.status().listeners.flatMap(({ addresses }) => addresses)[0]!;
   const addressOf = (letter: string) => resources.nameTable!.table[`${letter}.example`]!.ips[0]!;
   const full = (word: string): string =>
-    word.replace(/^@([ab])/, (_, letter: string) => addressOf(letter)).replace(/^[abA](?=$|:)/, (letter) => (letter === 'A' ? 'A.Example' : `${letter}.example`));
+    word
+      .replace(/^@([ab])/, (_, letter: string) => addressOf(letter))
+      .replace(/^[abA](?=$|:)/, (letter) => (letter === 'A' ? 'A.Example' : `${letter}.example`));
   return {
     port,
     files: simulateFiles(snapshotFromText(text), meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' }, ...settings })),
@@ -234,7 +238,8 @@ export async function hostileDns(t: TestContext, answers: (name: string) => read
   socket.on('message', (message, from) => {
     const { id = 0, questions = [] } = decode(message);
     const [question] = questions;
-    const found = question?.type === 'A' ? answers(question.name).map((data) => ({ type: 'A' as const, name: question.name, ttl: 1, data })) : [];
+    const found =
+      question?.type === 'A' ? answers(question.name).map((data) => ({ type: 'A' as const, name: question.name, ttl: 1, data })) : [];
     socket.send(encode({ type: 'response', id, flags: RECURSION_DESIRED, questions, answers: found }), from.port, from.address);
   });
   socket.bind(0, '127.0.0.1');
@@ -278,7 +283,13 @@ export async function viaGateway(
   assert.deepEqual(rejected, []);
   const { port } = plane.status().listeners.flatMap(({ addresses }) => addresses)[0]!;
   return async (protocol, servername, [host, later]) => {
-    const socket = tlsConnect({ port, host: '127.0.0.1', servername, rejectUnauthorized: false, ALPNProtocols: [protocol === 'HTTP/2' ? 'h2' : 'http/1.1'] });
+    const socket = tlsConnect({
+      port,
+      host: '127.0.0.1',
+      servername,
+      rejectUnauthorized: false,
+      ALPNProtocols: [protocol === 'HTTP/2' ? 'h2' : 'http/1.1'],
+    });
     t.after(() => socket.destroy());
     await once(socket, 'secureConnect');
     return outcomeOf(socket, { protocol, asked: '', host, later });
