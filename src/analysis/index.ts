@@ -12,6 +12,7 @@ import { caCertificates, destinationRuleHosts } from './analyzers/destination-ru
 import { unseenSubsets } from './analyzers/destination-rule-reach.ts';
 import { dynamicDnsRules } from './analyzers/dynamic-dns-rules.ts';
 import { egressBypass } from './analyzers/egress-bypass.ts';
+import { bindings } from './analyzers/binding.ts';
 import { deadObjects, hardening, networkPolicies, privateAddresses } from './analyzers/egress-exposure.ts';
 import { fieldsWithoutEffect, tcpCollisions, tlsMatches, tlsOrigination, unusedSubsets } from './analyzers/egress-routes.ts';
 import { missingBackends, missingEndpoints, misspeltClasses } from './analyzers/endpoints.ts';
@@ -121,6 +122,7 @@ const ANALYZERS: readonly Analyzer[] = [
   gatewayHandover,
   gatewayHosts,
   privateAddresses,
+  bindings,
   hardening,
   deadObjects,
   networkPolicies,
