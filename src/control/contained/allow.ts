@@ -106,9 +106,9 @@ export function onePerHost(allowed: readonly Allowed[]): Allowed[] {
   return [...byHost.values()];
 }
 
-/** Kubernetes objects: a ServiceEntry for each host, and for TLS a VirtualService. */
-export function allowedResources(allowed: readonly Allowed[]): object[] {
-  return onePerHost(allowed).flatMap((one, i) => [serviceEntry(one, `${PREFIX}.${(i + 1) >> 8}.${(i + 1) & 255}`), ...routesOf(one)]);
+/** Kubernetes objects: a ServiceEntry for each host, and for TLS a VirtualService. `bind`: what becomes of calls that are not wholly the host's. */
+export function allowedResources(allowed: readonly Allowed[], bind: 'audit' | 'enforce' = 'enforce'): object[] {
+  return onePerHost(allowed).flatMap((one, i) => [serviceEntry(one, `${PREFIX}.${(i + 1) >> 8}.${(i + 1) & 255}`, bind), ...routesOf(one)]);
 }
 
 /** Each port once: with all requests if one of several says so, else with those that any of them allows. */
@@ -173,7 +173,11 @@ function resourceName(host: string): string {
 const LOOPBACK_NAME = /^(?:.*\.)?localhost$/;
 const LOOPBACK = ['127.0.0.0/8', '::1'];
 
-function serviceEntry({ host, ports, within = LOOPBACK_NAME.test(host) ? LOOPBACK : [], why }: Allowed, ownAddress: string): object {
+function serviceEntry(
+  { host, ports, within = LOOPBACK_NAME.test(host) ? LOOPBACK : [], why }: Allowed,
+  ownAddress: string,
+  bind: string,
+): object {
   const isAddress = isIP(host) > 0;
   const isWildcard = host.startsWith('*');
   const needsAddress = !isAddress && (isWildcard || ports.some(({ protocol }) => protocol === 'TCP'));
@@ -185,7 +189,7 @@ function serviceEntry({ host, ports, within = LOOPBACK_NAME.test(host) ? LOOPBAC
       name,
       namespace: 'default',
       annotations: {
-        [BIND]: 'enforce',
+        [BIND]: bind,
         ...(within.length > 0 && { [PRIVATE_ADDRESSES]: within.join(',') }),
         ...(why !== undefined && { 'sallyport.dev/why': why }),
       },
