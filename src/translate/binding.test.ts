@@ -55,5 +55,10 @@ test('what is bound stands in the metadata of virtual hosts, chains and clusters
   const enforced = bound('enforce');
   assert.ok(enforced.length >= 4, `${enforced.length} are bound`);
   for (const each of enforced)
-    assert.deepEqual(each, { mode: 'enforce', hosts: ['a.example'], ports: [80, 443, 5432], addresses: ['240.240.240.27', '2001:2::f0f0:f01b'] });
+    assert.deepEqual(each, {
+      mode: 'enforce',
+      hosts: ['a.example'],
+      ports: [80, 443, 5432],
+      addresses: ['240.240.240.27', '2001:2::f0f0:f01b'],
+    });
 });

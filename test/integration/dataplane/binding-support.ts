@@ -14,7 +14,7 @@ import { snapshotFromText } from '../../../src/config/memory.ts';
 import type { ProxyIdentity } from '../../../src/lib/proxy-identity.ts';
 import { simulateFiles } from '../../../src/prove/simulated.ts';
 import { wayOf } from '../../../src/prove/way.ts';
-import { createDataPlane } from '../../../src/proxy/dataplane.ts';
+import { createDataPlane, type DataPlane } from '../../../src/proxy/dataplane.ts';
 import { parseTarget } from '../../../src/simulate/call.ts';
 import { EMPTY_SET, encodeSet, updateBetween } from '../../../src/xds/update.ts';
 import { meshConfigOf } from '../../support/mesh.ts';
@@ -48,6 +48,7 @@ export interface Mesh {
   /** With the names, addresses and ports of this mesh. */
   named(row: Said): Said & { readonly port: number };
   readonly files: ReturnType<typeof simulateFiles>;
+  readonly plane: DataPlane;
 }
 
 export const ADDRESSES = { 'a.example': '240.9.0.1', 'b.example': '240.9.0.2' } as const;
@@ -125,6 +126,7 @@ export async function running(t: TestContext, text: string, options: MeshOptions
       .replace(/^[abA](?=$|:)/, (letter) => (letter === 'A' ? 'A.Example' : `${letter}.example`));
   return {
     port,
+    plane,
     files: simulateFiles(snapshotFromText(text), meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' }, ...settings })),
     named(row) {
       const own = row.protocol === 'TLS' || row.protocol === 'TCP' ? ports[row.protocol] : ports.HTTP;

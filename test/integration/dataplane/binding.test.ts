@@ -2,9 +2,14 @@
  * Destination binding: each pair of what a call says of its destination, through a sidecar, the resources of `run` and a gateway; explain says the same.
  */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { snapshotFromText } from '../../../src/config/memory.ts';
 import { allowedResources, parseAllowed } from '../../../src/control/contained/allow.ts';
+import { simulateFiles } from '../../../src/prove/simulated.ts';
 import { OTHER_IPS } from '../../../src/simulate/cells.ts';
+import { explore } from '../../../src/simulate/explore.ts';
+import { meshConfigOf } from '../../support/mesh.ts';
 import {
   ADDRESSES,
   type Backends,
@@ -21,6 +26,7 @@ import {
   tunnel,
   viaGateway,
 } from './binding-support.ts';
+import { folder, logged } from './support.ts';
 
 /** `a` and `b`: names of two declared hosts; `@a`: the address of the first; `:own` and `:other`: the port that is called, and another declared one. */
 const HTTP_ROWS: readonly (readonly [asked: string, host: string, later: string | undefined, Outcome])[] = [
@@ -76,6 +82,40 @@ test('a sidecar: what is bound is refused where two disagree, by the data plane 
 test('unbound, and in mode audit, every call of declared hosts is carried as Istio carries it', async (t) => {
   const there = await backends(t);
   for (const mode of ['off', 'audit']) await matrix(t, await running(t, entries(mode, there)), () => 'carried');
+});
+
+test('in mode audit the access log says which two disagree', async (t) => {
+  const there = await backends(t);
+  const accessLogFile = join(folder(t), 'log');
+  const accessLogFormat = JSON.stringify({ why: '%CONNECTION_TERMINATION_DETAILS%' });
+  const settings = { accessLogFile, accessLogFormat, accessLogEncoding: 'JSON' };
+  const mesh = await running(t, entries('audit', there), { settings });
+  for (const row of [
+    { protocol: 'HTTP/1.1', asked: 'a', host: 'b' },
+    { protocol: 'TLS', asked: 'a', sni: 'b' },
+  ] as const) {
+    const said = mesh.named(row);
+    const socket = await tunnel(t, mesh.port, 'CONNECT', said.asked, said.port);
+    assert.equal(await outcomeOf(socket, said), 'carried');
+    socket.destroy();
+  }
+  const lines = await logged({ plane: mesh.plane }, accessLogFile, 2);
+  assert.deepEqual(
+    lines.map(({ why }) => why),
+    ['Host', 'SNI'].map((what) => `binding_audit{${what}_b.example_and_the_destination_asked_for_a.example_disagree}`),
+  );
+});
+
+test('calls that stand for others reach what they did, and none of them is undecided', async (t) => {
+  const there = await backends(t);
+  const reached = (mode: string) => {
+    const files = simulateFiles(snapshotFromText(entries(mode, there)), meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }));
+    const { calls, undecided } = explore(files.simulated, files.proxy('default/local'), { ip: '10.0.0.1', port: 0 });
+    const outcomes = [...calls].flatMap(({ traces }) => traces.map(({ outcome }) => outcome));
+    assert.deepEqual([...undecided, ...outcomes.filter(({ kind }) => kind === 'undecided')], []);
+    return new Set(outcomes.flatMap((one) => (one.kind === 'upstream' ? [one.endpoint?.port] : [])));
+  };
+  assert.deepEqual(reached('enforce'), reached('off'));
 });
 
 test('the default of the mesh binds entries that say nothing', async (t) => {
