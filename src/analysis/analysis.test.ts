@@ -388,6 +388,10 @@ const PAIRS: Readonly<Record<string, Pair>> = {
     wrong: entry('', '*.example.com').replace('resolution: DNS', 'resolution: DYNAMIC_DNS'),
     right: entry('', '*.example.com').replace('resolution: DNS', 'resolution: NONE'),
   },
+  SP1053: {
+    wrong: entry().replace(/metadata: *\{/, '$&annotations: {sallyport.dev/bind: enforce}, '),
+    right: entry().replace(/metadata: *\{/, '$&annotations: {sallyport.dev/bind: "off"}, '),
+  },
   SP1021: {
     hints: true,
     wrong: STANDARD,

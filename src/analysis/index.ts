@@ -8,6 +8,7 @@ import { originText } from '../lib/origin.ts';
 import { finished } from '../lib/pace.ts';
 import { ambientMode } from './analyzers/ambient.ts';
 import { annotations } from './analyzers/annotations.ts';
+import { bindings } from './analyzers/binding.ts';
 import { caCertificates, destinationRuleHosts } from './analyzers/destination-rule.ts';
 import { unseenSubsets } from './analyzers/destination-rule-reach.ts';
 import { dynamicDnsRules } from './analyzers/dynamic-dns-rules.ts';
@@ -121,6 +122,7 @@ const ANALYZERS: readonly Analyzer[] = [
   gatewayHandover,
   gatewayHosts,
   privateAddresses,
+  bindings,
   hardening,
   deadObjects,
   networkPolicies,

@@ -305,6 +305,10 @@ export const MESSAGES = {
     'NameNotResolvedAfterRule',
     'A `tls` or `tcp` rule leads to a host with resolution DYNAMIC_DNS: in a cluster Istio resolves no name there, and connections are closed (UH).',
   ),
+  SP1053: warning(
+    'BindingNotOnEnvoy',
+    'Calls are to be bound to their destination (`sallyport.dev/bind`): the embedded engine does so, and stock Envoy holds to the certificate of TLS that it originates alone.',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

@@ -45,7 +45,12 @@ export function runCommand(words: readonly string[]): Command {
     )
     .usage('[options] [path...] -- CMD [argument...]')
     .argument('[path...]', 'files and folders with resources')
-    .option('--allow <host>', 'HOST (80 and 443), HOST:PORT, *.SUFFIX:PORT or tcp://HOST:PORT (repeatable)', collect, [])
+    .option(
+      '--allow <host>',
+      'HOST (80 and 443), HOST:PORT, *.SUFFIX:PORT or tcp://HOST:PORT; with =RANGE where its name leads to private addresses (repeatable)',
+      collect,
+      [],
+    )
     .option('--policy <file>', 'a list of hosts to allow (repeatable); its JSON Schema: sallyport schema AllowList', repeatable, [])
     .option(...REPORT)
     .addOption(

@@ -1,3 +1,4 @@
+import { BIND_DEFAULT } from '../api/bind.ts';
 import { DECODING_CODES } from '../api/codes.ts';
 import type { MeshConfig } from '../api/index.ts';
 import { defaultMeshConfig, type MeshConfigDecoded } from '../api/mesh-config-document.ts';
@@ -76,5 +77,10 @@ function finding(code: 'SP0002' | 'SP0010', message: string): Finding {
 
 function closedMeshConfig(): MeshConfig {
   const config = defaultMeshConfig();
-  return { ...config, outboundTrafficPolicy: { ...config.outboundTrafficPolicy, mode: 'REGISTRY_ONLY' } };
+  const proxyMetadata = { ...config.defaultConfig.proxyMetadata, [BIND_DEFAULT]: 'enforce' };
+  return {
+    ...config,
+    outboundTrafficPolicy: { ...config.outboundTrafficPolicy, mode: 'REGISTRY_ONLY' },
+    defaultConfig: { ...config.defaultConfig, proxyMetadata },
+  };
 }

@@ -245,7 +245,7 @@ function judged(record: Told): { readonly verdict: Verdict; readonly reason: str
     default: {
       const failed = record.flags.some((flag) => BROKEN.has(flag)) || (verdict === 'undeclared' && record.upstreamHost === undefined);
       if (failed) return { verdict: 'failed', reason: failureOf(record) };
-      return { verdict: 'allowed', reason: verdict === 'undeclared' ? 'nothing declares it' : '' };
+      return { verdict: 'allowed', reason: verdict === 'undeclared' ? 'nothing declares it' : reason };
     }
   }
 }

@@ -95,7 +95,9 @@ export function verdictOf(record: Judged): {
   const { clusterMetadata, routeMetadata } = record;
   const why = refusalOf(routeMetadata) ?? refusalOf(clusterMetadata);
   if (why !== undefined) return { verdict: 'refused', reason: why };
-  const judged = [responseCodeDetails, connectionTerminationDetails].find((details) => /^(?:rbac|jwt_authn)_/.test(details));
+  const judged = [responseCodeDetails, connectionTerminationDetails].find((details) =>
+    /^(?:rbac_|jwt_authn_|binding_refused\{)/.test(details),
+  );
   if (judged !== undefined) return { verdict: 'refused', reason: judged };
   if (ANSWERED.has(responseCodeDetails) && !REFUSING.has(record.routeName)) {
     if (responseCode < 400) return { verdict: 'allowed', reason: '' };
@@ -104,7 +106,7 @@ export function verdictOf(record: Judged): {
   if (upstreamCluster === '' || upstreamCluster === BLACK_HOLE) return { verdict: 'refused', reason: NOT_ALLOWED };
   if (upstreamCluster === PASSTHROUGH) return { verdict: 'undeclared', reason: '' };
   if (upstreamHost === undefined || flags.includes('UF')) return { verdict: 'failed', reason: flags.join(',') };
-  return { verdict: 'allowed', reason: '' };
+  return { verdict: 'allowed', reason: connectionTerminationDetails.startsWith('binding_audit{') ? connectionTerminationDetails : '' };
 }
 
 /** As translation writes it. */

@@ -19,6 +19,7 @@ import {
 import type { FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { type Binding, bindingOf } from '../xds/match/binding.ts';
 import { listenerAddresses } from '../xds/match/listener.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, Endpoint, HttpRequest, Payload } from './call.ts';
@@ -139,7 +140,9 @@ function chainsFor(listener: Listener, ip: string): FilterChain[] {
 /** Bytes of no protocol; and TLS with every SNI and ALPN that a chain names, with an SNI that none names, and without SNI. */
 function* transports(chains: readonly FilterChain[]): Generator<{ payload: Payload; patterns: readonly string[] }> {
   yield { payload: { tls: undefined, http: undefined }, patterns: [] };
-  const names = new Set(chains.flatMap(({ filterChainMatch }) => filterChainMatch?.serverNames ?? []));
+  // What a chain is bound to tells server names apart as well.
+  const bound = chains.flatMap(({ metadata }) => bindingOf(metadata)?.hosts ?? []);
+  const names = new Set([...chains.flatMap(({ filterChainMatch }) => filterChainMatch?.serverNames ?? []), ...bound]);
   const protocols = chains
     .filter(({ filterChainMatch }) => filterChainMatch?.transportProtocol === 'tls')
     .flatMap(({ filterChainMatch }) => filterChainMatch?.applicationProtocols ?? []);
@@ -182,13 +185,18 @@ interface Sampled {
 
 function* requestsOf(table: RouteTable, undecided: string[]): Generator<Sampled> {
   for (const virtualHost of table.virtualHosts) {
-    const [domain = '', ...others] = virtualHost.config.domains;
+    const [domain = '', ...others] = boundDomains(virtualHost.config.domains, bindingOf(virtualHost.config.metadata));
     const patterns = domain.includes('*') ? [domain, ...others] : others;
     for (const { http, route } of virtualHostRequests(table, virtualHost, sampleHost(domain))) {
       if (http) yield { http, patterns, route };
       else undecided.push(unsampled(table, virtualHost, route));
     }
   }
+}
+
+/** Where any domain is served, only the hosts that it is bound to are let through: they come first. */
+function boundDomains(domains: readonly string[], binding: Binding | undefined): readonly string[] {
+  return binding && domains[0] === '*' ? [...binding.hosts, ...domains] : domains;
 }
 
 export function unsampled(table: RouteTable, virtualHost: CompiledVirtualHost, route: CompiledRoute): string {

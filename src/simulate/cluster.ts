@@ -2,11 +2,12 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { type Authority, splitAuthority } from '../http/authority.ts';
-import { isAnyAddress, parseIp } from '../lib/ip.ts';
+import { cidrContains, isAnyAddress, parseIp, parseRange } from '../lib/ip.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { TransportSocket } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { type CommonTlsContext, UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { bindingOf, dialsByName } from '../xds/match/binding.ts';
 import { refusalOf } from '../xds/match/metadata.ts';
 import { addressRefusal, portRefusal, reachOf } from '../xds/match/reach.ts';
 import { WORKLOAD_SECRET } from '../xds/names.ts';
@@ -61,6 +62,12 @@ export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination
     const own = cluster.lbConfig.case === 'originalDstLbConfig' ? cluster.lbConfig.value.upstreamPortOverride : undefined;
     const port = own ?? destination.port;
     if (isAnyAddress(destination.ip)) return { kind: 'none', why: `${destination.ip} is no address to connect to` };
+    const reach = reachOf(cluster.metadata);
+    const refusal = reach && addressRefusal(reach, parseIp(destination.ip)!);
+    if (refusal !== undefined) return { kind: 'none', why: refusal, flag: 'DF' };
+    const binding = bindingOf(cluster.metadata);
+    if (dialsByName(binding) && !standsForAny(destination.ip))
+      return { kind: 'unknown', why: `whether DNS leads from ${binding.hosts.join(', ')} to ${destination.ip} is not known` };
     return { kind: 'hosts', hosts: [{ endpoint: { ip: destination.ip, port }, host: '', port }], dialled: true };
   }
   const assignment = proxy.endpoints(cluster);
@@ -83,6 +90,13 @@ export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination
     }),
   );
   return hosts.length > 0 ? { kind: 'hosts', hosts } : { kind: 'none', why: 'the cluster has no endpoint' };
+}
+
+/** Addresses for documentation (RFC 5737): calls have them where any address may be meant, such as the one that DNS gives. */
+const DOCUMENTATION = ['192.0.2.0/24', '198.51.100.0/24', '203.0.113.0/24'].map((range) => parseRange(range)!);
+
+function standsForAny(ip: string): boolean {
+  return DOCUMENTATION.some((range) => cidrContains(range, parseIp(ip)!));
 }
 
 const TRANSPORT_SOCKET_MATCH = 'envoy.transport_socket_match';

@@ -1,5 +1,7 @@
 /** What the router makes of a request that it sends on: the data plane's own functions, in its order. */
+
 import { defaultPort, shadowAuthority, splitAuthority } from '../http/authority.ts';
+import { bindingReply, requestBinding } from '../http/binding.ts';
 import type { RouterSettings } from '../http/filters/filter.ts';
 import { finalizeRequest, rewriteToUpstream, streamDurationOf, tellTimeout, timeoutsOf } from '../http/finalize.ts';
 import type { FormatRecord } from '../http/format/record.ts';
@@ -9,6 +11,7 @@ import { markMirrored } from '../http/mirror.ts';
 import { tellRouting } from '../http/response.ts';
 import type { ClusterChoice, CompiledRoute, ForwardAction } from '../http/routes/route.ts';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { unbound, unboundText } from './binding.ts';
 import type { HttpRequest, Payload } from './call.ts';
 import { type UpstreamHost, upstreamsOf, upstreamVersion } from './cluster.ts';
 import { forward } from './forward.ts';
@@ -44,6 +47,8 @@ export function forwardRequest(
   if (!choice) return reply({ ...noCluster, details: `the request lacks the header ${action.clusterHeader}` }, undefined);
   const share = choice.weight === choice.totalWeight ? '' : ` (${choice.weight} of ${choice.totalWeight})`;
   recorder.step('route', name, `sends ${head.method} ${head.path} to cluster ${choice.cluster}${share}`, route.origins);
+  const refusedByBinding = held(hop, head, route, choice, reply);
+  if (refusedByBinding) return refusedByBinding;
   const applies = options.policies ? routePolicies(route, action, faults) : undefined;
   if (applies !== undefined) recorder.step('policy', '', applies, route.origins);
   const chosenBy = action.clusterHeader !== undefined && action.choose(other)?.cluster !== choice.cluster;
@@ -84,6 +89,22 @@ export function forwardRequest(
   });
   if (result.outcome === undefined) passBack(hop, head, route, marks);
   return result;
+}
+
+/** Where the destination is bound, and what the call says of it does not agree. */
+function held(hop: HttpHop, head: Head, route: CompiledRoute, choice: ClusterChoice, reply: Reply): HopResult | undefined {
+  const { proxy, recorder } = hop;
+  const cluster = proxy.cluster(choice.cluster);
+  if (!cluster) return undefined;
+  const binding = requestBinding(route, cluster.metadata);
+  const disagrees = unbound(hop, binding, head.authority, route.virtualHost.config.domains);
+  if (!binding || !disagrees) return undefined;
+  const text = unboundText(binding, disagrees);
+  recorder.step('policy', '', text, route.origins);
+  if (binding.mode === 'audit') return undefined;
+  if (disagrees.othersMayAgree) return recorder.undecided(`${text}, which other calls may not`);
+  recorder.cluster = choice.cluster;
+  return reply(bindingReply(disagrees.found), undefined);
 }
 
 /** Works out both heads; what retries change is a part of what varies for calls that stand for others. */

@@ -49,7 +49,7 @@ export interface HopContext {
   readonly chain: CompiledFilterChain;
   /** Without the TLS that ends at the chain. */
   readonly call: Call;
-  /** Of TLS, be it ended at the chain or passed on; empty without. */
+  /** Of TLS that ends at the chain, or that the listener looks into before it is passed on; empty without. */
   readonly serverName: string;
   /** Undefined: the chain ends no TLS. `possible`: the client shows a certificate if it has one. `identity`: of the mesh, in it. */
   readonly terminated: { readonly certificate: 'shown' | 'possible' | 'none'; readonly identity: string | undefined } | undefined;

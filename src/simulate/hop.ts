@@ -32,7 +32,8 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
   const { destination } = call;
   const listener = entry.useOriginalDst ? (proxy.listeners.match(destination.ip, destination.port) ?? entry) : entry;
   recorder.step('listener', listener.name, `takes connections to ${destination.ip}:${destination.port}`, originsOf(listener.metadata));
-  const chain = proxy.chains(listener).match(connectionInfo(listener, call));
+  const connection = connectionInfo(listener, call);
+  const chain = proxy.chains(listener).match(connection);
   const observe = ({ table, virtualHost, route }: Partial<Arrived>) =>
     options.observe?.({ proxy, listener, chain: chain?.config, call, table, virtualHost, route });
   observe({});
@@ -48,7 +49,7 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
   const terminated = terminate(proxy, chain.config, call, options, recorder);
   if (terminated !== undefined && 'hop' in terminated) return terminated;
   const inner = terminated ? { ...call, payload: { ...call.payload, tls: undefined } } : call;
-  const serverName = call.payload.tls?.serverName ?? '';
+  const serverName = terminated ? (call.payload.tls?.serverName ?? '') : connection.serverName;
   return runFilters({ proxy, listener, chain, call: inner, serverName, terminated, options, recorder, observe });
 }
 

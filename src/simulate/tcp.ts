@@ -1,6 +1,10 @@
 /** What a TCP proxy does with a call. */
+
+import { BINDING_FLAG } from '../http/binding.ts';
 import type { TcpProxy } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { bindingOf, disagreementDetails } from '../xds/match/binding.ts';
 import { originsOf } from '../xds/match/metadata.ts';
+import { unbound, unboundText } from './binding.ts';
 import { forward } from './forward.ts';
 import type { HopContext } from './hop-options.ts';
 import type { HopResult } from './recorder.ts';
@@ -33,6 +37,14 @@ export function tcpProxy(hop: HopContext, config: TcpProxy, overrides: TcpOverri
   if (sniCluster && options.representative && !proxy.cluster(name))
     return recorder.undecided('the SNI names the cluster (AUTO_PASSTHROUGH), and a client may name any');
   const origins = originsOf(chain.config.metadata);
+  const cluster = proxy.cluster(name);
+  const binding = bindingOf(chain.config.metadata) ?? bindingOf(cluster?.metadata);
+  const disagrees = cluster && unbound(hop, binding, undefined);
+  if (binding && disagrees) {
+    recorder.cluster = name;
+    recorder.step('policy', '', unboundText(binding, disagrees), origins);
+    if (binding.mode === 'enforce') return recorder.closed(BINDING_FLAG, disagreementDetails(disagrees.found));
+  }
   const target = forwardPort !== undefined && serverName !== '' ? { host: serverName, port: forwardPort } : undefined;
   return forward(hop, name, call, target, {
     origins,

@@ -18,6 +18,7 @@ import {
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ClusterConfigSchema as DynamicForwardProxyClusterSchema } from '../xds/gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js';
 import { isIpv4, isIpv6 } from './addresses.ts';
+import { bindingFor, declaredPorts } from './binding.ts';
 import { type PortPeers, takesMeshTls } from './clusters-peers.ts';
 import {
   applyConnectionPool,
@@ -128,7 +129,8 @@ function nameOf({ service, port, subset, sniDnat }: Target): string {
 }
 
 function refusalOf({ settings, service, port, rule, policy, sniDnat }: Target): Refusal | undefined {
-  return sniDnat ? undefined : upstreamRefusal(settings.proxyType, service, port, rule, policy, settings.peers === undefined);
+  const bound = bindingFor(service, settings.config)?.mode === 'enforce';
+  return sniDnat ? undefined : upstreamRefusal(settings.proxyType, service, port, rule, policy, settings.peers === undefined, bound);
 }
 
 /** Of the mesh's own mutual TLS: what the rule asks for, or what is done by itself towards endpoints that take it. */
@@ -319,19 +321,28 @@ function refusing(cluster: Cluster, target: Target, refusal: string): Cluster {
   return cluster;
 }
 
-/** The ports that the ServiceEntry declares, and of private and other special addresses those in the ranges of its annotation. */
-function reachOf({ ports, resource }: Service): { ports: number[]; ranges: string[] } {
-  const numbers = new Set(ports.flatMap(({ number, targetPort }) => [number, targetPort ?? number]));
-  return { ports: [...numbers].sort((a, b) => a - b), ranges: [...privateRanges(resource.metadata)] };
+/**
+ * Of a cluster that connects where a name or its client leads it: the ports that the ServiceEntry declares, and of private and other special addresses those
+ * that it declares, as its own or in its annotation. Without DYNAMIC_DNS only for calls that are bound.
+ */
+function reachOf({ service, port, settings, sniDnat }: Target): { ports: number[]; ranges: string[] } | undefined {
+  const { resolution, resource, addresses } = service;
+  const dynamic = resolution === 'DynamicDNS';
+  if (!dynamic && (sniDnat || resolution === 'ClientSideLB' || bindingFor(service, settings.config, port)?.mode !== 'enforce'))
+    return undefined;
+  return { ports: declaredPorts(service), ranges: [...privateRanges(resource.metadata), ...(dynamic ? [] : addresses)] };
 }
 
-function clusterMetadata({ settings, service, subset, rule, port }: Target, refusal?: string): Cluster['metadata'] {
+function clusterMetadata(target: Target, refusal?: string): Cluster['metadata'] {
+  const { settings, service, subset, rule, port, sniDnat } = target;
   const { namespace } = service.resource.metadata;
   const name = service.registry === 'Kubernetes' ? service.resource.metadata.name : service.hostname;
   return metadataOf({
     origins: rule ? [service.resource, rule] : [service.resource],
     ...(refusal ? { refusal } : {}),
-    ...(service.resolution === 'DynamicDNS' ? { reach: reachOf(service) } : {}),
+    reach: reachOf(target),
+    // The SNI of these is the mesh's own.
+    bind: sniDnat ? undefined : bindingFor(service, settings.config, port),
     service: countedService(settings.config, service.hostname, name, namespace),
     istio: {
       services: [{ host: service.hostname, name, namespace }],

@@ -5,6 +5,7 @@ import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import { table } from '../lib/table.ts';
 import { type Metadata, MetadataSchema } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { SALLYPORT_METADATA } from '../xds/names.ts';
+import type { BindingJson } from './binding.ts';
 import type { LoggedConfig } from './logging.ts';
 
 /** The API group and kind as paths of Kubernetes' API have them: what Istio's `config` metadata starts with. */
@@ -22,7 +23,9 @@ interface MetadataParts {
   /** Why this object refuses traffic. */
   readonly refusal?: string;
   /** Where the cluster of a service with resolution DYNAMIC_DNS may connect to: ports, and ranges of addresses that are not public. */
-  readonly reach?: { readonly ports: number[]; readonly ranges: string[] };
+  readonly reach?: { readonly ports: number[]; readonly ranges: string[] } | undefined;
+  /** What calls have to agree with. */
+  readonly bind?: BindingJson | undefined;
   /** `host;name;namespace` of the service whose cluster this is, for what counts by it. */
   readonly service?: string | undefined;
   /** Fields of Istio's own metadata. */
@@ -32,13 +35,14 @@ interface MetadataParts {
 }
 
 /** Undefined where there is nothing to say. */
-export function metadataOf({ origins = [], refusal, reach, service, istio, takesMeshTls }: MetadataParts): Metadata | undefined {
+export function metadataOf({ origins = [], refusal, reach, bind, service, istio, takesMeshTls }: MetadataParts): Metadata | undefined {
   const filterMetadata: Record<string, JsonObject> = {};
-  if (origins.length > 0 || refusal || service)
+  if (origins.length > 0 || refusal || service || bind)
     filterMetadata[SALLYPORT_METADATA] = {
       origins: origins.map(originJson),
       ...(refusal ? { refusal } : {}),
       ...(reach ? { reach } : {}),
+      ...(bind ? { bind } : {}),
       ...(service ? { service } : {}),
     };
   if (istio && Object.keys(istio).length > 0) filterMetadata.istio = istio;

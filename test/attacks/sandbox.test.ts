@@ -141,7 +141,9 @@ test('names that nothing declares are asked of nobody', { skip: sandboxNeeds('ro
   );
 });
 
-test('TLS for another name than that of the host is not passed on', { skip: sandboxNeeds('root') }, async (t) => {
+test('TLS for another name than that of the host is not passed on, nor to a private address that is not declared', {
+  skip: sandboxNeeds('root'),
+}, async (t) => {
   const seen = await witnesses(t);
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-hosts-'));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -150,9 +152,11 @@ test('TLS for another name than that of the host is not passed on', { skip: sand
   const around = ['unshare', '-m', 'sh', '-c', `mount --bind ${hosts} /etc/hosts && exec "$@"`, 'sh'];
   const port = seen.environment.WITNESS_PORT;
   const call = (name: string) => `curl -sS -k -m 20 --connect-to ::tls.example:${port} https://${name}:${port}/`;
-  const options = ['--allow', `https://tls.example:${port}`];
-  const inside = (script: string) => runSandboxed(t, 'root', ['sh', '-c', script], { around, options });
+  const inside = (script: string, range = '=127.0.0.0/8') =>
+    runSandboxed(t, 'root', ['sh', '-c', script], { around, options: ['--allow', `https://tls.example:${port}${range}`] });
   await inside(call('other.example'));
+  assert.deepEqual(seen.visits, []);
+  await inside(call('tls.example'), '');
   assert.deepEqual(seen.visits, []);
   await inside(call('tls.example'));
   assert.equal(seen.visits.length, 1);

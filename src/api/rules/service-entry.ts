@@ -1,4 +1,5 @@
 import { isIp } from '../../lib/ip.ts';
+import { BIND, BIND_MODES, isBindMode } from '../bind.ts';
 import type { Rules } from '../kind.ts';
 import { PRIVATE_ADDRESSES, wrongRanges } from '../private-addresses.ts';
 import type { ServiceEntry } from '../service-entry.ts';
@@ -55,6 +56,9 @@ export const serviceEntryRules: Rules<ServiceEntry> = ({ spec, metadata }, repor
     }
   }
   exportToOf(spec.exportTo, metadata.namespace, report, true);
+  const mode = metadata.annotations[BIND];
+  if (mode !== undefined && !isBindMode(mode))
+    report({ path: ['metadata', 'annotations', BIND], message: `"${mode}" is none of ${BIND_MODES.join(', ')}` });
   for (const range of wrongRanges(metadata))
     report({ path: ['metadata', 'annotations', PRIVATE_ADDRESSES], message: `"${range}" is neither an IP address nor a CIDR range` });
 };

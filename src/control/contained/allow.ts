@@ -1,13 +1,18 @@
 /** What may be called, written short: `--allow registry.example.com`, as the ServiceEntries that it stands for. */
 import { isIP, isIPv6 } from 'node:net';
+import { BIND } from '../../api/bind.ts';
+import { PRIVATE_ADDRESSES } from '../../api/private-addresses.ts';
 import { wildcardHostProblem } from '../../api/rules/checks.ts';
 import { SallyportError } from '../../lib/errors.ts';
+import { parseRange } from '../../lib/ip.ts';
 
 /** One host, and ports of it. */
 export interface Allowed {
   /** A name, `*.suffix`, or an address; in lower case. */
   readonly host: string;
   readonly ports: readonly AllowedPort[];
+  /** Ranges in which its name may lead to addresses that are not public: none where it says none. */
+  readonly within?: readonly string[];
   /** Why, for whoever reads the resources. */
   readonly why?: string;
 }
@@ -36,12 +41,15 @@ const SCHEMES: Readonly<Record<string, { readonly protocol: AllowedPort['protoco
 const NAME = /^(\*\.)?[^*]+$/;
 
 /**
- * Reads `[SCHEME://]HOST[:PORT]`. Without a port: 80 for HTTP and 443 for TLS. A port of its own carries any protocol, for a wildcard TLS alone, as there
+ * Reads `[SCHEME://]HOST[:PORT][=RANGE,…]`. Without a port: 80 for HTTP and 443 for TLS. A port of its own carries any protocol, for a wildcard TLS alone, as there
  * the name in the connection is all that tells.
  * @throws SallyportError `usage`
  */
-export function parseAllowed(text: string): Allowed {
-  const refuse = (why: string) => new SallyportError('usage', `--allow ${text}: ${why}; write HOST, HOST:PORT or tcp://HOST:PORT.`);
+export function parseAllowed(written: string): Allowed {
+  const refuse = (why: string) => new SallyportError('usage', `--allow ${written}: ${why}; write HOST, HOST:PORT or tcp://HOST:PORT.`);
+  const [text = '', ...ranges] = written.split(/[=,]/);
+  const wrong = ranges.find((range) => !parseRange(range));
+  if (wrong !== undefined) throw refuse(`${wrong} is neither an address nor a CIDR range`);
   const match = /^(?:([a-z]+):\/\/)?(?:\[([0-9a-f:.]+)\]|([^:/[\]]+))(?::(\d{1,5}))?\/?$/i.exec(text);
   if (!match) throw refuse('it names no host');
   const scheme = match[1] === undefined ? undefined : SCHEMES[match[1].toLowerCase()];
@@ -52,7 +60,8 @@ export function parseAllowed(text: string): Allowed {
   const given = match[4] === undefined ? scheme?.port : Number(match[4]);
   if (given !== undefined && (given < 1 || given > 65_535)) throw refuse('ports are from 1 to 65535');
   if (given === undefined && scheme) throw refuse('it needs a port');
-  return { host, ports: allowedPorts(host, given === undefined ? [80, 443] : [given], scheme?.protocol, refuse) };
+  const ports = allowedPorts(host, given === undefined ? [80, 443] : [given], scheme?.protocol, refuse);
+  return { host, ports, ...(ranges.length > 0 && { within: ranges }) };
 }
 
 /** @throws what `refuse` makes of what cannot be */
@@ -90,14 +99,16 @@ const PREFIX = '240.241';
 export function onePerHost(allowed: readonly Allowed[]): Allowed[] {
   const byHost = new Map<string, Allowed>();
   for (const one of allowed) {
-    byHost.set(one.host, { ...one, ports: merged([...(byHost.get(one.host)?.ports ?? []), ...one.ports]) });
+    const before = byHost.get(one.host);
+    const within = [...new Set([...(before?.within ?? []), ...(one.within ?? [])])];
+    byHost.set(one.host, { ...one, ports: merged([...(before?.ports ?? []), ...one.ports]), ...(within.length > 0 && { within }) });
   }
   return [...byHost.values()];
 }
 
-/** Kubernetes objects: a ServiceEntry for each host, and for TLS a VirtualService. */
-export function allowedResources(allowed: readonly Allowed[]): object[] {
-  return onePerHost(allowed).flatMap((one, i) => [serviceEntry(one, `${PREFIX}.${(i + 1) >> 8}.${(i + 1) & 255}`), ...routesOf(one)]);
+/** Kubernetes objects: a ServiceEntry for each host, and for TLS a VirtualService. `bind`: what becomes of calls that are not wholly the host's. */
+export function allowedResources(allowed: readonly Allowed[], bind: 'audit' | 'enforce' = 'enforce'): object[] {
+  return onePerHost(allowed).flatMap((one, i) => [serviceEntry(one, `${PREFIX}.${(i + 1) >> 8}.${(i + 1) & 255}`, bind), ...routesOf(one)]);
 }
 
 /** Each port once: with all requests if one of several says so, else with those that any of them allows. */
@@ -158,7 +169,15 @@ function resourceName(host: string): string {
   return `allow-${host.replace('*', '-any').replace(/::$/, '::0').replaceAll(':', '-')}`;
 }
 
-function serviceEntry({ host, ports, why }: Allowed, ownAddress: string): object {
+/** Names that say themselves where they lead (RFC 6761 §6.3). */
+const LOOPBACK_NAME = /^(?:.*\.)?localhost$/;
+const LOOPBACK = ['127.0.0.0/8', '::1'];
+
+function serviceEntry(
+  { host, ports, within = LOOPBACK_NAME.test(host) ? LOOPBACK : [], why }: Allowed,
+  ownAddress: string,
+  bind: string,
+): object {
   const isAddress = isIP(host) > 0;
   const isWildcard = host.startsWith('*');
   const needsAddress = !isAddress && (isWildcard || ports.some(({ protocol }) => protocol === 'TCP'));
@@ -169,7 +188,11 @@ function serviceEntry({ host, ports, why }: Allowed, ownAddress: string): object
     metadata: {
       name,
       namespace: 'default',
-      ...(why !== undefined && { annotations: { 'sallyport.dev/why': why } }),
+      annotations: {
+        [BIND]: bind,
+        ...(within.length > 0 && { [PRIVATE_ADDRESSES]: within.join(',') }),
+        ...(why !== undefined && { 'sallyport.dev/why': why }),
+      },
     },
     spec: {
       hosts: [isAddress ? `${name.replaceAll('.', '-')}.internal` : host],

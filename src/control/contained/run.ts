@@ -74,7 +74,8 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   const start = () => sandbox.run(words, { ...environment, ...insideEnvironment(PROXY) });
   const closing: (() => void)[] = [];
   try {
-    const policy = policyOf(options.allowed);
+    const letsAllThrough = mesh.allowAll === true || mesh.learn !== undefined;
+    const policy = policyOf(options.allowed, letsAllThrough ? 'audit' : 'enforce');
     refuseUnread(policy.findings);
     const calls = new Calls({ say, callerOf, allowing: allowOption, date: () => new Date().toISOString() });
     const relays = new RelayFlows(proxyName(identity), Date.now);
@@ -125,8 +126,8 @@ function routerAddressOf(pid: number): string {
   return `127.${64 + Math.floor(network / 254)}.${1 + (network % 254)}.1`;
 }
 
-function policyOf(allowed: readonly Allowed[]): Snapshot {
-  const documents = allowedResources(allowed).map((document) => JSON.stringify(document));
+function policyOf(allowed: readonly Allowed[], bind: 'audit' | 'enforce'): Snapshot {
+  const documents = allowedResources(allowed, bind).map((document) => JSON.stringify(document));
   return snapshotFromText(documents.join('\n---\n'), { file: '--allow' });
 }
 

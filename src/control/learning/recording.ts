@@ -2,8 +2,10 @@
  * What a sidecar has to do so that `up --learn` sees all its calls: every one is allowed and logged, and also where nothing is declared HTTP is read
  * for its host and TLS for its server name.
  */
+
 import { clone, create, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
+import { BIND_DEFAULT } from '../../api/bind.ts';
 import type { Kind, MeshConfig, ResourceOf } from '../../api/index.ts';
 import { Replaced } from '../../config/replaced.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
@@ -123,10 +125,17 @@ function unpacked<Desc extends DescMessage>(filter: Filter | undefined, name: st
   return filter?.name === name && filter.configType.case === 'typedConfig' ? anyUnpack(filter.configType.value, schema) : undefined;
 }
 
-/** The settings, with what nothing declares allowed. */
+/** The settings, with what nothing declares allowed, and what their default would bind only told of. */
 export function allowingConfig(config: MeshConfig): MeshConfig {
-  const { outboundTrafficPolicy: policy } = config;
-  return policy.mode === 'ALLOW_ANY' ? config : { ...config, outboundTrafficPolicy: { ...policy, mode: 'ALLOW_ANY' } };
+  const { outboundTrafficPolicy: policy, defaultConfig } = config;
+  const bind = defaultConfig.proxyMetadata[BIND_DEFAULT];
+  const isBound = bind !== undefined && bind !== 'off';
+  if (policy.mode === 'ALLOW_ANY' && !isBound) return config;
+  return {
+    ...config,
+    outboundTrafficPolicy: { ...policy, mode: 'ALLOW_ANY' },
+    defaultConfig: { ...defaultConfig, proxyMetadata: { ...defaultConfig.proxyMetadata, ...(isBound && { [BIND_DEFAULT]: 'audit' }) } },
+  };
 }
 
 /** The resources, with what nothing declares allowed also where a Sidecar would refuse it. */

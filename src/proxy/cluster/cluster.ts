@@ -2,6 +2,7 @@
 
 import type { Cluster as ClusterConfig } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { bindingOf } from '../../xds/match/binding.ts';
 import { reachOf } from '../../xds/match/reach.ts';
 import { zeroClusterStats } from '../stats/cluster.ts';
 import type { MaterialStore } from '../tls/material.ts';
@@ -126,12 +127,12 @@ function discover(
   const balancer = new Balancer(settings.policy, settings.byLocality, env.random, settings.panicPercent);
   switch (settings.discovery) {
     case 'original-dst':
-      return originalDestination(settings, env);
+      return originalDestination(settings, { reach: forward.reach, binding: bindingOf(config.metadata) }, env);
     case 'dynamic-forward-proxy':
       return dynamicForwardProxy({ ...forward, family: settings.lookupFamily, hostTtlMs: DYNAMIC_HOST_TTL_MS }, env);
     case 'strict-dns':
     case 'logical-dns':
-      return resolvedHosts(readEndpoints(config.loadAssignment, config.name), settings, balancer, env);
+      return resolvedHosts(readEndpoints(config.loadAssignment, config.name), settings, balancer, env, forward.reach);
     case 'static':
     case 'eds': {
       const entries = readEndpoints(settings.discovery === 'eds' ? assignment : config.loadAssignment, config.name);

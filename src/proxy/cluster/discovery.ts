@@ -1,12 +1,14 @@
 /** Where a cluster's hosts come from. */
 import { isAnyAddress, parseIp } from '../../lib/ip.ts';
 import { addressText } from '../../lib/socket-address.ts';
+import { type Binding, dialsByName, nameDialled } from '../../xds/match/binding.ts';
 import { addressRefusal, portRefusal, type Reach } from '../../xds/match/reach.ts';
 import type { DnsResolver } from '../dns/resolver.ts';
 import type { Address, ChoiceContext, UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { Balancer } from './balancer.ts';
 import type { EndpointEntry } from './endpoints.ts';
 import { Host, HostTable } from './host.ts';
+import { RecentAnswers } from './recent-answers.ts';
 import type { ClusterSettings } from './settings.ts';
 
 export type Choice = UpstreamHost | UpstreamFailure | undefined;
@@ -100,16 +102,28 @@ class OnDemandHosts {
 
 /**
  * ORIGINAL_DST: the address that the client dialled. Connections without one have no host, nor have those to 0.0.0.0 or ::, which stand for a name
- * without an address; the system would take them for this machine.
+ * without an address; the system would take them for this machine. Of what is bound to a name the address has to be one of the name's.
  */
-export function originalDestination(settings: ClusterSettings, env: Environment): Discovery {
+export function originalDestination(
+  settings: ClusterSettings,
+  { reach, binding }: { readonly reach: Reach | undefined; readonly binding: Binding | undefined },
+  env: Environment,
+): Discovery {
   const made = new OnDemandHosts(settings.cleanupMs, env.now);
+  const answers = dialsByName(binding) ? new RecentAnswers(env) : undefined;
   return {
-    choose({ downstream }) {
+    choose({ downstream, target }, later) {
       if (!downstream?.localAddressRestored) return NO_HOST;
       const { ip, port } = downstream.localAddress;
       if (isAnyAddress(ip)) return NO_HOST;
-      return made.at({ ip, port: settings.portOverride ?? port }, '');
+      const refusal = reach && addressRefusal(reach, parseIp(ip)!);
+      if (refusal !== undefined) return { kind: 'dns', reason: refusal };
+      const host = () => made.at({ ip, port: settings.portOverride ?? port }, '');
+      if (!answers) return host();
+      const name = nameDialled(binding!, [target?.ip, downstream.serverName, downstream.asked]);
+      if (name === undefined) return { kind: 'dns', reason: `nothing says which of ${binding!.hosts.join(', ')} ${ip} is` };
+      void answers.leadTo(name, ip).then((leads) => later(leads ? host() : { kind: 'dns', reason: `${ip} is no address of ${name}` }));
+      return undefined;
     },
     get hosts() {
       return made.hosts;

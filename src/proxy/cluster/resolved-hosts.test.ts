@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { parseRange } from '../../lib/ip.ts';
+import type { Reach } from '../../xds/match/reach.ts';
 import type { DnsResolver, Resolution } from '../dns/resolver.ts';
 import type { UpstreamFailure, UpstreamHost } from '../types.ts';
 import { Balancer } from './balancer.ts';
@@ -38,7 +40,13 @@ class Questions implements DnsResolver {
   close(): void {}
 }
 
-function hosts(t: TestContext, questions: Questions, kind: 'strict-dns' | 'logical-dns' = 'strict-dns', names = ['a.example']): Discovery {
+function hosts(
+  t: TestContext,
+  questions: Questions,
+  kind: 'strict-dns' | 'logical-dns' = 'strict-dns',
+  names = ['a.example'],
+  reach?: Reach,
+): Discovery {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const settings = {
     discovery: kind,
@@ -53,6 +61,7 @@ function hosts(t: TestContext, questions: Questions, kind: 'strict-dns' | 'logic
     settings,
     balancer,
     { resolver: questions, now: () => 0 },
+    reach,
   );
   t.after(() => found.close());
   return found;
@@ -168,4 +177,18 @@ test('a cluster that goes lets those who wait go on, and asks nothing more', asy
   await questions.answer('10.0.0.1');
   t.mock.timers.tick(10 * TTL_MS);
   assert.deepEqual(questions.asked, ['a.example']);
+});
+
+test('where only public addresses are reached, a name leads to those of its answer, and an answer without any is the reason of the failure', async (t) => {
+  const questions = new Questions();
+  const found = hosts(t, questions, 'strict-dns', ['a.example'], { ports: [80], ranges: [parseRange('10.1.0.0/16')!] });
+  let choice: UpstreamHost | UpstreamFailure | undefined;
+  found.choose(CONTEXT, (chosen) => (choice = chosen));
+  await questions.answer('169.254.169.254', '198.51.100.7', '127.0.0.1', '10.1.0.1');
+  assert.deepEqual([...found.hosts].map(text), ['198.51.100.7:80', '10.1.0.1:80']);
+  assert.ok(choice && 'text' in choice);
+  found.choose(CONTEXT, noWait);
+  t.mock.timers.tick(TTL_MS + 10);
+  await questions.answer('::ffff:127.0.0.1', '64:ff9b::a9fe:a9fe');
+  assert.deepEqual(found.choose(CONTEXT, noWait), { kind: 'dns', reason: '127.0.0.1 is a loopback address' });
 });

@@ -2,6 +2,9 @@
  * Hosts that DNS gives. STRICT_DNS: every address of every name; LOGICAL_DNS: the first address of its name. Names are looked up when the first request
  * comes, which waits for the answer, and again for as long as somebody uses them: docs/decisions/dns.md says why.
  */
+import { parseIp } from '../../lib/ip.ts';
+import { addressRefusal, type Reach } from '../../xds/match/reach.ts';
+import type { UpstreamFailure, UpstreamHost } from '../types.ts';
 import type { Balancer } from './balancer.ts';
 import { type Discovery, type Environment, NO_HOST } from './discovery.ts';
 import { type EndpointEntry, isName } from './endpoints.ts';
@@ -33,6 +36,7 @@ export function resolvedHosts(
   settings: ClusterSettings,
   balancer: Balancer,
   env: Environment,
+  reach: Reach | undefined,
 ): Discovery {
   const table = new HostTable();
   const watches = new Map<string, Watch>();
@@ -44,12 +48,28 @@ export function resolvedHosts(
   function rebuild(): void {
     const next = entries.flatMap((entry): HostEntry[] => {
       if (!isName(entry.address)) return [entry];
-      const ips = watches.get(entry.address.ip)?.ips ?? [];
+      const ips = (watches.get(entry.address.ip)?.ips ?? []).filter((ip) => refusalOf(ip) === undefined);
       const used = settings.discovery === 'logical-dns' ? ips.slice(0, 1) : ips;
       return used.map((ip) => ({ ...entry, address: { ip, port: entry.address.port }, hostname: entry.hostname || entry.address.ip }));
     });
     table.update(next);
     balancer.update(table);
+  }
+
+  /** Why the address is not to be connected to, though the name leads there. */
+  function refusalOf(ip: string): string | undefined {
+    return reach && addressRefusal(reach, parseIp(ip)!);
+  }
+
+  /** Of a cluster whose names lead nowhere but to addresses that are refused, that is the reason. */
+  function chosen(hash: bigint | undefined): UpstreamHost | UpstreamFailure {
+    const host = balancer.choose(hash);
+    if (host) return host;
+    for (const ip of [...watches.values()].flatMap(({ ips }) => ips)) {
+      const reason = refusalOf(ip);
+      if (reason !== undefined) return { kind: 'dns', reason };
+    }
+    return NO_HOST;
   }
 
   function ready(): boolean {
@@ -104,8 +124,8 @@ export function resolvedHosts(
   return {
     choose({ hash }, later) {
       uses++;
-      if (ready()) return balancer.choose(hash) ?? NO_HOST;
-      waiting.push(() => later(balancer.choose(hash) ?? NO_HOST));
+      if (ready()) return chosen(hash);
+      waiting.push(() => later(chosen(hash)));
       for (const watch of watches.values()) {
         if (watch.state.kind !== 'idle') continue;
         watch.state = { kind: 'asking' };

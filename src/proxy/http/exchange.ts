@@ -1,6 +1,7 @@
 /** One request and its response: passes through the filters, may be answered by the proxy itself, and leaves one record. */
 
 import { splitAuthority } from '../../http/authority.ts';
+import { judgeBinding } from '../../http/binding.ts';
 import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
 import type { FilterStream, RouterSettings } from '../../http/filters/filter.ts';
 import type { Head } from '../../http/head.ts';
@@ -180,10 +181,12 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     const { core, record } = this;
     const choice = action.choose(this.head);
     const cluster = choice && core.deps.clusters.get(choice.cluster);
-    if (!choice || !cluster) {
-      this.reply(noCluster(action));
+    const unbound = cluster && judgeBinding(this.route, cluster.config.metadata, this.downstream, this.head.authority);
+    if (!choice || !cluster || unbound?.reply) {
+      this.reply(unbound?.reply ?? noCluster(action));
       return;
     }
+    if (unbound) record.connectionTerminationDetails = unbound.audit;
     record.upstreamCluster = cluster.name;
     record.clusterMetadata = cluster.config.metadata?.filterMetadata;
     core.deps.sink.begin?.(record);

@@ -11,6 +11,7 @@ import { RBACSchema } from '../../xds/gen/envoy/extensions/filters/network/rbac/
 import { FilterConfigSchema as SniForwardProxySchema } from '../../xds/gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js';
 import { type TcpProxy, TcpProxySchema } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { DownstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { bindingOf } from '../../xds/match/binding.ts';
 import { durationMs } from '../../xds/match/duration.ts';
 import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
 import type { TcpProxyOverrides } from '../tcp/settings.ts';
@@ -118,7 +119,12 @@ function compileFilters(
       case TCP_PROXY: {
         if (!terminal) unsupported(place, 'a terminal filter must be the last of its chain');
         const config = unpack(any, TcpProxySchema, place);
-        return { kind: 'tcp', handler: filters.tcp(config, { sniCluster, sniForwardPort }, context), maxConnections, guard };
+        return {
+          kind: 'tcp',
+          handler: filters.tcp(config, { sniCluster, sniForwardPort, binding: bindingOf(chain.metadata) }, context),
+          maxConnections,
+          guard,
+        };
       }
       case RBAC:
         guards.push({ rbac: compileNetworkRbac(unpack(any, RBACSchema, place), place) });

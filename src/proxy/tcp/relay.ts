@@ -1,8 +1,10 @@
 /** One connection of the TCP proxy, from the choice of a cluster to its access record. */
 
 import type { Socket } from 'node:net';
+import { auditDetails, BINDING_FLAG, boundDisagreement } from '../../http/binding.ts';
 import { xxHash64 } from '../../http/routes/xxhash.ts';
 import { codeOf } from '../../lib/errors.ts';
+import { bindingOf, disagreementDetails } from '../../xds/match/binding.ts';
 import { failureFlag, isConnectFailure } from '../failure.ts';
 import { openTransport } from '../net/open.ts';
 import type { Transport } from '../net/transport.ts';
@@ -37,6 +39,9 @@ export class Relay {
   start(): void {
     const { overrides, idleTimeoutMs, maxDurationMs } = this.#settings;
     const { downstream } = this.#record;
+    const name = this.#settings.cluster(downstream);
+    const cluster = this.#deps.clusters.get(name);
+    if (cluster && this.#disagrees(cluster)) return;
     this.#downstream = openTransport(downstream.socket, this.#down, {
       ended: () => this.#upstream?.end(),
       drained: () => this.#up.drained(),
@@ -49,8 +54,6 @@ export class Relay {
         this.cut();
       }, maxDurationMs).unref();
     }
-    const name = this.#settings.cluster(downstream);
-    const cluster = this.#deps.clusters.get(name);
     if (!cluster) {
       this.#refuse({ kind: 'no-cluster' });
       return;
@@ -66,6 +69,23 @@ export class Relay {
     const hash = this.#settings.hashSource ? xxHash64(downstream.remoteAddress.ip) : undefined;
     const choice = cluster.choose({ downstream, target, hash }, (later) => this.#onChoice(cluster, later));
     if (choice) this.#onChoice(cluster, choice);
+  }
+
+  /** Refuses where what the client says of its destination does not agree; or only has the record say so. */
+  #disagrees(cluster: Cluster): boolean {
+    const { downstream } = this.#record;
+    const binding = this.#settings.overrides.binding ?? bindingOf(cluster.config.metadata);
+    const found = binding && boundDisagreement(binding, downstream, undefined);
+    if (!found) return false;
+    if (binding.mode === 'audit') {
+      this.#record.connectionTerminationDetails = auditDetails(found);
+      return false;
+    }
+    downstream.socket.on('error', () => undefined);
+    if (startsTls(this.#head)) downstream.socket.write(ACCESS_DENIED);
+    downstream.socket.destroySoon();
+    this.refused({ details: disagreementDetails(found), flag: BINDING_FLAG });
+    return true;
   }
 
   /** In place of `start`: only logs. */
@@ -198,4 +218,12 @@ export class Relay {
     record.bytesSent = this.#up.bytes;
     this.#deps.sink.record(record);
   }
+}
+
+/** A fatal alert `access_denied` (RFC 8446 §6), for clients that have begun a handshake. */
+const ACCESS_DENIED = Buffer.from([0x15, 3, 3, 0, 2, 2, 49]);
+const HANDSHAKE = 0x16;
+
+function startsTls(head: Buffer | undefined): boolean {
+  return head !== undefined && head[0] === HANDSHAKE;
 }

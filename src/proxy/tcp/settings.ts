@@ -1,6 +1,7 @@
 /** What a TCP proxy's configuration asks for, and what it needs of the data plane. */
 import type { TcpProxy as TcpProxyConfig } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import type { HashPolicy } from '../../xds/gen/envoy/type/v3/hash_policy_pb.js';
+import type { Binding } from '../../xds/match/binding.ts';
 import { durationMs } from '../../xds/match/duration.ts';
 import { unsupported } from '../../xds/unpack.ts';
 import type { ClusterManager, Downstream, RecordSink } from '../types.ts';
@@ -21,6 +22,8 @@ export interface TcpProxyOverrides {
   readonly sniCluster: boolean;
   /** `sni_dynamic_forward_proxy`: the server name is resolved, with this port. */
   readonly sniForwardPort: number | undefined;
+  /** What the filter chain is bound to; undefined: what its cluster is. */
+  readonly binding: Binding | undefined;
 }
 
 export interface TcpSettings {

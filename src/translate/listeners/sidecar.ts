@@ -5,6 +5,7 @@ import { type Key, Memo, NO_INPUTS } from '../../lib/memo.ts';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { FilterChain } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { bindingOf } from '../../xds/match/binding.ts';
 import { listenerAccessLogs } from '../access-log.ts';
 import { isIpv6 } from '../addresses.ts';
 import type { TranslateContext } from '../context.ts';
@@ -70,8 +71,8 @@ function buildOutbound(context: TranslateContext, name: string, listener: Outbou
     else chains.push(filterChain(each));
   }
   const sniffsHttp = own.some((each) => each.applicationProtocols.length > 0);
-  // Only where a chain asks for SNI: the inspector waits for five bytes, and a client may send fewer.
-  const sniffsTls = own.some((each) => each.serverNames.length > 0);
+  // Only where a chain asks for SNI, or is bound to it: the inspector waits for five bytes, and a client may send fewer.
+  const sniffsTls = own.some(({ serverNames, metadata }) => serverNames.length > 0 || bindingOf(metadata)?.needsServerName);
   const { protocolDetectionTimeout } = context.mesh.config;
   const message = create(ListenerSchema, {
     name,

@@ -7,6 +7,7 @@ import { Memo } from '../../lib/memo.ts';
 import type { Service, ServicePort } from '../../registry/model.ts';
 import { isTls } from '../../registry/protocol.ts';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { type BindingJson, bindingFor, bindingOfAll } from '../binding.ts';
 import type { TranslateContext } from '../context.ts';
 import { tcpProxy } from '../filters.ts';
 import { MESH_GATEWAY, outboundClusterName } from '../names.ts';
@@ -42,6 +43,7 @@ export function outboundTcpChains(context: TranslateContext, listen: TcpListen):
     inputs.push(virtualService);
     for (const { match, route } of [...tls, ...tcp]) {
       for (const each of match) concerned.push(concerns(context, each, port.number));
+      for (const each of match) if ('sniHosts' in each) inputs.push(...each.sniHosts.map((host) => scope.serviceFor(host)));
       for (const { destination } of route) {
         const target = scope.serviceFor(destination.host);
         inputs.push(target, target && scope.destinationRuleFor(target.hostname));
@@ -73,7 +75,7 @@ function tlsChains(context: TranslateContext, listen: TcpListen): Chain[] {
             serverNames: match.sniHosts,
             destinationCidrs: cidrs,
             filters: destinationFilters(context, rule.route, listen.port, virtualService, true),
-            metadata: originMetadata(virtualService),
+            metadata: originMetadata(virtualService, virtualService, bindingForNames(context, match.sniHosts, listen)),
           }),
         );
       }
@@ -97,7 +99,7 @@ function tcpChains(context: TranslateContext, listen: TcpListen): Chain[] {
         chain({
           destinationCidrs: anywhere ? listen.cidrs : subnets,
           filters: destinationFilters(context, rule.route, listen.port, virtualService, false),
-          metadata: originMetadata(virtualService),
+          metadata: originMetadata(virtualService, virtualService, bindingFor(listen.service, context.mesh.config, listen.port)),
         }),
       );
       // What takes every address of the service leaves nothing for rules behind it.
@@ -132,8 +134,18 @@ function serviceChain(context: TranslateContext, { service, port, cidrs }: TcpLi
     destinationCidrs: cidrs,
     // Not by the cluster's resolution, which may be an older object's: this one's chain need not ask for a name of that service.
     filters: [...dynamicDnsFilters(context, service, number), proxy],
-    metadata: originMetadata(service.resource),
+    metadata: originMetadata(service.resource, service.resource, bindingFor(service, context.mesh.config, port)),
   });
+}
+
+/** A rule may be for the names of several hosts, each of which may be bound. */
+function bindingForNames(
+  { scope, mesh }: TranslateContext,
+  names: readonly string[],
+  { service, port }: TcpListen,
+): BindingJson | undefined {
+  const services = new Set(names.map((name) => scope.serviceFor(name) ?? service));
+  return bindingOfAll([...services], mesh.config, port);
 }
 
 /**

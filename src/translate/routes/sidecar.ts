@@ -1,6 +1,6 @@
 /** The routes of a sidecar's outbound side: one configuration for each port on which something speaks HTTP. */
 import { create } from '@bufbuild/protobuf';
-import type { ResourceOf } from '../../api/index.ts';
+import type { MeshConfig, ResourceOf } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
 import { Arrangement } from '../../lib/arrangement.ts';
 import { HostIndex } from '../../lib/host-index.ts';
@@ -14,6 +14,7 @@ import { isHttp } from '../../registry/protocol.ts';
 import { type VirtualHost, VirtualHostSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { allocatedAddresses, isIpv6 } from '../addresses.ts';
+import { type BindingJson, bindingFor } from '../binding.ts';
 import type { TranslateContext } from '../context.ts';
 import type { WantedRoutes } from '../listeners/outbound.ts';
 import { metadataOf } from '../metadata.ts';
@@ -82,7 +83,7 @@ function virtualHosts(context: TranslateContext, port: number, egress: EgressSco
   const services = kept.ofPort.get([egress.services, port], NO_INPUTS, () => portServices(egress.services, port));
   const hostnames = kept.hostnames.get([scope.services], NO_INPUTS, () => new Set(scope.services.map(({ hostname }) => hostname)));
   const ipv6 = proxy.addresses.some(isIpv6);
-  const side: Side = { port, services, hostnames, client: proxy.namespace, ipv6 };
+  const side: Side = { port, services, hostnames, client: proxy.namespace, ipv6, config: mesh.config };
   const keys = [mesh.config, scope.services, mesh.snapshot.list('DestinationRule'), services, port, proxy.namespace, ipv6] as const;
   // For each service the VirtualService whose host fits it best: several wildcards may cover a name.
   const owners = once(() => {
@@ -124,6 +125,7 @@ interface Side {
   readonly client: string;
   /** Whether the client has an IPv6 address. */
   readonly ipv6: boolean;
+  readonly config: MeshConfig;
 }
 
 /** A VirtualService with routes for a port. */
@@ -214,7 +216,8 @@ const NO_CLAIMS: Claims = { services: [], claims: [] };
 function serviceClaim(side: Side, service: Service, routes: LazyRoutes, rules: readonly Resource[]): Claim {
   const { domains, alternatives } = serviceDomains(service, side.client, allocatedAddresses(service, side.ipv6));
   const free = domains.filter((domain) => !(alternatives.has(domain) && side.hostnames.has(domain)));
-  return claimOf(side, service.hostname, free, routes, [...rules, service.resource], [routes, service]);
+  const bind = bindingFor(service, side.config);
+  return claimOf(side, service.hostname, free, routes, [...rules, service.resource], [routes, service], bind);
 }
 
 function claimOf(
@@ -224,11 +227,15 @@ function claimOf(
   routes: LazyRoutes,
   origins: readonly Resource[],
   keys: [object, Key],
+  bind?: BindingJson,
 ): Claim {
   const name = `${asDomain(host)}:${port}`;
   return new Claim(name, domains, (granted) =>
-    kept.hosts.get(keys, [name, ...origins, ...granted], () =>
-      virtualHostOf({ name, domains: [...granted], includeRequestAttemptCount: true, metadata: metadataOf({ origins }) }, routes.read),
+    kept.hosts.get(keys, [name, bind, ...origins, ...granted], () =>
+      virtualHostOf(
+        { name, domains: [...granted], includeRequestAttemptCount: true, metadata: metadataOf({ origins, bind }) },
+        routes.read,
+      ),
     ),
   );
 }

@@ -106,6 +106,18 @@ test('the account of a run, as JSON', { skip: skip || needs('curl') }, async (t)
   );
 });
 
+test('a call that names two destinations is refused, and told of with the two', { skip: skip || needs('curl') }, async (t) => {
+  const { declaredPort } = await witnesses(t);
+  const call = "curl -sS -D - --noproxy '*' -H 'Host: declared.example:81' http://declared.example/";
+  const { stdout, stderr } = await runSandboxed(t, USER, ['sh', '-c', call], { declared: declaredPort });
+  assert.match(stdout, /^HTTP\/1\.1 403 Forbidden\r\n[\s\S]*x-sallyport-refused: binding\r\n/, stderr);
+  assert.match(stdout, /sallyport: refused: port 81 of the Host and port 80 that was dialled disagree/);
+  assert.match(
+    stderr,
+    /refused declared\.example:80 \(curl, pid \d+\): binding_refused\{port_81_of_the_Host_and_port_80_that_was_dialled_disagree\}/,
+  );
+});
+
 test('a policy that does not read completely, or a program that is not there, starts nothing', { skip }, async (t) => {
   for (const [options, words, why] of [
     [['--policy', '/nowhere'], ['echo', 'ran'], /no file \/nowhere/],

@@ -137,7 +137,7 @@ export function accessLog(path: string): JsonValue {
 }
 
 /** The lines of an access log, once there are so many. */
-export async function logged({ plane }: Plane, path: string, count: number): Promise<Record<string, unknown>[]> {
+export async function logged({ plane }: Pick<Plane, 'plane'>, path: string, count: number): Promise<Record<string, unknown>[]> {
   for (;;) {
     await plane.reopenLogs();
     const lines = readFileSync(path, 'utf8')
