@@ -1,9 +1,9 @@
 /** `sallyport allow`: the resources that a short list of hosts stands for. */
 import { Command } from 'commander';
-import { type Allowed, allowedResources, parseAllowed } from '../control/contained/allow.ts';
-import { resourcesThroughGateway } from '../control/contained/allow-through-gateway.ts';
 import { readPolicies } from '../control/contained/policy.ts';
 import { SallyportError } from '../lib/errors.ts';
+import { type Allowed, allowedResources, parseAllowed } from '../policy/allow.ts';
+import { resourcesThroughGateway } from '../policy/allow-through-gateway.ts';
 import { repeatable } from './options.ts';
 import { printData, printError } from './print.ts';
 
@@ -22,7 +22,7 @@ export function allowCommand(): Command {
     .option('--policy <file>', 'a list of hosts (repeatable); its JSON Schema: sallyport schema AllowList', repeatable, [])
     .option('--gateway', 'the whole set that leads the calls through the egress gateway', false)
     .action(async (hosts: readonly Allowed[] = [], { policy, gateway }: AllowOptions) => {
-      const { allowed, ended } = readPolicies(policy, today());
+      const { allowed, ended } = readPolicies(policy, Date.now());
       printError(ended.map((line) => `sallyport: ${line}\n`).join(''));
       const all = [...hosts, ...allowed];
       if (all.length === 0) throw new SallyportError('usage', 'name a host or a --policy, e.g. sallyport allow registry.example.com');
@@ -34,9 +34,4 @@ export function allowCommand(): Command {
 
 export function collect(text: string, all: readonly Allowed[] = []): Allowed[] {
   return [...all, parseAllowed(text)];
-}
-
-/** In UTC. */
-export function today(): string {
-  return new Date().toISOString().slice(0, 10);
 }

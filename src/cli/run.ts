@@ -3,7 +3,7 @@
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeFileSync } from 'node:fs';
 import { getCompileCacheDir } from 'node:module';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { Allowed } from '../control/contained/allow.ts';
+import type { Allowed } from '../policy/allow.ts';
 import { readPolicies } from '../control/contained/policy.ts';
 import type { Account, ReportFormat } from '../control/contained/report.ts';
 import type { FlowHub } from '../flows/hub.ts';
@@ -11,7 +11,7 @@ import { messageOf, SallyportError } from '../lib/errors.ts';
 import { irregularity } from '../lib/regular-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { reachProxy, runCommand as runWithProxy } from '../sandbox/command.ts';
-import { collect, today } from './allow.ts';
+import { collect } from './allow.ts';
 import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
 import { choiceOption, portOption, repeatable, socketOption } from './options.ts';
@@ -77,7 +77,7 @@ export function runCommand(words: readonly string[]): Command {
 }
 
 async function contained(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
-  const { allowed, ended } = readPolicies(options.policy, today());
+  const { allowed, ended } = readPolicies(options.policy, Date.now());
   for (const line of ended) say(line);
   if (options.report !== undefined) checkWritable('--report', options.report);
   if (options.learnPolicy !== undefined) checkWritable('--learn-policy', options.learnPolicy);

@@ -1,5 +1,6 @@
 /** The Gateways of Istio's API that those of the Kubernetes Gateway API stand for: one for each listener, as Istio's controller has it. */
 
+import { derive, type Locate } from '../api/derived.ts';
 import {
   DEFAULT_CLASS,
   GATEWAY_NAME_LABEL,
@@ -9,7 +10,6 @@ import {
 } from '../api/gateway-api/common.ts';
 import type { KubernetesListener, ResourceOf } from '../api/index.ts';
 import type { PathStep } from '../api/resource.ts';
-import { derive, type Locate } from './derived.ts';
 import { serviceOfHost } from './hosts.ts';
 import { reportStraySets, setsOf, withSets } from './listener-sets.ts';
 import { kindsOf, type Standing, serverOf } from './listeners.ts';

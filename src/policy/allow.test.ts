@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { meshConfigOf } from '../../../test/support/mesh.ts';
-import { snapshotFromText } from '../../config/memory.ts';
-import { explain } from '../../prove/explain.ts';
-import { simulateFiles } from '../../prove/simulated.ts';
-import { parseTarget } from '../../simulate/call.ts';
+import { meshConfigOf } from '../../test/support/mesh.ts';
+import { snapshotFromText } from '../config/memory.ts';
+import { explain } from '../prove/explain.ts';
+import { simulateFiles } from '../prove/simulated.ts';
+import { parseTarget } from '../simulate/call.ts';
 import { allowedResources, parseAllowed } from './allow.ts';
 
 const short = (text: string) => {
