@@ -33,6 +33,8 @@ export const egressPolicy = object({
     /** Which port TLS goes to. */
     port: withDefault(port(), 443),
   }),
+  /** A moment (RFC 3339) before which it allows nothing. */
+  starts: string({ maxLength: 64 }),
   /** A moment (RFC 3339), or a day, in UTC, which is the last one. */
   expires: string({ maxLength: 64 }),
   reason: string({ maxLength: 1000 }),

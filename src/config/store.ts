@@ -91,15 +91,15 @@ export class Store {
       },
       before?.derived,
     );
-    const policies = deriveFromPolicies(listIn(written, 'EgressPolicy'), this.#now(), before?.policies);
+    const now = this.#now();
+    const policies = deriveFromPolicies(listIn(written, 'EgressPolicy'), now, before?.policies);
     const made = [...policies.resources, ...derived.resources];
     const snapshot = new TableSnapshot(
       (before?.snapshot.version ?? 0) + 1,
       keepList(before?.snapshot.all(), [...resources(present), ...made]),
       withDerived(written, made, before?.snapshot.tables),
       keepContent(before?.snapshot.findings, [...findings, ...policies.findings, ...derived.findings]),
-      this.#complete,
-      policies.until,
+      { complete: this.#complete, asOf: now, until: policies.until },
     );
     this.#built = { snapshot, written, derived, policies };
     return snapshot;
@@ -191,6 +191,7 @@ class TableSnapshot implements Snapshot {
   readonly version: number;
   readonly findings: readonly Finding[];
   readonly complete: boolean;
+  readonly asOf: number;
   readonly until: number;
   readonly tables: Tables;
   readonly #every: readonly ResourceOf<Kind>[];
@@ -200,14 +201,14 @@ class TableSnapshot implements Snapshot {
     every: readonly ResourceOf<Kind>[],
     tables: Tables,
     findings: readonly Finding[],
-    complete: boolean,
-    until: number,
+    { complete, asOf, until }: Pick<TableSnapshot, 'complete' | 'asOf' | 'until'>,
   ) {
     this.version = version;
     this.#every = every;
     this.tables = tables;
     this.findings = findings;
     this.complete = complete;
+    this.asOf = asOf;
     this.until = until;
   }
 

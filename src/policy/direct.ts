@@ -4,22 +4,12 @@ import { isIp } from '../lib/ip.ts';
 import type { HostPlan, Made, PortPlan } from './plan.ts';
 import { byCaller, isRestricted, type MadeRoute, narrowed, REFUSED, refusal, whyRefused } from './routes.ts';
 
-/** Where calls that a rule allows lead to, from the sidecar: by default to the host itself. */
-export interface Ways {
-  /** `gateways` of the VirtualService, and of each match of a sidecar. */
-  readonly gateways?: readonly string[];
-  readonly onMesh?: object;
-  /** The destination of a port; undefined: the host. */
-  readonly destinationOf: (port: PortPlan) => object | undefined;
-  /** Rules of the gateway. */
-  readonly http: readonly MadeRoute[];
-  readonly tcp: readonly object[];
-}
+/** Where calls to a port that a rule allows lead to, from the sidecar; undefined: to the host itself. */
+export type DestinationOf = (port: PortPlan) => object | undefined;
 
-const DIRECT: Ways = { destinationOf: () => undefined, http: [], tcp: [] };
-
-export function directObjects(plan: HostPlan, ways: Ways = DIRECT): Made[] {
-  return [serviceEntry(plan), ...virtualService(plan, ways), ...destinationRule(plan)];
+/** @param destinationOf by default all lead to the host */
+export function directObjects(plan: HostPlan, destinationOf: DestinationOf = () => undefined): Made[] {
+  return [serviceEntry(plan), ...virtualService(plan, destinationOf), ...destinationRule(plan)];
 }
 
 /** The host by which the resources have it: an address gets a name. */
@@ -54,14 +44,13 @@ function serviceEntry(plan: HostPlan): Made {
   return { kind: 'ServiceEntry', name: plan.name, namespace: plan.namespace, spec, annotations };
 }
 
-function virtualService(plan: HostPlan, ways: Ways): Made[] {
-  const http = [...httpRules(plan, ways), ...ways.http];
-  const tls = plan.ports.filter(({ protocol }) => protocol === 'TLS').flatMap((port) => tlsRules(plan, port, ways));
-  const tcp = [...plan.ports.filter(({ protocol }) => protocol === 'TCP').flatMap((port) => tcpRules(plan, port, ways)), ...ways.tcp];
+function virtualService(plan: HostPlan, destinationOf: DestinationOf): Made[] {
+  const http = httpRules(plan, destinationOf);
+  const tls = plan.ports.filter(({ protocol }) => protocol === 'TLS').flatMap((port) => tlsRules(plan, port, destinationOf));
+  const tcp = plan.ports.filter(({ protocol }) => protocol === 'TCP').flatMap((port) => tcpRules(plan, port, destinationOf));
   if (http.length + tls.length + tcp.length === 0) return [];
   const spec = {
     hosts: [declaredName(plan)],
-    ...(ways.gateways && { gateways: ways.gateways }),
     ...(http.length > 0 && { http: http.map(({ rule }) => rule) }),
     ...(tls.length > 0 && { tls }),
     ...(tcp.length > 0 && { tcp }),
@@ -71,12 +60,12 @@ function virtualService(plan: HostPlan, ways: Ways): Made[] {
 }
 
 /** For all ports or none: a port that no rule matches would be refused without a word. */
-function httpRules(plan: HostPlan, ways: Ways): MadeRoute[] {
+function httpRules(plan: HostPlan, destinationOf: DestinationOf): MadeRoute[] {
   const plain = plan.ports.filter(({ protocol }) => protocol === 'HTTP');
-  if (plain.every((port) => !isRestricted(port, plan) && ways.destinationOf(port) === undefined)) return [];
+  if (plain.every((port) => !isRestricted(port, plan) && destinationOf(port) === undefined)) return [];
   return plain.flatMap((port) => {
-    const onPort = { ...ways.onMesh, port: port.port };
-    const route = to(plan, port, ways);
+    const onPort = { port: port.port };
+    const route = to(plan, port, destinationOf);
     if (!isRestricted(port, plan)) return [{ rule: { match: [onPort], route }, origin: originOfPort(port) }];
     const rules = [...Map.groupBy(port.rules, ({ origin }) => origin)].map(([origin, same]): MadeRoute => {
       const match = same.flatMap((rule) => {
@@ -100,31 +89,31 @@ function originOfPort({ rules }: PortPlan): Resource | undefined {
 }
 
 /** At the address of a host TLS for any name would be passed on to it: only its own is, so that nobody else behind the same servers is asked for (fronting). */
-function tlsRules(plan: HostPlan, port: PortPlan, ways: Ways): object[] {
-  const match = { ...ways.onMesh, port: port.port, sniHosts: [plan.host] };
-  if (isRestricted(port, plan)) return guarded(plan, port, match, ways);
-  if (plan.host.startsWith('*') && ways.destinationOf(port) === undefined) return [];
-  return [{ match: [match], route: to(plan, port, ways) }];
+function tlsRules(plan: HostPlan, port: PortPlan, destinationOf: DestinationOf): object[] {
+  const match = { port: port.port, sniHosts: [plan.host] };
+  if (isRestricted(port, plan)) return guarded(plan, port, match, destinationOf);
+  if (plan.host.startsWith('*') && destinationOf(port) === undefined) return [];
+  return [{ match: [match], route: to(plan, port, destinationOf) }];
 }
 
-function tcpRules(plan: HostPlan, port: PortPlan, ways: Ways): object[] {
-  const match = { ...ways.onMesh, port: port.port };
-  if (isRestricted(port, plan)) return guarded(plan, port, match, ways);
-  return ways.destinationOf(port) === undefined ? [] : [{ match: [match], route: to(plan, port, ways) }];
+function tcpRules(plan: HostPlan, port: PortPlan, destinationOf: DestinationOf): object[] {
+  const match = { port: port.port };
+  if (isRestricted(port, plan)) return guarded(plan, port, match, destinationOf);
+  return destinationOf(port) === undefined ? [] : [{ match: [match], route: to(plan, port, destinationOf) }];
 }
 
 /** Without the last rule a sidecar that no other matches would lead the call to the host after all. */
-function guarded(plan: HostPlan, port: PortPlan, match: object, ways: Ways): object[] {
+function guarded(plan: HostPlan, port: PortPlan, match: object, destinationOf: DestinationOf): object[] {
   const nowhere = { host: port.ended === undefined ? REFUSED.notAllowed : REFUSED.ended, port: { number: 1 } };
   const allowed = port.rules.flatMap((rule) => byCaller(match, rule));
   return [
-    ...(allowed.length > 0 ? [{ match: allowed, route: to(plan, port, ways) }] : []),
+    ...(allowed.length > 0 ? [{ match: allowed, route: to(plan, port, destinationOf) }] : []),
     { match: [match], route: [{ destination: nowhere }] },
   ];
 }
 
-function to(plan: HostPlan, port: PortPlan, ways: Ways): object[] {
-  return [{ destination: ways.destinationOf(port) ?? { host: declaredName(plan), port: { number: port.port } } }];
+function to(plan: HostPlan, port: PortPlan, destinationOf: DestinationOf): object[] {
+  return [{ destination: destinationOf(port) ?? { host: declaredName(plan), port: { number: port.port } } }];
 }
 
 function destinationRule({ host, name, namespace, ports, exportTo }: HostPlan): Made[] {

@@ -37,6 +37,11 @@ export function endOfPolicy({ expires }: EgressPolicy): number {
   return expires === undefined ? Number.POSITIVE_INFINITY : endOf(expires)!;
 }
 
+/** When the policy begins, ms since the epoch. */
+export function startOfPolicy({ starts }: EgressPolicy): number {
+  return starts === undefined ? Number.NEGATIVE_INFINITY : Date.parse(starts);
+}
+
 export function entriesOf(policy: Policy): Entry[] {
   const { to, through, tls, bind } = policy.spec;
   const callers = callersOf(policy);

@@ -16,23 +16,36 @@ const SELECTOR = { istio: 'egressgateway' };
 export const EGRESS_SERVICE = 'egress-policies';
 const EGRESS_HOST = `${EGRESS_SERVICE}.${GATEWAY_NAMESPACE}.svc.cluster.local`;
 
-/** The objects of one host. `subset` of the gateway's Service has the host's SNI. */
+/**
+ * The objects of one host. A subset of the gateway's Service has the host's SNI. Sidecars and the gateway have a VirtualService each: beside `gateways` in a
+ * match labels and namespaces of callers would count for nothing.
+ */
 export function hostObjects(plan: HostPlan): Made[] {
   const led = plan.ports.filter(({ through }) => through === 'gateway');
   if (led.length === 0) return directObjects(plan);
   const gateway = `${GATEWAY_NAMESPACE}/${plan.name}`;
-  const own = (port: PortPlan) => ({ gateways: [gateway], port: gatewayPort(port.port)! });
+  const own = (port: PortPlan) => ({ port: gatewayPort(port.port)! });
   const out = ({ port }: PortPlan) => [{ destination: { host: declaredName(plan), port: { number: port } } }];
-  const objects = directObjects(plan, {
-    gateways: ['mesh', gateway],
-    onMesh: { gateways: ['mesh'] },
-    destinationOf: ({ through, port }) =>
-      through === 'gateway' ? { host: EGRESS_HOST, subset: plan.name, port: { number: gatewayPort(port)! } } : undefined,
-    http: led.filter(({ protocol }) => protocol === 'HTTP').flatMap((port) => atGateway(plan, port, own(port), out(port))),
-    // What was TLS or bytes to the sidecar comes out of the mesh's TLS as bytes.
-    tcp: led.filter(({ protocol }) => protocol !== 'HTTP').map((port) => ({ match: [own(port)], route: out(port) })),
-  });
-  return [...objects, gatewayOf(plan, led), ...deniedOf(plan, led)];
+  const objects = directObjects(plan, ({ through, port }) =>
+    through === 'gateway' ? { host: EGRESS_HOST, subset: plan.name, port: { number: gatewayPort(port)! } } : undefined,
+  );
+  const http = led.filter(({ protocol }) => protocol === 'HTTP').flatMap((port) => atGateway(plan, port, own(port), out(port)));
+  // What was TLS or bytes to the sidecar comes out of the mesh's TLS as bytes.
+  const tcp = led.filter(({ protocol }) => protocol !== 'HTTP').map((port) => ({ match: [own(port)], route: out(port) }));
+  const routes: Made = {
+    kind: 'VirtualService',
+    name: `${plan.name}-at-gateway`,
+    namespace: plan.namespace,
+    spec: {
+      hosts: [plan.host],
+      gateways: [gateway],
+      ...(http.length > 0 && { http: http.map(({ rule }) => rule) }),
+      ...(tcp.length > 0 && { tcp }),
+      exportTo: [GATEWAY_NAMESPACE],
+    },
+    ruleOrigins: http.map(({ origin }) => origin),
+  };
+  return [...objects, routes, gatewayOf(plan, led), ...deniedOf(plan, led)];
 }
 
 /** Methods and paths are held to here, where the application has no hand in it. */

@@ -7,7 +7,7 @@ import { keepDerived } from '../api/keep-derived.ts';
 import { originOf, type Resource } from '../api/resource.ts';
 import type { Finding } from '../lib/finding.ts';
 import { keepContent } from '../lib/same.ts';
-import { endOfPolicy, type Policy } from './entries.ts';
+import { endOfPolicy, type Policy, startOfPolicy } from './entries.ts';
 import { gatewayObjects, hostObjects, leadsToGateway } from './gateway.ts';
 import type { Made } from './plan.ts';
 import { endText, type Plans, plansOf } from './plans.ts';
@@ -34,11 +34,11 @@ export function deriveFromPolicies(policies: readonly Policy[], now: number, bef
   if (policies.length === 0) return NONE;
   if (before && before.policies === policies && now < before.until) return before;
   const found = plansOf(policies, now);
-  const ends = policies.map(({ spec }) => endOfPolicy(spec)).filter((end) => end > now);
+  const changes = policies.flatMap(({ spec }) => [startOfPolicy(spec), endOfPolicy(spec)]).filter((moment) => moment > now);
   return {
     resources: keepDerived(before?.resources, resourcesOf(found)),
     findings: keepContent(before?.findings, findingsOf(found)),
-    until: Math.min(...ends, Number.POSITIVE_INFINITY),
+    until: Math.min(...changes, Number.POSITIVE_INFINITY),
     policies,
   };
 }

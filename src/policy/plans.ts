@@ -4,7 +4,7 @@ import { originOf } from '../api/resource.ts';
 import { hostCovers } from '../lib/hostname.ts';
 import { originText } from '../lib/origin.ts';
 import { deniedCalls } from './denied.ts';
-import { disagreement, type Entry, endOfPolicy, entriesOf, type Policy } from './entries.ts';
+import { disagreement, type Entry, endOfPolicy, entriesOf, type Policy, startOfPolicy } from './entries.ts';
 import { GATEWAY_NAMESPACE, gatewayPort, HIGHEST_LED } from './gateway-port.ts';
 import { type HostPlan, type PortPlan, type Rule, resourceName } from './plan.ts';
 
@@ -27,7 +27,7 @@ export function plansOf(policies: readonly Policy[], now: number): Plans {
   const problems: Problem[] = [];
   const live: Entry[] = [];
   for (const policy of policies) {
-    if (ended.includes(policy)) continue;
+    if (ended.includes(policy) || startOfPolicy(policy.spec) > now) continue;
     const entries = entriesOf(policy);
     const conflict = conflictWith(entries, [...live, ...entries]);
     const message = conflict ?? unservable(entries, live);

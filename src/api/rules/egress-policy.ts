@@ -5,12 +5,14 @@ import type { Rules } from '../kind.ts';
 import { isDnsLabel, labelsOf, type Path, type Report, wildcardHostProblem } from './checks.ts';
 
 export const egressPolicyRules: Rules<EgressPolicy> = ({ spec }, report) => {
-  const { from, to, through, tls, expires } = spec;
+  const { from, to, through, tls, starts, expires } = spec;
   if (through === 'proxy')
     report({
       path: ['spec', 'through'],
       message: 'calls cannot be led to a proxy of the company yet, so this policy allows nothing: write gateway or direct',
     });
+  if (starts !== undefined && (!starts.includes('T') || endOf(starts) === undefined))
+    report({ path: ['spec', 'starts'], message: `"${starts}" is no moment (2026-12-31T18:00:00Z)` });
   if (expires !== undefined && endOf(expires) === undefined)
     report({ path: ['spec', 'expires'], message: `"${expires}" is neither a day (2026-12-31) nor a moment (2026-12-31T18:00:00Z)` });
   callersOf(spec, report);
