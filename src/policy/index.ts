@@ -2,7 +2,7 @@
 import { DECODING_CODES } from '../api/codes.ts';
 import { derive } from '../api/derived.ts';
 import { withOrigin } from '../api/derived-rule.ts';
-import type { HttpRoute, Kind, ResourceOf } from '../api/index.ts';
+import { type HttpRoute, KINDS, type Kind, type KindInfo, type ResourceOf } from '../api/index.ts';
 import { keepDerived } from '../api/keep-derived.ts';
 import { originOf, type Resource } from '../api/resource.ts';
 import type { Finding } from '../lib/finding.ts';
@@ -43,20 +43,36 @@ export function deriveFromPolicies(policies: readonly Policy[], now: number, bef
   };
 }
 
-function resourcesOf({ plans }: Plans): ResourceOf<Kind>[] {
+function resourcesOf(plans: Plans): ResourceOf<Kind>[] {
+  return objectsOf(plans).map(({ object, policy }) => resourceOf(object, policy));
+}
+
+/** The documents that stand for the policies, and what is wrong with those that none stands for. @param now ms since the epoch */
+export function policyDocuments(
+  policies: readonly Policy[],
+  now: number,
+): { readonly documents: readonly object[]; readonly findings: readonly Finding[] } {
+  const found = plansOf(policies, now);
+  const documents = objectsOf(found).map(({ object: { kind, name, namespace, spec, annotations = {} } }) => {
+    const { group, versions }: KindInfo = KINDS[kind];
+    const metadata = { name, namespace, ...(Object.keys(annotations).length > 0 && { annotations }) };
+    return { apiVersion: group ? `${group}/${versions[0]}` : versions[0], kind, metadata, spec };
+  });
+  return { documents, findings: findingsOf(found) };
+}
+
+/** Each with the policy that is to be named for it. */
+function objectsOf({ plans }: Plans): { readonly object: Made; readonly policy: Policy }[] {
   const [first] = plans;
   if (!first) return [];
-  const shared = gatewayObjects(plans.map(({ plan }) => plan));
+  const led = plans.find(({ plan }) => leadsToGateway(plan)) ?? first;
   const made = [
     ...plans.flatMap(({ plan, policy }) => hostObjects(plan).map((object) => ({ object, policy }))),
-    ...shared.map((object) => ({ object, policy: (plans.find(({ plan }) => leadsToGateway(plan)) ?? first).policy })),
+    ...gatewayObjects(plans.map(({ plan }) => plan)).map((object) => ({ object, policy: led.policy })),
   ];
   const text = JSON.stringify(made.map(({ object }) => object.spec));
   const refusing = Object.values(REFUSED).filter((host) => text.includes(host));
-  return [
-    ...made.map(({ object, policy }) => resourceOf(object, policy)),
-    ...refusing.map((host) => resourceOf(nowhere(host), first.policy)),
-  ];
+  return [...made, ...refusing.map((host) => ({ object: nowhere(host), policy: first.policy }))];
 }
 
 /** A host that is known, and where nothing answers. */

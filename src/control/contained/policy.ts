@@ -3,7 +3,9 @@
 import { realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { type AllowListEntry, decodeAllowList } from '../../api/allow-list.ts';
+import { decodeDocuments } from '../../api/documents.ts';
 import { endOf } from '../../api/egress-policy.ts';
+import type { ResourceOf } from '../../api/index.ts';
 import { allowedProblem } from '../../api/rules/egress-policy.ts';
 import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
 import { formatPosition } from '../../lib/finding.ts';
@@ -35,6 +37,27 @@ export function readPolicies(files: readonly string[], now: number): PolicyRead 
   return { allowed, ended };
 }
 
+/**
+ * Which of the files hold EgressPolicies, all of them valid, and which are lists.
+ * @throws SallyportError `path-not-found`, `policy-unreadable`
+ */
+export function policyFiles(files: readonly string[]): { readonly policies: readonly ResourceOf<'EgressPolicy'>[]; readonly lists: readonly string[] } {
+  const lists: string[] = [];
+  const policies: ResourceOf<'EgressPolicy'>[] = [];
+  for (const file of files) {
+    const { resources, findings } = decodeDocuments(readPolicyText(file), file);
+    const found = resources.filter((resource): resource is ResourceOf<'EgressPolicy'> => resource.kind === 'EgressPolicy');
+    if (found.length === 0) {
+      lists.push(file);
+      continue;
+    }
+    const error = findings.find(({ level }) => level === 'Error');
+    if (error) throw unreadable(`${error.position ? formatPosition(error.position) : file}: ${error.message}`);
+    for (const policy of found) policies.push({ ...policy, order: policies.length });
+  }
+  return { policies, lists };
+}
+
 interface Written {
   readonly entry: AllowListEntry;
   readonly file: string;
@@ -47,7 +70,7 @@ function entriesOf(file: string, within: readonly string[], read: Set<string>): 
   if (within.length === DEEPEST) throw unreadable(`${file}: more than ${DEEPEST} files include one another`);
   if (read.has(place)) return [];
   read.add(place);
-  const { list, findings } = decodeAllowList(textOf(file), file);
+  const { list, findings } = decodeAllowList(readPolicyText(file), file);
   const error = findings.find(({ level }) => level === 'Error');
   if (!list || error)
     throw unreadable(`${error?.position ? formatPosition(error.position) : file}: ${error?.message ?? 'it holds no list'}`);
@@ -64,7 +87,8 @@ function placeOf(file: string): string {
   }
 }
 
-function textOf(file: string): string {
+/** Throws `path-not-found`, `policy-unreadable`. */
+export function readPolicyText(file: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(readRegularFile(file));
   } catch (error) {
