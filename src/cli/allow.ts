@@ -43,7 +43,10 @@ export function allowCommand(): Command {
       if (all.length + policies.length === 0)
         throw new SallyportError('usage', 'name a host, a file or a --policy, e.g. sallyport allow registry.example.com');
       if (gateway && policies.length > 0)
-        throw new SallyportError('usage', '--gateway is for lists: an EgressPolicy says itself whether calls go through the gateway (spec.through)');
+        throw new SallyportError(
+          'usage',
+          '--gateway is for lists: an EgressPolicy says itself whether calls go through the gateway (spec.through)',
+        );
       const { documents, findings } = policyDocuments(policies, Date.now());
       printError(findings.map((finding) => `sallyport: ${originText(finding.origin)}: ${finding.message}\n`).join(''));
       const resources = [...(gateway ? resourcesThroughGateway(all) : allowedResources(all)), ...documents];
@@ -59,7 +62,8 @@ function isFile(word: string): boolean {
 }
 
 async function convertLists(files: readonly string[], form: ListForm): Promise<number> {
-  if (files.length !== 1) throw new SallyportError('usage', 'name the one file that holds the list, e.g. sallyport allow --from squid squid.conf');
+  if (files.length !== 1)
+    throw new SallyportError('usage', 'name the one file that holds the list, e.g. sallyport allow --from squid squid.conf');
   const { convertList } = await import('../policy/lists/index.ts');
   const { text, left } = convertList(form, readPolicyText(files[0]!), files[0]!);
   printData(text);

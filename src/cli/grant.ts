@@ -63,7 +63,13 @@ async function act(host: string | undefined, options: GrantOptions, file: string
     throw new SallyportError('usage', 'a grant needs an end and a reason: --for 1h --reason "why"');
   const grant = await addGrant(
     file,
-    { allowed: parseAllowed(host!), namespace: options.namespace, by: userInfo().username, reason: options.reason.trim(), forMs: options.for },
+    {
+      allowed: parseAllowed(host!),
+      namespace: options.namespace,
+      by: userInfo().username,
+      reason: options.reason.trim(),
+      forMs: options.for,
+    },
     Date.now(),
   );
   say(`granted ${grant.hosts.join(', ')} to namespace ${grant.namespace} until ${grant.until}: ${grant.id}`);

@@ -3,13 +3,13 @@
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeFileSync } from 'node:fs';
 import { getCompileCacheDir } from 'node:module';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { Allowed } from '../policy/allow.ts';
 import { readPolicies } from '../control/contained/policy.ts';
 import type { Account, ReportFormat } from '../control/contained/report.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { irregularity } from '../lib/regular-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
+import type { Allowed } from '../policy/allow.ts';
 import { reachProxy, runCommand as runWithProxy } from '../sandbox/command.ts';
 import { collect } from './allow.ts';
 import { EXIT } from './exit.ts';

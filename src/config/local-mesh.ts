@@ -109,6 +109,8 @@ export function localMesh(
     const selector = { istio: name.replace('istio-', '') };
     const ports: Record<number, readonly [string, number]> = { ...usual };
     for (const gateway of files.list('Gateway')) {
+      // Those of EgressPolicies have a Service of their own.
+      if (gateway.derivedFrom?.kind === 'EgressPolicy') continue;
       if (!matchesLabels(gateway.spec.selector ?? {}, { app: name, ...selector }) || Object.keys(gateway.spec.selector ?? {}).length === 0)
         continue;
       gateway.spec.servers?.forEach(({ port }, at) => {

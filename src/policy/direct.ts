@@ -92,7 +92,6 @@ function originOfPort({ rules }: PortPlan): Resource | undefined {
 function tlsRules(plan: HostPlan, port: PortPlan, destinationOf: DestinationOf): object[] {
   const match = { port: port.port, sniHosts: [plan.host] };
   if (isRestricted(port, plan)) return guarded(plan, port, match, destinationOf);
-  if (plan.host.startsWith('*') && destinationOf(port) === undefined) return [];
   return [{ match: [match], route: to(plan, port, destinationOf) }];
 }
 

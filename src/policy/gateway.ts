@@ -82,6 +82,7 @@ export function leadsToGateway({ ports }: HostPlan): boolean {
 export function gatewayObjects(plans: readonly HostPlan[]): Made[] {
   const led = plans.filter(leadsToGateway);
   if (led.length === 0) return [];
+  const seenBy = [...new Set(led.flatMap(({ exportTo = [] }) => exportTo))].sort();
   const ports = new Set(
     led.flatMap((plan) => plan.ports.filter(({ through }) => through === 'gateway').map(({ port }) => gatewayPort(port)!)),
   );
@@ -91,7 +92,13 @@ export function gatewayObjects(plans: readonly HostPlan[]): Made[] {
   };
   const subsets = led.map(({ name, host }) => ({ name, trafficPolicy: { tls: { mode: 'ISTIO_MUTUAL', sni: host } } }));
   return [
-    { kind: 'Service', name: EGRESS_SERVICE, namespace: GATEWAY_NAMESPACE, spec: service },
-    { kind: 'DestinationRule', name: EGRESS_SERVICE, namespace: GATEWAY_NAMESPACE, spec: { host: EGRESS_HOST, subsets } },
+    {
+      kind: 'Service',
+      name: EGRESS_SERVICE,
+      namespace: GATEWAY_NAMESPACE,
+      spec: service,
+      annotations: { 'networking.istio.io/exportTo': seenBy.join() },
+    },
+    { kind: 'DestinationRule', name: EGRESS_SERVICE, namespace: GATEWAY_NAMESPACE, spec: { host: EGRESS_HOST, subsets, exportTo: seenBy } },
   ];
 }

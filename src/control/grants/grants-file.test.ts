@@ -77,7 +77,7 @@ test('a mesh that follows the file takes a grant, ends it on time though the clo
   let now = NOW;
   const heard: ((input: MeshInput) => void)[] = [];
   const next = () => new Promise<MeshInput>((resolve) => heard.push(resolve));
-  const listener = { changed: (input: MeshInput) => heard.splice(0).forEach((tell) => tell(input)), failed: assert.fail };
+  const listener = { changed: (input: MeshInput) => heard.splice(0).forEach((tell) => void tell(input)), failed: assert.fail };
   const source = await openMeshFiles({ paths: [file], meshConfig: undefined, now: () => now }, listener);
   const hosts = ({ snapshot }: MeshInput) =>
     snapshot.list('VirtualService').flatMap(({ spec }) => spec.http.map(({ name = '' }) => `${spec.hosts[0]} ${name}`));

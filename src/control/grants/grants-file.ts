@@ -69,7 +69,8 @@ export function readGrants(file: string): readonly Grant[] {
 /** @param now ms since the epoch. Throws `usage`, `too-many-grants`, `grants-unreadable`, `grants-unwritable` */
 export async function addGrant(file: string, request: GrantRequest, now: number): Promise<Grant> {
   const { allowed, namespace, by, reason, forMs } = request;
-  if (forMs < 1000 || forMs > LONGEST_MS) throw new SallyportError('usage', 'a grant is for 1s to 720h: what is to stay belongs into an EgressPolicy');
+  if (forMs < 1000 || forMs > LONGEST_MS)
+    throw new SallyportError('usage', 'a grant is for 1s to 720h: what is to stay belongs into an EgressPolicy');
   const id = `grant-${randomBytes(4).toString('hex')}`;
   const document = {
     apiVersion: 'sallyport.dev/v1alpha1',
@@ -164,9 +165,13 @@ async function lock(file: string): Promise<() => void> {
       closeSync(openSync(path, 'wx', 0o600));
       return () => rmSync(path, { force: true });
     } catch (cause) {
-      if (codeOf(cause) !== 'EEXIST') throw new SallyportError('grants-unwritable', `${path} cannot be made: ${messageOf(cause)}`, { cause });
+      if (codeOf(cause) !== 'EEXIST')
+        throw new SallyportError('grants-unwritable', `${path} cannot be made: ${messageOf(cause)}`, { cause });
       if (performance.now() > last)
-        throw new SallyportError('grants-unwritable', `somebody has been writing ${file} since ${sinceText(path)}: if nobody is, remove ${path}`);
+        throw new SallyportError(
+          'grants-unwritable',
+          `somebody has been writing ${file} since ${sinceText(path)}: if nobody is, remove ${path}`,
+        );
       await delay(20);
     }
   }

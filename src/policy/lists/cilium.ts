@@ -32,11 +32,21 @@ function policyOf({ kind, metadata, spec, specs }: Record<string, unknown>, left
   return rules.flatMap((rule, index): ConvertedPolicy[] => {
     const where = rules.length > 1 ? `${name} (specs[${index}])` : name;
     const from = callers(rule.endpointSelector, where, left);
-    const to = (Array.isArray(rule.egress) ? rule.egress : []).flatMap((egress, at) => destinations(egress, `${where}: egress[${at}]`, left));
+    const to = (Array.isArray(rule.egress) ? rule.egress : []).flatMap((egress, at) =>
+      destinations(egress, `${where}: egress[${at}]`, left),
+    );
     if (rule.egressDeny !== undefined) left.push(`${where}: egressDeny: policies deny nothing.`);
     if (!from || to.length === 0) return [];
     const suffix = rules.length > 1 ? `-${index}` : '';
-    return [{ name: `${objectName(name)}${suffix}`, namespace, ...(from.length > 0 && { from }), to: grouped(to), reason: `from CiliumNetworkPolicy ${namespace}/${name}` }];
+    return [
+      {
+        name: `${objectName(name)}${suffix}`,
+        namespace,
+        ...(from.length > 0 && { from }),
+        to: grouped(to),
+        reason: `from CiliumNetworkPolicy ${namespace}/${name}`,
+      },
+    ];
   });
 }
 
@@ -64,7 +74,9 @@ function destinations(egress: unknown, where: string, left: string[]): Converted
   if (!isMapping(egress)) return [];
   const { toFQDNs, toPorts, ...others } = egress;
   if (!Array.isArray(toFQDNs)) {
-    left.push(`${where}: it has no toFQDNs (but ${Object.keys(egress).join(', ')}): calls inside the cluster and to DNS are no egress here, others are left out.`);
+    left.push(
+      `${where}: it has no toFQDNs (but ${Object.keys(egress).join(', ')}): calls inside the cluster and to DNS are no egress here, others are left out.`,
+    );
     return [];
   }
   if (Object.keys(others).length > 0) {
@@ -75,10 +87,14 @@ function destinations(egress: unknown, where: string, left: string[]): Converted
   if (!ports) return [];
   return toFQDNs.flatMap((entry): ConvertedDestination[] => {
     const { matchName, matchPattern } = isMapping(entry) ? entry : {};
-    const host = String(matchName ?? matchPattern ?? '').toLowerCase().replace(/\.$/, '');
+    const host = String(matchName ?? matchPattern ?? '')
+      .toLowerCase()
+      .replace(/\.$/, '');
     // `*` stands there for part of a label, and `*.` for exactly one; here for whole labels, one or more.
     if (matchPattern !== undefined && host.includes('*')) {
-      left.push(`${where}: matchPattern ${String(matchPattern)}: there * stays within one label, and here it takes all below: name the hosts, or write the wildcard yourself.`);
+      left.push(
+        `${where}: matchPattern ${String(matchPattern)}: there * stays within one label, and here it takes all below: name the hosts, or write the wildcard yourself.`,
+      );
       return [];
     }
     const problem = problemOf(host, ports);
@@ -99,9 +115,14 @@ function portsOf(toPorts: unknown, where: string, left: string[]): Omit<Converte
     return undefined;
   }
   const ports = rules.flatMap(({ ports: list }) => (Array.isArray(list) ? list.filter(isMapping) : []));
-  const wrong = ports.find(({ port, protocol, endPort }) => !/^\d{1,5}$/.test(String(port)) || (protocol !== undefined && protocol !== 'TCP') || endPort !== undefined);
+  const wrong = ports.find(
+    ({ port, protocol, endPort }) =>
+      !/^\d{1,5}$/.test(String(port)) || (protocol !== undefined && protocol !== 'TCP') || endPort !== undefined,
+  );
   if (wrong || ports.length === 0) {
-    left.push(`${where}: toPorts: only TCP ports by number are carried over${wrong ? `, not ${JSON.stringify(wrong)}` : ''}, so it is left out.`);
+    left.push(
+      `${where}: toPorts: only TCP ports by number are carried over${wrong ? `, not ${JSON.stringify(wrong)}` : ''}, so it is left out.`,
+    );
     return undefined;
   }
   return { ports: ports.map(({ port }) => Number(port)) };

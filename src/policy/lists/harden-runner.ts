@@ -1,6 +1,7 @@
 /** `allowed-endpoints` of step-security/harden-runner: host:port, separated by white space; alone, or in a workflow. Pure. */
-import { isMapping } from '../../api/decode.ts';
+
 import { parse } from 'yaml';
+import { isMapping } from '../../api/decode.ts';
 import type { ConvertedDestination, ConvertedList } from './forms.ts';
 import { grouped, problemOf } from './read.ts';
 
@@ -18,7 +19,11 @@ export function readHardenRunner(text: string): ConvertedList {
       // Without a port it is HTTPS alone, as its documentation says.
       const port = Number(match[2] ?? 443);
       const host = match[1]!.toLowerCase();
-      const destination = { hosts: [host], ports: [port], ...(port === 80 ? {} : host.startsWith('*') || port === 443 ? { protocol: 'TLS' as const } : {}) };
+      const destination = {
+        hosts: [host],
+        ports: [port],
+        ...(port === 80 ? {} : host.startsWith('*') || port === 443 ? { protocol: 'TLS' as const } : {}),
+      };
       const problem = port < 1 || port > 65_535 ? 'ports are from 1 to 65535' : problemOf(host, destination);
       if (problem === undefined) return [destination];
       left.push(`${word}: ${problem}.`);

@@ -20,7 +20,11 @@ export function convertList(form: ListForm, text: string, file: string): { reado
   try {
     list = READERS[form](text);
   } catch (cause) {
-    throw new SallyportError('list-unreadable', `${file} is no list of ${form}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new SallyportError(
+      'list-unreadable',
+      `${file} is no list of ${form}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    );
   }
   const policies = list.policies.filter(({ to }) => to.length > 0);
   if (policies.length === 0)

@@ -38,10 +38,21 @@ global_deny_list: [api.bank.example]
 `,
   );
   assert.deepEqual(specs, [
-    { from: [{ labels: { app: 'billing' } }], to: [{ hosts: ['*.cards.example'] }], owner: 'payments', reason: 'from the smokescreen ACL, service billing' },
+    {
+      from: [{ labels: { app: 'billing' } }],
+      to: [{ hosts: ['*.cards.example'] }],
+      owner: 'payments',
+      reason: 'from the smokescreen ACL, service billing',
+    },
   ]);
   const text = left.join('\n');
-  for (const word of [/every port/, /global_deny_list/, /api\.bank\.example: it is on global_deny_list/, /crawler\): action report/, /default: action open/])
+  for (const word of [
+    /every port/,
+    /global_deny_list/,
+    /api\.bank\.example: it is on global_deny_list/,
+    /crawler\): action report/,
+    /default: action open/,
+  ])
     assert.match(text, word);
 });
 
@@ -66,7 +77,9 @@ test('harden-runner: endpoints of a list and of a workflow', () => {
     { hosts: ['git.example.org'], ports: [22] },
   ]);
   assert.deepEqual(left, ['nonsense:x: it is no HOST:PORT.']);
-  assert.deepEqual(converted('harden-runner', 'api.github.com:443\n').specs[0]!.to, [{ hosts: ['api.github.com'], ports: [443], protocol: 'TLS' }]);
+  assert.deepEqual(converted('harden-runner', 'api.github.com:443\n').specs[0]!.to, [
+    { hosts: ['api.github.com'], ports: [443], protocol: 'TLS' },
+  ]);
 });
 
 test('squid: what is allowed before anything is denied that a policy cannot say', () => {

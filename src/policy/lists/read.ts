@@ -1,8 +1,8 @@
 /** What the readers of lists share. */
 import { parse } from 'yaml';
+import type { AllowedRequests } from '../../api/allow-list.ts';
 import { isMapping } from '../../api/decode.ts';
 import { allowedProblem } from '../../api/rules/egress-policy.ts';
-import type { AllowedRequests } from '../../api/allow-list.ts';
 import type { ConvertedDestination } from './forms.ts';
 
 const ANY: AllowedRequests = { ports: [], methods: [], paths: [] };

@@ -6,7 +6,8 @@ import { objectName, problemOf, strings, yamlMapping } from './read.ts';
 /** Smokescreen connects to any port that the client names. */
 const ANY_PORT = 'smokescreen allows every port of a host; here those for HTTP and HTTPS are (80, 443): add others to ports';
 
-const ROLES = 'the role of a service is known by the client’s certificate there; here the label app of the same name stands for it: put in what your workloads have';
+const ROLES =
+  'the role of a service is known by the client’s certificate there; here the label app of the same name stands for it: put in what your workloads have';
 
 export function readSmokescreen(text: string): ConvertedList {
   const { version, services, default: fallback, global_allow_list: everywhere, global_deny_list: denied } = yamlMapping(text);
@@ -14,15 +15,23 @@ export function readSmokescreen(text: string): ConvertedList {
   if (!Array.isArray(services)) throw new Error('it has no list of services');
   const left: string[] = [ANY_PORT, ROLES];
   const denials = strings(denied);
-  if (denials.length > 0) left.push(`global_deny_list (${denials.join(', ')}): policies allow and deny nothing; hosts that it names are left out where they are allowed by name.`);
+  if (denials.length > 0)
+    left.push(
+      `global_deny_list (${denials.join(', ')}): policies allow and deny nothing; hosts that it names are left out where they are allowed by name.`,
+    );
   const policies = services.flatMap((service, index): ConvertedPolicy[] => {
     const one = policyOf(service, `services[${index}]`, { everywhere: strings(everywhere), denied: denials }, left);
     return one ? [one] : [];
   });
   if (isMapping(fallback)) {
-    if (fallback.action !== 'enforce') left.push(`default: action ${String(fallback.action)} lets out more than a list says: who has no service of its own is refused here.`);
+    if (fallback.action !== 'enforce')
+      left.push(
+        `default: action ${String(fallback.action)} lets out more than a list says: who has no service of its own is refused here.`,
+      );
     else if (strings(fallback.allowed_domains).length > 0)
-      left.push('default: it is for clients that no service names, which a policy can not single out: write a policy for the workloads that are meant.');
+      left.push(
+        'default: it is for clients that no service names, which a policy can not single out: write a policy for the workloads that are meant.',
+      );
   }
   return { policies, left };
 }
@@ -39,7 +48,9 @@ function policyOf(
   }
   const { name, project, action } = service;
   if (action !== 'enforce') {
-    left.push(`${where} (${name}): action ${String(action)} refuses nothing, so there is no list to be held to: it would have to be enforce.`);
+    left.push(
+      `${where} (${name}): action ${String(action)} refuses nothing, so there is no list to be held to: it would have to be enforce.`,
+    );
     return undefined;
   }
   const hosts = [...strings(service.allowed_domains), ...everywhere].flatMap((domain) => {
@@ -50,7 +61,8 @@ function policyOf(
   });
   if (service.allowed_domains_mitm !== undefined || service.mitm_domains !== undefined)
     left.push(`${where} (${name}): what is said of single requests inside TLS (mitm) is not carried over, and these hosts are left out.`);
-  if (strings(service.allowed_external_proxies).length > 0) left.push(`${where} (${name}): allowed_external_proxies: other proxies are not led to yet.`);
+  if (strings(service.allowed_external_proxies).length > 0)
+    left.push(`${where} (${name}): allowed_external_proxies: other proxies are not led to yet.`);
   if (hosts.length === 0) return undefined;
   return {
     name: objectName(name),

@@ -17,7 +17,10 @@ export function readSquid(text: string): ConvertedList {
   let denied: string | undefined;
   text.split('\n').forEach((line, index) => {
     const where = `line ${index + 1}`;
-    const words = line.replace(/(^|\s)#.*$/, '').trim().split(/\s+/);
+    const words = line
+      .replace(/(^|\s)#.*$/, '')
+      .trim()
+      .split(/\s+/);
     const [directive, name = '', ...rest] = words;
     if (directive === 'acl') takeAcl(acls, name, rest, where, left);
     else if (directive === 'http_access') {
@@ -34,7 +37,8 @@ export function readSquid(text: string): ConvertedList {
 
 function takeAcl(acls: Map<string, Acl>, name: string, [type = '', ...values]: readonly string[], where: string, left: string[]): void {
   const before = acls.get(name);
-  if (values.some((value) => value.startsWith('"'))) left.push(`${where}: acl ${name}: the file that it names is not read: write its lines here.`);
+  if (values.some((value) => value.startsWith('"')))
+    left.push(`${where}: acl ${name}: the file that it names is not read: write its lines here.`);
   acls.set(name, { type, values: [...(before?.values ?? []), ...values.filter((value) => !/^["-]/.test(value))] });
 }
 
@@ -45,7 +49,9 @@ function takeAccess(acls: Map<string, Acl>, names: readonly string[], what: stri
   const others = names.filter((name) => !domains.includes(name) && !ports.includes(name) && name !== 'localnet' && name !== 'localhost');
   if (domains.length !== 1 || others.length > 0 || ports.length > 1) {
     if (domains.length > 0 || !names.every((name) => HARMLESS.has(name)) || names.includes('all'))
-      left.push(`${what}: only one acl of type dstdomain is carried over, with one of type port beside it${others.length > 0 ? `; there is ${others.join(', ')}` : ''}.`);
+      left.push(
+        `${what}: only one acl of type dstdomain is carried over, with one of type port beside it${others.length > 0 ? `; there is ${others.join(', ')}` : ''}.`,
+      );
     return [];
   }
   const numbers = ports.flatMap((name) => acls.get(name)!.values);
