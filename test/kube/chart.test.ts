@@ -64,7 +64,8 @@ test('what it may do is named: no Secrets but the CA and those of the namespaces
     for (const { apiGroups = [], resources = [], verbs } of rules) {
       assert.ok(!verbs.includes('*'), 'no rule has all verbs');
       // All kinds of the groups that are read; of Kubernetes' own groups none.
-      if (resources.includes('*')) assert.ok(apiGroups.every((group) => /\.istio\.io$|^gateway\.networking\.|^sallyport\.dev$/.test(group)));
+      if (resources.includes('*'))
+        assert.ok(apiGroups.every((group) => /\.istio\.io$|^gateway\.networking\.|^sallyport\.dev$/.test(group)));
     }
   for (const { spec } of objects.filter(({ kind }) => kind === 'Deployment')) {
     const { securityContext, containers } = spec!.template.spec;
