@@ -7,6 +7,19 @@ import { DocumentSource } from './source.ts';
 import { LineIndex, splitDocuments } from './yaml/documents.ts';
 import { parseYaml } from './yaml/parse.ts';
 
+/** What of a host is allowed: the same in the short list and in an EgressPolicy. */
+export const allowedRequests = {
+  /** Without: 80 for HTTP and 443 for TLS. */
+  ports: list(port(), { maxItems: 100 }),
+  protocol: enumeration('HTTP', 'TLS', 'TCP'),
+  /** Of plain HTTP. Without: all. */
+  methods: list(string({ pattern: /^[A-Z][A-Z-]*$/, maxLength: 32 }), { maxItems: 40 }),
+  /** Of plain HTTP, as they are or with `*` at their end, which stands for whatever follows. Without: all. */
+  paths: list(string({ pattern: /^\/[^*?#\s]*\*?$/, maxLength: 2048 }), { maxItems: 1000 }),
+};
+const requests = object(allowedRequests);
+export type AllowedRequests = Infer<typeof requests>;
+
 export const allowList = object({
   /** Files of the same form that hold as well, from the folder of this one. */
   include: list(string({ minLength: 1, maxLength: 4096 }), { maxItems: 100 }),
@@ -15,16 +28,14 @@ export const allowList = object({
       object({
         /** A name, `*.suffix`, or an address. */
         host: required(string({ minLength: 1, maxLength: 253 })),
-        /** Without: 80 for HTTP and 443 for TLS. */
-        ports: list(port(), { maxItems: 100 }),
-        protocol: enumeration('HTTP', 'TLS', 'TCP'),
-        /** Of plain HTTP. Without: all. */
-        methods: list(string({ pattern: /^[A-Z][A-Z-]*$/, maxLength: 32 }), { maxItems: 40 }),
-        /** Of plain HTTP, as they are or with `*` at their end, which stands for whatever follows. Without: all. */
-        paths: list(string({ pattern: /^\/[^*?#\s]*\*?$/, maxLength: 2048 }), { maxItems: 1000 }),
+        ...allowedRequests,
         why: string({ maxLength: 1000 }),
-        /** The last day, in UTC. */
-        until: string({ pattern: /^\d{4}-\d{2}-\d{2}$/ }),
+        /** The last day, in UTC, or the moment at which it ends (RFC 3339). */
+        until: string({ pattern: /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2}))?$/ }),
+        /** Who answers for it. */
+        owner: string({ maxLength: 253 }),
+        /** What becomes of a call whose name, SNI, Host and address disagree. */
+        bind: enumeration('off', 'audit', 'enforce'),
       }),
       { maxItems: 10_000 },
     ),

@@ -62,6 +62,12 @@ export const DECODING_CODES = {
     level: 'Error',
     summary: 'A proxy would not take what was made of an object; what was in force of it before stays in force there.',
   },
+  SP0018: {
+    name: 'EgressPolicyNotInForce',
+    level: 'Error',
+    summary: 'An EgressPolicy does not go together with an older one, or cannot be held to; it allows nothing.',
+  },
+  SP0019: { name: 'EgressPolicyEnded', level: 'Warning', summary: 'An EgressPolicy has ended; what it allowed is refused.' },
 } as const satisfies Readonly<Record<string, { name: string; level: Level; summary: string }>>;
 
 export type DecodingCode = keyof typeof DECODING_CODES;

@@ -1,5 +1,6 @@
 import { authorizationPolicy } from './authorization-policy.ts';
 import { destinationRule } from './destination-rule.ts';
+import { egressPolicy } from './egress-policy.ts';
 import { envoyFilter } from './envoy-filter.ts';
 import { gateway } from './gateway.ts';
 import { backendTlsPolicy } from './gateway-api/backend-tls-policy.ts';
@@ -31,6 +32,7 @@ import { requestAuthentication } from './request-authentication.ts';
 import type { Resource } from './resource.ts';
 import { authorizationPolicyRules } from './rules/authorization-policy.ts';
 import { destinationRuleRules } from './rules/destination-rule.ts';
+import { egressPolicyRules } from './rules/egress-policy.ts';
 import { gatewayRules } from './rules/gateway.ts';
 import {
   backendTlsPolicyRules,
@@ -59,6 +61,7 @@ import { workloadGroup } from './workload-group.ts';
 export type * from './authorization-policy.ts';
 export type { Destination, PolicyTargetReference, WorkloadLabelSelector } from './common.ts';
 export type * from './destination-rule.ts';
+export type * from './egress-policy.ts';
 export type * from './envoy-filter.ts';
 export type * from './gateway.ts';
 export type { Listener as KubernetesListener } from './gateway-api/gateway.ts';
@@ -90,6 +93,7 @@ export type * from './workload-group.ts';
 
 const NETWORKING = 'networking.istio.io';
 const SECURITY = 'security.istio.io';
+const SALLYPORT = 'sallyport.dev';
 const STABLE = ['v1', 'v1beta1', 'v1alpha3'] as const;
 
 /** Every kind that decodes, by the name that resources have it under (`Resource.kind`). */
@@ -107,6 +111,7 @@ export const KINDS = {
   AuthorizationPolicy: kind(SECURITY, ['v1', 'v1beta1'], authorizationPolicy, { rules: authorizationPolicyRules }),
   RequestAuthentication: kind(SECURITY, ['v1', 'v1beta1'], requestAuthentication, { rules: requestAuthenticationRules }),
   Telemetry: kind('telemetry.istio.io', ['v1', 'v1alpha1'], telemetry, { rules: telemetryRules }),
+  EgressPolicy: kind(SALLYPORT, ['v1alpha1'], egressPolicy, { rules: egressPolicyRules }),
   GatewayClass: kind(GATEWAY_API, ['v1', 'v1beta1'], gatewayClass, { cluster: true }),
   /** The API calls it Gateway, as Istio's; told apart by the group. */
   KubernetesGateway: kind(GATEWAY_API, ['v1', 'v1beta1'], kubernetesGateway, { name: 'Gateway', rules: kubernetesGatewayRules }),

@@ -27,6 +27,11 @@ export function allowListSchema(): JsonSchema {
   return { $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'AllowList', ...nodeSchema(allowList.node) };
 }
 
+/** Of a kind's `spec`. */
+export function specSchema(kind: Kind): JsonSchema {
+  return nodeSchema(KINDS[kind].schema.node);
+}
+
 function documentSchema(kind: Kind): JsonSchema {
   const { name = kind, group, versions, schema, flat }: KindInfo = KINDS[kind];
   const spec = nodeSchema(schema.node);

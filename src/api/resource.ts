@@ -49,8 +49,13 @@ export interface Resource<Kind extends string = string, Spec = unknown> {
   /** False if a finding of level Error concerns its schema or its validation. Only analysis reads such an object. */
   readonly valid: boolean;
   readonly source: Source;
-  /** Set on objects that users did not write: the Kubernetes Gateway API object from which this one was made. `source` points into it. */
+  /** Set on objects that users did not write: the object (of the Kubernetes Gateway API, or an EgressPolicy) from which this one was made. `source` points into it. */
   readonly derivedFrom?: Resource;
+}
+
+/** Whether an object was made of one of the Kubernetes Gateway API, and so follows its rules where Istio's differ. */
+export function isOfGatewayApi({ derivedFrom }: Pick<Resource, 'derivedFrom'>): boolean {
+  return derivedFrom !== undefined && derivedFrom.kind !== 'EgressPolicy';
 }
 
 /** The object as findings, logs and xDS metadata know it; of a derived one what a user wrote. */

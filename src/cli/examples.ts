@@ -15,6 +15,11 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = table({
     "sallyport flows --host '*.example.com' -o json",
     'sallyport flows --run 4242',
   ],
+  grant: [
+    'sallyport grant api.example.com:443 --for 1h --reason release-12',
+    'sallyport grant --list',
+    'sallyport grant --revoke grant-1a2b3c4d',
+  ],
   allow: ['sallyport allow registry.example.com tcp://10.0.0.5:6379 > allowed.yaml'],
   proxy: [
     'sallyport proxy --role sidecar --workload shop/cart mesh/',

@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   up: async () => (await import('./up.ts')).upCommand(),
   run: async (after) => (await import('./run.ts')).runCommand(after),
   flows: async () => (await import('./flows.ts')).flowsCommand(),
+  grant: async () => (await import('./grant.ts')).grantCommand(),
   allow: async () => (await import('./allow.ts')).allowCommand(),
   proxy: async () => (await import('./proxy.ts')).proxyCommand(),
   controller: async () => (await import('./controller.ts')).controllerCommand(),

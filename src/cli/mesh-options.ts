@@ -1,19 +1,22 @@
 /** The options that `up` and `run` share. */
 import { type Command, Option } from 'commander';
+import { grantsFile } from '../control/grants/where.ts';
 import type { LocalMeshOptions } from '../control/local/options.ts';
 import { ENGINES } from '../engine/starter.ts';
 import { choiceOption, countOption, durationOption, labelsOption, loopbackOption, portOption, socketOption } from './options.ts';
 
 /** As they are written on the command line. */
-export interface UpOptions extends Omit<LocalMeshOptions, 'envoy' | 'logLevel' | 'graceMs' | 'analyse'> {
+export interface UpOptions extends Omit<LocalMeshOptions, 'envoy' | 'logLevel' | 'graceMs' | 'analyse' | 'grants'> {
+  readonly grants?: string | true;
   readonly envoy?: string;
   readonly envoyLogLevel: string;
   readonly grace: number;
   readonly watch: boolean;
 }
 
-export function localMeshOptions({ envoy, envoyLogLevel: logLevel, grace: graceMs, ...same }: UpOptions): LocalMeshOptions {
-  return { ...same, envoy, logLevel, graceMs, analyse: true };
+export function localMeshOptions({ envoy, envoyLogLevel: logLevel, grace: graceMs, grants, ...same }: UpOptions): LocalMeshOptions {
+  const file = grants === true ? grantsFile() : grants;
+  return { ...same, envoy, logLevel, graceMs, analyse: true, ...(file !== undefined && { grants: file }) };
 }
 
 const socket = (flags: string, description: string, port: number) =>
@@ -57,6 +60,7 @@ export function addMeshOptions(command: Command): Command {
     .option('--envoy-log-level <level>', "Envoy's own log", 'warning')
     .addOption(new Option('--concurrency <n>', 'worker threads of each proxy, 0 for one a core').argParser(countOption).default(1))
     .addOption(new Option('--grace <duration>', 'time for running requests at the end').argParser(durationOption).default(5000, '5s'))
+    .option('--grants [file]', "take what sallyport grant allows; by default from this user's private folder")
     .option('--no-watch', 'do not follow changes of the files')
     .option(
       '--learn <file>',

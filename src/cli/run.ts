@@ -2,14 +2,14 @@
 
 import { getCompileCacheDir } from 'node:module';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { Allowed } from '../control/contained/allow.ts';
 import { readPolicies } from '../control/contained/policy.ts';
 import type { Account } from '../control/contained/report.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
+import type { Allowed } from '../policy/allow.ts';
 import { reachProxy, runCommand as runWithProxy } from '../sandbox/command.ts';
-import { collect, today } from './allow.ts';
+import { collect } from './allow.ts';
 import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
 import { failOnOption, portOption, repeatable, socketOption, WOULD_DENY } from './options.ts';
@@ -76,7 +76,7 @@ export function runCommand(words: readonly string[]): Command {
 }
 
 async function contained(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
-  const { allowed, ended } = readPolicies(options.policy, today());
+  const { allowed, ended } = readPolicies(options.policy, Date.now());
   for (const line of ended) say(line);
   if (options.report !== undefined) checkWritable('--report', options.report);
   if (options.learnPolicy !== undefined) checkWritable('--learn-policy', options.learnPolicy);

@@ -81,9 +81,9 @@ async function judge(reader: Reader, paths: readonly string[], options: VerifyOp
 async function readStatements(reader: Reader, path: string, files: SimulatedFiles, options: VerifyOptions): Promise<Stated> {
   const text = readText(path);
   const { parseStatements } = await import('../prove/statement-file.ts');
-  const { statements, equivalentTo } = parseStatements(text, path, gatewaysOf(files));
+  const { statements, equivalentTo, egressPolicies } = parseStatements(text, path, gatewaysOf(files));
   const others = await Promise.all(equivalentTo.map(async (name) => ({ name, files: await reader.side(name, options) })));
-  return { statements, equivalentTo: others };
+  return { statements, equivalentTo: others, egressPolicies };
 }
 
 function readText(path: string): string {

@@ -1,4 +1,5 @@
 import type { Kind, ResourceOf } from '../api/index.ts';
+import { isOfGatewayApi } from '../api/resource.ts';
 import { keepList } from '../lib/same.ts';
 import { Replaced } from './replaced.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -51,7 +52,7 @@ function addressOf(number: number): string {
 
 /** The Service that comes with a Gateway of the Kubernetes Gateway API leads to the local router, which should need no privilege for its ports. */
 function withHighPorts(service: Service): Service {
-  if (!service.derivedFrom) return service;
+  if (!isOfGatewayApi(service)) return service;
   const ports = service.spec.ports.map((port) => ({ ...port, targetPort: port.port < 1024 ? port.port + 10_000 : port.port }));
   return { ...service, spec: { ...service.spec, ports } };
 }

@@ -11,6 +11,8 @@ export interface FileOptions extends DecodeOptions {
   readonly stdin?: AsyncIterable<Uint8Array | string>;
   /** A file that is gone is looked for again after this: whoever replaces it may have removed the old one first. 100 ms if not said. */
   readonly absence?: () => Promise<unknown>;
+  /** What time it is for objects that end, ms since the epoch. */
+  readonly now?: () => number;
 }
 
 /** What a load found. */
@@ -55,13 +57,14 @@ export class Files {
   snapshot: Snapshot;
   readonly #paths: readonly string[];
   readonly #options: FileOptions;
-  readonly #store = new Store();
+  readonly #store: Store;
   readonly #seen = new Map<string, Seen>();
   #first = true;
 
   constructor(paths: readonly string[], options: FileOptions = {}) {
     this.#paths = paths;
     this.#options = options;
+    this.#store = new Store(false, options.now);
     this.snapshot = this.#store.snapshot();
   }
 
@@ -75,7 +78,7 @@ export class Files {
       await (this.#options.absence ?? (() => delay(ABSENCE_MS)))();
       found = await scan(this.#paths, this.#first);
     }
-    let changed = this.#first;
+    let changed = this.#first || this.#store.isOver();
     let incomplete = false;
     for (const file of found.files) {
       const looked = await this.#look(file);

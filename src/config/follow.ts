@@ -4,8 +4,10 @@
  */
 import { SallyportError } from '../lib/errors.ts';
 import { COALESCE, type CoalesceOptions, Coalescer } from './coalesce.ts';
+import { EndWatch } from './end-watch.ts';
 import { FolderWatch } from './folder-watch.ts';
 import { isPassing } from './read.ts';
+import { steadyNow } from './steady-clock.ts';
 
 /** What a load brought. */
 export interface Loaded<T> {
@@ -16,6 +18,8 @@ export interface Loaded<T> {
   readonly folders: ReadonlySet<string>;
   /** Something could not be read for a reason that passes by itself. */
   readonly incomplete: boolean;
+  /** It is to be read again then, as something in it ends, ms since the epoch. */
+  readonly until?: number | undefined;
 }
 
 /** Reads what there is to read. It is not called again before it has settled. */
@@ -26,6 +30,8 @@ export interface FollowTimes {
   readonly coalesce?: CoalesceOptions;
   /** After a load that was incomplete the next one comes after `first` ms, then twice that and so on, up to `most` ms. 200 ms to 10 s if not said. */
   readonly retry?: { readonly first: number; readonly most: number };
+  /** What time it is for what ends, ms since the epoch. */
+  readonly now?: () => number;
 }
 
 /** Who follows. */
@@ -49,6 +55,7 @@ export class Follower<T> {
   readonly #retry: { readonly first: number; readonly most: number };
   readonly #coalescer: Coalescer;
   readonly #watch: FolderWatch;
+  readonly #end: EndWatch;
   #watching = false;
   #folders: ReadonlySet<string>;
   readonly #requests: Request<T>[] = [];
@@ -67,7 +74,9 @@ export class Follower<T> {
     this.#retryAfter = this.#retry.first;
     this.#coalescer = new Coalescer(() => this.#notice(), times.coalesce ?? COALESCE);
     this.#watch = new FolderWatch(() => this.#coalescer.signal());
+    this.#end = new EndWatch(times.now ?? steadyNow, () => this.#notice());
     this.#folders = first.folders;
+    this.#end.wait(first.until ?? Number.POSITIVE_INFINITY);
     if (first.incomplete) this.#retryLater();
   }
 
@@ -93,6 +102,7 @@ export class Follower<T> {
   close(): void {
     this.#closed = true;
     this.#coalescer.close();
+    this.#end.close();
     this.#watch.close();
     clearTimeout(this.#retryTimer);
     for (const { reject } of this.#requests.splice(0)) reject(ended());
@@ -130,6 +140,7 @@ export class Follower<T> {
       if (this.#closed) throw ended();
       this.#load = load;
       this.#folders = loaded.folders;
+      this.#end.wait(loaded.until ?? Number.POSITIVE_INFINITY);
       if (this.#watching) this.#watch.follow(loaded.folders);
       if (loaded.incomplete) this.#retryLater();
       else this.#retryAfter = this.#retry.first;
@@ -137,6 +148,7 @@ export class Follower<T> {
       for (const { resolve } of requests) resolve(loaded.value);
     } catch (error) {
       if (isPassing(error)) this.#retryLater();
+      else this.#end.again();
       if (requests.length === 0 && !this.#closed) this.#listener.failed(error);
       for (const { reject } of requests) reject(error);
     }

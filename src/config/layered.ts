@@ -40,6 +40,14 @@ export class Layered implements Snapshot {
     return this.#base.complete;
   }
 
+  get asOf(): number | undefined {
+    return this.#base.asOf ?? this.#extra.asOf;
+  }
+
+  get until(): number {
+    return Math.min(this.#base.until ?? Number.POSITIVE_INFINITY, this.#extra.until ?? Number.POSITIVE_INFINITY);
+  }
+
   get findings(): readonly Finding[] {
     return combine(this.#base.findings, this.#extra.findings, () => [...this.#base.findings, ...this.#extra.findings]);
   }

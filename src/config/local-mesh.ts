@@ -5,7 +5,7 @@
 
 import { PROXY_NAMESPACE_ANNOTATION } from '../api/gateway-api/common.ts';
 import type { ResourceOf } from '../api/index.ts';
-import { originOf } from '../api/resource.ts';
+import { isOfGatewayApi, originOf } from '../api/resource.ts';
 import type { Finding } from '../lib/finding.ts';
 import { type Labels, matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
@@ -77,10 +77,11 @@ export function localMesh(
       labels,
     );
   };
-  for (const { spec, derivedFrom, metadata } of gateways) {
+  for (const gateway of gateways) {
+    const { spec, metadata } = gateway;
     const selector = selectorOf(spec ?? {});
     // Those of the Kubernetes Gateway API say in which namespace their proxies are; two may have the same name in different ones.
-    const home = derivedFrom && metadata.annotations[PROXY_NAMESPACE_ANNOTATION];
+    const home = isOfGatewayApi(gateway) ? metadata.annotations[PROXY_NAMESPACE_ANNOTATION] : undefined;
     const isServedBy = ({ identity }: Router) =>
       matchesLabels(selector, identity.labels) && (home === undefined || identity.namespace === home);
     if (Object.keys(selector).length === 0 || routers.some(isServedBy)) continue;
@@ -109,6 +110,8 @@ export function localMesh(
     const selector = { istio: name.replace('istio-', '') };
     const ports: Record<number, readonly [string, number]> = { ...usual };
     for (const gateway of files.list('Gateway')) {
+      // Those of EgressPolicies have a Service of their own.
+      if (gateway.derivedFrom?.kind === 'EgressPolicy') continue;
       if (!matchesLabels(gateway.spec.selector ?? {}, { app: name, ...selector }) || Object.keys(gateway.spec.selector ?? {}).length === 0)
         continue;
       gateway.spec.servers?.forEach(({ port }, at) => {

@@ -7,11 +7,13 @@ interface MemoryOptions extends DecodeOptions {
   readonly file?: string;
   /** Whether the text has all that there is, as of a cluster. */
   readonly complete?: boolean;
+  /** What time it is for objects that end, ms since the epoch. */
+  readonly now?: () => number;
 }
 
 /** The snapshot of objects written as YAML or JSON in a string. */
 export function snapshotFromText(text: string, options: MemoryOptions = {}): Snapshot {
-  const store = new Store(options.complete);
+  const store = new Store(options.complete, options.now);
   const file = options.file ?? 'inline.yaml';
   store.set(file, decodeDocuments(text, file, options));
   return store.snapshot();

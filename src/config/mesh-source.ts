@@ -80,6 +80,7 @@ function loaderOf({ paths, meshConfig, closed = false, ...fileOptions }: MeshFil
       value,
       changed,
       folders: meshConfig === undefined ? loaded.folders : new Set([...loaded.folders, dirname(resolve(meshConfig))]),
+      until: snapshot.until,
       incomplete: loaded.incomplete || (found.kind === 'unreadable' && found.passes),
     };
   };

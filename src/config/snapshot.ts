@@ -12,6 +12,10 @@ export interface Snapshot {
   all(): readonly ResourceOf<Kind>[];
   /** Whether it is all that a cluster holds: what is not in it does not exist. Files (absent or false) leave out what goes without saying. */
   readonly complete?: boolean | undefined;
+  /** The moment that it was made for, ms since the epoch: objects may begin and end. */
+  readonly asOf?: number | undefined;
+  /** From then on it is no more what the objects say, as some of them end, ms since the epoch; Infinity or absent: they do not. */
+  readonly until?: number | undefined;
   /** What decoding and validation reported. */
   readonly findings: readonly Finding[];
 }

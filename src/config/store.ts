@@ -5,10 +5,12 @@ import { originOf, type Resource } from '../api/resource.ts';
 import { deriveFromGatewayApi, type GatewayApi } from '../gateway-api/index.ts';
 import { type Finding, formatPosition } from '../lib/finding.ts';
 import { keepContent, keepList } from '../lib/same.ts';
+import { deriveFromPolicies, type PolicyObjects } from '../policy/index.ts';
 import { type Entry, type Holding, keptAlone, readAgain } from './holding.ts';
 import { Names } from './names.ts';
 import { numberInOrder } from './order.ts';
 import type { Snapshot } from './snapshot.ts';
+import { steadyNow } from './steady-clock.ts';
 import { getIn, listIn, type Tables, tablesOf } from './tables.ts';
 
 /** What the next snapshot is built from. */
@@ -17,6 +19,7 @@ interface Built {
   /** What the files say, without what is derived from it. */
   readonly written: Tables;
   readonly derived: GatewayApi;
+  readonly policies: PolicyObjects;
 }
 
 /**
@@ -29,11 +32,16 @@ export class Store {
   readonly #holdings = new Map<string, Holding>();
   readonly #names = new Names();
   readonly #complete: boolean;
+  readonly #now: () => number;
   #built: Built | undefined;
 
-  /** @param complete whether all that there is will be in it: see `Snapshot` */
-  constructor(complete = false) {
+  /**
+   * @param complete whether all that there is will be in it: see `Snapshot`
+   * @param now what time it is for objects that end, ms since the epoch
+   */
+  constructor(complete = false, now: () => number = steadyNow) {
     this.#complete = complete;
+    this.#now = now;
   }
 
   /** Replaces what `file` holds. */
@@ -60,6 +68,11 @@ export class Store {
     return [...this.#holdings.keys()];
   }
 
+  /** Whether some object has ended since the last snapshot was built. */
+  isOver(): boolean {
+    return this.#built !== undefined && this.#now() >= this.#built.policies.until;
+  }
+
   /** Builds the snapshot of this moment; `files` gives the order of files where it is not that of `set`. */
   snapshot(files: readonly string[] = this.files()): Snapshot {
     const before = this.#built;
@@ -78,14 +91,17 @@ export class Store {
       },
       before?.derived,
     );
+    const now = this.#now();
+    const policies = deriveFromPolicies(listIn(written, 'EgressPolicy'), now, before?.policies);
+    const made = [...policies.resources, ...derived.resources];
     const snapshot = new TableSnapshot(
       (before?.snapshot.version ?? 0) + 1,
-      keepList(before?.snapshot.all(), [...resources(present), ...derived.resources]),
-      withDerived(written, derived.resources, before?.snapshot.tables),
-      keepContent(before?.snapshot.findings, [...findings, ...derived.findings]),
-      this.#complete,
+      keepList(before?.snapshot.all(), [...resources(present), ...made]),
+      withDerived(written, made, before?.snapshot.tables),
+      keepContent(before?.snapshot.findings, [...findings, ...policies.findings, ...derived.findings]),
+      { complete: this.#complete, asOf: now, until: policies.until },
     );
-    this.#built = { snapshot, written, derived };
+    this.#built = { snapshot, written, derived, policies };
     return snapshot;
   }
 
@@ -175,15 +191,25 @@ class TableSnapshot implements Snapshot {
   readonly version: number;
   readonly findings: readonly Finding[];
   readonly complete: boolean;
+  readonly asOf: number;
+  readonly until: number;
   readonly tables: Tables;
   readonly #every: readonly ResourceOf<Kind>[];
 
-  constructor(version: number, every: readonly ResourceOf<Kind>[], tables: Tables, findings: readonly Finding[], complete: boolean) {
+  constructor(
+    version: number,
+    every: readonly ResourceOf<Kind>[],
+    tables: Tables,
+    findings: readonly Finding[],
+    { complete, asOf, until }: Pick<TableSnapshot, 'complete' | 'asOf' | 'until'>,
+  ) {
     this.version = version;
     this.#every = every;
     this.tables = tables;
     this.findings = findings;
     this.complete = complete;
+    this.asOf = asOf;
+    this.until = until;
   }
 
   list<K extends Kind>(kind: K): readonly ResourceOf<K>[] {

@@ -1,9 +1,9 @@
 /** BackendTLSPolicies as DestinationRules. */
 import { X509Certificate } from 'node:crypto';
+import { derive, type Locate } from '../api/derived.ts';
 import type { ResourceOf } from '../api/index.ts';
 import type { PathStep } from '../api/resource.ts';
 import { messageOf } from '../lib/errors.ts';
-import { derive, type Locate } from './derived.ts';
 import { serviceHost } from './hosts.ts';
 import { type Context, DERIVED_SUFFIX, type Objects } from './model.ts';
 

@@ -1,5 +1,6 @@
 /** The Gateways of Istio's API that those of the Kubernetes Gateway API stand for: one for each listener, as Istio's controller has it. */
 
+import { derive, type Locate } from '../api/derived.ts';
 import {
   DEFAULT_CLASS,
   GATEWAY_NAME_LABEL,
@@ -10,7 +11,6 @@ import {
 import type { KubernetesListener, ResourceOf } from '../api/index.ts';
 import type { PathStep } from '../api/resource.ts';
 import { table } from '../lib/table.ts';
-import { derive, type Locate } from './derived.ts';
 import { serviceOfHost } from './hosts.ts';
 import { reportStraySets, setsOf, withSets } from './listener-sets.ts';
 import { kindsOf, type Standing, serverOf } from './listeners.ts';

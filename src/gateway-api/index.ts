@@ -1,7 +1,8 @@
 /** The Kubernetes Gateway API as objects of Istio's API, the way Istio's own controller makes them. Pure. */
 import type { Kind, ResourceOf } from '../api/index.ts';
+import { keepDerived } from '../api/keep-derived.ts';
 import type { Finding } from '../lib/finding.ts';
-import { keepContent, keepList, sameContent } from '../lib/same.ts';
+import { keepContent } from '../lib/same.ts';
 import { deriveBackendTls } from './backend-tls.ts';
 import { deriveGateways } from './gateways.ts';
 import { createContext, type Objects } from './model.ts';
@@ -49,28 +50,8 @@ export function deriveFromGatewayApi(all: Objects, before?: GatewayApi): Gateway
   const routes = [...deriveHttp(routing, listeners), ...deriveStreams(routing, listeners)];
   const derived = [...resources, ...routes, ...deriveBackendTls(routing)] as ResourceOf<Kind>[];
   return {
-    resources: before ? keepObjects(before.resources, derived) : derived,
+    resources: keepDerived(before?.resources, derived),
     findings: keepContent(before?.findings, findings),
     reads,
   };
-}
-
-function keepObjects(before: readonly ResourceOf<Kind>[], derived: readonly ResourceOf<Kind>[]): readonly ResourceOf<Kind>[] {
-  const known = new Map(before.map((resource) => [keyOf(resource), resource]));
-  return keepList(
-    before,
-    derived.map((resource) => {
-      const earlier = known.get(keyOf(resource));
-      return earlier && isTheSame(earlier, resource) ? earlier : resource;
-    }),
-  );
-}
-
-function keyOf({ kind, metadata }: ResourceOf<Kind>): string {
-  return `${kind}/${metadata.namespace}/${metadata.name}`;
-}
-
-/** Made of the same objects to the same effect. The rules of a spec name the objects that they come of, which counts as well. */
-function isTheSame(a: ResourceOf<Kind>, b: ResourceOf<Kind>): boolean {
-  return a.derivedFrom === b.derivedFrom && sameContent(a.metadata, b.metadata) && sameContent(a.spec, b.spec);
 }

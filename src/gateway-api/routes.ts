@@ -1,8 +1,9 @@
 /** Routes as VirtualServices: one for each Gateway (or the mesh) and host, in which the rules of all routes there stand in the API's order. */
+
+import { derive, type Locate, type Place } from '../api/derived.ts';
 import { withOrigin } from '../api/derived-rule.ts';
 import type { ResourceOf } from '../api/index.ts';
 import { streamDestinations } from './backends.ts';
-import { derive, type Locate, type Place } from './derived.ts';
 import type { ServedListener } from './gateways.ts';
 import { type DerivedRule, derivedRules, type HttpRoute, inOrder } from './http.ts';
 import { type Context, DERIVED_SUFFIX } from './model.ts';

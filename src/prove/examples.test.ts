@@ -1,19 +1,23 @@
 /** The examples keep what their README says: verify proves them. */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { analyze } from '../analysis/index.ts';
 import { openFiles } from '../config/files.ts';
 import { Layered } from '../config/layered.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { loadMeshConfig } from '../config/mesh-config.ts';
 import { policiesFor } from './netpol.ts';
 import { simulateFiles } from './simulated.ts';
+import { parseStatements } from './statement-file.ts';
 import { verifyMesh } from './verify.ts';
 
 const EXAMPLES = join(import.meta.dirname, '../../examples');
 const OPTIONS = { adversary: 'both', maxCells: 1_000_000 } as const;
-const names = readdirSync(EXAMPLES, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+const names = readdirSync(EXAMPLES, { withFileTypes: true }).flatMap((entry) =>
+  entry.isDirectory() && entry.name !== 'policies' ? [entry.name] : [],
+);
 
 test('there are examples', () => assert.ok(names.includes('egress-http'), names.join()));
 
@@ -30,5 +34,35 @@ for (const name of names) {
         .join('\n---\n'),
     );
     assert.deepEqual(results(simulateFiles(new Layered(snapshot, policies), mesh)), ['captured proved', 'bypassing proved']);
+  });
+}
+
+const POLICIES = join(EXAMPLES, 'policies');
+
+for (const name of readdirSync(POLICIES).filter((file) => file.endsWith('.yaml') && file !== 'statements.yaml')) {
+  test(`what leaves is what the EgressPolicies of examples/policies/${name} allow, and all of that gets there`, async () => {
+    const { snapshot } = await openFiles([join(POLICIES, name)]);
+    assert.deepEqual(
+      snapshot.findings.map(({ message }) => message),
+      [],
+    );
+    const files = simulateFiles(snapshot, loadMeshConfig(snapshot).config);
+    const stated = {
+      ...parseStatements(readFileSync(join(POLICIES, 'statements.yaml'), 'utf8'), 'statements.yaml', () => false),
+      equivalentTo: [],
+    };
+    assert.ok(stated.egressPolicies);
+    const verdicts = verifyMesh(files, { ...OPTIONS, adversary: 'captured', stated });
+    assert.deepEqual(
+      verdicts.map(({ result }) => result),
+      ['proved', 'proved'],
+      JSON.stringify(verdicts, undefined, 1),
+    );
+    assert.ok(verdicts.every(({ cells }) => cells > 0));
+    const errors = analyze({ snapshot: files.mesh.snapshot, registry: files.mesh.registry, mesh: files.mesh.config, now: 0 });
+    assert.deepEqual(
+      errors.filter(({ level }) => level === 'Error').map(({ code, message }) => `${code} ${message}`),
+      [],
+    );
   });
 }

@@ -8,6 +8,7 @@ export interface ParsedStatements {
   readonly statements: readonly Statement[];
   /** Configurations that this one is to be equivalent to: a path or `git:REV[:PATH]` each. */
   readonly equivalentTo: readonly string[];
+  readonly egressPolicies: boolean;
 }
 
 /** Parses a file's text; `file` names it in messages. Throws `statements-invalid`. */
@@ -22,7 +23,10 @@ export function parseStatements(text: string, file: string, isGateway: (proxy: s
     throw new SallyportError('statements-invalid', `${file}: write a list of statements, at least one, each ${FORMS}`);
   const equivalentTo = list.flatMap((entry: StatementFile) => (typeof entry?.equivalentTo === 'string' ? [entry.equivalentTo] : []));
   const statements = list.flatMap((entry: StatementFile, i) =>
-    typeof entry?.equivalentTo === 'string' ? [] : [statementOf(entry, `${file}: statement ${i + 1}`, isGateway)],
+    typeof entry?.equivalentTo === 'string' || entry?.egressPolicies === true
+      ? []
+      : [statementOf(entry, `${file}: statement ${i + 1}`, isGateway)],
   );
-  return { statements, equivalentTo };
+  const egressPolicies = list.some((entry: StatementFile) => entry?.egressPolicies === true);
+  return { statements, equivalentTo, egressPolicies };
 }

@@ -23,13 +23,15 @@ export interface StatementFile {
   readonly onlyTls?: { readonly host: string; readonly verified?: boolean };
   readonly nothingLeaves?: { readonly namespace: string };
   readonly onlyThroughGateways?: boolean;
+  /** What leaves to the hosts that EgressPolicies name is what they allow, and all of that gets there. */
+  readonly egressPolicies?: boolean;
   /** A path or `git:REV[:PATH]`: the configuration that this one is to be equivalent to. */
   readonly equivalentTo?: string;
 }
 
 /** How each of them is written. */
 export const FORMS =
-  'onlyThroughGateways: true, onlyWorkloads: {host, workloads}, onlyTls: {host, verified}, nothingLeaves: {namespace} or equivalentTo: PATH';
+  'onlyThroughGateways: true, egressPolicies: true, onlyWorkloads: {host, workloads}, onlyTls: {host, verified}, nothingLeaves: {namespace} or equivalentTo: PATH';
 
 /** A name or a wildcard. An address is refused: which addresses a name leads to is not known beforehand, so a statement about one would prove little. */
 function isHost(host: unknown): host is string {

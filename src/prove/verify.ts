@@ -3,6 +3,7 @@ import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type Statement, verify } from '../simulate/verify.ts';
 import { bypassing, EXEMPT, exemption, waysPast } from './bypassing.ts';
 import { callersOf } from './callers.ts';
+import { allOfThem, nothingElse, policiesOf } from './egress-policies.ts';
 import { equivalence } from './equivalence.ts';
 import { CLUSTER_RANGES, gatewaysOf, insideAddresses } from './inside.ts';
 import { locatedTrace } from './origins.ts';
@@ -17,6 +18,8 @@ export interface Stated {
   readonly statements: readonly Statement[];
   /** Configurations under which every call has to end as it does here, with the names that verdicts call them. */
   readonly equivalentTo: readonly { readonly name: string; readonly files: SimulatedFiles }[];
+  /** Whether EgressPolicies are held against what leaves; without statements they are, if there are any. */
+  readonly egressPolicies?: boolean;
 }
 
 export interface VerifyOptions {
@@ -44,7 +47,13 @@ export function verifyMesh(
     const { statements, equivalentTo }: Stated = stated ?? { statements: [onlyThroughGateways(gatewaysOf(files))], equivalentTo: [] };
     // What NetworkPolicies keep in the cluster leaves it by gateways alone; what else it may call, and whom it may pass for, is not known.
     const isHeld = (workload: ProxyIdentity) => stated === undefined && wayOf(workload) === undefined;
-    verdicts.push(...verifyFiles(files, statements, maxCells, { clusterRanges, exempt, isHeld, progress }));
+    if (statements.length > 0) verdicts.push(...verifyFiles(files, statements, maxCells, { clusterRanges, exempt, isHeld, progress }));
+    if (stated ? stated.egressPolicies : policiesOf(files).length > 0)
+      verdicts.push(...verifyFiles(files, [nothingElse(files)], maxCells, { clusterRanges, exempt, progress }), {
+        ...allOfThem(files),
+        adversary: 'captured',
+        openings: [],
+      });
     for (const { name, files: other } of equivalentTo) verdicts.push(equivalence(files, other, name));
   }
   if (adversary !== 'captured' && !stated) verdicts.push(bypassing(files, exempt, wayOf));

@@ -2,7 +2,7 @@
 
 import { PROXY_NAMESPACE_ANNOTATION } from '../api/gateway-api/common.ts';
 import type { ResourceOf, Server } from '../api/index.ts';
-import { originOf, resourceText } from '../api/resource.ts';
+import { isOfGatewayApi, originOf, resourceText } from '../api/resource.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import { isHttp, parseProtocol } from '../registry/protocol.ts';
 import type { TranslateContext } from './context.ts';
@@ -44,7 +44,7 @@ export function gatewayPorts(context: TranslateContext): GatewayPort[] {
   const ports = new Map<string, GatewayPort>();
   for (const gateway of gatewaysOf(context)) {
     for (const server of gateway.spec.servers) {
-      if (gateway.derivedFrom && !hasServicePort(context, server.port.number)) continue;
+      if (isOfGatewayApi(gateway) && !hasServicePort(context, server.port.number)) continue;
       const entry = gatewayServer(context, gateway, server);
       const key = `${entry.bind}_${entry.port}`;
       const shared = ports.get(key) ?? { port: entry.port, bind: entry.bind, servers: [] };
@@ -68,8 +68,8 @@ export function gatewaysOf({ proxy, mesh }: Pick<TranslateContext, 'proxy' | 'me
 }
 
 /** Those of the Kubernetes Gateway API are served by the proxies behind one Service. */
-function isServedFrom({ derivedFrom, metadata }: GatewayResource, namespace: string): boolean {
-  return derivedFrom === undefined || metadata.annotations[PROXY_NAMESPACE_ANNOTATION] === namespace;
+function isServedFrom(gateway: GatewayResource, namespace: string): boolean {
+  return !isOfGatewayApi(gateway) || gateway.metadata.annotations[PROXY_NAMESPACE_ANNOTATION] === namespace;
 }
 
 function gatewayServer(context: TranslateContext, gateway: GatewayResource, server: Server): GatewayServer {

@@ -64,7 +64,8 @@ test('what it may do is named: no Secrets but the CA and those of the namespaces
     for (const { apiGroups = [], resources = [], verbs } of rules) {
       assert.ok(!verbs.includes('*'), 'no rule has all verbs');
       // All kinds of the groups that are read; of Kubernetes' own groups none.
-      if (resources.includes('*')) assert.ok(apiGroups.every((group) => /\.istio\.io$|^gateway\.networking\./.test(group)));
+      if (resources.includes('*'))
+        assert.ok(apiGroups.every((group) => /\.istio\.io$|^gateway\.networking\.|^sallyport\.dev$/.test(group)));
     }
   for (const { spec } of objects.filter(({ kind }) => kind === 'Deployment')) {
     const { securityContext, containers } = spec!.template.spec;
@@ -91,7 +92,7 @@ test('the guard closes, the check does not lock out; neither is asked about anyt
     ],
   );
   const groups = webhooks.flatMap(({ rules }) => rules.flatMap(({ apiGroups }) => apiGroups));
-  assert.ok(groups.every((group) => /\.istio\.io$|^gateway\.networking\./.test(group)));
+  assert.ok(groups.every((group) => /\.istio\.io$|^gateway\.networking\.|^sallyport\.dev$/.test(group)));
   const controller = objects.find(({ kind }) => kind === 'Deployment')!.spec!.template.spec.containers[0].args as string[];
   assert.deepEqual(
     controller.filter((arg) => /guard|widening/.test(arg)),

@@ -68,7 +68,7 @@ service:
 {{- define "sallyport.meshObjects" }}
     rules:
       - operations: [CREATE, UPDATE, DELETE]
-        apiGroups: [networking.istio.io, security.istio.io, telemetry.istio.io, extensions.istio.io, gateway.networking.k8s.io]
+        apiGroups: [networking.istio.io, security.istio.io, telemetry.istio.io, extensions.istio.io, sallyport.dev, gateway.networking.k8s.io]
         apiVersions: ["*"]
         resources: ["*"]
         scope: Namespaced

@@ -12,6 +12,8 @@ import type { Context } from '../context.ts';
 export function caCertificates(context: Context): void {
   const verifies = context.mesh.defaultConfig?.proxyMetadata?.VERIFY_CERTIFICATE_AT_CLIENT !== 'false';
   for (const rule of context.of('DestinationRule')) {
+    // Nobody could set it there.
+    if (rule.derivedFrom?.kind === 'EgressPolicy') continue;
     const { trafficPolicy, host } = rule.spec;
     if (lacksCa(trafficPolicy?.tls)) {
       context.report('IST0128', rule, ['spec', 'trafficPolicy', 'tls'], text(rule, `${host}`, trafficPolicy!.tls!, verifies));

@@ -6,6 +6,8 @@ export function missingEndpoints(context: Context): void {
   for (const entry of context.of('ServiceEntry')) {
     const { hosts, resolution, endpoints, workloadSelector } = entry.spec;
     if (resolution !== 'STATIC' || endpoints.length > 0 || workloadSelector) continue;
+    // It stands for a refusal.
+    if (entry.derivedFrom?.kind === 'EgressPolicy') continue;
     context.report(
       'SP1029',
       entry,

@@ -79,8 +79,11 @@ export function ingressBypassesSubsets(context: Context): void {
   const meshRules = new Map<string, ResourceOf<'VirtualService'>>();
   for (const virtualService of context.of('VirtualService')) {
     const { gateways, hosts, http } = virtualService.spec;
-    if (!gateways.includes('mesh') || !http.some((route) => route.route.some((target) => target.destination.subset))) continue;
-    for (const host of hosts) meshRules.set(fullHostname(host, virtualService.metadata.namespace).toLowerCase(), virtualService);
+    if (!gateways.includes('mesh')) continue;
+    const full = (host: string) => fullHostname(host, virtualService.metadata.namespace).toLowerCase();
+    const chosen = http.flatMap((rule) => rule.route.flatMap(({ destination }) => (destination.subset ? [full(destination.host)] : [])));
+    // Subsets of a gateway that it leads to are none of the host's.
+    for (const host of hosts) if (chosen.includes(full(host))) meshRules.set(full(host), virtualService);
   }
   for (const virtualService of context.of('VirtualService')) {
     if (virtualService.spec.gateways.includes('mesh')) continue;

@@ -195,7 +195,7 @@ function keyOfResource({ kind, apiVersion, metadata }: Resource): string {
 }
 
 /** What converting the Gateway API reports: it is converted anew, beside the cluster's objects. */
-const OF_DERIVING: ReadonlySet<string> = new Set(['SP0012', 'SP0013', 'SP0014'] satisfies DecodingCode[]);
+const OF_DERIVING: ReadonlySet<string> = new Set(['SP0012', 'SP0013', 'SP0014', 'SP0018', 'SP0019'] satisfies DecodingCode[]);
 
 /** What is known of an object that can't be read: why not, and that nothing is proved beside it. */
 export function notRead(

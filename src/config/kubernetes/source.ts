@@ -4,10 +4,12 @@ import { DECODING_CODES } from '../../api/codes.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import type { Finding } from '../../lib/finding.ts';
 import { COALESCE, type CoalesceOptions, Coalescer } from '../coalesce.ts';
+import { EndWatch } from '../end-watch.ts';
 import type { Listener } from '../follow.ts';
 import { KeptMeshConfig, type MeshConfigFound } from '../kept-mesh-config.ts';
 import { foundIn, type MeshInput, type MeshSource, readMeshConfig } from '../mesh-source.ts';
 import type { Snapshot } from '../snapshot.ts';
+import { steadyNow } from '../steady-clock.ts';
 import type { ClusterAccess } from './access.ts';
 import { ApiClient } from './client.ts';
 import { ClusterObjects, type ObjectObserver } from './cluster-objects.ts';
@@ -56,6 +58,7 @@ class KubernetesSource implements MeshSource {
   readonly #lists: FollowedLists;
   readonly #kept = new KeptMeshConfig();
   readonly #coalescer: Coalescer;
+  readonly #end = new EndWatch(steadyNow, () => this.#coalescer.signal());
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #served = new Map<string, ServedKind>();
   #current: MeshInput | undefined;
@@ -110,6 +113,7 @@ class KubernetesSource implements MeshSource {
   close(): void {
     this.#closed = true;
     this.#coalescer.close();
+    this.#end.close();
     for (const timer of this.#timers) clearInterval(timer);
     this.#lists.close();
     this.#client.close();
@@ -142,6 +146,7 @@ class KubernetesSource implements MeshSource {
   async #build(): Promise<MeshInput> {
     const before = this.#current;
     const found = await this.#snapshotWithReferences();
+    if (found.until !== undefined) this.#end.wait(found.until);
     const snapshot = before && saysTheSame(before.snapshot, found) ? before.snapshot : found;
     const settings = this.#kept.take(await this.#meshConfig(snapshot));
     const mesh = isDeepStrictEqual(settings.mesh, before?.mesh) ? before!.mesh : settings.mesh;

@@ -7,12 +7,13 @@ import type { Snapshot } from '../../config/snapshot.ts';
 import { type Origin, originText } from '../../lib/origin.ts';
 import { type AdmissionRequest, invalid } from './review.ts';
 
-/** Groups whose objects Istio's webhook refuses where they are not valid. */
+/** Groups whose objects are refused where they are not valid: those of Istio's webhook, and our own. */
 const ISTIO_GROUPS: ReadonlySet<string> = new Set([
   'networking.istio.io',
   'security.istio.io',
   'telemetry.istio.io',
   'extensions.istio.io',
+  'sallyport.dev',
 ]);
 /** What is wrong with these their CRDs refuse, or their statuses say. */
 const GATEWAY_GROUPS: ReadonlySet<string> = new Set(['gateway.networking.k8s.io', 'gateway.networking.x-k8s.io']);

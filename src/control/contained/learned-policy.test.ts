@@ -38,7 +38,7 @@ test('what was reached is allowed by the list, and the rest is named in it', (t)
   t.after(() => rmSync(folder, { recursive: true }));
   const file = join(folder, 'policy.yaml');
   writeFileSync(file, text);
-  const { allowed } = readPolicies([file], '2026-01-01');
+  const { allowed } = readPolicies([file], Date.parse('2026-01-01'));
   assert.deepEqual(
     allowed.map(({ host, ports, why }) => [host, ports.map(({ port, protocol }) => `${port}/${protocol}`).join(' '), why]),
     [

@@ -1,7 +1,7 @@
 /** The short list that allows what a command called: what `run --policy` reads. Pure. */
 import { stringify } from 'yaml';
 import { printable } from '../../lib/printable.ts';
-import { parseAllowed } from './allow.ts';
+import { parseAllowed } from '../../policy/allow.ts';
 import { type Called, where } from './calls.ts';
 
 /** The text of the list; undefined where nothing was reached, so that there is nothing to allow. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { readPolicies } from './policy.ts';
 
-const TODAY = '2026-06-15';
+const TODAY = Date.parse('2026-06-15');
 
 function read(t: TestContext, text: string | Uint8Array) {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-policy-'));

@@ -1,14 +1,16 @@
 /** The files of `--policy`: read completely or not at all. */
 
 import { realpathSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { type AllowListEntry, decodeAllowList } from '../../api/allow-list.ts';
+import { decodeDocuments } from '../../api/documents.ts';
+import { endOf } from '../../api/egress-policy.ts';
+import type { ResourceOf } from '../../api/index.ts';
+import { allowedProblem } from '../../api/rules/egress-policy.ts';
 import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
 import { formatPosition } from '../../lib/finding.ts';
 import { readRegularFile } from '../../lib/regular-file.ts';
-import { bracketed } from '../../lib/socket-address.ts';
-import { type Allowed, allowedPorts, parseAllowed } from './allow.ts';
+import { type Allowed, portsOf } from '../../policy/allow.ts';
 
 export interface PolicyRead {
   readonly allowed: readonly Allowed[];
@@ -20,19 +22,40 @@ export interface PolicyRead {
 const DEEPEST = 10;
 
 /**
- * @param today as YYYY-MM-DD, in UTC
+ * @param now ms since the epoch
  * @throws SallyportError `path-not-found`, `policy-unreadable`
  */
-export function readPolicies(files: readonly string[], today: string): PolicyRead {
+export function readPolicies(files: readonly string[], now: number): PolicyRead {
   const allowed: Allowed[] = [];
   const ended: string[] = [];
   const read = new Set<string>();
   for (const { entry, file } of files.flatMap((file) => entriesOf(file, [], read))) {
     const one = allowedOf(entry, file);
-    if (entry.until === undefined || entry.until >= today) allowed.push(one);
+    if (entry.until === undefined || endOf(entry.until)! > now) allowed.push(one);
     else ended.push(`${file}: ${entry.host} is not allowed any more: it was until ${entry.until}`);
   }
   return { allowed, ended };
+}
+
+/**
+ * Which of the files hold EgressPolicies, all of them valid, and which are lists.
+ * @throws SallyportError `path-not-found`, `policy-unreadable`
+ */
+export function policyFiles(files: readonly string[]): { readonly policies: readonly ResourceOf<'EgressPolicy'>[]; readonly lists: readonly string[] } {
+  const lists: string[] = [];
+  const policies: ResourceOf<'EgressPolicy'>[] = [];
+  for (const file of files) {
+    const { resources, findings } = decodeDocuments(readPolicyText(file), file);
+    const found = resources.filter((resource): resource is ResourceOf<'EgressPolicy'> => resource.kind === 'EgressPolicy');
+    if (found.length === 0) {
+      lists.push(file);
+      continue;
+    }
+    const error = findings.find(({ level }) => level === 'Error');
+    if (error) throw unreadable(`${error.position ? formatPosition(error.position) : file}: ${error.message}`);
+    for (const policy of found) policies.push({ ...policy, order: policies.length });
+  }
+  return { policies, lists };
 }
 
 interface Written {
@@ -47,7 +70,7 @@ function entriesOf(file: string, within: readonly string[], read: Set<string>): 
   if (within.length === DEEPEST) throw unreadable(`${file}: more than ${DEEPEST} files include one another`);
   if (read.has(place)) return [];
   read.add(place);
-  const { list, findings } = decodeAllowList(textOf(file), file);
+  const { list, findings } = decodeAllowList(readPolicyText(file), file);
   const error = findings.find(({ level }) => level === 'Error');
   if (!list || error)
     throw unreadable(`${error?.position ? formatPosition(error.position) : file}: ${error?.message ?? 'it holds no list'}`);
@@ -64,7 +87,8 @@ function placeOf(file: string): string {
   }
 }
 
-function textOf(file: string): string {
+/** Throws `path-not-found`, `policy-unreadable`. */
+export function readPolicyText(file: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(readRegularFile(file));
   } catch (error) {
@@ -73,36 +97,20 @@ function textOf(file: string): string {
   }
 }
 
-function allowedOf({ host, ports, protocol: stated, methods, paths, why, until }: AllowListEntry, file: string): Allowed {
+function allowedOf(entry: AllowListEntry, file: string): Allowed {
+  const { host, why, until, owner, bind } = entry;
   const refuse = (reason: string) => unreadable(`${file}: ${host}: ${reason}`);
-  if (until !== undefined && Number.isNaN(Date.parse(until))) throw refuse(`there is no day ${until}`);
-  if (host.includes('://')) throw refuse('a host is written without a scheme; state protocol');
-  let name: string;
-  try {
-    name = parseAllowed(isIP(host) === 6 ? bracketed(host) : host).host;
-  } catch {
-    throw refuse('it is neither a name, *.suffix, nor an address; ports stand in ports');
-  }
-  if (name !== host.toLowerCase().replace(/\.$/, '')) throw refuse('ports stand in ports');
-  const byRequest = methods.length > 0 || paths.length > 0;
-  const unseen = byRequest ? unseenRequests(name, stated) : undefined;
-  if (unseen !== undefined) throw refuse(unseen);
-  const protocol = byRequest ? 'HTTP' : stated;
-  const numbers = ports.length > 0 ? ports : protocol === 'HTTP' ? [80] : protocol === 'TLS' ? [443] : [80, 443];
-  if (protocol === 'TCP' && ports.length === 0) throw refuse('TCP needs ports');
-  const allowed = allowedPorts(name, numbers, protocol, refuse);
+  if (until !== undefined && endOf(until) === undefined) throw refuse(`there is no day or moment ${until}`);
+  const problem = allowedProblem(host, entry);
+  if (problem !== undefined) throw refuse(problem);
+  const name = host.toLowerCase().replace(/\.$/, '');
   return {
     host: name,
-    ports: byRequest ? allowed.map((port) => ({ ...port, only: [{ methods, paths }] })) : allowed,
+    ports: portsOf(name, entry),
     ...(why !== undefined && { why }),
+    ...(owner !== undefined && { owner }),
+    ...(bind !== undefined && { bind }),
   };
-}
-
-/** Why requests to the host cannot be told apart, or undefined. */
-function unseenRequests(host: string, protocol: AllowListEntry['protocol']): string | undefined {
-  if (protocol !== undefined && protocol !== 'HTTP') return `methods and paths are seen in plain HTTP alone, not in ${protocol}`;
-  if (isIP(host) > 0 || host.startsWith('*')) return 'methods and paths need the name of one host';
-  return undefined;
 }
 
 function unreadable(what: string): SallyportError {

@@ -27,6 +27,8 @@ export interface LocalMeshOptions extends EngineOptions {
   readonly contained?: Contained;
   /** Let through what nothing declares, whatever the files say. */
   readonly allowAll?: boolean;
+  /** The file of grants, followed as those of the paths. */
+  readonly grants?: string;
   /** Resources beside those of the files. */
   readonly beside?: Snapshot;
   /** Whether to find what `sallyport analyze` finds, too. */

@@ -41,7 +41,7 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
       import('../../ca/identities.ts'),
     ]);
     control = await controlFromFiles({
-      paths,
+      paths: options.grants === undefined ? paths : [...paths, (await import('../grants/grants-file.ts')).openGrants(options.grants)],
       meshConfig: options.meshConfig,
       statusAddress: options.statusAddress,
       analyse: options.analyse,

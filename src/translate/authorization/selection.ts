@@ -1,7 +1,7 @@
 /** Which policies hold for a proxy. */
 import { GATEWAY_API } from '../../api/gateway-api/common.ts';
 import type { PolicyTargetReference, ResourceOf, WorkloadLabelSelector } from '../../api/index.ts';
-import type { Resource } from '../../api/resource.ts';
+import { isOfGatewayApi, type Resource } from '../../api/resource.ts';
 import { matchesLabels } from '../../lib/labels.ts';
 import type { TranslateContext } from '../context.ts';
 import { gatewaysOf } from '../gateways.ts';
@@ -27,7 +27,7 @@ export function selects(context: TranslateContext, policy: Resource<string, Targ
 function isServed(context: TranslateContext, namespace: string, { group, kind, name }: PolicyTargetReference): boolean {
   if (context.proxy.type !== 'router' || group !== GATEWAY_API || kind !== 'Gateway') return false;
   return gatewaysOf(context).some(
-    ({ derivedFrom }) => derivedFrom !== undefined && derivedFrom.metadata.namespace === namespace && derivedFrom.metadata.name === name,
+    (gateway) => isOfGatewayApi(gateway) && gateway.derivedFrom?.metadata.namespace === namespace && gateway.derivedFrom.metadata.name === name,
   );
 }
 

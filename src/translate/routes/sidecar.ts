@@ -1,7 +1,7 @@
 /** The routes of a sidecar's outbound side: one configuration for each port on which something speaks HTTP. */
 import { create } from '@bufbuild/protobuf';
 import type { MeshConfig, ResourceOf } from '../../api/index.ts';
-import type { Resource } from '../../api/resource.ts';
+import { isOfGatewayApi, type Resource } from '../../api/resource.ts';
 import { Arrangement } from '../../lib/arrangement.ts';
 import { HostIndex } from '../../lib/host-index.ts';
 import { hostCovers, isWildcard } from '../../lib/hostname.ts';
@@ -200,7 +200,7 @@ function ruledBy({ proxy, mesh, scope }: TranslateContext, side: Side, virtualSe
 function claimsOf(side: Side, { virtualService, routes }: Omit<Ruled, 'exact'>, { matching, otherHosts }: SplitHosts): Claims {
   const { port, client } = side;
   // Routes of the Kubernetes Gateway API are for services, and those of the client's namespace or of the service's own.
-  if (virtualService.derivedFrom && !matching.some((service) => isMeshRoute(virtualService, service, client))) return NO_CLAIMS;
+  if (isOfGatewayApi(virtualService) && !matching.some((service) => isMeshRoute(virtualService, service, client))) return NO_CLAIMS;
   const services = matching.filter((service) => speaksHttp(portOf(service, port)!));
   if (services.length === 0 && port !== 80) return NO_CLAIMS;
   const origins = [virtualService];

@@ -4,6 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
 import { originOfRule } from '../../api/derived-rule.ts';
 import type { HttpMatchRequest, HttpRoute, ResourceOf } from '../../api/index.ts';
+import { isOfGatewayApi } from '../../api/resource.ts';
 import {
   type Route,
   RouteAction_ClusterNotFoundResponseCode,
@@ -62,7 +63,7 @@ function ruleRoute(
 ): Route {
   const { authority, ...changes } = headerChanges(rule.headers);
   // Rules of the Kubernetes Gateway API differ in what a prefix is, and in the answer of a backend that is missing.
-  const gatewayApi = virtualService.derivedFrom !== undefined;
+  const gatewayApi = isOfGatewayApi(virtualService);
   const route = create(RouteSchema, {
     name: match?.name ? `${rule.name ?? ''}.${match.name}` : (rule.name ?? ''),
     match: routeMatch(match, gatewayApi),

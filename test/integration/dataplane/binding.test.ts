@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { snapshotFromText } from '../../../src/config/memory.ts';
-import { allowedResources, parseAllowed } from '../../../src/control/contained/allow.ts';
+import { allowedResources, parseAllowed } from '../../../src/policy/allow.ts';
 import { simulateFiles } from '../../../src/prove/simulated.ts';
 import { OTHER_IPS } from '../../../src/simulate/cells.ts';
 import { explore } from '../../../src/simulate/explore.ts';

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { meshConfigOf } from '../../../test/support/mesh.ts';
-import { analyze } from '../../analysis/index.ts';
-import { snapshotFromText } from '../../config/memory.ts';
-import { explain } from '../../prove/explain.ts';
-import { simulateFiles } from '../../prove/simulated.ts';
-import { verifyMesh } from '../../prove/verify.ts';
-import { parseTarget } from '../../simulate/call.ts';
+import { meshConfigOf } from '../../test/support/mesh.ts';
+import { analyze } from '../analysis/index.ts';
+import { snapshotFromText } from '../config/memory.ts';
+import { explain } from '../prove/explain.ts';
+import { simulateFiles } from '../prove/simulated.ts';
+import { verifyMesh } from '../prove/verify.ts';
+import { parseTarget } from '../simulate/call.ts';
 import { parseAllowed } from './allow.ts';
 import { resourcesThroughGateway } from './allow-through-gateway.ts';
 

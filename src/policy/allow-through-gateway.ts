@@ -1,8 +1,10 @@
 /** What may be called, written short, as the whole set of resources that leads it through an egress gateway. */
-import { isIP } from 'node:net';
-import { propose } from '../../learn/propose.ts';
-import { SallyportError } from '../../lib/errors.ts';
-import { type Allowed, onePerHost, onlyRequests, type RouteShape } from './allow.ts';
+
+import { propose } from '../learn/propose.ts';
+import { SallyportError } from '../lib/errors.ts';
+import { isIp } from '../lib/ip.ts';
+import { type Allowed, onePerHost } from './allow.ts';
+import { onlyRequests, type RouteShape } from './routes.ts';
 
 /** From the sidecar to the gateway, or from there to the host. */
 type HttpRoute = RouteShape & {
@@ -21,7 +23,7 @@ interface VirtualServiceShape {
  */
 export function resourcesThroughGateway(allowed: readonly Allowed[]): object[] {
   const hosts = onePerHost(allowed);
-  const short = hosts.find(({ host }) => !host.includes('.') && isIP(host) === 0);
+  const short = hosts.find(({ host }) => !host.includes('.') && !isIp(host));
   if (short)
     throw new SallyportError('usage', `${short.host} is a short name, which no Gateway serves: write it in full, or leave out --gateway`);
   const observed = hosts.flatMap(({ host, ports }) =>

@@ -1,8 +1,8 @@
-/** Objects of Istio's API that stand for objects of the Kubernetes Gateway API, and from where in those each part of them comes. */
-import { decode } from '../api/decode.ts';
-import { KINDS, type Kind, type ResourceOf } from '../api/index.ts';
-import type { PathStep, Resource, Source } from '../api/resource.ts';
+/** Objects of Istio's API that stand for objects of another, and from where in those each part of them comes. */
 import { SallyportError } from '../lib/errors.ts';
+import { decode } from './decode.ts';
+import { KINDS, type Kind, type ResourceOf } from './index.ts';
+import type { PathStep, Resource, Source } from './resource.ts';
 
 /** A place in an object that a user wrote. */
 export interface Place {
@@ -37,6 +37,8 @@ class DerivedSource implements Source {
 interface Derivation<K extends Kind> {
   readonly kind: K;
   readonly name: string;
+  /** Without: that of the object that it comes of. */
+  readonly namespace?: string;
   /** As a document would have it. */
   readonly spec: object;
   readonly locate?: Locate;
@@ -46,7 +48,7 @@ interface Derivation<K extends Kind> {
 
 /** The derived object has the age of the one that it comes of. */
 export function derive<K extends Kind>(from: Resource, derivation: Derivation<K>): ResourceOf<K> {
-  const { kind, name, spec, locate, labels = {}, annotations = {} } = derivation;
+  const { kind, name, namespace = from.metadata.namespace, spec, locate, labels = {}, annotations = {} } = derivation;
   const { group, versions, schema } = KINDS[kind];
   const decoded = decode(schema, spec, ['spec'], ({ path, message }) => {
     throw new SallyportError('internal', `${kind} ${name} made of ${from.kind} ${from.metadata.name}: ${path.join('.')}: ${message}`);
@@ -54,7 +56,7 @@ export function derive<K extends Kind>(from: Resource, derivation: Derivation<K>
   return {
     apiVersion: group ? `${group}/${versions[0]}` : versions[0],
     kind,
-    metadata: { name, namespace: from.metadata.namespace, labels, annotations },
+    metadata: { name, namespace, labels, annotations },
     spec: decoded,
     order: from.order,
     valid: true,

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { meshConfigOf } from '../../../test/support/mesh.ts';
-import { snapshotFromText } from '../../config/memory.ts';
-import { explain } from '../../prove/explain.ts';
-import { simulateFiles } from '../../prove/simulated.ts';
-import { parseTarget } from '../../simulate/call.ts';
+import { meshConfigOf } from '../../test/support/mesh.ts';
+import { snapshotFromText } from '../config/memory.ts';
+import { explain } from '../prove/explain.ts';
+import { simulateFiles } from '../prove/simulated.ts';
+import { parseTarget } from '../simulate/call.ts';
 import { allowedResources, parseAllowed } from './allow.ts';
 
 const short = (text: string) => {
@@ -89,7 +89,7 @@ test('the resources are valid, one for each host with all its ports, and read as
   );
   assert.deepEqual(
     snapshot.list('VirtualService').flatMap(({ spec }) => spec.hosts),
-    ['a.example', 'd-e.example', 'd.e.example'],
+    ['a.example', '*.b.example', 'd-e.example', 'd.e.example'],
   );
   const addresses = written.flatMap(({ spec }) => spec.addresses ?? []);
   assert.equal(new Set(addresses).size, addresses.length);
@@ -124,4 +124,16 @@ test('requests by method and path: what is allowed leads on, all else is answere
     { host: 'a.example', ports: [{ port: 80, protocol: 'HTTP' }] },
   ]);
   assert.equal(both.length, 1, 'who allows all of a host allows all of it');
+});
+
+test('at the address of a wildcard TLS for other names is refused: whoever knows it would reach any host by it', () => {
+  const resources = allowedResources(['*.b.example:443', 'a.example:443'].map(parseAllowed));
+  const files = simulateFiles(
+    snapshotFromText(resources.map((one) => JSON.stringify(one)).join('\n---\n')),
+    meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }),
+  );
+  const [entry] = files.mesh.snapshot.list('ServiceEntry');
+  const end = (url: string) => explain(files, parseTarget(url), { to: entry!.spec.addresses[0]! }).trace.outcome.kind;
+  assert.equal(end('https://any.b.example/'), 'upstream');
+  assert.equal(end('https://evil.example/'), 'closed');
 });

@@ -1,0 +1,125 @@
+/** `sallyport grant`: allows a host for a time, and ends that again. */
+import { request } from 'node:http';
+import { userInfo } from 'node:os';
+import { Command, Option } from 'commander';
+import { addGrant, type Grant, readGrants, revokeGrant } from '../control/grants/grants-file.ts';
+import { grantsFile } from '../control/grants/where.ts';
+import { SallyportError } from '../lib/errors.ts';
+import { printable } from '../lib/printable.ts';
+import type { SocketAddress } from '../lib/socket-address.ts';
+import { parseAllowed } from '../policy/allow.ts';
+import { EXIT } from './exit.ts';
+import { choiceOption, durationOption, socketOption } from './options.ts';
+import { print, printData } from './print.ts';
+import { say } from './say.ts';
+
+interface GrantOptions {
+  readonly for?: number;
+  readonly reason?: string;
+  readonly namespace: string;
+  readonly list?: boolean;
+  readonly revoke?: string;
+  readonly file?: string;
+  readonly statusAddress: SocketAddress;
+  readonly output: 'text' | 'json';
+}
+
+export function grantCommand(): Command {
+  return new Command('grant')
+    .summary('allow a host for a time: sallyport grant HOST --for 1h --reason TEXT')
+    .description(
+      'Allows HOST for a time to what sallyport up or run carries with --grants, and records who, why and until when. It ends by itself, also if the clock is set ' +
+        'back. A grant is an EgressPolicy: it adds to what the files allow and cannot say another way for a host that they name.',
+    )
+    .argument('[host]', 'HOST (80 and 443), HOST:PORT, *.SUFFIX:PORT or tcp://HOST:PORT')
+    .addOption(new Option('--for <duration>', 'how long, e.g. 30m or 1h; 720h at most').argParser(durationOption))
+    .option('--reason <text>', 'why; whoever looks at the list reads it')
+    .option('--namespace <name>', 'whose workloads may call', 'default')
+    .option('--list', 'show the grants')
+    .option('--revoke <id>', 'end a grant now')
+    .option('--file <file>', "where grants are kept; by default in this user's private folder")
+    .addOption(
+      new Option('--status-address <address:port>', 'of the up that is to take it at once')
+        .argParser(socketOption('127.0.0.1'))
+        .default({ address: '127.0.0.1', port: 15021 }, '127.0.0.1:15021'),
+    )
+    .option('-o, --output <format>', 'of the list: text or json', choiceOption('text', 'json'), 'text')
+    .action(async (host: string | undefined, options: GrantOptions) => {
+      process.exitCode = await act(host, options, options.file ?? grantsFile());
+    });
+}
+
+async function act(host: string | undefined, options: GrantOptions, file: string): Promise<number> {
+  const { list, revoke } = options;
+  if ([host !== undefined, list === true, revoke !== undefined].filter(Boolean).length !== 1)
+    throw new SallyportError('usage', 'name a host to allow, or say --list, or --revoke ID');
+  if (list) return show(readGrants(file), options.output);
+  if (revoke !== undefined) {
+    await revokeGrant(file, revoke);
+    say(`revoked ${revoke}`);
+    return taken(options.statusAddress, revoke);
+  }
+  if (options.for === undefined || !options.reason?.trim())
+    throw new SallyportError('usage', 'a grant needs an end and a reason: --for 1h --reason "why"');
+  const grant = await addGrant(
+    file,
+    {
+      allowed: parseAllowed(host!),
+      namespace: options.namespace,
+      by: userInfo().username,
+      reason: options.reason.trim(),
+      forMs: options.for,
+    },
+    Date.now(),
+  );
+  say(`granted ${grant.hosts.join(', ')} to namespace ${grant.namespace} until ${grant.until}: ${grant.id}`);
+  return taken(options.statusAddress, grant.id);
+}
+
+function show(grants: readonly Grant[], output: 'text' | 'json'): number {
+  const now = Date.now();
+  const rows = grants.map((grant) => ({ ...grant, state: Date.parse(grant.until) > now ? 'in force' : 'ended' }));
+  if (output === 'json') printData(`${JSON.stringify(rows, undefined, 2)}\n`);
+  else
+    for (const { id, hosts, namespace, by, until, reason, state } of rows)
+      print(`${id}  ${state}  ${hosts.join(',')}  ${namespace}  until ${until}  by ${printable(by)}: ${printable(reason)}\n`);
+  return EXIT.fine;
+}
+
+/** Has the running `up` read its files, and says what it makes of the grant. */
+async function taken({ address, port }: SocketAddress, id: string): Promise<number> {
+  const answer = await reload(address, port);
+  if (answer === undefined) {
+    say(`no sallyport up answers at ${address}:${port}: what runs with --grants takes it within a second or when it starts`);
+    return EXIT.fine;
+  }
+  const problem = answer.find(({ level, origin }) => level === 'Error' && origin.endsWith(`/${id}`));
+  if (!problem) return EXIT.fine;
+  say(`it is not in force: ${problem.message}`);
+  return EXIT.findings;
+}
+
+interface Told {
+  readonly level: string;
+  readonly origin: string;
+  readonly message: string;
+}
+
+function reload(host: string, port: number): Promise<readonly Told[] | undefined> {
+  return new Promise((resolve) => {
+    const asked = request({ host, port, path: '/reload', method: 'POST' }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8').on('data', (part: string) => {
+        text += part;
+      });
+      answer.on('end', () => {
+        try {
+          resolve((JSON.parse(text) as { findings?: readonly Told[] }).findings ?? []);
+        } catch {
+          resolve(undefined);
+        }
+      });
+    });
+    asked.on('error', () => resolve(undefined)).end();
+  });
+}

@@ -1,0 +1,130 @@
+/** What may be called, written short: `--allow registry.example.com`, as the ServiceEntries that it stands for. Pure. */
+import type { AllowedRequests } from '../api/allow-list.ts';
+import { isAllowedHost } from '../api/rules/egress-policy.ts';
+import { SallyportError } from '../lib/errors.ts';
+import { isIp, parseRange } from '../lib/ip.ts';
+import { table } from '../lib/table.ts';
+import { directObjects } from './direct.ts';
+import type { BindMode } from '../api/bind.ts';
+import { type AllowedPort, type HostPlan, type Protocol, type Requests, resourceName } from './plan.ts';
+
+export type { AllowedPort } from './plan.ts';
+
+/** One host, and ports of it. */
+export interface Allowed {
+  /** A name, `*.suffix`, or an address; in lower case. */
+  readonly host: string;
+  readonly ports: readonly AllowedPort[];
+  /** Why, for whoever reads the resources. */
+  readonly why?: string;
+  /** Who answers for it. */
+  readonly owner?: string;
+  /** What becomes of calls that are not wholly the host's. */
+  readonly bind?: BindMode;
+  /** Ranges in which its name may lead to addresses that are not public: none where it says none. */
+  readonly within?: readonly string[];
+}
+
+const SCHEMES = table<{ readonly protocol: Protocol; readonly port?: number }>({
+  http: { protocol: 'HTTP', port: 80 },
+  https: { protocol: 'TLS', port: 443 },
+  tls: { protocol: 'TLS', port: 443 },
+  tcp: { protocol: 'TCP' },
+});
+
+/**
+ * Reads `[SCHEME://]HOST[:PORT][=RANGE,…]`. Without a port: 80 for HTTP and 443 for TLS. A port of its own carries any protocol, for a wildcard TLS alone, as there
+ * the name in the connection is all that tells.
+ * @throws SallyportError `usage`
+ */
+export function parseAllowed(written: string): Allowed {
+  const refuse = (why: string) => new SallyportError('usage', `--allow ${written}: ${why}; write HOST, HOST:PORT or tcp://HOST:PORT.`);
+  const [text = '', ...ranges] = written.split(/[=,]/);
+  const wrong = ranges.find((range) => !parseRange(range));
+  if (wrong !== undefined) throw refuse(`${wrong} is neither an address nor a CIDR range`);
+  const match = /^(?:([a-z]+):\/\/)?(?:\[([0-9a-f:.]+)\]|([^:/[\]]+))(?::(\d{1,5}))?\/?$/i.exec(text);
+  if (!match) throw refuse('it names no host');
+  const scheme = match[1] === undefined ? undefined : SCHEMES[match[1].toLowerCase()];
+  if (match[1] !== undefined && !scheme) throw refuse(`the scheme ${match[1]} is none of ${Object.keys(SCHEMES).join(', ')}`);
+  const host = (match[2] ?? match[3]!).toLowerCase().replace(/\.$/, '');
+  if (match[2] !== undefined ? !isIp(host) || !host.includes(':') : !isAllowedHost(host))
+    throw refuse(`${host} is neither a name nor an address`);
+  const given = match[4] === undefined ? scheme?.port : Number(match[4]);
+  if (given !== undefined && (given < 1 || given > 65_535)) throw refuse('ports are from 1 to 65535');
+  if (given === undefined && scheme) throw refuse('it needs a port');
+  if (host.startsWith('*') && scheme?.protocol === 'TCP') throw refuse('a wildcard needs a name in the connection, which TCP has not');
+  const ports = allowedPorts(host, given === undefined ? [80, 443] : [given], scheme?.protocol);
+  return { host, ports, ...(ranges.length > 0 && { within: ranges }) };
+}
+
+/** The ports that an entry of a list or policy stands for; that nothing is wrong with it says `allowedProblem`. */
+export function portsOf(host: string, { ports, protocol: stated, methods, paths }: AllowedRequests): AllowedPort[] {
+  const byRequest = methods.length > 0 || paths.length > 0;
+  const protocol = byRequest ? 'HTTP' : stated;
+  const numbers = ports.length > 0 ? ports : protocol === 'HTTP' ? [80] : protocol === 'TLS' ? [443] : [80, 443];
+  const allowed = allowedPorts(host, numbers, protocol);
+  return byRequest ? allowed.map((port) => ({ ...port, only: [{ methods, paths }] })) : allowed;
+}
+
+function allowedPorts(host: string, ports: readonly number[], protocol: Protocol | undefined): AllowedPort[] {
+  return ports.map((port) => ({ port, protocol: protocolOf(host, port, protocol) }));
+}
+
+function protocolOf(host: string, port: number, protocol: Protocol | undefined): Protocol {
+  // Of an address nothing in the connection need say which host is meant.
+  if (isIp(host)) return 'TCP';
+  return protocol ?? (port === 80 ? 'HTTP' : port === 443 || host.startsWith('*') ? 'TLS' : 'TCP');
+}
+
+/** Addresses of hosts, in the order of the list, beside those that are allocated to resources (`HostPlan.address`). */
+const PREFIX = '240.241';
+
+/** Each host once, with all its ports. */
+export function onePerHost(allowed: readonly Allowed[]): Allowed[] {
+  const byHost = new Map<string, Allowed>();
+  for (const one of allowed) {
+    const known = byHost.get(one.host);
+    const within = [...new Set([...(known?.within ?? []), ...(one.within ?? [])])];
+    const ports = merged([...(known?.ports ?? []), ...one.ports]);
+    byHost.set(one.host, { ...known, ...one, ports, ...(within.length > 0 && { within }) });
+  }
+  return [...byHost.values()];
+}
+
+/**
+ * Kubernetes objects: a ServiceEntry for each host, and where calls are told apart a VirtualService. `bind`: what becomes of calls that are not wholly the host's,
+ * where an entry does not say.
+ */
+export function allowedResources(allowed: readonly Allowed[], bind: BindMode = 'enforce'): object[] {
+  return onePerHost(allowed).flatMap((one, i) =>
+    directObjects(planOf({ bind, ...one }, `${PREFIX}.${(i + 1) >> 8}.${(i + 1) & 255}`)).map(({ kind, name, spec, annotations = {} }) => ({
+      apiVersion: 'networking.istio.io/v1',
+      kind,
+      metadata: { name, namespace: 'default', ...(Object.keys(annotations).length > 0 && { annotations }) },
+      spec,
+    })),
+  );
+}
+
+function planOf({ host, ports, why, owner, bind, within }: Allowed, address: string): HostPlan {
+  return {
+    host,
+    name: resourceName('allow', host),
+    namespace: 'default',
+    address,
+    reason: why,
+    owner,
+    bind,
+    within,
+    ports: ports.map(({ port, protocol, only }) => ({ port, protocol, through: 'direct', rules: [{ ...(only && { only }) }] })),
+  };
+}
+
+/** Each port once: with all requests if one of several says so, else with those that any of them allows. */
+function merged(ports: readonly AllowedPort[]): AllowedPort[] {
+  return [...Map.groupBy(ports, ({ port }) => port).values()].map((same) => {
+    const { port, protocol } = same[0]!;
+    const only: Requests[] = same.flatMap((each) => each.only ?? []);
+    return { port, protocol, ...(same.every((each) => each.only) && { only }) };
+  });
+}

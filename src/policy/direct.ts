@@ -1,0 +1,132 @@
+/** What allows a host: the ServiceEntry, the VirtualService where calls are told apart, and the DestinationRule where TLS is originated. Pure. */
+import { BIND } from '../api/bind.ts';
+import { PRIVATE_ADDRESSES } from '../api/private-addresses.ts';
+import type { Resource } from '../api/resource.ts';
+import { isIp } from '../lib/ip.ts';
+import type { HostPlan, Made, PortPlan } from './plan.ts';
+import { byCaller, isRestricted, type MadeRoute, narrowed, REFUSED, refusal, whyRefused } from './routes.ts';
+
+/** Where calls to a port that a rule allows lead to, from the sidecar; undefined: to the host itself. */
+export type DestinationOf = (port: PortPlan) => object | undefined;
+
+/** @param destinationOf by default all lead to the host */
+export function directObjects(plan: HostPlan, destinationOf: DestinationOf = () => undefined): Made[] {
+  return [serviceEntry(plan), ...virtualService(plan, destinationOf), ...destinationRule(plan)];
+}
+
+/** The host by which the resources have it: an address gets a name. */
+export function declaredName({ host, name }: HostPlan): string {
+  return isIp(host) ? `${name.replaceAll('.', '-')}.internal` : host;
+}
+
+/** Names that say themselves where they lead (RFC 6761 §6.3). */
+const LOOPBACK_NAME = /^(?:.*\.)?localhost$/;
+const LOOPBACK: readonly string[] = ['127.0.0.0/8', '::1'];
+
+function serviceEntry(plan: HostPlan): Made {
+  const { host, ports, address, exportTo, reason, owner, bind, within = LOOPBACK_NAME.test(host) ? LOOPBACK : [] } = plan;
+  const isAddress = isIp(host);
+  const isWildcard = host.startsWith('*');
+  const needsAddress = !isAddress && (isWildcard || ports.some(({ protocol }) => protocol === 'TCP'));
+  const annotations = {
+    ...(reason !== undefined && { 'sallyport.dev/why': reason }),
+    ...(owner !== undefined && { 'sallyport.dev/owner': owner }),
+    ...(bind !== undefined && { [BIND]: bind }),
+    ...(within.length > 0 && { [PRIVATE_ADDRESSES]: within.join(',') }),
+  };
+  const spec = {
+    hosts: [declaredName(plan)],
+    ...(isAddress && { addresses: [host], endpoints: [{ address: host }] }),
+    ...(needsAddress && { addresses: [address] }),
+    location: 'MESH_EXTERNAL',
+    resolution: isAddress ? 'STATIC' : isWildcard ? 'DYNAMIC_DNS' : 'DNS',
+    ports: ports.map(({ port, protocol, originate }) => ({
+      number: port,
+      name: `${protocol.toLowerCase()}-${port}`,
+      protocol,
+      ...(originate !== undefined && { targetPort: originate }),
+    })),
+    ...(exportTo && { exportTo }),
+  };
+  return { kind: 'ServiceEntry', name: plan.name, namespace: plan.namespace, spec, annotations };
+}
+
+function virtualService(plan: HostPlan, destinationOf: DestinationOf): Made[] {
+  const http = httpRules(plan, destinationOf);
+  const tls = plan.ports.filter(({ protocol }) => protocol === 'TLS').flatMap((port) => tlsRules(plan, port, destinationOf));
+  const tcp = plan.ports.filter(({ protocol }) => protocol === 'TCP').flatMap((port) => tcpRules(plan, port, destinationOf));
+  if (http.length + tls.length + tcp.length === 0) return [];
+  const spec = {
+    hosts: [declaredName(plan)],
+    ...(http.length > 0 && { http: http.map(({ rule }) => rule) }),
+    ...(tls.length > 0 && { tls }),
+    ...(tcp.length > 0 && { tcp }),
+    ...(plan.exportTo && { exportTo: plan.exportTo }),
+  };
+  return [{ kind: 'VirtualService', name: plan.name, namespace: plan.namespace, spec, ruleOrigins: http.map(({ origin }) => origin) }];
+}
+
+/** For all ports or none: a port that no rule matches would be refused without a word. */
+function httpRules(plan: HostPlan, destinationOf: DestinationOf): MadeRoute[] {
+  const plain = plan.ports.filter(({ protocol }) => protocol === 'HTTP');
+  if (plain.every((port) => !isRestricted(port, plan) && destinationOf(port) === undefined)) return [];
+  return plain.flatMap((port) => {
+    const onPort = { port: port.port };
+    const route = to(plan, port, destinationOf);
+    if (!isRestricted(port, plan)) return [{ rule: { match: [onPort], route }, origin: originOfPort(port) }];
+    const rules = [...Map.groupBy(port.rules, ({ origin }) => origin)].map(([origin, same]): MadeRoute => {
+      const match = same.flatMap((rule) => {
+        const matches = byCaller(onPort, rule);
+        // What a gateway holds to is not for the sidecar to say: the application has a hand in that.
+        return rule.only && port.through === 'direct' ? narrowed(matches, rule.only) : matches;
+      });
+      return { rule: { name: 'allowed', match, route }, origin };
+    });
+    const last = {
+      name: port.ended === undefined ? 'not-allowed' : 'ended',
+      match: [onPort],
+      directResponse: refusal(whyRefused(plan, port)),
+    };
+    return [...rules, { rule: last, origin: originOfPort(port) }];
+  });
+}
+
+function originOfPort({ rules }: PortPlan): Resource | undefined {
+  return rules.find(({ origin }) => origin)?.origin;
+}
+
+/** At the address of a host TLS for any name would be passed on to it: only its own is, so that nobody else behind the same servers is asked for (fronting). */
+function tlsRules(plan: HostPlan, port: PortPlan, destinationOf: DestinationOf): object[] {
+  const match = { port: port.port, sniHosts: [plan.host] };
+  if (isRestricted(port, plan)) return guarded(plan, port, match, destinationOf);
+  return [{ match: [match], route: to(plan, port, destinationOf) }];
+}
+
+function tcpRules(plan: HostPlan, port: PortPlan, destinationOf: DestinationOf): object[] {
+  const match = { port: port.port };
+  if (isRestricted(port, plan)) return guarded(plan, port, match, destinationOf);
+  return destinationOf(port) === undefined ? [] : [{ match: [match], route: to(plan, port, destinationOf) }];
+}
+
+/** Without the last rule a sidecar that no other matches would lead the call to the host after all. */
+function guarded(plan: HostPlan, port: PortPlan, match: object, destinationOf: DestinationOf): object[] {
+  const nowhere = { host: port.ended === undefined ? REFUSED.notAllowed : REFUSED.ended, port: { number: 1 } };
+  const allowed = port.rules.flatMap((rule) => byCaller(match, rule));
+  return [
+    ...(allowed.length > 0 ? [{ match: allowed, route: to(plan, port, destinationOf) }] : []),
+    { match: [match], route: [{ destination: nowhere }] },
+  ];
+}
+
+function to(plan: HostPlan, port: PortPlan, destinationOf: DestinationOf): object[] {
+  return [{ destination: destinationOf(port) ?? { host: declaredName(plan), port: { number: port.port } } }];
+}
+
+function destinationRule({ host, name, namespace, ports, exportTo }: HostPlan): Made[] {
+  const originating = ports.filter(({ originate }) => originate !== undefined);
+  if (originating.length === 0) return [];
+  const portLevelSettings = originating.map(({ port }) => ({ port: { number: port }, tls: { mode: 'SIMPLE', sni: host } }));
+  return [
+    { kind: 'DestinationRule', name, namespace, spec: { host, trafficPolicy: { portLevelSettings }, ...(exportTo && { exportTo }) } },
+  ];
+}

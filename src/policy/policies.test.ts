@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { meshConfigOf } from '../../test/support/mesh.ts';
+import { snapshotFromText } from '../config/memory.ts';
+import { explain } from '../prove/explain.ts';
+import { simulateFiles } from '../prove/simulated.ts';
+import { podText } from '../prove/testing.ts';
+import { parseTarget } from '../simulate/call.ts';
+
+const NOW = Date.parse('2026-06-15T12:00:00Z');
+const PODS = [
+  podText('payments', '10.0.0.1', { namespace: 'shop', labels: '{app: payments, security.istio.io/tlsMode: istio}' }).replace(
+    'spec: {',
+    'spec: {serviceAccountName: payments, ',
+  ),
+  podText('web', '10.0.0.2', { namespace: 'shop', labels: '{app: web, security.istio.io/tlsMode: istio}' }),
+  podText('web', '10.0.0.3', { namespace: 'blog', labels: '{app: web, security.istio.io/tlsMode: istio}' }),
+].join('');
+
+function policy(name: string, spec: string, namespace = 'shop'): string {
+  return `
+apiVersion: sallyport.dev/v1alpha1
+kind: EgressPolicy
+metadata: {name: ${name}, namespace: ${namespace}}
+spec: ${spec}
+---`;
+}
+
+function mesh(text: string, now = NOW) {
+  const snapshot = snapshotFromText(`${PODS}${text}`, { now: () => now });
+  return simulateFiles(snapshot, meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }));
+}
+
+function ends(files: ReturnType<typeof mesh>, from: string, url: string, method = 'GET'): string {
+  const { outcome, hops } = explain(files, parseTarget(url, { method }), { from }).trace;
+  const way = hops.map(({ proxy }) => proxy.slice(proxy.indexOf('/') + 1)).join(' > ');
+  return `${way}: ${outcome.kind === 'reply' ? outcome.status : outcome.kind}`;
+}
+
+function errors({ mesh: { snapshot } }: ReturnType<typeof mesh>): string[] {
+  return snapshot.findings.filter(({ level }) => level === 'Error').map(({ code, message }) => `${code} ${message}`);
+}
+
+test('without `from` every workload of the namespace may call, and nobody else', () => {
+  const files = mesh(policy('api', '{to: [{hosts: [api.example.com]}, {hosts: [db.example.com], ports: [5432]}]}'));
+  assert.deepEqual(errors(files), []);
+  for (const url of ['http://api.example.com/', 'https://api.example.com/', 'tcp://db.example.com:5432'])
+    assert.equal(ends(files, 'shop/web', url), 'web: upstream', url);
+  assert.equal(ends(files, 'blog/web', 'http://api.example.com/'), 'web: closed');
+  assert.equal(ends(files, 'blog/web', 'https://api.example.com/'), 'web: closed');
+});
+
+test('by labels: those that have them, of the namespace, on every protocol', () => {
+  const files = mesh(
+    policy(
+      'api',
+      '{from: [{labels: {app: payments}}], to: [{hosts: [api.example.com]}, {hosts: [db.example.com], ports: [5432]}, {hosts: ["*.cdn.example.com"], ports: [443, 8443]}]}',
+    ),
+  );
+  assert.deepEqual(errors(files), []);
+  for (const url of [
+    'http://api.example.com/',
+    'https://api.example.com/',
+    'tcp://db.example.com:5432',
+    'https://a.cdn.example.com/',
+    'https://a.cdn.example.com:8443/',
+  ]) {
+    assert.equal(ends(files, 'shop/payments', url), 'payments: upstream', url);
+    assert.equal(ends(files, 'shop/web', url), url.startsWith('http:') ? 'web: 403' : 'web: closed', url);
+  }
+});
+
+test('through the gateway: by identity, and requests by caller', () => {
+  const files = mesh(
+    policy(
+      'charge',
+      '{from: [{serviceAccounts: [payments]}], through: gateway, to: [{hosts: [bank.example.com], protocol: HTTP, ports: [80], methods: [POST], paths: ["/v1/*"]}], tls: {originate: true}}',
+    ) +
+      policy(
+        'read',
+        '{through: gateway, to: [{hosts: [bank.example.com], protocol: HTTP, ports: [80], methods: [GET], paths: [/rates]}], tls: {originate: true}}',
+      ) +
+      policy(
+        'redis',
+        '{from: [{serviceAccounts: [payments]}], through: gateway, to: [{hosts: [redis.example.com], ports: [6379]}, {hosts: [tls.example.com], ports: [443]}]}',
+      ),
+  );
+  assert.deepEqual(errors(files), []);
+  for (const [from, method, url, end] of [
+    ['shop/payments', 'POST', 'http://bank.example.com/v1/x', 'payments > istio-egressgateway: upstream'],
+    ['shop/payments', 'GET', 'http://bank.example.com/rates', 'payments > istio-egressgateway: upstream'],
+    ['shop/payments', 'GET', 'http://bank.example.com/v1/x', 'payments > istio-egressgateway: 403'],
+    ['shop/web', 'POST', 'http://bank.example.com/v1/x', 'web > istio-egressgateway: 403'],
+    ['shop/web', 'GET', 'http://bank.example.com/rates', 'web > istio-egressgateway: upstream'],
+    ['blog/web', 'GET', 'http://bank.example.com/rates', 'web: 502'],
+    ['shop/payments', 'GET', 'tcp://redis.example.com:6379', 'payments > istio-egressgateway: upstream'],
+    ['shop/web', 'GET', 'tcp://redis.example.com:6379', 'web > istio-egressgateway: closed'],
+    ['shop/payments', 'GET', 'https://tls.example.com/', 'payments > istio-egressgateway: upstream'],
+    ['shop/web', 'GET', 'https://tls.example.com/', 'web > istio-egressgateway: closed'],
+  ] as const)
+    assert.equal(ends(files, from, url, method), end, `${from} ${method} ${url}`);
+});
+
+test('what has ended is refused and says so, and nothing else is', () => {
+  const text =
+    policy('old', '{to: [{hosts: [api.example.com]}], expires: "2026-06-15T12:00:00Z"}') +
+    policy('new', '{to: [{hosts: [www.example.com]}], expires: 2026-06-15}');
+  const before = mesh(text, NOW - 1);
+  assert.equal(before.mesh.snapshot.until, NOW);
+  assert.equal(ends(before, 'shop/web', 'http://api.example.com/'), 'web: upstream');
+  const files = mesh(text);
+  assert.equal(files.mesh.snapshot.until, Date.parse('2026-06-16'));
+  assert.equal(ends(files, 'shop/web', 'http://api.example.com/'), 'web: 403');
+  assert.equal(ends(files, 'shop/web', 'https://api.example.com/'), 'web: closed');
+  assert.equal(ends(files, 'shop/web', 'http://www.example.com/'), 'web: upstream');
+  const { trace } = explain(files, parseTarget('https://api.example.com/'), { from: 'shop/web' });
+  assert.match(trace.hops[0]!.cluster, /ended\.egress-policy\.internal/);
+  assert.match(JSON.stringify(trace), /"kind":"EgressPolicy","namespace":"shop","name":"old"/);
+  const [finding] = files.mesh.snapshot.findings.filter(({ code }) => code === 'SP0019');
+  assert.match(finding!.message, /ended at 2026-06-15T12:00:00Z/);
+});
+
+test('the younger of two that do not go together is not in force, and says so', () => {
+  const files = mesh(
+    policy('a', '{to: [{hosts: [api.example.com]}]}') +
+      policy('b', '{through: gateway, to: [{hosts: [api.example.com, www.example.com]}]}', 'blog'),
+  );
+  assert.match(errors(files).join(), /SP0018 .*EgressPolicy shop\/a.*through direct there, gateway here/);
+  assert.equal(ends(files, 'shop/web', 'http://api.example.com/'), 'web: upstream');
+  assert.equal(ends(files, 'blog/web', 'http://www.example.com/'), 'web: closed');
+});
+
+test('what nothing could hold to is refused when it is read', () => {
+  for (const [spec, why] of [
+    ['{from: [{serviceAccounts: [a]}], to: [{hosts: [a.example]}]}', /identities are seen at a gateway alone/],
+    ['{from: [{serviceAccounts: [a]}, {labels: {a: b}}], through: gateway, to: [{hosts: [a.example]}]}', /must not stand beside labels/],
+    ['{through: proxy, to: [{hosts: [a.example]}]}', /proxy of the company/],
+    ['{through: gateway, to: [{hosts: ["*.a.example"]}]}', /name of one host/],
+    ['{to: [{hosts: [a.example], ports: [443], protocol: TLS, methods: [GET]}]}', /methods and paths are seen in plain HTTP/],
+    ['{to: [{hosts: [a.example]}], expires: 2026-02-30}', /neither a day/],
+    ['{to: [{hosts: [a.example], ports: [443]}], tls: {originate: true}}', /write protocol: HTTP/],
+    ['{to: [{hosts: ["https://a.example"]}]}', /without a scheme/],
+  ] as const)
+    assert.match(errors(mesh(policy('a', spec))).join(), why, spec);
+});

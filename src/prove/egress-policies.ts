@@ -1,0 +1,158 @@
+/** Whether EgressPolicies are what leaves: nothing else to the hosts that they name, and all that they allow, the way that they say. */
+import type { ResourceOf } from '../api/index.ts';
+import { hostCovers } from '../lib/hostname.ts';
+import { matchesLabels } from '../lib/labels.ts';
+import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { hostPort } from '../lib/socket-address.ts';
+import { type AskedCall, permitting } from '../policy/meaning.ts';
+import { type Call, parseTarget } from '../simulate/call.ts';
+import type { Arrival, Counterexample, Statement, Verdict } from '../simulate/verify.ts';
+import { callersOf } from './callers.ts';
+import { gatewaysOf } from './inside.ts';
+import type { SimulatedFiles } from './simulated.ts';
+import { wayOf } from './way.ts';
+
+type Policy = ResourceOf<'EgressPolicy'>;
+
+/** Those that are in force, whether or not they have begun or ended. */
+export function policiesOf({ mesh: { snapshot } }: SimulatedFiles): Policy[] {
+  const refused = snapshot.findings.filter(({ code }) => code === 'SP0018').map(({ origin }) => `${origin.namespace}/${origin.name}`);
+  return snapshot.list('EgressPolicy').filter(({ metadata }) => !refused.includes(`${metadata.namespace}/${metadata.name}`));
+}
+
+/** That to the hosts which policies name nothing leaves but what they allow. */
+export function nothingElse(files: SimulatedFiles): Statement {
+  const policies = policiesOf(files);
+  const named = hostsOf(policies);
+  const callers = new Map(callersOf(files).map((caller) => [nameOf(caller), caller]));
+  const isGateway = gatewaysOf(files);
+  const now = momentOf(files);
+  return {
+    text: 'to the hosts that EgressPolicies name nothing leaves but what they allow',
+    hosts: named.map((host) => (host.startsWith('*') ? sampleOf(host) : host)),
+    concerns: (arrival) => named.some((host) => hostCovers(host, callOf(arrival).host)),
+    allows: (arrival, workloads) => {
+      const call = callOf(arrival);
+      if (!named.some((host) => hostCovers(host, call.host))) return true;
+      return workloads.every((name) => {
+        const caller = callers.get(name);
+        const by = caller ? permitting(policies, now, caller, call) : [];
+        return by.some(({ spec }) => spec.through !== 'gateway' || isGateway(arrival.through));
+      });
+    },
+  };
+}
+
+/** That all that policies allow gets there; of what they allow by patterns, an example each. */
+export function allOfThem(files: SimulatedFiles): Verdict {
+  const policies = policiesOf(files);
+  const callers = callersOf(files);
+  const isGateway = gatewaysOf(files);
+  const now = momentOf(files);
+  const counterexamples: Counterexample[] = [];
+  const undecided: string[] = [];
+  let cells = 0;
+  for (const { asked, url } of examplesOf(policies)) {
+    for (const caller of callers) {
+      const by = permitting(policies, now, caller, asked);
+      if (by.length === 0) continue;
+      cells++;
+      const target = parseTarget(url, { ...(asked.method && { method: asked.method }) });
+      const way = wayOf(files, target, { from: nameOf(caller) });
+      const { outcome } = way.trace;
+      if (outcome.kind === 'undecided') undecided.push(`${nameOf(caller)} calling ${url}: ${outcome.details}`);
+      const led = by.some(({ spec }) => spec.through === 'gateway');
+      if (outcome.kind === 'undecided' || (outcome.kind === 'upstream' && (!led || isGateway(way.trace.hops.at(-1)!.proxy)))) continue;
+      const call: Call = {
+        source: { ip: caller.addresses[0] ?? '', port: 0 },
+        destination: endpointOf(way.destination),
+        payload: target.payload,
+      };
+      counterexamples.push({ workloads: [nameOf(caller)], call, trace: way.trace });
+    }
+  }
+  const idle = policies
+    .filter((policy) => !callers.some((caller) => isFor(policy, caller)))
+    .map(({ metadata }) => `no known workload is one of EgressPolicy ${metadata.namespace}/${metadata.name}`);
+  return {
+    statement: 'what EgressPolicies allow gets there, the way that they say',
+    result: counterexamples.length > 0 ? 'refuted' : undecided.length > 0 ? 'undecided' : 'proved',
+    counterexamples,
+    undecided,
+    notes: idle,
+    cells,
+  };
+}
+
+function isFor({ metadata, spec: { from } }: Policy, { namespace, labels }: ProxyIdentity): boolean {
+  if (from.length === 0) return namespace === metadata.namespace;
+  return from.some((one) => (one.namespace || metadata.namespace) === namespace && matchesLabels(one.labels, labels));
+}
+
+function momentOf({ mesh }: SimulatedFiles): number {
+  return mesh.snapshot.asOf ?? 0;
+}
+
+function nameOf({ namespace, name }: ProxyIdentity): string {
+  return `${namespace}/${name}`;
+}
+
+function hostsOf(policies: readonly Policy[]): string[] {
+  return [
+    ...new Set(policies.flatMap(({ spec }) => spec.to.flatMap(({ hosts }) => hosts.map((host) => host.toLowerCase().replace(/\.$/, ''))))),
+  ];
+}
+
+function sampleOf(host: string): string {
+  return host.replace('*', 'any');
+}
+
+/** What the call was, where it leaves. */
+function callOf({ host, endpoint, trace }: Arrival): AskedCall {
+  const [, port = '', , service = ''] = trace.hops.at(-1)?.cluster.split('|') ?? [];
+  const sent = trace.outcome.kind === 'upstream' ? trace.outcome : undefined;
+  const { tls, http } = sent?.payload ?? { tls: undefined, http: undefined };
+  const name = host || (service.startsWith('*') ? '' : service) || endpoint?.ip || '';
+  const speaks = sent?.originates ? 'HTTP' : tls ? 'TLS' : http ? 'HTTP' : 'bytes';
+  // An address has a name of its own in the resources.
+  const asked = endpoint && service.endsWith('.internal') ? endpoint.ip : name;
+  return {
+    host: asked.toLowerCase(),
+    port: Number(port),
+    speaks,
+    ...(http && { method: http.method, path: http.path.replace(/\?.*$/, '') }),
+  };
+}
+
+/** A call for each host, port, method and path that a policy writes. */
+function* examplesOf(policies: readonly Policy[]): Generator<{ readonly asked: AskedCall; readonly url: string }> {
+  const seen = new Set<string>();
+  const ports = new Set([80, 443, ...policies.flatMap(({ spec }) => spec.to.flatMap((one) => one.ports))]);
+  const methods = new Set(['GET', ...policies.flatMap(({ spec }) => spec.to.flatMap((one) => one.methods))]);
+  const paths = new Set(
+    ['/', ...policies.flatMap(({ spec }) => spec.to.flatMap((one) => one.paths))].map((path) => path.replace(/\*$/, '')),
+  );
+  for (const host of hostsOf(policies).map(sampleOf)) {
+    for (const port of ports) {
+      const at = hostPort(host, port);
+      for (const [speaks, scheme] of [
+        ['TLS', 'tls'],
+        ['bytes', 'tcp'],
+      ] as const)
+        yield { asked: { host, port, speaks }, url: `${scheme}://${at}` };
+      for (const method of methods) {
+        for (const path of paths) {
+          const url = `http://${at}${path}`;
+          if (seen.has(`${method} ${url}`)) continue;
+          seen.add(`${method} ${url}`);
+          yield { asked: { host, port, speaks: 'HTTP', method, path }, url };
+        }
+      }
+    }
+  }
+}
+
+function endpointOf(text: string): Call['destination'] {
+  const colon = text.lastIndexOf(':');
+  return { ip: text.slice(0, colon), port: Number(text.slice(colon + 1)) };
+}
