@@ -3,7 +3,7 @@ import { hostsOverlap } from '../../lib/hostname.ts';
 import type { Service } from '../../registry/model.ts';
 import { sidecarImport } from '../../registry/sidecar-import.ts';
 import { isVisible } from '../../registry/visibility.ts';
-import { workloadsOf } from '../callers.ts';
+import { possibleCallers, workloadsOf } from '../callers.ts';
 import type { Context } from '../context.ts';
 
 /** SP1041: hosts that a Sidecar imports from a namespace that does not have them, while another one does. */
@@ -19,6 +19,8 @@ export function sidecarImports(context: Context): void {
           .overlapping(host)
           .filter((service) => hostsOverlap(host, service.hostname) && isVisible(service.exportTo, service.namespace, namespace));
         if (seen.length === 0 || seen.some((service) => takes(service.namespace))) continue;
+        // It may be there for the rules of a namespace that does not declare the host.
+        if (context.routedHosts.overlapping(host).some(({ virtualService }) => takes(virtualService.metadata.namespace))) continue;
         const { resource, namespace: owner, hostname } = seen[0]!;
         context.report(
           'SP1041',
@@ -59,9 +61,10 @@ export function hiddenPorts(context: Context): void {
   }
 }
 
-/** Where calls come from: the namespaces of workloads, and in files without any those of the declarations. */
+/** Where calls come from: the namespaces of workloads, and in files without any those of the declarations, save where gateways alone run. */
 function namespacesOf(context: Context, services: readonly Service[]): string[] {
   const workloads = workloadsOf(context);
-  const names = workloads.length > 0 ? workloads.map(({ namespace }) => namespace) : services.map(({ namespace }) => namespace);
-  return [...new Set(names)].sort();
+  if (workloads.length > 0) return [...new Set(workloads.map(({ namespace }) => namespace))].sort();
+  const possible = new Set(possibleCallers(context).map(({ namespace }) => namespace));
+  return [...new Set(services.map(({ namespace }) => namespace))].filter((name) => possible.has(name)).sort();
 }

@@ -7,6 +7,7 @@ import type { Service } from '../../registry/model.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
 import { isDefaultGateway, isInstalledGateway } from '../default-gateways.ts';
+import type { AnyRule } from '../egress-model.ts';
 import { gatewayPods } from './gateway.ts';
 import { findGateway, gatewayNames } from './virtual-service-gateways.ts';
 
@@ -82,7 +83,12 @@ export function virtualServiceDestinations(context: Context): void {
           [...path, 'host'],
           `This destination must name a port: ${host} has ${service.ports.length} (${service.ports.map((p) => p.number).join(', ')}), and without one the port that the client called is used, whatever it is. Add port: {number: …}.`,
         );
-      } else if (port !== undefined && port !== 0 && !service.ports.some((p) => p.number === port)) {
+      } else if (
+        port !== undefined &&
+        port !== 0 &&
+        !hasPort(service, port) &&
+        !gatewayHasPort(context, virtualService, path, host, port)
+      ) {
         context.report(
           'IST0101',
           virtualService,
@@ -92,6 +98,30 @@ export function virtualServiceDestinations(context: Context): void {
       }
     }
   }
+}
+
+function hasPort({ ports }: Service, number: number): boolean {
+  return ports.some((port) => port.number === number);
+}
+
+/** Whether the rule holds at gateways alone and these, which may follow another declaration of the host, know the port. */
+function gatewayHasPort(
+  context: Context,
+  { spec, metadata }: VirtualService,
+  path: readonly PathStep[],
+  host: string,
+  port: number,
+): boolean {
+  const { match }: AnyRule = spec[path[1] as 'http' | 'tls' | 'tcp'][path[2] as number]!;
+  const names = match.length === 0 ? spec.gateways : match.flatMap(({ gateways }) => (gateways.length > 0 ? gateways : spec.gateways));
+  const viewers = names.map((name) => {
+    const gateway = name === 'mesh' ? undefined : findGateway(context, name, metadata.namespace);
+    return gateway && gatewayPods(context, gateway)[0]?.namespace;
+  });
+  return viewers.every((viewer) => {
+    const service = viewer === undefined ? undefined : findService(context, host, viewer);
+    return service && hasPort(service, port);
+  });
 }
 
 /** Namespaces by which destinations are judged beside the VirtualService's own: those that it is exported to by name, and those of its gateways' pods. */

@@ -1,0 +1,101 @@
+/** The change that a finding's message names, made in a configuration that has the finding, and what has come of it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { analyzeFiles } from '../../src/analysis/files.ts';
+import type { Code } from '../../src/analysis/messages.ts';
+import { TEST_DAY } from '../../src/analysis/testing.ts';
+import { snapshotFromText } from '../../src/config/memory.ts';
+import { loadMeshNetworks } from '../../src/config/mesh-networks.ts';
+import type { Finding } from '../../src/lib/finding.ts';
+import { originText } from '../../src/lib/origin.ts';
+import { explained, read, verified } from '../field/questions.ts';
+
+/** A part of a text and what stands in its place afterwards. */
+export type Change = readonly [from: string, to: string];
+
+export interface Mend {
+  readonly code: Code;
+  /** What tells this case from others of the code; a part of the test's name. */
+  readonly of?: string;
+  /** Has the finding. */
+  readonly text: string;
+  /** The words of the message that name the change. */
+  readonly says: RegExp;
+  readonly change?: readonly Change[];
+  /** Documents that the change adds. */
+  readonly add?: string;
+  /** As `explain` takes it, and how it ends once the change is made; with `was`, how it ended before. */
+  readonly call?: string;
+  readonly was?: RegExp;
+  readonly ends?: RegExp;
+  /** Codes of new warnings that are true and about something else; the reason stands beside them. */
+  readonly then?: readonly Code[];
+  /** The objects of another cluster, before and after. */
+  readonly remote?: readonly [before: string, after: string];
+}
+
+/** Findings of calls that go round the gateway: afterwards `verify` knows of none to the hosts that are called. */
+const LEAKS: ReadonlySet<string> = new Set(['SP1001', 'SP1002', 'SP1003', 'SP1004', 'SP1005', 'SP1006', 'SP1008']);
+
+export function testMends(mends: readonly Mend[]): void {
+  for (const mend of mends) test([mend.code, mend.of].filter(Boolean).join(' of '), () => checkMend(mend));
+}
+
+export function checkMend({ code, text, says, change = [], add = '', call, was, ends, then = [], remote }: Mend): void {
+  const before = findingsOf(text, remote?.[0]);
+  const found = before.filter((finding) => finding.code === code);
+  assert.ok(found.length > 0, `${code} is among ${codesOf(before).join(', ')}`);
+  assert.ok(
+    found.some(({ message }) => says.test(message)),
+    `no message says ${says}:\n${found.map(({ message }) => message).join('\n')}`,
+  );
+  const after = changed(text, change) + (add && `\n---\n${add}`);
+  assert.ok(after !== text || remote, 'something is changed');
+  const left = findingsOf(after, remote?.[1]);
+  assert.deepEqual(
+    worse(left, (finding) => finding.code === code),
+    [],
+    `${code} is gone`,
+  );
+  const old = new Set(before.map(keyOf));
+  const allowed = new Set<string>(then);
+  assert.deepEqual(
+    worse(left, (finding) => finding.level !== 'Info' && !old.has(keyOf(finding)) && !allowed.has(finding.code)),
+    [],
+    'nothing worse has come',
+  );
+  if (call === undefined) return;
+  if (was) assert.match(explained(read(text), call), was, 'before');
+  assert.match(explained(read(after), call), ends!, 'afterwards');
+  if (!LEAKS.has(code)) return;
+  const { hostname } = new URL(call.split(' ').find((word) => word.includes('://'))!);
+  const leaks = verified(read(after)).leaks.filter(({ called }) => called === hostname);
+  assert.deepEqual(leaks, [], 'no call to the host goes round the gateway');
+}
+
+/** Makes the changes, each where its text stands first. */
+export function changed(text: string, changes: readonly Change[]): string {
+  return changes.reduce((result, [from, to]) => {
+    assert.ok(result.includes(from), `the configuration has: ${from}`);
+    return result.replace(from, () => to);
+  }, text);
+}
+
+function findingsOf(text: string, remote?: string): Finding[] {
+  const { snapshot, mesh, also } = read(text);
+  const { networks: meshNetworks } = loadMeshNetworks(snapshot);
+  const remoteClusters = new Map(remote === undefined ? [] : [['west', snapshotFromText(remote, { file: 'west.yaml' })] as const]);
+  return analyzeFiles({ snapshot, mesh, meshNetworks, remoteClusters, defaultGateways: true, now: TEST_DAY }, { also, hints: true });
+}
+
+function keyOf({ code, origin }: Finding): string {
+  return `${code} ${originText(origin)}`;
+}
+
+function codesOf(findings: readonly Finding[]): string[] {
+  return [...new Set(findings.map(({ code }) => code))].sort();
+}
+
+function worse(findings: readonly Finding[], isWorse: (finding: Finding) => boolean): string[] {
+  return findings.filter(isWorse).map((finding) => `${keyOf(finding)}: ${finding.message}`);
+}
