@@ -1,5 +1,8 @@
 /** Documents of configurations that have something to mend, one line a part, so that a change is a part of a line. */
 
+import { TEST_DAY } from '../../src/analysis/testing.ts';
+import { selfSigned } from '../../src/ca/certificates.ts';
+
 /** The host that is called, and the Service of the gateway that its calls are to go through. */
 export const HOST = 'www.example.com';
 export const GATEWAY_HOST = 'istio-egressgateway.istio-system.svc.cluster.local';
@@ -116,3 +119,13 @@ export const EGRESS_SERVICE = core(
   'spec: {clusterIP: 10.96.0.1, selector: {istio: egressgateway}, ports: [{name: http, port: 80, targetPort: 8080}, {name: tls, port: 443, targetPort: 8443}]}',
   { name: 'istio-egressgateway', namespace: 'istio-system' },
 );
+
+const DAY_MS = 86_400_000;
+export const PAIR = selfSigned('example.com', { notBefore: TEST_DAY - DAY_MS, notAfter: TEST_DAY + 3650 * DAY_MS });
+const KEY = PAIR.key.export({ type: 'pkcs8', format: 'pem' }) as string;
+
+/** What servers and clients show, and whom they trust. */
+export function secret(name: string, where: string, certificate = PAIR.certificate): string {
+  const data = { 'tls.crt': certificate, 'tls.key': KEY, 'ca.crt': PAIR.certificate };
+  return core('Secret', `stringData: ${JSON.stringify(data)}`, { name, namespace: where });
+}

@@ -6,11 +6,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MESSAGES } from '../../src/analysis/messages.ts';
 import { EGRESS_MENDS } from './egress.ts';
+import { GATEWAY_MENDS } from './gateways.ts';
 import { type Mend, testMends } from './mend.ts';
 import { PENDING } from './pending.ts';
+import { REFERENCE_MENDS } from './references.ts';
+import { TLS_MENDS } from './tls.ts';
 import { WITHOUT_MEND } from './without-mend.ts';
 
-const MENDS: readonly Mend[] = [...EGRESS_MENDS];
+const MENDS: readonly Mend[] = [...EGRESS_MENDS, ...GATEWAY_MENDS, ...REFERENCE_MENDS, ...TLS_MENDS];
 
 testMends(MENDS);
 

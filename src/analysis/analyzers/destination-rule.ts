@@ -36,7 +36,7 @@ function text(rule: ResourceOf<'DestinationRule'>, target: string, tls: ClientTl
   const consequence = verifies
     ? "the server's certificate is verified against the operating system's CAs only, and by older releases not at all"
     : "the server's certificate goes unverified";
-  return `DestinationRule ${rule.metadata.namespace}/${rule.metadata.name} sets TLS mode ${tls.mode} for ${target} but no caCertificates to validate the server's identity: ${consequence}. Set caCertificates (the system's bundle is /etc/ssl/certs/ca-certificates.crt) or credentialName.`;
+  return `DestinationRule ${rule.metadata.namespace}/${rule.metadata.name} sets TLS mode ${tls.mode} for ${target} but no caCertificates to validate the server's identity: ${consequence}. Set caCertificates (the system's bundle is /etc/ssl/certs/ca-certificates.crt) or, for gateways or beside a workloadSelector, credentialName.`;
 }
 
 /** IST0173, IST0174: whether a rule's host is known, and whether its subsets select anything. */

@@ -54,7 +54,7 @@ export function hiddenPorts(context: Context): void {
           'SP1042',
           followed.resource,
           ['spec', 'ports'],
-          `Workloads in ${namespace} follow this declaration of ${hostname} (${why}) and not ${resourceText(other.resource)}, which alone has port ${numbers}: there, calls to port ${numbers} go as to an unknown host (refused under REGISTRY_ONLY, else straight out past every route). Declare port ${numbers} here too, or keep the two from ${namespace} by exportTo.`,
+          `Workloads in ${namespace} follow this declaration of ${hostname} (${why}) and not ${resourceText(other.resource)}, which alone has port ${numbers}: there, calls to port ${numbers} go as to an unknown host (refused under REGISTRY_ONLY, else straight out past every route). Declare port ${numbers} here too, or show ${namespace} only one of the two (exportTo).`,
         );
       }
     }

@@ -121,13 +121,21 @@ function checkHosts(context: Context, virtualService: VirtualService, gateway: G
   if (hosts.length === 0 || hosts.some(takes)) return;
   const name = `${gateway.metadata.namespace}/${gateway.metadata.name}`;
   const served = [...new Set(gateway.spec.servers.flatMap((server) => server.hosts))];
-  const near = hosts.map((host) => closest(host, served)).find((host) => host !== undefined);
+  const written = hosts.find((host) => closest(host, served) !== undefined);
   context.report(
     'IST0132',
     virtualService,
     ['spec', 'hosts', 0],
     `No host of this VirtualService (${hosts.join(', ')}) is served by Gateway ${name} (${served.join(', ')}): calls to them end in 404 there. ${
-      near ? `Did you mean ${near}?` : `Add the host to a server of the Gateway, or take the Gateway out (${path.join('.')}).`
+      written === undefined
+        ? `Add the host to a server of the Gateway, or take the Gateway out (${path.join('.')}).`
+        : meant(context, written, closest(written, served)!)
     }`,
   );
+}
+
+/** Of two hosts that differ by a few letters the one that something declares. */
+function meant({ services }: Context, written: string, served: string): string {
+  const declared = (host: string) => services.overlaps(host.slice(host.indexOf('/') + 1).toLowerCase());
+  return declared(written) && !declared(served) ? `Did you mean ${written} there?` : `Did you mean ${served}?`;
 }
