@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { analyzeFiles } from '../../src/analysis/files.ts';
 import type { Code } from '../../src/analysis/messages.ts';
 import { TEST_DAY } from '../../src/analysis/testing.ts';
+import type { DecodingCode } from '../../src/api/codes.ts';
 import { snapshotFromText } from '../../src/config/memory.ts';
 import { loadMeshNetworks } from '../../src/config/mesh-networks.ts';
 import type { Finding } from '../../src/lib/finding.ts';
@@ -14,7 +15,7 @@ import { explained, read, verified } from '../field/questions.ts';
 export type Change = readonly [from: string, to: string];
 
 export interface Mend {
-  readonly code: Code;
+  readonly code: Code | DecodingCode;
   /** What tells this case from others of the code; a part of the test's name. */
   readonly of?: string;
   /** Has the finding. */
@@ -29,7 +30,9 @@ export interface Mend {
   readonly was?: RegExp;
   readonly ends?: RegExp;
   /** Codes of new warnings that are true and about something else; the reason stands beside them. */
-  readonly then?: readonly Code[];
+  readonly beside?: readonly Code[];
+  /** Who says it, where it is not analysis. */
+  readonly found?: (text: string) => readonly Finding[];
   /** The objects of another cluster, before and after. */
   readonly remote?: readonly [before: string, after: string];
 }
@@ -41,8 +44,10 @@ export function testMends(mends: readonly Mend[]): void {
   for (const mend of mends) test([mend.code, mend.of].filter(Boolean).join(' of '), () => checkMend(mend));
 }
 
-export function checkMend({ code, text, says, change = [], add = '', call, was, ends, then = [], remote }: Mend): void {
-  const before = findingsOf(text, remote?.[0]);
+export function checkMend(mend: Mend): void {
+  const { code, text, says, change = [], add = '', call, was, ends, beside = [], remote } = mend;
+  const find = (of: string, elsewhere?: string) => mend.found?.(of) ?? findingsOf(of, elsewhere);
+  const before = find(text, remote?.[0]);
   const found = before.filter((finding) => finding.code === code);
   assert.ok(found.length > 0, `${code} is among ${codesOf(before).join(', ')}`);
   assert.ok(
@@ -51,14 +56,14 @@ export function checkMend({ code, text, says, change = [], add = '', call, was, 
   );
   const after = changed(text, change) + (add && `\n---\n${add}`);
   assert.ok(after !== text || remote, 'something is changed');
-  const left = findingsOf(after, remote?.[1]);
+  const left = find(after, remote?.[1]);
   assert.deepEqual(
     worse(left, (finding) => finding.code === code),
     [],
     `${code} is gone`,
   );
   const old = new Set(before.map(keyOf));
-  const allowed = new Set<string>(then);
+  const allowed = new Set<string>(beside);
   assert.deepEqual(
     worse(left, (finding) => finding.level !== 'Info' && !old.has(keyOf(finding)) && !allowed.has(finding.code)),
     [],
