@@ -54,6 +54,7 @@ export function checkMend(mend: Mend): void {
     found.some(({ message }) => says.test(message)),
     `no message says ${says}:\n${found.map(({ message }) => message).join('\n')}`,
   );
+  for (const finding of before) if (finding.mend && !remote) checkOwnMend(text, finding, before, find);
   const after = changed(text, change) + (add && `\n---\n${add}`);
   assert.ok(after !== text || remote, 'something is changed');
   const left = find(after, remote?.[1]);
@@ -77,6 +78,27 @@ export function checkMend(mend: Mend): void {
   const { hostname } = new URL(call.split(' ').find((word) => word.includes('://'))!);
   const leaks = verified(read(after)).leaks.filter(({ called }) => called === hostname);
   assert.deepEqual(leaks, [], 'no call to the host goes round the gateway');
+}
+
+/** The change that a finding brings itself, made where the finding is: it is gone, and no error has come. */
+function checkOwnMend(text: string, finding: Finding, before: readonly Finding[], find: (of: string) => readonly Finding[]): void {
+  const { from, to } = finding.mend!;
+  const { line, column } = finding.position!;
+  const lines = text.split('\n');
+  const written = lines[line - 1]!;
+  assert.equal(written.slice(column - 1, column - 1 + from.length), from, `${from} stands at ${line}:${column}`);
+  lines[line - 1] = written.slice(0, column - 1) + to + written.slice(column - 1 + from.length);
+  const left = find(lines.join('\n'));
+  const old = new Set(before.map(keyOf));
+  assert.deepEqual(
+    worse(left, (other) => (other.level === 'Error' && !old.has(keyOf(other))) || sameFinding(other, finding)),
+    [],
+    `${to} in place of ${from}`,
+  );
+}
+
+function sameFinding(a: Finding, b: Finding): boolean {
+  return a.code === b.code && a.message === b.message && a.position?.line === b.position?.line && a.position?.column === b.position?.column;
 }
 
 /** Makes the changes, each where its text stands first. */

@@ -1,5 +1,6 @@
 import type { ClientTlsSettings, Pod, ResourceOf } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
+import { inPlaceOf } from '../../lib/finding.ts';
 import { fullHostname } from '../../lib/hostname.ts';
 import { matchesLabels } from '../../lib/labels.ts';
 import type { Service } from '../../registry/model.ts';
@@ -53,6 +54,7 @@ export function destinationRuleHosts(context: Context): void {
         rule,
         ['spec', 'host'],
         `Host ${host} of this DestinationRule is no known service, so its settings (TLS, subsets, limits) reach no traffic. ${near ? `Did you mean ${near}?` : 'Declare the service, or correct the host.'}`,
+        inPlaceOf(rule.spec.host, near),
       );
       continue;
     }

@@ -270,6 +270,7 @@ function explainBypass(context: Context, service: Service, find: FindMeshVirtual
     virtualService,
     ['spec', 'hosts', index],
     `${host} is declared nowhere; ${service.resource.kind} ${service.namespace}/${service.resource.metadata.name} declares ${service.hostname}. The rules for ${host} meet no traffic, and calls to ${service.hostname} leave straight from the sidecar, round the gateway. Did you mean ${service.hostname}?`,
+    { from: virtualService.spec.hosts[index]!, to: service.hostname },
   );
   if (!onMesh(virtualService)) reportOffMesh(context, virtualService, '');
   return true;

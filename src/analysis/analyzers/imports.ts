@@ -27,6 +27,7 @@ export function sidecarImports(context: Context): void {
           sidecar,
           ['spec', 'egress', i, 'hosts', j],
           `${text} imports nothing: ${host} is declared by ${resourceText(resource)}, of namespace ${owner}. Calls to it go as to an unknown host (refused under REGISTRY_ONLY, else straight out past every route). Write ${owner}/${hostname}.`,
+          { from: text, to: `${owner}/${hostname}` },
         );
       }
     }

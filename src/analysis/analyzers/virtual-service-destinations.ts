@@ -1,6 +1,7 @@
 import { INVALID_BACKEND_HOST } from '../../api/gateway-api/common.ts';
 import type { Destination, ResourceOf } from '../../api/index.ts';
 import type { PathStep } from '../../api/resource.ts';
+import { inPlaceOf } from '../../lib/finding.ts';
 import { fullHostname, isWildcard } from '../../lib/hostname.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Service } from '../../registry/model.ts';
@@ -57,11 +58,13 @@ export function virtualServiceDestinations(context: Context): void {
       }
       if (!service && context.isBroken(host)) continue;
       if (!service) {
+        const { text, near } = missingHost(context, host, namespace);
         context.report(
           'IST0101',
           virtualService,
           [...path, 'host'],
-          `Referenced host not found: "${destination.host}". Calls on this route end in ${end}. ${missingHost(context, host, namespace)}`,
+          `Referenced host not found: "${destination.host}". Calls on this route end in ${end}. ${text}`,
+          inPlaceOf(destination.host, near),
         );
         continue;
       }
@@ -152,18 +155,23 @@ function findService(context: Context, host: string, namespace: string): Service
   );
 }
 
-function missingHost(context: Context, host: string, namespace: string): string {
+/** What to do about a host that is not there, and the one that was probably meant. */
+function missingHost(context: Context, host: string, namespace: string): { readonly text: string; readonly near?: string | undefined } {
   const hidden = context.services.at(host)[0];
   if (hidden)
-    return `${hidden.namespace}/${hidden.resource.metadata.name} declares it but exports it to other namespaces than ${namespace}: add ${namespace} (or '*') to its exportTo.`;
+    return {
+      text: `${hidden.namespace}/${hidden.resource.metadata.name} declares it but exports it to other namespaces than ${namespace}: add ${namespace} (or '*') to its exportTo.`,
+    };
   if (isWildcard(host)) {
     const names = context.services.coveredBy(host).map(({ hostname }) => hostname);
-    return names.length > 0
-      ? `No ServiceEntry declares the wildcard, only ${names.join(', ')}: write ${names.length > 1 ? 'a rule for each, with hosts, sniHosts and destination that name' : 'hosts, sniHosts and destination that name'} it. (Leading ${host} to ${names[0]} would send every name under it there.)`
-      : 'Declare it with a ServiceEntry (for a wildcard resolution DYNAMIC_DNS), or name the hosts.';
+    const text =
+      names.length > 0
+        ? `No ServiceEntry declares the wildcard, only ${names.join(', ')}: write ${names.length > 1 ? 'a rule for each, with hosts, sniHosts and destination that name' : 'hosts, sniHosts and destination that name'} it. (Leading ${host} to ${names[0]} would send every name under it there.)`
+        : 'Declare it with a ServiceEntry (for a wildcard resolution DYNAMIC_DNS), or name the hosts.';
+    return { text };
   }
   const near = context.nearService.near(host);
-  return near ? `Did you mean ${near}?` : 'Declare it with a ServiceEntry, or correct the name.';
+  return { text: near ? `Did you mean ${near}?` : 'Declare it with a ServiceEntry, or correct the name.', near };
 }
 
 function checkSubset(
@@ -182,5 +190,6 @@ function checkSubset(
     virtualService,
     [...path, 'subset'],
     `Referenced host+subset in destinationrule not found: "${destination.host}+${destination.subset}". Calls on this route end in 503 (NC). ${near ? `Did you mean subset ${near}?` : 'Define the subset in a DestinationRule for the host.'}`,
+    inPlaceOf(destination.subset!, near),
   );
 }
