@@ -2,7 +2,7 @@ import type { Kind, MeshConfig, ResourceOf } from '../api/index.ts';
 import { originOf, type PathStep, type Resource } from '../api/resource.ts';
 import type { MeshNetworksResource } from '../config/mesh-networks.ts';
 import type { Snapshot } from '../config/snapshot.ts';
-import type { Finding } from '../lib/finding.ts';
+import type { Finding, Mend } from '../lib/finding.ts';
 import { HostIndex } from '../lib/host-index.ts';
 import { fullHostname } from '../lib/hostname.ts';
 import { type Labels, matchesLabels } from '../lib/labels.ts';
@@ -67,8 +67,11 @@ export interface Context extends AnalysisInput {
   isBroken(host: string): boolean;
   /** Whether hints are asked for: what is right but could be narrower or encrypted. */
   readonly hints: boolean;
-  /** Reports at `path` (from the document's root, e.g. `['spec', 'hosts', 0]`). The same finding is kept once. */
-  report(code: Code, resource: Resource, path: readonly PathStep[], message: string): void;
+  /**
+   * Reports at `path` (from the document's root, e.g. `['spec', 'hosts', 0]`). The same finding is kept once. `mend` is a change of the value there, and is
+   * left out where the value stands in quotes.
+   */
+  report(code: Code, resource: Resource, path: readonly PathStep[], message: string, mend?: Mend): void;
 }
 
 /** One that takes long over a large configuration goes in steps, for whoever has something else to do in between. */
@@ -163,12 +166,19 @@ export function createContext(input: AnalysisInput, options: { readonly hints: b
     selectIn: (namespace, selector) => select(`${namespace}/${formatSelector(selector)}`, () => podsIn().get(namespace) ?? [], selector),
     isBroken: (host) => broken().has(host),
     hints: options.hints,
-    report(code, resource, path, message) {
+    report(code, resource, path, message, mend) {
       const origin = originOf(resource);
       const key = `${code}\0${originText(origin)}\0${path.join('/')}\0${message}`;
       if (seen.has(key)) return;
       seen.add(key);
-      findings.push({ code, level: MESSAGES[code].level, message, origin, position: resource.source.position(path) });
+      findings.push({
+        code,
+        level: MESSAGES[code].level,
+        message,
+        origin,
+        position: resource.source.position(path),
+        ...(mend && resource.source.isPlain?.(path) && { mend }),
+      });
     },
   };
   return { context, findings, reading: () => reading };

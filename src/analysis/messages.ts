@@ -102,7 +102,7 @@ export const MESSAGES = {
   ),
   IST0150: warning(
     'ExternalNameServiceTypeInvalidPortName',
-    'A port of an ExternalName Service is unnamed or TCP and takes its port for every address.',
+    'A port of an ExternalName Service is unnamed or TCP: where such Services are not taken for other names of their targets, it takes its port for every address.',
   ),
   IST0151: warning('EnvoyFilterUsesRelativeOperation', 'A patch depends on the order of other filters and has no priority.'),
   IST0152: error('EnvoyFilterUsesReplaceOperationIncorrectly', 'REPLACE works on filters only; this patch has no effect.'),

@@ -1,5 +1,5 @@
 import { parseDuration } from '../lib/duration.ts';
-import type { Level } from '../lib/finding.ts';
+import { inPlaceOf, type Level, type Mend } from '../lib/finding.ts';
 import { Redacted } from '../lib/redacted.ts';
 import { closest } from '../lib/spelling.ts';
 import type { PathStep } from './resource.ts';
@@ -14,6 +14,8 @@ export interface Issue {
   readonly code: string;
   readonly level: Level;
   readonly message: string;
+  /** As in `Finding`. */
+  readonly mend?: Mend | undefined;
 }
 
 /** More values than this in one object are refused: aliases can make a short text stand for very many. */
@@ -210,7 +212,12 @@ class Decoder {
     if (node.values.includes(value)) return value;
     if (node.synonyms && Object.hasOwn(node.synonyms, value)) return node.synonyms[value];
     const hint = closest(value, node.values);
-    return this.#issue(`${quote(value)} is none of ${node.values.join(', ')}${hint ? `; did you mean ${hint}?` : ''}`);
+    return this.#issue(
+      `${quote(value)} is none of ${node.values.join(', ')}${hint ? `; did you mean ${hint}?` : ''}`,
+      'value',
+      'IST0106',
+      inPlaceOf(value, hint),
+    );
   }
 
   #duration(node: Extract<Node, { type: 'duration' }>, value: unknown): unknown {
@@ -249,7 +256,7 @@ class Decoder {
         ? 'no field is possible here'
         : `possible here: ${known.sort().join(', ')}`;
     this.#path.push(name);
-    this.#issue(`no such field; ${advice}`, 'key', 'SP0008');
+    this.#issue(`no such field; ${advice}`, 'key', 'SP0008', inPlaceOf(name, hint));
     this.#path.pop();
   }
 
@@ -258,8 +265,8 @@ class Decoder {
     return this.#issue(`must be ${wanted}, not ${describe(value)}${hint}`);
   }
 
-  #issue(message: string, at: Issue['at'] = 'value', code = 'IST0106'): typeof FAILED {
-    this.#report({ path: [...this.#path], at, code, level: 'Error', message });
+  #issue(message: string, at: Issue['at'] = 'value', code = 'IST0106', mend?: Mend): typeof FAILED {
+    this.#report({ path: [...this.#path], at, code, level: 'Error', message, mend });
     return FAILED;
   }
 }

@@ -1,4 +1,4 @@
-import type { Finding } from '../lib/finding.ts';
+import { type Finding, inPlaceOf } from '../lib/finding.ts';
 import { fileOrigin, type Origin } from '../lib/origin.ts';
 import { closest, editDistance } from '../lib/spelling.ts';
 import { DECODING_CODES, type DecodingCode } from './codes.ts';
@@ -209,6 +209,7 @@ function decodeTop(
       at: 'key',
       ...codeOf('SP0008'),
       message: `no such field${hint ? `; did you mean ${hint}?` : '; an object has apiVersion, kind, metadata and spec'}`,
+      mend: inPlaceOf(name, hint),
     });
   }
   return { metadata, spec: decode(info.schema, value.spec ?? {}, ['spec'], report, deprecated, isPlain), status };
@@ -222,6 +223,7 @@ function toFinding(issue: Issue, origin: Origin, source: Source): Finding {
     message: where ? `${where}: ${issue.message}` : issue.message,
     origin,
     position: issue.at === 'key' ? source.keyPosition(issue.path) : source.position(issue.path),
+    ...(issue.mend && source.isPlain?.(issue.path, issue.at) && { mend: issue.mend }),
   };
 }
 

@@ -25,8 +25,8 @@ export interface Source {
    * in the text of the value, for values that hold a document of their own.
    */
   position(path?: readonly PathStep[], within?: { readonly line: number; readonly column: number }): Position;
-  /** Whether the text has a scalar at `path` that stands without quotes. */
-  isPlain?(path: readonly PathStep[]): boolean;
+  /** Whether the text has a scalar at `path` that stands without quotes, or names the field by such a key. */
+  isPlain?(path: readonly PathStep[], at?: 'value' | 'key'): boolean;
   /** As `position`, but of the key that names the field. */
   keyPosition(path: readonly PathStep[]): Position;
 }

@@ -41,9 +41,10 @@ export class DocumentSource implements Source {
     return this.at(found?.key ?? this.#places().key(path));
   }
 
-  isPlain(path: readonly PathStep[]): boolean {
+  isPlain(path: readonly PathStep[], at: 'value' | 'key' = 'value'): boolean {
     const found = this.#simple ? locate(this.#chunk.text, path) : undefined;
-    return !NOT_PLAIN.test(this.#chunk.text.charAt(found?.start ?? this.#places().value(path).start));
+    const offset = at === 'key' ? (found?.key ?? this.#places().key(path)) : (found?.start ?? this.#places().value(path).start);
+    return !NOT_PLAIN.test(this.#chunk.text.charAt(offset));
   }
 
   /** The position of an offset into the document's text. */
@@ -78,8 +79,8 @@ export class NestedSource implements Source {
     return this.#document.position([...this.#base, ...path], within);
   }
 
-  isPlain(path: readonly PathStep[]): boolean {
-    return this.#document.isPlain?.([...this.#base, ...path]) ?? false;
+  isPlain(path: readonly PathStep[], at?: 'value' | 'key'): boolean {
+    return this.#document.isPlain?.([...this.#base, ...path], at) ?? false;
   }
 
   keyPosition(path: readonly PathStep[]): Position {

@@ -24,8 +24,8 @@ export class MovingSource implements Source {
     return this.#newest.position(path, within);
   }
 
-  isPlain(path: readonly PathStep[]): boolean {
-    return this.#newest.isPlain?.(path) ?? false;
+  isPlain(path: readonly PathStep[], at?: 'value' | 'key'): boolean {
+    return this.#newest.isPlain?.(path, at) ?? false;
   }
 
   keyPosition(path: readonly PathStep[]): Position {

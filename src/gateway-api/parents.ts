@@ -2,6 +2,7 @@
 import { GATEWAY_API, type ParentReference } from '../api/gateway-api/common.ts';
 import type { PathStep } from '../api/resource.ts';
 import { hostCovers } from '../lib/hostname.ts';
+import { closest } from '../lib/spelling.ts';
 import { type AttachableListener, listenersKey, type ServedListener } from './gateways.ts';
 import { commonHosts, serviceHost } from './hosts.ts';
 import type { Context, Objects, Route } from './model.ts';
@@ -70,11 +71,15 @@ function toGateway<L extends AttachableListener>(
 ): Outcome<L> {
   const { namespace } = route.metadata;
   const owner = parent.namespace ?? namespace;
-  const refuse = (reason: string, message: string) =>
-    refused(reason, `${message}, so the route is not attached to it and takes no traffic there.`);
+  const refuse = (reason: string, message: string, mend: string) =>
+    refused(reason, `${message}, so the route is not attached to it and takes no traffic there. ${mend}`);
   const named = `${parent.kind} ${owner}/${parent.name}`;
-  if (!objects.get(parent.kind === 'ListenerSet' ? 'ListenerSet' : 'KubernetesGateway', owner, parent.name))
-    return { ...refuse('NoMatchingParent', `there is no ${named} of ${GATEWAY_API}`), foreign: true };
+  const kind = parent.kind === 'ListenerSet' ? 'ListenerSet' : 'KubernetesGateway';
+  if (!objects.get(kind, owner, parent.name))
+    return {
+      ...refuse('NoMatchingParent', `there is no ${named} of ${GATEWAY_API}`, nearest(objects, kind, owner, parent.name)),
+      foreign: true,
+    };
   const served = listeners.get(listenersKey(parent.kind, owner, parent.name));
   // A Gateway of another controller, and so are its routes; or a set that no Gateway takes, which is told.
   if (!served) return { attachments: [], foreign: true };
@@ -84,21 +89,43 @@ function toGateway<L extends AttachableListener>(
       (parent.port === undefined || listener.port === parent.port),
   );
   if (meant.length === 0)
-    return refuse('NoMatchingParent', `${named} serves no listener ${parent.sectionName ?? parent.port ?? ''}`.trimEnd());
+    return refuse(
+      'NoMatchingParent',
+      `${named} serves no listener ${parent.sectionName ?? parent.port ?? ''}`.trimEnd(),
+      served.length > 0
+        ? `Name one that it has (${served.map(({ listener }) => `${listener.name} on ${listener.port}`).join(', ')}).`
+        : 'Mend its listeners.',
+    );
   const kinds = meant.filter(({ kinds }) => kinds.includes(route.kind));
-  if (kinds.length === 0) return refuse('NotAllowedByListeners', `no listener of ${named} takes routes of kind ${route.kind}`);
+  if (kinds.length === 0)
+    return refuse(
+      'NotAllowedByListeners',
+      `no listener of ${named} takes routes of kind ${route.kind}`,
+      'Add one whose protocol and allowedRoutes.kinds do.',
+    );
   const allowed = kinds.filter(({ namespaces }) => namespaces === undefined || namespaces.has(namespace));
   if (allowed.length === 0)
     return refuse(
       'NotAllowedByListeners',
       `${named} takes no routes of namespace ${namespace} (allowedRoutes.namespaces of its listeners)`,
+      'Allow them there (from: All, or a selector of the namespace).',
     );
   const hostnames = 'hostnames' in route.spec ? route.spec.hostnames : [];
   const attachments = allowed
     .map((listener) => ({ kind: 'listener' as const, listener, hosts: commonHosts(hostnames, listener.listener.hostname) }))
     .filter(({ hosts }) => hosts.length > 0);
   if (attachments.length > 0) return { attachments: isHttp(route) ? attachments.map((one) => isolated(one, served)) : attachments };
-  return refuse('NoMatchingListenerHostname', `none of the hostnames (${hostnames.join(', ')}) is one that a listener of ${named} serves`);
+  return refuse(
+    'NoMatchingListenerHostname',
+    `none of the hostnames (${hostnames.join(', ')}) is one that a listener of ${named} serves`,
+    'Write a hostname that one serves, or add a listener for it.',
+  );
+}
+
+function nearest(objects: Objects, kind: 'ListenerSet' | 'KubernetesGateway', owner: string, name: string): string {
+  const names = objects.list(kind).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
+  const near = names.find((text) => text.endsWith(`/${name}`)) ?? closest(`${owner}/${name}`, names);
+  return near ? `Did you mean ${near}?` : 'Correct the name or namespace, or create it.';
 }
 
 function isHttp({ kind }: Route): boolean {
@@ -130,7 +157,10 @@ function toMesh<L extends AttachableListener>(objects: Objects, route: Route, pa
   }
   if (hosts.length === 0)
     return {
-      ...refused('NoMatchingParent', `there is no ${parent.kind} ${owner}/${parent.name}, so the route takes no traffic.`),
+      ...refused(
+        'NoMatchingParent',
+        `there is no ${parent.kind} ${owner}/${parent.name}, so the route takes no traffic. Correct the name or namespace, or create it.`,
+      ),
       foreign: true,
     };
   return { attachments: [{ kind: 'mesh', hosts, port: parent.port, producer: owner === route.metadata.namespace }] };

@@ -1,5 +1,5 @@
 /** Findings in order, and in the form for programs. */
-import { type Finding, formatPosition, type Level, type Position } from './finding.ts';
+import { type Finding, formatPosition, type Level, type Mend, type Position } from './finding.ts';
 import { originText } from './origin.ts';
 
 /** The stable form for programs. */
@@ -11,10 +11,12 @@ export interface FindingJson {
   /** `file:line:column`. */
   readonly reference?: string;
   readonly documentationUrl?: string;
+  /** At the reference stands `from`, and is to be `to`. */
+  readonly mend?: Mend;
 }
 
 export function findingJson(finding: Finding): FindingJson {
-  const { code, level, message, origin, position } = finding;
+  const { code, level, message, origin, position, mend } = finding;
   return {
     code,
     level,
@@ -22,6 +24,7 @@ export function findingJson(finding: Finding): FindingJson {
     origin: originText(origin),
     ...(position && { reference: formatPosition(position) }),
     ...(code.startsWith('IST') && { documentationUrl: `https://istio.io/latest/docs/reference/config/analysis/${code.toLowerCase()}/` }),
+    ...(mend && { mend }),
   };
 }
 

@@ -10,6 +10,17 @@ export interface Position {
   readonly column: number;
 }
 
+/** A change of the file that mends a finding by itself: at the finding's position stands `from`, on one line, and is to be `to`. */
+export interface Mend {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** That `to` is to be written in place of `from`; undefined where it is not known what. */
+export function inPlaceOf(from: string, to: string | undefined): Mend | undefined {
+  return to ? { from, to } : undefined;
+}
+
 export interface Finding {
   /** Istio's code where Istio has one (`IST0101`), else our own (`SP1001`). */
   readonly code: string;
@@ -19,6 +30,8 @@ export interface Finding {
   /** The object that it is about; a file where no object could be decoded. */
   readonly origin: Origin;
   readonly position?: Position;
+  /** Where the change is one word for another. */
+  readonly mend?: Mend;
 }
 
 /** Whether the place is in a file that can be opened. */

@@ -9,10 +9,13 @@ import { parseLine } from '../learn/records.ts';
 import { originText } from '../lib/origin.ts';
 import { parseTarget } from '../simulate/call.ts';
 import { explain } from './explain.ts';
+import { gatewaysOf } from './inside.ts';
 import { learn } from './learned.ts';
 import { checkLines, proposalText } from './learned-text.ts';
 import { deniedBy } from './replay.ts';
 import { simulateFiles } from './simulated.ts';
+import { onlyThroughGateways } from './statements.ts';
+import { verifyFiles } from './verify.ts';
 
 /** A line as Istio writes it by default. */
 const istio = (
@@ -89,6 +92,10 @@ test('what is proposed lets every recorded call through the gateway, and nothing
   assert.ok(proved, summary.join('\n'));
   assert.match(text, /# www\.example\.com:8080 HTTP: 1 call, last 2026-11-21T10:00:00\.000Z/);
   assert.match(text, /kind: DestinationRule/);
+  // As a user has it: the file that was written, read and verified.
+  const files = simulateFiles(snapshotFromText(text), meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }));
+  const [verdict] = verifyFiles(files, [onlyThroughGateways(gatewaysOf(files))], 100_000);
+  assert.deepEqual([verdict?.result, verdict?.counterexamples], ['proved', []]);
 });
 
 test('analyze finds nothing wrong with a proposal', () => {

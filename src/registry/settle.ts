@@ -158,12 +158,18 @@ function conflict(winner: Service, loser: Service, ports: readonly ServicePort[]
   );
 }
 
-function unlike(oldest: Service, service: Service, ports: readonly ServicePort[]): Finding {
+/** `kept`: the ports that the younger one alone has. */
+function unlike(oldest: Service, service: Service, kept: readonly ServicePort[]): Finding {
+  // What is shown to some namespaces by name comes before what is shown to all.
+  const narrower = oldest.exportTo.has('*') && !service.exportTo.has('*');
+  const [followed, lost, ports] = narrower ? [service, oldest, oldest.ports] : [oldest, service, kept];
+  const where = narrower ? `, where both are seen,` : '';
   return aboutHosts(
-    service.resource,
+    lost.resource,
     'SP1018',
-    `${resourceText(oldest.resource)} declares ${service.hostname} in this namespace as well, and is older. As the two differ in resolution, labels, ` +
-      `workloadSelector or exportTo, there is no cluster for port ${numbersOf(ports)}: calls to it are answered 503 NC or closed. Make them alike, or one object.`,
+    `${resourceText(followed.resource)} declares ${lost.hostname} in this namespace as well, and ${narrower ? 'comes first, as exportTo shows it to fewer' : 'is older'}. ` +
+      `As the two differ in resolution, labels, workloadSelector or exportTo, there is${where} no cluster for port ${numbersOf(ports)}: ` +
+      'calls to it are answered 503 NC or closed. Make them alike, or one object.',
   );
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Finding } from '../lib/finding.ts';
+import { findingJson } from '../lib/finding-form.ts';
 import { githubCommands, sarif } from './finding-formats.ts';
 
 const FINDINGS: readonly Finding[] = [
@@ -45,6 +46,25 @@ test('SARIF has a rule for each code, and a result with its place for each findi
       ['note', 1],
     ],
   );
+});
+
+test('SARIF has the change where one word mends a finding, and JSON too', () => {
+  const finding: Finding = { ...FINDINGS[2]!, mend: { from: 'ww.example.com', to: 'www.example.com' } };
+  const [result] = JSON.parse(sarif([finding], '1.2.3', () => undefined)).runs[0].results;
+  assert.deepEqual(result.fixes, [
+    {
+      description: { text: 'Write www.example.com in place of ww.example.com.' },
+      artifactChanges: [
+        {
+          artifactLocation: { uri: 'g.yaml' },
+          replacements: [{ deletedRegion: { startLine: 1, startColumn: 1, endColumn: 15 }, insertedContent: { text: 'www.example.com' } }],
+        },
+      ],
+    },
+  ]);
+  assert.deepEqual(findingJson(finding).mend, { from: 'ww.example.com', to: 'www.example.com' });
+  const { position: _, ...placeless } = finding;
+  assert.equal(JSON.parse(sarif([placeless], '1.2.3', () => undefined)).runs[0].results[0].fixes, undefined);
 });
 
 test('GitHub’s commands are one line each, with what would end a property or a line escaped', () => {

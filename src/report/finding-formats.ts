@@ -1,6 +1,6 @@
 /** Findings for where changes are reviewed: SARIF 2.1.0 (OASIS), GitHub's workflow commands, and a table in Markdown for a comment. */
 
-import { type Finding, formatPosition, isInFile, type Level, type Position } from '../lib/finding.ts';
+import { type Finding, formatPosition, isInFile, type Level, type Mend, type Position } from '../lib/finding.ts';
 import { originText } from '../lib/origin.ts';
 
 const SARIF_LEVEL: Readonly<Record<Level, 'error' | 'warning' | 'note'>> = { Error: 'error', Warning: 'warning', Info: 'note' };
@@ -15,12 +15,13 @@ export function sarif(findings: readonly Finding[], version: string, describe: D
     const described = describe(id);
     return { id, ...(described && { name: described.name, shortDescription: { text: described.summary } }) };
   });
-  const results = findings.map(({ code, level, message, origin, position }) => ({
+  const results = findings.map(({ code, level, message, origin, position, mend }) => ({
     ruleId: code,
     ruleIndex: codes.indexOf(code),
     level: SARIF_LEVEL[level],
     message: { text: `${originText(origin)}: ${message}` },
     locations: position ? [sarifLocation(position)] : [],
+    ...(mend && position && isInFile(position) && { fixes: [sarifFix(position, mend)] }),
   }));
   const log = {
     $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
@@ -37,6 +38,14 @@ function sarifLocation(position: Position): object {
       artifactLocation: { uri: position.file },
       region: { startLine: position.line, startColumn: position.column },
     },
+  };
+}
+
+function sarifFix({ file, line, column }: Position, { from, to }: Mend): object {
+  const deletedRegion = { startLine: line, startColumn: column, endColumn: column + from.length };
+  return {
+    description: { text: `Write ${to} in place of ${from}.` },
+    artifactChanges: [{ artifactLocation: { uri: file }, replacements: [{ deletedRegion, insertedContent: { text: to } }] }],
   };
 }
 

@@ -59,6 +59,24 @@ const EGRESS = [
   },
 ];
 
+const WILDCARD = {
+  apiVersion: 'networking.istio.io/v1',
+  kind: 'ServiceEntry',
+  metadata: { name: 'wild', namespace: 'default' },
+  spec: {
+    hosts: ['*.wild.example.com'],
+    location: 'MESH_EXTERNAL',
+    resolution: 'NONE',
+    ports: [{ number: 9443, name: 'tls', protocol: 'TLS' }],
+  },
+};
+const meshOf = (config: object) => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name: 'istio', namespace: 'istio-system' },
+  data: { mesh: stringify(config) },
+});
+
 /** Asked about, and by which others the answer is held. */
 const CALLS = [
   'http://www.example.com/',
@@ -144,19 +162,13 @@ function checkProposals(documents: readonly object[], calls: readonly string[]):
 describe('what explain proposes', () => {
   test(`${RUNS} generated configurations: it allows the call, and opens nothing else`, () => {
     let proposed = 0;
-    const mesh = (config: object) => ({
-      apiVersion: 'v1',
-      kind: 'ConfigMap',
-      metadata: { name: 'istio', namespace: 'istio-system' },
-      data: { mesh: stringify(config) },
-    });
     fc.assert(
       fc.property(
         configurations,
         fc.boolean(),
         fc.shuffledSubarray(CALLS, { minLength: 3, maxLength: 3 }),
         (configuration, egress, calls) => {
-          const documents = [...CALLERS, ...(egress ? EGRESS : []), ...configuration.documents, mesh(configuration.mesh)];
+          const documents = [...CALLERS, ...(egress ? EGRESS : []), ...configuration.documents, meshOf(configuration.mesh)];
           proposed += checkProposals(documents, calls);
         },
       ),
@@ -164,6 +176,21 @@ describe('what explain proposes', () => {
     );
     assert.ok(proposed > RUNS / 4, `only ${proposed} proposals were held`);
   });
+
+  /** Beside hosts that nothing declares: names under a wildcard that is declared at another port. */
+  const KINDS = [...CALLS, 'http://x.wild.example.com/', 'tls://x.wild.example.com:443', 'https://x.wild.example.com:8443/'];
+  for (const egress of [false, true]) {
+    test(`every kind of call ${egress ? 'through the egress gateway' : 'straight'}: HTTP, TLS and bytes, by name, address and under a wildcard`, () => {
+      const documents = [...CALLERS, ...(egress ? EGRESS : []), WILDCARD, meshOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } })];
+      const { files } = read(textOf(documents));
+      for (const call of KINDS) {
+        const { advice } = explain(files, parseTarget(call), { from: 'default/one' }, analysisErrors(0));
+        const way = explained(read(applied(documents, advice?.allow ?? '')), `${call} --from default/one`);
+        assert.ok(reaches(way) && !way.includes('fails'), `${call}: ${way}\n${advice?.allow ?? advice?.whyNot}`);
+        assert.equal(/ > istio-system\/(?:istio-)?egress/.test(way), egress, way);
+      }
+    });
+  }
 
   const FIELD: readonly (readonly [string, string, RegExp])[] = [
     ['01-static-ip-404', 'http://192.0.2.61/', /kind: Gateway/],

@@ -1,5 +1,6 @@
 import type { ClientTlsSettings, Pod, ResourceOf } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
+import { inPlaceOf } from '../../lib/finding.ts';
 import { fullHostname } from '../../lib/hostname.ts';
 import { matchesLabels } from '../../lib/labels.ts';
 import type { Service } from '../../registry/model.ts';
@@ -38,7 +39,7 @@ function text(rule: ResourceOf<'DestinationRule'>, target: string, tls: ClientTl
   const consequence = verifies
     ? "the server's certificate is verified against the operating system's CAs only, and by older releases not at all"
     : "the server's certificate goes unverified";
-  return `DestinationRule ${rule.metadata.namespace}/${rule.metadata.name} sets TLS mode ${tls.mode} for ${target} but no caCertificates to validate the server's identity: ${consequence}. Set caCertificates (the system's bundle is /etc/ssl/certs/ca-certificates.crt) or credentialName.`;
+  return `DestinationRule ${rule.metadata.namespace}/${rule.metadata.name} sets TLS mode ${tls.mode} for ${target} but no caCertificates to validate the server's identity: ${consequence}. Set caCertificates (the system's bundle is /etc/ssl/certs/ca-certificates.crt) or, for gateways or beside a workloadSelector, credentialName.`;
 }
 
 /** IST0173, IST0174: whether a rule's host is known, and whether its subsets select anything. */
@@ -55,6 +56,7 @@ export function destinationRuleHosts(context: Context): void {
         rule,
         ['spec', 'host'],
         `Host ${host} of this DestinationRule is no known service, so its settings (TLS, subsets, limits) reach no traffic. ${near ? `Did you mean ${near}?` : 'Declare the service, or correct the host.'}`,
+        inPlaceOf(rule.spec.host, near),
       );
       continue;
     }

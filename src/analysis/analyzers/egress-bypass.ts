@@ -24,6 +24,7 @@ import {
 import { type Leak, leaksTo } from '../ways.ts';
 import { undeclaredLeaks } from '../ways-undeclared.ts';
 import { reportHidden, reportHiddenBySidecars } from './egress-hidden.ts';
+import { leadToGateway, ofKubernetes } from './egress-mends.ts';
 import { reportPartialRules } from './egress-partial-rules.ts';
 import { misspelt, type Strays, strayHosts } from './egress-strays.ts';
 import { findGateway } from './virtual-service-gateways.ts';
@@ -151,7 +152,7 @@ function reportBypass(context: Context, { service, virtualService, parts, leaks,
   const how = virtualService ? ` ${resourceText(virtualService)} routes it elsewhere.` : '';
   const some = ports.length < service.ports.length ? ` to port ${ports.map(({ number }) => number).join(', ')}` : '';
   say(
-    `No ${ofKubernetes(intended) ? 'route' : 'VirtualService'} on the mesh ${ofKubernetes(intended) ? 'leads' : 'routes'} ${service.hostname} to an egress gateway${names ? `, although Gateway ${names} serves it` : ''}: calls${some} leave straight from the sidecar.${how} ${mendOf(service, ports, intended)}`,
+    `No ${ofKubernetes(intended) ? 'route' : 'VirtualService'} on the mesh ${ofKubernetes(intended) ? 'leads' : 'routes'} ${service.hostname} to an egress gateway${names ? `, although Gateway ${names} serves it` : ''}: calls${some} leave straight from the sidecar.${how} ${leadToGateway(service, ports, intended)}`,
   );
 }
 
@@ -218,20 +219,6 @@ function leadsToGateway(context: Context): boolean {
   });
 }
 
-/** Whether all are of the Kubernetes Gateway API; false if there is none. */
-function ofKubernetes(gateways: readonly Gateway[]): boolean {
-  return gateways.length > 0 && gateways.every(({ derivedFrom }) => derivedFrom);
-}
-
-/** How to lead a service's calls to a gateway, in the words of the API that the gateway is written in. */
-function mendOf({ resource }: Service, ports: readonly ServicePort[], gateways: readonly Gateway[]): string {
-  const kinds = [...new Set(ports.map(routeKind))];
-  if (!ofKubernetes(gateways))
-    return `Add a VirtualService with gateways [mesh, …] whose ${kinds.join(' and ')} routes lead to the gateway's Service.`;
-  const routes = kinds.map((kind) => ({ http: 'an HTTPRoute', tls: 'a TLSRoute', tcp: 'a TCPRoute' })[kind]);
-  return `Attach ${routes.join(' and ')} to it (parentRefs: [{group: networking.istio.io, kind: ServiceEntry, name: ${resource.metadata.name}}]) that leads to the gateway's Service.`;
-}
-
 /** Hosts under a wildcard that sidecars send to a gateway. */
 function partsThroughGateways(context: Context, wildcard: string): string[] {
   const services = gatewayServices(context);
@@ -283,17 +270,24 @@ function explainBypass(context: Context, service: Service, find: FindMeshVirtual
     virtualService,
     ['spec', 'hosts', index],
     `${host} is declared nowhere; ${service.resource.kind} ${service.namespace}/${service.resource.metadata.name} declares ${service.hostname}. The rules for ${host} meet no traffic, and calls to ${service.hostname} leave straight from the sidecar, round the gateway. Did you mean ${service.hostname}?`,
+    { from: virtualService.spec.hosts[index]!, to: service.hostname },
   );
   if (!onMesh(virtualService)) reportOffMesh(context, virtualService, '');
   return true;
 }
 
 function reportOffMesh(context: Context, virtualService: VirtualService, consequence: string): void {
+  const { gateways, http, tls, tcp } = virtualService.spec;
+  // They would hold on the mesh as well, and lead straight out from there.
+  const unlimited = [...http, ...tls, ...tcp].some(
+    ({ match }: AnyRule) => match.length === 0 || match.some((each) => each.gateways.length === 0),
+  );
+  const limit = unlimited ? `, and limit the rules that are there to the gateway (match: gateways: [${gateways.join(', ')}])` : '';
   context.report(
     'SP1003',
     virtualService,
     ['spec', 'gateways'],
-    `gateways does not name mesh (it has ${virtualService.spec.gateways.join(', ')}), so no sidecar follows this VirtualService${consequence}. Add mesh to gateways, with a match for mesh that leads to the egress gateway's Service.`,
+    `gateways does not name mesh (it has ${gateways.join(', ')}), so no sidecar follows this VirtualService${consequence}. Add mesh to gateways, with a match for mesh that leads to the egress gateway's Service${limit}.`,
   );
 }
 
@@ -308,8 +302,8 @@ function reportPort(
   const others = through.map((other) => other.number).join(', ');
   const wrongKind = kind !== 'http' && virtualService.spec.http.some((route) => route.match.some((match) => match.port === port.number));
   const why = wrongKind
-    ? `The http rule of VirtualService ${nameOf(virtualService)} for this port does not hold: its bytes are encrypted for the sidecar. Use a ${kind} rule.`
-    : `VirtualService ${nameOf(virtualService)} has no ${kind} rule on the mesh for it that leads to the gateway. Add one, or take the port out of the ServiceEntry.`;
+    ? `The http rule of VirtualService ${nameOf(virtualService)} for this port does not hold: its bytes are encrypted for the sidecar. Use ${kind} rules, on the mesh and at the gateway, where a server has to take the port.`
+    : `VirtualService ${nameOf(virtualService)} has no ${kind} rule on the mesh for it that leads to the gateway. Add one, and at the Gateway a server and a rule for it, or take the port out of the ServiceEntry.`;
   context.report(
     'SP1002',
     service.resource,
@@ -386,7 +380,7 @@ function reportPortOfGateway(context: Context, service: Service, port: ServicePo
     'SP1005',
     service.resource,
     ['spec', 'ports', service.ports.indexOf(port), 'number'],
-    `Port ${port.number} of ${service.hostname} is declared for the gateway, and an application that calls it itself leaves straight from its sidecar; ${others}. Route it there too (a ${routeKind(port)} rule on mesh), or export this port to the gateway's namespace alone by a ServiceEntry of its own.`,
+    `Port ${port.number} of ${service.hostname} is declared for the gateway, and an application that calls it itself leaves straight from its sidecar; ${others}. Route it there too (${routeKind(port)} rules on mesh and at the gateway), or declare the port in the gateway's namespace alone (a ServiceEntry there with exportTo: ["."] that has all ports that the gateway leads to), and not here.`,
   );
 }
 

@@ -21,7 +21,7 @@ export function privateAddresses(context: Context): void {
         'SP1020',
         entry,
         ['spec', 'hosts', i],
-        `Anyone who controls a name under ${host} decides which address is reached${within}. Name the hosts that are needed, or keep the gateway's pods from private ranges by a NetworkPolicy.`,
+        `Anyone who controls a name under ${host} decides which address is reached${within}. Name the hosts that are needed, with resolution DNS, or keep the gateway's pods from private ranges by a NetworkPolicy.`,
       );
     }
   }
@@ -41,7 +41,7 @@ export function hardening(context: Context): void {
         'SP1021',
         service.resource,
         ['spec', 'ports', i],
-        `Calls to ${service.hostname} port ${port.number} leave the mesh in plain ${port.protocol}. Originate TLS at the gateway with a DestinationRule (tls mode SIMPLE), if the server speaks it.`,
+        `Calls to ${service.hostname} port ${port.number} leave the mesh in plain ${port.protocol}. Originate TLS at the gateway with a DestinationRule (tls mode SIMPLE${port.targetPort === 80 ? ') and targetPort: 443 at the port' : ')'}, if the server speaks it.`,
       );
     }
     if (!service.hostname.startsWith('*')) continue;
@@ -54,7 +54,7 @@ export function hardening(context: Context): void {
       'SP1019',
       service.resource,
       ['spec', 'hosts'],
-      `${service.hostname} allows every name under it, while only ${names.join(', ')} is routed. Declare those names in place of the wildcard.`,
+      `${service.hostname} allows every name under it, while only ${names.join(', ')} is routed. Declare those names in place of the wildcard, with resolution DNS.`,
     );
   }
 }

@@ -51,6 +51,7 @@ export function misspeltClasses(context: Context): void {
       gateway,
       ['spec', 'gatewayClassName'],
       `No GatewayClass ${gatewayClassName} is declared and Istio has none of that name: it serves nothing for this Gateway, and what comes for its routes is refused. Did you mean ${meant}?`,
+      { from: gatewayClassName, to: meant },
     );
   }
 }

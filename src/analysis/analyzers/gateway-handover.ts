@@ -116,7 +116,7 @@ function faultsOf(context: Context, virtualService: VirtualService, lead: Lead):
       if (anywhere.length === 0 && bound) continue;
       const elsewhere = anywhere.map(nameOf).sort().join(', ');
       say(
-        `Sidecars send ${host} to port ${port} of the gateway, where no Gateway has a server for it${elsewhere ? ` (${elsewhere} has one on another port)` : ''}: calls are answered 404 or closed. Add a server with port ${port} and the host, or lead the calls to the port that has one.`,
+        `Sidecars send ${host} to port ${port} of the gateway, where no Gateway has a server for it${elsewhere ? ` (${elsewhere} has one on another port)` : ''}: calls are answered 404 or closed. Add a server with port ${port} and the host, and a rule for it at the gateway, or lead the calls to the port that has one.`,
       );
       continue;
     }
@@ -166,7 +166,7 @@ function refusalOf(context: Context, virtualService: VirtualService, lead: Lead,
   if (kind === 'tls' && serving.every(isPlain)) {
     return {
       code: 'SP1017',
-      message: `This leads TLS to port ${port} of the gateway, where ${names} takes plain HTTP alone: connections are closed. Lead it to a port with a server of protocol TLS (tls: {mode: PASSTHROUGH}).`,
+      message: `This leads TLS to port ${port} of the gateway, where ${names} takes plain HTTP alone: connections are closed. Lead it to a port with a server of protocol TLS (tls: {mode: PASSTHROUGH}), with a tls rule at the gateway.`,
     };
   }
   if (

@@ -195,7 +195,7 @@ function shadowedOf<M>(
         'SP1027',
         each.virtualService,
         ['spec', kind, rule],
-        `At Gateway ${nameOf(gateway)} rule #${first.rule + 1} of VirtualService ${first.from.metadata.namespace}/${first.from.metadata.name}, which is older, takes all calls for ${host} that this rule (#${rule + 1}) is for. Join the two VirtualServices, or make the matches differ.`,
+        `At Gateway ${nameOf(gateway)} rule #${first.rule + 1} of VirtualService ${first.from.metadata.namespace}/${first.from.metadata.name}, which is older, takes all calls for ${host} that this rule (#${rule + 1}) is for. Join the two VirtualServices, the narrower rule first, or make the matches differ.`,
       );
     }
     for (const { rule, matches } of own) for (const match of matches) earlier.push({ from: each.virtualService, rule, match });

@@ -31,7 +31,7 @@ export function gatewayIdentities(context: Context): void {
         'SP1047',
         policy,
         ['spec', 'rules', i],
-        `The rule asks who calls, and no server of ${gateways.map(resourceText).join(', ')} takes mutual TLS: the gateway knows nobody's identity, so ${effect}. Give the servers tls mode ISTIO_MUTUAL, and the way to them (a DestinationRule for the gateway's Service) as well.`,
+        `The rule asks who calls, and no server of ${gateways.map(resourceText).join(', ')} takes mutual TLS: the gateway knows nobody's identity, so ${effect}. Give the servers tls mode ISTIO_MUTUAL (protocol HTTPS), and the way to them (a DestinationRule for the gateway's Service) as well.`,
       );
     }
   }

@@ -101,17 +101,20 @@ function reportNoAddress(context: Context, virtualService: VirtualService, path:
     'SP1016',
     virtualService,
     path,
-    `${service.resource.kind} ${service.namespace}/${service.resource.metadata.name} gives ${service.hostname} no address (resolution NONE, or a wildcard without endpoints): a sidecar dials what the application dialled, and at a gateway that is the gateway itself, so calls on this route end in 503 (UH). ${mendOf(service)}`,
+    `${service.resource.kind} ${service.namespace}/${service.resource.metadata.name} gives ${service.hostname} no address (resolution NONE, or a wildcard without endpoints): a sidecar dials what the application dialled, and at a gateway that is the gateway itself, so calls on this route end in 503 (UH). ${mendOf(service, String(path[1]))}`,
   );
 }
 
-/** DYNAMIC_DNS resolves the name that TLS or a request carries: Istio takes it with protocol TLS or HTTP, not HTTPS. */
-function mendOf({ hostname, ports }: Service): string {
+/** DYNAMIC_DNS resolves the name that TLS or a request carries: Istio takes it with protocol TLS or HTTP, not HTTPS. `kind`: of the rule that leads there. */
+function mendOf({ hostname, ports }: Service, kind: string): string {
   if (!isWildcard(hostname)) return 'Use resolution DNS, or write endpoints.';
-  const https = ports.some(({ protocol }) => protocol === 'HTTPS')
-    ? ' and protocol: TLS in place of HTTPS (Istio resolves no name after a tls rule, see SP1052)'
-    : '';
-  return `Name the hosts that are needed in place of the wildcard, with resolution DNS; or, if every name under ${hostname.slice(1)} may be called, use resolution DYNAMIC_DNS${https}.`;
+  const names = 'Name the hosts that are needed in place of the wildcard (there, in the rules and in the Gateway), with resolution DNS';
+  // Bytes carry no name.
+  if (kind === 'tcp') return `${names}.`;
+  const https = ports.some(({ protocol }) => protocol === 'HTTPS') ? ' and protocol: TLS in place of HTTPS' : '';
+  const inCluster =
+    kind === 'tls' ? ' (Istio resolves no name after a tls rule, see SP1052: it helps only where proxies are configured from here)' : '';
+  return `${names}; or, if every name under ${hostname.slice(1)} may be called, use resolution DYNAMIC_DNS${https}${inCluster}.`;
 }
 
 /** SP1031: a DestinationRule that asks for TLS to a host, and does not hold at the gateway that calls the host. */

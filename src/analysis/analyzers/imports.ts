@@ -3,7 +3,7 @@ import { hostsOverlap } from '../../lib/hostname.ts';
 import type { Service } from '../../registry/model.ts';
 import { sidecarImport } from '../../registry/sidecar-import.ts';
 import { isVisible } from '../../registry/visibility.ts';
-import { workloadsOf } from '../callers.ts';
+import { possibleCallers, workloadsOf } from '../callers.ts';
 import type { Context } from '../context.ts';
 
 /** SP1041: hosts that a Sidecar imports from a namespace that does not have them, while another one does. */
@@ -19,12 +19,15 @@ export function sidecarImports(context: Context): void {
           .overlapping(host)
           .filter((service) => hostsOverlap(host, service.hostname) && isVisible(service.exportTo, service.namespace, namespace));
         if (seen.length === 0 || seen.some((service) => takes(service.namespace))) continue;
+        // It may be there for the rules of a namespace that does not declare the host.
+        if (context.routedHosts.overlapping(host).some(({ virtualService }) => takes(virtualService.metadata.namespace))) continue;
         const { resource, namespace: owner, hostname } = seen[0]!;
         context.report(
           'SP1041',
           sidecar,
           ['spec', 'egress', i, 'hosts', j],
           `${text} imports nothing: ${host} is declared by ${resourceText(resource)}, of namespace ${owner}. Calls to it go as to an unknown host (refused under REGISTRY_ONLY, else straight out past every route). Write ${owner}/${hostname}.`,
+          { from: text, to: `${owner}/${hostname}` },
         );
       }
     }
@@ -52,16 +55,17 @@ export function hiddenPorts(context: Context): void {
           'SP1042',
           followed.resource,
           ['spec', 'ports'],
-          `Workloads in ${namespace} follow this declaration of ${hostname} (${why}) and not ${resourceText(other.resource)}, which alone has port ${numbers}: there, calls to port ${numbers} go as to an unknown host (refused under REGISTRY_ONLY, else straight out past every route). Declare port ${numbers} here too, or keep the two from ${namespace} by exportTo.`,
+          `Workloads in ${namespace} follow this declaration of ${hostname} (${why}) and not ${resourceText(other.resource)}, which alone has port ${numbers}: there, calls to port ${numbers} go as to an unknown host (refused under REGISTRY_ONLY, else straight out past every route). Declare port ${numbers} here too, or show ${namespace} only one of the two (exportTo).`,
         );
       }
     }
   }
 }
 
-/** Where calls come from: the namespaces of workloads, and in files without any those of the declarations. */
+/** Where calls come from: the namespaces of workloads, and in files without any those of the declarations, save where gateways alone run. */
 function namespacesOf(context: Context, services: readonly Service[]): string[] {
   const workloads = workloadsOf(context);
-  const names = workloads.length > 0 ? workloads.map(({ namespace }) => namespace) : services.map(({ namespace }) => namespace);
-  return [...new Set(names)].sort();
+  if (workloads.length > 0) return [...new Set(workloads.map(({ namespace }) => namespace))].sort();
+  const possible = new Set(possibleCallers(context).map(({ namespace }) => namespace));
+  return [...new Set(services.map(({ namespace }) => namespace))].filter((name) => possible.has(name)).sort();
 }

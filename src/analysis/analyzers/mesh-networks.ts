@@ -18,7 +18,7 @@ export function meshNetworks(context: Context): void {
         'IST0126',
         networks,
         ['networks', name, 'endpoints', i, 'fromRegistry'],
-        `No cluster ${fromRegistry} is known (known are ${known.join(', ')}), so network ${name} has no endpoints from it, and calls to them do not go through its gateways. ${near ? `Did you mean ${near}?` : 'Add the Secret of that cluster (label istio/multiCluster: "true"), or correct the name.'}`,
+        `No cluster ${fromRegistry} is known (known are ${known.join(', ')}), so network ${name} has no endpoints from it, and calls to them do not go through its gateways. ${near ? `Did you mean ${near}?` : 'Add the Secret of that cluster (label istio/multiCluster: "true", with a key of that name), or correct the name.'}`,
       );
     }
   }

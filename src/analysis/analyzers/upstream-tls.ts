@@ -85,7 +85,7 @@ function reportPlain(context: Context, arrival: Arrival): void {
       'SP1037',
       resource,
       path,
-      `This leads requests in plain HTTP to ${nameOf(arrival)}, which is declared ${port.protocol}: the server takes TLS alone and refuses them (400, or a connection that is closed). ${mend}, or lead to a port of plain HTTP.`,
+      `This leads requests in plain HTTP to ${nameOf(arrival)}, which is declared ${port.protocol}: the server takes TLS alone and refuses them (400, or a connection that is closed). ${mend}, or lead to a port of plain HTTP, and take this one out of the declaration if nothing else leads to it.`,
     );
     return;
   }

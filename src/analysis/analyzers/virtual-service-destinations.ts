@@ -1,12 +1,14 @@
 import { INVALID_BACKEND_HOST } from '../../api/gateway-api/common.ts';
 import type { Destination, ResourceOf } from '../../api/index.ts';
 import type { PathStep } from '../../api/resource.ts';
+import { inPlaceOf } from '../../lib/finding.ts';
 import { fullHostname, isWildcard } from '../../lib/hostname.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Service } from '../../registry/model.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
 import { isDefaultGateway, isInstalledGateway } from '../default-gateways.ts';
+import type { AnyRule } from '../egress-model.ts';
 import { gatewayPods } from './gateway.ts';
 import { findGateway, gatewayNames } from './virtual-service-gateways.ts';
 
@@ -56,11 +58,13 @@ export function virtualServiceDestinations(context: Context): void {
       }
       if (!service && context.isBroken(host)) continue;
       if (!service) {
+        const { text, near } = missingHost(context, host, namespace);
         context.report(
           'IST0101',
           virtualService,
           [...path, 'host'],
-          `Referenced host not found: "${destination.host}". Calls on this route end in ${end}. ${missingHost(context, host, namespace)}`,
+          `Referenced host not found: "${destination.host}". Calls on this route end in ${end}. ${text}`,
+          inPlaceOf(destination.host, near),
         );
         continue;
       }
@@ -82,7 +86,12 @@ export function virtualServiceDestinations(context: Context): void {
           [...path, 'host'],
           `This destination must name a port: ${host} has ${service.ports.length} (${service.ports.map((p) => p.number).join(', ')}), and without one the port that the client called is used, whatever it is. Add port: {number: …}.`,
         );
-      } else if (port !== undefined && port !== 0 && !service.ports.some((p) => p.number === port)) {
+      } else if (
+        port !== undefined &&
+        port !== 0 &&
+        !hasPort(service, port) &&
+        !gatewayHasPort(context, virtualService, path, host, port)
+      ) {
         context.report(
           'IST0101',
           virtualService,
@@ -92,6 +101,30 @@ export function virtualServiceDestinations(context: Context): void {
       }
     }
   }
+}
+
+function hasPort({ ports }: Service, number: number): boolean {
+  return ports.some((port) => port.number === number);
+}
+
+/** Whether the rule holds at gateways alone and these, which may follow another declaration of the host, know the port. */
+function gatewayHasPort(
+  context: Context,
+  { spec, metadata }: VirtualService,
+  path: readonly PathStep[],
+  host: string,
+  port: number,
+): boolean {
+  const { match }: AnyRule = spec[path[1] as 'http' | 'tls' | 'tcp'][path[2] as number]!;
+  const names = match.length === 0 ? spec.gateways : match.flatMap(({ gateways }) => (gateways.length > 0 ? gateways : spec.gateways));
+  const viewers = names.map((name) => {
+    const gateway = name === 'mesh' ? undefined : findGateway(context, name, metadata.namespace);
+    return gateway && gatewayPods(context, gateway)[0]?.namespace;
+  });
+  return viewers.every((viewer) => {
+    const service = viewer === undefined ? undefined : findService(context, host, viewer);
+    return service && hasPort(service, port);
+  });
 }
 
 /** Namespaces by which destinations are judged beside the VirtualService's own: those that it is exported to by name, and those of its gateways' pods. */
@@ -122,18 +155,23 @@ function findService(context: Context, host: string, namespace: string): Service
   );
 }
 
-function missingHost(context: Context, host: string, namespace: string): string {
+/** What to do about a host that is not there, and the one that was probably meant. */
+function missingHost(context: Context, host: string, namespace: string): { readonly text: string; readonly near?: string | undefined } {
   const hidden = context.services.at(host)[0];
   if (hidden)
-    return `${hidden.namespace}/${hidden.resource.metadata.name} declares it but exports it to other namespaces than ${namespace}: add ${namespace} (or '*') to its exportTo.`;
+    return {
+      text: `${hidden.namespace}/${hidden.resource.metadata.name} declares it but exports it to other namespaces than ${namespace}: add ${namespace} (or '*') to its exportTo.`,
+    };
   if (isWildcard(host)) {
     const names = context.services.coveredBy(host).map(({ hostname }) => hostname);
-    return names.length > 0
-      ? `No ServiceEntry declares the wildcard, only ${names.join(', ')}: write ${names.length > 1 ? 'a rule for each, with hosts, sniHosts and destination that name' : 'hosts, sniHosts and destination that name'} it. (Leading ${host} to ${names[0]} would send every name under it there.)`
-      : 'Declare it with a ServiceEntry (for a wildcard resolution DYNAMIC_DNS), or name the hosts.';
+    const text =
+      names.length > 0
+        ? `No ServiceEntry declares the wildcard, only ${names.join(', ')}: write ${names.length > 1 ? 'a rule for each, with hosts, sniHosts and destination that name' : 'hosts, sniHosts and destination that name'} it. (Leading ${host} to ${names[0]} would send every name under it there.)`
+        : 'Declare it with a ServiceEntry (for a wildcard resolution DYNAMIC_DNS), or name the hosts.';
+    return { text };
   }
   const near = context.nearService.near(host);
-  return near ? `Did you mean ${near}?` : 'Declare it with a ServiceEntry, or correct the name.';
+  return { text: near ? `Did you mean ${near}?` : 'Declare it with a ServiceEntry, or correct the name.', near };
 }
 
 function checkSubset(
@@ -152,5 +190,6 @@ function checkSubset(
     virtualService,
     [...path, 'subset'],
     `Referenced host+subset in destinationrule not found: "${destination.host}+${destination.subset}". Calls on this route end in 503 (NC). ${near ? `Did you mean subset ${near}?` : 'Define the subset in a DestinationRule for the host.'}`,
+    inPlaceOf(destination.subset!, near),
   );
 }

@@ -1,4 +1,5 @@
 import type { ResourceOf } from '../../api/index.ts';
+import { inPlaceOf } from '../../lib/finding.ts';
 import { hostsOverlap } from '../../lib/hostname.ts';
 import { Memo, NO_INPUTS } from '../../lib/memo.ts';
 import { closest } from '../../lib/spelling.ts';
@@ -84,14 +85,17 @@ export function virtualServiceGateways(context: Context): void {
       if (name.includes(GENERATED)) continue;
       if (!gateway) {
         const [owner, bare] = name.includes('/') ? (name.split('/', 2) as [string, string]) : [namespace, name];
-        const mend = context.find('KubernetesGateway', owner, bare)
-          ? `There is a Gateway ${owner}/${bare} of the Kubernetes Gateway API, to which no VirtualService can be bound: write an HTTPRoute or TLSRoute with parentRefs: [{name: ${bare}, namespace: ${owner}}], or a Gateway of networking.istio.io.`
+        const { text, to }: Suggestion = context.find('KubernetesGateway', owner, bare)
+          ? {
+              text: `There is a Gateway ${owner}/${bare} of the Kubernetes Gateway API, to which no VirtualService can be bound: write an HTTPRoute or TLSRoute with parentRefs: [{name: ${bare}, namespace: ${owner}}], or a Gateway of networking.istio.io.`,
+            }
           : suggestion(context, name);
         context.report(
           'IST0101',
           virtualService,
           path,
-          `Referenced gateway not found: "${name}"${name.includes('/') ? '' : ` (in namespace ${namespace})`}. No proxy serves these rules, so traffic meant for the gateway is answered 404 there or never reaches it. ${mend}`,
+          `Referenced gateway not found: "${name}"${name.includes('/') ? '' : ` (in namespace ${namespace})`}. No proxy serves these rules, so traffic meant for the gateway is answered 404 there or never reaches it. ${text}`,
+          inPlaceOf(name, to),
         );
       } else if (path.length === 3) {
         checkHosts(context, virtualService, gateway, path);
@@ -100,15 +104,23 @@ export function virtualServiceGateways(context: Context): void {
   }
 }
 
-function suggestion(context: Context, name: string): string {
+/** What to write in place of a name; `to` where it is known. */
+interface Suggestion {
+  readonly text: string;
+  readonly to?: string;
+}
+
+function suggestion(context: Context, name: string): Suggestion {
   const bare = name.slice(name.indexOf('/') + 1);
   const gateways = context.of('Gateway');
   const elsewhere = gateways.find((gateway) => gateway.metadata.name === bare);
-  if (elsewhere) return `Write ${elsewhere.metadata.namespace}/${bare}: that Gateway exists.`;
+  if (elsewhere)
+    return { text: `Write ${elsewhere.metadata.namespace}/${bare}: that Gateway exists.`, to: `${elsewhere.metadata.namespace}/${bare}` };
   const near = context.nearGateway.near(bare) ?? gateways.find((gateway) => gateway.metadata.name.endsWith(`-${bare}`))?.metadata.name;
   const found = gateways.find((gateway) => gateway.metadata.name === near);
-  if (found) return `Did you mean ${found.metadata.namespace}/${found.metadata.name}?`;
-  return 'Create the Gateway, or name one that exists.';
+  if (!found) return { text: 'Create the Gateway, or name one that exists.' };
+  const to = `${found.metadata.namespace}/${found.metadata.name}`;
+  return { text: `Did you mean ${to}?`, to };
 }
 
 function checkHosts(context: Context, virtualService: VirtualService, gateway: Gateway, path: (string | number)[]): void {
@@ -121,13 +133,21 @@ function checkHosts(context: Context, virtualService: VirtualService, gateway: G
   if (hosts.length === 0 || hosts.some(takes)) return;
   const name = `${gateway.metadata.namespace}/${gateway.metadata.name}`;
   const served = [...new Set(gateway.spec.servers.flatMap((server) => server.hosts))];
-  const near = hosts.map((host) => closest(host, served)).find((host) => host !== undefined);
+  const written = hosts.find((host) => closest(host, served) !== undefined);
   context.report(
     'IST0132',
     virtualService,
     ['spec', 'hosts', 0],
     `No host of this VirtualService (${hosts.join(', ')}) is served by Gateway ${name} (${served.join(', ')}): calls to them end in 404 there. ${
-      near ? `Did you mean ${near}?` : `Add the host to a server of the Gateway, or take the Gateway out (${path.join('.')}).`
+      written === undefined
+        ? `Add the host to a server of the Gateway, or take the Gateway out (${path.join('.')}).`
+        : meant(context, written, closest(written, served)!)
     }`,
   );
+}
+
+/** Of two hosts that differ by a few letters the one that something declares. */
+function meant({ services }: Context, written: string, served: string): string {
+  const declared = (host: string) => services.overlaps(host.slice(host.indexOf('/') + 1).toLowerCase());
+  return declared(written) && !declared(served) ? `Did you mean ${written} there?` : `Did you mean ${served}?`;
 }

@@ -91,7 +91,7 @@ export function portNames(context: Context): void {
           'IST0150',
           service,
           path,
-          `Port ${port.port} of this ExternalName Service is ${port.name ? `named ${port.name}` : 'unnamed'}, so it is taken for TCP to every address: other calls to port ${port.port} are led astray. Name it by its protocol, e.g. http or https.`,
+          `Port ${port.port} of this ExternalName Service is ${port.name ? `named ${port.name}` : 'unnamed'}. Istio takes such a Service for another name of its target, whose ports count; where that is switched off (ENABLE_EXTERNAL_NAME_ALIAS: "false"), and before 1.21, the port is TCP to every address, and other calls to port ${port.port} are led astray. Name it by its protocol, e.g. http or https.`,
         );
       } else if (unknown) {
         context.report(

@@ -1,0 +1,373 @@
+/** Names that lead nowhere, or further than is needed. */
+import {
+  EGRESS,
+  EGRESS_POD,
+  EGRESS_SERVICE,
+  entry,
+  GATEWAY_HOST,
+  gateway,
+  HOST,
+  HTTP,
+  HTTP_OUT,
+  HTTP_SERVER,
+  HTTP_TO_GATEWAY,
+  istio,
+  namespace,
+  object,
+  pod,
+  REGISTRY_ONLY,
+  routes,
+  STANDARD,
+  secret,
+  security,
+  THROUGH,
+} from './documents.ts';
+import type { Mend } from './mend.ts';
+
+const CALL = `http://${HOST}/`;
+const DIRECT = /^default\/\S+ outbound\|80\|\|www\.example\.com > reaches www\.example\.com:80 in HTTP$/;
+const NOT_THERE = /fails|answered (?:404|5\d\d)|closed/;
+const to = (destination = `{host: ${HOST}, port: {number: 80}}`) => `route: [{destination: ${destination}}]`;
+const direct = (rules: string, more = '') => routes(`gateways: [mesh]\nhttp:\n${rules}\n${more}`);
+const HTTP_ALT = '{number: 8080, name: http-alt, protocol: HTTP}';
+const SUBSET = (labels = '{}') => istio('DestinationRule', `host: ${HOST}\nsubsets: [{name: v1, labels: ${labels}}]`);
+const SIDECAR = (name: string, selector: string, where = 'default') =>
+  istio('Sidecar', `${selector}egress: [{hosts: ["*/*"]}]`, { name, namespace: where });
+const APP_ONE = 'workloadSelector: {labels: {app: one}}\n';
+const static_ = (more: string) => entry(HTTP, `resolution: STATIC\n${more}`);
+
+export const REFERENCE_MENDS: readonly Mend[] = [
+  {
+    code: 'IST0101',
+    of: 'a gateway',
+    text: STANDARD.replace('[mesh, istio-system/out]', '[mesh, istio-system/outt]'),
+    says: /Did you mean istio-system\/out\?/,
+    change: [['istio-system/outt', 'istio-system/out']],
+    call: CALL,
+    was: NOT_THERE,
+    ends: THROUGH,
+  },
+  {
+    code: 'IST0101',
+    of: 'a gateway of another namespace',
+    text: STANDARD.replaceAll('istio-system/out', 'out'),
+    says: /Write istio-system\/out: that Gateway exists/,
+    change: [
+      ['[mesh, out]', '[mesh, istio-system/out]'],
+      ['gateways: [out]', 'gateways: [istio-system/out]'],
+    ],
+    call: CALL,
+    was: NOT_THERE,
+    ends: THROUGH,
+  },
+  {
+    code: 'IST0101',
+    of: 'a Gateway of the Kubernetes Gateway API',
+    text:
+      REGISTRY_ONLY +
+      entry(HTTP) +
+      object(
+        'gateway.networking.k8s.io/v1',
+        'Gateway',
+        `spec: {gatewayClassName: istio, addresses: [{type: Hostname, value: ${GATEWAY_HOST}}], listeners: [{name: http, port: 80, protocol: HTTP, hostname: ${HOST}, allowedRoutes: {namespaces: {from: All}}}]}`,
+        { name: 'out', namespace: 'istio-system' },
+      ) +
+      routes(`gateways: [mesh]\nhttp:\n- ${to(`{host: ${GATEWAY_HOST}, port: {number: 80}}`)}`) +
+      routes(`gateways: [istio-system/out]\nhttp:\n- ${to()}`, { name: 'out' }),
+    says: /write an HTTPRoute or TLSRoute with parentRefs: \[\{name: out, namespace: istio-system\}\]/,
+    change: [[routes(`gateways: [istio-system/out]\nhttp:\n- ${to()}`, { name: 'out' }), '']],
+    add: object(
+      'gateway.networking.k8s.io/v1',
+      'HTTPRoute',
+      `spec: {hostnames: [${HOST}], parentRefs: [{name: out, namespace: istio-system}], rules: [{backendRefs: [{group: networking.istio.io, kind: Hostname, name: ${HOST}, port: 80}]}]}`,
+    ),
+    call: CALL,
+    ends: THROUGH,
+  },
+  {
+    code: 'IST0101',
+    of: 'a host',
+    text: REGISTRY_ONLY + entry(HTTP) + direct(`- ${to('{host: ww.example.com, port: {number: 80}}')}`),
+    says: /Did you mean www\.example\.com\?/,
+    change: [['{host: ww.example.com', `{host: ${HOST}`]],
+    call: CALL,
+    was: NOT_THERE,
+    ends: DIRECT,
+  },
+  {
+    code: 'IST0101',
+    of: 'a host that nothing declares',
+    text: REGISTRY_ONLY + entry(HTTP) + direct(`- ${to('{host: other.example.net, port: {number: 80}}')}`),
+    says: /Declare it with a ServiceEntry/,
+    add: entry(HTTP, '', { name: 'other' }, 'other.example.net'),
+    call: CALL,
+    was: NOT_THERE,
+    ends: /reaches other\.example\.net:80 in HTTP$/,
+  },
+  {
+    code: 'IST0101',
+    of: 'a host that is hidden',
+    text:
+      REGISTRY_ONLY +
+      entry(HTTP) +
+      entry(HTTP, 'exportTo: ["."]', { name: 'other', namespace: 'shop' }, 'other.example.net') +
+      direct(`- ${to('{host: other.example.net, port: {number: 80}}')}`),
+    says: /add default \(or '\*'\) to its exportTo/,
+    change: [['exportTo: ["."]', 'exportTo: [".", default]']],
+    call: CALL,
+    was: NOT_THERE,
+    ends: /reaches other\.example\.net:80 in HTTP$/,
+  },
+  {
+    code: 'IST0101',
+    of: 'a subset',
+    text: REGISTRY_ONLY + entry(HTTP) + SUBSET() + direct(`- ${to(`{host: ${HOST}, subset: v2, port: {number: 80}}`)}`),
+    says: /Did you mean subset v1\?/,
+    change: [['subset: v2', 'subset: v1']],
+    call: CALL,
+    was: NOT_THERE,
+    ends: /outbound\|80\|v1\|www\.example\.com > reaches/,
+  },
+  {
+    code: 'IST0101',
+    of: 'a subset that nothing defines',
+    text: REGISTRY_ONLY + entry(HTTP) + direct(`- ${to(`{host: ${HOST}, subset: v1, port: {number: 80}}`)}`),
+    says: /Define the subset in a DestinationRule for the host/,
+    add: SUBSET(),
+    call: CALL,
+    was: NOT_THERE,
+    ends: /outbound\|80\|v1\|www\.example\.com > reaches/,
+  },
+  {
+    code: 'IST0101',
+    of: 'a port',
+    text: REGISTRY_ONLY + entry(HTTP) + direct(`- ${to(`{host: ${HOST}, port: {number: 8080}}`)}`),
+    says: /Use one of its ports/,
+    change: [['{number: 8080}', '{number: 80}']],
+    call: CALL,
+    was: NOT_THERE,
+    ends: DIRECT,
+  },
+  {
+    code: 'IST0101',
+    of: 'a port that is declared',
+    text: REGISTRY_ONLY + entry(HTTP) + direct(`- ${to(`{host: ${HOST}, port: {number: 8080}}`)}`),
+    says: /or declare port 8080 there/,
+    change: [[HTTP, `${HTTP}, ${HTTP_ALT}`]],
+    call: CALL,
+    was: NOT_THERE,
+    ends: /reaches www\.example\.com:8080 in HTTP$/,
+  },
+  {
+    code: 'IST0101',
+    of: 'the selector of a Gateway',
+    text: STANDARD + pod('web') + EGRESS_POD.replace('egressgateway', 'egress') + EGRESS_SERVICE,
+    says: /Deploy the gateway with these labels/,
+    change: [['labels: {istio: egress}', 'labels: {istio: egressgateway}']],
+    call: `${CALL} --from default/web`,
+    ends: THROUGH,
+    // It is in use then.
+    beside: ['SP1023'],
+  },
+  {
+    code: 'IST0101',
+    of: 'a credentialName',
+    text:
+      REGISTRY_ONLY +
+      gateway(`- {port: {number: 443, name: https, protocol: HTTPS}, hosts: [${HOST}], tls: {mode: SIMPLE, credentialName: cert}}`),
+    says: /Create it with kubectl -n istio-system create secret tls cert/,
+    add: secret('cert', 'istio-system'),
+  },
+  {
+    code: 'IST0101',
+    of: 'a Secret of another namespace',
+    text:
+      REGISTRY_ONLY +
+      secret('cert', 'default') +
+      gateway(`- {port: {number: 443, name: https, protocol: HTTPS}, hosts: [${HOST}], tls: {mode: SIMPLE, credentialName: cert}}`),
+    says: /create it in istio-system/,
+    change: [['{name: cert, namespace: default}', '{name: cert, namespace: istio-system}']],
+  },
+  {
+    code: 'IST0101',
+    of: 'the selector of a Sidecar',
+    text: pod('one') + SIDECAR('s', APP_ONE.replace('one', 'onee')),
+    says: /Correct the labels/,
+    change: [['{app: onee}', '{app: one}']],
+  },
+  {
+    code: 'IST0101',
+    of: 'a namespace',
+    text:
+      namespace('default', '{istio-injection: enabled}') +
+      pod('web') +
+      security('AuthorizationPolicy', 'rules: [{from: [{source: {namespaces: [defualt]}}]}]', { name: 'p' }),
+    says: /Correct the name/,
+    change: [['[defualt]', '[default]']],
+  },
+  {
+    code: 'IST0112',
+    text: REGISTRY_ONLY + entry(`${HTTP}, ${HTTP_ALT}`) + direct(`- ${to(`{host: ${HOST}}`)}`),
+    says: /Add port: \{number: …\}/,
+    change: [[`{host: ${HOST}}`, `{host: ${HOST}, port: {number: 8080}}`]],
+    call: CALL,
+    was: DIRECT,
+    ends: /reaches www\.example\.com:8080 in HTTP$/,
+  },
+  {
+    code: 'IST0132',
+    text: STANDARD.replace(HTTP_SERVER, HTTP_SERVER.replace(HOST, 'ww.example.com')),
+    says: /Did you mean www\.example\.com there\?/,
+    change: [['hosts: [ww.example.com]', `hosts: [${HOST}]`]],
+    call: CALL,
+    was: NOT_THERE,
+    ends: THROUGH,
+  },
+  {
+    code: 'IST0132',
+    of: 'another host',
+    text: STANDARD.replace(HTTP_SERVER, HTTP_SERVER.replace(HOST, 'api.example.net')),
+    says: /Add the host to a server of the Gateway/,
+    change: [['hosts: [api.example.net]', `hosts: [${HOST}]`]],
+    call: CALL,
+    was: NOT_THERE,
+    ends: THROUGH,
+  },
+  {
+    code: 'IST0140',
+    text:
+      STANDARD.replace(
+        HTTP_TO_GATEWAY,
+        `- {match: [{gateways: [mesh], port: 80}], ${to(`{host: ${HOST}, subset: v1, port: {number: 80}}`)}}`,
+      ).replace(HTTP_OUT, '') +
+      SUBSET() +
+      routes(`gateways: [istio-system/out]\nhttp:\n- ${to()}`, { name: 'out' }),
+    says: /Name the subset here/,
+    change: [[`  - ${to()}\n`, `  - ${to(`{host: ${HOST}, subset: v1, port: {number: 80}}`)}\n`]],
+    call: CALL,
+    ends: /outbound\|80\|v1\|www\.example\.com > reaches/,
+  },
+  {
+    code: 'IST0173',
+    text:
+      REGISTRY_ONLY +
+      static_('endpoints: [{address: 192.0.2.1, labels: {version: v1}}]') +
+      SUBSET('{version: v2}') +
+      direct(`- ${to(`{host: ${HOST}, subset: v1, port: {number: 80}}`)}`),
+    says: /Use labels that the host's pods or endpoints have/,
+    change: [['{version: v2}', '{version: v1}']],
+    call: CALL,
+    was: NOT_THERE,
+    ends: /outbound\|80\|v1\|www\.example\.com > reaches 192\.0\.2\.1:80/,
+  },
+  {
+    code: 'IST0174',
+    text:
+      REGISTRY_ONLY +
+      entry('{number: 80, name: http, protocol: HTTP, targetPort: 443}') +
+      istio('DestinationRule', `host: ww.example.com\ntrafficPolicy: {tls: {mode: SIMPLE, sni: ${HOST}, caCertificates: system}}`),
+    says: /Did you mean www\.example\.com\?/,
+    change: [['host: ww.example.com', `host: ${HOST}`]],
+    call: CALL,
+    was: /in HTTP/,
+    ends: /reaches www\.example\.com:443 in TLS/,
+  },
+  {
+    code: 'IST0174',
+    of: 'a service that is declared',
+    text: istio('DestinationRule', 'host: db.example.org\ntrafficPolicy: {connectionPool: {tcp: {maxConnections: 9}}}'),
+    says: /Declare the service/,
+    add: entry(HTTP, '', { name: 'db' }, 'db.example.org'),
+    call: 'http://db.example.org/',
+    ends: /reaches db\.example\.org:80/,
+  },
+  {
+    code: 'SP1009',
+    text: REGISTRY_ONLY + entry(HTTP) + SUBSET(),
+    says: /Route to it with a VirtualService \(destination\.subset: v1\)/,
+    add: direct(`- ${to(`{host: ${HOST}, subset: v1, port: {number: 80}}`)}`),
+    call: CALL,
+    ends: /outbound\|80\|v1\|www\.example\.com > reaches/,
+  },
+  {
+    code: 'SP1019',
+    text: REGISTRY_ONLY + entry(HTTP, 'resolution: DYNAMIC_DNS', {}, '*.example.com') + EGRESS,
+    says: /Declare those names in place of the wildcard, with resolution DNS/,
+    change: [
+      ['"*.example.com"', `"${HOST}"`],
+      ['resolution: DYNAMIC_DNS', 'resolution: DNS'],
+    ],
+    call: CALL,
+    ends: THROUGH,
+  },
+  {
+    code: 'SP1020',
+    text: REGISTRY_ONLY + entry(HTTP, 'resolution: DYNAMIC_DNS', {}, '*.example.com'),
+    says: /Name the hosts that are needed, with resolution DNS/,
+    change: [
+      ['"*.example.com"', `"${HOST}"`],
+      ['resolution: DYNAMIC_DNS', 'resolution: DNS'],
+    ],
+    call: CALL,
+    ends: DIRECT,
+  },
+  {
+    code: 'SP1041',
+    text:
+      REGISTRY_ONLY +
+      pod('web') +
+      entry(HTTP, '', { namespace: 'outside' }) +
+      istio('Sidecar', `egress: [{hosts: [./${HOST}]}]`, { name: 's' }),
+    says: /Write outside\/www\.example\.com/,
+    change: [[`[./${HOST}]`, `[outside/${HOST}]`]],
+    call: CALL,
+    was: NOT_THERE,
+    ends: DIRECT,
+  },
+  {
+    code: 'IST0106',
+    text: REGISTRY_ONLY + entry(HTTP).replace('resolution: DNS', 'resolution: DNSS'),
+    says: /did you mean DNS\?/i,
+    change: [['DNSS', 'DNS']],
+    call: CALL,
+    was: NOT_THERE,
+    ends: DIRECT,
+  },
+  {
+    code: 'IST0133',
+    text: STANDARD.replace('selector: {istio: egressgateway}', 'selector: {}'),
+    says: /Write the labels of the gateway that is meant, e\.g\. istio: egressgateway/,
+    change: [['selector: {}', 'selector: {istio: egressgateway}']],
+    call: CALL,
+    was: NOT_THERE,
+    ends: THROUGH,
+  },
+  {
+    code: 'IST0133',
+    of: 'an EnvoyFilter',
+    text:
+      REGISTRY_ONLY +
+      entry(HTTP) +
+      object(
+        'networking.istio.io/v1alpha3',
+        'EnvoyFilter',
+        'spec: {configPatches: [{applyTo: HTTP_ROUTE, patch: {operation: MERGE, value: {route: {timeout: 1s}}}}]}',
+        { name: 'timeout' },
+      ),
+    says: /Say the same with VirtualService/,
+    change: [
+      [
+        object(
+          'networking.istio.io/v1alpha3',
+          'EnvoyFilter',
+          'spec: {configPatches: [{applyTo: HTTP_ROUTE, patch: {operation: MERGE, value: {route: {timeout: 1s}}}}]}',
+          { name: 'timeout' },
+        ),
+        '',
+      ],
+    ],
+    add: direct(`- {timeout: 1s, ${to()}}`),
+    call: CALL,
+    ends: DIRECT,
+  },
+];
