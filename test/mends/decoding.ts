@@ -8,6 +8,7 @@ const REFUSED = /answered (?:404|5\d\d)|closed|fails/;
 const ENTRY = entry(HTTP);
 const gatewayApi = (kind: string, spec: string, name: string, namespace = 'default') =>
   object(`gateway.networking.k8s.io/${kind === 'ReferenceGrant' ? 'v1beta1' : 'v1'}`, kind, `spec: ${spec}`, { name, namespace });
+const egressPolicy = (name: string, spec: string) => object('sallyport.dev/v1alpha1', 'EgressPolicy', `spec: ${spec}`, { name });
 const GATEWAY = gatewayApi(
   'Gateway',
   `{gatewayClassName: istio, addresses: [{type: Hostname, value: ${GATEWAY_HOST}}], listeners: [{name: http, port: 80, protocol: HTTP, hostname: ${HOST}, allowedRoutes: {namespaces: {from: All}}}]}`,
@@ -98,6 +99,18 @@ export const DECODING_MENDS: readonly Mend[] = [
       'web',
       'shop',
     ),
+  },
+  {
+    code: 'SP0018',
+    text: egressPolicy('a', '{to: [{hosts: [api.example.com]}]}') + egressPolicy('b', '{through: gateway, to: [{hosts: [api.example.com]}]}'),
+    says: /Write the same in both/,
+    change: [['through: gateway, ', '']],
+  },
+  {
+    code: 'SP0019',
+    text: egressPolicy('a', '{to: [{hosts: [api.example.com]}], expires: "2020-01-01"}'),
+    says: /Set a later expires, or remove the policy/,
+    change: [['2020-01-01', '2099-01-01']],
   },
   {
     code: 'SP0014',

@@ -78,9 +78,9 @@ export const POLICY_MENDS: readonly Mend[] = [
   {
     code: 'SP1010',
     of: 'tracing',
-    text: telemetry('{tracing: [{providers: [{name: otel}]}]}'),
-    says: /Access logs hold what each call did/,
-    change: [['tracing: [{providers: [{name: otel}]}]', 'accessLogging: [{providers: [{name: envoy}]}]']],
+    text: PROVIDERS(`{name: spans, zipkin: {service: ${AUTHZ_HOST}, port: 8000}}`) + AUTHZ + telemetry('{tracing: [{providers: [{name: spans}]}]}'),
+    says: /Use an extensionProvider of type opentelemetry/,
+    change: [['zipkin:', 'opentelemetry:']],
   },
   {
     code: 'IST0159',
