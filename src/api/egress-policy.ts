@@ -25,7 +25,7 @@ export const egressPolicy = object({
   to: required(list(destination, { minItems: 1, maxItems: 1000 })),
   /** `proxy`, a proxy of the company, is refused: it is not there yet. */
   through: withDefault(enumeration('direct', 'gateway', 'proxy'), 'direct'),
-  /** What becomes of a call whose name, SNI, Host and address disagree. */
+  /** What becomes of a call whose name, SNI, Host and address disagree. Without: `enforce`. */
   bind: enumeration('off', 'audit', 'enforce'),
   tls: object({
     /** The application speaks plain HTTP, and TLS leaves. */

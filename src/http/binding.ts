@@ -42,7 +42,7 @@ function boundCall(
   const between = tls?.peer?.uriSans.some((uri) => uri.startsWith('spiffe://')) ?? false;
   return {
     asked,
-    serverName: between ? '' : serverName,
+    serverName: between ? undefined : serverName,
     authority: authority === undefined ? undefined : splitAuthority(authority, 0),
     dialled: localAddressRestored ? localAddress : undefined,
   };

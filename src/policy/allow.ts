@@ -1,11 +1,11 @@
 /** What may be called, written short: `--allow registry.example.com`, as the ServiceEntries that it stands for. Pure. */
 import type { AllowedRequests } from '../api/allow-list.ts';
+import type { BindMode } from '../api/bind.ts';
 import { isAllowedHost } from '../api/rules/egress-policy.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { isIp, parseRange } from '../lib/ip.ts';
 import { table } from '../lib/table.ts';
 import { directObjects } from './direct.ts';
-import type { BindMode } from '../api/bind.ts';
 import { type AllowedPort, type HostPlan, type Protocol, type Requests, resourceName } from './plan.ts';
 
 export type { AllowedPort } from './plan.ts';

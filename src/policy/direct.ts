@@ -125,7 +125,10 @@ function to(plan: HostPlan, port: PortPlan, destinationOf: DestinationOf): objec
 function destinationRule({ host, name, namespace, ports, exportTo }: HostPlan): Made[] {
   const originating = ports.filter(({ originate }) => originate !== undefined);
   if (originating.length === 0) return [];
-  const portLevelSettings = originating.map(({ port }) => ({ port: { number: port }, tls: { mode: 'SIMPLE', sni: host } }));
+  const portLevelSettings = originating.map(({ port }) => ({
+    port: { number: port },
+    tls: { mode: 'SIMPLE', sni: host, ...(!host.startsWith('*') && { subjectAltNames: [host] }) },
+  }));
   return [
     { kind: 'DestinationRule', name, namespace, spec: { host, trafficPolicy: { portLevelSettings }, ...(exportTo && { exportTo }) } },
   ];

@@ -1,9 +1,10 @@
 /** What EgressPolicies allow, host by host and port by port, each with the callers and requests that it is for. */
+
+import type { BindMode } from '../api/bind.ts';
 import { type EgressPolicy, endOf } from '../api/egress-policy.ts';
 import type { ResourceOf } from '../api/index.ts';
 import { hostCovers } from '../lib/hostname.ts';
 import { portsOf } from './allow.ts';
-import type { BindMode } from '../api/bind.ts';
 import type { Caller, Protocol, Requests } from './plan.ts';
 
 export type Policy = ResourceOf<'EgressPolicy'>;
@@ -57,7 +58,7 @@ export function entriesOf(policy: Policy): Entry[] {
         protocol,
         through: through === 'gateway' ? ('gateway' as const) : ('direct' as const),
         originate: tls?.originate ? tls.port : undefined,
-        bind,
+        bind: bind ?? 'enforce',
         callers,
         only,
       }));

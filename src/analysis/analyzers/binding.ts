@@ -1,11 +1,14 @@
 import { BIND, bindMode } from '../../api/bind.ts';
+import type { ResourceOf } from '../../api/index.ts';
 import type { Context } from '../context.ts';
 
 /** SP1053: what a binding asks for that stock Envoy does not do. */
 export function bindings(context: Context): void {
   for (const entry of context.of('ServiceEntry')) {
     const mode = bindMode(entry.metadata, context.mesh);
-    if (mode === 'off') continue;
+    // What a policy has without asking for it stands in its documentation.
+    const policy = entry.derivedFrom?.kind === 'EgressPolicy' ? (entry.derivedFrom as ResourceOf<'EgressPolicy'>).spec : undefined;
+    if (mode === 'off' || (policy && policy.bind === undefined)) continue;
     const { hosts, resolution } = entry.spec;
     const addresses = resolution === 'STATIC' ? '' : ', and addresses that are not public are reached where a name leads to them';
     const certificate = mode === 'enforce' ? '; TLS that it originates is held to certificates of the host' : '';

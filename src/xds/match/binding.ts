@@ -22,8 +22,8 @@ export interface Binding {
 export interface BoundCall {
   /** The name or address that a client of the explicit proxy asked for. */
   readonly asked: string | undefined;
-  /** Of TLS that the application began; empty for none, and for TLS that proxies of the mesh have between them. */
-  readonly serverName: string;
+  /** Of TLS that the application began, empty for none; undefined within TLS that proxies of the mesh have between them, where this one does not look. */
+  readonly serverName: string | undefined;
   /** Of an HTTP request: port 0 where its authority names none. Undefined for other protocols. */
   readonly authority: { readonly host: string; readonly port: number } | undefined;
   /** Where the client connected to; undefined where that is the proxy's own address (gateways). */
@@ -87,7 +87,7 @@ export function disagreement(binding: Binding, call: BoundCall): Disagreement | 
   const { asked, serverName, authority, dialled } = call;
   const named: readonly Named[] = [
     ...(asked === undefined ? [] : [{ what: 'the destination asked for', name: plainName(asked) }]),
-    ...(serverName === '' ? [] : [{ what: 'SNI', name: plainName(serverName) }]),
+    ...(!serverName ? [] : [{ what: 'SNI', name: plainName(serverName) }]),
     ...(authority ? [{ what: 'Host', name: plainName(authority.host) }] : []),
   ];
   return (
