@@ -1,12 +1,12 @@
 /** What carries a proxy's traffic, however many threads it has: the one interface to threads of their own and to the data plane in the caller's thread. */
 import type { FlowSource } from '../flows/flow.ts';
 import type { Contained } from '../lib/contained.ts';
+import type { NodeJson } from '../xds/node.ts';
 import type { XdsAck, XdsUpdate } from '../xds/resources.ts';
 import type { Log } from './log.ts';
 import type { StatsSnapshot } from './stats/registry.ts';
 import type { DataPlaneStatus } from './status.ts';
 import type { Address } from './types.ts';
-import type { NodeJson } from '../xds/node.ts';
 
 export interface CarrierOptions {
   readonly log: Log;

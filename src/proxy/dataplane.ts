@@ -8,6 +8,7 @@ import { createPace, paced } from '../lib/pace.ts';
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import { indexEncodedNames, indexNames, type NameIndex } from '../xds/name-index.ts';
+import type { NodeJson } from '../xds/node.ts';
 import type { ResourceType, SentResource, SentUpdate, XdsAck } from '../xds/resources.ts';
 import { Clusters } from './cluster/manager.ts';
 import { createDnsResolver } from './dns/resolver.ts';
@@ -24,7 +25,6 @@ import { type DataPlaneStatus, dataPlaneStatus } from './status.ts';
 import { createTcpProxy } from './tcp/proxy.ts';
 import { MaterialStore } from './tls/material.ts';
 import type { Address } from './types.ts';
-import type { NodeJson } from '../xds/node.ts';
 
 export type { Log, LogLevel } from './log.ts';
 export type { DataPlaneStatus } from './status.ts';

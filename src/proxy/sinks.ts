@@ -1,6 +1,7 @@
 /** What takes the records of requests and connections: the access logs of a filter, and the metrics. */
 import { hostname } from 'node:os';
 import type { AccessLog } from '../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
+import type { NodeJson } from '../xds/node.ts';
 import { LogFiles } from './access-log/files.ts';
 import { combineSinks, createAccessLogSink } from './access-log/index.ts';
 import type { AccessLogContext } from './access-log/logger.ts';
@@ -17,7 +18,6 @@ import {
   workloadOfNode,
 } from './stats/index.ts';
 import type { RecordSink } from './types.ts';
-import type { NodeJson } from '../xds/node.ts';
 
 export interface SinksOptions {
   /** The proxy's xDS node; without it, Istio's metrics are not kept. */

@@ -1,11 +1,11 @@
 /** Messages between the main thread and the workers that carry traffic. */
 import type { ProxyFlow } from '../flows/flow.ts';
+import type { NodeJson } from '../xds/node.ts';
 import type { SentUpdate, XdsAck } from '../xds/resources.ts';
 import type { LogLevel } from './log.ts';
 import type { StatsSnapshot } from './stats/index.ts';
 import type { DataPlaneStatus } from './status.ts';
 import type { Address } from './types.ts';
-import type { NodeJson } from '../xds/node.ts';
 
 /** What a worker starts with. */
 export interface WorkerData {

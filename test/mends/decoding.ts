@@ -102,7 +102,8 @@ export const DECODING_MENDS: readonly Mend[] = [
   },
   {
     code: 'SP0018',
-    text: egressPolicy('a', '{to: [{hosts: [api.example.com]}]}') + egressPolicy('b', '{through: gateway, to: [{hosts: [api.example.com]}]}'),
+    text:
+      egressPolicy('a', '{to: [{hosts: [api.example.com]}]}') + egressPolicy('b', '{through: gateway, to: [{hosts: [api.example.com]}]}'),
     says: /Write the same in both/,
     change: [['through: gateway, ', '']],
   },

@@ -78,7 +78,10 @@ export const POLICY_MENDS: readonly Mend[] = [
   {
     code: 'SP1010',
     of: 'tracing',
-    text: PROVIDERS(`{name: spans, zipkin: {service: ${AUTHZ_HOST}, port: 8000}}`) + AUTHZ + telemetry('{tracing: [{providers: [{name: spans}]}]}'),
+    text:
+      PROVIDERS(`{name: spans, zipkin: {service: ${AUTHZ_HOST}, port: 8000}}`) +
+      AUTHZ +
+      telemetry('{tracing: [{providers: [{name: spans}]}]}'),
     says: /Use an extensionProvider of type opentelemetry/,
     change: [['zipkin:', 'opentelemetry:']],
   },

@@ -41,7 +41,10 @@ export function readPolicies(files: readonly string[], now: number): PolicyRead 
  * Which of the files hold EgressPolicies, all of them valid, and which are lists.
  * @throws SallyportError `path-not-found`, `policy-unreadable`
  */
-export function policyFiles(files: readonly string[]): { readonly policies: readonly ResourceOf<'EgressPolicy'>[]; readonly lists: readonly string[] } {
+export function policyFiles(files: readonly string[]): {
+  readonly policies: readonly ResourceOf<'EgressPolicy'>[];
+  readonly lists: readonly string[];
+} {
   const lists: string[] = [];
   const policies: ResourceOf<'EgressPolicy'>[] = [];
   for (const file of files) {

@@ -27,7 +27,8 @@ export function selects(context: TranslateContext, policy: Resource<string, Targ
 function isServed(context: TranslateContext, namespace: string, { group, kind, name }: PolicyTargetReference): boolean {
   if (context.proxy.type !== 'router' || group !== GATEWAY_API || kind !== 'Gateway') return false;
   return gatewaysOf(context).some(
-    (gateway) => isOfGatewayApi(gateway) && gateway.derivedFrom?.metadata.namespace === namespace && gateway.derivedFrom.metadata.name === name,
+    (gateway) =>
+      isOfGatewayApi(gateway) && gateway.derivedFrom?.metadata.namespace === namespace && gateway.derivedFrom.metadata.name === name,
   );
 }
 
