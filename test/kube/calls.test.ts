@@ -1,0 +1,76 @@
+/**
+ * Real clients in pods that the webhook injected, of both engines: the call table's egress, registry, tls and tcp groups, with what was recorded of Istio.
+ * `CALLS=REGEX` makes the calls of the cases whose `group/name` it matches.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { type Case, loadCases } from '../calls/cases.ts';
+import { compare } from '../calls/compare.ts';
+import { Differences } from '../calls/differences.ts';
+import { withAliases } from '../calls/observe.ts';
+import { CALL_NAMES, CallMesh } from './call-mesh.ts';
+import { KubeNode, needsNode } from './node.ts';
+
+const skip = needsNode();
+const GROUPS = ['egress', 'registry', 'tls', 'tcp'];
+const differences = Differences.load();
+const chosen = loadCases().filter(({ group, name }) =>
+  process.env.CALLS === undefined ? GROUPS.includes(group) : new RegExp(process.env.CALLS).test(`${group}/${name}`),
+);
+
+describe('the call table from pods', { skip, concurrency: false }, () => {
+  let node: KubeNode;
+  let mesh: CallMesh;
+
+  before(
+    async () => {
+      node = await KubeNode.start(CALL_NAMES);
+      await node.helm(['uninstall', 'sallyport', '--namespace', 'istio-system', '--ignore-not-found', '--wait']);
+      // Istio's record was made without its webhook.
+      await node.install('validation.enabled=false', 'gateways.secretNamespaces={istio-system,default}');
+      mesh = await CallMesh.start(node);
+    },
+    { timeout: 240_000 },
+  );
+  after(
+    async () => {
+      try {
+        await mesh?.stop();
+      } finally {
+        await node?.stop();
+      }
+    },
+    { timeout: 120_000 },
+  );
+
+  for (const engine of ['envoy', 'embedded'] as const) {
+    test(`by ${engine}`, { timeout: 900_000 }, async (t) => {
+      await mesh.startPods(engine);
+      for (const each of chosen) {
+        await t.test(`${each.group}: ${each.name}`, async () => {
+          await mesh.apply(each);
+          try {
+            assert.deepEqual(await differing(mesh, each), []);
+          } finally {
+            await mesh.remove(each);
+          }
+        });
+      }
+    });
+  }
+});
+
+/** What is not as recorded, nor as listed. */
+async function differing(mesh: CallMesh, found: Case): Promise<string[]> {
+  const lines: string[] = [];
+  for (const call of found.calls) {
+    const got = withAliases(await mesh.perform(call), found.alias ?? {});
+    const against = compare(call, got, false);
+    if (process.env.CALLS_VERBOSE && against.length > 0) console.error(`${call.name}: ${JSON.stringify(got)}`);
+    const reason = differences.reason('pods', found.name, call.name);
+    if (reason === undefined) lines.push(...against.map((line) => `${call.name}: ${line}`));
+    else if (against.length === 0 && !differences.mayAgree('pods', found.name, call.name))
+      lines.push(`${call.name}: listed, but agrees: ${reason}`);
+  }
+  return lines;
+}
