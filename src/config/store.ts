@@ -5,7 +5,7 @@ import { originOf, type Resource } from '../api/resource.ts';
 import { deriveFromGatewayApi, type GatewayApi } from '../gateway-api/index.ts';
 import { type Finding, formatPosition } from '../lib/finding.ts';
 import { keepContent, keepList } from '../lib/same.ts';
-import { type Entry, type Holding, keptAlone, readAgain } from './holding.ts';
+import { adopted, type Entry, type Holding, keptAlone, readAgain } from './holding.ts';
 import { Names } from './names.ts';
 import { numberInOrder } from './order.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -18,6 +18,9 @@ interface Built {
   readonly written: Tables;
   readonly derived: GatewayApi;
 }
+
+/** Of snapshots, for stores that go on from them. */
+const builtOf = new WeakMap<Snapshot, Built>();
 
 /**
  * Holds what every file said last and builds snapshots of it. An object or a file that breaks leaves the last good version of its objects
@@ -34,6 +37,20 @@ export class Store {
   /** @param complete whether all that there is will be in it: see `Snapshot` */
   constructor(complete = false) {
     this.#complete = complete;
+  }
+
+  /** One without files, whose snapshots share with this one all that is the same. */
+  static after(snapshot: Snapshot): Store {
+    const store = new Store(snapshot.complete);
+    store.#built = builtOf.get(snapshot);
+    return store;
+  }
+
+  /** Has `file` hold an object of a snapshot, as it is there. */
+  adopt(file: string, resource: ResourceOf<Kind>): void {
+    const holding = adopted(resource);
+    this.#names.replace(this.#holdings.get(file), holding);
+    this.#holdings.set(file, holding);
   }
 
   /** Replaces what `file` holds. */
@@ -86,6 +103,7 @@ export class Store {
       this.#complete,
     );
     this.#built = { snapshot, written, derived };
+    builtOf.set(snapshot, this.#built);
     return snapshot;
   }
 

@@ -30,9 +30,8 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
   const leads = proxy.type === 'router' || entry.name !== 'virtualInbound';
   const options = leads ? given : { ...given, representative: false };
   const { destination } = call;
-  const listener = entry.useOriginalDst ? (proxy.listeners.match(destination.ip, destination.port) ?? entry) : entry;
+  const { listener, chain } = arrivalAt(proxy, entry, call);
   recorder.step('listener', listener.name, `takes connections to ${destination.ip}:${destination.port}`, originsOf(listener.metadata));
-  const chain = proxy.chains(listener).match(connectionInfo(listener, call));
   const observe = ({ table, virtualHost, route }: Partial<Arrived>) =>
     options.observe?.({ proxy, listener, chain: chain?.config, call, table, virtualHost, route });
   observe({});
@@ -50,6 +49,13 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
   const inner = terminated ? { ...call, payload: { ...call.payload, tls: undefined } } : call;
   const serverName = call.payload.tls?.serverName ?? '';
   return runFilters({ proxy, listener, chain, call: inner, serverName, terminated, options, recorder, observe });
+}
+
+/** The listener and the filter chain that take a call which comes in at `entry`; `chain` is undefined where none does. */
+export function arrivalAt(proxy: SimulatedProxy, entry: Listener, call: Call) {
+  const { destination } = call;
+  const listener = entry.useOriginalDst ? (proxy.listeners.match(destination.ip, destination.port) ?? entry) : entry;
+  return { listener, chain: proxy.chains(listener).match(connectionInfo(listener, call)) };
 }
 
 function takesAnyAddress(listener: Listener, { filterChainMatch }: FilterChain): boolean {

@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 import type { Case } from './cases.ts';
 
 /** What a call was made against: the embedded data plane on loopback or in the lab, Envoy with our xDS in the lab, and pods of both engines on a node. */
-export type Evaluator = 'loopback' | 'embedded' | 'envoy' | 'pods' | 'simulate';
+export type Evaluator = 'loopback' | 'embedded' | 'envoy' | 'embedded-pods' | 'envoy-pods' | 'simulate';
 
 interface Entry {
   readonly case: string;

@@ -396,5 +396,7 @@ async function handshake(socket: net.Socket, pick: PickContext, mutual: boolean)
   }
   const names = secured.getPeerCertificate().subjectaltname;
   const client_san = names?.split(', ').map((name) => name.slice(name.indexOf(':') + 1));
-  return { socket: secured, seen: { sni, alpn: secured.alpnProtocol || undefined, client_san } };
+  // A session that is resumed asks for no certificate.
+  const resumed = (secured as { readonly servername?: string | false }).servername || undefined;
+  return { socket: secured, seen: { sni: sni ?? resumed, alpn: secured.alpnProtocol || undefined, client_san } };
 }
