@@ -30,6 +30,12 @@ const TRUSTED = '/etc/ssl/certs/ca-certificates.crt';
 const USER = 1000;
 const CLIENTS = ['sleep', 'other', 'plain'];
 
+/** Kinds of cases' objects. */
+const CONFIGURED = [
+  ...['gateways.networking.istio.io', 'serviceentries', 'virtualservices', 'destinationrules', 'sidecars', 'workloadentries'],
+  ...['authorizationpolicies', 'peerauthentications'],
+];
+
 /** What the node's DNS is started with. */
 export const CALL_NAMES = [
   ...['example.com/198.51.100.99', 'example.org/198.51.100.98', 'test/198.51.100.97'].map((each) => `--address=/${each}`),
@@ -92,6 +98,8 @@ export class CallMesh {
   async #applyObjects(): Promise<void> {
     const node = this.#node;
     for (const name of NAMESPACES) await node.apply(JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }));
+    // Of whoever had the node before and did not come to its end.
+    for (const namespace of NAMESPACES) await node.delete(CONFIGURED.join(), '--all', '-n', namespace);
     const accounts = [...new Set(PODS.map(({ serviceAccount, namespace }) => `${namespace}/${serviceAccount}`))].map((each) => {
       const [namespace, name] = each.split('/');
       return { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace } };
