@@ -8,6 +8,20 @@ const INJECTION_LABEL = 'istio-injection';
 export const REVISION_LABEL = 'istio.io/rev';
 const POD_LABEL = 'sidecar.istio.io/inject';
 
+/** Istio's annotations of pods that have no effect here. */
+export const IGNORED_ANNOTATIONS: readonly string[] = [
+  'sidecar.istio.io/bootstrapOverride',
+  'sidecar.istio.io/capNetBindService',
+  'sidecar.istio.io/componentLogLevel',
+  'sidecar.istio.io/proxyImageType',
+  'sidecar.istio.io/userVolume',
+  'sidecar.istio.io/userVolumeMount',
+  'traffic.sidecar.istio.io/excludeInterfaces',
+  'traffic.sidecar.istio.io/kubevirtInterfaces',
+  'istio.io/reroute-virtual-interfaces',
+  'prometheus.istio.io/scrape-targets',
+];
+
 const SYSTEM_NAMESPACES: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage']);
 
 /** Kubernetes' own, into which nothing is injected. */

@@ -63,6 +63,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = table({
     'helm template CHART | sallyport analyze -',
     'sallyport analyze -o sarif mesh/',
   ],
+  migrate: ['sallyport migrate check --kube', 'sallyport migrate check mesh/'],
   completion: ['source <(sallyport completion bash)'],
   'proxy-config': [
     'sallyport proxy-config all',

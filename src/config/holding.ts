@@ -41,7 +41,7 @@ export function readAgain(decoded: Decoded, before: Holding = NOTHING): Holding 
   const known = Map.groupBy(earlier, ({ key }) => key);
   const gone = new Set(earlier);
   const entries = decoded.resources.map((resource) => {
-    const key = `${resource.kind}/${resource.metadata.namespace}/${resource.metadata.name}`;
+    const key = keyOf(resource);
     const same = known.get(key)?.find((entry) => gone.has(entry) && saysTheSame(entry.resource, resource));
     if (!same) return entryOf(key, resource);
     gone.delete(same);
@@ -69,11 +69,21 @@ export function readAgain(decoded: Decoded, before: Holding = NOTHING): Holding 
   return { entries, kept: [...kept], findings: keepContent(before.findings, findings), decoded };
 }
 
+/** A file that holds this object of a snapshot: the same object, with its number. */
+export function adopted(resource: ResourceOf<Kind>): Holding {
+  const entry = { key: keyOf(resource), born: birth(resource), source: new MovingSource(resource.source), resource, order: resource.order };
+  return { ...NOTHING, entries: [entry], decoded: { resources: [resource], findings: [] } };
+}
+
 /** Objects that stay in force of which the file, being broken, does not even have the name. */
 export function keptAlone({ entries, kept }: Holding): readonly Entry[] {
   if (kept.length === 0) return kept;
   const present = new Set(entries.map(({ key }) => key));
   return kept.filter(({ key }) => !present.has(key));
+}
+
+function keyOf({ kind, metadata }: Resource): string {
+  return `${kind}/${metadata.namespace}/${metadata.name}`;
 }
 
 function entryOf(key: string, resource: ResourceOf<Kind>): Entry {

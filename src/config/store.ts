@@ -6,7 +6,7 @@ import { deriveFromGatewayApi, type GatewayApi } from '../gateway-api/index.ts';
 import { type Finding, formatPosition } from '../lib/finding.ts';
 import { keepContent, keepList } from '../lib/same.ts';
 import { deriveFromPolicies, type PolicyObjects } from '../policy/index.ts';
-import { type Entry, type Holding, keptAlone, readAgain } from './holding.ts';
+import { adopted, type Entry, type Holding, keptAlone, readAgain } from './holding.ts';
 import { Names } from './names.ts';
 import { numberInOrder } from './order.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -21,6 +21,9 @@ interface Built {
   readonly derived: GatewayApi;
   readonly policies: PolicyObjects;
 }
+
+/** Of snapshots, for stores that go on from them. */
+const builtOf = new WeakMap<Snapshot, Built>();
 
 /**
  * Holds what every file said last and builds snapshots of it. An object or a file that breaks leaves the last good version of its objects
@@ -42,6 +45,20 @@ export class Store {
   constructor(complete = false, now: () => number = steadyNow) {
     this.#complete = complete;
     this.#now = now;
+  }
+
+  /** One without files, whose snapshots share with this one all that is the same. */
+  static after(snapshot: Snapshot): Store {
+    const store = new Store(snapshot.complete);
+    store.#built = builtOf.get(snapshot);
+    return store;
+  }
+
+  /** Has `file` hold an object of a snapshot, as it is there. */
+  adopt(file: string, resource: ResourceOf<Kind>): void {
+    const holding = adopted(resource);
+    this.#names.replace(this.#holdings.get(file), holding);
+    this.#holdings.set(file, holding);
   }
 
   /** Replaces what `file` holds. */
@@ -102,6 +119,7 @@ export class Store {
       { complete: this.#complete, asOf: now, until: policies.until },
     );
     this.#built = { snapshot, written, derived, policies };
+    builtOf.set(snapshot, this.#built);
     return snapshot;
   }
 

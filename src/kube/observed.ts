@@ -1,8 +1,8 @@
 /** What a controller that writes knows of a cluster's objects beyond the snapshot: their statuses, ids and versions. */
 import { isMapping } from '../api/decode.ts';
-import { GATEWAY_API } from '../api/gateway-api/common.ts';
 import type { KindNames, ObjectObserver } from '../config/kubernetes/cluster-objects.ts';
 import { STATUS_KINDS } from '../gateway-api/status/index.ts';
+import { ISTIO_KINDS } from './paths.ts';
 
 /** An object as the API server has it, without what nobody reads. */
 export interface ObservedObject {
@@ -21,23 +21,14 @@ export interface ObservedObject {
   readonly status: Readonly<Record<string, unknown>>;
 }
 
-/** Of these nothing but who they are. */
-const NAMED_ONLY: ReadonlySet<string> = new Set([
-  'ServiceEntry',
-  'VirtualService',
-  'DestinationRule',
-  'Sidecar',
-  'WorkloadEntry',
-  'AuthorizationPolicy',
-  'PeerAuthentication',
-  'RequestAuthentication',
-  'Telemetry',
-]);
+/** Of these nothing but who they are, and their statuses, which are written when something is found of them. */
+const NAMED_ONLY: ReadonlySet<string> = new Set(Object.keys(ISTIO_KINDS));
 const SPEC_KINDS: ReadonlySet<string> = new Set(['Service']);
 const KINDS = [...STATUS_KINDS, 'Service', 'Deployment', ...NAMED_ONLY];
+const ISTIO_GROUP = /\.istio\.io\//;
 
 export class ObservedObjects implements ObjectObserver {
-  readonly statusOf: ReadonlySet<string> = new Set(STATUS_KINDS);
+  readonly statusOf: ReadonlySet<string> = new Set([...STATUS_KINDS, ...Object.values(ISTIO_KINDS)]);
   readonly #kinds = new Map<string, Map<string, ObservedObject>>(KINDS.map((kind) => [kind, new Map()]));
   #changed: () => void = () => undefined;
 
@@ -47,28 +38,22 @@ export class ObservedObjects implements ObjectObserver {
   }
 
   put(names: KindNames, object: Readonly<Record<string, unknown>>): void {
-    const { kind } = names;
-    const objects = this.#of(names);
+    const kind = writtenAs(names);
+    const objects = this.#kinds.get(kind);
     if (!objects || !isMapping(object.metadata)) return;
     const observed = observedOf(object, object.metadata, SPEC_KINDS.has(kind));
     const key = keyOf(observed.metadata.namespace, observed.metadata.name);
     if (objects.get(key)?.metadata.resourceVersion === observed.metadata.resourceVersion) return;
-    objects.set(
-      key,
-      NAMED_ONLY.has(kind) ? { ...observed, metadata: { ...observed.metadata, labels: {}, annotations: {} }, status: {} } : observed,
-    );
+    objects.set(key, NAMED_ONLY.has(kind) ? { ...observed, metadata: { ...observed.metadata, labels: {}, annotations: {} } } : observed);
     if (!NAMED_ONLY.has(kind)) this.#changed();
   }
 
   removed(names: KindNames, namespace: string, name: string): void {
-    if (this.#of(names)?.delete(keyOf(namespace, name))) this.#changed();
+    const kind = writtenAs(names);
+    if (this.#kinds.get(kind)?.delete(keyOf(namespace, name)) && !NAMED_ONLY.has(kind)) this.#changed();
   }
 
-  /** Gateways of Istio's API have no status that is written here. */
-  #of({ kind, apiVersion }: KindNames): Map<string, ObservedObject> | undefined {
-    return kind === 'Gateway' && !apiVersion.startsWith(`${GATEWAY_API}/`) ? undefined : this.#kinds.get(kind);
-  }
-
+  /** @param kind as `WrittenKind` */
   get(kind: string, namespace: string, name: string): ObservedObject | undefined {
     return this.#kinds.get(kind)?.get(keyOf(namespace, name));
   }
@@ -76,6 +61,10 @@ export class ObservedObjects implements ObjectObserver {
   list(kind: string): readonly ObservedObject[] {
     return [...(this.#kinds.get(kind)?.values() ?? [])];
   }
+}
+
+function writtenAs({ kind, apiVersion }: KindNames): string {
+  return kind === 'Gateway' && ISTIO_GROUP.test(apiVersion) ? 'IstioGateway' : kind;
 }
 
 function observedOf(

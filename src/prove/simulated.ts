@@ -11,7 +11,7 @@ import { type Labels, matchesLabels } from '../lib/labels.ts';
 import { once } from '../lib/once.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { closest } from '../lib/spelling.ts';
-import { buildRegistry } from '../registry/index.ts';
+import { buildRegistry, builtAs } from '../registry/index.ts';
 import type { Registry, Service, Workload } from '../registry/model.ts';
 import type { SimulatedMesh } from '../simulate/explain.ts';
 import type { SimulatedProxy } from '../simulate/proxy.ts';
@@ -57,11 +57,17 @@ export const LOCAL: ProxyIdentity = {
   locality: '',
 };
 
-export function simulateFiles(files: Snapshot, config: MeshConfig, meshPosition?: MeshConfigDecoded['position']): SimulatedFiles {
+/** @param near one that says nearly the same: what is the same need not be made again */
+export function simulateFiles(
+  files: Snapshot,
+  config: MeshConfig,
+  meshPosition?: MeshConfigDecoded['position'],
+  near?: Mesh,
+): SimulatedFiles {
   // A cluster has the pods that it has, and they have the containers that they have.
   const complete = files.complete === true;
   const snapshot = complete || hasGatewayPods(files) ? files : localMesh(files, config.rootNamespace, new RouterAddresses()).snapshot;
-  const { registry } = buildRegistry(snapshot, config);
+  const { registry } = buildRegistry(snapshot, config, near && builtAs(near.registry));
   const mesh: Mesh = { snapshot, registry, config };
   const selectors = snapshot.list('Gateway').map(({ spec }) => spec.selector);
   const namespaces = new Map(snapshot.list('Namespace').map((each) => [each.metadata.name, each]));

@@ -25,7 +25,7 @@ export function* wideningSteps(before: SimulatedFiles, after: SimulatedFiles, na
     return [...possible, ...accounts];
   };
   const beside = [...could(after), ...could(before)];
-  const comparison = yield* comparisonSteps(before, after, { among: isMeant, beside });
+  const comparison = yield* comparisonSteps(before, after, { among: isMeant, beside, quick: true });
   const changes = comparison.changes.filter(isWider);
   const widens = groupedChanges({ ...comparison, changes }).flatMap(({ rows }) => rows.map(rowText));
   // What is not read on either side is in force on neither.

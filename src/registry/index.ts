@@ -55,7 +55,16 @@ export function buildRegistry(snapshot: Snapshot, mesh: MeshConfig, before?: Bui
     endpoints: endpoints.of,
     servicesOf: servedBy(services, endpoints.of),
   };
-  return { registry, findings, parts };
+  const built = { registry, findings, parts };
+  builds.set(registry, built);
+  return built;
+}
+
+const builds = new WeakMap<Registry, BuiltRegistry>();
+
+/** What the registry was built as, for one that is nearly the same. */
+export function builtAs(registry: Registry): BuiltRegistry | undefined {
+  return builds.get(registry);
 }
 
 /** Who sees which services. */

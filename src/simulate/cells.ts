@@ -50,24 +50,42 @@ export const OTHER_HOST = 'undeclared.invalid';
 /** Stands for all ports that nothing names. */
 export const OTHER_PORT = 49_151;
 
-/** The cells of what leaves through a sidecar's outbound listeners. */
-export function outboundCells(proxy: SimulatedProxy, source: Endpoint): Cells {
-  const undecided: string[] = [];
-  return { cells: cellsOf(proxy, source, undecided), undecided };
+/** Which cells are left out: their calls are known to end alike wherever it counts. */
+export interface LeftOut {
+  /** Of all calls to a destination that are no HTTP; `chains` are those that they may come to. */
+  destination(destination: Endpoint, chains: readonly FilterChain[]): boolean;
+  /** Of a call that is no HTTP, and stands for these names and wildcards. */
+  transport(call: Call, patterns: readonly string[]): boolean;
+  /** Of requests to a virtual host of the table, made to the destination. */
+  virtualHosts(source: Endpoint, destination: Endpoint, table: RouteTable): (host: CompiledVirtualHost) => boolean;
 }
 
-function* cellsOf(proxy: SimulatedProxy, source: Endpoint, undecided: string[]): Generator<Cell> {
+/** The cells of what leaves through a sidecar's outbound listeners. */
+export function outboundCells(proxy: SimulatedProxy, source: Endpoint, leftOut?: LeftOut): Cells {
+  const undecided: string[] = [];
+  return { cells: cellsOf(proxy, source, undecided, leftOut), undecided };
+}
+
+function* cellsOf(proxy: SimulatedProxy, source: Endpoint, undecided: string[], leftOut: LeftOut | undefined): Generator<Cell> {
   if (!proxy.listenerNamed('virtualOutbound')) undecided.push('there is no listener for what leaves');
-  const requests = new Map<RouteTable, Sampled[]>();
+  const requests = new Map<CompiledVirtualHost, Sampled[]>();
   for (const { destination, chains } of destinations(proxy)) {
-    for (const { payload, patterns } of transports(chains)) yield { call: { source, destination, payload }, patterns, route: undefined };
+    for (const { payload, patterns } of leftOut?.destination(destination, chains) ? [] : transports(chains)) {
+      const call = { source, destination, payload };
+      if (!leftOut?.transport(call, patterns)) yield { call, patterns, route: undefined };
+    }
     for (const table of routeTables(proxy, chains)) {
-      let samples = requests.get(table);
-      if (!samples) {
-        samples = [...requestsOf(table, undecided)];
-        requests.set(table, samples);
-      }
-      for (const { http, patterns, route } of samples)
+      const isLeftOut = leftOut?.virtualHosts(source, destination, table);
+      const samplesOf = (host: CompiledVirtualHost) => {
+        let samples = requests.get(host);
+        if (!samples) {
+          samples = [...requestsOf(table, host, undecided)];
+          requests.set(host, samples);
+        }
+        return samples;
+      };
+      const hosts = table.virtualHosts.filter((host) => !isLeftOut?.(host));
+      for (const { http, patterns, route } of hosts.flatMap(samplesOf))
         yield { call: { source, destination, payload: { tls: undefined, http } }, patterns, route };
     }
   }
@@ -113,8 +131,15 @@ function* addressesOf(listener: Listener, port: number, excluded: readonly strin
   if (free !== undefined) yield { destination: { ip: free, port }, chains: chainsFor(listener, free) };
 }
 
-function rangesOf({ filterChainMatch }: FilterChain): Cidr[] {
-  return (filterChainMatch?.prefixRanges ?? []).map(compileCidr);
+const ranges = new WeakMap<FilterChain, readonly Cidr[]>();
+
+function rangesOf(chain: FilterChain): readonly Cidr[] {
+  let found = ranges.get(chain);
+  if (!found) {
+    found = (chain.filterChainMatch?.prefixRanges ?? []).map(compileCidr);
+    ranges.set(chain, found);
+  }
+  return found;
 }
 
 /** The chains that an address can come to: of those with ranges only the narrowest count, as in Envoy's match. */
@@ -183,14 +208,12 @@ interface Sampled {
   readonly route: CompiledRoute;
 }
 
-function* requestsOf(table: RouteTable, undecided: string[]): Generator<Sampled> {
-  for (const virtualHost of table.virtualHosts) {
-    const [domain = '', ...others] = boundDomains(virtualHost.config.domains, bindingOf(virtualHost.config.metadata));
-    const patterns = domain.includes('*') ? [domain, ...others] : others;
-    for (const { http, route } of virtualHostRequests(table, virtualHost, sampleHost(domain))) {
-      if (http) yield { http, patterns, route };
-      else undecided.push(unsampled(table, virtualHost, route));
-    }
+function* requestsOf(table: RouteTable, virtualHost: CompiledVirtualHost, undecided: string[]): Generator<Sampled> {
+  const [domain = '', ...others] = boundDomains(virtualHost.config.domains, bindingOf(virtualHost.config.metadata));
+  const patterns = domain.includes('*') ? [domain, ...others] : others;
+  for (const { http, route } of virtualHostRequests(table, virtualHost, sampleHost(domain))) {
+    if (http) yield { http, patterns, route };
+    else undecided.push(unsampled(table, virtualHost, route));
   }
 }
 

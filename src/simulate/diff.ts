@@ -2,12 +2,14 @@
 import type { RouteTable } from '../http/routes/route.ts';
 import type { PlacedOrigin } from '../lib/origin.ts';
 import { finished } from '../lib/pace.ts';
+import { Alike } from './alike.ts';
 import type { Call, Endpoint, Payload } from './call.ts';
 import { OTHER_IPS, routeTables, sampleHost } from './cells.ts';
 import type { SimulatedMesh } from './explain.ts';
 import { explore, keyOf, waysOf } from './explore.ts';
 import { gatewayCalls } from './gateway-calls.ts';
 import type { SimulatedProxy } from './proxy.ts';
+import { Regions } from './regions.ts';
 import { gravest, type Leg, legOf, type Shift, shiftOfWay, wayText } from './security.ts';
 import type { Trace } from './trace.ts';
 
@@ -73,6 +75,10 @@ export interface DiffOptions {
    * their host are not compared.
    */
   readonly allocated?: ReadonlySet<string>;
+  /**
+   * Leaves out the calls that can be told to end alike without making them, unless something is undecided then. Secrets have to be the same on both sides.
+   */
+  readonly quick?: boolean;
   /** Told how many calls were compared so far. */
   readonly progress?: (calls: number) => void;
 }
@@ -86,8 +92,20 @@ export function* callDiffSteps(
   before: Side,
   after: Side,
   workloads: readonly ComparedWorkload[],
-  { gateways = [], allocated = new Set(), progress }: DiffOptions = {},
+  options: DiffOptions = {},
 ): Generator<void, CallDiff> {
+  const found = yield* comparedCalls(before, after, workloads, options);
+  // Of a call that is left out nobody knows whether it would have been the one that decides.
+  return options.quick && found.undecided.length > 0 ? yield* comparedCalls(before, after, workloads, { ...options, quick: false }) : found;
+}
+
+function* comparedCalls(
+  before: Side,
+  after: Side,
+  workloads: readonly ComparedWorkload[],
+  { gateways = [], allocated = new Set(), progress, quick = false }: DiffOptions,
+): Generator<void, CallDiff> {
+  const regions = quick ? new Regions(before.mesh, after.mesh) : undefined;
   const undecided = new Set<string>();
   let cells = 0;
   const ports = new Set<number>();
@@ -128,7 +146,7 @@ export function* callDiffSteps(
   };
   for (const { workloads: names, before: old, after: young } of workloads) {
     const source = { ip: young.addresses[0] ?? '192.0.2.1', port: 0 };
-    for (const { call, old: a, young: b } of callsOfBoth(before, after, old, young, source, allocated, undecided)) {
+    for (const { call, old: a, young: b } of callsOfBoth(before, after, old, young, source, { allocated, regions, undecided })) {
       judge(names, call, judged(a ?? waysOf(before.mesh, old, call, WHOLE)), judged(b ?? waysOf(after.mesh, young, call, WHOLE)));
       yield;
     }
@@ -185,21 +203,28 @@ interface Compared {
 /** Of copies, too; as `explore` follows calls. */
 const WHOLE = { copies: true, representative: true } as const;
 
+interface ComparedWith {
+  readonly allocated: ReadonlySet<string>;
+  /** To leave out what is alike. */
+  readonly regions: Regions | undefined;
+  readonly undecided: Set<string>;
+}
+
 function* callsOfBoth(
   before: Side,
   after: Side,
   old: SimulatedProxy,
   young: SimulatedProxy,
   source: Endpoint,
-  allocated: ReadonlySet<string>,
-  undecided: Set<string>,
+  { allocated, regions, undecided }: ComparedWith,
 ): Generator<Compared> {
   const domains = new Set([...namesToldApart(old, young), ...namesToldApart(young, old)]);
   const isByAllocated = ({ payload }: Call) => allocated.has(payload.http?.authority.replace(/^\[|\]$/g, '') ?? '');
   const seen = new Set<string>();
   for (const side of ['old', 'young'] as const) {
-    const [mesh, proxy] = side === 'old' ? [before.mesh, old] : [after.mesh, young];
-    const exploration = explore(mesh, proxy, source, { domains });
+    const [mesh, proxy, other] = side === 'old' ? [before.mesh, old, young] : [after.mesh, young, old];
+    const leftOut = regions && sameCaller(old, young) ? new Alike(proxy, other, regions) : undefined;
+    const exploration = explore(mesh, proxy, source, { domains, leftOut });
     for (const { call, traces } of exploration.calls) {
       const key = keyOf(call);
       if (seen.has(key) || isByAllocated(call)) continue;
@@ -210,11 +235,20 @@ function* callsOfBoth(
   }
 }
 
+/** Whether both show the same identity. */
+function sameCaller(old: SimulatedProxy, young: SimulatedProxy): boolean {
+  return old.name === young.name && old.identity === young.identity;
+}
+
 /** The domains of one proxy's virtual hosts that the other proxy does not treat as the first of their virtual host: they need calls of their own. */
 function namesToldApart(proxy: SimulatedProxy, other: SimulatedProxy): string[] {
   const all = tablesOf(other);
   const byName = Map.groupBy(all, ({ name }) => name);
-  return tablesOf(proxy).flatMap(({ name, virtualHosts }) => {
+  return tablesOf(proxy).flatMap((table) => {
+    const { name } = table;
+    const config = proxy.routeConfig(name);
+    if (config && config === other.routeConfig(name)) return [];
+    const { virtualHosts } = table;
     // Without a route configuration of that name any of the others may take the calls.
     const tables = byName.get(name) ?? all;
     return virtualHosts.flatMap(({ config: { domains } }) => {

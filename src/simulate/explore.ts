@@ -12,7 +12,7 @@ import { VirtualHost_TlsRequirementType } from '../xds/gen/envoy/config/route/v3
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Call, Endpoint, HttpRequest, Tls } from './call.ts';
-import { outboundCells, routeTables, sampleHost, unsampled, virtualHostRequests } from './cells.ts';
+import { type LeftOut, outboundCells, routeTables, sampleHost, unsampled, virtualHostRequests } from './cells.ts';
 import type { UpstreamHost } from './cluster.ts';
 import { explainCall, type SimulatedMesh } from './explain.ts';
 import type { Arrived, HopOptions } from './hop-options.ts';
@@ -40,6 +40,8 @@ export interface ExploreOptions {
   readonly hosts?: readonly string[];
   /** Domains to call as well as the first domain of their virtual host, though the sidecar treats both alike. */
   readonly domains?: ReadonlySet<string>;
+  /** Cells that are not looked at. */
+  readonly leftOut?: LeftOut | undefined;
 }
 
 export function explore(mesh: SimulatedMesh, proxy: SimulatedProxy, source: Endpoint, options: ExploreOptions = {}): Exploration {
@@ -51,10 +53,10 @@ function* explored(
   mesh: SimulatedMesh,
   proxy: SimulatedProxy,
   source: Endpoint,
-  { hosts = [], domains = new Set() }: ExploreOptions,
+  { hosts = [], domains = new Set(), leftOut }: ExploreOptions,
   undecided: Set<string>,
 ): Generator<Explored> {
-  const first = outboundCells(proxy, source);
+  const first = outboundCells(proxy, source, leftOut);
   /** The routes that some call took; and those that some call ought to take, with what to say if none does. */
   const taken = new Set<CompiledRoute>();
   const wanted = new Map<CompiledRoute, string>();

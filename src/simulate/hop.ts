@@ -30,10 +30,9 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
   const leads = proxy.type === 'router' || entry.name !== 'virtualInbound';
   const options = leads ? given : { ...given, representative: false };
   const { destination } = call;
-  const listener = entry.useOriginalDst ? (proxy.listeners.match(destination.ip, destination.port) ?? entry) : entry;
+  const { listener, chain } = arrivalAt(proxy, entry, call);
   recorder.step('listener', listener.name, `takes connections to ${destination.ip}:${destination.port}`, originsOf(listener.metadata));
   const connection = connectionInfo(listener, call);
-  const chain = proxy.chains(listener).match(connection);
   const observe = ({ table, virtualHost, route }: Partial<Arrived>) =>
     options.observe?.({ proxy, listener, chain: chain?.config, call, table, virtualHost, route });
   observe({});
@@ -51,6 +50,13 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
   const inner = terminated ? { ...call, payload: { ...call.payload, tls: undefined } } : call;
   const serverName = terminated ? (call.payload.tls?.serverName ?? '') : connection.serverName;
   return runFilters({ proxy, listener, chain, call: inner, serverName, terminated, options, recorder, observe });
+}
+
+/** The listener and the filter chain that take a call which comes in at `entry`; `chain` is undefined where none does. */
+export function arrivalAt(proxy: SimulatedProxy, entry: Listener, call: Call) {
+  const { destination } = call;
+  const listener = entry.useOriginalDst ? (proxy.listeners.match(destination.ip, destination.port) ?? entry) : entry;
+  return { listener, chain: proxy.chains(listener).match(connectionInfo(listener, call)) };
 }
 
 function takesAnyAddress(listener: Listener, { filterChainMatch }: FilterChain): boolean {

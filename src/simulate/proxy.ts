@@ -29,6 +29,8 @@ export interface SimulatedProxy {
   chains(listener: Listener): FilterChainTable;
   /** A route configuration by RDS name. */
   routes(name: string): RouteTable | undefined;
+  /** The same as it is configured. */
+  routeConfig(name: string): RouteConfiguration | undefined;
   compileRoutes(config: RouteConfiguration): RouteTable;
   /** A connection manager, compiled once. */
   manager(config: HttpConnectionManager): Manager | Error;
@@ -76,6 +78,7 @@ export function simulatedProxy(identity: ProxyIdentity, resources: XdsLookup): S
       const config = resources.routes(name);
       return config && compileRoutes(config);
     },
+    routeConfig: (name) => resources.routes(name),
     compileRoutes,
     manager: (config) => memo(managers, config, () => compileManager(config)),
     cluster: (name) => resources.cluster(name),

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import type { Case } from './cases.ts';
 
-/** What a call was made against: the embedded data plane on loopback or in the lab, and Envoy with our xDS in the lab. */
-export type Evaluator = 'loopback' | 'embedded' | 'envoy' | 'simulate';
+/** What a call was made against: the embedded data plane on loopback or in the lab, Envoy with our xDS in the lab, and pods of both engines on a node. */
+export type Evaluator = 'loopback' | 'embedded' | 'envoy' | 'embedded-pods' | 'envoy-pods' | 'simulate';
 
 interface Entry {
   readonly case: string;

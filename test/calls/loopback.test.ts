@@ -12,6 +12,7 @@ import { compare } from './compare.ts';
 import { Differences } from './differences.ts';
 import { LoopbackNetwork } from './loopback/network.ts';
 import { MESH } from './loopback/topology.ts';
+import { merged } from './merged.ts';
 import { withAliases } from './observe.ts';
 
 const GROUPS = ['registry', 'egress', 'tls', 'tcp', 'http', 'lb', 'resilience', 'identity', 'policy', 'gwapi'];
@@ -87,18 +88,4 @@ async function check(network: LoopbackNetwork, found: Case, call: Case['calls'][
     if (process.env.CALLS_VERBOSE && against.length > 0) console.error(`${call.name}: ${JSON.stringify(got)}`);
     return against;
   }
-}
-
-/** Maps are merged, everything else is replaced. */
-function merged(base: object, overrides: object): object {
-  const out: Record<string, unknown> = { ...base };
-  for (const [key, value] of Object.entries(overrides)) {
-    const inner = out[key];
-    out[key] = isMap(inner) && isMap(value) ? merged(inner, value) : value;
-  }
-  return out;
-}
-
-function isMap(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,7 +1,7 @@
 /** Puts what a call did (the client's result, the proxies' access logs, what the echo servers saw) into the form of the record. */
 import type { Call, Json, Observation } from './cases.ts';
-import type { CallResult } from './loopback/client.ts';
-import type { Hit } from './loopback/echo.ts';
+import type { CallResult } from './client.ts';
+import type { Hit } from './echo.ts';
 import { type Pod, SOURCES } from './loopback/topology.ts';
 
 /** One line of a proxy's access log. */

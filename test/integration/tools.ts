@@ -13,6 +13,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   iptables: 'iptables',
   ip6tables: 'iptables',
   openssl: 'openssl',
+  promtool: 'prometheus',
   python3: 'python3',
   setpriv: 'util-linux',
   timeout: 'coreutils',

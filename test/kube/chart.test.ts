@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { loadAll } from 'js-yaml';
 import { productVersion } from '../../src/lib/version.ts';
+import { findTool, needs } from '../integration/tools.ts';
 import { labBinary, needed } from '../support/lab.ts';
 
 const CHART = join(import.meta.dirname, '../../deploy/chart');
@@ -98,6 +99,21 @@ test('the guard closes, the check does not lock out; neither is asked about anyt
     controller.filter((arg) => /guard|widening/.test(arg)),
     ['--guard-egress=labelled', '--allow-widening-by=owners', '--allow-widening-by=user:dave'],
   );
+});
+
+test('with monitoring the controllers are scraped, and the alerts are those of the rule file', { skip }, () => {
+  const set = ['--set', 'monitoring.enabled=true', '--set', 'monitoring.labels.release=prometheus'];
+  const objects = loadAll(template(...set).stdout) as { kind: string; metadata: { labels: Record<string, string> }; spec: object }[];
+  const [monitor, rule] = ['PodMonitor', 'PrometheusRule'].map((kind) => objects.find((each) => each.kind === kind)!);
+  assert.deepEqual([monitor!.metadata.labels.release, rule!.metadata.labels.release], ['prometheus', 'prometheus']);
+  assert.deepEqual(rule!.spec, loadAll(readFileSync(join(CHART, 'rules/alerts.yaml'), 'utf8'))[0]);
+});
+
+test('each alert fires when it is to, and not before', { skip: needs('promtool') }, () => {
+  const { status, stdout, stderr } = spawnSync(findTool('promtool')!, ['test', 'rules', join(import.meta.dirname, 'alerts.yaml')], {
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, stdout + stderr);
 });
 
 interface Webhook {

@@ -198,6 +198,35 @@ spec:
     );
   });
 
+  await t.test('what is found of Istio’s objects is in their statuses, and goes when it is mended', async () => {
+    const at = '/apis/networking.istio.io/v1/namespaces/default/virtualservices/astray';
+    const routed = (gateways: string) => `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: astray, namespace: default }
+spec:
+  hosts: [astray.example]
+  gateways: [${gateways}]
+  http: [{ directResponse: { status: 204 } }]
+`;
+    await server.apply(routed('nowhere'));
+    await server.until(at, ({ status }) => isSo(status?.conditions, { PassedAnalysis: 'False errorsFound' }));
+    const { status, metadata } = await server.must('GET', at);
+    assert.deepEqual(
+      status.validationMessages.find(({ type }: { type: { code: string } }) => type.code === 'IST0101'),
+      {
+        type: { name: 'ReferencedResourceNotFound', code: 'IST0101' },
+        level: 'ERROR',
+        documentationUrl: 'https://istio.io/latest/docs/reference/config/analysis/ist0101/',
+      },
+    );
+    const [condition] = status.conditions;
+    assert.match(condition.message, /^1 Error.* found\n(?:.*\n)*\[IST0101\] .*nowhere/);
+    assert.equal(condition.observedGeneration, metadata.generation);
+    await server.apply(routed('mesh'));
+    await server.until(at, ({ status }) => status.conditions.some(({ message }: { message: string }) => !message.includes('IST0101')));
+  });
+
   await t.test('an account of somebody’s own is neither taken over nor taken away', async () => {
     const accounts = '/api/v1/namespaces/default/serviceaccounts';
     const labels = '{ gateway.sallyport.dev/managed: sallyport.dev-gateway-controller, gateway.networking.k8s.io/gateway-name: none }';

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { imageName } from '../../scripts/image.ts';
@@ -53,13 +54,16 @@ export class KubeNode {
   readonly #children: ChildProcess[] = [];
   readonly #addresses = new Set<string>();
 
-  /** Resolves when it is ready for pods, without the product. */
-  static async start(): Promise<KubeNode> {
+  /**
+   * Resolves when it is ready for pods, without the product.
+   * @param names options of dnsmasq, for names beside those of Services
+   */
+  static async start(names: readonly string[] = []): Promise<KubeNode> {
     const node = new KubeNode();
     await run(join(KUBE, 'up.sh'));
     await node.#load();
     await node.kubectl(['apply', '--server-side', '--force-conflicts', '-f', join(SHARED, 'data/istio-crds.yaml')]);
-    await node.#startDns();
+    await node.#startDns(names);
     return node;
   }
 
@@ -76,7 +80,7 @@ export class KubeNode {
     await run(join(KUBE, 'load.sh'), [product, client]);
   }
 
-  async #startDns(): Promise<void> {
+  async #startDns(names: readonly string[]): Promise<void> {
     const hosts = join(this.folder, 'hosts');
     mkdirSync(hosts);
     // It gives up its user's rights, and reads them then.
@@ -86,7 +90,7 @@ export class KubeNode {
     const where = [`--listen-address=${NODE}`, '--bind-interfaces', '--local=/cluster.local/', `--hostsdir=${hosts}`];
     await this.outside(
       'dnsmasq',
-      ['--keep-in-foreground', '--no-resolv', '--no-hosts', '--pid-file=', '--log-facility=-', ...where],
+      ['--keep-in-foreground', '--no-resolv', '--no-hosts', '--pid-file=', '--log-facility=-', ...where, ...names],
       /started/,
     );
   }
@@ -106,6 +110,11 @@ export class KubeNode {
     const where = ['--namespace', 'istio-system', '--create-namespace', '--wait', '--timeout', '90s'];
     await this.helm(['upgrade', '--install', 'sallyport', join(ROOT, 'deploy/chart'), ...where, ...sets]);
     await this.nameServices();
+  }
+
+  /** Lines of a hosts file, which names resolve by from now on, beside those of Services. */
+  nameOthers(lines: readonly string[]): void {
+    writeFileSync(join(this.folder, 'hosts/others'), `${lines.join('\n')}\n`);
   }
 
   async helm(args: readonly string[]): Promise<string> {
@@ -169,9 +178,20 @@ export class KubeNode {
     this.#addresses.add(address);
   }
 
+  /** Starts kubectl with what it writes read line by line, until the end of the tests. */
+  follow(args: readonly string[], onLine: (line: string) => void): ChildProcess {
+    const child = spawn(join(KUBE, 'kubectl'), args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#children.push(child);
+    createInterface({ input: child.stdout }).on('line', onLine);
+    return child;
+  }
+
   /** Starts a program in the node's network; resolves when it says that it serves. */
-  async outside(program: string, args: readonly string[], serves: RegExp): Promise<void> {
-    const child = spawn('nsenter', [`--net=${NAMESPACE}`, program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  async outside(program: string, args: readonly string[], serves: RegExp, env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
+    const child = spawn('nsenter', [`--net=${NAMESPACE}`, program, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     this.#children.push(child);
     let said = '';
     await new Promise<void>((resolve, reject) => {
@@ -185,6 +205,7 @@ export class KubeNode {
       child.on('error', reject);
       child.on('exit', () => reject(new Error(`${program} ended: ${said}`)));
     });
+    return child;
   }
 
   /** What a program in the node's network writes. */
@@ -207,6 +228,7 @@ export class KubeNode {
   async stop(): Promise<void> {
     for (const child of this.#children) {
       child.removeAllListeners('exit');
+      if (child.exitCode !== null || child.signalCode !== null) continue;
       const gone = once(child, 'exit');
       child.kill();
       await gone;

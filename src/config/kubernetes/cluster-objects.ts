@@ -45,22 +45,25 @@ const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 const WITHOUT_STATUS: ReadonlySet<string> = new Set(['CustomResourceDefinition', 'Deployment', 'Namespace']);
 
 export class ClusterObjects {
-  readonly #store: Store;
+  #store: Store;
   /** By the key under which the store has it. */
   readonly #names = new Map<string, Name & { readonly of: KindNames }>();
   readonly #reports = new Set<string>();
   readonly #observer: ObjectObserver | undefined;
+  readonly #complete: boolean;
   #order: readonly string[] | undefined;
 
   /** @param complete see `Snapshot` */
   constructor(observer?: ObjectObserver, complete = true) {
     this.#observer = observer;
+    this.#complete = complete;
     this.#store = new Store(complete);
   }
 
   /** What a snapshot holds, to be changed apart from it. */
   static of(snapshot: Snapshot): ClusterObjects {
     const objects = new ClusterObjects(undefined, snapshot.complete);
+    objects.#store = Store.after(snapshot);
     for (const resource of snapshot.all()) {
       if (resource.derivedFrom) continue;
       const { kind, metadata, valid } = resource;
@@ -68,8 +71,10 @@ export class ClusterObjects {
       const key = keyOfResource(resource);
       // What stands in for one that broke is in force.
       const good = valid ? undefined : snapshot.get(kind, namespace, name);
-      if (good) objects.#store.set(key, { resources: [good], findings: [] });
-      objects.#store.set(key, { resources: [resource], findings: [] });
+      if (good) {
+        objects.#store.adopt(key, good);
+        objects.#store.set(key, { resources: [resource], findings: [] });
+      } else objects.#store.adopt(key, resource);
       objects.#names.set(key, { of: resource, name, namespace });
     }
     const made: ReadonlySet<string> = new Set<string>([...OF_DERIVING, 'SP0010' satisfies DecodingCode]);
@@ -176,10 +181,15 @@ export class ClusterObjects {
     );
   }
 
+  /** As the API server lists them; files have an order of their own. */
+  #inOrder(): readonly string[] {
+    const named = [...this.#names];
+    if (this.#complete) named.sort(([, a], [, b]) => compare(a.name, b.name) || compare(a.namespace, b.namespace));
+    return named.map(([key]) => key);
+  }
+
   snapshot(): Snapshot {
-    this.#order ??= [...this.#names]
-      .sort(([, a], [, b]) => compare(a.name, b.name) || compare(a.namespace, b.namespace))
-      .map(([key]) => key);
+    this.#order ??= this.#inOrder();
     return this.#store.snapshot([...this.#reports, ...this.#order]);
   }
 }

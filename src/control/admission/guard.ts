@@ -58,15 +58,17 @@ export class EgressGuard {
     }
   }
 
-  #compared(submitted: Submitted, { snapshot, config }: Mesh, namespaces: ReadonlySet<string>, end: number): Promise<Widening> {
+  #compared(submitted: Submitted, mesh: Mesh, namespaces: ReadonlySet<string>, end: number): Promise<Widening> {
     const pace = createPace(SLICE_MS, this.#now);
     const bounded = () => {
       if (this.#now() > end) throw new SallyportError('admission-late', `the comparison takes longer than ${MOST_MS / 1000} s`);
       return pace();
     };
     bounded();
-    const before = simulateFiles(beforeSubmitted(snapshot, submitted), config);
-    return paced(wideningSteps(before, simulateFiles(withSubmitted(snapshot, submitted), config), namespaces), bounded);
+    const { snapshot, config } = mesh;
+    const before = simulateFiles(beforeSubmitted(snapshot, submitted), config, undefined, mesh);
+    const after = simulateFiles(withSubmitted(snapshot, submitted), config, undefined, before.mesh);
+    return paced(wideningSteps(before, after, namespaces), bounded);
   }
 }
 

@@ -1,4 +1,6 @@
-/** Deploys the Gateways of the Kubernetes Gateway API and says of its objects what becomes of them: the one of several controllers that holds the Lease. */
+/** Deploys the Gateways of the Kubernetes Gateway API, says of its objects what becomes of them, and of Istio's what is found: the one of several controllers that holds the Lease. */
+import { MESSAGES } from '../../analysis/messages.ts';
+import { DECODING_CODES } from '../../api/codes.ts';
 import { DEFAULT_CLASS, GATEWAY_API, SALLYPORT_CONTROLLER } from '../../api/gateway-api/common.ts';
 import type { MeshConfig, ResourceOf } from '../../api/index.ts';
 import type { ApiClient } from '../../config/kubernetes/client.ts';
@@ -15,6 +17,7 @@ import type { InjectionOptions } from '../../kube/injection/settings.ts';
 import { Election, type ElectionTimes } from '../../kube/leader-election.ts';
 import type { ObservedObjects } from '../../kube/observed.ts';
 import { pathOf, pathOfAll } from '../../kube/paths.ts';
+import { analysisStatuses } from '../../kube/status/analysis.ts';
 import { writeStatuses } from '../../kube/status/writer.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { Finding } from '../../lib/finding.ts';
@@ -38,11 +41,17 @@ export interface GatewayKeeperOptions extends GatewayDuties {
   readonly namespace: string;
   /** Of this control plane, empty for the one without a name: each has a Lease of its own. */
   readonly revision: string;
+  /** What is found now. */
+  readonly findings: () => readonly Finding[];
   readonly failed: (error: unknown) => void;
 }
 
 /** Findings of one moment that become Events: who brings thousands of them needs no more to know of it. */
 const MOST_EVENTS = 100;
+
+/** Kinds of origins that are called otherwise among those that are written. */
+const GATEWAYS: Readonly<Record<string, string>> = { KubernetesGateway: 'Gateway', Gateway: 'IstioGateway' };
+const NAMES: Readonly<Record<string, { readonly name: string } | undefined>> = { ...DECODING_CODES, ...MESSAGES };
 
 type Gateway = ResourceOf<'KubernetesGateway'>;
 
@@ -96,7 +105,7 @@ export class GatewayKeeper {
     const { observed, controller, identity, client } = this.#options;
     for (const { finding, mended } of this.#events.splice(0)) {
       const { kind, namespace, name } = finding.origin;
-      const uid = observed.get(kind === 'KubernetesGateway' ? 'Gateway' : kind, namespace, name)?.metadata.uid;
+      const uid = observed.get(GATEWAYS[kind] ?? kind, namespace, name)?.metadata.uid;
       const event = eventOf(finding, mended, { uid, controller, identity, now: Date.now() });
       if (!event || !this.#election.leads) continue;
       const path = pathOfAll('Event', event.metadata.namespace);
@@ -121,7 +130,10 @@ export class GatewayKeeper {
     await this.#declareClass();
     const { refused, failures } = await this.#deploy(snapshot, mesh);
     const infrastructure = (gateway: Gateway) => infrastructureOf(gateway, snapshot, observed, refused.get(gateway));
-    const wanted = gatewayApiStatuses(snapshot, { controller, infrastructure });
+    const wanted = [
+      ...gatewayApiStatuses(snapshot, { controller, infrastructure }),
+      ...analysisStatuses(this.#options.findings(), observed, (code) => NAMES[code]?.name ?? code),
+    ];
     const unwritten = await writeStatuses(wanted, { client, observed, controller, leads, now: Date.now });
     await this.#writeEvents();
     const [first] = [...failures, ...unwritten];

@@ -83,11 +83,14 @@ export class ClusterKeeper {
     this.#ends.push(close);
   }
 
-  /** From now on Gateways are deployed, and statuses written. */
-  keepGateways(): void {
+  /**
+   * From now on Gateways are deployed, and statuses written.
+   * @param findings those that stand
+   */
+  keepGateways(findings: () => readonly Finding[]): void {
     const { gateways, namespace, revision } = this.#duties;
     if (!gateways) return;
-    this.#gateways = new GatewayKeeper({ ...gateways, client: this.#client, namespace, revision, failed: this.#failed });
+    this.#gateways = new GatewayKeeper({ ...gateways, client: this.#client, namespace, revision, findings, failed: this.#failed });
     this.#gateways.tell(this.#found.splice(0), []);
   }
 

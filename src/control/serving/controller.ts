@@ -108,7 +108,7 @@ export async function startController(options: ControllerOptions, tell: (event: 
     const trustDomain = () => control.report.mesh.config.trustDomain;
     if (keeper) {
       if (identities) keeper.keep(identities, trustDomain);
-      keeper.keepGateways();
+      keeper.keepGateways(() => control.report.findings);
       keeper.see(control.report.mesh.snapshot, control.report.mesh.config);
     }
     if (webhook && identities) {

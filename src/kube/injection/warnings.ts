@@ -1,26 +1,14 @@
 /** What whoever applies a pod should know: ways round its proxy, and what is asked for and not done. */
-import { PROXY_CONTAINER } from '../../api/injection.ts';
+import { IGNORED_ANNOTATIONS, PROXY_CONTAINER } from '../../api/injection.ts';
 import { PROXY_ID } from './containers.ts';
 import type { Container, Fields, WrittenPod } from './pod.ts';
 import type { PodSettings } from './settings.ts';
 
-/** Of Istio; without effect here. */
-const IGNORED: readonly string[] = [
-  'sidecar.istio.io/bootstrapOverride',
-  'sidecar.istio.io/capNetBindService',
-  'sidecar.istio.io/componentLogLevel',
-  'sidecar.istio.io/proxyImageType',
-  'sidecar.istio.io/userVolume',
-  'sidecar.istio.io/userVolumeMount',
-  'traffic.sidecar.istio.io/excludeInterfaces',
-  'traffic.sidecar.istio.io/kubevirtInterfaces',
-  'istio.io/reroute-virtual-interfaces',
-  'prometheus.istio.io/scrape-targets',
-];
-
 export function warningsFor({ metadata, spec }: WrittenPod, settings: PodSettings): string[] {
   const { annotations = {} } = metadata ?? {};
-  const warnings = IGNORED.filter((name) => annotations[name] !== undefined).map((name) => `the annotation ${name} has no effect`);
+  const warnings = IGNORED_ANNOTATIONS.filter((name) => annotations[name] !== undefined).map(
+    (name) => `the annotation ${name} has no effect`,
+  );
   const { mode, capture, native, engine, proxy } = settings;
   if (mode === 'NONE') warnings.push('interceptionMode NONE: nothing is captured, what goes out goes round the proxy');
   const containers = [...(spec.initContainers ?? []), ...spec.containers].filter(({ name }) => name !== PROXY_CONTAINER);

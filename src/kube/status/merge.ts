@@ -1,7 +1,6 @@
 /** What an object's status becomes when ours is laid into it: what others say stays, and so does the time at which a condition began to hold. Pure. */
 import { isDeepStrictEqual } from 'node:util';
 import { isMapping } from '../../api/decode.ts';
-import type { StatusFields, WantedStatus } from '../../gateway-api/status/index.ts';
 
 type Json = Record<string, unknown>;
 
@@ -9,9 +8,14 @@ type Json = Record<string, unknown>;
  * The whole status; undefined where it says that already.
  * @param now RFC 3339
  */
-export function mergedStatus(there: Readonly<Json>, { status }: WantedStatus, controller: string, now: string): Json | undefined {
+export function mergedStatus(
+  there: Readonly<Json>,
+  { status }: { readonly status: object },
+  controller: string,
+  now: string,
+): Json | undefined {
   const next: Json = { ...there };
-  for (const [field, value] of Object.entries(status) as [keyof StatusFields, unknown][]) {
+  for (const [field, value] of Object.entries(status)) {
     next[field] = mergedField(field, there[field], value, controller, now);
   }
   // A field that the API demands is there with nothing in it; others are not made for that.
@@ -19,7 +23,7 @@ export function mergedStatus(there: Readonly<Json>, { status }: WantedStatus, co
   return isDeepStrictEqual(compared, withoutEmpty(there)) ? undefined : next;
 }
 
-function mergedField(field: keyof StatusFields, there: unknown, value: unknown, controller: string, now: string): unknown {
+function mergedField(field: string, there: unknown, value: unknown, controller: string, now: string): unknown {
   const before = items(there);
   switch (field) {
     case 'conditions':

@@ -2,11 +2,18 @@
 import { isMapping } from '../../api/decode.ts';
 import type { ApiClient } from '../../config/kubernetes/client.ts';
 import { isStatus } from '../../config/kubernetes/errors.ts';
-import type { WantedStatus } from '../../gateway-api/status/index.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { ObservedObjects } from '../observed.ts';
-import { pathOf } from '../paths.ts';
+import { pathOf, type WrittenKind } from '../paths.ts';
 import { mergedStatus } from './merge.ts';
+
+/** What an object is to be told of itself. */
+export interface WrittenStatus {
+  readonly kind: WrittenKind;
+  readonly namespace: string;
+  readonly name: string;
+  readonly status: object;
+}
 
 export interface StatusWriterOptions {
   readonly client: ApiClient;
@@ -23,7 +30,7 @@ const MOST_CONFLICTS = 5;
 /**
  * One status after the other. Resolves with what could not be written; the others are.
  */
-export async function writeStatuses(wanted: readonly WantedStatus[], options: StatusWriterOptions): Promise<readonly SallyportError[]> {
+export async function writeStatuses(wanted: readonly WrittenStatus[], options: StatusWriterOptions): Promise<readonly SallyportError[]> {
   const failed: SallyportError[] = [];
   for (const each of wanted) {
     if (!options.leads()) break;
@@ -39,7 +46,7 @@ export async function writeStatuses(wanted: readonly WantedStatus[], options: St
 }
 
 /** What is known of the object first; what is there if that was out of date. */
-async function writeStatus(wanted: WantedStatus, { client, observed, controller, now, leads }: StatusWriterOptions): Promise<void> {
+async function writeStatus(wanted: WrittenStatus, { client, observed, controller, now, leads }: StatusWriterOptions): Promise<void> {
   const { kind, namespace, name } = wanted;
   const known = observed.get(kind, namespace, name);
   if (!known) return;

@@ -65,6 +65,12 @@ export function fixedObjects(certificates: Certificates): string {
       })),
     });
   }
+  objects.push(...caseSecrets(certificates));
+  return objects.map((object) => stringify(object)).join('---\n');
+}
+
+/** The Secrets that a case may name. */
+export function caseSecrets(certificates: Certificates) {
   const pair = (name: string, extra: Record<string, string> = {}) => {
     const { cert, key } = certificates.named.get(name)!;
     return { 'tls.crt': cert, 'tls.key': key, ...extra };
@@ -78,10 +84,14 @@ export function fixedObjects(certificates: Certificates): string {
     'gw-mutual': pair('gw-www', { 'ca.crt': certificates.ca }),
     'private-ca': { 'ca.crt': certificates.privateCa },
   };
-  for (const [name, stringData] of Object.entries(secrets)) {
+  return Object.entries(secrets).flatMap(([name, stringData]) => {
     const type = 'tls.crt' in stringData ? 'kubernetes.io/tls' : 'Opaque';
-    for (const namespace of ['istio-system', 'default'])
-      objects.push({ apiVersion: 'v1', kind: 'Secret', type, metadata: { name, namespace }, stringData });
-  }
-  return objects.map((object) => stringify(object)).join('---\n');
+    return ['istio-system', 'default'].map((namespace) => ({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      type,
+      metadata: { name, namespace },
+      stringData,
+    }));
+  });
 }

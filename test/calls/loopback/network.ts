@@ -8,11 +8,13 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import type { Call, Observation } from '../cases.ts';
-import { type LogLine, observation } from '../observe.ts';
+import { Client } from '../client.ts';
+import { EchoServers, outsideListeners, podListeners } from '../echo.ts';
+import type { LogLine } from '../observe.ts';
+import { Recorder } from '../recorder.ts';
 import { AddressMap, podNumber } from './addresses.ts';
 import { type Certificates, makeCertificates } from './certificates.ts';
-import { type CallResult, Client } from './client.ts';
-import { EchoServers, type Hit } from './echo.ts';
+import { captures, loopbackConnect } from './connect.ts';
 import { fixedObjects } from './fixed-objects.ts';
 import { NameServer } from './name-server.ts';
 import { PODS, type Pod } from './topology.ts';
@@ -22,13 +24,6 @@ export interface NetworkOptions {
   readonly command: (pod: Pod, network: LoopbackNetwork) => { readonly script: string; readonly args: readonly string[] };
 }
 
-/** After the last event of a call, wait so long for one that should not be. */
-const QUIET_MS = 60;
-/** Between the starts of concurrent calls. */
-const STAGGER_MS = 30;
-/** How long what is expected after a call's answer may take to arrive. */
-const SETTLE_MS = 3000;
-
 export class LoopbackNetwork {
   readonly map: AddressMap;
   readonly folder: string;
@@ -37,14 +32,11 @@ export class LoopbackNetwork {
   readonly fixed: string;
   readonly #options: NetworkOptions;
   readonly #echo: EchoServers;
-  readonly #client: Client;
+  readonly #recorder: Recorder;
   readonly #dns = new NameServer();
   readonly #children: ChildProcess[] = [];
   readonly #errors = new Map<string, string>();
   readonly #ended = new Set<string>();
-  #lines: LogLine[] = [];
-  #hits: Hit[] = [];
-  #wake: () => void = () => {};
 
   static async start(options: NetworkOptions): Promise<LoopbackNetwork> {
     const folder = mkdtempSync(join(tmpdir(), 'sallyport-calls-'));
@@ -67,16 +59,21 @@ export class LoopbackNetwork {
     this.certificates = certificates;
     this.map = new AddressMap(octet);
     this.fixed = join(folder, 'fixed.yaml');
-    this.#echo = new EchoServers(this.map, (hit) => {
-      this.#hits.push(hit);
-      this.#wake();
-    });
-    this.#client = new Client(this.map, certificates);
+    const client = new Client(loopbackConnect(this.map), certificates);
+    this.#recorder = new Recorder((call) => client.call(call));
+    this.#echo = new EchoServers(
+      (hit) => this.#recorder.hit(hit),
+      (address) => this.map.lab({ ip: address, port: 0 })?.ip ?? address,
+    );
   }
 
   async #start(): Promise<void> {
     writeFileSync(this.fixed, fixedObjects(this.certificates));
-    await this.#echo.start(this.certificates);
+    const inPods = PODS.flatMap(({ name, ip, appPorts }) =>
+      podListeners(name, '127.0.0.1', appPorts).map((each) => ({ ...each, real: this.map.real(each.at, podNumber(ip))! })),
+    );
+    const outside = outsideListeners().map((each) => ({ ...each, real: this.map.real(each.at, 0)! }));
+    await this.#echo.start([...outside, ...inPods], this.certificates);
     await this.#dns.start(5);
     const files = this.#podFiles();
     for (const pod of PODS) if (pod.kind !== 'none') this.#startProxy(pod, files);
@@ -129,8 +126,7 @@ export class LoopbackNetwork {
     if (!line.startsWith('{')) return;
     const fields = JSON.parse(line) as LogLine['fields'];
     if (!('flags' in fields)) return;
-    this.#lines.push({ pod, fields });
-    this.#wake();
+    this.#recorder.logged({ pod, fields });
   }
 
   /** What a pod's proxy has written on stderr, for a failure's message. */
@@ -143,7 +139,7 @@ export class LoopbackNetwork {
     const end = performance.now() + 30_000;
     for (const pod of PODS) {
       if (pod.kind !== 'sidecar') continue;
-      while (!(await this.#client.captures(pod))) {
+      while (!(await captures(this.map, pod))) {
         if (performance.now() > end) throw new Error(`the proxy of ${pod.name} takes no connections: ${this.errorsOf(pod.name)}`);
         await delay(20);
       }
@@ -191,58 +187,9 @@ export class LoopbackNetwork {
     });
   }
 
-  /** Makes a call and returns what it did. Waits for as many log lines and hits as the record has, then for a moment in which nothing happens. */
-  async perform(call: Call): Promise<Observation> {
-    this.#lines = [];
-    this.#hits = [];
-    // In a call @RUN@ is a word of its own in every run, @REPEAT:c:n@ is n times c.
-    const word = `r${process.hrtime.bigint()}`;
-    const text = JSON.stringify(call)
-      .replaceAll('@RUN@', word)
-      .replace(/@REPEAT:(.):(\d+)@/g, (_, char: string, n: string) => char.repeat(Number(n)));
-    const asked = JSON.parse(text) as Call;
-    const results = await this.#callAll(asked);
-    await this.#settled(call);
-    return JSON.parse(JSON.stringify(observation(asked, results, this.#lines, this.#hits)).replaceAll(word, '@RUN@')) as Observation;
-  }
-
-  async #callAll(call: Call): Promise<CallResult[]> {
-    const left = Array.from({ length: call.repeat ?? 1 }, (_, index) => index);
-    const results: CallResult[] = [];
-    const workers = Array.from({ length: call.concurrent ?? 1 }, async (_, worker) => {
-      // At the very same moment all of them would wait for one connection; the record's clients started one after the other.
-      await delay(worker * STAGGER_MS);
-      for (let index = left.shift(); index !== undefined; index = left.shift()) results[index] = await this.#client.call(call);
-    });
-    await Promise.all(workers);
-    return results;
-  }
-
-  async #settled(call: Call): Promise<void> {
-    const expect = call.expect ?? {};
-    const total = (counts: unknown) => Object.values((counts ?? {}) as Record<string, number>).reduce((sum, each) => sum + each, 0);
-    const wanted = {
-      lines: 'counts' in expect ? total(expect.hop_counts) : ((expect.hops as unknown[] | undefined)?.length ?? 0),
-      hits: 'counts' in expect ? total(expect.upstream_counts) : ((expect.upstream as unknown[] | undefined)?.length ?? 0),
-    };
-    const end = performance.now() + SETTLE_MS + (call.settle ?? 0) * 1000;
-    for (;;) {
-      const complete = this.#lines.length >= wanted.lines && this.#hits.length >= wanted.hits;
-      const ms = complete ? QUIET_MS : end - performance.now();
-      if (ms <= 0) return;
-      if (!(await this.#event(ms))) return;
-    }
-  }
-
-  /** True if something was logged or seen within `ms`. */
-  #event(ms: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), ms);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve(true);
-      };
-    });
+  /** Makes a call and returns what it did. */
+  perform(call: Call): Promise<Observation> {
+    return this.#recorder.perform(call);
   }
 
   async close(): Promise<void> {

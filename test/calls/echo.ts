@@ -5,10 +5,9 @@
 import http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
-import type { AddressMap } from './addresses.ts';
-import { podNumber } from './addresses.ts';
-import type { Certificates } from './certificates.ts';
-import { BANNER_PORT, MUTUAL_TLS_SERVER, OUTSIDE, OUTSIDE_PORTS, PODS } from './topology.ts';
+import type { Address } from './loopback/addresses.ts';
+import type { Certificates } from './loopback/certificates.ts';
+import { BANNER_PORT, MUTUAL_TLS_SERVER, OUTSIDE, OUTSIDE_PORTS } from './loopback/topology.ts';
 
 /** One request or connection that a server saw. */
 export interface Hit {
@@ -32,6 +31,34 @@ export interface Hit {
 }
 
 type Where = Pick<Hit, 'server' | 'ip' | 'port' | 'source' | 'tls'>;
+type Serve = (socket: net.Socket, where: Where) => Promise<void>;
+
+/** One port of a server. */
+export interface EchoListener {
+  readonly server: string;
+  /** As the record has it. */
+  readonly at: Address;
+  /** Where it really listens, if that is elsewhere. */
+  readonly real?: Address;
+  readonly serves: 'http' | 'https' | 'redis' | 'tcp';
+}
+
+/** All of the servers outside. */
+export function outsideListeners(): EchoListener[] {
+  const kinds = Object.entries(OUTSIDE_PORTS) as [EchoListener['serves'], readonly number[]][];
+  return OUTSIDE.flatMap(({ ip, name: server }) =>
+    kinds.flatMap(([serves, ports]) => ports.map((port) => ({ server, at: { ip, port }, serves }))),
+  );
+}
+
+/** The application of a pod. */
+export function podListeners(server: string, ip: string, [http, tcp]: readonly number[]): EchoListener[] {
+  if (http === undefined || tcp === undefined) return [];
+  return [
+    { server, at: { ip, port: http }, serves: 'http' },
+    { server, at: { ip, port: tcp }, serves: 'tcp' },
+  ];
+}
 
 /** Reads a socket piece by piece; an end or an error is an empty piece. */
 class Reader {
@@ -83,45 +110,33 @@ export class EchoServers {
   readonly #fails = new Map<string, number>();
   readonly #store = new Map<string, string>();
   readonly #timers = new Set<NodeJS.Timeout>();
-  readonly #map: AddressMap;
+  readonly #source: (address: string) => string;
   readonly #onHit: (hit: Hit) => void;
 
-  constructor(map: AddressMap, onHit: (hit: Hit) => void) {
-    this.#map = map;
+  /** @param source the recorded address of a client, by the one from which it comes */
+  constructor(onHit: (hit: Hit) => void, source: (address: string) => string = (address) => address) {
     this.#onHit = onHit;
+    this.#source = source;
   }
 
-  /** Starts every server outside and the applications of the pods. */
-  async start(certificates: Certificates): Promise<void> {
-    const starts: Promise<void>[] = [];
-    const add = (name: string, ip: string, port: number, pod: number, serve: (socket: net.Socket, where: Where) => Promise<void>) => {
-      const real = this.#map.real({ ip, port }, pod)!;
-      const server = net.createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket, { server: name, ip, port }, serve));
-      this.#servers.push(server);
-      starts.push(new Promise((resolve, reject) => server.once('error', reject).listen({ host: real.ip, port: real.port }, resolve)));
+  /** @param certificates of servers by TLS: without them there are none */
+  async start(listeners: readonly EchoListener[], certificates?: Pick<Certificates, 'hosts' | 'ca'>): Promise<void> {
+    const context = certificates && tlsContexts(certificates);
+    const serves: Readonly<Record<EchoListener['serves'], Serve>> = {
+      http: (socket, where) => this.#http(socket, where),
+      https: (socket, where) => this.#https(socket, where, context!),
+      redis: (socket, where) => this.#redis(socket, where),
+      tcp: (socket, where) => this.#tcp(socket, where),
     };
-    const context = tlsContexts(certificates);
-    for (const { ip, name } of OUTSIDE) {
-      for (const port of OUTSIDE_PORTS.http) add(name, ip, port, 0, (socket, where) => this.#http(socket, where));
-      for (const port of OUTSIDE_PORTS.https) {
-        add(name, ip, port, 0, async (socket, where) => {
-          const secured = await handshake(socket, context, name === MUTUAL_TLS_SERVER);
-          if (secured === undefined) return;
-          this.#sockets.add(secured.socket);
-          secured.socket.on('close', () => this.#sockets.delete(secured.socket));
-          await this.#http(secured.socket, { ...where, tls: secured.seen });
+    await Promise.all(
+      listeners.map(({ server: name, at, real = at, serves: what }) => {
+        const server = net.createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket, { server: name, ...at }, serves[what]));
+        this.#servers.push(server);
+        return new Promise<void>((resolve, reject) => {
+          server.once('error', reject).listen({ host: real.ip, port: real.port }, resolve);
         });
-      }
-      for (const port of OUTSIDE_PORTS.redis) add(name, ip, port, 0, (socket, where) => this.#redis(socket, where));
-      for (const port of OUTSIDE_PORTS.tcp) add(name, ip, port, 0, (socket, where) => this.#tcp(socket, where));
-    }
-    for (const pod of PODS) {
-      const [http, tcp] = pod.appPorts;
-      if (http === undefined || tcp === undefined) continue;
-      add(pod.name, '127.0.0.1', http, podNumber(pod.ip), (socket, where) => this.#http(socket, where));
-      add(pod.name, '127.0.0.1', tcp, podNumber(pod.ip), (socket, where) => this.#tcp(socket, where));
-    }
-    await Promise.all(starts);
+      }),
+    );
   }
 
   close(): void {
@@ -130,13 +145,21 @@ export class EchoServers {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  #serve(socket: net.Socket, at: Pick<Where, 'server' | 'ip' | 'port'>, serve: (socket: net.Socket, where: Where) => Promise<void>): void {
-    const source = this.#map.lab({ ip: socket.remoteAddress ?? '', port: 0 })?.ip ?? socket.remoteAddress ?? '';
+  #serve(socket: net.Socket, at: Pick<Where, 'server' | 'ip' | 'port'>, serve: Serve): void {
+    const source = this.#source(socket.remoteAddress ?? '');
     this.#sockets.add(socket);
     socket.setNoDelay(true);
     socket.on('close', () => this.#sockets.delete(socket));
     socket.on('error', () => {});
     void serve(socket, { ...at, source }).finally(() => socket.end());
+  }
+
+  async #https(socket: net.Socket, where: Where, context: PickContext): Promise<void> {
+    const secured = await handshake(socket, context, where.server === MUTUAL_TLS_SERVER);
+    if (secured === undefined) return;
+    this.#sockets.add(secured.socket);
+    secured.socket.on('close', () => this.#sockets.delete(secured.socket));
+    await this.#http(secured.socket, { ...where, tls: secured.seen });
   }
 
   async #http(socket: net.Socket, where: Where): Promise<void> {
@@ -337,7 +360,7 @@ async function redisCommand(reader: Reader): Promise<string[] | undefined> {
 
 type PickContext = (sni: string) => tls.SecureContext;
 
-function tlsContexts(certificates: Certificates): PickContext {
+function tlsContexts(certificates: Pick<Certificates, 'hosts' | 'ca'>): PickContext {
   const contexts = new Map(
     [...certificates.hosts].map(([host, { cert, key }]) => [host, tls.createSecureContext({ cert, key, ca: certificates.ca })]),
   );
@@ -373,5 +396,7 @@ async function handshake(socket: net.Socket, pick: PickContext, mutual: boolean)
   }
   const names = secured.getPeerCertificate().subjectaltname;
   const client_san = names?.split(', ').map((name) => name.slice(name.indexOf(':') + 1));
-  return { socket: secured, seen: { sni, alpn: secured.alpnProtocol || undefined, client_san } };
+  // A session that is resumed asks for no certificate.
+  const resumed = (secured as { readonly servername?: string | false }).servername || undefined;
+  return { socket: secured, seen: { sni: sni ?? resumed, alpn: secured.alpnProtocol || undefined, client_san } };
 }

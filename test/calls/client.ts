@@ -2,11 +2,9 @@
 import http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
-import { codeOf } from '../../../src/lib/errors.ts';
-import type { Call, HttpCall } from '../cases.ts';
-import { type AddressMap, CAPTURE_PORT, podNumber } from './addresses.ts';
-import type { Certificates } from './certificates.ts';
-import { OUTSIDE_IP, PODS, type Pod, podsOf, resolveInPod, SERVICES } from './topology.ts';
+import { codeOf } from '../../src/lib/errors.ts';
+import type { Call, HttpCall } from './cases.ts';
+import type { Certificates } from './loopback/certificates.ts';
 
 const TIMEOUT_MS = 8000;
 /** A raw TCP call waits so long for the first bytes, and so long for more after some. */
@@ -22,15 +20,24 @@ export interface CallResult {
   readonly tls?: { readonly alpn?: string | undefined; readonly server_san: readonly string[] };
 }
 
-/** An outcome other than an answer. */
-class Failed extends Error {}
+/** An outcome other than an answer: the message is its name. */
+export class Failed extends Error {}
+
+/**
+ * How a call's client comes to its server.
+ * @throws Failed
+ */
+export type Connect = (from: string, host: string, port: number) => Promise<net.Socket>;
+
+/** What clients trust, and by what they prove who they are. */
+export type ClientCertificates = Pick<Certificates, 'ca' | 'privateCa' | 'named'>;
 
 export class Client {
-  readonly #map: AddressMap;
-  readonly #certificates: Certificates;
+  readonly #connect: Connect;
+  readonly #certificates: ClientCertificates;
 
-  constructor(map: AddressMap, certificates: Certificates) {
-    this.#map = map;
+  constructor(connect: Connect, certificates: ClientCertificates) {
+    this.#connect = connect;
     this.#certificates = certificates;
   }
 
@@ -75,40 +82,6 @@ export class Client {
     }
   }
 
-  /** True if the pod's redirect is in place. */
-  async captures(pod: Pod): Promise<boolean> {
-    const self = podNumber(pod.ip);
-    const real = this.#map.real({ ip: pod.ip, port: CAPTURE_PORT }, self)!;
-    const socket = await dial(real.ip, real.port, this.#map.real({ ip: pod.ip, port: 0 }, self)!.ip).catch(() => undefined);
-    socket?.destroy();
-    return socket !== undefined;
-  }
-
-  async #connect(from: string, host: string, port: number): Promise<net.Socket> {
-    const pod = PODS.find((each) => each.name === from);
-    const ip = net.isIP(host) > 0 ? host : resolveInPod(host, pod?.namespace)[0];
-    if (ip === undefined) throw new Failed('dns_failure');
-    const self = pod === undefined ? 0 : podNumber(pod.ip);
-    const source = this.#map.real({ ip: pod?.ip ?? OUTSIDE_IP, port: 0 }, self)!.ip;
-    if (pod?.kind === 'sidecar') {
-      // What the pod's redirect rule does: every connection is taken, and the sidecar learns where it was going.
-      const real = this.#map.real({ ip: pod.ip, port: CAPTURE_PORT }, self)!;
-      const socket = await dial(real.ip, real.port, source);
-      socket.write(JSON.stringify({ ip, port }));
-      await new Promise<void>((resolve, reject) => {
-        socket.once('readable', () => (socket.read(1) === null ? reject(new Failed('closed')) : resolve()));
-        socket.once('error', () => reject(new Failed('closed')));
-      });
-      return socket;
-    }
-    const service = SERVICES.find((each) => each.clusterIp === ip);
-    const target = service?.ports.find((each) => each.port === port);
-    if (service !== undefined && target === undefined) throw new Failed('refused');
-    const real = this.#map.real(service === undefined ? { ip, port } : { ip: podsOf(service)[0]!.ip, port: target!.targetPort }, self);
-    if (real === undefined) throw new Failed('unreachable');
-    return dial(real.ip, real.port, source);
-  }
-
   async #secure(
     socket: net.Socket,
     sni: string,
@@ -144,8 +117,9 @@ function tlsFailure(error: Error): string {
   return code.startsWith('ERR_SSL') ? 'tls_alert' : 'closed';
 }
 
-function dial(host: string, port: number, localAddress: string): Promise<net.Socket> {
-  const socket = net.connect({ host, port, localAddress, noDelay: true });
+/** @throws Failed */
+export function dial(host: string, port: number, localAddress?: string): Promise<net.Socket> {
+  const socket = net.connect({ host, port, noDelay: true, ...(localAddress === undefined ? {} : { localAddress }) });
   return new Promise((resolve, reject) => {
     socket.once('connect', () => {
       socket.removeAllListeners('error');

@@ -1,0 +1,52 @@
+/** `sallyport migrate check`: what of a mesh of Istio's is not served here. */
+import { Command } from 'commander';
+import { analyzeFiles } from '../analysis/files.ts';
+import { type Outcome, type Unserved, unservedIn } from '../analysis/migration.ts';
+import { readMeshConfig } from '../inputs/files.ts';
+import { readSource, type SourceOptions } from '../inputs/reader.ts';
+import { EXIT } from './exit.ts';
+import { choiceOption } from './options.ts';
+import { print } from './print.ts';
+import { expectShortRun } from './short-run.ts';
+import { addSourceOptions, demandSource, readerHost } from './source-options.ts';
+
+interface Options extends SourceOptions {
+  readonly output: 'text' | 'json';
+}
+
+const HEADINGS: Readonly<Record<Outcome, string>> = {
+  refused: 'Refused here: what it concerns is refused rather than run otherwise',
+  'no effect': 'Without effect here: the mesh runs as if it were not there',
+  'not read': 'Not read here: objects of these kinds are skipped',
+};
+
+export function migrateCommand(): Command {
+  const check = new Command('check')
+    .summary('what a mesh of Istio’s uses that is not served here')
+    .description(
+      'Lists, object by object, what of a configuration is not served here and what becomes of it: EnvoyFilters, Wasm, ambient mode, fields, annotations, other clusters. ' +
+        'What is listed by nothing is served; analyze says what is wrong with it. Ends with 1 where there is anything.',
+    )
+    .argument('[path...]', 'files and folders; - for stdin; with --kube a cluster')
+    .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text');
+  addSourceOptions(check).action(async (paths: string[], options: Options) => {
+    demandSource(paths, options, 'files or folders');
+    expectShortRun();
+    const snapshot = await readSource(paths, options, readerHost);
+    const { config: mesh, findings } = readMeshConfig(snapshot, options);
+    const found = analyzeFiles({ snapshot, mesh, defaultGateways: true, now: Date.now() }, { also: findings });
+    const unserved = unservedIn(snapshot, found);
+    print(options.output === 'json' ? `${JSON.stringify(unserved, undefined, 2)}\n` : textOf(unserved, snapshot.all().length));
+    process.exitCode = unserved.length > 0 ? EXIT.findings : EXIT.fine;
+  });
+  return new Command('migrate').summary('changing over from Istio').description('Help with changing over from Istio.').addCommand(check);
+}
+
+function textOf(unserved: readonly Unserved[], objects: number): string {
+  const read = `${objects} ${objects === 1 ? 'object' : 'objects'} read`;
+  if (unserved.length === 0) return `All that is used is served here: ${read}.\n`;
+  const parts = [...Map.groupBy(unserved, ({ outcome }) => outcome)].map(
+    ([outcome, of]) => `${HEADINGS[outcome]}\n${of.map(({ object, what }) => `  ${object}: ${what}\n`).join('')}`,
+  );
+  return `${parts.join('\n')}\n${unserved.length} in all: ${read}\n`;
+}
