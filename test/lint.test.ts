@@ -155,7 +155,7 @@ const OWN_FILES = [
   'demo/run.ts',
   'engine/envoy/leftovers.ts',
   'kube/iptables.ts',
-    'lib/listen.ts',
+  'lib/listen.ts',
   'lib/version.ts',
   'proxy/dns/system.ts',
   'sandbox/hidden.ts',

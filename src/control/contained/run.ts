@@ -147,7 +147,9 @@ function insideOptions(mesh: LocalMeshOptions, policy: Snapshot, contained: Loca
 
 /** Of a policy that is read in part nobody knows what the rest would have said. */
 function refuseUnread(findings: readonly Finding[]): void {
-  const unread = findings.filter((finding) => isBroken(finding) && (Object.hasOwn(DECODING_CODES, finding.code) || finding.code === INVALID));
+  const unread = findings.filter(
+    (finding) => isBroken(finding) && (Object.hasOwn(DECODING_CODES, finding.code) || finding.code === INVALID),
+  );
   const [first] = unread;
   if (!first) return;
   const where = first.position ? `${formatPosition(first.position)}: ` : '';
