@@ -9,6 +9,7 @@ import type { ResetKind, UpstreamEvents, UpstreamRequest, UpstreamStream } from 
 import type { PoolClient, PoolOwner } from '../pool/contract.ts';
 import { TimerEntry } from '../timers.ts';
 import type { CutBy, SessionOwner } from './contract.ts';
+import { KeepAlive } from './keep-alive.ts';
 import { Session } from './session.ts';
 import { Stream } from './stream.ts';
 
@@ -24,6 +25,7 @@ export class H2ClientConnection implements SessionOwner {
   readonly localAddress: Address;
   readonly session: Session;
   readonly #owner: PoolOwner;
+  readonly #keepAlive: KeepAlive | undefined;
   #served = 0;
   #draining = false;
   #ended = false;
@@ -43,6 +45,8 @@ export class H2ClientConnection implements SessionOwner {
     };
     this.session = new Session(socket, this, settings, owner.timers.now);
     this.localAddress = this.session.transport.localAddress;
+    const { http2KeepAlive } = owner.cluster;
+    this.#keepAlive = http2KeepAlive && new KeepAlive(owner.timers, http2KeepAlive, this.session, () => this.session.destroy());
   }
 
   start(): void {
@@ -52,7 +56,7 @@ export class H2ClientConnection implements SessionOwner {
 
   get hasRoom(): boolean {
     const { session } = this;
-    return !this.#draining && !session.over && session.hasNumbers && session.streams < session.peer.maxStreams;
+    return !this.#draining && !session.over && session.hasNumbers && session.streams < Math.min(session.peer.maxStreams, this.#owner.cluster.http2MaxStreams);
   }
 
   open(client: PoolClient): void {
@@ -92,7 +96,7 @@ export class H2ClientConnection implements SessionOwner {
   }
 
   pongCame(): void {
-    // Nothing was asked.
+    this.#keepAlive?.pongCame();
   }
 
   readEnded(): void {
@@ -101,6 +105,7 @@ export class H2ClientConnection implements SessionOwner {
 
   ended(): void {
     this.#ended = true;
+    this.#keepAlive?.stop();
     const { timers } = this.#owner;
     if (this.#idleTimer) timers.disarm(this.#idleTimer);
     this.#closeTimer = new TimerEntry(() => this.session.transport.destroy());

@@ -10,6 +10,7 @@ import type { DownstreamStream, ManagerCore, ServerConnection } from '../contrac
 import { Exchange } from '../exchange.ts';
 import { ServerTimers, type TimedConnection } from '../server-timers.ts';
 import type { CutBy, SessionOwner, SessionStream } from './contract.ts';
+import { KeepAlive } from './keep-alive.ts';
 import { Session } from './session.ts';
 import { Stream } from './stream.ts';
 import type { Turn } from './turns.ts';
@@ -21,6 +22,7 @@ export class H2ServerConnection implements ServerConnection, TimedConnection, Se
   readonly session: Session;
   readonly #timers: ServerTimers;
   readonly #closed: (connection: ServerConnection) => void;
+  readonly #keepAlive: KeepAlive | undefined;
   #draining = false;
   #within = false;
 
@@ -45,6 +47,7 @@ export class H2ServerConnection implements ServerConnection, TimedConnection, Se
       },
       core.timers.now,
     );
+    this.#keepAlive = options.keepAlive && new KeepAlive(core.timers, options.keepAlive, this.session, () => this.session.destroy());
     this.#timers.rest();
     this.session.start(downstream.head);
   }
@@ -93,7 +96,7 @@ export class H2ServerConnection implements ServerConnection, TimedConnection, Se
   }
 
   pongCame(): void {
-    // Nothing was asked.
+    this.#keepAlive?.pongCame();
   }
 
   readEnded(within: boolean): void {
@@ -107,6 +110,7 @@ export class H2ServerConnection implements ServerConnection, TimedConnection, Se
   }
 
   ended(): void {
+    this.#keepAlive?.stop();
     this.#timers.end();
     this.#timers.closeSoon(this.session.transport);
   }

@@ -327,6 +327,45 @@ test('what servers may not do fails the request', async (t) => {
   }
 });
 
+const KEEP_ALIVE = { seconds: 0n, nanos: 30_000_000 };
+
+test('a client that answers no PING is gone; one that does may stay', async (t) => {
+  const connectionKeepalive = { interval: KEEP_ALIVE, timeout: KEEP_ALIVE };
+  const proxy = await proxied(t, await patient(), { manager: { http2ProtocolOptions: { connectionKeepalive } } });
+  const living = http2.connect(`http://127.0.0.1:${proxy.port}`);
+  t.after(() => living.destroy());
+  let pings = 0;
+  living.on('ping', () => pings++);
+  const wire = await opened(t, proxy.port);
+  await awaited(wire, TYPE.ping);
+  await wire.end();
+  const before = pings;
+  while (pings < before + 2) await turn();
+  assert.equal(living.closed, false);
+});
+
+test('a server that answers no PING fails its requests', async (t) => {
+  const upstream = await rawUpstream((wire) => wire.send(SETTINGS.toString('latin1')));
+  const proxy = await proxied(t, upstream, { protocol: 'http2' });
+  proxy.clusters.get('upstream')!.http2KeepAlive = { intervalMs: 30, timeoutMs: 30 };
+  await opened(t, proxy.port, headers(1, END_STREAM, GET));
+  const { responseCode, flags } = await proxy.nextRecord();
+  assert.deepEqual([responseCode, flags], [503, ['UC']]);
+});
+
+test('an upstream connection carries as many requests as its cluster says', async (t) => {
+  const upstream = await rawUpstream((wire) => wire.send(SETTINGS.toString('latin1')));
+  const proxy = await proxied(t, upstream, { protocol: 'http2' });
+  proxy.clusters.get('upstream')!.http2MaxStreams = 1;
+  await opened(t, proxy.port, headers(1, END_STREAM, GET), headers(3, END_STREAM, GET));
+  const heads = (wire: Wire) => frames(Buffer.from(wire.text.slice(PREFACE.length), 'latin1')).filter(({ type }) => type === TYPE.headers);
+  for (const index of [0, 1]) {
+    const wire = await upstream.wire(index);
+    await wire.wait(() => heads(wire).length > 0);
+    assert.equal(heads(wire).length, 1);
+  }
+});
+
 test('a client whose frames are changed anywhere harms nobody, and leaves nothing behind', { timeout: 120_000 }, async (t) => {
   const proxy = await proxied(t, await patient(), { sink: { record: () => undefined } });
   const good = [

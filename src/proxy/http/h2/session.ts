@@ -366,6 +366,12 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
     this.#finish(undefined);
   }
 
+  /** Ends it now: what was written may be lost. */
+  destroy(): void {
+    this.#finish(undefined);
+    this.transport.destroy();
+  }
+
   #finish(error: ConnectionError | undefined): void {
     if (this.#over) return;
     this.sending.stop();
