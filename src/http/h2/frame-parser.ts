@@ -41,6 +41,8 @@ export class FrameParser {
   /** The beginning of a frame, or of the preface, that has not come whole. */
   #held: Buffer = NOTHING;
   #heldLength = 0;
+  /** Heads and frames that did not come whole, so far. */
+  #begun = 0;
   /** Bytes of a preface that are still to come. */
   #preface: number;
   #settingsSeen = false;
@@ -66,9 +68,9 @@ export class FrameParser {
     this.#preface = server ? PREFACE.length : 0;
   }
 
-  /** Something has begun and not ended: a frame or a head, whose rest is to come. */
-  get within(): boolean {
-    return this.#heldLength > 0 || this.#blockStream !== 0 || this.#inData;
+  /** Which head, or which frame beside DATA, has begun and not ended: another number for each; 0 for none. */
+  get unfinished(): number {
+    return this.#blockStream !== 0 || this.#heldLength > 0 ? this.#begun : 0;
   }
 
   /** Nothing more is read: what comes is dropped. */
@@ -119,6 +121,7 @@ export class FrameParser {
   /** Keeps the rest of `data`; `wanted`: bytes that are needed to go on, as far as is known. */
   #hold(data: Buffer, at: number, wanted: number): number {
     const length = data.length - at;
+    if (this.#blockStream === 0) this.#begun++;
     if (this.#held.length < length) this.#held = Buffer.allocUnsafe(Math.min(Math.max(64, length * 2), Math.max(wanted, length)));
     data.copy(this.#held, 0, at);
     this.#heldLength = length;
@@ -272,6 +275,7 @@ export class FrameParser {
       return;
     }
     this.#blockStream = stream;
+    this.#begun++;
     this.#blockEnds = ends;
     this.#dependency = dependency;
     this.#blockBytes = to - from;

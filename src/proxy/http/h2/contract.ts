@@ -14,8 +14,8 @@ export interface SessionOwner {
   /** The peer opens no more streams, or takes none beyond those that it has. */
   goawayCame(): void;
   pongCame(): void;
-  /** A read is worked off; `within`: a frame or a head has begun and not ended. */
-  readEnded(within: boolean): void;
+  /** A read is worked off; `unfinished`: which frame or head has begun and not ended, 0 for none. */
+  readEnded(unfinished: number): void;
   /** Nothing more comes or goes, and streams have been told. Once. */
   ended(): void;
   /** The connection is closed. Once, as the last. */

@@ -24,7 +24,8 @@ export class H2ServerConnection implements ServerConnection, TimedConnection, Se
   readonly #closed: (connection: ServerConnection) => void;
   readonly #keepAlive: KeepAlive | undefined;
   #draining = false;
-  #within = false;
+  /** The frame or head that has begun and not ended; 0 for none. */
+  #unfinished = 0;
 
   constructor(core: ManagerCore, downstream: Downstream, closed: (connection: ServerConnection) => void) {
     this.core = core;
@@ -99,14 +100,12 @@ export class H2ServerConnection implements ServerConnection, TimedConnection, Se
     this.#keepAlive?.pongCame();
   }
 
-  readEnded(within: boolean): void {
-    if (within === this.#within) return;
-    this.#within = within;
-    if (within) this.#timers.headBegins();
-    else {
-      this.#timers.headEnds();
-      this.#settle();
-    }
+  readEnded(unfinished: number): void {
+    if (unfinished === this.#unfinished) return;
+    this.#unfinished = unfinished;
+    this.#timers.headEnds();
+    if (unfinished > 0) this.#timers.headBegins();
+    else this.#settle();
   }
 
   ended(): void {
@@ -124,7 +123,7 @@ export class H2ServerConnection implements ServerConnection, TimedConnection, Se
   #settle(): void {
     if (this.session.over || this.session.streams > 0) return;
     if (this.#draining) this.session.close();
-    else if (!this.#within) this.#timers.rest();
+    else if (this.#unfinished === 0) this.#timers.rest();
   }
 }
 

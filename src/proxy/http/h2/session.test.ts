@@ -327,6 +327,23 @@ test('what servers may not do fails the request', async (t) => {
   }
 });
 
+test('a frame that has begun has the time of a head; frames that follow one another have theirs each', async (t) => {
+  const proxy = await proxied(t, await patient(), { manager: { streamIdleTimeout: { seconds: 0n, nanos: 100_000_000 } } });
+  const ping = frame(TYPE.ping, 0, 0, [1, 2, 3, 4, 5, 6, 7, 8]);
+  const slow = await opened(t, proxy.port);
+  const gone = slow.end();
+  const steady = await opened(t, proxy.port, ping.subarray(0, 5));
+  const end = performance.now() + 500;
+  for (let at = 0; performance.now() < end || !slow.ended; at++) {
+    if (at < ping.length - 1) slow.socket.write(ping.subarray(at, at + 1));
+    // Each piece ends in the middle of a frame.
+    steady.socket.write(Buffer.concat([ping.subarray(5), ping.subarray(0, 5)]));
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await gone;
+  assert.equal(steady.ended, false);
+});
+
 const KEEP_ALIVE = { seconds: 0n, nanos: 30_000_000 };
 
 test('a client that answers no PING is gone; one that does may stay', async (t) => {

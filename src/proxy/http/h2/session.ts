@@ -92,7 +92,7 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
     }
     this.#tellTouched();
     if (this.#over) return;
-    this.#owner.readEnded(this.#parser.within);
+    this.#owner.readEnded(this.#parser.unfinished);
     if (this.sending.congested && !this.#congested) {
       this.#congested = true;
       this.transport.pause();
@@ -269,8 +269,10 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
 
   goaway(lastStream: number, _code: number): void {
     this.#guard.idle();
-    if (!this.#settings.server) for (const [id, stream] of this.#streams) if (id > lastStream) stream.endEarly('peer', ERROR.refused);
+    // First, so that no refused request is sent on the same way again.
     this.#owner.goawayCame();
+    if (this.#settings.server) return;
+    for (const [id, stream] of this.#streams) if (id > lastStream) stream.endEarly('peer', ERROR.refused);
   }
 
   windowUpdate(id: number, increment: number): void {
