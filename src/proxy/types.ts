@@ -1,7 +1,8 @@
 /** The seams inside the data plane: what listeners hand to network filters, what clusters offer to them, and what a log line holds. */
-import type { KeepAliveOptions } from '../http/h2/options.ts';
+
 import type { Socket } from 'node:net';
 import type { Certificate } from '../http/connection.ts';
+import type { KeepAliveOptions } from '../http/h2/options.ts';
 import type { HeaderMap } from '../http/header-map.ts';
 import type { DynamicMetadata } from '../http/rbac/subject.ts';
 import type { ResponseFlag } from '../http/response-flag.ts';

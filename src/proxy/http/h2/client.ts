@@ -56,7 +56,12 @@ export class H2ClientConnection implements SessionOwner {
 
   get hasRoom(): boolean {
     const { session } = this;
-    return !this.#draining && !session.over && session.hasNumbers && session.streams < Math.min(session.peer.maxStreams, this.#owner.cluster.http2MaxStreams);
+    return (
+      !this.#draining &&
+      !session.over &&
+      session.hasNumbers &&
+      session.streams < Math.min(session.peer.maxStreams, this.#owner.cluster.http2MaxStreams)
+    );
   }
 
   open(client: PoolClient): void {
