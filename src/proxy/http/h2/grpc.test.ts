@@ -79,8 +79,11 @@ test('unary calls: messages of any size, trailers, an error with its text', asyn
   const { client, proxy } = await setup(t);
   for (const message of [Buffer.alloc(0), Buffer.from('a'), LARGE]) {
     const { answer, status } = await new Promise<{ answer: Buffer; status: grpc.StatusObject }>((resolve, reject) => {
-      let said: Buffer;
-      const call = (client.unary as unknown as Unary)(message, {}, (error, answer) => (error ? reject(error) : (said = answer!)));
+      let said = Buffer.alloc(0);
+      const call = (client.unary as unknown as Unary)(message, {}, (error, answer = said) => {
+        if (error) reject(error);
+        said = Buffer.from(answer);
+      });
       call.on('status', (status) => resolve({ answer: said, status }));
     });
     assert.ok(answer.equals(message), `${message.length} bytes`);

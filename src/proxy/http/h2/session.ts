@@ -14,8 +14,8 @@ import { Reader } from '../../net/read-buffer.ts';
 import type { Transport, TransportEvents } from '../../net/transport.ts';
 import type { SessionOwner, SessionStream, StreamSession } from './contract.ts';
 import { PeerSettings } from './peer-settings.ts';
-import { ResetStreams } from './reset-streams.ts';
 import { Sending, type SessionSettings } from './sending.ts';
+import { StreamNumbers } from './stream-numbers.ts';
 
 /** Text and framing of a head that is not compressed take no more than this times its text. */
 const BLOCK_FACTOR = 2;
@@ -34,10 +34,8 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
   readonly #guard: FloodGuard;
   readonly #window: ReceiveWindow;
   readonly #streams = new Map<number, SessionStream>();
-  readonly #resets = new ResetStreams();
+  readonly #numbers = new StreamNumbers();
   #touched: SessionStream[] = [];
-  /** The highest number of a stream so far: the client's. */
-  #lastStream = -1;
   /** GOAWAY has gone out: streams beyond the one that it names are not looked at. */
   #goawaySent = false;
   #lastTaken = 0;
@@ -174,13 +172,12 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
       this.#headOf(stream, block, end);
       return;
     }
-    if (!this.#settings.server || id % 2 === 0 || id <= this.#lastStream) {
-      if (this.#isIdle(id)) throw new ConnectionError(ERROR.protocol, 'a stream with a number that the peer may not use');
+    if (!this.#settings.server || !this.#numbers.open(id)) {
+      if (this.#numbers.isIdle(id)) throw new ConnectionError(ERROR.protocol, 'a stream with a number that the peer may not use');
       this.#guard.idle();
-      if (!this.#resets.has(id)) throw new ConnectionError(ERROR.streamClosed, 'a head on a stream that is over');
+      if (!this.#numbers.wasReset(id)) throw new ConnectionError(ERROR.streamClosed, 'a head on a stream that is over');
       return;
     }
-    this.#lastStream = id;
     this.#open(id, block, end);
   }
 
@@ -199,7 +196,7 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
   #open(id: number, block: FieldBlock, end: boolean): void {
     if (this.#goawaySent) {
       // GOAWAY has said so.
-      this.#resets.add(id);
+      this.#numbers.reset(id);
       this.#guard.idle();
       return;
     }
@@ -236,7 +233,7 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
     const stream = this.#streams.get(id);
     this.#guard.idle();
     if (stream) stream.endEarly('peer', code);
-    else if (this.#isIdle(id)) throw new ConnectionError(ERROR.protocol, 'a reset of a stream that is not');
+    else if (this.#numbers.isIdle(id)) throw new ConnectionError(ERROR.protocol, 'a reset of a stream that is not');
   }
 
   setting(id: number, value: number): void {
@@ -284,7 +281,7 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
     }
     const stream = this.#streams.get(id);
     if (stream === undefined) {
-      if (this.#isIdle(id)) throw new ConnectionError(ERROR.protocol, 'a window of a stream that is not');
+      if (this.#numbers.isIdle(id)) throw new ConnectionError(ERROR.protocol, 'a window of a stream that is not');
       return;
     }
     stream.sendWindow += increment;
@@ -302,14 +299,9 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
 
   /** DATA of a stream that is none. */
   #toClosed(id: number): void {
-    if (this.#isIdle(id)) throw new ConnectionError(ERROR.protocol, 'DATA of a stream that is not');
+    if (this.#numbers.isIdle(id)) throw new ConnectionError(ERROR.protocol, 'DATA of a stream that is not');
     this.#guard.idle();
-    if (!this.#resets.has(id)) this.resetStream(id, ERROR.streamClosed);
-  }
-
-  /** Nobody has opened it yet. Streams of even numbers are the server's, and no server opens any here. */
-  #isIdle(id: number): boolean {
-    return id % 2 === 0 || id > this.#lastStream;
+    if (!this.#numbers.wasReset(id)) this.resetStream(id, ERROR.streamClosed);
   }
 
   breakStream(stream: SessionStream, code: number): void {
@@ -321,13 +313,12 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
 
   /** Opens a stream of ours. */
   openStream(stream: SessionStream): void {
-    this.#lastStream += 2;
-    this.#add(stream, this.#lastStream);
+    this.#add(stream, this.#numbers.next());
   }
 
   /** There is a number for another stream. */
   get hasNumbers(): boolean {
-    return this.#lastStream < MAX_WINDOW - 2;
+    return this.#numbers.hasMore;
   }
 
   consume(length: number): void {
@@ -336,7 +327,7 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
   }
 
   resetStream(id: number, code: number): void {
-    this.#resets.add(id);
+    this.#numbers.reset(id);
     this.sending.reset(id, code);
   }
 
