@@ -9,6 +9,7 @@ import { type ConnectionFacts, connectionFacts } from '../connection-facts.ts';
 import type { DownstreamStream, ManagerCore, ServerConnection } from '../contract.ts';
 import { Exchange } from '../exchange.ts';
 import { ServerTimers, type TimedConnection } from '../server-timers.ts';
+import { TimerEntry } from '../timers.ts';
 import type { CutBy, SessionOwner, SessionStream } from './contract.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { Session } from './session.ts';
@@ -223,10 +224,17 @@ class H2ServerStream extends Stream implements DownstreamStream {
     queueMicrotask(() => this.resume());
   }
 
-  /** The response is whole: what is left of the request is not wanted (RFC 9113 §8.1). */
+  /**
+   * The response is whole: what is left of the request is not wanted, and is dropped. A client that goes on with it is told (RFC 9113 §8.1), but not at once:
+   * some that are told with the last of a response take it for an error, and lose the response.
+   */
   protected sendingEnded(): void {
-    if (this.remoteEnded) this.dropHeld();
-    else this.resetLocally(ERROR.none);
+    this.dropHeld();
+    if (this.remoteEnded) return;
+    this.#payload = 'dropped';
+    this.resume();
+    const { timers, options } = this.#connection.core;
+    timers.arm(new TimerEntry(() => this.resetLocally(ERROR.none)), Math.max(1, options.delayedCloseMs));
   }
 
   protected drained(): void {

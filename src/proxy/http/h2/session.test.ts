@@ -194,16 +194,43 @@ test('a head that a table makes large costs no more than its bytes', async (t) =
   await wire.until('answered');
 });
 
-test('a response that is whole before its request ends the stream without an error', async (t) => {
-  const proxy = await proxied(t, await silent(), { routes: { virtualHosts: [] } });
-  const wire = await opened(t, proxy.port, headers(1, 0, POST), headers(3, END_STREAM, GET));
+test('a response that is whole before its request: the rest is dropped, and after a moment the stream ends without an error', async (t) => {
+  const delayedCloseTimeout = { seconds: 0n, nanos: 200_000_000 };
+  const proxy = await proxied(t, await silent(), { routes: { virtualHosts: [] }, manager: { delayedCloseTimeout } });
+  const wire = await opened(t, proxy.port, headers(1, 0, POST), headers(3, 0, POST), frame(TYPE.data, 0, 3, Buffer.from('x')));
+  for (const stream of [1, 3]) assert.ok((await awaited(wire, TYPE.headers, stream)).flags & END_STREAM);
+  assert.deepEqual(
+    seen(wire).filter(({ type }) => type === TYPE.rst),
+    [],
+  );
+  wire.socket.write(Buffer.concat([frame(TYPE.data, 0, 3, Buffer.from('y')), headers(3, END_STREAM, block([['x-t', '1']]))]));
   assert.equal(code(await awaited(wire, TYPE.rst, 1)), NO_ERROR);
-  assert.ok((await awaited(wire, TYPE.headers, 3)).flags & END_STREAM);
   // What was on its way is dropped, trailers as well.
   wire.socket.write(Buffer.concat([frame(TYPE.data, 0, 1, Buffer.from('x')), headers(1, END_STREAM, block([['x-t', '1']]))]));
   wire.socket.write(headers(5, END_STREAM, GET));
   await awaited(wire, TYPE.headers, 5);
-  assert.equal(seen(wire).filter(({ type }) => type === TYPE.goaway).length, 0);
+  const last = seen(wire).filter(({ type }) => type === TYPE.goaway || type === TYPE.rst);
+  assert.deepEqual(
+    last.map(({ stream }) => stream),
+    [1],
+  );
+});
+
+test('an upload that is refused at once has its answer, however large it is', async (t) => {
+  const upstream = await rawUpstream((wire) =>
+    wire.socket.once('data', () => wire.send('HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno')),
+  );
+  const proxy = await proxied(t, upstream);
+  const client = http2.connect(`http://127.0.0.1:${proxy.port}`);
+  t.after(() => client.destroy());
+  const stream = client.request({ ':path': '/', ':method': 'POST' });
+  stream.on('error', () => undefined);
+  stream.write(Buffer.alloc(8 * 1024 * 1024));
+  const [answer] = await new Promise<[http2.IncomingHttpHeaders]>((resolve) => stream.on('response', (...all) => resolve([all[0]])));
+  assert.equal(answer[':status'], 413);
+  const body = await new Promise<string>((resolve) => stream.once('data', (data: Buffer) => resolve(data.toString())));
+  assert.equal(body, 'no');
+  stream.close();
 });
 
 test('DATA and HEADERS on a stream that is over', async (t) => {
