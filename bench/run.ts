@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: Sallyport's data plane beside Envoy, nginx and HAProxy, on the same work in one run. Sallyport and Envoy run on the same bootstrap.
  *
- *   node bench/run.ts [--only http,tls,tcp,body,beside,pair,start,memory,slow] [--proxies sallyport,envoy,nginx,haproxy] [--repeats 3] [--seconds 5]
+ *   node bench/run.ts [--only http,tls,http2,tcp,body,beside,pair,start,memory,slow] [--proxies sallyport,envoy,nginx,haproxy] [--repeats 3] [--seconds 5]
  *     [--connections 64] [--against DIR] [--out FILE]
  *
  * With `--against`, the build of another working copy takes part as `before`. The proxies have core 0 to themselves, load and upstream share core 1. A machine with other work on it gives other figures.
@@ -20,6 +20,7 @@ import * as scenarios from './lib/scenarios.ts';
 
 const INSTALL: Readonly<Record<string, string>> = {
   curl: 'curl',
+  h2load: 'nghttp2-client',
   haproxy: 'haproxy',
   nginx: 'nginx-light',
   openssl: 'openssl',
@@ -30,6 +31,9 @@ const INSTALL: Readonly<Record<string, string>> = {
 const TARGETS: readonly Target[] = [
   { scenario: scenarios.HTTP, unit: 'requests/s', ratio: 1.5 },
   { scenario: scenarios.TLS, unit: 'requests/s', ratio: 1.3 },
+  { scenario: scenarios.HTTP2_TO_1, unit: 'requests/s', ratio: 1.3 },
+  { scenario: scenarios.HTTP2, unit: 'requests/s', ratio: 1.3 },
+  { scenario: scenarios.GRPC, unit: 'requests/s', ratio: 1.3 },
   { scenario: scenarios.TCP, unit: 'Gbit/s', ratio: 0.8 },
   { scenario: scenarios.PAIR, unit: 'p99 ms', ratio: 1 },
   { scenario: scenarios.START, unit: 'ms', bound: 500 },
@@ -38,7 +42,7 @@ const TARGETS: readonly Target[] = [
 
 const { values: options } = parseArgs({
   options: {
-    only: { type: 'string', default: 'start,memory,http,tls,tcp,body,beside,pair' },
+    only: { type: 'string', default: 'start,memory,http,tls,http2,tcp,body,beside,pair' },
     proxies: { type: 'string', default: 'sallyport,envoy,nginx,haproxy' },
     repeats: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '5' },
@@ -60,7 +64,7 @@ try {
 }
 
 async function main(): Promise<number> {
-  const missing = ['taskset', 'wrk', 'nginx', 'curl', 'openssl'].filter((tool) => findTool(tool) === undefined);
+  const missing = ['taskset', 'wrk', 'h2load', 'nginx', 'curl', 'openssl'].filter((tool) => findTool(tool) === undefined);
   for (const tool of missing) console.error(`bench: ${tool} is needed. On Debian: apt-get install ${INSTALL[tool]}`);
   if (cpus().length < 2) console.error('bench: two cores are needed, one for the proxy and one for load and upstream');
   if (missing.length > 0 || cpus().length < 2) return 3;
@@ -81,10 +85,11 @@ async function main(): Promise<number> {
   if (only.has('memory')) await scenarios.memory(bench);
   if (only.has('slow')) await scenarios.slowReader(bench);
   if (only.has('pair')) await scenarios.pair(bench);
-  if (['http', 'tls', 'tcp', 'body', 'beside'].some((name) => only.has(name))) {
+  if (['http', 'tls', 'http2', 'tcp', 'body', 'beside'].some((name) => only.has(name))) {
     const started = await scenarios.startAll(bench);
     if (only.has('http')) await scenarios.http(bench, started, scenarios.HTTP, (ports) => ports.http);
     if (only.has('tls')) await scenarios.http(bench, started, scenarios.TLS, (ports) => ports.tls);
+    if (only.has('http2')) await scenarios.http2(bench, started);
     if (only.has('tcp')) await scenarios.transfer(bench, started, scenarios.TCP, (ports) => ports.tcp);
     if (only.has('beside')) await scenarios.beside(bench, started);
     if (only.has('body')) await scenarios.transfer(bench, started, scenarios.BODY, (ports) => ports.http);

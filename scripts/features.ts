@@ -47,8 +47,6 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
       { path: 'trafficPolicy.loadBalancer.warmup', status: 'Envoy only', note: EMBEDDED_IGNORES },
       { path: 'trafficPolicy.connectionPool.tcp.tcpKeepalive.probes', status: 'Envoy only', note: EMBEDDED_IGNORES },
       { path: 'trafficPolicy.connectionPool.tcp.tcpKeepalive.interval', status: 'Envoy only', note: EMBEDDED_IGNORES },
-      { path: 'trafficPolicy.connectionPool.http.maxConcurrentStreams', status: 'Envoy only', note: EMBEDDED_IGNORES },
-      { path: 'trafficPolicy.connectionPool.http.http2KeepAlive', status: 'Envoy only', note: EMBEDDED_IGNORES },
     ],
   },
   { kind: 'Sidecar', exceptions: [] },

@@ -5,6 +5,9 @@ export interface BootstrapOptions {
   readonly httpPort: number;
   readonly tlsOriginationPort?: number;
   readonly tcpPort?: number;
+  /** Listens here for HTTP and proxies over HTTP/2 to `upstreamHttp2Port`. */
+  readonly http2Port?: number;
+  readonly upstreamHttp2Port?: number;
   readonly upstreamPort: number;
   readonly upstreamTlsPort?: number;
   readonly upstreamCa?: string;
@@ -73,10 +76,30 @@ function staticCluster(name: string, port: number, more: object = {}): object {
 }
 
 export function bootstrap(options: BootstrapOptions): string {
-  const { httpPort, tlsOriginationPort, tcpPort, upstreamPort, upstreamTlsPort, upstreamCa, adminPort, accessLog: log } = options;
+  const {
+    httpPort,
+    http2Port,
+    tlsOriginationPort,
+    tcpPort,
+    upstreamPort,
+    upstreamTlsPort,
+    upstreamCa,
+    adminPort,
+    accessLog: log,
+  } = options;
   const listeners = [httpListener('http', httpPort, 'upstream', log)];
   const clusters = [staticCluster('upstream', upstreamPort)];
   if (tcpPort !== undefined) listeners.push(tcpListener('tcp', tcpPort, 'upstream', log));
+  if (http2Port !== undefined) {
+    const typed_extension_protocol_options = {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+        '@type': `${EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions`,
+        explicit_http_config: { http2_protocol_options: {} },
+      },
+    };
+    listeners.push(httpListener('http2', http2Port, 'upstream_http2', log));
+    clusters.push(staticCluster('upstream_http2', options.upstreamHttp2Port!, { typed_extension_protocol_options }));
+  }
   if (tlsOriginationPort !== undefined) {
     listeners.push(httpListener('tls', tlsOriginationPort, 'upstream_tls', log));
     const typed_config = {

@@ -22,6 +22,29 @@ export async function wrk(port: number, proxy: Running, connections: number, sec
   return { requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)![1]), cpuMicrosPerRequest: used / requests };
 }
 
+export interface Http2Load {
+  readonly connections: number;
+  /** Streams of each at a time. */
+  readonly streams: number;
+  readonly path: string;
+  /** A file with the body that each request has; GET without one. */
+  readonly body?: string;
+}
+
+/** h2load over cleartext connections. Throws if an answer was not a 2xx: a number would mean nothing. */
+export async function h2load(port: number, proxy: Running, load: Http2Load, seconds: number): Promise<Throughput> {
+  const { connections, streams, path, body } = load;
+  const grpc = body === undefined ? [] : ['-d', body, '-H', 'content-type: application/grpc', '-H', 'te: trailers'];
+  const args = ['h2load', '-t1', `-c${connections}`, `-m${streams}`, `-D${seconds}`, ...grpc, `http://127.0.0.1:${port}${path}`];
+  const before = cpuMicros(proxy.pid);
+  const { stdout } = await run('taskset', ['-c', String(LOAD_CORE), ...args]);
+  const used = cpuMicros(proxy.pid) - before;
+  const [, done = '0', good = '0'] = /requests: .* (\d+) done, (\d+) succeeded/.exec(stdout) ?? [];
+  const answered = Number(/status codes: (\d+) 2xx/.exec(stdout)?.[1] ?? 0);
+  if (answered === 0 || done !== good) throw new Error(`${proxy.name}: ${stdout}`);
+  return { requestsPerSecond: answered / seconds, cpuMicrosPerRequest: used / answered };
+}
+
 export interface Transfer {
   readonly gigabitsPerSecond: number;
   readonly cpuSecondsPerGigabyte: number;

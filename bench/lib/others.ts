@@ -2,9 +2,10 @@
 
 const BODY_BYTES = 256;
 
-/** Answers every request with 256 bytes, over HTTP and TLS, and has one big file for throughput. */
-export function nginxUpstream(folder: string, port: number, tlsPort: number): string {
+/** Answers every request with 256 bytes, over HTTP, TLS and HTTP/2, calls of gRPC with a message and trailers, and has one big file for throughput. */
+export function nginxUpstream(folder: string, port: number, tlsPort: number, http2Port: number): string {
   const answers = `location / { default_type text/plain; return 200 '${'x'.repeat(BODY_BYTES)}'; }
+    location = /bench.Echo/Call { default_type application/grpc; add_trailer grpc-status 0; return 200 '${'x'.repeat(16)}'; }
     location ~ ^/(big|huge)$ { root ${folder}; sendfile on; sendfile_max_chunk 1m; }
     keepalive_requests 1000000000; keepalive_timeout 1h; access_log off;`;
   return `daemon off; worker_processes 1; pid ${folder}/nginx-upstream.pid; error_log ${folder}/nginx-upstream.err;
@@ -12,6 +13,7 @@ events { worker_connections 8192; }
 http {
   ${temporaryPaths(folder)}
   server { listen 127.0.0.1:${port} backlog=4096; ${answers} }
+  server { listen 127.0.0.1:${http2Port} http2 backlog=4096; http2_max_concurrent_streams 1024; ${answers} }
   server { listen 127.0.0.1:${tlsPort} ssl backlog=4096; ssl_certificate ${folder}/upstream.crt; ssl_certificate_key ${folder}/upstream.key; ${answers} }
 }
 `;

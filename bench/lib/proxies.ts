@@ -16,6 +16,8 @@ export interface Ports {
   /** 0 where the proxy has none. */
   readonly tcp: number;
   readonly admin: number;
+  /** To an upstream of HTTP/2; 0 where the proxy has none. */
+  readonly http2: number;
 }
 
 export interface Contestant {
@@ -24,10 +26,10 @@ export interface Contestant {
   /** True if it is also measured as sidecar and gateway in a row. */
   readonly pairs: boolean;
   /** `role` distinguishes the processes of one contestant: their files and ports. */
-  start(ports: Ports, upstream: { readonly http: number; readonly tls?: number }, role: string): Running;
+  start(ports: Ports, upstream: { readonly http: number; readonly tls?: number; readonly http2?: number }, role: string): Running;
 }
 
-export const UPSTREAM = { http: 19_000, tls: 19_001 };
+export const UPSTREAM = { http: 19_000, tls: 19_001, http2: 19_002 };
 
 /** The package as a user has it: built from a working copy, in a folder of this name in the benchmark's own. Returns the program. */
 export function buildPackage(folder: string, root = ROOT, name = 'package'): string {
@@ -52,14 +54,14 @@ export async function startUpstream(folder: string): Promise<Running> {
   );
   execFileSync('truncate', ['-s', '2G', join(folder, 'big')]);
   execFileSync('truncate', ['-s', '10G', join(folder, 'huge')]);
-  writeFileSync(join(folder, 'upstream.conf'), nginxUpstream(folder, UPSTREAM.http, UPSTREAM.tls));
+  writeFileSync(join(folder, 'upstream.conf'), nginxUpstream(folder, UPSTREAM.http, UPSTREAM.tls, UPSTREAM.http2));
   const log = join(folder, 'upstream.log');
   const running = start('upstream', LOAD_CORE, findTool('nginx')!, ['-c', join(folder, 'upstream.conf')], log);
   await listening(UPSTREAM.http, 'the upstream', log);
   return running;
 }
 
-function writeBootstrap(folder: string, name: string, ports: Ports, upstream: { http: number; tls?: number }): string {
+function writeBootstrap(folder: string, name: string, ports: Ports, upstream: { http: number; tls?: number; http2?: number }): string {
   const path = join(folder, `${name}.json`);
   const tls =
     upstream.tls === undefined
@@ -69,6 +71,7 @@ function writeBootstrap(folder: string, name: string, ports: Ports, upstream: { 
     httpPort: ports.http,
     ...(ports.tcp > 0 ? { tcpPort: ports.tcp } : {}),
     ...tls,
+    ...(upstream.http2 === undefined ? {} : { http2Port: ports.http2, upstreamHttp2Port: upstream.http2 }),
     upstreamPort: upstream.http,
     adminPort: ports.admin,
     accessLog: join(folder, `${name}.access.log`),
@@ -77,7 +80,7 @@ function writeBootstrap(folder: string, name: string, ports: Ports, upstream: { 
   return path;
 }
 
-const portsFrom = (base: number): Ports => ({ http: base, tls: base + 1, tcp: base + 2, admin: base + 3 });
+const portsFrom = (base: number): Ports => ({ http: base, tls: base + 1, tcp: base + 2, admin: base + 3, http2: base + 4 });
 
 /** `nodeArgs` go to Node, before the program; `name` distinguishes builds of it. */
 export function sallyport(
@@ -117,7 +120,7 @@ export function envoy(folder: string, binary: string): Contestant {
 }
 
 export function nginx(folder: string, binary: string): Contestant {
-  const ports = { ...portsFrom(18_200), tcp: 0 };
+  const ports = { ...portsFrom(18_200), tcp: 0, http2: 0 };
   return {
     name: 'nginx',
     ports,
@@ -130,7 +133,7 @@ export function nginx(folder: string, binary: string): Contestant {
 }
 
 export function haproxy(folder: string, binary: string): Contestant {
-  const ports = portsFrom(18_300);
+  const ports = { ...portsFrom(18_300), http2: 0 };
   return {
     name: 'haproxy',
     ports,

@@ -1,7 +1,8 @@
 /** What is measured. Within a scenario the proxies take turns, so that a change of the machine's mood meets all of them. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { answers, bulk, constantRate, download, idleConnections, slowDownload, wrk } from './load.ts';
+import { answers, bulk, constantRate, download, type Http2Load, h2load, idleConnections, slowDownload, wrk } from './load.ts';
 import { cpuMicros, listening, type Running, residentMiB, tailOf } from './processes.ts';
 import { type Contestant, type Ports, UPSTREAM } from './proxies.ts';
 import type { Report } from './report.ts';
@@ -9,6 +10,9 @@ import type { Report } from './report.ts';
 export const HTTP = 'http/1.1 keep-alive';
 export const TLS = 'http/1.1 with TLS origination';
 export const TCP = 'tcp, one stream';
+export const HTTP2_TO_1 = 'http/2 to http/1.1';
+export const HTTP2 = 'http/2 to http/2';
+export const GRPC = 'grpc, unary calls';
 export const BESIDE = '300 requests/s beside a tcp stream';
 export const BODY = 'http/1.1, one large response';
 export const PAIR = 'sidecar and gateway, 1,000 requests/s';
@@ -51,6 +55,29 @@ export async function http(bench: Bench, started: Started, scenario: string, por
       const { requestsPerSecond, cpuMicrosPerRequest } = await wrk(portOf(ports), running, connections, seconds);
       report.add(scenario, name, 'requests/s', 'more', requestsPerSecond);
       report.add(scenario, name, 'CPU us/request', 'less', cpuMicrosPerRequest);
+    }
+  }
+}
+
+/** Requests a second and CPU time a request over HTTP/2: of one connection with many streams, as a pool has it. */
+export async function http2(bench: Bench, started: Started): Promise<void> {
+  const { report, repeats, seconds, folder } = bench;
+  const body = join(folder, 'call');
+  writeFileSync(body, Buffer.concat([Buffer.from([0, 0, 0, 0, 11]), Buffer.from('hello bench')]));
+  const loads: readonly (readonly [scenario: string, portOf: (ports: Ports) => number, load: Http2Load])[] = [
+    [HTTP2_TO_1, (ports) => ports.http, { connections: 4, streams: 16, path: '/' }],
+    [HTTP2, (ports) => ports.http2, { connections: 4, streams: 16, path: '/' }],
+    [GRPC, (ports) => ports.http2, { connections: 4, streams: 16, path: '/bench.Echo/Call', body }],
+  ];
+  const able = [...started].filter(([{ ports }]) => ports.http2 > 0);
+  for (const [scenario, portOf, load] of loads) {
+    for (const [{ ports }, running] of able) await h2load(portOf(ports), running, load, 2);
+    for (let i = 0; i < repeats; i += 1) {
+      for (const [{ name, ports }, running] of able) {
+        const { requestsPerSecond, cpuMicrosPerRequest } = await h2load(portOf(ports), running, load, seconds);
+        report.add(scenario, name, 'requests/s', 'more', requestsPerSecond);
+        report.add(scenario, name, 'CPU us/request', 'less', cpuMicrosPerRequest);
+      }
     }
   }
 }

@@ -10,6 +10,7 @@ import {
   HttpConnectionManager_ServerHeaderTransformation,
 } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { durationMs } from '../xds/match/duration.ts';
+import { type KeepAliveOptions, keepAliveOptions } from './h2/options.ts';
 import { type PathOptions, pathOptions } from './path-normalization.ts';
 import { type TracingOptions, tracingOptions } from './tracing/settings.ts';
 
@@ -71,6 +72,7 @@ export interface ManagerOptions {
   readonly initialStreamWindow: number;
   readonly initialConnectionWindow: number;
   readonly allowConnect: boolean;
+  readonly keepAlive: KeepAliveOptions | undefined;
 }
 
 const CODECS: Readonly<Record<number, 'auto' | 'http1' | 'http2'>> = {
@@ -164,6 +166,7 @@ export function readOptions(config: HttpConnectionManager): ManagerOptions {
     initialStreamWindow: http2?.initialStreamWindowSize ?? STREAM_WINDOW,
     initialConnectionWindow: http2?.initialConnectionWindowSize ?? CONNECTION_WINDOW,
     allowConnect: http2?.allowConnect ?? false,
+    keepAlive: keepAliveOptions(http2),
   };
 }
 

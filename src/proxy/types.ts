@@ -1,6 +1,8 @@
 /** The seams inside the data plane: what listeners hand to network filters, what clusters offer to them, and what a log line holds. */
+
 import type { Socket } from 'node:net';
 import type { Certificate } from '../http/connection.ts';
+import type { KeepAliveOptions } from '../http/h2/options.ts';
 import type { HeaderMap } from '../http/header-map.ts';
 import type { DynamicMetadata } from '../http/rbac/subject.ts';
 import type { ResponseFlag } from '../http/response-flag.ts';
@@ -140,6 +142,9 @@ export interface Cluster {
   /** Most requests on one upstream connection, 0 for no limit; idle time of one in ms, 0 for none. */
   readonly maxRequestsPerConnection: number;
   readonly idleTimeoutMs: number;
+  /** PINGs on upstream connections of HTTP/2, and how many requests one carries at a time. */
+  readonly http2KeepAlive: KeepAliveOptions | undefined;
+  readonly http2MaxStreams: number;
   readonly limits: {
     readonly connections: ResourceLimit;
     readonly pending: ResourceLimit;

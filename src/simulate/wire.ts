@@ -2,8 +2,10 @@
 import { encodeRequest, needsChunks } from '../http/h1/encode.ts';
 import { CodecError } from '../http/h1/error.ts';
 import { toHead as http1Head, readRequest as readHttp1 } from '../http/h1/request.ts';
-import { type NodeHeaders, toNodeHeaders } from '../http/h2/headers.ts';
-import { toHead as http2Head, readRequest as readHttp2 } from '../http/h2/request.ts';
+import { Field } from '../http/h2/field.ts';
+import { FieldBlock } from '../http/h2/field-block.ts';
+import { sentHeaders } from '../http/h2/headers.ts';
+import { toHead as http2Head, requestProblem } from '../http/h2/request.ts';
 import { type Head, takesExpectation } from '../http/head.ts';
 import { HeaderMap } from '../http/header-map.ts';
 import type { ManagerOptions } from '../http/options.ts';
@@ -51,16 +53,19 @@ const FORBIDDEN = ['connection', 'keep-alive', 'proxy-connection', 'transfer-enc
 function arriveHttp2({ method, path, authority, scheme }: HttpRequest, headers: HeaderMap, { options, tls, random }: Receiver): Arrival {
   const forbidden = FORBIDDEN.find((name) => headers.has(name));
   if (forbidden !== undefined) return { reset: `HTTP/2 has no field ${forbidden}` };
-  const pseudo = [':method', method, ':path', path, ':authority', authority, ...(scheme === undefined ? [] : [':scheme', scheme])];
-  const request = readHttp2([...pseudo, ...headers.flat], options);
-  if (request.refusal !== undefined) return { reset: request.refusal };
-  takesExpectation(request.headers, request.seen, options.proxyContinue);
-  return http2Head(request, true, tls, random);
+  const block = new FieldBlock(options);
+  const pseudo = [':method', method, ':authority', authority];
+  if (method !== 'CONNECT') pseudo.push(':scheme', scheme ?? (tls ? 'https' : 'http'), ':path', path);
+  for (const flat of [pseudo, headers.flat]) for (let i = 0; i < flat.length; i += 2) block.add(new Field(flat[i]!, bytes(flat[i + 1]!)));
+  const problem = requestProblem(block, true, options);
+  if (problem !== undefined) return { reset: problem };
+  takesExpectation(block.headers, block.seen, options.proxyContinue);
+  return http2Head(block, true, tls, random);
 }
 
 /** The fields of a request as they go out to a server, beside Host; undefined for an upgrade over HTTP/2, which servers allow or not. */
 export function sentFields(head: Head, version: HttpRequest['version']): HeaderMap | undefined {
-  if (version === '2') return head.upgrade === '' ? new HeaderMap(flatten(toNodeHeaders(head.headers, {}))) : undefined;
+  if (version === '2') return head.upgrade === '' ? sentHeaders(head.headers) : undefined;
   const end = !head.hasBody;
   const lines = encodeRequest(head, end, needsChunks(head, end)).split('\r\n').slice(2, -2);
   return new HeaderMap(
@@ -69,8 +74,4 @@ export function sentFields(head: Head, version: HttpRequest['version']): HeaderM
       return [line.slice(0, colon), line.slice(colon + 2)];
     }),
   );
-}
-
-function flatten(headers: NodeHeaders): string[] {
-  return Object.entries(headers).flatMap(([name, value]) => [value ?? ''].flat().flatMap((each) => [name, String(each)]));
 }

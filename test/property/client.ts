@@ -2,7 +2,6 @@
 import http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
-import { REPEATED_FIELDS } from '../../src/http/h2/headers.ts';
 import type { Call, HttpRequest } from '../../src/simulate/call.ts';
 import { type AddressMap, CAPTURE_PORT, podNumber } from '../calls/loopback/addresses.ts';
 import type { KeyPair } from '../calls/loopback/certificates.ts';
@@ -29,6 +28,8 @@ export interface Made {
 }
 
 const SILENT_MS = 8000;
+/** What is repeated goes on repeated; an option that Node's types lack. */
+const REPEATED_FIELDS: object = { strictSingleValueFields: false };
 const CLOSED: Reply = { kind: 'closed', status: 0, location: undefined, headers: {}, seen: undefined };
 /** No HTTP method begins like this. */
 const BYTES = '\u0001\u0002bytes\n';

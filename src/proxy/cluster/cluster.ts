@@ -85,6 +85,14 @@ export class UpstreamCluster implements Cluster {
     return this.settings.idleTimeoutMs;
   }
 
+  get http2KeepAlive(): Cluster['http2KeepAlive'] {
+    return this.settings.http2KeepAlive;
+  }
+
+  get http2MaxStreams(): number {
+    return this.settings.http2MaxStreams;
+  }
+
   get hosts(): Iterable<Host> {
     return this.#discovery.hosts;
   }

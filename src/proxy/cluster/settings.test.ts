@@ -37,6 +37,20 @@ test('trailers of HTTP/1 go through where the upstream’s options say so', () =
   assert.deepEqual([explicit(true), explicit(false), readSettings(cluster({})).trailers], [true, false, false]);
 });
 
+test('keep-alives and the streams of a connection of HTTP/2 are read wherever the cluster has them', () => {
+  const options = { maxConcurrentStreams: 5, connectionKeepalive: { interval: { seconds: 2n }, timeout: { seconds: 1n } } };
+  for (const upstreamProtocolOptions of [
+    { case: 'explicitHttpConfig', value: { protocolConfig: { case: 'http2ProtocolOptions', value: options } } },
+    { case: 'autoConfig', value: { http2ProtocolOptions: options } },
+    { case: 'useDownstreamProtocolConfig', value: { http2ProtocolOptions: options } },
+  ] as const) {
+    const { http2KeepAlive, http2MaxStreams } = readSettings(cluster({ upstreamProtocolOptions }));
+    assert.deepEqual([http2KeepAlive, http2MaxStreams], [{ intervalMs: 2000, timeoutMs: 1000 }, 5], upstreamProtocolOptions.case);
+  }
+  const { http2KeepAlive, http2MaxStreams } = readSettings(cluster({}));
+  assert.deepEqual([http2KeepAlive, http2MaxStreams], [undefined, 1024]);
+});
+
 test('least request chooses between as many as it says, and at least two', () => {
   const policy = (choiceCount?: number) =>
     readSettings(

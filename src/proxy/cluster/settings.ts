@@ -1,4 +1,5 @@
 /** What the data plane reads of a Cluster, checked: fields that it cannot honour refuse the resource. */
+import { keepAliveOptions } from '../../http/h2/options.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import type { CircuitBreakers, CircuitBreakers_Thresholds } from '../../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
 import {
@@ -10,7 +11,7 @@ import {
 } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { OutlierDetection } from '../../xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js';
 import { RoutingPriority } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
-import type { Http1ProtocolOptions } from '../../xds/gen/envoy/config/core/v3/protocol_pb.js';
+import type { Http1ProtocolOptions, Http2ProtocolOptions } from '../../xds/gen/envoy/config/core/v3/protocol_pb.js';
 import { LeastRequestSchema } from '../../xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js';
 import { MaglevSchema } from '../../xds/gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.js';
 import { RingHash_HashFunction, RingHashSchema } from '../../xds/gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.js';
@@ -32,6 +33,9 @@ const DFP_TYPE = 'envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConf
 
 type Discovery = 'static' | 'eds' | 'strict-dns' | 'logical-dns' | 'original-dst' | 'dynamic-forward-proxy';
 
+/** As Envoy's default of `max_concurrent_streams`. */
+const MAX_STREAMS = 1024;
+
 export interface ClusterSettings {
   readonly discovery: Discovery;
   readonly policy: Policy;
@@ -43,6 +47,8 @@ export interface ClusterSettings {
   readonly trailers: boolean;
   readonly maxRequestsPerConnection: number;
   readonly idleTimeoutMs: number;
+  readonly http2KeepAlive: ProxyCluster['http2KeepAlive'];
+  readonly http2MaxStreams: number;
   readonly connectTimeoutMs: number;
   readonly autoSni: boolean;
   readonly autoSanValidation: boolean;
@@ -82,6 +88,7 @@ export function readSettings(config: Cluster): ClusterSettings {
     unsupported(`${where}.typed_extension_protocol_options.http_filters`, 'upstream HTTP filters are not supported');
   const common = options?.commonHttpProtocolOptions ?? config.commonHttpProtocolOptions;
   const http = options?.upstreamHttpProtocolOptions ?? config.upstreamHttpProtocolOptions;
+  const http2 = http2Options(options, config);
   const refreshMs = positive(durationMs(config.dnsRefreshRate, undefined), 5000);
   const keepAlive = config.upstreamConnectionOptions?.tcpKeepalive;
   return {
@@ -94,6 +101,8 @@ export function readSettings(config: Cluster): ClusterSettings {
     trailers: http1Options(options, config)?.enableTrailers ?? false,
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? config.maxRequestsPerConnection ?? 0,
     idleTimeoutMs: durationMs(common?.idleTimeout, undefined) ?? 3_600_000,
+    http2KeepAlive: keepAliveOptions(http2),
+    http2MaxStreams: http2?.maxConcurrentStreams ?? MAX_STREAMS,
     connectTimeoutMs: positive(durationMs(config.connectTimeout, undefined), 5000),
     autoSni: http?.autoSni ?? false,
     autoSanValidation: http?.autoSanValidation ?? false,
@@ -231,6 +240,19 @@ function http1Options(options: ProtocolOptions | undefined, config: Cluster): Ht
       return upstream.value.httpProtocolOptions;
     default:
       return config.httpProtocolOptions;
+  }
+}
+
+function http2Options(options: ProtocolOptions | undefined, config: Cluster): Http2ProtocolOptions | undefined {
+  const upstream = options?.upstreamProtocolOptions;
+  switch (upstream?.case) {
+    case 'explicitHttpConfig':
+      return upstream.value.protocolConfig.case === 'http2ProtocolOptions' ? upstream.value.protocolConfig.value : undefined;
+    case 'useDownstreamProtocolConfig':
+    case 'autoConfig':
+      return upstream.value.http2ProtocolOptions;
+    default:
+      return config.http2ProtocolOptions;
   }
 }
 

@@ -39,6 +39,8 @@ export interface FakeCluster extends Cluster {
   protocol: Cluster['protocol'];
   maxRequestsPerConnection: number;
   idleTimeoutMs: number;
+  http2KeepAlive: Cluster['http2KeepAlive'];
+  http2MaxStreams: number;
   /** What TLS would have negotiated. */
   alpn: string;
   /** Options of the connections that were asked for. */
@@ -61,6 +63,8 @@ export function fakeCluster(name: string, ports: readonly number[]): FakeCluster
     outliers: undefined,
     maxRequestsPerConnection: 0,
     idleTimeoutMs: 0,
+    http2KeepAlive: undefined,
+    http2MaxStreams: 1024,
     limits: { connections: limit(), pending: limit(), requests: limit(), retries: limit() },
     hosts: ports.map((port) => fakeHost(port)),
     failure: undefined,

@@ -1,7 +1,5 @@
 /** What a server or client behind ours reads and behind Envoy does not, each with its reason. Whatever is listed and no longer differs fails the run. */
 
-import { MALFORMED } from './streams.ts';
-
 const UPGRADE_WITH_BODY =
   'A request for an upgrade that has a body is an ordinary request here and keeps its frame; Envoy opens the upgrade, and what of the body goes on is no request.';
 const FOR_THE_PROXY = 'Credentials for the proxy go no further (RFC 9110 §11.7.2); Envoy passes them on.';
@@ -20,9 +18,6 @@ export const LISTED_RESPONSES: Readonly<Record<string, string>> = {
 };
 
 export const LISTED_STREAMS: Readonly<Record<string, string>> = {
-  [MALFORMED]:
-    'nghttp2 leaves such a field out, and Node has no way to hear of it: the request goes on without. Envoy ends the connection.',
-  'trailers with a control character': 'As with a field of the head.',
   'field proxy-authorization': FOR_THE_PROXY,
   'field http2-settings': 'It means something between the two ends of one HTTP/1.1 connection alone (RFC 7540 §3.2.1); Envoy passes it on.',
 };

@@ -23,7 +23,12 @@ async function node(args: readonly string[]): Promise<string> {
   return stdout + stderr;
 }
 
-for (const file of ['src/proxy/http/h1.test.ts', 'test/integration/dataplane/tcp.test.ts']) {
+for (const file of [
+  'src/proxy/http/h1.test.ts',
+  'src/proxy/http/h2.test.ts',
+  'src/proxy/http/h2/session.test.ts',
+  'test/integration/dataplane/tcp.test.ts',
+]) {
   test(`without stream handles: ${file}`, async () => {
     assert.match(await node(['--import', GONE, '--test', '--test-reporter=tap', file]), /^# pass [1-9]/m);
   });

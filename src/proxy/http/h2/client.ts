@@ -1,65 +1,70 @@
 /** One HTTP/2 connection to an upstream, over a socket that is connected already. */
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, type OutgoingHttpHeaders } from 'node:http2';
 import type { Socket } from 'node:net';
-import { REPEATED_FIELDS, receivedHeaders, statusOf, toNodeHeaders, trailersOf } from '../../../http/h2/headers.ts';
-import { HeaderMap } from '../../../http/header-map.ts';
-import { codeOf } from '../../../lib/errors.ts';
-import { own } from '../../net/read-buffer.ts';
+import { statusHasNoBody } from '../../../http/h1/encode.ts';
+import type { BlockLimits, FieldBlock } from '../../../http/h2/field-block.ts';
+import { ERROR } from '../../../http/h2/protocol.ts';
+import type { HeaderMap } from '../../../http/header-map.ts';
 import type { Address } from '../../types.ts';
 import type { ResetKind, UpstreamEvents, UpstreamRequest, UpstreamStream } from '../contract.ts';
 import type { PoolClient, PoolOwner } from '../pool/contract.ts';
 import { TimerEntry } from '../timers.ts';
-import { FloodGuard } from './flood-guard.ts';
-
-const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_NO_ERROR } = constants;
+import type { CutBy, SessionOwner } from './contract.ts';
+import { KeepAlive } from './keep-alive.ts';
+import { Session } from './session.ts';
+import { Stream } from './stream.ts';
 
 const STREAM_WINDOW = 256 * 1024;
 const CONNECTION_WINDOW = 1024 * 1024;
-const SESSION_MEMORY_MB = 256;
+/** Envoy's bounds on response heads. */
+const LIMITS: BlockLimits = { maxHeadBytes: 60 * 1024, maxHeaders: 100 };
+/** A server has as long to take our last words, in ms. */
+const CLOSE_MS = 1000;
 
-export class H2ClientConnection {
+export class H2ClientConnection implements SessionOwner {
   readonly kind = 'multiplexed';
   readonly localAddress: Address;
+  readonly session: Session;
   readonly #owner: PoolOwner;
-  readonly #session: ClientHttp2Session;
-  readonly guard: FloodGuard;
-  #active = 0;
+  readonly #keepAlive: KeepAlive | undefined;
   #served = 0;
-  #closed = false;
   #draining = false;
+  #ended = false;
   #idleTimer: TimerEntry | undefined;
+  #closeTimer: TimerEntry | undefined;
 
+  /** Reads nothing until `start`: its pool is to know it first. */
   constructor(owner: PoolOwner, socket: Socket) {
     this.#owner = owner;
-    this.localAddress = { ip: socket.localAddress ?? '', port: socket.localPort ?? 0 };
-    this.#session = connect('http://upstream', {
-      createConnection: () => socket,
-      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW },
-      maxSessionMemory: SESSION_MEMORY_MB,
-      ...REPEATED_FIELDS,
-    });
-    this.guard = new FloodGuard(this.#session, socket, owner.timers);
-    // Node holds the session's settings back until this turn is over; the window can be raised at once.
-    this.#session.once('connect', () => this.#session.setLocalWindowSize(CONNECTION_WINDOW));
-    this.#session.on('error', () => this.#lost());
-    this.#session.on('close', () => this.#lost());
-    this.#session.on('goaway', () => this.drain());
-    this.#session.on('remoteSettings', () => owner.available());
-    this.#rest();
+    const settings = {
+      ...LIMITS,
+      server: false,
+      streamWindow: STREAM_WINDOW,
+      connectionWindow: CONNECTION_WINDOW,
+      maxStreams: 0,
+      extendedConnect: false,
+    };
+    this.session = new Session(socket, this, settings, owner.timers.now);
+    this.localAddress = this.session.transport.localAddress;
+    const { http2KeepAlive } = owner.cluster;
+    this.#keepAlive = http2KeepAlive && new KeepAlive(owner.timers, http2KeepAlive, this.session, () => this.session.destroy());
+  }
+
+  start(): void {
+    this.session.start(undefined);
+    this.#settle();
   }
 
   get hasRoom(): boolean {
-    if (this.#closed || this.#draining || this.#session.destroyed || this.#session.closed) return false;
-    return this.#active < (this.#session.remoteSettings?.maxConcurrentStreams ?? 100);
-  }
-
-  /** The connection is gone, not only one stream of it. */
-  get gone(): boolean {
-    return this.#closed || this.#session.destroyed;
+    const { session } = this;
+    return (
+      !this.#draining &&
+      !session.over &&
+      session.hasNumbers &&
+      session.streams < Math.min(session.peer.maxStreams, this.#owner.cluster.http2MaxStreams)
+    );
   }
 
   open(client: PoolClient): void {
-    this.#active++;
     this.#served++;
     if (this.#idleTimer) this.#owner.timers.disarm(this.#idleTimer);
     const { maxRequestsPerConnection: most } = this.#owner.cluster;
@@ -67,68 +72,81 @@ export class H2ClientConnection {
     client.poolReady(new H2ClientStream(this, client));
   }
 
-  request(headers: OutgoingHttpHeaders, end: boolean): ClientHttp2Stream {
-    return this.#session.request(headers, { endStream: end, waitForTrailers: !end });
-  }
-
-  /** RFC 8441: the server takes CONNECT with a protocol. */
-  get extendedConnect(): boolean {
-    return this.#session.remoteSettings?.enableConnectProtocol === true;
-  }
-
-  streamDone(): void {
-    this.#active--;
-    if (this.#active === 0) {
-      if (this.#draining) this.close();
-      else this.#rest();
-    }
-    if (!this.#closed) this.#owner.available();
-  }
-
   /** No new streams; closes after the running ones. */
   drain(): void {
     this.#draining = true;
-    if (this.#active === 0) this.close();
+    this.#settle();
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#session.close();
-    this.#lost();
+    this.session.goAway(ERROR.none);
+    this.session.close();
   }
 
-  #rest(): void {
+  opened(): undefined {
+    // Servers open no streams: the session ends where one tries to.
+  }
+
+  streamEnded(): void {
+    this.#settle();
+    if (!this.#ended) this.#owner.available();
+  }
+
+  settingsCame(): void {
+    this.#owner.available();
+  }
+
+  goawayCame(): void {
+    this.drain();
+  }
+
+  pongCame(): void {
+    this.#keepAlive?.pongCame();
+  }
+
+  readEnded(): void {
+    // Requests have their timeouts.
+  }
+
+  ended(): void {
+    this.#ended = true;
+    this.#keepAlive?.stop();
+    const { timers } = this.#owner;
+    if (this.#idleTimer) timers.disarm(this.#idleTimer);
+    this.#closeTimer = new TimerEntry(() => this.session.transport.destroy());
+    timers.arm(this.#closeTimer, CLOSE_MS);
+    this.#owner.closed(this);
+  }
+
+  closed(): void {
+    if (this.#closeTimer) this.#owner.timers.disarm(this.#closeTimer);
+  }
+
+  /** Where no stream runs: the connection rests until its idle time is over, or closes. */
+  #settle(): void {
+    if (this.session.over || this.session.streams > 0) return;
+    if (this.#draining) {
+      this.close();
+      return;
+    }
     const { idleTimeoutMs } = this.#owner.cluster;
     if (idleTimeoutMs <= 0) return;
     this.#idleTimer ??= new TimerEntry(() => this.close());
     this.#owner.timers.arm(this.#idleTimer, idleTimeoutMs);
   }
-
-  #lost(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    if (this.#idleTimer) this.#owner.timers.disarm(this.#idleTimer);
-    this.#owner.closed(this);
-  }
 }
 
-class H2ClientStream implements UpstreamStream {
+class H2ClientStream extends Stream implements UpstreamStream {
   readonly wasIdle = false;
   readonly #connection: H2ClientConnection;
   #events: UpstreamEvents | undefined;
-  #stream: ClientHttp2Stream | undefined;
-  #requestTrailers: HeaderMap | undefined;
-  #responseTrailers: HeaderMap | undefined;
-  #blocked = false;
-  #counted = true;
-  /** Given up: Node ends the body of a stream that is closed, and without trailers that end does not go out. */
-  #cut = false;
-  /** What the upstream speaks is not HTTP/2. */
-  #broken = false;
+  #method = '';
   /** The protocol of an extended CONNECT. */
   #upgrade = '';
+  #headCame = false;
 
   constructor(connection: H2ClientConnection, events: UpstreamEvents) {
+    super(connection.session);
     this.#connection = connection;
     this.#events = events;
   }
@@ -137,137 +155,149 @@ class H2ClientStream implements UpstreamStream {
     return this.#connection.localAddress;
   }
 
+  // --- the request
+
   sendHead(request: UpstreamRequest, end: boolean): void {
-    const headers = this.#requestHeaders(request);
-    if (!headers) {
+    const { upgrade, method, headers } = request;
+    const extended = upgrade !== '' && upgrade !== 'connect';
+    if (this.#connection.session.over || (extended && !this.#connection.session.peer.extendedConnect)) {
+      this.#giveUp();
       this.#fail('connection-termination');
       return;
     }
-    let stream: ClientHttp2Stream;
-    try {
-      stream = this.#connection.request(headers, end);
-    } catch {
-      // Node refuses fields that HTTP/2 does not have, and sessions that have just ended.
-      this.#fail(this.#connection.gone ? 'connection-termination' : 'protocol-error');
-      return;
-    }
-    this.#stream = stream;
-    this.#listen(stream);
+    this.#method = upgrade === '' ? method : 'CONNECT';
+    if (extended) this.#upgrade = upgrade;
+    this.#connection.session.openStream(this);
+    this.sending.head(this.id, this.#pseudo(request), headers, end);
+    if (end) this.headEnded();
+  }
+
+  #pseudo({ upgrade, authority, scheme, path }: UpstreamRequest): string[] {
+    if (upgrade === 'connect') return [':method', 'CONNECT', ':authority', authority];
+    const pseudo = [':method', this.#method, ':scheme', scheme, ':authority', authority, ':path', path];
+    if (upgrade !== '') pseudo.push(':protocol', upgrade);
+    return pseudo;
   }
 
   sendData(data: Buffer): void {
-    this.#connection.guard.sent(data.length);
-    if (this.#stream && !this.#stream.write(own(data))) this.#blocked = true;
+    this.send(data);
   }
 
   sendEnd(trailers: HeaderMap | undefined): void {
-    this.#requestTrailers = trailers;
-    this.#stream?.end();
+    this.end(trailers);
   }
 
   flush(): boolean {
-    return !this.#blocked;
+    return this.closed || this.hasRoom();
   }
 
   reset(): void {
     this.#events = undefined;
-    this.#release();
-    this.#cut = true;
-    this.#stream?.close(NGHTTP2_CANCEL);
+    if (this.id === 0) this.#giveUp();
+    else this.resetLocally(ERROR.cancel);
+  }
+
+  /** Before it was opened. */
+  #giveUp(): void {
+    this.closed = true;
+    this.#connection.streamEnded();
   }
 
   pauseResponse(): void {
-    this.#stream?.pause();
+    this.pause();
   }
 
   resumeResponse(): void {
-    this.#stream?.resume();
+    this.resume();
   }
 
-  /** Undefined if the server can't take the request: an upgrade without extended CONNECT. */
-  #requestHeaders(request: UpstreamRequest): OutgoingHttpHeaders | undefined {
-    const { upgrade, method, authority, headers } = request;
-    if (upgrade === 'connect') return toNodeHeaders(headers, { ':method': 'CONNECT', ':authority': authority });
-    const pseudo: OutgoingHttpHeaders = { ':method': method, ':scheme': request.scheme, ':authority': authority, ':path': request.path };
-    if (upgrade === '') return toNodeHeaders(headers, pseudo);
-    if (!this.#connection.extendedConnect) return undefined;
-    this.#upgrade = upgrade;
-    return toNodeHeaders(headers, { ...pseudo, ':method': 'CONNECT', ':protocol': upgrade });
+  protected sendingEnded(): void {
+    // The response is still to come.
   }
 
-  #listen(stream: ClientHttp2Stream): void {
-    stream.on('headers', (headers) => this.#events?.upstreamInformational(statusOf(headers), new HeaderMap()));
-    const { guard } = this.#connection;
-    stream.on('response', (headers, flags, raw: string[]) => {
-      guard.fields(raw);
-      const end = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
-      const events = this.#events;
-      if (!events) return;
-      if (end) this.#finish();
-      const status = statusOf(headers);
-      const received = receivedHeaders(raw).headers;
-      if (this.#upgrade !== '' && status === 200 && !end) {
-        // What HTTP/1 calls 101 (RFC 8441 §5).
-        received.append('connection', 'Upgrade');
-        received.append('upgrade', this.#upgrade);
-        events.upstreamHead(101, received, false);
-      } else events.upstreamHead(status, received, end);
-      events.upstreamFlush();
-    });
-    stream.on('data', (data: Buffer) => {
-      guard.received(data.length);
-      this.#events?.upstreamData(data);
-      this.#events?.upstreamFlush();
-    });
-    stream.on('trailers', (_headers, _flags, raw: string[]) => {
-      guard.fields(raw);
-      this.#responseTrailers = trailersOf(raw);
-    });
-    stream.on('end', () => {
-      // A reset ends the readable side too; `close` tells of it.
-      if (stream.rstCode !== NGHTTP2_NO_ERROR || stream.aborted) return;
-      const events = this.#events;
-      this.#finish();
-      events?.upstreamEnd(this.#responseTrailers);
-      events?.upstreamFlush();
-    });
-    stream.on('wantTrailers', () => {
-      if (!this.#cut && !stream.destroyed && !stream.closed)
-        stream.sendTrailers(toNodeHeaders(this.#requestTrailers ?? new HeaderMap(), {}));
-    });
-    stream.on('drain', () => {
-      this.#blocked = false;
-      this.#events?.upstreamDrained();
-    });
-    stream.on('error', (error: Error) => {
-      if (codeOf(error) === 'ERR_HTTP2_ERROR') this.#broken = true;
-    });
-    stream.on('close', () => {
-      if (this.#broken || stream.rstCode === NGHTTP2_PROTOCOL_ERROR) this.#fail('protocol-error');
-      else if (this.#connection.gone) this.#fail('connection-termination');
-      else this.#fail(stream.rstCode === NGHTTP2_REFUSED_STREAM ? 'remote-refused' : 'remote-reset');
-    });
+  protected drained(): void {
+    this.#events?.upstreamDrained();
+  }
+
+  started(): void {
+    // Its request begins with `sendHead`.
+  }
+
+  // --- the response
+
+  receivedHead(block: FieldBlock, end: boolean): void {
+    if (this.#headCame) {
+      this.trailersCame(block, end);
+      return;
+    }
+    const { status } = block;
+    const informational = status < 200;
+    if (block.problem !== undefined || !block.isResponse || (informational && end)) {
+      this.session.breakStream(this, ERROR.protocol);
+      return;
+    }
+    if (informational) {
+      this.#events?.upstreamInformational(status, block.headers);
+      return;
+    }
+    this.#headCame = true;
+    // What says how long the answer to a GET would be is no length of this one.
+    const bodiless = this.#method === 'HEAD' || statusHasNoBody(status);
+    this.expected = bodiless ? 0 : this.#method === 'CONNECT' && status < 300 ? -1 : block.contentLength;
+    // As in HTTP/1: what follows could be read in two ways.
+    if ((end && this.expected > 0) || (status === 204 && block.contentLength > 0)) {
+      this.session.breakStream(this, ERROR.protocol);
+      return;
+    }
+    this.#tellHead(status, block.headers, end);
+  }
+
+  #tellHead(status: number, headers: HeaderMap, end: boolean): void {
+    const events = this.#events;
+    if (this.#upgrade !== '' && status === 200 && !end) {
+      // What HTTP/1 calls 101 (RFC 8441 §5).
+      headers.append('connection', 'Upgrade');
+      headers.append('upgrade', this.#upgrade);
+      events?.upstreamHead(101, headers, false);
+      return;
+    }
+    if (end) this.#whole();
+    events?.upstreamHead(status, headers, end);
+    if (end) events?.upstreamFlush();
+  }
+
+  protected receivedData(data: Buffer): void {
+    this.#events?.upstreamData(data);
+  }
+
+  protected receivedEnd(trailers: HeaderMap | undefined): void {
+    const events = this.#events;
+    this.#whole();
+    events?.upstreamEnd(trailers);
+    events?.upstreamFlush();
+  }
+
+  receivedAll(): void {
+    this.#events?.upstreamFlush();
   }
 
   /** The response is whole. A request that is not is given up. */
-  #finish(): void {
+  #whole(): void {
     this.#events = undefined;
-    this.#release();
-    if (!this.#stream || this.#stream.writableEnded) return;
-    this.#cut = true;
-    this.#stream.close(NGHTTP2_NO_ERROR);
+    this.remoteEnd();
+    if (!this.localEnded) this.resetLocally(ERROR.none);
+  }
+
+  protected cut(by: CutBy, code: number): void {
+    const broken = by === 'connection' ? code !== ERROR.none : by === 'rules' || code === ERROR.protocol;
+    if (broken) this.#fail('protocol-error');
+    else if (by === 'connection') this.#fail('connection-termination');
+    else this.#fail(code === ERROR.refused ? 'remote-refused' : 'remote-reset');
   }
 
   #fail(kind: ResetKind): void {
     const events = this.#events;
     this.#events = undefined;
-    this.#release();
     events?.upstreamReset(kind, '');
-  }
-
-  #release(): void {
-    if (!this.#counted) return;
-    this.#counted = false;
-    this.#connection.streamDone();
   }
 }

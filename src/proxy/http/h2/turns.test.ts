@@ -13,7 +13,7 @@ function loop() {
     connection(name: string) {
       const turn = turns.connection();
       return (count: number, from = 0): void => {
-        for (let i = from; i < from + count; i++) turn.take(() => begun.push(`${name}${i}`));
+        for (let i = from; i < from + count; i++) turn.take({ beginRequest: () => begun.push(`${name}${i}`) });
       };
     },
     turn(): string[] {

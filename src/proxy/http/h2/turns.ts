@@ -8,10 +8,15 @@ const AT_ONCE = 8;
 /** Requests that had to wait and begin in one turn, of all connections. */
 const A_TURN = 64;
 
+/** A request that waits for its turn. */
+export interface Waiting {
+  beginRequest(): void;
+}
+
 /** What one connection may begin. */
 export interface Turn {
-  /** Calls `begin` now, or in a later turn of the event loop; in order. */
-  take(begin: () => void): void;
+  /** Begins it now, or in a later turn of the event loop; in order. */
+  take(request: Waiting): void;
 }
 
 class ConnectionTurn implements Turn {
@@ -19,13 +24,13 @@ class ConnectionTurn implements Turn {
   /** The turn of the event loop in which it began some already, and how many. */
   #turn = -1;
   #begun = 0;
-  readonly waiting: (() => void)[] = [];
+  readonly waiting: Waiting[] = [];
 
   constructor(turns: Turns) {
     this.#turns = turns;
   }
 
-  take(begin: () => void): void {
+  take(request: Waiting): void {
     const turn = this.#turns.now();
     if (this.#turn !== turn) {
       this.#turn = turn;
@@ -33,10 +38,10 @@ class ConnectionTurn implements Turn {
     }
     if (this.waiting.length === 0 && this.#begun < AT_ONCE) {
       this.#begun++;
-      begin();
+      request.beginRequest();
       return;
     }
-    this.waiting.push(begin);
+    this.waiting.push(request);
     if (this.waiting.length === 1) this.#turns.queue(this);
   }
 }
@@ -84,9 +89,9 @@ export class Turns {
       left -= round.length;
       const again: ConnectionTurn[] = [];
       for (const connection of round) {
-        const begin = connection.waiting.shift()!;
+        const request = connection.waiting.shift()!;
         if (connection.waiting.length > 0) again.push(connection);
-        begin();
+        request.beginRequest();
       }
       this.#queue.push(...again);
     }

@@ -179,6 +179,7 @@ export class HttpPool implements Pool, PoolOwner {
     if (this.#protocol === 'http2' || (this.#protocol === 'alpn' && negotiated === 'h2')) {
       const connection = new H2ClientConnection(this, socket);
       this.#multiplexed.push(connection);
+      connection.start();
       this.available();
       if (this.#draining) connection.drain();
       this.#grow();
