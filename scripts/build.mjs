@@ -1,6 +1,6 @@
-// Builds dist/: the command line and the worker thread as a few files, with the libraries that are no `dependencies` in them. It starts in two
+// Builds dist/: the command line, its threads and the console's pages as a few files, with the libraries that are no `dependencies` in them. It starts in two
 // thirds of the time of the sources. Runs from npm's `prepare`. With an argument it builds into that folder.
-import { readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
@@ -17,6 +17,7 @@ await esbuild.build({
     worker: join(root, 'src/proxy/worker.ts'),
     'sandbox-helper': join(root, 'src/sandbox/inside.ts'),
     'quick-resolve': join(root, 'src/lib/quick-resolve.ts'),
+    'console-thread': join(root, 'src/console/questions/thread.ts'),
   },
   outdir: folder,
   // All in one folder: modules find the worker's entry and the package's root from where they are.
@@ -32,3 +33,21 @@ await esbuild.build({
   legalComments: 'eof',
   logLevel: 'warning',
 });
+
+// The console's pages, for a browser. What is not needed for the first view is in chunks of its own.
+await esbuild.build({
+  entryPoints: [join(root, 'ui/main.tsx'), join(root, 'ui/main.css')],
+  outdir: join(folder, 'ui'),
+  chunkNames: '[name]-[hash]',
+  bundle: true,
+  splitting: true,
+  minify: true,
+  format: 'esm',
+  platform: 'browser',
+  target: ['chrome123', 'firefox121', 'safari17.5'],
+  jsx: 'automatic',
+  jsxImportSource: 'preact',
+  legalComments: 'eof',
+  logLevel: 'warning',
+});
+for (const name of ['index.html', 'icon.svg']) copyFileSync(join(root, 'ui', name), join(folder, 'ui', name));

@@ -11,6 +11,7 @@ import { print, printError } from './print.ts';
 const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Command>>> = {
   up: async () => (await import('./up.ts')).upCommand(),
   run: async (after) => (await import('./run.ts')).runCommand(after),
+  ui: async () => (await import('./ui.ts')).uiCommand(),
   flows: async () => (await import('./flows.ts')).flowsCommand(),
   allow: async () => (await import('./allow.ts')).allowCommand(),
   proxy: async () => (await import('./proxy.ts')).proxyCommand(),

@@ -26,6 +26,8 @@ export interface SimulatedFiles {
   /** Where a part of the MeshConfig is written; undefined where that is not known. */
   readonly meshPosition: MeshConfigDecoded['position'];
   readonly simulated: SimulatedMesh;
+  /** Sidecars that run beside those of the files' workloads. */
+  readonly running: readonly ProxyIdentity[];
   /** Every workload with a proxy, sidecars and routers. */
   readonly proxies: readonly ProxyIdentity[];
   /** The workloads that the files say have no sidecar: nothing but NetworkPolicies holds their calls. */
@@ -57,7 +59,13 @@ export const LOCAL: ProxyIdentity = {
   locality: '',
 };
 
-export function simulateFiles(files: Snapshot, config: MeshConfig, meshPosition?: MeshConfigDecoded['position']): SimulatedFiles {
+/** @param running sidecars that run beside those of the files' workloads, as that of `up` does */
+export function simulateFiles(
+  files: Snapshot,
+  config: MeshConfig,
+  meshPosition?: MeshConfigDecoded['position'],
+  running: readonly ProxyIdentity[] = [],
+): SimulatedFiles {
   // A cluster has the pods that it has, and they have the containers that they have.
   const complete = files.complete === true;
   const snapshot = complete || hasGatewayPods(files) ? files : localMesh(files, config.rootNamespace, new RouterAddresses()).snapshot;
@@ -76,6 +84,8 @@ export function simulateFiles(files: Snapshot, config: MeshConfig, meshPosition?
     else identities.push(identity);
     if (isMachine(workload)) machines.add(identity);
   }
+  const taken = new Set([...identities, ...bare.map(({ identity }) => identity)].map(workloadName));
+  identities.push(...running.filter((identity) => !taken.has(workloadName(identity))));
   const receives = (identity: ProxyIdentity) => !machines.has(identity);
   const proxies = complete || identities.some(({ type }) => type === 'sidecar') ? identities : [...identities, LOCAL];
   const byName = new Map(proxies.map((identity) => [workloadName(identity), identity]));
@@ -88,6 +98,7 @@ export function simulateFiles(files: Snapshot, config: MeshConfig, meshPosition?
   return {
     mesh,
     meshPosition,
+    running,
     proxies,
     bare,
     simulated: {
