@@ -5,9 +5,13 @@ import { counted, countText } from './lib/format.ts';
 import { linkTo, page } from './lib/router.ts';
 import { connection, state, wrongCalls } from './lib/store.ts';
 import { nextTheme, theme } from './lib/theme.ts';
+import { ChangePage } from './pages/change.tsx';
+import { ConfigurationPage } from './pages/configuration.tsx';
 import { FindingsPage } from './pages/findings.tsx';
 import { FlowsPage } from './pages/flows.tsx';
+import { ProofPage } from './pages/proof.tsx';
 import { RefusedPage } from './pages/refused.tsx';
+import { WayOutPage } from './pages/way-out.tsx';
 import { Empty, Page } from './parts/basics.tsx';
 
 interface PageInfo {
@@ -19,6 +23,7 @@ interface PageInfo {
 }
 
 const PAGES: readonly PageInfo[] = [
+  { name: 'way-out', title: 'Way out', component: WayOutPage },
   { name: 'flows', title: 'Flows', component: FlowsPage },
   { name: 'refused', title: 'Refused', component: RefusedPage, badge: () => some(wrongCalls.value.length) },
   {
@@ -27,6 +32,9 @@ const PAGES: readonly PageInfo[] = [
     component: FindingsPage,
     badge: () => some((state.value?.errors ?? 0) + (state.value?.warnings ?? 0)),
   },
+  { name: 'proof', title: 'Proof', component: ProofPage },
+  { name: 'change', title: 'Change', component: ChangePage },
+  { name: 'configuration', title: 'Configuration', component: ConfigurationPage },
 ];
 
 function some(count: number): string {

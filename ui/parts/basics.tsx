@@ -112,3 +112,19 @@ export function DownloadButton({ text, file, label }: { text: string; file: stri
     </button>
   );
 }
+
+const FEW = 4;
+
+/** A list of names, of which the first stand there and the others behind a click. */
+export function Names({ of }: { of: readonly string[] }) {
+  if (of.length <= FEW + 1) return <span class="mono names">{of.join(', ')}</span>;
+  return (
+    <span class="names">
+      <span class="mono">{of.slice(0, FEW).join(', ')}</span>{' '}
+      <details class="inline">
+        <summary>and {of.length - FEW} more</summary>
+        <span class="mono">{of.slice(FEW).join(', ')}</span>
+      </details>
+    </span>
+  );
+}

@@ -23,6 +23,8 @@ export function SourceText({ file, line, whole = false }: { file: string; line: 
 
 interface ViewProps {
   readonly text: string;
+  /** What stands in an editor at first, where it is not the text. */
+  readonly start?: string;
   readonly line: number;
   readonly label: string;
   /** Takes the height that there is, not a few lines. */
@@ -31,13 +33,14 @@ interface ViewProps {
   readonly change?: (text: string) => void;
 }
 
-export function TextView({ text, line, label, whole = false, change }: ViewProps) {
+export function TextView({ text, start = text, line, label, whole = false, change }: ViewProps) {
   const frame = useRef<HTMLDivElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what an editor starts with is asked for once.
   useEffect(() => {
     let gone = false;
     let end = () => {};
     void import('./editor.ts').then(({ openEditor }) => {
-      if (!gone) end = openEditor(frame.current!, { text, line, label, change });
+      if (!gone) end = openEditor(frame.current!, { text: start, line, label, change });
     });
     return () => {
       gone = true;

@@ -1,0 +1,122 @@
+/** A layered map as SVG; dagre says where everything is. Loaded when it is first looked at. */
+import { Graph, layout } from '@dagrejs/dagre';
+import { useMemo } from 'preact/hooks';
+import { countText, counted } from '../lib/format.ts';
+import type { MapEdge, MapNode, OutwardMap } from '../lib/outward-map.ts';
+
+interface Props {
+  readonly map: OutwardMap;
+  readonly selected: string;
+  readonly select: (id: string) => void;
+}
+
+const WIDTH: Readonly<Record<MapNode['layer'], number>> = { workload: 190, sidecar: 86, gateway: 230, destination: 240 };
+const HEIGHT = 30;
+/** Characters that fit, by the width of a node. */
+const CHARACTER = 7.3;
+
+interface Placed {
+  readonly x: number;
+  readonly y: number;
+}
+
+export function OutwardDrawing({ map, selected, select }: Props) {
+  // Where things are depends on what there is, not on how many calls were seen.
+  const shape = JSON.stringify([map.nodes.map(({ id }) => id), map.edges.map(({ from, to }) => [from, to])]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the shape stands for nodes and edges.
+  const drawn = useMemo(() => placed(map), [shape]);
+  const near = new Set(map.edges.flatMap(({ from, to }) => (from === selected || to === selected ? [from, to] : [])));
+  const most = Math.max(1, ...map.edges.map(({ calls }) => calls));
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is to be scrolled with the keys.
+    <div class="map" tabIndex={0} role="region" aria-label="Map of the ways out">
+      <svg width={drawn.width} height={drawn.height} viewBox={`0 0 ${drawn.width} ${drawn.height}`} role="group" aria-label="Ways from workloads to destinations">
+        {map.edges.map((edge) => (
+          <Edge
+            key={`${edge.from}\n${edge.to}`}
+            edge={edge}
+            points={drawn.edges.get(`${edge.from}\n${edge.to}`) ?? []}
+            width={1.2 + (edge.calls === 0 ? 0 : 5 * (Math.log1p(edge.calls) / Math.log1p(most)))}
+            faded={selected !== '' && edge.from !== selected && edge.to !== selected}
+          />
+        ))}
+        {map.nodes.map((node) => (
+          <Node
+            key={node.id}
+            node={node}
+            at={drawn.nodes.get(node.id)!}
+            selected={node.id === selected}
+            faded={selected !== '' && node.id !== selected && !near.has(node.id)}
+            select={() => select(node.id === selected ? '' : node.id)}
+          />
+        ))}
+      </svg>
+    </div>
+  );
+}
+
+function Node({ node, at, selected, faded, select }: { node: MapNode; at: Placed; selected: boolean; faded: boolean; select: () => void }) {
+  const width = WIDTH[node.layer];
+  const text = node.layer === 'sidecar' ? 'sidecar' : node.title;
+  const fits = Math.floor((width - 20) / CHARACTER);
+  const several = node.members > 1 && node.layer !== 'sidecar' ? ` (${countText(node.members)})` : '';
+  const cut = text.length + several.length > fits ? `${text.slice(0, fits - several.length - 1)}…` : text;
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: SVG has no button.
+    <g
+      class={`node node-${node.layer}${selected ? ' node-selected' : ''}${faded ? ' faded' : ''}`}
+      transform={`translate(${at.x - width / 2} ${at.y - HEIGHT / 2})`}
+      role="button"
+      tabIndex={0}
+      aria-pressed={selected}
+      aria-label={`${node.layer} ${node.title}${several}`}
+      onClick={select}
+      onKeyDown={(event) => {
+        if (event.key !== 'Enter' && event.key !== ' ') return;
+        event.preventDefault();
+        select();
+      }}
+    >
+      <title>{node.title + several}</title>
+      <rect width={width} height={HEIGHT} rx={node.layer === 'gateway' ? 4 : 15} />
+      <text x={width / 2} y={HEIGHT / 2 + 4.5} text-anchor="middle">
+        {cut + several}
+      </text>
+    </g>
+  );
+}
+
+function Edge({ edge, points, width, faded }: { edge: MapEdge; points: readonly Placed[]; width: number; faded: boolean }) {
+  const kind = edge.tone === 'suspected' ? 'suspected' : edge.calls > 0 ? 'used' : 'declared';
+  const title = edge.tone === 'suspected' ? 'a suspected way round' : edge.calls > 0 ? `${counted(edge.calls, 'call')}, ${edge.tone}` : `declared, ${edge.tone}; no call was seen`;
+  return (
+    <path class={`edge edge-${kind} tone-${edge.tone}${faded ? ' faded' : ''}`} d={curveOf(points)} stroke-width={width}>
+      <title>{title}</title>
+    </path>
+  );
+}
+
+/** A smooth line through points that go from left to right. */
+function curveOf(points: readonly Placed[]): string {
+  return points
+    .map(({ x, y }, i) => {
+      const before = points[i - 1];
+      if (!before) return `M${x} ${y}`;
+      const middle = (before.x + x) / 2;
+      return `C${middle} ${before.y} ${middle} ${y} ${x} ${y}`;
+    })
+    .join('');
+}
+
+function placed({ nodes, edges }: OutwardMap) {
+  const graph = new Graph();
+  graph.setGraph({ rankdir: 'LR', nodesep: 10, ranksep: 70, marginx: 12, marginy: 12 });
+  graph.setDefaultEdgeLabel(() => ({}));
+  for (const { id, layer } of nodes) graph.setNode(id, { width: WIDTH[layer], height: HEIGHT });
+  for (const { from, to } of edges) graph.setEdge(from, to, {});
+  layout(graph);
+  const at = new Map(nodes.map(({ id }) => [id, graph.node(id) as Placed]));
+  const lines = new Map(edges.map(({ from, to }) => [`${from}\n${to}`, (graph.edge(from, to) as { points?: Placed[] }).points ?? []]));
+  const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
+  return { nodes: at, edges: lines, width: Math.ceil(width) || 1, height: Math.ceil(height) || 1 };
+}
