@@ -1,9 +1,10 @@
 // Builds dist/: the command line, its threads and the console's pages as a few files, with the libraries that are no `dependencies` in them. It starts in two
 // thirds of the time of the sources. Runs from npm's `prepare`. With an argument it builds into that folder.
-import { copyFileSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
+import { buildPages } from './pages.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -34,20 +35,4 @@ await esbuild.build({
   logLevel: 'warning',
 });
 
-// The console's pages, for a browser. What is not needed for the first view is in chunks of its own.
-await esbuild.build({
-  entryPoints: [join(root, 'ui/main.tsx'), join(root, 'ui/main.css')],
-  outdir: join(folder, 'ui'),
-  chunkNames: '[name]-[hash]',
-  bundle: true,
-  splitting: true,
-  minify: true,
-  format: 'esm',
-  platform: 'browser',
-  target: ['chrome123', 'firefox121', 'safari17.5'],
-  jsx: 'automatic',
-  jsxImportSource: 'preact',
-  legalComments: 'eof',
-  logLevel: 'warning',
-});
-for (const name of ['index.html', 'icon.svg']) copyFileSync(join(root, 'ui', name), join(folder, 'ui', name));
+await buildPages(join(folder, 'ui'));

@@ -39,24 +39,26 @@ export interface Beside {
   close(): Promise<void>;
 }
 
-const NONE: Beside = { changed: () => undefined, close: async () => undefined };
+/** The console of a mesh that runs. Nothing waits for it, and where it cannot be had, that is said. */
+export function consoleBeside(control: Pick<ControlPlane, 'report'>, { at, ...more }: BesideOptions): Beside {
+  const opening = at && opened(control, at, more).catch((error: unknown) => void say(`no console: ${messageOf(error)}`));
+  return {
+    changed: () => void opening?.then((console) => console?.changed()),
+    close: async () => {
+      await (await opening)?.close();
+    },
+  };
+}
 
-/** The console of a mesh that runs. Where it cannot be had, that is said, and the mesh runs all the same. */
-export async function consoleBeside(control: Pick<ControlPlane, 'report'>, { at, ...more }: BesideOptions): Promise<Beside> {
-  if (!at) return NONE;
-  try {
-    const [{ liveMesh }, { startConsole }] = await Promise.all([import('../console/live.ts'), import('../console/server.ts')]);
-    const mesh = liveMesh({ control, ...more });
-    const served = await startConsole({ at, shown: mesh.shown, enter: (url) => say(`console: ${url}`) });
-    return {
-      changed: () => {
-        mesh.changed();
-        served.changed();
-      },
-      close: served.close,
-    };
-  } catch (error) {
-    say(`no console: ${messageOf(error)}`);
-    return NONE;
-  }
+async function opened(control: Pick<ControlPlane, 'report'>, at: SocketAddress, more: Omit<BesideOptions, 'at'>): Promise<Beside> {
+  const [{ liveMesh }, { startConsole }] = await Promise.all([import('../console/live.ts'), import('../console/server.ts')]);
+  const mesh = liveMesh({ control, ...more });
+  const served = await startConsole({ at, shown: mesh.shown, enter: (url) => say(`console: ${url}`) });
+  return {
+    changed: () => {
+      mesh.changed();
+      served.changed();
+    },
+    close: served.close,
+  };
 }

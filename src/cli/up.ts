@@ -42,7 +42,7 @@ export function upCommand(): Command {
           for (const line of readyLines(options, mesh.control.report)) say(line);
           conclude = mesh.conclude;
           const { control } = mesh;
-          beside = await consoleBeside(control, { at: options.console, flows, paths, meshConfig: options.meshConfig });
+          beside = consoleBeside(control, { at: options.console, flows, paths, meshConfig: options.meshConfig });
           const console = beside;
           const close = async (graceMs: number) => {
             await Promise.all([console.close(), control.close(graceMs)]);

@@ -17,18 +17,24 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** By their names in the address, `/` for the page. Throws `console-not-built`. */
-export function readAssets(folder = fileURLToPath(new URL('dist/ui', PACKAGE_ROOT))): ReadonlyMap<string, Asset> {
-  let names: readonly string[];
+/** Finds a page by its path in the address, `/` for the first. Files are read when they are first asked for. Throws `console-not-built`. */
+export function openAssets(folder = fileURLToPath(new URL('dist/ui', PACKAGE_ROOT))): (path: string) => Asset | undefined {
+  const names = new Map(namesIn(folder).map((name) => [name === 'index.html' ? '/' : `/${name}`, name]));
+  const read = new Map<string, Asset>();
+  return (path) => {
+    const name = names.get(path);
+    const type = name === undefined ? undefined : TYPES[extname(name)];
+    if (name === undefined || type === undefined) return undefined;
+    const asset = read.get(name) ?? { type, bytes: readFileSync(join(folder, name)) };
+    read.set(name, asset);
+    return asset;
+  };
+}
+
+function namesIn(folder: string): readonly string[] {
   try {
-    names = readdirSync(folder);
+    return readdirSync(folder);
   } catch (cause) {
     throw new SallyportError('console-not-built', `the console's pages are not in ${folder}: run npm run build`, { cause });
   }
-  const assets = new Map<string, Asset>();
-  for (const name of names) {
-    const type = TYPES[extname(name)];
-    if (type !== undefined) assets.set(name === 'index.html' ? '/' : `/${name}`, { type, bytes: readFileSync(join(folder, name)) });
-  }
-  return assets;
 }

@@ -5,6 +5,9 @@ import type { FlowHub } from '../flows/hub.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { MeshShown, Moment } from './subject.ts';
 
+/** Not everything that changes is told: what proxies run is looked at anew after so long. */
+const FRESH_MS = 1_000;
+
 export interface LiveOptions {
   readonly control: Pick<ControlPlane, 'report'>;
   readonly flows: FlowHub | undefined;
@@ -20,6 +23,7 @@ export interface LiveMesh {
 
 export function liveMesh({ control, flows, paths, meshConfig }: LiveOptions): LiveMesh {
   let moment: Moment | undefined;
+  let taken = 0;
   let mesh: Report['mesh'] | undefined;
   let meshes = 0;
   const read = (): Moment => {
@@ -29,8 +33,14 @@ export function liveMesh({ control, flows, paths, meshConfig }: LiveOptions): Li
     mesh = report.mesh;
     return { ...momentOf(report), version: String(meshes) };
   };
+  const now = (): Moment => {
+    if (moment && performance.now() < taken + FRESH_MS) return moment;
+    moment = read();
+    taken = performance.now();
+    return moment;
+  };
   return {
-    shown: { kind: 'up', paths, meshConfig, namespace: undefined, flows, now: () => (moment ??= read()) },
+    shown: { kind: 'up', paths, meshConfig, namespace: undefined, flows, now },
     changed: () => {
       moment = undefined;
     },

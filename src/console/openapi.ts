@@ -1,7 +1,7 @@
 /** The OpenAPI 3.1 document, made of the routes and the shapes of their answers. */
 import { API, LINES, ROUTES, type Route } from './api.ts';
 import * as model from './model.ts';
-import type { JsonSchema, Shape } from './schema.ts';
+import { count, type JsonSchema, listOf, record, type Shape } from './schema.ts';
 
 export function openApi(version: string): JsonSchema {
   const schemas = Object.fromEntries(
@@ -46,10 +46,19 @@ function operation(route: Route): JsonSchema {
 }
 
 function content(route: Route): JsonSchema {
-  if (route.kind === 'events') return { 'text/event-stream': { schema: { type: 'string' } } };
+  if (route.kind === 'events') return { 'text/event-stream': { schema: { type: 'string' }, 'x-event-data': EVENT_DATA } };
   if (route.kind === 'plain') return { 'application/json': { schema: route.answer.json } };
   return { 'application/x-ndjson': { schema: lineSchema(route.answer) } };
 }
+
+/** By event. OpenAPI 3.1 has no words for the data of events. */
+const EVENT_DATA: JsonSchema = {
+  state: model.state.json,
+  findings: listOf(model.finding).json,
+  flows: listOf(model.flow).json,
+  dropped: record({ count: count('How many calls are missing before the next ones.') }).json,
+  ended: record({}).json,
+};
 
 /** Schema of a line of a long answer. */
 export function lineSchema(answer: Shape<unknown>): JsonSchema {

@@ -6,7 +6,7 @@ import { createLocalServer } from '../lib/local-server.ts';
 import { hostPort, isLoopbackAddress, type SocketAddress } from '../lib/socket-address.ts';
 import { answer } from './answering.ts';
 import { API, type Context } from './api.ts';
-import { readAssets } from './assets.ts';
+import { openAssets } from './assets.ts';
 import { Entry } from './entry.ts';
 import { Events } from './events.ts';
 import { FlowRecord } from './flow-record.ts';
@@ -23,6 +23,8 @@ export interface ConsoleOptions {
   readonly shown: Shown;
   /** Told the address that lets a browser in, at the start and whenever another token is needed. */
   readonly enter: (url: string) => void;
+  /** Folder of the pages; without it that of the build. */
+  readonly pages?: string;
 }
 
 export interface Console {
@@ -33,13 +35,13 @@ export interface Console {
 }
 
 /** Rejects with `usage` for an address that others can reach, `console-not-built`, and the codes of `listenError`. */
-export async function startConsole({ at, shown, enter }: ConsoleOptions): Promise<Console> {
+export async function startConsole({ at, shown, enter, pages }: ConsoleOptions): Promise<Console> {
   if (!isLoopbackAddress(at.address))
     throw new SallyportError(
       'usage',
       `--console ${at.address}: the console speaks plain HTTP and is for this machine: name a loopback address, e.g. 127.0.0.1`,
     );
-  const assets = readAssets();
+  const assetAt = openAssets(pages);
   const entry = new Entry();
   const asker = new Asker(() => ({ version: shown.kind === 'dump' ? '' : shown.now().version, subject: () => subjectOf(shown) }));
   const record = shown.kind !== 'dump' && shown.flows ? new FlowRecord(shown.flows) : undefined;
@@ -77,7 +79,7 @@ export async function startConsole({ at, shown, enter }: ConsoleOptions): Promis
       return;
     }
     request.resume();
-    const asset = assets.get(url.pathname);
+    const asset = assetAt(url.pathname);
     if (!asset) return refuse(response, 404, 'no-such-page', 'there is no such page');
     if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(response, 405, 'read-only', 'pages are read with GET');
     response.writeHead(200, { ...HEADERS, 'content-type': asset.type, 'content-length': asset.bytes.length });

@@ -4,8 +4,8 @@ import type { Flow } from '../../src/flows/flow.ts';
 import { hostPortText } from './format.ts';
 
 export type Layer = 'workload' | 'sidecar' | 'gateway' | 'destination';
-/** `suspected`: nothing was seen, but nothing hinders it either. */
-export type Tone = 'allowed' | 'refused' | 'failed' | 'undecided' | 'suspected';
+/** `round`: past the gateway, or past the sidecar. `several`: calls that end differently. */
+export type Tone = 'allowed' | 'refused' | 'failed' | 'undecided' | 'round' | 'several';
 
 export interface MapNode {
   readonly id: string;
@@ -36,7 +36,7 @@ const MOST_HOSTS = 40;
 const MOST_WORKLOADS = 24;
 export const ANYWHERE = 'anywhere outside';
 
-const GRAVITY: Readonly<Record<Tone, number>> = { refused: 4, failed: 3, undecided: 2, allowed: 1, suspected: 0 };
+const GRAVITY: Readonly<Record<Tone, number>> = { several: 6, round: 5, refused: 4, failed: 3, undecided: 2, allowed: 1 };
 
 export function outwardMap(outwards: Outwards, flows: readonly Flow[]): OutwardMap {
   const ended = flows.filter(({ kind, role }) => kind === 'end' && role === 'sidecar');
@@ -53,15 +53,23 @@ export function outwardMap(outwards: Outwards, flows: readonly Flow[]): OutwardM
     const to = drawing.node('destination', name === host ? hostPortText(host, port) : name, `${host}:${port}`, `host:${name === host ? host : `*${name.slice(1)}`}`);
     const gateways = through.map((gateway) => drawing.node('gateway', gateway, gateway, `proxy:${gateway}`));
     const stops = [workload, sidecar, ...gateways, to];
-    for (const [i, stop] of stops.slice(1).entries()) drawing.edge(stops[i]!, stop, tone, seen);
+    for (const [i, stop] of stops.slice(1).entries()) drawing.edge(stops[i]!, stop, i === 0 ? 'several' : tone, seen);
   };
+  // Where there are gateways, what is declared is to pass them.
+  const outside = new Set(outwards.ways.map(({ host }) => host));
+  const toned = (tone: Tone, through: number, leaves: boolean): Tone =>
+    tone === 'allowed' && through === 0 && leaves && outwards.gateways.length > 0 ? 'round' : tone;
 
-  for (const { from, host, port, through, verdict } of outwards.ways) way(from, through, host, port, verdict, 0);
-  for (const { proxy, gateway, host, port, verdict } of ended) way(proxy, gateway === undefined ? [] : [gateway], host, port, verdict ?? 'undecided', 1);
+  for (const { from, host, port, through, verdict } of outwards.ways) way(from, through, host, port, toned(verdict, through.length, true), 0);
+  for (const { proxy, gateway, host, port, verdict, cluster } of ended) {
+    const through = gateway === undefined ? [] : [gateway];
+    const leaves = outside.has(host) || cluster === 'PassthroughCluster';
+    way(proxy, through, host, port, toned(verdict ?? 'undecided', through.length, leaves), 1);
+  }
   for (const { workloads } of outwards.round)
     for (const workload of workloads) {
       const from = drawing.node('workload', callerOf(workload), workload, `proxy:${workload}`);
-      drawing.edge(from, drawing.node('destination', ANYWHERE, ANYWHERE, ''), 'suspected', 0);
+      drawing.edge(from, drawing.node('destination', ANYWHERE, ANYWHERE, ''), 'round', 0);
     }
   return drawing.map();
 }

@@ -26,7 +26,7 @@ export function WayOutPage() {
   }, []);
   const node = map?.nodes.find(({ id }) => id === selected);
   return (
-    <Page title="Way out" about="Declared ways, the calls that pass over them, and suspected ways round">
+    <Page title="Way out" about="Declared ways, the calls that pass over them, and ways round">
       {state.value?.kind === 'dump' && (
         <Empty title="A config dump holds no resources.">The map is made of resources: open their files with sallyport ui.</Empty>
       )}
@@ -82,7 +82,7 @@ const LEGEND = [
   ['refused', 'refused'],
   ['failed', 'failed'],
   ['undecided', 'undecided'],
-  ['suspected', 'suspected way round'],
+  ['round', 'past the gateway or the sidecar'],
 ] as const;
 
 function Legend() {
@@ -92,7 +92,7 @@ function Legend() {
         <li key={tone}>
           <svg width="30" height="8" aria-hidden="true">
             <title>{text}</title>
-            <path class={`edge tone-${tone} ${tone === 'suspected' ? 'edge-suspected' : 'edge-used'}`} d="M1 4H29" stroke-width="3" />
+            <path class={`edge tone-${tone} ${tone === 'round' ? 'edge-round' : 'edge-used'}`} d="M1 4H29" stroke-width="3" />
           </svg>
           {text}
         </li>

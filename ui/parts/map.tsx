@@ -11,6 +11,7 @@ interface Props {
 }
 
 const WIDTH: Readonly<Record<MapNode['layer'], number>> = { workload: 190, sidecar: 86, gateway: 230, destination: 240 };
+const LAYERS: readonly MapNode['layer'][] = ['workload', 'sidecar', 'gateway', 'destination'];
 const HEIGHT = 30;
 /** Characters that fit, by the width of a node. */
 const CHARACTER = 7.3;
@@ -87,8 +88,9 @@ function Node({ node, at, selected, faded, select }: { node: MapNode; at: Placed
 }
 
 function Edge({ edge, points, width, faded }: { edge: MapEdge; points: readonly Placed[]; width: number; faded: boolean }) {
-  const kind = edge.tone === 'suspected' ? 'suspected' : edge.calls > 0 ? 'used' : 'declared';
-  const title = edge.tone === 'suspected' ? 'a suspected way round' : edge.calls > 0 ? `${counted(edge.calls, 'call')}, ${edge.tone}` : `declared, ${edge.tone}; no call was seen`;
+  const kind = edge.tone === 'round' ? 'round' : edge.calls > 0 ? 'used' : 'declared';
+  const how = edge.tone === 'round' ? 'past the gateway or the sidecar' : edge.tone === 'several' ? '' : edge.tone;
+  const title = [edge.calls > 0 ? counted(edge.calls, 'call') : 'no call was seen', how].filter(Boolean).join(', ');
   return (
     <path class={`edge edge-${kind} tone-${edge.tone}${faded ? ' faded' : ''}`} d={curveOf(points)} stroke-width={width}>
       <title>{title}</title>
@@ -113,10 +115,23 @@ function placed({ nodes, edges }: OutwardMap) {
   graph.setGraph({ rankdir: 'LR', nodesep: 10, ranksep: 70, marginx: 12, marginy: 12 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const { id, layer } of nodes) graph.setNode(id, { width: WIDTH[layer], height: HEIGHT });
-  for (const { from, to } of edges) graph.setEdge(from, to, {});
+  const layerOf = new Map(nodes.map(({ id, layer }) => [id, LAYERS.indexOf(layer)]));
+  // A layer is a column, also for what skips one.
+  for (const { from, to } of edges) graph.setEdge(from, to, { minlen: layerOf.get(to)! - layerOf.get(from)! });
   layout(graph);
   const at = new Map(nodes.map(({ id }) => [id, graph.node(id) as Placed]));
-  const lines = new Map(edges.map(({ from, to }) => [`${from}\n${to}`, (graph.edge(from, to) as { points?: Placed[] }).points ?? []]));
+  const side = (id: string, way: 1 | -1): Placed => {
+    const { x, y } = at.get(id)!;
+    return { x: x + (way * WIDTH[LAYERS[layerOf.get(id)!]!]) / 2, y };
+  };
+  // From the right side of a node to the left side of another, by where dagre leads the line in between.
+  const lines = new Map(
+    edges.map(({ from, to }) => {
+      const between = ((graph.edge(from, to) as { points?: Placed[] }).points ?? []).slice(1, -1);
+      const [start, end] = [side(from, 1), side(to, -1)];
+      return [`${from}\n${to}`, [start, ...between.filter(({ x }) => x > start.x + 20 && x < end.x - 20), end]] as const;
+    }),
+  );
   const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
   return { nodes: at, edges: lines, width: Math.ceil(width) || 1, height: Math.ceil(height) || 1 };
 }

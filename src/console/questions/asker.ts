@@ -96,10 +96,10 @@ export class Asker {
     try {
       this.#thread ??= { worker: this.#start(), version: undefined };
       const thread = this.#thread;
-      const { version, subject } = this.#now();
+      const asked = this.#now();
       const send = (message: ToThread) => thread.worker.postMessage(message);
-      if (thread.version !== version) send({ kind: 'subject', subject: subject() });
-      thread.version = version;
+      if (thread.version !== asked.version) send({ kind: 'subject', subject: asked.subject() });
+      thread.version = asked.version;
       send({ kind: 'ask', question: waiting.question });
     } catch (error) {
       this.#settle(({ reject }) => reject(error));
