@@ -102,14 +102,27 @@ test('every answer forbids inline scripts, frames and anything from elsewhere', 
 test('no path leads out of the pages, of the files that are shown, or to another side', async (t) => {
   const { console, file } = await opened(t);
   await console.enter();
-  for (const path of ['/../package.json', '/%2e%2e/package.json', '/..%2fpackage.json', '/./../ui/tsconfig.json', '/lib/api.ts', '/tsconfig.json', '//etc/passwd', '/main.css/'])
+  for (const path of [
+    '/../package.json',
+    '/%2e%2e/package.json',
+    '/..%2fpackage.json',
+    '/./../ui/tsconfig.json',
+    '/lib/api.ts',
+    '/tsconfig.json',
+    '//etc/passwd',
+    '/main.css/',
+  ])
     assert.equal((await console.ask(path)).status, 404, path);
   for (const wanted of ['/etc/passwd', `${file}/../mesh.yaml`, '../package.json', 'mesh.yaml', '']) {
     const { status } = await console.ask(`/api/v1/source?file=${encodeURIComponent(wanted)}`);
     assert.ok(status === 404 || status === 400, `${wanted}: ${status}`);
   }
   for (const spec of ['/etc', '..', '/', `${file}/..`]) {
-    const asking = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ before: {}, after: { spec } }) };
+    const asking = {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ before: {}, after: { spec } }),
+    };
     const { text } = await console.ask('/api/v1/diff', asking);
     assert.match(text, /a side is one of the paths that are shown/, spec);
   }
@@ -140,7 +153,9 @@ test('nothing can be changed, and what is too long is not read', async (t) => {
   }
   const body = `{"before":{},"after":{"file":"a","text":"${'x'.repeat(2 * 1024 * 1024)}"}}`;
   const answer = console.ask('/api/v1/diff', { method: 'POST', headers: { 'content-type': 'application/json' }, body });
-  await answer.then(({ status }) => assert.equal(status, 413)).catch((error: unknown) => assert.equal((error as { code: string }).code, 'EPIPE'));
+  await answer
+    .then(({ status }) => assert.equal(status, 413))
+    .catch((error: unknown) => assert.equal((error as { code: string }).code, 'EPIPE'));
 });
 
 test('the console is for this machine alone', async () => {

@@ -45,7 +45,10 @@ export class TestConsole {
   open(path: string, { method = 'GET', headers = {}, body }: Asking = {}): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const cookie = this.#cookie === '' ? {} : { cookie: this.#cookie };
-      const asked = httpRequest({ host: '127.0.0.1', port: this.port, path, method, agent: false, headers: { ...cookie, ...headers } }, resolve);
+      const asked = httpRequest(
+        { host: '127.0.0.1', port: this.port, path, method, agent: false, headers: { ...cookie, ...headers } },
+        resolve,
+      );
       asked.on('error', reject);
       asked.end(body);
     });

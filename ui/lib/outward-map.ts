@@ -50,7 +50,12 @@ export function outwardMap(outwards: Outwards, flows: readonly Flow[]): OutwardM
     const workload = drawing.node('workload', callerOf(caller), caller, `proxy:${caller}`);
     const sidecar = drawing.node('sidecar', callerOf(caller), caller, `proxy:${caller}`);
     const name = hostOf(host);
-    const to = drawing.node('destination', name === host ? hostPortText(host, port) : name, `${host}:${port}`, `host:${name === host ? host : `*${name.slice(1)}`}`);
+    const to = drawing.node(
+      'destination',
+      name === host ? hostPortText(host, port) : name,
+      `${host}:${port}`,
+      `host:${name === host ? host : `*${name.slice(1)}`}`,
+    );
     const gateways = through.map((gateway) => drawing.node('gateway', gateway, gateway, `proxy:${gateway}`));
     const stops = [workload, sidecar, ...gateways, to];
     for (const [i, stop] of stops.slice(1).entries()) drawing.edge(stops[i]!, stop, i === 0 ? 'several' : tone, seen);
@@ -60,7 +65,8 @@ export function outwardMap(outwards: Outwards, flows: readonly Flow[]): OutwardM
   const toned = (tone: Tone, through: number, leaves: boolean): Tone =>
     tone === 'allowed' && through === 0 && leaves && outwards.gateways.length > 0 ? 'round' : tone;
 
-  for (const { from, host, port, through, verdict } of outwards.ways) way(from, through, host, port, toned(verdict, through.length, true), 0);
+  for (const { from, host, port, through, verdict } of outwards.ways)
+    way(from, through, host, port, toned(verdict, through.length, true), 0);
   for (const { proxy, gateway, host, port, verdict, cluster } of ended) {
     const through = gateway === undefined ? [] : [gateway];
     const leaves = outside.has(host) || cluster === 'PassthroughCluster';
@@ -102,7 +108,10 @@ class Drawing {
   }
 
   map(): OutwardMap {
-    return { nodes: [...this.#nodes.values()].map(({ node, members }) => ({ ...node, members: members.size })), edges: [...this.#edges.values()] };
+    return {
+      nodes: [...this.#nodes.values()].map(({ node, members }) => ({ ...node, members: members.size })),
+      edges: [...this.#edges.values()],
+    };
   }
 }
 

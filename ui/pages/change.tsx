@@ -168,8 +168,8 @@ function Answer({ answer: { before, after, groups, undecided, added, removed, in
           {group.rows.map((row) => (
             <div key={`${row.kind} ${row.example} ${row.after}`} class="example">
               <p>
-                <Verdict of={row.kind} /> <Names of={row.workloads} />: a call to <strong>{row.destinations.join('; ')}</strong> {row.after}; before, it{' '}
-                {row.before.join(' or ')}
+                <Verdict of={row.kind} /> <Names of={row.workloads} />: a call to <strong>{row.destinations.join('; ')}</strong> {row.after}
+                ; before, it {row.before.join(' or ')}
               </p>
               <p class="dim">
                 e.g. <code>{row.example}</code>

@@ -76,7 +76,9 @@ function Resources() {
           {file && (
             <aside class="details" aria-label="The file">
               <header class="details-head">
-                <h2 class="mono">{opened ? `${opened.kind} ${opened.namespace ? `${opened.namespace}/` : ''}${opened.name}` : fileName(file)}</h2>
+                <h2 class="mono">
+                  {opened ? `${opened.kind} ${opened.namespace ? `${opened.namespace}/` : ''}${opened.name}` : fileName(file)}
+                </h2>
                 <button type="button" class="button quiet" onClick={close} aria-label="Close">
                   ✕
                 </button>
@@ -94,7 +96,15 @@ function rowOf({ kind, namespace, name, valid, findings, place }: ResourceView) 
   return [
     <Name mono={false}>{kind}</Name>,
     <Name>{namespace ? `${namespace}/${name}` : name}</Name>,
-    valid ? findings > 0 ? <span class="verdict level-warning">{findings}</span> : <span class="dim">none</span> : <span class="verdict level-error">not valid</span>,
+    valid ? (
+      findings > 0 ? (
+        <span class="verdict level-warning">{findings}</span>
+      ) : (
+        <span class="dim">none</span>
+      )
+    ) : (
+      <span class="verdict level-error">not valid</span>
+    ),
     <Name>{`${fileName(place.file)}${place.line > 0 ? `:${place.line}` : ''}`}</Name>,
   ];
 }
@@ -139,11 +149,14 @@ function Proxy({ proxy: { name, role, version, addresses, counts, refusals }, op
   return (
     <section class={opened ? 'card card-open' : 'card'} aria-label={name}>
       <header class="statement">
-        <span class={`verdict ${refusals.length > 0 ? 'verdict-refused' : 'verdict-allowed'}`}>{refusals.length > 0 ? 'refuses' : 'in sync'}</span>
+        <span class={`verdict ${refusals.length > 0 ? 'verdict-refused' : 'verdict-allowed'}`}>
+          {refusals.length > 0 ? 'refuses' : 'in sync'}
+        </span>
         <h2 class="mono">{name}</h2>
       </header>
       <p class="dim">
-        {role === 'router' ? 'Gateway' : 'Sidecar'} at <span class="mono">{addresses.join(', ') || 'no address'}</span>, version <span class="mono">{version}</span>
+        {role === 'router' ? 'Gateway' : 'Sidecar'} at <span class="mono">{addresses.join(', ') || 'no address'}</span>, version{' '}
+        <span class="mono">{version}</span>
       </p>
       {refusals.map((line) => (
         <div key={line} class="failure">

@@ -3,7 +3,7 @@ import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { Verdict as ProvedVerdict, Verification } from '../../src/console/model.ts';
 import { askLong, isAborted } from '../lib/api.ts';
-import { countText, counted } from '../lib/format.ts';
+import { counted, countText } from '../lib/format.ts';
 import { linkTo, parameter, setParameter } from '../lib/router.ts';
 import { state } from '../lib/store.ts';
 import { Asking, CopyButton, DownloadButton, Empty, Failure, Names, OriginLink, Page, Verdict } from '../parts/basics.tsx';
@@ -90,7 +90,11 @@ function Answer({ answer: { verdicts, policies } }: { answer: Verification }) {
   );
 }
 
-function Statement({ verdict: { adversary, statement, result, cells, counterexamples, openings, undecided, notes } }: { verdict: ProvedVerdict }) {
+function Statement({
+  verdict: { adversary, statement, result, cells, counterexamples, openings, undecided, notes },
+}: {
+  verdict: ProvedVerdict;
+}) {
   const opened = parameter('example');
   return (
     <section class="card" aria-label={statement}>
@@ -99,8 +103,8 @@ function Statement({ verdict: { adversary, statement, result, cells, counterexam
         <h2>{statement}</h2>
       </header>
       <p class="dim">
-        {adversary === 'captured' ? 'Applications all of whose traffic their sidecar takes' : 'Applications that go round their sidecar'}; {countText(cells)}{' '}
-        {cells === 1 ? 'class' : 'classes'} of calls judged.
+        {adversary === 'captured' ? 'Applications all of whose traffic their sidecar takes' : 'Applications that go round their sidecar'};{' '}
+        {countText(cells)} {cells === 1 ? 'class' : 'classes'} of calls judged.
       </p>
       {counterexamples.map((group) => {
         const key = `${group.way} ${group.example} ${group.workloads.join()}`;

@@ -36,7 +36,9 @@ export function WayOutPage() {
         <Empty title="Nothing leads out.">No resource declares a host outside the mesh, and no call was seen.</Empty>
       )}
       {map && map.nodes.length > MOST_NODES && (
-        <Failure message={`There are ${map.nodes.length} workloads and destinations, more than the ${MOST_NODES} that a map can show: look at Flows and Proof.`} />
+        <Failure
+          message={`There are ${map.nodes.length} workloads and destinations, more than the ${MOST_NODES} that a map can show: look at Flows and Proof.`}
+        />
       )}
       {map && map.nodes.length > 0 && map.nodes.length <= MOST_NODES && (
         <>
@@ -64,13 +66,16 @@ export function WayOutPage() {
 }
 
 function Selected({ node, map }: { node: MapNode; map: OutwardMap }) {
-  const seen = map.edges.filter(({ to, from }) => (node.layer === 'workload' ? from : to) === node.id).reduce((sum, edge) => sum + edge.calls, 0);
+  const seen = map.edges
+    .filter(({ to, from }) => (node.layer === 'workload' ? from : to) === node.id)
+    .reduce((sum, edge) => sum + edge.calls, 0);
   return (
     <p class="selected" role="status">
       <strong class="mono">{node.title}</strong> {counted(seen, 'call')} seen.{' '}
       {node.filter !== '' && (
         <>
-          <a href={linkTo('flows', { filter: node.filter })}>Its flows</a> <a href={linkTo('refused', { filter: node.filter })}>What was refused</a>
+          <a href={linkTo('flows', { filter: node.filter })}>Its flows</a>{' '}
+          <a href={linkTo('refused', { filter: node.filter })}>What was refused</a>
         </>
       )}
     </p>

@@ -1,7 +1,7 @@
 /** CodeMirror, for text that is shown with its lines or edited. In a shadow root its styles are adopted sheets, which a policy without inline styles allows. */
 
-import { yaml } from '@codemirror/lang-yaml';
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
+import { yaml } from '@codemirror/lang-yaml';
 import { defaultHighlightStyle, syntaxHighlighting } from '@codemirror/language';
 import { EditorState, type Extension, StateField } from '@codemirror/state';
 import { Decoration, type DecorationSet, drawSelection, EditorView, keymap, lineNumbers } from '@codemirror/view';
@@ -40,7 +40,12 @@ export function openEditor(element: HTMLElement, { text, line, label, change }: 
 function editing(label: string, change: EditorOptions['change']): Extension {
   const named = EditorView.contentAttributes.of({ 'aria-label': label, ...(change === undefined && { tabindex: '0' }) });
   if (change === undefined) return [named, EditorState.readOnly.of(true), EditorView.editable.of(false)];
-  return [named, history(), keymap.of([...defaultKeymap, ...historyKeymap]), EditorView.updateListener.of((update) => update.docChanged && change(update.state.doc.toString()))];
+  return [
+    named,
+    history(),
+    keymap.of([...defaultKeymap, ...historyKeymap]),
+    EditorView.updateListener.of((update) => update.docChanged && change(update.state.doc.toString())),
+  ];
 }
 
 function marked(line: number): Extension {

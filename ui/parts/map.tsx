@@ -1,7 +1,7 @@
 /** A layered map as SVG; dagre says where everything is. Loaded when it is first looked at. */
 import { Graph, layout } from '@dagrejs/dagre';
 import { useMemo } from 'preact/hooks';
-import { countText, counted } from '../lib/format.ts';
+import { counted, countText } from '../lib/format.ts';
 import type { MapEdge, MapNode, OutwardMap } from '../lib/outward-map.ts';
 
 interface Props {
@@ -24,14 +24,18 @@ interface Placed {
 export function OutwardDrawing({ map, selected, select }: Props) {
   // Where things are depends on what there is, not on how many calls were seen.
   const shape = JSON.stringify([map.nodes.map(({ id }) => id), map.edges.map(({ from, to }) => [from, to])]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the shape stands for nodes and edges.
   const drawn = useMemo(() => placed(map), [shape]);
   const near = new Set(map.edges.flatMap(({ from, to }) => (from === selected || to === selected ? [from, to] : [])));
   const most = Math.max(1, ...map.edges.map(({ calls }) => calls));
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is to be scrolled with the keys.
     <div class="map" tabIndex={0} role="region" aria-label="Map of the ways out">
-      <svg width={drawn.width} height={drawn.height} viewBox={`0 0 ${drawn.width} ${drawn.height}`} role="group" aria-label="Ways from workloads to destinations">
+      <svg
+        width={drawn.width}
+        height={drawn.height}
+        viewBox={`0 0 ${drawn.width} ${drawn.height}`}
+        role="group"
+        aria-label="Ways from workloads to destinations"
+      >
         {map.edges.map((edge) => (
           <Edge
             key={`${edge.from}\n${edge.to}`}
@@ -63,7 +67,6 @@ function Node({ node, at, selected, faded, select }: { node: MapNode; at: Placed
   const several = node.members > 1 && node.layer !== 'sidecar' ? ` (${countText(node.members)})` : '';
   const cut = text.length + several.length > fits ? `${text.slice(0, fits - several.length - 1)}…` : text;
   return (
-    // biome-ignore lint/a11y/useSemanticElements: SVG has no button.
     <g
       class={`node node-${node.layer}${selected ? ' node-selected' : ''}${faded ? ' faded' : ''}`}
       transform={`translate(${at.x - width / 2} ${at.y - HEIGHT / 2})`}
@@ -80,7 +83,7 @@ function Node({ node, at, selected, faded, select }: { node: MapNode; at: Placed
     >
       <title>{node.title + several}</title>
       <rect width={width} height={HEIGHT} rx={node.layer === 'gateway' ? 4 : 15} />
-      <text x={width / 2} y={HEIGHT / 2 + 4.5} text-anchor="middle">
+      <text aria-hidden="true" x={width / 2} y={HEIGHT / 2 + 4.5} text-anchor="middle">
         {cut + several}
       </text>
     </g>

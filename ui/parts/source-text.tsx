@@ -35,7 +35,6 @@ interface ViewProps {
 
 export function TextView({ text, start = text, line, label, whole = false, change }: ViewProps) {
   const frame = useRef<HTMLDivElement>(null);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: what an editor starts with is asked for once.
   useEffect(() => {
     let gone = false;
     let end = () => {};
