@@ -17,9 +17,10 @@ export function addConsoleOption(command: Command): Command {
   );
 }
 
-/** Undefined for `off`. */
-export function consoleOption(text: string): SocketAddress | undefined {
-  if (text === 'off') return undefined;
+export type ConsoleAt = SocketAddress | 'off';
+
+function consoleOption(text: string): ConsoleAt {
+  if (text === 'off') return text;
   const at = socketOption('127.0.0.1')(text);
   // It speaks plain HTTP.
   if (!isLoopbackAddress(at.address)) throw new InvalidArgumentError('the console is for this machine: name a loopback address.');
@@ -27,7 +28,7 @@ export function consoleOption(text: string): SocketAddress | undefined {
 }
 
 export interface BesideOptions {
-  readonly at: SocketAddress | undefined;
+  readonly at: ConsoleAt;
   readonly flows: FlowHub | undefined;
   readonly paths: readonly string[];
   readonly meshConfig: string | undefined;
@@ -41,9 +42,10 @@ export interface Beside {
 
 /** The console of a mesh that runs. Nothing waits for it, and where it cannot be had, that is said. */
 export function consoleBeside(control: Pick<ControlPlane, 'report'>, { at, ...more }: BesideOptions): Beside {
-  const opening = at && opened(control, at, more).catch((error: unknown) => void say(`no console: ${messageOf(error)}`));
+  if (at === 'off') return { changed: () => undefined, close: async () => undefined };
+  const opening = opened(control, at, more).catch((error: unknown) => void say(`no console: ${messageOf(error)}`));
   return {
-    changed: () => void opening?.then((console) => console?.changed()),
+    changed: () => void opening.then((console) => console?.changed()),
     close: async () => {
       await (await opening)?.close();
     },

@@ -4,9 +4,8 @@ import { Command } from 'commander';
 import type { LocalMesh } from '../control/local/start.ts';
 import type { ControlEvent } from '../control/report.ts';
 import { SallyportError } from '../lib/errors.ts';
-import type { SocketAddress } from '../lib/socket-address.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
-import { addConsoleOption, type Beside, consoleBeside } from './console-options.ts';
+import { addConsoleOption, type Beside, type ConsoleAt, consoleBeside } from './console-options.ts';
 import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
 import { print } from './print.ts';
@@ -24,7 +23,7 @@ export function upCommand(): Command {
     )
     .argument('[path...]', 'files and folders with resources; - for stdin; with --learn there may be none');
   return addConsoleOption(addMeshOptions(command)).action(
-    async (paths: string[], options: UpOptions & { readonly console?: SocketAddress }) => {
+    async (paths: string[], options: UpOptions & { readonly console: ConsoleAt }) => {
       if (paths.length === 0 && options.learn === undefined)
         throw new SallyportError('usage', 'name the files or folders with resources, e.g. sallyport up examples/egress-http');
       // The thread that will carry the traffic loads its modules beside this one.

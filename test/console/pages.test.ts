@@ -33,7 +33,7 @@ test('a refused call is found, explained and mended, and then it is allowed', { 
   await page.locator('.outcome-allowed').waitFor();
   assert.equal(await world.call(url), '200');
   await show('flows?filter=verdict:allowed');
-  await row(page, '/orders').waitFor();
+  await row(page, `127.0.0.1:${world.serverPort}`).waitFor();
   assert.deepEqual(problems, []);
 });
 
