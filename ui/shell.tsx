@@ -20,6 +20,8 @@ interface PageInfo {
   readonly component: ComponentType;
   /** A number beside the title; empty for none. */
   readonly badge?: () => string;
+  /** Whether the number is of what is not grave. */
+  readonly mild?: () => boolean;
 }
 
 const PAGES: readonly PageInfo[] = [
@@ -30,7 +32,7 @@ const PAGES: readonly PageInfo[] = [
     name: 'findings',
     title: 'Findings',
     component: FindingsPage,
-    badge: () => some((state.value?.errors ?? 0) + (state.value?.warnings ?? 0)),
+    badge: () => some((state.value?.errors ?? 0) + (state.value?.warnings ?? 0)), mild: () => state.value?.errors === 0,
   },
   { name: 'proof', title: 'Proof', component: ProofPage },
   { name: 'change', title: 'Change', component: ChangePage },
@@ -60,10 +62,10 @@ export function Shell() {
       <nav class="nav" aria-label="Pages">
         <p class="brand">Sallyport</p>
         <ul>
-          {PAGES.map(({ name, title, badge }, i) => (
+          {PAGES.map(({ name, title, badge, mild }, i) => (
             <li key={name}>
               <a href={linkTo(name)} aria-current={name === at ? 'page' : undefined} title={`Alt+${i + 1}`}>
-                {title} {badge?.() && <span class="badge">{badge()}</span>}
+                {title} {badge?.() && <span class={mild?.() ? 'badge badge-warning' : 'badge'}>{badge()}</span>}
               </a>
             </li>
           ))}

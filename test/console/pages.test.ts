@@ -102,7 +102,7 @@ const OTHER = {
 test('a change is reviewed before it is written', { skip }, async () => {
   const { page, show, problems } = await world.open();
   await show('change');
-  await page.getByLabel('After').selectOption({ label: `${world.folder.split('/').at(-1)}/mesh.yaml, edited` });
+  await page.getByLabel('After').selectOption({ label: 'mesh.yaml, edited' });
   const editor = page.locator('.cm-content[contenteditable="true"]');
   await editor.waitFor();
   const text = readFileSync(join(world.folder, 'mesh.yaml'), 'utf8');

@@ -33,8 +33,3 @@ export function hostPortText(host: string, port: number): string {
   const name = host.includes(':') ? `[${host}]` : host;
   return port === 0 ? name : `${name}:${port}`;
 }
-
-/** The last parts of a path. */
-export function fileName(path: string): string {
-  return path.split('/').slice(-2).join('/');
-}

@@ -2,7 +2,8 @@
 import { useMemo } from 'preact/hooks';
 import type { ProxyView, ResourceView, SourceView } from '../../src/console/model.ts';
 import { useAsked } from '../lib/asked.ts';
-import { counted, fileName } from '../lib/format.ts';
+import { counted } from '../lib/format.ts';
+import { fileName } from '../lib/paths.ts';
 import { linkTo, parameter, setParameter } from '../lib/router.ts';
 import { state } from '../lib/store.ts';
 import { Asking, Empty, Failure, Name, Page, Verdict } from '../parts/basics.tsx';

@@ -1,7 +1,8 @@
 /** What is wrong with the configuration, with the lines that it is about. */
 import { useMemo } from 'preact/hooks';
 import type { FindingView } from '../../src/console/model.ts';
-import { counted, fileName } from '../lib/format.ts';
+import { counted } from '../lib/format.ts';
+import { fileName } from '../lib/paths.ts';
 import { parameter, setParameter } from '../lib/router.ts';
 import { findings, state } from '../lib/store.ts';
 import { Empty, Name, Page } from '../parts/basics.tsx';

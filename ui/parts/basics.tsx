@@ -1,7 +1,7 @@
 /** Small things that every page is made of. */
 import type { ComponentChildren } from 'preact';
 import type { Origin } from '../../src/console/model.ts';
-import { fileName } from '../lib/format.ts';
+import { fileName } from '../lib/paths.ts';
 import { linkTo } from '../lib/router.ts';
 
 export function Page({

@@ -2,9 +2,10 @@
 
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
 import { yaml } from '@codemirror/lang-yaml';
-import { defaultHighlightStyle, syntaxHighlighting } from '@codemirror/language';
+import { HighlightStyle, syntaxHighlighting } from '@codemirror/language';
 import { EditorState, type Extension, StateField } from '@codemirror/state';
 import { Decoration, type DecorationSet, drawSelection, EditorView, keymap, lineNumbers } from '@codemirror/view';
+import { tags } from '@lezer/highlight';
 
 export interface EditorOptions {
   readonly text: string;
@@ -24,7 +25,7 @@ export function openEditor(element: HTMLElement, { text, line, label, change }: 
     extensions: [
       lineNumbers(),
       yaml(),
-      syntaxHighlighting(defaultHighlightStyle),
+      syntaxHighlighting(COLOURS),
       drawSelection(),
       THEME,
       marked(line),
@@ -55,6 +56,14 @@ function marked(line: number): Extension {
     provide: (field) => EditorView.decorations.from(field),
   });
 }
+
+/** In the page's own colours, which are those of its theme. */
+const COLOURS = HighlightStyle.define([
+  { tag: [tags.propertyName, tags.definition(tags.propertyName)], color: 'var(--accent)' },
+  { tag: [tags.string, tags.number, tags.bool], color: 'var(--good)' },
+  { tag: [tags.comment, tags.lineComment, tags.meta, tags.separator, tags.punctuation], color: 'var(--dim)' },
+  { tag: tags.keyword, color: 'var(--open)' },
+]);
 
 const THEME = EditorView.theme({
   '&': { fontSize: '12.5px', backgroundColor: 'var(--raised)', color: 'var(--text)', height: '100%' },

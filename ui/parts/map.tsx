@@ -13,6 +13,8 @@ interface Props {
 const WIDTH: Readonly<Record<MapNode['layer'], number>> = { workload: 190, sidecar: 86, gateway: 230, destination: 240 };
 const LAYERS: readonly MapNode['layer'][] = ['workload', 'sidecar', 'gateway', 'destination'];
 const HEIGHT = 30;
+/** How much a line is to be straight: from a workload to its sidecar first of all. */
+const STRAIGHT: Readonly<Record<MapEdge['tone'], number>> = { several: 40, allowed: 6, failed: 4, refused: 2, undecided: 2, round: 1 };
 /** Characters that fit, by the width of a node. */
 const CHARACTER = 7.3;
 
@@ -73,7 +75,7 @@ function Node({ node, at, selected, faded, select }: { node: MapNode; at: Placed
       role="button"
       tabIndex={0}
       aria-pressed={selected}
-      aria-label={`${node.layer} ${node.title}${several}`}
+      aria-label={cut === text ? `${node.layer} ${text + several}` : `${cut + several}, ${node.layer} ${node.title}`}
       onClick={select}
       onKeyDown={(event) => {
         if (event.key !== 'Enter' && event.key !== ' ') return;
@@ -83,7 +85,7 @@ function Node({ node, at, selected, faded, select }: { node: MapNode; at: Placed
     >
       <title>{node.title + several}</title>
       <rect width={width} height={HEIGHT} rx={node.layer === 'gateway' ? 4 : 15} />
-      <text aria-hidden="true" x={width / 2} y={HEIGHT / 2 + 4.5} text-anchor="middle">
+      <text x={width / 2} y={HEIGHT / 2 + 4.5} text-anchor="middle">
         {cut + several}
       </text>
     </g>
@@ -120,7 +122,7 @@ function placed({ nodes, edges }: OutwardMap) {
   for (const { id, layer } of nodes) graph.setNode(id, { width: WIDTH[layer], height: HEIGHT });
   const layerOf = new Map(nodes.map(({ id, layer }) => [id, LAYERS.indexOf(layer)]));
   // A layer is a column, also for what skips one.
-  for (const { from, to } of edges) graph.setEdge(from, to, { minlen: layerOf.get(to)! - layerOf.get(from)! });
+  for (const { from, to, tone } of edges) graph.setEdge(from, to, { minlen: layerOf.get(to)! - layerOf.get(from)!, weight: STRAIGHT[tone] });
   layout(graph);
   const at = new Map(nodes.map(({ id }) => [id, graph.node(id) as Placed]));
   const side = (id: string, way: 1 | -1): Placed => {

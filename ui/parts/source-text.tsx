@@ -10,7 +10,7 @@ export function SourceText({ file, line, whole = false }: { file: string; line: 
   if (asked.kind === 'asking') return <Asking what="Reading the file…" />;
   if (asked.kind === 'failed') return <Failure message={asked.message} />;
   return (
-    <figure class="source">
+    <figure class={whole ? 'source source-whole' : 'source'}>
       <figcaption class="mono dim">
         {file}
         {line > 0 && `:${line}`}
