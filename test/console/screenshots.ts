@@ -55,7 +55,14 @@ async function review(page: Page): Promise<void> {
   await page.locator('.card .verdict').first().waitFor();
 }
 
-const CALLS = ['http://www.example.com/orders', 'http://www.example.com/orders/17', 'http://leak.example.com/track', 'http://api.partner.example/v1/stock', 'http://cdn.example.org/font', 'https://telemetry.example.net/'];
+const CALLS = [
+  'http://www.example.com/orders',
+  'http://www.example.com/orders/17',
+  'http://leak.example.com/track',
+  'http://api.partner.example/v1/stock',
+  'http://cdn.example.org/font',
+  'https://telemetry.example.net/',
+];
 
 mkdirSync(FOLDER, { recursive: true });
 const world = await World.start({ 'shop.yaml': SHOP });
@@ -68,7 +75,13 @@ try {
       await page.locator('.asking').waitFor({ state: 'detached' });
       await prepare?.(page);
       await page.locator('.asking').waitFor({ state: 'detached' });
-      await page.locator('.code').first().locator('.cm-line').first().waitFor({ timeout: 5_000 }).catch(() => undefined);
+      await page
+        .locator('.code')
+        .first()
+        .locator('.cm-line')
+        .first()
+        .waitFor({ timeout: 5_000 })
+        .catch(() => undefined);
       await page.screenshot({ path: join(FOLDER, `${name}-${colorScheme}.png`), animations: 'disabled' });
     }
     if (colorScheme === 'light') {

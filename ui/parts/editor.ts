@@ -22,15 +22,7 @@ export function openEditor(element: HTMLElement, { text, line, label, change }: 
   const root = element.shadowRoot ?? element.attachShadow({ mode: 'open' });
   const state = EditorState.create({
     doc: text,
-    extensions: [
-      lineNumbers(),
-      yaml(),
-      syntaxHighlighting(COLOURS),
-      drawSelection(),
-      THEME,
-      marked(line),
-      editing(label, change),
-    ],
+    extensions: [lineNumbers(), yaml(), syntaxHighlighting(COLOURS), drawSelection(), THEME, marked(line), editing(label, change)],
   });
   const view = new EditorView({ state, parent: root, root });
   if (line > 0 && line <= view.state.doc.lines)

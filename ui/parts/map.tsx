@@ -10,11 +10,11 @@ interface Props {
   readonly select: (id: string) => void;
 }
 
-const WIDTH: Readonly<Record<MapNode['layer'], number>> = { workload: 190, sidecar: 86, gateway: 230, destination: 240 };
+const WIDTH: Readonly<Record<MapNode['layer'], number>> = { workload: 170, sidecar: 80, gateway: 214, destination: 214 };
 const LAYERS: readonly MapNode['layer'][] = ['workload', 'sidecar', 'gateway', 'destination'];
 const HEIGHT = 30;
 /** How much a line is to be straight: from a workload to its sidecar first of all. */
-const STRAIGHT: Readonly<Record<MapEdge['tone'], number>> = { several: 40, allowed: 6, failed: 4, refused: 2, undecided: 2, round: 1 };
+const STRAIGHT: Readonly<Record<MapEdge['tone'], number>> = { several: 6, allowed: 2, failed: 1, refused: 1, undecided: 1, round: 1 };
 /** Characters that fit, by the width of a node. */
 const CHARACTER = 7.3;
 
@@ -117,12 +117,13 @@ function curveOf(points: readonly Placed[]): string {
 
 function placed({ nodes, edges }: OutwardMap) {
   const graph = new Graph();
-  graph.setGraph({ rankdir: 'LR', nodesep: 10, ranksep: 70, marginx: 12, marginy: 12 });
+  graph.setGraph({ rankdir: 'LR', nodesep: 10, ranksep: 56, marginx: 12, marginy: 12 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const { id, layer } of nodes) graph.setNode(id, { width: WIDTH[layer], height: HEIGHT });
   const layerOf = new Map(nodes.map(({ id, layer }) => [id, LAYERS.indexOf(layer)]));
   // A layer is a column, also for what skips one.
-  for (const { from, to, tone } of edges) graph.setEdge(from, to, { minlen: layerOf.get(to)! - layerOf.get(from)!, weight: STRAIGHT[tone] });
+  for (const { from, to, tone } of edges)
+    graph.setEdge(from, to, { minlen: layerOf.get(to)! - layerOf.get(from)!, weight: STRAIGHT[tone] });
   layout(graph);
   const at = new Map(nodes.map(({ id }) => [id, graph.node(id) as Placed]));
   const side = (id: string, way: 1 | -1): Placed => {
