@@ -45,7 +45,7 @@ export function consoleBeside(control: Pick<ControlPlane, 'report'>, { at, ...mo
   if (at === 'off') return { changed: () => undefined, close: async () => undefined };
   const opening = opened(control, at, more).catch((error: unknown) => void say(`no console: ${messageOf(error)}`));
   return {
-    changed: () => void opening.then((console) => console?.changed()),
+    changed: () => void opening.then((console) => console?.changed()).catch((error: unknown) => say(`console: ${messageOf(error)}`)),
     close: async () => {
       await (await opening)?.close();
     },

@@ -144,6 +144,14 @@ test('the text of a file is shown with its lines, and Secrets in it are not', as
   assert.doesNotMatch(hidden, /swordfish/);
 });
 
+test('a target that is no path is refused, and the next request is answered', async (t) => {
+  const { console } = await opened(t);
+  for (const path of ['//', '///', '//[', '//a:b', 'http://[/']) assert.equal((await console.ask(path)).status, 400, path);
+  await console.enter();
+  for (const path of ['//', '//[']) assert.equal((await console.ask(path)).status, 400, path);
+  assert.equal((await console.ask('/api/v1/state')).status, 200);
+});
+
 test('nothing can be changed, and what is too long is not read', async (t) => {
   const { console } = await opened(t);
   await console.enter();
@@ -156,6 +164,19 @@ test('nothing can be changed, and what is too long is not read', async (t) => {
   await answer
     .then(({ status }) => assert.equal(status, 413))
     .catch((error: unknown) => assert.equal((error as { code: string }).code, 'EPIPE'));
+});
+
+test('pages that are gone are said, and nothing ends', async (t) => {
+  const pages = mkdtempSync(join(tmpdir(), 'sallyport-pages-'));
+  writeFileSync(join(pages, 'index.html'), '');
+  const shown = await readShown([join(import.meta.dirname, '../../examples/egress-http')], {}, async () => undefined);
+  const console = await testConsole(t, shown, pages);
+  rmSync(pages, { recursive: true });
+  await console.enter();
+  assert.equal((await console.ask('/')).status, 500);
+  assert.equal((await console.ask('/api/v1/state')).status, 200);
+  const at = { address: '127.0.0.1', port: 0 };
+  await assert.rejects(startConsole({ at, shown, enter: () => undefined, pages }), { code: 'console-not-built', message: /npm run build/ });
 });
 
 test('the console is for this machine alone', async () => {

@@ -1,4 +1,5 @@
 /** The console's server: the pages, the API, and who gets in. For a browser on this machine alone. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SallyportError } from '../lib/errors.ts';
 import { listening } from '../lib/listen.ts';
@@ -54,8 +55,12 @@ export async function startConsole({ at, shown, enter, pages }: ConsoleOptions):
   const cookie = () => `sallyport_console_${port}`;
   const announce = () => enter(`http://${hostPort(at.address, port)}/?token=${entry.token}`);
 
-  const server = createLocalServer((request, response) => {
-    const url = new URL(request.url ?? '/', 'http://console');
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+    const url = URL.parse(request.url ?? '/', 'http://console');
+    if (!url) {
+      request.resume();
+      return refuse(response, 400, 'usage', 'the target of the request is no path');
+    }
     const token = url.searchParams.get('token');
     if (request.method === 'GET' && url.pathname === '/' && token !== null) {
       request.resume();
@@ -84,6 +89,14 @@ export async function startConsole({ at, shown, enter, pages }: ConsoleOptions):
     if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(response, 405, 'read-only', 'pages are read with GET');
     response.writeHead(200, { ...HEADERS, 'content-type': asset.type, 'content-length': asset.bytes.length });
     response.end(request.method === 'HEAD' ? undefined : asset.bytes);
+  };
+  const server = createLocalServer((request, response) => {
+    // What goes wrong here is no reason for the mesh to end.
+    try {
+      serve(request, response);
+    } catch (error) {
+      fail(response, error);
+    }
   });
   const { address: host } = at;
   await listening(server, { host, port: at.port }, { ip: host, port: at.port }, { what: 'console', option: '--console' });

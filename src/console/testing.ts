@@ -67,15 +67,15 @@ export class TestConsole {
 }
 
 /** Pages that stand for those of the build. */
-export const PAGES = fileURLToPath(new URL('../../ui', import.meta.url));
+const PAGES = fileURLToPath(new URL('../../ui', import.meta.url));
 
-export async function testConsole(t: TestContext, shown: Shown): Promise<TestConsole> {
+export async function testConsole(t: TestContext, shown: Shown, pages = PAGES): Promise<TestConsole> {
   const addresses: string[] = [];
   const served = await startConsole({
     at: { address: '127.0.0.1', port: 0 },
     shown,
     enter: (address) => void addresses.push(address),
-    pages: PAGES,
+    pages,
   });
   t.after(() => served.close());
   return new TestConsole(served.port, addresses, served.changed);

@@ -23,6 +23,11 @@ interface Placed {
   readonly y: number;
 }
 
+interface Line {
+  readonly start: Placed;
+  readonly end: Placed;
+}
+
 export function OutwardDrawing({ map, selected, select }: Props) {
   // Where things are depends on what there is, not on how many calls were seen.
   const shape = JSON.stringify([map.nodes.map(({ id }) => id), map.edges.map(({ from, to }) => [from, to])]);
@@ -42,7 +47,7 @@ export function OutwardDrawing({ map, selected, select }: Props) {
           <Edge
             key={`${edge.from}\n${edge.to}`}
             edge={edge}
-            points={drawn.edges.get(`${edge.from}\n${edge.to}`) ?? []}
+            line={drawn.edges.get(`${edge.from}\n${edge.to}`)!}
             width={1.2 + (edge.calls === 0 ? 0 : 5 * (Math.log1p(edge.calls) / Math.log1p(most)))}
             faded={selected !== '' && edge.from !== selected && edge.to !== selected}
           />
@@ -92,27 +97,20 @@ function Node({ node, at, selected, faded, select }: { node: MapNode; at: Placed
   );
 }
 
-function Edge({ edge, points, width, faded }: { edge: MapEdge; points: readonly Placed[]; width: number; faded: boolean }) {
+function Edge({ edge, line, width, faded }: { edge: MapEdge; line: Line; width: number; faded: boolean }) {
   const kind = edge.tone === 'round' ? 'round' : edge.calls > 0 ? 'used' : 'declared';
   const how = edge.tone === 'round' ? 'past the gateway or the sidecar' : edge.tone === 'several' ? '' : edge.tone;
   const title = [edge.calls > 0 ? counted(edge.calls, 'call') : 'no call was seen', how].filter(Boolean).join(', ');
   return (
-    <path class={`edge edge-${kind} tone-${edge.tone}${faded ? ' faded' : ''}`} d={curveOf(points)} stroke-width={width}>
+    <path class={`edge edge-${kind} tone-${edge.tone}${faded ? ' faded' : ''}`} d={curveOf(line)} stroke-width={width}>
       <title>{title}</title>
     </path>
   );
 }
 
-/** A smooth line through points that go from left to right. */
-function curveOf(points: readonly Placed[]): string {
-  return points
-    .map(({ x, y }, i) => {
-      const before = points[i - 1];
-      if (!before) return `M${x} ${y}`;
-      const middle = (before.x + x) / 2;
-      return `C${middle} ${before.y} ${middle} ${y} ${x} ${y}`;
-    })
-    .join('');
+function curveOf({ start, end }: Line): string {
+  const middle = (start.x + end.x) / 2;
+  return `M${start.x} ${start.y}C${middle} ${start.y} ${middle} ${end.y} ${end.x} ${end.y}`;
 }
 
 function placed({ nodes, edges }: OutwardMap) {
@@ -130,14 +128,8 @@ function placed({ nodes, edges }: OutwardMap) {
     const { x, y } = at.get(id)!;
     return { x: x + (way * WIDTH[LAYERS[layerOf.get(id)!]!]) / 2, y };
   };
-  // From the right side of a node to the left side of another, by where dagre leads the line in between.
-  const lines = new Map(
-    edges.map(({ from, to }) => {
-      const between = ((graph.edge(from, to) as { points?: Placed[] }).points ?? []).slice(1, -1);
-      const [start, end] = [side(from, 1), side(to, -1)];
-      return [`${from}\n${to}`, [start, ...between.filter(({ x }) => x > start.x + 20 && x < end.x - 20), end]] as const;
-    }),
-  );
+  // From the right side of a node to the left side of another, under what stands between them.
+  const lines = new Map(edges.map(({ from, to }) => [`${from}\n${to}`, { start: side(from, 1), end: side(to, -1) }]));
   const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
   return { nodes: at, edges: lines, width: Math.ceil(width) || 1, height: Math.ceil(height) || 1 };
 }
