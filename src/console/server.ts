@@ -55,7 +55,7 @@ export async function startConsole({ at, shown, enter, pages }: ConsoleOptions):
   const cookie = () => `sallyport_console_${port}`;
   const announce = () => enter(`http://${hostPort(at.address, port)}/?token=${entry.token}`);
 
-  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+  const serve = (request: IncomingMessage, response: ServerResponse) => {
     const url = URL.parse(request.url ?? '/', 'http://console');
     if (!url) {
       request.resume();
