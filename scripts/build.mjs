@@ -1,9 +1,10 @@
-// Builds dist/: the command line and the worker thread as a few files, with the libraries that are no `dependencies` in them. It starts in two
+// Builds dist/: the command line, its threads and the console's pages as a few files, with the libraries that are no `dependencies` in them. It starts in two
 // thirds of the time of the sources. Runs from npm's `prepare`. With an argument it builds into that folder.
 import { readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
+import { buildPages } from './pages.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -17,6 +18,7 @@ await esbuild.build({
     worker: join(root, 'src/proxy/worker.ts'),
     'sandbox-helper': join(root, 'src/sandbox/inside.ts'),
     'quick-resolve': join(root, 'src/lib/quick-resolve.ts'),
+    'console-thread': join(root, 'src/console/questions/thread.ts'),
   },
   outdir: folder,
   // All in one folder: modules find the worker's entry and the package's root from where they are.
@@ -32,3 +34,5 @@ await esbuild.build({
   legalComments: 'eof',
   logLevel: 'warning',
 });
+
+await buildPages(join(folder, 'ui'));

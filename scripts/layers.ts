@@ -51,6 +51,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'sandbox',
   ],
   sandbox: ['lib'],
+  console: ['lib', 'api', 'config', 'analysis', 'xds', 'simulate', 'prove', 'inputs', 'flows', 'admin', 'control'],
   cli: ['*'],
 };
 

@@ -10,5 +10,10 @@ export function withOrigin<R extends object>(rule: R, origin: Resource): R {
 
 /** The object that the rule was written in: `holder`, unless the rule has an origin of its own. */
 export function originOfRule(rule: object, holder: Resource): Resource {
-  return (rule as { readonly [ORIGIN]?: Resource })[ORIGIN] ?? holder.derivedFrom ?? holder;
+  return ownOriginOf(rule) ?? holder.derivedFrom ?? holder;
+}
+
+/** The origin that the rule itself has; undefined where it has none. */
+export function ownOriginOf(rule: object): Resource | undefined {
+  return (rule as { readonly [ORIGIN]?: Resource })[ORIGIN];
 }

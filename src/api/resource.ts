@@ -16,6 +16,20 @@ export interface Metadata {
 /** One step into a document: a field's name or an index of a list. */
 export type PathStep = string | number;
 
+/** What a source finds its places in, as plain data: for another thread. */
+export interface SourceParts {
+  readonly file: string;
+  /** Of the whole file. */
+  readonly text: string;
+  /** Where the document begins and ends in it. */
+  readonly start: number;
+  readonly end: number;
+  /** As `DocumentSource` takes it. */
+  readonly simple: boolean;
+  /** Where in the document the object is. */
+  readonly base: readonly PathStep[];
+}
+
 /** Where a resource was read from. */
 export interface Source {
   /** Empty for what was not read from a file. */
@@ -29,6 +43,8 @@ export interface Source {
   isPlain?(path: readonly PathStep[], at?: 'value' | 'key'): boolean;
   /** As `position`, but of the key that names the field. */
   keyPosition(path: readonly PathStep[]): Position;
+  /** Undefined (or absent) where places are not found in the text of a document. */
+  parts?(): SourceParts | undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Position } from '../lib/finding.ts';
-import type { PathStep, Source } from './resource.ts';
-import type { Chunk, LineIndex } from './yaml/documents.ts';
+import type { PathStep, Source, SourceParts } from './resource.ts';
+import { type Chunk, LineIndex } from './yaml/documents.ts';
 import { locate } from './yaml/locate.ts';
 import { Positions } from './yaml/positions.ts';
 
@@ -52,6 +52,11 @@ export class DocumentSource implements Source {
     return { file: this.file, ...this.#lines.at(this.#chunk.start + offset) };
   }
 
+  parts(): SourceParts {
+    const { text, start } = this.#chunk;
+    return { file: this.file, text: this.#lines.text, start, end: start + text.length, simple: this.#simple, base: [] };
+  }
+
   #places(): Positions {
     this.#positions ??= new Positions(this.#chunk.text);
     return this.#positions;
@@ -86,4 +91,15 @@ export class NestedSource implements Source {
   keyPosition(path: readonly PathStep[]): Position {
     return this.#document.keyPosition([...this.#base, ...path]);
   }
+
+  parts(): SourceParts | undefined {
+    const parts = this.#document.parts?.();
+    return parts && { ...parts, base: [...parts.base, ...this.#base] };
+  }
+}
+
+/** A source that finds what the one with these parts finds. */
+export function sourceOf({ file, text, start, end, simple, base }: SourceParts): Source {
+  const document = new DocumentSource(file, { text: text.slice(start, end), start }, new LineIndex(text), simple);
+  return base.length === 0 ? document : new NestedSource(document, base);
 }

@@ -9,6 +9,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = table({
     'sallyport run --learn-policy allowed.yaml -- make test',
     'sallyport run mesh/ -- npm test',
   ],
+  ui: ['sallyport ui mesh/', 'sallyport ui git:main:mesh', 'sallyport ui --config-dump sidecar.json --config-dump gateway.json'],
   flows: [
     'sallyport flows',
     'sallyport flows --verdict refused',

@@ -12,6 +12,7 @@ import { print, printError } from './print.ts';
 const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Command>>> = table({
   up: async () => (await import('./up.ts')).upCommand(),
   run: async (after) => (await import('./run.ts')).runCommand(after),
+  ui: async () => (await import('./ui.ts')).uiCommand(),
   flows: async () => (await import('./flows.ts')).flowsCommand(),
   grant: async () => (await import('./grant.ts')).grantCommand(),
   allow: async () => (await import('./allow.ts')).allowCommand(),

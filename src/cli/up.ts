@@ -3,8 +3,10 @@
 import { Command } from 'commander';
 import type { Counted } from '../control/contained/counted-flows.ts';
 import type { LocalMesh } from '../control/local/start.ts';
+import type { ControlEvent } from '../control/report.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
+import { addConsoleOption, type Beside, type ConsoleAt, consoleBeside } from './console-options.ts';
 import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
 import { failOnOption, WOULD_DENY } from './options.ts';
@@ -19,6 +21,7 @@ interface ServedOptions extends UpOptions {
   readonly report?: string;
   readonly wouldDeny?: boolean;
   readonly failOn: 'never' | 'refused';
+  readonly console: ConsoleAt;
 }
 
 export function upCommand(): Command {
@@ -33,7 +36,7 @@ export function upCommand(): Command {
     .option(...REPORT)
     .option(...WOULD_DENY)
     .addOption(failOnOption('nothing else failed'));
-  return addMeshOptions(command).action(async (paths: string[], options: ServedOptions) => {
+  return addConsoleOption(addMeshOptions(command)).action(async (paths: string[], options: ServedOptions) => {
     if (paths.length === 0 && options.learn === undefined)
       throw new SallyportError('usage', 'name the files or folders with resources, e.g. sallyport up examples/egress-http');
     // The thread that will carry the traffic loads its modules beside this one.
@@ -55,15 +58,23 @@ export function upCommand(): Command {
       (flows) =>
         serve(async (ended) => {
           if (counts && flows) counted = await (await import('../control/contained/counted-flows.ts')).countFlows(flows, say);
-          const mesh = await startLocalMesh(
-            paths,
-            { ...localMeshOptions(options), allowAll: options.wouldDeny ?? false },
-            { ...engineHost, flows, tell: sayOrEnd(ended) },
-          );
+          let beside: Beside | undefined;
+          const tell = (event: ControlEvent) => {
+            sayOrEnd(ended)(event);
+            beside?.changed();
+          };
+          const asked = { ...localMeshOptions(options), allowAll: options.wouldDeny ?? false };
+          const mesh = await startLocalMesh(paths, asked, { ...engineHost, flows, tell });
           if (options.wouldDeny) say('letting all calls through (--would-deny)');
           for (const line of readyLines(options, mesh.control.report)) say(line);
           conclude = mesh.conclude;
-          return mesh.control;
+          const { control } = mesh;
+          const console = consoleBeside(control, { at: options.console, flows, paths, meshConfig: options.meshConfig });
+          beside = console;
+          const close = async (graceMs: number) => {
+            await Promise.all([console.close(), control.close(graceMs)]);
+          };
+          return { watch: control.watch, reload: control.reload, reopenLogs: control.reopenLogs, close };
         }, options),
       flowCallers(localCallerOf, () => performance.now()),
     );

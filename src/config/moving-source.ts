@@ -1,4 +1,4 @@
-import type { PathStep, Source } from '../api/resource.ts';
+import type { PathStep, Source, SourceParts } from '../api/resource.ts';
 import type { Position } from '../lib/finding.ts';
 
 /**
@@ -30,5 +30,9 @@ export class MovingSource implements Source {
 
   keyPosition(path: readonly PathStep[]): Position {
     return this.#newest.keyPosition(path);
+  }
+
+  parts(): SourceParts | undefined {
+    return this.#newest.parts?.();
   }
 }

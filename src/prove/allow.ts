@@ -55,7 +55,7 @@ function problemWith(files: SimulatedFiles, candidate: Candidate, { way, target,
   if (error) return `the proposal would not be valid (${error.message})`;
   const { snapshot, config } = files.mesh;
   const base = candidate.port ? withPort(snapshot, candidate.port) : snapshot;
-  const after = simulateFiles(new Layered(base, added), config);
+  const after = simulateFiles(new Layered(base, added), config, undefined, { running: files.running });
   const then = wayOf(after, target, { ...caller, from: way.from });
   const { outcome } = then.trace;
   const what = `with ${namesOf(candidate)} it would `;

@@ -77,7 +77,7 @@ function both(text: string) {
     { apiVersion, kind, metadata: { name, namespace }, spec: JSON.parse(JSON.stringify(resource!.spec)) as object },
     { apiVersion, kind },
   );
-  const after = simulateFiles(objects.snapshot(), config, undefined, before.mesh);
+  const after = simulateFiles(objects.snapshot(), config, undefined, { near: before.mesh });
   const told = ({ changes }: ReturnType<typeof compare>) =>
     changes.map(({ kind, destination, after }) => `${kind} ${destination}: ${after}`).sort();
   const [full, quick] = [compare(before, after), compare(before, after, { quick: true })];

@@ -26,6 +26,8 @@ export interface SimulatedFiles {
   /** Where a part of the MeshConfig is written; undefined where that is not known. */
   readonly meshPosition: MeshConfigDecoded['position'];
   readonly simulated: SimulatedMesh;
+  /** Sidecars that run beside those of the files' workloads. */
+  readonly running: readonly ProxyIdentity[];
   /** Every workload with a proxy, sidecars and routers. */
   readonly proxies: readonly ProxyIdentity[];
   /** The workloads that the files say have no sidecar: nothing but NetworkPolicies holds their calls. */
@@ -57,12 +59,19 @@ export const LOCAL: ProxyIdentity = {
   locality: '',
 };
 
-/** @param near one that says nearly the same: what is the same need not be made again */
+/** What simulation goes on from, or takes beside the files. */
+export interface SimulatedBeside {
+  /** One that says nearly the same: what is the same need not be made again. */
+  readonly near?: Mesh;
+  /** Sidecars that run beside those of the files' workloads, as that of `up` does. */
+  readonly running?: readonly ProxyIdentity[];
+}
+
 export function simulateFiles(
   files: Snapshot,
   config: MeshConfig,
   meshPosition?: MeshConfigDecoded['position'],
-  near?: Mesh,
+  { near, running = [] }: SimulatedBeside = {},
 ): SimulatedFiles {
   // A cluster has the pods that it has, and they have the containers that they have.
   const complete = files.complete === true;
@@ -82,6 +91,8 @@ export function simulateFiles(
     else identities.push(identity);
     if (isMachine(workload)) machines.add(identity);
   }
+  const taken = new Set([...identities, ...bare.map(({ identity }) => identity)].map(workloadName));
+  identities.push(...running.filter((identity) => !taken.has(workloadName(identity))));
   const receives = (identity: ProxyIdentity) => !machines.has(identity);
   const proxies = complete || identities.some(({ type }) => type === 'sidecar') ? identities : [...identities, LOCAL];
   const byName = new Map(proxies.map((identity) => [workloadName(identity), identity]));
@@ -94,6 +105,7 @@ export function simulateFiles(
   return {
     mesh,
     meshPosition,
+    running,
     proxies,
     bare,
     simulated: {

@@ -30,7 +30,7 @@ test('leaving calls out changes no answer', async (t) => {
     const whole = simulateFiles(store.snapshot(), settings);
     for (const object of whole.mesh.snapshot.all()) {
       if (object.source.position().file !== 'case.yaml' || object.derivedFrom) continue;
-      const less = simulateFiles(without(whole.mesh.snapshot, object), settings, undefined, whole.mesh);
+      const less = simulateFiles(without(whole.mesh.snapshot, object), settings, undefined, { near: whole.mesh });
       for (const [what, before, after] of [
         ['without', whole, less],
         ['with', less, whole],

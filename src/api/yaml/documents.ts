@@ -29,15 +29,15 @@ export function splitDocuments(text: string): Chunk[] {
 
 /** Turns offsets of a text into lines and columns, both from 1. */
 export class LineIndex {
-  readonly #text: string;
+  readonly text: string;
   #starts: number[] | undefined;
 
   constructor(text: string) {
-    this.#text = text;
+    this.text = text;
   }
 
   at(offset: number): { line: number; column: number } {
-    this.#starts ??= lineStarts(this.#text);
+    this.#starts ??= lineStarts(this.text);
     const starts = this.#starts;
     let low = 0;
     let high = starts.length - 1;

@@ -66,8 +66,8 @@ export class EgressGuard {
     };
     bounded();
     const { snapshot, config } = mesh;
-    const before = simulateFiles(beforeSubmitted(snapshot, submitted), config, undefined, mesh);
-    const after = simulateFiles(withSubmitted(snapshot, submitted), config, undefined, before.mesh);
+    const before = simulateFiles(beforeSubmitted(snapshot, submitted), config, undefined, { near: mesh });
+    const after = simulateFiles(withSubmitted(snapshot, submitted), config, undefined, { near: before.mesh });
     return paced(wideningSteps(before, after, namespaces), bounded);
   }
 }

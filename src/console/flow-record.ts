@@ -1,0 +1,108 @@
+/**
+ * The calls of the last while, numbered, for consoles that come later or come again. Watched from the first console on, and until none was there for some time:
+ * while nobody watches, traffic pays nothing. What was refused or failed is kept apart, so that what went well does not wash it out.
+ */
+import type { Flow } from '../flows/flow.ts';
+import type { FlowHub } from '../flows/hub.ts';
+
+const MOST_ALLOWED = 4_000;
+const MOST_WRONG = 2_000;
+/** Calls are passed on together, so often, ms. */
+const BATCH_MS = 200;
+const LINGER_MS = 10 * 60 * 1000;
+
+export interface Recorded {
+  /** Counts the ends of calls, from 1 on; 0 for a beginning, which is not kept. */
+  readonly number: number;
+  readonly flow: Flow;
+  /** As JSON. */
+  readonly text: string;
+}
+
+export interface RecordReader {
+  take(calls: readonly Recorded[]): void;
+  /** So many were lost on the way here. */
+  dropped(count: number): void;
+  /** Nothing comes any more. */
+  ended(): void;
+}
+
+export class FlowRecord {
+  readonly #hub: FlowHub;
+  readonly #lingerMs: number;
+  readonly #readers = new Set<RecordReader>();
+  readonly #allowed: Recorded[] = [];
+  readonly #wrong: Recorded[] = [];
+  #batch: Recorded[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #linger: NodeJS.Timeout | undefined;
+  #watching: Promise<() => void> | undefined;
+  #last = 0;
+
+  constructor(hub: FlowHub, { lingerMs = LINGER_MS }: { readonly lingerMs?: number } = {}) {
+    this.#hub = hub;
+    this.#lingerMs = lingerMs;
+  }
+
+  /** Number of the newest end. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** From now on calls go to the reader. What is returned ends it. */
+  read(reader: RecordReader): () => void {
+    clearTimeout(this.#linger);
+    this.#readers.add(reader);
+    this.#watching ??= this.#hub.watch({
+      filter: () => true,
+      take: (flow) => this.#take(flow),
+      dropped: (count) => {
+        for (const each of this.#readers) each.dropped(count);
+      },
+      ended: () => {
+        this.#flush();
+        for (const each of this.#readers) each.ended();
+      },
+    });
+    return () => {
+      this.#readers.delete(reader);
+      if (this.#readers.size === 0) this.#linger = setTimeout(() => this.close(), this.#lingerMs).unref();
+    };
+  }
+
+  /** The kept ends after that number, oldest first, and how many came after it that are no longer kept. Batches that readers still wait for are in it. */
+  after(number: number): { readonly calls: readonly Recorded[]; readonly lost: number } {
+    this.#flush();
+    const calls = [...this.#allowed, ...this.#wrong].filter((call) => call.number > number).sort((a, b) => a.number - b.number);
+    return { calls, lost: Math.max(0, this.#last - number - calls.length) };
+  }
+
+  /** Watches no longer; what is kept stays. */
+  close(): void {
+    clearTimeout(this.#linger);
+    clearTimeout(this.#timer);
+    void this.#watching?.then((end) => end());
+    this.#watching = undefined;
+  }
+
+  #take(flow: Flow): void {
+    const number = flow.kind === 'end' ? ++this.#last : 0;
+    const recorded = { number, flow, text: JSON.stringify(flow) };
+    if (number > 0) {
+      const [kept, most] = flow.verdict === 'allowed' ? [this.#allowed, MOST_ALLOWED] : [this.#wrong, MOST_WRONG];
+      kept.push(recorded);
+      // A quarter at a time, as taking the first of a long list away moves all others.
+      if (kept.length > most * 1.25) kept.splice(0, kept.length - most);
+    }
+    this.#batch.push(recorded);
+    if (this.#batch.length === 1) this.#timer = setTimeout(() => this.#flush(), BATCH_MS).unref();
+  }
+
+  #flush(): void {
+    clearTimeout(this.#timer);
+    const calls = this.#batch;
+    if (calls.length === 0) return;
+    this.#batch = [];
+    for (const reader of this.#readers) reader.take(calls);
+  }
+}

@@ -1,0 +1,148 @@
+/** What is shown at one moment, in the shapes of the API. */
+
+import { originOf } from '../api/resource.ts';
+import { splitDocuments } from '../api/yaml/documents.ts';
+import { proxyName } from '../flows/hub.ts';
+import { SallyportError } from '../lib/errors.ts';
+import type { Finding, Position } from '../lib/finding.ts';
+import { findingJson, sortFindings } from '../lib/finding-form.ts';
+import { originText } from '../lib/origin.ts';
+import { readRegularText } from '../lib/regular-file.ts';
+import { productVersion } from '../lib/version.ts';
+import type { FindingView, ProxyView, ResourceView, SourceView, State } from './model.ts';
+import type { Moment, Shown, ShownProxy } from './subject.ts';
+
+/** Of a list that is sent whole. */
+export const MOST_FINDINGS = 2_000;
+const MOST_TEXT = 2 * 1024 * 1024;
+
+export function stateOf(shown: Shown): State {
+  const moment = shown.kind === 'dump' ? undefined : shown.now();
+  const count = (level: Finding['level']) => moment?.findings.filter((finding) => finding.level === level).length ?? 0;
+  return {
+    version: productVersion(),
+    kind: shown.kind,
+    paths: shown.paths,
+    snapshot: moment?.snapshot.version ?? 0,
+    resources: moment ? writtenIn(moment).length : 0,
+    errors: count('Error'),
+    warnings: count('Warning'),
+    infos: count('Info'),
+    hasFlows: shown.kind !== 'dump' && shown.flows !== undefined,
+    outboundPolicy: moment?.config.outboundTrafficPolicy.mode ?? '',
+  };
+}
+
+export function findingsOf({ findings }: Moment): FindingView[] {
+  return sortFindings(findings).slice(0, MOST_FINDINGS).map(findingView);
+}
+
+function findingView(finding: Finding): FindingView {
+  const { reference: _, ...rest } = findingJson(finding);
+  const { position } = finding;
+  return { ...rest, ...(position && { place: placeOf(position), column: position.column }) };
+}
+
+function placeOf({ file, line }: Position) {
+  return { file, line };
+}
+
+/** Without those that follow from others. */
+function writtenIn({ snapshot }: Moment) {
+  return snapshot.all().filter(({ derivedFrom }) => !derivedFrom);
+}
+
+export function resourcesOf(moment: Moment): ResourceView[] {
+  const about = new Map<string, number>();
+  for (const { origin } of moment.findings) {
+    const name = originText(origin);
+    about.set(name, (about.get(name) ?? 0) + 1);
+  }
+  return writtenIn(moment).map((resource) => {
+    const { kind, apiVersion, metadata, valid, source } = resource;
+    const findings = about.get(originText(originOf(resource))) ?? 0;
+    return { kind, namespace: metadata.namespace, name: metadata.name, apiVersion, valid, place: placeOf(source.position()), findings };
+  });
+}
+
+export function proxiesOf({ proxies }: Moment): ProxyView[] {
+  return proxies.map(({ identity, version, refusals, resources }) => ({
+    name: proxyName(identity),
+    role: identity.type,
+    version,
+    addresses: identity.addresses,
+    counts: {
+      listeners: resources.listeners.length,
+      routes: resources.routes.length,
+      clusters: resources.clusters.length,
+      endpoints: resources.endpoints.length,
+      secrets: resources.secrets.length,
+    },
+    refusals,
+  }));
+}
+
+/**
+ * The text that resources were read from, as it was read then; of a file that broke as a whole as it is now. Nothing but the files of what is shown can be
+ * asked for, and Secrets are blotted out. Throws `no-such-file`.
+ */
+export function sourceOf({ snapshot, findings }: Moment, file: string): SourceView {
+  const read = snapshot.all().filter(({ source }) => source.file === file);
+  const parts = read.map(({ source }) => source.parts?.());
+  const text = parts[0]?.text ?? brokenText(findings, file);
+  if (text === undefined) throw new SallyportError('no-such-file', 'no resource that is shown was read from such a file');
+  const secrets = new Set(parts.flatMap((part, i) => (part && read[i]!.kind === 'Secret' ? [part.start] : [])));
+  return { file, text: withoutSecrets(text, secrets).slice(0, MOST_TEXT), cut: text.length > MOST_TEXT };
+}
+
+function brokenText(findings: readonly Finding[], file: string): string | undefined {
+  if (!findings.some(({ position }) => position?.file === file && position.line > 0)) return undefined;
+  try {
+    return readRegularText(file);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Documents that are Secrets, or may be, become as many empty lines. @param secrets where Secrets begin that were read */
+function withoutSecrets(text: string, secrets: ReadonlySet<number>): string {
+  let shown = '';
+  let end = 0;
+  for (const { text: document, start } of splitDocuments(text)) {
+    if (!secrets.has(start) && !/\bkind\b["']?\s*:\s*["']?Secret\b/.test(document)) continue;
+    const lines = document.replace(/[^\n]+/g, '');
+    const [before, after] = lines.startsWith('\n') ? ['\n', lines.slice(1)] : ['', lines];
+    shown += `${text.slice(end, start)}${before}# a Secret, which is not shown${after}`;
+    end = start + document.length;
+  }
+  return shown + text.slice(end);
+}
+
+const SECTIONS: Readonly<Record<string, RegExp>> = {
+  listeners: /ListenersConfigDump$/,
+  routes: /RoutesConfigDump$/,
+  clusters: /ClustersConfigDump$/,
+  endpoints: /EndpointsConfigDump$/,
+  secrets: /SecretsConfigDump$/,
+};
+
+/** What a proxy runs, as a section of its config dump; keys are blotted out. Throws `no-such-proxy` and `usage`. */
+export async function xdsOf({ proxies }: Moment, name: string, type: string): Promise<SourceView> {
+  const proxy = proxies.find(({ identity }) => proxyName(identity) === name);
+  if (!proxy) throw new SallyportError('no-such-proxy', `there is no proxy ${name}`);
+  const section = Object.hasOwn(SECTIONS, type) ? SECTIONS[type]! : undefined;
+  if (!section) throw new SallyportError('usage', `type is one of ${Object.keys(SECTIONS).join(', ')}`);
+  const configs = await dumpOf(proxy);
+  const text = JSON.stringify(
+    configs.filter((config) => section.test(String(config['@type'] ?? ''))),
+    undefined,
+    2,
+  );
+  return { file: `${name} ${type}`, text: text.slice(0, MOST_TEXT), cut: text.length > MOST_TEXT };
+}
+
+async function dumpOf({ resources }: ShownProxy): Promise<readonly Record<string, unknown>[]> {
+  const { configDump } = await import('../admin/config-dump.ts');
+  const accepted = { resources, version: () => ({ version: '', at: 0 }), rejected: [] };
+  return configDump({ resources: () => accepted, bootstrap: undefined, startTime: 0 }, true).configs as Record<string, unknown>[];
+}

@@ -1,0 +1,25 @@
+/** A call that was seen, as explain asks about it. */
+import type { Flow } from '../../src/flows/flow.ts';
+import type { AskedCall } from '../parts/explained.tsx';
+import { hostPortText } from './format.ts';
+
+/** Undefined for a question for a name: which port would be called is not known. */
+export function askedCall({ protocol, host, port, path, method, proxy, destination }: Flow): AskedCall | undefined {
+  if (protocol === 'dns') return undefined;
+  const authority = hostPortText(host, port);
+  const url = protocol === 'http' ? `http://${authority}${path ?? '/'}` : `${protocol}://${authority}`;
+  const ip = destination?.slice(0, destination.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  return { url, from: proxy, method, to: ip && ip !== host ? ip : undefined };
+}
+
+/** A call to a name that was asked for. */
+export function callTo({ host, proxy }: Flow, scheme: 'https' | 'http'): AskedCall {
+  return { url: `${scheme}://${host}/`, from: proxy };
+}
+
+/** Who calls, for people: the workload of an identity of the mesh. */
+export function callerText({ workload, proxy, process }: Flow): string {
+  const identity = /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(workload ?? '');
+  const name = identity ? `${identity[1]}/${identity[2]}` : (workload ?? proxy);
+  return process ? `${process.name} (${process.pid})` : name;
+}

@@ -1,0 +1,194 @@
+/** What a change does to calls: two sides, and who reaches what otherwise. */
+import { signal } from '@preact/signals';
+import { useCallback, useId } from 'preact/hooks';
+import type { Difference, ResourceView, SourceView } from '../../src/console/model.ts';
+import { askLong, isAborted } from '../lib/api.ts';
+import { useAsked } from '../lib/asked.ts';
+import { counted } from '../lib/format.ts';
+import { fileName } from '../lib/paths.ts';
+import { parameter, setParameter } from '../lib/router.ts';
+import { state } from '../lib/store.ts';
+import { Asking, Empty, Failure, Names, Page, Verdict } from '../parts/basics.tsx';
+import { TextView } from '../parts/source-text.tsx';
+
+type Comparing =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'comparing'; readonly done: number; readonly stop: () => void }
+  | { readonly kind: 'compared'; readonly answer: Difference }
+  | { readonly kind: 'failed'; readonly message: string };
+
+const comparing = signal<Comparing>({ kind: 'none' });
+/** What stands in the editor, by file: it outlives the page that it is on. */
+const edits = signal<ReadonlyMap<string, string>>(new Map());
+
+/** The word of a side in the address: empty for what is shown, `file:` and a file for one that is edited, or a revision or path. */
+const EDITED = 'file:';
+
+function sideOf(spec: string): object {
+  if (!spec.startsWith(EDITED)) return spec === '' ? {} : { spec };
+  const file = spec.slice(EDITED.length);
+  return { file, text: edits.value.get(file) ?? '' };
+}
+
+function compare(before: string, after: string): void {
+  const gone = new AbortController();
+  const stop = () => gone.abort();
+  const progress = (done: number) => {
+    comparing.value = { kind: 'comparing', done, stop };
+  };
+  progress(0);
+  askLong<Difference>('/diff', progress, { body: { before: sideOf(before), after: sideOf(after) }, signal: gone.signal }).then(
+    (answer) => {
+      comparing.value = { kind: 'compared', answer };
+    },
+    (error: unknown) => {
+      comparing.value = isAborted(error) ? { kind: 'none' } : { kind: 'failed', message: (error as Error).message };
+    },
+  );
+}
+
+export function ChangePage() {
+  const before = parameter('before');
+  const after = parameter('after');
+  const { value } = comparing;
+  const edited = [before, after].find((spec) => spec.startsWith(EDITED))?.slice(EDITED.length);
+  if (state.value?.kind === 'dump')
+    return (
+      <Page title="Change">
+        <Empty title="A config dump holds no resources.">Changes are compared of resources: open their files with sallyport ui.</Empty>
+      </Page>
+    );
+  return (
+    <Page title="Change" about="Which calls end differently, and what of the configuration that comes from">
+      <form
+        class="sides"
+        onSubmit={(event) => {
+          event.preventDefault();
+          compare(before, after);
+        }}
+      >
+        <Side title="Before" spec={before} name="before" />
+        <Side title="After" spec={after} name="after" />
+        <button type="submit" class="button primary" disabled={before === after || value.kind === 'comparing'}>
+          Compare
+        </button>
+        {value.kind === 'comparing' && (
+          <button type="button" class="button" onClick={value.stop}>
+            Stop
+          </button>
+        )}
+      </form>
+      {edited !== undefined && <Editor key={edited} file={edited} />}
+      {value.kind === 'comparing' && <Asking what={`Comparing… ${counted(value.done, 'call')} compared`} />}
+      {value.kind === 'failed' && <Failure message={value.message} />}
+      {value.kind === 'compared' && <Answer answer={value.answer} />}
+      {value.kind === 'none' && edited === undefined && (
+        <Empty title="Choose two sides.">
+          A revision of the repository that Sallyport was started in, as git:main:mesh; or a file that you edit here. Nothing is written.
+        </Empty>
+      )}
+    </Page>
+  );
+}
+
+function Side({ title, spec, name }: { title: string; spec: string; name: string }) {
+  const id = useId();
+  const resources = useAsked<readonly ResourceView[]>('/resources', {}, state.value?.snapshot);
+  const files = resources.kind === 'answered' ? [...new Set(resources.answer.map(({ place }) => place.file))] : [];
+  const kind = spec === '' ? 'shown' : spec.startsWith(EDITED) ? spec : 'revision';
+  const choose = (chosen: string) => setParameter(name, chosen === 'shown' ? '' : chosen === 'revision' ? 'git:HEAD' : chosen);
+  return (
+    <div class="side">
+      <label for={id}>{title}</label>
+      <select id={id} value={kind} onChange={(event) => choose(event.currentTarget.value)}>
+        <option value="shown">{state.value?.kind === 'up' ? 'what is in force' : 'what is shown'}</option>
+        <option value="revision">a revision of the repository</option>
+        {files.map((file) => (
+          <option key={file} value={EDITED + file}>
+            {`${fileName(file)}, edited`}
+          </option>
+        ))}
+      </select>
+      {kind === 'revision' && (
+        <input
+          class="field mono"
+          type="text"
+          aria-label={`${title}: the revision, as git:REV:PATH`}
+          value={spec}
+          onInput={(event) => setParameter(name, event.currentTarget.value)}
+        />
+      )}
+    </div>
+  );
+}
+
+function Editor({ file }: { file: string }) {
+  const asked = useAsked<SourceView>('/source', { file });
+  const change = useCallback(
+    (text: string) => {
+      edits.value = new Map(edits.value).set(file, text);
+    },
+    [file],
+  );
+  if (asked.kind === 'asking') return <Asking what="Reading the file…" />;
+  if (asked.kind === 'failed') return <Failure message={asked.message} />;
+  if (asked.answer.cut) return <Failure message={`${file} is too long to be edited here.`} />;
+  // What was edited before goes on; asked for once, as what is typed must not make a new editor.
+  const text = edits.peek().get(file) ?? asked.answer.text;
+  if (!edits.peek().has(file)) change(text);
+  return <TextView text={asked.answer.text} start={text} line={0} label={`${file}, edited`} change={change} />;
+}
+
+function Answer({ answer: { before, after, groups, undecided, added, removed, invalid } }: { answer: Difference }) {
+  return (
+    <section class="stack" aria-label="What changes">
+      <p class="dim">
+        From {before} to {after}
+      </p>
+      {invalid.map((line) => (
+        <div key={line} class="failure">
+          Not valid, and left out of this answer: {line}
+        </div>
+      ))}
+      {undecided.map((line) => (
+        <p key={line}>
+          <Verdict of="undecided" /> {line}
+        </p>
+      ))}
+      {groups.length === 0 && undecided.length === 0 && (
+        <Empty title="No call changes its outcome.">{invalid.length > 0 ? 'As far as the sides are valid.' : ''}</Empty>
+      )}
+      {groups.map((group) => (
+        <section key={group.causes.join()} class="card" aria-label={group.causes.join(', ')}>
+          {group.causes.length > 1 && <p class="dim">All or some of these:</p>}
+          {group.causes.map((cause) => (
+            <h2 key={cause} class="cause">
+              {cause}
+            </h2>
+          ))}
+          {group.rows.map((row) => (
+            <div key={`${row.kind} ${row.example} ${row.after}`} class="example">
+              <p>
+                <Verdict of={row.kind} /> <Names of={row.workloads} />: a call to <strong>{row.destinations.join('; ')}</strong> {row.after}
+                ; before, it {row.before.join(' or ')}
+              </p>
+              <p class="dim">
+                e.g. <code>{row.example}</code>
+              </p>
+            </div>
+          ))}
+        </section>
+      ))}
+      {added.length > 0 && (
+        <p class="dim">
+          Not compared, as only the second side has them: <Names of={added} />
+        </p>
+      )}
+      {removed.length > 0 && (
+        <p class="dim">
+          Not compared, as only the first side has them: <Names of={removed} />
+        </p>
+      )}
+    </section>
+  );
+}

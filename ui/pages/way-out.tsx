@@ -1,0 +1,108 @@
+/** Workloads, sidecars, gateways and destinations: what may pass, and what does. */
+import type { ComponentType } from 'preact';
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import type { Outwards } from '../../src/console/model.ts';
+import { useAsked } from '../lib/asked.ts';
+import { counted } from '../lib/format.ts';
+import { type MapNode, type OutwardMap, outwardMap } from '../lib/outward-map.ts';
+import { linkTo, parameter, setParameter } from '../lib/router.ts';
+import { calls, state } from '../lib/store.ts';
+import { Asking, Empty, Failure, Names, Page } from '../parts/basics.tsx';
+
+/** No more of them are drawn: the map is to be read. */
+const MOST_NODES = 250;
+
+type Drawing = ComponentType<{ map: OutwardMap; selected: string; select: (id: string) => void }>;
+
+export function WayOutPage() {
+  const asked = useAsked<Outwards>(state.value?.kind === 'dump' ? undefined : '/outwards', {}, state.value?.snapshot);
+  const selected = parameter('node');
+  const flows = calls.value;
+  const answer = asked.kind === 'answered' ? asked.answer : undefined;
+  const map = useMemo(() => (answer ? outwardMap(answer, flows) : undefined), [answer, flows]);
+  const [drawing, setDrawing] = useState<{ readonly Drawn: Drawing }>();
+  useEffect(() => {
+    void import('../parts/map.tsx').then(({ OutwardDrawing }) => setDrawing({ Drawn: OutwardDrawing }));
+  }, []);
+  const node = map?.nodes.find(({ id }) => id === selected);
+  return (
+    <Page title="Way out" about="Declared ways, the calls that pass over them, and ways round">
+      {state.value?.kind === 'dump' && (
+        <Empty title="A config dump holds no resources.">The map is made of resources: open their files with sallyport ui.</Empty>
+      )}
+      {asked.kind === 'asking' && state.value?.kind !== 'dump' && <Asking what="Following the declared ways…" />}
+      {asked.kind === 'failed' && <Failure message={asked.message} />}
+      {map && map.nodes.length === 0 && (
+        <Empty title="Nothing leads out.">No resource declares a host outside the mesh, and no call was seen.</Empty>
+      )}
+      {map && map.nodes.length > MOST_NODES && (
+        <Failure
+          message={`There are ${map.nodes.length} workloads and destinations, more than the ${MOST_NODES} that a map can show: look at Flows and Proof.`}
+        />
+      )}
+      {map && map.nodes.length > 0 && map.nodes.length <= MOST_NODES && (
+        <>
+          <Legend />
+          {drawing ? <drawing.Drawn map={map} selected={selected} select={(id) => setParameter('node', id)} /> : <Asking />}
+          {node && <Selected node={node} map={map} />}
+        </>
+      )}
+      {answer && answer.left > 0 && <p class="note">{counted(answer.left, 'declared way')} more are not drawn.</p>}
+      {answer && answer.round.length > 0 && (
+        <section class="card" aria-label="Suspected ways round">
+          <h2>Suspected ways round</h2>
+          {answer.round.map(({ workloads, how }) => (
+            <p key={how + workloads.join()}>
+              <Names of={workloads} /> {how}
+            </p>
+          ))}
+          <p class="dim">
+            <a href={linkTo('proof')}>Proof</a> has the policies that close them.
+          </p>
+        </section>
+      )}
+    </Page>
+  );
+}
+
+function Selected({ node, map }: { node: MapNode; map: OutwardMap }) {
+  const seen = map.edges
+    .filter(({ to, from }) => (node.layer === 'workload' ? from : to) === node.id)
+    .reduce((sum, edge) => sum + edge.calls, 0);
+  return (
+    <p class="selected" role="status">
+      <strong class="mono">{node.title}</strong> {counted(seen, 'call')} seen.{' '}
+      {node.filter !== '' && (
+        <>
+          <a href={linkTo('flows', { filter: node.filter })}>Its flows</a>{' '}
+          <a href={linkTo('refused', { filter: node.filter })}>What was refused</a>
+        </>
+      )}
+    </p>
+  );
+}
+
+const LEGEND = [
+  ['allowed', 'allowed'],
+  ['refused', 'refused'],
+  ['failed', 'failed'],
+  ['undecided', 'undecided'],
+  ['round', 'past the gateway or the sidecar'],
+] as const;
+
+function Legend() {
+  return (
+    <ul class="legend" aria-label="Legend">
+      {LEGEND.map(([tone, text]) => (
+        <li key={tone}>
+          <svg width="30" height="8" aria-hidden="true">
+            <title>{text}</title>
+            <path class={`edge tone-${tone} ${tone === 'round' ? 'edge-round' : 'edge-used'}`} d="M1 4H29" stroke-width="3" />
+          </svg>
+          {text}
+        </li>
+      ))}
+      <li class="dim">thin: declared, no call seen; wider: more calls</li>
+    </ul>
+  );
+}

@@ -1,0 +1,82 @@
+/** One call, opened: what was seen of it, and the way of such a call. */
+import { useState } from 'preact/hooks';
+import type { Flow } from '../../src/flows/flow.ts';
+import { askedCall, callerText, callTo } from '../lib/calls.ts';
+import { bytesText, durationText, hostPortText, timeText } from '../lib/format.ts';
+import { Verdict } from './basics.tsx';
+import { Explanation } from './explained.tsx';
+
+export function CallDetails({ flow, close }: { flow: Flow; close: () => void }) {
+  const [scheme, setScheme] = useState<'https' | 'http'>('https');
+  const call = askedCall(flow) ?? callTo(flow, scheme);
+  return (
+    <aside class="details" aria-label="The call">
+      <header class="details-head">
+        <h2 class="mono">{hostPortText(flow.host, flow.port)}</h2>
+        <button type="button" class="button quiet" onClick={close} aria-label="Close">
+          ✕
+        </button>
+      </header>
+      <Facts flow={flow} />
+      {flow.protocol === 'dns' && (
+        <p class="note">
+          Only the name was asked for. Explained as a call with{' '}
+          <select aria-label="Scheme" value={scheme} onChange={(event) => setScheme(event.currentTarget.value as 'https' | 'http')}>
+            <option value="https">https, port 443</option>
+            <option value="http">http, port 80</option>
+          </select>
+        </p>
+      )}
+      <h3>The way of such a call</h3>
+      <Explanation call={call} saw={flow.protocol === 'dns' ? undefined : flow.verdict} />
+    </aside>
+  );
+}
+
+function Facts({ flow }: { flow: Flow }) {
+  const {
+    verdict,
+    reason,
+    status,
+    time,
+    duration,
+    method,
+    path,
+    protocol,
+    proxy,
+    gateway,
+    upstream,
+    responseFlags,
+    bytesSent,
+    bytesReceived,
+  } = flow;
+  const facts: readonly (readonly [string, string | undefined])[] = [
+    ['Caller', callerText(flow)],
+    ['Time', `${timeText(time)}${duration === undefined ? '' : `, took ${durationText(duration)}`}`],
+    ['Request', method ? `${method} ${path ?? ''}` : protocol],
+    ['Status', status === undefined ? undefined : String(status)],
+    ['Proxy', proxy],
+    ['Gateway', gateway],
+    ['Server', upstream],
+    ['Flags', responseFlags?.join(', ')],
+    ['Bytes', bytesSent === undefined ? undefined : `${bytesText(bytesSent)} sent, ${bytesText(bytesReceived)} received`],
+  ];
+  return (
+    <>
+      <p>
+        <Verdict of={verdict ?? 'running'} /> {reason && <span class="reason">{reason}</span>}
+      </p>
+      <dl class="facts">
+        {facts.map(
+          ([name, value]) =>
+            value && (
+              <div key={name}>
+                <dt>{name}</dt>
+                <dd class="mono">{value}</dd>
+              </div>
+            ),
+        )}
+      </dl>
+    </>
+  );
+}
