@@ -10,9 +10,11 @@ function unserved(text: string) {
   const store = new Store();
   store.set('mesh.yaml', decodeDocuments(text, 'mesh.yaml'));
   const snapshot = store.snapshot();
-  const findings = analyzeFiles({ snapshot, mesh: meshConfigOf(), defaultGateways: true, now: 0 });
+  const findings = analyzeFiles({ snapshot, mesh: meshConfigOf({ extensionProviders: [ZIPKIN] }), defaultGateways: true, now: 0 });
   return unservedIn(snapshot, findings).map(({ object, outcome, what }) => `${outcome}: ${object}: ${what}`);
 }
+
+const ZIPKIN = { name: 'zipkin', zipkin: { service: 'zipkin.observability.svc.cluster.local', port: 9411 } };
 
 test('each object that is not served is named, with what becomes of it, once, the gravest first', () => {
   const found = unserved(`
