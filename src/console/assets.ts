@@ -4,18 +4,19 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SallyportError } from '../lib/errors.ts';
 import { PACKAGE_ROOT } from '../lib/package-root.ts';
+import { table } from '../lib/table.ts';
 
 export interface Asset {
   readonly type: string;
   readonly bytes: Buffer;
 }
 
-const TYPES: Readonly<Record<string, string>> = {
+const TYPES = table<string>({
   '.html': 'text/html; charset=UTF-8',
   '.js': 'text/javascript; charset=UTF-8',
   '.css': 'text/css; charset=UTF-8',
   '.svg': 'image/svg+xml',
-};
+});
 
 /** Finds a page by its path in the address, `/` for the first. Files are read when they are first asked for. Throws `console-not-built`. */
 export function openAssets(folder = fileURLToPath(new URL('dist/ui', PACKAGE_ROOT))): (path: string) => Asset | undefined {

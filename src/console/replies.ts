@@ -1,6 +1,7 @@
 /** What every answer of the console has in its head, and how plain ones are sent. */
 import type { ServerResponse } from 'node:http';
 import { codeOf, messageOf } from '../lib/errors.ts';
+import { table } from '../lib/table.ts';
 import type { Problem } from './model.ts';
 
 /** Nothing is loaded from elsewhere, nothing inline runs, and no other page may frame this one (CSP 3). */
@@ -17,16 +18,16 @@ const POLICY = [
   "trusted-types 'none'",
 ].join('; ');
 
-export const HEADERS: Readonly<Record<string, string>> = {
+export const HEADERS = table<string>({
   'content-security-policy': POLICY,
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-resource-policy': 'same-origin',
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
   'cache-control': 'no-store',
-};
+});
 
-const STATUS: Readonly<Record<string, number>> = {
+const STATUS = table<number>({
   usage: 400,
   'path-not-found': 404,
   'no-such-file': 404,
@@ -36,7 +37,7 @@ const STATUS: Readonly<Record<string, number>> = {
   'too-large': 413,
   busy: 503,
   'took-too-long': 503,
-};
+});
 
 export function problemOf(error: unknown): Problem {
   return { code: codeOf(error) ?? 'internal', message: messageOf(error) };

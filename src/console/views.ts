@@ -8,6 +8,7 @@ import type { Finding, Position } from '../lib/finding.ts';
 import { findingJson, sortFindings } from '../lib/finding-form.ts';
 import { originText } from '../lib/origin.ts';
 import { readRegularText } from '../lib/regular-file.ts';
+import { table } from '../lib/table.ts';
 import { productVersion } from '../lib/version.ts';
 import type { FindingView, ProxyView, ResourceView, SourceView, State } from './model.ts';
 import type { Moment, Shown, ShownProxy } from './subject.ts';
@@ -118,13 +119,13 @@ function withoutSecrets(text: string, secrets: ReadonlySet<number>): string {
   return shown + text.slice(end);
 }
 
-const SECTIONS: Readonly<Record<string, RegExp>> = {
+const SECTIONS = table<RegExp>({
   listeners: /ListenersConfigDump$/,
   routes: /RoutesConfigDump$/,
   clusters: /ClustersConfigDump$/,
   endpoints: /EndpointsConfigDump$/,
   secrets: /SecretsConfigDump$/,
-};
+});
 
 /** What a proxy runs, as a section of its config dump; keys are blotted out. Throws `no-such-proxy` and `usage`. */
 export async function xdsOf({ proxies }: Moment, name: string, type: string): Promise<SourceView> {

@@ -21,6 +21,7 @@ import { analysisStatuses } from '../../kube/status/analysis.ts';
 import { writeStatuses } from '../../kube/status/writer.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { Finding } from '../../lib/finding.ts';
+import { table } from '../../lib/table.ts';
 import { FIELD_MANAGER, Upkeep } from './upkeep.ts';
 
 /** What is kept of the Gateway API. */
@@ -50,8 +51,8 @@ export interface GatewayKeeperOptions extends GatewayDuties {
 const MOST_EVENTS = 100;
 
 /** Kinds of origins that are called otherwise among those that are written. */
-const GATEWAYS: Readonly<Record<string, string>> = { KubernetesGateway: 'Gateway', Gateway: 'IstioGateway' };
-const NAMES: Readonly<Record<string, { readonly name: string } | undefined>> = { ...DECODING_CODES, ...MESSAGES };
+const GATEWAYS = table<string>({ KubernetesGateway: 'Gateway', Gateway: 'IstioGateway' });
+const NAMES = table<{ readonly name: string } | undefined>({ ...DECODING_CODES, ...MESSAGES });
 
 type Gateway = ResourceOf<'KubernetesGateway'>;
 
