@@ -1,9 +1,10 @@
 /** What EgressPolicies allow, host by host and port by port, each with the callers and requests that it is for. */
+
+import type { BindMode } from '../api/bind.ts';
 import { type EgressPolicy, endOf } from '../api/egress-policy.ts';
 import type { ResourceOf } from '../api/index.ts';
-import { hostCovers } from '../lib/hostname.ts';
+import { hostCovers, plainHost } from '../lib/hostname.ts';
 import { portsOf } from './allow.ts';
-import type { BindMode } from '../api/bind.ts';
 import type { Caller, Protocol, Requests } from './plan.ts';
 
 export type Policy = ResourceOf<'EgressPolicy'>;
@@ -48,7 +49,7 @@ export function entriesOf(policy: Policy): Entry[] {
   const callers = callersOf(policy);
   return to.flatMap(({ hosts, ...requests }) =>
     hosts.flatMap((written) => {
-      const host = written.toLowerCase().replace(/\.$/, '');
+      const host = plainHost(written);
       const stated = tls?.originate ? { ...requests, protocol: 'HTTP' as const } : requests;
       return portsOf(host, stated).map(({ port, protocol, only }) => ({
         policy,

@@ -184,3 +184,16 @@ test('TLS that is originated takes no certificate but one for the name of the ho
     assert.deepEqual([outcome.originates.verifies, outcome.originates.names], ['name', ['api.example.com']], bind);
   }
 });
+
+test('an address is one host, however it is written', () => {
+  const files = mesh(
+    policy('a', '{from: [{labels: {app: payments}}], to: [{hosts: ["2001:DB8:0::1", 192.0.2.5], ports: [443]}]}') +
+      policy('b', '{from: [{labels: {app: web}}], to: [{hosts: ["2001:db8::1", "::ffff:192.0.2.5"], ports: [443]}]}'),
+  );
+  assert.deepEqual(errors(files), []);
+  assert.equal(files.mesh.snapshot.list('ServiceEntry').filter(({ spec }) => spec.location === 'MESH_EXTERNAL').length, 3);
+  for (const from of ['shop/payments', 'shop/web'])
+    for (const url of ['tcp://[2001:db8::1]:443', 'tcp://192.0.2.5:443'])
+      assert.match(ends(files, from, url), /upstream/, `${from} ${url}`);
+  assert.doesNotMatch(ends(files, 'blog/web', 'tcp://192.0.2.5:443'), /upstream/);
+});

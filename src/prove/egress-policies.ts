@@ -1,6 +1,6 @@
 /** Whether EgressPolicies are what leaves: nothing else to the hosts that they name, and all that they allow, the way that they say. */
 import type { ResourceOf } from '../api/index.ts';
-import { hostCovers } from '../lib/hostname.ts';
+import { hostCovers, plainHost } from '../lib/hostname.ts';
 import { isIp } from '../lib/ip.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
@@ -101,9 +101,7 @@ function nameOf({ namespace, name }: ProxyIdentity): string {
 }
 
 function hostsOf(policies: readonly Policy[]): string[] {
-  return [
-    ...new Set(policies.flatMap(({ spec }) => spec.to.flatMap(({ hosts }) => hosts.map((host) => host.toLowerCase().replace(/\.$/, ''))))),
-  ];
+  return [...new Set(policies.flatMap(({ spec }) => spec.to.flatMap(({ hosts }) => hosts.map(plainHost))))];
 }
 
 function sampleOf(host: string): string {

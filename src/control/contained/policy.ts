@@ -9,6 +9,7 @@ import type { ResourceOf } from '../../api/index.ts';
 import { allowedProblem } from '../../api/rules/egress-policy.ts';
 import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
 import { formatPosition } from '../../lib/finding.ts';
+import { plainHost } from '../../lib/hostname.ts';
 import { readRegularFile } from '../../lib/regular-file.ts';
 import { type Allowed, portsOf } from '../../policy/allow.ts';
 
@@ -41,7 +42,10 @@ export function readPolicies(files: readonly string[], now: number): PolicyRead 
  * Which of the files hold EgressPolicies, all of them valid, and which are lists.
  * @throws SallyportError `path-not-found`, `policy-unreadable`
  */
-export function policyFiles(files: readonly string[]): { readonly policies: readonly ResourceOf<'EgressPolicy'>[]; readonly lists: readonly string[] } {
+export function policyFiles(files: readonly string[]): {
+  readonly policies: readonly ResourceOf<'EgressPolicy'>[];
+  readonly lists: readonly string[];
+} {
   const lists: string[] = [];
   const policies: ResourceOf<'EgressPolicy'>[] = [];
   for (const file of files) {
@@ -103,7 +107,7 @@ function allowedOf(entry: AllowListEntry, file: string): Allowed {
   if (until !== undefined && endOf(until) === undefined) throw refuse(`there is no day or moment ${until}`);
   const problem = allowedProblem(host, entry);
   if (problem !== undefined) throw refuse(problem);
-  const name = host.toLowerCase().replace(/\.$/, '');
+  const name = plainHost(host);
   return {
     host: name,
     ports: portsOf(name, entry),

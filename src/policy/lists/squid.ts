@@ -1,16 +1,17 @@
 /** Squid's `acl NAME dstdomain …` with `http_access allow NAME`, read from the top as Squid does. Pure. */
+import { table } from '../../lib/table.ts';
 import type { ConvertedDestination, ConvertedList } from './forms.ts';
 import { grouped, problemOf } from './read.ts';
 
 /** The type that Squid's own example has for each; of another type the name says nothing. */
-const USUAL: Readonly<Record<string, string>> = {
+const USUAL = table({
   Safe_ports: 'port',
   SSL_ports: 'port',
   CONNECT: 'method',
   localnet: 'src',
   localhost: 'src',
   to_localhost: 'dst',
-};
+});
 
 /** Directives by which more is said of who may reach what than stands in this file, or only at times. */
 const UNREAD = new Set(['include', 'if', 'else', 'adapted_http_access', 'http_access2']);
@@ -19,7 +20,7 @@ const UNREAD = new Set(['include', 'if', 'else', 'adapted_http_access', 'http_ac
 function rewritten(acls: ReadonlyMap<string, Acl>, name: string): boolean {
   const plain = name.replace(/^!/, '');
   const acl = acls.get(plain);
-  return acl !== undefined && Object.hasOwn(USUAL, plain) && acl.type !== USUAL[plain];
+  return acl !== undefined && USUAL[plain] !== undefined && acl.type !== USUAL[plain];
 }
 
 interface Acl {
