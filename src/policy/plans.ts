@@ -26,16 +26,23 @@ export function plansOf(policies: readonly Policy[], now: number): Plans {
   const ended = policies.filter(({ spec }) => endOfPolicy(spec) <= now);
   const problems: Problem[] = [];
   const live: Entry[] = [];
+  const planned = new Set<string>();
   for (const policy of policies) {
     if (ended.includes(policy) || startOfPolicy(policy.spec) > now) continue;
     const entries = entriesOf(policy);
-    const conflict = conflictWith(entries, [...live, ...entries]);
-    const message = conflict ?? unservable(entries, live) ?? unheld(entries, live);
-    if (message === undefined) live.push(...entries);
-    else problems.push({ policy, message });
+    const message =
+      tooMany(entries, planned) ?? conflictWith(entries, [...live, ...entries]) ?? unservable(entries, live) ?? unheld(entries, live);
+    if (message === undefined) {
+      for (const entry of entries) {
+        live.push(entry);
+        planned.add(entry.host);
+      }
+    } else problems.push({ policy, message });
   }
   // Of a short name nothing can say that it has ended: it is not declared any more.
-  const over = ended.flatMap((policy) => entriesOf(policy)).filter(({ host }) => !isShortName(host));
+  const over = ended
+    .flatMap((policy) => entriesOf(policy))
+    .filter(({ host }) => !isShortName(host) && (planned.size < MOST_HOSTS || planned.has(host)) && planned.add(host));
   const hosts = Map.groupBy([...live, ...over], ({ host }) => host);
   const taken = new Set<string>();
   const plans = [...hosts.keys()].sort().map((host) => {
@@ -44,6 +51,15 @@ export function plansOf(policies: readonly Policy[], now: number): Plans {
     return { plan, policy: hosts.get(host)![0]!.policy };
   });
   return { plans, problems, ended };
+}
+
+/** Each host is compared with each, and has an address out of 65,024: beyond, reading would take minutes, or never end. */
+const MOST_HOSTS = 5000;
+
+function tooMany(entries: readonly Entry[], planned: ReadonlySet<string>): string | undefined {
+  const more = new Set(entries.map(({ host }) => host).filter((host) => !planned.has(host))).size;
+  if (planned.size + more <= MOST_HOSTS) return undefined;
+  return `it names ${more} hosts beside ${planned.size} of older policies, which is more than the ${MOST_HOSTS} that policies may name together, so this policy allows nothing: write *.SUFFIX, or remove some.`;
 }
 
 function conflictWith(entries: readonly Entry[], others: readonly Entry[]): string | undefined {

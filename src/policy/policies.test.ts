@@ -197,3 +197,21 @@ test('an address is one host, however it is written', () => {
       assert.match(ends(files, from, url), /upstream/, `${from} ${url}`);
   assert.doesNotMatch(ends(files, 'blog/web', 'tcp://192.0.2.5:443'), /upstream/);
 });
+
+test('of more hosts than can be planned the policies that name them first are in force, and the others say so', () => {
+  const many = (count: number, prefix: string) =>
+    Array.from({ length: Math.ceil(count / 1000) }, (_, part) => ({
+      hosts: Array.from({ length: Math.min(1000, count - part * 1000) }, (__, i) => `${prefix}${part}-${i}.example`),
+      ports: [443],
+    }));
+  const spec = (count: number, prefix: string, more = {}) => JSON.stringify({ to: many(count, prefix), ...more });
+  const files = mesh(
+    policy('first', '{to: [{hosts: [first.example], ports: [443]}]}') +
+      policy('many', spec(5000, 'h')) +
+      policy('ended', spec(100, 'o', { expires: '2026-01-01' })),
+  );
+  assert.match(errors(files).join(), /SP0018 it names 5000 hosts beside 1 of older policies/);
+  assert.equal(files.mesh.snapshot.list('ServiceEntry').length, 101 + 1);
+  assert.equal(ends(files, 'shop/web', 'https://first.example/'), 'web: upstream');
+  assert.equal(ends(files, 'shop/web', 'https://h0-0.example/'), 'web: closed');
+});
