@@ -9,7 +9,7 @@ export function bindings(context: Context): void {
     const { hosts, resolution } = entry.spec;
     const addresses = resolution === 'STATIC' ? '' : ', and addresses that are not public are reached where a name leads to them';
     const certificate = mode === 'enforce' ? '; TLS that it originates is held to certificates of the host' : '';
-    const path = BIND in entry.metadata.annotations ? ['metadata', 'annotations', BIND] : ['spec', 'hosts'];
+    const path = Object.hasOwn(entry.metadata.annotations, BIND) ? ['metadata', 'annotations', BIND] : ['spec', 'hosts'];
     context.report(
       'SP1053',
       entry,
