@@ -1,4 +1,5 @@
 /** Host names as Istio's resources write them: exact, `*.suffix`, or `*`. Names are compared in lower case; callers pass them so. */
+import { formatIp, isIp, parseIp } from './ip.ts';
 
 /**
  * The full name of a host in a route or rule: a name without dots is a Service of the object's own namespace (Istio's rule for short names).
@@ -6,6 +7,17 @@
 export function fullHostname(host: string, namespace: string, domain = 'cluster.local'): string {
   if (host === '' || host === '*' || host.includes('.')) return host;
   return `${host}.${namespace}.svc.${domain}`;
+}
+
+/** As hosts are compared: names in lower case without the trailing dot, addresses in the one way of writing them. */
+export function plainHost(written: string): string {
+  const words = written.includes('%') ? undefined : parseIp(written);
+  return words ? formatIp(words) : written.toLowerCase().replace(/\.$/, '');
+}
+
+/** A name without a dot: VirtualServices, DestinationRules and Gateways take it for a Service, so that none of them can be written for a host that is called so. */
+export function isShortName(host: string): boolean {
+  return !host.includes('.') && !isIp(host);
 }
 
 export function isWildcard(host: string): boolean {

@@ -2,7 +2,7 @@
 
 import { propose } from '../learn/propose.ts';
 import { SallyportError } from '../lib/errors.ts';
-import { isIp } from '../lib/ip.ts';
+import { isShortName } from '../lib/hostname.ts';
 import { type Allowed, onePerHost } from './allow.ts';
 import { onlyRequests, type RouteShape } from './routes.ts';
 
@@ -23,7 +23,7 @@ interface VirtualServiceShape {
  */
 export function resourcesThroughGateway(allowed: readonly Allowed[]): object[] {
   const hosts = onePerHost(allowed);
-  const short = hosts.find(({ host }) => !host.includes('.') && !isIp(host));
+  const short = hosts.find(({ host }) => isShortName(host));
   if (short)
     throw new SallyportError('usage', `${short.host} is a short name, which no Gateway serves: write it in full, or leave out --gateway`);
   const observed = hosts.flatMap(({ host, ports }) =>

@@ -3,6 +3,7 @@ import type { AllowedRequests } from '../api/allow-list.ts';
 import type { BindMode } from '../api/bind.ts';
 import { isAllowedHost } from '../api/rules/egress-policy.ts';
 import { SallyportError } from '../lib/errors.ts';
+import { plainHost } from '../lib/hostname.ts';
 import { isIp, parseRange } from '../lib/ip.ts';
 import { table } from '../lib/table.ts';
 import { directObjects } from './direct.ts';
@@ -46,8 +47,8 @@ export function parseAllowed(written: string): Allowed {
   if (!match) throw refuse('it names no host');
   const scheme = match[1] === undefined ? undefined : SCHEMES[match[1].toLowerCase()];
   if (match[1] !== undefined && !scheme) throw refuse(`the scheme ${match[1]} is none of ${Object.keys(SCHEMES).join(', ')}`);
-  const host = (match[2] ?? match[3]!).toLowerCase().replace(/\.$/, '');
-  if (match[2] !== undefined ? !isIp(host) || !host.includes(':') : !isAllowedHost(host))
+  const host = plainHost(match[2] ?? match[3]!);
+  if (match[2] !== undefined ? !isIp(match[2]) || !match[2].includes(':') : !isAllowedHost(host))
     throw refuse(`${host} is neither a name nor an address`);
   const given = match[4] === undefined ? scheme?.port : Number(match[4]);
   if (given !== undefined && (given < 1 || given > 65_535)) throw refuse('ports are from 1 to 65535');

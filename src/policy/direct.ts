@@ -2,16 +2,25 @@
 import { BIND } from '../api/bind.ts';
 import { PRIVATE_ADDRESSES } from '../api/private-addresses.ts';
 import type { Resource } from '../api/resource.ts';
+import { isShortName } from '../lib/hostname.ts';
 import { isIp } from '../lib/ip.ts';
+import { REFUSED } from '../lib/refused-host.ts';
 import type { HostPlan, Made, PortPlan } from './plan.ts';
-import { byCaller, isRestricted, type MadeRoute, narrowed, REFUSED, refusal, whyRefused } from './routes.ts';
+import { byCaller, isRestricted, type MadeRoute, narrowed, refusal, whyRefused } from './routes.ts';
 
 /** Where calls to a port that a rule allows lead to, from the sidecar; undefined: to the host itself. */
 export type DestinationOf = (port: PortPlan) => object | undefined;
 
 /** @param destinationOf by default all lead to the host */
 export function directObjects(plan: HostPlan, destinationOf: DestinationOf = () => undefined): Made[] {
+  if (isShortName(plan.host)) return shortNameObjects(plan);
   return [serviceEntry(plan), ...virtualService(plan, destinationOf), ...destinationRule(plan)];
+}
+
+/** A VirtualService that holds anybody off, or TLS that is originated, would be for a Service of that name: ports that need one are not declared. */
+function shortNameObjects(plan: HostPlan): Made[] {
+  const ports = plan.ports.filter((port) => !isRestricted(port, plan) && port.originate === undefined);
+  return ports.length > 0 ? [serviceEntry({ ...plan, ports })] : [];
 }
 
 /** The host by which the resources have it: an address gets a name. */
@@ -125,10 +134,9 @@ function to(plan: HostPlan, port: PortPlan, destinationOf: DestinationOf): objec
 function destinationRule({ host, name, namespace, ports, exportTo }: HostPlan): Made[] {
   const originating = ports.filter(({ originate }) => originate !== undefined);
   if (originating.length === 0) return [];
-  const portLevelSettings = originating.map(({ port }) => ({
-    port: { number: port },
-    tls: { mode: 'SIMPLE', sni: host, ...(!host.startsWith('*') && { subjectAltNames: [host] }) },
-  }));
+  // Without subjectAltNames beside sni any name that a known CA has signed would do.
+  const tls = { mode: 'SIMPLE', sni: host, subjectAltNames: [host] };
+  const portLevelSettings = originating.map(({ port }) => ({ port: { number: port }, tls }));
   return [
     { kind: 'DestinationRule', name, namespace, spec: { host, trafficPolicy: { portLevelSettings }, ...(exportTo && { exportTo }) } },
   ];

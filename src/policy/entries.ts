@@ -3,7 +3,7 @@
 import type { BindMode } from '../api/bind.ts';
 import { type EgressPolicy, endOf } from '../api/egress-policy.ts';
 import type { ResourceOf } from '../api/index.ts';
-import { hostCovers } from '../lib/hostname.ts';
+import { hostCovers, plainHost } from '../lib/hostname.ts';
 import { portsOf } from './allow.ts';
 import type { Caller, Protocol, Requests } from './plan.ts';
 
@@ -49,7 +49,7 @@ export function entriesOf(policy: Policy): Entry[] {
   const callers = callersOf(policy);
   return to.flatMap(({ hosts, ...requests }) =>
     hosts.flatMap((written) => {
-      const host = written.toLowerCase().replace(/\.$/, '');
+      const host = plainHost(written);
       const stated = tls?.originate ? { ...requests, protocol: 'HTTP' as const } : requests;
       return portsOf(host, stated).map(({ port, protocol, only }) => ({
         policy,

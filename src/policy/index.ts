@@ -6,12 +6,12 @@ import { type HttpRoute, KINDS, type Kind, type KindInfo, type ResourceOf } from
 import { keepDerived } from '../api/keep-derived.ts';
 import { originOf, type Resource } from '../api/resource.ts';
 import type { Finding } from '../lib/finding.ts';
+import { REFUSED } from '../lib/refused-host.ts';
 import { keepContent } from '../lib/same.ts';
 import { endOfPolicy, type Policy, startOfPolicy } from './entries.ts';
 import { gatewayObjects, hostObjects, leadsToGateway } from './gateway.ts';
 import type { Made } from './plan.ts';
 import { endText, type Plans, plansOf } from './plans.ts';
-import { REFUSED } from './routes.ts';
 
 export interface PolicyObjects {
   readonly resources: readonly ResourceOf<Kind>[];

@@ -5,6 +5,7 @@
 import type { EgressCaller, EgressDestination, EgressPolicy } from '../api/egress-policy.ts';
 import { endOf } from '../api/egress-policy.ts';
 import type { ResourceOf } from '../api/index.ts';
+import { isIp, parseIp, sameIp } from '../lib/ip.ts';
 
 /** Who calls. */
 export interface AskedCaller {
@@ -70,6 +71,7 @@ function isTo(destination: EgressDestination, { tls }: EgressPolicy, call: Asked
 }
 
 function isNamed(host: string, name: string): boolean {
+  if (isIp(host)) return isIp(name) && sameIp(parseIp(host)!, parseIp(name)!);
   return host.startsWith('*.') ? name.endsWith(host.slice(1)) && name.length > host.length - 1 : name === host;
 }
 

@@ -1,7 +1,7 @@
 /** EgressPolicies put together: of each host that one of them names, who may call it and how. */
 
 import { originOf } from '../api/resource.ts';
-import { hostCovers } from '../lib/hostname.ts';
+import { hostCovers, isShortName } from '../lib/hostname.ts';
 import { originText } from '../lib/origin.ts';
 import { deniedCalls } from './denied.ts';
 import { disagreement, type Entry, endOfPolicy, entriesOf, type Policy, startOfPolicy } from './entries.ts';
@@ -26,15 +26,23 @@ export function plansOf(policies: readonly Policy[], now: number): Plans {
   const ended = policies.filter(({ spec }) => endOfPolicy(spec) <= now);
   const problems: Problem[] = [];
   const live: Entry[] = [];
+  const planned = new Set<string>();
   for (const policy of policies) {
     if (ended.includes(policy) || startOfPolicy(policy.spec) > now) continue;
     const entries = entriesOf(policy);
-    const conflict = conflictWith(entries, [...live, ...entries]);
-    const message = conflict ?? unservable(entries, live);
-    if (message === undefined) live.push(...entries);
-    else problems.push({ policy, message });
+    const message =
+      tooMany(entries, planned) ?? conflictWith(entries, [...live, ...entries]) ?? unservable(entries, live) ?? unheld(entries, live);
+    if (message === undefined) {
+      for (const entry of entries) {
+        live.push(entry);
+        planned.add(entry.host);
+      }
+    } else problems.push({ policy, message });
   }
-  const over = ended.flatMap((policy) => entriesOf(policy));
+  // Of a short name nothing can say that it has ended: it is not declared any more.
+  const over = ended
+    .flatMap((policy) => entriesOf(policy))
+    .filter(({ host }) => !isShortName(host) && (planned.size < MOST_HOSTS || planned.has(host)) && planned.add(host));
   const hosts = Map.groupBy([...live, ...over], ({ host }) => host);
   const taken = new Set<string>();
   const plans = [...hosts.keys()].sort().map((host) => {
@@ -43,6 +51,15 @@ export function plansOf(policies: readonly Policy[], now: number): Plans {
     return { plan, policy: hosts.get(host)![0]!.policy };
   });
   return { plans, problems, ended };
+}
+
+/** Each host is compared with each, and has an address out of 65,024: beyond, reading would take minutes, or never end. */
+const MOST_HOSTS = 5000;
+
+function tooMany(entries: readonly Entry[], planned: ReadonlySet<string>): string | undefined {
+  const more = new Set(entries.map(({ host }) => host).filter((host) => !planned.has(host))).size;
+  if (planned.size + more <= MOST_HOSTS) return undefined;
+  return `it names ${more} hosts beside ${planned.size} of older policies, which is more than the ${MOST_HOSTS} that policies may name together, so this policy allows nothing: write *.SUFFIX, or remove some.`;
 }
 
 function conflictWith(entries: readonly Entry[], others: readonly Entry[]): string | undefined {
@@ -72,6 +89,19 @@ function unservable(entries: readonly Entry[], live: readonly Entry[]): string |
     const rules = [...live, ...entries].filter((entry) => entry.host === host && entry.port === port).map(ruleOf);
     if (deniedCalls(host, at, rules) === undefined)
       return `too many callers have requests of their own to ${host}:${port}, so this policy allows nothing: give callers the same methods and paths.`;
+  }
+  return undefined;
+}
+
+/** Short names of which not everybody that sees them may call: no VirtualService could hold the others off. */
+function unheld(entries: readonly Entry[], live: readonly Entry[]): string | undefined {
+  for (const { host } of entries.filter((entry) => isShortName(entry.host))) {
+    const same = [...live, ...entries].filter((entry) => entry.host === host);
+    const namespaces = same.flatMap(({ callers }) => callers.map(({ namespace }) => namespace));
+    const isForAll = ({ callers, only }: Entry) =>
+      !only && namespaces.every((name) => callers.some(({ namespace, labels }) => namespace === name && Object.keys(labels).length === 0));
+    if (!same.every(isForAll))
+      return `${host} is a name without a dot, of which callers can not be told apart, so this policy allows nothing: name the same whole namespaces in all policies for it, without methods and paths, or write the name in full.`;
   }
   return undefined;
 }

@@ -143,3 +143,75 @@ test('what nothing could hold to is refused when it is read', () => {
   ] as const)
     assert.match(errors(mesh(policy('a', spec))).join(), why, spec);
 });
+
+test('a name without a dot is allowed to whole namespaces alone, as nothing could hold others off it', () => {
+  for (const [spec, why] of [
+    ['{from: [{labels: {app: payments}}], to: [{hosts: [db], ports: [5432]}]}', /labels of callers need a name with a dot/],
+    ['{to: [{hosts: [localhost], ports: [8080], methods: [GET]}]}', /methods and paths need a name with a dot/],
+    ['{to: [{hosts: [api.], ports: [8080], paths: [/v1]}]}', /methods and paths need a name with a dot/],
+    ['{to: [{hosts: [api], protocol: HTTP}], tls: {originate: true}}', /full name of one host/],
+  ] as const) {
+    const files = mesh(policy('a', spec));
+    assert.match(errors(files).join(), why, spec);
+    for (const url of ['tcp://db:5432', 'http://localhost:8080/', 'http://api:8080/v1', 'http://api/'])
+      assert.doesNotMatch(ends(files, 'shop/web', url), /upstream/, `${spec} ${url}`);
+  }
+  const all = policy('all', '{to: [{hosts: [localhost], ports: [3000, 443]}]}');
+  const files = mesh(all);
+  assert.deepEqual(errors(files), []);
+  for (const url of ['tcp://localhost:3000', 'tls://localhost:443']) assert.equal(ends(files, 'shop/web', url), 'web: upstream', url);
+  const both = mesh(all + policy('other', '{to: [{hosts: [localhost], ports: [4000]}]}', 'blog'));
+  assert.match(errors(both).join(), /SP0018 localhost is a name without a dot/);
+  assert.equal(ends(both, 'shop/web', 'tcp://localhost:3000'), 'web: upstream');
+  assert.equal(ends(both, 'blog/web', 'tcp://localhost:3000'), 'web: closed');
+});
+
+test('a name without a dot is closed when what allowed it has ended, also beside others of it', () => {
+  const old = policy('old', '{to: [{hosts: [localhost], ports: [3000]}], expires: "2026-06-15T12:00:00Z"}');
+  assert.equal(ends(mesh(old, NOW - 1), 'shop/web', 'tcp://localhost:3000'), 'web: upstream');
+  assert.equal(ends(mesh(old), 'shop/web', 'tcp://localhost:3000'), 'web: closed');
+  const files = mesh(old + policy('new', '{to: [{hosts: [localhost], ports: [4000]}]}'));
+  assert.equal(ends(files, 'shop/web', 'tcp://localhost:3000'), 'web: closed');
+  assert.equal(ends(files, 'shop/web', 'tcp://localhost:4000'), 'web: upstream');
+});
+
+test('TLS that is originated takes no certificate but one for the name of the host, bound or not', () => {
+  for (const bind of ['', ', bind: enforce']) {
+    const files = mesh(policy('a', `{to: [{hosts: [api.example.com], protocol: HTTP}], tls: {originate: true}${bind}}`));
+    assert.equal(ends(files, 'shop/web', 'http://api.example.com/'), 'web: upstream', bind);
+    const { outcome } = explain(files, parseTarget('http://api.example.com/'), { from: 'shop/web' }).trace;
+    assert.ok(outcome.kind === 'upstream' && outcome.originates);
+    assert.deepEqual([outcome.originates.verifies, outcome.originates.names], ['name', ['api.example.com']], bind);
+  }
+});
+
+test('an address is one host, however it is written', () => {
+  const files = mesh(
+    policy('a', '{from: [{labels: {app: payments}}], to: [{hosts: ["2001:DB8:0::1", 192.0.2.5], ports: [443]}]}') +
+      policy('b', '{from: [{labels: {app: web}}], to: [{hosts: ["2001:db8::1", "::ffff:192.0.2.5"], ports: [443]}]}'),
+  );
+  assert.deepEqual(errors(files), []);
+  assert.equal(files.mesh.snapshot.list('ServiceEntry').filter(({ spec }) => spec.location === 'MESH_EXTERNAL').length, 3);
+  for (const from of ['shop/payments', 'shop/web'])
+    for (const url of ['tcp://[2001:db8::1]:443', 'tcp://192.0.2.5:443'])
+      assert.match(ends(files, from, url), /upstream/, `${from} ${url}`);
+  assert.doesNotMatch(ends(files, 'blog/web', 'tcp://192.0.2.5:443'), /upstream/);
+});
+
+test('of more hosts than can be planned the policies that name them first are in force, and the others say so', () => {
+  const many = (count: number, prefix: string) =>
+    Array.from({ length: Math.ceil(count / 1000) }, (_, part) => ({
+      hosts: Array.from({ length: Math.min(1000, count - part * 1000) }, (__, i) => `${prefix}${part}-${i}.example`),
+      ports: [443],
+    }));
+  const spec = (count: number, prefix: string, more = {}) => JSON.stringify({ to: many(count, prefix), ...more });
+  const files = mesh(
+    policy('first', '{to: [{hosts: [first.example], ports: [443]}]}') +
+      policy('many', spec(5000, 'h')) +
+      policy('ended', spec(100, 'o', { expires: '2026-01-01' })),
+  );
+  assert.match(errors(files).join(), /SP0018 it names 5000 hosts beside 1 of older policies/);
+  assert.equal(files.mesh.snapshot.list('ServiceEntry').length, 101 + 1);
+  assert.equal(ends(files, 'shop/web', 'https://first.example/'), 'web: upstream');
+  assert.equal(ends(files, 'shop/web', 'https://h0-0.example/'), 'web: closed');
+});

@@ -13,9 +13,6 @@ export interface MadeRoute {
   readonly origin?: Resource | undefined;
 }
 
-/** Hosts that stand for refusals of what is not HTTP: the name of their cluster says why in logs and explanations. Nothing answers there. */
-export const REFUSED = { notAllowed: 'not-allowed.egress-policy.internal', ended: 'ended.egress-policy.internal' } as const;
-
 /** A route for the requests that are allowed, and the answer to all others that it matches. */
 export function onlyRequests(host: string, port: number, only: readonly Requests[], route: RouteShape): object[] {
   const body = `${host}:${port} is allowed by method and path, and the policy has not this one`;

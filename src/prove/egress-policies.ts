@@ -1,6 +1,7 @@
 /** Whether EgressPolicies are what leaves: nothing else to the hosts that they name, and all that they allow, the way that they say. */
 import type { ResourceOf } from '../api/index.ts';
-import { hostCovers } from '../lib/hostname.ts';
+import { hostCovers, plainHost } from '../lib/hostname.ts';
+import { isIp } from '../lib/ip.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { hostPort } from '../lib/socket-address.ts';
@@ -27,19 +28,21 @@ export function nothingElse(files: SimulatedFiles): Statement {
   const callers = new Map(callersOf(files).map((caller) => [nameOf(caller), caller]));
   const isGateway = gatewaysOf(files);
   const now = momentOf(files);
+  const isNamed = (call: AskedCall) => named.some((host) => hostCovers(host, call.host));
   return {
     text: 'to the hosts that EgressPolicies name nothing leaves but what they allow',
     hosts: named.map((host) => (host.startsWith('*') ? sampleOf(host) : host)),
-    concerns: (arrival) => named.some((host) => hostCovers(host, callOf(arrival).host)),
-    allows: (arrival, workloads) => {
-      const call = callOf(arrival);
-      if (!named.some((host) => hostCovers(host, call.host))) return true;
-      return workloads.every((name) => {
-        const caller = callers.get(name);
-        const by = caller ? permitting(policies, now, caller, call) : [];
-        return by.some(({ spec }) => spec.through !== 'gateway' || isGateway(arrival.through));
-      });
-    },
+    concerns: (arrival) => callsOf(arrival).some(isNamed),
+    allows: (arrival, workloads) =>
+      callsOf(arrival)
+        .filter(isNamed)
+        .every((call) =>
+          workloads.every((name) => {
+            const caller = callers.get(name);
+            const by = caller ? permitting(policies, now, caller, call) : [];
+            return by.some(({ spec }) => spec.through !== 'gateway' || isGateway(arrival.through));
+          }),
+        ),
   };
 }
 
@@ -98,30 +101,28 @@ function nameOf({ namespace, name }: ProxyIdentity): string {
 }
 
 function hostsOf(policies: readonly Policy[]): string[] {
-  return [
-    ...new Set(policies.flatMap(({ spec }) => spec.to.flatMap(({ hosts }) => hosts.map((host) => host.toLowerCase().replace(/\.$/, ''))))),
-  ];
+  return [...new Set(policies.flatMap(({ spec }) => spec.to.flatMap(({ hosts }) => hosts.map(plainHost))))];
 }
 
 function sampleOf(host: string): string {
   return host.replace('*', 'any');
 }
 
-/** What the call was, where it leaves. */
-function callOf({ host, endpoint, trace }: Arrival): AskedCall {
+/** What the call was, where it leaves: by the name of the host, and by the address, as policies may name either. */
+function callsOf({ host, endpoint, trace }: Arrival): AskedCall[] {
   const [, port = '', , service = ''] = trace.hops.at(-1)?.cluster.split('|') ?? [];
   const sent = trace.outcome.kind === 'upstream' ? trace.outcome : undefined;
   const { tls, http } = sent?.payload ?? { tls: undefined, http: undefined };
   const name = host || (service.startsWith('*') ? '' : service) || endpoint?.ip || '';
   const speaks = sent?.originates ? 'HTTP' : tls ? 'TLS' : http ? 'HTTP' : 'bytes';
-  // An address has a name of its own in the resources.
-  const asked = endpoint && service.endsWith('.internal') ? endpoint.ip : name;
-  return {
-    host: asked.toLowerCase(),
+  const asked = {
     port: Number(port),
     speaks,
     ...(http && { method: http.method, path: http.path.replace(/\?.*$/, '') }),
-  };
+  } as const;
+  // An address that is stated goes nowhere: where the call does go says more.
+  const names = endpoint && isIp(name) ? [endpoint.ip] : endpoint ? [name, endpoint.ip] : [name];
+  return names.map((one) => ({ host: one.toLowerCase(), ...asked }));
 }
 
 /** A call for each host, port, method and path that a policy writes. */

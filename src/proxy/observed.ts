@@ -1,5 +1,6 @@
 /** What is told of the calls of a contained command: made from the records that access logs are made from. */
 import { type Contained, NOT_ALLOWED, type ObservedCall } from '../lib/contained.ts';
+import { refusedBy } from '../lib/refused-host.ts';
 import type { AccessRecord, Address, RecordSink } from './types.ts';
 
 /** A call that came to nothing before there was a record of it. */
@@ -93,7 +94,7 @@ export function verdictOf(record: Judged): {
 } {
   const { responseCode, responseCodeDetails, connectionTerminationDetails, upstreamCluster, upstreamHost, flags } = record;
   const { clusterMetadata, routeMetadata } = record;
-  const why = refusalOf(routeMetadata) ?? refusalOf(clusterMetadata);
+  const why = refusalOf(routeMetadata) ?? refusalOf(clusterMetadata) ?? refusedBy(upstreamCluster);
   if (why !== undefined) return { verdict: 'refused', reason: why };
   const judged = [responseCodeDetails, connectionTerminationDetails].find((details) =>
     /^(?:rbac_|jwt_authn_|binding_refused\{)/.test(details),

@@ -1,3 +1,4 @@
+import { isShortName } from '../../lib/hostname.ts';
 import { isIp } from '../../lib/ip.ts';
 import type { AllowedRequests } from '../allow-list.ts';
 import { type EgressPolicy, endOf } from '../egress-policy.ts';
@@ -29,7 +30,11 @@ export const egressPolicyRules: Rules<EgressPolicy> = ({ spec }, report) => {
   to.forEach((destination, index) => {
     destination.hosts.forEach((host, at) => {
       const path = ['spec', 'to', index, 'hosts', at];
-      const problem = allowedProblem(host, destination) ?? (through === 'gateway' ? gatewayProblem(host) : undefined);
+      const told = from.some(({ labels }) => Object.keys(labels).length > 0) && isShortName(host.replace(/\.$/, ''));
+      const problem =
+        allowedProblem(host, destination) ??
+        (told ? `labels of callers need a name with a dot: ${SHORT}` : undefined) ??
+        (through === 'gateway' ? gatewayProblem(host) : undefined);
       if (problem) report({ path, message: `${host}: ${problem}` });
     });
     if (tls?.originate) originationOf(destination, ['spec', 'to', index], report);
@@ -64,10 +69,10 @@ function originationOf(
   if (protocol !== undefined && protocol !== 'HTTP')
     report({ path: [...path, 'protocol'], message: `TLS is originated of plain HTTP, not of ${protocol}` });
   hosts.forEach((host, at) => {
-    if (isIp(host) || host.startsWith('*'))
+    if (isIp(host) || host.startsWith('*') || isShortName(host.replace(/\.$/, '')))
       report({
         path: [...path, 'hosts', at],
-        message: `${host}: TLS is originated for the name of one host, by which its certificate is known`,
+        message: `${host}: TLS is originated for the full name of one host, by which its certificate is known`,
       });
   });
   if (protocol === undefined && ports.some((port) => port !== 80))
@@ -78,8 +83,10 @@ function originationOf(
 function gatewayProblem(host: string): string | undefined {
   if (host.startsWith('*')) return 'a gateway that asks for identities needs the name of one host: write it in full, or through: direct';
   if (isIp(host)) return 'a gateway serves names: write one, or through: direct';
-  return host.includes('.') ? undefined : 'it is a short name, which no gateway serves: write it in full';
+  return isShortName(host) ? 'it is a short name, which no gateway serves: write it in full' : undefined;
 }
+
+const SHORT = 'a short one is taken for a Service, so that nothing could hold others off';
 
 /** A name, or a wildcard for whole labels. */
 const NAME = /^(\*\.)?[^*]+$/;
@@ -96,6 +103,7 @@ export function allowedProblem(host: string, { ports, protocol, methods, paths }
   if (methods.length > 0 || paths.length > 0) {
     if (protocol !== undefined && protocol !== 'HTTP') return `methods and paths are seen in plain HTTP alone, not in ${protocol}`;
     if (isIp(host) || host.startsWith('*')) return 'methods and paths need the name of one host';
+    if (isShortName(host.replace(/\.$/, ''))) return `methods and paths need a name with a dot: ${SHORT}`;
   }
   if (protocol === 'TCP' && ports.length === 0) return 'TCP needs ports';
   if (protocol === 'TCP' && host.startsWith('*')) return 'a wildcard needs a name in the connection, which TCP has not';

@@ -9,6 +9,7 @@ import type { ResourceOf } from '../../api/index.ts';
 import { allowedProblem } from '../../api/rules/egress-policy.ts';
 import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
 import { formatPosition } from '../../lib/finding.ts';
+import { plainHost } from '../../lib/hostname.ts';
 import { readRegularFile } from '../../lib/regular-file.ts';
 import { type Allowed, portsOf } from '../../policy/allow.ts';
 
@@ -106,7 +107,7 @@ function allowedOf(entry: AllowListEntry, file: string): Allowed {
   if (until !== undefined && endOf(until) === undefined) throw refuse(`there is no day or moment ${until}`);
   const problem = allowedProblem(host, entry);
   if (problem !== undefined) throw refuse(problem);
-  const name = host.toLowerCase().replace(/\.$/, '');
+  const name = plainHost(host);
   return {
     host: name,
     ports: portsOf(name, entry),

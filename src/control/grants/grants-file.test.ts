@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -70,6 +70,38 @@ test('a file that does not read completely is left as it is', async () => {
   const file = join(folder, 'd.yaml');
   writeFileSync(file, 'kind: [');
   await assert.rejects(addGrant(file, request('a.example'), NOW), { code: 'grants-unreadable' });
+});
+
+test('what could not be read again is not granted: the file stays as it is', async () => {
+  const file = join(folder, 'f.yaml');
+  const { id } = await addGrant(file, request('a.example'), NOW);
+  const before = readFileSync(file, 'utf8');
+  await assert.rejects(addGrant(file, { ...request('b.example'), namespace: 'No_Good' }, NOW), { code: 'usage', message: /No_Good/ });
+  await assert.rejects(addGrant(file, { ...request('b.example'), reason: 'r'.repeat(1001) }, NOW), { code: 'usage' });
+  await assert.rejects(addGrant(file, request('b.example:5432=10.0.0.0/8'), NOW), { code: 'usage', message: /no ranges/ });
+  assert.equal(readFileSync(file, 'utf8'), before);
+  await revokeGrant(file, id);
+});
+
+test('a file that others may write, or have put there, is not followed, listed or changed', async (t) => {
+  const file = join(folder, 'g.yaml');
+  await addGrant(file, request('a.example'), NOW);
+  const refused = async (message: RegExp) => {
+    const error = { code: 'grants-unreadable', message };
+    assert.throws(() => openGrants(file), error);
+    assert.throws(() => readGrants(file), error);
+    await assert.rejects(addGrant(file, request('b.example'), NOW), error);
+  };
+  chmodSync(file, 0o606);
+  await refused(/may be written by everybody/);
+  chmodSync(file, 0o600);
+  assert.equal(readGrants(file).length, 1);
+  if (process.getuid?.() !== 0) {
+    t.diagnostic('not root: that a file is of another user is not tried');
+    return;
+  }
+  chownSync(file, 65534, 65534);
+  await refused(/belongs to another user \(65534\)/);
 });
 
 test('a mesh that follows the file takes a grant, ends it on time though the clock is set back, and takes a revocation', async () => {

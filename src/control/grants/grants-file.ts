@@ -46,11 +46,23 @@ const LOCKED_MS = 5000;
 
 export const GRANTED_BY = 'sallyport.dev/granted-by';
 
-/** The file, made without a grant in it if it is not there. Throws `folder-unusable` and `grants-unwritable`. */
+/** The file, made without a grant in it if it is not there. Throws `folder-unusable`, `grants-unreadable` and `grants-unwritable`. */
 export function openGrants(file: string): string {
   if (dirname(file) === privateFolder()) openPrivateFolder();
-  if (!existsSync(file)) writeGrants(file, []);
+  if (existsSync(file)) checkOwn(file);
+  else writeGrants(file, []);
   return file;
+}
+
+/** Where others may put a file, as in /tmp, one that waits there would allow what they like. */
+function checkOwn(file: string): void {
+  const { uid, mode } = statSync(file);
+  const others = uid !== 0 && uid !== process.getuid?.();
+  if (others || (mode & 0o002) !== 0)
+    throw new SallyportError(
+      'grants-unreadable',
+      `${file} ${others ? `belongs to another user (${uid})` : 'may be written by everybody'}, who could allow anything by it: remove it, or name another --file`,
+    );
 }
 
 /** Throws `grants-unreadable`. */
@@ -71,6 +83,8 @@ export async function addGrant(file: string, request: GrantRequest, now: number)
   const { allowed, namespace, by, reason, forMs } = request;
   if (forMs < 1000 || forMs > LONGEST_MS)
     throw new SallyportError('usage', 'a grant is for 1s to 720h: what is to stay belongs into an EgressPolicy');
+  if (allowed.within)
+    throw new SallyportError('usage', `a grant names no ranges of addresses (=${allowed.within.join()}): name the host alone`);
   const id = `grant-${randomBytes(4).toString('hex')}`;
   const document = {
     apiVersion: 'sallyport.dev/v1alpha1',
@@ -88,6 +102,9 @@ export async function addGrant(file: string, request: GrantRequest, now: number)
       owner: by,
     },
   };
+  // One that could not be read again would have the file refused, and with it every other grant and revocation.
+  const wrong = snapshotFromText(stringify(document)).findings.find(({ level }) => level === 'Error');
+  if (wrong) throw new SallyportError('usage', `this can not be granted: ${wrong.message}`);
   await changing(file, (documents) => {
     const kept = documents.filter(({ spec }) => endOf(spec.expires ?? '') === undefined || endOf(spec.expires!)! > now - KEPT_MS);
     if (kept.length >= MOST_GRANTS)
@@ -132,9 +149,11 @@ async function changing(file: string, change: (documents: readonly Document[]) =
 function policiesIn(file: string): readonly ResourceOf<'EgressPolicy'>[] {
   let text: string;
   try {
+    checkOwn(file);
     text = readRegularText(file);
   } catch (cause) {
     if (codeOf(cause) === 'ENOENT') return [];
+    if (cause instanceof SallyportError && cause.code === 'grants-unreadable') throw cause;
     throw new SallyportError('grants-unreadable', `${file}: ${messageOf(cause)}`, { cause });
   }
   // At the beginning of time none has ended, and none is at odds with another.
@@ -146,9 +165,10 @@ function policiesIn(file: string): readonly ResourceOf<'EgressPolicy'>[] {
 
 /** A list, which says that there is nothing where it is empty: a file that is emptied leaves in force what it held. */
 function writeGrants(file: string, items: readonly object[]): void {
-  const beside = `${file}.${process.pid}.new`;
+  const beside = `${file}.${randomBytes(6).toString('hex')}.new`;
   try {
-    writeFileSync(beside, stringify({ apiVersion: 'v1', kind: 'List', items }), { mode: 0o600 });
+    // Not through a link that somebody has put there.
+    writeFileSync(beside, stringify({ apiVersion: 'v1', kind: 'List', items }), { mode: 0o600, flag: 'wx' });
     renameSync(beside, file);
   } catch (cause) {
     rmSync(beside, { force: true });

@@ -10,8 +10,16 @@ export function readCilium(text: string): ConvertedList {
     if (document.errors[0]) throw document.errors[0];
     return document.toJS() as unknown;
   });
+  const denying = objects.filter(isMapping).find(deniesOutside);
   const policies = objects.flatMap((object): ConvertedPolicy[] => {
     if (!isMapping(object)) return [];
+    if (denying) {
+      const { name = 'policy' } = isMapping(denying.metadata) ? denying.metadata : {};
+      left.push(
+        `${String(object.kind)}: what egressDeny of ${String(name)} takes away of it is not known, and policies deny nothing: carry over what is allowed besides without it.`,
+      );
+      return [];
+    }
     if (object.kind !== 'CiliumNetworkPolicy' && object.kind !== 'CiliumClusterwideNetworkPolicy') {
       left.push(`${String(object.kind)}: it is no CiliumNetworkPolicy.`);
       return [];
@@ -20,6 +28,23 @@ export function readCilium(text: string): ConvertedList {
   });
   if (objects.every((object) => !isMapping(object))) throw new Error('it holds no object');
   return { policies, left };
+}
+
+/** Denials count before what any policy allows. Those of endpoints and Services take away nothing outside the cluster. */
+function deniesOutside({ spec, specs }: Record<string, unknown>): boolean {
+  const rules = [spec, ...(Array.isArray(specs) ? specs : [])].filter(isMapping);
+  return rules.some(
+    ({ egressDeny }) =>
+      egressDeny !== undefined &&
+      !(
+        Array.isArray(egressDeny) &&
+        egressDeny.every((one) => isMapping(one) && (one.toEndpoints !== undefined || one.toServices !== undefined) && !reachesOut(one))
+      ),
+  );
+}
+
+function reachesOut(denial: Record<string, unknown>): boolean {
+  return Object.keys(denial).some((key) => !['toEndpoints', 'toServices', 'toPorts', 'icmps'].includes(key));
 }
 
 function policyOf({ kind, metadata, spec, specs }: Record<string, unknown>, left: string[]): ConvertedPolicy[] {
@@ -35,7 +60,6 @@ function policyOf({ kind, metadata, spec, specs }: Record<string, unknown>, left
     const to = (Array.isArray(rule.egress) ? rule.egress : []).flatMap((egress, at) =>
       destinations(egress, `${where}: egress[${at}]`, left),
     );
-    if (rule.egressDeny !== undefined) left.push(`${where}: egressDeny: policies deny nothing.`);
     if (!from || to.length === 0) return [];
     const suffix = rules.length > 1 ? `-${index}` : '';
     return [
@@ -110,8 +134,9 @@ function portsOf(toPorts: unknown, where: string, left: string[]): Omit<Converte
     return {};
   }
   const rules = Array.isArray(toPorts) ? toPorts.filter(isMapping) : [];
-  if (rules.some(({ rules: within }) => within !== undefined)) {
-    left.push(`${where}: toPorts.rules: what is said of single requests is not carried over, so it is left out.`);
+  const more = rules.flatMap((rule) => Object.keys(rule)).find((key) => key !== 'ports');
+  if (more !== undefined) {
+    left.push(`${where}: toPorts.${more}: what is said of single requests or connections is not carried over, so it is left out.`);
     return undefined;
   }
   const ports = rules.flatMap(({ ports: list }) => (Array.isArray(list) ? list.filter(isMapping) : []));

@@ -49,7 +49,7 @@ global_deny_list: [api.bank.example]
   for (const word of [
     /every port/,
     /global_deny_list/,
-    /api\.bank\.example: it is on global_deny_list/,
+    /api\.bank\.example: api\.bank\.example is on global_deny_list/,
     /crawler\): action report/,
     /default: action open/,
   ])
@@ -143,4 +143,45 @@ test('what is no such list, or nothing of which can be carried over, is an error
   ] as const) {
     assert.throws(() => convertList(form, text, 'f'), { code: 'list-unreadable', message: why }, `${form} ${text}`);
   }
+});
+
+test('what a list denies besides is never widened: what a denial may take in is left out', () => {
+  const cilium = (denial: string) =>
+    `kind: CiliumNetworkPolicy
+metadata: {name: p, namespace: x}
+spec: {endpointSelector: {}, egress: [{toFQDNs: [{matchName: a.example}], toPorts: [{ports: [{port: "443"}]}]}]}
+---
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: no}
+spec: {endpointSelector: {}, egressDeny: [${denial}]}`;
+  for (const denial of ['{toEntities: [world]}', '{toCIDR: [192.0.2.0/24]}', '{toPorts: []}', '{toEndpoints: [{}], toCIDR: [0.0.0.0/0]}'])
+    assert.throws(() => convertList('cilium', cilium(denial), 'f'), { code: 'list-unreadable', message: /egressDeny of no/ }, denial);
+  assert.match(convertList('cilium', cilium('{toEndpoints: [{}]}'), 'f').text, /a\.example/);
+  assert.throws(
+    () => convertList('cilium', cilium('{toEndpoints: [{}]}').replace('toPorts: [{', 'toPorts: [{serverNames: [b.example], '), 'f'),
+    { message: /toPorts\.serverNames/ },
+  );
+  const smokescreen = convertList(
+    'smokescreen',
+    `version: v1
+global_deny_list: ['*.Evil.example', secret.b.example]
+services: [{name: a, action: enforce, allowed_domains: [x.evil.example, '*.example', '*.b.example', good.example]}]`,
+    'f',
+  );
+  assert.match(smokescreen.text, /hosts:\n\s+- good\.example\n/);
+  assert.doesNotMatch(smokescreen.text, /evil|\*|b\.example/);
+  for (const before of [
+    'include /etc/squid/more.conf',
+    'if 1',
+    'acl localnet dstdomain .a.example\nhttp_access deny localnet',
+    'acl CONNECT dstdomain .a.example\nhttp_access deny CONNECT !CONNECT',
+  ])
+    assert.throws(
+      () => convertList('squid', `acl good dstdomain .a.example\n${before}\nhttp_access allow good`, 'f'),
+      { code: 'list-unreadable', message: /policies deny nothing/ },
+      before,
+    );
+  assert.throws(() => convertList('squid', 'acl good dstdomain a.example\nacl localnet method GET\nhttp_access allow localnet good', 'f'), {
+    message: /not known what is meant/,
+  });
 });

@@ -1,5 +1,6 @@
 /** Smokescreen's egress ACL (version v1): services by role, with allowed_domains and what becomes of others. Pure. */
 import { isMapping } from '../../api/decode.ts';
+import { hostsOverlap } from '../../lib/hostname.ts';
 import type { ConvertedList, ConvertedPolicy } from './forms.ts';
 import { objectName, problemOf, strings, yamlMapping } from './read.ts';
 
@@ -14,11 +15,9 @@ export function readSmokescreen(text: string): ConvertedList {
   if (version !== 'v1' && version !== undefined) throw new Error(`its version is ${String(version)}, not v1`);
   if (!Array.isArray(services)) throw new Error('it has no list of services');
   const left: string[] = [ANY_PORT, ROLES];
-  const denials = strings(denied);
+  const denials = strings(denied).map((each) => each.toLowerCase());
   if (denials.length > 0)
-    left.push(
-      `global_deny_list (${denials.join(', ')}): policies allow and deny nothing; hosts that it names are left out where they are allowed by name.`,
-    );
+    left.push(`global_deny_list (${denials.join(', ')}): policies deny nothing; what it names, or a wildcard takes in of it, is left out.`);
   const policies = services.flatMap((service, index): ConvertedPolicy[] => {
     const one = policyOf(service, `services[${index}]`, { everywhere: strings(everywhere), denied: denials }, left);
     return one ? [one] : [];
@@ -55,7 +54,8 @@ function policyOf(
   }
   const hosts = [...strings(service.allowed_domains), ...everywhere].flatMap((domain) => {
     const host = domain.toLowerCase();
-    const problem = denied.includes(host) ? 'it is on global_deny_list' : problemOf(host);
+    const denial = denied.find((each) => hostsOverlap(each, host));
+    const problem = denial === undefined ? problemOf(host) : `${denial} is on global_deny_list`;
     if (problem !== undefined) left.push(`${where} (${name}): ${domain}: ${problem}.`);
     return problem === undefined ? [host] : [];
   });

@@ -1,6 +1,27 @@
 /** Squid's `acl NAME dstdomain …` with `http_access allow NAME`, read from the top as Squid does. Pure. */
+import { table } from '../../lib/table.ts';
 import type { ConvertedDestination, ConvertedList } from './forms.ts';
 import { grouped, problemOf } from './read.ts';
+
+/** The type that Squid's own example has for each; of another type the name says nothing. */
+const USUAL = table({
+  Safe_ports: 'port',
+  SSL_ports: 'port',
+  CONNECT: 'method',
+  localnet: 'src',
+  localhost: 'src',
+  to_localhost: 'dst',
+});
+
+/** Directives by which more is said of who may reach what than stands in this file, or only at times. */
+const UNREAD = new Set(['include', 'if', 'else', 'adapted_http_access', 'http_access2']);
+
+/** Whether the file gives one of Squid's usual names to something else. */
+function rewritten(acls: ReadonlyMap<string, Acl>, name: string): boolean {
+  const plain = name.replace(/^!/, '');
+  const acl = acls.get(plain);
+  return acl !== undefined && USUAL[plain] !== undefined && acl.type !== USUAL[plain];
+}
 
 interface Acl {
   readonly type: string;
@@ -27,8 +48,15 @@ export function readSquid(text: string): ConvertedList {
       const what = `${where}: ${words.join(' ')}`;
       // Squid takes the first line that fits: behind a denial that a policy can not say nothing is known to be allowed.
       if (name === 'allow' && denied !== undefined) left.push(`${what}: ${denied} comes first, and policies deny nothing.`);
+      else if (name === 'allow' && rest.some((each) => rewritten(acls, each)))
+        left.push(`${what}: a list of destinations is called as Squid calls its clients, so that it is not known what is meant.`);
       else if (name === 'allow') to.push(...takeAccess(acls, rest, what, left));
-      else if (rest.includes('all') || !rest.every((each) => HARMLESS.has(each.replace(/^!/, '')))) denied ??= what;
+      else if (rest.includes('all') || !rest.every((each) => HARMLESS.has(each.replace(/^!/, '')) && !rewritten(acls, each)))
+        denied ??= what;
+    } else if (UNREAD.has(directive ?? '')) {
+      // What stands there may deny anything.
+      denied ??= `${where}: ${words.join(' ')}`;
+      left.push(`${where}: ${words.join(' ')}: it is not read, and what comes behind it is left out.`);
     }
   });
   if (acls.size === 0) throw new Error('it has no acl');
