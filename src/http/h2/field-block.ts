@@ -7,7 +7,7 @@ import type { FieldSink } from './hpack-decoder.ts';
 export interface BlockLimits {
   /** Bytes of names and values. */
   readonly maxHeadBytes: number;
-  /** Fields besides pseudo-headers. */
+  /** Fields besides pseudo-headers; the crumbs of a cookie are one. */
   readonly maxHeaders: number;
 }
 
@@ -56,6 +56,7 @@ export class FieldBlock implements FieldSink {
     // What is beyond the limits is read for the sake of the next block alone, and not kept.
     if (this.#bytes > this.#limits.maxHeadBytes) this.problem = 'http2.header_list_size_too_large';
     else if (kind >= FIRST_PSEUDO) this.#addPseudo(kind, value);
+    else if (kind === KIND.cookie && this.#cookie > 0) this.headers.flat[this.#cookie] += `; ${value}`;
     else if (++this.#fields > this.#limits.maxHeaders) this.problem ??= 'http2.too_many_headers';
     else if (kind !== KIND.regular) this.#addSpecial(field);
     else this.#push(name, value, bit);
@@ -83,8 +84,7 @@ export class FieldBlock implements FieldSink {
   #addSpecial({ name, value, kind, bit }: Field): void {
     switch (kind) {
       case KIND.cookie:
-        if (this.#cookie > 0) this.headers.flat[this.#cookie] += `; ${value}`;
-        else this.#cookie = this.headers.flat.push(name, value) - 1;
+        this.#cookie = this.headers.flat.push(name, value) - 1;
         return;
       case KIND.contentLength:
         // What two readers could read differently is refused, also where both say the same.
