@@ -69,10 +69,10 @@ export function upCommand(): Command {
           for (const line of readyLines(options, mesh.control.report)) say(line);
           conclude = mesh.conclude;
           const { control } = mesh;
-          const console = consoleBeside(control, { at: options.console, flows, paths, meshConfig: options.meshConfig });
-          beside = console;
+          const pages = consoleBeside(control, { at: options.console, flows, paths, meshConfig: options.meshConfig });
+          beside = pages;
           const close = async (graceMs: number) => {
-            await Promise.all([console.close(), control.close(graceMs)]);
+            await Promise.all([pages.close(), control.close(graceMs)]);
           };
           return { watch: control.watch, reload: control.reload, reopenLogs: control.reopenLogs, close };
         }, options),
