@@ -66,13 +66,11 @@ export function candidatesFor(
   const { host, port, protocol } = observed;
   const declared = registry.lookup(declaredHost(host), namespace);
   const hasPort = declared?.ports.some(({ number }) => number === port) ?? false;
-  const entry = snapshot
-    .list('ServiceEntry')
-    .find(
-      // What a policy has made is not for anybody to change.
-      ({ spec, metadata, derivedFrom }) =>
-        !derivedFrom && spec.hosts.includes(declaredHost(host)) && metadata.namespace === declared?.namespace,
-    );
+  const entry = snapshot.list('ServiceEntry').find(
+    // What a policy has made is not for anybody to change.
+    ({ spec, metadata, derivedFrom }) =>
+      !derivedFrom && spec.hosts.includes(declaredHost(host)) && metadata.namespace === declared?.namespace,
+  );
   const missing: PortAdded | undefined =
     entry && !hasPort ? { entry, port: { number: port, name: `${protocol.toLowerCase()}-${port}`, protocol } } : undefined;
   const taken = takenBy(snapshot);
