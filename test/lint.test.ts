@@ -150,7 +150,6 @@ test('a file of more than 400 lines says why', async (t) => {
 
 /** Files of the system and of our own, which no user names. */
 const OWN_FILES = [
-  'cli/capture.ts',
   'console/assets.ts',
   'control/contained/caller.ts',
   'demo/run.ts',
