@@ -8,6 +8,7 @@ import type { Mesh } from '../../translate/model.ts';
 import { GUARD_LABEL, type GuardOptions } from './guard-options.ts';
 import type { AdmissionAnswer, AdmissionUser } from './review.ts';
 import { beforeSubmitted, decodedOf, type Submitted, withSubmitted } from './submitted.ts';
+import { errorsOf, refusalText } from './validate.ts';
 import { cut, warningText } from './warning-text.ts';
 
 /** The label's value. */
@@ -36,7 +37,11 @@ export class EgressGuard {
 
   /** By what is in force. */
   async answer(submitted: Submitted, mesh: Mesh, user: AdmissionUser): Promise<AdmissionAnswer> {
-    return guardAnswer(await this.#judged(submitted, mesh), mayWiden(user, this.#options.allowed));
+    const judged = await this.#judged(submitted, mesh);
+    const may = mayWiden(user, this.#options.allowed);
+    // API servers ask `/validate` at the same time and tell whoever answers first: of what is not valid both say the same.
+    const errors = may || judged.undecided.length === 0 ? [] : errorsOf(submitted);
+    return errors.length > 0 ? { refusal: refusalText(errors) } : guardAnswer(judged, may);
   }
 
   async #judged(submitted: Submitted, mesh: Mesh): Promise<Widening> {

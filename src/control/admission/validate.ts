@@ -31,7 +31,7 @@ export function errorsOf(submitted: Submitted): readonly Finding[] {
   return decodedOf(submitted).findings.filter(({ level }) => level === 'Error');
 }
 
-function refusalText(errors: readonly Finding[]): string {
+export function refusalText(errors: readonly Finding[]): string {
   return cut(`it is not valid: ${errors.map(({ code, message }) => `${message} (${code})`).join('; ')}`, MOST_TOLD);
 }
 
