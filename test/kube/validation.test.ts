@@ -135,7 +135,10 @@ test('what is not valid is refused with the field and what mends it; what analys
   });
   const refused = await server.ask('POST', ROUTES, ROUTE);
   assert.equal(refused.status, 400);
-  assert.match(refused.body.message, /admission webhook "(?:validate|guard)\.sallyport\.dev" denied the request: it is not valid: spec\.http\[0\]/);
+  assert.match(
+    refused.body.message,
+    /admission webhook "(?:validate|guard)\.sallyport\.dev" denied the request: it is not valid: spec\.http\[0\]/,
+  );
   await controller?.says(/VirtualService shop\/all is refused: it is not valid/);
   const warned = await server.ask('POST', RULES, rule({ host: 'dbb.shop.svc.cluster.local' }));
   assert.equal(warned.status, 201, JSON.stringify(warned.body));
