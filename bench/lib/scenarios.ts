@@ -2,7 +2,18 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { answers, bulk, constantRate, download, type Http2Load, h2load, idleConnections, slowDownload, wrk } from './load.ts';
+import {
+  answers,
+  bulk,
+  constantRate,
+  download,
+  type Http2Load,
+  h2load,
+  idleConnections,
+  slowDownload,
+  type Throughput,
+  wrk,
+} from './load.ts';
 import { cpuMicros, listening, type Running, residentMiB, tailOf } from './processes.ts';
 import { type Contestant, type Ports, UPSTREAM } from './proxies.ts';
 import type { Report } from './report.ts';
@@ -47,12 +58,23 @@ function logOf(folder: string, name: string, role: string): string {
 
 /** Requests a second and CPU time a request. */
 export async function http(bench: Bench, started: Started, scenario: string, portOf: (ports: Ports) => number): Promise<void> {
-  const { report, repeats, seconds, connections } = bench;
+  await inTurns(bench, [...started], scenario, (ports, running, seconds) => wrk(portOf(ports), running, bench.connections, seconds));
+}
+
+type Load = (ports: Ports, running: Running, seconds: number) => Promise<Throughput>;
+
+/** Proxies take turns, so that all have the same machine. */
+async function inTurns(
+  { report, repeats, seconds }: Bench,
+  started: readonly (readonly [Contestant, Running])[],
+  scenario: string,
+  load: Load,
+): Promise<void> {
   // Pools fill, code gets compiled.
-  for (const [{ ports }, running] of started) await wrk(portOf(ports), running, connections, 2);
+  for (const [{ ports }, running] of started) await load(ports, running, 2);
   for (let i = 0; i < repeats; i += 1) {
     for (const [{ name, ports }, running] of started) {
-      const { requestsPerSecond, cpuMicrosPerRequest } = await wrk(portOf(ports), running, connections, seconds);
+      const { requestsPerSecond, cpuMicrosPerRequest } = await load(ports, running, seconds);
       report.add(scenario, name, 'requests/s', 'more', requestsPerSecond);
       report.add(scenario, name, 'CPU us/request', 'less', cpuMicrosPerRequest);
     }
@@ -61,7 +83,7 @@ export async function http(bench: Bench, started: Started, scenario: string, por
 
 /** Requests a second and CPU time a request over HTTP/2: of one connection with many streams, as a pool has it. */
 export async function http2(bench: Bench, started: Started): Promise<void> {
-  const { report, repeats, seconds, folder } = bench;
+  const { folder } = bench;
   const body = join(folder, 'call');
   writeFileSync(body, Buffer.concat([Buffer.from([0, 0, 0, 0, 11]), Buffer.from('hello bench')]));
   const loads: readonly (readonly [scenario: string, portOf: (ports: Ports) => number, load: Http2Load])[] = [
@@ -70,16 +92,8 @@ export async function http2(bench: Bench, started: Started): Promise<void> {
     [GRPC, (ports) => ports.http2, { connections: 4, streams: 16, path: '/bench.Echo/Call', body }],
   ];
   const able = [...started].filter(([{ ports }]) => ports.http2 > 0);
-  for (const [scenario, portOf, load] of loads) {
-    for (const [{ ports }, running] of able) await h2load(portOf(ports), running, load, 2);
-    for (let i = 0; i < repeats; i += 1) {
-      for (const [{ name, ports }, running] of able) {
-        const { requestsPerSecond, cpuMicrosPerRequest } = await h2load(portOf(ports), running, load, seconds);
-        report.add(scenario, name, 'requests/s', 'more', requestsPerSecond);
-        report.add(scenario, name, 'CPU us/request', 'less', cpuMicrosPerRequest);
-      }
-    }
-  }
+  for (const [scenario, portOf, load] of loads)
+    await inTurns(bench, able, scenario, (ports, running, seconds) => h2load(portOf(ports), running, load, seconds));
 }
 
 /** One large download. */
