@@ -1,12 +1,11 @@
 /** `sallyport grant`: allows a host for a time, and ends that again. */
-import { request } from 'node:http';
 import { userInfo } from 'node:os';
 import { Command, Option } from 'commander';
 import { addGrant, type Grant, readGrants, revokeGrant } from '../control/grants/grants-file.ts';
 import { grantsFile } from '../control/grants/where.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { printable } from '../lib/printable.ts';
-import type { SocketAddress } from '../lib/socket-address.ts';
+import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
 import { parseAllowed } from '../policy/allow.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption, durationOption, socketOption } from './options.ts';
@@ -90,7 +89,7 @@ function show(grants: readonly Grant[], output: 'text' | 'json'): number {
 async function taken({ address, port }: SocketAddress, id: string): Promise<number> {
   const answer = await reload(address, port);
   if (answer === undefined) {
-    say(`no sallyport up answers at ${address}:${port}: what runs with --grants takes it within a second or when it starts`);
+    say(`no sallyport up answers at ${hostPort(address, port)}: what runs with --grants takes it within a second or when it starts`);
     return EXIT.fine;
   }
   const problem = answer.find(({ level, origin }) => level === 'Error' && origin.endsWith(`/${id}`));
@@ -105,21 +104,15 @@ interface Told {
   readonly message: string;
 }
 
-function reload(host: string, port: number): Promise<readonly Told[] | undefined> {
-  return new Promise((resolve) => {
-    const asked = request({ host, port, path: '/reload', method: 'POST' }, (answer) => {
-      let text = '';
-      answer.setEncoding('utf8').on('data', (part: string) => {
-        text += part;
-      });
-      answer.on('end', () => {
-        try {
-          resolve((JSON.parse(text) as { findings?: readonly Told[] }).findings ?? []);
-        } catch {
-          resolve(undefined);
-        }
-      });
-    });
-    asked.on('error', () => resolve(undefined)).end();
-  });
+/** Undefined where nobody answers in time. */
+async function reload(host: string, port: number): Promise<readonly Told[] | undefined> {
+  try {
+    const answer = await fetch(`http://${hostPort(host, port)}/reload`, { method: 'POST', signal: AbortSignal.timeout(PATIENCE_MS) });
+    return ((await answer.json()) as { findings?: readonly Told[] }).findings ?? [];
+  } catch {
+    return undefined;
+  }
 }
+
+/** For a reload, which reads all files and waits for the proxies. */
+const PATIENCE_MS = 30_000;
