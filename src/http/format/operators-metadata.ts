@@ -6,7 +6,8 @@ import type { FormatRecord } from './record.ts';
 
 type Metadata = Readonly<Record<string, unknown>> | undefined;
 
-function lookup(metadata: Metadata, path: readonly string[]): OperatorValue {
+/** What stands at a path of metadata; undefined where there is nothing. */
+export function metadataAt(metadata: Metadata, path: readonly string[]): OperatorValue {
   let value: unknown = metadata;
   for (const key of path) {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
@@ -21,7 +22,7 @@ const reader =
     const path = (args ?? '').split(':');
     if (path[0] === '')
       throw new SallyportError('xds-invalid', 'format string: a metadata operator needs the name of a filter in parentheses');
-    return (record) => lookup(read(record), path);
+    return (record) => metadataAt(read(record), path);
   };
 
 const SOURCES: Readonly<Record<string, (record: FormatRecord) => Metadata>> = table({

@@ -2,6 +2,8 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { CustomTag } from '../../xds/gen/envoy/type/tracing/v3/custom_tag_pb.js';
 import { type KeyValueSchema, type Span, SpanKind, SpanSchema, StatusCode } from '../../xds/gen/opentelemetry/trace_pb.js';
+import { grpcStatus } from '../format/operators.ts';
+import { metadataAt } from '../format/operators-metadata.ts';
 import type { FormatRecord } from '../format/record.ts';
 import type { Direction } from '../response.ts';
 import type { TraceContext } from './context.ts';
@@ -71,7 +73,7 @@ function nanoseconds(ms: number): bigint {
 }
 
 function* tagsOf(record: FormatRecord, options: SpanOptions): Generator<readonly [name: string, value: string]> {
-  const { requestHeaders: headers, responseHeaders, downstream, authority } = record;
+  const { requestHeaders: headers, downstream, authority } = record;
   const header = (name: string) => headers?.get(name);
   yield* options.always;
   const id = header('x-request-id');
@@ -92,8 +94,8 @@ function* tagsOf(record: FormatRecord, options: SpanOptions): Generator<readonly
     yield ['grpc.path', path];
     yield ['grpc.authority', authority];
     yield ['grpc.content_type', header('content-type')!];
-    const status = record.responseTrailers?.get('grpc-status') ?? responseHeaders?.get('grpc-status');
-    if (status !== undefined) yield ['grpc.status_code', status];
+    const status = grpcStatus(record);
+    if (status !== undefined) yield ['grpc.status_code', String(status)];
   }
 }
 
@@ -145,20 +147,11 @@ export function customTag(
       if (kind?.kind.case !== 'request') return () => undefined;
       const keys = [metadataKey?.key ?? '', ...(metadataKey?.path ?? []).map(({ segment }) => segment.value ?? '')];
       return ({ dynamicMetadata }) => {
-        const value = valueAt(dynamicMetadata, keys) ?? defaultValue;
-        return value ? [tag, value] : undefined;
+        const value = metadataAt(dynamicMetadata, keys) ?? defaultValue;
+        return value === '' ? undefined : [tag, typeof value === 'string' ? value : JSON.stringify(value)];
       };
     }
     default:
       return () => undefined;
   }
-}
-
-function valueAt(metadata: unknown, keys: readonly string[]): string | undefined {
-  let value = metadata;
-  for (const key of keys) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
-    value = (value as Readonly<Record<string, unknown>>)[key];
-  }
-  return typeof value === 'string' ? value : value === undefined ? undefined : JSON.stringify(value);
 }
