@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 import { SallyportError } from '../lib/errors.ts';
 import { hostPort, isLoopbackAddress, type SocketAddress } from '../lib/socket-address.ts';
-import { choiceOption, countOption, durationOption, namespacedNameOption, socketOption } from './options.ts';
+import { addressOption, choiceOption, countOption, defaulted, durationOption, namespacedNameOption, socketOption } from './options.ts';
 import { say } from './say.ts';
 import { serve } from './serve.ts';
 import { addWorkloadOptions, identityFrom, type WorkloadOptions } from './xds-options.ts';
@@ -42,46 +42,30 @@ export function agentCommand(): Command {
         .argParser(namespacedNameOption)
         .makeOptionMandatory(),
     )
-    .addOption(
-      new Option('--role <role>', 'sidecar or router (a gateway)').argParser(choiceOption('sidecar', 'router')).default('sidecar'),
-    );
+    .option('--role <role>', 'sidecar or router (a gateway)', choiceOption('sidecar', 'router'), 'sidecar');
   addWorkloadOptions(command)
     .addOption(
-      new Option('--controller <address:port>', 'the control plane, by TLS')
-        .argParser(socketOption('127.0.0.1'))
-        .default({ address: 'istiod.istio-system.svc', port: 15012 }, 'istiod.istio-system.svc:15012'),
+      defaulted('--controller <address:port>', 'the control plane, by TLS', socketOption('127.0.0.1'), 'istiod.istio-system.svc:15012'),
     )
     .option('--root-cert <file>', 'PEM file with the certificates of those who may be the control plane', ROOT_CERT)
     .option('--token-file <file>', "the workload's token, read again at each use", TOKEN_FILE)
     .option('--workload-socket <path>', 'where another provider of identities (SPIRE) may serve SDS: it comes first', WORKLOAD_SOCKET)
-    .addOption(new Option('--ttl <duration>', 'how long certificates are to last').argParser(durationOption).default(24 * 3_600_000, '24h'))
+    .addOption(defaulted('--ttl <duration>', 'how long certificates are to last', durationOption, '24h'))
     .option('--envoy <binary>', 'the Envoy; without it envoy on the PATH')
-    .addOption(
-      new Option('--concurrency <count>', "Envoy's worker threads; 0 for as many as there are cores").argParser(countOption).default(2),
-    )
+    .option('--concurrency <count>', "Envoy's worker threads; 0 for as many as there are cores", countOption, 2)
     .option('--log-level <level>', "Envoy's log level", 'warning')
     .addOption(
-      new Option('--admin-address <address:port>', "Envoy's admin endpoint, on a loopback address; port 0 for none")
-        .argParser(socketOption('127.0.0.1'))
-        .default({ address: '127.0.0.1', port: 15000 }, '127.0.0.1:15000'),
+      addressOption('--admin-address <address:port>', "Envoy's admin endpoint, on a loopback address; port 0 for none", '127.0.0.1:15000'),
     )
-    .addOption(
-      new Option('--status-address <address:port>', 'readiness (/healthz/ready); port 0 for none')
-        .argParser(socketOption('0.0.0.0'))
-        .default({ address: '0.0.0.0', port: 15021 }, '0.0.0.0:15021'),
-    )
-    .addOption(
-      new Option('--metrics-address <address:port>', 'merged metrics (/stats/prometheus); port 0 for none')
-        .argParser(socketOption('0.0.0.0'))
-        .default({ address: '0.0.0.0', port: 15020 }, '0.0.0.0:15020'),
-    )
+    .addOption(addressOption('--status-address <address:port>', 'readiness (/healthz/ready); port 0 for none', '0.0.0.0:15021'))
+    .addOption(addressOption('--metrics-address <address:port>', 'merged metrics (/stats/prometheus); port 0 for none', '0.0.0.0:15020'))
     .option('--app-metrics <url>', "the application's own metrics, given out with Envoy's, e.g. http://127.0.0.1:8080/metrics")
     .addOption(
       new Option('--app-probes <json>', 'probes of the application that are made at the metrics address (/app-health/…)')
         .env('ISTIO_KUBE_APP_PROBERS')
         .default('{}', ''),
     )
-    .addOption(new Option('--drain-duration <duration>', 'how long Envoy drains at the end').argParser(durationOption).default(5000, '5s'));
+    .addOption(defaulted('--drain-duration <duration>', 'how long Envoy drains at the end', durationOption, '5s'));
   return command.action(async (options: Options) => {
     check(options);
     const [{ startAgent }, { agentTeller }, { appProbes }, { findEnvoy }] = await Promise.all([

@@ -5,7 +5,7 @@ import { isLoopbackAddress, type SocketAddress } from '../lib/socket-address.ts'
 import { CONTROL_PLANE_HOST } from '../lib/spiffe.ts';
 import { envoyBootstrap } from '../xds/envoy-bootstrap.ts';
 import { nodeJson } from '../xds/node.ts';
-import { choiceOption, namespacedNameOption, socketOption } from './options.ts';
+import { addressOption, choiceOption, namespacedNameOption, socketOption } from './options.ts';
 import { printData } from './print.ts';
 import { addXdsOptions, identityFrom, tlsFiles, type XdsOptions } from './xds-options.ts';
 
@@ -32,16 +32,8 @@ export function bootstrapCommand(): Command {
       new Option('--role <role>', 'sidecar or router (a gateway)').argParser(choiceOption('sidecar', 'router')).makeOptionMandatory(),
     )
     .addOption(new Option('--xds <address:port>', 'the control plane').argParser(socketOption('127.0.0.1')).makeOptionMandatory())
-    .addOption(
-      new Option('--xds-protocol <protocol>', 'incremental, or state of the world')
-        .argParser(choiceOption('delta', 'sotw'))
-        .default('delta'),
-    )
-    .addOption(
-      new Option('--admin <address:port>', "Envoy's admin server, on a loopback address")
-        .argParser(socketOption('127.0.0.1'))
-        .default({ address: '127.0.0.1', port: 15000 }, '127.0.0.1:15000'),
-    );
+    .option('--xds-protocol <protocol>', 'incremental, or state of the world', choiceOption('delta', 'sotw'), 'delta')
+    .addOption(addressOption('--admin <address:port>', "Envoy's admin server, on a loopback address", '127.0.0.1:15000'));
   return addXdsOptions(command).action(async (options: Options) => {
     const { stringify } = await import('yaml');
     printData(stringify(bootstrapFor(options), { aliasDuplicateObjects: false }));

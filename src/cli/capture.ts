@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Listed, portList, type ReadList, rangeList } from '../kube/capture/lists.ts';
 import { type CaptureSettings, captureRules, type Family } from '../kube/capture/rules.ts';
 import { hasIpv6, writeRules } from '../kube/iptables.ts';
-import { portOption } from './options.ts';
+import { defaulted, portOption } from './options.ts';
 import { printData } from './print.ts';
 import { say } from './say.ts';
 
@@ -20,14 +20,10 @@ export function captureCommand(): Command {
       "Writes the iptables rules of this network namespace by which the pod's TCP goes to its proxy; what the proxy's user sends is left alone. Needs NET_ADMIN and NET_RAW. " +
         'Rules that are there already are replaced at once.',
     )
-    .addOption(new Option('--outbound-port <port>', 'of the proxy, for what the pod sends').argParser(portOption).default(15_001))
-    .addOption(new Option('--inbound-port <port>', 'of the proxy, for what the pod gets').argParser(portOption).default(15_006))
-    .addOption(new Option('--proxy-uid <uid>', 'user of the proxy: what it sends goes its way').argParser(uidOption).default(1337))
-    .addOption(
-      new Option('--include-outbound-ranges <ranges>', 'CIDR ranges that are captured, or *')
-        .argParser((text) => listed(rangeList(text, 'or all')))
-        .default('*'),
-    )
+    .option('--outbound-port <port>', 'of the proxy, for what the pod sends', portOption, 15_001)
+    .option('--inbound-port <port>', 'of the proxy, for what the pod gets', portOption, 15_006)
+    .option('--proxy-uid <uid>', 'user of the proxy: what it sends goes its way', uidOption, 1337)
+    .option('--include-outbound-ranges <ranges>', 'CIDR ranges that are captured, or *', (text) => listed(rangeList(text, 'or all')), '*')
     .addOption(
       new Option('--exclude-outbound-ranges <ranges>', 'CIDR ranges that are not captured')
         .argParser((text) => listed(rangeList(text, 'listed')))
@@ -35,12 +31,8 @@ export function captureCommand(): Command {
     )
     .addOption(new Option('--include-outbound-ports <ports>', 'ports that are captured in any range').argParser(ports).default([], ''))
     .addOption(new Option('--exclude-outbound-ports <ports>', 'ports that are not captured').argParser(ports).default([], ''))
-    .addOption(new Option('--include-inbound-ports <ports>', 'ports of the pod that are captured, or *').argParser(portsOrAll).default('*'))
-    .addOption(
-      new Option('--exclude-inbound-ports <ports>', 'ports of the pod that are not captured')
-        .argParser(ports)
-        .default(['15090', '15021', '15020'], '15090,15021,15020'),
-    )
+    .option('--include-inbound-ports <ports>', 'ports of the pod that are captured, or *', portsOrAll, '*')
+    .addOption(defaulted('--exclude-inbound-ports <ports>', 'ports of the pod that are not captured', ports, '15090,15021,15020'))
     .option('--dns', `lead DNS to the proxy, too (port ${DNS_PORT})`, false)
     .option('--dry-run', 'print the rules, and write none', false)
     .action((options: Options) => {

@@ -1,19 +1,22 @@
 /** The console beside a command that runs for long. */
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { ControlPlane } from '../control/from-files.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf } from '../lib/errors.ts';
 import { isLoopbackAddress, type SocketAddress } from '../lib/socket-address.ts';
-import { socketOption } from './options.ts';
+import { defaulted, socketOption } from './options.ts';
 import { say } from './say.ts';
 
 export const CONSOLE_PORT = 15016;
 
 export function addConsoleOption(command: Command): Command {
   return command.addOption(
-    new Option('--console <address:port>', 'the console, for a browser of this machine; off for none')
-      .argParser(consoleOption)
-      .default({ address: '127.0.0.1', port: CONSOLE_PORT }, `127.0.0.1:${CONSOLE_PORT}`),
+    defaulted(
+      '--console <address:port>',
+      'the console, for a browser of this machine; off for none',
+      consoleOption,
+      `127.0.0.1:${CONSOLE_PORT}`,
+    ),
   );
 }
 

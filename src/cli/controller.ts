@@ -1,7 +1,7 @@
 /** `sallyport controller`: the control plane alone. */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { SALLYPORT_CONTROLLER } from '../api/gateway-api/common.ts';
 import { GUARD_LABEL, type GuardOptions } from '../control/admission/guard-options.ts';
 import { servedText } from '../control/event-text.ts';
@@ -14,7 +14,7 @@ import { SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { TOKEN_AUDIENCE } from '../lib/spiffe.ts';
 import { addInjectionOptions, type InjectedOptions, injectionFrom } from './injection-options.ts';
-import { choiceOption, durationOption, socketOption } from './options.ts';
+import { addressOption, choiceOption, defaulted, durationOption, socketOption } from './options.ts';
 import { say, sayEvent } from './say.ts';
 import { serve } from './serve.ts';
 import { addClusterOptions, clusterAccess, demandSource } from './source-options.ts';
@@ -56,18 +56,16 @@ export function controllerCommand(): Command {
     .option('--mesh-config <file>', 'MeshConfig; without it the ConfigMap istio in istio-system, if there is one')
     .option('--ca <folder>', 'CA of the mesh: a folder with ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem, made on first use')
     .addOption(
-      new Option(
+      addressOption(
         '--xds <address:port>',
         'where clients on this machine are served, in plaintext and without private keys; port 0 for nowhere',
-      )
-        .argParser(socketOption('127.0.0.1'))
-        .default({ address: '127.0.0.1', port: 15010 }, '127.0.0.1:15010'),
+        '127.0.0.1:15010',
+      ),
     )
-    .addOption(
-      new Option(
-        '--xds-tls <address:port>',
-        "where clients are served that prove who they are by a certificate of the CA or a token, and Istio's CA service, e.g. 0.0.0.0:15012",
-      ).argParser(socketOption('0.0.0.0')),
+    .option(
+      '--xds-tls <address:port>',
+      "where clients are served that prove who they are by a certificate of the CA or a token, and Istio's CA service, e.g. 0.0.0.0:15012",
+      socketOption('0.0.0.0'),
     )
     .option(
       '--token-jwks <file>',
@@ -75,17 +73,15 @@ export function controllerCommand(): Command {
     )
     .option('--token-audience <name>', 'whom tokens have to be for', TOKEN_AUDIENCE)
     .option('--token-issuer <url>', "whom Kubernetes' tokens have to be from; without it whoever has one of the keys")
-    .addOption(
-      new Option(
-        '--webhook <address:port>',
-        'where API servers are served that ask for proxies in new pods (/inject), and whether objects are valid (/validate), HTTPS by a certificate of the CA, e.g. 0.0.0.0:15017',
-      ).argParser(socketOption('0.0.0.0')),
+    .option(
+      '--webhook <address:port>',
+      'where API servers are served that ask for proxies in new pods (/inject), and whether objects are valid (/validate), HTTPS by a certificate of the CA, e.g. 0.0.0.0:15017',
+      socketOption('0.0.0.0'),
     )
-    .addOption(
-      new Option(
-        '--guard-egress <namespaces>',
-        `at the webhook, refuse objects by which workloads would reach more than now (/guard): those of namespaces with the label ${GUARD_LABEL}=enabled, or all`,
-      ).argParser(choiceOption('labelled', 'all')),
+    .option(
+      '--guard-egress <namespaces>',
+      `at the webhook, refuse objects by which workloads would reach more than now (/guard): those of namespaces with the label ${GUARD_LABEL}=enabled, or all`,
+      choiceOption('labelled', 'all'),
     )
     .option(
       '--allow-widening-by <group>',
@@ -93,22 +89,16 @@ export function controllerCommand(): Command {
       (one: string, others: readonly string[]) => [...others, one],
       [],
     )
-    .addOption(
-      new Option('--status-address <address:port>', 'readiness, streams, reload; port 0 for none')
-        .argParser(socketOption('127.0.0.1'))
-        .default({ address: '127.0.0.1', port: 15021 }, '127.0.0.1:15021'),
-    )
+    .addOption(addressOption('--status-address <address:port>', 'readiness, streams, reload; port 0 for none', '127.0.0.1:15021'))
     .option(
       '--vhds',
       'send Envoys (1.40 or newer, incremental xDS) each virtual host as a resource of its own, so that a change of one pushes that one alone',
       false,
     )
     .addOption(
-      new Option('--keep <duration>', 'time after which a proxy that nobody is connected as is no longer translated')
-        .argParser(durationOption)
-        .default(60_000, '1m'),
+      defaulted('--keep <duration>', 'time after which a proxy that nobody is connected as is no longer translated', durationOption, '1m'),
     )
-    .addOption(new Option('--grace <duration>', 'time for streams to end').argParser(durationOption).default(5000, '5s'))
+    .addOption(defaulted('--grace <duration>', 'time for streams to end', durationOption, '5s'))
     .option('--no-watch', 'do not follow changes of the files')
     .option(
       '--ca-secret <name>',

@@ -39,14 +39,10 @@ export function flowsCommand(): Command {
     .option('--process <name>', 'only of this program of run or beside up, by name or process id (repeatable)', repeatable, [])
     .addOption(several('--protocol <protocol>', PROTOCOLS.join(', '), PROTOCOLS))
     .option('--proxy <namespace/name>', 'only of the proxy of this workload (repeatable)', repeatable, [])
-    .addOption(
-      new Option('--last <count>', 'first the calls that ended last before, at most so many (each proxy thread remembers 256)')
-        .argParser(countOption)
-        .default(0),
-    )
+    .option('--last <count>', 'first the calls that ended last before, at most so many (each proxy thread remembers 256)', countOption, 0)
     .option('--run <pid>', 'process id of the sallyport to watch, where several run', pidOption)
     .option('--admin <address>', "the proxy's admin address instead: PORT or ADDRESS:PORT", socketOption('127.0.0.1'))
-    .addOption(new Option('-o, --output <format>', 'text or json').argParser(choiceOption('text', 'json')).default('text'))
+    .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async (options: FlowsOptions) => {
       process.exitCode = await watch(options);
     });

@@ -1,6 +1,6 @@
 /** `sallyport grant`: allows a host for a time, and ends that again. */
 import { userInfo } from 'node:os';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { addGrant, type Grant, readGrants, revokeGrant } from '../control/grants/grants-file.ts';
 import { grantsFile } from '../control/grants/where.ts';
 import { SallyportError } from '../lib/errors.ts';
@@ -8,7 +8,7 @@ import { printable } from '../lib/printable.ts';
 import { hostPort, type SocketAddress } from '../lib/socket-address.ts';
 import { parseAllowed } from '../policy/allow.ts';
 import { EXIT } from './exit.ts';
-import { choiceOption, durationOption, socketOption } from './options.ts';
+import { addressOption, choiceOption, durationOption } from './options.ts';
 import { print, printData } from './print.ts';
 import { say } from './say.ts';
 
@@ -31,17 +31,13 @@ export function grantCommand(): Command {
         'back. A grant is an EgressPolicy: it adds to what the files allow and cannot say another way for a host that they name.',
     )
     .argument('[host]', 'HOST (80 and 443), HOST:PORT, *.SUFFIX:PORT or tcp://HOST:PORT')
-    .addOption(new Option('--for <duration>', 'how long, e.g. 30m or 1h; 720h at most').argParser(durationOption))
+    .option('--for <duration>', 'how long, e.g. 30m or 1h; 720h at most', durationOption)
     .option('--reason <text>', 'why; whoever looks at the list reads it')
     .option('--namespace <name>', 'whose workloads may call', 'default')
     .option('--list', 'show the grants')
     .option('--revoke <id>', 'end a grant now')
     .option('--file <file>', "where grants are kept; by default in this user's private folder")
-    .addOption(
-      new Option('--status-address <address:port>', 'of the up that is to take it at once')
-        .argParser(socketOption('127.0.0.1'))
-        .default({ address: '127.0.0.1', port: 15021 }, '127.0.0.1:15021'),
-    )
+    .addOption(addressOption('--status-address <address:port>', 'of the up that is to take it at once', '127.0.0.1:15021'))
     .option('-o, --output <format>', 'of the list: text or json', choiceOption('text', 'json'), 'text')
     .action(async (host: string | undefined, options: GrantOptions) => {
       process.exitCode = await act(host, options, options.file ?? grantsFile());

@@ -28,7 +28,7 @@ export function injectCommand(): Command {
         .argParser((value: string, all: readonly string[] | undefined) => repeatable(value, all ?? []))
         .makeOptionMandatory(),
     )
-    .addOption(new Option('-o, --output <format>', 'of the documents').argParser(choiceOption('yaml', 'json')).default('yaml'))
+    .option('-o, --output <format>', 'of the documents', choiceOption('yaml', 'json'), 'yaml')
     .option('--mesh-config <file>', 'MeshConfig, or the ConfigMap that holds it; without it the defaults')
     .option('--revision <name>', 'of the control plane that the proxies connect to', '')
     .option('--injection-off', 'print the documents as they are');

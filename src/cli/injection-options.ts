@@ -1,5 +1,5 @@
 /** Options of what injects: what holds for all pods that do not say otherwise. */
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { InjectedEngine, InjectionOptions } from '../kube/injection/settings.ts';
 import { productVersion } from '../lib/version.ts';
 import { choiceOption } from './options.ts';
@@ -20,11 +20,12 @@ export function addInjectionOptions(command: Command): Command {
       'of injected proxies, and of what sets up their capture: its entry point is sallyport',
       `sallyport:${productVersion()}`,
     )
-    .addOption(new Option('--image-pull-policy <policy>', 'of that image').argParser(choiceOption('Always', 'IfNotPresent', 'Never')))
-    .addOption(
-      new Option('--engine <engine>', 'what carries the traffic where a pod does not say (annotation sallyport.dev/engine)')
-        .argParser(choiceOption('envoy', 'embedded'))
-        .default('envoy'),
+    .option('--image-pull-policy <policy>', 'of that image', choiceOption('Always', 'IfNotPresent', 'Never'))
+    .option(
+      '--engine <engine>',
+      'what carries the traffic where a pod does not say (annotation sallyport.dev/engine)',
+      choiceOption('envoy', 'embedded'),
+      'envoy',
     )
     .option('--cluster-id <name>', 'cluster of injected pods', 'Kubernetes')
     .option('--network <name>', 'network of injected pods', '')

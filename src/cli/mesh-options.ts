@@ -1,9 +1,18 @@
 /** The options that `up` and `run` share. */
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { grantsFile } from '../control/grants/where.ts';
 import type { LocalMeshOptions } from '../control/local/options.ts';
 import { ENGINES } from '../engine/starter.ts';
-import { choiceOption, countOption, durationOption, labelsOption, loopbackOption, portOption, socketOption } from './options.ts';
+import {
+  addressOption,
+  choiceOption,
+  countOption,
+  defaulted,
+  durationOption,
+  labelsOption,
+  loopbackOption,
+  portOption,
+} from './options.ts';
 
 /** As they are written on the command line. */
 export interface UpOptions extends Omit<LocalMeshOptions, 'envoy' | 'logLevel' | 'graceMs' | 'analyse' | 'grants'> {
@@ -19,47 +28,32 @@ export function localMeshOptions({ envoy, envoyLogLevel: logLevel, grace: graceM
   return { ...same, envoy, logLevel, graceMs, analyse: true, ...(file !== undefined && { grants: file }) };
 }
 
-const socket = (flags: string, description: string, port: number) =>
-  new Option(flags, description).argParser(socketOption('127.0.0.1')).default({ address: '127.0.0.1', port }, `127.0.0.1:${port}`);
-
 export function addMeshOptions(command: Command): Command {
   return command
     .option('--namespace <name>', "namespace of this machine's workload", 'default')
-    .addOption(
-      new Option('--workload <labels>', "labels of this machine's workload, KEY=VALUE,...")
-        .argParser(labelsOption)
-        .default({ app: 'local' }, 'app=local'),
-    )
+    .addOption(defaulted('--workload <labels>', "labels of this machine's workload, KEY=VALUE,...", labelsOption, 'app=local'))
     .option('--mesh-config <file>', 'MeshConfig; without it the ConfigMap istio in istio-system, if there is one')
     .option(
       '--ca <folder>',
       'CA for mutual TLS in the mesh: ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem, made on first use; without it one that is not kept',
     )
-    .addOption(socket('--proxy-address <address:port>', 'explicit proxy: HTTP, CONNECT, SOCKS5; port 0 for none', 15080))
+    .addOption(addressOption('--proxy-address <address:port>', 'explicit proxy: HTTP, CONNECT, SOCKS5; port 0 for none', '127.0.0.1:15080'))
+    .option('--capture-port <port>', 'where redirected traffic comes in (SO_ORIGINAL_DST, Linux); 0 for nowhere', portOption, 15001)
+    .option('--router-address <address>', 'loopback address of the first router; the next ones follow it', loopbackOption, '127.0.100.1')
+    .addOption(addressOption('--dns-address <address:port>', "DNS for the mesh's hosts; port 0 for none", '127.0.0.1:15053'))
     .addOption(
-      new Option('--capture-port <port>', 'where redirected traffic comes in (SO_ORIGINAL_DST, Linux); 0 for nowhere')
-        .argParser(portOption)
-        .default(15001),
-    )
-    .addOption(
-      new Option('--router-address <address>', 'loopback address of the first router; the next ones follow it')
-        .argParser(loopbackOption)
-        .default('127.0.100.1'),
-    )
-    .addOption(socket('--dns-address <address:port>', "DNS for the mesh's hosts; port 0 for none", 15053))
-    .addOption(
-      socket(
+      addressOption(
         '--admin-address <address:port>',
         "admin server of the sidecar; the routers' have the same port at their own addresses",
-        15000,
+        '127.0.0.1:15000',
       ),
     )
-    .addOption(socket('--status-address <address:port>', 'readiness, version in force, reload; port 0 for none', 15021))
-    .addOption(new Option('--engine <engine>', 'what carries the traffic').argParser(choiceOption(...ENGINES)).default('embedded'))
+    .addOption(addressOption('--status-address <address:port>', 'readiness, version in force, reload; port 0 for none', '127.0.0.1:15021'))
+    .option('--engine <engine>', 'what carries the traffic', choiceOption(...ENGINES), 'embedded')
     .option('--envoy <binary>', 'the Envoy of --engine envoy; without it the one on the PATH')
     .option('--envoy-log-level <level>', "Envoy's own log", 'warning')
-    .addOption(new Option('--concurrency <n>', 'worker threads of each proxy, 0 for one a core').argParser(countOption).default(1))
-    .addOption(new Option('--grace <duration>', 'time for running requests at the end').argParser(durationOption).default(5000, '5s'))
+    .option('--concurrency <n>', 'worker threads of each proxy, 0 for one a core', countOption, 1)
+    .addOption(defaulted('--grace <duration>', 'time for running requests at the end', durationOption, '5s'))
     .option('--grants [file]', "take what sallyport grant allows; by default from this user's private folder")
     .option('--no-watch', 'do not follow changes of the files')
     .option(

@@ -4,6 +4,16 @@ import { InvalidArgumentError, Option } from 'commander';
 import { parseRange } from '../lib/ip.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 
+/** An option that is `written` so where nobody gives it, and whose help says so. */
+export function defaulted<T>(flags: string, description: string, parse: (text: string) => T, written: string): Option {
+  return new Option(flags, description).argParser(parse).default(parse(written), written);
+}
+
+/** `at` is its default, as `127.0.0.1:15021`; a port alone means a port of that address. */
+export function addressOption(flags: string, description: string, at: string): Option {
+  return defaulted(flags, description, socketOption(at.slice(0, at.lastIndexOf(':'))), at);
+}
+
 /** `PORT` or `ADDRESS:PORT`; an IPv6 address in brackets. */
 export function socketOption(fallback: string): (text: string) => SocketAddress {
   return (text) => {

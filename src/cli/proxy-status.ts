@@ -1,11 +1,11 @@
 /** `sallyport proxy-status`: what the proxies of a control plane made of what they were sent. */
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { askStreams } from '../control/serving/status-client.ts';
 import { nacks, streamsText } from '../control/serving/status-text.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { writeAnswer } from './answer.ts';
 import { EXIT } from './exit.ts';
-import { choiceOption, socketOption } from './options.ts';
+import { addressOption, choiceOption } from './options.ts';
 
 interface Options {
   readonly controller: SocketAddress;
@@ -20,11 +20,7 @@ export function proxyStatusCommand(): Command {
       'Asks a running `sallyport controller` for its streams: SYNCED (acknowledged), STALE (sent, not acknowledged yet), NACK (refused; ' +
         'the last good version stays in force), NOT SENT (not asked for). Ends with 1 where something is refused.',
     )
-    .addOption(
-      new Option('--controller <address:port>', 'status address of the controller')
-        .argParser(socketOption('127.0.0.1'))
-        .default({ address: '127.0.0.1', port: 15021 }, '127.0.0.1:15021'),
-    )
+    .addOption(addressOption('--controller <address:port>', 'status address of the controller', '127.0.0.1:15021'))
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .action(async ({ controller, output }: Options) => {
       const streams = await askStreams(controller);

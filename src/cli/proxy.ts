@@ -8,7 +8,7 @@ import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
-import { choiceOption, countOption, durationOption, namespacedNameOption, socketOption } from './options.ts';
+import { addressOption, choiceOption, countOption, defaulted, durationOption, namespacedNameOption, socketOption } from './options.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { serve } from './serve.ts';
 import { showing } from './shown.ts';
@@ -52,39 +52,28 @@ export function proxyCommand(): Command {
     )
     .argument('[path...]', 'files and folders with resources; - for stdin')
     .option('-c, --config <bootstrap>', 'Envoy bootstrap, YAML or JSON')
-    .addOption(
-      new Option('--xds <address:port>', 'control plane that the proxy has everything from, over ADS').argParser(socketOption('127.0.0.1')),
+    .option('--xds <address:port>', 'control plane that the proxy has everything from, over ADS', socketOption('127.0.0.1'))
+    .option(
+      '--xds-protocol <protocol>',
+      'incremental, or state of the world for a control plane that has nothing else',
+      choiceOption('delta', 'sotw'),
+      'delta',
     )
-    .addOption(
-      new Option('--xds-protocol <protocol>', 'incremental, or state of the world for a control plane that has nothing else')
-        .argParser(choiceOption('delta', 'sotw'))
-        .default('delta'),
-    )
-    .addOption(new Option('--role <role>', 'sidecar or router (a gateway)').argParser(choiceOption('sidecar', 'router')))
-    .addOption(
-      new Option('--workload <namespace/name>', 'the Pod or WorkloadEntry that the proxy belongs to').argParser(namespacedNameOption),
-    )
+    .option('--role <role>', 'sidecar or router (a gateway)', choiceOption('sidecar', 'router'))
+    .option('--workload <namespace/name>', 'the Pod or WorkloadEntry that the proxy belongs to', namespacedNameOption)
     .option('--mesh-config <file>', 'MeshConfig; without it the ConfigMap istio in istio-system, if there is one')
     .option('--ca <folder>', CA_HELP)
-    .addOption(
-      new Option('--admin-address <address:port>', 'admin server (default: 127.0.0.1:15000, or what the bootstrap says)').argParser(
-        socketOption('127.0.0.1'),
-      ),
+    .option(
+      '--admin-address <address:port>',
+      'admin server (default: 127.0.0.1:15000, or what the bootstrap says)',
+      socketOption('127.0.0.1'),
     )
-    .addOption(
-      new Option('--status-address <address:port>', 'readiness, version in force, reload; port 0 for none')
-        .argParser(socketOption('127.0.0.1'))
-        .default({ address: '127.0.0.1', port: 15021 }, '127.0.0.1:15021'),
-    )
-    .addOption(new Option('--engine <engine>', 'what carries the traffic').argParser(choiceOption(...ENGINES)).default('embedded'))
+    .addOption(addressOption('--status-address <address:port>', 'readiness, version in force, reload; port 0 for none', '127.0.0.1:15021'))
+    .option('--engine <engine>', 'what carries the traffic', choiceOption(...ENGINES), 'embedded')
     .option('--envoy <binary>', 'the Envoy of --engine envoy; without it the one on the PATH')
     .option('--envoy-log-level <level>', "Envoy's own log", 'warning')
-    .addOption(
-      new Option('--concurrency <n>', 'worker threads, 0 for one a core; with -c and 1 there is but one thread')
-        .argParser(countOption)
-        .default(0),
-    )
-    .addOption(new Option('--grace <duration>', 'time for running requests at the end').argParser(durationOption).default(5000, '5s'))
+    .option('--concurrency <n>', 'worker threads, 0 for one a core; with -c and 1 there is but one thread', countOption, 0)
+    .addOption(defaulted('--grace <duration>', 'time for running requests at the end', durationOption, '5s'))
     .option('--no-watch', 'do not follow changes of the files')
     .option(
       '--keep <folder>',
@@ -92,9 +81,11 @@ export function proxyCommand(): Command {
     )
     .option('--xds-token-file <file>', "with --xds-ca, the workload's token in place of a certificate, read again at each use")
     .addOption(
-      new Option('--probe-address <address:port>', 'with --xds, where probes of the application are made (/app-health/…), if there are any')
-        .argParser(socketOption('0.0.0.0'))
-        .default({ address: '0.0.0.0', port: 15020 }, '0.0.0.0:15020'),
+      addressOption(
+        '--probe-address <address:port>',
+        'with --xds, where probes of the application are made (/app-health/…), if there are any',
+        '0.0.0.0:15020',
+      ),
     )
     .addOption(
       new Option('--app-probes <json>', 'these probes, as sallyport inject writes them').env('ISTIO_KUBE_APP_PROBERS').default('{}', ''),

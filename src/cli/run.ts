@@ -1,7 +1,7 @@
 /** `sallyport run -- CMD`: a command that reaches what the policy allows, and nothing else. */
 
 import { getCompileCacheDir } from 'node:module';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { readPolicies } from '../control/contained/policy.ts';
 import type { Account } from '../control/contained/report.ts';
 import type { FlowHub } from '../flows/hub.ts';
@@ -53,16 +53,18 @@ export function runCommand(words: readonly string[]): Command {
     )
     .option('--policy <file>', 'a list of hosts to allow (repeatable); its JSON Schema: sallyport schema AllowList', repeatable, [])
     .option(...REPORT)
-    .addOption(
-      new Option('--allow-local <address:port>', 'a service of this machine that CMD reaches at the same port of 127.0.0.1 (repeatable)')
-        .argParser(localOption)
-        .default([]),
+    .option(
+      '--allow-local <address:port>',
+      'a service of this machine that CMD reaches at the same port of 127.0.0.1 (repeatable)',
+      localOption,
+      [],
     )
     .option('--allow-socket <path>', 'a unix socket of this machine that CMD reaches (repeatable)', repeatable, [])
-    .addOption(
-      new Option('--publish <port>', 'a port that CMD listens on, at 127.0.0.1 of this machine as well (repeatable)')
-        .argParser((text, all: readonly number[]) => [...all, portOption(text)])
-        .default([]),
+    .option(
+      '--publish <port>',
+      'a port that CMD listens on, at 127.0.0.1 of this machine as well (repeatable)',
+      (text, all: readonly number[]) => [...all, portOption(text)],
+      [],
     )
     .option(...WOULD_DENY)
     .option('--learn-policy <file>', 'let all calls through, and write the list for --policy that allows what was reached')

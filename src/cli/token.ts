@@ -1,7 +1,7 @@
 /** `sallyport token`: what a workload shows the CA before it has a certificate, where no Kubernetes gives it one. */
 import { Command, Option } from 'commander';
 import { TOKEN_AUDIENCE } from '../lib/spiffe.ts';
-import { durationOption, kubeNameOption } from './options.ts';
+import { defaulted, durationOption, kubeNameOption } from './options.ts';
 import { print } from './print.ts';
 
 interface Options {
@@ -26,7 +26,7 @@ export function tokenCommand(): Command {
     .requiredOption('--ca <folder>', 'CA of the mesh, as for sallyport controller')
     .addOption(new Option('--namespace <name>', 'of the workload').argParser(kubeNameOption).makeOptionMandatory())
     .addOption(new Option('--service-account <name>', 'of the workload').argParser(kubeNameOption).makeOptionMandatory())
-    .addOption(new Option('--for <duration>', 'how long it is good for').argParser(durationOption).default(3_600_000, '1h'))
+    .addOption(defaulted('--for <duration>', 'how long it is good for', durationOption, '1h'))
     .option('--audience <name>', 'whom it is for', TOKEN_AUDIENCE)
     .action(async ({ ca, namespace, serviceAccount, for: lifeMs, audience }: Options) => {
       const { createLocalToken } = await import('../ca/local-tokens.ts');

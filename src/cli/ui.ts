@@ -1,13 +1,13 @@
 /** `sallyport ui`: the console over what was read. */
 import { once } from 'node:events';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import type { ReadFilesOptions } from '../inputs/files.ts';
 import { isRevision } from '../inputs/revision.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { CONSOLE_PORT } from './console-options.ts';
 import { EXIT } from './exit.ts';
-import { repeatable, socketOption } from './options.ts';
+import { addressOption, repeatable } from './options.ts';
 import { say } from './say.ts';
 import { addReadOptions, readerHost } from './source-options.ts';
 
@@ -24,11 +24,7 @@ export function uiCommand(): Command {
     )
     .argument('[path...]', 'files and folders with resources, or git:REV[:PATH] for a revision of this repository')
     .option('--config-dump <file>', "a proxy's config dump, in place of resources (repeatable)", repeatable, [])
-    .addOption(
-      new Option('--console <address:port>', 'where it is served; port 0 for any free one')
-        .argParser(socketOption('127.0.0.1'))
-        .default({ address: '127.0.0.1', port: CONSOLE_PORT }, `127.0.0.1:${CONSOLE_PORT}`),
-    );
+    .addOption(addressOption('--console <address:port>', 'where it is served; port 0 for any free one', `127.0.0.1:${CONSOLE_PORT}`));
   return addReadOptions(command).action(async (paths: string[], options: UiOptions) => {
     const [{ readDumps, readShown }, { startConsole }] = await Promise.all([import('../console/read.ts'), import('../console/server.ts')]);
     demandOne(paths, options);

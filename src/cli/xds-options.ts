@@ -30,7 +30,7 @@ export function addWorkloadOptions(command: Command): Command {
         .default({}, ''),
     )
     .option('--service-account <name>', 'of the workload: its identity', 'default')
-    .addOption(new Option('--ip <address>', 'of the workload').argParser(ipOption).default('127.0.0.1'));
+    .option('--ip <address>', 'of the workload', ipOption, '127.0.0.1');
 }
 
 export function addXdsOptions(command: Command): Command {
