@@ -22,7 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   convert: ['lib', 'api', 'config', 'registry'],
   kube: ['lib', 'api', 'gateway-api', 'config'],
   prove: ['lib', 'api', 'policy', 'config', 'registry', 'translate', 'xds', 'http', 'simulate', 'learn', 'convert', 'kube'],
-  inputs: ['lib', 'api', 'config', 'analysis', 'xds', 'admin', 'learn', 'convert', 'prove'],
+  inputs: ['lib', 'api', 'config', 'analysis', 'xds', 'simulate', 'admin', 'learn', 'convert', 'prove'],
   demo: ['lib', 'xds', 'control', 'report'],
   flows: ['lib'],
   report: ['lib', 'api', 'analysis', 'convert', 'xds', 'simulate', 'learn', 'prove', 'flows', 'inputs'],

@@ -15,7 +15,7 @@ const DEEP = [
   'test/attacks/{beside-envoy,sandbox}.test.ts',
   'test/calls/{loopback,quick-diff}.test.ts',
   'test/console/**/*.test.ts',
-  'test/integration/{agent,pilot-agent}.test.ts',
+  'test/integration/{agent,pilot-agent,review}.test.ts',
   'test/kube/**/*.test.ts',
   'test/mistakes/**/*.test.ts',
   'test/property/**/*.test.ts',
@@ -25,12 +25,16 @@ const ON_THE_NODE = 'test/kube/{calls,netpol,pods}.test.ts';
 /** Of one test, ms: what hangs fails. */
 const TIMEOUT_MS = 300_000;
 
+/** What is compiled is kept for the next file, which loads much the same. */
+const env = { ...process.env, NODE_COMPILE_CACHE: join(ROOT, 'node_modules/.cache/compiled-tests') };
+
 const files = (patterns: string | string[]) => new Set(globSync(patterns, { cwd: ROOT }).sort());
 
 /** Resolves with the exit code. What the run writes comes at its end where `held`, so that two runs do not write into each other. */
 function run(tests: ReadonlySet<string>, args: readonly string[], held: boolean): Promise<number> {
   const child = spawn(process.execPath, ['--test', `--test-timeout=${TIMEOUT_MS}`, ...args, ...tests], {
     cwd: ROOT,
+    env,
     stdio: ['ignore', held ? 'pipe' : 'inherit', 'inherit'],
   });
   const parts: Buffer[] = [];

@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { Command } from 'commander';
 import { needs } from '../../test/integration/tools.ts';
-import { bashScript, fishScript, zshScript } from './completion.ts';
+import { bashScript, fishScript, zshScript } from '../report/completion.ts';
+import { completed } from './completion.ts';
 import { choiceOption } from './options.ts';
 
 const COMMANDS = [
@@ -13,7 +14,7 @@ const COMMANDS = [
     .option('-o, --output <format>', 'text or json', choiceOption('text', 'json'), 'text')
     .option('--watch', 'follow'),
   new Command('proxy-config').alias('pc').addCommand(new Command('routes').summary('its routes').option('--name <x>', 'one')),
-];
+].map(completed);
 
 /** What bash offers for the last word. */
 function offered(...words: string[]): string[] {

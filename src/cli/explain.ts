@@ -1,11 +1,10 @@
 /** `sallyport explain`: where one call goes, hop by hop, and which resource decided. */
 
 import { Command } from 'commander';
-import { readDump } from '../inputs/dump.ts';
+import { explainDumps, explainOver } from '../inputs/explained.ts';
 import type { Reader, SourceOptions } from '../inputs/reader.ts';
 import { SallyportError } from '../lib/errors.ts';
-import type { NamedDump } from '../prove/dumped.ts';
-import { type Explanation, explain, explainDump } from '../prove/explain.ts';
+import type { Explanation } from '../prove/explain.ts';
 import { explanationText } from '../report/explanation.ts';
 import { type CallTarget, parseTarget } from '../simulate/call.ts';
 import { writeAnswer } from './answer.ts';
@@ -60,21 +59,15 @@ export function explainCommand(): Command {
     });
 }
 
-async function explained(reader: Reader, target: CallTarget, options: ExplainOptions): Promise<Explanation> {
-  const { file, configDump, from, to } = options;
-  const fromResources = file.length > 0 || options.kube;
-  if (fromResources && configDump.length > 0)
-    throw new SallyportError('usage', 'say what to explain the call over: either --file and --kube, or --config-dump');
+function explained(reader: Reader, target: CallTarget, options: ExplainOptions): Promise<Explanation> {
+  const { file, configDump } = options;
   if (configDump.length === 0) {
     demandSource(file, options, '--file or --config-dump');
-    const { analysisErrors } = await import('../inputs/analysis-errors.ts');
-    const now = Date.now();
-    return explain(await reader.simulated(file, options), target, { from, to, now }, analysisErrors(now));
+    return explainOver(reader, target, file, options, Date.now());
   }
-  const { dumpedMesh } = await import('../prove/dumped.ts');
-  const dumps: NamedDump[] = [];
-  for (const path of configDump) dumps.push({ name: path, dump: (await readDump(path)).dump });
-  return explainDump(dumpedMesh(dumps), target, { from, to, now: Date.now() });
+  if (file.length > 0 || options.kube)
+    throw new SallyportError('usage', 'say what to explain the call over: either --file and --kube, or --config-dump');
+  return explainDumps(configDump, target, options, Date.now());
 }
 
 function targetOf(words: readonly string[], { header, sni, httpVersion }: ExplainOptions): CallTarget {

@@ -2,6 +2,7 @@
 import { userInfo } from 'node:os';
 import { Command } from 'commander';
 import { addGrant, type Grant, readGrants, revokeGrant } from '../control/grants/grants-file.ts';
+import { tellOfGrant } from '../control/grants/tell.ts';
 import { grantsFile } from '../control/grants/where.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { printable } from '../lib/printable.ts';
@@ -81,34 +82,10 @@ function show(grants: readonly Grant[], output: 'text' | 'json'): number {
   return EXIT.fine;
 }
 
-/** Has the running `up` read its files, and says what it makes of the grant. */
-async function taken({ address, port }: SocketAddress, id: string): Promise<number> {
-  const answer = await reload(address, port);
-  if (answer === undefined) {
-    say(`no sallyport up answers at ${hostPort(address, port)}: what runs with --grants takes it within a second or when it starts`);
-    return EXIT.fine;
-  }
-  const problem = answer.find(({ level, origin }) => level === 'Error' && origin.endsWith(`/${id}`));
-  if (!problem) return EXIT.fine;
-  say(`it is not in force: ${problem.message}`);
-  return EXIT.findings;
+async function taken(at: SocketAddress, id: string): Promise<number> {
+  const become = await tellOfGrant(at, id);
+  if (become.kind === 'not-in-force') say(`it is not in force: ${become.why}`);
+  if (become.kind === 'nobody-there')
+    say(`no sallyport up answers at ${hostPort(at.address, at.port)}: what runs with --grants takes it within a second or when it starts`);
+  return become.kind === 'not-in-force' ? EXIT.findings : EXIT.fine;
 }
-
-interface Told {
-  readonly level: string;
-  readonly origin: string;
-  readonly message: string;
-}
-
-/** Undefined where nobody answers in time. */
-async function reload(host: string, port: number): Promise<readonly Told[] | undefined> {
-  try {
-    const answer = await fetch(`http://${hostPort(host, port)}/reload`, { method: 'POST', signal: AbortSignal.timeout(PATIENCE_MS) });
-    return ((await answer.json()) as { findings?: readonly Told[] }).findings ?? [];
-  } catch {
-    return undefined;
-  }
-}
-
-/** For a reload, which reads all files and waits for the proxies. */
-const PATIENCE_MS = 30_000;

@@ -1,24 +1,17 @@
 /** `sallyport learn`: from access logs to the resources that allow exactly what was seen, through the egress gateway. */
 
 import { Command, InvalidArgumentError } from 'commander';
+import { type LearnFrom, proposal, wouldDeny } from '../inputs/learned.ts';
 import { readLogs } from '../inputs/logs.ts';
-import type { Reader } from '../inputs/reader.ts';
-import { type Observation, Observer } from '../learn/observed.ts';
-import { learn } from '../prove/learned.ts';
-import { besideFiles } from '../prove/learned-beside.ts';
-import { deniedBy } from '../prove/replay.ts';
-import { answerLines, isLearned, type LearnAnswer, learnedJson, learnedText, readingLines } from '../report/learned.ts';
+import { Observer } from '../learn/observed.ts';
+import { answerLines, isLearned, learnedJson, learnedText, readingLines } from '../report/learned.ts';
 import { printJson } from './answer.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption, repeatable } from './options.ts';
 import { print, printError } from './print.ts';
-import { answerFrom, EMPTY_OPTION, type ReadMeshOptions } from './source-options.ts';
+import { answerFrom, EMPTY_OPTION } from './source-options.ts';
 
-interface LearnOptions extends ReadMeshOptions {
-  readonly wildcardAfter: number;
-  readonly file: readonly string[];
-  readonly wouldDeny: readonly string[];
-  readonly from?: string;
+interface LearnOptions extends LearnFrom {
   readonly output: 'text' | 'json';
 }
 
@@ -47,8 +40,7 @@ export function learnCommand(): Command {
         const observer = new Observer();
         const log = await readLogs(paths, (record) => observer.add(record));
         const observation = observer.observation();
-        const answer =
-          options.wouldDeny.length > 0 ? await wouldDeny(reader, observation, options) : await proposal(reader, observation, options);
+        const answer = await (options.wouldDeny.length > 0 ? wouldDeny : proposal)(reader, observation, options);
         if (options.output === 'json') printJson({ ...learnedJson(answer), observed: observation.observed });
         else print(learnedText(answer));
         printError([...readingLines(log, observation), ...answerLines(answer, observation)].map((line) => `${line}\n`).join(''));
@@ -63,18 +55,4 @@ export function wildcardAfter(text: string): number {
   const number = Number(text);
   if (!Number.isInteger(number) || number < 2) throw new InvalidArgumentError('it is a whole number from 2 on.');
   return number;
-}
-
-/** What allows the recorded calls, beside the files that are there already. */
-async function proposal(reader: Reader, observation: Observation, options: LearnOptions): Promise<LearnAnswer> {
-  const { file, from, namespace, wildcardAfter } = options;
-  if (file.length === 0) return { kind: 'proposal', proposal: learn(observation, { namespace, wildcardAfter }) };
-  const { snapshot, mesh } = await reader.mesh(file, options);
-  const { beside, callers } = besideFiles(snapshot, mesh, from);
-  return { kind: 'proposal', proposal: learn(observation, { namespace, wildcardAfter, callers }, beside) };
-}
-
-async function wouldDeny(reader: Reader, observation: Observation, options: LearnOptions): Promise<LearnAnswer> {
-  const files = await reader.simulated(options.wouldDeny, options);
-  return { kind: 'denied', broken: deniedBy(files, observation.calls, options.from) };
 }

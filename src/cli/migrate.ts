@@ -1,9 +1,10 @@
 /** `sallyport migrate check`: what of a mesh of Istio's is not served here. */
 import { Command } from 'commander';
 import { analyzeFiles } from '../analysis/files.ts';
-import { type Outcome, type Unserved, unservedIn } from '../analysis/migration.ts';
+import { unservedIn } from '../analysis/migration.ts';
 import { readMeshConfig } from '../inputs/files.ts';
 import { readSource, type SourceOptions } from '../inputs/reader.ts';
+import { migrationText } from '../report/migration.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption } from './options.ts';
 import { print } from './print.ts';
@@ -13,12 +14,6 @@ import { addSourceOptions, demandSource, readerHost } from './source-options.ts'
 interface Options extends SourceOptions {
   readonly output: 'text' | 'json';
 }
-
-const HEADINGS: Readonly<Record<Outcome, string>> = {
-  refused: 'Refused here: what it concerns is refused rather than run otherwise',
-  'no effect': 'Without effect here: the mesh runs as if it were not there',
-  'not read': 'Not read here: objects of these kinds are skipped',
-};
 
 export function migrateCommand(): Command {
   const check = new Command('check')
@@ -36,17 +31,8 @@ export function migrateCommand(): Command {
     const { config: mesh, findings } = readMeshConfig(snapshot, options);
     const found = analyzeFiles({ snapshot, mesh, defaultGateways: true, now: Date.now() }, { also: findings });
     const unserved = unservedIn(snapshot, found);
-    print(options.output === 'json' ? `${JSON.stringify(unserved, undefined, 2)}\n` : textOf(unserved, snapshot.all().length));
+    print(options.output === 'json' ? `${JSON.stringify(unserved, undefined, 2)}\n` : migrationText(unserved, snapshot.all().length));
     process.exitCode = unserved.length > 0 ? EXIT.findings : EXIT.fine;
   });
   return new Command('migrate').summary('changing over from Istio').description('Help with changing over from Istio.').addCommand(check);
-}
-
-function textOf(unserved: readonly Unserved[], objects: number): string {
-  const read = `${objects} ${objects === 1 ? 'object' : 'objects'} read`;
-  if (unserved.length === 0) return `All that is used is served here: ${read}.\n`;
-  const parts = [...Map.groupBy(unserved, ({ outcome }) => outcome)].map(
-    ([outcome, of]) => `${HEADINGS[outcome]}\n${of.map(({ object, what }) => `  ${object}: ${what}\n`).join('')}`,
-  );
-  return `${parts.join('\n')}\n${unserved.length} in all: ${read}\n`;
 }

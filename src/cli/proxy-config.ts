@@ -4,10 +4,10 @@ import { Command } from 'commander';
 import { askProxy, readDump, translatedDump } from '../inputs/dump.ts';
 import type { Reader } from '../inputs/reader.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
-import { tableText } from '../report/table.ts';
+import { type ConfigOutput, configText } from '../report/proxy-config.ts';
 import type { Dump } from '../xds/config-dump/dump.ts';
 import type { Filters } from '../xds/config-dump/table.ts';
-import { KINDS, type Kind, tableOf } from '../xds/config-dump/tables.ts';
+import { KINDS, type Kind } from '../xds/config-dump/tables.ts';
 import { EXIT } from './exit.ts';
 import { choiceOption, portOption, socketOption } from './options.ts';
 import { print } from './print.ts';
@@ -20,7 +20,7 @@ interface Options extends Filters {
   readonly namespace: string;
   readonly meshConfig?: string;
   readonly allowEmpty: boolean;
-  readonly output: 'table' | 'json' | 'yaml';
+  readonly output: ConfigOutput;
 }
 
 const DEFAULT_ADMIN: SocketAddress = { address: '127.0.0.1', port: 15000 };
@@ -82,7 +82,8 @@ function common(command: Command): Command {
 
 function answer(kinds: readonly Kind[], paths: readonly string[], options: Options): Promise<void> {
   return answerFrom(async (reader) => {
-    await show(kinds, await sourceOf(reader, paths, options), options);
+    const { output, ...filters } = options;
+    print(await configText(kinds, await sourceOf(reader, paths, options), { output, filters, now: Date.now() }));
     return EXIT.fine;
   });
 }
@@ -91,21 +92,4 @@ async function sourceOf(reader: Reader, paths: readonly string[], options: Optio
   if (options.file !== undefined) return readDump(options.file);
   if (paths.length > 0) return translatedDump(await reader.simulated(paths, options), options.workload);
   return askProxy(options.admin ?? DEFAULT_ADMIN);
-}
-
-async function show(kinds: readonly Kind[], dump: Dump, options: Options): Promise<void> {
-  // All of it is the dump itself, which every command that takes a dump reads.
-  if (kinds.length > 1 && options.output !== 'table') {
-    if (options.output === 'json') print(`${JSON.stringify(dump.dump, undefined, 2)}\n`);
-    else print((await import('yaml')).stringify(dump.dump));
-    return;
-  }
-  const tables = kinds.map((kind) => tableOf(kind, dump, options, Date.now()));
-  if (options.output === 'table') {
-    print(tables.map(tableText).join('\n'));
-    return;
-  }
-  const value = tables[0]!.resources;
-  if (options.output === 'json') print(`${JSON.stringify(value, undefined, 2)}\n`);
-  else print((await import('yaml')).stringify(value));
 }

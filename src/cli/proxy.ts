@@ -1,11 +1,9 @@
 /** `sallyport proxy`: the data plane of one proxy. */
 
 import { Command, Option } from 'commander';
-import type { BootstrapEvent } from '../control/bootstrap.ts';
-import type { Refusal } from '../engine/contract.ts';
-import { ENGINES, startEngine } from '../engine/starter.ts';
+import { ENGINES } from '../engine/starter.ts';
 import type { FlowHub } from '../flows/hub.ts';
-import { messageOf, SallyportError } from '../lib/errors.ts';
+import { SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
 import { addressOption, choiceOption, countOption, defaulted, durationOption, namespacedNameOption, socketOption } from './options.ts';
@@ -100,18 +98,19 @@ export function proxyCommand(): Command {
         if (!role || !workload)
           throw new SallyportError('usage', 'say who the proxy is: --xds needs --role ROLE --workload NAMESPACE/NAME');
         const remote = {
-          xds,
           identity: identityFrom(role, workload, options),
+          target: xds,
           protocol: options.xdsProtocol,
-          tls: tlsFiles(xds, options),
           admin: options.adminAddress ?? DEFAULT_ADMIN,
           concurrency: options.concurrency,
-          grace: options.grace,
-          probes: { at: options.probeAddress, json: options.appProbes },
           keep: options.keep,
           status: command.getOptionValueSource('statusAddress') === 'cli' ? options.statusAddress : undefined,
         };
-        process.exitCode = await showing('proxy', 'embedded', (flows) => serveRemote({ ...remote, flows }));
+        const probes = { at: options.probeAddress, json: options.appProbes };
+        const { grace } = options;
+        process.exitCode = await showing('proxy', 'embedded', (flows) =>
+          serveRemote({ remote, tls: tlsFiles(xds, options), grace, probes, flows }),
+        );
         return;
       }
       if (options.xdsCa ?? options.xdsCert ?? options.xdsKey)
@@ -155,48 +154,11 @@ async function serveWorkload(
 async function serveBootstrap(file: string, options: ProxyOptions, flows: FlowHub | undefined): Promise<number> {
   if (options.engine !== 'embedded')
     throw new SallyportError('usage', 'Envoy runs a bootstrap file itself: envoy -c FILE. --engine is for --role.');
-  const { bootstrapIdentity, followBootstrap, openBootstrap } = await import('../control/bootstrap.ts');
-  const bootstrap = openBootstrap(file);
-  const { concurrency, adminAddress: admin = bootstrap.admin } = options;
-  const engine = await startEngine(
-    { engine: 'embedded', envoy: undefined, concurrency, logLevel: '' },
-    { ...engineHost, flows },
-    {
-      identity: bootstrapIdentity(bootstrap),
-      node: bootstrap.node,
-      admin,
-      alone: true,
-    },
-  );
+  const { startBootstrapProxy } = await import('../control/bootstrap-proxy.ts');
+  const { concurrency, adminAddress: admin } = options;
   return serve(async (ended) => {
-    engine.failed.then(ended);
-    const proxy = await followBootstrap(bootstrap, engine, sayBootstrapEvent);
-    sayRefused(proxy.refused);
-    if (proxy.refused.length > 0) throw new SallyportError('xds-rejected', `${file}: what is named above cannot be run.`);
+    const proxy = await startBootstrapProxy({ file, concurrency, admin }, { ...engineHost, flows, say, ended });
     say('ready');
-    return {
-      ...proxy,
-      reopenLogs: () => engine.reopenLogs(),
-      close: async (grace) => {
-        proxy.close();
-        await engine.close(grace);
-      },
-    };
-  }, options).catch(async (error: unknown) => {
-    await engine.close(0);
-    throw error;
-  });
-}
-
-function sayBootstrapEvent(event: BootstrapEvent): void {
-  if (event.kind === 'failed') {
-    say(`${messageOf(event.error)}; what was in force before stays`);
-    return;
-  }
-  sayRefused(event.refused);
-  say(event.refused.length > 0 ? 'the rest of the change is in force' : 'the change is in force');
-}
-
-function sayRefused(refused: readonly Refusal[]): void {
-  for (const { resource, message } of refused) say(`${resource}: ${message}`);
+    return proxy;
+  }, options);
 }

@@ -1,84 +1,44 @@
 /** `sallyport proxy --xds`: runs it, and says what becomes of it. */
-import type { RemoteEvent } from '../control/remote.ts';
+import type { ServedRemoteOptions } from '../control/served-remote.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { clientCredentials, readTls, type TlsFiles } from '../xds/ads/client-credentials.ts';
-import type { Protocol } from '../xds/ads/subscription.ts';
 import { engineHost, say } from './say.ts';
 import { serve } from './serve.ts';
 
+type ServedRemote = Omit<ServedRemoteOptions, 'credentials'>;
+
 export interface RemoteProxyOptions {
-  readonly xds: SocketAddress;
-  readonly identity: ProxyIdentity;
-  readonly protocol: Protocol;
+  readonly remote: ServedRemote;
+  /** Of the client's side of the control plane's TLS; undefined: plaintext. */
   readonly tls: TlsFiles | undefined;
-  readonly admin: SocketAddress;
-  readonly concurrency: number;
   /** For running requests, ms. */
   readonly grace: number;
-  /** Folder for the last good configuration; undefined for none. */
-  readonly keep: string | undefined;
   readonly flows: FlowHub | undefined;
-  /** Where it is said whether the proxy is ready; undefined for nowhere. */
-  readonly status: SocketAddress | undefined;
   /** Probes of the application, and where they are asked for. */
   readonly probes: { readonly at: SocketAddress; readonly json: string };
 }
 
 /** Serves until it is told to end; returns the exit code. Rejects with what is wrong with the files of TLS. */
-export async function serveRemote({
-  xds,
-  identity,
-  protocol,
-  tls,
-  admin,
-  concurrency,
-  grace,
-  keep,
-  flows,
-  status,
-  probes,
-}: RemoteProxyOptions): Promise<number> {
-  const credentials = () => clientCredentials(xds.address, readTls(tls));
+export async function serveRemote({ remote, tls, grace, flows, probes }: RemoteProxyOptions): Promise<number> {
+  const credentials = () => clientCredentials(remote.target.address, readTls(tls));
   // What is wrong with the files now is the user's to mend; later it may be for a moment.
   credentials();
-  const [{ startRemoteProxy }, { remoteTeller }, { RemoteReadiness }] = await Promise.all([
-    import('../control/remote.ts'),
-    import('../control/remote-text.ts'),
-    import('../control/remote-readiness.ts'),
-  ]);
-  const asked = await probesOf(probes, identity);
-  const where = `${xds.address}:${xds.port}`;
+  const { startServedRemote } = await import('../control/served-remote.ts');
+  const asked = await probesOf(probes, remote.identity);
   return serve(
     async (ended) => {
-      const lines = remoteTeller(where);
-      const readiness = new RemoteReadiness();
-      const tell = (event: RemoteEvent) => {
-        readiness.see(event);
-        if (event.kind === 'failed' && event.first) ended(event.error);
-        else for (const line of lines(event)) say(line);
-      };
-      const server = await readiness.serve(status);
-      const end = () => {
-        server?.close();
+      const proxy = await startServedRemote({ ...remote, credentials }, { ...engineHost, flows, say, ended }).catch((error: unknown) => {
         asked?.close();
-      };
-      const remote = { identity, target: xds, protocol, credentials, admin, concurrency, keep };
-      const proxy = await startRemoteProxy(remote, { ...engineHost, flows, tell }).catch((error: unknown) => {
-        end();
         throw error;
       });
-      return {
-        ...proxy,
-        watch: () => {},
-        close: async (graceMs: number) => {
-          readiness.end();
-          await proxy.close(graceMs);
-          end();
-        },
+      const close = async (graceMs: number) => {
+        await proxy.close(graceMs);
+        asked?.close();
       };
+      return { ...proxy, watch: () => {}, close };
     },
     { watch: false, grace },
   );

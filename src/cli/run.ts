@@ -6,6 +6,7 @@ import { readPolicies } from '../control/contained/policy.ts';
 import type { Account } from '../control/contained/report.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
+import { checkWritable } from '../lib/output-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import type { Allowed } from '../policy/allow.ts';
 import { reachProxy, runCommand as runWithProxy } from '../sandbox/command.ts';
@@ -15,7 +16,7 @@ import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options
 import { failOnOption, portOption, repeatable, socketOption, WOULD_DENY } from './options.ts';
 import { printError } from './print.ts';
 import { readyLines } from './ready.ts';
-import { checkWritable, REPORT, writeOutput, writeReport } from './report-file.ts';
+import { REPORT, writeOrSay, writeReport } from './report-file.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { reopenLogsOnSignal } from './serve.ts';
 import { showing } from './shown.ts';
@@ -127,7 +128,7 @@ async function writePolicy(file: string, { called, words }: Account): Promise<vo
   const { learnedPolicy } = await import('../control/contained/learned-policy.ts');
   const text = learnedPolicy(called, words);
   if (text === undefined) say(`no call reached anything, so there is nothing to allow: ${file} is left as it was`);
-  else writeOutput(file, text, { append: false });
+  else writeOrSay(file, text, { append: false });
 }
 
 function localOption(text: string, all: readonly SocketAddress[]): SocketAddress[] {

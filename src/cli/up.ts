@@ -1,18 +1,20 @@
 /** `sallyport up`: a whole mesh for one machine. */
 
 import { Command } from 'commander';
+import { type Beside, consoleBeside } from '../console/beside.ts';
 import type { Counted } from '../control/contained/counted-flows.ts';
 import type { LocalMesh } from '../control/local/start.ts';
 import type { ControlEvent } from '../control/report.ts';
 import { SallyportError } from '../lib/errors.ts';
+import { checkWritable } from '../lib/output-file.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
-import { addConsoleOption, type Beside, type ConsoleAt, consoleBeside } from './console-options.ts';
+import { addConsoleOption, type ConsoleAt } from './console-options.ts';
 import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
 import { failOnOption, WOULD_DENY } from './options.ts';
 import { print } from './print.ts';
 import { readyLines } from './ready.ts';
-import { checkWritable, REPORT, writeReport } from './report-file.ts';
+import { REPORT, writeReport } from './report-file.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { serve } from './serve.ts';
 import { showing } from './shown.ts';
@@ -69,10 +71,11 @@ export function upCommand(): Command {
           for (const line of readyLines(options, mesh.control.report)) say(line);
           conclude = mesh.conclude;
           const { control } = mesh;
-          const pages = consoleBeside(control, { at: options.console, flows, paths, meshConfig: options.meshConfig });
+          const { console: at, meshConfig } = options;
+          const pages = at === 'off' ? undefined : consoleBeside(control, { at, flows, paths, meshConfig, say });
           beside = pages;
           const close = async (graceMs: number) => {
-            await Promise.all([pages.close(), control.close(graceMs)]);
+            await Promise.all([pages?.close(), control.close(graceMs)]);
           };
           return { watch: control.watch, reload: control.reload, reopenLogs: control.reopenLogs, close };
         }, options),

@@ -2,12 +2,10 @@
 
 import { Command, InvalidArgumentError } from 'commander';
 import type { Reader, SourceOptions } from '../inputs/reader.ts';
-import { codeOf, messageOf, SallyportError } from '../lib/errors.ts';
-import { readRegularText } from '../lib/regular-file.ts';
-import { gatewaysOf } from '../prove/inside.ts';
-import type { SimulatedFiles } from '../prove/simulated.ts';
+import { readStatements } from '../inputs/statements.ts';
+import { SallyportError } from '../lib/errors.ts';
 import type { AdversaryVerdict } from '../prove/verdict.ts';
-import { type Stated, verifyMesh } from '../prove/verify.ts';
+import { verifyMesh } from '../prove/verify.ts';
 import { REVIEW_OUTPUTS, type ReviewOutput } from '../report/review.ts';
 import { verdictsReview, verdictsText } from '../report/verdicts.ts';
 import { writeReview } from './answer.ts';
@@ -75,22 +73,4 @@ async function judge(reader: Reader, paths: readonly string[], options: VerifyOp
     const progress = (cells: number) => tell(() => `${cells} cells judged`);
     return verifyMesh(files, { adversary, stated, maxCells, progress, ...ranges, ...namespaces });
   });
-}
-
-/** Reads a file of statements, and the configurations that it names. Rejects with `statements-invalid`, or what reading throws. */
-async function readStatements(reader: Reader, path: string, files: SimulatedFiles, options: VerifyOptions): Promise<Stated> {
-  const text = readText(path);
-  const { parseStatements } = await import('../prove/statement-file.ts');
-  const { statements, equivalentTo, egressPolicies } = parseStatements(text, path, gatewaysOf(files));
-  const others = await Promise.all(equivalentTo.map(async (name) => ({ name, files: await reader.side(name, options) })));
-  return { statements, equivalentTo: others, egressPolicies };
-}
-
-function readText(path: string): string {
-  try {
-    return readRegularText(path);
-  } catch (cause) {
-    const code = codeOf(cause) === 'ENOENT' ? 'path-not-found' : 'statements-unreadable';
-    throw new SallyportError(code, `cannot read ${path}: ${messageOf(cause)}`, { cause });
-  }
 }

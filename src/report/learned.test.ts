@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { LearnAnswer } from '../inputs/learned.ts';
 import { Observer } from '../learn/observed.ts';
 import { parseLine } from '../learn/records.ts';
 import { learn } from '../prove/learned.ts';
-import { answerLines, isLearned, type LearnAnswer, learnedJson, learnedText, readingLines } from './learned.ts';
+import { answerLines, isLearned, learnedJson, learnedText, readingLines } from './learned.ts';
 
 const LINE =
   '[2026-11-21T10:00:00.000Z] "GET / HTTP/1.1" 200 - via_upstream - "-" 0 10 5 4 "-" "curl/8" "id" "www.example.com:80" "198.51.100.7:80" PassthroughCluster 10.0.0.1:1 198.51.100.7:80 10.0.0.1:5000 - default';

@@ -1,14 +1,8 @@
 /** What `learn` answers, and what it says of the logs. */
+import type { LearnAnswer } from '../inputs/learned.ts';
 import type { LogProblem, LogReading } from '../inputs/logs.ts';
 import type { Observation } from '../learn/observed.ts';
 import { brokenLine, checkLines, proposalText, unplacedLines } from '../prove/learned-text.ts';
-import type { Proposal } from '../prove/proposal.ts';
-import type { BrokenCall } from '../prove/replay.ts';
-
-export type LearnAnswer =
-  | { readonly kind: 'proposal'; readonly proposal: Proposal }
-  /** The recorded calls that a configuration refuses. */
-  | { readonly kind: 'denied'; readonly broken: readonly BrokenCall[] };
 
 /** Whether all recorded calls are let through, and that is proved. */
 export function isLearned(answer: LearnAnswer): boolean {
