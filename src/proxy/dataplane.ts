@@ -184,6 +184,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       random: () => Math.floor(random() * MAX_INTEGER),
       now,
       log,
+      credentials: contained?.credentials,
     });
   }
 

@@ -137,7 +137,7 @@ function runFilters(hop: HttpHop, request: Valued, first: CompiledRoute | undefi
   const now = options.now ?? Number.NaN;
   let metadata: DynamicMetadata | undefined;
   for (const filter of manager.filters) {
-    const { answer, mark, metadata: noted, edit, undecided, reroutes } = filter.judge({ head, route, client, now, metadata, open });
+    const { answer, mark, metadata: noted, adds, edit, undecided, reroutes } = filter.judge({ head, route, client, now, metadata, open });
     if (undecided) {
       if (undecided.origins) recorder.step('policy', '', undecided.why, undecided.origins);
       return recorder.undecided(undecided.why);
@@ -154,6 +154,7 @@ function runFilters(hop: HttpHop, request: Valued, first: CompiledRoute | undefi
         if (undecided) return undecided;
       }
     }
+    for (const text of adds ?? []) recorder.step('policy', '', text, route?.origins);
     if (noted) metadata = withMetadata(metadata, noted);
     if (mark) marks.push(mark);
     const { share } = answer?.chance ?? { share: 0 };
