@@ -17,11 +17,19 @@ export interface CredentialSource {
   get(name: string, host: string, done: (value: Redacted | undefined) => void): void;
 }
 
+/** Makes certificates by which a proxy stands in for hosts towards its client. */
+export interface Minter {
+  /** PEM of the certificate, and its key. */
+  issue(host: string): { readonly chain: string; readonly key: Redacted };
+}
+
 export interface Contained {
   readonly sockets: HandedSockets;
   readonly observe: (call: ObservedCall) => void;
   /** What the proxy puts into calls, and the command never has. */
   readonly credentials?: CredentialSource | undefined;
+  /** Stands in for the hosts whose TLS is intercepted. */
+  readonly minter?: Minter | undefined;
 }
 
 /** The reason of calls that nothing allows, and that the option `--allow` would. */
@@ -41,6 +49,8 @@ export interface ObservedCall {
   readonly client: { readonly ip: string; readonly port: number };
   /** Why not, or empty. */
   readonly reason: string;
+  /** Said at once, though nothing was refused: whoever started the command can mend it. */
+  readonly notable?: boolean;
   /** From the client's side. */
   readonly bytesSent: number;
   readonly bytesReceived: number;

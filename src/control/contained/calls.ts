@@ -28,7 +28,7 @@ const MOST = 1000;
 /** Hosts of which a line says that they are refused. */
 const MOST_SAID = 20;
 
-const SAID = { undeclared: 'would refuse', refused: 'refused', unresolved: 'refused to look up' } as const;
+const SAID = { undeclared: 'would refuse', refused: 'refused', failed: 'not carried', unresolved: 'refused to look up' } as const;
 
 export interface CallsOptions {
   readonly say: (line: string) => void;
@@ -73,7 +73,7 @@ export class Calls {
       const by = verdict === 'allowed' ? undefined : this.#options.callerOf(client);
       called = { host, port, verdict, reason, by, count: 0, bytesSent: 0, bytesReceived: 0, first: now, last: now };
       this.#called.set(key, called);
-      this.#tell(called);
+      this.#tell(called, call.notable ?? false);
     }
     called.count++;
     called.last = now;
@@ -81,8 +81,8 @@ export class Calls {
     called.bytesReceived += call.bytesReceived;
   }
 
-  #tell({ host, port, verdict, reason, by }: Called): void {
-    if (verdict === 'allowed' || verdict === 'failed') return;
+  #tell({ host, port, verdict, reason, by }: Called, notable: boolean): void {
+    if (verdict === 'allowed' || (verdict === 'failed' && !notable)) return;
     if (this.#named.has(host)) return;
     this.#named.add(host);
     if (this.#named.size > MOST_SAID) {
@@ -90,7 +90,7 @@ export class Calls {
       return;
     }
     const who = by ? ` (${by.command}, pid ${by.pid})` : '';
-    const why = verdict === 'refused' ? reason : NOT_ALLOWED;
+    const why = verdict === 'refused' || verdict === 'failed' ? reason : NOT_ALLOWED;
     const mend = why === NOT_ALLOWED ? `; to allow: ${this.#options.allowing({ host, port })}` : '';
     this.#options.say(`${SAID[verdict]} ${where(host, port)}${who}: ${why}${mend}`);
   }

@@ -1,5 +1,4 @@
 /** A contained command and the mesh that decides on its calls, for as long as the command runs. */
-import { tmpdir } from 'node:os';
 import { DECODING_CODES } from '../../api/codes.ts';
 import { snapshotFromText } from '../../config/memory.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
@@ -14,15 +13,14 @@ import { isBroken } from '../../prove/unknown.ts';
 import { checkProgram, insideEnvironment } from '../../sandbox/command.ts';
 import { INSIDE_LOOPBACK, INSIDE_PORTS, openSandbox } from '../../sandbox/index.ts';
 import { publishPort, type Relayed, relayOut } from '../../sandbox/ports.ts';
-import { keepMemory } from '../../sandbox/privileges.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
 import { sidecarIdentity } from '../local/sidecar.ts';
 import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
 import { callerOf } from './caller.ts';
 import { Calls } from './calls.ts';
-import { foldersToHide, HeldCredentials, withoutCredentials } from './credentials/held.ts';
 import { RelayFlows } from './relay-flows.ts';
 import type { Account } from './report.ts';
+import type { RunSecrets } from './secrets.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -64,25 +62,22 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   const identity = sidecarIdentity(mesh);
   // For good: without a listener Node opens its debugger at this signal, which the command may send.
   process.on('SIGUSR1', () => void local?.control.reopenLogs().catch((error: unknown) => say(messageOf(error))));
-  const injections = options.allowed.flatMap((one) => one.injections ?? []);
-  refuseUnenforced(options.allowed, mesh);
-  const hiddenFolders = foldersToHide(injections, neededBy(environment));
+  const secrets = await secretsOf(options);
   const opening = openSandbox({
     environment,
-    hiddenFolders,
+    hiddenFolders: secrets.hiddenFolders,
     strict,
     allowedSockets: options.allowedSockets,
     localPorts: options.local.map(({ port }) => port),
   });
   // Loaded while the helper starts.
   const loading = import('../local/start.ts');
-  const sandbox = await opening;
+  const sandbox = await opening.catch((error: unknown) => {
+    secrets.close();
+    throw error;
+  });
   for (const path of sandbox.open) say(`${path} is reachable: whoever answers there may call what is refused here; --strict hides it`);
-  const credentials =
-    injections.length > 0 ? new HeldCredentials(injections, { environment, now: () => performance.now(), date: Date.now }, say) : undefined;
-  if (credentials) keepMemory();
-  const inside = { ...withoutCredentials(environment, injections), ...insideEnvironment(PROXY) };
-  const start = () => sandbox.run(words, inside);
+  const start = () => sandbox.run(words, { ...secrets.environment, ...insideEnvironment(PROXY) });
   const closing: (() => void)[] = [];
   try {
     const letsAllThrough = mesh.allowAll === true || mesh.learn !== undefined;
@@ -109,7 +104,12 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
     const early = isKnown ? start() : undefined;
     // Whoever waits for it learns of it.
     early?.catch(() => undefined);
-    const contained = { sockets: sandbox.sockets, observe: (call: ObservedCall) => calls.add(call), credentials };
+    const contained = {
+      sockets: sandbox.sockets,
+      observe: (call: ObservedCall) => calls.add(call),
+      credentials: secrets.credentials,
+      minter: secrets.minter,
+    };
     const { startLocalMesh } = await loading;
     local = await startLocalMesh(paths, insideOptions(mesh, policy, contained), host);
     refuseUnread(local.control.report.findings);
@@ -124,36 +124,17 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
     await local?.control.close(0);
     throw error;
   } finally {
-    credentials?.close();
+    secrets.close();
     for (const close of closing) close();
   }
 }
 
-/** Paths without which no command does anything. */
-function neededBy({ HOME, TMPDIR }: Environment): string[] {
-  return [
-    process.cwd(),
-    process.execPath,
-    tmpdir(),
-    ...[HOME, TMPDIR].flatMap((path) => path || []),
-    '/usr/bin',
-    '/bin',
-    '/lib',
-    '/etc/ssl',
-    '/proc',
-    '/dev',
-  ];
-}
-
-/** What lets calls through that nothing binds must not have credentials. Throws `usage`. */
-function refuseUnenforced(allowed: readonly Allowed[], { allowAll, learn }: LocalMeshOptions): void {
-  if (!allowAll && learn === undefined) return;
-  const own = allowed.find(({ injections, ports }) => injections || ports.some(({ intercept }) => intercept));
-  if (own)
-    throw new SallyportError(
-      'usage',
-      `${own.host} has credentials or is intercepted, which needs a policy that is enforced: leave out what lets all calls through (--would-deny, --learn-policy, --learn).`,
-    );
+/** What holds them is loaded only where there are any. Rejects with what `openSecrets` throws. */
+async function secretsOf({ allowed, mesh, environment, say }: ContainedOptions): Promise<RunSecrets> {
+  if (!allowed.some(({ injections, ports }) => injections || ports.some(({ intercept }) => intercept)))
+    return { environment, hiddenFolders: [], close: () => undefined };
+  const { openSecrets } = await import('./secrets.ts');
+  return openSecrets({ allowed, mesh, environment, say });
 }
 
 /** Where the routers of `up` are. */

@@ -14,6 +14,8 @@ export interface ListenerEnvironment {
   readonly handOff: (address: Address) => ConnectionTaker | undefined;
   /** Sockets that are there already, by `ip:port`; then none is opened. Connections wait on them until the first configuration is whole. */
   readonly handed?: { readonly sockets: Readonly<Record<string, readonly number[]>>; readonly whole: Promise<void> } | undefined;
+  /** Hears of connections whose TLS is intercepted. */
+  readonly interception?: InterceptionWatch | undefined;
   /** Access logs of connections that no filter chain takes. */
   readonly createSink: (config: ListenerConfig) => RecordSink;
   readonly nextId: () => number;
@@ -25,6 +27,22 @@ export interface ListenerEnvironment {
   readonly first: boolean;
   /** Whether to find out, before a port is shared, that no stranger has it. */
   readonly probes: () => boolean;
+}
+
+export interface InterceptionWatch {
+  /** The handshake failed. */
+  failed(connection: InterceptedConnection, failure: string): void;
+  /** It is through, and requests may come. */
+  began(connection: InterceptedConnection): void;
+  /** The connection is over. */
+  closed(connection: InterceptedConnection): void;
+}
+
+export interface InterceptedConnection {
+  readonly id: number;
+  readonly host: string;
+  readonly port: number;
+  readonly client: Address;
 }
 
 export interface ListenerStats {
