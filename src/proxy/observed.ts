@@ -1,7 +1,7 @@
 /** What is told of the calls of a contained command: made from the records that access logs are made from. */
 import { type Contained, NOT_ALLOWED, type ObservedCall } from '../lib/contained.ts';
 import { refusedBy } from '../lib/refused-host.ts';
-import type { InterceptedConnection, InterceptionWatch } from './listener/contract.ts';
+import type { InterceptedConnection, InterceptionWatch } from './listener/interception.ts';
 import type { AccessRecord, Address, RecordSink } from './types.ts';
 
 /** A call that came to nothing before there was a record of it. */

@@ -5,6 +5,7 @@ import type { Address, RecordSink } from '../types.ts';
 import type { NetworkFilters } from './chain.ts';
 import type { ExplicitProxyDeps } from './explicit-proxy.ts';
 import type { Inspection, ListenerFilter } from './inspection.ts';
+import type { InterceptionWatch } from './interception.ts';
 import type { LazyChain } from './lazy-chain.ts';
 
 export interface ListenerEnvironment {
@@ -27,22 +28,6 @@ export interface ListenerEnvironment {
   readonly first: boolean;
   /** Whether to find out, before a port is shared, that no stranger has it. */
   readonly probes: () => boolean;
-}
-
-export interface InterceptionWatch {
-  /** The handshake failed. */
-  failed(connection: InterceptedConnection, failure: string): void;
-  /** It is through, and requests may come. */
-  began(connection: InterceptedConnection): void;
-  /** The connection is over. */
-  closed(connection: InterceptedConnection): void;
-}
-
-export interface InterceptedConnection {
-  readonly id: number;
-  readonly host: string;
-  readonly port: number;
-  readonly client: Address;
 }
 
 export interface ListenerStats {

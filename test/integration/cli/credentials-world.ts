@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { runSandboxed, type SandboxedResult, sandboxNeeds } from '../../attacks/sandbox-support.ts';
+import { runSandboxed, type Sandboxed, type SandboxedResult, sandboxNeeds } from '../../attacks/sandbox-support.ts';
 import { type Certificate, startServer } from '../outside.ts';
 
 /** The names are in a file that root alone can put into the place of /etc/hosts. */
@@ -15,6 +15,7 @@ interface Run {
   readonly entries: readonly object[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly options?: readonly string[];
+  readonly during?: Sandboxed['during'];
 }
 
 export interface InjectedWorld {
@@ -52,7 +53,7 @@ export async function injectedWorld(
     file,
     requests,
     answer: () => 'ok\n',
-    run(script, { entries, environment = {}, options = [] }) {
+    run(script, { entries, environment = {}, options = [], during }) {
       const policy = join(folder, 'policy.yaml');
       const allow = entries.map((entry) => ({
         host: 'api.example',
@@ -66,6 +67,7 @@ export async function injectedWorld(
         around,
         environment: { SHELL: '/bin/sh', ...environment },
         options: ['--policy', policy, ...places, ...options],
+        ...(during && { during }),
       });
     },
   };
