@@ -10,9 +10,12 @@ import type { Head } from './head.ts';
 import type { HeaderMap } from './header-map.ts';
 
 /** A credential for a request that is on its way. */
-export interface Injected {
+export interface Injected extends Destined {
   readonly rule: CredentialRule;
   readonly value: Redacted;
+}
+
+export interface Destined {
   /** The host that it is for, and no other. */
   readonly host: string;
 }
@@ -64,14 +67,14 @@ export function hideCredentials(headers: HeaderMap, injected: readonly Injected[
 const HIDDEN = '[credential]';
 
 /** Why the credentials may not go to a cluster, as a clause; undefined where they may, or where that depends on the address. */
-export function clusterRefusal(injected: readonly Injected[], cluster: Cluster): string | undefined {
+export function clusterRefusal(injected: readonly Destined[], cluster: Cluster): string | undefined {
   const binding = bindingOf(cluster.metadata);
   const stray = injected.find(({ host }) => binding?.mode !== 'enforce' || binding.hosts.length !== 1 || binding.hosts[0] !== host);
   return stray && `the request is led to another destination than ${stray.host}, which its credential is for`;
 }
 
 /** Why the credentials may not go to an address of a cluster: they leave this machine and its network by TLS alone that has shown whose server it is. */
-export function addressRefusal(injected: readonly Injected[], cluster: Cluster, ip: string): string | undefined {
+export function addressRefusal(injected: readonly Destined[], cluster: Cluster, ip: string): string | undefined {
   const open = injected.find(({ host }) => !verifiesServer(cluster, host));
   if (!open || isNear(ip)) return undefined;
   return `a credential goes to ${ip} by verified TLS alone, and calls to ${open.host} are not: write tls.originate or tls.intercept`;

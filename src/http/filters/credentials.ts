@@ -6,7 +6,7 @@ import type { Redacted } from '../../lib/redacted.ts';
 import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { bindingOf } from '../../xds/match/binding.ts';
 import { type CredentialRule, credentialRules, placeText } from '../../xds/match/credentials.ts';
-import { clusterRefusal, concerns, hideCredentials, type Injected, leavesPlace } from '../credentials.ts';
+import { addressRefusal, clusterRefusal, concerns, type Destined, hideCredentials, type Injected, leavesPlace } from '../credentials.ts';
 import { HeaderMap } from '../header-map.ts';
 import type { LocalReply } from '../local-reply.ts';
 import { CERTAIN, type FilterStatus, type FilterStream, type HttpFilter, type JudgedRequest, type Judgement, PASS } from './filter.ts';
@@ -33,8 +33,9 @@ export class CredentialsFilter implements HttpFilter {
         answer: { reply: credentialReply(403, 'refused', found.refused), chance: CERTAIN, because, always: true, origins },
       };
     }
-    const adds = found.rules.map((rule) => `puts credential ${rule.name} into ${placeText(rule)} as the request leaves for ${found.host}`);
-    return { ...PASS, adds };
+    const { rules, host } = found;
+    const texts = rules.map((rule) => `puts credential ${rule.name} into ${placeText(rule)} as the request leaves for ${host}`);
+    return { ...PASS, injects: { host, texts } };
   }
 
   run(stream: FilterStream): FilterStatus {
@@ -94,13 +95,19 @@ function gather(stream: FilterStream, rules: readonly CredentialRule[], host: st
 }
 
 /** The answer to a request that a route leads elsewhere than its credentials may go. */
-export function strayReply(injected: readonly Injected[], cluster: Cluster): LocalReply | undefined {
+export function strayReply(injected: readonly Destined[], cluster: Cluster): LocalReply | undefined {
   const why = clusterRefusal(injected, cluster);
   return why === undefined ? undefined : credentialReply(403, 'refused', why);
 }
 
+/** The answer to one that would go to an address to which credentials may not go by this cluster. */
+export function exposedReply(injected: readonly Destined[], cluster: Cluster, ip: string): LocalReply | undefined {
+  const why = addressRefusal(injected, cluster, ip);
+  return why === undefined ? undefined : credentialReply(403, 'refused', why);
+}
+
 /** @param what one word, and why: a clause that holds no value */
-export function credentialReply(status: number, what: 'refused' | 'unavailable', why: string): LocalReply {
+function credentialReply(status: number, what: 'refused' | 'unavailable', why: string): LocalReply {
   return {
     status,
     body: `sallyport: refused: ${why}`,

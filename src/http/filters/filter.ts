@@ -59,8 +59,8 @@ export interface Judgement {
   readonly metadata?: DynamicMetadata;
   /** Changes the request before the next filter sees it. */
   readonly edit?: (head: Head) => void;
-  /** What it puts in as the request leaves, which its head does not show: clauses. */
-  readonly adds?: readonly string[];
+  /** What it puts in as the request leaves, which its head does not show. */
+  readonly injects?: Injects;
   /** Whether the route is chosen again after that. */
   readonly reroutes?: boolean;
   /** Of simulation: what becomes of the request is not known from its configuration alone. The data plane does not read it. */
@@ -71,6 +71,13 @@ export interface Undecided {
   /** Why, as a clause that names what decides. */
   readonly why: string;
   readonly origins?: readonly PlacedOrigin[];
+}
+
+export interface Injects {
+  /** For which it is, and no other. */
+  readonly host: string;
+  /** What goes where, as clauses. */
+  readonly texts: readonly string[];
 }
 
 export const PASS: Judgement = { delay: undefined, answer: undefined, mark: undefined };

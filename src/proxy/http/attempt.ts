@@ -1,7 +1,7 @@
 /** One try at one host: waits for a stream, sends the request, passes the response on. */
 
-import { addressRefusal, withCredentials } from '../../http/credentials.ts';
-import { credentialReply } from '../../http/filters/credentials.ts';
+import { withCredentials } from '../../http/credentials.ts';
+import { exposedReply } from '../../http/filters/credentials.ts';
 import { rewriteToUpstream } from '../../http/finalize.ts';
 import type { HeaderMap } from '../../http/header-map.ts';
 import { httpStatusOf, isGrpc } from '../../http/local-reply.ts';
@@ -97,10 +97,10 @@ export class Attempt implements PoolClient {
     rewriteToUpstream(exchange.head, choice.hostname, forward.action, forward.choice);
     exchange.record.authority = exchange.head.authority;
     const { injected } = exchange;
-    const refusal = injected && addressRefusal(injected, cluster.config, choice.address.ip);
-    if (refusal !== undefined) {
+    const exposed = injected && exposedReply(injected, cluster.config, choice.address.ip);
+    if (exposed) {
       this.#finish();
-      exchange.reply(credentialReply(403, 'refused', refusal));
+      exchange.reply(exposed);
       return;
     }
     const { requests } = cluster.limits;
