@@ -58,12 +58,17 @@ export function hideCredentials(headers: HeaderMap, injected: readonly Injected[
   const { flat } = headers;
   const texts = injected.flatMap(({ rule, value }) => {
     const text = value.revealText();
-    return [written(rule, text), text, encodeURIComponent(text)];
+    // One that is shorter is found by chance, and no secret.
+    return text.length < SHORTEST_HIDDEN ? [] : [written(rule, text), text, encodeURIComponent(text)];
   });
-  for (let i = 1; i < flat.length; i += 2)
-    for (const text of texts) if (flat[i]!.includes(text)) flat[i] = flat[i]!.replaceAll(text, HIDDEN);
+  for (let i = 0; i < flat.length; i += 2) {
+    // By this one the body is framed.
+    if (flat[i] === 'content-length') continue;
+    for (const text of texts) if (flat[i + 1]!.includes(text)) flat[i + 1] = flat[i + 1]!.replaceAll(text, HIDDEN);
+  }
 }
 
+const SHORTEST_HIDDEN = 6;
 const HIDDEN = '[credential]';
 
 /** Why the credentials may not go to a cluster, as a clause; undefined where they may, or where that depends on the address. */

@@ -7,13 +7,15 @@ import { SYSTEM_BUNDLES } from '../../lib/system-bundles.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Name files that stand in the place of the system's CAs: OpenSSL, Go and Ruby; Python's requests; curl; git; the AWS tools; pip; cargo; Nix. */
+/** Name files that stand in the place of the system's CAs: OpenSSL, Go and Ruby; Python's requests; curl; git; the tools of AWS and Google; pip; cargo; Nix. */
 const INSTEAD = [
   'SSL_CERT_FILE',
   'REQUESTS_CA_BUNDLE',
   'CURL_CA_BUNDLE',
   'GIT_SSL_CAINFO',
   'AWS_CA_BUNDLE',
+  'CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE',
+  'HTTPLIB2_CA_CERTS',
   'PIP_CERT',
   'CARGO_HTTP_CAINFO',
   'NIX_SSL_CERT_FILE',

@@ -148,3 +148,35 @@ test('what would leave in plain, unbound or unenforced is refused before anythin
     assert.equal(stdout, '');
   }
 });
+
+test('a route that leads elsewhere, and a host that names another’s credential, get none', { skip }, async (t) => {
+  const world = await injectedWorld(t, { secret: SECRET });
+  const resources = join(world.folder, 'resources.yaml');
+  const api = 'networking.istio.io/v1';
+  const ports = [{ number: world.port, name: 'http', protocol: 'HTTP' }];
+  const thief = JSON.stringify([{ name: 'api.example#1', ports: [world.port], header: 'x-key' }]);
+  const annotations = {
+    'sallyport.dev/bind': 'enforce',
+    'sallyport.dev/private-addresses': '127.0.0.0/8',
+    'sallyport.dev/credentials': thief,
+  };
+  const spec = { hosts: ['other.example'], location: 'MESH_EXTERNAL', resolution: 'DNS', ports };
+  const route = [{ destination: { host: 'other.example', port: { number: world.port } } }];
+  const documents = [
+    { apiVersion: api, kind: 'ServiceEntry', metadata: { name: 'other', namespace: 'default', annotations }, spec },
+    {
+      apiVersion: api,
+      kind: 'VirtualService',
+      metadata: { name: 'astray', namespace: 'default' },
+      spec: { hosts: ['api.example'], http: [{ route }] },
+    },
+  ];
+  writeFileSync(resources, documents.map((document) => JSON.stringify(document)).join('\n---\n'));
+  const { stdout, stderr } = await world.run('for host in api other; do curl -sS -w " %{http_code}\n" http://$host.example:PORT/; done', {
+    entries: [{ credentials: [{ header: 'x-key', from: { file: world.file } }] }],
+    options: [resources],
+  });
+  assert.equal(world.requests.length, 0, stderr);
+  assert.match(stdout, /the request is led to another destination than api\.example, which its credential is for 403\n/);
+  assert.match(stdout, /the credential api\.example#1 for other\.example \(header x-key\) cannot be had 502\n/);
+});
