@@ -23,7 +23,10 @@ function meshConfig(folder: string, log: string): string {
 
 /** `sallyport flows` beside the run, from its first call on. */
 async function flowsOf(t: TestContext, pid: number): Promise<Program> {
-  const flows = new Program(['flows', '--run', String(pid), '-o', 'json'], [process.execPath, join(import.meta.dirname, '../integration/sallyport.ts')]);
+  const flows = new Program(
+    ['flows', '--run', String(pid), '-o', 'json'],
+    [process.execPath, join(import.meta.dirname, '../integration/sallyport.ts')],
+  );
   t.after(() => flows.end());
   await flows.says(/watching/);
   return flows;
@@ -72,7 +75,9 @@ test('the canary is in none of the outputs, and nowhere that the command can loo
     },
   );
   assert.match(stdout, /statuses 200 302 200 502\nfound \[\], the control too\n/, stderr);
-  const came = world.requests.map(({ url = '', headers }) => (url.startsWith('/plain') ? headers.authorization === `Bearer ${SECRET}` : url.endsWith(`key=${SECRET}`)));
+  const came = world.requests.map(({ url = '', headers }) =>
+    url.startsWith('/plain') ? headers.authorization === `Bearer ${SECRET}` : url.endsWith(`key=${SECRET}`),
+  );
   assert.equal(came.length, 120);
   assert.ok(came.every(Boolean) && seen.length === 60 && seen.every((value) => value === SECRET), 'the servers have it');
   assert.match(readFileSync(log, 'utf8'), /Bearer stand-in .*\/plain/);

@@ -1,8 +1,9 @@
 /** Has a command trust one more CA: by the variables that programs look at, which name files with it. Nothing but certificates is written. */
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
+import { readRegularText } from '../../lib/regular-file.ts';
 import { SYSTEM_BUNDLES } from '../../lib/system-bundles.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -63,7 +64,7 @@ function systemRoots(): string {
 
 function textOf(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8');
+    return readRegularText(path);
   } catch {
     return undefined;
   }
