@@ -61,8 +61,8 @@ export class Calls {
   }
 
   add(call: ObservedCall): void {
-    const { host, port, verdict, reason, client } = call;
-    const key = `${verdict} ${port} ${host}`;
+    const { host, port, verdict, reason, client, notable = false } = call;
+    const key = `${verdict} ${notable} ${port} ${host}`;
     const now = this.#options.date();
     let called = this.#called.get(key);
     if (!called) {
@@ -73,7 +73,7 @@ export class Calls {
       const by = verdict === 'allowed' ? undefined : this.#options.callerOf(client);
       called = { host, port, verdict, reason, by, count: 0, bytesSent: 0, bytesReceived: 0, first: now, last: now };
       this.#called.set(key, called);
-      this.#tell(called, call.notable ?? false);
+      this.#tell(called, notable);
     }
     called.count++;
     called.last = now;
@@ -83,7 +83,7 @@ export class Calls {
 
   #tell({ host, port, verdict, reason, by }: Called, notable: boolean): void {
     if (verdict === 'allowed' || (verdict === 'failed' && !notable)) return;
-    if (this.#named.has(host)) return;
+    if (this.#named.has(host) && !notable) return;
     this.#named.add(host);
     if (this.#named.size > MOST_SAID) {
       if (this.#named.size === MOST_SAID + 1) this.#options.say('refused more hosts than are said here; --report FILE has them all');

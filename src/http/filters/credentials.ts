@@ -12,7 +12,7 @@ import type { LocalReply } from '../local-reply.ts';
 import { CERTAIN, type FilterStatus, type FilterStream, type HttpFilter, type JudgedRequest, type Judgement, PASS } from './filter.ts';
 
 /** What a request is to get, of whom it is to be asked, or why it can't be had. */
-type Found = { readonly rules: readonly CredentialRule[]; readonly host: string } | { readonly refused: string };
+type Found = { readonly rules: readonly CredentialRule[]; readonly host: string } | { readonly refused: string; readonly always: boolean };
 
 export class CredentialsFilter implements HttpFilter {
   readonly name: string;
@@ -30,7 +30,7 @@ export class CredentialsFilter implements HttpFilter {
       const because = () => `refuses the request: ${found.refused}`;
       return {
         ...PASS,
-        answer: { reply: credentialReply(403, 'refused', found.refused), chance: CERTAIN, because, always: true, origins },
+        answer: { reply: credentialReply(403, 'refused', found.refused), chance: CERTAIN, because, always: found.always, origins },
       };
     }
     const { rules, host } = found;
@@ -54,15 +54,15 @@ function credentialsFor({ head, route }: Pick<JudgedRequest, 'head' | 'route'>):
   if (route?.action.kind !== 'forward') return undefined;
   const { metadata } = route.virtualHost.config;
   const all = credentialRules(metadata);
-  if (all === 'broken') return { refused: 'what is to be injected is not understood' };
+  if (all === 'broken') return { refused: 'what is to be injected is not understood', always: true };
   const rules = all.filter((rule) => concerns(rule, head) && leavesPlace(rule, head));
   if (rules.length === 0) return undefined;
   const binding = bindingOf(metadata);
   const [host] = binding?.hosts ?? [];
   if (binding?.mode !== 'enforce' || host === undefined || host.startsWith('*'))
-    return { refused: 'a credential goes to a bound destination alone (bind: enforce)' };
+    return { refused: 'a credential goes to a bound destination alone (bind: enforce)', always: false };
   // Its answer is the request.
-  if (head.method === 'TRACE') return { refused: 'a credential does not go with TRACE, which has it sent back' };
+  if (head.method === 'TRACE') return { refused: 'a credential does not go with TRACE, which has it sent back', always: false };
   return { rules, host };
 }
 
