@@ -21,7 +21,11 @@ const EMBEDDED_IGNORES = 'without effect in the embedded data plane';
 
 const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly exceptions: readonly Exception[] }[] = [
   { kind: 'Gateway', exceptions: [] },
-  { kind: 'ServiceEntry', exceptions: [] },
+  {
+    kind: 'ServiceEntry',
+    note: 'Annotations of ours: `sallyport.dev/bind`, `sallyport.dev/private-addresses`, and, for `run --policy` alone, `sallyport.dev/credentials` and `sallyport.dev/intercept` ([credentials.md](credentials.md)).',
+    exceptions: [],
+  },
   {
     kind: 'VirtualService',
     note: 'Match on `sourceNamespace` and `sourceLabels` is ignored at gateways, as Istio does.',

@@ -17,6 +17,10 @@ spec:
   ports: ${ports}
 ${extra}
 ---`;
+const credentialed = entry().replace(
+  /metadata: *\{/,
+  `$&annotations: {sallyport.dev/bind: enforce, sallyport.dev/credentials: '[{"name":"c","ports":[80],"header":"x-key"}]'}, `,
+);
 const gateway = (
   servers = '[{port: {number: 80, name: http, protocol: HTTP}, hosts: [www.example.com]}]',
   name = 'egress',
@@ -391,6 +395,14 @@ const PAIRS: Readonly<Record<string, Pair>> = {
   SP1053: {
     wrong: entry().replace(/metadata: *\{/, '$&annotations: {sallyport.dev/bind: enforce}, '),
     right: entry().replace(/metadata: *\{/, '$&annotations: {sallyport.dev/bind: "off"}, '),
+  },
+  SP1060: {
+    wrong: credentialed,
+    right: credentialed.replace('sallyport.dev/credentials', 'example.com/credentials'),
+  },
+  SP1061: {
+    wrong: credentialed,
+    right: credentialed.replace('sallyport.dev/credentials', 'example.com/credentials'),
   },
   SP1021: {
     hints: true,

@@ -9,6 +9,7 @@ import { finished } from '../lib/pace.ts';
 import { ambientMode } from './analyzers/ambient.ts';
 import { annotations } from './analyzers/annotations.ts';
 import { bindings } from './analyzers/binding.ts';
+import { credentials } from './analyzers/credentials.ts';
 import { caCertificates, destinationRuleHosts } from './analyzers/destination-rule.ts';
 import { unseenSubsets } from './analyzers/destination-rule-reach.ts';
 import { dynamicDnsRules } from './analyzers/dynamic-dns-rules.ts';
@@ -123,6 +124,7 @@ const ANALYZERS: readonly Analyzer[] = [
   gatewayHosts,
   privateAddresses,
   bindings,
+  credentials,
   hardening,
   deadObjects,
   networkPolicies,

@@ -309,6 +309,14 @@ export const MESSAGES = {
     'BindingNotOnEnvoy',
     'Calls are to be bound to their destination (`sallyport.dev/bind`): the embedded engine does so, and stock Envoy holds to the certificate of TLS that it originates alone.',
   ),
+  SP1060: error(
+    'CredentialsRefused',
+    'Calls are to get credentials (`sallyport.dev/credentials`), and are refused: they are not bound to their destination, or leave without verified TLS.',
+  ),
+  SP1061: warning(
+    'InjectedByRunAlone',
+    'Credentials, and TLS that is seen through, are for the proxy of `sallyport run --policy`: everything else refuses the calls.',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

@@ -2,6 +2,7 @@
 import type { Finding } from '../lib/finding.ts';
 import { DECODING_CODES } from './codes.ts';
 import { decode, formatPath } from './decode.ts';
+import { credentials, entryTls } from './inject-credentials.ts';
 import { enumeration, type Infer, list, object, port, required, string, withDefault } from './schema.ts';
 import { DocumentSource } from './source.ts';
 import { LineIndex, splitDocuments } from './yaml/documents.ts';
@@ -36,6 +37,9 @@ export const allowList = object({
         owner: string({ maxLength: 253 }),
         /** What becomes of a call whose name, SNI, Host and address disagree. */
         bind: enumeration('off', 'audit', 'enforce'),
+        tls: entryTls,
+        /** What the proxy puts into these requests, and the command never has. */
+        credentials,
       }),
       { maxItems: 10_000 },
     ),

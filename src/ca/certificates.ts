@@ -1,5 +1,5 @@
 /** X.509 certificates of a mesh (RFC 5280): a root that signs itself, and short-lived ones that name a workload by a SPIFFE ID. */
-import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
 import { Redacted } from '../lib/redacted.ts';
 import { bitString, boolean, der, integer, octetString, oid, sequence, set, time, utf8 } from './der.ts';
 import { bytesOf, childrenOf, contentOf, elementAt } from './der-reader.ts';
@@ -77,10 +77,11 @@ export function selfSigned(organization: string, validity: Validity): Pair {
 
 /**
  * A certificate for servers and clients, as PEM, with an empty subject, so that its names must be critical.
- * @param key public or private @param hosts DNS names beside the URI
+ * @param key public or private @param uri of a workload @param hosts DNS names beside the URI
  */
-export function leaf(issuer: Issuer, key: KeyObject, uri: string, hosts: readonly string[], validity: Validity): string {
-  const names = sequence(der(0x86, Buffer.from(uri, 'latin1')), ...hosts.map((host) => der(0x82, Buffer.from(host, 'latin1'))));
+export function leaf(issuer: Issuer, key: KeyObject, uri: string | undefined, hosts: readonly string[], validity: Validity): string {
+  const workload = uri === undefined ? [] : [der(0x86, Buffer.from(uri, 'latin1'))];
+  const names = sequence(...workload, ...hosts.map((host) => der(0x82, Buffer.from(host, 'latin1'))));
   const extensions = [
     // digitalSignature and keyEncipherment.
     extension(OID.keyUsage, true, bitString(Buffer.from([0xa0]), 5)),
@@ -139,6 +140,11 @@ export function pem(label: string, bytes: Uint8Array): string {
       .toString('base64')
       .match(/.{1,64}/g) ?? [];
   return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+}
+
+/** The bytes of the first certificate in PEM. */
+export function pemBytes(text: string): Buffer {
+  return new X509Certificate(text).raw;
 }
 
 /** Those in a PEM file, each as PEM. */

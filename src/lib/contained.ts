@@ -1,5 +1,7 @@
 /** What a proxy has to do with a command that is contained: which sockets it accepts on, and what it tells of the calls. */
 
+import type { Redacted } from './redacted.ts';
+
 /** Sockets that were opened elsewhere, in another network namespace. Whoever listens on one owns it. */
 export interface HandedSockets {
   /** Descriptors of TCP sockets that listen, by the address of the listener that they are for, `ip:port`. */
@@ -9,9 +11,25 @@ export interface HandedSockets {
   readonly dnsTcp: readonly number[];
 }
 
+/** Who holds the values of credentials. */
+export interface CredentialSource {
+  /** `done` is called once, possibly before this returns. Undefined: it can't be had for this host, and the reason has been logged. */
+  get(name: string, host: string, done: (value: Redacted | undefined) => void): void;
+}
+
+/** Makes certificates by which a proxy stands in for hosts towards its client. */
+export interface Minter {
+  /** PEM of the certificate, and its key. */
+  issue(host: string): { readonly chain: string; readonly key: Redacted };
+}
+
 export interface Contained {
   readonly sockets: HandedSockets;
   readonly observe: (call: ObservedCall) => void;
+  /** What the proxy puts into calls, and the command never has. */
+  readonly credentials?: CredentialSource | undefined;
+  /** Stands in for the hosts whose TLS is intercepted. */
+  readonly minter?: Minter | undefined;
 }
 
 /** The reason of calls that nothing allows, and that the option `--allow` would. */
@@ -31,6 +49,8 @@ export interface ObservedCall {
   readonly client: { readonly ip: string; readonly port: number };
   /** Why not, or empty. */
   readonly reason: string;
+  /** Said at once, though nothing was refused: whoever started the command can mend it. */
+  readonly notable?: boolean;
   /** From the client's side. */
   readonly bytesSent: number;
   readonly bytesReceived: number;

@@ -26,6 +26,12 @@ export function resourcesThroughGateway(allowed: readonly Allowed[]): object[] {
   const short = hosts.find(({ host }) => isShortName(host));
   if (short)
     throw new SallyportError('usage', `${short.host} is a short name, which no Gateway serves: write it in full, or leave out --gateway`);
+  const own = hosts.find(({ ports, injections }) => injections || ports.some(({ originate }) => originate !== undefined));
+  if (own)
+    throw new SallyportError(
+      'usage',
+      `${own.host}: credentials, and TLS that is originated or intercepted, are for the proxy beside the caller (sallyport run): leave --gateway out, or the entry`,
+    );
   const observed = hosts.flatMap(({ host, ports }) =>
     ports.map(({ port, protocol }) => ({
       host,

@@ -1,5 +1,4 @@
 /** What may be called, written short: `--allow registry.example.com`, as the ServiceEntries that it stands for. Pure. */
-import type { AllowedRequests } from '../api/allow-list.ts';
 import type { BindMode } from '../api/bind.ts';
 import { isAllowedHost } from '../api/rules/egress-policy.ts';
 import { SallyportError } from '../lib/errors.ts';
@@ -7,7 +6,9 @@ import { plainHost } from '../lib/hostname.ts';
 import { isIp, parseRange } from '../lib/ip.ts';
 import { table } from '../lib/table.ts';
 import { directObjects } from './direct.ts';
+import { type Injection, plainProblem } from './injection.ts';
 import { type AllowedPort, type HostPlan, type Protocol, type Requests, resourceName } from './plan.ts';
+import { allowedPorts } from './ports.ts';
 
 export type { AllowedPort } from './plan.ts';
 
@@ -24,6 +25,8 @@ export interface Allowed {
   readonly bind?: BindMode;
   /** Ranges in which its name may lead to addresses that are not public: none where it says none. */
   readonly within?: readonly string[];
+  /** Credentials for its requests. */
+  readonly injections?: readonly Injection[];
 }
 
 const SCHEMES = table<{ readonly protocol: Protocol; readonly port?: number }>({
@@ -58,36 +61,18 @@ export function parseAllowed(written: string): Allowed {
   return { host, ports, ...(ranges.length > 0 && { within: ranges }) };
 }
 
-/** The ports that an entry of a list or policy stands for; that nothing is wrong with it says `allowedProblem`. */
-export function portsOf(host: string, { ports, protocol: stated, methods, paths }: AllowedRequests): AllowedPort[] {
-  const byRequest = methods.length > 0 || paths.length > 0;
-  const protocol = byRequest ? 'HTTP' : stated;
-  const numbers = ports.length > 0 ? ports : protocol === 'HTTP' ? [80] : protocol === 'TLS' ? [443] : [80, 443];
-  const allowed = allowedPorts(host, numbers, protocol);
-  return byRequest ? allowed.map((port) => ({ ...port, only: [{ methods, paths }] })) : allowed;
-}
-
-function allowedPorts(host: string, ports: readonly number[], protocol: Protocol | undefined): AllowedPort[] {
-  return ports.map((port) => ({ port, protocol: protocolOf(host, port, protocol) }));
-}
-
-function protocolOf(host: string, port: number, protocol: Protocol | undefined): Protocol {
-  // Of an address nothing in the connection need say which host is meant.
-  if (isIp(host)) return 'TCP';
-  return protocol ?? (port === 80 ? 'HTTP' : port === 443 || host.startsWith('*') ? 'TLS' : 'TCP');
-}
-
 /** Addresses of hosts, in the order of the list, beside those that are allocated to resources (`HostPlan.address`). */
 const PREFIX = '240.241';
 
-/** Each host once, with all its ports. */
+/** Each host once, with all its ports. @throws SallyportError `policy-unreadable` where two entries treat the TLS of one port in different ways */
 export function onePerHost(allowed: readonly Allowed[]): Allowed[] {
   const byHost = new Map<string, Allowed>();
   for (const one of allowed) {
     const known = byHost.get(one.host);
     const within = [...new Set([...(known?.within ?? []), ...(one.within ?? [])])];
-    const ports = merged([...(known?.ports ?? []), ...one.ports]);
-    byHost.set(one.host, { ...known, ...one, ports, ...(within.length > 0 && { within }) });
+    const ports = merged(one.host, [...(known?.ports ?? []), ...one.ports]);
+    const injections = [...(known?.injections ?? []), ...(one.injections ?? [])];
+    byHost.set(one.host, { ...known, ...one, ports, ...(within.length > 0 && { within }), ...(injections.length > 0 && { injections }) });
   }
   return [...byHost.values()];
 }
@@ -95,9 +80,15 @@ export function onePerHost(allowed: readonly Allowed[]): Allowed[] {
 /**
  * Kubernetes objects: a ServiceEntry for each host, and where calls are told apart a VirtualService. `bind`: what becomes of calls that are not wholly the host's,
  * where an entry does not say.
+ * @throws SallyportError `policy-unreadable` for a credential that would leave in plain, and what `onePerHost` throws
  */
 export function allowedResources(allowed: readonly Allowed[], bind: BindMode = 'enforce'): object[] {
-  return onePerHost(allowed).flatMap((one, i) =>
+  const hosts = onePerHost(allowed);
+  for (const host of hosts) {
+    const problem = plainProblem(host);
+    if (problem !== undefined) throw new SallyportError('policy-unreadable', problem);
+  }
+  return hosts.flatMap((one, i) =>
     directObjects(planOf({ bind, ...one }, `${PREFIX}.${(i + 1) >> 8}.${(i + 1) & 255}`)).map(({ kind, name, spec, annotations = {} }) => ({
       apiVersion: 'networking.istio.io/v1',
       kind,
@@ -107,7 +98,7 @@ export function allowedResources(allowed: readonly Allowed[], bind: BindMode = '
   );
 }
 
-function planOf({ host, ports, why, owner, bind, within }: Allowed, address: string): HostPlan {
+function planOf({ host, ports, why, owner, bind, within, injections = [] }: Allowed, address: string): HostPlan {
   return {
     host,
     name: resourceName('allow', host),
@@ -117,15 +108,24 @@ function planOf({ host, ports, why, owner, bind, within }: Allowed, address: str
     owner,
     bind,
     within,
-    ports: ports.map(({ port, protocol, only }) => ({ port, protocol, through: 'direct', rules: [{ ...(only && { only }) }] })),
+    credentials: injections.map(({ rule }) => rule),
+    ports: ports.map(({ only, ...port }) => ({ ...port, through: 'direct', rules: [{ ...(only && { only }) }] })),
   };
 }
 
 /** Each port once: with all requests if one of several says so, else with those that any of them allows. */
-function merged(ports: readonly AllowedPort[]): AllowedPort[] {
+function merged(host: string, ports: readonly AllowedPort[]): AllowedPort[] {
   return [...Map.groupBy(ports, ({ port }) => port).values()].map((same) => {
-    const { port, protocol } = same[0]!;
+    const { only: _, ...first } = same[0]!;
+    const other = same.find(
+      ({ originate, intercept, ca }) => originate !== first.originate || intercept !== first.intercept || ca !== first.ca,
+    );
+    if (other)
+      throw new SallyportError(
+        'policy-unreadable',
+        `${host}:${first.port} is allowed twice, and TLS is treated in two ways: write the same tls in both, or leave the other out (--allow ${host} stands for 80 and 443).`,
+      );
     const only: Requests[] = same.flatMap((each) => each.only ?? []);
-    return { port, protocol, ...(same.every((each) => each.only) && { only }) };
+    return { ...first, ...(same.every((each) => each.only) && { only }) };
   });
 }

@@ -1,5 +1,6 @@
 /** What allows a host: the ServiceEntry, the VirtualService where calls are told apart, and the DestinationRule where TLS is originated. Pure. */
 import { BIND } from '../api/bind.ts';
+import { CREDENTIALS, INTERCEPT } from '../api/inject-credentials.ts';
 import { PRIVATE_ADDRESSES } from '../api/private-addresses.ts';
 import type { Resource } from '../api/resource.ts';
 import { isShortName } from '../lib/hostname.ts';
@@ -29,11 +30,12 @@ export function declaredName({ host, name }: HostPlan): string {
 }
 
 /** Names that say themselves where they lead (RFC 6761 §6.3). */
-const LOOPBACK_NAME = /^(?:.*\.)?localhost$/;
+export const LOOPBACK_NAME = /^(?:.*\.)?localhost$/;
 const LOOPBACK: readonly string[] = ['127.0.0.0/8', '::1'];
 
 function serviceEntry(plan: HostPlan): Made {
-  const { host, ports, address, exportTo, reason, owner, bind, within = LOOPBACK_NAME.test(host) ? LOOPBACK : [] } = plan;
+  const { host, ports, address, exportTo, reason, owner, bind, credentials = [], within = LOOPBACK_NAME.test(host) ? LOOPBACK : [] } = plan;
+  const intercepted = ports.filter(({ intercept }) => intercept);
   const isAddress = isIp(host);
   const isWildcard = host.startsWith('*');
   const needsAddress = !isAddress && (isWildcard || ports.some(({ protocol }) => protocol === 'TCP'));
@@ -42,6 +44,8 @@ function serviceEntry(plan: HostPlan): Made {
     ...(owner !== undefined && { 'sallyport.dev/owner': owner }),
     ...(bind !== undefined && { [BIND]: bind }),
     ...(within.length > 0 && { [PRIVATE_ADDRESSES]: within.join(',') }),
+    ...(credentials.length > 0 && { [CREDENTIALS]: JSON.stringify(credentials) }),
+    ...(intercepted.length > 0 && { [INTERCEPT]: intercepted.map(({ port }) => port).join(',') }),
   };
   const spec = {
     hosts: [declaredName(plan)],
@@ -136,7 +140,10 @@ function destinationRule({ host, name, namespace, ports, exportTo }: HostPlan): 
   if (originating.length === 0) return [];
   // Without subjectAltNames beside sni any name that a known CA has signed would do.
   const tls = { mode: 'SIMPLE', sni: host, subjectAltNames: [host] };
-  const portLevelSettings = originating.map(({ port }) => ({ port: { number: port }, tls }));
+  const portLevelSettings = originating.map(({ port, ca }) => ({
+    port: { number: port },
+    tls: { ...tls, ...(ca !== undefined && { caCertificates: ca }) },
+  }));
   return [
     { kind: 'DestinationRule', name, namespace, spec: { host, trafficPolicy: { portLevelSettings }, ...(exportTo && { exportTo }) } },
   ];

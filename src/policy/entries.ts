@@ -4,8 +4,8 @@ import type { BindMode } from '../api/bind.ts';
 import { type EgressPolicy, endOf } from '../api/egress-policy.ts';
 import type { ResourceOf } from '../api/index.ts';
 import { hostCovers, plainHost } from '../lib/hostname.ts';
-import { portsOf } from './allow.ts';
 import type { Caller, Protocol, Requests } from './plan.ts';
+import { portsOf } from './ports.ts';
 
 export type Policy = ResourceOf<'EgressPolicy'>;
 

@@ -9,6 +9,12 @@ export interface AllowedPort {
   readonly protocol: Protocol;
   /** Of plain HTTP: the requests that are allowed. Without: all. */
   readonly only?: readonly Requests[];
+  /** The port that TLS is originated to. */
+  readonly originate?: number;
+  /** The client speaks TLS, which ends at the proxy. */
+  readonly intercept?: boolean;
+  /** A file with the CAs that the server of originated TLS is verified by; without: the system's. */
+  readonly ca?: string;
 }
 
 /** Requests by method and path; an empty list means any. A path that ends with `*` stands for whatever follows. */
@@ -42,6 +48,8 @@ export interface PortPlan {
   readonly through: 'direct' | 'gateway';
   /** The port that TLS is originated to. */
   readonly originate?: number | undefined;
+  readonly intercept?: boolean | undefined;
+  readonly ca?: string | undefined;
   /** Without any, every call is refused. */
   readonly rules: readonly Rule[];
   /** That what allowed it has ended, as a sentence; where no rule is left. */
@@ -66,6 +74,8 @@ export interface HostPlan {
   readonly bind: BindMode | undefined;
   /** Ranges in which its name may lead to addresses that are not public; without: none. */
   readonly within?: readonly string[] | undefined;
+  /** What is put into its requests, as the annotation has it. */
+  readonly credentials?: readonly object[];
   readonly ports: readonly PortPlan[];
 }
 

@@ -93,9 +93,9 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   const now = () => performance.now();
   const random = Math.random;
   const resolver = createDnsResolver({ servers: options.nameServers, now });
-  const store = new MaterialStore();
-  const clusters = new Clusters({ resolver, now, store, random });
   const { contained } = options;
+  const store = new MaterialStore(contained?.minter);
+  const clusters = new Clusters({ resolver, now, store, random });
   const flows: DataPlaneFlows = new DataPlaneFlows({
     workload: options.workload,
     now,
@@ -148,6 +148,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
         closed: observer && { isClosed: () => closedToUnknown, isDeclared: (address) => listeners.at(address) !== undefined, observer },
       },
       handed: contained && { sockets: contained.sockets.listeners, whole: whole.promise },
+      interception: observer?.interception,
       createSink: (config) => sinks.logs(config.accessLog),
       nextId: () => ++ids,
       now,
@@ -184,6 +185,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       random: () => Math.floor(random() * MAX_INTEGER),
       now,
       log,
+      credentials: contained?.credentials,
     });
   }
 

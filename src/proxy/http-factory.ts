@@ -1,6 +1,7 @@
 /** Puts the HTTP connection manager and what it stands on together. A module of its own, as it and its types are loaded only where a listener needs them. */
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { compileNetworkExtAuthz, type NetworkExtAuthz } from '../http/ext-authz/network.ts';
+import type { CredentialSource } from '../lib/contained.ts';
 import { ExtAuthzSchema } from '../xds/gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { unpack } from '../xds/unpack.ts';
@@ -23,6 +24,7 @@ export interface HttpFactoryDeps {
   readonly random: () => number;
   readonly now: () => number;
   readonly log: Log;
+  readonly credentials?: CredentialSource | undefined;
 }
 
 export interface HttpFactory {
@@ -50,6 +52,7 @@ export function createHttpFactory(deps: HttpFactoryDeps): HttpFactory {
         timeOrigin: performance.timeOrigin,
         direction: context.direction,
         logger: { warn: (message) => deps.log('warn', message) },
+        credentials: deps.credentials,
         tracer: (options) => tracers.tracer(options, context.direction),
       });
       return countConnections(deps.sinks.registry, config.statPrefix, manager);

@@ -1,6 +1,7 @@
 /** What is told of the calls of a contained command: made from the records that access logs are made from. */
 import { type Contained, NOT_ALLOWED, type ObservedCall } from '../lib/contained.ts';
 import { refusedBy } from '../lib/refused-host.ts';
+import type { InterceptedConnection, InterceptionWatch } from './listener/interception.ts';
 import type { AccessRecord, Address, RecordSink } from './types.ts';
 
 /** A call that came to nothing before there was a record of it. */
@@ -27,11 +28,32 @@ export class Observer implements RecordSink {
   readonly #observe: Contained['observe'];
   readonly #turnedAway: (call: TurnedAway) => void;
   readonly #names = new Map<string, string>();
+  /** Connections whose TLS is intercepted, and on which no request has come. */
+  readonly #silent = new Set<number>();
 
   /** @param turnedAway hears of calls of which there is no record */
   constructor(observe: Contained['observe'], turnedAway: (call: TurnedAway) => void) {
     this.#observe = observe;
     this.#turnedAway = turnedAway;
+  }
+
+  /** Of connections whose TLS is intercepted. */
+  readonly interception: InterceptionWatch = {
+    failed: (connection, failure) => this.#distrusts(connection, failure),
+    began: ({ id }) => void this.#silent.add(id),
+    // The records of its requests come first.
+    closed: (connection) =>
+      void setImmediate(() => {
+        if (this.#silent.delete(connection.id)) this.#distrusts(connection, 'it ended the connection once it had seen it');
+      }),
+  };
+
+  #distrusts({ host, port, client }: InterceptedConnection, failure: string): void {
+    const reason =
+      `the client did not go on with the certificate by which its TLS is intercepted (${alertText(failure)}): it knows the host's own, or trusts other CAs than ` +
+      'those that the variables name (SSL_CERT_FILE and the like). Leave tls.intercept out for the host, or have the client trust that file';
+    this.#observe({ ...NOTHING, verdict: 'failed', host, port, client, reason, notable: true });
+    this.#turnedAway({ verdict: 'failed', protocol: 'tcp', host, port, client, reason });
   }
 
   nameOf(ip: string): string | undefined {
@@ -62,11 +84,17 @@ export class Observer implements RecordSink {
 
   record(record: AccessRecord): void {
     const { downstream, bytesReceived: bytesSent, bytesSent: bytesReceived } = record;
+    this.#silent.delete(downstream.id);
     const { ip, port } = downstream.localAddress;
     const authority = record.authority.replace(/:\d+$/, '');
     const host = downstream.serverName || authority || downstream.asked || this.#names.get(ip) || ip;
     this.#observe({ ...verdictOf(record), host, port, client: downstream.directRemoteAddress, bytesSent, bytesReceived });
   }
+}
+
+/** What the client said, of OpenSSL's text; else that text. */
+function alertText(failure: string): string {
+  return /alert ([a-z ]+)/.exec(failure)?.[0].trim() ?? failure;
 }
 
 /** The policy has the proxy itself answer. */
@@ -97,7 +125,7 @@ export function verdictOf(record: Judged): {
   const why = refusalOf(routeMetadata) ?? refusalOf(clusterMetadata) ?? refusedBy(upstreamCluster);
   if (why !== undefined) return { verdict: 'refused', reason: why };
   const judged = [responseCodeDetails, connectionTerminationDetails].find((details) =>
-    /^(?:rbac_|jwt_authn_|binding_refused\{)/.test(details),
+    /^(?:rbac_|jwt_authn_|binding_refused\{|credential_)/.test(details),
   );
   if (judged !== undefined) return { verdict: 'refused', reason: judged };
   if (ANSWERED.has(responseCodeDetails) && !REFUSING.has(record.routeName)) {

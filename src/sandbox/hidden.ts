@@ -131,7 +131,7 @@ export function hide(paths: readonly string[]): void {
 
 /**
  * Puts an empty folder of memory over this one: also what others put into it later is not seen. Of a Sallyport's private folder, in which each has a socket
- * that tells of all its calls. Throws `sandbox-unavailable`.
+ * that tells of all its calls, and of those with credentials. Throws `sandbox-unavailable`.
  */
 export function hideFolder(path: string): void {
   must(calls().mount('tmpfs', path, 'tmpfs', MS_NOSUID | MS_NODEV | MS_NOEXEC, 'mode=0700,size=64k'), `${path} cannot be hidden`);

@@ -35,6 +35,8 @@ export interface SandboxOptions {
   readonly allowedSockets: readonly string[];
   /** Ports inside at which services of the machine are to be. */
   readonly localPorts: readonly number[];
+  /** Folders that the command is to find empty. */
+  readonly hiddenFolders?: readonly string[];
 }
 
 export interface Sandbox {
@@ -58,11 +60,24 @@ const HELPER = new URL(import.meta.url.endsWith('.ts') ? './inside.ts' : './sand
 const NO_DEBUGGER = '--disable-sigusr1';
 
 /** Rejects with `sandbox-unavailable`. */
-export async function openSandbox({ environment, strict, allowedSockets, localPorts }: SandboxOptions): Promise<Sandbox> {
+export async function openSandbox({
+  environment,
+  strict,
+  allowedSockets,
+  localPorts,
+  hiddenFolders = [],
+}: SandboxOptions): Promise<Sandbox> {
   const uid = process.getuid?.() ?? 0;
   const namespaces = helperNamespaces(environment.PATH ?? '');
   const { hidden, open } = socketsOf({ environment, uid, strict, allowed: allowedSockets });
-  const told = { hidden, hiddenFolder: privateFolderIfAny(), localPorts, uid, gid: process.getgid?.() ?? 0, namespaces };
+  const told = {
+    hidden,
+    hiddenFolders: [...privateFolderIfAny(), ...hiddenFolders],
+    localPorts,
+    uid,
+    gid: process.getgid?.() ?? 0,
+    namespaces,
+  };
   const rest = [...namespaces.options, '--', process.execPath, NO_DEBUGGER, fileURLToPath(HELPER), JSON.stringify(told)];
   const helper = spawn(namespaces.unshare, rest, {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
@@ -83,11 +98,11 @@ export async function openSandbox({ environment, strict, allowedSockets, localPo
 }
 
 /** A folder that is not there yet, and cannot be made, is nobody's to put a socket into. */
-function privateFolderIfAny(): string | undefined {
+function privateFolderIfAny(): string[] {
   try {
-    return openPrivateFolder();
+    return [openPrivateFolder()];
   } catch {
-    return undefined;
+    return [];
   }
 }
 

@@ -34,7 +34,7 @@ async function contain(): Promise<void> {
     redirect(family, INSIDE_PORTS);
   }
   hide(told.hidden);
-  if (told.hiddenFolder !== undefined) hideFolder(told.hiddenFolder);
+  for (const folder of told.hiddenFolders) hideFolder(folder);
   if (told.namespaces.root) protectKernel();
   await handOver({ ipv6, localPorts: told.localPorts, send });
   dropPrivileges();

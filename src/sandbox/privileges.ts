@@ -9,6 +9,7 @@ import { calls, must } from './system.ts';
 
 const PR_SET_NO_NEW_PRIVS = 38;
 const PR_SET_SECCOMP = 22;
+const PR_SET_DUMPABLE = 4;
 const SECCOMP_MODE_FILTER = 2;
 const ALLOWED_FAMILIES = [1, 2, 10, 16];
 const EAFNOSUPPORT = 97;
@@ -67,6 +68,13 @@ export function dropPrivileges(): void {
   must(prctl(PR_SET_NO_NEW_PRIVS, 1, null, 0, 0), 'no_new_privs cannot be set');
   const program = socketFilter(process.arch);
   must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, { len: program.length / 8, filter: program }, 0, 0), 'no seccomp filter can be set');
+}
+
+/**
+ * Nobody but root reads this process's memory and variables, and a crash writes neither to disk: of one that holds secrets. Throws `sandbox-unavailable`.
+ */
+export function keepMemory(): void {
+  must(calls().prctl(PR_SET_DUMPABLE, 0, null, 0, 0), 'the memory of this process cannot be kept from dumps');
 }
 
 /** The filter as the kernel takes it, eight bytes an instruction. Throws `sandbox-unavailable` for an architecture that it does not know. */

@@ -11,8 +11,8 @@ export const INSIDE_LOOPBACK = '127.0.0.1';
 export interface InsideOptions {
   /** Unix sockets that are to lead nowhere. */
   readonly hidden: readonly string[];
-  /** A folder that is to be empty; undefined where there is none. */
-  readonly hiddenFolder: string | undefined;
+  /** Folders that are to be empty. */
+  readonly hiddenFolders: readonly string[];
   /** Ports of the loopback addresses inside at which services of the machine are to be. */
   readonly localPorts: readonly number[];
 }

@@ -2,6 +2,7 @@
 
 import { defaultPort, shadowAuthority, splitAuthority } from '../http/authority.ts';
 import { bindingReply, requestBinding } from '../http/binding.ts';
+import { exposedReply, strayReply } from '../http/filters/credentials.ts';
 import type { RouterSettings } from '../http/filters/filter.ts';
 import { finalizeRequest, rewriteToUpstream, streamDurationOf, tellTimeout, timeoutsOf } from '../http/finalize.ts';
 import type { FormatRecord } from '../http/format/record.ts';
@@ -11,6 +12,7 @@ import { markMirrored } from '../http/mirror.ts';
 import { tellRouting } from '../http/response.ts';
 import type { ClusterChoice, CompiledRoute, ForwardAction } from '../http/routes/route.ts';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { verifiesServer } from '../xds/match/verified-tls.ts';
 import { unbound, unboundText } from './binding.ts';
 import type { HttpRequest, Payload } from './call.ts';
 import { type UpstreamHost, upstreamsOf, upstreamVersion } from './cluster.ts';
@@ -49,6 +51,13 @@ export function forwardRequest(
   recorder.step('route', name, `sends ${head.method} ${head.path} to cluster ${choice.cluster}${share}`, route.origins);
   const refusedByBinding = held(hop, head, route, choice, reply);
   if (refusedByBinding) return refusedByBinding;
+  const cluster = hop.injected === undefined ? undefined : hop.proxy.cluster(choice.cluster);
+  const stray = cluster && strayReply([{ host: hop.injected! }], cluster);
+  if (stray) {
+    recorder.step('policy', '', String(stray.body), route.origins);
+    recorder.cluster = choice.cluster;
+    return reply(stray, undefined);
+  }
   const applies = options.policies ? routePolicies(route, action, faults) : undefined;
   if (applies !== undefined) recorder.step('policy', '', applies, route.origins);
   const chosenBy = action.clusterHeader !== undefined && action.choose(other)?.cluster !== choice.cluster;
@@ -80,7 +89,7 @@ export function forwardRequest(
     },
     send(cluster, host) {
       for (const one of [head, other]) rewriteToUpstream(one, host.hostname ?? '', action, choice);
-      return outgoing(hop, cluster, request);
+      return exposed(hop, cluster, host, (refusal) => reply(refusal, choice)) ?? outgoing(hop, cluster, request);
     },
     back(response, host) {
       tellRouting(response, route, router.envoyHeaders ? 0 : undefined, 1);
@@ -105,6 +114,19 @@ function held(hop: HttpHop, head: Head, route: CompiledRoute, choice: ClusterCho
   if (disagrees.othersMayAgree) return recorder.undecided(`${text}, which other calls may not`);
   recorder.cluster = choice.cluster;
   return reply(bindingReply(disagrees.found), undefined);
+}
+
+/** Where credentials would go out in plain, to an address that is not near, or may not be. */
+function exposed(
+  { injected, recorder }: HttpHop,
+  cluster: Cluster,
+  { endpoint, host }: UpstreamHost,
+  reply: (refusal: LocalReply) => HopResult,
+): HopResult | undefined {
+  if (injected === undefined || verifiesServer(cluster, injected)) return undefined;
+  if (!endpoint) return recorder.undecided(`credentials go out in plain to addresses near alone, and where ${host} leads is not known`);
+  const refusal = exposedReply([{ host: injected }], cluster, endpoint.ip);
+  return refusal && reply(refusal);
 }
 
 /** Works out both heads; what retries change is a part of what varies for calls that stand for others. */

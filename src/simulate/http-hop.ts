@@ -25,6 +25,8 @@ export interface HttpHop extends HopContext {
   readonly manager: Manager;
   /** The call as the second working of it has it: from elsewhere, where it stands for others. */
   readonly otherCall: Call;
+  /** The host for which the request gets credentials. */
+  readonly injected?: string | undefined;
 }
 
 /** What the connection manager and its filters do to every response, after the route. */

@@ -136,8 +136,17 @@ function runFilters(hop: HttpHop, request: Valued, first: CompiledRoute | undefi
   const open = options.representative ? { hosts: route?.virtualHost.config.domains, peer: !knowsPeer(hop) } : undefined;
   const now = options.now ?? Number.NaN;
   let metadata: DynamicMetadata | undefined;
+  let injected: string | undefined;
   for (const filter of manager.filters) {
-    const { answer, mark, metadata: noted, edit, undecided, reroutes } = filter.judge({ head, route, client, now, metadata, open });
+    const {
+      answer,
+      mark,
+      metadata: noted,
+      injects,
+      edit,
+      undecided,
+      reroutes,
+    } = filter.judge({ head, route, client, now, metadata, open });
     if (undecided) {
       if (undecided.origins) recorder.step('policy', '', undecided.why, undecided.origins);
       return recorder.undecided(undecided.why);
@@ -154,6 +163,8 @@ function runFilters(hop: HttpHop, request: Valued, first: CompiledRoute | undefi
         if (undecided) return undecided;
       }
     }
+    for (const text of injects?.texts ?? []) recorder.step('policy', '', text, route?.origins);
+    if (injects) injected = injects.host;
     if (noted) metadata = withMetadata(metadata, noted);
     if (mark) marks.push(mark);
     const { share } = answer?.chance ?? { share: 0 };
@@ -168,7 +179,7 @@ function runFilters(hop: HttpHop, request: Valued, first: CompiledRoute | undefi
     }
     if (filter.router && route?.action.kind === 'forward') {
       const faults = options.policies ? faultsOf(manager, { head, route, client, now, metadata }) : [];
-      return forwardRequest(hop, request, route, route.action, filter.router, faults, marks, (reply, choice) =>
+      return forwardRequest({ ...hop, injected }, request, route, route.action, filter.router, faults, marks, (reply, choice) =>
         answered(hop, head, route, reply, choice, marks),
       );
     }

@@ -22,7 +22,7 @@ import {
   HttpFilterSchema,
 } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
-import { EXPLICIT_PROXY_FILTER } from '../xds/names.ts';
+import { CREDENTIALS_FILTER, EXPLICIT_PROXY_FILTER } from '../xds/names.ts';
 import { accessLogs, logsWhenConnected } from './access-log.ts';
 import type { LoggedConfig } from './logging.ts';
 import type { LogMode } from './model.ts';
@@ -57,12 +57,16 @@ export function explicitProxy(): ListenerFilter {
   return create(ListenerFilterSchema, { name: EXPLICIT_PROXY_FILTER, configType: typedConfig(EmptySchema, {}) });
 }
 
-/** Behind those that decide who may ask, every HTTP connection has the same ones, in this order; the router ends the chain. */
-export function httpFilters(authorization: readonly HttpFilter[]): HttpFilter[] {
+/**
+ * Behind those that decide who may ask, every HTTP connection has the same ones, in this order; the router ends the chain. What puts credentials in stands before
+ * it, where calls get some; Envoy does not have it, and refuses the listener.
+ */
+export function httpFilters(authorization: readonly HttpFilter[], injects: boolean): HttpFilter[] {
   return [
     ...authorization,
     create(HttpFilterSchema, { name: FAULT_FILTER, configType: typedConfig(HTTPFaultSchema, {}) }),
     create(HttpFilterSchema, { name: CORS_FILTER, configType: typedConfig(CorsSchema, {}) }),
+    ...(injects ? [create(HttpFilterSchema, { name: CREDENTIALS_FILTER, configType: typedConfig(EmptySchema, {}) })] : []),
     create(HttpFilterSchema, { name: 'envoy.filters.http.router', configType: typedConfig(RouterSchema, {}) }),
   ];
 }

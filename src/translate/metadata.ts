@@ -1,5 +1,5 @@
 /** Metadata of xDS objects: where they come from, in our form and in Istio's. */
-import { create, type JsonObject } from '@bufbuild/protobuf';
+import { create, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
 import type { Resource } from '../api/resource.ts';
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import { table } from '../lib/table.ts';
@@ -26,6 +26,8 @@ interface MetadataParts {
   readonly reach?: { readonly ports: number[]; readonly ranges: string[] } | undefined;
   /** What calls have to agree with. */
   readonly bind?: BindingJson | undefined;
+  /** What is put into requests, of a virtual host. */
+  readonly credentials?: JsonValue | undefined;
   /** `host;name;namespace` of the service whose cluster this is, for what counts by it. */
   readonly service?: string | undefined;
   /** Fields of Istio's own metadata. */
@@ -35,7 +37,16 @@ interface MetadataParts {
 }
 
 /** Undefined where there is nothing to say. */
-export function metadataOf({ origins = [], refusal, reach, bind, service, istio, takesMeshTls }: MetadataParts): Metadata | undefined {
+export function metadataOf({
+  origins = [],
+  refusal,
+  reach,
+  bind,
+  credentials,
+  service,
+  istio,
+  takesMeshTls,
+}: MetadataParts): Metadata | undefined {
   const filterMetadata: Record<string, JsonObject> = {};
   if (origins.length > 0 || refusal || service || bind)
     filterMetadata[SALLYPORT_METADATA] = {
@@ -43,6 +54,7 @@ export function metadataOf({ origins = [], refusal, reach, bind, service, istio,
       ...(refusal ? { refusal } : {}),
       ...(reach ? { reach } : {}),
       ...(bind ? { bind } : {}),
+      ...(credentials === undefined ? {} : { credentials }),
       ...(service ? { service } : {}),
     };
   if (istio && Object.keys(istio).length > 0) filterMetadata.istio = istio;

@@ -10,9 +10,24 @@ export const SALLYPORT_METADATA = 'sallyport';
  */
 export const EXPLICIT_PROXY_FILTER = 'sallyport.filters.listener.explicit_proxy';
 
+/** HTTP filter that puts credentials into requests, by what their virtual host says (`match/credentials.ts`). Its typed_config is a google.protobuf.Empty. */
+export const CREDENTIALS_FILTER = 'sallyport.filters.http.credentials';
+
 /** SDS names of Istio's own: the workload's certificate with its key, and the roots of the mesh. */
 export const WORKLOAD_SECRET = 'default';
 export const ROOT_SECRET = 'ROOTCA';
+
+const INTERCEPTION = 'sallyport-interception://';
+
+/** SDS name of the certificate by which a proxy stands in for a host towards its own client. Whoever runs the proxy mints it; it is in no xDS. */
+export function interceptionSecret(host: string): string {
+  return `${INTERCEPTION}${host}`;
+}
+
+/** The host whose certificate it is; undefined for other secrets. */
+export function interceptedHost(secret: string): string | undefined {
+  return secret.startsWith(INTERCEPTION) ? secret.slice(INTERCEPTION.length) : undefined;
+}
 
 /** `kid` of the key that stands in a JWT filter for keys that are not there. */
 export const STAND_IN_KEY_ID = 'sallyport:not-fetched';

@@ -413,4 +413,17 @@ export const TLS_MENDS: readonly Mend[] = [
     call: CALL,
     ends: IN_TLS,
   },
+  {
+    code: 'SP1060',
+    text:
+      REGISTRY_ONLY +
+      entry(TO_443, 'resolution: DNS', {
+        annotations: `{sallyport.dev/bind: enforce, sallyport.dev/credentials: '[{"name":"c","ports":[80],"header":"x-key"}]'}`,
+      }),
+    says: /Add a DestinationRule with tls\.mode SIMPLE, sni and subjectAltNames www\.example\.com/,
+    add: rule(`trafficPolicy: {tls: {mode: SIMPLE, sni: ${HOST}, subjectAltNames: [${HOST}], caCertificates: system}}`),
+    call: CALL,
+    was: /undecided$/,
+    ends: IN_TLS,
+  },
 ];

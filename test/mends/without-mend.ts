@@ -11,5 +11,6 @@ export const WITHOUT_MEND: Readonly<Partial<Record<Code | DecodingCode, string>>
   SP0010: 'Beside the finding that says what is broken, and only while something earlier is in force.',
   SP0016: 'Of permissions in a cluster.',
   SP1053: 'Of the engine that runs the proxies: nothing is wrong with the object.',
+  SP1061: 'Of who carries the calls: nothing is wrong with the object.',
   SP0017: 'Of what a proxy would not take, in the proxy’s words.',
 };

@@ -28,7 +28,7 @@ const MOST = 1000;
 /** Hosts of which a line says that they are refused. */
 const MOST_SAID = 20;
 
-const SAID = { undeclared: 'would refuse', refused: 'refused', unresolved: 'refused to look up' } as const;
+const SAID = { undeclared: 'would refuse', refused: 'refused', failed: 'not carried', unresolved: 'refused to look up' } as const;
 
 export interface CallsOptions {
   readonly say: (line: string) => void;
@@ -61,8 +61,8 @@ export class Calls {
   }
 
   add(call: ObservedCall): void {
-    const { host, port, verdict, reason, client } = call;
-    const key = `${verdict} ${port} ${host}`;
+    const { host, port, verdict, reason, client, notable = false } = call;
+    const key = `${verdict} ${notable} ${port} ${host}`;
     const now = this.#options.date();
     let called = this.#called.get(key);
     if (!called) {
@@ -73,7 +73,7 @@ export class Calls {
       const by = verdict === 'allowed' ? undefined : this.#options.callerOf(client);
       called = { host, port, verdict, reason, by, count: 0, bytesSent: 0, bytesReceived: 0, first: now, last: now };
       this.#called.set(key, called);
-      this.#tell(called);
+      this.#tell(called, notable);
     }
     called.count++;
     called.last = now;
@@ -81,16 +81,16 @@ export class Calls {
     called.bytesReceived += call.bytesReceived;
   }
 
-  #tell({ host, port, verdict, reason, by }: Called): void {
-    if (verdict === 'allowed' || verdict === 'failed') return;
-    if (this.#named.has(host)) return;
+  #tell({ host, port, verdict, reason, by }: Called, notable: boolean): void {
+    if (verdict === 'allowed' || (verdict === 'failed' && !notable)) return;
+    if (this.#named.has(host) && !notable) return;
     this.#named.add(host);
     if (this.#named.size > MOST_SAID) {
       if (this.#named.size === MOST_SAID + 1) this.#options.say('refused more hosts than are said here; --report FILE has them all');
       return;
     }
     const who = by ? ` (${by.command}, pid ${by.pid})` : '';
-    const why = verdict === 'refused' ? reason : NOT_ALLOWED;
+    const why = verdict === 'refused' || verdict === 'failed' ? reason : NOT_ALLOWED;
     const mend = why === NOT_ALLOWED ? `; to allow: ${this.#options.allowing({ host, port })}` : '';
     this.#options.say(`${SAID[verdict]} ${where(host, port)}${who}: ${why}${mend}`);
   }

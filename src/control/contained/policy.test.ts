@@ -105,3 +105,38 @@ test('what does not read completely allows nothing', (t) => {
     assert.throws(() => read(t, text), { code: 'policy-unreadable', message: why }, String(text));
   assert.throws(() => readPolicies(['/nowhere/policy.yaml'], TODAY), { code: 'path-not-found' });
 });
+
+test('the list of the examples reads, and names what goes where', () => {
+  const { allowed } = readPolicies([join(import.meta.dirname, '../../../examples/lists/agent-with-credentials.yaml')], TODAY);
+  assert.deepEqual(
+    allowed.map(({ host, ports, injections = [] }) => [
+      host,
+      ports.map(({ port, originate, intercept }) => `${port} to ${originate}${intercept ? ' intercepted' : ''}`),
+      ...injections.map(({ name, rule }) => [name, rule.header, rule.scheme]),
+    ]),
+    [
+      ['api.example.com', ['443 to 443 intercepted'], ['api.example.com#1', 'authorization', 'Bearer']],
+      ['registry.example.com', ['443 to 443 intercepted'], ['registry.example.com#1', 'authorization', 'Basic']],
+      ['metrics.example.com', ['80 to 443'], ['metrics.example.com#1', 'x-api-key', undefined]],
+    ],
+  );
+});
+
+test('entries whose credentials or TLS can not be what they say are refused', (t) => {
+  const from = '{ file: token }';
+  for (const [entry, expected] of [
+    [`tls: { intercept: true, originate: true }`, /write one of the two/],
+    ['tls: {}', /neither originate: true nor intercept: true/],
+    ['tls: { intercept: true, port: 8443 }', /tls\.port is where originated TLS goes/],
+    ['protocol: TCP, ports: [443], tls: { intercept: true }', /TLS is what is intercepted, not TCP/],
+    ['bind: audit, tls: { intercept: true }', /what is intercepted is bound/],
+    [`tls: { intercept: true }, credentials: [{ from: ${from} }]`, /credentials\[0\]: say once where it goes/],
+    [`tls: { intercept: true }, credentials: [{ bearer: true, header: x, from: ${from} }]`, /say once where it goes/],
+    [`tls: { intercept: true }, credentials: [{ header: Content-Length, from: ${from} }]`, /is not a place for a credential/],
+    ['tls: { intercept: true }, credentials: [{ bearer: true, from: {} }]', /say once where the value comes from/],
+    ['tls: { intercept: true }, credentials: [{ bearer: true, from: { file: a, environment: B } }]', /say once where the value comes from/],
+    ['tls: { intercept: true }, credentials: [{ bearer: true, from: { file: a, ttl: 5m } }]', /ttl is for commands/],
+    [`protocol: TCP, ports: [9000], credentials: [{ bearer: true, from: ${from} }]`, /calls to port 9000 are TCP/],
+  ] as const)
+    assert.throws(() => read(t, `allow: [{ host: api.example.com, ${entry} }]`), { code: 'policy-unreadable', message: expected }, entry);
+});

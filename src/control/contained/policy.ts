@@ -11,7 +11,8 @@ import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
 import { formatPosition } from '../../lib/finding.ts';
 import { plainHost } from '../../lib/hostname.ts';
 import { readRegularFile } from '../../lib/regular-file.ts';
-import { type Allowed, portsOf } from '../../policy/allow.ts';
+import type { Allowed } from '../../policy/allow.ts';
+import { type Injection, injectionProblem, injectionsOf, treatedPorts } from '../../policy/injection.ts';
 
 export interface PolicyRead {
   readonly allowed: readonly Allowed[];
@@ -30,8 +31,11 @@ export function readPolicies(files: readonly string[], now: number): PolicyRead 
   const allowed: Allowed[] = [];
   const ended: string[] = [];
   const read = new Set<string>();
+  const held = new Map<string, number>();
   for (const { entry, file } of files.flatMap((file) => entriesOf(file, [], read))) {
-    const one = allowedOf(entry, file);
+    const host = plainHost(entry.host);
+    const one = allowedOf(entry, file, held.get(host) ?? 0);
+    held.set(host, (held.get(host) ?? 0) + entry.credentials.length);
     if (entry.until === undefined || endOf(entry.until)! > now) allowed.push(one);
     else ended.push(`${file}: ${entry.host} is not allowed any more: it was until ${entry.until}`);
   }
@@ -101,19 +105,27 @@ export function readPolicyText(file: string): string {
   }
 }
 
-function allowedOf(entry: AllowListEntry, file: string): Allowed {
+/** @param first how many credentials the host has already */
+function allowedOf(entry: AllowListEntry, file: string, first: number): Allowed {
   const { host, why, until, owner, bind } = entry;
   const refuse = (reason: string) => unreadable(`${file}: ${host}: ${reason}`);
   if (until !== undefined && endOf(until) === undefined) throw refuse(`there is no day or moment ${until}`);
-  const problem = allowedProblem(host, entry);
-  if (problem !== undefined) throw refuse(problem);
   const name = plainHost(host);
+  // Methods and paths are seen in what is intercepted, too.
+  const seen = entry.tls?.intercept ? { ...entry, protocol: undefined } : entry;
+  const problem = allowedProblem(host, seen) ?? injectionProblem(name, entry);
+  if (problem !== undefined) throw refuse(problem);
+  const near = (path: string) => resolve(dirname(file), path);
+  const injections = injectionsOf(name, entry, first).map(
+    ({ from, ...injection }): Injection => ({ ...injection, from: from.file === undefined ? from : { ...from, file: near(from.file) } }),
+  );
   return {
     host: name,
-    ports: portsOf(name, entry),
+    ports: treatedPorts(name, entry).map((port) => (port.ca === undefined || port.ca === 'system' ? port : { ...port, ca: near(port.ca) })),
     ...(why !== undefined && { why }),
     ...(owner !== undefined && { owner }),
     ...(bind !== undefined && { bind }),
+    ...(injections.length > 0 && { injections }),
   };
 }
 

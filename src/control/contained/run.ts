@@ -20,6 +20,7 @@ import { callerOf } from './caller.ts';
 import { Calls } from './calls.ts';
 import { RelayFlows } from './relay-flows.ts';
 import type { Account } from './report.ts';
+import type { RunSecrets } from './secrets.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -61,17 +62,22 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   const identity = sidecarIdentity(mesh);
   // For good: without a listener Node opens its debugger at this signal, which the command may send.
   process.on('SIGUSR1', () => void local?.control.reopenLogs().catch((error: unknown) => say(messageOf(error))));
+  const secrets = await secretsOf(options);
   const opening = openSandbox({
     environment,
+    hiddenFolders: secrets.hiddenFolders,
     strict,
     allowedSockets: options.allowedSockets,
     localPorts: options.local.map(({ port }) => port),
   });
   // Loaded while the helper starts.
   const loading = import('../local/start.ts');
-  const sandbox = await opening;
+  const sandbox = await opening.catch((error: unknown) => {
+    secrets.close();
+    throw error;
+  });
   for (const path of sandbox.open) say(`${path} is reachable: whoever answers there may call what is refused here; --strict hides it`);
-  const start = () => sandbox.run(words, { ...environment, ...insideEnvironment(PROXY) });
+  const start = () => sandbox.run(words, { ...secrets.environment, ...insideEnvironment(PROXY) });
   const closing: (() => void)[] = [];
   try {
     const letsAllThrough = mesh.allowAll === true || mesh.learn !== undefined;
@@ -98,7 +104,12 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
     const early = isKnown ? start() : undefined;
     // Whoever waits for it learns of it.
     early?.catch(() => undefined);
-    const contained = { sockets: sandbox.sockets, observe: (call: ObservedCall) => calls.add(call) };
+    const contained = {
+      sockets: sandbox.sockets,
+      observe: (call: ObservedCall) => calls.add(call),
+      credentials: secrets.credentials,
+      minter: secrets.minter,
+    };
     const { startLocalMesh } = await loading;
     local = await startLocalMesh(paths, insideOptions(mesh, policy, contained), host);
     refuseUnread(local.control.report.findings);
@@ -113,8 +124,17 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
     await local?.control.close(0);
     throw error;
   } finally {
+    secrets.close();
     for (const close of closing) close();
   }
+}
+
+/** What holds them is loaded only where there are any. Rejects with what `openSecrets` throws. */
+async function secretsOf({ allowed, mesh, environment, say }: ContainedOptions): Promise<RunSecrets> {
+  if (!allowed.some(({ injections, ports }) => injections || ports.some(({ intercept }) => intercept)))
+    return { environment, hiddenFolders: [], close: () => undefined };
+  const { openSecrets } = await import('./secrets.ts');
+  return openSecrets({ allowed, mesh, environment, say });
 }
 
 /** Where the routers of `up` are. */

@@ -3,6 +3,8 @@
  * chances leave), and runs by that judgement in the data plane. One instance serves all requests of a connection manager.
  */
 import type { PlacedOrigin } from '../../lib/origin.ts';
+import type { Redacted } from '../../lib/redacted.ts';
+import type { Injected } from '../credentials.ts';
 import type { SideAnswer, SideCall } from '../ext-authz/side-call.ts';
 import type { FormatRecord } from '../format/record.ts';
 import type { Head } from '../head.ts';
@@ -57,6 +59,8 @@ export interface Judgement {
   readonly metadata?: DynamicMetadata;
   /** Changes the request before the next filter sees it. */
   readonly edit?: (head: Head) => void;
+  /** What it puts in as the request leaves, which its head does not show. */
+  readonly injects?: Injects;
   /** Whether the route is chosen again after that. */
   readonly reroutes?: boolean;
   /** Of simulation: what becomes of the request is not known from its configuration alone. The data plane does not read it. */
@@ -67,6 +71,13 @@ export interface Undecided {
   /** Why, as a clause that names what decides. */
   readonly why: string;
   readonly origins?: readonly PlacedOrigin[];
+}
+
+export interface Injects {
+  /** For which it is, and no other. */
+  readonly host: string;
+  /** What goes where, as clauses. */
+  readonly texts: readonly string[];
 }
 
 export const PASS: Judgement = { delay: undefined, answer: undefined, mark: undefined };
@@ -109,6 +120,13 @@ export interface FilterStream extends JudgedRequest {
    * with `partial` when there are `most` bytes; with the first of them, and whether there are more at hand. A longer body is answered 413 without `partial`.
    */
   readBody(most: number, partial: boolean, done: (first: Buffer, more: boolean) => void): void;
+  /**
+   * Asks for the value of a credential that is for this host. `done` is called once, possibly before this returns, unless the request ends before. Undefined:
+   * there is none, and why has been said.
+   */
+  credential(name: string, host: string, done: (value: Redacted | undefined) => void): void;
+  /** Written into the request as it goes out, where it goes to their host by verified TLS or stays near. */
+  injected: readonly Injected[] | undefined;
   /** Chooses the route again, as the request is by now. */
   reroute(): void;
   /** After `stop`: goes on with the next filter. */

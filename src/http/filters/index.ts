@@ -1,4 +1,5 @@
 /** The HTTP filters of a connection manager, by the types that xDS knows them by: the only place that tells filters apart. */
+import { EmptySchema } from '@bufbuild/protobuf/wkt';
 import { SallyportError } from '../../lib/errors.ts';
 import { CorsSchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { ExtAuthzSchema } from '../../xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
@@ -10,9 +11,11 @@ import type {
   HttpConnectionManager,
   HttpFilter as HttpFilterConfig,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { CREDENTIALS_FILTER } from '../../xds/names.ts';
 import { typeNameOf, unpack } from '../../xds/unpack.ts';
 import type { ManagerOptions } from '../options.ts';
 import { CorsFilter } from './cors.ts';
+import { CredentialsFilter } from './credentials.ts';
 import { ExtAuthzFilter } from './ext-authz.ts';
 import { FaultFilter } from './fault.ts';
 import type { HttpFilter } from './filter.ts';
@@ -32,10 +35,17 @@ const REGISTRY: ReadonlyMap<string, Compile> = new Map<string, Compile>([
   [ExtAuthzSchema.typeName, (config, where) => new ExtAuthzFilter(config.name, unpack(anyOf(config), ExtAuthzSchema, where), where)],
   [RBACSchema.typeName, (config, where) => new RbacFilter(config.name, unpack(anyOf(config), RBACSchema, where), where)],
   [CorsSchema.typeName, ({ name }) => new CorsFilter(name)],
+  [EmptySchema.typeName, ({ name }, where) => ownFilter(name, where)],
   // The cluster resolves the name when it is asked for a host; there is nothing to wait for here.
   ['envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig', () => undefined],
   [RouterSchema.typeName, compileRouter],
 ]);
+
+/** Ours have names and no types. */
+function ownFilter(name: string, where: string): HttpFilter {
+  if (name === CREDENTIALS_FILTER) return new CredentialsFilter(name);
+  throw new SallyportError('xds-unsupported', `${where}: no filter is called so`);
+}
 
 function compileRouter(config: HttpFilterConfig, where: string, { upgrades }: ManagerOptions): HttpFilter {
   const { suppressEnvoyHeaders } = unpack(anyOf(config), RouterSchema, where);

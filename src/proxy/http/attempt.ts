@@ -1,11 +1,13 @@
 /** One try at one host: waits for a stream, sends the request, passes the response on. */
 
+import { withCredentials } from '../../http/credentials.ts';
+import { exposedReply } from '../../http/filters/credentials.ts';
 import { rewriteToUpstream } from '../../http/finalize.ts';
 import type { HeaderMap } from '../../http/header-map.ts';
 import { httpStatusOf, isGrpc } from '../../http/local-reply.ts';
 import type { ClusterChoice, ForwardAction } from '../../http/routes/route.ts';
 import type { Cluster, OutlierMonitor, ResetReason, UpstreamFailure, UpstreamHost } from '../types.ts';
-import type { ForwardedExchange, Pool, PoolClient, ResetKind, UpstreamStream } from './contract.ts';
+import type { ForwardedExchange, Pool, PoolClient, ResetKind, UpstreamRequest, UpstreamStream } from './contract.ts';
 import type { RetryState } from './retry.ts';
 import { TimerEntry } from './timers.ts';
 
@@ -49,6 +51,11 @@ const RESET_REASONS: Readonly<Record<ResetKind, ResetReason>> = {
 /** Idempotent methods (RFC 9110 §9.2.2). */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
+/** What of a head goes out. */
+function outgoing({ method, path, authority, headers, upgrade, scheme }: UpstreamRequest): UpstreamRequest {
+  return { method, path, authority, headers, upgrade, scheme };
+}
+
 export class Attempt implements PoolClient {
   readonly forward: AttemptOwner;
   host: UpstreamHost | undefined = undefined;
@@ -89,6 +96,13 @@ export class Attempt implements PoolClient {
     exchange.record.upstreamHost = choice;
     rewriteToUpstream(exchange.head, choice.hostname, forward.action, forward.choice);
     exchange.record.authority = exchange.head.authority;
+    const { injected } = exchange;
+    const exposed = injected && exposedReply(injected, cluster.config, choice.address.ip);
+    if (exposed) {
+      this.#finish();
+      exchange.reply(exposed);
+      return;
+    }
     const { requests } = cluster.limits;
     if (requests.used >= requests.max) {
       cluster.stats.upstreamRqPendingOverflow++;
@@ -140,7 +154,11 @@ export class Attempt implements PoolClient {
     // On a connection that was there, the request goes out in the turn in which it came.
     if (record.upstreamFirstByteSent === 0) record.upstreamFirstByteSent = forward.starting ? record.started : exchange.core.deps.now();
     const waiting = forward.body;
-    stream.sendHead(exchange.head, forward.ended && waiting === undefined && exchange.requestTrailers === undefined);
+    const { head, injected } = exchange;
+    stream.sendHead(
+      injected ? { ...outgoing(head), ...withCredentials(head, injected) } : head,
+      forward.ended && waiting === undefined && exchange.requestTrailers === undefined,
+    );
     // An HTTP/2 connection may have ended just now.
     if (this.#done) return;
     if (waiting) {

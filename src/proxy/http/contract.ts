@@ -2,6 +2,7 @@
  * The seams inside a connection manager, so that nothing knows more of its neighbours than it needs: codecs and the exchange of one request (the same for
  * HTTP/1 and HTTP/2, downstream and upstream), the exchange and what sends it on, and what both know of their manager. Types alone.
  */
+import type { Injected } from '../../http/credentials.ts';
 import type { HttpFilter } from '../../http/filters/filter.ts';
 import type { OutgoingRequest } from '../../http/h1/encode.ts';
 import type { Head } from '../../http/head.ts';
@@ -11,6 +12,7 @@ import type { ManagerOptions } from '../../http/options.ts';
 import type { Direction } from '../../http/response.ts';
 import type { CompiledRoute, RouteTable } from '../../http/routes/route.ts';
 import type { TracingOptions } from '../../http/tracing/settings.ts';
+import type { CredentialSource } from '../../lib/contained.ts';
 import type { Tracer } from '../tracing/tracer.ts';
 import type {
   AccessRecord,
@@ -142,6 +144,8 @@ export interface ForwardedExchange extends ChoiceContext {
   readonly phase: ExchangePhase;
   readonly downstream: Downstream;
   readonly requestTrailers: HeaderMap | undefined;
+  /** Credentials that are written in as the request goes out; in no head. */
+  readonly injected: readonly Injected[] | undefined;
   hash: bigint | undefined;
   hashCookie: string | undefined;
   addFlag(flag: ResponseFlag): void;
@@ -186,6 +190,8 @@ export interface HttpManagerDeps {
   /** `traffic_direction` of the listener: decides who sets `x-envoy-decorator-operation`. */
   readonly direction: Direction;
   readonly logger: HttpManagerLogger;
+  /** Who holds the values of credentials; without, there are none to be had. */
+  readonly credentials?: CredentialSource | undefined;
   /** Takes the spans of finished requests; undefined where they are reported nowhere. */
   readonly tracer?: ((options: TracingOptions) => Tracer | undefined) | undefined;
 }

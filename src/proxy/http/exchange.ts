@@ -2,7 +2,9 @@
 
 import { splitAuthority } from '../../http/authority.ts';
 import { judgeBinding } from '../../http/binding.ts';
+import { hideCredentials, type Injected } from '../../http/credentials.ts';
 import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
+import { strayReply } from '../../http/filters/credentials.ts';
 import type { FilterStream, RouterSettings } from '../../http/filters/filter.ts';
 import type { Head } from '../../http/head.ts';
 import type { HeaderMap } from '../../http/header-map.ts';
@@ -12,6 +14,7 @@ import { type DynamicMetadata, withMetadata } from '../../http/rbac/subject.ts';
 import { prepareResponse } from '../../http/response.ts';
 import type { CompiledRoute, ForwardAction } from '../../http/routes/route.ts';
 import { messageOf } from '../../lib/errors.ts';
+import type { Redacted } from '../../lib/redacted.ts';
 import type { AccessRecord, Address, Downstream, ResponseFlag } from '../types.ts';
 import type { ConnectionFacts } from './connection-facts.ts';
 import type { DownstreamStream, ExchangePhase, ForwardedExchange, ManagerCore } from './contract.ts';
@@ -20,10 +23,7 @@ import { FilterWait } from './filter-wait.ts';
 import { Forward, noCluster } from './forward.ts';
 import { HeldBody } from './held-body.ts';
 import { hasWholeResponse, nameRequest, requestRecord } from './request-record.ts';
-import { type StreamTimeout, StreamTimeouts, type TimedStream } from './stream-timeouts.ts';
-
-/** Of gRPC's status codes. */
-const DEADLINE_EXCEEDED = 4;
+import { type StreamTimeout, StreamTimeouts, type TimedStream, timeoutReply } from './stream-timeouts.ts';
 
 export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
   readonly core: ManagerCore;
@@ -39,6 +39,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
   /** The whole request has come. */
   requestEnded: boolean;
   requestTrailers: HeaderMap | undefined = undefined;
+  injected: readonly Injected[] | undefined = undefined;
 
   #filter = 0;
   #forward: Forward | undefined = undefined;
@@ -152,6 +153,10 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     this.#waits().ask(call, (answer) => this.#guarded(() => done(answer)));
   }
 
+  credential(name: string, host: string, done: (value: Redacted | undefined) => void): void {
+    this.#waits().credential(name, host, (value) => this.#guarded(() => done(value)));
+  }
+
   #waits(): FilterWait {
     this.#wait ??= new FilterWait(this.core);
     return this.#wait;
@@ -182,8 +187,9 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     const choice = action.choose(this.head);
     const cluster = choice && core.deps.clusters.get(choice.cluster);
     const unbound = cluster && judgeBinding(this.route, cluster.config.metadata, this.downstream, this.head.authority);
-    if (!choice || !cluster || unbound?.reply) {
-      this.reply(unbound?.reply ?? noCluster(action));
+    const stray = cluster && this.injected && strayReply(this.injected, cluster.config);
+    if (!choice || !cluster || unbound?.reply || stray) {
+      this.reply(unbound?.reply ?? stray ?? noCluster(action));
       return;
     }
     if (unbound) record.connectionTerminationDetails = unbound.audit;
@@ -215,14 +221,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
   }
 
   timedOut(what: StreamTimeout): void {
-    if (what === 'request') {
-      this.reply({ status: 408, body: 'request timeout', details: 'request_overall_timeout' });
-      return;
-    }
-    // The client is to blame as long as its request is not whole.
-    const common = { status: this.requestEnded ? 504 : 408, ofRoute: 'forward' } as const;
-    if (what === 'idle') this.reply({ ...common, body: 'stream timeout', details: 'stream_idle_timeout', flag: 'SI' });
-    else this.reply({ ...common, body: 'downstream duration timeout', details: 'max_duration_timeout', grpcStatus: DEADLINE_EXCEEDED });
+    this.reply(timeoutReply(what, this.requestEnded));
   }
 
   // --- the client
@@ -313,6 +312,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
 
   responseEnd(trailers: HeaderMap | undefined): void {
     if (this.phase === 'done') return;
+    if (trailers && this.injected) hideCredentials(trailers, this.injected);
     this.record.responseTrailers = trailers;
     this.stream.sendEnd(trailers);
     this.#complete();

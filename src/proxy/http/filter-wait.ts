@@ -1,5 +1,6 @@
-/** What a filter waits for while it holds a request: time, or the answer of another server. All of it ends with the request. */
+/** What a filter waits for while it holds a request: time, the answer of another server, or a credential. All of it ends with the request. */
 import type { SideAnswer, SideCall } from '../../http/ext-authz/side-call.ts';
+import type { Redacted } from '../../lib/redacted.ts';
 import type { ManagerCore } from './contract.ts';
 import { SideExchange } from './side-exchange.ts';
 import { TimerEntry } from './timers.ts';
@@ -13,6 +14,7 @@ export class FilterWait {
   readonly #core: ManagerCore;
   #hold: Hold | undefined;
   #side: SideExchange | undefined;
+  #over = false;
 
   constructor(core: ManagerCore) {
     this.#core = core;
@@ -36,8 +38,18 @@ export class FilterWait {
     side.start();
   }
 
+  credential(name: string, host: string, done: (value: Redacted | undefined) => void): void {
+    const { credentials } = this.#core.deps;
+    if (!credentials) done(undefined);
+    else
+      credentials.get(name, host, (value) => {
+        if (!this.#over) done(value);
+      });
+  }
+
   /** The request is over. */
   end(): void {
+    this.#over = true;
     this.#side?.abandon();
     const hold = this.#hold;
     if (!hold) return;

@@ -1,4 +1,5 @@
 /** How long the stream of one request may be idle, may take to bring its request, and may last. */
+import type { LocalReply } from '../../http/local-reply.ts';
 import { TimerEntry, type Timers } from './timers.ts';
 
 export type StreamTimeout = 'idle' | 'request' | 'duration';
@@ -68,4 +69,15 @@ export class StreamTimeouts {
     if (left > 1) this.#timers.arm(this.#idle!, Math.ceil(left / 250) * 250);
     else this.#stream.timedOut('idle');
   }
+}
+
+/** Of gRPC's status codes. */
+const DEADLINE_EXCEEDED = 4;
+
+/** The answer to a stream that took too long. The client is to blame as long as its request is not whole. */
+export function timeoutReply(what: StreamTimeout, requestEnded: boolean): LocalReply {
+  if (what === 'request') return { status: 408, body: 'request timeout', details: 'request_overall_timeout' };
+  const common = { status: requestEnded ? 504 : 408, ofRoute: 'forward' } as const;
+  if (what === 'idle') return { ...common, body: 'stream timeout', details: 'stream_idle_timeout', flag: 'SI' };
+  return { ...common, body: 'downstream duration timeout', details: 'max_duration_timeout', grpcStatus: DEADLINE_EXCEEDED };
 }

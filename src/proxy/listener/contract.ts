@@ -5,6 +5,7 @@ import type { Address, RecordSink } from '../types.ts';
 import type { NetworkFilters } from './chain.ts';
 import type { ExplicitProxyDeps } from './explicit-proxy.ts';
 import type { Inspection, ListenerFilter } from './inspection.ts';
+import type { InterceptionWatch } from './interception.ts';
 import type { LazyChain } from './lazy-chain.ts';
 
 export interface ListenerEnvironment {
@@ -14,6 +15,8 @@ export interface ListenerEnvironment {
   readonly handOff: (address: Address) => ConnectionTaker | undefined;
   /** Sockets that are there already, by `ip:port`; then none is opened. Connections wait on them until the first configuration is whole. */
   readonly handed?: { readonly sockets: Readonly<Record<string, readonly number[]>>; readonly whole: Promise<void> } | undefined;
+  /** Hears of connections whose TLS is intercepted. */
+  readonly interception?: InterceptionWatch | undefined;
   /** Access logs of connections that no filter chain takes. */
   readonly createSink: (config: ListenerConfig) => RecordSink;
   readonly nextId: () => number;

@@ -213,13 +213,22 @@ export class Passage {
     const inspected = this.#connection.transportProtocol === 'tls';
     const offered = inspected ? this.#connection.applicationProtocols : undefined;
     if (chain.kind === 'http') socket.allowHalfOpen = false;
+    const { interception } = this.#env;
+    const { id, localAddress, directRemoteAddress: client } = this.#connection;
+    const host = chain.tls!.intercepts;
+    const intercepted = host === undefined ? undefined : { id, host, port: localAddress.port, client };
     chain.tls!.accept(socket, offered, chain.handshakeTimeoutMs, (result) => {
       this.#inspecting.delete(this.#connection);
       if ('failure' in result) {
         this.#listener.stats.sslHandshakeError++;
         const { ip, port } = this.#connection.remoteAddress;
         this.#env.log('debug', `listener "${this.#listener.name}": TLS handshake with ${ip}:${port} failed: ${result.failure}`);
+        if (intercepted) interception?.failed(intercepted, result.failure);
         return;
+      }
+      if (intercepted && interception) {
+        interception.began(intercepted);
+        socket.once('close', () => interception.closed(intercepted));
       }
       this.#connection.serverName ||= result.serverName;
       this.#handOver(chain, result.socket, undefined, result);

@@ -1,26 +1,24 @@
 /** Where TLS takes certificates, keys and CAs from: inline bytes, files that are read again when they change, and secrets that come over xDS. */
 import { unwatchFile, watchFile } from 'node:fs';
 import { createSecureContext } from 'node:tls';
+import { create } from '@bufbuild/protobuf';
+import type { Minter } from '../../lib/contained.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import { readRegularFile } from '../../lib/regular-file.ts';
+import { SYSTEM_BUNDLES } from '../../lib/system-bundles.ts';
 import type { DataSource } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { CertificateValidationContext, TlsCertificate } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
-import type { Secret } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { type Secret, SecretSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { interceptedHost } from '../../xds/names.ts';
 
 /** Envoy's words for a secret that has not come (yet). */
 export const SECRET_MISSING = 'Secret is not supplied by SDS';
 
-/** Other distributions' places of the file that stands for the system's CAs. */
-const SYSTEM_BUNDLES = [
-  '/etc/ssl/certs/ca-certificates.crt',
-  '/etc/pki/tls/certs/ca-bundle.crt',
-  '/etc/ssl/ca-bundle.pem',
-  '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem',
-  '/etc/ssl/cert.pem',
-];
-
 /** How often a certificate file is looked at, in milliseconds. */
 const FILE_POLL_MS = 1000;
+
+/** Certificates of intercepted hosts that are kept. */
+const MOST_MINTED = 1000;
 
 type Source = { readonly bytes: Buffer } | { readonly missing: string };
 
@@ -31,10 +29,32 @@ type Source = { readonly bytes: Buffer } | { readonly missing: string };
 export class MaterialStore {
   generation = 0;
   readonly #secrets = new Map<string, Secret>();
+  readonly #minter: Minter | undefined;
+  readonly #certificates = new Map<string, Secret>();
   readonly #files = new Map<string, Source>();
 
+  /** @param minter makes the certificates by which the proxy stands in for hosts; without, there are none */
+  constructor(minter?: Minter) {
+    this.#minter = minter;
+  }
+
   secret(name: string): Secret | undefined {
-    return this.#secrets.get(name);
+    return this.#secrets.get(name) ?? this.#minted(name);
+  }
+
+  /** One for each host that some filter chain names, and made when a client first calls it: it is no resource, and in no dump. */
+  #minted(name: string): Secret | undefined {
+    const host = interceptedHost(name);
+    if (host === undefined || !this.#minter) return undefined;
+    const known = this.#certificates.get(host);
+    if (known) return known;
+    const { chain, key } = this.#minter.issue(host);
+    const inline = (bytes: Uint8Array) => ({ specifier: { case: 'inlineBytes', value: bytes } }) as const;
+    const value = { certificateChain: inline(Buffer.from(chain)), privateKey: inline(key.reveal()) };
+    const secret = create(SecretSchema, { name, type: { case: 'tlsCertificate', value } });
+    if (this.#certificates.size >= MOST_MINTED) this.#certificates.clear();
+    this.#certificates.set(host, secret);
+    return secret;
   }
 
   get secrets(): Iterable<Secret> {

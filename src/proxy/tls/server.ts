@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { toBinary } from '@bufbuild/protobuf';
 import { type DownstreamTlsContext, DownstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { interceptedHost } from '../../xds/names.ts';
 import { unsupported } from '../../xds/unpack.ts';
 import type { PeerCertificate } from '../types.ts';
 import { TlsContext } from './context.ts';
@@ -23,6 +24,8 @@ interface AcceptedTls {
 }
 
 export interface ServerTls {
+  /** The host that the proxy stands in for, where it sees through the client's TLS. */
+  readonly intercepts: string | undefined;
   /**
    * Shakes hands on a paused socket whose unread bytes have been put back (`unshift`). `done` is called once, with a paused TLS socket, or with
    * the reason, the socket then being destroyed. `offered`: the client's ALPN where the ClientHello was inspected.
@@ -54,7 +57,10 @@ export function createServerTls(config: DownstreamTlsContext, store: MaterialSto
   const requireCertificate = config.requireClientCertificate ?? false;
   const requestCert = requireCertificate || context.requiresTrust;
 
+  const [own] = config.commonTlsContext?.tlsCertificateSdsSecretConfigs ?? [];
+
   return {
+    intercepts: own && interceptedHost(own.name),
     accept(raw, offered, timeoutMs, done) {
       const state = context.state();
       if ('missing' in state || !state.hasCertificate) {

@@ -26,16 +26,21 @@ interface HttpConnectionOptions {
   readonly routes: string | RouteConfiguration;
   /** The filters that decide who may ask. */
   readonly authorization: readonly HttpFilter[];
+  /** Some of the calls get credentials. */
+  readonly injects?: boolean;
 }
 
 /** What Istio calls itself towards clients; a sidecar's outbound side leaves Envoy's own name. */
 const SERVER_NAME = 'istio-envoy';
 
-export function httpConnectionManager(config: MeshConfig, { side, statPrefix, routes, authorization }: HttpConnectionOptions): Filter {
+export function httpConnectionManager(
+  config: MeshConfig,
+  { side, statPrefix, routes, authorization, injects = false }: HttpConnectionOptions,
+): Filter {
   const message = create(HttpConnectionManagerSchema, {
     statPrefix,
     routeSpecifier: typeof routes === 'string' ? rds(routes) : { case: 'routeConfig', value: routes },
-    httpFilters: httpFilters(authorization),
+    httpFilters: httpFilters(authorization, injects),
     accessLog: accessLogs(config, side === 'inbound' ? 'SERVER' : 'CLIENT', 'http'),
     serverName: side === 'outbound' ? '' : SERVER_NAME,
     // A gateway is where clients arrive; behind it, what the headers say of the client is to be kept.

@@ -10,6 +10,7 @@ import { isHttp, isTcp, isTls } from '../../registry/protocol.ts';
 import { allocatedAddresses, isIpv6 } from '../addresses.ts';
 import type { TranslateContext } from '../context.ts';
 import { PLAINTEXT_HTTP } from '../filters.ts';
+import { injectsAny, interceptingTls, isIntercepted } from '../injection.ts';
 import { originMetadata } from '../routes/origin.ts';
 import type { EgressScope } from '../scope.ts';
 import { type Chain, ChainSet, chain, sameFilters } from './chains.ts';
@@ -177,7 +178,10 @@ function addListener(draft: Draft, offer: Offer, family: Family, address: string
   const current = draft.listeners.get(name);
   if (current?.locked) return;
   // Routes tell HTTP services apart, so that the first one's chain serves them all.
-  if (current && current.kind !== 'tcp' && family !== 'tcp') return;
+  if (current && current.kind !== 'tcp' && family !== 'tcp') {
+    for (const each of interceptingChains(draft, offer)) current.chains.add(each);
+    return;
+  }
   const serverFirst = port.protocol === 'Mongo' || port.protocol === 'MySQL' ? port.protocol : undefined;
   if (current && current.serverFirst !== serverFirst) {
     reportCollision(draft.context, offer, 'another service has it, and one of the two has a protocol whose server speaks first');
@@ -240,15 +244,36 @@ function buildChains(draft: Draft, offer: Offer, family: Family, address: string
     draft.routes.set(routes, { port: port.number, egress: naming < 0 ? entries.indexOf(egress) : naming, only });
   const { config } = context.mesh;
   const statPrefix = `outbound_${address}_${port.number}`;
-  const http = kept.chains.get([config, wildcard ? config : service, `${statPrefix} ${routes} ${family}`], NO_INPUTS, () =>
+  const injects = injectsAny(context.scope.services);
+  const http = kept.chains.get([config, wildcard ? config : service, `${statPrefix} ${routes} ${family} ${injects}`], NO_INPUTS, () =>
     chain({
-      filters: [httpConnectionManager(config, { side: 'outbound', statPrefix, routes, authorization: [] })],
+      filters: [httpConnectionManager(config, { side: 'outbound', statPrefix, routes, authorization: [], injects })],
       metadata: wildcard ? undefined : originMetadata(service.resource),
       // Everything else on the port goes to the chain that takes what no service claims.
       ...((wildcard || family === 'auto') && { applicationProtocols: PLAINTEXT_HTTP, transportProtocol: 'raw_buffer' as const }),
     }),
   );
-  return [...tcp, http];
+  return [...tcp, http, ...interceptingChains(draft, offer)];
+}
+
+/** Where the proxy sees through the client's TLS: what is within it takes the routes of the port. */
+function interceptingChains({ context }: Draft, { service, port }: Offer): readonly Chain[] {
+  if (!isHttp(port.protocol) || !isIntercepted(service, port.number)) return [];
+  const { config } = context.mesh;
+  const { hostname, resource } = service;
+  const statPrefix = `intercepted_${hostname}_${port.number}`;
+  const injects = injectsAny(context.scope.services);
+  return [
+    kept.chains.get([config, service, `${statPrefix} ${injects}`], NO_INPUTS, () =>
+      chain({
+        serverNames: [hostname],
+        transportProtocol: 'tls',
+        transportSocket: interceptingTls(hostname),
+        filters: [httpConnectionManager(config, { side: 'outbound', statPrefix, routes: String(port.number), authorization: [], injects })],
+        metadata: originMetadata(resource),
+      }),
+    ),
+  ];
 }
 
 /** VirtualServices below HTTP that have a host in common with the service, the one that decides first. */

@@ -1,5 +1,5 @@
 /** The routes of a sidecar's outbound side: one configuration for each port on which something speaks HTTP. */
-import { create } from '@bufbuild/protobuf';
+import { create, type JsonValue } from '@bufbuild/protobuf';
 import type { MeshConfig, ResourceOf } from '../../api/index.ts';
 import { isOfGatewayApi, type Resource } from '../../api/resource.ts';
 import { Arrangement } from '../../lib/arrangement.ts';
@@ -16,6 +16,7 @@ import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen
 import { allocatedAddresses, isIpv6 } from '../addresses.ts';
 import { type BindingJson, bindingFor } from '../binding.ts';
 import type { TranslateContext } from '../context.ts';
+import { credentialsFor } from '../injection.ts';
 import type { WantedRoutes } from '../listeners/outbound.ts';
 import { metadataOf } from '../metadata.ts';
 import { BLACK_HOLE_CLUSTER, MESH_GATEWAY, outboundClusterName } from '../names.ts';
@@ -217,7 +218,8 @@ function serviceClaim(side: Side, service: Service, routes: LazyRoutes, rules: r
   const { domains, alternatives } = serviceDomains(service, side.client, allocatedAddresses(service, side.ipv6));
   const free = domains.filter((domain) => !(alternatives.has(domain) && side.hostnames.has(domain)));
   const bind = bindingFor(service, side.config);
-  return claimOf(side, service.hostname, free, routes, [...rules, service.resource], [routes, service], bind);
+  const credentials = credentialsFor(service, side.port);
+  return claimOf(side, service.hostname, free, routes, [...rules, service.resource], [routes, service], { bind, credentials });
 }
 
 function claimOf(
@@ -227,13 +229,13 @@ function claimOf(
   routes: LazyRoutes,
   origins: readonly Resource[],
   keys: [object, Key],
-  bind?: BindingJson,
+  says: { readonly bind?: BindingJson | undefined; readonly credentials?: JsonValue | undefined } = {},
 ): Claim {
   const name = `${asDomain(host)}:${port}`;
   return new Claim(name, domains, (granted) =>
-    kept.hosts.get(keys, [name, bind, ...origins, ...granted], () =>
+    kept.hosts.get(keys, [name, says.bind, says.credentials, ...origins, ...granted], () =>
       virtualHostOf(
-        { name, domains: [...granted], includeRequestAttemptCount: true, metadata: metadataOf({ origins, bind }) },
+        { name, domains: [...granted], includeRequestAttemptCount: true, metadata: metadataOf({ origins, ...says }) },
         routes.read,
       ),
     ),

@@ -1,0 +1,95 @@
+import { bindMode } from '../../api/bind.ts';
+import type { ClientTlsSettings, ResourceOf } from '../../api/index.ts';
+import { CREDENTIALS, INTERCEPT } from '../../api/inject-credentials.ts';
+import { privateRanges } from '../../api/private-addresses.ts';
+import { parseRange } from '../../lib/ip.ts';
+import { specialUse } from '../../lib/special-address.ts';
+import { readRules } from '../../xds/match/credentials.ts';
+import type { Context } from '../context.ts';
+
+/** SP1060, SP1061: credentials that would not go out, or that Envoy does not put in; TLS that Envoy does not see through. */
+export function credentials(context: Context): void {
+  for (const entry of context.of('ServiceEntry')) {
+    const { annotations } = entry.metadata;
+    const written = annotations[CREDENTIALS];
+    const host = entry.spec.hosts.join(', ');
+    if (written !== undefined) {
+      const problem = problemOf(context, entry, written);
+      if (problem)
+        context.report(
+          'SP1060',
+          entry,
+          ['metadata', 'annotations', CREDENTIALS],
+          `Calls to ${host} are to get credentials, and ${problem}`,
+        );
+    }
+    const own = [CREDENTIALS, INTERCEPT].find((name) => annotations[name] !== undefined);
+    if (own)
+      context.report(
+        'SP1061',
+        entry,
+        ['metadata', 'annotations', own],
+        `${own} of ${host} holds where \`sallyport run --policy\` carries the calls, which has the values and mints the certificates. Anything else refuses them: the embedded engine with 502, or in the handshake, and Envoy takes no listener that has the filter.`,
+      );
+  }
+}
+
+/** As the rest of a sentence, with what mends it. */
+function problemOf(context: Context, entry: ResourceOf<'ServiceEntry'>, written: string): string | undefined {
+  const rules = parsed(written);
+  if (!rules) return `what they are is not understood: they are refused. Write the JSON that \`sallyport allow --policy\` prints.`;
+  const [host = '', ...others] = entry.spec.hosts;
+  if (others.length > 0 || host.startsWith('*'))
+    return 'the ServiceEntry is not for one host alone: they are refused. Give the host a ServiceEntry of its own.';
+  if (bindMode(entry.metadata, context.mesh) !== 'enforce')
+    return 'are not bound to their destination: they are refused. Annotate the ServiceEntry with sallyport.dev/bind: enforce.';
+  if (isNear(entry)) return undefined;
+  const open = entry.spec.ports.find(({ number }) => isMeant(rules, number) && !isVerified(context, host, number));
+  return (
+    open &&
+    `leave port ${open.number} without TLS that is verified to be ${host}'s: they are refused (403). Add a DestinationRule with tls.mode SIMPLE, sni and subjectAltNames ${host}.`
+  );
+}
+
+function parsed(written: string): readonly { readonly ports?: unknown }[] | undefined {
+  try {
+    const json: unknown = JSON.parse(written);
+    return Array.isArray(json) && readRules(json) !== 'broken' ? json : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isMeant(rules: readonly { readonly ports?: unknown }[], port: number): boolean {
+  return rules.some(({ ports }) => !Array.isArray(ports) || ports.includes(port));
+}
+
+/** All that it leads to, as far as it says so, is on this machine or in a private network. */
+function isNear(entry: ResourceOf<'ServiceEntry'>): boolean {
+  const { endpoints, resolution } = entry.spec;
+  const ranges = resolution === 'STATIC' ? endpoints.map(({ address }) => address ?? '') : privateRanges(entry.metadata);
+  return ranges.length > 0 && ranges.every(isPrivate);
+}
+
+function isPrivate(range: string): boolean {
+  const words = parseRange(range)?.words;
+  const use = words && specialUse(words);
+  return use === 'a private address' || use === 'a loopback address';
+}
+
+function isVerified(context: Context, host: string, port: number): boolean {
+  return context.of('DestinationRule').some(({ spec }) => {
+    const { tls: ofHost, portLevelSettings = [] } = spec.trafficPolicy ?? {};
+    const tls = portLevelSettings.find((each) => each.port?.number === port)?.tls ?? ofHost;
+    return spec.host === host && tls !== undefined && verifies(tls, host);
+  });
+}
+
+function verifies({ mode, insecureSkipVerify, subjectAltNames }: ClientTlsSettings, host: string): boolean {
+  return (
+    (mode === 'SIMPLE' || mode === 'MUTUAL') &&
+    !insecureSkipVerify &&
+    subjectAltNames.length > 0 &&
+    subjectAltNames.every((name) => name === host)
+  );
+}

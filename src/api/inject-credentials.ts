@@ -1,0 +1,51 @@
+/** Credentials that the proxy puts into calls: as a policy writes them, and our annotations of ServiceEntries that say what goes where. */
+import { boolean, duration, type Infer, list, object, port, required, string } from './schema.ts';
+
+/** A JSON list of what is put into which requests (`xds/match/credentials.ts`); each with `ports`. It names credentials, and holds no value. */
+export const CREDENTIALS = 'sallyport.dev/credentials';
+
+/** Ports, separated by commas: the client's TLS ends at the proxy, which shows a certificate for the host, and the calls leave as TLS of the proxy's own. */
+export const INTERCEPT = 'sallyport.dev/intercept';
+
+/** One of `header`, `bearer`, `basic` and `query` says where it goes. */
+export const credential = object({
+  /** The value as a header of this name. */
+  header: string({ pattern: /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, maxLength: 256 }),
+  /** `authorization: Bearer VALUE` */
+  bearer: boolean(),
+  /** `authorization: Basic …`, of this user and the value as password. */
+  basic: object({ user: required(string({ pattern: /^[\x20-\x39\x3b-\x7e]*$/, maxLength: 256 })) }),
+  /** The value as a parameter of this name. */
+  query: string({ minLength: 1, maxLength: 256 }),
+  /** Where the value comes from: one of `file`, `environment` and `command`. */
+  from: required(
+    object({
+      /** Read anew when it changes; kept from the command that is run. */
+      file: string({ minLength: 1, maxLength: 4096 }),
+      /** A variable of this program; the command that is run does not get it. */
+      environment: string({ pattern: /^[A-Za-z_][A-Za-z0-9_]*$/, maxLength: 256 }),
+      /** A program and its arguments: its output is the value, or an ExecCredential as kubectl's programs print it. */
+      command: list(string({ maxLength: 4096 }), { maxItems: 100 }),
+      /** How long the output of the command holds where it does not say when it expires. Without: 5 minutes. */
+      ttl: duration(1),
+    }),
+  ),
+  /** What the client may send in its place; with another token a request stays as it is. */
+  placeholder: string({ pattern: /^[\x21-\x7e]+$/, maxLength: 1024 }),
+});
+export type Credential = Infer<typeof credential>;
+
+export const credentials = list(credential, { maxItems: 100 });
+
+/** How TLS to a host is treated. */
+export const entryTls = object({
+  /** The client speaks plain HTTP, and TLS leaves. */
+  originate: boolean(),
+  /** Which port originated TLS goes to. Without: 443. */
+  port: port(),
+  /** The proxy sees through the client's TLS, by a certificate of its own making that the command is told to trust. */
+  intercept: boolean(),
+  /** A file with the CAs that the server's certificate is verified by. Without: those of the system. */
+  ca: string({ minLength: 1, maxLength: 4096 }),
+});
+export type EntryTls = Infer<typeof entryTls>;

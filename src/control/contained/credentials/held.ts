@@ -1,0 +1,98 @@
+/** The credentials of a run: who asks for one gets its value for the host that it is for, and what cannot be had is said. */
+
+import { realpathSync } from 'node:fs';
+import { dirname, resolve, sep } from 'node:path';
+import type { CredentialSource } from '../../../lib/contained.ts';
+import { SallyportError } from '../../../lib/errors.ts';
+import type { Redacted } from '../../../lib/redacted.ts';
+import type { Injection } from '../../../policy/injection.ts';
+import { type Source, type SourceOptions, sourceOf } from './sources.ts';
+
+interface Held {
+  readonly host: string;
+  readonly source: Source;
+  /** Said last; empty while all is well. */
+  problem: string;
+}
+
+export class HeldCredentials implements CredentialSource {
+  readonly #held: ReadonlyMap<string, Held>;
+  readonly #say: (line: string) => void;
+  readonly #ending = new AbortController();
+
+  /** @param say takes why a credential can't be had, once until that changes */
+  constructor(injections: readonly Injection[], options: Omit<SourceOptions, 'signal'>, say: (line: string) => void) {
+    const given = { ...options, signal: this.#ending.signal };
+    this.#held = new Map(injections.map(({ name, host, from }) => [name, { host, source: sourceOf(from, given), problem: '' }]));
+    this.#say = say;
+  }
+
+  get(name: string, host: string, done: (value: Redacted | undefined) => void): void {
+    const held = this.#held.get(name);
+    if (held?.host !== host) {
+      this.#say(`credential ${name} is asked for by calls to ${host}, which it is not for: they are refused`);
+      done(undefined);
+      return;
+    }
+    held.source((value) => {
+      const problem = 'problem' in value ? value.problem : '';
+      if (problem !== held.problem && problem !== '')
+        this.#say(`credential ${name} cannot be had, so calls that need it are refused: ${problem}`);
+      held.problem = problem;
+      done('problem' in value ? undefined : value);
+    });
+  }
+
+  /** Ends commands that still run. */
+  close(): void {
+    this.#ending.abort();
+  }
+}
+
+/** What the command that is run has, without the variables that hold credentials. */
+export function withoutCredentials(
+  environment: Readonly<Record<string, string | undefined>>,
+  injections: readonly Injection[],
+): Record<string, string | undefined> {
+  const held = new Set(injections.flatMap(({ from }) => from.environment ?? []));
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !held.has(name)));
+}
+
+/**
+ * The folders of files that hold credentials: the command finds them empty. Of a file alone that could not be promised, as one that takes its place is another
+ * file. @param needed paths that the command needs to see
+ * @throws SallyportError `credential-unhidden` where the command needs the folder as well, `path-not-found`
+ */
+export function foldersToHide(injections: readonly Injection[], needed: readonly string[]): readonly string[] {
+  const folders = new Set<string>();
+  for (const { from, name } of injections) {
+    if (from.file === undefined) continue;
+    // A file that is linked, as Kubernetes mounts them, is in two.
+    for (const folder of [real(dirname(from.file), name), dirname(real(from.file, name))]) {
+      const shared = needed.map(resolved).find((path) => path === folder || path.startsWith(folder === sep ? sep : folder + sep));
+      if (shared !== undefined)
+        throw new SallyportError(
+          'credential-unhidden',
+          `credential ${name}: the folder ${folder} is hidden from the command, as the value is in it, and the command needs ${shared}: move ${from.file} to a folder of its own.`,
+        );
+      folders.add(folder);
+    }
+  }
+  return [...folders];
+}
+
+function real(path: string, name: string): string {
+  try {
+    return realpathSync(path);
+  } catch (cause) {
+    throw new SallyportError('path-not-found', `credential ${name}: there is no ${path}`, { cause });
+  }
+}
+
+function resolved(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return resolve(path);
+  }
+}

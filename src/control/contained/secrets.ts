@@ -1,0 +1,70 @@
+/** What a run holds that its command must not have: credentials, and the CA by which TLS is intercepted. */
+import { tmpdir } from 'node:os';
+import { InterceptionAuthority } from '../../ca/interception.ts';
+import type { Contained } from '../../lib/contained.ts';
+import { SallyportError } from '../../lib/errors.ts';
+import type { Allowed } from '../../policy/allow.ts';
+import { keepMemory } from '../../sandbox/privileges.ts';
+import type { LocalMeshOptions } from '../local/options.ts';
+import { foldersToHide, HeldCredentials, withoutCredentials } from './credentials/held.ts';
+import { trustIn } from './trust.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface RunSecrets extends Pick<Contained, 'credentials' | 'minter'> {
+  /** For the command: without credentials, and with what has it trust the CA. */
+  readonly environment: Environment;
+  /** Folders that the command is to find empty. */
+  readonly hiddenFolders: readonly string[];
+  /** Once the command has ended. */
+  close(): void;
+}
+
+interface SecretsOptions {
+  readonly allowed: readonly Allowed[];
+  readonly mesh: LocalMeshOptions;
+  readonly environment: Environment;
+  readonly say: (line: string) => void;
+}
+
+/** Throws `usage`, `credential-unhidden`, `path-not-found`. */
+export function openSecrets({ allowed, mesh, environment, say }: SecretsOptions): RunSecrets {
+  const injections = allowed.flatMap((one) => one.injections ?? []);
+  const intercepts = allowed.some(isIntercepted);
+  refuseUnenforced(allowed, mesh);
+  const hiddenFolders = foldersToHide(injections, neededBy(environment));
+  keepMemory();
+  const credentials = new HeldCredentials(injections, { environment, now: () => performance.now(), date: Date.now }, say);
+  const minter = intercepts ? new InterceptionAuthority(Date.now()) : undefined;
+  const trust = minter && trustIn(minter.certificate, environment);
+  return {
+    credentials,
+    minter,
+    hiddenFolders,
+    environment: { ...withoutCredentials(environment, injections), ...trust?.environment },
+    close: () => {
+      credentials.close();
+      trust?.close();
+    },
+  };
+}
+
+function isIntercepted({ ports }: Allowed): boolean {
+  return ports.some(({ intercept }) => intercept);
+}
+
+/** Paths without which hardly any command does anything. */
+function neededBy({ HOME, TMPDIR }: Environment): string[] {
+  const own = [process.cwd(), process.execPath, tmpdir(), ...[HOME, TMPDIR].flatMap((path) => path || [])];
+  return [...own, '/usr/bin', '/bin', '/lib', '/etc/ssl', '/proc', '/dev'];
+}
+
+/** Where all calls are let through, nothing is bound, and nothing may be put into any. */
+function refuseUnenforced(allowed: readonly Allowed[], { allowAll, learn }: LocalMeshOptions): void {
+  if (!allowAll && learn === undefined) return;
+  const own = allowed.find((one) => one.injections || isIntercepted(one))!;
+  throw new SallyportError(
+    'usage',
+    `${own.host} has credentials or is intercepted, which needs a policy that is enforced: leave out what lets all calls through (--would-deny, --learn-policy, --learn).`,
+  );
+}

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Redacted } from '../lib/redacted.ts';
+import { type CredentialRule, readRules } from '../xds/match/credentials.ts';
+import { concerns, hideCredentials, type Injected, leavesPlace, withCredentials } from './credentials.ts';
+import { HeaderMap } from './header-map.ts';
+
+function ruleOf(json: object): CredentialRule {
+  const rules = readRules([{ name: 'c', ...json }] as never);
+  assert.ok(rules !== 'broken');
+  return rules[0]!;
+}
+
+function injected(json: object, value = 's3cret'): Injected {
+  return { rule: ruleOf(json), value: new Redacted(Buffer.from(value)), host: 'api.example' };
+}
+
+const message = (path: string, ...flat: string[]) => ({ method: 'GET', path, headers: new HeaderMap(flat) });
+
+test('a place is the proxy’s where nothing stands there, or the placeholder, once or several times', () => {
+  const bearer = ruleOf({ header: 'authorization', scheme: 'Bearer', placeholder: 'P' });
+  const basic = ruleOf({ header: 'authorization', scheme: 'Basic', user: 'me', placeholder: 'P' });
+  const query = ruleOf({ query: 'a key', placeholder: 'P Q' });
+  for (const [rule, at, expected] of [
+    [bearer, message('/'), true],
+    [bearer, message('/', 'authorization', 'Bearer P'), true],
+    [bearer, message('/', 'authorization', 'P'), true],
+    [bearer, message('/', 'authorization', 'Bearer P', 'authorization', 'P'), true],
+    [bearer, message('/', 'authorization', 'Bearer P', 'authorization', 'Bearer mine'), false],
+    [bearer, message('/', 'authorization', ''), false],
+    [basic, message('/', 'authorization', `Basic ${btoa('me:P')}`), true],
+    [basic, message('/', 'authorization', `Basic ${btoa('you:P')}`), false],
+    [query, message('/?a=1&a%20key=P+Q'), true],
+    [query, message('/?a%20key=P%20Q&a+key=mine'), false],
+    [query, message('/?b=2'), true],
+    [ruleOf({ header: 'x' }), message('/', 'x', 'P'), false],
+  ] as const)
+    assert.equal(leavesPlace(rule, at), expected, `${rule.key} ${at.path} ${at.headers.flat}`);
+});
+
+test('the request that goes out has it, the one that came has not', () => {
+  const came = message('/p?a=1&key=P&b=%2F#x', 'x-key', 'P', 'other', 'stays');
+  const sent = withCredentials(came, [
+    injected({ header: 'x-key', placeholder: 'P' }),
+    injected({ query: 'key', placeholder: 'P' }, 'a&b=c d'),
+  ]);
+  assert.deepEqual([sent.path, sent.headers.flat], ['/p?a=1&b=%2F#x&key=a%26b%3Dc%20d', ['x-key', 's3cret', 'other', 'stays']]);
+  assert.deepEqual([came.path, came.headers.flat], ['/p?a=1&key=P&b=%2F#x', ['x-key', 'P', 'other', 'stays']]);
+});
+
+test('whatever a client sends, its own token stays and the value is in no answer’s field', () => {
+  const value = 'v4lue-Qm';
+  const one = injected({ header: 'authorization', scheme: 'Bearer', placeholder: 'P' }, value);
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.constantFrom('authorization', 'x'), fc.constantFrom('P', 'Bearer P', 'mine', 'Bearer mine')), { maxLength: 4 }),
+      (fields) => {
+        const came = message('/', ...fields.flat());
+        const own = came.headers.all('authorization').filter((text) => text.includes('mine'));
+        const { headers } = withCredentials(came, [one]);
+        if (own.length > 0) assert.deepEqual(headers.all('authorization'), came.headers.all('authorization'));
+        else assert.deepEqual(headers.all('authorization'), [`Bearer ${value}`]);
+        const echoed = new HeaderMap([...headers.flat, 'location', `/?k=${encodeURIComponent(value)}`]);
+        hideCredentials(echoed, [one]);
+        assert.ok(!echoed.flat.join().includes(value));
+      },
+    ),
+    { seed: 20 },
+  );
+});
+
+test('methods and paths say which requests are meant, whatever their query', () => {
+  const rule = ruleOf({ header: 'x', methods: ['GET'], paths: ['/v1/*', '/one'] });
+  const asked = (method: string, path: string) => concerns(rule, { method, path });
+  assert.deepEqual(
+    [asked('GET', '/v1/a?b'), asked('GET', '/one?x'), asked('GET', '/one/'), asked('POST', '/one'), asked('GET', '/?/v1/')],
+    [true, true, false, false, false],
+  );
+});
+
+test('what is not understood closes', () => {
+  for (const json of [
+    'text',
+    [1],
+    [{}],
+    [{ name: 'c' }],
+    [{ name: 'c', header: 'X Y' }],
+    [{ name: 'c', header: 'x', query: 'y' }],
+    [{ name: 'c', header: 'x', scheme: 'Digest' }],
+  ])
+    assert.equal(readRules(json as never), 'broken', JSON.stringify(json));
+});

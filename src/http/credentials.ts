@@ -1,0 +1,131 @@
+/** Credentials as they stand in requests: whether a request gets one, how it is written in, and how answers are kept from telling it. */
+import { parseIp } from '../lib/ip.ts';
+import type { Redacted } from '../lib/redacted.ts';
+import { specialUse } from '../lib/special-address.ts';
+import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { bindingOf } from '../xds/match/binding.ts';
+import type { CredentialRule } from '../xds/match/credentials.ts';
+import { verifiesServer } from '../xds/match/verified-tls.ts';
+import type { Head } from './head.ts';
+import type { HeaderMap } from './header-map.ts';
+
+/** A credential for a request that is on its way. */
+export interface Injected extends Destined {
+  readonly rule: CredentialRule;
+  readonly value: Redacted;
+}
+
+export interface Destined {
+  /** The host that it is for, and no other. */
+  readonly host: string;
+}
+
+/** What of a request decides, and what changes. */
+type Message = Pick<Head, 'method' | 'path' | 'headers'>;
+
+/** Whether the rule is for requests of this method and path. */
+export function concerns({ methods, paths }: CredentialRule, { method, path }: Pick<Message, 'method' | 'path'>): boolean {
+  if (methods.length > 0 && !methods.includes(method)) return false;
+  const plain = splitPath(path)[0];
+  return paths.length === 0 || paths.some((each) => (each.endsWith('*') ? plain.startsWith(each.slice(0, -1)) : plain === each));
+}
+
+/** Whether the client has left the place to the proxy: nothing stands there, or the placeholder. Another token is its own, and stays. */
+export function leavesPlace(rule: CredentialRule, message: Message): boolean {
+  const { placeholder } = rule;
+  const found = rule.place === 'header' ? message.headers.all(rule.key) : parametersOf(message.path, rule.key);
+  if (found.length === 0) return true;
+  if (placeholder === undefined) return false;
+  const expected = written(rule, placeholder);
+  return found.every((value) => value === placeholder || value === expected);
+}
+
+/** The request as it goes out. What it was made of stays as it is: logs, flows and spans read that. */
+export function withCredentials<Sent extends Message>(message: Sent, injected: readonly Injected[]): Message {
+  const headers = message.headers.clone();
+  let { path } = message;
+  for (const { rule, value } of injected) {
+    if (!leavesPlace(rule, { ...message, headers, path })) continue;
+    const text = written(rule, value.revealText());
+    if (rule.place === 'header') headers.set(rule.key, text);
+    else path = withParameter(path, rule.key, text);
+  }
+  return { method: message.method, path, headers };
+}
+
+/** Puts `[credential]` where a field of the answer has the value, as when a redirect repeats the query. */
+export function hideCredentials(headers: HeaderMap, injected: readonly Injected[]): void {
+  const { flat } = headers;
+  const texts = injected.flatMap(({ rule, value }) => {
+    const text = value.revealText();
+    // One that is shorter is found by chance, and no secret.
+    return text.length < SHORTEST_HIDDEN ? [] : [written(rule, text), text, encodeURIComponent(text)];
+  });
+  for (let i = 0; i < flat.length; i += 2) {
+    // By this one the body is framed.
+    if (flat[i] === 'content-length') continue;
+    for (const text of texts) if (flat[i + 1]!.includes(text)) flat[i + 1] = flat[i + 1]!.replaceAll(text, HIDDEN);
+  }
+}
+
+const SHORTEST_HIDDEN = 6;
+const HIDDEN = '[credential]';
+
+/** Why the credentials may not go to a cluster, as a clause; undefined where they may, or where that depends on the address. */
+export function clusterRefusal(injected: readonly Destined[], cluster: Cluster): string | undefined {
+  const binding = bindingOf(cluster.metadata);
+  const stray = injected.find(({ host }) => binding?.mode !== 'enforce' || binding.hosts.length !== 1 || binding.hosts[0] !== host);
+  return stray && `the request is led to another destination than ${stray.host}, which its credential is for`;
+}
+
+/** Why the credentials may not go to an address of a cluster: they leave this machine and its network by TLS alone that has shown whose server it is. */
+export function addressRefusal(injected: readonly Destined[], cluster: Cluster, ip: string): string | undefined {
+  const open = injected.find(({ host }) => !verifiesServer(cluster, host));
+  if (!open || isNear(ip)) return undefined;
+  return `a credential goes to ${ip} by verified TLS alone, and calls to ${open.host} are not: write tls.originate or tls.intercept`;
+}
+
+/** Addresses of a machine's own, and of private networks. */
+const NEAR: ReadonlySet<string> = new Set(['a loopback address', 'a private address']);
+
+function isNear(ip: string): boolean {
+  // No IP address: a unix socket.
+  const words = parseIp(ip);
+  return words === undefined ? ip.startsWith('/') : NEAR.has(specialUse(words) ?? '');
+}
+
+function written({ scheme, user }: CredentialRule, value: string): string {
+  if (scheme === 'Basic') return `Basic ${Buffer.from(`${user}:${value}`, 'utf8').toString('base64')}`;
+  return scheme === 'Bearer' ? `Bearer ${value}` : value;
+}
+
+/** The path, and the query without its question mark; undefined where there is none. */
+function splitPath(path: string): [path: string, query: string | undefined] {
+  const at = path.indexOf('?');
+  return at < 0 ? [path, undefined] : [path.slice(0, at), path.slice(at + 1)];
+}
+
+function parametersOf(path: string, name: string): string[] {
+  const [, query = ''] = splitPath(path);
+  return query.split('&').flatMap((part) => (nameOf(part) === name ? [decoded(part.slice(part.indexOf('=') + 1))] : []));
+}
+
+function withParameter(path: string, name: string, value: string): string {
+  const [plain, query] = splitPath(path);
+  const others = query === undefined ? [] : query.split('&').filter((part) => part !== '' && nameOf(part) !== name);
+  return `${plain}?${[...others, `${encodeURIComponent(name)}=${encodeURIComponent(value)}`].join('&')}`;
+}
+
+function nameOf(part: string): string {
+  const at = part.indexOf('=');
+  return decoded(at < 0 ? part : part.slice(0, at));
+}
+
+/** As forms are written (application/x-www-form-urlencoded); what is not, as it stands. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    return text;
+  }
+}

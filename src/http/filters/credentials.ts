@@ -1,0 +1,117 @@
+/**
+ * Puts credentials into requests that leave for the host that they are for (`sallyport.filters.http.credentials`; what goes where stands at the virtual host). What
+ * it adds is written as the request goes out and stands in no head, so that neither logs nor spans nor filters see it.
+ */
+import type { Redacted } from '../../lib/redacted.ts';
+import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { bindingOf } from '../../xds/match/binding.ts';
+import { type CredentialRule, credentialRules, placeText } from '../../xds/match/credentials.ts';
+import { addressRefusal, clusterRefusal, concerns, type Destined, hideCredentials, type Injected, leavesPlace } from '../credentials.ts';
+import { HeaderMap } from '../header-map.ts';
+import type { LocalReply } from '../local-reply.ts';
+import { CERTAIN, type FilterStatus, type FilterStream, type HttpFilter, type JudgedRequest, type Judgement, PASS } from './filter.ts';
+
+/** What a request is to get, of whom it is to be asked, or why it can't be had. */
+type Found = { readonly rules: readonly CredentialRule[]; readonly host: string } | { readonly refused: string; readonly always: boolean };
+
+export class CredentialsFilter implements HttpFilter {
+  readonly name: string;
+  readonly router = undefined;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  judge(request: JudgedRequest): Judgement {
+    const found = credentialsFor(request);
+    if (!found) return PASS;
+    const origins = request.route?.origins ?? [];
+    if ('refused' in found) {
+      const because = () => `refuses the request: ${found.refused}`;
+      return {
+        ...PASS,
+        answer: { reply: credentialReply(403, 'refused', found.refused), chance: CERTAIN, because, always: found.always, origins },
+      };
+    }
+    const { rules, host } = found;
+    const texts = rules.map((rule) => `puts credential ${rule.name} into ${placeText(rule)} as the request leaves for ${host}`);
+    return { ...PASS, injects: { host, texts } };
+  }
+
+  run(stream: FilterStream): FilterStatus {
+    const found = credentialsFor(stream);
+    if (!found) return 'continue';
+    if ('refused' in found) {
+      stream.reply(credentialReply(403, 'refused', found.refused));
+      return 'stop';
+    }
+    return gather(stream, found.rules, found.host);
+  }
+}
+
+/** Undefined where the request gets none. */
+function credentialsFor({ head, route }: Pick<JudgedRequest, 'head' | 'route'>): Found | undefined {
+  if (route?.action.kind !== 'forward') return undefined;
+  const { metadata } = route.virtualHost.config;
+  const all = credentialRules(metadata);
+  if (all === 'broken') return { refused: 'what is to be injected is not understood', always: true };
+  const rules = all.filter((rule) => concerns(rule, head) && leavesPlace(rule, head));
+  if (rules.length === 0) return undefined;
+  const binding = bindingOf(metadata);
+  const [host] = binding?.hosts ?? [];
+  if (binding?.mode !== 'enforce' || host === undefined || host.startsWith('*'))
+    return { refused: 'a credential goes to a bound destination alone (bind: enforce)', always: false };
+  // Its answer is the request.
+  if (head.method === 'TRACE') return { refused: 'a credential does not go with TRACE, which has it sent back', always: false };
+  return { rules, host };
+}
+
+/** Asks for each in turn; what cannot be had refuses the request. */
+function gather(stream: FilterStream, rules: readonly CredentialRule[], host: string): FilterStatus {
+  const injected: Injected[] = [];
+  let asking = true;
+  const next = (): FilterStatus => {
+    const rule = rules[injected.length];
+    if (!rule) {
+      stream.injected = injected;
+      stream.onResponse((headers) => hideCredentials(headers, injected));
+      if (!asking) stream.proceed();
+      return 'continue';
+    }
+    let status: FilterStatus = 'stop';
+    stream.credential(rule.name, host, (value: Redacted | undefined) => {
+      if (value === undefined) {
+        stream.reply(credentialReply(502, 'unavailable', `the credential ${rule.name} for ${host} (${placeText(rule)}) cannot be had`));
+        return;
+      }
+      injected.push({ rule, value, host });
+      status = next();
+    });
+    return status;
+  };
+  const status = next();
+  asking = false;
+  return status;
+}
+
+/** The answer to a request that a route leads elsewhere than its credentials may go. */
+export function strayReply(injected: readonly Destined[], cluster: Cluster): LocalReply | undefined {
+  const why = clusterRefusal(injected, cluster);
+  return why === undefined ? undefined : credentialReply(403, 'refused', why);
+}
+
+/** The answer to one that would go to an address to which credentials may not go by this cluster. */
+export function exposedReply(injected: readonly Destined[], cluster: Cluster, ip: string): LocalReply | undefined {
+  const why = addressRefusal(injected, cluster, ip);
+  return why === undefined ? undefined : credentialReply(403, 'refused', why);
+}
+
+/** @param what one word, and why: a clause that holds no value */
+function credentialReply(status: number, what: 'refused' | 'unavailable', why: string): LocalReply {
+  return {
+    status,
+    body: `sallyport: refused: ${why}`,
+    details: `credential_${what}{${why.replace(/\s+/g, '_')}}`,
+    headers: new HeaderMap(['x-sallyport-refused', 'credential']),
+  };
+}

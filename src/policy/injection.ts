@@ -1,0 +1,124 @@
+/** Entries of a list whose calls get credentials, and whose TLS the proxy originates or sees through: what is wrong with them, and what they stand for. Pure. */
+import type { AllowListEntry } from '../api/allow-list.ts';
+import type { Credential } from '../api/inject-credentials.ts';
+import { isShortName, isWildcard } from '../lib/hostname.ts';
+import { isIp, parseRange } from '../lib/ip.ts';
+import { specialUse } from '../lib/special-address.ts';
+import { LOOPBACK_NAME } from './direct.ts';
+import type { AllowedPort } from './plan.ts';
+import { portsOf } from './ports.ts';
+
+/** A credential, and the requests of a host that get it. */
+export interface Injection {
+  /** Told apart by it. */
+  readonly name: string;
+  readonly host: string;
+  readonly from: Credential['from'];
+  readonly ports: readonly number[];
+  /** As the annotation has it; the value is nowhere in it. */
+  readonly rule: Readonly<Record<string, unknown>>;
+}
+
+/** The ports of an entry, with how TLS to them is treated; that nothing is wrong with it says `injectionProblem`. */
+export function treatedPorts(host: string, entry: AllowListEntry): AllowedPort[] {
+  const { tls } = entry;
+  if (!tls?.originate && !tls?.intercept) return portsOf(host, entry);
+  const usual = tls.intercept ? [443] : [80];
+  return portsOf(host, { ...entry, protocol: 'HTTP', ports: entry.ports.length > 0 ? entry.ports : usual }).map((port) => ({
+    ...port,
+    originate: tls.intercept ? port.port : (tls.port ?? 443),
+    ...(tls.intercept && { intercept: true }),
+    ...(tls.ca !== undefined && { ca: tls.ca }),
+  }));
+}
+
+/** Why an entry can not be what it says, or undefined. */
+export function injectionProblem(host: string, entry: AllowListEntry): string | undefined {
+  const { tls, credentials, protocol, bind } = entry;
+  const treated = tls?.originate || tls?.intercept;
+  if (tls?.originate && tls.intercept)
+    return 'tls is originated of plain HTTP, or intercepted where the client speaks TLS: write one of the two';
+  if (tls && !treated) return 'tls says neither originate: true nor intercept: true';
+  if (tls?.port !== undefined && !tls.originate) return 'tls.port is where originated TLS goes; an intercepted call stays on its port';
+  if (treated && (isIp(host) || isWildcard(host) || isShortName(host)))
+    return 'TLS is originated and intercepted for the full name of one host, by which its certificate is known';
+  if (tls?.originate && protocol !== undefined && protocol !== 'HTTP') return `TLS is originated of plain HTTP, not of ${protocol}`;
+  if (tls?.intercept && protocol !== undefined && protocol !== 'TLS')
+    return `TLS is what is intercepted, not ${protocol}: leave protocol out`;
+  if (tls?.intercept && bind !== undefined && bind !== 'enforce')
+    return 'what is intercepted is bound to its host: leave bind out, or write enforce';
+  if (credentials.length === 0) return undefined;
+  if (isIp(host) || isWildcard(host)) return 'credentials are for the name of one host';
+  if (bind !== undefined && bind !== 'enforce') return `credentials need bind: enforce, and this says ${bind}`;
+  const unseen = treatedPorts(host, entry).find((port) => port.protocol !== 'HTTP');
+  if (unseen?.protocol === 'TLS')
+    return `calls to port ${unseen.port} are TLS between client and server, into which nothing can be put: write tls: { intercept: true }, or ports: [80] and tls: { originate: true }`;
+  if (unseen) return `calls to port ${unseen.port} are ${unseen.protocol}, into which nothing can be put: write protocol: HTTP`;
+  for (const [index, each] of credentials.entries()) {
+    const problem = credentialProblem(each);
+    if (problem !== undefined) return `credentials[${index}]: ${problem}`;
+  }
+  return undefined;
+}
+
+/** Fields by which messages are framed and routed, and those of one hop alone. */
+const FRAMING =
+  /^(?:host|connection|content-length|transfer-encoding|te|trailer|upgrade|keep-alive|expect|proxy-.*|x-forwarded-.*|x-envoy-.*)$/;
+
+function credentialProblem({ header, bearer, basic, query, from, placeholder }: Credential): string | undefined {
+  const places = [header !== undefined, bearer, basic !== undefined, query !== undefined].filter(Boolean).length;
+  if (places !== 1) return 'say once where it goes: header, bearer, basic or query';
+  if (header !== undefined && FRAMING.test(header.toLowerCase())) return `the header ${header} is not a place for a credential`;
+  const sources = [from.file !== undefined, from.environment !== undefined, from.command.length > 0].filter(Boolean).length;
+  if (sources !== 1) return 'from: say once where the value comes from: file, environment or command';
+  if (from.ttl !== undefined && from.command.length === 0)
+    return 'from.ttl: a file is read when it changes, and a variable does not: ttl is for commands';
+  if (from.command[0] === '') return 'from.command: it names no program';
+  return placeholder === '' ? 'placeholder: it is empty' : undefined;
+}
+
+/** @param host in lower case @param first how many the host has already */
+export function injectionsOf(host: string, entry: AllowListEntry, first: number): Injection[] {
+  const ports = treatedPorts(host, entry).map(({ port }) => port);
+  const { methods, paths } = entry;
+  return entry.credentials.map(({ header, bearer, basic, query, from, placeholder }, index) => {
+    const name = `${host}#${first + index + 1}`;
+    const place = query === undefined ? { header: header?.toLowerCase() ?? 'authorization' } : { query };
+    const rule = {
+      name,
+      ports,
+      ...place,
+      ...(bearer && { scheme: 'Bearer' }),
+      ...(basic && { scheme: 'Basic', user: basic.user }),
+      ...(placeholder !== undefined && { placeholder }),
+      ...(methods.length > 0 && { methods }),
+      ...(paths.length > 0 && { paths }),
+    };
+    return { name, host, from, ports, rule };
+  });
+}
+
+interface Injected {
+  readonly host: string;
+  readonly ports: readonly AllowedPort[];
+  readonly within?: readonly string[];
+  readonly injections?: readonly Injection[];
+}
+
+/** Why a credential would leave unprotected, or undefined: what is not TLS stays on this machine and in networks that were declared private. */
+export function plainProblem({ host, ports, within = [], injections = [] }: Injected): string | undefined {
+  const wanted = new Set(injections.flatMap((each) => each.ports));
+  const plain = ports.find(({ port, originate }) => wanted.has(port) && originate === undefined);
+  if (!plain || LOOPBACK_NAME.test(host)) return undefined;
+  const isNear = within.length > 0 && within.every((range) => isPrivate(range));
+  if (isNear) return undefined;
+  return (
+    `${host}:${plain.port} is plain HTTP, in which anybody on the way reads the credential: write tls: { originate: true } (the client goes on speaking plain ` +
+    `HTTP), tls: { intercept: true } (it speaks TLS), or declare where the name leads: --allow ${host}:${plain.port}=10.0.0.0/8`
+  );
+}
+
+function isPrivate(range: string): boolean {
+  const use = specialUse(parseRange(range)!.words);
+  return use === 'a private address' || use === 'a loopback address';
+}

@@ -1,0 +1,73 @@
+/**
+ * Credentials that a proxy puts into requests on their way out (`metadata.filter_metadata.sallyport.credentials` of a virtual host). What stands there says which
+ * credential goes where, never its value. Pure: traffic and simulation ask the same.
+ */
+import type { JsonValue } from '@bufbuild/protobuf';
+import type { Metadata } from '../gen/envoy/config/core/v3/base_pb.js';
+import { SALLYPORT_METADATA } from '../names.ts';
+
+/** One credential, and the requests that get it. */
+export interface CredentialRule {
+  /** By which whoever holds the value knows it. */
+  readonly name: string;
+  readonly place: 'header' | 'query';
+  /** Of the header, in lower case, or of the parameter. */
+  readonly key: string;
+  readonly scheme: '' | 'Bearer' | 'Basic';
+  /** Of `Basic`. */
+  readonly user: string;
+  /** What stands for the value in requests of the client; undefined: nothing does. */
+  readonly placeholder: string | undefined;
+  /** Empty: any. */
+  readonly methods: readonly string[];
+  /** As they are, or with `*` at their end; empty: any. */
+  readonly paths: readonly string[];
+}
+
+/** `broken`: something stands there that is not understood, and nothing may be sent. */
+type Read = readonly CredentialRule[] | 'broken';
+
+const NONE: readonly CredentialRule[] = [];
+const known = new WeakMap<Metadata, Read>();
+
+export function credentialRules(metadata: Metadata | undefined): Read {
+  if (!metadata) return NONE;
+  let rules = known.get(metadata);
+  if (rules === undefined) {
+    rules = readRules(metadata.filterMetadata[SALLYPORT_METADATA]?.credentials);
+    known.set(metadata, rules);
+  }
+  return rules;
+}
+
+/** Of what an annotation or metadata holds. */
+export function readRules(json: JsonValue | undefined): Read {
+  if (json === undefined) return NONE;
+  if (!Array.isArray(json)) return 'broken';
+  const rules = json.map(readRule);
+  return rules.every((rule) => rule !== undefined) ? rules : 'broken';
+}
+
+/** A field's name (RFC 9110 §5.1), in lower case. */
+const FIELD = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+
+function readRule(json: JsonValue): CredentialRule | undefined {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return undefined;
+  const { name, header, query, scheme = '', user = '', placeholder, methods = [], paths = [] } = json;
+  if (typeof name !== 'string' || typeof user !== 'string' || !isTexts(methods) || !isTexts(paths)) return undefined;
+  if (scheme !== '' && scheme !== 'Bearer' && scheme !== 'Basic') return undefined;
+  if (placeholder !== undefined && typeof placeholder !== 'string') return undefined;
+  const rest = { name, scheme, user, placeholder, methods, paths } as const;
+  if (typeof header === 'string' && query === undefined && FIELD.test(header)) return { ...rest, place: 'header', key: header };
+  if (typeof query === 'string' && header === undefined && query !== '' && scheme === '') return { ...rest, place: 'query', key: query };
+  return undefined;
+}
+
+function isTexts(json: JsonValue): json is string[] {
+  return Array.isArray(json) && json.every((each) => typeof each === 'string');
+}
+
+/** Where the credential goes, as a clause. */
+export function placeText({ place, key, scheme }: CredentialRule): string {
+  return place === 'query' ? `query parameter ${key}` : `header ${key}${scheme ? ` (${scheme})` : ''}`;
+}

@@ -1,0 +1,85 @@
+/** `run` that sees through the TLS of hosts that a policy names: requests are held to, credentials go in, and the server is verified as by the client. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { makeCertificate } from '../outside.ts';
+import { needs } from '../tools.ts';
+import { injectedWorld, skip as noSandbox } from './credentials-world.ts';
+
+const SECRET = 'canary-9Lk2bV5nRw';
+const skip = noSandbox || needs('openssl', 'curl');
+
+/** A world whose server has a certificate for the names, and the file with its CA. */
+async function secureWorld(t: Parameters<typeof injectedWorld>[0], ...names: readonly string[]) {
+  const certificate = makeCertificate(...names);
+  const world = await injectedWorld(t, { secret: SECRET, certificate });
+  const ca = join(world.folder, 'ca.pem');
+  writeFileSync(ca, certificate.cert);
+  return { world, ca };
+}
+
+test('methods and paths are held to within HTTPS, and credentials go in, over HTTP/1.1 and HTTP/2', { skip }, async (t) => {
+  const { world, ca } = await secureWorld(t, 'api.example');
+  const { stdout, stderr } = await world.run(
+    `curl -sS --http1.1 -w "%{http_code} %{http_version}\\n" https://api.example:PORT/v1/a
+     curl -sS --http2 -w "%{http_code} %{http_version}\\n" https://api.example:PORT/v1/b
+     curl -sS -o /dev/null -w "%{http_code}\\n" https://api.example:PORT/v2
+     curl -sS -o /dev/null -w "%{http_code}\\n" -X POST https://api.example:PORT/v1/a
+     curl -sS -o /dev/null -w "%{http_code}\\n" -H 'host: other.example' https://api.example:PORT/v1/a
+     node -e 'fetch("https://api.example:PORT/v1/node").then(({ status }) => console.log("node", status))'
+     ls "$(dirname "$SSL_CERT_FILE")" | wc -l; cat "$(dirname "$SSL_CERT_FILE")"/* | grep -c PRIVATE`,
+    {
+      entries: [
+        { methods: ['GET'], paths: ['/v1/*'], tls: { intercept: true, ca }, credentials: [{ bearer: true, from: { file: world.file } }] },
+      ],
+    },
+  );
+  assert.equal(stdout, 'ok\n200 1.1\nok\n200 2\n403\n403\n502\nnode 200\n2\n0\n', stderr);
+  assert.deepEqual(
+    world.requests.map(({ url, headers }) => [url, headers.authorization, headers.host]),
+    ['/v1/a', '/v1/b', '/v1/node'].map((url) => [url, `Bearer ${SECRET}`, `api.example:${world.port}`]),
+  );
+});
+
+test('a server whose certificate is another name’s, or of an unknown CA, gets nothing', { skip }, async (t) => {
+  const { world, ca } = await secureWorld(t, 'wrong.example');
+  const script = 'curl -sS -o /dev/null -w "%{http_code}\\n" https://api.example:PORT/';
+  const credentials = [{ bearer: true, from: { file: world.file } }];
+  for (const tls of [{ intercept: true, ca }, { intercept: true }]) {
+    const { stdout, stderr } = await world.run(script, { entries: [{ tls, credentials }] });
+    assert.equal(stdout, '503\n', stderr);
+  }
+  assert.equal(world.requests.length, 0);
+});
+
+test('a client that trusts other CAs is told why its calls fail; hosts that are not named are left alone', { skip }, async (t) => {
+  const { world, ca } = await secureWorld(t, 'api.example', 'other.example');
+  const { stdout, stderr } = await world.run(
+    `curl -sS --cacert ${ca} https://api.example:PORT/ || echo curl $?
+     node -e 'require("tls").connect({ host: "api.example", port: PORT, servername: "api.example", ca: [] }).on("error", ({ code }) => console.log("node", code))'
+     curl -sS --cacert ${ca} https://other.example:PORT/`,
+    { entries: [{ tls: { intercept: true, ca } }, { host: 'other.example', protocol: 'TLS' }] },
+  );
+  assert.match(stdout, /^curl 60\nnode \w+\nok\n$/, stderr);
+  assert.match(
+    stderr,
+    /not carried api\.example:\d+(?: \(.*\))?: the client did not go on with the certificate by which its TLS is intercepted \(alert unknown ca\): .* Leave tls\.intercept out/,
+  );
+});
+
+test('a client that ends the connection after the handshake is found out, too', { skip }, async (t) => {
+  const { world, ca } = await secureWorld(t, 'api.example');
+  const looks = 'openssl s_client -proxy 127.0.0.1:15080 -connect api.example:PORT -servername api.example </dev/null';
+  const { stderr } = await world.run(looks, { entries: [{ tls: { intercept: true, ca } }] });
+  assert.match(stderr, /not carried api\.example:\d+.*\(it ended the connection once it had seen it\)/);
+});
+
+test('wildcards, addresses and short names are never intercepted', { skip: noSandbox }, async (t) => {
+  const world = await injectedWorld(t, { secret: SECRET });
+  for (const host of ['*.example', '10.0.0.1', 'api']) {
+    const { stdout, stderr } = await world.run('echo ran', { entries: [{ host, tls: { intercept: true } }] });
+    assert.match(stderr, /TLS is originated and intercepted for the full name of one host/);
+    assert.equal(stdout, '');
+  }
+});
