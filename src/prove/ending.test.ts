@@ -37,6 +37,18 @@ test('TLS that a proxy puts into TLS fails, and TLS that was ended before does n
   assert.equal(endingOf(HTTP, upstream([hop('http', wrapping)])), undefined);
 });
 
+test('TLS that the next proxy takes out of the TLS around it reaches the server', () => {
+  const wrapping = sent(TLS, { originates: originated('mesh') });
+  const ended = [{ kind: 'tls' as const, name: '', text: 'TLS for a ends here', origins: [] }];
+  assert.equal(endingOf(TLS, upstream([hop('tcp', wrapping), hop('tcp', sent(TLS), ended)])), undefined);
+  assert.match(
+    endingOf(TLS, upstream([hop('tcp', wrapping), hop('tcp', sent(TLS, { originates: originated('name') }), ended)]))?.because ?? '',
+    /default\/app puts/,
+  );
+  const reply: Outcome = { kind: 'reply', status: 400, location: undefined, details: '' };
+  assert.match(endingOf(TLS, { hops: [hop('tcp', wrapping), hop('http', undefined, ended)], outcome: reply })?.because ?? '', /in plain/);
+});
+
 test('ports that speak the other', () => {
   assert.equal(endingOf(HTTP, upstream([hop('http', sent(TLS, { originates: originated('chain'), port: 80 }))]))?.status, 503);
   assert.equal(endingOf(HTTP, upstream([hop('http', sent(HTTP))]))?.status, 400);

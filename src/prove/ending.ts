@@ -26,15 +26,15 @@ export function endingOf(sent: Payload, { hops, outcome }: Trace): Ending | unde
   const speaksHttp = hops.some(({ protocol, next }, i) => protocol === 'http' && next !== undefined && i === 0);
   const failed = speaksHttp ? 503 : undefined;
   if (outcome.kind === 'closed' && hops.length > 1 && speaksHttp) return { status: 503, because: outcome.details };
-  const proxy = wrappedBy(sent, hops);
-  if (outcome.kind === 'reply' && proxy) {
-    const because = `${proxy} puts the application's TLS into TLS of its own, and the answer comes in plain where the application waits for a TLS greeting: its handshake fails`;
+  const { wrapper, unwrapped } = wrapping(sent, hops);
+  if (outcome.kind === 'reply' && wrapper) {
+    const because = `${wrapper} puts the application's TLS into TLS of its own, and the answer comes in plain where the application waits for a TLS greeting: its handshake fails`;
     return { status: undefined, because };
   }
   if (outcome.kind !== 'upstream') return undefined;
   const { endpoint, port, payload } = outcome;
-  if (proxy) {
-    const because = `${proxy} puts the application's TLS into TLS of its own, and the server finds a TLS greeting where it looks for a request: it closes the connection, and the application's handshake fails`;
+  if (wrapper && !unwrapped) {
+    const because = `${wrapper} puts the application's TLS into TLS of its own, and the server finds a TLS greeting where it looks for a request: it closes the connection, and the application's handshake fails`;
     return { status: undefined, because };
   }
   if (endpoint && isAllocated(endpoint.ip))
@@ -55,12 +55,22 @@ export function endingOf(sent: Payload, { hops, outcome }: Trace): Ending | unde
   return undefined;
 }
 
-/** The proxy that wraps TLS which is still the application's. */
-function wrappedBy({ tls }: Payload, hops: Trace['hops']): string | undefined {
-  let open = tls !== undefined;
+interface Wrapping {
+  /** The proxy that put TLS which is still the application's into TLS of its own. */
+  readonly wrapper: string | undefined;
+  /** Whether a later proxy took it out again, as a gateway does with which sidecars speak mutual TLS. */
+  readonly unwrapped: boolean;
+}
+
+function wrapping({ tls }: Payload, hops: Trace['hops']): Wrapping {
+  // From the outside in.
+  const layers: string[] = tls === undefined ? [] : [''];
+  let wrapper: string | undefined;
   for (const { proxy, steps, next } of hops) {
-    if (steps.some(({ kind, text }) => kind === 'tls' && text.endsWith('ends here'))) open = false;
-    if (open && next?.originates !== undefined) return proxy;
+    if (steps.some(({ kind, text }) => kind === 'tls' && text.endsWith('ends here'))) layers.shift();
+    if (next?.originates === undefined) continue;
+    if (layers.at(-1) === '') wrapper = proxy;
+    layers.unshift(proxy);
   }
-  return undefined;
+  return layers.at(-1) === '' ? { wrapper, unwrapped: layers.length === 1 } : { wrapper: undefined, unwrapped: false };
 }

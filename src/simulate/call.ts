@@ -35,12 +35,14 @@ export interface Tls {
   readonly identity?: string | undefined;
 }
 
-/** What goes over one connection: a layer of TLS or none, and under it HTTP or bytes that say nothing. */
+/** What goes over one connection: a layer of TLS or none, and under it HTTP, another layer of TLS, or bytes that say nothing. */
 export interface Payload {
   /** Undefined: no TLS (or what is left after it was terminated). */
   readonly tls: Tls | undefined;
   /** Undefined: bytes that are not HTTP. */
   readonly http: HttpRequest | undefined;
+  /** TLS that a proxy has put this payload into once more; what comes to light where `tls` ends. */
+  readonly inner?: Payload;
 }
 
 export interface Call {

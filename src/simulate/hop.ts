@@ -47,7 +47,7 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
   if (refusal !== undefined) return recorder.undecided(refusal);
   const terminated = terminate(proxy, chain.config, call, options, recorder);
   if (terminated !== undefined && 'hop' in terminated) return terminated;
-  const inner = terminated ? { ...call, payload: { ...call.payload, tls: undefined } } : call;
+  const inner = terminated ? { ...call, payload: call.payload.inner ?? { ...call.payload, tls: undefined } } : call;
   const serverName = terminated ? (call.payload.tls?.serverName ?? '') : connection.serverName;
   return runFilters({ proxy, listener, chain, call: inner, serverName, terminated, options, recorder, observe });
 }
