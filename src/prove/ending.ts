@@ -3,6 +3,7 @@
  * connection, of which an application that spoke HTTP sees its own sidecar's 503. `verify` and `diff` judge ways alone: what gets out has got out.
  */
 import { cidrCovers } from '../lib/ip.ts';
+import { PLAIN_STARTS } from '../lib/plain-start.ts';
 import type { Payload } from '../simulate/call.ts';
 import type { Trace } from '../simulate/trace.ts';
 
@@ -23,6 +24,13 @@ export function isAllocated(ip: string): boolean {
 
 /** Undefined where the trace's outcome is what the application sees. `sent` is what it sends. */
 export function endingOf(sent: Payload, { hops, outcome }: Trace): Ending | undefined {
+  const silent = hops[0]?.waitsOn;
+  const known = silent === undefined ? undefined : PLAIN_STARTS.get(silent);
+  if (known?.serverFirst)
+    return {
+      status: undefined,
+      because: `in ${known.protocol} on port ${silent} the server speaks first, and ${hops[0]!.proxy} waits for the client's first bytes to tell what they are: the connection hangs`,
+    };
   const speaksHttp = hops.some(({ protocol, next }, i) => protocol === 'http' && next !== undefined && i === 0);
   const failed = speaksHttp ? 503 : undefined;
   if (outcome.kind === 'closed' && hops.length > 1 && speaksHttp) return { status: 503, because: outcome.details };

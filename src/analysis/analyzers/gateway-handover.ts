@@ -152,7 +152,7 @@ function nameOf({ metadata }: Gateway): string {
  * Which servers take what comes to a port of the gateway's Service, by their numbers: a server whose number is a port of the Service is bound to where
  * that port leads, another one to its own number.
  */
-function portsBehind(context: Context, { host, port }: Lead): (server: number) => boolean {
+export function portsBehind(context: Context, { host, port }: Pick<Lead, 'host' | 'port'>): (server: number) => boolean {
   const ports = context.services.at(host).flatMap((service) => service.ports);
   const boundTo = (number: number) => ports.find((each) => each.number === number)?.targetPort ?? number;
   return (server) => boundTo(server) === boundTo(port);

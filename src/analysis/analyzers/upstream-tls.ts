@@ -5,6 +5,7 @@ import { isTls } from '../../registry/protocol.ts';
 import { type Arrival, arrivalsOf, type UpstreamTls, upstreamTls } from '../arrivals.ts';
 import type { Context } from '../context.ts';
 import { asksForTls } from './gateway-routes.ts';
+import { gatewayTlsFits } from './handover-tls.ts';
 
 /** By the numbers alone: what a server there speaks unless somebody says otherwise. */
 const PLAIN_PORT = 80;
@@ -14,7 +15,10 @@ const TLS_PORT = 443;
 export function* upstreamTlsFits(context: Context): Generator<void> {
   const arrivals = yield* arrivalsOf(context);
   for (const arrival of arrivals) {
-    if (!arrival.service.meshExternal) continue;
+    if (!arrival.service.meshExternal) {
+      gatewayTlsFits(context, arrival);
+      continue;
+    }
     const found = upstreamTls(context, arrival);
     if (found && !isOwnTls(found.tls)) continue;
     if (found && !found.holds) {
