@@ -110,7 +110,14 @@ function joined(root: HttpRoute, leaf: HttpRoute, owner: string): HttpRoute {
     })),
   );
   const match = root.match.length === 0 ? leaf.match : leaf.match.length === 0 ? root.match : matches;
-  return { ...leaf, match, rewrite: leaf.rewrite ?? root.rewrite, route: leaf.route.map((each) => inFull(each, owner)) };
+  return {
+    ...leaf,
+    match,
+    rewrite: leaf.rewrite ?? root.rewrite,
+    mirror: leaf.mirror ?? root.mirror,
+    mirrors: leaf.mirrors.length > 0 ? leaf.mirrors : root.mirrors,
+    route: leaf.route.map((each) => inFull(each, owner)),
+  };
 }
 
 /** With the name of its host as any namespace understands it. */

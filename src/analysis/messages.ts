@@ -309,6 +309,18 @@ export const MESSAGES = {
     'BindingNotOnEnvoy',
     'Calls are to be bound to their destination (`sallyport.dev/bind`): the embedded engine does so, and stock Envoy holds to the certificate of TLS that it originates alone.',
   ),
+  SP1054: warning(
+    'HostLedToAnother',
+    'A `tls` or `tcp` rule for several hosts leads them to one of them: calls to the others are answered by the wrong server.',
+  ),
+  SP1055: info(
+    'SidecarOpensUndeclared',
+    'A Sidecar lets its workloads call what nothing declares, while MeshConfig refuses it: they go out past every gateway.',
+  ),
+  SP1056: warning(
+    'Http2ToExternalServer',
+    'h2UpgradePolicy of MeshConfig makes HTTP/2 of plain HTTP/1.1 on the way to servers outside the mesh too, which have to speak it without being asked.',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

@@ -20,7 +20,9 @@ import {
   TLS_TO_GATEWAY,
 } from '../../test/mends/documents.ts';
 import { testPairs } from '../../test/support/findings.ts';
-import { codesOf, findingsOf } from './testing.ts';
+import { defaultMeshConfig } from '../api/mesh-config-document.ts';
+import { snapshotFromText } from '../config/memory.ts';
+import { codesOf, findingsIn, findingsOf } from './testing.ts';
 
 const toGateway = (tls: string) =>
   istio('DestinationRule', `host: ${GATEWAY_HOST}\ntrafficPolicy: {tls: ${tls}}`, { name: 'to-gateway', namespace: 'istio-system' });
@@ -96,5 +98,80 @@ describe('servers that speak first', () => {
     'SP1043 of a Service': { wrong: service('http'), right: service('mysql') },
     // Istio takes well-known ports of Services without a protocol for TCP.
     'SP1043 of a Service without a protocol': { wrong: service('grpc-web'), right: service('db') },
+  });
+});
+
+describe('rules and policies', () => {
+  const API = 'api.example.com';
+  const both = entry(TLS) + entry(TLS, '', { name: 'api' }, API);
+  const rule = (names: string, to: string) =>
+    `- {match: [{sniHosts: [${names}]}], route: [{destination: {host: ${to}, port: {number: 443}}}]}`;
+  const tls = (...rules: string[]) => routes(`hosts: [${HOST}, ${API}]\ngateways: [mesh]\ntls:\n${rules.join('\n')}`);
+  const policy = (more: string) => istio('DestinationRule', `host: ${HOST}\ntrafficPolicy: {${more}}`);
+  const shares = (from: string) => `loadBalancer: {localityLbSetting: {enabled: true, distribute: [{from: ${from}, to: {"eu/*": 100}}]}}`;
+  const mirrored = (to: string) =>
+    EGRESS.replace(HTTP_TO_GATEWAY, `${HTTP_TO_GATEWAY.slice(0, -1)}, mirror: {host: ${to}, port: {number: 80}}}`);
+  const open = istio('Sidecar', 'outboundTrafficPolicy: {mode: ALLOW_ANY}', { name: 'open' });
+  const twice = (a: string, b: string) =>
+    gateway(
+      `- {port: {number: 443, name: a, ${a}}, hosts: [a.example.com]}\n- {port: {number: 443, name: b, ${b}, hosts: [b.example.com]}`,
+    );
+  testPairs({
+    'SP1054 of a rule for two hosts': {
+      wrong: both + tls(rule(`${HOST}, ${API}`, HOST)),
+      right: both + tls(rule(API, API), rule(`${HOST}, ${API}`, HOST)),
+    },
+    'SP1029 of all callers': {
+      wrong: entry(HTTP, 'endpoints: [{address: a.example.com, locality: us/one}]') + policy(shares('"*"')),
+      right: entry(HTTP, 'endpoints: [{address: a.example.com, locality: eu/one}]') + policy(shares('"*"')),
+    },
+    'SP1029 of callers whose place is not in the files': {
+      wrong: entry(HTTP, 'endpoints: [{address: a.example.com}]') + policy(shares('"*"')),
+      right: entry(HTTP, 'endpoints: [{address: a.example.com}]') + policy(shares('us/*')),
+    },
+    'SP1008 of copies to the outside': {
+      wrong: entry(HTTP) + entry(HTTP, '', { name: 'api' }, API) + mirrored(API),
+      right:
+        entry(HTTP) +
+        core('Service', 'spec: {ports: [{name: http, port: 80}]}', { name: 'api' }) +
+        mirrored('api.default.svc.cluster.local'),
+    },
+    'IST0145 of two servers of a Gateway': {
+      wrong: twice('protocol: HTTP', 'protocol: TCP}'),
+      right: twice('protocol: HTTP', 'protocol: TLS}, tls: {mode: PASSTHROUGH}'),
+    },
+    'SP1028 of a VirtualService that is no delegate': {
+      wrong: entry(HTTP) + gateway(HTTP_SERVER) + routes(`gateways: [mesh]\nhttp:\n${HTTP_OUT}`),
+      right: entry(HTTP) + gateway(HTTP_SERVER) + istio('VirtualService', `http:\n${HTTP_OUT}`),
+    },
+  });
+
+  test('SP1056: what the mesh upgrades on the way out', () => {
+    const upgraded = (text: string, h2UpgradePolicy: 'UPGRADE' | 'DO_NOT_UPGRADE' = 'UPGRADE') =>
+      findingsIn(snapshotFromText(text), {}, { ...defaultMeshConfig(), h2UpgradePolicy }).some(({ code }) => code === 'SP1056');
+    assert.ok(upgraded(entry(HTTP)));
+    assert.ok(upgraded(entry(HTTP) + policy('connectionPool: {http: {maxRetries: 3}}')));
+    assert.ok(!upgraded(entry(HTTP), 'DO_NOT_UPGRADE'));
+    assert.ok(!upgraded(entry(HTTP.replace('protocol: HTTP', 'protocol: HTTP2'))));
+    assert.ok(!upgraded(entry(HTTP, 'location: MESH_INTERNAL')));
+    assert.ok(!upgraded(entry(HTTP) + policy(`tls: {mode: SIMPLE, sni: ${HOST}}`)));
+    for (const own of ['UPGRADE', 'DO_NOT_UPGRADE'])
+      assert.ok(!upgraded(entry(HTTP) + policy(`connectionPool: {http: {h2UpgradePolicy: ${own}}}`)), own);
+  });
+
+  test('SP1055: a Sidecar that opens what the mesh closes', () => {
+    const opens = (sidecar: string, mode: 'REGISTRY_ONLY' | 'ALLOW_ANY') => {
+      const mesh = { ...defaultMeshConfig(), outboundTrafficPolicy: { mode } };
+      return findingsIn(snapshotFromText(entry(HTTP) + sidecar), {}, mesh).some(({ code }) => code === 'SP1055');
+    };
+    assert.ok(opens(open, 'REGISTRY_ONLY'));
+    assert.ok(!opens(open, 'ALLOW_ANY'));
+    assert.ok(!opens(open.replace('ALLOW_ANY', 'REGISTRY_ONLY'), 'REGISTRY_ONLY'));
+    assert.ok(!opens(open.replace('ALLOW_ANY', `ALLOW_ANY, egressProxy: {host: ${HOST}, port: {number: 80}}`), 'REGISTRY_ONLY'));
+  });
+
+  test('an entry that is not in force conflicts with nothing', () => {
+    const codes = codesOf(entry(`${HTTP}, {number: 80, name: tls, protocol: TLS}`));
+    assert.ok(codes.includes('IST0106') && !codes.includes('IST0177'), codes.join());
   });
 });

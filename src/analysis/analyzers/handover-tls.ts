@@ -1,10 +1,11 @@
 import type { Server } from '../../api/index.ts';
-import { fullHostname, hostCovers, hostsOverlap, plainHost } from '../../lib/hostname.ts';
+import { fullHostname, hostCovers, hostsOverlap } from '../../lib/hostname.ts';
 import { isHttp, parseProtocol } from '../../registry/protocol.ts';
 import { type Arrival, type UpstreamTls, upstreamTls } from '../arrivals.ts';
 import type { Context } from '../context.ts';
 import { type AnyRule, type Gateway, gatewayServices, type VirtualService } from '../egress-model.ts';
 import { portsBehind } from './gateway-handover.ts';
+import { bareHost } from './virtual-service-gateways.ts';
 
 interface Serving {
   readonly gateway: Gateway;
@@ -20,8 +21,10 @@ export function gatewayTlsFits(context: Context, arrival: Arrival): void {
   if (found && !found.holds) return;
   for (const host of ledHosts(arrival)) {
     const serving = serversOf(context, gateways, arrival, host);
-    if (serving.length === 0 || serving.some(({ server }) => server.tls?.mode === 'AUTO_PASSTHROUGH')) continue;
-    if (!found) reportNone(context, arrival, host, serving);
+    if (serving.length === 0) continue;
+    if (serving.some(({ server }) => server.tls?.mode === 'AUTO_PASSTHROUGH')) {
+      if (!found) reportAutomatic(context, arrival, host, serving);
+    } else if (!found) reportNone(context, arrival, host, serving);
     else if (serving.every(isPlainHttp)) reportToPlain(context, arrival, found, host, serving);
     else if (serving.every(passesOn)) reportPassedOn(context, arrival, found, serving);
     else reportServerName(context, arrival, found, host, serving);
@@ -58,6 +61,17 @@ function passesOn({ server: { port, tls } }: Serving): boolean {
 
 function namesOf(serving: readonly Serving[]): string {
   return [...new Set(serving.map(({ gateway: { metadata } }) => `${metadata.namespace}/${metadata.name}`))].sort().join(', ');
+}
+
+/** A server that knows what comes by names which sidecars alone write. */
+function reportAutomatic(context: Context, { port, resource, path }: Arrival, host: string, serving: readonly Serving[]): void {
+  if (!serving.every(({ server }) => server.tls?.mode === 'AUTO_PASSTHROUGH')) return;
+  context.report(
+    'SP1017',
+    resource,
+    [...path, 'host'],
+    `Sidecars send ${host} as it is to port ${port.number} of the gateway, where ${namesOf(serving)} (AUTO_PASSTHROUGH) takes mutual TLS between sidecars alone, by a server name that stands for a cluster (outbound_.443_._.name): connections are closed. For hosts outside the mesh write tls: {mode: PASSTHROUGH} at the server, and a tls rule for it there.`,
+  );
 }
 
 /** TLS of the application's own at a server that wants the mesh's; plain HTTP there is SP1037. */
@@ -113,7 +127,7 @@ function serverNameOf({ bytes, port, subset, service }: Arrival, { tls }: Upstre
 
 function reportServerName(context: Context, arrival: Arrival, found: UpstreamTls, host: string, serving: readonly Serving[]): void {
   const name = serverNameOf(arrival, found, host);
-  const taken = serving.some(({ server }) => server.hosts.some((written) => hostCovers(plainHost(written).toLowerCase(), name)));
+  const taken = serving.some(({ server }) => server.hosts.some((written) => hostCovers(bareHost(written), name)));
   if (taken) return;
   const { rule, tls, path } = found;
   const said = tls.sni ? `the server name ${name}` : name === '' ? 'no server name' : `the server name ${name}, as none is written`;
