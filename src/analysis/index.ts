@@ -23,6 +23,7 @@ import { conflictingGateways, gatewayCertificates, gatewayPorts } from './analyz
 import { gatewayHandover } from './analyzers/gateway-handover.ts';
 import { gatewayHosts } from './analyzers/gateway-hosts.ts';
 import { gatewayIdentities } from './analyzers/gateway-identities.ts';
+import { gatewayPolicies } from './analyzers/gateway-policies.ts';
 import { gatewayRoutes } from './analyzers/gateway-routes.ts';
 import { gatewaySecrets } from './analyzers/gateway-secret.ts';
 import { httpRulesOnTls } from './analyzers/http-rules-on-tls.ts';
@@ -103,6 +104,7 @@ const ANALYZERS: readonly Analyzer[] = [
   externalAuthorizers,
   fetchedKeys,
   gatewayIdentities,
+  gatewayPolicies,
   telemetryProviders,
   kubernetesGatewaySelectors,
   conditions,

@@ -321,6 +321,14 @@ export const MESSAGES = {
     'Http2ToExternalServer',
     'h2UpgradePolicy of MeshConfig makes HTTP/2 of plain HTTP/1.1 on the way to servers outside the mesh too, which have to speak it without being asked.',
   ),
+  SP1057: warning(
+    'PolicyAsksOfRequests',
+    'A policy allows by what only requests say, and a gateway’s servers pass on TLS or bytes: every connection to them is refused.',
+  ),
+  SP1058: warning(
+    'PolicyHostWithoutPort',
+    'A policy names a host without a port, and clients that call another port than 80 send it with one: the rule does not hold for them.',
+  ),
   SP1026: warning('NoAddressLeft', 'No address is left to allocate for the host: DNS answers with its real addresses.'),
 } as const satisfies Record<string, MessageType>;
 

@@ -15,6 +15,7 @@ import {
   istio,
   REGISTRY_ONLY,
   routes,
+  security,
   TLS,
   TLS_EGRESS,
   TLS_TO_GATEWAY,
@@ -111,6 +112,12 @@ describe('rules and policies', () => {
   const shares = (from: string) => `loadBalancer: {localityLbSetting: {enabled: true, distribute: [{from: ${from}, to: {"eu/*": 100}}]}}`;
   const mirrored = (to: string) =>
     EGRESS.replace(HTTP_TO_GATEWAY, `${HTTP_TO_GATEWAY.slice(0, -1)}, mirror: {host: ${to}, port: {number: 80}}}`);
+  const BY_HOST = `[{to: [{operation: {hosts: [${HOST}]}}]}]`;
+  const allow = (rules: string, name = 'hosts') =>
+    security('AuthorizationPolicy', `selector: {matchLabels: {istio: egressgateway}}\nrules: ${rules}`, {
+      name,
+      namespace: 'istio-system',
+    });
   const open = istio('Sidecar', 'outboundTrafficPolicy: {mode: ALLOW_ANY}', { name: 'open' });
   const twice = (a: string, b: string) =>
     gateway(
@@ -135,6 +142,15 @@ describe('rules and policies', () => {
         entry(HTTP) +
         core('Service', 'spec: {ports: [{name: http, port: 80}]}', { name: 'api' }) +
         mirrored('api.default.svc.cluster.local'),
+    },
+    'SP1057 of a gateway that passes TLS on': {
+      wrong: TLS_EGRESS + allow(BY_HOST),
+      right: TLS_EGRESS + allow(BY_HOST) + allow('[{when: [{key: connection.sni, values: [a.example.com]}]}]', 'names'),
+    },
+    'SP1057 of a server of requests': { wrong: TLS_EGRESS + allow(BY_HOST), right: EGRESS + allow(BY_HOST) },
+    'SP1058 of a port that clients name': {
+      wrong: entry(HTTP.replace('80', '8080')) + EGRESS + allow(BY_HOST),
+      right: entry(HTTP) + EGRESS + allow(BY_HOST),
     },
     'IST0145 of two servers of a Gateway': {
       wrong: twice('protocol: HTTP', 'protocol: TCP}'),

@@ -45,6 +45,10 @@ const COPY =
     'copy.example.com',
   ).replaceAll('istio-system/out', 'istio-system/copy');
 const UPGRADED = REGISTRY_ONLY.replace('{mode: REGISTRY_ONLY}', '{mode: REGISTRY_ONLY}\n    h2UpgradePolicy: UPGRADE');
+const atGateway = (action: string, rules: string) =>
+  security('AuthorizationPolicy', `selector: {matchLabels: {istio: egressgateway}}\naction: ${action}\nrules:\n${rules}`, {
+    namespace: 'istio-system',
+  });
 const MYSQL = '{number: 3306, name: mysql, protocol: HTTP}';
 
 export const REPORT_MENDS: readonly Mend[] = [
@@ -358,4 +362,35 @@ export const REPORT_MENDS: readonly Mend[] = [
     call: 'http://pay.example/',
     ends: /reaches pay\.example:443 in TLS www\.example\.com$/,
   },
+  {
+    code: 'SP1057',
+    text:
+      REGISTRY_ONLY +
+      entry(TLS) +
+      gateway(TLS_SERVER) +
+      routes(`tls:\n${TLS_TO_GATEWAY}\n${TLS_OUT}`) +
+      atGateway('ALLOW', `- {to: [{operation: {hosts: [${HOST}]}}]}`),
+    says: /Add a rule that holds for them: \{when: \[\{key: connection\.sni, values: \[www\.example\.com\]\}\]\}/,
+    change: [['rules:\n', `rules:\n  - {when: [{key: connection.sni, values: [${HOST}]}]}\n`]],
+    call: TLS_CALL,
+    was: /closed$/,
+    ends: TLS_THROUGH,
+  },
+  ...(['ALLOW', 'DENY'] as const).map(
+    (action): Mend => ({
+      code: 'SP1058',
+      of: action,
+      text:
+        REGISTRY_ONLY +
+        entry(HTTP.replace('80', '8080')) +
+        gateway(HTTP_SERVER) +
+        routes(`http:\n${HTTP_TO_GATEWAY.replace('port: 80}', 'port: 8080}')}\n${HTTP_OUT.replace('{number: 80}', '{number: 8080}')}`) +
+        atGateway(action, `- {to: [{operation: {hosts: [${HOST}], ports: ["8080"]}}]}`),
+      says: /Add "www\.example\.com:\*"/,
+      change: [[`hosts: [${HOST}], ports`, `hosts: [${HOST}, "${HOST}:*"], ports`]],
+      call: `http://${HOST}:8080/`,
+      was: action === 'ALLOW' ? /answered 403$/ : /reaches www\.example\.com:8080 in HTTP$/,
+      ends: action === 'ALLOW' ? /reaches www\.example\.com:8080 in HTTP$/ : /answered 403$/,
+    }),
+  ),
 ];

@@ -42,7 +42,7 @@ function isPassthrough({ tls }: Server): boolean {
 }
 
 /** The Gateways whose proxies the policy holds for, by what it says itself: its labels or what it is attached to. */
-function gatewaysOf(context: Context, { metadata, spec }: ResourceOf<'AuthorizationPolicy'>): ResourceOf<'Gateway'>[] {
+export function gatewaysOf(context: Context, { metadata, spec }: ResourceOf<'AuthorizationPolicy'>): ResourceOf<'Gateway'>[] {
   if (spec.targetRef || spec.targetRefs.length > 0) return attachedGateways(context, { metadata, spec });
   const wanted: Labels = spec.selector?.matchLabels ?? {};
   if (Object.keys(wanted).length === 0) return [];

@@ -11,13 +11,14 @@ export function* http2Upgrades(context: Context): Generator<void> {
     const { service, port, caller } = arrival;
     if (!service.meshExternal || port.protocol !== 'HTTP' || upstreamTls(context, arrival)?.holds) continue;
     const policy = context.ruleFor(caller, service)?.spec.trafficPolicy;
-    const level = policy?.portLevelSettings.find((each) => each.port?.number === port.number) ?? policy;
-    if ((level?.connectionPool?.http?.h2UpgradePolicy ?? 'DEFAULT') !== 'DEFAULT') continue;
+    const ofPort = policy?.portLevelSettings.find((each) => each.port?.number === port.number);
+    const pool = (ofPort ?? policy)?.connectionPool?.http;
+    if (pool?.useClientProtocol || (pool?.h2UpgradePolicy ?? 'DEFAULT') !== 'DEFAULT') continue;
     context.report(
       'SP1056',
       service.resource,
       ['spec', 'ports', service.ports.indexOf(port)],
-      `Plain requests to ${service.hostname} port ${port.number} go out as HTTP/2, unasked, by h2UpgradePolicy UPGRADE of MeshConfig: a server outside that speaks HTTP/1.1 there, as most do in plain, answers with an error or closes (502, 503). Write a DestinationRule for ${service.hostname} with connectionPool: {http: {h2UpgradePolicy: DO_NOT_UPGRADE}}, or declare the port HTTP2 if the server speaks it.`,
+      `Plain requests to ${service.hostname} port ${port.number} go out as HTTP/2, unasked, by h2UpgradePolicy UPGRADE of MeshConfig: a server outside that speaks HTTP/1.1 there, as most do in plain, answers with an error or closes (502, 503). Write a DestinationRule for ${service.hostname} with connectionPool: {http: {h2UpgradePolicy: DO_NOT_UPGRADE}}${ofPort ? ' (in portLevelSettings: those of a port replace the general ones)' : ''}, or declare the port HTTP2 if the server speaks it.`,
     );
   }
 }
