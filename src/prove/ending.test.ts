@@ -49,6 +49,14 @@ test('TLS that the next proxy takes out of the TLS around it reaches the server'
   assert.match(endingOf(TLS, { hops: [hop('tcp', wrapping), hop('http', undefined, ended)], outcome: reply })?.because ?? '', /in plain/);
 });
 
+test('where the server speaks first, a proxy that waits for the client hangs the connection', () => {
+  const BYTES: Payload = { tls: undefined, http: undefined };
+  const ending = (port: number) => endingOf(BYTES, upstream([{ ...hop('tcp', sent(BYTES, { port })), waitsOn: port }]));
+  assert.match(ending(3306)?.because ?? '', /in MySQL on port 3306 the server speaks first, and default\/app waits/);
+  assert.equal(ending(5432), undefined);
+  assert.equal(endingOf(BYTES, upstream([hop('tcp', sent(BYTES, { port: 3306 }))])), undefined);
+});
+
 test('ports that speak the other', () => {
   assert.equal(endingOf(HTTP, upstream([hop('http', sent(TLS, { originates: originated('chain'), port: 80 }))]))?.status, 503);
   assert.equal(endingOf(HTTP, upstream([hop('http', sent(HTTP))]))?.status, 400);
@@ -65,4 +73,7 @@ test('a gateway that closes is seen as 503 where the sidecar spoke HTTP, and as 
   const outcome: Outcome = { kind: 'closed', details: 'no chain' };
   assert.equal(endingOf(HTTP, { hops: [hop('http', sent(HTTP)), hop('tcp', undefined)], outcome })?.status, 503);
   assert.equal(endingOf(TLS, { hops: [hop('tcp', sent(TLS)), hop('tcp', undefined)], outcome }), undefined);
+  // Nobody listens there.
+  assert.equal(endingOf(HTTP, { hops: [hop('http', sent(HTTP))], outcome })?.status, 503);
+  assert.equal(endingOf(HTTP, { hops: [hop('http', undefined)], outcome }), undefined);
 });

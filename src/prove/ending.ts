@@ -33,7 +33,7 @@ export function endingOf(sent: Payload, { hops, outcome }: Trace): Ending | unde
     };
   const speaksHttp = hops.some(({ protocol, next }, i) => protocol === 'http' && next !== undefined && i === 0);
   const failed = speaksHttp ? 503 : undefined;
-  if (outcome.kind === 'closed' && hops.length > 1 && speaksHttp) return { status: 503, because: outcome.details };
+  if (outcome.kind === 'closed' && speaksHttp) return { status: 503, because: outcome.details };
   const { wrapper, unwrapped } = wrapping(sent, hops);
   if (outcome.kind === 'reply' && wrapper) {
     const because = `${wrapper} puts the application's TLS into TLS of its own, and the answer comes in plain where the application waits for a TLS greeting: its handshake fails`;
