@@ -45,6 +45,11 @@ test('TLS that the next proxy takes out of the TLS around it reaches the server'
     endingOf(TLS, upstream([hop('tcp', wrapping), hop('tcp', sent(TLS, { originates: originated('name') }), ended)]))?.because ?? '',
     /default\/app puts/,
   );
+  // A gateway that passes on what comes leaves what the sidecar put there.
+  const passed = upstream([hop('http', sent(TLS, { originates: originated('mesh') })), hop('tcp', sent(TLS))]);
+  assert.match(endingOf(HTTP, passed)?.because ?? '', /default\/app speaks mutual TLS, which no gateway ends/);
+  const verified = upstream([hop('http', sent(TLS, { originates: originated('name') })), hop('tcp', sent(TLS))]);
+  assert.equal(endingOf(HTTP, verified), undefined);
   const reply: Outcome = { kind: 'reply', status: 400, location: undefined, details: '' };
   assert.match(endingOf(TLS, { hops: [hop('tcp', wrapping), hop('http', undefined, ended)], outcome: reply })?.because ?? '', /in plain/);
 });

@@ -5,6 +5,7 @@
 import { cidrCovers } from '../lib/ip.ts';
 import { PLAIN_STARTS } from '../lib/plain-start.ts';
 import type { Payload } from '../simulate/call.ts';
+import type { OriginatedTls } from '../simulate/security.ts';
 import type { Trace } from '../simulate/trace.ts';
 
 export interface Ending {
@@ -34,14 +35,24 @@ export function endingOf(sent: Payload, { hops, outcome }: Trace): Ending | unde
   const speaksHttp = hops.some(({ protocol, next }, i) => protocol === 'http' && next !== undefined && i === 0);
   const failed = speaksHttp ? 503 : undefined;
   if (outcome.kind === 'closed' && speaksHttp) return { status: 503, because: outcome.details };
-  const { wrapper, unwrapped } = wrapping(sent, hops);
+  const { wrapper, outermost } = tlsLayers(sent, hops);
   if (outcome.kind === 'reply' && wrapper) {
     const because = `${wrapper} puts the application's TLS into TLS of its own, and the answer comes in plain where the application waits for a TLS greeting: its handshake fails`;
     return { status: undefined, because };
   }
   if (outcome.kind !== 'upstream') return undefined;
   const { endpoint, port, payload } = outcome;
-  if (wrapper && !unwrapped) {
+  if (outermost?.originates.verifies === 'mesh') {
+    const because = 'no server outside the mesh has an identity of it: the handshake of its mutual TLS fails';
+    return {
+      status: failed,
+      because:
+        outermost.originates === hops.at(-1)?.next?.originates
+          ? because
+          : `${outermost.proxy} speaks mutual TLS, which no gateway ends: ${because}`,
+    };
+  }
+  if (wrapper && outermost) {
     const because = `${wrapper} puts the application's TLS into TLS of its own, and the server finds a TLS greeting where it looks for a request: it closes the connection, and the application's handshake fails`;
     return { status: undefined, because };
   }
@@ -50,10 +61,7 @@ export function endingOf(sent: Payload, { hops, outcome }: Trace): Ending | unde
       status: failed,
       because: `${endpoint.ip} is an address that was allocated to stand for a host, and nothing is there: the port is not declared`,
     };
-  const originates = hops.at(-1)?.next?.originates;
-  if (originates?.verifies === 'mesh')
-    return { status: failed, because: 'no server outside the mesh has an identity of it: the handshake of its mutual TLS fails' };
-  if (originates !== undefined && port === 80)
+  if (outermost && port === 80)
     return {
       status: failed,
       because: 'port 80 of a server speaks plain HTTP, and TLS is originated to it: the handshake fails (WRONG_VERSION_NUMBER)',
@@ -63,22 +71,32 @@ export function endingOf(sent: Payload, { hops, outcome }: Trace): Ending | unde
   return undefined;
 }
 
-interface Wrapping {
-  /** The proxy that put TLS which is still the application's into TLS of its own. */
-  readonly wrapper: string | undefined;
-  /** Whether a later proxy took it out again, as a gateway does with which sidecars speak mutual TLS. */
-  readonly unwrapped: boolean;
+interface Layer {
+  readonly proxy: string;
+  readonly originates: OriginatedTls;
 }
 
-function wrapping({ tls }: Payload, hops: Trace['hops']): Wrapping {
+interface TlsLayers {
+  /** The proxy that put TLS which is still the application's into TLS of its own, whoever took it out again. */
+  readonly wrapper: string | undefined;
+  /** What the server at the end finds first, if a proxy put it there: a gateway that passes TLS on leaves that of a sidecar. */
+  readonly outermost: Layer | undefined;
+}
+
+/** Which TLS is around a call at the end of its way. */
+export function tlsLayers({ tls }: Payload, hops: Trace['hops']): TlsLayers {
   // From the outside in.
-  const layers: string[] = tls === undefined ? [] : [''];
+  const layers: (Layer | 'application')[] = tls === undefined ? [] : ['application'];
   let wrapper: string | undefined;
   for (const { proxy, steps, next } of hops) {
     if (steps.some(({ kind, text }) => kind === 'tls' && text.endsWith('ends here'))) layers.shift();
     if (next?.originates === undefined) continue;
-    if (layers.at(-1) === '') wrapper = proxy;
-    layers.unshift(proxy);
+    if (layers.at(-1) === 'application') wrapper = proxy;
+    layers.unshift({ proxy, originates: next.originates });
   }
-  return layers.at(-1) === '' ? { wrapper, unwrapped: layers.length === 1 } : { wrapper: undefined, unwrapped: false };
+  const [first] = layers;
+  return {
+    wrapper: layers.at(-1) === 'application' ? wrapper : undefined,
+    outermost: first === 'application' ? undefined : first,
+  };
 }

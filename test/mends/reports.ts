@@ -133,6 +133,7 @@ export const REPORT_MENDS: readonly Mend[] = [
     // Of its port 443, whose rule has gone.
     beside: ['SP1002'],
     call: CALL,
+    was: /fails with 503$/,
     ends: THROUGH,
   },
   {
