@@ -108,7 +108,6 @@ function distributed(groups: readonly LocalityLbEndpoints[], to: Readonly<Record
   return kept.sort((a, b) => (textOf(a) < textOf(b) ? -1 : 1));
 }
 
-
 function textOf({ locality }: LocalityLbEndpoints): string {
   const parts = [locality?.region ?? '', locality?.zone ?? '', locality?.subZone ?? ''];
   while (parts.length > 0 && !parts.at(-1)) parts.pop();
