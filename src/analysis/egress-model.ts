@@ -1,6 +1,7 @@
 /** What the egress analyzers share: which Gateways are for egress, and where the sidecars send a host's ports. */
 
-import type { Destination, HttpRouteDestination, ResourceOf } from '../api/index.ts';
+import type { Destination, HttpRoute, HttpRouteDestination, ResourceOf } from '../api/index.ts';
+import type { PathStep, Source } from '../api/resource.ts';
 import { fullHostname, hostCovers, hostsOverlap, isWildcard } from '../lib/hostname.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
@@ -70,21 +71,53 @@ export function externalServices(context: Context): Service[] {
   return context.registry.services.filter((service) => service.registry === 'External' && service.meshExternal);
 }
 
-/** The VirtualService with the destinations of its delegates at the rules that delegate: where calls go in the end. Paths stay what they were. */
+/** The VirtualService with the rules of its delegates in place of those that delegate. A rule's place in the document is that of its root. */
 export function withDelegates(context: Context, virtualService: VirtualService): VirtualService {
   if (!virtualService.spec.http.some(({ delegate }) => delegate)) return virtualService;
   return kept.joined.get([context, virtualService], NO_INPUTS, () => {
     const { namespace } = virtualService.metadata;
-    const http = virtualService.spec.http.map((rule) => {
-      if (!rule.delegate) return rule;
+    const placed = virtualService.spec.http.flatMap((rule, i) => {
+      if (!rule.delegate) return [{ rule, i }];
       const found = context.find('VirtualService', rule.delegate.namespace || namespace, rule.delegate.name);
       const owner = found?.metadata.namespace ?? '';
       // One that the root does not see is none.
       const seen = found && isVisible(visibilityOf(found.spec.exportTo, context.mesh.defaultVirtualServiceExportTo), owner, namespace);
-      return { ...rule, route: seen ? found.spec.http.flatMap(({ route }) => route.map((each) => inFull(each, owner))) : [] };
+      if (!seen || found.spec.http.length === 0) return [{ rule: { ...rule, route: [] }, i }];
+      return found.spec.http.map((leaf) => ({ rule: joined(rule, leaf, owner), i }));
     });
-    return { ...virtualService, spec: { ...virtualService.spec, http } };
+    const { source: written } = virtualService;
+    const inDocument = (path: readonly PathStep[]) =>
+      path[1] === 'http' && path.length > 2 ? path.with(2, placed[Number(path[2])]?.i ?? path[2]!) : path;
+    const source: Source = {
+      file: written.file,
+      position: (path = [], within) => written.position(inDocument(path), within),
+      keyPosition: (path) => written.keyPosition(inDocument(path)),
+    };
+    return { ...virtualService, spec: { ...virtualService.spec, http: placed.map(({ rule }) => rule) }, source };
   });
+}
+
+/** What both ask of a request, and where the delegate leads it. */
+function joined(root: HttpRoute, leaf: HttpRoute, owner: string): HttpRoute {
+  const matches = root.match.flatMap((outer) =>
+    leaf.match.map((inner) => ({
+      ...outer,
+      ...inner,
+      gateways: inner.gateways.length > 0 ? inner.gateways : outer.gateways,
+      port: inner.port || outer.port,
+      sourceLabels: { ...outer.sourceLabels, ...inner.sourceLabels },
+      sourceNamespace: inner.sourceNamespace || outer.sourceNamespace,
+    })),
+  );
+  const match = root.match.length === 0 ? leaf.match : leaf.match.length === 0 ? root.match : matches;
+  return {
+    ...leaf,
+    match,
+    rewrite: leaf.rewrite ?? root.rewrite,
+    mirror: leaf.mirror ?? root.mirror,
+    mirrors: leaf.mirrors.length > 0 ? leaf.mirrors : root.mirrors,
+    route: leaf.route.map((each) => inFull(each, owner)),
+  };
 }
 
 /** With the name of its host as any namespace understands it. */

@@ -14,25 +14,30 @@ import { caCertificates, destinationRuleHosts } from './analyzers/destination-ru
 import { unseenSubsets } from './analyzers/destination-rule-reach.ts';
 import { dynamicDnsRules } from './analyzers/dynamic-dns-rules.ts';
 import { egressBypass } from './analyzers/egress-bypass.ts';
+import { copiesPastGateways } from './analyzers/egress-copies.ts';
 import { deadObjects, hardening, networkPolicies, privateAddresses } from './analyzers/egress-exposure.ts';
 import { fieldsWithoutEffect, tcpCollisions, tlsMatches, tlsOrigination, unusedSubsets } from './analyzers/egress-routes.ts';
-import { missingBackends, missingEndpoints, misspeltClasses } from './analyzers/endpoints.ts';
+import { emptyDistributions, missingBackends, missingEndpoints, misspeltClasses } from './analyzers/endpoints.ts';
 import { envoyFilters } from './analyzers/envoy-filter.ts';
 import { externalAuthorizers } from './analyzers/external-authorization.ts';
 import { conflictingGateways, gatewayCertificates, gatewayPorts } from './analyzers/gateway.ts';
 import { gatewayHandover } from './analyzers/gateway-handover.ts';
 import { gatewayHosts } from './analyzers/gateway-hosts.ts';
 import { gatewayIdentities } from './analyzers/gateway-identities.ts';
+import { gatewayPolicies } from './analyzers/gateway-policies.ts';
 import { gatewayRoutes } from './analyzers/gateway-routes.ts';
 import { gatewaySecrets } from './analyzers/gateway-secret.ts';
 import { httpRulesOnTls } from './analyzers/http-rules-on-tls.ts';
+import { http2Upgrades } from './analyzers/http2-upgrades.ts';
 import { hiddenPorts, sidecarImports } from './analyzers/imports.ts';
 import { automaticImages, namespaceLabels, podsWithoutProxy, proxyImages } from './analyzers/injection.ts';
 import { gatewayApiServed, gatewayApiVersions, kubernetesVersion } from './analyzers/installation.ts';
+import { ledAstray } from './analyzers/led-astray.ts';
 import { meshNetworks } from './analyzers/mesh-networks.ts';
 import { conditions, deprecatedFields, ingressBypassesSubsets, kubernetesGatewaySelectors } from './analyzers/misc.ts';
 import { multiClusterServices } from './analyzers/multi-cluster.ts';
 import { misspeltNamespaces } from './analyzers/namespaces.ts';
+import { openSidecars } from './analyzers/open-sidecars.ts';
 import { authorizationPolicies, telemetryProviders } from './analyzers/policies.ts';
 import { plainStarts, serverNamesNeeded } from './analyzers/port-protocols.ts';
 import { refusedObjects } from './analyzers/refused.ts';
@@ -90,6 +95,7 @@ const ANALYZERS: readonly Analyzer[] = [
   serviceEntryAddresses,
   conflictingServiceEntryProtocols,
   missingEndpoints,
+  emptyDistributions,
   missingBackends,
   misspeltClasses,
   sidecarSelectors,
@@ -99,11 +105,13 @@ const ANALYZERS: readonly Analyzer[] = [
   externalAuthorizers,
   fetchedKeys,
   gatewayIdentities,
+  gatewayPolicies,
   telemetryProviders,
   kubernetesGatewaySelectors,
   conditions,
   deprecatedFields,
   egressBypass,
+  copiesPastGateways,
   tlsMatches,
   unusedSubsets,
   fieldsWithoutEffect,
@@ -111,6 +119,9 @@ const ANALYZERS: readonly Analyzer[] = [
   tlsOrigination,
   upstreamTlsFits,
   httpRulesOnTls,
+  ledAstray,
+  openSidecars,
+  http2Upgrades,
   stuckListeners,
   dynamicDnsRules,
   undeclaredPorts,

@@ -309,6 +309,26 @@ export const MESSAGES = {
     'BindingNotOnEnvoy',
     'Calls are to be bound to their destination (`sallyport.dev/bind`): the embedded engine does so, and stock Envoy holds to the certificate of TLS that it originates alone.',
   ),
+  SP1054: warning(
+    'HostLedToAnother',
+    'A `tls` or `tcp` rule for several hosts leads them to one of them: calls to the others are answered by the wrong server.',
+  ),
+  SP1055: info(
+    'SidecarOpensUndeclared',
+    'A Sidecar lets its workloads call what nothing declares, while MeshConfig refuses it: they go out past every gateway.',
+  ),
+  SP1056: warning(
+    'Http2ToExternalServer',
+    'h2UpgradePolicy of MeshConfig makes HTTP/2 of plain HTTP/1.1 on the way to servers outside the mesh too, which have to speak it without being asked.',
+  ),
+  SP1057: warning(
+    'PolicyAsksOfRequests',
+    'A policy allows by what only requests say, and a gateway’s servers pass on TLS or bytes: every connection to them is refused.',
+  ),
+  SP1058: warning(
+    'PolicyHostWithoutPort',
+    'A policy names a host without a port, and clients that call another port than 80 send it with one: the rule does not hold for them.',
+  ),
   SP1060: error(
     'CredentialsRefused',
     'Calls are to get credentials (`sallyport.dev/credentials`), and are refused: they are not bound to their destination, or leave without verified TLS.',

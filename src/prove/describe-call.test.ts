@@ -41,3 +41,9 @@ for (const [url, options] of cases) {
     assert.deepEqual(back, { ...call, payload: expected }, describeCall(call));
   });
 }
+
+test('a CONNECT has an authority with a port for its target', () => {
+  const connect = (url: string) => parseTarget(url, { method: 'CONNECT' }).payload.http;
+  assert.deepEqual([connect('http://a.example/x')?.authority, connect('http://a.example/x')?.path], ['a.example:80', '']);
+  assert.equal(connect('http://[2001:db8::1]:3128/')?.authority, '[2001:db8::1]:3128');
+});

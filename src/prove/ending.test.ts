@@ -37,6 +37,31 @@ test('TLS that a proxy puts into TLS fails, and TLS that was ended before does n
   assert.equal(endingOf(HTTP, upstream([hop('http', wrapping)])), undefined);
 });
 
+test('TLS that the next proxy takes out of the TLS around it reaches the server', () => {
+  const wrapping = sent(TLS, { originates: originated('mesh') });
+  const ended = [{ kind: 'tls' as const, name: '', text: 'TLS for a ends here', origins: [] }];
+  assert.equal(endingOf(TLS, upstream([hop('tcp', wrapping), hop('tcp', sent(TLS), ended)])), undefined);
+  assert.match(
+    endingOf(TLS, upstream([hop('tcp', wrapping), hop('tcp', sent(TLS, { originates: originated('name') }), ended)]))?.because ?? '',
+    /default\/app puts/,
+  );
+  // A gateway that passes on what comes leaves what the sidecar put there.
+  const passed = upstream([hop('http', sent(TLS, { originates: originated('mesh') })), hop('tcp', sent(TLS))]);
+  assert.match(endingOf(HTTP, passed)?.because ?? '', /default\/app speaks mutual TLS, which no gateway ends/);
+  const verified = upstream([hop('http', sent(TLS, { originates: originated('name') })), hop('tcp', sent(TLS))]);
+  assert.equal(endingOf(HTTP, verified), undefined);
+  const reply: Outcome = { kind: 'reply', status: 400, location: undefined, details: '' };
+  assert.match(endingOf(TLS, { hops: [hop('tcp', wrapping), hop('http', undefined, ended)], outcome: reply })?.because ?? '', /in plain/);
+});
+
+test('where the server speaks first, a proxy that waits for the client hangs the connection', () => {
+  const BYTES: Payload = { tls: undefined, http: undefined };
+  const ending = (port: number) => endingOf(BYTES, upstream([{ ...hop('tcp', sent(BYTES, { port })), waitsOn: port }]));
+  assert.match(ending(3306)?.because ?? '', /in MySQL on port 3306 the server speaks first, and default\/app waits/);
+  assert.equal(ending(5432), undefined);
+  assert.equal(endingOf(BYTES, upstream([hop('tcp', sent(BYTES, { port: 3306 }))])), undefined);
+});
+
 test('ports that speak the other', () => {
   assert.equal(endingOf(HTTP, upstream([hop('http', sent(TLS, { originates: originated('chain'), port: 80 }))]))?.status, 503);
   assert.equal(endingOf(HTTP, upstream([hop('http', sent(HTTP))]))?.status, 400);
@@ -53,4 +78,7 @@ test('a gateway that closes is seen as 503 where the sidecar spoke HTTP, and as 
   const outcome: Outcome = { kind: 'closed', details: 'no chain' };
   assert.equal(endingOf(HTTP, { hops: [hop('http', sent(HTTP)), hop('tcp', undefined)], outcome })?.status, 503);
   assert.equal(endingOf(TLS, { hops: [hop('tcp', sent(TLS)), hop('tcp', undefined)], outcome }), undefined);
+  // Nobody listens there.
+  assert.equal(endingOf(HTTP, { hops: [hop('http', sent(HTTP))], outcome })?.status, 503);
+  assert.equal(endingOf(HTTP, { hops: [hop('http', undefined)], outcome }), undefined);
 });

@@ -165,7 +165,7 @@ function hasGatewayPods(files: Snapshot): boolean {
 export function identityOf(workload: Workload, selectors: readonly Labels[]): ProxyIdentity {
   const { namespace, name, labels, serviceAccount, addresses, locality } = workload;
   const selected = selectors.some((selector) => Object.keys(selector).length > 0 && matchesLabels(selector, labels));
-  const type = selected && workload.kind === 'Pod' && !isApplication(workload) ? 'router' : 'sidecar';
+  const type = (selected && workload.kind === 'Pod' && !isApplication(workload)) || isProxyAlone(workload) ? 'router' : 'sidecar';
   return { type, name, namespace, labels, serviceAccount, addresses, locality };
 }
 
@@ -181,10 +181,17 @@ function isMachine({ kind, labels }: Workload): boolean {
   return kind === 'WorkloadEntry' && labels['security.istio.io/tlsMode'] !== 'istio';
 }
 
+/** Whether a Pod has nothing but a proxy: a gateway's, also where no Gateway selects it, and then it listens for nothing. */
+function isProxyAlone({ kind, resource }: Workload): boolean {
+  if (kind !== 'Pod') return false;
+  const { containers } = (resource as ResourceOf<'Pod'>).spec;
+  return containers.length > 0 && containers.every(({ name }) => name === PROXY_CONTAINER);
+}
+
 /** Whether a Pod has an application beside its proxy. Such a Pod stays a caller even if a Gateway selects it. */
 function isApplication({ kind, resource }: Workload): boolean {
   if (kind !== 'Pod') return false;
   const { containers, initContainers } = (resource as ResourceOf<'Pod'>).spec;
-  const isProxy = ({ name }: { readonly name: string }) => name === 'istio-proxy';
+  const isProxy = ({ name }: { readonly name: string }) => name === PROXY_CONTAINER;
   return [...containers, ...initContainers].some(isProxy) && containers.some((container) => !isProxy(container));
 }

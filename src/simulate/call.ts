@@ -35,12 +35,14 @@ export interface Tls {
   readonly identity?: string | undefined;
 }
 
-/** What goes over one connection: a layer of TLS or none, and under it HTTP or bytes that say nothing. */
+/** What goes over one connection: a layer of TLS or none, and under it HTTP, another layer of TLS, or bytes that say nothing. */
 export interface Payload {
   /** Undefined: no TLS (or what is left after it was terminated). */
   readonly tls: Tls | undefined;
   /** Undefined: bytes that are not HTTP. */
   readonly http: HttpRequest | undefined;
+  /** TLS that a proxy has put this payload into once more; what comes to light where `tls` ends. */
+  readonly inner?: Payload;
 }
 
 export interface Call {
@@ -84,15 +86,17 @@ export function parseTarget(text: string, options: TargetOptions = {}): CallTarg
   if (port === undefined || host === '')
     throw new TypeError(`"${text}" lacks a ${host === '' ? 'host' : 'port'}: write tcp://address:port`);
   const serverName = options.serverName ?? (isIp(host) ? '' : host);
-  const http = url.protocol === 'http:' || url.protocol === 'https:' ? request(url, pathOf(text), options) : undefined;
+  const http = url.protocol === 'http:' || url.protocol === 'https:' ? request(url, port, pathOf(text), options) : undefined;
   const alpn = http ? [http.version === '2' ? 'h2' : 'http/1.1'] : [];
   const tls = url.protocol === 'https:' || url.protocol === 'tls:' ? { serverName, alpn } : undefined;
   return { host, port, payload: { tls, http } };
 }
 
-function request(url: URL, path: string, options: TargetOptions): HttpRequest {
+function request(url: URL, port: number, path: string, options: TargetOptions): HttpRequest {
   const headers = new HeaderMap();
-  let authority = url.host;
+  // A CONNECT has an authority with a port for its target, and no path (RFC 9110 §9.3.6).
+  const connects = options.method === 'CONNECT';
+  let authority = connects ? `${url.hostname}:${port}` : url.host;
   let emptyHost = false;
   for (const line of options.headers ?? []) {
     const colon = line.indexOf(':');
@@ -107,7 +111,7 @@ function request(url: URL, path: string, options: TargetOptions): HttpRequest {
   return {
     method: options.method ?? 'GET',
     authority,
-    path,
+    path: connects ? '' : path,
     headers,
     version: options.httpVersion ?? '1.1',
     ...(emptyHost && { emptyHost }),

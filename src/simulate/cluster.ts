@@ -162,6 +162,7 @@ export function throughTransport(
         identity: identified ? proxy.identity : undefined,
       },
       http: payload.tls ? undefined : payload.http,
+      ...(payload.tls && { inner: payload }),
     },
     missingSecret,
     identityUnknown: identified ? proxy.identityUnknown : undefined,

@@ -33,6 +33,7 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
   const { listener, chain } = arrivalAt(proxy, entry, call);
   recorder.step('listener', listener.name, `takes connections to ${destination.ip}:${destination.port}`, originsOf(listener.metadata));
   const connection = connectionInfo(listener, call);
+  if (waitsForClient(listener, call)) recorder.waitsOn = destination.port;
   const observe = ({ table, virtualHost, route }: Partial<Arrived>) =>
     options.observe?.({ proxy, listener, chain: chain?.config, call, table, virtualHost, route });
   observe({});
@@ -47,7 +48,7 @@ export function simulateHop(proxy: SimulatedProxy, entry: Listener, call: Call, 
   if (refusal !== undefined) return recorder.undecided(refusal);
   const terminated = terminate(proxy, chain.config, call, options, recorder);
   if (terminated !== undefined && 'hop' in terminated) return terminated;
-  const inner = terminated ? { ...call, payload: { ...call.payload, tls: undefined } } : call;
+  const inner = terminated ? { ...call, payload: call.payload.inner ?? { ...call.payload, tls: undefined } } : call;
   const serverName = terminated ? (call.payload.tls?.serverName ?? '') : connection.serverName;
   return runFilters({ proxy, listener, chain, call: inner, serverName, terminated, options, recorder, observe });
 }
@@ -64,15 +65,27 @@ function takesAnyAddress(listener: Listener, { filterChainMatch }: FilterChain):
   return (filterChainMatch?.prefixRanges.length ?? 0) === 0 && bound.every(({ ip }) => ip === '0.0.0.0' || ip === '::');
 }
 
+const TLS_INSPECTOR = 'envoy.filters.listener.tls_inspector';
+const HTTP_INSPECTOR = 'envoy.filters.listener.http_inspector';
+
+function hasFilter({ name: listener, listenerFilters }: Listener, name: string, port: number): boolean {
+  return listenerFilters.some(
+    (filter) =>
+      (filter.name === name || filter.name.endsWith(name.slice(name.lastIndexOf('.')))) &&
+      !compilePortPredicate(filter.filterDisabled, `listener "${listener}": ${filter.name}`)(port),
+  );
+}
+
+/** Whether the listener looks at what the client says first, and bytes that say nothing have to come: for a client that waits for the server it waits for ever. */
+function waitsForClient(listener: Listener, { destination: { port }, payload }: Call): boolean {
+  const { listenerFiltersTimeout: timeout } = listener;
+  if (payload.tls || payload.http || !timeout || timeout.seconds !== 0n || timeout.nanos !== 0) return false;
+  return hasFilter(listener, TLS_INSPECTOR, port) || hasFilter(listener, HTTP_INSPECTOR, port);
+}
+
 function connectionInfo(listener: Listener, { source, destination, payload }: Call) {
-  const has = (name: string) =>
-    listener.listenerFilters.some(
-      (filter) =>
-        (filter.name === name || filter.name.endsWith(name.slice(name.lastIndexOf('.')))) &&
-        !compilePortPredicate(filter.filterDisabled, `listener "${listener.name}": ${filter.name}`)(destination.port),
-    );
-  const tls = has('envoy.filters.listener.tls_inspector') ? payload.tls : undefined;
-  const http = !payload.tls && has('envoy.filters.listener.http_inspector') ? payload.http : undefined;
+  const tls = hasFilter(listener, TLS_INSPECTOR, destination.port) ? payload.tls : undefined;
+  const http = !payload.tls && hasFilter(listener, HTTP_INSPECTOR, destination.port) ? payload.http : undefined;
   return {
     destinationIp: destination.ip,
     destinationPort: destination.port,

@@ -25,12 +25,13 @@ const CERTIFICATES = ['0', 'f'].map((digit) => ({ uriSans: [], dnsSans: [], subj
 
 export function http(context: HopContext, config: HttpConnectionManager): HopResult {
   const { proxy, call, options, recorder, chain, observe } = context;
-  if (call.payload.tls) return recorder.closed('DPE', 'the bytes are TLS, not HTTP');
+  const { tls, http: sent } = call.payload;
+  if (tls && !context.terminated) return recorder.closed('DPE', 'the bytes are TLS, not HTTP');
   const manager = proxy.manager(config);
   if (manager instanceof Error) return recorder.undecided(manager.message);
   const otherCall = options.representative ? { ...call, source: OTHER_SOURCE } : call;
   const hop: HttpHop = { ...context, manager, otherCall };
-  if (!call.payload.http) return answered(hop, undefined, undefined, { status: 400, body: '', details: 'http1.codec_error', flag: 'DPE' });
+  if (!sent || tls) return answered(hop, undefined, undefined, { status: 400, body: '', details: 'http1.codec_error', flag: 'DPE' });
   const arrived = arrival(hop, 0);
   const refused = refusedByCodec(hop, arrived);
   if (refused) return refused;

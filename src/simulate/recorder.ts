@@ -21,6 +21,7 @@ export class Recorder {
   cluster = '';
   copy = false;
   demandsCertificate = false;
+  waitsOn: number | undefined;
   /** In the order in which they are done. */
   readonly changes: OnResponse[] = [];
   readonly proxy: string;
@@ -54,8 +55,9 @@ export class Recorder {
   }
 
   #hop(flag: string, next: Hop['next']): Hop {
-    const { proxy, protocol, steps, cluster, copy, demandsCertificate } = this;
-    return { proxy, protocol, steps, cluster, copy, ...(demandsCertificate && { demandsCertificate }), flag, next };
+    const { proxy, protocol, steps, cluster, copy, demandsCertificate, waitsOn } = this;
+    const more = { ...(demandsCertificate && { demandsCertificate }), ...(waitsOn !== undefined && { waitsOn }) };
+    return { proxy, protocol, steps, cluster, copy, ...more, flag, next };
   }
 
   #onResponse(): OnResponse | undefined {

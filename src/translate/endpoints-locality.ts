@@ -1,6 +1,7 @@
 /** Locality load balancing: where failover or distribution is asked for, localities get priorities or weights by the proxy's own. */
 import { create } from '@bufbuild/protobuf';
 import type { LoadBalancerSettings } from '../api/index.ts';
+import { localityMatches } from '../lib/locality.ts';
 import type { Endpoint } from '../registry/model.ts';
 import { type Cluster, Cluster_CommonLbConfig_LocalityWeightedLbConfigSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { type LocalityLbEndpoints, LocalityLbEndpointsSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
@@ -105,14 +106,6 @@ function distributed(groups: readonly LocalityLbEndpoints[], to: Readonly<Record
     }
   }
   return kept.sort((a, b) => (textOf(a) < textOf(b) ? -1 : 1));
-}
-
-/** `*` at the end stands for any rest; a locality that says less covers what says more. */
-function localityMatches(pattern: string, locality: string): boolean {
-  if (pattern === '*' || pattern === locality) return true;
-  const wanted = pattern.split('/');
-  const parts = locality.split('/');
-  return wanted.every((part, i) => part === '*' || part === parts[i]);
 }
 
 function textOf({ locality }: LocalityLbEndpoints): string {

@@ -14,6 +14,7 @@ const OF_THE_LAB = ['IST0102=*', 'SP1023=*'];
 
 /** What is wrong, or could be better, in a case; the others have nothing. (SP1005 notes what an application may call past the gateway.) */
 const EXPECTED: Readonly<Record<string, readonly string[]>> = {
+  'sidecar-workload-selector': ['SP1055'],
   'age-gateway-same-host': ['IST0145'],
   'authz-plain-gateway': ['SP1047'],
   'age-http-and-tcp-on-a-port': ['IST0134'],

@@ -43,6 +43,14 @@ function check(name: string, text: () => string, expected: Expectation | undefin
   });
 }
 
+test('docs/field-reports.md has a line for each report of our own', () => {
+  const page = readFileSync(new URL('../../docs/field-reports.md', import.meta.url), 'utf8');
+  for (const name of globSync('*.yaml', { cwd: REPORTS })) {
+    const source = readFileSync(`${REPORTS}${name}`, 'utf8').match(/^# Source: (\S+)/)?.[1];
+    assert.ok(page.includes(`| ${name.slice(0, 3)} · [`) && page.includes(`(${source})`), name);
+  }
+});
+
 const missing = existsSync(FIELD) ? false : 'the reports in ../shared are not here';
 for (const name of missing ? [] : globSync('*.yaml', { cwd: FIELD }).sort())
   check(name, () => readFileSync(`${FIELD}${name}`, 'utf8'), EXPECTED[name], missing);

@@ -15,6 +15,7 @@ import { INSTALLATION_MENDS } from './installation.ts';
 import { type Mend, testMends } from './mend.ts';
 import { POLICY_MENDS } from './policies.ts';
 import { REFERENCE_MENDS } from './references.ts';
+import { REPORT_MENDS } from './reports.ts';
 import { RUNNING_MENDS } from './running.ts';
 import { TLS_MENDS } from './tls.ts';
 import { WITHOUT_MEND } from './without-mend.ts';
@@ -32,6 +33,7 @@ const MENDS: readonly Mend[] = [
   ...DECODING_MENDS,
   ...RUNNING_MENDS,
   ...TLS_MENDS,
+  ...REPORT_MENDS,
 ];
 
 testMends(MENDS);

@@ -44,6 +44,8 @@ export const TLS_MENDS: readonly Mend[] = [
   {
     code: 'SP1007',
     of: 'a host that is added',
+    // The rule leads it to the first host.
+    beside: ['SP1054'],
     text: REGISTRY_ONLY + entry(TLS) + entry(TLS, '', { name: 'api' }, 'api.example.com') + direct('tls', 'sniHosts: [api.example.com]'),
     says: /or add api\.example\.com to hosts/,
     change: [[`hosts: ["${HOST}"]\n  gateways`, `hosts: ["${HOST}", api.example.com]\n  gateways`]],

@@ -1,6 +1,7 @@
 /** What a simulated call makes one expect of the running mesh, and in what the two differ. */
 import { HeaderMap } from '../../src/http/header-map.ts';
 import { isGrpc } from '../../src/http/local-reply.ts';
+import { tlsLayers } from '../../src/prove/ending.ts';
 import type { Call } from '../../src/simulate/call.ts';
 import type { Hop, Trace } from '../../src/simulate/trace.ts';
 import { varyingFields } from '../../src/simulate/varying.ts';
@@ -74,7 +75,7 @@ export function expectationOf(call: Call, trace: Trace, names: ReadonlySet<strin
     });
   }
   // An answer in plain to whoever waits for a TLS greeting is none.
-  const unheard = outcome.kind === 'reply' && wrapped(call, hops);
+  const unheard = outcome.kind === 'reply' && tlsLayers(call.payload, hops).wrapper !== undefined;
   const reply = result.kind === 'reply' && !unheard ? result : undefined;
   return {
     kind: reply ? 'answered' : 'closed',
@@ -171,18 +172,9 @@ function arrive(call: Call, trace: Trace, names: ReadonlySet<string>): Result {
     http: http && { method: http.method, path: http.path, authority: http.authority, headers: [...http.headers] },
     varying: varyingOf(trace),
   };
-  if (wrapped(call, hops)) return { kind: 'closed' };
+  const { wrapper, outermost } = tlsLayers(call.payload, hops);
+  if (wrapper && outermost) return { kind: 'closed' };
   return { kind: 'reply', status: http ? 200 : 0, seen };
-}
-
-/** Whether TLS of the application's own was wrapped into a proxy's: then nobody answers it. */
-function wrapped({ payload }: Call, hops: readonly Hop[]): boolean {
-  let open = payload.tls !== undefined;
-  for (const { steps, next } of hops) {
-    if (steps.some(({ kind, text }) => kind === 'tls' && text.endsWith('ends here'))) open = false;
-    if (open && next?.originates !== undefined) return true;
-  }
-  return false;
 }
 
 function serverAt(ip: string, port: number, last: Hop | undefined): string | undefined {

@@ -1,7 +1,7 @@
 import type { ClientTlsSettings, Pod, ResourceOf } from '../../api/index.ts';
 import type { Resource } from '../../api/resource.ts';
 import { inPlaceOf } from '../../lib/finding.ts';
-import { fullHostname } from '../../lib/hostname.ts';
+import { fullHostname, isShortName } from '../../lib/hostname.ts';
 import { matchesLabels } from '../../lib/labels.ts';
 import type { Service } from '../../registry/model.ts';
 import type { Context } from '../context.ts';
@@ -51,6 +51,15 @@ export function destinationRuleHosts(context: Context): void {
     if (services.length === 0 && context.isBroken(host)) continue;
     if (services.length === 0) {
       const near = context.nearService.near(host);
+      if (isShortName(rule.spec.host) && context.services.at(rule.spec.host.toLowerCase()).length > 0) {
+        context.report(
+          'IST0174',
+          rule,
+          ['spec', 'host'],
+          `A name without a dot is short for a Service of the namespace: this DestinationRule is for ${host}, not for the ServiceEntry's host ${rule.spec.host}, and its settings (TLS, subsets, limits) reach no traffic. Give the host a name with a dot, in the ServiceEntry and here.`,
+        );
+        continue;
+      }
       context.report(
         'IST0174',
         rule,

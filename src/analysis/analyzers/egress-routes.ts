@@ -3,6 +3,7 @@ import { HostIndex } from '../../lib/host-index.ts';
 import { fullHostname, hostCovers } from '../../lib/hostname.ts';
 import { canonicalRange } from '../../lib/ip.ts';
 import type { Service } from '../../registry/model.ts';
+import { parseProtocol } from '../../registry/protocol.ts';
 import { isVisible } from '../../registry/visibility.ts';
 import type { Context } from '../context.ts';
 import { routeKind } from '../egress-model.ts';
@@ -98,6 +99,14 @@ export function fieldsWithoutEffect(context: Context): void {
       );
     }
     for (const [i, port] of ports.entries()) {
+      if (parseProtocol(port.protocol) === 'UDP') {
+        context.report(
+          'SP1010',
+          entry,
+          ['spec', 'ports', i, 'protocol'],
+          `No sidecar or gateway sees UDP: the port has no effect, and REGISTRY_ONLY, too, leaves UDP to go out straight as it would without it. A NetworkPolicy of the workloads says which UDP may leave; take the port out here.`,
+        );
+      }
       if (port.targetPort !== undefined && port.targetPort !== port.number && resolution === 'NONE') {
         context.report(
           'SP1010',

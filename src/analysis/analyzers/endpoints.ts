@@ -1,3 +1,7 @@
+import type { LocalityLoadBalancerSetting, PortTrafficPolicy, ResourceOf } from '../../api/index.ts';
+import type { PathStep } from '../../api/resource.ts';
+import { fullHostname } from '../../lib/hostname.ts';
+import { localityMatches } from '../../lib/locality.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Context } from '../context.ts';
 
@@ -15,6 +19,47 @@ export function missingEndpoints(context: Context): void {
       `Resolution STATIC takes the addresses of ${hosts.join(', ')} from endpoints or a workloadSelector, and there is neither: calls are answered 503 (UH), connections are closed. Add endpoints, or use resolution DNS.`,
     );
   }
+}
+
+/** SP1029: shares of localities that leave no endpoint: what is not among the ones that are named gets nothing. */
+export function emptyDistributions(context: Context): void {
+  for (const rule of context.of('DestinationRule')) {
+    const host = fullHostname(rule.spec.host, rule.metadata.namespace).toLowerCase();
+    for (const { setting, path } of localitySettings(rule)) {
+      // Where callers are is not in the files: one for all of them.
+      const index = setting.distribute.findIndex(({ from }) => from === '*');
+      if (setting.enabled === false || index < 0) continue;
+      const names = Object.keys(setting.distribute[index]!.to);
+      for (const service of context.services.overlapping(host)) {
+        const endpoints = service.ports.flatMap((port) => context.registry.endpoints(service, port));
+        if (endpoints.length === 0 || endpoints.some(({ locality }) => names.some((name) => localityMatches(name, locality)))) continue;
+        const known = [...new Set(endpoints.map(({ locality }) => locality || 'none'))].sort().join(', ');
+        context.report(
+          'SP1029',
+          rule,
+          [...path, 'distribute', index, 'to'],
+          `All calls to ${service.hostname} are to go to endpoints in ${names.join(', ')}, and it has none there (locality: ${known}): calls are answered 503 (UH), connections are closed. Write the locality of its endpoints (locality: ${(names[0] ?? 'region/zone').replace(/\/\*$/, '')}), or take the distribution out.`,
+        );
+      }
+    }
+  }
+}
+
+interface PlacedSetting {
+  readonly setting: LocalityLoadBalancerSetting;
+  readonly path: readonly PathStep[];
+}
+
+function localitySettings({ spec }: ResourceOf<'DestinationRule'>): PlacedSetting[] {
+  const policies: (readonly [PortTrafficPolicy | undefined, readonly PathStep[]])[] = [
+    [spec.trafficPolicy, ['spec', 'trafficPolicy']],
+    ...(spec.trafficPolicy?.portLevelSettings ?? []).map((each, i) => [each, ['spec', 'trafficPolicy', 'portLevelSettings', i]] as const),
+    ...spec.subsets.map(({ trafficPolicy }, i) => [trafficPolicy, ['spec', 'subsets', i, 'trafficPolicy']] as const),
+  ];
+  return policies.flatMap(([policy, path]) => {
+    const setting = policy?.loadBalancer?.localityLbSetting;
+    return setting ? [{ setting, path: [...path, 'loadBalancer', 'localityLbSetting'] }] : [];
+  });
 }
 
 /** SP1030: rules of the Gateway API's HTTP routes that lead nowhere. Beside others, one that matches a part of the calls may be there to refuse them. */

@@ -1,4 +1,4 @@
-import type { Pod, Server } from '../../api/index.ts';
+import type { HttpRoute, Pod, Server } from '../../api/index.ts';
 import { PROXY_CONTAINER } from '../../api/injection.ts';
 import { fullHostname, hostsOverlap } from '../../lib/hostname.ts';
 import { isHttp, isTls, parseProtocol } from '../../registry/protocol.ts';
@@ -46,10 +46,11 @@ export function gatewayHandover(context: Context): void {
           if (!gateways) reportUnselected(context, virtualService, host, ['spec', kind, i, 'route', j, 'destination', 'host']);
           if (!gateways || !port) continue;
           const names = rule.match.flatMap(({ sniHosts = [] }) => sniHosts);
-          const key = [kind, port, host, destination.subset ?? '', ...names].join(' ');
+          const named = kind === 'http' ? hostSent(virtualService.spec.http[i]!, j) : undefined;
+          const key = [kind, port, host, destination.subset ?? '', named ?? '', ...names].join(' ');
           let faults = judged.get(key);
           if (!faults) {
-            const lead = { kind, host, port, subset: destination.subset ?? '', names, gateways };
+            const lead = { kind, host, port, subset: destination.subset ?? '', names, named, gateways };
             faults = faultsOf(context, virtualService, lead);
             judged.set(key, faults);
           }
@@ -59,6 +60,13 @@ export function gatewayHandover(context: Context): void {
       }
     }
   }
+}
+
+/** The host that a rule writes into requests; undefined where it leaves what the client sent, or a request decides. */
+function hostSent({ rewrite, headers, route }: HttpRoute, destination: number): string | undefined {
+  const set = { ...headers?.request?.set, ...route[destination]?.headers?.request?.set };
+  const written = Object.entries(set).find(([name]) => /^(?:host|:authority)$/i.test(name))?.[1] ?? rewrite?.authority;
+  return written && !written.includes('%') ? written.toLowerCase().replace(/:\d+$/, '') : undefined;
 }
 
 /** A Service whose pods are proxies and nothing else, which is a gateway's, and no Gateway selects them. */
@@ -91,18 +99,24 @@ interface Lead {
   readonly subset: string;
   /** The hosts that the rule is for; empty if for all. */
   readonly names: readonly string[];
+  /** The host that requests are sent with in place of the one that was called. */
+  readonly named: string | undefined;
   readonly gateways: ReadonlySet<Gateway>;
 }
 
 /** What is wrong with leading the VirtualService's hosts there. */
 function faultsOf(context: Context, virtualService: VirtualService, lead: Lead): Fault[] {
-  const { names, gateways, port } = lead;
+  const { names, named, gateways, port } = lead;
   const { namespace } = virtualService.metadata;
   const faults: Fault[] = [];
   const say = (message: string) => faults.push({ code: 'SP1017', message });
   const reached = portsBehind(context, lead);
-  for (const written of virtualService.spec.hosts) {
+  const bound = virtualService.spec.gateways.some((name) => gateways.has(findGateway(context, name, namespace)!));
+  for (const written of named ? [named] : virtualService.spec.hosts) {
     const host = fullHostname(written, namespace).toLowerCase();
+    const sent = named
+      ? `requests as ${host}, which the rule writes in place of the host that was called (it can be written at the gateway as well),`
+      : host;
     if (names.length > 0 && !names.some((name) => hostsOverlap(name.toLowerCase(), host))) continue;
     // Which namespaces' VirtualServices a server takes is asked of those at the gateway, not of this one.
     const servers = context.gatewayServers.overlapping(host).filter(({ gateway }) => gateways.has(gateway));
@@ -112,11 +126,10 @@ function faultsOf(context: Context, virtualService: VirtualService, lead: Lead):
       .filter(({ server }) => reached(server.port.number));
     if (serving.length === 0) {
       // Where no Gateway at all has the host, a VirtualService that is bound to one of them is a finding already (IST0132).
-      const bound = virtualService.spec.gateways.some((name) => gateways.has(findGateway(context, name, namespace)!));
-      if (anywhere.length === 0 && bound) continue;
+      if (anywhere.length === 0 && bound && named === undefined) continue;
       const elsewhere = anywhere.map(nameOf).sort().join(', ');
       say(
-        `Sidecars send ${host} to port ${port} of the gateway, where no Gateway has a server for it${elsewhere ? ` (${elsewhere} has one on another port)` : ''}: calls are answered 404 or closed. Add a server with port ${port} and the host, and a rule for it at the gateway, or lead the calls to the port that has one.`,
+        `Sidecars send ${sent} to port ${port} of the gateway, where no Gateway has a server for it${elsewhere ? ` (${elsewhere} has one on another port)` : ''}: calls are answered 404 or closed. Add a server with port ${port} and the host, and a rule for it at the gateway, or lead the calls to the port that has one.`,
       );
       continue;
     }
@@ -126,6 +139,10 @@ function faultsOf(context: Context, virtualService: VirtualService, lead: Lead):
       continue;
     }
     if (serving.some((each) => hasRoute(context, each, host, each.server.port.number))) continue;
+    const takes = ({ gateway, server }: Serving) =>
+      server.hosts.some((each) => serverHostTakes(each, gateway.metadata.namespace, host, namespace));
+    // One that takes the host from other namespaces alone is a finding already (IST0132).
+    if (bound && named === undefined && !serving.some(takes)) continue;
     const { gateway, server } = serving[0]!;
     const kind = kindsOf(server)[0]!;
     const end = kind === 'http' ? 'answered 404' : 'closed';
@@ -137,8 +154,16 @@ function faultsOf(context: Context, virtualService: VirtualService, lead: Lead):
       );
       continue;
     }
+    const hidden = serving.map((each) => routeFor(context, each, host, each.server.port.number, true)).find(Boolean);
+    if (hidden) {
+      const { metadata } = hidden.virtualService;
+      say(
+        `Sidecars send ${host} to Gateway ${nameOf(gateway)}, whose pods run in ${hidden.podNamespace}, to which the VirtualService with its rules there, ${metadata.namespace}/${metadata.name}, is not exported: calls are ${end} there. Add ${hidden.podNamespace} to its exportTo.`,
+      );
+      continue;
+    }
     say(
-      `Sidecars send ${host} to Gateway ${nameOf(gateway)}, for which no VirtualService has a rule of kind ${kind} that holds on its port ${server.port.number}: calls are ${end} there. Add a rule under ${kind} with match gateways: [${nameOf(gateway)}] that leads to ${host}.`,
+      `Sidecars send ${sent} to Gateway ${nameOf(gateway)}, for which no VirtualService has a rule of kind ${kind} that holds on its port ${server.port.number}: calls are ${end} there. Add a rule under ${kind} with match gateways: [${nameOf(gateway)}] that leads to ${host}.`,
     );
   }
   return faults;
@@ -152,7 +177,7 @@ function nameOf({ metadata }: Gateway): string {
  * Which servers take what comes to a port of the gateway's Service, by their numbers: a server whose number is a port of the Service is bound to where
  * that port leads, another one to its own number.
  */
-function portsBehind(context: Context, { host, port }: Lead): (server: number) => boolean {
+export function portsBehind(context: Context, { host, port }: Pick<Lead, 'host' | 'port'>): (server: number) => boolean {
   const ports = context.services.at(host).flatMap((service) => service.ports);
   const boundTo = (number: number) => ports.find((each) => each.number === number)?.targetPort ?? number;
   return (server) => boundTo(server) === boundTo(port);
@@ -196,13 +221,24 @@ function kindsOf({ port, tls }: Server): readonly ('http' | 'tls' | 'tcp')[] {
   return protocol === 'HTTPS' ? ['http'] : ['tcp'];
 }
 
-function hasRoute(context: Context, { gateway, server }: Serving, host: string, port: number): boolean {
-  if (server.tls?.mode === 'AUTO_PASSTHROUGH' || server.tls?.httpsRedirect) return true;
+function hasRoute(context: Context, serving: Serving, host: string, port: number): boolean {
+  const { tls } = serving.server;
+  return tls?.mode === 'AUTO_PASSTHROUGH' || tls?.httpsRedirect === true || routeFor(context, serving, host, port, false) !== undefined;
+}
+
+interface FoundRoute {
+  readonly virtualService: VirtualService;
+  readonly podNamespace: string | undefined;
+}
+
+/** The VirtualService with a rule for the host at the server; with `hidden` one that the gateway's pods do not see. */
+function routeFor(context: Context, { gateway, server }: Serving, host: string, port: number, hidden: boolean): FoundRoute | undefined {
   const podNamespace = gatewayPods(context, gateway)[0]?.namespace;
-  return context.routedHosts.overlapping(host).some(({ virtualService }) => {
+  const found = context.routedHosts.overlapping(host).find(({ virtualService: alone }) => {
+    const virtualService = withDelegates(context, alone);
     const { namespace } = virtualService.metadata;
     const visibility = visibilityOf(virtualService.spec.exportTo, context.mesh.defaultVirtualServiceExportTo);
-    if (podNamespace !== undefined && !isVisible(visibility, namespace, podNamespace)) return false;
+    if (podNamespace !== undefined && isVisible(visibility, namespace, podNamespace) === hidden) return false;
     if (!server.hosts.some((serverHost) => serverHostTakes(serverHost, gateway.metadata.namespace, host, namespace))) return false;
     const names = namesFor(gateway, namespace);
     if (!names.some((name) => virtualService.spec.gateways.includes(name))) return false;
@@ -211,6 +247,7 @@ function hasRoute(context: Context, { gateway, server }: Serving, host: string, 
       return rules.some((rule) => names.some((name) => ruleConcerns(virtualService, rule, name, host, port)));
     });
   });
+  return found && { virtualService: found.virtualService, podNamespace };
 }
 
 /** How a VirtualService of a namespace may name the Gateway. */

@@ -1,6 +1,6 @@
 import type { AuthorizationCondition, AuthorizationRule, AuthorizationSource } from '../../api/authorization-policy.ts';
 import { GATEWAY_API } from '../../api/gateway-api/common.ts';
-import type { ResourceOf } from '../../api/index.ts';
+import type { ResourceOf, Server } from '../../api/index.ts';
 import { resourceText } from '../../api/resource.ts';
 import { type Labels, matchesLabels } from '../../lib/labels.ts';
 import type { Context } from '../context.ts';
@@ -31,14 +31,18 @@ export function gatewayIdentities(context: Context): void {
         'SP1047',
         policy,
         ['spec', 'rules', i],
-        `The rule asks who calls, and no server of ${gateways.map(resourceText).join(', ')} takes mutual TLS: the gateway knows nobody's identity, so ${effect}. Give the servers tls mode ISTIO_MUTUAL (protocol HTTPS), and the way to them (a DestinationRule for the gateway's Service) as well.`,
+        `The rule asks who calls, and no server of ${gateways.map(resourceText).join(', ')} takes mutual TLS: the gateway knows nobody's identity, so ${effect}. Give the servers tls mode ISTIO_MUTUAL (protocol ${servers.every(isPassthrough) ? 'TLS, and tcp rules there in place of the tls rules' : 'HTTPS'}), and the way to them (a DestinationRule for the gateway's Service) as well.`,
       );
     }
   }
 }
 
+function isPassthrough({ tls }: Server): boolean {
+  return tls?.mode === 'PASSTHROUGH';
+}
+
 /** The Gateways whose proxies the policy holds for, by what it says itself: its labels or what it is attached to. */
-function gatewaysOf(context: Context, { metadata, spec }: ResourceOf<'AuthorizationPolicy'>): ResourceOf<'Gateway'>[] {
+export function gatewaysOf(context: Context, { metadata, spec }: ResourceOf<'AuthorizationPolicy'>): ResourceOf<'Gateway'>[] {
   if (spec.targetRef || spec.targetRefs.length > 0) return attachedGateways(context, { metadata, spec });
   const wanted: Labels = spec.selector?.matchLabels ?? {};
   if (Object.keys(wanted).length === 0) return [];

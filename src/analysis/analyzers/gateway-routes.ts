@@ -10,6 +10,8 @@ import { findGateway } from './virtual-service-gateways.ts';
 export function gatewayRoutes(context: Context): void {
   const services = gatewayServices(context);
   for (const alone of context.of('VirtualService')) {
+    // A delegate's rules hold by way of its roots.
+    if (alone.spec.hosts.length === 0) continue;
     const virtualService = withDelegates(context, alone);
     const { namespace } = virtualService.metadata;
     const { spec } = virtualService;

@@ -134,15 +134,21 @@ export function conflictingGateways(context: Context): void {
 function reportUntold(context: Context, gateway: Gateway, index: number, together: (other: Gateway) => boolean): void {
   const server = gateway.spec.servers[index]!;
   if (!isPlain(server)) return;
+  const first = gateway.derivedFrom ? -1 : gateway.spec.servers.findIndex((each) => isRival(server, each));
+  if (first >= 0 && first < index) {
+    const { hosts, port } = gateway.spec.servers[first]!;
+    context.report(
+      'IST0145',
+      gateway,
+      ['spec', 'servers', index, 'port', 'number'],
+      `Conflict with another server of this Gateway (servers[${first}], protocol ${port.protocol}): on port ${server.port.number} nothing tells their connections apart (bytes name no host). The first takes them all, those for ${server.hosts.join(', ')} too, and leads them to ${hosts.join(', ')} or refuses them. Give this server a port of the gateway of its own: here, in the gateway's Service and in the route that leads there.`,
+    );
+    return;
+  }
   const rivals = context
     .of('Gateway')
     .filter((other) => other !== gateway && selectsByLabels(other) && together(other))
-    .filter((other) =>
-      other.spec.servers.some(
-        (each) =>
-          sameBind(server, each) && isPlain(each) && (isBytes(server) || isBytes(each)) && !(gateway.derivedFrom && other.derivedFrom),
-      ),
-    );
+    .filter((other) => other.spec.servers.some((each) => isRival(server, each) && !(gateway.derivedFrom && other.derivedFrom)));
   const oldest = [gateway, ...rivals].reduce((a, b) => (b.order < a.order ? b : a));
   if (rivals.length === 0) return;
   const names = rivals.map((other) => nameOf(writtenOf(other))).sort();
@@ -160,6 +166,11 @@ function reportUntold(context: Context, gateway: Gateway, index: number, togethe
 
 function sameBind(a: Server, b: Server): boolean {
   return a.port.number === b.port.number && (a.bind ?? '') === (b.bind ?? '');
+}
+
+/** Whether nothing tells the connections of two servers apart. */
+function isRival(a: Server, b: Server): boolean {
+  return a !== b && sameBind(a, b) && isPlain(a) && isPlain(b) && (isBytes(a) || isBytes(b));
 }
 
 /** Neither ends TLS nor passes it by its server name. */

@@ -1,38 +1,45 @@
 import { isWildcard } from '../../lib/hostname.ts';
 import { parseRange } from '../../lib/ip.ts';
-import { isTls, parseProtocol } from '../../registry/protocol.ts';
+import { PLAIN_STARTS } from '../../lib/plain-start.ts';
+import { isHttp, isTls, kubernetesProtocol, parseProtocol } from '../../registry/protocol.ts';
 import type { Context } from '../context.ts';
 
-/** Ports on which a connection starts in plain and turns to TLS later, with who is silent then: IANA's service names and numbers. */
-const PLAIN_START: ReadonlyMap<number, string> = new Map([
-  [21, 'FTP'],
-  [22, 'SSH'],
-  [23, 'Telnet'],
-  [25, 'SMTP'],
-  [110, 'POP3'],
-  [119, 'NNTP'],
-  [143, 'IMAP'],
-  [389, 'LDAP'],
-  [587, 'SMTP'],
-  [1433, 'SQL Server'],
-  [3306, 'MySQL'],
-  [4190, 'ManageSieve'],
-  [5222, 'XMPP'],
-  [5269, 'XMPP'],
-  [5432, 'PostgreSQL'],
-]);
-
-/** SP1043: TLS declared where the connection starts with something else. */
+/** SP1043: TLS, HTTP or nothing declared where the connection starts with something else, for which a sidecar waits in vain. */
 export function plainStarts(context: Context): void {
   for (const entry of context.of('ServiceEntry')) {
+    const hosts = entry.spec.hosts.join(', ');
     for (const [i, port] of entry.spec.ports.entries()) {
-      const known = PLAIN_START.get(port.targetPort || port.number);
-      if (!known || !isTls(parseProtocol(port.protocol))) continue;
+      const number = port.targetPort || port.number;
+      const known = PLAIN_STARTS.get(number);
+      if (!known) continue;
+      const protocol = parseProtocol(port.protocol);
+      const path = ['spec', 'ports', i, 'protocol'];
+      const mend = 'Declare protocol: TCP, with addresses or an allocated one.';
+      if (isTls(protocol))
+        context.report(
+          'SP1043',
+          entry,
+          path,
+          `Port ${port.number} is declared ${port.protocol}, and ${known.protocol} on port ${number} starts in plain (TLS is agreed upon later): the sidecar waits for a TLS greeting with a server name, none comes, and calls to ${hosts} hang or are closed. ${mend}`,
+        );
+      else if (known.serverFirst && (isHttp(protocol) || port.protocol === ''))
+        context.report(
+          'SP1043',
+          entry,
+          port.protocol === '' ? ['spec', 'ports', i] : path,
+          `Port ${port.number} is declared ${port.protocol || 'without a protocol'}, and in ${known.protocol} on port ${number} the server speaks first: the sidecar waits for the client's first bytes to tell what they are, none come, and calls to ${hosts} hang. ${mend}`,
+        );
+    }
+  }
+  for (const service of context.of('Service')) {
+    for (const [i, port] of service.spec.ports.entries()) {
+      const known = PLAIN_STARTS.get(port.port);
+      if (!known?.serverFirst || !isHttp(kubernetesProtocol(port))) continue;
       context.report(
         'SP1043',
-        entry,
-        ['spec', 'ports', i, 'protocol'],
-        `Port ${port.number} is declared ${port.protocol}, and ${known} on port ${port.targetPort || port.number} starts in plain (TLS is agreed upon later): the sidecar waits for a TLS greeting with a server name, none comes, and calls to ${entry.spec.hosts.join(', ')} hang or are closed. Declare protocol: TCP, with addresses or an allocated one.`,
+        service,
+        ['spec', 'ports', i],
+        `Port ${port.port} is one of HTTP by its name or appProtocol, so sidecars that see this Service wait on port ${port.port} of every address for a client to speak. In ${known.protocol} the server speaks first: calls to ${known.protocol} servers that are not declared hang. Name the port by another protocol (tcp-…) if it is no HTTP, give it another number, or declare those servers with protocol TCP and their addresses.`,
       );
     }
   }

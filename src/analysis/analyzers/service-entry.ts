@@ -53,6 +53,8 @@ interface DeclaredPort {
 export function conflictingServiceEntryProtocols(context: Context): void {
   const declared = new Map<string, DeclaredPort[]>();
   for (const entry of context.of('ServiceEntry')) {
+    // What is wrong with one that is not in force is a finding already.
+    if (!entry.valid) continue;
     const { hosts, ports, exportTo } = entry.spec;
     const { namespace } = entry.metadata;
     const visibility = visibilityOf(exportTo, context.mesh.defaultServiceExportTo);

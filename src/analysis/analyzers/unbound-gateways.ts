@@ -5,6 +5,8 @@ import { findGateway, gatewayNames } from './virtual-service-gateways.ts';
 export function unboundGateways(context: Context): void {
   for (const virtualService of context.of('VirtualService')) {
     const { metadata, spec } = virtualService;
+    // A delegate is bound to what its roots are.
+    if (spec.hosts.length === 0) continue;
     for (const { name, bound, path } of gatewayNames(virtualService)) {
       if (bound || (name !== 'mesh' && !findGateway(context, name, metadata.namespace))) continue;
       const gateways = spec.gateways.join(', ');

@@ -1,10 +1,12 @@
 import type { ClientTlsSettings } from '../../api/index.ts';
 import { originOf } from '../../api/resource.ts';
+import { isShortName } from '../../lib/hostname.ts';
 import { originText } from '../../lib/origin.ts';
 import { isTls } from '../../registry/protocol.ts';
 import { type Arrival, arrivalsOf, type UpstreamTls, upstreamTls } from '../arrivals.ts';
 import type { Context } from '../context.ts';
 import { asksForTls } from './gateway-routes.ts';
+import { gatewayTlsFits } from './handover-tls.ts';
 
 /** By the numbers alone: what a server there speaks unless somebody says otherwise. */
 const PLAIN_PORT = 80;
@@ -14,7 +16,10 @@ const TLS_PORT = 443;
 export function* upstreamTlsFits(context: Context): Generator<void> {
   const arrivals = yield* arrivalsOf(context);
   for (const arrival of arrivals) {
-    if (!arrival.service.meshExternal) continue;
+    if (!arrival.service.meshExternal) {
+      gatewayTlsFits(context, arrival);
+      continue;
+    }
     const found = upstreamTls(context, arrival);
     if (found && !isOwnTls(found.tls)) continue;
     if (found && !found.holds) {
@@ -79,7 +84,9 @@ function reportPlain(context: Context, arrival: Arrival): void {
   const { service, port, resource, path } = arrival;
   // A rule that a gateway does not see is a finding of its own (SP1031).
   if (arrival.by === 'gateway' && context.destinationRules.covering(service.hostname).some(asksForTls)) return;
-  const mend = `Originate TLS with a DestinationRule for ${service.hostname} that ${arrival.by === 'gateway' ? 'the gateway' : 'the workloads'} in ${arrival.caller.namespace} ${arrival.by === 'gateway' ? 'sees' : 'see'} (trafficPolicy.portLevelSettings: [{port: {number: ${port.number}}, tls: {mode: SIMPLE, sni: ${service.hostname}}}])`;
+  const mend = isShortName(service.hostname)
+    ? `No DestinationRule can name a host without a dot: give ${service.hostname} one with a dot, and originate TLS with a DestinationRule for it`
+    : `Originate TLS with a DestinationRule for ${service.hostname} that ${arrival.by === 'gateway' ? 'the gateway' : 'the workloads'} in ${arrival.caller.namespace} ${arrival.by === 'gateway' ? 'sees' : 'see'} (trafficPolicy.portLevelSettings: [{port: {number: ${port.number}}, tls: {mode: SIMPLE, sni: ${service.hostname}}}])`;
   if (isTls(port.protocol)) {
     context.report(
       'SP1037',

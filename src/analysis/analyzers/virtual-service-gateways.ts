@@ -21,7 +21,12 @@ export function serverHostTakes(serverHost: string, gatewayNamespace: string, ho
   const slash = serverHost.indexOf('/');
   const owner = slash < 0 ? '*' : serverHost.slice(0, slash);
   if (owner !== '*' && owner !== namespace && !(owner === '.' && namespace === gatewayNamespace)) return false;
-  return hostsOverlap(serverHost.slice(slash + 1).toLowerCase(), host.toLowerCase());
+  return hostsOverlap(bareHost(serverHost), host.toLowerCase());
+}
+
+/** A server's host without the namespace that may stand before it. */
+export function bareHost(serverHost: string): string {
+  return serverHost.slice(serverHost.indexOf('/') + 1).toLowerCase();
 }
 
 /** How a VirtualService names a Gateway, and where it does first. */
@@ -132,6 +137,18 @@ function checkHosts(context: Context, virtualService: VirtualService, gateway: G
     );
   if (hosts.length === 0 || hosts.some(takes)) return;
   const name = `${gateway.metadata.namespace}/${gateway.metadata.name}`;
+  const kept = keptTo(gateway, hosts);
+  if (kept) {
+    const owner = kept.startsWith('./') ? gateway.metadata.namespace : kept.slice(0, kept.indexOf('/'));
+    const bare = bareHost(kept);
+    context.report(
+      'IST0132',
+      virtualService,
+      ['spec', 'hosts', 0],
+      `Gateway ${name} takes ${bare} from VirtualServices of namespace ${owner} alone (${kept}), and this one is in ${namespace}: calls end in 404 there. Write ${namespace}/${bare} at the Gateway (or ${bare}, for those of every namespace), or move the VirtualService to ${owner}.`,
+    );
+    return;
+  }
   const served = [...new Set(gateway.spec.servers.flatMap((server) => server.hosts))];
   const written = hosts.find((host) => closest(host, served) !== undefined);
   context.report(
@@ -144,6 +161,13 @@ function checkHosts(context: Context, virtualService: VirtualService, gateway: G
         : meant(context, written, closest(written, served)!)
     }`,
   );
+}
+
+/** A host as a server of the Gateway has it, with a namespace that keeps it from others. */
+function keptTo({ spec }: Gateway, hosts: readonly string[]): string | undefined {
+  return spec.servers
+    .flatMap((server) => server.hosts)
+    .find((written) => written.includes('/') && hosts.some((host) => hostsOverlap(bareHost(written), host.toLowerCase())));
 }
 
 /** Of two hosts that differ by a few letters the one that something declares. */
