@@ -15,7 +15,7 @@ import { type Mutant, mutantsOf } from './mutation/mutants.ts';
 import { type Reach, Reaches, reaches } from './mutation/reach.ts';
 import { type Described, described, Record as KeptRecord, type Verdict } from './mutation/record.ts';
 import { Residents } from './mutation/residents.ts';
-import { isLate, runTests } from './mutation/run.ts';
+import { CACHE, isLate, runTests } from './mutation/run.ts';
 import { PARTS, shuffled } from './mutation/sample.ts';
 import { MutatedTree } from './mutation/tree.ts';
 import { TOGETHER } from './together.ts';
@@ -27,6 +27,10 @@ const NEAREST = 6;
 const TIMEOUT_MS = 40_000;
 /** Tests of the whole, which take seconds and are asked last, by the folder whose changes they are asked about. */
 const FURTHER: Readonly<Record<string, readonly string[]>> = {
+  'src/http/rbac/': ['test/integration/envoy-rbac.test.ts'],
+  'src/http/jwt/': ['test/integration/envoy-jwt.test.ts'],
+  'src/http/ext-authz/': ['test/integration/envoy-ext-authz.test.ts'],
+  'src/http/tracing/': ['test/integration/envoy-tracing.test.ts'],
   'src/translate/': ['test/golden/golden.test.ts'],
   'src/registry/': ['test/golden/golden.test.ts'],
 };
@@ -50,7 +54,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.exit(130);
   });
 const graph = new ImportGraph(tree.root);
-const known = new Reaches(tree.root, join(ROOT, 'node_modules/.cache/sallyport-mutation'), tree.state());
+const known = new Reaches(tree.root, CACHE, tree.state());
 const residents = new Residents(tree.root);
 const record = new KeptRecord(values.record);
 const sound = new Map<string, boolean>();
@@ -129,7 +133,7 @@ async function verdictOf({ mutant, place, change }: Change): Promise<Verdict> {
   const unit = graph.testsOf(mutant.file).filter((test) => test.startsWith('src/'));
   const further = Object.keys(FURTHER).filter((folder) => mutant.file.startsWith(folder));
   const names = [...unit.slice(0, NEAREST), ...further.flatMap((folder) => FURTHER[folder]!)];
-  const isPure = (test: string) => matchesGlob(test, TOGETHER) || test.startsWith('test/');
+  const isPure = (test: string) => matchesGlob(test, TOGETHER) || test.startsWith('test/golden/');
   let by = await noticedWithin(mutant, names.filter(isPure));
   if (by === undefined) {
     const apart = new Map<string, Reach>();

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { fromJson, type JsonObject } from '@bufbuild/protobuf';
 import { RetryPolicySchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { HeaderMap } from '../header-map.ts';
+import type { RouteRequest } from './model.ts';
 import { compileRetryPolicy } from './retry.ts';
 
 const policy = (json: JsonObject) => compileRetryPolicy(fromJson(RetryPolicySchema, json));
@@ -53,7 +54,16 @@ test('headers: any of the response makes it worth another try, any of the reques
     retriableHeaders: named('x-a', 'x-b'),
     retriableRequestHeaders: named('x-a', 'x-b'),
   });
-  const request = (...fields: string[]) => ({ method: 'GET', authority: 'a', path: '/', scheme: 'http', headers: new HeaderMap(fields) });
+  const request = (...fields: string[]): RouteRequest => ({
+    random: 0,
+    tls: undefined,
+    internal: false,
+    method: 'GET',
+    authority: 'a',
+    path: '/',
+    scheme: 'http',
+    headers: new HeaderMap(fields),
+  });
   assert.deepEqual([matchesResponse(new HeaderMap(['x-b', '1'])), matchesResponse(new HeaderMap(['x-c', '1']))], [true, false]);
   assert.deepEqual([matchesRequest(request('x-b', '1')), matchesRequest(request('x-c', '1'))], [true, false]);
   assert.deepEqual([policy({}).matchesResponse(new HeaderMap(['x-b', '1'])), policy({}).matchesRequest(request())], [false, true]);
