@@ -21,10 +21,12 @@ import { MutatedTree } from './mutation/tree.ts';
 import { TOGETHER } from './together.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-/** Tests of a file that are asked: the nearest. */
+/** Tests of a file that are asked: the nearest, and all in its own folder of `src`. */
 const NEAREST = 6;
+/** Tests of generated configurations, which take as long as all others of their folder: asked after those. */
+const LAST = new Set(['src/translate/phase.test.ts', 'src/translate/classes.test.ts', 'src/simulate/sample.test.ts']);
 /** Of all tests that are asked in the process that stays, ms, where it isn't known how long they take: what hangs has noticed. */
-const TIMEOUT_MS = 40_000;
+const TIMEOUT_MS = 120_000;
 /** Tests of the whole, which take seconds and are asked last, by the folder whose changes they are asked about. */
 const FURTHER: Readonly<Record<string, readonly string[]>> = {
   'src/http/rbac/': ['test/integration/envoy-rbac.test.ts'],
@@ -106,7 +108,7 @@ async function noticedWithin({ file, start, end, replacement }: Mutant, tests: r
   const names = asked.join();
   const took = durations.get(names);
   const started = performance.now();
-  const { test, failure } = await residents.ask(question, took === undefined ? TIMEOUT_MS : Math.min(TIMEOUT_MS, 8000 + 4 * took));
+  const { test, failure } = await residents.ask(question, took === undefined ? TIMEOUT_MS : Math.min(TIMEOUT_MS, 10_000 + 2 * took));
   if (failure === undefined) durations.set(names, Math.max(took ?? 0, performance.now() - started));
   if (test === undefined) return failure;
   // Not all that fails fails for the change.
@@ -129,11 +131,20 @@ async function isSlow(tests: readonly string[]): Promise<boolean> {
   return isLate((await residents.ask({ tests: asked }, TIMEOUT_MS)).failure);
 }
 
+/** The tests that are asked about a file, in their order. */
+function askedAbout(file: string): string[] {
+  const own = file.split('/').slice(0, 2).join('/');
+  const unit = graph.testsOf(file).filter((test) => test.startsWith('src/'));
+  const asked = unit.filter((test, index) => index < NEAREST || (isPure(test) && test.startsWith(`${own}/`)));
+  const further = Object.keys(FURTHER).filter((folder) => file.startsWith(folder));
+  const ordered = [...asked.filter((test) => !LAST.has(test)), ...asked.filter((test) => LAST.has(test))];
+  return [...ordered, ...further.flatMap((folder) => FURTHER[folder]!)];
+}
+
+const isPure = (test: string) => matchesGlob(test, TOGETHER) || test.startsWith('test/golden/');
+
 async function verdictOf({ mutant, place, change }: Change): Promise<Verdict> {
-  const unit = graph.testsOf(mutant.file).filter((test) => test.startsWith('src/'));
-  const further = Object.keys(FURTHER).filter((folder) => mutant.file.startsWith(folder));
-  const names = [...unit.slice(0, NEAREST), ...further.flatMap((folder) => FURTHER[folder]!)];
-  const isPure = (test: string) => matchesGlob(test, TOGETHER) || test.startsWith('test/golden/');
+  const names = askedAbout(mutant.file);
   let by = await noticedWithin(mutant, names.filter(isPure));
   if (by === undefined) {
     const apart = new Map<string, Reach>();
