@@ -29,6 +29,9 @@ const LAST = new Set(['src/translate/phase.test.ts', 'src/translate/classes.test
 const TIMEOUT_MS = 120_000;
 /** Tests of the whole, which take seconds and are asked last, by the folder whose changes they are asked about. */
 const FURTHER: Readonly<Record<string, readonly string[]>> = {
+  'src/http/filters/rbac': ['test/integration/envoy-rbac.test.ts'],
+  'src/http/filters/jwt': ['test/integration/envoy-jwt.test.ts'],
+  'src/http/filters/ext': ['test/integration/envoy-ext-authz.test.ts'],
   'src/http/rbac/': ['test/integration/envoy-rbac.test.ts'],
   'src/http/jwt/': ['test/integration/envoy-jwt.test.ts'],
   'src/http/ext-authz/': ['test/integration/envoy-ext-authz.test.ts'],

@@ -184,6 +184,10 @@ const PAIRS: Record<string, Pair> = {
     wrong: definition('serviceroles.rbac.istio.io'),
     right: definition('authorizationpolicies.security.istio.io'),
   },
+  'IST0002 fields that Istio has given up': {
+    wrong: route('{host: www.example.com}').replace('http: [{', 'http: [{mirrorPercent: 5, '),
+    right: route('{host: www.example.com}').replace('http: [{', 'http: [{mirrorPercentage: {value: 5}, '),
+  },
   'IST0127 workloads that get no sidecar': {
     wrong: pod('{app: x, sidecar.istio.io/inject: "false"}') + POLICY,
     right: pod('{app: x}') + POLICY,
