@@ -3,7 +3,7 @@
  *
  * Changes one place at a time in a copy of the tree and runs the tests that reach it, the nearest first, until one fails. What no test notices is printed as
  * SURVIVED. Exit code 1 where less than `--at-least` per cent (85) of the changes were noticed. What a run with the same record has found noticed is not asked
- * again.
+ * again, and with `--again` only what it has found unnoticed; then the tests that take long are asked too.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
@@ -36,6 +36,12 @@ const FURTHER: Readonly<Record<string, readonly string[]>> = {
   'src/http/jwt/': ['test/integration/envoy-jwt.test.ts'],
   'src/http/ext-authz/': ['test/integration/envoy-ext-authz.test.ts'],
   'src/http/tracing/': ['test/integration/envoy-tracing.test.ts'],
+  'src/proxy/listener/': [
+    'test/integration/dataplane/explicit-proxy.test.ts',
+    'test/integration/dataplane/original-dst.test.ts',
+    'test/integration/dataplane/tls.test.ts',
+  ],
+  'src/proxy/http/': ['test/attacks/upgrade.test.ts'],
   'src/translate/': ['test/golden/golden.test.ts'],
   'src/registry/': ['test/golden/golden.test.ts'],
 };
@@ -46,6 +52,7 @@ const { values } = parseArgs({
     sample: { type: 'string', default: '100' },
     seed: { type: 'string', default: '1' },
     record: { type: 'string' },
+    again: { type: 'boolean', default: false },
     'at-least': { type: 'string', default: '85' },
   },
 });
@@ -139,9 +146,10 @@ function askedAbout(file: string): string[] {
   const own = file.split('/').slice(0, 2).join('/');
   const unit = graph.testsOf(file).filter((test) => test.startsWith('src/'));
   const asked = unit.filter((test, index) => index < NEAREST || (isPure(test) && test.startsWith(`${own}/`)));
+  const quick = asked.filter((test) => !LAST.has(test));
+  if (values.record !== undefined && !values.again) return quick;
   const further = Object.keys(FURTHER).filter((folder) => file.startsWith(folder));
-  const ordered = [...asked.filter((test) => !LAST.has(test)), ...asked.filter((test) => LAST.has(test))];
-  return [...ordered, ...further.flatMap((folder) => FURTHER[folder]!)];
+  return [...quick, ...asked.filter((test) => LAST.has(test)), ...further.flatMap((folder) => FURTHER[folder]!)];
 }
 
 const isPure = (test: string) => matchesGlob(test, TOGETHER) || test.startsWith('test/golden/');
@@ -167,7 +175,7 @@ async function knownVerdictOf(change: Change): Promise<Verdict> {
   const { file } = change.mutant;
   if (EQUIVALENT.some((each) => each.file === file && each.line === change.line && each.change === change.change)) return 'equivalent';
   const found = record.of(change.key);
-  if (found === 'killed' || found === 'refused') return found;
+  if (found === 'killed' || found === 'refused' || (found === 'SURVIVED' && !values.again)) return found;
   const verdict = await verdictOf(change);
   record.add(change.key, verdict);
   return verdict;
