@@ -432,6 +432,29 @@ test('a per-try timeout is retried, then 504 URX,UT', async () => {
   assert.deepEqual(summary(await t.proxy.nextRecord()), [504, 'URX,UT', 'upstream_per_try_timeout', 3]);
 });
 
+test('a try has its time from the end of the request: a slow body costs it nothing', async () => {
+  const upstream = await rawUpstream((wire) => {
+    let text = '';
+    wire.socket.on('data', (data) => {
+      text += String(data);
+      if (text.endsWith('body')) wire.send(response('good'));
+    });
+  });
+  await using t = await setup(upstream, {
+    routes: route({ timeout: { seconds: 5n }, retryPolicy: { ...RETRY.retryPolicy, perTryTimeout: ms(30) } }),
+  });
+  t.client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbo');
+  const other = await dial(t.proxy.port);
+  other.send(GET);
+  // Three tries later.
+  assert.match(await other.until('timeout'), /^HTTP\/1\.1 504 /);
+  other.socket.destroy();
+  assert.deepEqual(summary(await t.proxy.nextRecord()), [504, 'URX,UT', 'upstream_per_try_timeout', 3]);
+  t.client.send('dy');
+  await t.client.until('good');
+  assert.deepEqual(summary(await t.proxy.nextRecord()), [200, '', 'via_upstream', 1]);
+});
+
 test('a reset is not retried by a policy for refused connections', async () => {
   await using t = await setup(await rawUpstream((wire) => wire.socket.once('data', () => wire.socket.destroy())), {
     routes: route({ retryPolicy: { ...RETRY.retryPolicy, retryOn: 'connect-failure,refused-stream' } }),
