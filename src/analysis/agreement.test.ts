@@ -80,10 +80,21 @@ metadata: {name: n, labels: {topology.kubernetes.io/region: eu}}
   service('s', '{app: x}', '[{port: 80, name: http}]') +
   object('DestinationRule', 'd', `{host: s, subsets: [{name: one, labels: ${labels}}]}`);
 
+/** A host that the namespace of a gateway declares for itself, at another port. */
+const AT_TWO_PORTS =
+  entry('e', PORT_80, ", exportTo: ['.']") +
+  entry('e', '{number: 81, name: http, protocol: HTTP}', ", exportTo: ['.']").replace('default', 'infra') +
+  gateway('gw', '{istio: own}', HTTP).replace('default', 'infra') +
+  pod('{istio: own}', { namespace: 'infra' });
+
 const PAIRS: Record<string, Pair> = {
   'IST0101 a port that the destination does not have': {
     wrong: entry('e', PORT_80) + route('{host: www.example.com, port: {number: 81}}'),
     right: entry('e', PORT_80) + route('{host: www.example.com, port: {number: 80}}'),
+  },
+  'IST0101 a port that the gateways of the route know, whose namespace has its own declaration': {
+    wrong: AT_TWO_PORTS + route('{host: www.example.com, port: {number: 81}}', ', gateways: [mesh, infra/gw]'),
+    right: AT_TWO_PORTS + route('{host: www.example.com, port: {number: 81}}', ', gateways: [infra/gw]'),
   },
   'IST0101 a host that those who follow the route see': {
     wrong: entry('e', PORT_80, ', exportTo: [shop]') + route('{host: www.example.com}', ', exportTo: [other]').replace('default', 'admin'),

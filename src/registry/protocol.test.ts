@@ -14,6 +14,7 @@ test('a Service port: UDP, then appProtocol, then the name up to its first dash'
     [{ port: 80, name: 'http' }, 'HTTP'],
     [{ port: 80, name: 'HTTP2-api' }, 'HTTP2'],
     [{ port: 80, name: 'grpc-web-api' }, 'GRPC-Web'],
+    [{ port: 80, name: 'GRPC-Web-api' }, 'GRPC-Web'],
     [{ port: 80, name: 'httpx' }, 'Unsupported'],
     [{ port: 80, name: 'http', appProtocol: 'tcp' }, 'TCP'],
     [{ port: 80, name: 'x', appProtocol: 'kubernetes.io/h2c' }, 'HTTP2'],

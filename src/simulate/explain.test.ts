@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { JsonObject } from '@bufbuild/protobuf';
 import { copiesOf, explainCall, type SimulatedMesh, simulatedMesh } from './explain.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import {
@@ -173,4 +174,30 @@ test('where a client may show a certificate and need not, what asks for one is n
   assert.deepEqual(answers(asking(false), false), [403, false]);
   assert.deepEqual(answers(asking(true)), [200, false]);
   assert.deepEqual(answers(asking(true), false), ['closed', false]);
+});
+
+const NETWORK = 'type.googleapis.com/envoy.extensions.filters.network';
+const asksAuthorizer: JsonObject = {
+  name: 'ext_authz',
+  typed_config: { '@type': `${NETWORK}.ext_authz.v3.ExtAuthz`, stat_prefix: 'x', grpc_service: { envoy_grpc: { cluster_name: 'authz' } } },
+};
+const judges = (action: 'ALLOW' | 'DENY'): JsonObject => ({
+  name: 'rbac',
+  typed_config: {
+    '@type': `${NETWORK}.rbac.v3.RBAC`,
+    stat_prefix: 'x',
+    rules: { action, policies: { all: { permissions: [{ any: true }], principals: [{ any: true }] } } },
+  },
+});
+
+test('what an authorizer says of a connection is not known, unless the connection is refused before it is asked', () => {
+  const ends = (...before: JsonObject[]) => {
+    const filters = [...before, tcp('to')];
+    const app = sidecar('default/app', '10.0.0.1', { listeners: [outbound({ filters })], clusters: [cluster('to', '198.51.100.7:80')] });
+    return endOf(explainCall(simulatedMesh([app]), app, CALL));
+  };
+  assert.equal(ends(asksAuthorizer), 'undecided');
+  assert.equal(ends(judges('ALLOW'), asksAuthorizer), 'undecided');
+  assert.equal(ends(judges('DENY'), asksAuthorizer), 'closed');
+  assert.equal(ends(judges('ALLOW')), '198.51.100.7:80');
 });
