@@ -22,6 +22,18 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'the line is trimmed at its end when it is read',
   },
   {
+    file: 'src/http/routes/redirect.ts',
+    line: "return newPath.includes('?') || query < 0 ? newPath : newPath + path.slice(query);",
+    change: '< → <=',
+    why: 'a path begins with a slash, so that its query is never at its beginning',
+  },
+  {
+    file: 'src/proxy/http/h1/parser.ts',
+    line: 'if (end >= 0) {',
+    change: '>= → >',
+    why: 'empty lines are skipped before, so that no head ends where it begins',
+  },
+  {
     file: 'src/registry/settle.ts',
     line: 'if (targets.size === 0) return undefined;',
     change: 'if (targets.size === 0) return undefined; → ;',

@@ -246,6 +246,28 @@ test('an idle connection that the upstream closes is not used', async () => {
   await t.client.until('from 1.');
 });
 
+test('of two idle connections one closes, and the other is used on', async () => {
+  const upstream = await rawUpstream();
+  await using t = await setup(upstream);
+  const other = await dial(t.proxy.port);
+  t.client.send(GET);
+  await (await upstream.wire(0)).until('\r\n\r\n');
+  other.send(GET);
+  await (await upstream.wire(1)).until('\r\n\r\n');
+  const [first, second] = upstream.wires as [Wire, Wire];
+  first.send(response('first'));
+  await t.client.until('first');
+  second.send(response('second'));
+  await other.until('second');
+  const closed = new Promise((resolve) => first.socket.on('close', resolve));
+  first.socket.end();
+  await closed;
+  t.client.send(GET);
+  await second.until('\r\n\r\n', 2);
+  assert.equal(upstream.wires.length, 2);
+  other.socket.destroy();
+});
+
 test('pool limits: one connection and one that waits; the third is UO', async () => {
   const upstream = await rawUpstream();
   await using t = await setup(upstream);
