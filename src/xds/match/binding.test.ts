@@ -21,7 +21,8 @@ test('what is bound is read; what is not understood of it is enforced, and allow
   assert.deepEqual(rest, { mode: 'audit', hosts: ['a.example'], ports: [80], needsServerName: true });
   assert.equal(addresses.length, 1);
   const nothing = { mode: 'enforce', hosts: [], ports: [], addresses: [], needsServerName: false };
-  for (const odd of [{}, null, 'audit', ['audit'], { mode: 'other', hosts: 'a', sni: 'true' }]) assert.deepEqual(bound(odd), nothing);
+  const odds: JsonValue[] = [{}, null, 'audit', ['audit'], { mode: 'other', hosts: 'a', sni: 'true' }];
+  for (const odd of odds) assert.deepEqual(bound(odd), nothing);
   assert.equal(bindingOf(undefined), undefined);
   assert.equal(bindingOf(fromJson(MetadataSchema, {})), undefined);
 });

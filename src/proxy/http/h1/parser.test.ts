@@ -209,6 +209,12 @@ for (const [name, text, details = 'http1.codec_error'] of refused) {
   });
 }
 
+test('eight empty lines may come before a head, however they are cut', () => {
+  const text = `${'\r\n'.repeat(8)}${HEAD}\r\n`;
+  const bytewise = [...Buffer.from(text, 'latin1')].map((byte) => Buffer.from([byte]));
+  for (const seen of [whole(text), run(bytewise)]) assert.deepEqual([seen.error, seen.messages.length], [undefined, 1]);
+});
+
 test('the size of a chunk is a number of up to thirteen hexadecimal digits, in either case', () => {
   const body = (size: string, length: number) => {
     const seen = whole(`${CHUNKED_HEAD}${size}\r\n${'x'.repeat(length)}\r\n0\r\n\r\n`);
