@@ -34,6 +34,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'empty lines are skipped before, so that no head ends where it begins',
   },
   {
+    file: 'src/proxy/http/h1/parser.ts',
+    line: 'for (let at = partial.indexOf(10, from); at >= 0; at = partial.indexOf(10, at + 1)) {',
+    change: '0 → (0 + 1)',
+    why: 'what begins with LF is refused before for being no head, with the same details',
+  },
+  {
     file: 'src/registry/settle.ts',
     line: 'if (targets.size === 0) return undefined;',
     change: 'if (targets.size === 0) return undefined; → ;',

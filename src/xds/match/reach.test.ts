@@ -28,7 +28,7 @@ test('a port that is not declared is refused, and an address of special use that
 });
 
 test('origins and refusals are read as far as they are whole', () => {
-  const origins = [
+  const origins: JsonValue[] = [
     { kind: 'ServiceEntry', namespace: 'n', name: 'a', file: 'a.yaml', line: 3 },
     { kind: 'Sidecar', name: 'b', namespace: 1, file: 2, line: 'x' },
     { kind: 'Gateway' },
