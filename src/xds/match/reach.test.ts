@@ -42,8 +42,9 @@ test('origins and refusals are read as far as they are whole', () => {
     { kind: 'Sidecar', namespace: '', name: 'b', file: undefined, line: undefined },
   ]);
   for (const none of [undefined, metadata({}), metadata({ origins: {} })]) assert.deepEqual(originsOf(none), []);
+  const refusals: { [key: string]: JsonValue }[] = [{ refusal: 'why' }, { refusal: '' }, { refusal: 7 }, {}];
   assert.deepEqual(
-    [{ refusal: 'why' }, { refusal: '' }, { refusal: 7 }, {}].map((value) => refusalOf(metadata(value))),
+    refusals.map((value) => refusalOf(metadata(value))),
     ['why', undefined, undefined, undefined],
   );
   assert.equal(refusalOf(undefined), undefined);
