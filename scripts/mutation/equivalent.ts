@@ -40,6 +40,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'what begins with LF is refused before for being no head, with the same details',
   },
   {
+    file: 'src/translate/scope.ts',
+    line: "return { mode, egressProxy: { host, subset: egressProxy.subset ?? '', port: egressProxy.port?.number ?? 0 } };",
+    change: '0 → (0 + 1)',
+    why: 'a Sidecar whose egressProxy names no port is refused when it is read',
+  },
+  {
     file: 'src/registry/settle.ts',
     line: 'if (targets.size === 0) return undefined;',
     change: 'if (targets.size === 0) return undefined; → ;',

@@ -26,6 +26,12 @@ kind: Pod
 metadata: {name: p, namespace: ${namespace}, labels: ${labels}${extra}}
 spec: {nodeName: n, containers: [{name: ${container}, image: i}]}
 ---`;
+const DEPLOYMENT = (labels: string) => `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: d, namespace: default}
+spec: {selector: {matchLabels: ${labels}}, template: {metadata: {labels: ${labels}}, spec: {containers: [{name: app, image: i}]}}}
+---`;
 const service = (name: string, selector: string, ports: string, labels = '{}') => `
 apiVersion: v1
 kind: Service
@@ -184,6 +190,12 @@ const PAIRS: Record<string, Pair> = {
   'IST0166 a selector that picks the pods by another label': {
     wrong: telemetry('selector: {matchLabels: {app: x}}'),
     right: telemetry('selector: {matchLabels: {app: y}}'),
+  },
+  'IST0166 of pods that are there, not of what would make some': {
+    wrong: telemetry('selector: {matchLabels: {app: x}}'),
+    right:
+      DEPLOYMENT('{app: x, gateway.networking.k8s.io/gateway-name: gw}') +
+      object('Telemetry', 't', '{selector: {matchLabels: {app: x}}}', { group: 'telemetry.istio.io/v1' }),
   },
   'IST0166 beside a target': {
     wrong: telemetry('selector: {matchLabels: {gateway.networking.k8s.io/gateway-name: gw}}'),

@@ -210,6 +210,16 @@ test('a DestinationRule with a workloadSelector is seen by nobody else: not in i
   assert.equal(ruleFor('istio-system', { app: 'sleep' }, ofRoot), 'of-root');
 });
 
+test('calls that nothing declares may be led to a proxy, by its name in the workload’s namespace', () => {
+  const policyOf = (egressProxy: string) => {
+    const sidecar = object('Sidecar', 's', `{ egress: [{ hosts: ["*/*"] }], outboundTrafficPolicy: { mode: ALLOW_ANY, egressProxy: ${egressProxy} } }`, 'istio-system');
+    return scopeFor(proxyOf(), meshFromText(sidecar)).outboundTrafficPolicy;
+  };
+  const host = 'out.default.svc.cluster.local';
+  assert.deepEqual(policyOf('{ host: OUT, subset: v1, port: { number: 8080 } }'), { mode: 'ALLOW_ANY', egressProxy: { host, subset: 'v1', port: 8080 } });
+  assert.deepEqual(policyOf('{ host: out, port: { number: 1 } }'), { mode: 'ALLOW_ANY', egressProxy: { host, subset: '', port: 1 } });
+});
+
 test('a Sidecar of the root namespace that selects workloads is not the whole mesh’s', () => {
   const selecting = object('Sidecar', 'root', '{ workloadSelector: { labels: { app: sleep } }, egress: [{ hosts: ["./*"] }] }', 'istio-system');
   const sidecarFor = (namespace: string, labels: Record<string, string>) =>
