@@ -3,7 +3,7 @@
  *
  * Changes one place at a time in a copy of the tree and runs the tests that reach it, the nearest first, until one fails. What no test notices is printed as
  * SURVIVED. Exit code 1 where less than `--at-least` per cent (85) of the changes were noticed. What a run with the same record has found noticed is not asked
- * again, and with `--again` only what it has found unnoticed; then the tests that take long are asked too.
+ * again. With `--again` only what it has found unnoticed is, and of more tests, those that take long too.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { EQUIVALENT } from './mutation/equivalent.ts';
 import { ImportGraph } from './mutation/graph.ts';
 import { type Mutant, mutantsOf } from './mutation/mutants.ts';
-import { type Reach, Reaches, reaches } from './mutation/reach.ts';
+import { Reaches, reaches } from './mutation/reach.ts';
 import { type Described, described, Record as KeptRecord, type Verdict } from './mutation/record.ts';
 import { Residents } from './mutation/residents.ts';
 import { CACHE, isLate, runTests } from './mutation/run.ts';
@@ -21,8 +21,19 @@ import { MutatedTree } from './mutation/tree.ts';
 import { TOGETHER } from './together.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-/** Tests of a file that are asked: the nearest, and all in its own folder of `src`. */
-const NEAREST = 6;
+const { values } = parseArgs({
+  options: {
+    files: { type: 'string', default: '**' },
+    sample: { type: 'string', default: '100' },
+    seed: { type: 'string', default: '1' },
+    record: { type: 'string' },
+    again: { type: 'boolean', default: false },
+    'at-least': { type: 'string', default: '85' },
+  },
+});
+
+/** Tests of a file that are asked: so many of the nearest, and all in its own folder of `src` that run in the process that stays. */
+const NEAREST = values.again ? 16 : 6;
 /** Tests of generated configurations, which take as long as all others of their folder: asked after those. */
 const LAST = new Set(['src/translate/phase.test.ts', 'src/translate/classes.test.ts', 'src/simulate/sample.test.ts']);
 /** Of all tests that are asked in the process that stays, ms, where it isn't known how long they take: what hangs has noticed. */
@@ -45,17 +56,6 @@ const FURTHER: Readonly<Record<string, readonly string[]>> = {
   'src/translate/': ['test/golden/golden.test.ts'],
   'src/registry/': ['test/golden/golden.test.ts'],
 };
-
-const { values } = parseArgs({
-  options: {
-    files: { type: 'string', default: '**' },
-    sample: { type: 'string', default: '100' },
-    seed: { type: 'string', default: '1' },
-    record: { type: 'string' },
-    again: { type: 'boolean', default: false },
-    'at-least': { type: 'string', default: '85' },
-  },
-});
 
 setPriority(4);
 const tree = new MutatedTree(ROOT);
@@ -95,7 +95,8 @@ function changesOf(globs: readonly string[]): Change[] {
   const changes = files.flatMap((file) =>
     mutantsOf(file, tree.source(file)).map((mutant) => ({ mutant, ...described(mutant, textOf(file)) })),
   );
-  return shuffled(changes, values.seed, ({ key }) => key);
+  const asked = values.again ? changes.filter(({ key }) => record.of(key) !== undefined) : changes;
+  return shuffled(asked, values.seed, ({ key }) => key);
 }
 
 /** Whether the test is one of those that pass, as they do, in the process that stays. */
@@ -125,11 +126,12 @@ async function noticedWithin({ file, start, end, replacement }: Mutant, tests: r
   return (await isSound(relative(tree.root, test))) ? failure : noticedWithin({ file, start, end, replacement }, tests);
 }
 
-/** The same of tests that have a process each. The tree is changed. */
-async function noticedApart({ file, start }: Mutant, tests: ReadonlyMap<string, Reach>): Promise<string | undefined> {
-  for (const [test, reach] of tests) {
-    if (reach.failure !== undefined || !reaches(reach, file, start)) continue;
-    const failure = await runTests(tree.root, [test], 10_000 + 4 * reach.duration);
+/** The same of tests that have a process each. What one of them reaches is found before the tree is changed. */
+async function noticedApart(mutant: Mutant, tests: readonly string[]): Promise<string | undefined> {
+  for (const test of tests) {
+    const reach = await known.of(test);
+    if (reach.failure !== undefined || !reaches(reach, mutant.file, mutant.start)) continue;
+    const failure = await tree.with(mutant, () => runTests(tree.root, [test], 10_000 + 4 * reach.duration));
     if (failure !== undefined) return failure;
   }
   return undefined;
@@ -155,17 +157,12 @@ function askedAbout(file: string): string[] {
 const isPure = (test: string) => matchesGlob(test, TOGETHER) || test.startsWith('test/golden/');
 
 async function verdictOf({ mutant, place, change }: Change): Promise<Verdict> {
+  if (!(await tree.with(mutant, async (typed) => typed))) return 'refused';
   const names = askedAbout(mutant.file);
-  let by = await noticedWithin(mutant, names.filter(isPure));
-  if (by === undefined) {
-    const apart = new Map<string, Reach>();
-    for (const name of names) if (!isPure(name)) apart.set(name, await known.of(name));
-    const refused = Symbol();
-    const found = await tree.with(mutant, async (typed) => (typed ? noticedApart(mutant, apart) : refused));
-    if (typeof found === 'symbol') return 'refused';
-    by = found;
-  }
-  const verdict = by === undefined ? 'SURVIVED' : isLate(by) && (await isSlow(names.filter(isPure))) ? 'late' : 'killed';
+  const pure = names.filter(isPure);
+  const apart = names.filter((name) => !isPure(name));
+  const by = (await noticedWithin(mutant, pure)) ?? (await noticedApart(mutant, apart));
+  const verdict = by === undefined ? 'SURVIVED' : isLate(by) && (await isSlow(pure)) ? 'late' : 'killed';
   console.log(`${verdict.padEnd(8)} ${place}  ${change}${by === undefined ? '' : `  [${by}]`}`);
   return verdict;
 }
