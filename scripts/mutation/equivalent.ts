@@ -40,6 +40,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'what begins with LF is refused before for being no head, with the same details',
   },
   {
+    file: 'src/registry/settle.ts',
+    line: 'const repeated = lost.filter(({ number }) => claimed.get(number) !== service);',
+    change: '.filter(({ number }) => claimed.get(number) !== service) → ',
+    why: 'an object that has a port twice is refused when it is read, so that what it lost is always another object’s',
+  },
+  {
     file: 'src/translate/scope.ts',
     line: "return { mode, egressProxy: { host, subset: egressProxy.subset ?? '', port: egressProxy.port?.number ?? 0 } };",
     change: '0 → (0 + 1)',

@@ -97,12 +97,12 @@ test('where a name alone leads to an address, the name has to have it', async ()
 
 function forwarded(target: Address | undefined, { reach, answers = {} }: Pick<Original, 'reach' | 'answers'> = {}): Promise<string> {
   const options = {
-    family: 'auto' as const,
+    family: 'v4-preferred' as const,
     defaultPort: 80,
     reach: reach === undefined ? undefined : reachOf(sallyport({ reach })),
     hostTtlMs: 1000,
   };
-  return chosen(dynamicForwardProxy(options as Parameters<typeof dynamicForwardProxy>[0], environment(answers)), { target });
+  return chosen(dynamicForwardProxy(options, environment(answers)), { target });
 }
 
 test('a host that the call names is looked up, within what the cluster may reach', async () => {
