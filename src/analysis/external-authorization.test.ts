@@ -100,7 +100,9 @@ apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: { name: p, namespace: istio-system }
 spec: { action: CUSTOM, provider: { name: http }, selector: { matchLabels: { istio: egressgateway } }, rules: [{}] }`;
-    const found = findingsIn(snapshotFromText(text), {}, meshConfigOf({ extensionProviders: PROVIDERS })).filter(({ code }) => code === 'SP1049');
+    const found = findingsIn(snapshotFromText(text), {}, meshConfigOf({ extensionProviders: PROVIDERS })).filter(
+      ({ code }) => code === 'SP1049',
+    );
     assert.equal(
       found.some(({ message }) => message.startsWith('The rule covers TCP port 9443 ')),
       passes,

@@ -39,7 +39,18 @@ const INSIDE: readonly (readonly [name: string, given: Identified, client: strin
   ['the last but one', { config: { xff_num_trusted_hops: 1 }, fields: [[XFF, '198.51.100.1, 203.0.113.9']] }, '198.51.100.1', false],
   ['more hops than addresses', { config: { xff_num_trusted_hops: 2 }, fields: [[XFF, '198.51.100.1, 203.0.113.9']] }, undefined, false],
   ['no address', { fields: [[XFF, 'unknown']] }, undefined, false],
-  ['two fields are one list', { fields: [[XFF, '198.51.100.1'], [XFF, ''], [XFF, '203.0.113.9']] }, '203.0.113.9', false],
+  [
+    'two fields are one list',
+    {
+      fields: [
+        [XFF, '198.51.100.1'],
+        [XFF, ''],
+        [XFF, '203.0.113.9'],
+      ],
+    },
+    '203.0.113.9',
+    false,
+  ],
   ['an internal address alone', { config: WITHIN, fields: [[XFF, '10.1.1.1']] }, '10.1.1.1', true],
   ['an internal address behind others', { config: WITHIN, fields: [[XFF, '10.2.2.2, 10.1.1.1']] }, '10.1.1.1', false],
   ['an internal address, where none is declared', { fields: [[XFF, '10.1.1.1']] }, '10.1.1.1', false],
@@ -68,8 +79,22 @@ const AT_THE_EDGE: readonly (readonly [
   ['the address is not told', { config: { skip_xff_append: true } }, undefined, false, undefined, '192.0.2.7'],
   ['a client on this machine', { from: '127.0.0.1' }, undefined, false, '10.0.0.1', '127.0.0.1'],
   ['an internal client', { config: WITHIN, from: '10.1.1.1' }, undefined, true, '10.1.1.1', undefined],
-  ['an internal client for somebody else', { config: WITHIN, from: '10.1.1.1', fields: [[XFF, '203.0.113.9']] }, undefined, false, '203.0.113.9,10.1.1.1', '10.1.1.1'],
-  ['behind a proxy', { config: { xff_num_trusted_hops: 1 }, fields: [[XFF, '6.6.6.6, 203.0.113.9']] }, '203.0.113.9', false, '6.6.6.6, 203.0.113.9,192.0.2.7', '203.0.113.9'],
+  [
+    'an internal client for somebody else',
+    { config: WITHIN, from: '10.1.1.1', fields: [[XFF, '203.0.113.9']] },
+    undefined,
+    false,
+    '203.0.113.9,10.1.1.1',
+    '10.1.1.1',
+  ],
+  [
+    'behind a proxy',
+    { config: { xff_num_trusted_hops: 1 }, fields: [[XFF, '6.6.6.6, 203.0.113.9']] },
+    '203.0.113.9',
+    false,
+    '6.6.6.6, 203.0.113.9,192.0.2.7',
+    '203.0.113.9',
+  ],
   ['behind a proxy that says nothing', { config: { xff_num_trusted_hops: 1 } }, undefined, false, '192.0.2.7', '192.0.2.7'],
 ];
 

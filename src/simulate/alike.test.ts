@@ -36,7 +36,10 @@ function compared(from: RouteConfiguration, to: RouteConfiguration, quick: boole
   return { changes: changes.map(({ kind, destination }) => `${kind} ${destination}`), cells };
 }
 
-const of = (virtualHosts: RouteConfiguration['virtualHosts'], json: JsonObject = {}): RouteConfiguration => ({ ...routes(json), virtualHosts });
+const of = (virtualHosts: RouteConfiguration['virtualHosts'], json: JsonObject = {}): RouteConfiguration => ({
+  ...routes(json),
+  virtualHosts,
+});
 
 test('where virtual hosts are the same objects no calls are made for them', () => {
   const [whole, quick] = [false, true].map((each) => compared(of(SHARED), of([...SHARED]), each));

@@ -27,7 +27,10 @@ for (const [url, expected] of Object.entries(TARGETS)) test(`a call: ${url}`, ()
 test('what options change', () => {
   assert.deepEqual(read('https://a.example/', { serverName: 'b.example', httpVersion: '2' }).slice(4), ['b.example', 'h2']);
   const { http } = parseTarget('http://a.example/', { method: 'PUT', headers: ['Host: b.example', 'X-A:  1 ', 'x-b:'] }).payload;
-  assert.deepEqual([http?.method, http?.authority, http?.headers.flat, http?.emptyHost], ['PUT', 'b.example', ['x-a', '1', 'x-b', ''], undefined]);
+  assert.deepEqual(
+    [http?.method, http?.authority, http?.headers.flat, http?.emptyHost],
+    ['PUT', 'b.example', ['x-a', '1', 'x-b', ''], undefined],
+  );
   assert.equal(parseTarget('http://a.example/', { headers: ['host:'] }).payload.http?.emptyHost, true);
   assert.equal(parseTarget('http://a.example/').payload.http?.method, 'GET');
 });

@@ -195,9 +195,10 @@ test('a DestinationRule with a workloadSelector holds for those workloads alone;
 test('a DestinationRule with a workloadSelector is seen by nobody else: not in its namespace, not by clients of its host, not by the mesh', () => {
   const selects = ', workloadSelector: { matchLabels: { app: sleep } }';
   const ruleFor = (namespace: string, labels: Record<string, string>, ...rules: readonly string[]) =>
-    scopeFor(proxyOf({ namespace, labels }), meshFromText(serviceEntry('s', 'www.example.com', 'shop') + rules.join('')))
-      .destinationRuleFor('www.example.com')
-      ?.metadata.name;
+    scopeFor(
+      proxyOf({ namespace, labels }),
+      meshFromText(serviceEntry('s', 'www.example.com', 'shop') + rules.join('')),
+    ).destinationRuleFor('www.example.com')?.metadata.name;
   const own = rule('own', 'www.example.com', 'default', selects);
   assert.equal(ruleFor('default', { app: 'sleep' }, own), 'own');
   assert.equal(ruleFor('default', { app: 'other' }, own), undefined);
@@ -212,16 +213,29 @@ test('a DestinationRule with a workloadSelector is seen by nobody else: not in i
 
 test('calls that nothing declares may be led to a proxy, by its name in the workload’s namespace', () => {
   const policyOf = (egressProxy: string) => {
-    const sidecar = object('Sidecar', 's', `{ egress: [{ hosts: ["*/*"] }], outboundTrafficPolicy: { mode: ALLOW_ANY, egressProxy: ${egressProxy} } }`, 'istio-system');
+    const sidecar = object(
+      'Sidecar',
+      's',
+      `{ egress: [{ hosts: ["*/*"] }], outboundTrafficPolicy: { mode: ALLOW_ANY, egressProxy: ${egressProxy} } }`,
+      'istio-system',
+    );
     return scopeFor(proxyOf(), meshFromText(sidecar)).outboundTrafficPolicy;
   };
   const host = 'out.default.svc.cluster.local';
-  assert.deepEqual(policyOf('{ host: OUT, subset: v1, port: { number: 8080 } }'), { mode: 'ALLOW_ANY', egressProxy: { host, subset: 'v1', port: 8080 } });
+  assert.deepEqual(policyOf('{ host: OUT, subset: v1, port: { number: 8080 } }'), {
+    mode: 'ALLOW_ANY',
+    egressProxy: { host, subset: 'v1', port: 8080 },
+  });
   assert.deepEqual(policyOf('{ host: out, port: { number: 1 } }'), { mode: 'ALLOW_ANY', egressProxy: { host, subset: '', port: 1 } });
 });
 
 test('a Sidecar of the root namespace that selects workloads is not the whole mesh’s', () => {
-  const selecting = object('Sidecar', 'root', '{ workloadSelector: { labels: { app: sleep } }, egress: [{ hosts: ["./*"] }] }', 'istio-system');
+  const selecting = object(
+    'Sidecar',
+    'root',
+    '{ workloadSelector: { labels: { app: sleep } }, egress: [{ hosts: ["./*"] }] }',
+    'istio-system',
+  );
   const sidecarFor = (namespace: string, labels: Record<string, string>) =>
     scopeFor(proxyOf({ namespace, labels }), meshFromText(selecting)).sidecar?.metadata.name;
   assert.equal(sidecarFor('default', {}), undefined);

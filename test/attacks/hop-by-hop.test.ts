@@ -46,6 +46,10 @@ test('a client cannot take away what the proxy says of it', async (t) => {
       made.includes(name) ? ['ok'] : [],
       name,
     );
-    for (const { fields } of sent) assert.ok(fields.some((field) => field.startsWith(`${name}:`)), name);
+    for (const { fields } of sent)
+      assert.ok(
+        fields.some((field) => field.startsWith(`${name}:`)),
+        name,
+      );
   }
 });

@@ -31,13 +31,16 @@ function subject(asked: Asked): RbacSubject {
       serverName: sni,
       tls: peer === undefined ? undefined : { peer: certificate },
     },
-    head: asked.noRequest ? undefined : { method: 'GET', authority: 'a.example', path, scheme: 'http', headers: new HeaderMap([...fields]) },
+    head: asked.noRequest
+      ? undefined
+      : { method: 'GET', authority: 'a.example', path, scheme: 'http', headers: new HeaderMap([...fields]) },
     metadata: undefined,
     ...(open && { open }),
   };
 }
 
-const engine = (action: 'ALLOW' | 'DENY' | 'LOG', policies: JsonObject) => compileRbac(fromJson(RBACSchema, { action, policies }), 'filter');
+const engine = (action: 'ALLOW' | 'DENY' | 'LOG', policies: JsonObject) =>
+  compileRbac(fromJson(RBACSchema, { action, policies }), 'filter');
 /** Whether a call is allowed by a policy of this permission or principal alone. */
 const permits = (permission: JsonObject, asked: Asked = {}) =>
   engine('ALLOW', { p: { permissions: [permission], principals: [ANY] } }).judge(subject(asked)).allowed;

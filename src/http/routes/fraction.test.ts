@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { RuntimeFractionalPercentSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
-import { FractionalPercent_DenominatorType as Of, FractionalPercentSchema } from '../../xds/gen/envoy/type/v3/percent_pb.js';
+import { FractionalPercentSchema, FractionalPercent_DenominatorType as Of } from '../../xds/gen/envoy/type/v3/percent_pb.js';
 import { compileFraction, compileRuntimeFraction, shareOf } from './fraction.ts';
 
 const fraction = (numerator: number, denominator: Of) => create(FractionalPercentSchema, { numerator, denominator });
@@ -21,12 +21,18 @@ test('a fraction takes the random numbers below its numerator, by its denominato
 
 test('none, all and more than all', () => {
   const of = (numerator: number) => [0, 1, 99].map(compileFraction(fraction(numerator, Of.HUNDRED)));
-  assert.deepEqual([of(0), of(100), of(200)], [
-    [false, false, false],
-    [true, true, true],
-    [true, true, true],
-  ]);
-  assert.deepEqual([0, 100, 200].map((numerator) => shareOf(fraction(numerator, Of.HUNDRED))), [0, 1, 1]);
+  assert.deepEqual(
+    [of(0), of(100), of(200)],
+    [
+      [false, false, false],
+      [true, true, true],
+      [true, true, true],
+    ],
+  );
+  assert.deepEqual(
+    [0, 100, 200].map((numerator) => shareOf(fraction(numerator, Of.HUNDRED))),
+    [0, 1, 1],
+  );
 });
 
 test('without a fraction it is everything', () => {

@@ -18,18 +18,23 @@ const environment = (answers: Answers) => ({
   resolver: {
     resolve: (name: string): Promise<Resolution> =>
       Promise.resolve(
-        name in answers ? ({ kind: 'found', ips: [...answers[name]!], ttlMs: 1 } as Resolution) : ({ kind: 'failed', reason: 'nobody answers' } as Resolution),
+        name in answers
+          ? ({ kind: 'found', ips: [...answers[name]!], ttlMs: 1 } as Resolution)
+          : ({ kind: 'failed', reason: 'nobody answers' } as Resolution),
       ),
     close: () => undefined,
   },
 });
 const sallyport = (fields: { [key: string]: JsonValue }) => fromJson(MetadataSchema, { filterMetadata: { sallyport: fields } });
-const said = (choice: UpstreamHost | UpstreamFailure): string => ('kind' in choice ? ('reason' in choice ? choice.reason : choice.kind) : choice.text);
+const said = (choice: UpstreamHost | UpstreamFailure): string =>
+  'kind' in choice ? ('reason' in choice ? choice.reason : choice.kind) : choice.text;
 
 async function chosen(discovery: Discovery, context: Partial<ChoiceContext>): Promise<string> {
   try {
     return await new Promise((resolve) => {
-      const now = discovery.choose({ downstream: undefined, target: undefined, hash: undefined, ...context }, (later) => resolve(said(later)));
+      const now = discovery.choose({ downstream: undefined, target: undefined, hash: undefined, ...context }, (later) =>
+        resolve(said(later)),
+      );
       if (now) resolve(said(now));
     });
   } finally {
@@ -83,10 +88,7 @@ test('where a name alone leads to an address, the name has to have it', async ()
   const bind = { mode: 'enforce', hosts: ['*.example', 'b.test'] };
   const answers = { 'a.example': ['203.0.113.7'], 'b.test': ['203.0.113.9'] };
   assert.equal(await original(to('203.0.113.7', { serverName: 'a.example' }), { bind, answers }), '203.0.113.7:443');
-  assert.equal(
-    await original(to('203.0.113.8', { serverName: 'a.example' }), { bind, answers }),
-    '203.0.113.8 is no address of a.example',
-  );
+  assert.equal(await original(to('203.0.113.8', { serverName: 'a.example' }), { bind, answers }), '203.0.113.8 is no address of a.example');
   assert.equal(await original(to('203.0.113.9'), { bind, answers }), '203.0.113.9:443', 'the host that is declared');
   assert.equal(
     await original(to('203.0.113.7'), { bind: { ...bind, hosts: ['*.example'] }, answers }),

@@ -36,7 +36,8 @@ test('what it says', () => {
   });
   assert.deepEqual([found?.locality, found?.localityWeight, found?.priority, found?.weight], ['r/z/', 3, 2, 5]);
   assert.deepEqual([found?.workload, found?.transportMatch], ['w;ns;;;', { tlsMode: 'istio' }]);
-  for (const part of ['zone', 'sub_zone']) assert.notEqual(read({ locality: { [part]: 'x' }, lb_endpoints: [endpoint(socket('192.0.2.1'))] })[0]?.locality, '#0');
+  for (const part of ['zone', 'sub_zone'])
+    assert.notEqual(read({ locality: { [part]: 'x' }, lb_endpoints: [endpoint(socket('192.0.2.1'))] })[0]?.locality, '#0');
 });
 
 test('only what is known to be unable to serve is not healthy', () => {
@@ -46,7 +47,10 @@ test('only what is known to be unable to serve is not healthy', () => {
 });
 
 test('where only addresses may stand, a name is refused; unix sockets are no names', () => {
-  requireAddresses(read({ lb_endpoints: [endpoint(socket('192.0.2.1')), endpoint(socket('::1')), endpoint({ pipe: { path: '/run/a' } })] }), 'c');
+  requireAddresses(
+    read({ lb_endpoints: [endpoint(socket('192.0.2.1')), endpoint(socket('::1')), endpoint({ pipe: { path: '/run/a' } })] }),
+    'c',
+  );
   const named = read({ lb_endpoints: [endpoint(socket('192.0.2.1')), endpoint(socket('a.example'))] });
   assert.throws(() => requireAddresses(named, 'c'), { code: 'xds-invalid', message: /"a\.example" is no IP address/ });
 });

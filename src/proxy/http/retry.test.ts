@@ -79,7 +79,12 @@ const FAILURES: readonly (readonly [name: string, failure: UpstreamFailure, time
   ['a per-try timeout', { kind: 'reset', reason: 'local reset' }, true, ANY_RESET],
   ['a connection that ended', { kind: 'reset', reason: 'connection termination' }, false, ANY_RESET],
   ['a stream that was refused', { kind: 'reset', reason: 'remote refused stream reset' }, false, [...ANY_RESET, 'refused-stream']],
-  ['a connection that takes too long', { kind: 'connect-timeout' } as UpstreamFailure, false, [...ANY_RESET, 'reset-before-request', 'connect-failure']],
+  [
+    'a connection that takes too long',
+    { kind: 'connect-timeout' } as UpstreamFailure,
+    false,
+    [...ANY_RESET, 'reset-before-request', 'connect-failure'],
+  ],
   ['no host', { kind: 'no-host' } as UpstreamFailure, false, []],
   ['no cluster', { kind: 'no-cluster' } as UpstreamFailure, false, []],
   ["a cluster's limit", { kind: 'overflow' }, false, []],
@@ -138,6 +143,9 @@ test("retries count against their cluster's limit while they run", () => {
 test('what the policy says of hosts', () => {
   const plain = state({}).retry;
   assert.deepEqual([plain.avoidsPreviousHosts, plain.hostSelectionAttempts], [false, 1]);
-  const { retry } = state({ retryHostPredicate: [{ name: 'envoy.retry_host_predicates.previous_hosts' }], hostSelectionRetryMaxAttempts: 4 });
+  const { retry } = state({
+    retryHostPredicate: [{ name: 'envoy.retry_host_predicates.previous_hosts' }],
+    hostSelectionRetryMaxAttempts: 4,
+  });
   assert.deepEqual([retry.avoidsPreviousHosts, retry.hostSelectionAttempts], [true, 4]);
 });

@@ -263,7 +263,7 @@ test('of two idle connections one closes, and the other is used on', async () =>
   first.socket.end();
   await closed;
   t.client.send(GET);
-  await second.until('\r\n\r\n', 2);
+  await Promise.race([second.until('\r\n\r\n', 2), upstream.wire(2)]);
   assert.equal(upstream.wires.length, 2);
   other.socket.destroy();
 });
