@@ -46,6 +46,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'an object that has a port twice is refused when it is read, so that what it lost is always another object’s',
   },
   {
+    file: 'src/proxy/http/h1/client.ts',
+    line: 'this.#chunked = false;',
+    change: 'false → true',
+    why: 'the head of each request says it anew before any of its body',
+  },
+  {
     file: 'src/translate/scope.ts',
     line: "return { mode, egressProxy: { host, subset: egressProxy.subset ?? '', port: egressProxy.port?.number ?? 0 } };",
     change: '0 → (0 + 1)',
