@@ -1,8 +1,9 @@
 /**
- * `npm run mutation -- [--files GLOB] [--sample N] [--seed S]`: whether tests notice when the product is changed (docs/testing.md).
+ * `npm run mutation -- [--files GLOB] [--sample N] [--seed S] [--record FILE]`: whether tests notice when the product is changed (docs/testing.md).
  *
  * Changes one place at a time in a copy of the tree and runs the tests that reach it, the nearest first, until one fails. What no test notices is printed as
- * SURVIVED. Exit code 1 where less than `--at-least` per cent (85) of the changes were noticed.
+ * SURVIVED. Exit code 1 where less than `--at-least` per cent (85) of the changes were noticed. What a run with the same record has found noticed is not asked
+ * again. With `--again` only what it has found unnoticed is, and of more tests, those that take long too.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
@@ -11,35 +12,50 @@ import { parseArgs } from 'node:util';
 import { EQUIVALENT } from './mutation/equivalent.ts';
 import { ImportGraph } from './mutation/graph.ts';
 import { type Mutant, mutantsOf } from './mutation/mutants.ts';
-import { type Reach, Reaches, reaches } from './mutation/reach.ts';
+import { Reaches, reaches } from './mutation/reach.ts';
+import { type Described, described, Record as KeptRecord, type Verdict } from './mutation/record.ts';
 import { Residents } from './mutation/residents.ts';
-import { isLate, runTests } from './mutation/run.ts';
-import { numbersFrom, PARTS, shuffled } from './mutation/sample.ts';
+import { CACHE, isLate, runTests } from './mutation/run.ts';
+import { PARTS, shuffled } from './mutation/sample.ts';
 import { MutatedTree } from './mutation/tree.ts';
 import { TOGETHER } from './together.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-/** Tests of a file that are asked: the nearest. */
-const NEAREST = 6;
-/** Of all tests that are asked in the process that stays, ms: what hangs has noticed. */
-const TIMEOUT_MS = 40_000;
-/** Tests of the whole, which take seconds and are asked last, by the folder whose changes they are asked about. */
-const FURTHER: Readonly<Record<string, readonly string[]>> = {
-  'src/translate/': ['test/golden/golden.test.ts'],
-  'src/registry/': ['test/golden/golden.test.ts'],
-};
-
-/** `late`: tests hung, and on the unchanged tree as well, so that the machine was too slow to tell. */
-type Verdict = 'killed' | 'SURVIVED' | 'equivalent' | 'late';
-
 const { values } = parseArgs({
   options: {
     files: { type: 'string', default: '**' },
     sample: { type: 'string', default: '100' },
     seed: { type: 'string', default: '1' },
+    record: { type: 'string' },
+    again: { type: 'boolean', default: false },
     'at-least': { type: 'string', default: '85' },
   },
 });
+
+/** Tests of a file that are asked: so many of the nearest, and all in its own folder of `src` that run in the process that stays. */
+const NEAREST = values.again ? 16 : 6;
+/** Tests of generated configurations, which take as long as all others of their folder: asked after those. */
+const LAST = new Set(['src/translate/phase.test.ts', 'src/translate/classes.test.ts', 'src/simulate/sample.test.ts']);
+/** Of all tests that are asked in the process that stays, ms, where it isn't known how long they take: what hangs has noticed. */
+const TIMEOUT_MS = 120_000;
+/** Tests of the whole, which take seconds and are asked last, by the folder whose changes they are asked about. */
+const FURTHER: Readonly<Record<string, readonly string[]>> = {
+  'src/http/filters/rbac': ['test/integration/envoy-rbac.test.ts'],
+  'src/http/filters/jwt': ['test/integration/envoy-jwt.test.ts'],
+  'src/http/filters/ext': ['test/integration/envoy-ext-authz.test.ts'],
+  'src/http/rbac/': ['test/integration/envoy-rbac.test.ts'],
+  'src/http/jwt/': ['test/integration/envoy-jwt.test.ts'],
+  'src/http/ext-authz/': ['test/integration/envoy-ext-authz.test.ts'],
+  'src/http/tracing/': ['test/integration/envoy-tracing.test.ts'],
+  'src/proxy/listener/': [
+    'test/integration/dataplane/explicit-proxy.test.ts',
+    'test/integration/dataplane/original-dst.test.ts',
+    'test/integration/dataplane/tls.test.ts',
+  ],
+  'src/proxy/http/': ['test/attacks/upgrade.test.ts'],
+  'src/translate/': ['test/golden/golden.test.ts'],
+  'src/registry/': ['test/golden/golden.test.ts'],
+};
 
 setPriority(4);
 const tree = new MutatedTree(ROOT);
@@ -50,10 +66,13 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.exit(130);
   });
 const graph = new ImportGraph(tree.root);
-const known = new Reaches(tree.root, join(ROOT, 'node_modules/.cache/sallyport-mutation'), tree.state());
+const known = new Reaches(tree.root, CACHE, tree.state());
 const residents = new Residents(tree.root);
+const record = new KeptRecord(values.record);
 const sound = new Map<string, boolean>();
 const texts = new Map<string, string>();
+/** How long the tests took, ms, by their names, when none failed. */
+const durations = new Map<string, number>();
 
 function textOf(file: string): string {
   const text = texts.get(file) ?? readFileSync(join(ROOT, file), 'utf8');
@@ -61,34 +80,23 @@ function textOf(file: string): string {
   return text;
 }
 
+interface Change extends Described {
+  readonly mutant: Mutant;
+}
+
 /** The changes of a part in an order of chance. */
-function changesOf(globs: readonly string[], next: () => number): Mutant[] {
+function changesOf(globs: readonly string[]): Change[] {
   const files = globSync([...globs], { cwd: ROOT })
     .filter(
       (file) =>
         file.endsWith('.ts') && !file.endsWith('.test.ts') && !/(?:^|\/)testing[^/]*\.ts$/.test(file) && matchesGlob(file, values.files),
     )
     .sort();
-  return shuffled(
-    files.flatMap((file) => mutantsOf(file, tree.source(file))),
-    next,
+  const changes = files.flatMap((file) =>
+    mutantsOf(file, tree.source(file)).map((mutant) => ({ mutant, ...described(mutant, textOf(file)) })),
   );
-}
-
-const short = (text: string) => {
-  const line = text.replaceAll(/\s+/g, ' ');
-  return line.length > 90 ? `${line.slice(0, 89)}…` : line;
-};
-
-function described({ file, start, end, replacement }: Mutant) {
-  const text = textOf(file);
-  const before = text.slice(0, start).split('\n');
-  const line = text.split('\n')[before.length - 1]!.trim();
-  return {
-    line,
-    place: `${file}:${before.length}:${before.at(-1)!.length + 1}`,
-    change: `${short(text.slice(start, end))} → ${short(replacement)}`,
-  };
+  const asked = values.again ? changes.filter(({ key }) => record.of(key) !== undefined) : changes;
+  return shuffled(asked, values.seed, ({ key }) => key);
 }
 
 /** Whether the test is one of those that pass, as they do, in the process that stays. */
@@ -108,17 +116,22 @@ async function noticedWithin({ file, start, end, replacement }: Mutant, tests: r
     text: text.slice(0, start) + replacement + text.slice(end),
     tests: asked.map((test) => join(tree.root, test)),
   };
-  const { test, failure } = await residents.ask(question, TIMEOUT_MS);
+  const names = asked.join();
+  const took = durations.get(names);
+  const started = performance.now();
+  const { test, failure } = await residents.ask(question, took === undefined ? TIMEOUT_MS : Math.min(TIMEOUT_MS, 10_000 + 2 * took));
+  if (failure === undefined) durations.set(names, Math.max(took ?? 0, performance.now() - started));
   if (test === undefined) return failure;
   // Not all that fails fails for the change.
   return (await isSound(relative(tree.root, test))) ? failure : noticedWithin({ file, start, end, replacement }, tests);
 }
 
-/** The same of tests that have a process each. The tree is changed. */
-async function noticedApart({ file, start }: Mutant, tests: ReadonlyMap<string, Reach>): Promise<string | undefined> {
-  for (const [test, reach] of tests) {
-    if (reach.failure !== undefined || !reaches(reach, file, start)) continue;
-    const failure = await runTests(tree.root, [test], 10_000 + 4 * reach.duration);
+/** The same of tests that have a process each. What one of them reaches is found before the tree is changed. */
+async function noticedApart(mutant: Mutant, tests: readonly string[]): Promise<string | undefined> {
+  for (const test of tests) {
+    const reach = await known.of(test);
+    if (reach.failure !== undefined || !reaches(reach, mutant.file, mutant.start)) continue;
+    const failure = await tree.with(mutant, () => runTests(tree.root, [test], 10_000 + 4 * reach.duration));
     if (failure !== undefined) return failure;
   }
   return undefined;
@@ -130,39 +143,52 @@ async function isSlow(tests: readonly string[]): Promise<boolean> {
   return isLate((await residents.ask({ tests: asked }, TIMEOUT_MS)).failure);
 }
 
-async function verdictOf(mutant: Mutant): Promise<Verdict | undefined> {
-  const { line, place, change } = described(mutant);
-  if (EQUIVALENT.some((each) => each.file === mutant.file && each.line === line && each.change === change)) return 'equivalent';
-  const unit = graph.testsOf(mutant.file).filter((test) => test.startsWith('src/'));
-  const further = Object.keys(FURTHER).filter((folder) => mutant.file.startsWith(folder));
-  const names = [...unit.slice(0, NEAREST), ...further.flatMap((folder) => FURTHER[folder]!)];
-  const isPure = (test: string) => matchesGlob(test, TOGETHER) || test.startsWith('test/');
-  let by = await noticedWithin(mutant, names.filter(isPure));
-  if (by === undefined) {
-    const apart = new Map<string, Reach>();
-    for (const name of names) if (!isPure(name)) apart.set(name, await known.of(name));
-    const refused = Symbol();
-    const found = await tree.with(mutant, async (typed) => (typed ? noticedApart(mutant, apart) : refused));
-    if (typeof found === 'symbol') return undefined;
-    by = found;
-  }
-  const verdict = by === undefined ? 'SURVIVED' : isLate(by) && (await isSlow(names.filter(isPure))) ? 'late' : 'killed';
+/** The tests that are asked about a file, in their order. */
+function askedAbout(file: string): string[] {
+  const own = file.split('/').slice(0, 2).join('/');
+  const unit = graph.testsOf(file).filter((test) => test.startsWith('src/'));
+  const asked = unit.filter((test, index) => index < NEAREST || (isPure(test) && test.startsWith(`${own}/`)));
+  const quick = asked.filter((test) => !LAST.has(test));
+  if (values.record !== undefined && !values.again) return quick;
+  const further = Object.keys(FURTHER).filter((folder) => file.startsWith(folder));
+  return [...quick, ...asked.filter((test) => LAST.has(test)), ...further.flatMap((folder) => FURTHER[folder]!)];
+}
+
+const isPure = (test: string) => matchesGlob(test, TOGETHER) || test.startsWith('test/golden/');
+
+async function verdictOf({ mutant, place, change }: Change): Promise<Verdict> {
+  if (!(await tree.with(mutant, async (typed) => typed))) return 'refused';
+  const names = askedAbout(mutant.file);
+  const pure = names.filter(isPure);
+  const apart = names.filter((name) => !isPure(name));
+  const by = (await noticedWithin(mutant, pure)) ?? (await noticedApart(mutant, apart));
+  const verdict = by === undefined ? 'SURVIVED' : isLate(by) && (await isSlow(pure)) ? 'late' : 'killed';
   console.log(`${verdict.padEnd(8)} ${place}  ${change}${by === undefined ? '' : `  [${by}]`}`);
   return verdict;
 }
 
-const next = numbersFrom(Number(values.seed));
+/** The same of one that this run or an earlier one has a verdict on. */
+async function knownVerdictOf(change: Change): Promise<Verdict> {
+  const { file } = change.mutant;
+  if (EQUIVALENT.some((each) => each.file === file && each.line === change.line && each.change === change.change)) return 'equivalent';
+  const found = record.of(change.key);
+  if (found === 'killed' || found === 'refused' || (found === 'SURVIVED' && !values.again)) return found;
+  const verdict = await verdictOf(change);
+  record.add(change.key, verdict);
+  return verdict;
+}
+
 const parts = Object.entries(PARTS)
-  .map(([name, globs]) => ({ name, changes: changesOf(globs, next), counts: { killed: 0, SURVIVED: 0, equivalent: 0, late: 0 } }))
+  .map(([name, globs]) => ({ name, changes: changesOf(globs), counts: { killed: 0, SURVIVED: 0, equivalent: 0, late: 0 } }))
   .filter(({ changes }) => changes.length > 0);
 // Each part in turn, so that the small ones are looked at as closely as the large.
 let left = Number(values.sample);
 while (left > 0 && parts.some(({ changes }) => changes.length > 0))
   for (const { changes, counts } of parts) {
     // What the types refuse is noticed by the lint and counts for nothing here: the next takes its place.
-    let verdict: Verdict | undefined;
-    while (left > 0 && verdict === undefined && changes.length > 0) verdict = await verdictOf(changes.shift()!);
-    if (verdict === undefined) continue;
+    let verdict: Verdict = 'refused';
+    while (left > 0 && verdict === 'refused' && changes.length > 0) verdict = await knownVerdictOf(changes.shift()!);
+    if (verdict === 'refused') continue;
     counts[verdict]++;
     left--;
   }

@@ -55,6 +55,9 @@ const METHODS: Readonly<Record<string, string>> = {
 /** Array methods without which the array stays one of the same kind. */
 const DROPPED = new Set(['filter', 'sort', 'toSorted', 'reverse', 'toReversed', 'toLowerCase', 'trim']);
 
+/** From here on a number is no count of things but a time or a size, of which one more is none that matters. */
+const LARGE = 1000;
+
 const LEAVING = new Set([SyntaxKind.ReturnStatement, SyntaxKind.ContinueStatement, SyntaxKind.BreakStatement, SyntaxKind.ThrowStatement]);
 
 /** Types and what says nothing at run time. */
@@ -93,7 +96,7 @@ export function mutantsOf(file: string, source: SourceFile): Mutant[] {
     }
     if (isPrefixUnaryExpression(node) && node.operator === SyntaxKind.ExclamationToken) replace(node, `(${textOf(node.operand)})`);
     if (isReturnStatement(node) && isCondition(node.expression)) negate(node.expression);
-    if (isNumericLiteral(node)) replace(node, `(${node.text} + 1)`);
+    if (isNumericLiteral(node)) replace(node, Number(node.text) < LARGE ? `(${node.text} + 1)` : `(${node.text} * 2)`);
     if (node.kind === SyntaxKind.TrueKeyword) replace(node, 'false');
     if (node.kind === SyntaxKind.FalseKeyword) replace(node, 'true');
     if (isSpreadAssignment(node) && isOptional(node.expression)) replace(node.expression, '{}');

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import type { Answered, Asked } from './resident.ts';
-import { lateAfter } from './run.ts';
+import { COMPILED, lateAfter } from './run.ts';
 
 /** Modules of so many turns stay in memory. */
 const MOST_TURNS = 40;
@@ -21,6 +21,7 @@ export class Residents {
     if (this.turns++ >= MOST_TURNS) this.close();
     this.child ??= fork(join(import.meta.dirname, 'resident.ts'), [this.root], {
       cwd: this.root,
+      env: COMPILED,
       execArgv: ['--max-old-space-size=2500', '--no-warnings'],
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });

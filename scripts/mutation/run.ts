@@ -1,4 +1,10 @@
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+
+/** What runs before this one left: what each test reaches, and compiled code. */
+export const CACHE = join(import.meta.dirname, '../../node_modules/.cache/sallyport-mutation');
+/** Where processes find code that they need not compile again. By its content, so that what is changed is compiled. */
+export const COMPILED: NodeJS.ProcessEnv = { ...process.env, NODE_COMPILE_CACHE: join(CACHE, 'compiled') };
 
 /** What came of a run of tests: the line of the first that failed, or `undefined` where all passed. */
 export type Outcome = string | undefined;
@@ -16,7 +22,7 @@ export function isLate(outcome: Outcome): boolean {
  * Runs a process of tests that report as TAP, and ends it, with its children, at the first failure.
  * @param timeout ms, after which it is ended and counts as failed
  */
-export function runTests(cwd: string, args: readonly string[], timeout: number, env: NodeJS.ProcessEnv = process.env): Promise<Outcome> {
+export function runTests(cwd: string, args: readonly string[], timeout: number, env = COMPILED): Promise<Outcome> {
   const child = spawn(process.execPath, ['--max-old-space-size=1500', '--test-reporter=tap', ...args], {
     cwd,
     env,

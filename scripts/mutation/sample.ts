@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 /** Parts of the sources that are changed, by the name under which they are counted. */
 export const PARTS: Readonly<Record<string, readonly string[]>> = {
   'src/xds/match': ['src/xds/match/**'],
@@ -13,23 +15,11 @@ export const PARTS: Readonly<Record<string, readonly string[]>> = {
   'exit codes': ['src/cli/{analyze,answer,diff,exit,explain,few,source-options,verify}.ts'],
 };
 
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-export function numbersFrom(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** The items in an order of chance (Fisher and Yates). */
-export function shuffled<T>(items: readonly T[], next: () => number): T[] {
-  const list = [...items];
-  for (let index = list.length - 1; index > 0; index--) {
-    const other = Math.floor(next() * (index + 1));
-    [list[index], list[other]] = [list[other]!, list[index]!];
-  }
-  return list;
+/** The items in an order of chance, the same for the same seed; where the others come does not change when one is added or goes. */
+export function shuffled<T>(items: readonly T[], seed: string, nameOf: (item: T) => string): T[] {
+  const rankOf = (item: T) => createHash('sha256').update(seed).update('\0').update(nameOf(item)).digest('hex');
+  return items
+    .map((item) => ({ item, rank: rankOf(item) }))
+    .sort((a, b) => (a.rank < b.rank ? -1 : 1))
+    .map(({ item }) => item);
 }

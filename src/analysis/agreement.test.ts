@@ -26,6 +26,12 @@ kind: Pod
 metadata: {name: p, namespace: ${namespace}, labels: ${labels}${extra}}
 spec: {nodeName: n, containers: [{name: ${container}, image: i}]}
 ---`;
+const DEPLOYMENT = (labels: string) => `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: d, namespace: default}
+spec: {selector: {matchLabels: ${labels}}, template: {metadata: {labels: ${labels}}, spec: {containers: [{name: app, image: i}]}}}
+---`;
 const service = (name: string, selector: string, ports: string, labels = '{}') => `
 apiVersion: v1
 kind: Service
@@ -80,10 +86,21 @@ metadata: {name: n, labels: {topology.kubernetes.io/region: eu}}
   service('s', '{app: x}', '[{port: 80, name: http}]') +
   object('DestinationRule', 'd', `{host: s, subsets: [{name: one, labels: ${labels}}]}`);
 
+/** A host that the namespace of a gateway declares for itself, at another port. */
+const AT_TWO_PORTS =
+  entry('e', PORT_80, ", exportTo: ['.']") +
+  entry('e', '{number: 81, name: http, protocol: HTTP}', ", exportTo: ['.']").replace('default', 'infra') +
+  gateway('gw', '{istio: own}', HTTP).replace('default', 'infra') +
+  pod('{istio: own}', { namespace: 'infra' });
+
 const PAIRS: Record<string, Pair> = {
   'IST0101 a port that the destination does not have': {
     wrong: entry('e', PORT_80) + route('{host: www.example.com, port: {number: 81}}'),
     right: entry('e', PORT_80) + route('{host: www.example.com, port: {number: 80}}'),
+  },
+  'IST0101 a port that the gateways of the route know, whose namespace has its own declaration': {
+    wrong: AT_TWO_PORTS + route('{host: www.example.com, port: {number: 81}}', ', gateways: [mesh, infra/gw]'),
+    right: AT_TWO_PORTS + route('{host: www.example.com, port: {number: 81}}', ', gateways: [infra/gw]'),
   },
   'IST0101 a host that those who follow the route see': {
     wrong: entry('e', PORT_80, ', exportTo: [shop]') + route('{host: www.example.com}', ', exportTo: [other]').replace('default', 'admin'),
@@ -174,6 +191,12 @@ const PAIRS: Record<string, Pair> = {
     wrong: telemetry('selector: {matchLabels: {app: x}}'),
     right: telemetry('selector: {matchLabels: {app: y}}'),
   },
+  'IST0166 of pods that are there, not of what would make some': {
+    wrong: telemetry('selector: {matchLabels: {app: x}}'),
+    right:
+      DEPLOYMENT('{app: x, gateway.networking.k8s.io/gateway-name: gw}') +
+      object('Telemetry', 't', '{selector: {matchLabels: {app: x}}}', { group: 'telemetry.istio.io/v1' }),
+  },
   'IST0166 beside a target': {
     wrong: telemetry('selector: {matchLabels: {gateway.networking.k8s.io/gateway-name: gw}}'),
     right: telemetry(
@@ -183,6 +206,10 @@ const PAIRS: Record<string, Pair> = {
   'IST0002 kinds that Istio has removed': {
     wrong: definition('serviceroles.rbac.istio.io'),
     right: definition('authorizationpolicies.security.istio.io'),
+  },
+  'IST0002 fields that Istio has given up': {
+    wrong: route('{host: www.example.com}').replace('http: [{', 'http: [{mirrorPercent: 5, '),
+    right: route('{host: www.example.com}').replace('http: [{', 'http: [{mirrorPercentage: {value: 5}, '),
   },
   'IST0127 workloads that get no sidecar': {
     wrong: pod('{app: x, sidecar.istio.io/inject: "false"}') + POLICY,

@@ -94,7 +94,35 @@ const ledToSubset = (...objects: object[]) =>
     ...objects,
   );
 
+/** Calls are led to a gateway whose pods are there. */
+const ledToPods = (selector: object) =>
+  join(
+    external(),
+    istio('Gateway', 'egress', { selector, servers: [{ port: HTTP, hosts: [HOST] }] }, 'istio-system'),
+    routes([onMesh, atGateway()]),
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'istio-egressgateway', namespace: 'istio-system' },
+      spec: { selector: { istio: 'egressgateway' }, ports: [{ name: 'http', port: 80 }] },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'gateway', namespace: 'istio-system', labels: { istio: 'egressgateway' } },
+      spec: { containers: [{ name: 'istio-proxy' }] },
+    },
+  );
+
 testPairs({
+  'SP1017 of pods that no Gateway selects': {
+    wrong: ledToPods({ istio: 'other' }),
+    right: ledToPods({ istio: 'egressgateway' }),
+  },
+  'SP1017 of pods that a Gateway for all proxies selects': {
+    wrong: ledToPods({ istio: 'egressgateway', app: 'other' }),
+    right: ledToPods({}),
+  },
   'SP1004 by a Sidecar': {
     wrong: join(external([HTTP], {}, 'outside'), gateway(), routes([onMesh, atGateway()], {}, 'v', 'platform'), imports('outside/*')),
     right: join(

@@ -74,6 +74,41 @@ spec: { action: CUSTOM, provider: { name: http }, selector: { matchLabels: { ist
   assert.match(messages.join(), /^The rule covers TCP port 443 /);
 });
 
+/** Servers of a gateway, and whether bytes go through them that no authorizer over HTTP can be asked about. */
+for (const [protocol, tls, passes] of [
+  ['HTTP', '', false],
+  ['HTTPS', '{ mode: SIMPLE, credentialName: c }', false],
+  ['HTTPS', '{ mode: PASSTHROUGH }', true],
+  ['https', '{ mode: AUTO_PASSTHROUGH }', true],
+  ['TLS', '{ mode: PASSTHROUGH }', true],
+  ['TLS', '{ mode: SIMPLE, credentialName: c }', true],
+  ['TCP', '', true],
+  ['MONGO', '', true],
+] as const)
+  test(`a server of a gateway: ${protocol} ${tls}`, () => {
+    const text = `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: g, namespace: istio-system }
+spec:
+  selector: { istio: egressgateway }
+  servers:
+    - { port: { number: 9443, name: p, protocol: ${protocol} }, hosts: ['*']${tls && `, tls: ${tls}`} }
+---
+${MESH}
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: p, namespace: istio-system }
+spec: { action: CUSTOM, provider: { name: http }, selector: { matchLabels: { istio: egressgateway } }, rules: [{}] }`;
+    const found = findingsIn(snapshotFromText(text), {}, meshConfigOf({ extensionProviders: PROVIDERS })).filter(
+      ({ code }) => code === 'SP1049',
+    );
+    assert.equal(
+      found.some(({ message }) => message.startsWith('The rule covers TCP port 9443 ')),
+      passes,
+    );
+  });
+
 test('an authorizer that is not there', () => {
   const cases = [
     ['other', /SP1048 Provider "other" can't be asked: extensionProviders of MeshConfig have none named "other"\. .* is refused \(403/],

@@ -58,6 +58,19 @@ testPairs({
     wrong: join(validator({ url: 'istiod.example.com:15017' })),
     right: join(validator({ url: 'https://istiod.example.com:15017/validate' })),
   },
+  ...Object.fromEntries(
+    (
+      [
+        ['its name', 'istio-validator', {}],
+        ['its revision', 'mesh', { 'istio.io/rev': 'canary' }],
+        ['its app', 'mesh', { app: 'istiod' }],
+        ['its app, an injector', 'mesh', { app: 'sidecar-injector' }],
+      ] as const
+    ).map(([what, name, labels]) => {
+      const named = (name: string, labels: object) => join({ ...validator({ url: 'x' }), metadata: { name, labels } });
+      return [`IST0163 of what is Istio's by ${what}`, { wrong: named(name, labels), right: named('mesh', { app: 'other' }) }];
+    }),
+  ),
   'IST0163 of nothing': { wrong: join(validator({})), right: join(validator({ service: ISTIOD })) },
   IST0164: {
     wrong: join(validator({ url: 'https://192.0.2.7:15017/validate' })),

@@ -18,4 +18,8 @@ test('a port is given once, by whichever process', {
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', ask]);
   const all = [...mine, ...(JSON.parse(stdout) as number[])];
   assert.equal(new Set(all).size, 2 * MANY);
+  assert.ok(
+    all.every((port) => port >= 20_000 && port < 30_000),
+    'others are given to outgoing connections, or to nodes of Kubernetes',
+  );
 });

@@ -19,6 +19,9 @@ test('the likely name', () => {
   assert.equal(closest('destinationSubnet', fields), 'destinationSubnets');
   assert.equal(closest('addresses', fields), undefined);
   assert.equal(closest('x', []), undefined);
+  // A third of its letters may be wrong, and one of a short word.
+  assert.deepEqual([closest('abcdef', ['abcdxy']), closest('abcdef', ['abcxyz'])], ['abcdxy', undefined]);
+  assert.deepEqual([closest('ab', ['ax']), closest('ab', ['xy'])], ['ax', undefined]);
 });
 
 test('among many names, and for many, the likely one is found all the same', () => {

@@ -129,8 +129,7 @@ function mostSpecific(rules: Rules | undefined, hostname: string): readonly Rule
 function forProxy(rules: readonly Rule[], proxy: Caller): Rule | undefined {
   if (rules.length === 1 && !rules[0]!.spec.workloadSelector) return rules[0];
   const selecting = rules.filter(
-    ({ spec: { workloadSelector }, metadata }) =>
-      workloadSelector && metadata.namespace === proxy.namespace && matchesLabels(workloadSelector.matchLabels, proxy.labels),
+    ({ spec: { workloadSelector } }) => workloadSelector && matchesLabels(workloadSelector.matchLabels, proxy.labels),
   );
   const [first] = selecting;
   if (first) return merge(selecting.filter((rule) => sameSelector(rule.spec, first.spec)));

@@ -111,9 +111,8 @@ function entryWorkload(entry: ResourceOf<'WorkloadEntry'>): Workload {
 }
 
 /** Whether a Pod is to get traffic: Kubernetes' condition `Ready`; a Pod without conditions (a file by hand) counts as ready. */
-export function isReady(workload: Workload): boolean {
-  if (workload.kind === 'WorkloadEntry') return true;
-  const conditions = ((workload.resource.status ?? {}) as { conditions?: { type?: string; status?: string }[] }).conditions;
+export function isReady({ resource }: Workload): boolean {
+  const conditions = ((resource.status ?? {}) as { conditions?: { type?: string; status?: string }[] }).conditions;
   const ready = conditions?.find(({ type }) => type === 'Ready');
   return ready === undefined || ready.status === 'True';
 }

@@ -120,8 +120,8 @@ function request(url: URL, port: number, path: string, options: TargetOptions): 
 
 /** Path and query as written: what becomes of dot segments and escapes is for the proxies to say. */
 function pathOf(url: string): string {
-  const rest = url.slice(url.indexOf('//') + 2);
-  const start = rest.search(/[/?#\\]/);
-  const path = start < 0 ? '/' : rest.slice(start).replace(/#.*$/, '');
+  // However many slashes there are, the host comes next.
+  const rest = url.replace(/^[^:]*:[/\\]*/, '');
+  const path = (/[/?#\\].*/.exec(rest)?.[0] ?? '/').replace(/#.*$/, '');
   return path.startsWith('/') || path.startsWith('\\') ? path : `/${path}`;
 }

@@ -47,6 +47,39 @@ test('ranges of chains: an address in each that is in no narrower one, and one o
   assert.deepEqual(ips.map(place), ['wide', 'narrow', 'single', 'outside']);
 });
 
+test('TLS at an address: the names of the chains of its narrowest range, and no others', () => {
+  const named = (name: string, ...ranges: readonly [prefix: string, length: number][]) =>
+    chain(tcp('a'), {
+      server_names: [name],
+      transport_protocol: 'tls',
+      prefix_ranges: ranges.map(([address_prefix, prefix_len]) => ({ address_prefix, prefix_len })),
+    });
+  const { lines } = cellsOf(
+    ALL,
+    listener(443, [
+      named('wide', ['198.51.0.0', 16]),
+      named('narrow', ['198.51.100.7', 32]),
+      named('both', ['198.51.0.0', 16], ['198.51.100.7', 32]),
+      named('open'),
+    ]),
+  );
+  const namesAt = (where: (ip: string) => boolean) => [
+    ...new Set(lines.flatMap((line) => (where(line.split(':')[0]!) ? (/sni (wide|narrow|both|open)\b/.exec(line)?.[1] ?? []) : []))),
+  ];
+  assert.deepEqual(
+    namesAt((ip) => ip === '198.51.100.7'),
+    ['narrow', 'both'],
+  );
+  assert.deepEqual(
+    namesAt((ip) => ip.startsWith('198.51.') && ip !== '198.51.100.7'),
+    ['wide', 'both'],
+  );
+  assert.deepEqual(
+    namesAt((ip) => ip === '203.0.113.1'),
+    ['open'],
+  );
+});
+
 test('a port that a chain of the outbound listener names counts beside those of listeners', () => {
   const { lines } = cellsOf(outbound(chain(tcp('a'), { destination_port: 6379 }), chain(tcp('a'))));
   assert.deepEqual(addressesOf(lines), ['203.0.113.1:49151', '203.0.113.1:6379']);

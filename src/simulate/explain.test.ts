@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { JsonObject } from '@bufbuild/protobuf';
 import { copiesOf, explainCall, type SimulatedMesh, simulatedMesh } from './explain.ts';
 import type { SimulatedProxy } from './proxy.ts';
 import {
@@ -173,4 +174,53 @@ test('where a client may show a certificate and need not, what asks for one is n
   assert.deepEqual(answers(asking(false), false), [403, false]);
   assert.deepEqual(answers(asking(true)), [200, false]);
   assert.deepEqual(answers(asking(true), false), ['closed', false]);
+});
+
+const NETWORK = 'type.googleapis.com/envoy.extensions.filters.network';
+const asksAuthorizer: JsonObject = {
+  name: 'ext_authz',
+  typed_config: { '@type': `${NETWORK}.ext_authz.v3.ExtAuthz`, stat_prefix: 'x', grpc_service: { envoy_grpc: { cluster_name: 'authz' } } },
+};
+const judges = (action: 'ALLOW' | 'DENY'): JsonObject => ({
+  name: 'rbac',
+  typed_config: {
+    '@type': `${NETWORK}.rbac.v3.RBAC`,
+    stat_prefix: 'x',
+    rules: { action, policies: { all: { permissions: [{ any: true }], principals: [{ any: true }] } } },
+  },
+});
+
+test('what an authorizer says of a connection is not known, unless the connection is refused before it is asked', () => {
+  const ends = (...before: JsonObject[]) => {
+    const filters = [...before, tcp('to')];
+    const app = sidecar('default/app', '10.0.0.1', { listeners: [outbound({ filters })], clusters: [cluster('to', '198.51.100.7:80')] });
+    return endOf(explainCall(simulatedMesh([app]), app, CALL));
+  };
+  assert.equal(ends(asksAuthorizer), 'undecided');
+  assert.equal(ends(judges('ALLOW'), asksAuthorizer), 'undecided');
+  assert.equal(ends(judges('DENY'), asksAuthorizer), 'closed');
+  assert.equal(ends(judges('ALLOW')), '198.51.100.7:80');
+});
+
+test('why a filter chain takes a call is said: what its match asks for, or that no other one does', () => {
+  const why = (match: JsonObject | undefined, url = 'https://a.example/') => {
+    const listeners = [{ ...outbound(...(match ? [chain(tcp('to'), match)] : [])), default_filter_chain: chain(tcp('to')) }];
+    const app = sidecar('default/app', '10.0.0.1', { listeners, clusters: [cluster('to', '198.51.100.7:80')] });
+    const { hops } = explainCall(simulatedMesh([app]), app, callTo(url, '203.0.113.1'));
+    return hops[0]?.steps.find(({ kind }) => kind === 'filter-chain')?.text;
+  };
+  assert.equal(why({}), 'matches everything');
+  assert.equal(why(undefined), 'no other filter chain matches');
+  assert.equal(why({ transport_protocol: 'raw_buffer' }), 'no other filter chain matches');
+  assert.equal(why({ transport_protocol: 'raw_buffer' }, 'http://a.example/'), 'matches because it is not TLS');
+  assert.equal(
+    why({
+      server_names: ['a.example', 'b.example'],
+      prefix_ranges: [{ address_prefix: '203.0.113.0', prefix_len: 24 }],
+      destination_port: 443,
+      transport_protocol: 'tls',
+      application_protocols: ['http/1.1', 'h2'],
+    }),
+    'matches because SNI is one of a.example, b.example and the destination is in 203.0.113.0/24 and the port is 443 and it is TLS and it speaks http/1.1 or h2',
+  );
 });

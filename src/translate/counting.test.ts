@@ -18,8 +18,8 @@ metadata: { name: ${name}, namespace: ${namespace} }
 spec: { metrics: [${metrics}] }
 ---`;
 
-function counted(texts: readonly string[], countsBy: 'envoy' | 'embedded' | 'nobody' = 'envoy') {
-  const config = meshConfigOf({});
+function counted(texts: readonly string[], countsBy: 'envoy' | 'embedded' | 'nobody' = 'envoy', mesh = {}) {
+  const config = meshConfigOf(mesh);
   const snapshot = snapshotFromText(texts.join('\n'));
   assert.deepEqual(snapshot.findings, []);
   const findings: Finding[] = [];
@@ -61,6 +61,11 @@ test('loggers count for an Envoy that has something beside it, and for others on
   assert.match(without.messages[0]!, /names metrics provider stackdriver, which is not for Prometheus/);
   const named = counted([telemetry('named', '{ providers: [{ name: Prometheus }] }')]);
   assert.deepEqual([named.names('CLIENT', 'http'), named.messages], [[HTTP], []]);
+  const mesh = { extensionProviders: [{ name: 'Mine', prometheus: {} }] };
+  for (const name of ['mine', 'MINE']) {
+    const own = counted([telemetry('own', `{ providers: [{ name: ${name} }] }`)], 'envoy', mesh);
+    assert.deepEqual([own.names('CLIENT', 'http'), own.messages], [[HTTP], []], 'whatever its case');
+  }
 });
 
 test('connections are counted when they reach their server, when they never did, and when they end', () => {

@@ -172,7 +172,12 @@ test('a DestinationRule with a workloadSelector holds for those workloads alone;
     serviceEntry('s', 'www.example.com') +
       object('DestinationRule', 'old', '{ host: www.example.com, subsets: [{ name: a, labels: { v: a } }] }') +
       rule('young', 'www.example.com', 'default', ', subsets: [{ name: a, labels: { v: other } }, { name: b, labels: { v: b } }]') +
-      rule('selected', 'www.example.com', 'default', ', workloadSelector: { matchLabels: { app: sleep } }'),
+      rule(
+        'selected',
+        'www.example.com',
+        'default',
+        ', workloadSelector: { matchLabels: { app: sleep } }, subsets: [{ name: c, labels: { v: c } }]',
+      ),
   );
   const merged = scopeFor(proxyOf(), mesh).destinationRuleFor('www.example.com');
   assert.equal(merged?.metadata.name, 'old');
@@ -185,6 +190,58 @@ test('a DestinationRule with a workloadSelector holds for those workloads alone;
   );
   assert.equal(merged?.spec.trafficPolicy?.connectionPool?.tcp?.maxConnections, 1);
   assert.equal(scopeFor(proxyOf({ labels: { app: 'sleep' } }), mesh).destinationRuleFor('www.example.com')?.metadata.name, 'selected');
+});
+
+test('a DestinationRule with a workloadSelector is seen by nobody else: not in its namespace, not by clients of its host, not by the mesh', () => {
+  const selects = ', workloadSelector: { matchLabels: { app: sleep } }';
+  const ruleFor = (namespace: string, labels: Record<string, string>, ...rules: readonly string[]) =>
+    scopeFor(
+      proxyOf({ namespace, labels }),
+      meshFromText(serviceEntry('s', 'www.example.com', 'shop') + rules.join('')),
+    ).destinationRuleFor('www.example.com')?.metadata.name;
+  const own = rule('own', 'www.example.com', 'default', selects);
+  assert.equal(ruleFor('default', { app: 'sleep' }, own), 'own');
+  assert.equal(ruleFor('default', { app: 'other' }, own), undefined);
+  const ofService = rule('of-service', 'www.example.com', 'shop', selects);
+  const ofMesh = rule('of-mesh', '*.example.com', 'istio-system');
+  assert.equal(ruleFor('default', { app: 'sleep' }, ofService), undefined);
+  assert.equal(ruleFor('default', { app: 'sleep' }, ofService, ofMesh), 'of-mesh', 'it does not stand before others');
+  const ofRoot = rule('of-root', 'www.example.com', 'istio-system', selects);
+  assert.equal(ruleFor('default', { app: 'sleep' }, ofRoot), undefined);
+  assert.equal(ruleFor('istio-system', { app: 'sleep' }, ofRoot), 'of-root');
+});
+
+test('calls that nothing declares may be led to a proxy, by its name in the workload’s namespace', () => {
+  const policyOf = (egressProxy: string) => {
+    const sidecar = object(
+      'Sidecar',
+      's',
+      `{ egress: [{ hosts: ["*/*"] }], outboundTrafficPolicy: { mode: ALLOW_ANY, egressProxy: ${egressProxy} } }`,
+      'istio-system',
+    );
+    return scopeFor(proxyOf(), meshFromText(sidecar)).outboundTrafficPolicy;
+  };
+  const host = 'out.default.svc.cluster.local';
+  assert.deepEqual(policyOf('{ host: OUT, subset: v1, port: { number: 8080 } }'), {
+    mode: 'ALLOW_ANY',
+    egressProxy: { host, subset: 'v1', port: 8080 },
+  });
+  assert.deepEqual(policyOf('{ host: out, port: { number: 1 } }'), { mode: 'ALLOW_ANY', egressProxy: { host, subset: '', port: 1 } });
+});
+
+test('a Sidecar of the root namespace that selects workloads is not the whole mesh’s', () => {
+  const selecting = object(
+    'Sidecar',
+    'root',
+    '{ workloadSelector: { labels: { app: sleep } }, egress: [{ hosts: ["./*"] }] }',
+    'istio-system',
+  );
+  const sidecarFor = (namespace: string, labels: Record<string, string>) =>
+    scopeFor(proxyOf({ namespace, labels }), meshFromText(selecting)).sidecar?.metadata.name;
+  assert.equal(sidecarFor('default', {}), undefined);
+  assert.equal(sidecarFor('default', { app: 'sleep' }), undefined);
+  assert.equal(sidecarFor('istio-system', { app: 'sleep' }), 'root');
+  assert.equal(sidecarFor('istio-system', {}), undefined);
 });
 
 test('VirtualServices by gateway: full names, exportTo, `mesh` where none is named', () => {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { connect } from 'node:http2';
+import { duplexPair } from 'node:stream';
+import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import type { Field } from './field.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
@@ -129,6 +131,44 @@ test('a value that stays costs a byte from the third message on; a secret never 
   assert.deepEqual(sizes([['authorization', 'secret']]), [9, 9, 9]);
   assert.equal(encode(encoder, [['authorization', 'secret']])[0]! & 0xf0, 0x10, 'never indexed');
 });
+
+test("what nghttp2 writes with Huffman's code is read, byte by byte", async (t) => {
+  // Long enough for the code to be shorter than the text, whatever the byte in it costs.
+  const around = 'a'.repeat(40);
+  const bytes = Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => byte >= 0x20 && byte !== 0x7f);
+  const values = bytes.map((byte) => `${around}${String.fromCharCode(byte)}${around}`);
+  const block = await writtenByNghttp2(t, Object.fromEntries(values.map((value, index) => [`x-${bytes[index]}`, value])));
+  const read = new Map(decode(new HpackDecoder(), block));
+  assert.ok(block.length < values.join('').length, 'the code is in use');
+  for (const [index, value] of values.entries()) assert.equal(read.get(`x-${bytes[index]}`), value, `0x${bytes[index]!.toString(16)}`);
+});
+
+/** The header block of Node's own client, which is nghttp2's: of its HEADERS frame and the CONTINUATIONs behind it. */
+async function writtenByNghttp2(t: TestContext, headers: Readonly<Record<string, string>>): Promise<Buffer> {
+  const [ours, theirs] = duplexPair();
+  const session = connect('http://a.example', { createConnection: () => theirs });
+  t.after(() => session.destroy());
+  // What is in the table of a server that has said nothing yet is nobody's concern.
+  ours.write(hex('000000 04 00 00000000'));
+  session.request({ ...headers }).on('error', () => undefined);
+  const parts: Buffer[] = [];
+  let data = Buffer.alloc(0);
+  let preface = true;
+  for await (const piece of ours as AsyncIterable<Buffer>) {
+    data = Buffer.concat([data, piece]);
+    if (preface && data.length < 24) continue;
+    if (preface) data = data.subarray(24);
+    preface = false;
+    while (data.length >= 9 && data.length >= 9 + data.readUIntBE(0, 3)) {
+      const [end, type, flags] = [9 + data.readUIntBE(0, 3), data[3], data[4]!];
+      // Without padding, and with a priority of five bytes where the flag says so.
+      if (type === 1 || type === 9) parts.push(data.subarray(type === 1 && (flags & 0x20) !== 0 ? 14 : 9, end));
+      if ((type === 1 || type === 9) && (flags & 4) !== 0) return Buffer.concat(parts);
+      data = data.subarray(end);
+    }
+  }
+  throw new Error('the client ended before its head');
+}
 
 test('names without end are not remembered', () => {
   const encoder = new HpackEncoder();

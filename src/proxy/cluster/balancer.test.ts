@@ -145,6 +145,10 @@ test('localities by weight where the cluster asks for it', () => {
   assert.deepEqual(counts(balancer({ kind: 'round-robin' }, hosts, true), 80), { a: 60, b: 10, c: 10 });
   const flat = counts(balancer({ kind: 'round-robin' }, hosts, false), 60);
   assert.deepEqual(flat, { a: 20, b: 20, c: 20 });
+  const weightless = hosts.map((host) => ({ ...host, localityWeight: 0 }));
+  assert.deepEqual(counts(balancer({ kind: 'round-robin' }, weightless, true), 60), flat, 'no locality has a weight');
+  const some = [...hosts.slice(1), entry('d', { locality: 'z', localityWeight: 0 })];
+  assert.deepEqual(counts(balancer({ kind: 'round-robin' }, some, true), 60), { b: 30, c: 30 });
 });
 
 test('a host stays the same object while its address stays', () => {

@@ -246,6 +246,28 @@ test('an idle connection that the upstream closes is not used', async () => {
   await t.client.until('from 1.');
 });
 
+test('of two idle connections one closes, and the other is used on', async () => {
+  const upstream = await rawUpstream();
+  await using t = await setup(upstream);
+  const other = await dial(t.proxy.port);
+  t.client.send(GET);
+  await (await upstream.wire(0)).until('\r\n\r\n');
+  other.send(GET);
+  await (await upstream.wire(1)).until('\r\n\r\n');
+  const [first, second] = upstream.wires as [Wire, Wire];
+  first.send(response('first'));
+  await t.client.until('first');
+  second.send(response('second'));
+  await other.until('second');
+  const closed = new Promise((resolve) => first.socket.on('close', resolve));
+  first.socket.end();
+  await closed;
+  t.client.send(GET);
+  await Promise.race([second.until('\r\n\r\n', 2), upstream.wire(2)]);
+  assert.equal(upstream.wires.length, 2);
+  other.socket.destroy();
+});
+
 test('pool limits: one connection and one that waits; the third is UO', async () => {
   const upstream = await rawUpstream();
   await using t = await setup(upstream);
@@ -430,6 +452,29 @@ test('a per-try timeout is retried, then 504 URX,UT', async () => {
   assert.match(await t.client.until('timeout'), /^HTTP\/1\.1 504 /);
   assert.match(upstream.wires[0]!.text, /x-envoy-expected-rq-timeout-ms: 30\r\n/);
   assert.deepEqual(summary(await t.proxy.nextRecord()), [504, 'URX,UT', 'upstream_per_try_timeout', 3]);
+});
+
+test('a try has its time from the end of the request: a slow body costs it nothing', async () => {
+  const upstream = await rawUpstream((wire) => {
+    let text = '';
+    wire.socket.on('data', (data) => {
+      text += String(data);
+      if (text.endsWith('body')) wire.send(response('good'));
+    });
+  });
+  await using t = await setup(upstream, {
+    routes: route({ timeout: { seconds: 5n }, retryPolicy: { ...RETRY.retryPolicy, perTryTimeout: ms(30) } }),
+  });
+  t.client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbo');
+  const other = await dial(t.proxy.port);
+  other.send(GET);
+  // Three tries later.
+  assert.match(await other.until('timeout'), /^HTTP\/1\.1 504 /);
+  other.socket.destroy();
+  assert.deepEqual(summary(await t.proxy.nextRecord()), [504, 'URX,UT', 'upstream_per_try_timeout', 3]);
+  t.client.send('dy');
+  await t.client.until('good');
+  assert.deepEqual(summary(await t.proxy.nextRecord()), [200, '', 'via_upstream', 1]);
 });
 
 test('a reset is not retried by a policy for refused connections', async () => {

@@ -82,6 +82,22 @@ test('what an explicit proxy is asked', () => {
     reply: Buffer.from([5, 255]),
     reason: 'the SOCKS5 client offers no method without authentication',
   });
+  const socks = (text: string) => readExplicitRequest(bytes(text), true);
+  assert.deepEqual(socks('\x05\x01\0\x01\x01\x02\x03\x04\x01\xbb'), {
+    kind: 'tunnel',
+    protocol: 'socks5',
+    consumed: 10,
+    target: { host: '1.2.3.4', port: 443 },
+  });
+  for (const [name, text] of [
+    ['port 0', '\x05\x01\0\x01\x01\x02\x03\x04\0\0'],
+    ['port 0 of a name', '\x05\x01\0\x03\x01a\0\0'],
+    ['a name that is empty', '\x05\x01\0\x03\0\x01\xbb'],
+    ['another version', '\x04\x01\0\x01\x01\x02\x03\x04\x01\xbb'],
+    ['BIND', '\x05\x02\0\x01\x01\x02\x03\x04\x01\xbb'],
+    ['an unknown kind of address', '\x05\x01\0\x02\x01\x02\x03\x04\x01\xbb'],
+  ] as const)
+    assert.equal(socks(text).kind, 'refuse', name);
   for (const refused of [
     '\x04\x01',
     'GET /\r\n',

@@ -179,7 +179,7 @@ function serverNameKey(name: string, listener: string): string {
 }
 
 function find(ports: Map<number, DestinationIps>, connection: ConnectionInfo): number | undefined {
-  const destinations = (connection.destinationPort > 0 ? ports.get(connection.destinationPort) : undefined) ?? ports.get(0);
+  const destinations = ports.get(connection.destinationPort) ?? ports.get(0);
   if (!destinations) return undefined;
   const destination = parseIp(connection.destinationIp);
   const names = destinations.get(destination);

@@ -166,7 +166,9 @@ const refused: readonly (readonly [name: string, text: string, details?: string]
   ['bytes above ASCII in the target', 'GET /\xe9 HTTP/1.1\r\nHost: a\r\n\r\n'],
   ['a tab in the request line', 'GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n'],
   ['a path in host', 'GET / HTTP/1.1\r\nHost: a/b\r\n\r\n', 'http.invalid_authority'],
-  ['connection that names a forwarding field', `${HEAD}Connection: x-forwarded-for\r\n\r\n`, 'http1.connection_header_rejected'],
+  ...['Host', 'content-length', 'x-forwarded-for', 'X-Forwarded-Host', 'x-forwarded-proto', 'x-forwarded-client-cert', ':path'].map(
+    (name) => [`connection that names ${name}`, `${HEAD}Connection: close, ${name}\r\n\r\n`, 'http1.connection_header_rejected'] as const,
+  ),
   ['too many fields', `${HEAD}${'a: b\r\n'.repeat(20)}\r\n`, 'http1.too_many_headers'],
   ['a head that is too large', `${HEAD}a: ${'b'.repeat(5000)}\r\n\r\n`, 'http1.headers_too_large'],
   ['a head that is too large and never ends', `${HEAD}a: ${'b'.repeat(5000)}`, 'http1.headers_too_large'],
@@ -200,6 +202,12 @@ for (const [name, text, details = 'http1.codec_error'] of refused) {
     assert.equal(bytewise.error, details);
   });
 }
+
+test('eight empty lines may come before a head, however they are cut', () => {
+  const text = `${'\r\n'.repeat(8)}${HEAD}\r\n`;
+  const bytewise = [...Buffer.from(text, 'latin1')].map((byte) => Buffer.from([byte]));
+  for (const seen of [whole(text), run(bytewise)]) assert.deepEqual([seen.error, seen.messages.length], [undefined, 1]);
+});
 
 test('the size of a chunk is a number of up to thirteen hexadecimal digits, in either case', () => {
   const body = (size: string, length: number) => {
