@@ -134,7 +134,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     ask: (call, done) => http!.ask(call, done),
     tcp: (config, overrides, context) => {
       const sink = sinks.create('tcp', config.accessLog, config.statPrefix, context.direction);
-      return createTcpProxy(config, overrides, { clusters, sink, random, now, date: Date.now }, context.where);
+      return createTcpProxy(config, overrides, { clusters, sink, random, now, date: Date.now, format: sinks.formatContext }, context.where);
     },
   };
   const listeners = new Listeners(

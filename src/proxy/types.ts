@@ -145,6 +145,8 @@ export interface Cluster {
   /** PINGs on upstream connections of HTTP/2, and how many requests one carries at a time. */
   readonly http2KeepAlive: KeepAliveOptions | undefined;
   readonly http2MaxStreams: number;
+  /** For a connection, and for a forward proxy's answer to CONNECT, each, in ms. */
+  readonly connectTimeoutMs: number;
   readonly limits: {
     readonly connections: ResourceLimit;
     readonly pending: ResourceLimit;

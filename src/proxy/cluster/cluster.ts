@@ -89,6 +89,10 @@ export class UpstreamCluster implements Cluster {
     return this.settings.http2KeepAlive;
   }
 
+  get connectTimeoutMs(): number {
+    return this.settings.connectTimeoutMs;
+  }
+
   get http2MaxStreams(): number {
     return this.settings.http2MaxStreams;
   }

@@ -11,7 +11,7 @@ interface TcpProxyHandler extends ConnectionHandler {
 
 /** Throws `xds-unsupported` or `xds-invalid`; `where` names the filter. */
 export function createTcpProxy(config: TcpProxyConfig, overrides: TcpProxyOverrides, deps: TcpProxyDeps, where: string): TcpProxyHandler {
-  const settings = readTcpSettings(config, overrides, deps.random, where);
+  const settings = readTcpSettings(config, overrides, deps, where);
   const relays = new Set<Relay>();
   return {
     onConnection(downstream) {
