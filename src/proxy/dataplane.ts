@@ -94,7 +94,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   const random = Math.random;
   const resolver = createDnsResolver({ servers: options.nameServers, now });
   const store = new MaterialStore();
-  const clusters = new Clusters({ resolver, now, store, random });
+  const clusters = new Clusters({ resolver, now, store, random, internal: (name) => listeners.internal(name) });
   const { contained } = options;
   const flows: DataPlaneFlows = new DataPlaneFlows({
     workload: options.workload,

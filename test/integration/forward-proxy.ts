@@ -1,6 +1,7 @@
 /** A forward proxy of the tests' own, for what no real proxy does: how it answers is said by the host that is asked for. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 
 export interface ForwardProxy {
   readonly port: number;
@@ -8,6 +9,8 @@ export interface ForwardProxy {
   readonly heads: string[];
   /** What came behind a head before it was answered, or behind an answer of `ANSWERS`. */
   readonly early: string[];
+  /** Connections that are open. */
+  readonly open: () => number;
   close(): void;
 }
 
@@ -33,12 +36,12 @@ export const ANSWERS: Readonly<Record<string, string>> = {
   switching: 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nhello',
 };
 
-/** Listens on a loopback port. What is asked of a host that `ANSWERS` does not name is connected to `upstreamPort`; of the host `silent`, never answered. */
-export async function forwardProxy(upstreamPort: number): Promise<ForwardProxy> {
+/** Listens on a loopback port. What is asked of a host that `ANSWERS` does not name is connected to `upstreamPort`; of the host `silent`, never answered. `tls`: what it is asked in. */
+export async function forwardProxy(upstreamPort: number, tls?: TlsOptions): Promise<ForwardProxy> {
   const heads: string[] = [];
   const early: string[] = [];
   const sockets = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
+  const accept = (socket: Socket): void => {
     sockets.add(socket);
     let text = '';
     socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
@@ -52,11 +55,16 @@ export async function forwardProxy(upstreamPort: number): Promise<ForwardProxy> 
       answer(socket, /^\S+ (?:http:\/\/)?([^.:/ ]*)/.exec(text)?.[1] ?? '');
     };
     socket.on('data', read);
-  }).listen(0, '127.0.0.1');
+  };
+  const server = tls ? createTlsServer({ ...tls, allowHalfOpen: true }, accept) : createServer({ allowHalfOpen: true }, accept);
+  server.listen(0, '127.0.0.1');
   await once(server, 'listening');
 
   function answer(socket: Socket, label: string): void {
-    if (label === 'silent') return;
+    if (label === 'silent') {
+      socket.on('end', () => socket.end()).resume();
+      return;
+    }
     const text = ANSWERS[label];
     if (text !== undefined) {
       const opens = text.endsWith('hello') || label === 'chunked';
@@ -81,6 +89,7 @@ export async function forwardProxy(upstreamPort: number): Promise<ForwardProxy> 
     port: (server.address() as AddressInfo).port,
     heads,
     early,
+    open: () => sockets.size,
     close: () => {
       for (const socket of sockets) socket.destroy();
       server.close();

@@ -9,6 +9,7 @@ import { failureFlag, isConnectFailure } from '../failure.ts';
 import { openTransport } from '../net/open.ts';
 import type { Transport } from '../net/transport.ts';
 import { newRecord } from '../record.ts';
+import { TUNNEL_ALPN } from '../tunnel/dial.ts';
 import { openTunnel } from '../tunnel/handshake.ts';
 import type { AccessRecord, Cluster, Downstream, ResponseFlag, UpstreamFailure, UpstreamHost } from '../types.ts';
 import { Pump } from './pump.ts';
@@ -236,9 +237,6 @@ export class Relay {
     this.#deps.sink.record(record);
   }
 }
-
-/** Tunnels are asked for by HTTP/1.1. */
-const TUNNEL_ALPN = ['http/1.1'];
 
 /** A fatal alert `access_denied` (RFC 8446 §6), for clients that have begun a handshake. */
 const ACCESS_DENIED = Buffer.from([0x15, 3, 3, 0, 2, 2, 49]);
