@@ -16,9 +16,10 @@ import { failOnOption, portOption, repeatable, socketOption, WOULD_DENY } from '
 import { printError } from './print.ts';
 import { readyLines } from './ready.ts';
 import { checkWritable, REPORT, writeOutput, writeReport } from './report-file.ts';
-import { engineHost, say, sayOrEnd } from './say.ts';
+import { engineHostFor, say, sayOrEnd, sayUnfollowed } from './say.ts';
 import { reopenLogsOnSignal } from './serve.ts';
 import { showing } from './shown.ts';
+import { viaOf } from './via.ts';
 
 interface RunOptions extends UpOptions {
   readonly allow: readonly Allowed[];
@@ -77,6 +78,11 @@ export function runCommand(words: readonly string[]): Command {
 
 async function contained(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
   const { allowed, ended } = readPolicies(options.policy, Date.now());
+  const via = viaOf(options, process.env);
+  sayUnfollowed(options);
+  const proxy = via && [...options.allow, ...allowed].find(({ host }) => via.hosts.includes(host));
+  if (proxy)
+    throw new SallyportError('usage', `${proxy.host} is the proxy of --via: allowed, it could be asked for any host. Leave it out.`);
   for (const line of ended) say(line);
   if (options.report !== undefined) checkWritable('--report', options.report);
   if (options.learnPolicy !== undefined) checkWritable('--learn-policy', options.learnPolicy);
@@ -91,11 +97,11 @@ async function contained(words: readonly string[], paths: readonly string[], opt
       paths,
       allowed: [...options.allow, ...allowed],
       mesh: {
-        ...localMeshOptions(options),
+        ...localMeshOptions(options, via),
         analyse: paths.length > 0,
         allowAll: (options.wouldDeny ?? false) || options.learnPolicy !== undefined,
       },
-      host: { ...engineHost, flows, tell: sayOrEnd((error) => say(messageOf(error))) },
+      host: { ...engineHostFor(via), flows, tell: sayOrEnd((error) => say(messageOf(error))) },
       environment: environment(),
       strict: options.strict ?? false,
       allowedSockets: options.allowSocket,
@@ -151,9 +157,11 @@ async function besideMesh(
   options: RunOptions,
   flows: FlowHub | undefined,
 ): Promise<number> {
+  const via = viaOf(options, process.env);
+  sayUnfollowed(options);
   const { startLocalMesh } = await import('../control/local/start.ts');
-  const { control, conclude } = await startLocalMesh(paths, localMeshOptions(options), {
-    ...engineHost,
+  const { control, conclude } = await startLocalMesh(paths, localMeshOptions(options, via), {
+    ...engineHostFor(via),
     flows,
     tell: sayOrEnd((error) => say(messageOf(error))),
   });

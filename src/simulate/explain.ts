@@ -112,7 +112,10 @@ function follow(
     const { payload } = hop.next!;
     const { throughEndpoint } = hop.next!;
     if (throughEndpoint && mesh.proxyAt(throughEndpoint.ip))
-      return { hops, outcome: { kind: 'undecided', details: 'what a proxy of the mesh does when it is asked for a tunnel is not simulated' } };
+      return {
+        hops,
+        outcome: { kind: 'undecided', details: 'what a proxy of the mesh does when it is asked for a tunnel is not simulated' },
+      };
     // A forward proxy's names are its own to look up.
     const dialled = hop.next!.through !== undefined ? undefined : (hop.next!.endpoint ?? lookedUp(mesh, proxy, hop.next!, options));
     if (hops.length >= MAX_HOPS)

@@ -68,7 +68,12 @@ export function forward(hop: HopContext, name: string, call: Call, target: Named
   const { tunnel } = endings;
   if (tunnel) {
     const through = `${host.host || host.endpoint?.ip}:${host.port}`;
-    recorder.step('endpoint', `${tunnel.host}:${tunnel.port}`, `what the forward proxy ${through} is asked to connect to (CONNECT)`, endings.origins);
+    recorder.step(
+      'endpoint',
+      `${tunnel.host}:${tunnel.port}`,
+      `what the forward proxy ${through} is asked to connect to (CONNECT)`,
+      endings.origins,
+    );
     // TLS to the proxy is none to the host: within the tunnel the call is as it came.
     return recorder.goOn({
       endpoint: undefined,

@@ -118,7 +118,8 @@ export function outboundCluster(target: Target, notes: Notes): Cluster | undefin
   }
   weighLocalities(cluster, endpoints, localitySetting(target));
   if (cluster.clusterDiscoveryType.value !== Cluster_DiscoveryType.EDS && endpoints.length > 0) {
-    cluster.loadAssignment = typeof through === 'object' ? throughAssignment(cluster.name, through, endpoints) : assignment(target, endpoints);
+    cluster.loadAssignment =
+      typeof through === 'object' ? throughAssignment(cluster.name, through, endpoints) : assignment(target, endpoints);
   }
   if (typeof through === 'object') cluster.transportSocket = throughTransport(cluster.transportSocket);
   cluster.commonLbConfig ??= DEFAULT_LB_CONFIG;
@@ -131,7 +132,8 @@ const DEFAULT_LB_CONFIG = create(Cluster_CommonLbConfigSchema);
 /** What comes over EDS for the cluster; undefined if it has its endpoints in another way, or is none. */
 export function outboundEndpoints(target: Target): ClusterLoadAssignment | undefined {
   const type = discoveryType(target.service, target.settings.proxyType);
-  if (type !== Cluster_DiscoveryType.EDS || target.passthrough || refusalOf(target) || throughOfTarget(target) !== 'direct') return undefined;
+  if (type !== Cluster_DiscoveryType.EDS || target.passthrough || refusalOf(target) || throughOfTarget(target) !== 'direct')
+    return undefined;
   return assignment(target, edsEndpoints(target));
 }
 

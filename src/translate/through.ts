@@ -36,7 +36,8 @@ export function throughFor({ registry, resource, hostname, addresses, meshExtern
 /** Why a service can not be reached as its way is written, as a clause; undefined where it can. */
 export function throughRefusal(service: Service, through: Through, passthrough: boolean): string | undefined {
   if (through === 'direct') return undefined;
-  if (through === 'malformed') return 'the forward proxy in front of it is not written as HOST:PORT of a ServiceEntry (sallyport.dev/through)';
+  if (through === 'malformed')
+    return 'the forward proxy in front of it is not written as HOST:PORT of a ServiceEntry (sallyport.dev/through)';
   if (through.host === service.hostname) return 'it would be reached through itself (sallyport.dev/through). Write direct';
   if (service.resolution === 'DynamicDNS')
     return 'which hosts it stands for is known only when they are called, and a forward proxy is asked for hosts that are declared. Name them, or write sallyport.dev/through: direct';
@@ -130,7 +131,12 @@ function problemOf(
   return undefined;
 }
 
-function internalListener(proxy: ForwardProxy, service: Service | undefined, variable: string | undefined, wrong: string | undefined): Listener {
+function internalListener(
+  proxy: ForwardProxy,
+  service: Service | undefined,
+  variable: string | undefined,
+  wrong: string | undefined,
+): Listener {
   const name = throughListenerName(proxy.host, proxy.port);
   const cluster = wrong === undefined ? outboundClusterName(proxy.host, proxy.port) : BLACK_HOLE_CLUSTER;
   const config = create(TcpProxySchema, {

@@ -58,7 +58,9 @@ export function envoyBootstrap({ node, admin, xds, protocol, tls }: EnvoyBootstr
       lds_config: ads,
     },
     // Hosts behind a forward proxy are reached by way of internal listeners.
-    bootstrap_extensions: [{ name: 'envoy.bootstrap.internal_listener', typed_config: { '@type': `type.googleapis.com/${INTERNAL_LISTENER}` } }],
+    bootstrap_extensions: [
+      { name: 'envoy.bootstrap.internal_listener', typed_config: { '@type': `type.googleapis.com/${INTERNAL_LISTENER}` } },
+    ],
     static_resources: { clusters: [controlPlane(xds, tls)] },
     layered_runtime: { layers: [{ name: 'static', static_layer: RUNTIME }] },
   };
