@@ -1,5 +1,6 @@
 /** Our annotations of ServiceEntries for companies whose only way out is a forward proxy, and the mesh's default for them. */
 import { isHostCoveredBy } from '../lib/no-proxy.ts';
+import { PROXY_ENVIRONMENT } from '../lib/proxy-environment.ts';
 import type { Metadata } from './resource.ts';
 
 /** `HOST:PORT` of a ServiceEntry that is a forward proxy, by which the hosts are reached (CONNECT); or `direct`. */
@@ -16,7 +17,6 @@ export const THROUGH_EXCEPT = 'SALLYPORT_NO_THROUGH';
  * forward proxy is sent as `proxy-authorization`. Its name begins with `SALLYPORT_PROXY_`, so that no other secret of the environment can be asked for.
  */
 export const PROXY_AUTHORIZATION = 'sallyport.dev/proxy-authorization';
-export const PROXY_ENVIRONMENT = 'SALLYPORT_PROXY_';
 
 export interface ForwardProxy {
   readonly host: string;

@@ -6,6 +6,7 @@ import { readPolicies } from '../control/contained/policy.ts';
 import type { Account } from '../control/contained/report.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
+import { hostCovers } from '../lib/hostname.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import type { Allowed } from '../policy/allow.ts';
 import { reachProxy, runCommand as runWithProxy } from '../sandbox/command.ts';
@@ -80,9 +81,14 @@ async function contained(words: readonly string[], paths: readonly string[], opt
   const { allowed, ended } = readPolicies(options.policy, Date.now());
   const via = viaOf(options, process.env);
   sayUnfollowed(options);
-  const proxy = via && [...options.allow, ...allowed].find(({ host }) => via.hosts.includes(host));
+  const proxy = [...options.allow, ...allowed].find((one) =>
+    via?.proxies.some(({ host, port }) => hostCovers(one.host, host) && one.ports.some((each) => each.port === port)),
+  );
   if (proxy)
-    throw new SallyportError('usage', `${proxy.host} is the proxy of --via: allowed, it could be asked for any host. Leave it out.`);
+    throw new SallyportError(
+      'usage',
+      `${proxy.host}: allowed, the proxy of --via could be asked for any host by whoever is contained. Leave it out.`,
+    );
   for (const line of ended) say(line);
   if (options.report !== undefined) checkWritable('--report', options.report);
   if (options.learnPolicy !== undefined) checkWritable('--learn-policy', options.learnPolicy);

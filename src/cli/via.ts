@@ -1,10 +1,11 @@
 /** `--via`: the forward proxy that `up` and `run` leave through. */
 import type { Command } from 'commander';
 import type { MeshConfig } from '../api/index.ts';
-import { PROXY_ENVIRONMENT, THROUGH_DEFAULT, THROUGH_EXCEPT } from '../api/through.ts';
+import { THROUGH_DEFAULT, THROUGH_EXCEPT } from '../api/through.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { plainHost } from '../lib/hostname.ts';
 import { isIp, parseRange } from '../lib/ip.ts';
+import { PROXY_ENVIRONMENT } from '../lib/proxy-environment.ts';
 import { readRegularText } from '../lib/regular-file.ts';
 import { type ForwardProxies, forwardProxyName, forwardProxyResources } from '../policy/forward-proxy.ts';
 import { repeatable } from './options.ts';
@@ -20,8 +21,8 @@ export interface ViaOptions {
 export interface Via {
   /** YAML documents. */
   readonly resources: string;
-  /** The proxies' own names and addresses, which nothing may call. */
-  readonly hosts: readonly string[];
+  /** The proxies themselves, which nothing may call. */
+  readonly proxies: readonly { readonly host: string; readonly port: number }[];
   /** Beside the environment of this process: what proxies alone may read. */
   readonly environment: Readonly<Record<string, string>>;
   readonly adjust: (config: MeshConfig) => MeshConfig;
@@ -72,7 +73,7 @@ export function viaOf({ via, viaExcept, viaCredentials, viaCa }: ViaOptions, env
     resources: forwardProxyResources(given)
       .map((document) => JSON.stringify(document))
       .join('\n---\n'),
-    hosts: [host, ...proxies.map((each) => each.host)],
+    proxies,
     environment: authorization === undefined ? {} : { [VARIABLE]: authorization },
     adjust: (config) => ({
       ...config,

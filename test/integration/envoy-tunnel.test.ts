@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { describe, test } from 'node:test';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { findEnvoy } from '../../scripts/fetch-envoy.ts';
 import { dataPlane } from './dataplane/support.ts';
-import { startEnvoy } from './envoy-process.ts';
+import { bootEnvoy, firstPort, startEnvoy } from './envoy-process.ts';
 import { ANSWERS, forwardProxy } from './forward-proxy.ts';
 
 const TYPE = 'type.googleapis.com/envoy.extensions';
@@ -86,6 +87,62 @@ async function perform(port: number): Promise<string> {
   return text;
 }
 
+/** Requests that reach their host by way of an internal listener; the credentials are the environment's. */
+function beyond(log: string): { listeners: JsonObject[]; cluster: JsonObject } {
+  const manager = {
+    name: 'http',
+    typedConfig: {
+      '@type': `${TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
+      statPrefix: 'h',
+      routeConfig: { virtualHosts: [{ name: 'v', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster: 'beyond' } }] }] },
+      httpFilters: [{ name: 'router', typedConfig: { '@type': `${TYPE}.filters.http.router.v3.Router` } }],
+    },
+  };
+  const tunnel = listener(log, '%DYNAMIC_METADATA(tunnel:destination)%', {
+    headersToAdd: [{ header: { key: 'proxy-authorization', value: '%ENVIRONMENT(SALLYPORT_PROXY_TEST)%' } }],
+  });
+  return {
+    listeners: [
+      { name: 'l', address: { socketAddress: { address: '127.0.0.1', portValue: 0 } }, filterChains: [{ filters: [manager] }] },
+      { name: 'way', internalListener: {}, filterChains: (tunnel.filterChains as JsonObject[]).map(withoutLog) },
+    ],
+    cluster: {
+      name: 'beyond',
+      type: 'STATIC',
+      transportSocket: {
+        name: 'internal',
+        typedConfig: {
+          '@type': `${TYPE}.transport_sockets.internal_upstream.v3.InternalUpstreamTransport`,
+          passthroughMetadata: [{ kind: { host: {} }, name: 'tunnel' }],
+          transportSocket: { name: 'raw', typedConfig: { '@type': `${TYPE}.transport_sockets.raw_buffer.v3.RawBuffer` } },
+        },
+      },
+      loadAssignment: {
+        clusterName: 'beyond',
+        endpoints: [
+          {
+            lbEndpoints: [
+              {
+                endpoint: { address: { envoyInternalAddress: { serverListenerName: 'way', endpointId: 'up.example:80' } } },
+                metadata: { filterMetadata: { tunnel: { destination: 'up.example:80' } } },
+              },
+            ],
+          },
+        ],
+      },
+    },
+  };
+}
+
+function withoutLog({ filters }: JsonObject): JsonObject {
+  return {
+    filters: (filters as JsonObject[]).map((filter) => ({
+      ...filter,
+      typedConfig: { ...(filter.typedConfig as JsonObject), accessLog: [] },
+    })),
+  };
+}
+
 const NOBODY = 'a proxy that is not there';
 const envoy = findEnvoy();
 
@@ -153,4 +210,32 @@ describe('tunnels through a forward proxy beside Envoy', {
       assert.deepEqual(ours, theirs);
     });
   }
+
+  test('requests by way of an internal listener', async (t) => {
+    const web = createHttpServer((request, response) => response.end(`got ${request.url}`)).listen(0, '127.0.0.1');
+    await once(web, 'listening');
+    t.after(() => web.close());
+    const { listeners, cluster: way } = beyond('/dev/null');
+    const environment = { SALLYPORT_PROXY_TEST: 'Basic eDp5' };
+    const asked = async (run: (clusters: JsonObject[]) => Promise<{ port: number; stop: () => unknown }>) => {
+      const proxy = await forwardProxy((web.address() as AddressInfo).port);
+      t.after(() => proxy.close());
+      const { port, stop } = await run([way, cluster(proxy.port)]);
+      const answer = await (await fetch(`http://127.0.0.1:${port}/x`)).text();
+      await stop();
+      return { answer, heads: proxy.heads };
+    };
+    const theirs = await asked(async (clusters) => {
+      const internal = { name: 'internal', typedConfig: { '@type': `${TYPE}.bootstrap.internal_listener.v3.InternalListener` } };
+      const running = await bootEnvoy(envoy!, { bootstrapExtensions: [internal], staticResources: { listeners, clusters } }, environment);
+      return { port: await firstPort(running.admin), stop: running.stop };
+    });
+    const ours = await asked(async (clusters) => {
+      const side = await dataPlane(t, { environment });
+      assert.deepEqual((await side.set({ listeners, clusters })).rejected, []);
+      return { port: side.port('l'), stop: () => side.plane.close() };
+    });
+    assert.deepEqual(ours, theirs);
+    assert.deepEqual(ours.heads, ['CONNECT up.example:80 HTTP/1.1\r\nhost: up.example:80\r\nproxy-authorization: Basic eDp5']);
+  });
 });
