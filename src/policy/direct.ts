@@ -2,6 +2,7 @@
 import { BIND } from '../api/bind.ts';
 import { PRIVATE_ADDRESSES } from '../api/private-addresses.ts';
 import type { Resource } from '../api/resource.ts';
+import { THROUGH } from '../api/through.ts';
 import { isShortName } from '../lib/hostname.ts';
 import { isIp } from '../lib/ip.ts';
 import { REFUSED } from '../lib/refused-host.ts';
@@ -33,7 +34,7 @@ const LOOPBACK_NAME = /^(?:.*\.)?localhost$/;
 const LOOPBACK: readonly string[] = ['127.0.0.0/8', '::1'];
 
 function serviceEntry(plan: HostPlan): Made {
-  const { host, ports, address, exportTo, reason, owner, bind, within = LOOPBACK_NAME.test(host) ? LOOPBACK : [] } = plan;
+  const { host, ports, address, exportTo, reason, owner, bind, proxy, within = LOOPBACK_NAME.test(host) ? LOOPBACK : [] } = plan;
   const isAddress = isIp(host);
   const isWildcard = host.startsWith('*');
   const needsAddress = !isAddress && (isWildcard || ports.some(({ protocol }) => protocol === 'TCP'));
@@ -41,6 +42,7 @@ function serviceEntry(plan: HostPlan): Made {
     ...(reason !== undefined && { 'sallyport.dev/why': reason }),
     ...(owner !== undefined && { 'sallyport.dev/owner': owner }),
     ...(bind !== undefined && { [BIND]: bind }),
+    ...(proxy !== undefined && { [THROUGH]: proxy }),
     ...(within.length > 0 && { [PRIVATE_ADDRESSES]: within.join(',') }),
   };
   const spec = {
