@@ -43,7 +43,11 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
       { path: 'trafficPolicy.retryBudget.budgetInterval', status: 'no effect', note: 'reported' },
       { path: 'trafficPolicy.proxyProtocol', status: 'refused', note: 'calls get 503 `UH`' },
       { path: 'trafficPolicy.retryBudget', status: 'Envoy only', note: EMBEDDED_IGNORES },
-      { path: 'trafficPolicy.tunnel.protocol', status: 'works', note: 'CONNECT, over HTTP/1.1; `POST` works on Envoy only: the embedded data plane refuses the listener' },
+      {
+        path: 'trafficPolicy.tunnel.protocol',
+        status: 'works',
+        note: 'CONNECT, over HTTP/1.1; `POST` works on Envoy only: the embedded data plane refuses the listener',
+      },
       { path: 'trafficPolicy.loadBalancer.warmup', status: 'Envoy only', note: EMBEDDED_IGNORES },
       { path: 'trafficPolicy.connectionPool.tcp.tcpKeepalive.probes', status: 'Envoy only', note: EMBEDDED_IGNORES },
       { path: 'trafficPolicy.connectionPool.tcp.tcpKeepalive.interval', status: 'Envoy only', note: EMBEDDED_IGNORES },

@@ -126,7 +126,7 @@ function problemOf(
   if (!service) return 'is no ServiceEntry that this proxy sees';
   if (!declared) return `does not declare port ${port}`;
   if (throughFor(service, config) !== 'direct') return 'is itself to be reached through one';
-  if (PROXY_AUTHORIZATION in service.resource.metadata.annotations && variable === undefined)
+  if (Object.hasOwn(service.resource.metadata.annotations, PROXY_AUTHORIZATION) && variable === undefined)
     return `has ${PROXY_AUTHORIZATION}, which holds in namespace ${config.rootNamespace} and names a variable that begins with SALLYPORT_PROXY_`;
   return undefined;
 }
