@@ -45,8 +45,8 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
       { path: 'trafficPolicy.retryBudget', status: 'Envoy only', note: EMBEDDED_IGNORES },
       {
         path: 'trafficPolicy.tunnel.protocol',
-        status: 'works',
-        note: 'CONNECT, over HTTP/1.1; `POST` works on Envoy only: the embedded data plane refuses the listener',
+        status: 'Envoy only',
+        note: '`POST`, which refuses the listener elsewhere; `CONNECT` works on both',
       },
       { path: 'trafficPolicy.loadBalancer.warmup', status: 'Envoy only', note: EMBEDDED_IGNORES },
       { path: 'trafficPolicy.connectionPool.tcp.tcpKeepalive.probes', status: 'Envoy only', note: EMBEDDED_IGNORES },
