@@ -47,7 +47,11 @@ const PAGES: readonly { readonly kind: Kind; readonly note?: string; readonly ex
       { path: 'trafficPolicy.retryBudget.budgetInterval', status: 'no effect', note: 'reported' },
       { path: 'trafficPolicy.proxyProtocol', status: 'refused', note: 'calls get 503 `UH`' },
       { path: 'trafficPolicy.retryBudget', status: 'Envoy only', note: EMBEDDED_IGNORES },
-      { path: 'trafficPolicy.tunnel', status: 'Envoy only', note: 'the embedded data plane refuses the listener' },
+      {
+        path: 'trafficPolicy.tunnel.protocol',
+        status: 'Envoy only',
+        note: '`POST`, which refuses the listener elsewhere; `CONNECT` works on both',
+      },
       { path: 'trafficPolicy.loadBalancer.warmup', status: 'Envoy only', note: EMBEDDED_IGNORES },
       { path: 'trafficPolicy.connectionPool.tcp.tcpKeepalive.probes', status: 'Envoy only', note: EMBEDDED_IGNORES },
       { path: 'trafficPolicy.connectionPool.tcp.tcpKeepalive.interval', status: 'Envoy only', note: EMBEDDED_IGNORES },

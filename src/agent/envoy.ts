@@ -46,7 +46,7 @@ export class EnvoyChild {
     // As Istio's agent: Envoy itself holds access log lines back for ten seconds.
     argv.push('--file-flush-interval-msec', '1000');
     if (concurrency > 0) argv.push('--concurrency', String(concurrency));
-    const child = spawnEnvoy(binary, argv);
+    const child = spawnEnvoy(binary, argv, process.env);
     this.#child = child;
     let fail: (error: Error) => void = () => {};
     this.failed = new Promise((resolve) => {

@@ -1,5 +1,6 @@
 /** The options that `up` and `run` share. */
 import type { Command } from 'commander';
+import { snapshotFromText } from '../config/memory.ts';
 import { grantsFile } from '../control/grants/where.ts';
 import type { LocalMeshOptions } from '../control/local/options.ts';
 import { ENGINES } from '../engine/starter.ts';
@@ -13,9 +14,10 @@ import {
   loopbackOption,
   portOption,
 } from './options.ts';
+import { addViaOptions, type Via, type ViaOptions } from './via.ts';
 
 /** As they are written on the command line. */
-export interface UpOptions extends Omit<LocalMeshOptions, 'envoy' | 'logLevel' | 'graceMs' | 'analyse' | 'grants'> {
+export interface UpOptions extends Omit<LocalMeshOptions, 'envoy' | 'logLevel' | 'graceMs' | 'analyse' | 'grants' | 'beside'>, ViaOptions {
   readonly grants?: string | true;
   readonly envoy?: string;
   readonly envoyLogLevel: string;
@@ -23,13 +25,18 @@ export interface UpOptions extends Omit<LocalMeshOptions, 'envoy' | 'logLevel' |
   readonly watch: boolean;
 }
 
-export function localMeshOptions({ envoy, envoyLogLevel: logLevel, grace: graceMs, grants, ...same }: UpOptions): LocalMeshOptions {
+/** @param via what is laid over the files for `--via` */
+export function localMeshOptions(
+  { envoy, envoyLogLevel: logLevel, grace: graceMs, grants, ...same }: UpOptions,
+  via: Via | undefined,
+): LocalMeshOptions {
   const file = grants === true ? grantsFile() : grants;
-  return { ...same, envoy, logLevel, graceMs, analyse: true, ...(file !== undefined && { grants: file }) };
+  const beside = via && snapshotFromText(via.resources, { file: '--via' });
+  return { ...same, envoy, logLevel, graceMs, analyse: true, ...(file !== undefined && { grants: file }), ...(beside && { beside }) };
 }
 
 export function addMeshOptions(command: Command): Command {
-  return command
+  return addViaOptions(command)
     .option('--namespace <name>', "namespace of this machine's workload", 'default')
     .addOption(defaulted('--workload <labels>', "labels of this machine's workload, KEY=VALUE,...", labelsOption, 'app=local'))
     .option('--mesh-config <file>', 'MeshConfig; without it the ConfigMap istio in istio-system, if there is one')

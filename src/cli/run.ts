@@ -6,6 +6,7 @@ import { readPolicies } from '../control/contained/policy.ts';
 import type { Account } from '../control/contained/report.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
+import { hostCovers } from '../lib/hostname.ts';
 import { checkWritable } from '../lib/output-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import type { Allowed } from '../policy/allow.ts';
@@ -17,9 +18,10 @@ import { failOnOption, portOption, repeatable, socketOption, WOULD_DENY } from '
 import { printError } from './print.ts';
 import { readyLines } from './ready.ts';
 import { REPORT, writeOrSay, writeReport } from './report-file.ts';
-import { engineHost, say, sayOrEnd } from './say.ts';
+import { engineHostFor, say, sayOrEnd, sayUnfollowed } from './say.ts';
 import { reopenLogsOnSignal } from './serve.ts';
 import { showing } from './shown.ts';
+import { viaOf } from './via.ts';
 
 interface RunOptions extends UpOptions {
   readonly allow: readonly Allowed[];
@@ -80,6 +82,16 @@ export function runCommand(words: readonly string[]): Command {
 
 async function contained(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
   const { allowed, ended } = readPolicies(options.policy, Date.now());
+  const via = viaOf(options, process.env);
+  sayUnfollowed(options);
+  const proxy = [...options.allow, ...allowed].find((one) =>
+    via?.proxies.some(({ host, port }) => hostCovers(one.host, host) && one.ports.some((each) => each.port === port)),
+  );
+  if (proxy)
+    throw new SallyportError(
+      'usage',
+      `${proxy.host}: allowed, the proxy of --via could be asked for any host by whoever is contained. Leave it out.`,
+    );
   for (const line of ended) say(line);
   if (options.report !== undefined) checkWritable('--report', options.report);
   if (options.learnPolicy !== undefined) checkWritable('--learn-policy', options.learnPolicy);
@@ -94,11 +106,11 @@ async function contained(words: readonly string[], paths: readonly string[], opt
       paths,
       allowed: [...options.allow, ...allowed],
       mesh: {
-        ...localMeshOptions(options),
+        ...localMeshOptions(options, via),
         analyse: paths.length > 0,
         allowAll: (options.wouldDeny ?? false) || options.learnPolicy !== undefined,
       },
-      host: { ...engineHost, flows, tell: sayOrEnd((error) => say(messageOf(error))) },
+      host: { ...engineHostFor(via), flows, tell: sayOrEnd((error) => say(messageOf(error))) },
       environment: environment(),
       strict: options.strict ?? false,
       allowedSockets: options.allowSocket,
@@ -154,9 +166,11 @@ async function besideMesh(
   options: RunOptions,
   flows: FlowHub | undefined,
 ): Promise<number> {
+  const via = viaOf(options, process.env);
+  sayUnfollowed(options);
   const { startLocalMesh } = await import('../control/local/start.ts');
-  const { control, conclude } = await startLocalMesh(paths, localMeshOptions(options), {
-    ...engineHost,
+  const { control, conclude } = await startLocalMesh(paths, localMeshOptions(options, via), {
+    ...engineHostFor(via),
     flows,
     tell: sayOrEnd((error) => say(messageOf(error))),
   });

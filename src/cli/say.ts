@@ -7,6 +7,7 @@ import { lineReader } from '../lib/line-reader.ts';
 import type { Logger } from '../lib/logger.ts';
 import { paintFor } from './colours.ts';
 import { printError } from './print.ts';
+import { unfollowed, type Via, type ViaOptions } from './via.ts';
 
 export function say(text: string): void {
   printError(`sallyport: ${text}\n`);
@@ -21,6 +22,17 @@ export const engineHost: EngineHost = {
   environment: process.env,
   quit: () => process.kill(process.pid, 'SIGTERM'),
 };
+
+/** The same, for proxies that leave as `--via` says. */
+export function engineHostFor(via: Via | undefined): EngineHost & Pick<Via, 'adjust'> {
+  return { ...engineHost, environment: { ...process.env, ...via?.environment }, adjust: via?.adjust ?? ((config) => config) };
+}
+
+/** Of a proxy that the environment names. */
+export function sayUnfollowed(options: Pick<ViaOptions, 'via'>): void {
+  const name = unfollowed(options, process.env);
+  if (name) say(`${name} names a proxy, which is not followed: --via env leaves through it`);
+}
 
 /** Says what a control plane tells of; what to do about a proxy that ended is the caller's. */
 export function sayEvent(event: Exclude<ControlEvent, { readonly kind: 'ended' }>): void {

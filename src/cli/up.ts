@@ -15,9 +15,10 @@ import { failOnOption, WOULD_DENY } from './options.ts';
 import { print } from './print.ts';
 import { readyLines } from './ready.ts';
 import { REPORT, writeReport } from './report-file.ts';
-import { engineHost, say, sayOrEnd } from './say.ts';
+import { engineHostFor, say, sayOrEnd, sayUnfollowed } from './say.ts';
 import { serve } from './serve.ts';
 import { showing } from './shown.ts';
+import { viaOf } from './via.ts';
 
 interface ServedOptions extends UpOptions {
   readonly report?: string;
@@ -43,6 +44,8 @@ export function upCommand(): Command {
       throw new SallyportError('usage', 'name the files or folders with resources, e.g. sallyport up examples/egress-http');
     // The thread that will carry the traffic loads its modules beside this one.
     if (options.engine === 'embedded') prestartWorker();
+    const via = viaOf(options, process.env);
+    sayUnfollowed(options);
     const { startLocalMesh } = await import('../control/local/start.ts');
     const counts = options.report !== undefined || options.wouldDeny || options.failOn === 'refused';
     if (options.report !== undefined) checkWritable('--report', options.report);
@@ -65,8 +68,8 @@ export function upCommand(): Command {
             sayOrEnd(ended)(event);
             beside?.changed();
           };
-          const asked = { ...localMeshOptions(options), allowAll: options.wouldDeny ?? false };
-          const mesh = await startLocalMesh(paths, asked, { ...engineHost, flows, tell });
+          const asked = { ...localMeshOptions(options, via), allowAll: options.wouldDeny ?? false };
+          const mesh = await startLocalMesh(paths, asked, { ...engineHostFor(via), flows, tell });
           if (options.wouldDeny) say('letting all calls through (--would-deny)');
           for (const line of readyLines(options, mesh.control.report)) say(line);
           conclude = mesh.conclude;

@@ -25,7 +25,7 @@ export async function startEngine(options: EngineOptions, host: EngineHost, requ
     const { findEnvoy } = await import('./envoy/find.ts');
     const binary = findEnvoy(envoy, host.environment.PATH ?? '');
     const { EnvoyEngine } = await import('./envoy/engine.ts');
-    return new EnvoyEngine({ binary, proxy: identity, admin, concurrency, logLevel });
+    return new EnvoyEngine({ binary, proxy: identity, admin, concurrency, logLevel, environment: host.environment });
   }
   const { startEmbedded } = await import('./embedded/engine.ts');
   return startEmbedded({ identity, node, admin, dns, contained, whole, concurrency, alone: alone || contained !== undefined, host });

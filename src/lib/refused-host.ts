@@ -2,10 +2,18 @@
  * Hosts that stand for refusals of what is not HTTP: an EgressPolicy's calls that no rule of it takes are led there, and nothing answers. The name of the cluster says
  * why in logs, flows and explanations.
  */
-export const REFUSED = { notAllowed: 'not-allowed.egress-policy.internal', ended: 'ended.egress-policy.internal' } as const;
+export const REFUSED = {
+  notAllowed: 'not-allowed.egress-policy.internal',
+  ended: 'ended.egress-policy.internal',
+  forwardProxy: 'forward-proxy.egress-policy.internal',
+} as const;
 
 const REASONS: readonly (readonly [ending: string, reason: string])[] = [
   [`|${REFUSED.notAllowed}`, 'an EgressPolicy allows it to other workloads than this one'],
+  [
+    `|${REFUSED.forwardProxy}`,
+    'it is the forward proxy that calls leave through, and whoever calls it by itself could ask it for any host',
+  ],
   [`|${REFUSED.ended}`, 'the EgressPolicy that allowed it has ended'],
 ];
 

@@ -3,6 +3,7 @@ import { BIND } from '../api/bind.ts';
 import { CREDENTIALS, INTERCEPT } from '../api/inject-credentials.ts';
 import { PRIVATE_ADDRESSES } from '../api/private-addresses.ts';
 import type { Resource } from '../api/resource.ts';
+import { THROUGH } from '../api/through.ts';
 import { isShortName } from '../lib/hostname.ts';
 import { isIp } from '../lib/ip.ts';
 import { REFUSED } from '../lib/refused-host.ts';
@@ -34,7 +35,8 @@ export const LOOPBACK_NAME = /^(?:.*\.)?localhost$/;
 const LOOPBACK: readonly string[] = ['127.0.0.0/8', '::1'];
 
 function serviceEntry(plan: HostPlan): Made {
-  const { host, ports, address, exportTo, reason, owner, bind, credentials = [], within = LOOPBACK_NAME.test(host) ? LOOPBACK : [] } = plan;
+  const { host, ports, address, exportTo, reason, owner, bind, proxy, credentials = [] } = plan;
+  const { within = LOOPBACK_NAME.test(host) ? LOOPBACK : [] } = plan;
   const intercepted = ports.filter(({ intercept }) => intercept);
   const isAddress = isIp(host);
   const isWildcard = host.startsWith('*');
@@ -43,6 +45,7 @@ function serviceEntry(plan: HostPlan): Made {
     ...(reason !== undefined && { 'sallyport.dev/why': reason }),
     ...(owner !== undefined && { 'sallyport.dev/owner': owner }),
     ...(bind !== undefined && { [BIND]: bind }),
+    ...(proxy !== undefined && { [THROUGH]: proxy }),
     ...(within.length > 0 && { [PRIVATE_ADDRESSES]: within.join(',') }),
     ...(credentials.length > 0 && { [CREDENTIALS]: JSON.stringify(credentials) }),
     ...(intercepted.length > 0 && { [INTERCEPT]: intercepted.map(({ port }) => port).join(',') }),

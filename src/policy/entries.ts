@@ -15,6 +15,8 @@ export interface Manner {
   readonly through: 'direct' | 'gateway';
   readonly originate: number | undefined;
   readonly bind: BindMode | undefined;
+  /** The forward proxy that is asked, `host:port`. */
+  readonly proxy: string | undefined;
 }
 
 export interface Entry extends Manner {
@@ -45,7 +47,7 @@ export function startOfPolicy({ starts }: EgressPolicy): number {
 }
 
 export function entriesOf(policy: Policy): Entry[] {
-  const { to, through, tls, bind } = policy.spec;
+  const { to, through, proxy, tls, bind } = policy.spec;
   const callers = callersOf(policy);
   return to.flatMap(({ hosts, ...requests }) =>
     hosts.flatMap((written) => {
@@ -59,6 +61,7 @@ export function entriesOf(policy: Policy): Entry[] {
         through: through === 'gateway' ? ('gateway' as const) : ('direct' as const),
         originate: tls?.originate ? tls.port : undefined,
         bind: bind ?? 'enforce',
+        proxy,
         callers,
         only,
       }));
@@ -70,6 +73,7 @@ export function entriesOf(policy: Policy): Entry[] {
 export function disagreement(one: Entry, other: Entry): string | undefined {
   if (!hostCovers(one.host, other.host) && !hostCovers(other.host, one.host)) return undefined;
   if (one.host === other.host && one.bind !== other.bind) return `bind ${other.bind ?? 'unset'} there, ${one.bind ?? 'unset'} here`;
+  if (one.host === other.host && one.proxy !== other.proxy) return `proxy ${other.proxy ?? 'unset'} there, ${one.proxy ?? 'unset'} here`;
   if (one.port !== other.port) return undefined;
   if (one.protocol !== other.protocol) return `protocol ${other.protocol} there, ${one.protocol} here`;
   if (one.through !== other.through) return `through ${other.through} there, ${one.through} here`;

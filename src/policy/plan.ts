@@ -72,6 +72,8 @@ export interface HostPlan {
   readonly reason: string | undefined;
   readonly owner: string | undefined;
   readonly bind: BindMode | undefined;
+  /** The forward proxy by which it is reached, `host:port`; without: the mesh's, if it has one. */
+  readonly proxy?: string | undefined;
   /** Ranges in which its name may lead to addresses that are not public; without: none. */
   readonly within?: readonly string[] | undefined;
   /** What is put into its requests, as the annotation has it. */

@@ -126,6 +126,7 @@ function planOf(host: string, live: readonly Entry[], over: readonly Entry[], ad
     reason: reasons.length > 0 ? reasons.join('; ') : undefined,
     owner: owners.length > 0 ? owners.join(', ') : undefined,
     bind: first.bind,
+    proxy: first.proxy,
     ports: [...Map.groupBy(all, ({ port }) => port).keys()]
       .sort((a, b) => a - b)
       .map((port) =>

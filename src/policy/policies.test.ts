@@ -134,7 +134,7 @@ test('what nothing could hold to is refused when it is read', () => {
   for (const [spec, why] of [
     ['{from: [{serviceAccounts: [a]}], to: [{hosts: [a.example]}]}', /identities are seen at a gateway alone/],
     ['{from: [{serviceAccounts: [a]}, {labels: {a: b}}], through: gateway, to: [{hosts: [a.example]}]}', /must not stand beside labels/],
-    ['{through: proxy, to: [{hosts: [a.example]}]}', /proxy of the company/],
+    ['{through: proxy, to: [{hosts: [a.example]}]}', /names no forward proxy/],
     ['{through: gateway, to: [{hosts: ["*.a.example"]}]}', /name of one host/],
     ['{to: [{hosts: [a.example], ports: [443], protocol: TLS, methods: [GET]}]}', /methods and paths are seen in plain HTTP/],
     ['{to: [{hosts: [a.example]}], expires: 2026-02-30}', /neither a day/],
@@ -214,4 +214,27 @@ test('of more hosts than can be planned the policies that name them first are in
   assert.equal(files.mesh.snapshot.list('ServiceEntry').length, 101 + 1);
   assert.equal(ends(files, 'shop/web', 'https://first.example/'), 'web: upstream');
   assert.equal(ends(files, 'shop/web', 'https://h0-0.example/'), 'web: closed');
+});
+
+test('through: proxy leads to the company’s forward proxy by name, and what cannot be led there is an error', () => {
+  const proxy = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: proxy, namespace: istio-system}
+spec: {hosts: [proxy.example], addresses: [240.200.0.1], resolution: DNS, ports: [{number: 3128, name: tcp, protocol: TCP}]}
+---`;
+  const files = mesh(`${proxy}${policy('api', '{through: proxy, proxy: "proxy.example:3128", to: [{hosts: [api.example.com]}]}')}`);
+  assert.deepEqual(errors(files), []);
+  for (const url of ['http://api.example.com/', 'https://api.example.com/']) {
+    const { trace } = explain(files, parseTarget(url), { from: 'shop/web' });
+    assert.equal(trace.hops.at(-1)?.next?.through, 'proxy.example:3128', url);
+  }
+  const problems = (spec: string) => errors(mesh(policy('api', spec))).join();
+  assert.match(problems('{through: proxy, to: [{hosts: [api.example.com]}]}'), /names no forward proxy: write proxy: HOST:PORT/);
+  assert.match(problems('{through: proxy, proxy: "http://p", to: [{hosts: [api.example.com]}]}'), /is not HOST:PORT of a ServiceEntry/);
+  assert.match(problems('{proxy: "p.example:1", to: [{hosts: [api.example.com]}]}'), /needs through: proxy, or gateway/);
+  assert.match(
+    problems('{through: proxy, proxy: "p.example:1", to: [{hosts: ["*.example.com"]}]}'),
+    /hosts that are declared: write it in full/,
+  );
 });

@@ -40,7 +40,11 @@ export function nothingElse(files: SimulatedFiles): Statement {
           workloads.every((name) => {
             const caller = callers.get(name);
             const by = caller ? permitting(policies, now, caller, call) : [];
-            return by.some(({ spec }) => spec.through !== 'gateway' || isGateway(arrival.through));
+            const asked = arrival.trace.hops.at(-1)?.next?.through;
+            return by.some(
+              ({ spec }) =>
+                (spec.through !== 'gateway' || isGateway(arrival.through)) && (spec.proxy === undefined || spec.proxy === asked),
+            );
           }),
         ),
   };

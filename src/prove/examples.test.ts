@@ -8,6 +8,7 @@ import { openFiles } from '../config/files.ts';
 import { Layered } from '../config/layered.ts';
 import { snapshotFromText } from '../config/memory.ts';
 import { loadMeshConfig } from '../config/mesh-config.ts';
+import type { Snapshot } from '../config/snapshot.ts';
 import { policiesFor } from './netpol.ts';
 import { simulateFiles } from './simulated.ts';
 import { parseStatements } from './statement-file.ts';
@@ -16,7 +17,7 @@ import { verifyMesh } from './verify.ts';
 const EXAMPLES = join(import.meta.dirname, '../../examples');
 const OPTIONS = { adversary: 'both', maxCells: 1_000_000 } as const;
 const names = readdirSync(EXAMPLES, { withFileTypes: true }).flatMap((entry) =>
-  entry.isDirectory() && entry.name !== 'policies' ? [entry.name] : [],
+  entry.isDirectory() && !['policies', 'chain'].includes(entry.name) ? [entry.name] : [],
 );
 
 test('there are examples', () => assert.ok(names.includes('egress-http'), names.join()));
@@ -35,6 +36,31 @@ for (const name of names) {
     );
     assert.deepEqual(results(simulateFiles(new Layered(snapshot, policies), mesh)), ['captured proved', 'bypassing proved']);
   });
+}
+
+test('of examples/chain nothing leaves but through the forward proxy, which nobody calls by itself', async () => {
+  const { snapshot } = await openFiles([join(EXAMPLES, 'chain')]);
+  const files = simulateFiles(snapshot, loadMeshConfig(snapshot).config);
+  const text = readFileSync(join(EXAMPLES, 'chain.statements.yaml'), 'utf8');
+  const { statements } = parseStatements(text, 'chain.statements.yaml', () => false);
+  const stated = { statements, equivalentTo: [] };
+  assert.deepEqual(
+    verifyMesh(files, { ...OPTIONS, stated }).map(({ result }) => result),
+    ['proved'],
+  );
+  // Without what keeps workloads from the proxy, they could ask it for any host.
+  const open = simulateFiles(snapshotWithout(snapshot, 'VirtualService'), loadMeshConfig(snapshot).config);
+  assert.deepEqual(
+    verifyMesh(open, { ...OPTIONS, stated }).map(({ result }) => result),
+    ['refuted'],
+  );
+});
+
+function snapshotWithout(snapshot: Snapshot, kind: string): Snapshot {
+  const documents = [...snapshot.all()].filter((resource) => resource.kind !== kind);
+  return snapshotFromText(
+    documents.map(({ apiVersion, kind, metadata, spec }) => JSON.stringify({ apiVersion, kind, metadata, spec })).join('\n---\n'),
+  );
 }
 
 const POLICIES = join(EXAMPLES, 'policies');

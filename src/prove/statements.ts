@@ -16,6 +16,13 @@ export function onlyThroughGateways(isGateway: (proxy: string) => boolean): Stat
   };
 }
 
+function onlyThroughProxy(proxy: string): Statement {
+  return {
+    text: `nothing reaches a host outside the mesh but through the forward proxy ${proxy}`,
+    allows: ({ trace }) => trace.hops.at(-1)?.next?.through === proxy,
+  };
+}
+
 /** One entry of a file of statements. */
 export interface StatementFile {
   readonly onlyWorkloads?: { readonly host: string; readonly workloads: readonly string[] };
@@ -23,6 +30,8 @@ export interface StatementFile {
   readonly onlyTls?: { readonly host: string; readonly verified?: boolean };
   readonly nothingLeaves?: { readonly namespace: string };
   readonly onlyThroughGateways?: boolean;
+  /** `HOST:PORT` of a forward proxy; calls to the proxy itself break it, as whoever makes them may ask it for any host. */
+  readonly onlyThroughProxy?: string;
   /** What leaves to the hosts that EgressPolicies name is what they allow, and all of that gets there. */
   readonly egressPolicies?: boolean;
   /** A path or `git:REV[:PATH]`: the configuration that this one is to be equivalent to. */
@@ -31,7 +40,7 @@ export interface StatementFile {
 
 /** How each of them is written. */
 export const FORMS =
-  'onlyThroughGateways: true, egressPolicies: true, onlyWorkloads: {host, workloads}, onlyTls: {host, verified}, nothingLeaves: {namespace} or equivalentTo: PATH';
+  'onlyThroughGateways: true, onlyThroughProxy: HOST:PORT, egressPolicies: true, onlyWorkloads: {host, workloads}, onlyTls: {host, verified}, nothingLeaves: {namespace} or equivalentTo: PATH';
 
 /** A name or a wildcard. An address is refused: which addresses a name leads to is not known beforehand, so a statement about one would prove little. */
 function isHost(host: unknown): host is string {
@@ -41,6 +50,7 @@ function isHost(host: unknown): host is string {
 /** The statement that an entry of a file makes; `where` names the entry in messages. Throws `statements-invalid`. */
 export function statementOf(entry: StatementFile, where: string, isGateway: (proxy: string) => boolean): Statement {
   if (entry?.onlyThroughGateways === true) return onlyThroughGateways(isGateway);
+  if (typeof entry?.onlyThroughProxy === 'string') return onlyThroughProxy(entry.onlyThroughProxy.toLowerCase());
   const about = entry?.onlyWorkloads ?? entry?.onlyTls;
   if (about && !isHost(about.host)) {
     throw new SallyportError(

@@ -5,6 +5,7 @@ import { compileEncodedRoutes, type EncodedRoutes, patchEncodedRoutes } from '..
 import type { Contained } from '../lib/contained.ts';
 import { codeOf, messageOf } from '../lib/errors.ts';
 import { createPace, paced } from '../lib/pace.ts';
+import { PROXY_ENVIRONMENT } from '../lib/proxy-environment.ts';
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
 import { indexEncodedNames, indexNames, type NameIndex } from '../xds/name-index.ts';
@@ -95,7 +96,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   const resolver = createDnsResolver({ servers: options.nameServers, now });
   const { contained } = options;
   const store = new MaterialStore(contained?.minter);
-  const clusters = new Clusters({ resolver, now, store, random });
+  const clusters = new Clusters({ resolver, now, store, random, internal: (name) => listeners.internal(name) });
   const flows: DataPlaneFlows = new DataPlaneFlows({
     workload: options.workload,
     now,
@@ -104,10 +105,12 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   });
   const turnedAway = (call: TurnedAway) => flows.turnedAway(call);
   const observer = contained && new Observer(contained.observe, turnedAway);
+  // Credentials for forward proxies: tunnels may read them, and no log.
+  const logged = Object.fromEntries(Object.entries(options.environment).filter(([name]) => !name.startsWith(PROXY_ENVIRONMENT)));
   const sinks = new Sinks({
     observers: observer ? [observer, flows] : [flows],
     node: options.node,
-    environment: options.environment,
+    environment: logged,
     clusters,
     log: (message) => log('error', message),
   });
@@ -134,7 +137,8 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     ask: (call, done) => http!.ask(call, done),
     tcp: (config, overrides, context) => {
       const sink = sinks.create('tcp', config.accessLog, config.statPrefix, context.direction);
-      return createTcpProxy(config, overrides, { clusters, sink, random, now, date: Date.now }, context.where);
+      const format = { ...sinks.formatContext, environment: options.environment };
+      return createTcpProxy(config, overrides, { clusters, sink, random, now, date: Date.now, format }, context.where);
     },
   };
   const listeners = new Listeners(

@@ -30,6 +30,7 @@ const MEANINGS: Readonly<Record<Key, Meaning>> = {
   dns: { at: 'choice', flag: 'DF', body: 'DNS resolution failure', details: 'dns_resolution_failure' },
   overflow: { at: 'stream', flag: 'UO', words: 'overflow' },
   connect: { at: 'connect', flag: 'UF', words: 'remote connection failure' },
+  through: { at: 'connect', flag: 'UF', words: 'remote connection failure' },
   tls: { at: 'connect', flag: 'UF', words: 'remote connection failure' },
   'connect-timeout': { at: 'connect', flag: 'UF', words: 'connection timeout' },
   'connection termination': { at: 'stream', flag: 'UC', words: 'connection termination' },
@@ -72,11 +73,11 @@ export function failureReply(failure: UpstreamFailure, retried: boolean, notFoun
     return { status, body, flag, details, transportFailure: '', overloaded: false };
   }
   const { words } = meaning;
-  const transportFailure = failure.kind === 'connect' || failure.kind === 'tls' ? failure.reason : '';
+  const transportFailure = failure.kind === 'connect' || failure.kind === 'through' || failure.kind === 'tls' ? failure.reason : '';
   return {
     // What an upstream said that is not HTTP is a bad gateway's 502; that it can't be reached is 503.
     status: flag === 'UPE' ? 502 : 503,
-    body: `upstream connect error or disconnect/reset before headers. ${retried ? 'retried and the latest reset reason' : 'reset reason'}: ${words}`,
+    body: `upstream connect error or disconnect/reset before headers. ${retried ? 'retried and the latest reset reason' : 'reset reason'}: ${words}${failure.kind === 'through' ? `, ${failure.reason}` : ''}`,
     flag,
     details: `upstream_reset_before_response_started{${withoutSpaces(transportFailure ? `${words}|${transportFailure}` : words)}}`,
     transportFailure,

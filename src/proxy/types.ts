@@ -66,6 +66,18 @@ export interface ConnectionHandler {
   drain(): void;
   /** Connections that are still open. */
   readonly active: number;
+  /** Makes connections of this proxy's own: of an internal listener. */
+  readonly dial?: Dial | undefined;
+}
+
+/** `done` is called once, never before the call returns; its failure names the forward proxy. Returns what abandons it. */
+export type Dial = (context: DialContext, done: (failure: UpstreamFailure | undefined, socket: Socket) => void) => () => void;
+
+export interface DialContext {
+  /** What the cluster's endpoint says to the internal listener, by the names of filters. */
+  readonly metadata: DynamicMetadata;
+  /** For whom; undefined where the proxy calls for itself. */
+  readonly downstream: Downstream | undefined;
 }
 
 /** One address of a cluster. The same object for as long as the address stays in the cluster, so that pools can hang on it. */
@@ -98,6 +110,8 @@ export type UpstreamFailure =
   | { readonly kind: 'dns'; readonly reason: string }
   | { readonly kind: 'connect'; readonly reason: string }
   | { readonly kind: 'connect-timeout' }
+  /** A forward proxy on the way gives no connection to the host. */
+  | { readonly kind: 'through'; readonly reason: string }
   | { readonly kind: 'tls'; readonly reason: string }
   | { readonly kind: 'reset'; readonly reason: ResetReason };
 
@@ -145,6 +159,8 @@ export interface Cluster {
   /** PINGs on upstream connections of HTTP/2, and how many requests one carries at a time. */
   readonly http2KeepAlive: KeepAliveOptions | undefined;
   readonly http2MaxStreams: number;
+  /** For a connection, and for a forward proxy's answer to CONNECT, each, in ms. */
+  readonly connectTimeoutMs: number;
   readonly limits: {
     readonly connections: ResourceLimit;
     readonly pending: ResourceLimit;

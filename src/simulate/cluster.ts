@@ -4,13 +4,16 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import { type Authority, splitAuthority } from '../http/authority.ts';
 import { cidrContains, isAnyAddress, parseIp, parseRange } from '../lib/ip.ts';
 import { type Cluster, Cluster_DiscoveryType } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { EnvoyInternalAddress } from '../xds/gen/envoy/config/core/v3/address_pb.js';
 import type { TransportSocket } from '../xds/gen/envoy/config/core/v3/base_pb.js';
+import { InternalUpstreamTransportSchema } from '../xds/gen/envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream_pb.js';
 import { type CommonTlsContext, UpstreamTlsContextSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { bindingOf, dialsByName } from '../xds/match/binding.ts';
 import { refusalOf } from '../xds/match/metadata.ts';
 import { addressRefusal, portRefusal, reachOf } from '../xds/match/reach.ts';
 import { WORKLOAD_SECRET } from '../xds/names.ts';
+import { TUNNEL_DESTINATION, TUNNEL_METADATA, throughProxyOf } from '../xds/through.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { Endpoint, HttpRequest, Payload } from './call.ts';
 import { originatedTls } from './originated-tls.ts';
@@ -26,6 +29,8 @@ export interface UpstreamHost {
   readonly transportMatch?: JsonObject;
   /** The host's own name, for `auto_host_rewrite`; absent where it has none. */
   readonly hostname?: string;
+  /** The forward proxy that is asked for the host, `host:port`; absent where there is none. */
+  readonly through?: string;
 }
 
 export type Upstreams =
@@ -79,6 +84,7 @@ export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination
     locality.lbEndpoints.flatMap((entry): UpstreamHost[] => {
       if (entry.hostIdentifier.case !== 'endpoint') return [];
       const address = entry.hostIdentifier.value.address?.address;
+      if (address?.case === 'envoyInternalAddress') return throughHost(address.value, entry.metadata?.filterMetadata[TUNNEL_METADATA]);
       if (address?.case !== 'socketAddress') return [];
       const { value } = address;
       const port = value.portSpecifier.case === 'portValue' ? value.portSpecifier.value : 0;
@@ -92,6 +98,15 @@ export function upstreamsOf(proxy: SimulatedProxy, cluster: Cluster, destination
   return hosts.length > 0 ? { kind: 'hosts', hosts } : { kind: 'none', why: 'the cluster has no endpoint' };
 }
 
+/** Behind an internal listener that asks a forward proxy: who the host is, the proxy finds out. Others are not simulated. */
+function throughHost({ addressNameSpecifier }: EnvoyInternalAddress, asked: JsonObject | undefined): UpstreamHost[] {
+  const through = throughProxyOf(addressNameSpecifier.value ?? '');
+  const destination = asked?.[TUNNEL_DESTINATION];
+  if (through === undefined || typeof destination !== 'string') return [];
+  const { host, port } = splitAuthority(destination, 0);
+  return [{ endpoint: undefined, host, port, hostname: isIp(host) ? '' : host, through }];
+}
+
 /** Addresses for documentation (RFC 5737): calls have them where any address may be meant, such as the one that DNS gives. */
 const DOCUMENTATION = ['192.0.2.0/24', '198.51.100.0/24', '203.0.113.0/24'].map((range) => parseRange(range)!);
 
@@ -101,15 +116,19 @@ function standsForAny(ip: string): boolean {
 
 const TRANSPORT_SOCKET_MATCH = 'envoy.transport_socket_match';
 
-/** The first match that the host's metadata fulfils, else the cluster's own. */
+/** The first match that the host's metadata fulfils, else the cluster's own; what is spoken within a tunnel. */
 function transportOf(
-  { transportSocket, transportSocketMatches }: Cluster,
+  proxy: SimulatedProxy,
+  { transportSocket, transportSocketMatches, name }: Cluster,
   { transportMatch = {} }: UpstreamHost,
 ): TransportSocket | undefined {
   const found = transportSocketMatches.find(({ match }) =>
     Object.entries(match ?? {}).every(([key, value]) => JSON.stringify(transportMatch[key]) === JSON.stringify(value)),
   );
-  return found ? found.transportSocket : transportSocket;
+  const chosen = found ? found.transportSocket : transportSocket;
+  const config = chosen?.configType.case === 'typedConfig' ? chosen.configType.value : undefined;
+  if (typeNameOf(config) !== InternalUpstreamTransportSchema.typeName) return chosen;
+  return proxy.unpack(config, InternalUpstreamTransportSchema, `cluster "${name}": transport_socket`).transportSocket;
 }
 
 export interface Transported {
@@ -135,7 +154,7 @@ export function throughTransport(
   payload: Payload,
   authority: string | undefined,
 ): Transported {
-  const tls = tlsConfig(transportOf(cluster, upstream));
+  const tls = tlsConfig(transportOf(proxy, cluster, upstream));
   if (!tls) return { payload, missingSecret: undefined, identityUnknown: undefined, originates: undefined };
   const context = proxy.unpack(tls, UpstreamTlsContextSchema, `cluster "${cluster.name}": transport_socket`);
   const common = context.commonTlsContext;

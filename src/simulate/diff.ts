@@ -296,7 +296,9 @@ function describe({ outcome, hops }: Trace): string {
       const where = host || `${endpoint?.ip}:${endpoint?.port}`;
       const gateways = hops.slice(1).map(({ proxy }) => proxy);
       const who = hops.some(({ copy }) => copy) ? 'in a copy ' : '';
-      return `${who}reaches ${where} ${gateways.length > 0 ? `through ${gateways.join(', ')}` : 'directly'}`;
+      const forward = hops.flatMap(({ next }) => (next?.through === undefined ? [] : [`the forward proxy ${next.through}`]));
+      const through = [...gateways, ...forward];
+      return `${who}reaches ${where} ${through.length > 0 ? `through ${through.join(', ')}` : 'directly'}`;
     }
     case 'reply':
       return `is answered ${outcome.status}${outcome.location ? ` (${outcome.location})` : ''}`;

@@ -110,7 +110,14 @@ function follow(
     backs.push(onResponse);
     if (outcome) return { hops, outcome };
     const { payload } = hop.next!;
-    const dialled = hop.next!.endpoint ?? lookedUp(mesh, proxy, hop.next!, options);
+    const { throughEndpoint } = hop.next!;
+    if (throughEndpoint && mesh.proxyAt(throughEndpoint.ip))
+      return {
+        hops,
+        outcome: { kind: 'undecided', details: 'what a proxy of the mesh does when it is asked for a tunnel is not simulated' },
+      };
+    // A forward proxy's names are its own to look up.
+    const dialled = hop.next!.through !== undefined ? undefined : (hop.next!.endpoint ?? lookedUp(mesh, proxy, hop.next!, options));
     if (hops.length >= MAX_HOPS)
       return { hops, outcome: { kind: 'undecided', details: `the call goes round in a loop (${MAX_HOPS} hops)` } };
     const endpoint = dialled && throughService(mesh, dialled, options);

@@ -1,5 +1,5 @@
 /** What a cluster makes of a call that is sent to it: a host, TLS, and the next hop. */
-import { splitAuthority } from '../http/authority.ts';
+import { type Authority, splitAuthority } from '../http/authority.ts';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { originsOf, refusalOf } from '../xds/match/metadata.ts';
 import type { Call, Payload } from './call.ts';
@@ -19,6 +19,8 @@ export interface Endings {
   failed(why: string): HopResult;
   /** What goes to the host: where it is not simply what came. */
   send?(cluster: Cluster, host: UpstreamHost): { readonly payload: Payload } | HopResult;
+  /** What the hosts of the cluster, which are forward proxies then, are asked for. */
+  readonly tunnel?: Authority;
   /** Does what the route asks of a response of this host. */
   back?(response: Response, host: UpstreamHost): void;
 }
@@ -57,11 +59,34 @@ export function forward(hop: HopContext, name: string, call: Call, target: Named
   if (limits !== undefined) recorder.step('policy', '', limits, origins);
   const { back } = endings;
   if (back) recorder.changes.push((response) => back(response, host));
+  if (host.through !== undefined) recorder.step('endpoint', host.through, 'a forward proxy, is asked to connect (CONNECT)', origins);
   recorder.step(
     'endpoint',
     host.endpoint ? `${host.endpoint.ip}:${host.endpoint.port}` : `${host.host}:${host.port}`,
     upstreams.hosts.length > 1 ? `one of ${upstreams.hosts.length}` : 'the only one',
   );
+  const { tunnel } = endings;
+  if (tunnel) {
+    const through = `${host.host || host.endpoint?.ip}:${host.port}`;
+    recorder.step(
+      'endpoint',
+      `${tunnel.host}:${tunnel.port}`,
+      `what the forward proxy ${through} is asked to connect to (CONNECT)`,
+      endings.origins,
+    );
+    // TLS to the proxy is none to the host: within the tunnel the call is as it came.
+    return recorder.goOn({
+      endpoint: undefined,
+      host: tunnel.host,
+      port: tunnel.port,
+      payload: call.payload,
+      dialled: false,
+      anyAddress: false,
+      originates: undefined,
+      through,
+      ...(host.endpoint && { throughEndpoint: host.endpoint }),
+    });
+  }
   return recorder.goOn({
     endpoint: host.endpoint,
     host: host.host || splitAuthority(authority ?? call.payload.tls?.serverName ?? '', 0).host,
@@ -70,5 +95,6 @@ export function forward(hop: HopContext, name: string, call: Call, target: Named
     dialled: upstreams.dialled === true,
     anyAddress: recorder.anyAddress && upstreams.dialled === true,
     originates,
+    ...(host.through !== undefined && { through: host.through }),
   });
 }

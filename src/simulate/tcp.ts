@@ -1,5 +1,6 @@
 /** What a TCP proxy does with a call. */
 
+import { type Authority, splitAuthority } from '../http/authority.ts';
 import { BINDING_FLAG } from '../http/binding.ts';
 import type { TcpProxy } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { bindingOf, disagreementDetails } from '../xds/match/binding.ts';
@@ -30,8 +31,6 @@ export function tcpCluster({ call, options }: HopContext, { clusterSpecifier }: 
 export function tcpProxy(hop: HopContext, config: TcpProxy, overrides: TcpOverrides): HopResult {
   const { proxy, chain, call, options, recorder } = hop;
   const { sniCluster, forwardPort } = overrides;
-  const { tunnelingConfig } = config;
-  if (tunnelingConfig) return recorder.undecided(`a CONNECT tunnel to ${tunnelingConfig.hostname} is not simulated`);
   const serverName = call.payload.tls?.serverName ?? '';
   const name = tcpCluster(hop, config, overrides);
   if (sniCluster && options.representative && !proxy.cluster(name))
@@ -45,11 +44,22 @@ export function tcpProxy(hop: HopContext, config: TcpProxy, overrides: TcpOverri
     recorder.step('policy', '', unboundText(binding, disagrees), origins);
     if (binding.mode === 'enforce') return recorder.closed(BINDING_FLAG, disagreementDetails(disagrees.found));
   }
+  const tunnelled = tunnelTo(config.tunnelingConfig?.hostname, serverName);
+  if (tunnelled === 'unknown')
+    return recorder.undecided(`which host a tunnel is to lead to (${config.tunnelingConfig!.hostname}) is not simulated`);
   const target = forwardPort !== undefined && serverName !== '' ? { host: serverName, port: forwardPort } : undefined;
   return forward(hop, name, call, target, {
     origins,
     noCluster: () => recorder.closed('NC', `cluster ${name} does not exist`),
     noHost: (why, flag) => recorder.closed(flag, why),
     failed: (why) => recorder.closed('UF,URX', why),
+    ...(tunnelled && { tunnel: tunnelled }),
   });
+}
+
+/** What a forward proxy is asked for; undefined where none is, `unknown` where the connection says it in a way that is not simulated. */
+function tunnelTo(hostname: string | undefined, serverName: string): Authority | 'unknown' | undefined {
+  if (hostname === undefined) return undefined;
+  const asked = hostname.replace('%REQUESTED_SERVER_NAME%', serverName);
+  return asked.includes('%') ? 'unknown' : splitAuthority(asked, 0);
 }

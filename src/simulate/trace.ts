@@ -25,6 +25,10 @@ export interface Sent {
   readonly anyAddress: boolean;
   /** Undefined where this proxy originates no TLS. */
   readonly originates: OriginatedTls | undefined;
+  /** The forward proxy that is asked for the host, `host:port`, and that looks its name up; absent where there is none. */
+  readonly through?: string;
+  /** Its address, where that is known. */
+  readonly throughEndpoint?: Endpoint;
 }
 
 export interface Hop {

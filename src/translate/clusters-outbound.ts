@@ -3,6 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import type { MeshConfig, ResourceOf, Subset } from '../api/index.ts';
 import { privateRanges } from '../api/private-addresses.ts';
 import { originOf } from '../api/resource.ts';
+import type { Through } from '../api/through.ts';
 import { Memo } from '../lib/memo.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { Endpoint, Service, ServicePort } from '../registry/model.ts';
@@ -45,6 +46,7 @@ import type { Notes } from './notes.ts';
 import type { PeerModes } from './peer-authentication.ts';
 import { packed, toDuration } from './proto.ts';
 import { adsSource } from './secrets.ts';
+import { throughAssignment, throughFor, throughRefusal, throughTransport } from './through.ts';
 import { applyUpstreamTls } from './tls-context.ts';
 
 const DYNAMIC_FORWARD_PROXY = 'envoy.clusters.dynamic_forward_proxy';
@@ -87,6 +89,14 @@ export function outboundCluster(target: Target, notes: Notes): Cluster | undefin
     notes.report({ code: 'SP1024', level, message: reason, origin: originOf(origin), position: origin.source.position() });
     return refusing(cluster, target, reason);
   }
+  const through = throughOfTarget(target);
+  const misled = throughRefusal(service, through, target.passthrough);
+  if (misled !== undefined) {
+    const { resource } = service;
+    const message = `${service.hostname}:${port.number}: ${misled}; until then calls are refused (503 UH).`;
+    notes.report({ code: 'SP1024', level: 'Error', message, origin: originOf(resource), position: resource.source.position() });
+    return refusing(cluster, target, misled);
+  }
   reportWithoutEffect(target, notes);
   const endpoints = discover(cluster, target);
   if (!endpoints) return undefined;
@@ -108,8 +118,10 @@ export function outboundCluster(target: Target, notes: Notes): Cluster | undefin
   }
   weighLocalities(cluster, endpoints, localitySetting(target));
   if (cluster.clusterDiscoveryType.value !== Cluster_DiscoveryType.EDS && endpoints.length > 0) {
-    cluster.loadAssignment = assignment(target, endpoints);
+    cluster.loadAssignment =
+      typeof through === 'object' ? throughAssignment(cluster.name, through, endpoints) : assignment(target, endpoints);
   }
+  if (typeof through === 'object') cluster.transportSocket = throughTransport(cluster.transportSocket);
   cluster.commonLbConfig ??= DEFAULT_LB_CONFIG;
   return finish(draft);
 }
@@ -120,8 +132,13 @@ const DEFAULT_LB_CONFIG = create(Cluster_CommonLbConfigSchema);
 /** What comes over EDS for the cluster; undefined if it has its endpoints in another way, or is none. */
 export function outboundEndpoints(target: Target): ClusterLoadAssignment | undefined {
   const type = discoveryType(target.service, target.settings.proxyType);
-  if (type !== Cluster_DiscoveryType.EDS || target.passthrough || refusalOf(target)) return undefined;
+  if (type !== Cluster_DiscoveryType.EDS || target.passthrough || refusalOf(target) || throughOfTarget(target) !== 'direct')
+    return undefined;
   return assignment(target, edsEndpoints(target));
+}
+
+function throughOfTarget({ service, settings, sniDnat }: Target): Through {
+  return sniDnat ? 'direct' : throughFor(service, settings.config);
 }
 
 function nameOf({ service, port, subset, sniDnat }: Target): string {
@@ -202,6 +219,11 @@ function discover(cluster: Cluster, target: Target): readonly Endpoint[] | undef
   const { settings, service, port, policy, passthrough } = target;
   const { config } = settings;
   const type = discoveryType(service, settings.proxyType);
+  if (typeof throughOfTarget(target) === 'object') {
+    cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.STATIC };
+    const named = wanted(target, false);
+    return named.length > 0 ? named : undefined;
+  }
   if (type === 'dynamic') {
     if (!isHttp(port.protocol) && port.protocol !== 'TLS') return undefined;
     return dynamicForwardProxy(cluster, service, config, policy);

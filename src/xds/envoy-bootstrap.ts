@@ -38,6 +38,7 @@ const RUNTIME = {
   'envoy.reloadable_features.http_reject_path_with_fragment': false,
 };
 const HTTP = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+const INTERNAL_LISTENER = 'envoy.extensions.bootstrap.internal_listener.v3.InternalListener';
 const TLS_CONTEXT = 'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
 
 export function envoyBootstrap({ node, admin, xds, protocol, tls }: EnvoyBootstrapOptions): JsonObject {
@@ -56,6 +57,10 @@ export function envoyBootstrap({ node, admin, xds, protocol, tls }: EnvoyBootstr
       cds_config: ads,
       lds_config: ads,
     },
+    // Hosts behind a forward proxy are reached by way of internal listeners.
+    bootstrap_extensions: [
+      { name: 'envoy.bootstrap.internal_listener', typed_config: { '@type': `type.googleapis.com/${INTERNAL_LISTENER}` } },
+    ],
     static_resources: { clusters: [controlPlane(xds, tls)] },
     layered_runtime: { layers: [{ name: 'static', static_layer: RUNTIME }] },
   };

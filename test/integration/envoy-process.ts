@@ -18,25 +18,35 @@ export interface RunningEnvoy {
 export async function startEnvoy(binary: string, listener: JsonObject, clusters: readonly JsonObject[] = []): Promise<RunningEnvoy> {
   const envoy = await bootEnvoy(binary, { staticResources: { listeners: [listener], clusters: [...clusters] } });
   try {
-    const answer = await fetch(`http://${envoy.admin}/listeners?format=json`);
-    const { listener_statuses: statuses } = (await answer.json()) as {
-      listener_statuses: { local_address: { socket_address: { port_value: number } } }[];
-    };
-    return { ...envoy, port: statuses[0]!.local_address.socket_address.port_value };
+    return { ...envoy, port: await firstPort(envoy.admin) };
   } catch (error) {
     await envoy.stop();
     throw error;
   }
 }
 
+/** The port of the first listener that has one. */
+export async function firstPort(admin: string): Promise<number> {
+  const answer = await fetch(`http://${admin}/listeners?format=json`);
+  const { listener_statuses: statuses } = (await answer.json()) as {
+    listener_statuses: { local_address: { socket_address?: { port_value: number } } }[];
+  };
+  return statuses.find(({ local_address: { socket_address: address } }) => address)!.local_address.socket_address!.port_value;
+}
+
 /** Starts Envoy with a bootstrap, to which an admin server is added. Rejects with Envoy's output if it ends at once. */
-export async function bootEnvoy(binary: string, bootstrap: JsonObject): Promise<Omit<RunningEnvoy, 'port'>> {
+export async function bootEnvoy(
+  binary: string,
+  bootstrap: JsonObject,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Omit<RunningEnvoy, 'port'>> {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-envoy-'));
   const file = join(folder, 'bootstrap.json');
   const admin = { address: { socketAddress: { address: '127.0.0.1', portValue: 0 } } };
   writeFileSync(file, JSON.stringify({ admin, ...bootstrap }));
   const child = spawn(binary, ['-c', file, '--concurrency', '1', '--disable-hot-restart', '-l', 'info'], {
     stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, ...environment },
   });
   // In an orderly way, so that Envoy writes what its logs hold.
   const stop = async () => {

@@ -16,6 +16,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   promtool: 'prometheus',
   python3: 'python3',
   setpriv: 'util-linux',
+  squid: 'squid',
   timeout: 'coreutils',
   unshare: 'util-linux',
 };

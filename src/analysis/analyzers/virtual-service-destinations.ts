@@ -3,6 +3,7 @@ import type { Destination, ResourceOf } from '../../api/index.ts';
 import type { PathStep } from '../../api/resource.ts';
 import { inPlaceOf } from '../../lib/finding.ts';
 import { fullHostname, isWildcard } from '../../lib/hostname.ts';
+import { REFUSED } from '../../lib/refused-host.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Service } from '../../registry/model.ts';
 import { isVisible, visibilityOf } from '../../registry/visibility.ts';
@@ -50,6 +51,8 @@ export function virtualServiceDestinations(context: Context): void {
     for (const { destination, path } of destinationsOf(virtualService)) {
       // Reported when the route was read.
       if (destination.host === INVALID_BACKEND_HOST) continue;
+      // Nothing is meant to answer there.
+      if (destination.host === REFUSED.forwardProxy) continue;
       const host = fullHostname(destination.host, namespace).toLowerCase();
       let service = findService(context, host, namespace);
       if (!service) {

@@ -3,15 +3,17 @@ import { isIp } from '../../lib/ip.ts';
 import type { AllowedRequests } from '../allow-list.ts';
 import { type EgressPolicy, endOf } from '../egress-policy.ts';
 import type { Rules } from '../kind.ts';
+import { forwardProxy } from '../through.ts';
 import { isDnsLabel, labelsOf, type Path, type Report, wildcardHostProblem } from './checks.ts';
 
 export const egressPolicyRules: Rules<EgressPolicy> = ({ spec }, report) => {
-  const { from, to, through, tls, starts, expires } = spec;
-  if (through === 'proxy')
-    report({
-      path: ['spec', 'through'],
-      message: 'calls cannot be led to a proxy of the company yet, so this policy allows nothing: write gateway or direct',
-    });
+  const { from, to, through, proxy, tls, starts, expires } = spec;
+  if (through === 'proxy' && proxy === undefined)
+    report({ path: ['spec', 'through'], message: 'names no forward proxy: write proxy: HOST:PORT of its ServiceEntry beside it' });
+  if (proxy !== undefined && forwardProxy(proxy) === undefined)
+    report({ path: ['spec', 'proxy'], message: `"${proxy}" is not HOST:PORT of a ServiceEntry` });
+  if (proxy !== undefined && through === 'direct')
+    report({ path: ['spec', 'proxy'], at: 'key', message: 'needs through: proxy, or gateway' });
   if (starts !== undefined && (!starts.includes('T') || endOf(starts) === undefined))
     report({ path: ['spec', 'starts'], message: `"${starts}" is no moment (2026-12-31T18:00:00Z)` });
   if (expires !== undefined && endOf(expires) === undefined)
@@ -34,7 +36,10 @@ export const egressPolicyRules: Rules<EgressPolicy> = ({ spec }, report) => {
       const problem =
         allowedProblem(host, destination) ??
         (told ? `labels of callers need a name with a dot: ${SHORT}` : undefined) ??
-        (through === 'gateway' ? gatewayProblem(host) : undefined);
+        (through === 'gateway' ? gatewayProblem(host) : undefined) ??
+        (proxy !== undefined && host.startsWith('*')
+          ? 'a forward proxy is asked for hosts that are declared: write it in full'
+          : undefined);
       if (problem) report({ path, message: `${host}: ${problem}` });
     });
     if (tls?.originate) originationOf(destination, ['spec', 'to', index], report);

@@ -1,5 +1,6 @@
 /** A contained command and the mesh that decides on its calls, for as long as the command runs. */
 import { DECODING_CODES } from '../../api/codes.ts';
+import { Layered } from '../../config/layered.ts';
 import { snapshotFromText } from '../../config/memory.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
 import { proxyName } from '../../flows/hub.ts';
@@ -155,7 +156,7 @@ function insideOptions(mesh: LocalMeshOptions, policy: Snapshot, contained: Loca
   return {
     ...mesh,
     contained,
-    beside: policy,
+    beside: mesh.beside ? new Layered(policy, mesh.beside) : policy,
     routerAddress: mesh.routerAddress === COMMON_ROUTER ? routerAddressOf(process.pid) : mesh.routerAddress,
     proxyAddress: PROXY,
     capturePort: INSIDE_PORTS.capture,

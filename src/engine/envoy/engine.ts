@@ -26,6 +26,7 @@ export interface EnvoyEngineOptions {
   readonly concurrency: number;
   /** Envoy's own log level. */
   readonly logLevel: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 /** Names in the folder of an engine. */
@@ -98,7 +99,7 @@ export class EnvoyEngine implements Engine {
     writeFileSync(file, JSON.stringify(bootstrap, undefined, 1));
     const argv = ['-c', file, '--disable-hot-restart', '--log-level', logLevel, '--drain-time-s', '5', '--file-flush-interval-msec', '50'];
     if (concurrency > 0) argv.push('--concurrency', String(concurrency));
-    const child = spawnEnvoy(binary, argv);
+    const child = spawnEnvoy(binary, argv, this.#options.environment);
     this.#child = child;
     this.#exited = new Promise((resolve) => {
       child.on('error', (error) => {

@@ -15,12 +15,16 @@ process.execve(binary, [binary, ...argv], process.env);
 `;
 
 /** `binary` with its arguments. Where the system has no parent-death signal it is started as it is, and found by the next start (`leftovers.ts`). */
-export function spawnEnvoy(binary: string, argv: readonly string[]): ChildProcess {
+export function spawnEnvoy(
+  binary: string,
+  argv: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): ChildProcess {
   const stdio = ['ignore', 'inherit', 'inherit'] as const;
-  if (process.platform !== 'linux') return spawn(binary, argv, { stdio: [...stdio] });
+  if (process.platform !== 'linux') return spawn(binary, argv, { stdio: [...stdio], env: environment });
   const koffi = createRequire(import.meta.url).resolve('koffi');
   // Warnings of Node about this step are nobody's business; options for this process are not for it.
-  const env = { ...process.env, NODE_OPTIONS: '' };
+  const env = { ...environment, NODE_OPTIONS: '' };
   const step = ['--no-warnings', '-e', STEP, '--', koffi, String(process.pid), binary, ...argv];
   return spawn(process.execPath, step, { stdio: [...stdio], env });
 }

@@ -6,7 +6,7 @@ import { bindingOf } from '../../xds/match/binding.ts';
 import { reachOf } from '../../xds/match/reach.ts';
 import { zeroClusterStats } from '../stats/cluster.ts';
 import type { MaterialStore } from '../tls/material.ts';
-import type { ChoiceContext, Cluster, ClusterStats, UpstreamConnectDone, UpstreamConnectOptions, UpstreamHost } from '../types.ts';
+import type { ChoiceContext, Cluster, ClusterStats, Dial, UpstreamConnectDone, UpstreamConnectOptions, UpstreamHost } from '../types.ts';
 import { Balancer } from './balancer.ts';
 import { type Connector, openConnection } from './connect.ts';
 import {
@@ -24,11 +24,14 @@ import type { Host } from './host.ts';
 import { OutlierDetector } from './outlier.ts';
 import { resolvedHosts } from './resolved-hosts.ts';
 import { type ClusterSettings, readSettings } from './settings.ts';
+import { openThrough } from './through.ts';
 import { readTransports } from './transport.ts';
 
 export interface ClusterEnvironment extends Environment {
   readonly store: MaterialStore;
   readonly random: () => number;
+  /** What connections to an internal listener are made by; undefined: there is none of that name. */
+  readonly internal: (listener: string) => Dial | undefined;
 }
 
 /** Envoy's default for how long a dynamically resolved host is kept without use, in ms. */
@@ -43,6 +46,7 @@ export class UpstreamCluster implements Cluster {
   readonly outliers: OutlierDetector | undefined;
   readonly #discovery: Discovery;
   readonly #connector: Connector;
+  readonly #internal: ClusterEnvironment['internal'];
 
   /**
    * Throws `xds-invalid` or `xds-unsupported`. `assignment` holds the endpoints of an EDS cluster; `stats` goes on counting for a cluster of
@@ -54,6 +58,7 @@ export class UpstreamCluster implements Cluster {
     this.settings = readSettings(config);
     this.limits = this.settings.limits;
     this.stats = stats;
+    this.#internal = env.internal;
     const transports = readTransports(config, env.store);
     this.#connector = { settings: this.settings, protocol: this.settings.protocol, transports, limits: this.limits, stats };
     const reach = reachOf(config.metadata);
@@ -89,6 +94,10 @@ export class UpstreamCluster implements Cluster {
     return this.settings.http2KeepAlive;
   }
 
+  get connectTimeoutMs(): number {
+    return this.settings.connectTimeoutMs;
+  }
+
   get http2MaxStreams(): number {
     return this.settings.http2MaxStreams;
   }
@@ -115,6 +124,8 @@ export class UpstreamCluster implements Cluster {
 
   /** Hosts come from `choose` alone, so they are this cluster's own. */
   connect(host: UpstreamHost, options: UpstreamConnectOptions, done: UpstreamConnectDone): () => void {
+    const { internal } = host as Host;
+    if (internal) return openThrough(this.#connector, host as Host, this.#internal(internal.listener), options, done);
     return openConnection(this.#connector, host as Host, options, done);
   }
 

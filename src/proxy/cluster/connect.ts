@@ -52,6 +52,17 @@ function hostOf(authority: string | undefined): string | undefined {
   return authority ? splitAuthority(authority, 0).host.toLowerCase() || undefined : undefined;
 }
 
+/** The names that TLS takes from the request. */
+export function authorityOf({ autoSni, autoSanValidation }: ClusterSettings, options: UpstreamConnectOptions) {
+  const authority = autoSni || autoSanValidation ? hostOf(options.authority) : undefined;
+  return { autoSni: autoSni ? authority : undefined, autoSan: autoSanValidation ? authority : undefined };
+}
+
+/** Offered where the TLS context names none. */
+export function offeredAlpn({ protocol }: Connector, { alpn, halfOpen }: UpstreamConnectOptions): readonly string[] {
+  return alpn ?? (halfOpen ? [] : FALLBACK_ALPN[protocol]);
+}
+
 export function openConnection(connector: Connector, host: Host, options: UpstreamConnectOptions, done: UpstreamConnectDone): () => void {
   const { settings, limits, stats } = connector;
   const transport = connector.transports(host.transportMatch);
@@ -123,14 +134,12 @@ export function openConnection(connector: Connector, host: Host, options: Upstre
 
   function open(): Socket | { readonly missing: string } {
     if (!transport) return new Socket(target).connect(target);
-    const authority = settings.autoSni || settings.autoSanValidation ? hostOf(options.authority) : undefined;
     return transport.connect(
       {
         target,
-        autoSni: settings.autoSni ? authority : undefined,
-        autoSan: settings.autoSanValidation ? authority : undefined,
+        ...authorityOf(settings, options),
         sessions: host.sessions,
-        alpn: options.alpn ?? (options.halfOpen ? [] : FALLBACK_ALPN[connector.protocol]),
+        alpn: offeredAlpn(connector, options),
       },
       (failure) => {
         secured = true;
@@ -144,6 +153,6 @@ function ignore(): void {
   // The socket's `close` event tells all that matters.
 }
 
-function handshakeError(error: Error): UpstreamFailure {
+export function handshakeError(error: Error): UpstreamFailure {
   return { kind: 'tls', reason: codeOf(error) === 'ECONNRESET' ? 'connection reset during the TLS handshake' : handshakeFailure(error) };
 }

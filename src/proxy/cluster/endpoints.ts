@@ -3,9 +3,10 @@ import { isIP } from 'node:net';
 import { SallyportError } from '../../lib/errors.ts';
 import type { Address as AddressConfig } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
 import { HealthStatus } from '../../xds/gen/envoy/config/core/v3/health_check_pb.js';
+import type { LbEndpoint } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { Address } from '../types.ts';
-import type { HostEntry } from './host.ts';
+import type { HostEntry, InternalTarget } from './host.ts';
 
 /** A host entry whose address may still be a name (`address.ip` is what the configuration gives). */
 export type EndpointEntry = HostEntry;
@@ -37,13 +38,20 @@ export function readEndpoints(assignment: ClusterLoadAssignment | undefined, clu
         healthy: !UNUSABLE.has(endpoint.healthStatus),
         transportMatch: endpoint.metadata?.filterMetadata[TRANSPORT_SOCKET_MATCH],
         workload: String(endpoint.metadata?.filterMetadata.istio?.workload ?? ''),
+        internal: internalTarget(endpoint),
       });
     }
   });
   return out;
 }
 
-/** An address of the configuration; a unix socket has its path and port 0. */
+function internalTarget({ hostIdentifier, metadata }: LbEndpoint): InternalTarget | undefined {
+  const address = hostIdentifier.case === 'endpoint' ? hostIdentifier.value.address?.address : undefined;
+  if (address?.case !== 'envoyInternalAddress') return undefined;
+  return { listener: address.value.addressNameSpecifier.value ?? '', metadata: metadata?.filterMetadata ?? {} };
+}
+
+/** An address of the configuration; a unix socket has its path, an internal one its name, and port 0. */
 export function readAddress(address: AddressConfig | undefined, where: string): Address {
   switch (address?.address.case) {
     case 'socketAddress': {
@@ -53,8 +61,11 @@ export function readAddress(address: AddressConfig | undefined, where: string): 
     }
     case 'pipe':
       return { ip: address.address.value.path, port: 0 };
-    case 'envoyInternalAddress':
-      throw new SallyportError('xds-unsupported', `${where}: internal addresses are not supported`);
+    case 'envoyInternalAddress': {
+      const { addressNameSpecifier, endpointId } = address.address.value;
+      // As Envoy prints it.
+      return { ip: `envoy://${addressNameSpecifier.value ?? ''}/${endpointId}`, port: 0 };
+    }
     default:
       throw new SallyportError('xds-invalid', `${where}: an address is missing`);
   }

@@ -20,6 +20,13 @@ export interface HostEntry {
   readonly transportMatch: JsonObject | undefined;
   /** `filter_metadata["istio"].workload` of the endpoint, for metrics; empty where there is none. */
   readonly workload: string;
+  /** An internal listener that connections go to, and what the endpoint's metadata says to it; its address is then no more than a name. */
+  readonly internal?: InternalTarget | undefined;
+}
+
+export interface InternalTarget {
+  readonly listener: string;
+  readonly metadata: Readonly<Record<string, JsonObject>>;
 }
 
 export class Host implements UpstreamHost {
@@ -36,6 +43,7 @@ export class Host implements UpstreamHost {
   healthy: boolean;
   readonly transportMatch: JsonObject | undefined;
   workload: string;
+  internal: InternalTarget | undefined;
   /** Milliseconds of the monotonic clock; hosts that are made on demand go when they have not been used for long. */
   usedAt = 0;
   /** Ticket of the last TLS session, by server name. */
@@ -49,6 +57,7 @@ export class Host implements UpstreamHost {
     this.healthy = entry.healthy;
     this.transportMatch = entry.transportMatch;
     this.workload = entry.workload;
+    this.internal = entry.internal;
   }
 }
 
@@ -103,6 +112,7 @@ export class HostTable {
         host.weight = entry.weight;
         host.healthy = entry.healthy;
         host.workload = entry.workload;
+        host.internal = entry.internal;
       } else {
         host = new Host(entry);
       }

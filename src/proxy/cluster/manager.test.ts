@@ -28,7 +28,7 @@ const eds = (name: string, serviceName = ''): JsonObject => ({ name, type: 'EDS'
 
 function clusters(t: TestContext): Clusters {
   const resolver = { resolve: () => assert.fail('nobody uses a name'), close: () => undefined };
-  const made = new Clusters({ resolver, now: () => 0, store: new MaterialStore(), random: () => 0 });
+  const made = new Clusters({ resolver, now: () => 0, store: new MaterialStore(), random: () => 0, internal: () => undefined });
   t.after(() => made.close());
   return made;
 }

@@ -2,6 +2,7 @@
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { TransportSocket } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { InternalUpstreamTransportSchema } from '../../xds/gen/envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream_pb.js';
 import { UpstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
 import { type ClientTls, createClientTls } from '../tls/client.ts';
@@ -36,6 +37,9 @@ function readTransport(config: TransportSocket | undefined, store: MaterialStore
   switch (typeNameOf(any)) {
     case 'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext':
       return createClientTls(unpack(any, UpstreamTlsContextSchema, where), store, where);
+    // What it passes on is read where the endpoint is (`endpoints.ts`).
+    case 'envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport':
+      return readTransport(unpack(any, InternalUpstreamTransportSchema, where).transportSocket, store, where);
     case 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer':
       return undefined;
     case '':

@@ -65,6 +65,7 @@ export function fakeCluster(name: string, ports: readonly number[]): FakeCluster
     idleTimeoutMs: 0,
     http2KeepAlive: undefined,
     http2MaxStreams: 1024,
+    connectTimeoutMs: 1000,
     limits: { connections: limit(), pending: limit(), requests: limit(), retries: limit() },
     hosts: ports.map((port) => fakeHost(port)),
     failure: undefined,

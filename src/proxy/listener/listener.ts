@@ -10,7 +10,7 @@ import type { ConnectionTaker, ListenerEnvironment, ListenerStats } from './cont
 import { Inspection } from './inspection.ts';
 import type { LazyChain } from './lazy-chain.ts';
 import { Passage } from './passage.ts';
-import type { ListenerPlan } from './plan.ts';
+import { isInternal, type ListenerPlan } from './plan.ts';
 
 /** A socket that listens, and the listener that its connections go to. */
 interface ListeningSocket {
@@ -59,7 +59,7 @@ export class ProxyListener implements ConnectionTaker {
   /** Opens the listening sockets. Rejects with what `bind` rejects with; sockets that were open already are closed again. */
   async listen(): Promise<void> {
     const { config } = this.#plan;
-    if (config.bindToPort === false) return;
+    if (config.bindToPort === false || isInternal(config)) return;
     const { handed } = this.#env;
     if (handed) {
       const opening = handed.whole.then(() => this.#openHanded(handed.sockets));
@@ -164,6 +164,7 @@ export class ProxyListener implements ConnectionTaker {
 }
 
 export function socketKey(config: ListenerConfig): string {
+  if (isInternal(config)) return `internal ${config.name}`;
   const addresses = [config.address, ...config.additionalAddresses.map(({ address }) => address)].map((address) => {
     const { ip, port } = readAddress(address, `listener "${config.name}".address`);
     return `${ip} ${port} ${address?.address.case === 'socketAddress' && address.address.value.ipv4Compat}`;

@@ -6,10 +6,10 @@ import { codeOf } from '../../lib/errors.ts';
 import { type Pace, paced } from '../../lib/pace.ts';
 import { addressKeys, type ListenerTable, tableOfAddresses } from '../../xds/match/listener.ts';
 import { listenerStatName } from '../stats/listener.ts';
-import type { Address } from '../types.ts';
+import type { Address, Dial } from '../types.ts';
 import type { ListenerEnvironment, ListenerStats } from './contract.ts';
 import { ProxyListener, socketKey } from './listener.ts';
-import { compilePlan, decodeListener, type ListenerPlan } from './plan.ts';
+import { compilePlan, decodeListener, isInternal, type ListenerPlan } from './plan.ts';
 
 type State = { readonly kind: 'encoded'; readonly bytes: Uint8Array } | { readonly kind: 'made'; readonly listener: ProxyListener };
 
@@ -84,6 +84,13 @@ export class Listeners {
     const listener = new ProxyListener(this.#planOf(entry.state.bytes), this.#env);
     entry.state = { kind: 'made', listener };
     return listener;
+  }
+
+  /** What connections to an internal listener are made by; undefined: there is none of that name. */
+  internal(name: string): Dial | undefined {
+    const state = this.#listeners.get(name)?.state;
+    if (state?.kind !== 'made' || !isInternal(state.listener.plan.config)) return undefined;
+    return state.listener.plan.chains[0]!.get().handler.dial;
   }
 
   /** Of bytes that were checked when they came. */

@@ -67,6 +67,7 @@ export function* compilePlan(
     chain.check();
     yield;
   }
+  if (isInternal(config)) refuseOtherThanTunnel(config, chains);
   const matcher = before && sameMatches(encoded, before.encoded) ? before.matcher : compileMatches(encoded);
   const plan: ListenerPlan = {
     config,
@@ -90,10 +91,24 @@ function refuseUnsupported(config: ListenerConfig): void {
   const where = `listener "${config.name}"`;
   if (config.udpListenerConfig) unsupported(`${where}.udp_listener_config`, 'UDP is not supported');
   if (config.apiListener) unsupported(`${where}.api_listener`, 'not supported');
-  if (config.listenerSpecifier.case === 'internalListener') unsupported(`${where}.internal_listener`, 'not supported');
   if (config.transparent) unsupported(`${where}.transparent`, 'transparent sockets (TPROXY) are not supported');
   if (config.freebind) unsupported(`${where}.freebind`, 'not supported');
   if (config.socketOptions.length > 0) unsupported(`${where}.socket_options`, 'not supported');
+}
+
+/** Nothing listens: clusters of this proxy lead to it. */
+export function isInternal({ listenerSpecifier }: ListenerConfig): boolean {
+  return listenerSpecifier.case === 'internalListener';
+}
+
+/** Of connections that the proxy makes itself no filter has anything to look at. */
+function refuseOtherThanTunnel({ name, listenerFilters }: ListenerConfig, chains: readonly LazyChain[]): void {
+  const only = chains.length === 1 ? fromBinary(FilterChainSchema, chains[0]!.bytes) : undefined;
+  if (only?.filters.length !== 1 || listenerFilters.length > 0 || only.transportSocket || !chains[0]!.get().handler.dial)
+    unsupported(
+      `listener "${name}".internal_listener`,
+      'not supported but with one filter chain of a TCP proxy with tunneling_config alone',
+    );
 }
 
 function compileMatches({ config, chains }: EncodedListener): ChainMatcher {

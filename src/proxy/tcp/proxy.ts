@@ -1,5 +1,6 @@
 /** The TCP proxy: the terminal network filter that carries bytes between a client and a cluster. */
 import type { TcpProxy as TcpProxyConfig } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { createDial } from '../tunnel/dial.ts';
 import type { ConnectionHandler } from '../types.ts';
 import { Relay } from './relay.ts';
 import { readTcpSettings, type TcpProxyDeps, type TcpProxyOverrides } from './settings.ts';
@@ -11,9 +12,10 @@ interface TcpProxyHandler extends ConnectionHandler {
 
 /** Throws `xds-unsupported` or `xds-invalid`; `where` names the filter. */
 export function createTcpProxy(config: TcpProxyConfig, overrides: TcpProxyOverrides, deps: TcpProxyDeps, where: string): TcpProxyHandler {
-  const settings = readTcpSettings(config, overrides, deps.random, where);
+  const settings = readTcpSettings(config, overrides, deps, where);
   const relays = new Set<Relay>();
   return {
+    dial: settings.tunnel && createDial(settings, settings.tunnel, deps),
     onConnection(downstream) {
       const relay = new Relay(downstream, settings, deps, () => relays.delete(relay));
       relays.add(relay);

@@ -9,6 +9,8 @@ import { failureFlag, isConnectFailure } from '../failure.ts';
 import { openTransport } from '../net/open.ts';
 import type { Transport } from '../net/transport.ts';
 import { newRecord } from '../record.ts';
+import { TUNNEL_ALPN } from '../tunnel/dial.ts';
+import { openTunnel } from '../tunnel/handshake.ts';
 import type { AccessRecord, Cluster, Downstream, ResponseFlag, UpstreamFailure, UpstreamHost } from '../types.ts';
 import { Pump } from './pump.ts';
 import type { TcpProxyDeps, TcpSettings } from './settings.ts';
@@ -114,18 +116,34 @@ export class Relay {
     record.attempts++;
     record.upstreamHost = choice;
     choice.active++;
-    this.#abandon = cluster.connect(choice, { downstream: record.downstream, authority: undefined, halfOpen: true }, (failure, socket) => {
+    const tunnel = this.#settings.tunnel?.(record);
+    if (typeof tunnel === 'string') {
+      choice.active--;
+      this.#refuse({ kind: 'connect', reason: `tunnel: ${tunnel}` });
+      return;
+    }
+    const options = { downstream: record.downstream, authority: undefined, halfOpen: true, ...(tunnel && { alpn: TUNNEL_ALPN }) };
+    const settled = (failure: UpstreamFailure | undefined, socket: Socket, failed: boolean, timedOut: boolean): void => {
       this.#abandon = undefined;
+      if (failed) cluster.outliers?.failed(choice, timedOut);
+      else if (!this.#closed) cluster.outliers?.connected(choice, true);
       if (failure || this.#closed) {
         choice.active--;
         socket.destroy();
-        if (failure) cluster.outliers?.failed(choice, failure.kind === 'connect-timeout');
         if (failure && !this.#closed) this.#onFailure(cluster, failure);
         return;
       }
-      cluster.outliers?.connected(choice, true);
       socket.once('close', () => choice.active--);
       this.#relay(socket);
+    };
+    this.#abandon = cluster.connect(choice, options, (failure, socket, alpn) => {
+      if (failure || !tunnel || this.#closed) {
+        settled(failure, socket, failure !== undefined, failure?.kind === 'connect-timeout');
+        return;
+      }
+      this.#abandon = openTunnel(socket, tunnel, cluster, alpn, (refused) =>
+        settled(refused && { kind: 'connect', reason: refused.reason }, socket, refused?.answered === false, refused?.timedOut ?? false),
+      );
     });
   }
 

@@ -1,9 +1,12 @@
 /** What a TCP proxy's configuration asks for, and what it needs of the data plane. */
+
+import type { FormatContext } from '../../http/format/operator.ts';
 import type { TcpProxy as TcpProxyConfig } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import type { HashPolicy } from '../../xds/gen/envoy/type/v3/hash_policy_pb.js';
 import type { Binding } from '../../xds/match/binding.ts';
 import { durationMs } from '../../xds/match/duration.ts';
 import { unsupported } from '../../xds/unpack.ts';
+import { readTunnel, type TunnelRequestOf } from '../tunnel/settings.ts';
 import type { ClusterManager, Downstream, RecordSink } from '../types.ts';
 
 export interface TcpProxyDeps {
@@ -14,6 +17,8 @@ export interface TcpProxyDeps {
   /** Milliseconds: monotonic, and since the epoch. */
   readonly now: () => number;
   readonly date: () => number;
+  /** For the host and the fields of tunnels. */
+  readonly format: FormatContext;
 }
 
 /** What other network filters of the chain ask of it. */
@@ -34,12 +39,18 @@ export interface TcpSettings {
   /** Hash over the client's address, for consistent hashing. */
   readonly hashSource: boolean;
   readonly overrides: TcpProxyOverrides;
+  /** The cluster is one of forward proxies, and each connection goes on through one of them. */
+  readonly tunnel: TunnelRequestOf | undefined;
   cluster(downstream: Downstream): string;
 }
 
-/** Throws `xds-unsupported` or `xds-invalid`; `where` names the filter. `random` gives numbers in [0, 1). */
-export function readTcpSettings(config: TcpProxyConfig, overrides: TcpProxyOverrides, random: () => number, where: string): TcpSettings {
-  if (config.tunnelingConfig) unsupported(`${where}.tunneling_config`, 'not supported');
+/** Throws `xds-unsupported` or `xds-invalid`; `where` names the filter. */
+export function readTcpSettings(
+  config: TcpProxyConfig,
+  overrides: TcpProxyOverrides,
+  { random, format }: Pick<TcpProxyDeps, 'random' | 'format'>,
+  where: string,
+): TcpSettings {
   if (config.onDemand) unsupported(`${where}.on_demand`, 'not supported');
   if (config.metadataMatch) unsupported(`${where}.metadata_match`, 'not supported; use a cluster for each subset');
   return {
@@ -48,6 +59,7 @@ export function readTcpSettings(config: TcpProxyConfig, overrides: TcpProxyOverr
     maxAttempts: Math.max(1, config.maxConnectAttempts ?? 1),
     hashSource: config.hashPolicy.some(isSourceIp),
     overrides,
+    tunnel: config.tunnelingConfig && readTunnel(config.tunnelingConfig, format, `${where}.tunneling_config`),
     cluster: clusterChoice(config, overrides, random, where),
   };
 }

@@ -1,6 +1,7 @@
 /** The listeners of a sidecar's outbound side as messages. */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { MeshConfig } from '../../api/index.ts';
+import { throughDefault } from '../../api/through.ts';
 import { type Key, Memo, NO_INPUTS } from '../../lib/memo.ts';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { FilterChain } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
@@ -102,9 +103,10 @@ function unknownTraffic(context: TranslateContext, name: string): FilterChain {
   });
 }
 
-function unknownTrafficCluster({ scope }: Pick<TranslateContext, 'scope'>): string {
+function unknownTrafficCluster({ scope, mesh }: Pick<TranslateContext, 'scope' | 'mesh'>): string {
   const { mode, egressProxy } = scope.outboundTrafficPolicy;
-  if (mode === 'REGISTRY_ONLY') return BLACK_HOLE_CLUSTER;
+  // Where a forward proxy is the way out, nothing goes round it.
+  if (mode === 'REGISTRY_ONLY' || (!egressProxy && throughDefault(mesh.config) !== undefined)) return BLACK_HOLE_CLUSTER;
   return egressProxy ? outboundClusterName(egressProxy.host, egressProxy.port, egressProxy.subset) : PASSTHROUGH_CLUSTER;
 }
 
