@@ -34,7 +34,9 @@ function place() {
       headers: { 'private-token': needed('SALLYPORT_GITLAB_TOKEN') },
     };
   }
-  throw new Error('neither GITHUB_REF nor CI_MERGE_REQUEST_IID names a request: a comment can be put on one only in a job that runs for it');
+  throw new Error(
+    'neither GITHUB_REF nor CI_MERGE_REQUEST_IID names a request: a comment can be put on one only in a job that runs for it',
+  );
 }
 
 function needed(name) {

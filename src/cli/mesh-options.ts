@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { snapshotFromText } from '../config/memory.ts';
 import { grantsFile } from '../control/grants/where.ts';
 import type { LocalMeshOptions } from '../control/local/options.ts';
+import type { Via, ViaOptions } from '../control/local/via.ts';
 import { ENGINES } from '../engine/starter.ts';
 import {
   addressOption,
@@ -14,7 +15,7 @@ import {
   loopbackOption,
   portOption,
 } from './options.ts';
-import { addViaOptions, type Via, type ViaOptions } from './via.ts';
+import { addViaOptions } from './via.ts';
 
 /** As they are written on the command line. */
 export interface UpOptions extends Omit<LocalMeshOptions, 'envoy' | 'logLevel' | 'graceMs' | 'analyse' | 'grants' | 'beside'>, ViaOptions {

@@ -4,6 +4,7 @@ import { getCompileCacheDir } from 'node:module';
 import { Command, InvalidArgumentError } from 'commander';
 import { readPolicies } from '../control/contained/policy.ts';
 import type { Account } from '../control/contained/report.ts';
+import { viaOf } from '../control/local/via.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { hostCovers } from '../lib/hostname.ts';
@@ -21,7 +22,6 @@ import { REPORT, writeOrSay, writeReport } from './report-file.ts';
 import { engineHostFor, say, sayOrEnd, sayUnfollowed } from './say.ts';
 import { reopenLogsOnSignal } from './serve.ts';
 import { showing } from './shown.ts';
-import { viaOf } from './via.ts';
 
 interface RunOptions extends UpOptions {
   readonly allow: readonly Allowed[];

@@ -1,13 +1,13 @@
 /** What commands that run for long say on stderr. */
 
 import { eventText, newsText } from '../control/event-text.ts';
+import { unfollowed, type Via, type ViaOptions } from '../control/local/via.ts';
 import type { ControlEvent } from '../control/report.ts';
 import type { EngineHost } from '../engine/contract.ts';
 import { lineReader } from '../lib/line-reader.ts';
 import type { Logger } from '../lib/logger.ts';
 import { paintFor } from './colours.ts';
 import { printError } from './print.ts';
-import { unfollowed, type Via, type ViaOptions } from './via.ts';
 
 export function say(text: string): void {
   printError(`sallyport: ${text}\n`);

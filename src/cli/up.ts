@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { type Beside, consoleBeside } from '../console/beside.ts';
 import type { Counted } from '../control/contained/counted-flows.ts';
 import type { LocalMesh } from '../control/local/start.ts';
+import { viaOf } from '../control/local/via.ts';
 import type { ControlEvent } from '../control/report.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { checkWritable } from '../lib/output-file.ts';
@@ -18,7 +19,6 @@ import { REPORT, writeReport } from './report-file.ts';
 import { engineHostFor, say, sayOrEnd, sayUnfollowed } from './say.ts';
 import { serve } from './serve.ts';
 import { showing } from './shown.ts';
-import { viaOf } from './via.ts';
 
 interface ServedOptions extends UpOptions {
   readonly report?: string;

@@ -62,7 +62,7 @@ test('what widens fails, and stands in the comment and the SARIF', { skip }, asy
   write('mesh/more.yaml', entry('pay.example.com'));
   const wider = await review(['--base', 'main', '--verify', 'mesh']);
   assert.equal(wider.code, 1, wider.errors);
-  assert.match(read('comment.md'), /pay\.example\.com[^]*What is proved[^]*refuted/);
+  assert.match(read('comment.md'), /pay\.example\.com[\s\S]*What is proved[\s\S]*refuted/);
   const sarif = JSON.parse(read('diff.sarif')) as Sarif;
   assert.match(sarif.runs[0].results[0]!.message.text, /pay\.example\.com/);
   assert.ok(JSON.parse(read('analyze.sarif')) && JSON.parse(read('verify.sarif')));
@@ -136,7 +136,8 @@ test('the comment is written once, and then replaced', async (t) => {
       'PUT /projects/3/merge_requests/4/notes/7 glpat',
     ],
   );
-  for (const { body } of calls) assert.ok(body.length <= 65_536 && /^<!-- sallyport review -->\nwhat[^]*the job has all of it\.\n$/.test(body));
+  for (const { body } of calls)
+    assert.ok(body.length <= 65_536 && /^<!-- sallyport review -->\nwhat[\s\S]*the job has all of it\.\n$/.test(body));
   const { code, errors } = await comment(file, {});
   assert.equal(code, 3);
   assert.match(errors, /neither GITHUB_REF nor CI_MERGE_REQUEST_IID/);
