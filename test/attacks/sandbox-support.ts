@@ -39,7 +39,8 @@ export function sandboxNeeds(user: User): string | false {
   return reason;
 }
 
-function asUser(user: User): string[] {
+/** Runs the words that follow as this user. */
+export function asUser(user: User): string[] {
   return user === 'nobody' && process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'] : [];
 }
 
@@ -98,6 +99,8 @@ export interface Sandboxed {
   readonly options?: readonly string[];
   /** Runs the program. */
   readonly around?: readonly string[];
+  /** Read in place of /etc/resolv.conf; only root can have it so, whoever runs the command. */
+  readonly resolvConf?: string;
   /** What the command reads. */
   readonly input?: string;
   /** What happens meanwhile; `seen` resolves once standard output holds the text. */
@@ -110,11 +113,16 @@ export interface SandboxedResult {
   readonly stderr: string;
 }
 
+function withResolvConf(file: string): string[] {
+  return ['unshare', '-m', 'sh', '-c', `mount --bind ${file} /etc/resolv.conf && exec "$@"`, 'sh'];
+}
+
 /** `sallyport run` from the sources. */
 export async function runSandboxed(t: TestContext, user: User, words: readonly string[], given: Sandboxed = {}): Promise<SandboxedResult> {
-  const { declared, environment = {}, options = [], around = [], input, during } = given;
+  const { declared, environment = {}, options = [], around = [], resolvConf, input, during } = given;
   const paths = declared === undefined ? [] : [policyFile(t, declared)];
   const [program, ...rest] = [
+    ...(resolvConf === undefined ? [] : withResolvConf(resolvConf)),
     ...asUser(user),
     ...around,
     process.execPath,
