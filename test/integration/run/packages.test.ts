@@ -1,12 +1,13 @@
 /** Package managers and git do their work inside of `run`, where exactly their servers are allowed, and what comes with a package reaches nothing else. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { findTool } from '../tools.ts';
 import { Outside, UNPROXIED, workNeeds } from './outside.ts';
 
 /** A folder of these files. */
@@ -106,3 +107,102 @@ test('pip download: from the one index that is allowed', { skip: workNeeds('pyth
   }
   assert.ok(!outside.asked.has('other.example'));
 });
+
+/** No package of CI's, as it would be a compiler for one client; where it is, it is tried. */
+const hasGo = findTool('go') !== undefined || existsSync('/usr/local/go/bin/go');
+
+test('go mod download: from the one proxy that is allowed, and not from where modules are', {
+  skip: workNeeds('python3') || (hasGo ? false : 'go is not installed (Debian: apt-get install golang-go)'),
+}, async (t) => {
+  const outside = await Outside.start(t);
+  const path = 'down.example/module';
+  const mod = `module ${path}\n\ngo 1.20\n`;
+  const folder = filesIn(t, {
+    [`${path}@v1.0.0/go.mod`]: mod,
+    [`${path}@v1.0.0/down.go`]: 'package module\n\nconst Said = "module works"\n',
+    [`${path}/@v/v1.0.0.info`]: '{"Version":"v1.0.0"}',
+    [`${path}/@v/v1.0.0.mod`]: mod,
+  });
+  // The module's folder must be named as it is, with both of its elements.
+  const zip = `import zipfile; z = zipfile.ZipFile("${path}/@v/v1.0.0.zip", "w"); [z.write(f) for f in ("${path}@v1.0.0/go.mod", "${path}@v1.0.0/down.go")]; z.close()`;
+  execFileSync('python3', ['-c', zip], { cwd: folder });
+  await outside.http('goproxy.example', fileServer(folder));
+  outside.file('go.mod', `module project\n\ngo 1.20\n\nrequire ${path} v1.0.0\n`);
+  const environment = { GOTOOLCHAIN: 'local', GOFLAGS: '-modcacherw', GONOSUMDB: '*' };
+  for (const prefix of ['', UNPROXIED]) {
+    const script = `rm -rf go; GOPROXY=http://goproxy.example ${prefix} go mod download; cat go/pkg/mod/${path}@v1.0.0/down.go
+      rm -rf go; GOPROXY=direct ${prefix} go mod download >/dev/null 2>&1 || echo refused`;
+    const { code, stdout, stderr, calls } = await outside.run(script, ['http://goproxy.example'], { environment });
+    assert.equal(code, 0, stderr + stdout);
+    assert.match(stdout, /Said = "module works"\nrefused\n$/, stderr);
+    const refused = prefix === '' ? ['down.example:443 refused'] : ['down.example:0 unresolved'];
+    assert.deepEqual(calls, [...refused, 'goproxy.example:80 allowed'], stderr);
+  }
+});
+
+test('git: clone, fetch and push over https, by the smart protocol', { skip: workNeeds('git') }, async (t) => {
+  const outside = await Outside.start(t);
+  const root = filesIn(t, {});
+  const git = (...args: string[]) =>
+    execFileSync('git', args, { cwd: root, env: { ...process.env, GIT_CONFIG_GLOBAL: '/dev/null', ...AUTHOR }, stdio: 'pipe' });
+  git('init', '-q', '-b', 'main', 'work');
+  writeFileSync(join(root, 'work/README'), 'cloned works\n');
+  git('-C', 'work', 'add', '.');
+  git('-C', 'work', 'commit', '-q', '-m', 'first');
+  git('clone', '-q', '--bare', 'work', 'repo.git');
+  git('-C', 'repo.git', 'config', 'http.receivepack', 'true');
+  const ca = await outside.https('git.example', httpBackend(root));
+  const environment = { GIT_SSL_CAINFO: ca, GIT_TERMINAL_PROMPT: '0', ...AUTHOR };
+  for (const prefix of ['', UNPROXIED]) {
+    const script = `rm -rf repo; ${prefix} git clone -q https://git.example/repo.git; cat repo/README; cd repo
+      echo more >>README; git commit -qam more; ${prefix} git push -q; ${prefix} git fetch -q
+      ${prefix} git ls-remote https://elsewhere.example/repo.git >/dev/null 2>&1 || echo refused`;
+    const { code, stdout, stderr, calls } = await outside.run(script, ['https://git.example'], { environment });
+    assert.equal(code, 0, stderr + stdout);
+    assert.match(stdout, /^cloned works\n(more\n)?refused\n$/, stderr);
+    const refused = prefix === '' ? 'elsewhere.example:443 refused' : 'elsewhere.example:0 unresolved';
+    assert.deepEqual(calls, [refused, 'git.example:443 allowed'], stderr);
+  }
+  assert.equal(git('-C', 'repo.git', 'rev-list', '--count', 'main').toString(), '3\n');
+});
+
+const AUTHOR = {
+  GIT_AUTHOR_NAME: 'a',
+  GIT_AUTHOR_EMAIL: 'a@example.com',
+  GIT_COMMITTER_NAME: 'a',
+  GIT_COMMITTER_EMAIL: 'a@example.com',
+};
+
+/** git's own server program behind an HTTP server (git-http-backend(1), a CGI of RFC 3875). */
+function httpBackend(root: string): RequestListener {
+  return (request, response) => {
+    const { pathname, search } = new URL(request.url!, 'http://x');
+    const environment = {
+      ...process.env,
+      GIT_PROJECT_ROOT: root,
+      GIT_HTTP_EXPORT_ALL: '1',
+      PATH_INFO: pathname,
+      QUERY_STRING: search.slice(1),
+      REQUEST_METHOD: request.method,
+      REMOTE_ADDR: '127.0.0.1',
+      CONTENT_TYPE: request.headers['content-type'] ?? '',
+      HTTP_CONTENT_ENCODING: request.headers['content-encoding'] ?? '',
+      GIT_PROTOCOL: request.headers['git-protocol']?.toString() ?? '',
+    };
+    const child = spawn('git', ['http-backend'], { env: environment, stdio: ['pipe', 'pipe', 'inherit'] });
+    request.pipe(child.stdin);
+    child.stdin.on('error', () => undefined);
+    const parts: Buffer[] = [];
+    child.stdout.on('data', (part: Buffer) => parts.push(part));
+    child.on('close', () => {
+      const all = Buffer.concat(parts);
+      const end = all.indexOf('\r\n\r\n');
+      for (const line of all.subarray(0, end).toString().split('\r\n')) {
+        const [name, ...value] = line.split(': ');
+        if (name === 'Status') response.statusCode = Number.parseInt(value[0]!, 10);
+        else response.setHeader(name!, value.join(': '));
+      }
+      response.end(all.subarray(end + 4));
+    });
+  };
+}
