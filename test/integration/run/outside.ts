@@ -11,7 +11,7 @@ import type { TestContext } from 'node:test';
 import { decode, encode, RECURSION_DESIRED } from 'dns-packet';
 import { runSandboxed, type Sandboxed, type SandboxedResult, sandboxNeeds } from '../../attacks/sandbox-support.ts';
 import { makeCertificate } from '../outside.ts';
-import { findTool, needs } from '../tools.ts';
+import { needs } from '../tools.ts';
 
 /** Who runs the commands. */
 const NOBODY = 65534;

@@ -25,7 +25,10 @@ function filesIn(t: TestContext, files: Readonly<Record<string, string>>): strin
 function fileServer(folder: string): RequestListener {
   return (request, response) => {
     const path = join(folder, decodeURIComponent(new URL(request.url!, 'http://x').pathname));
-    if (path.startsWith(`${folder}/`) && existsSync(path)) createReadStream(path).on('error', () => response.destroy()).pipe(response);
+    if (path.startsWith(`${folder}/`) && existsSync(path))
+      createReadStream(path)
+        .on('error', () => response.destroy())
+        .pipe(response);
     else response.writeHead(404).end();
   };
 }
