@@ -19,9 +19,9 @@ import { SallyportError } from '../lib/errors.ts';
 import { openPrivateFolder } from '../lib/private-folder.ts';
 import { socketsOf } from './hidden.ts';
 import { taken } from './listeners.ts';
-import { helperNamespaces } from './namespaces.ts';
+import { helperNamespaces, openFilesOf } from './namespaces.ts';
 import { type FromInside, INSIDE_LOOPBACK, INSIDE_PORTS, type Role, type ToInside } from './protocol.ts';
-import { exitCodeOf, forwardSignals } from './signals.ts';
+import { exitCodeOf, onSignals } from './signals.ts';
 
 export { INSIDE_LOOPBACK, INSIDE_PORTS } from './protocol.ts';
 
@@ -62,7 +62,8 @@ export async function openSandbox({ environment, strict, allowedSockets, localPo
   const uid = process.getuid?.() ?? 0;
   const namespaces = helperNamespaces(environment.PATH ?? '');
   const { hidden, open } = socketsOf({ environment, uid, strict, allowed: allowedSockets });
-  const told = { hidden, hiddenFolder: privateFolderIfAny(), localPorts, uid, gid: process.getgid?.() ?? 0, namespaces };
+  const user = { uid, gid: process.getgid?.() ?? 0 };
+  const told = { hidden, hiddenFolder: privateFolderIfAny(), localPorts, ...user, namespaces, openFiles: openFilesOf(process.ppid) };
   const rest = [...namespaces.options, '--', process.execPath, NO_DEBUGGER, fileURLToPath(HELPER), JSON.stringify(told)];
   const helper = spawn(namespaces.unshare, rest, {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
@@ -149,7 +150,7 @@ function entrance(helper: ChildProcess): (port: number) => Promise<Socket> {
 
 function running(helper: ChildProcess, words: readonly string[], environment: Environment): Promise<number> {
   const tell = (message: ToInside) => void helper.send(message);
-  const stop = forwardSignals((signal) => tell({ kind: 'signal', signal }));
+  const stop = onSignals((signal) => tell({ kind: 'signal', signal }));
   const failed = (why: string) => new SallyportError('command-failed', `cannot run ${words[0]}: ${why}`);
   return new Promise<number>((resolve, reject) => {
     helper.on('message', (message: FromInside) => {
