@@ -19,7 +19,7 @@ import { SallyportError } from '../lib/errors.ts';
 import { openPrivateFolder } from '../lib/private-folder.ts';
 import { socketsOf } from './hidden.ts';
 import { taken } from './listeners.ts';
-import { helperNamespaces, openFilesOf } from './namespaces.ts';
+import { helperNamespaces } from './namespaces.ts';
 import { type FromInside, INSIDE_LOOPBACK, INSIDE_PORTS, type Role, type ToInside } from './protocol.ts';
 import { exitCodeOf, onSignals } from './signals.ts';
 
@@ -54,17 +54,14 @@ export interface Sandbox {
 
 /** Beside this module in the sources and in the build. */
 const HELPER = new URL(import.meta.url.endsWith('.ts') ? './inside.ts' : './sandbox-helper.js', import.meta.url);
-/** By a signal, which the command may send, Node would open a port by which whoever reaches it runs code in the helper. */
-const NO_DEBUGGER = '--disable-sigusr1';
 
 /** Rejects with `sandbox-unavailable`. */
 export async function openSandbox({ environment, strict, allowedSockets, localPorts }: SandboxOptions): Promise<Sandbox> {
   const uid = process.getuid?.() ?? 0;
   const namespaces = helperNamespaces(environment.PATH ?? '');
   const { hidden, open } = socketsOf({ environment, uid, strict, allowed: allowedSockets });
-  const user = { uid, gid: process.getgid?.() ?? 0 };
-  const told = { hidden, hiddenFolder: privateFolderIfAny(), localPorts, ...user, namespaces, openFiles: openFilesOf(process.ppid) };
-  const rest = [...namespaces.options, '--', process.execPath, NO_DEBUGGER, fileURLToPath(HELPER), JSON.stringify(told)];
+  const told = { hidden, hiddenFolder: privateFolderIfAny(), localPorts, uid, gid: process.getgid?.() ?? 0, namespaces };
+  const rest = [...namespaces.options, '--', process.execPath, fileURLToPath(HELPER), JSON.stringify(told)];
   const helper = spawn(namespaces.unshare, rest, {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     // What changes how Node starts is meant for the command.

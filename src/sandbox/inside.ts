@@ -18,7 +18,6 @@ import { closeInherited } from './system.ts';
 /** What the helper is told when it starts. */
 interface Told extends InsideOptions, User {
   readonly namespaces: Namespaces;
-  readonly openFiles: number | undefined;
 }
 
 const told = JSON.parse(process.argv[2]!) as Told;
@@ -43,7 +42,7 @@ async function contain(): Promise<void> {
 }
 
 function run({ words, environment }: Extract<ToInside, { kind: 'run' }>): void {
-  const [program, ...rest] = commandNamespace(told.namespaces, words, told.openFiles);
+  const [program, ...rest] = commandNamespace(told.namespaces, words);
   command = spawn(program, rest, { stdio: 'inherit', env: environment });
   command.on('error', (error) => send({ kind: 'not-run', message: messageOf(error) }));
   command.on('exit', (code, signal) => send({ kind: 'ended', code, signal }));
@@ -62,7 +61,10 @@ function enter({ id, port }: Extract<ToInside, { kind: 'connect' }>): void {
   socket.on('error', () => send({ kind: 'connected', id }));
 }
 
-/** What came to the whole group, as from a terminal, the command has already. */
+/**
+ * What came to the whole group, as from a terminal, the command has already. For good, and before there is a command: at SIGUSR1 Node would open a port by
+ * which whoever reaches it runs code here.
+ */
 const own = new OwnSignals(() => performance.now());
 onSignals((signal) => own.had(signal));
 

@@ -71,28 +71,12 @@ function unavailable(why: string): SallyportError {
   );
 }
 
-/** How many files a process may have open, its soft limit: Node raises its own at its start, and whoever it starts would have that one. */
-export function openFilesOf(pid: number, proc = '/proc'): number | undefined {
-  try {
-    const limit = /^Max open files +(\d+) /m.exec(readFileSync(`${proc}/${pid}/limits`, 'utf8'))?.[1];
-    return limit === undefined ? undefined : Number(limit);
-  } catch {
-    return undefined;
-  }
-}
-
 /**
  * The same words in a user namespace of their own. They wait until `mapUser` has said who they are: a shell reads the map until there is one, and ends
  * should the helper be gone.
- * @param openFiles how many files they may have open; undefined for as many as this process
  */
-export function commandNamespace(
-  { unshare, root }: Namespaces,
-  words: readonly string[],
-  openFiles: number | undefined,
-): readonly [string, ...string[]] {
-  const limit = openFiles === undefined ? '' : `ulimit -S -n ${openFiles} 2>/dev/null; `;
-  const wait = `until read -r _ </proc/self/uid_map; do kill -0 "$PPID" || exit 125; done 2>/dev/null; ${limit}exec "$@"`;
+export function commandNamespace({ unshare, root }: Namespaces, words: readonly string[]): readonly [string, ...string[]] {
+  const wait = 'until read -r _ </proc/self/uid_map; do kill -0 "$PPID" || exit 125; done 2>/dev/null; exec "$@"';
   return [unshare, '-U', ...(root ? ['--keep-caps'] : []), '--', '/bin/sh', '-c', wait, 'sh', ...words];
 }
 
