@@ -10,7 +10,9 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { needs } from '../integration/tools.ts';
 
-export type User = 'nobody' | 'root';
+export type User = 'daemon' | 'nobody' | 'root';
+/** Of those that are not root, the ids that Linux distributions give them. */
+const IDS = { daemon: 1, nobody: 65534 } as const;
 
 export interface Outcome {
   readonly code: number | null;
@@ -41,7 +43,8 @@ export function sandboxNeeds(user: User): string | false {
 
 /** Runs the words that follow as this user. */
 export function asUser(user: User): string[] {
-  return user === 'nobody' && process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'] : [];
+  if (user === 'root' || process.getuid?.() !== 0) return [];
+  return ['setpriv', `--reuid=${IDS[user]}`, `--regid=${IDS[user]}`, '--clear-groups', '--'];
 }
 
 /** Servers on every address of this machine, TCP, UDP and an abstract unix socket, and one that may be called. */
@@ -117,7 +120,7 @@ function withResolvConf(file: string): string[] {
   return ['unshare', '-m', 'sh', '-c', `mount --bind ${file} /etc/resolv.conf && exec "$@"`, 'sh'];
 }
 
-/** `sallyport run` from the sources. */
+/** `sallyport run`. */
 export async function runSandboxed(t: TestContext, user: User, words: readonly string[], given: Sandboxed = {}): Promise<SandboxedResult> {
   const { declared, environment = {}, options = [], around = [], resolvConf, input, during } = given;
   const paths = declared === undefined ? [] : [policyFile(t, declared)];
@@ -126,7 +129,7 @@ export async function runSandboxed(t: TestContext, user: User, words: readonly s
     ...asUser(user),
     ...around,
     process.execPath,
-    join(ROOT, 'test/integration/sallyport.ts'),
+    join(ROOT, 'bin/sallyport.js'),
     'run',
     ...options,
     ...paths,
@@ -153,7 +156,8 @@ export async function runSandboxed(t: TestContext, user: User, words: readonly s
   return { code, ...text };
 }
 
-function policyFile(t: TestContext, port: number): string {
+/** Resources that declare declared.example, at this port of 127.0.0.1. */
+export function policyFile(t: TestContext, port: number): string {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-policy-'));
   t.after(() => rmSync(folder, { recursive: true }));
   chmodSync(folder, 0o755);

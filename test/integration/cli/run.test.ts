@@ -7,8 +7,9 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { runSandboxed, sandboxNeeds, witnesses } from '../../attacks/sandbox-support.ts';
+import { policyFile, runSandboxed, sandboxNeeds, type User, witnesses } from '../../attacks/sandbox-support.ts';
 import { needs } from '../tools.ts';
+import { freePort, get, start } from './program.ts';
 
 const SALLYPORT = join(import.meta.dirname, '../sallyport.ts');
 const USER = process.getuid?.() === 0 ? 'root' : 'nobody';
@@ -102,15 +103,27 @@ test('a policy that does not read completely, or a program that is not there, st
   }
 });
 
-test('ten at once need no port of the machine', { skip: skip || needs('curl') }, async (t) => {
+test('ten at once need no port of the machine, beside an up, and of several users where there are', {
+  skip: skip || needs('curl'),
+}, async (t) => {
   const { declaredPort } = await witnesses(t);
-  const runs = Array.from({ length: 10 }, () =>
-    runSandboxed(t, USER, ['curl', '-sS', '--noproxy', '*', 'http://declared.example/'], { declared: declaredPort }),
+  const file = policyFile(t, declaredPort);
+  const [proxy, capture, admin] = [await freePort(), await freePort(), await freePort()];
+  const ports = ['--proxy-address', String(proxy), '--capture-port', String(capture), '--admin-address', String(admin)];
+  const up = start(t, ['up', file, ...ports, '--dns-address', '0', '--status-address', '0', '--router-address', '127.0.108.10']);
+  await up.says(/ready: use the proxy/);
+  const users: readonly User[] = USER === 'root' ? ['root', 'nobody', 'daemon'] : [USER];
+  const script = "curl -sS --noproxy '*' http://declared.example/; curl -s -o /dev/null -w '%{http_code}' http://other.example/";
+  const runs = Array.from({ length: 10 }, (_, i) =>
+    runSandboxed(t, users[i % users.length]!, ['sh', '-c', script], { declared: declaredPort }),
   );
   for (const { code, stdout, stderr } of await Promise.all(runs)) {
-    assert.equal(stdout, 'declared answers\n', stderr);
+    assert.equal(stdout, 'declared answers\n403', stderr);
     assert.equal(code, 0);
+    assert.match(stderr, /declared\.example:80 +allowed +1×/);
   }
+  assert.equal((await get(proxy, 'http://declared.example/', 'declared.example')).body, 'declared answers\n');
+  assert.equal((await get(proxy, 'http://other.example/', 'other.example')).status, 502);
 });
 
 test('processes inside reach each other', { skip: skip || needs('curl') }, async (t) => {
