@@ -71,7 +71,7 @@ async function throughput(): Promise<void> {
     response.setHeader('content-length', megabytes * PIECE.length);
     let left = megabytes;
     const more = () => {
-      while (left > 0) if ((left--, !response.write(PIECE))) return;
+      while (left-- > 0) if (!response.write(PIECE)) return;
       response.end();
     };
     response.on('drain', more);
