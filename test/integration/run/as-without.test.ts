@@ -1,10 +1,10 @@
 /** A command inside of `run` behaves as without it: each of these is done both ways, and what is seen compared. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFile, type SpawnOptions, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { sandboxNeeds } from '../../attacks/sandbox-support.ts';
@@ -112,6 +112,30 @@ for (const whom of ['the process', 'its group'] as const)
     assert.equal(code, 9);
     assert.ok(output.endsWith(`${JSON.stringify(Object.fromEntries(SIGNALS.map((name) => [name, 1])))}\n`), output);
   });
+
+/** A Node that is too old for Sallyport, which it hands over to the one of the package. */
+const oldNode = (process.env.PATH ?? '')
+  .split(delimiter)
+  .map((folder) => join(folder, 'node'))
+  .find((node) => Number(/^v(\d+)/.exec(spawnSync(node, ['-v'], { encoding: 'utf8' }).stdout ?? '')?.[1] ?? Infinity) < 24);
+
+test('signals to the process come once, too, where an older Node started it', {
+  skip: skip || (oldNode === undefined && 'no Node before 24 is on the PATH, and none has to be'),
+}, async () => {
+  const { code, output } = await seenOf([oldNode!, ...RUN.slice(1), process.execPath, '-e', LISTENER], {
+    detached: true,
+    during: async (child, says) => {
+      await says('listening');
+      for (const name of SIGNALS) {
+        child.kill(name);
+        await says(name);
+      }
+      child.stdin!.end();
+    },
+  });
+  assert.equal(code, 9);
+  assert.ok(output.endsWith(`${JSON.stringify(Object.fromEntries(SIGNALS.map((name) => [name, 1])))}\n`), output);
+});
 
 test('a script that signals its own group hears it once', { skip }, async () => {
   const script =
