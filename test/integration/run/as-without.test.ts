@@ -186,10 +186,13 @@ async function sameInTerminal(words: readonly string[], steps: readonly Step[]):
 test('a terminal: its size and changes of it, Ctrl-C once, Ctrl-Z and on, and its end of input', {
   skip: skip || needs('python3'),
 }, async () => {
-  const script = `trap 'echo "<interrupted>"' INT; trap 'stty size' WINCH; [ -t 0 ] && [ -t 1 ] && [ -t 2 ] && echo "<tty>"
-    while read -r line || [ $? -gt 128 ]; do [ -z "$line" ] || echo "<read $line>"; done; exit 5`;
+  // A shell may miss a signal that comes just before it reads, until there is something to read.
+  const script = `process.on('SIGINT', () => console.log('<interrupted>'));
+    process.stdout.on('resize', () => console.log(process.stdout.getWindowSize().reverse().join(' ')));
+    process.stdin.on('data', (line) => console.log('<read ' + String(line).trim() + '>')).on('end', () => process.exit(5));
+    if ([0, 1, 2].every((fd) => require('tty').isatty(fd))) console.log('<tty>');`;
   const output = await sameInTerminal(
-    ['bash', '-c', script],
+    [process.execPath, '-e', script],
     [
       ['<tty>', [31, 97]],
       ['31 97', '\x03'],
