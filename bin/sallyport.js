@@ -62,10 +62,11 @@ function pinnedNode() {
 
 function handOver(node) {
   const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' });
-  // Ctrl-C comes from the terminal to both.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1'])
+  // Those of a terminal come to both.
+  const ofTerminal = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGWINCH'];
+  for (const signal of [...ofTerminal, 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGALRM'])
     process.on(signal, () => {
-      if (signal !== 'SIGINT' || !isForeground()) child.kill(signal);
+      if (!ofTerminal.includes(signal) || !isForeground()) child.kill(signal);
     });
   child.on('error', (error) => {
     console.error(`sallyport: cannot run ${node}: ${error.message}`);

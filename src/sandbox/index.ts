@@ -21,7 +21,7 @@ import { socketsOf } from './hidden.ts';
 import { taken } from './listeners.ts';
 import { helperNamespaces } from './namespaces.ts';
 import { type FromInside, INSIDE_LOOPBACK, INSIDE_PORTS, type Role, type ToInside } from './protocol.ts';
-import { exitCodeOf, forwardSignals } from './signals.ts';
+import { exitCodeOf, onSignals } from './signals.ts';
 
 export { INSIDE_LOOPBACK, INSIDE_PORTS } from './protocol.ts';
 
@@ -56,8 +56,6 @@ export interface Sandbox {
 
 /** Beside this module in the sources and in the build. */
 const HELPER = new URL(import.meta.url.endsWith('.ts') ? './inside.ts' : './sandbox-helper.js', import.meta.url);
-/** By a signal, which the command may send, Node would open a port by which whoever reaches it runs code in the helper. */
-const NO_DEBUGGER = '--disable-sigusr1';
 
 /** Rejects with `sandbox-unavailable`. */
 export async function openSandbox({
@@ -78,7 +76,7 @@ export async function openSandbox({
     gid: process.getgid?.() ?? 0,
     namespaces,
   };
-  const rest = [...namespaces.options, '--', process.execPath, NO_DEBUGGER, fileURLToPath(HELPER), JSON.stringify(told)];
+  const rest = [...namespaces.options, '--', process.execPath, fileURLToPath(HELPER), JSON.stringify(told)];
   const helper = spawn(namespaces.unshare, rest, {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     // What changes how Node starts is meant for the command.
@@ -164,7 +162,7 @@ function entrance(helper: ChildProcess): (port: number) => Promise<Socket> {
 
 function running(helper: ChildProcess, words: readonly string[], environment: Environment): Promise<number> {
   const tell = (message: ToInside) => void helper.send(message);
-  const stop = forwardSignals((signal) => tell({ kind: 'signal', signal }));
+  const stop = onSignals((signal) => tell({ kind: 'signal', signal }));
   const failed = (why: string) => new SallyportError('command-failed', `cannot run ${words[0]}: ${why}`);
   return new Promise<number>((resolve, reject) => {
     helper.on('message', (message: FromInside) => {

@@ -12,6 +12,7 @@ import { commandNamespace, mapUser, type Namespaces, type User } from './namespa
 import { dropPrivileges } from './privileges.ts';
 import { type FromInside, INSIDE_LOOPBACK, INSIDE_PORTS, type InsideOptions, type ToInside } from './protocol.ts';
 import { redirect } from './redirect.ts';
+import { groupOf, OwnSignals, onSignals } from './signals.ts';
 import { closeInherited } from './system.ts';
 
 /** What the helper is told when it starts. */
@@ -60,17 +61,34 @@ function enter({ id, port }: Extract<ToInside, { kind: 'connect' }>): void {
   socket.on('error', () => send({ kind: 'connected', id }));
 }
 
-// Those of a terminal reach the command as well; what the command makes of them decides.
-for (const signal of ['SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGTERM'] as const) process.on(signal, () => undefined);
-process.on('disconnect', () => process.exit(1));
+/**
+ * What came to the whole group, as from a terminal, the command has already. For good, and before there is a command: at SIGUSR1 Node would open a port by
+ * which whoever reaches it runs code here.
+ */
+const own = new OwnSignals(() => performance.now());
+onSignals((signal) => own.had(signal));
+
+function pass(signal: NodeJS.Signals): void {
+  // What came to the group is heard by the end of this turn of the loop.
+  setImmediate(() => {
+    const cameHere = own.take(signal);
+    const pid = command?.pid;
+    if (pid !== undefined && !(cameHere && groupOf(pid) === groupOf(process.pid))) command!.kill(signal);
+  });
+}
+
+function end(): never {
+  command?.kill('SIGKILL');
+  process.exit(1);
+}
+
+// When the process outside is gone nobody answers any more; one that was killed would have been the command itself, without the sandbox.
+process.on('disconnect', end);
 process.on('message', (message: ToInside) => {
   if (message.kind === 'run') run(message);
-  else if (message.kind === 'signal') command?.kill(message.signal);
+  else if (message.kind === 'signal') pass(message.signal);
   else if (message.kind === 'connect') enter(message);
-  else {
-    command?.kill('SIGKILL');
-    process.exit(1);
-  }
+  else end();
 });
 
 contain().then(

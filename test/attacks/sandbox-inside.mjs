@@ -2,6 +2,9 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
+// It comes here as well where a way sends it to the process outside, and a Node that does not listen opens its debugger.
+process.on('SIGUSR1', () => undefined);
+
 const ways = JSON.parse(readFileSync(process.env.WAYS, 'utf8'));
 // The command's parent is the helper, and the helper's the process outside.
 const parentOf = (pid) => /^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1];

@@ -10,7 +10,9 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { needs } from '../integration/tools.ts';
 
-export type User = 'nobody' | 'root';
+export type User = 'daemon' | 'nobody' | 'root';
+/** Of those that are not root, the ids that Linux distributions give them. */
+const IDS = { daemon: 1, nobody: 65534 } as const;
 
 export interface Outcome {
   readonly code: number | null;
@@ -39,8 +41,10 @@ export function sandboxNeeds(user: User): string | false {
   return reason;
 }
 
-function asUser(user: User): string[] {
-  return user === 'nobody' && process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'] : [];
+/** Runs the words that follow as this user. */
+export function asUser(user: User): string[] {
+  if (user === 'root' || process.getuid?.() !== 0) return [];
+  return ['setpriv', `--reuid=${IDS[user]}`, `--regid=${IDS[user]}`, '--clear-groups', '--'];
 }
 
 /** Servers on every address of this machine, TCP, UDP and an abstract unix socket, and one that may be called. */
@@ -98,6 +102,8 @@ export interface Sandboxed {
   readonly options?: readonly string[];
   /** Runs the program. */
   readonly around?: readonly string[];
+  /** Read in place of /etc/resolv.conf; only root can have it so, whoever runs the command. */
+  readonly resolvConf?: string;
   /** What the command reads. */
   readonly input?: string;
   /** What happens meanwhile; `seen` resolves once standard output holds the text. */
@@ -110,15 +116,20 @@ export interface SandboxedResult {
   readonly stderr: string;
 }
 
-/** `sallyport run` from the sources. */
+function withResolvConf(file: string): string[] {
+  return ['unshare', '-m', 'sh', '-c', `mount --bind ${file} /etc/resolv.conf && exec "$@"`, 'sh'];
+}
+
+/** `sallyport run`. */
 export async function runSandboxed(t: TestContext, user: User, words: readonly string[], given: Sandboxed = {}): Promise<SandboxedResult> {
-  const { declared, environment = {}, options = [], around = [], input, during } = given;
+  const { declared, environment = {}, options = [], around = [], resolvConf, input, during } = given;
   const paths = declared === undefined ? [] : [policyFile(t, declared)];
   const [program, ...rest] = [
+    ...(resolvConf === undefined ? [] : withResolvConf(resolvConf)),
     ...asUser(user),
     ...around,
     process.execPath,
-    join(ROOT, 'test/integration/sallyport.ts'),
+    join(ROOT, 'bin/sallyport.js'),
     'run',
     ...options,
     ...paths,
@@ -145,7 +156,8 @@ export async function runSandboxed(t: TestContext, user: User, words: readonly s
   return { code, ...text };
 }
 
-function policyFile(t: TestContext, port: number): string {
+/** Resources that declare declared.example, at this port of 127.0.0.1. */
+export function policyFile(t: TestContext, port: number): string {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-policy-'));
   t.after(() => rmSync(folder, { recursive: true }));
   chmodSync(folder, 0o755);

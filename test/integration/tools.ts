@@ -1,5 +1,5 @@
 /** Programs and privileges that a test needs: in CI they must be there, elsewhere the test is skipped with a line that says why. */
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, globSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** What to install for a program, as a Debian package. */
@@ -8,11 +8,15 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'redis-server': 'redis-server',
   chromium: 'chromium',
   curl: 'curl',
+  initdb: 'postgresql',
+  postgres: 'postgresql',
+  psql: 'postgresql',
   dnsmasq: 'dnsmasq',
   ip: 'iproute2',
   iptables: 'iptables',
   ip6tables: 'iptables',
   openssl: 'openssl',
+  pip3: 'python3-pip',
   promtool: 'prometheus',
   python3: 'python3',
   setpriv: 'util-linux',
@@ -24,7 +28,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
 /** The program's path, or undefined. */
 export function findTool(name: string): string | undefined {
   // Debian keeps servers where an ordinary user's PATH does not look.
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin', ...globSync('/usr/lib/postgresql/*/bin')];
   for (const folder of folders) {
     const path = join(folder, name);
     try {

@@ -38,6 +38,28 @@ test('of several runs with the same addresses, whoever has the socket in the nam
   assert.equal(callerOf({ ...CLIENT, port: 1 }, machine(100)), undefined);
 });
 
+test('a program that gives itself a name says nothing in ours: the name is one line, and short', (t) => {
+  const proc = mkdtempSync(join(tmpdir(), 'sallyport-proc-'));
+  t.after(() => rmSync(proc, { recursive: true }));
+  for (const [pid, parent, namespace] of [
+    [100, 1, 'host'],
+    [101, 100, 'mine'],
+  ] as const) {
+    const folder = join(proc, String(pid));
+    for (const part of ['ns', 'fd', 'net']) mkdirSync(join(folder, part), { recursive: true });
+    symlinkSync(`net:[${namespace}]`, join(folder, 'ns/net'));
+    writeFileSync(join(folder, 'stat'), `${pid} (x) S ${parent} 1 1`);
+    writeFileSync(join(folder, 'net/tcp'), `  sl local\n   0: ${HEX} 00000000:0000 01 0 0 0 0 0 55 1\n`);
+    symlinkSync('socket:[55]', join(folder, 'fd/3'));
+  }
+  const named = (name: string) => {
+    writeFileSync(join(proc, '101/cmdline'), `${name}\0-x`);
+    return callerOf(CLIENT, { proc, parent: 100 })?.command;
+  };
+  assert.equal(named('x\nsallyport: nothing was called\u001b[2J'), 'x\\u000asallyport: nothing was called\\u001b[2J');
+  assert.equal(named('x'.repeat(100_000)), `${'x'.repeat(64)}…`);
+});
+
 test('whoever of this machine calls this process, over IPv4 or IPv6', {
   skip: process.platform !== 'linux' && 'it needs /proc',
 }, async (t) => {

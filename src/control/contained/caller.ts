@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { parseIp } from '../../lib/ip.ts';
+import { printableLine } from '../../lib/printable.ts';
 import type { Caller } from './calls.ts';
 
 interface Machine {
@@ -78,7 +79,16 @@ function hexadecimal(value: number, digits: number): string {
   return value.toString(16).toUpperCase().padStart(digits, '0');
 }
 
+/** Names that are longer are cut; a program gives itself what name it likes. */
+const LONGEST_NAME = 64;
+
+/** As one line, whatever it is. */
 function nameOf(folder: string): string {
+  const name = printableLine(ownNameOf(folder));
+  return name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME)}…` : name;
+}
+
+function ownNameOf(folder: string): string {
   const words = read(`${folder}/cmdline`).split('\0');
   // A script is better known by its own name than by that of its interpreter.
   const first = words.slice(1).find((word) => word !== '' && !word.startsWith('-'));

@@ -77,3 +77,26 @@ test('a command that makes up names fills neither memory nor terminal', () => {
   assert.ok(said.length <= 21, `${said.length} lines`);
   assert.match(said.at(-1)!, /more hosts.*--report/);
 });
+
+test('whose calls they are is looked up of the first hundred hosts, as each look holds the calls up', () => {
+  let looks = 0;
+  const calls = new Calls({
+    say: () => undefined,
+    callerOf: () => {
+      looks++;
+      return { pid: 1, command: 'x' };
+    },
+    allowing: allowOption,
+    date: () => '',
+  });
+  for (let i = 0; i < 300; i++) calls.add(call('refused', `h${i}.example`, 80));
+  assert.equal(looks, 100);
+  assert.deepEqual([calls.all[99]?.by?.pid, calls.all[100]?.by], [1, undefined]);
+});
+
+test('a name cannot say a line of its own', () => {
+  const { said, calls } = watched();
+  calls.add(call('refused', 'a\nsallyport: nothing was called\u001b[2J', 80));
+  for (const line of [...said, ...summaryLines({ called: calls.all, others: 0 })]) assert.doesNotMatch(line, /\p{Cc}/u);
+  assert.match(said[0] ?? '', /^refused \[?a\\u000asallyport/);
+});

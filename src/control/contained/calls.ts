@@ -1,6 +1,7 @@
 /** What a contained command called, by host and port: counted, and said when a host is first refused. */
 
 import { NOT_ALLOWED, type ObservedCall } from '../../lib/contained.ts';
+import { printableLine } from '../../lib/printable.ts';
 import { bracketed } from '../../lib/socket-address.ts';
 
 export interface Called {
@@ -25,6 +26,8 @@ export interface Caller {
 
 /** Hosts beyond are counted together: a command may make up as many names as it likes. */
 const MOST = 1000;
+/** Hosts of which whoever called first is looked up: that reads /proc, for some 20 ms, in the thread that carries the calls. */
+const MOST_LOOKED_UP = 100;
 /** Hosts of which a line says that they are refused. */
 const MOST_SAID = 20;
 
@@ -43,6 +46,7 @@ export class Calls {
   readonly #options: CallsOptions;
   readonly #called = new Map<string, Called>();
   readonly #named = new Set<string>();
+  #lookedUp = 0;
   /** Calls to hosts that are not kept apart. */
   others = 0;
 
@@ -70,7 +74,7 @@ export class Calls {
         this.others++;
         return;
       }
-      const by = verdict === 'allowed' ? undefined : this.#options.callerOf(client);
+      const by = verdict === 'allowed' || this.#lookedUp++ >= MOST_LOOKED_UP ? undefined : this.#options.callerOf(client);
       called = { host, port, verdict, reason, by, count: 0, bytesSent: 0, bytesReceived: 0, first: now, last: now };
       this.#called.set(key, called);
       this.#tell(called, notable);
@@ -92,7 +96,8 @@ export class Calls {
     const who = by ? ` (${by.command}, pid ${by.pid})` : '';
     const why = verdict === 'refused' || verdict === 'failed' ? reason : NOT_ALLOWED;
     const mend = why === NOT_ALLOWED ? `; to allow: ${this.#options.allowing({ host, port })}` : '';
-    this.#options.say(`${SAID[verdict]} ${where(host, port)}${who}: ${why}${mend}`);
+    // Names are what the command made them.
+    this.#options.say(printableLine(`${SAID[verdict]} ${where(host, port)}${who}: ${why}${mend}`));
   }
 }
 

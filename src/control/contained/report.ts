@@ -1,7 +1,7 @@
 /** What a contained command called, at its end: for a person, as JSON, and as Markdown for a CI job's summary. Pure. */
 import { allowOption } from '../../lib/allow-option.ts';
 import { NOT_ALLOWED } from '../../lib/contained.ts';
-import { printable } from '../../lib/printable.ts';
+import { printableLine } from '../../lib/printable.ts';
 import { type Called, where } from './calls.ts';
 
 /** What was called. */
@@ -56,7 +56,7 @@ export function summaryLines({ called, others }: CallsMade): string[] {
   const lines = rows.map(
     (row) =>
       `  ${row
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .map((cell, i) => printableLine(cell).padEnd(widths[i] ?? 0))
         .join('  ')
         .trimEnd()}`,
   );
@@ -84,7 +84,7 @@ export function refusals({ called, others }: CallsMade): string | undefined {
   if (refused.length > 0) {
     const [first] = sorted(refused);
     const more = refused.length > 1 ? ` and ${refused.length - 1} more` : '';
-    return `calls to ${where(first!.host, first!.port)}${more} were refused, or would be`;
+    return `calls to ${printableLine(where(first!.host, first!.port))}${more} were refused, or would be`;
   }
   return others > 0 ? `of ${others} calls to hosts that were too many to keep apart nobody knows` : undefined;
 }
@@ -128,7 +128,5 @@ function markdown({ of, words, code, called, others }: Account): string {
 
 /** Host names are what the command made them. */
 function cell(value: string | number): string {
-  return printable(String(value))
-    .replaceAll('\n', ' ')
-    .replaceAll(/[|\\`<>[\]]/g, (c) => `\\${c}`);
+  return printableLine(String(value)).replaceAll(/[|\\`<>[\]]/g, (c) => `\\${c}`);
 }

@@ -22,6 +22,7 @@ test('what an endpoint does not say: weight 1, priority 0, healthy, in a group o
     healthy: true,
     transportMatch: undefined,
     workload: '',
+    internal: undefined,
   });
   assert.equal(second?.locality, '#1');
 });
@@ -55,10 +56,21 @@ test('where only addresses may stand, a name is refused; unix sockets are no nam
   assert.throws(() => requireAddresses(named, 'c'), { code: 'xds-invalid', message: /"a\.example" is no IP address/ });
 });
 
+test('an endpoint behind an internal listener is called by its name, and has what it says to that', () => {
+  const address = { envoy_internal_address: { server_listener_name: 'l', endpoint_id: 'a:80' } };
+  const [found] = read({ lb_endpoints: [endpoint(address, { metadata: { filter_metadata: { f: { host: 'a' } } } })] });
+  assert.deepEqual(
+    [found?.address, found?.internal],
+    [
+      { ip: 'envoy://l/a:80', port: 0 },
+      { listener: 'l', metadata: { f: { host: 'a' } } },
+    ],
+  );
+});
+
 test('what cannot be honoured is refused', () => {
   const address = (json: JsonObject | undefined) => readAddress(json && fromJson(AddressSchema, json), 'x');
   assert.throws(() => address(socket('a', { named_port: 'http' })), { code: 'xds-unsupported', message: /named_port/ });
-  assert.throws(() => address({ envoy_internal_address: { server_listener_name: 'l' } }), { code: 'xds-unsupported' });
   for (const none of [undefined, {}]) assert.throws(() => address(none), { code: 'xds-invalid', message: /an address is missing/ });
   assert.throws(() => read({ lb_endpoints: [{ endpoint_name: 'e' }] }), { code: 'xds-unsupported', message: /endpoint_name/ });
   const drops = (list: JsonObject[]) =>

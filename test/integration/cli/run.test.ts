@@ -7,28 +7,13 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { promisify } from 'node:util';
-import { runSandboxed, sandboxNeeds, witnesses } from '../../attacks/sandbox-support.ts';
+import { policyFile, runSandboxed, sandboxNeeds, type User, witnesses } from '../../attacks/sandbox-support.ts';
 import { needs } from '../tools.ts';
+import { freePort, get, start } from './program.ts';
 
 const SALLYPORT = join(import.meta.dirname, '../sallyport.ts');
 const USER = process.getuid?.() === 0 ? 'root' : 'nobody';
 const skip = sandboxNeeds(USER);
-
-test('the exit code is the command’s, 128 and the number for a signal', { skip }, async (t) => {
-  for (const [script, expected] of [
-    ['exit 0', 0],
-    ['exit 7', 7],
-    ['kill -TERM $$', 143],
-    ['kill -KILL $$', 137],
-    ['kill -INT $$', 130],
-    ['kill -PIPE $$', 141],
-  ] as const) {
-    const { code, stderr } = await runSandboxed(t, USER, ['sh', '-c', script]);
-    assert.equal(code, expected, `${script}: ${stderr}`);
-    assert.equal(stderr, '');
-  }
-});
 
 test('the command is who it was, where it was, with its arguments, variables and input', { skip }, async (t) => {
   const script = 'id -u; pwd; printf "%s|" "$@"; echo; echo "$MINE"; cat';
@@ -36,20 +21,6 @@ test('the command is who it was, where it was, with its arguments, variables and
   const { stdout, stderr } = await runSandboxed(t, USER, words, { environment: { MINE: 'x y' }, input: 'from outside\n' });
   const uid = USER === 'root' ? 0 : process.getuid!();
   assert.equal(stdout, `${uid}\n${process.cwd()}\na b||it's|$HOME|\nx y\nfrom outside\n`, stderr);
-});
-
-test('a signal comes once, and the command decides what becomes of it', { skip }, async (t) => {
-  const script = 'trap "echo got" TERM; echo ready; read -r line; read -r line; echo over; exit 3';
-  const { code, stdout } = await runSandboxed(t, USER, ['sh', '-c', script], {
-    during: async (child, seen) => {
-      await seen('ready');
-      child.kill('SIGTERM');
-      await seen('got');
-      child.stdin!.end('one\ntwo\n');
-    },
-  });
-  assert.equal(stdout, 'ready\ngot\nover\n');
-  assert.equal(code, 3);
 });
 
 test('what is refused is said with what allows it, and answered at once in the client’s own words', {
@@ -132,15 +103,27 @@ test('a policy that does not read completely, or a program that is not there, st
   }
 });
 
-test('ten at once need no port of the machine', { skip: skip || needs('curl') }, async (t) => {
+test('ten at once need no port of the machine, beside an up, and of several users where there are', {
+  skip: skip || needs('curl'),
+}, async (t) => {
   const { declaredPort } = await witnesses(t);
-  const runs = Array.from({ length: 10 }, () =>
-    runSandboxed(t, USER, ['curl', '-sS', '--noproxy', '*', 'http://declared.example/'], { declared: declaredPort }),
+  const file = policyFile(t, declaredPort);
+  const [proxy, capture, admin] = [await freePort(), await freePort(), await freePort()];
+  const ports = ['--proxy-address', String(proxy), '--capture-port', String(capture), '--admin-address', String(admin)];
+  const up = start(t, ['up', file, ...ports, '--dns-address', '0', '--status-address', '0', '--router-address', '127.0.108.10']);
+  await up.says(/ready: use the proxy/);
+  const users: readonly User[] = USER === 'root' ? ['root', 'nobody', 'daemon'] : [USER];
+  const script = "curl -sS --noproxy '*' http://declared.example/; curl -s -o /dev/null -w '%{http_code}' http://other.example/";
+  const runs = Array.from({ length: 10 }, (_, i) =>
+    runSandboxed(t, users[i % users.length]!, ['sh', '-c', script], { declared: declaredPort }),
   );
   for (const { code, stdout, stderr } of await Promise.all(runs)) {
-    assert.equal(stdout, 'declared answers\n', stderr);
+    assert.equal(stdout, 'declared answers\n403', stderr);
     assert.equal(code, 0);
+    assert.match(stderr, /declared\.example:80 +allowed +1×/);
   }
+  assert.equal((await get(proxy, 'http://declared.example/', 'declared.example')).body, 'declared answers\n');
+  assert.equal((await get(proxy, 'http://other.example/', 'other.example')).status, 502);
 });
 
 test('processes inside reach each other', { skip: skip || needs('curl') }, async (t) => {
@@ -149,15 +132,6 @@ test('processes inside reach each other', { skip: skip || needs('curl') }, async
   const { code, stdout, stderr } = await runSandboxed(t, USER, ['node', '-e', script]);
   assert.equal(stdout, 'inside\ninside\n', stderr);
   assert.equal(code, 0);
-});
-
-test('a terminal: the foreground, Ctrl-C once, Ctrl-Z and on', { skip: skip || needs('python3') }, async () => {
-  const script =
-    'trap "echo \\<interrupted\\>" INT; [ -t 0 ] && [ -t 1 ] && echo "<tty>"; while :; do read -r line && [ "$line" = end ] && exit 5; done';
-  const words = [process.execPath, SALLYPORT, 'run', '--', 'sh', '-c', script];
-  const { stdout } = await promisify(execFile)('python3', [join(import.meta.dirname, 'terminal.py'), ...words]);
-  assert.match(stdout, /<stopped>.*<ended 5>/s);
-  assert.equal(stdout.split('<interrupted>').length, 2, stdout);
 });
 
 test('a service of the machine that is named, and a server inside that is published', { skip: skip || needs('curl') }, async (t) => {
