@@ -107,7 +107,7 @@ test('what does not read completely allows nothing', (t) => {
 });
 
 test('the list of the examples reads, and names what goes where', () => {
-  const { allowed } = readPolicies([join(import.meta.dirname, '../../../examples/lists/agent-with-credentials.yaml')], TODAY);
+  const { allowed } = readPolicies([join(import.meta.dirname, '../../../examples/agent-with-credentials.list.yaml')], TODAY);
   assert.deepEqual(
     allowed.map(({ host, ports, injections = [] }) => [
       host,
