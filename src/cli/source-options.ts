@@ -1,8 +1,7 @@
 /** The options that say which configuration a command asks about: files, a cluster, or both. */
-import { homedir } from 'node:os';
 import { type Command, Option } from 'commander';
 import type { ClusterAccess } from '../config/kubernetes/access.ts';
-import { type ClusterOptions, ISTIO_SYSTEM } from '../inputs/cluster.ts';
+import { type ClusterOptions, ISTIO_SYSTEM, openAccess } from '../inputs/cluster.ts';
 import type { ReadFilesOptions } from '../inputs/files.ts';
 import { Reader, type ReaderHost } from '../inputs/reader.ts';
 import { SallyportError } from '../lib/errors.ts';
@@ -66,23 +65,9 @@ export function demandSource(paths: readonly string[], { kube, context, kubeconf
   if (left && !kube) throw new SallyportError('usage', `--${left[0]} says which cluster is meant: it needs --kube`);
 }
 
-/** The access to the cluster that is meant. Rejects with what `findCluster` throws. */
-export async function clusterAccess({ context, kubeconfig }: ClusterOptions): Promise<ClusterAccess> {
-  const { findCluster } = await import('../config/kubernetes/find-cluster.ts');
-  const environment = process.env;
-  const access = findCluster({
-    context,
-    kubeconfig,
-    environment,
-    home: environment.HOME ?? homedir(),
-    interactive: process.stdin.isTTY === true,
-    now: Date.now,
-  });
-  if (access.tls.insecure)
-    printError(
-      `sallyport: WARNING: ${access.server.href} is not verified (insecure-skip-tls-verify): whoever is on the way there can answer in its place, and read the credentials\n`,
-    );
-  return access;
+/** The access to the cluster that is meant. Rejects with what `openAccess` rejects with. */
+export function clusterAccess(options: ClusterOptions): Promise<ClusterAccess> {
+  return openAccess(options, say);
 }
 
 /** On stderr. */

@@ -1,4 +1,5 @@
 /** A cluster, read once for an answer, and files laid over it. */
+import { homedir } from 'node:os';
 import type { ClusterAccess } from '../config/kubernetes/access.ts';
 import type { ClusterObjects } from '../config/kubernetes/cluster-objects.ts';
 import type { Snapshot } from '../config/snapshot.ts';
@@ -18,6 +19,19 @@ export interface ClusterOptions {
   /** Where it is said, this namespace and Istio's are enough where not all may be read. */
   readonly namespace?: string;
   readonly meshConfig?: string;
+}
+
+/** The access to the cluster that is meant, by this process's environment. Rejects with what `findCluster` throws. @param warn what whoever asked has to know */
+export async function openAccess({ context, kubeconfig }: ClusterOptions, warn: (text: string) => void): Promise<ClusterAccess> {
+  const { findCluster } = await import('../config/kubernetes/find-cluster.ts');
+  const environment = process.env;
+  const home = environment.HOME ?? homedir();
+  const access = findCluster({ context, kubeconfig, environment, home, interactive: process.stdin.isTTY === true, now: Date.now });
+  if (access.tls.insecure)
+    warn(
+      `WARNING: ${access.server.href} is not verified (insecure-skip-tls-verify): whoever is on the way there can answer in its place, and read the credentials`,
+    );
+  return access;
 }
 
 /** A cluster as it was read. */
