@@ -13,10 +13,12 @@ const ROOT = join(import.meta.dirname, '..');
 
 const DEEP = [
   'test/attacks/{beside-envoy,sandbox}.test.ts',
-  'test/calls/{loopback,quick-diff}.test.ts',
+  'test/calls/{convert,loopback,quick-diff}.test.ts',
   'test/console/**/*.test.ts',
-  'test/integration/{agent,pilot-agent,review}.test.ts',
-  'test/integration/run/{packages,services}.test.ts',
+  'test/field/proposals.test.ts',
+  'test/golden/incremental.test.ts',
+  'test/integration/{agent,package,pilot-agent,review}.test.ts',
+  'test/integration/run/**/*.test.ts',
   'test/kube/**/*.test.ts',
   'test/mistakes/**/*.test.ts',
   'test/property/**/*.test.ts',

@@ -7,14 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { parse } from 'yaml';
+import { PROGRAM } from './program.ts';
 
-const ENTRY = join(import.meta.dirname, '../sallyport.ts');
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-analyze-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 function analyze(args: readonly string[], input?: string): { code: number | null; out: string; err: string } {
   const env = { ...process.env, NO_COLOR: '1' };
-  const { status, stdout, stderr } = spawnSync(process.execPath, [ENTRY, 'analyze', ...args], { input, env, encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, 'analyze', ...args], { input, env, encoding: 'utf8' });
   return { code: status, out: stdout, err: stderr };
 }
 
@@ -108,7 +108,7 @@ test('--mesh-config and --mesh-networks', () => {
 });
 
 test('a reader that leaves early ends it quietly', async () => {
-  const child = spawn(process.execPath, [ENTRY, 'schema'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [PROGRAM, 'schema'], { stdio: ['ignore', 'pipe', 'pipe'] });
   let errors = '';
   child.stderr.on('data', (text) => {
     errors += text;

@@ -18,13 +18,12 @@ import { runSandboxed, sandboxNeeds } from '../../attacks/sandbox-support.ts';
 import { needs } from '../tools.ts';
 import { freePort, Program } from './program.ts';
 
-const SALLYPORT = join(import.meta.dirname, '../sallyport.ts');
 const USER = process.getuid?.() === 0 ? 'root' : 'nobody';
 const skipUp = needs('curl') || (process.platform === 'linux' ? false : 'routers need the addresses of 127.0.0.0/8, which Linux has');
 const skipRun = sandboxNeeds(USER);
 
 function program(t: TestContext, args: readonly string[]): Program {
-  const one = new Program(args, [process.execPath, SALLYPORT]);
+  const one = new Program(args);
   t.after(() => one.end());
   return one;
 }
