@@ -74,7 +74,7 @@ export function forward(hop: HopContext, name: string, call: Call, target: Named
   );
   const { tunnel } = endings;
   if (tunnel) {
-    const through = `${host.host || host.endpoint?.ip}:${host.port}`;
+    const through = declaredName(name) ?? `${host.host || host.endpoint?.ip}:${host.port}`;
     recorder.step(
       'endpoint',
       `${tunnel.host}:${tunnel.port}`,
@@ -104,4 +104,10 @@ export function forward(hop: HopContext, name: string, call: Call, target: Named
     originates,
     ...(host.through !== undefined && { through: host.through }),
   });
+}
+
+/** The host and port of a service that a cluster is for, `host:port`, as its name says (Istio's form); undefined for others. */
+function declaredName(cluster: string): string | undefined {
+  const [, port, host] = /^outbound\|(\d+)\|[^|]*\|(.+)$/.exec(cluster) ?? [];
+  return host === undefined ? undefined : `${host}:${port}`;
 }
