@@ -23,8 +23,8 @@ export const egressPolicy = object({
   /** Any of them. Without: every workload of the policy's namespace. */
   from: list(caller, { maxItems: 64 }),
   to: required(list(destination, { minItems: 1, maxItems: 1000 })),
-  /** `proxy`: the company's forward proxy, which `proxy` names. */
-  through: withDefault(enumeration('direct', 'gateway', 'proxy'), 'direct'),
+  /** `direct`: not through a forward proxy either. `proxy`: the company's, which `proxy` names. Without: through the mesh's forward proxy, if it has one, else directly. */
+  through: enumeration('direct', 'gateway', 'proxy'),
   /** `HOST:PORT` of the ServiceEntry that is the forward proxy; with `through: gateway` it is the gateway that asks it. */
   proxy: string({ maxLength: 260 }),
   /** What becomes of a call whose name, SNI, Host and address disagree. Without: `enforce`. */

@@ -15,7 +15,7 @@ export interface Manner {
   readonly through: 'direct' | 'gateway';
   readonly originate: number | undefined;
   readonly bind: BindMode | undefined;
-  /** The forward proxy that is asked, `host:port`. */
+  /** The forward proxy that is asked, `host:port`; `direct`: none, and not the mesh's either. */
   readonly proxy: string | undefined;
 }
 
@@ -61,7 +61,7 @@ export function entriesOf(policy: Policy): Entry[] {
         through: through === 'gateway' ? ('gateway' as const) : ('direct' as const),
         originate: tls?.originate ? tls.port : undefined,
         bind: bind ?? 'enforce',
-        proxy,
+        proxy: through === 'direct' ? through : proxy,
         callers,
         only,
       }));
@@ -73,7 +73,8 @@ export function entriesOf(policy: Policy): Entry[] {
 export function disagreement(one: Entry, other: Entry): string | undefined {
   if (!hostCovers(one.host, other.host) && !hostCovers(other.host, one.host)) return undefined;
   if (one.host === other.host && one.bind !== other.bind) return `bind ${other.bind ?? 'unset'} there, ${one.bind ?? 'unset'} here`;
-  if (one.host === other.host && one.proxy !== other.proxy) return `proxy ${other.proxy ?? 'unset'} there, ${one.proxy ?? 'unset'} here`;
+  const oneWay = one.host === other.host || one.proxy === 'direct' || other.proxy === 'direct';
+  if (oneWay && one.proxy !== other.proxy) return `${proxyText(other)} there, ${proxyText(one)} here`;
   if (one.port !== other.port) return undefined;
   if (one.protocol !== other.protocol) return `protocol ${other.protocol} there, ${one.protocol} here`;
   if (one.through !== other.through) return `through ${other.through} there, ${one.through} here`;
@@ -81,6 +82,10 @@ export function disagreement(one: Entry, other: Entry): string | undefined {
   if (one.through === 'gateway' && isByIdentity(one) !== isByIdentity(other) && (isByLabels(one) || isByLabels(other)))
     return 'labels, which the sidecar judges, beside serviceAccounts, which the gateway does';
   return undefined;
+}
+
+function proxyText({ proxy }: Manner): string {
+  return proxy === 'direct' ? 'through direct' : `proxy ${proxy ?? 'unset'}`;
 }
 
 function tlsText({ originate }: Manner): string {

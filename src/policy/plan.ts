@@ -45,6 +45,7 @@ export interface Rule {
 export interface PortPlan {
   readonly port: number;
   readonly protocol: Protocol;
+  /** From the sidecar. */
   readonly through: 'direct' | 'gateway';
   /** The port that TLS is originated to. */
   readonly originate?: number | undefined;
@@ -72,7 +73,7 @@ export interface HostPlan {
   readonly reason: string | undefined;
   readonly owner: string | undefined;
   readonly bind: BindMode | undefined;
-  /** The forward proxy by which it is reached, `host:port`; without: the mesh's, if it has one. */
+  /** The forward proxy by which it is reached, `host:port`, or `direct`; without: the mesh's, if it has one. */
   readonly proxy?: string | undefined;
   /** Ranges in which its name may lead to addresses that are not public; without: none. */
   readonly within?: readonly string[] | undefined;

@@ -26,9 +26,9 @@ spec: ${spec}
 ---`;
 }
 
-function mesh(text: string, now = NOW) {
+function mesh(text: string, now = NOW, config: object = {}) {
   const snapshot = snapshotFromText(`${PODS}${text}`, { now: () => now });
-  return simulateFiles(snapshot, meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }));
+  return simulateFiles(snapshot, meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' }, ...config }));
 }
 
 function ends(files: ReturnType<typeof mesh>, from: string, url: string, method = 'GET'): string {
@@ -214,6 +214,30 @@ test('of more hosts than can be planned the policies that name them first are in
   assert.equal(files.mesh.snapshot.list('ServiceEntry').length, 101 + 1);
   assert.equal(ends(files, 'shop/web', 'https://first.example/'), 'web: upstream');
   assert.equal(ends(files, 'shop/web', 'https://h0-0.example/'), 'web: closed');
+});
+
+test('through: direct goes round the proxy of the mesh, which nothing written does not; both for one host is an error', () => {
+  const proxy = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: proxy, namespace: istio-system}
+spec: {hosts: [proxy.example], addresses: [240.200.0.1], location: MESH_EXTERNAL, resolution: DNS, ports: [{number: 3128, name: tcp, protocol: TCP}]}
+---`;
+  const defaultConfig = { proxyMetadata: { SALLYPORT_THROUGH: 'proxy.example:3128' } };
+  const asked = (spec: string, url = 'https://api.example.com/') => {
+    const files = mesh(`${proxy}${policy('api', spec)}`, NOW, { defaultConfig });
+    assert.deepEqual(errors(files), []);
+    const { outcome, hops } = explain(files, parseTarget(url), { from: 'shop/web' }).trace;
+    return outcome.kind === 'upstream' ? (hops.at(-1)?.next?.through ?? 'direct') : outcome.kind;
+  };
+  assert.equal(asked('{to: [{hosts: [api.example.com]}]}'), 'proxy.example:3128');
+  assert.equal(asked('{through: direct, to: [{hosts: [api.example.com]}]}'), 'direct');
+  assert.equal(asked('{to: [{hosts: ["*.example.com"]}]}'), 'closed');
+  assert.equal(asked('{through: direct, to: [{hosts: ["*.example.com"]}]}'), 'direct');
+  for (const host of ['api.example.com', '*.example.com']) {
+    const both = policy('b', '{to: [{hosts: [api.example.com]}]}') + policy('a', `{through: direct, to: [{hosts: ["${host}"]}]}`, 'blog');
+    assert.match(errors(mesh(`${proxy}${both}`)).join(), /SP0018 .*EgressPolicy shop\/b.*\(proxy unset there, through direct here\)/);
+  }
 });
 
 test('through: proxy leads to the company’s forward proxy by name, and what cannot be led there is an error', () => {

@@ -1,5 +1,6 @@
 /** Whether EgressPolicies are what leaves: nothing else to the hosts that they name, and all that they allow, the way that they say. */
 import type { ResourceOf } from '../api/index.ts';
+import { forwardProxy } from '../api/through.ts';
 import { hostCovers, plainHost } from '../lib/hostname.ts';
 import { isIp } from '../lib/ip.ts';
 import { matchesLabels } from '../lib/labels.ts';
@@ -7,6 +8,7 @@ import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { hostPort } from '../lib/socket-address.ts';
 import { type AskedCall, permitting } from '../policy/meaning.ts';
 import { type Call, parseTarget } from '../simulate/call.ts';
+import type { Trace } from '../simulate/trace.ts';
 import type { Arrival, Counterexample, Statement, Verdict } from '../simulate/verify.ts';
 import { callersOf } from './callers.ts';
 import { gatewaysOf } from './inside.ts';
@@ -40,11 +42,7 @@ export function nothingElse(files: SimulatedFiles): Statement {
           workloads.every((name) => {
             const caller = callers.get(name);
             const by = caller ? permitting(policies, now, caller, call) : [];
-            const asked = arrival.trace.hops.at(-1)?.next?.through;
-            return by.some(
-              ({ spec }) =>
-                (spec.through !== 'gateway' || isGateway(arrival.through)) && (spec.proxy === undefined || spec.proxy === asked),
-            );
+            return by.some((policy) => isLed(policy, arrival.trace, isGateway));
           }),
         ),
   };
@@ -68,8 +66,8 @@ export function allOfThem(files: SimulatedFiles): Verdict {
       const way = wayOf(files, target, { from: nameOf(caller) });
       const { outcome } = way.trace;
       if (outcome.kind === 'undecided') undecided.push(`${nameOf(caller)} calling ${url}: ${outcome.details}`);
-      const led = by.some(({ spec }) => spec.through === 'gateway');
-      if (outcome.kind === 'undecided' || (outcome.kind === 'upstream' && (!led || isGateway(way.trace.hops.at(-1)!.proxy)))) continue;
+      if (outcome.kind === 'undecided' || (outcome.kind === 'upstream' && by.every((policy) => isLed(policy, way.trace, isGateway))))
+        continue;
       const call: Call = {
         source: { ip: caller.addresses[0] ?? '', port: 0 },
         destination: endpointOf(way.destination),
@@ -89,6 +87,16 @@ export function allOfThem(files: SimulatedFiles): Verdict {
     notes: idle,
     cells,
   };
+}
+
+/** Whether a call that reached its server went the way that the policy says. */
+function isLed({ spec }: Policy, { hops }: Trace, isGateway: (proxy: string) => boolean): boolean {
+  const last = hops.at(-1);
+  const asked = last?.next?.through;
+  if (spec.through === 'gateway' && !isGateway(last?.proxy ?? '')) return false;
+  if (spec.through === 'direct') return asked === undefined;
+  const proxy = spec.proxy === undefined ? undefined : forwardProxy(spec.proxy);
+  return proxy === undefined || asked === hostPort(proxy.host, proxy.port);
 }
 
 function isFor({ metadata, spec: { from } }: Policy, { namespace, labels }: ProxyIdentity): boolean {

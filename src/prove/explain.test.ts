@@ -299,3 +299,33 @@ spec:
   assert.equal(outcome(`authorization: Bearer ${tokenOf('eng')}`), 418);
   assert.equal(outcome(`authorization: Bearer ${tokenOf('ops')}`, 'x-group: eng'), 'upstream');
 });
+
+test('a forward proxy that cannot be asked leads nowhere, and the explanation says why', () => {
+  const entry = (name: string, more: string, namespace = 'default') => `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: ${name}, namespace: ${namespace}, annotations: {sallyport.dev/through: ${name === 'proxy' ? 'direct' : '"proxy.example:3128"'}}}
+spec: {hosts: [${name}.example], location: MESH_EXTERNAL, resolution: DNS, ${more}}
+---`;
+  const proxy = (more = '') => entry('proxy', `ports: [{number: 3128, name: tcp, protocol: TCP}]${more}`, 'istio-system');
+  const hosts = entry('www', 'ports: [{number: 80, name: http, protocol: HTTP}, {number: 443, name: tls, protocol: TLS}]');
+  const sidecar = `
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: default, namespace: default}
+spec: {egress: [{hosts: ["./*"]}]}
+---`;
+  for (const [text, why] of [
+    [hosts, /proxy\.example:3128, a forward proxy, is no ServiceEntry that this proxy sees/],
+    [`${proxy()}${hosts}${sidecar}`, /is no ServiceEntry that this proxy sees/],
+    [`${proxy(', exportTo: ["."]')}${hosts}`, /is no ServiceEntry that this proxy sees/],
+    [`${proxy().replace('3128, name', '3129, name')}${hosts}`, /does not declare port 3128/],
+    [`${proxy().replace('DNS', 'STATIC')}${hosts}`, /cannot be reached: the cluster has no endpoint/],
+  ] as const) {
+    const { outcome, hops } = explained(text, 'http://www.example/').trace;
+    assert.equal(outcome.kind === 'reply' && outcome.status, 503, text);
+    assert.match(hops[0]!.steps.map((step) => step.text).join('\n'), why);
+    assert.equal(explained(text, 'https://www.example/').trace.outcome.kind, 'closed');
+  }
+  assert.equal(explained(`${proxy()}${hosts}`, 'http://www.example/').trace.outcome.kind, 'upstream');
+});

@@ -366,3 +366,34 @@ test('proofs hold for every call of a small space, and counterexamples are calls
   );
   assert.ok(results.proved > 0 && results.refuted > 0, `both verdicts occur: ${JSON.stringify(results)}`);
 });
+
+test('a DestinationRule’s tunnel leaves through the forward proxy by the name that declares it, whatever its address', () => {
+  for (const proxy of ['resolution: DNS', 'resolution: STATIC, endpoints: [{address: 192.0.2.9, ports: {tcp: 13128}}]']) {
+    const text = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: proxy, namespace: default}
+spec: {hosts: [proxy.example], addresses: [240.200.0.1], location: MESH_EXTERNAL, ports: [{number: 3128, name: tcp, protocol: TCP}], ${proxy}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: proxy, namespace: default}
+spec: {host: proxy.example, trafficPolicy: {tunnel: {protocol: CONNECT, targetHost: www.example.com, targetPort: 443}}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: www, namespace: default}
+spec: {hosts: [www.example.com], location: MESH_EXTERNAL, resolution: DNS, ports: [{number: 443, name: tls, protocol: TLS}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: www, namespace: default}
+spec: {hosts: [www.example.com], tls: [{match: [{port: 443, sniHosts: [www.example.com]}], route: [{destination: {host: proxy.example, port: {number: 3128}}}]}]}
+---`;
+    const files = simulateFiles(snapshotFromText(text), meshConfigOf({ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }));
+    const result = (onlyThroughProxy: string) =>
+      verifyFiles(files, [statementOf({ onlyThroughProxy }, 'test', () => false)], 100_000)[0]!.result;
+    assert.equal(result('proxy.example:3128'), 'proved', proxy);
+    assert.equal(result('other.example:3128'), 'refuted', proxy);
+  }
+});

@@ -110,8 +110,9 @@ test('a name that a proxy looks up is followed to the proxies of the mesh', () =
 });
 
 test('without other wishes the first cluster that has a weight takes the call', () => {
+  const clusters = Object.entries({ none: 0, some: 1, most: 99 }).map(([name, weight]) => ({ name, weight }));
   const app = sidecar('default/app', '10.0.0.1', {
-    listeners: [outbound(chain(tcp({ none: 0, some: 1, most: 99 })))],
+    listeners: [outbound(chain(http(host('*', route('x', { prefix: '/' }, { route: { weighted_clusters: { clusters } } })))))],
     clusters: ['none', 'some', 'most'].map((name) => dns(name, `${name}.example:80`)),
   });
   assert.equal(endOf(explainCall(simulatedMesh([app]), app, CALL)), 'some.example');

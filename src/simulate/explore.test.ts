@@ -69,12 +69,20 @@ const gatewayOf = (...filterChains: readonly JsonObject[]) =>
 test('ways: every weight but 0', () => {
   const weighted = { a: 99, none: 0, b: 1 };
   const clusters = [dns('a', 'a.example:80'), dns('b', 'b.example:80'), dns('none', 'none.example:80')];
-  const bytes = sidecar('default/app', '10.0.0.1', { listeners: [outbound(chain(tcp(weighted)))], clusters });
+  const bytes = sidecar('default/app', '10.0.0.1', { listeners: [outbound(chain(tcp({ a: 99, b: 1 })))], clusters });
   assert.deepEqual(ways(bytes).ends, ['a.example', 'b.example']);
   const byWeight = { clusters: Object.entries(weighted).map(([name, weight]) => ({ name, weight })) };
   const requests = host('*', route('x', { prefix: '/' }, { route: { weighted_clusters: byWeight } }));
   const proxy = sidecar('default/app', '10.0.0.1', { listeners: [outbound(chain(http(requests)))], clusters });
   assert.deepEqual(ways(proxy).ends, ['a.example', 'b.example']);
+});
+
+test('a TCP proxy with a weight of 0, which no proxy takes, is undecided', () => {
+  for (const weights of [{ a: 99, none: 0 }, { a: 0, b: 0 }, {}] as Record<string, number>[]) {
+    const proxy = sidecar('default/app', '10.0.0.1', { listeners: [outbound(chain(tcp(weights)))], clusters: [dns('a', 'a.example:80')] });
+    const { ends } = ways(proxy);
+    assert.deepEqual(ends, ['undecided']);
+  }
 });
 
 test('ways: every host of a cluster, and those of one proxy at one port once', () => {

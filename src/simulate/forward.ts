@@ -4,6 +4,7 @@ import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { originsOf, refusalOf } from '../xds/match/metadata.ts';
 import type { Call, Payload } from './call.ts';
 import { type NamedTarget, throughTransport, type UpstreamHost, upstreamsOf } from './cluster.ts';
+import { notAsked } from './forward-proxy.ts';
 import type { HopContext } from './hop-options.ts';
 import { clusterPolicies } from './policies.ts';
 import { ASSUMED, type HopResult } from './recorder.ts';
@@ -44,6 +45,12 @@ export function forward(hop: HopContext, name: string, call: Call, target: Named
   }
   if (upstreams.kind === 'unknown') return recorder.undecided(upstreams.why);
   const host = options.pick(upstreams.hosts);
+  const unasked = host.through === undefined ? undefined : notAsked(proxy, host.through);
+  if (unasked) {
+    if (unasked.refused && options.representative) return recorder.undecided(unasked.why);
+    recorder.step('cluster', name, unasked.why, origins);
+    return endings.failed(unasked.why);
+  }
   const outgoing = endings.send?.(cluster, host) ?? { payload: call.payload };
   if ('hop' in outgoing) return outgoing;
   const authority = recorder.protocol === 'http' ? outgoing.payload.http?.authority : undefined;
@@ -67,7 +74,7 @@ export function forward(hop: HopContext, name: string, call: Call, target: Named
   );
   const { tunnel } = endings;
   if (tunnel) {
-    const through = `${host.host || host.endpoint?.ip}:${host.port}`;
+    const through = declaredName(name) ?? `${host.host || host.endpoint?.ip}:${host.port}`;
     recorder.step(
       'endpoint',
       `${tunnel.host}:${tunnel.port}`,
@@ -97,4 +104,10 @@ export function forward(hop: HopContext, name: string, call: Call, target: Named
     originates,
     ...(host.through !== undefined && { through: host.through }),
   });
+}
+
+/** The host and port of a service that a cluster is for, `host:port`, as its name says (Istio's form); undefined for others. */
+function declaredName(cluster: string): string | undefined {
+  const [, port, host] = /^outbound\|(\d+)\|[^|]*\|(.+)$/.exec(cluster) ?? [];
+  return host === undefined ? undefined : `${host}:${port}`;
 }

@@ -202,7 +202,9 @@ function runFilters(hop: HopContext): HopResult {
     if (type === TCP_PROXY) {
       recorder.protocol = 'tcp';
       const settings = proxy.unpack(config, TcpProxySchema, filter.name);
-      return refused ? refuse(hop, refused, tcpCluster(hop, settings, overrides)) : tcpProxy(hop, settings, overrides);
+      if (!refused) return tcpProxy(hop, settings, overrides);
+      const cluster = tcpCluster(hop, settings, overrides);
+      return cluster instanceof Error ? recorder.undecided(cluster.message) : refuse(hop, refused, cluster);
     }
     if (type === HCM) {
       if (refused) return refuse(hop, refused, '');

@@ -2,9 +2,11 @@
 
 import { type Authority, splitAuthority } from '../http/authority.ts';
 import { BINDING_FLAG } from '../http/binding.ts';
+import { messageOf } from '../lib/errors.ts';
 import type { TcpProxy } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { bindingOf, disagreementDetails } from '../xds/match/binding.ts';
 import { originsOf } from '../xds/match/metadata.ts';
+import { tcpClusters, type WeightedCluster } from '../xds/match/tcp-clusters.ts';
 import { unbound, unboundText } from './binding.ts';
 import { forward } from './forward.ts';
 import type { HopContext } from './hop-options.ts';
@@ -18,14 +20,21 @@ export interface TcpOverrides {
   forwardPort: number | undefined;
 }
 
-/** The name of the cluster that a connection goes to. */
-export function tcpCluster({ call, options }: HopContext, { clusterSpecifier }: TcpProxy, { sniCluster }: TcpOverrides): string {
+/** The name of the cluster that a connection goes to; an error, why, where no proxy takes the configuration. */
+export function tcpCluster({ call, options }: HopContext, config: TcpProxy, { sniCluster }: TcpOverrides): string | Error {
+  const clusters = readClusters(config);
+  if (clusters instanceof Error) return clusters;
   const serverName = call.payload.tls?.serverName ?? '';
   if (sniCluster && serverName !== '') return serverName;
-  if (clusterSpecifier.case === 'cluster') return clusterSpecifier.value;
-  if (clusterSpecifier.case !== 'weightedClusters') return '';
-  const { clusters } = clusterSpecifier.value;
-  return clusters[options.weigh(clusters.map(({ weight }) => weight))]!.name;
+  return clusters[clusters.length > 1 ? options.weigh(clusters.map(({ weight }) => weight)) : 0]!.name;
+}
+
+function readClusters(config: TcpProxy): readonly WeightedCluster[] | Error {
+  try {
+    return tcpClusters(config, 'tcp_proxy');
+  } catch (error) {
+    return error instanceof Error ? error : new Error(messageOf(error));
+  }
 }
 
 export function tcpProxy(hop: HopContext, config: TcpProxy, overrides: TcpOverrides): HopResult {
@@ -33,6 +42,7 @@ export function tcpProxy(hop: HopContext, config: TcpProxy, overrides: TcpOverri
   const { sniCluster, forwardPort } = overrides;
   const serverName = call.payload.tls?.serverName ?? '';
   const name = tcpCluster(hop, config, overrides);
+  if (name instanceof Error) return recorder.undecided(name.message);
   if (sniCluster && options.representative && !proxy.cluster(name))
     return recorder.undecided('the SNI names the cluster (AUTO_PASSTHROUGH), and a client may name any');
   const origins = originsOf(chain.config.metadata);

@@ -109,8 +109,11 @@ test('credentials are a variable of the proxy’s environment that the root name
 });
 
 test('a proxy that nothing declares, or that is behind another one, leads nowhere', () => {
-  const leads = (text: string) =>
-    tcpProxyOf(listenerOf(translated(`${text}${ENTRY('a.example')}`, SIDECAR, DEFAULT), LISTENER).filterChains[0]!).clusterSpecifier.value;
+  const leads = (text: string) => {
+    const made = translated(`${text}${ENTRY('a.example')}`, SIDECAR, DEFAULT);
+    assert.match(made.findings.map(({ code }) => code).join(), /SP1024/);
+    return tcpProxyOf(listenerOf(made, LISTENER).filterChains[0]!).clusterSpecifier.value;
+  };
   assert.equal(leads(''), 'BlackHoleCluster');
   assert.equal(leads(PROXY('{sallyport.dev/through: "other.example:1"}')), 'BlackHoleCluster');
 });

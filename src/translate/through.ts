@@ -83,19 +83,25 @@ export function throughTransport(inner: TransportSocket | undefined): TransportS
   });
 }
 
-const kept = { proxies: new Memo<readonly ForwardProxy[]>(), listeners: new Memo<Listener>() };
+interface Asked {
+  readonly proxy: ForwardProxy;
+  /** The first service that it stands in front of. */
+  readonly asker: Service;
+}
+
+const kept = { proxies: new Memo<readonly Asked[]>(), listeners: new Memo<Listener>() };
 
 /** The internal listeners of a proxy: one for each forward proxy that stands in front of a service it sees. */
 export function throughListeners(context: TranslateContext): readonly Listener[] {
   const { mesh, scope, report } = context;
   const { config } = mesh;
-  return proxiesIn(scope.services, config).map((proxy) => {
+  return proxiesIn(scope.services, config).map(({ proxy, asker }) => {
     const [service] = scope.servicesNamed(proxy.host);
     const port = service?.ports.find(({ number }) => number === proxy.port);
     const variable = service && authorizationVariable(service.resource.metadata, config.rootNamespace);
     const wrong = problemOf(proxy, service, port !== undefined, variable, config);
-    if (service && wrong !== undefined) {
-      const { resource } = service;
+    if (wrong !== undefined) {
+      const { resource } = service ?? asker;
       const message = `${proxy.host}:${proxy.port}, a forward proxy, ${wrong}: what is to be reached through it is refused.`;
       report({ code: 'SP1024', level: 'Error', message, origin: originOf(resource), position: resource.source.position() });
     }
@@ -104,14 +110,16 @@ export function throughListeners(context: TranslateContext): readonly Listener[]
   });
 }
 
-function proxiesIn(services: readonly Service[], config: MeshConfig): readonly ForwardProxy[] {
+function proxiesIn(services: readonly Service[], config: MeshConfig): readonly Asked[] {
   return kept.proxies.get([services, config], NO_INPUTS, () => {
-    const found = new Map<string, ForwardProxy>();
+    const found = new Map<string, Asked>();
     for (const service of services) {
       const through = throughFor(service, config);
-      if (typeof through === 'object') found.set(throughListenerName(through.host, through.port), through);
+      if (typeof through !== 'object') continue;
+      const name = throughListenerName(through.host, through.port);
+      if (!found.has(name)) found.set(name, { proxy: through, asker: service });
     }
-    return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, proxy]) => proxy);
+    return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, asked]) => asked);
   });
 }
 

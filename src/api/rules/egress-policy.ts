@@ -12,7 +12,7 @@ export const egressPolicyRules: Rules<EgressPolicy> = ({ spec }, report) => {
     report({ path: ['spec', 'through'], message: 'names no forward proxy: write proxy: HOST:PORT of its ServiceEntry beside it' });
   if (proxy !== undefined && forwardProxy(proxy) === undefined)
     report({ path: ['spec', 'proxy'], message: `"${proxy}" is not HOST:PORT of a ServiceEntry` });
-  if (proxy !== undefined && through === 'direct')
+  if (proxy !== undefined && (through ?? 'direct') === 'direct')
     report({ path: ['spec', 'proxy'], at: 'key', message: 'needs through: proxy, or gateway' });
   if (starts !== undefined && (!starts.includes('T') || endOf(starts) === undefined))
     report({ path: ['spec', 'starts'], message: `"${starts}" is no moment (2026-12-31T18:00:00Z)` });

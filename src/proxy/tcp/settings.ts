@@ -5,6 +5,7 @@ import type { TcpProxy as TcpProxyConfig } from '../../xds/gen/envoy/extensions/
 import type { HashPolicy } from '../../xds/gen/envoy/type/v3/hash_policy_pb.js';
 import type { Binding } from '../../xds/match/binding.ts';
 import { durationMs } from '../../xds/match/duration.ts';
+import { tcpClusters } from '../../xds/match/tcp-clusters.ts';
 import { unsupported } from '../../xds/unpack.ts';
 import { readTunnel, type TunnelRequestOf } from '../tunnel/settings.ts';
 import type { ClusterManager, Downstream, RecordSink } from '../types.ts';
@@ -75,18 +76,18 @@ function clusterChoice(config: TcpProxyConfig, overrides: TcpProxyOverrides, ran
 
 function configuredCluster(config: TcpProxyConfig, random: () => number, where: string): () => string {
   const { clusterSpecifier } = config;
-  if (clusterSpecifier.case === 'cluster') return () => clusterSpecifier.value;
-  if (clusterSpecifier.case !== 'weightedClusters') return unsupported(`${where}.cluster_specifier`, 'names no cluster');
-  const { clusters } = clusterSpecifier.value;
-  if (clusters.some(({ metadataMatch }) => metadataMatch)) unsupported(`${where}.weighted_clusters.metadata_match`, 'not supported');
+  if (clusterSpecifier.case === 'weightedClusters' && clusterSpecifier.value.clusters.some(({ metadataMatch }) => metadataMatch))
+    unsupported(`${where}.weighted_clusters.metadata_match`, 'not supported');
+  const clusters = tcpClusters(config, where);
+  const { name: last } = clusters.at(-1)!;
+  if (clusters.length === 1) return () => last;
   const total = clusters.reduce((sum, { weight }) => sum + weight, 0);
-  if (total === 0) unsupported(`${where}.weighted_clusters`, 'the weights add up to 0');
   return () => {
     let point = random() * total;
     for (const { name, weight } of clusters) {
       point -= weight;
       if (point < 0) return name;
     }
-    return clusters.at(-1)!.name;
+    return last;
   };
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { JsonObject } from '@bufbuild/protobuf';
 import {
   accessLog,
   client,
@@ -171,20 +172,43 @@ test('weighted clusters, and an update that takes a chain away, leave running co
   const first = await client(t, at);
   first.write('1\n');
   assert.equal(await readUntil(first, '\n'), 'a:1\n');
-  const weighted = {
+  const weighted = (clusters: JsonObject[]) => ({
     name: 'tcp',
     typedConfig: {
       '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
       statPrefix: 't',
-      weightedClusters: {
-        clusters: [
-          { name: 'b', weight: 100 },
-          { name: 'a', weight: 0 },
-        ],
-      },
+      weightedClusters: { clusters },
     },
-  };
-  await set({ listeners: [listener('l', [{ filters: [weighted] }])], clusters });
+  });
+  // Envoy's API has no weight of 0 either.
+  for (const [none, why] of [
+    [[], /names no cluster/],
+    [
+      [
+        { name: 'b', weight: 100 },
+        { name: 'a', weight: 0 },
+      ],
+      /a has weight 0/,
+    ],
+  ] satisfies [JsonObject[], RegExp][]) {
+    const { rejected } = await set({ listeners: [listener('l', [{ filters: [weighted(none)] }])], clusters });
+    assert.match(rejected[0]!.message, why);
+  }
+  await set({
+    listeners: [
+      listener('l', [
+        {
+          filters: [
+            weighted([
+              { name: 'b', weight: 1 },
+              { name: 'b', weight: 2 },
+            ]),
+          ],
+        },
+      ]),
+    ],
+    clusters,
+  });
   assert.equal(port('l'), at, 'the socket is kept');
   const second = await client(t, at);
   second.write('2\n');
