@@ -2,12 +2,12 @@
 
 import { getCompileCacheDir } from 'node:module';
 import { Command, InvalidArgumentError } from 'commander';
+import { keepFromProxy } from '../control/contained/forward-proxy.ts';
 import { readPolicies } from '../control/contained/policy.ts';
 import type { Account } from '../control/contained/report.ts';
 import { type Via, viaOf } from '../control/local/via.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
-import { hostCovers } from '../lib/hostname.ts';
 import { checkWritable } from '../lib/output-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import type { Allowed } from '../policy/allow.ts';
@@ -130,14 +130,7 @@ function allowedBy(options: RunOptions): { readonly allowed: readonly Allowed[];
   const allowed = [...options.allow, ...listed];
   const via = viaOf(options, process.env);
   sayUnfollowed(options);
-  const proxy = allowed.find((one) =>
-    via?.proxies.some(({ host, port }) => hostCovers(one.host, host) && one.ports.some((each) => each.port === port)),
-  );
-  if (proxy)
-    throw new SallyportError(
-      'usage',
-      `${proxy.host}: allowed, the proxy of --via could be asked for any host by whoever is contained. Leave it out.`,
-    );
+  if (via) keepFromProxy(via, allowed, options.allowLocal);
   for (const line of ended) say(line);
   return { allowed, via };
 }

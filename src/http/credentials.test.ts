@@ -70,6 +70,28 @@ test('whatever a client sends, its own token stays and the value is in no answer
   );
 });
 
+test('a field of the answer tells no value, however it is written, nor does its name', () => {
+  const value = 'Two words/7';
+  const forms = [
+    value,
+    'Two%20words%2F7',
+    'Two%20words%2f7',
+    'Two+words%2F7',
+    'Two+words%2f7',
+    btoa(value),
+    btoa(value).replace(/=+$/, ''),
+  ];
+  for (const form of forms) {
+    const echoed = message('/', 'x-echo', `a ${form} b`, 'date', 'now').headers;
+    hideCredentials(echoed, [injected({ header: 'x-key' }, value)]);
+    assert.ok(!echoed.flat.join().includes(form.replace(/=+$/, '')), form);
+    assert.equal(echoed.get('date'), 'now');
+  }
+  const named = message('/', 'x-s3cret-key', '1', 'date', 'now').headers;
+  hideCredentials(named, [injected({ header: 'x-key' }, 'S3cret-Key')]);
+  assert.deepEqual(named.flat, ['date', 'now']);
+});
+
 test('methods and paths say which requests are meant, whatever their query', () => {
   const rule = ruleOf({ header: 'x', methods: ['GET'], paths: ['/v1/*', '/one'] });
   const asked = (method: string, path: string) => concerns(rule, { method, path });

@@ -53,19 +53,30 @@ export function withCredentials<Sent extends Message>(message: Sent, injected: r
   return { method: message.method, path, headers };
 }
 
-/** Puts `[credential]` where a field of the answer has the value, as when a redirect repeats the query. */
+/** Puts `[credential]` where a field of the answer has the value, as when a redirect repeats the query; a field whose name has it is gone. */
 export function hideCredentials(headers: HeaderMap, injected: readonly Injected[]): void {
   const { flat } = headers;
   const texts = injected.flatMap(({ rule, value }) => {
     const text = value.revealText();
     // One that is shorter is found by chance, and no secret.
-    return text.length < SHORTEST_HIDDEN ? [] : [written(rule, text), text, encodeURIComponent(text)];
+    return text.length < SHORTEST_HIDDEN ? [] : [written(rule, text), ...formsOf(text)];
   });
+  // Names are in lower case.
+  const named = texts.map((text) => text.toLowerCase());
+  headers.removeAll(new Set(flat.filter((name, i) => i % 2 === 0 && named.some((text) => name.includes(text)))));
   for (let i = 0; i < flat.length; i += 2) {
     // By this one the body is framed.
     if (flat[i] === 'content-length') continue;
     for (const text of texts) if (flat[i + 1]!.includes(text)) flat[i + 1] = flat[i + 1]!.replaceAll(text, HIDDEN);
   }
+}
+
+/** As servers write it into fields: as it is, escaped, as forms are, and in base64. */
+function formsOf(text: string): string[] {
+  const escaped = encodeURIComponent(text);
+  const lower = escaped.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase());
+  const base64 = Buffer.from(text, 'latin1').toString('base64').replace(/=+$/, '');
+  return [text, escaped, lower, escaped.replaceAll('%20', '+'), lower.replaceAll('%20', '+'), base64];
 }
 
 const SHORTEST_HIDDEN = 6;

@@ -130,6 +130,14 @@ test('what cannot be meant is refused before anything runs', { skip }, async (t)
     [['--via', 'http://proxy.example:3128', '--allow', '*.example:3128'], /the proxy of --via could be asked for any host/],
     [['--via-except', '10.0.0.0/8'], /need --via/],
     [['--via', 'https://192.0.2.1:3128'], /verified by its name/],
+    [['--via', 'http://user:a@secret@proxy.example'], /--via http:\/\/…@proxy\.example: write/],
+    [['--via', 'http://user:a/secret@proxy.example:3128'], /--via http:\/\/…@proxy\.example:3128: write/],
+    [['--via', 'user:secret@proxy.example:3128'], /--via …@proxy\.example:3128: write/],
+    [['--via', 'http://user:secret%zz@proxy.example:3128'], /has a % that begins no escape/],
+    [['--via', 'http://user:secret@one.example:3128', '--via', 'http://two.example:3128'], /have the same credentials/],
+    [['--via', 'http://user:secret@proxy.example:3128'], /the command sees the list of processes: .* --via-credentials/],
+    [['--via', 'http://127.0.0.1:3128', '--allow-local', '127.0.0.1:3128'], /the proxy of --via could be asked for any host/],
+    [['--via', 'http://localhost:3128', '--allow-local', '127.0.0.1:3128'], /the proxy of --via could be asked for any host/],
   ] as const) {
     const { code, stderr } = await runSandboxed(t, USER, ['echo', 'ran'], { options });
     assert.equal(code, 2, stderr);
