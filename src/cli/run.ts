@@ -2,7 +2,7 @@
 
 import { getCompileCacheDir } from 'node:module';
 import { Command, InvalidArgumentError } from 'commander';
-import { keepFromProxy } from '../control/contained/forward-proxy.ts';
+import { keepFromProxy, withoutProxyCredentials } from '../control/contained/forward-proxy.ts';
 import { readPolicies } from '../control/contained/policy.ts';
 import type { Account } from '../control/contained/report.ts';
 import { type Via, viaOf } from '../control/local/via.ts';
@@ -99,7 +99,7 @@ async function contained(words: readonly string[], paths: readonly string[], opt
         allowAll: (options.wouldDeny ?? false) || options.learnPolicy !== undefined,
       },
       host: { ...engineHostFor(via), flows, tell: sayOrEnd((error) => say(messageOf(error))) },
-      environment: environment(),
+      environment: withoutProxyCredentials(environment(), via),
       strict: options.strict ?? false,
       allowedSockets: options.allowSocket,
       local: options.allowLocal,
@@ -169,7 +169,7 @@ async function cooperative(words: readonly string[], paths: readonly string[], o
       allowed,
       mesh: localMeshOptions(options, via),
       host: { ...engineHostFor(via), flows, tell: sayOrEnd((error) => say(messageOf(error))) },
-      environment: environment(),
+      environment: withoutProxyCredentials(environment(), via),
       began: (control) => {
         for (const line of readyLines(options, control.report)) say(line);
         return reopenLogsOnSignal(() => control);
