@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Redacted } from '../lib/redacted.ts';
 import { type CredentialRule, readRules } from '../xds/match/credentials.ts';
-import { concerns, hideCredentials, type Injected, leavesPlace, withCredentials } from './credentials.ts';
+import { concerns, hideCredentials, type Injected, leavesPlace, overriding, withCredentials } from './credentials.ts';
 import { HeaderMap } from './header-map.ts';
 
 function ruleOf(json: object): CredentialRule {
@@ -99,6 +99,16 @@ test('methods and paths say which requests are meant, whatever their query', () 
     [asked('GET', '/v1/a?b'), asked('GET', '/one?x'), asked('GET', '/one/'), asked('POST', '/one'), asked('GET', '/?/v1/')],
     [true, true, false, false, false],
   );
+});
+
+test('a field by which a server may take another method or path is one too many where those are stated', () => {
+  const rule = ruleOf({ header: 'x', methods: ['GET', 'POST'], paths: ['/v1/*'] });
+  const found = (...flat: string[]) => overriding(rule, new HeaderMap(flat));
+  assert.equal(found('x-http-method-override', 'DELETE'), 'x-http-method-override');
+  assert.equal(found('x-http-method-override', 'GET', 'x-http-method-override', 'DELETE'), 'x-http-method-override');
+  assert.equal(found('x-http-method-override', 'POST'), undefined);
+  assert.equal(found('x-original-url', '/admin'), 'x-original-url');
+  assert.equal(overriding(ruleOf({ header: 'x' }), new HeaderMap(['x-original-url', '/', 'x-http-method', 'PUT'])), undefined);
 });
 
 test('what is not understood closes', () => {

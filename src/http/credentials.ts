@@ -30,6 +30,17 @@ export function concerns({ methods, paths }: CredentialRule, { method, path }: P
   return paths.length === 0 || paths.some((each) => (each.endsWith('*') ? plain.startsWith(each.slice(0, -1)) : plain === each));
 }
 
+/** By which some servers take another method or path than the request's own. */
+const OTHER_METHOD = ['x-http-method-override', 'x-http-method', 'x-method-override'];
+const OTHER_PATH = ['x-original-url', 'x-rewrite-url'];
+
+/** The field of a request by which a server may read it as one that the rule is not for; undefined where there is none. */
+export function overriding({ methods, paths }: CredentialRule, headers: HeaderMap): string | undefined {
+  const method = methods.length > 0 && OTHER_METHOD.find((name) => headers.all(name).some((value) => !methods.includes(value)));
+  const path = paths.length > 0 && OTHER_PATH.find((name) => headers.has(name));
+  return method || path || undefined;
+}
+
 /** Whether the client has left the place to the proxy: nothing stands there, or the placeholder. Another token is its own, and stays. */
 export function leavesPlace(rule: CredentialRule, message: Message): boolean {
   const { placeholder } = rule;

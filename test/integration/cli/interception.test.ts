@@ -56,10 +56,14 @@ test('no path that a server may read as another gets past paths, nor a credentia
     '%252e%252e%252fadmin',
   ];
   const calls = paths.map((path) => `curl -sS --path-as-is -o /dev/null -w "%{http_code} " 'https://api.example:PORT/v1/${path}'`);
+  for (const field of ['x-original-url: /admin', 'x-http-method-override: DELETE'])
+    calls.push(`curl -sS -o /dev/null -w "%{http_code} " -H '${field}' https://api.example:PORT/v1/a`);
   const { stdout, stderr } = await world.run(calls.join('\n'), {
-    entries: [{ paths: ['/v1/*'], tls: { intercept: true, ca }, credentials: [{ bearer: true, from: { file: world.file } }] }],
+    entries: [
+      { methods: ['GET'], paths: ['/v1/*'], tls: { intercept: true, ca }, credentials: [{ bearer: true, from: { file: world.file } }] },
+    ],
   });
-  assert.match(stdout, /^(?:40[03] ){9}$/, stderr);
+  assert.match(stdout, /^(?:40[03] ){11}$/, stderr);
   assert.deepEqual(world.requests, []);
 });
 
