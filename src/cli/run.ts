@@ -43,7 +43,7 @@ export function runCommand(words: readonly string[]): Command {
     .description(
       'Runs CMD and all that it starts so that they reach what --allow and the resources in PATH declare and nothing else, whether they cooperate or not ' +
         '(Linux; no root needed), and ends with its exit code. With --cooperative only HTTP_PROXY, HTTPS_PROXY and ALL_PROXY are set, which any ' +
-        'program may ignore; without PATH it then uses the mesh that `sallyport up` runs, and the addresses of proxy, DNS, admin and status server matter.',
+        'program may ignore; without PATH, --allow and the like it then uses the mesh that `sallyport up` runs, and the addresses of proxy, DNS, admin and status server matter.',
     )
     .usage('[options] [path...] -- CMD [argument...]')
     .argument('[path...]', 'files and folders with resources')
