@@ -2,16 +2,15 @@
 
 import { getCompileCacheDir } from 'node:module';
 import { Command, InvalidArgumentError } from 'commander';
+import { keepFromProxy, withoutProxyCredentials } from '../control/contained/forward-proxy.ts';
 import { readPolicies } from '../control/contained/policy.ts';
 import type { Account } from '../control/contained/report.ts';
-import { viaOf } from '../control/local/via.ts';
+import { type Via, viaOf } from '../control/local/via.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
-import { hostCovers } from '../lib/hostname.ts';
 import { checkWritable } from '../lib/output-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import type { Allowed } from '../policy/allow.ts';
-import { reachProxy, runCommand as runWithProxy } from '../sandbox/command.ts';
 import { collect } from './allow.ts';
 import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
@@ -44,7 +43,7 @@ export function runCommand(words: readonly string[]): Command {
     .description(
       'Runs CMD and all that it starts so that they reach what --allow and the resources in PATH declare and nothing else, whether they cooperate or not ' +
         '(Linux; no root needed), and ends with its exit code. With --cooperative only HTTP_PROXY, HTTPS_PROXY and ALL_PROXY are set, which any ' +
-        'program may ignore; without PATH it then uses the mesh that `sallyport up` runs, and the addresses of proxy, DNS, admin and status server matter.',
+        'program may ignore; without PATH, --allow and the like it then uses the mesh that `sallyport up` runs, and the addresses of proxy, DNS, admin and status server matter.',
     )
     .usage('[options] [path...] -- CMD [argument...]')
     .argument('[path...]', 'files and folders with resources')
@@ -76,23 +75,12 @@ export function runCommand(words: readonly string[]): Command {
     .option('--cooperative', 'set proxy variables alone: contains nothing that ignores them');
   return addMeshOptions(command).action(async (paths: string[], options: RunOptions) => {
     if (words.length === 0) throw new SallyportError('usage', 'say what to run after --, e.g. sallyport run -- curl http://HOST/');
-    process.exitCode = options.cooperative ? await cooperative(words, paths, options) : await contained(words, paths, options);
+    process.exitCode = options.cooperative ? await cooperative(words, paths, options, command) : await contained(words, paths, options);
   });
 }
 
 async function contained(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
-  const { allowed, ended } = readPolicies(options.policy, Date.now());
-  const via = viaOf(options, process.env);
-  sayUnfollowed(options);
-  const proxy = [...options.allow, ...allowed].find((one) =>
-    via?.proxies.some(({ host, port }) => hostCovers(one.host, host) && one.ports.some((each) => each.port === port)),
-  );
-  if (proxy)
-    throw new SallyportError(
-      'usage',
-      `${proxy.host}: allowed, the proxy of --via could be asked for any host by whoever is contained. Leave it out.`,
-    );
-  for (const line of ended) say(line);
+  const { allowed, via } = allowedBy(options);
   if (options.report !== undefined) checkWritable('--report', options.report);
   if (options.learnPolicy !== undefined) checkWritable('--learn-policy', options.learnPolicy);
   const [{ runContained }, { callerOf }, { flowCallers }] = await Promise.all([
@@ -104,14 +92,14 @@ async function contained(words: readonly string[], paths: readonly string[], opt
     runContained({
       words,
       paths,
-      allowed: [...options.allow, ...allowed],
+      allowed,
       mesh: {
         ...localMeshOptions(options, via),
         analyse: paths.length > 0,
         allowAll: (options.wouldDeny ?? false) || options.learnPolicy !== undefined,
       },
       host: { ...engineHostFor(via), flows, tell: sayOrEnd((error) => say(messageOf(error))) },
-      environment: environment(),
+      environment: withoutProxyCredentials(environment(), via),
       strict: options.strict ?? false,
       allowedSockets: options.allowSocket,
       local: options.allowLocal,
@@ -136,6 +124,17 @@ async function contained(words: readonly string[], paths: readonly string[], opt
   return EXIT.findings;
 }
 
+/** What the command may call and what it leaves through; says what is left aside. */
+function allowedBy(options: RunOptions): { readonly allowed: readonly Allowed[]; readonly via: Via | undefined } {
+  const { allowed: listed, ended } = readPolicies(options.policy, Date.now());
+  const allowed = [...options.allow, ...listed];
+  const via = viaOf(options, process.env);
+  sayUnfollowed(options);
+  if (via) keepFromProxy(via, allowed, options.allowLocal);
+  for (const line of ended) say(line);
+  return { allowed, via };
+}
+
 async function writePolicy(file: string, { called, words }: Account): Promise<void> {
   const { learnedPolicy } = await import('../control/contained/learned-policy.ts');
   const text = learnedPolicy(called, words);
@@ -150,40 +149,39 @@ function localOption(text: string, all: readonly SocketAddress[]): SocketAddress
   return [...all, one];
 }
 
-async function cooperative(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
+/** What has a meaning only where the command is contained, or its calls are counted. */
+const CONTAINED_ONLY = ['report', 'allowLocal', 'allowSocket', 'publish', 'wouldDeny', 'learnPolicy', 'failOn', 'strict'];
+
+async function cooperative(words: readonly string[], paths: readonly string[], options: RunOptions, command: Command): Promise<number> {
   if (options.proxyAddress.port === 0)
     throw new SallyportError('usage', '--cooperative needs the explicit proxy: --proxy-address must have a port.');
-  if (paths.length === 0 && options.learn === undefined) {
-    await reachProxy(options.proxyAddress);
-    return runWithProxy(words, options.proxyAddress, environment());
-  }
-  return showing('run', options.engine, (flows) => besideMesh(words, paths, options, flows));
+  const given = (names: readonly string[]) =>
+    command.options.filter((each) => names.includes(each.attributeName()) && command.getOptionValueSource(each.attributeName()) === 'cli');
+  const [vain] = given(CONTAINED_ONLY);
+  if (vain) throw new SallyportError('usage', `${vain.long} needs a command that is contained: leave out --cooperative.`);
+  const { runBesideOwn, runBesideUp } = await import('../control/contained/cooperative.ts');
+  if (paths.length === 0 && given(OF_OWN_MESH).length === 0) return runBesideUp(words, options.proxyAddress, environment());
+  const { allowed, via } = allowedBy(options);
+  const ran = await showing('run', options.engine, (flows) =>
+    runBesideOwn({
+      words,
+      paths,
+      allowed,
+      mesh: localMeshOptions(options, via),
+      host: { ...engineHostFor(via), flows, tell: sayOrEnd((error) => say(messageOf(error))) },
+      environment: withoutProxyCredentials(environment(), via),
+      began: (control) => {
+        for (const line of readyLines(options, control.report)) say(line);
+        return reopenLogsOnSignal(() => control);
+      },
+    }),
+  );
+  ran.conclude(printError);
+  return ran.code;
 }
 
-async function besideMesh(
-  words: readonly string[],
-  paths: readonly string[],
-  options: RunOptions,
-  flows: FlowHub | undefined,
-): Promise<number> {
-  const via = viaOf(options, process.env);
-  sayUnfollowed(options);
-  const { startLocalMesh } = await import('../control/local/start.ts');
-  const { control, conclude } = await startLocalMesh(paths, localMeshOptions(options, via), {
-    ...engineHostFor(via),
-    flows,
-    tell: sayOrEnd((error) => say(messageOf(error))),
-  });
-  for (const line of readyLines(options, control.report)) say(line);
-  const ignoreSignal = reopenLogsOnSignal(() => control);
-  try {
-    return await runWithProxy(words, options.proxyAddress, environment());
-  } finally {
-    await control.close(options.grace);
-    ignoreSignal();
-    conclude(printError);
-  }
-}
+/** What somebody's mesh would not know of. */
+const OF_OWN_MESH = ['allow', 'policy', 'grants', 'learn', 'meshConfig', 'via', 'viaExcept', 'viaCredentials', 'viaCa'];
 
 function environment(): Readonly<Record<string, string | undefined>> {
   const { NODE_COMPILE_CACHE: cache, ...others } = process.env;

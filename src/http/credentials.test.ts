@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Redacted } from '../lib/redacted.ts';
 import { type CredentialRule, readRules } from '../xds/match/credentials.ts';
-import { concerns, hideCredentials, type Injected, leavesPlace, withCredentials } from './credentials.ts';
+import { concerns, hideCredentials, type Injected, leavesPlace, overriding, withCredentials } from './credentials.ts';
 import { HeaderMap } from './header-map.ts';
 
 function ruleOf(json: object): CredentialRule {
@@ -70,6 +70,28 @@ test('whatever a client sends, its own token stays and the value is in no answer
   );
 });
 
+test('a field of the answer tells no value, however it is written, nor does its name', () => {
+  const value = 'Two words/7';
+  const forms = [
+    value,
+    'Two%20words%2F7',
+    'Two%20words%2f7',
+    'Two+words%2F7',
+    'Two+words%2f7',
+    btoa(value),
+    btoa(value).replace(/=+$/, ''),
+  ];
+  for (const form of forms) {
+    const echoed = message('/', 'x-echo', `a ${form} b`, 'date', 'now').headers;
+    hideCredentials(echoed, [injected({ header: 'x-key' }, value)]);
+    assert.ok(!echoed.flat.join().includes(form.replace(/=+$/, '')), form);
+    assert.equal(echoed.get('date'), 'now');
+  }
+  const named = message('/', 'x-s3cret-key', '1', 'date', 'now').headers;
+  hideCredentials(named, [injected({ header: 'x-key' }, 'S3cret-Key')]);
+  assert.deepEqual(named.flat, ['date', 'now']);
+});
+
 test('methods and paths say which requests are meant, whatever their query', () => {
   const rule = ruleOf({ header: 'x', methods: ['GET'], paths: ['/v1/*', '/one'] });
   const asked = (method: string, path: string) => concerns(rule, { method, path });
@@ -77,6 +99,16 @@ test('methods and paths say which requests are meant, whatever their query', () 
     [asked('GET', '/v1/a?b'), asked('GET', '/one?x'), asked('GET', '/one/'), asked('POST', '/one'), asked('GET', '/?/v1/')],
     [true, true, false, false, false],
   );
+});
+
+test('a field by which a server may take another method or path is one too many where those are stated', () => {
+  const rule = ruleOf({ header: 'x', methods: ['GET', 'POST'], paths: ['/v1/*'] });
+  const found = (...flat: string[]) => overriding(rule, new HeaderMap(flat));
+  assert.equal(found('x-http-method-override', 'DELETE'), 'x-http-method-override');
+  assert.equal(found('x-http-method-override', 'GET', 'x-http-method-override', 'DELETE'), 'x-http-method-override');
+  assert.equal(found('x-http-method-override', 'POST'), undefined);
+  assert.equal(found('x-original-url', '/admin'), 'x-original-url');
+  assert.equal(overriding(ruleOf({ header: 'x' }), new HeaderMap(['x-original-url', '/', 'x-http-method', 'PUT'])), undefined);
 });
 
 test('what is not understood closes', () => {

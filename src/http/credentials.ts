@@ -30,6 +30,17 @@ export function concerns({ methods, paths }: CredentialRule, { method, path }: P
   return paths.length === 0 || paths.some((each) => (each.endsWith('*') ? plain.startsWith(each.slice(0, -1)) : plain === each));
 }
 
+/** By which some servers take another method or path than the request's own. */
+const OTHER_METHOD = ['x-http-method-override', 'x-http-method', 'x-method-override'];
+const OTHER_PATH = ['x-original-url', 'x-rewrite-url'];
+
+/** The field of a request by which a server may read it as one that the rule is not for; undefined where there is none. */
+export function overriding({ methods, paths }: CredentialRule, headers: HeaderMap): string | undefined {
+  const method = methods.length > 0 && OTHER_METHOD.find((name) => headers.all(name).some((value) => !methods.includes(value)));
+  const path = paths.length > 0 && OTHER_PATH.find((name) => headers.has(name));
+  return method || path || undefined;
+}
+
 /** Whether the client has left the place to the proxy: nothing stands there, or the placeholder. Another token is its own, and stays. */
 export function leavesPlace(rule: CredentialRule, message: Message): boolean {
   const { placeholder } = rule;
@@ -53,19 +64,30 @@ export function withCredentials<Sent extends Message>(message: Sent, injected: r
   return { method: message.method, path, headers };
 }
 
-/** Puts `[credential]` where a field of the answer has the value, as when a redirect repeats the query. */
+/** Puts `[credential]` where a field of the answer has the value, as when a redirect repeats the query; a field whose name has it is gone. */
 export function hideCredentials(headers: HeaderMap, injected: readonly Injected[]): void {
   const { flat } = headers;
   const texts = injected.flatMap(({ rule, value }) => {
     const text = value.revealText();
     // One that is shorter is found by chance, and no secret.
-    return text.length < SHORTEST_HIDDEN ? [] : [written(rule, text), text, encodeURIComponent(text)];
+    return text.length < SHORTEST_HIDDEN ? [] : [written(rule, text), ...formsOf(text)];
   });
+  // Names are in lower case.
+  const named = texts.map((text) => text.toLowerCase());
+  headers.removeAll(new Set(flat.filter((name, i) => i % 2 === 0 && named.some((text) => name.includes(text)))));
   for (let i = 0; i < flat.length; i += 2) {
     // By this one the body is framed.
     if (flat[i] === 'content-length') continue;
     for (const text of texts) if (flat[i + 1]!.includes(text)) flat[i + 1] = flat[i + 1]!.replaceAll(text, HIDDEN);
   }
+}
+
+/** As servers write it into fields: as it is, escaped, as forms are, and in base64. */
+function formsOf(text: string): string[] {
+  const escaped = encodeURIComponent(text);
+  const lower = escaped.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase());
+  const base64 = Buffer.from(text, 'latin1').toString('base64').replace(/=+$/, '');
+  return [text, escaped, lower, escaped.replaceAll('%20', '+'), lower.replaceAll('%20', '+'), base64];
 }
 
 const SHORTEST_HIDDEN = 6;

@@ -50,9 +50,8 @@ export function normalizePath(target: string, options: PathOptions): string | Pa
     redirect = options.escapedSlashes === 'redirect';
   }
   if (options.normalize) {
-    // Servers that know path parameters read `..;x` as `..`.
-    const canonical = canonicalPath(path.replace(/\/(\.{1,2});[^/]*/g, '/$1'));
-    if (canonical === undefined) return REJECTED;
+    const canonical = canonicalPath(path);
+    if (canonical === undefined || hidesDotSegments(canonical)) return REJECTED;
     path = canonical;
   }
   // Slashes alone become two, as in Envoy.
@@ -91,7 +90,24 @@ function canonicalPath(path: string): string | undefined {
     else if ('"<>^`{|}'.includes(path[i]!) || code < 33 || code > 126) text += `%${HEX[code >> 4]}${HEX[code & 15]}`;
     else text += path[i];
   }
-  return removeDotSegments(text);
+  // Servers that know path parameters read `..;x` as `..`.
+  return removeDotSegments(text.replace(/\/(\.{1,2});[^/]*/g, '/$1'));
+}
+
+/** How often what follows may undo escapes: some unescape once more than they should. */
+const MOST_UNESCAPED = 4;
+
+/**
+ * Whether a server that undoes more escapes than are undone here (`/v1/..%2fadmin`, `..%5c`, `..%3b`, `%252e%252e%252f`) would find dot segments: no rule for a
+ * path could hold it then. Escapes that hide none stay, as names have them (`/group%2Fproject`).
+ */
+function hidesDotSegments(canonical: string): boolean {
+  let text = canonical;
+  for (let i = 0; i < MOST_UNESCAPED && text.includes('%'); i++) {
+    text = text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+    if (/[/\\]\.{1,2}(?:[/\\;]|$)/.test(text)) return true;
+  }
+  return false;
 }
 
 function isUnreserved(code: number): boolean {

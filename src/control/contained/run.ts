@@ -1,16 +1,10 @@
 /** A contained command and the mesh that decides on its calls, for as long as the command runs. */
-import { DECODING_CODES } from '../../api/codes.ts';
-import { Layered } from '../../config/layered.ts';
-import { snapshotFromText } from '../../config/memory.ts';
-import type { Snapshot } from '../../config/snapshot.ts';
 import { proxyName } from '../../flows/hub.ts';
 import { allowOption } from '../../lib/allow-option.ts';
 import type { ObservedCall } from '../../lib/contained.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
-import { type Finding, formatPosition } from '../../lib/finding.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
-import { type Allowed, allowedResources } from '../../policy/allow.ts';
-import { isBroken } from '../../prove/unknown.ts';
+import type { Allowed } from '../../policy/allow.ts';
 import { checkProgram, insideEnvironment } from '../../sandbox/command.ts';
 import { INSIDE_LOOPBACK, INSIDE_PORTS, openSandbox } from '../../sandbox/index.ts';
 import { publishPort, type Relayed, relayOut } from '../../sandbox/ports.ts';
@@ -19,6 +13,7 @@ import { sidecarIdentity } from '../local/sidecar.ts';
 import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
 import { callerOf } from './caller.ts';
 import { Calls } from './calls.ts';
+import { allowing, hasSecrets, refuseUnread } from './laid-over.ts';
 import { RelayFlows } from './relay-flows.ts';
 import type { Account } from './report.ts';
 import type { RunSecrets } from './secrets.ts';
@@ -81,9 +76,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   const start = () => sandbox.run(words, { ...secrets.environment, ...insideEnvironment(PROXY) });
   const closing: (() => void)[] = [];
   try {
-    const letsAllThrough = mesh.allowAll === true || mesh.learn !== undefined;
-    const policy = policyOf(options.allowed, letsAllThrough ? 'audit' : 'enforce');
-    refuseUnread(policy.findings);
+    const laidOver = allowing(mesh, options.allowed);
     const calls = new Calls({ say, callerOf, allowing: allowOption, date: () => new Date().toISOString() });
     const relays = new RelayFlows(proxyName(identity), Date.now);
     if (options.local.length > 0) host.flows?.register(identity, relays);
@@ -112,7 +105,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
       minter: secrets.minter,
     };
     const { startLocalMesh } = await loading;
-    local = await startLocalMesh(paths, insideOptions(mesh, policy, contained), host);
+    local = await startLocalMesh(paths, insideOptions(laidOver, contained), host);
     refuseUnread(local.control.report.findings);
     const { mode } = local.control.report.mesh.config.outboundTrafficPolicy;
     if (mode === 'ALLOW_ANY' && !mesh.allowAll && mesh.learn === undefined)
@@ -132,8 +125,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
 
 /** What holds them is loaded only where there are any. Rejects with what `openSecrets` throws. */
 async function secretsOf({ allowed, mesh, environment, say }: ContainedOptions): Promise<RunSecrets> {
-  if (!allowed.some(({ injections, ports }) => injections || ports.some(({ intercept }) => intercept)))
-    return { environment, hiddenFolders: [], close: () => undefined };
+  if (!allowed.some(hasSecrets)) return { environment, hiddenFolders: [], close: () => undefined };
   const { openSecrets } = await import('./secrets.ts');
   return openSecrets({ allowed, mesh, environment, say });
 }
@@ -147,16 +139,10 @@ function routerAddressOf(pid: number): string {
   return `127.${64 + Math.floor(network / 254)}.${1 + (network % 254)}.1`;
 }
 
-function policyOf(allowed: readonly Allowed[], bind: 'audit' | 'enforce'): Snapshot {
-  const documents = allowedResources(allowed, bind).map((document) => JSON.stringify(document));
-  return snapshotFromText(documents.join('\n---\n'), { file: '--allow' });
-}
-
-function insideOptions(mesh: LocalMeshOptions, policy: Snapshot, contained: LocalMeshOptions['contained']): LocalMeshOptions {
+function insideOptions(mesh: LocalMeshOptions, contained: LocalMeshOptions['contained']): LocalMeshOptions {
   return {
     ...mesh,
     contained,
-    beside: mesh.beside ? new Layered(policy, mesh.beside) : policy,
     routerAddress: mesh.routerAddress === COMMON_ROUTER ? routerAddressOf(process.pid) : mesh.routerAddress,
     proxyAddress: PROXY,
     capturePort: INSIDE_PORTS.capture,
@@ -165,18 +151,3 @@ function insideOptions(mesh: LocalMeshOptions, policy: Snapshot, contained: Loca
     statusAddress: NOWHERE,
   };
 }
-
-/** Of a policy that is read in part nobody knows what the rest would have said. */
-function refuseUnread(findings: readonly Finding[]): void {
-  const unread = findings.filter(
-    (finding) => isBroken(finding) && (Object.hasOwn(DECODING_CODES, finding.code) || finding.code === INVALID),
-  );
-  const [first] = unread;
-  if (!first) return;
-  const where = first.position ? `${formatPosition(first.position)}: ` : '';
-  const more = unread.length > 1 ? ` (and ${unread.length - 1} more)` : '';
-  throw new SallyportError('policy-unreadable', `the policy does not read completely, so nothing is run: ${where}${first.message}${more}`);
-}
-
-/** SchemaValidationError */
-const INVALID = 'IST0106';

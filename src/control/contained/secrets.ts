@@ -7,6 +7,7 @@ import type { Allowed } from '../../policy/allow.ts';
 import { keepMemory } from '../../sandbox/privileges.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
 import { foldersToHide, HeldCredentials, withoutCredentials } from './credentials/held.ts';
+import { hasSecrets } from './laid-over.ts';
 import { trustIn } from './trust.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -62,7 +63,7 @@ function neededBy({ HOME, TMPDIR }: Environment): string[] {
 /** Where all calls are let through, nothing is bound, and nothing may be put into any. */
 function refuseUnenforced(allowed: readonly Allowed[], { allowAll, learn }: LocalMeshOptions): void {
   if (!allowAll && learn === undefined) return;
-  const own = allowed.find((one) => one.injections || isIntercepted(one))!;
+  const own = allowed.find(hasSecrets)!;
   throw new SallyportError(
     'usage',
     `${own.host} has credentials or is intercepted, which needs a policy that is enforced: leave out what lets all calls through (--would-deny, --learn-policy, --learn).`,

@@ -25,6 +25,8 @@ export interface LocalMeshOptions extends EngineOptions {
   readonly learn?: string;
   /** For a command that is contained: its sockets, and who hears of its calls. */
   readonly contained?: Contained;
+  /** Where there is no MeshConfig, what nothing declares is refused; so it is of a command that is contained. */
+  readonly closed?: boolean;
   /** Let through what nothing declares, whatever the files say. */
   readonly allowAll?: boolean;
   /** The file of grants, followed as those of the paths. */

@@ -45,7 +45,7 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
       meshConfig: options.meshConfig,
       statusAddress: options.statusAddress,
       analyse: options.analyse,
-      closed: options.contained !== undefined,
+      closed: options.closed ?? options.contained !== undefined,
       identities: new Identities(options.ca, Date.now),
       ca: options.ca,
       tell: host.tell,

@@ -21,6 +21,8 @@ export interface Via {
   readonly resources: string;
   /** The proxies themselves, which nothing may call. */
   readonly proxies: readonly { readonly host: string; readonly port: number }[];
+  /** Whether credentials stand on the command line, where every process of the machine sees them. */
+  readonly isTold: boolean;
   /** Beside the environment of this process: what proxies alone may read. */
   readonly environment: Readonly<Record<string, string>>;
   readonly adjust: (config: MeshConfig) => MeshConfig;
@@ -39,12 +41,12 @@ export function viaOf({ via, viaExcept, viaCredentials, viaCa }: ViaOptions, env
     return undefined;
   }
   const named = via.includes('env') ? fromEnvironment(environment) : { urls: [], except: [] };
-  const proxies = [...via.filter((each) => each !== 'env'), ...named.urls].map(proxyOf);
+  const written = via.filter((each) => each !== 'env').map(proxyOf);
+  const proxies = [...written, ...named.urls.map(proxyOf)];
   const [first] = proxies;
   if (proxies.some(({ secure }) => secure !== first!.secure))
     throw new SallyportError('usage', '--via: proxies that stand in for each other are all http:// or all https://.');
-  const authorization =
-    viaCredentials === undefined ? proxies.find((each) => each.authorization)?.authorization : readCredentials(viaCredentials);
+  const authorization = viaCredentials === undefined ? ofUrls(proxies) : readCredentials(viaCredentials);
   const except = [...viaExcept, ...named.except];
   const wrong = except.find((each) => !/^(?:\*?\.)?[a-z0-9_](?:[a-z0-9._-]*)$/i.test(each) && !parseRange(each));
   if (wrong !== undefined) throw new SallyportError('usage', `--via-except ${wrong}: it is a name, *.SUFFIX, an address or a CIDR range.`);
@@ -59,6 +61,7 @@ export function viaOf({ via, viaExcept, viaCredentials, viaCa }: ViaOptions, env
       .map((document) => JSON.stringify(document))
       .join('\n---\n'),
     proxies,
+    isTold: written.some((each) => each.authorization !== undefined),
     environment: authorization === undefined ? {} : { [VARIABLE]: authorization },
     adjust: (config) => ({
       ...config,
@@ -68,6 +71,17 @@ export function viaOf({ via, viaExcept, viaCredentials, viaCa }: ViaOptions, env
       },
     }),
   };
+}
+
+/** One field's value for all of them: what is one proxy's to know is not shown to another. */
+function ofUrls(proxies: readonly { readonly authorization: string | undefined }[]): string | undefined {
+  const [first] = proxies;
+  if (proxies.some(({ authorization }) => authorization !== first!.authorization))
+    throw new SallyportError(
+      'usage',
+      '--via: proxies that stand in for each other have the same credentials. Write them for each, or once with --via-credentials.',
+    );
+  return first!.authorization;
 }
 
 const VARIABLES = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy'] as const;
@@ -92,7 +106,7 @@ function fromEnvironment(environment: Environment): { readonly urls: readonly st
 
 function proxyOf(written: string): { host: string; port: number; secure: boolean; authorization: string | undefined } {
   // Its credentials are nobody's to read in a message.
-  const shown = written.replace(/\/\/[^@/]*@/, '//…@');
+  const shown = written.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, (_, scheme = '') => `${scheme}…@`);
   const url = URL.canParse(written) ? new URL(written) : undefined;
   const host = url && plainHost(url.hostname.replace(/^\[|\]$/g, ''));
   const hasPort = /:\d+\/?$/.test(written);
@@ -110,8 +124,17 @@ function proxyOf(written: string): { host: string; port: number; secure: boolean
   const secure = url.protocol === 'https:';
   if (secure && isIp(host))
     throw new SallyportError('usage', `--via ${shown}: the certificate of an https:// proxy is verified by its name. Write the name.`);
-  const authorization = url.username === '' ? undefined : basic(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`);
-  return { host, port, secure, authorization };
+  return { host, port, secure, authorization: authorizationOf(url, shown) };
+}
+
+/** @param shown the URL without its credentials */
+function authorizationOf({ username, password }: URL, shown: string): string | undefined {
+  if (username === '' && password === '') return undefined;
+  try {
+    return basic(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`);
+  } catch {
+    throw new SallyportError('usage', `--via ${shown}: its user or password has a % that begins no escape. Write %25 for it.`);
+  }
 }
 
 function readCredentials(file: string): string {

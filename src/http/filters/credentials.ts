@@ -6,7 +6,16 @@ import type { Redacted } from '../../lib/redacted.ts';
 import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { bindingOf } from '../../xds/match/binding.ts';
 import { type CredentialRule, credentialRules, placeText } from '../../xds/match/credentials.ts';
-import { addressRefusal, clusterRefusal, concerns, type Destined, hideCredentials, type Injected, leavesPlace } from '../credentials.ts';
+import {
+  addressRefusal,
+  clusterRefusal,
+  concerns,
+  type Destined,
+  hideCredentials,
+  type Injected,
+  leavesPlace,
+  overriding,
+} from '../credentials.ts';
 import { HeaderMap } from '../header-map.ts';
 import type { LocalReply } from '../local-reply.ts';
 import { CERTAIN, type FilterStatus, type FilterStream, type HttpFilter, type JudgedRequest, type Judgement, PASS } from './filter.ts';
@@ -63,6 +72,10 @@ function credentialsFor({ head, route }: Pick<JudgedRequest, 'head' | 'route'>):
     return { refused: 'a credential goes to a bound destination alone (bind: enforce)', always: false };
   // Its answer is the request.
   if (head.method === 'TRACE') return { refused: 'a credential does not go with TRACE, which has it sent back', always: false };
+  for (const rule of rules) {
+    const field = overriding(rule, head.headers);
+    if (field) return { refused: `the server may read another method or path in ${field} than the credential is for`, always: false };
+  }
   return { rules, host };
 }
 

@@ -300,6 +300,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
   respondInformational(status: number, headers: HeaderMap): void {
     // Who expects 100 has got it from the proxy, unless it is the upstream's to say. The others end here, as in Envoy.
     if (this.phase !== 'forwarding' || status !== 100 || !this.core.options.proxyContinue) return;
+    if (this.injected) hideCredentials(headers, this.injected);
     this.stream.sendInformational(status, headers);
   }
 

@@ -344,11 +344,20 @@ for (const [from, to] of [
   ['/a%zz', '/a%zz'],
   ['/a%2fb', '/a%2fb'],
   ['/a;p=1?', '/a;p=1?'],
+  ['/a/%2e%2e;x/b', '/b'],
+  ['/group%2Fproject%2F.github/..b', '/group%2Fproject%2F.github/..b'],
+  ['/a%25b', '/a%25b'],
   ['/a"<>', '/a%22%3C%3E'],
   ['/...', '/...'],
 ] as const) {
   test(`path normalisation: ${from}`, () => assert.equal(normalizePath(from, BASE), to));
 }
+
+for (const hidden of ['..%2fb', '%2e%2e%2Fb', '..%5cb', '.%2fb', '..%3b/b', '%252e%252e%252fb', '..%25252fb', 'x%2f..'])
+  test(`path normalisation: dot segments for whoever undoes more escapes: ${hidden}`, () => {
+    assert.deepEqual(normalizePath(`/v1/${hidden}`, BASE), { kind: 'rejected' });
+    assert.equal(normalizePath(`/v1/x?${hidden}`, BASE), `/v1/x?${hidden}`);
+  });
 
 test('path normalisation: slashes', () => {
   assert.equal(normalizePath('//a///b?c//d', { ...BASE, mergeSlashes: true }), '/a/b?c//d');

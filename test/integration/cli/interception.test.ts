@@ -42,6 +42,31 @@ test('methods and paths are held to within HTTPS, and credentials go in, over HT
   );
 });
 
+test('no path that a server may read as another gets past paths, nor a credential to it', { skip }, async (t) => {
+  const { world, ca } = await secureWorld(t, 'api.example');
+  const paths = [
+    '../admin',
+    '%2e%2e/admin',
+    '..%2fadmin',
+    '%2e%2e%2fadmin',
+    '..%5cadmin',
+    '..;/admin',
+    '%2e%2e;/admin',
+    '..%3b/admin',
+    '%252e%252e%252fadmin',
+  ];
+  const calls = paths.map((path) => `curl -sS --path-as-is -o /dev/null -w "%{http_code} " 'https://api.example:PORT/v1/${path}'`);
+  for (const field of ['x-original-url: /admin', 'x-http-method-override: DELETE'])
+    calls.push(`curl -sS -o /dev/null -w "%{http_code} " -H '${field}' https://api.example:PORT/v1/a`);
+  const { stdout, stderr } = await world.run(calls.join('\n'), {
+    entries: [
+      { methods: ['GET'], paths: ['/v1/*'], tls: { intercept: true, ca }, credentials: [{ bearer: true, from: { file: world.file } }] },
+    ],
+  });
+  assert.match(stdout, /^(?:40[03] ){11}$/, stderr);
+  assert.deepEqual(world.requests, []);
+});
+
 test('a server whose certificate is another name’s, or of an unknown CA, gets nothing', { skip }, async (t) => {
   const { world, ca } = await secureWorld(t, 'wrong.example');
   const script = 'curl -sS -o /dev/null -w "%{http_code}\\n" https://api.example:PORT/';

@@ -236,6 +236,51 @@ test('--cooperative: proxy variables alone, and no exceptions from them', { skip
   assert.equal(stdout, '0\ndeclared answers\n', stderr);
 });
 
+test('--cooperative: what --allow and --policy say is all that the proxy lets out', { skip: needs('curl') }, async (t) => {
+  const { declaredPort, environment, visits } = await witnesses(t);
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-cooperative-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const policy = join(folder, 'policy.yaml');
+  writeFileSync(policy, JSON.stringify({ allow: [{ host: '127.0.0.1', ports: [declaredPort], protocol: 'HTTP' }] }));
+  const ports = ['admin', 'status', 'dns'].flatMap((name) => [`--${name}-address`, '0']);
+  const own = ['--cooperative', '--proxy-address', '127.0.0.1:27951', '--capture-port', '0', ...ports];
+  const script = `for url in http://127.0.0.1:${declaredPort}/ http://$WITNESS_HOST:$WITNESS_PORT/; do
+    curl -s -o /dev/null -w '%{http_code} ' "$url"; done`;
+  const run = (...options: string[]) => runSandboxed(t, USER, ['sh', '-c', script], { environment, options: [...own, ...options] });
+  for (const options of [
+    ['--policy', policy],
+    ['--allow', `http://127.0.0.1:${declaredPort}`],
+  ]) {
+    const { stdout, stderr } = await run(...options);
+    assert.match(stdout, /^200 (?:000|403|502) $/, stderr);
+  }
+  assert.deepEqual(visits, []);
+});
+
+test('--cooperative: what it cannot do is refused before anything runs', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-cooperative-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const policy = join(folder, 'policy.yaml');
+  const credentials = [{ bearer: true, from: { environment: 'HOME' } }];
+  writeFileSync(policy, JSON.stringify({ allow: [{ host: 'api.example', tls: { intercept: true }, credentials }] }));
+  for (const [options, said] of [
+    [['--policy', policy], /api\.example has credentials or is intercepted, which needs a command that is contained/],
+    [['--strict'], /--strict/],
+    [['--would-deny'], /--would-deny/],
+    [['--report', join(folder, 'report')], /--report/],
+    [['--learn-policy', join(folder, 'list')], /--learn-policy/],
+    [['--allow-local', '127.0.0.1:1'], /--allow-local/],
+    [['--allow-socket', '/nowhere'], /--allow-socket/],
+    [['--publish', '1'], /--publish/],
+    [['--fail-on', 'refused'], /--fail-on/],
+  ] as const) {
+    const { code, stdout, stderr } = await runSandboxed(t, USER, ['echo', 'ran'], { options: ['--cooperative', ...options] });
+    assert.match(stderr, said);
+    assert.equal(stdout, '');
+    assert.equal(code, 2);
+  }
+});
+
 test('where no namespaces can be had nothing runs, and one line says why', { skip: skip || needs('unshare') }, async (t) => {
   // In a user namespace in which there may be no other, a line of the kernel's settings says so.
   const forbid = 'echo 0 >/proc/sys/user/max_user_namespaces; exec "$@"';

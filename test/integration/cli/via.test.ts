@@ -122,6 +122,27 @@ test('the environment’s proxy is named, and followed where that is asked for',
   assert.ok(!left.stderr.includes('canary'));
 });
 
+test('credentials go through the proxy in TLS that it cannot see into, and in plain never; variables that repeat the proxy’s password are the mesh’s alone', {
+  skip,
+}, async (t) => {
+  const it = await world(t);
+  const squid = await startSquid(t, [NAME], PASSWORD);
+  const url = `http://user:${encodeURIComponent(PASSWORD)}@127.0.0.1:${squid.port}`;
+  const policy = join(it.folder, 'policy.json');
+  const credentials = [{ query: 'key', from: { environment: 'CANARY' } }];
+  const allow = [
+    { host: NAME, ports: [it.https], tls: { intercept: true, ca: join(it.folder, 'ca.crt') }, credentials },
+    { host: NAME, ports: [it.http], protocol: 'HTTP', credentials },
+  ];
+  writeFileSync(policy, JSON.stringify({ allow }));
+  const environment = { CANARY: 'secret-4Gt8', HTTPS_PROXY: url, FTP_PROXY: url, npm_config_proxy: url, SHELL: '/bin/sh' };
+  const options = ['--via', 'env', '--policy', policy, '--allow', `${NAME}:1=127.0.0.0/8`];
+  const script = `curl -sS https://${NAME}:${it.https}/one; echo; curl -sS http://${NAME}:${it.http}/two; echo; env; cat /proc/*/environ 2>/dev/null`;
+  const { stdout, stderr } = await runSandboxed(t, USER, ['sh', '-c', script], { environment, options });
+  assert.match(stdout, /^secure \/one\?key=secret-4Gt8\nsallyport: refused: a credential goes to .* by verified TLS alone/, stderr);
+  assert.ok(!stdout.includes(encodeURIComponent(PASSWORD)), stdout);
+});
+
 test('what cannot be meant is refused before anything runs', { skip }, async (t) => {
   for (const [options, said] of [
     [['--via', 'proxy.example'], /write http:\/\/HOST:PORT or https:\/\/HOST:PORT/],
@@ -130,6 +151,14 @@ test('what cannot be meant is refused before anything runs', { skip }, async (t)
     [['--via', 'http://proxy.example:3128', '--allow', '*.example:3128'], /the proxy of --via could be asked for any host/],
     [['--via-except', '10.0.0.0/8'], /need --via/],
     [['--via', 'https://192.0.2.1:3128'], /verified by its name/],
+    [['--via', 'http://user:a@secret@proxy.example'], /--via http:\/\/…@proxy\.example: write/],
+    [['--via', 'http://user:a/secret@proxy.example:3128'], /--via http:\/\/…@proxy\.example:3128: write/],
+    [['--via', 'user:secret@proxy.example:3128'], /--via …@proxy\.example:3128: write/],
+    [['--via', 'http://user:secret%zz@proxy.example:3128'], /has a % that begins no escape/],
+    [['--via', 'http://user:secret@one.example:3128', '--via', 'http://two.example:3128'], /have the same credentials/],
+    [['--via', 'http://user:secret@proxy.example:3128'], /the command sees the list of processes: .* --via-credentials/],
+    [['--via', 'http://127.0.0.1:3128', '--allow-local', '127.0.0.1:3128'], /the proxy of --via could be asked for any host/],
+    [['--via', 'http://localhost:3128', '--allow-local', '127.0.0.1:3128'], /the proxy of --via could be asked for any host/],
   ] as const) {
     const { code, stderr } = await runSandboxed(t, USER, ['echo', 'ran'], { options });
     assert.equal(code, 2, stderr);
