@@ -11,8 +11,10 @@ import {
 } from '../xds/match/binding.ts';
 import { splitAuthority } from './authority.ts';
 import type { Certificate, SocketEnd } from './connection.ts';
+import type { Head } from './head.ts';
 import { HeaderMap } from './header-map.ts';
 import type { LocalReply } from './local-reply.ts';
+import { hidesDotSegments } from './path-normalization.ts';
 import type { CompiledRoute } from './routes/model.ts';
 
 /** What binding reads of a connection. The data plane's own connection object serves as it is. */
@@ -71,12 +73,26 @@ export function judgeBinding(
   route: CompiledRoute | undefined,
   cluster: Metadata | undefined,
   connection: BoundConnection,
-  authority: string,
+  { authority, path }: Pick<Head, 'authority' | 'path'>,
 ): { readonly reply: LocalReply } | { readonly reply?: undefined; readonly audit: string } | undefined {
   const binding = requestBinding(route, cluster);
   const found = binding && boundDisagreement(binding, connection, authority);
+  const hidden = hiddenPath(binding, path);
+  if (hidden) return { reply: hidden };
   if (!found) return undefined;
   return binding.mode === 'enforce' ? { reply: bindingReply(found) } : { audit: auditDetails(found) };
+}
+
+/** The answer to a request for a bound host whose path its server may read as another, so that what is allowed of its paths would not hold. */
+export function hiddenPath(binding: Binding | undefined, path: string): LocalReply | undefined {
+  if (binding?.mode !== 'enforce' || !hidesDotSegments(path)) return undefined;
+  return {
+    status: 403,
+    body: 'sallyport: refused: escapes in the path hide dot segments, so that the server may read it as another than the one that was allowed',
+    details: 'binding_refused{path}',
+    flag: BINDING_FLAG,
+    headers: new HeaderMap([REFUSED_HEADER, 'binding']),
+  };
 }
 
 /** That of the host which was called counts before that of the cluster to which its routes lead. */

@@ -51,7 +51,7 @@ export function normalizePath(target: string, options: PathOptions): string | Pa
   }
   if (options.normalize) {
     const canonical = canonicalPath(path);
-    if (canonical === undefined || hidesDotSegments(canonical)) return REJECTED;
+    if (canonical === undefined) return REJECTED;
     path = canonical;
   }
   // Slashes alone become two, as in Envoy.
@@ -99,10 +99,10 @@ const MOST_UNESCAPED = 4;
 
 /**
  * Whether a server that undoes more escapes than are undone here (`/v1/..%2fadmin`, `..%5c`, `..%3b`, `%252e%252e%252f`) would find dot segments: no rule for a
- * path could hold it then. Escapes that hide none stay, as names have them (`/group%2Fproject`).
+ * path could hold it then. Escapes that hide none are names' own (`/group%2Fproject`).
  */
-function hidesDotSegments(canonical: string): boolean {
-  let text = canonical;
+export function hidesDotSegments(target: string): boolean {
+  let [text = ''] = target.split('?', 1);
   for (let i = 0; i < MOST_UNESCAPED && text.includes('%'); i++) {
     text = text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
     if (/[/\\]\.{1,2}(?:[/\\;]|$)/.test(text)) return true;

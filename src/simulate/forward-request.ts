@@ -1,7 +1,7 @@
 /** What the router makes of a request that it sends on: the data plane's own functions, in its order. */
 
 import { defaultPort, shadowAuthority, splitAuthority } from '../http/authority.ts';
-import { bindingReply, requestBinding } from '../http/binding.ts';
+import { bindingReply, hiddenPath, requestBinding } from '../http/binding.ts';
 import { exposedReply, strayReply } from '../http/filters/credentials.ts';
 import type { RouterSettings } from '../http/filters/filter.ts';
 import { finalizeRequest, rewriteToUpstream, streamDurationOf, tellTimeout, timeoutsOf } from '../http/finalize.ts';
@@ -106,6 +106,12 @@ function held(hop: HttpHop, head: Head, route: CompiledRoute, choice: ClusterCho
   const cluster = proxy.cluster(choice.cluster);
   if (!cluster) return undefined;
   const binding = requestBinding(route, cluster.metadata);
+  const hidden = hiddenPath(binding, head.path);
+  if (hidden) {
+    recorder.step('policy', '', String(hidden.body), route.origins);
+    recorder.cluster = choice.cluster;
+    return reply(hidden, undefined);
+  }
   const disagrees = unbound(hop, binding, head.authority, route.virtualHost.config.domains);
   if (!binding || !disagrees) return undefined;
   const text = unboundText(binding, disagrees);

@@ -186,7 +186,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
     const { core, record } = this;
     const choice = action.choose(this.head);
     const cluster = choice && core.deps.clusters.get(choice.cluster);
-    const unbound = cluster && judgeBinding(this.route, cluster.config.metadata, this.downstream, this.head.authority);
+    const unbound = cluster && judgeBinding(this.route, cluster.config.metadata, this.downstream, this.head);
     const stray = cluster && this.injected && strayReply(this.injected, cluster.config);
     if (!choice || !cluster || unbound?.reply || stray) {
       this.reply(unbound?.reply ?? stray ?? noCluster(action));
