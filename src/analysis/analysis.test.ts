@@ -396,6 +396,10 @@ const PAIRS: Readonly<Record<string, Pair>> = {
     wrong: entry().replace(/metadata: *\{/, '$&annotations: {sallyport.dev/bind: enforce}, '),
     right: entry().replace(/metadata: *\{/, '$&annotations: {sallyport.dev/bind: "off"}, '),
   },
+  SP1059: {
+    wrong: entry().replace(/metadata: *\{/, '$&annotations: {sallyport.dev/through: "proxy.corp.example:3128"}, '),
+    right: entry().replace(/metadata: *\{/, '$&annotations: {sallyport.dev/through: direct}, '),
+  },
   SP1060: {
     wrong: credentialed,
     right: credentialed.replace('sallyport.dev/credentials', 'example.com/credentials'),

@@ -20,6 +20,7 @@ import { fieldsWithoutEffect, tcpCollisions, tlsMatches, tlsOrigination, unusedS
 import { emptyDistributions, missingBackends, missingEndpoints, misspeltClasses } from './analyzers/endpoints.ts';
 import { envoyFilters } from './analyzers/envoy-filter.ts';
 import { externalAuthorizers } from './analyzers/external-authorization.ts';
+import { forwardProxies } from './analyzers/forward-proxies.ts';
 import { conflictingGateways, gatewayCertificates, gatewayPorts } from './analyzers/gateway.ts';
 import { gatewayHandover } from './analyzers/gateway-handover.ts';
 import { gatewayHosts } from './analyzers/gateway-hosts.ts';
@@ -136,6 +137,7 @@ const ANALYZERS: readonly Analyzer[] = [
   privateAddresses,
   bindings,
   credentials,
+  forwardProxies,
   hardening,
   deadObjects,
   networkPolicies,

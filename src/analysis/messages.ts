@@ -329,6 +329,10 @@ export const MESSAGES = {
     'PolicyHostWithoutPort',
     'A policy names a host without a port, and clients that call another port than 80 send it with one: the rule does not hold for them.',
   ),
+  SP1059: error(
+    'ForwardProxyUnusable',
+    'A host is to be reached through a forward proxy (`sallyport.dev/through`), and can not: the proxy is not declared or not written as HOST:PORT, or the host is one that no proxy can be asked for.',
+  ),
   SP1060: error(
     'CredentialsRefused',
     'Calls are to get credentials (`sallyport.dev/credentials`), and are refused: they are not bound to their destination, or leave without verified TLS.',

@@ -6,6 +6,7 @@ import { originOf } from '../api/resource.ts';
 import type { Through } from '../api/through.ts';
 import { Memo } from '../lib/memo.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
+import { throughFor, throughRefusal } from '../registry/forward-proxy.ts';
 import type { Endpoint, Service, ServicePort } from '../registry/model.ts';
 import { isHttp, isHttp2 } from '../registry/protocol.ts';
 import {
@@ -46,7 +47,7 @@ import type { Notes } from './notes.ts';
 import type { PeerModes } from './peer-authentication.ts';
 import { packed, toDuration } from './proto.ts';
 import { adsSource } from './secrets.ts';
-import { throughAssignment, throughFor, throughRefusal, throughTransport } from './through.ts';
+import { throughAssignment, throughTransport } from './through.ts';
 import { applyUpstreamTls } from './tls-context.ts';
 
 const DYNAMIC_FORWARD_PROXY = 'envoy.clusters.dynamic_forward_proxy';

@@ -5,9 +5,10 @@
 import { create } from '@bufbuild/protobuf';
 import type { MeshConfig } from '../api/index.ts';
 import { originOf } from '../api/resource.ts';
-import { authorizationVariable, type ForwardProxy, PROXY_AUTHORIZATION, type Through, throughOf } from '../api/through.ts';
+import { authorizationVariable, type ForwardProxy } from '../api/through.ts';
 import { Memo, NO_INPUTS } from '../lib/memo.ts';
 import { hostPort } from '../lib/socket-address.ts';
+import { proxyProblem, throughFor } from '../registry/forward-proxy.ts';
 import type { Endpoint, Service } from '../registry/model.ts';
 import { AddressSchema } from '../xds/gen/envoy/config/core/v3/address_pb.js';
 import { MetadataSchema, type TransportSocket, TransportSocketSchema } from '../xds/gen/envoy/config/core/v3/base_pb.js';
@@ -27,24 +28,6 @@ import { typedConfig } from './proto.ts';
 
 /** A proxy that refuses, or is not there, may lead on to another of its addresses: nothing has been sent by then. */
 const MOST_ATTEMPTS = 3;
-
-/** What stands in front of a service outside the mesh. */
-export function throughFor({ registry, resource, hostname, addresses, meshExternal }: Service, config: MeshConfig): Through {
-  return registry === 'External' ? throughOf(resource.metadata, { hostname, addresses, meshExternal }, config) : 'direct';
-}
-
-/** Why a service can not be reached as its way is written, as a clause; undefined where it can. */
-export function throughRefusal(service: Service, through: Through, passthrough: boolean): string | undefined {
-  if (through === 'direct') return undefined;
-  if (through === 'malformed')
-    return 'the forward proxy in front of it is not written as HOST:PORT of a ServiceEntry (sallyport.dev/through)';
-  if (through.host === service.hostname) return 'it would be reached through itself (sallyport.dev/through). Write direct';
-  if (service.resolution === 'DynamicDNS')
-    return 'which hosts it stands for is known only when they are called, and a forward proxy is asked for hosts that are declared. Name them, or write sallyport.dev/through: direct';
-  if (service.resolution === 'Passthrough' || passthrough)
-    return 'it is reached at the address that its client dialled, and a forward proxy is asked for hosts that are declared. Use resolution DNS or STATIC, or write sallyport.dev/through: direct';
-  return undefined;
-}
 
 /** The endpoints of a cluster behind a proxy: each is asked of it by its name. */
 export function throughAssignment(clusterName: string, proxy: ForwardProxy, endpoints: readonly Endpoint[]): ClusterLoadAssignment {
@@ -97,9 +80,8 @@ export function throughListeners(context: TranslateContext): readonly Listener[]
   const { config } = mesh;
   return proxiesIn(scope.services, config).map(({ proxy, asker }) => {
     const [service] = scope.servicesNamed(proxy.host);
-    const port = service?.ports.find(({ number }) => number === proxy.port);
     const variable = service && authorizationVariable(service.resource.metadata, config.rootNamespace);
-    const wrong = problemOf(proxy, service, port !== undefined, variable, config);
+    const wrong = proxyProblem(proxy, service, config);
     if (wrong !== undefined) {
       const { resource } = service ?? asker;
       const message = `${proxy.host}:${proxy.port}, a forward proxy, ${wrong}: what is to be reached through it is refused.`;
@@ -121,22 +103,6 @@ function proxiesIn(services: readonly Service[], config: MeshConfig): readonly A
     }
     return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, asked]) => asked);
   });
-}
-
-/** As a clause. */
-function problemOf(
-  { port }: ForwardProxy,
-  service: Service | undefined,
-  declared: boolean,
-  variable: string | undefined,
-  config: MeshConfig,
-): string | undefined {
-  if (!service) return 'is no ServiceEntry that this proxy sees';
-  if (!declared) return `does not declare port ${port}`;
-  if (throughFor(service, config) !== 'direct') return 'is itself to be reached through one';
-  if (Object.hasOwn(service.resource.metadata.annotations, PROXY_AUTHORIZATION) && variable === undefined)
-    return `has ${PROXY_AUTHORIZATION}, which holds in namespace ${config.rootNamespace} and names a variable that begins with SALLYPORT_PROXY_`;
-  return undefined;
 }
 
 function internalListener(

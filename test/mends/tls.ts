@@ -30,6 +30,12 @@ const direct = (kind: string, match: string, destination = `{host: ${HOST}, port
   routes(`gateways: [mesh]\n${kind}:\n- {match: [{${match}}], route: [{destination: ${destination}}]${more}}`);
 const IN_TLS = /reaches www\.example\.com:443 in TLS www\.example\.com$/;
 const TO_443 = '{number: 80, name: http, protocol: HTTP, targetPort: 443}';
+const DIRECT = /reaches www\.example\.com:80 in HTTP$/;
+const FORWARD_PROXY = istio(
+  'ServiceEntry',
+  'hosts: [proxy.corp.example]\naddresses: [240.241.255.254]\nresolution: DNS\nlocation: MESH_EXTERNAL\nports: [{number: 3128, name: tcp, protocol: TCP}]',
+  { name: 'proxy', annotations: '{sallyport.dev/through: direct}' },
+);
 const HTTP_OUT_443 = HTTP_OUT.replace('number: 80', 'number: 443');
 
 export const TLS_MENDS: readonly Mend[] = [
@@ -427,5 +433,26 @@ export const TLS_MENDS: readonly Mend[] = [
     call: CALL,
     was: /undecided$/,
     ends: IN_TLS,
+  },
+  {
+    code: 'SP1059',
+    text:
+      REGISTRY_ONLY +
+      FORWARD_PROXY +
+      entry(HTTP, 'resolution: DNS', { annotations: '{sallyport.dev/through: "http://proxy.corp.example:3128"}' }),
+    says: /not written as HOST:PORT of a ServiceEntry/,
+    change: [['http://proxy', 'proxy']],
+    call: CALL,
+    was: /answered 503/,
+    ends: DIRECT,
+  },
+  {
+    code: 'SP1059',
+    of: 'a proxy that nothing declares',
+    text: REGISTRY_ONLY + entry(HTTP, 'resolution: DNS', { annotations: '{sallyport.dev/through: "proxy.corp.example:3128"}' }),
+    says: /add a ServiceEntry for it with port 3128/,
+    add: FORWARD_PROXY,
+    call: CALL,
+    ends: DIRECT,
   },
 ];
