@@ -1,32 +1,29 @@
 /** Objects that are in each other's way, and hosts that are declared wrongly. */
 import {
+  APP_ONE,
+  CALL,
+  direct,
   entry,
   GATEWAY_HOST,
   HOST,
   HTTP,
+  HTTP_ALT,
   HTTP_TO_GATEWAY,
-  istio,
+  NOT_THROUGH,
   pod,
   REGISTRY_ONLY,
   routes,
   STANDARD,
+  sidecar,
+  staticEntry,
   THROUGH,
   TLS,
+  to,
 } from './documents.ts';
 import type { Mend } from './mend.ts';
 
-const CALL = `http://${HOST}/`;
 const DIRECT = /^default\/\S+ outbound\|80\|\|www\.example\.com > reaches www\.example\.com:80 in HTTP$/;
-const NOT_THERE = /fails|answered (?:404|5\d\d)|closed/;
-const to = (destination = `{host: ${HOST}, port: {number: 80}}`) => `route: [{destination: ${destination}}]`;
-const direct = (rules: string, more = '') => routes(`gateways: [mesh]\nhttp:\n${rules}\n${more}`);
-const HTTP_ALT = '{number: 8080, name: http-alt, protocol: HTTP}';
 const REDIS = '{number: 6379, name: tcp, protocol: TCP}';
-const SIDECAR = (name: string, selector: string, where = 'default') =>
-  istio('Sidecar', `${selector}egress: [{hosts: ["*/*"]}]`, { name, namespace: where });
-const APP_ONE = 'workloadSelector: {labels: {app: one}}\n';
-const static_ = (more: string) => entry(HTTP, `resolution: STATIC\n${more}`);
-
 export const CONFLICT_MENDS: readonly Mend[] = [
   {
     code: 'IST0109',
@@ -179,7 +176,7 @@ export const CONFLICT_MENDS: readonly Mend[] = [
     says: /Make them alike/,
     change: [['exportTo: ["."]', '']],
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: DIRECT,
   },
   {
@@ -192,26 +189,26 @@ export const CONFLICT_MENDS: readonly Mend[] = [
       [HTTP, `${HTTP}, ${HTTP_ALT}`],
     ],
     call: `http://${HOST}:8080/`,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: /reaches www\.example\.com:8080 in HTTP$/,
   },
   {
     code: 'SP1029',
-    text: REGISTRY_ONLY + static_(''),
+    text: REGISTRY_ONLY + staticEntry(''),
     says: /Add endpoints/,
     change: [['resolution: STATIC', 'resolution: STATIC\n  endpoints: [{address: 192.0.2.1}]']],
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: /reaches 192\.0\.2\.1:80 in HTTP$/,
   },
   {
     code: 'SP1029',
     of: 'resolution DNS',
-    text: REGISTRY_ONLY + static_(''),
+    text: REGISTRY_ONLY + staticEntry(''),
     says: /or use resolution DNS/,
     change: [['resolution: STATIC', 'resolution: DNS']],
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: DIRECT,
   },
   {
@@ -220,7 +217,7 @@ export const CONFLICT_MENDS: readonly Mend[] = [
     says: /Declare the port as TCP/,
     change: [['protocol: TLS', 'protocol: TCP']],
     call: 'https://192.0.2.7/',
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: /outbound\|443\|\|www\.example\.com > reaches 192\.0\.2\.7:443/,
   },
   {
@@ -230,7 +227,7 @@ export const CONFLICT_MENDS: readonly Mend[] = [
     says: /write single addresses \(\/32\)/,
     change: [['[192.0.2.0/24]', '[192.0.2.7/32]']],
     call: 'https://192.0.2.7/',
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: /outbound\|443\|\|www\.example\.com > reaches 192\.0\.2\.7:443/,
   },
   {
@@ -239,7 +236,7 @@ export const CONFLICT_MENDS: readonly Mend[] = [
     says: /Declare port 8080 here too/,
     change: [[`[${HTTP}]`, `[${HTTP}, ${HTTP_ALT}]`]],
     call: `http://${HOST}:8080/`,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: /reaches www\.example\.com:8080 in HTTP$/,
   },
   {
@@ -253,14 +250,14 @@ export const CONFLICT_MENDS: readonly Mend[] = [
   },
   {
     code: 'IST0110',
-    text: pod('one') + SIDECAR('a', APP_ONE) + SIDECAR('b', APP_ONE),
+    text: pod('one') + sidecar('a', APP_ONE) + sidecar('b', APP_ONE),
     says: /Make the selectors disjoint/,
-    change: [[SIDECAR('b', APP_ONE), SIDECAR('b', APP_ONE.replace('one', 'two')) + pod('two')]],
+    change: [[sidecar('b', APP_ONE), sidecar('b', APP_ONE.replace('one', 'two')) + pod('two')]],
   },
   {
     code: 'IST0111',
-    text: SIDECAR('a', '') + SIDECAR('b', ''),
+    text: sidecar('a', '') + sidecar('b', ''),
     says: /Keep one/,
-    change: [[SIDECAR('b', ''), '']],
+    change: [[sidecar('b', ''), '']],
   },
 ];

@@ -1,9 +1,7 @@
 /** What reading and decoding say, and the conversion of the Kubernetes Gateway API. */
-import { core, entry, GATEWAY_HOST, HOST, HTTP, object, REGISTRY_ONLY, THROUGH } from './documents.ts';
+import { CALL, core, DIRECT, entry, GATEWAY_HOST, HOST, HTTP, object, REGISTRY_ONLY, THROUGH } from './documents.ts';
 import type { Mend } from './mend.ts';
 
-const CALL = `http://${HOST}/`;
-const DIRECT = /reaches www\.example\.com:80 in HTTP$/;
 const REFUSED = /answered (?:404|5\d\d)|closed|fails/;
 const ENTRY = entry(HTTP);
 const gatewayApi = (kind: string, spec: string, name: string, namespace = 'default') =>

@@ -129,3 +129,45 @@ export function secret(name: string, where: string, certificate = PAIR.certifica
   const data = { 'tls.crt': certificate, 'tls.key': KEY, 'ca.crt': PAIR.certificate };
   return core('Secret', `stringData: ${JSON.stringify(data)}`, { name, namespace: where });
 }
+
+/** Parts that several kinds of mends have in common. */
+export const CALL = `http://${HOST}/`;
+export const API = entry(HTTP, '', { name: 'api' }, 'api.example.com');
+export const BOTH_HOSTS = HTTP_SERVER.replace(`[${HOST}]`, `[${HOST}, api.example.com]`);
+export const AT_GATEWAY = 'gateways: [istio-system/out]\n';
+export const TCP = '{number: 6379, name: tcp, protocol: TCP}';
+export const redis = (name: string, address: string, gateway: string, port = 6379) =>
+  entry(TCP, `addresses: [${address}]`, { name }, `${name}.example.com`) +
+  routes(
+    `gateways: [mesh, istio-system/${gateway}]\ntcp:\n- {match: [{gateways: [mesh], port: 6379}], route: [{destination: {host: ${GATEWAY_HOST}, port: {number: ${port}}}}]}\n- {match: [{gateways: [istio-system/${gateway}], port: ${port}}], route: [{destination: {host: ${name}.example.com, port: {number: 6379}}}]}`,
+    { name },
+    `${name}.example.com`,
+  );
+export const tcpServer = (host: string, port = 6379) => `- {port: {number: ${port}, name: tcp-${port}, protocol: TCP}, hosts: [${host}]}`;
+export const kubernetes = (listener: string, className = 'istio') =>
+  object(
+    'gateway.networking.k8s.io/v1',
+    'Gateway',
+    `spec: {gatewayClassName: ${className}, addresses: [{type: Hostname, value: ${GATEWAY_HOST}}], listeners: [${listener}]}`,
+    { name: 'eg', namespace: 'istio-system' },
+  );
+export const LISTENER = `{name: http, port: 80, protocol: HTTP, hostname: ${HOST}, allowedRoutes: {namespaces: {from: All}}}`;
+export const httpRoute = (name: string, parent: string, rules: string) =>
+  object('gateway.networking.k8s.io/v1', 'HTTPRoute', `spec:\n  parentRefs: [${parent}]\n  rules:\n  - ${rules}`, { name });
+export const HTTP_ROUTE_ON_MESH = httpRoute(
+  'mesh',
+  '{group: networking.istio.io, kind: ServiceEntry, name: www}',
+  `backendRefs: [{group: networking.istio.io, kind: Hostname, name: ${GATEWAY_HOST}, port: 80}]`,
+);
+export const TO_WWW = `backendRefs: [{group: networking.istio.io, kind: Hostname, name: ${HOST}, port: 80}]`;
+export const AT_EG = '{name: eg, namespace: istio-system}';
+export const NOT_THROUGH = /fails|answered (?:404|5\d\d)|closed/;
+export const to = (destination = `{host: ${HOST}, port: {number: 80}}`) => `route: [{destination: ${destination}}]`;
+export const direct = (rules: string, more = '') => routes(`gateways: [mesh]\nhttp:\n${rules}\n${more}`);
+export const HTTP_ALT = '{number: 8080, name: http-alt, protocol: HTTP}';
+export const sidecar = (name: string, selector: string, where = 'default') =>
+  istio('Sidecar', `${selector}egress: [{hosts: ["*/*"]}]`, { name, namespace: where });
+export const APP_ONE = 'workloadSelector: {labels: {app: one}}\n';
+export const staticEntry = (more: string) => entry(HTTP, `resolution: STATIC\n${more}`);
+export const TLS_CALL = `https://${HOST}/`;
+export const DIRECT = /reaches www\.example\.com:80 in HTTP$/;

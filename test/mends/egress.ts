@@ -1,5 +1,7 @@
 /** Calls that go round the gateway. */
 import {
+  API,
+  CALL,
   EGRESS,
   EGRESS_POD,
   EGRESS_SERVICE,
@@ -19,6 +21,7 @@ import {
   STRAIGHT,
   THROUGH,
   TLS,
+  TLS_CALL,
   TLS_OUT,
   TLS_SERVER,
   TLS_THROUGH,
@@ -26,12 +29,8 @@ import {
 } from './documents.ts';
 import type { Mend } from './mend.ts';
 
-const CALL = `http://${HOST}/`;
-const TLS_CALL = `https://${HOST}/`;
 const WORKLOADS = pod('web') + pod('cart', 'shop', '{app: cart}', '10.0.0.2') + EGRESS_POD + EGRESS_SERVICE;
 const FROM_SHOP = `${CALL} --from shop/cart`;
-const API = entry(HTTP, '', { name: 'api' }, 'api.example.com');
-
 export const EGRESS_MENDS: readonly Mend[] = [
   {
     code: 'SP1001',

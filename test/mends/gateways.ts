@@ -1,5 +1,9 @@
 /** Gateways, their servers and what they need around them. */
 import {
+  AT_EG,
+  AT_GATEWAY,
+  BOTH_HOSTS,
+  CALL,
   EGRESS,
   EGRESS_POD,
   EGRESS_SERVICE,
@@ -9,53 +13,30 @@ import {
   HOST,
   HTTP,
   HTTP_OUT,
+  HTTP_ROUTE_ON_MESH,
   HTTP_SERVER,
+  httpRoute,
   istio,
+  kubernetes,
+  LISTENER,
+  NOT_THROUGH,
   namespace,
   object,
   pod,
   REGISTRY_ONLY,
+  redis,
   routes,
   STANDARD,
   secret,
   security,
   THROUGH,
+  TO_WWW,
+  tcpServer,
 } from './documents.ts';
 import type { Mend } from './mend.ts';
 
-const CALL = `http://${HOST}/`;
-const BOTH_HOSTS = HTTP_SERVER.replace(`[${HOST}]`, `[${HOST}, api.example.com]`);
-const AT_GATEWAY = 'gateways: [istio-system/out]\n';
-const TCP = '{number: 6379, name: tcp, protocol: TCP}';
-const redis = (name: string, address: string, gateway: string, port = 6379) =>
-  entry(TCP, `addresses: [${address}]`, { name }, `${name}.example.com`) +
-  routes(
-    `gateways: [mesh, istio-system/${gateway}]\ntcp:\n- {match: [{gateways: [mesh], port: 6379}], route: [{destination: {host: ${GATEWAY_HOST}, port: {number: ${port}}}}]}\n- {match: [{gateways: [istio-system/${gateway}], port: ${port}}], route: [{destination: {host: ${name}.example.com, port: {number: 6379}}}]}`,
-    { name },
-    `${name}.example.com`,
-  );
-const tcpServer = (host: string, port = 6379) => `- {port: {number: ${port}, name: tcp-${port}, protocol: TCP}, hosts: [${host}]}`;
 const HTTPS_SERVER = (host: string, name = 'cert') =>
   `- {port: {number: 443, name: https, protocol: HTTPS}, hosts: [${host}], tls: {mode: SIMPLE, credentialName: ${name}}}`;
-const kubernetes = (listener: string, className = 'istio') =>
-  object(
-    'gateway.networking.k8s.io/v1',
-    'Gateway',
-    `spec: {gatewayClassName: ${className}, addresses: [{type: Hostname, value: ${GATEWAY_HOST}}], listeners: [${listener}]}`,
-    { name: 'eg', namespace: 'istio-system' },
-  );
-const LISTENER = `{name: http, port: 80, protocol: HTTP, hostname: ${HOST}, allowedRoutes: {namespaces: {from: All}}}`;
-const httpRoute = (name: string, parent: string, rules: string) =>
-  object('gateway.networking.k8s.io/v1', 'HTTPRoute', `spec:\n  parentRefs: [${parent}]\n  rules:\n  - ${rules}`, { name });
-const HTTP_ROUTE_ON_MESH = httpRoute(
-  'mesh',
-  '{group: networking.istio.io, kind: ServiceEntry, name: www}',
-  `backendRefs: [{group: networking.istio.io, kind: Hostname, name: ${GATEWAY_HOST}, port: 80}]`,
-);
-const TO_WWW = `backendRefs: [{group: networking.istio.io, kind: Hostname, name: ${HOST}, port: 80}]`;
-const AT_EG = '{name: eg, namespace: istio-system}';
-const NOT_THROUGH = /fails|answered (?:404|5\d\d)|closed/;
-
 export const GATEWAY_MENDS: readonly Mend[] = [
   {
     code: 'SP1022',

@@ -1,5 +1,6 @@
 /** Policies, telemetry, and the authorizers that they name. */
 import {
+  CALL,
   core,
   EGRESS_POD,
   EGRESS_SERVICE,
@@ -19,7 +20,6 @@ import {
 } from './documents.ts';
 import type { Mend } from './mend.ts';
 
-const CALL = `http://${HOST}/`;
 const telemetry = (spec: string, name = 't') => object('telemetry.istio.io/v1', 'Telemetry', `spec: ${spec}`, { name });
 const policy = (spec: string, where = 'default') => security('AuthorizationPolicy', spec, { name: 'p', namespace: where });
 const SELECTED = '{selector: {matchLabels: {app: one}}}';

@@ -1,5 +1,8 @@
 /** Names that lead nowhere, or further than is needed. */
 import {
+  APP_ONE,
+  CALL,
+  direct,
   EGRESS,
   EGRESS_POD,
   EGRESS_SERVICE,
@@ -8,10 +11,12 @@ import {
   gateway,
   HOST,
   HTTP,
+  HTTP_ALT,
   HTTP_OUT,
   HTTP_SERVER,
   HTTP_TO_GATEWAY,
   istio,
+  NOT_THROUGH,
   namespace,
   object,
   pod,
@@ -20,22 +25,15 @@ import {
   STANDARD,
   secret,
   security,
+  sidecar,
+  staticEntry,
   THROUGH,
+  to,
 } from './documents.ts';
 import type { Mend } from './mend.ts';
 
-const CALL = `http://${HOST}/`;
 const DIRECT = /^default\/\S+ outbound\|80\|\|www\.example\.com > reaches www\.example\.com:80 in HTTP$/;
-const NOT_THERE = /fails|answered (?:404|5\d\d)|closed/;
-const to = (destination = `{host: ${HOST}, port: {number: 80}}`) => `route: [{destination: ${destination}}]`;
-const direct = (rules: string, more = '') => routes(`gateways: [mesh]\nhttp:\n${rules}\n${more}`);
-const HTTP_ALT = '{number: 8080, name: http-alt, protocol: HTTP}';
 const SUBSET = (labels = '{}') => istio('DestinationRule', `host: ${HOST}\nsubsets: [{name: v1, labels: ${labels}}]`);
-const SIDECAR = (name: string, selector: string, where = 'default') =>
-  istio('Sidecar', `${selector}egress: [{hosts: ["*/*"]}]`, { name, namespace: where });
-const APP_ONE = 'workloadSelector: {labels: {app: one}}\n';
-const static_ = (more: string) => entry(HTTP, `resolution: STATIC\n${more}`);
-
 export const REFERENCE_MENDS: readonly Mend[] = [
   {
     code: 'IST0101',
@@ -44,7 +42,7 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     says: /Did you mean istio-system\/out\?/,
     change: [['istio-system/outt', 'istio-system/out']],
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: THROUGH,
   },
   {
@@ -57,7 +55,7 @@ export const REFERENCE_MENDS: readonly Mend[] = [
       ['gateways: [out]', 'gateways: [istio-system/out]'],
     ],
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: THROUGH,
   },
   {
@@ -91,7 +89,7 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     says: /Did you mean www\.example\.com\?/,
     change: [['{host: ww.example.com', `{host: ${HOST}`]],
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: DIRECT,
   },
   {
@@ -101,7 +99,7 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     says: /Declare it with a ServiceEntry/,
     add: entry(HTTP, '', { name: 'other' }, 'other.example.net'),
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: /reaches other\.example\.net:80 in HTTP$/,
   },
   {
@@ -115,7 +113,7 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     says: /add default \(or '\*'\) to its exportTo/,
     change: [['exportTo: ["."]', 'exportTo: [".", default]']],
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: /reaches other\.example\.net:80 in HTTP$/,
   },
   {
@@ -125,7 +123,7 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     says: /Did you mean subset v1\?/,
     change: [['subset: v2', 'subset: v1']],
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: /outbound\|80\|v1\|www\.example\.com > reaches/,
   },
   {
@@ -135,7 +133,7 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     says: /Define the subset in a DestinationRule for the host/,
     add: SUBSET(),
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: /outbound\|80\|v1\|www\.example\.com > reaches/,
   },
   {
@@ -145,7 +143,7 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     says: /Use one of its ports/,
     change: [['{number: 8080}', '{number: 80}']],
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: DIRECT,
   },
   {
@@ -155,7 +153,7 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     says: /or declare port 8080 there/,
     change: [[HTTP, `${HTTP}, ${HTTP_ALT}`]],
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: /reaches www\.example\.com:8080 in HTTP$/,
   },
   {
@@ -191,7 +189,7 @@ export const REFERENCE_MENDS: readonly Mend[] = [
   {
     code: 'IST0101',
     of: 'the selector of a Sidecar',
-    text: pod('one') + SIDECAR('s', APP_ONE.replace('one', 'onee')),
+    text: pod('one') + sidecar('s', APP_ONE.replace('one', 'onee')),
     says: /Correct the labels/,
     change: [['{app: onee}', '{app: one}']],
   },
@@ -220,7 +218,7 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     says: /Did you mean www\.example\.com there\?/,
     change: [['hosts: [ww.example.com]', `hosts: [${HOST}]`]],
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: THROUGH,
   },
   {
@@ -230,7 +228,7 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     says: /Add the host to a server of the Gateway/,
     change: [['hosts: [api.example.net]', `hosts: [${HOST}]`]],
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: THROUGH,
   },
   {
@@ -251,13 +249,13 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     code: 'IST0173',
     text:
       REGISTRY_ONLY +
-      static_('endpoints: [{address: 192.0.2.1, labels: {version: v1}}]') +
+      staticEntry('endpoints: [{address: 192.0.2.1, labels: {version: v1}}]') +
       SUBSET('{version: v2}') +
       direct(`- ${to(`{host: ${HOST}, subset: v1, port: {number: 80}}`)}`),
     says: /Use labels that the host's pods or endpoints have/,
     change: [['{version: v2}', '{version: v1}']],
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: /outbound\|80\|v1\|www\.example\.com > reaches 192\.0\.2\.1:80/,
   },
   {
@@ -321,7 +319,7 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     says: /Write outside\/www\.example\.com/,
     change: [[`[./${HOST}]`, `[outside/${HOST}]`]],
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: DIRECT,
   },
   {
@@ -330,7 +328,7 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     says: /did you mean DNS\?/i,
     change: [['DNSS', 'DNS']],
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: DIRECT,
   },
   {
@@ -339,7 +337,7 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     says: /Write the labels of the gateway that is meant, e\.g\. istio: egressgateway/,
     change: [['selector: {}', 'selector: {istio: egressgateway}']],
     call: CALL,
-    was: NOT_THERE,
+    was: NOT_THROUGH,
     ends: THROUGH,
   },
   {

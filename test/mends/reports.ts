@@ -1,5 +1,6 @@
 /** What public reports asked for: TLS on the way to a gateway, delegates, servers that speak first. */
 import {
+  CALL,
   core,
   entry,
   GATEWAY_HOST,
@@ -17,6 +18,7 @@ import {
   security,
   THROUGH,
   TLS,
+  TLS_CALL,
   TLS_OUT,
   TLS_SERVER,
   TLS_THROUGH,
@@ -24,8 +26,6 @@ import {
 } from './documents.ts';
 import type { Mend } from './mend.ts';
 
-const CALL = `http://${HOST}/`;
-const TLS_CALL = `https://${HOST}/`;
 const MUTUAL_SERVER = (protocol: string) =>
   `- {port: {number: 443, name: mutual, protocol: ${protocol}}, hosts: [${HOST}], tls: {mode: ISTIO_MUTUAL}}`;
 const toGateway = (tls: string) =>

@@ -7,11 +7,9 @@ import { LOCAL } from '../../src/prove/simulated.ts';
 import { buildRegistry } from '../../src/registry/index.ts';
 import { translate } from '../../src/translate/index.ts';
 import { read } from '../field/questions.ts';
-import { EGRESS_SERVICE, entry, HOST, HTTP, HTTP_SERVER, istio, REGISTRY_ONLY, STANDARD, THROUGH } from './documents.ts';
+import { CALL, DIRECT, EGRESS_SERVICE, entry, HOST, HTTP, HTTP_SERVER, istio, REGISTRY_ONLY, STANDARD, THROUGH } from './documents.ts';
 import type { Mend } from './mend.ts';
 
-const CALL = `http://${HOST}/`;
-const DIRECT = /reaches www\.example\.com:80 in HTTP$/;
 const policy = (text: string) => istio('DestinationRule', `host: ${HOST}\ntrafficPolicy: {${text}}`);
 
 const translated = (text: string): readonly Finding[] => translate(LOCAL, read(text).files.mesh).findings;

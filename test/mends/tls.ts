@@ -1,5 +1,7 @@
 /** TLS that is originated, passed on or matched wrongly. */
 import {
+  CALL,
+  DIRECT,
   EGRESS,
   entry,
   gateway,
@@ -15,6 +17,7 @@ import {
   STANDARD,
   secret,
   TLS,
+  TLS_CALL,
   TLS_OUT,
   TLS_SERVER,
   TLS_THROUGH,
@@ -22,15 +25,12 @@ import {
 } from './documents.ts';
 import type { Mend } from './mend.ts';
 
-const CALL = `http://${HOST}/`;
-const TLS_CALL = `https://${HOST}/`;
 const SIMPLE = `{mode: SIMPLE, sni: ${HOST}, caCertificates: system}`;
 const rule = (policy: string, namespace = 'default') => istio('DestinationRule', `host: ${HOST}\n${policy}`, { namespace });
 const direct = (kind: string, match: string, destination = `{host: ${HOST}, port: {number: 443}}`, more = '') =>
   routes(`gateways: [mesh]\n${kind}:\n- {match: [{${match}}], route: [{destination: ${destination}}]${more}}`);
 const IN_TLS = /reaches www\.example\.com:443 in TLS www\.example\.com$/;
 const TO_443 = '{number: 80, name: http, protocol: HTTP, targetPort: 443}';
-const DIRECT = /reaches www\.example\.com:80 in HTTP$/;
 const FORWARD_PROXY = istio(
   'ServiceEntry',
   'hosts: [proxy.corp.example]\naddresses: [240.241.255.254]\nresolution: DNS\nlocation: MESH_EXTERNAL\nports: [{number: 3128, name: tcp, protocol: TCP}]',
