@@ -25,8 +25,7 @@ spec:
   host: back.example.com
   trafficPolicy:
     connectionPool: { http: { maxRequestsPerConnection: 5 } }
-    tls: { mode: ISTIO_MUTUAL, sni: back.example.com, subjectAltNames: [spiffe://cluster.local/ns/shop/sa/back] }
----${wwwEntry(upstream)}
+    tls: { mode: ISTIO_MUTUAL, sni: back.example.com, subjectAltNames: [spiffe://cluster.local/ns/shop/sa/back] }${wwwEntry(upstream)}
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: { name: front, namespace: shop }

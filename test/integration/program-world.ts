@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { hostHere } from '../support/egress-text.ts';
 import { PROGRAM, Program } from './cli/program.ts';
 
 /** @param name of the folder @param answer of the server */
@@ -32,14 +33,4 @@ export async function programWorld(t: TestContext, name: string, answer: Request
 }
 
 /** The server as a host outside the mesh. */
-export const wwwEntry = (upstream: number) => `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: www, namespace: shop }
-spec:
-  hosts: [www.example.com]
-  resolution: STATIC
-  location: MESH_EXTERNAL
-  ports: [{ number: 80, name: http, protocol: HTTP }]
-  endpoints: [{ address: 127.0.0.1, ports: { http: ${upstream} } }]
----`;
+export const wwwEntry = (upstream: number) => `${hostHere('www', 'www.example.com', upstream, 'shop')}\n---`;

@@ -15,6 +15,7 @@ import { flowSchema } from '../../../src/flows/schema.ts';
 import { runningShowers } from '../../../src/flows/socket.ts';
 import { privateFolder } from '../../../src/lib/private-folder.ts';
 import { runSandboxed, sandboxNeeds } from '../../attacks/sandbox-support.ts';
+import { hostHere, REGISTRY_ONLY, throughEgress } from '../../support/egress-text.ts';
 import { needs } from '../tools.ts';
 import { freePort, Program } from './program.ts';
 
@@ -68,43 +69,8 @@ async function server(t: TestContext) {
   return { own, held, port: (own.address() as AddressInfo).port };
 }
 
-const entry = (name: string, host: string, port: number) => `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: ${name}, namespace: default }
-spec:
-  hosts: [${host}]
-  resolution: STATIC
-  location: MESH_EXTERNAL
-  ports: [{ number: 80, name: http, protocol: HTTP }]
-  endpoints: [{ address: 127.0.0.1, ports: { http: ${port} } }]
----`;
-
-const mesh = (port: number, closed: number) => `
-apiVersion: v1
-kind: ConfigMap
-metadata: { name: istio, namespace: istio-system }
-data: { mesh: "outboundTrafficPolicy: { mode: REGISTRY_ONLY }" }
----${entry('www', 'www.example.com', port)}${entry('down', 'down.example.com', closed)}
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: { name: egress, namespace: default }
-spec:
-  selector: { istio: egressgateway }
-  servers: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: [www.example.com] }]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: { name: www, namespace: default }
-spec:
-  hosts: [www.example.com]
-  gateways: [mesh, egress]
-  http:
-  - match: [{ gateways: [mesh] }]
-    route: [{ destination: { host: istio-egressgateway.istio-system.svc.cluster.local, port: { number: 80 } } }]
-  - match: [{ gateways: [egress] }]
-    route: [{ destination: { host: www.example.com, port: { number: 80 } } }]
-`;
+const mesh = (port: number, closed: number) =>
+  `${REGISTRY_ONLY}${hostHere('www', 'www.example.com', port)}${hostHere('down', 'down.example.com', closed)}${throughEgress('www.example.com')}\n`;
 
 interface Up {
   readonly up: Program;

@@ -7,24 +7,10 @@ import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { hostHere, REGISTRY_ONLY } from '../../support/egress-text.ts';
 import { freePort, get, start } from './program.ts';
 
-const policy = (port: number) => `
-apiVersion: v1
-kind: ConfigMap
-metadata: { name: istio, namespace: istio-system }
-data: { mesh: "outboundTrafficPolicy: { mode: REGISTRY_ONLY }" }
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: www, namespace: default }
-spec:
-  hosts: [www.example.com]
-  resolution: STATIC
-  location: MESH_EXTERNAL
-  ports: [{ number: 80, name: http, protocol: HTTP }]
-  endpoints: [{ address: 127.0.0.1, ports: { http: ${port} } }]
-`;
+const policy = (port: number) => `${REGISTRY_ONLY}${hostHere('www', 'www.example.com', port)}\n`;
 
 /** In the folder of the test. */
 const REPORT = 'report.json';

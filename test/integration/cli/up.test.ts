@@ -6,46 +6,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { hostHere, REGISTRY_ONLY, throughEgress } from '../../support/egress-text.ts';
 import { freePort, get, start } from './program.ts';
 
-const MESH = `
-apiVersion: v1
-kind: ConfigMap
-metadata: { name: istio, namespace: istio-system }
-data: { mesh: "outboundTrafficPolicy: { mode: REGISTRY_ONLY }" }
----`;
-
 /** HTTP to the host, by the egress gateway, to a server on this machine. */
-const egress = (host: string, port: number) => `${MESH}
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: www, namespace: default }
-spec:
-  hosts: [${host}]
-  resolution: STATIC
-  location: MESH_EXTERNAL
-  ports: [{ number: 80, name: http, protocol: HTTP }]
-  endpoints: [{ address: 127.0.0.1, ports: { http: ${port} } }]
----
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: { name: egress, namespace: default }
-spec:
-  selector: { istio: egressgateway }
-  servers: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: [${host}] }]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: { name: www, namespace: default }
-spec:
-  hosts: [${host}]
-  gateways: [mesh, egress]
-  http:
-  - match: [{ gateways: [mesh] }]
-    route: [{ destination: { host: istio-egressgateway.istio-system.svc.cluster.local, port: { number: 80 } } }]
-  - match: [{ gateways: [egress] }]
-    route: [{ destination: { host: ${host}, port: { number: 80 } } }]
-`;
+const egress = (host: string, port: number) => `${REGISTRY_ONLY}${hostHere('www', host, port)}${throughEgress(host)}\n`;
 
 interface Upstream {
   readonly port: number;
@@ -104,7 +69,7 @@ test('up takes a call through the egress gateway, refuses what is not declared, 
 
   // Broken: what is wrong is said with its place, and what was good stays.
   save(file, egress('www.example.com', port).replace('location:', 'locaton:'));
-  await up.says(/SP0008.*ServiceEntry default\/www \(.*egress\.yaml:13:3\)\n.*did you mean location\?/);
+  await up.says(/SP0008.*ServiceEntry default\/www \(.*egress\.yaml:14:3\)\n.*did you mean location\?/);
   await up.says(/SP0010.*ServiceEntry default\/www/);
   assert.equal((await get(proxy, 'http://www.example.com/', 'www.example.com')).status, 200);
 
