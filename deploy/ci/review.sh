@@ -36,40 +36,32 @@ git rev-parse --quiet --verify "$base^{commit}" >/dev/null ||
 mkdir -p "$out"
 worst=0
 
-# ask NAME FORMAT FILE ARGUMENT...: one question, whose exit code counts.
+# ask FORMAT FILE QUESTION ARGUMENT...: one question, whose exit code counts.
 ask() {
-  name=$1 format=$2 file=$3
-  shift 3
+  format=$1 file=$2
+  shift 2
   code=0
-  node "$program" "$name" "$@" -o "$format" >"$file" || code=$?
+  node "$program" "$@" -o "$format" >"$file" || code=$?
   [ "$code" -le "$worst" ] || worst=$code
 }
 
-old=git:$base:$path
-if ! git cat-file -e "$base:./${path#./}" 2>/dev/null; then
-  # All of it is new: it is held against nothing at all.
-  old=$(mktemp -d)
-  trap 'rm -rf "$old"' EXIT
-  set -- --allow-empty
-fi
+# section TITLE QUESTION ARGUMENT...: what a question answers, in the comment; that it has no answer is no silence.
+section() {
+  title=$1
+  shift
+  ask markdown "$out/answer.md" "$@"
+  printf '\n**%s**\n\n' "$title" >>"$out/comment.md"
+  if [ "$code" -le 1 ]; then cat "$out/answer.md"; else echo "$title could not be answered (exit code $code): the job's log says why."; fi >>"$out/comment.md"
+  rm "$out/answer.md"
+}
 
-ask analyze sarif "$out/analyze.sarif" "$path"
-ask diff sarif "$out/diff.sarif" "$old" "$path" "$@"
-ask diff markdown "$out/diff.md" "$old" "$path" "$@"
-{
-  echo '<!-- sallyport review -->'
-  echo "### What this change does to \`$path\`"
-  echo
-  echo '**Calls that change**'
-  echo
-  cat "$out/diff.md"
-} >"$out/comment.md"
-rm "$out/diff.md"
+ask sarif "$out/analyze.sarif" analyze "$path"
+printf '<!-- sallyport review -->\n### What this change does to `%s`\n' "$path" >"$out/comment.md"
+ask sarif "$out/diff.sarif" diff "git:$base:$path" "$path"
+section 'What calls change' diff "git:$base:$path" "$path"
 if [ -n "$verify" ]; then
-  ask verify sarif "$out/verify.sarif" "$path"
-  ask verify markdown "$out/verify.md" "$path"
-  { printf '\n**What is proved**\n\n' && cat "$out/verify.md"; } >>"$out/comment.md"
-  rm "$out/verify.md"
+  ask sarif "$out/verify.sarif" verify "$path"
+  section 'What is proved' verify "$path"
 fi
 
 [ -z "$comment" ] || node "$here/comment.mjs" "$out/comment.md"

@@ -68,11 +68,16 @@ test('what widens fails, and stands in the comment and the SARIF', { skip }, asy
   assert.ok(JSON.parse(read('analyze.sarif')) && JSON.parse(read('verify.sarif')));
 });
 
-test('a folder that the base does not have is held against a mesh without a configuration, where all is allowed', { skip }, async (t) => {
-  const { review, read, write } = repository(t);
+test('a folder that the base does not have, or that is written in another way, passes for none that widens nothing', {
+  skip,
+}, async (t) => {
+  const { folder, review, read, write } = repository(t);
   write('other/mesh.yaml', MESH);
-  assert.equal((await review(['--base', 'main', 'other'])).code, 0);
-  assert.match(read('comment.md'), /narrows.*REGISTRY&#95;ONLY/);
+  assert.equal((await review(['--base', 'main', 'other'])).code, 3);
+  assert.match(read('comment.md'), /What calls change could not be answered/);
+  write('mesh/more.yaml', entry('pay.example.com'));
+  for (const path of ['mesh/', './mesh', '.']) assert.equal((await review(['--base', 'main', path])).code, 1, path);
+  assert.equal((await review(['--base', 'main', join(folder, 'mesh')])).code, 3);
 });
 
 test('what cannot be asked is no pass', { skip }, async (t) => {
@@ -149,6 +154,13 @@ test('what the action takes is what it uses', () => {
   assert.deepEqual(used.sort(), Object.keys(action.inputs).sort());
   // An expression in a script would be code of whoever opens the request.
   for (const { run } of action.runs.steps) assert.doesNotMatch(run, /\$\{\{/);
+  // What is neither asked for nor left out is not left out without a word.
+  const script = action.runs.steps.at(-1)!.run;
+  for (const env of [
+    { VERIFY: 'True', COMMENT: 'false' },
+    { VERIFY: 'false', COMMENT: '' },
+  ])
+    assert.throws(() => execFileSync('sh', ['-c', script], { env: { PATH: process.env.PATH, ...env }, stdio: 'pipe' }), { status: 2 });
   assert.ok(parse(readFileSync(join(CI, 'gitlab.yml'), 'utf8'))['.sallyport-review'].script);
   const hooks = parse(readFileSync(join(CI, '../../.pre-commit-hooks.yaml'), 'utf8')) as { id: string }[];
   assert.deepEqual(
