@@ -1,7 +1,7 @@
 /** Credentials as they stand in requests: whether a request gets one, how it is written in, and how answers are kept from telling it. */
 import { parseIp } from '../lib/ip.ts';
 import type { Redacted } from '../lib/redacted.ts';
-import { specialUse } from '../lib/special-address.ts';
+import { isNear } from '../lib/special-address.ts';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { bindingOf } from '../xds/match/binding.ts';
 import type { CredentialRule } from '../xds/match/credentials.ts';
@@ -103,17 +103,14 @@ export function clusterRefusal(injected: readonly Destined[], cluster: Cluster):
 /** Why the credentials may not go to an address of a cluster: they leave this machine and its network by TLS alone that has shown whose server it is. */
 export function addressRefusal(injected: readonly Destined[], cluster: Cluster, ip: string): string | undefined {
   const open = injected.find(({ host }) => !verifiesServer(cluster, host));
-  if (!open || isNear(ip)) return undefined;
+  if (!open || leadsNear(ip)) return undefined;
   return `a credential goes to ${ip} by verified TLS alone, and calls to ${open.host} are not: write tls.originate or tls.intercept`;
 }
 
-/** Addresses of a machine's own, and of private networks. */
-const NEAR: ReadonlySet<string> = new Set(['a loopback address', 'a private address']);
-
-function isNear(ip: string): boolean {
+function leadsNear(ip: string): boolean {
   // No IP address: a unix socket.
   const words = parseIp(ip);
-  return words === undefined ? ip.startsWith('/') : NEAR.has(specialUse(words) ?? '');
+  return words === undefined ? ip.startsWith('/') : isNear(words);
 }
 
 function written({ scheme, user }: CredentialRule, value: string): string {

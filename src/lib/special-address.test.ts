@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from './ip.ts';
-import { specialUse } from './special-address.ts';
+import { isNear, isNearRange, specialUse } from './special-address.ts';
 
 const use = (text: string) => specialUse(parseIp(text)!);
 
@@ -39,4 +39,11 @@ test('addresses of special use, also where IPv6 holds one of IPv4', () => {
     '2002:808:808::',
   ])
     assert.equal(use(each), undefined, each);
+});
+
+test('near is what is on this machine or in a private network, of ranges the whole of it', () => {
+  for (const near of ['127.0.0.1', '10.1.2.3', '::1', 'fd00::1', '::ffff:192.168.0.1']) assert.ok(isNear(parseIp(near)!), near);
+  for (const far of ['8.8.8.8', '169.254.169.254', '100.64.0.1', '0.0.0.0', '::']) assert.ok(!isNear(parseIp(far)!), far);
+  for (const near of ['10.0.0.0/8', '10.9.0.0/16', '127.0.0.1', '::1', 'fd00::/8', '172.16.0.0/12']) assert.ok(isNearRange(near), near);
+  for (const far of ['10.0.0.0/7', '0.0.0.0/0', '192.168.0.0/15', '::/0', '8.8.8.8', 'a.example', '']) assert.ok(!isNearRange(far), far);
 });

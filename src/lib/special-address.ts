@@ -1,5 +1,5 @@
 /** Addresses of special use, which are not of the public Internet (the IANA registries of special-purpose addresses, RFC 6890). */
-import { type Cidr, cidrContains, type IpWords, parseRange } from './ip.ts';
+import { type Cidr, cidrContains, type IpWords, parseRange, rangeCovers } from './ip.ts';
 
 const RANGES: readonly (readonly [string, string])[] = [
   ['0.0.0.0/8', 'an unspecified address'],
@@ -40,6 +40,19 @@ export function specialUse(ip: IpWords): string | undefined {
   if (own) return own;
   const holder = HOLDERS.find(([range]) => cidrContains(range, ip));
   return holder && (specialUse([bitsAt(ip, holder[1])]) ?? holder[2]);
+}
+
+const NEAR: ReadonlySet<string | undefined> = new Set(['a loopback address', 'a private address']);
+
+/** Whether an address is one of this machine's own, or of a private network. */
+export function isNear(ip: IpWords): boolean {
+  return NEAR.has(specialUse(ip));
+}
+
+/** Whether all addresses of a range (`10.0.0.0/8`, or one address) are. */
+export function isNearRange(text: string): boolean {
+  const range = parseRange(text);
+  return range !== undefined && KNOWN.some(([known, what]) => NEAR.has(what) && rangeCovers(known, range));
 }
 
 /** 32 bits of the address, from `start`, a multiple of 16. */

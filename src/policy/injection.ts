@@ -2,8 +2,8 @@
 import type { AllowListEntry } from '../api/allow-list.ts';
 import type { Credential } from '../api/inject-credentials.ts';
 import { isShortName, isWildcard } from '../lib/hostname.ts';
-import { isIp, parseRange } from '../lib/ip.ts';
-import { specialUse } from '../lib/special-address.ts';
+import { isIp } from '../lib/ip.ts';
+import { isNearRange } from '../lib/special-address.ts';
 import { LOOPBACK_NAME } from './direct.ts';
 import type { AllowedPort } from './plan.ts';
 import { portsOf } from './ports.ts';
@@ -110,15 +110,9 @@ export function plainProblem({ host, ports, within = [], injections = [] }: Inje
   const wanted = new Set(injections.flatMap((each) => each.ports));
   const plain = ports.find(({ port, originate }) => wanted.has(port) && originate === undefined);
   if (!plain || LOOPBACK_NAME.test(host)) return undefined;
-  const isNear = within.length > 0 && within.every((range) => isPrivate(range));
-  if (isNear) return undefined;
+  if (within.length > 0 && within.every(isNearRange)) return undefined;
   return (
     `${host}:${plain.port} is plain HTTP, in which anybody on the way reads the credential: write tls: { originate: true } (the client goes on speaking plain ` +
     `HTTP), tls: { intercept: true } (it speaks TLS), or declare where the name leads: --allow ${host}:${plain.port}=10.0.0.0/8`
   );
-}
-
-function isPrivate(range: string): boolean {
-  const use = specialUse(parseRange(range)!.words);
-  return use === 'a private address' || use === 'a loopback address';
 }

@@ -2,8 +2,7 @@ import { bindMode } from '../../api/bind.ts';
 import type { ClientTlsSettings, ResourceOf } from '../../api/index.ts';
 import { CREDENTIALS, INTERCEPT } from '../../api/inject-credentials.ts';
 import { privateRanges } from '../../api/private-addresses.ts';
-import { parseRange } from '../../lib/ip.ts';
-import { specialUse } from '../../lib/special-address.ts';
+import { isNearRange } from '../../lib/special-address.ts';
 import { readRules } from '../../xds/match/credentials.ts';
 import type { Context } from '../context.ts';
 
@@ -43,7 +42,7 @@ function problemOf(context: Context, entry: ResourceOf<'ServiceEntry'>, written:
     return 'the ServiceEntry is not for one host alone: they are refused. Give the host a ServiceEntry of its own.';
   if (bindMode(entry.metadata, context.mesh) !== 'enforce')
     return 'are not bound to their destination: they are refused. Annotate the ServiceEntry with sallyport.dev/bind: enforce.';
-  if (isNear(entry)) return undefined;
+  if (staysNear(entry)) return undefined;
   const open = entry.spec.ports.find(({ number }) => isMeant(rules, number) && !isVerified(context, host, number));
   return (
     open &&
@@ -65,16 +64,10 @@ function isMeant(rules: readonly { readonly ports?: unknown }[], port: number): 
 }
 
 /** All that it leads to, as far as it says so, is on this machine or in a private network. */
-function isNear(entry: ResourceOf<'ServiceEntry'>): boolean {
+function staysNear(entry: ResourceOf<'ServiceEntry'>): boolean {
   const { endpoints, resolution } = entry.spec;
   const ranges = resolution === 'STATIC' ? endpoints.map(({ address }) => address ?? '') : privateRanges(entry.metadata);
-  return ranges.length > 0 && ranges.every(isPrivate);
-}
-
-function isPrivate(range: string): boolean {
-  const words = parseRange(range)?.words;
-  const use = words && specialUse(words);
-  return use === 'a private address' || use === 'a loopback address';
+  return ranges.length > 0 && ranges.every(isNearRange);
 }
 
 function isVerified(context: Context, host: string, port: number): boolean {
