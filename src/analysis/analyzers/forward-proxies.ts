@@ -17,8 +17,8 @@ export function forwardProxies(context: Context): void {
 }
 
 /** Whether each workload sees the proxy is for translation to say. */
-function unusable({ registry, mesh }: Context, proxy: ForwardProxy): string | undefined {
-  const known = registry.services.filter(({ hostname }) => hostname === proxy.host);
+function unusable({ services, mesh }: Context, proxy: ForwardProxy): string | undefined {
+  const known = services.at(proxy.host);
   if (known.length === 0) return `nothing declares the forward proxy ${proxy.host}: add a ServiceEntry for it with port ${proxy.port}`;
   const problem = known.map((service) => proxyProblem(proxy, service, mesh));
   return problem.includes(undefined) ? undefined : `the forward proxy ${proxy.host}:${proxy.port} ${problem[0]}`;
