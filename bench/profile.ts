@@ -27,7 +27,8 @@ try {
   const proxy = sallyport(folder, buildPackage(folder), ['--cpu-prof', `--cpu-prof-dir=${profiles}`]);
   const running = proxy.start(proxy.ports, UPSTREAM, 'profile');
   await listening(proxy.ports.http, 'sallyport', join(folder, 'sallyport-profile.log'));
-  await wrk(positionals[0] === 'tls' ? proxy.ports.tls : proxy.ports.http, running, 64, Number(values.seconds));
+  const load = { connections: 64, seconds: Number(values.seconds) };
+  await wrk(positionals[0] === 'tls' ? proxy.ports.tls : proxy.ports.http, running, load);
   await running.terminate();
   const found = readdirSync(profiles).map((name) => JSON.parse(readFileSync(join(profiles, name), 'utf8')) as Profile);
   // The thread that worked most is the one with the traffic.

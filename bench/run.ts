@@ -1,8 +1,8 @@
 /**
  * `npm run bench`: Sallyport's data plane beside Envoy, nginx and HAProxy, on the same work in one run. Sallyport and Envoy run on the same bootstrap.
  *
- *   node bench/run.ts [--only http,tls,http2,tcp,body,beside,pair,start,memory,slow] [--proxies sallyport,envoy,nginx,haproxy] [--repeats 3] [--seconds 5]
- *     [--connections 64] [--against DIR] [--out FILE]
+ *   node bench/run.ts [--only http,tls,termination,new,burdens,http2,tcp,body,beside,pair,start,memory,slow] [--proxies sallyport,envoy,nginx,haproxy] [--repeats 3] [--seconds 5]
+ *     [--connections 1,8,512,64] [--against DIR] [--out FILE]
  *
  * With `--against`, the build of another working copy takes part as `before`. The proxies have core 0 to themselves, load and upstream share core 1. A machine with other work on it gives other figures.
  */
@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { fetchEnvoy } from '../scripts/fetch-envoy.ts';
 import { findTool } from '../test/integration/tools.ts';
+import { BURDENS } from './lib/burdens.ts';
 import { pinSelf, stopAll } from './lib/processes.ts';
 import { buildPackage, type Contestant, envoy, haproxy, nginx, sallyport, startUpstream } from './lib/proxies.ts';
 import { Report, type Target } from './lib/report.ts';
@@ -28,25 +29,43 @@ const INSTALL: Readonly<Record<string, string>> = {
   wrk: 'wrk',
 };
 
+const CPU = 'CPU us/request';
+
 const TARGETS: readonly Target[] = [
-  { scenario: scenarios.HTTP, unit: 'requests/s', ratio: 1.5 },
-  { scenario: scenarios.TLS, unit: 'requests/s', ratio: 1.3 },
-  { scenario: scenarios.HTTP2_TO_1, unit: 'requests/s', ratio: 1.3 },
-  { scenario: scenarios.HTTP2, unit: 'requests/s', ratio: 1.3 },
-  { scenario: scenarios.GRPC, unit: 'requests/s', ratio: 1.3 },
-  { scenario: scenarios.TCP, unit: 'Gbit/s', ratio: 0.8 },
+  ...[1, 8, 64, 512].flatMap((connections): Target[] => [
+    { scenario: scenarios.HTTP(connections), unit: CPU, ratio: 1 / 2.5 },
+    { scenario: scenarios.HTTP(connections), unit: CPU, ratio: 1 / 0.7, to: 'haproxy' },
+  ]),
+  { scenario: scenarios.TLS, unit: CPU, ratio: 1 / 1.8 },
+  { scenario: scenarios.TERMINATION, unit: CPU, ratio: 1 / 1.5 },
+  { scenario: scenarios.HANDSHAKES, unit: CPU, ratio: 1 },
+  { scenario: scenarios.NEW, unit: CPU, ratio: 1 },
+  { scenario: scenarios.HTTP2_TO_1, unit: CPU, ratio: 1 / 1.3 },
+  { scenario: scenarios.HTTP2, unit: CPU, ratio: 1 / 1.3 },
+  { scenario: scenarios.GRPC, unit: CPU, ratio: 1 / 1.3 },
+  { scenario: scenarios.TCP, unit: 'CPU s/GB', ratio: 1 },
+  { scenario: scenarios.BODY, unit: 'CPU s/GB', ratio: 1 },
+  { scenario: scenarios.PAIR, unit: 'p50 ms', ratio: 1 },
   { scenario: scenarios.PAIR, unit: 'p99 ms', ratio: 1 },
-  { scenario: scenarios.START, unit: 'ms', bound: 500 },
+  { scenario: scenarios.START, unit: 'ms', bound: 250 },
   { scenario: scenarios.MEMORY, unit: 'MiB', ratio: 1 },
+  ...BURDENS.slice(1).map(
+    ({ name }): Target => ({
+      scenario: scenarios.BURDEN(name),
+      unit: CPU,
+      ratio: 1.1,
+      without: scenarios.BURDEN(BURDENS[0]!.name),
+    }),
+  ),
 ];
 
 const { values: options } = parseArgs({
   options: {
-    only: { type: 'string', default: 'start,memory,http,tls,http2,tcp,body,beside,pair' },
+    only: { type: 'string', default: 'start,memory,http,tls,termination,new,burdens,http2,tcp,body,beside,pair' },
     proxies: { type: 'string', default: 'sallyport,envoy,nginx,haproxy' },
     repeats: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '5' },
-    connections: { type: 'string', default: '64' },
+    connections: { type: 'string', default: '1,8,512,64' },
     against: { type: 'string' },
     out: { type: 'string' },
   },
@@ -78,17 +97,20 @@ async function main(): Promise<number> {
     report,
     repeats: Number(options.repeats),
     seconds: Number(options.seconds),
-    connections: Number(options.connections),
+    connections: options.connections.split(',').map(Number),
   };
   const only = new Set(options.only.split(','));
   if (only.has('start')) await scenarios.start(bench);
   if (only.has('memory')) await scenarios.memory(bench);
   if (only.has('slow')) await scenarios.slowReader(bench);
+  if (only.has('burdens')) await scenarios.burdens(bench);
   if (only.has('pair')) await scenarios.pair(bench);
-  if (['http', 'tls', 'http2', 'tcp', 'body', 'beside'].some((name) => only.has(name))) {
+  if (['http', 'tls', 'termination', 'new', 'http2', 'tcp', 'body', 'beside'].some((name) => only.has(name))) {
     const started = await scenarios.startAll(bench);
-    if (only.has('http')) await scenarios.http(bench, started, scenarios.HTTP, (ports) => ports.http);
-    if (only.has('tls')) await scenarios.http(bench, started, scenarios.TLS, (ports) => ports.tls);
+    if (only.has('http')) await scenarios.http(bench, started);
+    if (only.has('tls')) await scenarios.tlsOrigination(bench, started);
+    if (only.has('termination')) await scenarios.tlsTermination(bench, started);
+    if (only.has('new')) await scenarios.newConnections(bench, started);
     if (only.has('http2')) await scenarios.http2(bench, started);
     if (only.has('tcp')) await scenarios.transfer(bench, started, scenarios.TCP, (ports) => ports.tcp);
     if (only.has('beside')) await scenarios.beside(bench, started);

@@ -1,4 +1,5 @@
 /** The one Envoy bootstrap on which both Envoy and Sallyport run. */
+import type { Burden } from './burdens.ts';
 
 export interface BootstrapOptions {
   /** Listens here for HTTP and proxies to `upstreamPort`. */
@@ -8,6 +9,10 @@ export interface BootstrapOptions {
   /** Listens here for HTTP and proxies over HTTP/2 to `upstreamHttp2Port`. */
   readonly http2Port?: number;
   readonly upstreamHttp2Port?: number;
+  /** Listens here for HTTP over TLS, with this certificate, and proxies to `upstreamPort`. */
+  readonly termination?: { readonly port: number; readonly certificate: string; readonly key: string };
+  /** Listeners for HTTP that proxy to `upstreamPort`, each with something more to do. */
+  readonly burdens?: readonly { readonly port: number; readonly burden: Burden }[];
   readonly upstreamPort: number;
   readonly upstreamTlsPort?: number;
   readonly upstreamCa?: string;
@@ -36,21 +41,47 @@ function accessLog(path: string): object[] {
   ];
 }
 
-function httpListener(name: string, port: number, cluster: string, log: string): object {
-  const routes = [{ name: 'default', match: { prefix: '/' }, route: { cluster, timeout: '0s' } }];
+const ROUTER = { name: 'envoy.filters.http.router', typed_config: { '@type': `${EXTENSIONS}.filters.http.router.v3.Router` } };
+
+interface HttpListener {
+  readonly name: string;
+  readonly port: number;
+  readonly cluster: string;
+  readonly log: string;
+  readonly burden?: Burden;
+  readonly transportSocket?: object;
+}
+
+function httpListener({ name, port, cluster, log, burden, transportSocket }: HttpListener): object {
+  const { route: { route: action, ...operations } = {}, otherHosts = 0, filters = [] } = burden ?? {};
+  const routes = [{ name: 'default', match: { prefix: '/' }, route: { cluster, timeout: '0s', ...action }, ...operations }];
+  const others = Array.from({ length: otherHosts }, (_, i) => {
+    const host = `host-${i}.example.com`;
+    return { name: `${host}:80`, domains: [host, `${host}:80`], routes: [{ name: 'default', match: { prefix: '/' }, route: { cluster } }] };
+  });
   const typed_config = {
     '@type': `${EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
     stat_prefix: name,
     access_log: accessLog(log),
     use_remote_address: true,
-    route_config: { name, virtual_hosts: [{ name: 'any', domains: ['*'], routes }] },
-    http_filters: [{ name: 'envoy.filters.http.router', typed_config: { '@type': `${EXTENSIONS}.filters.http.router.v3.Router` } }],
+    route_config: { name, virtual_hosts: [...others, { name: 'any', domains: ['*'], routes }] },
+    http_filters: [...filters, ROUTER],
   };
+  const chain = { filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config }] };
   return {
     name,
     address: address(port),
-    filter_chains: [{ filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config }] }],
+    filter_chains: [transportSocket === undefined ? chain : { ...chain, transport_socket: transportSocket }],
   };
+}
+
+function terminating(certificate: string, key: string): object {
+  const tls_certificates = [{ certificate_chain: { filename: certificate }, private_key: { filename: key } }];
+  const typed_config = {
+    '@type': `${EXTENSIONS}.transport_sockets.tls.v3.DownstreamTlsContext`,
+    common_tls_context: { alpn_protocols: ['http/1.1'], tls_certificates },
+  };
+  return { name: 'envoy.transport_sockets.tls', typed_config };
 }
 
 function tcpListener(name: string, port: number, cluster: string, log: string): object {
@@ -85,10 +116,17 @@ export function bootstrap(options: BootstrapOptions): string {
     upstreamTlsPort,
     upstreamCa,
     adminPort,
+    termination,
+    burdens = [],
     accessLog: log,
   } = options;
-  const listeners = [httpListener('http', httpPort, 'upstream', log)];
+  const listeners = [httpListener({ name: 'http', port: httpPort, cluster: 'upstream', log })];
   const clusters = [staticCluster('upstream', upstreamPort)];
+  if (termination) {
+    const transportSocket = terminating(termination.certificate, termination.key);
+    listeners.push(httpListener({ name: 'termination', port: termination.port, cluster: 'upstream', log, transportSocket }));
+  }
+  for (const { port, burden } of burdens) listeners.push(httpListener({ name: burden.name, port, cluster: 'upstream', log, burden }));
   if (tcpPort !== undefined) listeners.push(tcpListener('tcp', tcpPort, 'upstream', log));
   if (http2Port !== undefined) {
     const typed_extension_protocol_options = {
@@ -97,11 +135,11 @@ export function bootstrap(options: BootstrapOptions): string {
         explicit_http_config: { http2_protocol_options: {} },
       },
     };
-    listeners.push(httpListener('http2', http2Port, 'upstream_http2', log));
+    listeners.push(httpListener({ name: 'http2', port: http2Port, cluster: 'upstream_http2', log }));
     clusters.push(staticCluster('upstream_http2', options.upstreamHttp2Port!, { typed_extension_protocol_options }));
   }
   if (tlsOriginationPort !== undefined) {
-    listeners.push(httpListener('tls', tlsOriginationPort, 'upstream_tls', log));
+    listeners.push(httpListener({ name: 'tls', port: tlsOriginationPort, cluster: 'upstream_tls', log }));
     const typed_config = {
       '@type': `${EXTENSIONS}.transport_sockets.tls.v3.UpstreamTlsContext`,
       sni: 'upstream.test',

@@ -11,11 +11,19 @@ export interface Throughput {
   readonly cpuMicrosPerRequest: number;
 }
 
+export interface HttpLoad {
+  readonly connections: number;
+  readonly seconds: number;
+  /** HTTP over TLS; the certificate is not verified. */
+  readonly tls?: boolean;
+  readonly headers?: readonly string[];
+}
+
 /** wrk over keep-alive connections. Throws if an answer was not a 2xx or a connection failed: a number would mean nothing. */
-export async function wrk(port: number, proxy: Running, connections: number, seconds: number): Promise<Throughput> {
-  const url = `http://127.0.0.1:${port}/`;
+export async function wrk(port: number, proxy: Running, { connections, seconds, tls, headers = [] }: HttpLoad): Promise<Throughput> {
+  const args = ['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, ...headers.flatMap((each) => ['-H', each])];
   const before = cpuMicros(proxy.pid);
-  const { stdout } = await run('taskset', ['-c', String(LOAD_CORE), 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, url]);
+  const { stdout } = await run('taskset', ['-c', String(LOAD_CORE), ...args, `${tls ? 'https' : 'http'}://127.0.0.1:${port}/`]);
   const used = cpuMicros(proxy.pid) - before;
   if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`${proxy.name}: ${stdout}`);
   const requests = Number(/(\d+) requests in/.exec(stdout)![1]);

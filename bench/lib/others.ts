@@ -19,7 +19,11 @@ http {
 `;
 }
 
-export function nginxProxy(folder: string, ports: { http: number; tls: number }, upstream: { http: number; tls: number }): string {
+export function nginxProxy(
+  folder: string,
+  ports: { http: number; tls: number; termination: number },
+  upstream: { http: number; tls: number },
+): string {
   const forward = (scheme: string) => `location / {
       proxy_pass ${scheme}://up_${scheme}; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Request-Id $request_id;
@@ -34,6 +38,7 @@ http {
   upstream up_https { server 127.0.0.1:${upstream.tls}; keepalive 1024; keepalive_requests 1000000000; }
   server { listen 127.0.0.1:${ports.http} backlog=4096; ${forward('http')} }
   server { listen 127.0.0.1:${ports.tls} backlog=4096; ${forward('https')} }
+  server { listen 127.0.0.1:${ports.termination} ssl backlog=4096; ssl_certificate ${folder}/upstream.crt; ssl_certificate_key ${folder}/upstream.key; ${forward('http')} }
 }
 `;
 }
@@ -44,7 +49,7 @@ function temporaryPaths(folder: string): string {
 
 export function haproxyProxy(
   folder: string,
-  ports: { http: number; tls: number; tcp: number },
+  ports: { http: number; tls: number; tcp: number; termination: number },
   upstream: { http: number; tls: number },
 ): string {
   return `global
@@ -61,6 +66,7 @@ frontend http
   option httplog
   option forwardfor
   bind 127.0.0.1:${ports.http}
+  bind 127.0.0.1:${ports.termination} ssl crt ${folder}/upstream.pem
   default_backend http
 backend http
   mode http

@@ -1,10 +1,11 @@
 /** The proxies that are compared: how each is started, and at which ports it does what. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findTool } from '../../test/integration/tools.ts';
 import { bootstrap } from './bootstrap.ts';
+import { BURDENS } from './burdens.ts';
 import { haproxyProxy, nginxProxy, nginxUpstream } from './others.ts';
 import { LOAD_CORE, listening, PROXY_CORE, type Running, start } from './processes.ts';
 
@@ -18,6 +19,17 @@ export interface Ports {
   readonly admin: number;
   /** To an upstream of HTTP/2; 0 where the proxy has none. */
   readonly http2: number;
+  /** HTTP over TLS in; 0 where the proxy has none. */
+  readonly termination: number;
+}
+
+/** What a proxy passes requests on to, by port. */
+export interface Upstream {
+  readonly http: number;
+  readonly tls?: number;
+  readonly http2?: number;
+  /** Listeners with something more to do, from this port on, in the order of `BURDENS`. */
+  readonly burdensFrom?: number;
 }
 
 export interface Contestant {
@@ -26,7 +38,7 @@ export interface Contestant {
   /** True if it is also measured as sidecar and gateway in a row. */
   readonly pairs: boolean;
   /** `role` distinguishes the processes of one contestant: their files and ports. */
-  start(ports: Ports, upstream: { readonly http: number; readonly tls?: number; readonly http2?: number }, role: string): Running;
+  start(ports: Ports, upstream: Upstream, role: string): Running;
 }
 
 export const UPSTREAM = { http: 19_000, tls: 19_001, http2: 19_002 };
@@ -52,6 +64,10 @@ export async function startUpstream(folder: string): Promise<Running> {
       stdio: 'ignore',
     },
   );
+  writeFileSync(
+    join(folder, 'upstream.pem'),
+    [readFileSync(join(folder, 'upstream.crt')), readFileSync(join(folder, 'upstream.key'))].join('\n'),
+  );
   execFileSync('truncate', ['-s', '2G', join(folder, 'big')]);
   execFileSync('truncate', ['-s', '10G', join(folder, 'huge')]);
   writeFileSync(join(folder, 'upstream.conf'), nginxUpstream(folder, UPSTREAM.http, UPSTREAM.tls, UPSTREAM.http2));
@@ -61,7 +77,7 @@ export async function startUpstream(folder: string): Promise<Running> {
   return running;
 }
 
-function writeBootstrap(folder: string, name: string, ports: Ports, upstream: { http: number; tls?: number; http2?: number }): string {
+function writeBootstrap(folder: string, name: string, ports: Ports, upstream: Upstream): string {
   const path = join(folder, `${name}.json`);
   const tls =
     upstream.tls === undefined
@@ -71,6 +87,10 @@ function writeBootstrap(folder: string, name: string, ports: Ports, upstream: { 
     httpPort: ports.http,
     ...(ports.tcp > 0 ? { tcpPort: ports.tcp } : {}),
     ...tls,
+    ...(ports.termination > 0
+      ? { termination: { port: ports.termination, certificate: join(folder, 'upstream.crt'), key: join(folder, 'upstream.key') } }
+      : {}),
+    burdens: upstream.burdensFrom === undefined ? [] : BURDENS.map((burden, i) => ({ port: upstream.burdensFrom! + i, burden })),
     ...(upstream.http2 === undefined ? {} : { http2Port: ports.http2, upstreamHttp2Port: upstream.http2 }),
     upstreamPort: upstream.http,
     adminPort: ports.admin,
@@ -80,7 +100,14 @@ function writeBootstrap(folder: string, name: string, ports: Ports, upstream: { 
   return path;
 }
 
-const portsFrom = (base: number): Ports => ({ http: base, tls: base + 1, tcp: base + 2, admin: base + 3, http2: base + 4 });
+const portsFrom = (base: number): Ports => ({
+  http: base,
+  tls: base + 1,
+  tcp: base + 2,
+  admin: base + 3,
+  http2: base + 4,
+  termination: base + 5,
+});
 
 /** `nodeArgs` go to Node, before the program; `name` distinguishes builds of it. */
 export function sallyport(

@@ -9,11 +9,15 @@ export interface Figure {
   readonly samples: number[];
 }
 
+/** What our median is to be: at least (more is better) or at most (less is better) so many times another, or under a bound. */
 export interface Target {
   readonly scenario: string;
   readonly unit: string;
-  /** Of our median to Envoy's, at least (more is better) or at most (less is better); or a bound on our own median. */
   readonly ratio?: number;
+  /** Whose median it is compared with; Envoy's unless said otherwise. */
+  readonly to?: 'envoy' | 'haproxy';
+  /** Of which scenario; the same unless said otherwise, else it is our own. */
+  readonly without?: string;
   readonly bound?: number;
 }
 
@@ -68,20 +72,21 @@ export class Report {
       .join('\n');
   }
 
-  /** One line a target: reached, missed or not measured. */
+  /** One line for each target of what was measured: reached or missed. */
   targets(targets: readonly Target[]): string {
-    return targets
-      .map(({ scenario, unit, ratio, bound }) => {
-        const ours = this.#find(scenario, 'sallyport', unit);
-        const value = bound === undefined ? this.ratio(scenario, unit) : ours && median(ours.samples);
-        const wanted = bound ?? ratio!;
-        const more = this.figures.find((each) => each.scenario === scenario && each.unit === unit)?.better === 'more';
-        const met = value !== undefined && (more ? value >= wanted : value <= wanted);
-        const state = value === undefined ? 'not measured' : met ? 'reached' : 'MISSED';
-        const what = bound === undefined ? `${more ? 'at least' : 'at most'} ${wanted} x envoy` : `under ${wanted} ${unit}`;
-        return `${state.padEnd(12)}  ${scenario}, ${unit}: ${what}; measured ${value === undefined ? '-' : shown(value)}`;
-      })
-      .join('\n');
+    return targets.flatMap((target) => this.#verdict(target) ?? []).join('\n');
+  }
+
+  #verdict({ scenario, unit, ratio, to = 'envoy', without, bound }: Target): string | undefined {
+    const ours = this.#find(scenario, 'sallyport', unit);
+    const theirs = without === undefined ? this.#find(scenario, to, unit) : this.#find(without, 'sallyport', unit);
+    const value = ours && (bound !== undefined ? median(ours.samples) : theirs && median(ours.samples) / median(theirs.samples));
+    if (value === undefined) return undefined;
+    const more = ours?.better === 'more';
+    const wanted = bound ?? ratio!;
+    const state = (more ? value >= wanted : value <= wanted) ? 'reached' : 'MISSED';
+    const what = bound === undefined ? `${more ? 'at least' : 'at most'} ${shown(wanted)} x ${without ?? to}` : `under ${wanted} ${unit}`;
+    return `${state.padEnd(7)}  ${scenario}, ${unit}: ${what}; measured ${shown(value)}`;
   }
 }
 

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { BURDENS } from './burdens.ts';
 import {
   answers,
   bulk,
@@ -18,8 +19,12 @@ import { cpuMicros, listening, type Running, residentMiB, tailOf } from './proce
 import { type Contestant, type Ports, UPSTREAM } from './proxies.ts';
 import type { Report } from './report.ts';
 
-export const HTTP = 'http/1.1 keep-alive';
+export const HTTP = (connections: number) => `http/1.1 keep-alive, ${connections} ${connections === 1 ? 'connection' : 'connections'}`;
 export const TLS = 'http/1.1 with TLS origination';
+export const TERMINATION = 'http/1.1 with TLS termination';
+export const HANDSHAKES = 'a TLS handshake for each request';
+export const NEW = 'a connection for each request';
+export const BURDEN = (name: string) => `http/1.1 with ${name}`;
 export const TCP = 'tcp, one stream';
 export const HTTP2_TO_1 = 'http/2 to http/1.1';
 export const HTTP2 = 'http/2 to http/2';
@@ -36,10 +41,12 @@ export interface Bench {
   readonly contestants: readonly Contestant[];
   readonly repeats: number;
   readonly seconds: number;
-  /** Kept-alive connections of the HTTP loads. */
-  readonly connections: number;
+  /** Connections of the HTTP loads: keep-alive is measured with each of these, the others with the last. */
+  readonly connections: readonly number[];
   readonly report: Report;
 }
+
+const CLOSE = ['Connection: close'];
 
 export type Started = ReadonlyMap<Contestant, Running>;
 
@@ -56,9 +63,54 @@ function logOf(folder: string, name: string, role: string): string {
   return join(folder, `${name}-${role}.log`);
 }
 
-/** Requests a second and CPU time a request. */
-export async function http(bench: Bench, started: Started, scenario: string, portOf: (ports: Ports) => number): Promise<void> {
-  await inTurns(bench, [...started], scenario, (ports, running, seconds) => wrk(portOf(ports), running, bench.connections, seconds));
+/** HTTP/1.1 in, over kept-alive connections, to an upstream in plaintext. */
+export async function http(bench: Bench, started: Started): Promise<void> {
+  for (const connections of bench.connections)
+    await inTurns(bench, [...started], HTTP(connections), ({ http: port }, running, seconds) =>
+      wrk(port, running, { connections, seconds }),
+    );
+}
+
+/** HTTP/1.1 in, TLS to the upstream. */
+export async function tlsOrigination(bench: Bench, started: Started): Promise<void> {
+  const connections = bench.connections.at(-1)!;
+  await inTurns(bench, [...started], TLS, ({ tls: port }, running, seconds) => wrk(port, running, { connections, seconds }));
+}
+
+/** TLS in, plaintext to the upstream: over kept-alive connections, and with a handshake for each request. */
+export async function tlsTermination(bench: Bench, started: Started): Promise<void> {
+  const connections = bench.connections.at(-1)!;
+  const load = (headers: readonly string[]): Load => {
+    return ({ termination }, running, seconds) => wrk(termination, running, { connections, seconds, tls: true, headers });
+  };
+  await inTurns(bench, [...started], TERMINATION, load([]));
+  await inTurns(bench, [...started], HANDSHAKES, load(CLOSE));
+}
+
+/** A connection for each request. */
+export async function newConnections(bench: Bench, started: Started): Promise<void> {
+  const connections = bench.connections.at(-1)!;
+  await inTurns(bench, [...started], NEW, ({ http: port }, running, seconds) =>
+    wrk(port, running, { connections, seconds, headers: CLOSE }),
+  );
+}
+
+/** What routes and listeners ask for beside passing requests on. */
+export async function burdens(bench: Bench): Promise<void> {
+  const connections = bench.connections.at(-1)!;
+  const started = new Map<Contestant, Running>();
+  for (const each of bench.contestants.filter(({ pairs }) => pairs)) {
+    const burdensFrom = each.ports.http + 60;
+    started.set(each, each.start(each.ports, { http: UPSTREAM.http, burdensFrom }, 'burdens'));
+    await listening(burdensFrom, each.name, logOf(bench.folder, each.name, 'burdens'), 60_000);
+  }
+  // Round by round, so that each stands beside the one with nothing more.
+  for (let round = 0; round < bench.repeats; round += 1)
+    for (const [i, { name, requestHeaders: headers }] of BURDENS.entries())
+      await inTurns({ ...bench, repeats: 1 }, [...started], BURDEN(name), (ports, running, seconds) =>
+        wrk(ports.http + 60 + i, running, { connections, seconds, headers }),
+      );
+  for (const running of started.values()) await running.stop();
 }
 
 type Load = (ports: Ports, running: Running, seconds: number) => Promise<Throughput>;
@@ -179,7 +231,7 @@ export async function start({ folder, contestants, repeats, report }: Bench): Pr
 export async function pair({ folder, contestants, repeats, seconds, report }: Bench): Promise<void> {
   for (const each of contestants) {
     if (each.pairs) {
-      const sidecarPorts = { ...each.ports, http: each.ports.http + 50, tls: 0, tcp: 0, admin: each.ports.admin + 50 };
+      const sidecarPorts = { ...each.ports, http: each.ports.http + 50, tls: 0, tcp: 0, termination: 0, admin: each.ports.admin + 50 };
       const gateway = each.start({ ...each.ports, tcp: 0 }, { http: UPSTREAM.http }, 'gateway');
       const sidecar = each.start(sidecarPorts, { http: each.ports.http }, 'sidecar');
       await listening(each.ports.http, each.name, logOf(folder, each.name, 'gateway'));
