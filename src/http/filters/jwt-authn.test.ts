@@ -123,6 +123,30 @@ for (const [claims, settings, said] of CLAIMS) {
   });
 }
 
+test('a token that was accepted is judged again by what time and keys say', () => {
+  const filterOf = (secret: string) => {
+    const config = fromJson(JwtAuthenticationSchema, {
+      providers: { one: { ...provider(secret), issuer: 'one' } },
+      rules: [{ match: { prefix: '/' }, requires: ONE }],
+    });
+    const filter = new JwtAuthnFilter('jwt', config, 'filter "jwt"');
+    return (text: string, now: number) => {
+      const head = new Head('HTTP/1.1', 'GET', 'a.example', '/', 'http', new HeaderMap(bearer(text)), 0, '', false, 0, undefined);
+      const { answer } = filter.judge({ head, route: undefined, client: {} as JudgedRequest['client'], now, metadata: undefined });
+      return String(answer?.reply.body ?? 'passes');
+    };
+  };
+  const said = filterOf('one');
+  const own = token('one', { exp: SECOND + 10, nbf: SECOND });
+  assert.deepEqual([said(own, NOW), said(own, NOW)], ['passes', 'passes']);
+  assert.equal(said(own, NOW + 71_000), 'Jwt is expired');
+  assert.equal(said(own, NOW - 61_000), 'Jwt not yet valid');
+  assert.equal(said(own, NOW), 'passes');
+  const forged = token('one', { exp: SECOND + 10, nbf: SECOND }, 'two');
+  assert.deepEqual([said(forged, NOW), said(forged, NOW)], ['Jwt verification fails', 'Jwt verification fails']);
+  assert.equal(filterOf('two')(own, NOW), 'Jwt verification fails', 'other keys, which a new configuration brings');
+});
+
 test('where a token is looked for, and that it goes no further unless that is wanted', () => {
   const own = token('one');
   const passes = (asked: Partial<Asked>) => judged({ requires: ONE, ...asked }).body === 'passes';

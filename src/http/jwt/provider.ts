@@ -1,6 +1,7 @@
 /** One issuer of tokens: where its tokens stand in a request, what they must be, and what is made of them. */
 
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+import { Recent } from '../../lib/recent.ts';
 import type { JwtProvider } from '../../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import { unsupported } from '../../xds/unpack.ts';
 import type { Head } from '../head.ts';
@@ -12,6 +13,10 @@ import { readToken, type Token } from './token.ts';
 export const MISSING = 'Jwt is missing';
 export const UNKNOWN_ISSUER = 'Jwt issuer is not configured';
 export const WRONG_AUDIENCE = 'Audiences in Jwt are not allowed';
+
+/** Tokens that are remembered as signed by a provider's keys, the ones used last, none longer than so many characters. */
+const MOST_TOKENS = 500;
+const LONGEST_KEPT = 4096;
 
 export interface Accepted {
   /** By the key under which the filter notes them; undefined where nobody asks for it. */
@@ -62,9 +67,10 @@ export function compileProvider(config: JwtProvider, where: string): Provider {
     if (typeof nbf === 'number' && now + skewMs < nbf * 1000) return 'Jwt not yet valid';
     if (typeof exp === 'number' && now > exp * 1000 + skewMs) return 'Jwt is expired';
     const named = [token.claims.aud ?? []].flat().map((each) => plainAudience(String(each)));
-    if (audiences.size > 0 && !named.some((each) => audiences.has(each))) return WRONG_AUDIENCE;
-    return signatureProblem(token, keys);
+    return audiences.size > 0 && !named.some((each) => audiences.has(each)) ? WRONG_AUDIENCE : undefined;
   };
+  // A client sends the same token with each request: it is read, and its signature verified, once. What time decides is asked each time.
+  const signed = new Recent<string, Token>(MOST_TOKENS);
   return {
     ownFields: [config.forwardPayloadHeader, ...config.claimToHeaders.map(({ headerName }) => headerName)]
       .filter((name) => name !== '')
@@ -73,9 +79,17 @@ export function compileProvider(config: JwtProvider, where: string): Provider {
     verify(head, now) {
       let why = MISSING;
       for (const { text, field } of tokensIn(head, config)) {
-        const token = readToken(text);
-        const wrong = typeof token === 'string' ? token : problem(token, now);
-        if (wrong === undefined) return accepted(config, token as Token, field);
+        const known = signed.peek(text);
+        const token = known ?? readToken(text);
+        if (typeof token === 'string') {
+          why = token;
+          continue;
+        }
+        const wrong = problem(token, now) ?? (known ? undefined : signatureProblem(token, keys));
+        if (wrong === undefined) {
+          if (text.length <= LONGEST_KEPT) signed.get(text, () => token);
+          return accepted(config, token, field);
+        }
         why = wrong;
       }
       return why;
@@ -95,11 +109,12 @@ function* tokensIn({ headers, path }: Head, config: JwtProvider): Generator<Foun
     const at = value.indexOf(valuePrefix);
     if (at >= 0 && headers.has(field)) yield { text: value.slice(at + valuePrefix.length).trim(), field };
   }
-  const query = new URLSearchParams(path.includes('?') ? path.slice(path.indexOf('?') + 1) : '');
+  const query = path.includes('?') ? new URLSearchParams(path.slice(path.indexOf('?') + 1)) : undefined;
   for (const name of places.fromParams) {
-    const value = query.get(name);
-    if (value !== null) yield { text: value, field: undefined };
+    const value = query?.get(name) ?? undefined;
+    if (value !== undefined) yield { text: value, field: undefined };
   }
+  if (places.fromCookies.length === 0) return;
   const cookies = headers.all('cookie').flatMap((line) => line.split(';'));
   for (const name of places.fromCookies) {
     const value = cookies.map((each) => each.trim()).find((each) => each.startsWith(`${name}=`));
