@@ -50,9 +50,11 @@ interface HttpListener {
   readonly log: string;
   readonly burden?: Burden;
   readonly transportSocket?: object;
+  /** Where routes come from, in place of one to the cluster. */
+  readonly routesFrom?: object;
 }
 
-function httpListener({ name, port, cluster, log, burden, transportSocket }: HttpListener): object {
+function httpListener({ name, port, cluster, log, burden, transportSocket, routesFrom }: HttpListener): object {
   const { route: { route: action, ...operations } = {}, otherHosts = 0, filters = [] } = burden ?? {};
   const routes = [{ name: 'default', match: { prefix: '/' }, route: { cluster, timeout: '0s', ...action }, ...operations }];
   const others = Array.from({ length: otherHosts }, (_, i) => {
@@ -64,7 +66,7 @@ function httpListener({ name, port, cluster, log, burden, transportSocket }: Htt
     stat_prefix: name,
     access_log: accessLog(log),
     use_remote_address: true,
-    route_config: { name, virtual_hosts: [...others, { name: 'any', domains: ['*'], routes }] },
+    ...(routesFrom ? { rds: routesFrom } : { route_config: { name, virtual_hosts: [...others, { name: 'any', domains: ['*'], routes }] } }),
     http_filters: [...filters, ROUTER],
   };
   const chain = { filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config }] };
@@ -155,4 +157,51 @@ export function bootstrap(options: BootstrapOptions): string {
     );
   }
   return JSON.stringify({ admin: { address: address(adminPort) }, static_resources: { listeners, clusters } }, undefined, 1);
+}
+
+const RESOURCES = { cds: 'config.cluster.v3.Cluster', rds: 'config.route.v3.RouteConfiguration' } as const;
+const ROUTE_NAME = 'soak';
+
+/** The files that `soakBootstrap` reads, by name: each version has other routes, and every tenth another cluster; the one
+ * before stays, as routes are read a moment later. */
+export function soakResources(version: number, upstreamPort: number): Readonly<Record<string, string>> {
+  const generation = Math.floor(version / 10);
+  const cluster = `upstream-${generation}`;
+  const others = Array.from({ length: 50 }, (_, i) => {
+    const host = `host-${i}.example.com`;
+    const match = { prefix: `/version-${version}/` };
+    return { name: host, domains: [host], routes: [{ match, route: { cluster } }] };
+  });
+  const routes = [
+    { match: { prefix: '/' }, route: { cluster, timeout: '5s', retry_policy: { retry_on: 'unavailable', num_retries: version % 3 } } },
+  ];
+  const file = (kind: keyof typeof RESOURCES, ...own: object[]) => {
+    const resources = own.map((each) => ({ '@type': `type.googleapis.com/envoy.${RESOURCES[kind]}`, ...each }));
+    return JSON.stringify({ version_info: String(version), resources });
+  };
+  return {
+    'cds.json': file('cds', staticCluster(`upstream-${generation - 1}`, upstreamPort), staticCluster(cluster, upstreamPort)),
+    'rds.json': file('rds', { name: ROUTE_NAME, virtual_hosts: [...others, { name: 'any', domains: ['*'], routes }] }),
+  };
+}
+
+/** A bootstrap whose clusters and routes come from files of a folder. */
+export function soakBootstrap(folder: string, ports: { readonly http: number; readonly admin: number }, log: string): string {
+  const source = (file: string) => ({
+    path_config_source: { path: `${folder}/${file}`, watched_directory: { path: folder } },
+    resource_api_version: 'V3',
+  });
+  const listener = httpListener({
+    name: 'http',
+    port: ports.http,
+    cluster: '',
+    log,
+    routesFrom: { route_config_name: ROUTE_NAME, config_source: source('rds.json') },
+  });
+  return JSON.stringify({
+    node: { id: 'soak', cluster: 'soak' },
+    admin: { address: address(ports.admin) },
+    dynamic_resources: { cds_config: source('cds.json') },
+    static_resources: { listeners: [listener] },
+  });
 }
