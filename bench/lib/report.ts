@@ -27,6 +27,14 @@ export function median(samples: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
+/** A figure as the JSON file has it. */
+export interface Summary extends Figure {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+  readonly ratioToEnvoy: number | undefined;
+}
+
 export class Report {
   readonly figures: Figure[] = [];
 
@@ -50,7 +58,7 @@ export class Report {
   }
 
   /** For the JSON file. */
-  summary(): object[] {
+  summary(): Summary[] {
     return this.figures.map((figure) => ({
       ...figure,
       median: median(figure.samples),
