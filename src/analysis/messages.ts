@@ -205,7 +205,7 @@ export const MESSAGES = {
   SP1017: error('GatewayHasNoRoute', 'Sidecars send a host to a gateway that has no route for it: calls are answered 404 or closed.'),
   SP1018: warning(
     'HostDeclaredTwice',
-    'A namespace declares a port of a host twice: the Kubernetes Service or the older object counts, and this one at most adds endpoints and addresses.',
+    'A namespace declares a port of a host twice: the Kubernetes Service, the object that exportTo shows to fewer or the older one counts, and where both are seen this one at most adds endpoints and addresses.',
   ),
   SP1019: info('WildcardWiderThanNeeded', 'A wildcard allows every name under a suffix, while only some are routed.'),
   SP1020: warning(
@@ -331,7 +331,7 @@ export const MESSAGES = {
   ),
   SP1059: error(
     'ForwardProxyUnusable',
-    'A host is to be reached through a forward proxy (`sallyport.dev/through`), and can not: the proxy is not declared or not written as HOST:PORT, or the host is one that no proxy can be asked for.',
+    'A host is to be reached through a forward proxy (`sallyport.dev/through`), and can not: the proxy is not declared or not written as HOST:PORT, the host is one that no proxy can be asked for, or another object counts for the port.',
   ),
   SP1060: error(
     'CredentialsRefused',
