@@ -73,7 +73,16 @@ export interface ConnectionHandler {
 /** `done` is called once, never before the call returns; its failure names the forward proxy. Returns what abandons it. */
 export type Dial = (context: DialContext, done: (failure: UpstreamFailure | undefined, socket: Socket) => void) => () => void;
 
+/** An internal listener, as what makes connections. */
+export interface InternalWay {
+  readonly dial: Dial | undefined;
+  /** Why the control plane has it lead nowhere. */
+  readonly refusal: string | undefined;
+}
+
 export interface DialContext {
+  /** The forward proxy, for messages: `host:port`, else the listener's name. */
+  readonly proxy: string;
   /** What the cluster's endpoint says to the internal listener, by the names of filters. */
   readonly metadata: DynamicMetadata;
   /** For whom; undefined where the proxy calls for itself. */

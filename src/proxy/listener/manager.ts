@@ -5,8 +5,9 @@
 import { codeOf } from '../../lib/errors.ts';
 import { type Pace, paced } from '../../lib/pace.ts';
 import { addressKeys, type ListenerTable, tableOfAddresses } from '../../xds/match/listener.ts';
+import { refusalOf } from '../../xds/match/metadata.ts';
 import { listenerStatName } from '../stats/listener.ts';
-import type { Address, Dial } from '../types.ts';
+import type { Address, InternalWay } from '../types.ts';
 import type { ListenerEnvironment, ListenerStats } from './contract.ts';
 import { ProxyListener, socketKey } from './listener.ts';
 import { compilePlan, decodeListener, isInternal, type ListenerPlan } from './plan.ts';
@@ -87,10 +88,11 @@ export class Listeners {
   }
 
   /** What connections to an internal listener are made by; undefined: there is none of that name. */
-  internal(name: string): Dial | undefined {
+  internal(name: string): InternalWay | undefined {
     const state = this.#listeners.get(name)?.state;
     if (state?.kind !== 'made' || !isInternal(state.listener.plan.config)) return undefined;
-    return state.listener.plan.chains[0]!.get().handler.dial;
+    const { config, chains } = state.listener.plan;
+    return { dial: chains[0]!.get().handler.dial, refusal: refusalOf(config.metadata) };
   }
 
   /** Of bytes that were checked when they came. */
