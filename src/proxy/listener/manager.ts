@@ -7,7 +7,8 @@ import { type Pace, paced } from '../../lib/pace.ts';
 import { addressKeys, type ListenerTable, tableOfAddresses } from '../../xds/match/listener.ts';
 import { refusalOf } from '../../xds/match/metadata.ts';
 import { listenerStatName } from '../stats/listener.ts';
-import type { Address, InternalWay } from '../types.ts';
+import type { Address, Downstream, InternalWay } from '../types.ts';
+import type { ActiveChain } from './chain.ts';
 import type { ListenerEnvironment, ListenerStats } from './contract.ts';
 import { ProxyListener, socketKey } from './listener.ts';
 import { compilePlan, decodeListener, isInternal, type ListenerPlan } from './plan.ts';
@@ -85,6 +86,24 @@ export class Listeners {
     const listener = new ProxyListener(this.#planOf(entry.state.bytes), this.#env);
     entry.state = { kind: 'made', listener };
     return listener;
+  }
+
+  /** The chain to which such a connection would come now; undefined: none would take it, `unknown`: what accepted it is gone. */
+  chainFor({ arrival, localAddress, localAddressRestored, remoteAddress, serverName }: Downstream): ActiveChain | undefined | 'unknown' {
+    const state = arrival && this.#listeners.get(arrival.accepting)?.state;
+    if (!arrival || state?.kind !== 'made') return 'unknown';
+    const accepting = state.listener.plan;
+    const { plan } = (accepting.config.useOriginalDst && localAddressRestored && this.at(localAddress)) || state.listener;
+    const chain = plan.match({
+      destinationIp: localAddress.ip,
+      destinationPort: localAddress.port,
+      sourceIp: remoteAddress.ip,
+      sourcePort: remoteAddress.port,
+      serverName,
+      transportProtocol: arrival.transportProtocol,
+      applicationProtocols: arrival.applicationProtocols,
+    });
+    return chain?.get();
   }
 
   /** What connections to an internal listener are made by; undefined: there is none of that name. */
