@@ -227,7 +227,7 @@ export const MESSAGES = {
     'On a gateway, a rule of an older VirtualService for the host takes all traffic of this one.',
   ),
   SP1028: warning('MatchGatewayNotBound', 'A match names a gateway to which the VirtualService is not bound: the rule never holds there.'),
-  SP1029: error('NoEndpoints', 'A host with resolution STATIC names no endpoints: every call is answered 503.'),
+  SP1029: error('NoEndpoints', 'A host with resolution STATIC names no endpoints, or selects none: every call is answered 503.'),
   SP1030: warning('RuleWithoutBackend', 'A rule of an HTTPRoute or GRPCRoute leads nowhere: calls are answered 500.'),
   SP1031: warning(
     'DestinationRuleHiddenFromGateway',
@@ -266,7 +266,7 @@ export const MESSAGES = {
     'ServerNameNeeded',
     'A TLS port whose addresses are a range is told by the server name: calls to an address without one do not meet it.',
   ),
-  SP1041: warning('SidecarImportsNothing', 'A Sidecar imports a host from a namespace that does not declare it: the host is not served.'),
+  SP1041: warning('SidecarImportsNothing', 'A Sidecar imports a host from a namespace that does not declare it, or at a port that it does not have: the host is not served.'),
   SP1042: warning(
     'PortHiddenByOtherEntry',
     'A namespace follows one declaration of a host, and a port that only another one has is unknown there.',
