@@ -21,6 +21,8 @@ const credentialed = entry().replace(
   /metadata: *\{/,
   `$&annotations: {sallyport.dev/bind: enforce, sallyport.dev/credentials: '[{"name":"c","ports":[80],"header":"x-key"}]'}, `,
 );
+const BEHIND = '$&annotations: {sallyport.dev/through: "proxy.corp.example:3128"}, ';
+const FORWARD_PROXY = entry('  addresses: [192.0.2.31]', 'proxy.corp.example', '[{number: 3128, name: tcp, protocol: TCP}]', 'proxy');
 const gateway = (
   servers = '[{port: {number: 80, name: http, protocol: HTTP}, hosts: [www.example.com]}]',
   name = 'egress',
@@ -399,6 +401,13 @@ const PAIRS: Readonly<Record<string, Pair>> = {
   SP1059: {
     wrong: entry().replace(/metadata: *\{/, '$&annotations: {sallyport.dev/through: "proxy.corp.example:3128"}, '),
     right: entry().replace(/metadata: *\{/, '$&annotations: {sallyport.dev/through: direct}, '),
+  },
+  'SP1059 of a port for which another object counts': {
+    wrong: entry() + entry('', 'www.example.com', undefined, 'behind').replace(/metadata: *\{/, BEHIND) + FORWARD_PROXY,
+    right:
+      entry() +
+      entry('', 'www.example.com', '[{number: 8080, name: http, protocol: HTTP}]', 'behind').replace(/metadata: *\{/, BEHIND) +
+      FORWARD_PROXY,
   },
   SP1060: {
     wrong: credentialed,

@@ -7,6 +7,7 @@ import type { Caller } from '../registry/destination-rules.ts';
 import type { Service, ServicePort } from '../registry/model.ts';
 import { isVisible, visibilityOf } from '../registry/visibility.ts';
 import { gatewayPods } from './analyzers/gateway.ts';
+import { destinationsOfRule } from './analyzers/virtual-service-destinations.ts';
 import { findGateway } from './analyzers/virtual-service-gateways.ts';
 import { callersOf } from './callers.ts';
 import type { Context } from './context.ts';
@@ -57,9 +58,9 @@ function byRules(context: Context, alone: VirtualService): Arrival[] {
     for (const [i, rule] of rules.entries()) {
       const met = kind !== 'http' || holdsOnMesh(concernedPorts(context, virtualService, rule));
       const callers = followersOf(context, virtualService, rule);
-      for (const [j, { destination }] of rule.route.entries()) {
+      for (const { destination, path: within } of destinationsOfRule(rule)) {
         const host = fullHostname(destination.host, virtualService.metadata.namespace).toLowerCase();
-        const path = ['spec', kind, i, 'route', j, 'destination'];
+        const path = ['spec', kind, i, ...within];
         for (const { by, caller } of callers) {
           if (by === 'sidecar' && !met) continue;
           const service = context.registry.lookup(host, caller.namespace);

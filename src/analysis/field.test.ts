@@ -40,6 +40,11 @@ const at = (number: number, tls: object) => ({ portLevelSettings: [{ port: { num
 const SIMPLE = { mode: 'SIMPLE', sni: HOST, caCertificates: 'system' };
 const MUTUAL = { mode: 'MUTUAL', credentialName: 'client', sni: HOST };
 const sidecar = (hosts: string[], namespace = 'default') => object('Sidecar', 'default', { egress: [{ hosts }] }, namespace);
+const listenerAt = (number: number) =>
+  object('Sidecar', 'default', { egress: [{ port: { number, protocol: 'HTTP', name: 'http' }, hosts: ['outside/*'] }] });
+const mirrored = (number: number) =>
+  routes({ gateways: ['mesh'], http: [{ route: to(HOST, 80), mirror: { host: HOST, port: { number } } }] });
+const selecting = (namespace: string) => entry([HTTP], { resolution: 'STATIC', workloadSelector: { labels: { app: 'web' } } }, namespace);
 const core = (kind: string, name: string, spec: object, namespace = 'default', labels: object = {}) =>
   object(kind, name, spec, namespace, 'v1', labels);
 const pod = (name: string, namespace = 'default', labels: object = { app: name }) =>
@@ -206,6 +211,25 @@ testPairs({
   'SP1041 of another namespace': {
     wrong: join(entry([TLS], {}, 'outside'), sidecar([`shop/*.example.com`])),
     right: join(entry([TLS], {}, 'outside'), sidecar(['*/*.example.com', './*', './unknown.example.org'])),
+  },
+  'SP1041 of a listener with a port that no host has': {
+    wrong: join(entry([HTTP], {}, 'outside'), listenerAt(8080)),
+    right: join(entry([HTTP], {}, 'outside'), listenerAt(80)),
+  },
+  'IST0101 into a wildcard, which makes no cluster of that name': {
+    wrong: join(
+      entry([HTTP], { hosts: ['*.example.com'], resolution: 'STATIC', endpoints: [{ address: '192.0.2.1' }] }),
+      routes({ hosts: ['www.example.org'], gateways: ['mesh'], http: [{ route: to(HOST, 80) }] }),
+    ),
+    right: join(entry([HTTP]), routes({ hosts: ['www.example.org'], gateways: ['mesh'], http: [{ route: to(HOST, 80) }] })),
+  },
+  'SP1037 of copies': {
+    wrong: join(entry([HTTP, TLS]), mirrored(443)),
+    right: join(entry([HTTP, TLS]), mirrored(80)),
+  },
+  'SP1029 of a selector whose pods are elsewhere': {
+    wrong: join(selecting('default'), pod('web', 'shop')),
+    right: join(selecting('shop'), pod('web', 'shop')),
   },
   SP1042: {
     wrong: join(entry([HTTP], {}, 'one'), entry([TLS], {}, 'two'), pod('app', 'one')),

@@ -205,7 +205,7 @@ export const MESSAGES = {
   SP1017: error('GatewayHasNoRoute', 'Sidecars send a host to a gateway that has no route for it: calls are answered 404 or closed.'),
   SP1018: warning(
     'HostDeclaredTwice',
-    'A namespace declares a port of a host twice: the Kubernetes Service or the older object counts, and this one at most adds endpoints and addresses.',
+    'A namespace declares a port of a host twice: the Kubernetes Service, the object that exportTo shows to fewer or the older one counts, and where both are seen this one at most adds endpoints and addresses.',
   ),
   SP1019: info('WildcardWiderThanNeeded', 'A wildcard allows every name under a suffix, while only some are routed.'),
   SP1020: warning(
@@ -227,7 +227,7 @@ export const MESSAGES = {
     'On a gateway, a rule of an older VirtualService for the host takes all traffic of this one.',
   ),
   SP1028: warning('MatchGatewayNotBound', 'A match names a gateway to which the VirtualService is not bound: the rule never holds there.'),
-  SP1029: error('NoEndpoints', 'A host with resolution STATIC names no endpoints: every call is answered 503.'),
+  SP1029: error('NoEndpoints', 'A host with resolution STATIC names no endpoints, or selects none: every call is answered 503.'),
   SP1030: warning('RuleWithoutBackend', 'A rule of an HTTPRoute or GRPCRoute leads nowhere: calls are answered 500.'),
   SP1031: warning(
     'DestinationRuleHiddenFromGateway',
@@ -266,7 +266,10 @@ export const MESSAGES = {
     'ServerNameNeeded',
     'A TLS port whose addresses are a range is told by the server name: calls to an address without one do not meet it.',
   ),
-  SP1041: warning('SidecarImportsNothing', 'A Sidecar imports a host from a namespace that does not declare it: the host is not served.'),
+  SP1041: warning(
+    'SidecarImportsNothing',
+    'A Sidecar imports a host from a namespace that does not declare it, or at a port that it does not have: the host is not served.',
+  ),
   SP1042: warning(
     'PortHiddenByOtherEntry',
     'A namespace follows one declaration of a host, and a port that only another one has is unknown there.',
@@ -331,7 +334,7 @@ export const MESSAGES = {
   ),
   SP1059: error(
     'ForwardProxyUnusable',
-    'A host is to be reached through a forward proxy (`sallyport.dev/through`), and can not: the proxy is not declared or not written as HOST:PORT, or the host is one that no proxy can be asked for.',
+    'A host is to be reached through a forward proxy (`sallyport.dev/through`), and can not: the proxy is not declared or not written as HOST:PORT, the host is one that no proxy can be asked for, or another object counts for the port.',
   ),
   SP1060: error(
     'CredentialsRefused',

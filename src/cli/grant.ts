@@ -2,7 +2,7 @@
 import { userInfo } from 'node:os';
 import { Command } from 'commander';
 import { addGrant, type Grant, readGrants, revokeGrant } from '../control/grants/grants-file.ts';
-import { tellOfGrant } from '../control/grants/tell.ts';
+import { grantsTaken, type Taken, tellOfGrants } from '../control/grants/tell.ts';
 import { grantsFile } from '../control/grants/where.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { printable } from '../lib/printable.ts';
@@ -49,11 +49,11 @@ async function act(host: string | undefined, options: GrantOptions, file: string
   const { list, revoke } = options;
   if ([host !== undefined, list === true, revoke !== undefined].filter(Boolean).length !== 1)
     throw new SallyportError('usage', 'name a host to allow, or say --list, or --revoke ID');
-  if (list) return show(readGrants(file), options.output);
+  if (list) return show(readGrants(file), file, options);
   if (revoke !== undefined) {
     await revokeGrant(file, revoke);
     say(`revoked ${revoke}`);
-    return taken(options.statusAddress, revoke);
+    return taken(options.statusAddress, file, revoke);
   }
   if (options.for === undefined || !options.reason?.trim())
     throw new SallyportError('usage', 'a grant needs an end and a reason: --for 1h --reason "why"');
@@ -69,23 +69,40 @@ async function act(host: string | undefined, options: GrantOptions, file: string
     Date.now(),
   );
   say(`granted ${grant.hosts.join(', ')} to namespace ${grant.namespace} until ${grant.until}: ${grant.id}`);
-  return taken(options.statusAddress, grant.id);
+  return taken(options.statusAddress, file, grant.id);
 }
 
-function show(grants: readonly Grant[], output: 'text' | 'json'): number {
+async function show(grants: readonly Grant[], file: string, { output, statusAddress }: GrantOptions): Promise<number> {
   const now = Date.now();
-  const rows = grants.map((grant) => ({ ...grant, state: Date.parse(grant.until) > now ? 'in force' : 'ended' }));
+  const open = grants.some(({ until }) => Date.parse(until) > now);
+  const become = open ? await grantsTaken(statusAddress, file) : undefined;
+  const rows = grants.map((grant) => ({ ...grant, ...stateOf(Date.parse(grant.until) > now ? become?.(grant.id) : undefined) }));
   if (output === 'json') printData(`${JSON.stringify(rows, undefined, 2)}\n`);
   else
-    for (const { id, hosts, namespace, by, until, reason, state } of rows)
-      print(`${id}  ${state}  ${hosts.join(',')}  ${namespace}  until ${until}  by ${printable(by)}: ${printable(reason)}\n`);
+    for (const { id, hosts, namespace, by, until, reason, state, why } of rows)
+      print(
+        `${id}  ${state}  ${hosts.join(',')}  ${namespace}  until ${until}  by ${printable(by)}: ${printable(reason)}${why === undefined ? '' : `; it is not in force: ${printable(why)}`}\n`,
+      );
+  const unknown = rows.find(({ state }) => state === 'granted');
+  if (unknown) sayUnknown(become!(unknown.id), statusAddress, 'whether they are in force is not known');
   return EXIT.fine;
 }
 
-async function taken(at: SocketAddress, id: string): Promise<number> {
-  const become = await tellOfGrant(at, id);
+/** `granted`: it has not ended, and nobody says whether it is in force. @param taken undefined for one that has ended */
+function stateOf(taken: Taken | undefined): { readonly state: string; readonly why?: string } {
+  if (taken === undefined) return { state: 'ended' };
+  if (taken.kind === 'not-in-force') return { state: 'not in force', why: taken.why };
+  return { state: taken.kind === 'in-force' ? 'in force' : 'granted' };
+}
+
+async function taken(at: SocketAddress, file: string, id: string): Promise<number> {
+  const become = (await tellOfGrants(at, file))(id);
   if (become.kind === 'not-in-force') say(`it is not in force: ${become.why}`);
-  if (become.kind === 'nobody-there')
-    say(`no sallyport up answers at ${hostPort(at.address, at.port)}: what runs with --grants takes it within a second or when it starts`);
+  sayUnknown(become, at, 'what runs with --grants takes it within a second or when it starts');
   return become.kind === 'not-in-force' ? EXIT.findings : EXIT.fine;
+}
+
+function sayUnknown({ kind }: Taken, { address, port }: SocketAddress, then: string): void {
+  if (kind === 'nobody-there') say(`no sallyport up answers at ${hostPort(address, port)}: ${then}`);
+  if (kind === 'other') say(`the sallyport up at ${hostPort(address, port)} does not follow this file (--grants): ${then}`);
 }

@@ -6,6 +6,7 @@ import type { Counted } from '../control/contained/counted-flows.ts';
 import type { LocalMesh } from '../control/local/start.ts';
 import { viaOf } from '../control/local/via.ts';
 import type { ControlEvent } from '../control/report.ts';
+import type { FlowHub } from '../flows/hub.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { checkWritable } from '../lib/output-file.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
@@ -62,14 +63,15 @@ export function upCommand(): Command {
       options.engine,
       (flows) =>
         serve(async (ended) => {
-          if (counts && flows) counted = await (await import('../control/contained/counted-flows.ts')).countFlows(flows, say);
+          let mesh: LocalMesh | undefined;
+          if (counts && flows) counted = await counting(flows, localMeshOptions(options, via).namespace, () => mesh);
           let beside: Beside | undefined;
           const tell = (event: ControlEvent) => {
             sayOrEnd(ended)(event);
             beside?.changed();
           };
           const asked = { ...localMeshOptions(options, via), allowAll: options.wouldDeny ?? false };
-          const mesh = await startLocalMesh(paths, asked, { ...engineHostFor(via), flows, tell });
+          mesh = await startLocalMesh(paths, asked, { ...engineHostFor(via), flows, tell });
           if (options.wouldDeny) say('letting all calls through (--would-deny)');
           for (const line of readyLines(options, mesh.control.report)) say(line);
           conclude = mesh.conclude;
@@ -87,6 +89,17 @@ export function upCommand(): Command {
     const kept = conclude(print);
     const refused = counted && (await sayCounted(counted, ['sallyport', 'up', ...paths], options));
     process.exitCode = code === EXIT.fine && (!kept || refused) ? EXIT.findings : code;
+  });
+}
+
+async function counting(flows: FlowHub, namespace: string, mesh: () => LocalMesh | undefined): Promise<Counted> {
+  const [{ countFlows }, { allowedAs }] = await Promise.all([
+    import('../control/contained/counted-flows.ts'),
+    import('../control/contained/allowed-as.ts'),
+  ]);
+  return countFlows(flows, say, (target) => {
+    const running = mesh();
+    return running && allowedAs(running.control.report.mesh.registry, namespace, target);
   });
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Decoded, DecodeOptions } from '../api/documents.ts';
-import { decodeBytes, type FileRead, presentMark, readMarked, readStream, tooLarge, unreadable } from './read.ts';
+import { decodeBytes, type FileGuard, type FileRead, presentMark, readMarked, readStream, tooLarge, unreadable } from './read.ts';
 import { type Scan, STDIN, scan } from './scan.ts';
 import type { Snapshot } from './snapshot.ts';
 import { Store } from './store.ts';
@@ -13,6 +13,8 @@ export interface FileOptions extends DecodeOptions {
   readonly absence?: () => Promise<unknown>;
   /** What time it is for objects that end, ms since the epoch. */
   readonly now?: () => number;
+  /** Of files that are read only from whom they may come. */
+  readonly guards?: ReadonlyMap<string, FileGuard> | undefined;
 }
 
 /** What a load found. */
@@ -108,7 +110,7 @@ export class Files {
       return CHANGED;
     }
     if (seen && !seen.fresh && seen.mark === (await presentMark(file))) return SAME;
-    const read = await readMarked(file);
+    const read = await readMarked(file, this.#options.guards?.get(file));
     switch (read.kind) {
       case 'content': {
         const now = { mark: read.mark, digest: digestOf(read.bytes), fresh: isFresh(read.mark) };

@@ -30,11 +30,14 @@ export function isPassing(error: unknown): boolean {
 /** How often a file is read anew that was written while it was read. */
 const TRIES = 3;
 
+/** Why a file is not read, by whose it is and who may write it; undefined where it is. */
+export type FileGuard = (file: { readonly uid: number; readonly mode: number }) => string | undefined;
+
 /** Reads a file. Its mark is taken of the descriptor that the content comes from, and holds only if it is the same before and after. */
-export async function readMarked(path: string): Promise<FileRead> {
+export async function readMarked(path: string, guard?: FileGuard): Promise<FileRead> {
   try {
     for (let tries = 0; tries < TRIES; tries++) {
-      const read = await readOnce(path);
+      const read = await readOnce(path, guard);
       if (read) return read;
     }
     return { kind: 'later', reason: 'it is being written' };
@@ -45,7 +48,7 @@ export async function readMarked(path: string): Promise<FileRead> {
 }
 
 /** Undefined if the file was written meanwhile. */
-async function readOnce(path: string): Promise<FileRead | undefined> {
+async function readOnce(path: string, guard: FileGuard | undefined): Promise<FileRead | undefined> {
   // Before it is opened: that of a device may do something.
   const irregular = irregularity(path, await fs.stat(path));
   if (irregular !== undefined) return { kind: 'unreadable', reason: `it is ${irregular}` };
@@ -54,6 +57,8 @@ async function readOnce(path: string): Promise<FileRead | undefined> {
     const stats = await file.stat({ bigint: true });
     const replaced = irregularity(path, stats);
     if (replaced !== undefined) return { kind: 'unreadable', reason: `it is ${replaced}` };
+    const refused = guard?.({ uid: Number(stats.uid), mode: Number(stats.mode) });
+    if (refused !== undefined) return { kind: 'unreadable', reason: refused };
     const mark = markOf(stats);
     if (stats.size > LARGEST_FILE) return { kind: 'too-large', size: Number(stats.size), mark };
     const bytes = await file.readFile();

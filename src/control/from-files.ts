@@ -1,6 +1,7 @@
 /** What `up`, `proxy --role` and `controller` have in common: a control plane over files (or what is read in their place), with a status server. */
 import type { Listener } from '../config/follow.ts';
 import { type MeshFiles, type MeshInput, type MeshSource, openMeshFiles } from '../config/mesh-source.ts';
+import type { FileGuard } from '../config/read.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { AuthorityFollower } from './authority-follower.ts';
@@ -14,6 +15,8 @@ export type OpenSource = (listener: Listener<MeshInput>) => Promise<MeshSource>;
 export interface FromFilesOptions extends SessionOptions {
   readonly paths: readonly string[];
   readonly meshConfig: string | undefined;
+  /** Of paths that are read only from whom they may come. */
+  readonly guards?: ReadonlyMap<string, FileGuard> | undefined;
   /** Folder of the CA that `identities` has; undefined for one in memory, or none. */
   readonly ca?: string | undefined;
   /** The CA is another than it was, and proxies get what it is now. */
@@ -66,10 +69,10 @@ export async function controlFromFiles(options: FromFilesOptions): Promise<Contr
     status?.close();
   };
   try {
-    const { paths, meshConfig, closed } = options;
+    const { paths, meshConfig, closed, guards } = options;
     const opened: MeshSource & Partial<MeshFiles> = options.source
       ? await options.source(session)
-      : await openMeshFiles({ paths, meshConfig, closed }, session);
+      : await openMeshFiles({ paths, meshConfig, closed, guards }, session);
     files = opened;
     const reload = async () => {
       // What is wrong with the CA keeps nobody from what the files say.

@@ -41,7 +41,7 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
     else if (!isLoopback(request.socket.remoteAddress)) reply(answer, 403, { error: 'a reload can be asked for from this machine only' });
     else {
       options.reload().then(
-        (done) => reply(answer, 200, statusJson(done)),
+        (done) => reply(answer, 200, { ...statusJson(done), ...options.more?.() }),
         (error: unknown) => reply(answer, 500, { error: String(error) }),
       );
     }

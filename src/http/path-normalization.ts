@@ -73,8 +73,12 @@ function isPlain(target: string, options: PathOptions): boolean {
   return true;
 }
 
-/** As Chromium's URL library, which Envoy uses: backslashes are slashes, escapes of unreserved characters go, %2e is a dot. Undefined for %00. */
+/**
+ * As Chromium's URL library, which Envoy uses: backslashes are slashes, escapes of unreserved characters go, %2e is a dot. Undefined for %00, and for dots before
+ * a path parameter of which one is escaped (`%2e%2e;x`): Envoy leaves such a segment, and servers do not.
+ */
 function canonicalPath(path: string): string | undefined {
+  if (/%2e/i.test(path) && ESCAPED_DOTS.test(path)) return undefined;
   let text = '';
   for (let i = 0; i < path.length; i++) {
     const code = path.charCodeAt(i);
@@ -93,6 +97,9 @@ function canonicalPath(path: string): string | undefined {
   // Servers that know path parameters read `..;x` as `..`.
   return removeDotSegments(text.replace(/\/(\.{1,2});[^/]*/g, '/$1'));
 }
+
+/** `.` or `..` before a semicolon, one of the dots escaped. */
+const ESCAPED_DOTS = /[/\\](?:%2e(?:\.|%2e)?|\.%2e);/i;
 
 /** How often what follows may undo escapes: some unescape once more than they should. */
 const MOST_UNESCAPED = 4;

@@ -8,9 +8,9 @@ export interface SocketAddress {
   readonly port: number;
 }
 
-/** `ip:port`, an IPv6 address in brackets; of a unix socket its path or abstract name. */
+/** `ip:port`, an IPv6 address in brackets; of a unix socket its path or abstract name, of an internal listener what Envoy prints (`envoy://…`). */
 export function addressText({ ip, port }: { readonly ip: string; readonly port: number }): string {
-  return /^[/@]/.test(ip) ? ip : hostPort(ip, port);
+  return /^(?:[/@]|envoy:)/.test(ip) ? ip : hostPort(ip, port);
 }
 
 /** The parts of what `addressText` wrote. */

@@ -6,8 +6,10 @@ import type { Contained } from '../lib/contained.ts';
 import { codeOf, messageOf } from '../lib/errors.ts';
 import { createPace, paced } from '../lib/pace.ts';
 import { PROXY_ENVIRONMENT } from '../lib/proxy-environment.ts';
+import { refusedBy } from '../lib/refused-host.ts';
 import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { NameTableSchema } from '../xds/gen/istio/nds_pb.js';
+import { refusalOf } from '../xds/match/metadata.ts';
 import { indexEncodedNames, indexNames, type NameIndex } from '../xds/name-index.ts';
 import type { NodeJson } from '../xds/node.ts';
 import type { ResourceType, SentResource, SentUpdate, XdsAck } from '../xds/resources.ts';
@@ -23,7 +25,9 @@ import { Observer, type TurnedAway } from './observed.ts';
 import { Sinks } from './sinks.ts';
 import { clusterStatsSource, listenerStatsSource, type StatsSnapshot } from './stats/index.ts';
 import { type DataPlaneStatus, dataPlaneStatus } from './status.ts';
+import { endRefused } from './tcp/open-connections.ts';
 import { createTcpProxy } from './tcp/proxy.ts';
+import type { OpenConnection } from './tcp/settings.ts';
 import { MaterialStore } from './tls/material.ts';
 import type { Address } from './types.ts';
 
@@ -117,6 +121,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   sinks.registry.addSource(clusterStatsSource(() => clusters.all()));
   const routes = new Map<string, { readonly version: string; readonly routes: EncodedRoutes }>();
   const pace = createPace(SLICE_MS, now);
+  const open = new Set<OpenConnection>();
   let names: NameIndex = EMPTY_NAMES;
   let http: HttpFactory | undefined;
   let version = '';
@@ -138,7 +143,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     tcp: (config, overrides, context) => {
       const sink = sinks.create('tcp', config.accessLog, config.statPrefix, context.direction);
       const format = { ...sinks.formatContext, environment: options.environment };
-      return createTcpProxy(config, overrides, { clusters, sink, random, now, date: Date.now, format }, context.where);
+      return createTcpProxy(config, overrides, { clusters, sink, random, now, date: Date.now, format, open }, context.where);
     },
   };
   const listeners = new Listeners(
@@ -237,6 +242,11 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     else listeners.delete(name);
   }
 
+  function refuses(name: string): boolean {
+    const cluster = clusters.get(name);
+    return !cluster || name === BLACK_HOLE || refusedBy(name) !== undefined || refusalOf(cluster.config.metadata) !== undefined;
+  }
+
   async function run(update: SentUpdate): Promise<XdsAck> {
     const rejected: { type: ResourceType; name: string; message: string; code: string | undefined }[] = [];
     const leaving = update.removed.filter(({ type }) => type === 'listener').map(({ name }) => name);
@@ -255,6 +265,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     for (const type of [...ORDER].reverse()) {
       for (const resource of update.removed) if (resource.type === type) remove(type, resource.name);
     }
+    if (open.size > 0) await paced(endRefused(open, { chainFor: (downstream) => listeners.chainFor(downstream), refuses }), pace);
     version = update.version;
     whole.resolve();
     if (contained && options.dns && !closed) dns ??= await startDns(options.dns);

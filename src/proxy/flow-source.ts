@@ -7,7 +7,8 @@ import { Ring } from '../flows/ring.ts';
 import type { PlacedOrigin } from '../lib/origin.ts';
 import { addressText } from '../lib/socket-address.ts';
 import { table } from '../lib/table.ts';
-import { PASSTHROUGH, type TurnedAway, verdictOf } from './observed.ts';
+import { throughProxyAt } from '../xds/through.ts';
+import { failureOf, PASSTHROUGH, type TurnedAway, verdictOf } from './observed.ts';
 import type { AccessRecord, Downstream, RecordSink, ResponseFlag, UpstreamHost } from './types.ts';
 
 /** The explicit proxy's destination for a name that has none. */
@@ -227,7 +228,7 @@ function outcomeOf(record: Told): Partial<ProxyFlow> {
     verdict,
     ...(reason !== '' && { reason }),
     ...(status > 0 && { status }),
-    ...(upstreamHost && { upstream: addressText(upstreamHost.address) }),
+    ...(upstreamHost && { upstream: throughProxyAt(upstreamHost.address.ip) ?? addressText(upstreamHost.address) }),
     ...(flags.length > 0 && { responseFlags: [...flags] }),
     ...(details !== '' && { responseCodeDetails: details }),
     bytesSent: record.bytesReceived,
@@ -239,19 +240,14 @@ function judged(record: Told): { readonly verdict: Verdict; readonly reason: str
   const { verdict, reason } = verdictOf(record);
   switch (verdict) {
     case 'refused':
-      return { verdict, reason };
     case 'failed':
-      return { verdict, reason: failureOf(record) };
+      return { verdict, reason };
     default: {
       const failed = record.flags.some((flag) => BROKEN.has(flag)) || (verdict === 'undeclared' && record.upstreamHost === undefined);
       if (failed) return { verdict: 'failed', reason: failureOf(record) };
       return { verdict: 'allowed', reason: verdict === 'undeclared' ? 'nothing declares it' : reason };
     }
   }
-}
-
-function failureOf({ upstreamTransportFailureReason: reason, responseCodeDetails: details, flags }: Told): string {
-  return reason || details || flags.join(',');
 }
 
 function timeOf(ms: number): string {

@@ -72,9 +72,9 @@ export class Observer implements RecordSink {
     this.#turnedAway({ verdict: 'refused', protocol: 'dns', host: name, port: 0, client, reason });
   }
 
-  refused(target: { readonly host: string; readonly port: number }, client: Address, protocol: 'http' | 'tcp'): void {
-    this.#observe({ ...NOTHING, ...target, verdict: 'refused', client, reason: NOT_ALLOWED });
-    this.#turnedAway({ ...target, verdict: 'refused', protocol, client, reason: NOT_ALLOWED });
+  refused(target: { readonly host: string; readonly port: number }, client: Address, protocol: 'http' | 'tcp', reason = NOT_ALLOWED): void {
+    this.#observe({ ...NOTHING, ...target, verdict: 'refused', client, reason });
+    this.#turnedAway({ ...target, verdict: 'refused', protocol, client, reason });
   }
 
   /** A name that nothing declares was to be called, and is not, as it has no address. */
@@ -100,6 +100,9 @@ function alertText(failure: string): string {
 /** The policy has the proxy itself answer. */
 const ANSWERED: ReadonlySet<string> = new Set(['direct_response', 'cors_response']);
 
+/** What responses and connections say of themselves that nothing declares; what else leads nowhere is not understood, or out of time. */
+const UNDECLARED: ReadonlySet<string> = new Set(['', 'route_not_found', 'filter_chain_not_found']);
+
 const NOTHING = { bytesSent: 0, bytesReceived: 0 };
 
 /** What the verdict depends on. */
@@ -113,6 +116,7 @@ type Judged = Pick<
   | 'clusterMetadata'
   | 'routeMetadata'
   | 'routeName'
+  | 'upstreamTransportFailureReason'
 > & { readonly upstreamHost: object | undefined };
 
 /** What became of a call. */
@@ -132,11 +136,25 @@ export function verdictOf(record: Judged): {
     if (responseCode < 400) return { verdict: 'allowed', reason: '' };
     return { verdict: 'refused', reason: `a route answers ${responseCode} itself: others of the host's requests may be allowed` };
   }
+  const unrouted = upstreamCluster === '' && !UNDECLARED.has(responseCodeDetails) && !REFUSING.has(record.routeName);
+  if (unrouted && flags.includes('DC')) return { verdict: 'failed', reason: failureOf(record) };
+  if (unrouted)
+    return {
+      verdict: 'refused',
+      reason: `the proxy ${responseCode > 0 ? `answers ${responseCode}` : 'closes'} itself: ${responseCodeDetails}`,
+    };
   if (upstreamCluster === '' || upstreamCluster === BLACK_HOLE) return { verdict: 'refused', reason: NOT_ALLOWED };
   if (upstreamCluster === PASSTHROUGH) return { verdict: 'undeclared', reason: '' };
-  if (upstreamHost === undefined || flags.includes('UF')) return { verdict: 'failed', reason: flags.join(',') };
+  if (upstreamHost === undefined || flags.includes('UF')) return { verdict: 'failed', reason: failureOf(record) };
   return { verdict: 'allowed', reason: connectionTerminationDetails.startsWith('binding_audit{') ? connectionTerminationDetails : '' };
 }
+
+/** Why a call came to nothing, in Envoy's words or flags. */
+export function failureOf({ upstreamTransportFailureReason, responseCodeDetails, flags }: Failure): string {
+  return upstreamTransportFailureReason || responseCodeDetails || flags.join(',');
+}
+
+type Failure = Pick<AccessRecord, 'upstreamTransportFailureReason' | 'responseCodeDetails' | 'flags'>;
 
 /** As translation writes it. */
 function refusalOf(metadata: Readonly<Record<string, unknown>> | undefined): string | undefined {

@@ -47,6 +47,8 @@ export interface Downstream {
         readonly local?: PeerCertificate | undefined;
       }
     | undefined;
+  /** What else its filter chain was chosen by; absent for connections of the proxy's own. */
+  readonly arrival?: Arrival | undefined;
   /** Milliseconds since the epoch. */
   readonly startTime: number;
   /**
@@ -55,6 +57,13 @@ export interface Downstream {
    * and the listener chooses anew.
    */
   readonly reenter: ((unread: Buffer) => void) | undefined;
+}
+
+export interface Arrival {
+  /** The listener that accepted it, which may have handed it over. */
+  readonly accepting: string;
+  readonly transportProtocol: string;
+  readonly applicationProtocols: readonly string[];
 }
 
 /** The terminal network filter of a filter chain: takes a connection over. One instance a filter chain, shared by its connections. */
@@ -66,6 +75,8 @@ export interface ConnectionHandler {
   drain(): void;
   /** Connections that are still open. */
   readonly active: number;
+  /** Of a TCP proxy: the clusters among which it would choose. */
+  readonly clusters?: (downstream: Downstream) => readonly string[];
   /** Makes connections of this proxy's own: of an internal listener. */
   readonly dial?: Dial | undefined;
 }
@@ -73,7 +84,16 @@ export interface ConnectionHandler {
 /** `done` is called once, never before the call returns; its failure names the forward proxy. Returns what abandons it. */
 export type Dial = (context: DialContext, done: (failure: UpstreamFailure | undefined, socket: Socket) => void) => () => void;
 
+/** An internal listener, as what makes connections. */
+export interface InternalWay {
+  readonly dial: Dial | undefined;
+  /** Why the control plane has it lead nowhere. */
+  readonly refusal: string | undefined;
+}
+
 export interface DialContext {
+  /** The forward proxy, for messages: `host:port`, else the listener's name. */
+  readonly proxy: string;
   /** What the cluster's endpoint says to the internal listener, by the names of filters. */
   readonly metadata: DynamicMetadata;
   /** For whom; undefined where the proxy calls for itself. */

@@ -43,12 +43,13 @@ export function buildRegistry(snapshot: Snapshot, mesh: MeshConfig, before?: Bui
   const workloads = buildWorkloads(snapshot, known?.workloads);
   const endpoints = endpointTable(snapshot, workloads, declarations, known?.endpoints);
   const parts: Parts = { declarations, settled, lookups, workloads, endpoints };
-  const { findings, services } = settled;
+  const { findings, services, repeats } = settled;
   if (before && lookups === known?.lookups && workloads === known.workloads && endpoints === known.endpoints) {
     return findings === before.findings ? before : { registry: before.registry, findings, parts };
   }
   const registry: Registry = {
     services,
+    repeats,
     workloads: workloads.list,
     lookup: (hostname, namespace) => lookups.lookup(hostname, namespace),
     visibleTo: (namespace) => lookups.visibleTo(namespace),

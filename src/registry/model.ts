@@ -94,6 +94,8 @@ export interface Workload {
 export interface Registry {
   /** Oldest first. Of two with one hostname and namespace the younger has only the ports that the older lacks; beside a Kubernetes Service none is. */
   readonly services: readonly Service[];
+  /** Ports that an object declares though an older one of its namespace has them, as services of their own. Oldest first. */
+  readonly repeats: readonly Service[];
   readonly workloads: readonly Workload[];
   /**
    * The service that a client in `namespace` sees under `hostname`: its own namespace's first, then Kubernetes', then the oldest visible one; with

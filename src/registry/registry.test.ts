@@ -279,6 +279,55 @@ test('of two objects with one host in a namespace the younger keeps the ports th
   );
 });
 
+test('of two objects for one port the finding says where exportTo shows both, and which one counts there', () => {
+  const spec = (exportTo: string) =>
+    `{ hosts: [www.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS, exportTo: [${exportTo}] }`;
+  const everywhere = / in this namespace as well, and the older object counts: what is said here of port 80 has no effect/;
+  const cases: readonly [old: string, young: string, about: string, says: RegExp][] = [
+    ['"*"', '"*"', 'young', everywhere],
+    ['".", shop', 'shop', 'young', everywhere],
+    [
+      '"*"',
+      '"."',
+      'old',
+      /Where exportTo shows both, that one counts, as exportTo shows it to fewer: .* of the one that everybody sees alone/,
+    ],
+    ['"."', '"*"', 'young', /Where exportTo shows both, the older object counts: .* of the youngest alone/],
+    ['"."', '".", shop', 'young', /Where exportTo shows both, the older object counts/],
+    ['"."', 'shop', 'young', /exportTo shows both to no namespace, but the endpoints/],
+    ['"~"', '"."', 'young', /exportTo shows both to no namespace/],
+  ];
+  for (const [old, young, about, says] of cases) {
+    const { registry, findings } = meshFromText(serviceEntry('old', spec(old)) + serviceEntry('young', spec(young)));
+    assert.deepEqual(
+      findings.map(({ origin }) => originText(origin)),
+      [`ServiceEntry default/${about}`],
+      `${old} ${young}`,
+    );
+    assert.match(findings[0]!.message, says, `${old} ${young}`);
+    const counts = about === 'old' ? 'young' : 'old';
+    for (const namespace of ['default', 'shop', 'other']) {
+      const seen = registry.visibleTo(namespace).map(({ resource }) => resource.metadata.name);
+      if (seen.length > 1) assert.equal(seen[0], counts, `${old} ${young}: ${namespace}`);
+      if (says === everywhere && seen.includes(about)) assert.equal(seen.length, 2, `${old} ${young}: ${namespace}`);
+      if (says.source.includes('no namespace')) assert.ok(seen.length < 2, `${old} ${young}: ${namespace}`);
+    }
+  }
+});
+
+test('a port lost to each of two objects is told of each, and objects that nobody sees together are not held to be alike', () => {
+  const spec = (ports: string, more = '') => `{ hosts: [www.example.com], ports: [${ports}], resolution: DNS${more} }`;
+  const [http, tls] = ['{ number: 80, name: http, protocol: HTTP }', '{ number: 443, name: tls, protocol: TLS }'];
+  const found = (text: string) => meshFromText(text).findings.map(({ message }) => message);
+  const each = found(serviceEntry('one', spec(http)) + serviceEntry('two', spec(tls)) + serviceEntry('three', spec(`${http}, ${tls}`)));
+  assert.equal(each.length, 2);
+  assert.match(each[0]!, /^ServiceEntry default\/one .*port 80 has/);
+  assert.match(each[1]!, /^ServiceEntry default\/two .*port 443 has/);
+  const apart = (own: string) => serviceEntry('one', spec(http, ', exportTo: ["."]')) + serviceEntry('two', spec(tls, own));
+  assert.deepEqual(found(apart(', exportTo: [shop]')), []);
+  assert.match(found(apart(''))[0]!, /differ in .* there is, where both are seen, no cluster for port 443/);
+});
+
 test('endpoints of one host: by the port’s number where names are looked up, by its name elsewhere; one for round robin', () => {
   const entry = (name: string, resolution: string, port: string, address: string) =>
     serviceEntry(

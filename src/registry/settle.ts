@@ -1,12 +1,11 @@
 /** Which of the declared services there are, with which ports, addresses and aliases. */
-import type { Resource } from '../api/resource.ts';
-import { originOf, resourceText } from '../api/resource.ts';
 import type { Finding } from '../lib/finding.ts';
 import { keepContent, keepList, sameMembers } from '../lib/same.ts';
 import { addressesAt, createAllocator } from './auto-allocate.ts';
 import type { Declarations, Declared } from './declarations.ts';
 import { joinable } from './joined.ts';
 import type { Service, ServicePort } from './model.ts';
+import { aboutHosts, repeated, unlike } from './rivals.ts';
 
 export interface SettledServices {
   /** Oldest first. */
@@ -108,7 +107,7 @@ function withoutConflicts({ list, byKey }: Declarations, findings: Finding[]): S
     }
     const { oldest, kubernetes, claimed } = contest;
     if (kubernetes && kubernetes !== service) {
-      findings.push(conflict(kubernetes, service, service.ports));
+      findings.push(repeated(kubernetes, service, service.ports));
       return [];
     }
     const lost: ServicePort[] = [];
@@ -121,11 +120,13 @@ function withoutConflicts({ list, byKey }: Declarations, findings: Finding[]): S
         claimed.set(port.number, service);
       }
     }
-    if (kept.length > 0 && !joinable(oldest, service)) findings.push(unlike(oldest, service, kept));
+    const parted = kept.length > 0 && !joinable(oldest, service) ? unlike(oldest, service, kept) : undefined;
+    if (parted) findings.push(parted);
     if (lost.length === 0) return { declared, ports: service.ports };
-    findings.push(conflict(claimed.get(lost[0]!.number)!, service, lost));
-    const repeated = lost.filter(({ number }) => claimed.get(number) !== service);
-    if (repeated.length > 0) repeats.push({ declared, ports: repeated });
+    const byWinner = Map.groupBy(lost, ({ number }) => claimed.get(number)!);
+    for (const [winner, ports] of byWinner) findings.push(repeated(winner, service, ports));
+    const again = lost.filter(({ number }) => claimed.get(number) !== service);
+    if (again.length > 0) repeats.push({ declared, ports: again });
     return kept.length > 0 ? { declared, ports: kept } : [];
   });
   return { winners, repeats };
@@ -142,52 +143,6 @@ interface Contest {
 
 function kubernetesOf(rivals: readonly Declared[]): Service | undefined {
   return rivals.findLast(({ service }) => service.registry === 'Kubernetes')?.service;
-}
-
-function conflict(winner: Service, loser: Service, ports: readonly ServicePort[]): Finding {
-  const kubernetes = winner.registry === 'Kubernetes' && loser.registry !== 'Kubernetes';
-  const why = kubernetes ? 'a Kubernetes Service comes before it' : 'the older object counts';
-  const rest = kubernetes
-    ? 'its endpoints are added'
-    : 'its endpoints are added and its addresses lead to the same cluster (an HTTP host is known by the addresses of the youngest alone)';
-  return aboutHosts(
-    loser.resource,
-    'SP1018',
-    `${resourceText(winner.resource)} declares ${loser.hostname} in this namespace as well, and ${why}: what is said here of port ${numbersOf(ports)} ` +
-      `has no effect, save that ${rest}. Declare a port of a host in one object.`,
-  );
-}
-
-/** `kept`: the ports that the younger one alone has. */
-function unlike(oldest: Service, service: Service, kept: readonly ServicePort[]): Finding {
-  // What is shown to some namespaces by name comes before what is shown to all.
-  const narrower = oldest.exportTo.has('*') && !service.exportTo.has('*');
-  const [followed, lost, ports] = narrower ? [service, oldest, oldest.ports] : [oldest, service, kept];
-  const where = narrower ? `, where both are seen,` : '';
-  return aboutHosts(
-    lost.resource,
-    'SP1018',
-    `${resourceText(followed.resource)} declares ${lost.hostname} in this namespace as well, and ${narrower ? 'comes first, as exportTo shows it to fewer' : 'is older'}. ` +
-      `As the two differ in resolution, labels, workloadSelector or exportTo, there is${where} no cluster for port ${numbersOf(ports)}: ` +
-      'calls to it are answered 503 NC or closed. Make them alike, or one object.',
-  );
-}
-
-function numbersOf(ports: readonly ServicePort[]): string {
-  return ports.map(({ number }) => number).join(', ');
-}
-
-function aboutHosts(resource: Resource, code: string, message: string): Finding {
-  return {
-    code,
-    level: 'Warning',
-    message,
-    origin: originOf(resource),
-    // The finding is kept while the object may move in its file.
-    get position() {
-      return resource.source.position(['spec', 'hosts']);
-    },
-  };
 }
 
 /** The place of each one's address, where it gets one. */

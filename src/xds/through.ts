@@ -11,6 +11,12 @@ export function throughListenerName(host: string, port: number): string {
   return `${PREFIX}${port}||${host}`;
 }
 
+/** The proxy of an endpoint behind such a listener, by the address that logs print for it (`envoy://LISTENER/ENDPOINT`); undefined for others. */
+export function throughProxyAt(address: string): string | undefined {
+  const [, listener] = /^envoy:\/\/(.+)\/[^/]*$/.exec(address) ?? [];
+  return listener === undefined ? undefined : throughProxyOf(listener);
+}
+
 /** The proxy of such a listener, `host:port`; undefined for others. */
 export function throughProxyOf(listener: string): string | undefined {
   const [, port, host] = /^through\|(\d+)\|\|(.+)$/.exec(listener) ?? [];

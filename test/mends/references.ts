@@ -34,6 +34,9 @@ import type { Mend } from './mend.ts';
 
 const DIRECT = /^default\/\S+ outbound\|80\|\|www\.example\.com > reaches www\.example\.com:80 in HTTP$/;
 const SUBSET = (labels = '{}') => istio('DestinationRule', `host: ${HOST}\nsubsets: [{name: v1, labels: ${labels}}]`);
+const WILDCARD = 'resolution: STATIC\nendpoints: [{address: 192.0.2.1}]';
+const SELECTING = 'resolution: STATIC\nworkloadSelector: {labels: {app: cart}}';
+
 export const REFERENCE_MENDS: readonly Mend[] = [
   {
     code: 'IST0101',
@@ -321,6 +324,64 @@ export const REFERENCE_MENDS: readonly Mend[] = [
     call: CALL,
     was: NOT_THROUGH,
     ends: DIRECT,
+  },
+  {
+    code: 'SP1041',
+    of: 'a listener of another port',
+    text:
+      REGISTRY_ONLY +
+      pod('web') +
+      entry(HTTP) +
+      istio('Sidecar', 'egress: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ["./*"]}]', { name: 's' }),
+    says: /Write the port that is called/,
+    change: [['{number: 8080, name: http', '{number: 80, name: http']],
+    call: CALL,
+    was: NOT_THROUGH,
+    ends: DIRECT,
+  },
+  {
+    code: 'SP1041',
+    of: 'a listener that needs no port',
+    text:
+      REGISTRY_ONLY +
+      pod('web') +
+      entry(HTTP) +
+      istio('Sidecar', 'egress: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ["./*"]}]', { name: 's' }),
+    says: /or leave port out/,
+    change: [['port: {number: 8080, name: http, protocol: HTTP}, ', '']],
+    call: CALL,
+    was: NOT_THROUGH,
+    ends: DIRECT,
+  },
+  {
+    code: 'IST0101',
+    of: 'a host that a wildcard alone declares',
+    text: REGISTRY_ONLY + entry(HTTP, WILDCARD, {}, '*.example.com') + direct(`- ${to()}`),
+    says: /Declare www\.example\.com with a ServiceEntry of its own/,
+    add: entry(HTTP, '', { name: 'own' }),
+    call: CALL,
+    was: NOT_THROUGH,
+    ends: DIRECT,
+  },
+  {
+    code: 'IST0101',
+    of: 'the endpoints of a wildcard',
+    text: REGISTRY_ONLY + entry(HTTP, WILDCARD, {}, '*.example.com') + direct(`- ${to()}`),
+    says: /or lead to \*\.example\.com, whose endpoints then take the calls/,
+    change: [[to(), to('{host: "*.example.com", port: {number: 80}}')]],
+    call: CALL,
+    was: NOT_THROUGH,
+    ends: /reaches 192\.0\.2\.1:80 in HTTP$/,
+  },
+  {
+    code: 'SP1029',
+    of: 'a selector whose pods are elsewhere',
+    text: REGISTRY_ONLY + pod('web') + pod('cart', 'shop', '{app: cart}', '10.0.0.2') + entry(HTTP, SELECTING),
+    says: /Move the ServiceEntry to shop/,
+    change: [[entry(HTTP, SELECTING), entry(HTTP, SELECTING, { namespace: 'shop' })]],
+    call: `${CALL} --from default/web`,
+    was: NOT_THROUGH,
+    ends: /reaches 10\.0\.0\.2:80 in HTTP$/,
   },
   {
     code: 'IST0106',

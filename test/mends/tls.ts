@@ -455,4 +455,18 @@ export const TLS_MENDS: readonly Mend[] = [
     call: CALL,
     ends: DIRECT,
   },
+  {
+    code: 'SP1059',
+    of: 'a port for which an older object counts',
+    text:
+      REGISTRY_ONLY +
+      FORWARD_PROXY +
+      entry(HTTP, 'resolution: DNS') +
+      entry(HTTP, 'resolution: DNS', { name: 'second', annotations: '{sallyport.dev/through: "proxy.corp.example:3128"}' }),
+    says: /Declare the port in one object/,
+    change: [[entry(HTTP, 'resolution: DNS'), '']],
+    call: CALL,
+    was: DIRECT,
+    ends: DIRECT,
+  },
 ];

@@ -1,6 +1,7 @@
 import type { LocalityLoadBalancerSetting, PortTrafficPolicy, ResourceOf } from '../../api/index.ts';
 import type { PathStep } from '../../api/resource.ts';
 import { fullHostname } from '../../lib/hostname.ts';
+import { type Labels, matchesLabels } from '../../lib/labels.ts';
 import { localityMatches } from '../../lib/locality.ts';
 import { closest } from '../../lib/spelling.ts';
 import type { Context } from '../context.ts';
@@ -9,6 +10,7 @@ import type { Context } from '../context.ts';
 export function missingEndpoints(context: Context): void {
   for (const entry of context.of('ServiceEntry')) {
     const { hosts, resolution, endpoints, workloadSelector } = entry.spec;
+    if (workloadSelector) strangersSelected(context, entry, workloadSelector.labels);
     if (resolution !== 'STATIC' || endpoints.length > 0 || workloadSelector) continue;
     // It stands for a refusal.
     if (entry.derivedFrom?.kind === 'EgressPolicy') continue;
@@ -19,6 +21,25 @@ export function missingEndpoints(context: Context): void {
       `Resolution STATIC takes the addresses of ${hosts.join(', ')} from endpoints or a workloadSelector, and there is neither: calls are answered 503 (UH), connections are closed. Add endpoints, or use resolution DNS.`,
     );
   }
+}
+
+/** A selector takes Pods and WorkloadEntries of its own namespace alone; where the files have none there, those of others tell that they know. */
+function strangersSelected(context: Context, entry: ResourceOf<'ServiceEntry'>, labels: Labels): void {
+  const { namespace } = entry.metadata;
+  const selected = [
+    ...context.select(labels),
+    ...context
+      .of('WorkloadEntry')
+      .map(({ spec, metadata }) => ({ namespace: metadata.namespace, labels: { ...metadata.labels, ...spec.labels } })),
+  ].filter((each) => matchesLabels(labels, each.labels));
+  if (selected.length === 0 || selected.some((each) => each.namespace === namespace)) return;
+  const others = [...new Set(selected.map((each) => each.namespace))].sort().join(', ');
+  context.report(
+    'SP1029',
+    entry,
+    ['spec', 'workloadSelector'],
+    `Nothing in namespace ${namespace} has these labels, and a workloadSelector takes Pods and WorkloadEntries of its own namespace alone (those in ${others} have them): ${entry.spec.hosts.join(', ')} has no endpoints, calls are answered 503 (UH), connections are closed. Move the ServiceEntry to ${others}, or name endpoints.`,
+  );
 }
 
 /** SP1029: shares of localities that leave no endpoint: what is not among the ones that are named gets nothing. */

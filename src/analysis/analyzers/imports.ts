@@ -1,3 +1,4 @@
+import type { ResourceOf } from '../../api/index.ts';
 import { resourceText } from '../../api/resource.ts';
 import { hostsOverlap } from '../../lib/hostname.ts';
 import type { Service } from '../../registry/model.ts';
@@ -10,7 +11,8 @@ import type { Context } from '../context.ts';
 export function sidecarImports(context: Context): void {
   for (const sidecar of context.of('Sidecar')) {
     const { namespace } = sidecar.metadata;
-    for (const [i, { hosts }] of sidecar.spec.egress.entries()) {
+    for (const [i, { hosts, port }] of sidecar.spec.egress.entries()) {
+      if (port?.number && port.protocol.toUpperCase() !== HTTP_PROXY) listenerWithoutPort(context, sidecar, i, port.number);
       for (const [j, text] of hosts.entries()) {
         const { host, takes } = sidecarImport(text, namespace);
         // What is taken out of other imports imports nothing by itself.
@@ -32,6 +34,28 @@ export function sidecarImports(context: Context): void {
       }
     }
   }
+}
+
+/** Such a listener serves hosts by their names, whatever their ports. */
+const HTTP_PROXY = 'HTTP_PROXY';
+
+/** A listener with a port has the hosts that have this port, and no others. */
+function listenerWithoutPort(context: Context, sidecar: ResourceOf<'Sidecar'>, i: number, number: number): void {
+  const { namespace } = sidecar.metadata;
+  const imports = sidecar.spec.egress[i]!.hosts.map((text) => sidecarImport(text, namespace));
+  const taken = context.registry.services.filter(
+    (service) =>
+      isVisible(service.exportTo, service.namespace, namespace) &&
+      imports.some(({ host, takes }) => takes(service.namespace) && (host === '*' || hostsOverlap(host, service.hostname))),
+  );
+  if (taken.length === 0 || taken.some(({ ports }) => ports.some((port) => port.number === number))) return;
+  const known = [...new Set(taken.flatMap(({ ports }) => ports.map((port) => port.number)))].sort((a, b) => a - b).join(', ');
+  context.report(
+    'SP1041',
+    sidecar,
+    ['spec', 'egress', i, 'port', 'number'],
+    `A listener with a port takes of its hosts those that have this port, and none has ${number} (they have ${known}): it imports nothing. Calls to them go as to unknown hosts (refused under REGISTRY_ONLY, else straight out past every route), unless another listener imports them. Write the port that is called, or leave port out.`,
+  );
 }
 
 /** SP1042: a port of a host that workloads do not see because they follow another declaration of the host, which lacks it. */

@@ -1,5 +1,5 @@
 import { INVALID_BACKEND_HOST } from '../../api/gateway-api/common.ts';
-import type { Destination, ResourceOf } from '../../api/index.ts';
+import type { Destination, HttpRoute, ResourceOf } from '../../api/index.ts';
 import type { PathStep } from '../../api/resource.ts';
 import { inPlaceOf } from '../../lib/finding.ts';
 import { fullHostname, isWildcard } from '../../lib/hostname.ts';
@@ -22,24 +22,26 @@ interface NamedDestination {
 }
 
 /** Every destination of routes and mirrors. */
-export function destinationsOf(virtualService: VirtualService): NamedDestination[] {
-  const { spec } = virtualService;
-  const found: NamedDestination[] = [];
-  for (const kind of ['http', 'tls', 'tcp'] as const) {
-    const rules = spec[kind];
-    for (let i = 0; i < rules.length; i++) {
-      const { route } = rules[i]!;
-      for (let j = 0; j < route.length; j++)
-        found.push({ destination: route[j]!.destination, path: ['spec', kind, i, 'route', j, 'destination'] });
-    }
-  }
-  for (let i = 0; i < spec.http.length; i++) {
-    const { mirror, mirrors } = spec.http[i]!;
-    if (mirror) found.push({ destination: mirror, path: ['spec', 'http', i, 'mirror'] });
-    for (const [j, { destination }] of mirrors.entries())
-      found.push({ destination, path: ['spec', 'http', i, 'mirrors', j, 'destination'] });
-  }
+export function destinationsOf({ spec }: VirtualService): NamedDestination[] {
+  return (['http', 'tls', 'tcp'] as const).flatMap((kind) =>
+    spec[kind].flatMap((rule, i) => destinationsOfRule(rule).map((found) => ({ ...found, path: ['spec', kind, i, ...found.path] }))),
+  );
+}
+
+/** Of one rule; paths begin at it. */
+export function destinationsOfRule(rule: AnyRule | HttpRoute): NamedDestination[] {
+  const found: NamedDestination[] = rule.route.map(({ destination }, j) => ({ destination, path: ['route', j, 'destination'] }));
+  if (!('mirrors' in rule)) return found;
+  if (rule.mirror) found.push({ destination: rule.mirror, path: ['mirror'] });
+  for (const [j, { destination }] of rule.mirrors.entries()) found.push({ destination, path: ['mirrors', j, 'destination'] });
   return found;
+}
+
+/** What becomes of calls whose destination has no cluster. */
+function fateOf({ derivedFrom }: VirtualService, path: readonly PathStep[]): string {
+  if (path[3] !== 'route') return 'No copies are made (the calls go on)';
+  if (path[1] !== 'http') return 'Connections on this route are closed (NC)';
+  return `Calls on this route end in ${derivedFrom ? '500' : '503'} (NC)`;
 }
 
 /** IST0101 (host, port, subset), IST0112: whether destinations lead to services that exist, by ports and subsets that exist. */
@@ -47,8 +49,8 @@ export function virtualServiceDestinations(context: Context): void {
   for (const virtualService of context.of('VirtualService')) {
     const { namespace } = virtualService.metadata;
     let others: readonly string[] | undefined;
-    const end = virtualService.derivedFrom ? '500 (NC)' : '503 (NC)';
     for (const { destination, path } of destinationsOf(virtualService)) {
+      const fate = fateOf(virtualService, path);
       // Reported when the route was read.
       if (destination.host === INVALID_BACKEND_HOST) continue;
       // Nothing is meant to answer there.
@@ -60,13 +62,22 @@ export function virtualServiceDestinations(context: Context): void {
         service = serviceFor(context, host, others);
       }
       if (!service && context.isBroken(host)) continue;
+      if (service && service.hostname !== host && !service.aliases?.includes(host)) {
+        context.report(
+          'IST0101',
+          virtualService,
+          [...path, 'host'],
+          `Referenced host not found: "${destination.host}". ${service.hostname} covers it, and makes no cluster of that name. ${fate}. Declare ${host} with a ServiceEntry of its own, or lead to ${service.hostname}, whose endpoints then take the calls.`,
+        );
+        continue;
+      }
       if (!service) {
         const { text, near } = missingHost(context, host, namespace);
         context.report(
           'IST0101',
           virtualService,
           [...path, 'host'],
-          `Referenced host not found: "${destination.host}". Calls on this route end in ${end}. ${text}`,
+          `Referenced host not found: "${destination.host}". ${fate}. ${text}`,
           inPlaceOf(destination.host, near),
         );
         continue;
@@ -77,7 +88,7 @@ export function virtualServiceDestinations(context: Context): void {
           'SP1044',
           virtualService,
           [...path, 'host'],
-          `Service ${owner}/${name}, to which this leads, is not among the files; it is taken to be the gateway's. Where it does not exist calls end in ${end}, and so they do in explain and verify, which know the files alone: add the Service and a Pod of the gateway to them.`,
+          `Service ${owner}/${name}, to which this leads, is not among the files; it is taken to be the gateway's. Where it does not exist there is no cluster for it. ${fate}, also in explain and verify, which know the files alone: add the Service and a Pod of the gateway to them.`,
         );
       }
       if (destination.subset !== undefined && destination.subset !== '') checkSubset(context, virtualService, destination, host, path);
@@ -99,7 +110,7 @@ export function virtualServiceDestinations(context: Context): void {
           'IST0101',
           virtualService,
           [...path, 'port', 'number'],
-          `Referenced host:port not found: "${destination.host}:${port}". ${host} has no port ${port}; it has ${service.ports.map((p) => p.number).join(', ') || 'none'}. Calls on this route end in ${end}. Use one of its ports, or declare port ${port} there.`,
+          `Referenced host:port not found: "${destination.host}:${port}". ${host} has no port ${port}; it has ${service.ports.map((p) => p.number).join(', ') || 'none'}. ${fate}. Use one of its ports, or declare port ${port} there.`,
         );
       }
     }
@@ -192,7 +203,7 @@ function checkSubset(
     'IST0101',
     virtualService,
     [...path, 'subset'],
-    `Referenced host+subset in destinationrule not found: "${destination.host}+${destination.subset}". Calls on this route end in 503 (NC). ${near ? `Did you mean subset ${near}?` : 'Define the subset in a DestinationRule for the host.'}`,
+    `Referenced host+subset in destinationrule not found: "${destination.host}+${destination.subset}". ${fateOf(virtualService, path)}. ${near ? `Did you mean subset ${near}?` : 'Define the subset in a DestinationRule for the host.'}`,
     inPlaceOf(destination.subset!, near),
   );
 }

@@ -44,6 +44,29 @@ test('each host that is refused is said once, with who called and what allows it
   ]);
 });
 
+test('a call that its host’s port does not take is told as that, and nothing is said to allow it', () => {
+  const said: string[] = [];
+  const allowedAs = ({ port }: { readonly port: number }) => (port === 443 ? 'it is allowed in TLS alone' : undefined);
+  const calls = new Calls({ say: (line) => said.push(line), callerOf: () => undefined, allowing: allowOption, allowedAs, date: () => '' });
+  calls.add(call('refused', 'a.example', 443));
+  calls.add({ ...call('refused', 'a.example', 443), reason: 'the proxy answers 400 itself: http1.codec_error' });
+  calls.add(call('undeclared', 'b.example', 443));
+  calls.add(call('undeclared', 'b.example', 80));
+  assert.deepEqual(said, ['refused a.example:443: it is allowed in TLS alone', 'would refuse b.example:443: it is allowed in TLS alone']);
+  const account = { words: [], code: 0, called: calls.all, others: 0 };
+  assert.deepEqual(
+    JSON.parse(reportText(account, 'json')).calls.map(({ toAllow }: { toAllow?: string }) => toAllow),
+    [undefined, undefined, undefined, '--allow b.example'],
+  );
+  assert.deepEqual(summaryLines(account), [
+    'what was called:',
+    '  a.example:443  refused           1×  it is allowed in TLS alone',
+    '  a.example:443  refused           1×  the proxy answers 400 itself: http1.codec_error',
+    '  b.example:443  would be refused  1×  it is allowed in TLS alone',
+    '  b.example:80   would be refused  1×  10 B sent, 20 B received',
+  ]);
+});
+
 test('the account: counts, bytes, first and last; what was refused comes first', () => {
   const { calls } = watched();
   calls.add(call('allowed', 'fine.example', 443));

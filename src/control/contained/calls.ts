@@ -38,6 +38,8 @@ export interface CallsOptions {
   readonly callerOf: (client: ObservedCall['client']) => Caller | undefined;
   /** What allows calls to a host, as words for the command line. */
   readonly allowing: (target: { readonly host: string; readonly port: number }) => string;
+  /** Where the host is allowed at this port, how calls have to be, as a clause: `--allow` would be no help to others. */
+  readonly allowedAs?: (target: { readonly host: string; readonly port: number }) => string | undefined;
   /** Now, as ISO 8601. */
   readonly date: () => string;
 }
@@ -66,7 +68,7 @@ export class Calls {
 
   add(call: ObservedCall): void {
     const { host, port, verdict, reason, client, notable = false } = call;
-    const key = `${verdict} ${notable} ${port} ${host}`;
+    const key = `${verdict} ${notable} ${reason === NOT_ALLOWED} ${port} ${host}`;
     const now = this.#options.date();
     let called = this.#called.get(key);
     if (!called) {
@@ -75,7 +77,8 @@ export class Calls {
         return;
       }
       const by = verdict === 'allowed' || this.#lookedUp++ >= MOST_LOOKED_UP ? undefined : this.#options.callerOf(client);
-      called = { host, port, verdict, reason, by, count: 0, bytesSent: 0, bytesReceived: 0, first: now, last: now };
+      const otherwise = verdict === 'undeclared' || reason === NOT_ALLOWED ? this.#options.allowedAs?.(call) : undefined;
+      called = { host, port, verdict, reason: otherwise ?? reason, by, count: 0, bytesSent: 0, bytesReceived: 0, first: now, last: now };
       this.#called.set(key, called);
       this.#tell(called, notable);
     }
@@ -94,7 +97,7 @@ export class Calls {
       return;
     }
     const who = by ? ` (${by.command}, pid ${by.pid})` : '';
-    const why = verdict === 'refused' || verdict === 'failed' ? reason : NOT_ALLOWED;
+    const why = verdict === 'unresolved' || reason === '' ? NOT_ALLOWED : reason;
     const mend = why === NOT_ALLOWED ? `; to allow: ${this.#options.allowing({ host, port })}` : '';
     // Names are what the command made them.
     this.#options.say(printableLine(`${SAID[verdict]} ${where(host, port)}${who}: ${why}${mend}`));

@@ -4,7 +4,7 @@ import type { FlowHub } from '../../flows/hub.ts';
 import { allowOption } from '../../lib/allow-option.ts';
 import type { ObservedCall } from '../../lib/contained.ts';
 import { splitAddress } from '../../lib/socket-address.ts';
-import { Calls } from './calls.ts';
+import { Calls, type CallsOptions } from './calls.ts';
 import type { CallsMade } from './report.ts';
 
 export interface Counted {
@@ -13,13 +13,14 @@ export interface Counted {
 }
 
 /** Counts every call of the sidecar from now on, and says which hosts are refused, or would be. */
-export async function countFlows(hub: FlowHub, say: (line: string) => void): Promise<Counted> {
+export async function countFlows(hub: FlowHub, say: (line: string) => void, allowedAs: CallsOptions['allowedAs']): Promise<Counted> {
   let by: Flow['process'];
   const calls = new Calls({
     say,
     callerOf: () => by && { pid: by.pid, command: by.name },
     // What --allow is for `run` the command `allow` prints as resources.
     allowing: (target) => `sallyport ${allowOption(target).replace(/^--/, '')}`,
+    allowedAs,
     date: () => new Date().toISOString(),
   });
   const add = (flow: Flow) => {

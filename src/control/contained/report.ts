@@ -42,16 +42,7 @@ function sorted(called: readonly Called[]): Called[] {
 /** A line each, and none where nothing was called. */
 export function summaryLines({ called, others }: CallsMade): string[] {
   if (called.length === 0 && others === 0) return [];
-  const rows = sorted(called).map((one) => [
-    where(one.host, one.port),
-    WORDS[one.verdict],
-    `${one.count}×`,
-    one.verdict === 'allowed' || one.verdict === 'undeclared'
-      ? `${one.bytesSent} B sent, ${one.bytesReceived} B received`
-      : one.verdict === 'failed'
-        ? one.reason
-        : '',
-  ]);
+  const rows = sorted(called).map((one) => [where(one.host, one.port), WORDS[one.verdict], `${one.count}×`, remark(one)]);
   const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
   const lines = rows.map(
     (row) =>
@@ -69,13 +60,20 @@ export function summaryLines({ called, others }: CallsMade): string[] {
   ];
 }
 
+function remark(one: Called): string {
+  const { verdict, reason, bytesSent, bytesReceived } = one;
+  if (verdict === 'allowed' || (verdict === 'undeclared' && reason === '')) return `${bytesSent} B sent, ${bytesReceived} B received`;
+  return isAllowable(one) ? '' : reason;
+}
+
 function isNotAllowed({ verdict }: Called): boolean {
   return verdict !== 'allowed' && verdict !== 'failed';
 }
 
 /** Whether `--allow` would have let it through. */
-function isAllowable(one: Called): boolean {
-  return isNotAllowed(one) && (one.verdict !== 'refused' || one.reason === NOT_ALLOWED);
+function isAllowable({ verdict, reason }: Called): boolean {
+  if (verdict === 'unresolved') return true;
+  return verdict === 'refused' ? reason === NOT_ALLOWED : verdict === 'undeclared' && reason === '';
 }
 
 /** What was refused, as a clause; undefined where nothing was, and nothing can have been. */

@@ -12,7 +12,7 @@ import type { LocalMeshOptions } from '../local/options.ts';
 import { sidecarIdentity } from '../local/sidecar.ts';
 import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
 import { callerOf } from './caller.ts';
-import { Calls } from './calls.ts';
+import { Calls, type CallsOptions } from './calls.ts';
 import { allowing, hasSecrets, refuseUnread } from './laid-over.ts';
 import { RelayFlows } from './relay-flows.ts';
 import type { Account } from './report.ts';
@@ -77,7 +77,14 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   const closing: (() => void)[] = [];
   try {
     const laidOver = allowing(mesh, options.allowed);
-    const calls = new Calls({ say, callerOf, allowing: allowOption, date: () => new Date().toISOString() });
+    let asOf: CallsOptions['allowedAs'];
+    const calls = new Calls({
+      say,
+      callerOf,
+      allowing: allowOption,
+      allowedAs: (target) => asOf?.(target),
+      date: () => new Date().toISOString(),
+    });
     const relays = new RelayFlows(proxyName(identity), Date.now);
     if (options.local.length > 0) host.flows?.register(identity, relays);
     for (const to of options.local) {
@@ -105,7 +112,10 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
       minter: secrets.minter,
     };
     const { startLocalMesh } = await loading;
-    local = await startLocalMesh(paths, insideOptions(laidOver, contained), host);
+    const { allowedAs } = await import('./allowed-as.ts');
+    const mine = await startLocalMesh(paths, insideOptions(laidOver, contained), host);
+    local = mine;
+    asOf = (target) => allowedAs(mine.control.report.mesh.registry, identity.namespace, target);
     refuseUnread(local.control.report.findings);
     const { mode } = local.control.report.mesh.config.outboundTrafficPolicy;
     if (mode === 'ALLOW_ANY' && !mesh.allowAll && mesh.learn === undefined)

@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import type { MeshInput } from '../../config/mesh-source.ts';
 import { openMeshFiles } from '../../config/mesh-source.ts';
 import { parseAllowed } from '../../policy/allow.ts';
-import { addGrant, LONGEST_MS, openGrants, readGrants, revokeGrant } from './grants-file.ts';
+import { addGrant, foreign, LONGEST_MS, openGrants, readGrants, revokeGrant } from './grants-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-grants-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -102,6 +102,32 @@ test('a file that others may write, or have put there, is not followed, listed o
   }
   chownSync(file, 65534, 65534);
   await refused(/belongs to another user \(65534\)/);
+});
+
+test('a mesh that follows the file keeps what it held when others may write it, or have put another there', async () => {
+  const file = openGrants(join(folder, 'h.yaml'));
+  await addGrant(file, request('a.example:443'), NOW);
+  const guards = new Map([[file, (stats: { readonly uid: number; readonly mode: number }) => foreign(stats)]]);
+  const listener = { changed: () => undefined, failed: assert.fail };
+  const source = await openMeshFiles({ paths: [file], meshConfig: undefined, now: () => NOW, guards }, listener);
+  try {
+    const text = readFileSync(file, 'utf8');
+    writeFileSync(file, text.replaceAll('a.example', 'b.example'));
+    chmodSync(file, 0o606);
+    const { snapshot } = await source.reload();
+    assert.deepEqual(
+      snapshot.list('ServiceEntry').map(({ spec }) => spec.hosts),
+      [['a.example']],
+    );
+    assert.match(snapshot.findings.map(({ message }) => message).join(), /may be written by everybody, who could allow anything by it/);
+    chmodSync(file, 0o600);
+    assert.deepEqual(
+      (await source.reload()).snapshot.list('ServiceEntry').map(({ spec }) => spec.hosts),
+      [['b.example']],
+    );
+  } finally {
+    source.close();
+  }
 });
 
 test('a mesh that follows the file takes a grant, ends it on time though the clock is set back, and takes a revocation', async () => {

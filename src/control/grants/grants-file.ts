@@ -56,13 +56,15 @@ export function openGrants(file: string): string {
 
 /** Where others may put a file, as in /tmp, one that waits there would allow what they like. */
 function checkOwn(file: string): void {
-  const { uid, mode } = statSync(file);
+  const problem = foreign(statSync(file));
+  if (problem !== undefined) throw new SallyportError('grants-unreadable', `${file} ${problem}: remove it, or name another --file`);
+}
+
+/** Why a file is not to be followed, as a clause; undefined where it is. */
+export function foreign({ uid, mode }: { readonly uid: number; readonly mode: number }): string | undefined {
   const others = uid !== 0 && uid !== process.getuid?.();
-  if (others || (mode & 0o002) !== 0)
-    throw new SallyportError(
-      'grants-unreadable',
-      `${file} ${others ? `belongs to another user (${uid})` : 'may be written by everybody'}, who could allow anything by it: remove it, or name another --file`,
-    );
+  if (!others && (mode & 0o002) === 0) return undefined;
+  return `${others ? `belongs to another user (${uid})` : 'may be written by everybody'}, who could allow anything by it`;
 }
 
 /** Throws `grants-unreadable`. */

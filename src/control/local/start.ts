@@ -1,5 +1,7 @@
 /** The mesh of `up`: control plane, local sidecar, local routers. */
+import { resolve } from 'node:path';
 import type { MeshConfig } from '../../api/index.ts';
+import type { FileGuard } from '../../config/read.ts';
 import type { Engine, EngineHost } from '../../engine/contract.ts';
 import { startEngine } from '../../engine/starter.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
@@ -41,7 +43,7 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
       import('../../ca/identities.ts'),
     ]);
     control = await controlFromFiles({
-      paths: options.grants === undefined ? paths : [...paths, (await import('../grants/grants-file.ts')).openGrants(options.grants)],
+      ...(await withGrants(paths, options.grants)),
       meshConfig: options.meshConfig,
       statusAddress: options.statusAddress,
       analyse: options.analyse,
@@ -64,6 +66,18 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
     learning?.abandon();
     throw error;
   }
+}
+
+/** The file of grants is followed as long as it is nobody else's. Throws what `openGrants` throws. */
+async function withGrants(paths: readonly string[], grants: string | undefined) {
+  if (grants === undefined) return { paths };
+  const { foreign, openGrants } = await import('../grants/grants-file.ts');
+  const file = openGrants(grants);
+  const guard: FileGuard = (stats) => {
+    const problem = foreign(stats);
+    return problem && `it ${problem}: what it held before is in force`;
+  };
+  return { paths: [...paths, file], guards: new Map([[file, guard]]), more: () => ({ grants: resolve(file) }) };
 }
 
 function refuseUnheard({ proxies }: Report): void {

@@ -6,7 +6,15 @@ import { bindingOf } from '../../xds/match/binding.ts';
 import { reachOf } from '../../xds/match/reach.ts';
 import { zeroClusterStats } from '../stats/cluster.ts';
 import type { MaterialStore } from '../tls/material.ts';
-import type { ChoiceContext, Cluster, ClusterStats, Dial, UpstreamConnectDone, UpstreamConnectOptions, UpstreamHost } from '../types.ts';
+import type {
+  ChoiceContext,
+  Cluster,
+  ClusterStats,
+  InternalWay,
+  UpstreamConnectDone,
+  UpstreamConnectOptions,
+  UpstreamHost,
+} from '../types.ts';
 import { Balancer } from './balancer.ts';
 import { type Connector, openConnection } from './connect.ts';
 import {
@@ -31,7 +39,7 @@ export interface ClusterEnvironment extends Environment {
   readonly store: MaterialStore;
   readonly random: () => number;
   /** What connections to an internal listener are made by; undefined: there is none of that name. */
-  readonly internal: (listener: string) => Dial | undefined;
+  readonly internal: (listener: string) => InternalWay | undefined;
 }
 
 /** Envoy's default for how long a dynamically resolved host is kept without use, in ms. */

@@ -1,19 +1,21 @@
 /** Opens connections to endpoints behind an internal listener: through forward proxies, with the cluster's own TLS inside the tunnel. */
 import { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { Dial, UpstreamConnectDone, UpstreamConnectOptions, UpstreamFailure } from '../types.ts';
+import { throughProxyOf } from '../../xds/through.ts';
+import type { InternalWay, UpstreamConnectDone, UpstreamConnectOptions, UpstreamFailure } from '../types.ts';
 import { authorityOf, type Connector, handshakeError, offeredAlpn } from './connect.ts';
 import type { Host } from './host.ts';
 
 export function openThrough(
   connector: Connector,
   host: Host,
-  dial: Dial | undefined,
+  way: InternalWay | undefined,
   options: UpstreamConnectOptions,
   done: UpstreamConnectDone,
 ): () => void {
   const { settings, limits, stats } = connector;
   const { listener, metadata } = host.internal!;
+  const proxy = throughProxyOf(listener) ?? listener;
   host.connections++;
   limits.connections.used++;
   stats.upstreamCxTotal++;
@@ -68,17 +70,18 @@ export function openThrough(
       finish({ kind: 'tls', reason: 'connection closed during the TLS handshake' }, opened, '');
     });
   };
-  if (!dial) {
+  if (!way?.dial || way.refusal !== undefined) {
     const nowhere = new Socket();
+    const reason = `through the proxy ${proxy}: it ${way?.refusal ?? 'has no listener that asks it'}`;
     setImmediate(() => {
       closed(nowhere);
-      finish({ kind: 'connect', reason: `there is no internal listener ${listener}` }, nowhere, '');
+      finish({ kind: 'through', reason }, nowhere, '');
     });
     return () => {
       over = true;
     };
   }
-  const abandonDial = dial({ metadata, downstream: options.downstream }, (failure, socket) => {
+  const abandonDial = way.dial({ proxy, metadata, downstream: options.downstream }, (failure, socket) => {
     if (!failure) {
       secure(socket);
       return;

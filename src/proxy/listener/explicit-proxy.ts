@@ -41,6 +41,8 @@ export interface ExplicitProxyDeps {
  */
 const UNRESOLVED = '0.0.0.0';
 
+type RefusedRequest = Extract<ExplicitRequest, { kind: 'refuse' }>;
+
 export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connection: Inspection) => boolean): ListenerFilter {
   const greeted = new WeakSet<Inspection>();
 
@@ -58,6 +60,7 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
           break;
         case 'refuse':
           deps.log(`explicit proxy: refused ${connection.remoteAddress.ip}:${connection.remoteAddress.port}: ${request.reason}`);
+          tellRefused(connection, request);
           connection.socket.end(request.reply);
           return 'close';
         default:
@@ -65,6 +68,13 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
           return 'later';
       }
     }
+  }
+
+  /** Of who says no host, the proxy itself is what was called. */
+  function tellRefused({ directLocalAddress: { ip, port }, remoteAddress: client }: Inspection, { asked, reason }: RefusedRequest): void {
+    const target = asked ?? { host: ip, port };
+    if (deps.closed) deps.closed.observer.refused(target, client, 'tcp', reason);
+    else deps.turnedAway({ ...target, verdict: 'refused', protocol: 'tcp', client, reason });
   }
 
   async function go(

@@ -15,11 +15,13 @@ export type ExplicitRequest =
   | { readonly kind: 'tunnel'; readonly protocol: 'socks5' | 'http'; readonly consumed: number; readonly target: ProxyTarget }
   /** An HTTP request whose bytes stay unread. */
   | { readonly kind: 'forward'; readonly target: ProxyTarget }
-  /** Write `reply` and close. */
-  | { readonly kind: 'refuse'; readonly reply: Buffer; readonly reason: string };
+  /** Write `reply` and close. `asked`: what was to be called, as far as it was said, as it was written (port 0 where it says none). */
+  | { readonly kind: 'refuse'; readonly reply: Buffer; readonly reason: string; readonly asked?: Authority };
 
 const MAX_HEAD = 64 * 1024;
 const SOCKS_VERSION = 5;
+/** Of what is no name, so much is told. */
+const LONGEST_NAME = 255;
 
 export const SOCKS_REPLY = {
   succeeded: 0,
@@ -97,13 +99,15 @@ function socksRequest(data: Buffer): ExplicitRequest {
         : hostName(bytes.subarray(1).toString('latin1'));
   const port = data.readUInt16BE(4 + size);
   if (host === undefined || port === 0) {
-    return { kind: 'refuse', reply: socksReply(SOCKS_REPLY.failure), reason: 'the SOCKS5 request names no valid host and port' };
+    const asked = { host: host ?? bytes.subarray(1).toString('latin1'), port };
+    return { kind: 'refuse', reply: socksReply(SOCKS_REPLY.failure), reason: 'the SOCKS5 request names no valid host and port', asked };
   }
   return { kind: 'tunnel', protocol: 'socks5', consumed, target: { host, port } };
 }
 
-function refuseHttp(status: number, phrase: string, reason: string): ExplicitRequest {
-  return { kind: 'refuse', reply: httpReply(status, phrase, `sallyport: ${reason}`), reason };
+function refuseHttp(status: number, phrase: string, reason: string, asked?: string): ExplicitRequest {
+  const reply = httpReply(status, phrase, `sallyport: ${reason}`);
+  return { kind: 'refuse', reply, reason, ...(asked && { asked: { host: asked.slice(0, LONGEST_NAME), port: 0 } }) };
 }
 
 function httpRequest(data: Buffer): ExplicitRequest {
@@ -121,13 +125,13 @@ function httpRequest(data: Buffer): ExplicitRequest {
     return refuseHttp(400, 'Bad Request', 'this is a proxy: send requests in absolute form (GET http://host/path), or CONNECT host:port');
   }
   const url = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)/.exec(target);
-  if (!url) return refuseHttp(400, 'Bad Request', 'the request target is neither absolute nor host:port');
+  if (!url) return refuseHttp(400, 'Bad Request', 'the request target is neither absolute nor host:port', target);
   const scheme = url[1]!.toLowerCase();
-  if (scheme !== 'http') return refuseHttp(400, 'Bad Request', `the scheme ${scheme} needs a tunnel: send CONNECT host:port`);
+  if (scheme !== 'http') return refuseHttp(400, 'Bad Request', `the scheme ${scheme} needs a tunnel: send CONNECT host:port`, url[2]);
   const authority = parseAuthority(url[2]!.slice(url[2]!.lastIndexOf('@') + 1), 80);
   return authority
     ? { kind: 'forward', target: authority }
-    : refuseHttp(400, 'Bad Request', 'the request target names no valid host and port');
+    : refuseHttp(400, 'Bad Request', 'the request target names no valid host and port', url[2]);
 }
 
 function refuseBytes(): ExplicitRequest {
@@ -140,7 +144,7 @@ function looksLikeText(data: Buffer): boolean {
 
 function connectRequest(data: Buffer, text: string): ExplicitRequest {
   const target = parseAuthority(text, undefined);
-  if (!target) return refuseHttp(400, 'Bad Request', 'CONNECT needs host:port');
+  if (!target) return refuseHttp(400, 'Bad Request', 'CONNECT needs host:port', text);
   const end = data.indexOf('\r\n\r\n');
   if (end < 0) {
     return data.length < MAX_HEAD

@@ -5,8 +5,10 @@
 import { codeOf } from '../../lib/errors.ts';
 import { type Pace, paced } from '../../lib/pace.ts';
 import { addressKeys, type ListenerTable, tableOfAddresses } from '../../xds/match/listener.ts';
+import { refusalOf } from '../../xds/match/metadata.ts';
 import { listenerStatName } from '../stats/listener.ts';
-import type { Address, Dial } from '../types.ts';
+import type { Address, Downstream, InternalWay } from '../types.ts';
+import type { ActiveChain } from './chain.ts';
 import type { ListenerEnvironment, ListenerStats } from './contract.ts';
 import { ProxyListener, socketKey } from './listener.ts';
 import { compilePlan, decodeListener, isInternal, type ListenerPlan } from './plan.ts';
@@ -86,11 +88,30 @@ export class Listeners {
     return listener;
   }
 
+  /** The chain to which such a connection would come now; undefined: none would take it, `unknown`: what accepted it is gone. */
+  chainFor({ arrival, localAddress, localAddressRestored, remoteAddress, serverName }: Downstream): ActiveChain | undefined | 'unknown' {
+    const state = arrival && this.#listeners.get(arrival.accepting)?.state;
+    if (!arrival || state?.kind !== 'made') return 'unknown';
+    const accepting = state.listener.plan;
+    const { plan } = (accepting.config.useOriginalDst && localAddressRestored && this.at(localAddress)) || state.listener;
+    const chain = plan.match({
+      destinationIp: localAddress.ip,
+      destinationPort: localAddress.port,
+      sourceIp: remoteAddress.ip,
+      sourcePort: remoteAddress.port,
+      serverName,
+      transportProtocol: arrival.transportProtocol,
+      applicationProtocols: arrival.applicationProtocols,
+    });
+    return chain?.get();
+  }
+
   /** What connections to an internal listener are made by; undefined: there is none of that name. */
-  internal(name: string): Dial | undefined {
+  internal(name: string): InternalWay | undefined {
     const state = this.#listeners.get(name)?.state;
     if (state?.kind !== 'made' || !isInternal(state.listener.plan.config)) return undefined;
-    return state.listener.plan.chains[0]!.get().handler.dial;
+    const { config, chains } = state.listener.plan;
+    return { dial: chains[0]!.get().handler.dial, refusal: refusalOf(config.metadata) };
   }
 
   /** Of bytes that were checked when they came. */

@@ -244,8 +244,10 @@ export class Passage {
     const connection = this.#connection;
     // An HTTP client that ends its side ends the connection; raw bytes may go on the other way.
     if (chain.kind === 'http') socket.allowHalfOpen = false;
+    const { transportProtocol, applicationProtocols } = connection;
     const downstream: Downstream = {
       ...identity(connection, this.#listener.name, chain.name),
+      arrival: { accepting: this.#accepting.name, transportProtocol, applicationProtocols },
       socket,
       head,
       alpn: tls?.alpn ?? '',

@@ -14,11 +14,17 @@ interface TcpProxyHandler extends ConnectionHandler {
 export function createTcpProxy(config: TcpProxyConfig, overrides: TcpProxyOverrides, deps: TcpProxyDeps, where: string): TcpProxyHandler {
   const settings = readTcpSettings(config, overrides, deps, where);
   const relays = new Set<Relay>();
-  return {
+  const handler: TcpProxyHandler = {
+    clusters: settings.clusters,
     dial: settings.tunnel && createDial(settings, settings.tunnel, deps),
     onConnection(downstream) {
-      const relay = new Relay(downstream, settings, deps, () => relays.delete(relay));
+      const connection = { downstream, handler, end: (details: string) => relay.end(details) };
+      const relay = new Relay(downstream, settings, deps, () => {
+        relays.delete(relay);
+        deps.open.delete(connection);
+      });
       relays.add(relay);
+      deps.open.add(connection);
       relay.start();
     },
     refused(downstream, refusal) {
@@ -33,4 +39,5 @@ export function createTcpProxy(config: TcpProxyConfig, overrides: TcpProxyOverri
       for (const relay of [...relays]) relay.cut();
     },
   };
+  return handler;
 }

@@ -213,6 +213,12 @@ export class Relay {
     this.#finish();
   }
 
+  /** Closes both sides now; `details`: why, for the log. */
+  end(details: string): void {
+    this.#record.connectionTerminationDetails = details;
+    this.cut();
+  }
+
   /** Closes both sides now. */
   cut(): void {
     this.#downstream?.destroy();

@@ -8,7 +8,7 @@ import { durationMs } from '../../xds/match/duration.ts';
 import { tcpClusters } from '../../xds/match/tcp-clusters.ts';
 import { unsupported } from '../../xds/unpack.ts';
 import { readTunnel, type TunnelRequestOf } from '../tunnel/settings.ts';
-import type { ClusterManager, Downstream, RecordSink } from '../types.ts';
+import type { ClusterManager, ConnectionHandler, Downstream, RecordSink } from '../types.ts';
 
 export interface TcpProxyDeps {
   readonly clusters: ClusterManager;
@@ -20,6 +20,16 @@ export interface TcpProxyDeps {
   readonly date: () => number;
   /** For the host and the fields of tunnels. */
   readonly format: FormatContext;
+  /** All that are open. */
+  readonly open: Set<OpenConnection>;
+}
+
+export interface OpenConnection {
+  readonly downstream: Downstream;
+  /** That carries it. */
+  readonly handler: ConnectionHandler;
+  /** Closes both sides now. `details`: of its termination. */
+  end(details: string): void;
 }
 
 /** What other network filters of the chain ask of it. */
@@ -43,6 +53,8 @@ export interface TcpSettings {
   /** The cluster is one of forward proxies, and each connection goes on through one of them. */
   readonly tunnel: TunnelRequestOf | undefined;
   cluster(downstream: Downstream): string;
+  /** Those among which `cluster` chooses. */
+  clusters(downstream: Downstream): readonly string[];
 }
 
 /** Throws `xds-unsupported` or `xds-invalid`; `where` names the filter. */
@@ -62,6 +74,8 @@ export function readTcpSettings(
     overrides,
     tunnel: config.tunnelingConfig && readTunnel(config.tunnelingConfig, format, `${where}.tunneling_config`),
     cluster: clusterChoice(config, overrides, random, where),
+    clusters: ({ serverName }) =>
+      overrides.sniCluster && serverName !== '' ? [serverName] : tcpClusters(config, where).map(({ name }) => name),
   };
 }
 

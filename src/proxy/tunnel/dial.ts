@@ -1,5 +1,6 @@
 /** Connections of this proxy's own through forward proxies: what an internal listener with a tunnelling TCP proxy gives to clusters that lead to it. */
 import { Socket } from 'node:net';
+import { hostPort } from '../../lib/socket-address.ts';
 import { newRecord } from '../record.ts';
 import type { TcpProxyDeps, TcpSettings } from '../tcp/settings.ts';
 import type { Cluster, Dial, DialContext, Downstream, UpstreamFailure, UpstreamHost } from '../types.ts';
@@ -47,7 +48,7 @@ class Dialling {
     const name = this.#settings.cluster(this.#context.downstream ?? NOBODY);
     const cluster = this.#deps.clusters.get(name);
     if (cluster) this.#choose(cluster);
-    else this.#fail(name, 'there is no such cluster');
+    else this.#fail('there is no cluster for it');
   }
 
   abandon(): void {
@@ -63,13 +64,13 @@ class Dialling {
   #connect(cluster: Cluster, choice: UpstreamHost | UpstreamFailure): void {
     if (this.#over) return;
     if ('kind' in choice) {
-      this.#fail(cluster.name, textOf(choice));
+      this.#fail(textOf(choice));
       return;
     }
     const { used, max } = cluster.limits.connections;
     if (used >= max) {
       cluster.stats.upstreamCxOverflow++;
-      this.#fail(cluster.name, 'as many connections as it may have are open');
+      this.#fail('as many connections as it may have are open');
       return;
     }
     const { downstream, metadata } = this.#context;
@@ -77,7 +78,7 @@ class Dialling {
     record.dynamicMetadata = metadata;
     const request = this.#tunnel(record);
     if (typeof request === 'string') {
-      this.#fail(cluster.name, request);
+      this.#fail(request);
       return;
     }
     this.#attempts++;
@@ -94,7 +95,7 @@ class Dialling {
       socket.destroy();
       if (failure === undefined || this.#over) return;
       if (this.#attempts < this.#settings.maxAttempts) this.#choose(cluster);
-      else this.#fail(choice.hostname || choice.text, failure);
+      else this.#fail(failure, choice.hostname === '' ? choice.text : hostPort(choice.hostname, choice.address.port));
     };
     const giveUp = (abandon: () => void) => () => {
       choice.active--;
@@ -120,11 +121,11 @@ class Dialling {
     this.#abandon = giveUp(connecting);
   }
 
-  /** Whatever is wrong on the way is the connection's failure: nothing has reached the destination. */
-  #fail(proxy: string, reason: string): void {
+  /** Whatever is wrong on the way is the connection's failure: nothing has reached the destination. `asked`: of several that stand in for each other. */
+  #fail(reason: string, asked = this.#context.proxy): void {
     if (this.#over) return;
     this.#over = true;
-    this.#done({ kind: 'through', reason: `through the proxy ${proxy}: ${reason}` }, new Socket());
+    this.#done({ kind: 'through', reason: `through the proxy ${asked}: ${reason}` }, new Socket());
   }
 }
 

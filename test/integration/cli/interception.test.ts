@@ -100,6 +100,24 @@ test('a client that ends the connection after the handshake is found out, too', 
   assert.match(stderr, /not carried api\.example:\d+.*\(it ended the connection once it had seen it\)/);
 });
 
+test('what is refused though its host is allowed is told as what it is, without advice that goes round interception', {
+  skip,
+}, async (t) => {
+  const { world, ca } = await secureWorld(t, 'api.example');
+  const viaProxy = (first: string, then: string) =>
+    `node -e 'const s = require("net").connect(15080, "127.0.0.1"); s.write("${first}"); s.once("data", () => s.end("${then}", "latin1").resume())'`;
+  const { stderr } = await world.run(
+    `openssl s_client -proxy 127.0.0.1:15080 -noservername -connect api.example:PORT </dev/null >&2
+     ${viaProxy('CONNECT api.example:PORT HTTP/1.1\\r\\n\\r\\n', 'GET / HTTP/1.1\\nHost: api.example\\n\\n')}
+     ${viaProxy('\\x05\\x01\\x00', '\\x05\\x01\\x00\\x03\\x03a b\\x01\\xbb')}`,
+    { entries: [{ tls: { intercept: true, ca } }] },
+  );
+  assert.match(stderr, /refused api\.example:\d+: it is allowed in HTTP and in TLS that names it \(SNI\) alone, and the call was neither/);
+  assert.match(stderr, /api\.example:\d+ +refused +1× +the proxy answers 400 itself: http1\.codec_error/);
+  assert.match(stderr, /a b:443 +refused +1× +the SOCKS5 request names no valid host and port/);
+  assert.doesNotMatch(stderr, /--allow|not allowed/);
+});
+
 test('wildcards, addresses and short names are never intercepted', { skip: noSandbox }, async (t) => {
   const world = await injectedWorld(t, { secret: SECRET });
   for (const host of ['*.example', '10.0.0.1', 'api']) {

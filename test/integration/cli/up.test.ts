@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -55,6 +55,36 @@ async function flags(): Promise<{ proxy: number; flags: string[]; router: string
   const none = ['--capture-port', '0', '--dns-address', '0', '--admin-address', '0', '--status-address', '0', '--concurrency', '1'];
   return { proxy, router, flags: ['--proxy-address', String(proxy), '--router-address', router, ...none] };
 }
+
+test('a connection ends with what allowed it, and others go on', { skip: onLinux() }, async (t) => {
+  const echo = createTcpServer((socket) => socket.on('error', () => undefined).pipe(socket)).listen(0, '127.0.0.1');
+  await once(echo, 'listening');
+  t.after(() => echo.close());
+  const { port } = echo.address() as AddressInfo;
+  const host = (name: string, address: string) =>
+    hostHere(name, `${name}.example`, port).replace('HTTP', 'TCP').replace('spec:', `spec:\n  addresses: [${address}]`);
+  const [stays, goes] = [REGISTRY_ONLY + host('stays', '240.5.0.1'), host('goes', '240.5.0.2')];
+  const file = join(folder(t), 'mesh.yaml');
+  save(file, stays + goes);
+  const own = await flags();
+  const up = start(t, ['up', file, ...own.flags]);
+  await up.says(/ready/);
+  const tunnel = async (name: string) => {
+    const socket = connect(own.proxy, '127.0.0.1').on('error', () => undefined);
+    t.after(() => socket.destroy());
+    socket.write(`CONNECT ${name}.example:80 HTTP/1.1\r\n\r\n`);
+    await once(socket, 'data');
+    socket.write('1');
+    assert.equal(String((await once(socket, 'data'))[0]), '1');
+    return socket;
+  };
+  const [going, staying] = [await tunnel('goes'), await tunnel('stays')];
+  const closed = once(going, 'close');
+  save(file, stays);
+  await closed;
+  staying.write('2');
+  assert.equal(String((await once(staying, 'data'))[0]), '2');
+});
 
 test('up takes a call through the egress gateway, refuses what is not declared, and follows its files', { skip: onLinux() }, async (t) => {
   const { port } = await upstream(t);

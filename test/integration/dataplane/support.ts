@@ -129,6 +129,7 @@ export function accessLog(path: string): JsonValue {
     host: '%UPSTREAM_HOST%',
     sni: '%REQUESTED_SERVER_NAME%',
     details: '%RESPONSE_CODE_DETAILS%',
+    termination: '%CONNECTION_TERMINATION_DETAILS%',
     local: '%DOWNSTREAM_LOCAL_ADDRESS%',
   };
   return [

@@ -8,6 +8,7 @@ import {
   client,
   cluster,
   dataPlane,
+  echoServer,
   folder,
   HTTP_INSPECTOR,
   listener,
@@ -16,6 +17,7 @@ import {
   readUntil,
   server,
   tcpProxy,
+  typed,
 } from './support.ts';
 
 test('TCP goes both ways, and each side can end by itself', async (t) => {
@@ -160,6 +162,59 @@ test('a reader that rests holds the server back, and nothing of 300 MB is lost',
   assert.equal(received, total);
   // Four socket buffers of the kernel, of 4 to 6 MiB each, and little of the proxy's own; a proxy that read on would be ahead by all.
   assert.ok(ahead < 64 * 1024 * 1024, `the server is ${ahead} bytes ahead of the reader`);
+});
+
+test('a connection ends when it would no longer be let through, and goes on where it would merely lead elsewhere', async (t) => {
+  const echo = await echoServer(t);
+  const { set, port, plane } = await dataPlane(t);
+  const log = join(folder(t), 'log');
+  const [open, refusing] = [
+    cluster('open', [echo]),
+    { ...cluster('shut', []), metadata: { filterMetadata: { sallyport: { refusal: 'x' } } } },
+  ];
+  const clusters = [
+    open,
+    cluster('other', [echo]),
+    cluster('BlackHoleCluster', []),
+    cluster('outbound|1||ended.egress-policy.internal', []),
+    refusing,
+  ];
+  const chain = (leads: JsonObject, more: JsonObject = {}) => {
+    const typedConfig = typed('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', {
+      statPrefix: 't',
+      accessLog: accessLog(log),
+      ...leads,
+    });
+    return listener('l', [{ filters: [{ name: 'tcp', typedConfig }], ...more }]);
+  };
+  const both = (...names: string[]) => ({ weightedClusters: { clusters: names.map((name) => ({ name, weight: 1 })) } });
+  await set({ listeners: [chain({ cluster: 'open' })], clusters });
+  let ended = 0;
+  for (const [listener, lives] of [
+    [chain({ cluster: 'other' }), true],
+    [chain(both('open', 'BlackHoleCluster')), true],
+    [chain({ cluster: 'BlackHoleCluster' }), false],
+    [chain({ cluster: 'outbound|1||ended.egress-policy.internal' }), false],
+    [chain(both('shut', 'BlackHoleCluster')), false],
+    [chain({ cluster: 'nowhere' }), false],
+    [chain({ cluster: 'open' }, { filterChainMatch: { serverNames: ['www.example.com'] } }), false],
+  ] as const) {
+    const connection = await client(t, port('l'));
+    connection.write('1\n');
+    assert.equal(await readUntil(connection, '\n'), '1\n');
+    await set({ listeners: [listener], clusters });
+    if (lives) {
+      connection.write('2\n');
+      assert.equal(await readUntil(connection, '\n'), '2\n');
+      connection.destroy();
+      ended++;
+    } else {
+      assert.equal((await readAll(connection)).length, 0);
+      const lines = await logged({ plane }, log, ++ended);
+      assert.equal(lines.at(-1)!.termination, 'no_longer_allowed');
+    }
+    await set({ listeners: [chain({ cluster: 'open' })], clusters });
+  }
 });
 
 test('weighted clusters, and an update that takes a chain away, leave running connections alone', async (t) => {

@@ -61,7 +61,7 @@ function way(more: JsonObject = {}): JsonObject {
 }
 
 /** A cluster that leads to a destination by way of the internal listener. */
-function beyond(destination: string, transportSocket?: JsonObject): JsonObject {
+function beyond(destination: string, transportSocket?: JsonObject, serverListenerName = 'way'): JsonObject {
   return {
     name: 'beyond',
     type: 'STATIC',
@@ -82,7 +82,7 @@ function beyond(destination: string, transportSocket?: JsonObject): JsonObject {
         {
           lbEndpoints: [
             {
-              endpoint: { address: { envoyInternalAddress: { serverListenerName: 'way', endpointId: destination } } },
+              endpoint: { address: { envoyInternalAddress: { serverListenerName, endpointId: destination } } },
               metadata: { filterMetadata: { tunnel: { destination } } },
             },
           ],
@@ -196,6 +196,24 @@ test('what a proxy refuses, and that it is gone, is told with its name, and no o
   assert.match(answers[1]!, /tunnel_response:502/);
   assert.match(answers[2]!, /through the proxy 127\.0\.0\.1:\d+: tunnel: the proxy/);
   assert.match(answers[3]!, /through the proxy 127\.0\.0\.1:1: delayed connect error: Connection refused/);
+});
+
+test('a proxy that the control plane has led nowhere, or of which nobody knows, is named with the reason', async (t) => {
+  const refused = { filterMetadata: { sallyport: { refusal: 'is no ServiceEntry that this proxy sees' } } };
+  for (const [listeners, reason] of [
+    [[{ ...way(), name: 'through|3128||proxy.example', metadata: refused }], 'it is no ServiceEntry that this proxy sees'],
+    [[], 'it has no listener that asks it'],
+  ] as const) {
+    const log = join(folder(t), 'log');
+    const plane = await planeOf(t, {
+      listeners: [listener('l', [{ filters: [http(log)] }]), ...listeners],
+      clusters: [beyond('www.example.com:80', undefined, 'through|3128||proxy.example'), cluster('proxy', [1])],
+    });
+    assert.ok((await get(t, plane)).endsWith(`through the proxy proxy.example:3128: ${reason}`));
+    const [line] = await logged(plane, log, 1);
+    assert.equal(line!.host, 'envoy://through|3128||proxy.example/www.example.com:80', 'as Envoy prints it');
+    assert.equal(line!.reason, `through the proxy proxy.example:3128: ${reason}`.replaceAll(' ', '_'));
+  }
 });
 
 test('a proxy that says nothing is given up after the connect timeout, and one whose client has gone is left', async (t) => {
