@@ -68,7 +68,7 @@ export function upCommand(): Command {
             sayOrEnd(ended)(event);
             beside?.changed();
           };
-          const asked = { ...localMeshOptions(options, via), allowAll: options.wouldDeny ?? false };
+          const asked = { ...(await localMeshOptions(options, via)), allowAll: options.wouldDeny ?? false };
           const mesh = await startLocalMesh(paths, asked, { ...engineHostFor(via), flows, tell });
           if (options.wouldDeny) say('letting all calls through (--would-deny)');
           for (const line of readyLines(options, mesh.control.report)) say(line);
