@@ -41,6 +41,10 @@ export const NAMES: Readonly<Record<string, string>> = {
   'near.example': '10.7.0.1',
   'far.example': '10.8.0.1',
   'six.example': '2a0e:1::10',
+  'gated.example': '11.0.0.60',
+  'sub.gated.example': '11.0.0.60',
+  'straight.example': '11.0.0.60',
+  'lapsed.example': '11.0.0.60',
 };
 export const ADDRESSES = [...new Set([...Object.values(NAMES), '11.0.0.40', '11.0.0.50', '169.254.169.254'])];
 /** Where each of them serves. */
@@ -57,6 +61,32 @@ allow:
 - { host: 11.0.0.40, protocol: TCP, ports: [5432] }
 - { host: six.example }
 - { host: far.example }
+`;
+/** Policies beside the list: calls that go through the egress gateway, calls that go round any proxy, and one that has ended. */
+export const POLICIES = `
+apiVersion: sallyport.dev/v1alpha1
+kind: EgressPolicy
+metadata: { name: gated }
+spec:
+  to:
+  - { hosts: [gated.example], protocol: HTTP, ports: [80], methods: [GET], paths: [/v1/*] }
+  - { hosts: [gated.example], protocol: TLS, ports: [443] }
+  through: gateway
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: EgressPolicy
+metadata: { name: straight }
+spec:
+  to: [{ hosts: [straight.example], protocol: HTTP, ports: [80] }]
+  through: direct
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: EgressPolicy
+metadata: { name: lapsed }
+spec:
+  to: [{ hosts: [lapsed.example], protocol: HTTP, ports: [80] }]
+  through: gateway
+  expires: "2020-01-01"
 `;
 /** What a list cannot say: where a name may lead to private addresses. */
 export const ALLOWED = ['near.example=10.7.0.0/16', 'tcp://11.0.0.50:5433'];
@@ -110,6 +140,21 @@ export const CALLS: readonly Call[] = [
   http('IPv6', 'six.example', 'reached'),
   http('an address of IPv6', '2a0e:1::10', 'refused'),
   http('plain HTTP to a port of TLS', 'plain.example', 'refused', { port: 443 }),
+  http('through the gateway', 'gated.example', 'reached', { path: '/v1/x' }),
+  http('through the gateway, another path', 'gated.example', 'refused', { path: '/v2' }),
+  http('through the gateway, another method', 'gated.example', 'refused', { path: '/v1/x', method: 'POST' }),
+  http('through the gateway, another port', 'gated.example', 'refused', { path: '/v1/x', port: 8080 }),
+  http('a name below one that goes through the gateway', 'sub.gated.example', 'refused', { path: '/v1/x' }),
+  http('past the gateway', 'straight.example', 'reached'),
+  http('past the gateway, Host of one that goes through it', 'straight.example', 'refused', {
+    tunnel: true,
+    authority: 'gated.example',
+    path: '/v2',
+  }),
+  http('a policy that has ended', 'lapsed.example', 'refused'),
+  tls('TLS through the gateway', 'gated.example', 'reached'),
+  tls('TLS through the gateway, server name of another', 'gated.example', 'refused', { sni: 'plain.example' }),
+  tls('TLS to a host whose policy is for HTTP', 'straight.example', 'refused'),
   tls('an allowed host in TLS', 'plain.example', 'reached'),
   tls('another host in TLS', 'other.example', 'refused'),
   tls('a name below in TLS', 'sub.plain.example', 'refused'),

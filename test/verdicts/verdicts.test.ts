@@ -15,7 +15,7 @@ import { parseTarget } from '../../src/simulate/call.ts';
 import { PROGRAM, Program } from '../integration/cli/program.ts';
 import { needs } from '../integration/tools.ts';
 import { meshConfigOf } from '../support/mesh.ts';
-import { ADDRESSES, ALLOWED, CALLS, type Call, DIFFERENCES, EVALUATORS, type Evaluator, LIST } from './table.ts';
+import { ADDRESSES, ALLOWED, CALLS, type Call, DIFFERENCES, EVALUATORS, type Evaluator, LIST, POLICIES } from './table.ts';
 
 const envoy = findEnvoy();
 const skip = needs('root', 'ip', 'iptables', 'ip6tables', 'openssl', 'setpriv') || (envoy === undefined && 'no Envoy here: set ENVOY');
@@ -59,6 +59,7 @@ function namespace(t: TestContext, folder: string): Words {
 interface World {
   readonly inside: Words;
   readonly list: string;
+  readonly policies: string;
   readonly resources: string;
   readonly mesh: string;
 }
@@ -79,9 +80,11 @@ async function world(t: TestContext): Promise<World> {
   await outside.says(/serving/, 'output');
   writeFileSync(at('list.yaml'), LIST);
   writeFileSync(at('mesh.yaml'), 'outboundTrafficPolicy: { mode: REGISTRY_ONLY }\n');
-  const { stdout } = await promisify(execFile)(process.execPath, [PROGRAM, 'allow', ...ALLOWED, '--policy', at('list.yaml')]);
+  writeFileSync(at('policies.yaml'), POLICIES);
+  const words = ['allow', ...ALLOWED, '--policy', at('list.yaml'), at('policies.yaml')];
+  const { stdout } = await promisify(execFile)(process.execPath, [PROGRAM, ...words]);
   writeFileSync(at('resources.yaml'), stdout);
-  return { inside, list: at('list.yaml'), resources: at('resources.yaml'), mesh: at('mesh.yaml') };
+  return { inside, list: at('list.yaml'), policies: at('policies.yaml'), resources: at('resources.yaml'), mesh: at('mesh.yaml') };
 }
 
 interface Client {
@@ -104,9 +107,9 @@ function asUser(uid: number): Words {
 }
 
 /** By `run`, which has its own mesh. */
-function byRun({ inside, list }: World, how: Client): Promise<Results> {
+function byRun({ inside, list, policies }: World, how: Client): Promise<Results> {
   const options = ['--policy', list, ...ALLOWED.flatMap((each) => ['--allow', each])];
-  return results([...inside, process.execPath, PROGRAM, 'run', ...options, '--', ...client(how)]);
+  return results([...inside, process.execPath, PROGRAM, 'run', ...options, policies, '--', ...client(how)]);
 }
 
 /** What `explain` says of each call, over the resources that the list stands for. */
