@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- contained`: what containing a command costs. Start: `run -- true` beside `true`, wall clock and the CPU time of all that it starts. Throughput:
+ * `npm run bench -- contained`: what containing a command costs. Start: `run -- true`, with a host that is allowed and without, beside `true`, wall clock and the CPU time of all that it starts. Throughput:
  * one client's calls inside, captured and by the proxy's address there, beside the same client at the explicit proxy of `run --cooperative`. All take turns in one run.
  *
  *   node bench/contained.ts [--starts 15] [--rounds 5] [--requests 2000] [--megabytes 512]
@@ -42,20 +42,26 @@ async function timed(words: readonly string[]): Promise<{ readonly wall: number;
 async function starts(): Promise<void> {
   const bare: number[] = [];
   const node: number[] = [];
-  const wall: number[] = [];
-  const cpu: number[] = [];
+  const ways = [[], ['--allow', 'bench.example']].map((options) => ({ options, wall: [] as number[], cpu: [] as number[] }));
   // The first is there to fill caches.
   for (let i = 0; i <= Number(values.starts); i++) {
-    const [without, within] = [await timed(['true']), await timed([...RUN, '--', 'true'])];
+    const without = await timed(['true']);
+    for (const { options, wall, cpu } of ways) {
+      const within = await timed([...RUN, ...options, '--', 'true']);
+      if (i === 0) continue;
+      wall.push((within.wall - without.wall) * 1000);
+      cpu.push(within.cpu * 1000);
+    }
     if (i === 0) continue;
     bare.push(without.wall * 1000);
     node.push((await timed([process.execPath, '-e', '0'])).cpu * 1000);
-    wall.push((within.wall - without.wall) * 1000);
-    cpu.push(within.cpu * 1000);
   }
   row('true, alone', bare, 'ms');
-  row('run -- true, more than alone', wall, 'ms');
-  row('run -- true, CPU', cpu, 'ms');
+  for (const { options, wall, cpu } of ways) {
+    const name = ['run', ...options, '-- true'].join(' ');
+    row(`${name}, more than alone`, wall, 'ms');
+    row(`${name}, CPU`, cpu, 'ms');
+  }
   row("of these Node's own start, CPU", node, 'ms');
 }
 
@@ -150,4 +156,4 @@ async function measure({ options, client, proxy, samples }: Way, policy: string)
 }
 
 await starts();
-await throughput();
+if (Number(values.rounds) > 0) await throughput();

@@ -12,27 +12,31 @@ const folder = process.argv[2] ?? join(root, 'dist');
 const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
 rmSync(folder, { recursive: true, force: true });
+const common = {
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node24',
+  external: Object.keys(dependencies),
+  legalComments: 'eof',
+  logLevel: 'warning',
+};
 await esbuild.build({
+  ...common,
   entryPoints: {
     main: join(root, 'src/cli/main.ts'),
     worker: join(root, 'src/proxy/worker.ts'),
-    'sandbox-helper': join(root, 'src/sandbox/inside.ts'),
     'quick-resolve': join(root, 'src/lib/quick-resolve.ts'),
     'console-thread': join(root, 'src/console/questions/thread.ts'),
   },
   outdir: folder,
   // All in one folder: modules find the worker's entry and the package's root from where they are.
   chunkNames: '[name]-[hash]',
-  bundle: true,
   splitting: true,
-  format: 'esm',
-  platform: 'node',
-  target: 'node24',
-  external: Object.keys(dependencies),
   // CommonJS libraries ask for Node's modules with it.
   banner: { js: "import { createRequire as sallyportRequire } from 'node:module'; const require = sallyportRequire(import.meta.url);" },
-  legalComments: 'eof',
-  logLevel: 'warning',
 });
+// One small file, which is read before each contained command.
+await esbuild.build({ ...common, entryPoints: { 'sandbox-helper': join(root, 'src/sandbox/inside.ts') }, outdir: folder });
 
 await buildPages(join(folder, 'ui'));

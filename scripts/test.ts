@@ -1,6 +1,6 @@
 /**
  * `npm test` runs the tests of the parts and of the whole program; `npm run test:deep` those that make thousands of calls or need a lab, which CI runs too:
- * both engines beside each other on hostile bytes, forty ways round the sandbox, real work inside of it, the call table on loopback and from pods, every mistake of one step, generated configurations, a real browser, a real API server, pods on a real node.
+ * both engines beside each other on hostile bytes, forty ways round the sandbox, one policy's verdicts by every way, real work inside of it, the call table on loopback and from pods, every mistake of one step, generated configurations, a real browser, a real API server, pods on a real node.
  *
  * Tests of pure folders share one process, as most of the time of a test file of its own goes into loading; the others have one each.
  */
@@ -22,6 +22,7 @@ const DEEP = [
   'test/kube/**/*.test.ts',
   'test/mistakes/**/*.test.ts',
   'test/property/**/*.test.ts',
+  'test/verdicts/**/*.test.ts',
 ];
 /** They have the lab's only node, each for itself. */
 const ON_THE_NODE = 'test/kube/{calls,netpol,pods}.test.ts';

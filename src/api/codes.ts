@@ -1,4 +1,4 @@
-import type { Level } from '../lib/finding.ts';
+import type { Finding, Level } from '../lib/finding.ts';
 
 /** What reading, decoding, the conversion of the Kubernetes Gateway API and running report, beside Istio's own IST0106 (a schema or validation rule is broken) and IST0133 (a doubtful construct). */
 export const DECODING_CODES = {
@@ -71,3 +71,11 @@ export const DECODING_CODES = {
 } as const satisfies Readonly<Record<string, { name: string; level: Level; summary: string }>>;
 
 export type DecodingCode = keyof typeof DECODING_CODES;
+
+/** The codes of errors in objects of the Gateway API that are in force all the same. */
+const IN_FORCE: ReadonlySet<string> = new Set(['SP0012', 'SP0013', 'SP0014']);
+
+/** Whether what a finding is about is not in force: nobody knows what it would do once it is mended. */
+export function isBroken({ level, code }: Finding): boolean {
+  return level === 'Error' && !IN_FORCE.has(code);
+}

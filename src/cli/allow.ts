@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { policyFiles, readPolicies, readPolicyText } from '../control/contained/policy.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { originText } from '../lib/origin.ts';
-import { type Allowed, allowedResources, parseAllowed } from '../policy/allow.ts';
+import { allowedResources, parseAllowed } from '../policy/allow.ts';
 import { resourcesThroughGateway } from '../policy/allow-through-gateway.ts';
 import { policyDocuments } from '../policy/index.ts';
 import { LIST_FORMS, type ListForm } from '../policy/lists/forms.ts';
@@ -35,7 +35,7 @@ export function allowCommand(): Command {
         return;
       }
       const files = words.filter(isFile);
-      const hosts = words.filter((word) => !isFile(word)).reduce<Allowed[]>((all, word) => collect(word, all), []);
+      const hosts = words.filter((word) => !isFile(word)).map(parseAllowed);
       const { policies, lists } = policyFiles([...policy, ...files]);
       const { allowed, ended } = readPolicies(lists, Date.now());
       printError(ended.map((line) => `sallyport: ${line}\n`).join(''));
@@ -69,8 +69,4 @@ async function convertLists(files: readonly string[], form: ListForm): Promise<n
   printData(text);
   printError(left.map((line) => `sallyport: not carried over: ${line}\n`).join(''));
   return left.length > 0 ? EXIT.findings : EXIT.fine;
-}
-
-export function collect(text: string, all: readonly Allowed[] = []): Allowed[] {
-  return [...all, parseAllowed(text)];
 }

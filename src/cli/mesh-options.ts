@@ -1,6 +1,5 @@
 /** The options that `up` and `run` share. */
 import type { Command } from 'commander';
-import { snapshotFromText } from '../config/memory.ts';
 import { grantsFile } from '../control/grants/where.ts';
 import type { LocalMeshOptions } from '../control/local/options.ts';
 import type { Via, ViaOptions } from '../control/local/via.ts';
@@ -27,12 +26,12 @@ export interface UpOptions extends Omit<LocalMeshOptions, 'envoy' | 'logLevel' |
 }
 
 /** @param via what is laid over the files for `--via` */
-export function localMeshOptions(
+export async function localMeshOptions(
   { envoy, envoyLogLevel: logLevel, grace: graceMs, grants, ...same }: UpOptions,
   via: Via | undefined,
-): LocalMeshOptions {
+): Promise<LocalMeshOptions> {
   const file = grants === true ? grantsFile() : grants;
-  const beside = via && snapshotFromText(via.resources, { file: '--via' });
+  const beside = via && (await import('../config/memory.ts')).snapshotFromText(via.resources, { file: '--via' });
   return { ...same, envoy, logLevel, graceMs, analyse: true, ...(file !== undefined && { grants: file }), ...(beside && { beside }) };
 }
 

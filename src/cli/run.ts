@@ -3,15 +3,14 @@
 import { getCompileCacheDir } from 'node:module';
 import { Command, InvalidArgumentError } from 'commander';
 import { keepFromProxy, withoutProxyCredentials } from '../control/contained/forward-proxy.ts';
-import { readPolicies } from '../control/contained/policy.ts';
+import type { PolicyRead } from '../control/contained/policy.ts';
 import type { Account } from '../control/contained/report.ts';
 import { type Via, viaOf } from '../control/local/via.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf, SallyportError } from '../lib/errors.ts';
 import { checkWritable } from '../lib/output-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
-import type { Allowed } from '../policy/allow.ts';
-import { collect } from './allow.ts';
+import { type Allowed, parseAllowed } from '../policy/allow.ts';
 import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
 import { failOnOption, portOption, repeatable, socketOption, WOULD_DENY } from './options.ts';
@@ -50,7 +49,7 @@ export function runCommand(words: readonly string[]): Command {
     .option(
       '--allow <host>',
       'HOST (80 and 443), HOST:PORT, *.SUFFIX:PORT or tcp://HOST:PORT; with =RANGE where its name leads to private addresses (repeatable)',
-      collect,
+      (text, all: readonly Allowed[]) => [...all, parseAllowed(text)],
       [],
     )
     .option('--policy <file>', 'a list of hosts to allow (repeatable); its JSON Schema: sallyport schema AllowList', repeatable, [])
@@ -80,7 +79,7 @@ export function runCommand(words: readonly string[]): Command {
 }
 
 async function contained(words: readonly string[], paths: readonly string[], options: RunOptions): Promise<number> {
-  const { allowed, via } = allowedBy(options);
+  const { allowed, via } = await allowedBy(options);
   if (options.report !== undefined) checkWritable('--report', options.report);
   if (options.learnPolicy !== undefined) checkWritable('--learn-policy', options.learnPolicy);
   const [{ runContained }, { callerOf }, { flowCallers }] = await Promise.all([
@@ -88,13 +87,14 @@ async function contained(words: readonly string[], paths: readonly string[], opt
     import('../control/contained/caller.ts'),
     import('../control/contained/flow-callers.ts'),
   ]);
+  const ofMesh = await localMeshOptions(options, via);
   const run = (flows: FlowHub | undefined) =>
     runContained({
       words,
       paths,
       allowed,
       mesh: {
-        ...localMeshOptions(options, via),
+        ...ofMesh,
         analyse: paths.length > 0,
         allowAll: (options.wouldDeny ?? false) || options.learnPolicy !== undefined,
       },
@@ -125,14 +125,20 @@ async function contained(words: readonly string[], paths: readonly string[], opt
 }
 
 /** What the command may call and what it leaves through; says what is left aside. */
-function allowedBy(options: RunOptions): { readonly allowed: readonly Allowed[]; readonly via: Via | undefined } {
-  const { allowed: listed, ended } = readPolicies(options.policy, Date.now());
+async function allowedBy(options: RunOptions): Promise<{ readonly allowed: readonly Allowed[]; readonly via: Via | undefined }> {
+  const { allowed: listed, ended } = await readLists(options.policy);
   const allowed = [...options.allow, ...listed];
   const via = viaOf(options, process.env);
   sayUnfollowed(options);
   if (via) keepFromProxy(via, allowed, options.allowLocal);
   for (const line of ended) say(line);
   return { allowed, via };
+}
+
+/** What reads them is loaded only where there are any. */
+async function readLists(files: readonly string[]): Promise<PolicyRead> {
+  if (files.length === 0) return { allowed: [], ended: [] };
+  return (await import('../control/contained/policy.ts')).readPolicies(files, Date.now());
 }
 
 async function writePolicy(file: string, { called, words }: Account): Promise<void> {
@@ -161,13 +167,14 @@ async function cooperative(words: readonly string[], paths: readonly string[], o
   if (vain) throw new SallyportError('usage', `${vain.long} needs a command that is contained: leave out --cooperative.`);
   const { runBesideOwn, runBesideUp } = await import('../control/contained/cooperative.ts');
   if (paths.length === 0 && given(OF_OWN_MESH).length === 0) return runBesideUp(words, options.proxyAddress, environment());
-  const { allowed, via } = allowedBy(options);
+  const { allowed, via } = await allowedBy(options);
+  const mesh = await localMeshOptions(options, via);
   const ran = await showing('run', options.engine, (flows) =>
     runBesideOwn({
       words,
       paths,
       allowed,
-      mesh: localMeshOptions(options, via),
+      mesh,
       host: { ...engineHostFor(via), flows, tell: sayOrEnd((error) => say(messageOf(error))) },
       environment: withoutProxyCredentials(environment(), via),
       began: (control) => {

@@ -64,13 +64,13 @@ export function upCommand(): Command {
       (flows) =>
         serve(async (ended) => {
           let mesh: LocalMesh | undefined;
-          if (counts && flows) counted = await counting(flows, localMeshOptions(options, via).namespace, () => mesh);
+          const asked = { ...(await localMeshOptions(options, via)), allowAll: options.wouldDeny ?? false };
+          if (counts && flows) counted = await counting(flows, asked.namespace, () => mesh);
           let beside: Beside | undefined;
           const tell = (event: ControlEvent) => {
             sayOrEnd(ended)(event);
             beside?.changed();
           };
-          const asked = { ...localMeshOptions(options, via), allowAll: options.wouldDeny ?? false };
           mesh = await startLocalMesh(paths, asked, { ...engineHostFor(via), flows, tell });
           if (options.wouldDeny) say('letting all calls through (--would-deny)');
           for (const line of readyLines(options, mesh.control.report)) say(line);

@@ -1,4 +1,5 @@
 /** Reads the configuration that a question is about: files, revisions, a cluster. What is not valid is told, and remembered. */
+import { isBroken } from '../api/codes.ts';
 import type { MeshConfig } from '../api/index.ts';
 import type { MeshConfigDecoded } from '../api/mesh-config-document.ts';
 import type { ClusterAccess } from '../config/kubernetes/access.ts';
@@ -7,7 +8,6 @@ import { SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
 import { findingJson } from '../lib/finding-form.ts';
 import { type SimulatedFiles, simulateFiles } from '../prove/simulated.ts';
-import { isBroken } from '../prove/unknown.ts';
 import { type ClusterOptions, readLiveCluster } from './cluster.ts';
 import { type ReadFilesOptions, readFiles, readMeshConfig, type Tell } from './files.ts';
 import { isRevision, readRevision } from './revision.ts';

@@ -2,13 +2,16 @@
 
 import type { Redacted } from './redacted.ts';
 
+/** What Node has a socket in, as it comes from another process: `listen` of a server and `bind` of a datagram socket take it. */
+export type SocketHandle = object;
+
 /** Sockets that were opened elsewhere, in another network namespace. Whoever listens on one owns it. */
 export interface HandedSockets {
-  /** Descriptors of TCP sockets that listen, by the address of the listener that they are for, `ip:port`. */
-  readonly listeners: Readonly<Record<string, readonly number[]>>;
-  /** Descriptors of sockets that are asked for names. */
-  readonly dnsUdp: readonly { readonly fd: number; readonly family: 'udp4' | 'udp6' }[];
-  readonly dnsTcp: readonly number[];
+  /** TCP sockets that listen, by the address of the listener that they are for, `ip:port`. */
+  readonly listeners: Readonly<Record<string, readonly SocketHandle[]>>;
+  /** Sockets that are asked for names. */
+  readonly dnsUdp: readonly { readonly handle: SocketHandle; readonly family: 'udp4' | 'udp6' }[];
+  readonly dnsTcp: readonly SocketHandle[];
 }
 
 /** Who holds the values of credentials. */

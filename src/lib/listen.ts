@@ -2,6 +2,7 @@
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { ListenOptions, Server } from 'node:net';
+import type { SocketHandle } from './contained.ts';
 import { codeOf, messageOf, SallyportError } from './errors.ts';
 import { addressText } from './socket-address.ts';
 
@@ -22,7 +23,7 @@ export interface ListenWords {
 /** Resolves when the server listens where it is told to. Rejects with the errors of `listenError`, which name `address`. */
 export function listening(
   server: Server,
-  where: ListenOptions | { readonly fd: number },
+  where: ListenOptions | SocketHandle,
   address: ListenAddress,
   words: ListenWords = {},
 ): Promise<void> {

@@ -29,6 +29,11 @@ export interface Allowed {
   readonly injections?: readonly Injection[];
 }
 
+/** Whether it holds what a command can be kept from only where it is contained: credentials, the key of a CA. */
+export function hasSecrets({ injections, ports }: Allowed): boolean {
+  return injections !== undefined || ports.some(({ intercept }) => intercept);
+}
+
 const SCHEMES = table<{ readonly protocol: Protocol; readonly port?: number }>({
   http: { protocol: 'HTTP', port: 80 },
   https: { protocol: 'TLS', port: 443 },

@@ -6,7 +6,7 @@
 import { deniedCalls } from './denied.ts';
 import { declaredName, directObjects } from './direct.ts';
 import { GATEWAY_NAMESPACE, gatewayPort } from './gateway-port.ts';
-import type { HostPlan, Made, PortPlan } from './plan.ts';
+import { type HostPlan, labelName, type Made, type PortPlan } from './plan.ts';
 import { isRestricted, type MadeRoute, narrowed, refusal, whyRefused } from './routes.ts';
 
 /** What selects the gateway of an Istio installation. */
@@ -23,11 +23,11 @@ const EGRESS_HOST = `${EGRESS_SERVICE}.${GATEWAY_NAMESPACE}.svc.cluster.local`;
 export function hostObjects(plan: HostPlan): Made[] {
   const led = plan.ports.filter(({ through }) => through === 'gateway');
   if (led.length === 0) return directObjects(plan);
-  const gateway = `${GATEWAY_NAMESPACE}/${plan.name}`;
+  const label = labelName(plan.name);
   const own = (port: PortPlan) => ({ port: gatewayPort(port.port)! });
   const out = ({ port }: PortPlan) => [{ destination: { host: declaredName(plan), port: { number: port } } }];
   const objects = directObjects(plan, ({ through, port }) =>
-    through === 'gateway' ? { host: EGRESS_HOST, subset: plan.name, port: { number: gatewayPort(port)! } } : undefined,
+    through === 'gateway' ? { host: EGRESS_HOST, subset: label, port: { number: gatewayPort(port)! } } : undefined,
   );
   const http = led.filter(({ protocol }) => protocol === 'HTTP').flatMap((port) => atGateway(plan, port, own(port), out(port)));
   // What was TLS or bytes to the sidecar comes out of the mesh's TLS as bytes.
@@ -38,7 +38,7 @@ export function hostObjects(plan: HostPlan): Made[] {
     namespace: plan.namespace,
     spec: {
       hosts: [plan.host],
-      gateways: [gateway],
+      gateways: [`${GATEWAY_NAMESPACE}/${label}`],
       ...(http.length > 0 && { http: http.map(({ rule }) => rule) }),
       ...(tcp.length > 0 && { tcp }),
       exportTo: [GATEWAY_NAMESPACE],
@@ -65,7 +65,7 @@ function gatewayOf({ name, host }: HostPlan, led: readonly PortPlan[]): Made {
     hosts: [host],
     tls: { mode: 'ISTIO_MUTUAL' },
   }));
-  return { kind: 'Gateway', name, namespace: GATEWAY_NAMESPACE, spec: { selector: SELECTOR, servers } };
+  return { kind: 'Gateway', name: labelName(name), namespace: GATEWAY_NAMESPACE, spec: { selector: SELECTOR, servers } };
 }
 
 function deniedOf({ name, host }: HostPlan, led: readonly PortPlan[]): Made[] {
@@ -90,7 +90,7 @@ export function gatewayObjects(plans: readonly HostPlan[]): Made[] {
     selector: SELECTOR,
     ports: [...ports].sort((a, b) => a - b).map((port) => ({ name: `tls-${port}`, port, targetPort: port })),
   };
-  const subsets = led.map(({ name, host }) => ({ name, trafficPolicy: { tls: { mode: 'ISTIO_MUTUAL', sni: host } } }));
+  const subsets = led.map(({ name, host }) => ({ name: labelName(name), trafficPolicy: { tls: { mode: 'ISTIO_MUTUAL', sni: host } } }));
   return [
     {
       kind: 'Service',

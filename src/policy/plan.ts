@@ -1,6 +1,7 @@
 /** What is to be made of a host, whether a short list or EgressPolicies allow it. */
 import type { BindMode } from '../api/bind.ts';
 import type { Resource } from '../api/resource.ts';
+import { nodeCrypto } from '../lib/node-crypto.ts';
 
 export type Protocol = 'HTTP' | 'TLS' | 'TCP';
 
@@ -97,3 +98,13 @@ export interface Made {
 export function resourceName(prefix: string, host: string): string {
   return `${prefix}-${host.replace('*', '-any').replace(/::$/, '::0').replaceAll(':', '-')}`;
 }
+
+/** The same where a name has to be one label, as those of Gateways and subsets have to be: of each name another, with a hash in the place of what a label cannot say. */
+export function labelName(name: string): string {
+  const hash = nodeCrypto().createHash('sha256').update(name).digest('hex').slice(0, HASH_LENGTH);
+  return `${name.replaceAll(/[^a-z0-9-]/g, '-').slice(0, LONGEST_LABEL - HASH_LENGTH - 1)}-${hash}`;
+}
+
+/** RFC 1123 */
+const LONGEST_LABEL = 63;
+const HASH_LENGTH = 16;

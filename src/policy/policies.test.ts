@@ -6,6 +6,7 @@ import { explain } from '../prove/explain.ts';
 import { simulateFiles } from '../prove/simulated.ts';
 import { podText } from '../prove/testing.ts';
 import { parseTarget } from '../simulate/call.ts';
+import { policyDocuments } from './index.ts';
 
 const NOW = Date.parse('2026-06-15T12:00:00Z');
 const PODS = [
@@ -40,6 +41,33 @@ function ends(files: ReturnType<typeof mesh>, from: string, url: string, method 
 function errors({ mesh: { snapshot } }: ReturnType<typeof mesh>): string[] {
   return snapshot.findings.filter(({ level }) => level === 'Error').map(({ code, message }) => `${code} ${message}`);
 }
+
+test('the objects that policies stand for are valid by themselves, whatever the hosts are called', () => {
+  const long = `${'a'.repeat(60)}.${'b'.repeat(60)}.example.com`;
+  const hosts = [
+    'api.example.com',
+    'api-example.com',
+    '*.cdn.example.com',
+    '203.0.113.7',
+    '2001:db8::7',
+    long,
+    long.replace('.com', '.org'),
+  ];
+  const texts = ['gateway', 'direct'].map((through) =>
+    policy(through, `{through: ${through}, to: [{hosts: ${JSON.stringify(hosts)}, ports: [443]}]}`),
+  );
+  for (const text of texts) {
+    const policies = snapshotFromText(text).list('EgressPolicy');
+    const { documents, findings } = policyDocuments(policies, NOW);
+    assert.deepEqual(findings, []);
+    const written = snapshotFromText(documents.map((document) => JSON.stringify(document)).join('\n---\n'));
+    assert.equal(written.all().length, documents.length);
+    assert.deepEqual(
+      written.findings.map(({ code, message }) => `${code} ${message}`),
+      [],
+    );
+  }
+});
 
 test('without `from` every workload of the namespace may call, and nobody else', () => {
   const files = mesh(policy('api', '{to: [{hosts: [api.example.com]}, {hosts: [db.example.com], ports: [5432]}]}'));

@@ -1,23 +1,15 @@
 /** What simulation does not know about a mesh of files. As long as there is any, nothing is proved. */
 
-import type { DecodingCode } from '../api/codes.ts';
+import { type DecodingCode, isBroken } from '../api/codes.ts';
 import type { ResourceOf } from '../api/index.ts';
 import { resourceText } from '../api/resource.ts';
 import { ambientWish, UNREAD_KINDS } from '../api/unserved.ts';
 import { refusedHosts, refusedServerNames } from '../api/webhook.ts';
-import { type Finding, formatPosition } from '../lib/finding.ts';
+import { formatPosition } from '../lib/finding.ts';
 import { matchesLabels } from '../lib/labels.ts';
 import { originText } from '../lib/origin.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import { type SimulatedFiles, workloadName } from './simulated.ts';
-
-/** The codes of errors in objects of the Gateway API that are in force all the same. */
-const IN_FORCE: ReadonlySet<string> = new Set(['SP0012', 'SP0013', 'SP0014']);
-
-/** Whether what a finding is about is not in force: nobody knows what it would do once it is mended. */
-export function isBroken({ level, code }: Finding): boolean {
-  return level === 'Error' && !IN_FORCE.has(code);
-}
 
 /** What is not known, a sentence each. `past` are the workloads whose calls past a sidecar count. */
 export function unknownTo(files: SimulatedFiles, past: readonly PastSidecar[] = pastSidecars(files)): string[] {

@@ -1,4 +1,5 @@
 /** The embedded data plane: takes xDS, carries traffic. Everything that it does comes from the resources that it was given. */
+import { setImmediate } from 'node:timers/promises';
 import { create, fromBinary } from '@bufbuild/protobuf';
 import type { FlowDelivery, ProxyFlow } from '../flows/flow.ts';
 import { compileEncodedRoutes, type EncodedRoutes, patchEncodedRoutes } from '../http/routes/encoded.ts';
@@ -90,6 +91,12 @@ const BLACK_HOLE = 'BlackHoleCluster';
 
 function has(bytes: Uint8Array, name: string): boolean {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(name);
+}
+
+/** What waits at sockets that listen has been accepted: in the loop's first turn after this one that polls. */
+async function waitingTaken(): Promise<void> {
+  await setImmediate();
+  await setImmediate();
 }
 
 /** Rejects if the DNS server's port cannot be had. */
@@ -290,6 +297,8 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     watchFlows: (deliver) => flows.watch(deliver),
     recentFlows: () => flows.recent,
     async drain(graceMs) {
+      // Of a command that has ended, too, all calls are told of.
+      if (contained) await waitingTaken();
       listeners.drain();
       const end = now() + graceMs;
       while (listeners.active > 0 && now() < end) await new Promise((resolve) => setTimeout(resolve, 20));

@@ -14,13 +14,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import type { HandedSockets } from '../lib/contained.ts';
+import type { HandedSockets, SocketHandle } from '../lib/contained.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { openPrivateFolder } from '../lib/private-folder.ts';
 import { socketsOf } from './hidden.ts';
-import { taken } from './listeners.ts';
 import { helperNamespaces } from './namespaces.ts';
 import { type FromInside, INSIDE_LOOPBACK, INSIDE_PORTS, type Role, type ToInside } from './protocol.ts';
+import { isQuiet } from './quiet.ts';
 import { exitCodeOf, onSignals } from './signals.ts';
 
 export { INSIDE_LOOPBACK, INSIDE_PORTS } from './protocol.ts';
@@ -39,15 +39,24 @@ export interface SandboxOptions {
   readonly hiddenFolders?: readonly string[];
 }
 
+export interface Ended {
+  /** The command's exit code. */
+  readonly code: number;
+  /** Unless somebody has accepted on the sandbox's sockets, nobody was called. */
+  readonly quiet: boolean;
+}
+
 export interface Sandbox {
   /** The sockets inside that whoever opened the sandbox answers on. */
   readonly sockets: HandedSockets;
   /** Those of the ports for services of the machine. */
-  readonly local: readonly { readonly port: number; readonly fd: number }[];
+  readonly local: readonly { readonly port: number; readonly handle: SocketHandle }[];
   /** Unix sockets inside by which a command gets out, if it wants. */
   readonly open: readonly string[];
-  /** Resolves with the command's exit code. Rejects with `command-failed`. @param environment all of it */
-  run(words: readonly string[], environment: Environment): Promise<number>;
+  /** Resolves when the command has ended. Rejects with `command-failed`. @param environment all of it */
+  run(words: readonly string[], environment: Environment): Promise<Ended>;
+  /** As `Ended.quiet`, of now. */
+  isQuiet(): boolean;
   /** A connection to a port inside. Rejects if nothing listens there. */
   connect(port: number): Promise<Socket>;
   /** Ends the command and the helper. */
@@ -89,6 +98,7 @@ export async function openSandbox({
     open,
     connect: entrance(helper),
     run: (words, all) => running(helper, words, all),
+    isQuiet: () => isQuiet(`/proc/${helper.pid}/net`),
     kill: () => {
       if (helper.connected) helper.send({ kind: 'end' } satisfies ToInside);
     },
@@ -108,19 +118,19 @@ interface Handed {
   readonly role: Role;
   readonly address: string;
   readonly port: number;
-  readonly fd: number;
+  readonly handle: SocketHandle;
 }
 
 function handedSockets(handed: readonly Handed[]): HandedSockets {
   const of = (role: Role) => handed.filter((one) => one.role === role);
-  const fds = (role: Role) => of(role).map(({ fd }) => fd);
+  const handles = (role: Role) => of(role).map(({ handle }) => handle);
   return {
     listeners: {
-      [`${INSIDE_LOOPBACK}:${INSIDE_PORTS.capture}`]: fds('capture'),
-      [`${INSIDE_LOOPBACK}:${INSIDE_PORTS.proxy}`]: fds('proxy'),
+      [`${INSIDE_LOOPBACK}:${INSIDE_PORTS.capture}`]: handles('capture'),
+      [`${INSIDE_LOOPBACK}:${INSIDE_PORTS.proxy}`]: handles('proxy'),
     },
-    dnsUdp: of('dns-udp').map(({ fd, address }) => ({ fd, family: address.includes(':') ? 'udp6' : 'udp4' })),
-    dnsTcp: fds('dns-tcp'),
+    dnsUdp: of('dns-udp').map(({ handle, address }) => ({ handle, family: address.includes(':') ? 'udp6' : 'udp4' })),
+    dnsTcp: handles('dns-tcp'),
   };
 }
 
@@ -132,7 +142,7 @@ function contained(helper: ChildProcess): Promise<readonly Handed[]> {
     helper.once('exit', () => fail('the helper ended'));
     helper.on('message', (message: FromInside, handle: unknown) => {
       if (message.kind === 'listener')
-        listeners.push({ role: message.role, address: message.address, port: message.port, fd: taken(handle) });
+        listeners.push({ role: message.role, address: message.address, port: message.port, handle: handle as SocketHandle });
       else if (message.kind === 'failed') fail(message.message);
       else if (message.kind === 'contained') resolve(listeners);
     });
@@ -160,13 +170,13 @@ function entrance(helper: ChildProcess): (port: number) => Promise<Socket> {
     });
 }
 
-function running(helper: ChildProcess, words: readonly string[], environment: Environment): Promise<number> {
+function running(helper: ChildProcess, words: readonly string[], environment: Environment): Promise<Ended> {
   const tell = (message: ToInside) => void helper.send(message);
   const stop = onSignals((signal) => tell({ kind: 'signal', signal }));
   const failed = (why: string) => new SallyportError('command-failed', `cannot run ${words[0]}: ${why}`);
-  return new Promise<number>((resolve, reject) => {
+  return new Promise<Ended>((resolve, reject) => {
     helper.on('message', (message: FromInside) => {
-      if (message.kind === 'ended') resolve(message.code ?? exitCodeOf(message.signal));
+      if (message.kind === 'ended') resolve({ code: message.code ?? exitCodeOf(message.signal), quiet: message.quiet });
       else if (message.kind === 'not-run') reject(failed(message.message));
     });
     helper.once('exit', () => reject(failed('the helper inside ended before it')));

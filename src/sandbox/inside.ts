@@ -11,6 +11,7 @@ import { handOver, hasIpv6 } from './listeners.ts';
 import { commandNamespace, mapUser, type Namespaces, type User } from './namespaces.ts';
 import { dropPrivileges } from './privileges.ts';
 import { type FromInside, INSIDE_LOOPBACK, INSIDE_PORTS, type InsideOptions, type ToInside } from './protocol.ts';
+import { isQuiet } from './quiet.ts';
 import { redirect } from './redirect.ts';
 import { groupOf, OwnSignals, onSignals } from './signals.ts';
 import { closeInherited } from './system.ts';
@@ -45,7 +46,7 @@ function run({ words, environment }: Extract<ToInside, { kind: 'run' }>): void {
   const [program, ...rest] = commandNamespace(told.namespaces, words);
   command = spawn(program, rest, { stdio: 'inherit', env: environment });
   command.on('error', (error) => send({ kind: 'not-run', message: messageOf(error) }));
-  command.on('exit', (code, signal) => send({ kind: 'ended', code, signal }));
+  command.on('exit', (code, signal) => send({ kind: 'ended', code, signal, quiet: isQuiet() }));
   const { pid } = command;
   if (pid === undefined) return;
   mapUser(pid, told, told.namespaces.root).catch((error: unknown) => {

@@ -1,18 +1,13 @@
 /** The listening sockets inside, handed to the process outside: a socket stays in the network namespace in which it was made, whoever has it. */
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
+import type { SocketHandle } from '../lib/contained.ts';
 import { codeOf } from '../lib/errors.ts';
 import { type FromInside, INSIDE_LOOPBACK, INSIDE_PORTS, type Role } from './protocol.ts';
-import { duplicate } from './system.ts';
-
-/** What Node wraps a socket in; passed on as it is, nobody of this process accepts on it. */
-interface Handle {
-  readonly fd: number;
-  close(): void;
-}
 
 interface Opened {
-  readonly handle: Handle;
+  /** Passed on as it is: nobody of this process accepts on it. */
+  readonly handle: SocketHandle;
   close(): void;
 }
 
@@ -53,7 +48,7 @@ function stream(host: string, port: number): Promise<Opened> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port }, () =>
-      resolve({ handle: (server as unknown as { _handle: Handle })._handle, close: () => server.close() }),
+      resolve({ handle: (server as unknown as { _handle: SocketHandle })._handle, close: () => server.close() }),
     );
   });
 }
@@ -65,16 +60,9 @@ function datagram(address: string, port: number): Promise<Opened> {
     socket.bind({ address, port }, () => {
       // Node keeps the handle behind a symbol.
       const state = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol')!;
-      resolve({ handle: (socket as unknown as Record<symbol, { handle: Handle }>)[state]!.handle, close: () => socket.close() });
+      resolve({ handle: (socket as unknown as Record<symbol, { handle: SocketHandle }>)[state]!.handle, close: () => socket.close() });
     });
   });
-}
-
-/** The descriptor of a socket that was handed over, this process's own. */
-export function taken(handle: unknown): number {
-  const fd = duplicate((handle as Handle).fd);
-  (handle as Handle).close();
-  return fd;
 }
 
 /** Whether sockets of IPv6 can be had at all. */

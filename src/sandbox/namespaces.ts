@@ -25,7 +25,8 @@ export function helperNamespaces(path: string): Namespaces {
   const unshare = findUnshare(path);
   const attempt = (...options: string[]) => spawnSync(unshare, [...options, '--', 'true'], { encoding: 'utf8' });
   const plain = ['-n', '-m'];
-  if (process.getuid!() === 0 && attempt(...plain, '-U', '--keep-caps').status === 0 && attempt(...plain).status === 0)
+  // Within it, as the command's will be.
+  if (process.getuid!() === 0 && attempt(...plain, '--', unshare, '-U', '--keep-caps').status === 0)
     return { unshare, options: plain, root: true };
   const options = ['-U', '-r', ...plain];
   const tried = attempt(...options);

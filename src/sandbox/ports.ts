@@ -1,6 +1,7 @@
 /** Ports that lead through the wall: services of the machine that the command may call, and servers of the command that the machine may call. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { pipeline } from 'node:stream';
+import type { SocketHandle } from '../lib/contained.ts';
 import { codeOf, messageOf } from '../lib/errors.ts';
 import { listening } from '../lib/listen.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
@@ -19,7 +20,7 @@ export interface Relayed {
  * @param began hears of each connection, and returns what hears of its end
  */
 export async function relayOut(
-  fd: number,
+  handle: SocketHandle,
   to: SocketAddress,
   began: (client: Relayed['client']) => (relayed: Relayed) => void,
 ): Promise<() => void> {
@@ -34,7 +35,7 @@ export async function relayOut(
       ended({ client, bytesSent: inner.bytesRead, bytesReceived: inner.bytesWritten, failure });
     });
   });
-  await listening(server, { fd }, { ip: to.address, port: to.port }, { what: 'inside' });
+  await listening(server, handle, { ip: to.address, port: to.port }, { what: 'inside' });
   return () => closeAll(server, open);
 }
 

@@ -35,7 +35,8 @@ export type FromInside =
   /** All listeners have come, nothing else gets out. */
   | { readonly kind: 'contained' }
   | { readonly kind: 'failed'; readonly message: string }
-  | { readonly kind: 'ended'; readonly code: number | null; readonly signal: NodeJS.Signals | null }
+  /** `quiet`: no call waits to be answered, and none was. */
+  | { readonly kind: 'ended'; readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly quiet: boolean }
   | { readonly kind: 'not-run'; readonly message: string }
   /** Comes with the socket, if it could be connected. */
   | { readonly kind: 'connected'; readonly id: number };

@@ -10,8 +10,6 @@ interface Calls {
   readonly send: (fd: number, bytes: Uint8Array, length: number, flags: number) => Result;
   readonly recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => Result;
   readonly close: (fd: number) => Result;
-  readonly dup: (fd: number) => Result;
-  readonly fcntl: (fd: number, command: number, value: number) => Result;
   readonly prctl: (option: number, a: number, b: unknown, c: number, d: number) => Result;
   readonly mount: (source: string | null, target: string, type: string | null, flags: number, data: string | null) => Result;
   readonly mountSetattr: (call: number, folder: number, path: string, flags: number, attributes: Uint8Array, size: number) => Result;
@@ -35,8 +33,6 @@ function load(): Calls {
     send: libc.func('long send(int fd, void *bytes, size_t length, int flags)'),
     recv: libc.func('long recv(int fd, void *bytes, size_t length, int flags)'),
     close: libc.func('int close(int fd)'),
-    dup: libc.func('int dup(int fd)'),
-    fcntl: libc.func('int fcntl(int fd, int command, long value)'),
     prctl: libc.func('int prctl(int option, unsigned long a, sock_fprog *b, unsigned long c, unsigned long d)'),
     mount: libc.func('int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)'),
     mountSetattr: libc.func('long syscall(long call, long folder, const char *path, long flags, void *attributes, long size)'),
@@ -55,21 +51,6 @@ export function must(result: number, what: string): number {
 export function failed(what: string, errno: number): SallyportError {
   const [name, meaning] = getSystemErrorMap().get(-errno) ?? [`error ${errno}`, 'unknown'];
   return new SallyportError('sandbox-unavailable', `${what}: ${meaning} (${name})`);
-}
-
-const F_SETFD = 2;
-const FD_CLOEXEC = 1;
-
-/** The descriptor does not outlive an exec. */
-function closeOnExec(fd: number): void {
-  must(calls().fcntl(fd, F_SETFD, FD_CLOEXEC), `descriptor ${fd} cannot be kept from the command`);
-}
-
-/** A copy of the descriptor that an exec closes. */
-export function duplicate(fd: number): number {
-  const copy = must(calls().dup(fd), `descriptor ${fd} cannot be copied`);
-  closeOnExec(copy);
-  return copy;
 }
 
 /** close_range(2), Linux 5.9, and its flag of 5.11; the same numbers on every architecture. */

@@ -3,11 +3,13 @@
 import type { JudgedRequest } from '../http/filters/filter.ts';
 import type { CompiledRoute, ForwardAction } from '../http/routes/route.ts';
 import { formatDuration } from '../lib/duration.ts';
+import { formatRange } from '../lib/ip.ts';
 import type { CircuitBreakers_Thresholds } from '../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { RoutingPriority } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { durationMs } from '../xds/match/duration.ts';
+import { type Reach, reachOf } from '../xds/match/reach.ts';
 import type { Manager } from './manager.ts';
 import { percent } from './mirrors.ts';
 import type { SimulatedProxy } from './proxy.ts';
@@ -73,7 +75,15 @@ export function clusterPolicies(proxy: SimulatedProxy, cluster: Cluster): string
       `an endpoint that fails ${failures} times in a row is left out for ${formatDuration(durationMs(outliers.baseEjectionTime, 30_000))}`,
     );
   }
+  const reach = reachOf(cluster.metadata);
+  if (reach) parts.push(reachText(reach));
   return parts.length > 0 ? parts.join('; ') : undefined;
+}
+
+/** Simulation looks no names up; of other engines, nothing is said. */
+function reachText({ ranges }: Reach): string {
+  const near = ranges.map(formatRange).join(', ');
+  return `the embedded data plane refuses addresses that are not public${near && `, but for ${near}`}`;
 }
 
 function limitsOf({ maxConnections, maxPendingRequests, maxRequests, maxRetries }: CircuitBreakers_Thresholds): string[] {

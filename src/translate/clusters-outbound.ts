@@ -32,6 +32,7 @@ import {
   type ClusterDraft,
   finish,
   isHttp2Draft,
+  negotiateProtocol,
   useClientProtocol,
   useHttp2,
 } from './clusters-policy.ts';
@@ -40,6 +41,7 @@ import { type PortPolicy, withoutEffect } from './destination-rule-policy.ts';
 import { dnsCacheConfig } from './dns-cache.ts';
 import { usableEndpoints } from './endpoints.ts';
 import { type Client, type LocalitySetting, localityGroups, weighLocalities } from './endpoints-locality.ts';
+import { isIntercepted } from './injection.ts';
 import { meshTransports, upstreamMeshTls } from './mesh-tls.ts';
 import { countedService, istioConfigPath, metadataOf } from './metadata.ts';
 import { dnsSrvClusterName, outboundClusterName } from './names.ts';
@@ -103,6 +105,8 @@ export function outboundCluster(target: Target, notes: Notes): Cluster | undefin
   if (!endpoints) return undefined;
   const draft: ClusterDraft = { cluster, http: undefined };
   if (isHttp2(port.protocol)) useHttp2(draft);
+  // The client has negotiated with the proxy, and may speak what the server does not.
+  else if (isIntercepted(service, port.number)) negotiateProtocol(draft);
   // A gateway's client may have chosen h2 by ALPN though the upstream cannot speak it.
   else if (port.protocol === 'Unsupported' && proxyType === 'sidecar') useClientProtocol(draft);
   applyConnectionPool(draft, policy.connectionPool, config);

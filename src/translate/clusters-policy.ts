@@ -67,6 +67,13 @@ export function useClientProtocol(draft: ClusterDraft): void {
   }).upstreamProtocolOptions;
 }
 
+/** HTTP/2 or HTTP/1.1 to the upstream, as TLS with it negotiates. */
+export function negotiateProtocol(draft: ClusterDraft): void {
+  httpOptions(draft).upstreamProtocolOptions = create(HttpProtocolOptionsSchema, {
+    upstreamProtocolOptions: { case: 'autoConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } },
+  }).upstreamProtocolOptions;
+}
+
 /** Limits, timeouts and keep-alive. Without settings nothing is limited: Envoy's own defaults of 1024 are not Istio's. */
 export function applyConnectionPool(draft: ClusterDraft, pool: ConnectionPoolSettings | undefined, mesh: MeshConfig): void {
   const { cluster } = draft;

@@ -1,12 +1,12 @@
 /** A command that is told of its proxy by variables alone, and the mesh that it leaves through: its own, or that of `up`. */
 import { SallyportError } from '../../lib/errors.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
-import type { Allowed } from '../../policy/allow.ts';
+import { type Allowed, hasSecrets } from '../../policy/allow.ts';
 import { reachProxy, runCommand } from '../../sandbox/command.ts';
 import type { ControlPlane } from '../from-files.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
 import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
-import { allowing, hasSecrets, refuseUnread } from './laid-over.ts';
+import { allowing, refuseUnread } from './laid-over.ts';
 
 interface CooperativeOptions {
   /** The command and its arguments. */

@@ -1,12 +1,11 @@
 /** What `run` is told to allow, as resources that are laid over those of its files. */
-import { DECODING_CODES } from '../../api/codes.ts';
+import { DECODING_CODES, isBroken } from '../../api/codes.ts';
 import { Layered } from '../../config/layered.ts';
 import { snapshotFromText } from '../../config/memory.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import { type Finding, formatPosition } from '../../lib/finding.ts';
 import { type Allowed, allowedResources } from '../../policy/allow.ts';
-import { isBroken } from '../../prove/unknown.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
 
 /** The options with what is allowed beside the files. Throws `policy-unreadable`. */
@@ -14,11 +13,6 @@ export function allowing(mesh: LocalMeshOptions, allowed: readonly Allowed[]): L
   const policy = policyOf(allowed, mesh.allowAll === true || mesh.learn !== undefined ? 'audit' : 'enforce');
   refuseUnread(policy.findings);
   return { ...mesh, beside: mesh.beside ? new Layered(policy, mesh.beside) : policy };
-}
-
-/** Whether it holds what a command can be kept from only where it is contained: credentials, the key of a CA. */
-export function hasSecrets({ injections, ports }: Allowed): boolean {
-  return injections !== undefined || ports.some(({ intercept }) => intercept);
 }
 
 function policyOf(allowed: readonly Allowed[], bind: 'audit' | 'enforce'): Snapshot {

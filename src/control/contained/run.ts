@@ -1,19 +1,19 @@
 /** A contained command and the mesh that decides on its calls, for as long as the command runs. */
+import { setTimeout } from 'node:timers/promises';
 import { proxyName } from '../../flows/hub.ts';
 import { allowOption } from '../../lib/allow-option.ts';
 import type { ObservedCall } from '../../lib/contained.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
-import type { Allowed } from '../../policy/allow.ts';
+import { type Allowed, hasSecrets } from '../../policy/allow.ts';
 import { checkProgram, insideEnvironment } from '../../sandbox/command.ts';
-import { INSIDE_LOOPBACK, INSIDE_PORTS, openSandbox } from '../../sandbox/index.ts';
+import { type Ended, INSIDE_LOOPBACK, INSIDE_PORTS, openSandbox, type Sandbox } from '../../sandbox/index.ts';
 import { publishPort, type Relayed, relayOut } from '../../sandbox/ports.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
 import { sidecarIdentity } from '../local/sidecar.ts';
 import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
 import { callerOf } from './caller.ts';
 import { Calls, type CallsOptions } from './calls.ts';
-import { allowing, hasSecrets, refuseUnread } from './laid-over.ts';
 import { RelayFlows } from './relay-flows.ts';
 import type { Account } from './report.ts';
 import type { RunSecrets } from './secrets.ts';
@@ -46,6 +46,9 @@ export interface Ran extends Account {
 }
 
 const NOWHERE = { address: INSIDE_LOOPBACK, port: 0 };
+/** How long a command that has called nobody may run without a mesh, and how often that is looked at, ms. Many a command is over by then. */
+const HEAD_START_MS = 150;
+const LOOK_EVERY_MS = 10;
 const PROXY = { address: INSIDE_LOOPBACK, port: INSIDE_PORTS.proxy };
 
 /** Rejects with `sandbox-unavailable`, `policy-unreadable`, `command-failed`, and what starting a mesh rejects with. */
@@ -67,7 +70,8 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
     localPorts: options.local.map(({ port }) => port),
   });
   // Loaded while the helper starts.
-  const loading = import('../local/start.ts');
+  const loading = loadMesh(options);
+  loading.catch(() => undefined);
   const sandbox = await opening.catch((error: unknown) => {
     secrets.close();
     throw error;
@@ -76,7 +80,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   const start = () => sandbox.run(words, { ...secrets.environment, ...insideEnvironment(PROXY) });
   const closing: (() => void)[] = [];
   try {
-    const laidOver = allowing(mesh, options.allowed);
+    const laidOver = await loading;
     let asOf: CallsOptions['allowedAs'];
     const calls = new Calls({
       say,
@@ -97,32 +101,39 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
           tell(relayed);
         };
       };
-      for (const { port, fd } of sandbox.local) if (port === to.port) closing.push(await relayOut(fd, to, began));
+      for (const { port, handle } of sandbox.local) if (port === to.port) closing.push(await relayOut(handle, to, began));
     }
     for (const port of options.published) closing.push(await publishPort(port, sandbox.connect));
     // Where all that may be called is known the command need not wait for the mesh: its calls do.
     const isKnown = paths.length === 0 && mesh.meshConfig === undefined && mesh.learn === undefined;
     const early = isKnown ? start() : undefined;
-    // Whoever waits for it learns of it.
-    early?.catch(() => undefined);
+    const account = () => ({ words, called: calls.all, others: calls.others });
+    const unused = early && unwantedAfter(early);
+    if (early) await firstNeed(early, sandbox);
     const contained = {
       sockets: sandbox.sockets,
       observe: (call: ObservedCall) => calls.add(call),
       credentials: secrets.credentials,
       minter: secrets.minter,
     };
-    const { startLocalMesh } = await loading;
-    const { allowedAs } = await import('./allowed-as.ts');
-    const mine = await startLocalMesh(paths, insideOptions(laidOver, contained), host);
-    local = mine;
-    asOf = (target) => allowedAs(mine.control.report.mesh.registry, identity.namespace, target);
+    try {
+      unused?.throwIfAborted();
+      const [{ startLocalMesh }, { allowedAs }] = await Promise.all([import('../local/start.ts'), import('./allowed-as.ts')]);
+      const started = await startLocalMesh(paths, insideOptions(laidOver, contained), { ...host, unwanted: unused });
+      local = started;
+      asOf = (target) => allowedAs(started.control.report.mesh.registry, identity.namespace, target);
+    } catch (error) {
+      if (early && unused?.aborted && error === unused.reason) return { ...account(), code: (await early).code, conclude: () => true };
+      throw error;
+    }
+    const { refuseUnread } = await import('./laid-over.ts');
     refuseUnread(local.control.report.findings);
     const { mode } = local.control.report.mesh.config.outboundTrafficPolicy;
     if (mode === 'ALLOW_ANY' && !mesh.allowAll && mesh.learn === undefined)
       say('MeshConfig lets out what nothing declares (outboundTrafficPolicy.mode ALLOW_ANY): REGISTRY_ONLY refuses it');
-    const code = await (early ?? start());
+    const { code } = await (early ?? start());
     await local.control.close(mesh.graceMs);
-    return { words, code, called: calls.all, others: calls.others, conclude: local.conclude };
+    return { ...account(), code, conclude: local.conclude };
   } catch (error) {
     sandbox.kill();
     await local?.control.close(0);
@@ -131,6 +142,39 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
     secrets.close();
     for (const close of closing) close();
   }
+}
+
+/**
+ * The mesh's options with what is allowed; what it takes to start it is loaded by then. Where nothing is allowed hardly anything is called, and a command that
+ * calls nobody gets no mesh. Rejects with `policy-unreadable`.
+ */
+async function loadMesh({ mesh, allowed, paths }: ContainedOptions): Promise<LocalMeshOptions> {
+  if (allowed.length + paths.length === 0) return mesh;
+  const { loadLocalMesh } = await import('../local/start.ts');
+  await loadLocalMesh();
+  const { allowing } = await import('./laid-over.ts');
+  return allowing(mesh, allowed);
+}
+
+/** Resolves when a call waits inside, the command has ended, or it has had its head start. Rejects as `ending`. */
+async function firstNeed(ending: Promise<Ended>, sandbox: Sandbox): Promise<void> {
+  let isOver = false;
+  const over = ending.then(() => {
+    isOver = true;
+  });
+  for (let ms = 0; ms < HEAD_START_MS && !isOver && sandbox.isQuiet(); ms += LOOK_EVERY_MS)
+    await Promise.race([over, setTimeout(LOOK_EVERY_MS, undefined, { ref: false })]);
+}
+
+/** Aborted when the command has ended without having called anybody: then its mesh has nothing to decide. */
+function unwantedAfter(ending: Promise<Ended>): AbortSignal {
+  const unwanted = new AbortController();
+  // Whoever waits for the command learns why it could not be run.
+  ending.then(
+    ({ quiet }) => quiet && unwanted.abort(),
+    () => undefined,
+  );
+  return unwanted.signal;
 }
 
 /** What holds them is loaded only where there are any. Rejects with what `openSecrets` throws. */

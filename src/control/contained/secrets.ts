@@ -3,11 +3,10 @@ import { tmpdir } from 'node:os';
 import { InterceptionAuthority } from '../../ca/interception.ts';
 import type { Contained } from '../../lib/contained.ts';
 import { SallyportError } from '../../lib/errors.ts';
-import type { Allowed } from '../../policy/allow.ts';
+import { type Allowed, hasSecrets } from '../../policy/allow.ts';
 import { keepMemory } from '../../sandbox/privileges.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
 import { foldersToHide, HeldCredentials, withoutCredentials } from './credentials/held.ts';
-import { hasSecrets } from './laid-over.ts';
 import { trustIn } from './trust.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;

@@ -17,6 +17,8 @@ export interface LocalMeshHost extends EngineHost {
   readonly tell: (event: ControlEvent) => void;
   /** Changes the mesh's settings beyond what the files say. */
   readonly adjust?: (config: MeshConfig) => MeshConfig;
+  /** Once it is aborted the mesh is not wanted any more: unless it carries calls already, its start rejects with the reason. */
+  readonly unwanted?: AbortSignal;
 }
 
 export interface LocalMesh {
@@ -28,7 +30,17 @@ export interface LocalMesh {
 /** Addresses that cannot be had: a mesh that nobody reaches does not start. */
 const ADDRESS_CODES: ReadonlySet<string> = new Set(['port-in-use', 'port-forbidden', 'address-unavailable', 'listen-failed']);
 
-/** Resolves when the mesh is in force. Imports little by itself: the rest is loaded beside the sidecar's threads. */
+/** What a mesh is made of. Imported when it starts, beside the sidecar's threads. */
+function parts() {
+  return Promise.all([import('../from-files.ts'), import('../fleet.ts'), import('./prepare.ts'), import('../../ca/identities.ts')]);
+}
+
+/** Loads what `startLocalMesh` needs where the sidecar runs in this thread, so that it starts sooner. */
+export async function loadLocalMesh(): Promise<void> {
+  await Promise.all([import('../../engine/embedded/engine.ts'), import('../../proxy/in-thread.ts'), parts()]);
+}
+
+/** Resolves when the mesh is in force. */
 export async function startLocalMesh(paths: readonly string[], options: LocalMeshOptions, host: LocalMeshHost): Promise<LocalMesh> {
   const sidecar = sidecarIdentity(options);
   let control: ControlPlane | undefined;
@@ -36,12 +48,8 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
   const learning = await startLearning(paths, options, host, sidecar, reopenLogs);
   const engine = earlyEngine(options, host, sidecar);
   try {
-    const [{ controlFromFiles }, { engineFleet }, { localPrepare, SIDECAR }, { Identities }] = await Promise.all([
-      import('../from-files.ts'),
-      import('../fleet.ts'),
-      import('./prepare.ts'),
-      import('../../ca/identities.ts'),
-    ]);
+    const [{ controlFromFiles }, { engineFleet }, { localPrepare, SIDECAR }, { Identities }] = await parts();
+    host.unwanted?.throwIfAborted();
     control = await controlFromFiles({
       ...(await withGrants(paths, options.grants)),
       meshConfig: options.meshConfig,
@@ -54,8 +62,10 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
       prepare: localPrepare({ options, sidecar, learning, adjust: host.adjust ?? ((config) => config) }),
       fleet: engineFleet({
         graceMs: options.graceMs,
-        startEngine: (key, identity) =>
-          key === SIDECAR ? engine.take() : startEngine(options, host, { identity, admin: adminOf(options, identity.bindAddress!) }),
+        startEngine: async (key, identity) => {
+          host.unwanted?.throwIfAborted();
+          return key === SIDECAR ? engine.take() : startEngine(options, host, { identity, admin: adminOf(options, identity.bindAddress!) });
+        },
       }),
     });
     refuseUnheard(control.report);

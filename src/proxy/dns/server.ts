@@ -6,7 +6,7 @@
 import { type BindOptions, createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, isIP, type Server, type Socket } from 'node:net';
 import { decode, encode, type Packet, type Question, RECURSION_AVAILABLE, RECURSION_DESIRED } from 'dns-packet';
-import type { HandedSockets } from '../../lib/contained.ts';
+import type { HandedSockets, SocketHandle } from '../../lib/contained.ts';
 import { listenError, listening } from '../../lib/listen.ts';
 import type { NameIndex } from '../../xds/name-index.ts';
 import { ReadAhead } from '../listener/inspection.ts';
@@ -158,8 +158,8 @@ interface Sockets {
 async function handed({ dnsUdp, dnsTcp }: HandedSockets, address: Address): Promise<Sockets> {
   const udps = dnsUdp.map(({ family }) => createSocket(family));
   const tcps = dnsTcp.map(() => createServer());
-  for (const [i, { fd }] of dnsUdp.entries()) await bound(udps[i]!, { fd }, address);
-  for (const [i, fd] of dnsTcp.entries()) await listening(tcps[i]!, { fd }, address);
+  for (const [i, { handle }] of dnsUdp.entries()) await bound(udps[i]!, handle, address);
+  for (const [i, handle] of dnsTcp.entries()) await listening(tcps[i]!, handle, address);
   return { udps, tcps };
 }
 
@@ -182,7 +182,7 @@ async function listen({ ip, port }: Address): Promise<Sockets> {
   }
 }
 
-function bound(udp: UdpSocket, where: BindOptions, address: Address): Promise<void> {
+function bound(udp: UdpSocket, where: BindOptions | SocketHandle, address: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     udp.once('error', (error) => reject(listenError(error, address)));
     udp.bind(where, () => {

@@ -115,6 +115,8 @@ export interface Pool {
 export interface PoolRequest {
   readonly authority: string;
   readonly protocol: string;
+  /** As `RequestHead.upgrade`. */
+  readonly upgrade?: string;
 }
 
 /** All upstream HTTP connections of a thread. */

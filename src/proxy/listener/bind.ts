@@ -1,6 +1,7 @@
 /** Opening listening sockets, with errors that say who is in the way and what to do. */
 import { lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import type { SocketHandle } from '../../lib/contained.ts';
 import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
 import { listening } from '../../lib/listen.ts';
 import type { Address } from '../types.ts';
@@ -35,16 +36,12 @@ function listen(options: BindOptions, reusePort: boolean, onConnection: (socket:
   return accepting({ ...target, ...(backlog === undefined ? {} : { backlog }) }, address, onConnection);
 }
 
-/** A server on a socket that was opened elsewhere and listens already; it owns the descriptor. Rejects with `listen-failed`. */
-export function listenOn(fd: number, address: Address, onConnection: (socket: Socket) => void): Promise<Server> {
-  return accepting({ fd }, address, onConnection);
+/** A server on a socket that was opened elsewhere and listens already; it owns the socket. Rejects with `listen-failed`. */
+export function listenOn(handle: SocketHandle, address: Address, onConnection: (socket: Socket) => void): Promise<Server> {
+  return accepting(handle, address, onConnection);
 }
 
-async function accepting(
-  where: ListenOptions | { readonly fd: number },
-  address: Address,
-  onConnection: (socket: Socket) => void,
-): Promise<Server> {
+async function accepting(where: ListenOptions | SocketHandle, address: Address, onConnection: (socket: Socket) => void): Promise<Server> {
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, onConnection);
   await listening(server, where, address);
   return server;

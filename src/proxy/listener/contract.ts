@@ -1,4 +1,5 @@
 /** What the parts of a listener agree on. */
+import type { HandedSockets } from '../../lib/contained.ts';
 import type { Listener as ListenerConfig } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { ConnectionInfo } from '../../xds/match/filter-chain.ts';
 import type { Address, RecordSink } from '../types.ts';
@@ -14,7 +15,7 @@ export interface ListenerEnvironment {
   /** The listener that takes connections to a restored destination; undefined: the one that accepted them. */
   readonly handOff: (address: Address) => ConnectionTaker | undefined;
   /** Sockets that are there already, by `ip:port`; then none is opened. Connections wait on them until the first configuration is whole. */
-  readonly handed?: { readonly sockets: Readonly<Record<string, readonly number[]>>; readonly whole: Promise<void> } | undefined;
+  readonly handed?: { readonly sockets: HandedSockets['listeners']; readonly whole: Promise<void> } | undefined;
   /** Hears of connections whose TLS is intercepted. */
   readonly interception?: InterceptionWatch | undefined;
   /** Access logs of connections that no filter chain takes. */

@@ -1,5 +1,6 @@
 /** One listener: accepts connections, runs listener filters, chooses a filter chain and gives the connection to it. */
 import type { Server, Socket } from 'node:net';
+import type { HandedSockets } from '../../lib/contained.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Address as AddressConfig } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
 import type { Listener as ListenerConfig } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -79,11 +80,11 @@ export class ProxyListener implements ConnectionTaker {
     this.#sockets = sockets;
   }
 
-  async #openHanded(handed: Readonly<Record<string, readonly number[]>>): Promise<void> {
+  async #openHanded(handed: HandedSockets['listeners']): Promise<void> {
     const address = readAddress(this.#plan.config.address, `listener "${this.name}".address`);
     const owner = { listener: this as ProxyListener };
-    for (const fd of handed[`${address.ip}:${address.port}`] ?? []) {
-      const server = await listenOn(fd, address, (socket) => owner.listener.#accept(socket));
+    for (const handle of handed[`${address.ip}:${address.port}`] ?? []) {
+      const server = await listenOn(handle, address, (socket) => owner.listener.#accept(socket));
       this.#sockets.push({ server, owner });
     }
   }

@@ -1,14 +1,40 @@
 /** `run` that sees through the TLS of hosts that a policy names: requests are held to, credentials go in, and the server is verified as by the client. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { createSecureServer, type Http2ServerResponse } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { test } from 'node:test';
-import { makeCertificate } from '../outside.ts';
+import { type TestContext, test } from 'node:test';
+import { type Certificate, makeCertificate } from '../outside.ts';
 import { needs } from '../tools.ts';
 import { injectedWorld, skip as noSandbox } from './credentials-world.ts';
 
+const GRPC_CLIENT = join(import.meta.dirname, '../run/grpc-client.mjs');
 const SECRET = 'canary-9Lk2bV5nRw';
 const skip = noSandbox || needs('openssl', 'curl');
+
+/** A server that speaks HTTP/2 and HTTP/1.1, says which, and echoes gRPC's calls; with the requests that came. Ends with the test. */
+async function multiplexedServer(t: TestContext, certificate: Certificate) {
+  const requests: string[] = [];
+  const server = createSecureServer({ ...certificate, allowHTTP1: true }, (request, response) => {
+    requests.push(`${request.httpVersion} ${request.url} ${request.headers.authorization}`);
+    if (request.headers['content-type'] !== 'application/grpc') {
+      response.end(`over ${request.httpVersion}\n`);
+      return;
+    }
+    response.writeHead(200, { 'content-type': 'application/grpc' });
+    request.on('data', (piece: Buffer) => response.write(piece));
+    request.on('end', () => {
+      (response as Http2ServerResponse).addTrailers({ 'grpc-status': '0' });
+      response.end();
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  return { port: (server.address() as AddressInfo).port, requests };
+}
 
 /** A world whose server has a certificate for the names, and the file with its CA. */
 async function secureWorld(t: Parameters<typeof injectedWorld>[0], ...names: readonly string[]) {
@@ -39,6 +65,35 @@ test('methods and paths are held to within HTTPS, and credentials go in, over HT
   assert.deepEqual(
     world.requests.map(({ url, headers }) => [url, headers.authorization, headers.host]),
     ['/v1/a', '/v1/b', '/v1/node'].map((url) => [url, `Bearer ${SECRET}`, `api.example:${world.port}`]),
+  );
+});
+
+test('clients that heed no proxy variables are captured, with what they speak: gRPC is HTTP/2 to the server, an upgrade HTTP/1.1', {
+  skip,
+}, async (t) => {
+  const certificate = makeCertificate('api.example');
+  const world = await injectedWorld(t, { secret: SECRET, certificate });
+  const ca = join(world.folder, 'ca.pem');
+  writeFileSync(ca, certificate.cert);
+  const both = await multiplexedServer(t, certificate);
+  const intercepted = { tls: { intercept: true, ca }, credentials: [{ bearer: true, from: { file: world.file } }] };
+  const { stdout, stderr } = await world.run(
+    `unset HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy grpc_proxy
+     export GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=$SSL_CERT_FILE
+     at=$(node -e 'require("dns").resolve4("api.example", (_, [first]) => console.log(first))')
+     call() { curl -sS --resolve "api.example:PORT:$at" --resolve "api.example:${both.port}:$at" -w '%{http_code}\n' "$@"; }
+     call https://api.example:PORT/v1/a
+     call -o /dev/null https://api.example:PORT/v2
+     call https://api.example:${both.port}/v1/b
+     call --http1.1 https://api.example:${both.port}/v1/c
+     call --http1.1 -H 'connection: upgrade' -H 'upgrade: websocket' https://api.example:${both.port}/v1/upgrade
+     node ${GRPC_CLIENT} --tls api.example "$at:${both.port}"`,
+    { entries: [{ ...intercepted, paths: ['/v1/*', '/test.Service/*'], ports: [world.port, both.port] }] },
+  );
+  assert.equal(stdout, 'ok\n200\n403\nover 2.0\n200\nover 2.0\n200\n200\ngRPC works\n', stderr);
+  assert.deepEqual(
+    [...world.requests.map(({ httpVersion, url, headers }) => `${httpVersion} ${url} ${headers.authorization}`), ...both.requests],
+    ['1.1 /v1/a', '2.0 /v1/b', '2.0 /v1/c', '1.1 /v1/upgrade', '2.0 /test.Service/Echo'].map((line) => `${line} Bearer ${SECRET}`),
   );
 });
 

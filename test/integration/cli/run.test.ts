@@ -77,6 +77,27 @@ test('the account of a run, as JSON', { skip: skip || needs('curl') }, async (t)
   );
 });
 
+test('what a command called at last is in the account, though it waited for no answer', { skip }, async (t) => {
+  const question = String.raw`\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04last\x07example\x00\x00\x01\x00\x01`;
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-report-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const report = join(folder, 'report.json');
+  for (const [script, ...called] of [
+    [': >/dev/tcp/192.0.2.1/443', ['192.0.2.1', 443, 'refused']],
+    [`printf '${question}' >/dev/udp/192.0.2.53/53`, ['last.example', 0, 'unresolved']],
+    [':'],
+  ] as const) {
+    const { code, stderr } = await runSandboxed(t, USER, ['bash', '-c', script], { options: ['--report', report] });
+    assert.equal(code, 0, stderr);
+    const { calls } = JSON.parse(readFileSync(report, 'utf8')) as { calls: { host: string; port: number; verdict: string }[] };
+    assert.deepEqual(
+      calls.map(({ host, port, verdict }) => [host, port, verdict]),
+      called,
+      script,
+    );
+  }
+});
+
 test('a call that names two destinations is refused, and told of with the two', { skip: skip || needs('curl') }, async (t) => {
   const { declaredPort } = await witnesses(t);
   const call = "curl -sS -D - --noproxy '*' -H 'Host: declared.example:81' http://declared.example/";

@@ -45,8 +45,7 @@ export class HttpPools implements Pools {
       pools.single ??= this.#create(cluster, host, protocol);
       return pools.single;
     }
-    const chosen: PoolProtocol =
-      protocol !== 'downstream' ? protocol : request.protocol === 'HTTP/2' || request.protocol === 'HTTP/3' ? 'http2' : 'http1';
+    const chosen = chosenProtocol(protocol, request);
     const key = this.#followsAuthority(cluster) ? `${chosen} ${request.authority.toLowerCase()}` : chosen;
     pools.more ??= new Map();
     let pool = pools.more.get(key);
@@ -107,4 +106,11 @@ export class HttpPools implements Pools {
 /** `now`: milliseconds that only grow. One for all connection managers of a thread. */
 export function createHttpPools(clusters: ClusterManager, now: () => number): HttpPools {
   return new HttpPools(clusters, now);
+}
+
+function chosenProtocol(protocol: Cluster['protocol'], { protocol: asked, upgrade = '' }: PoolRequest): PoolProtocol {
+  const isMultiplexed = asked === 'HTTP/2' || asked === 'HTTP/3';
+  if (protocol === 'downstream') return isMultiplexed ? 'http2' : 'http1';
+  // Few servers take an upgrade in HTTP/2 (RFC 8441), and whoever asks in HTTP/1.1 knows that this one takes it there.
+  return protocol === 'alpn' && upgrade !== '' && !isMultiplexed ? 'http1' : protocol;
 }
