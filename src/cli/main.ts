@@ -35,6 +35,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   netpol: async () => (await import('./netpol.ts')).netpolCommand(),
   analyze: async () => (await import('./analyze.ts')).analyzeCommand(productVersion),
   migrate: async () => (await import('./migrate.ts')).migrateCommand(),
+  lsp: async () => (await import('./lsp.ts')).lspCommand(),
   completion: async () =>
     (await import('./completion.ts')).completionCommand(() => Promise.all(Object.values(COMMANDS).map((load) => load([])))),
   'proxy-config': async () => (await import('./proxy-config.ts')).proxyConfigCommand(),
