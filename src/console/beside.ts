@@ -9,6 +9,8 @@ export interface BesideOptions {
   readonly flows: FlowHub | undefined;
   readonly paths: readonly string[];
   readonly meshConfig: string | undefined;
+  /** Whether files may be changed from the console. */
+  readonly edit: boolean;
   /** What whoever started the mesh is to read. */
   readonly say: (text: string) => void;
 }

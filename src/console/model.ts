@@ -32,9 +32,25 @@ export const finding = named(
       place,
       column: count('From 1 on.'),
       documentationUrl: text('Where the code is explained.'),
+      mend: record(
+        { from: text('What stands at the place.'), to: text('What is to stand there.') },
+        {},
+        'The change that mends it by itself: GET /mend has it as a diff.',
+      ),
     },
     'What analysis, reading or a proxy reports.',
   ),
+);
+
+export const mend = named(
+  'Mend',
+  record({
+    file: text('That changes.'),
+    patch: text('As git apply takes it, in the folder that is shown.'),
+    digest: text('Of what the file held when the patch was made: writing it asks for the same.'),
+    gone: flag('The finding is not there any more once it is changed.'),
+    news: listOf(text('An error or warning that comes with the change, in words.')),
+  }),
 );
 
 const { $schema: _dialect, title: _title, ...lines } = flowSchema();
@@ -53,6 +69,7 @@ export const state = named(
       warnings: count('Likewise.'),
       infos: count('Likewise.'),
       hasFlows: flag('Whether calls are made, and told.'),
+      canEdit: flag('Whether mends may be written to the files (--edit).'),
       outboundPolicy: text('outboundTrafficPolicy of the MeshConfig; empty where it is not known.'),
     },
     {},
@@ -222,6 +239,7 @@ export const problem = named('Problem', record({ code: text('Stable code.'), mes
 
 export type Origin = Of<typeof origin>;
 export type FindingView = Of<typeof finding>;
+export type Mend = Of<typeof mend>;
 export type State = Of<typeof state>;
 export type ResourceView = Of<typeof resource>;
 export type SourceView = Of<typeof source>;

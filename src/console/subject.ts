@@ -35,6 +35,8 @@ export interface MeshShown {
   readonly meshConfig: string | undefined;
   readonly namespace: string | undefined;
   readonly flows: FlowHub | undefined;
+  /** Files may be changed from here: told that one was. Undefined: nothing is written. */
+  readonly edited?: (() => Promise<void>) | undefined;
   /** What is in force, or was read. */
   now(): Moment;
 }

@@ -30,6 +30,7 @@ export function stateOf(shown: Shown): State {
     warnings: count('Warning'),
     infos: count('Info'),
     hasFlows: shown.kind !== 'dump' && shown.flows !== undefined,
+    canEdit: shown.kind !== 'dump' && shown.edited !== undefined,
     outboundPolicy: moment?.config.outboundTrafficPolicy.mode ?? '',
   };
 }
@@ -105,12 +106,17 @@ function brokenText(findings: readonly Finding[], file: string): string | undefi
   }
 }
 
+/** Whether a document has a Secret, or something that may be one. */
+export function mayBeSecret(document: string): boolean {
+  return /\bkind\b["']?\s*:\s*["']?Secret\b/.test(document);
+}
+
 /** Documents that are Secrets, or may be, become as many empty lines. @param secrets where Secrets begin that were read */
 function withoutSecrets(text: string, secrets: ReadonlySet<number>): string {
   let shown = '';
   let end = 0;
   for (const { text: document, start } of splitDocuments(text)) {
-    if (!secrets.has(start) && !/\bkind\b["']?\s*:\s*["']?Secret\b/.test(document)) continue;
+    if (!secrets.has(start) && !mayBeSecret(document)) continue;
     const lines = document.replace(/[^\n]+/g, '');
     const [before, after] = lines.startsWith('\n') ? ['\n', lines.slice(1)] : ['', lines];
     shown += `${text.slice(end, start)}${before}# a Secret, which is not shown${after}`;

@@ -92,6 +92,34 @@ test('findings stand at their lines', { skip }, async () => {
   assert.deepEqual(problems, []);
 });
 
+const MISSPELT = `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: www, namespace: default }
+spec: { host: www.exmaple.com }
+`;
+
+test('what mends a finding is shown as a diff, and written with --edit', { skip }, async () => {
+  const own = await World.start({ 'rule.yaml': MISSPELT }, ['--edit']);
+  try {
+    const { page, show, problems } = await own.open();
+    await show('findings');
+    await row(page, 'IST0174').click();
+    await page.getByText('the finding is gone with it, and no new one comes').waitFor();
+    assert.equal(await page.locator('.diff-removed').textContent(), '-spec: { host: www.exmaple.com }\n');
+    assert.equal(await page.locator('.diff-added').textContent(), '+spec: { host: www.example.com }\n');
+    const download = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Download patch' }).click();
+    assert.match(readFileSync(await (await download).path(), 'utf8'), /^--- a\/rule\.yaml$/m);
+    await page.getByRole('button', { name: 'Write it to the file' }).click();
+    // The mesh follows its files, and the console the mesh.
+    await row(page, 'IST0174').waitFor({ state: 'detached' });
+    assert.equal(readFileSync(join(own.folder, 'rule.yaml'), 'utf8'), MISSPELT.replace('exmaple', 'example'));
+    assert.deepEqual(problems, []);
+  } finally {
+    await own.end();
+  }
+});
+
 const OTHER = {
   apiVersion: 'networking.istio.io/v1',
   kind: 'ServiceEntry',

@@ -21,6 +21,12 @@ export async function ask<T>(path: string, query: Readonly<Record<string, string
   return (await answer.json()) as T;
 }
 
+/** Has something done. Rejects with an `ApiError`. */
+export async function tell<T>(path: string, body: unknown): Promise<T> {
+  const answer = await answered(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  return (await answer.json()) as T;
+}
+
 /** A question that takes long. Rejects with an `ApiError`. @param body of a question that is posted */
 export async function askLong<T>(
   path: string,
