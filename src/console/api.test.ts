@@ -55,6 +55,7 @@ test('every answer is what the document says', async (t) => {
   const file = encodeURIComponent(join(EXAMPLE, 'egress.yaml'));
   const queries: Readonly<Record<string, string>> = {
     '/source': `?file=${file}`,
+    '/search': '?text=www',
     '/explain': '?url=http://www.example.org/&from=default/local',
   };
   for (const route of ROUTES) {

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { flowFilter, PARAMETERS } from '../flows/filter.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { originText } from '../lib/origin.ts';
+import { certificatesOf } from './certificates.ts';
 import type { Events } from './events.ts';
 import { type FindingKey, mendedFile, writeMend } from './mends.ts';
 import * as model from './model.ts';
@@ -10,7 +11,7 @@ import type { Asker } from './questions/asker.ts';
 import type { Question, Side } from './questions/question.ts';
 import { described, listOf, record, type Shape, text } from './schema.ts';
 import { type MeshShown, momentOf, type Shown } from './subject.ts';
-import { findingsOf, proxiesOf, resourcesOf, sourceOf, stateOf, xdsOf } from './views.ts';
+import { findingsOf, proxiesOf, resourcesOf, searchedXds, sourceOf, stateOf, xdsOf } from './views.ts';
 
 export const API = '/api/v1';
 
@@ -166,6 +167,19 @@ export const ROUTES: readonly Route[] = [
     ],
     answer: model.source,
     handle: ({ shown }, { query }) => xdsOf(momentOf(shown), needed(query, 'proxy'), needed(query, 'type')),
+  }),
+  plain({
+    path: '/search',
+    summary: 'The lines of what proxies run that have a text in them; keys are left out.',
+    parameters: [{ name: 'text', description: 'Two characters at least, whatever their case.', required: true }],
+    answer: model.matches,
+    handle: ({ shown }, { query }) => searchedXds(momentOf(shown), needed(query, 'text')),
+  }),
+  plain({
+    path: '/certificates',
+    summary: 'The certificates of proxies and Secrets, with when they end; the first to end comes first.',
+    answer: listOf(model.certificate),
+    handle: ({ shown }) => (shown.kind === 'dump' ? [] : certificatesOf(shown.now(), Date.now())),
   }),
   plain({
     path: '/explain',

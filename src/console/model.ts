@@ -99,7 +99,7 @@ export const source = named(
   }),
 );
 
-const XDS_TYPES = ['listeners', 'routes', 'clusters', 'endpoints', 'secrets'] as const;
+export const XDS_TYPES = ['listeners', 'routes', 'clusters', 'endpoints', 'secrets'] as const;
 
 export const proxy = named(
   'Proxy',
@@ -113,6 +113,38 @@ export const proxy = named(
   }),
 );
 type XdsCounts = Record<(typeof XDS_TYPES)[number], ReturnType<typeof count>>;
+
+export const CERTIFICATE_STATES = ['valid', 'soon', 'expired', 'not yet'] as const;
+
+export const certificate = named(
+  'Certificate',
+  record(
+    {
+      where: text('proxy namespace/name, or Secret namespace/name.'),
+      kind: oneOf(['chain', 'roots'], 'chain: shown to others; roots: by which others are verified.'),
+      names: listOf(text('An alternative name with its kind, or a part of the subject.')),
+      since: text('RFC 3339.'),
+      until: text('RFC 3339.'),
+      state: oneOf(CERTIFICATE_STATES, 'soon: less than a fifth of its life is left.'),
+    },
+    { file: text('That a proxy reads it from.'), place },
+  ),
+);
+
+export const match = named(
+  'Match',
+  record({
+    proxy: text('namespace/name.'),
+    type: oneOf(XDS_TYPES, 'The section of its config dump.'),
+    line: count('From 1 on, in that section as GET /xds has it.'),
+    text: text('The line.'),
+  }),
+);
+
+export const matches = named(
+  'Matches',
+  record({ matches: listOf(match), left: count('Lines that are not here, for there are too many.') }),
+);
 
 const step = record({
   kind: text('listener, filter-chain, route, cluster, …'),
@@ -240,6 +272,10 @@ export const problem = named('Problem', record({ code: text('Stable code.'), mes
 export type Origin = Of<typeof origin>;
 export type FindingView = Of<typeof finding>;
 export type Mend = Of<typeof mend>;
+export type CertificateView = Of<typeof certificate>;
+export type Match = Of<typeof match>;
+export type Matches = Of<typeof matches>;
+export type XdsType = (typeof XDS_TYPES)[number];
 export type State = Of<typeof state>;
 export type ResourceView = Of<typeof resource>;
 export type SourceView = Of<typeof source>;

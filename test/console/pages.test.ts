@@ -159,6 +159,27 @@ test('resources are shown where they are written, and proxies with what they run
   assert.deepEqual(problems, []);
 });
 
+test('what proxies run is searched, and a line is opened where it stands', { skip }, async () => {
+  const { page, show, problems } = await world.open();
+  await show('configuration?view=proxies');
+  await page.locator('.filter-input').fill('LEAK.example.com');
+  await row(page, 'leak.example.com').click();
+  await page.locator('.details .cm-marked', { hasText: 'leak.example.com' }).waitFor();
+  await page.locator('.filter-input').fill('no such text');
+  await page.getByText('No proxy runs anything with this text').waitFor();
+  assert.deepEqual(problems, []);
+});
+
+test('certificates say when they end', { skip }, async () => {
+  const { page, show, problems } = await world.open();
+  await show('configuration?view=certificates');
+  const card = page.locator('.card', { hasText: 'proxy default/local' }).first();
+  await card.waitFor();
+  const until = Date.parse(/until (\S+)/.exec((await card.textContent())!)![1]!);
+  assert.ok(until > Date.now(), `${until}`);
+  assert.deepEqual(problems, []);
+});
+
 const VIEWS = [
   'way-out',
   'flows',
@@ -168,6 +189,8 @@ const VIEWS = [
   'change',
   'configuration',
   'configuration?view=proxies',
+  'configuration?view=proxies&filter=example',
+  'configuration?view=certificates',
   'no-such-page',
 ] as const;
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
