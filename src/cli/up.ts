@@ -76,7 +76,8 @@ export function upCommand(): Command {
           conclude = mesh.conclude;
           const { control } = mesh;
           const { console: at, meshConfig, edit } = options;
-          const pages = at === 'off' ? undefined : consoleBeside(control, { at, flows, paths, meshConfig, edit, say });
+          const pages =
+            at === 'off' ? undefined : consoleBeside(control, { at, flows, paths, meshConfig, edit, learned: mesh.learned, say });
           beside = pages;
           const close = async (graceMs: number) => {
             await Promise.all([pages?.close(), control.close(graceMs)]);

@@ -176,6 +176,13 @@ export const ROUTES: readonly Route[] = [
     handle: ({ shown }, { query }) => searchedXds(momentOf(shown), needed(query, 'text')),
   }),
   plain({
+    path: '/learned',
+    summary: 'What up --learn has recorded, and the resources that would allow it.',
+    parameters: [{ name: 'without', description: 'A host that is left out of the resources.', repeated: true }],
+    answer: model.learned,
+    handle: ({ shown }, { query }) => learnedIn(shown, new Set(query.getAll('without'))),
+  }),
+  plain({
     path: '/certificates',
     summary: 'The certificates of proxies and Secrets, with when they end; the first to end comes first.',
     answer: listOf(model.certificate),
@@ -250,6 +257,15 @@ function keyIn(fields: Readonly<Record<string, unknown>>): FindingKey {
 function meshOf(shown: Shown): MeshShown {
   if (shown.kind === 'dump') throw new SallyportError('no-resources', 'a config dump holds no resources: open the files instead');
   return shown;
+}
+
+/** Throws `not-learning`. */
+function learnedIn(shown: Shown, without: ReadonlySet<string>): model.Learned {
+  const { learned } = meshOf(shown);
+  if (!learned) throw new SallyportError('not-learning', 'nothing is recorded here: sallyport up --learn FILE does');
+  const { file, declared, observed, text: yaml } = learned(without);
+  const rows = observed.map(({ host, port, protocol, count, lastSeen }) => ({ host, port, protocol, count, last: lastSeen }));
+  return { file, declared, observed: rows, text: yaml };
 }
 
 async function mendOf({ shown, asker }: Context, key: FindingKey, signal: AbortSignal): Promise<model.Mend> {

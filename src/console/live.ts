@@ -18,6 +18,7 @@ export interface LiveOptions {
   readonly meshConfig: string | undefined;
   /** Whether files may be changed from the console. */
   readonly edit: boolean;
+  readonly learned: MeshShown['learned'];
 }
 
 export interface LiveMesh {
@@ -26,7 +27,7 @@ export interface LiveMesh {
   changed(): void;
 }
 
-export function liveMesh({ control, flows, paths, meshConfig, edit }: LiveOptions): LiveMesh {
+export function liveMesh({ control, flows, paths, meshConfig, edit, learned }: LiveOptions): LiveMesh {
   let moment: Moment | undefined;
   let taken = 0;
   let mesh: Report['mesh'] | undefined;
@@ -45,7 +46,7 @@ export function liveMesh({ control, flows, paths, meshConfig, edit }: LiveOption
     return moment;
   };
   return {
-    shown: { kind: 'up', paths, meshConfig, namespace: undefined, flows, now, ...(edit && { edited: FOLLOWED }) },
+    shown: { kind: 'up', paths, meshConfig, namespace: undefined, flows, now, learned, ...(edit && { edited: FOLLOWED }) },
     changed: () => {
       moment = undefined;
     },

@@ -69,6 +69,7 @@ export const state = named(
       warnings: count('Likewise.'),
       infos: count('Likewise.'),
       hasFlows: flag('Whether calls are made, and told.'),
+      isLearning: flag('Whether calls are allowed and recorded, to become resources (up --learn).'),
       canEdit: flag('Whether mends may be written to the files (--edit).'),
       outboundPolicy: text('outboundTrafficPolicy of the MeshConfig; empty where it is not known.'),
     },
@@ -113,6 +114,25 @@ export const proxy = named(
   }),
 );
 type XdsCounts = Record<(typeof XDS_TYPES)[number], ReturnType<typeof count>>;
+
+export const learned = named(
+  'Learned',
+  record({
+    file: text('Where the proposal of everything is written as it grows.'),
+    declared: count('Calls to what the files declare.'),
+    observed: listOf(
+      record({
+        host: text('A name, or an address where the calls named none.'),
+        port: count('As it was called.'),
+        protocol: oneOf(['HTTP', 'TLS', 'TCP'], 'What was spoken.'),
+        count: count('Calls.'),
+        last: text('RFC 3339; may be empty.'),
+      }),
+      'What was called and is not declared, also what is left out.',
+    ),
+    text: text('The proposed resources, as YAML; empty where there are none.'),
+  }),
+);
 
 export const CERTIFICATE_STATES = ['valid', 'soon', 'expired', 'not yet'] as const;
 
@@ -276,6 +296,7 @@ export type CertificateView = Of<typeof certificate>;
 export type Match = Of<typeof match>;
 export type Matches = Of<typeof matches>;
 export type XdsType = (typeof XDS_TYPES)[number];
+export type Learned = Of<typeof learned>;
 export type State = Of<typeof state>;
 export type ResourceView = Of<typeof resource>;
 export type SourceView = Of<typeof source>;

@@ -35,6 +35,7 @@ const STATUS = table<number>({
   'no-such-workload': 404,
   'no-such-finding': 404,
   'no-mend': 409,
+  'not-learning': 409,
   'no-resources': 409,
   changed: 409,
   outside: 403,

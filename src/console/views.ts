@@ -40,6 +40,7 @@ export function stateOf(shown: Shown): State {
     warnings: count('Warning'),
     infos: count('Info'),
     hasFlows: shown.kind !== 'dump' && shown.flows !== undefined,
+    isLearning: shown.kind !== 'dump' && shown.learned !== undefined,
     canEdit: shown.kind !== 'dump' && shown.edited !== undefined,
     outboundPolicy: moment?.config.outboundTrafficPolicy.mode ?? '',
   };

@@ -1,7 +1,8 @@
 /** Every page of the console in a real Chromium, over a mesh that runs. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -180,6 +181,28 @@ test('certificates say when they end', { skip }, async () => {
   assert.deepEqual(problems, []);
 });
 
+test('what is called while learning grows into resources, of the hosts that are accepted', { skip }, async () => {
+  const file = join(tmpdir(), `sallyport-learned-${process.pid}.yaml`);
+  const own = await World.start({}, ['--learn', file]);
+  try {
+    const { page, show, problems } = await own.open();
+    await show('learn');
+    await page.getByText('Nothing was called yet').waitFor();
+    const [first, second] = [`127.0.0.1:${own.serverPort}`, `127.0.0.2:${own.serverPort}`];
+    assert.equal(await own.call(`http://${first}/`), '200');
+    await page.locator('.diff-added', { hasText: '127.0.0.1' }).first().waitFor();
+    await own.call(`http://${second}/`);
+    await page.locator('label', { hasText: second }).waitFor();
+    await page.locator('label', { hasText: first }).locator('input').uncheck();
+    await page.locator('.diff-added', { hasText: '127.0.0.1' }).first().waitFor({ state: 'detached' });
+    await page.getByText('HTTP, 1 call').first().waitFor();
+    assert.deepEqual(problems, []);
+  } finally {
+    await own.end();
+    rmSync(file, { force: true });
+  }
+});
+
 const VIEWS = [
   'way-out',
   'flows',
@@ -191,6 +214,7 @@ const VIEWS = [
   'configuration?view=proxies',
   'configuration?view=proxies&filter=example',
   'configuration?view=certificates',
+  'learn',
   'no-such-page',
 ] as const;
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');

@@ -14,9 +14,13 @@ export class ApiError extends Error {
 }
 
 /** Rejects with an `ApiError`. */
-export async function ask<T>(path: string, query: Readonly<Record<string, string | undefined>> = {}, signal?: AbortSignal): Promise<T> {
+export async function ask<T>(
+  path: string,
+  query: Readonly<Record<string, string | readonly string[] | undefined>> = {},
+  signal?: AbortSignal,
+): Promise<T> {
   const parameters = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) if (value !== undefined && value !== '') parameters.set(name, value);
+  for (const [name, value] of Object.entries(query)) for (const one of [value ?? []].flat()) if (one !== '') parameters.append(name, one);
   const answer = await answered(`${path}?${parameters}`, { signal: signal ?? null });
   return (await answer.json()) as T;
 }
