@@ -7,26 +7,34 @@ import { nameOfCursor } from './names.ts';
 
 /** Of each section. */
 const MOST_LINES = 5;
+/** Of an object. */
+const MOST_HOSTS = 3;
 
 /** Markdown; undefined where there is nothing to say. */
 export function hoverAt(cursor: Cursor, namespace: string, configuration: Configuration | undefined): string | undefined {
   const isKey = cursor.at === 'key';
   const path = isKey ? [...cursor.path, cursor.word] : cursor.path;
   const field = fieldMarkdown(cursor, path);
-  const subject = isKey ? undefined : subjectAt(cursor, namespace);
-  const description = subject && configuration?.describe(subject);
-  const parts = [field, description && descriptionMarkdown(description)].filter((part) => part !== undefined);
+  const subjects = isKey || !configuration ? [] : subjectsAt(cursor, namespace, configuration);
+  const descriptions = subjects.flatMap((subject) => configuration?.describe(subject) ?? []);
+  const parts = [field, ...descriptions.map(descriptionMarkdown)].filter((part) => part !== undefined);
   return parts.length > 0 ? parts.join('\n\n') : undefined;
 }
 
 const WORKLOADS: ReadonlySet<string> = new Set(['Deployment', 'Pod', 'WorkloadEntry']);
 
-function subjectAt(cursor: Cursor, namespace: string): Subject | undefined {
+/** What stands there; at an object's kind and name, what the object is about. */
+function subjectsAt(cursor: Cursor, fallback: string, { names }: Configuration): Subject[] {
   const kind = kindOf(cursor);
-  const isName = cursor.path.join('.') === 'metadata.name';
-  if (kind && isName && WORKLOADS.has(kind)) return { kind: 'workload', name: `${cursor.namespace || namespace}/${cursor.word}` };
-  const name = nameOfCursor(cursor, kind, namespace);
-  return name?.role === 'host' ? { kind: 'host', name: name.name } : undefined;
+  if (!kind) return [];
+  const namespace = cursor.namespace || fallback;
+  if (['kind', 'metadata.name'].includes(cursor.path.join('.'))) {
+    if (WORKLOADS.has(kind)) return [{ kind: 'workload', name: `${namespace}/${cursor.name}` }];
+    const hosts = names.hostsOf(kind, namespace, cursor.name).slice(0, MOST_HOSTS);
+    return hosts.map((name) => ({ kind: 'host', name }));
+  }
+  const name = nameOfCursor(cursor, kind, fallback);
+  return name?.role === 'host' ? [{ kind: 'host', name: name.name }] : [];
 }
 
 function descriptionMarkdown({ subject, sections }: Description): string {

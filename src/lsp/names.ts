@@ -162,6 +162,13 @@ export class Names {
     return kind === 'DestinationRule' ? this.#snapshot.get(kind, namespace, name)?.spec.host : undefined;
   }
 
+  /** The hosts that an object is about, in the order in which it names them. */
+  hostsOf(kind: Kind, namespace: string, name: string): string[] {
+    const resource: ResourceOf<Kind> | undefined = this.#snapshot.get(kind, namespace, name);
+    if (!resource) return [];
+    return [...new Set(namesIn(resource).flatMap((one) => (one.role === 'host' ? [one.name] : [])))];
+  }
+
   #of(role: Role): Map<string, Mention[]> {
     const found = this.#mentions.get(role) ?? new Map<string, Mention[]>();
     this.#mentions.set(role, found);
@@ -169,18 +176,23 @@ export class Names {
   }
 
   #read(resource: ResourceOf<Kind>): void {
-    for (const { role, steps, declares } of placesOf(resource.kind)) {
-      for (const { value, path, parent } of valuesAt(resource, steps)) {
-        const beside = (field: string) => hostBeside(resource, role, declares, parent, field);
-        const name = nameOf(role, value, { kind: resource.kind, namespace: resource.metadata.namespace, beside });
-        if (!name) continue;
-        const known = this.#of(role).get(name.name);
-        const mention = { ...name, resource, path, declares };
-        if (known) known.push(mention);
-        else this.#of(role).set(name.name, [mention]);
-      }
+    for (const mention of namesIn(resource)) {
+      const known = this.#of(mention.role).get(mention.name);
+      if (known) known.push(mention);
+      else this.#of(mention.role).set(mention.name, [mention]);
     }
   }
+}
+
+function namesIn(resource: Resource): Mention[] {
+  const { kind, metadata } = resource;
+  return placesOf(kind).flatMap(({ role, steps, declares }) =>
+    valuesAt(resource, steps).flatMap(({ value, path, parent }): Mention[] => {
+      const beside = (field: string) => hostBeside(resource, role, declares, parent, field);
+      const name = nameOf(role, value, { kind, namespace: metadata.namespace, beside });
+      return name ? [{ ...name, resource, path, declares }] : [];
+    }),
+  );
 }
 
 /** The host of a subset: of a DestinationRule its own, else the destination's. */

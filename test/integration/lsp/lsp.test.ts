@@ -207,6 +207,7 @@ test('hover says what the field means and what applies to the host', async (t) =
   assert.match(host, /\*\*host api\.example\.com\*\*/);
   assert.match(host, /Declared by:\n\n- ServiceEntry shop\/api .*443 TLS/);
   assert.match(host, /DestinationRules:\n\n- DestinationRule shop\/api/);
+  assert.match(await hover('kind: VirtualService'), /\*\*host api\.example\.com\*\*/);
   await editor.close();
 });
 
@@ -292,6 +293,10 @@ test('each of several configurations is judged alone', async (t) => {
   assert.deepEqual(editor.said, ['the setting hints is not true or false']);
   await editor.close();
   const together = await startEditor(t, { files });
-  await together.diagnostics('b/entry.yaml', has('SP0009'));
+  const [twice] = await together.diagnostics('b/entry.yaml', has('SP0009'));
+  assert.deepEqual(
+    twice!.relatedInformation?.map(({ location }) => location.uri),
+    [together.uri('a/entry.yaml')],
+  );
   await together.close();
 });
