@@ -1,8 +1,8 @@
-// Builds dist/: the command line, its threads and the console's pages as a few files, with the libraries that are no `dependencies` in them. It starts in two
+// Builds dist/: the command line, its threads, the console's pages and the manual as a few files, with the libraries that are no `dependencies` in them. It starts in two
 // thirds of the time of the sources. Runs from npm's `prepare`. With an argument it builds into that folder.
-import { readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import * as esbuild from 'esbuild';
 import { buildPages } from './pages.mjs';
 
@@ -40,3 +40,7 @@ await esbuild.build({
 await esbuild.build({ ...common, entryPoints: { 'sandbox-helper': join(root, 'src/sandbox/inside.ts') }, outdir: folder });
 
 await buildPages(join(folder, 'ui'));
+
+const { manualPages } = await import(pathToFileURL(join(folder, 'main.js')).href);
+mkdirSync(join(folder, 'man'));
+for (const [name, text] of await manualPages()) writeFileSync(join(folder, 'man', name), text);

@@ -52,6 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   sandbox: ['lib'],
   console: ['lib', 'api', 'config', 'analysis', 'xds', 'simulate', 'prove', 'inputs', 'flows', 'admin', 'control'],
+  lsp: ['lib', 'api', 'config', 'analysis', 'prove'],
   cli: ['*'],
 };
 

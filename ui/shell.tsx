@@ -9,6 +9,7 @@ import { ChangePage } from './pages/change.tsx';
 import { ConfigurationPage } from './pages/configuration.tsx';
 import { FindingsPage } from './pages/findings.tsx';
 import { FlowsPage } from './pages/flows.tsx';
+import { LearnPage } from './pages/learn.tsx';
 import { ProofPage } from './pages/proof.tsx';
 import { RefusedPage } from './pages/refused.tsx';
 import { WayOutPage } from './pages/way-out.tsx';
@@ -38,6 +39,7 @@ const PAGES: readonly PageInfo[] = [
   { name: 'proof', title: 'Proof', component: ProofPage },
   { name: 'change', title: 'Change', component: ChangePage },
   { name: 'configuration', title: 'Configuration', component: ConfigurationPage },
+  { name: 'learn', title: 'Learn', component: LearnPage },
 ];
 
 function some(count: number): string {

@@ -11,6 +11,14 @@ import { SecretSchema } from '../xds/gen/envoy/extensions/transport_sockets/tls/
 import type { XdsResources } from '../xds/resources.ts';
 import { toAdminJson } from './json.ts';
 
+/** A certificate that is in force somewhere. */
+export interface CertificateFound {
+  readonly kind: 'caCert' | 'certChain';
+  readonly certificate: X509Certificate;
+  /** The file that it was read from, or `<inline>`. */
+  readonly path: string;
+}
+
 interface Found {
   readonly kind: 'caCert' | 'certChain';
   readonly pem: string;
@@ -20,6 +28,18 @@ interface Found {
 const DAY_MS = 86_400_000;
 
 export function certsJson(resources: XdsResources, now: number): JsonObject {
+  const certificates = foundIn(resources).map(({ kind, pem, path }) => ({
+    [kind]: parsePems(pem).map((certificate) => details(certificate, path, now)),
+  }));
+  return toAdminJson(CertificatesSchema, create(CertificatesSchema, { certificates }));
+}
+
+/** The same, one by one. */
+export function certificatesIn(resources: XdsResources): CertificateFound[] {
+  return foundIn(resources).flatMap(({ kind, pem, path }) => parsePems(pem).map((certificate) => ({ kind, certificate, path })));
+}
+
+function foundIn(resources: XdsResources): Found[] {
   const found: Found[] = [];
   const walk = (value: JsonValue | undefined): void => {
     if (Array.isArray(value)) value.forEach(walk);
@@ -32,10 +52,7 @@ export function certsJson(resources: XdsResources, now: number): JsonObject {
   for (const secret of resources.secrets) walk(toAdminJson(SecretSchema, secret));
   for (const listener of resources.listeners) walk(toAdminJson(ListenerSchema, listener));
   for (const cluster of resources.clusters) walk(toAdminJson(ClusterSchema, cluster));
-  const certificates = found.map(({ kind, pem, path }) => ({
-    [kind]: parsePems(pem).map((certificate) => details(certificate, path, now)),
-  }));
-  return toAdminJson(CertificatesSchema, create(CertificatesSchema, { certificates }));
+  return found;
 }
 
 function collect(source: JsonValue | undefined, kind: Found['kind'], found: Found[]): void {
@@ -52,7 +69,8 @@ function collect(source: JsonValue | undefined, kind: Found['kind'], found: Foun
   }
 }
 
-function parsePems(text: string): X509Certificate[] {
+/** Those of a text that can be read. */
+export function parsePems(text: string): X509Certificate[] {
   return (text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).flatMap((pem) => {
     try {
       return [new X509Certificate(pem)];

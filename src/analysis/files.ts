@@ -3,9 +3,10 @@ import type { MeshConfig } from '../api/mesh-config.ts';
 import type { MeshNetworksResource } from '../config/mesh-networks.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { Finding } from '../lib/finding.ts';
+import { finished } from '../lib/pace.ts';
 import { buildRegistry } from '../registry/index.ts';
 import { withDefaultGateways } from './default-gateways.ts';
-import { type AnalysisOptions, analyze } from './index.ts';
+import { type AnalysisOptions, analysisSteps } from './index.ts';
 
 export interface AnalyzedFiles {
   readonly snapshot: Snapshot;
@@ -23,7 +24,12 @@ export interface AnalyzedFiles {
 const OF_READING = /^SP000[1-5]$/;
 
 /** `options.also` takes what reading the files found. */
-export function analyzeFiles(files: AnalyzedFiles, { also = [], ...options }: AnalysisOptions = {}): Finding[] {
+export function analyzeFiles(files: AnalyzedFiles, options: AnalysisOptions = {}): Finding[] {
+  return finished(fileAnalysisSteps(files, options));
+}
+
+/** The same in steps, for whoever has something else to do in between. */
+export function* fileAnalysisSteps(files: AnalyzedFiles, { also = [], ...options }: AnalysisOptions = {}): Generator<void, Finding[]> {
   const { mesh, meshNetworks, remoteClusters = new Map<string, Snapshot>(), defaultGateways, now } = files;
   // A cluster says itself which gateways there are.
   const snapshot = defaultGateways && !files.snapshot.complete ? withDefaultGateways(files.snapshot, mesh.rootNamespace) : files.snapshot;
@@ -32,5 +38,5 @@ export function analyzeFiles(files: AnalyzedFiles, { also = [], ...options }: An
     findings.filter(({ code, origin }) => OF_READING.test(code) || origin.kind === 'Service'),
   );
   const input = { snapshot, registry, mesh, meshNetworks, remoteClusters, now };
-  return analyze(input, { ...options, also: [...also, ...conflicts, ...remote] });
+  return yield* analysisSteps(input, { ...options, also: [...also, ...conflicts, ...remote] });
 }

@@ -153,8 +153,9 @@ function decodeObject(value: unknown, source: Source, collector: Collector): voi
     source,
   } as Resource;
   if (!info.versions.includes(version)) {
-    const message = `${kind} has no version ${version}; its versions are ${info.versions.map((name) => (group ? `${group}/${name}` : name)).join(', ')}`;
-    report({ path: ['apiVersion'], at: 'value', ...codeOf('SP0007'), message });
+    const versions = info.versions.map((name) => (group ? `${group}/${name}` : name));
+    const message = `${kind} has no version ${version}; its versions are ${versions.join(', ')}`;
+    report({ path: ['apiVersion'], at: 'value', ...codeOf('SP0007'), message, mend: inPlaceOf(apiVersion, versions[0]) });
   }
   // Rules read a spec whose fields have their types, so they run unless that failed; a field that does not exist does no harm to the others.
   if (issues.every(({ code }) => code === 'SP0008')) {

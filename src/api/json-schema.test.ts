@@ -21,3 +21,9 @@ test('all kinds together are told by their kind', () => {
   const { oneOf } = jsonSchema() as { oneOf: { title: string }[] };
   assert.ok(oneOf.some(({ title }) => title === 'VirtualService') && oneOf.some(({ title }) => title === 'NetworkPolicy'));
 });
+
+test('fields say what they mean, also in lists', () => {
+  const text = JSON.stringify(jsonSchema(['Gateway']));
+  assert.ok(text.includes('"description":"Labels of the proxies that open these ports."'));
+  assert.ok(text.includes('"description":"Answers plain HTTP with a redirect to HTTPS."'));
+});

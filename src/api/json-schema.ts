@@ -1,6 +1,8 @@
 /** The schemas as JSON Schema (draft 2020-12), for editors. Pure. */
 import { allowList } from './allow-list.ts';
+import { fieldText } from './field-texts.ts';
 import { KINDS, type Kind, type KindInfo } from './index.ts';
+import type { PathStep } from './resource.ts';
 import type { Field, Node } from './schema.ts';
 
 export type JsonSchema = { readonly [key: string]: unknown };
@@ -34,7 +36,7 @@ export function specSchema(kind: Kind): JsonSchema {
 
 function documentSchema(kind: Kind): JsonSchema {
   const { name = kind, group, versions, schema, flat }: KindInfo = KINDS[kind];
-  const spec = nodeSchema(schema.node);
+  const spec = nodeSchema(schema.node, { path: flat ? [] : ['spec'], textOf: (path) => fieldText(kind, path) });
   const head = {
     apiVersion: { enum: versions.map((version) => (group ? `${group}/${version}` : version)) },
     kind: { const: name },
@@ -45,7 +47,19 @@ function documentSchema(kind: Kind): JsonSchema {
   return { title: kind, type: 'object', required: ['apiVersion', 'kind', 'metadata'], properties, additionalProperties: false };
 }
 
-function nodeSchema(node: Node): JsonSchema {
+/** Where a node stands in its object, and what is said of such a place. */
+interface Place {
+  readonly path: readonly PathStep[];
+  readonly textOf: (path: readonly PathStep[]) => string | undefined;
+}
+
+const NOWHERE: Place = { path: [], textOf: () => undefined };
+
+function within({ path, textOf }: Place, step: PathStep): Place {
+  return { path: [...path, step], textOf };
+}
+
+function nodeSchema(node: Node, place = NOWHERE): JsonSchema {
   switch (node.type) {
     case 'string':
       return defined({ type: 'string', minLength: node.minLength, maxLength: node.maxLength, pattern: node.pattern?.source });
@@ -65,22 +79,35 @@ function nodeSchema(node: Node): JsonSchema {
     case 'any':
       return {};
     case 'list':
-      return defined({ type: 'array', items: nodeSchema(node.item), minItems: node.minItems, maxItems: node.maxItems });
+      return defined({ type: 'array', items: nodeSchema(node.item, within(place, 0)), minItems: node.minItems, maxItems: node.maxItems });
     case 'map':
-      return defined({ type: 'object', additionalProperties: nodeSchema(node.value), maxProperties: node.maxProperties });
+      return defined({
+        type: 'object',
+        additionalProperties: nodeSchema(node.value, within(place, '*')),
+        maxProperties: node.maxProperties,
+      });
     case 'object': {
       const required = [...node.fields].filter(([, field]) => field.required).map(([name]) => name);
-      const properties = { ...propertiesOf(node.fields), ...deprecatedOf(node.old) };
+      const properties = { ...propertiesOf(node.fields, place), ...deprecatedOf(node.old) };
       return defined({ type: 'object', properties, required: required.length > 0 ? required : undefined, additionalProperties: node.open });
     }
   }
 }
 
-function propertiesOf(fields: ReadonlyMap<string, Field>): JsonSchema {
+function propertiesOf(fields: ReadonlyMap<string, Field>, place: Place): JsonSchema {
   return Object.fromEntries(
     [...fields].map(([name, { node, fallback }]) => {
       const simple = typeof fallback === 'string' || typeof fallback === 'number' || typeof fallback === 'boolean';
-      return [name, { ...nodeSchema(node), ...(simple && node.type !== 'duration' && fallback !== '' ? { default: fallback } : {}) }];
+      const own = within(place, name);
+      const description = place.textOf(own.path);
+      return [
+        name,
+        {
+          ...nodeSchema(node, own),
+          ...(description !== undefined && { description }),
+          ...(simple && node.type !== 'duration' && fallback !== '' ? { default: fallback } : {}),
+        },
+      ];
     }),
   );
 }

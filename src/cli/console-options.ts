@@ -5,15 +5,19 @@ import { defaulted, socketOption } from './options.ts';
 
 export const CONSOLE_PORT = 15016;
 
+export const EDIT_OPTION = ['--edit', 'let the console write mends of findings to the files', false] as const;
+
 export function addConsoleOption(command: Command): Command {
-  return command.addOption(
-    defaulted(
-      '--console <address:port>',
-      'the console, for a browser of this machine; off for none',
-      consoleOption,
-      `127.0.0.1:${CONSOLE_PORT}`,
-    ),
-  );
+  return command
+    .addOption(
+      defaulted(
+        '--console <address:port>',
+        'the console, for a browser of this machine; off for none',
+        consoleOption,
+        `127.0.0.1:${CONSOLE_PORT}`,
+      ),
+    )
+    .option(...EDIT_OPTION);
 }
 
 export type ConsoleAt = SocketAddress | 'off';

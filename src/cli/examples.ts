@@ -65,6 +65,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = table({
     'sallyport analyze -o sarif mesh/',
   ],
   migrate: ['sallyport migrate check --kube', 'sallyport migrate check mesh/'],
+  lsp: ['sallyport lsp'],
   completion: ['source <(sallyport completion bash)'],
   'proxy-config': [
     'sallyport proxy-config all',

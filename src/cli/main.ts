@@ -35,6 +35,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   netpol: async () => (await import('./netpol.ts')).netpolCommand(),
   analyze: async () => (await import('./analyze.ts')).analyzeCommand(productVersion),
   migrate: async () => (await import('./migrate.ts')).migrateCommand(),
+  lsp: async () => (await import('./lsp.ts')).lspCommand(),
   completion: async () =>
     (await import('./completion.ts')).completionCommand(() => Promise.all(Object.values(COMMANDS).map((load) => load([])))),
   'proxy-config': async () => (await import('./proxy-config.ts')).proxyConfigCommand(),
@@ -57,6 +58,14 @@ export async function commandOf(name: string, after: readonly string[]): Promise
 
 export const COMMAND_NAMES: readonly string[] = Object.keys(COMMANDS);
 
+const DESCRIPTION = "An egress gateway and service mesh that speaks Istio's API.";
+
+/** The manual's pages, by the names of their files. */
+export async function manualPages(): Promise<ReadonlyMap<string, string>> {
+  const { manual } = await import('./manual.ts');
+  return manual(DESCRIPTION, await Promise.all(COMMAND_NAMES.map((name) => commandOf(name, []))));
+}
+
 /** Runs a command line (without the program's name) and sets the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
   process.stdout.on('error', leaveWithTheReader);
@@ -65,7 +74,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   const dashes = argv.indexOf('--');
   const own = dashes < 0 ? argv : argv.slice(0, dashes);
   const program = new Command('sallyport')
-    .description("An egress gateway and service mesh that speaks Istio's API.")
+    .description(DESCRIPTION)
     .version(productVersion(), '-V, --version')
     .enablePositionalOptions()
     .showHelpAfterError('(add --help for what there is)');

@@ -26,6 +26,7 @@ interface ServedOptions extends UpOptions {
   readonly wouldDeny?: boolean;
   readonly failOn: 'never' | 'refused';
   readonly console: ConsoleAt;
+  readonly edit: boolean;
 }
 
 export function upCommand(): Command {
@@ -76,8 +77,9 @@ export function upCommand(): Command {
           for (const line of readyLines(options, mesh.control.report)) say(line);
           conclude = mesh.conclude;
           const { control } = mesh;
-          const { console: at, meshConfig } = options;
-          const pages = at === 'off' ? undefined : consoleBeside(control, { at, flows, paths, meshConfig, say });
+          const { console: at, meshConfig, edit } = options;
+          const pages =
+            at === 'off' ? undefined : consoleBeside(control, { at, flows, paths, meshConfig, edit, learned: mesh.learned, say });
           beside = pages;
           const close = async (graceMs: number) => {
             await Promise.all([pages?.close(), control.close(graceMs)]);

@@ -27,7 +27,19 @@ export interface Scan {
   /** Folders that tell of changes: those scanned, those of files named alone, and those that links lead to. */
   readonly folders: ReadonlySet<string>;
   readonly unreadable: readonly Unreadable[];
+  /** There are more entries than were asked for, and the rest was not looked at. */
+  readonly cut: boolean;
 }
+
+/** For folders that hold much else than configuration. */
+export interface ScanLimits {
+  /** How many entries of folders are looked at. */
+  readonly entries: number;
+  /** Names of folders that are left out. */
+  readonly ignored: ReadonlySet<string>;
+}
+
+const NO_LIMITS: ScanLimits = { entries: Number.POSITIVE_INFINITY, ignored: new Set() };
 
 /**
  * Finds the files under paths: a file is taken whatever its name, a folder gives its .yaml, .yml and .json files, recursively. Names that
@@ -35,11 +47,12 @@ export interface Scan {
  * paths: who may write to a folder of configuration must not choose which files are read, as findings print lines of them.
  * @throws SallyportError `path-not-found` if `strict` and a path does not exist.
  */
-export async function scan(paths: readonly string[], strict: boolean): Promise<Scan> {
+export async function scan(paths: readonly string[], strict: boolean, limits = NO_LIMITS): Promise<Scan> {
   const files = new Map<string, string>();
   const folders = new Set<string>();
   const unreadable: Unreadable[] = [];
   const visited = new Set<string>();
+  let entries = 0;
   const roots = (await Promise.all(paths.map((path) => fs.realpath(path).catch(() => [])))).flat();
 
   const addFile = async (path: string) => {
@@ -56,8 +69,10 @@ export async function scan(paths: readonly string[], strict: boolean): Promise<S
       if (visited.has(real)) return;
       visited.add(real);
       folders.add(resolve(path));
-      const entries = await fs.readdir(path, { withFileTypes: true });
-      for (const entry of entries.sort(byName)) if (!entry.name.startsWith('.')) await addEntry(join(path, entry.name), entry);
+      const found = await fs.readdir(path, { withFileTypes: true });
+      for (const entry of found.sort(byName))
+        if (!entry.name.startsWith('.') && !limits.ignored.has(entry.name) && entries++ < limits.entries)
+          await addEntry(join(path, entry.name), entry);
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') unreadable.push({ path, reason: messageOf(error), passes: isPassing(error) });
     }
@@ -102,7 +117,7 @@ export async function scan(paths: readonly string[], strict: boolean): Promise<S
       if (!missing) unreadable.push({ path, reason: messageOf(error), passes: isPassing(error) });
     }
   }
-  return { files: [...files.values()], folders, unreadable };
+  return { files: [...files.values()], folders, unreadable, cut: entries > limits.entries };
 }
 
 /** Whether a path is `root` or lies in it. Both are absolute. */

@@ -28,7 +28,12 @@ export async function answer(context: Context, url: URL, request: IncomingMessag
   }
   const gone = new AbortController();
   response.on('close', () => gone.abort());
-  const asking: Asking = { query: url.searchParams, body: await bodyOf(route, request), signal: gone.signal };
+  const asking: Asking = {
+    origin: request.headers.origin ?? '',
+    query: url.searchParams,
+    body: await bodyOf(route, request),
+    signal: gone.signal,
+  };
   if (route.kind === 'plain') sendJson(response, 200, await route.handle(context, asking));
   else if (route.kind === 'long') await answerLong(route, context, asking, response);
   else if (context.events.count >= MOST_STREAMS)

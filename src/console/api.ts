@@ -1,14 +1,17 @@
-/** The console's API: what can be asked, with the shapes of what is answered. Everything is read; nothing changes. */
+/** The console's API: what can be asked, with the shapes of what is answered. Everything is read; nothing changes but for `/mend/write`, and that only with --edit. */
 import type { ServerResponse } from 'node:http';
 import { flowFilter, PARAMETERS } from '../flows/filter.ts';
 import { SallyportError } from '../lib/errors.ts';
+import { originText } from '../lib/origin.ts';
+import { certificatesOf } from './certificates.ts';
 import type { Events } from './events.ts';
+import { type FindingKey, mendedFile, writeMend } from './mends.ts';
 import * as model from './model.ts';
 import type { Asker } from './questions/asker.ts';
 import type { Question, Side } from './questions/question.ts';
 import { described, listOf, record, type Shape, text } from './schema.ts';
-import { momentOf, type Shown } from './subject.ts';
-import { findingsOf, proxiesOf, resourcesOf, sourceOf, stateOf, xdsOf } from './views.ts';
+import { type MeshShown, momentOf, type Shown } from './subject.ts';
+import { findingsOf, proxiesOf, resourcesOf, searchedXds, sourceOf, stateOf, xdsOf } from './views.ts';
 
 export const API = '/api/v1';
 
@@ -16,9 +19,13 @@ export interface Context {
   readonly shown: Shown;
   readonly asker: Asker;
   readonly events: Events;
+  /** What is shown is not what it was. */
+  readonly changed: () => void;
 }
 
 export interface Asking {
+  /** Where the page is from that asks; empty where no browser says so. */
+  readonly origin: string;
   readonly query: URLSearchParams;
   readonly body: unknown;
   /** Nobody waits any more. */
@@ -93,6 +100,34 @@ export const ROUTES: readonly Route[] = [
     answer: listOf(model.finding),
     handle: ({ shown }) => (shown.kind === 'dump' ? [] : findingsOf(shown.now())),
   }),
+  plain({
+    path: '/mend',
+    summary: 'The change that mends a finding by itself, as a diff, and what becomes of the findings with it.',
+    parameters: [
+      { name: 'code', description: 'Of the finding.', required: true },
+      { name: 'file', description: 'Where it is.', required: true },
+      { name: 'line', description: 'Likewise.', required: true },
+      { name: 'column', description: 'Likewise.', required: true },
+    ],
+    answer: model.mend,
+    handle: (context, { query, signal }) => mendOf(context, keyIn(Object.fromEntries(query)), signal),
+  }),
+  {
+    ...plain({
+      path: '/mend/write',
+      summary: 'Writes the change of GET /mend to its file: only with --edit, and only if the file is what the change was made of.',
+      body: record({
+        code: text('Of the finding.'),
+        file: text('Where it is.'),
+        line: text('Likewise.'),
+        column: text('Likewise.'),
+        digest: text('As GET /mend has it.'),
+      }),
+      answer: record({ file: text('That was written.') }),
+      handle: ({ shown, changed }, { body, origin }) => written(shown, fieldsOf(body), origin, changed),
+    }),
+    method: 'POST',
+  },
   {
     kind: 'events',
     method: 'GET',
@@ -132,6 +167,26 @@ export const ROUTES: readonly Route[] = [
     ],
     answer: model.source,
     handle: ({ shown }, { query }) => xdsOf(momentOf(shown), needed(query, 'proxy'), needed(query, 'type')),
+  }),
+  plain({
+    path: '/search',
+    summary: 'The lines of what proxies run that have a text in them; keys are left out.',
+    parameters: [{ name: 'text', description: 'Two characters at least, whatever their case.', required: true }],
+    answer: model.matches,
+    handle: ({ shown }, { query }) => searchedXds(momentOf(shown), needed(query, 'text')),
+  }),
+  plain({
+    path: '/learned',
+    summary: 'What up --learn has recorded, and the resources that would allow it.',
+    parameters: [{ name: 'without', description: 'A host that is left out of the resources.', repeated: true }],
+    answer: model.learned,
+    handle: ({ shown }, { query }) => learnedIn(shown, new Set(query.getAll('without'))),
+  }),
+  plain({
+    path: '/certificates',
+    summary: 'The certificates of proxies and Secrets, with when they end; the first to end comes first.',
+    answer: listOf(model.certificate),
+    handle: ({ shown }) => (shown.kind === 'dump' ? [] : certificatesOf(shown.now(), Date.now())),
   }),
   plain({
     path: '/explain',
@@ -188,6 +243,60 @@ function needed(query: URLSearchParams, name: string): string {
   const value = query.get(name);
   if (value === null || value === '') throw new SallyportError('usage', `say ${name}, as a parameter of the query`);
   return value;
+}
+
+/** Throws `usage`. */
+function keyIn(fields: Readonly<Record<string, unknown>>): FindingKey {
+  const { code, file, line, column } = fields;
+  if (typeof code !== 'string' || typeof file !== 'string' || !/^\d{1,9}$/.test(String(line)) || !/^\d{1,9}$/.test(String(column)))
+    throw new SallyportError('usage', 'say code, file, line and column of the finding');
+  return { code, file, line: Number(line), column: Number(column) };
+}
+
+/** Throws `no-resources`. */
+function meshOf(shown: Shown): MeshShown {
+  if (shown.kind === 'dump') throw new SallyportError('no-resources', 'a config dump holds no resources: open the files instead');
+  return shown;
+}
+
+/** Throws `not-learning`. */
+function learnedIn(shown: Shown, without: ReadonlySet<string>): model.Learned {
+  const { learned } = meshOf(shown);
+  if (!learned) throw new SallyportError('not-learning', 'nothing is recorded here: sallyport up --learn FILE does');
+  const { file, declared, observed, text: yaml } = learned(without);
+  const rows = observed.map(({ host, port, protocol, count, lastSeen }) => ({ host, port, protocol, count, last: lastSeen }));
+  return { file, declared, observed: rows, text: yaml };
+}
+
+async function mendOf({ shown, asker }: Context, key: FindingKey, signal: AbortSignal): Promise<model.Mend> {
+  const { file, before, after, finding, patch, digest } = mendedFile(meshOf(shown), key);
+  const question = {
+    kind: 'mend',
+    before: { file, text: before },
+    after: { file, text: after },
+    code: finding.code,
+    origin: originText(finding.origin),
+    now: Date.now(),
+  } as const;
+  return { file, patch, digest, ...(await asker.ask(question, { signal })) };
+}
+
+/** Only a page of the console writes: whoever else has the cookie may read. */
+async function written(
+  shown: Shown,
+  fields: Readonly<Record<string, unknown>>,
+  origin: string,
+  changed: () => void,
+): Promise<{ readonly file: string }> {
+  const mesh = meshOf(shown);
+  if (!mesh.edited) throw new SallyportError('read-only', 'nothing is written: start it with --edit to have changes written to the files');
+  if (origin === '') throw new SallyportError('read-only', 'only the pages of the console write to files');
+  const { digest } = fields;
+  if (typeof digest !== 'string') throw new SallyportError('usage', 'say the digest of what the change was made of');
+  const { file } = writeMend(mesh, keyIn(fields), digest);
+  await mesh.edited();
+  changed();
+  return { file };
 }
 
 function diffQuestion(shown: Shown, body: unknown): Question {

@@ -3,12 +3,16 @@ import type { ControlPlane } from '../control/from-files.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
+import type { MeshShown } from './subject.ts';
 
 export interface BesideOptions {
   readonly at: SocketAddress;
   readonly flows: FlowHub | undefined;
   readonly paths: readonly string[];
   readonly meshConfig: string | undefined;
+  /** Whether files may be changed from the console. */
+  readonly edit: boolean;
+  readonly learned: MeshShown['learned'];
   /** What whoever started the mesh is to read. */
   readonly say: (text: string) => void;
 }

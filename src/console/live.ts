@@ -8,11 +8,17 @@ import type { MeshShown, Moment } from './subject.ts';
 /** Not everything that changes is told: what proxies run is looked at anew after so long. */
 const FRESH_MS = 1_000;
 
+/** A file that changes is read again by itself. */
+const FOLLOWED = async (): Promise<void> => undefined;
+
 export interface LiveOptions {
   readonly control: Pick<ControlPlane, 'report'>;
   readonly flows: FlowHub | undefined;
   readonly paths: readonly string[];
   readonly meshConfig: string | undefined;
+  /** Whether files may be changed from the console. */
+  readonly edit: boolean;
+  readonly learned: MeshShown['learned'];
 }
 
 export interface LiveMesh {
@@ -21,7 +27,7 @@ export interface LiveMesh {
   changed(): void;
 }
 
-export function liveMesh({ control, flows, paths, meshConfig }: LiveOptions): LiveMesh {
+export function liveMesh({ control, flows, paths, meshConfig, edit, learned }: LiveOptions): LiveMesh {
   let moment: Moment | undefined;
   let taken = 0;
   let mesh: Report['mesh'] | undefined;
@@ -40,7 +46,7 @@ export function liveMesh({ control, flows, paths, meshConfig }: LiveOptions): Li
     return moment;
   };
   return {
-    shown: { kind: 'up', paths, meshConfig, namespace: undefined, flows, now },
+    shown: { kind: 'up', paths, meshConfig, namespace: undefined, flows, now, learned, ...(edit && { edited: FOLLOWED }) },
     changed: () => {
       moment = undefined;
     },

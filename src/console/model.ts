@@ -32,9 +32,25 @@ export const finding = named(
       place,
       column: count('From 1 on.'),
       documentationUrl: text('Where the code is explained.'),
+      mend: record(
+        { from: text('What stands at the place.'), to: text('What is to stand there.') },
+        {},
+        'The change that mends it by itself: GET /mend has it as a diff.',
+      ),
     },
     'What analysis, reading or a proxy reports.',
   ),
+);
+
+export const mend = named(
+  'Mend',
+  record({
+    file: text('That changes.'),
+    patch: text('As git apply takes it, in the folder that is shown.'),
+    digest: text('Of what the file held when the patch was made: writing it asks for the same.'),
+    gone: flag('The finding is not there any more once it is changed.'),
+    news: listOf(text('An error or warning that comes with the change, in words.')),
+  }),
 );
 
 const { $schema: _dialect, title: _title, ...lines } = flowSchema();
@@ -53,6 +69,8 @@ export const state = named(
       warnings: count('Likewise.'),
       infos: count('Likewise.'),
       hasFlows: flag('Whether calls are made, and told.'),
+      isLearning: flag('Whether calls are allowed and recorded, to become resources (up --learn).'),
+      canEdit: flag('Whether mends may be written to the files (--edit).'),
       outboundPolicy: text('outboundTrafficPolicy of the MeshConfig; empty where it is not known.'),
     },
     {},
@@ -82,7 +100,7 @@ export const source = named(
   }),
 );
 
-const XDS_TYPES = ['listeners', 'routes', 'clusters', 'endpoints', 'secrets'] as const;
+export const XDS_TYPES = ['listeners', 'routes', 'clusters', 'endpoints', 'secrets'] as const;
 
 export const proxy = named(
   'Proxy',
@@ -96,6 +114,57 @@ export const proxy = named(
   }),
 );
 type XdsCounts = Record<(typeof XDS_TYPES)[number], ReturnType<typeof count>>;
+
+export const learned = named(
+  'Learned',
+  record({
+    file: text('Where the proposal of everything is written as it grows.'),
+    declared: count('Calls to what the files declare.'),
+    observed: listOf(
+      record({
+        host: text('A name, or an address where the calls named none.'),
+        port: count('As it was called.'),
+        protocol: oneOf(['HTTP', 'TLS', 'TCP'], 'What was spoken.'),
+        count: count('Calls.'),
+        last: text('RFC 3339; may be empty.'),
+      }),
+      'What was called and is not declared, also what is left out.',
+    ),
+    text: text('The proposed resources, as YAML; empty where there are none.'),
+  }),
+);
+
+export const CERTIFICATE_STATES = ['valid', 'soon', 'expired', 'not yet'] as const;
+
+export const certificate = named(
+  'Certificate',
+  record(
+    {
+      where: text('proxy namespace/name, or Secret namespace/name.'),
+      kind: oneOf(['chain', 'roots'], 'chain: shown to others; roots: by which others are verified.'),
+      names: listOf(text('An alternative name with its kind, or a part of the subject.')),
+      since: text('RFC 3339.'),
+      until: text('RFC 3339.'),
+      state: oneOf(CERTIFICATE_STATES, 'soon: less than a fifth of its life is left.'),
+    },
+    { file: text('That a proxy reads it from.'), place },
+  ),
+);
+
+export const match = named(
+  'Match',
+  record({
+    proxy: text('namespace/name.'),
+    type: oneOf(XDS_TYPES, 'The section of its config dump.'),
+    line: count('From 1 on, in that section as GET /xds has it.'),
+    text: text('The line.'),
+  }),
+);
+
+export const matches = named(
+  'Matches',
+  record({ matches: listOf(match), left: count('Lines that are not here, for there are too many.') }),
+);
 
 const step = record({
   kind: text('listener, filter-chain, route, cluster, …'),
@@ -222,6 +291,12 @@ export const problem = named('Problem', record({ code: text('Stable code.'), mes
 
 export type Origin = Of<typeof origin>;
 export type FindingView = Of<typeof finding>;
+export type Mend = Of<typeof mend>;
+export type CertificateView = Of<typeof certificate>;
+export type Match = Of<typeof match>;
+export type Matches = Of<typeof matches>;
+export type XdsType = (typeof XDS_TYPES)[number];
+export type Learned = Of<typeof learned>;
 export type State = Of<typeof state>;
 export type ResourceView = Of<typeof resource>;
 export type SourceView = Of<typeof source>;

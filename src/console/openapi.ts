@@ -15,7 +15,7 @@ export function openApi(version: string): JsonSchema {
       title: 'Sallyport console',
       version,
       description:
-        'Read-only. A request needs the cookie that the one-time token of the printed address becomes, and comes from no other site.',
+        'Read-only but for /mend/write. A request needs the cookie that the one-time token of the printed address becomes, and comes from no other site.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: API }],
@@ -28,7 +28,7 @@ export function openApi(version: string): JsonSchema {
 function operation(route: Route): JsonSchema {
   const { summary, parameters = [], body } = route;
   return {
-    operationId: route.path.slice(1),
+    operationId: route.path.slice(1).replaceAll('/', '-'),
     summary,
     parameters: parameters.map(({ name, description, required = false, repeated = false }) => ({
       name,

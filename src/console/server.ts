@@ -50,7 +50,7 @@ export async function startConsole({ at, shown, enter, pages }: ConsoleOptions):
     ['state', stateOf(shown)],
     ['findings', shown.kind === 'dump' ? [] : findingsOf(shown.now())],
   ]);
-  const context: Context = { shown, asker, events };
+  const context: Context = { shown, asker, events, changed: () => events.changed() };
   let port = at.port;
   const cookie = () => `sallyport_console_${port}`;
   const announce = () => enter(`http://${hostPort(at.address, port)}/?token=${entry.token}`);

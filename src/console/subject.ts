@@ -1,6 +1,7 @@
 /** What a console shows: a mesh that runs, resources that were read, or dumps of proxies. */
 import type { MeshConfig } from '../api/index.ts';
 import type { Snapshot } from '../config/snapshot.ts';
+import type { LearnedSoFar } from '../control/learning/learning.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { Finding } from '../lib/finding.ts';
@@ -35,6 +36,10 @@ export interface MeshShown {
   readonly meshConfig: string | undefined;
   readonly namespace: string | undefined;
   readonly flows: FlowHub | undefined;
+  /** What is recorded and proposed (`up --learn`), without the hosts that are left out. Undefined: nothing is. */
+  readonly learned?: ((leftOut: ReadonlySet<string>) => LearnedSoFar) | undefined;
+  /** Files may be changed from here: told that one was. Undefined: nothing is written. */
+  readonly edited?: (() => Promise<void>) | undefined;
   /** What is in force, or was read. */
   now(): Moment;
 }

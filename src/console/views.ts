@@ -10,7 +10,17 @@ import { originText } from '../lib/origin.ts';
 import { readRegularText } from '../lib/regular-file.ts';
 import { table } from '../lib/table.ts';
 import { productVersion } from '../lib/version.ts';
-import type { FindingView, ProxyView, ResourceView, SourceView, State } from './model.ts';
+import {
+  type FindingView,
+  type Match,
+  type Matches,
+  type ProxyView,
+  type ResourceView,
+  type SourceView,
+  type State,
+  XDS_TYPES,
+  type XdsType,
+} from './model.ts';
 import type { Moment, Shown, ShownProxy } from './subject.ts';
 
 /** Of a list that is sent whole. */
@@ -30,6 +40,8 @@ export function stateOf(shown: Shown): State {
     warnings: count('Warning'),
     infos: count('Info'),
     hasFlows: shown.kind !== 'dump' && shown.flows !== undefined,
+    isLearning: shown.kind !== 'dump' && shown.learned !== undefined,
+    canEdit: shown.kind !== 'dump' && shown.edited !== undefined,
     outboundPolicy: moment?.config.outboundTrafficPolicy.mode ?? '',
   };
 }
@@ -105,12 +117,17 @@ function brokenText(findings: readonly Finding[], file: string): string | undefi
   }
 }
 
+/** Whether a document has a Secret, or something that may be one. */
+export function mayBeSecret(document: string): boolean {
+  return /\bkind\b["']?\s*:\s*["']?Secret\b/.test(document);
+}
+
 /** Documents that are Secrets, or may be, become as many empty lines. @param secrets where Secrets begin that were read */
 function withoutSecrets(text: string, secrets: ReadonlySet<number>): string {
   let shown = '';
   let end = 0;
   for (const { text: document, start } of splitDocuments(text)) {
-    if (!secrets.has(start) && !/\bkind\b["']?\s*:\s*["']?Secret\b/.test(document)) continue;
+    if (!secrets.has(start) && !mayBeSecret(document)) continue;
     const lines = document.replace(/[^\n]+/g, '');
     const [before, after] = lines.startsWith('\n') ? ['\n', lines.slice(1)] : ['', lines];
     shown += `${text.slice(end, start)}${before}# a Secret, which is not shown${after}`;
@@ -131,15 +148,42 @@ const SECTIONS = table<RegExp>({
 export async function xdsOf({ proxies }: Moment, name: string, type: string): Promise<SourceView> {
   const proxy = proxies.find(({ identity }) => proxyName(identity) === name);
   if (!proxy) throw new SallyportError('no-such-proxy', `there is no proxy ${name}`);
-  const section = Object.hasOwn(SECTIONS, type) ? SECTIONS[type]! : undefined;
-  if (!section) throw new SallyportError('usage', `type is one of ${Object.keys(SECTIONS).join(', ')}`);
-  const configs = await dumpOf(proxy);
-  const text = JSON.stringify(
+  const known = XDS_TYPES.find((one) => one === type);
+  if (!known) throw new SallyportError('usage', `type is one of ${XDS_TYPES.join(', ')}`);
+  const text = sectionText(await dumpOf(proxy), known);
+  return { file: `${name} ${type}`, text: text.slice(0, MOST_TEXT), cut: text.length > MOST_TEXT };
+}
+
+/** Of a search: matches, and characters of one. */
+const MOST_MATCHES = 500;
+const LONGEST_MATCH = 300;
+
+/** The lines of what proxies run that have a text in them, whatever its case. Throws `usage` for a text of fewer than two characters. */
+export async function searchedXds({ proxies }: Moment, text: string): Promise<Matches> {
+  if (text.trim().length < 2) throw new SallyportError('usage', 'search for two characters at least');
+  const wanted = text.toLowerCase();
+  const matches: Match[] = [];
+  let left = 0;
+  for (const proxy of proxies) {
+    const configs = await dumpOf(proxy);
+    for (const type of XDS_TYPES) {
+      for (const [i, line] of sectionText(configs, type).split('\n').entries()) {
+        if (!line.toLowerCase().includes(wanted)) continue;
+        if (matches.length >= MOST_MATCHES) left++;
+        else matches.push({ proxy: proxyName(proxy.identity), type, line: i + 1, text: line.trim().slice(0, LONGEST_MATCH) });
+      }
+    }
+  }
+  return { matches, left };
+}
+
+function sectionText(configs: readonly Record<string, unknown>[], type: XdsType): string {
+  const section = SECTIONS[type]!;
+  return JSON.stringify(
     configs.filter((config) => section.test(String(config['@type'] ?? ''))),
     undefined,
     2,
   );
-  return { file: `${name} ${type}`, text: text.slice(0, MOST_TEXT), cut: text.length > MOST_TEXT };
 }
 
 async function dumpOf({ resources }: ShownProxy): Promise<readonly Record<string, unknown>[]> {

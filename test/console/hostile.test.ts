@@ -65,7 +65,19 @@ test('markup in names, hosts, paths and headers is text in every view', { skip }
   await call(port, 'http://www.example.com/<b>/', 'www.example.com');
   await call(port, '/', '<b>x</b>');
   await call(port, `http://xn--a.example/'"><x>`, MARKUP);
-  const views = ['way-out', 'flows', 'refused', 'findings', 'proof', 'change', 'configuration', 'configuration?view=proxies'];
+  const views = [
+    'way-out',
+    'flows',
+    'refused',
+    'findings',
+    'proof',
+    'change',
+    'configuration',
+    'configuration?view=proxies',
+    'configuration?view=proxies&filter=onerror',
+    'configuration?view=certificates',
+    'learn',
+  ];
   for (const view of views) {
     await show(view);
     await page.locator('h1').waitFor();
@@ -93,6 +105,8 @@ test('markup in the address of a view is text, and opens nothing', { skip }, asy
     `findings?filter=${hostile}`,
     `configuration?file=${encodeURIComponent('/etc/passwd')}&line=1`,
     `configuration?view=proxies&proxy=${hostile}&type=${hostile}`,
+    `configuration?view=proxies&filter=${hostile}`,
+    `learn?without=${hostile}`,
     `change?before=${hostile}&after=file:${hostile}`,
     `way-out?node=${hostile}`,
     hostile,

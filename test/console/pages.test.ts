@@ -1,7 +1,8 @@
 /** Every page of the console in a real Chromium, over a mesh that runs. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -92,6 +93,34 @@ test('findings stand at their lines', { skip }, async () => {
   assert.deepEqual(problems, []);
 });
 
+const MISSPELT = `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: www, namespace: default }
+spec: { host: www.exmaple.com }
+`;
+
+test('what mends a finding is shown as a diff, and written with --edit', { skip }, async () => {
+  const own = await World.start({ 'rule.yaml': MISSPELT }, ['--edit']);
+  try {
+    const { page, show, problems } = await own.open();
+    await show('findings');
+    await row(page, 'IST0174').click();
+    await page.getByText('the finding is gone with it, and no new one comes').waitFor();
+    assert.equal(await page.locator('.diff-removed').textContent(), '-spec: { host: www.exmaple.com }\n');
+    assert.equal(await page.locator('.diff-added').textContent(), '+spec: { host: www.example.com }\n');
+    const download = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Download patch' }).click();
+    assert.match(readFileSync(await (await download).path(), 'utf8'), /^--- a\/rule\.yaml$/m);
+    await page.getByRole('button', { name: 'Write it to the file' }).click();
+    // The mesh follows its files, and the console the mesh.
+    await row(page, 'IST0174').waitFor({ state: 'detached' });
+    assert.equal(readFileSync(join(own.folder, 'rule.yaml'), 'utf8'), MISSPELT.replace('exmaple', 'example'));
+    assert.deepEqual(problems, []);
+  } finally {
+    await own.end();
+  }
+});
+
 const OTHER = {
   apiVersion: 'networking.istio.io/v1',
   kind: 'ServiceEntry',
@@ -131,6 +160,49 @@ test('resources are shown where they are written, and proxies with what they run
   assert.deepEqual(problems, []);
 });
 
+test('what proxies run is searched, and a line is opened where it stands', { skip }, async () => {
+  const { page, show, problems } = await world.open();
+  await show('configuration?view=proxies');
+  await page.locator('.filter-input').fill('LEAK.example.com');
+  await row(page, 'leak.example.com').click();
+  await page.locator('.details .cm-marked', { hasText: 'leak.example.com' }).waitFor();
+  await page.locator('.filter-input').fill('no such text');
+  await page.getByText('No proxy runs anything with this text').waitFor();
+  assert.deepEqual(problems, []);
+});
+
+test('certificates say when they end', { skip }, async () => {
+  const { page, show, problems } = await world.open();
+  await show('configuration?view=certificates');
+  const card = page.locator('.card', { hasText: 'proxy default/local' }).first();
+  await card.waitFor();
+  const until = Date.parse(/until (\S+)/.exec((await card.textContent())!)![1]!);
+  assert.ok(until > Date.now(), `${until}`);
+  assert.deepEqual(problems, []);
+});
+
+test('what is called while learning grows into resources, of the hosts that are accepted', { skip }, async () => {
+  const file = join(tmpdir(), `sallyport-learned-${process.pid}.yaml`);
+  const own = await World.start({}, ['--learn', file]);
+  try {
+    const { page, show, problems } = await own.open();
+    await show('learn');
+    await page.getByText('Nothing was called yet').waitFor();
+    const [first, second] = [`127.0.0.1:${own.serverPort}`, `127.0.0.2:${own.serverPort}`];
+    assert.equal(await own.call(`http://${first}/`), '200');
+    await page.locator('.diff-added', { hasText: '127.0.0.1' }).first().waitFor();
+    await own.call(`http://${second}/`);
+    await page.locator('label', { hasText: second }).waitFor();
+    await page.locator('label', { hasText: first }).locator('input').uncheck();
+    await page.locator('.diff-added', { hasText: '127.0.0.1' }).first().waitFor({ state: 'detached' });
+    await page.getByText('HTTP, 1 call').first().waitFor();
+    assert.deepEqual(problems, []);
+  } finally {
+    await own.end();
+    rmSync(file, { force: true });
+  }
+});
+
 const VIEWS = [
   'way-out',
   'flows',
@@ -140,6 +212,9 @@ const VIEWS = [
   'change',
   'configuration',
   'configuration?view=proxies',
+  'configuration?view=proxies&filter=example',
+  'configuration?view=certificates',
+  'learn',
   'no-such-page',
 ] as const;
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');

@@ -96,8 +96,8 @@ export class World {
     this.#end = end;
   }
 
-  /** @param files beside those of the mesh, by their names */
-  static async start(files: Readonly<Record<string, string>> = {}): Promise<World> {
+  /** @param files beside those of the mesh, by their names @param more arguments of `up` */
+  static async start(files: Readonly<Record<string, string>> = {}, more: readonly string[] = []): Promise<World> {
     await freshPages();
     const folder = mkdtempSync(join(tmpdir(), 'sallyport-console-'));
     const server = createServer((_, answer) => answer.end('outside\n')).listen(0, '127.0.0.1');
@@ -108,7 +108,18 @@ export class World {
     const none = ['--capture-port', '0', '--dns-address', '0', '--admin-address', '0', '--status-address', '0'];
     // Worlds stand beside each other.
     const router = `127.${60 + worlds++}.${process.pid % 250}.1`;
-    const args = ['up', folder, '--proxy-address', String(proxy), '--console', `127.0.0.1:${console}`, '--router-address', router, ...none];
+    const args = [
+      'up',
+      folder,
+      '--proxy-address',
+      String(proxy),
+      '--console',
+      `127.0.0.1:${console}`,
+      '--router-address',
+      router,
+      ...none,
+      ...more,
+    ];
     const program = new Program(args);
     const end: (() => unknown)[] = [() => program.end(), () => server.close(), () => rmSync(folder, { recursive: true, force: true })];
     try {

@@ -15,6 +15,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
   ip: 'iproute2',
   iptables: 'iptables',
   ip6tables: 'iptables',
+  mandoc: 'mandoc',
+  nvim: 'neovim',
   openssl: 'openssl',
   pip3: 'python3-pip',
   promtool: 'prometheus',

@@ -14,10 +14,20 @@ export class ApiError extends Error {
 }
 
 /** Rejects with an `ApiError`. */
-export async function ask<T>(path: string, query: Readonly<Record<string, string | undefined>> = {}, signal?: AbortSignal): Promise<T> {
+export async function ask<T>(
+  path: string,
+  query: Readonly<Record<string, string | readonly string[] | undefined>> = {},
+  signal?: AbortSignal,
+): Promise<T> {
   const parameters = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) if (value !== undefined && value !== '') parameters.set(name, value);
+  for (const [name, value] of Object.entries(query)) for (const one of [value ?? []].flat()) if (one !== '') parameters.append(name, one);
   const answer = await answered(`${path}?${parameters}`, { signal: signal ?? null });
+  return (await answer.json()) as T;
+}
+
+/** Has something done. Rejects with an `ApiError`. */
+export async function tell<T>(path: string, body: unknown): Promise<T> {
+  const answer = await answered(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
   return (await answer.json()) as T;
 }
 

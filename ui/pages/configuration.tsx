@@ -7,7 +7,9 @@ import { fileName } from '../lib/paths.ts';
 import { linkTo, parameter, setParameter } from '../lib/router.ts';
 import { state } from '../lib/store.ts';
 import { Asking, Empty, Failure, Name, Page, Verdict } from '../parts/basics.tsx';
+import { Certificates } from '../parts/certificates.tsx';
 import { FilterBox } from '../parts/filter-box.tsx';
+import { FoundInXds } from '../parts/found-in-xds.tsx';
 import { SourceText, TextView } from '../parts/source-text.tsx';
 import { VirtualList } from '../parts/virtual-list.tsx';
 
@@ -23,11 +25,14 @@ export function ConfigurationPage() {
       <a href={linkTo('configuration', { view: 'proxies' })} aria-current={view === 'proxies' ? 'page' : undefined}>
         Proxies
       </a>
+      <a href={linkTo('configuration', { view: 'certificates' })} aria-current={view === 'certificates' ? 'page' : undefined}>
+        Certificates
+      </a>
     </nav>
   );
   return (
     <Page title="Configuration" about={state.value && counted(state.value.resources, 'resource')} actions={tabs}>
-      {view === 'proxies' ? <Proxies /> : <Resources />}
+      {view === 'proxies' ? <Proxies /> : view === 'certificates' ? <Certificates /> : <Resources />}
     </Page>
   );
 }
@@ -133,16 +138,29 @@ function Proxies() {
       </Empty>
     );
   const name = parameter('proxy');
+  const text = parameter('filter');
   const proxy = asked.answer.find((one) => one.name === name);
   return (
-    <div class={proxy ? 'split split-open' : 'split'}>
-      <div class="stack">
-        {asked.answer.map((one) => (
-          <Proxy key={one.name} proxy={one} opened={one === proxy} />
-        ))}
+    <>
+      <FilterBox
+        value={text}
+        change={(value) => setParameter('filter', value)}
+        label="Search what proxies run"
+        hint="a host, a name, an address"
+      />
+      <div class={proxy ? 'split split-open' : 'split'}>
+        {text.trim().length > 1 ? (
+          <FoundInXds text={text} version={asked.answer} />
+        ) : (
+          <div class="stack">
+            {asked.answer.map((one) => (
+              <Proxy key={one.name} proxy={one} opened={one === proxy} />
+            ))}
+          </div>
+        )}
+        {proxy && <Runs proxy={proxy} />}
       </div>
-      {proxy && <Runs proxy={proxy} />}
-    </div>
+    </>
   );
 }
 
@@ -177,6 +195,7 @@ function Proxy({ proxy: { name, role, version, addresses, counts, refusals }, op
 
 function Runs({ proxy }: { proxy: ProxyView }) {
   const type = parameter('type') || TYPES[0];
+  const line = Number(parameter('line')) || 0;
   const asked = useAsked<SourceView>('/xds', { proxy: proxy.name, type }, proxy.version);
   return (
     <aside class="details" aria-label={`The ${type} of ${proxy.name}`}>
@@ -191,7 +210,7 @@ function Runs({ proxy }: { proxy: ProxyView }) {
       {asked.kind === 'asking' && <Asking />}
       {asked.kind === 'failed' && <Failure message={asked.message} />}
       {asked.kind === 'answered' && asked.answer.cut && <p class="note">Only its beginning is here.</p>}
-      {asked.kind === 'answered' && <TextView text={asked.answer.text} line={0} label={asked.answer.file} whole />}
+      {asked.kind === 'answered' && <TextView text={asked.answer.text} line={line} label={asked.answer.file} whole />}
       {proxy.refusals.length > 0 && <Verdict of="refused" />}
     </aside>
   );

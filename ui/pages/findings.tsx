@@ -7,6 +7,7 @@ import { parameter, setParameter } from '../lib/router.ts';
 import { findings, state } from '../lib/store.ts';
 import { Empty, Name, Page } from '../parts/basics.tsx';
 import { FilterBox } from '../parts/filter-box.tsx';
+import { FindingMend } from '../parts/mend.tsx';
 import { SourceText } from '../parts/source-text.tsx';
 import { VirtualList } from '../parts/virtual-list.tsx';
 
@@ -91,6 +92,7 @@ function Details({ finding, close }: { finding: FindingView; close: () => void }
         )}
       </p>
       <p class="message">{message}</p>
+      {finding.mend && <FindingMend key={keyOf(finding)} finding={finding} />}
       {place && place.line > 0 && <SourceText file={place.file} line={place.line} />}
       {place && place.line === 0 && <p class="dim mono">{place.file}</p>}
     </aside>

@@ -1,7 +1,7 @@
 /** What is asked about a mesh, and how questions and answers pass between the server's thread and the one that answers. */
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { Json } from '../../xds/config-dump/dump.ts';
-import type { Difference, Explained, Outwards, Verification } from '../model.ts';
+import type { Difference, Explained, Mend, Outwards, Verification } from '../model.ts';
 import type { PortableMesh } from './portable.ts';
 
 /** A side of a comparison: what is shown, a path or `git:REV[:PATH]`, or what is shown with a file edited. */
@@ -26,7 +26,20 @@ export interface ExplainQuestion {
   readonly now: number;
 }
 
+/** Whether a change of a file mends a finding, and what comes with it. */
+export interface MendQuestion {
+  readonly kind: 'mend';
+  readonly before: EditedFile;
+  readonly after: EditedFile;
+  /** Of the finding. */
+  readonly code: string;
+  readonly origin: string;
+  /** Ms since the epoch. */
+  readonly now: number;
+}
+
 export type Question =
+  | MendQuestion
   | ExplainQuestion
   | { readonly kind: 'verify' }
   | { readonly kind: 'diff'; readonly before: Side; readonly after: Side }
@@ -36,6 +49,7 @@ export type Question =
 export interface Answers {
   readonly explain: Explained;
   readonly verify: Verification;
+  readonly mend: Pick<Mend, 'gone' | 'news'>;
   readonly diff: Difference;
   readonly outwards: Outwards;
   /** Who may call, as explain takes them. */

@@ -1,19 +1,22 @@
 /** The thread that answers: one question at a time about the subject that it was given last. Whoever asked may end the thread. */
 import { parentPort } from 'node:worker_threads';
+import { analyzeFiles } from '../../analysis/files.ts';
 import { loadMeshConfig } from '../../config/mesh-config.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
 import { readEdited } from '../../inputs/edited.ts';
 import { readFiles } from '../../inputs/files.ts';
 import { isRevision, readRevision } from '../../inputs/revision.ts';
 import { codeOf, messageOf, SallyportError } from '../../lib/errors.ts';
+import type { Finding } from '../../lib/finding.ts';
 import { once } from '../../lib/once.ts';
+import { originText } from '../../lib/origin.ts';
 import { callersOf } from '../../prove/callers.ts';
 import { type DumpedMesh, dumpedMesh } from '../../prove/dumped.ts';
 import { type SimulatedFiles, simulateFiles, workloadName } from '../../prove/simulated.ts';
 import { compared, explained, explainedDump, type NamedFiles, verified } from './answers.ts';
 import { outwards } from './outwards.ts';
 import { fromPortable } from './portable.ts';
-import type { Answers, FromThread, Question, Side, Subject, ToThread } from './question.ts';
+import type { Answers, EditedFile, FromThread, MendQuestion, Question, Side, Subject, ToThread } from './question.ts';
 
 /** Progress is told no more often, ms. */
 const TELL_MS = 200;
@@ -55,6 +58,7 @@ async function answer(question: Question): Promise<Answers[keyof Answers]> {
     if (question.kind === 'explain') return explainedDump(ready.mesh(), question);
     throw new SallyportError('no-resources', 'a config dump holds no resources, which this question is about: open the files instead');
   }
+  if (question.kind === 'mend') return mended(question, ready.subject);
   const files = ready.files();
   switch (question.kind) {
     case 'workloads':
@@ -71,6 +75,29 @@ async function answer(question: Question): Promise<Answers[keyof Answers]> {
       return compared(before, after, progress());
     }
   }
+}
+
+/** Both texts are judged alike: what one has more than the other comes from the change. */
+async function mended({ before, after, code, origin, now }: MendQuestion, subject: MeshSubject): Promise<Answers['mend']> {
+  const [old, changed] = [await findingsWith(before, subject, now), await findingsWith(after, subject, now)];
+  const about = (finding: Finding) => `${finding.code} ${originText(finding.origin)}`;
+  const count = (all: readonly Finding[], key: string) => all.filter((finding) => about(finding) === key).length;
+  const grave = changed.filter(({ level }) => level !== 'Info');
+  const news = [...new Set(grave.map(about))].filter((key) => count(grave, key) > count(old, key));
+  const own = `${code} ${origin}`;
+  return {
+    gone: count(changed, own) < count(old, own),
+    news: news.map((key) => {
+      const { message } = grave.find((finding) => about(finding) === key)!;
+      return `${key}: ${message}`;
+    }),
+  };
+}
+
+async function findingsWith(edit: EditedFile, { paths, meshConfig, namespace }: MeshSubject, now: number): Promise<readonly Finding[]> {
+  const snapshot = await readEdited(paths, edit, { namespace });
+  const { config: mesh, findings: also } = loadMeshConfig(snapshot, meshConfig);
+  return analyzeFiles({ snapshot, mesh, defaultGateways: true, now }, { also });
 }
 
 function progress(): (done: number) => void {

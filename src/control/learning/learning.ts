@@ -42,6 +42,18 @@ export interface LearningOptions {
   readonly log: Logger;
 }
 
+/** What has been recorded, and what it comes to. */
+export interface LearnedSoFar {
+  /** Where the proposal of all of it is written. */
+  readonly file: string;
+  /** Calls to what the files declare. */
+  readonly declared: number;
+  /** Every destination, also those that are left out. */
+  readonly observed: readonly Observed[];
+  /** YAML; empty where nothing is proposed. */
+  readonly text: string;
+}
+
 /** The file of a proposal: the path itself, or `learned.yaml` in the folder that it names. Throws `usage` or `path-not-found`. */
 export function proposalFile(path: string, read: readonly string[]): string {
   const file = statSync(path, { throwIfNoEntry: false })?.isDirectory() ? join(path, 'learned.yaml') : path;
@@ -178,6 +190,20 @@ export class Learning {
     ];
   }
 
+  /** What is proposed now, without the hosts that are left out. */
+  proposed(leftOut: ReadonlySet<string>): LearnedSoFar {
+    this.#look();
+    const observation = this.#observer.observation();
+    const observed = observation.observed.filter(({ host }) => !leftOut.has(host));
+    return {
+      file: this.file,
+      declared: this.#declared,
+      observed: observation.observed,
+      // A wildcard could stand for a name that is left out.
+      text: observed.length === 0 ? '' : this.#proposalOf({ ...observation, observed }, leftOut.size === 0),
+    };
+  }
+
   /** Takes what was recorded since the last time. */
   #look(): void {
     for (const line of this.#record.lines()) this.#take(line);
@@ -204,10 +230,15 @@ export class Learning {
   #save(): void {
     this.#changed = false;
     this.#written = performance.now();
-    const { snapshot } = this.#input!;
-    const { placed, remarks } = sortedOut(this.#observer.observation(), snapshot);
-    const text = proposalText(propose(placed, this.#proposeOptions(snapshot)), remarks);
+    const text = this.#proposalOf(this.#observer.observation());
     this.#write(this.file, () => text);
+  }
+
+  #proposalOf(observation: Observation, wildcards = true): string {
+    const { snapshot } = this.#input!;
+    const { placed, remarks } = sortedOut(observation, snapshot);
+    const options = { ...this.#proposeOptions(snapshot), ...(!wildcards && { wildcardAfter: Number.POSITIVE_INFINITY }) };
+    return proposalText(propose(placed, options), remarks);
   }
 
   /** Replaces a file as a whole. */

@@ -8,7 +8,7 @@ import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
 import type { ControlPlane } from '../from-files.ts';
-import type { Learning } from '../learning/learning.ts';
+import type { LearnedSoFar, Learning } from '../learning/learning.ts';
 import type { ControlEvent, Report } from '../report.ts';
 import type { LocalMeshOptions } from './options.ts';
 import { sidecarIdentity } from './sidecar.ts';
@@ -23,6 +23,8 @@ export interface LocalMeshHost extends EngineHost {
 
 export interface LocalMesh {
   readonly control: ControlPlane;
+  /** What is proposed so far, without the hosts that are left out; undefined where nothing is recorded. */
+  readonly learned: ((leftOut: ReadonlySet<string>) => LearnedSoFar) | undefined;
   /** Once the control plane is closed: writes what was learned and says so; false if the proposal does not keep its promise. */
   conclude(out: (text: string) => void): boolean;
 }
@@ -70,7 +72,7 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
     });
     refuseUnheard(control.report);
     learning?.start();
-    return { control, conclude: (out) => learning?.finish(out) ?? true };
+    return { control, learned: learning && ((leftOut) => learning.proposed(leftOut)), conclude: (out) => learning?.finish(out) ?? true };
   } catch (error) {
     await Promise.all([control?.close(0), engine.abandon()]);
     learning?.abandon();
