@@ -266,7 +266,10 @@ export const MESSAGES = {
     'ServerNameNeeded',
     'A TLS port whose addresses are a range is told by the server name: calls to an address without one do not meet it.',
   ),
-  SP1041: warning('SidecarImportsNothing', 'A Sidecar imports a host from a namespace that does not declare it, or at a port that it does not have: the host is not served.'),
+  SP1041: warning(
+    'SidecarImportsNothing',
+    'A Sidecar imports a host from a namespace that does not declare it, or at a port that it does not have: the host is not served.',
+  ),
   SP1042: warning(
     'PortHiddenByOtherEntry',
     'A namespace follows one declaration of a host, and a port that only another one has is unknown there.',
