@@ -18,6 +18,7 @@ await esbuild.build({
     worker: join(root, 'src/proxy/worker.ts'),
     'sandbox-helper': join(root, 'src/sandbox/inside.ts'),
     'quick-resolve': join(root, 'src/lib/quick-resolve.ts'),
+    'audit-thread': join(root, 'src/audit/thread.ts'),
     'console-thread': join(root, 'src/console/questions/thread.ts'),
   },
   outdir: folder,

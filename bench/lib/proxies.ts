@@ -82,12 +82,13 @@ function writeBootstrap(folder: string, name: string, ports: Ports, upstream: { 
 
 const portsFrom = (base: number): Ports => ({ http: base, tls: base + 1, tcp: base + 2, admin: base + 3, http2: base + 4 });
 
-/** `nodeArgs` go to Node, before the program; `name` distinguishes builds of it. */
+/** `nodeArgs` go to Node, before the program; `name` distinguishes builds of it; `more` are options of `proxy`. */
 export function sallyport(
   folder: string,
   program: string,
   nodeArgs: readonly string[] = [],
   name: 'sallyport' | 'before' = 'sallyport',
+  more: readonly string[] = [],
 ): Contestant {
   return {
     name,
@@ -99,7 +100,7 @@ export function sallyport(
         name,
         PROXY_CORE,
         process.execPath,
-        [...nodeArgs, program, 'proxy', '-c', config, '--concurrency', '1', '--status-address', '0'],
+        [...nodeArgs, program, 'proxy', '-c', config, '--concurrency', '1', '--status-address', '0', ...more],
         join(folder, `${name}-${role}.log`),
       );
     },

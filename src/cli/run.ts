@@ -3,6 +3,7 @@
 import { getCompileCacheDir } from 'node:module';
 import { Command, InvalidArgumentError } from 'commander';
 import { keepFromProxy, withoutProxyCredentials } from '../control/contained/forward-proxy.ts';
+import type { HiddenFile } from '../control/contained/hidden-folders.ts';
 import { readPolicies } from '../control/contained/policy.ts';
 import type { Account } from '../control/contained/report.ts';
 import { type Via, viaOf } from '../control/local/via.ts';
@@ -12,6 +13,7 @@ import { checkWritable } from '../lib/output-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import type { Allowed } from '../policy/allow.ts';
 import { collect } from './allow.ts';
+import { type AuditedOptions, addAuditOptions, auditing } from './audit-options.ts';
 import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
 import { failOnOption, portOption, repeatable, socketOption, WOULD_DENY } from './options.ts';
@@ -22,7 +24,7 @@ import { engineHostFor, say, sayOrEnd, sayUnfollowed } from './say.ts';
 import { reopenLogsOnSignal } from './serve.ts';
 import { showing } from './shown.ts';
 
-interface RunOptions extends UpOptions {
+interface RunOptions extends UpOptions, AuditedOptions {
   readonly allow: readonly Allowed[];
   readonly policy: readonly string[];
   readonly allowLocal: readonly SocketAddress[];
@@ -73,7 +75,7 @@ export function runCommand(words: readonly string[]): Command {
     .addOption(failOnOption('CMD succeeded'))
     .option('--strict', 'hide the sockets of container engines and of key agents, too')
     .option('--cooperative', 'set proxy variables alone: contains nothing that ignores them');
-  return addMeshOptions(command).action(async (paths: string[], options: RunOptions) => {
+  return addAuditOptions(addMeshOptions(command)).action(async (paths: string[], options: RunOptions) => {
     if (words.length === 0) throw new SallyportError('usage', 'say what to run after --, e.g. sallyport run -- curl http://HOST/');
     process.exitCode = options.cooperative ? await cooperative(words, paths, options, command) : await contained(words, paths, options);
   });
@@ -89,23 +91,26 @@ async function contained(words: readonly string[], paths: readonly string[], opt
     import('../control/contained/flow-callers.ts'),
   ]);
   const run = (flows: FlowHub | undefined) =>
-    runContained({
-      words,
-      paths,
-      allowed,
-      mesh: {
-        ...localMeshOptions(options, via),
-        analyse: paths.length > 0,
-        allowAll: (options.wouldDeny ?? false) || options.learnPolicy !== undefined,
-      },
-      host: { ...engineHostFor(via), flows, tell: sayOrEnd((error) => say(messageOf(error))) },
-      environment: withoutProxyCredentials(environment(), via),
-      strict: options.strict ?? false,
-      allowedSockets: options.allowSocket,
-      local: options.allowLocal,
-      published: options.publish,
-      say,
-    });
+    auditing(options, options.engine, (audit) =>
+      runContained({
+        words,
+        paths,
+        allowed,
+        mesh: {
+          ...localMeshOptions(options, via),
+          analyse: paths.length > 0,
+          allowAll: (options.wouldDeny ?? false) || options.learnPolicy !== undefined,
+        },
+        host: { ...engineHostFor(via), flows, audit, tell: sayOrEnd((error) => say(messageOf(error))) },
+        hidden: auditHidden(options),
+        environment: withoutProxyCredentials(environment(), via),
+        strict: options.strict ?? false,
+        allowedSockets: options.allowSocket,
+        local: options.allowLocal,
+        published: options.publish,
+        say,
+      }),
+    );
   const ran = await showing(
     'run',
     options.engine,
@@ -163,25 +168,34 @@ async function cooperative(words: readonly string[], paths: readonly string[], o
   if (paths.length === 0 && given(OF_OWN_MESH).length === 0) return runBesideUp(words, options.proxyAddress, environment());
   const { allowed, via } = allowedBy(options);
   const ran = await showing('run', options.engine, (flows) =>
-    runBesideOwn({
-      words,
-      paths,
-      allowed,
-      mesh: localMeshOptions(options, via),
-      host: { ...engineHostFor(via), flows, tell: sayOrEnd((error) => say(messageOf(error))) },
-      environment: withoutProxyCredentials(environment(), via),
-      began: (control) => {
-        for (const line of readyLines(options, control.report)) say(line);
-        return reopenLogsOnSignal(() => control);
-      },
-    }),
+    auditing(options, options.engine, (audit) =>
+      runBesideOwn({
+        words,
+        paths,
+        allowed,
+        mesh: localMeshOptions(options, via),
+        host: { ...engineHostFor(via), flows, audit, tell: sayOrEnd((error) => say(messageOf(error))) },
+        environment: withoutProxyCredentials(environment(), via),
+        began: (control) => {
+          for (const line of readyLines(options, control.report)) say(line);
+          return reopenLogsOnSignal(() => control);
+        },
+      }),
+    ),
   );
   ran.conclude(printError);
   return ran.code;
 }
 
+/** Files that the command must not see: whoever has them writes the audit anew. */
+function auditHidden({ audit, auditKey }: AuditedOptions): readonly HiddenFile[] {
+  if (audit === undefined) return [];
+  const folder = { folder: audit, what: 'the audit' };
+  return auditKey === undefined ? [folder] : [folder, { file: auditKey, what: 'the key that signs the audit' }];
+}
+
 /** What somebody's mesh would not know of. */
-const OF_OWN_MESH = ['allow', 'policy', 'grants', 'learn', 'meshConfig', 'via', 'viaExcept', 'viaCredentials', 'viaCa'];
+const OF_OWN_MESH = ['audit', 'allow', 'policy', 'grants', 'learn', 'meshConfig', 'via', 'viaExcept', 'viaCredentials', 'viaCa'];
 
 function environment(): Readonly<Record<string, string | undefined>> {
   const { NODE_COMPILE_CACHE: cache, ...others } = process.env;

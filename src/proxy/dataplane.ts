@@ -1,5 +1,6 @@
 /** The embedded data plane: takes xDS, carries traffic. Everything that it does comes from the resources that it was given. */
 import { create, fromBinary } from '@bufbuild/protobuf';
+import { AuditSeat, type SeatData } from '../audit/seat.ts';
 import type { FlowDelivery, ProxyFlow } from '../flows/flow.ts';
 import { compileEncodedRoutes, type EncodedRoutes, patchEncodedRoutes } from '../http/routes/encoded.ts';
 import type { Contained } from '../lib/contained.ts';
@@ -47,6 +48,8 @@ export interface DataPlaneOptions {
   readonly workload?: string | undefined;
   /** Carries the calls of a contained command: accepts on its sockets alone, and what nothing allows is refused at once and never looked up. */
   readonly contained?: Contained | undefined;
+  /** Every call is audited there; where it can't be, none begins. */
+  readonly audit?: SeatData | undefined;
 }
 
 export interface DataPlane {
@@ -96,12 +99,15 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   const resolver = createDnsResolver({ servers: options.nameServers, now });
   const { contained } = options;
   const store = new MaterialStore(contained?.minter);
+  const seat = options.audit && new AuditSeat(options.audit);
+  const admits = seat && (() => seat.admits);
   const clusters = new Clusters({ resolver, now, store, random, internal: (name) => listeners.internal(name) });
   const flows: DataPlaneFlows = new DataPlaneFlows({
     workload: options.workload,
     now,
     date: Date.now,
     nameOf: (ip) => observer?.nameOf(ip),
+    audit: seat && ((flow) => seat.tell(flow)),
   });
   const turnedAway = (call: TurnedAway) => flows.turnedAway(call);
   const observer = contained && new Observer(contained.observe, turnedAway);
@@ -155,6 +161,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       interception: observer?.interception,
       createSink: (config) => sinks.logs(config.accessLog),
       nextId: () => ++ids,
+      admits,
       now,
       date: Date.now,
       log,
@@ -190,6 +197,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       now,
       log,
       credentials: contained?.credentials,
+      admits,
     });
   }
 
@@ -256,6 +264,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       for (const resource of update.removed) if (resource.type === type) remove(type, resource.name);
     }
     version = update.version;
+    seat?.configured(version);
     whole.resolve();
     if (contained && options.dns && !closed) dns ??= await startDns(options.dns);
     return { version, rejected };
@@ -293,6 +302,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       store.close();
       resolver.close();
       sinks.files.closeSync();
+      seat?.flush();
     },
   };
 }

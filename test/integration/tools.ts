@@ -19,6 +19,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   pip3: 'python3-pip',
   promtool: 'prometheus',
   python3: 'python3',
+  prlimit: 'util-linux',
   setpriv: 'util-linux',
   squid: 'squid',
   timeout: 'coreutils',

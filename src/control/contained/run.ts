@@ -1,4 +1,5 @@
 /** A contained command and the mesh that decides on its calls, for as long as the command runs. */
+import { AUDIT_UNAVAILABLE, AuditSeat } from '../../audit/seat.ts';
 import { proxyName } from '../../flows/hub.ts';
 import { allowOption } from '../../lib/allow-option.ts';
 import type { ObservedCall } from '../../lib/contained.ts';
@@ -8,11 +9,13 @@ import type { Allowed } from '../../policy/allow.ts';
 import { checkProgram, insideEnvironment } from '../../sandbox/command.ts';
 import { INSIDE_LOOPBACK, INSIDE_PORTS, openSandbox } from '../../sandbox/index.ts';
 import { publishPort, type Relayed, relayOut } from '../../sandbox/ports.ts';
+import { keepMemory } from '../../sandbox/privileges.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
 import { sidecarIdentity } from '../local/sidecar.ts';
 import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
 import { callerOf } from './caller.ts';
 import { Calls } from './calls.ts';
+import { foldersToHide, type HiddenFile } from './hidden-folders.ts';
 import { allowing, hasSecrets, refuseUnread } from './laid-over.ts';
 import { RelayFlows } from './relay-flows.ts';
 import type { Account } from './report.ts';
@@ -32,6 +35,8 @@ export interface ContainedOptions {
   readonly host: LocalMeshHost;
   readonly environment: Environment;
   readonly strict: boolean;
+  /** What the command must not see besides. */
+  readonly hidden?: readonly HiddenFile[];
   /** Paths of unix sockets of this machine that may be called. */
   readonly allowedSockets: readonly string[];
   /** Services of this machine that may be called, at the same port inside. */
@@ -45,6 +50,7 @@ export interface Ran extends Account {
   readonly conclude: LocalMesh['conclude'];
 }
 
+const NOTHING = { bytesSent: 0, bytesReceived: 0 };
 const NOWHERE = { address: INSIDE_LOOPBACK, port: 0 };
 const PROXY = { address: INSIDE_LOOPBACK, port: INSIDE_PORTS.proxy };
 
@@ -58,10 +64,12 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   const identity = sidecarIdentity(mesh);
   // For good: without a listener Node opens its debugger at this signal, which the command may send.
   process.on('SIGUSR1', () => void local?.control.reopenLogs().catch((error: unknown) => say(messageOf(error))));
+  const hiddenFolders = foldersToHide(options.hidden ?? [], environment);
+  if (hiddenFolders.length > 0) keepMemory();
   const secrets = await secretsOf(options);
   const opening = openSandbox({
     environment,
-    hiddenFolders: secrets.hiddenFolders,
+    hiddenFolders: [...secrets.hiddenFolders, ...hiddenFolders],
     strict,
     allowedSockets: options.allowedSockets,
     localPorts: options.local.map(({ port }) => port),
@@ -78,12 +86,18 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   try {
     const laidOver = allowing(mesh, options.allowed);
     const calls = new Calls({ say, callerOf, allowing: allowOption, date: () => new Date().toISOString() });
-    const relays = new RelayFlows(proxyName(identity), Date.now);
+    const seat = options.local.length > 0 && host.audit ? new AuditSeat(host.audit.seat(identity)) : undefined;
+    const relays = new RelayFlows(proxyName(identity), Date.now, seat && ((flow) => seat.tell(flow)));
     if (options.local.length > 0) host.flows?.register(identity, relays);
     for (const to of options.local) {
       const count = ({ failure, ...relayed }: Relayed) =>
         calls.add({ ...relayed, verdict: failure ? 'failed' : 'allowed', host: to.address, port: to.port, reason: failure });
       const began = (client: Relayed['client']) => {
+        if (seat?.admits === false) {
+          relays.refused(client, to, AUDIT_UNAVAILABLE);
+          calls.add({ ...NOTHING, client, verdict: 'refused', host: to.address, port: to.port, reason: AUDIT_UNAVAILABLE });
+          return undefined;
+        }
         const tell = relays.began(client, to);
         return (relayed: Relayed) => {
           count(relayed);
@@ -112,6 +126,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
       say('MeshConfig lets out what nothing declares (outboundTrafficPolicy.mode ALLOW_ANY): REGISTRY_ONLY refuses it');
     const code = await (early ?? start());
     await local.control.close(mesh.graceMs);
+    seat?.flush();
     return { words, code, called: calls.all, others: calls.others, conclude: local.conclude };
   } catch (error) {
     sandbox.kill();
