@@ -16,7 +16,7 @@ import { collect } from './allow.ts';
 import { type AuditedOptions, addAuditOptions, auditing } from './audit-options.ts';
 import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
-import { failOnOption, portOption, repeatable, socketOption, WOULD_DENY } from './options.ts';
+import { defaulted, durationOption, failOnOption, portOption, repeatable, socketOption, WOULD_DENY } from './options.ts';
 import { printError } from './print.ts';
 import { readyLines } from './ready.ts';
 import { REPORT, writeOrSay, writeReport } from './report-file.ts';
@@ -36,6 +36,8 @@ interface RunOptions extends UpOptions, AuditedOptions {
   readonly failOn: 'never' | 'refused';
   readonly cooperative?: boolean;
   readonly strict?: boolean;
+  readonly ask?: boolean;
+  readonly askTimeout: number;
 }
 
 /** @param words the command and its arguments: what stands after `--`. */
@@ -74,6 +76,8 @@ export function runCommand(words: readonly string[]): Command {
     .option('--learn-policy <file>', 'let all calls through, and write the list for --policy that allows what was reached')
     .addOption(failOnOption('CMD succeeded'))
     .option('--strict', 'hide the sockets of container engines and of key agents, too')
+    .option('--ask', 'hold calls that nothing allows, and ask at the terminal; or, with --grants, wait for sallyport grant')
+    .addOption(defaulted('--ask-timeout <duration>', 'how long a call is held', durationOption, '60s'))
     .option('--cooperative', 'set proxy variables alone: contains nothing that ignores them');
   return addAuditOptions(addMeshOptions(command)).action(async (paths: string[], options: RunOptions) => {
     if (words.length === 0) throw new SallyportError('usage', 'say what to run after --, e.g. sallyport run -- curl http://HOST/');
@@ -108,6 +112,7 @@ async function contained(words: readonly string[], paths: readonly string[], opt
         allowedSockets: options.allowSocket,
         local: options.allowLocal,
         published: options.publish,
+        askMs: options.ask ? options.askTimeout : undefined,
         say,
       }),
     );
@@ -155,7 +160,18 @@ function localOption(text: string, all: readonly SocketAddress[]): SocketAddress
 }
 
 /** What has a meaning only where the command is contained, or its calls are counted. */
-const CONTAINED_ONLY = ['report', 'allowLocal', 'allowSocket', 'publish', 'wouldDeny', 'learnPolicy', 'failOn', 'strict'];
+const CONTAINED_ONLY = [
+  'report',
+  'allowLocal',
+  'allowSocket',
+  'publish',
+  'wouldDeny',
+  'learnPolicy',
+  'failOn',
+  'strict',
+  'ask',
+  'askTimeout',
+];
 
 async function cooperative(words: readonly string[], paths: readonly string[], options: RunOptions, command: Command): Promise<number> {
   if (options.proxyAddress.port === 0)

@@ -16,6 +16,7 @@ import { Clusters } from './cluster/manager.ts';
 import { createDnsResolver } from './dns/resolver.ts';
 import type { DnsServer } from './dns/server.ts';
 import { DataPlaneFlows } from './flow-source.ts';
+import { HeldCalls, knownAddress } from './held-calls.ts';
 import type { HttpFactory } from './http-factory.ts';
 import { HTTP_CONNECTION_MANAGER, NETWORK_EXT_AUTHZ, type NetworkFilters } from './listener/chain.ts';
 import { Listeners } from './listener/manager.ts';
@@ -113,6 +114,15 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   const observer = contained && new Observer(contained.observe, turnedAway);
   // Credentials for forward proxies: tunnels may read them, and no log.
   const logged = Object.fromEntries(Object.entries(options.environment).filter(([name]) => !name.startsWith(PROXY_ENVIRONMENT)));
+  const held =
+    contained?.asker &&
+    new HeldCalls({
+      asker: contained.asker,
+      isDeclared: ({ host, port }) => {
+        const ip = knownAddress(host, names);
+        return ip !== undefined && listeners.at({ ip, port }) !== undefined;
+      },
+    });
   const sinks = new Sinks({
     observers: observer ? [observer, flows] : [flows],
     node: options.node,
@@ -155,7 +165,12 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
         resolver,
         log: (message) => log('info', message),
         turnedAway,
-        closed: observer && { isClosed: () => closedToUnknown, isDeclared: (address) => listeners.at(address) !== undefined, observer },
+        closed: observer && {
+          isClosed: () => closedToUnknown,
+          isDeclared: (address) => listeners.at(address) !== undefined,
+          observer,
+          held,
+        },
       },
       handed: contained && { sockets: contained.sockets.listeners, whole: whole.promise },
       interception: observer?.interception,
@@ -182,7 +197,8 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       upstreams: options.nameServers,
       now,
       log: (message) => log('error', message),
-      contained: contained && observer && { sockets: contained.sockets, observer },
+      contained: contained &&
+        observer && { sockets: contained.sockets, observer, addressOf: (name) => (closedToUnknown ? held?.addressOf(name) : undefined) },
     });
   }
 
@@ -265,6 +281,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     }
     version = update.version;
     seat?.configured(version);
+    held?.changed();
     whole.resolve();
     if (contained && options.dns && !closed) dns ??= await startDns(options.dns);
     return { version, rejected };

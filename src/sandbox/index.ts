@@ -20,6 +20,7 @@ import { openPrivateFolder } from '../lib/private-folder.ts';
 import { socketsOf } from './hidden.ts';
 import { taken } from './listeners.ts';
 import { helperNamespaces } from './namespaces.ts';
+import { pauseBelow } from './pause.ts';
 import { type FromInside, INSIDE_LOOPBACK, INSIDE_PORTS, type Role, type ToInside } from './protocol.ts';
 import { exitCodeOf, onSignals } from './signals.ts';
 
@@ -50,6 +51,8 @@ export interface Sandbox {
   run(words: readonly string[], environment: Environment): Promise<number>;
   /** A connection to a port inside. Rejects if nothing listens there. */
   connect(port: number): Promise<Socket>;
+  /** Stops the command, but for jobs that it has put into groups of their own; what is returned has it go on. */
+  pause(): () => void;
   /** Ends the command and the helper. */
   kill(): void;
 }
@@ -89,6 +92,7 @@ export async function openSandbox({
     open,
     connect: entrance(helper),
     run: (words, all) => running(helper, words, all),
+    pause: () => pauseBelow(helper.pid!),
     kill: () => {
       if (helper.connected) helper.send({ kind: 'end' } satisfies ToInside);
     },

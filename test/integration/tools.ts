@@ -21,6 +21,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
   python3: 'python3',
   prlimit: 'util-linux',
   setpriv: 'util-linux',
+  setsid: 'util-linux',
+  stty: 'coreutils',
   squid: 'squid',
   timeout: 'coreutils',
   unshare: 'util-linux',

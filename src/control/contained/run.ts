@@ -7,12 +7,13 @@ import { messageOf, SallyportError } from '../../lib/errors.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
 import type { Allowed } from '../../policy/allow.ts';
 import { checkProgram, insideEnvironment } from '../../sandbox/command.ts';
-import { INSIDE_LOOPBACK, INSIDE_PORTS, openSandbox } from '../../sandbox/index.ts';
+import { INSIDE_LOOPBACK, INSIDE_PORTS, openSandbox, type Sandbox } from '../../sandbox/index.ts';
 import { publishPort, type Relayed, relayOut } from '../../sandbox/ports.ts';
 import { keepMemory } from '../../sandbox/privileges.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
 import { sidecarIdentity } from '../local/sidecar.ts';
 import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
+import type { Asking } from './asking/asking.ts';
 import { callerOf } from './caller.ts';
 import { Calls } from './calls.ts';
 import { foldersToHide, type HiddenFile } from './hidden-folders.ts';
@@ -43,6 +44,8 @@ export interface ContainedOptions {
   readonly local: readonly SocketAddress[];
   /** Ports inside that this machine may call at its own loopback. */
   readonly published: readonly number[];
+  /** Hold what nothing allows for so many ms, and ask. */
+  readonly askMs?: number | undefined;
   readonly say: (line: string) => void;
 }
 
@@ -81,6 +84,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
     throw error;
   });
   for (const path of sandbox.open) say(`${path} is reachable: whoever answers there may call what is refused here; --strict hides it`);
+  const asking = options.askMs === undefined ? undefined : await askingFor(options, options.askMs, sandbox);
   const start = () => sandbox.run(words, { ...secrets.environment, ...insideEnvironment(PROXY) });
   const closing: (() => void)[] = [];
   try {
@@ -117,10 +121,14 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
       observe: (call: ObservedCall) => calls.add(call),
       credentials: secrets.credentials,
       minter: secrets.minter,
+      asker: asking?.questions,
     };
     const { startLocalMesh } = await loading;
-    local = await startLocalMesh(paths, insideOptions(laidOver, contained), host);
+    local = await startLocalMesh(asking ? [...paths, asking.file] : paths, insideOptions(laidOver, contained), host);
     refuseUnread(local.control.report.findings);
+    asking?.began(local.control);
+    // Somebody may grant what is asked for.
+    if (asking) local.control.watch();
     const { mode } = local.control.report.mesh.config.outboundTrafficPolicy;
     if (mode === 'ALLOW_ANY' && !mesh.allowAll && mesh.learn === undefined)
       say('MeshConfig lets out what nothing declares (outboundTrafficPolicy.mode ALLOW_ANY): REGISTRY_ONLY refuses it');
@@ -134,7 +142,18 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
     throw error;
   } finally {
     secrets.close();
+    asking?.close();
     for (const close of closing) close();
+  }
+}
+
+async function askingFor({ mesh, say }: ContainedOptions, timeoutMs: number, { pause, kill }: Sandbox): Promise<Asking | undefined> {
+  try {
+    const { openAsking } = await import('./asking/asking.ts');
+    return openAsking({ timeoutMs, grants: mesh.grants, namespace: mesh.namespace, pause, say });
+  } catch (error) {
+    kill();
+    throw error;
   }
 }
 
