@@ -27,6 +27,7 @@ await esbuild.build({
     main: join(root, 'src/cli/main.ts'),
     worker: join(root, 'src/proxy/worker.ts'),
     'quick-resolve': join(root, 'src/lib/quick-resolve.ts'),
+    'audit-thread': join(root, 'src/audit/thread.ts'),
     'console-thread': join(root, 'src/console/questions/thread.ts'),
   },
   outdir: folder,

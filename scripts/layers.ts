@@ -26,9 +26,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   demo: ['lib', 'xds', 'control', 'report'],
   flows: ['lib'],
   report: ['lib', 'api', 'analysis', 'convert', 'xds', 'simulate', 'learn', 'prove', 'flows', 'inputs'],
-  proxy: ['lib', 'xds', 'http', 'flows'],
+  audit: ['lib', 'xds', 'flows'],
+  proxy: ['lib', 'xds', 'http', 'flows', 'audit'],
   admin: ['lib', 'xds', 'http', 'flows', 'proxy'],
-  engine: ['lib', 'xds', 'http', 'flows', 'proxy', 'admin'],
+  engine: ['lib', 'xds', 'http', 'flows', 'audit', 'proxy', 'admin'],
   agent: ['lib', 'xds', 'ca', 'engine'],
   control: [
     'lib',
@@ -46,6 +47,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'prove',
     'report',
     'engine',
+    'audit',
     'flows',
     'proxy',
     'sandbox',
@@ -71,6 +73,7 @@ const PURE = [
   'prove',
   'report',
   'xds/match',
+  'audit/chain',
   'kube/injection',
   'kube/capture',
 ];
@@ -108,7 +111,7 @@ interface Pattern {
 /** An override for the files in `folder` whose path below src/ has `depth` folders. Each states all of its patterns, for the last override that fits counts. */
 function override(includes: string, own: Pattern, pure: boolean) {
   const patterns = [own, NOT_PRODUCT, GENERATED_ONLY, ...(pure ? [NO_BUILTINS] : [])];
-  const allowImportNames = ['createHash', 'createPrivateKey', 'createPublicKey', 'X509Certificate'];
+  const allowImportNames = ['createHash', 'createPrivateKey', 'createPublicKey', 'Hash', 'KeyObject', 'verify', 'X509Certificate'];
   const paths = pure ? { 'node:crypto': { allowImportNames, message: 'The folder is pure: no randomness.' } } : {};
   const noRestrictedImports = { level: 'error', options: { paths, patterns } };
   const noRestrictedGlobals = pure ? { noRestrictedGlobals: { level: 'error', options: { deniedGlobals: IMPURE_GLOBALS } } } : {};

@@ -160,6 +160,7 @@ const OWN_FILES = [
   'proxy/dns/system.ts',
   'sandbox/hidden.ts',
   'sandbox/namespaces.ts',
+  'sandbox/pause.ts',
   'sandbox/quiet.ts',
   'sandbox/signals.ts',
 ];

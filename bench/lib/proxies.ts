@@ -109,12 +109,13 @@ const portsFrom = (base: number): Ports => ({
   termination: base + 5,
 });
 
-/** `nodeArgs` go to Node, before the program; `name` distinguishes builds of it. */
+/** `nodeArgs` go to Node, before the program; `name` distinguishes builds of it; `more` are options of `proxy`. */
 export function sallyport(
   folder: string,
   program: string,
   nodeArgs: readonly string[] = [],
   name: 'sallyport' | 'before' = 'sallyport',
+  more: readonly string[] = [],
 ): Contestant {
   return {
     name,
@@ -126,7 +127,7 @@ export function sallyport(
         name,
         PROXY_CORE,
         process.execPath,
-        [...nodeArgs, program, 'proxy', '-c', config, '--concurrency', '1', '--status-address', '0'],
+        [...nodeArgs, program, 'proxy', '-c', config, '--concurrency', '1', '--status-address', '0', ...more],
         join(folder, `${name}-${role}.log`),
       );
     },

@@ -21,6 +21,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = table({
     'sallyport grant --list',
     'sallyport grant --revoke grant-1a2b3c4d',
   ],
+  audit: ['sallyport audit verify audit/ --key audit.pub'],
   allow: ['sallyport allow registry.example.com tcp://10.0.0.5:6379 > allowed.yaml'],
   proxy: [
     'sallyport proxy --role sidecar --workload shop/cart mesh/',

@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, (after: readonly string[]) => Promise<Co
   run: async (after) => (await import('./run.ts')).runCommand(after),
   ui: async () => (await import('./ui.ts')).uiCommand(),
   flows: async () => (await import('./flows.ts')).flowsCommand(),
+  audit: async () => (await import('./audit.ts')).auditCommand(),
   grant: async () => (await import('./grant.ts')).grantCommand(),
   allow: async () => (await import('./allow.ts')).allowCommand(),
   proxy: async () => (await import('./proxy.ts')).proxyCommand(),

@@ -1,18 +1,19 @@
 /** `sallyport proxy`: the data plane of one proxy. */
 
 import { Command, Option } from 'commander';
+import type { EngineHost } from '../engine/contract.ts';
 import { ENGINES } from '../engine/starter.ts';
-import type { FlowHub } from '../flows/hub.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
+import { type AuditedOptions, addAuditOptions, auditing } from './audit-options.ts';
 import { addressOption, choiceOption, countOption, defaulted, durationOption, namespacedNameOption, socketOption } from './options.ts';
 import { engineHost, say, sayOrEnd } from './say.ts';
 import { serve } from './serve.ts';
 import { showing } from './shown.ts';
 import { addXdsOptions, identityFrom, tlsFiles, type XdsOptions } from './xds-options.ts';
 
-interface ProxyOptions extends XdsOptions {
+interface ProxyOptions extends XdsOptions, AuditedOptions {
   readonly keep?: string;
   readonly xds?: SocketAddress;
   readonly xdsProtocol: 'delta' | 'sotw';
@@ -32,6 +33,9 @@ interface ProxyOptions extends XdsOptions {
   readonly grace: number;
   readonly watch: boolean;
 }
+
+/** Who is told of the calls. */
+type Watched = Pick<EngineHost, 'flows' | 'audit'>;
 
 const CA_HELP =
   'CA that gives the proxy its identity for mutual TLS: a folder with ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem, made on first use. ' +
@@ -108,8 +112,8 @@ export function proxyCommand(): Command {
         };
         const probes = { at: options.probeAddress, json: options.appProbes };
         const { grace } = options;
-        process.exitCode = await showing('proxy', 'embedded', (flows) =>
-          serveRemote({ remote, tls: tlsFiles(xds, options), grace, probes, flows }),
+        process.exitCode = await watching({ ...options, engine: 'embedded' }, (watched) =>
+          serveRemote({ remote, tls: tlsFiles(xds, options), grace, probes, watched }),
         );
         return;
       }
@@ -117,7 +121,7 @@ export function proxyCommand(): Command {
         throw new SallyportError('usage', '--xds-ca, --xds-cert and --xds-key are for a control plane: name it with --xds ADDRESS:PORT');
       if (config !== undefined) {
         // Connections that outlived the grace would keep a thread that carries traffic itself.
-        process.exit(await showing('proxy', options.engine, (flows) => serveBootstrap(config, options, flows)));
+        process.exit(await watching(options, (watched) => serveBootstrap(config, options, watched)));
       }
       if (!role || !workload || paths.length === 0) {
         throw new SallyportError(
@@ -127,9 +131,13 @@ export function proxyCommand(): Command {
       }
       // The thread that will carry the traffic loads its modules beside this one.
       if (options.engine === 'embedded') prestartWorker();
-      process.exitCode = await showing('proxy', options.engine, (flows) => serveWorkload(paths, role, workload, options, flows));
+      process.exitCode = await watching(options, (watched) => serveWorkload(paths, role, workload, options, watched));
     });
-  return addXdsOptions(command);
+  return addAuditOptions(addXdsOptions(command));
+}
+
+function watching<T>(options: Pick<ProxyOptions, 'engine' | keyof AuditedOptions>, work: (watched: Watched) => Promise<T>): Promise<T> {
+  return showing('proxy', options.engine, (flows) => auditing(options, options.engine, (audit) => work({ flows, audit })));
 }
 
 async function serveWorkload(
@@ -137,27 +145,27 @@ async function serveWorkload(
   role: NonNullable<ProxyOptions['role']>,
   workload: NonNullable<ProxyOptions['workload']>,
   options: ProxyOptions,
-  flows: FlowHub | undefined,
+  watched: Watched,
 ): Promise<number> {
   const { startWorkloadProxy } = await import('../control/workload.ts');
   const { engine, envoy, concurrency, envoyLogLevel: logLevel, meshConfig, ca, statusAddress, adminAddress = DEFAULT_ADMIN } = options;
   return serve(async (ended) => {
     const control = await startWorkloadProxy(
       { engine, envoy, concurrency, logLevel, role, workload, paths, meshConfig, ca, statusAddress, adminAddress },
-      { ...engineHost, flows, tell: sayOrEnd(ended) },
+      { ...engineHost, ...watched, tell: sayOrEnd(ended) },
     );
     say('ready');
     return control;
   }, options);
 }
 
-async function serveBootstrap(file: string, options: ProxyOptions, flows: FlowHub | undefined): Promise<number> {
+async function serveBootstrap(file: string, options: ProxyOptions, watched: Watched): Promise<number> {
   if (options.engine !== 'embedded')
     throw new SallyportError('usage', 'Envoy runs a bootstrap file itself: envoy -c FILE. --engine is for --role.');
   const { startBootstrapProxy } = await import('../control/bootstrap-proxy.ts');
   const { concurrency, adminAddress: admin } = options;
   return serve(async (ended) => {
-    const proxy = await startBootstrapProxy({ file, concurrency, admin }, { ...engineHost, flows, say, ended });
+    const proxy = await startBootstrapProxy({ file, concurrency, admin }, { ...engineHost, ...watched, say, ended });
     say('ready');
     return proxy;
   }, options);

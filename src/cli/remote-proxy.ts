@@ -1,6 +1,6 @@
 /** `sallyport proxy --xds`: runs it, and says what becomes of it. */
 import type { ServedRemoteOptions } from '../control/served-remote.ts';
-import type { FlowHub } from '../flows/hub.ts';
+import type { EngineHost } from '../engine/contract.ts';
 import { SallyportError } from '../lib/errors.ts';
 import type { ProxyIdentity } from '../lib/proxy-identity.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
@@ -16,13 +16,14 @@ export interface RemoteProxyOptions {
   readonly tls: TlsFiles | undefined;
   /** For running requests, ms. */
   readonly grace: number;
-  readonly flows: FlowHub | undefined;
+  /** Who is told of the calls. */
+  readonly watched: Pick<EngineHost, 'flows' | 'audit'>;
   /** Probes of the application, and where they are asked for. */
   readonly probes: { readonly at: SocketAddress; readonly json: string };
 }
 
 /** Serves until it is told to end; returns the exit code. Rejects with what is wrong with the files of TLS. */
-export async function serveRemote({ remote, tls, grace, flows, probes }: RemoteProxyOptions): Promise<number> {
+export async function serveRemote({ remote, tls, grace, watched, probes }: RemoteProxyOptions): Promise<number> {
   const credentials = () => clientCredentials(remote.target.address, readTls(tls));
   // What is wrong with the files now is the user's to mend; later it may be for a moment.
   credentials();
@@ -30,10 +31,12 @@ export async function serveRemote({ remote, tls, grace, flows, probes }: RemoteP
   const asked = await probesOf(probes, remote.identity);
   return serve(
     async (ended) => {
-      const proxy = await startServedRemote({ ...remote, credentials }, { ...engineHost, flows, say, ended }).catch((error: unknown) => {
-        asked?.close();
-        throw error;
-      });
+      const proxy = await startServedRemote({ ...remote, credentials }, { ...engineHost, ...watched, say, ended }).catch(
+        (error: unknown) => {
+          asked?.close();
+          throw error;
+        },
+      );
       const close = async (graceMs: number) => {
         await proxy.close(graceMs);
         asked?.close();

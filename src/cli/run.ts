@@ -3,6 +3,7 @@
 import { getCompileCacheDir } from 'node:module';
 import { Command, InvalidArgumentError } from 'commander';
 import { keepFromProxy, withoutProxyCredentials } from '../control/contained/forward-proxy.ts';
+import type { HiddenFile } from '../control/contained/hidden-folders.ts';
 import type { PolicyRead } from '../control/contained/policy.ts';
 import type { Account } from '../control/contained/report.ts';
 import { type Via, viaOf } from '../control/local/via.ts';
@@ -11,9 +12,10 @@ import { messageOf, SallyportError } from '../lib/errors.ts';
 import { checkWritable } from '../lib/output-file.ts';
 import type { SocketAddress } from '../lib/socket-address.ts';
 import { type Allowed, parseAllowed } from '../policy/allow.ts';
+import { type AuditedOptions, addAuditOptions, auditing } from './audit-options.ts';
 import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
-import { failOnOption, portOption, repeatable, socketOption, WOULD_DENY } from './options.ts';
+import { defaulted, durationOption, failOnOption, portOption, repeatable, socketOption, WOULD_DENY } from './options.ts';
 import { printError } from './print.ts';
 import { readyLines } from './ready.ts';
 import { REPORT, writeOrSay, writeReport } from './report-file.ts';
@@ -21,7 +23,7 @@ import { engineHostFor, say, sayOrEnd, sayUnfollowed } from './say.ts';
 import { reopenLogsOnSignal } from './serve.ts';
 import { showing } from './shown.ts';
 
-interface RunOptions extends UpOptions {
+interface RunOptions extends UpOptions, AuditedOptions {
   readonly allow: readonly Allowed[];
   readonly policy: readonly string[];
   readonly allowLocal: readonly SocketAddress[];
@@ -33,6 +35,8 @@ interface RunOptions extends UpOptions {
   readonly failOn: 'never' | 'refused';
   readonly cooperative?: boolean;
   readonly strict?: boolean;
+  readonly ask?: boolean;
+  readonly askTimeout: number;
 }
 
 /** @param words the command and its arguments: what stands after `--`. */
@@ -71,8 +75,10 @@ export function runCommand(words: readonly string[]): Command {
     .option('--learn-policy <file>', 'let all calls through, and write the list for --policy that allows what was reached')
     .addOption(failOnOption('CMD succeeded'))
     .option('--strict', 'hide the sockets of container engines and of key agents, too')
+    .option('--ask', 'hold calls that nothing allows, and ask at the terminal; or, with --grants, wait for sallyport grant')
+    .addOption(defaulted('--ask-timeout <duration>', 'how long a call is held', durationOption, '60s'))
     .option('--cooperative', 'set proxy variables alone: contains nothing that ignores them');
-  return addMeshOptions(command).action(async (paths: string[], options: RunOptions) => {
+  return addAuditOptions(addMeshOptions(command)).action(async (paths: string[], options: RunOptions) => {
     if (words.length === 0) throw new SallyportError('usage', 'say what to run after --, e.g. sallyport run -- curl http://HOST/');
     process.exitCode = options.cooperative ? await cooperative(words, paths, options, command) : await contained(words, paths, options);
   });
@@ -89,23 +95,27 @@ async function contained(words: readonly string[], paths: readonly string[], opt
   ]);
   const ofMesh = await localMeshOptions(options, via);
   const run = (flows: FlowHub | undefined) =>
-    runContained({
-      words,
-      paths,
-      allowed,
-      mesh: {
-        ...ofMesh,
-        analyse: paths.length > 0,
-        allowAll: (options.wouldDeny ?? false) || options.learnPolicy !== undefined,
-      },
-      host: { ...engineHostFor(via), flows, tell: sayOrEnd((error) => say(messageOf(error))) },
-      environment: withoutProxyCredentials(environment(), via),
-      strict: options.strict ?? false,
-      allowedSockets: options.allowSocket,
-      local: options.allowLocal,
-      published: options.publish,
-      say,
-    });
+    auditing(options, options.engine, (audit) =>
+      runContained({
+        words,
+        paths,
+        allowed,
+        mesh: {
+          ...ofMesh,
+          analyse: paths.length > 0,
+          allowAll: (options.wouldDeny ?? false) || options.learnPolicy !== undefined,
+        },
+        host: { ...engineHostFor(via), flows, audit, tell: sayOrEnd((error) => say(messageOf(error))) },
+        hidden: auditHidden(options),
+        environment: withoutProxyCredentials(environment(), via),
+        strict: options.strict ?? false,
+        allowedSockets: options.allowSocket,
+        local: options.allowLocal,
+        published: options.publish,
+        askMs: options.ask ? options.askTimeout : undefined,
+        say,
+      }),
+    );
   const ran = await showing(
     'run',
     options.engine,
@@ -156,7 +166,18 @@ function localOption(text: string, all: readonly SocketAddress[]): SocketAddress
 }
 
 /** What has a meaning only where the command is contained, or its calls are counted. */
-const CONTAINED_ONLY = ['report', 'allowLocal', 'allowSocket', 'publish', 'wouldDeny', 'learnPolicy', 'failOn', 'strict'];
+const CONTAINED_ONLY = [
+  'report',
+  'allowLocal',
+  'allowSocket',
+  'publish',
+  'wouldDeny',
+  'learnPolicy',
+  'failOn',
+  'strict',
+  'ask',
+  'askTimeout',
+];
 
 async function cooperative(words: readonly string[], paths: readonly string[], options: RunOptions, command: Command): Promise<number> {
   if (options.proxyAddress.port === 0)
@@ -170,25 +191,34 @@ async function cooperative(words: readonly string[], paths: readonly string[], o
   const { allowed, via } = await allowedBy(options);
   const mesh = await localMeshOptions(options, via);
   const ran = await showing('run', options.engine, (flows) =>
-    runBesideOwn({
-      words,
-      paths,
-      allowed,
-      mesh,
-      host: { ...engineHostFor(via), flows, tell: sayOrEnd((error) => say(messageOf(error))) },
-      environment: withoutProxyCredentials(environment(), via),
-      began: (control) => {
-        for (const line of readyLines(options, control.report)) say(line);
-        return reopenLogsOnSignal(() => control);
-      },
-    }),
+    auditing(options, options.engine, (audit) =>
+      runBesideOwn({
+        words,
+        paths,
+        allowed,
+        mesh,
+        host: { ...engineHostFor(via), flows, audit, tell: sayOrEnd((error) => say(messageOf(error))) },
+        environment: withoutProxyCredentials(environment(), via),
+        began: (control) => {
+          for (const line of readyLines(options, control.report)) say(line);
+          return reopenLogsOnSignal(() => control);
+        },
+      }),
+    ),
   );
   ran.conclude(printError);
   return ran.code;
 }
 
+/** Files that the command must not see: whoever has them writes the audit anew. */
+function auditHidden({ audit, auditKey }: AuditedOptions): readonly HiddenFile[] {
+  if (audit === undefined) return [];
+  const folder = { folder: audit, what: 'the audit' };
+  return auditKey === undefined ? [folder] : [folder, { file: auditKey, what: 'the key that signs the audit' }];
+}
+
 /** What somebody's mesh would not know of. */
-const OF_OWN_MESH = ['allow', 'policy', 'grants', 'learn', 'meshConfig', 'via', 'viaExcept', 'viaCredentials', 'viaCa'];
+const OF_OWN_MESH = ['audit', 'allow', 'policy', 'grants', 'learn', 'meshConfig', 'via', 'viaExcept', 'viaCredentials', 'viaCa'];
 
 function environment(): Readonly<Record<string, string | undefined>> {
   const { NODE_COMPILE_CACHE: cache, ...others } = process.env;

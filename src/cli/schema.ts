@@ -3,14 +3,15 @@
 import { Command } from 'commander';
 import { KINDS, type Kind } from '../api/index.ts';
 import { allowListSchema, jsonSchema } from '../api/json-schema.ts';
+import { auditLineSchema } from '../audit/schema.ts';
 import { flowSchema } from '../flows/schema.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { closest } from '../lib/spelling.ts';
 import { table } from '../lib/table.ts';
 import { printData } from './print.ts';
 
-/** What is no object of Kubernetes: what `run --policy` reads, and the lines of `GET /flows`. */
-const OTHERS: Readonly<Record<string, () => object>> = table({ AllowList: allowListSchema, Flow: flowSchema });
+/** What is no object of Kubernetes: what `run --policy` reads, and the lines of `GET /flows` and of audits. */
+const OTHERS: Readonly<Record<string, () => object>> = table({ AllowList: allowListSchema, AuditLine: auditLineSchema, Flow: flowSchema });
 
 const ALL = [...Object.keys(KINDS), ...Object.keys(OTHERS)];
 

@@ -10,6 +10,7 @@ import type { FlowHub } from '../flows/hub.ts';
 import { SallyportError } from '../lib/errors.ts';
 import { checkWritable } from '../lib/output-file.ts';
 import { prestartWorker } from '../proxy/spare-worker.ts';
+import { type AuditedOptions, addAuditOptions, auditing } from './audit-options.ts';
 import { addConsoleOption, type ConsoleAt } from './console-options.ts';
 import { EXIT } from './exit.ts';
 import { addMeshOptions, localMeshOptions, type UpOptions } from './mesh-options.ts';
@@ -21,7 +22,7 @@ import { engineHostFor, say, sayOrEnd, sayUnfollowed } from './say.ts';
 import { serve } from './serve.ts';
 import { showing } from './shown.ts';
 
-interface ServedOptions extends UpOptions {
+interface ServedOptions extends UpOptions, AuditedOptions {
   readonly report?: string;
   readonly wouldDeny?: boolean;
   readonly failOn: 'never' | 'refused';
@@ -41,7 +42,7 @@ export function upCommand(): Command {
     .option(...REPORT)
     .option(...WOULD_DENY)
     .addOption(failOnOption('nothing else failed'));
-  return addConsoleOption(addMeshOptions(command)).action(async (paths: string[], options: ServedOptions) => {
+  return addConsoleOption(addAuditOptions(addMeshOptions(command))).action(async (paths: string[], options: ServedOptions) => {
     if (paths.length === 0 && options.learn === undefined)
       throw new SallyportError('usage', 'name the files or folders with resources, e.g. sallyport up examples/egress-http');
     // The thread that will carry the traffic loads its modules beside this one.
@@ -63,29 +64,31 @@ export function upCommand(): Command {
       'up',
       options.engine,
       (flows) =>
-        serve(async (ended) => {
-          let mesh: LocalMesh | undefined;
-          const asked = { ...(await localMeshOptions(options, via)), allowAll: options.wouldDeny ?? false };
-          if (counts && flows) counted = await counting(flows, asked.namespace, () => mesh);
-          let beside: Beside | undefined;
-          const tell = (event: ControlEvent) => {
-            sayOrEnd(ended)(event);
-            beside?.changed();
-          };
-          mesh = await startLocalMesh(paths, asked, { ...engineHostFor(via), flows, tell });
-          if (options.wouldDeny) say('letting all calls through (--would-deny)');
-          for (const line of readyLines(options, mesh.control.report)) say(line);
-          conclude = mesh.conclude;
-          const { control } = mesh;
-          const { console: at, meshConfig, edit } = options;
-          const pages =
-            at === 'off' ? undefined : consoleBeside(control, { at, flows, paths, meshConfig, edit, learned: mesh.learned, say });
-          beside = pages;
-          const close = async (graceMs: number) => {
-            await Promise.all([pages?.close(), control.close(graceMs)]);
-          };
-          return { watch: control.watch, reload: control.reload, reopenLogs: control.reopenLogs, close };
-        }, options),
+        auditing(options, options.engine, (audit) =>
+          serve(async (ended) => {
+            let mesh: LocalMesh | undefined;
+            const asked = { ...(await localMeshOptions(options, via)), allowAll: options.wouldDeny ?? false };
+            if (counts && flows) counted = await counting(flows, asked.namespace, () => mesh);
+            let beside: Beside | undefined;
+            const tell = (event: ControlEvent) => {
+              sayOrEnd(ended)(event);
+              beside?.changed();
+            };
+            mesh = await startLocalMesh(paths, asked, { ...engineHostFor(via), flows, audit, tell });
+            if (options.wouldDeny) say('letting all calls through (--would-deny)');
+            for (const line of readyLines(options, mesh.control.report)) say(line);
+            conclude = mesh.conclude;
+            const { control } = mesh;
+            const { console: at, meshConfig, edit } = options;
+            const pages =
+              at === 'off' ? undefined : consoleBeside(control, { at, flows, paths, meshConfig, edit, learned: mesh.learned, say });
+            beside = pages;
+            const close = async (graceMs: number) => {
+              await Promise.all([pages?.close(), control.close(graceMs)]);
+            };
+            return { watch: control.watch, reload: control.reload, reopenLogs: control.reopenLogs, close };
+          }, options),
+        ),
       flowCallers(localCallerOf, () => performance.now()),
     );
     const kept = conclude(print);

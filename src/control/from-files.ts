@@ -1,4 +1,5 @@
 /** What `up`, `proxy --role` and `controller` have in common: a control plane over files (or what is read in their place), with a status server. */
+import type { Audit } from '../audit/audit.ts';
 import type { Listener } from '../config/follow.ts';
 import { type MeshFiles, type MeshInput, type MeshSource, openMeshFiles } from '../config/mesh-source.ts';
 import type { FileGuard } from '../config/read.ts';
@@ -27,6 +28,8 @@ export interface FromFilesOptions extends SessionOptions {
   readonly statusAddress: SocketAddress;
   /** What the status says beyond the report. */
   readonly more?: () => object;
+  /** Of what the proxies carry. */
+  readonly audit?: Audit | undefined;
   /** Where there is no MeshConfig, what nothing declares is refused. */
   readonly closed?: boolean;
 }
@@ -118,5 +121,5 @@ async function startStatus(options: FromFilesOptions, report: () => Report | und
   const { address, port } = options.statusAddress;
   if (port === 0) return undefined;
   const { startStatusServer } = await import('./status-server.ts');
-  return startStatusServer({ address, port, report, reload, more: options.more });
+  return startStatusServer({ address, port, report, reload, more: options.more, audit: options.audit });
 }

@@ -1,9 +1,11 @@
 /** Readiness and the version in force, for whoever runs or deploys a proxy: Istio's health port. */
 import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Audit } from '../audit/audit.ts';
 import { findingJson } from '../lib/finding-form.ts';
 import { listening } from '../lib/listen.ts';
 import { createLocalServer } from '../lib/local-server.ts';
+import { auditJson, auditMetrics } from './audit-status.ts';
 import { metricsText } from './finding-metrics.ts';
 import type { Report } from './report.ts';
 
@@ -15,6 +17,7 @@ export interface StatusServerOptions {
   readonly report: () => Report | undefined;
   /** What there is to say beyond the report. */
   readonly more?: (() => object) | undefined;
+  readonly audit?: Audit | undefined;
   /** Reads the files again and resolves when what they say is in force. */
   readonly reload: () => Promise<Report>;
 }
@@ -29,13 +32,16 @@ export interface StatusServer {
  * Prometheus. `POST /reload`, from this machine alone: reads the files now and answers as `/status` when every proxy serves them.
  */
 export async function startStatusServer(options: StatusServerOptions): Promise<StatusServer> {
+  const { audit } = options;
   const server = createLocalServer((request, answer) => {
     const route = `${request.method} ${request.url?.split('?')[0]}`;
     const report = options.report();
     request.resume();
     if (route === 'GET /healthz/ready') reply(answer, report ? 200 : 503, undefined);
-    else if (route === 'GET /status') reply(answer, report ? 200 : 503, report && { ...statusJson(report), ...options.more?.() });
-    else if (route === 'GET /metrics') replyText(answer, report ? 200 : 503, report ? metricsText(report) : '');
+    else if (route === 'GET /status')
+      reply(answer, report ? 200 : 503, report && { ...statusJson(report), ...(audit && auditJson(audit)), ...options.more?.() });
+    else if (route === 'GET /metrics')
+      replyText(answer, report ? 200 : 503, report ? metricsText(report) + (audit ? auditMetrics(audit) : '') : '');
     else if (route !== 'POST /reload')
       reply(answer, 404, { error: 'there are GET /healthz/ready, GET /status, GET /metrics and POST /reload' });
     else if (!isLoopback(request.socket.remoteAddress)) reply(answer, 403, { error: 'a reload can be asked for from this machine only' });

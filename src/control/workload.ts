@@ -47,6 +47,7 @@ export async function startWorkloadProxy(
     analyse: false,
     identities: options.ca === undefined ? undefined : new Identities(options.ca, Date.now),
     ca: options.ca,
+    audit: host.audit,
     tell: host.tell,
     prepare: (input) => ({ input, findings: [], proxies: (mesh) => new Map([['proxy', identityIn(mesh)]]) }),
     fleet: engineFleet({ startEngine: (_key, identity) => startEngine(options, host, { identity, admin }), graceMs: 0 }),

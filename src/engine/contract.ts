@@ -1,4 +1,5 @@
 /** What runs a proxy's xDS: the embedded data plane, or a stock Envoy. */
+import type { Audit } from '../audit/audit.ts';
 import type { FlowHub } from '../flows/hub.ts';
 import type { Contained } from '../lib/contained.ts';
 import type { Logger } from '../lib/logger.ts';
@@ -39,6 +40,8 @@ export interface EngineHost {
   readonly quit: () => void;
   /** Where calls can be watched; the embedded engine alone tells of them. */
   readonly flows?: FlowHub | undefined;
+  /** Of every call and change; the embedded engine alone has it. */
+  readonly audit?: Audit | undefined;
 }
 
 export interface EngineRequest {

@@ -21,6 +21,7 @@ export async function startEngine(options: EngineOptions, host: EngineHost, requ
   if (contained && (engine !== 'embedded' || concurrency !== 1))
     throw new SallyportError('usage', 'a contained command needs the embedded engine with --concurrency 1.');
   if (engine === 'envoy') {
+    if (host.audit) throw new SallyportError('usage', '--audit needs the embedded engine: Envoy does not tell of its calls.');
     if (!admin) throw new SallyportError('usage', 'with Envoy there has to be an admin address: it says what is in force.');
     const { findEnvoy } = await import('./envoy/find.ts');
     const binary = findEnvoy(envoy, host.environment.PATH ?? '');

@@ -78,6 +78,11 @@ function line(title: string, kind: string, properties: Readonly<Record<string, S
   return { title, type: 'object', properties: { kind: { const: kind }, ...properties }, required, additionalProperties: false };
 }
 
+/** Of the end of a call, by their names. */
+export function flowEndProperties(): Readonly<Record<string, Schema>> {
+  return { ...BOTH, ...END };
+}
+
 export function flowSchema(): Schema {
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
@@ -85,7 +90,7 @@ export function flowSchema(): Schema {
     description: 'A line of GET /flows and of sallyport flows -o json.',
     oneOf: [
       line('begin', 'begin', BOTH, REQUIRED),
-      line('end', 'end', { ...BOTH, ...END }, [...REQUIRED, 'verdict', 'bytesSent', 'bytesReceived', 'duration']),
+      line('end', 'end', flowEndProperties(), [...REQUIRED, 'verdict', 'bytesSent', 'bytesReceived', 'duration']),
       line('dropped', 'dropped', { time: TIME, count: count('Flows that were left out before this line: the reader was too slow.') }, [
         'kind',
         'time',

@@ -26,6 +26,24 @@ export interface Minter {
   issue(host: string): { readonly chain: string; readonly key: Redacted };
 }
 
+/** A question that somebody answers. */
+export interface Asked {
+  /** Resolves when nothing is to be waited for any more, whatever the answer. */
+  readonly answered: Promise<void>;
+  /** Whoever asked waits no more. */
+  leave(): void;
+}
+
+/** Who is asked about calls that nothing allows. An answer that allows one changes what is in force. */
+export interface Asker {
+  /** For how long a call may be held, ms. */
+  readonly longestMs: number;
+  /** Whether a question about the host makes sense. */
+  mayAsk(host: string): boolean;
+  /** Undefined: nobody is asked, and the call is refused. */
+  ask(target: { readonly host: string; readonly port: number }, client: ObservedCall['client']): Asked | undefined;
+}
+
 export interface Contained {
   readonly sockets: HandedSockets;
   readonly observe: (call: ObservedCall) => void;
@@ -33,6 +51,8 @@ export interface Contained {
   readonly credentials?: CredentialSource | undefined;
   /** Stands in for the hosts whose TLS is intercepted. */
   readonly minter?: Minter | undefined;
+  /** Is asked before a call is refused that nothing allows. */
+  readonly asker?: Asker | undefined;
 }
 
 /** The reason of calls that nothing allows, and that the option `--allow` would. */

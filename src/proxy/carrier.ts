@@ -1,4 +1,5 @@
 /** What carries a proxy's traffic, however many threads it has: the one interface to threads of their own and to the data plane in the caller's thread. */
+import type { SeatData } from '../audit/seat.ts';
 import type { FlowSource } from '../flows/flow.ts';
 import type { Contained } from '../lib/contained.ts';
 import type { NodeJson } from '../xds/node.ts';
@@ -20,6 +21,8 @@ export interface CarrierOptions {
   readonly workload?: string | undefined;
   /** For a command that is contained; needs the caller's thread. */
   readonly contained?: Contained | undefined;
+  /** Where a thread that carries traffic tells the audit of its calls. */
+  readonly audit?: (() => SeatData) | undefined;
 }
 
 export interface Carrier extends FlowSource {

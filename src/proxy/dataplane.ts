@@ -1,6 +1,7 @@
 /** The embedded data plane: takes xDS, carries traffic. Everything that it does comes from the resources that it was given. */
 import { setImmediate } from 'node:timers/promises';
 import { create, fromBinary } from '@bufbuild/protobuf';
+import { AuditSeat, type SeatData } from '../audit/seat.ts';
 import type { FlowDelivery, ProxyFlow } from '../flows/flow.ts';
 import { compileEncodedRoutes, type EncodedRoutes, patchEncodedRoutes } from '../http/routes/encoded.ts';
 import type { Contained } from '../lib/contained.ts';
@@ -18,6 +19,7 @@ import { Clusters } from './cluster/manager.ts';
 import { createDnsResolver } from './dns/resolver.ts';
 import type { DnsServer } from './dns/server.ts';
 import { DataPlaneFlows } from './flow-source.ts';
+import { HeldCalls, knownAddress } from './held-calls.ts';
 import type { HttpFactory } from './http-factory.ts';
 import { HTTP_CONNECTION_MANAGER, NETWORK_EXT_AUTHZ, type NetworkFilters } from './listener/chain.ts';
 import { Listeners } from './listener/manager.ts';
@@ -52,6 +54,8 @@ export interface DataPlaneOptions {
   readonly workload?: string | undefined;
   /** Carries the calls of a contained command: accepts on its sockets alone, and what nothing allows is refused at once and never looked up. */
   readonly contained?: Contained | undefined;
+  /** Every call is audited there; where it can't be, none begins. */
+  readonly audit?: SeatData | undefined;
 }
 
 export interface DataPlane {
@@ -107,17 +111,29 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   const resolver = createDnsResolver({ servers: options.nameServers, now });
   const { contained } = options;
   const store = new MaterialStore(contained?.minter);
+  const seat = options.audit && new AuditSeat(options.audit);
+  const admits = seat && (() => seat.admits);
   const clusters = new Clusters({ resolver, now, store, random, internal: (name) => listeners.internal(name) });
   const flows: DataPlaneFlows = new DataPlaneFlows({
     workload: options.workload,
     now,
     date: Date.now,
     nameOf: (ip) => observer?.nameOf(ip),
+    audit: seat && ((flow) => seat.tell(flow)),
   });
   const turnedAway = (call: TurnedAway) => flows.turnedAway(call);
   const observer = contained && new Observer(contained.observe, turnedAway);
   // Credentials for forward proxies: tunnels may read them, and no log.
   const logged = Object.fromEntries(Object.entries(options.environment).filter(([name]) => !name.startsWith(PROXY_ENVIRONMENT)));
+  const held =
+    contained?.asker &&
+    new HeldCalls({
+      asker: contained.asker,
+      isDeclared: ({ host, port }) => {
+        const ip = knownAddress(host, names);
+        return ip !== undefined && listeners.at({ ip, port }) !== undefined;
+      },
+    });
   const sinks = new Sinks({
     observers: observer ? [observer, flows] : [flows],
     node: options.node,
@@ -161,12 +177,18 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
         resolver,
         log: (message) => log('info', message),
         turnedAway,
-        closed: observer && { isClosed: () => closedToUnknown, isDeclared: (address) => listeners.at(address) !== undefined, observer },
+        closed: observer && {
+          isClosed: () => closedToUnknown,
+          isDeclared: (address) => listeners.at(address) !== undefined,
+          observer,
+          held,
+        },
       },
       handed: contained && { sockets: contained.sockets.listeners, whole: whole.promise },
       interception: observer?.interception,
       createSink: (config) => sinks.logs(config.accessLog),
       nextId: () => ++ids,
+      admits,
       now,
       date: Date.now,
       log,
@@ -187,7 +209,8 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       upstreams: options.nameServers,
       now,
       log: (message) => log('error', message),
-      contained: contained && observer && { sockets: contained.sockets, observer },
+      contained: contained &&
+        observer && { sockets: contained.sockets, observer, addressOf: (name) => (closedToUnknown ? held?.addressOf(name) : undefined) },
     });
   }
 
@@ -202,6 +225,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       now,
       log,
       credentials: contained?.credentials,
+      admits,
     });
   }
 
@@ -274,6 +298,8 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     }
     if (open.size > 0) await paced(endRefused(open, { chainFor: (downstream) => listeners.chainFor(downstream), refuses }), pace);
     version = update.version;
+    seat?.configured(version);
+    held?.changed();
     whole.resolve();
     if (contained && options.dns && !closed) dns ??= await startDns(options.dns);
     return { version, rejected };
@@ -313,6 +339,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
       store.close();
       resolver.close();
       sinks.files.closeSync();
+      seat?.flush();
     },
   };
 }

@@ -28,6 +28,8 @@ export interface FlowSourceOptions {
   readonly date: () => number;
   /** The name for which a client was answered this address, where that is known. */
   readonly nameOf: (ip: string) => string | undefined;
+  /** Takes the end of every call, whether or not somebody watches. */
+  readonly audit?: ((flow: ProxyFlow) => void) | undefined;
 }
 
 /** What a flow is made of. A connection's socket is no part of it: it would be held for as long as the call is remembered. */
@@ -90,16 +92,18 @@ export class DataPlaneFlows implements RecordSink {
   /** The end. What was decided before the call got anywhere begins here; what began before anybody watched only ends. */
   record(record: AccessRecord): void {
     const deliver = this.#deliver;
-    if (deliver === undefined) {
+    const { audit } = this.#options;
+    if (deliver === undefined && audit === undefined) {
       const told = toldOf(record);
       const id = ++this.#ids;
       this.#recent.add(() => this.#end(told, String(id)));
       return;
     }
-    if (!this.#begun.has(record) && record.started >= this.#since) this.begin(record);
+    if (deliver && !this.#begun.has(record) && record.started >= this.#since) this.begin(record);
     const end = this.#end(record, this.#begun.get(record) ?? String(++this.#ids));
     this.#recent.add(() => end);
-    deliver(end);
+    audit?.(end);
+    deliver?.(end);
   }
 
   /** The ends of the last calls, oldest first. */
@@ -133,6 +137,7 @@ export class DataPlaneFlows implements RecordSink {
     };
     const end = { kind: 'end', ...call, verdict, reason, bytesSent: 0, bytesReceived: 0, duration: 0 } as const;
     this.#recent.add(() => end);
+    this.#options.audit?.(end);
     this.#deliver?.({ kind: 'begin', ...call });
     this.#deliver?.(end);
   }

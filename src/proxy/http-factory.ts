@@ -25,6 +25,7 @@ export interface HttpFactoryDeps {
   readonly now: () => number;
   readonly log: Log;
   readonly credentials?: CredentialSource | undefined;
+  readonly admits?: (() => boolean) | undefined;
 }
 
 export interface HttpFactory {
@@ -53,6 +54,7 @@ export function createHttpFactory(deps: HttpFactoryDeps): HttpFactory {
         direction: context.direction,
         logger: { warn: (message) => deps.log('warn', message) },
         credentials: deps.credentials,
+        admits: deps.admits,
         tracer: (options) => tracers.tracer(options, context.direction),
       });
       return countConnections(deps.sinks.registry, config.statPrefix, manager);

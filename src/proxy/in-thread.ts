@@ -5,7 +5,7 @@ import { surviveFaults } from './faults.ts';
 import { collectWhenIdle } from './idle-memory.ts';
 
 export function startInThread(options: CarrierOptions): Carrier {
-  const starting = createDataPlane(options);
+  const starting = createDataPlane({ ...options, audit: options.audit?.() });
   // Whoever applies something learns of it.
   starting.catch(() => undefined);
   const stopSurviving = surviveFaults(options.log);

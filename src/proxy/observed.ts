@@ -129,7 +129,7 @@ export function verdictOf(record: Judged): {
   const why = refusalOf(routeMetadata) ?? refusalOf(clusterMetadata) ?? refusedBy(upstreamCluster);
   if (why !== undefined) return { verdict: 'refused', reason: why };
   const judged = [responseCodeDetails, connectionTerminationDetails].find((details) =>
-    /^(?:rbac_|jwt_authn_|binding_refused\{|credential_)/.test(details),
+    /^(?:audit_|rbac_|jwt_authn_|binding_refused\{|credential_)/.test(details),
   );
   if (judged !== undefined) return { verdict: 'refused', reason: judged };
   if (ANSWERED.has(responseCodeDetails) && !REFUSING.has(record.routeName)) {

@@ -26,6 +26,7 @@ async function start(data: WorkerData): Promise<DataPlane | undefined> {
       nameServers: data.nameServers,
       dns: data.dns,
       workload: data.workload,
+      audit: data.audit,
     });
     send({ kind: 'ready', problem: undefined });
     return plane;

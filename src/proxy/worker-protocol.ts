@@ -1,4 +1,5 @@
 /** Messages between the main thread and the workers that carry traffic. */
+import type { SeatData } from '../audit/seat.ts';
 import type { ProxyFlow } from '../flows/flow.ts';
 import type { NodeJson } from '../xds/node.ts';
 import type { SentUpdate, XdsAck } from '../xds/resources.ts';
@@ -15,6 +16,8 @@ export interface WorkerData {
   readonly node: NodeJson | undefined;
   readonly nameServers: readonly string[] | undefined;
   readonly workload: string | undefined;
+  /** Its port is transferred. */
+  readonly audit: SeatData | undefined;
   /** Only the first worker has it. */
   readonly dns: Address | undefined;
 }

@@ -49,7 +49,7 @@ class WorkerThread {
     this.#log = log;
     this.#index = data.index;
     this.#worker = entry ? createWorker(entry) : takeWorker();
-    this.#worker.postMessage({ kind: 'start', data } satisfies ToWorker);
+    this.#worker.postMessage({ kind: 'start', data } satisfies ToWorker, data.audit ? [data.audit.port] : []);
     this.ready = new Promise((resolve, reject) => {
       this.#worker.on('message', (message: FromWorker) => {
         if (message.kind === 'log') this.#log(message.level, message.message);
@@ -142,6 +142,7 @@ export function startWorkers(options: WorkersOptions): Workers {
         node: options.node,
         nameServers: options.nameServers,
         workload: options.workload,
+        audit: options.audit?.(),
         dns: index === 0 ? options.dns : undefined,
       },
       log,

@@ -19,6 +19,7 @@ import { SallyportError } from '../lib/errors.ts';
 import { openPrivateFolder } from '../lib/private-folder.ts';
 import { socketsOf } from './hidden.ts';
 import { helperNamespaces } from './namespaces.ts';
+import { pauseBelow } from './pause.ts';
 import { type FromInside, INSIDE_LOOPBACK, INSIDE_PORTS, type Role, type ToInside } from './protocol.ts';
 import { isQuiet } from './quiet.ts';
 import { exitCodeOf, onSignals } from './signals.ts';
@@ -59,6 +60,8 @@ export interface Sandbox {
   isQuiet(): boolean;
   /** A connection to a port inside. Rejects if nothing listens there. */
   connect(port: number): Promise<Socket>;
+  /** Stops the command, but for jobs that it has put into groups of their own; what is returned has it go on. */
+  pause(): () => void;
   /** Ends the command and the helper. */
   kill(): void;
 }
@@ -99,6 +102,7 @@ export async function openSandbox({
     connect: entrance(helper),
     run: (words, all) => running(helper, words, all),
     isQuiet: () => isQuiet(`/proc/${helper.pid}/net`),
+    pause: () => pauseBelow(helper.pid!),
     kill: () => {
       if (helper.connected) helper.send({ kind: 'end' } satisfies ToInside);
     },

@@ -17,18 +17,22 @@ export interface Relayed {
 
 /**
  * Takes the connections of a listening socket of the inside to a service of the machine. Resolves with what ends it.
- * @param began hears of each connection, and returns what hears of its end
+ * @param began hears of each connection, and returns what hears of its end; undefined: it is refused
  */
 export async function relayOut(
   handle: SocketHandle,
   to: SocketAddress,
-  began: (client: Relayed['client']) => (relayed: Relayed) => void,
+  began: (client: Relayed['client']) => ((relayed: Relayed) => void) | undefined,
 ): Promise<() => void> {
   const open = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (inner) => {
     held(open, inner);
     const client = { ip: inner.remoteAddress ?? '', port: inner.remotePort ?? 0 };
     const ended = began(client);
+    if (!ended) {
+      inner.destroy();
+      return;
+    }
     const outer = held(open, connect({ host: to.address, port: to.port, allowHalfOpen: true }));
     join(inner, outer, (error) => {
       const failure = error && outer.bytesRead === 0 && codeOf(error) === 'ECONNREFUSED' ? messageOf(error) : '';

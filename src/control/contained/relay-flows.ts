@@ -11,9 +11,15 @@ export class RelayFlows implements FlowSource {
   #ids = 0;
   readonly #recent = new Ring<ProxyFlow>(MOST_RECENT);
 
-  /** @param date now, in ms since the epoch */
-  constructor(workload: string, date: () => number) {
+  readonly #audit: FlowDelivery | undefined;
+
+  /**
+   * @param date now, in ms since the epoch
+   * @param audit takes the end of every call
+   */
+  constructor(workload: string, date: () => number, audit?: FlowDelivery) {
     this.#workload = workload;
+    this.#audit = audit;
     this.#date = date;
   }
 
@@ -29,14 +35,7 @@ export class RelayFlows implements FlowSource {
   began(client: Relayed['client'], to: SocketAddress): (relayed: Relayed) => void {
     const started = this.#date();
     const id = String(++this.#ids);
-    const call = {
-      workload: this.#workload,
-      source: addressText(client),
-      destination: addressText({ ip: to.address, port: to.port }),
-      host: to.address,
-      port: to.port,
-      protocol: 'tcp',
-    } as const;
+    const call = this.#call(client, to);
     this.#tell({ kind: 'begin', time: new Date(started).toISOString(), id, ...call });
     return ({ failure, bytesSent, bytesReceived }) => {
       const ended = this.#date();
@@ -47,8 +46,29 @@ export class RelayFlows implements FlowSource {
     };
   }
 
+  /** A connection that is not let through. */
+  refused(client: Relayed['client'], to: SocketAddress, reason: string): void {
+    const outcome = { verdict: 'refused', reason, bytesSent: 0, bytesReceived: 0, duration: 0 } as const;
+    const time = new Date(this.#date()).toISOString();
+    this.#tell({ kind: 'end', time, id: String(++this.#ids), ...this.#call(client, to), ...outcome });
+  }
+
+  #call(client: Relayed['client'], to: SocketAddress) {
+    return {
+      workload: this.#workload,
+      source: addressText(client),
+      destination: addressText({ ip: to.address, port: to.port }),
+      host: to.address,
+      port: to.port,
+      protocol: 'tcp',
+    } as const;
+  }
+
   #tell(flow: ProxyFlow): void {
-    if (flow.kind === 'end') this.#recent.add(flow);
+    if (flow.kind === 'end') {
+      this.#recent.add(flow);
+      this.#audit?.(flow);
+    }
     this.#deliver?.(flow);
   }
 }

@@ -1,20 +1,23 @@
 /** A contained command and the mesh that decides on its calls, for as long as the command runs. */
 import { setTimeout } from 'node:timers/promises';
-import { proxyName } from '../../flows/hub.ts';
 import { allowOption } from '../../lib/allow-option.ts';
 import type { ObservedCall } from '../../lib/contained.ts';
 import { messageOf, SallyportError } from '../../lib/errors.ts';
+import type { ProxyIdentity } from '../../lib/proxy-identity.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
 import { type Allowed, hasSecrets } from '../../policy/allow.ts';
 import { checkProgram, insideEnvironment } from '../../sandbox/command.ts';
 import { type Ended, INSIDE_LOOPBACK, INSIDE_PORTS, openSandbox, type Sandbox } from '../../sandbox/index.ts';
-import { publishPort, type Relayed, relayOut } from '../../sandbox/ports.ts';
+import { publishPort } from '../../sandbox/ports.ts';
+import { keepMemory } from '../../sandbox/privileges.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
 import { sidecarIdentity } from '../local/sidecar.ts';
 import type { LocalMesh, LocalMeshHost } from '../local/start.ts';
+import type { Asking } from './asking/asking.ts';
 import { callerOf } from './caller.ts';
 import { Calls, type CallsOptions } from './calls.ts';
-import { RelayFlows } from './relay-flows.ts';
+import { foldersToHide, type HiddenFile } from './hidden-folders.ts';
+import type { LocalServices } from './local-services.ts';
 import type { Account } from './report.ts';
 import type { RunSecrets } from './secrets.ts';
 
@@ -32,12 +35,16 @@ export interface ContainedOptions {
   readonly host: LocalMeshHost;
   readonly environment: Environment;
   readonly strict: boolean;
+  /** What the command must not see besides. */
+  readonly hidden?: readonly HiddenFile[];
   /** Paths of unix sockets of this machine that may be called. */
   readonly allowedSockets: readonly string[];
   /** Services of this machine that may be called, at the same port inside. */
   readonly local: readonly SocketAddress[];
   /** Ports inside that this machine may call at its own loopback. */
   readonly published: readonly number[];
+  /** Hold what nothing allows for so many ms, and ask. */
+  readonly askMs?: number | undefined;
   readonly say: (line: string) => void;
 }
 
@@ -61,10 +68,12 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
   const identity = sidecarIdentity(mesh);
   // For good: without a listener Node opens its debugger at this signal, which the command may send.
   process.on('SIGUSR1', () => void local?.control.reopenLogs().catch((error: unknown) => say(messageOf(error))));
+  const hiddenFolders = foldersToHide(options.hidden ?? [], environment);
+  if (hiddenFolders.length > 0) keepMemory();
   const secrets = await secretsOf(options);
   const opening = openSandbox({
     environment,
-    hiddenFolders: secrets.hiddenFolders,
+    hiddenFolders: [...secrets.hiddenFolders, ...hiddenFolders],
     strict,
     allowedSockets: options.allowedSockets,
     localPorts: options.local.map(({ port }) => port),
@@ -77,6 +86,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
     throw error;
   });
   for (const path of sandbox.open) say(`${path} is reachable: whoever answers there may call what is refused here; --strict hides it`);
+  const asking = options.askMs === undefined ? undefined : await askingFor(options, options.askMs, sandbox);
   const start = () => sandbox.run(words, { ...secrets.environment, ...insideEnvironment(PROXY) });
   const closing: (() => void)[] = [];
   try {
@@ -89,20 +99,8 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
       allowedAs: (target) => asOf?.(target),
       date: () => new Date().toISOString(),
     });
-    const relays = new RelayFlows(proxyName(identity), Date.now);
-    if (options.local.length > 0) host.flows?.register(identity, relays);
-    for (const to of options.local) {
-      const count = ({ failure, ...relayed }: Relayed) =>
-        calls.add({ ...relayed, verdict: failure ? 'failed' : 'allowed', host: to.address, port: to.port, reason: failure });
-      const began = (client: Relayed['client']) => {
-        const tell = relays.began(client, to);
-        return (relayed: Relayed) => {
-          count(relayed);
-          tell(relayed);
-        };
-      };
-      for (const { port, handle } of sandbox.local) if (port === to.port) closing.push(await relayOut(handle, to, began));
-    }
+    const services = options.local.length > 0 ? await openLocalServices(options, identity, sandbox, calls) : undefined;
+    if (services) closing.push(services.close);
     for (const port of options.published) closing.push(await publishPort(port, sandbox.connect));
     // Where all that may be called is known the command need not wait for the mesh: its calls do.
     const isKnown = paths.length === 0 && mesh.meshConfig === undefined && mesh.learn === undefined;
@@ -115,11 +113,13 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
       observe: (call: ObservedCall) => calls.add(call),
       credentials: secrets.credentials,
       minter: secrets.minter,
+      asker: asking?.questions,
     };
     try {
       unused?.throwIfAborted();
       const [{ startLocalMesh }, { allowedAs }] = await Promise.all([import('../local/start.ts'), import('./allowed-as.ts')]);
-      const started = await startLocalMesh(paths, insideOptions(laidOver, contained), { ...host, unwanted: unused });
+      const files = asking ? [...paths, asking.file] : paths;
+      const started = await startLocalMesh(files, insideOptions(laidOver, contained), { ...host, unwanted: unused });
       local = started;
       asOf = (target) => allowedAs(started.control.report.mesh.registry, identity.namespace, target);
     } catch (error) {
@@ -128,11 +128,15 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
     }
     const { refuseUnread } = await import('./laid-over.ts');
     refuseUnread(local.control.report.findings);
+    asking?.began(local.control);
+    // Somebody may grant something meanwhile.
+    if (asking || mesh.grants !== undefined) local.control.watch();
     const { mode } = local.control.report.mesh.config.outboundTrafficPolicy;
     if (mode === 'ALLOW_ANY' && !mesh.allowAll && mesh.learn === undefined)
       say('MeshConfig lets out what nothing declares (outboundTrafficPolicy.mode ALLOW_ANY): REGISTRY_ONLY refuses it');
     const { code } = await (early ?? start());
     await local.control.close(mesh.graceMs);
+    services?.flush();
     return { ...account(), code, conclude: local.conclude };
   } catch (error) {
     sandbox.kill();
@@ -140,6 +144,7 @@ export async function runContained(options: ContainedOptions): Promise<Ran> {
     throw error;
   } finally {
     secrets.close();
+    asking?.close();
     for (const close of closing) close();
   }
 }
@@ -175,6 +180,26 @@ function unwantedAfter(ending: Promise<Ended>): AbortSignal {
     () => undefined,
   );
   return unwanted.signal;
+}
+
+async function askingFor({ mesh, say }: ContainedOptions, timeoutMs: number, { pause, kill }: Sandbox): Promise<Asking | undefined> {
+  try {
+    const { openAsking } = await import('./asking/asking.ts');
+    return openAsking({ timeoutMs, grants: mesh.grants, namespace: mesh.namespace, pause, say });
+  } catch (error) {
+    kill();
+    throw error;
+  }
+}
+
+async function openLocalServices(
+  { local, host }: ContainedOptions,
+  identity: ProxyIdentity,
+  sandbox: Sandbox,
+  calls: Calls,
+): Promise<LocalServices> {
+  const services = await import('./local-services.ts');
+  return services.openLocalServices(local, { identity, host, sandbox, calls });
 }
 
 /** What holds them is loaded only where there are any. Rejects with what `openSecrets` throws. */

@@ -1,12 +1,13 @@
 /** What a run holds that its command must not have: credentials, and the CA by which TLS is intercepted. */
-import { tmpdir } from 'node:os';
 import { InterceptionAuthority } from '../../ca/interception.ts';
 import type { Contained } from '../../lib/contained.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import { type Allowed, hasSecrets } from '../../policy/allow.ts';
+import type { Injection } from '../../policy/injection.ts';
 import { keepMemory } from '../../sandbox/privileges.ts';
 import type { LocalMeshOptions } from '../local/options.ts';
-import { foldersToHide, HeldCredentials, withoutCredentials } from './credentials/held.ts';
+import { HeldCredentials, withoutCredentials } from './credentials/held.ts';
+import { foldersToHide, type HiddenFile } from './hidden-folders.ts';
 import { trustIn } from './trust.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -32,7 +33,7 @@ export function openSecrets({ allowed, mesh, environment, say }: SecretsOptions)
   const injections = allowed.flatMap((one) => one.injections ?? []);
   const intercepts = allowed.some(isIntercepted);
   refuseUnenforced(allowed, mesh);
-  const hiddenFolders = foldersToHide(injections, neededBy(environment));
+  const hiddenFolders = foldersToHide(injections.flatMap(heldIn), environment);
   keepMemory();
   const credentials = new HeldCredentials(injections, { environment, now: () => performance.now(), date: Date.now }, say);
   const minter = intercepts ? new InterceptionAuthority(Date.now()) : undefined;
@@ -49,14 +50,12 @@ export function openSecrets({ allowed, mesh, environment, say }: SecretsOptions)
   };
 }
 
-function isIntercepted({ ports }: Allowed): boolean {
-  return ports.some(({ intercept }) => intercept);
+function heldIn({ name, from }: Injection): readonly HiddenFile[] {
+  return from.file === undefined ? [] : [{ file: from.file, what: `credential ${name}` }];
 }
 
-/** Paths without which hardly any command does anything. */
-function neededBy({ HOME, TMPDIR }: Environment): string[] {
-  const own = [process.cwd(), process.execPath, tmpdir(), ...[HOME, TMPDIR].flatMap((path) => path || [])];
-  return [...own, '/usr/bin', '/bin', '/lib', '/etc/ssl', '/proc', '/dev'];
+function isIntercepted({ ports }: Allowed): boolean {
+  return ports.some(({ intercept }) => intercept);
 }
 
 /** Where all calls are let through, nothing is bound, and nothing may be put into any. */

@@ -60,6 +60,7 @@ export async function startLocalMesh(paths: readonly string[], options: LocalMes
       closed: options.closed ?? options.contained !== undefined,
       identities: new Identities(options.ca, Date.now),
       ca: options.ca,
+      audit: host.audit,
       tell: host.tell,
       prepare: localPrepare({ options, sidecar, learning, adjust: host.adjust ?? ((config) => config) }),
       fleet: engineFleet({

@@ -2,9 +2,11 @@
 
 import { fromJson } from '@bufbuild/protobuf';
 import type { AdminSource, ClusterState, ListenerState, LogLevel } from '../../admin/index.ts';
+import type { Audit } from '../../audit/audit.ts';
 import type { SocketAddress } from '../../lib/socket-address.ts';
 import type { Carrier } from '../../proxy/carrier.ts';
 import type { DataPlaneStatus } from '../../proxy/dataplane.ts';
+import type { StatsSnapshot } from '../../proxy/stats/index.ts';
 import { BootstrapSchema } from '../../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import { NodeSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { NodeJson } from '../../xds/node.ts';
@@ -25,6 +27,7 @@ export interface AdminSourceOptions {
   /** Ends the process. */
   readonly quit: () => void;
   readonly flows: AdminSource['flows'];
+  readonly audit: Audit | undefined;
 }
 
 /** What a proxy says of itself where Envoy names its build: istioctl prints the version as that of the proxy. */
@@ -54,7 +57,7 @@ export function adminSource(options: AdminSourceOptions): AdminSource {
     now: Date.now,
     state: () => (draining || !healthy ? 'DRAINING' : options.live() ? 'LIVE' : 'PRE_INITIALIZING'),
     resources: () => accepted,
-    stats: () => carrier.stats(),
+    stats: async () => withAudit(await carrier.stats(), options.audit),
     clusters: async () => clusterStates(await carrier.status(), accepted),
     listeners: async () => listenerStates(await carrier.status()),
     drainListeners: async () => {
@@ -71,6 +74,17 @@ export function adminSource(options: AdminSourceOptions): AdminSource {
     setLogLevel: (level) => {
       options.level.value = level;
     },
+  };
+}
+
+/** How the process's audit does, among the numbers of its proxies. */
+function withAudit(stats: StatsSnapshot, audit: Audit | undefined): StatsSnapshot {
+  if (!audit) return stats;
+  const { failing, failures, lost } = audit.state;
+  return {
+    ...stats,
+    gauges: [...stats.gauges, { name: 'audit.failing', value: failing === undefined ? 0 : 1 }],
+    counters: [...stats.counters, { name: 'audit.failures', value: failures }, { name: 'audit.lost', value: lost }],
   };
 }
 

@@ -13,7 +13,7 @@ import { productVersion } from '../../lib/version.ts';
 import type { Carrier } from '../../proxy/carrier.ts';
 import { NameTableSchema } from '../../xds/gen/istio/nds_pb.js';
 import { type NodeJson, nodeJson } from '../../xds/node.ts';
-import type { XdsResources, XdsUpdate } from '../../xds/resources.ts';
+import type { XdsAck, XdsResources, XdsUpdate } from '../../xds/resources.ts';
 import type { Engine, EngineHost, Refusal } from '../contract.ts';
 import { Accepted } from './accepted.ts';
 
@@ -63,6 +63,7 @@ export async function startEmbedded(given: EmbeddedOptions): Promise<Engine> {
     dns: dns && { ip: dns.address, port: dns.port },
     contained,
     workload: identity.type === 'sidecar' ? `${identity.namespace}/${identity.name}` : undefined,
+    audit: host.audit && (() => host.audit!.seat(identity)),
   };
   // Each loads what the other does not need.
   const carrier =
@@ -70,7 +71,8 @@ export async function startEmbedded(given: EmbeddedOptions): Promise<Engine> {
       ? (await import('../../proxy/in-thread.ts')).startInThread(options)
       : (await import('../../proxy/workers.ts')).startWorkers({ ...options, concurrency });
   const unwatch = host.flows?.register(identity, carrier);
-  return new EmbeddedEngine(carrier, unwatch, async (view) => {
+  const changed = (update: XdsUpdate, ack: XdsAck) => host.audit?.configured(identity, update, ack);
+  return new EmbeddedEngine(carrier, { unwatch, changed }, async (view) => {
     if (!admin) return undefined;
     const { createAdmin } = await import('../../admin/index.ts');
     const load = async () =>
@@ -84,6 +86,7 @@ export async function startEmbedded(given: EmbeddedOptions): Promise<Engine> {
         level,
         quit: host.quit,
         flows: flowsOf(identity, host.flows),
+        audit: host.audit,
         accepted: view.accepted,
         live: () => view.live() && whole(),
       });
@@ -104,6 +107,12 @@ interface View {
   readonly live: () => boolean;
 }
 
+interface Told {
+  /** The flows of the proxy end. */
+  readonly unwatch: (() => void) | undefined;
+  readonly changed: (update: XdsUpdate, ack: XdsAck) => void;
+}
+
 class EmbeddedEngine implements Engine {
   readonly name = 'embedded';
   /** Workers that die are started again: it never fails as a whole. */
@@ -112,7 +121,7 @@ class EmbeddedEngine implements Engine {
   #admin: AdminServer | undefined;
   #adminAsked = false;
   readonly #carrier: Carrier;
-  readonly #unwatch: (() => void) | undefined;
+  readonly #told: Told;
   readonly #accepted = new Accepted({
     listeners: [],
     routes: [],
@@ -123,14 +132,15 @@ class EmbeddedEngine implements Engine {
   });
   #live = false;
 
-  constructor(carrier: Carrier, unwatch: (() => void) | undefined, startAdmin: (view: View) => Promise<AdminServer | undefined>) {
+  constructor(carrier: Carrier, told: Told, startAdmin: (view: View) => Promise<AdminServer | undefined>) {
     this.#carrier = carrier;
-    this.#unwatch = unwatch;
+    this.#told = told;
     this.#startAdmin = startAdmin;
   }
 
   async apply(resources: XdsResources, update: XdsUpdate): Promise<readonly Refusal[]> {
     const ack = await this.#carrier.apply(update);
+    this.#told.changed(update, ack);
     this.#accepted.take(resources, update, ack, Date.now());
     this.#live = true;
     if (!this.#adminAsked) {
@@ -148,7 +158,7 @@ class EmbeddedEngine implements Engine {
   async close(graceMs: number): Promise<void> {
     // What never came into being has nothing to drain.
     if (this.#live) await this.#carrier.drain(graceMs).catch(() => {});
-    this.#unwatch?.();
+    this.#told.unwatch?.();
     await this.#admin?.close();
     await this.#carrier.close();
   }

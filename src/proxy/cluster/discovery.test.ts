@@ -119,3 +119,24 @@ test('a host that the call names is looked up, within what the cluster may reach
   assert.equal(await forwarded({ ip: 'gone', port: 80 }, { answers }), 'nobody answers');
   assert.equal(await forwarded(undefined), 'no-host');
 });
+
+test('names that are made up do not fill the memory: hosts to which nobody has a connection are bounded', async () => {
+  const names = Array.from({ length: 10_000 }, (_, i) => `n${i}.example.com`);
+  const options = { family: 'v4', defaultPort: 80, reach: undefined, hostTtlMs: 300_000 } as const;
+  const discovery = dynamicForwardProxy(options, environment(Object.fromEntries(names.map((name) => [name, ['198.51.100.7']]))));
+  const choose = (name: string) =>
+    new Promise<UpstreamHost>((resolve) => {
+      discovery.choose({ downstream: undefined, target: { ip: name, port: 80 }, hash: undefined }, (host) => resolve(host as UpstreamHost));
+    });
+  const used = await choose(names[0]!);
+  used.active++;
+  let most = 0;
+  for (const name of names) {
+    await choose(name);
+    most = Math.max(most, [...discovery.hosts].length);
+  }
+  assert.ok(most <= 2048, `${most} hosts`);
+  assert.equal(used.live, true);
+  assert.equal(await choose(names[0]!), used);
+  discovery.close();
+});

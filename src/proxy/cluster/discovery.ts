@@ -57,12 +57,17 @@ export function fixedHosts(entries: readonly EndpointEntry[], balancer: Balancer
 
 const ON_DEMAND = { weight: 1, priority: 0, locality: '', localityWeight: 0, healthy: true, transportMatch: undefined, workload: '' };
 
+/** Hosts of one cluster that are kept though nobody has a connection to them. */
+const MOST_IDLE = 2048;
+
 /** Hosts that are made when they are asked for, and go when they have not been used for a while. */
 class OnDemandHosts {
   readonly #hosts = new Map<string, Host>();
   readonly #cleanupMs: number;
   readonly #now: () => number;
   #timer: NodeJS.Timeout | undefined;
+  /** So many bring a look for those that nobody uses. */
+  #most = MOST_IDLE;
 
   constructor(cleanupMs: number, now: () => number) {
     this.#now = now;
@@ -77,12 +82,20 @@ class OnDemandHosts {
     const key = `${addressText(address)} ${hostname}`;
     let host = this.#hosts.get(key);
     if (!host) {
+      if (this.#hosts.size >= this.#most) this.#makeRoom();
       host = new Host({ ...ON_DEMAND, address, hostname });
       this.#hosts.set(key, host);
       this.#timer ??= setInterval(() => this.#clean(this.#cleanupMs), this.#cleanupMs).unref();
     }
     host.usedAt = this.#now();
     return host;
+  }
+
+  /** A caller that makes names up is not to fill the memory: those without a connection go before their time. */
+  #makeRoom(): void {
+    this.#clean(0);
+    // Where most are in use they are not gone through for each new one.
+    this.#most = Math.max(MOST_IDLE, this.#hosts.size * 2);
   }
 
   #clean(age: number): void {

@@ -26,7 +26,14 @@ export interface DnsServerOptions {
   /** How long an upstream may take, in ms. */
   readonly timeoutMs?: number;
   /** Answers on these sockets instead of the address, and tells of it. */
-  readonly contained?: { readonly sockets: HandedSockets; readonly observer: Observer } | undefined;
+  readonly contained?:
+    | {
+        readonly sockets: HandedSockets;
+        readonly observer: Observer;
+        /** The address by which a name that nothing declares can be called all the same. */
+        readonly addressOf: (name: string) => string | undefined;
+      }
+    | undefined;
 }
 
 export interface DnsServer {
@@ -76,7 +83,7 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
       return;
     }
     const { name } = asked;
-    const known = isLocalhost(name) ? LOCALHOST : options.names().lookup(name);
+    const known = isLocalhost(name) ? LOCALHOST : (options.names().lookup(name) ?? askable(name));
     const observer = options.contained?.observer;
     if (!known) {
       observer?.unresolved(name, client);
@@ -91,6 +98,11 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
       const response = addressAnswer(query, question, known);
       answer(tcp || response.length <= udpSize(query) ? response : truncated(query));
     }
+  }
+
+  function askable(name: string): readonly string[] | undefined {
+    const address = options.contained?.addressOf(name);
+    return address === undefined ? undefined : [address];
   }
 
   function forward(message: Buffer, tcp: boolean, answer: Answer): void {

@@ -194,6 +194,8 @@ export interface HttpManagerDeps {
   readonly logger: HttpManagerLogger;
   /** Who holds the values of credentials; without, there are none to be had. */
   readonly credentials?: CredentialSource | undefined;
+  /** Whether a request may begin: false while what is to be audited can't be. */
+  readonly admits?: (() => boolean) | undefined;
   /** Takes the spans of finished requests; undefined where they are reported nowhere. */
   readonly tracer?: ((options: TracingOptions) => Tracer | undefined) | undefined;
 }

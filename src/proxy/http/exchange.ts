@@ -24,6 +24,7 @@ import { Forward, noCluster } from './forward.ts';
 import { HeldBody } from './held-body.ts';
 import { hasWholeResponse, nameRequest, requestRecord } from './request-record.ts';
 import { type StreamTimeout, StreamTimeouts, type TimedStream, timeoutReply } from './stream-timeouts.ts';
+import { unaudited } from './unaudited.ts';
 
 export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
   readonly core: ManagerCore;
@@ -91,8 +92,7 @@ export class Exchange implements FilterStream, ForwardedExchange, TimedStream {
 
   #begin(): void {
     const { core, head, record, connection } = this;
-    const refusal = prepareRequest(head, connection.downstream, core.options, core.deps.random);
-    // Logs and policies see that client.
+    const refusal = prepareRequest(head, connection.downstream, core.options, core.deps.random) ?? unaudited(core.deps);
     if (head.client) record.downstream = copyDownstream(connection.downstream, undefined, head.client, undefined);
     if (refusal) {
       this.reply(refusal);

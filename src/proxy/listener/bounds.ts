@@ -15,6 +15,15 @@ const UNLIMITED: Bounds = { silentMs: 3_600_000, unfinishedMs: 60_000 };
 /** Clients of the explicit proxy open connections ahead of their requests, and SOCKS5 greets and asks in turn. */
 export const EXPLICIT_PROXY_BOUNDS: Bounds = { silentMs: 300_000, unfinishedMs: 60_000 };
 
+/** Beyond what a question may take, in ms. */
+const BEYOND_MS = 5000;
+
+/** Where calls are held for so many ms while somebody is asked. */
+export function heldBounds(longestMs: number, others: Bounds = { silentMs: 0, unfinishedMs: 0 }): Bounds {
+  const ms = longestMs + BEYOND_MS;
+  return { silentMs: Math.max(ms, others.silentMs), unfinishedMs: Math.max(ms, others.unfinishedMs) };
+}
+
 /** A time that runs, and what tells it from the one before: the same time runs on. */
 export interface Bound {
   readonly phase: 'silent' | 'unfinished' | 'filters';

@@ -21,6 +21,8 @@ export interface ListenerEnvironment {
   /** Access logs of connections that no filter chain takes. */
   readonly createSink: (config: ListenerConfig) => RecordSink;
   readonly nextId: () => number;
+  /** Whether a connection that is no HTTP may begin: false while what is to be audited can't be. */
+  readonly admits?: (() => boolean) | undefined;
   readonly now: () => number;
   readonly date: () => number;
   readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;

@@ -8,9 +8,10 @@ import { allowOption } from '../../lib/allow-option.ts';
 import { hostPort } from '../../lib/socket-address.ts';
 import type { NameIndex } from '../../xds/name-index.ts';
 import type { DnsResolver } from '../dns/resolver.ts';
+import { type HeldCalls, knownAddress } from '../held-calls.ts';
 import type { Observer, TurnedAway } from '../observed.ts';
 import type { Address } from '../types.ts';
-import { EXPLICIT_PROXY_BOUNDS } from './bounds.ts';
+import { EXPLICIT_PROXY_BOUNDS, heldBounds } from './bounds.ts';
 import {
   CONNECT_ESTABLISHED,
   type ExplicitRequest,
@@ -31,7 +32,13 @@ export interface ExplicitProxyDeps {
   readonly turnedAway: (call: TurnedAway) => void;
   /** For a contained command: while it is closed, what nothing declares is refused without being looked up. */
   readonly closed?:
-    | { readonly isClosed: () => boolean; readonly isDeclared: (address: Address) => boolean; readonly observer: Observer }
+    | {
+        readonly isClosed: () => boolean;
+        readonly isDeclared: (address: Address) => boolean;
+        readonly observer: Observer;
+        /** Holds calls while somebody is asked about them. */
+        readonly held?: HeldCalls | undefined;
+      }
     | undefined;
 }
 
@@ -87,8 +94,9 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
     const protocol = request.kind === 'tunnel' ? 'tcp' : 'http';
     const closed = deps.closed?.isClosed() ? deps.closed : undefined;
     if (closed) {
-      const declared = isIP(host) > 0 ? host : deps.names().lookup(host)?.[0];
-      if (declared === undefined || !closed.isDeclared({ ip: declared, port })) {
+      const declared = knownAddress(host, deps.names());
+      const allowed = declared !== undefined && closed.isDeclared({ ip: declared, port });
+      if (!allowed && !(await closed.held?.allows(request.target, connection.remoteAddress))) {
         closed.observer.refused(request.target, connection.remoteAddress, protocol);
         if (!connection.socket.destroyed) connection.socket.end(refusalReply(request));
         resume('close');
@@ -132,7 +140,13 @@ export function createExplicitProxy(deps: ExplicitProxyDeps, disabled: (connecti
     return { problem: `the host ${host} cannot be resolved: no ServiceEntry or Service declares it with an address, and ${why}` };
   }
 
-  return { name: 'explicit_proxy', mandatory: true, bounds: EXPLICIT_PROXY_BOUNDS, disabled, inspect };
+  return {
+    name: 'explicit_proxy',
+    mandatory: true,
+    bounds: deps.closed?.held ? heldBounds(deps.closed.held.longestMs, EXPLICIT_PROXY_BOUNDS) : EXPLICIT_PROXY_BOUNDS,
+    disabled,
+    inspect,
+  };
 }
 
 function failureReply(request: Extract<ExplicitRequest, { target: ProxyTarget }>, problem: string): Buffer {

@@ -5,6 +5,7 @@ import { ProxyProtocolSchema } from '../../xds/gen/envoy/extensions/filters/list
 import { compilePortPredicate } from '../../xds/match/port-predicate.ts';
 import { EXPLICIT_PROXY_FILTER } from '../../xds/names.ts';
 import { typeNameOf, unpack, unsupported } from '../../xds/unpack.ts';
+import { createAsking } from './asking.ts';
 import { readClientHello } from './client-hello.ts';
 import { createExplicitProxy, type ExplicitProxyDeps } from './explicit-proxy.ts';
 import { detectHttp } from './http-detect.ts';
@@ -18,8 +19,15 @@ export function compileListenerFilters(listener: Listener, deps: ExplicitProxyDe
   const filters = listener.listenerFilters.map((config, index) => compile(config, `${where}[${index}] "${config.name}"`, deps));
   // As in Envoy, `use_original_dst` brings the filter along.
   const restores = filters.some(({ name }) => name === 'original_dst' || name === 'explicit_proxy');
-  if (!listener.useOriginalDst || restores) return filters;
-  return [{ name: 'original_dst', mandatory: false, disabled: () => false, inspect: originalDst() }, ...filters];
+  const asking = listener.useOriginalDst ? createAsking(deps) : undefined;
+  if (!listener.useOriginalDst || restores) return asking ? withAsking(filters, asking) : filters;
+  const restoring: ListenerFilter = { name: 'original_dst', mandatory: false, disabled: () => false, inspect: originalDst() };
+  return [restoring, ...(asking ? [asking] : []), ...filters];
+}
+
+/** Right after the destination is known; the explicit proxy asks by itself. */
+function withAsking(filters: readonly ListenerFilter[], asking: ListenerFilter): ListenerFilter[] {
+  return filters.flatMap((filter) => (filter.name === 'original_dst' ? [filter, asking] : [filter]));
 }
 
 const ORIGINAL_DST = 'envoy.extensions.filters.listener.original_dst.v3.OriginalDst';

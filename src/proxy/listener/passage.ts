@@ -1,6 +1,7 @@
 /** One connection's way from a listener's first filter to its filter chain. */
 
 import type { Socket } from 'node:net';
+import { AUDIT_UNAVAILABLE } from '../../audit/seat.ts';
 import { newRecord } from '../record.ts';
 import type { AccessRecord, Downstream } from '../types.ts';
 import { type Bound, boundOf } from './bounds.ts';
@@ -169,7 +170,12 @@ export class Passage {
     const chain = this.#chain();
     if (!chain) {
       this.#listener.stats.noFilterChainMatch++;
-      this.#plan.sink.record(refusedRecord(connection, this.#listener.name, this.#env));
+      this.#plan.sink.record(refusedRecord(connection, this.#listener.name, this.#env, 'filter_chain_not_found'));
+      this.#turnAway();
+      return;
+    }
+    if (chain.kind === 'tcp' && this.#env.admits?.() === false) {
+      this.#plan.sink.record(refusedRecord(connection, this.#listener.name, this.#env, AUDIT_UNAVAILABLE));
       this.#turnAway();
       return;
     }
@@ -295,8 +301,8 @@ function identity(connection: Inspection, listenerName: string, filterChainName:
   };
 }
 
-/** The record of a connection that no filter chain takes. */
-function refusedRecord(connection: Inspection, listenerName: string, env: ListenerEnvironment): AccessRecord {
+/** The record of a connection that no filter chain takes, or may take. */
+function refusedRecord(connection: Inspection, listenerName: string, env: ListenerEnvironment, details: string): AccessRecord {
   const now = env.now();
   const downstream = {
     ...identity(connection, listenerName, ''),
@@ -308,7 +314,7 @@ function refusedRecord(connection: Inspection, listenerName: string, env: Listen
   };
   const record = newRecord(downstream, connection.startTime, now);
   record.ended = now;
-  record.responseCodeDetails = 'filter_chain_not_found';
+  record.responseCodeDetails = details;
   record.flags.push('NR');
   return record;
 }

@@ -4,34 +4,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { needs } from '../tools.ts';
+import { APPLICATION, captured } from './captured.ts';
 import { PROGRAM, Program } from './program.ts';
 
 const EXAMPLE = join(import.meta.dirname, '../../../examples/egress-http');
-/** The users of the proxy, whose traffic the rule leaves alone, and of the application. */
-const PROXY_USER = '0';
-const APPLICATION = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
-
-let count = 0;
-
-/** A namespace whose TCP goes to port 15001, and what runs a program in it. */
-function namespace(t: TestContext): readonly [string, ...string[]] {
-  const name = `sallyport-capture-${process.pid}-${count++}`;
-  const ip = (...args: string[]) => execFileSync('ip', args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  ip('netns', 'add', name);
-  t.after(() => ip('netns', 'del', name));
-  ip('-n', name, 'link', 'set', 'lo', 'up');
-  // A default route, so that there is a way for packets that are to be redirected.
-  ip('-n', name, 'link', 'add', 'out', 'type', 'veth', 'peer', 'name', 'far');
-  ip('-n', name, 'addr', 'add', '10.9.9.1/24', 'dev', 'out');
-  for (const device of ['out', 'far']) ip('-n', name, 'link', 'set', device, 'up');
-  ip('-n', name, 'route', 'add', 'default', 'dev', 'out');
-  const others = ['-p', 'tcp', '-m', 'owner', '!', '--uid-owner', PROXY_USER, '!', '-d', '127.0.0.0/8'];
-  ip('netns', 'exec', name, 'iptables', '-t', 'nat', '-A', 'OUTPUT', ...others, '-j', 'REDIRECT', '--to-ports', '15001');
-  return ['ip', 'netns', 'exec', name];
-}
-
 /** The reply's body and status, or curl's exit code. */
 function curl(inside: readonly string[], url: string, address: string): string {
   const { hostname, protocol } = new URL(url);
@@ -47,7 +25,7 @@ function curl(inside: readonly string[], url: string, address: string): string {
 test('captured traffic goes through the gateway, or is refused', {
   skip: needs('root', 'ip', 'iptables', 'setpriv', 'curl'),
 }, async (t) => {
-  const inside = namespace(t);
+  const inside = captured(t);
   const outside = new Program(['demo', '--serve'], [...inside, process.execPath, PROGRAM]);
   t.after(() => outside.end());
   await outside.says(/stand-ins/, 'output');
@@ -71,7 +49,7 @@ const ECHO = "require('http').createServer((q, r) => r.end(q.headers.host + ' ')
 test('captured traffic is learned by host, server name and address, and allowed by what was learned', {
   skip: needs('root', 'ip', 'iptables', 'setpriv', 'curl'),
 }, async (t) => {
-  const inside = namespace(t);
+  const inside = captured(t);
   execFileSync(inside[0], [...inside.slice(1), 'ip', 'addr', 'add', '198.51.100.7/32', 'dev', 'lo']);
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-capture-'));
   t.after(() => rmSync(folder, { recursive: true }));

@@ -1,9 +1,6 @@
 /** The credentials of a run: who asks for one gets its value for the host that it is for, and what cannot be had is said. */
 
-import { realpathSync } from 'node:fs';
-import { dirname, resolve, sep } from 'node:path';
 import type { CredentialSource } from '../../../lib/contained.ts';
-import { SallyportError } from '../../../lib/errors.ts';
 import type { Redacted } from '../../../lib/redacted.ts';
 import type { Injection } from '../../../policy/injection.ts';
 import { type Source, type SourceOptions, sourceOf } from './sources.ts';
@@ -56,43 +53,4 @@ export function withoutCredentials(
 ): Record<string, string | undefined> {
   const held = new Set(injections.flatMap(({ from }) => from.environment ?? []));
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !held.has(name)));
-}
-
-/**
- * The folders of files that hold credentials: the command finds them empty. Of a file alone that could not be promised, as one that takes its place is another
- * file. @param needed paths that the command needs to see
- * @throws SallyportError `credential-unhidden` where the command needs the folder as well, `path-not-found`
- */
-export function foldersToHide(injections: readonly Injection[], needed: readonly string[]): readonly string[] {
-  const folders = new Set<string>();
-  for (const { from, name } of injections) {
-    if (from.file === undefined) continue;
-    // A file that is linked, as Kubernetes mounts them, is in two.
-    for (const folder of [real(dirname(from.file), name), dirname(real(from.file, name))]) {
-      const shared = needed.map(resolved).find((path) => path === folder || path.startsWith(folder === sep ? sep : folder + sep));
-      if (shared !== undefined)
-        throw new SallyportError(
-          'credential-unhidden',
-          `credential ${name}: the folder ${folder} is hidden from the command, as the value is in it, and the command needs ${shared}: move ${from.file} to a folder of its own.`,
-        );
-      folders.add(folder);
-    }
-  }
-  return [...folders];
-}
-
-function real(path: string, name: string): string {
-  try {
-    return realpathSync(path);
-  } catch (cause) {
-    throw new SallyportError('path-not-found', `credential ${name}: there is no ${path}`, { cause });
-  }
-}
-
-function resolved(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return resolve(path);
-  }
 }

@@ -1,0 +1,61 @@
+/** What a contained command is not to see: whole folders, as of a file alone that could not be promised: one that takes its place is another file. */
+import { realpathSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, resolve, sep } from 'node:path';
+import { SallyportError } from '../../lib/errors.ts';
+
+/** A file, whose folder is hidden, or a folder. */
+export type HiddenFile = { readonly what: string } & ({ readonly file: string } | { readonly folder: string });
+
+/**
+ * The folders that the command finds empty.
+ * @throws SallyportError `credential-unhidden` where the command needs the folder as well, `path-not-found`
+ */
+export function foldersToHide(hidden: readonly HiddenFile[], environment: Readonly<Record<string, string | undefined>>): readonly string[] {
+  const needed = neededBy(environment).map(resolved);
+  const folders = new Set<string>();
+  for (const one of hidden) {
+    for (const folder of foldersOf(one)) {
+      const shared = needed.find((path) => path === folder || path.startsWith(folder === sep ? sep : folder + sep));
+      if (shared !== undefined) throw unhidden(one, folder, shared);
+      folders.add(folder);
+    }
+  }
+  return [...folders];
+}
+
+/** A file that is linked, as Kubernetes mounts them, is in two. */
+function foldersOf(hidden: HiddenFile): readonly string[] {
+  if ('folder' in hidden) return [real(hidden.folder, hidden.what)];
+  return [real(dirname(hidden.file), hidden.what), dirname(real(hidden.file, hidden.what))];
+}
+
+function unhidden(hidden: HiddenFile, folder: string, shared: string): SallyportError {
+  const path = 'file' in hidden ? hidden.file : hidden.folder;
+  return new SallyportError(
+    'credential-unhidden',
+    `${hidden.what}: the folder ${folder} is hidden from the command, as ${'file' in hidden ? 'the value is in it' : 'it must not change it'}, and the command needs ${shared}: move ${path} to a folder of its own.`,
+  );
+}
+
+/** Paths without which hardly any command does anything. */
+function neededBy({ HOME, TMPDIR }: Readonly<Record<string, string | undefined>>): string[] {
+  const own = [process.cwd(), process.execPath, tmpdir(), ...[HOME, TMPDIR].flatMap((path) => path || [])];
+  return [...own, '/usr/bin', '/bin', '/lib', '/etc/ssl', '/proc', '/dev'];
+}
+
+function real(path: string, what: string): string {
+  try {
+    return realpathSync(path);
+  } catch (cause) {
+    throw new SallyportError('path-not-found', `${what}: there is no ${path}`, { cause });
+  }
+}
+
+function resolved(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return resolve(path);
+  }
+}
