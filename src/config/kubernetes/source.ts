@@ -26,6 +26,8 @@ export interface KubernetesSourceOptions extends IstioMaps {
   /** A file with MeshConfig, in place of the ConfigMap. */
   readonly meshConfig?: string | undefined;
   readonly observer?: ObjectObserver | undefined;
+  /** The controllerName of the GatewayClasses whose Gateways are deployed; undefined: none are. */
+  readonly gatewayController?: string | undefined;
   readonly times?: Partial<ReflectorTimes & { readonly coalesce: CoalesceOptions; readonly rediscoverMs: number; readonly lostMs: number }>;
 }
 
@@ -160,7 +162,7 @@ class KubernetesSource implements MeshSource {
   /** Secrets and the like are followed as soon as something refers to them. */
   async #snapshotWithReferences(): Promise<Snapshot> {
     const snapshot = this.#objects.snapshot();
-    const wanted = new Map(referencesIn(snapshot).map((each) => [referenceName(each), each]));
+    const wanted = new Map(referencesIn(snapshot, this.#options.gatewayController).map((each) => [referenceName(each), each]));
     for (const name of this.#lists.names()) if (name.startsWith(REFERENCE) && !wanted.has(name)) this.#lists.drop(name, true);
     const fresh = [...wanted].filter(([name]) => !this.#lists.has(name));
     if (fresh.length === 0) return this.#objects.snapshot();
