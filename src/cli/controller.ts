@@ -169,6 +169,8 @@ function guardFrom({ guardEgress: namespaces, allowWideningBy: allowed, webhook 
 async function dutiesOf(options: Options, observed: ObservedObjects | undefined) {
   const { revision = '', istioNamespace: namespace = ISTIO_SYSTEM, clusterTokens: tokens, ...named } = options;
   const wanted = { ...named, namespace, revision, tokens };
+  if (options.gatewayParameters !== undefined && !observed)
+    throw new SallyportError('usage', '--gateway-parameters is about what Gateways run on: it needs --gateways');
   const isAny = checkDuties({ ...wanted, gateways: observed !== undefined });
   if (!options.kube) return {};
   const service = serviceName(revision, namespace);
