@@ -242,10 +242,10 @@ export class KubeNode {
     await run('bash', ['-c', script, 'bash', KUBE, ...args]);
   }
 
-  /** Ends a part of the cluster (`etcd`, `apiserver`), and starts it again once `meanwhile` is done; resolves when the cluster answers. */
+  /** Kills a part of the cluster (`etcd`, `apiserver`), and starts it again once `meanwhile` is done; resolves when the cluster answers. */
   async without(part: string, meanwhile: () => Promise<void>): Promise<void> {
     const pid = Number(readFileSync(join(labBinary('')!, '../run/pid', part), 'utf8'));
-    process.kill(pid);
+    process.kill(pid, 'SIGKILL');
     await this.until(
       `${part} ends`,
       async () => existsSync(`/proc/${pid}`),
