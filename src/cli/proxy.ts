@@ -23,7 +23,7 @@ interface ProxyOptions extends XdsOptions {
   readonly ca?: string;
   readonly adminAddress?: SocketAddress;
   readonly statusAddress: SocketAddress;
-  readonly probeAddress: SocketAddress;
+  readonly metricsAddress?: SocketAddress;
   readonly appProbes: string;
   readonly engine: (typeof ENGINES)[number];
   readonly envoy?: string;
@@ -78,12 +78,10 @@ export function proxyCommand(): Command {
       'with --xds, keep the last good configuration there, without secrets, for a start while the control plane is gone (mode 0700)',
     )
     .option('--xds-token-file <file>', "with --xds-ca, the workload's token in place of a certificate, read again at each use")
-    .addOption(
-      addressOption(
-        '--probe-address <address:port>',
-        'with --xds, where probes of the application are made (/app-health/…), if there are any',
-        '0.0.0.0:15020',
-      ),
+    .option(
+      '--metrics-address <address:port>',
+      'with --xds, where metrics (/stats/prometheus) are served and probes of the application are made (/app-health/…); without it probes alone, at 0.0.0.0:15020',
+      socketOption('0.0.0.0'),
     )
     .addOption(
       new Option('--app-probes <json>', 'these probes, as sallyport inject writes them').env('ISTIO_KUBE_APP_PROBERS').default('{}', ''),
@@ -106,10 +104,10 @@ export function proxyCommand(): Command {
           keep: options.keep,
           status: command.getOptionValueSource('statusAddress') === 'cli' ? options.statusAddress : undefined,
         };
-        const probes = { at: options.probeAddress, json: options.appProbes };
+        const pod = { at: options.metricsAddress, probes: options.appProbes };
         const { grace } = options;
         process.exitCode = await showing('proxy', 'embedded', (flows) =>
-          serveRemote({ remote, tls: tlsFiles(xds, options), grace, probes, flows }),
+          serveRemote({ remote, tls: tlsFiles(xds, options), grace, pod, flows }),
         );
         return;
       }
