@@ -9,7 +9,9 @@ import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { loadAll } from 'js-yaml';
 import { imageName } from '../../scripts/image.ts';
-import { ALLOWED, type CallRecord, DENIED, type Hit, RECORD_URL, SERVES } from './load-app.ts';
+import { needs } from '../integration/tools.ts';
+import { answers, missing, questions, startPrometheus, type Target } from './dashboards.ts';
+import { ALLOWED, type CallRecord, DENIED, type Hit, RECORD_URL, SERVES, TCP_PORT } from './load-app.ts';
 import { KubeNode, needsNode } from './node.ts';
 
 const skip = needsNode();
@@ -63,6 +65,25 @@ spec:
   resolution: DNS
   ports: [{ number: 80, name: http, protocol: HTTP }]
 `;
+
+const TCP_ENTRY = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: tcp, namespace: ${NAMESPACE} }
+spec:
+  hosts: [tcp.example]
+  addresses: [${OUTSIDE}]
+  ports: [{ number: ${TCP_PORT}, name: tcp, protocol: TCP }]
+`;
+/** Panels that have nothing to show while all is well. */
+const SILENT = [
+  'Sallyport: egress, Refused, by caller',
+  'Sallyport: egress, Way round suspected: let out undeclared',
+  'Sallyport: egress, Way round open, by configuration',
+  'Sallyport: egress, Errors, by host',
+  'Sallyport: gateways, Refused for want of room',
+  'Sallyport: gateways, Not reached outside',
+];
 
 let node: KubeNode;
 /** What came outside, in its order. */
@@ -278,10 +299,64 @@ test('no call fails and none gets out that is not allowed, whatever becomes of t
     assert.deepEqual(strange, []);
     for (const [i, engine] of ENGINES.entries()) {
       const now = await recordOf(engine);
-      t.diagnostic(`${engine}: ${now.answered - began[i]!.answered} answered, none failed; ${now.denied - began[i]!.denied} refused`);
+      t.diagnostic(
+        `${engine}: ${now.answered - began[i]!.answered} answered, ${now.failed} failed; ${now.denied - began[i]!.denied} refused`,
+      );
     }
   });
 });
+
+test('what the dashboards ask for is there, with the labels by which they ask, of both engines', {
+  skip: skip || needs('prometheus'),
+  timeout: 300_000,
+}, async () => {
+  await node.apply(TCP_ENTRY);
+  for (const engine of ENGINES) {
+    await node.until(
+      `${engine}: TCP`,
+      () => askClient(engine, `connect/${TCP_PORT}`).catch(String),
+      (said) => said.includes('from outside'),
+    );
+    await askClient(engine, `connect/${TCP_PORT + 1}`);
+  }
+  // Once more by a way that does not lead through a gateway, and one that nothing declares and MeshConfig lets out.
+  await node.apply(LATER_ENTRY);
+  for (const engine of ENGINES)
+    await node.until(
+      `${engine}: directly`,
+      () => askClient(engine, `call/${LATER}`),
+      (said) => said.includes('from outside'),
+    );
+  const clients = await Promise.all(ENGINES.map((engine) => node.get('pod', engine, '-n', NAMESPACE)));
+  const target = ({ metadata: { name: pod, namespace }, status: { podIP } }: Pod, port: number, path: Target['path']): Target => ({
+    address: `${podIP}:${port}`,
+    path,
+    namespace,
+    pod,
+  });
+  const proxies = [...clients, ...(await podsOf('-l', 'istio=egressgateway'))].map((each) => target(each, 15_020, '/stats/prometheus'));
+  const control = (await controllers()).map((each) => target(each, 15_021, '/metrics'));
+  await startPrometheus(node, [...proxies, ...control]);
+  const all = questions();
+  const busy = all.find(({ panel }) => panel === 'Sallyport: egress, Requests, by caller and host')!;
+  await node.until(
+    'it has read twice',
+    () => answers(node, busy),
+    (count) => count >= 4,
+  );
+  assert.deepEqual((await Promise.all(all.map((each) => missing(node, each)))).flat(), []);
+  const silent: string[] = [];
+  for (const each of all) if ((await answers(node, each)) === 0) silent.push(each.panel);
+  assert.deepEqual(
+    silent.filter((panel) => !SILENT.includes(panel)),
+    [],
+  );
+});
+
+interface Pod {
+  readonly metadata: { readonly name: string; readonly namespace: string };
+  readonly status: { readonly podIP: string };
+}
 
 interface Manifest {
   readonly kind: string;

@@ -309,6 +309,23 @@ test('parameters of a Gateway and its class: what they ask for is made and taken
   await server.until(`${GATEWAYS}/gatewayclasses/sallyport`, ({ spec }) => spec.parametersRef === undefined);
 });
 
+test('of two control planes the one of its revision deploys a Gateway, else the one without a name', {
+  skip,
+  timeout: 120_000,
+}, async (t) => {
+  for (const name of ['istio', 'istio-canary'])
+    await server.apply(`apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name}, namespace: istio-system }\ndata: { mesh: "{}" }\n`);
+  const deployment = (name: string) => `/apis/apps/v1/namespaces/default/deployments/${name}-sallyport`;
+  await server.apply(gateway('plain'), gateway('trial').replace('name: trial,', 'name: trial, labels: { istio.io/rev: canary },'));
+  await controller(t, '--revision', 'canary');
+  await server.until(deployment('trial'), () => true);
+  // Deployed in their order, and this one comes first.
+  assert.equal((await server.ask('GET', deployment('plain'))).status, 404);
+  await controller(t);
+  await server.until(deployment('plain'), () => true);
+  await server.must('GET', deployment('trial'));
+});
+
 test('one of two writes; the other goes on when it ends, and when it is killed', { skip, timeout: 180_000 }, async (t) => {
   const holder = async () => (await server.must('GET', LEASE)).spec.holderIdentity as string;
   const led = async (by: (holder: string) => boolean) => {

@@ -1,8 +1,10 @@
 /**
- * A steady load, and who answers it: `outside ADDRESS…` serves at port 80 and writes a line of JSON for each request; `client` calls from a pod, again and
+ * A steady load, and who answers it: `outside ADDRESS…` serves HTTP at port 80, of which it writes a line of JSON for
+ * each request, and something else at TCP_PORT; `client` calls from a pod, again and
  * again, and keeps a record of what it did, which it tells at port 9000 of its own loopback address.
  */
 import http from 'node:http';
+import net from 'node:net';
 
 /** Of one request that came outside. */
 export interface Hit {
@@ -25,12 +27,14 @@ export interface CallRecord {
 export const ALLOWED = 'allowed.example';
 export const DENIED = 'denied.example';
 export const SERVES = 'serves';
+/** Where each connection is told the same. */
+export const TCP_PORT = 6379;
 const RECORD_PORT = 9000;
 export const RECORD_URL = `http://127.0.0.1:${RECORD_PORT}`;
 /** What the servers outside answer. */
 const BODY = 'from outside';
-/** Between two calls of a client, ms: fifty a second where the machine keeps up. */
-const EACH_MS = 20;
+/** Between two calls of a client, ms: some eighty a second where the machine keeps up. */
+const EACH_MS = 12;
 /** Of so many calls one goes to the other host. */
 const DENIED_EACH = 10;
 const TIMEOUT_MS = 20_000;
@@ -56,9 +60,24 @@ function call(address: string, host: string, agent?: http.Agent): Promise<string
   });
 }
 
+/** What comes over a connection until it ends. */
+function connected(address: string, port: number): Promise<string> {
+  return new Promise((resolve) => {
+    let said = '';
+    const socket = net.connect({ host: address, port, timeout: TIMEOUT_MS }, () => undefined);
+    socket.on('data', (part) => {
+      said += part.toString();
+    });
+    socket.on('timeout', () => socket.destroy(new Error(`nothing within ${TIMEOUT_MS} ms`)));
+    socket.on('error', (error) => resolve(error.message));
+    socket.on('close', () => resolve(said));
+  });
+}
+
 function serveOutside(addresses: readonly string[]): void {
   let left = addresses.length;
   for (const address of addresses) {
+    net.createServer((socket) => socket.on('error', () => socket.destroy()).end(BODY)).listen(TCP_PORT, address);
     const server = http.createServer((request, answer) => {
       const hit: Hit = { host: request.headers.host ?? '', from: request.socket.remoteAddress ?? '' };
       console.log(JSON.stringify(hit));
@@ -102,12 +121,13 @@ function load(address: string): () => CallRecord {
   return () => ({ ...counts, failures });
 }
 
-/** `/record`, and `/call/HOST`: what becomes of one. */
+/** `/record`; `/call/HOST` and `/connect/PORT`: what becomes of one. */
 function serveClient(address: string): void {
   const record = load(address);
   const server = http.createServer(async ({ url = '' }, answer) => {
-    const [, what, host = ''] = url.split('/');
-    answer.end(what === 'record' ? JSON.stringify(record()) : await call(address, host));
+    const [, what, to = ''] = url.split('/');
+    if (what === 'record') answer.end(JSON.stringify(record()));
+    else answer.end(await (what === 'connect' ? connected(address, Number(to)) : call(address, to)));
   });
   server.listen(RECORD_PORT, '127.0.0.1', () => console.log(SERVES));
 }

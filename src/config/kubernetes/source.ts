@@ -1,6 +1,7 @@
 /** A mesh as a cluster says it is, kept up with: the same seam as files (`mesh-source.ts`). */
 import { isDeepStrictEqual } from 'node:util';
 import { DECODING_CODES } from '../../api/codes.ts';
+import { DEFAULT_REVISION } from '../../api/injection.ts';
 import { SallyportError } from '../../lib/errors.ts';
 import type { Finding } from '../../lib/finding.ts';
 import { COALESCE, type CoalesceOptions, Coalescer } from '../coalesce.ts';
@@ -72,7 +73,7 @@ class KubernetesSource implements MeshSource {
   constructor(options: KubernetesSourceOptions, listener: Listener<MeshInput>) {
     const { access, times = {} } = options;
     this.#options = options;
-    this.#objects = new ClusterObjects(options.observer);
+    this.#objects = new ClusterObjects(options.observer, true, options.revision || DEFAULT_REVISION);
     this.#listener = listener;
     this.#client = new ApiClient(access);
     this.#coalescer = new Coalescer(() => void this.#inTurn(() => this.#take(false)).catch(() => undefined), times.coalesce ?? COALESCE);

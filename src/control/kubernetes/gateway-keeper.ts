@@ -3,6 +3,7 @@ import { MESSAGES } from '../../analysis/messages.ts';
 import { DECODING_CODES } from '../../api/codes.ts';
 import { DEFAULT_CLASS, GATEWAY_API, SALLYPORT_CONTROLLER } from '../../api/gateway-api/common.ts';
 import type { MeshConfig, ResourceOf } from '../../api/index.ts';
+import { DEFAULT_REVISION, revisionOf } from '../../api/injection.ts';
 import type { ApiClient } from '../../config/kubernetes/client.ts';
 import { isStatus } from '../../config/kubernetes/errors.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
@@ -90,7 +91,14 @@ export class GatewayKeeper {
       failed,
       times,
     });
-    this.#applier = new GatewayApplier({ client, observed, controller, fieldManager: FIELD_MANAGER, leads: () => this.#election.leads });
+    this.#applier = new GatewayApplier({
+      client,
+      observed,
+      controller,
+      fieldManager: FIELD_MANAGER,
+      revision: revision || DEFAULT_REVISION,
+      leads: () => this.#election.leads,
+    });
     observed.follow(() => this.#upkeep.due());
   }
 
@@ -170,7 +178,7 @@ export class GatewayKeeper {
 
   /** What each Gateway runs on is made. Refused are those that ask for what is not to be had, with the reason. */
   async #deploy(snapshot: Snapshot, mesh: MeshConfig) {
-    const { observed, controller, injection } = this.#options;
+    const { observed, controller, injection, revision } = this.#options;
     const refused = new Map<Gateway, NonNullable<Infrastructure['problem']>>();
     const failures: unknown[] = [];
     const wanted = new Set<string>();
@@ -181,6 +189,8 @@ export class GatewayKeeper {
       if (!declared) wanted.add(`${namespace}/${deployedName(gateway)}`);
       if (declared?.spec.controllerName !== controller || !isManaged(gateway)) continue;
       wanted.add(`${namespace}/${deployedName(gateway)}`);
+      // Of several control planes one deploys it: that of its revision, else the one without a name.
+      if (revisionOf(gateway.metadata.labels) !== (revision || DEFAULT_REVISION)) continue;
       const known = observed.get('Gateway', namespace, name);
       if (!known || known.metadata.deleted) continue;
       try {

@@ -1,6 +1,7 @@
 /** Makes what runs Gateways what it is to be: applied server-side where it is not, and taken away where no Gateway asks for it. */
 import { isMapping } from '../../api/decode.ts';
 import { GATEWAY_NAME_LABEL } from '../../api/gateway-api/common.ts';
+import { revisionOf } from '../../api/injection.ts';
 import type { ApiClient } from '../../config/kubernetes/client.ts';
 import { isStatus } from '../../config/kubernetes/errors.ts';
 import type { ObservedObject, ObservedObjects } from '../observed.ts';
@@ -13,6 +14,8 @@ export interface GatewayApplierOptions {
   readonly controller: string;
   /** Whose fields are those that are applied. */
   readonly fieldManager: string;
+  /** Of this control plane. */
+  readonly revision: string;
   readonly leads: () => boolean;
 }
 
@@ -91,7 +94,8 @@ export class GatewayApplier {
     for (const kind of ['Deployment', 'Service'] as const) {
       for (const each of this.#options.observed.list(kind)) {
         const { namespace, name, deleted } = each.metadata;
-        if (deleted || !this.#isOurs(each) || wanted.has(`${namespace}/${name}`) || !this.#options.leads()) continue;
+        if (deleted || !this.#isOurs(each) || this.#isAnothers(each) || wanted.has(`${namespace}/${name}`) || !this.#options.leads())
+          continue;
         try {
           await this.#remove(kind, each);
           if (kind === 'Deployment') for (const other of UNWATCHED) await this.#removeUnwatched(other, each.metadata);
@@ -105,6 +109,13 @@ export class GatewayApplier {
 
   #isOurs({ metadata: { labels } }: Found): boolean {
     return labels[MANAGED_LABEL] === managedBy(this.#options.controller) && labels[GATEWAY_NAME_LABEL] !== undefined;
+  }
+
+  /** Its Gateway is another revision's, whose control plane sees to it. */
+  #isAnothers({ metadata: { namespace, labels } }: ObservedObject): boolean {
+    const { observed, revision } = this.#options;
+    const gateway = observed.get('Gateway', namespace, labels[GATEWAY_NAME_LABEL] ?? '');
+    return gateway !== undefined && revisionOf(gateway.metadata.labels) !== revision;
   }
 
   /** Whoever labels a Deployment of his own has no account of its name deleted by that. */
