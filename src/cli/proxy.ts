@@ -24,6 +24,7 @@ interface ProxyOptions extends XdsOptions {
   readonly adminAddress?: SocketAddress;
   readonly statusAddress: SocketAddress;
   readonly metricsAddress?: SocketAddress;
+  readonly drainDuration: number;
   readonly appProbes: string;
   readonly engine: (typeof ENGINES)[number];
   readonly envoy?: string;
@@ -72,6 +73,14 @@ export function proxyCommand(): Command {
     .option('--envoy-log-level <level>', "Envoy's own log", 'warning')
     .option('--concurrency <n>', 'worker threads, 0 for one a core; with -c and 1 there is but one thread', countOption, 0)
     .addOption(defaulted('--grace <duration>', 'time for running requests at the end', durationOption, '5s'))
+    .addOption(
+      defaulted(
+        '--drain-duration <duration>',
+        'with --xds, time for which calls are still taken after a signal, before --grace',
+        durationOption,
+        '0s',
+      ),
+    )
     .option('--no-watch', 'do not follow changes of the files')
     .option(
       '--keep <folder>',
@@ -102,6 +111,7 @@ export function proxyCommand(): Command {
           admin: options.adminAddress ?? DEFAULT_ADMIN,
           concurrency: options.concurrency,
           keep: options.keep,
+          drainMs: options.drainDuration,
           status: command.getOptionValueSource('statusAddress') === 'cli' ? options.statusAddress : undefined,
         };
         const pod = { at: options.metricsAddress, probes: options.appProbes };

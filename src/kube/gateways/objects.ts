@@ -31,7 +31,7 @@ const CLASS_LABEL = 'gateway.networking.k8s.io/gateway-class-name';
 const SERVICE_TYPE = 'networking.istio.io/service-type';
 const SERVICE_TYPES = ['ClusterIP', 'NodePort', 'LoadBalancer'];
 const TEMPLATES = 'inject.istio.io/templates';
-/** Beyond the time for which the proxy drains, s: it ends by itself. */
+/** Beyond the times for which the proxy still takes calls and then ends those that run, s: it ends by itself. */
 const END_S = 5;
 const STATUS_PORT = 15021;
 /** Asked each second until the proxy is ready, as Istio's gateways are: readiness alone would be noticed up to 15 s later. */
@@ -170,7 +170,7 @@ function deploymentSpec(gateway: Gateway, name: string, labels: Texts, annotatio
       spec: {
         ...spec,
         containers: spec.containers.map((container) => ({ ...container, startupProbe: STARTUP_PROBE })),
-        terminationGracePeriodSeconds: Math.ceil(drainS) + END_S,
+        terminationGracePeriodSeconds: 2 * Math.ceil(drainS) + END_S,
       },
     },
   };

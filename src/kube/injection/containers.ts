@@ -60,7 +60,7 @@ function proxyArguments({ role, settings, controller, pod, metricsUrl }: Injecte
   if (engine === 'embedded') {
     const identity = ['--xds-ca', rootCert, '--xds-token-file', token];
     const served = ['--status-address', '0.0.0.0:15021', ...metrics];
-    return ['proxy', '--xds', controller, ...identity, ...who, ...threads, ...served, '--grace', drain];
+    return ['proxy', '--xds', controller, ...identity, ...who, ...threads, ...served, '--drain-duration', drain, '--grace', drain];
   }
   const appMetrics = metricsUrl === undefined ? [] : ['--app-metrics', metricsUrl];
   const files = ['--root-cert', rootCert, '--token-file', token];

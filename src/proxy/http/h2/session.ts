@@ -20,6 +20,8 @@ import { StreamNumbers } from './stream-numbers.ts';
 /** Text and framing of a head that is not compressed take no more than this times its text. */
 const BLOCK_FACTOR = 2;
 const BLOCK_SPARE = 16 * 1024;
+/** Beyond every stream: none is refused yet. */
+const LAST_STREAM = 0x7fff_ffff;
 
 export class Session implements FrameHandler, TransportEvents, StreamSession {
   readonly now: () => number;
@@ -260,7 +262,7 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
 
   ping(payload: Buffer, ack: boolean): void {
     this.#guard.idle();
-    if (ack) this.#owner.pongCame();
+    if (ack) this.#owner.pongCame(payload);
     else this.sending.ping(payload, true);
   }
 
@@ -339,6 +341,11 @@ export class Session implements FrameHandler, TransportEvents, StreamSession {
   }
 
   // --- the connection
+
+  /** The peer is to open no more streams; those that it opens all the same are still taken. */
+  announceEnd(): void {
+    if (!this.#goawaySent && !this.#over) this.sending.goaway(LAST_STREAM, ERROR.none);
+  }
 
   /** No new streams; those that run go on. */
   goAway(code: number): void {
