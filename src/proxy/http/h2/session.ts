@@ -7,7 +7,7 @@ import { FieldBlock } from '../../../http/h2/field-block.ts';
 import { FloodGuard } from '../../../http/h2/flood-guard.ts';
 import { type FrameHandler, FrameParser } from '../../../http/h2/frame-parser.ts';
 import { HpackDecoder } from '../../../http/h2/hpack-decoder.ts';
-import { ConnectionError, DEFAULT_WINDOW, ERROR, MAX_WINDOW, SETTING } from '../../../http/h2/protocol.ts';
+import { ConnectionError, DEFAULT_WINDOW, ERROR, LAST_STREAM, MAX_WINDOW, SETTING } from '../../../http/h2/protocol.ts';
 import { ReceiveWindow } from '../../../http/h2/receive-window.ts';
 import { openTransport } from '../../net/open.ts';
 import { Reader } from '../../net/read-buffer.ts';
@@ -20,8 +20,6 @@ import { StreamNumbers } from './stream-numbers.ts';
 /** Text and framing of a head that is not compressed take no more than this times its text. */
 const BLOCK_FACTOR = 2;
 const BLOCK_SPARE = 16 * 1024;
-/** Beyond every stream: none is refused yet. */
-const LAST_STREAM = 0x7fff_ffff;
 
 export class Session implements FrameHandler, TransportEvents, StreamSession {
   readonly now: () => number;
