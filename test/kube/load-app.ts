@@ -83,6 +83,8 @@ function serveOutside(addresses: readonly string[]): void {
       console.log(JSON.stringify(hit));
       answer.end(BODY);
     });
+    // A connection that it closed while a request is on its way would be its own failure.
+    server.keepAliveTimeout = 0;
     server.listen(80, address, () => {
       left -= 1;
       if (left === 0) console.log(SERVES);
