@@ -267,6 +267,7 @@ test('no call fails and none gets out that is not allowed, whatever becomes of t
     const making = makingPods();
     await node.install('replicas=3', 'image.tag=next', 'meshConfig.accessLogEncoding=JSON');
     const wrong = await making.end();
+    await node.kubectl(['-n', SYSTEM, 'rollout', 'status', CONTROLLER, '--timeout=90s']);
     const now = await controllers();
     assert.ok(
       now.length === 3 && now.every(({ metadata, spec }) => !before.includes(metadata.uid) && /:next$/.test(spec.containers[0].image)),
